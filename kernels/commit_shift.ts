@@ -1,0 +1,28 @@
+/** Makes the shifts that a step's last tokens left the ones that the next step reads. */
+
+import source from "./commit_shift.wgsl" with { type: "text" };
+import type { KernelSpec } from "./spec.ts";
+
+export interface CommitShiftSizes {
+  width: number;
+  /** Token shifts in the model: two a layer. */
+  sites: number;
+  /** Numbers between two sites. */
+  siteStride: number;
+}
+
+/**
+ * Shapes: runs `u32[runs, 4]`: slot, first row, count, 0; after and before
+ * `[sites, siteStride / width, width]` by slot. Copies `after` to `before` for the slots of `runs`.
+ */
+export const commitShift: KernelSpec<CommitShiftSizes> = {
+  name: "commit_shift",
+  source: () => source,
+  bindings: () => ({ runs: "read", after: "read", before: "readWrite" }),
+  constants: ({ width, siteStride }) => ({
+    WIDTH4: width / 4,
+    SITE4: siteStride / 4,
+    THREADS: 32,
+  }),
+  grid: ({ sites }, { runs }) => [runs, sites, 1],
+};

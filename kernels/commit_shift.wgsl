@@ -1,0 +1,15 @@
+// commit_shift: before[site, slot] = after[site, slot] for every run's slot
+//   runs          : u32[runs, 4]              slot, first row, count, 0
+//   after, before : f32[sites, slots, WIDTH]  sites SITE4 * 4 apart
+// Constants: WIDTH4, SITE4, THREADS. Grid (runs, sites, 1).
+@group(0) @binding(0) var<storage, read> runs: array<vec4u>;
+@group(0) @binding(1) var<storage, read> after: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> before: array<vec4f>;
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let base = group.y * SITE4 + runs[group.x].x * WIDTH4;
+  for (var c = thread; c < WIDTH4; c += THREADS) {
+    before[base + c] = after[base + c];
+  }
+}

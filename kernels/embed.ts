@@ -1,0 +1,46 @@
+/** Embedding rows of token ids, layer-normed: `x = layer_norm(emb[id], ln0)`, in float32. */
+
+import { columnGroups, WEIGHT_READER, type WeightType } from "./layouts.ts";
+import { layerNormReference } from "./norm_shift.ts";
+import reduce from "./reduce.wgsl" with { type: "text" };
+import source from "./embed.wgsl" with { type: "text" };
+import type { KernelSpec } from "./spec.ts";
+
+export interface EmbedSizes {
+  /** Ids of this part of the table: from `firstId` on, `ids` of them; others are left alone. */
+  firstId: number;
+  ids: number;
+  width: number;
+  type: WeightType;
+}
+
+export const LAYER_NORM_EPS = 1e-5;
+
+/**
+ * Shapes: weights, a part of the table `[ids, width]` in the layout of layouts.ts; norm
+ * `[2, width]`, weight and bias; rows `u32[tokens, 4]` with the id first; x `f32[tokens, width]`.
+ */
+export const embed: KernelSpec<EmbedSizes> = {
+  name: "embed",
+  source: ({ type }) => `${WEIGHT_READER[type]}\n${reduce}\n${source}`,
+  bindings: () => ({ weights: "read", norm: "read", rows: "read", x: "readWrite" }),
+  constants: ({ firstId, ids, width }) => ({
+    FIRST_ID: firstId,
+    IDS: ids,
+    WIDTH4: columnGroups(width),
+    THREADS: 32,
+    EPS: { f32: LAYER_NORM_EPS },
+  }),
+  grid: (_, { tokens }) => [tokens, 1, 1],
+};
+
+/** Plain loops. table `[ids, width]`, norm `[2, width]`; x `[tokens, width]` is written. */
+export function embedReference(
+  data: { table: Float32Array; norm: Float32Array; ids: readonly number[]; x: Float32Array },
+  width: number,
+): void {
+  data.ids.forEach((id, t) => {
+    const row = data.table.subarray(id * width, (id + 1) * width);
+    data.x.set(layerNormReference(row, data.norm), t * width);
+  });
+}

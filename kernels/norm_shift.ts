@@ -1,0 +1,97 @@
+/**
+ * Layer norm and token shift in one: what each matrix of a mix reads.
+ *
+ * `xx = layer_norm(x)`, then for every mix m `out[m] = xx * mix[m] + before * (1 - mix[m])`, where
+ * `before` is the xx of the token before: of the row before within a run, else the stored shift.
+ */
+
+import reduce from "./reduce.wgsl" with { type: "text" };
+import source from "./norm_shift.wgsl" with { type: "text" };
+import { LAYER_NORM_EPS } from "./embed.ts";
+import type { KernelSpec } from "./spec.ts";
+
+export interface NormShiftSizes {
+  width: number;
+  /** Number of mixes. */
+  mixes: number;
+  /** Numbers between two mixes' planes in `out`. */
+  plane: number;
+}
+
+/**
+ * Shapes: x `[tokens, width]`; norm `[2, width]`; mix `[mixes, width]`; rows `u32[tokens, 4]`:
+ * id, slot, 1 if first of its run, 1 if last; before and after `[slots, width]`: the shift read by
+ * a run's first token, and the one left by its last; out `[mixes, plane / width, width]`.
+ *
+ * `before` and `after` are different buffers, since the first and the last token of a run are
+ * worked on at the same time.
+ */
+export const normShift: KernelSpec<NormShiftSizes> = {
+  name: "norm_shift",
+  source: () => `${reduce}\n${source}`,
+  bindings: () => ({
+    x: "read",
+    norm: "read",
+    mix: "read",
+    rows: "read",
+    before: "read",
+    after: "readWrite",
+    out: "readWrite",
+  }),
+  constants: ({ width, mixes, plane }) => ({
+    WIDTH4: width / 4,
+    MIXES: mixes,
+    PLANE4: plane / 4,
+    THREADS: 32,
+    EPS: { f32: LAYER_NORM_EPS },
+  }),
+  grid: (_, { tokens }) => [tokens, 1, 1],
+};
+
+/** `(v - mean) / sqrt(variance + eps) * weight + bias`, plain loops; norm `[2, length]`. */
+export function layerNormReference(
+  row: Float32Array,
+  norm: Float32Array,
+  eps = LAYER_NORM_EPS,
+): Float32Array {
+  const n = row.length;
+  let mean = 0;
+  for (const v of row) mean += v / n;
+  let variance = 0;
+  for (const v of row) variance += (v - mean) ** 2 / n;
+  return row.map((v, c) => (v - mean) / Math.sqrt(variance + eps) * norm[c] + norm[n + c]);
+}
+
+/** One run of consecutive tokens: rows `first` to `first + count - 1`, in `slot`. */
+export interface RunRows {
+  slot: number;
+  first: number;
+  count: number;
+}
+
+/** Plain loops over runs; shift `[slots, width]` is read and replaced. */
+export function normShiftReference(
+  data: {
+    x: Float32Array;
+    norm: Float32Array;
+    mix: Float32Array;
+    shift: Float32Array;
+    out: Float32Array;
+  },
+  { width, mixes, plane, runs }: NormShiftSizes & { runs: readonly RunRows[] },
+): void {
+  for (const { slot, first, count } of runs) {
+    let before: Float32Array = data.shift.slice(slot * width, (slot + 1) * width);
+    for (let t = first; t < first + count; t++) {
+      const xx = layerNormReference(data.x.subarray(t * width, (t + 1) * width), data.norm);
+      for (let m = 0; m < mixes; m++) {
+        for (let c = 0; c < width; c++) {
+          const mix = data.mix[m * width + c];
+          data.out[m * plane + t * width + c] = xx[c] * mix + before[c] * (1 - mix);
+        }
+      }
+      before = xx;
+    }
+    data.shift.set(before, slot * width);
+  }
+}

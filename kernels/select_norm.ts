@@ -1,0 +1,18 @@
+/** The final layer norm, of those tokens only whose logits are wanted. */
+
+import reduce from "./reduce.wgsl" with { type: "text" };
+import source from "./select_norm.wgsl" with { type: "text" };
+import { LAYER_NORM_EPS } from "./embed.ts";
+import type { KernelSpec } from "./spec.ts";
+
+/**
+ * Shapes: x `[tokens, width]`; norm `[2, width]`; chosen `u32[outputs]`, row numbers of x; y
+ * `[outputs, width]`, `y[o] = layer_norm(x[chosen[o]])`.
+ */
+export const selectNorm: KernelSpec<{ width: number }> = {
+  name: "select_norm",
+  source: () => `${reduce}\n${source}`,
+  bindings: () => ({ x: "read", norm: "read", chosen: "read", y: "readWrite" }),
+  constants: ({ width }) => ({ WIDTH4: width / 4, THREADS: 32, EPS: { f32: LAYER_NORM_EPS } }),
+  grid: (_, { outputs }) => [outputs, 1, 1],
+};

@@ -1,0 +1,36 @@
+// wkv5: one step of the recurrence for the first row of every run
+//   r, k, v, y : f32[tokens, HEADS, N]
+//   w, u       : f32[HEADS, N]            w = decay in (0, 1), u = bonus
+//   runs       : u32[runs, 4]             slot, first row, count, 0
+//   state      : f32[slots, HEADS, N, N]  [key i, value j], updated in place
+// Constants: HEADS, N. Grid (heads, runs, 1), N threads: thread j owns value column j.
+@group(0) @binding(0) var<storage, read> r: array<vec4f>;
+@group(0) @binding(1) var<storage, read> k: array<vec4f>;
+@group(0) @binding(2) var<storage, read> v: array<f32>;
+@group(0) @binding(3) var<storage, read> w: array<vec4f>;
+@group(0) @binding(4) var<storage, read> u: array<vec4f>;
+@group(0) @binding(5) var<storage, read> runs: array<vec4u>;
+@group(0) @binding(6) var<storage, read_write> state: array<f32>;
+@group(0) @binding(7) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(N)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) j: u32) {
+  let head = group.x;
+  let run = runs[group.y];
+  let row = run.y * HEADS + head;
+  let base = (run.x * HEADS + head) * N * N + j;
+  let value = v[row * N + j];
+  var sum = vec4f(f32(run.w));
+  for (var i = 0u; i < N / 4u; i++) {
+    let at = base + i * 4u * N;
+    let s = vec4f(state[at], state[at + N], state[at + 2u * N], state[at + 3u * N]);
+    let kv = k[row * N / 4u + i] * value;
+    sum = fma(r[row * N / 4u + i], fma(u[head * N / 4u + i], kv, s), sum);
+    let next = fma(w[head * N / 4u + i], s, kv);
+    state[at] = next.x;
+    state[at + N] = next.y;
+    state[at + 2u * N] = next.z;
+    state[at + 3u * N] = next.w;
+  }
+  y[row * N + j] = (sum.x + sum.y) + (sum.z + sum.w);
+}

@@ -1,0 +1,34 @@
+/** Log lines on stderr: for people on a terminal, JSON elsewhere. */
+
+export type LogFields = Record<string, string | number | boolean | null | undefined>;
+
+export interface Logger {
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+}
+
+export interface LoggerOptions {
+  /** Receives every line, without its newline. */
+  write: (line: string) => void;
+  format: "text" | "json";
+  now: () => Date;
+}
+
+/** A logger over `write`. */
+export function createLogger({ write, format, now }: LoggerOptions): Logger {
+  const log = (level: "info" | "warn" | "error") => (message: string, fields: LogFields = {}) => {
+    if (format === "json") {
+      write(JSON.stringify({ time: now().toISOString(), level, message, ...fields }));
+      return;
+    }
+    const rest = Object.entries(fields)
+      .filter(([, value]) => value !== undefined)
+      .map(([name, value]) => ` ${name}=${value}`);
+    write(`${level === "info" ? "" : `${level}: `}${message}${rest.join("")}`);
+  };
+  return { info: log("info"), warn: log("warn"), error: log("error") };
+}
+
+/** Says nothing: for tests and libraries. */
+export const silentLogger: Logger = { info: () => {}, warn: () => {}, error: () => {} };

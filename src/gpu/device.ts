@@ -1,0 +1,55 @@
+/** Finds an adapter and opens a device on it, with the adapter's own limits. */
+
+import { InferenceError } from "../core/errors.ts";
+
+/** An open device, and what is known of the adapter behind it. */
+export interface OpenDevice {
+  device: GPUDevice;
+  /** Name as the driver gives it. */
+  adapter: string;
+  /** True for a software renderer. */
+  software: boolean;
+}
+
+const WANTED_LIMITS = [
+  "maxStorageBufferBindingSize",
+  "maxBufferSize",
+  "maxStorageBuffersPerShaderStage",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupSizeX",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeWorkgroupsPerDimension",
+] as const;
+
+/** Name of an adapter for people. */
+export function adapterName({ info }: GPUAdapter): string {
+  const parts = [info.description || info.device, info.vendor && `vendor ${info.vendor}`];
+  return parts.filter(Boolean).join(", ") || "unnamed adapter";
+}
+
+/**
+ * Opens a device on the platform's preferred adapter, or returns null where there is none.
+ *
+ * @throws InferenceError `device_lost` if the adapter refuses a device.
+ */
+export async function openDevice(gpu: GPU | undefined): Promise<OpenDevice | null> {
+  const adapter = await gpu?.requestAdapter({ powerPreference: "high-performance" });
+  if (!adapter) return null;
+  const requiredLimits = Object.fromEntries(
+    WANTED_LIMITS.map((name) => [name, adapter.limits[name]]),
+  );
+  try {
+    const device = await adapter.requestDevice({ label: "rwkv", requiredLimits });
+    return {
+      device,
+      adapter: adapterName(adapter),
+      software: adapter.info.isFallbackAdapter ?? false,
+    };
+  } catch (cause) {
+    throw new InferenceError(
+      "device_lost",
+      `Cannot open a device on ${adapterName(adapter)}: ${(cause as Error).message}`,
+      { cause },
+    );
+  }
+}

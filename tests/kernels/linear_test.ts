@@ -1,0 +1,93 @@
+import assert from "node:assert/strict";
+import { packMatrix, type WeightType } from "../../kernels/layouts.ts";
+import {
+  type Activation,
+  linearReference,
+  type LinearSizes,
+  matmul,
+  matvec,
+  type Write,
+} from "../../kernels/linear.ts";
+import { roundUp } from "../../kernels/spec.ts";
+import { assertClose } from "../close.ts";
+import { floats, seeded } from "../random_data.ts";
+import { runKernel } from "./run_kernel.ts";
+
+interface Case {
+  rows: number;
+  columns: number;
+  tokens: number;
+  type: WeightType;
+  activation: Activation;
+  write: Write;
+}
+
+const CASES: Case[] = [
+  { rows: 1, columns: 4, tokens: 1, type: "f32", activation: "none", write: "store" },
+  { rows: 8, columns: 128, tokens: 3, type: "f32", activation: "silu", write: "store" },
+  { rows: 67, columns: 132, tokens: 33, type: "f32", activation: "none", write: "add" },
+  { rows: 131, columns: 1029, tokens: 5, type: "f16", activation: "relu2", write: "store" },
+  { rows: 40, columns: 385, tokens: 65, type: "f16", activation: "sigmoid", write: "gatedAdd" },
+  { rows: 33, columns: 2500, tokens: 9, type: "f32", activation: "none", write: "gatedAdd" },
+];
+
+function prepare({ rows, columns, tokens, type, activation, write }: Case) {
+  const random = seeded(rows * 31 + columns);
+  const scale = 1 / Math.sqrt(columns);
+  const W = floats(random, rows * columns, { low: -scale, high: scale });
+  if (type === "f16") W.forEach((v, i) => W[i] = Math.f16round(v));
+  const xStride = roundUp(columns, 4);
+  const x = floats(random, tokens * columns, { low: -2, high: 2 });
+  const padded = new Float32Array(tokens * xStride);
+  for (let t = 0; t < tokens; t++) {
+    padded.set(x.subarray(t * columns, (t + 1) * columns), t * xStride);
+  }
+  const rowOffset = 8;
+  const outStride = roundUp(rows, 4) + rowOffset + 4;
+  const y = floats(random, tokens * outStride);
+  const gate = floats(random, tokens * outStride);
+  const sizes: LinearSizes = {
+    rows,
+    columns,
+    type,
+    rowOffset,
+    outStride,
+    per: "tokens",
+    activation,
+    write,
+  };
+  const data = {
+    weights: packMatrix(W, { rows, columns, type }),
+    x: padded,
+    y,
+    gate,
+    counts: new Uint32Array([tokens, 1, 0, 0]),
+  };
+  return { sizes, data, W, x, counts: { tokens, runs: 1, outputs: 0 } };
+}
+
+for (const kernel of [matvec, matmul]) {
+  for (const c of CASES) {
+    Deno.test(`${kernel.name} matches plain loops at ${JSON.stringify(c)}`, async () => {
+      const { sizes, data, W, x, counts } = prepare(c);
+      const got = await runKernel(kernel, data, { sizes, counts });
+      const wanted = { W, x, y: data.y.slice(), gate: data.gate };
+      linearReference(wanted, { ...sizes, tokens: c.tokens });
+      // Padding rows may be written: only the matrix's own rows and what lies before them count.
+      for (let t = 0; t < c.tokens; t++) {
+        const from = t * sizes.outStride;
+        const to = from + sizes.rowOffset + c.rows;
+        assertClose(got.y.subarray(from, to), wanted.y.subarray(from, to), { atol: 2e-5 });
+      }
+    });
+  }
+}
+
+for (const c of CASES) {
+  Deno.test(`matvec and matmul agree to the bit at ${JSON.stringify(c)}`, async () => {
+    const { sizes, data, counts } = prepare(c);
+    const one = await runKernel(matvec, data, { sizes, counts });
+    const many = await runKernel(matmul, data, { sizes, counts });
+    assert.deepEqual(many.y, one.y);
+  });
+}

@@ -1,0 +1,79 @@
+import assert from "node:assert/strict";
+import { type RunRows } from "../../kernels/norm_shift.ts";
+import { wkv5, wkv5Chunk, wkv5Reference } from "../../kernels/wkv5.ts";
+import { assertClose } from "../close.ts";
+import { floats, seeded } from "../random_data.ts";
+import { runKernel, runRows } from "./run_kernel.ts";
+
+interface Case {
+  heads: number;
+  headSize: number;
+  slots: number;
+  runs: RunRows[];
+}
+
+const single = (slots: number[]): RunRows[] =>
+  slots.map((slot, first) => ({ slot, first, count: 1 }));
+
+const SINGLE: Case[] = [
+  { heads: 1, headSize: 64, slots: 1, runs: single([0]) },
+  { heads: 5, headSize: 32, slots: 4, runs: single([3, 0, 2]) },
+  { heads: 3, headSize: 4, slots: 2, runs: single([1]) },
+  { heads: 2, headSize: 12, slots: 3, runs: single([2, 1]) },
+  { heads: 1, headSize: 128, slots: 1, runs: single([0]) },
+];
+
+const RAGGED: Case[] = [
+  { heads: 2, headSize: 64, slots: 2, runs: [{ slot: 1, first: 0, count: 7 }] },
+  {
+    heads: 3,
+    headSize: 8,
+    slots: 5,
+    runs: [
+      { slot: 4, first: 0, count: 1 },
+      { slot: 0, first: 1, count: 16 },
+      { slot: 2, first: 17, count: 5 },
+    ],
+  },
+  { heads: 1, headSize: 20, slots: 1, runs: [{ slot: 0, first: 0, count: 129 }] },
+];
+
+function prepare({ heads, headSize, slots, runs }: Case) {
+  const random = seeded(heads * 1000 + headSize);
+  const tokens = runs.reduce((n, { count }) => n + count, 0);
+  const width = heads * headSize;
+  const data = {
+    r: floats(random, tokens * width),
+    k: floats(random, tokens * width),
+    v: floats(random, tokens * width),
+    w: floats(random, width, { low: 0.5, high: 0.999 }),
+    u: floats(random, width),
+    runs: runRows(runs),
+    state: floats(random, slots * width * headSize),
+    y: new Float32Array(tokens * width),
+  };
+  const counts = { tokens, runs: runs.length, outputs: 0 };
+  return { data, sizes: { heads, headSize }, counts };
+}
+
+for (const kernel of [wkv5, wkv5Chunk]) {
+  for (const c of kernel === wkv5 ? SINGLE : [...SINGLE, ...RAGGED]) {
+    Deno.test(`${kernel.name} matches plain loops at ${JSON.stringify(c)}`, async () => {
+      const { data, sizes, counts } = prepare(c);
+      const got = await runKernel(kernel, data, { sizes, counts });
+      const wanted = { ...data, state: data.state.slice(), y: data.y.slice() };
+      wkv5Reference(wanted, { ...sizes, runs: c.runs });
+      assertClose(got.y, wanted.y, { atol: 2e-5, what: "y" });
+      assertClose(got.state, wanted.state, { atol: 2e-5, what: "state" });
+    });
+  }
+}
+
+for (const c of SINGLE) {
+  Deno.test(`wkv5 and wkv5_chunk agree to the bit at ${JSON.stringify(c)}`, async () => {
+    const { data, sizes, counts } = prepare(c);
+    const one = await runKernel(wkv5, data, { sizes, counts });
+    const chunk = await runKernel(wkv5Chunk, data, { sizes, counts });
+    assert.deepEqual(chunk, one);
+  });
+}

@@ -1,0 +1,21 @@
+/** Seeded test data. */
+
+/** Numbers in [0, 1), the same for the same seed (mulberry32). */
+export function seeded(seed: number): () => number {
+  let a = seed >>> 0;
+  return () => {
+    a = (a + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(a ^ (a >>> 15), a | 1);
+    t = (t + Math.imul(t ^ (t >>> 7), t | 61)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** `length` floats in [low, high). */
+export function floats(
+  random: () => number,
+  length: number,
+  { low = -1, high = 1 }: { low?: number; high?: number } = {},
+): Float32Array<ArrayBuffer> {
+  return Float32Array.from({ length }, () => low + (high - low) * random());
+}
