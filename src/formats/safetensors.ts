@@ -1,0 +1,173 @@
+/**
+ * The safetensors format: eight bytes of header length, a JSON header, then the tensors' bytes without
+ * gaps. Reading checks what the reference implementation checks; writing is for small files in memory.
+ */
+
+import { z } from "zod";
+import { InferenceError } from "../core/errors.ts";
+import { type ByteSource, invalidCheckpoint } from "./byte_source.ts";
+import {
+  contiguousStrides,
+  DTYPE_BYTES,
+  elementCount,
+  type TensorLayout,
+} from "./tensor_layout.ts";
+
+/** The reference implementation's limit on the JSON header, in bytes. */
+const MAX_HEADER = 100_000_000;
+
+const HeaderSchema = z.looseObject({
+  __metadata__: z.record(z.string(), z.string()).optional(),
+});
+
+const EntrySchema = z.strictObject({
+  dtype: z.string(),
+  shape: z.array(z.int().nonnegative()).max(32),
+  data_offsets: z.tuple([z.int().nonnegative(), z.int().nonnegative()]),
+});
+
+/** A tensor to write, `data` in row-major order. */
+export interface SafetensorsTensor {
+  shape: readonly number[];
+  data: Float32Array;
+}
+
+/**
+ * The tensors of a safetensors file, in the order of its header, and its `__metadata__`.
+ *
+ * @throws InferenceError `invalid_checkpoint` where the header is not JSON of the right form, or the
+ * tensors do not fill the rest of the file exactly, without gap or overlap.
+ */
+export async function readSafetensorsLayout(source: ByteSource): Promise<{
+  layouts: Map<string, TensorLayout>;
+  metadata: Record<string, string>;
+}> {
+  const { entries, metadata, dataStart } = await readHeader(source);
+  const layouts = new Map<string, TensorLayout>();
+  for (const [name, value] of entries) {
+    const entry = EntrySchema.safeParse(value);
+    if (!entry.success) {
+      const problem = z.prettifyError(entry.error).replaceAll("\n", " ");
+      throw invalidCheckpoint(source.name, `header of tensor "${name}" is malformed: ${problem}`);
+    }
+    const { dtype, shape, data_offsets: [begin, end] } = entry.data;
+    const byteLength = elementCount(source.name, name, shape) * (DTYPE_BYTES.get(dtype) ?? NaN);
+    // The size of a dtype that is not known here is taken as the file states it.
+    if (begin > end || (!Number.isNaN(byteLength) && end - begin !== byteLength)) {
+      throw invalidCheckpoint(
+        source.name,
+        `tensor "${name}", ${dtype} of shape [${shape}], cannot lie at bytes ${begin} to ${end}: ` +
+          "the file is damaged, fetch it again",
+      );
+    }
+    layouts.set(name, {
+      name,
+      dtype,
+      shape,
+      byteLength: end - begin,
+      offset: dataStart + begin,
+      strides: contiguousStrides(shape),
+    });
+  }
+  checkCoverage(source, layouts, dataStart);
+  return { layouts, metadata };
+}
+
+async function readHeader(source: ByteSource): Promise<{
+  entries: [string, unknown][];
+  metadata: Record<string, string>;
+  dataStart: number;
+}> {
+  const prefix = await source.read(0, 8);
+  const length = new DataView(prefix.buffer, prefix.byteOffset, 8).getBigUint64(0, true);
+  if (length > MAX_HEADER || Number(length) > source.size - 8) {
+    throw invalidCheckpoint(
+      source.name,
+      `states a safetensors header of ${length} bytes in a file of ${source.size}: ` +
+        "it is incomplete or damaged, fetch it again",
+    );
+  }
+  const bytes = await source.read(8, Number(length));
+  let header;
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    header = HeaderSchema.parse(JSON.parse(text));
+  } catch (cause) {
+    throw invalidCheckpoint(
+      source.name,
+      "its safetensors header is not a JSON object of tensors and string metadata: " +
+        "the file is damaged, fetch it again",
+      { cause },
+    );
+  }
+  const { __metadata__: metadata = {}, ...tensors } = header;
+  return { entries: Object.entries(tensors), metadata, dataStart: 8 + Number(length) };
+}
+
+/** The tensors, by offset, must follow one another from the header to the end of the file. */
+function checkCoverage(
+  source: ByteSource,
+  layouts: ReadonlyMap<string, TensorLayout>,
+  dataStart: number,
+): void {
+  let end = dataStart;
+  const inOrder = [...layouts.values()].sort((a, b) =>
+    a.offset - b.offset || a.byteLength - b.byteLength
+  );
+  for (const { name, offset, byteLength } of inOrder) {
+    if (offset !== end) {
+      throw invalidCheckpoint(
+        source.name,
+        `tensor "${name}" lies at byte ${offset}, where ${end} was expected: ` +
+          "tensors overlap or leave a gap, the file is damaged",
+      );
+    }
+    end += byteLength;
+  }
+  if (end !== source.size) {
+    throw invalidCheckpoint(
+      source.name,
+      `its tensors end at byte ${end} of ${source.size}: the file is incomplete or damaged, ` +
+        "fetch it again",
+    );
+  }
+}
+
+/**
+ * A safetensors file of F32 tensors, in the order given.
+ *
+ * @param metadata Becomes `__metadata__`; left out where empty.
+ * @throws InferenceError `invalid_value` where a shape does not match its data.
+ */
+export function encodeSafetensors(
+  tensors: ReadonlyMap<string, SafetensorsTensor>,
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array<ArrayBuffer> {
+  const entries: [string, unknown][] = [];
+  if (Object.keys(metadata).length > 0) entries.push(["__metadata__", metadata]);
+  let end = 0;
+  for (const [name, { shape, data }] of tensors) {
+    if (name === "__metadata__" || shape.reduce((a, b) => a * b, 1) !== data.length) {
+      throw new InferenceError(
+        "invalid_value",
+        `Cannot write tensor "${name}": its shape is [${shape}], its data has ${data.length} numbers`,
+      );
+    }
+    const begin = end;
+    end += data.byteLength;
+    entries.push([name, { dtype: "F32", shape, data_offsets: [begin, end] }]);
+  }
+  const json = JSON.stringify(Object.fromEntries(entries));
+  const unpadded = new TextEncoder().encode(json);
+  // Spaces align the data to eight bytes, as the reference implementation does.
+  const dataStart = 8 + Math.ceil(unpadded.length / 8) * 8;
+  const file = new Uint8Array(dataStart + end).fill(0x20, 8, dataStart);
+  new DataView(file.buffer).setBigUint64(0, BigInt(dataStart - 8), true);
+  file.set(unpadded, 8);
+  let offset = dataStart;
+  for (const { data } of tensors.values()) {
+    file.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offset);
+    offset += data.byteLength;
+  }
+  return file;
+}

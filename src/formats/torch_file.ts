@@ -1,0 +1,235 @@
+/**
+ * Torch's .pth format: a zip archive with a pickle that describes the tensors, and their storages as
+ * stored (uncompressed) entries, which are read straight from the file. CRCs are not checked: torch
+ * can be told to write none.
+ */
+
+import { Reader, ZipReader } from "@zip.js/zip.js/lib/zip-core.js";
+import { InferenceError } from "../core/errors.ts";
+import { type ByteSource, invalidCheckpoint } from "./byte_source.ts";
+import { MAX_PICKLE_BYTES } from "./pickle.ts";
+import type { PickleValue } from "./pickle_value.ts";
+import { DTYPE_BYTES, elementCount, type TensorLayout } from "./tensor_layout.ts";
+import { readTorchPickle, TorchTensor } from "./torch_pickle.ts";
+
+/** Entries, and bytes of directory, that are accepted: a storage takes some hundred bytes. */
+const MAX_ENTRIES = 65_535;
+const MAX_DIRECTORY_BYTES = 16 * 2 ** 20;
+
+const LOCAL_HEADER_BYTES = 30;
+const LOCAL_HEADER_MAGIC = 0x04034b50;
+
+/** Keys under which training scripts put the state dict. */
+const NESTED_KEYS = ["state_dict", "model", "model_state_dict", "module"];
+
+/** A stored entry of the archive. */
+interface Entry {
+  /** Offset of its local header. */
+  header: number;
+  size: number;
+  /** No byte of it lies at or after this offset. */
+  limit: number;
+}
+
+/**
+ * The tensors of a .pth file, by name, in the file's order. The whole directory and every tensor's
+ * place are checked here; no weights are read.
+ *
+ * @throws InferenceError `invalid_checkpoint`
+ */
+export async function readTorchLayout(source: ByteSource): Promise<Map<string, TensorLayout>> {
+  const entries = await readDirectory(source);
+  const prefix = findPrefix(source, entries);
+  await checkByteOrder(source, entries.get(`${prefix}byteorder`));
+
+  const pickle = entries.get(`${prefix}data.pkl`)!;
+  if (pickle.size > MAX_PICKLE_BYTES) {
+    throw invalidCheckpoint(source.name, `its data.pkl has ${pickle.size} bytes: too many`);
+  }
+  const bytes = await source.read(await locate(source, pickle), pickle.size);
+  const tensors = findStateDict(source, readTorchPickle(bytes, source.name));
+
+  const starts = new Map<string, number>();
+  const layouts = new Map<string, TensorLayout>();
+  for (const [name, tensor] of tensors) {
+    const { key } = tensor.storage;
+    const entry = entries.get(`${prefix}data/${key}`);
+    if (!entry) {
+      throw invalidCheckpoint(
+        source.name,
+        `tensor "${name}" is in data/${key}, which the archive does not have: fetch the file again`,
+      );
+    }
+    const start = starts.get(key) ?? await locate(source, entry);
+    starts.set(key, start);
+    layouts.set(name, place(source, name, { tensor, start, size: entry.size }));
+  }
+  return layouts;
+}
+
+/** A tensor's layout in the file, after the checks that it lies inside its storage. */
+function place(
+  source: ByteSource,
+  name: string,
+  { tensor, start, size }: { tensor: TorchTensor; start: number; size: number },
+): TensorLayout {
+  const { storage, view: { offset, shape, strides } } = tensor;
+  const itemSize = DTYPE_BYTES.get(storage.dtype)!;
+  const count = elementCount(source.name, name, shape);
+  const last = shape.reduce((sum, size, d) => sum + (size - 1) * strides[d], offset);
+  const end = count === 0 ? offset : last + 1;
+  if (storage.elements * itemSize > size || end > storage.elements) {
+    throw invalidCheckpoint(
+      source.name,
+      `tensor "${name}" ends at element ${end} of a storage of ${storage.elements} elements in ` +
+        `${size} bytes: the file is damaged, fetch it again`,
+    );
+  }
+  if (count > storage.elements) {
+    throw invalidCheckpoint(
+      source.name,
+      `tensor "${name}" of shape [${shape}] repeats the elements of a storage of ` +
+        `${storage.elements}: save tensor.contiguous() instead`,
+    );
+  }
+  return {
+    name,
+    dtype: storage.dtype,
+    shape,
+    byteLength: count * itemSize,
+    offset: start + offset * itemSize,
+    strides,
+  };
+}
+
+/** The directory's reads, never more than a directory needs. */
+class DirectoryReader extends Reader<ByteSource> {
+  readonly #source: ByteSource;
+
+  constructor(source: ByteSource) {
+    super(source);
+    this.#source = source;
+    this.size = source.size;
+  }
+
+  override async readUint8Array(index: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+    const available = Math.min(length, this.#source.size - index);
+    if (!(index >= 0 && available > 0)) return new Uint8Array();
+    if (available > MAX_DIRECTORY_BYTES) {
+      throw invalidCheckpoint(this.#source.name, `its zip directory has ${available} bytes`);
+    }
+    return new Uint8Array(await this.#source.read(index, available));
+  }
+}
+
+async function readDirectory(source: ByteSource): Promise<Map<string, Entry>> {
+  const entries = new Map<string, Entry>();
+  // Nothing is extracted to a file system, so any name will do. Strictness "strict" refuses the
+  // zip64 records that torch writes.
+  const zip = new ZipReader(new DirectoryReader(source), {
+    strictness: "balanced",
+    filenameValidation: "tolerant",
+  });
+  try {
+    for await (const entry of zip.getEntriesGenerator()) {
+      if (entry.directory) continue;
+      if (entries.size === MAX_ENTRIES) throw new Error(`more than ${MAX_ENTRIES} entries`);
+      if (entry.compressionMethod !== 0 || entry.encrypted) {
+        throw new Error(`entry ${entry.filename} is compressed or encrypted`);
+      }
+      if (entry.compressedSize !== entry.uncompressedSize) {
+        throw new Error(`entry ${entry.filename} has two sizes`);
+      }
+      if (entries.has(entry.filename)) throw new Error(`entry ${entry.filename} occurs twice`);
+      entries.set(entry.filename, {
+        header: entry.offset,
+        size: entry.uncompressedSize,
+        limit: source.size,
+      });
+    }
+  } catch (cause) {
+    if (cause instanceof InferenceError) throw cause;
+    const problem = cause instanceof Error ? cause.message : String(cause);
+    throw invalidCheckpoint(
+      source.name,
+      `it is no zip archive as torch.save writes it (${problem}): the file is incomplete or ` +
+        "damaged, fetch it again, or save it again with torch.save",
+      { cause },
+    );
+  }
+  checkOverlap(source, entries);
+  return entries;
+}
+
+/** Entries follow one another; each ends where the next one's header starts, or before. */
+function checkOverlap(source: ByteSource, entries: ReadonlyMap<string, Entry>): void {
+  const inOrder = [...entries].sort(([, a], [, b]) => a.header - b.header);
+  inOrder.forEach(([name, entry], i) => {
+    if (i + 1 < inOrder.length) entry.limit = inOrder[i + 1][1].header;
+    if (!(entry.header >= 0 && entry.header + LOCAL_HEADER_BYTES + entry.size <= entry.limit)) {
+      throw invalidCheckpoint(
+        source.name,
+        `zip entry ${name} of ${entry.size} bytes at ${entry.header} reaches past ${entry.limit}: ` +
+          "the file is incomplete or damaged, fetch it again",
+      );
+    }
+  });
+}
+
+/** Offset of an entry's data, after its local header. */
+async function locate(source: ByteSource, { header, size, limit }: Entry): Promise<number> {
+  const bytes = await source.read(header, LOCAL_HEADER_BYTES);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const start = header + LOCAL_HEADER_BYTES + view.getUint16(26, true) + view.getUint16(28, true);
+  if (view.getUint32(0, true) !== LOCAL_HEADER_MAGIC || start + size > limit) {
+    throw invalidCheckpoint(
+      source.name,
+      `has no zip entry of ${size} bytes at ${header}: the file is damaged, fetch it again`,
+    );
+  }
+  return start;
+}
+
+/** The archive's folder, whatever its name, with its slash; empty without one. */
+function findPrefix(source: ByteSource, entries: ReadonlyMap<string, Entry>): string {
+  const pickles = [...entries.keys()].filter((name) => /^([^/]*\/)?data\.pkl$/.test(name));
+  if (pickles.length !== 1) {
+    throw invalidCheckpoint(
+      source.name,
+      `it is a zip archive with ${pickles.length} data.pkl, and a .pth has one: ` +
+        "use a file written by torch.save",
+    );
+  }
+  return pickles[0].slice(0, -"data.pkl".length);
+}
+
+async function checkByteOrder(source: ByteSource, entry: Entry | undefined): Promise<void> {
+  if (!entry) return; // older torch, always little-endian
+  const bytes = await source.read(await locate(source, entry), Math.min(entry.size, 16));
+  const order = new TextDecoder().decode(bytes).trim();
+  if (order !== "little") {
+    throw invalidCheckpoint(
+      source.name,
+      `its byte order is ${JSON.stringify(order)}, and only "little" is supported: ` +
+        "save it again on a little-endian machine",
+    );
+  }
+}
+
+/** The tensors of a dict, or of a dict one level below it, by name; what is no tensor is left out. */
+function findStateDict(source: ByteSource, value: PickleValue): Map<string, TorchTensor> {
+  const dicts = [value];
+  if (value instanceof Map) dicts.push(...NESTED_KEYS.map((key) => value.get(key) ?? null));
+  for (const dict of dicts) {
+    if (!(dict instanceof Map)) continue;
+    const tensors = new Map<string, TorchTensor>();
+    for (const [name, item] of dict) {
+      if (typeof name === "string" && item instanceof TorchTensor) tensors.set(name, item);
+    }
+    if (tensors.size > 0) return tensors;
+  }
+  throw invalidCheckpoint(
+    source.name,
+    "it holds no dict of tensors: save model.state_dict() with torch.save",
+  );
+}

@@ -1,0 +1,103 @@
+/** The few names in a torch pickle that stand for data: storages, tensors, parameters, dicts. */
+
+import { invalidCheckpoint } from "./byte_source.ts";
+import { readPickle } from "./pickle.ts";
+import { PickleGlobal, PickleObject, type PickleValue } from "./pickle_value.ts";
+
+/** Torch's storage classes and the dtypes they hold. */
+const STORAGE_DTYPES: Readonly<Record<string, string>> = {
+  DoubleStorage: "F64",
+  FloatStorage: "F32",
+  HalfStorage: "F16",
+  BFloat16Storage: "BF16",
+  LongStorage: "I64",
+  IntStorage: "I32",
+  ShortStorage: "I16",
+  CharStorage: "I8",
+  ByteStorage: "U8",
+  BoolStorage: "BOOL",
+};
+
+/** Dimensions of a tensor that are accepted: torch's own limit. */
+const MAX_RANK = 64;
+
+class StorageClass extends PickleGlobal {
+  constructor(name: string, readonly dtype: string) {
+    super(name);
+  }
+}
+
+/** A run of elements of one dtype, in an archive entry of its own. */
+export class TorchStorage extends PickleObject {
+  /** @param key Name of the archive entry under `data/`. */
+  constructor(readonly key: string, readonly dtype: string, readonly elements: number) {
+    super();
+  }
+}
+
+/** A view of a storage; sizes are as the pickle states them, unchecked. */
+export class TorchTensor extends PickleObject {
+  constructor(
+    readonly storage: TorchStorage,
+    readonly view: {
+      /** In elements of the storage. */
+      offset: number;
+      shape: readonly number[];
+      /** In elements. */
+      strides: readonly number[];
+    },
+  ) {
+    super();
+  }
+}
+
+/**
+ * What the `data.pkl` of a torch archive describes, with {@linkcode TorchTensor} for its tensors.
+ *
+ * @throws InferenceError `invalid_checkpoint`
+ */
+export function readTorchPickle(bytes: Uint8Array, name: string): PickleValue {
+  const fail = (problem: string) => invalidCheckpoint(name, `its pickle ${problem}`);
+
+  const rebuildTensor = ([storage, offset, shape, strides]: readonly PickleValue[]) => {
+    const valid = storage instanceof TorchStorage && isSize(offset) &&
+      isSizes(shape) && isSizes(strides) && shape.length === strides.length;
+    if (!valid) throw fail("describes a tensor with an impossible shape, stride or offset");
+    return new TorchTensor(storage, { offset, shape: [...shape], strides: [...strides] });
+  };
+  const rebuildParameter = ([tensor]: readonly PickleValue[]) => {
+    if (!(tensor instanceof TorchTensor)) throw fail("describes a parameter that is no tensor");
+    return tensor;
+  };
+  const orderedDict = (args: readonly PickleValue[]) => {
+    if (args.length > 0) throw fail("makes an OrderedDict with arguments");
+    return new Map();
+  };
+
+  const globals = new Map<string, PickleGlobal>([
+    ["collections OrderedDict", new PickleGlobal("OrderedDict", orderedDict)],
+    ["torch._utils _rebuild_tensor_v2", new PickleGlobal("_rebuild_tensor_v2", rebuildTensor)],
+    ["torch._utils _rebuild_parameter", new PickleGlobal("_rebuild_parameter", rebuildParameter)],
+  ]);
+  for (const [className, dtype] of Object.entries(STORAGE_DTYPES)) {
+    globals.set(`torch ${className}`, new StorageClass(className, dtype));
+  }
+
+  const persistent = (id: PickleValue) => {
+    const [kind, type, key, , elements] = Array.isArray(id) ? id : [];
+    const valid = kind === "storage" && type instanceof StorageClass && typeof key === "string" &&
+      isSize(elements);
+    if (!valid) throw fail("refers to something outside that is no storage");
+    return new TorchStorage(key, type.dtype, elements);
+  };
+
+  return readPickle(bytes, { name, globals, persistent });
+}
+
+function isSize(value: PickleValue | undefined): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
+
+function isSizes(value: PickleValue | undefined): value is number[] {
+  return Array.isArray(value) && value.length <= MAX_RANK && value.every(isSize);
+}

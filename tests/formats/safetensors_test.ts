@@ -1,0 +1,127 @@
+import assert from "node:assert/strict";
+import { InferenceError } from "../../src/core/errors.ts";
+import { encodeSafetensors } from "../../src/formats/safetensors.ts";
+import { assertRefused, open, survives, testRandom } from "./hostile.ts";
+import { encodeFloats } from "./pth_fixture.ts";
+import { concat } from "./zip_fixture.ts";
+
+/** A file of a header, given as JSON or as text, and data. */
+function file(header: unknown, data: Uint8Array = new Uint8Array()): Uint8Array {
+  const text = typeof header === "string" ? header : JSON.stringify(header);
+  const bytes = new TextEncoder().encode(text);
+  return concat([new Uint8Array(BigUint64Array.of(BigInt(bytes.length)).buffer), bytes, data]);
+}
+
+const state = Float32Array.of(1.5, -0, 1e-42, 3e38, 0.1, -7);
+
+Deno.test("what is written is read back, with its metadata", async () => {
+  const metadata = { model: "demo", "weiß": "世界", "__proto__x": "1" };
+  const tensors = new Map([
+    ["state", { shape: [2, 3], data: state }],
+    ["none", { shape: [0], data: new Float32Array() }],
+    ["scalar", { shape: [], data: Float32Array.of(9) }],
+  ]);
+  const bytes = encodeSafetensors(tensors, metadata);
+  const checkpoint = await open(bytes);
+  assert.equal(checkpoint.format, "safetensors");
+  assert.deepEqual({ ...checkpoint.metadata }, metadata);
+  assert.deepEqual([...checkpoint.tensors.keys()].sort(), ["none", "scalar", "state"]);
+  for (const [name, { shape, data }] of tensors) {
+    assert.deepEqual(checkpoint.tensors.get(name)?.shape, shape);
+    const values = await checkpoint.read(name);
+    assert.deepEqual(new Uint8Array(values.buffer), new Uint8Array(data.buffer));
+  }
+  assert.deepEqual(await checkpoint.readRows("state", 1, 1), state.subarray(3));
+  const headerLength = new DataView(bytes.buffer).getUint32(0, true);
+  assert.equal(headerLength % 8, 0);
+  assert.deepEqual((await open(encodeSafetensors(tensors))).metadata, {});
+});
+
+Deno.test("a shape that is not its data's cannot be written", () => {
+  assert.throws(
+    () => encodeSafetensors(new Map([["state", { shape: [7], data: state }]])),
+    (error: unknown) => error instanceof InferenceError && error.code === "invalid_value",
+  );
+});
+
+Deno.test("all float dtypes are widened, at odd offsets and in any order", async () => {
+  const values = Float32Array.of(1, -2.5, 0.125);
+  const data = concat([
+    Uint8Array.of(7),
+    encodeFloats("BF16", values),
+    encodeFloats("F32", values),
+    encodeFloats("F16", values),
+  ]);
+  const checkpoint = await open(file({
+    h: { dtype: "F16", shape: [3, 1], data_offsets: [19, 25] },
+    b: { dtype: "BF16", shape: [1, 3], data_offsets: [1, 7] },
+    u: { dtype: "U8", shape: [1], data_offsets: [0, 1] },
+    f: { dtype: "F32", shape: [3], data_offsets: [7, 19] },
+  }, data));
+  for (const name of ["h", "b", "f"]) assert.deepEqual(await checkpoint.read(name), values, name);
+  assert.deepEqual(Uint8Array.from(await checkpoint.readRaw("u", 0, 1)), Uint8Array.of(7));
+  await assert.rejects(checkpoint.read("u"), /tensor "u" has dtype U8/);
+});
+
+Deno.test("a dtype that nobody knows is listed", async () => {
+  const header = { x: { dtype: "F4_NEW", shape: [3], data_offsets: [0, 2] } };
+  const checkpoint = await open(file(header, new Uint8Array(2)));
+  assert.equal(checkpoint.tensors.get("x")?.byteLength, 2);
+  await assert.rejects(checkpoint.read("x"), /dtype F4_NEW/);
+});
+
+Deno.test("damaged headers are refused", async () => {
+  const tensor = (changes: object) => ({
+    x: { dtype: "F32", shape: [2], data_offsets: [0, 8], ...changes },
+  });
+  const data = new Uint8Array(8);
+  await open(file(tensor({}), data));
+  await assertRefused(file(tensor({ shape: [3] }), data), /tensor "x", F32 of shape \[3\]/);
+  await assertRefused(file(tensor({ shape: [-1, -2] }), data), /tensor "x" is malformed/);
+  await assertRefused(file(tensor({ shape: [0.5, 4] }), data), /tensor "x" is malformed/);
+  await assertRefused(file(tensor({ shape: [2 ** 52, 2 ** 52] }), data), /too large/);
+  await assertRefused(file(tensor({ shape: "2" }), data), /malformed/);
+  await assertRefused(file(tensor({ dtype: 32 }), data), /malformed/);
+  await assertRefused(file(tensor({ data_offsets: [8, 0] }), data), /cannot lie at bytes 8 to 0/);
+  await assertRefused(file(tensor({ data_offsets: [0] }), data), /malformed/);
+  await assertRefused(file(tensor({ data_offsets: [4, 12] }), data), /gap/);
+  await assertRefused(file(tensor({}), new Uint8Array(9)), /end at byte .* incomplete/);
+  await assertRefused(file({ x: null }), /malformed/);
+  await assertRefused(file({ __metadata__: { a: 1 } }), /string metadata/);
+  await assertRefused(file("{not json"), /not a JSON object/);
+  await assertRefused(file(`{"a":${"[".repeat(200_000)}`), /not a JSON object/);
+  const overlap = { ...tensor({}), y: { dtype: "F32", shape: [1], data_offsets: [4, 8] } };
+  await assertRefused(file(overlap, data), /overlap/);
+  const long = file(tensor({}), data);
+  long[5] = 1;
+  await assertRefused(long, /header of \d+ bytes in a file of/);
+});
+
+Deno.test("files of other kinds are refused with a remedy", async () => {
+  const text = (value: string) => Uint8Array.from(value, (c) => c.charCodeAt(0));
+  await assertRefused(new Uint8Array(), /is empty/);
+  await assertRefused(text("GGUF\x03\0\0\0 and so on"), /GGUF/);
+  await assertRefused(text("version https://git-lfs.github.com/spec/v1\n"), /git lfs pull/);
+  await assertRefused(text("\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02"), /torch 1\.6/);
+  await assertRefused(text("\x80\x04\x95\0\0"), /bare pickle/);
+  await assertRefused(text("<!doctype html><html>"), /neither a \.pth nor a \.safetensors/);
+});
+
+Deno.test("every truncation and random flips give an InferenceError or a result", async () => {
+  const original = encodeSafetensors(
+    new Map([["state", { shape: [2, 3], data: state }], ["b", {
+      shape: [1],
+      data: state.slice(5),
+    }]]),
+    { model: "demo" },
+  );
+  for (let length = 0; length < original.length; length++) {
+    assert.equal(await survives(original.subarray(0, length), `length ${length}`), "refused");
+  }
+  const random = testRandom(11);
+  for (let round = 0; round < 3000; round++) {
+    const bytes = original.slice();
+    for (let i = random(3); i >= 0; i--) bytes[random(bytes.length)] = random(256);
+    await survives(bytes, `round ${round}`);
+  }
+});

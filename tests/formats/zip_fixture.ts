@@ -1,0 +1,85 @@
+/** Writes zip archives of stored entries, and damaged ones, for tests. */
+
+export interface ZipEntry {
+  name: string;
+  data: Uint8Array;
+  /** What the directory says instead of the truth. */
+  stated?: { method?: number; compressedSize?: number; size?: number; offset?: number };
+}
+
+/** An archive of stored entries, aligned to 64 bytes as torch aligns them. */
+export function writeZip(entries: readonly ZipEntry[]): Uint8Array<ArrayBuffer> {
+  const parts: Uint8Array[] = [];
+  const directory: Uint8Array[] = [];
+  let offset = 0;
+  for (const { name, data, stated = {} } of entries) {
+    const nameBytes = new TextEncoder().encode(name);
+    const padding = (64 - (offset + 30 + nameBytes.length + 4) % 64) % 64;
+    const extra = record(4 + padding, [[0, 2, 0x4246], [2, 2, padding]]);
+    const method = stated.method ?? 0;
+    const crc = crc32(data);
+    const compressed = stated.compressedSize ?? data.length;
+    const size = stated.size ?? data.length;
+    const local = record(30, [
+      [0, 4, 0x04034b50],
+      [8, 2, method],
+      [14, 4, crc],
+      [18, 4, compressed],
+      [22, 4, size],
+      [26, 2, nameBytes.length],
+      [28, 2, extra.length],
+    ]);
+    const central = record(46, [
+      [0, 4, 0x02014b50],
+      [10, 2, method],
+      [16, 4, crc],
+      [20, 4, compressed],
+      [24, 4, size],
+      [28, 2, nameBytes.length],
+      [42, 4, stated.offset ?? offset],
+    ]);
+    parts.push(local, nameBytes, extra, data);
+    directory.push(central, nameBytes);
+    offset += 30 + nameBytes.length + extra.length + data.length;
+  }
+  const end = record(22, [
+    [0, 4, 0x06054b50],
+    [8, 2, entries.length],
+    [10, 2, entries.length],
+    [12, 4, directory.reduce((sum, part) => sum + part.length, 0)],
+    [16, 4, offset],
+  ]);
+  return concat([...parts, ...directory, end]);
+}
+
+export function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
+/** Little-endian fields in a record of zeros. */
+function record(
+  length: number,
+  fields: readonly (readonly [offset: number, size: 2 | 4, value: number])[],
+): Uint8Array {
+  const view = new DataView(new ArrayBuffer(length));
+  for (const [offset, size, value] of fields) {
+    if (size === 2) view.setUint16(offset, value, true);
+    else view.setUint32(offset, value, true);
+  }
+  return new Uint8Array(view.buffer);
+}
+
+function crc32(bytes: Uint8Array): number {
+  let crc = -1;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
+  }
+  return ~crc >>> 0;
+}
