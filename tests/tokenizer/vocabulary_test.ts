@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { InferenceError } from "../../src/core/errors.ts";
+import { BYTES, parseVocabulary } from "../../src/tokenizer/vocabulary.ts";
+
+const parse = (text: string) => parseVocabulary(text, "vocab.txt");
+
+/** Bytes of the one token of a line with id 5. */
+function bytesOf(literal: string, length: number): number[] {
+  return [...parse(`5 ${literal} ${length}\n`).tokens.get(5)!];
+}
+
+function assertRefused(text: string, message: RegExp): void {
+  assert.throws(() => parse(text), (error: unknown) => {
+    assert(error instanceof InferenceError && error.code === "invalid_vocabulary", `${error}`);
+    assert.match(error.message, message);
+    return true;
+  });
+}
+
+Deno.test("literals are read as Python writes them", () => {
+  const utf8 = (text: string) => [...new TextEncoder().encode(text)];
+  assert.deepEqual(bytesOf("'Hello'", 5), utf8("Hello"));
+  assert.deepEqual(bytesOf(String.raw`'\n\r\t\\\''`, 5), utf8("\n\r\t\\'"));
+  assert.deepEqual(bytesOf(`"it's"`, 4), utf8("it's"));
+  assert.deepEqual(bytesOf(String.raw`"'\""`, 2), utf8(`'"`));
+  assert.deepEqual(bytesOf(`'"'`, 1), utf8('"'));
+  assert.deepEqual(bytesOf(String.raw`'\x00\x7f\xa0'`, 4), utf8("\0\x7f\xa0"));
+  assert.deepEqual(bytesOf(String.raw`'\u200b\u2028'`, 6), utf8("\u200b\u2028"));
+  assert.deepEqual(bytesOf(String.raw`'\U000e0001'`, 4), utf8("\u{e0001}"));
+  assert.deepEqual(bytesOf("'世界 😀'", 11), utf8("世界 😀"));
+  assert.deepEqual(bytesOf(String.raw`b'\xe4\xb8'`, 2), [0xe4, 0xb8]);
+  assert.deepEqual(bytesOf(String.raw`b"'\xff\n"`, 3), [0x27, 0xff, 10]);
+  assert.deepEqual(bytesOf(String.raw`b'\\u1234'`, 6), utf8("\\u1234"));
+  assert.deepEqual(bytesOf("'   1 2'", 6), utf8("   1 2"));
+});
+
+Deno.test("a vocabulary has its lines' tokens, and 0 as the end of text", () => {
+  const { name, tokens, endOfText } = parse("1 'a' 1\r\n7 'b' 1\n65535 'ab' 2");
+  assert.equal(name, "vocab.txt");
+  assert.deepEqual([...tokens.keys()], [1, 7, 65535]);
+  assert.equal(endOfText, 0);
+});
+
+Deno.test("malformed lines are refused by number", () => {
+  const good = "1 'a' 1\n";
+  assertRefused("", /vocab\.txt: it has no tokens/);
+  assertRefused(good + "\n" + "2 'b' 1\n", /vocab\.txt, line 2: no id/);
+  assertRefused(good + "2 'b'\n", /line 2: no id, literal and length in "2 'b'"/);
+  assertRefused(good + "x 'b' 1\n", /line 2: no id/);
+  assertRefused(good + "-2 'b' 1\n", /line 2: no id/);
+  assertRefused(good + "0 'b' 1\n", /line 2: the id 0 is not in 1 to/);
+  assertRefused(good + "999999999 'b' 1\n", /line 2: the id 999999999/);
+  assertRefused(good + "1 'b' 1\n", /line 2: the id 1 of an earlier line/);
+  assertRefused(good + "2 'b' 2\n", /line 2: a literal of 1 bytes/);
+  assertRefused(good + "2 'é' 1\n", /line 2: a literal of 2 bytes/);
+  assertRefused(good + "2 '' 0\n", /line 2: a token that has not 1 to/);
+  assertRefused(good + `2 '${"x".repeat(300_000)}' 300000\n`, /line 2: a token that has not 1 to/);
+  assertRefused(good + "2 b'a' 1\n", /line 2: the same bytes as on line 1/);
+  const literals = [
+    "b",
+    "'b",
+    `'b"`,
+    `b'é'`,
+    `'a'b'`,
+    String.raw`'\q'`,
+    String.raw`'\'`,
+    String.raw`'\x4'`,
+    String.raw`'\u12'`,
+    String.raw`'\U00110000'`,
+    String.raw`'\ud800'`,
+    String.raw`b'\u0041'`,
+    String.raw`b'\U00000041'`,
+    "r'b'",
+    "os.system('b')",
+  ];
+  for (const literal of literals) {
+    assertRefused(`${good}2 ${literal} 1\n`, /line 2: no literal of a Python str or bytes/);
+  }
+});
+
+Deno.test("the built-in vocabulary's ids are bytes", () => {
+  assert.equal(BYTES.tokens.size, 256);
+  for (let byte = 0; byte < 256; byte++) assert.deepEqual([...BYTES.tokens.get(byte)!], [byte]);
+  assert.equal(BYTES.endOfText, null);
+});
