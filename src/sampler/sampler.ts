@@ -1,0 +1,122 @@
+/** The CPU sampler: the published reference's semantics, and the oracle of any faster one. */
+
+import { InferenceError } from "../core/errors.ts";
+import { cut } from "./cut.ts";
+
+/** How the next token is chosen from logits. */
+export interface SamplingParams {
+  /** 0 is argmax. */
+  temperature: number;
+  /** Nucleus: keep the most probable tokens whose probabilities sum up to this; 1 keeps all. */
+  topP: number;
+  /** Keep this many most probable tokens; 0 keeps all. */
+  topK: number;
+  /** Subtracted once from the logit of every token with a count. */
+  presencePenalty: number;
+  /** Subtracted per count. */
+  frequencyPenalty: number;
+  /** Factor on all counts after every sampled token; 1 for OpenAI's semantics. */
+  penaltyDecay: number;
+  /** Added to logits, by token id. */
+  logitBias: ReadonlyMap<number, number>;
+  /** Unsigned 64-bit seed as a bigint: with the position it determines the random number. */
+  seed: bigint;
+}
+/**
+ * The next token id.
+ *
+ * Bias and penalties are applied to the logits; then come a softmax at temperature 1, the cuts by
+ * top-p (tokens as probable as the last one kept stay) and top-k (of equally probable tokens the lower
+ * ids stay), and only then the temperature. All arithmetic is float64, and the draw runs over the kept
+ * tokens in the order of their ids. With `temperature` 0 it is the largest logit, of the lowest id.
+ *
+ * @param logits One for every token of the model's vocabulary; unchanged.
+ * @param counts How often each token was sampled, for the penalties.
+ * @param random A number in [0, 1), which alone decides the draw.
+ * @param banned 1 at the ids that must never be sampled.
+ * @throws InferenceError `numeric_fault` where a logit is NaN or infinite (-Infinity is a ban), or no
+ * token is left.
+ */
+export function sample(
+  logits: Float32Array,
+  params: SamplingParams,
+  counts: ReadonlyMap<number, number>,
+  random: number,
+  banned: Uint8Array | null = null,
+): number {
+  const scores = adjust(logits, params, counts, banned);
+  const best = argmax(scores);
+  if (params.temperature === 0) return best;
+
+  const top = scores[best];
+  const probabilities = scores.map((score) => Math.exp(score - top));
+  const total = sum(probabilities);
+  for (let id = 0; id < probabilities.length; id++) probabilities[id] /= total;
+  const kept = cut(probabilities, params);
+
+  // p^(1/T) up to a factor, by the logits: the power of a small probability would underflow.
+  const weights = kept.map((id) => Math.exp((scores[id] - top) / params.temperature));
+  const target = random * sum(weights);
+  let cumulative = 0;
+  for (let i = 0; i < kept.length; i++) {
+    cumulative += weights[i];
+    if (target < cumulative) return kept[i];
+  }
+  throw new RangeError(`The random number ${random} is not in [0, 1)`);
+}
+
+/** Logits with bias and penalties, in float64; -Infinity where banned. */
+function adjust(
+  logits: Float32Array,
+  params: SamplingParams,
+  counts: ReadonlyMap<number, number>,
+  banned: Uint8Array | null,
+): Float64Array {
+  const scores = Float64Array.from(logits);
+  for (const [id, bias] of params.logitBias) {
+    if (id < scores.length) scores[id] += bias;
+  }
+  for (const [id, count] of counts) {
+    if (count > 0 && id < scores.length) {
+      scores[id] -= params.presencePenalty + count * params.frequencyPenalty;
+    }
+  }
+  for (let id = 0; id < scores.length; id++) {
+    if (!(scores[id] < Infinity)) {
+      throw new InferenceError(
+        "numeric_fault",
+        `Cannot sample: the logit of token ${id} is ${
+          scores[id]
+        }; the model's weights or its state ` +
+          "are damaged, start from another state",
+      );
+    }
+    if (banned?.[id]) scores[id] = -Infinity;
+  }
+  return scores;
+}
+
+/** Id of the largest score, the lowest of several. */
+function argmax(scores: Float64Array): number {
+  let best = -1;
+  let top = -Infinity;
+  for (let id = 0; id < scores.length; id++) {
+    if (scores[id] > top) {
+      best = id;
+      top = scores[id];
+    }
+  }
+  if (best < 0) {
+    throw new InferenceError(
+      "numeric_fault",
+      `Cannot sample: all ${scores.length} tokens are banned or have the logit -Infinity`,
+    );
+  }
+  return best;
+}
+
+function sum(values: Float64Array | readonly number[]): number {
+  let total = 0;
+  for (let i = 0; i < values.length; i++) total += values[i];
+  return total;
+}
