@@ -1,0 +1,61 @@
+/** Puts an engine together from what a command line or the environment says. */
+
+import { InferenceError } from "../core/errors.ts";
+import { CpuEngine } from "../engine/cpu_engine.ts";
+import type { Engine } from "../engine/engine.ts";
+import { WorkerEngine } from "../engine/worker_host.ts";
+import { GpuEngine } from "../engine/gpu_engine.ts";
+import { type OpenDevice, openDevice } from "../gpu/mod.ts";
+import { openModel } from "../model/load.ts";
+import { openFile } from "./file_source.ts";
+
+/** Where the weights are computed on. */
+export type DeviceChoice = "auto" | "webgpu" | "cpu";
+
+/** Everything that an engine is made of; plain data, so that a Worker can be told. */
+export interface EngineOptions {
+  /** Path of a `.pth` or `.safetensors` file. */
+  file: string;
+  groupNormEps?: number | undefined;
+  device: DeviceChoice;
+  quant: "none" | "f16";
+  slots: number;
+  maxStepTokens: number;
+}
+
+/**
+ * Opens the model and an engine for it.
+ *
+ * @throws InferenceError `no_adapter` where `webgpu` is asked for and there is none.
+ */
+export async function openEngine(options: EngineOptions): Promise<Engine> {
+  const { file, groupNormEps, device, quant, slots, maxStepTokens } = options;
+  const model = await openModel(await openFile(file), { groupNormEps });
+  try {
+    const open = device === "cpu" ? null : await openAdapter();
+    if (open) return await GpuEngine.create(open, model, { quant, slots, maxStepTokens });
+    if (device === "webgpu") {
+      throw new InferenceError(
+        "no_adapter",
+        "Cannot use WebGPU: there is no adapter; install a Vulkan driver for your GPU (Debian's " +
+          "mesa-vulkan-drivers and libvulkan1 give a software one), or use --device cpu",
+        { param: "device" },
+      );
+    }
+    return await CpuEngine.create(model, { quant, slots, maxStepTokens });
+  } finally {
+    await model.close();
+  }
+}
+
+/** As `openEngine`, in a Worker of its own. */
+export function openEngineWorker(options: EngineOptions): Promise<Engine> {
+  const url = new URL("./engine_worker.ts", import.meta.url);
+  return WorkerEngine.open(new Worker(url, { type: "module", name: "engine" }), options);
+}
+
+/** Mesa complains on stderr at every adapter request unless told where run-time files may go. */
+function openAdapter(): Promise<OpenDevice | null> {
+  if (!Deno.env.get("XDG_RUNTIME_DIR")) Deno.env.set("XDG_RUNTIME_DIR", "/tmp");
+  return openDevice(navigator.gpu);
+}

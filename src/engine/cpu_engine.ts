@@ -1,0 +1,206 @@
+/**
+ * The reference engine in plain TypeScript: the same layer graph, one token after the other, sums
+ * in float64. It is the fallback where there is no adapter, and the oracle of the GPU engine.
+ */
+
+import { InferenceError } from "../core/errors.ts";
+import type { Dimensions } from "../model/dimensions.ts";
+import { stateLength } from "../model/dimensions.ts";
+import type { ActivationName, LinearOp, Op } from "../model/graph.ts";
+import type { Model } from "../model/load.ts";
+import { layerGraph } from "../model/rwkv5.ts";
+import { checkRuns, checkSlot, checkState } from "./check_runs.ts";
+import { groupNorm, layerNorm, multiply, shiftMix, wkv } from "./cpu_ops.ts";
+import type { Engine, EngineInfo, Run } from "./engine.ts";
+
+export interface CpuEngineOptions {
+  quant: "none" | "f16";
+  slots: number;
+  maxStepTokens: number;
+}
+
+type Activations = Record<ActivationName, Float32Array>;
+
+export class CpuEngine implements Engine {
+  readonly info: EngineInfo;
+  readonly #graph: readonly Op[];
+  readonly #vectors: ReadonlyMap<string, Float32Array>;
+  readonly #matrices: ReadonlyMap<string, Float32Array>;
+  readonly #activations: Activations;
+  readonly #states: Float32Array[];
+  #closed = false;
+
+  private constructor(info: EngineInfo, model: Model, matrices: ReadonlyMap<string, Float32Array>) {
+    this.info = info;
+    this.#graph = layerGraph(info.dimensions);
+    this.#vectors = model.vectors;
+    this.#matrices = matrices;
+    const { width, ffnWidth, vocabulary } = info.dimensions;
+    const numbers = (length: number) => new Float32Array(length);
+    this.#activations = {
+      x: numbers(width),
+      mixed: numbers(4 * width),
+      r: numbers(width),
+      k: numbers(width),
+      v: numbers(width),
+      g: numbers(width),
+      y: numbers(width),
+      hidden: numbers(ffnWidth),
+      receptance: numbers(width),
+      selected: numbers(width),
+      logits: numbers(vocabulary),
+    };
+    this.#states = Array.from(
+      { length: info.slots },
+      () => numbers(stateLength(info.dimensions)),
+    );
+  }
+
+  /** Reads a model's weights into memory as float32, rounded to float16 for `f16`. */
+  static async create(
+    model: Model,
+    { quant, slots, maxStepTokens }: CpuEngineOptions,
+  ): Promise<CpuEngine> {
+    const { dimensions } = model;
+    const matrices = new Map<string, Float32Array>();
+    let weightBytes = 0;
+    const names = layerGraph(dimensions).flatMap((op) =>
+      op.op === "embed" ? [op.table] : op.op === "linear" ? [op.weight] : []
+    );
+    for (const name of names) {
+      const source = model.matrix(name);
+      const values = await source.readRows(0, source.rows);
+      if (quant === "f16") {
+        for (let i = 0; i < values.length; i++) values[i] = Math.f16round(values[i]);
+      }
+      matrices.set(name, values);
+      weightBytes += values.byteLength;
+    }
+    for (const values of model.vectors.values()) weightBytes += values.byteLength;
+    const info: EngineInfo = {
+      device: "cpu",
+      adapter: "plain TypeScript",
+      software: true,
+      quant,
+      dimensions,
+      fingerprint: model.fingerprint,
+      slots,
+      maxStepTokens,
+      weightBytes,
+    };
+    return new CpuEngine(info, model, matrices);
+  }
+
+  // deno-lint-ignore require-await -- a promise like every engine's, and errors reject it
+  async step(runs: readonly Run[]): Promise<Float32Array[]> {
+    this.#check();
+    checkRuns(runs, this.info);
+    return runs.map(({ slot, tokens, logits }) => {
+      const { vocabulary } = this.info.dimensions;
+      const count = logits === "all" ? tokens.length : logits === "last" ? 1 : 0;
+      const result = new Float32Array(count * vocabulary);
+      tokens.forEach((id, i) => {
+        const wanted = logits === "all" || (logits === "last" && i === tokens.length - 1);
+        this.#token(id, this.#states[slot], wanted);
+        if (wanted) result.set(this.#activations.logits, logits === "all" ? i * vocabulary : 0);
+      });
+      return result;
+    });
+  }
+
+  // deno-lint-ignore require-await -- as above
+  async readState(slot: number): Promise<Float32Array> {
+    this.#check();
+    checkSlot(slot, this.info);
+    return this.#states[slot].slice();
+  }
+
+  // deno-lint-ignore require-await -- as above
+  async writeState(slot: number, state: Float32Array | null): Promise<void> {
+    this.#check();
+    checkSlot(slot, this.info);
+    if (state) {
+      checkState(state, this.info);
+      this.#states[slot].set(state);
+    } else {
+      this.#states[slot].fill(0);
+    }
+  }
+
+  // deno-lint-ignore require-await -- as above
+  async close(): Promise<void> {
+    this.#closed = true;
+  }
+
+  #check(): void {
+    if (this.#closed) throw new InferenceError("device_lost", "The engine is closed");
+  }
+
+  /** Runs the graph for one token, up to the logits where they are wanted. */
+  #token(id: number, state: Float32Array, logits: boolean): void {
+    const { dimensions } = this.info;
+    const { width, headSize } = dimensions;
+    const a = this.#activations;
+    const vector = (name: string) => this.#vectors.get(name)!;
+    for (const op of this.#graph) {
+      switch (op.op) {
+        case "embed": {
+          const row = this.#matrices.get(op.table)!.subarray(id * width, (id + 1) * width);
+          layerNorm(row, vector(op.norm), a.x);
+          break;
+        }
+        case "normShift":
+          layerNorm(a.x, vector(op.norm), a.selected);
+          shiftMix(a.selected, vector(op.mix), {
+            shift: shiftOf(state, op.site, dimensions),
+            mixes: op.mixes,
+            out: a.mixed,
+          });
+          break;
+        case "linear":
+          if (op.to !== "logits" || logits) this.#linear(op);
+          break;
+        case "wkv5": {
+          const start = op.layer * width * (headSize + 2) + width;
+          const S = state.subarray(start, start + width * headSize);
+          wkv(
+            { r: a.r, k: a.k, v: a.v, w: vector(op.decay), u: vector(op.bonus), S, y: a.y },
+            headSize,
+          );
+          break;
+        }
+        case "groupNormGate":
+          groupNorm(a.y, vector(op.norm), { headSize, eps: dimensions.groupNormEps });
+          if (op.gated) { for (let c = 0; c < width; c++) a.y[c] *= a.g[c]; }
+          break;
+        case "selectNorm":
+          if (logits) layerNorm(a.x, vector(op.norm), a.selected);
+          break;
+      }
+    }
+  }
+
+  #linear(op: LinearOp): void {
+    const a = this.#activations;
+    const matrix = this.#matrices.get(op.weight)!;
+    const to = a[op.to];
+    const columns = matrix.length / to.length;
+    const from = a[op.from].subarray(op.plane * columns, (op.plane + 1) * columns);
+    const gate = op.gate ? a[op.gate] : null;
+    multiply(matrix, from, (row, sum) => {
+      let value = sum;
+      if (op.activation === "silu") value /= 1 + Math.exp(-value);
+      else if (op.activation === "sigmoid") value = 1 / (1 + Math.exp(-value));
+      else if (op.activation === "relu2") value = value > 0 ? value * value : 0;
+      if (op.write === "store") to[row] = value;
+      else to[row] += gate ? gate[row] * value : value;
+    });
+  }
+}
+
+/** The part of a state that holds the token shift of a site. */
+function shiftOf(state: Float32Array, site: number, { width, headSize }: Dimensions): Float32Array {
+  const layer = Math.floor(site / 2) * width * (headSize + 2);
+  const start = layer + (site % 2 === 0 ? 0 : width + width * headSize);
+  return state.subarray(start, start + width);
+}

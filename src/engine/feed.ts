@@ -1,0 +1,35 @@
+/** Feeds a sequence of any length to one slot, in chunks. */
+
+import type { Engine, LogitsWanted } from "./engine.ts";
+
+/**
+ * Feeds `tokens` to `slot`, `chunk` at a time, and returns the logits asked for,
+ * `[rows, vocabulary]` flattened.
+ */
+export async function feed(
+  engine: Engine,
+  tokens: readonly number[],
+  { slot, logits, chunk = engine.info.maxStepTokens }: {
+    slot: number;
+    logits: LogitsWanted;
+    chunk?: number;
+  },
+): Promise<Float32Array> {
+  const parts: Float32Array[] = [];
+  for (let from = 0; from < tokens.length; from += chunk) {
+    const last = from + chunk >= tokens.length;
+    const [part] = await engine.step([{
+      slot,
+      tokens: tokens.slice(from, from + chunk),
+      logits: logits === "last" && !last ? "none" : logits,
+    }]);
+    parts.push(part);
+  }
+  const joined = new Float32Array(parts.reduce((n, part) => n + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    joined.set(part, at);
+    at += part.length;
+  }
+  return joined;
+}

@@ -1,0 +1,163 @@
+/**
+ * An engine in a Worker of its own, so that a long step never holds up HTTP: what the caller's side
+ * sends, and what answers on the Worker's side. Arrays are transferred where they are not needed
+ * any more. How the Worker opens its engine is not known here.
+ */
+
+import { type ErrorCode, InferenceError } from "../core/errors.ts";
+import type { Engine, EngineInfo, Run } from "./engine.ts";
+
+/** What the calling side asks for. */
+type Call =
+  | { method: "open"; options: unknown }
+  | { method: "step"; runs: readonly Run[] }
+  | { method: "readState"; slot: number }
+  | { method: "writeState"; slot: number; state: Float32Array | null }
+  | { method: "close" };
+
+type Request = Call & { id: number };
+
+type Reply =
+  | { id: number; value: unknown }
+  | { id: number; error: { code?: ErrorCode; message: string; param?: string | undefined } };
+
+/** An engine that lives in a Worker. */
+export class WorkerEngine implements Engine {
+  readonly info: EngineInfo;
+  readonly #worker: EngineCaller;
+
+  private constructor(info: EngineInfo, worker: EngineCaller) {
+    this.info = info;
+    this.#worker = worker;
+  }
+
+  /**
+   * Opens an engine in a Worker that runs `answerEngineCalls`.
+   *
+   * @param options Passed to the Worker's own `open`; must be cloneable.
+   */
+  static async open(worker: Worker, options: unknown): Promise<WorkerEngine> {
+    const caller = new EngineCaller(worker);
+    try {
+      return new WorkerEngine(await caller.call({ method: "open", options }), caller);
+    } catch (error) {
+      worker.terminate();
+      throw error;
+    }
+  }
+
+  step(runs: readonly Run[]): Promise<Float32Array[]> {
+    return this.#worker.call({ method: "step", runs });
+  }
+
+  readState(slot: number): Promise<Float32Array> {
+    return this.#worker.call({ method: "readState", slot });
+  }
+
+  writeState(slot: number, state: Float32Array | null): Promise<void> {
+    return this.#worker.call({ method: "writeState", slot, state });
+  }
+
+  async close(): Promise<void> {
+    await this.#worker.call({ method: "close" });
+    this.#worker.terminate();
+  }
+}
+
+/** Sends calls to a Worker and matches its replies to them. */
+class EngineCaller {
+  readonly #worker: Worker;
+  readonly #open = new Map<number, PromiseWithResolvers<unknown>>();
+  #nextId = 0;
+  #failure: InferenceError | null = null;
+
+  constructor(worker: Worker) {
+    this.#worker = worker;
+    worker.onmessage = ({ data }: MessageEvent<Reply>) => {
+      const call = this.#open.get(data.id);
+      this.#open.delete(data.id);
+      if ("value" in data) call?.resolve(data.value);
+      else call?.reject(revive(data.error));
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      this.#fail(new InferenceError("device_lost", `The engine's Worker failed: ${event.message}`));
+    };
+  }
+
+  // deno-lint-ignore no-explicit-any -- each method's result is what `answerEngineCalls` returns
+  call(request: Call): Promise<any> {
+    if (this.#failure) return Promise.reject(this.#failure);
+    const id = this.#nextId++;
+    const pending = Promise.withResolvers<unknown>();
+    this.#open.set(id, pending);
+    this.#worker.postMessage({ ...request, id } satisfies Request);
+    return pending.promise;
+  }
+
+  terminate(): void {
+    this.#worker.terminate();
+    this.#fail(new InferenceError("device_lost", "The engine is closed"));
+  }
+
+  #fail(error: InferenceError): void {
+    this.#failure = error;
+    for (const { reject } of this.#open.values()) reject(error);
+    this.#open.clear();
+  }
+}
+
+function revive(
+  { code, message, param }: { code?: ErrorCode; message: string; param?: string | undefined },
+) {
+  return code ? new InferenceError(code, message, { param }) : new Error(message);
+}
+
+/** What a Worker's global scope offers here. */
+export interface WorkerScope {
+  onmessage: ((event: MessageEvent) => void) | null;
+  postMessage(message: unknown, transfer: Transferable[]): void;
+}
+
+/** Answers the calls of a `WorkerEngine` with the engine that `open` gives. */
+export function answerEngineCalls(
+  scope: WorkerScope,
+  open: (options: unknown) => Promise<Engine>,
+): void {
+  let engine: Engine | null = null;
+  const answer = async (call: Call): Promise<unknown> => {
+    if (call.method === "open") {
+      engine = await open(call.options);
+      return engine.info;
+    }
+    if (!engine) throw new Error(`the engine is not open: ${call.method}`);
+    switch (call.method) {
+      case "step":
+        return await engine.step(call.runs);
+      case "readState":
+        return await engine.readState(call.slot);
+      case "writeState":
+        return await engine.writeState(call.slot, call.state);
+      case "close":
+        return await engine.close();
+    }
+  };
+  scope.onmessage = async ({ data }: MessageEvent<Request>) => {
+    try {
+      const value = await answer(data);
+      scope.postMessage({ id: data.id, value }, buffersOf(value));
+    } catch (error) {
+      const { message } = error as Error;
+      const known = error instanceof InferenceError
+        ? { code: error.code, message, param: error.param }
+        : { message };
+      scope.postMessage({ id: data.id, error: known }, []);
+    }
+  };
+}
+
+/** The array buffers in a result, which the Worker does not need any more. */
+function buffersOf(value: unknown): Transferable[] {
+  if (value instanceof Float32Array) return [value.buffer as ArrayBuffer];
+  return Array.isArray(value) ? value.flatMap(buffersOf) : [];
+}

@@ -1,0 +1,52 @@
+/**
+ * The operations of which a model version's layer graph is made. An engine carries them out, one
+ * after the other, for all tokens of a step at once; what they read and write are activations,
+ * weights by name, and the state.
+ *
+ * Per step T tokens, of which O are chosen for logits; C the width, F that of the channel mix.
+ */
+
+/**
+ * Activations: x `[T, C]` (the residual stream); mixed `[mixes, T, C]`; r, k, v, g, y `[T, C]`;
+ * hidden `[T, F]`; receptance `[T, C]`; selected `[O, C]`; logits `[O, vocabulary]`.
+ */
+export type ActivationName =
+  | "x"
+  | "mixed"
+  | "r"
+  | "k"
+  | "v"
+  | "g"
+  | "y"
+  | "hidden"
+  | "receptance"
+  | "selected"
+  | "logits";
+
+/** `y = activation(W x)`, stored, added to y, or multiplied by a gate and added to y. */
+export interface LinearOp {
+  op: "linear";
+  /** A matrix. */
+  weight: string;
+  from: ActivationName;
+  /** Which plane of `from`; 0 where it has but one. */
+  plane: number;
+  to: ActivationName;
+  activation: "none" | "silu" | "sigmoid" | "relu2";
+  write: "store" | "add" | "gatedAdd";
+  /** The gate of `gatedAdd`. */
+  gate?: ActivationName;
+}
+
+export type Op =
+  /** x = layer_norm(table[id], norm) */
+  | { op: "embed"; table: string; norm: string }
+  /** mixed[m] = token_shift(layer_norm(x, norm), mix[m]); the shift is the state's `site`. */
+  | { op: "normShift"; norm: string; mix: string; mixes: number; site: number }
+  | LinearOp
+  /** y, state of `layer` = wkv5(r, k, v, decay, bonus, state of `layer`) */
+  | { op: "wkv5"; layer: number; decay: string; bonus: string }
+  /** y = group_norm(y, norm), times g where gated */
+  | { op: "groupNormGate"; norm: string; gated: boolean }
+  /** selected = layer_norm(x of the chosen tokens, norm) */
+  | { op: "selectNorm"; norm: string };

@@ -1,0 +1,256 @@
+/**
+ * RWKV-5: which tensors a checkpoint has, what they say of version and sizes, how small tensors
+ * are prepared for the kernels, and the layer graph. Nothing else knows the version.
+ *
+ * 5.2 has a gate and decays per channel, `time_decay [H, N]`. 5.1 has a gate and decays per head,
+ * `[H]`. 5.0 has no gate. Values per head are broadcast over the head's channels, after which all
+ * three are one graph, but for the gate.
+ */
+
+import { InferenceError } from "../core/errors.ts";
+import type { Dimensions, Version } from "./dimensions.ts";
+import type { Op } from "./graph.ts";
+
+/** Shapes of the tensors of a file, by published name. */
+export type Shapes = ReadonlyMap<string, readonly number[]>;
+
+/** Reads a small tensor, by published name, as float32. */
+export type ReadTensor = (name: string) => Promise<Float32Array>;
+
+function fail(file: string, message: string): InferenceError {
+  return new InferenceError("invalid_checkpoint", `Cannot load ${file}: ${message}`, {
+    param: file,
+  });
+}
+
+function count(shape: readonly number[]): number {
+  return shape.reduce((a, b) => a * b, 1);
+}
+
+/**
+ * Sizes and version, from shapes alone; every tensor is checked to be there and to fit.
+ *
+ * @throws InferenceError `invalid_checkpoint` naming the tensor, what it is and what it should be.
+ */
+export function readDimensions(
+  shapes: Shapes,
+  { file, groupNormEps }: { file: string; groupNormEps: number },
+): Dimensions {
+  const shape = (name: string): readonly number[] => {
+    const found = shapes.get(name);
+    if (!found) {
+      throw fail(file, `it has no tensor "${name}"; it is not an RWKV-5 checkpoint, or incomplete`);
+    }
+    return found;
+  };
+  const expect = (name: string, wanted: readonly number[]) => {
+    const got = shape(name);
+    // Vectors are published as [C], [1, 1, C] and the like: only their length counts.
+    const same = wanted.length === 1
+      ? count(got) === wanted[0]
+      : got.length === wanted.length && got.every((n, i) => n === wanted[i]);
+    if (!same) {
+      throw fail(file, `"${name}" has shape [${got}] where the other tensors ask for [${wanted}]`);
+    }
+  };
+
+  const embedding = shape("emb.weight");
+  if (embedding.length !== 2 || count(embedding) === 0) {
+    throw fail(file, `"emb.weight" has shape [${embedding}] and not [vocabulary, width]`);
+  }
+  const [vocabulary, width] = embedding;
+  let layers = 0;
+  while (shapes.has(`blocks.${layers}.ln1.weight`)) layers++;
+  if (layers === 0) throw fail(file, `it has no tensor "blocks.0.ln1.weight", so no layer`);
+  if (shapes.has("blocks.0.att.time_maa_x") || shapes.has("blocks.0.att.x_r")) {
+    throw fail(file, "it is an RWKV-6 or RWKV-7 checkpoint, and this worker runs RWKV-5");
+  }
+
+  const decay = shape("blocks.0.att.time_decay").filter((n, i) => n !== 1 || i === 0);
+  const gated = shapes.has("blocks.0.att.gate.weight");
+  if (!shapes.has("blocks.0.att.ln_x.weight")) {
+    throw fail(file, `it has no "blocks.0.att.ln_x.weight"; RWKV-4 and older are not supported`);
+  }
+  const heads = decay[0];
+  if (!(heads > 0) || width % heads !== 0) {
+    throw fail(
+      file,
+      `"blocks.0.att.time_decay" has shape [${decay}], which does not divide the width ${width}`,
+    );
+  }
+  const headSize = width / heads;
+  if (headSize % 4 !== 0) {
+    throw fail(file, `its head size is ${headSize}; head sizes must be multiples of 4`);
+  }
+  const perChannel = decay.length === 2;
+  const version: Version = !gated ? "5.0" : perChannel ? "5.2" : "5.1";
+
+  const ffnWidth = shape("blocks.0.ffn.key.weight")[0];
+  const vectors = ["ln1.weight", "ln1.bias", "ln2.weight", "ln2.bias"];
+  vectors.push("att.time_mix_k", "att.time_mix_v", "att.time_mix_r", "att.ln_x.weight");
+  vectors.push("att.ln_x.bias", "ffn.time_mix_k", "ffn.time_mix_r");
+  const squares = ["receptance", "key", "value", "output"];
+  if (gated) {
+    vectors.push("att.time_mix_g");
+    squares.push("gate");
+  }
+  for (const name of ["blocks.0.ln0.weight", "blocks.0.ln0.bias"]) expect(name, [width]);
+  for (let layer = 0; layer < layers; layer++) {
+    const block = `blocks.${layer}.`;
+    for (const name of vectors) expect(block + name, [width]);
+    for (const name of squares) expect(`${block}att.${name}.weight`, [width, width]);
+    expect(`${block}ffn.key.weight`, [ffnWidth, width]);
+    expect(`${block}ffn.receptance.weight`, [width, width]);
+    expect(`${block}ffn.value.weight`, [width, ffnWidth]);
+    expect(`${block}att.time_decay`, [perChannel ? width : heads]);
+    const bonus = bonusName(shapes, layer);
+    const length = count(shape(bonus));
+    if (length !== heads && length !== width) expect(bonus, [width]);
+  }
+  for (const name of ["ln_out.weight", "ln_out.bias"]) expect(name, [width]);
+  expect("head.weight", [vocabulary, width]);
+  return { version, layers, width, heads, headSize, ffnWidth, vocabulary, groupNormEps };
+}
+
+function bonusName(shapes: Shapes, layer: number): string {
+  const first = `blocks.${layer}.att.time_first`;
+  return shapes.has(first) ? first : `blocks.${layer}.att.time_faaaa`;
+}
+
+/**
+ * The small tensors as the kernels want them, by the names that the graph uses: norms
+ * `[2, C]` (weight, bias), mixes `[mixes, C]`, decay and bonus `[H, N]`.
+ */
+export async function prepareVectors(
+  dimensions: Dimensions,
+  shapes: Shapes,
+  read: ReadTensor,
+): Promise<Map<string, Float32Array>> {
+  const { layers, width, headSize, version } = dimensions;
+  const vectors = new Map<string, Float32Array>();
+  const join = async (name: string, parts: string[]) => {
+    const joined = new Float32Array(parts.length * width);
+    for (const [i, part] of parts.entries()) joined.set(await read(part), i * width);
+    vectors.set(name, joined);
+  };
+  const norm = (name: string) => join(name, [`${name}.weight`, `${name}.bias`]);
+  const broadcast = (values: Float32Array) =>
+    values.length === width
+      ? values
+      : Float32Array.from({ length: width }, (_, c) => values[Math.floor(c / headSize)]);
+
+  await norm("blocks.0.ln0");
+  for (let layer = 0; layer < layers; layer++) {
+    const block = `blocks.${layer}.`;
+    for (const name of ["ln1", "ln2", "att.ln_x"]) await norm(block + name);
+    const mixes = version === "5.0" ? ["k", "v", "r"] : ["k", "v", "r", "g"];
+    await join(`${block}att.time_mix`, mixes.map((m) => `${block}att.time_mix_${m}`));
+    await join(`${block}ffn.time_mix`, ["k", "r"].map((m) => `${block}ffn.time_mix_${m}`));
+    const decay = await read(`${block}att.time_decay`);
+    vectors.set(`${block}att.decay`, broadcast(decay.map((d) => Math.exp(-Math.exp(d)))));
+    const name = bonusName(shapes, layer);
+    const bonus = await read(name);
+    // A 5.2 `time_faaaa` is sometimes merely called `time_first`: its shape tells.
+    const logarithmic = name.endsWith("time_first") && bonus.length !== width;
+    vectors.set(`${block}att.bonus`, broadcast(logarithmic ? bonus.map(Math.exp) : bonus));
+  }
+  await norm("ln_out");
+  return vectors;
+}
+
+/** Token shifts in the state: two a layer, that of the time mix first. */
+export function shiftSites({ layers }: Dimensions): number {
+  return 2 * layers;
+}
+
+/** The layer graph. Up to `ln_out` it runs for all tokens, from there for the chosen ones. */
+export function layerGraph({ version, layers }: Dimensions): Op[] {
+  const gated = version !== "5.0";
+  const ops: Op[] = [{ op: "embed", table: "emb.weight", norm: "blocks.0.ln0" }];
+  for (let layer = 0; layer < layers; layer++) {
+    const block = `blocks.${layer}.`;
+    const project = (matrix: string, plane: number, to: "r" | "k" | "v" | "g"): Op => ({
+      op: "linear",
+      weight: `${block}att.${matrix}.weight`,
+      from: "mixed",
+      plane,
+      to,
+      activation: to === "g" ? "silu" : "none",
+      write: "store",
+    });
+    ops.push(
+      {
+        op: "normShift",
+        norm: `${block}ln1`,
+        mix: `${block}att.time_mix`,
+        mixes: gated ? 4 : 3,
+        site: 2 * layer,
+      },
+      project("key", 0, "k"),
+      project("value", 1, "v"),
+      project("receptance", 2, "r"),
+    );
+    if (gated) ops.push(project("gate", 3, "g"));
+    ops.push(
+      { op: "wkv5", layer, decay: `${block}att.decay`, bonus: `${block}att.bonus` },
+      { op: "groupNormGate", norm: `${block}att.ln_x`, gated },
+      {
+        op: "linear",
+        weight: `${block}att.output.weight`,
+        from: "y",
+        plane: 0,
+        to: "x",
+        activation: "none",
+        write: "add",
+      },
+      {
+        op: "normShift",
+        norm: `${block}ln2`,
+        mix: `${block}ffn.time_mix`,
+        mixes: 2,
+        site: 2 * layer + 1,
+      },
+      {
+        op: "linear",
+        weight: `${block}ffn.key.weight`,
+        from: "mixed",
+        plane: 0,
+        to: "hidden",
+        activation: "relu2",
+        write: "store",
+      },
+      {
+        op: "linear",
+        weight: `${block}ffn.receptance.weight`,
+        from: "mixed",
+        plane: 1,
+        to: "receptance",
+        activation: "sigmoid",
+        write: "store",
+      },
+      {
+        op: "linear",
+        weight: `${block}ffn.value.weight`,
+        from: "hidden",
+        plane: 0,
+        to: "x",
+        activation: "none",
+        write: "gatedAdd",
+        gate: "receptance",
+      },
+    );
+  }
+  ops.push(
+    { op: "selectNorm", norm: "ln_out" },
+    {
+      op: "linear",
+      weight: "head.weight",
+      from: "selected",
+      plane: 0,
+      to: "logits",
+      activation: "none",
+      write: "store",
+    },
+  );
+  return ops;
+}

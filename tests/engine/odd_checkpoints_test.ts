@@ -1,0 +1,141 @@
+import assert from "node:assert/strict";
+import { CpuEngine } from "../../src/engine/cpu_engine.ts";
+import type { Engine } from "../../src/engine/engine.ts";
+import { feed } from "../../src/engine/feed.ts";
+import { GpuEngine } from "../../src/engine/gpu_engine.ts";
+import { MemorySource } from "../../src/formats/byte_source.ts";
+import { encodeSafetensors } from "../../src/formats/safetensors.ts";
+import { openModel } from "../../src/model/load.ts";
+import { testDevice } from "../adapter.ts";
+import { assertClose } from "../close.ts";
+import { type PthTensor, writePth } from "../formats/pth_fixture.ts";
+import { seeded } from "../random_data.ts";
+import { oracle } from "./oracle.ts";
+import { huggingFaceNames, tinyModel, type TinySizes } from "./tiny_model.ts";
+
+const CASES: TinySizes[] = [
+  // Head size 8; width, hidden width and vocabulary that are multiples of little.
+  {
+    version: "5.2",
+    layers: 2,
+    heads: 5,
+    headSize: 8,
+    ffnWidth: 137,
+    vocabulary: 101,
+    dtype: "F32",
+  },
+  {
+    version: "5.1",
+    layers: 3,
+    heads: 3,
+    headSize: 12,
+    ffnWidth: 126,
+    vocabulary: 77,
+    dtype: "F16",
+  },
+  { version: "5.0", layers: 1, heads: 7, headSize: 4, ffnWidth: 99, vocabulary: 5, dtype: "BF16" },
+  {
+    version: "5.2",
+    layers: 1,
+    heads: 1,
+    headSize: 68,
+    ffnWidth: 239,
+    vocabulary: 1031,
+    dtype: "F16",
+  },
+];
+
+const OPTIONS = { quant: "none", slots: 3, maxStepTokens: 40 } as const;
+
+/** Both engines on a checkpoint file; `maxPartBytes` cuts matrices small. */
+async function engines(
+  file: Uint8Array,
+  { groupNormEps, maxPartBytes }: { groupNormEps?: number; maxPartBytes?: number } = {},
+): Promise<Engine[]> {
+  const open = () => openModel(new MemorySource("tiny", file), { groupNormEps });
+  const gpu = await GpuEngine.create(await testDevice(), await open(), {
+    ...OPTIONS,
+    maxPartBytes,
+  });
+  return [gpu, await CpuEngine.create(await open(), OPTIONS)];
+}
+
+function tokensBelow(vocabulary: number, count: number): number[] {
+  const random = seeded(vocabulary);
+  return Array.from({ length: count }, () => Math.floor(random() * vocabulary));
+}
+
+async function assertAgrees(
+  engine: Engine,
+  { tokens, logits, state }: { tokens: number[]; logits: number[][]; state: number[] },
+) {
+  for (const chunk of [1, 11, 37]) {
+    await engine.writeState(2, null);
+    const got = await feed(engine, tokens, { slot: 2, logits: "all", chunk });
+    const what = `${engine.info.device} logits, chunk ${chunk}`;
+    assertClose(got, Float32Array.from(logits.flat()), { atol: 2e-4, what });
+    assertClose(await engine.readState(2), Float32Array.from(state), { atol: 1e-3, what: "state" });
+  }
+}
+
+for (const sizes of CASES) {
+  Deno.test(`engines agree with the oracle at ${JSON.stringify(sizes)}`, async () => {
+    const tensors = tinyModel(sizes);
+    const tokens = tokensBelow(sizes.vocabulary, 37);
+    const wanted = { tokens, ...oracle(tensors, tokens) };
+    for (const engine of await engines(writePth(tensors))) {
+      assert.equal(engine.info.dimensions.version, sizes.version);
+      await assertAgrees(engine, wanted);
+    }
+  });
+}
+
+Deno.test("matrices larger than a binding are split by rows", async () => {
+  const sizes = { ...CASES[0], ffnWidth: 200, vocabulary: 203 };
+  const tensors = tinyModel(sizes);
+  const tokens = tokensBelow(sizes.vocabulary, 37);
+  const wanted = { tokens, ...oracle(tensors, tokens) };
+  const [engine] = await engines(writePth(tensors), { maxPartBytes: 24 * 40 * 4 });
+  await assertAgrees(engine, wanted);
+});
+
+Deno.test("the group norm's epsilon is what it is told to be", async () => {
+  const tensors = tinyModel(CASES[0]);
+  // Small values bring the group's variance near the epsilon.
+  tensors.get("blocks.0.att.value.weight")!.data.forEach((v, i, data) => data[i] = v * 0.01);
+  const tokens = tokensBelow(101, 37);
+  const usual = oracle(tensors, tokens);
+  const small = oracle(tensors, tokens, 1e-5);
+  const difference = Math.max(
+    ...small.logits.flat().map((v, i) => Math.abs(v - usual.logits.flat()[i])),
+  );
+  assert.ok(difference > 0.01, "the case cannot tell the two apart");
+  for (const engine of await engines(writePth(tensors), { groupNormEps: 1e-5 })) {
+    await assertAgrees(engine, { tokens, ...small });
+  }
+});
+
+Deno.test("safetensors and Hugging Face names give the same engine and fingerprint", async () => {
+  const tensors = tinyModel(CASES[0]);
+  const tokens = tokensBelow(101, 37);
+  const wanted = { tokens, ...oracle(tensors, tokens) };
+  const pth = writePth(tensors);
+  const safetensors = encodeSafetensors(huggingFaceNames<PthTensor>(tensors));
+  for (const engine of await engines(safetensors)) await assertAgrees(engine, wanted);
+  const print = async (file: Uint8Array) =>
+    (await openModel(new MemorySource("m", file))).fingerprint;
+  assert.equal(await print(safetensors), await print(pth));
+  assert.notEqual(await print(pth), await print(writePth(tinyModel(CASES[0], 2))));
+});
+
+Deno.test("a 5.2 bonus that is merely called time_first is used as it is", async () => {
+  const tensors = tinyModel(CASES[0]);
+  const tokens = tokensBelow(101, 37);
+  const wanted = { tokens, ...oracle(tensors, tokens) };
+  const renamed = new Map(
+    [...tensors].map(([name, tensor]) =>
+      [name.replace("time_faaaa", "time_first"), tensor] as const
+    ),
+  );
+  for (const engine of await engines(writePth(renamed))) await assertAgrees(engine, wanted);
+});
