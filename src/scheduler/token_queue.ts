@@ -1,0 +1,30 @@
+/** Tokens of a turn on their way from the scheduler's loop to whoever iterates over them. */
+
+/** An async iterable that is pushed to; for one consumer. */
+export class TokenQueue implements AsyncIterable<number> {
+  readonly #waiting: number[] = [];
+  #ended = false;
+  #failure: unknown;
+  #wake: () => void = () => {};
+
+  push(token: number): void {
+    this.#waiting.push(token);
+    this.#wake();
+  }
+
+  /** Ends the iteration once all tokens are taken, with an error if given. */
+  end(failure?: unknown): void {
+    this.#ended = true;
+    this.#failure = failure;
+    this.#wake();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<number> {
+    while (true) {
+      while (this.#waiting.length > 0) yield this.#waiting.shift()!;
+      if (this.#ended) break;
+      await new Promise<void>((resolve) => this.#wake = resolve);
+    }
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+}

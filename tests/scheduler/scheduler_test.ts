@@ -1,0 +1,179 @@
+import assert from "node:assert/strict";
+import { InferenceError } from "../../src/core/errors.ts";
+import { CpuEngine } from "../../src/engine/cpu_engine.ts";
+import type { Engine } from "../../src/engine/engine.ts";
+import { MemorySource } from "../../src/formats/byte_source.ts";
+import { openModel } from "../../src/model/load.ts";
+import { Scheduler } from "../../src/scheduler/scheduler.ts";
+import type { TurnWork } from "../../src/scheduler/scheduler_types.ts";
+import { tinyModel } from "../engine/tiny_model.ts";
+import { writePth } from "../formats/pth_fixture.ts";
+
+const FILE = writePth(tinyModel({
+  version: "5.2",
+  layers: 2,
+  heads: 2,
+  headSize: 8,
+  ffnWidth: 40,
+  vocabulary: 50,
+  dtype: "F32",
+}));
+
+async function engine(slots = 3): Promise<Engine> {
+  const model = await openModel(new MemorySource("tiny", FILE));
+  return await CpuEngine.create(model, { quant: "none", slots, maxStepTokens: 16 });
+}
+
+function work(tokens: number[], overrides: Partial<TurnWork> = {}): TurnWork {
+  return {
+    state: null,
+    tokens,
+    sampling: {
+      temperature: 1,
+      topP: 1,
+      topK: 0,
+      presencePenalty: 0.2,
+      frequencyPenalty: 0.1,
+      penaltyDecay: 0.99,
+      logitBias: new Map(),
+      seed: 7n,
+    },
+    counts: new Map(),
+    position: 0,
+    banned: null,
+    maxTokens: 12,
+    ends: () => false,
+    ...overrides,
+  };
+}
+
+async function run(scheduler: Scheduler, turn: TurnWork) {
+  const generation = scheduler.submit(turn);
+  const tokens: number[] = [];
+  for await (const token of generation) tokens.push(token);
+  return { tokens, ...await generation.finished };
+}
+
+Deno.test("a reply is the same alone and among others that join and leave", async () => {
+  const prompt = Array.from({ length: 40 }, (_, i) => (i * 13) % 50);
+  const alone = await run(new Scheduler(await engine()), work(prompt));
+  assert.equal(alone.tokens.length, 12);
+  assert.equal(alone.reason, "length");
+  const scheduler = new Scheduler(await engine());
+  const others = [3, 20, 1, 33, 2].map((length, i) =>
+    run(scheduler, work(prompt.slice(0, length), { maxTokens: 3 + i, position: i }))
+  );
+  const among = await run(scheduler, work(prompt));
+  await Promise.all(others);
+  assert.deepEqual(among, alone);
+});
+
+Deno.test("a turn in two parts gives the tokens and the state of one", async () => {
+  const scheduler = new Scheduler(await engine());
+  const whole = await run(scheduler, work([1, 2, 3], { maxTokens: 20 }));
+  const counts = new Map<number, number>();
+  const first = await run(scheduler, work([1, 2, 3], { maxTokens: 7, counts }));
+  assert.deepEqual(first.pending, first.tokens.slice(-1));
+  const { state, pending, sampled } = first;
+  const second = await run(
+    scheduler,
+    work(pending, { state, position: sampled, counts, maxTokens: 13 }),
+  );
+  assert.deepEqual([...first.tokens, ...second.tokens], whole.tokens);
+  assert.deepEqual(second.state, whole.state);
+  assert.deepEqual(second.pending, whole.pending);
+});
+
+Deno.test("the turn ends with the token that `ends` names, which is left pending", async () => {
+  const scheduler = new Scheduler(await engine());
+  const { tokens } = await run(scheduler, work([4], { maxTokens: 9 }));
+  let seen = 0;
+  const stopped = await run(scheduler, work([4], { maxTokens: 9, ends: () => ++seen === 4 }));
+  assert.equal(stopped.reason, "stop");
+  assert.deepEqual(stopped.tokens, tokens.slice(0, 4));
+  assert.deepEqual(stopped.pending, [tokens[3]]);
+});
+
+Deno.test("no tokens asked for: the prompt is fed but for its last token", async () => {
+  const scheduler = new Scheduler(await engine());
+  const fed = await run(scheduler, work([5, 6, 7], { maxTokens: 0 }));
+  assert.deepEqual([fed.tokens, fed.pending, fed.sampled], [[], [7], 0]);
+  const next = await run(scheduler, work(fed.pending, { state: fed.state }));
+  const whole = await run(scheduler, work([5, 6, 7]));
+  assert.deepEqual(next.tokens, whole.tokens);
+});
+
+Deno.test("a cancelled turn ends within one token, its state and pending tokens consistent", async () => {
+  const scheduler = new Scheduler(await engine());
+  const controller = new AbortController();
+  const generation = scheduler.submit(
+    work([1, 2, 3], { maxTokens: 1000, signal: controller.signal }),
+  );
+  const tokens: number[] = [];
+  for await (const token of generation) {
+    tokens.push(token);
+    if (tokens.length === 5) controller.abort();
+  }
+  const { reason, state, pending } = await generation.finished;
+  assert.equal(reason, "cancelled");
+  assert.ok(tokens.length <= 6, `${tokens.length} tokens`);
+  const counts = new Map<number, number>();
+  const whole = await run(scheduler, work([1, 2, 3], { counts, maxTokens: tokens.length }));
+  assert.deepEqual(tokens, whole.tokens);
+  assert.deepEqual(pending, whole.pending);
+  assert.deepEqual(state, whole.state);
+});
+
+Deno.test("a turn cancelled while it waits gives back its prompt", async () => {
+  const scheduler = new Scheduler(await engine(1));
+  const busy = run(scheduler, work([1], { maxTokens: 30 }));
+  const waiting = await run(scheduler, work([8, 9], { signal: AbortSignal.abort() }));
+  assert.deepEqual([waiting.reason, waiting.pending], ["cancelled", [8, 9]]);
+  assert.ok(waiting.state.every((v) => v === 0));
+  await busy;
+});
+
+Deno.test("slots are not mixed up: a turn after another one starts from its own state", async () => {
+  const scheduler = new Scheduler(await engine(1));
+  const fresh = await run(scheduler, work([9, 8]));
+  await run(scheduler, work([30, 31, 32, 33], { maxTokens: 30 }));
+  assert.deepEqual(await run(scheduler, work([9, 8])), fresh);
+});
+
+Deno.test("the queue is bounded", async () => {
+  const scheduler = new Scheduler(await engine(1), { maxQueue: 2 });
+  // One in the slot, two that wait.
+  const turns = [1, 2, 3].map((token) => run(scheduler, work([token])));
+  assert.throws(
+    () => scheduler.submit(work([4])),
+    (error) => error instanceof InferenceError && error.code === "overloaded",
+  );
+  await Promise.all(turns);
+});
+
+Deno.test("a closed scheduler ends what runs and takes nothing more", async () => {
+  const scheduler = new Scheduler(await engine());
+  const turn = run(scheduler, work([1]));
+  await scheduler.close();
+  assert.equal((await turn).tokens.length, 12);
+  assert.throws(
+    () => scheduler.submit(work([3])),
+    (error) => error instanceof InferenceError && error.code === "shutting_down",
+  );
+});
+
+Deno.test("an engine's failure ends the turns in it, and the next one runs", async () => {
+  const inner = await engine();
+  let failing = true;
+  const faulty: Engine = {
+    info: inner.info,
+    step: (runs) => failing ? Promise.reject(new Error("broken")) : inner.step(runs),
+    readState: (slot) => inner.readState(slot),
+    writeState: (slot, state) => inner.writeState(slot, state),
+    close: () => inner.close(),
+  };
+  const scheduler = new Scheduler(faulty);
+  await assert.rejects(run(scheduler, work([1])), /broken/);
+  failing = false;
+  assert.equal((await run(scheduler, work([1]))).tokens.length, 12);
+});
