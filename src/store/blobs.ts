@@ -1,0 +1,117 @@
+/**
+ * Blobs: immutable bytes cut into chunks that a database takes, `[tenant, "blob", id, i]`. A blob
+ * is written before anything points at it, and carries no mark of its own that it is complete:
+ * length and checksum are in the reference.
+ */
+
+import { InferenceError } from "../core/errors.ts";
+import { type Backend, type Key, LIMITS, type Mutation } from "./backend.ts";
+import { newId, type RandomBytes } from "./state_id.ts";
+
+export const CHUNK_BYTES = LIMITS.valueBytes;
+/** 786,432 bytes, which leaves 32 KiB of the limit for keys. */
+const CHUNKS_PER_ATOMIC = 12;
+/** Chunks outlive their state by this, so that a read begun in time can end. */
+const GRACE_MS = 10 * 60_000;
+/** Up to this many chunks are fetched by key, more by range. */
+const FEW_CHUNKS = 10;
+
+/** What a manifest knows about a blob. */
+export interface BlobReference {
+  id: string;
+  bytes: number;
+  /** Lower-case hex. */
+  sha256: string;
+  /** Epoch milliseconds until which the chunks are there. */
+  expires: number;
+}
+
+export interface BlobsOptions {
+  tenant: string;
+  now: () => number;
+  random: RandomBytes;
+}
+
+export class Blobs {
+  readonly #backend: Backend;
+  readonly #options: BlobsOptions;
+
+  constructor(backend: Backend, options: BlobsOptions) {
+    this.#backend = backend;
+    this.#options = options;
+  }
+
+  /** Writes a new blob that lasts until `expires`. */
+  async write(bytes: Uint8Array, expires: number): Promise<BlobReference> {
+    const id = newId("", this.#options.random);
+    const expireIn = Math.max(1, expires - this.#options.now() + GRACE_MS);
+    const reference = { id, bytes: bytes.length, sha256: await sha256(bytes), expires };
+    const keys = this.#keys(reference);
+    for (let first = 0; first < keys.length; first += CHUNKS_PER_ATOMIC) {
+      const batch = keys.slice(first, first + CHUNKS_PER_ATOMIC).map((key, i): Mutation => {
+        const start = (first + i) * CHUNK_BYTES;
+        return { type: "set", key, value: bytes.subarray(start, start + CHUNK_BYTES), expireIn };
+      });
+      await this.#backend.atomic([], batch);
+    }
+    return reference;
+  }
+
+  /** @throws InferenceError `state_damaged` unless every byte is as it was written. */
+  async read(reference: BlobReference): Promise<Uint8Array> {
+    const keys = this.#keys(reference);
+    const bytes = new Uint8Array(reference.bytes);
+    let chunks = 0;
+    const place = (value: Uint8Array, index: number) => {
+      const expected = Math.min(CHUNK_BYTES, reference.bytes - index * CHUNK_BYTES);
+      if (value.length !== expected) {
+        throw damaged(reference, `chunk ${index} has ${value.length} bytes instead of ${expected}`);
+      }
+      bytes.set(value, index * CHUNK_BYTES);
+      chunks++;
+    };
+    if (keys.length <= FEW_CHUNKS) {
+      const entries = await this.#backend.getMany(keys);
+      entries.forEach((entry, i) => entry && place(entry.value, i));
+    } else {
+      for await (const { key, value } of this.#backend.list(this.#prefix(reference))) {
+        place(value, Number(key[key.length - 1]));
+      }
+    }
+    if (chunks !== keys.length) {
+      throw damaged(reference, `${keys.length - chunks} of ${keys.length} chunks are missing`);
+    }
+    if (await sha256(bytes) !== reference.sha256) throw damaged(reference, "its checksum differs");
+    return bytes;
+  }
+
+  async delete(reference: BlobReference): Promise<void> {
+    const keys = this.#keys(reference);
+    for (let first = 0; first < keys.length; first += LIMITS.atomicMutations) {
+      const batch = keys.slice(first, first + LIMITS.atomicMutations);
+      await this.#backend.atomic([], batch.map((key) => ({ type: "delete", key })));
+    }
+  }
+
+  #prefix({ id }: BlobReference): Key {
+    return [this.#options.tenant, "blob", id];
+  }
+
+  #keys(reference: BlobReference): Key[] {
+    const count = Math.ceil(reference.bytes / CHUNK_BYTES);
+    return Array.from({ length: count }, (_, i) => [...this.#prefix(reference), i]);
+  }
+}
+
+async function sha256(bytes: Uint8Array): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>);
+  return new Uint8Array(digest).toHex();
+}
+
+function damaged({ id, bytes }: BlobReference, what: string): InferenceError {
+  return new InferenceError(
+    "state_damaged",
+    `Cannot read the ${bytes} bytes of blob "${id}": ${what}`,
+    { param: "state_id" },
+  );
+}

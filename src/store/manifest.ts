@@ -1,0 +1,88 @@
+/**
+ * Manifests: the one row that makes a state exist. It names the blobs that hold the state's bytes
+ * and its turn, and is written last, in one atomic with the rows that say who uses which blob.
+ */
+
+import { InferenceError } from "../core/errors.ts";
+import type { BlobReference } from "./blobs.ts";
+
+/** Which model a state belongs to. The fingerprint decides, the id is for people. */
+export interface ModelIdentity {
+  id: string;
+  fingerprint: string;
+}
+
+export interface Manifest {
+  version: 1;
+  model: ModelIdentity;
+  /** Epoch milliseconds. */
+  created: number;
+  /** Epoch milliseconds; never later than either blob's. */
+  expires: number;
+  /** The state that this one was resumed from. */
+  parent: string | null;
+  /** Whether the reply is unfinished. */
+  open: boolean;
+  /** Bytes of the model's state; `null` is the state before any token. */
+  state: BlobReference | null;
+  /** What the session needs to carry on, in its own encoding. */
+  turn: BlobReference;
+}
+
+export function encodeManifest(manifest: Manifest): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(manifest));
+}
+
+/** @throws InferenceError `state_damaged` */
+export function decodeManifest(bytes: Uint8Array, id: string): Manifest {
+  let manifest: unknown;
+  try {
+    manifest = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw damaged(id, "its manifest is not JSON", cause);
+  }
+  if (typeof manifest === "object" && manifest !== null && "version" in manifest) {
+    const { version } = manifest;
+    if (version !== 1) {
+      const remedy = `its manifest has version ${String(version)}, this worker reads 1`;
+      throw damaged(id, remedy);
+    }
+  }
+  if (!isManifest(manifest)) throw damaged(id, "its manifest lacks fields");
+  return manifest;
+}
+
+/** The blobs that a manifest keeps alive. */
+export function blobsOf({ state, turn }: Manifest): BlobReference[] {
+  return state === null ? [turn] : [state, turn];
+}
+
+function isManifest(value: unknown): value is Manifest {
+  return hasTypes(value, { created: "number", expires: "number", open: "boolean" }) &&
+    hasTypes(value.model, { id: "string", fingerprint: "string" }) &&
+    (value.parent === null || typeof value.parent === "string") &&
+    (value.state === null || isReference(value.state)) && isReference(value.turn);
+}
+
+function isReference(value: unknown): boolean {
+  return hasTypes(value, { id: "string", bytes: "number", sha256: "string", expires: "number" });
+}
+
+function hasTypes(
+  value: unknown,
+  types: Record<string, "string" | "number" | "boolean">,
+): value is Record<string, unknown> {
+  if (typeof value !== "object" || value === null) return false;
+  const record = value as Record<string, unknown>;
+  return Object.entries(types).every(([name, type]) => {
+    const actual = typeof record[name];
+    return actual === type;
+  });
+}
+
+function damaged(id: string, what: string, cause?: unknown): InferenceError {
+  return new InferenceError("state_damaged", `Cannot read state "${id}": ${what}`, {
+    param: "state_id",
+    cause,
+  });
+}

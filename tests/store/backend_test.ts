@@ -1,0 +1,71 @@
+/** Both backends against the conformance tests, and what is special to Deno KV. */
+
+import assert from "node:assert/strict";
+import { InferenceError } from "../../src/core/errors.ts";
+import { DenoKvBackend } from "../../src/store/deno_kv.ts";
+import { MemoryBackend } from "../../src/store/memory.ts";
+import { testConformance } from "./conformance.ts";
+import { withTempFolder } from "./fixtures.ts";
+
+testConformance("memory", () => Promise.resolve(new MemoryBackend()));
+testConformance("deno kv", () => DenoKvBackend.open(":memory:"));
+
+Deno.test("memory: an expired value is gone", async () => {
+  let now = 1000;
+  const backend = new MemoryBackend({ now: () => now });
+  await backend.atomic([], [{ type: "set", key: ["t", 1], value: new Uint8Array(1), expireIn: 5 }]);
+  now = 1004;
+  assert.ok(await backend.get(["t", 1]));
+  now = 1005;
+  assert.equal(await backend.get(["t", 1]), null);
+});
+
+Deno.test("deno kv: one handle a file, closed with its last user", async () => {
+  await withTempFolder(async (folder) => {
+    const path = `${folder}/kv.sqlite`;
+    const one = await DenoKvBackend.open(path);
+    const two = await DenoKvBackend.open(path);
+    // Two handles of their own would fail each other with "database is locked".
+    await Promise.all(Array.from({ length: 40 }, (_, i) =>
+      (i % 2 === 0 ? one : two).atomic([], [
+        { type: "set", key: ["t", i], value: new Uint8Array(60_000) },
+      ])));
+    one.close();
+    one.close();
+    assert.equal((await two.getMany([["t", 0], ["t", 39]])).filter(Boolean).length, 2);
+    two.close();
+    const again = await DenoKvBackend.open(path);
+    assert.ok(await again.get(["t", 1]));
+    again.close();
+  });
+});
+
+Deno.test("deno kv: a store that cannot be opened says which", async () => {
+  await assert.rejects(
+    DenoKvBackend.open("/nowhere/at/all/kv.sqlite"),
+    (error) =>
+      error instanceof InferenceError && error.code === "store_unavailable" &&
+      error.message.includes('"/nowhere/at/all/kv.sqlite"'),
+  );
+});
+
+Deno.test("deno kv: another process's lock is waited out", async () => {
+  await withTempFolder(async (folder) => {
+    const path = `${folder}/kv.sqlite`;
+    const backend = await DenoKvBackend.open(path, { retries: 30 });
+    // A second handle in this process stands for the other process.
+    const other = await Deno.openKv(path);
+    const theirs = (async () => {
+      for (let i = 0; i < 30; i++) {
+        await other.set(["u", i], new Uint8Array(60_000)).catch(() => {});
+      }
+    })();
+    for (let i = 0; i < 30; i++) {
+      const value = new Uint8Array(60_000);
+      assert.ok(await backend.atomic([], [{ type: "set", key: ["t", i], value }]));
+    }
+    await theirs;
+    other.close();
+    backend.close();
+  });
+});
