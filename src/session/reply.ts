@@ -1,0 +1,127 @@
+/**
+ * A reply as it grows: token ids in, visible text out, whether it is over, and which tokens the
+ * state still needs then, so that every closed turn ends with exactly `\n\n`.
+ */
+
+import { TURN_END } from "./chat_template.ts";
+import { StopMatcher } from "./stop_matcher.ts";
+
+/** What a session needs of a tokenizer. */
+export interface TokenCodec {
+  encode(text: string): number[];
+  /** `undefined` for an id without a token. */
+  tokenBytes(id: number): Uint8Array | undefined;
+  /** Id that ends a text; it has no bytes. */
+  readonly endOfText: number | null;
+}
+
+export interface ReplyOptions {
+  /** Strings that end the reply, besides `\n\n` and the end of text. */
+  stop?: readonly string[] | undefined;
+  /** The reply so far, when it is written on. */
+  text?: string | undefined;
+  /** Bytes of the reply that were not shown yet. */
+  held?: Uint8Array | undefined;
+}
+
+const NEWLINE = 10;
+
+export class Reply {
+  readonly #tokenizer: TokenCodec;
+  readonly #matcher: StopMatcher;
+  #text: string;
+  /** Newlines that the reply ends with. */
+  #newlines: number;
+  #ended = false;
+  /** What replaces the last token when the turn is closed; `null` is the token itself. */
+  #lastToken: readonly number[] | null = null;
+
+  constructor(tokenizer: TokenCodec, { stop = [], text = "", held }: ReplyOptions = {}) {
+    this.#tokenizer = tokenizer;
+    this.#text = text;
+    const shown = new TextEncoder().encode(text);
+    this.#matcher = new StopMatcher([TURN_END, ...stop], { shown, held });
+    this.#newlines = trailingNewlines(this.#matcher.held, 0);
+  }
+
+  /** Everything visible, what came before this turn included. */
+  get text(): string {
+    return this.#text;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Bytes that a cut reply has not shown. */
+  get held(): Uint8Array {
+    return this.#matcher.held;
+  }
+
+  /** Takes a sampled token; returns the text that becomes visible. */
+  push(token: number): string {
+    if (this.#ended) throw new Error("The reply has ended");
+    if (token === this.#tokenizer.endOfText) {
+      this.#ended = true;
+      this.#lastToken = [];
+      return this.#show(this.#matcher.flush());
+    }
+    const bytes = this.#tokenizer.tokenBytes(token) ?? new Uint8Array();
+    const text = this.#show(this.#matcher.push(bytes));
+    if (this.#matcher.stopped) {
+      this.#ended = true;
+      const kept = bytes.subarray(0, turnEnd(bytes, this.#newlines));
+      if (kept.length < bytes.length) this.#lastToken = this.#encode(kept);
+      this.#newlines = trailingNewlines(kept, this.#newlines);
+    } else {
+      this.#newlines = trailingNewlines(bytes, this.#newlines);
+    }
+    return text;
+  }
+
+  /** The text that becomes visible when the reply is cut short. */
+  cut(): string {
+    return this.#show(this.#matcher.cut());
+  }
+
+  /**
+   * Tokens to feed before anything else follows: those `pending`, then what is missing of `\n\n`.
+   * The end of text is never fed, nor what a last token has after `\n\n`.
+   */
+  close(pending: readonly number[]): number[] {
+    const tokens = this.#lastToken === null
+      ? [...pending]
+      : [...pending.slice(0, -1), ...this.#lastToken];
+    const missing = TURN_END.slice(Math.min(this.#newlines, TURN_END.length));
+    return missing === "" ? tokens : [...tokens, ...this.#tokenizer.encode(missing)];
+  }
+
+  /** The space after `Assistant:` is the model's to write, and nobody's to read. */
+  #show(text: string): string {
+    const visible = this.#text === "" ? text.trimStart() : text;
+    this.#text += visible;
+    return visible;
+  }
+
+  /** `null` where `bytes` are not a text of their own. */
+  #encode(bytes: Uint8Array): number[] | null {
+    try {
+      return this.#tokenizer.encode(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    } catch {
+      return null;
+    }
+  }
+}
+
+/** Index after the first `\n\n` that ends in `bytes`, which follow `before` newlines. */
+function turnEnd(bytes: Uint8Array, before: number): number {
+  const at = bytes.findIndex((byte, i) =>
+    byte === NEWLINE && (i === 0 ? before > 0 : bytes[i - 1] === NEWLINE)
+  );
+  return at < 0 ? bytes.length : at + 1;
+}
+
+function trailingNewlines(bytes: Uint8Array, before: number): number {
+  const last = bytes.findLastIndex((byte) => byte !== NEWLINE);
+  return last < 0 ? before + bytes.length : bytes.length - 1 - last;
+}

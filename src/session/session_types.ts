@@ -1,0 +1,75 @@
+/** What sessions take and give: requests, events, results, descriptions. */
+
+import type { TurnWork } from "../scheduler/scheduler_types.ts";
+import type { Message, TranscriptEntry } from "./chat_template.ts";
+
+/** How tokens are sampled; the seed goes with the turn. */
+export type Sampling = Omit<TurnWork["sampling"], "seed">;
+
+export interface TurnRequest {
+  /** With `stateId`: only what is new; none to write on a reply that was cut short. */
+  messages: readonly Message[];
+  stateId?: string | undefined;
+  /** Tokens to sample at most. */
+  maxTokens?: number | undefined;
+  /** Strings that end the reply and are not part of it. */
+  stop?: readonly string[] | undefined;
+  sampling?: Partial<Sampling> | undefined;
+  seed?: bigint | undefined;
+  /** Whether the new state's id can be resumed from the start, not only when the turn has ended. */
+  stream?: boolean | undefined;
+}
+
+export interface Usage {
+  /** Everything the model has read, what its state had absorbed before included. */
+  prompt_tokens: number;
+  completion_tokens: number;
+  total_tokens: number;
+  prompt_tokens_details: {
+    /** Tokens that did not have to be read again. */
+    cached_tokens: number;
+  };
+}
+
+/** "length": cut short, by the limit or by a cancellation; the turn is open. */
+export type FinishReason = "stop" | "length";
+
+export interface TurnEnd {
+  finishReason: FinishReason;
+  usage: Usage;
+  stateId: string;
+}
+
+export type TurnEvent = { type: "text"; text: string } | ({ type: "end" } & TurnEnd);
+
+export interface TurnResult extends TurnEnd {
+  /** What this turn added to the reply. */
+  text: string;
+}
+
+/** The model that a worker runs. */
+export interface SessionModel {
+  id: string;
+  fingerprint: string;
+  /** Rows of the head. */
+  vocabulary: number;
+  /** Epoch seconds. */
+  created: number;
+}
+
+/** What can be told of a state. */
+export interface StateDescription {
+  id: string;
+  model: { id: string; fingerprint: string };
+  /** Epoch milliseconds. */
+  created: number;
+  expires: number;
+  /** Of the model's state and the turn's record. */
+  bytes: number;
+  /** Whether the reply is unfinished. */
+  open: boolean;
+  /** Tokens absorbed by the state, and tokens to be fed to it first when it is resumed. */
+  tokens: number;
+  pendingTokens: number;
+  transcript: readonly TranscriptEntry[];
+}

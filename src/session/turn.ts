@@ -1,0 +1,77 @@
+/** A turn under way, as a client sees it: text as it comes, and how it ended. */
+
+import type { TurnEvent, TurnResult } from "./session_types.ts";
+
+export interface TurnOptions {
+  id: string;
+  /** Epoch milliseconds. */
+  created: number;
+  stateId: string;
+  events: EventQueue;
+  result: Promise<TurnResult>;
+  cancel: () => void;
+}
+
+export class Turn {
+  /** 48 hexadecimal digits. */
+  readonly id: string;
+  /** Epoch milliseconds. */
+  readonly created: number;
+  /** Id of the state that the turn leads to. */
+  readonly stateId: string;
+  readonly #options: TurnOptions;
+
+  constructor(options: TurnOptions) {
+    this.id = options.id;
+    this.created = options.created;
+    this.stateId = options.stateId;
+    this.#options = options;
+  }
+
+  /** Text as it comes, then the end, once the state is stored. For one consumer. */
+  events(): AsyncIterable<TurnEvent> {
+    return this.#options.events;
+  }
+
+  /** The whole turn, once the state is stored. */
+  result(): Promise<TurnResult> {
+    return this.#options.result;
+  }
+
+  /** Ends the turn within one token. A streamed one is stored as far as it went. */
+  cancel(): void {
+    this.#options.cancel();
+  }
+}
+
+/** Events on their way to the one who iterates over them. */
+export class EventQueue implements AsyncIterable<TurnEvent> {
+  readonly #waiting: TurnEvent[] = [];
+  #ended = false;
+  #failure: { error: unknown } | null = null;
+  #wake: () => void = () => {};
+
+  push(event: TurnEvent): void {
+    this.#waiting.push(event);
+    this.#wake();
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#wake();
+  }
+
+  fail(error: unknown): void {
+    this.#failure = { error };
+    this.end();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<TurnEvent> {
+    while (true) {
+      for (let event = this.#waiting.shift(); event; event = this.#waiting.shift()) yield event;
+      if (this.#ended) break;
+      await new Promise<void>((resolve) => this.#wake = resolve);
+    }
+    if (this.#failure !== null) throw this.#failure.error;
+  }
+}

@@ -1,0 +1,75 @@
+/** What a turn starts from, worked out of a request and the turn before. Pure. */
+
+import { InferenceError } from "../core/errors.ts";
+import { type Message, messageText, renderPrompt, TURN_END } from "./chat_template.ts";
+import { Reply, type TokenCodec } from "./reply.ts";
+import type { TurnRecord } from "./turn_record.ts";
+
+/** A stored turn that is resumed. */
+export interface PreviousTurn {
+  record: TurnRecord;
+  /** Whether its reply is unfinished. */
+  open: boolean;
+}
+
+export interface PlanOptions {
+  tokenizer: TokenCodec;
+  /** The request's seed, if it has one. */
+  seed: bigint | undefined;
+  /** For a turn that has no seed yet. */
+  freshSeed: () => bigint;
+}
+
+/**
+ * The record with which a turn starts: `pending` is what the model reads before it writes, and the
+ * transcript ends with the reply to write, or to write on.
+ *
+ * @throws InferenceError `invalid_value` if there is nothing to reply to.
+ */
+export function planTurn(
+  previous: PreviousTurn | null,
+  messages: readonly Message[],
+  { tokenizer, seed, freshSeed }: PlanOptions,
+): TurnRecord {
+  if (messages.length === 0) return continuation(previous, seed);
+  const record = previous?.record;
+  const read = previous === null
+    ? []
+    : previous.open
+    ? closeOpenTurn(previous.record, tokenizer)
+    : previous.record.pending;
+  const added = messages.map((message) => ({ role: message.role, content: messageText(message) }));
+  return {
+    pending: [...read, ...tokenizer.encode(renderPrompt(messages))],
+    absorbed: record?.absorbed ?? 0,
+    position: record?.position ?? 0,
+    seed: seed ?? freshSeed(),
+    counts: record?.counts ?? new Map(),
+    held: new Uint8Array(),
+    transcript: [...record?.transcript ?? [], ...added, { role: "assistant", content: "" }],
+  };
+}
+
+function continuation(previous: PreviousTurn | null, seed: bigint | undefined): TurnRecord {
+  if (previous === null) {
+    throw new InferenceError(
+      "invalid_value",
+      "messages: a new conversation needs at least one message",
+      { param: "messages" },
+    );
+  }
+  if (!previous.open) {
+    throw new InferenceError(
+      "invalid_value",
+      "messages: the last turn of this state is complete, so there must be a new message; " +
+        "only a reply that was cut short goes on without one",
+      { param: "messages" },
+    );
+  }
+  return { ...previous.record, seed: seed ?? previous.record.seed };
+}
+
+function closeOpenTurn({ pending, held }: TurnRecord, tokenizer: TokenCodec): number[] {
+  const { length } = TURN_END;
+  return new Reply(tokenizer, { held: held.slice(-length) }).close(pending);
+}

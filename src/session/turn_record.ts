@@ -1,0 +1,55 @@
+/**
+ * The turn record: all that a session must know, besides the model's state, to carry on a
+ * conversation exactly as if it had never stopped. Kept as JSON in the store's `turn` blob.
+ */
+
+import { InferenceError } from "../core/errors.ts";
+import type { TranscriptEntry } from "./chat_template.ts";
+
+export interface TurnRecord {
+  /** Tokens to feed before anything else. */
+  pending: readonly number[];
+  /** Tokens that the state has absorbed. */
+  absorbed: number;
+  /** Tokens sampled in the whole conversation: the position of the next random number. */
+  position: number;
+  seed: bigint;
+  /** How often each token was sampled, decayed. */
+  counts: ReadonlyMap<number, number>;
+  /** Bytes of an open reply that were sampled and not shown. */
+  held: Uint8Array;
+  /** All messages so far; of an open turn, the last is the reply as far as it goes. */
+  transcript: readonly TranscriptEntry[];
+}
+
+export function encodeRecord(record: TurnRecord): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify({
+    ...record,
+    version: 1,
+    seed: record.seed.toString(),
+    counts: [...record.counts],
+    held: record.held.toHex(),
+  }));
+}
+
+/** @throws InferenceError `state_damaged` for a record of another version. */
+export function decodeRecord(bytes: Uint8Array): TurnRecord {
+  // The store has compared checksums: what is not of this version is whole, and of another.
+  const json = JSON.parse(new TextDecoder().decode(bytes));
+  if (json?.version !== 1) {
+    throw new InferenceError(
+      "state_damaged",
+      `Cannot read a turn of version ${String(json?.version)}: this worker reads 1`,
+      { param: "state_id" },
+    );
+  }
+  return {
+    pending: json.pending,
+    absorbed: json.absorbed,
+    position: json.position,
+    seed: BigInt(json.seed),
+    counts: new Map(json.counts),
+    held: Uint8Array.fromHex(json.held),
+    transcript: json.transcript,
+  };
+}

@@ -1,0 +1,152 @@
+/** A toy tokenizer, a toy model behind the runner's interface, and sessions over both. */
+
+import type {
+  FinishedTurn,
+  Generation,
+  TurnRunner,
+  TurnWork,
+} from "../../src/scheduler/scheduler_types.ts";
+import type { TokenCodec } from "../../src/session/reply.ts";
+import { Sessions, type SessionsOptions } from "../../src/session/sessions.ts";
+import type { Backend } from "../../src/store/backend.ts";
+import { MemoryBackend } from "../../src/store/memory.ts";
+import { StateStore } from "../../src/store/state_store.ts";
+
+/** Ids 1 to 256 are bytes, then come these; 0 ends a text, and the rest of the head is padding. */
+const WORDS = ["\n\n", "\n\n\n", ".\n\n", " Hello", " wörld", "User:", "Assistant:", "stop", "€"];
+export const VOCABULARY = 272;
+
+export class ToyTokenizer implements TokenCodec {
+  readonly endOfText = 0;
+  readonly #tokens: (Uint8Array | undefined)[] = [undefined];
+
+  constructor() {
+    for (let byte = 0; byte < 256; byte++) this.#tokens.push(Uint8Array.of(byte));
+    for (const word of WORDS) this.#tokens.push(new TextEncoder().encode(word));
+  }
+
+  tokenBytes(id: number): Uint8Array | undefined {
+    return this.#tokens[id];
+  }
+
+  encode(text: string): number[] {
+    const bytes = new TextEncoder().encode(text);
+    const ids: number[] = [];
+    for (let at = 0; at < bytes.length;) {
+      let best = 0;
+      for (let id = 1; id < this.#tokens.length; id++) {
+        const token = this.#tokens[id]!;
+        const longer = best === 0 || token.length > this.#tokens[best]!.length;
+        if (longer && token.every((byte, i) => bytes[at + i] === byte)) best = id;
+      }
+      ids.push(best);
+      at += this.#tokens[best]!.length;
+    }
+    return ids;
+  }
+
+  decode(ids: readonly number[]): string {
+    const bytes = ids.flatMap((id) => [...this.#tokens[id] ?? []]);
+    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.from(bytes));
+  }
+}
+
+export const tokenizer = new ToyTokenizer();
+
+/** The toy model's step: every token changes every number, exactly. */
+export function feed(state: Float32Array | null, tokens: readonly number[]): Float32Array {
+  const next = state?.slice() ?? new Float32Array(4);
+  for (const token of tokens) {
+    for (let i = 0; i < 4; i++) next[i] = (next[i] * (31 + i) + token * 17 + i + 1) % 65_521;
+  }
+  return next;
+}
+
+export interface ToyRunnerOptions {
+  /** Tokens to sample, by position in the conversation; else the state and the seed decide. */
+  script?: readonly number[] | undefined;
+  /** What happens before each token; throws to fail the turn. */
+  before?: ((sampled: number) => Promise<void> | void) | undefined;
+}
+
+/** Runs turns as the scheduler does, on the toy model. */
+export class ToyRunner implements TurnRunner {
+  readonly works: TurnWork[] = [];
+  readonly #options: ToyRunnerOptions;
+
+  constructor(options: ToyRunnerOptions = {}) {
+    this.#options = options;
+  }
+
+  submit(work: TurnWork): Generation {
+    this.works.push(work);
+    const finished = this.#run(work);
+    // Sessions hear of tokens through `ends`: nobody iterates.
+    const tokens = () => {
+      throw new Error("The toy runner has no token iterator");
+    };
+    return { finished, [Symbol.asyncIterator]: tokens };
+  }
+
+  async #run(work: TurnWork): Promise<FinishedTurn> {
+    let state = work.state;
+    let pending = [...work.tokens];
+    for (let sampled = 0;;) {
+      await this.#options.before?.(sampled);
+      const end = (reason: FinishedTurn["reason"]) => (
+        { reason, state: state ?? feed(null, []), pending, sampled }
+      );
+      if (work.signal?.aborted) return end("cancelled");
+      if (sampled === work.maxTokens) return end("length");
+      state = feed(state, pending);
+      const token = this.#sample(work, state, sampled);
+      work.counts.set(token, (work.counts.get(token) ?? 0) + 1);
+      pending = [token];
+      sampled++;
+      if (work.ends(token)) return end("stop");
+    }
+  }
+
+  #sample({ sampling, position, banned, counts }: TurnWork, state: Float32Array, sampled: number) {
+    const at = position + sampled;
+    const { script } = this.#options;
+    if (script !== undefined) return script[at] ?? 0;
+    const [a, b] = feed(state, [at, Number(sampling.seed % 65_521n), counts.size]);
+    // One in sixteen tokens ends the turn, one is half a character, the rest are letters.
+    const choice = a % 16;
+    if (choice === 0) return [0, 257, 258, 259][b % 4];
+    if (choice === 1) return 1 + 10;
+    if (choice === 2) return 1 + 0xc3 + b % 2 * (0xa4 - 0xc3);
+    const token = 1 + 97 + (b % 26);
+    return banned?.[token] ? 0 : token;
+  }
+}
+
+export const MODEL = { id: "toy", fingerprint: "sha256:70f", vocabulary: VOCABULARY, created: 42 };
+
+export interface Harness {
+  sessions: Sessions;
+  runner: ToyRunner;
+  store: StateStore;
+  backend: Backend;
+}
+
+/** Sessions as a fresh process has them, over given data if there is some. */
+export function harness(
+  options: ToyRunnerOptions & Partial<SessionsOptions> & { backend?: Backend } = {},
+): Harness {
+  const { backend = new MemoryBackend(), script, before, ...rest } = options;
+  const runner = new ToyRunner({ script, before });
+  const store = new StateStore(backend);
+  const sessions = new Sessions({ runner, store, tokenizer, model: MODEL, ...rest });
+  return { sessions, runner, store, backend };
+}
+
+export function user(content: string) {
+  return { role: "user" as const, content };
+}
+
+/** Ids of `text`, as the toy tokenizer has them, then `more`. */
+export function ids(text: string, ...more: number[]): number[] {
+  return [...tokenizer.encode(text), ...more];
+}
