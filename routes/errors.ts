@@ -1,0 +1,62 @@
+/** Errors as OpenAI's clients expect them, all four keys always. */
+
+import type { Context, ErrorHandler, Handler } from "hono";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
+import { type ErrorCode, InferenceError } from "../src/core/errors.ts";
+
+export interface ErrorBody {
+  error: { message: string; type: string; param: string | null; code: string | null };
+}
+
+/** Called with what the client is not told. */
+export type Log = (message: string, error: unknown) => void;
+
+/** Seconds after which to try again. */
+const RETRY_AFTER: Partial<Record<ErrorCode, number>> = {
+  not_ready: 5,
+  overloaded: 1,
+  shutting_down: 1,
+  store_unavailable: 1,
+  device_lost: 5,
+};
+
+/** The body that tells a client of `error`; a bug's text is not shown. */
+export function errorBody(error: unknown): ErrorBody {
+  if (!(error instanceof InferenceError)) {
+    const message = "The server had an error while processing your request";
+    return { error: { message, type: "server_error", param: null, code: "internal_error" } };
+  }
+  const { message, status, code, param = null } = error;
+  const type = status >= 500 ? "server_error" : "invalid_request_error";
+  return { error: { message, type, param, code } };
+}
+
+export function handleError(log: Log): ErrorHandler {
+  return (error, c) => {
+    const status = error instanceof InferenceError ? error.status : 500;
+    if (status >= 500) log(`${c.req.method} ${c.req.path} failed`, error);
+    if (error instanceof InferenceError) {
+      const seconds = RETRY_AFTER[error.code];
+      if (seconds !== undefined) c.header("retry-after", String(seconds));
+      // Clients take 409 for a lock that will pass; ours is a model that will not.
+      if (error.code === "model_mismatch") c.header("x-should-retry", "false");
+    }
+    return c.json(errorBody(error), status as ContentfulStatusCode);
+  };
+}
+
+export function notFound(c: Context): Response {
+  const message = `There is no ${c.req.method} ${c.req.path} here`;
+  return c.json(errorBody(new InferenceError("not_found", message)), 404);
+}
+
+/** For a path that knows only the methods in `allow`. */
+export function methodNotAllowed(allow: string): Handler {
+  return (c) => {
+    c.header("allow", allow);
+    throw new InferenceError(
+      "method_not_allowed",
+      `${c.req.path} does not take ${c.req.method}; it takes ${allow}`,
+    );
+  };
+}

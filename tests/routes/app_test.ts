@@ -1,0 +1,161 @@
+/** Everything but chat: models, states, health, the page, and what all responses share. */
+
+import assert from "node:assert/strict";
+import { createApp } from "../../routes/app.ts";
+import type { WorkerStatus } from "../../routes/worker.ts";
+import { InferenceError } from "../../src/core/errors.ts";
+import type { Sessions } from "../../src/session/sessions.ts";
+import { harness, ids } from "../session/fixtures.ts";
+import { DETAILS, errorOf, HI, post, testApp } from "./fixtures.ts";
+
+Deno.test("models: the one there is, by its id and as default", async () => {
+  const { app } = testApp();
+  const model = { id: "toy", object: "model", created: 42, owned_by: "rwkv" };
+  const list = await (await app.request("/v1/models")).json();
+  assert.deepEqual(list, { object: "list", data: [model] });
+  for (const id of ["toy", "default"]) {
+    assert.deepEqual(await (await app.request(`/v1/models/${id}`)).json(), model);
+  }
+  await errorOf(app.request("/v1/models/other/one"), 404, "model_not_found");
+});
+
+Deno.test("states: described, deleted, then gone", async () => {
+  const { app } = testApp({ script: ids(" Hello", 0) });
+  const { state_id } = await (await post(app, HI)).json();
+  const state = await (await app.request(`/v1/states/${state_id}`)).json();
+  assert.deepEqual(state, {
+    id: state_id,
+    object: "state",
+    model: "toy",
+    model_fingerprint: "sha256:70f",
+    created: state.created,
+    expires_at: state.created + 7 * 24 * 3600,
+    bytes: state.bytes,
+    open: false,
+    tokens: ids("User: hi\n\nAssistant: Hello").length,
+    pending_tokens: 1,
+    transcript: [{ role: "user", content: "hi" }, { role: "assistant", content: "Hello" }],
+  });
+  const deleted = await app.request(`/v1/states/${state_id}`, { method: "DELETE" });
+  assert.deepEqual(await deleted.json(), { id: state_id, object: "state", deleted: true });
+  for (const method of ["GET", "DELETE"]) {
+    await errorOf(app.request(`/v1/states/${state_id}`, { method }), 404, "state_not_found");
+  }
+  await errorOf(app.request("/v1/states/..%2F..%2Fetc"), 404, "state_not_found");
+});
+
+Deno.test("unknown routes are 404, known ones with another method 405", async () => {
+  const { app } = testApp();
+  await errorOf(app.request("/v2/chat"), 404, "not_found");
+  await errorOf(app.request("/v1/chat/completions/x", { method: "POST" }), 404, "not_found");
+  for (
+    const [path, method, allow] of [
+      ["/v1/chat/completions", "GET", "POST"],
+      ["/v1/models", "POST", "GET"],
+      ["/v1/models/toy", "DELETE", "GET"],
+      [`/v1/states/x`, "PUT", "GET, DELETE"],
+      ["/health", "POST", "GET"],
+      ["/ready", "PATCH", "GET"],
+      ["/ping", "DELETE", "GET"],
+      ["/", "POST", "GET"],
+    ]
+  ) {
+    const response = await app.request(path, { method });
+    assert.equal(response.headers.get("allow"), allow);
+    await errorOf(response, 405, "method_not_allowed");
+  }
+  assert.equal((await app.request("/health", { method: "HEAD" })).status, 200);
+});
+
+Deno.test("a request's own id comes back", async () => {
+  const { app } = testApp();
+  const headers = { "x-request-id": "mine-1" };
+  const response = await app.request("/health", { headers });
+  assert.equal(response.headers.get("x-request-id"), "mine-1");
+});
+
+interface StatusCase {
+  worker: WorkerStatus;
+  resolve: (sessions: Sessions) => void;
+  reject: (error: unknown) => void;
+}
+
+function startingWorker(): StatusCase {
+  const { promise, resolve, reject } = Promise.withResolvers<Sessions>();
+  promise.catch(() => {});
+  let state: WorkerStatus["state"] = "starting";
+  promise.then(() => state = "ready", () => state = "failed");
+  const worker = {
+    get state() {
+      return state;
+    },
+    ready: promise,
+    details: { kv: "memory" },
+  };
+  return { worker, resolve, reject };
+}
+
+Deno.test("a worker that starts: probes tell, requests wait", async () => {
+  const { worker, resolve } = startingWorker();
+  const app = createApp({ worker, log: () => {} });
+  const status = async (path: string) => (await app.request(path)).status;
+  const health = await (await app.request("/health")).json();
+  assert.equal(health.status, "starting");
+  assert.equal(health.kv, "memory");
+  assert.equal(health.model, null);
+  assert.equal(await status("/ready"), 503);
+  assert.equal(await status("/ping"), 204);
+  const waiting = post(app, HI);
+  resolve(harness({ script: ids(" Hello", 0) }).sessions);
+  assert.equal((await waiting).status, 200);
+  assert.equal(await status("/health"), 200);
+  assert.equal(await status("/ready"), 200);
+  assert.equal(await status("/ping"), 200);
+});
+
+Deno.test("requests wait only so long for a worker that starts", async () => {
+  const { worker } = startingWorker();
+  const app = createApp({ worker, readyTimeout: 20, log: () => {} });
+  const response = await post(app, HI);
+  assert.equal(response.headers.get("retry-after"), "5");
+  const error = await errorOf(response, 503, "not_ready");
+  assert.match(error.message, /still loading after 0.02 s/);
+});
+
+Deno.test("a worker that failed says why", async () => {
+  const { worker, reject } = startingWorker();
+  const app = createApp({ worker, log: () => {} });
+  reject(new InferenceError("invalid_checkpoint", 'Cannot read "x.pth": not a zip file'));
+  await worker.ready.catch(() => {});
+  const error = await errorOf(post(app, HI), 503, "not_ready");
+  assert.match(error.message, /not a zip file/);
+  for (const path of ["/health", "/ready", "/ping"]) {
+    assert.equal((await app.request(path)).status, 503);
+  }
+});
+
+Deno.test("health names the device, and warns of a slow one", async () => {
+  const { app } = testApp();
+  const { warning, ...health } = await (await app.request("/health")).json();
+  assert.deepEqual(health, { ...DETAILS, status: "ok" });
+  assert.match(warning, /software adapter \(llvmpipe\)/);
+});
+
+Deno.test("the page is three files of our own, and asks for nothing else", async () => {
+  const { app } = testApp();
+  const page = await app.request("/");
+  assert.match(page.headers.get("content-type")!, /^text\/html/);
+  assert.match(page.headers.get("content-security-policy")!, /default-src 'none'/);
+  const html = await page.text();
+  const links = [...html.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, link]) => link)
+    .filter((link) => !link.startsWith("data:"));
+  assert.deepEqual(links.sort(), ["/chat.css", "/chat.js"]);
+  assert.doesNotMatch(html, /<style|style=|onclick=|<script>/);
+  for (const [link, type] of [["/chat.css", /^text\/css/], ["/chat.js", /^text\/javascript/]]) {
+    const file = await app.request(link as string);
+    assert.match(file.headers.get("content-type")!, type as RegExp);
+    const text = await file.text();
+    assert.doesNotMatch(text, /innerHTML|insertAdjacentHTML|document\.write|https?:\/\//);
+    assert.ok(text.length > 1000);
+  }
+});

@@ -1,0 +1,83 @@
+/** An app over the toy model, and how tests talk to it. */
+
+import assert from "node:assert/strict";
+import type { Hono } from "hono";
+import { type AppOptions, createApp } from "../../routes/app.ts";
+import type { WorkerStatus } from "../../routes/worker.ts";
+import { type Harness, harness } from "../session/fixtures.ts";
+
+export const DETAILS = {
+  model: "toy",
+  device: "webgpu",
+  adapter: "llvmpipe",
+  software: true,
+  quant: "none",
+  kv: "memory",
+} as const;
+
+export interface TestApp extends Harness {
+  app: Hono;
+  logged: unknown[];
+}
+
+export function testApp(
+  options: Parameters<typeof harness>[0] & Partial<AppOptions> = {},
+): TestApp {
+  const parts = harness(options);
+  const logged: unknown[] = [];
+  const worker: WorkerStatus = {
+    state: "ready",
+    ready: Promise.resolve(parts.sessions),
+    details: DETAILS,
+  };
+  const log = (_message: string, error: unknown) => void logged.push(error);
+  return { ...parts, logged, app: createApp({ worker, log, ...options }) };
+}
+
+export function post(
+  app: Hono,
+  body: unknown,
+  init: RequestInit = {},
+): Response | Promise<Response> {
+  return app.request("/v1/chat/completions", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: typeof body === "string" ? body : JSON.stringify(body),
+    ...init,
+  });
+}
+
+export const HI = { model: "toy", messages: [{ role: "user", content: "hi" }] };
+
+interface ErrorObject {
+  message: string;
+  type: string;
+  param: string | null;
+  code: string | null;
+}
+
+/** Asserts an error's status, code, and that it has exactly the four keys; returns it. */
+export async function errorOf(
+  response: Response | Promise<Response>,
+  status: number,
+  code: string,
+): Promise<ErrorObject> {
+  const answered = await response;
+  const body = await answered.json();
+  assert.equal(answered.status, status, JSON.stringify(body));
+  assert.deepEqual(Object.keys(body), ["error"]);
+  assert.deepEqual(Object.keys(body.error).sort(), ["code", "message", "param", "type"]);
+  assert.equal(body.error.code, code);
+  assert.ok(answered.headers.get("x-request-id"));
+  return body.error;
+}
+
+/** The data lines of a stream of events, as they stand. */
+export async function dataOf(response: Response): Promise<string[]> {
+  const text = await response.text();
+  assert.ok(text.endsWith("\n\n"));
+  return text.slice(0, -2).split("\n\n").map((block) => {
+    assert.match(block, /^data: [^\n]*$/);
+    return block.slice("data: ".length);
+  });
+}
