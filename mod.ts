@@ -1,0 +1,28 @@
+/**
+ * RWKV-5 for TypeScript: checkpoints, tokenizer, engines on WebGPU or in plain TypeScript, sampler,
+ * and the store of recurrent states.
+ *
+ * @module
+ */
+
+export { type ErrorCode, InferenceError } from "./src/core/errors.ts";
+export { type ByteSource, MemorySource } from "./src/formats/byte_source.ts";
+export { type Checkpoint, openCheckpoint, type TensorInfo } from "./src/formats/checkpoint.ts";
+export { BYTES, parseVocabulary, type Vocabulary } from "./src/tokenizer/vocabulary.ts";
+export { Tokenizer } from "./src/tokenizer/tokenizer.ts";
+export { TextStream } from "./src/tokenizer/text_stream.ts";
+export { type Dimensions, stateLength } from "./src/model/dimensions.ts";
+export { type Model, openModel } from "./src/model/load.ts";
+export { type OpenDevice, openDevice } from "./src/gpu/mod.ts";
+export type { Engine, EngineInfo, LogitsWanted, Run } from "./src/engine/engine.ts";
+export { CpuEngine, type CpuEngineOptions } from "./src/engine/cpu_engine.ts";
+export { GpuEngine, type GpuEngineOptions } from "./src/engine/gpu_engine.ts";
+export { feed } from "./src/engine/feed.ts";
+export { sample, type SamplingParams } from "./src/sampler/sampler.ts";
+export { randomAt } from "./src/sampler/random.ts";
+export { Scheduler, type SchedulerOptions } from "./src/scheduler/scheduler.ts";
+export type { FinishedTurn, Generation, TurnWork } from "./src/scheduler/scheduler_types.ts";
+export { StateStore, type StateStoreOptions } from "./src/store/state_store.ts";
+export { DenoKvBackend } from "./src/store/deno_kv.ts";
+export { Sessions, type SessionsOptions } from "./src/session/sessions.ts";
+export { type AppOptions, createApp } from "./routes/app.ts";

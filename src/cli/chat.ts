@@ -1,0 +1,68 @@
+/** `chat`: a conversation in the terminal. */
+
+import process from "node:process";
+import { createInterface } from "node:readline/promises";
+import type { Sessions } from "../session/sessions.ts";
+import { type Command, type Flags, number, printText, SAMPLING_FLAGS, text } from "./command.ts";
+import { samplingFlags } from "./generate.ts";
+import { openSessions, WORKER_FLAGS } from "./worker.ts";
+
+export const chat: Command = {
+  name: "chat",
+  summary: "Chats in the terminal; the conversation is kept by its state id",
+  examples: ["chat", "chat --state state_0123 --temperature 0"],
+  flags: {
+    ...WORKER_FLAGS,
+    ...SAMPLING_FLAGS,
+    state: { type: "string", value: "ID", help: "the conversation to carry on" },
+  },
+  run: async (flags) => {
+    const running = await openSessions(flags);
+    try {
+      await converse(running.sessions, flags);
+    } finally {
+      await running.close(0);
+    }
+  },
+};
+
+async function converse(sessions: Sessions, flags: Flags): Promise<void> {
+  const { seed, ...sampling } = samplingFlags(flags);
+  const maxTokens = number(flags, "max-tokens", { min: 1, max: 1e6, integer: true });
+  let stateId = text(flags, "state");
+  if (stateId) {
+    for (const { role, content } of (await sessions.describe(stateId)).transcript) {
+      await printText(`${role === "user" ? "> " : ""}${content}\n`);
+    }
+  }
+  console.error("Type a message; /reset starts over, /quit ends. Ctrl-C stops a reply.");
+  const terminal = createInterface({ input: process.stdin, output: process.stderr, prompt: "> " });
+  let reply: AbortController | null = null;
+  terminal.on("SIGINT", () => reply ? reply.abort() : terminal.close());
+  terminal.prompt();
+  for await (const line of terminal) {
+    const message = line.trim();
+    if (message === "/quit") break;
+    if (message === "/reset") stateId = undefined;
+    else if (message) {
+      reply = new AbortController();
+      const turn = await sessions.start({
+        messages: [{ role: "user", content: message }],
+        stateId,
+        maxTokens,
+        sampling,
+        ...(text(flags, "seed") === undefined ? {} : { seed }),
+        stream: true,
+      }, reply.signal);
+      for await (const event of turn.events()) {
+        if (event.type === "text") await printText(event.text);
+      }
+      await printText("\n");
+      stateId = turn.stateId;
+      reply = null;
+    }
+    terminal.prompt();
+  }
+  terminal.close();
+  if (stateId) console.error(`Carry on with: deno task rwkv chat --state ${stateId}`);
+}

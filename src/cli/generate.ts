@@ -1,0 +1,100 @@
+/** `generate`: continues a text. */
+
+import { checkSampling } from "../sampler/check_sampling.ts";
+import type { SamplingParams } from "../sampler/sampler.ts";
+import { Scheduler } from "../scheduler/scheduler.ts";
+import { TextStream } from "../tokenizer/text_stream.ts";
+import {
+  type Command,
+  engineFlags,
+  type Flags,
+  JSON_FLAG,
+  MODEL_FLAGS,
+  number,
+  printJson,
+  printText,
+  SAMPLING_FLAGS,
+  text,
+  usageError,
+} from "./command.ts";
+import { findModel, modelTokenizer } from "./model_files.ts";
+import { openEngine } from "./open_engine.ts";
+
+export const generate: Command = {
+  name: "generate",
+  summary: "Continues a text, streaming it to stdout",
+  examples: [
+    "generate --prompt $'User: Tell me a story.\\n\\nAssistant:' --max-tokens 80",
+    "generate --model world.pth --prompt 'Once upon a time' --temperature 0 --json",
+  ],
+  flags: {
+    ...MODEL_FLAGS,
+    prompt: { type: "string", value: "TEXT", help: "the text to continue" },
+    ...SAMPLING_FLAGS,
+    ...JSON_FLAG,
+  },
+  run: async (flags) => {
+    const prompt = text(flags, "prompt");
+    if (!prompt) throw usageError("Cannot continue nothing: give a text with --prompt TEXT");
+    const sampling = samplingFlags(flags);
+    const maxTokens = number(flags, "max-tokens", { min: 1, max: 1e6, integer: true }) ?? 256;
+    const files = await findModel(flags);
+    const tokenizer = await modelTokenizer(files);
+    const engine = await openEngine({
+      ...engineFlags(flags),
+      file: files.file,
+      groupNormEps: files.groupNormEps,
+      slots: 1,
+      maxStepTokens: 256,
+    });
+    try {
+      const generation = new Scheduler(engine).submit({
+        state: null,
+        tokens: tokenizer.encode(prompt),
+        sampling,
+        counts: new Map(),
+        position: 0,
+        banned: tokenizer.unusedIds(engine.info.dimensions.vocabulary),
+        maxTokens,
+        ends: (token) => token === tokenizer.endOfText,
+      });
+      const stream = new TextStream();
+      const tokens: number[] = [];
+      let written = "";
+      const write = async (piece: string) => {
+        written += piece;
+        if (!flags.json) await printText(piece);
+      };
+      for await (const token of generation) {
+        tokens.push(token);
+        await write(stream.push(tokenizer.tokenBytes(token) ?? new Uint8Array()));
+      }
+      await write(stream.flush());
+      const { reason } = await generation.finished;
+      if (flags.json) await printJson({ text: written, tokens, finish_reason: reason });
+      else await printText("\n");
+    } finally {
+      await engine.close();
+    }
+  },
+};
+
+/** `--temperature`, `--top-p` and `--seed`. */
+export function samplingFlags(flags: Flags): SamplingParams {
+  const seed = text(flags, "seed");
+  if (seed !== undefined && !/^\d{1,19}$/.test(seed)) {
+    throw usageError(`Cannot use --seed ${seed}: it must be a whole number of at most 19 digits`);
+  }
+  const sampling: SamplingParams = {
+    temperature: number(flags, "temperature", { min: 0, max: 5 }) ?? 1,
+    topP: number(flags, "top-p", { min: 0, max: 1 }) ?? 0.8,
+    topK: 0,
+    presencePenalty: 0,
+    frequencyPenalty: 0,
+    penaltyDecay: 1,
+    logitBias: new Map(),
+    seed: seed === undefined ? crypto.getRandomValues(new BigUint64Array(1))[0] : BigInt(seed),
+  };
+  checkSampling(sampling);
+  return sampling;
+}

@@ -1,0 +1,102 @@
+/** Finds what belongs to `--model PATH`: the checkpoint, its config and its vocabulary. */
+
+import { basename, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { InferenceError } from "../core/errors.ts";
+import { configGroupNormEps } from "../model/load.ts";
+import { BYTES, parseVocabulary } from "../tokenizer/vocabulary.ts";
+import { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { type Flags, number, text } from "./command.ts";
+
+/** The embedded demo model. */
+export const DEMO_MODEL = fileURLToPath(new URL("../../models/demo", import.meta.url));
+
+export interface ModelFiles {
+  /** What clients call the model: the folder's name, or the file's without its ending. */
+  id: string;
+  /** The checkpoint. */
+  file: string;
+  /** A vocabulary file, the word `bytes`, or null where there is none beside the model. */
+  vocabulary: string | null;
+  groupNormEps: number | undefined;
+}
+
+function fileError(path: string, message: string, cause?: unknown): InferenceError {
+  return new InferenceError("file_error", `Cannot use ${path}: ${message}`, { param: path, cause });
+}
+
+/**
+ * Resolves the model flags.
+ *
+ * @throws InferenceError `file_error` naming the path, if there is not exactly one checkpoint.
+ */
+export async function findModel(flags: Flags): Promise<ModelFiles> {
+  const path = text(flags, "model") ?? DEMO_MODEL;
+  let info: Deno.FileInfo;
+  try {
+    info = await Deno.stat(path);
+  } catch (cause) {
+    throw fileError(path, "there is no such file or folder; --model names one", cause);
+  }
+  const folder = info.isDirectory ? path : dirname(path);
+  const names: string[] = [];
+  for await (const entry of Deno.readDir(folder)) names.push(entry.name);
+  const file = info.isDirectory ? join(folder, onlyCheckpoint(folder, names)) : path;
+  const name = info.isDirectory ? basename(await Deno.realPath(path)) : basename(path);
+  return {
+    id: name.replace(/\.(pth|safetensors)$/, ""),
+    file,
+    vocabulary: text(flags, "vocab") ?? vocabularyBeside(folder, names),
+    groupNormEps: number(flags, "group-norm-eps", { min: 1e-12, max: 1 }) ??
+      (names.includes("config.json") ? await configEps(join(folder, "config.json")) : undefined),
+  };
+}
+
+function onlyCheckpoint(folder: string, names: readonly string[]): string {
+  const found = names.filter((name) => /\.(pth|safetensors)$/.test(name)).sort();
+  if (found.length === 1) return found[0];
+  // Among several, the one with the usual name is the model.
+  const usual = found.filter((name) => /^model\./.test(name));
+  if (usual.length === 1) return usual[0];
+  throw fileError(
+    folder,
+    found.length === 0
+      ? "it holds no .pth and no .safetensors file"
+      : `it holds several checkpoints (${found.join(", ")}); name one of them`,
+  );
+}
+
+function vocabularyBeside(folder: string, names: readonly string[]): string | null {
+  const found = names.filter((name) => /^(rwkv_)?vocab.*\.txt$/.test(name)).sort();
+  return found.length > 0 ? join(folder, found[0]) : null;
+}
+
+async function configEps(path: string): Promise<number | undefined> {
+  return configGroupNormEps(await readText(path), path);
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (cause) {
+    throw fileError(path, (cause as Error).message, cause);
+  }
+}
+
+/**
+ * Reads a vocabulary: a file in the World format, or `bytes`.
+ *
+ * @throws InferenceError `invalid_vocabulary` naming the line, or `file_error`.
+ */
+export async function openTokenizer(vocabulary: string): Promise<Tokenizer> {
+  if (vocabulary === "bytes") return new Tokenizer(BYTES);
+  return new Tokenizer(parseVocabulary(await readText(vocabulary), vocabulary));
+}
+
+/** As `openTokenizer`, for a model that must have a vocabulary. */
+export async function modelTokenizer({ file, vocabulary }: ModelFiles): Promise<Tokenizer> {
+  if (vocabulary === null) {
+    throw fileError(file, "there is no vocabulary (vocab.txt) beside it; name one with --vocab");
+  }
+  return await openTokenizer(vocabulary);
+}

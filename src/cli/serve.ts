@@ -1,0 +1,79 @@
+/** `serve`: the worker. */
+
+import { createLogger, type Logger } from "../core/log.ts";
+import { type Command, type FlagSpec, number, text, usageError } from "./command.ts";
+import { startWorker, WORKER_FLAGS } from "./worker.ts";
+
+/** Milliseconds that turns under way get when the worker is told to stop. */
+const GRACE_MS = 8000;
+
+export const serve: Command = {
+  name: "serve",
+  summary: "Serves chat over HTTP and keeps every conversation by its state id",
+  examples: [
+    "serve",
+    "serve --model RWKV-5-World-1B5.pth --vocab rwkv_vocab_v20230424.txt --port 9000",
+    "serve --kv http://denokv:4512   (with DENO_KV_ACCESS_TOKEN set)",
+  ],
+  flags: {
+    ...WORKER_FLAGS,
+    host: { type: "string", value: "H", env: "HOST", help: "address to listen on (localhost)" },
+    port: { type: "string", value: "N", env: "PORT", help: "port to listen on (8000)" },
+  } satisfies Record<string, FlagSpec>,
+  run: async (flags) => {
+    const log = stderrLogger();
+    const hostname = text(flags, "host") ?? "localhost";
+    const port = number(flags, "port", { min: 0, max: 65535, integer: true }) ?? 8000;
+    const { app, ready } = startWorker(flags, { log });
+    const server = listen({ hostname, port, log, fetch: app.fetch });
+    const stop = Promise.withResolvers<void>();
+    for (const signal of ["SIGINT", "SIGTERM"] as const) {
+      Deno.addSignalListener(signal, stop.resolve);
+    }
+    try {
+      const running = await ready;
+      const { device, adapter, quant } = running.engine.info;
+      log.info("Ready", { model: running.modelId, device, adapter, quant, kv: running.kv });
+      await stop.promise;
+      log.info("Stopping");
+      // Connections are not waited for: streams end when their turns have ended.
+      server.shutdown();
+      await running.close(GRACE_MS);
+    } catch (error) {
+      await server.shutdown();
+      throw error;
+    } finally {
+      for (const signal of ["SIGINT", "SIGTERM"] as const) {
+        Deno.removeSignalListener(signal, stop.resolve);
+      }
+    }
+  },
+};
+
+/** A logger on stderr: text on a terminal, JSON elsewhere. */
+export function stderrLogger(): Logger {
+  return createLogger({
+    write: (line) => console.error(line),
+    format: Deno.stderr.isTerminal() ? "text" : "json",
+    now: () => new Date(),
+  });
+}
+
+function listen({ hostname, port, log, fetch }: {
+  hostname: string;
+  port: number;
+  log: Logger;
+  fetch: (request: Request) => Response | Promise<Response>;
+}): Deno.HttpServer {
+  const onListen = (address: Deno.NetAddr) => {
+    log.info(`Serving on http://${hostname}:${address.port}`);
+  };
+  try {
+    return Deno.serve({ hostname, port, onListen }, (request) => fetch(request));
+  } catch (cause) {
+    if (cause instanceof Deno.errors.AddrInUse) {
+      throw usageError(`Cannot listen on ${hostname}:${port}: it is in use; --port names another`);
+    }
+    throw cause;
+  }
+}

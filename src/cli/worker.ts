@@ -1,0 +1,158 @@
+/** Puts a worker together: engine, scheduler, store and sessions, and the HTTP application. */
+
+import { mkdir } from "node:fs/promises";
+import { dirname } from "node:path";
+import { type AppOptions, createApp } from "../../routes/app.ts";
+import type { WorkerDetails, WorkerStatus } from "../../routes/worker.ts";
+import { InferenceError } from "../core/errors.ts";
+import type { Logger } from "../core/log.ts";
+import type { Engine } from "../engine/engine.ts";
+import { Scheduler } from "../scheduler/scheduler.ts";
+import { Sessions } from "../session/sessions.ts";
+import { DenoKvBackend } from "../store/deno_kv.ts";
+import { StateStore } from "../store/state_store.ts";
+import { engineFlags, type Flags, type FlagSpec, MODEL_FLAGS, text } from "./command.ts";
+import { findModel, modelTokenizer } from "./model_files.ts";
+import { openEngineWorker } from "./open_engine.ts";
+
+/** Conversations whose states are on the device at once. */
+const SLOTS = 16;
+/** Tokens of one step at most, over all conversations. */
+const STEP_TOKENS = 256;
+
+/** Flags of everything that keeps conversations. */
+export const WORKER_FLAGS = {
+  ...MODEL_FLAGS,
+  kv: {
+    type: "string",
+    value: "PATH|URL",
+    env: "RWKV_KV",
+    help: "where states are kept: an SQLite file, or a denokv server's URL (data/states.sqlite3)",
+  },
+} as const satisfies Record<string, FlagSpec>;
+
+/** Everything behind the routes. */
+export interface RunningSessions {
+  sessions: Sessions;
+  engine: Engine;
+  modelId: string;
+  kv: string;
+  /** Lets turns under way end, for `grace` milliseconds at most, then frees device and store. */
+  close: (grace: number) => Promise<void>;
+}
+
+/**
+ * Loads the model into a Worker and opens the state store.
+ *
+ * @throws InferenceError naming the file or flag that is at fault.
+ */
+export async function openSessions(flags: Flags): Promise<RunningSessions> {
+  const choice = engineFlags(flags);
+  const files = await findModel(flags);
+  const tokenizer = await modelTokenizer(files);
+  const kv = text(flags, "kv") ?? "data/states.sqlite3";
+  const backend = await openBackend(kv);
+  let engine: Engine;
+  try {
+    engine = await openEngineWorker({
+      ...choice,
+      file: files.file,
+      groupNormEps: files.groupNormEps,
+      slots: SLOTS,
+      maxStepTokens: STEP_TOKENS,
+    });
+  } catch (error) {
+    backend.close();
+    throw error;
+  }
+  const { dimensions, fingerprint } = engine.info;
+  const scheduler = new Scheduler(engine);
+  const { mtime } = await Deno.stat(files.file);
+  const sessions = new Sessions({
+    runner: scheduler,
+    store: new StateStore(backend),
+    tokenizer,
+    model: {
+      id: files.id,
+      fingerprint,
+      vocabulary: dimensions.vocabulary,
+      created: Math.floor((mtime?.getTime() ?? Date.now()) / 1000),
+    },
+  });
+  return {
+    sessions,
+    engine,
+    modelId: files.id,
+    kv,
+    close: async (grace) => {
+      const { promise: late, resolve } = Promise.withResolvers<void>();
+      const timer = setTimeout(resolve, grace);
+      await Promise.race([scheduler.close().then(() => sessions.settled()), late]);
+      clearTimeout(timer);
+      await engine.close();
+      backend.close();
+    },
+  };
+}
+
+async function openBackend(kv: string): Promise<DenoKvBackend> {
+  if (!/^https?:\/\//.test(kv) && kv !== ":memory:") {
+    try {
+      await mkdir(dirname(kv), { recursive: true });
+    } catch (cause) {
+      throw new InferenceError(
+        "file_error",
+        `Cannot keep states in ${kv}: ${(cause as Error).message}; --kv names another place`,
+        { cause, param: "kv" },
+      );
+    }
+  }
+  return await DenoKvBackend.open(kv);
+}
+
+/** A worker that starts: its application answers at once, turns wait until it is ready. */
+export interface StartedWorker {
+  app: ReturnType<typeof createApp>;
+  /** Rejects with what went wrong. */
+  ready: Promise<RunningSessions>;
+}
+
+/** Starts a worker; `options` go to the application. */
+export function startWorker(
+  flags: Flags,
+  { log, ...options }: { log: Logger } & Omit<AppOptions, "worker" | "log">,
+): StartedWorker {
+  const details: WorkerDetails = {};
+  let state: WorkerStatus["state"] = "starting";
+  const ready = openSessions(flags).then((running) => {
+    const { device, adapter, software, quant } = running.engine.info;
+    Object.assign(details, { model: running.modelId, device, adapter, software, quant });
+    details.kv = running.kv;
+    state = "ready";
+    if (device === "cpu" && text(flags, "device") !== "cpu") log.warn(CPU_NOTICE);
+    return running;
+  }, (error) => {
+    state = "failed";
+    throw error;
+  });
+  const sessions = ready.then((running) => running.sessions);
+  // Whoever asks for sessions sees the failure; nobody may have asked yet.
+  sessions.catch(() => {});
+  const worker: WorkerStatus = {
+    get state() {
+      return state;
+    },
+    ready: sessions,
+    details,
+  };
+  const onBug = (message: string, error: unknown) => {
+    log.error(message, {
+      error: error instanceof Error ? error.stack ?? error.message : `${error}`,
+    });
+  };
+  return { app: createApp({ ...options, worker, log: onBug }), ready };
+}
+
+const CPU_NOTICE =
+  "There is no WebGPU adapter: running on the CPU engine, which is slow. Install a " +
+  "Vulkan driver (Debian's mesa-vulkan-drivers and libvulkan1 give a software one)";

@@ -1,0 +1,25 @@
+/** Runs the command line as a user would, in a process of its own. */
+
+const ROOT = new URL("../..", import.meta.url).pathname;
+
+export interface CliResult {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** `deno task rwkv ARGS`, with text on stdin. */
+export async function rwkv(args: string[], stdin: string | Uint8Array = ""): Promise<CliResult> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-P=rwkv", "--no-prompt", "src/cli/main.ts", ...args],
+    cwd: ROOT,
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const feeding = new Response(stdin as BodyInit).body!.pipeTo(child.stdin).catch(() => {});
+  const { code, stdout, stderr } = await child.output();
+  await feeding;
+  const decoder = new TextDecoder();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
