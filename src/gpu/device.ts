@@ -23,8 +23,7 @@ const WANTED_LIMITS = [
 
 /** Name of an adapter for people. */
 export function adapterName({ info }: GPUAdapter): string {
-  const parts = [info.description || info.device, info.vendor && `vendor ${info.vendor}`];
-  return parts.filter(Boolean).join(", ") || "unnamed adapter";
+  return info.description || info.device || info.vendor || "unnamed adapter";
 }
 
 /**

@@ -1,0 +1,145 @@
+/** The worker as a process of its own, started by the task's own command, and killed at will. */
+
+import assert from "node:assert/strict";
+
+const ROOT = new URL("../..", import.meta.url).pathname;
+
+export interface WorkerProcess extends AsyncDisposable {
+  url: string;
+  /** Kills it at once, as `kill -9` does. */
+  kill(): Promise<void>;
+  /** Asks it to stop, as a platform does; returns its exit status. */
+  stop(): Promise<number>;
+  /** Everything it has written on stderr so far. */
+  log(): string;
+}
+
+/** Starts `serve` on a free port and waits until it is ready. */
+export async function startWorkerProcess(
+  kv: string,
+  { device = "auto", entry = ["run", "-P=rwkv", "src/cli/main.ts", "serve"] }: {
+    device?: "auto" | "webgpu" | "cpu";
+    entry?: string[];
+  } = {},
+): Promise<WorkerProcess> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [...entry, "--port", "0", "--kv", kv, "--device", device],
+    cwd: ROOT,
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  let log = "";
+  const listening = Promise.withResolvers<string>();
+  const ready = Promise.withResolvers<void>();
+  const reading = (async () => {
+    const decoder = new TextDecoder();
+    for await (const bytes of child.stderr) {
+      log += decoder.decode(bytes, { stream: true });
+      const url = log.match(/Serving on (http:\/\/localhost:\d+)/);
+      if (url) listening.resolve(url[1]);
+      if (log.includes('"Ready"')) ready.resolve();
+    }
+    const early = new Error(`the worker ended before it was ready:\n${log}`);
+    listening.reject(early);
+    ready.reject(early);
+  })();
+  ready.promise.catch(() => {});
+  const url = await listening.promise;
+  await ready.promise;
+  const end = async (signal: Deno.Signal) => {
+    try {
+      child.kill(signal);
+    } catch (error) {
+      // It may have ended by itself.
+      assert.ok(error instanceof TypeError, String(error));
+    }
+    const { code } = await child.status;
+    await reading;
+    return code;
+  };
+  return {
+    url,
+    kill: async () => void await end("SIGKILL"),
+    stop: () => end("SIGTERM"),
+    log: () => log,
+    [Symbol.asyncDispose]: async () => void await end("SIGKILL"),
+  };
+}
+
+/** What tests read of an answer. */
+export interface Reply {
+  status: number;
+  text: string;
+  stateId: string;
+  finishReason: string;
+  completionTokens: number;
+}
+
+/** One user message, or none, answered greedily. */
+export async function ask(
+  url: string,
+  message: string | null,
+  { stateId, maxTokens }: { stateId?: string; maxTokens?: number } = {},
+): Promise<Reply> {
+  const response = await fetch(`${url}/v1/chat/completions`, {
+    method: "POST",
+    body: JSON.stringify(chatBody(message, { stateId, maxTokens })),
+  });
+  const body = await response.json();
+  assert.equal(response.status, 200, JSON.stringify(body));
+  return {
+    status: response.status,
+    text: body.choices[0].message.content,
+    stateId: body.state_id,
+    finishReason: body.choices[0].finish_reason,
+    completionTokens: body.usage.completion_tokens,
+  };
+}
+
+export function chatBody(
+  message: string | null,
+  options: { stateId?: string | undefined; maxTokens?: number | undefined; stream?: boolean } = {},
+) {
+  return {
+    messages: message === null ? [] : [{ role: "user", content: message }],
+    temperature: 0,
+    state_id: options.stateId,
+    max_tokens: options.maxTokens,
+    stream: options.stream,
+  };
+}
+
+/** Starts a streamed reply; the body is left to the caller. */
+export async function askStreaming(
+  url: string,
+  message: string | null,
+  { stateId, signal }: { stateId?: string; signal?: AbortSignal } = {},
+): Promise<{ stateId: string; deltas: AsyncGenerator<string> }> {
+  const response = await fetch(`${url}/v1/chat/completions`, {
+    method: "POST",
+    body: JSON.stringify(chatBody(message, { stateId, stream: true })),
+    ...(signal ? { signal } : {}),
+  });
+  assert.equal(response.status, 200);
+  const id = response.headers.get("x-state-id");
+  assert.ok(id, "the header has the state's id");
+  return { stateId: id, deltas: deltas(response.body!) };
+}
+
+/** Text of every chunk; ends at `[DONE]`, throws if the stream ends without. */
+async function* deltas(body: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+  let buffered = "";
+  for await (const text of body.pipeThrough(new TextDecoderStream())) {
+    buffered += text;
+    const events = buffered.split("\n\n");
+    buffered = events.pop()!;
+    for (const event of events) {
+      const data = event.replace(/^data: ?/, "");
+      if (data === "[DONE]") return;
+      const chunk = JSON.parse(data);
+      assert.ok(!chunk.error, data);
+      yield chunk.choices[0]?.delta.content ?? "";
+    }
+  }
+  throw new Error("the stream ended without [DONE]");
+}

@@ -1,0 +1,170 @@
+import assert from "node:assert/strict";
+import {
+  ask,
+  askStreaming,
+  chatBody,
+  startWorkerProcess,
+  type WorkerProcess,
+} from "./worker_process.ts";
+
+const STORY = "Tell me a story about a dragon.";
+
+/** Runs `body` with a fresh database file. */
+function withDatabase(name: string, body: (kv: string) => Promise<void>) {
+  Deno.test(name, async () => {
+    const folder = await Deno.makeTempDir();
+    try {
+      await body(`${folder}/states.sqlite3`);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  });
+}
+
+async function join(parts: AsyncIterable<string>): Promise<string> {
+  let text = "";
+  for await (const part of parts) text += part;
+  return text;
+}
+
+async function transcript(worker: WorkerProcess, id: string) {
+  const response = await fetch(`${worker.url}/v1/states/${id}`);
+  return { status: response.status, body: await response.json() };
+}
+
+withDatabase("a conversation goes on after a restart as if there had been none", async (kv) => {
+  const questions = ["Hi! My name is Zorvin.", "What is 3 + 4?", "What is my name?"];
+  const without: string[] = [];
+  const within: string[] = [];
+  {
+    await using worker = await startWorkerProcess(kv);
+    let id: string | undefined;
+    for (const question of questions) {
+      const reply = await ask(worker.url, question, id ? { stateId: id } : {});
+      without.push(reply.text);
+      id = reply.stateId;
+    }
+    assert.equal(await worker.stop(), 0, worker.log());
+  }
+  let id: string | undefined;
+  for (const question of questions) {
+    await using worker = await startWorkerProcess(kv);
+    const reply = await ask(worker.url, question, id ? { stateId: id } : {});
+    within.push(reply.text);
+    id = reply.stateId;
+    await worker.kill();
+  }
+  assert.deepEqual(within, without);
+});
+
+withDatabase("streamed, whole, in pieces, by one worker or another: the same reply", async (kv) => {
+  await using gpu = await startWorkerProcess(kv, { device: "webgpu" });
+  await using cpu = await startWorkerProcess(`${kv}-cpu`, { device: "cpu" });
+  const whole = await ask(gpu.url, STORY);
+  assert.equal(whole.finishReason, "stop");
+  assert.ok(whole.completionTokens >= 24, `a story of ${whole.completionTokens} tokens`);
+  const streamed = await askStreaming(gpu.url, STORY);
+  assert.equal(await join(streamed.deltas), whole.text);
+  assert.equal((await ask(cpu.url, STORY)).text, whole.text);
+
+  let piece = await ask(gpu.url, STORY, { maxTokens: 5 });
+  let text = piece.text;
+  for (let i = 0; piece.finishReason === "length"; i++) {
+    assert.ok(i < 100, "it never ends");
+    piece = await ask(gpu.url, null, { stateId: piece.stateId, maxTokens: 1 + i % 4 });
+    text += piece.text;
+  }
+  assert.equal(text, whole.text);
+});
+
+withDatabase("kill -9 at any moment: every id that a client was given resumes", async (kv) => {
+  const given: { id: string; reply: string | null }[] = [];
+  let whole = "";
+  for (const delay of [0, 15, 60, 200, 450, 900]) {
+    await using worker = await startWorkerProcess(kv);
+    whole ||= (await ask(worker.url, STORY)).text;
+    const told = await ask(worker.url, "My lucky number is 4711.");
+    given.push({ id: told.stateId, reply: told.text });
+    const turn = await askStreaming(worker.url, STORY);
+    given.push({ id: turn.stateId, reply: null });
+    const reading = join(turn.deltas).catch(() => {});
+    await new Promise((resolve) => setTimeout(resolve, delay));
+    await worker.kill();
+    await reading;
+  }
+  await using worker = await startWorkerProcess(kv);
+  for (const { id, reply } of given) {
+    const { status, body } = await transcript(worker, id);
+    assert.equal(status, 200, JSON.stringify(body));
+    const resumed = body.open
+      ? await continued(worker, id, body.transcript.at(-1).content)
+      : body.transcript.at(-1).content;
+    assert.equal(resumed, reply ?? whole);
+  }
+});
+
+async function continued(worker: WorkerProcess, id: string, before: string): Promise<string> {
+  return before + (await ask(worker.url, null, { stateId: id, maxTokens: 512 })).text;
+}
+
+withDatabase("a client that leaves stops the turn, which can be carried on", async (kv) => {
+  await using worker = await startWorkerProcess(kv);
+  const whole = await ask(worker.url, STORY);
+  const controller = new AbortController();
+  const turn = await askStreaming(worker.url, STORY, { signal: controller.signal });
+  let seen = 0;
+  try {
+    for await (const part of turn.deltas) if (part && ++seen === 3) controller.abort();
+  } catch (error) {
+    assert.equal((error as Error).name, "AbortError");
+  }
+  const { body } = await transcript(worker, turn.stateId);
+  assert.equal(body.open, true);
+  const { content } = body.transcript.at(-1);
+  assert.ok(content.length < whole.text.length, "the reply was cut");
+  assert.equal(await continued(worker, turn.stateId, content), whole.text);
+});
+
+withDatabase("bad requests are told what is wrong, and the worker goes on serving", async (kv) => {
+  await using worker = await startWorkerProcess(kv, { device: "cpu" });
+  const post = async (body: BodyInit) => {
+    const response = await fetch(`${worker.url}/v1/chat/completions`, { method: "POST", body });
+    const { error } = await response.json();
+    assert.deepEqual(Object.keys(error).sort(), ["code", "message", "param", "type"]);
+    return `${response.status} ${error.code} ${error.param}: ${error.message}`;
+  };
+  const chat = (extra: Record<string, unknown>) =>
+    post(JSON.stringify({ ...chatBody("hi"), ...extra }));
+  const unknown = `state_${"0".repeat(48)}`;
+  assert.match(await post("{"), /^400 .*JSON/);
+  assert.match(await post(new Uint8Array([0x22, 0xff, 0xfe, 0x22])), /^400 .*UTF-8/i);
+  assert.match(await post("[]"), /^400/);
+  assert.match(await chat({ messages: [] }), /^400 \w+ messages: /);
+  assert.match(await chat({ messages: [{ role: "user", content: 3 }] }), /messages\[0\]\.content/);
+  assert.match(await chat({ temperature: -1 }), /^400 \w+ temperature: .*-1|temperature/);
+  assert.match(await chat({ model: "gpt-4" }), /^404 model_not_found model: .*gpt-4/);
+  assert.match(await chat({ state_id: unknown }), new RegExp(`^404 state_not_found .*${unknown}`));
+  assert.match(await chat({ state_id: "../etc" }), /^404 state_not_found/);
+  const big = "all work and no play ".repeat(500_000);
+  assert.match(await chat({ messages: [{ role: "user", content: big }] }), /^413 .*8388608|^413/);
+  const long = "word ".repeat(100_000);
+  assert.match(
+    await chat({ messages: [{ role: "user", content: long }] }),
+    /^400 context_length_exceeded .*32,?768/,
+  );
+  assert.equal((await ask(worker.url, "")).status, 200);
+  assert.equal((await fetch(`${worker.url}/health`)).status, 200);
+  assert.equal((await ask(worker.url, "Hello!")).finishReason, "stop");
+});
+
+withDatabase("a worker told to stop ends with status 0; a port in use is told", async (kv) => {
+  await using worker = await startWorkerProcess(kv, { device: "cpu" });
+  const port = new URL(worker.url).port;
+  const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-P=rwkv", "src/cli/main.ts", "serve", "--port", port, "--kv", `${kv}2`],
+    cwd: new URL("../..", import.meta.url).pathname,
+  }).output();
+  assert.equal(code, 2);
+  assert.match(new TextDecoder().decode(stderr), new RegExp(`localhost:${port}: it is in use`));
+  assert.equal(await worker.stop(), 0, worker.log());
+});
