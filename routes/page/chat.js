@@ -180,6 +180,8 @@ async function takeTurn(message) {
       body: JSON.stringify({
         model: "default",
         messages: message === null ? [] : [{ role: "user", content: message }],
+        // Cautious: small models lose their thread when the unlikely is sampled too.
+        top_p: 0.5,
         stream: true,
         stream_options: { include_usage: true },
         ...(before === null ? {} : { state_id: before }),

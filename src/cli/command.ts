@@ -72,7 +72,7 @@ export const SAMPLING_FLAGS = {
   "top-p": {
     type: "string",
     value: "P",
-    help: "sample from the likeliest tokens of this mass (0.8)",
+    help: "sample from the likeliest tokens of this mass (0.5)",
   },
   seed: { type: "string", value: "S", help: "the same seed gives the same text (random)" },
 } as const satisfies Record<string, FlagSpec>;

@@ -3,6 +3,7 @@
 import { checkSampling } from "../sampler/check_sampling.ts";
 import type { SamplingParams } from "../sampler/sampler.ts";
 import { Scheduler } from "../scheduler/scheduler.ts";
+import { unusedIds } from "../tokenizer/unused_ids.ts";
 import { TextStream } from "../tokenizer/text_stream.ts";
 import {
   type Command,
@@ -54,7 +55,7 @@ export const generate: Command = {
         sampling,
         counts: new Map(),
         position: 0,
-        banned: tokenizer.unusedIds(engine.info.dimensions.vocabulary),
+        banned: unusedIds(tokenizer, engine.info.dimensions.vocabulary),
         maxTokens,
         ends: (token) => token === tokenizer.endOfText,
       });
@@ -87,7 +88,7 @@ export function samplingFlags(flags: Flags): SamplingParams {
   }
   const sampling: SamplingParams = {
     temperature: number(flags, "temperature", { min: 0, max: 5 }) ?? 1,
-    topP: number(flags, "top-p", { min: 0, max: 1 }) ?? 0.8,
+    topP: number(flags, "top-p", { min: 0, max: 1 }) ?? 0.5,
     topK: 0,
     presencePenalty: 0,
     frequencyPenalty: 0,

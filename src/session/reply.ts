@@ -3,16 +3,13 @@
  * state still needs then, so that every closed turn ends with exactly `\n\n`.
  */
 
+import type { TokenTable } from "../tokenizer/unused_ids.ts";
 import { TURN_END } from "./chat_template.ts";
 import { StopMatcher } from "./stop_matcher.ts";
 
 /** What a session needs of a tokenizer. */
-export interface TokenCodec {
+export interface TokenCodec extends TokenTable {
   encode(text: string): number[];
-  /** `undefined` for an id without a token. */
-  tokenBytes(id: number): Uint8Array | undefined;
-  /** Id that ends a text; it has no bytes. */
-  readonly endOfText: number | null;
 }
 
 export interface ReplyOptions {

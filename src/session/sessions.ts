@@ -10,6 +10,7 @@ import { InferenceError } from "../core/errors.ts";
 import type { FinishedTurn, Generation, TurnRunner } from "../scheduler/scheduler_types.ts";
 import { decodeState, encodeState } from "../store/state_codec.ts";
 import { newId, type RandomBytes, randomBytes } from "../store/state_id.ts";
+import { unusedIds } from "../tokenizer/unused_ids.ts";
 import type { LoadedState, StateInfo, StateStore } from "../store/state_store.ts";
 import { Reply, type TokenCodec } from "./reply.ts";
 import type {
@@ -90,11 +91,7 @@ export class Sessions {
     this.#limits = { ...LIMITS, ...options.limits };
     this.#clock = options.clock ?? Date.now;
     this.#random = options.random ?? randomBytes;
-    const { tokenizer, model } = options;
-    this.#banned = Uint8Array.from(
-      { length: model.vocabulary },
-      (_, id) => tokenizer.tokenBytes(id) === undefined && id !== tokenizer.endOfText ? 1 : 0,
-    );
+    this.#banned = unusedIds(options.tokenizer, options.model.vocabulary);
   }
 
   /**

@@ -92,17 +92,4 @@ export class Tokenizer {
   tokenBytes(id: number): Uint8Array | undefined {
     return id === this.endOfText ? NO_BYTES : this.#tokens.get(id);
   }
-
-  /**
-   * The ids of a model's head that no token has, so that they must never be sampled: padding.
-   *
-   * @param rows Rows of the head.
-   * @returns 1 at such ids, `rows` long.
-   */
-  unusedIds(rows: number): Uint8Array {
-    return Uint8Array.from(
-      { length: rows },
-      (_, id) => this.#tokens.has(id) || id === this.endOfText ? 0 : 1,
-    );
-  }
 }

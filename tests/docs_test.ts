@@ -1,0 +1,32 @@
+/** The TypeScript in the documentation runs as it stands. */
+
+import assert from "node:assert/strict";
+
+const ROOT = new URL("..", import.meta.url);
+
+for (const name of ["README.md", "docs/kernels.md", "docs/architecture.md", "docs/api.md"]) {
+  const text = await Deno.readTextFile(new URL(name, ROOT));
+  const examples = [...text.matchAll(/```ts\n(.*?)```/gs)].map(([, code]) => code);
+  examples.forEach((code, i) => {
+    Deno.test(`example ${i + 1} of ${name} runs`, async () => {
+      const file = await Deno.makeTempFile({ suffix: ".ts" });
+      await Deno.writeTextFile(file, code.replaceAll('"./mod.ts"', `"${new URL("mod.ts", ROOT)}"`));
+      const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+        args: ["run", "-A", "--check", "--config", new URL("deno.json", ROOT).pathname, file],
+        cwd: ROOT,
+      }).output();
+      await Deno.remove(file);
+      assert.ok(success, new TextDecoder().decode(stderr));
+    });
+  });
+}
+
+Deno.test("the README's commands are tasks, and its links lead somewhere", async () => {
+  const text = await Deno.readTextFile(new URL("README.md", ROOT));
+  const { tasks } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
+  const named = [...text.matchAll(/deno(?:@2)? task (\w+)/g)].map(([, task]) => task);
+  assert.deepEqual(named.filter((task) => !(task in tasks)), []);
+  for (const [, link] of text.matchAll(/\]\(((?!http)[^)]+)\)/g)) {
+    assert.ok((await Deno.stat(new URL(link, ROOT))).isFile, link);
+  }
+});
