@@ -6,9 +6,9 @@
  */
 
 import { parseArgs } from "node:util";
-import { engineFlags, MODEL_FLAGS, number } from "../src/cli/command.ts";
+import { MODEL_FLAGS, number } from "../src/cli/command.ts";
 import { findModel } from "../src/cli/model_files.ts";
-import { openEngine } from "../src/cli/open_engine.ts";
+import { engineOptions, openEngine } from "../src/cli/open_engine.ts";
 import { feed } from "../src/engine/feed.ts";
 
 const { values: flags } = parseArgs({
@@ -21,13 +21,7 @@ const { values: flags } = parseArgs({
 const rounds = number(flags, "rounds", { min: 1, max: 1000, integer: true }) ?? 5;
 const tokens = number(flags, "tokens", { min: 1, max: 1e6, integer: true }) ?? 64;
 const files = await findModel(flags);
-const engine = await openEngine({
-  ...engineFlags(flags),
-  file: files.file,
-  groupNormEps: files.groupNormEps,
-  slots: 8,
-  maxStepTokens: 256,
-});
+const engine = await openEngine(engineOptions(flags, files, { slots: 8, maxStepTokens: 256 }));
 const { vocabulary } = engine.info.dimensions;
 const prompt = Array.from({ length: 8 * tokens }, (_, i) => 1 + (i * 7919) % (vocabulary - 1));
 

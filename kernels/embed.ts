@@ -1,7 +1,7 @@
 /** Embedding rows of token ids, layer-normed: `x = layer_norm(emb[id], ln0)`, in float32. */
 
 import { columnGroups, WEIGHT_READER, type WeightType } from "./layouts.ts";
-import { layerNormReference } from "./norm_shift.ts";
+import { LAYER_NORM_EPS, layerNormReference } from "./layer_norm.ts";
 import reduce from "./reduce.wgsl" with { type: "text" };
 import source from "./embed.wgsl" with { type: "text" };
 import type { KernelSpec } from "./spec.ts";
@@ -13,8 +13,6 @@ export interface EmbedSizes {
   width: number;
   type: WeightType;
 }
-
-export const LAYER_NORM_EPS = 1e-5;
 
 /**
  * Shapes: weights, a part of the table `[ids, width]` in the layout of layouts.ts; norm

@@ -2,7 +2,7 @@
 
 import reduce from "./reduce.wgsl" with { type: "text" };
 import source from "./group_norm_gate.wgsl" with { type: "text" };
-import { layerNormReference } from "./norm_shift.ts";
+import { layerNormReference } from "./layer_norm.ts";
 import type { KernelSpec } from "./spec.ts";
 
 export interface GroupNormGateSizes {

@@ -7,7 +7,7 @@
 
 import reduce from "./reduce.wgsl" with { type: "text" };
 import source from "./norm_shift.wgsl" with { type: "text" };
-import { LAYER_NORM_EPS } from "./embed.ts";
+import { LAYER_NORM_EPS, layerNormReference } from "./layer_norm.ts";
 import type { KernelSpec } from "./spec.ts";
 
 export interface NormShiftSizes {
@@ -47,20 +47,6 @@ export const normShift: KernelSpec<NormShiftSizes> = {
   }),
   grid: (_, { tokens }) => [tokens, 1, 1],
 };
-
-/** `(v - mean) / sqrt(variance + eps) * weight + bias`, plain loops; norm `[2, length]`. */
-export function layerNormReference(
-  row: Float32Array,
-  norm: Float32Array,
-  eps = LAYER_NORM_EPS,
-): Float32Array {
-  const n = row.length;
-  let mean = 0;
-  for (const v of row) mean += v / n;
-  let variance = 0;
-  for (const v of row) variance += (v - mean) ** 2 / n;
-  return row.map((v, c) => (v - mean) / Math.sqrt(variance + eps) * norm[c] + norm[n + c]);
-}
 
 /** One run of consecutive tokens: rows `first` to `first + count - 1`, in `slot`. */
 export interface RunRows {

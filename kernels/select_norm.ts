@@ -2,7 +2,7 @@
 
 import reduce from "./reduce.wgsl" with { type: "text" };
 import source from "./select_norm.wgsl" with { type: "text" };
-import { LAYER_NORM_EPS } from "./embed.ts";
+import { LAYER_NORM_EPS } from "./layer_norm.ts";
 import type { KernelSpec } from "./spec.ts";
 
 /**

@@ -9,6 +9,7 @@
  * tells why.
  */
 
+import declarations from "./wkv5_bindings.wgsl" with { type: "text" };
 import chunkSource from "./wkv5_chunk.wgsl" with { type: "text" };
 import source from "./wkv5.wgsl" with { type: "text" };
 import type { RunRows } from "./norm_shift.ts";
@@ -40,7 +41,7 @@ function bindings(): Record<string, Access> {
  */
 export const wkv5: KernelSpec<Wkv5Sizes> = {
   name: "wkv5",
-  source: () => source,
+  source: () => `${declarations}\n${source}`,
   bindings,
   constants: ({ heads, headSize }) => ({ HEADS: heads, N: headSize }),
   grid: ({ heads }, { runs }) => [heads, runs, 1],
@@ -50,7 +51,7 @@ export const wkv5: KernelSpec<Wkv5Sizes> = {
 export const wkv5Chunk: KernelSpec<Wkv5Sizes> = {
   ...wkv5,
   name: "wkv5_chunk",
-  source: () => chunkSource,
+  source: () => `${declarations}\n${chunkSource}`,
 };
 
 /** Plain loops over runs; state `[slots, heads, N, N]` and y are written. */

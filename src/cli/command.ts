@@ -2,7 +2,9 @@
 
 import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
 import { InferenceError } from "../core/errors.ts";
-import type { DeviceChoice } from "./open_engine.ts";
+
+/** What computes. */
+export type DeviceChoice = "auto" | "webgpu" | "cpu";
 
 /** Values of a command's flags: strings, or true for those without a value. */
 export type Flags = Readonly<Record<string, string | boolean | undefined>>;

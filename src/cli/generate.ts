@@ -7,7 +7,6 @@ import { unusedIds } from "../tokenizer/unused_ids.ts";
 import { TextStream } from "../tokenizer/text_stream.ts";
 import {
   type Command,
-  engineFlags,
   type Flags,
   JSON_FLAG,
   MODEL_FLAGS,
@@ -19,7 +18,7 @@ import {
   usageError,
 } from "./command.ts";
 import { findModel, modelTokenizer } from "./model_files.ts";
-import { openEngine } from "./open_engine.ts";
+import { engineOptions, openEngine } from "./open_engine.ts";
 
 export const generate: Command = {
   name: "generate",
@@ -41,13 +40,9 @@ export const generate: Command = {
     const maxTokens = number(flags, "max-tokens", { min: 1, max: 1e6, integer: true }) ?? 256;
     const files = await findModel(flags);
     const tokenizer = await modelTokenizer(files);
-    const engine = await openEngine({
-      ...engineFlags(flags),
-      file: files.file,
-      groupNormEps: files.groupNormEps,
-      slots: 1,
-      maxStepTokens: 256,
-    });
+    const engine = await openEngine(
+      engineOptions(flags, files, { slots: 1, maxStepTokens: 256 }),
+    );
     try {
       const generation = new Scheduler(engine).submit({
         state: null,

@@ -9,7 +9,6 @@ import { openCheckpoint } from "../formats/checkpoint.ts";
 import { encodeSafetensors } from "../formats/safetensors.ts";
 import {
   type Command,
-  engineFlags,
   type Flags,
   JSON_FLAG,
   MODEL_FLAGS,
@@ -19,7 +18,7 @@ import {
   usageError,
 } from "./command.ts";
 import { findModel, type ModelFiles, modelTokenizer } from "./model_files.ts";
-import { openEngine } from "./open_engine.ts";
+import { engineOptions, openEngine } from "./open_engine.ts";
 
 /** Tokens of one step at most. */
 const MAX_CHUNK = 1024;
@@ -51,13 +50,12 @@ export const logits: Command = {
     const tokens = await tokensToFeed(flags, files);
     const stateIn = text(flags, "state-in");
     const state = stateIn ? await readStateFile(stateIn) : null;
-    const engine = await openEngine({
-      ...engineFlags(flags),
-      file: files.file,
-      groupNormEps: files.groupNormEps,
-      slots: 1,
-      maxStepTokens: Math.min(chunk, MAX_CHUNK, tokens.length),
-    });
+    const engine = await openEngine(
+      engineOptions(flags, files, {
+        slots: 1,
+        maxStepTokens: Math.min(chunk, MAX_CHUNK, tokens.length),
+      }),
+    );
     try {
       await engine.writeState(0, state);
       const values = await feed(engine, tokens, { slot: 0, logits: flags.all ? "all" : "last" });

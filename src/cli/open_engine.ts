@@ -7,10 +7,9 @@ import { WorkerEngine } from "../engine/worker_host.ts";
 import { GpuEngine } from "../engine/gpu_engine.ts";
 import { type OpenDevice, openDevice } from "../gpu/mod.ts";
 import { openModel } from "../model/load.ts";
+import { type DeviceChoice, engineFlags, type Flags } from "./command.ts";
 import { openFile } from "./file_source.ts";
-
-/** Where the weights are computed on. */
-export type DeviceChoice = "auto" | "webgpu" | "cpu";
+import type { ModelFiles } from "./model_files.ts";
 
 /** Everything that an engine is made of; plain data, so that a Worker can be told. */
 export interface EngineOptions {
@@ -21,6 +20,15 @@ export interface EngineOptions {
   quant: "none" | "f16";
   slots: number;
   maxStepTokens: number;
+}
+
+/** The options that flags and a model's files make. */
+export function engineOptions(
+  flags: Flags,
+  { file, groupNormEps }: ModelFiles,
+  size: { slots: number; maxStepTokens: number },
+): EngineOptions {
+  return { ...engineFlags(flags), file, groupNormEps, ...size };
 }
 
 /**

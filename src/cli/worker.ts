@@ -11,9 +11,9 @@ import { Scheduler } from "../scheduler/scheduler.ts";
 import { Sessions } from "../session/sessions.ts";
 import { DenoKvBackend } from "../store/deno_kv.ts";
 import { StateStore } from "../store/state_store.ts";
-import { engineFlags, type Flags, type FlagSpec, MODEL_FLAGS, text } from "./command.ts";
+import { type Flags, type FlagSpec, MODEL_FLAGS, text } from "./command.ts";
 import { findModel, modelTokenizer } from "./model_files.ts";
-import { openEngineWorker } from "./open_engine.ts";
+import { engineOptions, openEngineWorker } from "./open_engine.ts";
 
 /** Conversations whose states are on the device at once. */
 const SLOTS = 16;
@@ -47,20 +47,14 @@ export interface RunningSessions {
  * @throws InferenceError naming the file or flag that is at fault.
  */
 export async function openSessions(flags: Flags): Promise<RunningSessions> {
-  const choice = engineFlags(flags);
   const files = await findModel(flags);
+  const options = engineOptions(flags, files, { slots: SLOTS, maxStepTokens: STEP_TOKENS });
   const tokenizer = await modelTokenizer(files);
   const kv = text(flags, "kv") ?? "data/states.sqlite3";
   const backend = await openBackend(kv);
   let engine: Engine;
   try {
-    engine = await openEngineWorker({
-      ...choice,
-      file: files.file,
-      groupNormEps: files.groupNormEps,
-      slots: SLOTS,
-      maxStepTokens: STEP_TOKENS,
-    });
+    engine = await openEngineWorker(options);
   } catch (error) {
     backend.close();
     throw error;

@@ -1,0 +1,17 @@
+/** What the kernels that normalise a row have in common. */
+
+export const LAYER_NORM_EPS = 1e-5;
+
+/** `(v - mean) / sqrt(variance + eps) * weight + bias`, plain loops; norm `[2, length]`. */
+export function layerNormReference(
+  row: Float32Array,
+  norm: Float32Array,
+  eps = LAYER_NORM_EPS,
+): Float32Array {
+  const n = row.length;
+  let mean = 0;
+  for (const v of row) mean += v / n;
+  let variance = 0;
+  for (const v of row) variance += (v - mean) ** 2 / n;
+  return row.map((v, c) => (v - mean) / Math.sqrt(variance + eps) * norm[c] + norm[n + c]);
+}
