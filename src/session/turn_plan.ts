@@ -1,7 +1,7 @@
 /** What a turn starts from, worked out of a request and the turn before. Pure. */
 
 import { InferenceError } from "../core/errors.ts";
-import { type Message, messageText, renderPrompt, TURN_END } from "./chat_template.ts";
+import { cleanText, type Message, messageText, renderPrompt, TURN_END } from "./chat_template.ts";
 import { Reply, type TokenCodec } from "./reply.ts";
 import type { TurnRecord } from "./turn_record.ts";
 
@@ -32,6 +32,7 @@ export function planTurn(
   { tokenizer, seed, freshSeed }: PlanOptions,
 ): TurnRecord {
   if (messages.length === 0) return continuation(previous, seed);
+  assertSaid(messages);
   const record = previous?.record;
   const read = previous === null
     ? []
@@ -48,6 +49,21 @@ export function planTurn(
     held: new Uint8Array(),
     transcript: [...record?.transcript ?? [], ...added, { role: "assistant", content: "" }],
   };
+}
+
+/** @throws InferenceError `invalid_value` for a user who says nothing */
+function assertSaid(messages: readonly Message[]): void {
+  messages.forEach((message, i) => {
+    if (message.role !== "user" || cleanText(messageText(message)) !== "") return;
+    const param = `messages[${i}].content`;
+    throw new InferenceError(
+      "invalid_value",
+      `${param}: it is empty; write something to reply to`,
+      {
+        param,
+      },
+    );
+  });
 }
 
 function continuation(previous: PreviousTurn | null, seed: bigint | undefined): TurnRecord {

@@ -141,18 +141,21 @@ withDatabase("bad requests are told what is wrong, and the worker goes on servin
   assert.match(await post("[]"), /^400/);
   assert.match(await chat({ messages: [] }), /^400 \w+ messages: /);
   assert.match(await chat({ messages: [{ role: "user", content: 3 }] }), /messages\[0\]\.content/);
-  assert.match(await chat({ temperature: -1 }), /^400 \w+ temperature: .*-1|temperature/);
+  assert.match(await post(JSON.stringify(chatBody(" \n"))), /^400 \w+ messages\[0\]\.content: /);
+  assert.match(await chat({ temperature: -1 }), /^400 invalid_value temperature: /);
   assert.match(await chat({ model: "gpt-4" }), /^404 model_not_found model: .*gpt-4/);
   assert.match(await chat({ state_id: unknown }), new RegExp(`^404 state_not_found .*${unknown}`));
   assert.match(await chat({ state_id: "../etc" }), /^404 state_not_found/);
   const big = "all work and no play ".repeat(500_000);
-  assert.match(await chat({ messages: [{ role: "user", content: big }] }), /^413 .*8388608|^413/);
+  assert.match(
+    await chat({ messages: [{ role: "user", content: big }] }),
+    /^413 payload_too_large .*at most 8388608/,
+  );
   const long = "word ".repeat(100_000);
   assert.match(
     await chat({ messages: [{ role: "user", content: long }] }),
     /^400 context_length_exceeded .*32,?768/,
   );
-  assert.equal((await ask(worker.url, "")).status, 200);
   assert.equal((await fetch(`${worker.url}/health`)).status, 200);
   assert.equal((await ask(worker.url, "Hello!")).finishReason, "stop");
 });
