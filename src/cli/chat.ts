@@ -5,6 +5,7 @@ import { createInterface } from "node:readline/promises";
 import type { Sessions } from "../session/sessions.ts";
 import { type Command, type Flags, number, printText, SAMPLING_FLAGS, text } from "./command.ts";
 import { samplingFlags } from "./generate.ts";
+import { cpuNotice } from "./open_engine.ts";
 import { openSessions, WORKER_FLAGS } from "./worker.ts";
 
 export const chat: Command = {
@@ -18,6 +19,8 @@ export const chat: Command = {
   },
   run: async (flags) => {
     const running = await openSessions(flags);
+    const notice = cpuNotice(running.engine.info, flags);
+    if (notice) console.error(notice);
     try {
       await converse(running.sessions, flags);
     } finally {
@@ -38,6 +41,8 @@ async function converse(sessions: Sessions, flags: Flags): Promise<void> {
   console.error("Type a message; /reset starts over, /quit ends. Ctrl-C stops a reply.");
   const terminal = createInterface({ input: process.stdin, output: process.stderr, prompt: "> " });
   let reply: AbortController | null = null;
+  let closed = false;
+  terminal.on("close", () => closed = true);
   terminal.on("SIGINT", () => reply ? reply.abort() : terminal.close());
   terminal.prompt();
   for await (const line of terminal) {
@@ -61,8 +66,11 @@ async function converse(sessions: Sessions, flags: Flags): Promise<void> {
       stateId = turn.stateId;
       reply = null;
     }
-    terminal.prompt();
+    // Input from a pipe may have ended while the reply was written.
+    if (!closed) terminal.prompt();
   }
   terminal.close();
-  if (stateId) console.error(`Carry on with: deno task rwkv chat --state ${stateId}`);
+  if (!stateId) return;
+  const kv = text(flags, "kv");
+  console.error(`Carry on with: deno task rwkv chat --state ${stateId}${kv ? ` --kv ${kv}` : ""}`);
 }

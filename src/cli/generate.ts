@@ -18,7 +18,7 @@ import {
   usageError,
 } from "./command.ts";
 import { findModel, modelTokenizer } from "./model_files.ts";
-import { engineOptions, openEngine } from "./open_engine.ts";
+import { cpuNotice, engineOptions, openEngine } from "./open_engine.ts";
 
 export const generate: Command = {
   name: "generate",
@@ -43,6 +43,8 @@ export const generate: Command = {
     const engine = await openEngine(
       engineOptions(flags, files, { slots: 1, maxStepTokens: 256 }),
     );
+    const notice = cpuNotice(engine.info, flags);
+    if (notice) console.error(notice);
     try {
       const generation = new Scheduler(engine).submit({
         state: null,

@@ -44,7 +44,9 @@ export async function main(args: readonly string[]): Promise<number> {
     }
     if (error instanceof Deno.errors.NotCapable) {
       console.error(
-        `error: ${error.message}\nThis task's permissions do not allow that; \`deno task rwkv\` has more`,
+        `error: ${
+          error.message.split(",")[0]
+        }, which this task may not; \`deno task rwkv\` may more`,
       );
       return 1;
     }

@@ -2,12 +2,12 @@
 
 import { InferenceError } from "../core/errors.ts";
 import { CpuEngine } from "../engine/cpu_engine.ts";
-import type { Engine } from "../engine/engine.ts";
+import type { Engine, EngineInfo } from "../engine/engine.ts";
 import { WorkerEngine } from "../engine/worker_host.ts";
 import { GpuEngine } from "../engine/gpu_engine.ts";
 import { type OpenDevice, openDevice } from "../gpu/mod.ts";
 import { openModel } from "../model/load.ts";
-import { type DeviceChoice, engineFlags, type Flags } from "./command.ts";
+import { type DeviceChoice, engineFlags, type Flags, text } from "./command.ts";
 import { openFile } from "./file_source.ts";
 import type { ModelFiles } from "./model_files.ts";
 
@@ -54,6 +54,13 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   } finally {
     await model.close();
   }
+}
+
+/** What to tell a person once, where the CPU stands in for an adapter; else null. */
+export function cpuNotice({ device }: EngineInfo, flags: Flags): string | null {
+  if (device !== "cpu" || text(flags, "device") === "cpu") return null;
+  return "There is no WebGPU adapter: running on the CPU engine, which is slow. Install a Vulkan " +
+    "driver (Debian's mesa-vulkan-drivers and libvulkan1 give a software one)";
 }
 
 /** As `openEngine`, in a Worker of its own. */

@@ -13,7 +13,7 @@ import { DenoKvBackend } from "../store/deno_kv.ts";
 import { StateStore } from "../store/state_store.ts";
 import { type Flags, type FlagSpec, MODEL_FLAGS, text } from "./command.ts";
 import { findModel, modelTokenizer } from "./model_files.ts";
-import { engineOptions, openEngineWorker } from "./open_engine.ts";
+import { cpuNotice, engineOptions, openEngineWorker } from "./open_engine.ts";
 
 /** Conversations whose states are on the device at once. */
 const SLOTS = 16;
@@ -94,6 +94,7 @@ async function openBackend(kv: string): Promise<DenoKvBackend> {
     try {
       await mkdir(dirname(kv), { recursive: true });
     } catch (cause) {
+      if (cause instanceof Deno.errors.NotCapable) throw cause;
       throw new InferenceError(
         "file_error",
         `Cannot keep states in ${kv}: ${(cause as Error).message}; --kv names another place`,
@@ -123,7 +124,8 @@ export function startWorker(
     Object.assign(details, { model: running.modelId, device, adapter, software, quant });
     details.kv = running.kv;
     state = "ready";
-    if (device === "cpu" && text(flags, "device") !== "cpu") log.warn(CPU_NOTICE);
+    const notice = cpuNotice(running.engine.info, flags);
+    if (notice) log.warn(notice);
     return running;
   }, (error) => {
     state = "failed";
@@ -146,7 +148,3 @@ export function startWorker(
   };
   return { app: createApp({ ...options, worker, log: onBug }), ready };
 }
-
-const CPU_NOTICE =
-  "There is no WebGPU adapter: running on the CPU engine, which is slow. Install a " +
-  "Vulkan driver (Debian's mesa-vulkan-drivers and libvulkan1 give a software one)";

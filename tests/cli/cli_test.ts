@@ -72,6 +72,21 @@ Deno.test("info and generate print one JSON document", async () => {
   assert.equal(two.stdout, one.stdout);
 });
 
+Deno.test("chat keeps the conversation under the id that it names at its end", async () => {
+  const folder = await Deno.makeTempDir();
+  const args = ["chat", "--kv", `${folder}/states`, "--device", "cpu", "--temperature", "0"];
+  const first = await rwkv(args, "Hi, I am Zorvin.\n/quit\n");
+  assert.equal(first.code, 0, first.stderr);
+  const id = first.stderr.match(/--state (state_[0-9a-f]{48}) --kv/)?.[1];
+  assert.ok(id, first.stderr);
+  const second = await rwkv([...args, "--state", id], "What is my name?\n");
+  assert.match(second.stdout, /^> Hi, I am Zorvin\.\n[^]+\n[^]+\n$/);
+  const other = await rwkv([...args, "--state", id, "--model", MODEL, "--vocab", "bytes"], "Hi\n");
+  assert.equal(other.code, 1);
+  assert.match(other.stderr, /belongs to model "demo"/);
+  await Deno.remove(folder, { recursive: true });
+});
+
 Deno.test("help is printed for all commands and for each", async () => {
   const { code, stdout } = await rwkv(["help"]);
   assert.equal(code, 0);

@@ -17,13 +17,11 @@ export interface WorkerProcess extends AsyncDisposable {
 /** Starts `serve` on a free port and waits until it is ready. */
 export async function startWorkerProcess(
   kv: string,
-  { device = "auto", entry = ["run", "-P=rwkv", "src/cli/main.ts", "serve"] }: {
-    device?: "auto" | "webgpu" | "cpu";
-    entry?: string[];
-  } = {},
+  { device = "auto" }: { device?: "auto" | "webgpu" | "cpu" } = {},
 ): Promise<WorkerProcess> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: [...entry, "--port", "0", "--kv", kv, "--device", device],
+    args: ["run", "-P=rwkv", "src/cli/main.ts", "serve"]
+      .concat("--port", "0", "--kv", kv, "--device", device),
     cwd: ROOT,
     stdout: "null",
     stderr: "piped",

@@ -171,3 +171,25 @@ withDatabase("a worker told to stop ends with status 0; a port in use is told", 
   assert.match(new TextDecoder().decode(stderr), new RegExp(`localhost:${port}: it is in use`));
   assert.equal(await worker.stop(), 0, worker.log());
 });
+
+Deno.test("deno serve runs the worker from main.ts, with settings from the environment", async () => {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["serve", "-P=start", "--host", "127.0.0.1", "--port", "0", "main.ts"],
+    cwd: new URL("../..", import.meta.url).pathname,
+    env: { RWKV_KV: ":memory:", RWKV_DEVICE: "cpu", NO_COLOR: "1" },
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  let log = "";
+  for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
+    log += text;
+    const url = log.match(/Listening on (http:\/\/[\d.]+:\d+)/)?.[1];
+    if (!url) continue;
+    const first = await ask(url, "Hello!");
+    assert.equal((await ask(url, "And now?", { stateId: first.stateId })).status, 200);
+    assert.equal((await (await fetch(`${url}/health`)).json()).device, "cpu");
+    child.kill("SIGKILL");
+  }
+  await child.status;
+  assert.match(log, /Listening/);
+});
