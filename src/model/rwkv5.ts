@@ -59,15 +59,14 @@ export function readDimensions(
     throw fail(file, `"emb.weight" has shape [${embedding}] and not [vocabulary, width]`);
   }
   const [vocabulary, width] = embedding;
-  let layers = 0;
-  while (shapes.has(`blocks.${layers}.ln1.weight`)) layers++;
+  const layers = countLayers(shapes);
   if (layers === 0) throw fail(file, `it has no tensor "blocks.0.ln1.weight", so no layer`);
   if (shapes.has("blocks.0.att.time_maa_x") || shapes.has("blocks.0.att.x_r")) {
     throw fail(file, "it is an RWKV-6 or RWKV-7 checkpoint, and this worker runs RWKV-5");
   }
 
   const decay = shape("blocks.0.att.time_decay").filter((n, i) => n !== 1 || i === 0);
-  const gated = shapes.has("blocks.0.att.gate.weight");
+  const gated = [...shapes.keys()].some((name) => /\.att\.(gate\.weight|time_mix_g)$/.test(name));
   if (!shapes.has("blocks.0.att.ln_x.weight")) {
     throw fail(file, `it has no "blocks.0.att.ln_x.weight"; RWKV-4 and older are not supported`);
   }
@@ -83,6 +82,9 @@ export function readDimensions(
     throw fail(file, `its head size is ${headSize}; head sizes must be multiples of 4`);
   }
   const perChannel = decay.length === 2;
+  if (perChannel && !gated) {
+    throw fail(file, `it has no tensor "blocks.0.att.gate.weight"; the file is incomplete`);
+  }
   const version: Version = !gated ? "5.0" : perChannel ? "5.2" : "5.1";
 
   const ffnWidth = shape("blocks.0.ffn.key.weight")[0];
@@ -110,6 +112,16 @@ export function readDimensions(
   for (const name of ["ln_out.weight", "ln_out.bias"]) expect(name, [width]);
   expect("head.weight", [vocabulary, width]);
   return { version, layers, width, heads, headSize, ffnWidth, vocabulary, groupNormEps };
+}
+
+/** One more than the largest layer that any tensor names: a layer that lacks some is an error. */
+function countLayers(shapes: Shapes): number {
+  let layers = 0;
+  for (const name of shapes.keys()) {
+    const index = name.match(/^blocks\.(\d{1,4})\./)?.[1];
+    if (index !== undefined) layers = Math.max(layers, Number(index) + 1);
+  }
+  return layers;
 }
 
 function bonusName(shapes: Shapes, layer: number): string {
