@@ -14,7 +14,7 @@ export { TextStream } from "./src/tokenizer/text_stream.ts";
 export { type Dimensions, stateLength } from "./src/model/dimensions.ts";
 export { type Model, openModel } from "./src/model/load.ts";
 export { type OpenDevice, openDevice } from "./src/gpu/mod.ts";
-export type { Engine, EngineInfo, LogitsWanted, Run } from "./src/engine/engine.ts";
+export type { Engine, EngineInfo, LogitsWanted, Quant, Run } from "./src/engine/engine.ts";
 export { CpuEngine, type CpuEngineOptions } from "./src/engine/cpu_engine.ts";
 export { GpuEngine, type GpuEngineOptions } from "./src/engine/gpu_engine.ts";
 export { feed } from "./src/engine/feed.ts";

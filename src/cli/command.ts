@@ -2,6 +2,7 @@
 
 import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
 import { InferenceError } from "../core/errors.ts";
+import type { Quant } from "../engine/engine.ts";
 
 /** What computes. */
 export type DeviceChoice = "auto" | "webgpu" | "cpu";
@@ -169,7 +170,7 @@ export function choice<T extends string>(
 }
 
 /** `--device` and `--quant`. */
-export function engineFlags(flags: Flags): { device: DeviceChoice; quant: "none" | "f16" } {
+export function engineFlags(flags: Flags): { device: DeviceChoice; quant: Quant } {
   const quant = text(flags, "quant");
   if (quant === "int8" || quant === "nf4") {
     throw usageError(`Cannot use --quant ${quant} yet: this version holds weights as none or f16`);

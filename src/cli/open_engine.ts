@@ -2,7 +2,7 @@
 
 import { InferenceError } from "../core/errors.ts";
 import { CpuEngine } from "../engine/cpu_engine.ts";
-import type { Engine, EngineInfo } from "../engine/engine.ts";
+import type { Engine, EngineInfo, Quant } from "../engine/engine.ts";
 import { WorkerEngine } from "../engine/worker_host.ts";
 import { GpuEngine } from "../engine/gpu_engine.ts";
 import { type OpenDevice, openDevice } from "../gpu/mod.ts";
@@ -17,7 +17,7 @@ export interface EngineOptions {
   file: string;
   groupNormEps?: number | undefined;
   device: DeviceChoice;
-  quant: "none" | "f16";
+  quant: Quant;
   slots: number;
   maxStepTokens: number;
 }

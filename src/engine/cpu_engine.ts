@@ -11,10 +11,10 @@ import type { Model } from "../model/load.ts";
 import { layerGraph } from "../model/rwkv5.ts";
 import { checkRuns, checkSlot, checkState } from "./check_runs.ts";
 import { groupNorm, layerNorm, multiply, shiftMix, wkv } from "./cpu_ops.ts";
-import type { Engine, EngineInfo, Run } from "./engine.ts";
+import type { Engine, EngineInfo, Quant, Run } from "./engine.ts";
 
 export interface CpuEngineOptions {
-  quant: "none" | "f16";
+  quant: Quant;
   slots: number;
   maxStepTokens: number;
 }

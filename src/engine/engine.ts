@@ -10,6 +10,9 @@ export { stateLength } from "../model/dimensions.ts";
 /** Which logits of a run are wanted: of no token, of its last, or of every one. */
 export type LogitsWanted = "none" | "last" | "all";
 
+/** How matrices are held: as float32 or as float16. */
+export type Quant = "none" | "f16";
+
 /** Consecutive tokens of one sequence, fed to the state in `slot`. */
 export interface Run {
   slot: number;
@@ -24,7 +27,7 @@ export interface EngineInfo {
   adapter: string;
   /** True where the adapter is a software renderer. */
   software: boolean;
-  quant: "none" | "f16";
+  quant: Quant;
   dimensions: Dimensions;
   /** The model's: states belong to it. */
   fingerprint: string;

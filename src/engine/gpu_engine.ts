@@ -12,7 +12,7 @@ import {
 } from "../gpu/mod.ts";
 import type { Model } from "../model/load.ts";
 import { checkRuns, checkSlot, checkState } from "./check_runs.ts";
-import type { Engine, EngineInfo, Run } from "./engine.ts";
+import type { Engine, EngineInfo, Quant, Run } from "./engine.ts";
 import { GpuPlan, type StepInputs } from "./gpu_plan.ts";
 import { GpuState } from "./gpu_state.ts";
 
@@ -20,7 +20,7 @@ import { GpuState } from "./gpu_state.ts";
 const LOGITS_BYTES = 32 * 1024 * 1024;
 
 export interface GpuEngineOptions {
-  quant: "none" | "f16";
+  quant: Quant;
   slots: number;
   maxStepTokens: number;
   /** Bytes of one weight buffer at most; the device's limit unless told. */

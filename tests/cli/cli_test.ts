@@ -3,21 +3,12 @@ import { openFile } from "../../src/cli/file_source.ts";
 import { nearest } from "../../src/cli/help.ts";
 import { openCheckpoint } from "../../src/formats/checkpoint.ts";
 import { assertClose } from "../close.ts";
+import { GOLDEN, readGolden } from "../golden_data.ts";
 import { tinyModel } from "../engine/tiny_model.ts";
 import { writePth } from "../formats/pth_fixture.ts";
 import { rwkv } from "./run_cli.ts";
 
-const GOLDEN = new URL("../golden/", import.meta.url).pathname;
 const MODEL = `${GOLDEN}rwkv5-f32-n32/model.pth`;
-
-async function expected(name: string) {
-  const file = await openCheckpoint(await openFile(`${GOLDEN}${name}/expected.safetensors`));
-  const bytes = await file.readRaw("tokens", 0, file.tensors.get("tokens")!.byteLength);
-  const tokens = [...new Int32Array(bytes.slice().buffer)];
-  const [logits, state] = [await file.read("logits"), await file.read("state")];
-  await file.close();
-  return { tokens, logits, state };
-}
 
 function flat(stdout: string): Float32Array {
   const { logits }: { logits: number[][] } = JSON.parse(stdout);
@@ -27,7 +18,7 @@ function flat(stdout: string): Float32Array {
 for (const device of ["webgpu", "cpu"]) {
   Deno.test(`logits in two calls through a state file agree with the goldens on ${device}`, async () => {
     const folder = await Deno.makeTempDir();
-    const { tokens, logits, state } = await expected("rwkv5-f32-n32");
+    const { tokens, logits, state } = await readGolden("rwkv5-f32-n32");
     const common = ["--model", MODEL, "--quant", "none", "--device", device, "--all", "--json"];
     const file = `${folder}/state.safetensors`;
     const first = await rwkv(

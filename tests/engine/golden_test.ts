@@ -1,17 +1,15 @@
 import { openEngine } from "../../src/cli/open_engine.ts";
-import { openFile } from "../../src/cli/file_source.ts";
 import { feed } from "../../src/engine/feed.ts";
-import { openCheckpoint } from "../../src/formats/checkpoint.ts";
 import { assertClose } from "../close.ts";
+import { GOLDEN, readGolden } from "../golden_data.ts";
 
-const GOLDEN = new URL("../golden/", import.meta.url).pathname;
 const LOGITS_ATOL = { none: 2e-4, f16: 3e-2 };
 
 for (const name of ["rwkv5-bf16", "rwkv5-f32-n32", "rwkv5.0-bf16"]) {
   for (const device of ["webgpu", "cpu"] as const) {
     for (const quant of ["none", "f16"] as const) {
       Deno.test(`${name} agrees with its goldens on ${device}, ${quant}`, async (t) => {
-        const expected = await readExpected(`${GOLDEN}${name}/expected.safetensors`);
+        const expected = await readGolden(name);
         const engine = await openEngine({
           file: `${GOLDEN}${name}/model.pth`,
           device,
@@ -36,13 +34,4 @@ for (const name of ["rwkv5-bf16", "rwkv5-f32-n32", "rwkv5.0-bf16"]) {
       });
     }
   }
-}
-
-async function readExpected(path: string) {
-  const file = await openCheckpoint(await openFile(path));
-  const bytes = await file.readRaw("tokens", 0, file.tensors.get("tokens")!.byteLength);
-  const tokens = [...new Int32Array(bytes.slice().buffer)];
-  const [logits, state] = [await file.read("logits"), await file.read("state")];
-  await file.close();
-  return { tokens, logits, state };
 }
