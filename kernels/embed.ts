@@ -1,10 +1,11 @@
 /** Embedding rows of token ids, layer-normed: `x = layer_norm(emb[id], ln0)`, in float32. */
 
-import { columnGroups, WEIGHT_READER, type WeightType } from "./layouts.ts";
+import type { WeightType } from "./layouts.ts";
 import { LAYER_NORM_EPS, layerNormReference } from "./layer_norm.ts";
 import reduce from "./reduce.wgsl" with { type: "text" };
 import source from "./embed.wgsl" with { type: "text" };
 import type { KernelSpec } from "./spec.ts";
+import { WEIGHT_READER, weightConstants } from "./weights.ts";
 
 export interface EmbedSizes {
   /** Ids of this part of the table: from `firstId` on, `ids` of them; others are left alone. */
@@ -22,10 +23,10 @@ export const embed: KernelSpec<EmbedSizes> = {
   name: "embed",
   source: ({ type }) => `${WEIGHT_READER[type]}\n${reduce}\n${source}`,
   bindings: () => ({ weights: "read", norm: "read", rows: "read", x: "readWrite" }),
-  constants: ({ firstId, ids, width }) => ({
+  constants: ({ firstId, ids, width, type }) => ({
     FIRST_ID: firstId,
     IDS: ids,
-    WIDTH4: columnGroups(width),
+    ...weightConstants({ rows: ids, columns: width, type }),
     THREADS: 32,
     EPS: { f32: LAYER_NORM_EPS },
   }),

@@ -1,9 +1,9 @@
 // embed: x[t] = layer_norm(table[id of t]) for the ids in this part of the table
-//   weights : table part [IDS, WIDTH4 * 4], see layouts.ts
+//   weights : table part [IDS, WIDTH], read through weight4, see layouts.ts
 //   norm    : f32[2, WIDTH]  weight, bias
 //   rows    : u32[tokens, 4] id, slot, row before (or none), last of its run
 //   x       : f32[tokens, WIDTH]
-// Constants: FIRST_ID, IDS, WIDTH4, THREADS, EPS. Grid (tokens, 1, 1).
+// Constants: FIRST_ID, IDS, COLUMNS4, THREADS, EPS. Grid (tokens, 1, 1).
 @group(0) @binding(1) var<storage, read> norm: array<vec4f>;
 @group(0) @binding(2) var<storage, read> rows: array<vec4u>;
 @group(0) @binding(3) var<storage, read_write> x: array<vec4f>;
@@ -13,25 +13,24 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   // Wraps around for ids before this part, which puts them outside as well.
   let id = rows[group.x].x - FIRST_ID;
   let inside = id < IDS;
-  let base = id / 8u * WIDTH4 * 8u + id % 8u;
   var sum = 0.0;
   if inside {
-    for (var c = thread; c < WIDTH4; c += THREADS) {
-      sum += dot(weight4(base + c * 8u), vec4f(1.0));
+    for (var c = thread; c < COLUMNS4; c += THREADS) {
+      sum += dot(weight4(id / 8u, c, id % 8u), vec4f(1.0));
     }
   }
-  let mean = workgroup_sum(thread, sum) / f32(WIDTH4 * 4u);
+  let mean = workgroup_sum(thread, sum) / f32(COLUMNS4 * 4u);
   sum = 0.0;
   if inside {
-    for (var c = thread; c < WIDTH4; c += THREADS) {
-      let d = weight4(base + c * 8u) - mean;
+    for (var c = thread; c < COLUMNS4; c += THREADS) {
+      let d = weight4(id / 8u, c, id % 8u) - mean;
       sum += dot(d, d);
     }
   }
-  let scale = 1.0 / sqrt(workgroup_sum(thread, sum) / f32(WIDTH4 * 4u) + EPS);
+  let scale = 1.0 / sqrt(workgroup_sum(thread, sum) / f32(COLUMNS4 * 4u) + EPS);
   if inside {
-    for (var c = thread; c < WIDTH4; c += THREADS) {
-      x[group.x * WIDTH4 + c] = (weight4(base + c * 8u) - mean) * scale * norm[c] + norm[WIDTH4 + c];
+    for (var c = thread; c < COLUMNS4; c += THREADS) {
+      x[group.x * COLUMNS4 + c] = (weight4(id / 8u, c, id % 8u) - mean) * scale * norm[c] + norm[COLUMNS4 + c];
     }
   }
 }

@@ -3,42 +3,109 @@
  *
  * A matrix `[rows, columns]` is cut into blocks of 8 rows. Within a block, groups of four
  * consecutive columns of the 8 rows lie one after the other, so that 8 neighbouring threads, each
- * with a row of its own, read neighbouring 16 (f32) or 8 (f16) bytes:
+ * with a row of its own, read neighbouring words:
  *
- *     index of the group (row, column / 4) =
+ *     place of the group (row, column / 4) =
  *       (floor(row / 8) * columnGroups + floor(column / 4)) * 8 + row % 8
  *
- * Rows are padded to a multiple of 8 and columns to a multiple of 4, both with zeros.
+ * A group takes 16 bytes as f32, 8 as f16, 4 as int8. With nf4, two neighbouring groups of a row
+ * share a word of 4 bytes, the first one in its low half, each code 4 bits, the first one lowest.
+ * Rows are padded to a multiple of 8 and columns to a multiple of 4 (nf4: 8), both with zeros.
+ *
+ * Quantized matrices have a float16 scale for every `SCALE_BLOCK` columns of a row. Scales follow
+ * the codes in the same buffer, `[row / 8][column / SCALE_BLOCK][row % 8]`. A weight is
+ * `code / 127 * scale` with int8, codes -127 to 127, and `NF4[code] * scale` with nf4.
  */
 
 import { roundUp } from "./spec.ts";
 
-/** Element types of a matrix in device memory. */
-export type WeightType = "f32" | "f16";
+/** Types of a matrix in device memory. */
+export type WeightType = "f32" | "f16" | "int8" | "nf4";
+
+/** Types with codes and scales. */
+export type QuantizedType = "int8" | "nf4";
 
 export const ROW_BLOCK = 8;
 
-export const WEIGHT_BYTES: Record<WeightType, number> = { f32: 4, f16: 2 };
+/** Columns that share a scale. */
+export const SCALE_BLOCK: Record<QuantizedType, number> = { int8: 64, nf4: 32 };
+
+/** Values of the 4-bit codes: quantiles of a normal distribution (QLoRA, appendix E). */
+export const NF4: readonly number[] = [
+  -1,
+  -0.6961928009986877,
+  -0.5250730514526367,
+  -0.39491748809814453,
+  -0.28444138169288635,
+  -0.18477343022823334,
+  -0.09105003625154495,
+  0,
+  0.07958029955625534,
+  0.16093020141124725,
+  0.24611230194568634,
+  0.33791524171829224,
+  0.44070982933044434,
+  0.5626170039176941,
+  0.7229568362236023,
+  1,
+];
+
+/** The code whose value is zero. */
+export const NF4_ZERO = 7;
+
+/** A quantized matrix, or rows of it, row after row. */
+export interface QuantizedRows {
+  /** `[rows, columns]`: -127 to 127 with int8, 0 to 15 with nf4. */
+  codes: Int8Array;
+  /** `[rows, ceil(columns / SCALE_BLOCK)]`. */
+  scales: Float16Array;
+}
+
+export function isQuantized(type: WeightType): type is QuantizedType {
+  return type === "int8" || type === "nf4";
+}
 
 /** Groups of four columns, the last one padded. */
 export function columnGroups(columns: number): number {
   return Math.ceil(columns / 4);
 }
 
-/** Bytes of `rows` rows, padding included. */
+/** Scales of a row. */
+export function scaleBlocks(columns: number, type: QuantizedType): number {
+  return Math.ceil(columns / SCALE_BLOCK[type]);
+}
+
+/** Bytes of `rows` rows without their scales, padding included. */
+export function codeBytes(rows: number, columns: number, type: WeightType): number {
+  const padded = roundUp(rows, ROW_BLOCK);
+  if (type === "nf4") return padded * Math.ceil(columns / 8) * 4;
+  return padded * columnGroups(columns) * { f32: 16, f16: 8, int8: 4 }[type];
+}
+
+/** Bytes of the scales of `rows` rows, padding included. */
+export function scaleBytes(rows: number, columns: number, type: WeightType): number {
+  return isQuantized(type) ? roundUp(rows, ROW_BLOCK) * scaleBlocks(columns, type) * 2 : 0;
+}
+
+/** Bytes of `rows` rows in all. */
 export function matrixBytes(rows: number, columns: number, type: WeightType): number {
-  return roundUp(rows, ROW_BLOCK) * columnGroups(columns) * 4 * WEIGHT_BYTES[type];
+  return codeBytes(rows, columns, type) + scaleBytes(rows, columns, type);
+}
+
+interface MatrixSize {
+  rows: number;
+  columns: number;
 }
 
 /**
- * Packs rows into the device layout.
+ * Packs float rows, the first one at a block's start.
  *
- * @param values f32 `[rows, columns]`, the first row at a block's start.
- * @returns `matrixBytes(rows, columns, type)` bytes.
+ * @param values f32 `[rows, columns]`.
+ * @returns `codeBytes(rows, columns, type)` bytes.
  */
-export function packMatrix(
+export function packFloats(
   values: Float32Array,
-  { rows, columns, type }: { rows: number; columns: number; type: WeightType },
+  { rows, columns, type }: MatrixSize & { type: "f32" | "f16" },
 ): Float32Array<ArrayBuffer> | Float16Array<ArrayBuffer> {
   const groups = columnGroups(columns);
   const length = roundUp(rows, ROW_BLOCK) * groups * 4;
@@ -53,17 +120,44 @@ export function packMatrix(
   return packed;
 }
 
-/** WGSL that declares the binding `weights` and reads a group of four columns from it. */
-export const WEIGHT_READER: Record<WeightType, string> = {
-  f32: `
-@group(0) @binding(0) var<storage, read> weights: array<vec4f>;
-fn weight4(index: u32) -> vec4f { return weights[index]; }
-`,
-  f16: `
-@group(0) @binding(0) var<storage, read> weights: array<vec2u>;
-fn weight4(index: u32) -> vec4f {
-  let halves = weights[index];
-  return vec4f(unpack2x16float(halves.x), unpack2x16float(halves.y));
+/** Packs the codes of quantized rows: `codeBytes(rows, columns, type)` bytes. */
+export function packCodes(
+  { codes }: QuantizedRows,
+  { rows, columns, type }: MatrixSize & { type: QuantizedType },
+): Uint32Array<ArrayBuffer> {
+  const [perWord, bits] = type === "int8" ? [4, 8] : [8, 4];
+  const words = Math.ceil(columns / perWord);
+  const packed = new Uint32Array(roundUp(rows, ROW_BLOCK) * words);
+  const mask = (1 << bits) - 1;
+  const zero = type === "int8" ? 0 : NF4_ZERO;
+  for (let row = 0; row < rows; row++) {
+    const base = Math.floor(row / ROW_BLOCK) * words * ROW_BLOCK + (row % ROW_BLOCK);
+    const from = row * columns;
+    for (let w = 0; w < words; w++) {
+      let word = 0;
+      for (let i = 0; i < perWord; i++) {
+        const column = w * perWord + i;
+        const code = column < columns ? codes[from + column] : zero;
+        word |= (code & mask) << (i * bits);
+      }
+      packed[base + w * ROW_BLOCK] = word >>> 0;
+    }
+  }
+  return packed;
 }
-`,
-};
+
+/** Packs the scales of quantized rows: `scaleBytes(rows, columns, type)` bytes. */
+export function packScales(
+  { scales }: QuantizedRows,
+  { rows, columns, type }: MatrixSize & { type: QuantizedType },
+): Float16Array<ArrayBuffer> {
+  const blocks = scaleBlocks(columns, type);
+  const packed = new Float16Array(roundUp(rows, ROW_BLOCK) * blocks);
+  for (let row = 0; row < rows; row++) {
+    const base = Math.floor(row / ROW_BLOCK) * blocks * ROW_BLOCK + (row % ROW_BLOCK);
+    for (let block = 0; block < blocks; block++) {
+      packed[base + block * ROW_BLOCK] = scales[row * blocks + block];
+    }
+  }
+  return packed;
+}

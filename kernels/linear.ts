@@ -12,8 +12,9 @@
 
 import matmulSource from "./matmul.wgsl" with { type: "text" };
 import matvecSource from "./matvec.wgsl" with { type: "text" };
-import { columnGroups, ROW_BLOCK, WEIGHT_READER, type WeightType } from "./layouts.ts";
+import { ROW_BLOCK, type WeightType } from "./layouts.ts";
 import { type Access, type KernelSpec, roundUp } from "./spec.ts";
+import { WEIGHT_READER, weightConstants } from "./weights.ts";
 
 /** Columns summed as one; fixed, since results depend on it. */
 export const SEGMENT = 128;
@@ -63,7 +64,7 @@ function constants(sizes: LinearSizes) {
   const { rows, columns, rowOffset, outStride } = sizes;
   return {
     ROWS: Math.min(roundUp(rows, 4), outStride - rowOffset),
-    COLUMNS4: columnGroups(columns),
+    ...weightConstants(sizes),
     SEGMENT4: SEGMENT / 4,
     SEGMENTS: Math.ceil(columns / SEGMENT),
     ROW_OFFSET: rowOffset,

@@ -1,5 +1,5 @@
 // matmul: as matvec, for many tokens: tiles of 32 rows and 32 tokens, in the same order of additions.
-//   weights : [ceil(rows / 8)][COLUMNS4][8] groups of 4 columns, see layouts.ts
+//   weights : [rows, columns], read through weight4, see layouts.ts
 //   x       : f32[tokens, COLUMNS4 * 4]
 //   y, gate : f32[tokens, OUT_STRIDE]
 // Constants: ROWS, COLUMNS4, SEGMENT4, SEGMENTS, ROW_OFFSET, OUT_STRIDE.
@@ -41,7 +41,7 @@ fn main(
         var w = vec4f(0.0);
         var v = vec4f(0.0);
         if c < end && row < padded_rows {
-          w = weight4((row / 8u * COLUMNS4 + c) * 8u + row % 8u);
+          w = weight4(row / 8u, c, row % 8u);
         }
         if c < end && token < tokens {
           v = x[token * COLUMNS4 + c];

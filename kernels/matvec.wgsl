@@ -1,5 +1,5 @@
 // matvec: y[t, ROW_OFFSET + row] = put(sum over columns of W[row, c] * x[t, c])
-//   weights : [ceil(rows / 8)][COLUMNS4][8] groups of 4 columns, see layouts.ts
+//   weights : [rows, columns], read through weight4, see layouts.ts
 //   x       : f32[tokens, COLUMNS4 * 4]
 //   y, gate : f32[tokens, OUT_STRIDE]
 //   counts  : vec4u: tokens, runs, outputs, 0
@@ -25,7 +25,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
     if inside {
       let end = min((s + 1u) * SEGMENT4, COLUMNS4);
       for (var c = s * SEGMENT4; c < end; c++) {
-        sum = fma(weight4((block * COLUMNS4 + c) * 8u + local.x % 8u), x[token * COLUMNS4 + c], sum);
+        sum = fma(weight4(block, c, local.x % 8u), x[token * COLUMNS4 + c], sum);
       }
     }
     partial[s * WIDTH + local.x] = (sum.x + sum.y) + (sum.z + sum.w);

@@ -57,9 +57,9 @@ export const MODEL_FLAGS = {
   },
   quant: {
     type: "string",
-    value: "none|f16",
+    value: "none|f16|int8|nf4",
     env: "RWKV_QUANT",
-    help: "how matrices are held: float32 or float16 (the default)",
+    help: "how matrices are held: float32, float16 (the default), 8 or 4 bits",
   },
   "group-norm-eps": {
     type: "string",
@@ -171,13 +171,9 @@ export function choice<T extends string>(
 
 /** `--device` and `--quant`. */
 export function engineFlags(flags: Flags): { device: DeviceChoice; quant: Quant } {
-  const quant = text(flags, "quant");
-  if (quant === "int8" || quant === "nf4") {
-    throw usageError(`Cannot use --quant ${quant} yet: this version holds weights as none or f16`);
-  }
   return {
     device: choice(flags, "device", { choices: ["auto", "webgpu", "cpu"], otherwise: "auto" }),
-    quant: choice(flags, "quant", { choices: ["none", "f16"], otherwise: "f16" }),
+    quant: choice(flags, "quant", { choices: ["none", "f16", "int8", "nf4"], otherwise: "f16" }),
   };
 }
 

@@ -10,7 +10,8 @@ import type { ActivationName, LinearOp, Op } from "../model/graph.ts";
 import type { Model } from "../model/load.ts";
 import { layerGraph } from "../model/rwkv5.ts";
 import { checkRuns, checkSlot, checkState } from "./check_runs.ts";
-import { groupNorm, layerNorm, multiply, shiftMix, wkv } from "./cpu_ops.ts";
+import { type CpuMatrix, readMatrix } from "./cpu_matrix.ts";
+import { groupNorm, layerNorm, shiftMix, wkv } from "./cpu_ops.ts";
 import type { Engine, EngineInfo, Quant, Run } from "./engine.ts";
 
 export interface CpuEngineOptions {
@@ -25,12 +26,12 @@ export class CpuEngine implements Engine {
   readonly info: EngineInfo;
   readonly #graph: readonly Op[];
   readonly #vectors: ReadonlyMap<string, Float32Array>;
-  readonly #matrices: ReadonlyMap<string, Float32Array>;
+  readonly #matrices: ReadonlyMap<string, CpuMatrix>;
   readonly #activations: Activations;
   readonly #states: Float32Array[];
   #closed = false;
 
-  private constructor(info: EngineInfo, model: Model, matrices: ReadonlyMap<string, Float32Array>) {
+  private constructor(info: EngineInfo, model: Model, matrices: ReadonlyMap<string, CpuMatrix>) {
     this.info = info;
     this.#graph = layerGraph(info.dimensions);
     this.#vectors = model.vectors;
@@ -56,25 +57,21 @@ export class CpuEngine implements Engine {
     );
   }
 
-  /** Reads a model's weights into memory as float32, rounded to float16 for `f16`. */
+  /** Reads a model's weights into memory as `quant` says; float16 values are held as float32. */
   static async create(
     model: Model,
     { quant, slots, maxStepTokens }: CpuEngineOptions,
   ): Promise<CpuEngine> {
     const { dimensions } = model;
-    const matrices = new Map<string, Float32Array>();
+    const matrices = new Map<string, CpuMatrix>();
     let weightBytes = 0;
     const names = layerGraph(dimensions).flatMap((op) =>
       op.op === "embed" ? [op.table] : op.op === "linear" ? [op.weight] : []
     );
     for (const name of names) {
-      const source = model.matrix(name);
-      const values = await source.readRows(0, source.rows);
-      if (quant === "f16") {
-        for (let i = 0; i < values.length; i++) values[i] = Math.f16round(values[i]);
-      }
-      matrices.set(name, values);
-      weightBytes += values.byteLength;
+      const matrix = await readMatrix(model.matrix(name), quant);
+      matrices.set(name, matrix);
+      weightBytes += matrix.bytes;
     }
     for (const values of model.vectors.values()) weightBytes += values.byteLength;
     const info: EngineInfo = {
@@ -145,8 +142,7 @@ export class CpuEngine implements Engine {
     for (const op of this.#graph) {
       switch (op.op) {
         case "embed": {
-          const row = this.#matrices.get(op.table)!.subarray(id * width, (id + 1) * width);
-          layerNorm(row, vector(op.norm), a.x);
+          layerNorm(this.#matrices.get(op.table)!.row(id), vector(op.norm), a.x);
           break;
         }
         case "normShift":
@@ -184,10 +180,10 @@ export class CpuEngine implements Engine {
     const a = this.#activations;
     const matrix = this.#matrices.get(op.weight)!;
     const to = a[op.to];
-    const columns = matrix.length / to.length;
+    const { columns } = matrix;
     const from = a[op.from].subarray(op.plane * columns, (op.plane + 1) * columns);
     const gate = op.gate ? a[op.gate] : null;
-    multiply(matrix, from, (row, sum) => {
+    matrix.multiply(from, (row, sum) => {
       let value = sum;
       if (op.activation === "silu") value /= 1 + Math.exp(-value);
       else if (op.activation === "sigmoid") value = 1 / (1 + Math.exp(-value));

@@ -10,8 +10,8 @@ export { stateLength } from "../model/dimensions.ts";
 /** Which logits of a run are wanted: of no token, of its last, or of every one. */
 export type LogitsWanted = "none" | "last" | "all";
 
-/** How matrices are held: as float32 or as float16. */
-export type Quant = "none" | "f16";
+/** How matrices are held: as float32, float16, 8-bit or 4-bit codes with scales. */
+export type Quant = "none" | "f16" | "int8" | "nf4";
 
 /** Consecutive tokens of one sequence, fed to the state in `slot`. */
 export interface Run {

@@ -1,11 +1,22 @@
 /**
  * Weights in device memory. A matrix larger than what the device binds at once is cut by rows into
- * several buffers; it is read, packed and sent in pieces, so that it is never in memory whole.
+ * several buffers; it is read, quantized, packed and sent in pieces, so that it is never in memory whole.
  */
 
-import { matrixBytes, packMatrix, ROW_BLOCK, type WeightType } from "../../kernels/layouts.ts";
+import {
+  codeBytes,
+  isQuantized,
+  matrixBytes,
+  packCodes,
+  packFloats,
+  packScales,
+  ROW_BLOCK,
+  scaleBytes,
+  type WeightType,
+} from "../../kernels/layouts.ts";
 import { storageBuffer, upload } from "../gpu/mod.ts";
 import type { MatrixSource } from "../model/load.ts";
+import { quantize } from "../quant/quantize.ts";
 
 /** Bytes of float32 rows that are read from the checkpoint at once. */
 const PIECE_BYTES = 16 * 1024 * 1024;
@@ -41,8 +52,15 @@ export async function uploadMatrix(
     for (let row = 0; row < count; row += pieceRows) {
       const piece = Math.min(pieceRows, count - row);
       const values = await source.readRows(firstRow + row, piece);
-      const packed = packMatrix(values, { rows: piece, columns, type });
-      upload(device, buffer, packed, matrixBytes(row, columns, type));
+      const at = codeBytes(row, columns, type);
+      if (!isQuantized(type)) {
+        upload(device, buffer, packFloats(values, { rows: piece, columns, type }), at);
+        continue;
+      }
+      const quantized = quantize(values, { columns, type });
+      upload(device, buffer, packCodes(quantized, { rows: piece, columns, type }), at);
+      const scales = codeBytes(count, columns, type) + scaleBytes(row, columns, type);
+      upload(device, buffer, packScales(quantized, { rows: piece, columns, type }), scales);
     }
     parts.push({ buffer, firstRow, rows: count });
   }

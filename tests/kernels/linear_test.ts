@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { packMatrix, type WeightType } from "../../kernels/layouts.ts";
+import type { WeightType } from "../../kernels/layouts.ts";
 import {
   type Activation,
   linearReference,
@@ -11,6 +11,7 @@ import {
 import { roundUp } from "../../kernels/spec.ts";
 import { assertClose } from "../close.ts";
 import { floats, seeded } from "../random_data.ts";
+import { packed } from "./packed.ts";
 import { runKernel } from "./run_kernel.ts";
 
 interface Case {
@@ -29,13 +30,17 @@ const CASES: Case[] = [
   { rows: 131, columns: 1029, tokens: 5, type: "f16", activation: "relu2", write: "store" },
   { rows: 40, columns: 385, tokens: 65, type: "f16", activation: "sigmoid", write: "gatedAdd" },
   { rows: 33, columns: 2500, tokens: 9, type: "f32", activation: "none", write: "gatedAdd" },
+  { rows: 45, columns: 131, tokens: 3, type: "int8", activation: "none", write: "store" },
+  { rows: 9, columns: 7, tokens: 17, type: "int8", activation: "relu2", write: "gatedAdd" },
+  { rows: 70, columns: 1100, tokens: 34, type: "nf4", activation: "silu", write: "store" },
+  { rows: 5, columns: 37, tokens: 2, type: "nf4", activation: "none", write: "add" },
 ];
 
 function prepare({ rows, columns, tokens, type, activation, write }: Case) {
   const random = seeded(rows * 31 + columns);
   const scale = 1 / Math.sqrt(columns);
   const W = floats(random, rows * columns, { low: -scale, high: scale });
-  if (type === "f16") W.forEach((v, i) => W[i] = Math.f16round(v));
+  const { weights, values } = packed(W, { rows, columns, type });
   const xStride = roundUp(columns, 4);
   const x = floats(random, tokens * columns, { low: -2, high: 2 });
   const padded = new Float32Array(tokens * xStride);
@@ -57,13 +62,13 @@ function prepare({ rows, columns, tokens, type, activation, write }: Case) {
     write,
   };
   const data = {
-    weights: packMatrix(W, { rows, columns, type }),
+    weights,
     x: padded,
     y,
     gate,
     counts: new Uint32Array([tokens, 1, 0, 0]),
   };
-  return { sizes, data, W, x, counts: { tokens, runs: 1, outputs: 0 } };
+  return { sizes, data, W: values, x, counts: { tokens, runs: 1, outputs: 0 } };
 }
 
 for (const kernel of [matvec, matmul]) {

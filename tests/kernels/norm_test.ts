@@ -1,12 +1,13 @@
 import { commitShift } from "../../kernels/commit_shift.ts";
 import { embed, embedReference } from "../../kernels/embed.ts";
 import { groupNormGate, groupNormGateReference } from "../../kernels/group_norm_gate.ts";
-import { packMatrix, type WeightType } from "../../kernels/layouts.ts";
+import type { WeightType } from "../../kernels/layouts.ts";
 import { layerNormReference } from "../../kernels/layer_norm.ts";
 import { normShift, normShiftReference } from "../../kernels/norm_shift.ts";
 import { selectNorm } from "../../kernels/select_norm.ts";
 import { assertClose } from "../close.ts";
 import { floats, seeded } from "../random_data.ts";
+import { packed } from "./packed.ts";
 import { runKernel, runRows, tokenRows } from "./run_kernel.ts";
 
 const RUNS = [
@@ -49,12 +50,14 @@ for (
   });
 }
 
-for (const type of ["f32", "f16"] satisfies WeightType[]) {
+for (const type of ["f32", "f16", "int8", "nf4"] satisfies WeightType[]) {
   for (const { ids, width } of [{ ids: 1, width: 4 }, { ids: 13, width: 100 }]) {
     Deno.test(`embed matches plain loops for ${ids} ids of ${type} at width ${width}`, async () => {
       const random = seeded(ids);
-      const table = floats(random, ids * width, { low: 0, high: 3 });
-      if (type === "f16") table.forEach((v, i) => table[i] = Math.f16round(v));
+      const { weights, values: table } = packed(
+        floats(random, ids * width, { low: 0, high: 3 }),
+        { rows: ids, columns: width, type },
+      );
       const norm = floats(random, 2 * width);
       // Ids of this part start at 5; those outside leave x alone.
       const firstId = 5;
@@ -62,7 +65,7 @@ for (const type of ["f32", "f16"] satisfies WeightType[]) {
       const untouched = floats(random, tokens.length * width);
       const rows = tokenRows([{ slot: 0, first: 0, count: tokens.length }], tokens);
       const data = {
-        weights: packMatrix(table, { rows: ids, columns: width, type }),
+        weights,
         norm,
         rows,
         x: untouched,
