@@ -4,13 +4,14 @@ import { InferenceError } from "../core/errors.ts";
 import { type Command, parseFlags } from "./command.ts";
 import { commandHelp, mainHelp, nearest } from "./help.ts";
 import { chat } from "./chat.ts";
+import { evaluate } from "./eval.ts";
 import { generate } from "./generate.ts";
 import { info } from "./info.ts";
 import { logits } from "./logits.ts";
 import { serve } from "./serve.ts";
 import { tokenize } from "./tokenize.ts";
 
-const COMMANDS: readonly Command[] = [serve, chat, generate, logits, tokenize, info];
+const COMMANDS: readonly Command[] = [serve, chat, generate, logits, tokenize, info, evaluate];
 
 /** Runs one command line; returns the exit status: 0 done, 1 failed, 2 wrong usage. */
 export async function main(args: readonly string[]): Promise<number> {

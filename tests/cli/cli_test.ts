@@ -78,10 +78,36 @@ Deno.test("chat keeps the conversation under the id that it names at its end", a
   await Deno.remove(folder, { recursive: true });
 });
 
+Deno.test("eval scores a text, and tells what quantization costs", async () => {
+  const file = await Deno.makeTempFile();
+  const told = [["My name is Ada.", "Nice to meet you, Ada!"], [
+    "What is 2 + 3?",
+    "2 plus 3 is 5.",
+  ]];
+  const text = told.map(([user, reply]) => `User: ${user}\n\nAssistant: ${reply}\n\n`).join("");
+  await Deno.writeTextFile(file, text.repeat(3));
+  const run = async (...args: string[]) => {
+    const { code, stdout, stderr } = await rwkv(["eval", "--file", file, "--json", ...args]);
+    assert.equal(code, 0, stderr);
+    return JSON.parse(stdout);
+  };
+  const plain = await run("--quant", "none");
+  assert.deepEqual(Object.keys(plain), ["tokens", "nll", "perplexity"]);
+  assert.ok(Math.abs(plain.perplexity - Math.exp(plain.nll)) < 1e-9);
+  const same = await run("--quant", "none", "--against", "none", "--chunk", "7");
+  assert.ok(same.kl_max < 1e-9 && same.top1 === 1);
+  assert.ok(Math.abs(same.nll - plain.nll) < 1e-6);
+  const int8 = await run("--quant", "int8", "--against", "none", "--device", "cpu");
+  assert.ok(int8.kl_mean > 0 && int8.kl_mean < 5e-4, JSON.stringify(int8));
+  const nf4 = await run("--quant", "nf4", "--against", "none");
+  assert.ok(nf4.kl_mean > int8.kl_mean && nf4.kl_mean < 4.5e-2, JSON.stringify(nf4));
+  await Deno.remove(file);
+});
+
 Deno.test("help is printed for all commands and for each", async () => {
   const { code, stdout } = await rwkv(["help"]);
   assert.equal(code, 0);
-  for (const name of ["serve", "chat", "generate", "logits", "tokenize", "info"]) {
+  for (const name of ["serve", "chat", "generate", "logits", "tokenize", "info", "eval"]) {
     assert.match(stdout, new RegExp(`^  ${name} `, "m"));
     const help = await rwkv([name, "--help"]);
     assert.equal(help.code, 0);

@@ -1,0 +1,79 @@
+/** `eval`: how well a model predicts a text, and what quantization costs. */
+
+import { InferenceError } from "../core/errors.ts";
+import {
+  choice,
+  type Command,
+  type Flags,
+  JSON_FLAG,
+  MODEL_FLAGS,
+  number,
+  printJson,
+  printText,
+  text,
+  usageError,
+} from "./command.ts";
+import { findModel, modelTokenizer } from "./model_files.ts";
+import { engineOptions, openEngine } from "./open_engine.ts";
+import { score } from "./score.ts";
+
+export const evaluate: Command = {
+  name: "eval",
+  summary: "Scores a text: perplexity, and with --against the distance from other weights",
+  examples: [
+    "eval --file story.txt --json",
+    "eval --file story.txt --quant nf4 --against none",
+  ],
+  flags: {
+    ...MODEL_FLAGS,
+    file: { type: "string", value: "TEXT", help: "file with the text" },
+    against: {
+      type: "string",
+      value: "none|f16|int8|nf4",
+      help: "compare with the same model held like this",
+    },
+    chunk: { type: "string", value: "N", help: "tokens a step (64)" },
+    ...JSON_FLAG,
+  },
+  run: async (flags) => {
+    const maxStepTokens = number(flags, "chunk", { min: 1, max: 1024, integer: true }) ?? 64;
+    const path = text(flags, "file");
+    if (!path) throw usageError("Cannot score nothing: name a text with --file");
+    const files = await findModel(flags);
+    const tokens = (await modelTokenizer(files)).encode(await readText(path));
+    if (tokens.length < 2) {
+      throw new InferenceError("invalid_value", `Cannot score ${path}: it has less than 2 tokens`, {
+        param: "file",
+      });
+    }
+    const open = (flags: Flags) =>
+      openEngine(engineOptions(flags, files, { slots: 1, maxStepTokens }));
+    const engine = await open(flags);
+    const reference = text(flags, "against") === undefined ? null : await open({
+      ...flags,
+      quant: choice(flags, "against", {
+        choices: ["none", "f16", "int8", "nf4"],
+        otherwise: "none",
+      }),
+    });
+    const report = await score(tokens, engine, reference);
+    await engine.close();
+    await reference?.close();
+    if (flags.json) return await printJson(report);
+    const lines = Object.entries(report).map(([name, value]) =>
+      `${name.padEnd(12)}${Number(value.toPrecision(6))}`
+    );
+    await printText(`${lines.join("\n")}\n`);
+  },
+};
+
+async function readText(path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (cause) {
+    throw new InferenceError("file_error", `Cannot read ${path}: ${(cause as Error).message}`, {
+      cause,
+      param: "file",
+    });
+  }
+}

@@ -1,0 +1,27 @@
+/** Runs a text through one engine, or two side by side, and evaluates every prediction. */
+
+import { checkLogits } from "../engine/check_runs.ts";
+import type { Engine } from "../engine/engine.ts";
+import { Evaluation, type Report } from "./eval_metrics.ts";
+
+/** Scores every token after the first; with `reference`, how far `engine` is from it. */
+export async function score(
+  tokens: readonly number[],
+  engine: Engine,
+  reference: Engine | null,
+): Promise<Report> {
+  const { maxStepTokens, dimensions: { vocabulary } } = engine.info;
+  const evaluation = new Evaluation();
+  for (let from = 0; from < tokens.length - 1; from += maxStepTokens) {
+    const chunk = tokens.slice(from, Math.min(from + maxStepTokens, tokens.length - 1));
+    const run = { slot: 0, tokens: chunk, logits: "all" as const };
+    const [logits] = await engine.step([run]);
+    const [others] = reference ? await reference.step([run]) : [null];
+    checkLogits(logits, "this text");
+    chunk.forEach((_, i) => {
+      const row = (all: Float32Array) => all.subarray(i * vocabulary, (i + 1) * vocabulary);
+      evaluation.add(row(logits), tokens[from + i + 1], others && row(others));
+    });
+  }
+  return evaluation.report();
+}
