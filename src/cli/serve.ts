@@ -4,6 +4,9 @@ import { createLogger, type Logger } from "../core/log.ts";
 import { type Command, type FlagSpec, number, text, usageError } from "./command.ts";
 import { startWorker, WORKER_FLAGS } from "./worker.ts";
 
+/** By number: a bare system may have no name for it. */
+const LOOPBACK = "127.0.0.1";
+
 /** Milliseconds that turns under way get when the worker is told to stop. */
 const GRACE_MS = 8000;
 
@@ -17,12 +20,17 @@ export const serve: Command = {
   ],
   flags: {
     ...WORKER_FLAGS,
-    host: { type: "string", value: "H", env: "HOST", help: "address to listen on (localhost)" },
+    host: {
+      type: "string",
+      value: "H",
+      env: "HOST",
+      help: "address to listen on (127.0.0.1, that is, this machine only)",
+    },
     port: { type: "string", value: "N", env: "PORT", help: "port to listen on (8000)" },
   } satisfies Record<string, FlagSpec>,
   run: async (flags) => {
     const log = stderrLogger();
-    const hostname = text(flags, "host") ?? "localhost";
+    const hostname = text(flags, "host") ?? LOOPBACK;
     const port = number(flags, "port", { min: 0, max: 65535, integer: true }) ?? 8000;
     const { app, ready } = startWorker(flags, { log });
     const server = listen({ hostname, port, log, fetch: app.fetch });
@@ -66,14 +74,16 @@ function listen({ hostname, port, log, fetch }: {
   fetch: (request: Request) => Response | Promise<Response>;
 }): Deno.HttpServer {
   const onListen = (address: Deno.NetAddr) => {
-    log.info(`Serving on http://${hostname}:${address.port}`);
+    log.info(`Serving on http://${hostname === LOOPBACK ? "localhost" : hostname}:${address.port}`);
   };
   try {
     return Deno.serve({ hostname, port, onListen }, (request) => fetch(request));
   } catch (cause) {
-    if (cause instanceof Deno.errors.AddrInUse) {
-      throw usageError(`Cannot listen on ${hostname}:${port}: it is in use; --port names another`);
-    }
-    throw cause;
+    if (cause instanceof Deno.errors.NotCapable) throw cause;
+    const inUse = cause instanceof Deno.errors.AddrInUse;
+    throw usageError(
+      `Cannot listen on ${hostname}:${port}: ` +
+        (inUse ? "it is in use; --port names another" : `${(cause as Error).message}; see --host`),
+    );
   }
 }

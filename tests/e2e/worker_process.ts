@@ -33,8 +33,8 @@ export async function startWorkerProcess(
     const decoder = new TextDecoder();
     for await (const bytes of child.stderr) {
       log += decoder.decode(bytes, { stream: true });
-      const url = log.match(/Serving on (http:\/\/localhost:\d+)/);
-      if (url) listening.resolve(url[1]);
+      const port = log.match(/Serving on http:\/\/localhost:(\d+)/)?.[1];
+      if (port) listening.resolve(`http://127.0.0.1:${port}`);
       if (log.includes('"Ready"')) ready.resolve();
     }
     const early = new Error(`the worker ended before it was ready:\n${log}`);

@@ -168,7 +168,7 @@ withDatabase("a worker told to stop ends with status 0; a port in use is told", 
     cwd: new URL("../..", import.meta.url).pathname,
   }).output();
   assert.equal(code, 2);
-  assert.match(new TextDecoder().decode(stderr), new RegExp(`localhost:${port}: it is in use`));
+  assert.match(new TextDecoder().decode(stderr), new RegExp(`127.0.0.1:${port}: it is in use`));
   assert.equal(await worker.stop(), 0, worker.log());
 });
 

@@ -118,10 +118,9 @@ for (const vocabulary of vocabularies) {
   });
 }
 
-Deno.test(
-  "the published World vocabulary gives the golden ids",
-  { ignore: !existsSync(WORLD) },
-  () => {
+// That vocabulary is not part of the project; the tests above hold for the demo model's as well.
+if (existsSync(WORLD)) {
+  Deno.test("the published World vocabulary gives the golden ids", () => {
     const tokenizer = new Tokenizer(parseVocabulary(Deno.readTextFileSync(WORLD), "world"));
     for (const { text, ids } of golden) {
       assert.deepEqual(tokenizer.encode(text), ids, text);
@@ -135,8 +134,8 @@ Deno.test(
       [24281, 59, 4571, 261, 5585, 41693, 59],
     );
     assert.equal(tokenizer.size, 65530);
-  },
-);
+  });
+}
 
 Deno.test("a long text takes time in proportion to it", () => {
   const tokenizer = new Tokenizer(vocabularies.at(-1)!);
