@@ -20,6 +20,9 @@ const SLOTS = 16;
 /** Tokens of one step at most, over all conversations. */
 const STEP_TOKENS = 256;
 
+/** Milliseconds for storing turns that are cut short. */
+const STORE_MS = 1500;
+
 /** Flags of everything that keeps conversations. */
 export const WORKER_FLAGS = {
   ...MODEL_FLAGS,
@@ -37,7 +40,10 @@ export interface RunningSessions {
   engine: Engine;
   modelId: string;
   kv: string;
-  /** Lets turns under way end, for `grace` milliseconds at most, then frees device and store. */
+  /**
+   * Lets turns under way end, for `grace` milliseconds at most; stores those that go on as open
+   * turns, as far as they are; frees device and store.
+   */
   close: (grace: number) => Promise<void>;
 }
 
@@ -79,14 +85,26 @@ export async function openSessions(flags: Flags): Promise<RunningSessions> {
     modelId: files.id,
     kv,
     close: async (grace) => {
-      const { promise: late, resolve } = Promise.withResolvers<void>();
-      const timer = setTimeout(resolve, grace);
-      await Promise.race([scheduler.close().then(() => sessions.settled()), late]);
-      clearTimeout(timer);
+      const ended = scheduler.close().then(() => sessions.settled());
+      if (!await endsWithin(ended, grace)) {
+        sessions.interrupt();
+        await endsWithin(ended, STORE_MS);
+      }
       await engine.close();
       backend.close();
     },
   };
+}
+
+/** Whether `work` is done before `limit` milliseconds are over. */
+async function endsWithin(work: Promise<unknown>, limit: number): Promise<boolean> {
+  const { promise: late, resolve } = Promise.withResolvers<false>();
+  const timer = setTimeout(() => resolve(false), limit);
+  try {
+    return await Promise.race([work.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 async function openBackend(kv: string): Promise<DenoKvBackend> {

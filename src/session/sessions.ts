@@ -83,7 +83,7 @@ export class Sessions {
   /** Ids that have a row in the head and no token. */
   readonly #banned: Uint8Array;
   /** By the id of the state that they lead to. */
-  readonly #running = new Map<string, { signal: AbortSignal; done: Promise<void> }>();
+  readonly #running = new Map<string, { controller: AbortController; done: Promise<void> }>();
 
   constructor(options: SessionsOptions) {
     this.model = options.model;
@@ -138,6 +138,11 @@ export class Sessions {
   /** Resolves when every turn under way has ended and is stored. */
   async settled(): Promise<void> {
     await Promise.all([...this.#running.values()].map(({ done }) => done));
+  }
+
+  /** Cancels every turn under way: those that are streamed are stored as far as they went. */
+  interrupt(): void {
+    for (const { controller } of this.#running.values()) controller.abort();
   }
 
   /** @returns `null` if the state that is resumed was replaced meanwhile. */
@@ -206,7 +211,7 @@ export class Sessions {
       signal?.removeEventListener("abort", cancel);
       this.#running.delete(stateId);
     });
-    this.#running.set(stateId, { signal: controller.signal, done });
+    this.#running.set(stateId, { controller, done });
     return new Turn({
       id: newId("", this.#random),
       created: this.#clock(),
@@ -220,7 +225,7 @@ export class Sessions {
   /** Waits for the turn that leads to `id`, if it has been cancelled here and is being stored. */
   async #cutShort(id: string): Promise<void> {
     const running = this.#running.get(id);
-    if (running?.signal.aborted) await running.done;
+    if (running?.controller.signal.aborted) await running.done;
   }
 
   async #resume(id: string): Promise<LoadedState> {

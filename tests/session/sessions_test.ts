@@ -291,7 +291,8 @@ Deno.test("an id is resumed where its turn was stopped, even at once", async () 
 
 Deno.test("a cancelled turn that is not streamed stores nothing", async () => {
   const abort = new AbortController();
-  const it = harness({ before: (sampled) => void (sampled === 2 && abort.abort()) });
+  const before = (sampled: number) => void (sampled === 2 && abort.abort());
+  const it = harness({ script: ids(" abcdefgh", 0), before });
   const turn = await it.sessions.start({ messages: [user("hi")] }, abort.signal);
   await rejects(turn.result(), "cancelled");
   await rejects(it.store.load(turn.stateId, { model: MODEL }), "state_not_found");
