@@ -42,7 +42,8 @@ export interface RunningSessions {
   kv: string;
   /**
    * Lets turns under way end, for `grace` milliseconds at most; stores those that go on as open
-   * turns, as far as they are; frees device and store.
+   * turns, as far as they are; closes the store. The engine ends with the process, which is to
+   * follow: to free a device and exit at once has crashed in software drivers.
    */
   close: (grace: number) => Promise<void>;
 }
@@ -90,7 +91,6 @@ export async function openSessions(flags: Flags): Promise<RunningSessions> {
         sessions.interrupt();
         await endsWithin(ended, STORE_MS);
       }
-      await engine.close();
       backend.close();
     },
   };

@@ -53,4 +53,5 @@ if (import.meta.main) {
   }));
   console.log(JSON.stringify(results));
   await running.close(0);
+  Deno.exit();
 }

@@ -118,9 +118,15 @@ withDatabase("a client that leaves stops the turn, which can be carried on", asy
   } catch (error) {
     assert.equal((error as Error).name, "AbortError");
   }
-  const { body } = await transcript(worker, turn.stateId);
-  assert.equal(body.open, true);
-  const { content } = body.transcript.at(-1);
+  // The worker hears of it a moment later; until then the state is that of the turn's start.
+  let content = "";
+  for (let i = 0; content === "" && i < 100; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const { body } = await transcript(worker, turn.stateId);
+    assert.equal(body.open, true);
+    content = body.transcript.at(-1).content;
+  }
+  assert.ok(content.length > 0, "the partial reply was stored");
   assert.ok(content.length < whole.text.length, "the reply was cut");
   assert.equal(await continued(worker, turn.stateId, content), whole.text);
 });
