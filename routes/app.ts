@@ -19,21 +19,18 @@ export interface AppOptions {
   bodyLimit?: number | undefined;
   /** Milliseconds that a request waits for a worker that starts. */
   readyTimeout?: number | undefined;
-  /** For requests that come without an `x-request-id`. */
-  newRequestId?: (() => string) | undefined;
 }
 
 export function createApp(options: AppOptions): Hono {
   const { worker, readyTimeout: timeout = 30_000 } = options;
   const log = options.log ?? console.error;
-  const newRequestId = options.newRequestId ?? (() => `req_${crypto.randomUUID()}`);
   const routes: RouteOptions = {
     sessions: (signal) => readySessions(worker, { timeout, signal }),
     bodyLimit: options.bodyLimit ?? 8 * 1024 * 1024,
     log,
   };
   return new Hono()
-    .use(requestId({ generator: () => newRequestId() }))
+    .use(requestId({ generator: () => `req_${crypto.randomUUID()}` }))
     .onError(handleError(log))
     .notFound(notFound)
     .route("/", pageRoutes())

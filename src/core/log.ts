@@ -29,6 +29,3 @@ export function createLogger({ write, format, now }: LoggerOptions): Logger {
   };
   return { info: log("info"), warn: log("warn"), error: log("error") };
 }
-
-/** Says nothing: for tests and libraries. */
-export const silentLogger: Logger = { info: () => {}, warn: () => {}, error: () => {} };

@@ -22,7 +22,7 @@ const WANTED_LIMITS = [
 ] as const;
 
 /** Name of an adapter for people. */
-export function adapterName({ info }: GPUAdapter): string {
+function adapterName({ info }: GPUAdapter): string {
   return info.description || info.device || info.vendor || "unnamed adapter";
 }
 

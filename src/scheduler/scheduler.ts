@@ -44,11 +44,6 @@ export class Scheduler implements TurnRunner {
     this.#freeSlots = Array.from({ length: engine.info.slots }, (_, slot) => slot);
   }
 
-  /** Turns in slots, and turns that wait for one. */
-  get load(): { running: number; waiting: number } {
-    return { running: this.#running.length, waiting: this.#waiting.length };
-  }
-
   submit(work: TurnWork): Generation {
     if (this.#closed) {
       throw new InferenceError("shutting_down", "This worker is shutting down; try another one");
