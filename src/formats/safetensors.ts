@@ -1,11 +1,13 @@
 /**
  * The safetensors format: eight bytes of header length, a JSON header, then the tensors' bytes without
- * gaps. Reading checks what the reference implementation checks; writing is for small files in memory.
+ * gaps. Reading checks what the reference implementation checks; writing is for small files in memory,
+ * and safetensors_writer.ts for others.
  */
 
 import { z } from "zod";
 import { InferenceError } from "../core/errors.ts";
 import { type ByteSource, invalidCheckpoint } from "./byte_source.ts";
+import { encodeHead, placeTensors, type SafetensorsMetadata } from "./safetensors_header.ts";
 import {
   contiguousStrides,
   DTYPE_BYTES,
@@ -141,11 +143,8 @@ function checkCoverage(
  */
 export function encodeSafetensors(
   tensors: ReadonlyMap<string, SafetensorsTensor>,
-  metadata: Readonly<Record<string, string>> = {},
+  metadata: SafetensorsMetadata = {},
 ): Uint8Array<ArrayBuffer> {
-  const entries: [string, unknown][] = [];
-  if (Object.keys(metadata).length > 0) entries.push(["__metadata__", metadata]);
-  let end = 0;
   for (const [name, { shape, data }] of tensors) {
     if (name === "__metadata__" || shape.reduce((a, b) => a * b, 1) !== data.length) {
       throw new InferenceError(
@@ -153,21 +152,17 @@ export function encodeSafetensors(
         `Cannot write tensor "${name}": its shape is [${shape}], its data has ${data.length} numbers`,
       );
     }
-    const begin = end;
-    end += data.byteLength;
-    entries.push([name, { dtype: "F32", shape, data_offsets: [begin, end] }]);
   }
-  const json = JSON.stringify(Object.fromEntries(entries));
-  const unpadded = new TextEncoder().encode(json);
-  // Spaces align the data to eight bytes, as the reference implementation does.
-  const dataStart = 8 + Math.ceil(unpadded.length / 8) * 8;
-  const file = new Uint8Array(dataStart + end).fill(0x20, 8, dataStart);
-  new DataView(file.buffer).setBigUint64(0, BigInt(dataStart - 8), true);
-  file.set(unpadded, 8);
-  let offset = dataStart;
-  for (const { data } of tensors.values()) {
-    file.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offset);
-    offset += data.byteLength;
+  const placed = placeTensors(
+    [...tensors].map(([name, { shape }]) => ({ name, dtype: "F32", shape })),
+  );
+  const head = encodeHead(placed, metadata);
+  const size = placed.reduce((sum, { byteLength }) => sum + byteLength, head.length);
+  const file = new Uint8Array(size);
+  file.set(head);
+  for (const { name, begin } of placed) {
+    const { buffer, byteOffset, byteLength } = tensors.get(name)!.data;
+    file.set(new Uint8Array(buffer, byteOffset, byteLength), head.length + begin);
   }
   return file;
 }

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
 import { readPickle } from "../../src/formats/pickle.ts";
 import { PickleGlobal } from "../../src/formats/pickle_value.ts";
+import { PickleWriter } from "../../src/formats/pickle_writer.ts";
 import { readTorchPickle } from "../../src/formats/torch_pickle.ts";
 import { testRandom } from "./hostile.ts";
-import { PickleWriter } from "./pth_fixture.ts";
 
 const read = (bytes: Uint8Array) =>
   readPickle(bytes, {

@@ -1,8 +1,11 @@
-/** Writes .pth files as torch.save does, so that tests need no Python. */
+/** Writes .pth files in memory, as torch.save does or damaged, so that tests need no Python. */
 
-import { concat, writeZip, type ZipEntry } from "./zip_fixture.ts";
+import { PickleWriter } from "../../src/formats/pickle_writer.ts";
+import { contiguousStrides } from "../../src/formats/tensor_layout.ts";
+import { pickleTensor, type TorchDtype } from "../../src/formats/torch_writer.ts";
+import { writeZip, type ZipEntry } from "./zip_fixture.ts";
 
-export type PthDtype = "F32" | "F16" | "BF16";
+export type PthDtype = TorchDtype;
 
 export interface PthTensor {
   dtype: PthDtype;
@@ -55,8 +58,6 @@ export function writePth(
   return writeZip(edit(entries));
 }
 
-const STORAGES = { F32: "FloatStorage", F16: "HalfStorage", BF16: "BFloat16Storage" };
-
 function writeStateDict(
   tensors: ReadonlyMap<string, PthTensor>,
   { protocol = 2, nest, ordered = false, views = new Map() }: PthOptions,
@@ -65,87 +66,21 @@ function writeStateDict(
   const keys = new Map([...tensors.keys()].map((name, key) => [name, key]));
   const tensor = (name: string, of: string, view: Omit<PthView, "of">) => {
     const { dtype, data } = tensors.get(of)!;
-    pickle.text(name).global("torch._utils", "_rebuild_tensor_v2").op("(").op("(");
-    pickle.text("storage").global("torch", STORAGES[dtype]).text(`${keys.get(of)}`).text("cpu");
-    pickle.int(data.length).op("t").memo().op("Q");
-    pickle.int(view.offset).ints(view.shape).ints(view.strides).op("\x89");
-    pickle.global("collections", "OrderedDict").op(")").op("R").op("t").op("R");
+    const storage = { dtype, key: `${keys.get(of)}`, elements: data.length };
+    pickleTensor(pickle.text(name), { ...view, storage });
   };
   if (nest !== undefined) pickle.op("}").text(nest);
   if (ordered) pickle.global("collections", "OrderedDict").op(")").op("R").memo();
   else pickle.op("}").memo();
   pickle.op("(");
   for (const [name, { shape }] of tensors) {
-    tensor(name, name, { offset: 0, shape, strides: rowMajor(shape) });
+    tensor(name, name, { offset: 0, shape, strides: contiguousStrides(shape) });
   }
   for (const [name, view] of views) tensor(name, view.of, view);
   pickle.op("u");
   if (ordered) pickle.op("}").text("_metadata").op("}").op("s").op("b");
   if (nest !== undefined) pickle.op("s");
   return pickle.op(".").bytes();
-}
-
-/** Writes pickle opcodes one by one. */
-export class PickleWriter {
-  readonly #parts: Uint8Array[] = [];
-  readonly #protocol: 2 | 4;
-  #memos = 0;
-
-  constructor(protocol: 2 | 4 = 2) {
-    this.#protocol = protocol;
-    this.raw(0x80, protocol);
-    // A frame that claims less than the rest is legal, and a reader may ignore it.
-    if (protocol === 4) this.raw(0x95, 1, 0, 0, 0, 0, 0, 0, 0);
-  }
-
-  raw(...bytes: number[]): this {
-    this.#parts.push(Uint8Array.from(bytes));
-    return this;
-  }
-
-  /** An opcode without an argument, by its character. */
-  op(code: string): this {
-    return this.raw(code.charCodeAt(0));
-  }
-
-  text(value: string): this {
-    const bytes = new TextEncoder().encode(value);
-    if (this.#protocol === 4 && bytes.length < 256) this.raw(0x8c, bytes.length);
-    else this.raw(0x58, ...new Uint8Array(Uint32Array.of(bytes.length).buffer));
-    this.#parts.push(bytes);
-    return this;
-  }
-
-  int(value: number): this {
-    if (value >= 0 && value < 256) return this.raw(0x4b, value);
-    if (value >= 0 && value < 65536) return this.raw(0x4d, value & 255, value >> 8);
-    const bytes = new Uint8Array(BigInt64Array.of(BigInt(value)).buffer);
-    return this.raw(0x8a, 8, ...bytes);
-  }
-
-  /** A tuple of integers, by the opcodes that Python would use. */
-  ints(values: readonly number[]): this {
-    if (values.length === 0) return this.op(")");
-    if (values.length > 3) this.op("(");
-    for (const value of values) this.int(value);
-    return values.length > 3 ? this.op("t") : this.raw(0x84 + values.length);
-  }
-
-  global(module: string, name: string): this {
-    if (this.#protocol === 4) return this.text(module).text(name).raw(0x93);
-    this.#parts.push(new TextEncoder().encode(`c${module}\n${name}\n`));
-    return this;
-  }
-
-  /** Remembers the top of the stack. */
-  memo(): this {
-    if (this.#protocol === 4) return this.raw(0x94);
-    return this.raw(0x72, ...new Uint8Array(Uint32Array.of(this.#memos++).buffer));
-  }
-
-  bytes(): Uint8Array {
-    return concat(this.#parts);
-  }
 }
 
 /** Little-endian bytes of values rounded to a dtype. */
@@ -156,8 +91,4 @@ export function encodeFloats(dtype: PthDtype, data: Float32Array): Uint8Array {
   // To the nearest, ties to even.
   const rounded = Uint16Array.from(bits, (b) => (b + 0x7fff + ((b >>> 16) & 1)) >>> 16);
   return new Uint8Array(rounded.buffer);
-}
-
-export function rowMajor(shape: readonly number[]): number[] {
-  return shape.map((_, d) => shape.slice(d + 1).reduce((a, b) => a * b, 1));
 }

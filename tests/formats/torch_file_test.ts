@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
 import { type ByteSource, checkRange } from "../../src/formats/byte_source.ts";
 import { openCheckpoint } from "../../src/formats/checkpoint.ts";
+import { PickleWriter } from "../../src/formats/pickle_writer.ts";
 import { assertRefused, open, survives, testRandom } from "./hostile.ts";
-import { encodeFloats, PickleWriter, type PthTensor, writePth } from "./pth_fixture.ts";
+import { encodeFloats, type PthTensor, writePth } from "./pth_fixture.ts";
 import { writeZip } from "./zip_fixture.ts";
 
 const ramp = (length: number) => Float32Array.from({ length }, (_, i) => i / 4 - 3);
