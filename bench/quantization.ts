@@ -8,7 +8,7 @@ import { matrixBytes } from "../kernels/layouts.ts";
 import { DEMO_MODEL, findModel, modelTokenizer } from "../src/cli/model_files.ts";
 import { openEngine } from "../src/cli/open_engine.ts";
 import { score } from "../src/cli/score.ts";
-import type { Quant } from "../src/engine/engine.ts";
+import type { QuantName } from "../src/quant/mod.ts";
 import { GOLDEN, readGolden } from "../tests/golden_data.ts";
 
 console.log("| model | weights | bits | perplexity | mean KL | worst KL | same argmax |");
@@ -19,7 +19,7 @@ for (const name of ["demo", "rwkv5-bf16", "rwkv5-f32-n32"]) {
     ? (await modelTokenizer(files)).encode(await Deno.readTextFile(`${DEMO_MODEL}/dialogues.txt`))
     : (await readGolden(name)).tokens;
   const { file, groupNormEps } = files;
-  const open = (quant: Quant) =>
+  const open = (quant: QuantName) =>
     openEngine({ file, groupNormEps, device: "cpu", quant, slots: 1, maxStepTokens: 64 });
   for (const quant of ["none", "f16", "int8", "nf4"] as const) {
     const [engine, reference] = [await open(quant), await open("none")];
@@ -36,6 +36,6 @@ for (const name of ["demo", "rwkv5-bf16", "rwkv5-f32-n32"]) {
 }
 
 /** Bits of a weight in device memory, its part of the scale included. */
-function bitsOf(quant: Quant): number {
+function bitsOf(quant: QuantName): number {
   return matrixBytes(1024, 1024, quant === "none" ? "f32" : quant) * 8 / 1024 ** 2;
 }

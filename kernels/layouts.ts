@@ -14,7 +14,8 @@
  *
  * Quantized matrices have a float16 scale for every `SCALE_BLOCK` columns of a row. Scales follow
  * the codes in the same buffer, `[row / 8][column / SCALE_BLOCK][row % 8]`. A weight is
- * `code / 127 * scale` with int8, codes -127 to 127, and `NF4[code] * scale` with nf4.
+ * `code / 127 * scale` with int8, codes -127 to 127, and `NF4[code] * scale` with nf4, whose scales
+ * may be negative.
  */
 
 import { roundUp } from "./spec.ts";
@@ -61,7 +62,7 @@ export interface QuantizedRows {
   scales: Float16Array;
 }
 
-export function isQuantized(type: WeightType): type is QuantizedType {
+export function isQuantized(type: string): type is QuantizedType {
   return type === "int8" || type === "nf4";
 }
 

@@ -22,6 +22,7 @@ export const ERROR_STATUS = {
   shutting_down: 503,
   not_ready: 503,
   device_lost: 503,
+  insufficient_memory: 503,
   store_unavailable: 503,
   invalid_checkpoint: 422,
   invalid_vocabulary: 422,

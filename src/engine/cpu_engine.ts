@@ -8,19 +8,59 @@ import type { Dimensions } from "../model/dimensions.ts";
 import { stateLength } from "../model/dimensions.ts";
 import type { ActivationName, LinearOp, Op } from "../model/graph.ts";
 import type { Model } from "../model/load.ts";
-import { layerGraph } from "../model/rwkv5.ts";
+import { layerGraph, matrixNames } from "../model/rwkv5.ts";
+import { assignTypes, type Quant } from "../quant/mod.ts";
 import { checkRuns, checkSlot, checkState } from "./check_runs.ts";
-import { type CpuMatrix, readMatrix } from "./cpu_matrix.ts";
+import { type CpuMatrix, cpuMatrixBytes, readMatrix } from "./cpu_matrix.ts";
 import { groupNorm, layerNorm, shiftMix, wkv } from "./cpu_ops.ts";
-import type { Engine, EngineInfo, Quant, Run } from "./engine.ts";
+import type { Engine, EngineInfo, MemoryBytes, OnProgress, Run } from "./engine.ts";
+import { assertFits } from "./fits.ts";
+import { heldTypes } from "./held_types.ts";
 
 export interface CpuEngineOptions {
   quant: Quant;
   slots: number;
   maxStepTokens: number;
+  /** Bytes that this machine is known to have free, if that is known. */
+  available?: number | undefined;
+  onProgress?: OnProgress | undefined;
 }
 
 type Activations = Record<ActivationName, Float32Array>;
+
+/** Numbers in each activation: those of one token. */
+function activationLengths(
+  { width, ffnWidth, vocabulary }: Dimensions,
+): Record<ActivationName, number> {
+  return {
+    x: width,
+    mixed: 4 * width,
+    r: width,
+    k: width,
+    v: width,
+    g: width,
+    y: width,
+    hidden: ffnWidth,
+    receptance: width,
+    selected: width,
+    logits: vocabulary,
+  };
+}
+
+/** What an engine would allocate. */
+export function measureCpu(
+  model: Model,
+  { quant, slots }: Pick<CpuEngineOptions, "quant" | "slots">,
+): MemoryBytes {
+  const { dimensions } = model;
+  let weights = 0;
+  for (const [name, type] of assignTypes(quant, matrixNames(dimensions))) {
+    weights += cpuMatrixBytes(model.matrix(name), type);
+  }
+  for (const { byteLength } of model.vectors.values()) weights += byteLength;
+  const work = Object.values(activationLengths(dimensions)).reduce((sum, n) => sum + n * 4, 0);
+  return { weights, states: slots * stateLength(dimensions) * 4, work };
+}
 
 export class CpuEngine implements Engine {
   readonly info: EngineInfo;
@@ -36,44 +76,39 @@ export class CpuEngine implements Engine {
     this.#graph = layerGraph(info.dimensions);
     this.#vectors = model.vectors;
     this.#matrices = matrices;
-    const { width, ffnWidth, vocabulary } = info.dimensions;
     const numbers = (length: number) => new Float32Array(length);
-    this.#activations = {
-      x: numbers(width),
-      mixed: numbers(4 * width),
-      r: numbers(width),
-      k: numbers(width),
-      v: numbers(width),
-      g: numbers(width),
-      y: numbers(width),
-      hidden: numbers(ffnWidth),
-      receptance: numbers(width),
-      selected: numbers(width),
-      logits: numbers(vocabulary),
-    };
+    this.#activations = Object.fromEntries(
+      Object.entries(activationLengths(info.dimensions)).map(([name, n]) => [name, numbers(n)]),
+    ) as Activations;
     this.#states = Array.from(
       { length: info.slots },
       () => numbers(stateLength(info.dimensions)),
     );
   }
 
-  /** Reads a model's weights into memory as `quant` says; float16 values are held as float32. */
+  /**
+   * Reads a model's weights into memory as `quant` says; float16 values are held as float32.
+   *
+   * @throws InferenceError `insufficient_memory` before any weight is read; `invalid_value` where
+   * the model can't be held so.
+   */
   static async create(
     model: Model,
-    { quant, slots, maxStepTokens }: CpuEngineOptions,
+    { quant, slots, maxStepTokens, available, onProgress = () => {} }: CpuEngineOptions,
   ): Promise<CpuEngine> {
     const { dimensions } = model;
-    const matrices = new Map<string, CpuMatrix>();
-    let weightBytes = 0;
-    const names = layerGraph(dimensions).flatMap((op) =>
-      op.op === "embed" ? [op.table] : op.op === "linear" ? [op.weight] : []
-    );
-    for (const name of names) {
-      const matrix = await readMatrix(model.matrix(name), quant);
-      matrices.set(name, matrix);
-      weightBytes += matrix.bytes;
+    const types = heldTypes(model, quant);
+    const measure = (quant: Quant) => measureCpu(model, { quant, slots });
+    if (available !== undefined) {
+      assertFits({ model, quant, place: "this machine", available, measure });
     }
-    for (const values of model.vectors.values()) weightBytes += values.byteLength;
+    const memory = measure(quant);
+    const matrices = new Map<string, CpuMatrix>();
+    let done = 0;
+    for (const [name, type] of types) {
+      const onRead = (bytes: number) => onProgress(done += bytes, memory.weights);
+      matrices.set(name, await readMatrix(model.matrix(name), type, onRead));
+    }
     const info: EngineInfo = {
       device: "cpu",
       adapter: "plain TypeScript",
@@ -83,7 +118,7 @@ export class CpuEngine implements Engine {
       fingerprint: model.fingerprint,
       slots,
       maxStepTokens,
-      weightBytes,
+      memory,
     };
     return new CpuEngine(info, model, matrices);
   }

@@ -1,56 +1,93 @@
-/** Matrices of the reference engine: as floats, or as codes that are dequantized as they are read. */
+/**
+ * Matrices of the reference engine: as floats, or as the packed codes and scales that a device would
+ * hold, dequantized as they are read.
+ */
 
-import { type QuantizedType, SCALE_BLOCK, scaleBlocks } from "../../kernels/layouts.ts";
-import type { MatrixSource } from "../model/load.ts";
-import { decode, quantize } from "../quant/quantize.ts";
+import {
+  codeBytes,
+  NF4,
+  type QuantizedType,
+  ROW_BLOCK,
+  SCALE_BLOCK,
+  scaleBlocks,
+  scaleBytes,
+} from "../../kernels/layouts.ts";
+import {
+  assertHalves,
+  isQuantized,
+  type MatrixSource,
+  pieces,
+  type WeightType,
+} from "../quant/mod.ts";
 import { multiply } from "./cpu_ops.ts";
-import type { Quant } from "./engine.ts";
 
 export interface CpuMatrix {
   readonly rows: number;
   readonly columns: number;
-  readonly bytes: number;
   /** Calls `put` with every row times x `[columns]`. */
   multiply(x: Float32Array, put: (row: number, sum: number) => void): void;
   /** A row as floats. */
   row(index: number): Float32Array;
 }
 
-/** Rows that are read from the checkpoint at once. */
-const PIECE_ROWS = 1024;
-
-/** Reads a matrix into memory as `quant` says. */
-export async function readMatrix(source: MatrixSource, quant: Quant): Promise<CpuMatrix> {
-  if (quant === "int8" || quant === "nf4") return await readQuantized(source, quant);
-  const values = await source.readRows(0, source.rows);
-  if (quant === "f16") values.forEach((value, i) => values[i] = Math.f16round(value));
-  return new FloatMatrix(values, source);
+interface MatrixSize {
+  rows: number;
+  columns: number;
 }
 
-async function readQuantized(source: MatrixSource, type: QuantizedType): Promise<CpuMatrix> {
+/** Rows of floats that are read from the checkpoint at once. */
+const PIECE_ROWS = 1024;
+
+/** Bytes that a matrix takes in this engine: float16 values are held as float32. */
+export function cpuMatrixBytes({ rows, columns }: MatrixSize, type: WeightType): number {
+  if (!isQuantized(type)) return rows * columns * 4;
+  return codeBytes(rows, columns, type) + scaleBytes(rows, columns, type);
+}
+
+/** Reads a matrix into memory; `onRead` is told of bytes, as `cpuMatrixBytes` counts them. */
+export async function readMatrix(
+  source: MatrixSource,
+  type: WeightType,
+  onRead: (bytes: number) => void,
+): Promise<CpuMatrix> {
   const { rows, columns } = source;
-  const blocks = scaleBlocks(columns, type);
-  const codes = new Int8Array(rows * columns);
-  const scales = new Float32Array(rows * blocks);
-  for (let row = 0; row < rows; row += PIECE_ROWS) {
-    const values = await source.readRows(row, Math.min(PIECE_ROWS, rows - row));
-    const piece = quantize(values, { columns, type });
-    codes.set(piece.codes, row * columns);
-    scales.set(piece.scales, row * blocks);
+  if (isQuantized(type)) {
+    const codes = new Uint8Array(codeBytes(rows, columns, type));
+    const scales = new Uint8Array(scaleBytes(rows, columns, type));
+    for await (const piece of pieces(source, { type })) {
+      codes.set(piece.codes, codeBytes(piece.firstRow, columns, type));
+      scales.set(piece.scales, scaleBytes(piece.firstRow, columns, type));
+      onRead(cpuMatrixBytes({ rows: piece.rows, columns }, type));
+    }
+    return new PackedMatrix({
+      rows,
+      columns,
+      type,
+      codes,
+      scales: new Float16Array(scales.buffer),
+    });
   }
-  return new QuantizedMatrix({ codes, scales, rows, columns, type });
+  const values = new Float32Array(rows * columns);
+  for (let row = 0; row < rows; row += PIECE_ROWS) {
+    const part = await source.readRows(row, Math.min(PIECE_ROWS, rows - row));
+    if (type === "f16") {
+      assertHalves(part, source.name);
+      for (let i = 0; i < part.length; i++) part[i] = Math.f16round(part[i]);
+    }
+    values.set(part, row * columns);
+    onRead(part.byteLength);
+  }
+  return new FloatMatrix(values, source);
 }
 
 class FloatMatrix implements CpuMatrix {
   readonly rows: number;
   readonly columns: number;
-  readonly bytes: number;
   readonly #values: Float32Array;
 
-  constructor(values: Float32Array, { rows, columns }: { rows: number; columns: number }) {
+  constructor(values: Float32Array, { rows, columns }: MatrixSize) {
     this.rows = rows;
     this.columns = columns;
-    this.bytes = values.byteLength;
     this.#values = values;
   }
 
@@ -63,54 +100,106 @@ class FloatMatrix implements CpuMatrix {
   }
 }
 
-class QuantizedMatrix implements CpuMatrix {
+/** By byte: the values of its codes at scale 1, one with int8, two with nf4, the low half first. */
+const VALUES: Record<QuantizedType, readonly Float32Array[]> = {
+  // -128 is no code, and kernels read it as -127.
+  int8: [Float32Array.from({ length: 256 }, (_, b) => Math.max(-127, (b << 24) >> 24) / 127)],
+  nf4: [
+    Float32Array.from({ length: 256 }, (_, b) => NF4[b & 15]),
+    Float32Array.from({ length: 256 }, (_, b) => NF4[b >> 4]),
+  ],
+};
+
+class PackedMatrix implements CpuMatrix {
   readonly rows: number;
   readonly columns: number;
-  readonly bytes: number;
-  readonly #codes: Int8Array;
-  readonly #scales: Float32Array;
-  readonly #block: number;
-  /** By code + 127: what it stands for at scale 1. */
-  readonly #values: Float32Array;
+  readonly #type: QuantizedType;
+  readonly #codes: Uint8Array;
+  readonly #scales: Float16Array;
+  /** Words of four bytes a row, and those that share a scale. */
+  readonly #words: number;
+  readonly #wordsPerScale: number;
+  /** x, with zeros up to the last word's end. */
+  readonly #x: Float64Array;
 
-  constructor({ codes, scales, rows, columns, type }: {
-    codes: Int8Array;
-    scales: Float32Array;
-    rows: number;
-    columns: number;
+  constructor({ rows, columns, type, codes, scales }: MatrixSize & {
     type: QuantizedType;
+    codes: Uint8Array;
+    scales: Float16Array;
   }) {
     this.rows = rows;
     this.columns = columns;
-    this.bytes = codes.byteLength + scales.byteLength;
+    this.#type = type;
     this.#codes = codes;
     this.#scales = scales;
-    this.#block = SCALE_BLOCK[type];
-    this.#values = Float32Array.from({ length: 255 }, (_, i) => decode(i - 127, type) ?? 0);
+    const columnsPerWord = 4 * VALUES[type].length;
+    this.#words = Math.ceil(columns / columnsPerWord);
+    this.#wordsPerScale = SCALE_BLOCK[type] / columnsPerWord;
+    this.#x = new Float64Array(this.#words * columnsPerWord);
   }
 
   multiply(x: Float32Array, put: (row: number, sum: number) => void): void {
-    const { columns } = this;
-    const [codes, values, block] = [this.#codes, this.#values, this.#block];
-    let scale = 0;
+    const [words, step, scales] = [this.#words, this.#wordsPerScale, this.#scales];
+    const dot = this.#type === "int8" ? dotInt8 : dotNf4;
+    this.#x.set(x);
+    const operands = { codes: this.#codes, x: this.#x };
+    const blocks = scaleBlocks(this.columns, this.#type);
     for (let row = 0; row < this.rows; row++) {
-      const base = row * columns;
+      const [rowBlock, lane] = [Math.floor(row / ROW_BLOCK), row % ROW_BLOCK];
       let sum = 0;
-      for (let from = 0; from < columns; from += block) {
-        const to = Math.min(columns, from + block);
-        let part = 0;
-        for (let c = from; c < to; c++) part += values[codes[base + c] + 127] * x[c];
-        sum += part * this.#scales[scale++];
+      for (let block = 0; block < blocks; block++) {
+        const [from, to] = [block * step, Math.min(words, (block + 1) * step)];
+        const at = ((rowBlock * words + from) * ROW_BLOCK + lane) * 4;
+        sum += dot(operands, at, from, to) *
+          scales[(rowBlock * blocks + block) * ROW_BLOCK + lane];
       }
       put(row, sum);
     }
   }
 
   row(index: number): Float32Array {
-    const blocks = Math.ceil(this.columns / this.#block);
+    const [rowBlock, lane] = [Math.floor(index / ROW_BLOCK), index % ROW_BLOCK];
+    const tables = VALUES[this.#type];
+    const columnsPerWord = 4 * tables.length;
+    const blocks = scaleBlocks(this.columns, this.#type);
     return Float32Array.from({ length: this.columns }, (_, c) => {
-      const scale = this.#scales[index * blocks + Math.floor(c / this.#block)];
-      return this.#values[this.#codes[index * this.columns + c] + 127] * scale;
+      const word = Math.floor(c / columnsPerWord);
+      const byte = Math.floor(c % columnsPerWord / tables.length);
+      const code = this.#codes[((rowBlock * this.#words + word) * ROW_BLOCK + lane) * 4 + byte];
+      const block = Math.floor(word / this.#wordsPerScale);
+      return tables[c % tables.length][code] *
+        this.#scales[(rowBlock * blocks + block) * ROW_BLOCK + lane];
     });
   }
+}
+
+interface Operands {
+  codes: Uint8Array;
+  x: Float64Array;
+}
+
+/** Sum over words `[from, to)` of a row; `at` is the place of the first word's first byte. */
+function dotInt8({ codes, x }: Operands, at: number, from: number, to: number): number {
+  const [values] = VALUES.int8;
+  let sum = 0;
+  for (let c = from * 4; c < to * 4; c += 4) {
+    sum += values[codes[at]] * x[c] + values[codes[at + 1]] * x[c + 1] +
+      values[codes[at + 2]] * x[c + 2] + values[codes[at + 3]] * x[c + 3];
+    at += 4 * ROW_BLOCK;
+  }
+  return sum;
+}
+
+/** As `dotInt8`. */
+function dotNf4({ codes, x }: Operands, at: number, from: number, to: number): number {
+  const [low, high] = VALUES.nf4;
+  let sum = 0;
+  for (let c = from * 8; c < to * 8; c += 8) {
+    for (let i = 0; i < 4; i++) {
+      const byte = codes[at + i];
+      sum += low[byte] * x[c + 2 * i] + high[byte] * x[c + 2 * i + 1];
+    }
+    at += 4 * ROW_BLOCK;
+  }
+  return sum;
 }

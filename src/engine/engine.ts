@@ -3,15 +3,19 @@
  * is its only caller. An engine never sees text, and never decides what to run next.
  */
 
+import type { MemoryBytes } from "../gpu/mod.ts";
 import type { Dimensions } from "../model/dimensions.ts";
+import type { Quant } from "../quant/mod.ts";
 
+export type { MemoryBytes } from "../gpu/mod.ts";
+export type { Quant } from "../quant/mod.ts";
 export { stateLength } from "../model/dimensions.ts";
 
 /** Which logits of a run are wanted: of no token, of its last, or of every one. */
 export type LogitsWanted = "none" | "last" | "all";
 
-/** How matrices are held: as float32, float16, 8-bit or 4-bit codes with scales. */
-export type Quant = "none" | "f16" | "int8" | "nf4";
+/** Told while weights are read: bytes that are in their place, of how many. */
+export type OnProgress = (done: number, total: number) => void;
 
 /** Consecutive tokens of one sequence, fed to the state in `slot`. */
 export interface Run {
@@ -35,8 +39,8 @@ export interface EngineInfo {
   slots: number;
   /** Tokens that one step takes at most, over all its runs. */
   maxStepTokens: number;
-  /** Bytes of weights held by the engine. */
-  weightBytes: number;
+  /** Bytes that the engine has allocated, on the device or, on the CPU, in the process. */
+  memory: MemoryBytes;
 }
 
 /**

@@ -3,60 +3,56 @@
 import type { StepCounts } from "../../kernels/spec.ts";
 import { InferenceError } from "../core/errors.ts";
 import {
+  DeviceBuffers,
   encode,
+  type MemoryBytes,
   type OpenDevice,
   readFloats,
-  stagingBuffer,
-  storageBuffer,
+  totalBytes,
   upload,
 } from "../gpu/mod.ts";
 import type { Model } from "../model/load.ts";
 import { checkRuns, checkSlot, checkState } from "./check_runs.ts";
-import type { Engine, EngineInfo, Quant, Run } from "./engine.ts";
-import { GpuPlan, type StepInputs } from "./gpu_plan.ts";
+import type { Engine, EngineInfo, OnProgress, Run } from "./engine.ts";
+import { assertFits } from "./fits.ts";
+import {
+  type BufferOptions,
+  type EngineBuffers,
+  makeBuffers,
+  measureBuffers,
+} from "./gpu_buffers.ts";
+import { GpuPlan } from "./gpu_plan.ts";
 import { GpuState } from "./gpu_state.ts";
+import { fillWeights } from "./gpu_weights.ts";
+import { heldTypes } from "./held_types.ts";
 
-/** Bytes of logits that are held on the device at once. */
-const LOGITS_BYTES = 32 * 1024 * 1024;
-
-export interface GpuEngineOptions {
-  quant: Quant;
-  slots: number;
-  maxStepTokens: number;
-  /** Bytes of one weight buffer at most; the device's limit unless told. */
-  maxPartBytes?: number | undefined;
-}
-
-interface Parts {
-  open: OpenDevice;
-  info: EngineInfo;
-  inputs: StepInputs;
-  plan: GpuPlan;
-  state: GpuState;
-  maxOutputs: number;
+export interface GpuEngineOptions extends BufferOptions {
+  /** Bytes that the device is known to have free, if that is known. */
+  available?: number | undefined;
+  onProgress?: OnProgress | undefined;
 }
 
 export class GpuEngine implements Engine {
   readonly info: EngineInfo;
   readonly #device: GPUDevice;
-  readonly #inputs: StepInputs;
+  readonly #buffers: EngineBuffers;
   readonly #plan: GpuPlan;
   readonly #state: GpuState;
-  readonly #maxOutputs: number;
-  readonly #staging: GPUBuffer;
   /** What the device reported outside of any call; every later call fails with it. */
   #fault: InferenceError | null = null;
   /** The last call's end: calls are carried out one after the other. */
   #last: Promise<unknown> = Promise.resolve();
 
-  private constructor({ open, info, inputs, plan, state, maxOutputs }: Parts) {
+  private constructor(
+    device: GPUDevice,
+    info: EngineInfo,
+    { buffers, plan }: { buffers: EngineBuffers; plan: GpuPlan },
+  ) {
     this.info = info;
-    this.#device = open.device;
-    this.#inputs = inputs;
+    this.#device = device;
+    this.#buffers = buffers;
     this.#plan = plan;
-    this.#state = state;
-    this.#maxOutputs = maxOutputs;
-    this.#staging = stagingBuffer(this.#device, "logits", plan.logits.size);
+    this.#state = new GpuState(device, info.dimensions, buffers.state);
     this.#device.lost.then(({ reason, message }) => {
       this.#fault ??= new InferenceError("device_lost", `The GPU is gone (${reason}): ${message}`);
     });
@@ -72,16 +68,17 @@ export class GpuEngine implements Engine {
   /**
    * Uploads a model's weights to a device.
    *
-   * @throws InferenceError `device_lost` if the device runs out of memory or refuses a kernel.
+   * @throws InferenceError `insufficient_memory` before any weight is read, where there is too
+   * little; `invalid_value` where the model can't be held so; `device_lost` if the device refuses a
+   * kernel.
    */
   static async create(
-    open: OpenDevice,
+    { device, adapter, software }: OpenDevice,
     model: Model,
-    { quant, slots, maxStepTokens, maxPartBytes }: GpuEngineOptions,
+    { available, onProgress, ...options }: GpuEngineOptions,
   ): Promise<GpuEngine> {
-    const { device, adapter, software } = open;
     const { dimensions } = model;
-    const { headSize, vocabulary } = dimensions;
+    const { headSize } = dimensions;
     if (headSize > device.limits.maxComputeInvocationsPerWorkgroup) {
       throw new InferenceError(
         "invalid_checkpoint",
@@ -89,38 +86,30 @@ export class GpuEngine implements Engine {
           `${device.limits.maxComputeInvocationsPerWorkgroup} threads of a workgroup; use --device cpu`,
       );
     }
-    device.pushErrorScope("out-of-memory");
+    heldTypes(model, options.quant);
+    const measure = (quant: BufferOptions["quant"]): MemoryBytes =>
+      measureBuffers(device.limits, model, { ...options, quant });
+    const fits = { model, quant: options.quant, place: adapter, measure };
+    if (available !== undefined) assertFits({ ...fits, available });
     device.pushErrorScope("validation");
-    const state = new GpuState(device, { dimensions, slots });
-    const inputs: StepInputs = {
-      rows: storageBuffer(device, "rows", maxStepTokens * 16),
-      runs: storageBuffer(device, "runs", slots * 16),
-      chosen: storageBuffer(device, "chosen", maxStepTokens * 4),
-      counts: device.createBuffer({
-        label: "counts",
-        size: 16,
-        usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
-      }),
-    };
-    const maxOutputs = Math.min(
-      maxStepTokens,
-      Math.max(1, Math.floor(LOGITS_BYTES / (vocabulary * 4))),
-    );
-    const options = {
-      type: quant === "none" ? "f32" as const : quant,
-      maxStepTokens,
-      maxOutputs,
-      maxPartBytes,
-    };
-    const plan = await GpuPlan.build(device, model, { state, inputs, options });
-    for (const error of [await device.popErrorScope(), await device.popErrorScope()]) {
-      if (error) {
-        throw new InferenceError(
-          "device_lost",
-          `Cannot put ${model.name} on ${adapter}: ${error.message}`,
-        );
-      }
+    const made = new DeviceBuffers(device);
+    const buffers = makeBuffers(made, model, options);
+    const given = await made.outOfMemoryAt();
+    if (given !== null) {
+      made.destroy();
+      await device.popErrorScope();
+      assertFits({ ...fits, available: Math.min(given, totalBytes(made.bytes) - 1) });
     }
+    const plan = await GpuPlan.build(device, model, buffers);
+    await fillWeights(device, model, { buffers, onProgress });
+    const error = await device.popErrorScope();
+    if (error) {
+      throw new InferenceError(
+        "device_lost",
+        `Cannot put ${model.name} on ${adapter}: ${error.message}`,
+      );
+    }
+    const { quant, slots, maxStepTokens } = options;
     const info: EngineInfo = {
       device: "webgpu",
       adapter,
@@ -130,9 +119,9 @@ export class GpuEngine implements Engine {
       fingerprint: model.fingerprint,
       slots,
       maxStepTokens,
-      weightBytes: plan.weightBytes,
+      memory: made.bytes,
     };
-    return new GpuEngine({ open, info, inputs, plan, state, maxOutputs });
+    return new GpuEngine(device, info, { buffers, plan });
   }
 
   step(runs: readonly Run[]): Promise<Float32Array[]> {
@@ -146,11 +135,12 @@ export class GpuEngine implements Engine {
         outputs: 0,
       };
       const { vocabulary } = this.info.dimensions;
+      const { maxOutputs } = this.#buffers;
       const rows: Float32Array[] = [];
       let first = 0;
       do {
         // Logits beyond what is held at once take further rounds of the head alone.
-        const chosen = outputs.slice(first, first + this.#maxOutputs);
+        const chosen = outputs.slice(first, first + maxOutputs);
         const values = await this.#round(
           { ...counts, outputs: chosen.length },
           chosen,
@@ -159,7 +149,7 @@ export class GpuEngine implements Engine {
         for (let o = 0; o < chosen.length; o++) {
           rows.push(values.subarray(o * vocabulary, (o + 1) * vocabulary));
         }
-        first += this.#maxOutputs;
+        first += maxOutputs;
       } while (first < outputs.length);
       return this.#byRun(runs, rows);
     });
@@ -201,26 +191,27 @@ export class GpuEngine implements Engine {
         if (logits === "all" || (logits === "last" && last)) outputs.push(first + i);
       });
     }
-    upload(this.#device, this.#inputs.rows, new Uint32Array(rows));
-    upload(this.#device, this.#inputs.runs, new Uint32Array(runRows));
+    upload(this.#device, this.#buffers.inputs.rows, new Uint32Array(rows));
+    upload(this.#device, this.#buffers.inputs.runs, new Uint32Array(runRows));
     return outputs;
   }
 
   /** One submit: the layers if asked for, then the logits of the chosen rows, read back. */
   async #round(counts: StepCounts, chosen: number[], layers: boolean): Promise<Float32Array> {
     const device = this.#device;
-    upload(device, this.#inputs.chosen, new Uint32Array(chosen));
+    upload(device, this.#buffers.inputs.chosen, new Uint32Array(chosen));
     const { tokens, runs, outputs } = counts;
-    upload(device, this.#inputs.counts, new Uint32Array([tokens, runs, outputs, 0]));
+    upload(device, this.#buffers.inputs.counts, new Uint32Array([tokens, runs, outputs, 0]));
     const encoder = device.createCommandEncoder({ label: "step" });
     const pass = encoder.beginComputePass({ label: "step" });
     if (layers) encode(pass, this.#plan.layers(counts), counts);
     if (outputs > 0) encode(pass, this.#plan.head(counts), counts);
     pass.end();
     const length = outputs * this.info.dimensions.vocabulary;
-    if (length > 0) encoder.copyBufferToBuffer(this.#plan.logits, 0, this.#staging, 0, length * 4);
+    const { activations: { logits }, logitsStaging } = this.#buffers;
+    if (length > 0) encoder.copyBufferToBuffer(logits, 0, logitsStaging, 0, length * 4);
     device.queue.submit([encoder.finish()]);
-    return length > 0 ? await readFloats(this.#staging, length) : new Float32Array();
+    return length > 0 ? await readFloats(logitsStaging, length) : new Float32Array();
   }
 
   #byRun(runs: readonly Run[], rows: readonly Float32Array[]): Float32Array[] {

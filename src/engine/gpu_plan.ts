@@ -3,101 +3,40 @@
 import { commitShift } from "../../kernels/commit_shift.ts";
 import { embed } from "../../kernels/embed.ts";
 import { groupNormGate } from "../../kernels/group_norm_gate.ts";
-import { columnGroups, type WeightType } from "../../kernels/layouts.ts";
 import { type LinearSizes, matmul, matvec } from "../../kernels/linear.ts";
 import { normShift } from "../../kernels/norm_shift.ts";
 import { selectNorm } from "../../kernels/select_norm.ts";
-import { roundUp, type StepCounts } from "../../kernels/spec.ts";
+import type { StepCounts } from "../../kernels/spec.ts";
 import { wkv5, wkv5Chunk } from "../../kernels/wkv5.ts";
-import { type BoundBuffer, type Dispatch, Pipelines, storageBuffer, upload } from "../gpu/mod.ts";
-import type { Dimensions } from "../model/dimensions.ts";
+import { type BoundBuffer, type Dispatch, Pipelines } from "../gpu/mod.ts";
 import type { ActivationName, LinearOp, Op } from "../model/graph.ts";
 import type { Model } from "../model/load.ts";
 import { layerGraph, shiftSites } from "../model/rwkv5.ts";
-import type { GpuState } from "./gpu_state.ts";
-import { type MatrixPart, uploadMatrix } from "./gpu_weights.ts";
+import { type EngineBuffers, hiddenStride } from "./gpu_buffers.ts";
+import { siteOf } from "./gpu_state.ts";
 
 /** From this many tokens on, a step's matrices go through the tiled kernel. */
 const TILED_TOKENS = 8;
-
-/** What a step tells the kernels. */
-export interface StepInputs {
-  /** `u32[tokens, 4]`: id, slot, 1 if first of its run, 1 if last. */
-  rows: GPUBuffer;
-  /** `u32[runs, 4]`: slot, first row, count, 0. */
-  runs: GPUBuffer;
-  /** `u32[outputs]`: rows whose logits are wanted. */
-  chosen: GPUBuffer;
-  /** `vec4u`: tokens, runs, outputs, 0. */
-  counts: GPUBuffer;
-}
-
-export interface PlanOptions {
-  type: WeightType;
-  maxStepTokens: number;
-  /** Tokens whose logits fit at once. */
-  maxOutputs: number;
-  maxPartBytes?: number | undefined;
-}
 
 /** Picks what to dispatch for an operation, by the size of a step. */
 type PlannedOp = (counts: StepCounts) => readonly Dispatch[];
 
 export class GpuPlan {
-  readonly logits: GPUBuffer;
-  weightBytes = 0;
-  readonly #device: GPUDevice;
   readonly #pipelines: Pipelines;
   readonly #model: Model;
-  readonly #state: GpuState;
-  readonly #inputs: StepInputs;
-  readonly #options: PlanOptions;
-  readonly #activations: Record<ActivationName, GPUBuffer>;
-  readonly #plane: number;
+  readonly #buffers: EngineBuffers;
   readonly #layers: PlannedOp[] = [];
   readonly #head: PlannedOp[] = [];
 
-  private constructor(
-    device: GPUDevice,
-    model: Model,
-    { state, inputs, options }: { state: GpuState; inputs: StepInputs; options: PlanOptions },
-  ) {
-    this.#device = device;
+  private constructor(device: GPUDevice, model: Model, buffers: EngineBuffers) {
     this.#pipelines = new Pipelines(device);
     this.#model = model;
-    this.#state = state;
-    this.#inputs = inputs;
-    this.#options = options;
-    const { width, vocabulary } = model.dimensions;
-    const { maxStepTokens: tokens, maxOutputs } = options;
-    // Bindings of one plane start at multiples of 256 bytes.
-    this.#plane = roundUp(tokens * width, 64);
-    const sizes: Record<ActivationName, number> = {
-      x: tokens * width,
-      mixed: 4 * this.#plane,
-      r: tokens * width,
-      k: tokens * width,
-      v: tokens * width,
-      g: tokens * width,
-      y: tokens * width,
-      hidden: tokens * hiddenStride(model.dimensions),
-      receptance: tokens * width,
-      selected: maxOutputs * width,
-      logits: maxOutputs * vocabulary,
-    };
-    this.#activations = Object.fromEntries(
-      Object.entries(sizes).map(([name, n]) => [name, storageBuffer(device, name, n * 4)]),
-    ) as Record<ActivationName, GPUBuffer>;
-    this.logits = this.#activations.logits;
+    this.#buffers = buffers;
   }
 
-  /** Uploads the model's weights and prepares every kernel. */
-  static async build(
-    device: GPUDevice,
-    model: Model,
-    given: { state: GpuState; inputs: StepInputs; options: PlanOptions },
-  ): Promise<GpuPlan> {
-    const plan = new GpuPlan(device, model, given);
+  /** Prepares every kernel. */
+  static async build(device: GPUDevice, model: Model, buffers: EngineBuffers): Promise<GpuPlan> {
+    const plan = new GpuPlan(device, model, buffers);
     for (const op of layerGraph(model.dimensions)) {
       const planned = await plan.#prepare(op);
       const chosenOnly = op.op === "selectNorm" || (op.op === "linear" && op.to === "logits");
@@ -120,39 +59,37 @@ export class GpuPlan {
   async #prepare(op: Op): Promise<PlannedOp> {
     const { width, heads, headSize, groupNormEps } = this.#model.dimensions;
     const { x, mixed, r, k, v, y, g, selected } = this.#bound();
-    const { rows, runs, chosen } = this.#inputs;
+    const { inputs: { rows, runs, chosen }, state } = this.#buffers;
     switch (op.op) {
       case "embed": {
         const norm = this.#vector(op.norm);
-        const parts = await this.#matrix(op.table);
+        const { type, parts } = this.#buffers.matrices.get(op.table)!;
         return always(
           await Promise.all(parts.map(({ buffer, firstRow, rows: ids }) =>
             this.#pipelines.prepare(
               embed,
-              { firstId: firstRow, ids, width, type: this.#options.type },
+              { firstId: firstRow, ids, width, type },
               { weights: { buffer }, norm, rows: { buffer: rows }, x },
             )
           )),
         );
       }
-      case "normShift": {
-        const { before, after } = this.#state;
+      case "normShift":
         return always([
           await this.#pipelines.prepare(
             normShift,
-            { width, mixes: op.mixes, plane: this.#plane },
+            { width, mixes: op.mixes, plane: this.#buffers.plane },
             {
               x,
               norm: this.#vector(op.norm),
               mix: this.#vector(op.mix),
               rows: { buffer: rows },
-              before: this.#state.site(before, op.site),
-              after: this.#state.site(after, op.site),
+              before: siteOf(state.before, op.site, state),
+              after: siteOf(state.after, op.site, state),
               out: mixed,
             },
           ),
         ]);
-      }
       case "linear":
         return await this.#linear(op);
       case "wkv5": {
@@ -163,7 +100,7 @@ export class GpuPlan {
           w: this.#vector(op.decay),
           u: this.#vector(op.bonus),
           runs: { buffer: runs },
-          state: { buffer: this.#state.wkv[op.layer] },
+          state: { buffer: state.wkv[op.layer] },
           y,
         };
         const sizes = { heads, headSize };
@@ -200,17 +137,19 @@ export class GpuPlan {
       ? hiddenStride(this.#model.dimensions)
       : width;
     const per = op.to === "logits" ? "outputs" : "tokens";
+    const { plane, inputs, matrices } = this.#buffers;
+    const { type, parts } = matrices.get(op.weight)!;
     const bound = this.#bound();
     const from = op.from === "mixed"
-      ? { ...bound.mixed, offset: op.plane * this.#plane * 4, size: this.#plane * 4 }
+      ? { ...bound.mixed, offset: op.plane * plane * 4, size: plane * 4 }
       : bound[op.from];
     const few: Dispatch[] = [];
     const many: Dispatch[] = [];
-    for (const { buffer, firstRow, rows } of await this.#matrix(op.weight)) {
+    for (const { buffer, firstRow, rows } of parts) {
       const sizes: LinearSizes = {
         rows,
         columns,
-        type: this.#options.type,
+        type,
         rowOffset: firstRow,
         outStride,
         per,
@@ -221,7 +160,7 @@ export class GpuPlan {
         weights: { buffer },
         x: from,
         y: bound[op.to],
-        counts: { buffer: this.#inputs.counts },
+        counts: { buffer: inputs.counts },
         ...(op.gate ? { gate: bound[op.gate] } : {}),
       };
       few.push(await this.#pipelines.prepare(matvec, sizes, buffers));
@@ -231,14 +170,14 @@ export class GpuPlan {
   }
 
   async #commit(): Promise<PlannedOp> {
-    const { before, after, siteStride } = this.#state;
+    const { inputs, state: { before, after, siteStride } } = this.#buffers;
     const { dimensions } = this.#model;
     return always([
       await this.#pipelines.prepare(
         commitShift,
         { width: dimensions.width, sites: shiftSites(dimensions), siteStride },
         {
-          runs: { buffer: this.#inputs.runs },
+          runs: { buffer: inputs.runs },
           after: { buffer: after },
           before: { buffer: before },
         },
@@ -248,35 +187,17 @@ export class GpuPlan {
 
   #bound(): Record<ActivationName, BoundBuffer> {
     return Object.fromEntries(
-      Object.entries(this.#activations).map(([name, buffer]) => [name, { buffer }]),
+      Object.entries(this.#buffers.activations).map(([name, buffer]) => [name, { buffer }]),
     ) as Record<ActivationName, BoundBuffer>;
   }
 
   #vector(name: string): BoundBuffer {
-    const values = this.#model.vectors.get(name);
-    if (!values) throw new Error(`the graph asks for an unknown vector ${name}`);
-    const buffer = storageBuffer(this.#device, name, values.byteLength);
-    upload(this.#device, buffer, new Float32Array(values));
-    this.weightBytes += buffer.size;
+    const buffer = this.#buffers.vectors.get(name);
+    if (!buffer) throw new Error(`the graph asks for an unknown vector ${name}`);
     return { buffer };
-  }
-
-  async #matrix(name: string): Promise<MatrixPart[]> {
-    const { type, maxPartBytes } = this.#options;
-    const parts = await uploadMatrix(this.#device, this.#model.matrix(name), {
-      type,
-      maxPartBytes,
-    });
-    for (const { buffer } of parts) this.weightBytes += buffer.size;
-    return parts;
   }
 }
 
 function always(dispatches: readonly Dispatch[]): PlannedOp {
   return () => dispatches;
-}
-
-/** Numbers between two tokens' rows of the channel mix's hidden layer. */
-function hiddenStride({ ffnWidth }: Dimensions): number {
-  return columnGroups(ffnWidth) * 4;
 }

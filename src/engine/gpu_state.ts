@@ -6,44 +6,19 @@
  * `[slots][H][N][N]`, updated in place.
  */
 
-import { roundUp } from "../../kernels/spec.ts";
-import { type BoundBuffer, readFloats, stagingBuffer, storageBuffer, upload } from "../gpu/mod.ts";
+import { type BoundBuffer, readFloats, upload } from "../gpu/mod.ts";
 import { type Dimensions, stateLength } from "../model/dimensions.ts";
-import { shiftSites } from "../model/rwkv5.ts";
+import type { StateBuffers } from "./gpu_buffers.ts";
 
 export class GpuState {
-  /** Numbers between two sites. */
-  readonly siteStride: number;
-  readonly before: GPUBuffer;
-  readonly after: GPUBuffer;
-  /** By layer. */
-  readonly wkv: readonly GPUBuffer[];
   readonly #device: GPUDevice;
   readonly #dimensions: Dimensions;
-  readonly #staging: GPUBuffer;
+  readonly #buffers: StateBuffers;
 
-  constructor(
-    device: GPUDevice,
-    { dimensions, slots }: { dimensions: Dimensions; slots: number },
-  ) {
-    const { layers, width, headSize } = dimensions;
+  constructor(device: GPUDevice, dimensions: Dimensions, buffers: StateBuffers) {
     this.#device = device;
     this.#dimensions = dimensions;
-    // Bindings of one site start at multiples of 256 bytes.
-    this.siteStride = roundUp(slots * width, 64);
-    const shiftBytes = shiftSites(dimensions) * this.siteStride * 4;
-    this.before = storageBuffer(device, "shifts before", shiftBytes);
-    this.after = storageBuffer(device, "shifts after", shiftBytes);
-    this.wkv = Array.from(
-      { length: layers },
-      (_, layer) => storageBuffer(device, `wkv ${layer}`, slots * width * headSize * 4),
-    );
-    this.#staging = stagingBuffer(device, "state", stateLength(dimensions) * 4);
-  }
-
-  /** One site of a shift buffer, to bind. */
-  site(buffer: GPUBuffer, site: number): BoundBuffer {
-    return { buffer, offset: site * this.siteStride * 4, size: this.siteStride * 4 };
+    this.#buffers = buffers;
   }
 
   /** A copy of a slot's state, laid out as `Engine` tells. */
@@ -51,11 +26,11 @@ export class GpuState {
     const encoder = this.#device.createCommandEncoder({ label: "read state" });
     let to = 0;
     for (const { buffer, offset, bytes } of this.#parts(slot)) {
-      encoder.copyBufferToBuffer(buffer, offset, this.#staging, to, bytes);
+      encoder.copyBufferToBuffer(buffer, offset, this.#buffers.staging, to, bytes);
       to += bytes;
     }
     this.#device.queue.submit([encoder.finish()]);
-    return readFloats(this.#staging, to / 4);
+    return readFloats(this.#buffers.staging, to / 4);
   }
 
   /** Replaces a slot's state; `null` is all zero. */
@@ -72,16 +47,22 @@ export class GpuState {
   /** Where the pieces of a slot's state lie, in the state's order. */
   *#parts(slot: number): Generator<{ buffer: GPUBuffer; offset: number; bytes: number }> {
     const { layers, width, headSize } = this.#dimensions;
+    const { before, siteStride, wkv } = this.#buffers;
     const shift = (site: number) => ({
-      buffer: this.before,
-      offset: (site * this.siteStride + slot * width) * 4,
+      buffer: before,
+      offset: (site * siteStride + slot * width) * 4,
       bytes: width * 4,
     });
     const bytes = width * headSize * 4;
     for (let layer = 0; layer < layers; layer++) {
       yield shift(2 * layer);
-      yield { buffer: this.wkv[layer], offset: slot * bytes, bytes };
+      yield { buffer: wkv[layer], offset: slot * bytes, bytes };
       yield shift(2 * layer + 1);
     }
   }
+}
+
+/** One site of a shift buffer, to bind. */
+export function siteOf(buffer: GPUBuffer, site: number, { siteStride }: StateBuffers): BoundBuffer {
+  return { buffer, offset: site * siteStride * 4, size: siteStride * 4 };
 }

@@ -1,30 +1,117 @@
-/** Device buffers: created with both numbers in the message when too large, filled and read. */
+/**
+ * Device buffers: made through one object, which counts what they take, refused with both numbers in
+ * the message when too large, filled and read.
+ */
 
 import { InferenceError } from "../core/errors.ts";
 
 /** Bytes that one `writeBuffer` sends at most: larger calls are slower. */
 const UPLOAD_BYTES = 16 * 1024 * 1024;
 
-/**
- * Creates a storage buffer of at least `bytes` bytes, zeroed.
- *
- * @throws InferenceError `invalid_value` if the device does not take a buffer of that size.
- */
-export function storageBuffer(device: GPUDevice, label: string, bytes: number): GPUBuffer {
-  const limit = Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize);
-  const size = Math.max(16, Math.ceil(bytes / 16) * 16);
-  if (size > limit) {
-    throw new InferenceError(
-      "invalid_value",
-      `Cannot make the buffer "${label}": it needs ${size} bytes and the device binds at most ` +
-        `${limit}; use fewer slots or a shorter step`,
-    );
+/** What memory is for: weights, states of all slots, or everything that a step needs. */
+export type MemoryUse = "weights" | "states" | "work";
+
+/** Bytes by use. */
+export type MemoryBytes = Record<MemoryUse, number>;
+
+/** Sum of all uses. */
+export function totalBytes(bytes: MemoryBytes): number {
+  return bytes.weights + bytes.states + bytes.work;
+}
+
+/** The part of a device that buffers are made of: another one can stand in, to measure only. */
+export interface BufferDevice {
+  readonly limits: Pick<GPUSupportedLimits, "maxBufferSize" | "maxStorageBufferBindingSize">;
+  createBuffer(descriptor: GPUBufferDescriptor): GPUBuffer;
+  pushErrorScope(filter: GPUErrorFilter): void;
+  popErrorScope(): Promise<GPUError | null>;
+}
+
+/** Makes a device's buffers. */
+export class DeviceBuffers {
+  /** Bytes of all buffers made so far. */
+  readonly bytes: MemoryBytes = { weights: 0, states: 0, work: 0 };
+  readonly #device: BufferDevice;
+  readonly #made: { buffer: GPUBuffer; failure: Promise<GPUError | null> }[] = [];
+
+  constructor(device: BufferDevice) {
+    this.#device = device;
   }
-  return device.createBuffer({
-    label,
-    size,
-    usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
-  });
+
+  /** Bytes that a storage buffer may have. */
+  get maxStorageBytes(): number {
+    const { maxBufferSize, maxStorageBufferBindingSize } = this.#device.limits;
+    return Math.min(maxBufferSize, maxStorageBufferBindingSize);
+  }
+
+  /**
+   * A storage buffer of at least `bytes` bytes, zeroed.
+   *
+   * @throws InferenceError `invalid_value` if the device does not take a buffer of that size.
+   */
+  storage(use: MemoryUse, label: string, bytes: number): GPUBuffer {
+    const limit = this.maxStorageBytes;
+    if (padded(bytes) > limit) {
+      throw new InferenceError(
+        "invalid_value",
+        `Cannot make the buffer "${label}": it needs ${padded(bytes)} bytes and the device binds ` +
+          `at most ${limit}; ` +
+          (use === "weights" ? "use a smaller --quant" : "use fewer slots or a shorter step"),
+      );
+    }
+    return this.#create(use, label, {
+      bytes,
+      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+    });
+  }
+
+  /** A buffer of numbers that are the same for all threads. */
+  uniform(label: string, bytes: number): GPUBuffer {
+    return this.#create("work", label, {
+      bytes,
+      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+    });
+  }
+
+  /** A buffer that the CPU can map to read results. */
+  staging(use: MemoryUse, label: string, bytes: number): GPUBuffer {
+    return this.#create(use, label, {
+      bytes,
+      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    });
+  }
+
+  #create(
+    use: MemoryUse,
+    label: string,
+    { bytes, usage }: { bytes: number; usage: number },
+  ): GPUBuffer {
+    const size = padded(bytes);
+    this.#device.pushErrorScope("out-of-memory");
+    const buffer = this.#device.createBuffer({ label, size, usage });
+    this.#made.push({ buffer, failure: this.#device.popErrorScope() });
+    this.bytes[use] += size;
+    return buffer;
+  }
+
+  /** Bytes of the buffers made before the first one that the device had no memory for, if any. */
+  async outOfMemoryAt(): Promise<number | null> {
+    let bytes = 0;
+    for (const { buffer, failure } of this.#made) {
+      if (await failure) return bytes;
+      bytes += buffer.size;
+    }
+    return null;
+  }
+
+  /** Frees all buffers. */
+  destroy(): void {
+    for (const { buffer } of this.#made) buffer.destroy();
+  }
+}
+
+function padded(bytes: number): number {
+  return Math.max(16, Math.ceil(bytes / 16) * 16);
 }
 
 /** Writes to a buffer in pieces; `data` a multiple of 4 bytes long. */
@@ -43,15 +130,6 @@ export function upload(
     );
     if (length === UPLOAD_BYTES) device.queue.submit([]);
   }
-}
-
-/** A buffer that the CPU can map to read results. */
-export function stagingBuffer(device: GPUDevice, label: string, bytes: number): GPUBuffer {
-  return device.createBuffer({
-    label,
-    size: Math.max(16, Math.ceil(bytes / 16) * 16),
-    usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-  });
 }
 
 /**

@@ -1,7 +1,7 @@
 /**
- * A model's fingerprint: what says that a state belongs to it. A hash over the published names,
- * shapes and element types of all tensors and over samples of their bytes, so that it costs
- * milliseconds for a file of any size, and is the same for the same tensors under other names.
+ * A model's fingerprint: what says that a state belongs to it. It stands on a digest of the
+ * checkpoint's tensors, which a converted file carries along: states go from one way of holding a
+ * model's weights to another.
  */
 
 import type { Checkpoint } from "../formats/checkpoint.ts";
@@ -11,17 +11,18 @@ import type { Dimensions } from "./dimensions.ts";
 const SAMPLE_BYTES = 4096;
 
 /**
+ * SHA-256, in hexadecimal digits, over the published names, shapes and element types of all tensors
+ * and over samples of their bytes: milliseconds for a file of any size, and the same for the same
+ * tensors under other names.
+ *
  * @param names Names in the file, by published name.
- * @returns `rwkv5.2-` and 24 hexadecimal digits of SHA-256.
  */
-export async function fingerprint(
+export async function tensorDigest(
   checkpoint: Checkpoint,
   names: ReadonlyMap<string, string>,
-  { version, groupNormEps }: Dimensions,
 ): Promise<string> {
   const parts: Uint8Array[] = [];
   const encoder = new TextEncoder();
-  parts.push(encoder.encode(`rwkv${version} group_norm_eps ${groupNormEps}\n`));
   for (const published of [...names.keys()].sort()) {
     const name = names.get(published)!;
     const { dtype, shape, byteLength } = checkpoint.tensors.get(name)!;
@@ -36,6 +37,19 @@ export async function fingerprint(
     all.set(part, at);
     at += part.length;
   }
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", all));
-  return `rwkv${version}-${digest.toHex().slice(0, 24)}`;
+  return (await sha256(all)).toHex();
+}
+
+/** `rwkv5.2-` and 24 hexadecimal digits, for a checkpoint computed with a group norm epsilon. */
+export async function fingerprint(
+  digest: string,
+  { version, groupNormEps }: Dimensions,
+): Promise<string> {
+  const text = `rwkv${version} group_norm_eps ${groupNormEps} ${digest}`;
+  const hash = await sha256(new TextEncoder().encode(text));
+  return `rwkv${version}-${hash.toHex().slice(0, 24)}`;
+}
+
+async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
 }

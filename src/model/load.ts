@@ -1,37 +1,44 @@
 /** Opens a checkpoint as a model: dimensions, prepared small tensors, matrices by rows. */
 
 import { InferenceError } from "../core/errors.ts";
-import type { ByteSource } from "../formats/byte_source.ts";
+import { type ByteSource, invalidCheckpoint } from "../formats/byte_source.ts";
 import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.ts";
+import { isQuantized, type MatrixSource, packedTensors } from "../quant/mod.ts";
+import { type Converted, packedMatrix, readConverted } from "./converted_file.ts";
 import type { Dimensions } from "./dimensions.ts";
-import { fingerprint } from "./fingerprint.ts";
+import { fingerprint, tensorDigest } from "./fingerprint.ts";
 import { publishedName } from "./names.ts";
 import { prepareVectors, readDimensions } from "./rwkv5.ts";
 
 /** 1e-5 times 8 squared, 8 being the head_size_divisor of the published models. */
 export const DEFAULT_GROUP_NORM_EPS = 64e-5;
 
-/** A matrix that is read by rows, since it may be larger than memory should hold twice. */
-export interface MatrixSource {
-  readonly name: string;
-  readonly rows: number;
-  readonly columns: number;
-  /** float32 `[count, columns]`. */
-  readRows(first: number, count: number): Promise<Float32Array>;
-}
-
 /** An open checkpoint. Its matrices can be read until it is closed. */
 export interface Model {
   /** Name of the file. */
   readonly name: string;
   readonly dimensions: Dimensions;
+  /** `tensorDigest` of the checkpoint, or of the one that it was converted from. */
+  readonly digest: string;
   /** The same for files with the same tensors; states belong to it. */
   readonly fingerprint: string;
+  /** What a converted file tells of itself; `null` for any other. */
+  readonly converted: Converted | null;
   /** Small tensors, prepared as `prepareVectors` tells. */
   readonly vectors: ReadonlyMap<string, Float32Array>;
   readonly checkpoint: Checkpoint;
+  /** Names in the checkpoint, by published name, of all tensors that are not packed. */
+  readonly names: ReadonlyMap<string, string>;
+  /** A matrix, by one of `matrixNames`. */
   matrix(name: string): MatrixSource;
   close(): Promise<void>;
+}
+
+export interface ModelOptions {
+  /** Epsilon of the group norm, whatever the files say. */
+  groupNormEps?: number | undefined;
+  /** That of the config.json beside the file; a converted file's own goes before it. */
+  configEps?: number | undefined;
 }
 
 /**
@@ -39,41 +46,81 @@ export interface Model {
  *
  * @throws InferenceError `invalid_checkpoint`, naming file and tensor.
  */
-export async function openModel(
-  source: ByteSource,
-  { groupNormEps = DEFAULT_GROUP_NORM_EPS }: { groupNormEps?: number | undefined } = {},
-): Promise<Model> {
+export async function openModel(source: ByteSource, options: ModelOptions = {}): Promise<Model> {
   const checkpoint = await openCheckpoint(source);
-  const names = new Map<string, string>();
-  for (const name of checkpoint.tensors.keys()) names.set(publishedName(name), name);
-  const shapes = new Map<string, readonly number[]>();
-  for (const [published, name] of names) {
-    shapes.set(published, checkpoint.tensors.get(name)!.shape);
+  try {
+    return await modelOf(checkpoint, options);
+  } catch (error) {
+    await checkpoint.close();
+    throw error;
   }
-  const dimensions = readDimensions(shapes, { file: source.name, groupNormEps });
+}
+
+/** As `openModel`, for a checkpoint that is open, or is no file. */
+export async function modelOf(
+  checkpoint: Checkpoint,
+  { groupNormEps, configEps }: ModelOptions = {},
+): Promise<Model> {
+  const converted = readConverted(checkpoint);
+  const shapes = new Map<string, readonly number[]>();
+  const packed = new Map<string, MatrixSource>();
+  const packedNames = new Set<string>();
+  for (const [name, { held: type, rows, columns }] of converted?.matrices ?? []) {
+    if (!isQuantized(type)) continue;
+    const sizes = { name, rows, columns, type };
+    const { codes, scales } = packedTensors(sizes);
+    packedNames.add(codes.name).add(scales.name);
+    packed.set(name, packedMatrix(checkpoint, sizes));
+    shapes.set(name, [rows, columns]);
+  }
+  const names = new Map<string, string>();
+  for (const [name, { shape }] of checkpoint.tensors) {
+    if (packedNames.has(name)) continue;
+    if (packed.has(publishedName(name))) {
+      throw invalidCheckpoint(checkpoint.name, `holds ${name} twice, packed and as floats`);
+    }
+    names.set(publishedName(name), name);
+    shapes.set(publishedName(name), shape);
+  }
+  const dimensions = readDimensions(shapes, {
+    file: checkpoint.name,
+    groupNormEps: groupNormEps ?? converted?.groupNormEps ?? configEps ?? DEFAULT_GROUP_NORM_EPS,
+  });
   const vectors = await prepareVectors(
     dimensions,
     shapes,
     (name) => checkpoint.read(names.get(name)!),
   );
+  const digest = converted?.digest ?? await tensorDigest(checkpoint, names);
   return {
-    name: source.name,
+    name: checkpoint.name,
     dimensions,
-    fingerprint: await fingerprint(checkpoint, names, dimensions),
+    digest,
+    fingerprint: await fingerprint(digest, dimensions),
+    converted,
     vectors,
     checkpoint,
-    matrix: (name) => {
-      const stored = names.get(name);
-      if (stored === undefined) throw new Error(`the graph asks for an unknown matrix ${name}`);
-      const [rows, columns] = shapes.get(name)!;
-      return {
-        name,
-        rows,
-        columns,
-        readRows: (first, count) => checkpoint.readRows(stored, first, count),
-      };
-    },
+    names,
+    matrix: (name) => packed.get(name) ?? floatMatrix(checkpoint, { name, names }),
     close: () => checkpoint.close(),
+  };
+}
+
+/** A matrix that the file holds as floats. */
+function floatMatrix(
+  checkpoint: Checkpoint,
+  { name, names }: { name: string; names: ReadonlyMap<string, string> },
+): MatrixSource {
+  const stored = names.get(name);
+  if (stored === undefined) throw new Error(`the graph asks for an unknown matrix ${name}`);
+  const [rows, columns] = checkpoint.tensors.get(stored)!.shape;
+  return {
+    name,
+    rows,
+    columns,
+    packed: null,
+    readRows: (first, count) => checkpoint.readRows(stored, first, count),
+    readPacked: () => Promise.reject(new Error(`${name} is not packed`)),
   };
 }
 

@@ -43,15 +43,11 @@ export function readDimensions(
     }
     return found;
   };
-  const expect = (name: string, wanted: readonly number[]) => {
+  // Vectors are published as [C], [1, 1, C] and the like: only their length counts.
+  const expect = (name: string, wanted: readonly number[], matrix = false) => {
     const got = shape(name);
-    // Vectors are published as [C], [1, 1, C] and the like: only their length counts.
-    const same = wanted.length === 1
-      ? count(got) === wanted[0]
-      : got.length === wanted.length && got.every((n, i) => n === wanted[i]);
-    if (!same) {
-      throw fail(file, `"${name}" has shape [${got}] where the other tensors ask for [${wanted}]`);
-    }
+    if (count(got) === count(wanted) && (!matrix || `${got}` === `${wanted}`)) return;
+    throw fail(file, `"${name}" has shape [${got}] where the other tensors ask for [${wanted}]`);
   };
 
   const embedding = shape("emb.weight");
@@ -88,30 +84,56 @@ export function readDimensions(
   const version: Version = !gated ? "5.0" : perChannel ? "5.2" : "5.1";
 
   const ffnWidth = shape("blocks.0.ffn.key.weight")[0];
-  const vectors = ["ln1.weight", "ln1.bias", "ln2.weight", "ln2.bias"];
-  vectors.push("att.time_mix_k", "att.time_mix_v", "att.time_mix_r", "att.ln_x.weight");
-  vectors.push("att.ln_x.bias", "ffn.time_mix_k", "ffn.time_mix_r");
-  const squares = ["receptance", "key", "value", "output"];
-  if (gated) {
-    vectors.push("att.time_mix_g");
-    squares.push("gate");
+  const dimensions: Dimensions = {
+    version,
+    layers,
+    width,
+    heads,
+    headSize,
+    ffnWidth,
+    vocabulary,
+    groupNormEps,
+  };
+  const matrices = new Set(matrixNames(dimensions));
+  for (const [name, wanted] of tensorShapes(dimensions)) {
+    if (name.endsWith(".att.time_faaaa")) {
+      const bonus = bonusName(shapes, Number(name.split(".")[1]));
+      if (count(shape(bonus)) !== heads) expect(bonus, [width]);
+    } else expect(name, wanted, matrices.has(name));
   }
-  for (const name of ["blocks.0.ln0.weight", "blocks.0.ln0.bias"]) expect(name, [width]);
+  return dimensions;
+}
+
+/** Every tensor of a checkpoint, by published name, in its published shape. */
+export function tensorShapes(dimensions: Dimensions): Map<string, readonly number[]> {
+  const { version, layers, width, heads, headSize, ffnWidth, vocabulary } = dimensions;
+  const shapes = new Map<string, readonly number[]>([["emb.weight", [vocabulary, width]]]);
+  const vector = (name: string, mix = false) => shapes.set(name, mix ? [1, 1, width] : [width]);
+  const norm = (name: string) => ["weight", "bias"].forEach((part) => vector(`${name}.${part}`));
+  const perHead = version === "5.2" ? [heads, headSize] : [heads];
+  const gate = version === "5.0" ? [] : ["gate"];
   for (let layer = 0; layer < layers; layer++) {
-    const block = `blocks.${layer}.`;
-    for (const name of vectors) expect(block + name, [width]);
-    for (const name of squares) expect(`${block}att.${name}.weight`, [width, width]);
-    expect(`${block}ffn.key.weight`, [ffnWidth, width]);
-    expect(`${block}ffn.receptance.weight`, [width, width]);
-    expect(`${block}ffn.value.weight`, [width, ffnWidth]);
-    expect(`${block}att.time_decay`, [perChannel ? width : heads]);
-    const bonus = bonusName(shapes, layer);
-    const length = count(shape(bonus));
-    if (length !== heads && length !== width) expect(bonus, [width]);
+    const [att, ffn] = [`blocks.${layer}.att.`, `blocks.${layer}.ffn.`];
+    for (const name of layer === 0 ? ["ln1", "ln2", "ln0"] : ["ln1", "ln2"]) {
+      norm(`blocks.${layer}.${name}`);
+    }
+    for (const m of mixesOf(version)) vector(`${att}time_mix_${m}`, true);
+    shapes.set(`${att}time_decay`, perHead).set(`${att}time_faaaa`, perHead);
+    for (const name of ["receptance", "key", "value", "output", ...gate]) {
+      shapes.set(`${att}${name}.weight`, [width, width]);
+    }
+    norm(`${att}ln_x`);
+    for (const m of ["k", "r"]) vector(`${ffn}time_mix_${m}`, true);
+    shapes.set(`${ffn}key.weight`, [ffnWidth, width]);
+    shapes.set(`${ffn}receptance.weight`, [width, width]);
+    shapes.set(`${ffn}value.weight`, [width, ffnWidth]);
   }
-  for (const name of ["ln_out.weight", "ln_out.bias"]) expect(name, [width]);
-  expect("head.weight", [vocabulary, width]);
-  return { version, layers, width, heads, headSize, ffnWidth, vocabulary, groupNormEps };
+  norm("ln_out");
+  return shapes.set("head.weight", [vocabulary, width]);
+}
+
+function mixesOf(version: Version): string[] {
+  return version === "5.0" ? ["k", "v", "r"] : ["k", "v", "r", "g"];
 }
 
 /** One more than the largest layer that any tensor names: a layer that lacks some is an error. */
@@ -155,8 +177,7 @@ export async function prepareVectors(
   for (let layer = 0; layer < layers; layer++) {
     const block = `blocks.${layer}.`;
     for (const name of ["ln1", "ln2", "att.ln_x"]) await norm(block + name);
-    const mixes = version === "5.0" ? ["k", "v", "r"] : ["k", "v", "r", "g"];
-    await join(`${block}att.time_mix`, mixes.map((m) => `${block}att.time_mix_${m}`));
+    await join(`${block}att.time_mix`, mixesOf(version).map((m) => `${block}att.time_mix_${m}`));
     await join(`${block}ffn.time_mix`, ["k", "r"].map((m) => `${block}ffn.time_mix_${m}`));
     const decay = await read(`${block}att.time_decay`);
     vectors.set(`${block}att.decay`, broadcast(decay.map((d) => Math.exp(-Math.exp(d)))));
@@ -173,6 +194,13 @@ export async function prepareVectors(
 /** Token shifts in the state: two a layer, that of the time mix first. */
 export function shiftSites({ layers }: Dimensions): number {
   return 2 * layers;
+}
+
+/** Published names of all matrices, in the order in which the graph comes to them. */
+export function matrixNames(dimensions: Dimensions): string[] {
+  return layerGraph(dimensions).flatMap((op) =>
+    op.op === "embed" ? [op.table] : op.op === "linear" ? [op.weight] : []
+  );
 }
 
 /** The layer graph. Up to `ln_out` it runs for all tokens, from there for the chosen ones. */

@@ -1,7 +1,10 @@
 /**
  * Float rows to codes and scales, each row on its own, blocks of `SCALE_BLOCK` columns. Scales are
- * float16, chosen for the least squared error among a few and then refined; `dequantize` gives what
- * the kernels compute with.
+ * float16; `dequantize` gives what the kernels compute with.
+ *
+ * int8 takes a block's largest magnitude as its scale. nf4 searches: from two scales near the
+ * largest magnitude, under both signs (the table is not symmetric), it goes to the scale that fits
+ * the codes best, and again, and keeps the one with the least squared error.
  */
 
 import {
@@ -12,35 +15,57 @@ import {
   scaleBlocks,
 } from "../../kernels/layouts.ts";
 
-/** Parts of the largest magnitude that are tried as scale. */
-const TRIED: Record<QuantizedType, readonly number[]> = {
-  int8: [1],
-  nf4: [1, 0.96, 0.92, 0.88, 0.84, 0.8, 0.75, 0.7],
-};
+/** Parts of the largest magnitude at which the search starts, and how often it goes on from each. */
+const STARTS = [0.98, 0.84];
+const STEPS = 3;
 
-/** Where the code changes from one value to the next. */
-const NF4_BORDERS = NF4.slice(1).map((value, i) => (value + NF4[i]) / 2);
+/** Magnitudes within which a float16 scale is precise enough to be worth a search. */
+const SEARCHED = { from: 2 ** -13, to: 2 ** 15 };
+
+const NF4_VALUES = Float64Array.from(NF4);
+
+/** By code: up to here it is the nearest. */
+const NF4_BORDERS = Float64Array.from(NF4, (value, i) => (value + (NF4[i + 1] ?? Infinity)) / 2);
+
+/**
+ * Cells between -2 and 2, by 1/512: the code of each one's lower end, and the value nearest to its
+ * middle. Near a border that is the second nearest, which a search for a scale can bear.
+ */
+const CELL_CODES = Uint8Array.from({ length: 2048 }, (_, i) => nf4Code(i / 512 - 2));
+const CELL_VALUES = Float32Array.from(
+  { length: 2048 },
+  (_, i) => NF4[nf4Code((i + 0.5) / 512 - 2)],
+);
+
+/** How far a quantized matrix is from its values. */
+export interface QuantError {
+  /** Sum of the squared differences. */
+  squaredError: number;
+  /** Sum of the squared values. */
+  squaredValues: number;
+}
 
 /** Quantizes f32 `[rows, columns]`. */
 export function quantize(
   values: Float32Array,
   { columns, type }: { columns: number; type: QuantizedType },
-): QuantizedRows {
+): QuantizedRows & QuantError {
   const rows = values.length / columns;
-  const blocks = scaleBlocks(columns, type);
+  const size = SCALE_BLOCK[type];
   const codes = new Int8Array(values.length);
-  const scales = new Float16Array(rows * blocks);
-  for (let row = 0; row < rows; row++) {
-    for (let block = 0; block < blocks; block++) {
-      const from = row * columns + block * SCALE_BLOCK[type];
-      const to = Math.min((row + 1) * columns, from + SCALE_BLOCK[type]);
-      const part = values.subarray(from, to);
-      const scale = bestScale(part, type);
-      scales[row * blocks + block] = scale;
-      encode(part, { scale, type, codes: codes.subarray(from, to) });
+  const scales = new Float16Array(rows * scaleBlocks(columns, type));
+  const [pick, encode] = type === "int8" ? [int8Scale, encodeInt8] : [nf4Scale, encodeNf4];
+  let at = 0, squaredError = 0, squaredValues = 0;
+  for (let row = 0; row < values.length; row += columns) {
+    for (let from = row; from < row + columns; from += size) {
+      const block = { values, codes, from, to: Math.min(row + columns, from + size) };
+      const scale = pick(block);
+      scales[at++] = scale;
+      squaredError += encode(block, scale);
+      for (let i = from; i < block.to; i++) squaredValues += values[i] * values[i];
     }
   }
-  return { codes, scales };
+  return { codes, scales, squaredError, squaredValues };
 }
 
 /** What quantized rows stand for, f32 `[rows, columns]`. */
@@ -60,52 +85,96 @@ export function decode(code: number, type: QuantizedType): number {
   return type === "int8" ? Math.fround(code / 127) : NF4[code];
 }
 
-function bestScale(part: Float32Array, type: QuantizedType): number {
+/** Values `[from, to)`, which share a scale, and where their codes go. */
+interface Block {
+  values: Float32Array;
+  codes: Int8Array;
+  from: number;
+  to: number;
+}
+
+function largest({ values, from, to }: Block): number {
   let largest = 0;
-  for (const value of part) largest = Math.max(largest, Math.abs(value));
-  if (largest === 0) return 0;
-  let best = 0;
-  let least = Infinity;
-  const codes = new Int8Array(part.length);
-  const consider = (wanted: number) => {
-    // Never zero or infinite: float16 ends at 65504, and a scale of 0 would lose the block.
-    const scale = Math.f16round(Math.min(Math.max(wanted, 2 ** -24), 65504));
-    encode(part, { scale, type, codes });
-    let error = 0, cross = 0, square = 0;
-    for (let i = 0; i < part.length; i++) {
-      const value = decode(codes[i], type);
-      error += (part[i] - value * scale) ** 2;
-      cross += part[i] * value;
-      square += value * value;
+  for (let i = from; i < to; i++) {
+    const magnitude = Math.abs(values[i]);
+    if (magnitude > largest) largest = magnitude;
+  }
+  return largest;
+}
+
+/** The largest magnitude as float16, never infinite, and never zero unless the block is. */
+function plainScale(magnitude: number): number {
+  return magnitude === 0 ? 0 : Math.min(Math.max(Math.f16round(magnitude), 2 ** -24), 65504);
+}
+
+function int8Scale(block: Block): number {
+  return plainScale(largest(block));
+}
+
+function nf4Scale(block: Block): number {
+  const magnitude = largest(block);
+  if (magnitude < SEARCHED.from || magnitude > SEARCHED.to) return plainScale(magnitude);
+  const { values, from, to } = block;
+  let best = 0, least = Infinity;
+  for (const sign of [1, -1]) {
+    for (const start of STARTS) {
+      let scale = Math.f16round(sign * start * magnitude);
+      for (let step = 0; step <= STEPS; step++) {
+        const inverse = 512 / scale;
+        let cross = 0, square = 0;
+        for (let i = from; i < to; i++) {
+          const value = values[i];
+          const nearest = CELL_VALUES[(value * inverse + 1024) | 0];
+          cross += value * nearest;
+          square += nearest * nearest;
+        }
+        // The squared error, less the sum of the squared values, which is the same for all scales.
+        const error = scale * (scale * square - 2 * cross);
+        if (error < least) {
+          least = error;
+          best = scale;
+        }
+        const next = Math.f16round(cross / square);
+        // Cells end at twice the scale, so no scale is tried that a value lies beyond.
+        if (next === scale || !(Math.abs(next) > 0.51 * magnitude)) break;
+        scale = next;
+      }
     }
-    if (error < least) {
-      least = error;
-      best = scale;
-    }
-    return square > 0 ? cross / square : scale;
-  };
-  // The scale that fits the codes best is tried as well.
-  for (const part of TRIED[type]) consider(consider(largest * part));
+  }
   return best;
 }
 
-function encode(
-  part: Float32Array,
-  { scale, type, codes }: { scale: number; type: QuantizedType; codes: Int8Array },
-): void {
-  const inverse = scale === 0 ? 0 : 1 / scale;
-  for (let i = 0; i < part.length; i++) {
-    const value = part[i] * inverse;
-    if (type === "int8") {
-      codes[i] = Math.max(-127, Math.min(127, Math.round(value * 127)));
-    } else {
-      let low = 0, high = NF4_BORDERS.length;
-      while (low < high) {
-        const middle = (low + high) >> 1;
-        if (value > NF4_BORDERS[middle]) low = middle + 1;
-        else high = middle;
-      }
-      codes[i] = low;
-    }
+/** Writes a block's codes and returns its squared error. */
+function encodeInt8({ values, codes, from, to }: Block, scale: number): number {
+  const inverse = scale === 0 ? 0 : 127 / scale;
+  const step = scale / 127;
+  let error = 0;
+  for (let i = from; i < to; i++) {
+    const code = Math.max(-127, Math.min(127, Math.round(values[i] * inverse)));
+    codes[i] = code;
+    const difference = values[i] - code * step;
+    error += difference * difference;
   }
+  return error;
+}
+
+/** As `encodeInt8`. */
+function encodeNf4({ values, codes, from, to }: Block, scale: number): number {
+  const inverse = scale === 0 ? 0 : 1 / scale;
+  let error = 0;
+  for (let i = from; i < to; i++) {
+    const value = values[i] * inverse;
+    const cell = value <= -2 ? 0 : value >= 2 ? 2047 : (value * 512 + 1024) | 0;
+    let code = CELL_CODES[cell];
+    if (value > NF4_BORDERS[code]) code++;
+    codes[i] = code;
+    const difference = values[i] - NF4_VALUES[code] * scale;
+    error += difference * difference;
+  }
+  return error;
+}
+
+/** The code nearest to a value at scale 1. */
+function nf4Code(value: number): number {
+  return NF4_BORDERS.findIndex((border) => value <= border);
 }

@@ -1,7 +1,7 @@
 /** Runs one kernel once on plain arrays. */
 
 import type { KernelSpec, StepCounts } from "../../kernels/spec.ts";
-import { encode, Pipelines, readFloats, stagingBuffer } from "../../src/gpu/mod.ts";
+import { DeviceBuffers, encode, Pipelines, readFloats } from "../../src/gpu/mod.ts";
 import { testDevice } from "../adapter.ts";
 
 export type Arrays = Record<string, ArrayBufferView<ArrayBuffer>>;
@@ -36,7 +36,7 @@ export async function runKernel<P>(
   for (const [name, access] of Object.entries(bindings)) {
     if (access !== "readWrite") continue;
     const { byteLength } = data[name];
-    const staging = stagingBuffer(device, name, byteLength);
+    const staging = new DeviceBuffers(device).staging("work", name, byteLength);
     encoder.copyBufferToBuffer(buffers[name].buffer, 0, staging, 0, Math.ceil(byteLength / 4) * 4);
     staged.push([name, staging, byteLength / 4]);
   }

@@ -1,0 +1,17 @@
+/** As what an engine is to hold each matrix of a model. */
+
+import type { Model } from "../model/load.ts";
+import { matrixNames } from "../model/rwkv5.ts";
+import { assertHeldAs, assignTypes, type Quant, type WeightType } from "../quant/mod.ts";
+
+/**
+ * By name, in the order of the layer graph.
+ *
+ * @throws InferenceError `invalid_value` where the file holds a matrix packed as another type, or
+ * the policy names none.
+ */
+export function heldTypes(model: Model, quant: Quant): ReadonlyMap<string, WeightType> {
+  const types = assignTypes(quant, matrixNames(model.dimensions));
+  for (const [name, type] of types) assertHeldAs(model.matrix(name), type);
+  return types;
+}

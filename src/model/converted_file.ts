@@ -1,0 +1,182 @@
+/**
+ * Converted files: safetensors files in which matrices are packed for the device, with what they
+ * were made from in the metadata. Tensors that are no matrices stand as in the original file, under
+ * their published names; a matrix held as float does too, as F16 or in its own type; an int8 or nf4
+ * one is two tensors, see `packedTensors`.
+ */
+
+import { z } from "zod";
+import { invalidCheckpoint } from "../formats/byte_source.ts";
+import type { Checkpoint } from "../formats/checkpoint.ts";
+import {
+  badScale,
+  codeBytes,
+  isQuantized,
+  type MatrixSource,
+  packedTensors,
+  parseQuant,
+  type Quant,
+  QUANT_NAMES,
+  type QuantizedType,
+  type QuantName,
+  ROW_BLOCK,
+  scaleBytes,
+} from "../quant/mod.ts";
+
+/** Metadata key that tells a converted file, with its version as the value. */
+const VERSION_KEY = "rwkv_edge_converted";
+const VERSION = "1";
+
+/** What a converted file tells of one matrix. */
+export interface ConvertedMatrix {
+  held: QuantName;
+  rows: number;
+  columns: number;
+  /** Root of the squared error over the squared values; `null` where none was made. */
+  error: number | null;
+}
+
+/** What a converted file tells of itself. */
+export interface Converted {
+  /** The policy that it was made by. */
+  quant: Quant;
+  /** Name of the file that it was made from. */
+  source: string;
+  /** `tensorDigest` of that file. */
+  digest: string;
+  groupNormEps: number;
+  /** By published name: all of them. */
+  matrices: ReadonlyMap<string, ConvertedMatrix>;
+}
+
+const MatricesSchema = z.record(
+  z.string(),
+  z.object({
+    held: z.string(),
+    rows: z.int().positive(),
+    columns: z.int().positive(),
+    error: z.number().nonnegative().nullable(),
+  }),
+);
+
+const MetadataSchema = z.object({
+  quant: z.string(),
+  source: z.string(),
+  source_digest: z.string().regex(/^[0-9a-f]{64}$/),
+  group_norm_eps: z.string().transform(Number).pipe(z.number().positive()),
+  matrices: z.string(),
+});
+
+/** `__metadata__` of a converted file. */
+export function convertedMetadata(converted: Converted): Record<string, string> {
+  return {
+    [VERSION_KEY]: VERSION,
+    quant: converted.quant,
+    source: converted.source,
+    source_digest: converted.digest,
+    group_norm_eps: `${converted.groupNormEps}`,
+    matrices: JSON.stringify(Object.fromEntries(converted.matrices)),
+  };
+}
+
+/**
+ * Reads the metadata of a converted file, and checks its packed tensors against it; `null` for any
+ * other file.
+ *
+ * @throws InferenceError `invalid_checkpoint` for one that is damaged or of another version.
+ */
+export function readConverted(checkpoint: Checkpoint): Converted | null {
+  const { name, metadata } = checkpoint;
+  const version = metadata[VERSION_KEY];
+  if (version === undefined) return null;
+  if (version !== VERSION) {
+    throw invalidCheckpoint(
+      name,
+      `is a converted file of version ${version}, and this program reads ${VERSION}: use a newer ` +
+        "program, or convert the model's original file again",
+    );
+  }
+  const damaged = (problem: string, cause?: unknown) =>
+    invalidCheckpoint(name, `${problem}: convert the model's original file again`, { cause });
+  let fields, quant, matrices;
+  try {
+    fields = MetadataSchema.parse(metadata);
+    quant = parseQuant(fields.quant);
+    matrices = MatricesSchema.parse(JSON.parse(fields.matrices));
+  } catch (cause) {
+    throw damaged("its metadata is not that of a converted file", cause);
+  }
+  const checked = new Map<string, ConvertedMatrix>();
+  for (const [matrix, { held, ...sizes }] of Object.entries(matrices)) {
+    if (!isQuantName(held)) {
+      throw damaged(`it holds ${matrix} as "${held}", which this program does not know`);
+    }
+    checked.set(matrix, { held, ...sizes });
+    if (!isQuantized(held)) continue;
+    const { codes, scales } = packedTensors({ name: matrix, ...sizes, type: held });
+    for (const wanted of [codes, scales]) {
+      const found = checkpoint.tensors.get(wanted.name);
+      if (found?.dtype !== wanted.dtype || `${found.shape}` !== `${wanted.shape}`) {
+        throw damaged(
+          `tensor "${wanted.name}" ` +
+            (found ? `is ${found.dtype} [${found.shape}] and not ` : "is missing, ") +
+            `${wanted.dtype} [${wanted.shape}]`,
+        );
+      }
+    }
+  }
+  return {
+    quant,
+    source: fields.source,
+    digest: fields.source_digest,
+    groupNormEps: fields.group_norm_eps,
+    matrices: checked,
+  };
+}
+
+function isQuantName(word: string): word is QuantName {
+  return (QUANT_NAMES as readonly string[]).includes(word);
+}
+
+/** A packed matrix of a converted file. */
+export function packedMatrix(
+  checkpoint: Checkpoint,
+  { name, rows, columns, type }: {
+    name: string;
+    rows: number;
+    columns: number;
+    type: QuantizedType;
+  },
+): MatrixSource {
+  const { codes, scales } = packedTensors({ name, rows, columns, type });
+  return {
+    name,
+    rows,
+    columns,
+    packed: type,
+    readRows: () => Promise.reject(new Error(`${name} is packed and has no floats`)),
+    readPacked: async (first, count) => {
+      const padded = Math.ceil(count / ROW_BLOCK) * ROW_BLOCK;
+      const read = async (tensor: string, bytes: typeof codeBytes) => {
+        const [from, length] = [bytes(first, columns, type), bytes(padded, columns, type)];
+        // What a file's bytes lie in is never shared between threads.
+        return await checkpoint.readRaw(tensor, from, length) as Uint8Array<ArrayBuffer>;
+      };
+      const piece = {
+        codes: await read(codes.name, codeBytes),
+        scales: await read(scales.name, scaleBytes),
+      };
+      const bad = badScale(piece.scales);
+      if (bad >= 0) {
+        const perRowBlock = piece.scales.length / 2 * ROW_BLOCK / padded;
+        const row = first + Math.floor(bad / perRowBlock) * ROW_BLOCK + bad % ROW_BLOCK;
+        throw invalidCheckpoint(
+          checkpoint.name,
+          `tensor "${scales.name}" holds a scale for row ${row} that is infinite or no number: ` +
+            "the file is damaged, convert the model's original file again",
+        );
+      }
+      return piece;
+    },
+  };
+}

@@ -1,0 +1,30 @@
+/** The quantization layer: which matrix is held as what, and the bytes that it then is. */
+
+export {
+  codeBytes,
+  isQuantized,
+  matrixBytes,
+  NF4,
+  type QuantizedType,
+  ROW_BLOCK,
+  scaleBytes,
+  type WeightType,
+} from "../../kernels/layouts.ts";
+export {
+  assertHalves,
+  assertHeldAs,
+  type MatrixSource,
+  type Piece,
+  pieces,
+} from "./matrix_source.ts";
+export { type PackedRows, packRows } from "./pack.ts";
+export { badScale, type PackedTensor, packedTensors } from "./packed_tensors.ts";
+export {
+  assignTypes,
+  parseQuant,
+  type Quant,
+  QUANT_NAMES,
+  type QuantName,
+  quantName,
+} from "./policy.ts";
+export { decode, dequantize, quantize } from "./quantize.ts";

@@ -1,0 +1,44 @@
+/** Float rows to the bytes that lie in device memory, in converted files and in the CPU engine. */
+
+import {
+  isQuantized,
+  packCodes,
+  packFloats,
+  packScales,
+  type WeightType,
+} from "../../kernels/layouts.ts";
+import { type QuantError, quantize } from "./quantize.ts";
+
+/** Rows of a matrix as layouts.ts lays them out, the first one at the start of a row block. */
+export interface PackedRows {
+  /** `codeBytes(rows, columns, type)` bytes. */
+  codes: Uint8Array<ArrayBuffer>;
+  /** `scaleBytes(rows, columns, type)` bytes: none for floats. */
+  scales: Uint8Array<ArrayBuffer>;
+}
+
+/** Packs f32 `[rows, columns]`; the error is that of quantizing, and zero for floats. */
+export function packRows(
+  values: Float32Array,
+  { columns, type }: { columns: number; type: WeightType },
+): PackedRows & QuantError {
+  const rows = values.length / columns;
+  if (!isQuantized(type)) {
+    return {
+      codes: bytesOf(packFloats(values, { rows, columns, type })),
+      scales: new Uint8Array(),
+      squaredError: 0,
+      squaredValues: 0,
+    };
+  }
+  const { codes, scales, ...error } = quantize(values, { columns, type });
+  return {
+    codes: bytesOf(packCodes({ codes, scales }, { rows, columns, type })),
+    scales: bytesOf(packScales({ codes, scales }, { rows, columns, type })),
+    ...error,
+  };
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView<ArrayBuffer>) {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}

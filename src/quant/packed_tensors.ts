@@ -1,0 +1,48 @@
+/**
+ * How a packed matrix is written to a safetensors file: its codes and its scales as two tensors, in
+ * the order of device memory, so that loading is a copy. Floats are no packed tensors: they lie in a
+ * file as they always do.
+ */
+
+import { codeBytes, type QuantizedType, ROW_BLOCK, scaleBlocks } from "../../kernels/layouts.ts";
+
+export interface PackedTensor {
+  name: string;
+  dtype: "I8" | "U8" | "F16";
+  shape: readonly number[];
+}
+
+/** Codes `[row blocks, words, 8, 4 bytes]` and scales `[row blocks, blocks, 8]` of a matrix. */
+export function packedTensors(
+  { name, rows, columns, type }: {
+    name: string;
+    rows: number;
+    columns: number;
+    type: QuantizedType;
+  },
+): { codes: PackedTensor; scales: PackedTensor } {
+  const rowBlocks = Math.ceil(rows / ROW_BLOCK);
+  const words = codeBytes(ROW_BLOCK, columns, type) / (4 * ROW_BLOCK);
+  return {
+    codes: {
+      name: `${name}.${type}`,
+      dtype: type === "int8" ? "I8" : "U8",
+      shape: [rowBlocks, words, ROW_BLOCK, 4],
+    },
+    scales: {
+      name: `${name}.scales`,
+      dtype: "F16",
+      shape: [rowBlocks, scaleBlocks(columns, type), ROW_BLOCK],
+    },
+  };
+}
+
+/** Index of the first scale that is no number or infinite, or -1. */
+export function badScale(scales: Uint8Array<ArrayBuffer>): number {
+  const { buffer, byteOffset, byteLength } = scales.byteOffset % 2 === 0 ? scales : scales.slice();
+  const bits = new Uint16Array(buffer, byteOffset, byteLength / 2);
+  for (let i = 0; i < bits.length; i++) {
+    if ((bits[i] & 0x7c00) === 0x7c00) return i;
+  }
+  return -1;
+}
