@@ -24,7 +24,7 @@ export function healthRoutes(worker: WorkerStatus): Hono {
 }
 
 function health({ state, details }: WorkerStatus) {
-  const { model, device, adapter, software, quant, kv } = details;
+  const { model, device, adapter, software, quant, loaded, memory, kv } = details;
   return {
     status: STATUS[state],
     model: model ?? null,
@@ -32,6 +32,8 @@ function health({ state, details }: WorkerStatus) {
     adapter: adapter ?? null,
     software: software ?? null,
     quant: quant ?? null,
+    loaded: loaded === undefined ? null : Math.floor(loaded * 1000) / 1000,
+    memory: memory ? { ...memory, total: memory.weights + memory.states + memory.work } : null,
     kv: kv ?? null,
     warning: warning(details),
   };

@@ -14,6 +14,7 @@ export function stateRoutes({ sessions }: RouteOptions): Hono {
         object: "state",
         model: state.model.id,
         model_fingerprint: state.model.fingerprint,
+        quant: state.model.quant ?? null,
         created: Math.floor(state.created / 1000),
         expires_at: Math.floor(state.expires / 1000),
         bytes: state.bytes,

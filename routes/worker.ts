@@ -12,6 +12,10 @@ export interface WorkerDetails {
   /** True where the adapter is a software renderer. */
   software?: boolean | undefined;
   quant?: string | undefined;
+  /** Share of the weights that is in its place, 0 to 1. */
+  loaded?: number | undefined;
+  /** Bytes that the engine has allocated. */
+  memory?: { weights: number; states: number; work: number } | undefined;
   /** What holds the states: a path or a URL. */
   kv?: string | undefined;
 }

@@ -51,6 +51,8 @@ export interface TurnResult extends TurnEnd {
 export interface SessionModel {
   id: string;
   fingerprint: string;
+  /** How its weights are held. */
+  quant?: string;
   /** Rows of the head. */
   vocabulary: number;
   /** Epoch seconds. */
@@ -60,7 +62,7 @@ export interface SessionModel {
 /** What can be told of a state. */
 export interface StateDescription {
   id: string;
-  model: { id: string; fingerprint: string };
+  model: { id: string; fingerprint: string; quant?: string };
   /** Epoch milliseconds. */
   created: number;
   expires: number;

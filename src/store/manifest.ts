@@ -6,10 +6,12 @@
 import { InferenceError } from "../core/errors.ts";
 import type { BlobReference } from "./blobs.ts";
 
-/** Which model a state belongs to. The fingerprint decides, the id is for people. */
+/** Which model a state belongs to. The fingerprint decides, the rest is for people. */
 export interface ModelIdentity {
   id: string;
   fingerprint: string;
+  /** How the worker that wrote the state held the model's weights; older manifests do not tell. */
+  quant?: string;
 }
 
 export interface Manifest {
@@ -60,6 +62,7 @@ export function blobsOf({ state, turn }: Manifest): BlobReference[] {
 function isManifest(value: unknown): value is Manifest {
   return hasTypes(value, { created: "number", expires: "number", open: "boolean" }) &&
     hasTypes(value.model, { id: "string", fingerprint: "string" }) &&
+    ["string", "undefined"].includes(typeof value.model.quant) &&
     (value.parent === null || typeof value.parent === "string") &&
     (value.state === null || isReference(value.state)) && isReference(value.turn);
 }

@@ -123,7 +123,7 @@ export class StateStore {
     const turnBlob = await this.#blobs.write(turn, expires);
     const manifest: Manifest = {
       version: 1,
-      model: { id: model.id, fingerprint: model.fingerprint },
+      model: identityOf(model),
       created: now,
       expires,
       parent: parent?.id ?? null,
@@ -200,7 +200,7 @@ export class StateStore {
     const expires = this.#now() + this.#ttl;
     return {
       version: 1,
-      model: { id: model.id, fingerprint: model.fingerprint },
+      model: identityOf(model),
       created,
       expires,
       parent,
@@ -308,6 +308,11 @@ export class StateStore {
   #refKey(blob: BlobReference, id: string): Key {
     return [this.#tenant, "ref", blob.id, id];
   }
+}
+
+/** Nothing but what a manifest holds. */
+function identityOf({ id, fingerprint, quant }: ModelIdentity): ModelIdentity {
+  return { id, fingerprint, ...(quant === undefined ? {} : { quant }) };
 }
 
 function assertSameModel(info: StateInfo, model: ModelIdentity): void {

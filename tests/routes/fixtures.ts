@@ -12,6 +12,8 @@ export const DETAILS = {
   adapter: "llvmpipe",
   software: true,
   quant: "none",
+  loaded: 1,
+  memory: { weights: 5, states: 70, work: 900 },
   kv: "memory",
 } as const;
 

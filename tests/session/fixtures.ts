@@ -122,7 +122,13 @@ export class ToyRunner implements TurnRunner {
   }
 }
 
-export const MODEL = { id: "toy", fingerprint: "sha256:70f", vocabulary: VOCABULARY, created: 42 };
+export const MODEL = {
+  id: "toy",
+  fingerprint: "sha256:70f",
+  quant: "int8",
+  vocabulary: VOCABULARY,
+  created: 42,
+};
 
 export interface Harness {
   sessions: Sessions;

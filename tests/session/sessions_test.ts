@@ -330,7 +330,7 @@ Deno.test("a state describes itself, and can be deleted", async () => {
   assert.ok(expires > created);
   assert.deepEqual(rest, {
     id: stateId,
-    model: { id: "toy", fingerprint: "sha256:70f" },
+    model: { id: "toy", fingerprint: "sha256:70f", quant: "int8" },
     bytes: rest.bytes,
     open: false,
     tokens: ids("User: a\n\nAssistant: b").length,
