@@ -8,7 +8,7 @@ import { matrixBytes } from "../kernels/layouts.ts";
 import { DEMO_MODEL, findModel, modelTokenizer } from "../src/cli/model_files.ts";
 import { openEngine } from "../src/cli/open_engine.ts";
 import { score } from "../src/cli/score.ts";
-import type { QuantName } from "../src/quant/mod.ts";
+import { QUANT_NAMES, type QuantName } from "../src/quant/mod.ts";
 import { GOLDEN, readGolden } from "../tests/golden_data.ts";
 
 console.log("| model | weights | bits | perplexity | mean KL | worst KL | same argmax |");
@@ -18,10 +18,9 @@ for (const name of ["demo", "rwkv5-bf16", "rwkv5-f32-n32"]) {
   const tokens = name === "demo"
     ? (await modelTokenizer(files)).encode(await Deno.readTextFile(`${DEMO_MODEL}/dialogues.txt`))
     : (await readGolden(name)).tokens;
-  const { file, groupNormEps } = files;
   const open = (quant: QuantName) =>
-    openEngine({ file, groupNormEps, device: "cpu", quant, slots: 1, maxStepTokens: 64 });
-  for (const quant of ["none", "f16", "int8", "nf4"] as const) {
+    openEngine({ source: files.source, device: "cpu", quant, slots: 1, maxStepTokens: 64 });
+  for (const quant of QUANT_NAMES) {
     const [engine, reference] = [await open(quant), await open("none")];
     const { perplexity, kl_mean, kl_max, top1 } = await score(tokens, engine, reference);
     const figures = [

@@ -6,6 +6,7 @@ import type { Sessions } from "../session/sessions.ts";
 import { type Command, type Flags, number, printText, SAMPLING_FLAGS, text } from "./command.ts";
 import { samplingFlags } from "./generate.ts";
 import { cpuNotice } from "./open_engine.ts";
+import { withProgress } from "./progress.ts";
 import { openSessions, WORKER_FLAGS } from "./worker.ts";
 
 export const chat: Command = {
@@ -18,7 +19,10 @@ export const chat: Command = {
     state: { type: "string", value: "ID", help: "the conversation to carry on" },
   },
   run: async (flags) => {
-    const running = await openSessions(flags);
+    const running = await withProgress(
+      "Loading",
+      (onProgress) => openSessions(flags, onProgress),
+    );
     const notice = cpuNotice(running.engine.info, flags);
     if (notice) console.error(notice);
     try {

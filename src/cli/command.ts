@@ -2,7 +2,8 @@
 
 import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
 import { InferenceError } from "../core/errors.ts";
-import type { Quant } from "../engine/engine.ts";
+import { type Shape, SHAPES } from "../model/shapes.ts";
+import { parseQuant, type Quant } from "../quant/mod.ts";
 
 /** What computes. */
 export type DeviceChoice = "auto" | "webgpu" | "cpu";
@@ -41,7 +42,13 @@ export const MODEL_FLAGS = {
     type: "string",
     value: "PATH",
     env: "RWKV_MODEL",
-    help: "a .pth or .safetensors file, or a folder with one; the demo model unless given",
+    help:
+      "a .pth, .safetensors or converted file, or a folder with one; the demo model unless given",
+  },
+  shape: {
+    type: "string",
+    value: SHAPES.join("|"),
+    help: "instead: random weights of a published size, to measure with",
   },
   vocab: {
     type: "string",
@@ -59,7 +66,8 @@ export const MODEL_FLAGS = {
     type: "string",
     value: "none|f16|int8|nf4",
     env: "RWKV_QUANT",
-    help: "how matrices are held: float32, float16 (the default), 8 or 4 bits",
+    help: "how matrices are held: float32, float16 (the default), 8 or 4 bits; with exceptions, " +
+      "nf4,head=int8; a converted file's own unless given",
   },
   "group-norm-eps": {
     type: "string",
@@ -169,12 +177,29 @@ export function choice<T extends string>(
   return value as T;
 }
 
-/** `--device` and `--quant`. */
-export function engineFlags(flags: Flags): { device: DeviceChoice; quant: Quant } {
+/** `--device` and, if it is given, `--quant`. */
+export function engineFlags(flags: Flags): { device: DeviceChoice; quant: Quant | undefined } {
   return {
     device: choice(flags, "device", { choices: ["auto", "webgpu", "cpu"], otherwise: "auto" }),
-    quant: choice(flags, "quant", { choices: ["none", "f16", "int8", "nf4"], otherwise: "f16" }),
+    quant: quantFlag(flags, "quant"),
   };
+}
+
+/** A flag's policy, or undefined. */
+export function quantFlag(flags: Flags, name: string): Quant | undefined {
+  const value = text(flags, name);
+  if (value === undefined) return undefined;
+  try {
+    return parseQuant(value);
+  } catch (error) {
+    throw usageError(`Cannot use --${name}: ${(error as Error).message}`);
+  }
+}
+
+/** `--shape`, or undefined. */
+export function shapeFlag(flags: Flags): Shape | undefined {
+  if (text(flags, "shape") === undefined) return undefined;
+  return choice(flags, "shape", { choices: SHAPES, otherwise: SHAPES[0] });
 }
 
 /** Prints the one JSON document of a command. */

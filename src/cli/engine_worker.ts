@@ -5,5 +5,5 @@ import { type EngineOptions, openEngine } from "./open_engine.ts";
 
 answerEngineCalls(
   self as unknown as WorkerScope,
-  (options) => openEngine(options as EngineOptions),
+  (options, onProgress) => openEngine(options as EngineOptions, onProgress),
 );

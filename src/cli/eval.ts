@@ -2,19 +2,19 @@
 
 import { InferenceError } from "../core/errors.ts";
 import {
-  choice,
   type Command,
-  type Flags,
   JSON_FLAG,
   MODEL_FLAGS,
   number,
   printJson,
   printText,
+  quantFlag,
   text,
   usageError,
 } from "./command.ts";
 import { findModel, modelTokenizer } from "./model_files.ts";
-import { engineOptions, openEngine } from "./open_engine.ts";
+import { type EngineOptions, engineOptions, openEngine } from "./open_engine.ts";
+import { withProgress } from "./progress.ts";
 import { score } from "./score.ts";
 
 export const evaluate: Command = {
@@ -29,7 +29,7 @@ export const evaluate: Command = {
     file: { type: "string", value: "TEXT", help: "file with the text" },
     against: {
       type: "string",
-      value: "none|f16|int8|nf4",
+      value: MODEL_FLAGS.quant.value,
       help: "compare with the same model held like this",
     },
     chunk: { type: "string", value: "N", help: "tokens a step (64)" },
@@ -46,17 +46,18 @@ export const evaluate: Command = {
         param: "file",
       });
     }
-    const open = (flags: Flags) =>
-      openEngine(engineOptions(flags, files, { slots: 1, maxStepTokens }));
-    const engine = await open(flags);
-    const reference = text(flags, "against") === undefined ? null : await open({
-      ...flags,
-      quant: choice(flags, "against", {
-        choices: ["none", "f16", "int8", "nf4"],
-        otherwise: "none",
-      }),
-    });
-    const report = await score(tokens, engine, reference);
+    const against = quantFlag(flags, "against");
+    const options = engineOptions(flags, files, { slots: 1, maxStepTokens });
+    const open = (label: string, options: EngineOptions) =>
+      withProgress(label, (onProgress) => openEngine(options, onProgress));
+    const engine = await open("Loading", options);
+    const reference = against &&
+      await open(`Loading as ${against}`, { ...options, quant: against });
+    const report = await withProgress(
+      "Scoring",
+      (onProgress) => score(tokens, engine, reference ?? null, onProgress),
+      (count) => `${count} tokens`,
+    );
     await engine.close();
     await reference?.close();
     if (flags.json) return await printJson(report);

@@ -19,6 +19,7 @@ import {
 } from "./command.ts";
 import { findModel, modelTokenizer } from "./model_files.ts";
 import { cpuNotice, engineOptions, openEngine } from "./open_engine.ts";
+import { withProgress } from "./progress.ts";
 
 export const generate: Command = {
   name: "generate",
@@ -40,9 +41,8 @@ export const generate: Command = {
     const maxTokens = number(flags, "max-tokens", { min: 1, max: 1e6, integer: true }) ?? 256;
     const files = await findModel(flags);
     const tokenizer = await modelTokenizer(files);
-    const engine = await openEngine(
-      engineOptions(flags, files, { slots: 1, maxStepTokens: 256 }),
-    );
+    const options = engineOptions(flags, files, { slots: 1, maxStepTokens: 256 });
+    const engine = await withProgress("Loading", (onProgress) => openEngine(options, onProgress));
     const notice = cpuNotice(engine.info, flags);
     if (notice) console.error(notice);
     try {

@@ -1,33 +1,52 @@
-/** `info`: what a checkpoint holds. */
+/** `info`: what a checkpoint holds, and what an engine will take for it. */
 
-import { layerGraph } from "../model/rwkv5.ts";
-import { openModel } from "../model/load.ts";
+import { measureCpu } from "../engine/cpu_engine.ts";
+import { measureBuffers } from "../engine/gpu_buffers.ts";
+import { totalBytes } from "../gpu/mod.ts";
 import { stateLength } from "../model/dimensions.ts";
-import { type Command, JSON_FLAG, MODEL_FLAGS, printJson, printText } from "./command.ts";
-import { openFile } from "./file_source.ts";
+import { layerGraph } from "../model/rwkv5.ts";
+import {
+  type Command,
+  engineFlags,
+  JSON_FLAG,
+  MODEL_FLAGS,
+  printJson,
+  printText,
+} from "./command.ts";
 import { findModel } from "./model_files.ts";
+import { bitsPerWeight, matrixReports, matrixTable } from "./model_report.ts";
+import { chooseDevice, openSource, SERVED } from "./open_engine.ts";
+import { bytesText } from "./units.ts";
 
 export const info: Command = {
   name: "info",
-  summary: "Shows a model's version, sizes, element types and fingerprint",
-  examples: ["info", "info --model RWKV-5-World-0.4B.pth --json"],
+  summary: "Shows a model's version, sizes, types and fingerprint, and the memory it takes",
+  examples: ["info", "info --model RWKV-5-World-0.4B.pth --quant nf4", "info --shape 3b --json"],
   flags: { ...MODEL_FLAGS, ...JSON_FLAG },
   run: async (flags) => {
     const files = await findModel(flags);
-    const source = await openFile(files.file);
-    const fileBytes = source.size;
-    const model = await openModel(source, { groupNormEps: files.groupNormEps });
-    const { dimensions, checkpoint } = model;
+    const { device: choice, quant: wanted } = engineFlags(flags);
+    const { model, quant } = await openSource(files.source, wanted);
+    const { dimensions, checkpoint, converted } = model;
     const dtypes: Record<string, number> = {};
-    let parameters = 0;
-    for (const { dtype, shape } of checkpoint.tensors.values()) {
+    for (const { dtype } of checkpoint.tensors.values()) {
       dtypes[dtype] = (dtypes[dtype] ?? 0) + 1;
-      parameters += shape.reduce((a, b) => a * b, 1);
     }
+    const matrices = matrixReports(model, quant);
+    const small = [...model.names].filter(([name]) => !matrices.some((m) => m.name === name));
+    const parameters = matrices.reduce((sum, { shape }) => sum + shape[0] * shape[1], 0) +
+      small.reduce((sum, [, name]) => {
+        return sum + checkpoint.tensors.get(name)!.shape.reduce((a, b) => a * b, 1);
+      }, 0);
+    const open = await chooseDevice(choice);
+    const memory = open
+      ? measureBuffers(open.device.limits, model, { quant, ...SERVED })
+      : measureCpu(model, { quant, ...SERVED });
     await model.close();
+    const { from } = files.source;
     const report = {
       id: files.id,
-      file: files.file,
+      file: "file" in from ? from.file : null,
       format: checkpoint.format,
       version: dimensions.version,
       layers: dimensions.layers,
@@ -40,19 +59,44 @@ export const info: Command = {
       parameters,
       tensors: checkpoint.tensors.size,
       dtypes,
-      bytes: fileBytes,
+      bytes: "file" in from ? (await Deno.stat(from.file)).size : null,
+      converted_from: converted?.source ?? null,
       state_bytes: stateLength(dimensions) * 4,
       operations: layerGraph(dimensions).length,
       fingerprint: model.fingerprint,
       vocabulary_file: files.vocabulary,
+      quant,
+      bits_per_weight: bitsPerWeight(model, quant),
+      device: open ? "webgpu" : "cpu",
+      adapter: open?.adapter ?? null,
+      memory: { ...memory, total: totalBytes(memory) },
+      matrices,
     };
     if (flags.json) return await printJson(report);
-    const lines = Object.entries(report).map(([name, value]) => {
-      const shown = value !== null && typeof value === "object"
-        ? Object.entries(value).map(([dtype, n]) => `${n} x ${dtype}`).join(", ")
-        : value ?? "none";
-      return `${name.replaceAll("_", " ").padEnd(16)} ${shown}`;
-    });
+    const lines = Object.entries({ ...report, matrices: undefined }).flatMap(([name, value]) =>
+      value === undefined ? [] : [`${name.replaceAll("_", " ").padEnd(16)} ${shown(name, value)}`]
+    );
+    lines.push(
+      `${
+        "".padEnd(16)
+      } (as served: ${SERVED.slots} slots, steps of ${SERVED.maxStepTokens} tokens)`,
+      "matrices",
+      ...matrixTable(matrices),
+    );
     await printText(`${lines.join("\n")}\n`);
   },
 };
+
+function shown(name: string, value: unknown): string {
+  if (value === null) return "none";
+  if (name === "bits_per_weight") return `${Number((value as number).toFixed(3))}`;
+  if (name === "bytes" || name === "state_bytes") {
+    return `${value} (${bytesText(value as number)})`;
+  }
+  if (name === "memory") {
+    return Object.entries(value as Record<string, number>)
+      .map(([use, bytes]) => `${use} ${bytesText(bytes)}`).join(", ");
+  }
+  if (typeof value !== "object") return `${value}`;
+  return Object.entries(value).map(([dtype, n]) => `${n} x ${dtype}`).join(", ");
+}

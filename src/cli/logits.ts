@@ -1,6 +1,6 @@
 /** `logits`: feeds tokens and prints what the model gives for the next one. */
 
-import { readFile, rename, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { InferenceError } from "../core/errors.ts";
 import { checkLogits } from "../engine/check_runs.ts";
 import { feed } from "../engine/feed.ts";
@@ -17,8 +17,10 @@ import {
   text,
   usageError,
 } from "./command.ts";
+import { writeFileWhole } from "./file_sink.ts";
 import { findModel, type ModelFiles, modelTokenizer } from "./model_files.ts";
 import { engineOptions, openEngine } from "./open_engine.ts";
+import { withProgress } from "./progress.ts";
 
 /** Tokens of one step at most. */
 const MAX_CHUNK = 1024;
@@ -50,12 +52,9 @@ export const logits: Command = {
     const tokens = await tokensToFeed(flags, files);
     const stateIn = text(flags, "state-in");
     const state = stateIn ? await readStateFile(stateIn) : null;
-    const engine = await openEngine(
-      engineOptions(flags, files, {
-        slots: 1,
-        maxStepTokens: Math.min(chunk, MAX_CHUNK, tokens.length),
-      }),
-    );
+    const maxStepTokens = Math.min(chunk, MAX_CHUNK, tokens.length);
+    const options = engineOptions(flags, files, { slots: 1, maxStepTokens });
+    const engine = await withProgress("Loading", (onProgress) => openEngine(options, onProgress));
     try {
       await engine.writeState(0, state);
       const values = await feed(engine, tokens, { slot: 0, logits: flags.all ? "all" : "last" });
@@ -106,16 +105,7 @@ async function readStateFile(path: string): Promise<Float32Array> {
   return await (await openCheckpoint(new MemorySource(path, bytes))).read("state");
 }
 
-/** Written beside its place and renamed: a file of that name is always whole. */
 async function writeStateFile(path: string, state: Float32Array): Promise<void> {
   const bytes = encodeSafetensors(new Map([["state", { shape: [state.length], data: state }]]));
-  try {
-    await writeFile(`${path}.part`, bytes);
-    await rename(`${path}.part`, path);
-  } catch (cause) {
-    throw new InferenceError("file_error", `Cannot write ${path}: ${(cause as Error).message}`, {
-      cause,
-      param: "state-out",
-    });
-  }
+  await writeFileWhole(path, (sink) => sink.write(0, bytes));
 }

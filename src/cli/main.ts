@@ -4,6 +4,7 @@ import { InferenceError } from "../core/errors.ts";
 import { type Command, parseFlags } from "./command.ts";
 import { commandHelp, mainHelp, nearest } from "./help.ts";
 import { chat } from "./chat.ts";
+import { convert } from "./convert.ts";
 import { evaluate } from "./eval.ts";
 import { generate } from "./generate.ts";
 import { info } from "./info.ts";
@@ -11,7 +12,16 @@ import { logits } from "./logits.ts";
 import { serve } from "./serve.ts";
 import { tokenize } from "./tokenize.ts";
 
-const COMMANDS: readonly Command[] = [serve, chat, generate, logits, tokenize, info, evaluate];
+const COMMANDS: readonly Command[] = [
+  serve,
+  chat,
+  generate,
+  convert,
+  info,
+  evaluate,
+  logits,
+  tokenize,
+];
 
 /** Runs one command line; returns the exit status: 0 done, 1 failed, 2 wrong usage. */
 export async function main(args: readonly string[]): Promise<number> {

@@ -3,22 +3,27 @@
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { InferenceError } from "../core/errors.ts";
-import { configGroupNormEps } from "../model/load.ts";
+import { configGroupNormEps, type ModelOptions } from "../model/load.ts";
+import type { Shape } from "../model/shapes.ts";
 import { BYTES, parseVocabulary } from "../tokenizer/vocabulary.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { type Flags, number, text } from "./command.ts";
+import { type Flags, number, shapeFlag, text } from "./command.ts";
 
 /** The embedded demo model. */
 export const DEMO_MODEL = fileURLToPath(new URL("../../models/demo", import.meta.url));
 
+/** Where a model comes from: plain data, so that a Worker can be told. */
+export interface ModelSource extends ModelOptions {
+  /** Path of a checkpoint, or the size of one with random weights. */
+  from: { file: string } | { shape: Shape };
+}
+
 export interface ModelFiles {
   /** What clients call the model: the folder's name, or the file's without its ending. */
   id: string;
-  /** The checkpoint. */
-  file: string;
+  source: ModelSource;
   /** A vocabulary file, the word `bytes`, or null where there is none beside the model. */
   vocabulary: string | null;
-  groupNormEps: number | undefined;
 }
 
 function fileError(path: string, message: string, cause?: unknown): InferenceError {
@@ -31,6 +36,15 @@ function fileError(path: string, message: string, cause?: unknown): InferenceErr
  * @throws InferenceError `file_error` naming the path, if there is not exactly one checkpoint.
  */
 export async function findModel(flags: Flags): Promise<ModelFiles> {
+  const groupNormEps = number(flags, "group-norm-eps", { min: 1e-12, max: 1 });
+  const shape = shapeFlag(flags);
+  if (shape !== undefined) {
+    return {
+      id: `random-${shape}`,
+      source: { from: { shape }, groupNormEps },
+      vocabulary: text(flags, "vocab") ?? "bytes",
+    };
+  }
   const path = text(flags, "model") ?? DEMO_MODEL;
   let info: Deno.FileInfo;
   try {
@@ -45,10 +59,14 @@ export async function findModel(flags: Flags): Promise<ModelFiles> {
   const name = info.isDirectory ? basename(await Deno.realPath(path)) : basename(path);
   return {
     id: name.replace(/\.(pth|safetensors)$/, ""),
-    file,
+    source: {
+      from: { file },
+      groupNormEps,
+      configEps: names.includes("config.json")
+        ? await configEps(join(folder, "config.json"))
+        : undefined,
+    },
     vocabulary: text(flags, "vocab") ?? vocabularyBeside(folder, names),
-    groupNormEps: number(flags, "group-norm-eps", { min: 1e-12, max: 1 }) ??
-      (names.includes("config.json") ? await configEps(join(folder, "config.json")) : undefined),
   };
 }
 
@@ -94,9 +112,13 @@ export async function openTokenizer(vocabulary: string): Promise<Tokenizer> {
 }
 
 /** As `openTokenizer`, for a model that must have a vocabulary. */
-export async function modelTokenizer({ file, vocabulary }: ModelFiles): Promise<Tokenizer> {
+export async function modelTokenizer({ id, source, vocabulary }: ModelFiles): Promise<Tokenizer> {
   if (vocabulary === null) {
-    throw fileError(file, "there is no vocabulary (vocab.txt) beside it; name one with --vocab");
+    const { from } = source;
+    throw fileError(
+      "file" in from ? from.file : id,
+      "there is no vocabulary (vocab.txt) beside it; name one with --vocab",
+    );
   }
   return await openTokenizer(vocabulary);
 }

@@ -1,23 +1,30 @@
 /** Puts an engine together from what a command line or the environment says. */
 
+import process from "node:process";
 import { InferenceError } from "../core/errors.ts";
 import { CpuEngine } from "../engine/cpu_engine.ts";
-import type { Engine, EngineInfo, Quant } from "../engine/engine.ts";
-import { WorkerEngine } from "../engine/worker_host.ts";
+import type { Engine, EngineInfo, OnProgress, Quant } from "../engine/engine.ts";
+import { HOST_OVERHEAD_BYTES } from "../engine/fits.ts";
 import { GpuEngine } from "../engine/gpu_engine.ts";
+import { WorkerEngine } from "../engine/worker_host.ts";
 import { type OpenDevice, openDevice } from "../gpu/mod.ts";
-import { openModel } from "../model/load.ts";
+import { type Model, modelOf, openModel } from "../model/load.ts";
+import { randomCheckpoint } from "../model/random_checkpoint.ts";
 import { type DeviceChoice, engineFlags, type Flags, text } from "./command.ts";
 import { openFile } from "./file_source.ts";
-import type { ModelFiles } from "./model_files.ts";
+import type { ModelFiles, ModelSource } from "./model_files.ts";
+
+/** Sizes of a worker's engine: conversations whose states are held, tokens of a step over all. */
+export const SERVED = { slots: 16, maxStepTokens: 256 };
+
+/** How matrices are held where neither flag nor file says. */
+const DEFAULT_QUANT: Quant = "f16";
 
 /** Everything that an engine is made of; plain data, so that a Worker can be told. */
 export interface EngineOptions {
-  /** Path of a `.pth` or `.safetensors` file. */
-  file: string;
-  groupNormEps?: number | undefined;
+  source: ModelSource;
   device: DeviceChoice;
-  quant: Quant;
+  quant: Quant | undefined;
   slots: number;
   maxStepTokens: number;
 }
@@ -25,10 +32,41 @@ export interface EngineOptions {
 /** The options that flags and a model's files make. */
 export function engineOptions(
   flags: Flags,
-  { file, groupNormEps }: ModelFiles,
+  { source }: ModelFiles,
   size: { slots: number; maxStepTokens: number },
 ): EngineOptions {
-  return { ...engineFlags(flags), file, groupNormEps, ...size };
+  return { ...engineFlags(flags), source, ...size };
+}
+
+/** Opens a model, and tells how its matrices are to be held. */
+export async function openSource(
+  { from, ...options }: ModelSource,
+  wanted: Quant | undefined,
+): Promise<{ model: Model; quant: Quant }> {
+  const quant = wanted ?? DEFAULT_QUANT;
+  if ("shape" in from) {
+    return { model: await modelOf(await randomCheckpoint(from.shape, quant), options), quant };
+  }
+  const model = await openModel(await openFile(from.file), options);
+  return { model, quant: wanted ?? model.converted?.quant ?? DEFAULT_QUANT };
+}
+
+/**
+ * The adapter that `device` asks for; null is the CPU.
+ *
+ * @throws InferenceError `no_adapter` where `webgpu` is asked for and there is none.
+ */
+export async function chooseDevice(device: DeviceChoice): Promise<OpenDevice | null> {
+  const open = device === "cpu" ? null : await openAdapter();
+  if (open === null && device === "webgpu") {
+    throw new InferenceError(
+      "no_adapter",
+      "Cannot use WebGPU: there is no adapter; install a Vulkan driver for your GPU (Debian's " +
+        "mesa-vulkan-drivers and libvulkan1 give a software one), or use --device cpu",
+      { param: "device" },
+    );
+  }
+  return open;
 }
 
 /**
@@ -36,21 +74,18 @@ export function engineOptions(
  *
  * @throws InferenceError `no_adapter` where `webgpu` is asked for and there is none.
  */
-export async function openEngine(options: EngineOptions): Promise<Engine> {
-  const { file, groupNormEps, device, quant, slots, maxStepTokens } = options;
-  const model = await openModel(await openFile(file), { groupNormEps });
+export async function openEngine(
+  { source, device, quant: wanted, slots, maxStepTokens }: EngineOptions,
+  onProgress?: OnProgress,
+): Promise<Engine> {
+  const { model, quant } = await openSource(source, wanted);
   try {
-    const open = device === "cpu" ? null : await openAdapter();
-    if (open) return await GpuEngine.create(open, model, { quant, slots, maxStepTokens });
-    if (device === "webgpu") {
-      throw new InferenceError(
-        "no_adapter",
-        "Cannot use WebGPU: there is no adapter; install a Vulkan driver for your GPU (Debian's " +
-          "mesa-vulkan-drivers and libvulkan1 give a software one), or use --device cpu",
-        { param: "device" },
-      );
-    }
-    return await CpuEngine.create(model, { quant, slots, maxStepTokens });
+    const open = await chooseDevice(device);
+    // A software adapter's memory is this machine's; a GPU says itself what it has no room for.
+    const available = open === null || open.software ? availableMemory() : undefined;
+    const options = { quant, slots, maxStepTokens, available, onProgress };
+    if (open) return await GpuEngine.create(open, model, options);
+    return await CpuEngine.create(model, options);
   } finally {
     await model.close();
   }
@@ -64,9 +99,23 @@ export function cpuNotice({ device }: EngineInfo, flags: Flags): string | null {
 }
 
 /** As `openEngine`, in a Worker of its own. */
-export function openEngineWorker(options: EngineOptions): Promise<Engine> {
+export function openEngineWorker(
+  options: EngineOptions,
+  onProgress?: OnProgress,
+): Promise<Engine> {
   const url = new URL("./engine_worker.ts", import.meta.url);
-  return WorkerEngine.open(new Worker(url, { type: "module", name: "engine" }), options);
+  const worker = new Worker(url, { type: "module", name: "engine" });
+  return WorkerEngine.open(worker, options, onProgress);
+}
+
+/** Bytes that this machine, or the container around it, can still give, where it may be asked. */
+function availableMemory(): number | undefined {
+  try {
+    return Math.max(0, process.availableMemory() - HOST_OVERHEAD_BYTES);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) return undefined;
+    throw error;
+  }
 }
 
 /** Mesa complains on stderr at every adapter request unless told where run-time files may go. */

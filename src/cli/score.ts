@@ -1,7 +1,7 @@
 /** Runs a text through one engine, or two side by side, and evaluates every prediction. */
 
 import { checkLogits } from "../engine/check_runs.ts";
-import type { Engine } from "../engine/engine.ts";
+import type { Engine, OnProgress } from "../engine/engine.ts";
 import { Evaluation, type Report } from "./eval_metrics.ts";
 
 /** Scores every token after the first; with `reference`, how far `engine` is from it. */
@@ -9,6 +9,7 @@ export async function score(
   tokens: readonly number[],
   engine: Engine,
   reference: Engine | null,
+  onProgress: OnProgress = () => {},
 ): Promise<Report> {
   const { maxStepTokens, dimensions: { vocabulary } } = engine.info;
   const evaluation = new Evaluation();
@@ -22,6 +23,7 @@ export async function score(
       const row = (all: Float32Array) => all.subarray(i * vocabulary, (i + 1) * vocabulary);
       evaluation.add(row(logits), tokens[from + i + 1], others && row(others));
     });
+    onProgress(from + chunk.length, tokens.length - 1);
   }
   return evaluation.report();
 }

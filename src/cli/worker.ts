@@ -6,19 +6,14 @@ import { type AppOptions, createApp } from "../../routes/app.ts";
 import type { WorkerDetails, WorkerStatus } from "../../routes/worker.ts";
 import { InferenceError } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
-import type { Engine } from "../engine/engine.ts";
+import type { Engine, OnProgress } from "../engine/engine.ts";
 import { Scheduler } from "../scheduler/scheduler.ts";
 import { Sessions } from "../session/sessions.ts";
 import { DenoKvBackend } from "../store/deno_kv.ts";
 import { StateStore } from "../store/state_store.ts";
 import { type Flags, type FlagSpec, MODEL_FLAGS, text } from "./command.ts";
 import { findModel, modelTokenizer } from "./model_files.ts";
-import { cpuNotice, engineOptions, openEngineWorker } from "./open_engine.ts";
-
-/** Conversations whose states are on the device at once. */
-const SLOTS = 16;
-/** Tokens of one step at most, over all conversations. */
-const STEP_TOKENS = 256;
+import { cpuNotice, engineOptions, openEngineWorker, SERVED } from "./open_engine.ts";
 
 /** Milliseconds for storing turns that are cut short. */
 const STORE_MS = 1500;
@@ -53,22 +48,26 @@ export interface RunningSessions {
  *
  * @throws InferenceError naming the file or flag that is at fault.
  */
-export async function openSessions(flags: Flags): Promise<RunningSessions> {
+export async function openSessions(
+  flags: Flags,
+  onProgress?: OnProgress,
+): Promise<RunningSessions> {
   const files = await findModel(flags);
-  const options = engineOptions(flags, files, { slots: SLOTS, maxStepTokens: STEP_TOKENS });
+  const options = engineOptions(flags, files, SERVED);
   const tokenizer = await modelTokenizer(files);
   const kv = text(flags, "kv") ?? "data/states.sqlite3";
   const backend = await openBackend(kv);
   let engine: Engine;
   try {
-    engine = await openEngineWorker(options);
+    engine = await openEngineWorker(options, onProgress);
   } catch (error) {
     backend.close();
     throw error;
   }
-  const { dimensions, fingerprint } = engine.info;
+  const { dimensions, fingerprint, quant } = engine.info;
   const scheduler = new Scheduler(engine);
-  const { mtime } = await Deno.stat(files.file);
+  const { from } = files.source;
+  const { mtime } = "file" in from ? await Deno.stat(from.file) : { mtime: null };
   const sessions = new Sessions({
     runner: scheduler,
     store: new StateStore(backend),
@@ -76,6 +75,7 @@ export async function openSessions(flags: Flags): Promise<RunningSessions> {
     model: {
       id: files.id,
       fingerprint,
+      quant,
       vocabulary: dimensions.vocabulary,
       created: Math.floor((mtime?.getTime() ?? Date.now()) / 1000),
     },
@@ -137,9 +137,10 @@ export function startWorker(
 ): StartedWorker {
   const details: WorkerDetails = {};
   let state: WorkerStatus["state"] = "starting";
-  const ready = openSessions(flags).then((running) => {
-    const { device, adapter, software, quant } = running.engine.info;
-    Object.assign(details, { model: running.modelId, device, adapter, software, quant });
+  const onProgress: OnProgress = (done, total) => details.loaded = done / total;
+  const ready = openSessions(flags, onProgress).then((running) => {
+    const { device, adapter, software, quant, memory } = running.engine.info;
+    Object.assign(details, { model: running.modelId, device, adapter, software, quant, memory });
     details.kv = running.kv;
     state = "ready";
     const notice = cpuNotice(running.engine.info, flags);

@@ -5,7 +5,7 @@
  */
 
 import { type ErrorCode, InferenceError } from "../core/errors.ts";
-import type { Engine, EngineInfo, Run } from "./engine.ts";
+import type { Engine, EngineInfo, OnProgress, Run } from "./engine.ts";
 
 /** What the calling side asks for. */
 type Call =
@@ -18,6 +18,7 @@ type Call =
 type Request = Call & { id: number };
 
 type Reply =
+  | { id: number; progress: [done: number, total: number] }
   | { id: number; value: unknown }
   | { id: number; error: { code?: ErrorCode; message: string; param?: string | undefined } };
 
@@ -36,8 +37,12 @@ export class WorkerEngine implements Engine {
    *
    * @param options Passed to the Worker's own `open`; must be cloneable.
    */
-  static async open(worker: Worker, options: unknown): Promise<WorkerEngine> {
-    const caller = new EngineCaller(worker);
+  static async open(
+    worker: Worker,
+    options: unknown,
+    onProgress: OnProgress = () => {},
+  ): Promise<WorkerEngine> {
+    const caller = new EngineCaller(worker, onProgress);
     try {
       return new WorkerEngine(await caller.call({ method: "open", options }), caller);
     } catch (error) {
@@ -71,9 +76,11 @@ class EngineCaller {
   #nextId = 0;
   #failure: InferenceError | null = null;
 
-  constructor(worker: Worker) {
+  /** @param onProgress Of opening the engine, the only call that tells of its progress. */
+  constructor(worker: Worker, onProgress: OnProgress) {
     this.#worker = worker;
     worker.onmessage = ({ data }: MessageEvent<Reply>) => {
+      if ("progress" in data) return onProgress(...data.progress);
       const call = this.#open.get(data.id);
       this.#open.delete(data.id);
       if ("value" in data) call?.resolve(data.value);
@@ -122,12 +129,14 @@ export interface WorkerScope {
 /** Answers the calls of a `WorkerEngine` with the engine that `open` gives. */
 export function answerEngineCalls(
   scope: WorkerScope,
-  open: (options: unknown) => Promise<Engine>,
+  open: (options: unknown, onProgress: OnProgress) => Promise<Engine>,
 ): void {
   let engine: Engine | null = null;
-  const answer = async (call: Call): Promise<unknown> => {
+  const answer = async (call: Request): Promise<unknown> => {
     if (call.method === "open") {
-      engine = await open(call.options);
+      engine = await open(call.options, (done, total) => {
+        scope.postMessage({ id: call.id, progress: [done, total] }, []);
+      });
       return engine.info;
     }
     if (!engine) throw new Error(`the engine is not open: ${call.method}`);

@@ -1,6 +1,9 @@
 /** Runs the command line as a user would, in a process of its own. */
 
-const ROOT = new URL("../..", import.meta.url).pathname;
+export const ROOT = new URL("../..", import.meta.url).pathname;
+
+/** What comes before a command's name and flags; run it in `ROOT`. */
+export const CLI = ["run", "-P=rwkv", "--no-prompt", "src/cli/main.ts"];
 
 export interface CliResult {
   code: number;
@@ -11,7 +14,7 @@ export interface CliResult {
 /** `deno task rwkv ARGS`, with text on stdin. */
 export async function rwkv(args: string[], stdin: string | Uint8Array = ""): Promise<CliResult> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-P=rwkv", "--no-prompt", "src/cli/main.ts", ...args],
+    args: [...CLI, ...args],
     cwd: ROOT,
     stdin: "piped",
     stdout: "piped",

@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { DEMO_MODEL } from "../../src/cli/model_files.ts";
 import { openSessions } from "../../src/cli/worker.ts";
+import { GOLDEN } from "../golden_data.ts";
+import { rwkv } from "./run_cli.ts";
 
 const STORY = { messages: [{ role: "user" as const, content: "Tell me a story about a dragon." }] };
 const GREEDY = { sampling: { temperature: 0 }, maxTokens: 200 };
@@ -28,5 +31,39 @@ Deno.test("a worker that stops stores a streamed turn as far as it is, to be car
   const rest = await second.sessions.start({ messages: [], stateId: turn.stateId, ...GREEDY });
   assert.equal(shown + (await rest.result()).text, whole.text);
   await second.close(1000);
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("a conversation goes from one way of holding the weights to another, not to another model", async () => {
+  const folder = await Deno.makeTempDir();
+  const file = `${folder}/demo-int8.safetensors`;
+  const { code, stderr } = await rwkv(["convert", DEMO_MODEL, file, "--quant", "int8"]);
+  assert.equal(code, 0, stderr);
+  const vocab = `${DEMO_MODEL}/vocab.txt`;
+  const say = async (flags: Record<string, string>, content: string, stateId?: string) => {
+    const running = await openSessions({ device: "cpu", kv: `${folder}/states.sqlite3`, ...flags });
+    try {
+      const turn = await running.sessions.start({
+        messages: [{ role: "user", content }],
+        stateId,
+        ...GREEDY,
+      });
+      const { text } = await turn.result();
+      const { model } = await running.sessions.describe(turn.stateId);
+      return { text, stateId: turn.stateId, quant: model.quant };
+    } finally {
+      await running.close(0);
+    }
+  };
+  const one = await say({}, "Hi, my name is Ada.");
+  assert.equal(one.quant, "f16");
+  const two = await say({ model: file, vocab }, "What is my name?", one.stateId);
+  assert.equal(two.quant, "int8");
+  assert.match(two.text, /Ada/);
+  const three = await say({ quant: "nf4" }, "What is my name?", two.stateId);
+  assert.equal(three.quant, "nf4");
+  assert.match(three.text, /Ada/);
+  const other = { model: `${GOLDEN}rwkv5-bf16/model.pth`, vocab: "bytes" };
+  await assert.rejects(say(other, "Hi", three.stateId), { code: "model_mismatch" });
   await Deno.remove(folder, { recursive: true });
 });

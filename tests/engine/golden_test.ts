@@ -11,7 +11,7 @@ for (const name of ["rwkv5-bf16", "rwkv5-f32-n32", "rwkv5.0-bf16"]) {
       Deno.test(`${name} agrees with its goldens on ${device}, ${quant}`, async (t) => {
         const expected = await readGolden(name);
         const engine = await openEngine({
-          file: `${GOLDEN}${name}/model.pth`,
+          source: { from: { file: `${GOLDEN}${name}/model.pth` } },
           device,
           quant,
           slots: 3,

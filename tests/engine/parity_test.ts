@@ -28,8 +28,7 @@ Deno.test("greedy replies are the same in any chunks, on the GPU engine and on t
   const tokenizer = await modelTokenizer(files);
   const open = (device: "webgpu" | "cpu") =>
     openEngine({
-      file: files.file,
-      groupNormEps: files.groupNormEps,
+      source: files.source,
       device,
       quant: "f16",
       slots: 1,
@@ -49,8 +48,7 @@ Deno.test("greedy replies are the same in any chunks, on the GPU engine and on t
 Deno.test("a step's results do not depend on who shares it, to the bit", async () => {
   const files = await findModel({ model: DEMO_MODEL });
   const engine = await openEngine({
-    file: files.file,
-    groupNormEps: files.groupNormEps,
+    source: files.source,
     device: "webgpu",
     quant: "f16",
     slots: 20,

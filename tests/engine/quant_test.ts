@@ -1,4 +1,4 @@
-import { DEMO_MODEL, findModel } from "../../src/cli/model_files.ts";
+import { DEMO_MODEL } from "../../src/cli/model_files.ts";
 import { openFile } from "../../src/cli/file_source.ts";
 import { CpuEngine } from "../../src/engine/cpu_engine.ts";
 import { feed } from "../../src/engine/feed.ts";
@@ -23,8 +23,7 @@ const odd = writePth(tinyModel({
 
 const MODELS: Record<string, () => Promise<Model>> = {
   "a golden checkpoint": async () => openModel(await openFile(`${GOLDEN}rwkv5-bf16/model.pth`)),
-  "the demo model": async () =>
-    openModel(await openFile((await findModel({ model: DEMO_MODEL })).file)),
+  "the demo model": async () => openModel(await openFile(`${DEMO_MODEL}/model.safetensors`)),
   "odd sizes": () => openModel(new MemorySource("odd", odd)),
 };
 

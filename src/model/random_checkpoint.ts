@@ -1,0 +1,207 @@
+/**
+ * Checkpoints of real shape with random weights, made as they are read: for benchmarks, and for tests
+ * of memory and loading without a download. Matrices that a policy holds as int8 or nf4 come packed,
+ * as out of a converted file; everything else is BF16, as published.
+ *
+ * A number is a function of the tensor's name and its place alone, so that any part of a tensor can
+ * be read on its own. Weights are about normal, with a standard deviation of 1 / sqrt(columns).
+ */
+
+import type { Checkpoint, TensorInfo } from "../formats/checkpoint.ts";
+import { DTYPE_BYTES } from "../formats/tensor_layout.ts";
+import { widen } from "../formats/widen.ts";
+import {
+  assignTypes,
+  isQuantized,
+  NF4,
+  packedTensors,
+  type Quant,
+  quantName,
+} from "../quant/mod.ts";
+import { type ConvertedMatrix, convertedMetadata } from "./converted_file.ts";
+import { matrixNames, tensorShapes } from "./rwkv5.ts";
+import { dimensionsOf, type Shape } from "./shapes.ts";
+
+/** Fills `bytes`, whose first one is number `byteOffset` of its tensor. */
+type Fill = (bytes: Uint8Array, byteOffset: number) => void;
+
+class RandomCheckpoint implements Checkpoint {
+  readonly format = "safetensors";
+  readonly tensors: Map<string, TensorInfo> = new Map();
+  readonly #fills = new Map<string, Fill>();
+
+  constructor(readonly name: string, readonly metadata: Readonly<Record<string, string>>) {}
+
+  add(tensor: Omit<TensorInfo, "byteLength">, fill: Fill): void {
+    const byteLength = tensor.shape.reduce((a, b) => a * b, DTYPE_BYTES.get(tensor.dtype)!);
+    this.tensors.set(tensor.name, { ...tensor, byteLength });
+    this.#fills.set(tensor.name, fill);
+  }
+
+  read(name: string): Promise<Float32Array> {
+    return this.#floats(name, 0, this.#tensor(name).byteLength);
+  }
+
+  readRows(name: string, firstRow: number, rowCount: number): Promise<Float32Array> {
+    const { shape: [rows], byteLength } = this.#tensor(name);
+    const rowBytes = byteLength / rows;
+    return this.#floats(name, firstRow * rowBytes, rowCount * rowBytes);
+  }
+
+  // deno-lint-ignore require-await -- a promise like every checkpoint's
+  async readRaw(name: string, byteOffset: number, byteLength: number): Promise<Uint8Array> {
+    this.#tensor(name);
+    const bytes = new Uint8Array(byteLength);
+    this.#fills.get(name)!(bytes, byteOffset);
+    return bytes;
+  }
+
+  async close(): Promise<void> {}
+
+  async #floats(name: string, byteOffset: number, byteLength: number): Promise<Float32Array> {
+    const values = new Float32Array(byteLength / 2);
+    widen("BF16", await this.readRaw(name, byteOffset, byteLength), values);
+    return values;
+  }
+
+  #tensor(name: string): TensorInfo {
+    const tensor = this.tensors.get(name);
+    if (!tensor) throw new Error(`${this.name} has no tensor ${name}`);
+    return tensor;
+  }
+}
+
+/**
+ * A checkpoint of a published size.
+ *
+ * @throws InferenceError `invalid_value` for a policy that names no matrix.
+ */
+export async function randomCheckpoint(shape: Shape, quant: Quant): Promise<Checkpoint> {
+  const dimensions = dimensionsOf(shape);
+  const types = assignTypes(quant, matrixNames(dimensions));
+  const shapes = tensorShapes(dimensions);
+  const matrices = new Map<string, ConvertedMatrix>();
+  for (const [name, type] of types) {
+    const [rows, columns] = shapes.get(name)!;
+    matrices.set(name, { held: quantName(type), rows, columns, error: null });
+  }
+  const name = `random-${shape}`;
+  const packed = [...types.values()].some(isQuantized);
+  const checkpoint = new RandomCheckpoint(
+    name,
+    packed
+      ? convertedMetadata({
+        quant,
+        source: name,
+        digest: await digestOf(`${name} ${quant}`),
+        groupNormEps: dimensions.groupNormEps,
+        matrices,
+      })
+      : {},
+  );
+  for (const [name, shape] of shapes) {
+    const type = types.get(name);
+    const seed = hash(seedOf(name), shape.length);
+    if (type !== undefined && isQuantized(type)) {
+      const [rows, columns] = shape;
+      const { codes, scales } = packedTensors({ name, rows, columns, type });
+      const deviation = 1 / Math.sqrt(columns);
+      checkpoint.add(codes, type === "int8" ? int8Codes(seed) : nf4Codes(seed));
+      checkpoint.add(scales, scalesAround(deviation / UNIT_DEVIATION[type], hash(seed, 1)));
+    } else {
+      checkpoint.add({ name, dtype: "BF16", shape }, bfloats(name, shape, seed));
+    }
+  }
+  return checkpoint;
+}
+
+/** Largest deviations that a sum of four bytes has from its mean, in standard deviations. */
+const SUM_RANGE = 510 / Math.sqrt(4 * (256 ** 2 - 1) / 12);
+
+/** Where a value that is largest in its block lies, in standard deviations. */
+const INT8_RANGE = 2.5;
+
+/** Standard deviation of the values that random codes stand for, at scale 1. */
+const UNIT_DEVIATION = {
+  int8: 1 / INT8_RANGE,
+  nf4: Math.sqrt(NF4.reduce((sum, value) => sum + value * value, 0) / NF4.length),
+};
+
+/** About normal, by a sum of four bytes. */
+function normal(sum: number): number {
+  return (sum / 510 - 1) * SUM_RANGE;
+}
+
+/** What a tensor's numbers are around, by its name. */
+function distribution(name: string, shape: readonly number[]): (z: number) => number {
+  const spread = (middle: number, deviation: number) => (z: number) => middle + deviation * z;
+  if (name.endsWith(".bias")) return spread(0, 0.02);
+  if (/\.ln\w+\.weight$|^ln_out\.weight$/.test(name)) return spread(1, 0.05);
+  if (name.includes(".time_mix_")) return (z) => Math.min(1, Math.max(0, 0.5 + 0.25 * z));
+  if (name.endsWith(".time_decay")) return spread(-3, 1);
+  if (name.endsWith(".time_faaaa")) return spread(0, 0.3);
+  return spread(0, 1 / Math.sqrt(shape[1]));
+}
+
+function bfloats(name: string, shape: readonly number[], seed: number): Fill {
+  const at = distribution(name, shape);
+  const floats = Float32Array.from({ length: 1021 }, (_, sum) => at(normal(sum)));
+  const table = Uint16Array.from(new Uint32Array(floats.buffer), (bits) => bits >>> 16);
+  return (bytes, byteOffset) => {
+    const values = new Uint16Array(bytes.buffer);
+    for (let i = 0; i < values.length; i++) {
+      values[i] = table[byteSum(hash(seed, byteOffset / 2 + i))];
+    }
+  };
+}
+
+function int8Codes(seed: number): Fill {
+  const table = Int8Array.from({ length: 1021 }, (_, sum) => {
+    return Math.max(-127, Math.min(127, Math.round(normal(sum) / INT8_RANGE * 127)));
+  });
+  return (bytes, byteOffset) => {
+    const codes = new Int8Array(bytes.buffer);
+    for (let i = 0; i < codes.length; i++) codes[i] = table[byteSum(hash(seed, byteOffset + i))];
+  };
+}
+
+/** Codes of a normal distribution's quantiles are as likely as each other. */
+function nf4Codes(seed: number): Fill {
+  return (bytes, byteOffset) => {
+    const words = new Uint32Array(bytes.buffer);
+    for (let i = 0; i < words.length; i++) words[i] = hash(seed, byteOffset / 4 + i);
+  };
+}
+
+function scalesAround(middle: number, seed: number): Fill {
+  const table = Float16Array.from({ length: 256 }, (_, byte) => middle * (0.8 + 0.4 * byte / 255));
+  return (bytes, byteOffset) => {
+    const scales = new Float16Array(bytes.buffer);
+    for (let i = 0; i < scales.length; i++) {
+      scales[i] = table[hash(seed, byteOffset / 2 + i) & 255];
+    }
+  };
+}
+
+function byteSum(bits: number): number {
+  return (bits & 255) + ((bits >>> 8) & 255) + ((bits >>> 16) & 255) + (bits >>> 24);
+}
+
+/** 32 bits of a place: the finalizer of MurmurHash3. */
+function hash(seed: number, index: number): number {
+  let bits = (seed + Math.imul(index, 0x9e3779b9)) | 0;
+  bits = Math.imul(bits ^ (bits >>> 16), 0x85ebca6b);
+  bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2ae35);
+  return bits ^ (bits >>> 16);
+}
+
+function seedOf(name: string): number {
+  let seed = 1;
+  for (const byte of new TextEncoder().encode(name)) seed = hash(seed, byte);
+  return seed;
+}
+
+async function digestOf(text: string): Promise<string> {
+  const bytes = new TextEncoder().encode(text);
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+}

@@ -1,0 +1,122 @@
+import assert from "node:assert/strict";
+import { CpuEngine } from "../../src/engine/cpu_engine.ts";
+import { feed } from "../../src/engine/feed.ts";
+import { GpuEngine } from "../../src/engine/gpu_engine.ts";
+import { MemorySink } from "../../src/formats/byte_sink.ts";
+import { MemorySource } from "../../src/formats/byte_source.ts";
+import { convertModel } from "../../src/model/convert.ts";
+import { type Model, openModel } from "../../src/model/load.ts";
+import type { Quant } from "../../src/quant/mod.ts";
+import { testDevice } from "../adapter.ts";
+import { huggingFaceNames, tinyModel, type TinySizes } from "../engine/tiny_model.ts";
+import { writePth } from "../formats/pth_fixture.ts";
+
+const SIZES: TinySizes = {
+  version: "5.2",
+  layers: 2,
+  heads: 5,
+  headSize: 8,
+  ffnWidth: 137,
+  vocabulary: 101,
+  dtype: "F32",
+};
+
+const QUANTS: Quant[] = ["none", "f16", "int8", "nf4", "nf4,head=int8,blocks.1=f16,att.key=none"];
+
+const TOKENS = Array.from({ length: 23 }, (_, i) => (i * 37 + 1) % 101);
+
+const open = (file: Uint8Array, groupNormEps?: number) =>
+  openModel(new MemorySource("tiny.pth", file), { groupNormEps });
+
+async function converted(model: Model, quant: Quant): Promise<Uint8Array<ArrayBuffer>> {
+  const sink = new MemorySink("tiny.safetensors");
+  await convertModel(model, sink, { quant });
+  return sink.bytes;
+}
+
+async function logits(model: Model, device: "cpu" | "webgpu", quant: Quant) {
+  const options = { quant, slots: 1, maxStepTokens: 16 };
+  const engine = device === "cpu"
+    ? await CpuEngine.create(model, options)
+    // Parts of a few rows each, so that codes and scales are split as well.
+    : await GpuEngine.create(await testDevice(), model, { ...options, maxPartBytes: 16000 });
+  return await feed(engine, TOKENS, { slot: 0, logits: "all" });
+}
+
+for (const quant of QUANTS) {
+  Deno.test(`a file converted to ${quant} gives the logits of quantizing at load, to the bit`, async () => {
+    const original = writePth(tinyModel(SIZES));
+    const file = await converted(await open(original), quant);
+    for (const device of ["cpu", "webgpu"] as const) {
+      const wanted = await logits(await open(original), device, quant);
+      assert.deepEqual(await logits(await open(file), device, quant), wanted, device);
+    }
+  });
+}
+
+Deno.test("a converted file has the fingerprint of its original, whatever its form and names", async () => {
+  const tensors = tinyModel(SIZES);
+  const { fingerprint, dimensions } = await open(writePth(tensors));
+  for (const quant of QUANTS) {
+    const file = await converted(await open(writePth(huggingFaceNames(tensors))), quant);
+    const model = await open(file);
+    assert.deepEqual([model.fingerprint, model.dimensions], [fingerprint, dimensions]);
+    assert.equal(model.converted?.quant, quant);
+    assert.equal(model.converted?.source, "tiny.pth");
+  }
+  const other = await open(writePth(tinyModel(SIZES, 2)));
+  assert.notEqual((await open(await converted(other, "nf4"))).fingerprint, fingerprint);
+});
+
+Deno.test("the group norm's epsilon goes along, and a flag still goes before it", async () => {
+  const original = writePth(tinyModel(SIZES));
+  const file = await converted(await open(original, 1e-5), "int8");
+  assert.equal((await open(file)).dimensions.groupNormEps, 1e-5);
+  assert.equal((await open(file)).fingerprint, (await open(original, 1e-5)).fingerprint);
+  assert.equal((await open(file, 64e-5)).fingerprint, (await open(original)).fingerprint);
+});
+
+Deno.test("errors of all matrices are told, and smaller for wider types", async () => {
+  const original = await open(writePth(tinyModel(SIZES)));
+  const errors = async (quant: Quant) => {
+    const { converted: told } = await open(await converted(original, quant));
+    return [...told!.matrices.values()].map(({ error }) => error);
+  };
+  assert.ok((await errors("none")).every((error) => error === null));
+  const [f16, int8, nf4] = [await errors("f16"), await errors("int8"), await errors("nf4")];
+  nf4.forEach((error, i) => {
+    assert.ok(f16[i]! > 0 && f16[i]! < 3e-4, `f16 ${f16[i]}`);
+    assert.ok(int8[i]! > f16[i]! && int8[i]! < 0.01, `int8 ${int8[i]}`);
+    assert.ok(error! > int8[i]! && error! < 0.1, `nf4 ${error}`);
+  });
+});
+
+Deno.test("a converted file converts again where no packed matrix changes its type", async () => {
+  const original = await open(writePth(tinyModel(SIZES)));
+  const halves = await open(await converted(original, "none"));
+  assert.deepEqual(await converted(halves, "nf4"), await converted(original, "nf4"));
+  const packed = await open(await converted(original, "nf4"));
+  assert.deepEqual(await converted(packed, "nf4"), await converted(original, "nf4"));
+  await assert.rejects(converted(packed, "int8"), /emb\.weight as int8: the file holds it as nf4/);
+});
+
+Deno.test("engines refuse another type than a converted file's", async () => {
+  const packed = await open(await converted(await open(writePth(tinyModel(SIZES))), "nf4"));
+  for (const device of ["cpu", "webgpu"] as const) {
+    await assert.rejects(logits(packed, device, "f16"), {
+      code: "invalid_value",
+      message: /Cannot hold emb\.weight as f16: the file holds it as nf4; leave --quant away/,
+    });
+  }
+});
+
+Deno.test("a number that float16 can't hold is refused, not made infinite", async () => {
+  const tensors = tinyModel(SIZES);
+  tensors.get("blocks.1.ffn.key.weight")!.data[77] = 1e5;
+  const original = await open(writePth(tensors));
+  const wanted = { code: "invalid_value", message: /blocks\.1\.ffn\.key\.weight.*100000.*float16/ };
+  await assert.rejects(converted(original, "f16"), wanted);
+  await assert.rejects(logits(original, "webgpu", "f16"), wanted);
+  await assert.rejects(logits(original, "cpu", "f16"), wanted);
+  await logits(original, "cpu", "int8");
+});
