@@ -7,14 +7,27 @@
 
 export { type ErrorCode, InferenceError } from "./src/core/errors.ts";
 export { type ByteSource, MemorySource } from "./src/formats/byte_source.ts";
+export { type ByteSink, MemorySink } from "./src/formats/byte_sink.ts";
 export { type Checkpoint, openCheckpoint, type TensorInfo } from "./src/formats/checkpoint.ts";
 export { BYTES, parseVocabulary, type Vocabulary } from "./src/tokenizer/vocabulary.ts";
 export { Tokenizer } from "./src/tokenizer/tokenizer.ts";
 export { TextStream } from "./src/tokenizer/text_stream.ts";
 export { type Dimensions, stateLength } from "./src/model/dimensions.ts";
-export { type Model, openModel } from "./src/model/load.ts";
+export { type Model, modelOf, type ModelOptions, openModel } from "./src/model/load.ts";
+export { convertModel, type ConvertOptions } from "./src/model/convert.ts";
+export type { Converted, ConvertedMatrix } from "./src/model/converted_file.ts";
+export { randomCheckpoint } from "./src/model/random_checkpoint.ts";
+export { type Shape, SHAPES } from "./src/model/shapes.ts";
+export { parseQuant, type Quant, QUANT_NAMES, type QuantName } from "./src/quant/mod.ts";
 export { type OpenDevice, openDevice } from "./src/gpu/mod.ts";
-export type { Engine, EngineInfo, LogitsWanted, Quant, Run } from "./src/engine/engine.ts";
+export type {
+  Engine,
+  EngineInfo,
+  LogitsWanted,
+  MemoryBytes,
+  OnProgress,
+  Run,
+} from "./src/engine/engine.ts";
 export { CpuEngine, type CpuEngineOptions } from "./src/engine/cpu_engine.ts";
 export { GpuEngine, type GpuEngineOptions } from "./src/engine/gpu_engine.ts";
 export { feed } from "./src/engine/feed.ts";

@@ -58,6 +58,7 @@ console.log(JSON.stringify(
     device: engine.info.device,
     adapter: engine.info.adapter,
     quant: engine.info.quant,
+    memory: engine.info.memory,
     commit: await commit(),
     tokens_per_second: {
       "decode-1": summary(decode1),

@@ -1,5 +1,6 @@
 /** `convert`: a model's file with its matrices packed for the device, or a random one to try with. */
 
+import { dirname } from "node:path";
 import { InferenceError } from "../core/errors.ts";
 import { writeTorchFile } from "../formats/torch_writer.ts";
 import { convertModel } from "../model/convert.ts";
@@ -69,10 +70,16 @@ export const convert: Command = {
     if (!target.endsWith(".safetensors")) {
       throw usageError(`Cannot write ${target}: a converted file's name ends in .safetensors`);
     }
-    const { source } = await findModel(shape ? flags : { ...flags, model: positionals[0] });
+    const { source, vocabulary } = await findModel(
+      shape ? flags : { ...flags, model: positionals[0] },
+    );
     await assertOther(source, target);
     const report = await untilInterrupted((signal) =>
       write(source, target, { quant: quant ?? DEFAULT_QUANT, signal })
+    );
+    const elsewhere = vocabulary && dirname(vocabulary) !== dirname(target);
+    console.error(
+      `Try it: deno task rwkv chat --model ${target}${elsewhere ? ` --vocab ${vocabulary}` : ""}`,
     );
     if (flags.json) return await printJson(report);
   },

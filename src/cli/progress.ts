@@ -7,14 +7,14 @@ import { bytesText, durationText } from "./units.ts";
 /** What takes less than this is done before a bar could be read. */
 const DELAY_MS = 700;
 
-interface Progress {
+export interface Progress {
   update(done: number, total: number): void;
   /** Removes the bar; further updates do nothing. */
   end(): void;
 }
 
 /** @param amount How a number of what is counted reads. */
-function progressBar(
+export function progressBar(
   label: string,
   amount: (count: number) => string = bytesText,
 ): Progress {

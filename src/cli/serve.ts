@@ -1,7 +1,10 @@
 /** `serve`: the worker. */
 
 import { createLogger, type Logger } from "../core/log.ts";
+import { totalBytes } from "../gpu/mod.ts";
 import { type Command, type FlagSpec, number, text, usageError } from "./command.ts";
+import { progressBar } from "./progress.ts";
+import { bytesText } from "./units.ts";
 import { startWorker, WORKER_FLAGS } from "./worker.ts";
 
 /** By number: a bare system may have no name for it. */
@@ -32,7 +35,9 @@ export const serve: Command = {
     const log = stderrLogger();
     const hostname = text(flags, "host") ?? LOOPBACK;
     const port = number(flags, "port", { min: 0, max: 65535, integer: true }) ?? 8000;
-    const { app, ready } = startWorker(flags, { log });
+    const bar = progressBar("Loading");
+    const { app, ready } = startWorker(flags, { log, onProgress: bar.update });
+    ready.then(bar.end, bar.end);
     const server = listen({ hostname, port, log, fetch: app.fetch });
     const stop = Promise.withResolvers<void>();
     for (const signal of ["SIGINT", "SIGTERM"] as const) {
@@ -40,8 +45,15 @@ export const serve: Command = {
     }
     try {
       const running = await ready;
-      const { device, adapter, quant } = running.engine.info;
-      log.info("Ready", { model: running.modelId, device, adapter, quant, kv: running.kv });
+      const { device, adapter, quant, memory } = running.engine.info;
+      log.info("Ready", {
+        model: running.modelId,
+        device,
+        adapter,
+        quant,
+        memory: bytesText(totalBytes(memory)),
+        kv: running.kv,
+      });
       await stop.promise;
       log.info("Stopping");
       // Connections are not waited for: streams end when their turns have ended.

@@ -133,12 +133,18 @@ export interface StartedWorker {
 /** Starts a worker; `options` go to the application. */
 export function startWorker(
   flags: Flags,
-  { log, ...options }: { log: Logger } & Omit<AppOptions, "worker" | "log">,
+  { log, onProgress = () => {}, ...options }: {
+    log: Logger;
+    onProgress?: OnProgress;
+  } & Omit<AppOptions, "worker" | "log">,
 ): StartedWorker {
   const details: WorkerDetails = {};
   let state: WorkerStatus["state"] = "starting";
-  const onProgress: OnProgress = (done, total) => details.loaded = done / total;
-  const ready = openSessions(flags, onProgress).then((running) => {
+  const onLoaded: OnProgress = (done, total) => {
+    details.loaded = done / total;
+    onProgress(done, total);
+  };
+  const ready = openSessions(flags, onLoaded).then((running) => {
     const { device, adapter, software, quant, memory } = running.engine.info;
     Object.assign(details, { model: running.modelId, device, adapter, software, quant, memory });
     details.kv = running.kv;

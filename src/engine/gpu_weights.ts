@@ -8,7 +8,7 @@ import type { OnProgress } from "./engine.ts";
 import type { EngineBuffers } from "./gpu_buffers.ts";
 
 /** Bytes that are on their way to the device at most, which copies of them are kept for. */
-const IN_FLIGHT_BYTES = 64 * 1024 * 1024;
+const IN_FLIGHT_BYTES = 16 * 1024 * 1024;
 
 /** Sends all weights to the device. */
 export async function fillWeights(

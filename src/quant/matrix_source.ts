@@ -38,7 +38,7 @@ export interface PieceOptions {
 }
 
 /** Bytes of float32 that a piece comes from at most. */
-const PIECE_BYTES = 16 * 1024 * 1024;
+const PIECE_BYTES = 4 * 1024 * 1024;
 
 /**
  * Packs a matrix piece by piece. Whoever takes the pieces, a device, a file or the CPU engine, gets
@@ -88,7 +88,7 @@ export function assertHeldAs({ name, packed }: MatrixSource, type: WeightType): 
   throw new InferenceError(
     "invalid_value",
     `Cannot hold ${name} as ${quantName(type)}: the file holds it as ${quantName(packed)}; leave ` +
-      "--quant away, or convert the model's original file again",
+      "--quant (RWKV_QUANT) away, or convert the model's original file again",
     { param: "quant" },
   );
 }
