@@ -17,7 +17,8 @@ const SCALE = `
 @group(0) @binding(0) var<storage, read> weights: array<u32>;
 fn scale_of(block: u32, c: u32, r: u32) -> f32 {
   let at = (block * SCALE_BLOCKS + c / SCALE_GROUPS) * 8u + r;
-  return unpack2x16float(weights[SCALES_AT + at / 2u])[at % 2u];
+  let pair = unpack2x16float(weights[SCALES_AT + at / 2u]);
+  return select(pair.x, pair.y, (r & 1u) == 1u);
 }
 `;
 
