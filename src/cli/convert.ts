@@ -24,7 +24,7 @@ import { openSource } from "./open_engine.ts";
 import { withProgress } from "./progress.ts";
 import { bytesText, durationText } from "./units.ts";
 
-/** What has always been good enough, and halves a model. */
+/** Half of float16, at a loss that is hard to measure. */
 const DEFAULT_QUANT: Quant = "int8";
 
 /** Bytes of a random tensor that are made at once. */

@@ -108,7 +108,7 @@ export function openEngineWorker(
   return WorkerEngine.open(worker, options, onProgress);
 }
 
-/** Bytes that this machine, or the container around it, can still give, where it may be asked. */
+/** Bytes that this machine can still give, where it may be asked. */
 function availableMemory(): number | undefined {
   try {
     return Math.max(0, process.availableMemory() - HOST_OVERHEAD_BYTES);

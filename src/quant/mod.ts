@@ -17,8 +17,8 @@ export {
   type Piece,
   pieces,
 } from "./matrix_source.ts";
-export { type PackedRows, packRows } from "./pack.ts";
-export { badScale, type PackedTensor, packedTensors } from "./packed_tensors.ts";
+export type { PackedRows } from "./pack.ts";
+export { badScale, packedTensors } from "./packed_tensors.ts";
 export {
   assignTypes,
   parseQuant,
@@ -27,4 +27,4 @@ export {
   type QuantName,
   quantName,
 } from "./policy.ts";
-export { decode, dequantize, quantize } from "./quantize.ts";
+export { dequantize } from "./quantize.ts";

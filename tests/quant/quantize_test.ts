@@ -49,6 +49,22 @@ Deno.test("a searched scale loses less than the largest magnitude would", () => 
   assert.ok(relativeError(values, "nf4", columns) < 0.97 * Math.sqrt(plain / square));
 });
 
+Deno.test("scales under both signs are used, and the error told is that of what comes back", () => {
+  const columns = 32 * 50 + 7;
+  const values = normal(20 * columns, 9);
+  for (const type of TYPES) {
+    const { squaredError, squaredValues, ...quantized } = quantize(values, { columns, type });
+    const negative = quantized.scales.filter((scale) => scale < 0).length / quantized.scales.length;
+    assert.ok(type === "int8" ? negative === 0 : Math.abs(negative - 0.5) < 0.1, `${negative}`);
+    const back = dequantize(quantized, { columns, type });
+    const error = values.reduce((sum, value, i) => sum + (value - back[i]) ** 2, 0);
+    assert.ok(Math.abs(squaredError / error - 1) < 1e-4, `${squaredError} ${error}`);
+    const square = values.reduce((sum, value) => sum + value * value, 0);
+    assert.ok(Math.abs(squaredValues / square - 1) < 1e-9);
+    assert.ok(Math.sqrt(error / square) < { int8: 0.0065, nf4: 0.078 }[type]);
+  }
+});
+
 Deno.test("zeros, single values and extremes come back", () => {
   for (const type of TYPES) {
     const back = (values: number[]) => {
