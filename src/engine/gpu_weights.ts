@@ -41,11 +41,16 @@ export async function fillWeights(
         inFlight += bytes;
         onProgress(done, total);
         if (inFlight < IN_FLIGHT_BYTES) continue;
-        device.queue.submit([]);
-        await device.queue.onSubmittedWorkDone();
+        await settle(device);
         inFlight = 0;
       }
     }
   }
-  device.queue.submit([]);
+  await settle(device);
+}
+
+/** Waits until what was sent has arrived. */
+async function settle({ queue }: GPUDevice): Promise<void> {
+  queue.submit([]);
+  await queue.onSubmittedWorkDone();
 }
