@@ -22,6 +22,7 @@ import { findModel, type ModelSource } from "./model_files.ts";
 import { bitsPerWeight } from "./model_report.ts";
 import { openSource } from "./open_engine.ts";
 import { withProgress } from "./progress.ts";
+import { onStopSignals } from "./signals.ts";
 import { bytesText, durationText } from "./units.ts";
 
 /** Half of float16, at a loss that is hard to measure. */
@@ -153,12 +154,11 @@ async function writeRandom(shape: Shape, target: string, signal: AbortSignal): P
 /** Runs `work` with a signal that Ctrl-C and SIGTERM abort, so that it cleans up behind itself. */
 async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();
-  const stop = () => controller.abort();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, stop);
+  const done = onStopSignals(() => controller.abort());
   try {
     return await work(controller.signal);
   } finally {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.removeSignalListener(signal, stop);
+    done();
   }
 }
 

@@ -44,7 +44,7 @@ export const info: Command = {
       : measureCpu(model, { quant, ...SERVED });
     await model.close();
     const { from } = files.source;
-    const report = {
+    const facts = {
       id: files.id,
       file: "file" in from ? from.file : null,
       format: checkpoint.format,
@@ -70,11 +70,10 @@ export const info: Command = {
       device: open ? "webgpu" : "cpu",
       adapter: open?.adapter ?? null,
       memory: { ...memory, total: totalBytes(memory) },
-      matrices,
     };
-    if (flags.json) return await printJson(report);
-    const lines = Object.entries({ ...report, matrices: undefined }).flatMap(([name, value]) =>
-      value === undefined ? [] : [`${name.replaceAll("_", " ").padEnd(16)} ${shown(name, value)}`]
+    if (flags.json) return await printJson({ ...facts, matrices });
+    const lines = Object.entries(facts).map(([name, value]) =>
+      `${name.replaceAll("_", " ").padEnd(16)} ${shown(name, value)}`
     );
     lines.push(
       `${

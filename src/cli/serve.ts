@@ -4,6 +4,7 @@ import { createLogger, type Logger } from "../core/log.ts";
 import { totalBytes } from "../gpu/mod.ts";
 import { type Command, type FlagSpec, number, text, usageError } from "./command.ts";
 import { progressBar } from "./progress.ts";
+import { onStopSignals } from "./signals.ts";
 import { bytesText } from "./units.ts";
 import { startWorker, WORKER_FLAGS } from "./worker.ts";
 
@@ -40,9 +41,7 @@ export const serve: Command = {
     ready.then(bar.end, bar.end);
     const server = listen({ hostname, port, log, fetch: app.fetch });
     const stop = Promise.withResolvers<void>();
-    for (const signal of ["SIGINT", "SIGTERM"] as const) {
-      Deno.addSignalListener(signal, stop.resolve);
-    }
+    const signalsDone = onStopSignals(stop.resolve);
     try {
       const running = await ready;
       const { device, adapter, quant, memory } = running.engine.info;
@@ -63,9 +62,7 @@ export const serve: Command = {
       await server.shutdown();
       throw error;
     } finally {
-      for (const signal of ["SIGINT", "SIGTERM"] as const) {
-        Deno.removeSignalListener(signal, stop.resolve);
-      }
+      signalsDone();
     }
   },
 };

@@ -7,6 +7,7 @@ import { InferenceError } from "../core/errors.ts";
 import type { Dimensions } from "../model/dimensions.ts";
 import { stateLength } from "../model/dimensions.ts";
 import type { ActivationName, LinearOp, Op } from "../model/graph.ts";
+import { heldTypes } from "../model/held_types.ts";
 import type { Model } from "../model/load.ts";
 import { layerGraph, matrixNames } from "../model/rwkv5.ts";
 import { assignTypes, type Quant } from "../quant/mod.ts";
@@ -15,7 +16,6 @@ import { type CpuMatrix, cpuMatrixBytes, readMatrix } from "./cpu_matrix.ts";
 import { groupNorm, layerNorm, shiftMix, wkv } from "./cpu_ops.ts";
 import type { Engine, EngineInfo, MemoryBytes, OnProgress, Run } from "./engine.ts";
 import { assertFits } from "./fits.ts";
-import { heldTypes } from "./held_types.ts";
 
 export interface CpuEngineOptions {
   quant: Quant;

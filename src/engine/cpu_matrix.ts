@@ -5,6 +5,7 @@
 
 import {
   codeBytes,
+  matrixBytes,
   NF4,
   type QuantizedType,
   ROW_BLOCK,
@@ -40,8 +41,7 @@ const PIECE_ROWS = 1024;
 
 /** Bytes that a matrix takes in this engine: float16 values are held as float32. */
 export function cpuMatrixBytes({ rows, columns }: MatrixSize, type: WeightType): number {
-  if (!isQuantized(type)) return rows * columns * 4;
-  return codeBytes(rows, columns, type) + scaleBytes(rows, columns, type);
+  return isQuantized(type) ? matrixBytes(rows, columns, type) : rows * columns * 4;
 }
 
 /** Reads a matrix into memory; `onRead` is told of bytes, as `cpuMatrixBytes` counts them. */

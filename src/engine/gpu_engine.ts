@@ -11,6 +11,7 @@ import {
   totalBytes,
   upload,
 } from "../gpu/mod.ts";
+import { heldTypes } from "../model/held_types.ts";
 import type { Model } from "../model/load.ts";
 import { checkRuns, checkSlot, checkState } from "./check_runs.ts";
 import type { Engine, EngineInfo, OnProgress, Run } from "./engine.ts";
@@ -24,7 +25,6 @@ import {
 import { GpuPlan } from "./gpu_plan.ts";
 import { GpuState } from "./gpu_state.ts";
 import { fillWeights } from "./gpu_weights.ts";
-import { heldTypes } from "./held_types.ts";
 
 export interface GpuEngineOptions extends BufferOptions {
   /** Bytes that the device is known to have free, if that is known. */

@@ -6,10 +6,9 @@ import { SafetensorsWriter } from "../formats/safetensors_writer.ts";
 import { DTYPE_BYTES } from "../formats/tensor_layout.ts";
 import {
   assertHalves,
-  assertHeldAs,
-  assignTypes,
   codeBytes,
   isQuantized,
+  matrixBytes,
   type MatrixSource,
   packedTensors,
   pieces,
@@ -19,8 +18,8 @@ import {
   type WeightType,
 } from "../quant/mod.ts";
 import { type Converted, type ConvertedMatrix, convertedMetadata } from "./converted_file.ts";
+import { heldTypes } from "./held_types.ts";
 import type { Model } from "./load.ts";
-import { matrixNames } from "./rwkv5.ts";
 
 /** Bytes that are copied at once. */
 const COPY_BYTES = 16 * 1024 * 1024;
@@ -45,13 +44,11 @@ export async function convertModel(
   sink: ByteSink,
   { quant, onProgress = () => {} }: ConvertOptions,
 ): Promise<Converted> {
-  const types = assignTypes(quant, matrixNames(model.dimensions));
+  const types = heldTypes(model, quant);
   const tensors: NewTensor[] = [];
   const reserved = new Map<string, ConvertedMatrix>();
   for (const [name, type] of types) {
-    const source = model.matrix(name);
-    assertHeldAs(source, type);
-    const { rows, columns } = source;
+    const { rows, columns } = model.matrix(name);
     if (isQuantized(type)) {
       const { codes, scales } = packedTensors({ name, rows, columns, type });
       tensors.push(codes, scales);
@@ -173,7 +170,7 @@ function storedName(model: Model, name: string): string {
 /** Bytes that a matrix takes in the model's own file. */
 function bytesOf({ checkpoint, names }: Model, { name, rows, columns, packed }: MatrixSource) {
   if (packed === null) return checkpoint.tensors.get(names.get(name)!)!.byteLength;
-  return codeBytes(rows, columns, packed) + scaleBytes(rows, columns, packed);
+  return matrixBytes(rows, columns, packed);
 }
 
 /** Root of the squared error over the squared values, to four digits. */

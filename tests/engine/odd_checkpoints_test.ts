@@ -11,19 +11,10 @@ import { assertClose } from "../close.ts";
 import { type PthTensor, writePth } from "../formats/pth_fixture.ts";
 import { seeded } from "../random_data.ts";
 import { oracle } from "./oracle.ts";
-import { huggingFaceNames, tinyModel, type TinySizes } from "./tiny_model.ts";
+import { huggingFaceNames, ODD_SIZES, tinyModel, type TinySizes } from "./tiny_model.ts";
 
 const CASES: TinySizes[] = [
-  // Head size 8; width, hidden width and vocabulary that are multiples of little.
-  {
-    version: "5.2",
-    layers: 2,
-    heads: 5,
-    headSize: 8,
-    ffnWidth: 137,
-    vocabulary: 101,
-    dtype: "F32",
-  },
+  ODD_SIZES,
   {
     version: "5.1",
     layers: 3,

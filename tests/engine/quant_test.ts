@@ -9,17 +9,9 @@ import { testDevice } from "../adapter.ts";
 import { assertClose } from "../close.ts";
 import { writePth } from "../formats/pth_fixture.ts";
 import { GOLDEN } from "../golden_data.ts";
-import { tinyModel } from "./tiny_model.ts";
+import { ODD_SIZES, tinyModel } from "./tiny_model.ts";
 
-const odd = writePth(tinyModel({
-  version: "5.2",
-  layers: 2,
-  heads: 5,
-  headSize: 8,
-  ffnWidth: 137,
-  vocabulary: 101,
-  dtype: "F16",
-}));
+const odd = writePth(tinyModel({ ...ODD_SIZES, dtype: "F16" }));
 
 const MODELS: Record<string, () => Promise<Model>> = {
   "a golden checkpoint": async () => openModel(await openFile(`${GOLDEN}rwkv5-bf16/model.pth`)),

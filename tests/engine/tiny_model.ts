@@ -13,6 +13,17 @@ export interface TinySizes {
   dtype: PthDtype;
 }
 
+/** Head size 8; width, hidden width and vocabulary that are multiples of little. */
+export const ODD_SIZES: TinySizes = {
+  version: "5.2",
+  layers: 2,
+  heads: 5,
+  headSize: 8,
+  ffnWidth: 137,
+  vocabulary: 101,
+  dtype: "F32",
+};
+
 /** Tensors by published name, values rounded to the dtype. */
 export function tinyModel(sizes: TinySizes, seed = 1): Map<string, PthTensor> {
   const { version, layers, heads, headSize, ffnWidth, vocabulary, dtype } = sizes;

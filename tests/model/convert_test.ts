@@ -8,18 +8,8 @@ import { convertModel } from "../../src/model/convert.ts";
 import { type Model, openModel } from "../../src/model/load.ts";
 import type { Quant } from "../../src/quant/mod.ts";
 import { testDevice } from "../adapter.ts";
-import { huggingFaceNames, tinyModel, type TinySizes } from "../engine/tiny_model.ts";
+import { huggingFaceNames, ODD_SIZES, tinyModel } from "../engine/tiny_model.ts";
 import { writePth } from "../formats/pth_fixture.ts";
-
-const SIZES: TinySizes = {
-  version: "5.2",
-  layers: 2,
-  heads: 5,
-  headSize: 8,
-  ffnWidth: 137,
-  vocabulary: 101,
-  dtype: "F32",
-};
 
 const QUANTS: Quant[] = ["none", "f16", "int8", "nf4", "nf4,head=int8,blocks.1=f16,att.key=none"];
 
@@ -45,7 +35,7 @@ async function logits(model: Model, device: "cpu" | "webgpu", quant: Quant) {
 
 for (const quant of QUANTS) {
   Deno.test(`a file converted to ${quant} gives the logits of quantizing at load, to the bit`, async () => {
-    const original = writePth(tinyModel(SIZES));
+    const original = writePth(tinyModel(ODD_SIZES));
     const file = await converted(await open(original), quant);
     for (const device of ["cpu", "webgpu"] as const) {
       const wanted = await logits(await open(original), device, quant);
@@ -55,7 +45,7 @@ for (const quant of QUANTS) {
 }
 
 Deno.test("a converted file has the fingerprint of its original, whatever its form and names", async () => {
-  const tensors = tinyModel(SIZES);
+  const tensors = tinyModel(ODD_SIZES);
   const { fingerprint, dimensions } = await open(writePth(tensors));
   for (const quant of QUANTS) {
     const file = await converted(await open(writePth(huggingFaceNames(tensors))), quant);
@@ -64,12 +54,12 @@ Deno.test("a converted file has the fingerprint of its original, whatever its fo
     assert.equal(model.converted?.quant, quant);
     assert.equal(model.converted?.source, "tiny.pth");
   }
-  const other = await open(writePth(tinyModel(SIZES, 2)));
+  const other = await open(writePth(tinyModel(ODD_SIZES, 2)));
   assert.notEqual((await open(await converted(other, "nf4"))).fingerprint, fingerprint);
 });
 
 Deno.test("the group norm's epsilon goes along, and a flag still goes before it", async () => {
-  const original = writePth(tinyModel(SIZES));
+  const original = writePth(tinyModel(ODD_SIZES));
   const file = await converted(await open(original, 1e-5), "int8");
   assert.equal((await open(file)).dimensions.groupNormEps, 1e-5);
   assert.equal((await open(file)).fingerprint, (await open(original, 1e-5)).fingerprint);
@@ -77,7 +67,7 @@ Deno.test("the group norm's epsilon goes along, and a flag still goes before it"
 });
 
 Deno.test("errors of all matrices are told, and smaller for wider types", async () => {
-  const original = await open(writePth(tinyModel(SIZES)));
+  const original = await open(writePth(tinyModel(ODD_SIZES)));
   const errors = async (quant: Quant) => {
     const { converted: told } = await open(await converted(original, quant));
     return [...told!.matrices.values()].map(({ error }) => error);
@@ -92,7 +82,7 @@ Deno.test("errors of all matrices are told, and smaller for wider types", async 
 });
 
 Deno.test("a converted file converts again where no packed matrix changes its type", async () => {
-  const original = await open(writePth(tinyModel(SIZES)));
+  const original = await open(writePth(tinyModel(ODD_SIZES)));
   const halves = await open(await converted(original, "none"));
   assert.deepEqual(await converted(halves, "nf4"), await converted(original, "nf4"));
   const packed = await open(await converted(original, "nf4"));
@@ -101,7 +91,7 @@ Deno.test("a converted file converts again where no packed matrix changes its ty
 });
 
 Deno.test("engines refuse another type than a converted file's", async () => {
-  const packed = await open(await converted(await open(writePth(tinyModel(SIZES))), "nf4"));
+  const packed = await open(await converted(await open(writePth(tinyModel(ODD_SIZES))), "nf4"));
   for (const device of ["cpu", "webgpu"] as const) {
     await assert.rejects(logits(packed, device, "f16"), {
       code: "invalid_value",
@@ -112,7 +102,7 @@ Deno.test("engines refuse another type than a converted file's", async () => {
 });
 
 Deno.test("a number that float16 can't hold is refused, not made infinite", async () => {
-  const tensors = tinyModel(SIZES);
+  const tensors = tinyModel(ODD_SIZES);
   tensors.get("blocks.1.ffn.key.weight")!.data[77] = 1e5;
   const original = await open(writePth(tensors));
   const wanted = { code: "invalid_value", message: /blocks\.1\.ffn\.key\.weight.*100000.*float16/ };

@@ -1,8 +1,8 @@
-/** As what an engine is to hold each matrix of a model. */
+/** As what an engine or a converted file is to hold each matrix of a model. */
 
-import type { Model } from "../model/load.ts";
-import { matrixNames } from "../model/rwkv5.ts";
 import { assertHeldAs, assignTypes, type Quant, type WeightType } from "../quant/mod.ts";
+import type { Model } from "./load.ts";
+import { matrixNames } from "./rwkv5.ts";
 
 /**
  * By name, in the order of the layer graph.

@@ -1,0 +1,11 @@
+/** Ctrl-C and SIGTERM: what asks a command to stop. */
+
+const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+
+/** Calls `stop` at each of them, in place of ending the process; returns what ends that. */
+export function onStopSignals(stop: () => void): () => void {
+  for (const signal of SIGNALS) Deno.addSignalListener(signal, stop);
+  return () => {
+    for (const signal of SIGNALS) Deno.removeSignalListener(signal, stop);
+  };
+}
