@@ -1,6 +1,7 @@
 /**
- * Matrix times activations, `y[t] = W x[t]`, with what follows it fused in: as a matrix-vector
- * kernel for few tokens and a tiled matrix-matrix kernel for many.
+ * Matrix times activations, `y[t] = W x[t]`, with what follows it fused in: as `linearRows`, whose
+ * threads own rows and keep sums for some of them and some tokens in registers, and as `matmul`,
+ * whose workgroups share tiles of both. Which is faster depends on adapter and number of tokens.
  *
  * Both add in the same order, so that a row's result does not depend on how many tokens share a
  * step: columns in segments of `SEGMENT`, each segment summed from its first column to its last in
@@ -11,10 +12,12 @@
  */
 
 import matmulSource from "./matmul.wgsl" with { type: "text" };
-import matvecSource from "./matvec.wgsl" with { type: "text" };
+import { linearRowsSource, type RowsTile } from "./linear_rows.ts";
 import { ROW_BLOCK, type WeightType } from "./layouts.ts";
 import { type Access, type KernelSpec, roundUp } from "./spec.ts";
 import { WEIGHT_READER, weightConstants } from "./weights.ts";
+
+export type { RowsTile } from "./linear_rows.ts";
 
 /** Columns summed as one; fixed, since results depend on it. */
 export const SEGMENT = 128;
@@ -78,27 +81,20 @@ function bindings({ write }: LinearSizes): Record<string, Access> {
   return write === "gatedAdd" ? { ...all, gate: "read" } : all;
 }
 
-/** Matrix-vector: every token on its own. */
-export const matvec: KernelSpec<LinearSizes> = {
-  name: "matvec",
-  source: source(matvecSource),
+export type LinearRowsSizes = LinearSizes & { tile: RowsTile };
+
+/** Rows by thread, sums in registers: reads each weight once for the tokens of a tile. */
+export const linearRows: KernelSpec<LinearRowsSizes> = {
+  name: "linear_rows",
+  source: (sizes) => source(linearRowsSource(sizes.tile))(sizes),
   bindings,
-  constants: (sizes) => {
-    const { LANES, BLOCKS } = matvecShape(sizes);
-    return { ...constants(sizes), LANES, BLOCKS };
-  },
-  grid: (sizes, counts) => [
-    Math.ceil(sizes.rows / (ROW_BLOCK * matvecShape(sizes).BLOCKS)),
-    counts[sizes.per],
+  constants: (sizes) => ({ ...constants(sizes), LANES: sizes.tile.lanes }),
+  grid: ({ rows, per, tile }, counts) => [
+    Math.ceil(rows / (ROW_BLOCK * tile.rowBlocks * tile.threadBlocks)),
+    Math.ceil(counts[per] / tile.tokens),
     1,
   ],
 };
-
-/** Threads a row, and row blocks a workgroup. */
-function matvecShape({ columns }: LinearSizes): { LANES: number; BLOCKS: number } {
-  const LANES = Math.min(16, Math.ceil(columns / SEGMENT));
-  return { LANES, BLOCKS: Math.max(1, Math.floor(8 / LANES)) };
-}
 
 /** Rows and tokens of one workgroup's tile in `matmul`. */
 export const TILE = 32;

@@ -1,4 +1,5 @@
-// matmul: as matvec, for many tokens: tiles of 32 rows and 32 tokens, in the same order of additions.
+// matmul: as linear_rows, by workgroups that share tiles of 32 rows and 32 tokens: same sums, same
+// order of additions.
 //   weights : [rows, columns], read through weight4, see layouts.ts
 //   x       : f32[tokens, COLUMNS4 * 4]
 //   y, gate : f32[tokens, OUT_STRIDE]

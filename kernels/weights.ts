@@ -1,6 +1,10 @@
 /**
  * How shaders read weights: WGSL that declares the binding `weights` and a function `weight4(block,
  * c, r)`, the group of four columns c of row `8 * block + r`, dequantized where it must be.
+ *
+ * Loops over columns read a scale once for all that share it: `scale_of(block, c, r)` holds for the
+ * `SCALE_GROUPS` groups from c on, and `scaled4(block, c, r, scale)` is `weight4` with it. Types
+ * without scales have 1, which they ignore.
  */
 
 import {
@@ -22,31 +26,41 @@ fn scale_of(block: u32, c: u32, r: u32) -> f32 {
 }
 `;
 
+const UNSCALED = `
+fn scale_of(block: u32, c: u32, r: u32) -> f32 { return 1.0; }
+`;
+
+const WEIGHT4 = `
+fn weight4(block: u32, c: u32, r: u32) -> vec4f {
+  return scaled4(block, c, r, scale_of(block, c, r));
+}
+`;
+
 /** Expects the constants of `weightConstants`. */
 export const WEIGHT_READER: Record<WeightType, string> = {
-  f32: `
+  f32: `${UNSCALED}${WEIGHT4}
 @group(0) @binding(0) var<storage, read> weights: array<vec4f>;
-fn weight4(block: u32, c: u32, r: u32) -> vec4f {
+fn scaled4(block: u32, c: u32, r: u32, scale: f32) -> vec4f {
   return weights[(block * COLUMNS4 + c) * 8u + r];
 }
 `,
-  f16: `
+  f16: `${UNSCALED}${WEIGHT4}
 @group(0) @binding(0) var<storage, read> weights: array<vec2u>;
-fn weight4(block: u32, c: u32, r: u32) -> vec4f {
+fn scaled4(block: u32, c: u32, r: u32, scale: f32) -> vec4f {
   let halves = weights[(block * COLUMNS4 + c) * 8u + r];
   return vec4f(unpack2x16float(halves.x), unpack2x16float(halves.y));
 }
 `,
-  int8: `${SCALE}
-fn weight4(block: u32, c: u32, r: u32) -> vec4f {
-  return unpack4x8snorm(weights[(block * COLUMNS4 + c) * 8u + r]) * scale_of(block, c, r);
+  int8: `${SCALE}${WEIGHT4}
+fn scaled4(block: u32, c: u32, r: u32, scale: f32) -> vec4f {
+  return unpack4x8snorm(weights[(block * COLUMNS4 + c) * 8u + r]) * scale;
 }
 `,
-  nf4: `${SCALE}
+  nf4: `${SCALE}${WEIGHT4}
 var<private> nf4: array<f32, 16> = array<f32, 16>(${
     NF4.map((v) => `${v.toFixed(16)}f`).join(", ")
   });
-fn weight4(block: u32, c: u32, r: u32) -> vec4f {
+fn scaled4(block: u32, c: u32, r: u32, scale: f32) -> vec4f {
   let word = weights[(block * ((COLUMNS4 + 1u) / 2u) + c / 2u) * 8u + r] >> (c % 2u * 16u);
   let values = vec4f(
     nf4[word & 15u],
@@ -54,7 +68,7 @@ fn weight4(block: u32, c: u32, r: u32) -> vec4f {
     nf4[(word >> 8u) & 15u],
     nf4[(word >> 12u) & 15u],
   );
-  return values * scale_of(block, c, r);
+  return values * scale;
 }
 `,
 };
@@ -64,7 +78,7 @@ export function weightConstants(
   { rows, columns, type }: { rows: number; columns: number; type: WeightType },
 ): Record<string, number> {
   const COLUMNS4 = columnGroups(columns);
-  if (!isQuantized(type)) return { COLUMNS4 };
+  if (!isQuantized(type)) return { COLUMNS4, SCALE_GROUPS: COLUMNS4 };
   return {
     COLUMNS4,
     SCALES_AT: codeBytes(rows, columns, type) / 4,

@@ -100,7 +100,7 @@ export class GpuEngine implements Engine {
       await device.popErrorScope();
       assertFits({ ...fits, available: Math.min(given, totalBytes(made.bytes) - 1) });
     }
-    const plan = await GpuPlan.build(device, model, buffers);
+    const plan = await GpuPlan.build({ device, software }, model, buffers);
     await fillWeights(device, model, { buffers, onProgress });
     const error = await device.popErrorScope();
     if (error) {

@@ -3,39 +3,41 @@
 import { commitShift } from "../../kernels/commit_shift.ts";
 import { embed } from "../../kernels/embed.ts";
 import { groupNormGate } from "../../kernels/group_norm_gate.ts";
-import { type LinearSizes, matmul, matvec } from "../../kernels/linear.ts";
+import { linearRows, type LinearSizes, matmul } from "../../kernels/linear.ts";
 import { normShift } from "../../kernels/norm_shift.ts";
 import { selectNorm } from "../../kernels/select_norm.ts";
 import type { StepCounts } from "../../kernels/spec.ts";
 import { wkv5, wkv5Chunk } from "../../kernels/wkv5.ts";
-import { type BoundBuffer, type Dispatch, Pipelines } from "../gpu/mod.ts";
+import { type BoundBuffer, type Dispatch, type OpenDevice, Pipelines } from "../gpu/mod.ts";
 import type { ActivationName, LinearOp, Op } from "../model/graph.ts";
 import type { Model } from "../model/load.ts";
 import { layerGraph, shiftSites } from "../model/rwkv5.ts";
 import { type EngineBuffers, hiddenStride } from "./gpu_buffers.ts";
 import { siteOf } from "./gpu_state.ts";
-
-/** From this many tokens on, a step's matrices go through the tiled kernel. */
-const TILED_TOKENS = 8;
+import { linearChoices } from "./linear_choice.ts";
 
 /** Picks what to dispatch for an operation, by the size of a step. */
 type PlannedOp = (counts: StepCounts) => readonly Dispatch[];
+
+type PlanDevice = Pick<OpenDevice, "device" | "software">;
 
 export class GpuPlan {
   readonly #pipelines: Pipelines;
   readonly #model: Model;
   readonly #buffers: EngineBuffers;
+  readonly #software: boolean;
   readonly #layers: PlannedOp[] = [];
   readonly #head: PlannedOp[] = [];
 
-  private constructor(device: GPUDevice, model: Model, buffers: EngineBuffers) {
+  private constructor({ device, software }: PlanDevice, model: Model, buffers: EngineBuffers) {
     this.#pipelines = new Pipelines(device);
     this.#model = model;
     this.#buffers = buffers;
+    this.#software = software;
   }
 
   /** Prepares every kernel. */
-  static async build(device: GPUDevice, model: Model, buffers: EngineBuffers): Promise<GpuPlan> {
+  static async build(device: PlanDevice, model: Model, buffers: EngineBuffers): Promise<GpuPlan> {
     const plan = new GpuPlan(device, model, buffers);
     for (const op of layerGraph(model.dimensions)) {
       const planned = await plan.#prepare(op);
@@ -143,8 +145,8 @@ export class GpuPlan {
     const from = op.from === "mixed"
       ? { ...bound.mixed, offset: op.plane * plane * 4, size: plane * 4 }
       : bound[op.from];
-    const few: Dispatch[] = [];
-    const many: Dispatch[] = [];
+    const choices = linearChoices(columns, { software: this.#software })
+      .map((choice) => ({ ...choice, dispatches: [] as Dispatch[] }));
     for (const { buffer, firstRow, rows } of parts) {
       const sizes: LinearSizes = {
         rows,
@@ -163,10 +165,15 @@ export class GpuPlan {
         counts: { buffer: inputs.counts },
         ...(op.gate ? { gate: bound[op.gate] } : {}),
       };
-      few.push(await this.#pipelines.prepare(matvec, sizes, buffers));
-      many.push(await this.#pipelines.prepare(matmul, sizes, buffers));
+      for (const { tile, dispatches } of choices) {
+        dispatches.push(
+          tile
+            ? await this.#pipelines.prepare(linearRows, { ...sizes, tile }, buffers)
+            : await this.#pipelines.prepare(matmul, sizes, buffers),
+        );
+      }
     }
-    return (counts) => counts[per] < TILED_TOKENS ? few : many;
+    return (counts) => choices.find(({ tokens }) => counts[per] <= tokens)!.dispatches;
   }
 
   async #commit(): Promise<PlannedOp> {

@@ -3,9 +3,10 @@ import type { WeightType } from "../../kernels/layouts.ts";
 import {
   type Activation,
   linearReference,
+  linearRows,
   type LinearSizes,
   matmul,
-  matvec,
+  type RowsTile,
   type Write,
 } from "../../kernels/linear.ts";
 import { roundUp } from "../../kernels/spec.ts";
@@ -34,6 +35,14 @@ const CASES: Case[] = [
   { rows: 9, columns: 7, tokens: 17, type: "int8", activation: "relu2", write: "gatedAdd" },
   { rows: 70, columns: 1100, tokens: 34, type: "nf4", activation: "silu", write: "store" },
   { rows: 5, columns: 37, tokens: 2, type: "nf4", activation: "none", write: "add" },
+];
+
+const TILES: RowsTile[] = [
+  { rowBlocks: 1, tokens: 1, lanes: 1, threadBlocks: 1 },
+  { rowBlocks: 4, tokens: 1, lanes: 1, threadBlocks: 2 },
+  { rowBlocks: 8, tokens: 8, lanes: 1, threadBlocks: 1 },
+  { rowBlocks: 1, tokens: 4, lanes: 3, threadBlocks: 2 },
+  { rowBlocks: 2, tokens: 3, lanes: 4, threadBlocks: 1 },
 ];
 
 function prepare({ rows, columns, tokens, type, activation, write }: Case) {
@@ -71,28 +80,21 @@ function prepare({ rows, columns, tokens, type, activation, write }: Case) {
   return { sizes, data, W: values, x, counts: { tokens, runs: 1, outputs: 0 } };
 }
 
-for (const kernel of [matvec, matmul]) {
-  for (const c of CASES) {
-    Deno.test(`${kernel.name} matches plain loops at ${JSON.stringify(c)}`, async () => {
-      const { sizes, data, W, x, counts } = prepare(c);
-      const got = await runKernel(kernel, data, { sizes, counts });
-      const wanted = { W, x, y: data.y.slice(), gate: data.gate };
-      linearReference(wanted, { ...sizes, tokens: c.tokens });
-      // Padding rows may be written: only the matrix's own rows and what lies before them count.
-      for (let t = 0; t < c.tokens; t++) {
-        const from = t * sizes.outStride;
-        const to = from + sizes.rowOffset + c.rows;
-        assertClose(got.y.subarray(from, to), wanted.y.subarray(from, to), { atol: 2e-5 });
-      }
-    });
-  }
-}
-
 for (const c of CASES) {
-  Deno.test(`matvec and matmul agree to the bit at ${JSON.stringify(c)}`, async () => {
-    const { sizes, data, counts } = prepare(c);
-    const one = await runKernel(matvec, data, { sizes, counts });
-    const many = await runKernel(matmul, data, { sizes, counts });
-    assert.deepEqual(many.y, one.y);
+  Deno.test(`matrix kernels match plain loops, and each other to the bit, at ${JSON.stringify(c)}`, async () => {
+    const { sizes, data, W, x, counts } = prepare(c);
+    const tiled = await runKernel(matmul, data, { sizes, counts });
+    const wanted = { W, x, y: data.y.slice(), gate: data.gate };
+    linearReference(wanted, { ...sizes, tokens: c.tokens });
+    // Padding rows may be written: only the matrix's own rows and what lies before them count.
+    for (let t = 0; t < c.tokens; t++) {
+      const from = t * sizes.outStride;
+      const to = from + sizes.rowOffset + c.rows;
+      assertClose(tiled.y.subarray(from, to), wanted.y.subarray(from, to), { atol: 2e-5 });
+    }
+    for (const tile of TILES) {
+      const rows = await runKernel(linearRows, data, { sizes: { ...sizes, tile }, counts });
+      assert.deepEqual(rows.y, tiled.y, JSON.stringify(tile));
+    }
   });
 }
