@@ -12,67 +12,46 @@
  */
 
 import matmulSource from "./matmul.wgsl" with { type: "text" };
-import { linearRowsSource, type RowsTile } from "./linear_rows.ts";
-import { ROW_BLOCK, type WeightType } from "./layouts.ts";
-import { type Access, type KernelSpec, roundUp } from "./spec.ts";
+import { ACTIVATION, type LinearPart, writtenRows } from "./linear_part.ts";
+import { linearRowsSource, rowGroups, type RowsTile } from "./linear_rows.ts";
+import type { WeightType } from "./layouts.ts";
+import type { Access, KernelSpec } from "./spec.ts";
 import { WEIGHT_READER, weightConstants } from "./weights.ts";
 
+export type { Activation, LinearPart } from "./linear_part.ts";
 export type { RowsTile } from "./linear_rows.ts";
 
 /** Columns summed as one; fixed, since results depend on it. */
 export const SEGMENT = 128;
 
-/** Applied to a row's sum. */
-export type Activation = "none" | "silu" | "sigmoid" | "relu2";
-
 /** `store` writes, `add` adds to what is there, `gatedAdd` multiplies by a gate and adds. */
 export type Write = "store" | "add" | "gatedAdd";
 
 export interface LinearSizes {
-  /** Rows of this part of the matrix. */
-  rows: number;
+  parts: readonly LinearPart[];
   columns: number;
   type: WeightType;
-  /** Where this part's first row goes in a row of `y`. */
-  rowOffset: number;
-  /** Numbers between the starts of two tokens' rows of `y` (and of the gate). */
-  outStride: number;
+  /** Rows that the buffer holds in all. */
+  bufferRows: number;
   /** Which count the tokens are: all tokens of a step, or those whose logits are wanted. */
   per: "tokens" | "outputs";
-  activation: Activation;
   write: Write;
 }
 
-const ACTIVATION: Record<Activation, string> = {
-  none: "fn activate(v: f32) -> f32 { return v; }",
-  silu: "fn activate(v: f32) -> f32 { return v / (1.0 + exp(-v)); }",
-  sigmoid: "fn activate(v: f32) -> f32 { return 1.0 / (1.0 + exp(-v)); }",
-  relu2: "fn activate(v: f32) -> f32 { let p = max(v, 0.0); return p * p; }",
-};
-
 const WRITE: Record<Write, string> = {
-  store: "fn put(i: u32, v: f32) { y[i] = activate(v); }",
-  add: "fn put(i: u32, v: f32) { y[i] = y[i] + activate(v); }",
+  store: "fn put(i: u32, v: f32) { y[i] = v; }",
+  add: "fn put(i: u32, v: f32) { y[i] = y[i] + v; }",
   gatedAdd: `
 @group(0) @binding(4) var<storage, read> gate: array<f32>;
-fn put(i: u32, v: f32) { y[i] = fma(gate[i], activate(v), y[i]); }`,
+fn put(i: u32, v: f32) { y[i] = fma(gate[i], v, y[i]); }`,
 };
 
-function source(body: string) {
-  return ({ type, activation, write }: LinearSizes) =>
-    `${WEIGHT_READER[type]}\n${ACTIVATION[activation]}\n${WRITE[write]}\n${body}`;
-}
-
-function constants(sizes: LinearSizes) {
-  const { rows, columns, rowOffset, outStride } = sizes;
+function constants({ columns, type, bufferRows, per }: LinearSizes) {
   return {
-    ROWS: Math.min(roundUp(rows, 4), outStride - rowOffset),
-    ...weightConstants(sizes),
+    ...weightConstants({ rows: bufferRows, columns, type }),
     SEGMENT4: SEGMENT / 4,
     SEGMENTS: Math.ceil(columns / SEGMENT),
-    ROW_OFFSET: rowOffset,
-    OUT_STRIDE: outStride,
-    COUNT: sizes.per === "tokens" ? 0 : 2,
+    COUNT: per === "tokens" ? 0 : 2,
   };
 }
 
@@ -86,11 +65,12 @@ export type LinearRowsSizes = LinearSizes & { tile: RowsTile };
 /** Rows by thread, sums in registers: reads each weight once for the tokens of a tile. */
 export const linearRows: KernelSpec<LinearRowsSizes> = {
   name: "linear_rows",
-  source: (sizes) => source(linearRowsSource(sizes.tile))(sizes),
+  source: (sizes) =>
+    `${WEIGHT_READER[sizes.type]}\n${WRITE[sizes.write]}\n${linearRowsSource(sizes)}`,
   bindings,
   constants: (sizes) => ({ ...constants(sizes), LANES: sizes.tile.lanes }),
-  grid: ({ rows, per, tile }, counts) => [
-    Math.ceil(rows / (ROW_BLOCK * tile.rowBlocks * tile.threadBlocks)),
+  grid: ({ parts, per, tile }, counts) => [
+    parts.reduce((sum, part) => sum + rowGroups(part, tile), 0),
     Math.ceil(counts[per] / tile.tokens),
     1,
   ],
@@ -99,28 +79,47 @@ export const linearRows: KernelSpec<LinearRowsSizes> = {
 /** Rows and tokens of one workgroup's tile in `matmul`. */
 export const TILE = 32;
 
-/** Tiled matrix-matrix. */
+/** Tiled matrix-matrix, for one part. */
 export const matmul: KernelSpec<LinearSizes> = {
   name: "matmul",
-  source: source(matmulSource),
+  source: ({ type, write, parts: [{ activation }] }) => `
+${WEIGHT_READER[type]}
+${WRITE[write]}
+fn activate(v: f32) -> f32 { return ${ACTIVATION[activation]}; }
+${matmulSource}`,
   bindings,
-  constants,
-  grid: (sizes, counts) => [
-    Math.ceil(sizes.rows / TILE),
-    Math.ceil(counts[sizes.per] / TILE),
+  constants: (sizes) => {
+    const [part] = sizes.parts;
+    return {
+      ...constants(sizes),
+      ROWS: writtenRows(part),
+      FIRST_BLOCK: part.firstBlock,
+      X_OFFSET4: part.xOffset / 4,
+      Y_OFFSET: part.yOffset + part.rowOffset,
+      OUT_STRIDE: part.outStride,
+    };
+  },
+  grid: ({ parts: [{ rows }], per }, counts) => [
+    Math.ceil(rows / TILE),
+    Math.ceil(counts[per] / TILE),
     1,
   ],
 };
 
 /**
- * Plain loops in float64. W `[rows, columns]`, x `[tokens, columns]`, y and gate
+ * Plain loops in float64, for one part. W `[rows, columns]`, x `[tokens, columns]`, y and gate
  * `[tokens, outStride]`, y changed in place.
  */
 export function linearReference(
   data: { W: Float32Array; x: Float32Array; y: Float32Array; gate?: Float32Array },
-  sizes: LinearSizes & { tokens: number },
+  { part, columns, tokens, write }: {
+    part: Pick<LinearPart, "rows" | "rowOffset" | "outStride" | "activation">;
+    columns: number;
+    tokens: number;
+    write: Write;
+  },
 ): void {
-  const { rows, columns, tokens, rowOffset, outStride, activation, write } = sizes;
+  const { rows, rowOffset, outStride, activation } = part;
   for (let t = 0; t < tokens; t++) {
     for (let row = 0; row < rows; row++) {
       let sum = 0;

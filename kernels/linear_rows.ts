@@ -6,6 +6,9 @@
  * times slower).
  */
 
+import { ROW_BLOCK } from "./layouts.ts";
+import { ACTIVATION, type LinearPart, writtenRows } from "./linear_part.ts";
+
 /** What one thread does, and how threads make a workgroup. */
 export interface RowsTile {
   /** Blocks of 8 rows, of each of which a thread owns a row. */
@@ -19,11 +22,14 @@ export interface RowsTile {
 }
 
 /**
- * Bindings and constants as in matmul.wgsl, and LANES; grid
- * `(ceil(rows / (8 * rowBlocks * threadBlocks)), ceil(tokens / tile.tokens), 1)`. The order of
- * additions is that of linear.ts.
+ * Bindings as in matmul.wgsl; constants COLUMNS4, SEGMENT4, SEGMENTS, SCALE_GROUPS, COUNT, LANES.
+ * Grid (workgroups of all parts, ceil(tokens / tile.tokens), 1). The order of additions is that of
+ * linear.ts.
  */
-export function linearRowsSource({ rowBlocks, tokens, lanes, threadBlocks }: RowsTile): string {
+export function linearRowsSource(
+  { parts, tile }: { parts: readonly LinearPart[]; tile: RowsTile },
+): string {
+  const { rowBlocks, tokens, lanes, threadBlocks } = tile;
   const rows = [...Array(rowBlocks).keys()];
   const cells = [...Array(tokens).keys()].flatMap((t) => rows.map((i) => ({ t, i })));
   const each = <T>(items: readonly T[], line: (item: T, index: number) => string) =>
@@ -42,9 +48,24 @@ export function linearRowsSource({ rowBlocks, tokens, lanes, threadBlocks }: Row
 @group(0) @binding(3) var<uniform> counts: vec4u;
 ${shared ? `var<workgroup> partial: array<f32, SEGMENTS * ${cells.length * width}u>;` : ""}
 
+struct Part {
+  group: u32, // first workgroup
+  block: u32, // first block of weights
+  rows: u32, // to write
+  x4: u32, // first vec4f of x
+  y: u32, // where the first token's row goes
+  stride: u32, // numbers between two tokens' rows of y
+}
+
+fn activate(group: u32, v: f32) -> f32 {
+  ${activationChoice(parts, tile)}
+}
+
 @compute @workgroup_size(${width}, LANES)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
-  let block = (group.x * ${threadBlocks}u + local.x / 8u) * ${rowBlocks}u;
+  ${partChoice(parts, tile)}
+  let own = ((group.x - part.group) * ${threadBlocks}u + local.x / 8u) * ${rowBlocks}u;
+  let block = part.block + own;
   let r = local.x % 8u;
   let token = group.y * ${tokens}u;
   let zero = vec4f(f32(counts.w));
@@ -59,7 +80,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
         ${each(rows, (i) => `let w${i} = scaled4(block + ${i}u, c, r, scale${i});`)}
         ${
     each([...Array(tokens).keys()], (t) => `
-        let v${t} = x[(token + ${t}u) * COLUMNS4 + c];
+        let v${t} = x[part.x4 + (token + ${t}u) * COLUMNS4 + c];
         ${each(rows, (i) => `sum${i}_${t} = fma(w${i}, v${t}, sum${i}_${t});`)}`)
   }
       }
@@ -86,10 +107,55 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
   }
   ${
     each(cells, ({ t, i }) => `
-  if (block + ${i}u) * 8u + r < ROWS && token + ${t}u < counts[COUNT] {
-    put((token + ${t}u) * OUT_STRIDE + ROW_OFFSET + (block + ${i}u) * 8u + r, total${i}_${t});
+  if (own + ${i}u) * 8u + r < part.rows && token + ${t}u < counts[COUNT] {
+    let at = part.y + (token + ${t}u) * part.stride + (own + ${i}u) * 8u + r;
+    put(at, activate(part.group, total${i}_${t}));
   }`)
   }
 }
 `;
+}
+
+/** Workgroups that a part takes: none works on two. */
+export function rowGroups({ rows }: LinearPart, { rowBlocks, threadBlocks }: RowsTile): number {
+  return Math.ceil(rows / (ROW_BLOCK * rowBlocks * threadBlocks));
+}
+
+function firstGroups(parts: readonly LinearPart[], tile: RowsTile): number[] {
+  let next = 0;
+  return parts.map((part) => (next += rowGroups(part, tile)) - rowGroups(part, tile));
+}
+
+/** WGSL that declares `part`, the one of this workgroup. */
+function partChoice(parts: readonly LinearPart[], tile: RowsTile): string {
+  const groups = firstGroups(parts, tile);
+  const values = parts.map((part, i) => {
+    const { firstBlock, xOffset, yOffset, rowOffset, outStride } = part;
+    const fields = [
+      groups[i],
+      firstBlock,
+      writtenRows(part),
+      xOffset / 4,
+      yOffset + rowOffset,
+      outStride,
+    ];
+    return `Part(${fields.map((value) => `${value}u`).join(", ")})`;
+  });
+  if (values.length === 1) return `let part = ${values[0]};`;
+  const others = values.slice(1).map((value, i) =>
+    `if group.x >= ${groups[i + 1]}u { part = ${value}; }`
+  );
+  return [`var part = ${values[0]};`, ...others].join("\n");
+}
+
+/** WGSL that returns the activation of `v` for the part that begins at workgroup `group`. */
+function activationChoice(parts: readonly LinearPart[], tile: RowsTile): string {
+  const lines = firstGroups(parts, tile).map((group, i) => ({
+    group,
+    line: `return ${ACTIVATION[parts[i].activation]};`,
+  }));
+  if (lines.every(({ line }) => line === lines[0].line)) return lines[0].line;
+  const last = lines.pop()!;
+  return [...lines.map(({ group, line }) => `if group == ${group}u { ${line} }`), last.line]
+    .join("\n");
 }

@@ -3,7 +3,7 @@
 //   weights : [rows, columns], read through weight4, see layouts.ts
 //   x       : f32[tokens, COLUMNS4 * 4]
 //   y, gate : f32[tokens, OUT_STRIDE]
-// Constants: ROWS, COLUMNS4, SEGMENT4, SEGMENTS, ROW_OFFSET, OUT_STRIDE.
+// Constants: ROWS, COLUMNS4, SEGMENT4, SEGMENTS, FIRST_BLOCK, X_OFFSET4, Y_OFFSET, OUT_STRIDE.
 //   counts  : vec4u: tokens, runs, outputs, 0
 // Grid (ceil(rows / 32), ceil(tokens / 32), 1), 8 x 8 threads: thread (i, j) owns rows i, i + 8,
 // i + 16, i + 24 and tokens j, j + 8, j + 16, j + 24 of the tile.
@@ -42,10 +42,10 @@ fn main(
         var w = vec4f(0.0);
         var v = vec4f(0.0);
         if c < end && row < padded_rows {
-          w = weight4(row / 8u, c, row % 8u);
+          w = weight4(FIRST_BLOCK + row / 8u, c, row % 8u);
         }
         if c < end && token < tokens {
-          v = x[token * COLUMNS4 + c];
+          v = x[X_OFFSET4 + token * COLUMNS4 + c];
         }
         w_tile[n] = w;
         x_tile[n] = v;
@@ -75,7 +75,7 @@ fn main(
       let token = first_token + local.y + t * 8u;
       let row = first_row + local.x + r * 8u;
       if token < tokens && row < ROWS {
-        put(token * OUT_STRIDE + ROW_OFFSET + row, total[t * 4u + r]);
+        put(Y_OFFSET + token * OUT_STRIDE + row, activate(total[t * 4u + r]));
       }
     }
   }

@@ -6,7 +6,7 @@
 import { InferenceError } from "../core/errors.ts";
 import type { Dimensions } from "../model/dimensions.ts";
 import { stateLength } from "../model/dimensions.ts";
-import type { ActivationName, LinearOp, Op } from "../model/graph.ts";
+import type { ActivationName, Linear, Op } from "../model/graph.ts";
 import { heldTypes } from "../model/held_types.ts";
 import type { Model } from "../model/load.ts";
 import { layerGraph, matrixNames } from "../model/rwkv5.ts";
@@ -188,8 +188,10 @@ export class CpuEngine implements Engine {
             out: a.mixed,
           });
           break;
-        case "linear":
-          if (op.to !== "logits" || logits) this.#linear(op);
+        case "linears":
+          for (const linear of op.linears) {
+            if (linear.to !== "logits" || logits) this.#linear(linear);
+          }
           break;
         case "wkv5": {
           const start = op.layer * width * (headSize + 2) + width;
@@ -211,7 +213,7 @@ export class CpuEngine implements Engine {
     }
   }
 
-  #linear(op: LinearOp): void {
+  #linear(op: Linear): void {
     const a = this.#activations;
     const matrix = this.#matrices.get(op.weight)!;
     const to = a[op.to];

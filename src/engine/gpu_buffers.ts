@@ -6,12 +6,20 @@
 
 import { columnGroups, matrixBytes, ROW_BLOCK } from "../../kernels/layouts.ts";
 import { roundUp } from "../../kernels/spec.ts";
-import { type BufferDevice, DeviceBuffers, type MemoryBytes } from "../gpu/mod.ts";
+import {
+  type BoundBuffer,
+  type BufferDevice,
+  DeviceBuffers,
+  type MemoryBytes,
+} from "../gpu/mod.ts";
 import { type Dimensions, stateLength } from "../model/dimensions.ts";
 import type { ActivationName } from "../model/graph.ts";
 import type { Model } from "../model/load.ts";
-import { matrixNames, shiftSites } from "../model/rwkv5.ts";
-import { assignTypes, type Quant, type WeightType } from "../quant/mod.ts";
+import { matrixGroups, matrixNames, shiftSites } from "../model/rwkv5.ts";
+import { assignTypes, type MatrixSource, type Quant, type WeightType } from "../quant/mod.ts";
+
+/** Bytes that parts of buffers start at multiples of, to be bound. */
+const BINDING_ALIGNMENT = 256;
 
 /** Bytes of logits that are held on the device at once. */
 const LOGITS_BYTES = 32 * 1024 * 1024;
@@ -47,11 +55,15 @@ export interface StateBuffers {
   staging: GPUBuffer;
 }
 
-/** Rows `firstRow` to `firstRow + rows - 1` of a matrix, in a buffer of their own. */
+/** Rows `firstRow` to `firstRow + rows - 1` of a matrix, in a buffer. */
 export interface MatrixPart {
   buffer: GPUBuffer;
   firstRow: number;
   rows: number;
+  /** Blocks of other matrices that lie before this part's in the buffer. */
+  firstBlock: number;
+  /** Rows that the buffer holds in all, each matrix's padded to blocks: scales follow them. */
+  bufferRows: number;
 }
 
 export interface PlacedMatrix {
@@ -62,7 +74,7 @@ export interface PlacedMatrix {
 export interface EngineBuffers {
   inputs: StepInputs;
   state: StateBuffers;
-  activations: Readonly<Record<ActivationName, GPUBuffer>>;
+  activations: Readonly<Record<ActivationName, Required<BoundBuffer>>>;
   /** Numbers between two planes of `mixed`. */
   plane: number;
   /** Tokens whose logits fit at once. */
@@ -100,9 +112,7 @@ export function makeBuffers(
       counts: buffers.uniform("counts", 16),
     },
     state: makeStates(buffers, { dimensions, slots }),
-    activations: Object.fromEntries(
-      Object.entries(sizes).map(([name, length]) => [name, work(name, length * 4)]),
-    ) as Record<ActivationName, GPUBuffer>,
+    activations: makeActivations(sizes, work),
     plane,
     maxOutputs,
     logitsStaging: buffers.staging("work", "logits", sizes.logits * 4),
@@ -156,6 +166,31 @@ function activationLengths(
   };
 }
 
+/** What one dispatch may write together lies in one buffer. */
+const WRITTEN_TOGETHER: readonly (readonly ActivationName[])[] = [
+  ["r", "k", "v", "g"],
+  ["hidden", "receptance"],
+];
+
+function makeActivations(
+  sizes: Record<ActivationName, number>,
+  make: (label: string, bytes: number) => GPUBuffer,
+): EngineBuffers["activations"] {
+  const alone = (Object.keys(sizes) as ActivationName[])
+    .filter((name) => !WRITTEN_TOGETHER.flat().includes(name));
+  const views: [ActivationName, Required<BoundBuffer>][] = [];
+  for (const names of [...WRITTEN_TOGETHER, ...alone.map((name) => [name])]) {
+    const bytes = names.map((name) => Math.max(16, roundUp(sizes[name] * 4, 16)));
+    const offsets = bytes.map((_, i) =>
+      bytes.slice(0, i).reduce((sum, size) => sum + roundUp(size, BINDING_ALIGNMENT), 0)
+    );
+    const last = names.length - 1;
+    const buffer = make(names.join(" "), offsets[last] + bytes[last]);
+    names.forEach((name, i) => views.push([name, { buffer, offset: offsets[i], size: bytes[i] }]));
+  }
+  return Object.fromEntries(views) as EngineBuffers["activations"];
+}
+
 function makeStates(
   buffers: DeviceBuffers,
   { dimensions, slots }: { dimensions: Dimensions; slots: number },
@@ -176,25 +211,57 @@ function makeStates(
   };
 }
 
-/** A matrix larger than what the device binds at once is cut by rows into several buffers. */
+/**
+ * Matrices that are multiplied together and have one type lie in one buffer, as if they were one.
+ * What is larger than the device binds is cut by rows into several buffers instead.
+ */
 function makeMatrices(
   buffers: DeviceBuffers,
   model: Model,
   { quant, maxPartBytes }: { quant: Quant; maxPartBytes: number },
 ): Map<string, PlacedMatrix> {
   const limit = Math.min(maxPartBytes, buffers.maxStorageBytes);
+  const types = assignTypes(quant, matrixNames(model.dimensions));
   const placed = new Map<string, PlacedMatrix>();
-  for (const [name, type] of assignTypes(quant, matrixNames(model.dimensions))) {
-    const { rows, columns } = model.matrix(name);
-    const blockBytes = matrixBytes(ROW_BLOCK, columns, type);
-    const partRows = Math.max(1, Math.floor(limit / blockBytes)) * ROW_BLOCK;
-    const parts: MatrixPart[] = [];
-    for (let firstRow = 0; firstRow < rows; firstRow += partRows) {
-      const count = Math.min(partRows, rows - firstRow);
-      const bytes = matrixBytes(count, columns, type);
-      parts.push({ buffer: buffers.storage("weights", name, bytes), firstRow, rows: count });
+  for (const names of matrixGroups(model.dimensions)) {
+    const type = types.get(names[0])!;
+    const { columns } = model.matrix(names[0]);
+    const rows = names.map((name) => roundUp(model.matrix(name).rows, ROW_BLOCK));
+    const bufferRows = rows.reduce((sum, count) => sum + count, 0);
+    const bytes = matrixBytes(bufferRows, columns, type);
+    if (names.length > 1 && bytes <= limit && names.every((name) => types.get(name) === type)) {
+      const buffer = buffers.storage("weights", names.join(" "), bytes);
+      let row = 0;
+      for (const [i, name] of names.entries()) {
+        const firstBlock = row / ROW_BLOCK;
+        const { rows: count } = model.matrix(name);
+        placed.set(name, {
+          type,
+          parts: [{ buffer, firstRow: 0, rows: count, firstBlock, bufferRows }],
+        });
+        row += rows[i];
+      }
+    } else {
+      for (const name of names) {
+        placed.set(name, cutMatrix(buffers, model.matrix(name), { type: types.get(name)!, limit }));
+      }
     }
-    placed.set(name, { type, parts });
   }
   return placed;
+}
+
+function cutMatrix(
+  buffers: DeviceBuffers,
+  { name, rows, columns }: MatrixSource,
+  { type, limit }: { type: WeightType; limit: number },
+): PlacedMatrix {
+  const partRows = Math.max(1, Math.floor(limit / matrixBytes(ROW_BLOCK, columns, type))) *
+    ROW_BLOCK;
+  const parts: MatrixPart[] = [];
+  for (let firstRow = 0; firstRow < rows; firstRow += partRows) {
+    const count = Math.min(partRows, rows - firstRow);
+    const buffer = buffers.storage("weights", name, matrixBytes(count, columns, type));
+    parts.push({ buffer, firstRow, rows: count, firstBlock: 0, bufferRows: count });
+  }
+  return { type, parts };
 }

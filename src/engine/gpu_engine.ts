@@ -209,7 +209,7 @@ export class GpuEngine implements Engine {
     pass.end();
     const length = outputs * this.info.dimensions.vocabulary;
     const { activations: { logits }, logitsStaging } = this.#buffers;
-    if (length > 0) encoder.copyBufferToBuffer(logits, 0, logitsStaging, 0, length * 4);
+    if (length > 0) encoder.copyBufferToBuffer(logits.buffer, 0, logitsStaging, 0, length * 4);
     device.queue.submit([encoder.finish()]);
     return length > 0 ? await readFloats(logitsStaging, length) : new Float32Array();
   }

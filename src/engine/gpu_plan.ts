@@ -3,16 +3,16 @@
 import { commitShift } from "../../kernels/commit_shift.ts";
 import { embed } from "../../kernels/embed.ts";
 import { groupNormGate } from "../../kernels/group_norm_gate.ts";
-import { linearRows, type LinearSizes, matmul } from "../../kernels/linear.ts";
+import { type LinearPart, linearRows, matmul } from "../../kernels/linear.ts";
 import { normShift } from "../../kernels/norm_shift.ts";
 import { selectNorm } from "../../kernels/select_norm.ts";
 import type { StepCounts } from "../../kernels/spec.ts";
 import { wkv5, wkv5Chunk } from "../../kernels/wkv5.ts";
 import { type BoundBuffer, type Dispatch, type OpenDevice, Pipelines } from "../gpu/mod.ts";
-import type { ActivationName, LinearOp, Op } from "../model/graph.ts";
+import type { Linear, Op } from "../model/graph.ts";
 import type { Model } from "../model/load.ts";
 import { layerGraph, shiftSites } from "../model/rwkv5.ts";
-import { type EngineBuffers, hiddenStride } from "./gpu_buffers.ts";
+import { type EngineBuffers, hiddenStride, type MatrixPart } from "./gpu_buffers.ts";
 import { siteOf } from "./gpu_state.ts";
 import { linearChoices } from "./linear_choice.ts";
 
@@ -41,7 +41,8 @@ export class GpuPlan {
     const plan = new GpuPlan(device, model, buffers);
     for (const op of layerGraph(model.dimensions)) {
       const planned = await plan.#prepare(op);
-      const chosenOnly = op.op === "selectNorm" || (op.op === "linear" && op.to === "logits");
+      const chosenOnly = op.op === "selectNorm" ||
+        (op.op === "linears" && op.linears[0].to === "logits");
       (chosenOnly ? plan.#head : plan.#layers).push(planned);
     }
     plan.#layers.push(await plan.#commit());
@@ -60,7 +61,7 @@ export class GpuPlan {
 
   async #prepare(op: Op): Promise<PlannedOp> {
     const { width, heads, headSize, groupNormEps } = this.#model.dimensions;
-    const { x, mixed, r, k, v, y, g, selected } = this.#bound();
+    const { x, mixed, r, k, v, y, g, selected } = this.#buffers.activations;
     const { inputs: { rows, runs, chosen }, state } = this.#buffers;
     switch (op.op) {
       case "embed": {
@@ -92,8 +93,8 @@ export class GpuPlan {
             },
           ),
         ]);
-      case "linear":
-        return await this.#linear(op);
+      case "linears":
+        return await this.#linears(op.linears);
       case "wkv5": {
         const buffers = {
           r,
@@ -130,50 +131,60 @@ export class GpuPlan {
     }
   }
 
-  async #linear(op: LinearOp): Promise<PlannedOp> {
-    const { width, vocabulary } = this.#model.dimensions;
-    const { columns } = this.#model.matrix(op.weight);
-    const outStride = op.to === "logits"
-      ? vocabulary
-      : op.to === "hidden"
-      ? hiddenStride(this.#model.dimensions)
-      : width;
-    const per = op.to === "logits" ? "outputs" : "tokens";
-    const { plane, inputs, matrices } = this.#buffers;
-    const { type, parts } = matrices.get(op.weight)!;
-    const bound = this.#bound();
-    const from = op.from === "mixed"
-      ? { ...bound.mixed, offset: op.plane * plane * 4, size: plane * 4 }
-      : bound[op.from];
+  async #linears(linears: readonly Linear[]): Promise<PlannedOp> {
+    const { write, gate, to } = linears[0];
+    const { inputs, matrices, activations: bound } = this.#buffers;
+    const per = to === "logits" ? "outputs" : "tokens";
+    const { columns } = this.#model.matrix(linears[0].weight);
     const choices = linearChoices(columns, { software: this.#software })
       .map((choice) => ({ ...choice, dispatches: [] as Dispatch[] }));
-    for (const { buffer, firstRow, rows } of parts) {
-      const sizes: LinearSizes = {
-        rows,
-        columns,
-        type,
-        rowOffset: firstRow,
-        outStride,
-        per,
-        activation: op.activation,
-        write: op.write,
-      };
+    const placed = linears.flatMap((linear) => {
+      const { type, parts } = matrices.get(linear.weight)!;
+      return parts.map((part) => ({ type, part, linear }));
+    });
+    for (const [buffer, group] of Map.groupBy(placed, ({ part }) => part.buffer)) {
+      const [{ type, part: { bufferRows } }] = group;
       const buffers: Record<string, BoundBuffer> = {
         weights: { buffer },
-        x: from,
-        y: bound[op.to],
+        x: { buffer: bound[linears[0].from].buffer },
+        y: { buffer: bound[to].buffer },
         counts: { buffer: inputs.counts },
-        ...(op.gate ? { gate: bound[op.gate] } : {}),
+        ...(gate ? { gate: bound[gate] } : {}),
       };
+      const parts = group.map(({ linear, part }) => this.#linearPart(linear, part));
+      const sizes = { columns, type, bufferRows, per, write } as const;
       for (const { tile, dispatches } of choices) {
-        dispatches.push(
-          tile
-            ? await this.#pipelines.prepare(linearRows, { ...sizes, tile }, buffers)
-            : await this.#pipelines.prepare(matmul, sizes, buffers),
-        );
+        if (tile) {
+          const one = { ...sizes, parts, tile };
+          dispatches.push(await this.#pipelines.prepare(linearRows, one, buffers));
+        } else {
+          for (const part of parts) {
+            const one = { ...sizes, parts: [part] };
+            dispatches.push(await this.#pipelines.prepare(matmul, one, buffers));
+          }
+        }
       }
     }
     return (counts) => choices.find(({ tokens }) => counts[per] <= tokens)!.dispatches;
+  }
+
+  #linearPart({ from, plane, to, activation }: Linear, part: MatrixPart): LinearPart {
+    const { dimensions } = this.#model;
+    const { activations } = this.#buffers;
+    const { rows, firstBlock, firstRow } = part;
+    return {
+      rows,
+      firstBlock,
+      xOffset: activations[from].offset / 4 + plane * this.#buffers.plane,
+      yOffset: activations[to].offset / 4,
+      rowOffset: firstRow,
+      outStride: to === "logits"
+        ? dimensions.vocabulary
+        : to === "hidden"
+        ? hiddenStride(dimensions)
+        : dimensions.width,
+      activation,
+    };
   }
 
   async #commit(): Promise<PlannedOp> {
@@ -190,12 +201,6 @@ export class GpuPlan {
         },
       ),
     ]);
-  }
-
-  #bound(): Record<ActivationName, BoundBuffer> {
-    return Object.fromEntries(
-      Object.entries(this.#buffers.activations).map(([name, buffer]) => [name, { buffer }]),
-    ) as Record<ActivationName, BoundBuffer>;
   }
 
   #vector(name: string): BoundBuffer {

@@ -1,6 +1,6 @@
 /** Fills the buffers of an engine with a model's weights, piece by piece. */
 
-import { codeBytes, matrixBytes, scaleBytes } from "../../kernels/layouts.ts";
+import { codeBytes, matrixBytes, ROW_BLOCK, scaleBytes } from "../../kernels/layouts.ts";
 import { upload } from "../gpu/mod.ts";
 import type { Model } from "../model/load.ts";
 import { pieces } from "../quant/mod.ts";
@@ -22,19 +22,21 @@ export async function fillWeights(
   for (const [name, buffer] of vectors) {
     upload(device, buffer, new Float32Array(model.vectors.get(name)!));
   }
-  const total = matrices.values().flatMap(({ parts }) => parts).reduce(
-    (sum, { buffer }) => sum + buffer.size,
-    0,
+  const buffersOfWeights = new Set(
+    [...matrices.values()].flatMap(({ parts }) => parts.map(({ buffer }) => buffer)),
   );
+  const total = [...buffersOfWeights].reduce((sum, { size }) => sum + size, 0);
   let done = 0, inFlight = 0;
   for (const [name, { type, parts }] of matrices) {
     const source = model.matrix(name);
     const { columns } = source;
-    for (const { buffer, firstRow: first, rows } of parts) {
-      const scalesAt = codeBytes(rows, columns, type);
+    for (const { buffer, firstRow: first, rows, firstBlock, bufferRows } of parts) {
+      const codesAt = codeBytes(firstBlock * ROW_BLOCK, columns, type);
+      const scalesAt = codeBytes(bufferRows, columns, type) +
+        scaleBytes(firstBlock * ROW_BLOCK, columns, type);
       for await (const piece of pieces(source, { type, first, count: rows })) {
         const row = piece.firstRow - first;
-        upload(device, buffer, piece.codes, codeBytes(row, columns, type));
+        upload(device, buffer, piece.codes, codesAt + codeBytes(row, columns, type));
         upload(device, buffer, piece.scales, scalesAt + scaleBytes(row, columns, type));
         const bytes = matrixBytes(piece.rows, columns, type);
         done += bytes;

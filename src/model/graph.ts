@@ -24,8 +24,7 @@ export type ActivationName =
   | "logits";
 
 /** `y = activation(W x)`, stored, added to y, or multiplied by a gate and added to y. */
-export interface LinearOp {
-  op: "linear";
+export interface Linear {
   /** A matrix. */
   weight: string;
   from: ActivationName;
@@ -38,12 +37,18 @@ export interface LinearOp {
   gate?: ActivationName;
 }
 
+/** Linears that read nothing of what the others write: an engine may do them as one. */
+export interface LinearsOp {
+  op: "linears";
+  linears: readonly Linear[];
+}
+
 export type Op =
   /** x = layer_norm(table[id], norm) */
   | { op: "embed"; table: string; norm: string }
   /** mixed[m] = token_shift(layer_norm(x, norm), mix[m]); the shift is the state's `site`. */
   | { op: "normShift"; norm: string; mix: string; mixes: number; site: number }
-  | LinearOp
+  | LinearsOp
   /** y, state of `layer` = wkv5(r, k, v, decay, bonus, state of `layer`) */
   | { op: "wkv5"; layer: number; decay: string; bonus: string }
   /** y = group_norm(y, norm), times g where gated */

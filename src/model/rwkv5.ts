@@ -9,7 +9,7 @@
 
 import { InferenceError } from "../core/errors.ts";
 import type { Dimensions, Version } from "./dimensions.ts";
-import type { Op } from "./graph.ts";
+import type { Linear, Op } from "./graph.ts";
 
 /** Shapes of the tensors of a file, by published name. */
 export type Shapes = ReadonlyMap<string, readonly number[]>;
@@ -198,9 +198,15 @@ export function shiftSites({ layers }: Dimensions): number {
 
 /** Published names of all matrices, in the order in which the graph comes to them. */
 export function matrixNames(dimensions: Dimensions): string[] {
-  return layerGraph(dimensions).flatMap((op) =>
-    op.op === "embed" ? [op.table] : op.op === "linear" ? [op.weight] : []
-  );
+  return matrixGroups(dimensions).flat();
+}
+
+/** The same, those together that are multiplied together. */
+export function matrixGroups(dimensions: Dimensions): string[][] {
+  return layerGraph(dimensions).flatMap((op) => {
+    if (op.op === "embed") return [[op.table]];
+    return op.op === "linears" ? [op.linears.map(({ weight }) => weight)] : [];
+  });
 }
 
 /** The layer graph. Up to `ln_out` it runs for all tokens, from there for the chosen ones. */
@@ -209,8 +215,7 @@ export function layerGraph({ version, layers }: Dimensions): Op[] {
   const ops: Op[] = [{ op: "embed", table: "emb.weight", norm: "blocks.0.ln0" }];
   for (let layer = 0; layer < layers; layer++) {
     const block = `blocks.${layer}.`;
-    const project = (matrix: string, plane: number, to: "r" | "k" | "v" | "g"): Op => ({
-      op: "linear",
+    const project = (matrix: string, plane: number, to: "r" | "k" | "v" | "g"): Linear => ({
       weight: `${block}att.${matrix}.weight`,
       from: "mixed",
       plane,
@@ -226,22 +231,27 @@ export function layerGraph({ version, layers }: Dimensions): Op[] {
         mixes: gated ? 4 : 3,
         site: 2 * layer,
       },
-      project("key", 0, "k"),
-      project("value", 1, "v"),
-      project("receptance", 2, "r"),
-    );
-    if (gated) ops.push(project("gate", 3, "g"));
-    ops.push(
+      {
+        op: "linears",
+        linears: [
+          project("key", 0, "k"),
+          project("value", 1, "v"),
+          project("receptance", 2, "r"),
+          ...(gated ? [project("gate", 3, "g")] : []),
+        ],
+      },
       { op: "wkv5", layer, decay: `${block}att.decay`, bonus: `${block}att.bonus` },
       { op: "groupNormGate", norm: `${block}att.ln_x`, gated },
       {
-        op: "linear",
-        weight: `${block}att.output.weight`,
-        from: "y",
-        plane: 0,
-        to: "x",
-        activation: "none",
-        write: "add",
+        op: "linears",
+        linears: [{
+          weight: `${block}att.output.weight`,
+          from: "y",
+          plane: 0,
+          to: "x",
+          activation: "none",
+          write: "add",
+        }],
       },
       {
         op: "normShift",
@@ -251,45 +261,49 @@ export function layerGraph({ version, layers }: Dimensions): Op[] {
         site: 2 * layer + 1,
       },
       {
-        op: "linear",
-        weight: `${block}ffn.key.weight`,
-        from: "mixed",
-        plane: 0,
-        to: "hidden",
-        activation: "relu2",
-        write: "store",
+        op: "linears",
+        linears: [{
+          weight: `${block}ffn.key.weight`,
+          from: "mixed",
+          plane: 0,
+          to: "hidden",
+          activation: "relu2",
+          write: "store",
+        }, {
+          weight: `${block}ffn.receptance.weight`,
+          from: "mixed",
+          plane: 1,
+          to: "receptance",
+          activation: "sigmoid",
+          write: "store",
+        }],
       },
       {
-        op: "linear",
-        weight: `${block}ffn.receptance.weight`,
-        from: "mixed",
-        plane: 1,
-        to: "receptance",
-        activation: "sigmoid",
-        write: "store",
-      },
-      {
-        op: "linear",
-        weight: `${block}ffn.value.weight`,
-        from: "hidden",
-        plane: 0,
-        to: "x",
-        activation: "none",
-        write: "gatedAdd",
-        gate: "receptance",
+        op: "linears",
+        linears: [{
+          weight: `${block}ffn.value.weight`,
+          from: "hidden",
+          plane: 0,
+          to: "x",
+          activation: "none",
+          write: "gatedAdd",
+          gate: "receptance",
+        }],
       },
     );
   }
   ops.push(
     { op: "selectNorm", norm: "ln_out" },
     {
-      op: "linear",
-      weight: "head.weight",
-      from: "selected",
-      plane: 0,
-      to: "logits",
-      activation: "none",
-      write: "store",
+      op: "linears",
+      linears: [{
+        weight: "head.weight",
+        from: "selected",
+        plane: 0,
+        to: "logits",
+        activation: "none",
+        write: "store",
+      }],
     },
   );
   return ops;

@@ -60,14 +60,21 @@ function prepare({ rows, columns, tokens, type, activation, write }: Case) {
   const outStride = roundUp(rows, 4) + rowOffset + 4;
   const y = floats(random, tokens * outStride);
   const gate = floats(random, tokens * outStride);
-  const sizes: LinearSizes = {
+  const part = {
     rows,
-    columns,
-    type,
+    firstBlock: 0,
+    xOffset: 0,
+    yOffset: 0,
     rowOffset,
     outStride,
-    per: "tokens",
     activation,
+  };
+  const sizes: LinearSizes = {
+    parts: [part],
+    columns,
+    type,
+    bufferRows: rows,
+    per: "tokens",
     write,
   };
   const data = {
@@ -77,19 +84,19 @@ function prepare({ rows, columns, tokens, type, activation, write }: Case) {
     gate,
     counts: new Uint32Array([tokens, 1, 0, 0]),
   };
-  return { sizes, data, W: values, x, counts: { tokens, runs: 1, outputs: 0 } };
+  return { part, sizes, data, W: values, x, counts: { tokens, runs: 1, outputs: 0 } };
 }
 
 for (const c of CASES) {
   Deno.test(`matrix kernels match plain loops, and each other to the bit, at ${JSON.stringify(c)}`, async () => {
-    const { sizes, data, W, x, counts } = prepare(c);
+    const { part, sizes, data, W, x, counts } = prepare(c);
     const tiled = await runKernel(matmul, data, { sizes, counts });
     const wanted = { W, x, y: data.y.slice(), gate: data.gate };
-    linearReference(wanted, { ...sizes, tokens: c.tokens });
+    linearReference(wanted, { ...c, part });
     // Padding rows may be written: only the matrix's own rows and what lies before them count.
     for (let t = 0; t < c.tokens; t++) {
-      const from = t * sizes.outStride;
-      const to = from + sizes.rowOffset + c.rows;
+      const from = t * part.outStride;
+      const to = from + part.rowOffset + c.rows;
       assertClose(tiled.y.subarray(from, to), wanted.y.subarray(from, to), { atol: 2e-5 });
     }
     for (const tile of TILES) {
@@ -98,3 +105,69 @@ for (const c of CASES) {
     }
   });
 }
+
+Deno.test("matrices in one buffer are multiplied in one dispatch, each from its own input", async () => {
+  const [columns, tokens] = [70, 5];
+  const random = seeded(7);
+  const xPlane = roundUp(columns, 4) * tokens + 8;
+  const x = floats(random, 3 * xPlane);
+  const all = ([
+    { rows: 35, activation: "none" },
+    { rows: 8, activation: "silu" },
+    { rows: 101, activation: "relu2" },
+  ] as const).map(({ rows, activation }) => ({ rows, activation, outStride: roundUp(rows, 4) }));
+  const bufferRows = all.reduce((sum, { rows }) => sum + roundUp(rows, 8), 0);
+  const stacked = new Float32Array(bufferRows * columns);
+  let [firstBlock, yOffset] = [0, 0];
+  const parts = all.map((part, i) => {
+    const W = floats(random, part.rows * columns);
+    stacked.set(W, firstBlock * 8 * columns);
+    const placed = { ...part, firstBlock, xOffset: i * xPlane, yOffset, rowOffset: 0 };
+    firstBlock += roundUp(part.rows, 8) / 8;
+    yOffset += tokens * part.outStride + 4;
+    return placed;
+  });
+  for (const type of ["f32", "int8", "nf4"] as const) {
+    const { weights, values } = packed(stacked, { rows: bufferRows, columns, type });
+    const y0 = floats(random, yOffset);
+    const data = { weights, x, y: y0, counts: new Uint32Array([tokens, 1, 0, 0]) };
+    const sizes: LinearSizes = { parts, columns, type, bufferRows, per: "tokens", write: "store" };
+    const counts = { tokens, runs: 1, outputs: 0 };
+    const wanted = data.y.slice();
+    for (const part of parts) {
+      const size = tokens * part.outStride;
+      const rows = {
+        W: values.subarray(part.firstBlock * 8 * columns),
+        x: Float32Array.from(
+          { length: tokens * columns },
+          (_, i) => x[part.xOffset + Math.floor(i / columns) * roundUp(columns, 4) + i % columns],
+        ),
+        y: wanted.subarray(part.yOffset, part.yOffset + size),
+      };
+      linearReference(rows, { part, columns, tokens, write: "store" });
+    }
+    const check = (y: Float32Array, what: string) => {
+      for (const { yOffset, outStride, rows } of parts) {
+        for (let t = 0; t < tokens; t++) {
+          const from = yOffset + t * outStride;
+          assertClose(y.subarray(from, from + rows), wanted.subarray(from, from + rows), {
+            atol: 2e-4,
+            what,
+          });
+        }
+      }
+    };
+    for (const tile of TILES) {
+      const { y } = await runKernel(linearRows, data, { sizes: { ...sizes, tile }, counts });
+      check(y, `${type} ${JSON.stringify(tile)}`);
+    }
+    let y = data.y;
+    for (const part of parts) {
+      const sizesOfOne = { ...sizes, parts: [part] };
+      ({ y } = await runKernel(matmul, { ...data, y }, { sizes: sizesOfOne, counts }) as {
+        y: Float32Array<ArrayBuffer>;
+      });
+    }
+    check(y, `${type} matmul`);
+  }
+});
