@@ -3,6 +3,7 @@
 import { InferenceError } from "../core/errors.ts";
 import { type Command, parseFlags } from "./command.ts";
 import { commandHelp, mainHelp, nearest } from "./help.ts";
+import { bench } from "./bench.ts";
 import { chat } from "./chat.ts";
 import { convert } from "./convert.ts";
 import { evaluate } from "./eval.ts";
@@ -21,6 +22,7 @@ const COMMANDS: readonly Command[] = [
   evaluate,
   logits,
   tokenize,
+  bench,
 ];
 
 /** Runs one command line; returns the exit status: 0 done, 1 failed, 2 wrong usage. */

@@ -1,0 +1,58 @@
+// Two kernels that each press one limit of an adapter, to hold an engine's speed against.
+//   words   : vec4f[n]       n a multiple of 4 * THREADS; all zero
+//   results : f32[threads]   so that no compiler leaves the work out
+// Grid (groups, 1, 1), THREADS threads.
+
+const THREADS: u32 = 256u;
+// Turns of multiply_add's loop, each of 8 x 4 fma of vec4f a thread.
+override TURNS: u32 = 64u;
+
+@group(0) @binding(0) var<storage, read> words: array<vec4f>;
+@group(0) @binding(1) var<storage, read_write> results: array<f32>;
+
+// Sums all words: neighbouring threads read neighbouring words, four of a thread are under way.
+@compute @workgroup_size(THREADS)
+fn read_all(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  var a = vec4f();
+  var b = vec4f();
+  var c = vec4f();
+  var d = vec4f();
+  let end = arrayLength(&words);
+  let stride = groups.x * 4u * THREADS;
+  for (var at = group.x * 4u * THREADS + thread; at < end; at += stride) {
+    a += words[at];
+    b += words[at + THREADS];
+    c += words[at + 2u * THREADS];
+    d += words[at + 3u * THREADS];
+  }
+  results[group.x * THREADS + thread] = dot(a + b + c + d, vec4f(1.0));
+}
+
+// Four independent chains x = x * m + k in registers; m and k are not known beforehand.
+@compute @workgroup_size(THREADS)
+fn multiply_add(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let m = words[0] + 0.5;
+  let k = words[1] + 0.5;
+  var a = vec4f(f32(thread));
+  var b = a + 1.0;
+  var c = a + 2.0;
+  var d = a + 3.0;
+  for (var turn = 0u; turn < TURNS; turn++) {
+    a = fma(a, m, k); b = fma(b, m, k); c = fma(c, m, k); d = fma(d, m, k);
+    a = fma(a, m, k); b = fma(b, m, k); c = fma(c, m, k); d = fma(d, m, k);
+    a = fma(a, m, k); b = fma(b, m, k); c = fma(c, m, k); d = fma(d, m, k);
+    a = fma(a, m, k); b = fma(b, m, k); c = fma(c, m, k); d = fma(d, m, k);
+    a = fma(a, m, k); b = fma(b, m, k); c = fma(c, m, k); d = fma(d, m, k);
+    a = fma(a, m, k); b = fma(b, m, k); c = fma(c, m, k); d = fma(d, m, k);
+    a = fma(a, m, k); b = fma(b, m, k); c = fma(c, m, k); d = fma(d, m, k);
+    a = fma(a, m, k); b = fma(b, m, k); c = fma(c, m, k); d = fma(d, m, k);
+  }
+  results[group.x * THREADS + thread] = dot(a + b + c + d, vec4f(1.0));
+}
