@@ -3,17 +3,17 @@
  * `y[j] = sum_i r[i] * (u[i] * k[i] * v[j] + S[i, j])`, then
  * `S[i, j] = w[i] * S[i, j] + k[i] * v[j]`, i the key and j the value channel of a head.
  *
- * Two kernels for the same sums in the same order: `wkv5` for steps with one token a run, which
- * works on the state where it lies, and `wkv5Chunk`, which keeps a head's state in registers over
- * all tokens of its run. Sums start from `runs[].w`, a zero that the compiler cannot see; linear.ts
+ * Two kernels for the same sums in the same order: `wkv5Step` for steps with one token a run, which
+ * works on the state where it lies and does the group norm and the gate as well, and `wkv5Chunk`,
+ * which keeps a head's state in registers over all tokens of its run. Sums start from `runs[].w`, a zero that the compiler cannot see; linear.ts
  * tells why.
  */
 
-import declarations from "./wkv5_bindings.wgsl" with { type: "text" };
 import chunkSource from "./wkv5_chunk.wgsl" with { type: "text" };
-import source from "./wkv5.wgsl" with { type: "text" };
+import reduce from "./reduce.wgsl" with { type: "text" };
+import stepSource from "./wkv5_step.wgsl" with { type: "text" };
 import type { RunRows } from "./norm_shift.ts";
-import type { Access, KernelSpec } from "./spec.ts";
+import type { KernelSpec } from "./spec.ts";
 
 export interface Wkv5Sizes {
   heads: number;
@@ -21,8 +21,15 @@ export interface Wkv5Sizes {
   headSize: number;
 }
 
-function bindings(): Record<string, Access> {
-  return {
+/**
+ * Shapes: r, k, v, y `[tokens, heads, N]`; w (the decay in (0, 1)) and u `[heads, N]`; runs
+ * `u32[runs, 4]`: slot, first row, count, 0; state `[slots, heads, N, N]` as [key, value], updated
+ * in place.
+ */
+export const wkv5Chunk: KernelSpec<Wkv5Sizes> = {
+  name: "wkv5_chunk",
+  source: () => chunkSource,
+  bindings: () => ({
     r: "read",
     k: "read",
     v: "read",
@@ -31,27 +38,50 @@ function bindings(): Record<string, Access> {
     runs: "read",
     state: "readWrite",
     y: "readWrite",
-  };
-}
-
-/**
- * Shapes: r, k, v, y `[tokens, heads, N]`; w (the decay in (0, 1)) and u `[heads, N]`; runs
- * `u32[runs, 4]`: slot, first row, count, 0; state `[slots, heads, N, N]` as [key, value], updated
- * in place. Takes the first row of every run and no other.
- */
-export const wkv5: KernelSpec<Wkv5Sizes> = {
-  name: "wkv5",
-  source: () => `${declarations}\n${source}`,
-  bindings,
+  }),
   constants: ({ heads, headSize }) => ({ HEADS: heads, N: headSize }),
   grid: ({ heads }, { runs }) => [heads, runs, 1],
 };
 
-/** As `wkv5`, for runs of any length. */
-export const wkv5Chunk: KernelSpec<Wkv5Sizes> = {
-  ...wkv5,
-  name: "wkv5_chunk",
-  source: () => `${declarations}\n${chunkSource}`,
+export interface Wkv5StepSizes extends Wkv5Sizes {
+  /** Where r, k, v and the gate begin in `projected`, in numbers; multiples of 4. */
+  offsets: Record<"r" | "k" | "v" | "g", number>;
+  /** Of the group norm: 1e-5 times the square of head_size_divisor. */
+  eps: number;
+  /** False for version 5.0, which has no gate. */
+  gated: boolean;
+}
+
+/**
+ * `y = group_norm(wkv5, norm) * g`, for runs of one token. Shapes as for `wkv5Chunk`, but for
+ * projected, which holds r, k, v and g; norm `[2, heads * N]`, weight and bias.
+ */
+export const wkv5Step: KernelSpec<Wkv5StepSizes> = {
+  name: "wkv5_step",
+  source: ({ gated }) =>
+    `${reduce}
+fn gate_of(i: u32) -> f32 { return ${gated ? "number(G_AT + i)" : "1.0"}; }
+${stepSource}`,
+  bindings: () => ({
+    projected: "read",
+    w: "read",
+    u: "read",
+    runs: "read",
+    state: "readWrite",
+    norm: "read",
+    y: "readWrite",
+  }),
+  constants: ({ heads, headSize, offsets, eps }) => ({
+    HEADS: heads,
+    N: headSize,
+    R_AT: offsets.r,
+    K_AT: offsets.k,
+    V_AT: offsets.v,
+    G_AT: offsets.g,
+    THREADS: Math.min(32, headSize),
+    EPS: { f32: eps },
+  }),
+  grid: ({ heads }, { runs }) => [heads, runs, 1],
 };
 
 /** Plain loops over runs; state `[slots, heads, N, N]` and y are written. */

@@ -1,7 +1,18 @@
 // wkv5_chunk: the recurrence over all rows of every run, the state in registers between them, read
-// and written once; bindings in wkv5_bindings.wgsl
-// Grid (heads, runs, 1), N threads: thread j owns value column j. The order of additions is that of
-// wkv5.
+// and written once.
+//   r, k, v, y : f32[tokens, HEADS, N]
+//   w, u       : f32[HEADS, N]            w = decay in (0, 1), u = bonus
+//   runs       : u32[runs, 4]             slot, first row, count, 0
+//   state      : f32[slots, HEADS, N, N]  [key i, value j], updated in place
+// Constants: HEADS, N. Grid (heads, runs, 1), N threads: thread j owns value column j.
+@group(0) @binding(0) var<storage, read> r: array<vec4f>;
+@group(0) @binding(1) var<storage, read> k: array<vec4f>;
+@group(0) @binding(2) var<storage, read> v: array<f32>;
+@group(0) @binding(3) var<storage, read> w: array<vec4f>;
+@group(0) @binding(4) var<storage, read> u: array<vec4f>;
+@group(0) @binding(5) var<storage, read> runs: array<vec4u>;
+@group(0) @binding(6) var<storage, read_write> state: array<f32>;
+@group(0) @binding(7) var<storage, read_write> y: array<f32>;
 
 @compute @workgroup_size(N)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) j: u32) {

@@ -200,12 +200,10 @@ export class CpuEngine implements Engine {
             { r: a.r, k: a.k, v: a.v, w: vector(op.decay), u: vector(op.bonus), S, y: a.y },
             headSize,
           );
-          break;
-        }
-        case "groupNormGate":
           groupNorm(a.y, vector(op.norm), { headSize, eps: dimensions.groupNormEps });
           if (op.gated) { for (let c = 0; c < width; c++) a.y[c] *= a.g[c]; }
           break;
+        }
         case "selectNorm":
           if (logits) layerNorm(a.x, vector(op.norm), a.selected);
           break;

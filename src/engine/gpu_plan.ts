@@ -7,7 +7,7 @@ import { type LinearPart, linearRows, matmul } from "../../kernels/linear.ts";
 import { normShift } from "../../kernels/norm_shift.ts";
 import { selectNorm } from "../../kernels/select_norm.ts";
 import type { StepCounts } from "../../kernels/spec.ts";
-import { wkv5, wkv5Chunk } from "../../kernels/wkv5.ts";
+import { wkv5Chunk, wkv5Step } from "../../kernels/wkv5.ts";
 import { type BoundBuffer, type Dispatch, type OpenDevice, Pipelines } from "../gpu/mod.ts";
 import type { Linear, Op } from "../model/graph.ts";
 import type { Model } from "../model/load.ts";
@@ -18,6 +18,8 @@ import { linearChoices } from "./linear_choice.ts";
 
 /** Picks what to dispatch for an operation, by the size of a step. */
 type PlannedOp = (counts: StepCounts) => readonly Dispatch[];
+
+type Wkv5Op = Extract<Op, { op: "wkv5" }>;
 
 type PlanDevice = Pick<OpenDevice, "device" | "software">;
 
@@ -60,9 +62,9 @@ export class GpuPlan {
   }
 
   async #prepare(op: Op): Promise<PlannedOp> {
-    const { width, heads, headSize, groupNormEps } = this.#model.dimensions;
-    const { x, mixed, r, k, v, y, g, selected } = this.#buffers.activations;
-    const { inputs: { rows, runs, chosen }, state } = this.#buffers;
+    const { width } = this.#model.dimensions;
+    const { x, mixed, selected } = this.#buffers.activations;
+    const { inputs: { rows, chosen }, state } = this.#buffers;
     switch (op.op) {
       case "embed": {
         const norm = this.#vector(op.norm);
@@ -95,30 +97,8 @@ export class GpuPlan {
         ]);
       case "linears":
         return await this.#linears(op.linears);
-      case "wkv5": {
-        const buffers = {
-          r,
-          k,
-          v,
-          w: this.#vector(op.decay),
-          u: this.#vector(op.bonus),
-          runs: { buffer: runs },
-          state: { buffer: state.wkv[op.layer] },
-          y,
-        };
-        const sizes = { heads, headSize };
-        const one = [await this.#pipelines.prepare(wkv5, sizes, buffers)];
-        const chunk = [await this.#pipelines.prepare(wkv5Chunk, sizes, buffers)];
-        return (counts) => counts.tokens === counts.runs ? one : chunk;
-      }
-      case "groupNormGate":
-        return always([
-          await this.#pipelines.prepare(
-            groupNormGate,
-            { heads, headSize, eps: groupNormEps, gated: op.gated },
-            { norm: this.#vector(op.norm), y, gate: g },
-          ),
-        ]);
+      case "wkv5":
+        return await this.#wkv5(op);
       case "selectNorm":
         return always([
           await this.#pipelines.prepare(selectNorm, { width }, {
@@ -129,6 +109,37 @@ export class GpuPlan {
           }),
         ]);
     }
+  }
+
+  /** Runs of one token take one dispatch, others two. */
+  async #wkv5({ layer, decay, bonus, norm, gated }: Wkv5Op): Promise<PlannedOp> {
+    const { heads, headSize, groupNormEps: eps } = this.#model.dimensions;
+    const { inputs, state, activations: { r, k, v, g, y } } = this.#buffers;
+    const shared = {
+      w: this.#vector(decay),
+      u: this.#vector(bonus),
+      runs: { buffer: inputs.runs },
+      state: { buffer: state.wkv[layer] },
+      y,
+    };
+    const sizes = { heads, headSize };
+    const offsets = { r: r.offset / 4, k: k.offset / 4, v: v.offset / 4, g: g.offset / 4 };
+    const step = [
+      await this.#pipelines.prepare(
+        wkv5Step,
+        { ...sizes, offsets, eps, gated },
+        { ...shared, projected: { buffer: r.buffer }, norm: this.#vector(norm) },
+      ),
+    ];
+    const chunk = [
+      await this.#pipelines.prepare(wkv5Chunk, sizes, { ...shared, r, k, v }),
+      await this.#pipelines.prepare(
+        groupNormGate,
+        { ...sizes, eps, gated },
+        { norm: this.#vector(norm), y, gate: g },
+      ),
+    ];
+    return ({ tokens, runs }) => tokens === runs ? step : chunk;
   }
 
   async #linears(linears: readonly Linear[]): Promise<PlannedOp> {

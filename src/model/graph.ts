@@ -49,9 +49,10 @@ export type Op =
   /** mixed[m] = token_shift(layer_norm(x, norm), mix[m]); the shift is the state's `site`. */
   | { op: "normShift"; norm: string; mix: string; mixes: number; site: number }
   | LinearsOp
-  /** y, state of `layer` = wkv5(r, k, v, decay, bonus, state of `layer`) */
-  | { op: "wkv5"; layer: number; decay: string; bonus: string }
-  /** y = group_norm(y, norm), times g where gated */
-  | { op: "groupNormGate"; norm: string; gated: boolean }
+  /**
+   * y, state of `layer` = wkv5(r, k, v, decay, bonus, state of `layer`), then
+   * y = group_norm(y, norm), times g where gated
+   */
+  | { op: "wkv5"; layer: number; decay: string; bonus: string; norm: string; gated: boolean }
   /** selected = layer_norm(x of the chosen tokens, norm) */
   | { op: "selectNorm"; norm: string };

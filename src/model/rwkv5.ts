@@ -240,8 +240,14 @@ export function layerGraph({ version, layers }: Dimensions): Op[] {
           ...(gated ? [project("gate", 3, "g")] : []),
         ],
       },
-      { op: "wkv5", layer, decay: `${block}att.decay`, bonus: `${block}att.bonus` },
-      { op: "groupNormGate", norm: `${block}att.ln_x`, gated },
+      {
+        op: "wkv5",
+        layer,
+        decay: `${block}att.decay`,
+        bonus: `${block}att.bonus`,
+        norm: `${block}att.ln_x`,
+        gated,
+      },
       {
         op: "linears",
         linears: [{

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import { groupNormGate, groupNormGateReference } from "../../kernels/group_norm_gate.ts";
 import { type RunRows } from "../../kernels/norm_shift.ts";
-import { wkv5, wkv5Chunk, wkv5Reference } from "../../kernels/wkv5.ts";
+import { wkv5Chunk, wkv5Reference, wkv5Step } from "../../kernels/wkv5.ts";
 import { assertClose } from "../close.ts";
 import { floats, seeded } from "../random_data.ts";
 import { runKernel, runRows } from "./run_kernel.ts";
@@ -56,24 +57,51 @@ function prepare({ heads, headSize, slots, runs }: Case) {
   return { data, sizes: { heads, headSize }, counts };
 }
 
-for (const kernel of [wkv5, wkv5Chunk]) {
-  for (const c of kernel === wkv5 ? SINGLE : [...SINGLE, ...RAGGED]) {
-    Deno.test(`${kernel.name} matches plain loops at ${JSON.stringify(c)}`, async () => {
-      const { data, sizes, counts } = prepare(c);
-      const got = await runKernel(kernel, data, { sizes, counts });
-      const wanted = { ...data, state: data.state.slice(), y: data.y.slice() };
-      wkv5Reference(wanted, { ...sizes, runs: c.runs });
-      assertClose(got.y, wanted.y, { atol: 2e-5, what: "y" });
-      assertClose(got.state, wanted.state, { atol: 2e-5, what: "state" });
-    });
-  }
+for (const c of [...SINGLE, ...RAGGED]) {
+  Deno.test(`wkv5_chunk matches plain loops at ${JSON.stringify(c)}`, async () => {
+    const { data, sizes, counts } = prepare(c);
+    const got = await runKernel(wkv5Chunk, data, { sizes, counts });
+    const wanted = { ...data, state: data.state.slice(), y: data.y.slice() };
+    wkv5Reference(wanted, { ...sizes, runs: c.runs });
+    assertClose(got.y, wanted.y, { atol: 2e-5, what: "y" });
+    assertClose(got.state, wanted.state, { atol: 2e-5, what: "state" });
+  });
 }
 
-for (const c of SINGLE) {
-  Deno.test(`wkv5 and wkv5_chunk agree to the bit at ${JSON.stringify(c)}`, async () => {
-    const { data, sizes, counts } = prepare(c);
-    const one = await runKernel(wkv5, data, { sizes, counts });
-    const chunk = await runKernel(wkv5Chunk, data, { sizes, counts });
-    assert.deepEqual(chunk, one);
-  });
+for (const gated of [true, false]) {
+  for (const c of SINGLE) {
+    Deno.test(`wkv5_step, ${gated ? "gated" : "plain"}, is wkv5 and group norm to the bit at ${JSON.stringify(c)}`, async () => {
+      const { data, sizes, counts } = prepare(c);
+      const random = seeded(c.heads);
+      const gate = floats(random, data.r.length);
+      const norm = floats(random, 2 * data.w.length);
+      const eps = 64e-5;
+      const offset = (plane: number) => plane * (data.r.length + 8);
+      const offsets = { r: offset(2), k: offset(0), v: offset(3), g: offset(1) };
+      const projected = new Float32Array(offset(4));
+      for (const name of ["r", "k", "v"] as const) projected.set(data[name], offsets[name]);
+      projected.set(gate, offsets.g);
+      const got = await runKernel(wkv5Step, { ...data, projected, norm }, {
+        sizes: { ...sizes, offsets, eps, gated },
+        counts,
+      });
+
+      const wanted = { ...data, state: data.state.slice(), y: data.y.slice() };
+      wkv5Reference(wanted, { ...sizes, runs: c.runs });
+      const after = { y: wanted.y, norm, ...(gated ? { gate } : {}) };
+      groupNormGateReference(after, { ...sizes, eps, tokens: counts.tokens });
+      // Where a head's values are nearly equal, normalising enlarges what the sums are off by.
+      assertClose(got.y, wanted.y, { atol: 2e-4, what: "y" });
+      assertClose(got.state, wanted.state, { atol: 2e-5, what: "state" });
+
+      const chunk = await runKernel(wkv5Chunk, data, { sizes, counts });
+      assert.deepEqual(got.state, chunk.state);
+      const y = chunk.y as Float32Array<ArrayBuffer>;
+      const normed = await runKernel(groupNormGate, { y, norm, gate }, {
+        sizes: { ...sizes, eps, gated },
+        counts,
+      });
+      assert.deepEqual(got.y, normed.y);
+    });
+  }
 }
