@@ -2,6 +2,9 @@
 
 export const LAYER_NORM_EPS = 1e-5;
 
+/** Threads, and so partial sums, with which a row is normalised; fixed, since results depend on it. */
+export const NORM_THREADS = 32;
+
 /** `(v - mean) / sqrt(variance + eps) * weight + bias`, plain loops; norm `[2, length]`. */
 export function layerNormReference(
   row: Float32Array,

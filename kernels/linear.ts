@@ -14,7 +14,8 @@
 import matmulSource from "./matmul.wgsl" with { type: "text" };
 import { ACTIVATION, type LinearPart, writtenRows } from "./linear_part.ts";
 import { linearRowsSource, rowGroups, type RowsTile } from "./linear_rows.ts";
-import type { WeightType } from "./layouts.ts";
+import { LAYER_NORM_EPS, NORM_THREADS } from "./layer_norm.ts";
+import { ROW_BLOCK, type WeightType } from "./layouts.ts";
 import type { Access, KernelSpec } from "./spec.ts";
 import { WEIGHT_READER, weightConstants } from "./weights.ts";
 
@@ -66,7 +67,9 @@ export type LinearRowsSizes = LinearSizes & { tile: RowsTile };
 export const linearRows: KernelSpec<LinearRowsSizes> = {
   name: "linear_rows",
   source: (sizes) =>
-    `${WEIGHT_READER[sizes.type]}\n${WRITE[sizes.write]}\n${linearRowsSource(sizes)}`,
+    `${WEIGHT_READER[sizes.type]}\n${WRITE[sizes.write]}\n${
+      linearRowsSource({ ...sizes, shifted: false })
+    }`,
   bindings,
   constants: (sizes) => ({ ...constants(sizes), LANES: sizes.tile.lanes }),
   grid: ({ parts, per, tile }, counts) => [
@@ -74,6 +77,36 @@ export const linearRows: KernelSpec<LinearRowsSizes> = {
     Math.ceil(counts[per] / tile.tokens),
     1,
   ],
+};
+
+/**
+ * `normShift` and `linearRows` in one, for runs of one token: a part's `xOffset` tells where its mix
+ * begins in `mix`. Shapes as for `normShift`, but for y, which is that of `linearRows`.
+ */
+export const linearShifted: KernelSpec<LinearRowsSizes> = {
+  name: "linear_shifted",
+  source: (sizes) =>
+    `${WEIGHT_READER[sizes.type]}\n${WRITE[sizes.write]}\n${
+      linearRowsSource({ ...sizes, shifted: true })
+    }`,
+  bindings: () => ({
+    weights: "read",
+    x: "read",
+    y: "readWrite",
+    counts: "uniform",
+    norm: "read",
+    mix: "read",
+    rows: "read",
+    before: "read",
+    after: "readWrite",
+  }),
+  constants: (sizes) => ({
+    ...linearRows.constants(sizes),
+    THREADS: NORM_THREADS,
+    GROUP_THREADS: ROW_BLOCK * sizes.tile.threadBlocks * sizes.tile.lanes,
+    EPS: { f32: LAYER_NORM_EPS },
+  }),
+  grid: linearRows.grid,
 };
 
 /** Rows and tokens of one workgroup's tile in `matmul`. */

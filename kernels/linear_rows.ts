@@ -7,6 +7,7 @@
  */
 
 import { ROW_BLOCK } from "./layouts.ts";
+import shiftedSource from "./linear_shifted.wgsl" with { type: "text" };
 import { ACTIVATION, type LinearPart, writtenRows } from "./linear_part.ts";
 
 /** What one thread does, and how threads make a workgroup. */
@@ -27,9 +28,10 @@ export interface RowsTile {
  * linear.ts.
  */
 export function linearRowsSource(
-  { parts, tile }: { parts: readonly LinearPart[]; tile: RowsTile },
+  { parts, tile, shifted }: { parts: readonly LinearPart[]; tile: RowsTile; shifted: boolean },
 ): string {
   const { rowBlocks, tokens, lanes, threadBlocks } = tile;
+  if (shifted && tokens > 1) throw new Error("a shifted tile has one token");
   const rows = [...Array(rowBlocks).keys()];
   const cells = [...Array(tokens).keys()].flatMap((t) => rows.map((i) => ({ t, i })));
   const each = <T>(items: readonly T[], line: (item: T, index: number) => string) =>
@@ -46,6 +48,7 @@ export function linearRowsSource(
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<uniform> counts: vec4u;
+${shifted ? shiftedSource : ""}
 ${shared ? `var<workgroup> partial: array<f32, SEGMENTS * ${cells.length * width}u>;` : ""}
 
 struct Part {
@@ -62,13 +65,18 @@ fn activate(group: u32, v: f32) -> f32 {
 }
 
 @compute @workgroup_size(${width}, LANES)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(local_invocation_id) local: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
   ${partChoice(parts, tile)}
   let own = ((group.x - part.group) * ${threadBlocks}u + local.x / 8u) * ${rowBlocks}u;
   let block = part.block + own;
   let r = local.x % 8u;
   let token = group.y * ${tokens}u;
   let zero = vec4f(f32(counts.w));
+  ${shifted ? "make_mixed(token, part.x4, thread, group.x == 0u);" : ""}
   ${each(cells, ({ t, i }) => `var total${i}_${t} = 0.0;`)}
   for (var s = local.y; s < SEGMENTS; s += LANES) {
     ${each(cells, ({ t, i }) => `var sum${i}_${t} = zero;`)}
@@ -80,7 +88,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
         ${each(rows, (i) => `let w${i} = scaled4(block + ${i}u, c, r, scale${i});`)}
         ${
     each([...Array(tokens).keys()], (t) => `
-        let v${t} = x[part.x4 + (token + ${t}u) * COLUMNS4 + c];
+        let v${t} = ${shifted ? "mixed[c]" : `x[part.x4 + (token + ${t}u) * COLUMNS4 + c]`};
         ${each(rows, (i) => `sum${i}_${t} = fma(w${i}, v${t}, sum${i}_${t});`)}`)
   }
       }

@@ -7,7 +7,7 @@
 
 import reduce from "./reduce.wgsl" with { type: "text" };
 import source from "./norm_shift.wgsl" with { type: "text" };
-import { LAYER_NORM_EPS, layerNormReference } from "./layer_norm.ts";
+import { LAYER_NORM_EPS, layerNormReference, NORM_THREADS } from "./layer_norm.ts";
 import type { KernelSpec } from "./spec.ts";
 
 export interface NormShiftSizes {
@@ -42,7 +42,7 @@ export const normShift: KernelSpec<NormShiftSizes> = {
     WIDTH4: width / 4,
     MIXES: mixes,
     PLANE4: plane / 4,
-    THREADS: 32,
+    THREADS: NORM_THREADS,
     EPS: { f32: LAYER_NORM_EPS },
   }),
   grid: (_, { tokens }) => [tokens, 1, 1],

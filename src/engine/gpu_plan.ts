@@ -3,7 +3,7 @@
 import { commitShift } from "../../kernels/commit_shift.ts";
 import { embed } from "../../kernels/embed.ts";
 import { groupNormGate } from "../../kernels/group_norm_gate.ts";
-import { type LinearPart, linearRows, matmul } from "../../kernels/linear.ts";
+import { type LinearPart, linearRows, linearShifted, matmul } from "../../kernels/linear.ts";
 import { normShift } from "../../kernels/norm_shift.ts";
 import { selectNorm } from "../../kernels/select_norm.ts";
 import type { StepCounts } from "../../kernels/spec.ts";
@@ -19,11 +19,17 @@ import { linearChoices } from "./linear_choice.ts";
 /** Picks what to dispatch for an operation, by the size of a step. */
 type PlannedOp = (counts: StepCounts) => readonly Dispatch[];
 
+/** Bytes of a workgroup's memory that sums may take, at most. */
+const SUM_BYTES = 8 * 1024;
+
+type NormShiftOp = Extract<Op, { op: "normShift" }>;
+type LinearsOp = Extract<Op, { op: "linears" }>;
 type Wkv5Op = Extract<Op, { op: "wkv5" }>;
 
 type PlanDevice = Pick<OpenDevice, "device" | "software">;
 
 export class GpuPlan {
+  readonly #device: GPUDevice;
   readonly #pipelines: Pipelines;
   readonly #model: Model;
   readonly #buffers: EngineBuffers;
@@ -32,6 +38,7 @@ export class GpuPlan {
   readonly #head: PlannedOp[] = [];
 
   private constructor({ device, software }: PlanDevice, model: Model, buffers: EngineBuffers) {
+    this.#device = device;
     this.#pipelines = new Pipelines(device);
     this.#model = model;
     this.#buffers = buffers;
@@ -41,7 +48,14 @@ export class GpuPlan {
   /** Prepares every kernel. */
   static async build(device: PlanDevice, model: Model, buffers: EngineBuffers): Promise<GpuPlan> {
     const plan = new GpuPlan(device, model, buffers);
-    for (const op of layerGraph(model.dimensions)) {
+    const graph = layerGraph(model.dimensions);
+    for (let i = 0; i < graph.length; i++) {
+      const [op, next] = [graph[i], graph[i + 1]];
+      if (op.op === "normShift" && next.op === "linears" && plan.#joins(op, next)) {
+        plan.#layers.push(await plan.#shifted(op, next));
+        i++;
+        continue;
+      }
       const planned = await plan.#prepare(op);
       const chosenOnly = op.op === "selectNorm" ||
         (op.op === "linears" && op.linears[0].to === "logits");
@@ -64,7 +78,7 @@ export class GpuPlan {
   async #prepare(op: Op): Promise<PlannedOp> {
     const { width } = this.#model.dimensions;
     const { x, mixed, selected } = this.#buffers.activations;
-    const { inputs: { rows, chosen }, state } = this.#buffers;
+    const { rows, chosen } = this.#buffers.inputs;
     switch (op.op) {
       case "embed": {
         const norm = this.#vector(op.norm);
@@ -84,15 +98,7 @@ export class GpuPlan {
           await this.#pipelines.prepare(
             normShift,
             { width, mixes: op.mixes, plane: this.#buffers.plane },
-            {
-              x,
-              norm: this.#vector(op.norm),
-              mix: this.#vector(op.mix),
-              rows: { buffer: rows },
-              before: siteOf(state.before, op.site, state),
-              after: siteOf(state.after, op.site, state),
-              out: mixed,
-            },
+            { ...this.#shiftBuffers(op), out: mixed },
           ),
         ]);
       case "linears":
@@ -109,6 +115,56 @@ export class GpuPlan {
           }),
         ]);
     }
+  }
+
+  /**
+   * Whether a step of one token does a norm with its linears in one dispatch. Each workgroup then
+   * normalises for itself, which costs more than a dispatch where there are many; a row must fit
+   * into a workgroup's memory beside its sums.
+   */
+  #joins({ mixes }: NormShiftOp, { linears }: LinearsOp): boolean {
+    const { maxComputeWorkgroupStorageSize } = this.#device.limits;
+    const { columns } = this.#model.matrix(linears[0].weight);
+    return mixes <= 2 && columns * 4 + SUM_BYTES <= maxComputeWorkgroupStorageSize;
+  }
+
+  async #shifted(norm: NormShiftOp, op: LinearsOp): Promise<PlannedOp> {
+    const apart = [await this.#prepare(norm), await this.#prepare(op)];
+    const { linears } = op;
+    const { columns } = this.#model.matrix(linears[0].weight);
+    const [{ tile }] = linearChoices(columns, { software: this.#software });
+    const together: Dispatch[] = [];
+    for (const { buffer, type, bufferRows, placed } of this.#byBuffer(linears)) {
+      const parts = placed.map(({ linear, part }) => ({
+        ...this.#linearPart(linear, part),
+        xOffset: linear.plane * columns,
+      }));
+      together.push(
+        await this.#pipelines.prepare(
+          linearShifted,
+          { columns, type, bufferRows, parts, tile: tile!, per: "tokens", write: "store" },
+          {
+            ...this.#shiftBuffers(norm),
+            weights: { buffer },
+            y: { buffer: this.#buffers.activations[linears[0].to].buffer },
+            counts: { buffer: this.#buffers.inputs.counts },
+          },
+        ),
+      );
+    }
+    return (counts) => counts.tokens === 1 ? together : apart.flatMap((planned) => planned(counts));
+  }
+
+  #shiftBuffers({ norm, mix, site }: NormShiftOp): Record<string, BoundBuffer> {
+    const { activations: { x }, inputs, state } = this.#buffers;
+    return {
+      x,
+      norm: this.#vector(norm),
+      mix: this.#vector(mix),
+      rows: { buffer: inputs.rows },
+      before: siteOf(state.before, site, state),
+      after: siteOf(state.after, site, state),
+    };
   }
 
   /** Runs of one token take one dispatch, others two. */
@@ -144,17 +200,12 @@ export class GpuPlan {
 
   async #linears(linears: readonly Linear[]): Promise<PlannedOp> {
     const { write, gate, to } = linears[0];
-    const { inputs, matrices, activations: bound } = this.#buffers;
+    const { inputs, activations: bound } = this.#buffers;
     const per = to === "logits" ? "outputs" : "tokens";
     const { columns } = this.#model.matrix(linears[0].weight);
     const choices = linearChoices(columns, { software: this.#software })
       .map((choice) => ({ ...choice, dispatches: [] as Dispatch[] }));
-    const placed = linears.flatMap((linear) => {
-      const { type, parts } = matrices.get(linear.weight)!;
-      return parts.map((part) => ({ type, part, linear }));
-    });
-    for (const [buffer, group] of Map.groupBy(placed, ({ part }) => part.buffer)) {
-      const [{ type, part: { bufferRows } }] = group;
+    for (const { buffer, type, bufferRows, placed } of this.#byBuffer(linears)) {
       const buffers: Record<string, BoundBuffer> = {
         weights: { buffer },
         x: { buffer: bound[linears[0].from].buffer },
@@ -162,7 +213,7 @@ export class GpuPlan {
         counts: { buffer: inputs.counts },
         ...(gate ? { gate: bound[gate] } : {}),
       };
-      const parts = group.map(({ linear, part }) => this.#linearPart(linear, part));
+      const parts = placed.map(({ linear, part }) => this.#linearPart(linear, part));
       const sizes = { columns, type, bufferRows, per, write } as const;
       for (const { tile, dispatches } of choices) {
         if (tile) {
@@ -177,6 +228,18 @@ export class GpuPlan {
       }
     }
     return (counts) => choices.find(({ tokens }) => counts[per] <= tokens)!.dispatches;
+  }
+
+  /** Where the matrices lie, those of one buffer together. */
+  #byBuffer(linears: readonly Linear[]) {
+    const all = linears.flatMap((linear) => {
+      const { type, parts } = this.#buffers.matrices.get(linear.weight)!;
+      return parts.map((part) => ({ type, part, linear }));
+    });
+    return [...Map.groupBy(all, ({ part }) => part.buffer)].map(([buffer, placed]) => {
+      const [{ type, part: { bufferRows } }] = placed;
+      return { buffer, type, bufferRows, placed };
+    });
   }
 
   #linearPart({ from, plane, to, activation }: Linear, part: MatrixPart): LinearPart {

@@ -1,0 +1,59 @@
+// Joined to linear_rows: what it multiplies is made first, by every workgroup for itself, as
+// norm_shift would have made it for a run of one token.
+//   x             : f32[tokens, WIDTH]  before the norm; WIDTH = COLUMNS4 * 4
+//   norm          : f32[2, WIDTH]       weight, bias
+//   mix           : f32[mixes, WIDTH]
+//   rows          : u32[tokens, 4]      id, slot, first of its run, last of its run
+//   before, after : f32[slots, WIDTH]   shift read, shift left
+// Constants: THREADS of norm_shift, EPS, GROUP_THREADS of this workgroup.
+@group(0) @binding(4) var<storage, read> norm: array<vec4f>;
+@group(0) @binding(5) var<storage, read> mix: array<vec4f>;
+@group(0) @binding(6) var<storage, read> rows: array<vec4u>;
+@group(0) @binding(7) var<storage, read> before: array<vec4f>;
+@group(0) @binding(8) var<storage, read_write> after: array<vec4f>;
+
+var<workgroup> lane_sums: array<f32, THREADS>;
+var<workgroup> mixed: array<vec4f, COLUMNS4>;
+
+fn lanes_total() -> f32 {
+  workgroupBarrier();
+  var sum = 0.0;
+  for (var i = 0u; i < THREADS; i++) {
+    sum += lane_sums[i];
+  }
+  workgroupBarrier();
+  return sum;
+}
+
+// Fills `mixed` with the mix that begins at mix[first]; every thread must call it. The order of
+// additions is that of norm_shift, whatever the size of this workgroup.
+fn make_mixed(token: u32, first: u32, thread: u32, keep: bool) {
+  let at = token * COLUMNS4;
+  for (var lane = thread; lane < THREADS; lane += GROUP_THREADS) {
+    var sum = 0.0;
+    for (var c = lane; c < COLUMNS4; c += THREADS) {
+      sum += dot(x[at + c], vec4f(1.0));
+    }
+    lane_sums[lane] = sum;
+  }
+  let mean = lanes_total() / f32(COLUMNS4 * 4u);
+  for (var lane = thread; lane < THREADS; lane += GROUP_THREADS) {
+    var sum = 0.0;
+    for (var c = lane; c < COLUMNS4; c += THREADS) {
+      let d = x[at + c] - mean;
+      sum += dot(d, d);
+    }
+    lane_sums[lane] = sum;
+  }
+  let scale = 1.0 / sqrt(lanes_total() / f32(COLUMNS4 * 4u) + EPS);
+  let slot = rows[token].y * COLUMNS4;
+  for (var c = thread; c < COLUMNS4; c += GROUP_THREADS) {
+    let xx = (x[at + c] - mean) * scale * norm[c] + norm[COLUMNS4 + c];
+    let a = mix[first + c];
+    mixed[c] = xx * a + before[slot + c] * (vec4f(1.0) - a);
+    if keep {
+      after[slot + c] = xx;
+    }
+  }
+  workgroupBarrier();
+}
