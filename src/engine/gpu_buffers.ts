@@ -77,7 +77,8 @@ export interface EngineBuffers {
   activations: Readonly<Record<ActivationName, Required<BoundBuffer>>>;
   /** Numbers between two planes of `mixed`. */
   plane: number;
-  /** Tokens whose logits fit at once. */
+  /** Tokens that a step takes at most, and those whose logits fit at once. */
+  maxStepTokens: number;
   maxOutputs: number;
   logitsStaging: GPUBuffer;
   vectors: ReadonlyMap<string, GPUBuffer>;
@@ -114,6 +115,7 @@ export function makeBuffers(
     state: makeStates(buffers, { dimensions, slots }),
     activations: makeActivations(sizes, work),
     plane,
+    maxStepTokens,
     maxOutputs,
     logitsStaging: buffers.staging("work", "logits", sizes.logits * 4),
     vectors: new Map(

@@ -132,7 +132,7 @@ export class GpuPlan {
     const apart = [await this.#prepare(norm), await this.#prepare(op)];
     const { linears } = op;
     const { columns } = this.#model.matrix(linears[0].weight);
-    const [{ tile }] = linearChoices(columns, { software: this.#software });
+    const [{ tile }] = linearChoices({ columns, most: 1 }, { software: this.#software });
     const together: Dispatch[] = [];
     for (const { buffer, type, bufferRows, placed } of this.#byBuffer(linears)) {
       const parts = placed.map(({ linear, part }) => ({
@@ -200,10 +200,11 @@ export class GpuPlan {
 
   async #linears(linears: readonly Linear[]): Promise<PlannedOp> {
     const { write, gate, to } = linears[0];
-    const { inputs, activations: bound } = this.#buffers;
+    const { inputs, activations: bound, maxOutputs, maxStepTokens } = this.#buffers;
     const per = to === "logits" ? "outputs" : "tokens";
     const { columns } = this.#model.matrix(linears[0].weight);
-    const choices = linearChoices(columns, { software: this.#software })
+    const most = per === "outputs" ? maxOutputs : maxStepTokens;
+    const choices = linearChoices({ columns, most }, { software: this.#software })
       .map((choice) => ({ ...choice, dispatches: [] as Dispatch[] }));
     for (const { buffer, type, bufferRows, placed } of this.#byBuffer(linears)) {
       const buffers: Record<string, BoundBuffer> = {
