@@ -110,25 +110,28 @@ async function continued(worker: WorkerProcess, id: string, before: string): Pro
 withDatabase("a client that leaves stops the turn, which can be carried on", async (kv) => {
   await using worker = await startWorkerProcess(kv);
   const whole = await ask(worker.url, STORY);
-  const controller = new AbortController();
-  const turn = await askStreaming(worker.url, STORY, { signal: controller.signal });
-  let seen = 0;
-  try {
-    for await (const part of turn.deltas) if (part && ++seen === 3) controller.abort();
-  } catch (error) {
-    assert.equal((error as Error).name, "AbortError");
-  }
-  // The worker hears of it a moment later; until then the state is that of the turn's start.
-  let content = "";
-  for (let i = 0; content === "" && i < 100; i++) {
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    const { body } = await transcript(worker, turn.stateId);
-    assert.equal(body.open, true);
-    content = body.transcript.at(-1).content;
+  let [content, stateId] = ["", ""];
+  // A fast worker may have written all before it hears that the client is gone: then once more.
+  for (let attempt = 0; content === "" && attempt < 5; attempt++) {
+    const controller = new AbortController();
+    const turn = await askStreaming(worker.url, STORY, { signal: controller.signal });
+    stateId = turn.stateId;
+    try {
+      for await (const part of turn.deltas) if (part) controller.abort();
+    } catch (error) {
+      assert.equal((error as Error).name, "AbortError");
+    }
+    // The worker hears of it a moment later; until then the state is that of the turn's start.
+    for (let i = 0; content === "" && i < 100; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      const { body } = await transcript(worker, stateId);
+      if (!body.open) break;
+      content = body.transcript.at(-1).content;
+    }
   }
   assert.ok(content.length > 0, "the partial reply was stored");
   assert.ok(content.length < whole.text.length, "the reply was cut");
-  assert.equal(await continued(worker, turn.stateId, content), whole.text);
+  assert.equal(await continued(worker, stateId, content), whole.text);
 });
 
 withDatabase("bad requests are told what is wrong, and the worker goes on serving", async (kv) => {
