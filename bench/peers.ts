@@ -12,6 +12,7 @@
  */
 
 import { parseArgs } from "node:util";
+import { spread } from "../src/cli/bench_cases.ts";
 import { number, printJson, shapeFlag, usageError } from "../src/cli/command.ts";
 import type { Shape } from "../src/model/shapes.ts";
 import { lines } from "./peers/lines.ts";
@@ -190,26 +191,16 @@ async function takeTurns(request: string, ours: Side, peer: Side): Promise<Pairs
 
 function rowOf({ name, kind, size }: Case, quant: string, pairs: Pairs, steps: number): Row {
   const figure = (seconds: number) => kind === "ttft" ? seconds : size * steps / seconds;
-  const ratios = pairs.map(({ ours, peer }) => peer / ours);
+  const ratio = spread(pairs.map(({ ours, peer }) => peer / ours));
   return {
     case: name,
     quant,
-    ours: round(median(pairs.map(({ ours }) => figure(ours)))),
-    peer: round(median(pairs.map(({ peer }) => figure(peer)))),
-    ratio_median: round(median(ratios)),
-    ratio_min: round(Math.min(...ratios)),
-    ratio_max: round(Math.max(...ratios)),
+    ours: spread(pairs.map(({ ours }) => figure(ours))).median,
+    peer: spread(pairs.map(({ peer }) => figure(peer))).median,
+    ratio_median: ratio.median,
+    ratio_min: ratio.min,
+    ratio_max: ratio.max,
   };
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
-}
-
-/** To four digits. */
-function round(value: number): number {
-  return Number(value.toPrecision(4));
 }
 
 function printTable(rows: readonly Row[]): void {

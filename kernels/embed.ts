@@ -1,7 +1,7 @@
 /** Embedding rows of token ids, layer-normed: `x = layer_norm(emb[id], ln0)`, in float32. */
 
 import type { WeightType } from "./layouts.ts";
-import { LAYER_NORM_EPS, layerNormReference } from "./layer_norm.ts";
+import { LAYER_NORM_EPS, layerNormReference, NORM_THREADS } from "./layer_norm.ts";
 import reduce from "./reduce.wgsl" with { type: "text" };
 import source from "./embed.wgsl" with { type: "text" };
 import type { KernelSpec } from "./spec.ts";
@@ -27,7 +27,7 @@ export const embed: KernelSpec<EmbedSizes> = {
     FIRST_ID: firstId,
     IDS: ids,
     ...weightConstants({ rows: ids, columns: width, type }),
-    THREADS: 32,
+    THREADS: NORM_THREADS,
     EPS: { f32: LAYER_NORM_EPS },
   }),
   grid: (_, { tokens }) => [tokens, 1, 1],

@@ -2,7 +2,7 @@
 
 import reduce from "./reduce.wgsl" with { type: "text" };
 import source from "./group_norm_gate.wgsl" with { type: "text" };
-import { layerNormReference } from "./layer_norm.ts";
+import { layerNormReference, NORM_THREADS } from "./layer_norm.ts";
 import type { KernelSpec } from "./spec.ts";
 
 export interface GroupNormGateSizes {
@@ -31,7 +31,7 @@ export const groupNormGate: KernelSpec<GroupNormGateSizes> = {
   constants: ({ heads, headSize, eps }) => ({
     HEADS: heads,
     N: headSize,
-    THREADS: 32,
+    THREADS: NORM_THREADS,
     EPS: { f32: eps },
   }),
   grid: ({ heads }, { tokens }) => [heads, tokens, 1],

@@ -47,6 +47,10 @@ const WRITE: Record<Write, string> = {
 fn put(i: u32, v: f32) { y[i] = fma(gate[i], v, y[i]); }`,
 };
 
+function source({ type, write }: LinearSizes, body: string): string {
+  return `${WEIGHT_READER[type]}\n${WRITE[write]}\n${body}`;
+}
+
 function constants({ columns, type, bufferRows, per }: LinearSizes) {
   return {
     ...weightConstants({ rows: bufferRows, columns, type }),
@@ -66,10 +70,7 @@ export type LinearRowsSizes = LinearSizes & { tile: RowsTile };
 /** Rows by thread, sums in registers: reads each weight once for the tokens of a tile. */
 export const linearRows: KernelSpec<LinearRowsSizes> = {
   name: "linear_rows",
-  source: (sizes) =>
-    `${WEIGHT_READER[sizes.type]}\n${WRITE[sizes.write]}\n${
-      linearRowsSource({ ...sizes, shifted: false })
-    }`,
+  source: (sizes) => source(sizes, linearRowsSource({ ...sizes, shifted: false })),
   bindings,
   constants: (sizes) => ({ ...constants(sizes), LANES: sizes.tile.lanes }),
   grid: ({ parts, per, tile }, counts) => [
@@ -85,10 +86,7 @@ export const linearRows: KernelSpec<LinearRowsSizes> = {
  */
 export const linearShifted: KernelSpec<LinearRowsSizes> = {
   name: "linear_shifted",
-  source: (sizes) =>
-    `${WEIGHT_READER[sizes.type]}\n${WRITE[sizes.write]}\n${
-      linearRowsSource({ ...sizes, shifted: true })
-    }`,
+  source: (sizes) => source(sizes, linearRowsSource({ ...sizes, shifted: true })),
   bindings: () => ({
     weights: "read",
     x: "read",
@@ -115,11 +113,11 @@ export const TILE = 32;
 /** Tiled matrix-matrix, for one part. */
 export const matmul: KernelSpec<LinearSizes> = {
   name: "matmul",
-  source: ({ type, write, parts: [{ activation }] }) => `
-${WEIGHT_READER[type]}
-${WRITE[write]}
-fn activate(v: f32) -> f32 { return ${ACTIVATION[activation]}; }
-${matmulSource}`,
+  source: (sizes) => {
+    const [{ activation }] = sizes.parts;
+    const activate = `fn activate(v: f32) -> f32 { return ${ACTIVATION[activation]}; }`;
+    return source(sizes, `${activate}\n${matmulSource}`);
+  },
   bindings,
   constants: (sizes) => {
     const [part] = sizes.parts;

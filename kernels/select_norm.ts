@@ -2,7 +2,7 @@
 
 import reduce from "./reduce.wgsl" with { type: "text" };
 import source from "./select_norm.wgsl" with { type: "text" };
-import { LAYER_NORM_EPS } from "./layer_norm.ts";
+import { LAYER_NORM_EPS, NORM_THREADS } from "./layer_norm.ts";
 import type { KernelSpec } from "./spec.ts";
 
 /**
@@ -13,6 +13,10 @@ export const selectNorm: KernelSpec<{ width: number }> = {
   name: "select_norm",
   source: () => `${reduce}\n${source}`,
   bindings: () => ({ x: "read", norm: "read", chosen: "read", y: "readWrite" }),
-  constants: ({ width }) => ({ WIDTH4: width / 4, THREADS: 32, EPS: { f32: LAYER_NORM_EPS } }),
+  constants: ({ width }) => ({
+    WIDTH4: width / 4,
+    THREADS: NORM_THREADS,
+    EPS: { f32: LAYER_NORM_EPS },
+  }),
   grid: (_, { outputs }) => [outputs, 1, 1],
 };

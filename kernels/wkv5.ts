@@ -12,6 +12,7 @@
 import chunkSource from "./wkv5_chunk.wgsl" with { type: "text" };
 import reduce from "./reduce.wgsl" with { type: "text" };
 import stepSource from "./wkv5_step.wgsl" with { type: "text" };
+import { NORM_THREADS } from "./layer_norm.ts";
 import type { RunRows } from "./norm_shift.ts";
 import type { KernelSpec } from "./spec.ts";
 
@@ -78,7 +79,7 @@ ${stepSource}`,
     K_AT: offsets.k,
     V_AT: offsets.v,
     G_AT: offsets.g,
-    THREADS: Math.min(32, headSize),
+    THREADS: Math.min(NORM_THREADS, headSize),
     EPS: { f32: eps },
   }),
   grid: ({ heads }, { runs }) => [heads, runs, 1],

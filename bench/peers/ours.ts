@@ -4,6 +4,7 @@
  */
 
 import { parseArgs } from "node:util";
+import { likeliest } from "../../src/cli/bench_cases.ts";
 import { MODEL_FLAGS, printJson } from "../../src/cli/command.ts";
 import { findModel } from "../../src/cli/model_files.ts";
 import { engineOptions, openEngine } from "../../src/cli/open_engine.ts";
@@ -44,22 +45,16 @@ async function decode(batch: number, tokens: number): Promise<number> {
 async function prefill(tokens: number): Promise<number> {
   await engine.writeState(0, null);
   const start = performance.now();
-  argmax(await feed(engine, prompt(tokens, 0), { slot: 0, logits: "last" }));
+  likeliest(await feed(engine, prompt(tokens, 0), { slot: 0, logits: "last" }));
   return (performance.now() - start) / 1000;
 }
 
 /** Feeds every slot its tokens, in one step, and samples the next token of each. */
 async function nextTokens(tokens: number[][]): Promise<number[]> {
   const runs = tokens.map((tokens, slot) => ({ slot, tokens, logits: "last" as const }));
-  return (await engine.step(runs)).map(argmax);
+  return (await engine.step(runs)).map(likeliest);
 }
 
 function prompt(tokens: number, sequence: number): number[] {
   return Array.from({ length: tokens }, (_, i) => 1 + ((i + sequence) * 7919) % 65535);
-}
-
-function argmax(logits: Float32Array): number {
-  let best = 0;
-  for (let i = 1; i < logits.length; i++) if (logits[i] > logits[best]) best = i;
-  return best;
 }

@@ -154,7 +154,8 @@ function someTokens({ info }: Engine, count: number): number[] {
   return Array.from({ length: count }, (_, i) => (1 + i * 7919) % vocabulary);
 }
 
-function likeliest(logits: Float32Array): number {
+/** Id of the largest logit. */
+export function likeliest(logits: Float32Array): number {
   let best = 0;
   for (let i = 1; i < logits.length; i++) if (logits[i] > logits[best]) best = i;
   return best;

@@ -102,8 +102,7 @@ export function makeBuffers(
     maxStepTokens,
     Math.max(1, Math.floor(LOGITS_BYTES / (dimensions.vocabulary * 4))),
   );
-  // Bindings of one plane start at multiples of 256 bytes.
-  const plane = roundUp(maxStepTokens * dimensions.width, 64);
+  const plane = maxStepTokens * dimensions.width;
   const sizes = activationLengths(dimensions, { tokens: maxStepTokens, plane, maxOutputs });
   return {
     inputs: {
@@ -198,8 +197,7 @@ function makeStates(
   { dimensions, slots }: { dimensions: Dimensions; slots: number },
 ): StateBuffers {
   const { layers, width, headSize } = dimensions;
-  // Bindings of one site start at multiples of 256 bytes.
-  const siteStride = roundUp(slots * width, 64);
+  const siteStride = roundUp(slots * width, BINDING_ALIGNMENT / 4);
   const shiftBytes = shiftSites(dimensions) * siteStride * 4;
   return {
     siteStride,
