@@ -31,7 +31,8 @@ export type {
 export { CpuEngine, type CpuEngineOptions } from "./src/engine/cpu_engine.ts";
 export { GpuEngine, type GpuEngineOptions } from "./src/engine/gpu_engine.ts";
 export { feed } from "./src/engine/feed.ts";
-export { sample, type SamplingParams } from "./src/sampler/sampler.ts";
+export type { SamplingParams, StopStrings, TokenTable } from "./src/core/sampling.ts";
+export { sample } from "./src/sampler/sampler.ts";
 export { randomAt } from "./src/sampler/random.ts";
 export { Scheduler, type SchedulerOptions } from "./src/scheduler/scheduler.ts";
 export type { FinishedTurn, Generation, TurnWork } from "./src/scheduler/scheduler_types.ts";

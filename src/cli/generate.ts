@@ -1,7 +1,7 @@
 /** `generate`: continues a text. */
 
+import type { SamplingParams } from "../core/sampling.ts";
 import { checkSampling } from "../sampler/check_sampling.ts";
-import type { SamplingParams } from "../sampler/sampler.ts";
 import { Scheduler } from "../scheduler/scheduler.ts";
 import { unusedIds } from "../tokenizer/unused_ids.ts";
 import { TextStream } from "../tokenizer/text_stream.ts";

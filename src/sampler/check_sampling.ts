@@ -1,7 +1,7 @@
 /** The ranges of sampling parameters, in the API's names for them. */
 
 import { InferenceError } from "../core/errors.ts";
-import type { SamplingParams } from "./sampler.ts";
+import type { SamplingParams } from "../core/sampling.ts";
 
 /** Largest magnitude of a logit bias: beyond any difference between logits. */
 const MAX_BIAS = 1000;

@@ -1,27 +1,9 @@
 /** The CPU sampler: the published reference's semantics, and the oracle of any faster one. */
 
 import { InferenceError } from "../core/errors.ts";
+import type { SamplingParams } from "../core/sampling.ts";
 import { cut } from "./cut.ts";
 
-/** How the next token is chosen from logits. */
-export interface SamplingParams {
-  /** 0 is argmax. */
-  temperature: number;
-  /** Nucleus: keep the most probable tokens whose probabilities sum up to this; 1 keeps all. */
-  topP: number;
-  /** Keep this many most probable tokens; 0 keeps all. */
-  topK: number;
-  /** Subtracted once from the logit of every token with a count. */
-  presencePenalty: number;
-  /** Subtracted per count. */
-  frequencyPenalty: number;
-  /** Factor on all counts after every sampled token; 1 for OpenAI's semantics. */
-  penaltyDecay: number;
-  /** Added to logits, by token id. */
-  logitBias: ReadonlyMap<number, number>;
-  /** Unsigned 64-bit seed as a bigint: with the position it determines the random number. */
-  seed: bigint;
-}
 /**
  * The next token id.
  *

@@ -1,6 +1,6 @@
 /** What the session asks of the scheduler, and what it gets back. */
 
-import type { SamplingParams } from "../sampler/sampler.ts";
+import type { SamplingParams } from "../core/sampling.ts";
 
 /** One turn's work: feed `tokens` to `state`, then sample until an end. */
 export interface TurnWork {

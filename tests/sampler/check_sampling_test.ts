@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
 import { checkSampling } from "../../src/sampler/check_sampling.ts";
-import type { SamplingParams } from "../../src/sampler/sampler.ts";
+import type { SamplingParams } from "../../src/core/sampling.ts";
 
 const valid: SamplingParams = {
   temperature: 1,

@@ -1,0 +1,63 @@
+/** How tokens are chosen and where a reply stops: what sessions, schedulers and engines share. */
+
+/** How the next token is chosen from logits. */
+export interface SamplingParams {
+  /** 0 is argmax. */
+  temperature: number;
+  /** Nucleus: keep the most probable tokens whose probabilities sum up to this; 1 keeps all. */
+  topP: number;
+  /** Keep this many most probable tokens; 0 keeps all. */
+  topK: number;
+  /** Subtracted once from the logit of every token with a count. */
+  presencePenalty: number;
+  /** Subtracted per count. */
+  frequencyPenalty: number;
+  /** Factor on all counts after every sampled token; 1 for OpenAI's semantics. */
+  penaltyDecay: number;
+  /** Added to logits, by token id. */
+  logitBias: ReadonlyMap<number, number>;
+  /** Unsigned 64-bit seed as a bigint: with the position it determines the random number. */
+  seed: bigint;
+}
+
+/** What sampling must know of token ids, `vocabulary` of them. */
+export interface TokenTable {
+  /** Bytes of all ids, one after the other. */
+  bytes: Uint8Array;
+  /** `[vocabulary + 1]`: where each id's bytes begin in `bytes`, and where the last one's end. */
+  offsets: Uint32Array;
+  /** `[vocabulary]`: 1 at ids that must never be sampled. */
+  banned: Uint8Array;
+}
+
+/** Byte strings that end a reply, and how much of them has been written already. */
+export interface StopStrings {
+  strings: readonly Uint8Array[];
+  /** Bytes of the reply so far: a stop may have begun in them. The last ones are enough. */
+  before: Uint8Array;
+  /** How many of the last bytes of `before` have not been searched: a stop that ends in them ends
+   * the reply with its next token. */
+  unsearched: number;
+}
+
+/** Bytes that the stop strings of a reply may have together. */
+export const MAX_STOP_BYTES = 2048;
+
+/**
+ * A search for stop strings on its way through a reply's bytes, by the shift-and algorithm
+ * (Baeza-Yates and Gonnet, "A new approach to text searching", 1992). The strings lie one after the
+ * other, a bit for each of their bytes, in words of 32 bits.
+ */
+export interface StopSearch {
+  /** 32-bit words of a set of bits. */
+  words: number;
+  /** `[256, words]`: where each byte stands in the strings. */
+  byByte: Uint32Array;
+  /** `[words]`: where strings begin, and where they end. */
+  first: Uint32Array;
+  last: Uint32Array;
+  /** `[words]`: which beginnings of the strings the bytes so far end with, by their last byte. */
+  bits: Uint32Array;
+  /** Whether a string has been found. */
+  found: boolean;
+}

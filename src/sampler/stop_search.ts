@@ -1,0 +1,59 @@
+/** Finds stop strings in the bytes of sampled tokens, wherever tokens part them. */
+
+import { InferenceError } from "../core/errors.ts";
+import { MAX_STOP_BYTES, type StopSearch, type StopStrings } from "../core/sampling.ts";
+
+/**
+ * A search for `strings`, on behind the bytes `before`.
+ *
+ * @throws InferenceError `invalid_value` where the strings are longer than `MAX_STOP_BYTES`.
+ */
+export function startSearch({ strings, before, unsearched }: StopStrings): StopSearch {
+  const length = strings.reduce((sum, string) => sum + string.length, 0);
+  if (length > MAX_STOP_BYTES) {
+    throw new InferenceError(
+      "invalid_value",
+      `stop: the strings have ${length} bytes together, and may have ${MAX_STOP_BYTES}`,
+      { param: "stop" },
+    );
+  }
+  const words = Math.ceil(length / 32);
+  const search: StopSearch = {
+    words,
+    byByte: new Uint32Array(256 * words),
+    first: new Uint32Array(words),
+    last: new Uint32Array(words),
+    bits: new Uint32Array(words),
+    found: false,
+  };
+  let at = 0;
+  for (const string of strings.filter((string) => string.length > 0)) {
+    setBit(search.first, at);
+    for (const byte of string) setBit(search.byByte.subarray(byte * words), at++);
+    setBit(search.last, at - 1);
+  }
+  const from = before.length - unsearched;
+  searchBytes(search, before.subarray(0, from));
+  search.found = false;
+  searchBytes(search, before.subarray(from));
+  return search;
+}
+
+/** Goes on over `bytes`; returns whether a string has been found by now. */
+export function searchBytes(search: StopSearch, bytes: Uint8Array): boolean {
+  const { words, byByte, first, last, bits } = search;
+  for (const byte of bytes) {
+    let carry = 0;
+    for (let w = 0; w < words; w++) {
+      const before = bits[w];
+      bits[w] = ((before << 1) | carry | first[w]) & byByte[byte * words + w];
+      carry = before >>> 31;
+      if ((bits[w] & last[w]) !== 0) search.found = true;
+    }
+  }
+  return search.found;
+}
+
+function setBit(bits: Uint32Array, at: number): void {
+  bits[at >> 5] |= 1 << (at & 31);
+}

@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { InferenceError } from "../../src/core/errors.ts";
+import { searchBytes, startSearch } from "../../src/sampler/stop_search.ts";
+import { StopMatcher } from "../../src/session/stop_matcher.ts";
+import { seeded } from "../random_data.ts";
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+/** The piece of `pieces` with which a stop is found, or -1. */
+function found(stops: readonly string[], pieces: readonly string[]): number {
+  const search = startSearch({
+    strings: stops.map(bytes),
+    before: new Uint8Array(),
+    unsearched: 0,
+  });
+  return pieces.findIndex((piece) => searchBytes(search, bytes(piece)));
+}
+
+Deno.test("a stop is found wherever the bytes are parted", () => {
+  assert.equal(found(["\n\n"], ["a\n", "b", "\n", "\n"]), 3);
+  assert.equal(found(["\n\n"], ["a\n\nb"]), 0);
+  assert.equal(found(["ababc"], ["aba", "bab", "c"]), 2);
+  assert.equal(found(["ab", "c"], ["a", "xbx", "yc"]), 2);
+  assert.equal(found(["größe€"], ["grö", "ße", "€"]), 2);
+  assert.equal(found([], ["anything"]), -1);
+  assert.equal(found([""], ["anything"]), -1);
+});
+
+Deno.test("strings that take several words are found, and do not run into each other", () => {
+  const long = "0123456789".repeat(7);
+  const stops = [long, "x".repeat(31), "yz", long.slice(5)];
+  assert.equal(found(stops, ["x".repeat(30), "yx", "y", "z"]), 3);
+  assert.equal(found(stops, [long.slice(1), "9"]), 0);
+  assert.equal(found([long, "zz"], [`9${long.slice(0, 69)}`, "8", `${long}`]), 2);
+  assert.equal(found([long], [...long]), 69);
+  // The end of one string followed by the beginning of the next is no match of either.
+  assert.equal(found(["ab", "cd"], ["bc", "ac", "ad"]), -1);
+});
+
+Deno.test("a stop may have begun before; one that was complete already does not count", () => {
+  const start = (text: string, unsearched: number) =>
+    startSearch({ strings: [bytes("\n\n"), bytes("END")], before: bytes(text), unsearched });
+  assert.equal(searchBytes(start("some EN", 0), bytes("D")), true);
+  assert.equal(searchBytes(start("some END", 0), bytes("x")), false);
+  assert.equal(start("some END", 3).found, true);
+  assert.equal(start("some END", 1).found, true);
+  assert.equal(start("END and", 4).found, false);
+  assert.equal(searchBytes(start("a\n", 1), bytes("\nb")), true);
+});
+
+Deno.test("it stops with the token with which the matcher of a reply's text stops", () => {
+  const random = seeded(11);
+  const letters = "ab\n";
+  const text = (length: number) =>
+    Array.from({ length }, () => letters[Math.floor(random() * letters.length)]).join("");
+  for (let round = 0; round < 3000; round++) {
+    const stops = Array.from({ length: 1 + round % 3 }, () => text(1 + Math.floor(random() * 5)));
+    const shown = bytes(text(Math.floor(random() * 6)));
+    const held = bytes(text(Math.floor(random() * 4)));
+    const matcher = new StopMatcher(stops, { shown, held });
+    const search = startSearch({
+      strings: stops.map(bytes),
+      before: Uint8Array.of(...shown, ...held),
+      unsearched: held.length,
+    });
+    for (let i = 0; i < 8 && !matcher.stopped; i++) {
+      const piece = bytes(text(Math.floor(random() * 4)));
+      matcher.push(piece);
+      assert.equal(searchBytes(search, piece), matcher.stopped, JSON.stringify({ stops, round }));
+    }
+  }
+});
+
+Deno.test("too long a set of strings is refused", () => {
+  assert.throws(
+    () =>
+      startSearch({ strings: [bytes("x".repeat(2049))], before: new Uint8Array(), unsearched: 0 }),
+    (error) => error instanceof InferenceError && error.param === "stop" && /2049/.test(`${error}`),
+  );
+});
