@@ -23,16 +23,21 @@ export { type OpenDevice, openDevice } from "./src/gpu/mod.ts";
 export type {
   Engine,
   EngineInfo,
+  Generated,
+  GenerateRun,
   LogitsWanted,
   MemoryBytes,
   OnProgress,
   Run,
+  SamplingEngine,
+  SlotSampling,
 } from "./src/engine/engine.ts";
 export { CpuEngine, type CpuEngineOptions } from "./src/engine/cpu_engine.ts";
 export { GpuEngine, type GpuEngineOptions } from "./src/engine/gpu_engine.ts";
 export { feed } from "./src/engine/feed.ts";
 export type { SamplingParams, StopStrings, TokenTable } from "./src/core/sampling.ts";
 export { sample } from "./src/sampler/sampler.ts";
+export { CpuSampling } from "./src/scheduler/cpu_sampling.ts";
 export { randomAt } from "./src/sampler/random.ts";
 export { Scheduler, type SchedulerOptions } from "./src/scheduler/scheduler.ts";
 export type { FinishedTurn, Generation, TurnWork } from "./src/scheduler/scheduler_types.ts";

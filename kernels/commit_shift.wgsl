@@ -1,5 +1,5 @@
 // commit_shift: before[site, slot] = after[site, slot] for every run's slot
-//   runs          : u32[runs, 4]              slot, first row, count, 0
+//   runs          : u32[runs, 4]              slot, first row, count, 0; left alone with count 0
 //   after, before : f32[sites, slots, WIDTH]  sites SITE4 * 4 apart
 // Constants: WIDTH4, SITE4, THREADS. Grid (runs, sites, 1).
 @group(0) @binding(0) var<storage, read> runs: array<vec4u>;
@@ -8,7 +8,11 @@
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let base = group.y * SITE4 + runs[group.x].x * WIDTH4;
+  let run = runs[group.x];
+  if run.z == 0u {
+    return;
+  }
+  let base = group.y * SITE4 + run.x * WIDTH4;
   for (var c = thread; c < WIDTH4; c += THREADS) {
     before[base + c] = after[base + c];
   }

@@ -21,6 +21,8 @@ export interface StepCounts {
   runs: number;
   /** Tokens whose logits are wanted. */
   outputs: number;
+  /** Runs, the first ones, whose token is on the device. */
+  fed: number;
 }
 
 /** Declares a kernel for the sizes `P`. */

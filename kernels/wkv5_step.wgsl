@@ -1,7 +1,7 @@
 // wkv5_step: wkv5 for runs of one token, then group norm a head and the gate, in one.
 //   projected : r, k, v, g, each f32[tokens, HEADS, N], from R_AT, K_AT, V_AT, G_AT on
 //   w, u      : f32[HEADS, N]            w = decay in (0, 1), u = bonus
-//   runs      : u32[runs, 4]             slot, first row, count, 0
+//   runs      : u32[runs, 4]             slot, first row, count, 0; left alone with count 0
 //   state     : f32[slots, HEADS, N, N]  [key i, value j], updated in place
 //   norm      : f32[2, HEADS * N]        weight, bias
 //   y         : f32[tokens, HEADS, N]
@@ -26,6 +26,9 @@ fn number(i: u32) -> f32 {
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) j: u32) {
   let head = group.x;
   let run = runs[group.y];
+  if run.z == 0u {
+    return;
+  }
   let row = run.y * HEADS + head;
   let base = (run.x * HEADS + head) * N * N + j;
   let value = number(V_AT + row * N + j);

@@ -3,8 +3,8 @@
  * in turn, so that what disturbs the machine for a while disturbs all of them alike.
  */
 
-import type { Engine } from "../engine/engine.ts";
-import { feed } from "../engine/feed.ts";
+import type { Engine, SamplingEngine } from "../engine/engine.ts";
+import { WindowLength } from "../scheduler/window_length.ts";
 
 /** Where `--tokens` is not given, a round decodes this many tokens a slot, or for this long. */
 const DEFAULT_DECODE = { tokens: 64, seconds: 2 };
@@ -35,9 +35,28 @@ export interface Timings {
   state: { bytes: number; read: Spread; write: Spread };
 }
 
+/** Greedy, without an end. */
+const SAMPLING = {
+  params: {
+    temperature: 0,
+    topP: 1,
+    topK: 0,
+    presencePenalty: 0,
+    frequencyPenalty: 0,
+    penaltyDecay: 1,
+    logitBias: new Map(),
+    seed: 0n,
+  },
+  counts: new Map(),
+  position: 0,
+  limit: 1e6,
+  endToken: null,
+  stops: null,
+};
+
 /** Times every case once in every round, after each was run a little to warm up. */
 export async function timeEngine(
-  engine: Engine,
+  engine: SamplingEngine,
   { batches, prompts, tokens, rounds }: Plan,
   onProgress: (done: number, total: number) => void = () => {},
 ): Promise<Timings> {
@@ -57,7 +76,7 @@ export async function timeEngine(
     count();
   }
   for (const { prompt } of prefill) {
-    await readPrompt(engine, prompt.slice(0, engine.info.maxStepTokens));
+    await secondsToFirst(engine, prompt.slice(0, engine.info.maxStepTokens));
     count();
   }
   await moveState(engine);
@@ -69,8 +88,8 @@ export async function timeEngine(
       count();
     }
     for (const { prompt, rates, firsts } of prefill) {
-      const { fed, first } = await readPrompt(engine, prompt);
-      rates.push(prompt.length / fed);
+      const first = await secondsToFirst(engine, prompt);
+      rates.push(prompt.length / first);
       firsts.push(first);
       count();
     }
@@ -104,38 +123,79 @@ export function digits(value: number): number {
   return Number(value.toPrecision(4));
 }
 
-/** Tokens per second of `batch` slots, each fed the token that its logits like best. */
+/** Tokens per second of `batch` slots. */
 async function decodeRate(
-  engine: Engine,
+  engine: SamplingEngine,
   { batch, tokens }: { batch: number; tokens: number | undefined },
 ): Promise<number> {
-  const next = someTokens(engine, batch);
-  const limit = tokens ?? DEFAULT_DECODE.tokens;
-  const start = performance.now();
-  let steps = 0;
-  do {
-    const logits = await engine.step(
-      next.map((token, slot) => ({ slot, tokens: [token], logits: "last" })),
-    );
-    logits.forEach((row, slot) => next[slot] = likeliest(row));
-    steps++;
-  } while (
-    steps < limit && (tokens !== undefined || since(start) < DEFAULT_DECODE.seconds)
-  );
-  return steps * batch / since(start);
+  await startSlots(engine, someTokens(engine, batch).map((token) => [token]));
+  const { seconds, steps } = await decode(engine, {
+    batch,
+    tokens: tokens ?? DEFAULT_DECODE.tokens,
+    ...(tokens === undefined ? { within: DEFAULT_DECODE.seconds } : {}),
+  });
+  return steps * batch / seconds;
 }
 
-/** Seconds until a prompt's logits are here, and until the likeliest token is found in them. */
-async function readPrompt(
-  engine: Engine,
-  prompt: readonly number[],
-): Promise<{ fed: number; first: number }> {
-  await engine.writeState(0, null);
+/** Lets slots sample greedily, each behind a prompt; all prompts fit into one step. */
+export async function startSlots(
+  engine: SamplingEngine,
+  prompts: readonly (readonly number[])[],
+): Promise<void> {
+  for (const slot of prompts.keys()) {
+    await engine.writeState(slot, null);
+    await engine.startSampling(slot, SAMPLING);
+  }
+  await engine.generate(prompts.map((tokens, slot) => ({ slot, tokens, sample: true })), 1);
+}
+
+/**
+ * Goes on with the first `batch` slots for `tokens` tokens each, or for about `within` seconds, as
+ * the scheduler does: a window is called for while the one before is read.
+ */
+export async function decode(
+  engine: SamplingEngine,
+  { batch, tokens, within = Infinity }: { batch: number; tokens: number; within?: number },
+): Promise<{ seconds: number; steps: number }> {
+  const runs = Array.from({ length: batch }, (_, slot) => ({ slot, tokens: [], sample: true }));
+  const window = new WindowLength(engine.maxSteps);
+  const ahead: { steps: number; landed: Promise<unknown> }[] = [];
   const start = performance.now();
-  const logits = await feed(engine, prompt, { slot: 0, logits: "last" });
-  const fed = since(start);
-  likeliest(logits);
-  return { fed, first: since(start) };
+  let steps = 0;
+  let last = start;
+  while (true) {
+    while (ahead.length < 2 && steps < tokens && since(start) < within) {
+      const count = Math.min(window.steps, tokens - steps);
+      ahead.push({ steps: count, landed: engine.generate(runs, count) });
+      steps += count;
+    }
+    const first = ahead.shift();
+    if (!first) return { seconds: since(start), steps };
+    await first.landed;
+    window.measured(first.steps, performance.now() - last);
+    last = performance.now();
+  }
+}
+
+/** Seconds until the first token behind a prompt is known. */
+export async function secondsToFirst(
+  engine: SamplingEngine,
+  prompt: readonly number[],
+): Promise<number> {
+  await engine.writeState(0, null);
+  await engine.startSampling(0, SAMPLING);
+  const start = performance.now();
+  const size = engine.info.maxStepTokens;
+  const chunks = Array.from(
+    { length: Math.ceil(prompt.length / size) },
+    (_, i) => prompt.slice(i * size, (i + 1) * size),
+  );
+  await Promise.all(
+    chunks.map((tokens, i) =>
+      engine.generate([{ slot: 0, tokens, sample: i === chunks.length - 1 }], 1)
+    ),
+  );
+  return since(start);
 }
 
 /** Milliseconds to read the state of a slot, and to write it back. */
@@ -152,13 +212,6 @@ async function moveState(engine: Engine): Promise<{ bytes: number; read: number;
 function someTokens({ info }: Engine, count: number): number[] {
   const { vocabulary } = info.dimensions;
   return Array.from({ length: count }, (_, i) => (1 + i * 7919) % vocabulary);
-}
-
-/** Id of the largest logit. */
-export function likeliest(logits: Float32Array): number {
-  let best = 0;
-  for (let i = 1; i < logits.length; i++) if (logits[i] > logits[best]) best = i;
-  return best;
 }
 
 function since(start: number): number {

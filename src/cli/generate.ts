@@ -3,7 +3,7 @@
 import type { SamplingParams } from "../core/sampling.ts";
 import { checkSampling } from "../sampler/check_sampling.ts";
 import { Scheduler } from "../scheduler/scheduler.ts";
-import { unusedIds } from "../tokenizer/unused_ids.ts";
+import { tokenTable } from "../tokenizer/token_table.ts";
 import { TextStream } from "../tokenizer/text_stream.ts";
 import {
   type Command,
@@ -41,7 +41,10 @@ export const generate: Command = {
     const maxTokens = number(flags, "max-tokens", { min: 1, max: 1e6, integer: true }) ?? 256;
     const files = await findModel(flags);
     const tokenizer = await modelTokenizer(files);
-    const options = engineOptions(flags, files, { slots: 1, maxStepTokens: 256 });
+    const options = {
+      ...engineOptions(flags, files, { slots: 1, maxStepTokens: 256 }),
+      tokens: tokenTable(tokenizer),
+    };
     const engine = await withProgress("Loading", (onProgress) => openEngine(options, onProgress));
     const notice = cpuNotice(engine.info, flags);
     if (notice) console.error(notice);
@@ -52,9 +55,9 @@ export const generate: Command = {
         sampling,
         counts: new Map(),
         position: 0,
-        banned: unusedIds(tokenizer, engine.info.dimensions.vocabulary),
         maxTokens,
-        ends: (token) => token === tokenizer.endOfText,
+        endToken: tokenizer.endOfText,
+        stops: null,
       });
       const stream = new TextStream();
       const tokens: number[] = [];

@@ -2,14 +2,16 @@
 
 import process from "node:process";
 import { InferenceError } from "../core/errors.ts";
+import type { TokenTable } from "../core/sampling.ts";
 import { CpuEngine } from "../engine/cpu_engine.ts";
-import type { Engine, EngineInfo, OnProgress, Quant } from "../engine/engine.ts";
+import type { EngineInfo, OnProgress, Quant, SamplingEngine } from "../engine/engine.ts";
 import { HOST_OVERHEAD_BYTES } from "../engine/fits.ts";
 import { GpuEngine } from "../engine/gpu_engine.ts";
 import { WorkerEngine } from "../engine/worker_host.ts";
 import { type OpenDevice, openDevice } from "../gpu/mod.ts";
 import { type Model, modelOf, openModel } from "../model/load.ts";
 import { randomCheckpoint } from "../model/random_checkpoint.ts";
+import { CpuSampling } from "../scheduler/cpu_sampling.ts";
 import { type DeviceChoice, engineFlags, type Flags, text } from "./command.ts";
 import { openFile } from "./file_source.ts";
 import type { ModelFiles, ModelSource } from "./model_files.ts";
@@ -27,6 +29,8 @@ export interface EngineOptions {
   quant: Quant | undefined;
   slots: number;
   maxStepTokens: number;
+  /** What the ids are, for sampling. */
+  tokens?: TokenTable | undefined;
 }
 
 /** The options that flags and a model's files make. */
@@ -75,17 +79,17 @@ export async function chooseDevice(device: DeviceChoice): Promise<OpenDevice | n
  * @throws InferenceError `no_adapter` where `webgpu` is asked for and there is none.
  */
 export async function openEngine(
-  { source, device, quant: wanted, slots, maxStepTokens }: EngineOptions,
+  { source, device, quant: wanted, slots, maxStepTokens, tokens }: EngineOptions,
   onProgress?: OnProgress,
-): Promise<Engine> {
+): Promise<SamplingEngine> {
   const { model, quant } = await openSource(source, wanted);
   try {
     const open = await chooseDevice(device);
     // A software adapter's memory is this machine's; a GPU says itself what it has no room for.
     const available = open === null || open.software ? availableMemory() : undefined;
     const options = { quant, slots, maxStepTokens, available, onProgress };
-    if (open) return await GpuEngine.create(open, model, options);
-    return await CpuEngine.create(model, options);
+    if (open) return await GpuEngine.create(open, model, { ...options, tokens });
+    return new CpuSampling(await CpuEngine.create(model, options), tokens);
   } finally {
     await model.close();
   }
@@ -102,7 +106,7 @@ export function cpuNotice({ device }: EngineInfo, flags: Flags): string | null {
 export function openEngineWorker(
   options: EngineOptions,
   onProgress?: OnProgress,
-): Promise<Engine> {
+): Promise<SamplingEngine> {
   const url = new URL("./engine_worker.ts", import.meta.url);
   const worker = new Worker(url, { type: "module", name: "engine" });
   return WorkerEngine.open(worker, options, onProgress);

@@ -6,11 +6,12 @@ import { type AppOptions, createApp } from "../../routes/app.ts";
 import type { WorkerDetails, WorkerStatus } from "../../routes/worker.ts";
 import { InferenceError } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
-import type { Engine, OnProgress } from "../engine/engine.ts";
+import type { Engine, OnProgress, SamplingEngine } from "../engine/engine.ts";
 import { Scheduler } from "../scheduler/scheduler.ts";
 import { Sessions } from "../session/sessions.ts";
 import { DenoKvBackend } from "../store/deno_kv.ts";
 import { StateStore } from "../store/state_store.ts";
+import { tokenTable } from "../tokenizer/token_table.ts";
 import { type Flags, type FlagSpec, MODEL_FLAGS, text } from "./command.ts";
 import { findModel, modelTokenizer } from "./model_files.ts";
 import { cpuNotice, engineOptions, openEngineWorker, SERVED } from "./open_engine.ts";
@@ -53,11 +54,11 @@ export async function openSessions(
   onProgress?: OnProgress,
 ): Promise<RunningSessions> {
   const files = await findModel(flags);
-  const options = engineOptions(flags, files, SERVED);
   const tokenizer = await modelTokenizer(files);
+  const options = { ...engineOptions(flags, files, SERVED), tokens: tokenTable(tokenizer) };
   const kv = text(flags, "kv") ?? "data/states.sqlite3";
   const backend = await openBackend(kv);
-  let engine: Engine;
+  let engine: SamplingEngine;
   try {
     engine = await openEngineWorker(options, onProgress);
   } catch (error) {

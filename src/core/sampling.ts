@@ -20,13 +20,13 @@ export interface SamplingParams {
   seed: bigint;
 }
 
-/** What sampling must know of token ids, `vocabulary` of them. */
+/** What sampling must know of token ids, `size` of them; a model's further ones are never sampled. */
 export interface TokenTable {
   /** Bytes of all ids, one after the other. */
   bytes: Uint8Array;
-  /** `[vocabulary + 1]`: where each id's bytes begin in `bytes`, and where the last one's end. */
+  /** `[size + 1]`: where each id's bytes begin in `bytes`, and where the last one's end. */
   offsets: Uint32Array;
-  /** `[vocabulary]`: 1 at ids that must never be sampled. */
+  /** `[size]`: 1 at ids that must never be sampled. */
   banned: Uint8Array;
 }
 

@@ -1,35 +1,83 @@
 /** Checks of what a caller asks of an engine, the same for every engine. */
 
 import { InferenceError } from "../core/errors.ts";
+import { MAX_STOP_BYTES } from "../core/sampling.ts";
 import { stateLength } from "../model/dimensions.ts";
-import type { EngineInfo, Run } from "./engine.ts";
+import type { EngineInfo, GenerateRun, Run, SlotSampling } from "./engine.ts";
 
 type Limits = Pick<EngineInfo, "dimensions" | "slots" | "maxStepTokens">;
+
+/** Largest number of tokens that a turn may be told to sample. */
+const MAX_LIMIT = 2 ** 31;
 
 function refuse(message: string): InferenceError {
   return new InferenceError("invalid_value", message);
 }
 
 /** @throws InferenceError `invalid_value` naming what is out of range. */
-export function checkRuns(runs: readonly Run[], { dimensions, slots, maxStepTokens }: Limits) {
-  let tokens = 0;
-  const used = new Set<number>();
-  for (const run of runs) {
-    checkSlot(run.slot, { slots });
-    if (used.has(run.slot)) throw refuse(`Cannot run slot ${run.slot} twice in one step`);
-    used.add(run.slot);
-    if (run.tokens.length === 0) throw refuse(`Cannot run slot ${run.slot}: it has no token`);
-    for (const id of run.tokens) {
-      if (!Number.isInteger(id) || id < 0 || id >= dimensions.vocabulary) {
-        throw refuse(
-          `Cannot use token ${id}: ids of this model are 0 to ${dimensions.vocabulary - 1}`,
-        );
-      }
-    }
-    tokens += run.tokens.length;
+export function checkRuns(runs: readonly Run[], limits: Limits) {
+  const empty = runs.find(({ tokens }) => tokens.length === 0);
+  if (empty) throw refuse(`Cannot run slot ${empty.slot}: it has no token`);
+  checkStep(runs, limits);
+}
+
+/** @throws InferenceError `invalid_value` naming what is out of range. */
+export function checkGenerate(
+  runs: readonly GenerateRun[],
+  steps: number,
+  limits: Limits & { maxSteps: number },
+) {
+  const { maxSteps } = limits;
+  if (!Number.isInteger(steps) || steps < 1 || steps > maxSteps) {
+    throw refuse(`Cannot do ${steps} steps at once: this engine does 1 to ${maxSteps}`);
   }
-  if (tokens > maxStepTokens) {
-    throw refuse(`Cannot run ${tokens} tokens in one step: this engine takes ${maxStepTokens}`);
+  const fixed = runs.find(({ tokens, sample }) => tokens.length > 0 || !sample);
+  if (steps > 1 && fixed) {
+    throw refuse(`Cannot do ${steps} steps with slot ${fixed.slot}: it does not go on by itself`);
+  }
+  checkStep(runs, limits);
+}
+
+/** Tokens that a run feeds in a step. */
+export function runLength({ tokens }: Pick<Run, "tokens">): number {
+  return Math.max(1, tokens.length);
+}
+
+function checkStep(
+  runs: readonly Pick<Run, "slot" | "tokens">[],
+  { dimensions, slots, maxStepTokens }: Limits,
+) {
+  const used = new Set<number>();
+  for (const { slot, tokens } of runs) {
+    checkSlot(slot, { slots });
+    if (used.has(slot)) throw refuse(`Cannot run slot ${slot} twice in one step`);
+    used.add(slot);
+    for (const id of tokens) checkToken(id, dimensions);
+  }
+  const total = runs.reduce((sum, run) => sum + runLength(run), 0);
+  if (total > maxStepTokens) {
+    throw refuse(`Cannot run ${total} tokens in one step: this engine takes ${maxStepTokens}`);
+  }
+}
+
+function checkToken(id: number, { vocabulary }: Limits["dimensions"]) {
+  if (!Number.isInteger(id) || id < 0 || id >= vocabulary) {
+    throw refuse(`Cannot use token ${id}: ids of this model are 0 to ${vocabulary - 1}`);
+  }
+}
+
+/** @throws InferenceError `invalid_value` naming what is out of range. */
+export function checkSlotSampling(
+  { params, limit, endToken, stops }: SlotSampling,
+  { dimensions }: Pick<Limits, "dimensions">,
+) {
+  if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT) {
+    throw refuse(`Cannot sample ${limit} tokens: it must be 1 to ${MAX_LIMIT}`);
+  }
+  for (const id of params.logitBias.keys()) checkToken(id, dimensions);
+  if (endToken !== null) checkToken(endToken, dimensions);
+  if (stops && stops.words * 32 > MAX_STOP_BYTES) {
+    throw refuse(`Cannot search for stop strings of ${stops.words} words`);
   }
 }
 

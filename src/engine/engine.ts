@@ -1,8 +1,9 @@
 /**
- * What an engine is: token ids in, logits out, recurrent states in numbered slots. The scheduler
- * is its only caller. An engine never sees text, and never decides what to run next.
+ * What an engine is: token ids in, logits or sampled ids out, recurrent states in numbered slots. The
+ * scheduler is its only caller. An engine never decides what to run next.
  */
 
+import type { SamplingParams, StopSearch } from "../core/sampling.ts";
 import type { MemoryBytes } from "../gpu/mod.ts";
 import type { Dimensions } from "../model/dimensions.ts";
 import type { Quant } from "../quant/mod.ts";
@@ -69,4 +70,56 @@ export interface Engine {
 
   /** Frees device memory. Every later call throws. */
   close(): Promise<void>;
+}
+
+/** How a slot samples, from its next token on. */
+export interface SlotSampling {
+  params: SamplingParams;
+  /** How often each token was sampled before, for the penalties. */
+  counts: ReadonlyMap<number, number>;
+  /** Tokens sampled before: the next random number's position. */
+  position: number;
+  /** Tokens to sample at most; 1 or more. */
+  limit: number;
+  /** Id with which the turn ends. */
+  endToken: number | null;
+  /** Strings with which the turn ends; not changed. */
+  stops: StopSearch | null;
+}
+
+/** What a turn does in a step: feeds `tokens`, and samples one from the logits that follow. */
+export interface GenerateRun {
+  slot: number;
+  /** None: the token that the slot sampled last. */
+  tokens: readonly number[];
+  sample: boolean;
+}
+
+/** What a run has sampled. */
+export interface Generated {
+  /** In order; the last one has not been fed. */
+  tokens: number[];
+  /** "stop": by an end token or a stop string; "length": by the limit. */
+  end: "stop" | "length" | null;
+  /** Why nothing could be sampled, where that is so: no logits to sample from. */
+  fault: string | null;
+}
+
+/** An engine that also samples, so that its caller need not see every token before the next one. */
+export interface SamplingEngine extends Engine {
+  /** Steps that one call of `generate` takes at most. */
+  readonly maxSteps: number;
+
+  /** Lets `slot` sample as told, from the next logits on; `writeState` does not change it. */
+  startSampling(slot: number, sampling: SlotSampling): Promise<void>;
+
+  /**
+   * Does `steps` steps with these runs, at most one a slot, and returns for every run what it
+   * sampled. A turn that has ended takes no part in later steps and calls: its state is the one that
+   * its last token was sampled from.
+   *
+   * @param steps Above 1 only where every run goes on from its own token.
+   * @throws InferenceError `invalid_value` as `step`.
+   */
+  generate(runs: readonly GenerateRun[], steps: number): Promise<Generated[]>;
 }

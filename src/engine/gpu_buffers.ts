@@ -11,12 +11,15 @@ import {
   type BufferDevice,
   DeviceBuffers,
   type MemoryBytes,
+  Staging,
 } from "../gpu/mod.ts";
+import type { TokenTable } from "../core/sampling.ts";
 import { type Dimensions, stateLength } from "../model/dimensions.ts";
 import type { ActivationName } from "../model/graph.ts";
 import type { Model } from "../model/load.ts";
 import { matrixGroups, matrixNames, shiftSites } from "../model/rwkv5.ts";
 import { assignTypes, type MatrixSource, type Quant, type WeightType } from "../quant/mod.ts";
+import { makeSampling, type SamplingBuffers } from "./gpu_sampling.ts";
 
 /** Bytes that parts of buffers start at multiples of, to be bound. */
 const BINDING_ALIGNMENT = 256;
@@ -28,6 +31,8 @@ export interface BufferOptions {
   quant: Quant;
   slots: number;
   maxStepTokens: number;
+  /** What the ids are; without it none is banned from sampling, and no stop string is found. */
+  tokens?: TokenTable | undefined;
   /** Bytes of one weight buffer at most; the device's limit unless told. */
   maxPartBytes?: number | undefined;
 }
@@ -52,7 +57,7 @@ export interface StateBuffers {
   after: GPUBuffer;
   /** By layer. */
   wkv: readonly GPUBuffer[];
-  staging: GPUBuffer;
+  staging: Staging;
 }
 
 /** Rows `firstRow` to `firstRow + rows - 1` of a matrix, in a buffer. */
@@ -80,7 +85,8 @@ export interface EngineBuffers {
   /** Tokens that a step takes at most, and those whose logits fit at once. */
   maxStepTokens: number;
   maxOutputs: number;
-  logitsStaging: GPUBuffer;
+  logitsStaging: Staging;
+  sampling: SamplingBuffers;
   vectors: ReadonlyMap<string, GPUBuffer>;
   matrices: ReadonlyMap<string, PlacedMatrix>;
 }
@@ -94,14 +100,13 @@ export interface EngineBuffers {
 export function makeBuffers(
   buffers: DeviceBuffers,
   model: Model,
-  { quant, slots, maxStepTokens, maxPartBytes = Infinity }: BufferOptions,
+  { quant, slots, maxStepTokens, tokens, maxPartBytes = Infinity }: BufferOptions,
 ): EngineBuffers {
   const { dimensions } = model;
   const work = (label: string, bytes: number) => buffers.storage("work", label, bytes);
-  const maxOutputs = Math.min(
-    maxStepTokens,
-    Math.max(1, Math.floor(LOGITS_BYTES / (dimensions.vocabulary * 4))),
-  );
+  const fitting = Math.floor(LOGITS_BYTES / (logitsStride(dimensions) * 4));
+  // Every slot may want to sample in one step.
+  const maxOutputs = Math.min(maxStepTokens, Math.max(slots, fitting));
   const plane = maxStepTokens * dimensions.width;
   const sizes = activationLengths(dimensions, { tokens: maxStepTokens, plane, maxOutputs });
   return {
@@ -116,7 +121,8 @@ export function makeBuffers(
     plane,
     maxStepTokens,
     maxOutputs,
-    logitsStaging: buffers.staging("work", "logits", sizes.logits * 4),
+    logitsStaging: new Staging(buffers.staging("work", "logits", sizes.logits * 4)),
+    sampling: makeSampling(buffers, { slots, vocabulary: dimensions.vocabulary, tokens }),
     vectors: new Map(
       [...model.vectors].map(([name, { byteLength }]) => {
         return [name, buffers.storage("weights", name, byteLength)];
@@ -147,11 +153,16 @@ export function hiddenStride({ ffnWidth }: Dimensions): number {
   return columnGroups(ffnWidth) * 4;
 }
 
+/** Numbers between two tokens' logits. */
+export function logitsStride({ vocabulary }: Dimensions): number {
+  return columnGroups(vocabulary) * 4;
+}
+
 function activationLengths(
   dimensions: Dimensions,
   { tokens, plane, maxOutputs }: { tokens: number; plane: number; maxOutputs: number },
 ): Record<ActivationName, number> {
-  const { width, vocabulary } = dimensions;
+  const { width } = dimensions;
   return {
     x: tokens * width,
     mixed: 4 * plane,
@@ -163,7 +174,7 @@ function activationLengths(
     hidden: tokens * hiddenStride(dimensions),
     receptance: tokens * width,
     selected: maxOutputs * width,
-    logits: maxOutputs * vocabulary,
+    logits: maxOutputs * logitsStride(dimensions),
   };
 }
 
@@ -207,7 +218,7 @@ function makeStates(
       { length: layers },
       (_, layer) => buffers.storage("states", `wkv ${layer}`, slots * width * headSize * 4),
     ),
-    staging: buffers.staging("states", "state", stateLength(dimensions) * 4),
+    staging: new Staging(buffers.staging("states", "state", stateLength(dimensions) * 4)),
   };
 }
 

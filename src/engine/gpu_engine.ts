@@ -1,30 +1,50 @@
-/** The engine on WebGPU: one submit a step, states resident in device memory. */
+/** The engine on WebGPU: states, sampling and the tokens in between resident in device memory. */
 
 import type { StepCounts } from "../../kernels/spec.ts";
 import { InferenceError } from "../core/errors.ts";
 import {
   DeviceBuffers,
+  DeviceQueue,
   encode,
   type MemoryBytes,
   type OpenDevice,
-  readFloats,
+  Pipelines,
+  sized,
   totalBytes,
   upload,
 } from "../gpu/mod.ts";
 import { heldTypes } from "../model/held_types.ts";
 import type { Model } from "../model/load.ts";
-import { checkRuns, checkSlot, checkState } from "./check_runs.ts";
-import type { Engine, EngineInfo, OnProgress, Run } from "./engine.ts";
+import {
+  checkGenerate,
+  checkRuns,
+  checkSlot,
+  checkSlotSampling,
+  checkState,
+  runLength,
+} from "./check_runs.ts";
+import type {
+  EngineInfo,
+  Generated,
+  GenerateRun,
+  OnProgress,
+  Run,
+  SamplingEngine,
+  SlotSampling,
+} from "./engine.ts";
 import { assertFits } from "./fits.ts";
 import {
   type BufferOptions,
   type EngineBuffers,
+  logitsStride,
   makeBuffers,
   measureBuffers,
 } from "./gpu_buffers.ts";
 import { GpuPlan } from "./gpu_plan.ts";
+import { GpuSampling, MAX_STEPS } from "./gpu_sampling.ts";
 import { GpuState } from "./gpu_state.ts";
 import { fillWeights } from "./gpu_weights.ts";
+import { stepCounts, type StepInput, stepInput } from "./step_input.ts";
 
 export interface GpuEngineOptions extends BufferOptions {
   /** Bytes that the device is known to have free, if that is known. */
@@ -32,37 +52,35 @@ export interface GpuEngineOptions extends BufferOptions {
   onProgress?: OnProgress | undefined;
 }
 
-export class GpuEngine implements Engine {
+/** Stands for a token that is on the device. */
+const FED = 0;
+
+export class GpuEngine implements SamplingEngine {
   readonly info: EngineInfo;
+  readonly maxSteps = MAX_STEPS;
   readonly #device: GPUDevice;
+  readonly #queue: DeviceQueue;
   readonly #buffers: EngineBuffers;
   readonly #plan: GpuPlan;
+  readonly #sampling: GpuSampling;
   readonly #state: GpuState;
-  /** What the device reported outside of any call; every later call fails with it. */
-  #fault: InferenceError | null = null;
-  /** The last call's end: calls are carried out one after the other. */
-  #last: Promise<unknown> = Promise.resolve();
 
   private constructor(
     device: GPUDevice,
     info: EngineInfo,
-    { buffers, plan }: { buffers: EngineBuffers; plan: GpuPlan },
+    { buffers, plan, sampling }: {
+      buffers: EngineBuffers;
+      plan: GpuPlan;
+      sampling: GpuSampling;
+    },
   ) {
     this.info = info;
     this.#device = device;
+    this.#queue = new DeviceQueue(device);
     this.#buffers = buffers;
     this.#plan = plan;
+    this.#sampling = sampling;
     this.#state = new GpuState(device, info.dimensions, buffers.state);
-    this.#device.lost.then(({ reason, message }) => {
-      this.#fault ??= new InferenceError("device_lost", `The GPU is gone (${reason}): ${message}`);
-    });
-    this.#device.addEventListener("uncapturederror", (event) => {
-      event.preventDefault();
-      this.#fault ??= new InferenceError(
-        "device_lost",
-        `The GPU refused work: ${(event as GPUUncapturedErrorEvent).error.message}`,
-      );
-    });
   }
 
   /**
@@ -100,7 +118,13 @@ export class GpuEngine implements Engine {
       await device.popErrorScope();
       assertFits({ ...fits, available: Math.min(given, totalBytes(made.bytes) - 1) });
     }
-    const plan = await GpuPlan.build({ device, software }, model, buffers);
+    const pipelines = new Pipelines(device);
+    const plan = await GpuPlan.build({ device, software, pipelines }, model, buffers);
+    const { quant, slots, maxStepTokens, tokens } = options;
+    const sampling = await GpuSampling.build({ device, software }, pipelines, {
+      buffers,
+      sizes: { slots, vocabulary: dimensions.vocabulary, tokens },
+    });
     await fillWeights(device, model, { buffers, onProgress });
     const error = await device.popErrorScope();
     if (error) {
@@ -109,7 +133,6 @@ export class GpuEngine implements Engine {
         `Cannot put ${model.name} on ${adapter}: ${error.message}`,
       );
     }
-    const { quant, slots, maxStepTokens } = options;
     const info: EngineInfo = {
       device: "webgpu",
       adapter,
@@ -121,97 +144,120 @@ export class GpuEngine implements Engine {
       maxStepTokens,
       memory: made.bytes,
     };
-    return new GpuEngine(device, info, { buffers, plan });
+    return new GpuEngine(device, info, { buffers, plan, sampling });
   }
 
-  step(runs: readonly Run[]): Promise<Float32Array[]> {
-    return this.#inOrder(async () => {
-      checkRuns(runs, this.info);
-      if (runs.length === 0) return [];
-      const outputs = this.#writeInputs(runs);
-      const counts: StepCounts = {
-        tokens: runs.reduce((n, run) => n + run.tokens.length, 0),
-        runs: runs.length,
-        outputs: 0,
-      };
-      const { vocabulary } = this.info.dimensions;
-      const { maxOutputs } = this.#buffers;
-      const rows: Float32Array[] = [];
-      let first = 0;
-      do {
-        // Logits beyond what is held at once take further rounds of the head alone.
-        const chosen = outputs.slice(first, first + maxOutputs);
-        const values = await this.#round(
-          { ...counts, outputs: chosen.length },
-          chosen,
-          first === 0,
-        );
-        for (let o = 0; o < chosen.length; o++) {
-          rows.push(values.subarray(o * vocabulary, (o + 1) * vocabulary));
-        }
-        first += maxOutputs;
-      } while (first < outputs.length);
-      return this.#byRun(runs, rows);
-    });
+  async step(runs: readonly Run[]): Promise<Float32Array[]> {
+    checkRuns(runs, this.info);
+    if (runs.length === 0) return [];
+    const input = stepInput(runs.map(({ slot, tokens, logits }) => ({
+      slot,
+      tokens,
+      wanted: (i) => logits === "all" || (logits === "last" && i === tokens.length - 1),
+    })));
+    const { maxOutputs } = this.#buffers;
+    const rounds: Promise<Float32Array[]>[] = [];
+    let first = 0;
+    do {
+      // Logits beyond what is held at once take further rounds of the head alone.
+      const chosen = input.chosen.slice(first, first + maxOutputs);
+      rounds.push(this.#logits({ ...input, chosen }, first === 0));
+      first += maxOutputs;
+    } while (first < input.chosen.length);
+    return this.#byRun(runs, (await Promise.all(rounds)).flat());
   }
 
-  readState(slot: number): Promise<Float32Array> {
-    return this.#inOrder(async () => {
-      checkSlot(slot, this.info);
-      return await this.#state.read(slot);
-    });
+  async startSampling(slot: number, sampling: SlotSampling): Promise<void> {
+    checkSlot(slot, this.info);
+    checkSlotSampling(sampling, this.info);
+    await this.#queue.run({ write: () => this.#sampling.start(slot, sampling) });
   }
 
-  writeState(slot: number, state: Float32Array | null): Promise<void> {
-    return this.#inOrder(() => {
-      checkSlot(slot, this.info);
-      if (state) checkState(state, this.info);
-      this.#state.write(slot, state);
-      return Promise.resolve();
+  async generate(runs: readonly GenerateRun[], steps: number): Promise<Generated[]> {
+    checkGenerate(runs, steps, { ...this.info, maxSteps: this.maxSteps });
+    if (runs.length === 0) return [];
+    // Those whose tokens are on the device come first.
+    const ordered = [...runs].sort((a, b) => a.tokens.length - b.tokens.length);
+    const input = stepInput(ordered.map(({ slot, tokens, sample }) => ({
+      slot,
+      tokens: tokens.length === 0 ? [FED] : tokens,
+      wanted: (i) => sample && i === runLength({ tokens }) - 1,
+    })));
+    const counts = stepCounts(input, runs.filter(({ tokens }) => tokens.length === 0).length);
+    const read = this.#sampling.take();
+    const written = await this.#queue.run({
+      encode: (encoder) => {
+        this.#sampling.clear(encoder);
+        this.#encodeSteps(encoder, counts, steps);
+        this.#sampling.copy(encoder, read.staging);
+      },
+      write: () => this.#writeInput(input),
+      read,
+      more: true,
     });
+    return runs.map(({ slot, sample }) =>
+      sample ? this.#sampling.result(written!, slot) : { tokens: [], end: null, fault: null }
+    );
+  }
+
+  async readState(slot: number): Promise<Float32Array> {
+    checkSlot(slot, this.info);
+    const bytes = await this.#queue.run({
+      encode: (encoder) => this.#state.copy(encoder, slot),
+      read: this.#state.copied,
+    });
+    return new Float32Array(bytes!);
+  }
+
+  async writeState(slot: number, state: Float32Array | null): Promise<void> {
+    checkSlot(slot, this.info);
+    if (state) checkState(state, this.info);
+    await this.#queue.run({ write: () => this.#state.write(slot, state) });
   }
 
   async close(): Promise<void> {
-    await this.#last.catch(() => {});
-    this.#fault ??= new InferenceError("device_lost", "The engine is closed");
+    await this.#queue.close();
     this.#device.destroy();
   }
 
-  /** Sends rows and runs to the device; returns the rows whose logits are wanted. */
-  #writeInputs(runs: readonly Run[]): number[] {
-    const rows: number[] = [];
-    const runRows: number[] = [];
-    const outputs: number[] = [];
-    for (const { slot, tokens, logits } of runs) {
-      const first = rows.length / 4;
-      runRows.push(slot, first, tokens.length, 0);
-      tokens.forEach((id, i) => {
-        const last = i === tokens.length - 1;
-        rows.push(id, slot, i === 0 ? 1 : 0, last ? 1 : 0);
-        if (logits === "all" || (logits === "last" && last)) outputs.push(first + i);
-      });
-    }
-    upload(this.#device, this.#buffers.inputs.rows, new Uint32Array(rows));
-    upload(this.#device, this.#buffers.inputs.runs, new Uint32Array(runRows));
-    return outputs;
+  /** One submit: the layers if asked for, then the logits of the chosen rows, a row each. */
+  async #logits(input: StepInput, layers: boolean): Promise<Float32Array[]> {
+    const { chosen } = input;
+    const counts = stepCounts(input);
+    const stride = logitsStride(this.info.dimensions);
+    const { activations: { logits }, logitsStaging: staging } = this.#buffers;
+    const bytes = chosen.length * stride * 4;
+    const read = await this.#queue.run({
+      encode: (encoder) => {
+        const pass = encoder.beginComputePass({ label: "step" });
+        if (layers) encode(pass, sized(this.#plan.layers(counts), counts));
+        if (chosen.length > 0) encode(pass, sized(this.#plan.head(counts), counts));
+        pass.end();
+        if (bytes > 0) encoder.copyBufferToBuffer(logits.buffer, 0, staging.buffer, 0, bytes);
+      },
+      write: () => this.#writeInput(input),
+      ...(bytes > 0 ? { read: { staging, bytes } } : {}),
+    });
+    const { vocabulary } = this.info.dimensions;
+    return chosen.map((_, o) => new Float32Array(read!, o * stride * 4, vocabulary));
   }
 
-  /** One submit: the layers if asked for, then the logits of the chosen rows, read back. */
-  async #round(counts: StepCounts, chosen: number[], layers: boolean): Promise<Float32Array> {
-    const device = this.#device;
-    upload(device, this.#buffers.inputs.chosen, new Uint32Array(chosen));
-    const { tokens, runs, outputs } = counts;
-    upload(device, this.#buffers.inputs.counts, new Uint32Array([tokens, runs, outputs, 0]));
-    const encoder = device.createCommandEncoder({ label: "step" });
-    const pass = encoder.beginComputePass({ label: "step" });
-    if (layers) encode(pass, this.#plan.layers(counts), counts);
-    if (outputs > 0) encode(pass, this.#plan.head(counts), counts);
+  #encodeSteps(encoder: GPUCommandEncoder, counts: StepCounts, steps: number): void {
+    const { before, after } = this.#sampling.dispatches;
+    const all = [before, ...this.#plan.layers(counts), ...this.#plan.head(counts), after];
+    const dispatches = sized(all, counts);
+    const pass = encoder.beginComputePass({ label: "generate" });
+    for (let step = 0; step < steps; step++) encode(pass, dispatches);
     pass.end();
-    const length = outputs * this.info.dimensions.vocabulary;
-    const { activations: { logits }, logitsStaging } = this.#buffers;
-    if (length > 0) encoder.copyBufferToBuffer(logits.buffer, 0, logitsStaging, 0, length * 4);
-    device.queue.submit([encoder.finish()]);
-    return length > 0 ? await readFloats(logitsStaging, length) : new Float32Array();
+  }
+
+  #writeInput(input: StepInput): void {
+    const { rows, runs, chosen, counts } = this.#buffers.inputs;
+    upload(this.#device, rows, new Uint32Array(input.rows));
+    upload(this.#device, runs, new Uint32Array(input.runs));
+    upload(this.#device, chosen, new Uint32Array(input.chosen));
+    const { tokens, runs: count, outputs } = stepCounts(input);
+    upload(this.#device, counts, new Uint32Array([tokens, count, outputs, 0]));
   }
 
   #byRun(runs: readonly Run[], rows: readonly Float32Array[]): Float32Array[] {
@@ -223,16 +269,5 @@ export class GpuEngine implements Engine {
       for (let i = 0; i < count; i++) joined.set(rows[at++], i * vocabulary);
       return joined;
     });
-  }
-
-  #inOrder<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#last.catch(() => {}).then(async () => {
-      if (this.#fault) throw this.#fault;
-      const value = await work();
-      if (this.#fault) throw this.#fault;
-      return value;
-    });
-    this.#last = result;
-    return result;
   }
 }

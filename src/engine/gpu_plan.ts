@@ -8,11 +8,11 @@ import { normShift } from "../../kernels/norm_shift.ts";
 import { selectNorm } from "../../kernels/select_norm.ts";
 import type { StepCounts } from "../../kernels/spec.ts";
 import { wkv5Chunk, wkv5Step } from "../../kernels/wkv5.ts";
-import { type BoundBuffer, type Dispatch, type OpenDevice, Pipelines } from "../gpu/mod.ts";
+import { type BoundBuffer, type Dispatch, type OpenDevice, type Pipelines } from "../gpu/mod.ts";
 import type { Linear, Op } from "../model/graph.ts";
 import type { Model } from "../model/load.ts";
 import { layerGraph, shiftSites } from "../model/rwkv5.ts";
-import { type EngineBuffers, hiddenStride, type MatrixPart } from "./gpu_buffers.ts";
+import { type EngineBuffers, hiddenStride, logitsStride, type MatrixPart } from "./gpu_buffers.ts";
 import { siteOf } from "./gpu_state.ts";
 import { linearChoices } from "./linear_choice.ts";
 
@@ -26,7 +26,7 @@ type NormShiftOp = Extract<Op, { op: "normShift" }>;
 type LinearsOp = Extract<Op, { op: "linears" }>;
 type Wkv5Op = Extract<Op, { op: "wkv5" }>;
 
-type PlanDevice = Pick<OpenDevice, "device" | "software">;
+type PlanDevice = Pick<OpenDevice, "device" | "software"> & { pipelines: Pipelines };
 
 export class GpuPlan {
   readonly #device: GPUDevice;
@@ -37,9 +37,13 @@ export class GpuPlan {
   readonly #layers: PlannedOp[] = [];
   readonly #head: PlannedOp[] = [];
 
-  private constructor({ device, software }: PlanDevice, model: Model, buffers: EngineBuffers) {
+  private constructor(
+    { device, software, pipelines }: PlanDevice,
+    model: Model,
+    buffers: EngineBuffers,
+  ) {
     this.#device = device;
-    this.#pipelines = new Pipelines(device);
+    this.#pipelines = pipelines;
     this.#model = model;
     this.#buffers = buffers;
     this.#software = software;
@@ -254,7 +258,7 @@ export class GpuPlan {
       yOffset: activations[to].offset / 4,
       rowOffset: firstRow,
       outStride: to === "logits"
-        ? dimensions.vocabulary
+        ? logitsStride(dimensions)
         : to === "hidden"
         ? hiddenStride(dimensions)
         : dimensions.width,

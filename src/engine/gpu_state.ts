@@ -6,7 +6,7 @@
  * `[slots][H][N][N]`, updated in place.
  */
 
-import { type BoundBuffer, readFloats, upload } from "../gpu/mod.ts";
+import { type BoundBuffer, type Staging, upload } from "../gpu/mod.ts";
 import { type Dimensions, stateLength } from "../model/dimensions.ts";
 import type { StateBuffers } from "./gpu_buffers.ts";
 
@@ -21,16 +21,18 @@ export class GpuState {
     this.#buffers = buffers;
   }
 
-  /** A copy of a slot's state, laid out as `Engine` tells. */
-  read(slot: number): Promise<Float32Array> {
-    const encoder = this.#device.createCommandEncoder({ label: "read state" });
+  /** Copies a slot's state, laid out as `Engine` tells, to where it can be read. */
+  copy(encoder: GPUCommandEncoder, slot: number): void {
     let to = 0;
     for (const { buffer, offset, bytes } of this.#parts(slot)) {
-      encoder.copyBufferToBuffer(buffer, offset, this.#buffers.staging, to, bytes);
+      encoder.copyBufferToBuffer(buffer, offset, this.#buffers.staging.buffer, to, bytes);
       to += bytes;
     }
-    this.#device.queue.submit([encoder.finish()]);
-    return readFloats(this.#buffers.staging, to / 4);
+  }
+
+  /** Where `copy` puts it. */
+  get copied(): { staging: Staging; bytes: number } {
+    return { staging: this.#buffers.staging, bytes: stateLength(this.#dimensions) * 4 };
   }
 
   /** Replaces a slot's state; `null` is all zero. */

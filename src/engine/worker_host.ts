@@ -5,12 +5,22 @@
  */
 
 import { type ErrorCode, InferenceError } from "../core/errors.ts";
-import type { Engine, EngineInfo, OnProgress, Run } from "./engine.ts";
+import type {
+  EngineInfo,
+  Generated,
+  GenerateRun,
+  OnProgress,
+  Run,
+  SamplingEngine,
+  SlotSampling,
+} from "./engine.ts";
 
 /** What the calling side asks for. */
 type Call =
   | { method: "open"; options: unknown }
   | { method: "step"; runs: readonly Run[] }
+  | { method: "startSampling"; slot: number; sampling: SlotSampling }
+  | { method: "generate"; runs: readonly GenerateRun[]; steps: number }
   | { method: "readState"; slot: number }
   | { method: "writeState"; slot: number; state: Float32Array | null }
   | { method: "close" };
@@ -23,12 +33,17 @@ type Reply =
   | { id: number; error: { code?: ErrorCode; message: string; param?: string | undefined } };
 
 /** An engine that lives in a Worker. */
-export class WorkerEngine implements Engine {
+export class WorkerEngine implements SamplingEngine {
   readonly info: EngineInfo;
+  readonly maxSteps: number;
   readonly #worker: EngineCaller;
 
-  private constructor(info: EngineInfo, worker: EngineCaller) {
+  private constructor(
+    { info, maxSteps }: Pick<SamplingEngine, "info" | "maxSteps">,
+    worker: EngineCaller,
+  ) {
     this.info = info;
+    this.maxSteps = maxSteps;
     this.#worker = worker;
   }
 
@@ -53,6 +68,14 @@ export class WorkerEngine implements Engine {
 
   step(runs: readonly Run[]): Promise<Float32Array[]> {
     return this.#worker.call({ method: "step", runs });
+  }
+
+  startSampling(slot: number, sampling: SlotSampling): Promise<void> {
+    return this.#worker.call({ method: "startSampling", slot, sampling });
+  }
+
+  generate(runs: readonly GenerateRun[], steps: number): Promise<Generated[]> {
+    return this.#worker.call({ method: "generate", runs, steps });
   }
 
   readState(slot: number): Promise<Float32Array> {
@@ -129,20 +152,24 @@ export interface WorkerScope {
 /** Answers the calls of a `WorkerEngine` with the engine that `open` gives. */
 export function answerEngineCalls(
   scope: WorkerScope,
-  open: (options: unknown, onProgress: OnProgress) => Promise<Engine>,
+  open: (options: unknown, onProgress: OnProgress) => Promise<SamplingEngine>,
 ): void {
-  let engine: Engine | null = null;
+  let engine: SamplingEngine | null = null;
   const answer = async (call: Request): Promise<unknown> => {
     if (call.method === "open") {
       engine = await open(call.options, (done, total) => {
         scope.postMessage({ id: call.id, progress: [done, total] }, []);
       });
-      return engine.info;
+      return { info: engine.info, maxSteps: engine.maxSteps };
     }
     if (!engine) throw new Error(`the engine is not open: ${call.method}`);
     switch (call.method) {
       case "step":
         return await engine.step(call.runs);
+      case "startSampling":
+        return await engine.startSampling(call.slot, call.sampling);
+      case "generate":
+        return await engine.generate(call.runs, call.steps);
       case "readState":
         return await engine.readState(call.slot);
       case "writeState":

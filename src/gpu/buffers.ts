@@ -133,13 +133,13 @@ export function upload(
 }
 
 /**
- * A copy of the first `length` floats of a staging buffer, when all work submitted so far is done.
+ * A copy of the first bytes of a staging buffer, when all work submitted so far is done.
  *
  * @throws InferenceError `device_lost` if the device is gone.
  */
-export async function readFloats(staging: GPUBuffer, length: number): Promise<Float32Array> {
+export async function readBytes(staging: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
   try {
-    await staging.mapAsync(GPUMapMode.READ, 0, length * 4);
+    await staging.mapAsync(GPUMapMode.READ, 0, bytes);
   } catch (cause) {
     throw new InferenceError(
       "device_lost",
@@ -147,7 +147,7 @@ export async function readFloats(staging: GPUBuffer, length: number): Promise<Fl
       { cause },
     );
   }
-  const copy = new Float32Array(staging.getMappedRange(0, length * 4).slice(0));
+  const copy = staging.getMappedRange(0, bytes).slice(0);
   staging.unmap();
   return copy;
 }

@@ -95,15 +95,24 @@ export class Pipelines {
   }
 }
 
-/** Adds dispatches to a pass, in order; those with an empty grid are left out. */
-export function encode(
-  pass: GPUComputePassEncoder,
-  dispatches: readonly Dispatch[],
-  counts: StepCounts,
-): void {
-  for (const { pipeline, group, grid } of dispatches) {
-    const [x, y, z] = grid(counts);
-    if (x * y * z === 0) continue;
+/** A dispatch of known size. */
+export interface SizedDispatch {
+  readonly pipeline: GPUComputePipeline;
+  readonly group: GPUBindGroup;
+  /** Workgroups. */
+  readonly size: readonly [x: number, y: number, z: number];
+}
+
+/** Dispatches for a step of given counts, in order; those with an empty grid are left out. */
+export function sized(dispatches: readonly Dispatch[], counts: StepCounts): SizedDispatch[] {
+  return dispatches
+    .map(({ pipeline, group, grid }) => ({ pipeline, group, size: grid(counts) }))
+    .filter(({ size: [x, y, z] }) => x * y * z > 0);
+}
+
+/** Adds dispatches to a pass, in order. */
+export function encode(pass: GPUComputePassEncoder, dispatches: readonly SizedDispatch[]): void {
+  for (const { pipeline, group, size: [x, y, z] } of dispatches) {
     pass.setPipeline(pipeline);
     pass.setBindGroup(0, group);
     pass.dispatchWorkgroups(x, y, z);

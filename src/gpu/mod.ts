@@ -5,8 +5,16 @@ export {
   type BufferDevice,
   DeviceBuffers,
   type MemoryBytes,
-  readFloats,
+  readBytes,
   totalBytes,
   upload,
 } from "./buffers.ts";
-export { type BoundBuffer, type Dispatch, encode, Pipelines } from "./dispatch.ts";
+export {
+  type BoundBuffer,
+  type Dispatch,
+  encode,
+  Pipelines,
+  sized,
+  type SizedDispatch,
+} from "./dispatch.ts";
+export { DeviceQueue, Staging, type Work } from "./queue.ts";

@@ -1,6 +1,6 @@
 /** What the session asks of the scheduler, and what it gets back. */
 
-import type { SamplingParams } from "../core/sampling.ts";
+import type { SamplingParams, StopStrings } from "../core/sampling.ts";
 
 /** One turn's work: feed `tokens` to `state`, then sample until an end. */
 export interface TurnWork {
@@ -13,18 +13,18 @@ export interface TurnWork {
   counts: Map<number, number>;
   /** Tokens sampled so far in this conversation: the random number's position. */
   position: number;
-  /** Ids that must never be sampled, 1 at their index; as long as the vocabulary. */
-  banned: Uint8Array | null;
   /** Tokens to sample at most; 0 feeds all but the last token and samples nothing. */
   maxTokens: number;
-  /** Asked at once for each sampled token, in order: true if the turn ends with it. */
-  ends: (token: number) => boolean;
-  /** Ends the turn, within one token. */
+  /** Id with which the turn ends. */
+  endToken: number | null;
+  /** Strings with whose last byte the turn ends. */
+  stops: StopStrings | null;
+  /** Ends the turn, with the tokens that are under way then. */
   signal?: AbortSignal | undefined;
 }
 
 export interface FinishedTurn {
-  /** "stop": `ends` said so; "length": `maxTokens` reached; "cancelled": the signal. */
+  /** "stop": by the end token or a stop string; "length": `maxTokens` reached; "cancelled": the signal. */
   reason: "stop" | "length" | "cancelled";
   /** The state after all tokens but `pending`. */
   state: Float32Array;
@@ -42,6 +42,6 @@ export interface Generation extends AsyncIterable<number> {
 
 /** What sessions need of a scheduler. */
 export interface TurnRunner {
-  /** @throws InferenceError `overloaded` or `shutting_down`. */
+  /** @throws InferenceError `overloaded`, `shutting_down`, or `invalid_value` for too long stops. */
   submit(work: TurnWork): Generation;
 }

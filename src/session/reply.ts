@@ -3,13 +3,15 @@
  * state still needs then, so that every closed turn ends with exactly `\n\n`.
  */
 
-import type { TokenTable } from "../tokenizer/unused_ids.ts";
+import type { StopStrings } from "../core/sampling.ts";
 import { TURN_END } from "./chat_template.ts";
 import { StopMatcher } from "./stop_matcher.ts";
 
 /** What a session needs of a tokenizer. */
-export interface TokenCodec extends TokenTable {
+export interface TokenCodec {
   encode(text: string): number[];
+  tokenBytes(id: number): Uint8Array | undefined;
+  readonly endOfText: number | null;
 }
 
 export interface ReplyOptions {
@@ -26,6 +28,8 @@ const NEWLINE = 10;
 export class Reply {
   readonly #tokenizer: TokenCodec;
   readonly #matcher: StopMatcher;
+  /** What ends the reply, for whoever samples it. */
+  readonly stops: StopStrings;
   #text: string;
   /** Newlines that the reply ends with. */
   #newlines: number;
@@ -37,7 +41,15 @@ export class Reply {
     this.#tokenizer = tokenizer;
     this.#text = text;
     const shown = new TextEncoder().encode(text);
-    this.#matcher = new StopMatcher([TURN_END, ...stop], { shown, held });
+    const strings = [TURN_END, ...stop];
+    this.#matcher = new StopMatcher(strings, { shown, held });
+    const bytes = strings.map((string) => new TextEncoder().encode(string));
+    const longest = Math.max(...bytes.map(({ length }) => length));
+    this.stops = {
+      strings: bytes,
+      before: Uint8Array.of(...shown.subarray(-longest), ...held ?? []),
+      unsearched: held?.length ?? 0,
+    };
     this.#newlines = trailingNewlines(this.#matcher.held, 0);
   }
 

@@ -10,7 +10,6 @@ import { InferenceError } from "../core/errors.ts";
 import type { FinishedTurn, Generation, TurnRunner } from "../scheduler/scheduler_types.ts";
 import { decodeState, encodeState } from "../store/state_codec.ts";
 import { newId, type RandomBytes, randomBytes } from "../store/state_id.ts";
-import { unusedIds } from "../tokenizer/unused_ids.ts";
 import type { LoadedState, StateInfo, StateStore } from "../store/state_store.ts";
 import { Reply, type TokenCodec } from "./reply.ts";
 import type {
@@ -80,8 +79,6 @@ export class Sessions {
   readonly #limits: SessionLimits;
   readonly #clock: () => number;
   readonly #random: RandomBytes;
-  /** Ids that have a row in the head and no token. */
-  readonly #banned: Uint8Array;
   /** By the id of the state that they lead to. */
   readonly #running = new Map<string, { controller: AbortController; done: Promise<void> }>();
 
@@ -91,7 +88,6 @@ export class Sessions {
     this.#limits = { ...LIMITS, ...options.limits };
     this.#clock = options.clock ?? Date.now;
     this.#random = options.random ?? randomBytes;
-    this.#banned = unusedIds(options.tokenizer, options.model.vocabulary);
   }
 
   /**
@@ -171,15 +167,12 @@ export class Sessions {
       sampling: { ...this.#sampling(request), seed: plan.seed },
       counts,
       position: plan.position,
-      banned: this.#banned,
       maxTokens: Math.min(
         request.maxTokens ?? this.#limits.defaultMaxTokens,
         this.#limits.maxTokens,
       ),
-      ends: (token) => {
-        show(events, reply.push(token));
-        return reply.ended;
-      },
+      endToken: tokenizer.endOfText,
+      stops: reply.stops,
       signal: controller.signal,
     });
     generation.finished.catch(() => {}); // whoever awaits it below may not get that far
@@ -237,6 +230,7 @@ export class Sessions {
   async #finish(turn: RunningTurn): Promise<TurnResult> {
     const { events, plan, reply, begun, stateId } = turn;
     try {
+      for await (const token of turn.generation) show(events, reply.push(token));
       const finished = await turn.generation.finished;
       if (finished.reason === "cancelled" && begun === null) throw cancelled();
       if (finished.reason !== "stop") show(events, reply.cut());

@@ -29,7 +29,7 @@ for (const width of [4, 68, 260]) {
         before: floats(random, SLOTS * width),
         after: new Float32Array(SLOTS * width),
       };
-      const counts = { tokens, runs: tokens, outputs: 0 };
+      const counts = { tokens, runs: tokens, outputs: 0, fed: 0 };
       const mixed = await runKernel(normShift, { ...shift, out: new Float32Array(2 * plane) }, {
         sizes: { width, mixes: 2, plane },
         counts,

@@ -84,7 +84,7 @@ function prepare({ rows, columns, tokens, type, activation, write }: Case) {
     gate,
     counts: new Uint32Array([tokens, 1, 0, 0]),
   };
-  return { part, sizes, data, W: values, x, counts: { tokens, runs: 1, outputs: 0 } };
+  return { part, sizes, data, W: values, x, counts: { tokens, runs: 1, outputs: 0, fed: 0 } };
 }
 
 for (const c of CASES) {
@@ -132,7 +132,7 @@ Deno.test("matrices in one buffer are multiplied in one dispatch, each from its 
     const y0 = floats(random, yOffset);
     const data = { weights, x, y: y0, counts: new Uint32Array([tokens, 1, 0, 0]) };
     const sizes: LinearSizes = { parts, columns, type, bufferRows, per: "tokens", write: "store" };
-    const counts = { tokens, runs: 1, outputs: 0 };
+    const counts = { tokens, runs: 1, outputs: 0, fed: 0 };
     const wanted = data.y.slice();
     for (const part of parts) {
       const size = tokens * part.outStride;

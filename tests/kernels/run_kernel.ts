@@ -1,10 +1,13 @@
 /** Runs one kernel once on plain arrays. */
 
 import type { KernelSpec, StepCounts } from "../../kernels/spec.ts";
-import { DeviceBuffers, encode, Pipelines, readFloats } from "../../src/gpu/mod.ts";
+import { DeviceBuffers, encode, Pipelines, readBytes, sized } from "../../src/gpu/mod.ts";
 import { testDevice } from "../adapter.ts";
 
 export type Arrays = Record<string, ArrayBufferView<ArrayBuffer>>;
+
+/** Of the device that a test file shares: a kernel is compiled once. */
+let pipelines: Pipelines | undefined;
 
 /** Dispatches `spec` over `data` and returns every binding it may write, as float32. */
 export async function runKernel<P>(
@@ -27,10 +30,11 @@ export async function runKernel<P>(
     device.queue.writeBuffer(buffer, 0, array);
     buffers[name] = { buffer };
   }
-  const dispatch = await new Pipelines(device).prepare(spec, sizes, buffers);
+  pipelines ??= new Pipelines(device);
+  const dispatch = await pipelines.prepare(spec, sizes, buffers);
   const encoder = device.createCommandEncoder();
   const pass = encoder.beginComputePass();
-  encode(pass, [dispatch], counts);
+  encode(pass, sized([dispatch], counts));
   pass.end();
   const staged: [string, GPUBuffer, number][] = [];
   for (const [name, access] of Object.entries(bindings)) {
@@ -38,12 +42,12 @@ export async function runKernel<P>(
     const { byteLength } = data[name];
     const staging = new DeviceBuffers(device).staging("work", name, byteLength);
     encoder.copyBufferToBuffer(buffers[name].buffer, 0, staging, 0, Math.ceil(byteLength / 4) * 4);
-    staged.push([name, staging, byteLength / 4]);
+    staged.push([name, staging, byteLength]);
   }
   device.queue.submit([encoder.finish()]);
   const results: Record<string, Float32Array> = {};
-  for (const [name, staging, length] of staged) {
-    results[name] = await readFloats(staging, length);
+  for (const [name, staging, bytes] of staged) {
+    results[name] = new Float32Array(await readBytes(staging, bytes));
     staging.destroy();
   }
   for (const { buffer } of Object.values(buffers)) buffer.destroy();

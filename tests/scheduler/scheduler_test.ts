@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
 import { CpuEngine } from "../../src/engine/cpu_engine.ts";
-import type { Engine } from "../../src/engine/engine.ts";
+import type { Engine, SamplingEngine } from "../../src/engine/engine.ts";
 import { MemorySource } from "../../src/formats/byte_source.ts";
 import { openModel } from "../../src/model/load.ts";
+import { CpuSampling } from "../../src/scheduler/cpu_sampling.ts";
 import { Scheduler } from "../../src/scheduler/scheduler.ts";
 import type { TurnWork } from "../../src/scheduler/scheduler_types.ts";
+import { tokenTable } from "../../src/tokenizer/token_table.ts";
 import { tinyModel } from "../engine/tiny_model.ts";
 import { writePth } from "../formats/pth_fixture.ts";
 
@@ -19,9 +21,19 @@ const FILE = writePth(tinyModel({
   dtype: "F32",
 }));
 
-async function engine(slots = 3): Promise<Engine> {
+async function cpuEngine(slots: number): Promise<Engine> {
   const model = await openModel(new MemorySource("tiny", FILE));
   return await CpuEngine.create(model, { quant: "none", slots, maxStepTokens: 16 });
+}
+
+const TOKENS = tokenTable({
+  size: 50,
+  endOfText: 0,
+  tokenBytes: (id) => new TextEncoder().encode(`<${id}>`),
+});
+
+async function engine(slots = 3): Promise<SamplingEngine> {
+  return new CpuSampling(await cpuEngine(slots), TOKENS);
 }
 
 function work(tokens: number[], overrides: Partial<TurnWork> = {}): TurnWork {
@@ -40,9 +52,9 @@ function work(tokens: number[], overrides: Partial<TurnWork> = {}): TurnWork {
     },
     counts: new Map(),
     position: 0,
-    banned: null,
     maxTokens: 12,
-    ends: () => false,
+    endToken: null,
+    stops: null,
     ...overrides,
   };
 }
@@ -84,14 +96,35 @@ Deno.test("a turn in two parts gives the tokens and the state of one", async () 
   assert.deepEqual(second.pending, whole.pending);
 });
 
-Deno.test("the turn ends with the token that `ends` names, which is left pending", async () => {
+Deno.test("the turn ends with its end token or a stop string, the last token left pending", async () => {
   const scheduler = new Scheduler(await engine());
-  const { tokens } = await run(scheduler, work([4], { maxTokens: 9 }));
-  let seen = 0;
-  const stopped = await run(scheduler, work([4], { maxTokens: 9, ends: () => ++seen === 4 }));
+  const { tokens } = await run(scheduler, work([4], { maxTokens: 40 }));
+  const at = tokens.findIndex((token, i) => i > 3 && tokens.indexOf(token) === i);
+  const ended = await run(scheduler, work([4], { maxTokens: 40, endToken: tokens[at] }));
+  assert.equal(ended.reason, "stop");
+  assert.deepEqual(ended.tokens, tokens.slice(0, at + 1));
+  assert.deepEqual(ended.pending, [tokens[at]]);
+  const until = await run(scheduler, work([4], { maxTokens: at + 1 }));
+  assert.deepEqual(ended.state, until.state);
+  // The end of one token and the beginning of the next one.
+  const stop = new TextEncoder().encode(`${tokens[at - 1]}><${tokens[at]}`);
+  const stops = { strings: [stop], before: new Uint8Array(), unsearched: 0 };
+  const stopped = await run(scheduler, work([4], { maxTokens: 40, stops }));
   assert.equal(stopped.reason, "stop");
-  assert.deepEqual(stopped.tokens, tokens.slice(0, 4));
-  assert.deepEqual(stopped.pending, [tokens[3]]);
+  assert.deepEqual(stopped.pending, stopped.tokens.slice(-1));
+  assert.deepEqual(stopped.tokens, tokens.slice(0, stopped.tokens.length));
+  assert.ok(stopped.tokens.length <= at + 1);
+});
+
+Deno.test("a reply and its state are the same whatever is done at once", async () => {
+  const wanted = await run(
+    new Scheduler(new CpuSampling(await cpuEngine(1), TOKENS, { maxSteps: 1 })),
+    work([4, 5], { maxTokens: 100 }),
+  );
+  for (const maxSteps of [2, 7, 64]) {
+    const scheduler = new Scheduler(new CpuSampling(await cpuEngine(1), TOKENS, { maxSteps }));
+    assert.deepEqual(await run(scheduler, work([4, 5], { maxTokens: 100 })), wanted);
+  }
 });
 
 Deno.test("no tokens asked for: the prompt is fed but for its last token", async () => {
@@ -103,8 +136,8 @@ Deno.test("no tokens asked for: the prompt is fed but for its last token", async
   assert.deepEqual(next.tokens, whole.tokens);
 });
 
-Deno.test("a cancelled turn ends within one token, its state and pending tokens consistent", async () => {
-  const scheduler = new Scheduler(await engine());
+Deno.test("a cancelled turn ends with what is under way, its state and pending tokens consistent", async () => {
+  const scheduler = new Scheduler(new CpuSampling(await cpuEngine(3), TOKENS, { maxSteps: 3 }));
   const controller = new AbortController();
   const generation = scheduler.submit(
     work([1, 2, 3], { maxTokens: 1000, signal: controller.signal }),
@@ -116,7 +149,8 @@ Deno.test("a cancelled turn ends within one token, its state and pending tokens 
   }
   const { reason, state, pending } = await generation.finished;
   assert.equal(reason, "cancelled");
-  assert.ok(tokens.length <= 6, `${tokens.length} tokens`);
+  // Two windows of three tokens are under way at most when the fifth token comes.
+  assert.ok(tokens.length <= 5 + 2 * 3, `${tokens.length} tokens`);
   const counts = new Map<number, number>();
   const whole = await run(scheduler, work([1, 2, 3], { counts, maxTokens: tokens.length }));
   assert.deepEqual(tokens, whole.tokens);
@@ -163,7 +197,7 @@ Deno.test("a closed scheduler ends what runs and takes nothing more", async () =
 });
 
 Deno.test("an engine's failure ends the turns in it, and the next one runs", async () => {
-  const inner = await engine();
+  const inner = await cpuEngine(3);
   let failing = true;
   const faulty: Engine = {
     info: inner.info,
@@ -172,7 +206,7 @@ Deno.test("an engine's failure ends the turns in it, and the next one runs", asy
     writeState: (slot, state) => inner.writeState(slot, state),
     close: () => inner.close(),
   };
-  const scheduler = new Scheduler(faulty);
+  const scheduler = new Scheduler(new CpuSampling(faulty));
   await assert.rejects(run(scheduler, work([1])), /broken/);
   failing = false;
   assert.equal((await run(scheduler, work([1]))).tokens.length, 12);

@@ -6,6 +6,8 @@ import type {
   TurnRunner,
   TurnWork,
 } from "../../src/scheduler/scheduler_types.ts";
+import { searchBytes, startSearch } from "../../src/sampler/stop_search.ts";
+import { TokenQueue } from "../../src/scheduler/token_queue.ts";
 import type { TokenCodec } from "../../src/session/reply.ts";
 import { Sessions, type SessionsOptions } from "../../src/session/sessions.ts";
 import type { Backend } from "../../src/store/backend.ts";
@@ -80,15 +82,14 @@ export class ToyRunner implements TurnRunner {
 
   submit(work: TurnWork): Generation {
     this.works.push(work);
-    const finished = this.#run(work);
-    // Sessions hear of tokens through `ends`: nobody iterates.
-    const tokens = () => {
-      throw new Error("The toy runner has no token iterator");
-    };
-    return { finished, [Symbol.asyncIterator]: tokens };
+    const tokens = new TokenQueue();
+    const finished = this.#run(work, tokens);
+    finished.then(() => tokens.end(), (error) => tokens.end(error));
+    return { finished, [Symbol.asyncIterator]: () => tokens[Symbol.asyncIterator]() };
   }
 
-  async #run(work: TurnWork): Promise<FinishedTurn> {
+  async #run(work: TurnWork, tokens: TokenQueue): Promise<FinishedTurn> {
+    const stops = work.stops && startSearch(work.stops);
     let state = work.state;
     let pending = [...work.tokens];
     for (let sampled = 0;;) {
@@ -103,11 +104,13 @@ export class ToyRunner implements TurnRunner {
       work.counts.set(token, (work.counts.get(token) ?? 0) + 1);
       pending = [token];
       sampled++;
-      if (work.ends(token)) return end("stop");
+      tokens.push(token);
+      const stopped = stops && searchBytes(stops, tokenizer.tokenBytes(token) ?? new Uint8Array());
+      if (stopped || token === work.endToken) return end("stop");
     }
   }
 
-  #sample({ sampling, position, banned, counts }: TurnWork, state: Float32Array, sampled: number) {
+  #sample({ sampling, position, counts }: TurnWork, state: Float32Array, sampled: number) {
     const at = position + sampled;
     const { script } = this.#options;
     if (script !== undefined) return script[at] ?? 0;
@@ -117,8 +120,7 @@ export class ToyRunner implements TurnRunner {
     if (choice === 0) return [0, 257, 258, 259][b % 4];
     if (choice === 1) return 1 + 10;
     if (choice === 2) return 1 + 0xc3 + b % 2 * (0xa4 - 0xc3);
-    const token = 1 + 97 + (b % 26);
-    return banned?.[token] ? 0 : token;
+    return 1 + 97 + (b % 26);
   }
 }
 

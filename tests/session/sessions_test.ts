@@ -150,7 +150,7 @@ Deno.test("a prompt too long is refused with both numbers", async () => {
   );
 });
 
-Deno.test("custom stops, limits and banned ids reach the runner", async () => {
+Deno.test("custom stops and limits reach the runner", async () => {
   const it = harness({
     script: ids(" ab stop c", 0),
     limits: { maxTokens: 30, defaultMaxTokens: 20 },
@@ -163,14 +163,13 @@ Deno.test("custom stops, limits and banned ids reach the runner", async () => {
   });
   assert.equal(result.text, "a");
   assert.equal(result.finishReason, "stop");
-  const [{ maxTokens, sampling, banned }] = it.runner.works;
+  const [{ maxTokens, sampling, stops, endToken }] = it.runner.works;
   assert.equal(maxTokens, 20);
   assert.equal(sampling.temperature, 0.3);
   assert.equal(sampling.topP, 0.5);
-  assert.equal(banned!.length, MODEL.vocabulary);
-  assert.equal(banned![0], 0);
-  assert.equal(banned![265], 0);
-  assert.equal(banned![266], 1);
+  assert.equal(endToken, 0);
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  assert.deepEqual(stops!.strings.map(text), ["\n\n", "b st"]);
   await run(it.sessions, { messages: [user("hi")], maxTokens: 1000 });
   assert.equal(it.runner.works[1].maxTokens, 30);
   await rejects(
@@ -180,6 +179,11 @@ Deno.test("custom stops, limits and banned ids reach the runner", async () => {
     }),
     "invalid_value",
     /token 272 does not exist/,
+  );
+  await rejects(
+    run(it.sessions, { messages: [user("hi")], stop: ["x".repeat(2047)] }),
+    "invalid_value",
+    /2049 bytes/,
   );
 });
 

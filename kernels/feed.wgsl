@@ -1,0 +1,17 @@
+// feed: gives runs that go on by themselves the token that their slot sampled last
+//   slots : u32[slots, SLOT_WORDS]  see slot_words.ts
+//   rows  : u32[tokens, 4]          id, slot, first of its run, last of its run
+//   runs  : u32[runs, 4]            slot, first row, count, 0
+// Constants: those of slot_words.ts. Grid (fed, 1, 1), a thread each: the first runs, of one token
+// each. One that has ended gets a count of 0, with which no kernel changes its state.
+@group(0) @binding(0) var<storage, read> slots: array<u32>;
+@group(0) @binding(1) var<storage, read_write> rows: array<vec4u>;
+@group(0) @binding(2) var<storage, read_write> runs: array<vec4u>;
+
+@compute @workgroup_size(1)
+fn main(@builtin(workgroup_id) group: vec3u) {
+  let run = runs[group.x];
+  let turn = run.x * SLOT_WORDS;
+  rows[run.y].x = slots[turn + SLOT_TOKEN];
+  runs[group.x].z = slots[turn + SLOT_ACTIVE];
+}

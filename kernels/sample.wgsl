@@ -1,0 +1,192 @@
+// sample: chooses a token from logits, counts it, and looks whether the turn ends with it
+//   logits      : f32[outputs, QUADS * 4]     changed: bias and penalties are applied
+//   adjustments : f32[slots, 2, QUADS * 4]    bias (BAN or less: never sampled), counts
+//   slots       : u32[slots, SLOT_WORDS]      see slot_words.ts
+//   stops       : u32[slots, STOPS_STRIDE]    stop strings as sets of bits
+//   vocabulary  : u32[ids + 1, ...]           where ids' bytes begin, then the bytes
+//   rows        : u32[tokens, 4]              id, slot, first of its run, last of its run
+//   chosen      : u32[outputs]                rows of x
+//   written     : u32[slots, WRITTEN_STRIDE]  how many ids, why the turn ended, ids
+// Constants: QUADS, IDS, LANES, THREADS = 16 * LANES, BANNED, WRITTEN_STRIDE, those of slot_words.ts.
+// Grid (outputs, 1, 1). Semantics as src/sampler/sampler.ts tells, in float32.
+@group(0) @binding(0) var<storage, read_write> logits: array<vec4f>;
+@group(0) @binding(1) var<storage, read_write> adjustments: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> slots: array<u32>;
+@group(0) @binding(3) var<storage, read> stops: array<u32>;
+@group(0) @binding(4) var<storage, read> vocabulary: array<u32>;
+@group(0) @binding(5) var<storage, read> rows: array<vec4u>;
+@group(0) @binding(6) var<storage, read> chosen: array<u32>;
+@group(0) @binding(7) var<storage, read_write> written: array<u32>;
+
+struct Turn {
+  at: u32, // first word of the slot
+  output: u32, // first quad of its logits
+  bias: u32, // first quad of its bias
+  counts: u32, // first quad of its counts
+  running: u32,
+  counting: u32,
+  temperature: f32,
+  top_p: f32,
+  top_k: u32,
+  presence: f32,
+  frequency: f32,
+  decay: f32,
+}
+
+var<workgroup> shared_turn: Turn;
+var<workgroup> shared_fault: atomic<u32>;
+var<workgroup> shared_end: u32;
+
+const NUMBERS = vec4u(0u, 1u, 2u, 3u);
+
+fn number(i: u32) -> f32 {
+  return bitcast<f32>(slots[i]);
+}
+
+fn read_turn(output: u32) -> Turn {
+  let slot = rows[chosen[output]].y;
+  let at = slot * SLOT_WORDS;
+  return Turn(
+    at,
+    output * QUADS,
+    slot * 2u * QUADS,
+    slot * 2u * QUADS + QUADS,
+    slots[at + SLOT_ACTIVE],
+    slots[at + SLOT_COUNTING],
+    number(at + SLOT_TEMPERATURE),
+    number(at + SLOT_TOP_P),
+    slots[at + SLOT_TOP_K],
+    number(at + SLOT_PRESENCE_PENALTY),
+    number(at + SLOT_FREQUENCY_PENALTY),
+    number(at + SLOT_PENALTY_DECAY),
+  );
+}
+
+// Applies bias and penalties; returns the largest score of all and its id, the lowest of several.
+fn adjust(turn: Turn, thread: u32) -> Best {
+  var best = Best(BANNED, NO_TOKEN);
+  var fault = false;
+  for (var q = thread; q < QUADS; q += THREADS) {
+    var v = logits[turn.output + q];
+    let bits = bitcast<vec4u>(v);
+    fault = fault || any((bits & vec4u(0x7fffffffu)) >= vec4u(0x7f800000u) & bits != vec4u(0xff800000u));
+    v += adjustments[turn.bias + q];
+    if turn.counting == 1u {
+      let count = adjustments[turn.counts + q];
+      v -= select(vec4f(0.0), vec4f(turn.presence) + count * turn.frequency, count > vec4f(0.0));
+    }
+    logits[turn.output + q] = v;
+    for (var i = 0u; i < 4u; i++) {
+      if v[i] > best.score {
+        best = Best(v[i], q * 4u + i);
+      }
+    }
+  }
+  if fault {
+    atomicOr(&shared_fault, 1u);
+  }
+  return best_of_all(best, thread);
+}
+
+// The token of the id-th place in line, when kept tokens are lined up by id with their weights.
+fn draw(turn: Turn, kept: Kept, thread: u32) -> u32 {
+  let position = vec2u(slots[turn.at + SLOT_POSITION], slots[turn.at + SLOT_POSITION + 1u]);
+  let seed = vec2u(slots[turn.at + SLOT_SEED], slots[turn.at + SLOT_SEED + 1u]);
+  return find(turn, kept, thread, false, random_at(position, seed));
+}
+
+// Counts a token: all counts fade, then it gets one more.
+fn record(turn: Turn, token: u32, thread: u32) {
+  if turn.decay != 1.0 {
+    for (var q = thread; q < QUADS; q += THREADS) {
+      let faded = adjustments[turn.counts + q] * turn.decay;
+      adjustments[turn.counts + q] = select(faded, vec4f(0.0), faded < vec4f(0x1p-126));
+    }
+    storageBarrier();
+  }
+  if thread == 0u {
+    let q = turn.counts + token / 4u;
+    adjustments[q] += select(vec4f(0.0), vec4f(1.0), NUMBERS == vec4u(token % 4u));
+  }
+}
+
+// Whether a stop string is complete with a token's bytes: shift-and, see src/sampler/stop_search.ts.
+fn stops_at(turn: Turn, token: u32) -> bool {
+  let slot = turn.at / SLOT_WORDS;
+  let words = slots[turn.at + SLOT_STOP_WORDS];
+  let sets = slot * STOPS_STRIDE;
+  let firsts = sets + 256u * words;
+  let lasts = firsts + words;
+  var found = slots[turn.at + SLOT_STOP_FOUND] == 1u;
+  if words == 0u {
+    return found;
+  }
+  for (var b = vocabulary[token]; b < vocabulary[token + 1u]; b++) {
+    let byte = (vocabulary[IDS + 1u + b / 4u] >> (b % 4u * 8u)) & 0xffu;
+    var carry = 0u;
+    for (var w = 0u; w < words; w++) {
+      let before = slots[turn.at + SLOT_BITS + w];
+      let after = ((before << 1u) | carry | stops[firsts + w]) & stops[sets + byte * words + w];
+      slots[turn.at + SLOT_BITS + w] = after;
+      carry = before >> 31u;
+      found = found || (after & stops[lasts + w]) != 0u;
+    }
+  }
+  return found;
+}
+
+// Puts a token where the next step and the reader find it; one thread does.
+fn write(turn: Turn, token: u32) {
+  let left = slots[turn.at + SLOT_LEFT] - 1u;
+  let stopped = stops_at(turn, token) || token == slots[turn.at + SLOT_END_TOKEN];
+  let end = select(select(END_NONE, END_LENGTH, left == 0u), END_STOP, stopped);
+  let position = slots[turn.at + SLOT_POSITION] + 1u;
+  slots[turn.at + SLOT_POSITION] = position;
+  slots[turn.at + SLOT_POSITION + 1u] += u32(position == 0u);
+  slots[turn.at + SLOT_TOKEN] = token;
+  slots[turn.at + SLOT_LEFT] = left;
+  let to = turn.at / SLOT_WORDS * WRITTEN_STRIDE;
+  let count = written[to];
+  written[to + WRITTEN_HEADER + count] = token;
+  written[to] = count + 1u;
+  end_turn(turn, end);
+}
+
+fn end_turn(turn: Turn, end: u32) {
+  slots[turn.at + SLOT_END] = end;
+  slots[turn.at + SLOT_ACTIVE] = u32(end == END_NONE);
+  written[turn.at / SLOT_WORDS * WRITTEN_STRIDE + 1u] = end;
+}
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  if thread == 0u {
+    shared_turn = read_turn(group.x);
+  }
+  let turn = workgroupUniformLoad(&shared_turn);
+  if turn.running == 0u {
+    return;
+  }
+  let best = adjust(turn, thread);
+  storageBarrier();
+  if thread == 0u {
+    let faulty = select(END_NONE, END_NOT_FINITE, atomicLoad(&shared_fault) == 1u);
+    shared_end = select(faulty, END_ALL_BANNED, faulty == END_NONE && best.id == NO_TOKEN);
+  }
+  if workgroupUniformLoad(&shared_end) != END_NONE {
+    if thread == 0u {
+      end_turn(turn, shared_end);
+    }
+    return;
+  }
+  var token = best.id;
+  if turn.temperature > 0.0 {
+    token = draw(turn, keep(turn, best.score, thread), thread);
+  }
+  if turn.counting == 1u {
+    record(turn, token, thread);
+  }
+  if thread == 0u {
+    write(turn, token);
+  }
+}

@@ -1,0 +1,244 @@
+// Joined to sample: which tokens top-p and top-k keep, and the one at a place in line, without
+// sorting. The 16 * LANES threads work as 16 groups.
+const GROUPS = 16u;
+const DIGITS = 256u;
+
+struct Best {
+  score: f32,
+  id: u32,
+}
+
+// Tokens whose distance below the top has a key below `key`, and of those with that key the ones
+// with ids up to `last`. Keys are the bits of the distance, which order as the distances do.
+struct Kept {
+  top: f32,
+  key: u32,
+  last: u32,
+}
+
+// Where a search has come to: all above `digits` are below in the order of keys, `before` of them.
+struct Search {
+  key: u32,
+  before: u32,
+  at: u32, // those with this key
+  reached: u32,
+}
+
+var<workgroup> thread_best: array<Best, THREADS>;
+var<workgroup> group_best: array<Best, GROUPS>;
+var<workgroup> thread_sums: array<f32, THREADS>;
+var<workgroup> group_sums: array<f32, GROUPS>;
+var<workgroup> histogram: array<atomic<u32>, DIGITS>;
+var<workgroup> group_masses: array<u32, GROUPS>;
+var<workgroup> shared_search: Search;
+
+fn better(a: Best, b: Best) -> Best {
+  if b.score > a.score || (b.score == a.score && b.id < a.id) {
+    return b;
+  }
+  return a;
+}
+
+// The best of one a thread, the same in every thread.
+fn best_of_all(mine: Best, thread: u32) -> Best {
+  thread_best[thread] = mine;
+  workgroupBarrier();
+  if thread < GROUPS {
+    var best = thread_best[thread * LANES];
+    for (var i = 1u; i < LANES; i++) {
+      best = better(best, thread_best[thread * LANES + i]);
+    }
+    group_best[thread] = best;
+  }
+  workgroupBarrier();
+  var best = group_best[0];
+  for (var i = 1u; i < GROUPS; i++) {
+    best = better(best, group_best[i]);
+  }
+  return best;
+}
+
+// Leaves the sums of the groups' numbers in group_sums.
+fn sum_groups(mine: f32, thread: u32) {
+  workgroupBarrier();
+  thread_sums[thread] = mine;
+  workgroupBarrier();
+  if thread < GROUPS {
+    var sum = 0.0;
+    for (var i = 0u; i < LANES; i++) {
+      sum += thread_sums[thread * LANES + i];
+    }
+    group_sums[thread] = sum;
+  }
+  workgroupBarrier();
+}
+
+// e^-distance, 0 for banned tokens.
+fn mass4(turn: Turn, q: u32, top: f32) -> vec4f {
+  let v = logits[turn.output + q];
+  return select(exp(v - top), vec4f(0.0), v <= vec4f(BANNED));
+}
+
+fn keys4(v: vec4f, top: f32) -> vec4u {
+  return bitcast<vec4u>(top - v);
+}
+
+// The key at which the masses of tokens, in the order of their keys, come to `wanted`: as many as
+// that of them if `counting`, else that part of 2^31, which all of them make together.
+fn search(turn: Turn, top: f32, total: f32, wanted: u32, counting: bool, thread: u32) -> Search {
+  var state = Search(0u, 0u, 0u, 1u);
+  for (var shift = 24i; shift >= 0; shift -= 8) {
+    for (var i = thread; i < DIGITS; i += THREADS) {
+      atomicStore(&histogram[i], 0u);
+    }
+    workgroupBarrier();
+    // A shift by 32 would be none.
+    let above = select(0xffffffffu << u32(shift + 8), 0u, shift == 24);
+    for (var q = thread; q < QUADS; q += THREADS) {
+      let v = logits[turn.output + q];
+      let keys = keys4(v, top);
+      let matching = ((keys & vec4u(above)) == vec4u(state.key)) & (v > vec4f(BANNED));
+      if any(matching) {
+        var mass = vec4u(1u);
+        if !counting {
+          mass = vec4u(exp(v - top) / total * 0x1p31 + 0.5);
+        }
+        for (var i = 0u; i < 4u; i++) {
+          if matching[i] && mass[i] > 0u {
+            atomicAdd(&histogram[(keys[i] >> u32(shift)) % DIGITS], mass[i]);
+          }
+        }
+      }
+    }
+    workgroupBarrier();
+    if thread < GROUPS {
+      var sum = 0u;
+      for (var i = 0u; i < DIGITS / GROUPS; i++) {
+        sum += atomicLoad(&histogram[thread * (DIGITS / GROUPS) + i]);
+      }
+      group_masses[thread] = sum;
+    }
+    workgroupBarrier();
+    if thread == 0u {
+      shared_search = next_digit(state, wanted, u32(shift));
+    }
+    state = workgroupUniformLoad(&shared_search);
+    if state.reached == 0u {
+      break;
+    }
+  }
+  return state;
+}
+
+fn next_digit(state: Search, wanted: u32, shift: u32) -> Search {
+  var before = state.before;
+  for (var g = 0u; g < GROUPS; g++) {
+    let sum = group_masses[g];
+    if sum > 0u && before + sum >= wanted {
+      for (var i = 0u; i < DIGITS / GROUPS; i++) {
+        let digit = g * (DIGITS / GROUPS) + i;
+        let mass = atomicLoad(&histogram[digit]);
+        if mass > 0u && before + mass >= wanted {
+          return Search(state.key | (digit << shift), before, mass, 1u);
+        }
+        before += mass;
+      }
+    }
+    before += sum;
+  }
+  return Search(0u, 0u, 0u, 0u);
+}
+
+fn keep(turn: Turn, top: f32, thread: u32) -> Kept {
+  var kept = Kept(top, 0xffffffffu, NO_TOKEN);
+  if turn.top_p < 1.0 {
+    var sum = 0.0;
+    for (var q = thread; q < QUADS; q += THREADS) {
+      sum += dot(mass4(turn, q, top), vec4f(1.0));
+    }
+    sum_groups(sum, thread);
+    var total = 0.0;
+    for (var g = 0u; g < GROUPS; g++) {
+      total += group_sums[g];
+    }
+    let found = search(turn, top, total, u32(turn.top_p * 0x1p31), false, thread);
+    if found.reached == 1u {
+      kept.key = found.key;
+    }
+  }
+  if turn.top_k > 0u {
+    let found = search(turn, top, 1.0, turn.top_k, true, thread);
+    if found.reached == 1u && found.key <= kept.key {
+      kept.key = found.key;
+      // Of equals the lower ids stay, as many as there is room for.
+      let room = turn.top_k - found.before;
+      if room < found.at {
+        kept.last = find(turn, kept, thread, true, f32(room) - 0.5);
+      }
+    }
+  }
+  return kept;
+}
+
+// Weights in the line: 1 for tokens with the last key if `counting`, else the kept tokens' powers.
+fn weights4(turn: Turn, kept: Kept, q: u32, counting: bool) -> vec4f {
+  let v = logits[turn.output + q];
+  let keys = keys4(v, kept.top);
+  let allowed = v > vec4f(BANNED);
+  let last = keys == vec4u(kept.key);
+  if counting {
+    return select(vec4f(0.0), vec4f(1.0), last & allowed);
+  }
+  let ids = vec4u(q * 4u) + NUMBERS;
+  let stays = allowed & ((keys < vec4u(kept.key)) | (last & (ids <= vec4u(kept.last))));
+  return select(vec4f(0.0), exp((v - kept.top) / turn.temperature), stays);
+}
+
+// Walks along the line of tokens by id: to `place` if `counting`, else to that part of the line. The
+// token where it comes to, or the last one with a weight if rounding leads beyond.
+fn find(turn: Turn, kept: Kept, thread: u32, counting: bool, place: f32) -> u32 {
+  let group = thread / LANES;
+  var first = 0u;
+  var length = QUADS;
+  var rest = place;
+  for (var level = 0u; level < LEVELS; level++) {
+    let part = (length + GROUPS - 1u) / GROUPS;
+    let end = min(first + min((group + 1u) * part, length), QUADS);
+    var sum = 0.0;
+    for (var q = first + group * part + thread % LANES; q < end; q += LANES) {
+      sum += dot(weights4(turn, kept, q, counting), vec4f(1.0));
+    }
+    sum_groups(sum, thread);
+    if level == 0u && !counting {
+      var total = 0.0;
+      for (var g = 0u; g < GROUPS; g++) {
+        total += group_sums[g];
+      }
+      rest *= total;
+    }
+    var before = 0.0;
+    var picked = 0u;
+    var left = rest;
+    for (var g = 0u; g < GROUPS; g++) {
+      let sum = group_sums[g];
+      if sum > 0.0 && before <= rest {
+        picked = g;
+        left = rest - before;
+      }
+      before += sum;
+    }
+    first += picked * part;
+    length = part;
+    rest = left;
+  }
+  let weights = weights4(turn, kept, first, counting);
+  var before = 0.0;
+  var picked = 0u;
+  for (var i = 0u; i < 4u; i++) {
+    if weights[i] > 0.0 && before <= rest {
+      picked = i;
+    }
+    before += weights[i];
+  }
+  return first * 4u + picked;
+}

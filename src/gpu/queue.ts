@@ -1,0 +1,101 @@
+/**
+ * Hands work to a device in order, and keeps it busy while results are read back.
+ *
+ * Where the platform waits for the device inside of `mapAsync` and sleeps before it tells (Deno: ten
+ * milliseconds at least), what is called next is encoded before that wait, and submitted right after
+ * it: the device then runs while this thread sleeps.
+ */
+
+import { InferenceError } from "../core/errors.ts";
+import { readBytes } from "./buffers.ts";
+
+/** A buffer that results are copied to, to be read by the CPU. */
+export class Staging {
+  readonly buffer: GPUBuffer;
+  /** Resolves when what was copied last has been read. */
+  idle: Promise<unknown> = Promise.resolve();
+
+  constructor(buffer: GPUBuffer) {
+    this.buffer = buffer;
+  }
+}
+
+export interface Work {
+  /** Makes commands, at once, while earlier work may still run. */
+  encode?: (encoder: GPUCommandEncoder) => void;
+  /** Writes to buffers, when everything before has been submitted. */
+  write?: () => void;
+  /** What the commands have copied, to be read: the first `bytes` bytes. */
+  read?: { staging: Staging; bytes: number };
+  /** Whether more work may be called for while this is read: it is waited for a little, to be encoded. */
+  more?: boolean;
+}
+
+export class DeviceQueue {
+  readonly #device: GPUDevice;
+  /** What the device reported outside of any call; everything later fails with it. */
+  #fault: InferenceError | null = null;
+  /** Resolves when the last work is submitted, and the wait for it, if any, is over or has begun. */
+  #handed: Promise<unknown> = Promise.resolve();
+  /** Resolves when everything so far has been read. */
+  #read: Promise<unknown> = Promise.resolve();
+
+  constructor(device: GPUDevice) {
+    this.#device = device;
+    device.lost.then(({ reason, message }) => {
+      this.#fault ??= new InferenceError("device_lost", `The GPU is gone (${reason}): ${message}`);
+    });
+    device.addEventListener("uncapturederror", (event) => {
+      event.preventDefault();
+      this.#fault ??= new InferenceError(
+        "device_lost",
+        `The GPU refused work: ${(event as GPUUncapturedErrorEvent).error.message}`,
+      );
+    });
+  }
+
+  /**
+   * Does work behind all that was called for before.
+   *
+   * @returns What was to be read, once it is done; else nothing, once it is submitted.
+   * @throws InferenceError `device_lost`
+   */
+  async run({ encode, write, read, more }: Work): Promise<ArrayBuffer | null> {
+    const before = { handed: this.#handed, read: this.#read, idle: read?.staging.idle };
+    const handed = Promise.withResolvers<void>();
+    const done = Promise.withResolvers<void>();
+    this.#handed = handed.promise;
+    if (read) this.#read = read.staging.idle = done.promise;
+    try {
+      this.#check();
+      const encoder = encode && this.#device.createCommandEncoder();
+      if (encoder) encode(encoder);
+      const commands = encoder?.finish();
+      await Promise.all([before.handed, before.idle]);
+      this.#check();
+      write?.();
+      if (commands) this.#device.queue.submit([commands]);
+      if (!read) return null;
+      await before.read;
+      if (more) await new Promise((resolve) => setTimeout(resolve));
+      const mapped = readBytes(read.staging.buffer, read.bytes);
+      handed.resolve();
+      const bytes = await mapped;
+      this.#check();
+      return bytes;
+    } finally {
+      handed.resolve();
+      done.resolve();
+    }
+  }
+
+  /** Does nothing more: resolves when all work so far is done, and refuses what comes later. */
+  async close(): Promise<void> {
+    await Promise.all([this.#handed, this.#read]);
+    this.#fault ??= new InferenceError("device_lost", "The engine is closed");
+  }
+
+  #check(): void {
+    if (this.#fault) throw this.#fault;
+  }
+}

@@ -1,0 +1,111 @@
+/** A turn in a slot, or waiting for one: what is left of it, and what has come of it. */
+
+import { InferenceError } from "../core/errors.ts";
+import type { StopSearch } from "../core/sampling.ts";
+import type { Generated, SlotSampling } from "../engine/engine.ts";
+import { recordToken } from "../sampler/penalties.ts";
+import { startSearch } from "../sampler/stop_search.ts";
+import type { FinishedTurn, Generation, TurnWork } from "./scheduler_types.ts";
+import { TokenQueue } from "./token_queue.ts";
+
+export class ActiveTurn {
+  readonly work: TurnWork;
+  /** The slot, or -1 before it has one and after it has given it back. */
+  slot = -1;
+  /** Tokens that have not been handed to the engine. */
+  left: number[];
+  /** Steps handed to the engine that have not come back. */
+  stepsAhead = 0;
+  /** Why it has ended, once it has. */
+  end: "stop" | "length" | null = null;
+  readonly #stops: StopSearch | null;
+  readonly #tokens = new TokenQueue();
+  readonly #finished = Promise.withResolvers<FinishedTurn>();
+  #sampled = 0;
+  /** The token sampled last. */
+  #token: number | null = null;
+
+  /** @throws InferenceError `invalid_value` for too long stop strings. */
+  constructor(work: TurnWork) {
+    if (work.tokens.length === 0) throw new Error("a turn needs at least one token to feed");
+    this.work = work;
+    this.left = [...work.tokens];
+    this.#stops = work.stops && startSearch(work.stops);
+    // Whoever iterates sees the error as well; a caller may do only one of the two.
+    this.#finished.promise.catch(() => {});
+  }
+
+  get generation(): Generation {
+    const tokens = this.#tokens;
+    return {
+      finished: this.#finished.promise,
+      [Symbol.asyncIterator]: () => tokens[Symbol.asyncIterator](),
+    };
+  }
+
+  get cancelled(): boolean {
+    return this.work.signal?.aborted ?? false;
+  }
+
+  /** Whether its whole prompt has been handed over, so that it goes on from its own tokens. */
+  get writing(): boolean {
+    return this.left.length === 0;
+  }
+
+  /** Tokens that the next steps may feed: one if it writes, none if its end is under way. */
+  get feedable(): number {
+    const { maxTokens } = this.work;
+    if (this.end || this.cancelled) return 0;
+    if (maxTokens === 0) return this.left.length - 1;
+    if (!this.writing) return this.left.length;
+    return this.#sampled + this.stepsAhead < maxTokens ? 1 : 0;
+  }
+
+  /** Tokens that may yet be sampled. */
+  get room(): number {
+    return this.work.maxTokens - this.#sampled - this.stepsAhead;
+  }
+
+  /** How it samples, from its first token on; `null` if it does not. */
+  get sampling(): SlotSampling | null {
+    const { sampling, counts, position, maxTokens, endToken } = this.work;
+    if (maxTokens === 0) return null;
+    return {
+      params: sampling,
+      counts,
+      position,
+      limit: maxTokens,
+      endToken,
+      stops: this.#stops,
+    };
+  }
+
+  /** Takes what the engine has sampled in `steps` steps. */
+  take({ tokens, end }: Generated, steps: number): void {
+    this.stepsAhead -= steps;
+    for (const token of tokens) {
+      recordToken(this.work.counts, token, this.work.sampling.penaltyDecay);
+      this.#token = token;
+      this.#sampled++;
+      this.#tokens.push(token);
+    }
+    this.end = end;
+  }
+
+  /** @param state The slot's state, after everything that was handed to the engine. */
+  finish(reason: FinishedTurn["reason"], state: Float32Array): void {
+    this.#tokens.end();
+    const pending = this.#token === null ? this.left : [this.#token];
+    this.#finished.resolve({ reason, state, pending, sampled: this.#sampled });
+  }
+
+  fail(error: unknown): void {
+    this.#tokens.end(error);
+    this.#finished.reject(error);
+  }
+}
+
+/** Of a turn whose logits can't be sampled from. */
+export function numericFault(fault: string): InferenceError {
+  return new InferenceError("numeric_fault", `Cannot sample: ${fault}`);
+}

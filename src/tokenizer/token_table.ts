@@ -1,0 +1,23 @@
+/** A tokenizer's ids as a table, for sampling. */
+
+import type { TokenTable } from "../core/sampling.ts";
+
+/** What must be known of a tokenizer. */
+export interface TokenCatalog {
+  tokenBytes(id: number): Uint8Array | undefined;
+  readonly endOfText: number | null;
+  /** No id is as large. */
+  readonly size: number;
+}
+
+/** The bytes of all ids; those that are no token's are banned. */
+export function tokenTable(tokenizer: TokenCatalog): TokenTable {
+  const { size, endOfText } = tokenizer;
+  const tokens = Array.from({ length: size }, (_, id) => tokenizer.tokenBytes(id));
+  const offsets = new Uint32Array(size + 1);
+  tokens.forEach((bytes, id) => offsets[id + 1] = offsets[id] + (bytes?.length ?? 0));
+  const bytes = new Uint8Array(offsets[size]);
+  tokens.forEach((token, id) => bytes.set(token ?? [], offsets[id]));
+  const banned = tokens.map((token, id) => token === undefined && id !== endOfText ? 1 : 0);
+  return { bytes, offsets, banned: Uint8Array.from(banned) };
+}

@@ -1,0 +1,340 @@
+import assert from "node:assert/strict";
+import { sample as sampleKernel } from "../../kernels/sample.ts";
+import {
+  BAN,
+  END,
+  NO_TOKEN,
+  SLOT,
+  SLOT_WORDS,
+  STOPS_STRIDE,
+  WRITTEN_HEADER,
+} from "../../kernels/slot_words.ts";
+import type { SamplingParams, StopSearch } from "../../src/core/sampling.ts";
+import { recordToken } from "../../src/sampler/penalties.ts";
+import { randomAt } from "../../src/sampler/random.ts";
+import { sample } from "../../src/sampler/sampler.ts";
+import { searchBytes, startSearch } from "../../src/sampler/stop_search.ts";
+import { floats, seeded } from "../random_data.ts";
+import { runKernel } from "./run_kernel.ts";
+
+const PLAIN: SamplingParams = {
+  temperature: 1,
+  topP: 1,
+  topK: 0,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  penaltyDecay: 1,
+  logitBias: new Map(),
+  seed: 0n,
+};
+
+const WINDOW = 4;
+const WRITTEN = WRITTEN_HEADER + WINDOW;
+
+interface Turn {
+  logits: Float32Array;
+  params?: Partial<SamplingParams>;
+  counts?: ReadonlyMap<number, number>;
+  position?: number;
+  banned?: readonly number[];
+  left?: number;
+  endToken?: number;
+  search?: StopSearch;
+  active?: boolean;
+}
+
+interface Sampled {
+  ids: number[];
+  end: number;
+  counts: Float32Array;
+  words: Uint32Array;
+}
+
+/** One token of every turn, in one dispatch; turn i is in slot `turns.length - 1 - i`. */
+async function sampleOnDevice(
+  turns: readonly Turn[],
+  { lanes = 4, tokenBytes = () => new Uint8Array() }: {
+    lanes?: number;
+    tokenBytes?: (id: number) => Uint8Array;
+  } = {},
+): Promise<Sampled[]> {
+  const vocabulary = turns[0].logits.length;
+  const ids = Math.ceil(vocabulary / 4) * 4;
+  const n = turns.length;
+  const logits = new Float32Array(n * ids);
+  const adjustments = new Float32Array(n * 2 * ids);
+  const slots = new Uint32Array(n * SLOT_WORDS);
+  const stops = new Uint32Array(n * STOPS_STRIDE);
+  const rows = new Uint32Array(n * 4);
+  turns.forEach((turn, i) => {
+    const slot = n - 1 - i;
+    const params = { ...PLAIN, ...turn.params };
+    logits.set(turn.logits, i * ids);
+    rows[i * 4 + 1] = slot;
+    const bias = adjustments.subarray(slot * 2 * ids, (slot * 2 + 1) * ids);
+    bias.fill(BAN, vocabulary);
+    for (const [id, value] of params.logitBias) bias[id] = value;
+    for (const id of turn.banned ?? []) bias[id] = BAN;
+    for (const [id, count] of turn.counts ?? []) adjustments[(slot * 2 + 1) * ids + id] = count;
+    const words = slots.subarray(slot * SLOT_WORDS);
+    const numbers = new Float32Array(slots.buffer, slot * SLOT_WORDS * 4, SLOT_WORDS);
+    words[SLOT.active] = turn.active === false ? 0 : 1;
+    words[SLOT.left] = turn.left ?? 100;
+    words[SLOT.seed] = Number(params.seed & 0xffffffffn);
+    words[SLOT.seed + 1] = Number(params.seed >> 32n);
+    words[SLOT.position] = turn.position ?? 0;
+    words[SLOT.position + 1] = Math.floor((turn.position ?? 0) / 2 ** 32);
+    numbers[SLOT.temperature] = params.temperature;
+    numbers[SLOT.topP] = params.topP;
+    words[SLOT.topK] = params.topK;
+    numbers[SLOT.presencePenalty] = params.presencePenalty;
+    numbers[SLOT.frequencyPenalty] = params.frequencyPenalty;
+    numbers[SLOT.penaltyDecay] = params.penaltyDecay;
+    words[SLOT.counting] = params.presencePenalty || params.frequencyPenalty ? 1 : 0;
+    words[SLOT.endToken] = turn.endToken ?? NO_TOKEN;
+    const { search } = turn;
+    if (!search) return;
+    words[SLOT.stopWords] = search.words;
+    words[SLOT.stopFound] = search.found ? 1 : 0;
+    words.set(search.bits, SLOT.bits);
+    stops.set([...search.byByte, ...search.first, ...search.last], slot * STOPS_STRIDE);
+  });
+  const result = await runKernel(sampleKernel, {
+    logits,
+    adjustments,
+    slots,
+    stops,
+    vocabulary: vocabularyWords(vocabulary, tokenBytes),
+    rows,
+    chosen: new Uint32Array(n).map((_, i) => i),
+    written: new Uint32Array(n * WRITTEN),
+  }, {
+    sizes: { vocabulary, window: WINDOW, lanes },
+    counts: { tokens: n, runs: n, outputs: n, fed: 0 },
+  });
+  const written = new Uint32Array(result.written.buffer);
+  const words = new Uint32Array(result.slots.buffer);
+  return turns.map((_, i) => {
+    const slot = n - 1 - i;
+    const row = written.subarray(slot * WRITTEN, (slot + 1) * WRITTEN);
+    return {
+      ids: [...row.subarray(WRITTEN_HEADER, WRITTEN_HEADER + row[0])],
+      end: row[1],
+      counts: result.adjustments.slice((slot * 2 + 1) * ids, (slot * 2 + 1) * ids + vocabulary),
+      words: words.slice(slot * SLOT_WORDS, (slot + 1) * SLOT_WORDS),
+    };
+  });
+}
+
+function vocabularyWords(size: number, tokenBytes: (id: number) => Uint8Array) {
+  const all = Array.from({ length: size }, (_, id) => tokenBytes(id));
+  const starts = [0];
+  for (const { length } of all) starts.push(starts[starts.length - 1] + length);
+  const bytes = new Uint8Array(Math.ceil(starts[size] / 4) * 4);
+  all.forEach((token, id) => bytes.set(token, starts[id]));
+  return Uint32Array.of(...starts, ...new Uint32Array(bytes.buffer));
+}
+
+/** Logits about as a model gives them: a few likely ones over a broad floor. */
+function modelLogits(length: number, seed: number): Float32Array {
+  const random = seeded(seed);
+  return Float32Array.from({ length }, () => {
+    const normal = Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+    return 3 * normal - 4;
+  });
+}
+
+const SETTINGS = [1, 0.999, 0.9, 0.5, 0.01, 0].flatMap((topP) =>
+  [0, 1, 5, 60].flatMap((topK) =>
+    [0, 0.3, 1, 1.7].map((temperature) => ({ topP, topK, temperature }))
+  )
+);
+
+/** Ids that the CPU's sampler gives for random numbers as near as float32 sums can tell apart. */
+function near({ logits, params, counts, position = 0, banned }: Turn): Set<number> {
+  const all = { ...PLAIN, ...params };
+  const random = randomAt(all.seed, position);
+  const bans = banned && Uint8Array.from(logits, (_, id) => banned.includes(id) ? 1 : 0);
+  const ids = new Set<number>();
+  for (const [shift, topP] of [[0, 0], [-1, 0], [1, 0], [0, 2e-7], [0, -2e-7]]) {
+    const at = Math.min(Math.max(random + shift * 3e-6, 0), 1 - 2 ** -53);
+    const params = { ...all, topP: all.topP + (all.topP < 1 ? topP : 0) };
+    ids.add(sample(logits, params, counts ?? new Map(), at, bans ?? null));
+  }
+  return ids;
+}
+
+for (const [vocabulary, lanes] of [[1, 4], [3, 1], [65, 2], [301, 4], [5000, 16], [65536, 4]]) {
+  Deno.test(`the CPU sampler's token for the same random number, of ${vocabulary}`, async () => {
+    const settings = vocabulary > 5000 ? SETTINGS.filter((_, i) => i % 5 === 0) : SETTINGS;
+    const turns = settings.map((params, i): Turn => ({
+      logits: modelLogits(vocabulary, i),
+      params: { ...params, seed: 0x9e3779b97f4a7c15n * BigInt(i + 1) % 2n ** 64n },
+      position: i % 3 === 0 ? 2 ** 32 + i : i,
+    }));
+    const sampled = await sampleOnDevice(turns, { lanes });
+    let exact = 0;
+    sampled.forEach(({ ids, end }, i) => {
+      assert.equal(end, END.none);
+      assert.equal(ids.length, 1);
+      const wanted = near(turns[i]);
+      assert.ok(wanted.has(ids[0]), `${JSON.stringify(settings[i])}: ${ids[0]}, ${[...wanted]}`);
+      if (wanted.size === 1) exact++;
+    });
+    assert.ok(exact > 0.9 * turns.length, `${exact} of ${turns.length} had one answer`);
+  });
+}
+
+Deno.test("bias, penalties and bans, and counts that fade as the CPU's do", async () => {
+  const vocabulary = 203;
+  const turns = Array.from({ length: 40 }, (_, i): Turn => {
+    const random = seeded(i);
+    const id = () => Math.floor(random() * vocabulary);
+    return {
+      logits: modelLogits(vocabulary, 100 + i),
+      params: {
+        temperature: i % 4 === 0 ? 0 : 1,
+        topP: i % 3 === 0 ? 0.8 : 1,
+        topK: i % 5 === 0 ? 7 : 0,
+        presencePenalty: i % 2 === 0 ? 1.5 : 0,
+        frequencyPenalty: 0.75,
+        penaltyDecay: i % 7 === 0 ? 1 : 0.9,
+        logitBias: new Map([[id(), 6], [id(), -3]]),
+        seed: BigInt(i),
+      },
+      counts: new Map(Array.from({ length: 30 }, () => [id(), Math.fround(3 * random())])),
+      banned: Array.from({ length: 50 }, id),
+      position: i,
+    };
+  });
+  const sampled = await sampleOnDevice(turns);
+  sampled.forEach(({ ids, counts }, i) => {
+    const { params, banned } = turns[i];
+    assert.ok(near(turns[i]).has(ids[0]), `turn ${i}: ${ids[0]}`);
+    assert.ok(!banned!.includes(ids[0]));
+    const wanted = new Map(turns[i].counts);
+    recordToken(wanted, ids[0], params!.penaltyDecay!);
+    assert.deepEqual([...counts], Array.from(counts, (_, id) => wanted.get(id) ?? 0));
+  });
+});
+
+Deno.test("ties: all stay at top-p's cutoff, the lower ids at top-k's, and for argmax", async () => {
+  const logits = Float32Array.of(0, 1, 0, 1, 1, 0, 0, -1);
+  const drawn = async (params: Partial<SamplingParams>) => {
+    const turns = Array.from({ length: 200 }, (_, i) => ({ logits, params, position: i }));
+    const ids = (await sampleOnDevice(turns)).map(({ ids: [id] }) => id);
+    return [...new Set(ids)].sort();
+  };
+  assert.deepEqual(await drawn({ topP: 0.1 }), [1, 3, 4]);
+  assert.deepEqual(await drawn({ topP: 0 }), [1, 3, 4]);
+  assert.deepEqual(await drawn({ topK: 2 }), [1, 3]);
+  assert.deepEqual(await drawn({ topP: 0.1, topK: 2 }), [1, 3]);
+  assert.deepEqual(await drawn({ topK: 5 }), [0, 1, 2, 3, 4]);
+  assert.deepEqual(await drawn({ topK: 100 }), [0, 1, 2, 3, 4, 5, 6, 7]);
+  assert.deepEqual(await drawn({ temperature: 0 }), [1]);
+});
+
+Deno.test("tokens come as often as they should", async () => {
+  const logits = Float32Array.from(floats(seeded(8), 40, { low: -2, high: 2 }));
+  const draws = 8000;
+  for (
+    const [i, params] of [
+      { temperature: 1, topP: 1, topK: 0 },
+      { temperature: 1.4, topP: 0.9, topK: 0 },
+      { temperature: 0.6, topP: 0.97, topK: 9 },
+    ].entries()
+  ) {
+    const seen = new Float64Array(40);
+    for (let from = 0; from < draws; from += 1000) {
+      const turns = Array.from({ length: 1000 }, (_, n): Turn => ({
+        logits,
+        params: { ...params, seed: BigInt(from + n) },
+        position: 7 * i,
+      }));
+      for (const { ids: [id] } of await sampleOnDevice(turns, { lanes: 1 })) seen[id]++;
+    }
+    const expected = new Float64Array(40);
+    const steps = 100_000;
+    for (let n = 0; n < steps; n++) {
+      const id = sample(logits, { ...PLAIN, ...params }, new Map(), (n + 0.5) / steps);
+      expected[id] += draws / steps;
+    }
+    let chiSquare = 0, cells = 0;
+    expected.forEach((count, id) => {
+      if (count === 0) assert.equal(seen[id], 0, "a token that was cut");
+      if (count < 5) return;
+      chiSquare += (seen[id] - count) ** 2 / count;
+      cells++;
+    });
+    // Five standard deviations above the mean of the distribution; the seeds are fixed.
+    assert.ok(chiSquare < cells + 5 * Math.sqrt(2 * cells), `${chiSquare} over ${cells} cells`);
+  }
+});
+
+Deno.test("a turn ends with its end token, its last token, or a stop string", async () => {
+  const tokens = ["a", "b\n", "\nc", "d\n\ne", "€", "\n"].map((text) =>
+    new TextEncoder().encode(text)
+  );
+  const tokenBytes = (id: number) => tokens[id];
+  const logits = (id: number) => Float32Array.from({ length: 6 }, (_, i) => i === id ? 9 : 0);
+  const strings = ["\n\n", "x".repeat(40), "a€"].map((text) => new TextEncoder().encode(text));
+  const search = (text: string, unsearched = 0) =>
+    startSearch({ strings, before: new TextEncoder().encode(text), unsearched });
+  const cases: [number, Omit<Turn, "logits">, number][] = [
+    [0, {}, END.none],
+    [4, { endToken: 4 }, END.stop],
+    [4, { endToken: 3 }, END.none],
+    [0, { left: 1 }, END.length],
+    [4, { left: 1, endToken: 4 }, END.stop],
+    [0, { left: 2 }, END.none],
+    [3, { search: search("") }, END.stop],
+    [1, { search: search("") }, END.none],
+    [2, { search: search("b\n") }, END.stop],
+    [2, { search: search("b\nz") }, END.none],
+    [4, { search: search("za") }, END.stop],
+    [5, { search: search("\n\n") }, END.stop],
+    [0, { search: search("\n\n") }, END.none],
+    [0, { search: search("\n\n", 1) }, END.stop],
+    [0, { search: search("x".repeat(39)) }, END.none],
+  ];
+  const params = { temperature: 0 };
+  const turns = cases.map(([id, turn]): Turn => ({ logits: logits(id), params, ...turn }));
+  const sampled = await sampleOnDevice(turns, { tokenBytes });
+  sampled.forEach(({ ids, end, words }, i) => {
+    const [id, { search, left = 100 }, wanted] = cases[i];
+    assert.deepEqual([ids, end], [[id], wanted], `case ${i}`);
+    assert.equal(words[SLOT.active], wanted === END.none ? 1 : 0);
+    assert.equal(words[SLOT.token], id);
+    assert.equal(words[SLOT.left], left - 1);
+    assert.equal(words[SLOT.position], 1);
+    if (!search) return;
+    searchBytes(search, tokens[id]);
+    assert.deepEqual(words.slice(SLOT.bits, SLOT.bits + search.words), search.bits);
+  });
+});
+
+Deno.test("a turn that has ended is left alone; logits that are no numbers end one", async () => {
+  const logits = modelLogits(50, 1);
+  const withNaN = (value: number) => logits.map((v, id) => id === 33 ? value : v);
+  const all = Array.from({ length: 50 }, (_, id) => id);
+  const turns: Turn[] = [
+    { logits, active: false, left: 5 },
+    { logits: withNaN(NaN) },
+    { logits: withNaN(Infinity), params: { temperature: 0 } },
+    { logits: withNaN(-Infinity) },
+    { logits, banned: all },
+    { logits: logits.map(() => -Infinity) },
+  ];
+  const sampled = await sampleOnDevice(turns);
+  assert.deepEqual(sampled.map(({ end }) => end), [
+    END.none,
+    END.notFinite,
+    END.notFinite,
+    END.none,
+    END.allBanned,
+    END.allBanned,
+  ]);
+  assert.deepEqual(sampled.map(({ ids }) => ids.length), [0, 0, 0, 1, 0, 0]);
+  assert.deepEqual(sampled.map(({ words }) => words[SLOT.active]), [0, 0, 0, 1, 0, 0]);
+  assert.equal(sampled[0].words[SLOT.left], 5);
+});
