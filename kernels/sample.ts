@@ -2,10 +2,10 @@
  * Chooses the next tokens on the device, so that a step need not wait for the one before to be read
  * back: bias, penalties, top-p, top-k, temperature, the draw, and whether the turn ends.
  *
- * The oracle is `src/sampler/sampler.ts`. The cuts are exact to the bit of a float32 distance
- * between logits: a radix search by the bits of that distance finds the last one that stays, in four
- * rounds over the logits. The draw halves no line of sums either: sixteen groups of threads add up
- * sixteenths of the vocabulary, then sixteenths of the one that is met.
+ * The oracle is `src/sampler/sampler.ts`. Nothing is sorted. For the cuts, a radix search by the bits
+ * of the logits' distance from the top finds the last one that stays, in four rounds over the
+ * logits. For the draw, sixteen groups of threads add up a sixteenth of the vocabulary each, then a
+ * sixteenth of the one that the random number falls into, until one token is left.
  */
 
 import philox from "./philox.wgsl" with { type: "text" };
@@ -56,4 +56,6 @@ export const sample: KernelSpec<SampleSizes> = {
     WRITTEN_STRIDE: WRITTEN_HEADER + window,
   }),
   grid: (_, { outputs }) => [outputs, 1, 1],
+  // Logits and bias, once; what a cut reads again is near by then.
+  bytes: ({ vocabulary }, { outputs }) => outputs * vocabulary * 8,
 };

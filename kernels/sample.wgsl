@@ -88,7 +88,7 @@ fn adjust(turn: Turn, thread: u32) -> Best {
   return best_of_all(best, thread);
 }
 
-// The token of the id-th place in line, when kept tokens are lined up by id with their weights.
+// The token that the random number falls on, among those kept in the order of their ids.
 fn draw(turn: Turn, kept: Kept, thread: u32) -> u32 {
   let position = vec2u(slots[turn.at + SLOT_POSITION], slots[turn.at + SLOT_POSITION + 1u]);
   let seed = vec2u(slots[turn.at + SLOT_SEED], slots[turn.at + SLOT_SEED + 1u]);

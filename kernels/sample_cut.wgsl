@@ -16,12 +16,12 @@ struct Kept {
   last: u32,
 }
 
-// Where a search has come to: all above `digits` are below in the order of keys, `before` of them.
+// Where a search has come to.
 struct Search {
-  key: u32,
-  before: u32,
-  at: u32, // those with this key
-  reached: u32,
+  key: u32, // what is known of the key, its last digits 0
+  before: u32, // mass of the tokens with smaller keys
+  at: u32, // mass of those with this key
+  reached: u32, // 0 if all masses together are less than what is wanted
 }
 
 var<workgroup> thread_best: array<Best, THREADS>;

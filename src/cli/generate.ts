@@ -66,9 +66,9 @@ export const generate: Command = {
         written += piece;
         if (!flags.json) await printText(piece);
       };
-      for await (const token of generation) {
-        tokens.push(token);
-        await write(stream.push(tokenizer.tokenBytes(token) ?? new Uint8Array()));
+      for await (const batch of generation) {
+        tokens.push(...batch);
+        await write(stream.push(tokenizer.decode(batch)));
       }
       await write(stream.flush());
       const { reason } = await generation.finished;

@@ -87,8 +87,8 @@ export class ActiveTurn {
       recordToken(this.work.counts, token, this.work.sampling.penaltyDecay);
       this.#token = token;
       this.#sampled++;
-      this.#tokens.push(token);
     }
+    if (tokens.length > 0) this.#tokens.push(tokens);
     this.end = end;
   }
 

@@ -34,8 +34,8 @@ export interface FinishedTurn {
   sampled: number;
 }
 
-/** A turn under way. Iterates over the sampled ids as they come. */
-export interface Generation extends AsyncIterable<number> {
+/** A turn under way. Iterates over the sampled ids as they come, those together that come at once. */
+export interface Generation extends AsyncIterable<readonly number[]> {
   /** Resolves once when the turn has ended; rejects with what went wrong. */
   readonly finished: Promise<FinishedTurn>;
 }

@@ -1,14 +1,15 @@
 /** Tokens of a turn on their way from the scheduler's loop to whoever iterates over them. */
 
 /** An async iterable that is pushed to; for one consumer. */
-export class TokenQueue implements AsyncIterable<number> {
-  readonly #waiting: number[] = [];
+export class TokenQueue implements AsyncIterable<readonly number[]> {
+  readonly #waiting: (readonly number[])[] = [];
   #ended = false;
   #failure: unknown;
   #wake: () => void = () => {};
 
-  push(token: number): void {
-    this.#waiting.push(token);
+  /** Adds tokens that have come at once. */
+  push(tokens: readonly number[]): void {
+    this.#waiting.push(tokens);
     this.#wake();
   }
 
@@ -19,7 +20,7 @@ export class TokenQueue implements AsyncIterable<number> {
     this.#wake();
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<number> {
+  async *[Symbol.asyncIterator](): AsyncGenerator<readonly number[]> {
     while (true) {
       while (this.#waiting.length > 0) yield this.#waiting.shift()!;
       if (this.#ended) break;

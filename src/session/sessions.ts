@@ -230,7 +230,9 @@ export class Sessions {
   async #finish(turn: RunningTurn): Promise<TurnResult> {
     const { events, plan, reply, begun, stateId } = turn;
     try {
-      for await (const token of turn.generation) show(events, reply.push(token));
+      for await (const tokens of turn.generation) {
+        show(events, tokens.map((token) => reply.push(token)).join(""));
+      }
       const finished = await turn.generation.finished;
       if (finished.reason === "cancelled" && begun === null) throw cancelled();
       if (finished.reason !== "stop") show(events, reply.cut());

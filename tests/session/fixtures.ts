@@ -104,7 +104,7 @@ export class ToyRunner implements TurnRunner {
       work.counts.set(token, (work.counts.get(token) ?? 0) + 1);
       pending = [token];
       sampled++;
-      tokens.push(token);
+      tokens.push([token]);
       const stopped = stops && searchBytes(stops, tokenizer.tokenBytes(token) ?? new Uint8Array());
       if (stopped || token === work.endToken) return end("stop");
     }
