@@ -15,8 +15,8 @@ import matmulSource from "./matmul.wgsl" with { type: "text" };
 import { ACTIVATION, type LinearPart, writtenRows } from "./linear_part.ts";
 import { linearRowsSource, rowGroups, type RowsTile } from "./linear_rows.ts";
 import { LAYER_NORM_EPS, NORM_THREADS } from "./layer_norm.ts";
-import { ROW_BLOCK, type WeightType } from "./layouts.ts";
-import type { Access, KernelSpec } from "./spec.ts";
+import { matrixBytes, ROW_BLOCK, type WeightType } from "./layouts.ts";
+import type { Access, KernelSpec, StepCounts } from "./spec.ts";
 import { WEIGHT_READER, weightConstants } from "./weights.ts";
 
 export type { Activation, LinearPart } from "./linear_part.ts";
@@ -67,6 +67,20 @@ function bindings({ write }: LinearSizes): Record<string, Access> {
 
 export type LinearRowsSizes = LinearSizes & { tile: RowsTile };
 
+function variant({ parts, columns, type }: LinearSizes): string {
+  return `${parts.reduce((sum, { rows }) => sum + rows, 0)} x ${columns} ${type}`;
+}
+
+/** Bytes of weights, once for every tile of `tokens` tokens. */
+function weightBytes(
+  { parts, columns, type, per }: LinearSizes,
+  counts: StepCounts,
+  tokens: number,
+): number {
+  const bytes = parts.reduce((sum, { rows }) => sum + matrixBytes(rows, columns, type), 0);
+  return bytes * Math.ceil(counts[per] / tokens);
+}
+
 /** Rows by thread, sums in registers: reads each weight once for the tokens of a tile. */
 export const linearRows: KernelSpec<LinearRowsSizes> = {
   name: "linear_rows",
@@ -78,6 +92,8 @@ export const linearRows: KernelSpec<LinearRowsSizes> = {
     Math.ceil(counts[per] / tile.tokens),
     1,
   ],
+  variant,
+  bytes: (sizes, counts) => weightBytes(sizes, counts, sizes.tile.tokens),
 };
 
 /**
@@ -105,6 +121,8 @@ export const linearShifted: KernelSpec<LinearRowsSizes> = {
     EPS: { f32: LAYER_NORM_EPS },
   }),
   grid: linearRows.grid,
+  variant,
+  bytes: (sizes, counts) => weightBytes(sizes, counts, sizes.tile.tokens),
 };
 
 /** Rows and tokens of one workgroup's tile in `matmul`. */
@@ -135,6 +153,8 @@ export const matmul: KernelSpec<LinearSizes> = {
     Math.ceil(counts[per] / TILE),
     1,
   ],
+  variant,
+  bytes: (sizes, counts) => weightBytes(sizes, counts, TILE),
 };
 
 /**

@@ -35,6 +35,10 @@ export interface KernelSpec<P> {
   constants: (sizes: P) => Record<string, Constant>;
   /** Workgroups to dispatch. */
   grid: (sizes: P, counts: StepCounts) => [x: number, y: number, z: number];
+  /** Tells uses of the kernel apart where they are timed. */
+  variant?: (sizes: P) => string;
+  /** Bytes of weights, states and logits that it reads and writes at least; none unless told. */
+  bytes?: (sizes: P, counts: StepCounts) => number;
 }
 
 /** The WGSL module of a kernel at given sizes. */

@@ -14,7 +14,7 @@ import reduce from "./reduce.wgsl" with { type: "text" };
 import stepSource from "./wkv5_step.wgsl" with { type: "text" };
 import { NORM_THREADS } from "./layer_norm.ts";
 import type { RunRows } from "./norm_shift.ts";
-import type { KernelSpec } from "./spec.ts";
+import type { KernelSpec, StepCounts } from "./spec.ts";
 
 export interface Wkv5Sizes {
   heads: number;
@@ -42,7 +42,13 @@ export const wkv5Chunk: KernelSpec<Wkv5Sizes> = {
   }),
   constants: ({ heads, headSize }) => ({ HEADS: heads, N: headSize }),
   grid: ({ heads }, { runs }) => [heads, runs, 1],
+  bytes: stateBytes,
 };
+
+/** States are read and written once. */
+function stateBytes({ heads, headSize }: Wkv5Sizes, { runs }: StepCounts): number {
+  return runs * heads * headSize * headSize * 4 * 2;
+}
 
 export interface Wkv5StepSizes extends Wkv5Sizes {
   /** Where r, k, v and the gate begin in `projected`, in numbers; multiples of 4. */
@@ -83,6 +89,7 @@ ${stepSource}`,
     EPS: { f32: eps },
   }),
   grid: ({ heads }, { runs }) => [heads, runs, 1],
+  bytes: stateBytes,
 };
 
 /** Plain loops over runs; state `[slots, heads, N, N]` and y are written. */

@@ -1,8 +1,11 @@
 /** `bench`: how fast a model runs on this machine, and how near to what its adapter can do. */
 
-import type { Engine } from "../engine/engine.ts";
-import { digits, type Plan, type Spread, timeEngine, type Timings } from "./bench_cases.ts";
-import { measureRoofs, type Roofs } from "./bench_roofs.ts";
+import type { SamplingEngine } from "../engine/engine.ts";
+import { GpuEngine } from "../engine/gpu_engine.ts";
+import type { StepProfile } from "../engine/gpu_profile.ts";
+import { type Plan, startSlots, timeEngine, type Timings } from "./bench_cases.ts";
+import { makeReport, table, type Weights } from "./bench_report.ts";
+import { measureRoofs } from "./bench_roofs.ts";
 import {
   type Command,
   type Flags,
@@ -25,42 +28,6 @@ import {
   SERVED,
 } from "./open_engine.ts";
 import { withProgress } from "./progress.ts";
-import { bytesText } from "./units.ts";
-
-/** What a token asks of the weights. */
-interface Weights {
-  /** Bytes of the embedding matrix, of which a token takes one row only. */
-  embeddingBytes: number;
-  /** Weights of the layers' matrices, which every token is multiplied with. */
-  layers: number;
-  /** Weights of the head, which only tokens whose logits are wanted are multiplied with. */
-  head: number;
-}
-
-/** The document of `--json`. */
-interface Report {
-  model: string;
-  device: string;
-  adapter: string;
-  software: boolean;
-  quant: string;
-  /** The code's, where git tells. */
-  commit: string | null;
-  /** The adapter's; null on the CPU engine. */
-  roofs: Roofs | null;
-  /** Seconds to open the device, read the weights and build the pipelines. */
-  load_s: number;
-  /** `share_of_read`: bytes of weights that tokens take, per second, over `read_gb_s`. */
-  decode: { batch: number; tokens_per_second: Spread; share_of_read?: number }[];
-  /** `share_of_fma`: multiply-adds of the matrices alone, per second, over `fma_gflop_s`. */
-  prefill: {
-    tokens: number;
-    tokens_per_second: Spread;
-    seconds_to_first_token: Spread;
-    share_of_fma?: number;
-  }[];
-  state: { bytes: number; read_ms: Spread; write_ms: Spread };
-}
 
 export const bench: Command = {
   name: "bench",
@@ -69,6 +36,7 @@ export const bench: Command = {
     "bench",
     "bench --model RWKV-5-World-0.4B.pth --quant int8 --json",
     "bench --shape 3b --batch 1,16 --prompt 512 --rounds 5",
+    "bench --profile --batch 1",
   ],
   flags: {
     ...MODEL_FLAGS,
@@ -80,6 +48,7 @@ export const bench: Command = {
       help: "tokens to decode in each conversation and round (64, or what 2 s are enough for)",
     },
     rounds: { type: "string", value: "N", help: "rounds, of which the medians are told (3)" },
+    profile: { type: "boolean", help: "also time each kernel of a decoding step, and encoding" },
     ...JSON_FLAG,
   },
   run: async (flags) => {
@@ -102,7 +71,9 @@ export const bench: Command = {
     const notice = cpuNotice(engine.info, flags);
     if (notice) console.error(notice);
     let timings: Timings;
+    let profiles = new Map<number, StepProfile>();
     try {
+      if (flags.profile) profiles = await profileEngine(engine, plan);
       timings = await withProgress(
         "Measuring",
         (onProgress) => timeEngine(engine, plan, onProgress),
@@ -118,11 +89,28 @@ export const bench: Command = {
       roofs: open && await measureRoofs(open),
       loadSeconds,
       weights: weightsOf(matrices),
+      profiles,
     });
     if (flags.json) return await printJson(report);
     await printText(`${table(report).join("\n")}\n`);
   },
 };
+
+/** Where a decoding step's time goes, by batch. */
+async function profileEngine(
+  engine: SamplingEngine,
+  { batches, rounds }: Plan,
+): Promise<Map<number, StepProfile>> {
+  if (!(engine instanceof GpuEngine)) {
+    throw usageError("Cannot use --profile here: it times kernels, and needs a WebGPU adapter");
+  }
+  const profiles = new Map<number, StepProfile>();
+  for (const batch of batches) {
+    await startSlots(engine, Array.from({ length: batch }, () => [1]));
+    profiles.set(batch, await engine.profile(batch, rounds));
+  }
+  return profiles;
+}
 
 function weightsOf(matrices: ReturnType<typeof matrixReports>): Weights {
   const weights: Weights = { embeddingBytes: 0, layers: 0, head: 0 };
@@ -132,106 +120,6 @@ function weightsOf(matrices: ReturnType<typeof matrixReports>): Weights {
     else weights.layers += rows * columns;
   }
   return weights;
-}
-
-function makeReport(
-  { device, adapter, software, quant, memory }: Engine["info"],
-  { decode, prefill, state }: Timings,
-  { model, commit, roofs, loadSeconds, weights }: {
-    model: string;
-    commit: string | null;
-    roofs: Roofs | null;
-    loadSeconds: number;
-    weights: Weights;
-  },
-): Report {
-  // A token reads every weight once, but of the embedding one row, which is left out here.
-  const tokenBytes = memory.weights - weights.embeddingBytes;
-  return {
-    model,
-    device,
-    adapter,
-    software,
-    quant,
-    commit,
-    roofs: roofs &&
-      { read_gb_s: digits(roofs.read_gb_s), fma_gflop_s: digits(roofs.fma_gflop_s) },
-    load_s: digits(loadSeconds),
-    decode: decode.map(({ batch, rate }) => ({
-      batch,
-      tokens_per_second: rate,
-      ...(roofs && batch === 1
-        ? { share_of_read: digits(tokenBytes * rate.median / 1e9 / roofs.read_gb_s) }
-        : {}),
-    })),
-    prefill: prefill.map(({ tokens, rate, first }) => {
-      const operations = 2 * (weights.layers + weights.head / tokens);
-      return {
-        tokens,
-        tokens_per_second: rate,
-        seconds_to_first_token: first,
-        ...(roofs
-          ? { share_of_fma: digits(operations * rate.median / 1e9 / roofs.fma_gflop_s) }
-          : {}),
-      };
-    }),
-    state: { bytes: state.bytes, read_ms: state.read, write_ms: state.write },
-  };
-}
-
-/** A line of the table. */
-interface Row {
-  what: string;
-  figures: string;
-  share?: string;
-}
-
-/** The report for people. */
-function table(report: Report): string[] {
-  const { roofs, decode, prefill, state } = report;
-  const rows: Row[] = [
-    ...decode.map(({ batch, tokens_per_second, share_of_read }): Row => ({
-      what: `decode, ${batch} at once`,
-      figures: `${shown(tokens_per_second)} tokens/s`,
-      share: percent(share_of_read, "streaming read"),
-    })),
-    ...prefill.map(({ tokens, tokens_per_second, share_of_fma }): Row => ({
-      what: `prompt of ${tokens}`,
-      figures: `${shown(tokens_per_second)} tokens/s`,
-      share: percent(share_of_fma, "multiply-add"),
-    })),
-    ...prefill.map(({ tokens, seconds_to_first_token }): Row => ({
-      what: `first token, prompt of ${tokens}`,
-      figures: `${shown(seconds_to_first_token)} s`,
-    })),
-    { what: `state read, ${bytesText(state.bytes)}`, figures: `${shown(state.read_ms)} ms` },
-    { what: `state write, ${bytesText(state.bytes)}`, figures: `${shown(state.write_ms)} ms` },
-    { what: "load", figures: `${report.load_s} s` },
-  ];
-  if (roofs) {
-    rows.push(
-      { what: "adapter: streaming read", figures: `${roofs.read_gb_s} GB/s` },
-      { what: "adapter: multiply-add", figures: `${roofs.fma_gflop_s} GFLOP/s` },
-    );
-  }
-  const width = Math.max(...rows.map(({ what }) => what.length));
-  const figuresWidth = Math.max(...rows.map(({ figures }) => figures.length));
-  return [
-    `${report.model} as ${report.quant} on ${report.adapter}` +
-    `${report.commit ? `, commit ${report.commit}` : ""}`,
-    "median (min to max)",
-    ...rows.map(({ what, figures, share = "" }) =>
-      `  ${what.padEnd(width)}  ${figures.padEnd(figuresWidth)}  ${share}`.trimEnd()
-    ),
-  ];
-}
-
-function shown({ median, min, max }: Spread): string {
-  return `${median} (${min} to ${max})`;
-}
-
-function percent(share: number | undefined, of: string): string {
-  return share === undefined ? "" : `${Number((share * 100).toPrecision(3))} % of ${of}`;
 }
 
 /** A flag's list of whole numbers from 1 to `max`, each once. */

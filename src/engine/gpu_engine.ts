@@ -10,6 +10,7 @@ import {
   type OpenDevice,
   Pipelines,
   sized,
+  type SizedDispatch,
   totalBytes,
   upload,
 } from "../gpu/mod.ts";
@@ -41,6 +42,7 @@ import {
   measureBuffers,
 } from "./gpu_buffers.ts";
 import { GpuPlan } from "./gpu_plan.ts";
+import { profileDispatches, type StepProfile } from "./gpu_profile.ts";
 import { GpuSampling, MAX_STEPS } from "./gpu_sampling.ts";
 import { GpuState } from "./gpu_state.ts";
 import { fillWeights } from "./gpu_weights.ts";
@@ -188,7 +190,10 @@ export class GpuEngine implements SamplingEngine {
     const written = await this.#queue.run({
       encode: (encoder) => {
         this.#sampling.clear(encoder);
-        this.#encodeSteps(encoder, counts, steps);
+        const dispatches = this.#stepDispatches(counts);
+        const pass = encoder.beginComputePass({ label: "generate" });
+        for (let step = 0; step < steps; step++) encode(pass, dispatches);
+        pass.end();
         this.#sampling.copy(encoder, read.staging);
       },
       write: () => this.#writeInput(input),
@@ -198,6 +203,19 @@ export class GpuEngine implements SamplingEngine {
     return runs.map(({ slot, sample }) =>
       sample ? this.#sampling.result(written!, slot) : { tokens: [], end: null, fault: null }
     );
+  }
+
+  /**
+   * Times a step in which the first `batch` slots go on, as `generate` would do it.
+   *
+   * @throws InferenceError `invalid_value` where the device has no clock.
+   */
+  async profile(batch: number, rounds: number): Promise<StepProfile> {
+    const slots = Array.from({ length: batch }, (_, slot) => slot);
+    const input = stepInput(slots.map((slot) => ({ slot, tokens: [FED], wanted: () => true })));
+    const dispatches = this.#stepDispatches(stepCounts(input, batch));
+    await this.#queue.run({ write: () => this.#writeInput(input) });
+    return await profileDispatches(this.#device, this.#queue, { dispatches, rounds });
   }
 
   async readState(slot: number): Promise<Float32Array> {
@@ -242,13 +260,12 @@ export class GpuEngine implements SamplingEngine {
     return chosen.map((_, o) => new Float32Array(read!, o * stride * 4, vocabulary));
   }
 
-  #encodeSteps(encoder: GPUCommandEncoder, counts: StepCounts, steps: number): void {
+  #stepDispatches(counts: StepCounts): SizedDispatch[] {
     const { before, after } = this.#sampling.dispatches;
-    const all = [before, ...this.#plan.layers(counts), ...this.#plan.head(counts), after];
-    const dispatches = sized(all, counts);
-    const pass = encoder.beginComputePass({ label: "generate" });
-    for (let step = 0; step < steps; step++) encode(pass, dispatches);
-    pass.end();
+    return sized(
+      [before, ...this.#plan.layers(counts), ...this.#plan.head(counts), after],
+      counts,
+    );
   }
 
   #writeInput(input: StepInput): void {

@@ -21,6 +21,9 @@ const WANTED_LIMITS = [
   "maxComputeWorkgroupsPerDimension",
 ] as const;
 
+/** Asked for where they exist: kernels are timed by the device's clock. */
+const WANTED_FEATURES: readonly GPUFeatureName[] = ["timestamp-query"];
+
 /** Name of an adapter for people. */
 function adapterName({ info }: GPUAdapter): string {
   return info.description || info.device || info.vendor || "unnamed adapter";
@@ -38,7 +41,8 @@ export async function openDevice(gpu: GPU | undefined): Promise<OpenDevice | nul
     WANTED_LIMITS.map((name) => [name, adapter.limits[name]]),
   );
   try {
-    const device = await adapter.requestDevice({ label: "rwkv", requiredLimits });
+    const requiredFeatures = WANTED_FEATURES.filter((name) => adapter.features.has(name));
+    const device = await adapter.requestDevice({ label: "rwkv", requiredLimits, requiredFeatures });
     return {
       device,
       adapter: adapterName(adapter),

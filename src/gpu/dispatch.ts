@@ -12,9 +12,12 @@ export interface BoundBuffer {
 
 /** A kernel with pipeline and buffers, ready for any step. */
 export interface Dispatch {
+  /** The kernel, and which use of it, for a profile. */
+  readonly label: string;
   readonly pipeline: GPUComputePipeline;
   readonly group: GPUBindGroup;
   readonly grid: (counts: StepCounts) => [number, number, number];
+  readonly bytes: (counts: StepCounts) => number;
 }
 
 const BINDING_TYPE = {
@@ -53,7 +56,14 @@ export class Pipelines {
         return { binding, resource: { buffer, offset, ...(size === undefined ? {} : { size }) } };
       }),
     });
-    return { pipeline, group, grid: (counts) => spec.grid(sizes, counts) };
+    const variant = spec.variant?.(sizes);
+    return {
+      label: variant === undefined ? spec.name : `${spec.name} ${variant}`,
+      pipeline,
+      group,
+      grid: (counts) => spec.grid(sizes, counts),
+      bytes: (counts) => spec.bytes?.(sizes, counts) ?? 0,
+    };
   }
 
   #pipeline<P>(spec: KernelSpec<P>, sizes: P): Promise<GPUComputePipeline> {
@@ -97,16 +107,21 @@ export class Pipelines {
 
 /** A dispatch of known size. */
 export interface SizedDispatch {
+  readonly label: string;
   readonly pipeline: GPUComputePipeline;
   readonly group: GPUBindGroup;
   /** Workgroups. */
   readonly size: readonly [x: number, y: number, z: number];
+  /** Bytes that it reads and writes at least. */
+  readonly bytes: number;
 }
 
 /** Dispatches for a step of given counts, in order; those with an empty grid are left out. */
 export function sized(dispatches: readonly Dispatch[], counts: StepCounts): SizedDispatch[] {
   return dispatches
-    .map(({ pipeline, group, grid }) => ({ pipeline, group, size: grid(counts) }))
+    .map(({ label, pipeline, group, grid, bytes }) => (
+      { label, pipeline, group, size: grid(counts), bytes: bytes(counts) }
+    ))
     .filter(({ size: [x, y, z] }) => x * y * z > 0);
 }
 

@@ -18,3 +18,4 @@ export {
   type SizedDispatch,
 } from "./dispatch.ts";
 export { DeviceQueue, Staging, type Work } from "./queue.ts";
+export { DispatchClock } from "./dispatch_clock.ts";

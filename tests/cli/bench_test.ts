@@ -74,6 +74,36 @@ Deno.test("bench prints a table unless told otherwise", async () => {
   assert.doesNotMatch(stdout, /adapter:|undefined|NaN/);
 });
 
+Deno.test("bench --profile times the kernels of a step, and needs an adapter", async () => {
+  const args = ["--batch", "2", "--prompt", "4", "--tokens", "1", "--rounds", "1"];
+  const { code, stdout, stderr } = await rwkv(["bench", "--profile", "--json", ...args]);
+  assert.equal(code, 0, stderr);
+  const info = JSON.parse((await rwkv(["info", "--json"])).stdout);
+  const [{ batch, dispatches_per_step, encode_ms, kernels }, ...others] =
+    JSON.parse(stdout).profile;
+  assert.deepEqual([batch, others], [2, []]);
+  assertSpread(encode_ms);
+  const sum = (field: string) =>
+    kernels.reduce((total: number, kernel: Record<string, number>) => total + kernel[field], 0);
+  assert.equal(sum("dispatches"), dispatches_per_step);
+  assert.ok(Math.abs(sum("share") - 1) < 0.01, stdout);
+  for (const { ms } of kernels) assertSpread(ms);
+  // Every weight is read once, but for the embedding.
+  const moved = kernels
+    .filter(({ kernel }: { kernel: string }) => kernel.startsWith("linear"))
+    .reduce(
+      (bytes: number, { gb_s, ms }: { gb_s: number; ms: Spread }) => bytes + gb_s * ms.median * 1e6,
+      0,
+    );
+  const matrices = info.matrices.filter(({ name }: { name: string }) => name !== "emb.weight");
+  const weights = matrices.reduce((sum: number, { bytes }: { bytes: number }) => sum + bytes, 0);
+  assert.ok(Math.abs(moved / weights - 1) < 0.02, `${moved} of ${weights}`);
+
+  const onCpu = await rwkv(["bench", "--profile", "--device", "cpu", ...args]);
+  assert.equal(onCpu.code, 2);
+  assert.match(onCpu.stderr, /--profile.*WebGPU adapter/);
+});
+
 Deno.test("bench refuses wrong flags with 2 and names the value", async () => {
   const cases: [string[], RegExp][] = [
     [["--batch", "1,x"], /--batch 1,x: "x" is no whole number from 1 to 1024/],

@@ -1,0 +1,68 @@
+/** Times dispatches one by one, by the device's own clock. */
+
+import { InferenceError } from "../core/errors.ts";
+import { encode, type SizedDispatch } from "./dispatch.ts";
+import { type DeviceQueue, Staging } from "./queue.ts";
+
+export class DispatchClock {
+  readonly #dispatches: readonly SizedDispatch[];
+  readonly #queue: DeviceQueue;
+  readonly #times: GPUQuerySet;
+  readonly #resolved: GPUBuffer;
+  readonly #staging: Staging;
+
+  /** @throws InferenceError `invalid_value` where the device has no clock. */
+  constructor(device: GPUDevice, queue: DeviceQueue, dispatches: readonly SizedDispatch[]) {
+    if (!device.features.has("timestamp-query")) {
+      throw new InferenceError(
+        "invalid_value",
+        "Cannot time kernels: this adapter has no timestamps (timestamp-query)",
+      );
+    }
+    const count = 2 * dispatches.length;
+    const { QUERY_RESOLVE, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
+    this.#dispatches = dispatches;
+    this.#queue = queue;
+    this.#times = device.createQuerySet({ label: "clock", type: "timestamp", count });
+    this.#resolved = device.createBuffer({
+      label: "times",
+      size: count * 8,
+      usage: QUERY_RESOLVE | COPY_SRC,
+    });
+    this.#staging = new Staging(
+      device.createBuffer({ label: "times", size: count * 8, usage: COPY_DST | MAP_READ }),
+    );
+  }
+
+  /** Milliseconds of every dispatch, each in a pass of its own. */
+  async run(): Promise<number[]> {
+    const bytes = this.#resolved.size;
+    const read = await this.#queue.run({
+      encode: (encoder) => {
+        for (const [i, dispatch] of this.#dispatches.entries()) {
+          const pass = encoder.beginComputePass({
+            label: dispatch.label,
+            timestampWrites: {
+              querySet: this.#times,
+              beginningOfPassWriteIndex: 2 * i,
+              endOfPassWriteIndex: 2 * i + 1,
+            },
+          });
+          encode(pass, [dispatch]);
+          pass.end();
+        }
+        encoder.resolveQuerySet(this.#times, 0, 2 * this.#dispatches.length, this.#resolved, 0);
+        encoder.copyBufferToBuffer(this.#resolved, 0, this.#staging.buffer, 0, bytes);
+      },
+      read: { staging: this.#staging, bytes },
+    });
+    const times = new BigUint64Array(read!);
+    return this.#dispatches.map((_, i) => Number(times[2 * i + 1] - times[2 * i]) / 1e6);
+  }
+
+  close(): void {
+    this.#times.destroy();
+    this.#resolved.destroy();
+    this.#staging.buffer.destroy();
+  }
+}
