@@ -6,7 +6,7 @@ import { type AppOptions, createApp } from "../../routes/app.ts";
 import type { WorkerDetails, WorkerStatus } from "../../routes/worker.ts";
 import { InferenceError } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
-import type { Engine, OnProgress, SamplingEngine } from "../engine/engine.ts";
+import type { OnProgress, SamplingEngine } from "../engine/engine.ts";
 import { Scheduler } from "../scheduler/scheduler.ts";
 import { Sessions } from "../session/sessions.ts";
 import { DenoKvBackend } from "../store/deno_kv.ts";
@@ -33,7 +33,7 @@ export const WORKER_FLAGS = {
 /** Everything behind the routes. */
 export interface RunningSessions {
   sessions: Sessions;
-  engine: Engine;
+  engine: SamplingEngine;
   modelId: string;
   kv: string;
   /**
