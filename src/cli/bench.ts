@@ -15,6 +15,7 @@ import {
   printJson,
   printText,
   text,
+  TUNE_FLAG,
   usageError,
 } from "./command.ts";
 import { findModel } from "./model_files.ts";
@@ -48,6 +49,7 @@ export const bench: Command = {
       help: "tokens to decode in each conversation and round (64, or what 2 s are enough for)",
     },
     rounds: { type: "string", value: "N", help: "rounds, of which the medians are told (3)" },
+    ...TUNE_FLAG,
     profile: { type: "boolean", help: "also time each kernel of a decoding step, and encoding" },
     ...JSON_FLAG,
   },
@@ -61,7 +63,10 @@ export const bench: Command = {
     const files = await findModel(flags);
     const slots = Math.max(...plan.batches);
     const maxStepTokens = Math.max(SERVED.maxStepTokens, slots);
-    const options = engineOptions(flags, files, { slots, maxStepTokens });
+    const options = {
+      ...engineOptions(flags, files, { slots, maxStepTokens }),
+      tune: !flags["no-tune"],
+    };
     const { model, quant } = await openSource(options.source, options.quant);
     const matrices = matrixReports(model, quant);
     await model.close();

@@ -76,6 +76,14 @@ export const MODEL_FLAGS = {
   },
 } as const satisfies Record<string, FlagSpec>;
 
+/** The flag of commands whose speed counts. */
+export const TUNE_FLAG = {
+  "no-tune": {
+    type: "boolean",
+    help: "use fixed kernels; else they are tuned for this adapter once (data/tuning)",
+  },
+} as const satisfies Record<string, FlagSpec>;
+
 /** Flags of every command that samples. */
 export const SAMPLING_FLAGS = {
   "max-tokens": { type: "string", value: "N", help: "tokens to write at most (256)" },

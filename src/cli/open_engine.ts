@@ -15,6 +15,7 @@ import { CpuSampling } from "../scheduler/cpu_sampling.ts";
 import { type DeviceChoice, engineFlags, type Flags, text } from "./command.ts";
 import { openFile } from "./file_source.ts";
 import type { ModelFiles, ModelSource } from "./model_files.ts";
+import { keptTuning } from "./tuning_file.ts";
 
 /** Sizes of a worker's engine: conversations whose states are held, tokens of a step over all. */
 export const SERVED = { slots: 16, maxStepTokens: 256 };
@@ -31,6 +32,8 @@ export interface EngineOptions {
   maxStepTokens: number;
   /** What the ids are, for sampling. */
   tokens?: TokenTable | undefined;
+  /** Whether kernels are tuned for this adapter first, if that has not been done before. */
+  tune?: boolean | undefined;
 }
 
 /** The options that flags and a model's files make. */
@@ -79,7 +82,7 @@ export async function chooseDevice(device: DeviceChoice): Promise<OpenDevice | n
  * @throws InferenceError `no_adapter` where `webgpu` is asked for and there is none.
  */
 export async function openEngine(
-  { source, device, quant: wanted, slots, maxStepTokens, tokens }: EngineOptions,
+  { source, device, quant: wanted, slots, maxStepTokens, tokens, tune }: EngineOptions,
   onProgress?: OnProgress,
 ): Promise<SamplingEngine> {
   const { model, quant } = await openSource(source, wanted);
@@ -88,7 +91,15 @@ export async function openEngine(
     // A software adapter's memory is this machine's; a GPU says itself what it has no room for.
     const available = open === null || open.software ? availableMemory() : undefined;
     const options = { quant, slots, maxStepTokens, available, onProgress };
-    if (open) return await GpuEngine.create(open, model, { ...options, tokens });
+    if (open) {
+      const tuning = tune ? await keptTuning(open, model, { quant, maxStepTokens }) : null;
+      return await GpuEngine.create(open, model, {
+        ...options,
+        tokens,
+        tuned: tuning?.choices,
+        maxStepTokens: Math.max(slots, Math.min(maxStepTokens, tuning?.stepTokens ?? Infinity)),
+      });
+    }
     return new CpuSampling(await CpuEngine.create(model, options), tokens);
   } finally {
     await model.close();

@@ -12,7 +12,7 @@ import { Sessions } from "../session/sessions.ts";
 import { DenoKvBackend } from "../store/deno_kv.ts";
 import { StateStore } from "../store/state_store.ts";
 import { tokenTable } from "../tokenizer/token_table.ts";
-import { type Flags, type FlagSpec, MODEL_FLAGS, text } from "./command.ts";
+import { type Flags, type FlagSpec, MODEL_FLAGS, text, TUNE_FLAG } from "./command.ts";
 import { findModel, modelTokenizer } from "./model_files.ts";
 import { cpuNotice, engineOptions, openEngineWorker, SERVED } from "./open_engine.ts";
 
@@ -22,6 +22,7 @@ const STORE_MS = 1500;
 /** Flags of everything that keeps conversations. */
 export const WORKER_FLAGS = {
   ...MODEL_FLAGS,
+  ...TUNE_FLAG,
   kv: {
     type: "string",
     value: "PATH|URL",
@@ -55,7 +56,11 @@ export async function openSessions(
 ): Promise<RunningSessions> {
   const files = await findModel(flags);
   const tokenizer = await modelTokenizer(files);
-  const options = { ...engineOptions(flags, files, SERVED), tokens: tokenTable(tokenizer) };
+  const options = {
+    ...engineOptions(flags, files, SERVED),
+    tokens: tokenTable(tokenizer),
+    tune: !flags["no-tune"],
+  };
   const kv = text(flags, "kv") ?? "data/states.sqlite3";
   const backend = await openBackend(kv);
   let engine: SamplingEngine;

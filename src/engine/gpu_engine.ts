@@ -46,11 +46,14 @@ import { profileDispatches, type StepProfile } from "./gpu_profile.ts";
 import { GpuSampling, MAX_STEPS } from "./gpu_sampling.ts";
 import { GpuState } from "./gpu_state.ts";
 import { fillWeights } from "./gpu_weights.ts";
+import type { LinearChoice } from "./linear_choice.ts";
 import { stepCounts, type StepInput, stepInput } from "./step_input.ts";
 
 export interface GpuEngineOptions extends BufferOptions {
   /** Bytes that the device is known to have free, if that is known. */
   available?: number | undefined;
+  /** What tuning has found on this device; else fixed choices. */
+  tuned?: readonly LinearChoice[] | undefined;
   onProgress?: OnProgress | undefined;
 }
 
@@ -95,7 +98,7 @@ export class GpuEngine implements SamplingEngine {
   static async create(
     { device, adapter, software }: OpenDevice,
     model: Model,
-    { available, onProgress, ...options }: GpuEngineOptions,
+    { available, tuned, onProgress, ...options }: GpuEngineOptions,
   ): Promise<GpuEngine> {
     const { dimensions } = model;
     const { headSize } = dimensions;
@@ -121,7 +124,7 @@ export class GpuEngine implements SamplingEngine {
       assertFits({ ...fits, available: Math.min(given, totalBytes(made.bytes) - 1) });
     }
     const pipelines = new Pipelines(device);
-    const plan = await GpuPlan.build({ device, software, pipelines }, model, buffers);
+    const plan = await GpuPlan.build({ device, software, pipelines, tuned }, model, buffers);
     const { quant, slots, maxStepTokens, tokens } = options;
     const sampling = await GpuSampling.build({ device, software }, pipelines, {
       buffers,

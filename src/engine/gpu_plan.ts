@@ -14,7 +14,7 @@ import type { Model } from "../model/load.ts";
 import { layerGraph, shiftSites } from "../model/rwkv5.ts";
 import { type EngineBuffers, hiddenStride, logitsStride, type MatrixPart } from "./gpu_buffers.ts";
 import { siteOf } from "./gpu_state.ts";
-import { linearChoices } from "./linear_choice.ts";
+import { type LinearChoice, linearChoices, type TileDevice, tileDevice } from "./linear_choice.ts";
 
 /** Picks what to dispatch for an operation, by the size of a step. */
 type PlannedOp = (counts: StepCounts) => readonly Dispatch[];
@@ -26,27 +26,29 @@ type NormShiftOp = Extract<Op, { op: "normShift" }>;
 type LinearsOp = Extract<Op, { op: "linears" }>;
 type Wkv5Op = Extract<Op, { op: "wkv5" }>;
 
-type PlanDevice = Pick<OpenDevice, "device" | "software"> & { pipelines: Pipelines };
+type PlanDevice = Pick<OpenDevice, "device" | "software"> & {
+  pipelines: Pipelines;
+  tuned?: readonly LinearChoice[] | undefined;
+};
 
 export class GpuPlan {
   readonly #device: GPUDevice;
   readonly #pipelines: Pipelines;
   readonly #model: Model;
   readonly #buffers: EngineBuffers;
-  readonly #software: boolean;
+  readonly #tiles: TileDevice;
+  readonly #tuned: readonly LinearChoice[] | undefined;
   readonly #layers: PlannedOp[] = [];
   readonly #head: PlannedOp[] = [];
 
-  private constructor(
-    { device, software, pipelines }: PlanDevice,
-    model: Model,
-    buffers: EngineBuffers,
-  ) {
+  private constructor(open: PlanDevice, model: Model, buffers: EngineBuffers) {
+    const { device, pipelines, tuned } = open;
     this.#device = device;
     this.#pipelines = pipelines;
     this.#model = model;
     this.#buffers = buffers;
-    this.#software = software;
+    this.#tiles = tileDevice(open);
+    this.#tuned = tuned;
   }
 
   /** Prepares every kernel. */
@@ -136,7 +138,7 @@ export class GpuPlan {
     const apart = [await this.#prepare(norm), await this.#prepare(op)];
     const { linears } = op;
     const { columns } = this.#model.matrix(linears[0].weight);
-    const [{ tile }] = linearChoices({ columns, most: 1 }, { software: this.#software });
+    const [{ tile }] = linearChoices({ columns, most: 1 }, this.#tiles, this.#tuned);
     const together: Dispatch[] = [];
     for (const { buffer, type, bufferRows, placed } of this.#byBuffer(linears)) {
       const parts = placed.map(({ linear, part }) => ({
@@ -208,7 +210,7 @@ export class GpuPlan {
     const per = to === "logits" ? "outputs" : "tokens";
     const { columns } = this.#model.matrix(linears[0].weight);
     const most = per === "outputs" ? maxOutputs : maxStepTokens;
-    const choices = linearChoices({ columns, most }, { software: this.#software })
+    const choices = linearChoices({ columns, most }, this.#tiles, this.#tuned)
       .map((choice) => ({ ...choice, dispatches: [] as Dispatch[] }));
     for (const { buffer, type, bufferRows, placed } of this.#byBuffer(linears)) {
       const buffers: Record<string, BoundBuffer> = {

@@ -75,7 +75,7 @@ Deno.test("bench prints a table unless told otherwise", async () => {
 });
 
 Deno.test("bench --profile times the kernels of a step, and needs an adapter", async () => {
-  const args = ["--batch", "2", "--prompt", "4", "--tokens", "1", "--rounds", "1"];
+  const args = ["--batch", "2", "--prompt", "4", "--tokens", "1", "--rounds", "1", "--no-tune"];
   const { code, stdout, stderr } = await rwkv(["bench", "--profile", "--json", ...args]);
   assert.equal(code, 0, stderr);
   const info = JSON.parse((await rwkv(["info", "--json"])).stdout);

@@ -11,11 +11,17 @@ export interface CliResult {
   stderr: string;
 }
 
-/** `deno task rwkv ARGS`, with text on stdin. */
-export async function rwkv(args: string[], stdin: string | Uint8Array = ""): Promise<CliResult> {
+/** `deno task rwkv ARGS`, with text on stdin; in another folder if told. */
+export async function rwkv(
+  args: string[],
+  stdin: string | Uint8Array = "",
+  { cwd = ROOT }: { cwd?: string } = {},
+): Promise<CliResult> {
+  const [run, ...flags] = CLI;
+  const main = flags.pop()!;
   const child = new Deno.Command(Deno.execPath(), {
-    args: [...CLI, ...args],
-    cwd: ROOT,
+    args: [run, "--config", `${ROOT}deno.json`, ...flags, `${ROOT}${main}`, ...args],
+    cwd,
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
