@@ -11,7 +11,7 @@ export interface ErrorBody {
 /** Called with what the client is not told. */
 export type Log = (message: string, error: unknown) => void;
 
-/** Seconds after which to try again. */
+/** Seconds after which to try again, where the error does not say. */
 const RETRY_AFTER: Partial<Record<ErrorCode, number>> = {
   not_ready: 5,
   overloaded: 1,
@@ -27,7 +27,11 @@ export function errorBody(error: unknown): ErrorBody {
     return { error: { message, type: "server_error", param: null, code: "internal_error" } };
   }
   const { message, status, code, param = null } = error;
-  const type = status >= 500 ? "server_error" : "invalid_request_error";
+  const type = status >= 500
+    ? "server_error"
+    : status === 429
+    ? "rate_limit_error"
+    : "invalid_request_error";
   return { error: { message, type, param, code } };
 }
 
@@ -36,7 +40,7 @@ export function handleError(log: Log): ErrorHandler {
     const status = error instanceof InferenceError ? error.status : 500;
     if (status >= 500) log(`${c.req.method} ${c.req.path} failed`, error);
     if (error instanceof InferenceError) {
-      const seconds = RETRY_AFTER[error.code];
+      const seconds = error.retryAfter ?? RETRY_AFTER[error.code];
       if (seconds !== undefined) c.header("retry-after", String(seconds));
       // Clients take 409 for a lock that will pass; ours is a model that will not.
       if (error.code === "model_mismatch") c.header("x-should-retry", "false");

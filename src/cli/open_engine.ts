@@ -17,8 +17,8 @@ import { openFile } from "./file_source.ts";
 import type { ModelFiles, ModelSource } from "./model_files.ts";
 import { keptTuning } from "./tuning_file.ts";
 
-/** Sizes of a worker's engine: conversations whose states are held, tokens of a step over all. */
-export const SERVED = { slots: 16, maxStepTokens: 256 };
+/** Sizes of a worker's engine: conversations that are answered at once, tokens of a step over all. */
+export const SERVED = { slots: 32, leastSlots: 4, maxStepTokens: 256 };
 
 /** How matrices are held where neither flag nor file says. */
 const DEFAULT_QUANT: Quant = "f16";
@@ -29,6 +29,8 @@ export interface EngineOptions {
   device: DeviceChoice;
   quant: Quant | undefined;
   slots: number;
+  /** Slots to make do with where there is no memory for more; `slots` unless told. */
+  leastSlots?: number | undefined;
   maxStepTokens: number;
   /** What the ids are, for sampling. */
   tokens?: TokenTable | undefined;
@@ -40,7 +42,7 @@ export interface EngineOptions {
 export function engineOptions(
   flags: Flags,
   { source }: ModelFiles,
-  size: { slots: number; maxStepTokens: number },
+  size: Pick<EngineOptions, "slots" | "leastSlots" | "maxStepTokens">,
 ): EngineOptions {
   return { ...engineFlags(flags), source, ...size };
 }
@@ -82,28 +84,42 @@ export async function chooseDevice(device: DeviceChoice): Promise<OpenDevice | n
  * @throws InferenceError `no_adapter` where `webgpu` is asked for and there is none.
  */
 export async function openEngine(
-  { source, device, quant: wanted, slots, maxStepTokens, tokens, tune }: EngineOptions,
+  options: EngineOptions,
   onProgress?: OnProgress,
 ): Promise<SamplingEngine> {
-  const { model, quant } = await openSource(source, wanted);
+  const { model, quant } = await openSource(options.source, options.quant);
+  const { leastSlots = options.slots } = options;
   try {
-    const open = await chooseDevice(device);
-    // A software adapter's memory is this machine's; a GPU says itself what it has no room for.
-    const available = open === null || open.software ? availableMemory() : undefined;
-    const options = { quant, slots, maxStepTokens, available, onProgress };
-    if (open) {
-      const tuning = tune ? await keptTuning(open, model, { quant, maxStepTokens }) : null;
-      return await GpuEngine.create(open, model, {
-        ...options,
-        tokens,
-        tuned: tuning?.choices,
-        maxStepTokens: Math.max(slots, Math.min(maxStepTokens, tuning?.stepTokens ?? Infinity)),
-      });
+    for (let { slots } = options;; slots = Math.max(leastSlots, Math.floor(slots / 2))) {
+      try {
+        return await openWith(model, { ...options, quant, slots }, onProgress);
+      } catch (error) {
+        const full = error instanceof InferenceError && error.code === "insufficient_memory";
+        if (!full || slots <= leastSlots) throw error;
+      }
     }
-    return new CpuSampling(await CpuEngine.create(model, options), tokens);
   } finally {
     await model.close();
   }
+}
+
+async function openWith(
+  model: Model,
+  { device, quant, slots, maxStepTokens, tokens, tune }: EngineOptions & { quant: Quant },
+  onProgress?: OnProgress,
+): Promise<SamplingEngine> {
+  const open = await chooseDevice(device);
+  // A software adapter's memory is this machine's; a GPU says itself what it has no room for.
+  const available = open === null || open.software ? availableMemory() : undefined;
+  const options = { quant, slots, maxStepTokens, available, onProgress };
+  if (!open) return new CpuSampling(await CpuEngine.create(model, options), tokens);
+  const tuning = tune ? await keptTuning(open, model, { quant, maxStepTokens }) : null;
+  return await GpuEngine.create(open, model, {
+    ...options,
+    tokens,
+    tuned: tuning?.choices,
+    maxStepTokens: Math.max(slots, Math.min(maxStepTokens, tuning?.stepTokens ?? Infinity)),
+  });
 }
 
 /** What to tell a person once, where the CPU stands in for an adapter; else null. */

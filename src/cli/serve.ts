@@ -6,13 +6,16 @@ import { type Command, type FlagSpec, number, text, usageError } from "./command
 import { progressBar } from "./progress.ts";
 import { onStopSignals } from "./signals.ts";
 import { bytesText } from "./units.ts";
-import { startWorker, WORKER_FLAGS } from "./worker.ts";
+import { endsWithin, startWorker, WORKER_FLAGS } from "./worker.ts";
 
 /** By number: a bare system may have no name for it. */
 const LOOPBACK = "127.0.0.1";
 
-/** Milliseconds that turns under way get when the worker is told to stop. */
-const GRACE_MS = 8000;
+/** Seconds that turns under way get when the worker is told to stop. */
+const GRACE = 8;
+
+/** Milliseconds that the last of replies may take on their way. */
+const SEND_MS = 1000;
 
 export const serve: Command = {
   name: "serve",
@@ -31,11 +34,18 @@ export const serve: Command = {
       help: "address to listen on (127.0.0.1, that is, this machine only)",
     },
     port: { type: "string", value: "N", env: "PORT", help: "port to listen on (8000)" },
+    grace: {
+      type: "string",
+      value: "S",
+      env: "RWKV_GRACE",
+      help: `seconds that replies under way may take to end when the worker is stopped (${GRACE})`,
+    },
   } satisfies Record<string, FlagSpec>,
   run: async (flags) => {
     const log = stderrLogger();
     const hostname = text(flags, "host") ?? LOOPBACK;
     const port = number(flags, "port", { min: 0, max: 65535, integer: true }) ?? 8000;
+    const grace = number(flags, "grace", { min: 0, max: 3600 }) ?? GRACE;
     const bar = progressBar("Loading");
     const { app, ready } = startWorker(flags, { log, onProgress: bar.update });
     ready.then(bar.end, bar.end);
@@ -55,9 +65,10 @@ export const serve: Command = {
       });
       await stop.promise;
       log.info("Stopping");
-      // Connections are not waited for: streams end when their turns have ended.
-      server.shutdown();
-      await running.close(GRACE_MS);
+      const sent = server.shutdown();
+      await running.close(1000 * grace);
+      // Streams end when their turns have ended, and clients are to read that.
+      await endsWithin(sent, SEND_MS);
     } catch (error) {
       await server.shutdown();
       throw error;

@@ -7,14 +7,25 @@ import type { WorkerDetails, WorkerStatus } from "../../routes/worker.ts";
 import { InferenceError } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
 import type { OnProgress, SamplingEngine } from "../engine/engine.ts";
+import type { SchedulerNumbers } from "../scheduler/numbers.ts";
 import { Scheduler } from "../scheduler/scheduler.ts";
 import { Sessions } from "../session/sessions.ts";
 import { DenoKvBackend } from "../store/deno_kv.ts";
 import { StateStore } from "../store/state_store.ts";
 import { tokenTable } from "../tokenizer/token_table.ts";
-import { type Flags, type FlagSpec, MODEL_FLAGS, text, TUNE_FLAG } from "./command.ts";
+import { type Flags, type FlagSpec, MODEL_FLAGS, number, text, TUNE_FLAG } from "./command.ts";
 import { findModel, modelTokenizer } from "./model_files.ts";
-import { cpuNotice, engineOptions, openEngineWorker, SERVED } from "./open_engine.ts";
+import {
+  cpuNotice,
+  type EngineOptions,
+  engineOptions,
+  openEngineWorker,
+  SERVED,
+} from "./open_engine.ts";
+
+/** Requests that wait, and seconds of a turn, unless flags say otherwise. */
+const QUEUE = 64;
+const TURN_SECONDS = 600;
 
 /** Milliseconds for storing turns that are cut short. */
 const STORE_MS = 1500;
@@ -29,6 +40,24 @@ export const WORKER_FLAGS = {
     env: "RWKV_KV",
     help: "where states are kept: an SQLite file, or a denokv server's URL (data/states.sqlite3)",
   },
+  slots: {
+    type: "string",
+    value: "N",
+    env: "RWKV_SLOTS",
+    help: `replies that are written at once (${SERVED.slots}, or what there is memory for)`,
+  },
+  queue: {
+    type: "string",
+    value: "N",
+    env: "RWKV_QUEUE",
+    help: `requests that wait for a slot at most; further ones get 503 (${QUEUE})`,
+  },
+  "turn-seconds": {
+    type: "string",
+    value: "N",
+    env: "RWKV_TURN_SECONDS",
+    help: `seconds after which a reply ends as it is, with finish_reason length (${TURN_SECONDS})`,
+  },
 } as const satisfies Record<string, FlagSpec>;
 
 /** Everything behind the routes. */
@@ -37,6 +66,7 @@ export interface RunningSessions {
   engine: SamplingEngine;
   modelId: string;
   kv: string;
+  numbers: () => SchedulerNumbers;
   /**
    * Lets turns under way end, for `grace` milliseconds at most; stores those that go on as open
    * turns, as far as they are; closes the store. The engine ends with the process, which is to
@@ -57,7 +87,7 @@ export async function openSessions(
   const files = await findModel(flags);
   const tokenizer = await modelTokenizer(files);
   const options = {
-    ...engineOptions(flags, files, SERVED),
+    ...engineOptions(flags, files, slotsOf(flags)),
     tokens: tokenTable(tokenizer),
     tune: !flags["no-tune"],
   };
@@ -71,13 +101,16 @@ export async function openSessions(
     throw error;
   }
   const { dimensions, fingerprint, quant } = engine.info;
-  const scheduler = new Scheduler(engine);
+  const scheduler = new Scheduler(engine, {
+    maxQueue: number(flags, "queue", { min: 1, max: 1e6, integer: true }) ?? QUEUE,
+  });
   const { from } = files.source;
   const { mtime } = "file" in from ? await Deno.stat(from.file) : { mtime: null };
   const sessions = new Sessions({
     runner: scheduler,
     store: new StateStore(backend),
     tokenizer,
+    limits: { turnSeconds: number(flags, "turn-seconds", { min: 1, max: 1e6 }) ?? TURN_SECONDS },
     model: {
       id: files.id,
       fingerprint,
@@ -91,6 +124,7 @@ export async function openSessions(
     engine,
     modelId: files.id,
     kv,
+    numbers: () => scheduler.numbers,
     close: async (grace) => {
       const ended = scheduler.close().then(() => sessions.settled());
       if (!await endsWithin(ended, grace)) {
@@ -102,8 +136,15 @@ export async function openSessions(
   };
 }
 
+/** A number of slots that was asked for is had or refused. */
+function slotsOf(flags: Flags): Pick<EngineOptions, "slots" | "leastSlots" | "maxStepTokens"> {
+  const slots = number(flags, "slots", { min: 1, max: 1024, integer: true });
+  if (slots === undefined) return SERVED;
+  return { slots, maxStepTokens: Math.max(slots, SERVED.maxStepTokens) };
+}
+
 /** Whether `work` is done before `limit` milliseconds are over. */
-async function endsWithin(work: Promise<unknown>, limit: number): Promise<boolean> {
+export async function endsWithin(work: Promise<unknown>, limit: number): Promise<boolean> {
   const { promise: late, resolve } = Promise.withResolvers<false>();
   const timer = setTimeout(() => resolve(false), limit);
   try {

@@ -19,6 +19,7 @@ export const ERROR_STATUS = {
   method_not_allowed: 405,
   payload_too_large: 413,
   overloaded: 503,
+  too_many_turns: 429,
   shutting_down: 503,
   not_ready: 503,
   device_lost: 503,
@@ -37,16 +38,20 @@ export type ErrorCode = keyof typeof ERROR_STATUS;
 export interface InferenceErrorOptions extends ErrorOptions {
   /** The request field, flag or file that the message is about. */
   param?: string | undefined;
+  /** Seconds after which it is worth to try again. */
+  retryAfter?: number | undefined;
 }
 
 /** A failure the caller can act on: the message names the thing, its value and the remedy. */
 export class InferenceError extends Error {
   override readonly name = "InferenceError";
   readonly param: string | undefined;
+  readonly retryAfter: number | undefined;
 
   constructor(readonly code: ErrorCode, message: string, options: InferenceErrorOptions = {}) {
     super(message, options);
     this.param = options.param;
+    this.retryAfter = options.retryAfter;
   }
 
   get status(): number {

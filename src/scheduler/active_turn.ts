@@ -5,11 +5,16 @@ import type { StopSearch } from "../core/sampling.ts";
 import type { Generated, SlotSampling } from "../engine/engine.ts";
 import { recordToken } from "../sampler/penalties.ts";
 import { startSearch } from "../sampler/stop_search.ts";
+import type { PlannableTurn } from "./planner.ts";
 import type { FinishedTurn, Generation, TurnWork } from "./scheduler_types.ts";
 import { TokenQueue } from "./token_queue.ts";
 
-export class ActiveTurn {
+export class ActiveTurn implements PlannableTurn {
   readonly work: TurnWork;
+  readonly key: string;
+  /** By the scheduler's clock: when it came, and when it got its slot. */
+  readonly came: number;
+  started = 0;
   /** The slot, or -1 before it has one and after it has given it back. */
   slot = -1;
   /** Tokens that have not been handed to the engine. */
@@ -26,9 +31,11 @@ export class ActiveTurn {
   #token: number | null = null;
 
   /** @throws InferenceError `invalid_value` for too long stop strings. */
-  constructor(work: TurnWork) {
+  constructor(work: TurnWork, now: number) {
     if (work.tokens.length === 0) throw new Error("a turn needs at least one token to feed");
     this.work = work;
+    this.key = work.key ?? "";
+    this.came = now;
     this.left = [...work.tokens];
     this.#stops = work.stops && startSearch(work.stops);
     // Whoever iterates sees the error as well; a caller may do only one of the two.
@@ -47,12 +54,17 @@ export class ActiveTurn {
     return this.work.signal?.aborted ?? false;
   }
 
+  /** Whether it has taken longer than it may. */
+  late(now: number): boolean {
+    return now - this.came > (this.work.within ?? Infinity);
+  }
+
   /** Whether its whole prompt has been handed over, so that it goes on from its own tokens. */
   get writing(): boolean {
     return this.left.length === 0;
   }
 
-  /** Tokens that the next steps may feed: one if it writes, none if its end is under way. */
+  /** Tokens that the next step may feed: one if it writes, none if its end is under way. */
   get feedable(): number {
     const { maxTokens } = this.work;
     if (this.end || this.cancelled) return 0;

@@ -1,26 +1,65 @@
 /** Decides what the next step runs: a pure function of what the turns still have to feed. */
 
+/** A turn as planning sees it. */
+export interface PlannableTurn {
+  /** Whose it is: keys share steps evenly. */
+  readonly key: string;
+  /** Tokens that it can feed now; of a turn that writes, one or none. */
+  readonly feedable: number;
+  /** Whether it goes on from its own token. */
+  readonly writing: boolean;
+}
+
 /** How many tokens of which turn a step feeds. */
-export interface PlannedRun {
-  /** Index into the turns that were asked about. */
-  turn: number;
+export interface PlannedRun<T> {
+  turn: T;
   count: number;
 }
 
+export interface StepBudget {
+  /** Tokens of a step, at most. */
+  tokens: number;
+  /** Tokens of prompts in a step that somebody's next token waits for, at most. */
+  besideWriting: number;
+}
+
 /**
- * Shares a step of at most `budget` tokens: first one token for every turn that is writing, then
- * pieces of prompts, first come first served.
+ * Shares a step: first one token for every turn that writes, then pieces of prompts. Keys with
+ * prompts share evenly what is left; within a key, first come first served.
  *
- * @param left Tokens that each turn has left to feed, in order of arrival; 1 is a turn that writes.
+ * @param turns In order of arrival. Those that write fit into a step.
  */
-export function planStep(left: readonly number[], budget: number): PlannedRun[] {
-  const order = [...left.keys()].sort((a, b) => Number(left[a] > 1) - Number(left[b] > 1) || a - b);
-  const runs: PlannedRun[] = [];
-  for (const turn of order) {
-    const count = Math.min(left[turn], budget);
-    if (count === 0) continue;
-    runs.push({ turn, count });
-    budget -= count;
+export function planStep<T extends PlannableTurn>(
+  turns: readonly T[],
+  { tokens, besideWriting }: StepBudget,
+): PlannedRun<T>[] {
+  const able = turns.filter(({ feedable }) => feedable > 0);
+  const runs = able.filter(({ writing }) => writing)
+    .slice(0, tokens)
+    .map((turn) => ({ turn, count: 1 }));
+  const rest = tokens - runs.length;
+  const budget = runs.length > 0 ? Math.min(rest, besideWriting) : rest;
+  return [...runs, ...sharePrompts(able.filter(({ writing }) => !writing), budget)];
+}
+
+function sharePrompts<T extends PlannableTurn>(
+  turns: readonly T[],
+  budget: number,
+): PlannedRun<T>[] {
+  const keys = [...Map.groupBy(turns, ({ key }) => key).values()]
+    .map((own) => ({ own, wanted: own.reduce((sum, { feedable }) => sum + feedable, 0) }))
+    // Who wants least is served first, and leaves what it does not need to the others.
+    .sort((a, b) => a.wanted - b.wanted);
+  const runs: PlannedRun<T>[] = [];
+  for (const [i, { own, wanted }] of keys.entries()) {
+    let share = Math.min(wanted, Math.ceil(budget / (keys.length - i)));
+    budget -= share;
+    for (const turn of own) {
+      const count = Math.min(share, turn.feedable);
+      if (count === 0) break;
+      runs.push({ turn, count });
+      share -= count;
+    }
   }
   return runs;
 }

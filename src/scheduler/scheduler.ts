@@ -14,13 +14,19 @@ import {
   stateLength,
 } from "../engine/engine.ts";
 import { ActiveTurn, numericFault } from "./active_turn.ts";
+import { Counts, type SchedulerNumbers } from "./numbers.ts";
+import { Pace } from "./pace.ts";
 import { planStep } from "./planner.ts";
 import type { FinishedTurn, Generation, TurnRunner, TurnWork } from "./scheduler_types.ts";
-import { WindowLength } from "./window_length.ts";
+import { TurnQueue } from "./turn_queue.ts";
 
 export interface SchedulerOptions {
   /** Turns that wait for a slot at most. */
-  maxQueue?: number;
+  maxQueue?: number | undefined;
+  /** Turns of one key that run or wait at most. */
+  maxPerKey?: number | undefined;
+  /** Milliseconds. */
+  clock?: (() => number) | undefined;
 }
 
 /** Calls that are under way at once. */
@@ -30,8 +36,9 @@ const AHEAD = 2;
 interface Flight {
   turns: ActiveTurn[];
   steps: number;
-  /** Whether prompts are read in it. */
-  reads: boolean;
+  /** Tokens of prompts that are read in it, and whether others write. */
+  read: number;
+  writes: boolean;
   started: number;
   results: Promise<Generated[]>;
 }
@@ -39,34 +46,47 @@ interface Flight {
 export class Scheduler implements TurnRunner {
   readonly #engine: SamplingEngine;
   readonly #maxQueue: number;
-  readonly #waiting: ActiveTurn[] = [];
+  readonly #maxPerKey: number;
+  readonly #clock: () => number;
+  readonly #waiting = new TurnQueue<ActiveTurn>();
   readonly #running = new Set<ActiveTurn>();
   readonly #freeSlots: number[];
   readonly #finishing = new Set<Promise<void>>();
-  readonly #window: WindowLength;
+  readonly #pace: Pace;
+  readonly #counts = new Counts();
   /** When a call came back last. */
   #landed = 0;
   #looping: Promise<void> | null = null;
   #closed = false;
 
-  constructor(engine: SamplingEngine, { maxQueue = 64 }: SchedulerOptions = {}) {
+  constructor(
+    engine: SamplingEngine,
+    { maxQueue = 64, maxPerKey = Infinity, clock = () => performance.now() }: SchedulerOptions = {},
+  ) {
     this.#engine = engine;
     this.#maxQueue = maxQueue;
+    this.#maxPerKey = maxPerKey;
+    this.#clock = clock;
     this.#freeSlots = Array.from({ length: engine.info.slots }, (_, slot) => slot);
-    this.#window = new WindowLength(engine.maxSteps);
+    this.#pace = new Pace(engine.maxSteps);
+  }
+
+  get numbers(): SchedulerNumbers {
+    return {
+      slots: this.#engine.info.slots,
+      running: this.#running.size,
+      waiting: this.#waiting.length,
+      ...this.#counts.total,
+    };
   }
 
   submit(work: TurnWork): Generation {
     if (this.#closed) {
       throw new InferenceError("shutting_down", "This worker is shutting down; try another one");
     }
-    if (this.#waiting.length >= this.#maxQueue) {
-      throw new InferenceError(
-        "overloaded",
-        `${this.#waiting.length} turns are waiting already, which is all that may; try again later`,
-      );
-    }
-    const turn = new ActiveTurn(work);
+    const turn = new ActiveTurn(work, this.#clock());
+    this.#dropWaiting();
+    this.#assertRoom(turn);
     this.#waiting.push(turn);
     this.#looping ??= this.#loop();
     return turn.generation;
@@ -79,9 +99,32 @@ export class Scheduler implements TurnRunner {
     await Promise.all(this.#finishing);
   }
 
+  #assertRoom({ key }: ActiveTurn): void {
+    const waiting = this.#waiting.length;
+    const own = this.#waiting.count(key) +
+      [...this.#running].filter((turn) => turn.key === key).length;
+    if (waiting < this.#maxQueue && own < this.#maxPerKey) return;
+    this.#counts.total.refused++;
+    const retryAfter = this.#counts.secondsUntilFree(waiting, this.#engine.info.slots);
+    const again = `try again in ${retryAfter} s`;
+    if (own >= this.#maxPerKey) {
+      throw new InferenceError(
+        "too_many_turns",
+        `${own} turns of this key are under way, which is all that may; ${again}`,
+        { retryAfter },
+      );
+    }
+    throw new InferenceError(
+      "overloaded",
+      `${waiting} turns are waiting already, which is all that may; ${again}`,
+      { retryAfter },
+    );
+  }
+
   async #loop(): Promise<void> {
     const flights: Flight[] = [];
     while (this.#waiting.length + this.#running.size + flights.length > 0) {
+      this.#dropWaiting();
       this.#admit();
       this.#finishEnded();
       while (flights.length < AHEAD) {
@@ -96,18 +139,24 @@ export class Scheduler implements TurnRunner {
     this.#looping = null;
   }
 
-  #admit(): void {
-    for (const turn of this.#waiting.filter(({ cancelled }) => cancelled)) {
-      this.#waiting.splice(this.#waiting.indexOf(turn), 1);
-      const { state } = turn.work;
-      turn.finish(
-        "cancelled",
-        state ?? new Float32Array(stateLength(this.#engine.info.dimensions)),
-      );
+  /** Ends turns that will not be run: they come to what they began with. */
+  #dropWaiting(): void {
+    const now = this.#clock();
+    for (const turn of this.#waiting.take((turn) => turn.cancelled || turn.late(now))) {
+      const state = turn.work.state ??
+        new Float32Array(stateLength(this.#engine.info.dimensions));
+      turn.finish(turn.cancelled ? "cancelled" : "late", state);
+      this.#counts.total.ended++;
     }
-    while (this.#freeSlots.length > 0 && this.#waiting.length > 0) {
-      const turn = this.#waiting.shift()!;
+  }
+
+  #admit(): void {
+    while (this.#freeSlots.length > 0) {
+      const turn = this.#waiting.next(this.#running);
+      if (!turn) return;
       turn.slot = this.#freeSlots.pop()!;
+      turn.started = this.#clock();
+      this.#counts.total.secondsQueued += (turn.started - turn.came) / 1000;
       this.#running.add(turn);
       const { slot, sampling, work } = turn;
       // Not waited for: the engine does things in order.
@@ -120,33 +169,42 @@ export class Scheduler implements TurnRunner {
 
   /** Calls for the next steps, if any turn can take part in one. */
   #launch(): Flight | null {
-    const turns = [...this.#running];
+    const started = this.#clock();
     const plan = planStep(
-      turns.map(({ feedable }) => feedable),
-      this.#engine.info.maxStepTokens,
-    ).map(({ turn, count }) => ({ turn: turns[turn], count }));
+      [...this.#running].filter((turn) => !turn.late(started)),
+      { tokens: this.#engine.info.maxStepTokens, besideWriting: this.#pace.besideWriting },
+    );
     if (plan.length === 0) return null;
-    const reads = plan.some(({ turn }) => !turn.writing);
-    if (reads) this.#window.restart();
+    const reading = plan.filter(({ turn }) => !turn.writing);
     const room = Math.max(...plan.map(({ turn }) => turn.room));
-    const steps = reads ? 1 : Math.min(this.#window.steps, room);
+    const steps = reading.length > 0 ? 1 : Math.min(this.#pace.steps, room);
     const runs = plan.map(({ turn, count }): GenerateRun => {
       const tokens = turn.writing ? [] : turn.left.splice(0, count);
       turn.stepsAhead += steps;
       return { slot: turn.slot, tokens, sample: turn.writing };
     });
-    const started = performance.now();
     const results = this.#engine.generate(runs, steps);
     results.catch(() => {}); // told when the call lands
-    return { turns: plan.map(({ turn }) => turn), steps, reads, started, results };
+    return {
+      turns: plan.map(({ turn }) => turn),
+      steps,
+      read: reading.reduce((sum, { count }) => sum + count, 0),
+      writes: reading.length < plan.length,
+      started,
+      results,
+    };
   }
 
-  async #land({ turns, steps, reads, started, results }: Flight): Promise<void> {
+  async #land({ turns, steps, read, writes, started, results }: Flight): Promise<void> {
     try {
       const generated = await results;
-      const now = performance.now();
-      if (!reads) this.#window.measured(steps, now - Math.max(started, this.#landed));
+      const now = this.#clock();
+      const ms = now - Math.max(started, this.#landed);
       this.#landed = now;
+      if (read === 0) this.#pace.wrote(steps, ms);
+      else this.#pace.read(read, ms, writes ? "writing" : "nothing");
+      const sampled = generated.reduce((sum, { tokens }) => sum + tokens.length, 0);
+      this.#counts.landed({ batch: turns.length, steps, read, sampled, ms });
       for (const [i, turn] of turns.entries()) {
         if (!this.#running.has(turn)) continue;
         turn.take(generated[i], steps);
@@ -159,12 +217,14 @@ export class Scheduler implements TurnRunner {
     }
   }
 
-  /** Ends the turns that are complete, and cancelled ones of which nothing is under way. */
+  /** Ends the turns that are complete, and those cut short of which nothing is under way. */
   #finishEnded(): void {
+    const now = this.#clock();
     for (const turn of [...this.#running]) {
       if (turn.end) this.#finish(turn, turn.end);
       else if (turn.stepsAhead > 0) continue;
       else if (turn.cancelled) this.#finish(turn, "cancelled");
+      else if (turn.late(now)) this.#finish(turn, "late");
       else if (turn.work.maxTokens === 0 && turn.left.length === 1) this.#finish(turn, "length");
     }
   }
@@ -187,5 +247,6 @@ export class Scheduler implements TurnRunner {
   #release(turn: ActiveTurn): void {
     this.#running.delete(turn);
     this.#freeSlots.push(turn.slot);
+    this.#counts.ended(this.#clock() - turn.started);
   }
 }

@@ -4,6 +4,8 @@ import type { SamplingParams, StopStrings } from "../core/sampling.ts";
 
 /** One turn's work: feed `tokens` to `state`, then sample until an end. */
 export interface TurnWork {
+  /** Whose it is, for fairness; all are one's unless told. */
+  key?: string | undefined;
   /** Recurrent state to start from, `null` for that before any token. */
   state: Float32Array | null;
   /** Token ids to feed before the first sample; at least one. */
@@ -19,13 +21,16 @@ export interface TurnWork {
   endToken: number | null;
   /** Strings with whose last byte the turn ends. */
   stops: StopStrings | null;
+  /** Milliseconds after which the turn ends as it is, the time in the queue included. */
+  within?: number | undefined;
   /** Ends the turn, with the tokens that are under way then. */
   signal?: AbortSignal | undefined;
 }
 
 export interface FinishedTurn {
-  /** "stop": by the end token or a stop string; "length": `maxTokens` reached; "cancelled": the signal. */
-  reason: "stop" | "length" | "cancelled";
+  /** "stop": by the end token or a stop string; "length": `maxTokens` reached; "late": it took
+   * longer than `within`; "cancelled": the signal. */
+  reason: "stop" | "length" | "late" | "cancelled";
   /** The state after all tokens but `pending`. */
   state: Float32Array;
   /** Tokens not yet fed to `state`: the last one sampled, or what is left of the prompt. */
@@ -42,6 +47,9 @@ export interface Generation extends AsyncIterable<readonly number[]> {
 
 /** What sessions need of a scheduler. */
 export interface TurnRunner {
-  /** @throws InferenceError `overloaded`, `shutting_down`, or `invalid_value` for too long stops. */
+  /**
+   * @throws InferenceError `overloaded`, `too_many_turns`, `shutting_down`, or `invalid_value` for too
+   * long stops.
+   */
   submit(work: TurnWork): Generation;
 }

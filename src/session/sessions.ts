@@ -30,6 +30,8 @@ export interface SessionLimits {
   maxTokens: number;
   /** Tokens that a turn samples at most where the request does not say. */
   defaultMaxTokens: number;
+  /** Seconds after which a turn ends as it is, as if it had reached its limit. */
+  turnSeconds: number;
 }
 
 export interface SessionsOptions {
@@ -45,7 +47,12 @@ export interface SessionsOptions {
   random?: RandomBytes | undefined;
 }
 
-const LIMITS: SessionLimits = { promptTokens: 32_768, maxTokens: 32_768, defaultMaxTokens: 512 };
+const LIMITS: SessionLimits = {
+  promptTokens: 32_768,
+  maxTokens: 32_768,
+  defaultMaxTokens: 512,
+  turnSeconds: 600,
+};
 
 const SAMPLING: Sampling = {
   temperature: 1,
@@ -173,6 +180,7 @@ export class Sessions {
       ),
       endToken: tokenizer.endOfText,
       stops: reply.stops,
+      within: this.#limits.turnSeconds * 1000,
       signal: controller.signal,
     });
     generation.finished.catch(() => {}); // whoever awaits it below may not get that far

@@ -174,6 +174,40 @@ Deno.test("a reply is the same alone and among 32 that join and leave", async ()
   }
 });
 
+Deno.test("nothing of a turn before is left in a slot", async () => {
+  const engine = await open(1);
+  const [prompt] = PROMPTS;
+  const fresh = await write(engine, { prompt, steps: 8, ...sampling() });
+  const { length } = fresh.state;
+  const poison: Partial<SlotSampling> = {
+    params: {
+      ...GREEDY,
+      temperature: 1,
+      presencePenalty: 2,
+      frequencyPenalty: 2,
+      logitBias: new Map(fresh.tokens.map((token) => [token, -100])),
+    },
+    counts: new Map(fresh.tokens.map((token) => [token, 50])),
+    stops: startSearch({
+      strings: [new TextEncoder().encode("e")],
+      before: new TextEncoder().encode("e"),
+      unsearched: 1,
+    }),
+    endToken: fresh.tokens[3],
+    position: 77,
+    limit: 5,
+  };
+  for (const left of [1, 3]) {
+    await engine.writeState(0, new Float32Array(length).fill(1e20));
+    await engine.startSampling(0, { ...sampling(), ...poison });
+    for (let step = 0; step < left; step++) {
+      await engine.generate([{ slot: 0, tokens: [5, 6], sample: true }], 1);
+    }
+    sameWritten(await write(engine, { prompt, steps: 8, ...sampling() }), fresh, "after another");
+  }
+  await engine.close();
+});
+
 Deno.test("windows that are called for ahead follow each other", async () => {
   const engine = await open(2);
   const [prompt] = PROMPTS;

@@ -1,19 +1,130 @@
 import assert from "node:assert/strict";
-import { planStep } from "../../src/scheduler/planner.ts";
+import { type PlannableTurn, planStep } from "../../src/scheduler/planner.ts";
+import { seeded } from "../random_data.ts";
+
+function turn(feedable: number, key = "", writing = false): PlannableTurn {
+  return { key, feedable, writing };
+}
+
+/** What each turn is given. */
+function counts(turns: PlannableTurn[], tokens: number, besideWriting = tokens): number[] {
+  const plan = planStep(turns, { tokens, besideWriting });
+  return turns.map((turn) => plan.find((run) => run.turn === turn)?.count ?? 0);
+}
 
 Deno.test("turns that write come first, prompts share what is left in order of arrival", () => {
-  assert.deepEqual(planStep([100, 1, 50, 1], 20), [
-    { turn: 1, count: 1 },
-    { turn: 3, count: 1 },
-    { turn: 0, count: 18 },
+  const turns = [turn(100), turn(1, "", true), turn(50), turn(1, "", true)];
+  assert.deepEqual(counts(turns, 20), [18, 1, 0, 1]);
+  assert.deepEqual(counts(turns, 140), [100, 1, 38, 1]);
+  assert.deepEqual(planStep(turns, { tokens: 20, besideWriting: 20 }).map(({ turn }) => turn), [
+    turns[1],
+    turns[3],
+    turns[0],
   ]);
 });
 
-Deno.test("a step never exceeds its budget", () => {
-  assert.deepEqual(planStep([1, 1, 1], 2), [{ turn: 0, count: 1 }, { turn: 1, count: 1 }]);
+Deno.test("a step that somebody waits for reads less", () => {
+  assert.deepEqual(counts([turn(100), turn(1, "", true)], 64, 16), [16, 1]);
+  assert.deepEqual(counts([turn(100)], 64, 16), [64]);
+});
+
+Deno.test("keys share evenly, whatever the number of their turns; nothing is left lying", () => {
+  const turns = [turn(500, "a"), turn(500, "a"), turn(500, "a"), turn(500, "b")];
+  assert.deepEqual(counts(turns, 100), [50, 0, 0, 50]);
+  assert.deepEqual(counts([turn(10, "a"), turn(500, "b"), turn(500, "c")], 100), [10, 45, 45]);
+  assert.deepEqual(counts([turn(500, "a"), turn(3, "b")], 100), [97, 3]);
 });
 
 Deno.test("turns with nothing to feed are left out", () => {
-  assert.deepEqual(planStep([0, 3], 8), [{ turn: 1, count: 3 }]);
-  assert.deepEqual(planStep([], 8), []);
+  assert.deepEqual(counts([turn(0), turn(3)], 8), [0, 3]);
+  assert.deepEqual(counts([], 8), []);
+});
+
+/** Turns as a scheduler has them, that come, read, write and go at random. */
+class Traffic {
+  readonly #random: () => number;
+  readonly turns: { key: string; prompt: number; reply: number; waited: number }[] = [];
+  ended = 0;
+
+  constructor(seed: number) {
+    this.#random = seeded(seed);
+  }
+
+  arrive(): void {
+    const pick = (most: number) => 1 + Math.floor(this.#random() * most);
+    this.turns.push({
+      key: `key ${pick(4)}`,
+      prompt: this.#random() < 0.2 ? pick(4000) : pick(60),
+      reply: pick(50),
+      waited: 0,
+    });
+  }
+
+  cancel(): void {
+    if (this.turns.length > 0) {
+      this.turns.splice(Math.floor(this.#random() * this.turns.length), 1);
+      this.ended++;
+    }
+  }
+
+  chance(of: number): boolean {
+    return this.#random() < of;
+  }
+}
+
+Deno.test("budgets hold, order within a key is kept, and nobody starves", () => {
+  for (let seed = 1; seed <= 40; seed++) {
+    const traffic = new Traffic(seed);
+    const budget = { tokens: 64, besideWriting: 24 };
+    let arrived = 0;
+    for (let step = 0; step < 3000; step++) {
+      if (step < 1500 && traffic.turns.length < 32 && traffic.chance(0.4)) {
+        traffic.arrive();
+        arrived++;
+      }
+      if (step < 1500 && traffic.chance(0.02)) traffic.cancel();
+      const views = traffic.turns.map((turn) => ({
+        turn,
+        key: turn.key,
+        writing: turn.prompt === 0,
+        feedable: turn.prompt || 1,
+      }));
+      const plan = planStep(views, budget);
+      const total = plan.reduce((sum, { count }) => sum + count, 0);
+      const writing = plan.filter(({ turn }) => turn.writing).length;
+      assert.ok(total <= budget.tokens);
+      assert.equal(writing, views.filter(({ writing }) => writing).length);
+      if (writing > 0) assert.ok(total - writing <= budget.besideWriting);
+      assert.equal(new Set(plan.map(({ turn }) => turn)).size, plan.length);
+      for (const { turn, count } of plan) assert.ok(count >= 1 && count <= turn.feedable);
+      // A step is as full as it may be.
+      const wanted = views.reduce(
+        (sum, { writing, feedable }) => writing ? sum : sum + feedable,
+        0,
+      );
+      const room = writing > 0
+        ? Math.min(budget.besideWriting, budget.tokens - writing)
+        : budget.tokens;
+      assert.equal(total - writing, Math.min(wanted, room));
+      // Of a key's prompts, an earlier one is read to its end before a later one begins.
+      for (
+        const own of Map.groupBy(views.filter(({ writing }) => !writing), (v) => v.key).values()
+      ) {
+        const given = own.map((view) => plan.find(({ turn }) => turn === view)?.count ?? 0);
+        const short = given.findIndex((count, i) => count < own[i].feedable);
+        if (short >= 0) assert.ok(given.slice(short + 1).every((count) => count === 0));
+        // Every key gets on with each step.
+        assert.ok(given[0] > 0, `seed ${seed}, step ${step}`);
+      }
+      for (const { turn: { turn }, count } of plan) {
+        if (turn.prompt > 0) turn.prompt -= count;
+        else if (--turn.reply === 0) {
+          traffic.turns.splice(traffic.turns.indexOf(turn), 1);
+          traffic.ended++;
+        }
+      }
+    }
+    assert.equal(traffic.turns.length, 0, `seed ${seed}: ${traffic.turns.length} never ended`);
+    assert.equal(traffic.ended, arrived);
+  }
 });

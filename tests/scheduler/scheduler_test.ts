@@ -185,6 +185,66 @@ Deno.test("the queue is bounded", async () => {
   await Promise.all(turns);
 });
 
+Deno.test("a refused turn is told when to come back; a waiting one that leaves makes room at once", async () => {
+  const scheduler = new Scheduler(await engine(1), { maxQueue: 1 });
+  const controller = new AbortController();
+  const turns = [
+    run(scheduler, work([1])),
+    run(scheduler, work([2], { signal: controller.signal })),
+  ];
+  assert.throws(
+    () => scheduler.submit(work([3])),
+    (error) => error instanceof InferenceError && error.retryAfter! >= 1,
+  );
+  controller.abort();
+  turns.push(run(scheduler, work([3])));
+  assert.deepEqual((await Promise.all(turns)).map(({ reason }) => reason), [
+    "length",
+    "cancelled",
+    "length",
+  ]);
+  const { ended, refused, running, waiting, tokensSampled } = scheduler.numbers;
+  assert.deepEqual([ended, refused, running, waiting, tokensSampled], [3, 1, 0, 0, 24]);
+});
+
+Deno.test("a key has no more turns than it may, and others are not held up by it", async () => {
+  const scheduler = new Scheduler(await engine(2), { maxPerKey: 3 });
+  const order: string[] = [];
+  const start = async (key: string) => {
+    await run(scheduler, work([1, 2], { key }));
+    order.push(key);
+  };
+  const turns = ["a", "a", "a", "b"].map(start);
+  assert.throws(
+    () => scheduler.submit(work([1], { key: "a" })),
+    (error) =>
+      error instanceof InferenceError && error.code === "too_many_turns" && error.status === 429,
+  );
+  turns.push(start("b"));
+  await Promise.all(turns);
+  // One of a was there before anybody of b; then each has a slot.
+  assert.deepEqual(order.slice(0, 2).sort(), ["a", "b"]);
+  await run(scheduler, work([1], { key: "a" }));
+});
+
+Deno.test("a turn that takes longer than it may ends as it is, also while it waits", async () => {
+  let now = 0;
+  const scheduler = new Scheduler(await engine(1), { clock: () => now += 10 });
+  const slow = run(scheduler, work([1, 2], { maxTokens: 1000, within: 500 }));
+  const waiting = await run(scheduler, work([8, 9], { within: 20 }));
+  assert.deepEqual([waiting.reason, waiting.pending, waiting.tokens], ["late", [8, 9], []]);
+  const { reason, tokens, pending, state } = await slow;
+  assert.equal(reason, "late");
+  assert.ok(tokens.length > 0 && tokens.length < 1000);
+  assert.deepEqual(pending, tokens.slice(-1));
+  const whole = await run(
+    new Scheduler(await engine(1)),
+    work([1, 2], { maxTokens: tokens.length }),
+  );
+  assert.deepEqual([tokens, pending], [whole.tokens, whole.pending]);
+  assert.deepEqual(state, whole.state);
+});
+
 Deno.test("a closed scheduler ends what runs and takes nothing more", async () => {
   const scheduler = new Scheduler(await engine());
   const turn = run(scheduler, work([1]));

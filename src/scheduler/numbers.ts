@@ -1,0 +1,67 @@
+/** What an operator asks of a scheduler. */
+
+/** Counts since the start, but for what is now. */
+export interface SchedulerNumbers {
+  slots: number;
+  /** Turns that have a slot now, and that wait for one. */
+  running: number;
+  waiting: number;
+  /** Turns in the last step that has come back. */
+  batch: number;
+  /** Turns that have ended, and that were not taken. */
+  ended: number;
+  refused: number;
+  steps: number;
+  /** Tokens of prompts, and tokens sampled. */
+  tokensRead: number;
+  tokensSampled: number;
+  /** Tokens sampled per second while there are any: a moving mean. */
+  tokensPerSecond: number;
+  /** Seconds that turns have waited for a slot, in all. */
+  secondsQueued: number;
+}
+
+/** Seconds over which rates are averaged. */
+const MEMORY_SECONDS = 5;
+
+export class Counts {
+  readonly total = {
+    batch: 0,
+    ended: 0,
+    refused: 0,
+    steps: 0,
+    tokensRead: 0,
+    tokensSampled: 0,
+    tokensPerSecond: 0,
+    secondsQueued: 0,
+  };
+  /** Milliseconds that a turn keeps its slot: a moving mean. */
+  #turnMs: number | null = null;
+
+  landed({ batch, steps, read, sampled, ms }: {
+    batch: number;
+    steps: number;
+    read: number;
+    sampled: number;
+    ms: number;
+  }): void {
+    const { total } = this;
+    total.batch = batch;
+    total.steps += steps;
+    total.tokensRead += read;
+    total.tokensSampled += sampled;
+    const weight = 1 - Math.exp(-ms / 1000 / MEMORY_SECONDS);
+    if (ms > 0) total.tokensPerSecond += weight * (sampled / ms * 1000 - total.tokensPerSecond);
+  }
+
+  /** A turn has given back its slot after `ms` milliseconds. */
+  ended(ms: number): void {
+    this.total.ended++;
+    this.#turnMs = this.#turnMs === null ? ms : 0.8 * this.#turnMs + 0.2 * ms;
+  }
+
+  /** Seconds until a slot may be free for one behind `waiting` others. */
+  secondsUntilFree(waiting: number, slots: number): number {
+    return Math.max(1, Math.ceil((this.#turnMs ?? 0) / 1000 * (waiting + 1) / slots));
+  }
+}

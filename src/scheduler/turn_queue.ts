@@ -1,0 +1,42 @@
+/** Turns that wait for a slot: first come first served within a key, and keys in turn. */
+
+/** What the queue sees of a turn. */
+export interface QueuedTurn {
+  readonly key: string;
+}
+
+export class TurnQueue<T extends QueuedTurn> {
+  readonly #turns: T[] = [];
+
+  get length(): number {
+    return this.#turns.length;
+  }
+
+  push(turn: T): void {
+    this.#turns.push(turn);
+  }
+
+  /** How many turns of a key wait. */
+  count(key: string): number {
+    return this.#turns.filter((turn) => turn.key === key).length;
+  }
+
+  /** Takes the first turn of the key with the fewest in `running`; of several, who came first. */
+  next(running: Iterable<QueuedTurn>): T | undefined {
+    const counts = new Map<string, number>();
+    for (const { key } of running) counts.set(key, (counts.get(key) ?? 0) + 1);
+    let best: T | undefined;
+    for (const turn of this.#turns) {
+      if (!best || (counts.get(turn.key) ?? 0) < (counts.get(best.key) ?? 0)) best = turn;
+    }
+    if (best) this.#turns.splice(this.#turns.indexOf(best), 1);
+    return best;
+  }
+
+  /** Takes out all turns that `test` holds for. */
+  take(test: (turn: T) => boolean): T[] {
+    const taken = this.#turns.filter(test);
+    for (const turn of taken) this.#turns.splice(this.#turns.indexOf(turn), 1);
+    return taken;
+  }
+}
