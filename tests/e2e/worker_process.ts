@@ -17,11 +17,14 @@ export interface WorkerProcess extends AsyncDisposable {
 /** Starts `serve` on a free port and waits until it is ready. */
 export async function startWorkerProcess(
   kv: string,
-  { device = "auto" }: { device?: "auto" | "webgpu" | "cpu" } = {},
+  { device = "auto", flags = [] }: {
+    device?: "auto" | "webgpu" | "cpu";
+    flags?: readonly string[];
+  } = {},
 ): Promise<WorkerProcess> {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "-P=rwkv", "src/cli/main.ts", "serve"]
-      .concat("--port", "0", "--kv", kv, "--device", device),
+      .concat("--port", "0", "--kv", kv, "--device", device, ...flags),
     cwd: ROOT,
     stdout: "null",
     stderr: "piped",

@@ -107,6 +107,41 @@ async function continued(worker: WorkerProcess, id: string, before: string): Pro
   return before + (await ask(worker.url, null, { stateId: id, maxTokens: 512 })).text;
 }
 
+withDatabase("SIGTERM amid 16 streams: each ends properly, and goes on elsewhere", async (kv) => {
+  const questions = Array.from({ length: 16 }, (_, i) => `${STORY} It is ${i + 3} years old.`);
+  const whole: string[] = [];
+  const cut: { id: string; text: string }[] = [];
+  {
+    await using worker = await startWorkerProcess(kv, { flags: ["--grace", "0.1"] });
+    for (const question of questions) whole.push((await ask(worker.url, question)).text);
+    const turns = await Promise.all(
+      questions.map((question) => askStreaming(worker.url, question)),
+    );
+    const begun = Promise.withResolvers<void>();
+    const reading = turns.map(async ({ stateId, deltas }) => {
+      let text = "";
+      for await (const delta of deltas) {
+        text += delta;
+        if (text.length > 5) begun.resolve();
+      }
+      cut.push({ id: stateId, text });
+    });
+    await begun.promise;
+    assert.equal(await worker.stop(), 0, worker.log());
+    await Promise.all(reading);
+  }
+  await using worker = await startWorkerProcess(kv);
+  let open = 0;
+  for (const { id, text } of cut) {
+    const { body } = await transcript(worker, id);
+    assert.equal(body.transcript.at(-1).content, text);
+    if (body.open) open++;
+    const joined = body.open ? await continued(worker, id, text) : text;
+    assert.ok(whole.includes(joined), joined);
+  }
+  assert.ok(open > 0, "some were cut");
+});
+
 withDatabase("a client that leaves stops the turn, which can be carried on", async (kv) => {
   await using worker = await startWorkerProcess(kv);
   const whole = await ask(worker.url, STORY);
