@@ -13,10 +13,8 @@ import { parseArgs } from "node:util";
 import { decode, spread, startSlots } from "../src/cli/bench_cases.ts";
 import { MODEL_FLAGS, number, printJson } from "../src/cli/command.ts";
 import { findModel, modelTokenizer } from "../src/cli/model_files.ts";
-import { startWorker } from "../src/cli/worker.ts";
-import { createLogger } from "../src/core/log.ts";
-
-const NEWLINE = 10;
+import { localWorker } from "./local_worker.ts";
+import { ask, endingBans } from "./stream_client.ts";
 
 const { values: flags } = parseArgs({
   options: {
@@ -30,12 +28,8 @@ const { values: flags } = parseArgs({
 const tokens = number(flags, "tokens", { min: 2, max: 1e5, integer: true }) ?? 256;
 const rounds = number(flags, "rounds", { min: 1, max: 1000, integer: true }) ?? 5;
 
-const log = createLogger({ write: () => {}, format: "text", now: () => new Date() });
-const { app, ready } = startWorker({ ...flags, kv: ":memory:" }, { log });
-const { engine, modelId, close } = await ready;
-const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, app.fetch);
-const url = `http://127.0.0.1:${(server.addr as Deno.NetAddr).port}/v1/chat/completions`;
-const bans = await endingTokens();
+const { engine, modelId, url, exit } = await localWorker(flags);
+const bans = endingBans(await modelTokenizer(await findModel(flags)));
 
 const rows: Record<string, string | number>[] = [];
 for (const batch of flags.batch.split(",").map(Number)) {
@@ -66,10 +60,7 @@ if (flags.json) {
   console.log("|---|---|---|---|---|---|");
   for (const row of rows) console.log(`| ${Object.values(row).join(" | ")} |`);
 }
-await server.shutdown();
-await close(0);
-// The engine's Worker would go on.
-Deno.exit(0);
+await exit(0);
 
 async function engineRate(batch: number): Promise<number> {
   await startSlots(engine, Array.from({ length: batch }, (_, i) => [1 + i]));
@@ -78,44 +69,16 @@ async function engineRate(batch: number): Promise<number> {
 }
 
 async function httpRate(batch: number): Promise<number> {
-  const replies = await Promise.all(Array.from({ length: batch }, (_, i) => reply(i)));
-  const first = Math.min(...replies.map(({ first }) => first));
-  const last = Math.max(...replies.map(({ last }) => last));
-  return batch * (tokens - 1) / ((last - first) / 1000);
-}
-
-/** Streams a reply; when its first and its last text came, in milliseconds. */
-async function reply(conversation: number): Promise<{ first: number; last: number }> {
-  const response = await fetch(url, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({
-      messages: [{ role: "user", content: `Tell me story number ${conversation}.` }],
+  const answers = await Promise.all(Array.from({ length: batch }, (_, i) =>
+    ask(url, {
+      messages: [{ role: "user", content: `Tell me story number ${i}.` }],
       max_tokens: tokens,
       temperature: 0,
       logit_bias: bans,
-      stream: true,
-      stream_options: { include_usage: true },
-    }),
-  });
-  let first = 0, last = 0, completed = 0;
-  for await (const text of response.body!.pipeThrough(new TextDecoderStream())) {
-    const now = performance.now();
-    if (/"content":"[^"]/.test(text)) {
-      first ||= now;
-      last = now;
-    }
-    completed = Number(/"completion_tokens":(\d+)/.exec(text)?.[1] ?? completed);
-  }
-  if (completed !== tokens) throw new Error(`a reply ended after ${completed} tokens`);
-  return { first, last };
-}
-
-/** Ids with which a reply ends, or might. */
-async function endingTokens(): Promise<Record<string, number>> {
-  const tokenizer = await modelTokenizer(await findModel(flags));
-  const ids = Array.from({ length: tokenizer.size }, (_, id) => id).filter((id) =>
-    id === tokenizer.endOfText || tokenizer.tokenBytes(id)?.includes(NEWLINE)
-  );
-  return Object.fromEntries(ids.map((id) => [id, -100]));
+    })));
+  const short = answers.find(({ completionTokens }) => completionTokens !== tokens);
+  if (short) throw new Error(`a reply ended after ${short.completionTokens} tokens`);
+  const first = Math.min(...answers.map(({ times }) => times[0]));
+  const last = Math.max(...answers.map(({ times }) => times[times.length - 1]));
+  return batch * (tokens - 1) / ((last - first) / 1000);
 }

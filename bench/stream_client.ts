@@ -1,0 +1,80 @@
+/** A client of streamed chat completions that looks at the clock. */
+
+import type { Tokenizer } from "../src/tokenizer/tokenizer.ts";
+
+const NEWLINE = 10;
+
+/** The body of a request, but for what makes it a stream. */
+export interface Ask {
+  messages: { role: "user"; content: string }[];
+  max_tokens: number;
+  temperature: number;
+  seed?: number;
+  logit_bias?: Record<string, number>;
+}
+
+export interface Answer {
+  status: number;
+  text: string;
+  finish: string | null;
+  promptTokens: number;
+  completionTokens: number;
+  /** Milliseconds of the request, and of each event with text. */
+  asked: number;
+  times: number[];
+}
+
+/** A logit bias that bans whatever ends a reply, or might: end of text, newlines. */
+export function endingBans(tokenizer: Tokenizer): Record<string, number> {
+  const ids = Array.from({ length: tokenizer.size }, (_, id) => id).filter((id) =>
+    id === tokenizer.endOfText || tokenizer.tokenBytes(id)?.includes(NEWLINE)
+  );
+  return Object.fromEntries(ids.map((id) => [id, -100]));
+}
+
+/** Asks once; a stream that breaks off has no `finish`. */
+export async function ask(url: string, body: Ask, signal?: AbortSignal): Promise<Answer> {
+  const answer: Answer = {
+    status: 0,
+    text: "",
+    finish: null,
+    promptTokens: 0,
+    completionTokens: 0,
+    asked: performance.now(),
+    times: [],
+  };
+  const response = await fetch(`${url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ ...body, stream: true, stream_options: { include_usage: true } }),
+    ...(signal ? { signal } : {}),
+  });
+  answer.status = response.status;
+  if (!response.ok) {
+    await response.body?.cancel();
+    return answer;
+  }
+  let rest = "";
+  for await (const piece of response.body!.pipeThrough(new TextDecoderStream())) {
+    const events = (rest + piece).split("\n\n");
+    rest = events.pop()!;
+    for (const event of events) take(answer, event.replace(/^data: /, ""));
+  }
+  return answer;
+}
+
+function take(answer: Answer, data: string): void {
+  if (data === "[DONE]") return;
+  const { choices = [], usage } = JSON.parse(data);
+  if (usage) {
+    answer.promptTokens = usage.prompt_tokens;
+    answer.completionTokens = usage.completion_tokens;
+  }
+  const [choice] = choices;
+  if (!choice) return;
+  if (choice.delta.content) {
+    answer.text += choice.delta.content;
+    answer.times.push(performance.now());
+  }
+  answer.finish = choice.finish_reason ?? answer.finish;
+}
