@@ -3,6 +3,7 @@
  * in turn, so that what disturbs the machine for a while disturbs all of them alike.
  */
 
+import { PLAIN_SAMPLING } from "../core/sampling.ts";
 import type { Engine, SamplingEngine } from "../engine/engine.ts";
 import { Pace } from "../scheduler/pace.ts";
 
@@ -37,16 +38,7 @@ export interface Timings {
 
 /** Greedy, without an end. */
 const SAMPLING = {
-  params: {
-    temperature: 0,
-    topP: 1,
-    topK: 0,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
-    penaltyDecay: 1,
-    logitBias: new Map(),
-    seed: 0n,
-  },
+  params: { ...PLAIN_SAMPLING, temperature: 0, seed: 0n },
   counts: new Map(),
   position: 0,
   limit: 1e6,

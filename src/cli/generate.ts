@@ -1,6 +1,6 @@
 /** `generate`: continues a text. */
 
-import type { SamplingParams } from "../core/sampling.ts";
+import { PLAIN_SAMPLING, type SamplingParams } from "../core/sampling.ts";
 import { checkSampling } from "../sampler/check_sampling.ts";
 import { Scheduler } from "../scheduler/scheduler.ts";
 import { tokenTable } from "../tokenizer/token_table.ts";
@@ -87,13 +87,9 @@ export function samplingFlags(flags: Flags): SamplingParams {
     throw usageError(`Cannot use --seed ${seed}: it must be a whole number of at most 19 digits`);
   }
   const sampling: SamplingParams = {
+    ...PLAIN_SAMPLING,
     temperature: number(flags, "temperature", { min: 0, max: 5 }) ?? 1,
     topP: number(flags, "top-p", { min: 0, max: 1 }) ?? 0.5,
-    topK: 0,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
-    penaltyDecay: 1,
-    logitBias: new Map(),
     seed: seed === undefined ? crypto.getRandomValues(new BigUint64Array(1))[0] : BigInt(seed),
   };
   checkSampling(sampling);

@@ -20,6 +20,17 @@ export interface SamplingParams {
   seed: bigint;
 }
 
+/** The model's own distribution: nothing is cut, penalized or biased. */
+export const PLAIN_SAMPLING: Readonly<Omit<SamplingParams, "seed">> = {
+  temperature: 1,
+  topP: 1,
+  topK: 0,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  penaltyDecay: 1,
+  logitBias: new Map(),
+};
+
 /** What sampling must know of token ids, `size` of them; a model's further ones are never sampled. */
 export interface TokenTable {
   /** Bytes of all ids, one after the other. */

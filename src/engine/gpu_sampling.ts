@@ -141,7 +141,6 @@ export class GpuSampling {
   /** Lets a slot sample from its next token on. */
   start(slot: number, sampling: SlotSampling): void {
     const { params, counts, stops } = sampling;
-    const counting = params.presencePenalty !== 0 || params.frequencyPenalty !== 0;
     const plane = this.#bans.byteLength;
     const biased = params.logitBias.size > 0;
     if (biased || this.#biased.has(slot)) {
@@ -151,17 +150,15 @@ export class GpuSampling {
       if (biased) this.#biased.add(slot);
       else this.#biased.delete(slot);
     }
-    if (counting) {
+    if (isCounting(params)) {
       const numbers = new Float32Array(this.#bans.length);
       for (const [id, count] of counts) if (id < this.#vocabulary) numbers[id] = count;
       upload(this.#device, this.#buffers.adjustments, numbers, (slot * 2 + 1) * plane);
     }
     if (stops) {
-      const sets = Uint32Array.of(...stops.byByte, ...stops.first, ...stops.last);
-      upload(this.#device, this.#buffers.stops, sets, slot * STOPS_STRIDE * 4);
+      upload(this.#device, this.#buffers.stops, stopSets(stops), slot * STOPS_STRIDE * 4);
     }
-    const words = slotWords(sampling, counting);
-    upload(this.#device, this.#buffers.slots, words, slot * SLOT_WORDS * 4);
+    upload(this.#device, this.#buffers.slots, slotWords(sampling), slot * SLOT_WORDS * 4);
   }
 
   /** The staging buffer whose turn it is, and the bytes that a window leaves there. */
@@ -206,9 +203,9 @@ export class GpuSampling {
   }
 }
 
-function slotWords(
+/** The words of a slot that begins to sample. */
+export function slotWords(
   { params, position, limit, endToken, stops }: SlotSampling,
-  counting: boolean,
 ): Uint32Array<ArrayBuffer> {
   const words = new Uint32Array(SLOT_WORDS);
   const numbers = new Float32Array(words.buffer);
@@ -224,10 +221,20 @@ function slotWords(
   numbers[SLOT.presencePenalty] = params.presencePenalty;
   numbers[SLOT.frequencyPenalty] = params.frequencyPenalty;
   numbers[SLOT.penaltyDecay] = params.penaltyDecay;
-  words[SLOT.counting] = counting ? 1 : 0;
+  words[SLOT.counting] = isCounting(params) ? 1 : 0;
   words[SLOT.endToken] = endToken ?? NO_TOKEN;
   if (stops) setStops(words, stops);
   return words;
+}
+
+/** The sets of a slot's stop strings. */
+export function stopSets({ byByte, first, last }: StopSearch): Uint32Array<ArrayBuffer> {
+  return Uint32Array.of(...byByte, ...first, ...last);
+}
+
+/** Whether it matters how often tokens were sampled. */
+function isCounting({ presencePenalty, frequencyPenalty }: SlotSampling["params"]): boolean {
+  return presencePenalty !== 0 || frequencyPenalty !== 0;
 }
 
 function setStops(words: Uint32Array, { words: count, found, bits }: StopSearch): void {

@@ -7,6 +7,7 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
+import { PLAIN_SAMPLING } from "../core/sampling.ts";
 import type { FinishedTurn, Generation, TurnRunner } from "../scheduler/scheduler_types.ts";
 import { decodeState, encodeState } from "../store/state_codec.ts";
 import { newId, type RandomBytes, randomBytes } from "../store/state_id.ts";
@@ -52,16 +53,6 @@ const LIMITS: SessionLimits = {
   maxTokens: 32_768,
   defaultMaxTokens: 512,
   turnSeconds: 600,
-};
-
-const SAMPLING: Sampling = {
-  temperature: 1,
-  topP: 1,
-  topK: 0,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  penaltyDecay: 1,
-  logitBias: new Map(),
 };
 
 /** How often a turn starts over because the state it resumes was replaced meanwhile. */
@@ -270,7 +261,7 @@ export class Sessions {
   }
 
   #sampling(request: TurnRequest): Sampling {
-    const sampling = { ...SAMPLING, ...this.#options.sampling, ...request.sampling };
+    const sampling = { ...PLAIN_SAMPLING, ...this.#options.sampling, ...request.sampling };
     for (const id of sampling.logitBias.keys()) {
       if (id < this.model.vocabulary) continue;
       throw new InferenceError(

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DEMO_MODEL, findModel, modelTokenizer } from "../../src/cli/model_files.ts";
 import { openEngine } from "../../src/cli/open_engine.ts";
-import type { SamplingParams } from "../../src/core/sampling.ts";
+import { PLAIN_SAMPLING, type SamplingParams } from "../../src/core/sampling.ts";
 import type { SamplingEngine, SlotSampling } from "../../src/engine/engine.ts";
 import { startSearch } from "../../src/sampler/stop_search.ts";
 import { CpuSampling } from "../../src/scheduler/cpu_sampling.ts";
@@ -19,16 +19,7 @@ const PROMPTS = [
   "User: What is 4 + 5?\n\nAssistant: 4 plus 5 is 9.\n\nUser: and 2 + 2?\n\nAssistant:",
 ].map((text) => tokenizer.encode(text));
 
-const GREEDY: SamplingParams = {
-  temperature: 0,
-  topP: 1,
-  topK: 0,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  penaltyDecay: 1,
-  logitBias: new Map(),
-  seed: 5n,
-};
+const GREEDY: SamplingParams = { ...PLAIN_SAMPLING, temperature: 0, seed: 5n };
 
 function open(slots: number, maxStepTokens = 64): Promise<SamplingEngine> {
   return openEngine({

@@ -3,13 +3,13 @@ import { sample as sampleKernel } from "../../kernels/sample.ts";
 import {
   BAN,
   END,
-  NO_TOKEN,
   SLOT,
   SLOT_WORDS,
   STOPS_STRIDE,
   WRITTEN_HEADER,
 } from "../../kernels/slot_words.ts";
-import type { SamplingParams, StopSearch } from "../../src/core/sampling.ts";
+import { PLAIN_SAMPLING, type SamplingParams, type StopSearch } from "../../src/core/sampling.ts";
+import { slotWords, stopSets } from "../../src/engine/gpu_sampling.ts";
 import { recordToken } from "../../src/sampler/penalties.ts";
 import { randomAt } from "../../src/sampler/random.ts";
 import { sample } from "../../src/sampler/sampler.ts";
@@ -17,16 +17,7 @@ import { searchBytes, startSearch } from "../../src/sampler/stop_search.ts";
 import { floats, seeded } from "../random_data.ts";
 import { runKernel } from "./run_kernel.ts";
 
-const PLAIN: SamplingParams = {
-  temperature: 1,
-  topP: 1,
-  topK: 0,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  penaltyDecay: 1,
-  logitBias: new Map(),
-  seed: 0n,
-};
+const PLAIN: SamplingParams = { ...PLAIN_SAMPLING, seed: 0n };
 
 const WINDOW = 4;
 const WRITTEN = WRITTEN_HEADER + WINDOW;
@@ -76,28 +67,17 @@ async function sampleOnDevice(
     for (const [id, value] of params.logitBias) bias[id] = value;
     for (const id of turn.banned ?? []) bias[id] = BAN;
     for (const [id, count] of turn.counts ?? []) adjustments[(slot * 2 + 1) * ids + id] = count;
-    const words = slots.subarray(slot * SLOT_WORDS);
-    const numbers = new Float32Array(slots.buffer, slot * SLOT_WORDS * 4, SLOT_WORDS);
-    words[SLOT.active] = turn.active === false ? 0 : 1;
-    words[SLOT.left] = turn.left ?? 100;
-    words[SLOT.seed] = Number(params.seed & 0xffffffffn);
-    words[SLOT.seed + 1] = Number(params.seed >> 32n);
-    words[SLOT.position] = turn.position ?? 0;
-    words[SLOT.position + 1] = Math.floor((turn.position ?? 0) / 2 ** 32);
-    numbers[SLOT.temperature] = params.temperature;
-    numbers[SLOT.topP] = params.topP;
-    words[SLOT.topK] = params.topK;
-    numbers[SLOT.presencePenalty] = params.presencePenalty;
-    numbers[SLOT.frequencyPenalty] = params.frequencyPenalty;
-    numbers[SLOT.penaltyDecay] = params.penaltyDecay;
-    words[SLOT.counting] = params.presencePenalty || params.frequencyPenalty ? 1 : 0;
-    words[SLOT.endToken] = turn.endToken ?? NO_TOKEN;
-    const { search } = turn;
-    if (!search) return;
-    words[SLOT.stopWords] = search.words;
-    words[SLOT.stopFound] = search.found ? 1 : 0;
-    words.set(search.bits, SLOT.bits);
-    stops.set([...search.byByte, ...search.first, ...search.last], slot * STOPS_STRIDE);
+    const words = slotWords({
+      params,
+      counts: new Map(),
+      position: turn.position ?? 0,
+      limit: turn.left ?? 100,
+      endToken: turn.endToken ?? null,
+      stops: turn.search ?? null,
+    });
+    if (turn.active === false) words[SLOT.active] = 0;
+    slots.set(words, slot * SLOT_WORDS);
+    if (turn.search) stops.set(stopSets(turn.search), slot * STOPS_STRIDE);
   });
   const result = await runKernel(sampleKernel, {
     logits,

@@ -1,20 +1,11 @@
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
-import type { SamplingParams } from "../../src/core/sampling.ts";
+import { PLAIN_SAMPLING, type SamplingParams } from "../../src/core/sampling.ts";
 import { recordToken } from "../../src/sampler/penalties.ts";
 import { randomAt } from "../../src/sampler/random.ts";
 import { sample } from "../../src/sampler/sampler.ts";
 
-const plain: SamplingParams = {
-  temperature: 1,
-  topP: 1,
-  topK: 0,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  penaltyDecay: 1,
-  logitBias: new Map(),
-  seed: 0n,
-};
+const plain: SamplingParams = { ...PLAIN_SAMPLING, seed: 0n };
 
 const NO_COUNTS: ReadonlyMap<number, number> = new Map();
 
