@@ -19,7 +19,7 @@ import type { ActivationName } from "../model/graph.ts";
 import type { Model } from "../model/load.ts";
 import { matrixGroups, matrixNames, shiftSites } from "../model/rwkv5.ts";
 import { assignTypes, type MatrixSource, type Quant, type WeightType } from "../quant/mod.ts";
-import { makeSampling, type SamplingBuffers } from "./gpu_sampling.ts";
+import { makeSampling, type SamplingBuffers } from "./sampling_buffers.ts";
 
 /** Bytes that parts of buffers start at multiples of, to be bound. */
 const BINDING_ALIGNMENT = 256;

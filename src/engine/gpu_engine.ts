@@ -43,9 +43,10 @@ import {
 } from "./gpu_buffers.ts";
 import { GpuPlan } from "./gpu_plan.ts";
 import { profileDispatches, type StepProfile } from "./gpu_profile.ts";
-import { GpuSampling, MAX_STEPS } from "./gpu_sampling.ts";
+import { GpuSampling } from "./gpu_sampling.ts";
 import { GpuState } from "./gpu_state.ts";
 import { fillWeights } from "./gpu_weights.ts";
+import { MAX_STEPS } from "./sampling_buffers.ts";
 import type { LinearChoice } from "./linear_choice.ts";
 import { stepCounts, type StepInput, stepInput } from "./step_input.ts";
 

@@ -1,7 +1,6 @@
 /** Turns that sample on the device: what their slots need there, and what comes back of them. */
 
 import { feed } from "../../kernels/feed.ts";
-import { columnGroups } from "../../kernels/layouts.ts";
 import { sample } from "../../kernels/sample.ts";
 import {
   BAN,
@@ -14,56 +13,18 @@ import {
 } from "../../kernels/slot_words.ts";
 import type { StopSearch, TokenTable } from "../core/sampling.ts";
 import { type Dispatch, type OpenDevice, type Pipelines, Staging, upload } from "../gpu/mod.ts";
-import type { DeviceBuffers } from "../gpu/mod.ts";
 import type { Generated, SlotSampling } from "./engine.ts";
 import type { EngineBuffers } from "./gpu_buffers.ts";
-
-/** Steps that are done before their tokens are read, at most. */
-export const MAX_STEPS = 64;
-
-const WRITTEN_STRIDE = WRITTEN_HEADER + MAX_STEPS;
+import {
+  MAX_STEPS,
+  planeLength,
+  type SamplingBuffers,
+  type SamplingSizes,
+  WRITTEN_STRIDE,
+} from "./sampling_buffers.ts";
 
 /** Sixteenths of a workgroup's threads: few where one core runs them all in turn. */
 const LANES = { software: 1, gpu: 16 };
-
-/** Shapes as `kernels/sample.ts` tells. */
-export interface SamplingBuffers {
-  adjustments: GPUBuffer;
-  slots: GPUBuffer;
-  stops: GPUBuffer;
-  vocabulary: GPUBuffer;
-  written: GPUBuffer;
-  /** Two, since one is read while the other is written. */
-  staging: readonly GPUBuffer[];
-}
-
-export interface SamplingSizes {
-  slots: number;
-  vocabulary: number;
-  /** Without it no id is banned, and none has bytes. */
-  tokens: TokenTable | undefined;
-}
-
-export function makeSampling(
-  buffers: DeviceBuffers,
-  { slots, vocabulary, tokens }: SamplingSizes,
-): SamplingBuffers {
-  const work = (label: string, bytes: number) => buffers.storage("work", label, bytes);
-  const written = slots * WRITTEN_STRIDE * 4;
-  return {
-    adjustments: work("adjustments", slots * planeLength(vocabulary) * 2 * 4),
-    slots: work("slots", slots * SLOT_WORDS * 4),
-    stops: work("stops", slots * STOPS_STRIDE * 4),
-    vocabulary: work("vocabulary", (vocabulary + 1) * 4 + (tokens?.bytes.length ?? 0)),
-    written: work("written", written),
-    staging: [0, 1].map(() => buffers.staging("work", "written", written)),
-  };
-}
-
-/** Numbers in a slot's bias, and in its counts: the vocabulary with padding. */
-function planeLength(vocabulary: number): number {
-  return columnGroups(vocabulary) * 4;
-}
 
 export class GpuSampling {
   readonly #device: GPUDevice;
