@@ -24,6 +24,9 @@ import { makeSampling, type SamplingBuffers } from "./sampling_buffers.ts";
 /** Bytes that parts of buffers start at multiples of, to be bound. */
 const BINDING_ALIGNMENT = 256;
 
+/** States that are read at the same time. */
+const STATE_STAGINGS = 4;
+
 /** Bytes of logits that are held on the device at once. */
 const LOGITS_BYTES = 32 * 1024 * 1024;
 
@@ -57,7 +60,8 @@ export interface StateBuffers {
   after: GPUBuffer;
   /** By layer. */
   wkv: readonly GPUBuffer[];
-  staging: Staging;
+  /** Several: states of turns that end together are read at the same time. */
+  staging: readonly Staging[];
 }
 
 /** Rows `firstRow` to `firstRow + rows - 1` of a matrix, in a buffer. */
@@ -218,7 +222,10 @@ function makeStates(
       { length: layers },
       (_, layer) => buffers.storage("states", `wkv ${layer}`, slots * width * headSize * 4),
     ),
-    staging: new Staging(buffers.staging("states", "state", stateLength(dimensions) * 4)),
+    staging: Array.from(
+      { length: Math.min(slots, STATE_STAGINGS) },
+      () => new Staging(buffers.staging("states", "state", stateLength(dimensions) * 4)),
+    ),
   };
 }
 

@@ -224,9 +224,10 @@ export class GpuEngine implements SamplingEngine {
 
   async readState(slot: number): Promise<Float32Array> {
     checkSlot(slot, this.info);
+    const read = this.#state.take();
     const bytes = await this.#queue.run({
-      encode: (encoder) => this.#state.copy(encoder, slot),
-      read: this.#state.copied,
+      encode: (encoder) => this.#state.copy(encoder, slot, read.staging),
+      read,
     });
     return new Float32Array(bytes!);
   }

@@ -14,25 +14,29 @@ export class GpuState {
   readonly #device: GPUDevice;
   readonly #dimensions: Dimensions;
   readonly #buffers: StateBuffers;
+  readonly #staging: Staging[];
 
   constructor(device: GPUDevice, dimensions: Dimensions, buffers: StateBuffers) {
     this.#device = device;
     this.#dimensions = dimensions;
     this.#buffers = buffers;
+    this.#staging = [...buffers.staging];
+  }
+
+  /** The staging buffer whose turn it is, and the bytes that `copy` leaves there. */
+  take(): { staging: Staging; bytes: number } {
+    const staging = this.#staging.shift()!;
+    this.#staging.push(staging);
+    return { staging, bytes: stateLength(this.#dimensions) * 4 };
   }
 
   /** Copies a slot's state, laid out as `Engine` tells, to where it can be read. */
-  copy(encoder: GPUCommandEncoder, slot: number): void {
+  copy(encoder: GPUCommandEncoder, slot: number, staging: Staging): void {
     let to = 0;
     for (const { buffer, offset, bytes } of this.#parts(slot)) {
-      encoder.copyBufferToBuffer(buffer, offset, this.#buffers.staging.buffer, to, bytes);
+      encoder.copyBufferToBuffer(buffer, offset, staging.buffer, to, bytes);
       to += bytes;
     }
-  }
-
-  /** Where `copy` puts it. */
-  get copied(): { staging: Staging; bytes: number } {
-    return { staging: this.#buffers.staging, bytes: stateLength(this.#dimensions) * 4 };
   }
 
   /** Replaces a slot's state; `null` is all zero. */

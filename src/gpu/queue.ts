@@ -65,7 +65,10 @@ export class DeviceQueue {
     const handed = Promise.withResolvers<void>();
     const done = Promise.withResolvers<void>();
     this.#handed = handed.promise;
-    if (read) this.#read = read.staging.idle = done.promise;
+    if (read) {
+      read.staging.idle = done.promise;
+      this.#read = Promise.all([before.read, done.promise]);
+    }
     try {
       this.#check();
       const encoder = encode && this.#device.createCommandEncoder();
@@ -76,8 +79,10 @@ export class DeviceQueue {
       write?.();
       if (commands) this.#device.queue.submit([commands]);
       if (!read) return null;
-      await before.read;
-      if (more) await new Promise((resolve) => setTimeout(resolve));
+      if (more) {
+        await before.read;
+        await new Promise((resolve) => setTimeout(resolve));
+      }
       const mapped = readBytes(read.staging.buffer, read.bytes);
       handed.resolve();
       const bytes = await mapped;

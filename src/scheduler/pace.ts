@@ -1,7 +1,10 @@
 /** How long steps take here, and so how many are done at once and how much of prompts they read. */
 
-/** Milliseconds that a window aims at: text then comes smoothly, and read-backs are few. */
-const WINDOW_MS = 40;
+/**
+ * Milliseconds that a window aims at: text then comes smoothly, and read-backs are few. Windows of one
+ * step take up to ten more than the step, so less would keep steps of 15 milliseconds apart for ever.
+ */
+const WINDOW_MS = 50;
 
 /** Milliseconds by which reading prompts may lengthen a step that somebody's next token waits for. */
 const READING_MS = 60;
