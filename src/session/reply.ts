@@ -28,8 +28,6 @@ const NEWLINE = 10;
 export class Reply {
   readonly #tokenizer: TokenCodec;
   readonly #matcher: StopMatcher;
-  /** What ends the reply, for whoever samples it. */
-  readonly stops: StopStrings;
   #text: string;
   /** Newlines that the reply ends with. */
   #newlines: number;
@@ -41,15 +39,7 @@ export class Reply {
     this.#tokenizer = tokenizer;
     this.#text = text;
     const shown = new TextEncoder().encode(text);
-    const strings = [TURN_END, ...stop];
-    this.#matcher = new StopMatcher(strings, { shown, held });
-    const bytes = strings.map((string) => new TextEncoder().encode(string));
-    const longest = Math.max(...bytes.map(({ length }) => length));
-    this.stops = {
-      strings: bytes,
-      before: Uint8Array.of(...shown.subarray(-longest), ...held ?? []),
-      unsearched: held?.length ?? 0,
-    };
+    this.#matcher = new StopMatcher([TURN_END, ...stop], { shown, held });
     this.#newlines = trailingNewlines(this.#matcher.held, 0);
   }
 
@@ -60,6 +50,11 @@ export class Reply {
 
   get ended(): boolean {
     return this.#ended;
+  }
+
+  /** What ends the reply from here on, for whoever samples it. */
+  get stops(): StopStrings {
+    return this.#matcher.rest;
   }
 
   /** Bytes that a cut reply has not shown. */

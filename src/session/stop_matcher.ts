@@ -3,6 +3,8 @@
  * shown already: nothing that might turn out to begin a stop, and no part of a character.
  */
 
+import type { StopStrings } from "../core/sampling.ts";
+
 export interface StopMatcherOptions {
   /** Bytes that were shown before: a stop may have begun in them. */
   shown?: Uint8Array | undefined;
@@ -35,6 +37,12 @@ export class StopMatcher {
   /** Bytes that came and were not shown. */
   get held(): Uint8Array {
     return this.#bytes.slice(this.#shown);
+  }
+
+  /** The same search, to be carried on elsewhere. */
+  get rest(): StopStrings {
+    const before = this.#bytes;
+    return { strings: this.#stops, before, unsearched: before.length - this.#shown };
   }
 
   /** Takes the bytes of a token; returns the text that may be shown with them. */
