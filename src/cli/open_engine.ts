@@ -88,11 +88,25 @@ export async function openEngine(
   onProgress?: OnProgress,
 ): Promise<SamplingEngine> {
   const { model, quant } = await openSource(options.source, options.quant);
-  const { leastSlots = options.slots } = options;
+  const { device, maxStepTokens, tokens, tune, leastSlots = options.slots } = options;
   try {
+    const open = await chooseDevice(device);
+    const tuning = open && tune ? await keptTuning(open, model, { quant, maxStepTokens }) : null;
+    const create = async (slots: number): Promise<SamplingEngine> => {
+      // A software adapter's memory is this machine's; a GPU says itself what it has no room for.
+      const available = open === null || open.software ? availableMemory() : undefined;
+      const sizes = { quant, slots, maxStepTokens, available, onProgress };
+      if (!open) return new CpuSampling(await CpuEngine.create(model, sizes), tokens);
+      return await GpuEngine.create(open, model, {
+        ...sizes,
+        tokens,
+        tuned: tuning?.choices,
+        maxStepTokens: Math.max(slots, Math.min(maxStepTokens, tuning?.stepTokens ?? Infinity)),
+      });
+    };
     for (let { slots } = options;; slots = Math.max(leastSlots, Math.floor(slots / 2))) {
       try {
-        return await openWith(model, { ...options, quant, slots }, onProgress);
+        return await create(slots);
       } catch (error) {
         const full = error instanceof InferenceError && error.code === "insufficient_memory";
         if (!full || slots <= leastSlots) throw error;
@@ -101,25 +115,6 @@ export async function openEngine(
   } finally {
     await model.close();
   }
-}
-
-async function openWith(
-  model: Model,
-  { device, quant, slots, maxStepTokens, tokens, tune }: EngineOptions & { quant: Quant },
-  onProgress?: OnProgress,
-): Promise<SamplingEngine> {
-  const open = await chooseDevice(device);
-  // A software adapter's memory is this machine's; a GPU says itself what it has no room for.
-  const available = open === null || open.software ? availableMemory() : undefined;
-  const options = { quant, slots, maxStepTokens, available, onProgress };
-  if (!open) return new CpuSampling(await CpuEngine.create(model, options), tokens);
-  const tuning = tune ? await keptTuning(open, model, { quant, maxStepTokens }) : null;
-  return await GpuEngine.create(open, model, {
-    ...options,
-    tokens,
-    tuned: tuning?.choices,
-    maxStepTokens: Math.max(slots, Math.min(maxStepTokens, tuning?.stepTokens ?? Infinity)),
-  });
 }
 
 /** What to tell a person once, where the CPU stands in for an adapter; else null. */
