@@ -5,8 +5,8 @@
  *
  * Two kernels for the same sums in the same order: `wkv5Step` for steps with one token a run, which
  * works on the state where it lies and does the group norm and the gate as well, and `wkv5Chunk`,
- * which keeps a head's state in registers over all tokens of its run. Sums start from `runs[].w`, a zero that the compiler cannot see; linear.ts
- * tells why.
+ * which keeps a head's state in registers over all tokens of its run. Sums start from `runs[].w`, a
+ * zero that the compiler cannot see; linear.ts tells why.
  */
 
 import chunkSource from "./wkv5_chunk.wgsl" with { type: "text" };

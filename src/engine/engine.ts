@@ -101,7 +101,7 @@ export interface Generated {
   tokens: number[];
   /** "stop": by an end token or a stop string; "length": by the limit. */
   end: "stop" | "length" | null;
-  /** Why nothing could be sampled, where that is so: no logits to sample from. */
+  /** Why nothing could be sampled, where that is so, as an error tells it. */
   fault: string | null;
 }
 

@@ -19,7 +19,7 @@ import type { ActivationName } from "../model/graph.ts";
 import type { Model } from "../model/load.ts";
 import { matrixGroups, matrixNames, shiftSites } from "../model/rwkv5.ts";
 import { assignTypes, type MatrixSource, type Quant, type WeightType } from "../quant/mod.ts";
-import { makeSampling, type SamplingBuffers } from "./sampling_buffers.ts";
+import { logitsStride, makeSampling, type SamplingBuffers } from "./sampling_buffers.ts";
 
 /** Bytes that parts of buffers start at multiples of, to be bound. */
 const BINDING_ALIGNMENT = 256;
@@ -155,11 +155,6 @@ export function measureBuffers(
 /** Numbers between two tokens' rows of the channel mix's hidden layer. */
 export function hiddenStride({ ffnWidth }: Dimensions): number {
   return columnGroups(ffnWidth) * 4;
-}
-
-/** Numbers between two tokens' logits. */
-export function logitsStride({ vocabulary }: Dimensions): number {
-  return columnGroups(vocabulary) * 4;
 }
 
 function activationLengths(

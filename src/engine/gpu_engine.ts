@@ -37,7 +37,6 @@ import { assertFits } from "./fits.ts";
 import {
   type BufferOptions,
   type EngineBuffers,
-  logitsStride,
   makeBuffers,
   measureBuffers,
 } from "./gpu_buffers.ts";
@@ -46,7 +45,7 @@ import { profileDispatches, type StepProfile } from "./gpu_profile.ts";
 import { GpuSampling } from "./gpu_sampling.ts";
 import { GpuState } from "./gpu_state.ts";
 import { fillWeights } from "./gpu_weights.ts";
-import { MAX_STEPS } from "./sampling_buffers.ts";
+import { logitsStride, MAX_STEPS } from "./sampling_buffers.ts";
 import type { LinearChoice } from "./linear_choice.ts";
 import { stepCounts, type StepInput, stepInput } from "./step_input.ts";
 

@@ -12,8 +12,9 @@ import { type BoundBuffer, type Dispatch, type OpenDevice, type Pipelines } from
 import type { Linear, Op } from "../model/graph.ts";
 import type { Model } from "../model/load.ts";
 import { layerGraph, shiftSites } from "../model/rwkv5.ts";
-import { type EngineBuffers, hiddenStride, logitsStride, type MatrixPart } from "./gpu_buffers.ts";
+import { type EngineBuffers, hiddenStride, type MatrixPart } from "./gpu_buffers.ts";
 import { siteOf } from "./gpu_state.ts";
+import { logitsStride } from "./sampling_buffers.ts";
 import { type LinearChoice, linearChoices, type TileDevice, tileDevice } from "./linear_choice.ts";
 
 /** Picks what to dispatch for an operation, by the size of a step. */

@@ -16,8 +16,8 @@ import { type Dispatch, type OpenDevice, type Pipelines, Staging, upload } from 
 import type { Generated, SlotSampling } from "./engine.ts";
 import type { EngineBuffers } from "./gpu_buffers.ts";
 import {
+  logitsStride,
   MAX_STEPS,
-  planeLength,
   type SamplingBuffers,
   type SamplingSizes,
   WRITTEN_STRIDE,
@@ -53,7 +53,7 @@ export class GpuSampling {
     this.#staging = buffers.staging.map((buffer) => new Staging(buffer));
     this.#feed = feed;
     this.#sample = sample;
-    this.#bans = new Float32Array(planeLength(sizes.vocabulary)).fill(BAN, sizes.vocabulary);
+    this.#bans = new Float32Array(logitsStride(sizes)).fill(BAN, sizes.vocabulary);
     for (let id = 0; sizes.tokens && id < sizes.vocabulary; id++) {
       if (sizes.tokens.banned[id] !== 0) this.#bans[id] = BAN;
     }
@@ -146,10 +146,10 @@ export class GpuSampling {
       tokens: [...row.subarray(WRITTEN_HEADER, WRITTEN_HEADER + count)],
       end: end === END.stop ? "stop" : end === END.length ? "length" : null,
       fault: end === END.notFinite
-        ? "a logit is not finite; the model's weights or its state are damaged, start from " +
+        ? "Cannot sample: a logit is not finite; the model's weights or its state are damaged, start from " +
           "another state"
         : end === END.allBanned
-        ? `all ${this.#vocabulary} tokens are banned or have the logit -Infinity`
+        ? `Cannot sample: all ${this.#vocabulary} tokens are banned or have the logit -Infinity`
         : null,
     };
   }

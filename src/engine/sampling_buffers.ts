@@ -37,7 +37,7 @@ export function makeSampling(
   const work = (label: string, bytes: number) => buffers.storage("work", label, bytes);
   const written = slots * WRITTEN_STRIDE * 4;
   return {
-    adjustments: work("adjustments", slots * planeLength(vocabulary) * 2 * 4),
+    adjustments: work("adjustments", slots * logitsStride({ vocabulary }) * 2 * 4),
     slots: work("slots", slots * SLOT_WORDS * 4),
     stops: work("stops", slots * STOPS_STRIDE * 4),
     vocabulary: work("vocabulary", (vocabulary + 1) * 4 + (tokens?.bytes.length ?? 0)),
@@ -46,7 +46,7 @@ export function makeSampling(
   };
 }
 
-/** Numbers in a slot's bias, and in its counts: the vocabulary with padding. */
-export function planeLength(vocabulary: number): number {
+/** Numbers between two tokens' logits, and in a slot's bias and counts: the vocabulary, padded. */
+export function logitsStride({ vocabulary }: { vocabulary: number }): number {
   return columnGroups(vocabulary) * 4;
 }

@@ -1,6 +1,5 @@
 /** A turn in a slot, or waiting for one: what is left of it, and what has come of it. */
 
-import { InferenceError } from "../core/errors.ts";
 import type { StopSearch } from "../core/sampling.ts";
 import type { Generated, SlotSampling } from "../engine/engine.ts";
 import { recordToken } from "../sampler/penalties.ts";
@@ -15,7 +14,7 @@ export class ActiveTurn implements PlannableTurn {
   /** By the scheduler's clock: when it came, and when it got its slot. */
   readonly came: number;
   started = 0;
-  /** The slot, or -1 before it has one and after it has given it back. */
+  /** -1 before it has one. */
   slot = -1;
   /** Tokens that have not been handed to the engine. */
   left: number[];
@@ -115,9 +114,4 @@ export class ActiveTurn implements PlannableTurn {
     this.#tokens.end(error);
     this.#finished.reject(error);
   }
-}
-
-/** Of a turn whose logits can't be sampled from. */
-export function numericFault(fault: string): InferenceError {
-  return new InferenceError("numeric_fault", `Cannot sample: ${fault}`);
 }

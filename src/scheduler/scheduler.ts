@@ -13,7 +13,7 @@ import {
   type SamplingEngine,
   stateLength,
 } from "../engine/engine.ts";
-import { ActiveTurn, numericFault } from "./active_turn.ts";
+import { ActiveTurn } from "./active_turn.ts";
 import { Counts, type SchedulerNumbers } from "./numbers.ts";
 import { Pace } from "./pace.ts";
 import { planStep } from "./planner.ts";
@@ -209,7 +209,7 @@ export class Scheduler implements TurnRunner {
         if (!this.#running.has(turn)) continue;
         turn.take(generated[i], steps);
         const { fault } = generated[i];
-        if (fault !== null) this.#fail(turn, numericFault(fault));
+        if (fault !== null) this.#fail(turn, new InferenceError("numeric_fault", fault));
       }
     } catch (error) {
       // A failed step says nothing of the states it ran on: every turn in a slot ends with it.
