@@ -1,4 +1,4 @@
-// Joined to linear_rows: what it multiplies is made first, by every workgroup for itself, as
+// Joined to linear_rows and reduce: what it multiplies is made first, by every workgroup for itself, as
 // norm_shift would have made it for a run of one token.
 //   x             : f32[tokens, WIDTH]  before the norm; WIDTH = COLUMNS4 * 4
 //   norm          : f32[2, WIDTH]       weight, bias
@@ -12,18 +12,7 @@
 @group(0) @binding(7) var<storage, read> before: array<vec4f>;
 @group(0) @binding(8) var<storage, read_write> after: array<vec4f>;
 
-var<workgroup> lane_sums: array<f32, THREADS>;
 var<workgroup> mixed: array<vec4f, COLUMNS4>;
-
-fn lanes_total() -> f32 {
-  workgroupBarrier();
-  var sum = 0.0;
-  for (var i = 0u; i < THREADS; i++) {
-    sum += lane_sums[i];
-  }
-  workgroupBarrier();
-  return sum;
-}
 
 // Fills `mixed` with the mix that begins at mix[first]; every thread must call it. The order of
 // additions is that of norm_shift, whatever the size of this workgroup.
@@ -37,6 +26,7 @@ fn make_mixed(token: u32, first: u32, thread: u32, keep: bool) {
     lane_sums[lane] = sum;
   }
   let mean = lanes_total() / f32(COLUMNS4 * 4u);
+  workgroupBarrier();
   for (var lane = thread; lane < THREADS; lane += GROUP_THREADS) {
     var sum = 0.0;
     for (var c = lane; c < COLUMNS4; c += THREADS) {

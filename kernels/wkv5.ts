@@ -10,6 +10,7 @@
  */
 
 import chunkSource from "./wkv5_chunk.wgsl" with { type: "text" };
+import reduce from "./reduce.wgsl" with { type: "text" };
 import stepSource from "./wkv5_step.wgsl" with { type: "text" };
 import { NORM_THREADS } from "./layer_norm.ts";
 import type { RunRows } from "./norm_shift.ts";
@@ -65,7 +66,8 @@ export interface Wkv5StepSizes extends Wkv5Sizes {
 export const wkv5Step: KernelSpec<Wkv5StepSizes> = {
   name: "wkv5_step",
   source: ({ gated }) =>
-    `fn gate4(i: u32) -> vec4f { return ${gated ? "projected[G_AT / 4u + i]" : "vec4f(1.0)"}; }
+    `${reduce}
+fn gate4(i: u32) -> vec4f { return ${gated ? "projected[G_AT / 4u + i]" : "vec4f(1.0)"}; }
 ${stepSource}`,
   bindings: () => ({
     projected: "read",
@@ -83,7 +85,7 @@ ${stepSource}`,
     K_AT: offsets.k,
     V_AT: offsets.v,
     G_AT: offsets.g,
-    LANES: Math.min(NORM_THREADS, headSize),
+    THREADS: Math.min(NORM_THREADS, headSize),
     EPS: { f32: eps },
   }),
   grid: ({ heads }, { runs }) => [heads, runs, 1],

@@ -5,7 +5,7 @@
 //   state     : f32[slots, HEADS, N, N]  [key i, value j], updated in place
 //   norm      : f32[2, HEADS * N]        weight, bias
 //   y         : f32[tokens, HEADS, N]
-// Constants: HEADS, N, R_AT, K_AT, V_AT, G_AT (multiples of 4), LANES, EPS. Grid (heads, runs, 1),
+// Constants: HEADS, N, R_AT, K_AT, V_AT, G_AT (multiples of 4), THREADS, EPS. Grid (heads, runs, 1),
 // N / 4 threads: thread j owns the value columns 4 j to 4 j + 3. The order of additions is that of
 // wkv5_chunk and group_norm_gate.
 @group(0) @binding(0) var<storage, read> projected: array<vec4f>;
@@ -19,26 +19,20 @@
 const N4 = N / 4u;
 
 var<workgroup> head_y: array<f32, N>;
-var<workgroup> lane_sums: array<f32, LANES>;
 
-// The sum of head_y, or of its squared differences to `mean`: lanes of every LANES-th number, then
-// the lanes from the first to the last.
+// The sum of head_y, or of its squared differences to `mean`: lanes of every THREADS-th number, as
+// group_norm_gate's threads have them.
 fn head_sum(j: u32, mean: f32, squared: bool) -> f32 {
   workgroupBarrier();
-  for (var lane = j; lane < LANES; lane += N4) {
+  for (var lane = j; lane < THREADS; lane += N4) {
     var part = 0.0;
-    for (var i = lane; i < N; i += LANES) {
+    for (var i = lane; i < N; i += THREADS) {
       let d = head_y[i] - mean;
       part += select(head_y[i], d * d, squared);
     }
     lane_sums[lane] = part;
   }
-  workgroupBarrier();
-  var sum = 0.0;
-  for (var lane = 0u; lane < LANES; lane++) {
-    sum += lane_sums[lane];
-  }
-  return sum;
+  return lanes_total();
 }
 
 @compute @workgroup_size(N4)
