@@ -12,6 +12,7 @@ import {
   DeviceBuffers,
   type MemoryBytes,
   Staging,
+  StagingRing,
 } from "../gpu/mod.ts";
 import type { TokenTable } from "../core/sampling.ts";
 import { type Dimensions, stateLength } from "../model/dimensions.ts";
@@ -61,7 +62,7 @@ export interface StateBuffers {
   /** By layer. */
   wkv: readonly GPUBuffer[];
   /** Several: states of turns that end together are read at the same time. */
-  staging: readonly Staging[];
+  staging: StagingRing;
 }
 
 /** Rows `firstRow` to `firstRow + rows - 1` of a matrix, in a buffer. */
@@ -217,9 +218,11 @@ function makeStates(
       { length: layers },
       (_, layer) => buffers.storage("states", `wkv ${layer}`, slots * width * headSize * 4),
     ),
-    staging: Array.from(
-      { length: Math.min(slots, STATE_STAGINGS) },
-      () => new Staging(buffers.staging("states", "state", stateLength(dimensions) * 4)),
+    staging: new StagingRing(
+      Array.from(
+        { length: Math.min(slots, STATE_STAGINGS) },
+        () => buffers.staging("states", "state", stateLength(dimensions) * 4),
+      ),
     ),
   };
 }

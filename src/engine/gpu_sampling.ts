@@ -12,7 +12,13 @@ import {
   WRITTEN_HEADER,
 } from "../../kernels/slot_words.ts";
 import type { StopSearch, TokenTable } from "../core/sampling.ts";
-import { type Dispatch, type OpenDevice, type Pipelines, Staging, upload } from "../gpu/mod.ts";
+import {
+  type Dispatch,
+  type OpenDevice,
+  type Pipelines,
+  type Staging,
+  upload,
+} from "../gpu/mod.ts";
 import type { Generated, SlotSampling } from "./engine.ts";
 import type { EngineBuffers } from "./gpu_buffers.ts";
 import {
@@ -34,7 +40,6 @@ export class GpuSampling {
   readonly #bans: Float32Array<ArrayBuffer>;
   /** Slots whose bias on the device is another one. */
   readonly #biased = new Set<number>();
-  readonly #staging: Staging[];
   readonly #feed: Dispatch;
   readonly #sample: Dispatch;
 
@@ -50,7 +55,6 @@ export class GpuSampling {
     this.#device = device;
     this.#buffers = buffers;
     this.#vocabulary = sizes.vocabulary;
-    this.#staging = buffers.staging.map((buffer) => new Staging(buffer));
     this.#feed = feed;
     this.#sample = sample;
     this.#bans = new Float32Array(logitsStride(sizes)).fill(BAN, sizes.vocabulary);
@@ -124,9 +128,8 @@ export class GpuSampling {
 
   /** The staging buffer whose turn it is, and the bytes that a window leaves there. */
   take(): { staging: Staging; bytes: number } {
-    const staging = this.#staging.shift()!;
-    this.#staging.push(staging);
-    return { staging, bytes: this.#buffers.written.size };
+    const { staging, written } = this.#buffers;
+    return { staging: staging.take(), bytes: written.size };
   }
 
   clear(encoder: GPUCommandEncoder): void {

@@ -14,20 +14,16 @@ export class GpuState {
   readonly #device: GPUDevice;
   readonly #dimensions: Dimensions;
   readonly #buffers: StateBuffers;
-  readonly #staging: Staging[];
 
   constructor(device: GPUDevice, dimensions: Dimensions, buffers: StateBuffers) {
     this.#device = device;
     this.#dimensions = dimensions;
     this.#buffers = buffers;
-    this.#staging = [...buffers.staging];
   }
 
   /** The staging buffer whose turn it is, and the bytes that `copy` leaves there. */
   take(): { staging: Staging; bytes: number } {
-    const staging = this.#staging.shift()!;
-    this.#staging.push(staging);
-    return { staging, bytes: stateLength(this.#dimensions) * 4 };
+    return { staging: this.#buffers.staging.take(), bytes: stateLength(this.#dimensions) * 4 };
   }
 
   /** Copies a slot's state, laid out as `Engine` tells, to where it can be read. */

@@ -3,7 +3,7 @@
 import { columnGroups } from "../../kernels/layouts.ts";
 import { SLOT_WORDS, STOPS_STRIDE, WRITTEN_HEADER } from "../../kernels/slot_words.ts";
 import type { TokenTable } from "../core/sampling.ts";
-import type { DeviceBuffers } from "../gpu/mod.ts";
+import { type DeviceBuffers, StagingRing } from "../gpu/mod.ts";
 
 /** Steps that are done before their tokens are read, at most. */
 export const MAX_STEPS = 64;
@@ -18,8 +18,7 @@ export interface SamplingBuffers {
   stops: GPUBuffer;
   vocabulary: GPUBuffer;
   written: GPUBuffer;
-  /** Two, since one is read while the other is written. */
-  staging: readonly GPUBuffer[];
+  staging: StagingRing;
 }
 
 export interface SamplingSizes {
@@ -42,7 +41,8 @@ export function makeSampling(
     stops: work("stops", slots * STOPS_STRIDE * 4),
     vocabulary: work("vocabulary", (vocabulary + 1) * 4 + (tokens?.bytes.length ?? 0)),
     written: work("written", written),
-    staging: [0, 1].map(() => buffers.staging("work", "written", written)),
+    // One is read while the other is written.
+    staging: new StagingRing([0, 1].map(() => buffers.staging("work", "written", written))),
   };
 }
 

@@ -17,5 +17,5 @@ export {
   sized,
   type SizedDispatch,
 } from "./dispatch.ts";
-export { DeviceQueue, Staging, type Work } from "./queue.ts";
+export { DeviceQueue, Staging, StagingRing, type Work } from "./queue.ts";
 export { DispatchClock } from "./dispatch_clock.ts";

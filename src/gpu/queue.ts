@@ -20,6 +20,23 @@ export class Staging {
   }
 }
 
+/** Staging buffers that take turns: one can be read while the next one is written. */
+export class StagingRing {
+  readonly #stagings: Staging[];
+
+  /** @param buffers At least one. */
+  constructor(buffers: readonly GPUBuffer[]) {
+    this.#stagings = buffers.map((buffer) => new Staging(buffer));
+  }
+
+  /** The one whose turn it is. */
+  take(): Staging {
+    const staging = this.#stagings.shift()!;
+    this.#stagings.push(staging);
+    return staging;
+  }
+}
+
 export interface Work {
   /** Makes commands, at once, while earlier work may still run. */
   encode?: (encoder: GPUCommandEncoder) => void;
