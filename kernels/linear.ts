@@ -81,6 +81,15 @@ function weightBytes(
   return bytes * Math.ceil(counts[per] / tokens);
 }
 
+/** Numbers in a workgroup's memory that `linearRows` keeps sums in. */
+export function sharedSums(
+  { rowBlocks, tokens, lanes, threadBlocks }: RowsTile,
+  columns: number,
+): number {
+  if (lanes === 1) return 0;
+  return Math.ceil(columns / SEGMENT) * rowBlocks * tokens * ROW_BLOCK * threadBlocks;
+}
+
 /** Rows by thread, sums in registers: reads each weight once for the tokens of a tile. */
 export const linearRows: KernelSpec<LinearRowsSizes> = {
   name: "linear_rows",

@@ -153,7 +153,6 @@ fn write(turn: Turn, token: u32) {
 }
 
 fn end_turn(turn: Turn, end: u32) {
-  slots[turn.at + SLOT_END] = end;
   slots[turn.at + SLOT_ACTIVE] = u32(end == END_NONE);
   written[turn.at / SLOT_WORDS * WRITTEN_STRIDE + 1u] = end;
 }

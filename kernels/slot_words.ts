@@ -8,8 +8,6 @@ export const SLOT = {
   token: 1,
   /** Tokens that may yet be sampled. */
   left: 2,
-  /** Why the turn has ended: a value of `END`. */
-  end: 3,
   seed: 4,
   position: 6,
   temperature: 8,

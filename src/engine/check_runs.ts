@@ -1,7 +1,7 @@
 /** Checks of what a caller asks of an engine, the same for every engine. */
 
 import { InferenceError } from "../core/errors.ts";
-import { MAX_STOP_BYTES } from "../core/sampling.ts";
+import { STOP_WORDS } from "../../kernels/slot_words.ts";
 import { stateLength } from "../model/dimensions.ts";
 import type { EngineInfo, GenerateRun, Run, SlotSampling } from "./engine.ts";
 
@@ -38,11 +38,6 @@ export function checkGenerate(
   checkStep(runs, limits);
 }
 
-/** Tokens that a run feeds in a step. */
-export function runLength({ tokens }: Pick<Run, "tokens">): number {
-  return Math.max(1, tokens.length);
-}
-
 function checkStep(
   runs: readonly Pick<Run, "slot" | "tokens">[],
   { dimensions, slots, maxStepTokens }: Limits,
@@ -54,7 +49,8 @@ function checkStep(
     used.add(slot);
     for (const id of tokens) checkToken(id, dimensions);
   }
-  const total = runs.reduce((sum, run) => sum + runLength(run), 0);
+  // One that brings none goes on from its own token.
+  const total = runs.reduce((sum, { tokens }) => sum + Math.max(1, tokens.length), 0);
   if (total > maxStepTokens) {
     throw refuse(`Cannot run ${total} tokens in one step: this engine takes ${maxStepTokens}`);
   }
@@ -76,7 +72,7 @@ export function checkSlotSampling(
   }
   for (const id of params.logitBias.keys()) checkToken(id, dimensions);
   if (endToken !== null) checkToken(endToken, dimensions);
-  if (stops && stops.words * 32 > MAX_STOP_BYTES) {
+  if (stops && stops.words > STOP_WORDS) {
     throw refuse(`Cannot search for stop strings of ${stops.words} words`);
   }
 }

@@ -22,7 +22,6 @@ import {
   checkSlot,
   checkSlotSampling,
   checkState,
-  runLength,
 } from "./check_runs.ts";
 import type {
   EngineInfo,
@@ -183,11 +182,10 @@ export class GpuEngine implements SamplingEngine {
     if (runs.length === 0) return [];
     // Those whose tokens are on the device come first.
     const ordered = [...runs].sort((a, b) => a.tokens.length - b.tokens.length);
-    const input = stepInput(ordered.map(({ slot, tokens, sample }) => ({
-      slot,
-      tokens: tokens.length === 0 ? [FED] : tokens,
-      wanted: (i) => sample && i === runLength({ tokens }) - 1,
-    })));
+    const input = stepInput(ordered.map(({ slot, tokens: given, sample }) => {
+      const tokens = given.length === 0 ? [FED] : given;
+      return { slot, tokens, wanted: (i) => sample && i === tokens.length - 1 };
+    }));
     const counts = stepCounts(input, runs.filter(({ tokens }) => tokens.length === 0).length);
     const read = this.#sampling.take();
     const written = await this.#queue.run({

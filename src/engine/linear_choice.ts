@@ -5,7 +5,7 @@
  * Results don't depend on it: every kernel adds in the same order.
  */
 
-import { type RowsTile, SEGMENT } from "../../kernels/linear.ts";
+import { type RowsTile, SEGMENT, sharedSums } from "../../kernels/linear.ts";
 import type { OpenDevice } from "../gpu/mod.ts";
 
 /** For steps of up to `tokens` tokens that no choice before takes; `null` is `matmul`. */
@@ -65,10 +65,7 @@ export function candidates(
 
 /** Whether a workgroup has room for the sums that threads of a row share. */
 function fits(tile: RowsTile | null, columns: number, { sharedBytes }: TileDevice): boolean {
-  if (tile === null || tile.lanes === 1) return true;
-  const { rowBlocks, tokens, threadBlocks } = tile;
-  const sums = Math.ceil(columns / SEGMENT) * rowBlocks * tokens * 8 * threadBlocks;
-  return sums * 4 <= sharedBytes;
+  return tile === null || sharedSums(tile, columns) * 4 <= sharedBytes;
 }
 
 /**
