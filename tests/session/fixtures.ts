@@ -1,5 +1,7 @@
 /** A toy tokenizer, a toy model behind the runner's interface, and sessions over both. */
 
+import assert from "node:assert/strict";
+import { type ErrorCode, InferenceError } from "../../src/core/errors.ts";
 import type {
   FinishedTurn,
   Generation,
@@ -9,9 +11,12 @@ import type {
 import { searchBytes, startSearch } from "../../src/sampler/stop_search.ts";
 import { TokenQueue } from "../../src/scheduler/token_queue.ts";
 import type { TokenCodec } from "../../src/session/reply.ts";
+import type { TurnEvent, TurnRequest, TurnResult } from "../../src/session/session_types.ts";
 import { Sessions, type SessionsOptions } from "../../src/session/sessions.ts";
+import { decodeRecord } from "../../src/session/turn_record.ts";
 import type { Backend } from "../../src/store/backend.ts";
 import { MemoryBackend } from "../../src/store/memory.ts";
+import { decodeState } from "../../src/store/state_codec.ts";
 import { StateStore } from "../../src/store/state_store.ts";
 
 /** Ids 1 to 256 are bytes, then come these; 0 ends a text, and the rest of the head is padding. */
@@ -157,4 +162,28 @@ export function user(content: string) {
 /** Ids of `text`, as the toy tokenizer has them, then `more`. */
 export function ids(text: string, ...more: number[]): number[] {
   return [...tokenizer.encode(text), ...more];
+}
+
+export async function run(sessions: Sessions, request: TurnRequest): Promise<TurnResult> {
+  const turn = await sessions.start(request);
+  return await turn.result();
+}
+
+export async function collect(events: AsyncIterable<TurnEvent>): Promise<TurnEvent[]> {
+  const collected: TurnEvent[] = [];
+  for await (const event of events) collected.push(event);
+  return collected;
+}
+
+export async function stored({ store }: Harness, id: string) {
+  const { state, turn, open } = await store.load(id, { model: MODEL });
+  return { state: state && decodeState(state), record: decodeRecord(turn), open };
+}
+
+export function rejects(promise: Promise<unknown>, code: ErrorCode, message = /./): Promise<void> {
+  return assert.rejects(
+    promise,
+    (error) =>
+      error instanceof InferenceError && error.code === code && message.test(error.message),
+  );
 }

@@ -1,0 +1,123 @@
+/** Turns that are streamed, cut short, or fail: what their events say, and what is left stored. */
+
+import assert from "node:assert/strict";
+import { InferenceError } from "../../src/core/errors.ts";
+import { collect, harness, ids, MODEL, rejects, run, stored, user } from "./fixtures.ts";
+
+Deno.test("events are the text and the end, after the state is stored", async () => {
+  const it = harness({ script: ids(" a€b", 0) });
+  const turn = await it.sessions.start({ messages: [user("hi")], stream: true });
+  const events = await collect(turn.events());
+  assert.deepEqual(events.slice(0, -1), ["a", "€", "b"].map((text) => ({ type: "text", text })));
+  const { type, ...end } = events[events.length - 1];
+  assert.equal(type, "end");
+  assert.deepEqual({ ...end, text: "a€b" }, await turn.result());
+  assert.equal((await stored(it, turn.stateId)).open, false);
+});
+
+Deno.test("a streamed turn can be resumed before it has written a word", async () => {
+  const gate = Promise.withResolvers<void>();
+  const one = harness({ before: () => gate.promise });
+  const turn = await one.sessions.start({ messages: [user("hi")], seed: 5n, stream: true });
+  const provisional = await stored(one, turn.stateId);
+  assert.equal(provisional.state, null);
+  assert.ok(provisional.open);
+  assert.deepEqual(provisional.record.transcript[1], { role: "assistant", content: "" });
+  // This process is gone; another one goes on.
+  const two = harness({ backend: one.backend });
+  const resumed = await run(two.sessions, { messages: [], stateId: turn.stateId });
+  gate.resolve();
+  const original = await turn.result();
+  assert.equal(resumed.text, original.text);
+  assert.deepEqual(
+    (await stored(two, resumed.stateId)).state,
+    (await stored(one, turn.stateId)).state,
+  );
+});
+
+Deno.test("a provisional turn of a resumed conversation starts from its parent", async () => {
+  const it = harness();
+  const one = await run(it.sessions, { messages: [user("hi")], seed: 5n });
+  const parent = await stored(it, one.stateId);
+  const gate = Promise.withResolvers<void>();
+  const slow = harness({ backend: it.backend, before: () => gate.promise });
+  const request = { messages: [user("on")], stateId: one.stateId, seed: 6n, stream: true };
+  const turn = await slow.sessions.start(request);
+  const { state, record } = await stored(it, turn.stateId);
+  assert.deepEqual(state, parent.state);
+  assert.deepEqual(record.pending, slow.runner.works[0].tokens);
+  await it.sessions.delete(one.stateId);
+  const resumed = await run(it.sessions, { messages: [], stateId: turn.stateId });
+  gate.resolve();
+  assert.equal(resumed.text, (await turn.result()).text);
+});
+
+Deno.test("a cancelled stream is stored as far as it went, and goes on from there", async () => {
+  const expected = await run(harness({ script: ids(" abcdefgh", 0) }).sessions, {
+    messages: [user("hi")],
+  });
+  for (const at of [0, 1, 4]) {
+    const abort = new AbortController();
+    const before = (sampled: number) => {
+      if (sampled === at) abort.abort();
+    };
+    const it = harness({ script: ids(" abcdefgh", 0), before });
+    const request = { messages: [user("hi")], stream: true };
+    const turn = await it.sessions.start(request, abort.signal).catch(() => null);
+    if (turn === null) continue; // cancelled before it began
+    const cut = await turn.result();
+    assert.equal(cut.finishReason, "length");
+    assert.ok((await stored(it, turn.stateId)).open);
+    const next = harness({ script: ids(" abcdefgh", 0), backend: it.backend });
+    const rest = await run(next.sessions, { messages: [], stateId: turn.stateId });
+    assert.equal(cut.text + rest.text, expected.text);
+  }
+});
+
+Deno.test("an id is resumed where its turn was stopped, even at once", async () => {
+  const before = () => new Promise<void>((resolve) => setTimeout(resolve, 2));
+  const it = harness({ script: ids(" abcdefgh", 0), before });
+  const turn = await it.sessions.start({ messages: [user("hi")], stream: true });
+  let shown = "";
+  for await (const event of turn.events()) {
+    if (event.type === "text") shown += event.text;
+    if (shown.length >= 3) break;
+  }
+  turn.cancel();
+  const rest = await run(it.sessions, { messages: [], stateId: turn.stateId });
+  assert.equal((await turn.result()).text + rest.text, "abcdefgh");
+});
+
+Deno.test("a cancelled turn that is not streamed stores nothing", async () => {
+  const abort = new AbortController();
+  const before = (sampled: number) => void (sampled === 2 && abort.abort());
+  const it = harness({ script: ids(" abcdefgh", 0), before });
+  const turn = await it.sessions.start({ messages: [user("hi")] }, abort.signal);
+  await rejects(turn.result(), "cancelled");
+  await rejects(it.store.load(turn.stateId, { model: MODEL }), "state_not_found");
+  await rejects(it.sessions.start({ messages: [user("hi")] }, abort.signal), "cancelled");
+});
+
+Deno.test("an engine's failure ends the events, and leaves the provisional state", async () => {
+  const before = (sampled: number) => {
+    if (sampled === 2) throw new InferenceError("device_lost", "The device is gone");
+  };
+  const it = harness({ before });
+  const turn = await it.sessions.start({ messages: [user("hi")], seed: 3n, stream: true });
+  await rejects(collect(turn.events()), "device_lost");
+  await rejects(turn.result(), "device_lost");
+  const well = harness({ backend: it.backend });
+  const resumed = await run(well.sessions, { messages: [], stateId: turn.stateId });
+  const expected = await run(harness().sessions, { messages: [user("hi")], seed: 3n });
+  assert.equal(resumed.text, expected.text);
+});
+
+Deno.test("a refused turn leaves nothing behind", async () => {
+  const it = harness();
+  it.runner.submit = () => {
+    throw new InferenceError("overloaded", "Too many turns");
+  };
+  await rejects(it.sessions.start({ messages: [user("hi")], stream: true }), "overloaded");
+  const states = it.backend.list(["default"]);
+  for await (const { key } of states) assert.fail(`found ${key}`);
+});
