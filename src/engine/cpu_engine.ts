@@ -160,6 +160,14 @@ export class CpuEngine implements Engine {
   }
 
   // deno-lint-ignore require-await -- as above
+  async copyState(from: number, to: number): Promise<void> {
+    this.#check();
+    checkSlot(from, this.info);
+    checkSlot(to, this.info);
+    this.#states[to].set(this.#states[from]);
+  }
+
+  // deno-lint-ignore require-await -- as above
   async close(): Promise<void> {
     this.#closed = true;
   }

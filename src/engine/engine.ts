@@ -68,6 +68,9 @@ export interface Engine {
   /** Replaces the state in `slot`; `null` is the state before any token, all zero. */
   writeState(slot: number, state: Float32Array | null): Promise<void>;
 
+  /** Gives the slot `to` the state in `from`, which stays as it is. */
+  copyState(from: number, to: number): Promise<void>;
+
   /** Frees device memory. Every later call throws. */
   close(): Promise<void>;
 }

@@ -61,6 +61,8 @@ export interface StateBuffers {
   after: GPUBuffer;
   /** By layer. */
   wkv: readonly GPUBuffer[];
+  /** One state on its way from a slot to another one. */
+  forking: GPUBuffer;
   /** Several: states of turns that end together are read at the same time. */
   staging: StagingRing;
 }
@@ -218,6 +220,7 @@ function makeStates(
       { length: layers },
       (_, layer) => buffers.storage("states", `wkv ${layer}`, slots * width * headSize * 4),
     ),
+    forking: buffers.storage("states", "forking", stateLength(dimensions) * 4),
     staging: new StagingRing(
       Array.from(
         { length: Math.min(slots, STATE_STAGINGS) },

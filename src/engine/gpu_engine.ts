@@ -235,6 +235,12 @@ export class GpuEngine implements SamplingEngine {
     await this.#queue.run({ write: () => this.#state.write(slot, state) });
   }
 
+  async copyState(from: number, to: number): Promise<void> {
+    checkSlot(from, this.info);
+    checkSlot(to, this.info);
+    await this.#queue.run({ encode: (encoder) => this.#state.fork(encoder, from, to) });
+  }
+
   async close(): Promise<void> {
     await this.#queue.close();
     this.#device.destroy();

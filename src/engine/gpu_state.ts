@@ -28,10 +28,17 @@ export class GpuState {
 
   /** Copies a slot's state, laid out as `Engine` tells, to where it can be read. */
   copy(encoder: GPUCommandEncoder, slot: number, staging: Staging): void {
-    let to = 0;
-    for (const { buffer, offset, bytes } of this.#parts(slot)) {
-      encoder.copyBufferToBuffer(buffer, offset, staging.buffer, to, bytes);
-      to += bytes;
+    this.#gather(encoder, slot, staging.buffer);
+  }
+
+  /** Copies a slot's state to another slot: by a third place, since no buffer copies to itself. */
+  fork(encoder: GPUCommandEncoder, from: number, to: number): void {
+    const { forking } = this.#buffers;
+    this.#gather(encoder, from, forking);
+    let at = 0;
+    for (const { buffer, offset, bytes } of this.#parts(to)) {
+      encoder.copyBufferToBuffer(forking, at, buffer, offset, bytes);
+      at += bytes;
     }
   }
 
@@ -43,6 +50,14 @@ export class GpuState {
     for (const { buffer, offset, bytes } of this.#parts(slot)) {
       upload(this.#device, buffer, data.subarray(from / 4, (from + bytes) / 4), offset);
       from += bytes;
+    }
+  }
+
+  #gather(encoder: GPUCommandEncoder, slot: number, into: GPUBuffer): void {
+    let at = 0;
+    for (const { buffer, offset, bytes } of this.#parts(slot)) {
+      encoder.copyBufferToBuffer(buffer, offset, into, at, bytes);
+      at += bytes;
     }
   }
 

@@ -23,6 +23,7 @@ type Call =
   | { method: "generate"; runs: readonly GenerateRun[]; steps: number }
   | { method: "readState"; slot: number }
   | { method: "writeState"; slot: number; state: Float32Array | null }
+  | { method: "copyState"; from: number; to: number }
   | { method: "close" };
 
 type Request = Call & { id: number };
@@ -84,6 +85,10 @@ export class WorkerEngine implements SamplingEngine {
 
   writeState(slot: number, state: Float32Array | null): Promise<void> {
     return this.#worker.call({ method: "writeState", slot, state });
+  }
+
+  copyState(from: number, to: number): Promise<void> {
+    return this.#worker.call({ method: "copyState", from, to });
   }
 
   async close(): Promise<void> {
@@ -174,6 +179,8 @@ export function answerEngineCalls(
         return await engine.readState(call.slot);
       case "writeState":
         return await engine.writeState(call.slot, call.state);
+      case "copyState":
+        return await engine.copyState(call.from, call.to);
       case "close":
         return await engine.close();
     }

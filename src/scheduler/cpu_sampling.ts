@@ -101,6 +101,10 @@ export class CpuSampling implements SamplingEngine {
     return this.#inOrder(() => this.#engine.writeState(slot, state));
   }
 
+  copyState(from: number, to: number): Promise<void> {
+    return this.#inOrder(() => this.#engine.copyState(from, to));
+  }
+
   close(): Promise<void> {
     return this.#inOrder(() => this.#engine.close());
   }

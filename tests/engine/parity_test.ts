@@ -3,6 +3,7 @@ import { DEMO_MODEL, findModel, modelTokenizer } from "../../src/cli/model_files
 import { openEngine } from "../../src/cli/open_engine.ts";
 import type { Engine } from "../../src/engine/engine.ts";
 import { feed } from "../../src/engine/feed.ts";
+import { sameNumbers } from "../same_numbers.ts";
 
 const PROMPTS = [
   "User: Tell me a story about a cat.\n\nAssistant:",
@@ -67,4 +68,24 @@ Deno.test("a step's results do not depend on who shares it, to the bit", async (
   assert.deepEqual(among, alone);
   assert.deepEqual(await engine.readState(0), state);
   await engine.close();
+});
+
+Deno.test("a state copied to another slot goes on there as in its own, to the bit", async () => {
+  const { source } = await findModel({ model: DEMO_MODEL });
+  for (const device of ["webgpu", "cpu"] as const) {
+    const size = { slots: 5, maxStepTokens: 16 };
+    const engine = await openEngine({ source, device, quant: "f16", ...size });
+    const run = (slot: number, tokens: number[]) => ({ slot, tokens, logits: "last" as const });
+    await engine.step([run(1, [12, 300, 7]), run(4, [5])]);
+    // Called ahead, as a scheduler does: calls are done in order.
+    const copies = [engine.copyState(1, 4), engine.copyState(1, 0)];
+    const [other] = await engine.step([run(1, [9])]);
+    await Promise.all(copies);
+    const [own, copied] = await engine.step([run(4, [8]), run(0, [9])]);
+    sameNumbers(copied, other);
+    assert.notDeepEqual(own.slice(0, 20), other.slice(0, 20));
+    sameNumbers(await engine.readState(0), await engine.readState(1));
+    await assert.rejects(engine.copyState(0, 5), /slot/);
+    await engine.close();
+  }
 });

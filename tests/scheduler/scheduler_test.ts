@@ -264,6 +264,7 @@ Deno.test("an engine's failure ends the turns in it, and the next one runs", asy
     step: (runs) => failing ? Promise.reject(new Error("broken")) : inner.step(runs),
     readState: (slot) => inner.readState(slot),
     writeState: (slot, state) => inner.writeState(slot, state),
+    copyState: (from, to) => inner.copyState(from, to),
     close: () => inner.close(),
   };
   const scheduler = new Scheduler(new CpuSampling(faulty));
