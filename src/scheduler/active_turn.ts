@@ -5,7 +5,7 @@ import type { Generated, SlotSampling } from "../engine/engine.ts";
 import { recordToken } from "../sampler/penalties.ts";
 import { startSearch } from "../sampler/stop_search.ts";
 import type { PlannableTurn } from "./planner.ts";
-import type { FinishedTurn, Generation, TurnWork } from "./scheduler_types.ts";
+import type { FinishedTurn, StateSource, TurnWork } from "./scheduler_types.ts";
 import { TokenQueue } from "./token_queue.ts";
 
 export class ActiveTurn implements PlannableTurn {
@@ -16,6 +16,12 @@ export class ActiveTurn implements PlannableTurn {
   started = 0;
   /** -1 before it has one. */
   slot = -1;
+  /** Whether its state is on its way to the slot. */
+  loading = false;
+  /** Turns that are to go on from this one's state when only the last token is left to be read. */
+  followers: ActiveTurn[] = [];
+  /** What it starts from. */
+  state: StateSource | null;
   /** Tokens that have not been handed to the engine. */
   left: number[];
   /** Steps handed to the engine that have not come back. */
@@ -36,17 +42,37 @@ export class ActiveTurn implements PlannableTurn {
     this.key = work.key ?? "";
     this.came = now;
     this.left = [...work.tokens];
+    this.state = work.state;
     this.#stops = work.stops && startSearch(work.stops);
     // Whoever iterates sees the error as well; a caller may do only one of the two.
     this.#finished.promise.catch(() => {});
   }
 
-  get generation(): Generation {
-    const tokens = this.#tokens;
-    return {
-      finished: this.#finished.promise,
-      [Symbol.asyncIterator]: () => tokens[Symbol.asyncIterator](),
-    };
+  get finished(): Promise<FinishedTurn> {
+    return this.#finished.promise;
+  }
+
+  /** Ids as they are sampled. */
+  get tokens(): AsyncIterable<readonly number[]> {
+    return this.#tokens;
+  }
+
+  /** Whether nothing has been fed since it started. */
+  get untouched(): boolean {
+    return this.left.length === this.work.tokens.length;
+  }
+
+  /** Whether its followers can go on from its state. */
+  get forkable(): boolean {
+    return this.followers.length > 0 && this.left.length === 1 && !this.loading && !this.cancelled;
+  }
+
+  /** Its followers, on their own from now on: they have the last token of the prompt to read. */
+  takeFollowers(): ActiveTurn[] {
+    const { followers } = this;
+    this.followers = [];
+    for (const follower of followers) follower.left = [...this.left];
+    return followers;
   }
 
   get cancelled(): boolean {
@@ -66,8 +92,8 @@ export class ActiveTurn implements PlannableTurn {
   /** Tokens that the next step may feed: one if it writes, none if its end is under way. */
   get feedable(): number {
     const { maxTokens } = this.work;
-    if (this.end || this.cancelled) return 0;
-    if (maxTokens === 0) return this.left.length - 1;
+    if (this.end || this.cancelled || this.loading) return 0;
+    if (maxTokens === 0 || this.followers.length > 0) return this.left.length - 1;
     if (!this.writing) return this.left.length;
     return this.#sampled + this.stepsAhead < maxTokens ? 1 : 0;
   }
@@ -103,14 +129,19 @@ export class ActiveTurn implements PlannableTurn {
     this.end = end;
   }
 
-  /** @param state The slot's state, after everything that was handed to the engine. */
-  finish(reason: FinishedTurn["reason"], state: Float32Array): void {
+  /** @param state The slot's state, after everything handed to the engine; `null` if untouched. */
+  finish(reason: FinishedTurn["reason"], state: Float32Array | null): void {
+    for (const follower of this.followers) {
+      follower.left = this.left;
+      follower.finish(reason, state);
+    }
     this.#tokens.end();
     const pending = this.#token === null ? this.left : [this.#token];
     this.#finished.resolve({ reason, state, pending, sampled: this.#sampled });
   }
 
   fail(error: unknown): void {
+    for (const follower of this.followers) follower.fail(error);
     this.#tokens.end(error);
     this.#finished.reject(error);
   }

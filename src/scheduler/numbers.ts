@@ -17,6 +17,8 @@ export interface SchedulerNumbers {
   tokensSampled: number;
   /** Tokens sampled per second while there are any: a moving mean. */
   tokensPerSecond: number;
+  /** Turns whose slot still held the state that they went on from. */
+  warm: number;
   /** Seconds that turns have waited for a slot, in all. */
   secondsQueued: number;
 }
@@ -33,6 +35,7 @@ export class Counts {
     tokensRead: 0,
     tokensSampled: 0,
     tokensPerSecond: 0,
+    warm: 0,
     secondsQueued: 0,
   };
   /** Milliseconds that a turn keeps its slot: a moving mean. */

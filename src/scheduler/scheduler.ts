@@ -7,17 +7,13 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
-import {
-  type Generated,
-  type GenerateRun,
-  type SamplingEngine,
-  stateLength,
-} from "../engine/engine.ts";
+import type { Generated, GenerateRun, SamplingEngine } from "../engine/engine.ts";
 import { ActiveTurn } from "./active_turn.ts";
 import { Counts, type SchedulerNumbers } from "./numbers.ts";
 import { Pace } from "./pace.ts";
 import { planStep } from "./planner.ts";
-import type { FinishedTurn, Generation, TurnRunner, TurnWork } from "./scheduler_types.ts";
+import { RunningTurns } from "./running_turns.ts";
+import type { Generation, TurnRunner, TurnWork } from "./scheduler_types.ts";
 import { TurnQueue } from "./turn_queue.ts";
 
 export interface SchedulerOptions {
@@ -49,14 +45,13 @@ export class Scheduler implements TurnRunner {
   readonly #maxPerKey: number;
   readonly #clock: () => number;
   readonly #waiting = new TurnQueue<ActiveTurn>();
-  readonly #running = new Set<ActiveTurn>();
-  readonly #freeSlots: number[];
-  readonly #finishing = new Set<Promise<void>>();
+  readonly #running: RunningTurns;
   readonly #pace: Pace;
   readonly #counts = new Counts();
   /** When a call came back last. */
   #landed = 0;
   #looping: Promise<void> | null = null;
+  #wake: () => void = () => {};
   #closed = false;
 
   constructor(
@@ -67,7 +62,7 @@ export class Scheduler implements TurnRunner {
     this.#maxQueue = maxQueue;
     this.#maxPerKey = maxPerKey;
     this.#clock = clock;
-    this.#freeSlots = Array.from({ length: engine.info.slots }, (_, slot) => slot);
+    this.#running = new RunningTurns({ engine, counts: this.#counts, clock });
     this.#pace = new Pace(engine.maxSteps);
   }
 
@@ -75,34 +70,45 @@ export class Scheduler implements TurnRunner {
     return {
       slots: this.#engine.info.slots,
       running: this.#running.size,
-      waiting: this.#waiting.length,
+      waiting: this.#countWaiting(),
       ...this.#counts.total,
     };
   }
 
   submit(work: TurnWork): Generation {
+    return this.submitAll([work])[0];
+  }
+
+  submitAll(works: readonly TurnWork[]): Generation[] {
     if (this.#closed) {
       throw new InferenceError("shutting_down", "This worker is shutting down; try another one");
     }
-    const turn = new ActiveTurn(work, this.#clock());
+    const now = this.#clock();
+    const turns = works.map((work) => new ActiveTurn(work, now));
+    const [leader, ...followers] = turns;
     this.#dropWaiting();
-    this.#assertRoom(turn);
-    this.#waiting.push(turn);
+    this.#assertRoom(leader);
+    leader.followers = followers;
+    this.#waiting.push(leader);
     this.#looping ??= this.#loop();
-    return turn.generation;
+    this.#wake();
+    return turns.map((turn): Generation => ({
+      finished: turn.finished,
+      keep: (key) => this.#running.keep(turn, key),
+      [Symbol.asyncIterator]: () => turn.tokens[Symbol.asyncIterator](),
+    }));
   }
 
   /** Takes no more turns, and resolves when those under way have ended. */
   async close(): Promise<void> {
     this.#closed = true;
     await this.#looping;
-    await Promise.all(this.#finishing);
+    await this.#running.ended();
   }
 
   #assertRoom({ key }: ActiveTurn): void {
-    const waiting = this.#waiting.length;
-    const own = this.#waiting.count(key) +
-      [...this.#running].filter((turn) => turn.key === key).length;
+    const waiting = this.#countWaiting();
+    const own = this.#waiting.count(key) + this.#count((turn) => turn.key === key ? 1 : 0);
     if (waiting < this.#maxQueue && own < this.#maxPerKey) return;
     this.#counts.total.refused++;
     const retryAfter = this.#counts.secondsUntilFree(waiting, this.#engine.info.slots);
@@ -128,42 +134,48 @@ export class Scheduler implements TurnRunner {
       this.#admit();
       this.#finishEnded();
       while (flights.length < AHEAD) {
+        this.#waiting.pushFirst(this.#running.fork());
         const flight = this.#launch();
         if (flight === null) break;
         flights.push(flight);
       }
       const first = flights.shift();
       if (first) await this.#land(first);
+      else await Promise.race([this.#running.loaded(), this.#submitted()]);
     }
     // Here and not in a `finally`: a turn submitted meanwhile would find a loop that has ended.
     this.#looping = null;
   }
 
-  /** Ends turns that will not be run: they come to what they began with. */
+  /** Resolves when the next turns have been submitted. */
+  #submitted(): Promise<void> {
+    return new Promise((resolve) => this.#wake = resolve);
+  }
+
+  /** Turns that wait for a slot, or for the one whose prompt is theirs. */
+  #countWaiting(): number {
+    return this.#waiting.count() + this.#count((turn) => turn.followers.length);
+  }
+
+  #count(of: (running: ActiveTurn) => number): number {
+    return [...this.#running].reduce((sum, turn) => sum + of(turn), 0);
+  }
+
+  /** Ends turns that will not be run. */
   #dropWaiting(): void {
     const now = this.#clock();
     for (const turn of this.#waiting.take((turn) => turn.cancelled || turn.late(now))) {
-      const state = turn.work.state ??
-        new Float32Array(stateLength(this.#engine.info.dimensions));
-      turn.finish(turn.cancelled ? "cancelled" : "late", state);
+      const reason = turn.cancelled ? "cancelled" : "late";
       this.#counts.total.ended++;
+      this.#running.settle(turn, reason, () => turn.state!.load());
     }
   }
 
   #admit(): void {
-    while (this.#freeSlots.length > 0) {
+    while (this.#running.freeSlots > 0) {
       const turn = this.#waiting.next(this.#running);
       if (!turn) return;
-      turn.slot = this.#freeSlots.pop()!;
-      turn.started = this.#clock();
-      this.#counts.total.secondsQueued += (turn.started - turn.came) / 1000;
       this.#running.add(turn);
-      const { slot, sampling, work } = turn;
-      // Not waited for: the engine does things in order.
-      Promise.all([
-        this.#engine.writeState(slot, work.state),
-        sampling && this.#engine.startSampling(slot, sampling),
-      ]).catch((error) => this.#fail(turn, error));
     }
   }
 
@@ -209,11 +221,11 @@ export class Scheduler implements TurnRunner {
         if (!this.#running.has(turn)) continue;
         turn.take(generated[i], steps);
         const { fault } = generated[i];
-        if (fault !== null) this.#fail(turn, new InferenceError("numeric_fault", fault));
+        if (fault !== null) this.#running.fail(turn, new InferenceError("numeric_fault", fault));
       }
     } catch (error) {
       // A failed step says nothing of the states it ran on: every turn in a slot ends with it.
-      for (const turn of [...this.#running]) this.#fail(turn, error);
+      this.#running.failAll(error);
     }
   }
 
@@ -221,32 +233,13 @@ export class Scheduler implements TurnRunner {
   #finishEnded(): void {
     const now = this.#clock();
     for (const turn of [...this.#running]) {
-      if (turn.end) this.#finish(turn, turn.end);
-      else if (turn.stepsAhead > 0) continue;
-      else if (turn.cancelled) this.#finish(turn, "cancelled");
-      else if (turn.late(now)) this.#finish(turn, "late");
-      else if (turn.work.maxTokens === 0 && turn.left.length === 1) this.#finish(turn, "length");
+      if (turn.end) this.#running.finish(turn, turn.end);
+      else if (turn.stepsAhead > 0 || turn.loading) continue;
+      else if (turn.cancelled) this.#running.finish(turn, "cancelled");
+      else if (turn.late(now)) this.#running.finish(turn, "late");
+      else if (turn.work.maxTokens === 0 && turn.left.length === 1) {
+        this.#running.finish(turn, "length");
+      }
     }
-  }
-
-  #finish(turn: ActiveTurn, reason: FinishedTurn["reason"]): void {
-    // The slot can be given away at once: the engine reads it before it does anything else.
-    const finishing = this.#engine.readState(turn.slot).then(
-      (state) => turn.finish(reason, state),
-      (error) => turn.fail(error),
-    ).finally(() => this.#finishing.delete(finishing));
-    this.#finishing.add(finishing);
-    this.#release(turn);
-  }
-
-  #fail(turn: ActiveTurn, error: unknown): void {
-    if (this.#running.has(turn)) this.#release(turn);
-    turn.fail(error);
-  }
-
-  #release(turn: ActiveTurn): void {
-    this.#running.delete(turn);
-    this.#freeSlots.push(turn.slot);
-    this.#counts.ended(this.#clock() - turn.started);
   }
 }

@@ -2,12 +2,20 @@
 
 import type { SamplingParams, StopStrings } from "../core/sampling.ts";
 
+/** A recurrent state that is kept somewhere. */
+export interface StateSource {
+  /** Names it, and no other state: a slot that still holds it is used as it is. */
+  key: string | null;
+  /** Gets it, when there is a slot for it. */
+  load(): Promise<Float32Array>;
+}
+
 /** One turn's work: feed `tokens` to `state`, then sample until an end. */
 export interface TurnWork {
   /** Whose it is, for fairness; all are one's unless told. */
   key?: string | undefined;
   /** Recurrent state to start from, `null` for that before any token. */
-  state: Float32Array | null;
+  state: StateSource | null;
   /** Token ids to feed before the first sample; at least one. */
   tokens: readonly number[];
   sampling: SamplingParams;
@@ -31,8 +39,8 @@ export interface FinishedTurn {
   /** "stop": by the end token or a stop string; "length": `maxTokens` reached; "late": it took
    * longer than `within`; "cancelled": the signal. */
   reason: "stop" | "length" | "late" | "cancelled";
-  /** The state after all tokens but `pending`. */
-  state: Float32Array;
+  /** The state after all tokens but `pending`; `null`: the one it started from. */
+  state: Float32Array | null;
   /** Tokens not yet fed to `state`: the last one sampled, or what is left of the prompt. */
   pending: number[];
   /** Tokens sampled in this turn. */
@@ -43,6 +51,8 @@ export interface FinishedTurn {
 export interface Generation extends AsyncIterable<readonly number[]> {
   /** Resolves once when the turn has ended; rejects with what went wrong. */
   readonly finished: Promise<FinishedTurn>;
+  /** Once it has ended: names its state, for turns to come, as long as its slot holds that. */
+  keep(key: string): void;
 }
 
 /** What sessions need of a scheduler. */
@@ -52,4 +62,10 @@ export interface TurnRunner {
    * long stops.
    */
   submit(work: TurnWork): Generation;
+
+  /**
+   * Several turns that start from the same state with the same tokens, which are read once. Until
+   * then the first one's end is that of all. Throws as `submit`.
+   */
+  submitAll(works: readonly TurnWork[]): Generation[];
 }

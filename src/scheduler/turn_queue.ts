@@ -3,11 +3,14 @@
 /** What the queue sees of a turn. */
 export interface QueuedTurn {
   readonly key: string;
+  /** Turns of the same key that wait for this one. */
+  readonly followers: readonly unknown[];
 }
 
 export class TurnQueue<T extends QueuedTurn> {
   readonly #turns: T[] = [];
 
+  /** Turns that `next` will give. */
   get length(): number {
     return this.#turns.length;
   }
@@ -16,13 +19,20 @@ export class TurnQueue<T extends QueuedTurn> {
     this.#turns.push(turn);
   }
 
-  /** How many turns of a key wait. */
-  count(key: string): number {
-    return this.#turns.filter((turn) => turn.key === key).length;
+  /** Lets turns in before all others. */
+  pushFirst(turns: readonly T[]): void {
+    this.#turns.unshift(...turns);
+  }
+
+  /** How many turns wait, of one key or of all, followers included. */
+  count(key?: string): number {
+    return this.#turns
+      .filter((turn) => key === undefined || turn.key === key)
+      .reduce((sum, { followers }) => sum + 1 + followers.length, 0);
   }
 
   /** Takes the first turn of the key with the fewest in `running`; of several, who came first. */
-  next(running: Iterable<QueuedTurn>): T | undefined {
+  next(running: Iterable<Pick<QueuedTurn, "key">>): T | undefined {
     const counts = new Map<string, number>();
     for (const { key } of running) counts.set(key, (counts.get(key) ?? 0) + 1);
     let best: T | undefined;

@@ -53,6 +53,12 @@ export interface StateInfo extends Readonly<Manifest> {
   readonly versionstamp: string;
 }
 
+/** A state but for its bytes. */
+export interface InspectedState {
+  info: StateInfo;
+  turn: Uint8Array;
+}
+
 export interface LoadedState extends StateContent {
   info: StateInfo;
 }
@@ -100,9 +106,24 @@ export class StateStore {
     });
   }
 
-  /** A state without its bytes, of whatever model. Throws as `load` does. */
-  inspect(id: string): Promise<{ info: StateInfo; turn: Uint8Array }> {
-    return this.#steady(id, async (info) => ({ info, turn: await this.#blobs.read(info.turn) }));
+  /** A state without its bytes, of whatever model unless told. Throws as `load` does. */
+  inspect(id: string, { model }: { model?: ModelIdentity } = {}): Promise<InspectedState> {
+    return this.#steady(id, async (info) => {
+      if (model) assertSameModel(info, model);
+      return { info, turn: await this.#blobs.read(info.turn) };
+    });
+  }
+
+  /** The bytes of a state that was inspected. Throws as `load` does. */
+  async readState(info: StateInfo): Promise<Uint8Array | null> {
+    if (info.state === null) return null;
+    try {
+      return await this.#blobs.read(info.state);
+    } catch (error) {
+      if (!isCode(error, "state_damaged")) throw error;
+      const { versionstamp } = await this.#read(info.id);
+      throw versionstamp === info.versionstamp ? error : changed(info.id);
+    }
   }
 
   /**
@@ -335,6 +356,14 @@ function expired({ id, expires }: StateInfo): InferenceError {
 
 function isCode(error: unknown, code: ErrorCode): boolean {
   return error instanceof InferenceError && error.code === code;
+}
+
+function changed(id: string): InferenceError {
+  return new InferenceError(
+    "store_unavailable",
+    `Cannot read state "${id}": it was replaced before it could be read; try again`,
+    { param: "state_id" },
+  );
 }
 
 function busy(id: string): InferenceError {

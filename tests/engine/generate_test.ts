@@ -161,7 +161,7 @@ Deno.test("a reply is the same alone and among 32 that join and leave", async ()
   for (const [i, { state, ...turn }] of among.entries()) {
     const { state: wantedState, ...wanted } = alone[i];
     assert.deepEqual(turn, wanted, `turn ${i}`);
-    sameNumbers(state, wantedState, `turn ${i}`);
+    sameNumbers(state!, wantedState!, `turn ${i}`);
   }
 });
 

@@ -1,15 +1,21 @@
 import assert from "node:assert/strict";
 import { TurnQueue } from "../../src/scheduler/turn_queue.ts";
 
+interface QueuedTurn {
+  key: string;
+  id: number;
+  followers: number[];
+}
+
 function queue(...keys: string[]) {
-  const turns = new TurnQueue<{ key: string; id: number }>();
-  keys.forEach((key, id) => turns.push({ key, id }));
+  const turns = new TurnQueue<QueuedTurn>();
+  keys.forEach((key, id) => turns.push({ key, id, followers: [] }));
   return turns;
 }
 
 Deno.test("first come, first served within a key; the key with the fewest running comes first", () => {
   const turns = queue("a", "a", "b", "a", "c", "b");
-  const running: { key: string; id: number }[] = [];
+  const running: QueuedTurn[] = [];
   for (let turn = turns.next(running); turn; turn = turns.next(running)) running.push(turn);
   assert.deepEqual(running.map(({ id }) => id), [0, 2, 4, 1, 5, 3]);
   assert.equal(turns.length, 0);
@@ -22,4 +28,12 @@ Deno.test("turns are counted by key, and taken out by a test", () => {
   assert.equal(turns.count("a"), 0);
   assert.equal(turns.next([])!.id, 1);
   assert.equal(turns.next([]), undefined);
+});
+
+Deno.test("turns that wait for another one are counted with it; some come before all others", () => {
+  const turns = queue("a", "b");
+  turns.push({ key: "b", id: 2, followers: [3, 4] });
+  assert.deepEqual([turns.length, turns.count(), turns.count("b")], [3, 5, 4]);
+  turns.pushFirst([{ key: "b", id: 5, followers: [] }, { key: "b", id: 6, followers: [] }]);
+  assert.deepEqual([1, 2, 3].map(() => turns.next([])!.id), [5, 6, 0]);
 });

@@ -79,10 +79,16 @@ export interface ToyRunnerOptions {
 /** Runs turns as the scheduler does, on the toy model. */
 export class ToyRunner implements TurnRunner {
   readonly works: TurnWork[] = [];
+  /** Names of the states that turns have left, in order. */
+  readonly kept: string[] = [];
   readonly #options: ToyRunnerOptions;
 
   constructor(options: ToyRunnerOptions = {}) {
     this.#options = options;
+  }
+
+  submitAll(works: readonly TurnWork[]): Generation[] {
+    return works.map((work) => this.submit(work));
   }
 
   submit(work: TurnWork): Generation {
@@ -90,17 +96,22 @@ export class ToyRunner implements TurnRunner {
     const tokens = new TokenQueue();
     const finished = this.#run(work, tokens);
     finished.then(() => tokens.end(), (error) => tokens.end(error));
-    return { finished, [Symbol.asyncIterator]: () => tokens[Symbol.asyncIterator]() };
+    return {
+      finished,
+      keep: (key) => this.kept.push(key),
+      [Symbol.asyncIterator]: () => tokens[Symbol.asyncIterator](),
+    };
   }
 
   async #run(work: TurnWork, tokens: TokenQueue): Promise<FinishedTurn> {
     const stops = work.stops && startSearch(work.stops);
-    let state = work.state;
+    const start = await work.state?.load() ?? null;
+    let state = start;
     let pending = [...work.tokens];
     for (let sampled = 0;;) {
       await this.#options.before?.(sampled);
       const end = (reason: FinishedTurn["reason"]) => (
-        { reason, state: state ?? feed(null, []), pending, sampled }
+        { reason, state: state === start ? null : state, pending, sampled }
       );
       if (work.signal?.aborted) return end("cancelled");
       if (sampled === work.maxTokens) return end("length");

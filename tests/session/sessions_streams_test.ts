@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
+import type { Generation, TurnWork } from "../../src/scheduler/scheduler_types.ts";
 import { collect, harness, ids, MODEL, rejects, run, stored, user } from "./fixtures.ts";
 
 Deno.test("events are the text and the end, after the state is stored", async () => {
@@ -120,4 +121,93 @@ Deno.test("a refused turn leaves nothing behind", async () => {
   await rejects(it.sessions.start({ messages: [user("hi")], stream: true }), "overloaded");
   const states = it.backend.list(["default"]);
   for await (const { key } of states) assert.fail(`found ${key}`);
+});
+
+Deno.test("turns that end before anything is read are as they began, if they are known at all", async () => {
+  const it = harness();
+  const parent = await run(it.sessions, { messages: [user("hi")], seed: 5n });
+  const ended = (reason: "late" | "cancelled") => (works: readonly TurnWork[]) =>
+    works.map((work): Generation => ({
+      finished: Promise.resolve({ reason, state: null, pending: [...work.tokens], sampled: 0 }),
+      keep: () => {},
+      async *[Symbol.asyncIterator]() {},
+    }));
+  const request = { messages: [user("on")], stateId: parent.stateId };
+  for (const reason of ["late", "cancelled"] as const) {
+    const stopped = harness({ backend: it.backend });
+    stopped.runner.submitAll = ended(reason);
+    const plain = await stopped.sessions.start(request);
+    stopped.sessions.interrupt();
+    await rejects(plain.result(), reason === "late" ? "overloaded" : "shutting_down");
+    const turn = await stopped.sessions.start({ ...request, stream: true });
+    stopped.sessions.interrupt();
+    const { text, finishReason } = await turn.result();
+    assert.deepEqual([text, finishReason], ["", "length"]);
+    const [begun, before] = await Promise.all([
+      stored(it, turn.stateId),
+      stored(it, parent.stateId),
+    ]);
+    assert.ok(begun.open);
+    assert.deepEqual(begun.state, before.state);
+  }
+});
+
+Deno.test("a turn that this worker must end is stored and answered, streamed or not", async () => {
+  const script = ids(" abcdefgh", 0);
+  for (const stream of [false, true]) {
+    const before = (sampled: number) => {
+      if (sampled === 3) it.sessions.interrupt();
+    };
+    const it = harness({ script, before });
+    const turn = await it.sessions.start({ messages: [user("hi")], stream });
+    const cut = await turn.result();
+    assert.deepEqual([cut.text, cut.finishReason], ["ab", "length"]);
+    const resumed = harness({ script, backend: it.backend }).sessions;
+    const rest = await run(resumed, { messages: [], stateId: cut.stateId });
+    assert.equal(rest.text, "cdefgh");
+  }
+});
+
+Deno.test("a state is named to the runner by what it will be asked for with", async () => {
+  const it = harness();
+  for (const stream of [false, true]) {
+    const one = await run(it.sessions, { messages: [user("hi")], stream });
+    await run(it.sessions, { messages: [user("on")], stateId: one.stateId });
+    assert.equal(it.runner.works.at(-1)!.state!.key, it.runner.kept.at(-2));
+  }
+  // A turn under way has its parent's state, under the parent's name.
+  const gate = Promise.withResolvers<void>();
+  const slow = harness({ backend: it.backend, before: () => gate.promise });
+  const parent = await run(it.sessions, { messages: [user("hi")] });
+  const turn = await slow.sessions.start({
+    messages: [user("on")],
+    stateId: parent.stateId,
+    stream: true,
+  });
+  await run(it.sessions, { messages: [], stateId: turn.stateId });
+  assert.equal(it.runner.works.at(-1)!.state!.key, it.runner.kept.at(-2));
+  gate.resolve();
+  await turn.result();
+});
+
+Deno.test("several choices begin together or not at all", async () => {
+  const it = harness();
+  const parent = await run(it.sessions, { messages: [user("hi")] });
+  const begin = it.store.begin.bind(it.store);
+  const begun: string[] = [];
+  let failures = 1;
+  it.store.begin = async (from, turn, options) => {
+    if (begun.length === 2 && failures-- > 0) {
+      throw new InferenceError("store_unavailable", "full");
+    }
+    begun.push(options.id);
+    return await begin(from, turn, options);
+  };
+  const request = { messages: [user("on")], stateId: parent.stateId, stream: true };
+  await rejects(it.sessions.startAll(request, 3), "store_unavailable");
+  for (const { signal } of it.runner.works.slice(1)) assert.ok(signal!.aborted);
+  for (const id of begun) await rejects(it.store.inspect(id), "state_not_found");
+  const turns = await it.sessions.startAll(request, 3);
+  const results = await Promise.all(turns.map((turn) => turn.result()));
+  assert.equal(new Set(results.map(({ stateId }) => stateId)).size, 3);
 });

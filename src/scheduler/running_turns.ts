@@ -1,0 +1,172 @@
+/** Turns in slots: how each gets its state there, shares it, and leaves with it. */
+
+import type { SamplingEngine } from "../engine/engine.ts";
+import type { ActiveTurn } from "./active_turn.ts";
+import type { Counts } from "./numbers.ts";
+import type { FinishedTurn, StateSource } from "./scheduler_types.ts";
+import { Slots } from "./slots.ts";
+
+export interface RunningTurnsOptions {
+  engine: SamplingEngine;
+  counts: Counts;
+  /** Milliseconds. */
+  clock: () => number;
+}
+
+/**
+ * The set of turns in slots. Calls of the engine are not waited for where nothing depends on what
+ * they return: it does things in order.
+ */
+export class RunningTurns implements Iterable<ActiveTurn> {
+  readonly #options: RunningTurnsOptions;
+  readonly #slots: Slots;
+  readonly #turns = new Set<ActiveTurn>();
+  /** States on their way to slots, and from them. */
+  readonly #loading = new Set<Promise<void>>();
+  readonly #ending = new Set<Promise<void>>();
+  /** What slots were given back as. */
+  readonly #leases = new WeakMap<ActiveTurn, number>();
+
+  constructor(options: RunningTurnsOptions) {
+    this.#options = options;
+    this.#slots = new Slots(options.engine.info.slots);
+  }
+
+  [Symbol.iterator](): Iterator<ActiveTurn> {
+    return this.#turns.values();
+  }
+
+  get size(): number {
+    return this.#turns.size;
+  }
+
+  has(turn: ActiveTurn): boolean {
+    return this.#turns.has(turn);
+  }
+
+  get freeSlots(): number {
+    return this.#slots.free;
+  }
+
+  /** Gives a turn a slot, of which one must be free, and its state. */
+  add(turn: ActiveTurn): void {
+    const { state } = turn;
+    const { slot, warm } = this.#slots.take(state?.key ?? null)!;
+    this.#place(turn, slot);
+    if (warm) {
+      this.#options.counts.total.warm++;
+      this.#begin(turn);
+    } else if (state === null) {
+      this.#begin(turn, this.#options.engine.writeState(slot, null));
+    } else {
+      this.#load(turn, state);
+    }
+  }
+
+  /**
+   * Gives the followers of turns whose prompt has been read, but for its last token, copies of
+   * their state.
+   *
+   * @returns Those for which there is no slot: they come to it with a copy of their own.
+   */
+  fork(): ActiveTurn[] {
+    return [...this.#turns].filter((turn) => turn.forkable).flatMap((leader) => {
+      const { engine } = this.#options;
+      const followers = leader.takeFollowers();
+      const placed = followers.slice(0, this.#slots.free);
+      for (const turn of placed) {
+        this.#place(turn, this.#slots.take(null)!.slot);
+        this.#begin(turn, engine.copyState(leader.slot, turn.slot));
+      }
+      const waiting = followers.slice(placed.length);
+      if (waiting.length === 0) return [];
+      const copy = engine.readState(leader.slot);
+      copy.catch(() => {}); // told when a turn loads it
+      for (const turn of waiting) turn.state = { key: null, load: () => copy };
+      return waiting;
+    });
+  }
+
+  /** Ends a turn with what its slot holds. The slot is free at once. */
+  finish(turn: ActiveTurn, reason: FinishedTurn["reason"]): void {
+    this.settle(turn, reason, () => this.#options.engine.readState(turn.slot));
+    this.#release(turn);
+  }
+
+  /** Ends a turn, in a slot or not, with a state that is only read where the turn has changed it. */
+  settle(
+    turn: ActiveTurn,
+    reason: FinishedTurn["reason"],
+    read: () => Promise<Float32Array>,
+  ): void {
+    this.#options.counts.total.ended += turn.followers.length;
+    if (turn.untouched) return turn.finish(reason, null);
+    const ending = read().then(
+      (state) => turn.finish(reason, state),
+      (error) => turn.fail(error),
+    ).finally(() => this.#ending.delete(ending));
+    this.#ending.add(ending);
+  }
+
+  fail(turn: ActiveTurn, error: unknown): void {
+    if (this.#turns.has(turn)) this.#release(turn);
+    this.#options.counts.total.ended += turn.followers.length;
+    turn.fail(error);
+  }
+
+  /** Fails all turns, of whose states nothing is known any more, nor of those that were kept. */
+  failAll(error: unknown): void {
+    for (const turn of [...this.#turns]) this.fail(turn, error);
+    this.#slots.forget();
+  }
+
+  /** Names the state that a turn has left in its slot. */
+  keep(turn: ActiveTurn, key: string): void {
+    const lease = this.#leases.get(turn);
+    if (lease !== undefined) this.#slots.keep(lease, key);
+  }
+
+  /** Resolves when one of the states that are being loaded is there, at once if none is. */
+  async loaded(): Promise<void> {
+    await Promise.race([...this.#loading, ...(this.#loading.size === 0 ? [null] : [])]);
+  }
+
+  /** Resolves when all turns that were finished have their states. */
+  async ended(): Promise<void> {
+    await Promise.all(this.#ending);
+  }
+
+  #place(turn: ActiveTurn, slot: number): void {
+    const { clock, counts } = this.#options;
+    turn.slot = slot;
+    turn.started = clock();
+    counts.total.secondsQueued += (turn.started - turn.came) / 1000;
+    this.#turns.add(turn);
+  }
+
+  /** Lets a turn sample from the state that its slot has, or has been told to take. */
+  #begin(turn: ActiveTurn, placed?: Promise<void>): void {
+    const { slot, sampling } = turn;
+    Promise.all([placed, sampling && this.#options.engine.startSampling(slot, sampling)])
+      .catch((error) => this.fail(turn, error));
+  }
+
+  #load(turn: ActiveTurn, source: StateSource): void {
+    turn.loading = true;
+    const loading = source.load().then((state) => {
+      turn.loading = false;
+      // It may have failed with all others, and its slot be another's.
+      if (!this.#turns.has(turn)) return;
+      this.#begin(turn, this.#options.engine.writeState(turn.slot, state));
+    }).catch((error) => this.fail(turn, error))
+      .finally(() => this.#loading.delete(loading));
+    this.#loading.add(loading);
+  }
+
+  #release(turn: ActiveTurn): void {
+    const { clock, counts } = this.#options;
+    this.#turns.delete(turn);
+    this.#leases.set(turn, this.#slots.release(turn.slot));
+    counts.ended(clock() - turn.started);
+  }
+}

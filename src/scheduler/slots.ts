@@ -1,0 +1,61 @@
+/**
+ * Slots of an engine that are free, and whose states they still hold: a conversation that goes on
+ * finds its own there, others get what was empty first, then what has been left longest.
+ */
+
+/** A slot that was free. */
+export interface TakenSlot {
+  slot: number;
+  /** Whether it holds the state that was asked for. */
+  warm: boolean;
+}
+
+interface FreeSlot {
+  slot: number;
+  /** Names the state in it; `null`: nobody will ask for it. */
+  key: string | null;
+  /** Which giving-back left it so. */
+  lease: number;
+}
+
+export class Slots {
+  /** Those that nobody will ask for first, then by how long they have been left. */
+  readonly #free: FreeSlot[];
+  #leases = 0;
+
+  constructor(count: number) {
+    this.#free = Array.from({ length: count }, (_, slot) => ({ slot, key: null, lease: 0 }));
+  }
+
+  get free(): number {
+    return this.#free.length;
+  }
+
+  /** Takes the slot that holds the state `key`, or else the one that is missed least. */
+  take(key: string | null): TakenSlot | undefined {
+    const at = key === null ? -1 : this.#free.findIndex((free) => free.key === key);
+    if (at >= 0) return { slot: this.#free.splice(at, 1)[0].slot, warm: true };
+    const free = this.#free.shift();
+    return free && { slot: free.slot, warm: false };
+  }
+
+  /** Nobody will ask for what is in any slot. */
+  forget(): void {
+    for (const free of this.#free) free.key = null;
+  }
+
+  /** Gives a slot back. Returns by what `keep` will know it. */
+  release(slot: number): number {
+    const lease = ++this.#leases;
+    this.#free.unshift({ slot, key: null, lease });
+    return lease;
+  }
+
+  /** Names the state that a slot was given back with, unless the slot has been taken since. */
+  keep(lease: number, key: string): void {
+    const at = this.#free.findIndex((free) => free.lease === lease);
+    if (at < 0) return;
+    const [free] = this.#free.splice(at, 1);
+    this.#free.push({ ...free, key });
+  }
+}

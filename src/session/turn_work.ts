@@ -1,0 +1,88 @@
+/** What a request asks of the scheduler, within this worker's limits. */
+
+import { InferenceError } from "../core/errors.ts";
+import { PLAIN_SAMPLING } from "../core/sampling.ts";
+import type { TurnWork } from "../scheduler/scheduler_types.ts";
+import type { Reply, TokenCodec } from "./reply.ts";
+import type { Sampling, TurnRequest } from "./session_types.ts";
+import type { TurnRecord } from "./turn_record.ts";
+
+export interface SessionLimits {
+  /** Tokens that one request may give to read. */
+  promptTokens: number;
+  /** Tokens that one turn may sample; a larger wish is cut to this. */
+  maxTokens: number;
+  /** Tokens that a turn samples at most where the request does not say. */
+  defaultMaxTokens: number;
+  /** Seconds after which a turn ends as it is, as if it had reached its limit. */
+  turnSeconds: number;
+}
+
+export const DEFAULT_LIMITS: SessionLimits = {
+  promptTokens: 32_768,
+  maxTokens: 32_768,
+  defaultMaxTokens: 512,
+  turnSeconds: 600,
+};
+
+export interface TurnWorkOptions {
+  tokenizer: TokenCodec;
+  limits: SessionLimits;
+  /** Rows of the head. */
+  vocabulary: number;
+  /** Sampling where the request does not say. */
+  sampling: Partial<Sampling> | undefined;
+}
+
+/** A turn as it begins. */
+export interface TurnStart {
+  plan: TurnRecord;
+  reply: Reply;
+  /** How often each token was sampled so far; changed as the turn goes on. */
+  counts: Map<number, number>;
+  signal: AbortSignal;
+}
+
+/** @throws InferenceError `invalid_value` for a bias on what is no token */
+export function turnWork(
+  request: TurnRequest,
+  { plan, reply, counts, signal }: TurnStart,
+  options: TurnWorkOptions,
+): Omit<TurnWork, "state"> {
+  const { tokenizer, limits } = options;
+  return {
+    tokens: plan.pending,
+    sampling: { ...samplingOf(request, options), seed: plan.seed },
+    counts,
+    position: plan.position,
+    maxTokens: Math.min(request.maxTokens ?? limits.defaultMaxTokens, limits.maxTokens),
+    endToken: tokenizer.endOfText,
+    stops: reply.stops,
+    within: limits.turnSeconds * 1000,
+    signal,
+  };
+}
+
+/** @throws InferenceError `context_length_exceeded` */
+export function assertFits({ pending }: TurnRecord, { promptTokens }: SessionLimits): void {
+  if (pending.length <= promptTokens) return;
+  throw new InferenceError(
+    "context_length_exceeded",
+    `messages: the prompt has ${pending.length} tokens, one request may have at most ` +
+      `${promptTokens}; send it in parts, resuming with state_id`,
+    { param: "messages" },
+  );
+}
+
+function samplingOf(request: TurnRequest, { sampling, vocabulary }: TurnWorkOptions): Sampling {
+  const wanted = { ...PLAIN_SAMPLING, ...sampling, ...request.sampling };
+  for (const id of wanted.logitBias.keys()) {
+    if (id < vocabulary) continue;
+    throw new InferenceError(
+      "invalid_value",
+      `logit_bias: token ${id} does not exist, ids are below ${vocabulary}`,
+      { param: "logit_bias" },
+    );
+  }
+  return wanted;
+}

@@ -1,0 +1,160 @@
+/** How turns come by the states that they start from: copies, loads, and what slots still hold. */
+
+import assert from "node:assert/strict";
+import { recordToken } from "../../src/sampler/penalties.ts";
+import { CpuSampling } from "../../src/scheduler/cpu_sampling.ts";
+import { Scheduler } from "../../src/scheduler/scheduler.ts";
+import type { StateSource, TurnWork } from "../../src/scheduler/scheduler_types.ts";
+import { collect, cpuEngine, engine, kept, run, TOKENS, work } from "./fixtures.ts";
+
+const PROMPT = Array.from({ length: 40 }, (_, i) => (i * 13) % 50);
+
+/** The same prompt with a seed for each. */
+function choices(count: number, tokens = PROMPT, overrides: Partial<TurnWork> = {}): TurnWork[] {
+  return Array.from({ length: count }, (_, i) => {
+    const { sampling } = work(tokens);
+    const own = { ...sampling, seed: BigInt(i) };
+    return work(tokens, { ...overrides, counts: new Map(), sampling: own, maxTokens: 5 + 3 * i });
+  });
+}
+
+for (const slots of [1, 3, 8]) {
+  for (const tokens of [PROMPT, PROMPT.slice(0, 2), PROMPT.slice(0, 1)]) {
+    Deno.test(`five replies to one prompt of ${tokens.length} are those of five turns, in ${slots} slots`, async () => {
+      const state = await (await cpuEngine(1)).readState(0);
+      state.fill(0.25);
+      const from = { state: kept(state) };
+      const alone = [];
+      for (const turn of choices(5, tokens, from)) {
+        alone.push(await run(new Scheduler(await engine(1)), turn));
+      }
+      const inner = await cpuEngine(slots);
+      let fed = 0;
+      const step = inner.step.bind(inner);
+      inner.step = (runs) => {
+        fed += runs.reduce((sum, run) => sum + run.tokens.length, 0);
+        return step(runs);
+      };
+      const scheduler = new Scheduler(new CpuSampling(inner, TOKENS));
+      const other = run(scheduler, work([7, 8, 9]));
+      const together = scheduler.submitAll(choices(5, tokens, from));
+      assert.deepEqual([scheduler.numbers.running, scheduler.numbers.waiting], [1, 5]);
+      assert.deepEqual(await Promise.all(together.map(collect)), alone);
+      await other;
+      const sampled = alone.reduce((sum, { sampled }) => sum + sampled, 0);
+      // The prompt once, its last token for each, and every sampled token but the last ones.
+      assert.equal(fed, (tokens.length - 1) + 5 + (sampled - 5) + (3 + 12 - 1));
+      const { running, waiting, ended } = scheduler.numbers;
+      assert.deepEqual([running, waiting, ended], [0, 0, 6]);
+    });
+  }
+}
+
+Deno.test("until the prompt is read, replies to it end together", async () => {
+  const controller = new AbortController();
+  const inner = await cpuEngine(3);
+  const step = inner.step.bind(inner);
+  inner.step = (runs) => {
+    controller.abort();
+    return step(runs);
+  };
+  const scheduler = new Scheduler(new CpuSampling(inner, TOKENS));
+  const turns = scheduler.submitAll(choices(3, PROMPT, { signal: controller.signal }));
+  const ended = await Promise.all(turns.map(collect));
+  for (const { reason, tokens, pending, state } of ended) {
+    assert.deepEqual([reason, tokens], ["cancelled", []]);
+    assert.ok(pending.length > 1 && pending.length < PROMPT.length);
+    assert.deepEqual(pending, PROMPT.slice(-pending.length));
+    const rest = work(pending, { state: kept(state) });
+    const { tokens: resumed } = await run(new Scheduler(await engine()), rest);
+    const whole = await run(new Scheduler(await engine()), work(PROMPT));
+    assert.deepEqual(resumed, whole.tokens);
+  }
+  inner.step = () => Promise.reject(new Error("broken"));
+  const failing = scheduler.submitAll(choices(3));
+  for (const { finished } of failing) await assert.rejects(finished, /broken/);
+  const late = new Scheduler(await engine(1), { clock: ((now) => () => now += 10)(0) });
+  const first = run(late, work([1], { maxTokens: 50 }));
+  for (const turn of late.submitAll(choices(3, PROMPT, { within: 15 }))) {
+    assert.equal((await turn.finished).reason, "late");
+  }
+  assert.equal((await first).sampled, 50);
+  assert.equal(late.numbers.ended, 4);
+});
+
+Deno.test("a turn goes on in the slot that holds its state, unless that was given away", async () => {
+  const scheduler = new Scheduler(await engine(2));
+  const loads: string[] = [];
+  const source = (state: Float32Array, key: string): StateSource => ({
+    key,
+    load: () => {
+      loads.push(key);
+      return Promise.resolve(state);
+    },
+  });
+  const whole = await run(scheduler, work([1, 2, 3], { maxTokens: 20 }));
+  const generation = scheduler.submit(work([1, 2, 3], { maxTokens: 7 }));
+  const { tokens, pending, state } = await collect(generation);
+  generation.keep("seven");
+  const rest = () =>
+    work(pending, {
+      state: source(state!, "seven"),
+      position: 7,
+      counts: countsOf(tokens),
+      maxTokens: 13,
+    });
+  const second = await run(scheduler, rest());
+  assert.deepEqual(loads, []);
+  assert.equal(scheduler.numbers.warm, 1);
+  assert.deepEqual([...tokens, ...second.tokens], whole.tokens);
+  assert.deepEqual(second.state, whole.state);
+  // It has been written on since: the same state is to be had from its source only.
+  assert.deepEqual((await run(scheduler, rest())).tokens, second.tokens);
+  assert.deepEqual(loads, ["seven"]);
+  generation.keep("seven");
+  assert.deepEqual((await run(scheduler, rest())).tokens, second.tokens);
+  assert.deepEqual(loads, ["seven", "seven"]);
+});
+
+Deno.test("while a state is on its way, others go on; a failed load ends its turn alone", async () => {
+  const scheduler = new Scheduler(await engine(2));
+  const { promise, resolve } = Promise.withResolvers<Float32Array>();
+  const slow = scheduler.submit(work([4], { state: { key: "slow", load: () => promise } }));
+  const other = await run(scheduler, work([1]));
+  assert.equal(other.tokens.length, 12);
+  assert.equal(scheduler.numbers.running, 1);
+  const { state } = await run(scheduler, work([2]));
+  resolve(state!);
+  const wanted = await run(scheduler, work([4], { state: kept(state) }));
+  assert.deepEqual(await collect(slow), wanted);
+
+  const failing = run(scheduler, work([4], { state: { key: null, load: failed } }));
+  const going = run(scheduler, work([1]));
+  await assert.rejects(failing, /gone/);
+  assert.deepEqual(await going, other);
+  const bad = kept(new Float32Array(3));
+  await assert.rejects(run(scheduler, work([4], { state: bad })), /state/);
+
+  const controller = new AbortController();
+  const late = Promise.withResolvers<Float32Array>();
+  const left = scheduler.submit(
+    work([4], { state: { key: null, load: () => late.promise }, signal: controller.signal }),
+  );
+  await run(scheduler, work([1]));
+  controller.abort();
+  late.resolve(state!);
+  const { reason, state: none, pending } = await left.finished;
+  assert.deepEqual([reason, none, pending], ["cancelled", null, [4]]);
+  await scheduler.close();
+});
+
+function failed(): Promise<Float32Array> {
+  return Promise.reject(new Error("gone"));
+}
+
+/** Counts after these tokens, decayed as `work` does. */
+function countsOf(tokens: readonly number[]): Map<number, number> {
+  const counts = new Map<number, number>();
+  for (const token of tokens) recordToken(counts, token, 0.99);
+  return counts;
+}
