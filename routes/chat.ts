@@ -1,8 +1,8 @@
-/** `POST /v1/chat/completions`: one turn, resuming from `state_id` when given. */
+/** `POST /v1/chat/completions`: one turn, or several choices of one, resuming from `state_id` when given. */
 
 import { type Context, Hono } from "hono";
 import { streamSSE } from "hono/streaming";
-import type { SessionModel } from "../src/session/session_types.ts";
+import type { SessionModel, TurnEnd } from "../src/session/session_types.ts";
 import type { Turn } from "../src/session/turn.ts";
 import { readJson } from "./body.ts";
 import { chunk, completion, headingOf, usageChunk } from "./chat_response.ts";
@@ -18,14 +18,14 @@ export function chatRoutes({ sessions, bodyLimit, log }: RouteOptions): Hono {
       const request = parseChat(await readJson(c.req.raw, bodyLimit));
       const ready = await sessions(signal);
       assertModel(ready.model, request.model);
-      const turn = await ready.start(request.turn, signal);
-      c.header("x-state-id", turn.stateId);
+      const turns = await ready.startAll(request.turn, request.choices, signal);
+      c.header("x-state-id", turns.map(({ stateId }) => stateId).join(", "));
       if (!request.stream) {
-        const heading = headingOf(turn, ready.model);
-        return c.json(completion(heading, await turn.result()));
+        const results = await Promise.all(turns.map((turn) => turn.result()));
+        return c.json(completion(headingOf(turns[0], ready.model), results));
       }
       const { includeUsage } = request;
-      return streamTurn(c, turn, { model: ready.model, includeUsage, log });
+      return streamTurns(c, turns, { model: ready.model, includeUsage, log });
     })
     .all("/chat/completions", methodNotAllowed("POST"));
 }
@@ -36,28 +36,35 @@ interface StreamOptions {
   log: Log;
 }
 
-function streamTurn(c: Context, turn: Turn, options: StreamOptions): Response {
+function streamTurns(c: Context, turns: readonly Turn[], options: StreamOptions): Response {
   const { model, includeUsage, log } = options;
-  const heading = headingOf(turn, model);
+  const heading = headingOf(turns[0], model);
   c.header("x-accel-buffering", "no");
   return streamSSE(c, async (sse) => {
-    sse.onAbort(() => turn.cancel());
+    sse.onAbort(() => turns.forEach((turn) => turn.cancel()));
     const send = (data: unknown) => sse.writeSSE({ data: JSON.stringify(data) });
-    try {
-      await send(chunk(heading, { role: "assistant", content: "" }, { includeUsage }));
+    const sendTurn = async (turn: Turn, index: number): Promise<TurnEnd> => {
+      const of = { index, includeUsage };
+      await send(chunk(heading, { role: "assistant", content: "" }, of));
       for await (const event of turn.events()) {
-        if (event.type === "text") {
-          await send(chunk(heading, { content: event.text }, { includeUsage }));
-          continue;
+        if (event.type === "end") {
+          await send(chunk(heading, {}, { ...event, ...of }));
+          return event;
         }
-        await send(chunk(heading, {}, { ...event, includeUsage }));
-        if (includeUsage) await send(usageChunk(heading, event));
+        await send(chunk(heading, { content: event.text }, of));
       }
-      await sse.writeSSE({ data: "[DONE]" });
-    } catch (error) {
+      throw new Error(`The events of ${turn.stateId} end without an end`);
+    };
+    // A choice that fails does not end the others.
+    const ended = await Promise.allSettled(turns.map(sendTurn));
+    const failed = ended.find(({ status }) => status === "rejected");
+    if (failed?.status === "rejected") {
       // Caught here, since streamSSE would send the error's text as an event of its own.
-      log(`The stream of ${turn.stateId} broke off`, error);
-      await send(errorBody(error));
+      log(`The stream of ${turns[0].stateId} broke off`, failed.reason);
+      return await send(errorBody(failed.reason));
     }
+    const ends = ended.flatMap((end) => end.status === "fulfilled" ? end.value : []);
+    if (includeUsage) await send(usageChunk(heading, ends));
+    await sse.writeSSE({ data: "[DONE]" });
   });
 }

@@ -13,6 +13,8 @@ export interface Heading {
 }
 
 export interface ChunkOptions {
+  /** Of the choice. */
+  index: number;
   finishReason?: FinishReason | undefined;
   stateId?: string | undefined;
   /** Whether a chunk with the usage is to come: the others say `null` then. */
@@ -28,37 +30,47 @@ export function headingOf(turn: Turn, model: SessionModel): Heading {
   };
 }
 
-export function completion(heading: Heading, result: TurnResult) {
+/** @param results The choices, one or more. */
+export function completion(heading: Heading, results: readonly TurnResult[]) {
   return {
     ...heading,
     object: "chat.completion",
-    choices: [{
-      index: 0,
+    choices: results.map((result, index) => ({
+      index,
       message: { role: "assistant", content: result.text, refusal: null },
       logprobs: null,
       finish_reason: result.finishReason,
-    }],
-    usage: result.usage,
-    state_id: result.stateId,
+      state_id: result.stateId,
+    })),
+    usage: usageOf(results),
+    state_id: results[0].stateId,
   };
+}
+
+/** The prompt is read once for all choices. */
+function usageOf(ends: readonly TurnEnd[]): Usage {
+  const [{ usage }] = ends;
+  const written = ends.reduce((sum, { usage }) => sum + usage.completion_tokens, 0);
+  const total = usage.prompt_tokens + written;
+  return { ...usage, completion_tokens: written, total_tokens: total };
 }
 
 export function chunk(
   heading: Heading,
   delta: { role?: "assistant"; content?: string },
-  { finishReason, stateId, includeUsage = false }: ChunkOptions = {},
+  { index, finishReason, stateId, includeUsage = false }: ChunkOptions,
 ) {
+  const state = stateId === undefined ? {} : { state_id: stateId };
   return {
     ...heading,
     object: "chat.completion.chunk",
-    choices: [{ index: 0, delta, logprobs: null, finish_reason: finishReason ?? null }],
+    choices: [{ index, delta, logprobs: null, finish_reason: finishReason ?? null, ...state }],
     ...(includeUsage ? { usage: null } : {}),
-    ...(stateId === undefined ? {} : { state_id: stateId }),
+    ...state,
   };
 }
 
-export function usageChunk(heading: Heading, end: TurnEnd) {
-  const usage: Usage = end.usage;
+export function usageChunk(heading: Heading, ends: readonly TurnEnd[]) {
   const object = "chat.completion.chunk";
-  return { ...heading, object, choices: [], usage, state_id: end.stateId };
+  return { ...heading, object, choices: [], usage: usageOf(ends), state_id: ends[0].stateId };
 }

@@ -36,6 +36,9 @@ const stop = z.union(
   { error: "expected a string or a list of at most 16 strings" },
 );
 
+/** Replies to one prompt at most. */
+const MAX_CHOICES = 16;
+
 const schema = z.object({
   model: z.string().nullish(),
   messages: messages.nullish(),
@@ -53,11 +56,11 @@ const schema = z.object({
   penalty_decay: z.number().min(0).max(1).nullish(),
   logit_bias: z.record(z.string().regex(/^\d{1,9}$/), z.number().min(-100).max(100)).nullish(),
   seed: z.int().nullish(),
+  n: z.int().min(1).max(MAX_CHOICES).nullish(),
 }, { error: "expected a JSON object" });
 
 /** Fields that are understood and cannot be served, with the values that ask for nothing. */
 const UNSUPPORTED: Record<string, { fine: (value: unknown) => boolean; message: string }> = {
-  n: { fine: (value) => value === 1, message: "only 1 choice is supported" },
   logprobs: { fine: (value) => value === false, message: "log probabilities are not supported" },
   top_logprobs: { fine: (value) => value === 0, message: "log probabilities are not supported" },
   tools: { fine: isEmpty, message: "tools are not supported" },
@@ -80,6 +83,8 @@ export interface ChatRequest {
   model: string | undefined;
   stream: boolean;
   includeUsage: boolean;
+  /** Replies to write, each with a state of its own. */
+  choices: number;
   turn: TurnRequest;
 }
 
@@ -91,6 +96,7 @@ export function parseChat(body: unknown): ChatRequest {
   return {
     model: request.model ?? undefined,
     stream,
+    choices: request.n ?? 1,
     includeUsage: stream && (request.stream_options?.include_usage ?? false),
     turn: {
       messages: request.messages ?? [],

@@ -28,6 +28,7 @@ Deno.test("a plain answer", async () => {
       message: { role: "assistant", content: "Hello wörld.", refusal: null },
       logprobs: null,
       finish_reason: "stop",
+      state_id: body.state_id,
     }],
     usage: {
       prompt_tokens: prompt,
@@ -89,6 +90,51 @@ Deno.test("state_id resumes, and a reply that was cut goes on", async () => {
     three.usage.prompt_tokens,
   );
   assert.ok(runner.works[2].state);
+});
+
+Deno.test("each of several choices leads to a state of its own, known from the start", async () => {
+  for (const stream of [false, true]) {
+    const { app } = testApp();
+    const request = { ...HI, n: 3, seed: 1, max_tokens: 9, stream };
+    const response = await post(app, request);
+    const named = response.headers.get("x-state-id")!.split(", ");
+    assert.equal(new Set(named).size, 3);
+    const choices = stream
+      ? (await dataOf(response)).slice(0, -1)
+        .flatMap((line) => JSON.parse(line).choices)
+        .filter(({ finish_reason }) => finish_reason !== null)
+        .sort((a, b) => a.index - b.index)
+      : (await response.json()).choices;
+    assert.deepEqual(choices.map(({ state_id }: { state_id: string }) => state_id), named);
+    for (const [i, state_id] of named.entries()) {
+      const own = { ...HI, seed: 1 + i, max_tokens: 9 };
+      const alone = await (await post(app, own)).json();
+      const on = { messages: [{ role: "user", content: "and?" }], seed: 3 };
+      const [text, wanted] = await Promise.all([state_id, alone.state_id].map(async (id) => {
+        const { choices, usage } = await (await post(app, { ...on, state_id: id })).json();
+        return [choices[0].message.content, usage];
+      }));
+      assert.deepEqual(text, wanted);
+    }
+  }
+});
+
+Deno.test("a choice that fails does not end the others, and the stream says what went wrong", async () => {
+  const { app, runner } = testApp({ script: REPLY });
+  const submit = runner.submit.bind(runner);
+  runner.submit = (work) => {
+    const generation = submit(work);
+    if (work.sampling.seed !== 2n) return generation;
+    const finished = Promise.reject(new InferenceError("numeric_fault", "broken"));
+    finished.catch(() => {});
+    return { ...generation, finished };
+  };
+  const data = await dataOf(await post(app, { ...HI, n: 3, seed: 1, stream: true }));
+  const events = data.map((line) => JSON.parse(line));
+  assert.equal(events.at(-1).error.code, "numeric_fault");
+  const ended = events.flatMap(({ choices }) => choices ?? [])
+    .filter(({ finish_reason }) => finish_reason === "stop");
+  assert.deepEqual(ended.map(({ index }) => index).sort(), [0, 2]);
 });
 
 Deno.test("everything a client may send reaches the runner", async () => {
@@ -185,7 +231,6 @@ Deno.test("what cannot be served is said so", async () => {
   const tool = { type: "function", function: { name: "f" } };
   for (
     const change of [
-      { n: 2 },
       { logprobs: true },
       { top_logprobs: 3 },
       { tools: [tool] },

@@ -52,9 +52,38 @@ Deno.test("openai: completions, streams, resuming, errors", async () => {
       (error) => error instanceof OpenAI.NotFoundError && error.code === "model_not_found",
     );
     await assert.rejects(
-      client.chat.completions.create({ model: "toy", messages: HI, n: 3 }),
+      client.chat.completions.create({ model: "toy", messages: HI, n: 17 }),
       (error) => error instanceof OpenAI.BadRequestError && error.param === "n",
     );
+  });
+});
+
+Deno.test("openai: several choices, at once and streamed", async () => {
+  await withClient(testApp(), async (client) => {
+    const request = { model: "toy", messages: HI, n: 3, seed: 5 } as const;
+    const { choices, usage } = await client.chat.completions.create(request);
+    assert.deepEqual(choices.map(({ index }) => index), [0, 1, 2]);
+    const texts = choices.map(({ message }) => message.content);
+    assert.equal(new Set(texts).size, 3);
+    const streamed = ["", "", ""];
+    const stream = await client.chat.completions.create({
+      ...request,
+      stream: true,
+      stream_options: { include_usage: true },
+    });
+    for await (const chunk of stream) {
+      for (const { index, delta } of chunk.choices) streamed[index] += delta.content ?? "";
+      if (chunk.usage) assert.deepEqual(chunk.usage, usage);
+    }
+    assert.deepEqual(streamed, texts);
+    const alone = await Promise.all(
+      [5, 6, 7].map((seed) => client.chat.completions.create({ ...request, n: 1, seed })),
+    );
+    assert.deepEqual(alone.map(({ choices }) => choices[0].message.content), texts);
+    const written = alone.reduce((sum, { usage }) => sum + usage!.completion_tokens, 0);
+    assert.equal(usage!.completion_tokens, written);
+    assert.equal(usage!.prompt_tokens, alone[0].usage!.prompt_tokens);
+    assert.equal(usage!.total_tokens, usage!.prompt_tokens + written);
   });
 });
 
