@@ -19,15 +19,21 @@ export function chatRoutes({ sessions, bodyLimit, log }: RouteOptions): Hono {
       const ready = await sessions(signal);
       assertModel(ready.model, request.model);
       const turns = await ready.startAll(request.turn, request.choices, signal);
-      c.header("x-state-id", turns.map(({ stateId }) => stateId).join(", "));
       if (!request.stream) {
         const results = await Promise.all(turns.map((turn) => turn.result()));
+        nameStates(c, results);
         return c.json(completion(headingOf(turns[0], ready.model), results));
       }
+      nameStates(c, turns);
       const { includeUsage } = request;
       return streamTurns(c, turns, { model: ready.model, includeUsage, log });
     })
     .all("/chat/completions", methodNotAllowed("POST"));
+}
+
+function nameStates(c: Context, states: readonly { stateId: string | null }[]): void {
+  const ids = states.flatMap(({ stateId }) => stateId ?? []);
+  if (ids.length > 0) c.header("x-state-id", ids.join(", "));
 }
 
 interface StreamOptions {
@@ -46,21 +52,20 @@ function streamTurns(c: Context, turns: readonly Turn[], options: StreamOptions)
     const sendTurn = async (turn: Turn, index: number): Promise<TurnEnd> => {
       const of = { index, includeUsage };
       await send(chunk(heading, { role: "assistant", content: "" }, of));
+      let end: TurnEnd | undefined;
       for await (const event of turn.events()) {
-        if (event.type === "end") {
-          await send(chunk(heading, {}, { ...event, ...of }));
-          return event;
-        }
-        await send(chunk(heading, { content: event.text }, of));
+        if (event.type === "end") end = event;
+        const delta = event.type === "end" ? {} : { content: event.text };
+        await send(chunk(heading, delta, { ...end, ...of }));
       }
-      throw new Error(`The events of ${turn.stateId} end without an end`);
+      return end!;
     };
     // A choice that fails does not end the others.
     const ended = await Promise.allSettled(turns.map(sendTurn));
     const failed = ended.find(({ status }) => status === "rejected");
     if (failed?.status === "rejected") {
       // Caught here, since streamSSE would send the error's text as an event of its own.
-      log(`The stream of ${turns[0].stateId} broke off`, failed.reason);
+      log(`The stream of ${heading.id} broke off`, failed.reason);
       return await send(errorBody(failed.reason));
     }
     const ends = ended.flatMap((end) => end.status === "fulfilled" ? end.value : []);

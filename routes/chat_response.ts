@@ -16,7 +16,9 @@ export interface ChunkOptions {
   /** Of the choice. */
   index: number;
   finishReason?: FinishReason | undefined;
-  stateId?: string | undefined;
+  /** At its end; `null`: it could not be stored, as `warning` tells. */
+  stateId?: string | null;
+  warning?: string;
   /** Whether a chunk with the usage is to come: the others say `null` then. */
   includeUsage?: boolean | undefined;
 }
@@ -40,10 +42,18 @@ export function completion(heading: Heading, results: readonly TurnResult[]) {
       message: { role: "assistant", content: result.text, refusal: null },
       logprobs: null,
       finish_reason: result.finishReason,
-      state_id: result.stateId,
+      ...stateOf(result),
     })),
     usage: usageOf(results),
-    state_id: results[0].stateId,
+    ...stateOf(results[0]),
+  };
+}
+
+/** The state that a choice leads to. */
+function stateOf({ stateId, warning }: Pick<ChunkOptions, "stateId" | "warning">) {
+  return {
+    ...(stateId === undefined ? {} : { state_id: stateId }),
+    ...(warning === undefined ? {} : { warning }),
   };
 }
 
@@ -58,9 +68,9 @@ function usageOf(ends: readonly TurnEnd[]): Usage {
 export function chunk(
   heading: Heading,
   delta: { role?: "assistant"; content?: string },
-  { index, finishReason, stateId, includeUsage = false }: ChunkOptions,
+  { index, finishReason, includeUsage = false, ...end }: ChunkOptions,
 ) {
-  const state = stateId === undefined ? {} : { state_id: stateId };
+  const state = stateOf(end);
   return {
     ...heading,
     object: "chat.completion.chunk",
@@ -72,5 +82,5 @@ export function chunk(
 
 export function usageChunk(heading: Heading, ends: readonly TurnEnd[]) {
   const object = "chat.completion.chunk";
-  return { ...heading, object, choices: [], usage: usageOf(ends), state_id: ends[0].stateId };
+  return { ...heading, object, choices: [], usage: usageOf(ends), ...stateOf(ends[0]) };
 }

@@ -42,8 +42,9 @@ export function handleError(log: Log): ErrorHandler {
     if (error instanceof InferenceError) {
       const seconds = error.retryAfter ?? RETRY_AFTER[error.code];
       if (seconds !== undefined) c.header("retry-after", String(seconds));
-      // Clients take 409 for a lock that will pass; ours is a model that will not.
-      if (error.code === "model_mismatch") c.header("x-should-retry", "false");
+      // Clients take 409 for a lock that will pass; ours is for good.
+      if (status === 409) c.header("x-should-retry", "false");
+      if (error.stateId !== undefined) c.header("x-state-id", error.stateId);
     }
     return c.json(errorBody(error), status as ContentfulStatusCode);
   };

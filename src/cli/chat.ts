@@ -65,9 +65,12 @@ async function converse(sessions: Sessions, flags: Flags): Promise<void> {
       }, reply.signal);
       for await (const event of turn.events()) {
         if (event.type === "text") await printText(event.text);
+        else {
+          stateId = event.stateId ?? stateId;
+          if (event.warning) console.error(`\n${event.warning}`);
+        }
       }
       await printText("\n");
-      stateId = turn.stateId;
       reply = null;
     }
     // Input from a pipe may have ended while the reply was written.

@@ -15,6 +15,8 @@ export const ERROR_STATUS = {
   state_not_found: 404,
   state_expired: 410,
   state_damaged: 422,
+  conversation_not_found: 404,
+  conversation_conflict: 409,
   not_found: 404,
   method_not_allowed: 405,
   payload_too_large: 413,
@@ -40,6 +42,8 @@ export interface InferenceErrorOptions extends ErrorOptions {
   param?: string | undefined;
   /** Seconds after which it is worth to try again. */
   retryAfter?: number | undefined;
+  /** The state that holds what was done, where something was. */
+  stateId?: string | undefined;
 }
 
 /** A failure the caller can act on: the message names the thing, its value and the remedy. */
@@ -47,11 +51,13 @@ export class InferenceError extends Error {
   override readonly name = "InferenceError";
   readonly param: string | undefined;
   readonly retryAfter: number | undefined;
+  readonly stateId: string | undefined;
 
   constructor(readonly code: ErrorCode, message: string, options: InferenceErrorOptions = {}) {
     super(message, options);
     this.param = options.param;
     this.retryAfter = options.retryAfter;
+    this.stateId = options.stateId;
   }
 
   get status(): number {

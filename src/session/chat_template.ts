@@ -42,11 +42,21 @@ export function cleanText(text: string): string {
   return text.replace(/\r\n?/g, "\n").replace(/\n(?:[ \t]*\n)+/g, "\n").trim();
 }
 
-/** The prompt for a reply to `messages`: ends with `Assistant:`, without a space. */
-export function renderPrompt(messages: readonly Message[]): string {
-  const paragraphs = messages.map((message) => {
-    const text = cleanText(messageText(message));
-    return text === "" ? `${SPEAKER[message.role]}:` : `${SPEAKER[message.role]}: ${text}`;
-  });
-  return [...paragraphs, `${SPEAKER.assistant}:`].join(TURN_END);
+/** A message's paragraph, and what ends it. */
+export function renderMessage(message: Message): string {
+  const text = cleanText(messageText(message));
+  const speaker = `${SPEAKER[message.role]}:`;
+  return (text === "" ? speaker : `${speaker} ${text}`) + TURN_END;
+}
+
+/** What a reply begins after: without a space, which is the model's to write. */
+export const REPLY_START = `${SPEAKER.assistant}:`;
+
+export function isSystem({ role }: Pick<Message, "role">): boolean {
+  return SPEAKER[role] === SPEAKER.system;
+}
+
+/** The same for messages that are the same to the model. */
+export function canonical(message: Message): { role: string; content: string } {
+  return { role: SPEAKER[message.role], content: cleanText(messageText(message)) };
 }

@@ -3,9 +3,12 @@
 import { InferenceError } from "../core/errors.ts";
 import type { FinishedTurn, Generation } from "../scheduler/scheduler_types.ts";
 import { encodeState } from "../store/state_codec.ts";
-import type { StateContent, StateInfo, StateStore } from "../store/state_store.ts";
+import type { HashedMessage } from "../store/prefix_index.ts";
+import type { StateContent, StateInfo, StateStore, StoredState } from "../store/state_store.ts";
+import { canonical } from "./chat_template.ts";
+import type { Origin } from "./origin.ts";
 import type { Reply } from "./reply.ts";
-import type { SessionModel, TurnResult, Usage } from "./session_types.ts";
+import type { SessionModel, TurnEnd, TurnResult, Usage } from "./session_types.ts";
 import { EventQueue } from "./turn.ts";
 import { encodeRecord, type TurnRecord } from "./turn_record.ts";
 
@@ -17,12 +20,14 @@ export interface RunningTurnOptions {
   reply: Reply;
   /** How often each token was sampled so far; changed as the turn goes on. */
   counts: Map<number, number>;
+  origin: Origin;
+  /** Milliseconds that the state lasts; the store's own unless told. */
+  ttl?: number | undefined;
 }
 
 /** What becomes known when a turn has been taken. */
 export interface TurnUnderway {
   generation: Generation;
-  parent: StateInfo | null;
   /** The state as it stands in the store meanwhile; `null` for a turn that is not streamed. */
   begun: StateInfo | null;
   store: StateStore;
@@ -37,15 +42,19 @@ export class RunningTurn {
   readonly plan: TurnRecord;
   readonly reply: Reply;
   readonly counts: Map<number, number>;
+  readonly origin: Origin;
+  readonly ttl: number | undefined;
   readonly events: EventQueue = new EventQueue();
   readonly #controller = new AbortController();
   readonly #done = Promise.withResolvers<void>();
 
-  constructor({ stateId, plan, reply, counts }: RunningTurnOptions) {
+  constructor({ stateId, plan, reply, counts, origin, ttl }: RunningTurnOptions) {
     this.stateId = stateId;
     this.plan = plan;
     this.reply = reply;
     this.counts = counts;
+    this.origin = origin;
+    this.ttl = ttl;
   }
 
   /** Aborted when the turn is cut short. */
@@ -78,14 +87,16 @@ export class RunningTurn {
       const finished = await generation.finished;
       this.#assertWanted(finished, underway.begun !== null);
       if (finished.reason !== "stop") this.#show(reply.cut());
-      const { state } = await this.#store(finished, underway);
-      if (state !== null) generation.keep(state.id);
-      const end = {
-        finishReason: finished.reason === "stop" ? "stop" as const : "length" as const,
+      const { info, ...failure } = await this.#store(finished, underway);
+      if (info?.state) generation.keep(info.state.id);
+      const end: TurnEnd = {
+        finishReason: finished.reason === "stop" ? "stop" : "length",
         usage: this.#usage(finished.sampled),
-        stateId: this.stateId,
+        stateId: info && this.stateId,
+        ...failure,
       };
       events.push({ type: "end", ...end });
+      if (info?.moved === false) throw this.#conflict();
       events.end();
       const before = plan.transcript[plan.transcript.length - 1].content;
       return { ...end, text: reply.text.slice(before.length) };
@@ -109,18 +120,43 @@ export class RunningTurn {
       : new InferenceError("shutting_down", "This worker is shutting down; try another one");
   }
 
+  /** A reply is its client's whether or not it can be stored. */
   async #store(
     finished: FinishedTurn,
-    { store, model, begun, parent }: Omit<TurnUnderway, "generation">,
-  ): Promise<StateInfo> {
+    { store, model, begun }: Omit<TurnUnderway, "generation">,
+  ): Promise<{ info: (StateInfo & Partial<StoredState>) | null; warning?: string }> {
     const content = this.#content(finished);
-    if (content === null) return begun!;
-    if (begun !== null) return await store.commit(begun, content);
-    return await store.save(content, { id: this.stateId, model, parent: parent?.id ?? null });
+    if (content === null) return { info: begun };
+    const { stateId: id, ttl, origin: { info, conversation } } = this;
+    try {
+      const hashes = await store.prefixes.hashes(model.fingerprint, content.messages);
+      const names = { prefix: hashes.at(-1), conversation };
+      const parent = info?.id ?? null;
+      return {
+        info: begun === null
+          ? await store.save(content, { id, model, ttl, parent, ...names })
+          : await store.commit(begun, content, names),
+      };
+    } catch (error) {
+      if (!(error instanceof InferenceError)) throw error;
+      return { info: null, warning: `The reply is not stored: ${error.message}` };
+    }
+  }
+
+  #conflict(): InferenceError {
+    const id = this.origin.conversation?.id;
+    return new InferenceError(
+      "conversation_conflict",
+      `Conversation "${id}" has gone on elsewhere since this turn began; the reply is kept as ` +
+        `state "${this.stateId}", which state_id resumes`,
+      { param: "conversation", stateId: this.stateId },
+    );
   }
 
   /** What is stored of a turn that has ended; `null` if that is what it began with. */
-  #content({ reason, state, pending, sampled }: FinishedTurn): StateContent | null {
+  #content(
+    { reason, state, pending, sampled }: FinishedTurn,
+  ): StateContent & { messages: HashedMessage[] } | null {
     if (state === null) return null;
     const { plan, reply, counts } = this;
     const open = reason !== "stop";
@@ -133,7 +169,8 @@ export class RunningTurn {
       held: open ? reply.held : new Uint8Array(),
       transcript: [...plan.transcript.slice(0, -1), { role: "assistant", content: reply.text }],
     };
-    return { state: encodeState(state), turn: encodeRecord(record), open };
+    const messages = record.transcript.map(canonical);
+    return { state: encodeState(state), turn: encodeRecord(record), open, messages };
   }
 
   #usage(sampled: number): Usage {
@@ -142,7 +179,7 @@ export class RunningTurn {
       prompt_tokens: read,
       completion_tokens: sampled,
       total_tokens: read + sampled,
-      prompt_tokens_details: { cached_tokens: this.plan.absorbed },
+      prompt_tokens_details: { cached_tokens: this.plan.absorbed - this.origin.justRead },
     };
   }
 

@@ -10,6 +10,12 @@ export interface TurnRequest {
   /** With `stateId`: only what is new; none to write on a reply that was cut short. */
   messages: readonly Message[];
   stateId?: string | undefined;
+  /** Instead of a state: the conversation that is to go on, and to be moved to the new state. */
+  conversation?: string | undefined;
+  /** Whether a state of another model is read again from its transcript, instead of refused. */
+  reread?: boolean | undefined;
+  /** Milliseconds that the new state lasts; the store's own unless told. */
+  ttl?: number | undefined;
   /** Tokens to sample at most. */
   maxTokens?: number | undefined;
   /** Strings that end the reply and are not part of it. */
@@ -37,7 +43,9 @@ export type FinishReason = "stop" | "length";
 export interface TurnEnd {
   finishReason: FinishReason;
   usage: Usage;
-  stateId: string;
+  /** `null`: the turn could not be stored, as `warning` tells. */
+  stateId: string | null;
+  warning?: string;
 }
 
 export type TurnEvent = { type: "text"; text: string } | ({ type: "end" } & TurnEnd);

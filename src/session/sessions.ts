@@ -10,14 +10,17 @@ import { InferenceError } from "../core/errors.ts";
 import type { StateSource, TurnRunner } from "../scheduler/scheduler_types.ts";
 import { decodeState } from "../store/state_codec.ts";
 import { newId, type RandomBytes, randomBytes } from "../store/state_id.ts";
-import type { InspectedState, StateInfo, StateStore } from "../store/state_store.ts";
+import type { StateInfo, StateStore } from "../store/state_store.ts";
+import { type Origin, Origins } from "./origin.ts";
 import { Reply, type TokenCodec } from "./reply.ts";
 import { RunningTurn, type TurnUnderway } from "./running_turn.ts";
 import type { Sampling, SessionModel, StateDescription, TurnRequest } from "./session_types.ts";
+import { SystemPrompts } from "./system_prompts.ts";
 import { Turn } from "./turn.ts";
 import { planTurn } from "./turn_plan.ts";
 import { decodeRecord, encodeRecord, type TurnRecord } from "./turn_record.ts";
 import {
+  assertClear,
   assertFits,
   DEFAULT_LIMITS,
   type SessionLimits,
@@ -33,6 +36,8 @@ export interface SessionsOptions {
   limits?: Partial<SessionLimits> | undefined;
   /** Sampling where the request does not say. */
   sampling?: Partial<Sampling> | undefined;
+  /** Whether a history that is sent whole is looked up; it is unless told. */
+  prefixes?: boolean | undefined;
   /** Epoch milliseconds. */
   clock?: (() => number) | undefined;
   random?: RandomBytes | undefined;
@@ -50,6 +55,8 @@ export class Sessions {
   readonly #random: RandomBytes;
   /** By the id of the state that they lead to. */
   readonly #running = new Map<string, RunningTurn>();
+  readonly #renewing = new Set<Promise<void>>();
+  readonly #origins: Origins;
 
   constructor({ runner, store, tokenizer, model, limits, sampling, ...rest }: SessionsOptions) {
     this.model = model;
@@ -61,6 +68,10 @@ export class Sessions {
       vocabulary: model.vocabulary,
       sampling,
     };
+    const systemPrompts = rest.prefixes === false
+      ? null
+      : new SystemPrompts({ store, runner, tokenizer, model });
+    this.#origins = new Origins({ store, model, systemPrompts });
     this.#clock = rest.clock ?? Date.now;
     this.#random = rest.random ?? randomBytes;
   }
@@ -117,6 +128,8 @@ export class Sessions {
   /** Resolves when every turn under way has ended and is stored. */
   async settled(): Promise<void> {
     await Promise.all([...this.#running.values()].map(({ done }) => done));
+    await Promise.all(this.#renewing);
+    await this.#store.prefixes.settled();
   }
 
   /** Ends every turn under way: each is stored as far as it went, and its client told so. */
@@ -130,21 +143,25 @@ export class Sessions {
     choices: number,
     signal: AbortSignal | undefined,
   ): Promise<Turn[] | null> {
-    const parent = request.stateId === undefined ? null : await this.#resume(request.stateId);
+    assertClear(request, choices);
+    if (request.stateId !== undefined) await this.#cutShort(request.stateId);
+    const origin = await this.#origins.find(request, signal);
     const { tokenizer, limits } = this.#work;
-    const plan = planTurn(
-      parent && { record: decodeRecord(parent.turn), open: parent.info.open },
-      request.messages,
-      { tokenizer, seed: request.seed, freshSeed: () => this.#freshSeed() },
-    );
+    const plan = planTurn(origin.previous, origin.messages, {
+      tokenizer,
+      seed: request.seed,
+      freshSeed: () => this.#freshSeed(),
+    });
     if (request.messages.length > 0) assertFits(plan, limits);
     if (signal?.aborted) throw new InferenceError("cancelled", "The client has gone");
 
-    const turns = Array.from({ length: choices }, (_, i) => this.#prepare(request, plan, i));
+    const turns = Array.from({ length: choices }, (_, i) => {
+      return this.#prepare(request, { origin, plan }, i);
+    });
     for (const turn of turns) this.#watch(turn, signal);
     let started: Turn[] | null = null;
     try {
-      started = await this.#submit(request, turns, parent?.info ?? null);
+      started = await this.#submit(request, turns, origin.info);
     } finally {
       if (started === null) { for (const turn of turns) turn.abandon(); }
     }
@@ -164,18 +181,30 @@ export class Sessions {
     // Whoever awaits them below may not get that far.
     for (const { finished } of generations) finished.catch(() => {});
     const begun = request.stream ? await this.#begin(turns, parent) : turns.map(() => null);
-    return begun && turns.map((turn, i) =>
+    if (begun === null) return null;
+    if (parent !== null) this.#renew(parent);
+    return turns.map((turn, i) =>
       this.#run(turn, {
         generation: generations[i],
         begun: begun[i],
-        parent,
         store: this.#store,
         model: this.model,
       })
     );
   }
 
-  #prepare(request: TurnRequest, plan: TurnRecord, choice: number): RunningTurn {
+  /** Off the path of the turn: a state that can't be renewed now is renewed when it is used next. */
+  #renew(parent: StateInfo): void {
+    const renewing = this.#store.renew(parent).then(() => {}, () => {})
+      .finally(() => this.#renewing.delete(renewing));
+    this.#renewing.add(renewing);
+  }
+
+  #prepare(
+    request: TurnRequest,
+    { origin, plan }: { origin: Origin; plan: TurnRecord },
+    choice: number,
+  ): RunningTurn {
     const { transcript, held, counts } = plan;
     const text = transcript[transcript.length - 1].content;
     return new RunningTurn({
@@ -183,6 +212,8 @@ export class Sessions {
       plan: { ...plan, seed: BigInt.asUintN(64, plan.seed + BigInt(choice)) },
       reply: new Reply(this.#work.tokenizer, { stop: request.stop, text, held }),
       counts: new Map(counts),
+      origin,
+      ttl: request.ttl,
     });
   }
 
@@ -198,29 +229,35 @@ export class Sessions {
   }
 
   /**
-   * Lets the states of turns exist: of all or, if one can't, of none.
+   * Lets the states of turns exist: of all or, if one can't, of none; a store that can't be reached
+   * holds up nobody's reply.
    *
-   * @returns `null` if the parent was replaced meanwhile.
+   * @returns `null` if the parent was replaced meanwhile; else for each turn what it began with.
    */
   async #begin(
     turns: readonly RunningTurn[],
     parent: StateInfo | null,
-  ): Promise<StateInfo[] | null> {
+  ): Promise<(StateInfo | null)[] | null> {
     const begun = await Promise.allSettled(
-      turns.map(({ plan, stateId: id }) =>
-        this.#store.begin(parent, encodeRecord(plan), { id, model: this.model })
+      turns.map(({ plan, stateId: id, ttl }) =>
+        this.#store.begin(parent, encodeRecord(plan), { id, model: this.model, ttl })
       ),
     );
     const infos = begun.flatMap((one) => one.status === "fulfilled" ? one.value ?? [] : []);
     if (infos.length === turns.length) return infos;
     await Promise.allSettled(infos.map(({ id }) => this.#store.delete(id)));
     const failed = begun.find(({ status }) => status === "rejected");
-    if (failed?.status === "rejected") throw failed.reason;
-    return null;
+    if (failed?.status !== "rejected") return null;
+    const { reason } = failed;
+    if (reason instanceof InferenceError && reason.code === "store_unavailable") {
+      return turns.map(() => null);
+    }
+    throw reason;
   }
 
   #run(turn: RunningTurn, underway: TurnUnderway): Turn {
-    const { stateId, events } = turn;
+    const { events } = turn;
+    const stateId = underway.begun && turn.stateId;
     const result = turn.run(underway);
     result.catch(() => {}); // its events tell as well; a caller may do with one of the two
     return new Turn({
@@ -237,11 +274,6 @@ export class Sessions {
   async #cutShort(id: string): Promise<void> {
     const running = this.#running.get(id);
     if (running?.signal.aborted) await running.done;
-  }
-
-  async #resume(id: string): Promise<InspectedState> {
-    await this.#cutShort(id);
-    return await this.#store.inspect(id, { model: this.model });
   }
 
   /** Where the scheduler gets a state from, and whether it has it still: its bytes never change. */

@@ -6,7 +6,7 @@ export interface TurnOptions {
   id: string;
   /** Epoch milliseconds. */
   created: number;
-  stateId: string;
+  stateId: string | null;
   events: EventQueue;
   result: Promise<TurnResult>;
   cancel: () => void;
@@ -17,8 +17,8 @@ export class Turn {
   readonly id: string;
   /** Epoch milliseconds. */
   readonly created: number;
-  /** Id of the state that the turn leads to. */
-  readonly stateId: string;
+  /** Id of the state that the turn leads to, where that can be resumed from now on. */
+  readonly stateId: string | null;
   readonly #options: TurnOptions;
 
   constructor(options: TurnOptions) {

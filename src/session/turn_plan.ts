@@ -1,7 +1,14 @@
 /** What a turn starts from, worked out of a request and the turn before. Pure. */
 
 import { InferenceError } from "../core/errors.ts";
-import { cleanText, type Message, messageText, renderPrompt, TURN_END } from "./chat_template.ts";
+import {
+  cleanText,
+  type Message,
+  messageText,
+  renderMessage,
+  REPLY_START,
+  TURN_END,
+} from "./chat_template.ts";
 import { Reply, type TokenCodec } from "./reply.ts";
 import type { TurnRecord } from "./turn_record.ts";
 
@@ -10,6 +17,8 @@ export interface PreviousTurn {
   record: TurnRecord;
   /** Whether its reply is unfinished. */
   open: boolean;
+  /** Whether no state has absorbed any of it, so that its transcript is to be read again. */
+  unread?: boolean;
 }
 
 export interface PlanOptions {
@@ -31,8 +40,15 @@ export function planTurn(
   messages: readonly Message[],
   { tokenizer, seed, freshSeed }: PlanOptions,
 ): TurnRecord {
-  if (messages.length === 0) return continuation(previous, seed);
+  if (messages.length === 0) return continuation(previous, { tokenizer, seed, freshSeed });
   assertSaid(messages);
+  if (previous?.unread) {
+    return planTurn(null, [...previous.record.transcript, ...messages], {
+      tokenizer,
+      seed,
+      freshSeed,
+    });
+  }
   const record = previous?.record;
   const read = previous === null
     ? []
@@ -41,7 +57,11 @@ export function planTurn(
     : previous.record.pending;
   const added = messages.map((message) => ({ role: message.role, content: messageText(message) }));
   return {
-    pending: [...read, ...tokenizer.encode(renderPrompt(messages))],
+    pending: [
+      ...read,
+      ...encodeMessages(messages, tokenizer),
+      ...tokenizer.encode(REPLY_START),
+    ],
     absorbed: record?.absorbed ?? 0,
     position: record?.position ?? 0,
     seed: seed ?? freshSeed(),
@@ -49,6 +69,11 @@ export function planTurn(
     held: new Uint8Array(),
     transcript: [...record?.transcript ?? [], ...added, { role: "assistant", content: "" }],
   };
+}
+
+/** Each message on its own, so that the ids do not depend on which of them were read before. */
+export function encodeMessages(messages: readonly Message[], tokenizer: TokenCodec): number[] {
+  return messages.flatMap((message) => tokenizer.encode(renderMessage(message)));
 }
 
 /** @throws InferenceError `invalid_value` for a user who says nothing */
@@ -66,7 +91,10 @@ function assertSaid(messages: readonly Message[]): void {
   });
 }
 
-function continuation(previous: PreviousTurn | null, seed: bigint | undefined): TurnRecord {
+function continuation(
+  previous: PreviousTurn | null,
+  { tokenizer, seed, freshSeed }: PlanOptions,
+): TurnRecord {
   if (previous === null) {
     throw new InferenceError(
       "invalid_value",
@@ -82,7 +110,16 @@ function continuation(previous: PreviousTurn | null, seed: bigint | undefined): 
       { param: "messages" },
     );
   }
-  return { ...previous.record, seed: seed ?? previous.record.seed };
+  const { record } = previous;
+  if (!previous.unread) return { ...record, seed: seed ?? record.seed };
+  const reply = record.transcript[record.transcript.length - 1];
+  const fresh = planTurn(null, record.transcript.slice(0, -1), { tokenizer, seed, freshSeed });
+  const written = reply.content === "" ? [] : tokenizer.encode(` ${reply.content}`);
+  return {
+    ...fresh,
+    pending: [...fresh.pending, ...written],
+    transcript: record.transcript,
+  };
 }
 
 function closeOpenTurn({ pending, held }: TurnRecord, tokenizer: TokenCodec): number[] {

@@ -63,6 +63,24 @@ export function turnWork(
   };
 }
 
+/** @throws InferenceError `invalid_value` for a request that contradicts itself */
+export function assertClear({ stateId, conversation }: TurnRequest, choices: number): void {
+  if (conversation === undefined) return;
+  if (stateId !== undefined) {
+    throw new InferenceError(
+      "invalid_value",
+      "conversation: state_id is given as well; a turn goes on from one of the two",
+      { param: "conversation" },
+    );
+  }
+  if (choices === 1) return;
+  throw new InferenceError(
+    "invalid_value",
+    `n: ${choices} choices are asked for, and a conversation can go on with one only`,
+    { param: "n" },
+  );
+}
+
 /** @throws InferenceError `context_length_exceeded` */
 export function assertFits({ pending }: TurnRecord, { promptTokens }: SessionLimits): void {
   if (pending.length <= promptTokens) return;

@@ -6,6 +6,7 @@
 
 import { InferenceError } from "../core/errors.ts";
 import { type Backend, type Key, LIMITS, type Mutation } from "./backend.ts";
+import { BlobCache } from "./blob_cache.ts";
 import { newId, type RandomBytes } from "./state_id.ts";
 
 export const CHUNK_BYTES = LIMITS.valueBytes;
@@ -30,18 +31,22 @@ export interface BlobsOptions {
   tenant: string;
   now: () => number;
   random: RandomBytes;
+  /** Bytes of blobs that are held in memory as well. */
+  cacheBytes: number;
 }
 
 export class Blobs {
   readonly #backend: Backend;
   readonly #options: BlobsOptions;
+  readonly #cache: BlobCache;
 
   constructor(backend: Backend, options: BlobsOptions) {
     this.#backend = backend;
     this.#options = options;
+    this.#cache = new BlobCache(options.cacheBytes);
   }
 
-  /** Writes a new blob that lasts until `expires`. */
+  /** Writes a new blob that lasts until `expires`; nobody may change `bytes` any more. */
   async write(bytes: Uint8Array, expires: number): Promise<BlobReference> {
     const id = newId("", this.#options.random);
     const expireIn = Math.max(1, expires - this.#options.now() + GRACE_MS);
@@ -54,11 +59,29 @@ export class Blobs {
       });
       await this.#backend.atomic([], batch);
     }
+    this.#cache.set(id, bytes);
     return reference;
   }
 
   /** @throws InferenceError `state_damaged` unless every byte is as it was written. */
   async read(reference: BlobReference): Promise<Uint8Array> {
+    const cached = this.#cache.get(reference.id);
+    if (cached) return cached;
+    const bytes = await this.#fetch(reference);
+    this.#cache.set(reference.id, bytes);
+    return bytes;
+  }
+
+  async delete(reference: BlobReference): Promise<void> {
+    this.#cache.delete(reference.id);
+    const keys = this.#keys(reference);
+    for (let first = 0; first < keys.length; first += LIMITS.atomicMutations) {
+      const batch = keys.slice(first, first + LIMITS.atomicMutations);
+      await this.#backend.atomic([], batch.map((key) => ({ type: "delete", key })));
+    }
+  }
+
+  async #fetch(reference: BlobReference): Promise<Uint8Array> {
     const keys = this.#keys(reference);
     const bytes = new Uint8Array(reference.bytes);
     let chunks = 0;
@@ -83,14 +106,6 @@ export class Blobs {
     }
     if (await sha256(bytes) !== reference.sha256) throw damaged(reference, "its checksum differs");
     return bytes;
-  }
-
-  async delete(reference: BlobReference): Promise<void> {
-    const keys = this.#keys(reference);
-    for (let first = 0; first < keys.length; first += LIMITS.atomicMutations) {
-      const batch = keys.slice(first, first + LIMITS.atomicMutations);
-      await this.#backend.atomic([], batch.map((key) => ({ type: "delete", key })));
-    }
   }
 
   #prefix({ id }: BlobReference): Key {

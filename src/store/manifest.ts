@@ -21,6 +21,10 @@ export interface Manifest {
   created: number;
   /** Epoch milliseconds; never later than either blob's. */
   expires: number;
+  /** Milliseconds that it is to last from its last use; older manifests do not tell. */
+  ttl?: number;
+  /** Hash of its transcript, where that leads to it. */
+  prefix?: string;
   /** The state that this one was resumed from. */
   parent: string | null;
   /** Whether the reply is unfinished. */
@@ -54,6 +58,11 @@ export function decodeManifest(bytes: Uint8Array, id: string): Manifest {
   return manifest;
 }
 
+/** Nothing but what a manifest holds. */
+export function identityOf({ id, fingerprint, quant }: ModelIdentity): ModelIdentity {
+  return { id, fingerprint, ...(quant === undefined ? {} : { quant }) };
+}
+
 /** The blobs that a manifest keeps alive. */
 export function blobsOf({ state, turn }: Manifest): BlobReference[] {
   return state === null ? [turn] : [state, turn];
@@ -63,6 +72,8 @@ function isManifest(value: unknown): value is Manifest {
   return hasTypes(value, { created: "number", expires: "number", open: "boolean" }) &&
     hasTypes(value.model, { id: "string", fingerprint: "string" }) &&
     ["string", "undefined"].includes(typeof value.model.quant) &&
+    ["number", "undefined"].includes(typeof value.ttl) &&
+    ["string", "undefined"].includes(typeof value.prefix) &&
     (value.parent === null || typeof value.parent === "string") &&
     (value.state === null || isReference(value.state)) && isReference(value.turn);
 }

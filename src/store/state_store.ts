@@ -1,41 +1,33 @@
 /**
- * The state store: immutable states under unguessable ids, in any backend.
- *
- * Keys: `[tenant, "blob", blob, i]` chunks, `[tenant, "state", id]` the manifest, and
- * `[tenant, "ref", blob, id]` for every blob that a manifest names. Manifest and refs change in
- * one atomic, after the chunks are there and before any are deleted. So
- *
- * - whoever finds a manifest finds everything it names, whenever a writer was killed;
- * - a blob may be shared, and goes with its last ref: a new ref is only ever written while a
- *   manifest that holds the blob is checked to be unchanged, so none can come after the last;
- * - what a killed writer leaves behind is never visible, and expires.
+ * The state store: immutable states under unguessable ids, in any backend, and the names that lead
+ * to them: conversations, and hashes of transcripts.
  */
 
-import { type ErrorCode, InferenceError } from "../core/errors.ts";
-import type { Backend, Check, Key, Mutation } from "./backend.ts";
-import { type BlobReference, Blobs } from "./blobs.ts";
-import {
-  blobsOf,
-  decodeManifest,
-  encodeManifest,
-  type Manifest,
-  type ModelIdentity,
-} from "./manifest.ts";
-import { assertStateId, newId, type RandomBytes, randomBytes } from "./state_id.ts";
+import { InferenceError } from "../core/errors.ts";
+import type { Backend, Check } from "./backend.ts";
+import { Blobs } from "./blobs.ts";
+import { type Conversation, Conversations } from "./conversations.ts";
+import { blobsOf, identityOf, type Manifest, type ModelIdentity } from "./manifest.ts";
+import { PrefixIndex } from "./prefix_index.ts";
+import { newId, type RandomBytes, randomBytes } from "./state_id.ts";
+import { type StateInfo, StateRows } from "./state_rows.ts";
+import { assertSameModel, ATTEMPTS, busy, changed, expired, isCode } from "./store_errors.ts";
+
+export type { StateInfo } from "./state_rows.ts";
 
 const DAY_MS = 24 * 3_600_000;
-/** An expired state's manifest stays this long, so that it can be told from an unknown one. */
-const TOMBSTONE_MS = DAY_MS;
-/** How often a read or delete starts over when the state is replaced under it. */
-const ATTEMPTS = 5;
 
 export interface StateStoreOptions {
   /** Epoch milliseconds. */
   now?: (() => number) | undefined;
   random?: RandomBytes | undefined;
-  /** Milliseconds that a state lasts. */
+  /** Milliseconds that a state lasts where nothing else is said. */
   ttl?: number | undefined;
   tenant?: string | undefined;
+  /** Bytes of states that are held in memory as well; none unless told. */
+  cacheBytes?: number | undefined;
+  /** Transcripts that lead to their states at most. */
+  maxPrefixes?: number | undefined;
 }
 
 /** What a state consists of. */
@@ -47,10 +39,25 @@ export interface StateContent {
   open: boolean;
 }
 
-/** A manifest as it stood when it was read or written. */
-export interface StateInfo extends Readonly<Manifest> {
-  readonly id: string;
-  readonly versionstamp: string;
+/** What a state is known by besides its id, from the moment it is stored. */
+export interface StateNames {
+  /** Hash of its transcript. */
+  prefix?: string | undefined;
+  /** The conversation that goes on with it, if it is still where it was when it was read. */
+  conversation?: Conversation | undefined;
+}
+
+export interface NewState {
+  /** A fresh one. */
+  id: string;
+  model: ModelIdentity;
+  /** Milliseconds that it lasts; the store's own unless told. */
+  ttl?: number | undefined;
+}
+
+export interface StoredState extends StateInfo {
+  /** Whether the conversation has moved on to it; true where there is none. */
+  moved: boolean;
 }
 
 /** A state but for its bytes. */
@@ -64,24 +71,24 @@ export interface LoadedState extends StateContent {
 }
 
 export class StateStore {
-  readonly #backend: Backend;
+  readonly conversations: Conversations;
+  readonly prefixes: PrefixIndex;
   readonly #blobs: Blobs;
+  readonly #rows: StateRows;
   readonly #now: () => number;
   readonly #random: RandomBytes;
   readonly #ttl: number;
-  readonly #tenant: string;
 
   constructor(backend: Backend, options: StateStoreOptions = {}) {
-    this.#backend = backend;
-    this.#now = options.now ?? Date.now;
-    this.#random = options.random ?? randomBytes;
+    const { now = Date.now, random = randomBytes, tenant = "default", cacheBytes = 0 } = options;
+    this.#now = now;
+    this.#random = random;
     this.#ttl = options.ttl ?? 7 * DAY_MS;
-    this.#tenant = options.tenant ?? "default";
-    this.#blobs = new Blobs(backend, {
-      tenant: this.#tenant,
-      now: this.#now,
-      random: this.#random,
-    });
+    this.#blobs = new Blobs(backend, { tenant, now, random, cacheBytes });
+    this.#rows = new StateRows({ backend, blobs: this.#blobs, tenant, now });
+    this.conversations = new Conversations({ backend, tenant, now, random, ttl: this.#ttl });
+    const { maxPrefixes: maxRows = 10_000 } = options;
+    this.prefixes = new PrefixIndex({ backend, tenant, now, maxRows });
   }
 
   /** A fresh id, for `begin` or `save`. */
@@ -121,7 +128,7 @@ export class StateStore {
       return await this.#blobs.read(info.state);
     } catch (error) {
       if (!isCode(error, "state_damaged")) throw error;
-      const { versionstamp } = await this.#read(info.id);
+      const { versionstamp } = await this.#rows.read(info.id);
       throw versionstamp === info.versionstamp ? error : changed(info.id);
     }
   }
@@ -136,28 +143,28 @@ export class StateStore {
   async begin(
     parent: StateInfo | null,
     turn: Uint8Array,
-    { id, model }: { id: string; model: ModelIdentity },
+    { id, model, ttl = this.#ttl }: NewState,
   ): Promise<StateInfo | null> {
     const now = this.#now();
     const state = parent?.state ?? null;
-    const expires = Math.min(now + this.#ttl, state?.expires ?? Infinity);
-    const turnBlob = await this.#blobs.write(turn, expires);
+    const expires = Math.min(now + ttl, state?.expires ?? Infinity);
     const manifest: Manifest = {
       version: 1,
       model: identityOf(model),
       created: now,
       expires,
+      ttl,
       parent: parent?.id ?? null,
       open: true,
       state,
-      turn: turnBlob,
+      turn: await this.#blobs.write(turn, expires),
     };
-    const checks = parent === null
-      ? []
-      : [{ key: this.#stateKey(parent.id), versionstamp: parent.versionstamp }];
-    const info = await this.#put(id, manifest, { checks, replaces: null });
-    if (info === null && parent !== null) await this.#read(parent.id);
-    return info;
+    const checks = parent === null ? [] : [this.#unchanged(parent)];
+    const info = await this.#rows.put(id, manifest, { checks });
+    if (info !== null) return info;
+    await this.#rows.collect([manifest.turn]);
+    if (parent !== null) await this.#rows.read(parent.id);
+    return null;
   }
 
   /**
@@ -165,50 +172,63 @@ export class StateStore {
    *
    * @throws InferenceError `state_not_found` if the state was deleted meanwhile
    */
-  async commit(begun: StateInfo, content: StateContent): Promise<StateInfo> {
+  async commit(begun: StateInfo, content: StateContent, names?: StateNames): Promise<StoredState> {
     const manifest = await this.#write(content, begun);
-    const info = await this.#put(begun.id, manifest, { checks: [], replaces: begun });
-    if (info === null) {
+    const stored = await this.#put(begun.id, manifest, { replaces: begun, names });
+    if (stored === null) {
       throw new InferenceError(
         "state_not_found",
         `Cannot store state "${begun.id}": it was deleted while its turn was running`,
         { param: "state_id" },
       );
     }
-    await this.#collect(blobsOf(begun));
-    return info;
+    await this.#rows.collect(blobsOf(begun));
+    return stored;
   }
 
   /** Stores a whole new state under `id`, a fresh one. */
   async save(
     content: StateContent,
-    { id, model, parent }: { id: string; model: ModelIdentity; parent: string | null },
-  ): Promise<StateInfo> {
-    const manifest = await this.#write(content, { model, parent, created: this.#now() });
-    const info = await this.#put(id, manifest, { checks: [], replaces: null });
-    if (info === null) throw new Error(`State id "${id}" is taken`);
-    return info;
+    { id, model, parent, ttl = this.#ttl, ...names }:
+      & NewState
+      & StateNames
+      & { parent: string | null },
+  ): Promise<StoredState> {
+    const created = this.#now();
+    const manifest = await this.#write(content, { model, parent, created, ttl });
+    const stored = await this.#put(id, manifest, { replaces: null, names });
+    if (stored === null) throw new Error(`State id "${id}" is taken`);
+    return stored;
+  }
+
+  /**
+   * Lets a state that is in use last for its time from now on, once half of that is over.
+   *
+   * @returns Whether it had to be written anew.
+   */
+  async renew(info: StateInfo): Promise<boolean> {
+    const { ttl = this.#ttl } = info;
+    if (info.expires - this.#now() > ttl / 2) return false;
+    const [state, turn] = await Promise.all([this.readState(info), this.#blobs.read(info.turn)]);
+    const manifest = await this.#write({ state, turn, open: info.open }, info);
+    const { prefix } = info;
+    const stored = await this.#put(info.id, manifest, { replaces: info, names: { prefix } });
+    if (stored) await this.#rows.collect(blobsOf(info));
+    return stored !== null;
   }
 
   /** @throws InferenceError `state_not_found` or `store_unavailable` */
   async delete(id: string): Promise<void> {
     let seen: StateInfo | null = null;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const info: StateInfo | null = await this.#read(id).catch((error) => {
+      const info: StateInfo | null = await this.#rows.read(id).catch((error) => {
         // Gone since the attempt before: by us, and the answer was lost, or by somebody else.
         if (seen !== null && isCode(error, "state_not_found")) return null;
         throw error;
       });
-      if (info === null) return await this.#collect(blobsOf(seen!));
-      seen = info;
-      const deleted = await this.#backend.atomic(
-        [{ key: this.#stateKey(id), versionstamp: info.versionstamp }],
-        [this.#stateKey(id), ...blobsOf(info).map((blob) => this.#refKey(blob, id))]
-          .map((key) => ({ type: "delete", key })),
-      );
-      if (deleted === null) continue;
-      await this.#collect(blobsOf(info));
-      return;
+      if (info !== null) seen = info;
+      if (info !== null && !await this.#rows.delete(info)) continue;
+      return await this.#rows.collect(blobsOf(seen!));
     }
     throw busy(id);
   }
@@ -216,14 +236,18 @@ export class StateStore {
   /** Writes the blobs of a state, and the manifest that is to name them. */
   async #write(
     { state, turn, open }: StateContent,
-    { model, parent, created }: Pick<Manifest, "model" | "parent" | "created">,
+    { model, parent, created, ttl = this.#ttl }: Pick<
+      Manifest,
+      "model" | "parent" | "created" | "ttl"
+    >,
   ): Promise<Manifest> {
-    const expires = this.#now() + this.#ttl;
+    const expires = this.#now() + ttl;
     return {
       version: 1,
       model: identityOf(model),
       created,
       expires,
+      ttl,
       parent,
       open,
       state: state && await this.#blobs.write(state, expires),
@@ -232,144 +256,53 @@ export class StateStore {
   }
 
   /**
-   * Writes a manifest and its refs in one atomic: the commit of everything before.
+   * Writes a manifest with what leads to it. If its conversation has moved meanwhile, it stays there.
    *
-   * @returns `null` if a check failed; the blobs of the manifest are gone then.
+   * @returns `null` if the manifest to replace was not there; the blobs of the new one are gone then.
    */
   async #put(
     id: string,
     manifest: Manifest,
-    { checks, replaces }: { checks: Check[]; replaces: StateInfo | null },
-  ): Promise<StateInfo | null> {
-    assertStateId(id);
-    const key = this.#stateKey(id);
-    const lasts = manifest.expires - this.#now();
-    const kept = new Set(blobsOf(manifest).map((blob) => blob.id));
-    const mutations: Mutation[] = [
-      {
-        type: "set",
-        key,
-        value: encodeManifest(manifest),
-        expireIn: Math.max(1, lasts + TOMBSTONE_MS),
-      },
-      ...blobsOf(manifest).map((blob): Mutation => ({
-        type: "set",
-        key: this.#refKey(blob, id),
-        value: new Uint8Array(),
-        // Longer than the manifest: a blob without refs is one that nothing names.
-        expireIn: Math.max(1, lasts + 2 * TOMBSTONE_MS),
-      })),
-      ...(replaces === null ? [] : blobsOf(replaces))
-        .filter((blob) => !kept.has(blob.id))
-        .map((blob): Mutation => ({ type: "delete", key: this.#refKey(blob, id) })),
-    ];
-    const own: Check = { key, versionstamp: replaces?.versionstamp ?? null };
-    const versionstamp = await this.#backend.atomic([own, ...checks], mutations);
-    if (versionstamp !== null) return { ...manifest, id, versionstamp };
-    // A write whose answer was lost and that was tried again fails its own check.
-    const entry = await this.#backend.get(key);
-    if (entry !== null && decodeManifest(entry.value, id).turn.id === manifest.turn.id) {
-      return { ...manifest, id, versionstamp: entry.versionstamp };
+    { replaces, names: { prefix, conversation } = {} }: {
+      replaces: StateInfo | null;
+      names?: StateNames | undefined;
+    },
+  ): Promise<StoredState | null> {
+    const named: Manifest = prefix === undefined ? manifest : { ...manifest, prefix };
+    const lasts = Math.max(1, manifest.expires - this.#now());
+    const also = prefix === undefined ? [] : this.prefixes.rows(prefix, id, lasts);
+    if (conversation !== undefined) {
+      const { check, mutation } = this.conversations.move(conversation, id, lasts);
+      const info = await this.#rows.put(id, named, {
+        replaces,
+        checks: [check],
+        also: [...also, mutation],
+      });
+      if (info !== null) return { ...info, moved: true };
     }
-    await this.#collect(blobsOf(manifest));
+    const info = await this.#rows.put(id, named, { replaces, also });
+    if (info !== null) return { ...info, moved: conversation === undefined };
+    await this.#rows.collect(blobsOf(manifest));
     return null;
-  }
-
-  /** Deletes those of `blobs` that nobody refers to. What fails here expires later. */
-  async #collect(blobs: readonly BlobReference[]): Promise<void> {
-    for (const blob of blobs) {
-      try {
-        if (!await this.#isReferred(blob)) await this.#blobs.delete(blob);
-      } catch (error) {
-        if (!(error instanceof InferenceError)) throw error;
-      }
-    }
-  }
-
-  async #isReferred(blob: BlobReference): Promise<boolean> {
-    const prefix = [this.#tenant, "ref", blob.id];
-    for await (const _ of this.#backend.list(prefix, { limit: 1 })) return true;
-    return false;
   }
 
   /** Runs `use` on a live manifest; again, if what it names went because it was replaced. */
   async #steady<T>(id: string, use: (info: StateInfo) => Promise<T>): Promise<T> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const info = await this.#read(id);
+      const info = await this.#rows.read(id);
       if (info.expires <= this.#now()) throw expired(info);
       try {
         return await use(info);
       } catch (error) {
         if (!isCode(error, "state_damaged")) throw error;
-        const { versionstamp } = await this.#read(id);
+        const { versionstamp } = await this.#rows.read(id);
         if (versionstamp === info.versionstamp) throw error;
       }
     }
     throw busy(id);
   }
 
-  /** @throws InferenceError `state_not_found` */
-  async #read(id: string): Promise<StateInfo> {
-    assertStateId(id);
-    const entry = await this.#backend.get(this.#stateKey(id));
-    if (entry === null) {
-      throw new InferenceError(
-        "state_not_found",
-        `Cannot find state "${id}": no such id, or it was deleted or expired long ago`,
-        { param: "state_id" },
-      );
-    }
-    return { ...decodeManifest(entry.value, id), id, versionstamp: entry.versionstamp };
+  #unchanged({ id, versionstamp }: StateInfo): Check {
+    return { key: this.#rows.stateKey(id), versionstamp };
   }
-
-  #stateKey(id: string): Key {
-    return [this.#tenant, "state", id];
-  }
-
-  #refKey(blob: BlobReference, id: string): Key {
-    return [this.#tenant, "ref", blob.id, id];
-  }
-}
-
-/** Nothing but what a manifest holds. */
-function identityOf({ id, fingerprint, quant }: ModelIdentity): ModelIdentity {
-  return { id, fingerprint, ...(quant === undefined ? {} : { quant }) };
-}
-
-function assertSameModel(info: StateInfo, model: ModelIdentity): void {
-  if (info.model.fingerprint === model.fingerprint) return;
-  const name = ({ id, fingerprint }: ModelIdentity) => `"${id}" (${fingerprint})`;
-  throw new InferenceError(
-    "model_mismatch",
-    `Cannot resume state "${info.id}": it belongs to model ${name(info.model)}, ` +
-      `this worker runs ${name(model)}`,
-    { param: "state_id" },
-  );
-}
-
-function expired({ id, expires }: StateInfo): InferenceError {
-  const when = new Date(expires).toISOString();
-  return new InferenceError("state_expired", `Cannot resume state "${id}": it expired at ${when}`, {
-    param: "state_id",
-  });
-}
-
-function isCode(error: unknown, code: ErrorCode): boolean {
-  return error instanceof InferenceError && error.code === code;
-}
-
-function changed(id: string): InferenceError {
-  return new InferenceError(
-    "store_unavailable",
-    `Cannot read state "${id}": it was replaced before it could be read; try again`,
-    { param: "state_id" },
-  );
-}
-
-function busy(id: string): InferenceError {
-  return new InferenceError(
-    "store_unavailable",
-    `Cannot read state "${id}": it changed ${ATTEMPTS} times while it was read`,
-    { param: "state_id" },
-  );
 }

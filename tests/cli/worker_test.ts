@@ -26,9 +26,9 @@ Deno.test("a worker that stops stores a streamed turn as far as it is, to be car
   assert.ok(shown.length > 0 && shown.length < whole.text.length, shown);
 
   const second = await openSessions(flags);
-  const { open, transcript } = await second.sessions.describe(turn.stateId);
+  const { open, transcript } = await second.sessions.describe(turn.stateId!);
   assert.deepEqual([open, transcript.at(-1)!.content], [true, shown]);
-  const rest = await second.sessions.start({ messages: [], stateId: turn.stateId, ...GREEDY });
+  const rest = await second.sessions.start({ messages: [], stateId: turn.stateId!, ...GREEDY });
   assert.equal(shown + (await rest.result()).text, whole.text);
   await second.close(1000);
   await Deno.remove(folder, { recursive: true });
@@ -48,9 +48,9 @@ Deno.test("a conversation goes from one way of holding the weights to another, n
         stateId,
         ...GREEDY,
       });
-      const { text } = await turn.result();
-      const { model } = await running.sessions.describe(turn.stateId);
-      return { text, stateId: turn.stateId, quant: model.quant };
+      const { text, stateId: id } = await turn.result();
+      const { model } = await running.sessions.describe(id!);
+      return { text, stateId: id!, quant: model.quant };
     } finally {
       await running.close(0);
     }

@@ -47,7 +47,7 @@ if (import.meta.main) {
         continue;
       }
       let id: string | undefined;
-      for (const message of turns.slice(0, -1)) id = (await say(message, id)).stateId;
+      for (const message of turns.slice(0, -1)) id = (await say(message, id)).stateId!;
       results[index] = id!;
     }
   }));

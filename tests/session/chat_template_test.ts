@@ -1,5 +1,14 @@
 import assert from "node:assert/strict";
-import { cleanText, renderPrompt } from "../../src/session/chat_template.ts";
+import {
+  cleanText,
+  type Message,
+  renderMessage,
+  REPLY_START,
+} from "../../src/session/chat_template.ts";
+
+function renderPrompt(messages: readonly Message[]): string {
+  return messages.map(renderMessage).join("") + REPLY_START;
+}
 
 Deno.test("a first message", () => {
   assert.equal(renderPrompt([{ role: "user", content: "hi" }]), "User: hi\n\nAssistant:");

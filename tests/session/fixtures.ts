@@ -175,9 +175,15 @@ export function ids(text: string, ...more: number[]): number[] {
   return [...tokenizer.encode(text), ...more];
 }
 
-export async function run(sessions: Sessions, request: TurnRequest): Promise<TurnResult> {
+/** A turn that is stored. */
+export async function run(
+  sessions: Sessions,
+  request: TurnRequest,
+): Promise<TurnResult & { stateId: string }> {
   const turn = await sessions.start(request);
-  return await turn.result();
+  const { stateId, ...result } = await turn.result();
+  assert.ok(stateId);
+  return { ...result, stateId };
 }
 
 export async function collect(events: AsyncIterable<TurnEvent>): Promise<TurnEvent[]> {
@@ -186,8 +192,8 @@ export async function collect(events: AsyncIterable<TurnEvent>): Promise<TurnEve
   return collected;
 }
 
-export async function stored({ store }: Harness, id: string) {
-  const { state, turn, open } = await store.load(id, { model: MODEL });
+export async function stored({ store }: Harness, id: string | null) {
+  const { state, turn, open } = await store.load(id!, { model: MODEL });
   return { state: state && decodeState(state), record: decodeRecord(turn), open };
 }
 

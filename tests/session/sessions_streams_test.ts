@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
 import type { Generation, TurnWork } from "../../src/scheduler/scheduler_types.ts";
-import { collect, harness, ids, MODEL, rejects, run, stored, user } from "./fixtures.ts";
+import { MemoryBackend } from "../../src/store/memory.ts";
+import { collect, harness, ids, rejects, run, stored, user } from "./fixtures.ts";
 
 Deno.test("events are the text and the end, after the state is stored", async () => {
   const it = harness({ script: ids(" a€b", 0) });
@@ -26,7 +27,7 @@ Deno.test("a streamed turn can be resumed before it has written a word", async (
   assert.deepEqual(provisional.record.transcript[1], { role: "assistant", content: "" });
   // This process is gone; another one goes on.
   const two = harness({ backend: one.backend });
-  const resumed = await run(two.sessions, { messages: [], stateId: turn.stateId });
+  const resumed = await run(two.sessions, { messages: [], stateId: turn.stateId! });
   gate.resolve();
   const original = await turn.result();
   assert.equal(resumed.text, original.text);
@@ -48,7 +49,7 @@ Deno.test("a provisional turn of a resumed conversation starts from its parent",
   assert.deepEqual(state, parent.state);
   assert.deepEqual(record.pending, slow.runner.works[0].tokens);
   await it.sessions.delete(one.stateId);
-  const resumed = await run(it.sessions, { messages: [], stateId: turn.stateId });
+  const resumed = await run(it.sessions, { messages: [], stateId: turn.stateId! });
   gate.resolve();
   assert.equal(resumed.text, (await turn.result()).text);
 });
@@ -70,7 +71,7 @@ Deno.test("a cancelled stream is stored as far as it went, and goes on from ther
     assert.equal(cut.finishReason, "length");
     assert.ok((await stored(it, turn.stateId)).open);
     const next = harness({ script: ids(" abcdefgh", 0), backend: it.backend });
-    const rest = await run(next.sessions, { messages: [], stateId: turn.stateId });
+    const rest = await run(next.sessions, { messages: [], stateId: turn.stateId! });
     assert.equal(cut.text + rest.text, expected.text);
   }
 });
@@ -85,7 +86,7 @@ Deno.test("an id is resumed where its turn was stopped, even at once", async () 
     if (shown.length >= 3) break;
   }
   turn.cancel();
-  const rest = await run(it.sessions, { messages: [], stateId: turn.stateId });
+  const rest = await run(it.sessions, { messages: [], stateId: turn.stateId! });
   assert.equal((await turn.result()).text + rest.text, "abcdefgh");
 });
 
@@ -95,7 +96,7 @@ Deno.test("a cancelled turn that is not streamed stores nothing", async () => {
   const it = harness({ script: ids(" abcdefgh", 0), before });
   const turn = await it.sessions.start({ messages: [user("hi")] }, abort.signal);
   await rejects(turn.result(), "cancelled");
-  await rejects(it.store.load(turn.stateId, { model: MODEL }), "state_not_found");
+  assert.equal((it.backend as MemoryBackend).size, 0);
   await rejects(it.sessions.start({ messages: [user("hi")] }, abort.signal), "cancelled");
 });
 
@@ -108,7 +109,7 @@ Deno.test("an engine's failure ends the events, and leaves the provisional state
   await rejects(collect(turn.events()), "device_lost");
   await rejects(turn.result(), "device_lost");
   const well = harness({ backend: it.backend });
-  const resumed = await run(well.sessions, { messages: [], stateId: turn.stateId });
+  const resumed = await run(well.sessions, { messages: [], stateId: turn.stateId! });
   const expected = await run(harness().sessions, { messages: [user("hi")], seed: 3n });
   assert.equal(resumed.text, expected.text);
 });
@@ -163,7 +164,7 @@ Deno.test("a turn that this worker must end is stored and answered, streamed or 
     const cut = await turn.result();
     assert.deepEqual([cut.text, cut.finishReason], ["ab", "length"]);
     const resumed = harness({ script, backend: it.backend }).sessions;
-    const rest = await run(resumed, { messages: [], stateId: cut.stateId });
+    const rest = await run(resumed, { messages: [], stateId: cut.stateId! });
     assert.equal(rest.text, "cdefgh");
   }
 });
@@ -184,7 +185,7 @@ Deno.test("a state is named to the runner by what it will be asked for with", as
     stateId: parent.stateId,
     stream: true,
   });
-  await run(it.sessions, { messages: [], stateId: turn.stateId });
+  await run(it.sessions, { messages: [], stateId: turn.stateId! });
   assert.equal(it.runner.works.at(-1)!.state!.key, it.runner.kept.at(-2));
   gate.resolve();
   await turn.result();
@@ -198,13 +199,13 @@ Deno.test("several choices begin together or not at all", async () => {
   let failures = 1;
   it.store.begin = async (from, turn, options) => {
     if (begun.length === 2 && failures-- > 0) {
-      throw new InferenceError("store_unavailable", "full");
+      throw new InferenceError("state_not_found", "deleted");
     }
     begun.push(options.id);
     return await begin(from, turn, options);
   };
   const request = { messages: [user("on")], stateId: parent.stateId, stream: true };
-  await rejects(it.sessions.startAll(request, 3), "store_unavailable");
+  await rejects(it.sessions.startAll(request, 3), "state_not_found");
   for (const { signal } of it.runner.works.slice(1)) assert.ok(signal!.aborted);
   for (const id of begun) await rejects(it.store.inspect(id), "state_not_found");
   const turns = await it.sessions.startAll(request, 3);

@@ -1,0 +1,108 @@
+/** What a turn goes on from: a state that its request names, one that the store knows, or nothing. */
+
+import { InferenceError } from "../core/errors.ts";
+import type { Conversation } from "../store/conversations.ts";
+import type { StateInfo, StateStore } from "../store/state_store.ts";
+import { canonical, type Message } from "./chat_template.ts";
+import type { SystemPrompts } from "./system_prompts.ts";
+import type { SessionModel, TurnRequest } from "./session_types.ts";
+import type { PreviousTurn } from "./turn_plan.ts";
+import { decodeRecord } from "./turn_record.ts";
+
+export interface Origin {
+  /** The stored state; `null`: that before any token. */
+  info: StateInfo | null;
+  /** Its turn, as far as the next one carries it on. */
+  previous: PreviousTurn | null;
+  /** Messages that are to be read: what is new, or everything. */
+  messages: readonly Message[];
+  /** To be moved on when the turn is stored. */
+  conversation?: Conversation | undefined;
+  /** Tokens that its state has absorbed for this very request. */
+  justRead: number;
+}
+
+export interface OriginsOptions {
+  store: StateStore;
+  model: SessionModel;
+  /** `null`: histories are read as they are sent, nothing is looked up. */
+  systemPrompts: SystemPrompts | null;
+}
+
+/** Why a state that the index names may be of no use. */
+const USELESS = ["state_not_found", "state_expired", "state_damaged", "model_mismatch"];
+
+export class Origins {
+  readonly #options: OriginsOptions;
+
+  constructor(options: OriginsOptions) {
+    this.#options = options;
+  }
+
+  /** @throws InferenceError what `StateStore.load` and `Conversations.get` throw */
+  async find(request: TurnRequest, signal?: AbortSignal): Promise<Origin> {
+    const { messages, stateId, conversation: id } = request;
+    if (stateId !== undefined) return await this.#fromState(stateId, request);
+    if (id !== undefined) {
+      const conversation = await this.#options.store.conversations.get(id);
+      const from = conversation.head === null
+        ? { info: null, previous: null, messages, justRead: 0 }
+        : await this.#fromState(conversation.head, request);
+      return { ...from, conversation };
+    }
+    return await this.#fromHistory(messages, signal);
+  }
+
+  async #fromState(id: string, { messages, reread }: TurnRequest): Promise<Origin> {
+    const { store, model } = this.#options;
+    const { info, turn } = await store.inspect(id, reread ? {} : { model });
+    const record = decodeRecord(turn);
+    const previous = { record, open: info.open };
+    if (info.model.fingerprint === model.fingerprint) {
+      return { info, previous, messages, justRead: 0 };
+    }
+    return { info: null, previous: { ...previous, unread: true }, messages, justRead: 0 };
+  }
+
+  /** The state after the longest part of a history that is known, for whoever sends it whole. */
+  async #fromHistory(messages: readonly Message[], signal?: AbortSignal): Promise<Origin> {
+    const { store, model, systemPrompts } = this.#options;
+    const nothing: Origin = { info: null, previous: null, messages, justRead: 0 };
+    if (systemPrompts === null || messages.length < 2) return nothing;
+    const hashes = await store.prefixes.hashes(model.fingerprint, messages.map(canonical));
+    try {
+      const known = hashes.slice(0, -1).reverse();
+      for await (const { at, state } of store.prefixes.find(known)) {
+        const found = await this.#known(state);
+        const count = known.length - at;
+        if (found?.previous.record.transcript.length !== count) continue;
+        return { ...found, messages: messages.slice(count), justRead: 0 };
+      }
+      const read = await systemPrompts.read(messages, hashes, signal);
+      if (read === null) return nothing;
+      const { info, record, count } = read;
+      const previous = { record, open: false };
+      return { info, previous, messages: messages.slice(count), justRead: record.absorbed };
+    } catch (error) {
+      // A store that can't be reached costs what it would have saved.
+      if (error instanceof InferenceError && error.code === "store_unavailable") return nothing;
+      throw error;
+    }
+  }
+
+  /**
+   * A state that the index names. The reply to a history is as if it had been read anew: what was
+   * sampled in it before counts for nothing.
+   */
+  async #known(id: string): Promise<{ info: StateInfo; previous: PreviousTurn } | null> {
+    const { store, model } = this.#options;
+    try {
+      const { info, turn } = await store.inspect(id, { model });
+      const record = { ...decodeRecord(turn), counts: new Map(), position: 0 };
+      return { info, previous: { record, open: info.open } };
+    } catch (error) {
+      if (error instanceof InferenceError && USELESS.includes(error.code)) return null;
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * System prompts that conversations begin with: each is read once, stored, and found by its hash
+ * from then on, by every worker.
+ */
+
+import { InferenceError } from "../core/errors.ts";
+import { PLAIN_SAMPLING } from "../core/sampling.ts";
+import type { TurnRunner } from "../scheduler/scheduler_types.ts";
+import { encodeState } from "../store/state_codec.ts";
+import type { StateInfo, StateStore } from "../store/state_store.ts";
+import { isSystem, type Message, messageText } from "./chat_template.ts";
+import type { TokenCodec } from "./reply.ts";
+import type { SessionModel } from "./session_types.ts";
+import { encodeMessages } from "./turn_plan.ts";
+import { encodeRecord, type TurnRecord } from "./turn_record.ts";
+
+export interface SystemPromptsOptions {
+  store: StateStore;
+  runner: TurnRunner;
+  tokenizer: TokenCodec;
+  model: SessionModel;
+}
+
+/** A system prompt that has been read. */
+export interface ReadPrompt {
+  info: StateInfo;
+  record: TurnRecord;
+  /** Messages that it consists of. */
+  count: number;
+}
+
+/** Tokens from which on a system prompt is kept: fewer are read sooner than a state is fetched. */
+const LEAST_TOKENS = 32;
+
+export class SystemPrompts {
+  readonly #options: SystemPromptsOptions;
+  /** Those that are being read, by hash. */
+  readonly #reading = new Map<string, Promise<ReadPrompt | null>>();
+
+  constructor(options: SystemPromptsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Reads and stores the system prompt that `messages` begin with.
+   *
+   * @param hashes After each message.
+   * @returns `null` if there is none, or it is too short, or what follows must not wait for it.
+   */
+  async read(
+    messages: readonly Message[],
+    hashes: readonly string[],
+    signal?: AbortSignal,
+  ): Promise<ReadPrompt | null> {
+    const end = messages.findIndex((message) => !isSystem(message));
+    if (end <= 0) return null;
+    const prompt = messages.slice(0, end);
+    const tokens = encodeMessages(prompt, this.#options.tokenizer);
+    if (tokens.length < LEAST_TOKENS) return null;
+    const hash = hashes[end - 1];
+    const others = this.#reading.get(hash);
+    if (others) return await others;
+    const reading = this.#read(prompt, tokens, { hash, signal })
+      .finally(() => this.#reading.delete(hash));
+    this.#reading.set(hash, reading);
+    return await reading;
+  }
+
+  async #read(
+    prompt: readonly Message[],
+    tokens: readonly number[],
+    { hash, signal }: { hash: string; signal: AbortSignal | undefined },
+  ): Promise<ReadPrompt | null> {
+    const { store, runner, model } = this.#options;
+    const generation = runner.submit({
+      state: null,
+      tokens,
+      sampling: { ...PLAIN_SAMPLING, seed: 0n },
+      counts: new Map(),
+      position: 0,
+      maxTokens: 0,
+      endToken: null,
+      stops: null,
+      signal,
+    });
+    const { reason, state, pending } = await generation.finished;
+    if (reason !== "length" || state === null) return null;
+    const record: TurnRecord = {
+      pending,
+      absorbed: tokens.length - pending.length,
+      position: 0,
+      seed: 0n,
+      counts: new Map(),
+      held: new Uint8Array(),
+      transcript: prompt.map((message) => ({
+        role: message.role,
+        content: messageText(message),
+      })),
+    };
+    try {
+      const content = { state: encodeState(state), turn: encodeRecord(record), open: false };
+      const names = { id: store.newId(), model, parent: null, prefix: hash };
+      const info = await store.save(content, names);
+      generation.keep(info.state!.id);
+      return { info, record, count: prompt.length };
+    } catch (error) {
+      if (error instanceof InferenceError && error.code === "store_unavailable") return null;
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,42 @@
+/** Blobs that this process has written or read and verified, as many as fit: the latest used stay. */
+
+export class BlobCache {
+  readonly #maxBytes: number;
+  /** In order of use. Blobs never change, and no id is used twice. */
+  readonly #blobs = new Map<string, Uint8Array>();
+  #bytes = 0;
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /** Bytes held. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get(id: string): Uint8Array | undefined {
+    const blob = this.#blobs.get(id);
+    if (blob) {
+      this.#blobs.delete(id);
+      this.#blobs.set(id, blob);
+    }
+    return blob;
+  }
+
+  set(id: string, blob: Uint8Array): void {
+    this.delete(id);
+    if (blob.length > this.#maxBytes) return;
+    this.#blobs.set(id, blob);
+    this.#bytes += blob.length;
+    for (const [oldest] of this.#blobs) {
+      if (this.#bytes <= this.#maxBytes) break;
+      this.delete(oldest);
+    }
+  }
+
+  delete(id: string): void {
+    this.#bytes -= this.#blobs.get(id)?.length ?? 0;
+    this.#blobs.delete(id);
+  }
+}

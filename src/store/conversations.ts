@@ -1,0 +1,136 @@
+/**
+ * Conversations: names that may be moved, over states that never change. `[tenant, "conversation",
+ * id]` says which state a conversation has come to. It is moved in the same atomic that stores the
+ * next state, and only if it is where it was when the turn began: of two workers that answer the
+ * same head at once, one wins.
+ */
+
+import { InferenceError } from "../core/errors.ts";
+import type { Backend, Check, Key, Mutation } from "./backend.ts";
+import { newId, type RandomBytes } from "./state_id.ts";
+
+/** Strings by name, as clients give them. */
+export type Metadata = Readonly<Record<string, string>>;
+
+interface ConversationRow {
+  version: 1;
+  /** The state that it has come to; `null` before its first turn. */
+  head: string | null;
+  /** Epoch milliseconds. */
+  created: number;
+  metadata: Metadata;
+}
+
+/** A conversation as it stood when it was read or written. */
+export interface Conversation extends Readonly<ConversationRow> {
+  readonly id: string;
+  readonly versionstamp: string;
+}
+
+export interface ConversationsOptions {
+  backend: Backend;
+  tenant: string;
+  now: () => number;
+  random: RandomBytes;
+  /** Milliseconds that a conversation lasts after it was moved or changed last. */
+  ttl: number;
+}
+
+/** How often a change starts over when the conversation is moved under it. */
+const ATTEMPTS = 8;
+
+const CONVERSATION_ID = /^conv_[0-9a-f]{48}$/;
+
+export class Conversations {
+  readonly #options: ConversationsOptions;
+
+  constructor(options: ConversationsOptions) {
+    this.#options = options;
+  }
+
+  async create(
+    { head = null, metadata = {} }: { head?: string | null; metadata?: Metadata } = {},
+  ): Promise<Conversation> {
+    const { backend, now, random } = this.#options;
+    const id = newId("conv_", random);
+    const row: ConversationRow = { version: 1, head, created: now(), metadata };
+    const versionstamp = await backend.atomic(
+      [{ key: this.#key(id), versionstamp: null }],
+      [this.#set(id, row)],
+    );
+    // An id of 192 random bits is only taken by this write, tried again after its answer was lost.
+    return versionstamp === null ? await this.get(id) : { ...row, id, versionstamp };
+  }
+
+  /** @throws InferenceError `conversation_not_found` or `store_unavailable` */
+  async get(id: string): Promise<Conversation> {
+    const entry = CONVERSATION_ID.test(id) && await this.#options.backend.get(this.#key(id));
+    if (!entry) {
+      throw new InferenceError(
+        "conversation_not_found",
+        `Cannot find conversation ${JSON.stringify(id.slice(0, 80))}: no such id, or it was ` +
+          "deleted or expired",
+        { param: "conversation" },
+      );
+    }
+    const row: ConversationRow = JSON.parse(new TextDecoder().decode(entry.value));
+    if (row.version !== 1) {
+      throw new InferenceError(
+        "state_damaged",
+        `Cannot read conversation "${id}": it has version ${row.version}, this worker reads 1`,
+        { param: "conversation" },
+      );
+    }
+    return { ...row, id, versionstamp: entry.versionstamp };
+  }
+
+  /** Changes what is given, whatever else happens to it meanwhile. Throws as `get`. */
+  async update(
+    id: string,
+    change: { head?: string; metadata?: Metadata },
+  ): Promise<Conversation> {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const before = await this.get(id);
+      const { head, created, metadata } = before;
+      const row: ConversationRow = { version: 1, head, created, metadata, ...change };
+      const check = { key: this.#key(id), versionstamp: before.versionstamp };
+      const versionstamp = await this.#options.backend.atomic([check], [this.#set(id, row)]);
+      if (versionstamp !== null) return { ...row, id, versionstamp };
+    }
+    throw new InferenceError(
+      "store_unavailable",
+      `Cannot change conversation "${id}": it was moved ${ATTEMPTS} times meanwhile; try again`,
+      { param: "conversation" },
+    );
+  }
+
+  /** Its states stay. Throws as `get`. */
+  async delete(id: string): Promise<void> {
+    await this.get(id);
+    await this.#options.backend.delete(this.#key(id));
+  }
+
+  /**
+   * What moves a conversation to the state `head`, which lasts for `expireIn` milliseconds, and the
+   * check that nobody else has moved it.
+   */
+  move(
+    { id, versionstamp, created, metadata }: Conversation,
+    head: string,
+    expireIn: number,
+  ): { check: Check; mutation: Mutation } {
+    return {
+      check: { key: this.#key(id), versionstamp },
+      mutation: this.#set(id, { version: 1, head, created, metadata }, expireIn),
+    };
+  }
+
+  #set(id: string, row: ConversationRow, expireIn = this.#options.ttl): Mutation {
+    const value = new TextEncoder().encode(JSON.stringify(row));
+    return { type: "set", key: this.#key(id), value, expireIn };
+  }
+
+  #key(id: string): Key {
+    return [this.#options.tenant, "conversation", id];
+  }
+}
