@@ -81,6 +81,14 @@ export class PrefixIndex {
     ];
   }
 
+  /** Lets `hash` lead nowhere, if it still leads to `state`. */
+  async forget(hash: string, state: string): Promise<void> {
+    const entry = await this.#options.backend.get(this.#key(hash));
+    if (!entry) return;
+    const row = decodeRow(entry.value);
+    if (row.state === state) await this.#remove({ ...row, hash });
+  }
+
   /** Resolves when nothing is being removed. */
   async settled(): Promise<void> {
     await this.#trimming;

@@ -206,15 +206,18 @@ export class StateStore {
    *
    * @returns Whether it had to be written anew.
    */
-  async renew(info: StateInfo): Promise<boolean> {
-    const { ttl = this.#ttl } = info;
-    if (info.expires - this.#now() > ttl / 2) return false;
-    const [state, turn] = await Promise.all([this.readState(info), this.#blobs.read(info.turn)]);
-    const manifest = await this.#write({ state, turn, open: info.open }, info);
-    const { prefix } = info;
-    const stored = await this.#put(info.id, manifest, { replaces: info, names: { prefix } });
-    if (stored) await this.#rows.collect(blobsOf(info));
-    return stored !== null;
+  async renew({ id, expires, ttl = this.#ttl }: StateInfo): Promise<boolean> {
+    const lasting = (until: number) => until - this.#now() > ttl / 2;
+    if (lasting(expires)) return false;
+    return await this.#steady(id, async (info) => {
+      if (lasting(info.expires)) return false;
+      const [state, turn] = await Promise.all([this.readState(info), this.#blobs.read(info.turn)]);
+      const manifest = await this.#write({ state, turn, open: info.open }, info);
+      const { prefix } = info;
+      const stored = await this.#put(id, manifest, { replaces: info, names: { prefix } });
+      if (stored) await this.#rows.collect(blobsOf(info));
+      return stored !== null;
+    });
   }
 
   /** @throws InferenceError `state_not_found` or `store_unavailable` */
@@ -228,7 +231,9 @@ export class StateStore {
       });
       if (info !== null) seen = info;
       if (info !== null && !await this.#rows.delete(info)) continue;
-      return await this.#rows.collect(blobsOf(seen!));
+      await this.#rows.collect(blobsOf(seen!));
+      if (seen!.prefix !== undefined) await this.prefixes.forget(seen!.prefix, id);
+      return;
     }
     throw busy(id);
   }
