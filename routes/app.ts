@@ -3,6 +3,7 @@
 import { Hono } from "hono";
 import { requestId } from "hono/request-id";
 import { chatRoutes } from "./chat.ts";
+import { conversationRoutes } from "./conversations.ts";
 import { handleError, type Log, notFound } from "./errors.ts";
 import { healthRoutes } from "./health.ts";
 import { modelRoutes } from "./models.ts";
@@ -36,6 +37,7 @@ export function createApp(options: AppOptions): Hono {
     .route("/", pageRoutes())
     .route("/", healthRoutes(worker))
     .route("/v1", chatRoutes(routes))
+    .route("/v1", conversationRoutes(routes))
     .route("/v1", modelRoutes(routes))
     .route("/v1", stateRoutes(routes));
 }

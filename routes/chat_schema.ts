@@ -39,10 +39,18 @@ const stop = z.union(
 /** Replies to one prompt at most. */
 const MAX_CHOICES = 16;
 
+/** Ten years: a longer time is as good as none. */
+const MAX_TTL_SECONDS = 10 * 366 * 24 * 3600;
+
 const schema = z.object({
   model: z.string().nullish(),
   messages: messages.nullish(),
   state_id: z.string().nullish(),
+  conversation: z.union([z.string(), z.object({ id: z.string() }).transform(({ id }) => id)], {
+    error: "expected an id, or an object with one",
+  }).nullish(),
+  on_mismatch: z.enum(["error", "reread"]).nullish(),
+  state_ttl: z.int().min(60).max(MAX_TTL_SECONDS).nullish(),
   stream: z.boolean().nullish(),
   stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
   max_tokens: z.int().min(1).nullish(),
@@ -101,6 +109,9 @@ export function parseChat(body: unknown): ChatRequest {
     turn: {
       messages: request.messages ?? [],
       stateId: request.state_id ?? undefined,
+      conversation: request.conversation ?? undefined,
+      reread: request.on_mismatch === "reread",
+      ttl: typeof request.state_ttl === "number" ? 1000 * request.state_ttl : undefined,
       maxTokens: request.max_completion_tokens ?? request.max_tokens ?? undefined,
       stop: typeof request.stop === "string" ? [request.stop] : request.stop ?? undefined,
       sampling: sampling(request),

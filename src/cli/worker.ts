@@ -27,6 +27,10 @@ import {
 const QUEUE = 64;
 const TURN_SECONDS = 600;
 
+/** Seconds that states last, and MiB of them in memory, unless flags say otherwise. */
+const STATE_TTL = 7 * 24 * 3600;
+const STATE_CACHE = 256;
+
 /** Milliseconds for storing turns that are cut short. */
 const STORE_MS = 1500;
 
@@ -45,6 +49,22 @@ export const WORKER_FLAGS = {
     value: "N",
     env: "RWKV_SLOTS",
     help: `replies that are written at once (${SERVED.slots}, or what there is memory for)`,
+  },
+  "state-ttl": {
+    type: "string",
+    value: "S",
+    env: "RWKV_STATE_TTL",
+    help: `seconds that a state is kept after its last use (${STATE_TTL}, that is, 7 days)`,
+  },
+  "state-cache": {
+    type: "string",
+    value: "MIB",
+    env: "RWKV_STATE_CACHE",
+    help: `memory for states that were stored or read last; 0 for none (${STATE_CACHE})`,
+  },
+  "no-prefix-index": {
+    type: "boolean",
+    help: "do not look for the state of a history that is sent whole, nor keep system prompts",
   },
   queue: {
     type: "string",
@@ -108,7 +128,11 @@ export async function openSessions(
   const { mtime } = "file" in from ? await Deno.stat(from.file) : { mtime: null };
   const sessions = new Sessions({
     runner: scheduler,
-    store: new StateStore(backend),
+    store: new StateStore(backend, {
+      ttl: 1000 * (number(flags, "state-ttl", { min: 60, max: 1e9 }) ?? STATE_TTL),
+      cacheBytes: 2 ** 20 * (number(flags, "state-cache", { min: 0, max: 1e6 }) ?? STATE_CACHE),
+    }),
+    prefixes: !flags["no-prefix-index"],
     tokenizer,
     limits: { turnSeconds: number(flags, "turn-seconds", { min: 1, max: 1e6 }) ?? TURN_SECONDS },
     model: {

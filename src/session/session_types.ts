@@ -3,6 +3,8 @@
 import type { TurnWork } from "../scheduler/scheduler_types.ts";
 import type { Message, TranscriptEntry } from "./chat_template.ts";
 
+export type { Conversation } from "../store/conversations.ts";
+
 /** How tokens are sampled; the seed goes with the turn. */
 export type Sampling = Omit<TurnWork["sampling"], "seed">;
 

@@ -11,6 +11,7 @@ import type { StateSource, TurnRunner } from "../scheduler/scheduler_types.ts";
 import { decodeState } from "../store/state_codec.ts";
 import { newId, type RandomBytes, randomBytes } from "../store/state_id.ts";
 import type { StateInfo, StateStore } from "../store/state_store.ts";
+import { ConversationDesk } from "./conversation_desk.ts";
 import { type Origin, Origins } from "./origin.ts";
 import { Reply, type TokenCodec } from "./reply.ts";
 import { RunningTurn, type TurnUnderway } from "./running_turn.ts";
@@ -48,6 +49,7 @@ const ATTEMPTS = 5;
 
 export class Sessions {
   readonly model: SessionModel;
+  readonly conversations: ConversationDesk;
   readonly #runner: TurnRunner;
   readonly #store: StateStore;
   readonly #work: TurnWorkOptions;
@@ -60,6 +62,7 @@ export class Sessions {
 
   constructor({ runner, store, tokenizer, model, limits, sampling, ...rest }: SessionsOptions) {
     this.model = model;
+    this.conversations = new ConversationDesk(store, model);
     this.#runner = runner;
     this.#store = store;
     this.#work = {

@@ -17,7 +17,7 @@ import { decodeRecord } from "../../src/session/turn_record.ts";
 import type { Backend } from "../../src/store/backend.ts";
 import { MemoryBackend } from "../../src/store/memory.ts";
 import { decodeState } from "../../src/store/state_codec.ts";
-import { StateStore } from "../../src/store/state_store.ts";
+import { StateStore, type StateStoreOptions } from "../../src/store/state_store.ts";
 
 /** Ids 1 to 256 are bytes, then come these; 0 ends a text, and the rest of the head is padding. */
 const WORDS = ["\n\n", "\n\n\n", ".\n\n", " Hello", " wörld", "User:", "Assistant:", "stop", "€"];
@@ -114,6 +114,10 @@ export class ToyRunner implements TurnRunner {
         { reason, state: state === start ? null : state, pending, sampled }
       );
       if (work.signal?.aborted) return end("cancelled");
+      if (work.maxTokens === 0) {
+        state = feed(state, pending.splice(0, pending.length - 1));
+        return end("length");
+      }
       if (sampled === work.maxTokens) return end("length");
       state = feed(state, pending);
       const token = this.#sample(work, state, sampled);
@@ -157,11 +161,14 @@ export interface Harness {
 
 /** Sessions as a fresh process has them, over given data if there is some. */
 export function harness(
-  options: ToyRunnerOptions & Partial<SessionsOptions> & { backend?: Backend } = {},
+  options: ToyRunnerOptions & Partial<SessionsOptions> & {
+    backend?: Backend;
+    storeOptions?: StateStoreOptions;
+  } = {},
 ): Harness {
-  const { backend = new MemoryBackend(), script, before, ...rest } = options;
+  const { backend = new MemoryBackend(), script, before, storeOptions, ...rest } = options;
   const runner = new ToyRunner({ script, before });
-  const store = new StateStore(backend);
+  const store = new StateStore(backend, storeOptions);
   const sessions = new Sessions({ runner, store, tokenizer, model: MODEL, ...rest });
   return { sessions, runner, store, backend };
 }

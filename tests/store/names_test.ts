@@ -106,7 +106,8 @@ Deno.test("hashes are of all messages up to one, of their model and tenant", asy
 });
 
 Deno.test("a transcript leads to its latest state, until that is deleted", async () => {
-  const { store, backend } = open();
+  let now = 1_800_000_000_000;
+  const { store, backend } = open({ now: () => now++ });
   const [a, b, c] = await store.prefixes.hashes(
     "m",
     ["a", "b", "c"].map((content) => ({ role: "User", content })),

@@ -1,0 +1,50 @@
+/** Conversations as clients handle them: each points at a state of this worker's model. */
+
+import type { Conversation, Metadata } from "../store/conversations.ts";
+import type { StateStore } from "../store/state_store.ts";
+import type { SessionModel } from "./session_types.ts";
+
+export interface ConversationChange {
+  /** The state that it is to go on from. */
+  stateId?: string | undefined;
+  metadata?: Metadata | undefined;
+}
+
+export class ConversationDesk {
+  readonly #store: StateStore;
+  readonly #model: SessionModel;
+
+  constructor(store: StateStore, model: SessionModel) {
+    this.#store = store;
+    this.#model = model;
+  }
+
+  /** Begins one, from a state where there is one. Throws as `StateStore.inspect`. */
+  async create({ stateId, metadata = {} }: ConversationChange = {}): Promise<Conversation> {
+    if (stateId !== undefined) await this.#assertState(stateId);
+    return await this.#store.conversations.create({ head: stateId ?? null, metadata });
+  }
+
+  /** @throws InferenceError `conversation_not_found` */
+  get(id: string): Promise<Conversation> {
+    return this.#store.conversations.get(id);
+  }
+
+  /** Throws as `get`, and as `create`. */
+  async update(id: string, { stateId, metadata }: ConversationChange): Promise<Conversation> {
+    if (stateId !== undefined) await this.#assertState(stateId);
+    return await this.#store.conversations.update(id, {
+      ...(stateId === undefined ? {} : { head: stateId }),
+      ...(metadata === undefined ? {} : { metadata }),
+    });
+  }
+
+  /** Its states stay. Throws as `get`. */
+  delete(id: string): Promise<void> {
+    return this.#store.conversations.delete(id);
+  }
+
+  async #assertState(id: string): Promise<void> {
+    await this.#store.inspect(id, { model: this.#model });
+  }
+}

@@ -1,0 +1,246 @@
+/** What turns go on from: conversations, histories that are sent whole, states of other models. */
+
+import assert from "node:assert/strict";
+import { InferenceError } from "../../src/core/errors.ts";
+import type { Message } from "../../src/session/chat_template.ts";
+import type { TurnEvent } from "../../src/session/session_types.ts";
+import { MemoryBackend } from "../../src/store/memory.ts";
+import { harness, ids, MODEL, rejects, run, stored, user } from "./fixtures.ts";
+
+const SYSTEM: Message = {
+  role: "system",
+  content: "You are a helpful assistant who answers briefly.",
+};
+
+function assistant(content: string): Message {
+  return { role: "assistant", content };
+}
+
+Deno.test("a conversation goes on from where it is, by its name", async () => {
+  const it = harness();
+  const { id } = await it.sessions.conversations.create();
+  const one = await run(it.sessions, { messages: [user("hi")], conversation: id, seed: 1n });
+  const two = await run(it.sessions, { messages: [user("on")], conversation: id, seed: 2n });
+  const same = harness();
+  const first = await run(same.sessions, { messages: [user("hi")], seed: 1n });
+  const second = await run(same.sessions, {
+    messages: [user("on")],
+    stateId: first.stateId,
+    seed: 2n,
+  });
+  assert.deepEqual([one.text, two.text], [first.text, second.text]);
+  assert.equal((await it.sessions.conversations.get(id)).head, two.stateId);
+  // A fork is a conversation of its own from any state.
+  const fork = await it.sessions.conversations.create({ stateId: one.stateId });
+  const other = await run(it.sessions, { messages: [user("on")], conversation: fork.id, seed: 2n });
+  assert.equal(other.text, two.text);
+  await rejects(
+    it.sessions.conversations.create({ stateId: `state_${"0".repeat(48)}` }),
+    "state_not_found",
+  );
+  const both = { messages: [user("x")], conversation: id, stateId: one.stateId };
+  await rejects(it.sessions.start(both), "invalid_value", /state_id/);
+  const many = { messages: [user("x")], conversation: id };
+  await rejects(it.sessions.startAll(many, 2), "invalid_value", /2 choices/);
+  await rejects(
+    it.sessions.start({ messages: [user("x")], conversation: "conv_x" }),
+    "conversation_not_found",
+  );
+});
+
+Deno.test("two workers answer one head: one moves it, the other is told, and both replies are kept", async () => {
+  for (const stream of [false, true]) {
+    const gate = Promise.withResolvers<void>();
+    const one = harness({ before: () => gate.promise });
+    const two = harness({ backend: one.backend });
+    const { id } = await one.sessions.conversations.create();
+    const slow = await one.sessions.start({
+      messages: [user("hi")],
+      conversation: id,
+      seed: 1n,
+      stream,
+    });
+    const fast = await run(two.sessions, { messages: [user("ho")], conversation: id, seed: 1n });
+    gate.resolve();
+    let lost = "";
+    await assert.rejects(slow.result(), (error) => {
+      assert.ok(error instanceof InferenceError && error.code === "conversation_conflict");
+      lost = error.stateId!;
+      return true;
+    });
+    if (stream) {
+      const events: TurnEvent[] = [];
+      const iterating = (async () => {
+        for await (const event of slow.events()) events.push(event);
+      })();
+      await rejects(iterating, "conversation_conflict");
+      assert.equal(events.at(-1)!.type, "end");
+    }
+    assert.equal((await two.sessions.conversations.get(id)).head, fast.stateId);
+    const alone = harness();
+    const wanted = await run(alone.sessions, { messages: [user("hi")], seed: 1n });
+    const { record } = await stored(two, lost);
+    assert.equal(record.transcript.at(-1)!.content, wanted.text);
+  }
+});
+
+Deno.test("a history that is sent whole resumes at what is known of it, on any worker", async () => {
+  const one = harness();
+  const messages: Message[] = [];
+  let cached = 0;
+  for (const text of ["hi", "tell me more", "and then?"]) {
+    messages.push(user(text));
+    const worker = harness({ backend: one.backend });
+    const { usage, text: reply } = await run(worker.sessions, { messages, seed: 3n });
+    const [work] = worker.runner.works;
+    assert.equal(
+      work.tokens.length,
+      usage.prompt_tokens - usage.prompt_tokens_details.cached_tokens,
+    );
+    if (messages.length > 1) {
+      assert.ok(usage.prompt_tokens_details.cached_tokens > cached);
+      assert.ok(work.tokens.length < ids(`User: ${text}\n\nAssistant:`).length + 4);
+    }
+    cached = usage.prompt_tokens_details.cached_tokens;
+    // Nothing that was sampled before counts: the reply is that to a history.
+    assert.deepEqual([work.position, [...work.counts].length > 0], [0, true]);
+    messages.push(assistant(`${reply}  `));
+  }
+  const unknown = [user("hi"), assistant("something else"), user("so?")];
+  const other = await run(one.sessions, { messages: unknown });
+  assert.equal(other.usage.prompt_tokens_details.cached_tokens, 0);
+  const off = harness({ backend: one.backend, prefixes: false });
+  const anew = await run(off.sessions, { messages: [...messages, user("x")] });
+  assert.equal(anew.usage.prompt_tokens_details.cached_tokens, 0);
+});
+
+Deno.test("a reply that was cut short is closed where the history goes on after it", async () => {
+  const it = harness({ script: ids(" abcdefgh\n\n") });
+  const cut = await run(it.sessions, { messages: [user("hi")], maxTokens: 4 });
+  assert.equal(cut.text, "abc");
+  const history = [user("hi"), assistant("abc"), user("on")];
+  const next = await run(it.sessions, { messages: history });
+  assert.ok(next.usage.prompt_tokens_details.cached_tokens > 0);
+  const { record } = await stored(it, next.stateId);
+  assert.deepEqual(record.transcript.slice(0, 3), history);
+});
+
+Deno.test("states that are gone, or of another model, are read again", async () => {
+  const it = harness();
+  const one = await run(it.sessions, { messages: [user("hi")], seed: 1n });
+  const two = await run(it.sessions, {
+    messages: [user("hi"), assistant(one.text), user("on")],
+    seed: 1n,
+  });
+  const history = [user("hi"), assistant(one.text), user("on"), assistant(two.text), user("x")];
+  const cachedBy = async (sessions: typeof it.sessions) =>
+    (await run(sessions, { messages: history })).usage.prompt_tokens_details.cached_tokens;
+  const full = await cachedBy(it.sessions);
+  await it.sessions.delete(two.stateId);
+  const less = await cachedBy(it.sessions);
+  assert.ok(less > 0 && less < full);
+  await it.sessions.delete(one.stateId);
+  const model = { ...MODEL, fingerprint: "sha256:other" };
+  assert.equal(await cachedBy(harness({ backend: it.backend, model }).sessions), 0);
+});
+
+Deno.test("a system prompt is read once, for all conversations and workers", async () => {
+  const one = harness();
+  const ask = (text: string) => ({ messages: [SYSTEM, user(text)], seed: 1n });
+  const begun = await Promise.all(["a", "b", "c"].map((text) => run(one.sessions, ask(text))));
+  const read = one.runner.works.map(({ tokens }) => tokens.length);
+  const system = ids(`System: ${SYSTEM.content}\n\n`).length;
+  assert.deepEqual(read.filter((length) => length >= system), [system]);
+  assert.equal(begun[0].usage.prompt_tokens_details.cached_tokens, 0);
+  const two = harness({ backend: one.backend });
+  const later = await run(two.sessions, { ...ask("d"), stream: true });
+  assert.equal(later.usage.prompt_tokens_details.cached_tokens, system - 1);
+  assert.equal(two.runner.works.length, 1);
+  const plain = await run(harness({ prefixes: false }).sessions, ask("d"));
+  assert.equal(later.text, plain.text);
+  assert.equal(later.usage.prompt_tokens, plain.usage.prompt_tokens);
+  // A short one is read sooner than it is fetched.
+  const short = harness();
+  await run(short.sessions, { messages: [{ role: "system", content: "Hi" }, user("a")] });
+  assert.equal(short.runner.works.length, 1);
+});
+
+Deno.test("a state of another model is refused, or its transcript read again", async () => {
+  const it = harness();
+  const one = await run(it.sessions, { messages: [SYSTEM, user("hi")], seed: 1n });
+  const model = { ...MODEL, fingerprint: "sha256:other" };
+  const other = harness({ backend: it.backend, model });
+  const request = { messages: [user("on")], stateId: one.stateId, seed: 2n };
+  await rejects(other.sessions.start(request), "model_mismatch");
+  const again = await run(other.sessions, { ...request, reread: true });
+  assert.equal(again.usage.prompt_tokens_details.cached_tokens, 0);
+  const whole = [SYSTEM, user("hi"), assistant(one.text), user("on")];
+  const anew = await run(harness({ model, prefixes: false }).sessions, {
+    messages: whole,
+    seed: 2n,
+  });
+  assert.deepEqual([again.text, again.usage], [anew.text, anew.usage]);
+  assert.deepEqual(
+    (await stored({ ...it, store: other.store }, one.stateId)).record.transcript.length,
+    3,
+  );
+});
+
+Deno.test("an unfinished reply of another model goes on where it was", async () => {
+  const script = ids(" abc def\n\n");
+  const it = harness({ script });
+  const cut = await run(it.sessions, { messages: [user("hi")], maxTokens: 4 });
+  const model = { ...MODEL, fingerprint: "sha256:other" };
+  const other = harness({ backend: it.backend, model, script: ids(" def\n\n") });
+  const rest = await run(other.sessions, { messages: [], stateId: cut.stateId, reread: true });
+  assert.equal(cut.text + rest.text, "abc def");
+  assert.deepEqual(other.runner.works[0].tokens, [
+    ...ids("User: hi\n\n"),
+    ...ids("Assistant:"),
+    ...ids(" abc"),
+  ]);
+});
+
+Deno.test("a reply reaches its client though it cannot be stored, and the next one is stored again", async () => {
+  // A streamed turn writes its record and its manifest when it begins; each ends with three writes.
+  for (const [stream, needed] of [[false, 3], [true, 5]] as const) {
+    for (let full = 0; full < needed; full++) {
+      const backend = new MemoryBackend();
+      const atomic = backend.atomic.bind(backend);
+      let left = full;
+      backend.atomic = (checks, mutations) =>
+        left-- > 0
+          ? atomic(checks, mutations)
+          : Promise.reject(new InferenceError("store_unavailable", "Cannot write: disk full"));
+      const it = harness({ backend, script: ids(" abc\n\n") });
+      const turn = await it.sessions.start({ messages: [user("hi")], stream });
+      assert.equal(turn.stateId !== null, stream && full >= 2);
+      const { text, stateId, warning } = await turn.result();
+      assert.deepEqual([text, stateId], ["abc", null]);
+      assert.match(warning!, /not stored.*disk full/);
+      left = Infinity;
+      await run(it.sessions, { messages: [user("hi")], stream });
+    }
+  }
+});
+
+Deno.test("a state lasts as long as its request says, and on when it is used", async () => {
+  let now = 1_800_000_000_000;
+  const clock = () => now;
+  const it = harness({ clock, storeOptions: { now: clock } });
+  const hour = 3_600_000;
+  const one = await run(it.sessions, { messages: [user("hi")], ttl: 2 * hour });
+  const streamed = await run(it.sessions, { messages: [user("hi")], ttl: 2 * hour, stream: true });
+  for (const { stateId } of [one, streamed]) {
+    assert.equal((await it.sessions.describe(stateId)).expires, now + 2 * hour);
+  }
+  now += 1.5 * hour;
+  const child = await run(it.sessions, { messages: [user("on")], stateId: one.stateId });
+  await it.sessions.settled();
+  assert.equal((await it.sessions.describe(one.stateId)).expires, now + 2 * hour);
+  assert.ok((await it.sessions.describe(child.stateId)).expires > now + 24 * hour);
+  now += 1.5 * hour;
+  await rejects(it.sessions.describe(streamed.stateId), "state_expired");
+  await run(it.sessions, { messages: [user("on")], stateId: one.stateId });
+  await it.sessions.settled();
+});
