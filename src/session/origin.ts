@@ -4,6 +4,7 @@ import { InferenceError } from "../core/errors.ts";
 import type { Conversation } from "../store/conversations.ts";
 import type { StateInfo, StateStore } from "../store/state_store.ts";
 import { canonical, type Message } from "./chat_template.ts";
+import { decodeEntries } from "./history.ts";
 import type { SystemPrompts } from "./system_prompts.ts";
 import type { SessionModel, TurnRequest } from "./session_types.ts";
 import type { PreviousTurn } from "./turn_plan.ts";
@@ -61,7 +62,9 @@ export class Origins {
     if (info.model.fingerprint === model.fingerprint) {
       return { info, previous, messages, justRead: 0 };
     }
-    return { info: null, previous: { ...previous, unread: true }, messages, justRead: 0 };
+    const transcript = [...decodeEntries(await store.readHistory(info)), ...record.transcript];
+    const unread = { record: { ...record, transcript, earlier: null }, open: info.open };
+    return { info: null, previous: { ...unread, unread: true }, messages, justRead: 0 };
   }
 
   /** The state after the longest part of a history that is known, for whoever sends it whole. */
@@ -69,13 +72,16 @@ export class Origins {
     const { store, model, systemPrompts } = this.#options;
     const nothing: Origin = { info: null, previous: null, messages, justRead: 0 };
     if (systemPrompts === null || messages.length < 2) return nothing;
-    const hashes = await store.prefixes.hashes(model.fingerprint, messages.map(canonical));
+    const from = { model: model.fingerprint };
+    const hashes = await store.prefixes.hashes(from, messages.map(canonical));
     try {
       const known = hashes.slice(0, -1).reverse();
       for await (const { at, state } of store.prefixes.find(known)) {
         const found = await this.#known(state);
         const count = known.length - at;
-        if (found?.previous.record.transcript.length !== count) continue;
+        if (found === null) continue;
+        const { earlier, transcript } = found.previous.record;
+        if ((earlier?.count ?? 0) + transcript.length !== count) continue;
         return { ...found, messages: messages.slice(count), justRead: 0 };
       }
       const read = await systemPrompts.read(messages, hashes, signal);

@@ -3,9 +3,9 @@
 import { InferenceError } from "../core/errors.ts";
 import type { FinishedTurn, Generation } from "../scheduler/scheduler_types.ts";
 import { encodeState } from "../store/state_codec.ts";
-import type { HashedMessage } from "../store/prefix_index.ts";
 import type { StateContent, StateInfo, StateStore, StoredState } from "../store/state_store.ts";
 import { canonical } from "./chat_template.ts";
+import { appendEntries } from "./history.ts";
 import type { Origin } from "./origin.ts";
 import type { Reply } from "./reply.ts";
 import type { SessionModel, TurnEnd, TurnResult, Usage } from "./session_types.ts";
@@ -81,13 +81,14 @@ export class RunningTurn {
   async run({ generation, ...underway }: TurnUnderway): Promise<TurnResult> {
     const { events, reply, plan } = this;
     try {
+      const history = this.#readHistory(underway.store);
       for await (const tokens of generation) {
         this.#show(tokens.map((token) => reply.push(token)).join(""));
       }
       const finished = await generation.finished;
       this.#assertWanted(finished, underway.begun !== null);
       if (finished.reason !== "stop") this.#show(reply.cut());
-      const { info, ...failure } = await this.#store(finished, underway);
+      const { info, ...failure } = await this.#store(finished, history, underway);
       if (info?.state) generation.keep(info.state.id);
       const end: TurnEnd = {
         finishReason: finished.reason === "stop" ? "stop" : "length",
@@ -123,14 +124,33 @@ export class RunningTurn {
   /** A reply is its client's whether or not it can be stored. */
   async #store(
     finished: FinishedTurn,
+    history: Promise<Uint8Array | null>,
     { store, model, begun }: Omit<TurnUnderway, "generation">,
   ): Promise<{ info: (StateInfo & Partial<StoredState>) | null; warning?: string }> {
-    const content = this.#content(finished);
-    if (content === null) return { info: begun };
+    const { state } = finished;
+    if (state === null) return { info: begun };
     const { stateId: id, ttl, origin: { info, conversation } } = this;
     try {
-      const hashes = await store.prefixes.hashes(model.fingerprint, content.messages);
+      const record = this.#record(finished);
+      const from = record.earlier ? { after: record.earlier.hash } : { model: model.fingerprint };
+      const hashes = await store.prefixes.hashes(from, record.transcript.map(canonical));
       const names = { prefix: hashes.at(-1), conversation };
+      const sealed = record.transcript.slice(0, this.#sealed);
+      const content: StateContent = {
+        state: encodeState(state),
+        turn: encodeRecord(
+          sealed.length === 0 ? record : {
+            ...record,
+            earlier: {
+              count: (record.earlier?.count ?? 0) + sealed.length,
+              hash: hashes[sealed.length - 1],
+            },
+            transcript: record.transcript.slice(sealed.length),
+          },
+        ),
+        history: appendEntries(await history, sealed),
+        open: finished.reason !== "stop",
+      };
       const parent = info?.id ?? null;
       return {
         info: begun === null
@@ -153,24 +173,34 @@ export class RunningTurn {
     );
   }
 
-  /** What is stored of a turn that has ended; `null` if that is what it began with. */
-  #content(
-    { reason, state, pending, sampled }: FinishedTurn,
-  ): StateContent & { messages: HashedMessage[] } | null {
-    if (state === null) return null;
+  /** What came before the turn that this one goes on from. Read early: it may not stay. */
+  #readHistory(store: StateStore): Promise<Uint8Array | null> {
+    const { info } = this.origin;
+    const history = info === null ? Promise.resolve(null) : store.readHistory(info);
+    history.catch(() => {}); // told when the turn is stored
+    return history;
+  }
+
+  /** Messages of the transcript that later turns do not need: those of the turn before. */
+  get #sealed(): number {
+    const { info, previous, messages } = this.origin;
+    return info === null || messages.length === 0 ? 0 : previous!.record.transcript.length;
+  }
+
+  /** The record of a turn that has ended, with all the messages that it began with. */
+  #record({ reason, pending, sampled }: FinishedTurn): TurnRecord {
     const { plan, reply, counts } = this;
     const open = reason !== "stop";
-    const record: TurnRecord = {
+    return {
       pending: open ? pending : reply.close(pending),
       absorbed: plan.absorbed + plan.pending.length + sampled - pending.length,
       position: plan.position + sampled,
       seed: plan.seed,
       counts,
       held: open ? reply.held : new Uint8Array(),
+      earlier: plan.earlier,
       transcript: [...plan.transcript.slice(0, -1), { role: "assistant", content: reply.text }],
     };
-    const messages = record.transcript.map(canonical);
-    return { state: encodeState(state), turn: encodeRecord(record), open, messages };
   }
 
   #usage(sampled: number): Usage {

@@ -76,7 +76,7 @@ export interface StateDescription {
   /** Epoch milliseconds. */
   created: number;
   expires: number;
-  /** Of the model's state and the turn's record. */
+  /** Of the model's state, the turn's record and the history. */
   bytes: number;
   /** Whether the reply is unfinished. */
   open: boolean;

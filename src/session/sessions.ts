@@ -11,6 +11,7 @@ import type { StateSource, TurnRunner } from "../scheduler/scheduler_types.ts";
 import { decodeState } from "../store/state_codec.ts";
 import { newId, type RandomBytes, randomBytes } from "../store/state_id.ts";
 import type { StateInfo, StateStore } from "../store/state_store.ts";
+import { decodeEntries } from "./history.ts";
 import { ConversationDesk } from "./conversation_desk.ts";
 import { type Origin, Origins } from "./origin.ts";
 import { Reply, type TokenCodec } from "./reply.ts";
@@ -110,16 +111,17 @@ export class Sessions {
     await this.#cutShort(id);
     const { info, turn } = await this.#store.inspect(id);
     const record = decodeRecord(turn);
+    const earlier = decodeEntries(await this.#store.readHistory(info));
     return {
       id,
       model: info.model,
       created: info.created,
       expires: info.expires,
-      bytes: (info.state?.bytes ?? 0) + info.turn.bytes,
+      bytes: (info.state?.bytes ?? 0) + info.turn.bytes + (info.history?.bytes ?? 0),
       open: info.open,
       tokens: record.absorbed,
       pendingTokens: record.pending.length,
-      transcript: record.transcript,
+      transcript: [...earlier, ...record.transcript],
     };
   }
 

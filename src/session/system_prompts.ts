@@ -92,6 +92,7 @@ export class SystemPrompts {
       seed: 0n,
       counts: new Map(),
       held: new Uint8Array(),
+      earlier: null,
       transcript: prompt.map((message) => ({
         role: message.role,
         content: messageText(message),

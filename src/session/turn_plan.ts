@@ -17,7 +17,7 @@ export interface PreviousTurn {
   record: TurnRecord;
   /** Whether its reply is unfinished. */
   open: boolean;
-  /** Whether no state has absorbed any of it, so that its transcript is to be read again. */
+  /** Whether no state has absorbed any of it: its transcript, which is whole, is to be read again. */
   unread?: boolean;
 }
 
@@ -67,6 +67,7 @@ export function planTurn(
     seed: seed ?? freshSeed(),
     counts: record?.counts ?? new Map(),
     held: new Uint8Array(),
+    earlier: record?.earlier ?? null,
     transcript: [...record?.transcript ?? [], ...added, { role: "assistant", content: "" }],
   };
 }

@@ -5,6 +5,7 @@
 
 import { InferenceError } from "../core/errors.ts";
 import type { TranscriptEntry } from "./chat_template.ts";
+import type { EarlierMessages } from "./history.ts";
 
 export interface TurnRecord {
   /** Tokens to feed before anything else. */
@@ -18,7 +19,9 @@ export interface TurnRecord {
   counts: ReadonlyMap<number, number>;
   /** Bytes of an open reply that were sampled and not shown. */
   held: Uint8Array;
-  /** All messages so far; of an open turn, the last is the reply as far as it goes. */
+  /** Messages that are in the history and not here; `null`: none. */
+  earlier: EarlierMessages | null;
+  /** The latest messages; of an open turn, the last is the reply as far as it goes. */
   transcript: readonly TranscriptEntry[];
 }
 
@@ -50,6 +53,7 @@ export function decodeRecord(bytes: Uint8Array): TurnRecord {
     seed: BigInt(json.seed),
     counts: new Map(json.counts),
     held: Uint8Array.fromHex(json.held),
+    earlier: json.earlier ?? null,
     transcript: json.transcript,
   };
 }

@@ -33,6 +33,8 @@ export interface Manifest {
   state: BlobReference | null;
   /** What the session needs to carry on, in its own encoding. */
   turn: BlobReference;
+  /** What it only needs to tell what has been; absent where there is nothing. */
+  history?: BlobReference;
 }
 
 export function encodeManifest(manifest: Manifest): Uint8Array {
@@ -64,8 +66,8 @@ export function identityOf({ id, fingerprint, quant }: ModelIdentity): ModelIden
 }
 
 /** The blobs that a manifest keeps alive. */
-export function blobsOf({ state, turn }: Manifest): BlobReference[] {
-  return state === null ? [turn] : [state, turn];
+export function blobsOf({ state, turn, history }: Manifest): BlobReference[] {
+  return [state ?? [], turn, history ?? []].flat();
 }
 
 function isManifest(value: unknown): value is Manifest {
@@ -75,7 +77,8 @@ function isManifest(value: unknown): value is Manifest {
     ["number", "undefined"].includes(typeof value.ttl) &&
     ["string", "undefined"].includes(typeof value.prefix) &&
     (value.parent === null || typeof value.parent === "string") &&
-    (value.state === null || isReference(value.state)) && isReference(value.turn);
+    (value.state === null || isReference(value.state)) && isReference(value.turn) &&
+    (value.history === undefined || isReference(value.history));
 }
 
 function isReference(value: unknown): boolean {

@@ -46,11 +46,17 @@ export class PrefixIndex {
   /**
    * The hash after each message.
    *
-   * @param model What states belong to: other models have other hashes.
+   * @param from What comes before them: a hash, or what states belong to; other models have other
+   * hashes.
    */
-  async hashes(model: string, messages: readonly HashedMessage[]): Promise<string[]> {
+  async hashes(
+    from: { after: string } | { model: string },
+    messages: readonly HashedMessage[],
+  ): Promise<string[]> {
     const hashes: string[] = [];
-    let hash = `rwkv-prefix-1\0${this.#options.tenant}\0${model}`;
+    let hash = "after" in from
+      ? from.after
+      : `rwkv-prefix-1\0${this.#options.tenant}\0${from.model}`;
     for (const { role, content } of messages) {
       const bytes = new TextEncoder().encode(JSON.stringify([hash, role, content]));
       hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();

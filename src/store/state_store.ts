@@ -5,7 +5,7 @@
 
 import { InferenceError } from "../core/errors.ts";
 import type { Backend, Check } from "./backend.ts";
-import { Blobs } from "./blobs.ts";
+import { type BlobReference, Blobs } from "./blobs.ts";
 import { type Conversation, Conversations } from "./conversations.ts";
 import { blobsOf, identityOf, type Manifest, type ModelIdentity } from "./manifest.ts";
 import { PrefixIndex } from "./prefix_index.ts";
@@ -35,6 +35,8 @@ export interface StateContent {
   /** `null` is the state before any token. */
   state: Uint8Array | null;
   turn: Uint8Array;
+  /** What came before that and is not needed to carry on. */
+  history?: Uint8Array | null | undefined;
   /** Whether the reply is unfinished. */
   open: boolean;
 }
@@ -105,11 +107,7 @@ export class StateStore {
   load(id: string, { model }: { model: ModelIdentity }): Promise<LoadedState> {
     return this.#steady(id, async (info) => {
       assertSameModel(info, model);
-      const [state, turn] = await Promise.all([
-        info.state && this.#blobs.read(info.state),
-        this.#blobs.read(info.turn),
-      ]);
-      return { info, state, turn, open: info.open };
+      return { info, ...await this.#readAll(info) };
     });
   }
 
@@ -121,11 +119,19 @@ export class StateStore {
     });
   }
 
-  /** The bytes of a state that was inspected. Throws as `load` does. */
+  /** The bytes of a state that was inspected; `null`: before any token. Throws as `load` does. */
   async readState(info: StateInfo): Promise<Uint8Array | null> {
-    if (info.state === null) return null;
+    return info.state && await this.#readPart(info, info.state);
+  }
+
+  /** What came before the turn of a state that was inspected. Throws as `load` does. */
+  async readHistory(info: StateInfo): Promise<Uint8Array | null> {
+    return info.history ? await this.#readPart(info, info.history) : null;
+  }
+
+  async #readPart(info: StateInfo, blob: BlobReference): Promise<Uint8Array> {
     try {
-      return await this.#blobs.read(info.state);
+      return await this.#blobs.read(blob);
     } catch (error) {
       if (!isCode(error, "state_damaged")) throw error;
       const { versionstamp } = await this.#rows.read(info.id);
@@ -134,8 +140,8 @@ export class StateStore {
   }
 
   /**
-   * Makes `id` exist before its turn is done: with the parent's state, and a turn that says what
-   * is still to be fed to it. It expires no later than the parent's bytes do.
+   * Makes `id` exist before its turn is done: with the parent's state and history, and a turn that
+   * says what is still to be fed. It expires no later than the parent's bytes do.
    *
    * @returns `null` if the parent has been replaced since it was loaded: load it again.
    * @throws InferenceError `state_not_found` if it has been deleted, or `store_unavailable`
@@ -146,8 +152,9 @@ export class StateStore {
     { id, model, ttl = this.#ttl }: NewState,
   ): Promise<StateInfo | null> {
     const now = this.#now();
-    const state = parent?.state ?? null;
-    const expires = Math.min(now + ttl, state?.expires ?? Infinity);
+    const { state = null, history } = parent ?? {};
+    const shared = [state, history].map((blob) => blob?.expires ?? Infinity);
+    const expires = Math.min(now + ttl, ...shared);
     const manifest: Manifest = {
       version: 1,
       model: identityOf(model),
@@ -158,6 +165,7 @@ export class StateStore {
       open: true,
       state,
       turn: await this.#blobs.write(turn, expires),
+      ...(history === undefined ? {} : { history }),
     };
     const checks = parent === null ? [] : [this.#unchanged(parent)];
     const info = await this.#rows.put(id, manifest, { checks });
@@ -211,8 +219,7 @@ export class StateStore {
     if (lasting(expires)) return false;
     return await this.#steady(id, async (info) => {
       if (lasting(info.expires)) return false;
-      const [state, turn] = await Promise.all([this.readState(info), this.#blobs.read(info.turn)]);
-      const manifest = await this.#write({ state, turn, open: info.open }, info);
+      const manifest = await this.#write(await this.#readAll(info), info);
       const { prefix } = info;
       const stored = await this.#put(id, manifest, { replaces: info, names: { prefix } });
       if (stored) await this.#rows.collect(blobsOf(info));
@@ -238,9 +245,18 @@ export class StateStore {
     throw busy(id);
   }
 
+  async #readAll({ state, turn, history, open }: StateInfo): Promise<StateContent> {
+    const [own, turnBytes, before] = await Promise.all([
+      state && this.#blobs.read(state),
+      this.#blobs.read(turn),
+      history ? this.#blobs.read(history) : null,
+    ]);
+    return { state: own, turn: turnBytes, history: before, open };
+  }
+
   /** Writes the blobs of a state, and the manifest that is to name them. */
   async #write(
-    { state, turn, open }: StateContent,
+    { state, turn, history, open }: StateContent,
     { model, parent, created, ttl = this.#ttl }: Pick<
       Manifest,
       "model" | "parent" | "created" | "ttl"
@@ -257,6 +273,7 @@ export class StateStore {
       open,
       state: state && await this.#blobs.write(state, expires),
       turn: await this.#blobs.write(turn, expires),
+      ...(history?.length ? { history: await this.#blobs.write(history, expires) } : {}),
     };
   }
 

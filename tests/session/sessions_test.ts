@@ -47,7 +47,11 @@ Deno.test("a resumed turn feeds what is pending and the new prompt, and nothing 
   const { state, record } = await stored(it, two.stateId);
   const all = "User: hi\n\nAssistant: Hello\n\nUser: more\n\nAssistant: b";
   assert.deepEqual(state, feed(null, tokenizer.encode(all)));
-  assert.deepEqual(record.transcript.map(({ content }) => content), ["hi", "Hello", "more", "b"]);
+  const { transcript } = await it.sessions.describe(two.stateId);
+  assert.deepEqual(transcript.map(({ content }) => content), ["hi", "Hello", "more", "b"]);
+  // What came before the turn lies apart.
+  assert.deepEqual(record.transcript, transcript.slice(2));
+  assert.equal(record.earlier!.count, 2);
   // The parent is as it was: a fork of the conversation.
   const fork = await run(it.sessions, { messages: [user("more")], stateId: one.stateId });
   assert.notEqual(fork.stateId, two.stateId);

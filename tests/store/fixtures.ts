@@ -13,10 +13,11 @@ export function pattern(length: number, seed: number): Uint8Array {
   return bytes;
 }
 
-/** A state of `length` bytes and a turn that names it. */
+/** A state of `length` bytes, a turn that names it, and what came before. */
 export function content(seed: number, { length = 200_000, open = false } = {}): StateContent {
   const turn = new TextEncoder().encode(JSON.stringify({ seed, length }));
-  return { state: pattern(length, seed), turn, open };
+  const history = pattern(Math.min(length, 70_000), seed + 1);
+  return { state: pattern(length, seed), turn, history, open };
 }
 
 export class ProcessDied extends Error {}

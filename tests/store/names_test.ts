@@ -94,13 +94,22 @@ Deno.test("killed at any write, a conversation is where it was or where it is to
 Deno.test("hashes are of all messages up to one, of their model and tenant", async () => {
   const { store } = open();
   const messages = ["a", "b", "c"].map((content) => ({ role: "User", content }));
-  const hashes = await store.prefixes.hashes("m", messages);
-  assert.deepEqual(await store.prefixes.hashes("m", messages.slice(0, 2)), hashes.slice(0, 2));
+  const hashes = await store.prefixes.hashes({ model: "m" }, messages);
+  assert.deepEqual(
+    await store.prefixes.hashes({ model: "m" }, messages.slice(0, 2)),
+    hashes.slice(0, 2),
+  );
   const others = [
-    await store.prefixes.hashes("n", messages),
-    await open({ tenant: "other" }).store.prefixes.hashes("m", messages),
-    await store.prefixes.hashes("m", [{ role: "System", content: "a" }, ...messages.slice(1)]),
-    await store.prefixes.hashes("m", [{ role: "User", content: "ab" }, ...messages.slice(2)]),
+    await store.prefixes.hashes({ model: "n" }, messages),
+    await open({ tenant: "other" }).store.prefixes.hashes({ model: "m" }, messages),
+    await store.prefixes.hashes({ model: "m" }, [
+      { role: "System", content: "a" },
+      ...messages.slice(1),
+    ]),
+    await store.prefixes.hashes({ model: "m" }, [
+      { role: "User", content: "ab" },
+      ...messages.slice(2),
+    ]),
   ];
   assert.equal(new Set([...hashes, ...others.flat()]).size, 3 + 3 + 3 + 3 + 2);
 });
@@ -109,7 +118,7 @@ Deno.test("a transcript leads to its latest state, until that is deleted", async
   let now = 1_800_000_000_000;
   const { store, backend } = open({ now: () => now++ });
   const [a, b, c] = await store.prefixes.hashes(
-    "m",
+    { model: "m" },
     ["a", "b", "c"].map((content) => ({ role: "User", content })),
   );
   assert.deepEqual(await found(store, [a, b, c]), []);

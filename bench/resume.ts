@@ -1,0 +1,141 @@
+/**
+ * `deno task bench:resume`: how long a conversation takes to go on, by how much came before.
+ *
+ * Flags: `--shape 0.4b` (random weights) or those that open a model, `--history 100,100000` (tokens
+ * that were read and written before), `--rounds N` (7), `--kv PATH|URL`, `--json`. Each round opens
+ * sessions that hold nothing in memory, resumes each conversation with a short message, and reads a
+ * new prompt of 1,000 tokens: times in milliseconds to the first token, and to the stored end of a
+ * reply of 8 tokens. Histories are transcripts in turns of 500 tokens beside a state that was really
+ * reached; reading them would give another state of the same size.
+ */
+
+import { parseArgs } from "node:util";
+import { digits, spread } from "../src/cli/bench_cases.ts";
+import { engineFlags, MODEL_FLAGS, number, printJson } from "../src/cli/command.ts";
+import { findModel, modelTokenizer } from "../src/cli/model_files.ts";
+import { openEngineWorker, SERVED } from "../src/cli/open_engine.ts";
+import { Scheduler } from "../src/scheduler/scheduler.ts";
+import { Sessions } from "../src/session/sessions.ts";
+import { decodeRecord, encodeRecord } from "../src/session/turn_record.ts";
+import { DenoKvBackend } from "../src/store/deno_kv.ts";
+import { StateStore } from "../src/store/state_store.ts";
+import { tokenTable } from "../src/tokenizer/token_table.ts";
+
+const TURN_TOKENS = 500;
+const PROMPT_TOKENS = 1000;
+const REPLY_TOKENS = 8;
+
+const { values: flags } = parseArgs({
+  options: {
+    ...MODEL_FLAGS,
+    history: { type: "string", default: "100,100000" },
+    rounds: { type: "string" },
+    kv: { type: "string" },
+    json: { type: "boolean" },
+  },
+});
+const rounds = number(flags, "rounds", { min: 1, max: 1000, integer: true }) ?? 7;
+const files = await findModel(flags);
+const tokenizer = await modelTokenizer(files);
+const engine = await openEngineWorker({
+  ...engineFlags(flags),
+  source: files.source,
+  slots: 4,
+  maxStepTokens: SERVED.maxStepTokens,
+  tokens: tokenTable(tokenizer),
+  tune: true,
+});
+const folder = await Deno.makeTempDir();
+const backend = await DenoKvBackend.open(flags.kv ?? `${folder}/states.sqlite3`);
+const { fingerprint, quant, dimensions, adapter } = engine.info;
+const model = {
+  id: files.id,
+  fingerprint,
+  quant,
+  vocabulary: dimensions.vocabulary,
+  created: 0,
+};
+const PHRASE = " and then the brave old dog";
+const text = (count: number) => PHRASE.repeat(count / tokenizer.encode(PHRASE).length);
+const user = (content: string) => ({ role: "user" as const, content });
+
+/** Sessions as a process has them that has just started. */
+function fresh(): Sessions {
+  return new Sessions({
+    runner: new Scheduler(engine),
+    store: new StateStore(backend),
+    tokenizer,
+    model,
+  });
+}
+
+/** A conversation of so many tokens. */
+async function conversation(tokens: number): Promise<string> {
+  const store = new StateStore(backend);
+  const first = await timed({ messages: [user(text(50))] });
+  const { info, state, turn, open } = await store.load(first.stateId, { model });
+  const record = decodeRecord(turn);
+  const turns = Math.max(0, Math.round((tokens - record.absorbed) / TURN_TOKENS));
+  const before = Array.from({ length: turns }, (_, i) => [
+    user(`${i}${text(TURN_TOKENS / 2)}`),
+    { role: "assistant" as const, content: text(TURN_TOKENS / 2) },
+  ]).flat();
+  const long = {
+    ...record,
+    absorbed: record.absorbed + turns * TURN_TOKENS,
+    transcript: [...before, ...record.transcript],
+  };
+  const id = store.newId();
+  await store.save({ state, turn: encodeRecord(long), open }, { id, model, parent: info.id });
+  return id;
+}
+
+async function timed(request: { messages: ReturnType<typeof user>[]; stateId?: string }) {
+  const sessions = fresh();
+  const began = performance.now();
+  const turn = await sessions.start({
+    ...request,
+    maxTokens: REPLY_TOKENS,
+    stream: true,
+    seed: 1n,
+  });
+  let first = 0;
+  for await (const _ of turn.events()) first ||= performance.now() - began;
+  const whole = performance.now() - began;
+  await sessions.settled();
+  return { stateId: (await turn.result()).stateId!, first, whole };
+}
+
+const ids = new Map<string, string>();
+for (const tokens of flags.history.split(",")) ids.set(tokens, await conversation(Number(tokens)));
+const times = new Map<string, { first: number; whole: number }[]>();
+for (let round = -1; round < rounds; round++) {
+  const cases: [string, Parameters<typeof timed>[0]][] = [
+    ...[...ids].map((
+      [tokens, stateId],
+    ): (typeof cases)[number] => [`resume-${tokens}`, { messages: [user("And then?")], stateId }]),
+    [`read-${PROMPT_TOKENS}`, { messages: [user(`${round}${text(PROMPT_TOKENS)}`)] }],
+  ];
+  for (const [name, request] of cases) {
+    const time = await timed(request);
+    // The first warms up.
+    if (round >= 0) times.set(name, [...times.get(name) ?? [], time]);
+  }
+}
+const rows = [...times].map(([name, all]) => ({
+  case: name,
+  first: spread(all.map(({ first }) => first)),
+  whole: spread(all.map(({ whole }) => whole)),
+}));
+if (flags.json) {
+  await printJson({ adapter, model: model.id, quant, store: backend.name, rows });
+} else {
+  for (const { case: name, first, whole } of rows) {
+    const range = ({ median, min, max }: typeof first) =>
+      `${digits(median)} ms (${digits(min)} to ${digits(max)})`;
+    console.log(`${name}: first token ${range(first)}, stored end ${range(whole)}`);
+  }
+}
+backend.close();
+await Deno.remove(folder, { recursive: true });
+Deno.exit();
