@@ -15,6 +15,7 @@ import { engineFlags, MODEL_FLAGS, number, printJson } from "../src/cli/command.
 import { findModel, modelTokenizer } from "../src/cli/model_files.ts";
 import { openEngineWorker, SERVED } from "../src/cli/open_engine.ts";
 import { Scheduler } from "../src/scheduler/scheduler.ts";
+import { appendEntries } from "../src/session/history.ts";
 import { Sessions } from "../src/session/sessions.ts";
 import { decodeRecord, encodeRecord } from "../src/session/turn_record.ts";
 import { DenoKvBackend } from "../src/store/deno_kv.ts";
@@ -83,10 +84,11 @@ async function conversation(tokens: number): Promise<string> {
   const long = {
     ...record,
     absorbed: record.absorbed + turns * TURN_TOKENS,
-    transcript: [...before, ...record.transcript],
+    earlier: { count: before.length, hash: "0".repeat(64) },
   };
   const id = store.newId();
-  await store.save({ state, turn: encodeRecord(long), open }, { id, model, parent: info.id });
+  const content = { state, turn: encodeRecord(long), history: appendEntries(null, before), open };
+  await store.save(content, { id, model, parent: info.id });
   return id;
 }
 

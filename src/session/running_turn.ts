@@ -81,14 +81,17 @@ export class RunningTurn {
   async run({ generation, ...underway }: TurnUnderway): Promise<TurnResult> {
     const { events, reply, plan } = this;
     try {
-      const history = this.#readHistory(underway.store);
+      const readHistory = () => this.#readHistory(underway.store);
+      // A turn that is streamed holds it, and its first words come first.
+      let history = underway.begun === null ? readHistory() : undefined;
       for await (const tokens of generation) {
         this.#show(tokens.map((token) => reply.push(token)).join(""));
+        history ??= readHistory();
       }
       const finished = await generation.finished;
       this.#assertWanted(finished, underway.begun !== null);
       if (finished.reason !== "stop") this.#show(reply.cut());
-      const { info, ...failure } = await this.#store(finished, history, underway);
+      const { info, ...failure } = await this.#store(finished, history ?? readHistory(), underway);
       if (info?.state) generation.keep(info.state.id);
       const end: TurnEnd = {
         finishReason: finished.reason === "stop" ? "stop" : "length",
@@ -173,7 +176,7 @@ export class RunningTurn {
     );
   }
 
-  /** What came before the turn that this one goes on from. Read early: it may not stay. */
+  /** What came before the turn that this one goes on from. */
   #readHistory(store: StateStore): Promise<Uint8Array | null> {
     const { info } = this.origin;
     const history = info === null ? Promise.resolve(null) : store.readHistory(info);
