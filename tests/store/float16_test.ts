@@ -1,0 +1,57 @@
+/** Float16 in plain arithmetic against the platform's own, which is not used elsewhere. */
+
+import assert from "node:assert/strict";
+import { fromHalves, toHalves } from "../../src/store/float16.ts";
+import { floats, seeded } from "../random_data.ts";
+import { sameNumbers } from "../same_numbers.ts";
+
+/** Every finite float16. */
+const HALVES = Uint16Array.from({ length: 65536 }, (_, half) => half)
+  .filter((half) => (half & 0x7c00) !== 0x7c00);
+
+function expectRounded(numbers: Float32Array, what: string) {
+  const halves = new Uint16Array(numbers.length);
+  assert.equal(toHalves(numbers, halves), true, what);
+  const own = new Float16Array(halves.buffer);
+  sameNumbers(Float32Array.from(own), Float32Array.from(Float16Array.from(numbers)), what);
+}
+
+Deno.test("every float16 is widened exactly, and rounds to itself", () => {
+  const numbers = new Float32Array(HALVES.length);
+  assert.equal(fromHalves(HALVES, numbers), -1);
+  sameNumbers(numbers, Float32Array.from(new Float16Array(HALVES.buffer)));
+  const again = new Uint16Array(HALVES.length);
+  assert.equal(toHalves(numbers, again), true);
+  assert.ok(again.every((half, i) => half === HALVES[i]));
+});
+
+Deno.test("numbers round to nearest, ties to even, at and beside every border", () => {
+  const numbers = new Float32Array(HALVES.length);
+  fromHalves(HALVES, numbers);
+  const sorted = numbers.toSorted();
+  const borders = sorted.slice(1).map((number, i) => (number + sorted[i]) / 2);
+  expectRounded(borders, "borders");
+  for (const beside of [-1, 1]) {
+    const words = new Int32Array(borders.slice().buffer);
+    // Zero's neighbours are no neighbours by their bits.
+    words.forEach((word, i) => words[i] = word << 1 === 0 ? word : word + beside);
+    expectRounded(new Float32Array(words.buffer), `${beside} beside borders`);
+  }
+  const random = seeded(1);
+  const sizes = floats(random, 20_000, { low: -60, high: 15 });
+  expectRounded(sizes.map((size) => (random() < 0.5 ? -1 : 1) * 2 ** size), "random");
+});
+
+Deno.test("what float16 has no room for is told, at any place", () => {
+  for (const number of [65504.004, -65504.004, 65519, 1e9, Infinity, -Infinity, NaN]) {
+    for (const at of [0, 3, 6]) {
+      const numbers = new Float32Array(7).fill(65504);
+      numbers[at] = number;
+      assert.equal(toHalves(numbers, new Uint16Array(7)), false, `${number} at ${at}`);
+    }
+  }
+  assert.equal(toHalves(new Float32Array([65504, -65504]), new Uint16Array(2)), true);
+  for (const half of [0x7c00, 0xfc00, 0x7c01, 0xffff]) {
+    assert.equal(fromHalves(Uint16Array.of(0x7bff, 0xfbff, half), new Float32Array(3)), 2);
+  }
+});
