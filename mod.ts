@@ -41,6 +41,16 @@ export { CpuSampling } from "./src/scheduler/cpu_sampling.ts";
 export { randomAt } from "./src/sampler/random.ts";
 export { Scheduler, type SchedulerOptions } from "./src/scheduler/scheduler.ts";
 export type { FinishedTurn, Generation, TurnWork } from "./src/scheduler/scheduler_types.ts";
+export {
+  decodeState,
+  describeState,
+  encodeState,
+  STATE_CODECS,
+  STATE_HEADER_BYTES,
+  type StateCodec,
+  type StateHeader,
+  type StateShape,
+} from "./src/store/state_codec.ts";
 export { StateStore, type StateStoreOptions } from "./src/store/state_store.ts";
 export { DenoKvBackend } from "./src/store/deno_kv.ts";
 export { Sessions, type SessionsOptions } from "./src/session/sessions.ts";

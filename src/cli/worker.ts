@@ -140,6 +140,8 @@ export async function openSessions(
       fingerprint,
       quant,
       vocabulary: dimensions.vocabulary,
+      shape: dimensions,
+      codec: "f32",
       created: Math.floor((mtime?.getTime() ?? Date.now()) / 1000),
     },
   });

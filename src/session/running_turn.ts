@@ -140,7 +140,7 @@ export class RunningTurn {
       const names = { prefix: hashes.at(-1), conversation };
       const sealed = record.transcript.slice(0, this.#sealed);
       const content: StateContent = {
-        state: encodeState(state),
+        state: encodeState(state, model),
         turn: encodeRecord(
           sealed.length === 0 ? record : {
             ...record,

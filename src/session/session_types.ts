@@ -1,6 +1,7 @@
 /** What sessions take and give: requests, events, results, descriptions. */
 
 import type { TurnWork } from "../scheduler/scheduler_types.ts";
+import type { StateCodec, StateShape } from "../store/state_codec.ts";
 import type { Message, TranscriptEntry } from "./chat_template.ts";
 
 export type { Conversation } from "../store/conversations.ts";
@@ -65,6 +66,9 @@ export interface SessionModel {
   quant?: string;
   /** Rows of the head. */
   vocabulary: number;
+  /** Of its states, and how they are held where they are stored. */
+  shape: StateShape;
+  codec: StateCodec;
   /** Epoch seconds. */
   created: number;
 }

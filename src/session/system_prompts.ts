@@ -99,7 +99,7 @@ export class SystemPrompts {
       })),
     };
     try {
-      const content = { state: encodeState(state), turn: encodeRecord(record), open: false };
+      const content = { state: encodeState(state, model), turn: encodeRecord(record), open: false };
       const names = { id: store.newId(), model, parent: null, prefix: hash };
       const info = await store.save(content, names);
       generation.keep(info.state!.id);

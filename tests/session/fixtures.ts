@@ -60,11 +60,14 @@ export class ToyTokenizer implements TokenCodec {
 
 export const tokenizer = new ToyTokenizer();
 
+const SHAPE = { layers: 1, width: 1, headSize: 1 };
+const NUMBERS = 3;
+
 /** The toy model's step: every token changes every number, exactly. */
 export function feed(state: Float32Array | null, tokens: readonly number[]): Float32Array {
-  const next = state?.slice() ?? new Float32Array(4);
+  const next = state?.slice() ?? new Float32Array(NUMBERS);
   for (const token of tokens) {
-    for (let i = 0; i < 4; i++) next[i] = (next[i] * (31 + i) + token * 17 + i + 1) % 65_521;
+    for (let i = 0; i < NUMBERS; i++) next[i] = (next[i] * (31 + i) + token * 17 + i + 1) % 65_521;
   }
   return next;
 }
@@ -149,6 +152,8 @@ export const MODEL = {
   fingerprint: "sha256:70f",
   quant: "int8",
   vocabulary: VOCABULARY,
+  shape: SHAPE,
+  codec: "f32" as const,
   created: 42,
 };
 
