@@ -54,6 +54,8 @@ const model = {
   fingerprint,
   quant,
   vocabulary: dimensions.vocabulary,
+  shape: dimensions,
+  codec: "f32" as const,
   created: 0,
 };
 const PHRASE = " and then the brave old dog";

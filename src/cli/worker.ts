@@ -11,9 +11,18 @@ import type { SchedulerNumbers } from "../scheduler/numbers.ts";
 import { Scheduler } from "../scheduler/scheduler.ts";
 import { Sessions } from "../session/sessions.ts";
 import { DenoKvBackend } from "../store/deno_kv.ts";
+import { STATE_CODECS, type StateCodec } from "../store/state_codec.ts";
 import { StateStore } from "../store/state_store.ts";
 import { tokenTable } from "../tokenizer/token_table.ts";
-import { type Flags, type FlagSpec, MODEL_FLAGS, number, text, TUNE_FLAG } from "./command.ts";
+import {
+  choice,
+  type Flags,
+  type FlagSpec,
+  MODEL_FLAGS,
+  number,
+  text,
+  TUNE_FLAG,
+} from "./command.ts";
 import { findModel, modelTokenizer } from "./model_files.ts";
 import {
   cpuNotice,
@@ -30,6 +39,7 @@ const TURN_SECONDS = 600;
 /** Seconds that states last, and MiB of them in memory, unless flags say otherwise. */
 const STATE_TTL = 7 * 24 * 3600;
 const STATE_CACHE = 256;
+const STATE_CODEC: StateCodec = "f16";
 
 /** Milliseconds for storing turns that are cut short. */
 const STORE_MS = 1500;
@@ -61,6 +71,12 @@ export const WORKER_FLAGS = {
     value: "MIB",
     env: "RWKV_STATE_CACHE",
     help: `memory for states that were stored or read last; 0 for none (${STATE_CACHE})`,
+  },
+  "state-codec": {
+    type: "string",
+    value: STATE_CODECS.join("|"),
+    env: "RWKV_STATE_CODEC",
+    help: `how states of finished turns are stored (${STATE_CODEC}); all are read`,
   },
   "no-prefix-index": {
     type: "boolean",
@@ -141,7 +157,7 @@ export async function openSessions(
       quant,
       vocabulary: dimensions.vocabulary,
       shape: dimensions,
-      codec: "f32",
+      codec: choice(flags, "state-codec", { choices: STATE_CODECS, otherwise: STATE_CODEC }),
       created: Math.floor((mtime?.getTime() ?? Date.now()) / 1000),
     },
   });

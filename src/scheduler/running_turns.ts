@@ -120,10 +120,12 @@ export class RunningTurns implements Iterable<ActiveTurn> {
     this.#slots.forget();
   }
 
-  /** Names the state that a turn has left in its slot. */
-  keep(turn: ActiveTurn, key: string): void {
+  /** Names the state that a turn has left in its slot, after replacing it where another is given. */
+  keep(turn: ActiveTurn, key: string, state?: Float32Array): void {
     const lease = this.#leases.get(turn);
-    if (lease !== undefined) this.#slots.keep(lease, key);
+    const slot = lease === undefined ? null : this.#slots.keep(lease, key);
+    if (slot === null || state === undefined) return;
+    this.#options.engine.writeState(slot, state).catch(() => this.#slots.forget());
   }
 
   /** Resolves when one of the states that are being loaded is there, at once if none is. */

@@ -94,7 +94,7 @@ export class Scheduler implements TurnRunner {
     this.#wake();
     return turns.map((turn): Generation => ({
       finished: turn.finished,
-      keep: (key) => this.#running.keep(turn, key),
+      keep: (key, state) => this.#running.keep(turn, key, state),
       [Symbol.asyncIterator]: () => turn.tokens[Symbol.asyncIterator](),
     }));
   }

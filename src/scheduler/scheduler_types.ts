@@ -51,8 +51,12 @@ export interface FinishedTurn {
 export interface Generation extends AsyncIterable<readonly number[]> {
   /** Resolves once when the turn has ended; rejects with what went wrong. */
   readonly finished: Promise<FinishedTurn>;
-  /** Once it has ended: names its state, for turns to come, as long as its slot holds that. */
-  keep(key: string): void;
+  /**
+   * Once it has ended: names its state, for turns to come, as long as its slot holds that.
+   *
+   * @param state What turns to come are to find there, where that is another one.
+   */
+  keep(key: string, state?: Float32Array): void;
 }
 
 /** What sessions need of a scheduler. */

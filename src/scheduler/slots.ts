@@ -51,11 +51,16 @@ export class Slots {
     return lease;
   }
 
-  /** Names the state that a slot was given back with, unless the slot has been taken since. */
-  keep(lease: number, key: string): void {
+  /**
+   * Names the state that a slot was given back with.
+   *
+   * @returns The slot, or `null` if it has been taken since.
+   */
+  keep(lease: number, key: string): number | null {
     const at = this.#free.findIndex((free) => free.lease === lease);
-    if (at < 0) return;
+    if (at < 0) return null;
     const [free] = this.#free.splice(at, 1);
     this.#free.push({ ...free, key });
+    return free.slot;
   }
 }

@@ -2,10 +2,10 @@
 
 import { InferenceError } from "../core/errors.ts";
 import type { FinishedTurn, Generation } from "../scheduler/scheduler_types.ts";
-import { encodeState } from "../store/state_codec.ts";
 import type { StateContent, StateInfo, StateStore, StoredState } from "../store/state_store.ts";
 import { canonical } from "./chat_template.ts";
 import { appendEntries } from "./history.ts";
+import { keepState, type KeptState } from "./kept_state.ts";
 import type { Origin } from "./origin.ts";
 import type { Reply } from "./reply.ts";
 import type { SessionModel, TurnEnd, TurnResult, Usage } from "./session_types.ts";
@@ -32,6 +32,12 @@ export interface TurnUnderway {
   begun: StateInfo | null;
   store: StateStore;
   model: SessionModel;
+}
+
+/** What the store has of a turn; nothing, for the reason that is told. */
+interface StoredTurn {
+  info: (StateInfo & Partial<StoredState>) | null;
+  warning?: string;
 }
 
 /** Why a turn is cut short: its client has left, or this worker is to end. */
@@ -91,8 +97,12 @@ export class RunningTurn {
       const finished = await generation.finished;
       this.#assertWanted(finished, underway.begun !== null);
       if (finished.reason !== "stop") this.#show(reply.cut());
-      const { info, ...failure } = await this.#store(finished, history ?? readHistory(), underway);
-      if (info?.state) generation.keep(info.state.id);
+      const open = finished.reason !== "stop";
+      const kept = finished.state && keepState(finished.state, { open, model: underway.model });
+      const { info, ...failure }: StoredTurn = kept === null
+        ? { info: underway.begun }
+        : await this.#store(finished, { ...underway, kept, history: history ?? readHistory() });
+      if (info?.state) generation.keep(info.state.id, kept?.rounded);
       const end: TurnEnd = {
         finishReason: finished.reason === "stop" ? "stop" : "length",
         usage: this.#usage(finished.sampled),
@@ -127,11 +137,11 @@ export class RunningTurn {
   /** A reply is its client's whether or not it can be stored. */
   async #store(
     finished: FinishedTurn,
-    history: Promise<Uint8Array | null>,
-    { store, model, begun }: Omit<TurnUnderway, "generation">,
-  ): Promise<{ info: (StateInfo & Partial<StoredState>) | null; warning?: string }> {
-    const { state } = finished;
-    if (state === null) return { info: begun };
+    { store, model, begun, kept, history }: Omit<TurnUnderway, "generation"> & {
+      kept: KeptState;
+      history: Promise<Uint8Array | null>;
+    },
+  ): Promise<StoredTurn> {
     const { stateId: id, ttl, origin: { info, conversation } } = this;
     try {
       const record = this.#record(finished);
@@ -140,7 +150,7 @@ export class RunningTurn {
       const names = { prefix: hashes.at(-1), conversation };
       const sealed = record.transcript.slice(0, this.#sealed);
       const content: StateContent = {
-        state: encodeState(state, model),
+        state: kept.bytes,
         turn: encodeRecord(
           sealed.length === 0 ? record : {
             ...record,

@@ -6,9 +6,9 @@
 import { InferenceError } from "../core/errors.ts";
 import { PLAIN_SAMPLING } from "../core/sampling.ts";
 import type { TurnRunner } from "../scheduler/scheduler_types.ts";
-import { encodeState } from "../store/state_codec.ts";
 import type { StateInfo, StateStore } from "../store/state_store.ts";
 import { isSystem, type Message, messageText } from "./chat_template.ts";
+import { keepState } from "./kept_state.ts";
 import type { TokenCodec } from "./reply.ts";
 import type { SessionModel } from "./session_types.ts";
 import { encodeMessages } from "./turn_plan.ts";
@@ -99,10 +99,12 @@ export class SystemPrompts {
       })),
     };
     try {
-      const content = { state: encodeState(state, model), turn: encodeRecord(record), open: false };
+      const open = false;
+      const { bytes, rounded } = keepState(state, { open, model });
+      const content = { state: bytes, turn: encodeRecord(record), open };
       const names = { id: store.newId(), model, parent: null, prefix: hash };
       const info = await store.save(content, names);
-      generation.keep(info.state!.id);
+      generation.keep(info.state!.id, rounded);
       return { info, record, count: prompt.length };
     } catch (error) {
       if (error instanceof InferenceError && error.code === "store_unavailable") return null;

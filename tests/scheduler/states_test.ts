@@ -116,6 +116,18 @@ Deno.test("a turn goes on in the slot that holds its state, unless that was give
   assert.deepEqual(loads, ["seven", "seven"]);
 });
 
+Deno.test("what a slot is told to hold instead is what the next turn starts from", async () => {
+  const scheduler = new Scheduler(await engine(1));
+  const generation = scheduler.submit(work([1, 2, 3]));
+  const { state } = await collect(generation);
+  const rounded = state!.map((value) => Math.round(value * 8) / 8);
+  generation.keep("rounded", rounded);
+  const warm = await run(scheduler, work([4], { state: { key: "rounded", load: failed } }));
+  assert.equal(scheduler.numbers.warm, 1);
+  assert.deepEqual(warm, await run(scheduler, work([4], { state: kept(rounded) })));
+  assert.notDeepEqual(warm.state, (await run(scheduler, work([4], { state: kept(state) }))).state);
+});
+
 Deno.test("while a state is on its way, others go on; a failed load ends its turn alone", async () => {
   const scheduler = new Scheduler(await engine(2));
   const { promise, resolve } = Promise.withResolvers<Float32Array>();

@@ -84,6 +84,8 @@ export class ToyRunner implements TurnRunner {
   readonly works: TurnWork[] = [];
   /** Names of the states that turns have left, in order. */
   readonly kept: string[] = [];
+  /** Those that are to be replaced, by name. */
+  readonly rounded = new Map<string, Float32Array>();
   readonly #options: ToyRunnerOptions;
 
   constructor(options: ToyRunnerOptions = {}) {
@@ -101,7 +103,10 @@ export class ToyRunner implements TurnRunner {
     finished.then(() => tokens.end(), (error) => tokens.end(error));
     return {
       finished,
-      keep: (key) => this.kept.push(key),
+      keep: (key, state) => {
+        this.kept.push(key);
+        if (state) this.rounded.set(key, state);
+      },
       [Symbol.asyncIterator]: () => tokens[Symbol.asyncIterator](),
     };
   }

@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
 import type { Generation, TurnWork } from "../../src/scheduler/scheduler_types.ts";
 import { MemoryBackend } from "../../src/store/memory.ts";
-import { collect, harness, ids, rejects, run, stored, user } from "./fixtures.ts";
+import { decodeState, describeState } from "../../src/store/state_codec.ts";
+import { collect, feed, harness, ids, MODEL, rejects, run, stored, user } from "./fixtures.ts";
 
 Deno.test("events are the text and the end, after the state is stored", async () => {
   const it = harness({ script: ids(" a€b", 0) });
@@ -189,6 +190,24 @@ Deno.test("a state is named to the runner by what it will be asked for with", as
   assert.equal(it.runner.works.at(-1)!.state!.key, it.runner.kept.at(-2));
   gate.resolve();
   await turn.result();
+});
+
+Deno.test("a finished turn goes on from what is stored of it, an unfinished one is stored to the bit", async () => {
+  const script = ids(" abcdefgh", 0);
+  for (const codec of ["f32", "f16", "q8"] as const) {
+    const it = harness({ script, model: { ...MODEL, codec } });
+    const cut = await run(it.sessions, { messages: [user("hi")], maxTokens: 4 });
+    assert.equal(it.runner.rounded.size, 0);
+    const exact = await stored(harness({ backend: it.backend }), cut.stateId);
+    const prompt = feed(null, ids("User: hi\n\nAssistant:").concat(ids(" abc").slice(0, 3)));
+    assert.deepEqual(exact.state, prompt);
+    const rest = await run(it.sessions, { messages: [], stateId: cut.stateId });
+    assert.equal(cut.text + rest.text, "abcdefgh");
+    const { info, state } = await it.store.load(rest.stateId, { model: MODEL });
+    assert.equal(describeState(state!).codec, codec);
+    const held = decodeState(state!);
+    assert.deepEqual(it.runner.rounded.get(info.state!.id), codec === "f32" ? undefined : held);
+  }
 });
 
 Deno.test("several choices begin together or not at all", async () => {
