@@ -67,8 +67,8 @@ export const generate: Command = {
         if (!flags.json) await printText(piece);
       };
       for await (const batch of generation) {
-        tokens.push(...batch);
-        await write(stream.push(tokenizer.decode(batch)));
+        tokens.push(...batch.tokens);
+        await write(stream.push(tokenizer.decode(batch.tokens)));
       }
       await write(stream.flush());
       const { reason } = await generation.finished;

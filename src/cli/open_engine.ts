@@ -97,12 +97,13 @@ export async function openEngine(
       const available = open === null || open.software ? availableMemory() : undefined;
       const sizes = { quant, slots, maxStepTokens, available, onProgress };
       if (!open) return new CpuSampling(await CpuEngine.create(model, sizes), tokens);
-      return await GpuEngine.create(open, model, {
+      const engine = await GpuEngine.create(open, model, {
         ...sizes,
         tokens,
         tuned: tuning?.choices,
         maxStepTokens: Math.max(slots, Math.min(maxStepTokens, tuning?.stepTokens ?? Infinity)),
       });
+      return tokens ? new CpuSampling(engine, tokens, { device: engine }) : engine;
     };
     for (let { slots } = options;; slots = Math.max(leastSlots, Math.floor(slots / 2))) {
       try {

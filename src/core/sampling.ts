@@ -31,6 +31,35 @@ export const PLAIN_SAMPLING: Readonly<Omit<SamplingParams, "seed">> = {
   logitBias: new Map(),
 };
 
+/** What the text of a reply must be. */
+export type Constraint =
+  | { type: "json_object" }
+  /** The schema as JSON. */
+  | { type: "json_schema"; schema: string }
+  | { type: "regex"; pattern: string }
+  | { type: "choice"; choices: readonly string[] }
+  /** In xgrammar's EBNF, from its rule `root`. */
+  | { type: "grammar"; ebnf: string };
+
+/** A constraint on its way through a reply. */
+export interface TokenConstraint {
+  /** `[ceil(vocabulary / 32)]`: bit `id % 32` of word `id / 32` is set where the token may come next. */
+  allowed(): Promise<Int32Array>;
+  /** Takes the token that came. */
+  accept(token: number): void;
+  close(): void;
+}
+
+/** Begins a constraint. @throws InferenceError `invalid_value` for one that can't be held */
+export type Constrain = (constraint: Constraint) => Promise<TokenConstraint>;
+
+/** How probable a sampled token was by the model alone, and what was most probable then. */
+export interface TokenLogprobs {
+  logprob: number;
+  /** The most probable first. */
+  top: readonly { token: number; logprob: number }[];
+}
+
 /** What sampling must know of token ids, `size` of them; a model's further ones are never sampled. */
 export interface TokenTable {
   /** Bytes of all ids, one after the other. */

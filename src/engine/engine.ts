@@ -3,7 +3,7 @@
  * scheduler is its only caller. An engine never decides what to run next.
  */
 
-import type { SamplingParams, StopSearch } from "../core/sampling.ts";
+import type { Constraint, SamplingParams, StopSearch, TokenLogprobs } from "../core/sampling.ts";
 import type { MemoryBytes } from "../gpu/mod.ts";
 import type { Dimensions } from "../model/dimensions.ts";
 import type { Quant } from "../quant/mod.ts";
@@ -88,6 +88,17 @@ export interface SlotSampling {
   endToken: number | null;
   /** Strings with which the turn ends; not changed. */
   stops: StopSearch | null;
+  /** What the tokens must form. */
+  constraint?: Constraint | undefined;
+  /** How many most probable tokens are told with each one; nothing unless given. */
+  logprobs?: number | undefined;
+}
+
+/** Whether a turn needs the host between one token and the next. */
+export function needsHost(
+  { constraint, logprobs }: Pick<SlotSampling, "constraint" | "logprobs">,
+): boolean {
+  return constraint !== undefined || logprobs !== undefined;
 }
 
 /** What a turn does in a step: feeds `tokens`, and samples one from the logits that follow. */
@@ -106,12 +117,21 @@ export interface Generated {
   end: "stop" | "length" | null;
   /** Why nothing could be sampled, where that is so, as an error tells it. */
   fault: string | null;
+  /** Of each of `tokens`, where they are asked for. */
+  logprobs?: TokenLogprobs[];
 }
 
 /** An engine that also samples, so that its caller need not see every token before the next one. */
 export interface SamplingEngine extends Engine {
   /** Steps that one call of `generate` takes at most. */
   readonly maxSteps: number;
+
+  /**
+   * Makes ready what turns with this constraint need.
+   *
+   * @throws InferenceError `invalid_value` for one that can't be held.
+   */
+  prepare(constraint: Constraint): Promise<void>;
 
   /** Lets `slot` sample as told, from the next logits on; `writeState` does not change it. */
   startSampling(slot: number, sampling: SlotSampling): Promise<void>;

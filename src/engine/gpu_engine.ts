@@ -2,6 +2,7 @@
 
 import type { StepCounts } from "../../kernels/spec.ts";
 import { InferenceError } from "../core/errors.ts";
+import type { Constraint } from "../core/sampling.ts";
 import {
   DeviceBuffers,
   DeviceQueue,
@@ -23,14 +24,15 @@ import {
   checkSlotSampling,
   checkState,
 } from "./check_runs.ts";
-import type {
-  EngineInfo,
-  Generated,
-  GenerateRun,
-  OnProgress,
-  Run,
-  SamplingEngine,
-  SlotSampling,
+import {
+  type EngineInfo,
+  type Generated,
+  type GenerateRun,
+  needsHost,
+  type OnProgress,
+  type Run,
+  type SamplingEngine,
+  type SlotSampling,
 } from "./engine.ts";
 import { assertFits } from "./fits.ts";
 import {
@@ -171,9 +173,14 @@ export class GpuEngine implements SamplingEngine {
     return this.#byRun(runs, (await Promise.all(rounds)).flat());
   }
 
+  prepare(_constraint: Constraint): Promise<void> {
+    return Promise.reject(deviceOnly());
+  }
+
   async startSampling(slot: number, sampling: SlotSampling): Promise<void> {
     checkSlot(slot, this.info);
     checkSlotSampling(sampling, this.info);
+    if (needsHost(sampling)) throw deviceOnly();
     await this.#queue.run({ write: () => this.#sampling.start(slot, sampling) });
   }
 
@@ -295,4 +302,11 @@ export class GpuEngine implements SamplingEngine {
       return joined;
     });
   }
+}
+
+function deviceOnly(): InferenceError {
+  return new InferenceError(
+    "unsupported_value",
+    "Cannot constrain tokens or tell their log probabilities on the device: CpuSampling does",
+  );
 }

@@ -5,6 +5,7 @@
  */
 
 import { type ErrorCode, InferenceError } from "../core/errors.ts";
+import type { Constraint } from "../core/sampling.ts";
 import type {
   EngineInfo,
   Generated,
@@ -19,6 +20,7 @@ import type {
 type Call =
   | { method: "open"; options: unknown }
   | { method: "step"; runs: readonly Run[] }
+  | { method: "prepare"; constraint: Constraint }
   | { method: "startSampling"; slot: number; sampling: SlotSampling }
   | { method: "generate"; runs: readonly GenerateRun[]; steps: number }
   | { method: "readState"; slot: number }
@@ -69,6 +71,10 @@ export class WorkerEngine implements SamplingEngine {
 
   step(runs: readonly Run[]): Promise<Float32Array[]> {
     return this.#worker.call({ method: "step", runs });
+  }
+
+  prepare(constraint: Constraint): Promise<void> {
+    return this.#worker.call({ method: "prepare", constraint });
   }
 
   startSampling(slot: number, sampling: SlotSampling): Promise<void> {
@@ -171,6 +177,8 @@ export function answerEngineCalls(
     switch (call.method) {
       case "step":
         return await engine.step(call.runs);
+      case "prepare":
+        return await engine.prepare(call.constraint);
       case "startSampling":
         return await engine.startSampling(call.slot, call.sampling);
       case "generate":

@@ -1,11 +1,11 @@
 /** A turn in a slot, or waiting for one: what is left of it, and what has come of it. */
 
 import type { StopSearch } from "../core/sampling.ts";
-import type { Generated, SlotSampling } from "../engine/engine.ts";
+import { type Generated, needsHost, type SlotSampling } from "../engine/engine.ts";
 import { recordToken } from "../sampler/penalties.ts";
 import { startSearch } from "../sampler/stop_search.ts";
 import type { PlannableTurn } from "./planner.ts";
-import type { FinishedTurn, StateSource, TurnWork } from "./scheduler_types.ts";
+import type { FinishedTurn, StateSource, TokenBatch, TurnWork } from "./scheduler_types.ts";
 import { TokenQueue } from "./token_queue.ts";
 
 export class ActiveTurn implements PlannableTurn {
@@ -53,7 +53,7 @@ export class ActiveTurn implements PlannableTurn {
   }
 
   /** Ids as they are sampled. */
-  get tokens(): AsyncIterable<readonly number[]> {
+  get tokens(): AsyncIterable<TokenBatch> {
     return this.#tokens;
   }
 
@@ -95,7 +95,13 @@ export class ActiveTurn implements PlannableTurn {
     if (this.end || this.cancelled || this.loading) return 0;
     if (maxTokens === 0 || this.followers.length > 0) return this.left.length - 1;
     if (!this.writing) return this.left.length;
+    if (this.onHost && this.stepsAhead > 0) return 0;
     return this.#sampled + this.stepsAhead < maxTokens ? 1 : 0;
+  }
+
+  /** Whether each of its tokens must come back before the next one. */
+  get onHost(): boolean {
+    return needsHost(this.work);
   }
 
   /** Tokens that may yet be sampled. */
@@ -105,7 +111,7 @@ export class ActiveTurn implements PlannableTurn {
 
   /** How it samples, from its first token on; `null` if it does not. */
   get sampling(): SlotSampling | null {
-    const { sampling, counts, position, maxTokens, endToken } = this.work;
+    const { sampling, counts, position, maxTokens, endToken, constraint, logprobs } = this.work;
     if (maxTokens === 0) return null;
     return {
       params: sampling,
@@ -114,18 +120,20 @@ export class ActiveTurn implements PlannableTurn {
       limit: maxTokens,
       endToken,
       stops: this.#stops,
+      constraint,
+      logprobs,
     };
   }
 
   /** Takes what the engine has sampled in `steps` steps. */
-  take({ tokens, end }: Generated, steps: number): void {
+  take({ tokens, end, logprobs }: Generated, steps: number): void {
     this.stepsAhead -= steps;
     for (const token of tokens) {
       recordToken(this.work.counts, token, this.work.sampling.penaltyDecay);
       this.#token = token;
       this.#sampled++;
     }
-    if (tokens.length > 0) this.#tokens.push(tokens);
+    if (tokens.length > 0) this.#tokens.push({ tokens, ...(logprobs ? { logprobs } : {}) });
     this.end = end;
   }
 

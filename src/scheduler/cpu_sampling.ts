@@ -1,140 +1,143 @@
-/** Samples on the CPU from the logits of any engine: for the CPU engine, and the oracle of others. */
+/**
+ * Samples on the CPU from the logits of any engine: for engines that do not sample, for turns whose
+ * tokens are constrained or explained, and as the oracle of those that sample on a device.
+ */
 
 import { InferenceError } from "../core/errors.ts";
-import type { StopSearch, TokenTable } from "../core/sampling.ts";
-import type {
-  Engine,
-  EngineInfo,
-  Generated,
-  GenerateRun,
-  Run,
-  SamplingEngine,
-  SlotSampling,
+import type { Constrain, Constraint, TokenConstraint, TokenTable } from "../core/sampling.ts";
+import {
+  type Engine,
+  type EngineInfo,
+  type Generated,
+  type GenerateRun,
+  needsHost,
+  type Run,
+  type SamplingEngine,
+  type SlotSampling,
 } from "../engine/engine.ts";
-import { recordToken } from "../sampler/penalties.ts";
-import { randomAt } from "../sampler/random.ts";
-import { sample } from "../sampler/sampler.ts";
-import { searchBytes } from "../sampler/stop_search.ts";
+import { HostSlot } from "./host_slot.ts";
 
-/** A turn that samples. */
-interface SamplingSlot {
-  sampling: SlotSampling;
-  counts: Map<number, number>;
-  stops: StopSearch | null;
-  sampled: number;
-  /** The token sampled last. */
-  token: number | null;
-  ended: boolean;
+export interface CpuSamplingOptions {
+  maxSteps?: number | undefined;
+  /** Samples for the turns that do not need this; it must be the engine itself. */
+  device?: SamplingEngine | undefined;
+  constrain?: Constrain | undefined;
 }
 
 export class CpuSampling implements SamplingEngine {
   readonly info: EngineInfo;
   readonly maxSteps: number;
   readonly #engine: Engine;
+  readonly #device: SamplingEngine | undefined;
+  readonly #constrain: Constrain | undefined;
   readonly #tokens: TokenTable | undefined;
   readonly #banned: Uint8Array | null = null;
-  readonly #slots = new Map<number, SamplingSlot>();
+  readonly #slots = new Map<number, HostSlot>();
+  /** Slots that are told to sample here, as soon as calls say so. */
+  readonly #hosted = new Set<number>();
   #last: Promise<unknown> = Promise.resolve();
 
   /** @param tokens Without them no id is banned, and no stop string is found. */
   constructor(
     engine: Engine,
     tokens?: TokenTable,
-    { maxSteps = 64 }: { maxSteps?: number } = {},
+    { maxSteps = 64, device, constrain }: CpuSamplingOptions = {},
   ) {
     this.info = engine.info;
     this.#engine = engine;
+    this.#device = device;
+    this.#constrain = constrain;
     this.#tokens = tokens;
-    this.maxSteps = maxSteps;
+    this.maxSteps = device?.maxSteps ?? maxSteps;
     if (!tokens) return;
     const { vocabulary } = engine.info.dimensions;
     this.#banned = Uint8Array.from({ length: vocabulary }, (_, id) => tokens.banned[id] ?? 1);
   }
 
+  async prepare(constraint: Constraint): Promise<void> {
+    (await this.#begin(constraint)).close();
+  }
+
   step(runs: readonly Run[]): Promise<Float32Array[]> {
-    return this.#inOrder(() => this.#engine.step(runs));
+    return this.#passOn(() => this.#engine.step(runs));
   }
 
   startSampling(slot: number, sampling: SlotSampling): Promise<void> {
-    return this.#inOrder(() => {
-      this.#slots.set(slot, {
-        sampling,
-        counts: new Map(sampling.counts),
-        stops: sampling.stops && { ...sampling.stops, bits: sampling.stops.bits.slice() },
-        sampled: 0,
-        token: null,
-        ended: false,
-      });
-      return Promise.resolve();
+    if (this.#device && !needsHost(sampling)) {
+      this.#hosted.delete(slot);
+      return this.#device.startSampling(slot, sampling);
+    }
+    this.#hosted.add(slot);
+    return this.#inOrder(async () => {
+      this.#slots.get(slot)?.close();
+      const { constraint } = sampling;
+      const constrained = constraint === undefined ? null : await this.#begin(constraint);
+      const tokens = this.#tokens ?? null;
+      const own = new HostSlot(sampling, { constrained, tokens, banned: this.#banned });
+      this.#slots.set(slot, own);
     });
   }
 
-  generate(runs: readonly GenerateRun[], steps: number): Promise<Generated[]> {
-    return this.#inOrder(async () => {
-      const results = runs.map((): Generated => ({ tokens: [], end: null, fault: null }));
-      for (let step = 0; step < steps; step++) {
-        const going = runs.flatMap(({ slot, tokens, sample }, i) => {
-          const own = this.#slots.get(slot);
-          if (tokens.length > 0) return [{ slot, tokens, sample, result: results[i] }];
-          if (own === undefined || own.ended || own.token === null) return [];
-          return [{ slot, tokens: [own.token], sample, result: results[i] }];
-        });
-        const logits = await this.#engine.step(
-          going.map(({ slot, tokens, sample }) => (
-            { slot, tokens, logits: sample ? "last" : "none" }
-          )),
-        );
-        for (const [i, { slot, sample, result }] of going.entries()) {
-          const own = this.#slots.get(slot);
-          if (sample && own && !own.ended) this.#sample(own, logits[i], result);
-        }
-      }
-      return results;
-    });
+  async generate(runs: readonly GenerateRun[], steps: number): Promise<Generated[]> {
+    const device = this.#device;
+    if (!device) return await this.#inOrder(() => this.#sampleAll(runs, steps));
+    // What is only read, or sampled on the device, waits for nobody.
+    const onHost = runs.map(({ slot, sample }) => sample && this.#hosted.has(slot));
+    const others = runs.filter((_, i) => !onHost[i]);
+    const own = runs.filter((_, i) => onHost[i]);
+    const [left, right] = await Promise.all([
+      others.length > 0 ? device.generate(others, steps) : [],
+      own.length > 0 ? this.#inOrder(() => this.#sampleAll(own, steps)) : [],
+    ]);
+    return onHost.map((host) => host ? right.shift()! : left.shift()!);
   }
 
   readState(slot: number): Promise<Float32Array> {
-    return this.#inOrder(() => this.#engine.readState(slot));
+    return this.#passOn(() => this.#engine.readState(slot));
   }
 
   writeState(slot: number, state: Float32Array | null): Promise<void> {
-    return this.#inOrder(() => this.#engine.writeState(slot, state));
+    return this.#passOn(() => this.#engine.writeState(slot, state));
   }
 
   copyState(from: number, to: number): Promise<void> {
-    return this.#inOrder(() => this.#engine.copyState(from, to));
+    return this.#passOn(() => this.#engine.copyState(from, to));
   }
 
   close(): Promise<void> {
     return this.#inOrder(() => this.#engine.close());
   }
 
-  #sample(slot: SamplingSlot, logits: Float32Array, result: Generated): void {
-    const { params, position, limit, endToken } = slot.sampling;
-    const random = randomAt(params.seed, position + slot.sampled);
-    let token: number;
-    try {
-      token = sample(logits, params, slot.counts, random, this.#banned);
-    } catch (error) {
-      if (!(error instanceof InferenceError && error.code === "numeric_fault")) throw error;
-      slot.ended = true;
-      result.fault = error.message;
-      return;
+  async #sampleAll(runs: readonly GenerateRun[], steps: number): Promise<Generated[]> {
+    const results = runs.map((): Generated => ({ tokens: [], end: null, fault: null }));
+    for (let step = 0; step < steps; step++) {
+      const going = runs.flatMap(({ slot, tokens, sample }, i) => {
+        const own = this.#slots.get(slot);
+        if (tokens.length > 0) return [{ slot, tokens, own: sample ? own : undefined, i }];
+        if (own === undefined || own.ended || own.token === null) return [];
+        return [{ slot, tokens: [own.token], own: sample ? own : undefined, i }];
+      });
+      const logits = await this.#engine.step(
+        going.map(({ slot, tokens, own }) => ({ slot, tokens, logits: own ? "last" : "none" })),
+      );
+      for (const [at, { own, i }] of going.entries()) {
+        if (own && !own.ended) await own.sample(logits[at], results[i]);
+      }
     }
-    recordToken(slot.counts, token, params.penaltyDecay);
-    slot.token = token;
-    slot.sampled++;
-    result.tokens.push(token);
-    const stopped = slot.stops !== null && searchBytes(slot.stops, this.#bytesOf(token));
-    if (stopped || token === endToken) result.end = "stop";
-    else if (slot.sampled >= limit) result.end = "length";
-    slot.ended = result.end !== null;
+    return results;
   }
 
-  #bytesOf(token: number): Uint8Array {
-    if (!this.#tokens) return new Uint8Array();
-    const { bytes, offsets } = this.#tokens;
-    return bytes.subarray(offsets[token], offsets[token + 1]);
+  async #begin(constraint: Constraint): Promise<TokenConstraint> {
+    if (this.#constrain) return await this.#constrain(constraint);
+    throw new InferenceError(
+      "unsupported_value",
+      `Cannot hold a reply to ${constraint.type}: no grammars are set up here`,
+    );
+  }
+
+  /** An engine with a device keeps calls in order itself, and must see them at once. */
+  #passOn<T>(call: () => Promise<T>): Promise<T> {
+    return this.#device ? call() : this.#inOrder(call);
   }
 
   #inOrder<T>(work: () => Promise<T>): Promise<T> {

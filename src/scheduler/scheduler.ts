@@ -7,6 +7,7 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
+import type { Constraint } from "../core/sampling.ts";
 import type { Generated, GenerateRun, SamplingEngine } from "../engine/engine.ts";
 import { ActiveTurn } from "./active_turn.ts";
 import { Counts, type SchedulerNumbers } from "./numbers.ts";
@@ -73,6 +74,10 @@ export class Scheduler implements TurnRunner {
       waiting: this.#countWaiting(),
       ...this.#counts.total,
     };
+  }
+
+  prepare(constraint: Constraint): Promise<void> {
+    return this.#engine.prepare(constraint);
   }
 
   submit(work: TurnWork): Generation {
@@ -189,7 +194,8 @@ export class Scheduler implements TurnRunner {
     if (plan.length === 0) return null;
     const reading = plan.filter(({ turn }) => !turn.writing);
     const room = Math.max(...plan.map(({ turn }) => turn.room));
-    const steps = reading.length > 0 ? 1 : Math.min(this.#pace.steps, room);
+    const single = reading.length > 0 || plan.some(({ turn }) => turn.onHost);
+    const steps = single ? 1 : Math.min(this.#pace.steps, room);
     const runs = plan.map(({ turn, count }): GenerateRun => {
       const tokens = turn.writing ? [] : turn.left.splice(0, count);
       turn.stepsAhead += steps;

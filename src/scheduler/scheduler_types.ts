@@ -1,6 +1,6 @@
 /** What the session asks of the scheduler, and what it gets back. */
 
-import type { SamplingParams, StopStrings } from "../core/sampling.ts";
+import type { Constraint, SamplingParams, StopStrings, TokenLogprobs } from "../core/sampling.ts";
 
 /** A recurrent state that is kept somewhere. */
 export interface StateSource {
@@ -29,6 +29,10 @@ export interface TurnWork {
   endToken: number | null;
   /** Strings with whose last byte the turn ends. */
   stops: StopStrings | null;
+  /** What the tokens must form; prepared before. */
+  constraint?: Constraint | undefined;
+  /** How many most probable tokens are told with each one; nothing unless given. */
+  logprobs?: number | undefined;
   /** Milliseconds after which the turn ends as it is, the time in the queue included. */
   within?: number | undefined;
   /** Ends the turn, with the tokens that are under way then. */
@@ -47,8 +51,15 @@ export interface FinishedTurn {
   sampled: number;
 }
 
-/** A turn under way. Iterates over the sampled ids as they come, those together that come at once. */
-export interface Generation extends AsyncIterable<readonly number[]> {
+/** Tokens that came at once. */
+export interface TokenBatch {
+  tokens: readonly number[];
+  /** Of each of them, where they were asked for. */
+  logprobs?: readonly TokenLogprobs[];
+}
+
+/** A turn under way. Iterates over what is sampled as it comes. */
+export interface Generation extends AsyncIterable<TokenBatch> {
   /** Resolves once when the turn has ended; rejects with what went wrong. */
   readonly finished: Promise<FinishedTurn>;
   /**
@@ -61,6 +72,9 @@ export interface Generation extends AsyncIterable<readonly number[]> {
 
 /** What sessions need of a scheduler. */
 export interface TurnRunner {
+  /** @throws InferenceError `invalid_value` for a constraint that can't be held */
+  prepare(constraint: Constraint): Promise<void>;
+
   /**
    * @throws InferenceError `overloaded`, `too_many_turns`, `shutting_down`, or `invalid_value` for too
    * long stops.

@@ -1,15 +1,17 @@
 /** Tokens of a turn on their way from the scheduler's loop to whoever iterates over them. */
 
+import type { TokenBatch } from "./scheduler_types.ts";
+
 /** An async iterable that is pushed to; for one consumer. */
-export class TokenQueue implements AsyncIterable<readonly number[]> {
-  readonly #waiting: (readonly number[])[] = [];
+export class TokenQueue implements AsyncIterable<TokenBatch> {
+  readonly #waiting: TokenBatch[] = [];
   #ended = false;
   #failure: unknown;
   #wake: () => void = () => {};
 
   /** Adds tokens that have come at once. */
-  push(tokens: readonly number[]): void {
-    this.#waiting.push(tokens);
+  push(batch: TokenBatch): void {
+    this.#waiting.push(batch);
     this.#wake();
   }
 
@@ -20,7 +22,7 @@ export class TokenQueue implements AsyncIterable<readonly number[]> {
     this.#wake();
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<readonly number[]> {
+  async *[Symbol.asyncIterator](): AsyncGenerator<TokenBatch> {
     while (true) {
       while (this.#waiting.length > 0) yield this.#waiting.shift()!;
       if (this.#ended) break;

@@ -90,7 +90,7 @@ export class RunningTurn {
       const readHistory = () => this.#readHistory(underway.store);
       // A turn that is streamed holds it, and its first words come first.
       let history = underway.begun === null ? readHistory() : undefined;
-      for await (const tokens of generation) {
+      for await (const { tokens } of generation) {
         this.#show(tokens.map((token) => reply.push(token)).join(""));
         history ??= readHistory();
       }

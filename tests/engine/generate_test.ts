@@ -145,7 +145,7 @@ async function turns(engine: SamplingEngine, count: number) {
       for (let tick = 0; tick < i % 7; tick++) await engine.readState(0);
       const generation = scheduler.submit(work);
       const tokens: number[] = [];
-      for await (const batch of generation) tokens.push(...batch);
+      for await (const batch of generation) tokens.push(...batch.tokens);
       return { tokens, counts: [...work.counts], ...await generation.finished };
     }),
   );

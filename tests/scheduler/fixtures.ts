@@ -70,6 +70,6 @@ export function run(scheduler: Scheduler, turn: TurnWork) {
 
 export async function collect(generation: Generation) {
   const tokens: number[] = [];
-  for await (const batch of generation) tokens.push(...batch);
+  for await (const batch of generation) tokens.push(...batch.tokens);
   return { tokens, ...await generation.finished };
 }

@@ -83,7 +83,7 @@ Deno.test("a cancelled turn ends with what is under way, its state and pending t
   );
   const tokens: number[] = [];
   for await (const batch of generation) {
-    tokens.push(...batch);
+    tokens.push(...batch.tokens);
     if (tokens.length >= 5) controller.abort();
   }
   const { reason, state, pending } = await generation.finished;

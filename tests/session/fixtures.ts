@@ -92,6 +92,10 @@ export class ToyRunner implements TurnRunner {
     this.#options = options;
   }
 
+  prepare(): Promise<void> {
+    return Promise.resolve();
+  }
+
   submitAll(works: readonly TurnWork[]): Generation[] {
     return works.map((work) => this.submit(work));
   }
@@ -132,7 +136,7 @@ export class ToyRunner implements TurnRunner {
       work.counts.set(token, (work.counts.get(token) ?? 0) + 1);
       pending = [token];
       sampled++;
-      tokens.push([token]);
+      tokens.push({ tokens: [token] });
       const stopped = stops && searchBytes(stops, tokenizer.tokenBytes(token) ?? new Uint8Array());
       if (stopped || token === work.endToken) return end("stop");
     }

@@ -1,0 +1,85 @@
+/** A slot whose tokens are sampled on the CPU. */
+
+import { InferenceError } from "../core/errors.ts";
+import type { StopSearch, TokenConstraint, TokenTable } from "../core/sampling.ts";
+import type { Generated, SlotSampling } from "../engine/engine.ts";
+import { logprobsOf } from "../sampler/logprobs.ts";
+import { recordToken } from "../sampler/penalties.ts";
+import { randomAt } from "../sampler/random.ts";
+import { sample } from "../sampler/sampler.ts";
+import { searchBytes } from "../sampler/stop_search.ts";
+
+export interface HostSlotOptions {
+  constrained: TokenConstraint | null;
+  /** Without them no stop string is found. */
+  tokens: TokenTable | null;
+  /** 1 at the ids that must never be sampled. */
+  banned: Uint8Array | null;
+}
+
+export class HostSlot {
+  /** The token sampled last. */
+  token: number | null = null;
+  ended = false;
+  readonly #sampling: SlotSampling;
+  readonly #options: HostSlotOptions;
+  readonly #counts: Map<number, number>;
+  readonly #stops: StopSearch | null;
+  #sampled = 0;
+
+  constructor(sampling: SlotSampling, options: HostSlotOptions) {
+    const { counts, stops } = sampling;
+    this.#sampling = sampling;
+    this.#options = options;
+    this.#counts = new Map(counts);
+    this.#stops = stops && { ...stops, bits: stops.bits.slice() };
+  }
+
+  /** Samples the next token from `logits`, which are changed, and adds it to `result`. */
+  async sample(logits: Float32Array, result: Generated): Promise<void> {
+    const { params, position, limit, endToken, logprobs } = this.#sampling;
+    const { constrained, banned } = this.#options;
+    const untouched = logprobs !== undefined && constrained ? logits.slice() : logits;
+    if (constrained) keepAllowed(logits, await constrained.allowed());
+    const random = randomAt(params.seed, position + this.#sampled);
+    let token: number;
+    try {
+      token = sample(logits, params, this.#counts, random, banned);
+    } catch (error) {
+      if (!(error instanceof InferenceError && error.code === "numeric_fault")) throw error;
+      this.ended = true;
+      result.fault = error.message;
+      return;
+    }
+    if (logprobs !== undefined) {
+      (result.logprobs ??= []).push(logprobsOf(token, untouched, { banned, count: logprobs }));
+    }
+    constrained?.accept(token);
+    recordToken(this.#counts, token, params.penaltyDecay);
+    this.token = token;
+    this.#sampled++;
+    result.tokens.push(token);
+    const stopped = this.#stops !== null && searchBytes(this.#stops, this.#bytesOf(token));
+    if (stopped || token === endToken) result.end = "stop";
+    else if (this.#sampled >= limit) result.end = "length";
+    this.ended = result.end !== null;
+  }
+
+  /** Frees what it holds. */
+  close(): void {
+    this.#options.constrained?.close();
+  }
+
+  #bytesOf(token: number): Uint8Array {
+    const { tokens } = this.#options;
+    return tokens?.bytes.subarray(tokens.offsets[token], tokens.offsets[token + 1]) ??
+      new Uint8Array();
+  }
+}
+
+/** A logit of -Infinity is a ban. */
+function keepAllowed(logits: Float32Array, allowed: Int32Array): void {
+  for (let id = 0; id < logits.length; id++) {
+    if ((allowed[id >> 5] >>> (id & 31) & 1) === 0) logits[id] = -Infinity;
+  }
+}

@@ -1,0 +1,124 @@
+/** Turns that need the host between tokens: constrained ones, and ones that are explained. */
+
+import assert from "node:assert/strict";
+import { InferenceError } from "../../src/core/errors.ts";
+import type { Constraint, TokenConstraint } from "../../src/core/sampling.ts";
+import type { SamplingEngine } from "../../src/engine/engine.ts";
+import { logprobsOf } from "../../src/sampler/logprobs.ts";
+import { CpuSampling } from "../../src/scheduler/cpu_sampling.ts";
+import { Scheduler } from "../../src/scheduler/scheduler.ts";
+import type { TurnWork } from "../../src/scheduler/scheduler_types.ts";
+import { cpuEngine, run, TOKENS, work } from "./fixtures.ts";
+
+/** Allows multiples of three, and after `9` only 0. */
+class Threes implements TokenConstraint {
+  static open = 0;
+  #last = -1;
+
+  constructor() {
+    Threes.open++;
+  }
+
+  allowed(): Promise<Int32Array> {
+    const words = new Int32Array(2);
+    for (let id = 0; id < 50; id++) {
+      if (this.#last === 9 ? id === 0 : id % 3 === 0) words[id >> 5] |= 1 << (id & 31);
+    }
+    return Promise.resolve(words);
+  }
+
+  accept(token: number): void {
+    this.#last = token;
+  }
+
+  close(): void {
+    Threes.open--;
+  }
+}
+
+function constrain({ type }: Constraint): Promise<TokenConstraint> {
+  if (type === "json_object") return Promise.resolve(new Threes());
+  return Promise.reject(new InferenceError("invalid_value", "no such grammar"));
+}
+
+/** An engine whose device samples what it can, as a GPU does, and one that samples nothing. */
+async function engines(): Promise<SamplingEngine[]> {
+  const inner = await cpuEngine(4);
+  const device = new CpuSampling(inner, TOKENS);
+  return [
+    new CpuSampling(device, TOKENS, { device, constrain }),
+    new CpuSampling(await cpuEngine(4), TOKENS, { constrain }),
+  ];
+}
+
+const THREES: Partial<TurnWork> = { constraint: { type: "json_object" }, endToken: 0 };
+
+Deno.test("a constrained turn samples what is allowed only, alone and among others", async () => {
+  for (const engine of await engines()) {
+    const scheduler = new Scheduler(engine);
+    const free = await run(scheduler, work([1, 2, 3], { maxTokens: 30 }));
+    assert.ok(free.tokens.some((token) => token % 3 !== 0));
+    const alone = await run(scheduler, work([1, 2, 3], { ...THREES, maxTokens: 40 }));
+    assert.ok(alone.tokens.every((token) => token % 3 === 0));
+    assert.equal(alone.reason, alone.tokens.at(-1) === 0 ? "stop" : "length");
+    const nine = alone.tokens.indexOf(9);
+    if (nine >= 0) assert.equal(alone.tokens[nine + 1], 0);
+    const [among, other] = await Promise.all([
+      run(scheduler, work([1, 2, 3], { ...THREES, maxTokens: 40 })),
+      run(scheduler, work([1, 2, 3], { maxTokens: 30 })),
+    ]);
+    assert.deepEqual(among, alone);
+    assert.deepEqual(other, free);
+    await engine.prepare({ type: "json_object" });
+  }
+  assert.ok(Threes.open <= 4 * 2, "as many as there are slots");
+});
+
+Deno.test("tokens that are explained are those of a turn that is not, and their logits the engine's", async () => {
+  for (const engine of await engines()) {
+    const scheduler = new Scheduler(engine);
+    const plain = await run(scheduler, work([4, 5]));
+    const generation = scheduler.submit(work([4, 5], { logprobs: 3 }));
+    const tokens: number[] = [];
+    const told = [];
+    for await (const batch of generation) {
+      tokens.push(...batch.tokens);
+      told.push(...batch.logprobs!);
+    }
+    assert.deepEqual(tokens, plain.tokens);
+    assert.deepEqual((await generation.finished).state, plain.state);
+    const fresh = await cpuEngine(1);
+    let fed = [4, 5];
+    for (const [i, token] of tokens.entries()) {
+      const [logits] = await fresh.step([{ slot: 0, tokens: fed, logits: "last" }]);
+      assert.deepEqual(told[i], logprobsOf(token, logits, { banned: TOKENS.banned, count: 3 }));
+      fed = [token];
+    }
+  }
+});
+
+Deno.test("log probabilities are the model's own, whatever is allowed", async () => {
+  for (const engine of await engines()) {
+    const generation = new Scheduler(engine).submit(work([4, 5], { ...THREES, logprobs: 50 }));
+    for await (const { tokens, logprobs } of generation) {
+      for (const [i, { logprob, top }] of logprobs!.entries()) {
+        assert.equal(top.find(({ token }) => token === tokens[i])!.logprob, logprob);
+        assert.ok(top.some(({ token }) => token % 3 !== 0));
+        const sum = top.reduce((sum, { logprob }) => sum + Math.exp(logprob), 0);
+        assert.ok(Math.abs(sum - 1) < 1e-9);
+      }
+    }
+  }
+});
+
+Deno.test("a constraint that can't be held is refused beforehand", async () => {
+  for (const engine of await engines()) {
+    const scheduler = new Scheduler(engine);
+    const bad: Constraint = { type: "regex", pattern: "(" };
+    await assert.rejects(scheduler.prepare(bad), { code: "invalid_value" });
+    await assert.rejects(run(scheduler, work([1], { constraint: bad })), { code: "invalid_value" });
+    assert.equal((await run(scheduler, work([1]))).tokens.length, 12);
+  }
+  const none = new Scheduler(new CpuSampling(await cpuEngine(1), TOKENS));
+  await assert.rejects(none.prepare({ type: "json_object" }), { code: "unsupported_value" });
+});
