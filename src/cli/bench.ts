@@ -4,6 +4,7 @@ import type { SamplingEngine } from "../engine/engine.ts";
 import { GpuEngine } from "../engine/gpu_engine.ts";
 import type { StepProfile } from "../engine/gpu_profile.ts";
 import { type Plan, startSlots, timeEngine, type Timings } from "./bench_cases.ts";
+import { commit } from "./bench_commit.ts";
 import { makeReport, table, type Weights } from "./bench_report.ts";
 import { measureRoofs } from "./bench_roofs.ts";
 import {
@@ -146,19 +147,4 @@ function numbers(
       }),
     ),
   ];
-}
-
-/** The commit that runs, where git is there and may be asked. */
-async function commit(): Promise<string | null> {
-  const { state } = await Deno.permissions.query({ name: "run", command: "git" });
-  if (state !== "granted") return null;
-  try {
-    const cwd = new URL("../..", import.meta.url);
-    const args = ["describe", "--always", "--dirty"];
-    const { success, stdout } = await new Deno.Command("git", { args, cwd }).output();
-    return success ? new TextDecoder().decode(stdout).trim() : null;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
-  }
 }
