@@ -1,0 +1,72 @@
+/** How fast states of published sizes are encoded and decoded, and how large they get. */
+
+import { type Spread, spread } from "../src/cli/bench_cases.ts";
+import {
+  decodeState,
+  encodeState,
+  STATE_CODECS,
+  type StateCodec,
+  type StateShape,
+} from "../src/store/state_codec.ts";
+import { seeded } from "../tests/random_data.ts";
+
+const SHAPES: Readonly<Record<string, StateShape>> = {
+  "0.4b": { layers: 24, width: 1024, headSize: 64 },
+  "1.5b": { layers: 24, width: 2048, headSize: 64 },
+  "3b": { layers: 32, width: 2560, headSize: 64 },
+};
+
+export interface Speed {
+  shape: string;
+  codec: StateCodec;
+  bytes: number;
+  /** Millions of bytes of float32 numbers, per second. */
+  encode_mb_s: Spread;
+  decode_mb_s: Spread;
+}
+
+export function stateSpeeds(rounds: number): Speed[] {
+  return Object.entries(SHAPES).flatMap(([name, shape]) => {
+    const state = randomState(shape);
+    const cases = STATE_CODECS.map((codec) => ({
+      codec,
+      encode: [] as number[],
+      decode: [] as number[],
+      bytes: 0,
+    }));
+    for (let round = -1; round < rounds; round++) {
+      for (const one of cases) {
+        const { codec } = one;
+        const start = performance.now();
+        const bytes = encodeState(state, { codec, shape });
+        const middle = performance.now();
+        decodeState(bytes);
+        const end = performance.now();
+        one.bytes = bytes.length;
+        // The first warms up.
+        if (round < 0) continue;
+        one.encode.push(state.byteLength / 1000 / (middle - start));
+        one.decode.push(state.byteLength / 1000 / (end - middle));
+      }
+    }
+    return cases.map(({ codec, encode, decode, bytes }): Speed => ({
+      shape: name,
+      codec,
+      bytes,
+      encode_mb_s: spread(encode),
+      decode_mb_s: spread(decode),
+    }));
+  });
+}
+
+/** Rows of numbers of one size each, from 2^-8 to 2^4. */
+function randomState({ layers, width, headSize }: StateShape): Float32Array {
+  const random = seeded(1);
+  const state = new Float32Array(layers * width * (headSize + 2));
+  for (let at = 0; at < state.length; at += headSize) {
+    const size = 2 ** (12 * random() - 8);
+    const end = Math.min(at + headSize, state.length);
+    for (let i = at; i < end; i++) state[i] = (2 * random() - 1) * size;
+  }
+  return state;
+}
