@@ -6,7 +6,7 @@
 import { divergence, logSoftmax } from "../src/cli/eval_metrics.ts";
 import type { Engine } from "../src/engine/engine.ts";
 import { feed } from "../src/engine/feed.ts";
-import { renderPrompt, TURN_END } from "../src/session/chat_template.ts";
+import { renderMessage, REPLY_START, TURN_END } from "../src/session/chat_template.ts";
 import {
   decodeState,
   encodeState,
@@ -98,7 +98,7 @@ async function talk(
   const end = tokenizer.encode(TURN_END);
   const textOf = (token: number) => new TextDecoder().decode(tokenizer.tokenBytes(token));
   for (const [i, content] of turns.entries()) {
-    const prompt = tokenizer.encode(renderPrompt([{ role: "user", content }]));
+    const prompt = tokenizer.encode(renderMessage({ role: "user", content }) + REPLY_START);
     told.push(...prompt);
     if (i === turns.length - 1) break;
     let fresh = prompt;
