@@ -83,6 +83,11 @@ export class Reply {
     return text;
   }
 
+  /** Bytes that have become visible, those held from before included. */
+  get seen(): number {
+    return this.#matcher.seen;
+  }
+
   /** The text that becomes visible when the reply is cut short. */
   cut(): string {
     return this.#show(this.#matcher.cut());

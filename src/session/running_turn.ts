@@ -8,7 +8,8 @@ import { appendEntries } from "./history.ts";
 import { keepState, type KeptState } from "./kept_state.ts";
 import type { Origin } from "./origin.ts";
 import type { Reply } from "./reply.ts";
-import type { SessionModel, TurnEnd, TurnResult, Usage } from "./session_types.ts";
+import type { SessionModel, TextToken, TurnEnd, TurnResult, Usage } from "./session_types.ts";
+import type { TokenLog } from "./token_log.ts";
 import { EventQueue } from "./turn.ts";
 import { encodeRecord, type TurnRecord } from "./turn_record.ts";
 
@@ -23,6 +24,8 @@ export interface RunningTurnOptions {
   origin: Origin;
   /** Milliseconds that the state lasts; the store's own unless told. */
   ttl?: number | undefined;
+  /** Where tokens are to be told. */
+  log?: TokenLog | undefined;
 }
 
 /** What becomes known when a turn has been taken. */
@@ -50,17 +53,20 @@ export class RunningTurn {
   readonly counts: Map<number, number>;
   readonly origin: Origin;
   readonly ttl: number | undefined;
+  readonly #log: TokenLog | undefined;
+  readonly #told: TextToken[] = [];
   readonly events: EventQueue = new EventQueue();
   readonly #controller = new AbortController();
   readonly #done = Promise.withResolvers<void>();
 
-  constructor({ stateId, plan, reply, counts, origin, ttl }: RunningTurnOptions) {
+  constructor({ stateId, plan, reply, counts, origin, ttl, log }: RunningTurnOptions) {
     this.stateId = stateId;
     this.plan = plan;
     this.reply = reply;
     this.counts = counts;
     this.origin = origin;
     this.ttl = ttl;
+    this.#log = log;
   }
 
   /** Aborted when the turn is cut short. */
@@ -90,7 +96,8 @@ export class RunningTurn {
       const readHistory = () => this.#readHistory(underway.store);
       // A turn that is streamed holds it, and its first words come first.
       let history = underway.begun === null ? readHistory() : undefined;
-      for await (const { tokens } of generation) {
+      for await (const { tokens, logprobs } of generation) {
+        logprobs?.forEach((told, i) => this.#log?.push(tokens[i], told));
         this.#show(tokens.map((token) => reply.push(token)).join(""));
         history ??= readHistory();
       }
@@ -113,7 +120,8 @@ export class RunningTurn {
       if (info?.moved === false) throw this.#conflict();
       events.end();
       const before = plan.transcript[plan.transcript.length - 1].content;
-      return { ...end, text: reply.text.slice(before.length) };
+      const told = this.#log ? { tokens: this.#told } : {};
+      return { ...end, text: reply.text.slice(before.length), ...told };
     } catch (error) {
       events.fail(error);
       throw error;
@@ -227,6 +235,9 @@ export class RunningTurn {
   }
 
   #show(text: string): void {
-    if (text !== "") this.events.push({ type: "text", text });
+    if (text === "") return;
+    const tokens = this.#log?.take(this.reply.seen);
+    this.#told.push(...tokens ?? []);
+    this.events.push({ type: "text", text, ...(tokens ? { tokens } : {}) });
   }
 }

@@ -25,6 +25,8 @@ export interface TurnRequest {
   stop?: readonly string[] | undefined;
   sampling?: Partial<Sampling> | undefined;
   seed?: bigint | undefined;
+  /** How many most probable tokens are told with each one of the reply; nothing unless given. */
+  logprobs?: number | undefined;
   /** Whether the new state's id can be resumed from the start, not only when the turn has ended. */
   stream?: boolean | undefined;
 }
@@ -51,11 +53,33 @@ export interface TurnEnd {
   warning?: string;
 }
 
-export type TurnEvent = { type: "text"; text: string } | ({ type: "end" } & TurnEnd);
+/** A token, and how probable it was by the model alone. */
+export interface TokenChance {
+  token: number;
+  /** Its text; perhaps a part of a character. */
+  bytes: Uint8Array;
+  logprob: number;
+}
+
+/** A token of the reply, with those that were most probable in its place. */
+export interface TextToken extends TokenChance {
+  top: readonly TokenChance[];
+}
+
+export interface TextEvent {
+  type: "text";
+  text: string;
+  /** The tokens that the text is of, where they are asked for. */
+  tokens?: readonly TextToken[];
+}
+
+export type TurnEvent = TextEvent | ({ type: "end" } & TurnEnd);
 
 export interface TurnResult extends TurnEnd {
   /** What this turn added to the reply. */
   text: string;
+  /** Its tokens, where they are asked for. */
+  tokens?: readonly TextToken[];
 }
 
 /** The model that a worker runs. */

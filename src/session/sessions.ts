@@ -18,6 +18,7 @@ import { Reply, type TokenCodec } from "./reply.ts";
 import { RunningTurn, type TurnUnderway } from "./running_turn.ts";
 import type { Sampling, SessionModel, StateDescription, TurnRequest } from "./session_types.ts";
 import { SystemPrompts } from "./system_prompts.ts";
+import { TokenLog } from "./token_log.ts";
 import { Turn } from "./turn.ts";
 import { planTurn } from "./turn_plan.ts";
 import { decodeRecord, encodeRecord, type TurnRecord } from "./turn_record.ts";
@@ -219,6 +220,9 @@ export class Sessions {
       counts: new Map(counts),
       origin,
       ttl: request.ttl,
+      log: request.logprobs === undefined
+        ? undefined
+        : new TokenLog(this.#work.tokenizer, held.length),
     });
   }
 

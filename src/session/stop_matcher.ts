@@ -19,6 +19,7 @@ export class StopMatcher {
   #bytes: Uint8Array;
   #shown: number;
   #stopped = false;
+  #seen = 0;
 
   /** @param stops Not empty; the first is the one that `cut` goes by. */
   constructor(stops: readonly string[], { shown, held }: StopMatcherOptions = {}) {
@@ -32,6 +33,11 @@ export class StopMatcher {
   /** Whether a stop has been found. Nothing more is shown then. */
   get stopped(): boolean {
     return this.#stopped;
+  }
+
+  /** Bytes that have been shown since the matcher was made. */
+  get seen(): number {
+    return this.#seen;
   }
 
   /** Bytes that came and were not shown. */
@@ -75,6 +81,7 @@ export class StopMatcher {
   #show(end: number): string {
     const text = new TextDecoder("utf-8", { ignoreBOM: true })
       .decode(this.#bytes.subarray(this.#shown, end));
+    this.#seen += end - this.#shown;
     const keep = Math.max(0, end - this.#longest);
     this.#bytes = this.#bytes.slice(keep);
     this.#shown = end - keep;

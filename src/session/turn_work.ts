@@ -58,6 +58,7 @@ export function turnWork(
     maxTokens: Math.min(request.maxTokens ?? limits.defaultMaxTokens, limits.maxTokens),
     endToken: tokenizer.endOfText,
     stops: reply.stops,
+    logprobs: request.logprobs,
     within: limits.turnSeconds * 1000,
     signal,
   };

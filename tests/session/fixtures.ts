@@ -136,7 +136,12 @@ export class ToyRunner implements TurnRunner {
       work.counts.set(token, (work.counts.get(token) ?? 0) + 1);
       pending = [token];
       sampled++;
-      tokens.push({ tokens: [token] });
+      const told = {
+        logprob: -token,
+        top: [{ token, logprob: -token }, { token: 1, logprob: -999 }],
+      };
+      const logprobs = work.logprobs === undefined ? {} : { logprobs: [told] };
+      tokens.push({ tokens: [token], ...logprobs });
       const stopped = stops && searchBytes(stops, tokenizer.tokenBytes(token) ?? new Uint8Array());
       if (stopped || token === work.endToken) return end("stop");
     }
