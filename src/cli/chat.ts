@@ -21,7 +21,7 @@ export const chat: Command = {
   run: async (flags) => {
     const running = await withProgress(
       "Loading",
-      (onProgress) => openSessions(flags, onProgress),
+      (onProgress) => openSessions(flags, onProgress, { onStoreChange }),
     );
     const notice = cpuNotice(running.engine.info, flags);
     if (notice) console.error(notice);
@@ -32,6 +32,10 @@ export const chat: Command = {
     }
   },
 };
+
+function onStoreChange(problem: string | null): void {
+  console.error(problem === null ? "The state store answers again" : `The state store: ${problem}`);
+}
 
 async function converse(sessions: Sessions, flags: Flags): Promise<void> {
   const { seed, ...sampling } = samplingFlags(flags);

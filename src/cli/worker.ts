@@ -111,6 +111,11 @@ export interface RunningSessions {
   close: (grace: number) => Promise<void>;
 }
 
+export interface OpenSessionsOptions {
+  /** Told what is wrong when the state store begins to fail, and `null` when it answers again. */
+  onStoreChange?: (problem: string | null) => void;
+}
+
 /**
  * Loads the model into a Worker and opens the state store.
  *
@@ -119,6 +124,7 @@ export interface RunningSessions {
 export async function openSessions(
   flags: Flags,
   onProgress?: OnProgress,
+  { onStoreChange }: OpenSessionsOptions = {},
 ): Promise<RunningSessions> {
   const files = await findModel(flags);
   const tokenizer = await modelTokenizer(files);
@@ -128,7 +134,7 @@ export async function openSessions(
     tune: !flags["no-tune"],
   };
   const kv = text(flags, "kv") ?? "data/states.sqlite3";
-  const backend = await openBackend(kv);
+  const backend = await openBackend(kv, onStoreChange);
   let engine: SamplingEngine;
   try {
     engine = await openEngineWorker(options, onProgress);
@@ -196,7 +202,10 @@ export async function endsWithin(work: Promise<unknown>, limit: number): Promise
   }
 }
 
-async function openBackend(kv: string): Promise<DenoKvBackend> {
+async function openBackend(
+  kv: string,
+  onChange: OpenSessionsOptions["onStoreChange"],
+): Promise<DenoKvBackend> {
   if (!/^https?:\/\//.test(kv) && kv !== ":memory:") {
     try {
       await mkdir(dirname(kv), { recursive: true });
@@ -209,7 +218,7 @@ async function openBackend(kv: string): Promise<DenoKvBackend> {
       );
     }
   }
-  return await DenoKvBackend.open(kv);
+  return await DenoKvBackend.open(kv, { onChange });
 }
 
 /** A worker that starts: its application answers at once, turns wait until it is ready. */
@@ -233,7 +242,13 @@ export function startWorker(
     details.loaded = done / total;
     onProgress(done, total);
   };
-  const ready = openSessions(flags, onLoaded).then((running) => {
+  const onStoreChange = (problem: string | null) => {
+    if (problem === null) log.info("The state store answers again");
+    else {log.warn("The state store does not answer: nothing is resumed or stored until it does", {
+        problem,
+      });}
+  };
+  const ready = openSessions(flags, onLoaded, { onStoreChange }).then((running) => {
     const { device, adapter, software, quant, memory } = running.engine.info;
     Object.assign(details, { model: running.modelId, device, adapter, software, quant, memory });
     details.kv = running.kv;

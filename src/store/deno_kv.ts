@@ -2,102 +2,128 @@
  * Deno KV as a backend: an SQLite file, a `denokv` server or the hosted database, by path or URL.
  * The only file of the store that touches `Deno.*`.
  *
- * Two handles on one SQLite file fail each other's commits with `database is locked`, so a process
- * holds one handle a path, shared by all who open it; other processes' locks are waited out.
+ * A process holds one handle a path or URL, shared by all who open it. Other processes' locks on a
+ * file are waited out; a server may go away and come back, see `link.ts`.
  */
 
 import { InferenceError } from "../core/errors.ts";
 import type { Backend, Check, Entry, Key, ListOptions, Mutation } from "./backend.ts";
+import { explain } from "./kv_connect.ts";
+import { Link, NoAnswer, within } from "./link.ts";
 
 /** Keys in one `getMany` of Deno KV. */
 const GET_MANY_KEYS = 10;
 /** Entries fetched at once by `list`: 6.4 MB of chunks. */
 const LIST_BATCH = 100;
+/** Milliseconds of an operation at most. */
+const TIMEOUT_MS = 10_000;
+const MEMORY = ":memory:";
 
 export interface DenoKvOptions {
-  /** Times that a locked database is tried again, with growing pauses: some 4 s in all. */
-  retries?: number | undefined;
-  /** In [0, 1), for the length of the pauses. */
+  /** Milliseconds after which an operation fails, waiting for others' locks included. */
+  timeout?: number | undefined;
+  /** In [0, 1), for the length of the pauses before a locked database is tried again. */
   random?: (() => number) | undefined;
+  /**
+   * Told what is wrong when a server begins to fail, and `null` when it answers again; of those who
+   * open the same URL in a process, the first one.
+   */
+  onChange?: ((problem: string | null) => void) | undefined;
 }
 
-interface SharedHandle {
-  kv: Promise<Deno.Kv>;
+/** What is open: the handle of a file, or a link to a server. */
+interface Opened {
+  use<T>(operation: (kv: Deno.Kv) => Promise<T>, milliseconds: number): Promise<T>;
+  close(): void;
+}
+
+interface Shared {
+  opened: Promise<Opened>;
   users: number;
 }
 
-/** Handles open in this process, by absolute path or URL: SQLite's locks are per process too. */
-const handles = new Map<string, SharedHandle>();
+/** What is open in this process, by absolute path or URL. */
+const shared = new Map<string, Shared>();
 
 export class DenoKvBackend implements Backend {
   readonly name: string;
-  readonly #kv: Deno.Kv;
-  readonly #retries: number;
+  readonly #opened: Opened;
+  readonly #timeout: number;
   readonly #random: () => number;
   #release: (() => void) | null;
 
-  private constructor(name: string, kv: Deno.Kv, options: DenoKvOptions & { release(): void }) {
+  private constructor(name: string, opened: Opened, options: DenoKvOptions & { release(): void }) {
     this.name = name;
-    this.#kv = kv;
-    this.#retries = options.retries ?? 12;
+    this.#opened = opened;
+    this.#timeout = options.timeout ?? TIMEOUT_MS;
     this.#random = options.random ?? Math.random;
     this.#release = options.release;
   }
 
   /**
-   * Opens an SQLite file (`:memory:` for none), or connects to a URL.
+   * Opens an SQLite file (`:memory:` for none), or connects to a URL. A server that does not answer
+   * is no error: operations fail until it does.
    *
-   * @throws InferenceError `store_unavailable`
+   * @throws InferenceError `store_unavailable` for a file that cannot be opened, a URL that is no
+   * KV Connect server's, or an access token that is missing or refused.
    */
   static async open(path: string, options: DenoKvOptions = {}): Promise<DenoKvBackend> {
-    const name = isUrl(path) || path === ":memory:" ? path : absolute(path);
-    const shared = path === ":memory:" ? undefined : handles.get(name);
-    const handle = shared ?? { kv: Deno.openKv(name), users: 0 };
-    handle.users++;
-    if (path !== ":memory:") handles.set(name, handle);
+    const name = isUrl(path) || path === MEMORY ? path : absolute(path);
+    const timeout = options.timeout ?? TIMEOUT_MS;
+    const known = path === MEMORY ? undefined : shared.get(name);
+    const mine = known ?? {
+      opened: isUrl(name) ? openUrl(name, { ...options, timeout }) : openFile(name, timeout),
+      users: 0,
+    };
+    mine.users++;
+    if (path !== MEMORY) shared.set(name, mine);
     const release = () => {
-      if (--handle.users > 0) return;
-      if (handles.get(name) === handle) handles.delete(name);
-      handle.kv.then((kv) => kv.close(), () => {});
+      if (--mine.users > 0) return;
+      if (shared.get(name) === mine) shared.delete(name);
+      mine.opened.then((opened) => opened.close(), () => {});
     };
     try {
-      return new DenoKvBackend(name, await handle.kv, { ...options, release });
+      return new DenoKvBackend(name, await mine.opened, { ...options, release });
     } catch (cause) {
       release();
-      throw unavailable(`open the state store "${name}"`, cause);
+      throw unavailable("open", cause, { name, timeout });
     }
   }
 
   async get(key: Key): Promise<Entry | null> {
-    return toEntry(await this.#try("read from", () => this.#kv.get<Uint8Array>(key)));
+    return toEntry(await this.#try("read from", (kv) => kv.get<Uint8Array>(key)));
   }
 
   async getMany(keys: readonly Key[]): Promise<(Entry | null)[]> {
     const entries: (Entry | null)[] = [];
     for (let i = 0; i < keys.length; i += GET_MANY_KEYS) {
       const batch = keys.slice(i, i + GET_MANY_KEYS);
-      const found = await this.#try("read from", () => this.#kv.getMany<Uint8Array[]>(batch));
+      const found = await this.#try("read from", (kv) => kv.getMany<Uint8Array[]>(batch));
       entries.push(...found.map(toEntry));
     }
     return entries;
   }
 
-  async *list(prefix: Key, { limit }: ListOptions = {}): AsyncIterable<Entry> {
-    const options = limit === undefined
-      ? { batchSize: LIST_BATCH }
-      : { limit, batchSize: Math.min(limit, LIST_BATCH) };
-    const iterator = this.#kv.list<Uint8Array>({ prefix }, options);
-    while (true) {
-      const next = await this.#try("read from", () => iterator.next());
-      if (next.done) return;
-      const { key, value, versionstamp } = next.value;
-      yield { key: key as Key, value, versionstamp };
+  async *list(prefix: Key, { limit = Infinity }: ListOptions = {}): AsyncIterable<Entry> {
+    let from: { cursor?: string } = {};
+    for (let listed = 0; listed < limit;) {
+      const size = Math.min(limit - listed, LIST_BATCH);
+      // An iterator of its own for every batch: none lives on when its handle has failed.
+      const { entries, cursor } = await this.#try("read from", async (kv) => {
+        const options = { ...from, limit: size, batchSize: size };
+        const iterator = kv.list<Uint8Array>({ prefix }, options);
+        return { entries: await Array.fromAsync(iterator), cursor: iterator.cursor };
+      });
+      yield* entries as Entry[];
+      if (entries.length < size) return;
+      from = { cursor };
+      listed += size;
     }
   }
 
   async atomic(checks: readonly Check[], mutations: readonly Mutation[]): Promise<string | null> {
-    const result = await this.#try("write to", () => {
-      const atomic = this.#kv.atomic();
+    const result = await this.#try("write to", (kv) => {
+      const atomic = kv.atomic();
       for (const { key, versionstamp } of checks) atomic.check({ key, versionstamp });
       for (const mutation of mutations) {
         if (mutation.type === "delete") atomic.delete(mutation.key);
@@ -110,7 +136,7 @@ export class DenoKvBackend implements Backend {
   }
 
   async delete(key: Key): Promise<void> {
-    await this.#try("write to", () => this.#kv.delete(key));
+    await this.#try("write to", (kv) => kv.delete(key));
   }
 
   close(): void {
@@ -118,17 +144,74 @@ export class DenoKvBackend implements Backend {
     this.#release = null;
   }
 
-  async #try<T>(verb: string, operation: () => Promise<T>): Promise<T> {
-    for (let attempt = 0;; attempt++) {
+  async #try<T>(verb: string, operation: (kv: Deno.Kv) => Promise<T>): Promise<T> {
+    const timeout = this.#timeout;
+    const run = (left: number) => this.#opened.use(operation, left);
+    try {
+      return await untilFree(run, { timeout, random: this.#random });
+    } catch (cause) {
+      throw unavailable(verb, cause, { name: this.name, timeout });
+    }
+  }
+}
+
+async function openFile(path: string, timeout: number): Promise<Opened> {
+  const open = (left: number) => within(Deno.openKv(path), left);
+  const kv = await untilFree(open, { timeout, random: Math.random });
+  return {
+    use: (operation, milliseconds) => within(operation(kv), milliseconds),
+    close: () => kv.close(),
+  };
+}
+
+async function openUrl(
+  url: string,
+  { timeout, onChange }: DenoKvOptions & { timeout: number },
+): Promise<Opened> {
+  const tell = (error: unknown) =>
+    onChange?.(error === null ? null : reasonOf(error, { name: url, timeout }));
+  let started = false;
+  const link = new Link<Deno.Kv>({
+    open: async () => {
+      const kv = await Deno.openKv(url);
       try {
-        return await operation();
-      } catch (cause) {
-        if (!isLocked(cause) || attempt >= this.#retries) {
-          throw unavailable(`${verb} the state store "${this.name}"`, cause);
-        }
-        const longest = Math.min(500, 10 * 2 ** attempt);
-        await pause(longest * (0.5 + this.#random() / 2));
+        await kv.get(["any"]);
+      } catch (error) {
+        kv.close();
+        throw error;
       }
+      return kv;
+    },
+    close: (kv) => kv.close(),
+    onChange: (error) => started && tell(error),
+  });
+  try {
+    await link.use(() => Promise.resolve(), timeout);
+  } catch (error) {
+    if (explain(error).lasting) {
+      link.close();
+      throw error;
+    }
+    tell(error);
+  }
+  started = true;
+  return link;
+}
+
+/** Runs `operation` again while the database is locked, with growing pauses. */
+async function untilFree<T>(
+  operation: (left: number) => Promise<T>,
+  { timeout, random }: { timeout: number; random: () => number },
+): Promise<T> {
+  const until = performance.now() + timeout;
+  for (let attempt = 0;; attempt++) {
+    const left = until - performance.now();
+    try {
+      return await operation(left);
+    } catch (error) {
+      const wait = Math.min(500, 10 * 2 ** attempt) * (0.5 + random() / 2);
+      if (!isLocked(error) || performance.now() + wait > until) throw error;
+      await new Promise((resolve) => setTimeout(resolve, wait));
     }
   }
 }
@@ -155,11 +238,24 @@ function isLocked(cause: unknown): boolean {
   return cause instanceof Error && /database (table )?is (locked|busy)/.test(cause.message);
 }
 
-function unavailable(what: string, cause: unknown): InferenceError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new InferenceError("store_unavailable", `Cannot ${what}: ${reason}`, { cause });
+/** A store, and the milliseconds that it had. */
+interface Asked {
+  name: string;
+  timeout: number;
 }
 
-function pause(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+function unavailable(verb: string, cause: unknown, asked: Asked): InferenceError {
+  const message = `Cannot ${verb} the state store "${asked.name}": ${reasonOf(cause, asked)}`;
+  return new InferenceError("store_unavailable", message, { cause });
+}
+
+/** What is wrong, and the remedy. */
+function reasonOf(cause: unknown, { name, timeout }: Asked): string {
+  const isFile = !isUrl(name);
+  if (cause instanceof NoAnswer || isLocked(cause)) {
+    const remedy = isFile ? "what else writes to that file" : "that the server there runs";
+    return `it has not answered for ${timeout / 1000} s; see ${remedy}`;
+  }
+  if (!isFile) return explain(cause).text;
+  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -17,15 +17,17 @@ export interface WorkerProcess extends AsyncDisposable {
 /** Starts `serve` on a free port and waits until it is ready. */
 export async function startWorkerProcess(
   kv: string,
-  { device = "auto", flags = [] }: {
+  { device = "auto", flags = [], env = {} }: {
     device?: "auto" | "webgpu" | "cpu";
     flags?: readonly string[];
+    env?: Record<string, string>;
   } = {},
 ): Promise<WorkerProcess> {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "-P=rwkv", "src/cli/main.ts", "serve"]
       .concat("--port", "0", "--kv", kv, "--device", device, ...flags),
     cwd: ROOT,
+    env,
     stdout: "null",
     stderr: "piped",
   }).spawn();

@@ -52,7 +52,7 @@ Deno.test("deno kv: a store that cannot be opened says which", async () => {
 Deno.test("deno kv: another process's lock is waited out", async () => {
   await withTempFolder(async (folder) => {
     const path = `${folder}/kv.sqlite`;
-    const backend = await DenoKvBackend.open(path, { retries: 30 });
+    const backend = await DenoKvBackend.open(path, { timeout: 60_000 });
     // A second handle in this process stands for the other process.
     const other = await Deno.openKv(path);
     const theirs = (async () => {
