@@ -33,6 +33,8 @@ export type Mutation =
 export interface ListOptions {
   /** Entries at most; all of them by default. */
   limit?: number | undefined;
+  /** Only keys whose part after the prefix is a number from the first to below the second. */
+  range?: readonly [from: number, to: number] | undefined;
 }
 
 /** The smallest limits among the databases at hand; the store stays within them everywhere. */

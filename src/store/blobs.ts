@@ -5,6 +5,7 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
+import { atOnce } from "./at_once.ts";
 import { type Backend, type Key, LIMITS, type Mutation } from "./backend.ts";
 import { BlobCache } from "./blob_cache.ts";
 import { newId, type RandomBytes } from "./state_id.ts";
@@ -16,6 +17,10 @@ const CHUNKS_PER_ATOMIC = 12;
 const GRACE_MS = 10 * 60_000;
 /** Up to this many chunks are fetched by key, more by range. */
 const FEW_CHUNKS = 10;
+/** Chunks in a range: 2 MiB. */
+const CHUNKS_PER_RANGE = 32;
+/** Atomics, or ranges, under way at once: a server far away answers each a while later. */
+const AT_ONCE = 8;
 
 /** What a manifest knows about a blob. */
 export interface BlobReference {
@@ -52,13 +57,13 @@ export class Blobs {
     const expireIn = Math.max(1, expires - this.#options.now() + GRACE_MS);
     const reference = { id, bytes: bytes.length, sha256: await sha256(bytes), expires };
     const keys = this.#keys(reference);
-    for (let first = 0; first < keys.length; first += CHUNKS_PER_ATOMIC) {
+    await atOnce(every(CHUNKS_PER_ATOMIC, keys.length), AT_ONCE, async (first) => {
       const batch = keys.slice(first, first + CHUNKS_PER_ATOMIC).map((key, i): Mutation => {
         const start = (first + i) * CHUNK_BYTES;
         return { type: "set", key, value: bytes.subarray(start, start + CHUNK_BYTES), expireIn };
       });
       await this.#backend.atomic([], batch);
-    }
+    });
     this.#cache.set(id, bytes);
     return reference;
   }
@@ -97,9 +102,14 @@ export class Blobs {
       const entries = await this.#backend.getMany(keys);
       entries.forEach((entry, i) => entry && place(entry.value, i));
     } else {
-      for await (const { key, value } of this.#backend.list(this.#prefix(reference))) {
-        place(value, Number(key[key.length - 1]));
-      }
+      const prefix = this.#prefix(reference);
+      await atOnce(every(CHUNKS_PER_RANGE, keys.length), AT_ONCE, async (from) => {
+        const to = from + CHUNKS_PER_RANGE;
+        const range = [from, to < keys.length ? to : Infinity] as const;
+        for await (const { key, value } of this.#backend.list(prefix, { range })) {
+          place(value, Number(key[key.length - 1]));
+        }
+      });
     }
     if (chunks !== keys.length) {
       throw damaged(reference, `${keys.length - chunks} of ${keys.length} chunks are missing`);
@@ -116,6 +126,11 @@ export class Blobs {
     const count = Math.ceil(reference.bytes / CHUNK_BYTES);
     return Array.from({ length: count }, (_, i) => [...this.#prefix(reference), i]);
   }
+}
+
+/** 0, `step`, 2 x `step` and so on, below `end`. */
+function every(step: number, end: number): number[] {
+  return Array.from({ length: Math.ceil(end / step) }, (_, i) => i * step);
 }
 
 async function sha256(bytes: Uint8Array): Promise<string> {

@@ -104,14 +104,17 @@ export class DenoKvBackend implements Backend {
     return entries;
   }
 
-  async *list(prefix: Key, { limit = Infinity }: ListOptions = {}): AsyncIterable<Entry> {
+  async *list(prefix: Key, { limit = Infinity, range }: ListOptions = {}): AsyncIterable<Entry> {
+    const selector = range === undefined
+      ? { prefix }
+      : { start: [...prefix, range[0]], end: [...prefix, range[1]] };
     let from: { cursor?: string } = {};
     for (let listed = 0; listed < limit;) {
       const size = Math.min(limit - listed, LIST_BATCH);
       // An iterator of its own for every batch: none lives on when its handle has failed.
       const { entries, cursor } = await this.#try("read from", async (kv) => {
         const options = { ...from, limit: size, batchSize: size };
-        const iterator = kv.list<Uint8Array>({ prefix }, options);
+        const iterator = kv.list<Uint8Array>(selector, options);
         return { entries: await Array.fromAsync(iterator), cursor: iterator.cursor };
       });
       yield* entries as Entry[];

@@ -46,10 +46,11 @@ export class MemoryBackend implements Backend {
     return Promise.resolve(keys.map((key) => this.#read(key)));
   }
 
-  async *list(prefix: Key, { limit = Infinity }: ListOptions = {}): AsyncIterable<Entry> {
+  async *list(prefix: Key, { limit = Infinity, range }: ListOptions = {}): AsyncIterable<Entry> {
     await Promise.resolve();
     const keys = [...this.#rows.values()].map((row) => row.key)
       .filter((key) => key.length > prefix.length && prefix.every((part, i) => part === key[i]))
+      .filter((key) => range === undefined || isWithin(key[prefix.length], range))
       .sort(compareKeys);
     let listed = 0;
     for (const key of keys) {
@@ -93,6 +94,10 @@ export class MemoryBackend implements Backend {
     if (row === undefined || row.expires <= this.#now()) return null;
     return { key: row.key, value: row.value.slice(), versionstamp: row.versionstamp };
   }
+}
+
+function isWithin(part: string | number, [from, to]: readonly [number, number]): boolean {
+  return typeof part === "number" && part >= from && part < to;
 }
 
 /** Strings before numbers, as Deno KV orders them. */

@@ -123,13 +123,13 @@ export class StateRows {
 
   /** Deletes those of `blobs` that nobody refers to. What fails here expires later. */
   async collect(blobs: readonly BlobReference[]): Promise<void> {
-    for (const blob of blobs) {
+    await Promise.all(blobs.map(async (blob) => {
       try {
         if (!await this.#isReferred(blob)) await this.#options.blobs.delete(blob);
       } catch (error) {
         if (!(error instanceof InferenceError)) throw error;
       }
-    }
+    }));
   }
 
   async #isReferred(blob: BlobReference): Promise<boolean> {

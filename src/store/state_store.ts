@@ -263,6 +263,11 @@ export class StateStore {
     >,
   ): Promise<Manifest> {
     const expires = this.#now() + ttl;
+    const [stateBlob, turnBlob, historyBlob] = await Promise.all([
+      state && this.#blobs.write(state, expires),
+      this.#blobs.write(turn, expires),
+      history?.length ? this.#blobs.write(history, expires) : null,
+    ]);
     return {
       version: 1,
       model: identityOf(model),
@@ -271,9 +276,9 @@ export class StateStore {
       ttl,
       parent,
       open,
-      state: state && await this.#blobs.write(state, expires),
-      turn: await this.#blobs.write(turn, expires),
-      ...(history?.length ? { history: await this.#blobs.write(history, expires) } : {}),
+      state: stateBlob,
+      turn: turnBlob,
+      ...(historyBlob === null ? {} : { history: historyBlob }),
     };
   }
 

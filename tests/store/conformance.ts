@@ -63,6 +63,21 @@ export function testConformance(name: string, open: () => Promise<Backend>): voi
     assert.deepEqual(await keys(backend, ["t", "none"]), []);
   });
 
+  test("list of a range has the numbers from its first to below its second", async (backend) => {
+    for (const i of [10, 2, 1, 300, 0]) await set(backend, ["t", "a", i], bytes("x"));
+    await set(backend, ["t", "a", "2"], bytes("a string"));
+    await set(backend, ["t", "a", 2, "more"], bytes("a longer key"));
+    const listed = async (range: readonly [number, number], limit?: number) => {
+      const entries = await Array.fromAsync(backend.list(["t", "a"], { range, limit }));
+      return entries.map(({ key }) => key.slice(2).join(" "));
+    };
+    assert.deepEqual(await listed([1, 10]), ["1", "2", "2 more"]);
+    assert.deepEqual(await listed([2, 1000]), ["2", "2 more", "10", "300"]);
+    assert.deepEqual(await listed([2, 1000], 2), ["2", "2 more"]);
+    assert.deepEqual(await listed([3, 10]), []);
+    assert.deepEqual(await listed([0, 1]), ["0"]);
+  });
+
   test("list runs over more than a batch", async (backend) => {
     for (let i = 0; i < 250; i += 50) {
       await backend.atomic(
@@ -74,6 +89,8 @@ export function testConformance(name: string, open: () => Promise<Backend>): voi
     }
     const listed = await keys(backend, ["t"]);
     assert.deepEqual(listed.map((key) => key[1]), Array.from({ length: 250 }, (_, i) => i));
+    const part = await Array.fromAsync(backend.list(["t"], { range: [20, 240], limit: 210 }));
+    assert.deepEqual(part.map(({ key }) => key[1]), Array.from({ length: 210 }, (_, i) => 20 + i));
   });
 
   test("an atomic writes all or nothing", async (backend) => {
@@ -123,6 +140,19 @@ export function testConformance(name: string, open: () => Promise<Backend>): voi
       ),
     );
     assert.equal(results.filter((result) => result !== null).length, 1);
+  });
+
+  test("takes as many checks as the limits say", async (backend) => {
+    const absent = Array.from({ length: LIMITS.atomicChecks }, (_, i) => (
+      { key: ["t", i], versionstamp: null }
+    ));
+    const mutation = {
+      type: "set",
+      key: ["t", LIMITS.atomicChecks - 1],
+      value: bytes("1"),
+    } as const;
+    assert.ok(await backend.atomic(absent, [mutation]));
+    assert.equal(await backend.atomic(absent, [mutation]), null);
   });
 
   test("takes an atomic as large as the limits say", async (backend) => {

@@ -1,0 +1,129 @@
+/**
+ * `deno task bench:store`: how fast states are written to a store and read from it.
+ *
+ * Flags: `--kv PATH|URL` (an SQLite file of its own unless given), `--sizes 1,6.5,13,21.6` (millions
+ * of bytes), `--rounds N` (9), `--json`. Times in milliseconds: `save` and `load` of a whole state;
+ * and of its chunks alone, written in atomics of 12, one after the other or 8 at once, and read by
+ * one `list`, by `getMany` of 10 keys, 8 at once, or by `list` of 32 chunks, 8 at once.
+ */
+
+import { parseArgs } from "node:util";
+import { type Spread, spread } from "../src/cli/bench_cases.ts";
+import { number, printJson } from "../src/cli/command.ts";
+import { atOnce } from "../src/store/at_once.ts";
+import type { Key } from "../src/store/backend.ts";
+import { CHUNK_BYTES } from "../src/store/blobs.ts";
+import { DenoKvBackend } from "../src/store/deno_kv.ts";
+import { StateStore } from "../src/store/state_store.ts";
+
+const MODEL = { id: "bench", fingerprint: "bench" };
+
+const { values: flags } = parseArgs({
+  options: {
+    kv: { type: "string" },
+    sizes: { type: "string", default: "1,6.5,13,21.6" },
+    rounds: { type: "string" },
+    json: { type: "boolean" },
+  },
+});
+const rounds = number(flags, "rounds", { min: 1, max: 1000, integer: true }) ?? 9;
+const folder = await Deno.makeTempDir();
+const backend = await DenoKvBackend.open(flags.kv ?? `${folder}/states.sqlite3`);
+const store = new StateStore(backend);
+
+const rows: ({ megabytes: number } & Record<string, number | Spread>)[] = [];
+for (const megabytes of flags.sizes.split(",").map(Number)) {
+  const bytes = randomBytes(Math.round(megabytes * 1e6));
+  const times: Record<string, number[]> = {};
+  for (let round = -1; round < rounds; round++) {
+    for (const [name, milliseconds] of Object.entries(await measure(bytes))) {
+      // The first warms up.
+      if (round >= 0) (times[name] ??= []).push(milliseconds);
+    }
+  }
+  const spreads = Object.entries(times).map(([name, all]) => [name, spread(all)] as const);
+  rows.push({ megabytes, ...Object.fromEntries(spreads) });
+}
+if (flags.json) {
+  await printJson({ store: flags.kv ?? "SQLite", rounds, rows });
+} else {
+  const names = Object.keys(rows[0]);
+  console.log(`| ${names.join(" | ")} |\n|${"---|".repeat(names.length)}`);
+  for (const row of rows) {
+    const cells = Object.values(row).map((cell) => typeof cell === "number" ? cell : cell.median);
+    console.log(`| ${cells.join(" | ")} |`);
+  }
+}
+backend.close();
+await Deno.remove(folder, { recursive: true });
+// What Deno's client left behind would go on for ever.
+Deno.exit();
+
+/** Milliseconds of everything that is measured, once. */
+async function measure(state: Uint8Array): Promise<Record<string, number>> {
+  const times: Record<string, number> = {};
+  const time = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
+    const start = performance.now();
+    const result = await work();
+    times[name] = performance.now() - start;
+    return result;
+  };
+  const turn = new TextEncoder().encode("{}");
+  const target = { id: store.newId(), model: MODEL, parent: null };
+  const { id } = await time("save", () => store.save({ state, turn, open: false }, target));
+  await time("load", () => store.load(id, { model: MODEL }));
+  await store.delete(id);
+
+  const keys = chunkKeys(state, crypto.randomUUID());
+  await time("written_in_turn", () => write(state, keys, 1));
+  const more = chunkKeys(state, crypto.randomUUID());
+  await time("written_8_at_once", () => write(state, more, 8));
+  await time("read_by_list", () => Array.fromAsync(backend.list(keys[0].slice(0, -1))));
+  await time("read_by_get_many", () => readKeys(keys));
+  await time("read_by_ranges", () => readRanges(keys));
+  for (const written of [keys, more]) {
+    await backend.atomic([], written.map((key) => ({ type: "delete", key })));
+  }
+  return times;
+}
+
+function chunkKeys(bytes: Uint8Array, id: string): Key[] {
+  const count = Math.ceil(bytes.length / CHUNK_BYTES);
+  return Array.from({ length: count }, (_, i) => ["bench", "blob", id, i]);
+}
+
+function write(bytes: Uint8Array, keys: readonly Key[], lanes: number): Promise<void> {
+  return atOnce(every(12, keys.length), lanes, async (first) => {
+    await backend.atomic(
+      [],
+      keys.slice(first, first + 12).map((key, i) => {
+        const start = (first + i) * CHUNK_BYTES;
+        const value = bytes.subarray(start, start + CHUNK_BYTES);
+        return { type: "set", key, value, expireIn: 3_600_000 };
+      }),
+    );
+  });
+}
+
+function readKeys(keys: readonly Key[]): Promise<void> {
+  return atOnce(every(10, keys.length), 8, async (first) => {
+    await backend.getMany(keys.slice(first, first + 10));
+  });
+}
+
+function readRanges(keys: readonly Key[]): Promise<void> {
+  return atOnce(every(32, keys.length), 8, async (first) => {
+    await Array.fromAsync(backend.list(keys[0].slice(0, -1), { range: [first, first + 32] }));
+  });
+}
+
+/** 0, `step`, 2 x `step` and so on, below `end`. */
+function every(step: number, end: number): number[] {
+  return Array.from({ length: Math.ceil(end / step) }, (_, i) => i * step);
+}
+
+function randomBytes(length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  for (let i = 0; i < length; i += 65_536) crypto.getRandomValues(bytes.subarray(i, i + 65_536));
+  return bytes;
+}
