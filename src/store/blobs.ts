@@ -8,7 +8,8 @@ import { InferenceError } from "../core/errors.ts";
 import { atOnce } from "./at_once.ts";
 import { type Backend, type Key, LIMITS, type Mutation } from "./backend.ts";
 import { BlobCache } from "./blob_cache.ts";
-import { newId, type RandomBytes } from "./state_id.ts";
+import { newBlobId } from "./blob_id.ts";
+import type { RandomBytes } from "./state_id.ts";
 
 export const CHUNK_BYTES = LIMITS.valueBytes;
 /** 786,432 bytes, which leaves 32 KiB of the limit for keys. */
@@ -53,7 +54,7 @@ export class Blobs {
 
   /** Writes a new blob that lasts until `expires`; nobody may change `bytes` any more. */
   async write(bytes: Uint8Array, expires: number): Promise<BlobReference> {
-    const id = newId("", this.#options.random);
+    const id = newBlobId(this.#options.now(), this.#options.random);
     const expireIn = Math.max(1, expires - this.#options.now() + GRACE_MS);
     const reference = { id, bytes: bytes.length, sha256: await sha256(bytes), expires };
     const keys = this.#keys(reference);
