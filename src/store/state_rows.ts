@@ -7,12 +7,16 @@
  * - a blob may be shared, and goes with its last ref: a new ref is only ever written while a
  *   manifest that holds the blob is checked to be unchanged, so none can come after the last;
  * - what a killed writer leaves behind is never visible, and expires.
+ *
+ * Garbage collection (`gc.ts`) relies on this too. It takes the refs of an expired state, and writes
+ * its manifest anew in the same atomic, so that no check of it holds any more.
  */
 
 import { InferenceError } from "../core/errors.ts";
 import type { Backend, Check, Key, Mutation } from "./backend.ts";
 import type { BlobReference, Blobs } from "./blobs.ts";
 import { blobsOf, decodeManifest, encodeManifest, type Manifest } from "./manifest.ts";
+import { refKey, refsKey, stateKey } from "./keys.ts";
 import { assertStateId } from "./state_id.ts";
 
 const DAY_MS = 24 * 3_600_000;
@@ -49,7 +53,7 @@ export class StateRows {
   }
 
   stateKey(id: string): Key {
-    return [this.#options.tenant, "state", id];
+    return stateKey(this.#options.tenant, id);
   }
 
   /** @throws InferenceError `state_not_found` or `state_damaged` */
@@ -134,11 +138,11 @@ export class StateRows {
 
   async #isReferred(blob: BlobReference): Promise<boolean> {
     const { backend, tenant } = this.#options;
-    for await (const _ of backend.list([tenant, "ref", blob.id], { limit: 1 })) return true;
+    for await (const _ of backend.list([...refsKey(tenant), blob.id], { limit: 1 })) return true;
     return false;
   }
 
   #refKey(blob: BlobReference, id: string): Key {
-    return [this.#options.tenant, "ref", blob.id, id];
+    return refKey(this.#options.tenant, { blob: blob.id, state: id });
   }
 }

@@ -7,6 +7,7 @@ import { InferenceError } from "../core/errors.ts";
 import type { Backend, Check } from "./backend.ts";
 import { type BlobReference, Blobs } from "./blobs.ts";
 import { type Conversation, Conversations } from "./conversations.ts";
+import { DEFAULT_TENANT } from "./keys.ts";
 import { blobsOf, identityOf, type Manifest, type ModelIdentity } from "./manifest.ts";
 import { PrefixIndex } from "./prefix_index.ts";
 import { newId, type RandomBytes, randomBytes } from "./state_id.ts";
@@ -82,7 +83,8 @@ export class StateStore {
   readonly #ttl: number;
 
   constructor(backend: Backend, options: StateStoreOptions = {}) {
-    const { now = Date.now, random = randomBytes, tenant = "default", cacheBytes = 0 } = options;
+    const { now = Date.now, random = randomBytes, tenant = DEFAULT_TENANT, cacheBytes = 0 } =
+      options;
     this.#now = now;
     this.#random = random;
     this.#ttl = options.ttl ?? 7 * DAY_MS;

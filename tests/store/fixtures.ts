@@ -13,10 +13,13 @@ export function pattern(length: number, seed: number): Uint8Array {
   return bytes;
 }
 
-/** A state of `length` bytes, a turn that names it, and what came before. */
-export function content(seed: number, { length = 200_000, open = false } = {}): StateContent {
+/** A state of `length` bytes, a turn that names it, and `told` bytes of what came before. */
+export function content(
+  seed: number,
+  { length = 200_000, open = false, told = 0 } = {},
+): StateContent & { history: Uint8Array | null } {
   const turn = new TextEncoder().encode(JSON.stringify({ seed, length }));
-  const history = pattern(Math.min(length, 70_000), seed + 1);
+  const history = told === 0 ? null : pattern(told, seed + 1);
   return { state: pattern(length, seed), turn, history, open };
 }
 

@@ -1,0 +1,96 @@
+/** Several actors on one backend, their operations one at a time in an order that a test chooses. */
+
+import type { Backend, Check, Entry, Key, ListOptions, Mutation } from "../../src/store/backend.ts";
+
+/** Something that uses a backend as if it were alone. */
+export type Actor = (backend: Backend) => Promise<unknown>;
+
+/** Of the actors that wait for their next operation, the one whose turn it is. */
+export type Pick = (waiting: readonly number[]) => number;
+
+/** Runs all actors to their ends; throws what one of them throws. */
+export async function interleave(
+  inner: Backend,
+  actors: readonly Actor[],
+  pick: Pick,
+): Promise<void> {
+  const running = new Set(actors.keys());
+  const queues = actors.map((): (() => void)[] => []);
+  const next = () => {
+    const waiting = [...running];
+    if (waiting.length > 0 && waiting.every((actor) => queues[actor].length > 0)) {
+      queues[pick(waiting)].shift()!();
+    }
+  };
+  await Promise.all(actors.map(async (actor, i) => {
+    const turn = () => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      queues[i].push(resolve);
+      next();
+      return promise;
+    };
+    try {
+      await actor(new TurnBackend(inner, { turn, done: next }));
+    } finally {
+      running.delete(i);
+      next();
+    }
+  }));
+}
+
+/** `first` does `steps` operations, then `second` all of its own, then `first` the rest. */
+export function preempt(first: number, second: number, steps: number): Pick {
+  let done = 0;
+  return (waiting) => {
+    const wanted = done++ < steps ? first : second;
+    return waiting.includes(wanted) ? wanted : waiting[0];
+  };
+}
+
+/** Waits for its turn before each operation, and says when it is done. */
+class TurnBackend implements Backend {
+  readonly name = "in turns";
+  readonly #inner: Backend;
+  readonly #options: { turn: () => Promise<void>; done: () => void };
+
+  constructor(inner: Backend, options: { turn: () => Promise<void>; done: () => void }) {
+    this.#inner = inner;
+    this.#options = options;
+  }
+
+  get(key: Key): Promise<Entry | null> {
+    return this.#inTurn(() => this.#inner.get(key));
+  }
+
+  getMany(keys: readonly Key[]): Promise<(Entry | null)[]> {
+    return this.#inTurn(() => this.#inner.getMany(keys));
+  }
+
+  async *list(prefix: Key, options?: ListOptions): AsyncGenerator<Entry> {
+    const entries = this.#inner.list(prefix, options)[Symbol.asyncIterator]();
+    while (true) {
+      const { done, value } = await this.#inTurn(() => entries.next());
+      if (done) return;
+      yield value;
+    }
+  }
+
+  atomic(checks: readonly Check[], mutations: readonly Mutation[]): Promise<string | null> {
+    return this.#inTurn(() => this.#inner.atomic(checks, mutations));
+  }
+
+  delete(key: Key): Promise<void> {
+    return this.#inTurn(() => this.#inner.delete(key));
+  }
+
+  close(): void {}
+
+  async #inTurn<T>(operation: () => Promise<T>): Promise<T> {
+    await this.#options.turn();
+    try {
+      return await operation();
+    } finally {
+      this.#options.done();
+    }
+  }
+}
