@@ -52,6 +52,8 @@ export {
   type StateShape,
 } from "./src/store/state_codec.ts";
 export { StateStore, type StateStoreOptions } from "./src/store/state_store.ts";
+export { decodeStateFile, encodeStateFile, type StateFile } from "./src/store/state_file.ts";
+export { collectGarbage, type Garbage, type GarbageOptions } from "./src/store/gc.ts";
 export { DenoKvBackend } from "./src/store/deno_kv.ts";
 export { Sessions, type SessionsOptions } from "./src/session/sessions.ts";
 export { type AppOptions, createApp } from "./routes/app.ts";

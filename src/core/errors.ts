@@ -17,6 +17,7 @@ export const ERROR_STATUS = {
   state_damaged: 422,
   conversation_not_found: 404,
   conversation_conflict: 409,
+  invalid_state_file: 400,
   not_found: 404,
   method_not_allowed: 405,
   payload_too_large: 413,
