@@ -170,6 +170,7 @@ export class RunningTurn {
           },
         ),
         history: appendEntries(await history, sealed),
+        tokens: record.absorbed,
         open: finished.reason !== "stop",
       };
       const parent = info?.id ?? null;

@@ -101,7 +101,12 @@ export class SystemPrompts {
     try {
       const open = false;
       const { bytes, rounded } = keepState(state, { open, model });
-      const content = { state: bytes, turn: encodeRecord(record), open };
+      const content = {
+        state: bytes,
+        turn: encodeRecord(record),
+        open,
+        tokens: record.absorbed,
+      };
       const names = { id: store.newId(), model, parent: null, prefix: hash };
       const info = await store.save(content, names);
       generation.keep(info.state!.id, rounded);

@@ -29,6 +29,8 @@ export interface Manifest {
   parent: string | null;
   /** Whether the reply is unfinished. */
   open: boolean;
+  /** Tokens that the state has absorbed, for people; older manifests do not tell. */
+  tokens?: number;
   /** Bytes of the model's state; `null` is the state before any token. */
   state: BlobReference | null;
   /** What the session needs to carry on, in its own encoding. */
@@ -75,6 +77,7 @@ function isManifest(value: unknown): value is Manifest {
     hasTypes(value.model, { id: "string", fingerprint: "string" }) &&
     ["string", "undefined"].includes(typeof value.model.quant) &&
     ["number", "undefined"].includes(typeof value.ttl) &&
+    ["number", "undefined"].includes(typeof value.tokens) &&
     ["string", "undefined"].includes(typeof value.prefix) &&
     (value.parent === null || typeof value.parent === "string") &&
     (value.state === null || isReference(value.state)) && isReference(value.turn) &&

@@ -40,6 +40,8 @@ export interface StateContent {
   history?: Uint8Array | null | undefined;
   /** Whether the reply is unfinished. */
   open: boolean;
+  /** Tokens that the state has absorbed, to be listed. */
+  tokens?: number | undefined;
 }
 
 /** What a state is known by besides its id, from the moment it is stored. */
@@ -101,14 +103,14 @@ export class StateStore {
   }
 
   /**
-   * Everything about a state, verified.
+   * Everything about a state, verified; of whatever model unless told.
    *
    * @throws InferenceError `state_not_found`, `state_expired`, `model_mismatch`, `state_damaged`
    * or `store_unavailable`
    */
-  load(id: string, { model }: { model: ModelIdentity }): Promise<LoadedState> {
+  load(id: string, { model }: { model?: ModelIdentity } = {}): Promise<LoadedState> {
     return this.#steady(id, async (info) => {
-      assertSameModel(info, model);
+      if (model) assertSameModel(info, model);
       return { info, ...await this.#readAll(info) };
     });
   }
@@ -165,6 +167,7 @@ export class StateStore {
       ttl,
       parent: parent?.id ?? null,
       open: true,
+      ...tokensOf(parent ?? { tokens: 0 }),
       state,
       turn: await this.#blobs.write(turn, expires),
       ...(history === undefined ? {} : { history }),
@@ -196,16 +199,20 @@ export class StateStore {
     return stored;
   }
 
-  /** Stores a whole new state under `id`, a fresh one. */
+  /**
+   * Stores a whole new state under `id`, a fresh one.
+   *
+   * @param options.created Epoch milliseconds; now, unless it was made before.
+   */
   async save(
     content: StateContent,
-    { id, model, parent, ttl = this.#ttl, ...names }:
+    { id, model, parent, created = Infinity, ttl = this.#ttl, ...names }:
       & NewState
       & StateNames
-      & { parent: string | null },
+      & { parent: string | null; created?: number },
   ): Promise<StoredState> {
-    const created = this.#now();
-    const manifest = await this.#write(content, { model, parent, created, ttl });
+    const made = Math.min(created, this.#now());
+    const manifest = await this.#write(content, { model, parent, created: made, ttl });
     const stored = await this.#put(id, manifest, { replaces: null, names });
     if (stored === null) throw new Error(`State id "${id}" is taken`);
     return stored;
@@ -247,18 +254,18 @@ export class StateStore {
     throw busy(id);
   }
 
-  async #readAll({ state, turn, history, open }: StateInfo): Promise<StateContent> {
+  async #readAll({ state, turn, history, open, tokens }: StateInfo): Promise<StateContent> {
     const [own, turnBytes, before] = await Promise.all([
       state && this.#blobs.read(state),
       this.#blobs.read(turn),
       history ? this.#blobs.read(history) : null,
     ]);
-    return { state: own, turn: turnBytes, history: before, open };
+    return { state: own, turn: turnBytes, history: before, open, ...tokensOf({ tokens }) };
   }
 
   /** Writes the blobs of a state, and the manifest that is to name them. */
   async #write(
-    { state, turn, history, open }: StateContent,
+    { state, turn, history, open, tokens }: StateContent,
     { model, parent, created, ttl = this.#ttl }: Pick<
       Manifest,
       "model" | "parent" | "created" | "ttl"
@@ -278,6 +285,7 @@ export class StateStore {
       ttl,
       parent,
       open,
+      ...tokensOf({ tokens }),
       state: stateBlob,
       turn: turnBlob,
       ...(historyBlob === null ? {} : { history: historyBlob }),
@@ -334,4 +342,8 @@ export class StateStore {
   #unchanged({ id, versionstamp }: StateInfo): Check {
     return { key: this.#rows.stateKey(id), versionstamp };
   }
+}
+
+function tokensOf({ tokens }: Pick<StateContent, "tokens">): Pick<Manifest, "tokens"> {
+  return tokens === undefined ? {} : { tokens };
 }
