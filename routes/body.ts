@@ -1,4 +1,4 @@
-/** Request bodies: bounded, UTF-8, JSON. */
+/** Request bodies, bounded: JSON in UTF-8, or bytes as they come. */
 
 import { InferenceError } from "../src/core/errors.ts";
 
@@ -22,14 +22,42 @@ export async function readJson(request: Request, limit: number): Promise<unknown
   }
 }
 
-async function readBytes(request: Request, limit: number): Promise<Uint8Array> {
+/**
+ * A body's bytes as they come, for a reader that has no need of them all at once.
+ *
+ * @param options.remedy Told to a client whose body is too large.
+ * @throws InferenceError `payload_too_large`, or `cancelled` where the client breaks off
+ */
+export async function* readChunks(
+  request: Request,
+  { limit, remedy }: { limit: number; remedy: string },
+): AsyncGenerator<Uint8Array> {
+  const tooLarge = (what: string) =>
+    new InferenceError(
+      "payload_too_large",
+      `The request body has ${what} bytes, at most ${limit} are taken; ${remedy}`,
+    );
   const declared = Number(request.headers.get("content-length") ?? 0);
-  if (declared > limit) throw tooLarge(`has ${declared} bytes`, limit);
+  if (declared > limit) throw tooLarge(`${declared}`);
+  let length = 0;
+  try {
+    for await (const chunk of request.body ?? []) {
+      length += chunk.length;
+      if (length > limit) throw tooLarge(`more than ${limit}`);
+      yield chunk;
+    }
+  } catch (cause) {
+    if (cause instanceof InferenceError) throw cause;
+    throw new InferenceError("cancelled", "The client broke off the request's body", { cause });
+  }
+}
+
+async function readBytes(request: Request, limit: number): Promise<Uint8Array> {
+  const remedy = "send the conversation in parts, resuming with state_id";
   const chunks: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of request.body ?? []) {
+  for await (const chunk of readChunks(request, { limit, remedy })) {
     length += chunk.length;
-    if (length > limit) throw tooLarge(`has more than ${limit} bytes`, limit);
     chunks.push(chunk);
   }
   const bytes = new Uint8Array(length);
@@ -39,12 +67,4 @@ async function readBytes(request: Request, limit: number): Promise<Uint8Array> {
     at += chunk.length;
   }
   return bytes;
-}
-
-function tooLarge(what: string, limit: number): InferenceError {
-  return new InferenceError(
-    "payload_too_large",
-    `The request body ${what}, at most ${limit} are taken; send the conversation in parts, ` +
-      "resuming with state_id",
-  );
 }

@@ -11,17 +11,18 @@ import type { StateSource, TurnRunner } from "../scheduler/scheduler_types.ts";
 import { decodeState } from "../store/state_codec.ts";
 import { newId, type RandomBytes, randomBytes } from "../store/state_id.ts";
 import type { StateInfo, StateStore } from "../store/state_store.ts";
-import { decodeEntries } from "./history.ts";
 import { ConversationDesk } from "./conversation_desk.ts";
 import { type Origin, Origins } from "./origin.ts";
 import { Reply, type TokenCodec } from "./reply.ts";
 import { RunningTurn, type TurnUnderway } from "./running_turn.ts";
 import type { Sampling, SessionModel, StateDescription, TurnRequest } from "./session_types.ts";
+import { describeState } from "./state_description.ts";
+import { type ExportedState, exportState, importState } from "./state_transfer.ts";
 import { SystemPrompts } from "./system_prompts.ts";
 import { TokenLog } from "./token_log.ts";
 import { Turn } from "./turn.ts";
 import { planTurn } from "./turn_plan.ts";
-import { decodeRecord, encodeRecord, type TurnRecord } from "./turn_record.ts";
+import { encodeRecord, type TurnRecord } from "./turn_record.ts";
 import {
   assertClear,
   assertFits,
@@ -110,20 +111,19 @@ export class Sessions {
   /** @throws InferenceError as `StateStore.inspect` does */
   async describe(id: string): Promise<StateDescription> {
     await this.#cutShort(id);
-    const { info, turn } = await this.#store.inspect(id);
-    const record = decodeRecord(turn);
-    const earlier = decodeEntries(await this.#store.readHistory(info));
-    return {
-      id,
-      model: info.model,
-      created: info.created,
-      expires: info.expires,
-      bytes: (info.state?.bytes ?? 0) + info.turn.bytes + (info.history?.bytes ?? 0),
-      open: info.open,
-      tokens: record.absorbed,
-      pendingTokens: record.pending.length,
-      transcript: [...earlier, ...record.transcript],
-    };
+    const inspected = await this.#store.inspect(id);
+    return describeState(inspected, await this.#store.readHistory(inspected.info));
+  }
+
+  /** A stored state as a file. Throws as `describe` does. */
+  async exportState(id: string): Promise<ExportedState> {
+    await this.#cutShort(id);
+    return await exportState(this.#store, id);
+  }
+
+  /** Stores the state in a file from anybody under a fresh id. Throws as `importState` does. */
+  async importState(chunks: AsyncIterable<Uint8Array>): Promise<StateDescription> {
+    return this.describe(await importState(chunks, { store: this.#store, model: this.model }));
   }
 
   /** @throws InferenceError `state_not_found` or `store_unavailable` */

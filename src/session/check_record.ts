@@ -1,0 +1,203 @@
+/**
+ * Turn records and histories from anybody: each field is one that a worker may have written, or the record is
+ * refused with the field's name. The first wrong value ends the check, so that a large record full
+ * of them costs nothing.
+ */
+
+import { InferenceError } from "../core/errors.ts";
+import { isSystem, type Role, type TranscriptEntry } from "./chat_template.ts";
+import { decodeEntries } from "./history.ts";
+import { decodeRecord, type TurnRecord } from "./turn_record.ts";
+import { DEFAULT_LIMITS } from "./turn_work.ts";
+
+/** What a record is checked against. */
+export interface RecordContext {
+  /** Token ids are below this. */
+  vocabulary: number;
+  /** Whether the reply is unfinished. */
+  open: boolean;
+  /** Whether the state beside it is the one before any token. */
+  fresh: boolean;
+}
+
+/** Tokens left to feed of a turn that is complete: the last one and an empty line, and some more. */
+const CLOSED_PENDING = 1024;
+/** With all the tokens that a conversation may add, these stay safe integers. */
+const MOST_TOKENS = Number.MAX_SAFE_INTEGER - 2 ** 40;
+/** A float32 that is counted up by one gets no further. */
+const MOST_COUNT = 2 ** 24;
+/** More than half a character, or what may become the end of a turn. */
+const HELD_BYTES = 64;
+
+const ROLES: Record<Role, true> = { system: true, developer: true, user: true, assistant: true };
+
+type Check = (value: unknown, context: RecordContext) => void;
+
+/** By field: a new one of the record needs a check here. */
+const CHECKS: Record<keyof TurnRecord | "version", Check> = {
+  version: (value) => {
+    if (value !== 1) throw wrong("version", value, "1");
+  },
+  pending: (value, { vocabulary, open }) => {
+    const most = open ? DEFAULT_LIMITS.promptTokens : CLOSED_PENDING;
+    const ids = listIn("pending", value, most);
+    if (open && ids.length === 0) {
+      throw wrong("pending", value, "at least one token, as the turn is open");
+    }
+    ids.forEach((id, i) => checkToken(`pending[${i}]`, id, vocabulary));
+  },
+  absorbed: (value, { fresh }) => {
+    checkWhole("absorbed", value, MOST_TOKENS);
+    if (fresh && value !== 0) throw wrong("absorbed", value, "0, as the file has no state");
+  },
+  position: (value) => checkWhole("position", value, MOST_TOKENS),
+  seed: (value) => {
+    if (typeof value !== "string" || !/^\d{1,20}$/.test(value) || BigInt(value) >= 2n ** 64n) {
+      throw wrong("seed", value, `a whole number from 0 to ${2n ** 64n - 1n} as text`);
+    }
+  },
+  counts: (value, { vocabulary }) => {
+    const seen = new Set<unknown>();
+    listIn("counts", value, vocabulary).forEach((pair, i) => {
+      if (!Array.isArray(pair) || pair.length !== 2) {
+        throw wrong(`counts[${i}]`, pair, "a pair of a token id and a count");
+      }
+      const [id, count] = pair;
+      checkToken(`counts[${i}][0]`, id, vocabulary);
+      if (seen.has(id)) throw wrong(`counts[${i}][0]`, id, "another id than those before");
+      seen.add(id);
+      if (!(typeof count === "number" && count >= 0 && count <= MOST_COUNT)) {
+        throw wrong(`counts[${i}][1]`, count, `a number from 0 to ${MOST_COUNT}`);
+      }
+    });
+  },
+  held: (value) => {
+    const fine = typeof value === "string" && value.length <= 2 * HELD_BYTES &&
+      /^([0-9a-f]{2})*$/.test(value);
+    if (!fine) throw wrong("held", value, `at most ${HELD_BYTES} bytes in lower-case hexadecimal`);
+  },
+  earlier: (value) => {
+    if (value === null) return;
+    const earlier = objectIn("earlier", value);
+    assertKnown("earlier", earlier, { count: true, hash: true });
+    checkWhole("earlier.count", earlier.count, MOST_TOKENS);
+    // What it is will be worked out anew.
+    if (typeof earlier.hash !== "string") throw wrong("earlier.hash", earlier.hash, "a string");
+  },
+  transcript: (value, { open }) => {
+    const entries = listIn("transcript", value, Infinity);
+    entries.forEach((entry, i) => checkEntry(`transcript[${i}]`, entry));
+    const last = entries.at(-1) as TranscriptEntry | undefined;
+    // A system prompt that was read ahead is complete by itself.
+    if (last?.role === "assistant" || (!open && last && isSystem(last))) return;
+    throw wrong("transcript", value, "a list that ends with the assistant's reply");
+  },
+};
+
+/**
+ * Reads a record that may be anything.
+ *
+ * @throws InferenceError `invalid_state_file`
+ */
+export function checkRecord(bytes: Uint8Array, context: RecordContext): TurnRecord {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw new InferenceError(
+      "invalid_state_file",
+      "Cannot use a state file: its turn is not JSON",
+      {
+        param: "turn",
+        cause,
+      },
+    );
+  }
+  const record = objectIn("", value);
+  assertKnown("", record, CHECKS);
+  for (const [name, check] of Object.entries(CHECKS)) check(record[name], context);
+  return decodeRecord(bytes);
+}
+
+/**
+ * Reads a history that may be anything.
+ *
+ * @param count Messages that the turn says are in it.
+ * @throws InferenceError `invalid_state_file`
+ */
+export function checkHistory(bytes: Uint8Array | null, count: number): TranscriptEntry[] {
+  let entries: unknown[];
+  try {
+    new TextDecoder("utf-8", { fatal: true }).decode(bytes ?? new Uint8Array());
+    entries = decodeEntries(bytes);
+  } catch (cause) {
+    const message = "Cannot use a state file: its history is not lines of JSON";
+    throw new InferenceError("invalid_state_file", message, { param: "history", cause });
+  }
+  if (entries.length !== count) {
+    throw new InferenceError(
+      "invalid_state_file",
+      `Cannot use a state file: its history has ${entries.length} messages, and its turn says ` +
+        `that there are ${count}`,
+      { param: "turn.earlier.count" },
+    );
+  }
+  entries.forEach((entry, i) => checkEntry(`earlier[${i}]`, entry));
+  return entries as TranscriptEntry[];
+}
+
+function checkEntry(name: string, value: unknown): void {
+  const entry = objectIn(name, value);
+  assertKnown(name, entry, { role: true, content: true });
+  const { role, content } = entry;
+  if (typeof role !== "string" || !Object.hasOwn(ROLES, role)) {
+    throw wrong(`${name}.role`, role, `one of ${Object.keys(ROLES).join(", ")}`);
+  }
+  if (typeof content !== "string") throw wrong(`${name}.content`, content, "a string");
+}
+
+function checkToken(name: string, value: unknown, vocabulary: number): void {
+  if (Number.isSafeInteger(value) && value as number >= 0 && value as number < vocabulary) return;
+  throw wrong(name, value, `a token id, a whole number from 0 to ${vocabulary - 1}`);
+}
+
+function checkWhole(name: string, value: unknown, most: number): void {
+  if (Number.isSafeInteger(value) && value as number >= 0 && value as number <= most) return;
+  throw wrong(name, value, `a whole number from 0 to ${most}`);
+}
+
+function listIn(name: string, value: unknown, most: number): unknown[] {
+  if (!Array.isArray(value)) throw wrong(name, value, "a list");
+  if (value.length > most) throw wrong(name, value, `a list of at most ${most}`);
+  return value;
+}
+
+function objectIn(name: string, value: unknown): Record<string, unknown> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw wrong(name, value, "an object");
+  }
+  return value as Record<string, unknown>;
+}
+
+/** What is unknown here may be trusted by a later worker. */
+function assertKnown(name: string, value: object, known: object): void {
+  const other = Object.keys(value).find((key) => !Object.hasOwn(known, key));
+  if (other === undefined) return;
+  throw wrong(name, value, `an object without ${JSON.stringify(other.slice(0, 40))}`);
+}
+
+function wrong(name: string, value: unknown, expected: string): InferenceError {
+  const param = name === "" ? "turn" : `turn.${name}`;
+  return new InferenceError(
+    "invalid_state_file",
+    `Cannot use a state file: ${param} is ${shown(value)}, and must be ${expected}`,
+    { param },
+  );
+}
+
+function shown(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value.slice(0, 40));
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  if (typeof value === "object" && value !== null) return "an object";
+  return value === undefined ? "missing" : String(value);
+}

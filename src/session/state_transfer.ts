@@ -1,0 +1,170 @@
+/** States as files: what leaves a store, and what is let into one. */
+
+import { InferenceError } from "../core/errors.ts";
+import { decodeState, describeState, type StateShape } from "../store/state_codec.ts";
+import {
+  decodeStateFile,
+  encodeStateFile,
+  FILE_LIMITS,
+  OVERHEAD_BYTES,
+  type StateFileFacts,
+} from "../store/state_file.ts";
+import type { StateContent, StateStore } from "../store/state_store.ts";
+import { canonical } from "./chat_template.ts";
+import { checkHistory, checkRecord } from "./check_record.ts";
+import { appendEntries } from "./history.ts";
+import type { SessionModel } from "./session_types.ts";
+import { encodeRecord } from "./turn_record.ts";
+
+/** Of a state's id, what its file's name shows: the whole would let whoever sees it resume. */
+const SHOWN_ID = "state_".length + 12;
+
+/** A state's bytes besides its numbers, at most. */
+const STATE_OVERHEAD = 1024;
+
+/** Ids are below this where the model is not known. */
+const MOST_VOCABULARY = 2 ** 31;
+
+export interface ExportedState {
+  /** A name for the file. */
+  name: string;
+  /** Of the whole file. */
+  bytes: number;
+  /** The file in pieces. */
+  parts: readonly Uint8Array[];
+}
+
+export interface ImportOptions {
+  store: StateStore;
+  /** `null` where it is not at hand: then the file is only checked in itself. */
+  model: SessionModel | null;
+}
+
+/**
+ * A stored state as a file, of whatever model.
+ *
+ * @throws InferenceError as `StateStore.load` does
+ */
+export async function exportState(store: StateStore, id: string): Promise<ExportedState> {
+  const { info, turn, history = null, state, open } = await store.load(id);
+  const { model, created } = info;
+  const parts = await encodeStateFile({ model, created, open, turn, history, state });
+  return {
+    name: `${id.slice(0, SHOWN_ID)}.rwkvstate`,
+    bytes: parts.reduce((sum, { length }) => sum + length, 0),
+    parts,
+  };
+}
+
+/** Bytes of a file that a worker of this model takes at most. */
+export function importLimit(model: SessionModel): number {
+  return OVERHEAD_BYTES + FILE_LIMITS.turnBytes + FILE_LIMITS.historyBytes + stateLimit(model);
+}
+
+/**
+ * Checks a file from anybody and stores its state; returns the fresh id.
+ *
+ * @throws InferenceError `model_mismatch`; `payload_too_large`; `invalid_state_file`, naming the field
+ * that is wrong if it is one; or `store_unavailable`. What `chunks` throws passes through.
+ */
+export async function importState(
+  chunks: AsyncIterable<Uint8Array>,
+  { store, model }: ImportOptions,
+): Promise<string> {
+  const file = await decodeStateFile(chunks, {
+    accept: (facts) => model && assertFits(facts, model),
+  });
+  const { turn, history, state, open, created } = file;
+  const record = checkRecord(turn, {
+    vocabulary: model?.vocabulary ?? MOST_VOCABULARY,
+    open,
+    fresh: state === null,
+  });
+  const before = checkHistory(history, record.earlier?.count ?? 0);
+  if (state !== null) checkNumbers(state, model);
+  const id = store.newId();
+  // A transcript leads to its state, so nobody is believed what its hash is.
+  const messages = [...before, ...record.transcript].map(canonical);
+  const hashes = await store.prefixes.hashes({ model: file.model.fingerprint }, messages);
+  const earlier = before.length === 0
+    ? null
+    : { count: before.length, hash: hashes[before.length - 1] };
+  const content: StateContent = {
+    state,
+    turn: encodeRecord({ ...record, earlier }),
+    history: appendEntries(null, before),
+    open,
+    tokens: record.absorbed,
+  };
+  await store.save(content, {
+    id,
+    model: model === null ? file.model : { ...file.model, id: model.id },
+    parent: null,
+    created,
+    prefix: hashes.at(-1),
+  });
+  return id;
+}
+
+function assertFits({ model: of, stateBytes }: StateFileFacts, model: SessionModel): void {
+  if (of.fingerprint !== model.fingerprint) {
+    throw new InferenceError(
+      "model_mismatch",
+      `Cannot use a state file: it belongs to model ${JSON.stringify(of.id)} ` +
+        `(${of.fingerprint}), this worker runs ${JSON.stringify(model.id)} (${model.fingerprint})`,
+      { param: "header.model.fingerprint" },
+    );
+  }
+  const most = stateLimit(model);
+  if (stateBytes === null || stateBytes <= most) return;
+  throw invalid(
+    "header.state.bytes",
+    `the state has ${stateBytes} bytes, those of this model have at most ${most}`,
+  );
+}
+
+function stateLimit({ shape }: SessionModel): number {
+  return numbersOf(shape) * 4 + STATE_OVERHEAD;
+}
+
+function numbersOf({ layers, width, headSize }: StateShape): number {
+  return layers * width * (headSize + 2);
+}
+
+function checkNumbers(bytes: Uint8Array, model: SessionModel | null): void {
+  const numbers = decoded(bytes);
+  if (model !== null) assertShape(bytes, model.shape);
+  for (let i = 0; i < numbers.length; i++) {
+    if (!Number.isFinite(numbers[i])) {
+      throw invalid("state", `the state's number ${i} is ${numbers[i]}, and must be finite`);
+    }
+  }
+}
+
+/** States of the first version do not tell their shape, but how many numbers they have. */
+function assertShape(bytes: Uint8Array, shape: StateShape): void {
+  const { shape: own, numbers } = describeState(bytes);
+  const text = ({ layers, width, headSize }: StateShape) => `${layers} x ${width} x ${headSize}`;
+  if (numbers === numbersOf(shape) && (own === null || text(own) === text(shape))) return;
+  throw invalid(
+    "state",
+    `the state has ${numbers} numbers${own ? ` of shape ${text(own)}` : ""}, those of this model ` +
+      `have ${numbersOf(shape)} of shape ${text(shape)}`,
+  );
+}
+
+function decoded(bytes: Uint8Array): Float32Array {
+  try {
+    return decodeState(bytes);
+  } catch (cause) {
+    if (!(cause instanceof InferenceError)) throw cause;
+    throw invalid("state", cause.message, cause);
+  }
+}
+
+function invalid(param: string, what: string, cause?: unknown): InferenceError {
+  return new InferenceError("invalid_state_file", `Cannot use a state file: ${what}`, {
+    param,
+    cause,
+  });
+}
