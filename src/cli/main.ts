@@ -11,12 +11,14 @@ import { generate } from "./generate.ts";
 import { info } from "./info.ts";
 import { logits } from "./logits.ts";
 import { serve } from "./serve.ts";
+import { state } from "./state.ts";
 import { tokenize } from "./tokenize.ts";
 
 const COMMANDS: readonly Command[] = [
   serve,
   chat,
   generate,
+  state,
   convert,
   info,
   evaluate,

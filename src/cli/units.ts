@@ -12,10 +12,12 @@ export function bytesText(bytes: number): string {
   return `${unit === 0 ? value : Number(value.toPrecision(3))} ${units[unit]}`;
 }
 
-/** `7 s`, `3 min 20 s`, `1 h 5 min`. */
+/** `7 s`, `3 min 20 s`, `1 h 5 min`, `6 d 22 h`. */
 export function durationText(seconds: number): string {
   const whole = Math.ceil(seconds);
   if (whole < 60) return `${whole} s`;
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
-  return `${Math.floor(whole / 3600)} h ${Math.floor(whole % 3600 / 60)} min`;
+  const hours = Math.floor(whole / 3600);
+  if (hours < 24) return `${hours} h ${Math.floor(whole % 3600 / 60)} min`;
+  return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }

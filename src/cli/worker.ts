@@ -1,28 +1,16 @@
 /** Puts a worker together: engine, scheduler, store and sessions, and the HTTP application. */
 
-import { mkdir } from "node:fs/promises";
-import { dirname } from "node:path";
 import { type AppOptions, createApp } from "../../routes/app.ts";
 import type { WorkerDetails, WorkerStatus } from "../../routes/worker.ts";
-import { InferenceError } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
 import type { OnProgress, SamplingEngine } from "../engine/engine.ts";
 import type { SchedulerNumbers } from "../scheduler/numbers.ts";
 import { Scheduler } from "../scheduler/scheduler.ts";
 import { Sessions } from "../session/sessions.ts";
-import { DenoKvBackend } from "../store/deno_kv.ts";
 import { STATE_CODECS, type StateCodec } from "../store/state_codec.ts";
 import { StateStore } from "../store/state_store.ts";
 import { tokenTable } from "../tokenizer/token_table.ts";
-import {
-  choice,
-  type Flags,
-  type FlagSpec,
-  MODEL_FLAGS,
-  number,
-  text,
-  TUNE_FLAG,
-} from "./command.ts";
+import { choice, type Flags, type FlagSpec, MODEL_FLAGS, number, TUNE_FLAG } from "./command.ts";
 import { findModel, modelTokenizer } from "./model_files.ts";
 import {
   cpuNotice,
@@ -31,6 +19,7 @@ import {
   openEngineWorker,
   SERVED,
 } from "./open_engine.ts";
+import { KV_FLAG, kvOf, openBackend } from "./store_flags.ts";
 
 /** Requests that wait, and seconds of a turn, unless flags say otherwise. */
 const QUEUE = 64;
@@ -48,12 +37,7 @@ const STORE_MS = 1500;
 export const WORKER_FLAGS = {
   ...MODEL_FLAGS,
   ...TUNE_FLAG,
-  kv: {
-    type: "string",
-    value: "PATH|URL",
-    env: "RWKV_KV",
-    help: "where states are kept: an SQLite file, or a denokv server's URL (data/states.sqlite3)",
-  },
+  ...KV_FLAG,
   slots: {
     type: "string",
     value: "N",
@@ -133,7 +117,7 @@ export async function openSessions(
     tokens: tokenTable(tokenizer),
     tune: !flags["no-tune"],
   };
-  const kv = text(flags, "kv") ?? "data/states.sqlite3";
+  const kv = kvOf(flags);
   const backend = await openBackend(kv, onStoreChange);
   let engine: SamplingEngine;
   try {
@@ -200,25 +184,6 @@ export async function endsWithin(work: Promise<unknown>, limit: number): Promise
   } finally {
     clearTimeout(timer);
   }
-}
-
-async function openBackend(
-  kv: string,
-  onChange: OpenSessionsOptions["onStoreChange"],
-): Promise<DenoKvBackend> {
-  if (!/^https?:\/\//.test(kv) && kv !== ":memory:") {
-    try {
-      await mkdir(dirname(kv), { recursive: true });
-    } catch (cause) {
-      if (cause instanceof Deno.errors.NotCapable) throw cause;
-      throw new InferenceError(
-        "file_error",
-        `Cannot keep states in ${kv}: ${(cause as Error).message}; --kv names another place`,
-        { cause, param: "kv" },
-      );
-    }
-  }
-  return await DenoKvBackend.open(kv, { onChange });
 }
 
 /** A worker that starts: its application answers at once, turns wait until it is ready. */
