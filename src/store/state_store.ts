@@ -200,7 +200,7 @@ export class StateStore {
   }
 
   /**
-   * Stores a whole new state under `id`, a fresh one.
+   * Stores a whole new state under `id`: a fresh one, or one whose `begin` failed.
    *
    * @param options.created Epoch milliseconds; now, unless it was made before.
    */
@@ -214,8 +214,8 @@ export class StateStore {
     const made = Math.min(created, this.#now());
     const manifest = await this.#write(content, { model, parent, created: made, ttl });
     const stored = await this.#put(id, manifest, { replaces: null, names });
-    if (stored === null) throw new Error(`State id "${id}" is taken`);
-    return stored;
+    // It may have begun all the same: the answer was lost.
+    return stored ?? await this.commit(await this.#rows.read(id), content, names);
   }
 
   /**
