@@ -54,8 +54,9 @@ export function decodeManifest(bytes: Uint8Array, id: string): Manifest {
   if (typeof manifest === "object" && manifest !== null && "version" in manifest) {
     const { version } = manifest;
     if (version !== 1) {
-      const remedy = `its manifest has version ${String(version)}, this worker reads 1`;
-      throw damaged(id, remedy);
+      const remedy = "a worker like the one that wrote it resumes it";
+      const what = `its manifest has version ${String(version)}, this worker reads 1`;
+      throw damaged(id, `${what}; ${remedy}`);
     }
   }
   if (!isManifest(manifest)) throw damaged(id, "its manifest lacks fields");

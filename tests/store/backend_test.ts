@@ -1,11 +1,14 @@
 /** Both backends against the conformance tests, and what is special to Deno KV. */
 
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import { InferenceError } from "../../src/core/errors.ts";
 import { DenoKvBackend } from "../../src/store/deno_kv.ts";
 import { MemoryBackend } from "../../src/store/memory.ts";
 import { testConformance } from "./conformance.ts";
 import { withTempFolder } from "./fixtures.ts";
+
+const SMALL = { type: "set", key: ["t", 1], value: new Uint8Array(1) } as const;
 
 testConformance("memory", () => Promise.resolve(new MemoryBackend()));
 testConformance("deno kv", () => DenoKvBackend.open(":memory:"));
@@ -49,23 +52,41 @@ Deno.test("deno kv: a store that cannot be opened says which", async () => {
   );
 });
 
-Deno.test("deno kv: another process's lock is waited out", async () => {
+Deno.test("deno kv: another process's lock is waited out, longer than the database does", async () => {
   await withTempFolder(async (folder) => {
     const path = `${folder}/kv.sqlite`;
-    const backend = await DenoKvBackend.open(path, { timeout: 60_000 });
-    // A second handle in this process stands for the other process.
-    const other = await Deno.openKv(path);
-    const theirs = (async () => {
-      for (let i = 0; i < 30; i++) {
-        await other.set(["u", i], new Uint8Array(60_000)).catch(() => {});
-      }
-    })();
-    for (let i = 0; i < 30; i++) {
-      const value = new Uint8Array(60_000);
-      assert.ok(await backend.atomic([], [{ type: "set", key: ["t", i], value }]));
-    }
-    await theirs;
+    const told = Promise.withResolvers<void>();
+    const random = () => (told.resolve(), 0.5);
+    const backend = await DenoKvBackend.open(path, { random, timeout: 60_000 });
+    const other = new DatabaseSync(path);
+    other.exec("BEGIN IMMEDIATE");
+    const written = backend.atomic([], [SMALL]);
+    // After some five seconds SQLite says that the database is locked.
+    await told.promise;
+    other.exec("COMMIT");
     other.close();
+    assert.ok(await written);
+    backend.close();
+  });
+});
+
+Deno.test("deno kv: a lock that lasts too long is told, and then forgotten", async () => {
+  await withTempFolder(async (folder) => {
+    const path = `${folder}/kv.sqlite`;
+    const backend = await DenoKvBackend.open(path, { timeout: 300 });
+    const other = new DatabaseSync(path);
+    other.exec("BEGIN IMMEDIATE");
+    await assert.rejects(
+      backend.atomic([], [SMALL]),
+      (error) =>
+        error instanceof InferenceError && error.code === "store_unavailable" &&
+        error.message.endsWith("has not answered for 0.3 s; see what else writes to that file"),
+    );
+    other.exec("COMMIT");
+    other.close();
+    const patient = await DenoKvBackend.open(path);
+    assert.ok(await patient.atomic([], [SMALL]));
+    patient.close();
     backend.close();
   });
 });
