@@ -143,7 +143,7 @@ class Turns {
       const timer = setTimeout(() => {
         this.#waiting.delete(wake);
         reject(new NoAnswer());
-      }, milliseconds);
+      }, Math.max(0, milliseconds));
       this.#waiting.add(wake);
     });
   }
