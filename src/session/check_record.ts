@@ -84,6 +84,9 @@ const CHECKS: Record<keyof TurnRecord | "version", Check> = {
     // What it is will be worked out anew.
     if (typeof earlier.hash !== "string") throw wrong("earlier.hash", earlier.hash, "a string");
   },
+  plain: (value) => {
+    if (value !== undefined && value !== true) throw wrong("plain", value, "true, or missing");
+  },
   transcript: (value, { open }) => {
     const entries = listIn("transcript", value, Infinity);
     entries.forEach((entry, i) => checkEntry(`transcript[${i}]`, entry));

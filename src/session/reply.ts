@@ -21,6 +21,8 @@ export interface ReplyOptions {
   text?: string | undefined;
   /** Bytes of the reply that were not shown yet. */
   held?: Uint8Array | undefined;
+  /** Whether it goes on a text as it stands: an empty line does not end it, nor is one added. */
+  plain?: boolean | undefined;
 }
 
 const NEWLINE = 10;
@@ -32,14 +34,20 @@ export class Reply {
   /** Newlines that the reply ends with. */
   #newlines: number;
   #ended = false;
+  readonly #plain: boolean;
   /** What replaces the last token when the turn is closed; `null` is the token itself. */
   #lastToken: readonly number[] | null = null;
 
-  constructor(tokenizer: TokenCodec, { stop = [], text = "", held }: ReplyOptions = {}) {
+  constructor(
+    tokenizer: TokenCodec,
+    { stop = [], text = "", held, plain = false }: ReplyOptions = {},
+  ) {
     this.#tokenizer = tokenizer;
+    this.#plain = plain;
     this.#text = text;
     const shown = new TextEncoder().encode(text);
-    this.#matcher = new StopMatcher([TURN_END, ...stop], { shown, held });
+    const always = plain ? [] : [TURN_END];
+    this.#matcher = new StopMatcher([...always, ...stop], { shown, held, always: always.length });
     this.#newlines = trailingNewlines(this.#matcher.held, 0);
   }
 
@@ -72,8 +80,8 @@ export class Reply {
     }
     const bytes = this.#tokenizer.tokenBytes(token) ?? new Uint8Array();
     const text = this.#show(this.#matcher.push(bytes));
-    if (this.#matcher.stopped) {
-      this.#ended = true;
+    if (this.#matcher.stopped) this.#ended = true;
+    if (this.#matcher.stopped && !this.#plain) {
       const kept = bytes.subarray(0, turnEnd(bytes, this.#newlines));
       if (kept.length < bytes.length) this.#lastToken = this.#encode(kept);
       this.#newlines = trailingNewlines(kept, this.#newlines);
@@ -101,13 +109,14 @@ export class Reply {
     const tokens = this.#lastToken === null
       ? [...pending]
       : [...pending.slice(0, -1), ...this.#lastToken];
+    if (this.#plain) return tokens;
     const missing = TURN_END.slice(Math.min(this.#newlines, TURN_END.length));
     return missing === "" ? tokens : [...tokens, ...this.#tokenizer.encode(missing)];
   }
 
   /** The space after `Assistant:` is the model's to write, and nobody's to read. */
   #show(text: string): string {
-    const visible = this.#text === "" ? text.trimStart() : text;
+    const visible = this.#text === "" && !this.#plain ? text.trimStart() : text;
     this.#text += visible;
     return visible;
   }

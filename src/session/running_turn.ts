@@ -155,7 +155,7 @@ export class RunningTurn {
       const record = this.#record(finished);
       const from = record.earlier ? { after: record.earlier.hash } : { model: model.fingerprint };
       const hashes = await store.prefixes.hashes(from, record.transcript.map(canonical));
-      const names = { prefix: hashes.at(-1), conversation };
+      const names = { prefix: record.plain ? undefined : hashes.at(-1), conversation };
       const sealed = record.transcript.slice(0, this.#sealed);
       const content: StateContent = {
         state: kept.bytes,
@@ -205,8 +205,9 @@ export class RunningTurn {
 
   /** Messages of the transcript that later turns do not need: those of the turn before. */
   get #sealed(): number {
-    const { info, previous, messages } = this.origin;
-    return info === null || messages.length === 0 ? 0 : previous!.record.transcript.length;
+    const { info, previous } = this.origin;
+    const before = info === null ? 0 : previous!.record.transcript.length;
+    return this.plan.transcript.length > before ? before : 0;
   }
 
   /** The record of a turn that has ended, with all the messages that it began with. */
@@ -222,6 +223,7 @@ export class RunningTurn {
       held: open ? reply.held : new Uint8Array(),
       earlier: plan.earlier,
       transcript: [...plan.transcript.slice(0, -1), { role: "assistant", content: reply.text }],
+      ...(plan.plain ? { plain: true } : {}),
     };
   }
 

@@ -12,6 +12,8 @@ export type Sampling = Omit<TurnWork["sampling"], "seed">;
 export interface TurnRequest {
   /** With `stateId`: only what is new; none to write on a reply that was cut short. */
   messages: readonly Message[];
+  /** Instead of messages: a text that is written on as it stands, without any template. */
+  prompt?: string | undefined;
   stateId?: string | undefined;
   /** Instead of a state: the conversation that is to go on, and to be moved to the new state. */
   conversation?: string | undefined;

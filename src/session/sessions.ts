@@ -157,8 +157,9 @@ export class Sessions {
       tokenizer,
       seed: request.seed,
       freshSeed: () => this.#freshSeed(),
+      prompt: request.prompt,
     });
-    if (request.messages.length > 0) assertFits(plan, limits);
+    if (request.messages.length > 0 || request.prompt !== undefined) assertFits(plan, limits);
     if (signal?.aborted) throw new InferenceError("cancelled", "The client has gone");
 
     const turns = Array.from({ length: choices }, (_, i) => {
@@ -211,12 +212,12 @@ export class Sessions {
     { origin, plan }: { origin: Origin; plan: TurnRecord },
     choice: number,
   ): RunningTurn {
-    const { transcript, held, counts } = plan;
+    const { transcript, held, counts, plain } = plan;
     const text = transcript[transcript.length - 1].content;
     return new RunningTurn({
       stateId: this.#store.newId(),
       plan: { ...plan, seed: BigInt.asUintN(64, plan.seed + BigInt(choice)) },
-      reply: new Reply(this.#work.tokenizer, { stop: request.stop, text, held }),
+      reply: new Reply(this.#work.tokenizer, { stop: request.stop, text, held, plain }),
       counts: new Map(counts),
       origin,
       ttl: request.ttl,

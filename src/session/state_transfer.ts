@@ -83,12 +83,13 @@ export async function importState(
   const before = checkHistory(history, record.earlier?.count ?? 0);
   if (state !== null) checkNumbers(state, model);
   const id = store.newId();
-  // A transcript leads to its state, so nobody is believed what its hash is.
+  // A transcript leads to its state: its hash is not believed, and must be what it is here.
   const messages = [...before, ...record.transcript].map(canonical);
   const hashes = await store.prefixes.hashes({ model: file.model.fingerprint }, messages);
-  const earlier = before.length === 0
-    ? null
-    : { count: before.length, hash: hashes[before.length - 1] };
+  const known = !record.plain &&
+    (record.earlier === null || record.earlier.hash === hashes[before.length - 1]);
+  const earlier = record.earlier &&
+    (known ? record.earlier : { ...record.earlier, hash: "unknown" });
   const content: StateContent = {
     state,
     turn: encodeRecord({ ...record, earlier }),
@@ -101,7 +102,7 @@ export async function importState(
     model: model === null ? file.model : { ...file.model, id: model.id },
     parent: null,
     created,
-    prefix: hashes.at(-1),
+    prefix: known ? hashes.at(-1) : undefined,
   });
   return id;
 }

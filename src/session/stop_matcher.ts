@@ -10,21 +10,24 @@ export interface StopMatcherOptions {
   shown?: Uint8Array | undefined;
   /** Bytes that came before and were not shown. */
   held?: Uint8Array | undefined;
+  /** How many of the stops, from the first one on, end what is written on a cut reply too. */
+  always?: number | undefined;
 }
 
 export class StopMatcher {
   readonly #stops: readonly Uint8Array[];
   readonly #longest: number;
+  readonly #always: number;
   /** The last bytes shown, then those held back. */
   #bytes: Uint8Array;
   #shown: number;
   #stopped = false;
   #seen = 0;
 
-  /** @param stops Not empty; the first is the one that `cut` goes by. */
-  constructor(stops: readonly string[], { shown, held }: StopMatcherOptions = {}) {
+  constructor(stops: readonly string[], { shown, held, always = 1 }: StopMatcherOptions = {}) {
     this.#stops = stops.map((stop) => new TextEncoder().encode(stop));
-    this.#longest = Math.max(...this.#stops.map((stop) => stop.length));
+    this.#always = always;
+    this.#longest = Math.max(1, ...this.#stops.map((stop) => stop.length));
     const tail = (shown ?? new Uint8Array()).slice(-this.#longest);
     this.#bytes = concat(tail, held ?? new Uint8Array());
     this.#shown = tail.length;
@@ -67,10 +70,10 @@ export class StopMatcher {
 
   /**
    * The text to show when a reply is cut short: all but a part of a character, and what might
-   * begin the first stop. These stay in `held`, for whoever writes on.
+   * begin a stop that always holds. These stay in `held`, for whoever writes on.
    */
   cut(): string {
-    return this.#stopped ? "" : this.#show(this.#safeEnd(this.#stops.slice(0, 1)));
+    return this.#stopped ? "" : this.#show(this.#safeEnd(this.#stops.slice(0, this.#always)));
   }
 
   /** All the text that is left, for a reply that is over without a stop. */

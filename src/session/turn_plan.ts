@@ -9,6 +9,7 @@ import {
   REPLY_START,
   TURN_END,
 } from "./chat_template.ts";
+import type { EarlierMessages } from "./history.ts";
 import { Reply, type TokenCodec } from "./reply.ts";
 import type { TurnRecord } from "./turn_record.ts";
 
@@ -27,6 +28,8 @@ export interface PlanOptions {
   seed: bigint | undefined;
   /** For a turn that has no seed yet. */
   freshSeed: () => bigint;
+  /** A text to be written on, instead of messages to be replied to. */
+  prompt?: string | undefined;
 }
 
 /**
@@ -38,38 +41,49 @@ export interface PlanOptions {
 export function planTurn(
   previous: PreviousTurn | null,
   messages: readonly Message[],
-  { tokenizer, seed, freshSeed }: PlanOptions,
+  options: PlanOptions,
 ): TurnRecord {
-  if (messages.length === 0) return continuation(previous, { tokenizer, seed, freshSeed });
+  const { tokenizer, seed, freshSeed, prompt } = options;
+  if (prompt === undefined && messages.length === 0) return continuation(previous, options);
   assertSaid(messages);
+  if (prompt === "" && previous === null) {
+    throw new InferenceError(
+      "invalid_value",
+      "prompt: it is empty; write something to go on from, or give a state_id",
+      { param: "prompt" },
+    );
+  }
   if (previous?.unread) {
-    return planTurn(null, [...previous.record.transcript, ...messages], {
-      tokenizer,
-      seed,
-      freshSeed,
-    });
+    return planTurn(null, [...previous.record.transcript, ...messages], options);
   }
   const record = previous?.record;
   const read = previous === null
     ? []
-    : previous.open
+    : previous.open && !previous.record.plain
     ? closeOpenTurn(previous.record, tokenizer)
     : previous.record.pending;
-  const added = messages.map((message) => ({ role: message.role, content: messageText(message) }));
+  const added = prompt === undefined
+    ? messages.map((message) => ({ role: message.role, content: messageText(message) }))
+    : [{ role: "user" as const, content: prompt }];
+  const tokens = prompt === undefined
+    ? [...encodeMessages(messages, tokenizer), ...tokenizer.encode(REPLY_START)]
+    : tokenizer.encode(prompt);
   return {
-    pending: [
-      ...read,
-      ...encodeMessages(messages, tokenizer),
-      ...tokenizer.encode(REPLY_START),
-    ],
+    pending: [...read, ...tokens],
     absorbed: record?.absorbed ?? 0,
     position: record?.position ?? 0,
     seed: seed ?? freshSeed(),
     counts: record?.counts ?? new Map(),
     held: new Uint8Array(),
-    earlier: record?.earlier ?? null,
+    earlier: prompt === undefined ? record?.earlier ?? null : apart(record?.earlier ?? null),
     transcript: [...record?.transcript ?? [], ...added, { role: "assistant", content: "" }],
+    ...(prompt === undefined ? {} : { plain: true }),
   };
+}
+
+/** What goes on a text as it stands is not found by messages with the same words. */
+function apart(earlier: EarlierMessages | null): EarlierMessages {
+  return { count: earlier?.count ?? 0, hash: `plain ${earlier?.hash ?? ""}` };
 }
 
 /** Each message on its own, so that the ids do not depend on which of them were read before. */
@@ -94,8 +108,9 @@ function assertSaid(messages: readonly Message[]): void {
 
 function continuation(
   previous: PreviousTurn | null,
-  { tokenizer, seed, freshSeed }: PlanOptions,
+  options: PlanOptions,
 ): TurnRecord {
+  const { tokenizer, seed } = options;
   if (previous === null) {
     throw new InferenceError(
       "invalid_value",
@@ -114,7 +129,7 @@ function continuation(
   const { record } = previous;
   if (!previous.unread) return { ...record, seed: seed ?? record.seed };
   const reply = record.transcript[record.transcript.length - 1];
-  const fresh = planTurn(null, record.transcript.slice(0, -1), { tokenizer, seed, freshSeed });
+  const fresh = planTurn(null, record.transcript.slice(0, -1), options);
   const written = reply.content === "" ? [] : tokenizer.encode(` ${reply.content}`);
   return {
     ...fresh,

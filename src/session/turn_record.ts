@@ -23,6 +23,8 @@ export interface TurnRecord {
   earlier: EarlierMessages | null;
   /** The latest messages; of an open turn, the last is the reply as far as it goes. */
   transcript: readonly TranscriptEntry[];
+  /** Whether the last reply goes on a text as it stands: nothing but its own tokens ends it. */
+  plain?: boolean;
 }
 
 export function encodeRecord(record: TurnRecord): Uint8Array {
@@ -55,5 +57,6 @@ export function decodeRecord(bytes: Uint8Array): TurnRecord {
     held: Uint8Array.fromHex(json.held),
     earlier: json.earlier ?? null,
     transcript: json.transcript,
+    ...(json.plain === true ? { plain: true } : {}),
   };
 }

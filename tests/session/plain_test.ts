@@ -1,0 +1,63 @@
+/** Texts that are written on as they stand. */
+
+import assert from "node:assert/strict";
+import { harness, ids, rejects, run, stored, user } from "./fixtures.ts";
+
+Deno.test("a text goes on as it stands: no template, no end at an empty line", async () => {
+  const it = harness({ script: ids(" a\n\nb\n\n", 0) });
+  const { text, stateId } = await run(it.sessions, { messages: [], prompt: "Once" });
+  assert.equal(text, " a\n\nb\n\n");
+  const [work] = it.runner.works;
+  assert.deepEqual(work.tokens, ids("Once"));
+  assert.deepEqual(work.stops!.strings, []);
+  const { record, open } = await stored(it, stateId);
+  assert.ok(!open);
+  // The end of the text is not fed, and nothing is added.
+  assert.deepEqual([record.pending, record.plain], [[], true]);
+});
+
+Deno.test("a text in two parts is the text in one, and goes on with more of it", async () => {
+  const script = ids(" abc def ghi", 0);
+  const whole = await run(harness({ script }).sessions, { messages: [], prompt: "x" });
+  const it = harness({ script });
+  const cut = await run(it.sessions, { messages: [], prompt: "x", maxTokens: 5 });
+  const rest = await run(it.sessions, { messages: [], stateId: cut.stateId });
+  assert.equal(cut.text + rest.text, whole.text);
+  const more = await run(it.sessions, { messages: [], prompt: " and", stateId: cut.stateId });
+  const { pending } = (await stored(it, cut.stateId)).record;
+  assert.deepEqual(it.runner.works.at(-1)!.tokens, [...pending, ...ids(" and")]);
+  const { transcript } = await it.sessions.describe(more.stateId);
+  assert.deepEqual(transcript.map(({ content }) => content), ["x", cut.text, " and", more.text]);
+});
+
+Deno.test("stops end a text wherever tokens part them, and nothing of them is shown", async () => {
+  const it = harness({ script: ids(" abcdstopdef", 0) });
+  for (const stop of [["stop"], ["x", "dst"], ["\n\n", "op"]]) {
+    const { text, finishReason } = await run(it.sessions, { messages: [], prompt: "x", stop });
+    assert.equal(text, " abcdstop".split(stop[1] === "dst" ? "dst" : stop.at(-1)!)[0]);
+    assert.equal(finishReason, "stop");
+  }
+});
+
+Deno.test("a text is not found by a history with the same words, nor what goes on from it", async () => {
+  const it = harness({ script: ids(" b", 0) });
+  const plain = await run(it.sessions, { messages: [], prompt: "a" });
+  const chat = await run(it.sessions, { messages: [user("c")], stateId: plain.stateId });
+  const next = await run(it.sessions, { messages: [user("d")], stateId: chat.stateId });
+  assert.ok(next.text !== undefined);
+  const history = [user("a"), { role: "assistant" as const, content: plain.text }, user("c")];
+  const asked = await run(it.sessions, { messages: history });
+  assert.equal(asked.usage.prompt_tokens_details.cached_tokens, 0);
+  const longer = [...history, { role: "assistant" as const, content: asked.text }, user("d")];
+  const again = await run(it.sessions, { messages: longer });
+  // The part that was read as messages is known, by the turn before.
+  assert.equal(
+    again.usage.prompt_tokens_details.cached_tokens,
+    (await stored(it, asked.stateId)).record.absorbed,
+  );
+});
+
+Deno.test("a text must say something", async () => {
+  const it = harness();
+  await rejects(it.sessions.start({ messages: [], prompt: "" }), "invalid_value", /prompt/);
+});
