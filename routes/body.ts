@@ -2,6 +2,9 @@
 
 import { InferenceError } from "../src/core/errors.ts";
 
+/** Bytes at most, unless told otherwise. */
+export const BODY_LIMIT = 8 * 1024 * 1024;
+
 /** @throws InferenceError `payload_too_large` or `invalid_value` */
 export async function readJson(request: Request, limit: number): Promise<unknown> {
   const bytes = await readBytes(request, limit);

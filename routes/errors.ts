@@ -1,18 +1,16 @@
 /** Errors as OpenAI's clients expect them, all four keys always. */
 
-import type { Context, ErrorHandler, Handler } from "hono";
+import type { Context, ErrorHandler, Handler, Hono } from "hono";
+import { METHOD_NAME_ALL } from "hono/router";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { type ErrorCode, InferenceError } from "../src/core/errors.ts";
-
-export interface ErrorBody {
-  error: { message: string; type: string; param: string | null; code: string | null };
-}
+import type { ErrorBody } from "./error_schema.ts";
 
 /** Called with what the client is not told. */
 export type Log = (message: string, error: unknown) => void;
 
 /** Seconds after which to try again, where the error does not say. */
-const RETRY_AFTER: Partial<Record<ErrorCode, number>> = {
+export const RETRY_AFTER: Partial<Record<ErrorCode, number>> = {
   not_ready: 5,
   overloaded: 1,
   shutting_down: 1,
@@ -64,4 +62,13 @@ export function methodNotAllowed(allow: string): Handler {
       `${c.req.path} does not take ${c.req.method}; it takes ${allow}`,
     );
   };
+}
+
+/** Lets the paths of `app` answer 405 to all methods but those that they have routes for. */
+export function refuseOtherMethods(app: Hono): void {
+  const own = app.routes.filter(({ method }) => method !== METHOD_NAME_ALL);
+  for (const [path, routes] of Map.groupBy(own, ({ path }) => path)) {
+    const methods = new Set(routes.map(({ method }) => method));
+    app.all(path, methodNotAllowed([...methods].join(", ")));
+  }
 }

@@ -7,10 +7,15 @@ import { InferenceError } from "../src/core/errors.ts";
 export function parse<T>(schema: z.ZodType<T>, value: unknown): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const found = result.error.issues.map((issue) => deepest(issue, []));
+  throw invalidValue(result.error.issues);
+}
+
+/** What is wrong, the first field as `param`. */
+export function invalidValue(issues: readonly Issue[]): InferenceError {
+  const found = issues.map((issue) => deepest(issue, []));
   const named = found.map(({ path, message }) => `${fieldName(path)}: ${message}`);
   const [{ path }] = found;
-  throw new InferenceError("invalid_value", named.join("; "), {
+  return new InferenceError("invalid_value", named.join("; "), {
     param: path.length === 0 ? undefined : fieldName(path),
   });
 }

@@ -38,6 +38,38 @@ export const ERROR_STATUS = {
 
 export type ErrorCode = keyof typeof ERROR_STATUS;
 
+/** When every error comes about, for those who read the API's documentation. */
+export const ERROR_WHEN: Readonly<Record<ErrorCode, string>> = {
+  invalid_value: "a field is wrong; `param` names it",
+  unsupported_value: "a field asks for what is not supported; `param` names it",
+  cancelled: "the client has gone",
+  context_length_exceeded: "there are more prompt tokens than one request may have",
+  model_mismatch: "the state belongs to another model; not worth a retry",
+  model_not_found: "another model is asked for than the one that runs",
+  state_not_found: "there is no such state, or it was deleted, or expired long ago",
+  state_expired: "the state expired within the last day",
+  state_damaged: "bytes of the state are missing or differ from their checksum",
+  conversation_not_found: "there is no such conversation, or it was deleted or expired",
+  conversation_conflict: "the conversation has gone on elsewhere meanwhile; not worth a retry",
+  invalid_state_file: "a file is no state, or not as workers write them; `param` names the field",
+  not_found: "there is nothing at this path",
+  method_not_allowed: "the path does not take this method; `allow` lists those that it takes",
+  payload_too_large: "the body is larger than the worker takes",
+  overloaded: "too many turns are waiting; try again after `retry-after` seconds",
+  too_many_turns: "a key has as many turns under way as it may",
+  shutting_down: "the worker ends; try again after `retry-after` seconds",
+  not_ready: "the model is loading, or could not be loaded",
+  device_lost: "the GPU is gone; try again after `retry-after` seconds",
+  insufficient_memory: "the model does not fit into memory",
+  store_unavailable: "the store of states can't be reached; try again after `retry-after` seconds",
+  invalid_checkpoint: "the model's file can't be read",
+  invalid_vocabulary: "the vocabulary's file can't be read",
+  numeric_fault: "the model gave NaN or infinite logits",
+  usage: "a command or a flag is wrong",
+  file_error: "a file can't be read or written",
+  no_adapter: "there is no GPU adapter",
+};
+
 export interface InferenceErrorOptions extends ErrorOptions {
   /** The request field, flag or file that the message is about. */
   param?: string | undefined;

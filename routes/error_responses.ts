@@ -1,0 +1,91 @@
+/** Errors as the OpenAPI document tells of them: for each status the codes that it comes with. */
+
+import type { z } from "zod";
+import { ERROR_STATUS, ERROR_WHEN, type ErrorCode, InferenceError } from "../src/core/errors.ts";
+import { type ErrorBody, errorSchema } from "./error_schema.ts";
+import { errorBody, RETRY_AFTER } from "./errors.ts";
+import { headersOf, type ResponseHeader } from "./response_headers.ts";
+
+/** Of every route that asks for sessions. */
+export const SESSION_ERRORS = ["not_ready", "cancelled"] as const;
+
+/** Of every route that takes a body. */
+export const BODY_ERRORS = ["invalid_value", "payload_too_large"] as const;
+
+/** Of every route that looks for a state that the client names. */
+export const STATE_ERRORS = [
+  "state_not_found",
+  "state_expired",
+  "state_damaged",
+  "store_unavailable",
+] as const;
+
+/** Of every route that lets the model write. */
+export const TURN_ERRORS = [
+  "context_length_exceeded",
+  "too_many_turns",
+  "overloaded",
+  "shutting_down",
+  "device_lost",
+  "numeric_fault",
+] as const;
+
+interface ErrorResponse {
+  description: string;
+  headers: Record<string, { $ref: string }>;
+  content: {
+    "application/json": {
+      schema: z.ZodType<ErrorBody>;
+      /** By code. */
+      examples: Record<string, { summary: string; value: ErrorBody }>;
+    };
+  };
+}
+
+interface Case {
+  code: string;
+  status: number;
+  when: string;
+  headers: readonly ResponseHeader[];
+  value: ErrorBody;
+}
+
+/** By status. Every route may have a bug. */
+export function errorResponses(codes: readonly ErrorCode[]): Record<string, ErrorResponse> {
+  const cases = [...new Set(codes)].map(caseOf);
+  const bug: Case = {
+    code: "internal_error",
+    status: 500,
+    when: "a bug; its text is in the log only",
+    headers: [],
+    value: errorBody(undefined),
+  };
+  const byStatus = Map.groupBy([...cases, bug], ({ status }) => status);
+  return Object.fromEntries([...byStatus].map(([status, found]) => [status, responseOf(found)]));
+}
+
+function responseOf(cases: readonly Case[]): ErrorResponse {
+  return {
+    description: cases.map(({ code, when }) => `\`${code}\`: ${when}`).join(".\n\n") + ".",
+    headers: headersOf("x-request-id", ...cases.flatMap(({ headers }) => headers)),
+    content: {
+      "application/json": {
+        schema: errorSchema,
+        examples: Object.fromEntries(
+          cases.map(({ code, when, value }) => [code, { summary: when, value }]),
+        ),
+      },
+    },
+  };
+}
+
+function caseOf(code: ErrorCode): Case {
+  const headers: ResponseHeader[] = [];
+  if (code in RETRY_AFTER) headers.push("retry-after");
+  if (ERROR_STATUS[code] === 409) headers.push("x-should-retry");
+  if (code === "conversation_conflict") headers.push("x-state-id");
+  const when = ERROR_WHEN[code];
+  const message = when[0].toUpperCase() + when.slice(1).replaceAll("`", "");
+  const value = errorBody(new InferenceError(code, message));
+  return { code, status: ERROR_STATUS[code], when, headers, value };
+}

@@ -1,0 +1,29 @@
+/** The body of every error. */
+
+import { z } from "@hono/zod-openapi";
+import { ERROR_STATUS, type ErrorCode } from "../src/core/errors.ts";
+
+const CODES = [...Object.keys(ERROR_STATUS) as ErrorCode[], "internal_error"] as const;
+
+export const errorSchema = z.object({
+  error: z.object({
+    message: z.string().openapi({
+      description: "What went wrong, with the value and the remedy.",
+      example: 'The model "gpt" is not loaded; this worker runs "demo", also called "default"',
+    }),
+    type: z.enum(["invalid_request_error", "rate_limit_error", "server_error"]).openapi({
+      description: "Whose fault it is, in OpenAI's words.",
+      example: "invalid_request_error",
+    }),
+    param: z.string().nullable().openapi({
+      description: "The field that the message is about.",
+      example: "model",
+    }),
+    code: z.enum(CODES).openapi({
+      description: "The kind of error.",
+      example: "model_not_found",
+    }),
+  }),
+}).openapi("Error", { description: "All four keys are there always." });
+
+export type ErrorBody = z.infer<typeof errorSchema>;

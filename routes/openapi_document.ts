@@ -1,0 +1,62 @@
+/** `/openapi.json`: what the routes were declared with, as an OpenAPI 3.1 document. */
+
+import { z } from "@hono/zod-openapi";
+import config from "../deno.json" with { type: "json" };
+import { ApiRoutes, defineRoute, jsonResponse } from "./openapi.ts";
+import { RESPONSE_HEADERS } from "./response_headers.ts";
+
+export type OpenApiDocument = ReturnType<ApiRoutes["getOpenAPI31Document"]>;
+
+/** Resources, in the order in which the reference tells of them. */
+const TAGS = [
+  { name: "Chat", description: "Turns, which lead from state to state." },
+  { name: "Conversations", description: "Names that move from state to state as turns are taken." },
+  { name: "States", description: "What the store knows of the states that turns lead to." },
+  { name: "Models", description: "The one model that this worker runs." },
+  { name: "Worker", description: "How the worker is, for people and for orchestrators." },
+];
+
+const INFO = {
+  title: "RWKV worker",
+  version: config.version,
+  description: "Chat with an RWKV-5 model. The API is OpenAI's, and more: every turn leads to a " +
+    "state of the model, which the worker stores, and any worker goes on from by its id.\n\n" +
+    "Bodies are JSON of at most 8 MiB, whatever their content type says. Fields that are not " +
+    "listed are ignored, and null is the same as leaving a field out. A path that is not listed " +
+    "answers 404 `not_found`, a method that is not listed 405 `method_not_allowed`.",
+  license: { name: config.license, identifier: config.license },
+};
+
+const jsonObject = z.record(z.string(), z.unknown()).openapi({
+  description: "An OpenAPI document.",
+});
+
+type JsonObject = z.infer<typeof jsonObject>;
+
+const getDocument = defineRoute({
+  method: "get",
+  path: "/openapi.json",
+  operationId: "getDocument",
+  tags: ["Worker"],
+  summary: "This document",
+  description: "The OpenAPI 3.1 document of this worker. `/docs` shows it to people.",
+  responses: { 200: jsonResponse(jsonObject, "The document.") },
+  errors: [],
+});
+
+/** @param describe The document of the whole app. */
+export function documentRoutes(describe: () => OpenApiDocument): ApiRoutes {
+  return new ApiRoutes().serve(getDocument, (c) => c.json({ ...describe() } as JsonObject, 200));
+}
+
+/** The document of an app, once all its routes are there. */
+export function documentOf(app: ApiRoutes): OpenApiDocument {
+  const document = app.getOpenAPI31Document({
+    openapi: "3.1.0",
+    info: INFO,
+    servers: [{ url: "/", description: "This worker" }],
+    tags: TAGS,
+  });
+  const { components } = document;
+  return { ...document, components: { ...components, headers: { ...RESPONSE_HEADERS } } };
+}

@@ -1,0 +1,41 @@
+/** Headers of answers, as the OpenAPI document tells of them. */
+
+type Header = {
+  description: string;
+  schema: { type: "string" | "integer"; minimum?: number; enum?: string[] };
+  example: string | number;
+};
+
+export type ResponseHeader = "x-request-id" | "x-state-id" | "retry-after" | "x-should-retry";
+
+export const RESPONSE_HEADERS: Record<ResponseHeader, Header> = {
+  "x-request-id": {
+    description: "Names the request, in the worker's log as well: the client's own where it sent " +
+      "one, else one that the worker made.",
+    schema: { type: "string" },
+    example: "req_3f0c8a52-6f0e-4d0b-9d3c-0a1b2c3d4e5f",
+  },
+  "x-state-id": {
+    description: "The state that the turn leads to; several, of several choices, with `, ` " +
+      "between. In a stream it can be resumed from the first byte on, whatever happens.",
+    schema: { type: "string" },
+    example: "state_0123456789abcdef0123456789abcdef0123456789abcdef",
+  },
+  "retry-after": {
+    description: "Seconds after which it is worth to try again.",
+    schema: { type: "integer", minimum: 0 },
+    example: 5,
+  },
+  "x-should-retry": {
+    description: "`false`: the same request will be answered the same; OpenAI's clients heed it.",
+    schema: { type: "string", enum: ["false"] },
+    example: "false",
+  },
+};
+
+/** References to headers, for a response. */
+export function headersOf(...names: ResponseHeader[]): Record<string, { $ref: string }> {
+  return Object.fromEntries(
+    names.map((name) => [name, { $ref: `#/components/headers/${name}` }]),
+  );
+}
