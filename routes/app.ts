@@ -1,12 +1,15 @@
 /** The HTTP application: composes resources, and owns what all responses have in common. */
 
-import { Hono } from "hono";
+import type { Hono } from "hono";
 import { requestId } from "hono/request-id";
+import { BODY_LIMIT } from "./body.ts";
 import { chatRoutes } from "./chat.ts";
 import { conversationRoutes } from "./conversations.ts";
-import { handleError, type Log, notFound } from "./errors.ts";
+import { handleError, type Log, notFound, refuseOtherMethods } from "./errors.ts";
 import { healthRoutes } from "./health.ts";
 import { modelRoutes } from "./models.ts";
+import { ApiRoutes } from "./openapi.ts";
+import { documentOf, documentRoutes, type OpenApiDocument } from "./openapi_document.ts";
 import { pageRoutes } from "./page.ts";
 import type { RouteOptions } from "./route_options.ts";
 import { stateRoutes } from "./states.ts";
@@ -27,17 +30,22 @@ export function createApp(options: AppOptions): Hono {
   const log = options.log ?? console.error;
   const routes: RouteOptions = {
     sessions: (signal) => readySessions(worker, { timeout, signal }),
-    bodyLimit: options.bodyLimit ?? 8 * 1024 * 1024,
+    bodyLimit: options.bodyLimit ?? BODY_LIMIT,
     log,
   };
-  return new Hono()
-    .use(requestId({ generator: () => `req_${crypto.randomUUID()}` }))
-    .onError(handleError(log))
-    .notFound(notFound)
-    .route("/", pageRoutes())
-    .route("/", healthRoutes(worker))
-    .route("/v1", chatRoutes(routes))
-    .route("/v1", conversationRoutes(routes))
-    .route("/v1", modelRoutes(routes))
-    .route("/v1", stateRoutes(routes));
+  const app = new ApiRoutes();
+  let document: OpenApiDocument | undefined;
+  const describe = () => document ??= documentOf(app);
+  app.use(requestId({ generator: () => `req_${crypto.randomUUID()}` }));
+  app.onError(handleError(log));
+  app.notFound(notFound);
+  app.route("/", pageRoutes());
+  app.route("/", healthRoutes(worker));
+  app.route("/", documentRoutes(describe));
+  app.route("/v1", chatRoutes(routes));
+  app.route("/v1", conversationRoutes(routes));
+  app.route("/v1", modelRoutes(routes));
+  app.route("/v1", stateRoutes(routes));
+  refuseOtherMethods(app);
+  return app;
 }

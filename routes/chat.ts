@@ -1,34 +1,73 @@
 /** `POST /v1/chat/completions`: one turn, or several choices of one, resuming from `state_id` when given. */
 
-import { type Context, Hono } from "hono";
+import type { Context } from "hono";
 import { streamSSE } from "hono/streaming";
 import type { SessionModel, TurnEnd } from "../src/session/session_types.ts";
 import type { Turn } from "../src/session/turn.ts";
-import { readJson } from "./body.ts";
 import { chunk, completion, headingOf, usageChunk } from "./chat_response.ts";
-import { parseChat } from "./chat_schema.ts";
-import { errorBody, type Log, methodNotAllowed } from "./errors.ts";
+import { completionSchema, eventSchema } from "./chat_response_schema.ts";
+import { chatRequest, chatSchema } from "./chat_schema.ts";
+import { BODY_ERRORS, SESSION_ERRORS, STATE_ERRORS, TURN_ERRORS } from "./error_responses.ts";
+import { errorBody, type Log } from "./errors.ts";
 import { assertModel } from "./models.ts";
+import { ApiRoutes, defineRoute, jsonBody } from "./openapi.ts";
+import { headersOf } from "./response_headers.ts";
 import type { RouteOptions } from "./route_options.ts";
 
-export function chatRoutes({ sessions, bodyLimit, log }: RouteOptions): Hono {
-  return new Hono()
-    .post("/chat/completions", async (c) => {
-      const { signal } = c.req.raw;
-      const request = parseChat(await readJson(c.req.raw, bodyLimit));
-      const ready = await sessions(signal);
-      assertModel(ready.model, request.model);
-      const turns = await ready.startAll(request.turn, request.choices, signal);
-      if (!request.stream) {
-        const results = await Promise.all(turns.map((turn) => turn.result()));
-        nameStates(c, results);
-        return c.json(completion(headingOf(turns[0], ready.model), results));
-      }
-      nameStates(c, turns);
-      const { includeUsage } = request;
-      return streamTurns(c, turns, { model: ready.model, includeUsage, log });
-    })
-    .all("/chat/completions", methodNotAllowed("POST"));
+const createChatCompletion = defineRoute({
+  method: "post",
+  path: "/chat/completions",
+  operationId: "createChatCompletion",
+  tags: ["Chat"],
+  summary: "Take a turn",
+  description: "Writes a reply to messages, from nothing or from where a state or a conversation " +
+    "stands. The answer is OpenAI's, with the `state_id` that it leads to beside `choices`, and " +
+    "in each choice.\n\n" +
+    "With `stream`, it comes as server-sent events. Each is `data: ` and a JSON object: for each " +
+    "choice a chunk with the role, chunks with its text, and one with the `finish_reason` and " +
+    "the `state_id`; then one with the usage where it is asked for. The last event is " +
+    "`data: [DONE]`. An error in mid-stream comes as an event of its own, and ends the stream " +
+    "without `[DONE]`; the ids in the header `x-state-id` resume all the same.",
+  request: { body: jsonBody(chatSchema, "The turn.") },
+  responses: {
+    200: {
+      description: "The reply, whole or as a stream.",
+      headers: headersOf("x-state-id"),
+      content: {
+        "application/json": { schema: completionSchema },
+        "text/event-stream": { schema: eventSchema },
+      },
+    },
+  },
+  errors: [
+    ...BODY_ERRORS,
+    "unsupported_value",
+    ...SESSION_ERRORS,
+    "model_not_found",
+    ...STATE_ERRORS,
+    "model_mismatch",
+    "conversation_not_found",
+    "conversation_conflict",
+    ...TURN_ERRORS,
+  ],
+});
+
+export function chatRoutes({ sessions, bodyLimit, log }: RouteOptions): ApiRoutes {
+  return new ApiRoutes(bodyLimit).serve(createChatCompletion, async (c) => {
+    const { signal } = c.req.raw;
+    const request = chatRequest(c.req.valid("json"));
+    const ready = await sessions(signal);
+    assertModel(ready.model, request.model);
+    const turns = await ready.startAll(request.turn, request.choices, signal);
+    if (!request.stream) {
+      const results = await Promise.all(turns.map((turn) => turn.result()));
+      nameStates(c, results);
+      return c.json(completion(headingOf(turns[0], ready.model), results), 200);
+    }
+    nameStates(c, turns);
+    const { includeUsage } = request;
+    return streamTurns(c, turns, { model: ready.model, includeUsage, log });
+  });
 }
 
 function nameStates(c: Context, states: readonly { stateId: string | null }[]): void {

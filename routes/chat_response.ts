@@ -3,14 +3,10 @@
 import type { FinishReason, TurnEnd, TurnResult, Usage } from "../src/session/session_types.ts";
 import type { SessionModel } from "../src/session/session_types.ts";
 import type { Turn } from "../src/session/turn.ts";
+import type { Chunk, Completion, Delta } from "./chat_response_schema.ts";
 
 /** What every object of one turn begins with. */
-export interface Heading {
-  id: string;
-  created: number;
-  model: string;
-  system_fingerprint: string;
-}
+export type Heading = Pick<Completion, "id" | "created" | "model" | "system_fingerprint">;
 
 export interface ChunkOptions {
   /** Of the choice. */
@@ -33,7 +29,7 @@ export function headingOf(turn: Turn, model: SessionModel): Heading {
 }
 
 /** @param results The choices, one or more. */
-export function completion(heading: Heading, results: readonly TurnResult[]) {
+export function completion(heading: Heading, results: readonly TurnResult[]): Completion {
   return {
     ...heading,
     object: "chat.completion",
@@ -67,9 +63,9 @@ function usageOf(ends: readonly TurnEnd[]): Usage {
 
 export function chunk(
   heading: Heading,
-  delta: { role?: "assistant"; content?: string },
+  delta: Delta,
   { index, finishReason, includeUsage = false, ...end }: ChunkOptions,
-) {
+): Chunk {
   const state = stateOf(end);
   return {
     ...heading,
@@ -80,7 +76,12 @@ export function chunk(
   };
 }
 
-export function usageChunk(heading: Heading, ends: readonly TurnEnd[]) {
-  const object = "chat.completion.chunk";
-  return { ...heading, object, choices: [], usage: usageOf(ends), ...stateOf(ends[0]) };
+export function usageChunk(heading: Heading, ends: readonly TurnEnd[]): Chunk {
+  return {
+    ...heading,
+    object: "chat.completion.chunk",
+    choices: [],
+    usage: usageOf(ends),
+    ...stateOf(ends[0]),
+  };
 }

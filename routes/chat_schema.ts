@@ -1,40 +1,11 @@
 /** What `POST /v1/chat/completions` takes, and what it becomes for a session. */
 
-import { z } from "zod";
-import { InferenceError } from "../src/core/errors.ts";
-import type { Sampling, TurnRequest } from "../src/session/session_types.ts";
-import { parse } from "./validation.ts";
-
-const textPart = z.object({
-  type: z.literal("text", { error: "only parts of type text are supported" }),
-  text: z.string(),
-});
-
-const content = z.union([z.string(), z.array(textPart)], {
-  error: "expected a string or a list of text parts",
-});
-
-const message = z.union([
-  z.object({ role: z.enum(["system", "developer", "user"]), content }),
-  z.object({
-    role: z.literal("assistant"),
-    content: content.nullish().transform((value) => value ?? ""),
-  }),
-]);
-
-/** Discriminated by hand: an unknown role is told as such, and not as a wrong content. */
-const messages = z.array(
-  z.object({
-    role: z.enum(["system", "developer", "user", "assistant"], {
-      error: "expected system, developer, user or assistant",
-    }),
-  }).loose().pipe(message),
-);
-
-const stop = z.union(
-  [z.string().min(1), z.array(z.string().min(1)).max(16)],
-  { error: "expected a string or a list of at most 16 strings" },
-);
+import { z } from "@hono/zod-openapi";
+import type { TurnRequest } from "../src/session/session_types.ts";
+import { conversationId, EXAMPLE_CONVERSATION, modelId, stateId } from "./ids_schema.ts";
+import { messageSchema } from "./message_schema.ts";
+import { samplingFields, samplingOf, seedOf, stopsOf } from "./sampling_schema.ts";
+import { assertSupported, documented, type UnsupportedFields } from "./unsupported.ts";
 
 /** Replies to one prompt at most. */
 const MAX_CHOICES = 16;
@@ -42,49 +13,92 @@ const MAX_CHOICES = 16;
 /** Ten years: a longer time is as good as none. */
 const MAX_TTL_SECONDS = 10 * 366 * 24 * 3600;
 
-const schema = z.object({
-  model: z.string().nullish(),
-  messages: messages.nullish(),
-  state_id: z.string().nullish(),
-  conversation: z.union([z.string(), z.object({ id: z.string() }).transform(({ id }) => id)], {
-    error: "expected an id, or an object with one",
-  }).nullish(),
-  on_mismatch: z.enum(["error", "reread"]).nullish(),
-  state_ttl: z.int().min(60).max(MAX_TTL_SECONDS).nullish(),
-  stream: z.boolean().nullish(),
-  stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
-  max_tokens: z.int().min(1).nullish(),
-  max_completion_tokens: z.int().min(1).nullish(),
-  stop: stop.nullish(),
-  temperature: z.number().min(0).max(2).nullish(),
-  top_p: z.number().min(0).max(1).nullish(),
-  top_k: z.int().min(0).nullish(),
-  presence_penalty: z.number().min(-2).max(2).nullish(),
-  frequency_penalty: z.number().min(-2).max(2).nullish(),
-  penalty_decay: z.number().min(0).max(1).nullish(),
-  logit_bias: z.record(z.string().regex(/^\d{1,9}$/), z.number().min(-100).max(100)).nullish(),
-  seed: z.int().nullish(),
-  n: z.int().min(1).max(MAX_CHOICES).nullish(),
-}, { error: "expected a JSON object" });
+const isFalse = z.literal(false);
+const isEmpty = z.array(z.unknown()).max(0);
+const isNone = z.enum(["none", "auto"]);
 
 /** Fields that are understood and cannot be served, with the values that ask for nothing. */
-const UNSUPPORTED: Record<string, { fine: (value: unknown) => boolean; message: string }> = {
-  logprobs: { fine: (value) => value === false, message: "log probabilities are not supported" },
-  top_logprobs: { fine: (value) => value === 0, message: "log probabilities are not supported" },
-  tools: { fine: isEmpty, message: "tools are not supported" },
-  functions: { fine: isEmpty, message: "functions are not supported" },
-  tool_choice: { fine: isNone, message: "tools are not supported" },
-  function_call: { fine: isNone, message: "functions are not supported" },
+const UNSUPPORTED = {
+  logprobs: { takes: isFalse, message: "log probabilities are not supported" },
+  top_logprobs: { takes: z.literal(0), message: "log probabilities are not supported" },
+  tools: { takes: isEmpty, message: "tools are not supported" },
+  functions: { takes: isEmpty, message: "functions are not supported" },
+  tool_choice: { takes: isNone, message: "tools are not supported" },
+  function_call: { takes: isNone, message: "functions are not supported" },
   response_format: {
-    fine: (value) => typeof value === "object" && (value as { type?: unknown }).type === "text",
+    takes: z.looseObject({ type: z.literal("text") }),
     message: 'only {"type":"text"} is supported',
   },
-  modalities: {
-    fine: (value) => Array.isArray(value) && value.every((item) => item === "text"),
-    message: 'only ["text"] is supported',
-  },
-  audio: { fine: () => false, message: "audio is not supported" },
-};
+  modalities: { takes: z.array(z.literal("text")), message: 'only ["text"] is supported' },
+  audio: { takes: z.null(), message: "audio is not supported" },
+} satisfies UnsupportedFields;
+
+const conversation = z.union(
+  [z.string(), z.object({ id: conversationId }).transform(({ id }) => id)],
+  { error: "expected an id, or an object with one" },
+);
+
+const maxTokens = z.int().min(1).nullish();
+
+export const chatSchema = z.object({
+  model: modelId.nullish().openapi({
+    description: "The id that `/v1/models` lists, or `default`; anything else is 404 " +
+      "`model_not_found`. The one that runs, unless given.",
+    example: "default",
+  }),
+  messages: z.array(messageSchema).nullish().openapi({
+    description: "The conversation; what is new of it, where a state or a conversation goes on; " +
+      "empty to let an open reply go on.",
+    example: [{ role: "user", content: "Hello" }],
+  }),
+  state_id: stateId.nullish().openapi({
+    description: "The state that is resumed; `messages` then hold only what is new.",
+  }),
+  conversation: conversation.nullish().openapi({
+    description: "An id, or an object with it: resumes the conversation where it stands, and " +
+      "moves it on. Not together with `state_id`.",
+    example: EXAMPLE_CONVERSATION,
+  }),
+  on_mismatch: z.enum(["error", "reread"]).nullish().openapi({
+    description: "What happens to a state of another model: it is refused (`error`, unless " +
+      "given), or read again from its transcript (`reread`).",
+    example: "reread",
+  }),
+  state_ttl: z.int().min(60).max(MAX_TTL_SECONDS).nullish().openapi({
+    description: "Seconds that the new state lasts after its last use; the worker's own unless " +
+      "given.",
+    example: 86_400,
+  }),
+  stream: z.boolean().nullish().openapi({
+    description: "Whether the reply comes as server-sent events, `[DONE]` at the end.",
+    example: false,
+  }),
+  stream_options: z.object({
+    include_usage: z.boolean().nullish().openapi({
+      description: "Whether a chunk with the usage comes before `[DONE]`.",
+      example: true,
+    }),
+  }).nullish().openapi({ description: "Of streams." }),
+  max_tokens: maxTokens.openapi({
+    description: "Tokens to write at most; 512 unless given.",
+    example: 256,
+  }),
+  max_completion_tokens: maxTokens.openapi({
+    description: "The same as `max_tokens`, and goes before it.",
+    example: 256,
+  }),
+  n: z.int().min(1).max(MAX_CHOICES).nullish().openapi({
+    description: "Choices, each with a `state_id` of its own. The prompt is read once for all. " +
+      "The first one is that which `n` 1 would give, the next ones have the seeds after it.",
+    example: 1,
+  }),
+  ...samplingFields,
+  ...documented(UNSUPPORTED),
+}, { error: "expected a JSON object" }).openapi("ChatCompletionRequest", {
+  example: { model: "default", messages: [{ role: "user", content: "Hello" }], max_tokens: 64 },
+});
+
+export type ChatBody = z.infer<typeof chatSchema>;
 
 export interface ChatRequest {
   /** As the client calls it; `undefined` leaves it to the worker. */
@@ -96,10 +110,9 @@ export interface ChatRequest {
   turn: TurnRequest;
 }
 
-/** @throws InferenceError `invalid_value` or `unsupported_value`, naming the field */
-export function parseChat(body: unknown): ChatRequest {
-  const request = parse(schema, body);
-  assertSupported(body as Record<string, unknown>);
+/** @throws InferenceError `unsupported_value`, naming the field */
+export function chatRequest(request: ChatBody): ChatRequest {
+  assertSupported(request, UNSUPPORTED);
   const stream = request.stream ?? false;
   return {
     model: request.model ?? undefined,
@@ -113,44 +126,10 @@ export function parseChat(body: unknown): ChatRequest {
       reread: request.on_mismatch === "reread",
       ttl: typeof request.state_ttl === "number" ? 1000 * request.state_ttl : undefined,
       maxTokens: request.max_completion_tokens ?? request.max_tokens ?? undefined,
-      stop: typeof request.stop === "string" ? [request.stop] : request.stop ?? undefined,
-      sampling: sampling(request),
-      seed: typeof request.seed === "number" ? BigInt.asUintN(64, BigInt(request.seed)) : undefined,
+      stop: stopsOf(request),
+      sampling: samplingOf(request),
+      seed: seedOf(request),
       stream,
     },
   };
-}
-
-/** Only what the request says: the rest is the worker's to choose. */
-function sampling(request: z.infer<typeof schema>): Partial<Sampling> {
-  const wanted = {
-    temperature: request.temperature,
-    topP: request.top_p,
-    topK: request.top_k,
-    presencePenalty: request.presence_penalty,
-    frequencyPenalty: request.frequency_penalty,
-    penaltyDecay: request.penalty_decay,
-    logitBias: request.logit_bias && biasById(request.logit_bias),
-  };
-  return Object.fromEntries(Object.entries(wanted).filter(([, value]) => (value ?? null) !== null));
-}
-
-function biasById(bias: Record<string, number>): Map<number, number> {
-  return new Map(Object.entries(bias).map(([id, value]) => [Number(id), value]));
-}
-
-function assertSupported(body: Record<string, unknown>): void {
-  for (const [param, { fine, message }] of Object.entries(UNSUPPORTED)) {
-    const value = body[param];
-    if (value === undefined || value === null || fine(value)) continue;
-    throw new InferenceError("unsupported_value", `${param}: ${message}`, { param });
-  }
-}
-
-function isEmpty(value: unknown): boolean {
-  return Array.isArray(value) && value.length === 0;
-}
-
-function isNone(value: unknown): boolean {
-  return value === "none" || value === "auto";
 }

@@ -1,55 +1,110 @@
 /** `/v1/conversations`: names that move from state to state as turns are taken. */
 
-import { Hono } from "hono";
-import { z } from "zod";
+import { z } from "@hono/zod-openapi";
 import type { Conversation } from "../src/session/session_types.ts";
-import { readJson } from "./body.ts";
-import { methodNotAllowed } from "./errors.ts";
+import {
+  type ConversationChange,
+  conversationChangeSchema,
+  type ConversationObject,
+  conversationSchema,
+  deletedConversationSchema,
+} from "./conversation_schema.ts";
+import { BODY_ERRORS, SESSION_ERRORS, STATE_ERRORS } from "./error_responses.ts";
+import { conversationId } from "./ids_schema.ts";
+import { ApiRoutes, defineRoute, jsonBody, jsonResponse } from "./openapi.ts";
 import type { RouteOptions } from "./route_options.ts";
-import { parse } from "./validation.ts";
 
-/** OpenAI's bounds. */
-const metadata = z.record(z.string().max(64), z.string().max(512)).refine(
-  (value) => Object.keys(value).length <= 16,
-  { error: "expected at most 16 entries" },
-);
+const tags = ["Conversations"];
+const params = z.object({ id: conversationId });
 
-const change = z.object({
-  metadata: metadata.nullish(),
-  state_id: z.string().nullish(),
-}, { error: "expected a JSON object" });
+/** Of a conversation that is looked for. */
+const LOOKUP_ERRORS = [
+  ...SESSION_ERRORS,
+  "conversation_not_found",
+  "state_damaged",
+  "store_unavailable",
+] as const;
 
-export function conversationRoutes({ sessions, bodyLimit }: RouteOptions): Hono {
-  const read = async (request: Request) => {
-    const { metadata, state_id } = parse(change, await readJson(request, bodyLimit));
-    return { metadata: metadata ?? undefined, stateId: state_id ?? undefined };
-  };
-  return new Hono()
-    .post("/conversations", async (c) => {
-      const wanted = await read(c.req.raw);
+const createConversation = defineRoute({
+  method: "post",
+  path: "/conversations",
+  operationId: "createConversation",
+  tags,
+  summary: "Begin a conversation",
+  description:
+    "From nothing, or from a state. Turns that name it go on where it stands, and move " +
+    "it on.",
+  request: { body: jsonBody(conversationChangeSchema, "What it begins with; `{}` will do.") },
+  responses: { 200: jsonResponse(conversationSchema, "The conversation.") },
+  errors: [...SESSION_ERRORS, ...BODY_ERRORS, ...STATE_ERRORS, "model_mismatch"],
+});
+
+const getConversation = defineRoute({
+  method: "get",
+  path: "/conversations/{id}",
+  operationId: "retrieveConversation",
+  tags,
+  summary: "Describe a conversation",
+  description: "Where it stands, and its metadata.",
+  request: { params },
+  responses: { 200: jsonResponse(conversationSchema, "The conversation.") },
+  errors: LOOKUP_ERRORS,
+});
+
+const updateConversation = defineRoute({
+  method: "post",
+  path: "/conversations/{id}",
+  operationId: "updateConversation",
+  tags,
+  summary: "Change a conversation",
+  description: "Replaces its metadata, or moves it to another state; what is left out stays.",
+  request: { params, body: jsonBody(conversationChangeSchema, "What is to change.") },
+  responses: { 200: jsonResponse(conversationSchema, "The conversation as it is now.") },
+  errors: [...LOOKUP_ERRORS, ...BODY_ERRORS, ...STATE_ERRORS, "model_mismatch"],
+});
+
+const deleteConversation = defineRoute({
+  method: "delete",
+  path: "/conversations/{id}",
+  operationId: "deleteConversation",
+  tags,
+  summary: "Delete a conversation",
+  description: "Its states stay.",
+  request: { params },
+  responses: { 200: jsonResponse(deletedConversationSchema, "The conversation is gone.") },
+  errors: LOOKUP_ERRORS,
+});
+
+export function conversationRoutes({ sessions, bodyLimit }: RouteOptions): ApiRoutes {
+  return new ApiRoutes(bodyLimit)
+    .serve(createConversation, async (c) => {
       const { conversations } = await sessions(c.req.raw.signal);
-      return c.json(conversationObject(await conversations.create(wanted)));
+      const created = await conversations.create(wanted(c.req.valid("json")));
+      return c.json(conversationObject(created), 200);
     })
-    .all("/conversations", methodNotAllowed("POST"))
-    .get("/conversations/:id", async (c) => {
+    .serve(getConversation, async (c) => {
       const { conversations } = await sessions(c.req.raw.signal);
-      return c.json(conversationObject(await conversations.get(c.req.param("id"))));
+      return c.json(conversationObject(await conversations.get(c.req.valid("param").id)), 200);
     })
-    .post(async (c) => {
-      const wanted = await read(c.req.raw);
+    .serve(updateConversation, async (c) => {
       const { conversations } = await sessions(c.req.raw.signal);
-      return c.json(conversationObject(await conversations.update(c.req.param("id")!, wanted)));
+      const { id } = c.req.valid("param");
+      const changed = await conversations.update(id, wanted(c.req.valid("json")));
+      return c.json(conversationObject(changed), 200);
     })
-    .delete(async (c) => {
+    .serve(deleteConversation, async (c) => {
       const { conversations } = await sessions(c.req.raw.signal);
-      const id = c.req.param("id")!;
+      const { id } = c.req.valid("param");
       await conversations.delete(id);
-      return c.json({ id, object: "conversation.deleted", deleted: true });
-    })
-    .all("/conversations/:id", methodNotAllowed("GET, POST, DELETE"));
+      return c.json({ id, object: "conversation.deleted", deleted: true }, 200);
+    });
 }
 
-function conversationObject({ id, created, metadata, head }: Conversation) {
+function wanted({ metadata, state_id }: ConversationChange) {
+  return { metadata: metadata ?? undefined, stateId: state_id ?? undefined };
+}
+
+function conversationObject({ id, created, metadata, head }: Conversation): ConversationObject {
   return {
     id,
     object: "conversation",

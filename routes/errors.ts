@@ -54,7 +54,7 @@ export function notFound(c: Context): Response {
 }
 
 /** For a path that knows only the methods in `allow`. */
-export function methodNotAllowed(allow: string): Handler {
+function methodNotAllowed(allow: string): Handler {
   return (c) => {
     c.header("allow", allow);
     throw new InferenceError(

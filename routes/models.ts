@@ -1,24 +1,49 @@
 /** `/v1/models`: the one model that this worker runs. */
 
-import { Hono } from "hono";
+import { z } from "@hono/zod-openapi";
 import { InferenceError } from "../src/core/errors.ts";
 import type { SessionModel } from "../src/session/session_types.ts";
-import { methodNotAllowed } from "./errors.ts";
+import { SESSION_ERRORS } from "./error_responses.ts";
+import { modelId } from "./ids_schema.ts";
+import { modelListSchema, type ModelObject, modelSchema } from "./model_schema.ts";
+import { ApiRoutes, defineRoute, jsonResponse } from "./openapi.ts";
 import type { RouteOptions } from "./route_options.ts";
 
-export function modelRoutes({ sessions }: RouteOptions): Hono {
-  return new Hono()
-    .get("/models", async (c) => {
+const listModels = defineRoute({
+  method: "get",
+  path: "/models",
+  operationId: "listModels",
+  tags: ["Models"],
+  summary: "List the model",
+  description: "A worker runs one model; the list has that.",
+  responses: { 200: jsonResponse(modelListSchema, "The model, as a list.") },
+  errors: SESSION_ERRORS,
+});
+
+const getModel = defineRoute({
+  method: "get",
+  path: "/models/{id}",
+  pattern: "/models/:id{.+}",
+  operationId: "retrieveModel",
+  tags: ["Models"],
+  summary: "Describe the model",
+  description: "By its id, which may have slashes, or as `default`.",
+  request: { params: z.object({ id: modelId }) },
+  responses: { 200: jsonResponse(modelSchema, "The model.") },
+  errors: [...SESSION_ERRORS, "model_not_found"],
+});
+
+export function modelRoutes({ sessions }: RouteOptions): ApiRoutes {
+  return new ApiRoutes()
+    .serve(listModels, async (c) => {
       const { model } = await sessions(c.req.raw.signal);
-      return c.json({ object: "list", data: [modelObject(model)] });
+      return c.json({ object: "list", data: [modelObject(model)] }, 200);
     })
-    .all("/models", methodNotAllowed("GET"))
-    .get("/models/:id{.+}", async (c) => {
+    .serve(getModel, async (c) => {
       const { model } = await sessions(c.req.raw.signal);
-      assertModel(model, c.req.param("id"));
-      return c.json(modelObject(model));
-    })
-    .all("/models/:id{.+}", methodNotAllowed("GET"));
+      assertModel(model, c.req.valid("param").id);
+      return c.json(modelObject(model), 200);
+    });
 }
 
 /**
@@ -36,6 +61,6 @@ export function assertModel({ id }: SessionModel, name: string | undefined): voi
   );
 }
 
-function modelObject({ id, created }: SessionModel) {
+function modelObject({ id, created }: SessionModel): ModelObject {
   return { id, object: "model", created, owned_by: "rwkv" };
 }

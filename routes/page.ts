@@ -1,7 +1,6 @@
 /** The chat page at `/`: three static texts, nothing from any other host. */
 
 import { Hono } from "hono";
-import { methodNotAllowed } from "./errors.ts";
 import styles from "./page/chat.css" with { type: "text" };
 import script from "./page/chat.js" with { type: "text" };
 import html from "./page/index.html" with { type: "text" };
@@ -26,7 +25,6 @@ export function pageRoutes(): Hono {
   for (const { path, text, type } of FILES) {
     const headers = { ...HEADERS, "content-type": `${type}; charset=utf-8` };
     app.get(path, (c) => c.body(text, 200, headers));
-    app.all(path, methodNotAllowed("GET"));
   }
   return app;
 }

@@ -6,7 +6,13 @@ type Header = {
   example: string | number;
 };
 
-export type ResponseHeader = "x-request-id" | "x-state-id" | "retry-after" | "x-should-retry";
+export type ResponseHeader =
+  | "x-request-id"
+  | "x-state-id"
+  | "retry-after"
+  | "x-should-retry"
+  | "location"
+  | "content-disposition";
 
 export const RESPONSE_HEADERS: Record<ResponseHeader, Header> = {
   "x-request-id": {
@@ -30,6 +36,16 @@ export const RESPONSE_HEADERS: Record<ResponseHeader, Header> = {
     description: "`false`: the same request will be answered the same; OpenAI's clients heed it.",
     schema: { type: "string", enum: ["false"] },
     example: "false",
+  },
+  "location": {
+    description: "Where what was made is described.",
+    schema: { type: "string" },
+    example: "/v1/states/state_0123456789abcdef0123456789abcdef0123456789abcdef",
+  },
+  "content-disposition": {
+    description: "A name for the file.",
+    schema: { type: "string" },
+    example: 'attachment; filename="state_0123456789ab.rwkvstate"',
   },
 };
 

@@ -1,18 +1,101 @@
 /** `/v1/states`: what is known of a stored state, its end, and the whole of it as a file. */
 
-import { Hono } from "hono";
+import { z } from "@hono/zod-openapi";
 import type { StateDescription } from "../src/session/session_types.ts";
 import { importLimit } from "../src/session/state_transfer.ts";
 import { readChunks } from "./body.ts";
-import { methodNotAllowed } from "./errors.ts";
+import { SESSION_ERRORS, STATE_ERRORS } from "./error_responses.ts";
+import { stateId } from "./ids_schema.ts";
+import { ApiRoutes, defineRoute, jsonResponse } from "./openapi.ts";
+import { headersOf } from "./response_headers.ts";
 import type { RouteOptions } from "./route_options.ts";
+import {
+  deletedStateSchema,
+  stateFileSchema,
+  type StateObject,
+  stateSchema,
+} from "./state_schema.ts";
 
 /** Bytes of a file that are sent at once. */
 const PIECE_BYTES = 256 * 1024;
 
-export function stateRoutes({ sessions }: RouteOptions): Hono {
-  return new Hono()
-    .post("/states", async (c) => {
+const tags = ["States"];
+const params = z.object({ id: stateId });
+const stateFile = { "application/octet-stream": { schema: stateFileSchema } };
+
+const importState = defineRoute({
+  method: "post",
+  path: "/states",
+  operationId: "importState",
+  tags,
+  summary: "Make a file a state",
+  description: "Takes a file of `GET /v1/states/{id}/content`, on any worker of the same model. " +
+    "The new state has an id of its own, and lasts as long as a new one.",
+  request: {
+    body: {
+      required: true,
+      description: "The file. It is checked to the last field, and may be as large as any state " +
+        "of the model with 72 MiB of conversation.",
+      content: stateFile,
+    },
+  },
+  responses: {
+    201: { ...jsonResponse(stateSchema, "The new state."), headers: headersOf("location") },
+  },
+  errors: [
+    ...SESSION_ERRORS,
+    "invalid_state_file",
+    "model_mismatch",
+    "payload_too_large",
+    "store_unavailable",
+  ],
+});
+
+const getState = defineRoute({
+  method: "get",
+  path: "/states/{id}",
+  operationId: "getState",
+  tags,
+  summary: "Describe a state",
+  description: "What is known of a state, and the conversation that led to it.",
+  request: { params },
+  responses: { 200: jsonResponse(stateSchema, "The state.") },
+  errors: [...SESSION_ERRORS, ...STATE_ERRORS],
+});
+
+const deleteState = defineRoute({
+  method: "delete",
+  path: "/states/{id}",
+  operationId: "deleteState",
+  tags,
+  summary: "Delete a state",
+  description: "States that were resumed from it stay.",
+  request: { params },
+  responses: { 200: jsonResponse(deletedStateSchema, "The state is gone.") },
+  errors: [...SESSION_ERRORS, "state_not_found", "store_unavailable"],
+});
+
+const exportState = defineRoute({
+  method: "get",
+  path: "/states/{id}/content",
+  operationId: "exportState",
+  tags,
+  summary: "Take a state out as a file",
+  description: "All of it, with sizes and checksums. The file has no id in it.",
+  request: { params },
+  responses: {
+    200: {
+      description: "The file.",
+      headers: headersOf("content-disposition"),
+      content: stateFile,
+    },
+  },
+  errors: [...SESSION_ERRORS, ...STATE_ERRORS],
+});
+
+export function stateRoutes({ sessions }: RouteOptions): ApiRoutes {
+  return new ApiRoutes()
+    .serve(importState, async (c) => {
       const ready = await sessions(c.req.raw.signal);
       const limit = importLimit(ready.model);
       const remedy = "more than any state of this model with its conversation";
@@ -20,38 +103,35 @@ export function stateRoutes({ sessions }: RouteOptions): Hono {
       c.header("location", `/v1/states/${state.id}`);
       return c.json(stateObject(state), 201);
     })
-    .all("/states", methodNotAllowed("POST"))
-    .get("/states/:id", async (c) => {
+    .serve(getState, async (c) => {
       const ready = await sessions(c.req.raw.signal);
-      return c.json(stateObject(await ready.describe(c.req.param("id"))));
+      return c.json(stateObject(await ready.describe(c.req.valid("param").id)), 200);
     })
-    .delete(async (c) => {
+    .serve(deleteState, async (c) => {
       const ready = await sessions(c.req.raw.signal);
-      const id = c.req.param("id") ?? "";
+      const { id } = c.req.valid("param");
       await ready.delete(id);
-      return c.json({ id, object: "state", deleted: true });
+      return c.json({ id, object: "state", deleted: true }, 200);
     })
-    .all("/states/:id", methodNotAllowed("GET, DELETE"))
-    .get("/states/:id/content", async (c) => {
+    .serve(exportState, async (c) => {
       const ready = await sessions(c.req.raw.signal);
-      const { name, bytes, parts } = await ready.exportState(c.req.param("id"));
+      const { name, bytes, parts } = await ready.exportState(c.req.valid("param").id);
       return c.body(ReadableStream.from(pieces(parts)), 200, {
         "content-type": "application/octet-stream",
         "content-length": String(bytes),
         "content-disposition": `attachment; filename="${name}"`,
       });
-    })
-    .all("/states/:id/content", methodNotAllowed("GET"));
+    });
 }
 
 /** A state as the API tells of it. */
-export function stateObject(state: StateDescription) {
+function stateObject({ model, ...state }: StateDescription): StateObject {
   return {
     id: state.id,
     object: "state",
-    model: state.model.id,
-    model_fingerprint: state.model.fingerprint,
-    quant: state.model.quant ?? null,
+    model: model.id,
+    model_fingerprint: model.fingerprint,
+    quant: model.quant ?? null,
     created: Math.floor(state.created / 1000),
     expires_at: Math.floor(state.expires / 1000),
     bytes: state.bytes,
