@@ -11,6 +11,7 @@ import { modelRoutes } from "./models.ts";
 import { ApiRoutes } from "./openapi.ts";
 import { documentOf, documentRoutes, type OpenApiDocument } from "./openapi_document.ts";
 import { pageRoutes } from "./page.ts";
+import { referenceRoutes } from "./reference.ts";
 import type { RouteOptions } from "./route_options.ts";
 import { stateRoutes } from "./states.ts";
 import { readySessions, type WorkerStatus } from "./worker.ts";
@@ -42,6 +43,7 @@ export function createApp(options: AppOptions): Hono {
   app.route("/", pageRoutes());
   app.route("/", healthRoutes(worker));
   app.route("/", documentRoutes(describe));
+  app.route("/", referenceRoutes(describe));
   app.route("/v1", chatRoutes(routes));
   app.route("/v1", conversationRoutes(routes));
   app.route("/v1", modelRoutes(routes));

@@ -4,6 +4,7 @@ import type { Context } from "hono";
 import { streamSSE } from "hono/streaming";
 import type { SessionModel, TurnEnd } from "../src/session/session_types.ts";
 import type { Turn } from "../src/session/turn.ts";
+import { COMPLETION_EXAMPLE, EVENT_EXAMPLES } from "./chat_examples.ts";
 import { chunk, completion, headingOf, usageChunk } from "./chat_response.ts";
 import { completionSchema, eventSchema } from "./chat_response_schema.ts";
 import { chatRequest, chatSchema } from "./chat_schema.ts";
@@ -34,8 +35,8 @@ const createChatCompletion = defineRoute({
       description: "The reply, whole or as a stream.",
       headers: headersOf("x-state-id"),
       content: {
-        "application/json": { schema: completionSchema },
-        "text/event-stream": { schema: eventSchema },
+        "application/json": { schema: completionSchema, example: COMPLETION_EXAMPLE },
+        "text/event-stream": { schema: eventSchema, examples: EVENT_EXAMPLES },
       },
     },
   },

@@ -26,7 +26,9 @@ const UNSUPPORTED = {
   tool_choice: { takes: isNone, message: "tools are not supported" },
   function_call: { takes: isNone, message: "functions are not supported" },
   response_format: {
-    takes: z.looseObject({ type: z.literal("text") }),
+    takes: z.looseObject({
+      type: z.literal("text").meta({ description: "Plain text.", example: "text" }),
+    }),
     message: 'only {"type":"text"} is supported',
   },
   modalities: { takes: z.array(z.literal("text")), message: 'only ["text"] is supported' },

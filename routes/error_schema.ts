@@ -23,7 +23,7 @@ export const errorSchema = z.object({
       description: "The kind of error.",
       example: "model_not_found",
     }),
-  }),
+  }).openapi({ description: "What clients are told." }),
 }).openapi("Error", { description: "All four keys are there always." });
 
 export type ErrorBody = z.infer<typeof errorSchema>;

@@ -6,7 +6,6 @@ import { ApiRoutes, defineRoute, jsonResponse } from "./openapi.ts";
 import { RESPONSE_HEADERS } from "./response_headers.ts";
 
 export type OpenApiDocument = ReturnType<ApiRoutes["getOpenAPI31Document"]>;
-
 /** Resources, in the order in which the reference tells of them. */
 const TAGS = [
   { name: "Chat", description: "Turns, which lead from state to state." },

@@ -11,7 +11,7 @@ const FILES = [
   { path: "/chat.js", text: script, type: "text/javascript" },
 ];
 
-const HEADERS = {
+export const PAGE_HEADERS = {
   "cache-control": "no-cache",
   "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; " +
     "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; " +
@@ -23,7 +23,7 @@ const HEADERS = {
 export function pageRoutes(): Hono {
   const app = new Hono();
   for (const { path, text, type } of FILES) {
-    const headers = { ...HEADERS, "content-type": `${type}; charset=utf-8` };
+    const headers = { ...PAGE_HEADERS, "content-type": `${type}; charset=utf-8` };
     app.get(path, (c) => c.body(text, 200, headers));
   }
   return app;
