@@ -1,9 +1,10 @@
-/** An app over the toy model, and how tests talk to it. */
+/** An app over the toy model, held against its own document, and how tests talk to it. */
 
 import assert from "node:assert/strict";
 import type { Hono } from "hono";
 import { type AppOptions, createApp } from "../../routes/app.ts";
 import type { WorkerStatus } from "../../routes/worker.ts";
+import { watched } from "./documented.ts";
 import { type Harness, harness } from "../session/fixtures.ts";
 
 export const DETAILS = {
@@ -33,7 +34,7 @@ export function testApp(
     details: DETAILS,
   };
   const log = (_message: string, error: unknown) => void logged.push(error);
-  return { ...parts, logged, app: createApp({ worker, log, ...options }) };
+  return { ...parts, logged, app: watched(createApp({ worker, log, ...options })) };
 }
 
 export function post(
