@@ -4,6 +4,7 @@ import type { Hono } from "hono";
 import { requestId } from "hono/request-id";
 import { BODY_LIMIT } from "./body.ts";
 import { chatRoutes } from "./chat.ts";
+import { completionRoutes } from "./completions.ts";
 import { conversationRoutes } from "./conversations.ts";
 import { handleError, type Log, notFound, refuseOtherMethods } from "./errors.ts";
 import { healthRoutes } from "./health.ts";
@@ -45,6 +46,7 @@ export function createApp(options: AppOptions): Hono {
   app.route("/", documentRoutes(describe));
   app.route("/", referenceRoutes(describe));
   app.route("/v1", chatRoutes(routes));
+  app.route("/v1", completionRoutes(routes));
   app.route("/v1", conversationRoutes(routes));
   app.route("/v1", modelRoutes(routes));
   app.route("/v1", stateRoutes(routes));

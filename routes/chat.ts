@@ -1,19 +1,15 @@
 /** `POST /v1/chat/completions`: one turn, or several choices of one, resuming from `state_id` when given. */
 
-import type { Context } from "hono";
-import { streamSSE } from "hono/streaming";
-import type { SessionModel, TurnEnd } from "../src/session/session_types.ts";
-import type { Turn } from "../src/session/turn.ts";
 import { COMPLETION_EXAMPLE, EVENT_EXAMPLES } from "./chat_examples.ts";
-import { chunk, completion, headingOf, usageChunk } from "./chat_response.ts";
+import { chunk, completion, type Heading, headingOf, usageChunk } from "./chat_response.ts";
 import { completionSchema, eventSchema } from "./chat_response_schema.ts";
 import { chatRequest, chatSchema } from "./chat_schema.ts";
 import { BODY_ERRORS, SESSION_ERRORS, STATE_ERRORS, TURN_ERRORS } from "./error_responses.ts";
-import { errorBody, type Log } from "./errors.ts";
 import { assertModel } from "./models.ts";
 import { ApiRoutes, defineRoute, jsonBody } from "./openapi.ts";
 import { headersOf } from "./response_headers.ts";
 import type { RouteOptions } from "./route_options.ts";
+import { nameStates, streamTurns, type TurnChunks } from "./turn_stream.ts";
 
 const createChatCompletion = defineRoute({
   method: "post",
@@ -65,51 +61,18 @@ export function chatRoutes({ sessions, bodyLimit, log }: RouteOptions): ApiRoute
       nameStates(c, results);
       return c.json(completion(headingOf(turns[0], ready.model), results), 200);
     }
-    nameStates(c, turns);
-    const { includeUsage } = request;
-    return streamTurns(c, turns, { model: ready.model, includeUsage, log });
+    const heading = headingOf(turns[0], ready.model);
+    return streamTurns(c, turns, { chunks: chunksOf(heading, request.includeUsage), log });
   });
 }
 
-function nameStates(c: Context, states: readonly { stateId: string | null }[]): void {
-  const ids = states.flatMap(({ stateId }) => stateId ?? []);
-  if (ids.length > 0) c.header("x-state-id", ids.join(", "));
-}
-
-interface StreamOptions {
-  model: SessionModel;
-  includeUsage: boolean;
-  log: Log;
-}
-
-function streamTurns(c: Context, turns: readonly Turn[], options: StreamOptions): Response {
-  const { model, includeUsage, log } = options;
-  const heading = headingOf(turns[0], model);
-  c.header("x-accel-buffering", "no");
-  return streamSSE(c, async (sse) => {
-    sse.onAbort(() => turns.forEach((turn) => turn.cancel()));
-    const send = (data: unknown) => sse.writeSSE({ data: JSON.stringify(data) });
-    const sendTurn = async (turn: Turn, index: number): Promise<TurnEnd> => {
-      const of = { index, includeUsage };
-      await send(chunk(heading, { role: "assistant", content: "" }, of));
-      let end: TurnEnd | undefined;
-      for await (const event of turn.events()) {
-        if (event.type === "end") end = event;
-        const delta = event.type === "end" ? {} : { content: event.text };
-        await send(chunk(heading, delta, { ...end, ...of }));
-      }
-      return end!;
-    };
-    // A choice that fails does not end the others.
-    const ended = await Promise.allSettled(turns.map(sendTurn));
-    const failed = ended.find(({ status }) => status === "rejected");
-    if (failed?.status === "rejected") {
-      // Caught here, since streamSSE would send the error's text as an event of its own.
-      log(`The stream of ${heading.id} broke off`, failed.reason);
-      return await send(errorBody(failed.reason));
-    }
-    const ends = ended.flatMap((end) => end.status === "fulfilled" ? end.value : []);
-    if (includeUsage) await send(usageChunk(heading, ends));
-    await sse.writeSSE({ data: "[DONE]" });
-  });
+/** The chunks of a choice's stream. */
+function chunksOf(heading: Heading, includeUsage: boolean): TurnChunks {
+  return {
+    begin: (index) => chunk(heading, { role: "assistant", content: "" }, { index, includeUsage }),
+    text: ({ text: content, tokens }, index) =>
+      chunk(heading, { content }, { index, includeUsage, ...(tokens ? { tokens } : {}) }),
+    end: (end, index) => chunk(heading, {}, { ...end, index, includeUsage }),
+    usage: (ends) => includeUsage ? usageChunk(heading, ends) : null,
+  };
 }

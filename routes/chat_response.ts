@@ -1,9 +1,16 @@
 /** Turns as OpenAI's chat completion objects. */
 
-import type { FinishReason, TurnEnd, TurnResult, Usage } from "../src/session/session_types.ts";
-import type { SessionModel } from "../src/session/session_types.ts";
+import type {
+  FinishReason,
+  SessionModel,
+  TextToken,
+  TurnEnd,
+  TurnResult,
+  Usage,
+} from "../src/session/session_types.ts";
 import type { Turn } from "../src/session/turn.ts";
 import type { Chunk, Completion, Delta } from "./chat_response_schema.ts";
+import { chatLogprobs } from "./logprobs_schema.ts";
 
 /** What every object of one turn begins with. */
 export type Heading = Pick<Completion, "id" | "created" | "model" | "system_fingerprint">;
@@ -15,13 +22,20 @@ export interface ChunkOptions {
   /** At its end; `null`: it could not be stored, as `warning` tells. */
   stateId?: string | null;
   warning?: string;
+  /** Of the text, where they are asked for. */
+  tokens?: readonly TextToken[];
   /** Whether a chunk with the usage is to come: the others say `null` then. */
   includeUsage?: boolean | undefined;
 }
 
-export function headingOf(turn: Turn, model: SessionModel): Heading {
+/** @param kind What ids begin with. */
+export function headingOf(
+  turn: Turn,
+  model: SessionModel,
+  kind: "chatcmpl" | "cmpl" = "chatcmpl",
+): Heading {
   return {
-    id: `chatcmpl-${turn.id}`,
+    id: `${kind}-${turn.id}`,
     created: Math.floor(turn.created / 1000),
     model: model.id,
     system_fingerprint: `fp_${model.fingerprint.replace(/^\w+:/, "").slice(0, 16)}`,
@@ -36,7 +50,7 @@ export function completion(heading: Heading, results: readonly TurnResult[]): Co
     choices: results.map((result, index) => ({
       index,
       message: { role: "assistant", content: result.text, refusal: null },
-      logprobs: null,
+      logprobs: chatLogprobs(result.tokens),
       finish_reason: result.finishReason,
       ...stateOf(result),
     })),
@@ -46,7 +60,7 @@ export function completion(heading: Heading, results: readonly TurnResult[]): Co
 }
 
 /** The state that a choice leads to. */
-function stateOf({ stateId, warning }: Pick<ChunkOptions, "stateId" | "warning">) {
+export function stateOf({ stateId, warning }: Pick<ChunkOptions, "stateId" | "warning">) {
   return {
     ...(stateId === undefined ? {} : { state_id: stateId }),
     ...(warning === undefined ? {} : { warning }),
@@ -54,7 +68,7 @@ function stateOf({ stateId, warning }: Pick<ChunkOptions, "stateId" | "warning">
 }
 
 /** The prompt is read once for all choices. */
-function usageOf(ends: readonly TurnEnd[]): Usage {
+export function usageOf(ends: readonly TurnEnd[]): Usage {
   const [{ usage }] = ends;
   const written = ends.reduce((sum, { usage }) => sum + usage.completion_tokens, 0);
   const total = usage.prompt_tokens + written;
@@ -64,13 +78,19 @@ function usageOf(ends: readonly TurnEnd[]): Usage {
 export function chunk(
   heading: Heading,
   delta: Delta,
-  { index, finishReason, includeUsage = false, ...end }: ChunkOptions,
+  { index, finishReason, tokens, includeUsage = false, ...end }: ChunkOptions,
 ): Chunk {
   const state = stateOf(end);
   return {
     ...heading,
     object: "chat.completion.chunk",
-    choices: [{ index, delta, logprobs: null, finish_reason: finishReason ?? null, ...state }],
+    choices: [{
+      index,
+      delta,
+      logprobs: chatLogprobs(tokens),
+      finish_reason: finishReason ?? null,
+      ...state,
+    }],
     ...(includeUsage ? { usage: null } : {}),
     ...state,
   };

@@ -3,6 +3,7 @@
 import { z } from "@hono/zod-openapi";
 import { errorSchema } from "./error_schema.ts";
 import { epochSeconds, EXAMPLE_STATE, modelId } from "./ids_schema.ts";
+import { chatLogprobsSchema } from "./logprobs_schema.ts";
 
 /** What every object of one turn begins with. */
 export const headingFields = {
@@ -55,7 +56,9 @@ export const finishReason = z.enum(["stop", "length"]).openapi({
 });
 
 const index = z.int().min(0).openapi({ description: "Of the choice.", example: 0 });
-const logprobs = z.null().openapi({ description: "Not supported.", example: null });
+const logprobs = chatLogprobsSchema.nullable().openapi({
+  description: "Of the tokens of the text, where `logprobs` asks for them; else null.",
+});
 
 const choiceSchema = z.object({
   index,

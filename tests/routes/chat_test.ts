@@ -231,8 +231,6 @@ Deno.test("what cannot be served is said so", async () => {
   const tool = { type: "function", function: { name: "f" } };
   for (
     const change of [
-      { logprobs: true },
-      { top_logprobs: 3 },
       { tools: [tool] },
       { tool_choice: "required" },
       { functions: [{}] },

@@ -1,0 +1,113 @@
+/** `POST /v1/completions`: a text, written on as it stands. */
+
+import type { TextToken, TurnResult } from "../src/session/session_types.ts";
+import { type Heading, headingOf, stateOf, usageOf } from "./chat_response.ts";
+import {
+  completionRequest,
+  completionRequestSchema,
+  type TextChunk,
+  type TextCompletion,
+  textCompletionSchema,
+  textEventSchema,
+} from "./completion_schema.ts";
+import { BODY_ERRORS, SESSION_ERRORS, STATE_ERRORS, TURN_ERRORS } from "./error_responses.ts";
+import { textLogprobs } from "./logprobs_schema.ts";
+import { assertModel } from "./models.ts";
+import { ApiRoutes, defineRoute, jsonBody } from "./openapi.ts";
+import { headersOf } from "./response_headers.ts";
+import type { RouteOptions } from "./route_options.ts";
+import { nameStates, streamTurns, type TurnChunks } from "./turn_stream.ts";
+
+const createCompletion = defineRoute({
+  method: "post",
+  path: "/completions",
+  operationId: "createCompletion",
+  tags: ["Chat"],
+  summary: "Write on a text",
+  description: "Writes on a text as it stands, from nothing or from where a state stands. The " +
+    "answer is OpenAI's, with the `state_id` that it leads to: send it with more text, or with " +
+    "none to let what was cut short go on. Streams are as those of chat completions.",
+  request: { body: jsonBody(completionRequestSchema, "The text, and how to go on.") },
+  responses: {
+    200: {
+      description: "What was written, whole or as a stream.",
+      headers: headersOf("x-state-id"),
+      content: {
+        "application/json": { schema: textCompletionSchema },
+        "text/event-stream": { schema: textEventSchema },
+      },
+    },
+  },
+  errors: [
+    ...BODY_ERRORS,
+    "unsupported_value",
+    ...SESSION_ERRORS,
+    "model_not_found",
+    ...STATE_ERRORS,
+    "model_mismatch",
+    "conversation_not_found",
+    "conversation_conflict",
+    ...TURN_ERRORS,
+  ],
+});
+
+export function completionRoutes({ sessions, bodyLimit, log }: RouteOptions): ApiRoutes {
+  return new ApiRoutes(bodyLimit).serve(createCompletion, async (c) => {
+    const { signal } = c.req.raw;
+    const request = completionRequest(c.req.valid("json"));
+    const ready = await sessions(signal);
+    assertModel(ready.model, request.model);
+    const turns = await ready.startAll(request.turn, request.choices, signal);
+    const heading = headingOf(turns[0], ready.model, "cmpl");
+    if (request.stream) {
+      return streamTurns(c, turns, { chunks: chunksOf(heading, request.includeUsage), log });
+    }
+    const results = await Promise.all(turns.map((turn) => turn.result()));
+    nameStates(c, results);
+    return c.json(textCompletion(heading, results), 200);
+  });
+}
+
+function textCompletion(heading: Heading, results: readonly TurnResult[]): TextCompletion {
+  return {
+    ...heading,
+    object: "text_completion",
+    choices: results.map((result, index) => ({
+      index,
+      text: result.text,
+      logprobs: textLogprobs(result.tokens, 0),
+      finish_reason: result.finishReason,
+      ...stateOf(result),
+    })),
+    usage: usageOf(results),
+    ...stateOf(results[0]),
+  };
+}
+
+/** The chunks of a choice's stream. */
+function chunksOf(heading: Heading, includeUsage: boolean): TurnChunks {
+  /** Characters that each choice has had. */
+  const written: number[] = [];
+  const chunk = (choices: TextChunk["choices"], more: Partial<TextChunk> = {}): TextChunk => ({
+    ...heading,
+    object: "text_completion",
+    choices,
+    ...(includeUsage ? { usage: null } : {}),
+    ...more,
+  });
+  const piece = (index: number, text: string, tokens?: readonly TextToken[]) => {
+    const at = written[index] ?? 0;
+    written[index] = at + text.length;
+    return { index, text, logprobs: textLogprobs(tokens, at) };
+  };
+  return {
+    begin: () => null,
+    text: ({ text, tokens }, index) =>
+      chunk([{ ...piece(index, text, tokens), finish_reason: null }]),
+    end: (end, index) => {
+      const last = { ...piece(index, ""), finish_reason: end.finishReason, ...stateOf(end) };
+      return chunk([last], stateOf(end));
+    },
+    usage: (ends) => includeUsage ? chunk([], { usage: usageOf(ends), ...stateOf(ends[0]) }) : null,
+  };
+}

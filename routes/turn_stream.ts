@@ -1,0 +1,57 @@
+/** Turns as server-sent events, several of them in one stream. */
+
+import type { Context } from "hono";
+import { streamSSE } from "hono/streaming";
+import type { TextEvent, TurnEnd } from "../src/session/session_types.ts";
+import type { Turn } from "../src/session/turn.ts";
+import { errorBody, type Log } from "./errors.ts";
+
+/** What is sent of a turn, as objects. `index` is the choice's. */
+export interface TurnChunks {
+  /** Before any text; `null`: nothing. */
+  begin(index: number): unknown;
+  text(event: TextEvent, index: number): unknown;
+  end(end: TurnEnd, index: number): unknown;
+  /** When all have ended; `null`: nothing. */
+  usage(ends: readonly TurnEnd[]): unknown;
+}
+
+/** Names the states that turns lead to, where they can be resumed. */
+export function nameStates(c: Context, states: readonly { stateId: string | null }[]): void {
+  const ids = states.flatMap(({ stateId }) => stateId ?? []);
+  if (ids.length > 0) c.header("x-state-id", ids.join(", "));
+}
+
+export function streamTurns(
+  c: Context,
+  turns: readonly Turn[],
+  { chunks, log }: { chunks: TurnChunks; log: Log },
+): Response {
+  nameStates(c, turns);
+  c.header("x-accel-buffering", "no");
+  return streamSSE(c, async (sse) => {
+    sse.onAbort(() => turns.forEach((turn) => turn.cancel()));
+    const send = async (data: unknown) => {
+      if (data !== null) await sse.writeSSE({ data: JSON.stringify(data) });
+    };
+    const sendTurn = async (turn: Turn, index: number): Promise<TurnEnd> => {
+      await send(chunks.begin(index));
+      let end: TurnEnd | undefined;
+      for await (const event of turn.events()) {
+        if (event.type === "end") end = event;
+        await send(event.type === "end" ? chunks.end(event, index) : chunks.text(event, index));
+      }
+      return end!;
+    };
+    // A choice that fails does not end the others.
+    const ended = await Promise.allSettled(turns.map(sendTurn));
+    const failed = ended.find(({ status }) => status === "rejected");
+    if (failed?.status === "rejected") {
+      // Caught here, since streamSSE would send the error's text as an event of its own.
+      log(`The stream of turn ${turns[0].id} broke off`, failed.reason);
+      return await send(errorBody(failed.reason));
+    }
+    await send(chunks.usage(ended.flatMap((end) => end.status === "fulfilled" ? end.value : [])));
+    await sse.writeSSE({ data: "[DONE]" });
+  });
+}
