@@ -26,6 +26,16 @@ export const samplingFields = {
     description: "Keeps this many most probable tokens. 0, all of them, unless given.",
     example: 40,
   }),
+  min_p: z.number().min(0).max(1).nullish().openapi({
+    description: "Keeps the tokens at least this part as probable as the most probable one. 0, " +
+      "all of them, unless given.",
+    example: 0.05,
+  }),
+  repetition_penalty: z.number().min(0.1).max(10).nullish().openapi({
+    description: "Divides the positive logits of tokens that were sampled in the conversation, " +
+      "and multiplies the others. 1 unless given.",
+    example: 1.1,
+  }),
   presence_penalty: z.number().min(-2).max(2).nullish().openapi({
     description: "Subtracted once from the logit of every token that was sampled in the whole " +
       "conversation. 0 unless given.",
@@ -60,6 +70,8 @@ export function samplingOf(request: SamplingRequest): Partial<Sampling> {
     temperature: request.temperature,
     topP: request.top_p,
     topK: request.top_k,
+    minP: request.min_p,
+    repetitionPenalty: request.repetition_penalty,
     presencePenalty: request.presence_penalty,
     frequencyPenalty: request.frequency_penalty,
     penaltyDecay: request.penalty_decay,

@@ -12,6 +12,10 @@ export interface SamplingParams {
   presencePenalty: number;
   /** Subtracted per count. */
   frequencyPenalty: number;
+  /** Keep the tokens at least this part as probable as the most probable one; 0 keeps all. */
+  minP?: number;
+  /** Divides the positive logits of tokens with a count, and multiplies the others; 1 for none. */
+  repetitionPenalty?: number;
   /** Factor on all counts after every sampled token; 1 for OpenAI's semantics. */
   penaltyDecay: number;
   /** Added to logits, by token id. */

@@ -94,11 +94,12 @@ export interface SlotSampling {
   logprobs?: number | undefined;
 }
 
-/** Whether a turn needs the host between one token and the next. */
+/** Whether a turn needs the host between one token and the next: for what devices do not do. */
 export function needsHost(
-  { constraint, logprobs }: Pick<SlotSampling, "constraint" | "logprobs">,
+  { constraint, logprobs, params }: Pick<SlotSampling, "constraint" | "logprobs" | "params">,
 ): boolean {
-  return constraint !== undefined || logprobs !== undefined;
+  const { minP = 0, repetitionPenalty = 1 } = params;
+  return constraint !== undefined || logprobs !== undefined || minP > 0 || repetitionPenalty !== 1;
 }
 
 /** What a turn does in a step: feeds `tokens`, and samples one from the logits that follow. */

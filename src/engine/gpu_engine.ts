@@ -307,6 +307,7 @@ export class GpuEngine implements SamplingEngine {
 function deviceOnly(): InferenceError {
   return new InferenceError(
     "unsupported_value",
-    "Cannot constrain tokens or tell their log probabilities on the device: CpuSampling does",
+    "Cannot constrain tokens, tell their log probabilities, or apply min_p or a repetition penalty " +
+      "on the device: CpuSampling does",
   );
 }

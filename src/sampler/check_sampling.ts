@@ -15,6 +15,8 @@ const MAX_BIAS = 1000;
 export function checkSampling(params: SamplingParams, vocabulary = Infinity): void {
   checkRange("temperature", params.temperature, { from: 0, to: 5 });
   checkRange("top_p", params.topP, { from: 0, to: 1 });
+  checkRange("min_p", params.minP ?? 0, { from: 0, to: 1 });
+  checkRange("repetition_penalty", params.repetitionPenalty ?? 1, { from: 0.1, to: 10 });
   checkRange("presence_penalty", params.presencePenalty, { from: -2, to: 2 });
   checkRange("frequency_penalty", params.frequencyPenalty, { from: -2, to: 2 });
   checkRange("penalty_decay", params.penaltyDecay, { from: 0, to: 1 });

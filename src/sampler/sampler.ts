@@ -7,9 +7,9 @@ import { cut } from "./cut.ts";
 /**
  * The next token id.
  *
- * Bias and penalties are applied to the logits; then come a softmax at temperature 1, the cuts by
- * top-p (tokens as probable as the last one kept stay) and top-k (of equally probable tokens the lower
- * ids stay), and only then the temperature. All arithmetic is float64, and the draw runs over the kept
+ * Bias and penalties are applied to the logits, the repetition penalty first; then come a softmax at
+ * temperature 1, the cuts by top-p (tokens as probable as the last one kept stay), top-k (of equally
+ * probable tokens the lower ids stay) and min-p, and only then the temperature. All arithmetic is float64, and the draw runs over the kept
  * tokens in the order of their ids. With `temperature` 0 it is the largest logit, of the lowest id.
  *
  * @param logits One for every token of the model's vocabulary; unchanged.
@@ -34,7 +34,8 @@ export function sample(
   const probabilities = scores.map((score) => Math.exp(score - top));
   const total = sum(probabilities);
   for (let id = 0; id < probabilities.length; id++) probabilities[id] /= total;
-  const kept = cut(probabilities, params);
+  const least = (params.minP ?? 0) * probabilities[best];
+  const kept = cut(probabilities, params).filter((id) => probabilities[id] >= least);
 
   // p^(1/T) up to a factor, by the logits: the power of a small probability would underflow.
   const weights = kept.map((id) => Math.exp((scores[id] - top) / params.temperature));
@@ -55,6 +56,11 @@ function adjust(
   banned: Uint8Array | null,
 ): Float64Array {
   const scores = Float64Array.from(logits);
+  const { repetitionPenalty = 1 } = params;
+  for (const [id, count] of counts) {
+    if (repetitionPenalty === 1 || count === 0 || id >= scores.length) continue;
+    scores[id] *= scores[id] > 0 ? 1 / repetitionPenalty : repetitionPenalty;
+  }
   for (const [id, bias] of params.logitBias) {
     if (id < scores.length) scores[id] += bias;
   }

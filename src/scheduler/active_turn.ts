@@ -101,7 +101,8 @@ export class ActiveTurn implements PlannableTurn {
 
   /** Whether each of its tokens must come back before the next one. */
   get onHost(): boolean {
-    return needsHost(this.work);
+    const { constraint, logprobs, sampling: params } = this.work;
+    return needsHost({ constraint, logprobs, params });
   }
 
   /** Tokens that may yet be sampled. */

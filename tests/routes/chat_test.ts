@@ -155,6 +155,8 @@ Deno.test("everything a client may send reaches the runner", async () => {
     presence_penalty: 0.1,
     frequency_penalty: 0.2,
     penalty_decay: 0.996,
+    min_p: 0.05,
+    repetition_penalty: 1.1,
     logit_bias: { "10": -100 },
     seed: -1,
     stop: "z",
@@ -183,6 +185,8 @@ Deno.test("everything a client may send reaches the runner", async () => {
     presencePenalty: 0.1,
     frequencyPenalty: 0.2,
     penaltyDecay: 0.996,
+    minP: 0.05,
+    repetitionPenalty: 1.1,
     logitBias: new Map([[10, -100]]),
     seed: 2n ** 64n - 1n,
   });

@@ -228,3 +228,36 @@ Deno.test("counts fade and grow as float32 numbers do", () => {
   recordToken(fading, 2, 0.5);
   assert.deepEqual([...fading], [[2, 1]]);
 });
+
+Deno.test("min-p keeps what is nearly as probable as the best, after the other cuts", () => {
+  const logits = Float32Array.from([0.5, 0.3, 0.15, 0.05], Math.log);
+  const drawn = (params: Partial<SamplingParams>) =>
+    new Set(
+      Array.from({ length: 400 }, (_, i) =>
+        sample(logits, { ...plain, ...params }, NO_COUNTS, (i + 0.5) / 400)),
+    );
+  assert.deepEqual(drawn({ minP: 0 }), new Set([0, 1, 2, 3]));
+  assert.deepEqual(drawn({ minP: 0.25 }), new Set([0, 1, 2]));
+  assert.deepEqual(drawn({ minP: 0.31 }), new Set([0, 1]));
+  assert.deepEqual(drawn({ minP: 1 }), new Set([0]));
+  assert.deepEqual(drawn({ minP: 0.25, topK: 2 }), new Set([0, 1]));
+  // The shares of those that stay are the same as among all.
+  const first = Array.from(
+    { length: 800 },
+    (_, i) => sample(logits, { ...plain, minP: 0.31 }, NO_COUNTS, (i + 0.5) / 800),
+  ).filter((id) => id === 0);
+  assert.equal(first.length, 500);
+});
+
+Deno.test("the repetition penalty divides what is likely and multiplies what is not", () => {
+  const logits = Float32Array.of(2, 1.5, -1, -1.5);
+  const greedy = (params: Partial<SamplingParams>, counts: [number, number][]) =>
+    sample(logits, { ...plain, temperature: 0, ...params }, new Map(counts), 0);
+  assert.equal(greedy({ repetitionPenalty: 1 }, [[0, 3]]), 0);
+  assert.equal(greedy({ repetitionPenalty: 1.3 }, [[0, 3]]), 0);
+  assert.equal(greedy({ repetitionPenalty: 1.4 }, [[0, 3]]), 1);
+  assert.equal(greedy({ repetitionPenalty: 1.4 }, [[0, 0]]), 0);
+  const bias = new Map([[0, -9], [1, -9]]);
+  assert.equal(greedy({ repetitionPenalty: 1.4, logitBias: bias }, [[2, 1]]), 2);
+  assert.equal(greedy({ repetitionPenalty: 1.6, logitBias: bias }, [[2, 1]]), 3);
+});

@@ -97,6 +97,18 @@ Deno.test("tokens that are explained are those of a turn that is not, and their 
   }
 });
 
+Deno.test("what a device does not do is done here: the same text with either engine", async () => {
+  const texts = [];
+  for (const engine of await engines()) {
+    const sampling = { ...work([1]).sampling, minP: 0.2, repetitionPenalty: 1.5 };
+    const scheduler = new Scheduler(engine);
+    texts.push((await run(scheduler, work([4, 5], { sampling, maxTokens: 30 }))).tokens);
+    const free = await run(scheduler, work([4, 5], { maxTokens: 30 }));
+    assert.notDeepEqual(free.tokens, texts[0]);
+  }
+  assert.deepEqual(texts[0], texts[1]);
+});
+
 Deno.test("log probabilities are the model's own, whatever is allowed", async () => {
   for (const engine of await engines()) {
     const generation = new Scheduler(engine).submit(work([4, 5], { ...THREES, logprobs: 50 }));
