@@ -12,15 +12,19 @@ export interface WorkerProcess extends AsyncDisposable {
   stop(): Promise<number>;
   /** Everything it has written on stderr so far. */
   log(): string;
+  /** Resolves when it has ended, by itself or not. */
+  ended: Promise<unknown>;
 }
 
 /** Starts `serve` on a free port and waits until it is ready. */
 export async function startWorkerProcess(
   kv: string,
-  { device = "auto", flags = [], env = {} }: {
+  { device = "auto", flags = [], env = {}, signal }: {
     device?: "auto" | "webgpu" | "cpu";
     flags?: readonly string[];
     env?: Record<string, string>;
+    /** Kills it, even before it is ready. */
+    signal?: AbortSignal;
   } = {},
 ): Promise<WorkerProcess> {
   const child = new Deno.Command(Deno.execPath(), {
@@ -47,9 +51,10 @@ export async function startWorkerProcess(
     ready.reject(early);
   })();
   ready.promise.catch(() => {});
+  signal?.addEventListener("abort", () => void end("SIGKILL"));
   const url = await listening.promise;
   await ready.promise;
-  const end = async (signal: Deno.Signal) => {
+  async function end(signal: Deno.Signal): Promise<number> {
     try {
       child.kill(signal);
     } catch (error) {
@@ -59,12 +64,13 @@ export async function startWorkerProcess(
     const { code } = await child.status;
     await reading;
     return code;
-  };
+  }
   return {
     url,
     kill: async () => void await end("SIGKILL"),
     stop: () => end("SIGTERM"),
     log: () => log,
+    ended: child.status,
     [Symbol.asyncDispose]: async () => void await end("SIGKILL"),
   };
 }

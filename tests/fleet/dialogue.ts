@@ -1,0 +1,22 @@
+/** What the clients of the fleet say: conversations that all differ, and ask for what was said. */
+
+const NAMES = ["Zorvin", "Ada", "Bilmo", "Wanda", "Krista", "Leon", "Ottoka", "Mirela", "Juna"];
+const COLOURS = ["sirin", "chestnut", "green", "teal", "ivory", "purple", "amber"];
+const ANIMALS = ["dragon", "tortoise", "cat", "horse", "parrot"];
+
+/** Turns of a conversation. */
+export const TURNS = 6;
+
+/** What is said in conversation `i`, and one message more, to see whether its end resumes. */
+export function messages(i: number): string[] {
+  const pick = (from: readonly string[]) => from[i % from.length];
+  return [
+    `Hi! My name is ${pick(NAMES)}.`,
+    `My favourite colour is ${pick(COLOURS)}. My lucky number is ${i + 11}.`,
+    `What is ${i % 7 + 1} + ${i % 3 + 2}?`,
+    `Tell me a story about a ${pick(ANIMALS)}.`,
+    "What is my name?",
+    "What is my favourite colour?",
+    "What number did I say?",
+  ];
+}

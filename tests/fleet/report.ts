@@ -1,0 +1,39 @@
+/** What is checked, with its figure: a line each as it becomes known. */
+
+export interface Check {
+  what: string;
+  figure: string;
+  holds: boolean;
+}
+
+export class Report {
+  readonly checks: Check[] = [];
+  readonly #print: (line: string) => void;
+
+  constructor(print: (line: string) => void) {
+    this.#print = print;
+  }
+
+  get holds(): boolean {
+    return this.checks.every(({ holds }) => holds);
+  }
+
+  add(what: string, figure: string, holds: boolean): void {
+    this.checks.push({ what, figure, holds });
+    this.#print(`${holds ? "holds" : "FAILS"}  ${what}: ${figure}`);
+  }
+
+  /** For what is so or throws. */
+  async try(what: string, check: () => Promise<string>): Promise<void> {
+    try {
+      this.add(what, await check(), true);
+    } catch (error) {
+      this.add(what, error instanceof Error ? error.message : String(error), false);
+    }
+  }
+
+  /** For many of a kind, all of which are to be right. */
+  count(what: string, right: number, all: number): void {
+    this.add(what, `${right} of ${all}`, right === all && all > 0);
+  }
+}
