@@ -189,8 +189,13 @@ async function takeTurn(message) {
       signal: controller.signal,
     });
     accepted = true;
-    if (turn === shown) setState(response.headers.get("x-state-id"), false);
-    await showReply(response, reply.text);
+    const begun = response.headers.get("x-state-id");
+    if (turn === shown) setState(begun ?? before, false);
+    const warning = await showReply(response, reply.text);
+    if (warning === null || turn !== shown) return;
+    // The reply is here, and the conversation still where it was.
+    setState(before, message === null);
+    showProblem({ message: warning }, { action: () => submit(message), label: "Try again" });
   } catch (error) {
     if (turn !== shown) return;
     if (accepted) setState(stateId, true);
@@ -212,13 +217,14 @@ async function takeTurn(message) {
   }
 }
 
-/** Shows a streamed reply as it comes, and how fast it came. */
+/** Shows a streamed reply as it comes, and how fast it came; returns why it is not stored, or null. */
 async function showReply(response, element) {
   const turn = shown;
+  let warning = null;
   let first = 0;
   let chunks = 0;
   for await (const event of eventsOf(response)) {
-    if (turn !== shown) return;
+    if (turn !== shown) return null;
     if (event.error) throw new ServerError(event.error);
     const choice = event.choices[0];
     const text = choice?.delta.content;
@@ -228,9 +234,13 @@ async function showReply(response, element) {
       appendText(element, text);
       showSpeed(chunks, first);
     }
-    if (choice?.finish_reason) setState(event.state_id, choice.finish_reason === "length");
+    if (choice?.finish_reason) {
+      warning = event.warning ?? null;
+      if (event.state_id !== null) setState(event.state_id, choice.finish_reason === "length");
+    }
     if (event.usage) showSpeed(event.usage.completion_tokens, first, event.usage);
   }
+  return warning;
 }
 
 function showSpeed(tokens, since, usage) {
