@@ -4,7 +4,7 @@ import { COMPLETION_EXAMPLE, EVENT_EXAMPLES } from "./chat_examples.ts";
 import { chunk, completion, type Heading, headingOf, usageChunk } from "./chat_response.ts";
 import { completionSchema, eventSchema } from "./chat_response_schema.ts";
 import { chatRequest, chatSchema } from "./chat_schema.ts";
-import { BODY_ERRORS, SESSION_ERRORS, STATE_ERRORS, TURN_ERRORS } from "./error_responses.ts";
+import { WRITE_ERRORS } from "./error_responses.ts";
 import { assertModel } from "./models.ts";
 import { ApiRoutes, defineRoute, jsonBody } from "./openapi.ts";
 import { headersOf } from "./response_headers.ts";
@@ -36,17 +36,7 @@ const createChatCompletion = defineRoute({
       },
     },
   },
-  errors: [
-    ...BODY_ERRORS,
-    "unsupported_value",
-    ...SESSION_ERRORS,
-    "model_not_found",
-    ...STATE_ERRORS,
-    "model_mismatch",
-    "conversation_not_found",
-    "conversation_conflict",
-    ...TURN_ERRORS,
-  ],
+  errors: WRITE_ERRORS,
 });
 
 export function chatRoutes({ sessions, bodyLimit, log }: RouteOptions): ApiRoutes {

@@ -10,7 +10,7 @@ import {
   textCompletionSchema,
   textEventSchema,
 } from "./completion_schema.ts";
-import { BODY_ERRORS, SESSION_ERRORS, STATE_ERRORS, TURN_ERRORS } from "./error_responses.ts";
+import { WRITE_ERRORS } from "./error_responses.ts";
 import { textLogprobs } from "./logprobs_schema.ts";
 import { assertModel } from "./models.ts";
 import { ApiRoutes, defineRoute, jsonBody } from "./openapi.ts";
@@ -38,17 +38,7 @@ const createCompletion = defineRoute({
       },
     },
   },
-  errors: [
-    ...BODY_ERRORS,
-    "unsupported_value",
-    ...SESSION_ERRORS,
-    "model_not_found",
-    ...STATE_ERRORS,
-    "model_mismatch",
-    "conversation_not_found",
-    "conversation_conflict",
-    ...TURN_ERRORS,
-  ],
+  errors: WRITE_ERRORS,
 });
 
 export function completionRoutes({ sessions, bodyLimit, log }: RouteOptions): ApiRoutes {

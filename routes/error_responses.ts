@@ -30,6 +30,19 @@ export const TURN_ERRORS = [
   "numeric_fault",
 ] as const;
 
+/** Of chat and text completions. */
+export const WRITE_ERRORS = [
+  ...BODY_ERRORS,
+  "unsupported_value",
+  ...SESSION_ERRORS,
+  "model_not_found",
+  ...STATE_ERRORS,
+  "model_mismatch",
+  "conversation_not_found",
+  "conversation_conflict",
+  ...TURN_ERRORS,
+] as const;
+
 interface ErrorResponse {
   description: string;
   headers: Record<string, { $ref: string }>;

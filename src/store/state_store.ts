@@ -6,74 +6,33 @@
 import { InferenceError } from "../core/errors.ts";
 import type { Backend, Check } from "./backend.ts";
 import { type BlobReference, Blobs } from "./blobs.ts";
-import { type Conversation, Conversations } from "./conversations.ts";
+import { Conversations } from "./conversations.ts";
 import { DEFAULT_TENANT } from "./keys.ts";
 import { blobsOf, identityOf, type Manifest, type ModelIdentity } from "./manifest.ts";
 import { PrefixIndex } from "./prefix_index.ts";
 import { newId, type RandomBytes, randomBytes } from "./state_id.ts";
 import { type StateInfo, StateRows } from "./state_rows.ts";
+import type {
+  InspectedState,
+  LoadedState,
+  NewState,
+  StateContent,
+  StateNames,
+  StateStoreOptions,
+  StoredState,
+} from "./store_types.ts";
 import { assertSameModel, ATTEMPTS, busy, changed, expired, isCode } from "./store_errors.ts";
 
 export type { StateInfo } from "./state_rows.ts";
+export type {
+  InspectedState,
+  LoadedState,
+  StateContent,
+  StateStoreOptions,
+  StoredState,
+} from "./store_types.ts";
 
 const DAY_MS = 24 * 3_600_000;
-
-export interface StateStoreOptions {
-  /** Epoch milliseconds. */
-  now?: (() => number) | undefined;
-  random?: RandomBytes | undefined;
-  /** Milliseconds that a state lasts where nothing else is said. */
-  ttl?: number | undefined;
-  tenant?: string | undefined;
-  /** Bytes of states that are held in memory as well; none unless told. */
-  cacheBytes?: number | undefined;
-  /** Transcripts that lead to their states at most. */
-  maxPrefixes?: number | undefined;
-}
-
-/** What a state consists of. */
-export interface StateContent {
-  /** `null` is the state before any token. */
-  state: Uint8Array | null;
-  turn: Uint8Array;
-  /** What came before that and is not needed to carry on. */
-  history?: Uint8Array | null | undefined;
-  /** Whether the reply is unfinished. */
-  open: boolean;
-  /** Tokens that the state has absorbed, to be listed. */
-  tokens?: number | undefined;
-}
-
-/** What a state is known by besides its id, from the moment it is stored. */
-export interface StateNames {
-  /** Hash of its transcript. */
-  prefix?: string | undefined;
-  /** The conversation that goes on with it, if it is still where it was when it was read. */
-  conversation?: Conversation | undefined;
-}
-
-export interface NewState {
-  /** A fresh one. */
-  id: string;
-  model: ModelIdentity;
-  /** Milliseconds that it lasts; the store's own unless told. */
-  ttl?: number | undefined;
-}
-
-export interface StoredState extends StateInfo {
-  /** Whether the conversation has moved on to it; true where there is none. */
-  moved: boolean;
-}
-
-/** A state but for its bytes. */
-export interface InspectedState {
-  info: StateInfo;
-  turn: Uint8Array;
-}
-
-export interface LoadedState extends StateContent {
-  info: StateInfo;
-}
 
 export class StateStore {
   readonly conversations: Conversations;

@@ -1,0 +1,63 @@
+/** What a state store takes and gives. */
+
+import type { Conversation } from "./conversations.ts";
+import type { ModelIdentity } from "./manifest.ts";
+import type { RandomBytes } from "./state_id.ts";
+import type { StateInfo } from "./state_rows.ts";
+
+export interface StateStoreOptions {
+  /** Epoch milliseconds. */
+  now?: (() => number) | undefined;
+  random?: RandomBytes | undefined;
+  /** Milliseconds that a state lasts where nothing else is said. */
+  ttl?: number | undefined;
+  tenant?: string | undefined;
+  /** Bytes of states that are held in memory as well; none unless told. */
+  cacheBytes?: number | undefined;
+  /** Transcripts that lead to their states at most. */
+  maxPrefixes?: number | undefined;
+}
+
+/** What a state consists of. */
+export interface StateContent {
+  /** `null` is the state before any token. */
+  state: Uint8Array | null;
+  turn: Uint8Array;
+  /** What came before that and is not needed to carry on. */
+  history?: Uint8Array | null | undefined;
+  /** Whether the reply is unfinished. */
+  open: boolean;
+  /** Tokens that the state has absorbed, to be listed. */
+  tokens?: number | undefined;
+}
+
+/** What a state is known by besides its id, from the moment it is stored. */
+export interface StateNames {
+  /** Hash of its transcript. */
+  prefix?: string | undefined;
+  /** The conversation that goes on with it, if it is still where it was when it was read. */
+  conversation?: Conversation | undefined;
+}
+
+export interface NewState {
+  /** A fresh one. */
+  id: string;
+  model: ModelIdentity;
+  /** Milliseconds that it lasts; the store's own unless told. */
+  ttl?: number | undefined;
+}
+
+export interface StoredState extends StateInfo {
+  /** Whether the conversation has moved on to it; true where there is none. */
+  moved: boolean;
+}
+
+/** A state but for its bytes. */
+export interface InspectedState {
+  info: StateInfo;
+  turn: Uint8Array;
+}
+
+export interface LoadedState extends StateContent {
+  info: StateInfo;
+}
