@@ -4,9 +4,9 @@
  *
  * Flags: `--conversations N` (60; 500 for the full figure) of 6 turns, `--clients N` (12 at once),
  * `--kill-seconds S` (4, between two kills of a worker), `--seconds S` (900 for everything),
- * `--device auto|webgpu|cpu`, `--codec f32|f16|q8` (as workers choose), `--json`. The program is that of the environment variable DENOKV, the
- * one on PATH, or one that cargo builds once below `data/fleet`. Prints a line for each check, and
- * ends with status 0 if all hold.
+ * `--device auto|webgpu|cpu`, `--codec f32|f16|q8` (as workers choose), `--json`. The program is that
+ * of the environment variable DENOKV, the one on PATH, or one that cargo builds once below
+ * `data/fleet`. Prints a line for each check, and ends with status 0 if all hold.
  */
 
 import { parseArgs } from "node:util";
@@ -43,9 +43,9 @@ const device = choice(flags, "device", {
 
 const { codec } = flags;
 const say = (line: string) => flags.json ? console.error(line) : console.log(line);
-const report = new Report(say);
 const ending = new AbortController();
 const { signal } = ending;
+const report = new Report(say, signal);
 const stopped = Promise.withResolvers<never>();
 onStopSignals(() => stopped.reject(new Error("it was interrupted")));
 const timer = setTimeout(

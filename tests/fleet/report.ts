@@ -9,9 +9,12 @@ export interface Check {
 export class Report {
   readonly checks: Check[] = [];
   readonly #print: (line: string) => void;
+  readonly #signal: AbortSignal;
 
-  constructor(print: (line: string) => void) {
+  /** @param signal When it is aborted, what is tried throws. */
+  constructor(print: (line: string) => void, signal: AbortSignal) {
     this.#print = print;
+    this.#signal = signal;
   }
 
   get holds(): boolean {
@@ -25,9 +28,11 @@ export class Report {
 
   /** For what is so or throws. */
   async try(what: string, check: () => Promise<string>): Promise<void> {
+    this.#signal.throwIfAborted();
     try {
       this.add(what, await check(), true);
     } catch (error) {
+      this.#signal.throwIfAborted();
       this.add(what, error instanceof Error ? error.message : String(error), false);
     }
   }
