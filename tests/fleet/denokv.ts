@@ -20,7 +20,7 @@ export async function findDenokv(signal: AbortSignal): Promise<string> {
   );
   assert.ok(await runs("cargo"), "Cannot build denokv: install cargo, or set DENOKV to a program");
   await mkdir(CACHE, { recursive: true });
-  const args = ["install", "denokv", "--locked", "--root", CACHE];
+  const args = ["install", "denokv", "--root", CACHE];
   const { success } = await new Deno.Command("cargo", { args, signal, stdout: "inherit" }).output();
   assert.ok(success, "Cannot build denokv: see what cargo says above, or set DENOKV to a program");
   return built;
