@@ -35,7 +35,15 @@ export type {
 export { CpuEngine, type CpuEngineOptions } from "./src/engine/cpu_engine.ts";
 export { GpuEngine, type GpuEngineOptions } from "./src/engine/gpu_engine.ts";
 export { feed } from "./src/engine/feed.ts";
-export type { SamplingParams, StopStrings, TokenTable } from "./src/core/sampling.ts";
+export type {
+  Constrain,
+  Constraint,
+  SamplingParams,
+  StopStrings,
+  TokenConstraint,
+  TokenTable,
+} from "./src/core/sampling.ts";
+export { type ConstrainOptions, createConstrain } from "./src/grammar/constrain.ts";
 export { sample } from "./src/sampler/sampler.ts";
 export { CpuSampling } from "./src/scheduler/cpu_sampling.ts";
 export { randomAt } from "./src/sampler/random.ts";

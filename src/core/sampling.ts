@@ -42,7 +42,7 @@ export type Constraint =
   | { type: "json_schema"; schema: string }
   | { type: "regex"; pattern: string }
   | { type: "choice"; choices: readonly string[] }
-  /** In xgrammar's EBNF, from its rule `root`. */
+  /** In EBNF as xgrammar and llama.cpp write it, from its rule `root`. */
   | { type: "grammar"; ebnf: string };
 
 /** A constraint on its way through a reply. */

@@ -1,0 +1,90 @@
+/** Grammars in EBNF. */
+
+import assert from "node:assert/strict";
+import { refused, takes } from "./fixtures.ts";
+
+function ebnf(text: string) {
+  return { type: "grammar", ebnf: text } as const;
+}
+
+Deno.test("a grammar takes the texts that it makes, and no others", async () => {
+  const sums = ebnf(`
+    # Sums, with products in them.
+    root ::= sum ("\\n" sum)?
+    sum  ::= product ([+-] product)*   # signs
+    product ::= factor ("*" factor)* | "-" factor
+    factor ::= [0-9]+ ("." [0-9]{1,2})? |
+               "(" sum ")"
+  `);
+  for (const text of ["1", "1+2*3", "(1-2)*(3.25+-4)", "1\n2", "((7))"]) {
+    assert.ok(await takes(sums, text), text);
+  }
+  for (const text of ["", "1+", "1.", "1.255", "((7)", "1\n", "a"]) {
+    assert.ok(!await takes(sums, text), text);
+  }
+});
+
+Deno.test("texts, classes and counts are as xgrammar writes them", async () => {
+  const cases: [string, string[], string[]][] = [
+    ['root ::= "é\\u00e9\\x41\\"\\\\\\U0001F388"', ['éé\x41"\\🎈'], ["é"]],
+    ["root ::= [a-zé\\-\\]]{2}", ["é-", "a]"], ["aA", "a"]],
+    ["root ::= [^\\x00-\\x7f] [^a]?", ["é", "éb"], ["a", "éa", "é\n"]],
+    ['root ::= a{0,2} b{2,} c{3}\na ::= "a"\nb::="b"\nc ::= [c]', ["bbccc", "aabbbccc"], [
+      "bccc",
+      "bbcc",
+      "aaabbccc",
+    ]],
+    ['root ::= "a" | "ab" | | "b"+', ["a", "ab", "", "bb"], ["abb"]],
+    ['root ::= (("x"))? rule-1.b_c\nrule-1.b_c ::= "y"', ["xy", "y"], ["x"]],
+    ['root ::= "[" (root ("," root)*)? "]"', ["[]", "[[],[[]]]"], ["[", "[,]"]],
+    ['root ::= empty "a" empty\nempty ::= "" | "b"', ["a", "ba", "bab"], ["b"]],
+    ['root::="a"\r\n# the end', ["a"], ["b"]],
+  ];
+  for (const [grammar, yes, no] of cases) {
+    for (const text of yes) assert.ok(await takes(ebnf(grammar), text), `${grammar}: ${text}`);
+    for (const text of no) assert.ok(!await takes(ebnf(grammar), text), `${grammar}: ${text}`);
+  }
+});
+
+Deno.test("what is malformed, endless or not supported is refused, with its place or its rule", async () => {
+  const bad: [string, RegExp][] = [
+    ["", /"root"/],
+    ['start ::= "a"', /"root"/],
+    ["root ::= other", /character 10: .*"other" is not defined/],
+    ['root ::= "a"\nroot ::= "b"', /character 14: .*twice/],
+    ['root ::= "a', /early|line/],
+    ['root ::= "a\n"', /line/],
+    ["root ::= (", /early|missing/],
+    ['root ::= ("a"', /missing/],
+    ['root ::= "a")', /unexpected/],
+    ["root ::= [z-a]", /range/],
+    ["root ::= [\\d]", /\\d/],
+    ['root ::= "a"{2', /missing/],
+    ['root ::= "a"{3,1}', /between/],
+    ['root ::= "a" (= "b")', /ahead/],
+    ['root ::= TagDispatch(("a", b))', /TagDispatch/],
+    ['root ::= root "a" | "b"', /"root" leads to itself/],
+    ['root ::= a\na ::= b? a2\na2 ::= "x"* a "y" | "z"\nb ::= "c"', /leads to itself/],
+    ['root ::= "a" root', /nothing can be written/],
+    ["= 3", /unexpected/],
+    ['root = "a"', /::=/],
+    ["root ::= " + "(".repeat(100), /64/],
+    [`root ::= "${"a".repeat(40_000)}"`, /32768/],
+    [Array.from({ length: 1200 }, (_, i) => `r${i}::=r${i + 1}`).join("\n"), /1000 rules/],
+    [
+      "root::=r0\n" + Array.from({ length: 400 }, (_, i) => `r${i}::=r${i + 1}`).join("\n") +
+      '\nr400::="a"',
+      /200 others/,
+    ],
+    [
+      "root ::= a a a a a a a a\na ::= b b b b b b b b\nb ::= c c c c c c c c\n" +
+      "c ::= d d d d d d d d\nd ::= [a-z]?",
+      /1024/,
+    ],
+  ];
+  for (const [grammar, message] of bad) {
+    const told = await refused(ebnf(grammar));
+    assert.match(told, message, grammar.slice(0, 60));
+    assert.match(told, /^guided_grammar: /);
+  }
+});

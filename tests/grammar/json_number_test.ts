@@ -1,0 +1,98 @@
+/** Numbers within bounds, held against plain comparisons. */
+
+import assert from "node:assert/strict";
+import { seeded } from "../random_data.ts";
+import { judge, ofSchema, refused, takes, write } from "./fixtures.ts";
+
+const BOUNDS: Record<string, number>[] = [
+  {},
+  { minimum: 0 },
+  { maximum: -3 },
+  { minimum: 3, maximum: 77 },
+  { minimum: -5, maximum: 5 },
+  { minimum: -120, maximum: -7 },
+  { exclusiveMinimum: 0, exclusiveMaximum: 2 },
+  { minimum: 0.25, maximum: 10.5 },
+  { exclusiveMinimum: -0.1, maximum: 0.05 },
+  { minimum: 99.5, exclusiveMaximum: 1000 },
+  { minimum: 7, maximum: 7 },
+  { minimum: -1e-7, maximum: 1e-7 },
+  { minimum: 1e14 },
+  { maximum: 1e300, minimum: -9007199254740993 },
+  { minimum: 3, exclusiveMinimum: 5, maximum: 20, exclusiveMaximum: 12 },
+  { exclusiveMinimum: 9.999999999999998 },
+];
+
+/** As people write numbers. */
+const WRITTEN = [
+  ...["0", "1", "5", "6", "7", "-7", "9", "10", "11", "12", "-5", "-6", "-3", "-120", "-121"],
+  ...["0.5", "0.25", "0.249", "10.5", "10.51", "-0.1", "-0.09", "0.05", "0.051", "99.5", "99.49"],
+  ...["999.999", "1000", "77", "77.0", "77.01", "7.0", "0.0000001", "1.0", "3.14", "12345.678"],
+  ...["100000000000000", "999999999999999", "-2.50"],
+];
+
+Deno.test("numbers are taken by their bounds, as people write them", async () => {
+  for (const bounds of BOUNDS) {
+    for (const type of ["number", "integer"]) {
+      const schema = { type, ...bounds };
+      const [valid, of] = [judge(schema), ofSchema(schema)];
+      for (const text of WRITTEN) {
+        const whole = /^-?\d+$/.test(text);
+        const wanted = valid(text) && (whole || type === "number");
+        assert.equal(await takes(of, text), wanted, `${JSON.stringify(schema)} ${text}`);
+      }
+    }
+  }
+});
+
+Deno.test("what is written by chance is within its bounds, and a number", async () => {
+  const random = seeded(5);
+  for (const bounds of BOUNDS) {
+    for (const type of ["number", "integer"]) {
+      const schema = { type, ...bounds };
+      const valid = judge(schema);
+      for (let i = 0; i < 12; i++) {
+        const text = await write(ofSchema(schema), random, 200);
+        assert.ok(text !== null && valid(text), `${JSON.stringify(schema)} ${text}`);
+      }
+    }
+  }
+});
+
+Deno.test("all small integers are taken by random bounds exactly", async () => {
+  const random = seeded(6);
+  for (let i = 0; i < 40; i++) {
+    const minimum = Math.floor(300 * random()) - 150;
+    const maximum = minimum + Math.floor(150 * random());
+    const of = ofSchema({ type: "integer", minimum, maximum });
+    for (const near of [minimum, maximum]) {
+      for (let value = near - 12; value <= near + 12; value++) {
+        const wanted = minimum <= value && value <= maximum;
+        assert.equal(await takes(of, `${value}`), wanted, `${minimum} ${maximum} ${value}`);
+      }
+    }
+  }
+});
+
+Deno.test("numbers have no other forms, and none that would be infinite", async () => {
+  for (const text of ["01", "-", "1.", ".5", "+1", "1e", "1e999", "NaN", "0x1", "-01", "--1"]) {
+    assert.ok(!await takes(ofSchema({ type: "number" }), text), text);
+  }
+  for (const text of ["-0", "1e5", "-1.5E-10", "0.0"]) {
+    assert.ok(await takes(ofSchema({ type: "number" }), text), text);
+  }
+});
+
+Deno.test("bounds with nothing between them are refused", async () => {
+  for (
+    const bounds of [
+      { minimum: 2, maximum: 1 },
+      { exclusiveMinimum: 1, exclusiveMaximum: 2 },
+      { minimum: 1e16 },
+      { minimum: 0.4, maximum: 0.6 },
+    ]
+  ) {
+    const told = await refused(ofSchema({ type: "integer", ...bounds }));
+    assert.match(told, /^response_format: at "#": no number/);
+  }
+});

@@ -1,0 +1,384 @@
+/** JSON Schema: what is written is valid, what can't be held is refused by name and place. */
+
+import assert from "node:assert/strict";
+import { seeded } from "../random_data.ts";
+import { constrain, judge, ofSchema, refused, takes, write } from "./fixtures.ts";
+import { randomSchema } from "./random_schemas.ts";
+import { wrongSchema } from "./wrong_schemas.ts";
+
+Deno.test("texts that are written by chance are valid, by random schemas", async () => {
+  let ended = 0;
+  for (let seed = 1; seed <= 200; seed++) {
+    const schema = randomSchema(seed);
+    const text = await write(ofSchema(schema), seeded(seed));
+    if (text === null) continue;
+    ended++;
+    assert.ok(judge(schema)(text), `${JSON.stringify(schema)}\n${text}`);
+  }
+  assert.ok(ended > 190, `${ended} of 200 ended`);
+});
+
+Deno.test("any object is an object, on one line", async () => {
+  const random = seeded(9);
+  for (let i = 0; i < 40; i++) {
+    const text = await write({ type: "json_object" }, random);
+    if (text === null) continue;
+    assert.equal(Object.prototype.toString.call(JSON.parse(text)), "[object Object]");
+    assert.ok(!text.includes("\n"));
+  }
+  for (const text of ["{}", '{"a": [1, {"b": null}], "é\\n": "\\ud83c x"}']) {
+    assert.equal(await takes({ type: "json_object" }, text), !text.includes("\\ud83c"), text);
+  }
+  for (const text of ["[]", "{} ", '{"a":1,}', '{"a":\n1}', '{"a":  1}', "{", '{"a":1 }']) {
+    assert.ok(!await takes({ type: "json_object" }, text), text);
+  }
+});
+
+interface Case {
+  schema: unknown;
+  yes: string[];
+  no: string[];
+}
+
+const CASES: Record<string, Case> = {
+  "properties come in the schema's order, optional ones or not": {
+    schema: {
+      type: "object",
+      properties: { a: { type: "boolean" }, b: { type: "null" }, c: { const: 1 } },
+      required: ["b"],
+    },
+    yes: ['{"a":true,"b":null,"c":1}', '{"b": null}', '{"b":null, "c":1}', '{"a":false,"b":null}'],
+    no: [
+      "{}",
+      '{"c":1,"b":null}',
+      '{"b":null,"d":1}',
+      '{"a":true}',
+      '{"b":null,}',
+      '{"b":null"c":1}',
+    ],
+  },
+  "other properties come last, and have none of the names": {
+    schema: {
+      type: "object",
+      properties: { ab: { type: "null" }, "": { type: "null" }, 'q"': { type: "null" } },
+      additionalProperties: { type: "boolean" },
+    },
+    yes: [
+      '{"ab":null,"x":true}',
+      '{"a":true,"abc":false,"q":true}',
+      '{"":null}',
+      '{"q\\"":null,"q\\"\\"":true}',
+      "{}",
+    ],
+    no: ['{"ab":true}', '{"\\u0061b":true}', '{"":true}', '{"x":true,"ab":null}', '{"q\\"":true}'],
+  },
+  "required properties that are not described are among the others": {
+    schema: { type: "object", required: ["x"], additionalProperties: { type: "integer" } },
+    yes: ['{"x":1}', '{"x":1,"y":2}'],
+    no: ["{}", '{"y":1}'],
+  },
+  "objects without keywords are free, with some they are not": {
+    schema: { anyOf: [{ type: "array", items: { type: "object" } }, { properties: {} }] },
+    yes: ['[{"a":[{}]}]', "{}", "[]"],
+    no: ['{"a":1}', "[1]"],
+  },
+  "names are written as JSON has them": {
+    schema: { type: "object", properties: { 'a"\\\n': { type: "null" } }, required: ['a"\\\n'] },
+    yes: ['{"a\\"\\\\\\n":null}'],
+    no: ['{"a"\\\n":null}', "{}"],
+  },
+  "arrays by length, by items and by what comes first": {
+    schema: {
+      type: "array",
+      prefixItems: [{ type: "integer" }, { type: "boolean" }],
+      items: { type: "null" },
+      minItems: 1,
+      maxItems: 4,
+    },
+    yes: ["[1]", "[1,true]", "[1, false, null]", "[1,true,null,null]"],
+    no: ["[]", "[true]", "[1,null]", "[1,true,null,null,null]"],
+  },
+  "first items alone are all, and need not be there": {
+    schema: { type: "array", prefixItems: [{ type: "integer" }, { type: "boolean" }] },
+    yes: ["[]", "[1]", "[1,true]"],
+    no: ["[1,true,1]", "[true]"],
+  },
+  "more items than are told one by one": {
+    schema: { prefixItems: [{ type: "integer" }], items: true, minItems: 3, maxItems: 3 },
+    yes: ['[1,2,"x"]'],
+    no: ["[1,2]", "[1,2,3,4]"],
+  },
+  "no items": { schema: { type: "array", maxItems: 0 }, yes: ["[]"], no: ["[1]"] },
+  "strings by characters, not by bytes or escapes": {
+    schema: { type: "string", minLength: 2, maxLength: 3 },
+    yes: ['"aé"', '"🎈🎈🎈"', '"\\n\\u00e9"', '"\\"\\\\\\/"'],
+    no: ['"a"', '"abcd"', '"🎈"', '"\\u00"', '"\\ud83c\\udf88"', '"a\nb"', '"\\x"', '"ab'],
+  },
+  "values of a list, with a type or not": {
+    schema: { type: ["string", "integer"], enum: ['a"', 1, 1.5, null, { k: [1, "é"] }, "a"] },
+    yes: ['"a\\""', "1", '"a"'],
+    no: ["1.5", "null", '"a', '{"k":[1,"é"]}'],
+  },
+  "constants of any kind": {
+    schema: { const: { k: [1, "é", null] } },
+    yes: ['{"k":[1,"é",null]}'],
+    no: ['{"k":[1,"é"]}', "{}"],
+  },
+  "null beside others": {
+    schema: {
+      type: "object",
+      properties: {
+        a: { type: "string", nullable: true, enum: ["x", null] },
+        b: { type: "integer", nullable: true },
+        c: { type: ["boolean", "null"] },
+      },
+      required: ["a", "b", "c"],
+    },
+    yes: ['{"a":null,"b":null,"c":null}', '{"a":"x","b":1,"c":true}'],
+    no: ['{"a":"y","b":1,"c":true}', '{"a":"x","b":"1","c":true}'],
+  },
+  "references, to themselves as well": {
+    schema: {
+      $ref: "#/$defs/t~1r~0e%20e",
+      $defs: {
+        "t/r~e e": {
+          type: "object",
+          properties: { v: { $ref: "#/definitions/v" }, l: { $ref: "#/$defs/t~1r~0e e" } },
+          required: ["v"],
+        },
+      },
+      definitions: { v: { enum: [1, 2] } },
+    },
+    yes: ['{"v":1}', '{"v":2,"l":{"v":1,"l":{"v":1}}}'],
+    no: ['{"l":{"v":1}}', '{"v":3}'],
+  },
+  "the root refers to itself": {
+    schema: { type: "array", items: { $ref: "#" } },
+    yes: ["[]", "[[],[[]]]"],
+    no: ["[1]", "[[]"],
+  },
+  "one of options that are told apart": {
+    schema: {
+      oneOf: [
+        { type: "integer" },
+        { type: "string", maxLength: 1 },
+        { $ref: "#/$defs/a" },
+        {
+          type: "object",
+          properties: { kind: { enum: ["b", "c"] } },
+          required: ["kind"],
+        },
+      ],
+      $defs: { a: { type: "object", properties: { kind: { const: "a" } }, required: ["kind"] } },
+    },
+    yes: ["1", '"x"', '{"kind":"a"}', '{"kind":"c"}'],
+    no: ["null", '{"kind":"d"}'],
+  },
+  "one schema of allOf, and notes": {
+    schema: {
+      $schema: "https://json-schema.org/draft/2020-12/schema",
+      $id: "https://example.org/x",
+      title: "T",
+      description: "d",
+      "x-own": {},
+      allOf: [{ type: "boolean", default: true, examples: [1], $comment: "c" }],
+    },
+    yes: ["true"],
+    no: ["1"],
+  },
+  "keywords without a type say it": {
+    schema: { anyOf: [{ minLength: 2, maxLength: 2 }, { maximum: 3 }, { maxItems: 1 }] },
+    yes: ['"ab"', "3", "-10.5", "[1]", "[]"],
+    no: ['"a"', "4", "[1,2]"],
+  },
+  "keywords of other types say nothing": {
+    schema: { type: "integer", minLength: 3, uniqueItems: false, multipleOf: 1 },
+    yes: ["7"],
+    no: ["7.5"],
+  },
+  "counts of properties that hold anyway": {
+    schema: {
+      type: "object",
+      properties: { a: { const: 1 }, b: { const: 2 } },
+      required: ["a"],
+      minProperties: 1,
+      maxProperties: 2,
+      unevaluatedProperties: false,
+      patternProperties: {},
+    },
+    yes: ['{"a":1}', '{"a":1,"b":2}'],
+    no: ["{}", '{"b":2}'],
+  },
+  "a length that a pattern has anyway": {
+    schema: { type: "string", pattern: "^[a-z]{2,3}$", minLength: 1, maxLength: 3 },
+    yes: ['"ab"'],
+    no: ['"a"'],
+  },
+  "a length that a format has anyway": {
+    schema: { type: "string", format: "uri", minLength: 1, maxLength: 2083 },
+    yes: ['"https://example.org/a"'],
+    no: ['"example"'],
+  },
+  "names that objects have anyway": {
+    schema: JSON.parse(
+      '{"type":"object","properties":{"__proto__":{"const":1},"constructor":{"const":2}},' +
+        '"required":["__proto__","constructor"]}',
+    ),
+    yes: ['{"__proto__":1,"constructor":2}'],
+    no: ["{}"],
+  },
+};
+
+for (const [name, { schema, yes, no }] of Object.entries(CASES)) {
+  Deno.test(`${name}`, async () => {
+    const of = ofSchema(schema);
+    for (const text of yes) assert.ok(await takes(of, text), text);
+    for (const text of no) assert.ok(!await takes(of, text), text);
+  });
+}
+
+Deno.test("formats are written as they are defined", async () => {
+  const random = seeded(3);
+  const known: Record<string, string[]> = {
+    "date": ["2024-02-28", "1999-12-31"],
+    "time": ["23:59:59Z", "00:00:00.5+02:00"],
+    "date-time": ["2024-02-28T23:59:59Z"],
+    "duration": ["P3D", "PT15M", "P2W"],
+    "email": ["ada.l@example.org"],
+    "hostname": ["www.example.org"],
+    "ipv4": ["192.168.0.1"],
+    "ipv6": ["2001:db8:0:0:0:0:0:1"],
+    "uri": ["https://example.org/a/b"],
+    "uuid": ["123e4567-e89b-12d3-a456-426614174000"],
+  };
+  for (const [format, texts] of Object.entries(known)) {
+    const schema = { type: "string", format };
+    for (const text of texts) assert.ok(await takes(ofSchema(schema), `"${text}"`), text);
+    const valid = judge(schema);
+    assert.ok(!valid('"?"'), `${format} is judged`);
+    for (let i = 0; i < 30; i++) {
+      const text = await write(ofSchema(schema), random);
+      assert.ok(text === null || valid(text), `${format}: ${text}`);
+    }
+  }
+  assert.ok(!await takes(ofSchema({ type: "string", format: "date" }), '"2023-02-29"'));
+});
+
+function tagged(kind: number, more: object) {
+  return { type: "object", properties: { k: { const: kind } }, required: ["k"], ...more };
+}
+
+const REFUSED: [schema: unknown, message: RegExp][] = [
+  [{ not: { type: "string" } }, /"#": the keyword "not"/],
+  [{ type: "integer", not: {} }, /"#": the keyword "not"/],
+  [{ type: "array", items: { if: { type: "null" } } }, /"#\/items": the keyword "if"/],
+  [{ properties: { "a/b": { then: { const: 1 } } } }, /"#\/properties\/a~1b": the keyword "then"/],
+  [{ properties: { a: { patternProperties: { x: {} } } } }, /"patternProperties"/],
+  [{ type: "object", propertyNames: { pattern: "^a" } }, /"propertyNames"/],
+  [{ type: "object", dependentRequired: { a: ["b"] } }, /"dependentRequired"/],
+  [{ type: "object", dependentSchemas: { a: { const: 1 } } }, /"dependentSchemas"/],
+  [{ type: "object", unevaluatedProperties: true }, /"unevaluatedProperties"/],
+  [{ type: "array", uniqueItems: true }, /"uniqueItems"/],
+  [{ type: "array", contains: { const: 1 } }, /"contains"/],
+  [{ type: "array", items: [{ const: 1 }] }, /"prefixItems"/],
+  [{ type: "array", items: false, minItems: 1 }, /"minItems"/],
+  [{ type: "array", minItems: 3, maxItems: 2 }, /3 items at least and 2/],
+  [{ type: "integer", multipleOf: 3 }, /"multipleOf"/],
+  [{ type: "number", multipleOf: 1 }, /"multipleOf"/],
+  [{ type: "string", pattern: "^a+$", minLength: 3 }, /"pattern" beside "minLength"/],
+  [{ type: "string", pattern: "^a+$", maxLength: 3 }, /"pattern" beside "maxLength"/],
+  [{ type: "string", format: "uuid", maxLength: 3 }, /"format" beside "maxLength"/],
+  [{ type: "string", pattern: "a", format: "uuid" }, /beside/],
+  [{ type: "string", pattern: "(?=a)" }, /"#": "pattern": at character 3/],
+  [{ type: "string", format: "frob" }, /"frob" is not supported.*uuid/],
+  [{ type: "string", minLength: 3, maxLength: 2 }, /3 long at least and 2/],
+  [{ type: "object", properties: {}, minProperties: 1 }, /"minProperties"/],
+  [{ type: "object", properties: { a: {}, b: {} }, maxProperties: 1 }, /"maxProperties"/],
+  [{ type: "object", properties: { a: {} }, required: ["b"] }, /"required" names "b"/],
+  [{ allOf: [{ type: "object" }, { required: ["a"] }] }, /"allOf"/],
+  [{ anyOf: [{ type: "null" }], type: "object" }, /"type" beside "anyOf"/],
+  [{ $ref: "#/$defs/a", minLength: 3, $defs: { a: {} } }, /"minLength" beside "\$ref"/],
+  [{ enum: ["a"], minLength: 3 }, /"minLength" beside "enum"/],
+  [{ enum: ["a"], type: "integer" }, /no value/],
+  [{ enum: ["a"], const: "b" }, /no value/],
+  [{ oneOf: [{ type: "integer" }, { type: "number" }] }, /"oneOf".* 0 and 1/],
+  [{ oneOf: [{ type: "object", properties: { k: { const: 1 } } }, { type: "object" }] }, /"oneOf"/],
+  [{ oneOf: [tagged(1, { nullable: true }), tagged(2, { nullable: true })] }, /"oneOf"/],
+  [{ oneOf: [{ const: { a: 1, b: 2 } }, { const: { b: 2, a: 1 } }] }, /"oneOf"/],
+  [{ oneOf: Array.from({ length: 401 }, (_, i) => ({ const: i })) }, /"oneOf" has more than 400/],
+  [{ $ref: "#/$defs/none" }, /leads nowhere/],
+  [{ $ref: "#/constructor" }, /leads nowhere/],
+  [{ $ref: "https://example.org/schema" }, /within the schema only/],
+  [{ $ref: "#" }, /"#" leads to itself/],
+  [{ anyOf: [{ $ref: "#/$defs/a" }], $defs: { a: { anyOf: [{ $ref: "#" }] } } }, /leads to itself/],
+  [{ type: "array", items: { $ref: "#" }, minItems: 1 }, /nothing can be written/],
+  [{ $dynamicRef: "#a" }, /"\$dynamicRef"/],
+  [{ properties: { a: { $id: "x" } } }, /"\$id"/],
+  [false, /false allows nothing/],
+  [{ properties: { a: false } }, /"#\/properties\/a": false/],
+  [{ type: "array", maxItems: 1e9, minItems: 1.5 }, /"minItems" must be a whole number.*1\.5/],
+  [{ enum: Array.from({ length: 20_000 }, (_, i) => i) }, /65536/],
+  [{ properties: Object.fromEntries(Array.from({ length: 500 }, (_, i) => [i, true])) }, /400/],
+  [{ anyOf: Array.from({ length: 3000 }, () => true) }, /2000/],
+];
+
+Deno.test("what can't be held is refused, with the keyword and where it stands", async () => {
+  for (const [schema, message] of REFUSED) {
+    const told = await refused(ofSchema(schema));
+    assert.match(told, message);
+    assert.match(told, /^response_format: /);
+  }
+  assert.match(await refused({ type: "json_schema", schema: "{" }), /not JSON/);
+  const deep = "[".repeat(30_000) + "]".repeat(30_000);
+  assert.match(await refused({ type: "json_schema", schema: `{"items":${deep}}` }), /prefixItems/);
+  const nested = '{"items":'.repeat(5000) + "true" + "}".repeat(5000);
+  assert.match(await refused({ type: "json_schema", schema: nested }), /nested more than 64/);
+  const longName = { properties: { ["a".repeat(5000)]: true }, additionalProperties: true };
+  assert.match(await refused(ofSchema(longName)), /4000 characters/);
+  const bounds = { type: "number", minimum: -1.234567890123, maximum: 9.876543210987 };
+  const numbers = Array.from({ length: 390 }, (_, i) => [i, { ...bounds, minimum: i / 977 }]);
+  const many = { properties: Object.fromEntries(numbers) };
+  assert.match(await refused(ofSchema(many)), /parts, at most 50000/);
+});
+
+Deno.test("sizes that nothing could ever fill cost nothing", async () => {
+  for (
+    const schema of [
+      { type: "array", minItems: 1e9, items: { type: "string", minLength: 1e9 } },
+      { type: "string", maxLength: 1e9, minLength: 1e6 },
+      { type: "string", pattern: "^((a{1000}){1000}){1000}$" },
+      { enum: Array.from({ length: 5000 }, (_, i) => `value ${i}`) },
+    ]
+  ) {
+    const text = await write(ofSchema(schema), seeded(1), 20);
+    assert.equal(text !== null, "enum" in schema);
+  }
+});
+
+/** A judge may refuse what is held: it is stricter in some ways. */
+function judgeOrNull(schema: object): ((json: string) => boolean) | null {
+  try {
+    return judge(schema);
+  } catch {
+    return null;
+  }
+}
+
+Deno.test("schemas that are wrong in any way are refused, or held", async () => {
+  const counts = { refused: 0, held: 0 };
+  for (let seed = 1; seed <= 1500; seed++) {
+    const schema = wrongSchema(seed);
+    const of = ofSchema(schema);
+    const refusal = await constrain(of).then(() => null, (error) => error);
+    if (refusal === null) {
+      counts.held++;
+      const text = await write(of, seeded(seed), 60);
+      const valid = judgeOrNull(schema);
+      if (text !== null && valid !== null) assert.ok(valid(text), `${of.schema}\n${text}`);
+    } else {
+      counts.refused++;
+      assert.match(await refused(of), /^response_format: /);
+    }
+  }
+  assert.ok(counts.refused > 500 && counts.held > 100, JSON.stringify(counts));
+});

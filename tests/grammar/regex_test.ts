@@ -1,0 +1,127 @@
+/** Regular expressions, held against JavaScript's own. */
+
+import assert from "node:assert/strict";
+import { seeded } from "../random_data.ts";
+import { ofSchema, refused, takes, write } from "./fixtures.ts";
+
+const PATTERNS = [
+  "abc",
+  "a|bc|",
+  "(?:ab?|c+)*d{2,3}",
+  "[a-c]{2}[^a-c\\n]?",
+  "\\d+\\.\\d{0,2}",
+  "\\w[\\w.-]*@[\\w-]+\\.(com|de)",
+  "(?<year>\\d{4})-(0[1-9]|1[0-2])",
+  "[é-ü]{1,2}[α-ω]",
+  "x[^é]",
+  "\\u00e9\\x41\\t\\u{1F388}\\uD83C\\uDF88",
+  "[\\u{1F380}-\\u{1F390}]+",
+  "x.{2}",
+  "\\S\\D\\W",
+  "[\\d\\-x]+?",
+  "[-a]{1,2}[a-]",
+  "a{0}b{1}c{2,}",
+  "((a|b)(c|d)?){1,3}",
+  "\\(\\[\\{\\^\\$\\.\\|\\?\\*\\+\\\\\\/\\}\\]\\)",
+  "[\\]\\\\^]",
+  "(a?){3}",
+  "(a*b?)*",
+];
+
+const ALPHABET = [..."aabbcdxyz0129é🎈ωαü_-.@\t ^$|\\()[]{}*+?/", "\u2028", "com", "de", "2024-1"];
+
+Deno.test("an expression takes the texts that it matches in JavaScript, and no others", async () => {
+  const random = seeded(1);
+  let taken = 0;
+  for (const pattern of PATTERNS) {
+    const of = { type: "regex", pattern } as const;
+    const own = new RegExp(`^(?:${pattern})$`, "u");
+    for (let i = 0; i < 40; i++) {
+      const text = Array.from(
+        { length: Math.floor(6 * random()) },
+        () => ALPHABET[Math.floor(random() * ALPHABET.length)],
+      ).join("");
+      const wanted = own.test(text);
+      // A space in front is not shown: what has none in front must match, with it or without.
+      if (text.startsWith(" ")) continue;
+      if (wanted) taken++;
+      assert.equal(await takes(of, text), wanted, `${pattern} ${JSON.stringify(text)}`);
+    }
+    for (let i = 0; i < 10; i++) {
+      const text = await write(of, random, 60);
+      if (text === null) continue;
+      taken++;
+      assert.match(text, own);
+    }
+  }
+  assert.ok(taken > 150, `${taken} texts matched`);
+});
+
+Deno.test("anchors at the ends of an expression and of its alternatives mean what they do in a text", async () => {
+  assert.ok(await takes({ type: "regex", pattern: "^a$|^b|c$" }, "b"));
+  const judges: [string, string[], string[]][] = [
+    ["b", ["b", "abc", "ab"], ["a", ""]],
+    ["^b", ["b", "bc"], ["ab"]],
+    ["b$", ["b", "ab"], ["ba"]],
+    ["^b$|^c", ["b", "ca"], ["ba", "ac"]],
+    ["", ["", "x"], []],
+  ];
+  for (const [pattern, yes, no] of judges) {
+    const of = ofSchema({ type: "string", pattern });
+    for (const text of yes) assert.ok(await takes(of, JSON.stringify(text)), `${pattern} ${text}`);
+    for (const text of no) assert.ok(!await takes(of, JSON.stringify(text)), `${pattern} ${text}`);
+  }
+});
+
+Deno.test("in a string, what JSON escapes is escaped, and newlines are as good as others", async () => {
+  const of = ofSchema({ type: "string", pattern: '^["\\\\\\n\\u0001\\s]{2}[^a]$' });
+  for (const text of ['"\\x', "\n\n\n", "\u0001\u0001\u0000", '\t\r"', "  é"]) {
+    assert.ok(await takes(of, JSON.stringify(text)), JSON.stringify(text));
+  }
+  assert.ok(!await takes(of, '"\n\n\n"'));
+  assert.ok(!await takes(of, '"""""'));
+  assert.ok(!await takes(of, JSON.stringify("\n\na")));
+});
+
+Deno.test("classes that do not name the newline leave it out of a plain text", async () => {
+  assert.ok(!await takes({ type: "regex", pattern: "[^a]" }, "\n"));
+  assert.ok(!await takes({ type: "regex", pattern: "a\\s" }, "a\n"));
+  assert.ok(await takes({ type: "regex", pattern: "a[\\s\\n]b" }, "a\nb"));
+  assert.ok(await takes({ type: "regex", pattern: "a\\nb" }, "a\nb"));
+  assert.ok(await takes({ type: "regex", pattern: "a[\\t-\\r]b" }, "a\nb"));
+});
+
+Deno.test("what is not regular or malformed is refused, with its place", async () => {
+  const bad: [string, RegExp][] = [
+    ["(", /character 2/],
+    ["a)", /character 2: "\)"/],
+    ["a**", /character 3/],
+    ["*a", /character 1/],
+    ["[a", /ends too early/],
+    ["[z-a]", /range/],
+    ["a{3,2}", /between 3 and 2/],
+    ["a{,2}", /number/],
+    ["(?=a)b", /\(\?=/],
+    ["(?!a)b", /\(\?!/],
+    ["(?<=a)b", /\(\?</],
+    ["(?i)a", /\(\?i/],
+    ["(a)\\1", /\\1/],
+    ["(?<x>a)\\k<x>", /\\k/],
+    ["\\bword\\b", /\\b/],
+    ["\\p{L}", /\\p/],
+    ["a^b", /\^ and \$/],
+    ["a$b", /"b" is unexpected/],
+    ["(a$)b", /\$/],
+    ["\\u12", /early|number/],
+    ["\\u{110000}", /number/],
+    ["\\", /ends too early/],
+    ["[]", /nothing can be written/],
+    ["(".repeat(100) + ")".repeat(100), /64/],
+    ["a".repeat(40_000), /32768/],
+  ];
+  for (const [pattern, message] of bad) {
+    const told = await refused({ type: "regex", pattern });
+    assert.match(told, message, pattern.slice(0, 40));
+    assert.match(told, /^guided_regex: /);
+  }
+});
