@@ -8,6 +8,7 @@ import type { EngineInfo, OnProgress, Quant, SamplingEngine } from "../engine/en
 import { HOST_OVERHEAD_BYTES } from "../engine/fits.ts";
 import { GpuEngine } from "../engine/gpu_engine.ts";
 import { WorkerEngine } from "../engine/worker_host.ts";
+import { createConstrain } from "../grammar/constrain.ts";
 import { type OpenDevice, openDevice } from "../gpu/mod.ts";
 import { type Model, modelOf, openModel } from "../model/load.ts";
 import { randomCheckpoint } from "../model/random_checkpoint.ts";
@@ -34,6 +35,8 @@ export interface EngineOptions {
   maxStepTokens: number;
   /** What the ids are, for sampling. */
   tokens?: TokenTable | undefined;
+  /** The id that ends a reply, where there is one. */
+  endOfText?: number | null | undefined;
   /** Whether kernels are tuned for this adapter first, if that has not been done before. */
   tune?: boolean | undefined;
 }
@@ -89,6 +92,7 @@ export async function openEngine(
 ): Promise<SamplingEngine> {
   const { model, quant } = await openSource(options.source, options.quant);
   const { device, maxStepTokens, tokens, tune, leastSlots = options.slots } = options;
+  const constrain = tokens && createConstrain(tokens, { endToken: options.endOfText ?? null });
   try {
     const open = await chooseDevice(device);
     const tuning = open && tune ? await keptTuning(open, model, { quant, maxStepTokens }) : null;
@@ -96,14 +100,16 @@ export async function openEngine(
       // A software adapter's memory is this machine's; a GPU says itself what it has no room for.
       const available = open === null || open.software ? availableMemory() : undefined;
       const sizes = { quant, slots, maxStepTokens, available, onProgress };
-      if (!open) return new CpuSampling(await CpuEngine.create(model, sizes), tokens);
+      if (!open) {
+        return new CpuSampling(await CpuEngine.create(model, sizes), tokens, { constrain });
+      }
       const engine = await GpuEngine.create(open, model, {
         ...sizes,
         tokens,
         tuned: tuning?.choices,
         maxStepTokens: Math.max(slots, Math.min(maxStepTokens, tuning?.stepTokens ?? Infinity)),
       });
-      return tokens ? new CpuSampling(engine, tokens, { device: engine }) : engine;
+      return tokens ? new CpuSampling(engine, tokens, { device: engine, constrain }) : engine;
     };
     for (let { slots } = options;; slots = Math.max(leastSlots, Math.floor(slots / 2))) {
       try {

@@ -115,6 +115,7 @@ export async function openSessions(
   const options = {
     ...engineOptions(flags, files, slotsOf(flags)),
     tokens: tokenTable(tokenizer),
+    endOfText: tokenizer.endOfText,
     tune: !flags["no-tune"],
   };
   const kv = kvOf(flags);

@@ -1,5 +1,6 @@
 /** What sessions take and give: requests, events, results, descriptions. */
 
+import type { Constraint } from "../core/sampling.ts";
 import type { TurnWork } from "../scheduler/scheduler_types.ts";
 import type { StateCodec, StateShape } from "../store/state_codec.ts";
 import type { Message, TranscriptEntry } from "./chat_template.ts";
@@ -27,6 +28,8 @@ export interface TurnRequest {
   stop?: readonly string[] | undefined;
   sampling?: Partial<Sampling> | undefined;
   seed?: bigint | undefined;
+  /** What the reply must be. */
+  constraint?: Constraint | undefined;
   /** How many most probable tokens are told with each one of the reply; nothing unless given. */
   logprobs?: number | undefined;
   /** Whether the new state's id can be resumed from the start, not only when the turn has ended. */

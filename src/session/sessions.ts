@@ -97,6 +97,8 @@ export class Sessions {
    * the first one that of the request, and leads to a state of its own. Throws as `start`.
    */
   async startAll(request: TurnRequest, choices: number, signal?: AbortSignal): Promise<Turn[]> {
+    assertClear(request, choices);
+    if (request.constraint !== undefined) await this.#runner.prepare(request.constraint);
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const turns = await this.#start(request, choices, signal);
       if (turns !== null) return turns;
@@ -149,7 +151,6 @@ export class Sessions {
     choices: number,
     signal: AbortSignal | undefined,
   ): Promise<Turn[] | null> {
-    assertClear(request, choices);
     if (request.stateId !== undefined) await this.#cutShort(request.stateId);
     const origin = await this.#origins.find(request, signal);
     const { tokenizer, limits } = this.#work;

@@ -58,6 +58,7 @@ export function turnWork(
     maxTokens: Math.min(request.maxTokens ?? limits.defaultMaxTokens, limits.maxTokens),
     endToken: tokenizer.endOfText,
     stops: reply.stops,
+    constraint: request.constraint,
     logprobs: request.logprobs,
     within: limits.turnSeconds * 1000,
     signal,
@@ -65,7 +66,18 @@ export function turnWork(
 }
 
 /** @throws InferenceError `invalid_value` for a request that contradicts itself */
-export function assertClear({ stateId, conversation }: TurnRequest, choices: number): void {
+export function assertClear(
+  { stateId, conversation, constraint, messages }: TurnRequest,
+  choices: number,
+): void {
+  if (constraint !== undefined && messages.length === 0) {
+    throw new InferenceError(
+      "invalid_value",
+      "response_format: what a reply must be is held from its beginning on, and messages is " +
+        "empty; let it go on without, or send a message",
+      { param: "response_format" },
+    );
+  }
   if (conversation === undefined) return;
   if (stateId !== undefined) {
     throw new InferenceError(

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { type ErrorCode, InferenceError } from "../../src/core/errors.ts";
+import type { Constraint } from "../../src/core/sampling.ts";
 import type {
   FinishedTurn,
   Generation,
@@ -92,7 +93,7 @@ export class ToyRunner implements TurnRunner {
     this.#options = options;
   }
 
-  prepare(): Promise<void> {
+  prepare(_constraint: Constraint): Promise<void> {
     return Promise.resolve();
   }
 

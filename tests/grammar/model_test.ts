@@ -1,0 +1,70 @@
+/** The demo model, held to random schemas: what it finishes is valid, what it does not was cut. */
+
+import assert from "node:assert/strict";
+import { findModel, modelTokenizer } from "../../src/cli/model_files.ts";
+import { openEngine } from "../../src/cli/open_engine.ts";
+import { PLAIN_SAMPLING } from "../../src/core/sampling.ts";
+import { Scheduler } from "../../src/scheduler/scheduler.ts";
+import type { Generation, TurnWork } from "../../src/scheduler/scheduler_types.ts";
+import { REPLY_START, TURN_END } from "../../src/session/chat_template.ts";
+import { tokenTable } from "../../src/tokenizer/token_table.ts";
+import { judge, ofSchema } from "./fixtures.ts";
+import { randomSchema } from "./random_schemas.ts";
+
+const SCHEMAS = Array.from({ length: 300 }, (_, i) => randomSchema(1000 + i, 1));
+const MAX_TOKENS = 28;
+
+const files = await findModel({});
+const tokenizer = await modelTokenizer(files);
+
+async function textOf(generation: Generation) {
+  const tokens: number[] = [];
+  for await (const batch of generation) tokens.push(...batch.tokens);
+  const { reason } = await generation.finished;
+  const text = new TextDecoder().decode(tokenizer.decode(tokens));
+  return { reason, tokens: tokens.length, text: text.split(TURN_END)[0] };
+}
+
+Deno.test("replies of the demo model are valid by 300 schemas, or cut", async () => {
+  const engine = await openEngine({
+    source: files.source,
+    device: "cpu",
+    quant: "none",
+    slots: 16,
+    maxStepTokens: 64,
+    tokens: tokenTable(tokenizer),
+    endOfText: tokenizer.endOfText,
+  });
+  const scheduler = new Scheduler(engine, { maxQueue: 1000 });
+  const prompt = tokenizer.encode(`User: Tell me about you.${TURN_END}${REPLY_START}`);
+  const works = [0, 1].flatMap((temperature) =>
+    SCHEMAS.map((schema, i): TurnWork => ({
+      state: null,
+      tokens: prompt,
+      sampling: { ...PLAIN_SAMPLING, temperature, seed: BigInt(i) },
+      counts: new Map(),
+      position: 0,
+      maxTokens: MAX_TOKENS,
+      endToken: tokenizer.endOfText,
+      stops: {
+        strings: [new TextEncoder().encode(TURN_END)],
+        before: new Uint8Array(),
+        unsearched: 0,
+      },
+      constraint: ofSchema(schema),
+    }))
+  );
+  const replies = await Promise.all(scheduler.submitAll(works).map(textOf));
+  let finished = 0;
+  replies.forEach(({ reason, tokens, text }, i) => {
+    const schema = SCHEMAS[i % SCHEMAS.length];
+    if (reason === "stop") {
+      finished++;
+      assert.ok(judge(schema)(text), `${JSON.stringify(schema)}\n${text}`);
+    } else {
+      assert.deepEqual([reason, tokens], ["length", MAX_TOKENS]);
+    }
+  });
+  assert.ok(finished > 0.5 * replies.length, `${finished} of ${replies.length} were finished`);
+  await engine.close();
+});
