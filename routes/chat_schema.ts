@@ -3,6 +3,7 @@
 import { z } from "@hono/zod-openapi";
 import { InferenceError } from "../src/core/errors.ts";
 import { messageSchema } from "./message_schema.ts";
+import { constraintOf, formatFields } from "./response_format.ts";
 import { turnFields, type WriteRequest, writeRequest } from "./turn_schema.ts";
 import { assertSupported, documented, type UnsupportedFields } from "./unsupported.ts";
 
@@ -15,12 +16,6 @@ const UNSUPPORTED = {
   functions: { takes: isEmpty, message: "functions are not supported" },
   tool_choice: { takes: isNone, message: "tools are not supported" },
   function_call: { takes: isNone, message: "functions are not supported" },
-  response_format: {
-    takes: z.looseObject({
-      type: z.literal("text").meta({ description: "Plain text.", example: "text" }),
-    }),
-    message: 'only {"type":"text"} is supported',
-  },
   modalities: { takes: z.array(z.literal("text")), message: 'only ["text"] is supported' },
   audio: { takes: z.null(), message: "audio is not supported" },
 } satisfies UnsupportedFields;
@@ -44,6 +39,7 @@ export const chatSchema = z.object({
     description: "How many most probable tokens are told with each one; needs `logprobs`.",
     example: 3,
   }),
+  ...formatFields,
   ...documented(UNSUPPORTED),
 }, { error: "expected a JSON object" }).openapi("ChatCompletionRequest", {
   example: { model: "default", messages: [{ role: "user", content: "Hello" }], max_tokens: 64 },
@@ -63,6 +59,7 @@ export function chatRequest(request: ChatBody): WriteRequest {
   }
   return writeRequest(request, {
     messages: request.messages ?? [],
+    constraint: constraintOf(request),
     maxTokens: request.max_completion_tokens ?? request.max_tokens ?? undefined,
     logprobs: request.logprobs ? request.top_logprobs ?? 0 : undefined,
   });

@@ -238,7 +238,6 @@ Deno.test("what cannot be served is said so", async () => {
       { tools: [tool] },
       { tool_choice: "required" },
       { functions: [{}] },
-      { response_format: { type: "json_object" } },
       { modalities: ["text", "audio"] },
     ]
   ) {

@@ -42,7 +42,14 @@ Deno.test("a text is written on, resumed, and streamed", async () => {
 
 Deno.test("what a text completion can't do is said so", async () => {
   const it = testApp();
-  for (const [field, value] of Object.entries({ echo: true, suffix: "x", best_of: 2 })) {
+  for (
+    const [field, value] of Object.entries({
+      echo: true,
+      suffix: "x",
+      best_of: 2,
+      guided_regex: "a",
+    })
+  ) {
     const error = await errorOf(
       write(it, { prompt: "a", [field]: value }),
       400,

@@ -1,0 +1,92 @@
+/** What a reply must be: OpenAI's `response_format`, and what vLLM has besides. */
+
+import { z } from "@hono/zod-openapi";
+import { InferenceError } from "../src/core/errors.ts";
+import type { Constraint } from "../src/core/sampling.ts";
+
+const TYPES = "expected text, json_object or json_schema";
+
+/** Not taken apart and put together again, as zod would: its names may be any. */
+const jsonSchema = z.custom<object>(
+  (value) => typeof value === "object" && value !== null && !Array.isArray(value),
+  { error: "expected a JSON schema, as an object" },
+).openapi({
+  type: "object",
+  description: "A JSON schema. What no grammar can hold (`not`, `if`, `uniqueItems`, …) is 400 " +
+    "`invalid_value`, by name and place.",
+  example: { type: "array", items: { type: "integer", minimum: 0 }, maxItems: 3 },
+});
+
+function kind<T extends string>(type: T, description: string) {
+  return z.literal(type).openapi({ description, example: type });
+}
+
+const responseFormat = z.discriminatedUnion("type", [
+  z.object({ type: kind("text", "Any text.") }),
+  z.object({ type: kind("json_object", "Any JSON object.") }),
+  z.object({
+    type: kind("json_schema", "JSON by a schema."),
+    json_schema: z.object({
+      name: z.string().nullish().openapi({ description: "Yours.", example: "person" }),
+      description: z.string().nullish().openapi({ description: "Yours.", example: "A person." }),
+      schema: jsonSchema,
+      strict: z.boolean().nullish().openapi({
+        description: "The schema is held to in any case.",
+        example: true,
+      }),
+    }).openapi({ description: "The schema, and what it is called." }),
+  }),
+], { error: TYPES });
+
+export const formatFields = {
+  response_format: responseFormat.nullish().openapi({
+    description: "What the reply must be: any text, any JSON object, or JSON that is valid by a " +
+      "schema. A reply that `max_tokens` cuts is a part of it.",
+    example: { type: "json_object" },
+  }),
+  guided_regex: z.string().nullish().openapi({
+    description: "A regular expression that the whole reply matches.",
+    example: "\\d{3}-\\d{4}",
+  }),
+  guided_choice: z.array(z.string()).nullish().openapi({
+    description: "Texts of which the reply is one.",
+    example: ["yes", "no"],
+  }),
+  guided_grammar: z.string().nullish().openapi({
+    description: "A grammar in EBNF that makes the reply by its rule `root`.",
+    example: 'root ::= "yes" | "no" [!?]?',
+  }),
+};
+
+type FormatRequest = z.infer<z.ZodObject<typeof formatFields>>;
+
+/** @throws InferenceError `invalid_value` where the reply must be several things at once */
+export function constraintOf(request: FormatRequest): Constraint | undefined {
+  const { response_format, guided_regex, guided_choice, guided_grammar } = request;
+  const wanted: Record<string, Constraint | null> = {
+    response_format: response_format ? formatOf(response_format) : null,
+    guided_regex: typeof guided_regex === "string"
+      ? { type: "regex", pattern: guided_regex }
+      : null,
+    guided_choice: guided_choice ? { type: "choice", choices: guided_choice } : null,
+    guided_grammar: typeof guided_grammar === "string"
+      ? { type: "grammar", ebnf: guided_grammar }
+      : null,
+  };
+  const [first, second] = Object.entries(wanted).filter(([, constraint]) => constraint !== null);
+  if (second) {
+    const [[one], [other]] = [first, second];
+    throw new InferenceError(
+      "invalid_value",
+      `${other}: ${one} is given as well; a reply is held to one of them`,
+      { param: other },
+    );
+  }
+  return first?.[1] ?? undefined;
+}
+
+function formatOf(format: z.infer<typeof responseFormat>): Constraint | null {
+  if (format.type === "text") return null;
+  if (format.type === "json_object") return { type: "json_object" };
+  return { type: "json_schema", schema: JSON.stringify(format.json_schema.schema) };
+}
