@@ -15,6 +15,7 @@ import { pageRoutes } from "./page.ts";
 import { referenceRoutes } from "./reference.ts";
 import type { RouteOptions } from "./route_options.ts";
 import { stateRoutes } from "./states.ts";
+import { tokenRoutes } from "./tokens.ts";
 import { readySessions, type WorkerStatus } from "./worker.ts";
 
 export interface AppOptions {
@@ -50,6 +51,7 @@ export function createApp(options: AppOptions): Hono {
   app.route("/v1", conversationRoutes(routes));
   app.route("/v1", modelRoutes(routes));
   app.route("/v1", stateRoutes(routes));
+  app.route("/v1", tokenRoutes(routes));
   refuseOtherMethods(app);
   return app;
 }

@@ -2,6 +2,7 @@
 
 import { z } from "@hono/zod-openapi";
 import { InferenceError } from "../src/core/errors.ts";
+import { describeModel } from "../src/session/model_description.ts";
 import type { SessionModel } from "../src/session/session_types.ts";
 import { SESSION_ERRORS } from "./error_responses.ts";
 import { modelId } from "./ids_schema.ts";
@@ -61,6 +62,21 @@ export function assertModel({ id }: SessionModel, name: string | undefined): voi
   );
 }
 
-function modelObject({ id, created }: SessionModel): ModelObject {
-  return { id, object: "model", created, owned_by: "rwkv" };
+function modelObject(model: SessionModel): ModelObject {
+  const { id, created, fingerprint, quant } = model;
+  const { layers, width, headSize, vocabulary, ...state } = describeModel(model);
+  return {
+    id,
+    object: "model",
+    created,
+    owned_by: "rwkv",
+    fingerprint,
+    quantization: quant ?? null,
+    sizes: { layers, width, head_size: headSize, vocabulary },
+    state_bytes: {
+      codec: state.codec,
+      stored: state.storedBytes,
+      float32: state.float32Bytes,
+    },
+  };
 }

@@ -19,6 +19,7 @@ import type { Sampling, SessionModel, StateDescription, TurnRequest } from "./se
 import { describeState } from "./state_description.ts";
 import { type ExportedState, exportState, importState } from "./state_transfer.ts";
 import { SystemPrompts } from "./system_prompts.ts";
+import { TokenDesk } from "./token_desk.ts";
 import { TokenLog } from "./token_log.ts";
 import { Turn } from "./turn.ts";
 import { planTurn } from "./turn_plan.ts";
@@ -53,6 +54,7 @@ const ATTEMPTS = 5;
 export class Sessions {
   readonly model: SessionModel;
   readonly conversations: ConversationDesk;
+  readonly tokens: TokenDesk;
   readonly #runner: TurnRunner;
   readonly #store: StateStore;
   readonly #work: TurnWorkOptions;
@@ -66,6 +68,7 @@ export class Sessions {
   constructor({ runner, store, tokenizer, model, limits, sampling, ...rest }: SessionsOptions) {
     this.model = model;
     this.conversations = new ConversationDesk(store, model);
+    this.tokens = new TokenDesk(tokenizer, model);
     this.#runner = runner;
     this.#store = store;
     this.#work = {

@@ -72,7 +72,7 @@ export function encodeState(
   if (state.length !== numbersOf(shape)) {
     throw new Error(`Cannot encode ${state.length} numbers as a state of ${shapeText(shape)}`);
   }
-  const bytes = new Uint8Array(STATE_HEADER_BYTES + bodyBytes(codec, shape));
+  const bytes = new Uint8Array(stateBytes(codec, shape));
   const header = new DataView(bytes.buffer);
   header.setUint32(0, MAGIC, true);
   header.setUint16(4, 2, true);
@@ -146,6 +146,11 @@ export function describeState(bytes: Uint8Array): StateHeader {
   if (fault !== null) throw damaged(fault);
   const total = HEADER_BYTES[2] + bodyBytes(codec, shape);
   return { version, codec, shape, numbers: numbersOf(shape), bytes: total };
+}
+
+/** Bytes of a stored state, its header included, where its codec has room for its numbers. */
+export function stateBytes(codec: StateCodec, shape: StateShape): number {
+  return STATE_HEADER_BYTES + bodyBytes(codec, shape);
 }
 
 function numbersOf({ layers, width, headSize }: StateShape): number {

@@ -10,7 +10,7 @@ import { DETAILS, errorOf, HI, post, testApp } from "./fixtures.ts";
 
 Deno.test("models: the one there is, by its id and as default", async () => {
   const { app } = testApp();
-  const model = { id: "toy", object: "model", created: 42, owned_by: "rwkv" };
+  const model = await (await app.request("/v1/models/toy")).json();
   const list = await (await app.request("/v1/models")).json();
   assert.deepEqual(list, { object: "list", data: [model] });
   for (const id of ["toy", "default"]) {

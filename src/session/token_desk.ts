@@ -1,0 +1,59 @@
+/** Texts as token ids and back, as the model of this worker reads them. */
+
+import { InferenceError } from "../core/errors.ts";
+import type { Message } from "./chat_template.ts";
+import type { TokenCodec } from "./reply.ts";
+import type { SessionModel } from "./session_types.ts";
+import { planTurn } from "./turn_plan.ts";
+
+export class TokenDesk {
+  readonly #tokenizer: TokenCodec;
+  readonly #model: SessionModel;
+
+  constructor(tokenizer: TokenCodec, model: SessionModel) {
+    this.#tokenizer = tokenizer;
+    this.#model = model;
+  }
+
+  /** Ids of a text as it stands. */
+  ofText(text: string): number[] {
+    return this.#tokenizer.encode(text);
+  }
+
+  /**
+   * Ids that a turn reads of these messages where nothing came before, the reply's start included.
+   *
+   * @throws InferenceError `invalid_value` where such a turn would
+   */
+  ofMessages(messages: readonly Message[]): number[] {
+    const tokenizer = this.#tokenizer;
+    return [...planTurn(null, messages, { tokenizer, seed: 0n, freshSeed: () => 0n }).pending];
+  }
+
+  /**
+   * The text of ids; bytes that are no UTF-8, as ids may give them, become U+FFFD.
+   *
+   * @throws InferenceError `invalid_value` for an id that the vocabulary does not have
+   */
+  textOf(ids: readonly number[]): string {
+    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+    let text = "";
+    for (const [i, id] of ids.entries()) {
+      if (id === this.#tokenizer.endOfText) continue;
+      const bytes = id < this.#model.vocabulary ? this.#tokenizer.tokenBytes(id) : undefined;
+      if (bytes === undefined) throw this.#unknown(id, i);
+      text += decoder.decode(bytes, { stream: true });
+    }
+    return text + decoder.decode();
+  }
+
+  #unknown(id: number, at: number): InferenceError {
+    const param = `tokens[${at}]`;
+    return new InferenceError(
+      "invalid_value",
+      `${param}: the vocabulary has no token ${id}; send ids that /v1/tokenize gives, ` +
+        `all below ${this.#model.vocabulary}`,
+      { param },
+    );
+  }
+}
