@@ -5,6 +5,7 @@ import { chunk, completion, type Heading, headingOf, usageChunk } from "./chat_r
 import { completionSchema, eventSchema } from "./chat_response_schema.ts";
 import { chatRequest, chatSchema } from "./chat_schema.ts";
 import { WRITE_ERRORS } from "./error_responses.ts";
+import { answerOnce, IDEMPOTENCY_ERRORS, idempotencyHeaders } from "./idempotency.ts";
 import { assertModel } from "./models.ts";
 import { ApiRoutes, defineRoute, jsonBody } from "./openapi.ts";
 import { headersOf } from "./response_headers.ts";
@@ -25,34 +26,37 @@ const createChatCompletion = defineRoute({
     "the `state_id`; then one with the usage where it is asked for. The last event is " +
     "`data: [DONE]`. An error in mid-stream comes as an event of its own, and ends the stream " +
     "without `[DONE]`; the ids in the header `x-state-id` resume all the same.",
-  request: { body: jsonBody(chatSchema, "The turn.") },
+  request: { headers: idempotencyHeaders, body: jsonBody(chatSchema, "The turn.") },
   responses: {
     200: {
       description: "The reply, whole or as a stream.",
-      headers: headersOf("x-state-id"),
+      headers: headersOf("x-state-id", "idempotent-replayed"),
       content: {
         "application/json": { schema: completionSchema, example: COMPLETION_EXAMPLE },
         "text/event-stream": { schema: eventSchema, examples: EVENT_EXAMPLES },
       },
     },
   },
-  errors: WRITE_ERRORS,
+  errors: [...WRITE_ERRORS, ...IDEMPOTENCY_ERRORS],
 });
 
 export function chatRoutes({ sessions, bodyLimit, log }: RouteOptions): ApiRoutes {
   return new ApiRoutes(bodyLimit).serve(createChatCompletion, async (c) => {
     const { signal } = c.req.raw;
-    const request = chatRequest(c.req.valid("json"));
+    const body = c.req.valid("json");
+    const request = chatRequest(body);
     const ready = await sessions(signal);
     assertModel(ready.model, request.model);
-    const turns = await ready.startAll(request.turn, request.choices, signal);
-    if (!request.stream) {
+    return await answerOnce(c, { sessions: ready, log, body }, async () => {
+      const turns = await ready.startAll(request.turn, request.choices, signal);
+      const heading = headingOf(turns[0], ready.model);
+      if (request.stream) {
+        return streamTurns(c, turns, { chunks: chunksOf(heading, request.includeUsage), log });
+      }
       const results = await Promise.all(turns.map((turn) => turn.result()));
       nameStates(c, results);
-      return c.json(completion(headingOf(turns[0], ready.model), results), 200);
-    }
-    const heading = headingOf(turns[0], ready.model);
-    return streamTurns(c, turns, { chunks: chunksOf(heading, request.includeUsage), log });
+      return c.json(completion(heading, results), 200);
+    });
   });
 }
 

@@ -11,6 +11,7 @@ import {
   textEventSchema,
 } from "./completion_schema.ts";
 import { WRITE_ERRORS } from "./error_responses.ts";
+import { answerOnce, IDEMPOTENCY_ERRORS, idempotencyHeaders } from "./idempotency.ts";
 import { textLogprobs } from "./logprobs_schema.ts";
 import { assertModel } from "./models.ts";
 import { ApiRoutes, defineRoute, jsonBody } from "./openapi.ts";
@@ -27,34 +28,40 @@ const createCompletion = defineRoute({
   description: "Writes on a text as it stands, from nothing or from where a state stands. The " +
     "answer is OpenAI's, with the `state_id` that it leads to: send it with more text, or with " +
     "none to let what was cut short go on. Streams are as those of chat completions.",
-  request: { body: jsonBody(completionRequestSchema, "The text, and how to go on.") },
+  request: {
+    headers: idempotencyHeaders,
+    body: jsonBody(completionRequestSchema, "The text, and how to go on."),
+  },
   responses: {
     200: {
       description: "What was written, whole or as a stream.",
-      headers: headersOf("x-state-id"),
+      headers: headersOf("x-state-id", "idempotent-replayed"),
       content: {
         "application/json": { schema: textCompletionSchema },
         "text/event-stream": { schema: textEventSchema },
       },
     },
   },
-  errors: WRITE_ERRORS,
+  errors: [...WRITE_ERRORS, ...IDEMPOTENCY_ERRORS],
 });
 
 export function completionRoutes({ sessions, bodyLimit, log }: RouteOptions): ApiRoutes {
   return new ApiRoutes(bodyLimit).serve(createCompletion, async (c) => {
     const { signal } = c.req.raw;
-    const request = completionRequest(c.req.valid("json"));
+    const body = c.req.valid("json");
+    const request = completionRequest(body);
     const ready = await sessions(signal);
     assertModel(ready.model, request.model);
-    const turns = await ready.startAll(request.turn, request.choices, signal);
-    const heading = headingOf(turns[0], ready.model, "cmpl");
-    if (request.stream) {
-      return streamTurns(c, turns, { chunks: chunksOf(heading, request.includeUsage), log });
-    }
-    const results = await Promise.all(turns.map((turn) => turn.result()));
-    nameStates(c, results);
-    return c.json(textCompletion(heading, results), 200);
+    return await answerOnce(c, { sessions: ready, log, body }, async () => {
+      const turns = await ready.startAll(request.turn, request.choices, signal);
+      const heading = headingOf(turns[0], ready.model, "cmpl");
+      if (request.stream) {
+        return streamTurns(c, turns, { chunks: chunksOf(heading, request.includeUsage), log });
+      }
+      const results = await Promise.all(turns.map((turn) => turn.result()));
+      nameStates(c, results);
+      return c.json(textCompletion(heading, results), 200);
+    });
   });
 }
 

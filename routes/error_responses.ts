@@ -73,14 +73,22 @@ export function errorResponses(codes: readonly ErrorCode[]): Record<string, Erro
     headers: [],
     value: errorBody(undefined),
   };
+  // Errors that last are given again as well.
+  const again = codes.includes("idempotency_key_reused");
   const byStatus = Map.groupBy([...cases, bug], ({ status }) => status);
-  return Object.fromEntries([...byStatus].map(([status, found]) => [status, responseOf(found)]));
+  return Object.fromEntries([...byStatus].map(([status, found]) => [
+    status,
+    responseOf(found, again ? ["idempotent-replayed"] : []),
+  ]));
 }
 
-function responseOf(cases: readonly Case[]): ErrorResponse {
+function responseOf(
+  cases: readonly Case[],
+  always: readonly ResponseHeader[],
+): ErrorResponse {
   return {
     description: cases.map(({ code, when }) => `\`${code}\`: ${when}`).join(".\n\n") + ".",
-    headers: headersOf("x-request-id", ...cases.flatMap(({ headers }) => headers)),
+    headers: headersOf("x-request-id", ...always, ...cases.flatMap(({ headers }) => headers)),
     content: {
       "application/json": {
         schema: errorSchema,
@@ -95,7 +103,7 @@ function responseOf(cases: readonly Case[]): ErrorResponse {
 function caseOf(code: ErrorCode): Case {
   const headers: ResponseHeader[] = [];
   if (code in RETRY_AFTER) headers.push("retry-after");
-  if (ERROR_STATUS[code] === 409) headers.push("x-should-retry");
+  else if (ERROR_STATUS[code] === 409) headers.push("x-should-retry");
   if (code === "conversation_conflict") headers.push("x-state-id");
   const when = ERROR_WHEN[code];
   const message = when[0].toUpperCase() + when.slice(1).replaceAll("`", "");

@@ -16,6 +16,7 @@ export const RETRY_AFTER: Partial<Record<ErrorCode, number>> = {
   shutting_down: 1,
   store_unavailable: 1,
   device_lost: 5,
+  request_in_progress: 1,
 };
 
 /** The body that tells a client of `error`; a bug's text is not shown. */
@@ -40,8 +41,8 @@ export function handleError(log: Log): ErrorHandler {
     if (error instanceof InferenceError) {
       const seconds = error.retryAfter ?? RETRY_AFTER[error.code];
       if (seconds !== undefined) c.header("retry-after", String(seconds));
-      // Clients take 409 for a lock that will pass; ours is for good.
-      if (status === 409) c.header("x-should-retry", "false");
+      // Clients take 409 for a lock that will pass; most of ours are for good.
+      if (status === 409 && seconds === undefined) c.header("x-should-retry", "false");
       if (error.stateId !== undefined) c.header("x-state-id", error.stateId);
     }
     return c.json(errorBody(error), status as ContentfulStatusCode);

@@ -12,6 +12,7 @@ export type ResponseHeader =
   | "retry-after"
   | "x-should-retry"
   | "location"
+  | "idempotent-replayed"
   | "content-disposition";
 
 export const RESPONSE_HEADERS: Record<ResponseHeader, Header> = {
@@ -36,6 +37,11 @@ export const RESPONSE_HEADERS: Record<ResponseHeader, Header> = {
     description: "`false`: the same request will be answered the same; OpenAI's clients heed it.",
     schema: { type: "string", enum: ["false"] },
     example: "false",
+  },
+  "idempotent-replayed": {
+    description: "`true`: this was answered before, to a request with the same `Idempotency-Key`.",
+    schema: { type: "string", enum: ["true"] },
+    example: "true",
   },
   "location": {
     description: "Where what was made is described.",

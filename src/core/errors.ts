@@ -18,6 +18,8 @@ export const ERROR_STATUS = {
   conversation_not_found: 404,
   conversation_conflict: 409,
   invalid_state_file: 400,
+  idempotency_key_reused: 422,
+  request_in_progress: 409,
   not_found: 404,
   method_not_allowed: 405,
   payload_too_large: 413,
@@ -52,6 +54,9 @@ export const ERROR_WHEN: Readonly<Record<ErrorCode, string>> = {
   conversation_not_found: "there is no such conversation, or it was deleted or expired",
   conversation_conflict: "the conversation has gone on elsewhere meanwhile; not worth a retry",
   invalid_state_file: "a file is no state, or not as workers write them; `param` names the field",
+  idempotency_key_reused: "the key was sent with another body before",
+  request_in_progress: "the first request with the key is being answered; try again after " +
+    "`retry-after` seconds",
   not_found: "there is nothing at this path",
   method_not_allowed: "the path does not take this method; `allow` lists those that it takes",
   payload_too_large: "the body is larger than the worker takes",

@@ -11,6 +11,7 @@ import type { StateSource, TurnRunner } from "../scheduler/scheduler_types.ts";
 import { decodeState } from "../store/state_codec.ts";
 import { newId, type RandomBytes, randomBytes } from "../store/state_id.ts";
 import type { StateInfo, StateStore } from "../store/state_store.ts";
+import { AnswerDesk } from "./answer_desk.ts";
 import { ConversationDesk } from "./conversation_desk.ts";
 import { type Origin, Origins } from "./origin.ts";
 import { Reply, type TokenCodec } from "./reply.ts";
@@ -53,6 +54,7 @@ const ATTEMPTS = 5;
 
 export class Sessions {
   readonly model: SessionModel;
+  readonly answers: AnswerDesk;
   readonly conversations: ConversationDesk;
   readonly tokens: TokenDesk;
   readonly #runner: TurnRunner;
@@ -67,6 +69,7 @@ export class Sessions {
 
   constructor({ runner, store, tokenizer, model, limits, sampling, ...rest }: SessionsOptions) {
     this.model = model;
+    this.answers = new AnswerDesk(store.answers);
     this.conversations = new ConversationDesk(store, model);
     this.tokens = new TokenDesk(tokenizer, model);
     this.#runner = runner;

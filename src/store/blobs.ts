@@ -39,6 +39,8 @@ export interface BlobsOptions {
   random: RandomBytes;
   /** Bytes of blobs that are held in memory as well. */
   cacheBytes: number;
+  /** What stands in keys for "blob": those of another name need no ref, and are no garbage. */
+  area?: string | undefined;
 }
 
 export class Blobs {
@@ -120,7 +122,8 @@ export class Blobs {
   }
 
   #prefix({ id }: BlobReference): Key {
-    return [this.#options.tenant, "blob", id];
+    const { tenant, area = "blob" } = this.#options;
+    return [tenant, area, id];
   }
 
   #keys(reference: BlobReference): Key[] {

@@ -4,6 +4,7 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
+import { Answers } from "./answers.ts";
 import type { Backend, Check } from "./backend.ts";
 import { type BlobReference, Blobs } from "./blobs.ts";
 import { Conversations } from "./conversations.ts";
@@ -35,6 +36,7 @@ export type {
 const DAY_MS = 24 * 3_600_000;
 
 export class StateStore {
+  readonly answers: Answers;
   readonly conversations: Conversations;
   readonly prefixes: PrefixIndex;
   readonly #blobs: Blobs;
@@ -51,6 +53,7 @@ export class StateStore {
     this.#ttl = options.ttl ?? 7 * DAY_MS;
     this.#blobs = new Blobs(backend, { tenant, now, random, cacheBytes });
     this.#rows = new StateRows({ backend, blobs: this.#blobs, tenant, now });
+    this.answers = new Answers({ backend, tenant, now, random });
     this.conversations = new Conversations({ backend, tenant, now, random, ttl: this.#ttl });
     const { maxPrefixes: maxRows = 10_000 } = options;
     this.prefixes = new PrefixIndex({ backend, tenant, now, maxRows });

@@ -1,0 +1,172 @@
+/** `Idempotency-Key`: a request that is sent again is answered again, and not done again. */
+
+import { z } from "@hono/zod-openapi";
+import type { Context } from "hono";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
+import { InferenceError } from "../src/core/errors.ts";
+import type { AnswerUnderway } from "../src/session/answer_desk.ts";
+import type { Sessions } from "../src/session/sessions.ts";
+import { handleError, type Log } from "./errors.ts";
+
+/** Of routes that call {@linkcode answerOnce}. */
+export const IDEMPOTENCY_ERRORS = ["idempotency_key_reused", "request_in_progress"] as const;
+
+/** The same, for `request.headers`. */
+export const idempotencyHeaders = z.object({
+  "idempotency-key": z.string().min(1).max(255).optional().openapi({
+    description: "Any text of up to 255 characters, a fresh one for each request: sent again " +
+      "within 24 hours, with the same body, the request gets the answer that it got before, on " +
+      "any worker of the store, and `idempotent-replayed: true`. While the first is being " +
+      "answered, it gets 409 `request_in_progress`; with another body 422 " +
+      "`idempotency_key_reused`. A stream that was sent to its end comes again, all its chunks " +
+      "at once. Errors with status 5xx, 429 and 499 are not kept, nor is what was broken off.",
+    example: "5c8f2e1b-7d64-4b1a-9a55-0b9c5e0f3f7a",
+  }),
+});
+
+/** Headers that are a request's own. */
+const OWN_HEADERS = ["x-request-id"];
+
+export interface OnceOptions {
+  sessions: Sessions;
+  log: Log;
+  /** The body as it was checked; the same one is the same request. */
+  body: unknown;
+  /** Whether a stream's text came to its end; `data: [DONE]` ends it unless told. */
+  isWhole?: ((text: string) => boolean) | undefined;
+}
+
+/**
+ * Answers by `run`, or as it did before where the request has the key of an earlier one.
+ *
+ * @throws InferenceError `idempotency_key_reused`, `request_in_progress`, `store_unavailable`, and
+ * what `run` throws
+ */
+export async function answerOnce<T extends Response>(
+  c: Context,
+  options: OnceOptions,
+  run: () => Promise<T>,
+): Promise<T> {
+  const { sessions, log, body } = options;
+  const key = c.req.header("idempotency-key");
+  if (key === undefined) return await run();
+  const route = `${c.req.method} ${c.req.path}`;
+  const begun = await sessions.answers.begin({ key, route, body: JSON.stringify(body) });
+  if ("given" in begun) {
+    const { status, headers, body } = begun.given;
+    c.header("idempotent-replayed", "true");
+    return c.body(
+      body as Uint8Array<ArrayBuffer>,
+      status as ContentfulStatusCode,
+      headers,
+    ) as Response as T;
+  }
+  const keeper = new Keeper(c, begun.underway, options);
+  let answer: Response;
+  try {
+    answer = await run();
+  } catch (error) {
+    if (!(error instanceof InferenceError) || !isLasting(error.status)) {
+      await keeper.drop();
+      throw error;
+    }
+    answer = await handleError(log)(error, c);
+  }
+  return await keeper.keep(answer) as T;
+}
+
+/** Whether the same request would come to the same. */
+function isLasting(status: number): boolean {
+  return status < 500 && status !== 429 && status !== 499;
+}
+
+/** Hands on an answer, and what it was to the store. */
+class Keeper {
+  readonly #c: Context;
+  readonly #underway: AnswerUnderway;
+  readonly #options: OnceOptions;
+
+  constructor(c: Context, underway: AnswerUnderway, options: OnceOptions) {
+    this.#c = c;
+    this.#underway = underway;
+    this.#options = options;
+  }
+
+  /** Nobody is to suffer of a key that can't be given up: it runs out. */
+  async drop(): Promise<void> {
+    await this.#quietly(() => this.#underway.drop());
+  }
+
+  async keep(answer: Response): Promise<Response> {
+    if (!isLasting(answer.status)) {
+      await this.drop();
+      return answer;
+    }
+    if (!/^text\/event-stream/.test(answer.headers.get("content-type") ?? "")) {
+      const bytes = await answer.bytes();
+      await this.#store(answer, bytes);
+      return new Response(bytes, answer);
+    }
+    return new Response(this.#watched(answer), answer);
+  }
+
+  /** A stream's body as it is, which ends when it is stored. */
+  #watched(answer: Response): ReadableStream<Uint8Array> {
+    const reader = answer.body!.getReader();
+    const chunks: Uint8Array[] = [];
+    return new ReadableStream<Uint8Array>({
+      pull: async (controller) => {
+        try {
+          const { done, value } = await reader.read();
+          if (!done) {
+            chunks.push(value.slice());
+            return controller.enqueue(value);
+          }
+          await this.#store(answer, joined(chunks));
+          controller.close();
+        } catch (error) {
+          await this.drop();
+          controller.error(error);
+        }
+      },
+      cancel: async (reason) => {
+        await reader.cancel(reason);
+        await this.drop();
+      },
+    });
+  }
+
+  async #store({ status, headers }: Response, body: Uint8Array): Promise<void> {
+    const { isWhole = endsWithDone } = this.#options;
+    const stream = /^text\/event-stream/.test(headers.get("content-type") ?? "");
+    const whole = !stream || isWhole(new TextDecoder().decode(body));
+    // What is cut short because its reader left is not what it asked for.
+    if (!whole || this.#c.req.raw.signal.aborted) return await this.drop();
+    const kept = Object.fromEntries(
+      [...headers].filter(([name]) => !OWN_HEADERS.includes(name)),
+    );
+    await this.#quietly(() => this.#underway.keep({ status, headers: kept, body }));
+  }
+
+  async #quietly(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#options.log(`The answer to ${this.#c.req.path} could not be kept`, error);
+    }
+  }
+}
+
+function endsWithDone(text: string): boolean {
+  return text.endsWith("data: [DONE]\n\n");
+}
+
+function joined(chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
+}

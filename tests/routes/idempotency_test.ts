@@ -1,0 +1,140 @@
+/** `Idempotency-Key` on chat completions, over workers of one store. */
+
+import assert from "node:assert/strict";
+import { CLAIM_MS } from "../../src/store/answers.ts";
+import { MemoryBackend } from "../../src/store/memory.ts";
+import { ids } from "../session/fixtures.ts";
+import { dataOf, errorOf, HI, post, type TestApp, testApp } from "./fixtures.ts";
+
+const SCRIPT = ids(" Hello wörld.\n\n");
+const STREAM = { ...HI, stream: true, stream_options: { include_usage: true } };
+
+function once(it: TestApp, body: unknown, key = "key-1") {
+  return post(it.app, body, { headers: { "idempotency-key": key } });
+}
+
+Deno.test("a request that is sent again gets its answer again, on any worker", async () => {
+  const backend = new MemoryBackend();
+  const workers = [
+    testApp({ backend, script: SCRIPT }),
+    testApp({ backend, script: ids(" no\n\n") }),
+  ];
+  const first = await once(workers[0], HI);
+  assert.equal(first.headers.get("idempotent-replayed"), null);
+  const text = await first.text();
+  assert.match(text, /Hello wörld/);
+  for (const it of workers) {
+    const again = await once(it, { messages: HI.messages, model: HI.model, unknown: 1 });
+    assert.equal(again.status, 200);
+    assert.equal(await again.text(), text);
+    assert.equal(again.headers.get("idempotent-replayed"), "true");
+    assert.match(again.headers.get("content-type")!, /^application\/json/);
+    assert.equal(again.headers.get("x-state-id"), first.headers.get("x-state-id"));
+    assert.notEqual(again.headers.get("x-request-id"), first.headers.get("x-request-id"));
+  }
+  assert.deepEqual(workers.map(({ runner }) => runner.works.length), [1, 0]);
+  await once(workers[0], HI, "key-2");
+  await post(workers[0].app, HI);
+  assert.equal(workers[0].runner.works.length, 3);
+});
+
+Deno.test("a stream comes again, chunk by chunk", async () => {
+  const backend = new MemoryBackend();
+  const one = testApp({ backend, script: SCRIPT });
+  const two = testApp({ backend });
+  const first = await once(one, STREAM);
+  const data = await dataOf(first);
+  assert.equal(data.at(-1), "[DONE]");
+  const again = await once(two, STREAM);
+  assert.match(again.headers.get("content-type")!, /^text\/event-stream/);
+  assert.equal(again.headers.get("x-state-id"), first.headers.get("x-state-id"));
+  assert.deepEqual(await dataOf(again), data);
+  assert.equal(two.runner.works.length, 0);
+  await errorOf(once(two, HI), 422, "idempotency_key_reused");
+});
+
+Deno.test("an answer that is larger than a value of the database comes again", async () => {
+  const it = testApp({ script: [...ids(" "), ...Array(2_000).fill(1 + 97), 0] });
+  const body = { ...STREAM, max_tokens: 4_000 };
+  const first = await (await once(it, body)).text();
+  assert.ok(first.length > 200_000);
+  assert.ok(await (await once(it, body)).text() === first);
+  assert.equal(it.runner.works.length, 1);
+});
+
+Deno.test("while the first is being answered a second one waits its turn", async () => {
+  const gate = Promise.withResolvers<void>();
+  const backend = new MemoryBackend();
+  const one = testApp({ backend, script: SCRIPT, before: () => gate.promise });
+  const two = testApp({ backend, script: SCRIPT });
+  const first = once(one, HI);
+  while (one.runner.works.length === 0) await new Promise((resolve) => setTimeout(resolve));
+  for (const it of [one, two]) {
+    const second = await once(it, HI);
+    assert.equal(second.headers.get("retry-after"), "1");
+    assert.equal(second.headers.get("x-should-retry"), null);
+    await errorOf(second, 409, "request_in_progress");
+    await errorOf(once(it, { ...HI, seed: 1 }), 422, "idempotency_key_reused");
+  }
+  gate.resolve();
+  const text = await (await first).text();
+  assert.equal(await (await once(two, HI)).text(), text);
+  assert.equal(two.runner.works.length, 0);
+});
+
+Deno.test("a worker that is killed blocks its key for half a minute only", async () => {
+  let time = 1_800_000_000_000;
+  const now = () => time;
+  const backend = new MemoryBackend({ now });
+  const it = testApp({ backend, storeOptions: { now }, script: SCRIPT });
+  // What a killed worker leaves: a claim that nobody renews.
+  const path = "POST /v1/chat/completions";
+  await it.store.answers.claim({ key: "key-1", route: path, body: JSON.stringify(HI) });
+  await errorOf(once(it, HI), 409, "request_in_progress");
+  time += CLAIM_MS;
+  const text = await (await once(it, HI)).text();
+  assert.match(text, /Hello/);
+  assert.equal(await (await once(it, HI)).text(), text);
+});
+
+Deno.test("errors that last are given again, those that pass are not", async () => {
+  const backend = new MemoryBackend();
+  const it = testApp({ backend, script: SCRIPT });
+  const missing = { ...HI, state_id: `state_${"0".repeat(48)}` };
+  await errorOf(once(it, missing), 404, "state_not_found");
+  const again = await once(it, missing);
+  assert.equal(again.headers.get("idempotent-replayed"), "true");
+  await errorOf(again, 404, "state_not_found");
+
+  let broken = true;
+  const before = () => {
+    if (broken) throw new TypeError("secret");
+  };
+  const faulty = testApp({ backend, script: SCRIPT, before });
+  await errorOf(once(faulty, HI, "key-2"), 500, "internal_error");
+  const cut = await (await once(faulty, STREAM, "key-3")).text();
+  assert.match(cut, /internal_error/);
+  broken = false;
+  for (const [key, body] of [["key-2", HI], ["key-3", STREAM]] as const) {
+    const response = await once(faulty, body, key);
+    assert.equal(response.headers.get("idempotent-replayed"), null);
+    assert.match(await response.text(), /Hello|wörld/);
+  }
+});
+
+Deno.test("a stream whose reader leaves gives its key up", async () => {
+  const before = () => new Promise<void>((resolve) => setTimeout(resolve, 1));
+  const it = testApp({ script: SCRIPT, before });
+  const first = await once(it, STREAM);
+  const reader = first.body!.getReader();
+  await reader.read();
+  await reader.cancel();
+  await it.sessions.settled();
+  const second = await once(it, STREAM);
+  assert.equal(second.headers.get("idempotent-replayed"), null);
+  assert.equal((await dataOf(second)).at(-1), "[DONE]");
+});
+
+Deno.test("a key that is too long is refused", async () => {
+  await errorOf(once(testApp(), HI, "k".repeat(256)), 400, "invalid_value");
+});

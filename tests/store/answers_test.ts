@@ -1,0 +1,110 @@
+/** Answers that are given once: claims, answers of any size, and writes that are told to be lost. */
+
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { ANSWER_MS, type Claim, CLAIM_MS } from "../../src/store/answers.ts";
+import type { Check, Mutation } from "../../src/store/backend.ts";
+import { collectGarbage } from "../../src/store/gc.ts";
+import { MemoryBackend } from "../../src/store/memory.ts";
+import { StateStore } from "../../src/store/state_store.ts";
+import { rejects } from "../session/fixtures.ts";
+import { pattern } from "./fixtures.ts";
+
+const ASKED = { key: "k", route: "POST /x", body: "{}" };
+
+function opened() {
+  let time = 1_800_000_000_000;
+  const now = () => time;
+  const backend = new MemoryBackend({ now });
+  const open = () => new StateStore(backend, { now }).answers;
+  return { backend, now, open, answers: open(), pass: (ms: number) => void (time += ms) };
+}
+
+async function claimed(asked: Promise<Claim | Uint8Array>): Promise<Claim> {
+  const claim = await asked;
+  assert.ok(!(claim instanceof Uint8Array), "it was answered before");
+  return claim;
+}
+
+Deno.test("answers of any size are given again, elsewhere, for a day", async () => {
+  for (const length of [0, 1, 65_536, 65_537, 1_500_000]) {
+    const { answers, open, backend, now, pass } = opened();
+    const bytes = pattern(length, 3);
+    await (await claimed(answers.claim(ASKED))).complete(bytes);
+    const given = () => open().claim(ASKED) as Promise<Uint8Array>;
+    pass(ANSWER_MS - 1);
+    await collectGarbage(backend, { now });
+    assert.ok(Buffer.from(bytes).equals(await given()), `${length}`);
+    pass(1);
+    await claimed(open().claim(ASKED));
+  }
+});
+
+Deno.test("a key belongs to a route, and to one body", async () => {
+  const { answers, open } = opened();
+  await (await claimed(answers.claim(ASKED))).complete(pattern(9, 1));
+  await rejects(open().claim({ ...ASKED, body: "[]" }), "idempotency_key_reused", /"k"/);
+  await claimed(open().claim({ ...ASKED, route: "POST /y", body: "[]" }));
+  await claimed(open().claim({ ...ASKED, key: "l" }));
+});
+
+Deno.test("of many that claim at once one wins", async () => {
+  const { open } = opened();
+  const all = await Promise.allSettled(Array.from({ length: 20 }, () => open().claim(ASKED)));
+  assert.equal(all.filter(({ status }) => status === "fulfilled").length, 1);
+  for (const one of all) {
+    if (one.status === "rejected") assert.equal(one.reason.code, "request_in_progress");
+  }
+});
+
+Deno.test("a claim lasts while it is renewed, and runs out when its worker is killed", async () => {
+  const { answers, open, pass } = opened();
+  const first = await claimed(answers.claim(ASKED));
+  for (let i = 0; i < 5; i++) {
+    pass(CLAIM_MS - 1);
+    assert.ok(await first.renew());
+  }
+  await rejects(open().claim(ASKED), "request_in_progress");
+  pass(CLAIM_MS);
+  const second = await claimed(open().claim(ASKED));
+  assert.equal(await first.renew(), false);
+  await first.complete(pattern(5, 1));
+  await first.release();
+  await rejects(open().claim(ASKED), "request_in_progress");
+  await second.complete(pattern(6, 2));
+  assert.deepEqual(await open().claim(ASKED), pattern(6, 2));
+});
+
+Deno.test("a claim that is given up is there for the next one", async () => {
+  const { answers, open, backend } = opened();
+  await (await claimed(answers.claim(ASKED))).release();
+  assert.equal(backend.size, 0);
+  await claimed(open().claim(ASKED));
+});
+
+Deno.test("the loser of a key leaves no bytes behind", async () => {
+  const { answers, open, backend, pass } = opened();
+  const first = await claimed(answers.claim(ASKED));
+  pass(CLAIM_MS);
+  await claimed(open().claim(ASKED));
+  const before = backend.size;
+  await first.complete(pattern(200_000, 1));
+  assert.equal(backend.size, before);
+});
+
+/** Writes, and is told that a check failed: so looks a write that was tried again by itself. */
+class ForgetfulBackend extends MemoryBackend {
+  override async atomic(checks: readonly Check[], mutations: readonly Mutation[]) {
+    const written = await super.atomic(checks, mutations);
+    return checks.length === 0 ? written : null;
+  }
+}
+
+Deno.test("writes whose acknowledgement was lost count all the same", async () => {
+  const backend = new ForgetfulBackend();
+  const claim = await claimed(new StateStore(backend).answers.claim(ASKED));
+  assert.ok(await claim.renew());
+  await claim.complete(pattern(70_000, 4));
+  const given = await new StateStore(backend).answers.claim(ASKED);
+  assert.ok(given instanceof Uint8Array && Buffer.from(given).equals(pattern(70_000, 4)));
+});
