@@ -37,6 +37,8 @@ export interface Manifest {
   turn: BlobReference;
   /** What it only needs to tell what has been; absent where there is nothing. */
   history?: BlobReference;
+  /** What its client may ask for again, in the session's encoding; absent where there is nothing. */
+  note?: BlobReference;
 }
 
 export function encodeManifest(manifest: Manifest): Uint8Array {
@@ -69,8 +71,8 @@ export function identityOf({ id, fingerprint, quant }: ModelIdentity): ModelIden
 }
 
 /** The blobs that a manifest keeps alive. */
-export function blobsOf({ state, turn, history }: Manifest): BlobReference[] {
-  return [state ?? [], turn, history ?? []].flat();
+export function blobsOf({ state, turn, history, note }: Manifest): BlobReference[] {
+  return [state ?? [], turn, history ?? [], note ?? []].flat();
 }
 
 function isManifest(value: unknown): value is Manifest {
@@ -82,7 +84,8 @@ function isManifest(value: unknown): value is Manifest {
     ["string", "undefined"].includes(typeof value.prefix) &&
     (value.parent === null || typeof value.parent === "string") &&
     (value.state === null || isReference(value.state)) && isReference(value.turn) &&
-    (value.history === undefined || isReference(value.history));
+    (value.history === undefined || isReference(value.history)) &&
+    (value.note === undefined || isReference(value.note));
 }
 
 function isReference(value: unknown): boolean {

@@ -95,6 +95,11 @@ export class StateStore {
     return info.history ? await this.#readPart(info, info.history) : null;
   }
 
+  /** What is kept for the client of a state that was inspected. Throws as `load` does. */
+  async readNote(info: StateInfo): Promise<Uint8Array | null> {
+    return info.note ? await this.#readPart(info, info.note) : null;
+  }
+
   async #readPart(info: StateInfo, blob: BlobReference): Promise<Uint8Array> {
     try {
       return await this.#blobs.read(blob);
@@ -115,12 +120,16 @@ export class StateStore {
   async begin(
     parent: StateInfo | null,
     turn: Uint8Array,
-    { id, model, ttl = this.#ttl }: NewState,
+    { id, model, ttl = this.#ttl, note }: NewState & Pick<StateContent, "note">,
   ): Promise<StateInfo | null> {
     const now = this.#now();
     const { state = null, history } = parent ?? {};
     const shared = [state, history].map((blob) => blob?.expires ?? Infinity);
     const expires = Math.min(now + ttl, ...shared);
+    const [turnBlob, noteBlob] = await Promise.all([
+      this.#blobs.write(turn, expires),
+      note ? this.#blobs.write(note, expires) : null,
+    ]);
     const manifest: Manifest = {
       version: 1,
       model: identityOf(model),
@@ -131,13 +140,14 @@ export class StateStore {
       open: true,
       ...tokensOf(parent ?? { tokens: 0 }),
       state,
-      turn: await this.#blobs.write(turn, expires),
+      turn: turnBlob,
       ...(history === undefined ? {} : { history }),
+      ...(noteBlob === null ? {} : { note: noteBlob }),
     };
     const checks = parent === null ? [] : [this.#unchanged(parent)];
     const info = await this.#rows.put(id, manifest, { checks });
     if (info !== null) return info;
-    await this.#rows.collect([manifest.turn]);
+    await this.#rows.collect([turnBlob, noteBlob ?? []].flat());
     if (parent !== null) await this.#rows.read(parent.id);
     return null;
   }
@@ -216,28 +226,37 @@ export class StateStore {
     throw busy(id);
   }
 
-  async #readAll({ state, turn, history, open, tokens }: StateInfo): Promise<StateContent> {
-    const [own, turnBytes, before] = await Promise.all([
+  async #readAll({ state, turn, history, note, ...info }: StateInfo): Promise<StateContent> {
+    const [own, turnBytes, before, kept] = await Promise.all([
       state && this.#blobs.read(state),
       this.#blobs.read(turn),
       history ? this.#blobs.read(history) : null,
+      note ? this.#blobs.read(note) : null,
     ]);
-    return { state: own, turn: turnBytes, history: before, open, ...tokensOf({ tokens }) };
+    return {
+      state: own,
+      turn: turnBytes,
+      history: before,
+      ...(kept === null ? {} : { note: kept }),
+      open: info.open,
+      ...tokensOf(info),
+    };
   }
 
   /** Writes the blobs of a state, and the manifest that is to name them. */
   async #write(
-    { state, turn, history, open, tokens }: StateContent,
+    { state, turn, history, note, open, tokens }: StateContent,
     { model, parent, created, ttl = this.#ttl }: Pick<
       Manifest,
       "model" | "parent" | "created" | "ttl"
     >,
   ): Promise<Manifest> {
     const expires = this.#now() + ttl;
-    const [stateBlob, turnBlob, historyBlob] = await Promise.all([
+    const [stateBlob, turnBlob, historyBlob, noteBlob] = await Promise.all([
       state && this.#blobs.write(state, expires),
       this.#blobs.write(turn, expires),
       history?.length ? this.#blobs.write(history, expires) : null,
+      note?.length ? this.#blobs.write(note, expires) : null,
     ]);
     return {
       version: 1,
@@ -251,6 +270,7 @@ export class StateStore {
       state: stateBlob,
       turn: turnBlob,
       ...(historyBlob === null ? {} : { history: historyBlob }),
+      ...(noteBlob === null ? {} : { note: noteBlob }),
     };
   }
 

@@ -25,6 +25,8 @@ export interface StateContent {
   turn: Uint8Array;
   /** What came before that and is not needed to carry on. */
   history?: Uint8Array | null | undefined;
+  /** What its client may ask for again; no turn needs it. */
+  note?: Uint8Array | null | undefined;
   /** Whether the reply is unfinished. */
   open: boolean;
   /** Tokens that the state has absorbed, to be listed. */

@@ -71,6 +71,27 @@ Deno.test("a begun state has its parent's bytes, a committed one its own", async
   assert.equal(backend.size, 0);
 });
 
+Deno.test("a note is read on its own, replaced by a commit, kept by a renewal, and goes with its state", async () => {
+  let now = NOW;
+  const backend = new MemoryBackend();
+  const store = new StateStore(backend, { now: () => now });
+  const told = (text: string) => new TextEncoder().encode(text);
+  const id = store.newId();
+  const begun = await store.begin(null, content(1).turn, { id, model: MODEL, note: told("a") });
+  assert.deepEqual(await store.readNote(begun!), told("a"));
+  const committed = await store.commit(begun!, { ...content(2), note: told("b") });
+  assert.deepEqual(await store.readNote(committed), told("b"));
+  now += 6 * DAY;
+  assert.equal(await store.renew(committed), true);
+  const { info } = await store.inspect(id);
+  assert.deepEqual(await store.readNote(info), told("b"));
+  const child = await store.begin(info, content(3).turn, { id: store.newId(), model: MODEL });
+  assert.equal(await store.readNote(child!), null);
+  await store.delete(child!.id);
+  await store.delete(id);
+  assert.equal(backend.size, 0);
+});
+
 Deno.test("a shared blob goes with its last user, in any order", async () => {
   for (const order of [["parent", "child", "grandchild"], ["grandchild", "parent", "child"]]) {
     const backend = new MemoryBackend();
