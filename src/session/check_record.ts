@@ -87,6 +87,14 @@ const CHECKS: Record<keyof TurnRecord | "version", Check> = {
   plain: (value) => {
     if (value !== undefined && value !== true) throw wrong("plain", value, "true, or missing");
   },
+  instructions: (value) => {
+    if (value === undefined) return;
+    const instructions = objectIn("instructions", value);
+    assertKnown("instructions", instructions, { at: true, text: true });
+    checkWhole("instructions.at", instructions.at, MOST_TOKENS);
+    const { text } = instructions;
+    if (typeof text !== "string") throw wrong("instructions.text", text, "a string");
+  },
   transcript: (value, { open }) => {
     const entries = listIn("transcript", value, Infinity);
     entries.forEach((entry, i) => checkEntry(`transcript[${i}]`, entry));

@@ -2,7 +2,10 @@
 
 import type { Conversation, Metadata } from "../store/conversations.ts";
 import type { StateStore } from "../store/state_store.ts";
+import type { TranscriptEntry } from "./chat_template.ts";
+import { decodeEntries } from "./history.ts";
 import type { SessionModel } from "./session_types.ts";
+import { decodeRecord, spoken } from "./turn_record.ts";
 
 export interface ConversationChange {
   /** The state that it is to go on from. */
@@ -28,6 +31,15 @@ export class ConversationDesk {
   /** @throws InferenceError `conversation_not_found` */
   get(id: string): Promise<Conversation> {
     return this.#store.conversations.get(id);
+  }
+
+  /** What was said until where it stands. Throws as `get`, and as `StateStore.inspect`. */
+  async transcript(id: string): Promise<{ transcript: TranscriptEntry[]; open: boolean }> {
+    const { head } = await this.get(id);
+    if (head === null) return { transcript: [], open: false };
+    const { info, turn } = await this.#store.inspect(head);
+    const earlier = decodeEntries(await this.#store.readHistory(info));
+    return { transcript: spoken(earlier, decodeRecord(turn)), open: info.open };
   }
 
   /** Throws as `get`, and as `create`. */

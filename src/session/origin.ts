@@ -8,7 +8,7 @@ import { decodeEntries } from "./history.ts";
 import type { SystemPrompts } from "./system_prompts.ts";
 import type { SessionModel, TurnRequest } from "./session_types.ts";
 import type { PreviousTurn } from "./turn_plan.ts";
-import { decodeRecord } from "./turn_record.ts";
+import { decodeRecord, type Instructions, spoken } from "./turn_record.ts";
 
 export interface Origin {
   /** The stored state; `null`: that before any token. */
@@ -17,6 +17,8 @@ export interface Origin {
   previous: PreviousTurn | null;
   /** Messages that are to be read: what is new, or everything. */
   messages: readonly Message[];
+  /** The system message that the turn has for itself. */
+  instructions?: Instructions | undefined;
   /** To be moved on when the turn is stored. */
   conversation?: Conversation | undefined;
   /** Tokens that its state has absorbed for this very request. */
@@ -42,33 +44,59 @@ export class Origins {
 
   /** @throws InferenceError what `StateStore.load` and `Conversations.get` throw */
   async find(request: TurnRequest, signal?: AbortSignal): Promise<Origin> {
-    const { messages, stateId, conversation: id } = request;
-    if (stateId !== undefined) return await this.#fromState(stateId, request);
-    if (id !== undefined) {
-      const conversation = await this.#options.store.conversations.get(id);
-      const from = conversation.head === null
-        ? { info: null, previous: null, messages, justRead: 0 }
-        : await this.#fromState(conversation.head, request);
-      return { ...from, conversation };
-    }
-    return await this.#fromHistory(messages, signal);
+    const { stateId, conversation: id } = request;
+    if (stateId !== undefined) return await this.#fromState(stateId, request, signal);
+    if (id === undefined) return await this.#fromNothing(request, signal);
+    const conversation = await this.#options.store.conversations.get(id);
+    const from = conversation.head === null
+      ? await this.#fromNothing(request, signal)
+      : await this.#fromState(conversation.head, request, signal);
+    return { ...from, conversation };
   }
 
-  async #fromState(id: string, { messages, reread }: TurnRequest): Promise<Origin> {
+  async #fromNothing(request: TurnRequest, signal?: AbortSignal): Promise<Origin> {
+    const { messages, added } = instructed([], request);
+    return { ...await this.#fromHistory(messages, request, signal), instructions: added };
+  }
+
+  async #fromState(id: string, request: TurnRequest, signal?: AbortSignal): Promise<Origin> {
     const { store, model } = this.#options;
+    const { messages, reread } = request;
     const { info, turn } = await store.inspect(id, reread ? {} : { model });
     const record = decodeRecord(turn);
     const previous = { record, open: info.open };
-    if (info.model.fingerprint === model.fingerprint) {
-      return { info, previous, messages, justRead: 0 };
+    const own = info.model.fingerprint === model.fingerprint;
+    const { instructions } = record;
+    const wanted = request.instructions;
+    if (wanted !== undefined && messages.length > 0 && wanted !== (instructions?.text ?? null)) {
+      if (own && instructions === undefined) {
+        const count = (record.earlier?.count ?? 0) + record.transcript.length;
+        const { messages, added } = instructed([], request, count);
+        return { info, previous, messages, justRead: 0, instructions: added };
+      }
+      // The state has absorbed what is to be gone: the rest is found by its words, or read again.
+      const said = spoken(decodeEntries(await store.readHistory(info)), record);
+      const { messages, added } = instructed(said, request);
+      return { ...await this.#fromHistory(messages, request, signal), instructions: added };
     }
+    if (own) return { info, previous, messages, justRead: 0, instructions };
     const transcript = [...decodeEntries(await store.readHistory(info)), ...record.transcript];
     const unread = { record: { ...record, transcript, earlier: null }, open: info.open };
-    return { info: null, previous: { ...unread, unread: true }, messages, justRead: 0 };
+    return {
+      info: null,
+      previous: { ...unread, unread: true },
+      messages,
+      justRead: 0,
+      instructions,
+    };
   }
 
   /** The state after the longest part of a history that is known, for whoever sends it whole. */
-  async #fromHistory(messages: readonly Message[], signal?: AbortSignal): Promise<Origin> {
+  async #fromHistory(
+    messages: readonly Message[],
+    { keep }: TurnRequest,
+    signal?: AbortSignal,
+  ): Promise<Origin> {
     const { store, model, systemPrompts } = this.#options;
     const nothing: Origin = { info: null, previous: null, messages, justRead: 0 };
     if (systemPrompts === null || messages.length < 2) return nothing;
@@ -84,7 +112,7 @@ export class Origins {
         if ((earlier?.count ?? 0) + transcript.length !== count) continue;
         return { ...found, messages: messages.slice(count), justRead: 0 };
       }
-      const read = await systemPrompts.read(messages, hashes, signal);
+      const read = keep === false ? null : await systemPrompts.read(messages, hashes, signal);
       if (read === null) return nothing;
       const { info, record, count } = read;
       const previous = { record, open: false };
@@ -111,4 +139,22 @@ export class Origins {
       throw error;
     }
   }
+}
+
+/**
+ * What is to be read where instructions stand before what is new.
+ *
+ * @param said What was said before and is to be read as well.
+ * @param count Messages that are known already.
+ */
+function instructed(
+  said: readonly Message[],
+  { messages, instructions: text = null }: TurnRequest,
+  count = 0,
+): { messages: readonly Message[]; added: Instructions | undefined } {
+  if (text === null) return { messages: [...said, ...messages], added: undefined };
+  return {
+    messages: [...said, { role: "system", content: text }, ...messages],
+    added: { at: count + said.length, text },
+  };
 }

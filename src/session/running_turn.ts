@@ -12,6 +12,7 @@ import type { SessionModel, TextToken, TurnEnd, TurnResult, Usage } from "./sess
 import type { TokenLog } from "./token_log.ts";
 import { EventQueue } from "./turn.ts";
 import { encodeRecord, type TurnRecord } from "./turn_record.ts";
+import { encodeReport, type ReportedEnd } from "./turn_report.ts";
 
 export interface RunningTurnOptions {
   /** Id of the state that it leads to. */
@@ -24,6 +25,12 @@ export interface RunningTurnOptions {
   origin: Origin;
   /** Milliseconds that the state lasts; the store's own unless told. */
   ttl?: number | undefined;
+  /** Epoch milliseconds. */
+  created: number;
+  /** Whether the state is stored. */
+  keep: boolean;
+  /** Any JSON that is kept with it. */
+  note?: unknown;
   /** Where tokens are to be told. */
   log?: TokenLog | undefined;
 }
@@ -53,19 +60,25 @@ export class RunningTurn {
   readonly counts: Map<number, number>;
   readonly origin: Origin;
   readonly ttl: number | undefined;
+  readonly created: number;
+  readonly keep: boolean;
+  readonly #note: unknown;
   readonly #log: TokenLog | undefined;
   readonly #told: TextToken[] = [];
   readonly events: EventQueue = new EventQueue();
   readonly #controller = new AbortController();
   readonly #done = Promise.withResolvers<void>();
 
-  constructor({ stateId, plan, reply, counts, origin, ttl, log }: RunningTurnOptions) {
+  constructor({ stateId, plan, reply, counts, origin, ttl, log, ...rest }: RunningTurnOptions) {
     this.stateId = stateId;
     this.plan = plan;
     this.reply = reply;
     this.counts = counts;
     this.origin = origin;
     this.ttl = ttl;
+    this.created = rest.created;
+    this.keep = rest.keep;
+    this.#note = rest.note;
     this.#log = log;
   }
 
@@ -77,6 +90,12 @@ export class RunningTurn {
   /** Resolves when it is over, and stored if it is to be. */
   get done(): Promise<void> {
     return this.#done.promise;
+  }
+
+  /** What is kept for the client; `null` where it gave nothing for that. */
+  report(end: ReportedEnd | null): Uint8Array | null {
+    const { created } = this;
+    return this.#note === undefined ? null : encodeReport({ note: this.#note, created, end });
   }
 
   cut(reason: CutReason): void {
@@ -91,7 +110,7 @@ export class RunningTurn {
 
   /** Passes on text until the turn's end, stores what it came to, and says so. */
   async run({ generation, ...underway }: TurnUnderway): Promise<TurnResult> {
-    const { events, reply, plan } = this;
+    const { events, reply } = this;
     try {
       const readHistory = () => this.#readHistory(underway.store);
       // A turn that is streamed holds it, and its first words come first.
@@ -105,7 +124,9 @@ export class RunningTurn {
       this.#assertWanted(finished, underway.begun !== null);
       if (finished.reason !== "stop") this.#show(reply.cut());
       const open = finished.reason !== "stop";
-      const kept = finished.state && keepState(finished.state, { open, model: underway.model });
+      const kept = this.keep && finished.state
+        ? keepState(finished.state, { open, model: underway.model })
+        : null;
       const { info, ...failure }: StoredTurn = kept === null
         ? { info: underway.begun }
         : await this.#store(finished, { ...underway, kept, history: history ?? readHistory() });
@@ -119,9 +140,8 @@ export class RunningTurn {
       events.push({ type: "end", ...end });
       if (info?.moved === false) throw this.#conflict();
       events.end();
-      const before = plan.transcript[plan.transcript.length - 1].content;
       const told = this.#log ? { tokens: this.#told } : {};
-      return { ...end, text: reply.text.slice(before.length), ...told };
+      return { ...end, text: this.#text, ...told };
     } catch (error) {
       events.fail(error);
       throw error;
@@ -170,6 +190,11 @@ export class RunningTurn {
           },
         ),
         history: appendEntries(await history, sealed),
+        note: this.report({
+          finishReason: finished.reason === "stop" ? "stop" : "length",
+          usage: this.#usage(finished.sampled),
+          text: this.#text,
+        }),
         tokens: record.absorbed,
         open: finished.reason !== "stop",
       };
@@ -224,7 +249,14 @@ export class RunningTurn {
       earlier: plan.earlier,
       transcript: [...plan.transcript.slice(0, -1), { role: "assistant", content: reply.text }],
       ...(plan.plain ? { plain: true } : {}),
+      ...(plan.instructions ? { instructions: plan.instructions } : {}),
     };
+  }
+
+  /** What this turn has added to the reply. */
+  get #text(): string {
+    const { transcript } = this.plan;
+    return this.reply.text.slice(transcript[transcript.length - 1].content.length);
   }
 
   #usage(sampled: number): Usage {

@@ -16,6 +16,11 @@ export interface TurnRequest {
   /** Instead of messages: a text that is written on as it stands, without any template. */
   prompt?: string | undefined;
   stateId?: string | undefined;
+  /**
+   * A system message that this turn is to have besides `messages`, and no other such one from before;
+   * `null`: none. Those of the turn before stay unless something is said.
+   */
+  instructions?: string | null | undefined;
   /** Instead of a state: the conversation that is to go on, and to be moved to the new state. */
   conversation?: string | undefined;
   /** Whether a state of another model is read again from its transcript, instead of refused. */
@@ -34,6 +39,10 @@ export interface TurnRequest {
   logprobs?: number | undefined;
   /** Whether the new state's id can be resumed from the start, not only when the turn has ended. */
   stream?: boolean | undefined;
+  /** Whether the new state is stored; it is unless told. */
+  keep?: boolean | undefined;
+  /** Any JSON that is kept with the new state, for `Sessions.report`. */
+  note?: unknown;
 }
 
 export interface Usage {

@@ -25,6 +25,7 @@ import { TokenLog } from "./token_log.ts";
 import { Turn } from "./turn.ts";
 import { planTurn } from "./turn_plan.ts";
 import { encodeRecord, type TurnRecord } from "./turn_record.ts";
+import { decodeReport, type TurnReport } from "./turn_report.ts";
 import {
   assertClear,
   assertFits,
@@ -123,6 +124,14 @@ export class Sessions {
     return describeState(inspected, await this.#store.readHistory(inspected.info));
   }
 
+  /** What is kept for the client of a turn, where it gave a note. Throws as `describe` does. */
+  async report(id: string): Promise<TurnReport | null> {
+    await this.#cutShort(id);
+    const { info } = await this.#store.inspect(id);
+    const note = await this.#store.readNote(info);
+    return note && decodeReport(note);
+  }
+
   /** A stored state as a file. Throws as `describe` does. */
   async exportState(id: string): Promise<ExportedState> {
     await this.#cutShort(id);
@@ -165,6 +174,7 @@ export class Sessions {
       seed: request.seed,
       freshSeed: () => this.#freshSeed(),
       prompt: request.prompt,
+      instructions: origin.instructions,
     });
     if (request.messages.length > 0 || request.prompt !== undefined) assertFits(plan, limits);
     if (signal?.aborted) throw new InferenceError("cancelled", "The client has gone");
@@ -194,7 +204,8 @@ export class Sessions {
     );
     // Whoever awaits them below may not get that far.
     for (const { finished } of generations) finished.catch(() => {});
-    const begun = request.stream ? await this.#begin(turns, parent) : turns.map(() => null);
+    const begins = request.stream && request.keep !== false;
+    const begun = begins ? await this.#begin(turns, parent) : turns.map(() => null);
     if (begun === null) return null;
     if (parent !== null) this.#renew(parent);
     return turns.map((turn, i) =>
@@ -228,6 +239,9 @@ export class Sessions {
       counts: new Map(counts),
       origin,
       ttl: request.ttl,
+      created: this.#clock(),
+      keep: request.keep ?? true,
+      note: request.note,
       log: request.logprobs === undefined
         ? undefined
         : new TokenLog(this.#work.tokenizer, held.length),
@@ -256,9 +270,11 @@ export class Sessions {
     parent: StateInfo | null,
   ): Promise<(StateInfo | null)[] | null> {
     const begun = await Promise.allSettled(
-      turns.map(({ plan, stateId: id, ttl }) =>
-        this.#store.begin(parent, encodeRecord(plan), { id, model: this.model, ttl })
-      ),
+      turns.map((turn) => {
+        const { plan, stateId: id, ttl } = turn;
+        const note = turn.report(null);
+        return this.#store.begin(parent, encodeRecord(plan), { id, model: this.model, ttl, note });
+      }),
     );
     const infos = begun.flatMap((one) => one.status === "fulfilled" ? one.value ?? [] : []);
     if (infos.length === turns.length) return infos;
@@ -279,7 +295,8 @@ export class Sessions {
     result.catch(() => {}); // its events tell as well; a caller may do with one of the two
     return new Turn({
       id: newId("", this.#random),
-      created: this.#clock(),
+      created: turn.created,
+      leadsTo: turn.stateId,
       stateId,
       events,
       result,

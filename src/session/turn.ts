@@ -6,6 +6,7 @@ export interface TurnOptions {
   id: string;
   /** Epoch milliseconds. */
   created: number;
+  leadsTo: string;
   stateId: string | null;
   events: EventQueue;
   result: Promise<TurnResult>;
@@ -17,6 +18,8 @@ export class Turn {
   readonly id: string;
   /** Epoch milliseconds. */
   readonly created: number;
+  /** Id of the state that the turn leads to, if that is stored. */
+  readonly leadsTo: string;
   /** Id of the state that the turn leads to, where that can be resumed from now on. */
   readonly stateId: string | null;
   readonly #options: TurnOptions;
@@ -24,6 +27,7 @@ export class Turn {
   constructor(options: TurnOptions) {
     this.id = options.id;
     this.created = options.created;
+    this.leadsTo = options.leadsTo;
     this.stateId = options.stateId;
     this.#options = options;
   }

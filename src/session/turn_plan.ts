@@ -11,7 +11,7 @@ import {
 } from "./chat_template.ts";
 import type { EarlierMessages } from "./history.ts";
 import { Reply, type TokenCodec } from "./reply.ts";
-import type { TurnRecord } from "./turn_record.ts";
+import type { Instructions, TurnRecord } from "./turn_record.ts";
 
 /** A stored turn that is resumed. */
 export interface PreviousTurn {
@@ -30,6 +30,8 @@ export interface PlanOptions {
   freshSeed: () => bigint;
   /** A text to be written on, instead of messages to be replied to. */
   prompt?: string | undefined;
+  /** The system message that the turn has for itself. */
+  instructions?: Instructions | undefined;
 }
 
 /**
@@ -43,7 +45,7 @@ export function planTurn(
   messages: readonly Message[],
   options: PlanOptions,
 ): TurnRecord {
-  const { tokenizer, seed, freshSeed, prompt } = options;
+  const { tokenizer, seed, freshSeed, prompt, instructions } = options;
   if (prompt === undefined && messages.length === 0) return continuation(previous, options);
   assertSaid(messages);
   if (prompt === "" && previous === null) {
@@ -78,6 +80,7 @@ export function planTurn(
     earlier: prompt === undefined ? record?.earlier ?? null : apart(record?.earlier ?? null),
     transcript: [...record?.transcript ?? [], ...added, { role: "assistant", content: "" }],
     ...(prompt === undefined ? {} : { plain: true }),
+    ...(instructions === undefined ? {} : { instructions }),
   };
 }
 

@@ -25,6 +25,14 @@ export interface TurnRecord {
   transcript: readonly TranscriptEntry[];
   /** Whether the last reply goes on a text as it stands: nothing but its own tokens ends it. */
   plain?: boolean;
+  /** The system message that the turn has for itself, and where in the whole transcript it is. */
+  instructions?: Instructions;
+}
+
+export interface Instructions {
+  /** Messages before it. */
+  at: number;
+  text: string;
 }
 
 export function encodeRecord(record: TurnRecord): Uint8Array {
@@ -58,5 +66,14 @@ export function decodeRecord(bytes: Uint8Array): TurnRecord {
     earlier: json.earlier ?? null,
     transcript: json.transcript,
     ...(json.plain === true ? { plain: true } : {}),
+    ...(json.instructions ? { instructions: json.instructions } : {}),
   };
+}
+
+/** The whole conversation but for the instructions of its latest turn. */
+export function spoken(
+  earlier: readonly TranscriptEntry[],
+  { transcript, instructions }: Pick<TurnRecord, "transcript" | "instructions">,
+): TranscriptEntry[] {
+  return [...earlier, ...transcript].filter((_, i) => i !== instructions?.at);
 }
