@@ -13,6 +13,7 @@ import { ApiRoutes } from "./openapi.ts";
 import { documentOf, documentRoutes, type OpenApiDocument } from "./openapi_document.ts";
 import { pageRoutes } from "./page.ts";
 import { referenceRoutes } from "./reference.ts";
+import { responseRoutes } from "./responses.ts";
 import type { RouteOptions } from "./route_options.ts";
 import { stateRoutes } from "./states.ts";
 import { tokenRoutes } from "./tokens.ts";
@@ -50,6 +51,7 @@ export function createApp(options: AppOptions): Hono {
   app.route("/v1", completionRoutes(routes));
   app.route("/v1", conversationRoutes(routes));
   app.route("/v1", modelRoutes(routes));
+  app.route("/v1", responseRoutes(routes));
   app.route("/v1", stateRoutes(routes));
   app.route("/v1", tokenRoutes(routes));
   refuseOtherMethods(app);

@@ -4,7 +4,7 @@ import { z } from "@hono/zod-openapi";
 import { conversationId, epochSeconds, EXAMPLE_STATE, stateId } from "./ids_schema.ts";
 
 /** OpenAI's bounds. */
-const metadata = z.record(z.string().max(64), z.string().max(512)).refine(
+export const metadata = z.record(z.string().max(64), z.string().max(512)).refine(
   (value) => Object.keys(value).length <= 16,
   { error: "expected at most 16 entries" },
 ).openapi({

@@ -11,6 +11,8 @@ import {
 } from "./conversation_schema.ts";
 import { BODY_ERRORS, SESSION_ERRORS, STATE_ERRORS } from "./error_responses.ts";
 import { conversationId } from "./ids_schema.ts";
+import { itemListQuery, itemListSchema } from "./item_schema.ts";
+import { itemOf, pageOf } from "./items.ts";
 import { ApiRoutes, defineRoute, jsonBody, jsonResponse } from "./openapi.ts";
 import type { RouteOptions } from "./route_options.ts";
 
@@ -75,6 +77,19 @@ const deleteConversation = defineRoute({
   errors: LOOKUP_ERRORS,
 });
 
+const listItems = defineRoute({
+  method: "get",
+  path: "/conversations/{id}/items",
+  operationId: "listConversationItems",
+  tags,
+  summary: "List a conversation's messages",
+  description:
+    "What was said until where it stands; `instructions` of responses are not part of it.",
+  request: { params, query: itemListQuery },
+  responses: { 200: jsonResponse(itemListSchema, "The messages.") },
+  errors: [...LOOKUP_ERRORS, ...STATE_ERRORS, "invalid_value"],
+});
+
 export function conversationRoutes({ sessions, bodyLimit }: RouteOptions): ApiRoutes {
   return new ApiRoutes(bodyLimit)
     .serve(createConversation, async (c) => {
@@ -97,7 +112,23 @@ export function conversationRoutes({ sessions, bodyLimit }: RouteOptions): ApiRo
       const { id } = c.req.valid("param");
       await conversations.delete(id);
       return c.json({ id, object: "conversation.deleted", deleted: true }, 200);
+    })
+    .serve(listItems, async (c) => {
+      const { conversations } = await sessions(c.req.raw.signal);
+      const { id } = c.req.valid("param");
+      const { transcript, open } = await conversations.transcript(id);
+      const items = transcript.map((entry, i) => {
+        const cut = open && i === transcript.length - 1;
+        return itemOf(messageId(id, i), entry, cut ? "incomplete" : "completed");
+      });
+      return c.json(pageOf(items, c.req.valid("query")), 200);
     });
+}
+
+/** The same for the same place; it shows a part of the conversation's id only. */
+function messageId(conversation: string, index: number): string {
+  const shown = conversation.slice("conv_".length, "conv_".length + 12);
+  return `msg_${shown}${index.toString(16).padStart(8, "0")}`;
 }
 
 function wanted({ metadata, state_id }: ConversationChange) {

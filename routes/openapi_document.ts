@@ -9,6 +9,10 @@ export type OpenApiDocument = ReturnType<ApiRoutes["getOpenAPI31Document"]>;
 /** Resources, in the order in which the reference tells of them. */
 const TAGS = [
   { name: "Chat", description: "Turns, which lead from state to state." },
+  {
+    name: "Responses",
+    description: "Turns by OpenAI's other interface, each after the one before.",
+  },
   { name: "Conversations", description: "Names that move from state to state as turns are taken." },
   { name: "States", description: "What the store knows of the states that turns lead to." },
   { name: "Models", description: "The one model that this worker runs." },

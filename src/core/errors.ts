@@ -17,6 +17,8 @@ export const ERROR_STATUS = {
   state_damaged: 422,
   conversation_not_found: 404,
   conversation_conflict: 409,
+  response_not_found: 404,
+  previous_response_not_found: 400,
   invalid_state_file: 400,
   idempotency_key_reused: 422,
   request_in_progress: 409,
@@ -53,6 +55,9 @@ export const ERROR_WHEN: Readonly<Record<ErrorCode, string>> = {
   state_damaged: "bytes of the state are missing or differ from their checksum",
   conversation_not_found: "there is no such conversation, or it was deleted or expired",
   conversation_conflict: "the conversation has gone on elsewhere meanwhile; not worth a retry",
+  response_not_found: "there is no such response, or it was deleted or expired",
+  previous_response_not_found:
+    "there is no such response to go on from, or it was deleted or expired",
   invalid_state_file: "a file is no state, or not as workers write them; `param` names the field",
   idempotency_key_reused: "the key was sent with another body before",
   request_in_progress: "the first request with the key is being answered; try again after " +

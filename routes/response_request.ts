@@ -1,0 +1,227 @@
+/** What `POST /v1/responses` takes, and what it becomes for a session. */
+
+import { z } from "@hono/zod-openapi";
+import { InferenceError } from "../src/core/errors.ts";
+import { cleanText, type TranscriptEntry } from "../src/session/chat_template.ts";
+import type { TurnRequest } from "../src/session/session_types.ts";
+import { metadata } from "./conversation_schema.ts";
+import { conversationId, EXAMPLE_CONVERSATION, modelId } from "./ids_schema.ts";
+import type { Item } from "./item_schema.ts";
+import { itemOf, newMessageId } from "./items.ts";
+import { previousStateId } from "./response_ids.ts";
+import { responseId, type ResponseObject } from "./response_schema.ts";
+import { samplingFields, samplingOf, seedOf, stopsOf } from "./sampling_schema.ts";
+import { assertSupported, documented, type UnsupportedFields } from "./unsupported.ts";
+
+const isEmpty = z.array(z.unknown()).max(0);
+
+/** Fields that are understood and cannot be served, with the values that ask for nothing. */
+const UNSUPPORTED = {
+  text: {
+    takes: z.looseObject({
+      format: z.looseObject({
+        type: z.literal("text").meta({ description: "Plain text.", example: "text" }),
+      }).nullish().meta({ description: "How the text is.", example: { type: "text" } }),
+    }),
+    message: 'only the format {"type":"text"} is supported',
+  },
+  tools: { takes: isEmpty, message: "tools are not supported" },
+  tool_choice: { takes: z.enum(["none", "auto"]), message: "tools are not supported" },
+  background: { takes: z.literal(false), message: "responses in the background are not supported" },
+  include: {
+    takes: z.array(z.literal("reasoning.encrypted_content")),
+    message: "nothing can be included besides",
+  },
+  prompt: { takes: z.null(), message: "stored prompts are not supported" },
+  reasoning: {
+    takes: z.looseObject({
+      effort: z.literal("none").nullish().meta({ description: "None.", example: null }),
+      summary: z.null().optional().meta({ description: "None.", example: null }),
+    }),
+    message: "reasoning is not supported",
+  },
+  top_logprobs: { takes: z.literal(0), message: "log probabilities are not supported" },
+} satisfies UnsupportedFields;
+
+const part = z.object({
+  type: z.enum(["input_text", "output_text"], {
+    error: "only parts of type input_text and output_text are supported",
+  }).openapi({ description: "Only text is read.", example: "input_text" }),
+  text: z.string().openapi({ description: "The text.", example: "Hello" }),
+}).openapi("ResponseInputPart");
+
+const inputItem = z.object({
+  type: z.literal("message", { error: "only items of type message are supported" }).nullish()
+    .openapi({ description: "May be left out.", example: "message" }),
+  role: z.enum(["system", "developer", "user", "assistant"], {
+    error: "expected system, developer, user or assistant",
+  }).openapi({ description: "Who speaks.", example: "user" }),
+  content: z.union([z.string(), z.array(part)], {
+    error: "expected a string or a list of parts",
+  }).openapi({ description: "A text, or its parts, a line each.", example: "Hello" }),
+}).openapi("ResponseInputItem");
+
+export const responseRequestSchema = z.object({
+  model: modelId.nullish().openapi({
+    description: "The id that `/v1/models` lists, or `default`. The one that runs, unless given.",
+    example: "default",
+  }),
+  input: z.union([z.string(), z.array(inputItem)], {
+    error: "expected a string or a list of messages",
+  }).nullish().openapi({
+    description:
+      "What is new: a text of the user's, or messages. Empty to let a response that is " +
+      "`incomplete` go on.",
+    example: "Hello",
+  }),
+  instructions: z.string().nullish().openapi({
+    description: "A system message before the input, for this response alone: the next one has " +
+      "only its own.",
+    example: "Answer briefly.",
+  }),
+  previous_response_id: responseId.nullish().openapi({
+    description: "The response to go on from, on any worker.",
+  }),
+  conversation: z.union(
+    [z.string(), z.object({ id: conversationId }).transform(({ id }) => id)],
+    { error: "expected an id, or an object with one" },
+  ).nullish().openapi({
+    description: "An id, or an object with it: goes on from where the conversation stands, and " +
+      "moves it on. Not together with `previous_response_id`.",
+    example: EXAMPLE_CONVERSATION,
+  }),
+  store: z.boolean().nullish().openapi({
+    description: "Whether the response is kept, to be retrieved and gone on from; true unless " +
+      "given.",
+    example: true,
+  }),
+  stream: z.boolean().nullish().openapi({
+    description: "Whether the response comes as server-sent events.",
+    example: false,
+  }),
+  max_output_tokens: z.int().min(1).nullish().openapi({
+    description: "Tokens to write at most; 512 unless given.",
+    example: 256,
+  }),
+  truncation: z.enum(["auto", "disabled"]).nullish().openapi({
+    description: "Either: a recurrent state never has to drop anything.",
+    example: "disabled",
+  }),
+  metadata: metadata.nullish(),
+  user: z.string().nullish().openapi({ description: "Told again, no more.", example: "user_1" }),
+  parallel_tool_calls: z.boolean().nullish().openapi({
+    description: "Told again, no more.",
+    example: true,
+  }),
+  ...samplingFields,
+  ...documented(UNSUPPORTED),
+}, { error: "expected a JSON object" }).openapi("ResponseRequest", {
+  example: { model: "default", input: "Hello", max_output_tokens: 64 },
+});
+
+export type ResponseBody = z.infer<typeof responseRequestSchema>;
+
+/** What is kept with a response, to tell of it again. */
+export interface ResponseNote {
+  /** The id of its output message. */
+  message: string;
+  input: readonly Item[];
+  /** Of the response, what the request decides. */
+  given: GivenFields;
+}
+
+export type GivenFields = Pick<
+  ResponseObject,
+  | "conversation"
+  | "instructions"
+  | "max_output_tokens"
+  | "metadata"
+  | "model"
+  | "parallel_tool_calls"
+  | "previous_response_id"
+  | "store"
+  | "temperature"
+  | "tool_choice"
+  | "top_p"
+  | "truncation"
+  | "user"
+>;
+
+/**
+ * @param model The id of the one that runs.
+ * @throws InferenceError `unsupported_value` or `invalid_value`, naming the field
+ */
+export function responseRequest(
+  body: ResponseBody,
+  model: string,
+): { turn: TurnRequest; note: ResponseNote } {
+  assertSupported(body, UNSUPPORTED);
+  assertClear(body);
+  const messages = messagesOf(body);
+  const { instructions = null, conversation = null, stream, metadata } = body;
+  const previous = body.previous_response_id ?? null;
+  const store = body.store ?? true;
+  const note: ResponseNote = {
+    message: newMessageId(),
+    input: messages.map((message) => itemOf(newMessageId(), message)),
+    given: {
+      conversation: conversation === null ? null : { id: conversation },
+      instructions: instructions === "" ? null : instructions,
+      max_output_tokens: body.max_output_tokens ?? null,
+      metadata: metadata ?? {},
+      model,
+      parallel_tool_calls: body.parallel_tool_calls ?? true,
+      previous_response_id: previous,
+      store,
+      temperature: body.temperature ?? 1,
+      tool_choice: body.tool_choice === "none" ? "none" : "auto",
+      top_p: body.top_p ?? 1,
+      truncation: body.truncation ?? "disabled",
+      user: body.user ?? null,
+    },
+  };
+  return {
+    note,
+    turn: {
+      messages,
+      stateId: previous === null ? undefined : previousStateId(previous),
+      conversation: conversation ?? undefined,
+      instructions: note.given.instructions,
+      maxTokens: body.max_output_tokens ?? undefined,
+      stop: stopsOf(body),
+      sampling: samplingOf(body),
+      seed: seedOf(body),
+      stream: stream ?? false,
+      keep: store,
+      note,
+    },
+  };
+}
+
+function messagesOf({ input }: ResponseBody): TranscriptEntry[] {
+  if (typeof input === "string") return input === "" ? [] : [said("input", "user", input)];
+  return (input ?? []).map(({ role, content }, i) => {
+    const text = typeof content === "string" ? content : content.map(({ text }) => text).join("\n");
+    return said(`input[${i}].content`, role, text);
+  });
+}
+
+/** @throws InferenceError `invalid_value` for a user who says nothing */
+function said(param: string, role: TranscriptEntry["role"], content: string): TranscriptEntry {
+  if (role !== "user" || cleanText(content) !== "") return { role, content };
+  const message = `${param}: it is empty; write something to reply to`;
+  throw new InferenceError("invalid_value", message, { param });
+}
+
+function assertClear({ conversation, previous_response_id, store }: ResponseBody): void {
+  if ((conversation ?? null) === null) return;
+  const param = "conversation";
+  if ((previous_response_id ?? null) !== null) {
+    const message = `${param}: previous_response_id is given as well; go on from one of the two`;
+    throw new InferenceError("invalid_value", message, { param });
+  }
+  if (store !== false) return;
+  const message = "store: false is asked for, and a conversation can only be moved on to what is " +
+    "stored";
+  throw new InferenceError("invalid_value", message, { param: "store" });
+}
