@@ -64,4 +64,9 @@ export { decodeStateFile, encodeStateFile, type StateFile } from "./src/store/st
 export { collectGarbage, type Garbage, type GarbageOptions } from "./src/store/gc.ts";
 export { DenoKvBackend } from "./src/store/deno_kv.ts";
 export { Sessions, type SessionsOptions } from "./src/session/sessions.ts";
+export { type Client, createClient } from "./src/client/client.ts";
+export { ApiError } from "./src/client/api_error.ts";
+export { ChatStream, type Reply } from "./src/client/chat_stream.ts";
+export { Talk, type TalkOptions } from "./src/client/talk.ts";
+export type { ClientOptions } from "./src/client/transport.ts";
 export { type AppOptions, createApp } from "./routes/app.ts";

@@ -1,0 +1,87 @@
+/** A reply as it is written: its text piece by piece, and where it has led to. */
+
+import type { Chunk } from "../../routes/chat_response_schema.ts";
+import { ApiError, apiError } from "./api_error.ts";
+import { dataOf } from "./event_data.ts";
+import type { ChatUsage } from "./types.ts";
+
+/** A reply, all of it. */
+export interface Reply {
+  text: string;
+  /** The state after it; `null` where it could not be stored, as `warning` tells. */
+  stateId: string | null;
+  /** `length`: cut short; the reply goes on when the state is resumed without a message. */
+  finishReason: "stop" | "length";
+  usage: ChatUsage;
+  warning?: string | undefined;
+}
+
+/** Iterates over the text, once. To leave the loop ends the turn, which can be resumed. */
+export class ChatStream implements AsyncIterable<string> {
+  readonly #response: Response;
+  #stateId: string | null;
+  #reply: Reply | undefined;
+  #begun = false;
+
+  constructor(response: Response) {
+    this.#response = response;
+    this.#stateId = response.headers.get("x-state-id");
+  }
+
+  /** Resumes from the start on, whatever happens; at the end, the state after the reply. */
+  get stateId(): string | null {
+    return this.#stateId;
+  }
+
+  /**
+   * The reply once it is whole, whether its text was iterated over or is read here.
+   *
+   * @throws ApiError where it broke off
+   */
+  async reply(): Promise<Reply> {
+    if (!this.#begun) { for await (const _ of this); }
+    if (this.#reply === undefined) throw this.#brokenOff();
+    return this.#reply;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<string> {
+    if (this.#begun) throw new Error("A stream's text can be read once");
+    this.#begun = true;
+    let text = "";
+    let last: Pick<Reply, "stateId" | "finishReason" | "warning"> | undefined;
+    let usage: ChatUsage | undefined;
+    for await (const data of dataOf(this.#response.body)) {
+      if (data === "[DONE]") {
+        if (last === undefined || usage === undefined) throw this.#brokenOff();
+        this.#stateId = last.stateId;
+        this.#reply = { text, usage, ...last };
+        return;
+      }
+      const event: Chunk | { error: unknown } = JSON.parse(data);
+      if ("error" in event) throw apiError(event, this.#response);
+      usage = event.usage ?? usage;
+      const choice = event.choices[0];
+      if (choice === undefined) continue;
+      if (choice.finish_reason !== null) {
+        last = {
+          stateId: choice.state_id ?? null,
+          finishReason: choice.finish_reason,
+          warning: choice.warning,
+        };
+      }
+      const { content = "" } = choice.delta;
+      text += content;
+      if (content !== "") yield content;
+    }
+    throw this.#brokenOff();
+  }
+
+  #brokenOff(): ApiError {
+    return new ApiError("The reply broke off; resume its state with an empty list of messages", {
+      status: this.#response.status,
+      code: "broken_off",
+      stateId: this.#stateId,
+      requestId: this.#response.headers.get("x-request-id"),
+    });
+  }
+}

@@ -1,0 +1,86 @@
+/** A conversation from the client's side: it keeps the id of the state that it has come to. */
+
+import type { ChatStream, Reply } from "./chat_stream.ts";
+import type { CallOptions, ChatMessage, StreamParams, TurnParams } from "./types.ts";
+
+/** What a talk asks of its client. */
+export interface TurnTaker {
+  chat(params: StreamParams, options?: CallOptions): Promise<Reply>;
+  stream(params: StreamParams, options?: CallOptions): Promise<ChatStream>;
+}
+
+export interface TalkOptions {
+  /** The state to go on from. */
+  stateId?: string | null | undefined;
+  /** Read before the first message. */
+  system?: string | undefined;
+  /** How turns are taken unless they say otherwise. */
+  params?: TurnParams | undefined;
+}
+
+/** What is said: a user's text, or messages. */
+export type Said = string | ChatMessage[];
+
+/** One turn at a time; to answer the same place twice, `fork`. */
+export class Talk {
+  readonly #taker: TurnTaker;
+  readonly #options: TalkOptions;
+  #stateId: string | null;
+  #stream: ChatStream | undefined;
+
+  constructor(taker: TurnTaker, options: TalkOptions = {}) {
+    this.#taker = taker;
+    this.#options = options;
+    this.#stateId = options.stateId ?? null;
+  }
+
+  /** Where it stands: keep it, and go on later by `client.conversation({ stateId })`. */
+  get stateId(): string | null {
+    return this.#stream?.stateId ?? this.#stateId;
+  }
+
+  /** Says something and waits for the whole reply. A reply that was not stored moves nothing. */
+  async say(said: Said, params: TurnParams = {}, options?: CallOptions): Promise<Reply> {
+    const reply = await this.#taker.chat(this.#turn(said, params), options);
+    this.#move(reply.stateId);
+    return reply;
+  }
+
+  /** Says something and gets the reply as it is written. */
+  async stream(said: Said, params: TurnParams = {}, options?: CallOptions): Promise<ChatStream> {
+    const stream = await this.#taker.stream(this.#turn(said, params), options);
+    this.#move(stream.stateId);
+    this.#stream = stream;
+    return stream;
+  }
+
+  /** Lets a reply that was cut short go on. */
+  goOn(params?: TurnParams, options?: CallOptions): Promise<Reply> {
+    return this.say([], params, options);
+  }
+
+  /** Another one that stands where this one does. */
+  fork(): Talk {
+    return new Talk(this.#taker, { ...this.#options, stateId: this.stateId });
+  }
+
+  #turn(said: Said, params: TurnParams): StreamParams {
+    const { system } = this.#options;
+    const messages = typeof said === "string" ? [{ role: "user" as const, content: said }] : said;
+    const from = this.stateId;
+    const first = from === null && system !== undefined
+      ? [{ role: "system" as const, content: system }]
+      : [];
+    return {
+      ...this.#options.params,
+      ...params,
+      messages: [...first, ...messages],
+      state_id: from,
+    };
+  }
+
+  #move(stateId: string | null): void {
+    this.#stateId = stateId ?? this.stateId;
+    this.#stream = undefined;
+  }
+}

@@ -1,0 +1,57 @@
+/** Requests to a worker, by whatever `fetch` there is. */
+
+import { apiError } from "./api_error.ts";
+import type { CallOptions } from "./types.ts";
+
+export interface ClientOptions {
+  /** Where the worker is, with or without `/v1`: `http://localhost:8000`. */
+  baseURL: string;
+  /** Sent as a bearer token, for what stands in front of the worker. */
+  apiKey?: string | undefined;
+  fetch?: typeof fetch | undefined;
+}
+
+export interface Call extends CallOptions {
+  method?: "GET" | "POST" | "DELETE" | undefined;
+  /** Sent as JSON. */
+  json?: unknown;
+  /** Sent as it is. */
+  bytes?: Uint8Array<ArrayBuffer> | Blob | undefined;
+  /** A status besides 200s whose body is an answer all the same. */
+  also?: number | undefined;
+}
+
+export class Transport {
+  readonly #root: string;
+  readonly #apiKey: string | undefined;
+  readonly #fetch: typeof fetch;
+
+  constructor({ baseURL, apiKey, fetch: own }: ClientOptions) {
+    this.#root = baseURL.replace(/\/+$/, "").replace(/\/v1$/, "");
+    this.#apiKey = apiKey;
+    // Browsers insist on their own `this`.
+    this.#fetch = own ?? ((input, init) => fetch(input, init));
+  }
+
+  /** @throws ApiError for an answer that tells of an error; what `fetch` throws passes through. */
+  async send(path: string, call: Call = {}): Promise<Response> {
+    const headers: Record<string, string> = {};
+    if (this.#apiKey !== undefined) headers.authorization = `Bearer ${this.#apiKey}`;
+    if (call.idempotencyKey !== undefined) headers["idempotency-key"] = call.idempotencyKey;
+    if (call.json !== undefined) headers["content-type"] = "application/json";
+    if (call.bytes !== undefined) headers["content-type"] = "application/octet-stream";
+    const response = await this.#fetch(this.#root + path, {
+      method: call.method ?? (call.json === undefined && call.bytes === undefined ? "GET" : "POST"),
+      headers,
+      body: call.json === undefined ? call.bytes ?? null : JSON.stringify(call.json),
+      signal: call.signal ?? null,
+    });
+    if (response.ok || response.status === call.also) return response;
+    throw apiError(await response.json().catch(() => null), response);
+  }
+
+  /** The body of an answer; throws as `send`. */
+  async json<T>(path: string, call?: Call): Promise<T> {
+    return await (await this.send(path, call)).json();
+  }
+}

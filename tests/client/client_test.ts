@@ -1,0 +1,156 @@
+/** The client against a real server over the toy model. */
+
+import assert from "node:assert/strict";
+import { ApiError, type Client, createClient } from "../../mod.ts";
+import { ids } from "../session/fixtures.ts";
+import { type TestApp, testApp } from "../routes/fixtures.ts";
+
+async function withClient(it: TestApp, use: (client: Client) => Promise<void>): Promise<void> {
+  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, it.app.fetch);
+  try {
+    await use(createClient({ baseURL: `http://127.0.0.1:${server.addr.port}/v1/` }));
+  } finally {
+    await server.shutdown();
+    await it.sessions.settled();
+  }
+}
+
+const messages = [{ role: "user" as const, content: "hi" }];
+
+function isError(code: string, status: number): (error: unknown) => boolean {
+  return (error) => error instanceof ApiError && error.code === code && error.status === status;
+}
+
+Deno.test("client: a talk goes on from its state, whole and streamed", async () => {
+  const it = testApp({ script: ids(" Hello\n\n wörld.\n\n yes\n\n") });
+  await withClient(it, async (client) => {
+    const talk = client.conversation({ system: "be brief" });
+    assert.equal(talk.stateId, null);
+    const one = await talk.say("hi");
+    assert.equal(one.text, "Hello");
+    assert.equal(one.finishReason, "stop");
+    assert.equal(talk.stateId, one.stateId);
+    const stream = await talk.stream("and?");
+    assert.equal(talk.stateId, stream.stateId);
+    const pieces: string[] = [];
+    for await (const piece of stream) pieces.push(piece);
+    const two = await stream.reply();
+    assert.equal(pieces.join(""), "wörld.");
+    assert.equal(two.text, "wörld.");
+    assert.ok(two.usage.prompt_tokens_details.cached_tokens > 0);
+    assert.equal(talk.stateId, two.stateId);
+    const later = client.conversation({ stateId: talk.stateId });
+    assert.equal((await later.say("sure?")).text, "yes");
+    const { transcript } = await client.states.get(later.stateId!);
+    assert.deepEqual(transcript.map(({ content }) => content), [
+      "be brief",
+      "hi",
+      "Hello",
+      "and?",
+      "wörld.",
+      "sure?",
+      "yes",
+    ]);
+  });
+});
+
+Deno.test("client: a reply that is left goes on, and a fork leaves the talk as it is", async () => {
+  const before = () => new Promise<void>((resolve) => setTimeout(resolve, 2));
+  const it = testApp({ script: ids(" abcdefghijklmnopqrstuvwxyz\n\n"), before });
+  await withClient(it, async (client) => {
+    const talk = client.conversation({ params: { max_tokens: 50 } });
+    const stream = await talk.stream("hi");
+    let shown = "";
+    for await (const piece of stream) {
+      shown += piece;
+      if (shown.length > 2) break;
+    }
+    await assert.rejects(stream.reply(), isError("broken_off", 200));
+    const from = talk.stateId;
+    const rest = await talk.fork().goOn();
+    assert.equal(talk.stateId, from);
+    const { transcript } = await client.states.get(rest.stateId!);
+    assert.equal(transcript.at(-1)!.content, "abcdefghijklmnopqrstuvwxyz");
+    const cut = await client.stream({ messages, max_tokens: 3 });
+    assert.equal((await cut.reply()).finishReason, "length");
+    await assert.rejects(async () => {
+      for await (const _ of cut);
+    }, /once/);
+  });
+});
+
+Deno.test("client: states leave, come in and end", async () => {
+  await withClient(testApp({ script: ids(" a\n\n b\n\n") }), async (client) => {
+    const { stateId } = await client.chat({ messages });
+    const file = await client.states.export(stateId!);
+    const state = await client.states.import(file);
+    assert.notEqual(state.id, stateId);
+    await client.states.delete(stateId!);
+    await assert.rejects(client.states.get(stateId!), (error) => {
+      assert.ok(isError("state_not_found", 404)(error));
+      assert.equal((error as ApiError).param, "state_id");
+      assert.match((error as ApiError).requestId!, /^req_/);
+      return true;
+    });
+    assert.equal((await client.conversation({ stateId: state.id }).say("hi")).text, "b");
+  });
+});
+
+Deno.test("client: conversations, models, health", async () => {
+  await withClient(testApp({ script: ids(" a\n\n") }), async (client) => {
+    const { id } = await client.conversations.create({ metadata: { topic: "tea" } });
+    const { stateId } = await client.chat({ messages, conversation: id });
+    assert.equal((await client.conversations.get(id)).state_id, stateId);
+    const changed = await client.conversations.update(id, { metadata: {} });
+    assert.deepEqual(changed.metadata, {});
+    await client.conversations.delete(id);
+    await assert.rejects(client.conversations.get(id), isError("conversation_not_found", 404));
+    const [model] = await client.models.list();
+    assert.deepEqual(await client.models.get("default"), model);
+    assert.equal((await client.health()).status, "ok");
+    assert.equal((await client.complete({ messages, n: 3 })).choices.length, 3);
+  });
+});
+
+Deno.test("client: a call with a key is done once", async () => {
+  const it = testApp();
+  await withClient(it, async (client) => {
+    const options = { idempotencyKey: crypto.randomUUID() };
+    const once = await client.chat({ messages }, options);
+    assert.deepEqual(await client.chat({ messages }, options), once);
+    assert.equal(it.runner.works.length, 1);
+  });
+});
+
+Deno.test("client: errors in mid-stream, and of what is no worker, are errors", async () => {
+  const before = (sampled: number) => {
+    if (sampled === 2) throw new TypeError("secret");
+  };
+  await withClient(testApp({ before, script: ids(" abcdef", 0) }), async (client) => {
+    const stream = await client.stream({ messages });
+    await assert.rejects(stream.reply(), (error) => {
+      assert.ok(isError("internal_error", 200)(error));
+      assert.equal((error as ApiError).stateId, stream.stateId);
+      return true;
+    });
+  });
+  const sent: [string, HeadersInit | undefined][] = [];
+  const client = createClient({
+    baseURL: "http://proxy.test/rwkv",
+    apiKey: "secret",
+    fetch: (input, init) => {
+      sent.push([String(input), init?.headers]);
+      return Promise.resolve(
+        new Response("busy", { status: 502, headers: { "retry-after": "7" } }),
+      );
+    },
+  });
+  await assert.rejects(client.models.list(), (error) => {
+    assert.ok(isError("unknown", 502)(error));
+    assert.equal((error as ApiError).retryAfter, 7);
+    return true;
+  });
+  assert.deepEqual(sent, [["http://proxy.test/rwkv/v1/models", {
+    authorization: "Bearer secret",
+  }]]);
+});
