@@ -22,6 +22,7 @@ const START: ResponseStart = {
       previous_response_id: null,
       store: true,
       temperature: 1,
+      text: { format: { type: "text" } },
       tool_choice: "auto",
       top_p: 1,
       truncation: "disabled",

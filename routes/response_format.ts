@@ -38,6 +38,24 @@ const responseFormat = z.discriminatedUnion("type", [
   }),
 ], { error: TYPES });
 
+/** The same as the Responses API has it. */
+export const textFormat = z.discriminatedUnion("type", [
+  z.object({ type: kind("text", "Any text.") }),
+  z.object({ type: kind("json_object", "Any JSON object.") }),
+  z.object({
+    type: kind("json_schema", "JSON by a schema."),
+    name: z.string().nullish().openapi({ description: "Yours.", example: "person" }),
+    description: z.string().nullish().openapi({ description: "Yours.", example: "A person." }),
+    schema: jsonSchema,
+    strict: z.boolean().nullish().openapi({
+      description: "The schema is held to in any case.",
+      example: true,
+    }),
+  }),
+], { error: TYPES });
+
+export type TextFormat = z.infer<typeof textFormat>;
+
 export const formatFields = {
   response_format: responseFormat.nullish().openapi({
     description: "What the reply must be: any text, any JSON object, or JSON that is valid by a " +
@@ -86,7 +104,14 @@ export function constraintOf(request: FormatRequest): Constraint | undefined {
 }
 
 function formatOf(format: z.infer<typeof responseFormat>): Constraint | null {
+  return textConstraint(
+    format.type === "json_schema" ? { ...format.json_schema, type: format.type } : format,
+  );
+}
+
+/** `null`: any text will do. */
+export function textConstraint(format: TextFormat): Constraint | null {
   if (format.type === "text") return null;
   if (format.type === "json_object") return { type: "json_object" };
-  return { type: "json_schema", schema: JSON.stringify(format.json_schema.schema) };
+  return { type: "json_schema", schema: JSON.stringify(format.schema) };
 }

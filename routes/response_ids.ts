@@ -49,6 +49,12 @@ export function inResponsesWords(error: unknown, previous: string | undefined): 
     if (code === "state_not_found" || code === "state_expired") return previousNotFound(previous);
     return new InferenceError(code, message, { param: "previous_response_id", cause: error });
   }
+  if (param?.startsWith("response_format")) {
+    const said = message.replaceAll("response_format", "text.format")
+      .replaceAll("messages", "input");
+    const own = param.replace("response_format", "text.format");
+    return new InferenceError(code, said, { param: own, cause: error });
+  }
   if (!param?.startsWith("messages")) return error;
   const told = message.replace(/^messages(\[\d+\]\.content)?/, "input")
     .replace("state_id", "previous_response_id");

@@ -36,7 +36,6 @@ export function responseObject(start: ResponseStart, end: ResponseEnd | null): R
     ...given,
     output: end === null ? [] : [outputMessage(message, end.text, statusOf(end))],
     reasoning: { effort: null, summary: null },
-    text: { format: { type: "text" } },
     tools: [],
     usage: end && usageOf(end),
     state_id: stateId,

@@ -9,6 +9,7 @@ import { conversationId, EXAMPLE_CONVERSATION, modelId } from "./ids_schema.ts";
 import type { Item } from "./item_schema.ts";
 import { itemOf, newMessageId } from "./items.ts";
 import { previousStateId } from "./response_ids.ts";
+import { textConstraint, type TextFormat, textFormat } from "./response_format.ts";
 import { responseId, type ResponseObject } from "./response_schema.ts";
 import { samplingFields, samplingOf, seedOf, stopsOf } from "./sampling_schema.ts";
 import { assertSupported, documented, type UnsupportedFields } from "./unsupported.ts";
@@ -17,14 +18,6 @@ const isEmpty = z.array(z.unknown()).max(0);
 
 /** Fields that are understood and cannot be served, with the values that ask for nothing. */
 const UNSUPPORTED = {
-  text: {
-    takes: z.looseObject({
-      format: z.looseObject({
-        type: z.literal("text").meta({ description: "Plain text.", example: "text" }),
-      }).nullish().meta({ description: "How the text is.", example: { type: "text" } }),
-    }),
-    message: 'only the format {"type":"text"} is supported',
-  },
   tools: { takes: isEmpty, message: "tools are not supported" },
   tool_choice: { takes: z.enum(["none", "auto"]), message: "tools are not supported" },
   background: { takes: z.literal(false), message: "responses in the background are not supported" },
@@ -107,6 +100,13 @@ export const responseRequestSchema = z.object({
     description: "Either: a recurrent state never has to drop anything.",
     example: "disabled",
   }),
+  text: z.object({
+    format: textFormat.nullish().openapi({
+      description: "What the reply must be: any text, any JSON object, or JSON that is valid by " +
+        "a schema.",
+      example: { type: "text" },
+    }),
+  }).nullish().openapi({ description: "Of the reply." }),
   metadata: metadata.nullish(),
   user: z.string().nullish().openapi({ description: "Told again, no more.", example: "user_1" }),
   parallel_tool_calls: z.boolean().nullish().openapi({
@@ -141,6 +141,7 @@ export type GivenFields = Pick<
   | "previous_response_id"
   | "store"
   | "temperature"
+  | "text"
   | "tool_choice"
   | "top_p"
   | "truncation"
@@ -161,6 +162,7 @@ export function responseRequest(
   const { instructions = null, conversation = null, stream, metadata } = body;
   const previous = body.previous_response_id ?? null;
   const store = body.store ?? true;
+  const format: TextFormat = body.text?.format ?? { type: "text" };
   const note: ResponseNote = {
     message: newMessageId(),
     input: messages.map((message) => itemOf(newMessageId(), message)),
@@ -174,6 +176,7 @@ export function responseRequest(
       previous_response_id: previous,
       store,
       temperature: body.temperature ?? 1,
+      text: { format },
       tool_choice: body.tool_choice === "none" ? "none" : "auto",
       top_p: body.top_p ?? 1,
       truncation: body.truncation ?? "disabled",
@@ -187,6 +190,7 @@ export function responseRequest(
       stateId: previous === null ? undefined : previousStateId(previous),
       conversation: conversation ?? undefined,
       instructions: note.given.instructions,
+      constraint: textConstraint(format) ?? undefined,
       maxTokens: body.max_output_tokens ?? undefined,
       stop: stopsOf(body),
       sampling: samplingOf(body),

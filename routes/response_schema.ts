@@ -4,6 +4,7 @@ import { z } from "@hono/zod-openapi";
 import { metadata } from "./conversation_schema.ts";
 import { epochSeconds, EXAMPLE_CONVERSATION, EXAMPLE_STATE, modelId } from "./ids_schema.ts";
 import { outputMessageSchema } from "./item_schema.ts";
+import { textFormat } from "./response_format.ts";
 
 const HEX = "0123456789abcdef".repeat(3);
 
@@ -76,9 +77,7 @@ export const responseSchema = z.object({
   store: z.boolean().openapi({ description: "Whether it can be retrieved.", example: true }),
   temperature: z.number().openapi({ description: "As given, or 1.", example: 1 }),
   text: z.object({
-    format: z.object({
-      type: z.literal("text").openapi({ description: "Plain text.", example: "text" }),
-    }).openapi({ description: "How the text is." }),
+    format: textFormat.openapi({ description: "As given.", example: { type: "text" } }),
   }).openapi({ description: "Of the reply." }),
   tool_choice: z.enum(["none", "auto"]).openapi({ description: "As given.", example: "auto" }),
   tools: z.array(z.unknown()).max(0).openapi({ description: "Always empty.", example: [] }),

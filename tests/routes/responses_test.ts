@@ -1,6 +1,7 @@
 /** `/v1/responses`, and the items of conversations. */
 
 import assert from "node:assert/strict";
+import { InferenceError } from "../../src/core/errors.ts";
 import type { ResponseEvent } from "../../routes/response_event_schema.ts";
 import { MemoryBackend } from "../../src/store/memory.ts";
 import { ids, tokenizer } from "../session/fixtures.ts";
@@ -415,7 +416,6 @@ Deno.test("what is wrong with a response is named", async () => {
   const refused: [Json, string][] = [
     [{ tools: [{ type: "function" }] }, "tools"],
     [{ tool_choice: "required" }, "tool_choice"],
-    [{ text: { format: { type: "json_object" } } }, "text"],
     [{ background: true }, "background"],
     [{ include: ["message.output_text.logprobs"] }, "include"],
     [{ reasoning: { effort: "high" } }, "reasoning"],
@@ -434,6 +434,8 @@ Deno.test("what is wrong with a response is named", async () => {
     [{ input: [{ role: "user", content: "" }] }, "input[0].content"],
     [{ input: [{ type: "reasoning", role: "user", content: "" }] }, "input[0].type"],
     [{ input: "hi", temperature: 3 }, "temperature"],
+    [{ input: "hi", text: { format: { type: "xml" } } }, "text.format.type"],
+    [{ input: "hi", text: { format: { type: "json_schema", name: "x" } } }, "text.format.schema"],
     [{ input: "hi", truncation: "some" }, "truncation"],
     [{ input: "hi", metadata: { a: 1 } }, "metadata.a"],
   ];
@@ -457,6 +459,34 @@ Deno.test("what is wrong with a response is named", async () => {
   });
   const cancelled = await errorOf(send(it, `/responses/${id}/cancel`), 400, "invalid_value");
   assert.match(cancelled.message, /synchronous/);
+});
+
+Deno.test("a response is held to a form, and tells which", async () => {
+  const it = testApp({ script: ids(" a\n\n b\n\n") });
+  const schema = { type: "object", properties: { b: { type: "string" } } };
+  const format = { type: "json_schema", name: "x", schema, strict: true };
+  const response = await respond(it, { input: "hi", text: { format } });
+  assert.deepEqual(response.text, { format });
+  assert.deepEqual((await read(it, `/responses/${response.id}`)).text, { format });
+  assert.deepEqual(it.runner.works[0].constraint, {
+    type: "json_schema",
+    schema: JSON.stringify(schema),
+  });
+  await respond(it, { input: "on", previous_response_id: response.id });
+  assert.equal(it.runner.works[1].constraint, undefined);
+  it.runner.prepare = () => {
+    const message = "response_format.json_schema.schema: not is not supported";
+    return Promise.reject(
+      new InferenceError("invalid_value", message, { param: "response_format" }),
+    );
+  };
+  const refused = send(it, "/responses", {
+    input: "hi",
+    text: { format: { type: "json_object" } },
+  });
+  const error = await errorOf(refused, 400, "invalid_value");
+  assert.equal(error.param, "text.format");
+  assert.match(error.message, /^text\.format/);
 });
 
 Deno.test("a state of chat is gone on from as a response, and is none itself", async () => {
