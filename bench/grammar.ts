@@ -1,0 +1,181 @@
+/**
+ * `deno task bench:grammar`: what holding replies to a form costs, in time before the first token, for
+ * each token, and of the decoding rate.
+ *
+ * Flags: those that open a model (`--shape 0.1b --vocab FILE` for the World vocabulary), `--tokens
+ * N` (200), `--rounds N` (5), `--json`. Each form is worked out anew in every round and then written by
+ * chance; rates are those of one conversation, free and held in turns. Prints `{"vocabulary","tokens",
+ * "first_ms","forms":[{"form","compile_ms","token_ms","slowest_ms"}],"decode":{"free","held",
+ * "share_median","share_min","share_max"}}`, milliseconds as medians over the rounds.
+ */
+
+import { parseArgs } from "node:util";
+import { spread } from "../src/cli/bench_cases.ts";
+import { MODEL_FLAGS, number, printJson } from "../src/cli/command.ts";
+import { findModel, modelTokenizer } from "../src/cli/model_files.ts";
+import { engineOptions, openEngine } from "../src/cli/open_engine.ts";
+import { type Constraint, PLAIN_SAMPLING } from "../src/core/sampling.ts";
+import { createConstrain } from "../src/grammar/constrain.ts";
+import { randomAt } from "../src/sampler/random.ts";
+import { Scheduler } from "../src/scheduler/scheduler.ts";
+import { tokenTable } from "../src/tokenizer/token_table.ts";
+
+const { values: flags } = parseArgs({
+  options: {
+    ...MODEL_FLAGS,
+    tokens: { type: "string" },
+    rounds: { type: "string" },
+    json: { type: "boolean" },
+  },
+});
+const count = number(flags, "tokens", { min: 2, max: 1e5, integer: true }) ?? 200;
+const rounds = number(flags, "rounds", { min: 1, max: 1000, integer: true }) ?? 5;
+
+const person = {
+  name: { type: "string" },
+  age: { type: "integer", minimum: 0, maximum: 150 },
+  email: { type: "string", format: "email" },
+  tags: { type: "array", items: { enum: ["red", "green", "blue"] }, maxItems: 3 },
+};
+const wide = Array.from(
+  { length: 100 },
+  (_, i) => [`field${i}`, { type: "string", maxLength: 40 }],
+);
+
+function schema(of: object): Constraint {
+  return { type: "json_schema", schema: JSON.stringify(of) };
+}
+
+const FORMS: Record<string, Constraint> = {
+  "any object": { type: "json_object" },
+  "a person": schema({ type: "object", properties: person, required: Object.keys(person) }),
+  "100 optional strings": schema({ type: "object", properties: Object.fromEntries(wide) }),
+  "a string of 1,000 characters at most": schema({ type: "string", maxLength: 1000 }),
+  "an expression": { type: "regex", pattern: "(\\w+, ){0,50}\\w+ (and|or) \\w+\\." },
+};
+
+const files = await findModel(flags);
+const tokenizer = await modelTokenizer(files);
+const tokens = tokenTable(tokenizer);
+const endOfText = tokenizer.endOfText;
+
+const first: number[] = [];
+const forms = Object.keys(FORMS).map((form) => ({
+  form,
+  compile: [] as number[],
+  token: [] as number[],
+  slowest: [] as number[],
+}));
+for (let round = 0; round < rounds; round++) {
+  const constrain = createConstrain(tokens, { endToken: endOfText });
+  first.push(await timed(() => constrain({ type: "choice", choices: ["a"] })));
+  for (const row of forms) {
+    row.compile.push(await timed(() => constrain(FORMS[row.form])));
+    const times = await writeByChance(await constrain(FORMS[row.form]), round);
+    row.token.push(times.reduce((a, b) => a + b, 0) / times.length);
+    row.slowest.push(Math.max(...times));
+  }
+}
+
+const report = {
+  vocabulary: files.vocabulary,
+  tokens: tokenizer.size,
+  first_ms: spread(first).median,
+  forms: forms.map(({ form, compile, token, slowest }) => ({
+    form,
+    compile_ms: spread(compile).median,
+    token_ms: spread(token).median,
+    slowest_ms: spread(slowest).median,
+  })),
+  decode: await decodeRates(),
+};
+if (flags.json) {
+  await printJson(report);
+} else {
+  const shown = (value: number) => value.toFixed(2);
+  console.log(`${report.tokens} tokens, the first form ${shown(report.first_ms)} ms\n`);
+  console.log("| form | to begin, ms | a token, ms | the slowest one, ms |\n|---|---|---|---|");
+  for (const { form, compile_ms, token_ms, slowest_ms } of report.forms) {
+    console.log(`| ${form} | ${[compile_ms, token_ms, slowest_ms].map(shown).join(" | ")} |`);
+  }
+  const { free, held, share_median, share_min, share_max } = report.decode;
+  console.log(
+    `\nfree ${shown(free)}, held ${shown(held)} tokens/s: ${shown(share_median)} ` +
+      `(${shown(share_min)} to ${shown(share_max)})`,
+  );
+}
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const started = performance.now();
+  await work();
+  return performance.now() - started;
+}
+
+/** Milliseconds of each token. */
+async function writeByChance(
+  held: Awaited<ReturnType<ReturnType<typeof createConstrain>>>,
+  seed: number,
+): Promise<number[]> {
+  const times: number[] = [];
+  for (let i = 0; i < count; i++) {
+    const started = performance.now();
+    const allowed = await held.allowed();
+    times.push(performance.now() - started);
+    const ids = [...tokens.banned.keys()].filter((id) =>
+      (allowed[id >> 5] >>> (id & 31) & 1) === 1 && id !== endOfText
+    );
+    if (ids.length === 0) break;
+    held.accept(ids[Math.floor(randomAt(BigInt(seed), i) * ids.length)]);
+  }
+  return times;
+}
+
+/** Tokens per second of one conversation, by a form that never ends and without any. */
+async function decodeRates() {
+  const engine = await openEngine({
+    ...engineOptions(flags, files, { slots: 1, maxStepTokens: 64 }),
+    tokens,
+    endOfText,
+  });
+  const scheduler = new Scheduler(engine);
+  const endless = schema({
+    type: "array",
+    minItems: 1e9,
+    items: { type: "string", maxLength: 20 },
+  });
+  const rate = async (constraint: Constraint | undefined) => {
+    const generation = scheduler.submit({
+      state: null,
+      tokens: tokenizer.encode("User: Hello\n\nAssistant:"),
+      sampling: { ...PLAIN_SAMPLING, temperature: 0, seed: 0n },
+      counts: new Map(),
+      position: 0,
+      maxTokens: count,
+      endToken: null,
+      stops: null,
+      constraint,
+    });
+    let begun = 0;
+    let sampled = 0;
+    for await (const batch of generation) {
+      if (begun === 0) begun = performance.now();
+      else sampled += batch.tokens.length;
+    }
+    return 1000 * sampled / (performance.now() - begun);
+  };
+  const pairs: { free: number; held: number }[] = [];
+  for (let round = -1; round < rounds; round++) {
+    const pair = { free: await rate(undefined), held: await rate(endless) };
+    // The first warms up.
+    if (round >= 0) pairs.push(pair);
+  }
+  await engine.close();
+  const share = spread(pairs.map(({ free, held }) => held / free));
+  return {
+    free: spread(pairs.map(({ free }) => free)).median,
+    held: spread(pairs.map(({ held }) => held)).median,
+    share_median: share.median,
+    share_min: share.min,
+    share_max: share.max,
+  };
+}
