@@ -128,11 +128,12 @@ Deno.test("a request whose client has gone stops its turn and stores nothing", a
   const before = () => new Promise<void>((resolve) => setTimeout(resolve, 2));
   const it = testApp({ before, script: ids(` ${"a".repeat(300)}`, 0) });
   await withClient(it, async (client) => {
-    await assert.rejects(
-      client.chat.completions.create({ model: "toy", messages: HI }, {
-        signal: AbortSignal.timeout(40),
-      }),
-    );
+    const leaving = new AbortController();
+    const { signal } = leaving;
+    const asked = client.chat.completions.create({ model: "toy", messages: HI }, { signal });
+    while (it.runner.works.length === 0) await before();
+    leaving.abort();
+    await assert.rejects(asked);
     while (!it.runner.works[0].signal!.aborted) await before();
     await it.sessions.settled();
     for await (const { key } of it.backend.list(["default"])) assert.fail(`found ${key}`);
