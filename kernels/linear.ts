@@ -20,7 +20,7 @@ import type { Access, KernelSpec, StepCounts } from "./spec.ts";
 import { WEIGHT_READER, weightConstants } from "./weights.ts";
 
 export type { Activation, LinearPart } from "./linear_part.ts";
-export type { RowsTile } from "./linear_rows.ts";
+export { evenTile, type RowsTile } from "./linear_rows.ts";
 
 /** Columns summed as one; fixed, since results depend on it. */
 export const SEGMENT = 128;

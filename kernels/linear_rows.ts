@@ -130,6 +130,18 @@ export function rowGroups({ rows }: LinearPart, { rowBlocks, threadBlocks }: Row
   return Math.ceil(rows / (ROW_BLOCK * rowBlocks * threadBlocks));
 }
 
+/**
+ * `tile` with the fewest blocks a thread that take no more workgroups: parts whose rows are no
+ * multiple of the tile's then end in few rows that nobody needs.
+ */
+export function evenTile(parts: readonly LinearPart[], tile: RowsTile): RowsTile {
+  const groups = (rowBlocks: number) =>
+    parts.reduce((sum, part) => sum + rowGroups(part, { ...tile, rowBlocks }), 0);
+  let { rowBlocks } = tile;
+  while (rowBlocks > 1 && groups(rowBlocks - 1) === groups(rowBlocks)) rowBlocks--;
+  return { ...tile, rowBlocks };
+}
+
 function firstGroups(parts: readonly LinearPart[], tile: RowsTile): number[] {
   let next = 0;
   return parts.map((part) => (next += rowGroups(part, tile)) - rowGroups(part, tile));

@@ -3,7 +3,13 @@
 import { commitShift } from "../../kernels/commit_shift.ts";
 import { embed } from "../../kernels/embed.ts";
 import { groupNormGate } from "../../kernels/group_norm_gate.ts";
-import { type LinearPart, linearRows, linearShifted, matmul } from "../../kernels/linear.ts";
+import {
+  evenTile,
+  type LinearPart,
+  linearRows,
+  linearShifted,
+  matmul,
+} from "../../kernels/linear.ts";
 import { normShift } from "../../kernels/norm_shift.ts";
 import { selectNorm } from "../../kernels/select_norm.ts";
 import type { StepCounts } from "../../kernels/spec.ts";
@@ -225,7 +231,7 @@ export class GpuPlan {
       const sizes = { columns, type, bufferRows, per, write } as const;
       for (const { tile, dispatches } of choices) {
         if (tile) {
-          const one = { ...sizes, parts, tile };
+          const one = { ...sizes, parts, tile: evenTile(parts, tile) };
           dispatches.push(await this.#pipelines.prepare(linearRows, one, buffers));
         } else {
           for (const part of parts) {

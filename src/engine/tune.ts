@@ -3,7 +3,13 @@
  * many tokens of a prompt a step should take. Only speed depends on what is found.
  */
 
-import { linearRows, matmul, type RowsTile } from "../../kernels/linear.ts";
+import {
+  evenTile,
+  type LinearPart,
+  linearRows,
+  matmul,
+  type RowsTile,
+} from "../../kernels/linear.ts";
 import { matrixBytes, ROW_BLOCK, type WeightType } from "../../kernels/layouts.ts";
 import {
   type BoundBuffer,
@@ -202,16 +208,18 @@ class LinearBench {
   }
 
   #prepare(tile: RowsTile | null, { rows, columns }: MatrixSize): Promise<Dispatch> {
+    const part: LinearPart = {
+      rows,
+      firstBlock: 0,
+      xOffset: 0,
+      yOffset: 0,
+      rowOffset: 0,
+      outStride: rows,
+      activation: "none",
+    };
+    const parts = [part];
     const sizes = {
-      parts: [{
-        rows,
-        firstBlock: 0,
-        xOffset: 0,
-        yOffset: 0,
-        rowOffset: 0,
-        outStride: rows,
-        activation: "none" as const,
-      }],
+      parts,
       columns,
       type: this.#sizes.type,
       bufferRows: rows,
@@ -219,7 +227,11 @@ class LinearBench {
       write: "store" as const,
     };
     return tile
-      ? this.#pipelines.prepare(linearRows, { ...sizes, tile }, this.#buffers)
+      ? this.#pipelines.prepare(
+        linearRows,
+        { ...sizes, tile: evenTile(parts, tile) },
+        this.#buffers,
+      )
       : this.#pipelines.prepare(matmul, sizes, this.#buffers);
   }
 
