@@ -38,7 +38,7 @@ export class Pace {
   /** `steps` steps took `ms` milliseconds, in which nothing was read. */
   wrote(steps: number, ms: number): void {
     this.#stepMs = mean(this.#stepMs, ms / steps);
-    const fitting = Math.floor(WINDOW_MS / this.#stepMs);
+    const fitting = Math.round(WINDOW_MS / this.#stepMs);
     this.#steps = Math.max(1, Math.min(2 * this.#steps, fitting, this.#most));
   }
 
