@@ -55,8 +55,9 @@ export async function ask(url: string, body: Ask, signal?: AbortSignal): Promise
     return answer;
   }
   let rest = "";
-  for await (const piece of response.body!.pipeThrough(new TextDecoderStream())) {
-    const events = (rest + piece).split("\n\n");
+  const decoder = new TextDecoder();
+  for await (const bytes of response.body!) {
+    const events = (rest + decoder.decode(bytes, { stream: true })).split("\n\n");
     rest = events.pop()!;
     for (const event of events) take(answer, event.replace(/^data: /, ""));
   }
