@@ -2,6 +2,7 @@
 
 import { z } from "@hono/zod-openapi";
 import { InferenceError } from "../src/core/errors.ts";
+import { topLogprobs } from "./logprobs_schema.ts";
 import { messageSchema } from "./message_schema.ts";
 import { constraintOf, formatFields } from "./response_format.ts";
 import { turnFields, type WriteRequest, writeRequest } from "./turn_schema.ts";
@@ -35,7 +36,7 @@ export const chatSchema = z.object({
     description: "Whether it is told how probable each token of the reply was.",
     example: true,
   }),
-  top_logprobs: z.int().min(0).max(20).nullish().openapi({
+  top_logprobs: topLogprobs.nullish().openapi({
     description: "How many most probable tokens are told with each one; needs `logprobs`.",
     example: 3,
   }),

@@ -1,6 +1,7 @@
 /** Items: messages as responses and conversations list them. */
 
 import { z } from "@hono/zod-openapi";
+import { tokenLogprobsSchema } from "./logprobs_schema.ts";
 
 const HEX = "0123456789abcdef".repeat(3);
 
@@ -25,7 +26,10 @@ export const outputTextSchema = z.object({
     description: "Always empty.",
     example: [],
   }),
-  logprobs: z.array(z.unknown()).max(0).openapi({ description: "Always empty.", example: [] }),
+  logprobs: tokenLogprobsSchema.openapi({
+    description: "Of its tokens, in the answer to a request that asks for them; else empty.",
+    example: [],
+  }),
 }).openapi("OutputText", { description: "A text that the model wrote." });
 
 export const outputMessageSchema = z.object({

@@ -1,7 +1,9 @@
 /** Messages as items, and lists of them page by page. */
 
 import { InferenceError } from "../src/core/errors.ts";
+import type { TextToken } from "../src/session/session_types.ts";
 import type { Item, ItemList, ItemListQuery, ItemStatus, OutputMessage } from "./item_schema.ts";
+import { tokenLogprobs } from "./logprobs_schema.ts";
 
 const PAGE_ITEMS = 20;
 
@@ -9,18 +11,26 @@ export function newMessageId(): string {
   return `msg_${crypto.getRandomValues(new Uint8Array(24)).toHex()}`;
 }
 
-export function outputMessage(id: string, text: string, status: ItemStatus): OutputMessage {
+/** @param tokens Of the text, where it is told how probable they were. */
+export function outputMessage(
+  id: string,
+  { text, tokens }: { text: string; tokens?: readonly TextToken[] | undefined },
+  status: ItemStatus,
+): OutputMessage {
   return {
     id,
     type: "message",
     status,
     role: "assistant",
-    content: status === "in_progress" ? [] : [outputText(text)],
+    content: status === "in_progress" ? [] : [outputText(text, tokens)],
   };
 }
 
-export function outputText(text: string): OutputMessage["content"][number] {
-  return { type: "output_text", text, annotations: [], logprobs: [] };
+export function outputText(
+  text: string,
+  tokens: readonly TextToken[] = [],
+): OutputMessage["content"][number] {
+  return { type: "output_text", text, annotations: [], logprobs: tokenLogprobs(tokens) };
 }
 
 export function itemOf(
@@ -28,7 +38,7 @@ export function itemOf(
   { role, content }: { role: "system" | "developer" | "user" | "assistant"; content: string },
   status: ItemStatus = "completed",
 ): Item {
-  if (role === "assistant") return outputMessage(id, content, status);
+  if (role === "assistant") return outputMessage(id, { text: content }, status);
   return { id, type: "message", status, role, content: [{ type: "input_text", text: content }] };
 }
 

@@ -1,4 +1,4 @@
-/** How probable tokens were, as chat and text completions tell it. */
+/** How probable tokens were, as completions and responses tell it. */
 
 import { z } from "@hono/zod-openapi";
 import type { TextToken, TokenChance } from "../src/session/session_types.ts";
@@ -21,15 +21,20 @@ const chance = {
 
 const chanceSchema = z.object(chance).openapi("TokenLogprob");
 
+/** How many most probable tokens may be asked for with each one. */
+export const topLogprobs = z.int().min(0).max(20);
+
+export const tokenLogprobsSchema = z.array(
+  z.object({
+    ...chance,
+    top_logprobs: z.array(chanceSchema).openapi({
+      description: "The most probable tokens in its place, the most probable one first.",
+    }),
+  }).openapi("TokenLogprobs"),
+);
+
 export const chatLogprobsSchema = z.object({
-  content: z.array(
-    z.object({
-      ...chance,
-      top_logprobs: z.array(chanceSchema).openapi({
-        description: "The most probable tokens in its place, the most probable one first.",
-      }),
-    }).openapi("ChatTokenLogprobs"),
-  ).openapi({ description: "The tokens of the text, in order." }),
+  content: tokenLogprobsSchema.openapi({ description: "The tokens of the text, in order." }),
   refusal: z.null().openapi({ description: "Always null.", example: null }),
 }).openapi("ChatLogprobs");
 
@@ -49,17 +54,17 @@ export const textLogprobsSchema = z.object({
   }),
 }).openapi("TextLogprobs");
 
+export type TokenLogprobs = z.infer<typeof tokenLogprobsSchema>;
 export type ChatLogprobs = z.infer<typeof chatLogprobsSchema>;
 export type TextLogprobs = z.infer<typeof textLogprobsSchema>;
 
+export function tokenLogprobs(tokens: readonly TextToken[]): TokenLogprobs {
+  return tokens.map(({ top, ...own }) => ({ ...told(own), top_logprobs: top.map(told) }));
+}
+
 /** `null` where they were not asked for. */
 export function chatLogprobs(tokens: readonly TextToken[] | undefined): ChatLogprobs | null {
-  if (tokens === undefined) return null;
-  const content = tokens.map(({ top, ...own }) => ({
-    ...told(own),
-    top_logprobs: top.map(told),
-  }));
-  return { content, refusal: null };
+  return tokens === undefined ? null : { content: tokenLogprobs(tokens), refusal: null };
 }
 
 /** @param offset Characters of the text before these tokens. */

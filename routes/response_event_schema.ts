@@ -15,7 +15,7 @@ const itemFields = {
   output_index: zero("Of the message; there is one."),
   content_index: zero("Of the text; there is one."),
 };
-const logprobs = z.array(z.unknown()).max(0).openapi({ description: "Always empty.", example: [] });
+const logprobs = outputTextSchema.shape.logprobs;
 
 function typed<T extends string>(...types: [T, ...T[]]) {
   return z.enum(types).openapi({ description: "The event's name.", example: types[0] });

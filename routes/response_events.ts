@@ -1,9 +1,10 @@
 /** A turn as the events of a response, in OpenAI's order. */
 
-import type { TurnEnd } from "../src/session/session_types.ts";
+import type { TextToken, TurnEnd } from "../src/session/session_types.ts";
 import type { Turn } from "../src/session/turn.ts";
 import { errorBody, type Log } from "./errors.ts";
 import { outputMessage, outputText } from "./items.ts";
+import { tokenLogprobs } from "./logprobs_schema.ts";
 import type { ResponseEvent } from "./response_event_schema.ts";
 import { responseObject, type ResponseStart, statusOf } from "./response_object.ts";
 
@@ -28,10 +29,11 @@ async function* eventsOf(turn: Turn, start: ResponseStart, log: Log): AsyncGener
   const begun = responseObject(start, null);
   yield { type: "response.created", response: begun };
   yield { type: "response.in_progress", response: begun };
-  const item = outputMessage(id, "", "in_progress");
+  const item = outputMessage(id, { text: "" }, "in_progress");
   yield { type: "response.output_item.added", output_index: 0, item };
   yield { type: "response.content_part.added", ...at, part: outputText("") };
   let text = "";
+  const tokens: TextToken[] = [];
   let end: TurnEnd | undefined;
   try {
     for await (const event of turn.events()) {
@@ -39,8 +41,10 @@ async function* eventsOf(turn: Turn, start: ResponseStart, log: Log): AsyncGener
         end = event;
         continue;
       }
+      const logprobs = tokenLogprobs(event.tokens ?? []);
       text += event.text;
-      yield { type: "response.output_text.delta", ...at, delta: event.text, logprobs: [] };
+      tokens.push(...event.tokens ?? []);
+      yield { type: "response.output_text.delta", ...at, delta: event.text, logprobs };
     }
   } catch (error) {
     log(`The stream of ${begun.id} broke off`, error);
@@ -51,11 +55,11 @@ async function* eventsOf(turn: Turn, start: ResponseStart, log: Log): AsyncGener
     yield { type: "response.failed", response: { ...begun, status: "failed", error: failed } };
     return;
   }
-  const ended = { ...end!, text };
+  const ended = { ...end!, text, tokens };
   const status = statusOf(ended);
-  yield { type: "response.output_text.done", ...at, text, logprobs: [] };
-  yield { type: "response.content_part.done", ...at, part: outputText(text) };
-  const whole = outputMessage(id, text, status);
+  yield { type: "response.output_text.done", ...at, text, logprobs: tokenLogprobs(tokens) };
+  yield { type: "response.content_part.done", ...at, part: outputText(text, tokens) };
+  const whole = outputMessage(id, ended, status);
   yield { type: "response.output_item.done", output_index: 0, item: whole };
   yield { type: `response.${status}`, response: responseObject(start, ended) };
 }

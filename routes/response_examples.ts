@@ -24,6 +24,7 @@ const START: ResponseStart = {
       temperature: 1,
       text: { format: { type: "text" } },
       tool_choice: "auto",
+      top_logprobs: 0,
       top_p: 1,
       truncation: "disabled",
       user: null,

@@ -1,6 +1,6 @@
 /** Turns as OpenAI's response objects, while they are under way and from what is kept of them. */
 
-import type { TurnEnd } from "../src/session/session_types.ts";
+import type { TurnResult } from "../src/session/session_types.ts";
 import type { ReportedEnd, TurnReport } from "../src/session/turn_report.ts";
 import { outputMessage } from "./items.ts";
 import { responseIdOf } from "./response_ids.ts";
@@ -19,7 +19,7 @@ export interface ResponseStart {
 }
 
 /** How a response ended. */
-export type ResponseEnd = ReportedEnd & Partial<Pick<TurnEnd, "stateId" | "warning">>;
+export type ResponseEnd = ReportedEnd & Partial<Pick<TurnResult, "stateId" | "warning" | "tokens">>;
 
 export function responseObject(start: ResponseStart, end: ResponseEnd | null): ResponseObject {
   const { leadsTo, created, note: { message, given } } = start;
@@ -34,7 +34,7 @@ export function responseObject(start: ResponseStart, end: ResponseEnd | null): R
     error: null,
     incomplete_details: status === "incomplete" ? { reason: "max_output_tokens" } : null,
     ...given,
-    output: end === null ? [] : [outputMessage(message, end.text, statusOf(end))],
+    output: end === null ? [] : [outputMessage(message, end, statusOf(end))],
     reasoning: { effort: null, summary: null },
     tools: [],
     usage: end && usageOf(end),

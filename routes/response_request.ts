@@ -8,6 +8,7 @@ import { metadata } from "./conversation_schema.ts";
 import { conversationId, EXAMPLE_CONVERSATION, modelId } from "./ids_schema.ts";
 import type { Item } from "./item_schema.ts";
 import { itemOf, newMessageId } from "./items.ts";
+import { topLogprobs } from "./logprobs_schema.ts";
 import { previousStateId } from "./response_ids.ts";
 import { textConstraint, type TextFormat, textFormat } from "./response_format.ts";
 import { responseId, type ResponseObject } from "./response_schema.ts";
@@ -21,10 +22,6 @@ const UNSUPPORTED = {
   tools: { takes: isEmpty, message: "tools are not supported" },
   tool_choice: { takes: z.enum(["none", "auto"]), message: "tools are not supported" },
   background: { takes: z.literal(false), message: "responses in the background are not supported" },
-  include: {
-    takes: z.array(z.literal("reasoning.encrypted_content")),
-    message: "nothing can be included besides",
-  },
   prompt: { takes: z.null(), message: "stored prompts are not supported" },
   reasoning: {
     takes: z.looseObject({
@@ -33,8 +30,9 @@ const UNSUPPORTED = {
     }),
     message: "reasoning is not supported",
   },
-  top_logprobs: { takes: z.literal(0), message: "log probabilities are not supported" },
 } satisfies UnsupportedFields;
+
+const LOGPROBS = "message.output_text.logprobs";
 
 const part = z.object({
   type: z.enum(["input_text", "output_text"], {
@@ -96,6 +94,20 @@ export const responseRequestSchema = z.object({
     description: "Tokens to write at most; 512 unless given.",
     example: 256,
   }),
+  include: z.array(
+    z.enum([LOGPROBS, "reasoning.encrypted_content"], {
+      error: `only ${LOGPROBS} can be included`,
+    }),
+  ).nullish().openapi({
+    description: `\`${LOGPROBS}\`: how probable each token of the reply was. ` +
+      "`reasoning.encrypted_content` is taken, and there is none.",
+    example: [LOGPROBS],
+  }),
+  top_logprobs: topLogprobs.nullish().openapi({
+    description: "How many most probable tokens are told with each one of the reply; above 0 it " +
+      `is as if \`${LOGPROBS}\` were included.`,
+    example: 0,
+  }),
   truncation: z.enum(["auto", "disabled"]).nullish().openapi({
     description: "Either: a recurrent state never has to drop anything.",
     example: "disabled",
@@ -143,6 +155,7 @@ export type GivenFields = Pick<
   | "temperature"
   | "text"
   | "tool_choice"
+  | "top_logprobs"
   | "top_p"
   | "truncation"
   | "user"
@@ -178,6 +191,7 @@ export function responseRequest(
       temperature: body.temperature ?? 1,
       text: { format },
       tool_choice: body.tool_choice === "none" ? "none" : "auto",
+      top_logprobs: body.top_logprobs ?? 0,
       top_p: body.top_p ?? 1,
       truncation: body.truncation ?? "disabled",
       user: body.user ?? null,
@@ -195,11 +209,16 @@ export function responseRequest(
       stop: stopsOf(body),
       sampling: samplingOf(body),
       seed: seedOf(body),
+      logprobs: logprobsOf(body),
       stream: stream ?? false,
       keep: store,
       note,
     },
   };
+}
+
+function logprobsOf({ include, top_logprobs }: ResponseBody): number | undefined {
+  return top_logprobs || (include?.includes(LOGPROBS) ? 0 : undefined);
 }
 
 function messagesOf({ input }: ResponseBody): TranscriptEntry[] {

@@ -4,6 +4,7 @@ import { z } from "@hono/zod-openapi";
 import { metadata } from "./conversation_schema.ts";
 import { epochSeconds, EXAMPLE_CONVERSATION, EXAMPLE_STATE, modelId } from "./ids_schema.ts";
 import { outputMessageSchema } from "./item_schema.ts";
+import { topLogprobs } from "./logprobs_schema.ts";
 import { textFormat } from "./response_format.ts";
 
 const HEX = "0123456789abcdef".repeat(3);
@@ -81,6 +82,7 @@ export const responseSchema = z.object({
   }).openapi({ description: "Of the reply." }),
   tool_choice: z.enum(["none", "auto"]).openapi({ description: "As given.", example: "auto" }),
   tools: z.array(z.unknown()).max(0).openapi({ description: "Always empty.", example: [] }),
+  top_logprobs: topLogprobs.openapi({ description: "As given, or 0.", example: 0 }),
   top_p: z.number().openapi({ description: "As given, or 1.", example: 1 }),
   truncation: z.enum(["auto", "disabled"]).openapi({
     description: "As given; a recurrent state never has to drop anything.",

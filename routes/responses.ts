@@ -1,16 +1,19 @@
 /** `/v1/responses`: turns by OpenAI's other interface, each of which goes on from the one before. */
 
 import { z } from "@hono/zod-openapi";
+import type { Context } from "hono";
 import { streamSSE } from "hono/streaming";
 import { InferenceError } from "../src/core/errors.ts";
 import type { Sessions } from "../src/session/sessions.ts";
+import type { Turn } from "../src/session/turn.ts";
 import type { TurnReport } from "../src/session/turn_report.ts";
 import { BODY_ERRORS, SESSION_ERRORS, TURN_ERRORS } from "./error_responses.ts";
+import { answerOnce, IDEMPOTENCY_ERRORS, idempotencyHeaders } from "./idempotency.ts";
 import { itemListQuery, itemListSchema } from "./item_schema.ts";
 import { pageOf } from "./items.ts";
 import { assertModel } from "./models.ts";
 import { ApiRoutes, defineRoute, jsonBody, jsonResponse } from "./openapi.ts";
-import { responseEventSchema } from "./response_event_schema.ts";
+import { type ResponseEvent, responseEventSchema } from "./response_event_schema.ts";
 import { responseEvents } from "./response_events.ts";
 import { RESPONSE_EVENT_EXAMPLES, RESPONSE_EXAMPLE } from "./response_examples.ts";
 import { headersOf } from "./response_headers.ts";
@@ -19,6 +22,7 @@ import { keptResponse, responseObject } from "./response_object.ts";
 import { type ResponseNote, responseRequest, responseRequestSchema } from "./response_request.ts";
 import { deletedResponseSchema, responseId, responseSchema } from "./response_schema.ts";
 import type { RouteOptions } from "./route_options.ts";
+import { nameStates } from "./turn_stream.ts";
 
 const tags = ["Responses"];
 const params = z.object({ id: responseId });
@@ -45,11 +49,14 @@ const createResponse = defineRoute({
     "`response.output_text.done`, `response.content_part.done`, `response.output_item.done`, and " +
     "`response.completed` or `response.incomplete`. A turn that fails ends with " +
     "`response.failed`; one whose conversation has gone on elsewhere meanwhile, with `error`.",
-  request: { body: jsonBody(responseRequestSchema, "What to reply to.") },
+  request: {
+    headers: idempotencyHeaders,
+    body: jsonBody(responseRequestSchema, "What to reply to."),
+  },
   responses: {
     200: {
       description: "The response, whole or as a stream.",
-      headers: headersOf("x-state-id"),
+      headers: headersOf("x-state-id", "idempotent-replayed"),
       content: {
         "application/json": { schema: responseSchema, example: RESPONSE_EXAMPLE },
         "text/event-stream": { schema: responseEventSchema, examples: RESPONSE_EVENT_EXAMPLES },
@@ -70,6 +77,7 @@ const createResponse = defineRoute({
     "conversation_not_found",
     "conversation_conflict",
     ...TURN_ERRORS,
+    ...IDEMPOTENCY_ERRORS,
   ],
 });
 
@@ -131,24 +139,19 @@ export function responseRoutes({ sessions, bodyLimit, log }: RouteOptions): ApiR
       const body = c.req.valid("json");
       const ready = await sessions(signal);
       assertModel(ready.model, body.model ?? undefined);
-      const { turn: request, note } = responseRequest(body, ready.model.id);
-      const previous = body.previous_response_id ?? undefined;
-      const turn = await ready.start(request, signal)
-        .catch((error) => Promise.reject(inResponsesWords(error, previous)));
-      const { leadsTo, stateId, created } = turn;
-      const start = { leadsTo, stateId, created, note };
-      if (!request.stream) {
-        const end = await turn.result();
-        if (end.stateId !== null) c.header("x-state-id", end.stateId);
-        return c.json(responseObject(start, end), 200);
-      }
-      if (stateId !== null) c.header("x-state-id", stateId);
-      c.header("x-accel-buffering", "no");
-      return streamSSE(c, async (sse) => {
-        sse.onAbort(() => turn.cancel());
-        for await (const event of responseEvents(turn, start, log)) {
-          await sse.writeSSE({ event: event.type, data: JSON.stringify(event) });
+      return await answerOnce(c, { sessions: ready, log, body, isWhole }, async () => {
+        const { turn: request, note } = responseRequest(body, ready.model.id);
+        const previous = body.previous_response_id ?? undefined;
+        const turn = await ready.start(request, signal)
+          .catch((error) => Promise.reject(inResponsesWords(error, previous)));
+        const { leadsTo, stateId, created } = turn;
+        const start = { leadsTo, stateId, created, note };
+        if (!request.stream) {
+          const end = await turn.result();
+          nameStates(c, [end]);
+          return c.json(responseObject(start, end), 200);
         }
+        return streamResponse(c, turn, responseEvents(turn, start, log));
       });
     })
     .serve(getResponse, async (c) => {
@@ -171,6 +174,24 @@ export function responseRoutes({ sessions, bodyLimit, log }: RouteOptions): ApiR
       const { note } = await reportOf(await sessions(c.req.raw.signal), c.req.valid("param").id);
       return c.json(pageOf((note as ResponseNote).input, c.req.valid("query")), 200);
     });
+}
+
+function streamResponse(c: Context, turn: Turn, events: AsyncIterable<ResponseEvent>): Response {
+  nameStates(c, [turn]);
+  c.header("x-accel-buffering", "no");
+  return streamSSE(c, async (sse) => {
+    sse.onAbort(() => turn.cancel());
+    for await (const event of events) {
+      await sse.writeSSE({ event: event.type, data: JSON.stringify(event) });
+    }
+  });
+}
+
+/** Whether a stream's text came to its end. */
+function isWhole(text: string): boolean {
+  return /^\nevent: response\.(completed|incomplete)\n/.test(
+    text.slice(text.lastIndexOf("\nevent: ")),
+  );
 }
 
 /** @throws InferenceError `response_not_found`, `state_damaged` or `store_unavailable` */

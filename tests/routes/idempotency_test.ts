@@ -1,4 +1,4 @@
-/** `Idempotency-Key` on chat completions, over workers of one store. */
+/** `Idempotency-Key` on chat completions and responses, over workers of one store. */
 
 import assert from "node:assert/strict";
 import { CLAIM_MS } from "../../src/store/answers.ts";
@@ -133,6 +133,38 @@ Deno.test("a stream whose reader leaves gives its key up", async () => {
   const second = await once(it, STREAM);
   assert.equal(second.headers.get("idempotent-replayed"), null);
   assert.equal((await dataOf(second)).at(-1), "[DONE]");
+});
+
+Deno.test("a response that is asked for again is the same one, whole or as a stream", async () => {
+  const backend = new MemoryBackend();
+  let broken = false;
+  const before = () => {
+    if (broken) throw new TypeError("secret");
+  };
+  const it = testApp({ backend, script: SCRIPT, before });
+  const other = testApp({ backend });
+  for (const [key, stream] of [["key-1", false], ["key-2", true]] as const) {
+    const respond = ({ app }: TestApp) =>
+      app.request("/v1/responses", {
+        method: "POST",
+        headers: { "idempotency-key": key },
+        body: JSON.stringify({ input: "event: x", stream, max_output_tokens: 50 }),
+      });
+    broken = stream;
+    if (broken) assert.match(await (await respond(it)).text(), /event: response\.failed/);
+    broken = false;
+    const first = await respond(it);
+    assert.equal(first.headers.get("idempotent-replayed"), null);
+    const text = await first.text();
+    assert.match(text, /completed/);
+    for (const worker of [it, other]) {
+      const again = await respond(worker);
+      assert.equal(again.headers.get("idempotent-replayed"), "true");
+      assert.equal(again.headers.get("x-state-id"), first.headers.get("x-state-id"));
+      assert.equal(await again.text(), text);
+    }
+  }
+  assert.equal(other.runner.works.length, 0);
 });
 
 Deno.test("a key that is too long is refused", async () => {

@@ -109,6 +109,7 @@ Deno.test("a response is complete, and any worker tells of it again", async () =
     text: { format: { type: "text" } },
     tool_choice: "auto",
     tools: [],
+    top_logprobs: 0,
     top_p: 1,
     truncation: "auto",
     usage: {
@@ -186,6 +187,40 @@ Deno.test("a stream has all events in OpenAI's order, numbered, and as documente
   assert.equal(first.response.status, "in_progress");
   assert.equal(first.response.id, last.response.id);
   assert.deepEqual(await read(it, `/responses/${last.response.id}`), last.response);
+});
+
+Deno.test("log probabilities are told where they are asked for, the same streamed and whole", async () => {
+  const script = [...ids(" a"), 1 + 0xc3, 1 + 0xb6, ...ids("\n\n")];
+  const it = testApp({ script });
+  const include = ["message.output_text.logprobs"];
+  const answered = await respond(it, { input: "hi", include, top_logprobs: 2 });
+  assert.equal(answered.top_logprobs, 2);
+  const [{ text, logprobs }] = answered.output[0].content;
+  const bytes = logprobs.flatMap(({ bytes }: { bytes: number[] }) => bytes);
+  assert.equal(new TextDecoder().decode(Uint8Array.from(bytes)).trim(), text);
+  assert.deepEqual(logprobs[1], {
+    token: "a",
+    logprob: -script[1],
+    bytes: [97],
+    top_logprobs: logprobs[1].top_logprobs,
+  });
+  assert.equal(logprobs[1].top_logprobs.length, 2);
+  const events = await eventsOf(it, { input: "hi", top_logprobs: 2 });
+  const deltas = events.flatMap((event) =>
+    event.type === "response.output_text.delta" ? event.logprobs : []
+  );
+  assert.deepEqual(deltas, logprobs);
+  for (const event of events) {
+    if (event.type === "response.output_text.done") assert.deepEqual(event.logprobs, logprobs);
+  }
+  const last = events.at(-1)!;
+  assert.ok(last.type === "response.completed");
+  assert.deepEqual(last.response.output[0].content[0].logprobs, logprobs);
+  const plain = await respond(it, { input: "hi", include });
+  assert.ok(plain.output[0].content[0].logprobs.every((one: Json) => "logprob" in one));
+  const none = await respond(it, { input: "hi" });
+  assert.deepEqual(none.output[0].content[0].logprobs, []);
+  assert.deepEqual((await read(it, `/responses/${answered.id}`)).output[0].content[0].logprobs, []);
 });
 
 Deno.test("a response that was cut goes on without input", async () => {
@@ -417,9 +452,7 @@ Deno.test("what is wrong with a response is named", async () => {
     [{ tools: [{ type: "function" }] }, "tools"],
     [{ tool_choice: "required" }, "tool_choice"],
     [{ background: true }, "background"],
-    [{ include: ["message.output_text.logprobs"] }, "include"],
     [{ reasoning: { effort: "high" } }, "reasoning"],
-    [{ top_logprobs: 2 }, "top_logprobs"],
   ];
   for (const [body, param] of refused) {
     const response = send(it, "/responses", { input: "hi", ...body });
@@ -437,6 +470,8 @@ Deno.test("what is wrong with a response is named", async () => {
     [{ input: "hi", text: { format: { type: "xml" } } }, "text.format.type"],
     [{ input: "hi", text: { format: { type: "json_schema", name: "x" } } }, "text.format.schema"],
     [{ input: "hi", truncation: "some" }, "truncation"],
+    [{ input: "hi", include: ["file_search_call.results"] }, "include[0]"],
+    [{ input: "hi", top_logprobs: 21 }, "top_logprobs"],
     [{ input: "hi", metadata: { a: 1 } }, "metadata.a"],
   ];
   for (const [body, param] of wrong) {
