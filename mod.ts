@@ -51,8 +51,8 @@ export { Scheduler, type SchedulerOptions } from "./src/scheduler/scheduler.ts";
 export type { FinishedTurn, Generation, TurnWork } from "./src/scheduler/scheduler_types.ts";
 export {
   decodeState,
-  describeState,
   encodeState,
+  readStateHeader,
   STATE_CODECS,
   STATE_HEADER_BYTES,
   type StateCodec,

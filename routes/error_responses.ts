@@ -21,7 +21,7 @@ export const STATE_ERRORS = [
 ] as const;
 
 /** Of every route that lets the model write. */
-export const TURN_ERRORS = [
+const TURN_ERRORS = [
   "context_length_exceeded",
   "too_many_turns",
   "overloaded",

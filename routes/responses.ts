@@ -7,7 +7,7 @@ import { InferenceError } from "../src/core/errors.ts";
 import type { Sessions } from "../src/session/sessions.ts";
 import type { Turn } from "../src/session/turn.ts";
 import type { TurnReport } from "../src/session/turn_report.ts";
-import { BODY_ERRORS, SESSION_ERRORS, TURN_ERRORS } from "./error_responses.ts";
+import { SESSION_ERRORS, WRITE_ERRORS } from "./error_responses.ts";
 import { answerOnce, IDEMPOTENCY_ERRORS, idempotencyHeaders } from "./idempotency.ts";
 import { itemListQuery, itemListSchema } from "./item_schema.ts";
 import { pageOf } from "./items.ts";
@@ -64,19 +64,8 @@ const createResponse = defineRoute({
     },
   },
   errors: [
-    ...BODY_ERRORS,
-    "unsupported_value",
-    ...SESSION_ERRORS,
-    "model_not_found",
+    ...WRITE_ERRORS,
     "previous_response_not_found",
-    "state_not_found",
-    "state_expired",
-    "state_damaged",
-    "store_unavailable",
-    "model_mismatch",
-    "conversation_not_found",
-    "conversation_conflict",
-    ...TURN_ERRORS,
     ...IDEMPOTENCY_ERRORS,
   ],
 });

@@ -88,9 +88,7 @@ async function list(backend: Backend, _: readonly string[], flags: Flags): Promi
 }
 
 async function show(backend: Backend, [id]: readonly string[], flags: Flags): Promise<void> {
-  const store = new StateStore(backend);
-  const inspected = await store.inspect(id);
-  const told = describeState(inspected, await store.readHistory(inspected.info));
+  const told = await describeState(new StateStore(backend), id);
   if (flags.json) return await printJson(told);
   await printText(stateText(told, Date.now()));
 }

@@ -44,7 +44,7 @@ export async function readSafetensorsLayout(source: ByteSource): Promise<{
   layouts: Map<string, TensorLayout>;
   metadata: Record<string, string>;
 }> {
-  const { entries, metadata, dataStart } = await readHeader(source);
+  const { entries, metadata, dataStart } = await readStateHeader(source);
   const layouts = new Map<string, TensorLayout>();
   for (const [name, value] of entries) {
     const entry = EntrySchema.safeParse(value);
@@ -75,7 +75,7 @@ export async function readSafetensorsLayout(source: ByteSource): Promise<{
   return { layouts, metadata };
 }
 
-async function readHeader(source: ByteSource): Promise<{
+async function readStateHeader(source: ByteSource): Promise<{
   entries: [string, unknown][];
   metadata: Record<string, string>;
   dataStart: number;

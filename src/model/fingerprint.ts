@@ -4,6 +4,7 @@
  * model's weights to another.
  */
 
+import { sha256 } from "../core/sha256.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import type { Dimensions } from "./dimensions.ts";
 
@@ -48,8 +49,4 @@ export async function fingerprint(
   const text = `rwkv${version} group_norm_eps ${groupNormEps} ${digest}`;
   const hash = await sha256(new TextEncoder().encode(text));
   return `rwkv${version}-${hash.toHex().slice(0, 24)}`;
-}
-
-async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
 }

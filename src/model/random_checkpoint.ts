@@ -7,6 +7,7 @@
  * be read on its own. Weights are about normal, with a standard deviation of 1 / sqrt(columns).
  */
 
+import { sha256 } from "../core/sha256.ts";
 import type { Checkpoint, TensorInfo } from "../formats/checkpoint.ts";
 import { DTYPE_BYTES } from "../formats/tensor_layout.ts";
 import { widen } from "../formats/widen.ts";
@@ -202,6 +203,5 @@ function seedOf(name: string): number {
 }
 
 async function digestOf(text: string): Promise<string> {
-  const bytes = new TextEncoder().encode(text);
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+  return (await sha256(new TextEncoder().encode(text))).toHex();
 }

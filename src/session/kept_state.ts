@@ -4,7 +4,7 @@
  * one's is held to the bit: what follows is to join what was written.
  */
 
-import { decodeState, describeState, encodeState } from "../store/state_codec.ts";
+import { decodeState, encodeState, readStateHeader } from "../store/state_codec.ts";
 import type { SessionModel } from "./session_types.ts";
 
 export interface KeptState {
@@ -18,6 +18,6 @@ export function keepState(
   { open, model: { codec, shape } }: { open: boolean; model: SessionModel },
 ): KeptState {
   const bytes = encodeState(state, { codec: open ? "f32" : codec, shape });
-  const exact = describeState(bytes).codec === "f32";
+  const exact = readStateHeader(bytes).codec === "f32";
   return { bytes, rounded: exact ? undefined : decodeState(bytes) };
 }

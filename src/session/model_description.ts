@@ -1,6 +1,6 @@
 /** What can be told of the model that a worker runs, beside its name. */
 
-import { stateBytes, type StateCodec } from "../store/state_codec.ts";
+import { stateBytes, type StateCodec, stateNumbers } from "../store/state_codec.ts";
 import type { SessionModel } from "./session_types.ts";
 
 export interface ModelDescription {
@@ -26,6 +26,6 @@ export function describeModel({ shape, vocabulary, codec }: SessionModel): Model
     vocabulary,
     codec,
     storedBytes: stateBytes(codec, shape),
-    float32Bytes: 4 * layers * width * (headSize + 2),
+    float32Bytes: 4 * stateNumbers(shape),
   };
 }

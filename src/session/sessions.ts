@@ -120,8 +120,7 @@ export class Sessions {
   /** @throws InferenceError as `StateStore.inspect` does */
   async describe(id: string): Promise<StateDescription> {
     await this.#cutShort(id);
-    const inspected = await this.#store.inspect(id);
-    return describeState(inspected, await this.#store.readHistory(inspected.info));
+    return await describeState(this.#store, id);
   }
 
   /** What is kept for the client of a turn, where it gave a note. Throws as `describe` does. */

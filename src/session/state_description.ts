@@ -1,16 +1,15 @@
 /** What can be told of a stored state. */
 
 import { blobsOf } from "../store/manifest.ts";
-import type { InspectedState } from "../store/state_store.ts";
+import type { StateStore } from "../store/state_store.ts";
 import { decodeEntries } from "./history.ts";
 import type { StateDescription } from "./session_types.ts";
 import { decodeRecord } from "./turn_record.ts";
 
-/** @throws InferenceError `state_damaged` for a turn of another version. */
-export function describeState(
-  { info, turn }: InspectedState,
-  history: Uint8Array | null,
-): StateDescription {
+/** @throws InferenceError as `StateStore.inspect` does */
+export async function describeState(store: StateStore, id: string): Promise<StateDescription> {
+  const { info, turn } = await store.inspect(id);
+  const history = await store.readHistory(info);
   const record = decodeRecord(turn);
   return {
     id: info.id,

@@ -1,7 +1,12 @@
 /** States as files: what leaves a store, and what is let into one. */
 
 import { InferenceError } from "../core/errors.ts";
-import { decodeState, describeState, type StateShape } from "../store/state_codec.ts";
+import {
+  decodeState,
+  readStateHeader,
+  stateNumbers,
+  type StateShape,
+} from "../store/state_codec.ts";
 import {
   decodeStateFile,
   encodeStateFile,
@@ -125,11 +130,7 @@ function assertFits({ model: of, stateBytes }: StateFileFacts, model: SessionMod
 }
 
 function stateLimit({ shape }: SessionModel): number {
-  return numbersOf(shape) * 4 + STATE_OVERHEAD;
-}
-
-function numbersOf({ layers, width, headSize }: StateShape): number {
-  return layers * width * (headSize + 2);
+  return stateNumbers(shape) * 4 + STATE_OVERHEAD;
 }
 
 function checkNumbers(bytes: Uint8Array, model: SessionModel | null): void {
@@ -144,13 +145,13 @@ function checkNumbers(bytes: Uint8Array, model: SessionModel | null): void {
 
 /** States of the first version do not tell their shape, but how many numbers they have. */
 function assertShape(bytes: Uint8Array, shape: StateShape): void {
-  const { shape: own, numbers } = describeState(bytes);
+  const { shape: own, numbers } = readStateHeader(bytes);
   const text = ({ layers, width, headSize }: StateShape) => `${layers} x ${width} x ${headSize}`;
-  if (numbers === numbersOf(shape) && (own === null || text(own) === text(shape))) return;
+  if (numbers === stateNumbers(shape) && (own === null || text(own) === text(shape))) return;
   throw invalid(
     "state",
     `the state has ${numbers} numbers${own ? ` of shape ${text(own)}` : ""}, those of this model ` +
-      `have ${numbersOf(shape)} of shape ${text(shape)}`,
+      `have ${stateNumbers(shape)} of shape ${text(shape)}`,
   );
 }
 

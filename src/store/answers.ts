@@ -9,6 +9,7 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
+import { sha256 } from "../core/sha256.ts";
 import type { Backend, Key } from "./backend.ts";
 import { type BlobReference, Blobs } from "./blobs.ts";
 import { newId, type RandomBytes } from "./state_id.ts";
@@ -160,8 +161,7 @@ function decodeRow(value: Uint8Array): AnswerRow {
 }
 
 async function hash(parts: readonly string[]): Promise<string> {
-  const bytes = new TextEncoder().encode(JSON.stringify(parts));
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+  return (await sha256(new TextEncoder().encode(JSON.stringify(parts)))).toHex();
 }
 
 function reused(key: string): InferenceError {

@@ -75,3 +75,11 @@ export interface Backend {
 
   close(): void;
 }
+
+/** Deletes any number of keys, in as few atomics as may be. */
+export async function deleteKeys(backend: Backend, keys: readonly Key[]): Promise<void> {
+  for (let first = 0; first < keys.length; first += LIMITS.atomicMutations) {
+    const batch = keys.slice(first, first + LIMITS.atomicMutations);
+    await backend.atomic([], batch.map((key) => ({ type: "delete", key })));
+  }
+}

@@ -5,8 +5,9 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
+import { sha256 } from "../core/sha256.ts";
 import { atOnce } from "./at_once.ts";
-import { type Backend, type Key, LIMITS, type Mutation } from "./backend.ts";
+import { type Backend, deleteKeys, type Key, LIMITS, type Mutation } from "./backend.ts";
 import { BlobCache } from "./blob_cache.ts";
 import { newBlobId } from "./blob_id.ts";
 import type { RandomBytes } from "./state_id.ts";
@@ -58,7 +59,7 @@ export class Blobs {
   async write(bytes: Uint8Array, expires: number): Promise<BlobReference> {
     const id = newBlobId(this.#options.now(), this.#options.random);
     const expireIn = Math.max(1, expires - this.#options.now() + GRACE_MS);
-    const reference = { id, bytes: bytes.length, sha256: await sha256(bytes), expires };
+    const reference = { id, bytes: bytes.length, sha256: await digest(bytes), expires };
     const keys = this.#keys(reference);
     await atOnce(every(CHUNKS_PER_ATOMIC, keys.length), AT_ONCE, async (first) => {
       const batch = keys.slice(first, first + CHUNKS_PER_ATOMIC).map((key, i): Mutation => {
@@ -82,11 +83,7 @@ export class Blobs {
 
   async delete(reference: BlobReference): Promise<void> {
     this.#cache.delete(reference.id);
-    const keys = this.#keys(reference);
-    for (let first = 0; first < keys.length; first += LIMITS.atomicMutations) {
-      const batch = keys.slice(first, first + LIMITS.atomicMutations);
-      await this.#backend.atomic([], batch.map((key) => ({ type: "delete", key })));
-    }
+    await deleteKeys(this.#backend, this.#keys(reference));
   }
 
   async #fetch(reference: BlobReference): Promise<Uint8Array> {
@@ -117,7 +114,7 @@ export class Blobs {
     if (chunks !== keys.length) {
       throw damaged(reference, `${keys.length - chunks} of ${keys.length} chunks are missing`);
     }
-    if (await sha256(bytes) !== reference.sha256) throw damaged(reference, "its checksum differs");
+    if (await digest(bytes) !== reference.sha256) throw damaged(reference, "its checksum differs");
     return bytes;
   }
 
@@ -137,9 +134,8 @@ function every(step: number, end: number): number[] {
   return Array.from({ length: Math.ceil(end / step) }, (_, i) => i * step);
 }
 
-async function sha256(bytes: Uint8Array): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>);
-  return new Uint8Array(digest).toHex();
+async function digest(bytes: Uint8Array): Promise<string> {
+  return (await sha256(bytes)).toHex();
 }
 
 function damaged({ id, bytes }: BlobReference, what: string): InferenceError {

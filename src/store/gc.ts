@@ -3,7 +3,7 @@
  * The database does most of this by itself, in time; this does it now, and tells what it came to.
  *
  * It is safe beside any number of workers and other collections, since it rests on the store's
- * protocol (`state_store.ts`):
+ * protocol (`state_rows.ts`):
  *
  * - **A blob goes when it has no ref and is old.** A ref comes into being in two ways. Whoever wrote
  *   the blob names it in the first manifest; no blob is touched that was begun within the grace
@@ -22,7 +22,7 @@
  * What a collection that is killed leaves is garbage again, or still.
  */
 
-import { type Backend, type Entry, type Key, LIMITS } from "./backend.ts";
+import { type Backend, deleteKeys, type Entry, type Key } from "./backend.ts";
 import { blobTime } from "./blob_id.ts";
 import { blobsKey, DEFAULT_TENANT, refKey, refsKey, stateKey } from "./keys.ts";
 import { type ListedState, listStates, readable } from "./list_states.ts";
@@ -188,10 +188,7 @@ class Collector {
   }
 
   async #delete(keys: readonly Key[]): Promise<void> {
-    for (let i = 0; !this.#dryRun && i < keys.length; i += LIMITS.atomicMutations) {
-      const batch = keys.slice(i, i + LIMITS.atomicMutations);
-      await this.#backend.atomic([], batch.map((key) => ({ type: "delete", key })));
-    }
+    if (!this.#dryRun) await deleteKeys(this.#backend, keys);
   }
 
   #isOver({ expires }: Manifest): boolean {

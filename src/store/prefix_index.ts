@@ -7,6 +7,7 @@
  * Hashes are SHA-256, chained message by message: a longer history's hash holds the shorter one's.
  */
 
+import { sha256 } from "../core/sha256.ts";
 import type { Backend, Key, Mutation } from "./backend.ts";
 
 /** A message as it is hashed: what looks the same to the model is the same. */
@@ -58,8 +59,8 @@ export class PrefixIndex {
       ? from.after
       : `rwkv-prefix-1\0${this.#options.tenant}\0${from.model}`;
     for (const { role, content } of messages) {
-      const bytes = new TextEncoder().encode(JSON.stringify([hash, role, content]));
-      hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+      const text = JSON.stringify([hash, role, content]);
+      hash = (await sha256(new TextEncoder().encode(text))).toHex();
       hashes.push(hash);
     }
     return hashes;

@@ -54,7 +54,7 @@ export interface StateHeader {
 const MAGIC = 0x534b5752; // "RWKS"
 const HEADER_BYTES = { 1: 16, 2: 20 };
 
-/** Enough of a stored state for {@linkcode describeState}. */
+/** Enough of a stored state for {@linkcode readStateHeader}. */
 export const STATE_HEADER_BYTES = HEADER_BYTES[2];
 
 /**
@@ -69,7 +69,7 @@ export function encodeState(
 ): Uint8Array<ArrayBuffer> {
   const fault = faultOf(shape);
   if (fault !== null) throw new Error(`Cannot encode a state: ${fault}`);
-  if (state.length !== numbersOf(shape)) {
+  if (state.length !== stateNumbers(shape)) {
     throw new Error(`Cannot encode ${state.length} numbers as a state of ${shapeText(shape)}`);
   }
   const bytes = new Uint8Array(stateBytes(codec, shape));
@@ -95,7 +95,7 @@ export function encodeState(
  * would make an infinity or NaN, which `encodeState` never lets it hold.
  */
 export function decodeState(bytes: Uint8Array): Float32Array<ArrayBuffer> {
-  const { version, codec, shape, numbers, bytes: expected } = describeState(bytes);
+  const { version, codec, shape, numbers, bytes: expected } = readStateHeader(bytes);
   if (bytes.length !== expected) {
     const what = shape === null ? `${numbers} numbers` : `${shapeText(shape)} as ${codec}`;
     throw damaged(`${what} take ${expected} bytes, and there are ${bytes.length}`);
@@ -118,7 +118,7 @@ export function decodeState(bytes: Uint8Array): Float32Array<ArrayBuffer> {
  * @param bytes The state, or its first {@linkcode STATE_HEADER_BYTES} bytes or more.
  * @throws InferenceError `state_damaged`
  */
-export function describeState(bytes: Uint8Array): StateHeader {
+export function readStateHeader(bytes: Uint8Array): StateHeader {
   const header = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   if (bytes.length < 8) throw damaged(`${bytes.length} bytes are too few for any header`);
   if (header.getUint32(0, true) !== MAGIC) throw damaged("it does not begin with RWKS");
@@ -145,7 +145,7 @@ export function describeState(bytes: Uint8Array): StateHeader {
   const fault = faultOf(shape);
   if (fault !== null) throw damaged(fault);
   const total = HEADER_BYTES[2] + bodyBytes(codec, shape);
-  return { version, codec, shape, numbers: numbersOf(shape), bytes: total };
+  return { version, codec, shape, numbers: stateNumbers(shape), bytes: total };
 }
 
 /** Bytes of a stored state, its header included, where its codec has room for its numbers. */
@@ -153,7 +153,8 @@ export function stateBytes(codec: StateCodec, shape: StateShape): number {
   return STATE_HEADER_BYTES + bodyBytes(codec, shape);
 }
 
-function numbersOf({ layers, width, headSize }: StateShape): number {
+/** Numbers of a state. */
+export function stateNumbers({ layers, width, headSize }: StateShape): number {
   return layers * width * (headSize + 2);
 }
 
@@ -161,7 +162,7 @@ function bodyBytes(codec: StateCodec, shape: StateShape): number {
   const { layers, width, headSize } = shape;
   // For each channel a row of codes, its scale, and two token shifts.
   if (codec === "q8") return layers * width * (headSize + 3 * 2);
-  return numbersOf(shape) * (codec === "f16" ? 2 : 4);
+  return stateNumbers(shape) * (codec === "f16" ? 2 : 4);
 }
 
 /** What is wrong with a shape, if something is. */

@@ -15,6 +15,7 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
+import { sha256 } from "../core/sha256.ts";
 import type { ModelIdentity } from "./manifest.ts";
 
 const MAGIC = "RWKVSTAT";
@@ -105,7 +106,7 @@ export async function decodeStateFile(
 ): Promise<StateFile> {
   const reader = new PieceReader(chunks);
   try {
-    const { model, created, open, turn, history, state } = await readHeader(reader);
+    const { model, created, open, turn, history, state } = await readStateHeader(reader);
     accept({
       model,
       created,
@@ -129,7 +130,7 @@ export async function decodeStateFile(
   }
 }
 
-async function readHeader(reader: PieceReader): Promise<Header> {
+async function readStateHeader(reader: PieceReader): Promise<Header> {
   const bytes = await reader.read(PREFIX_BYTES);
   if (bytes.length < PREFIX_BYTES) {
     throw invalid(
@@ -278,10 +279,6 @@ class PieceReader {
 
 async function partOf(bytes: Uint8Array): Promise<Part> {
   return { bytes: bytes.length, sha256: (await sha256(bytes)).toHex() };
-}
-
-async function sha256(bytes: Uint8Array): Promise<Uint8Array> {
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>));
 }
 
 function wrong(field: string, what: string): never {

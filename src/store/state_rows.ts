@@ -19,9 +19,8 @@ import { blobsOf, decodeManifest, encodeManifest, type Manifest } from "./manife
 import { refKey, refsKey, stateKey } from "./keys.ts";
 import { assertStateId } from "./state_id.ts";
 
-const DAY_MS = 24 * 3_600_000;
 /** An expired state's manifest stays this long, so that it can be told from an unknown one. */
-export const TOMBSTONE_MS = DAY_MS;
+export const TOMBSTONE_MS = 24 * 3_600_000;
 
 /** A manifest as it stood when it was read or written. */
 export interface StateInfo extends Readonly<Manifest> {

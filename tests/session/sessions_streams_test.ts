@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
 import type { Generation, TurnWork } from "../../src/scheduler/scheduler_types.ts";
 import { MemoryBackend } from "../../src/store/memory.ts";
-import { decodeState, describeState } from "../../src/store/state_codec.ts";
+import { decodeState, readStateHeader } from "../../src/store/state_codec.ts";
 import { collect, feed, harness, ids, MODEL, rejects, run, stored, user } from "./fixtures.ts";
 
 Deno.test("events are the text and the end, after the state is stored", async () => {
@@ -204,7 +204,7 @@ Deno.test("a finished turn goes on from what is stored of it, an unfinished one 
     const rest = await run(it.sessions, { messages: [], stateId: cut.stateId });
     assert.equal(cut.text + rest.text, "abcdefgh");
     const { info, state } = await it.store.load(rest.stateId, { model: MODEL });
-    assert.equal(describeState(state!).codec, codec);
+    assert.equal(readStateHeader(state!).codec, codec);
     const held = decodeState(state!);
     assert.deepEqual(it.runner.rounded.get(info.state!.id), codec === "f32" ? undefined : held);
   }

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
 import {
   decodeState,
-  describeState,
   encodeState,
+  readStateHeader,
   STATE_CODECS,
   STATE_HEADER_BYTES,
   type StateCodec,
@@ -40,7 +40,7 @@ function sameBytes(actual: Uint8Array, expected: Uint8Array, what: string) {
 }
 
 function refuses(bytes: Uint8Array, message: RegExp) {
-  for (const read of [decodeState, describeState]) {
+  for (const read of [decodeState, readStateHeader]) {
     assert.throws(
       () => read(bytes),
       (error) =>
@@ -53,7 +53,7 @@ function refuses(bytes: Uint8Array, message: RegExp) {
 
 /** As {@linkcode refuses}, of what the header does not tell. */
 function refusesToDecode(bytes: Uint8Array, message: RegExp) {
-  describeState(bytes);
+  readStateHeader(bytes);
   assert.throws(() => decodeState(bytes), { code: "state_damaged", message });
 }
 
@@ -80,7 +80,7 @@ Deno.test("version 1 is read, to the bit", () => {
   const bits = new Uint32Array([0x7f800001, 0x80000000, 5]);
   const bytes = new Uint8Array([...headerOf(1, 0, 3, 0), ...new Uint8Array(bits.buffer)]);
   assert.deepEqual(new Uint32Array(decodeState(bytes).buffer), bits);
-  assert.deepEqual(describeState(bytes), {
+  assert.deepEqual(readStateHeader(bytes), {
     version: 1,
     codec: "f32",
     shape: null,
@@ -101,8 +101,8 @@ Deno.test("a header tells codec, shape and sizes, without what follows", () => {
         numbers: lengthOf(shape),
         bytes: bytes.length,
       };
-      assert.deepEqual(describeState(bytes), header);
-      assert.deepEqual(describeState(bytes.subarray(0, STATE_HEADER_BYTES)), header);
+      assert.deepEqual(readStateHeader(bytes), header);
+      assert.deepEqual(readStateHeader(bytes.subarray(0, STATE_HEADER_BYTES)), header);
     }
   }
 });
@@ -149,7 +149,7 @@ Deno.test("what was decoded is encoded to the same bytes, with every codec", () 
       const state = hostileState(random, shape);
       for (const codec of STATE_CODECS) {
         const bytes = encodeState(state, { codec, shape });
-        assert.equal(describeState(bytes).codec, codec);
+        assert.equal(readStateHeader(bytes).codec, codec);
         const again = encodeState(decodeState(bytes), { codec, shape });
         sameBytes(again, bytes, `${codec}, state ${i} of ${shape.width}`);
       }
@@ -181,7 +181,7 @@ Deno.test("what float16 has no room for makes the whole state f32, and its heade
       const plain = encodeState(state, { codec: "f32", shape });
       for (const codec of STATE_CODECS) {
         const bytes = encodeState(state, { codec, shape });
-        assert.equal(describeState(bytes).codec, "f32");
+        assert.equal(readStateHeader(bytes).codec, "f32");
         sameBytes(bytes, plain, `${codec}, ${number} at ${at}`);
       }
     }
@@ -264,7 +264,7 @@ Deno.test("damage is an error or other numbers, never anything else", () => {
     if (below(8) === 0) bytes = new Uint8Array([...bytes, ...new Uint8Array(below(40))]);
     try {
       const state = decodeState(bytes);
-      const { numbers, codec } = describeState(bytes);
+      const { numbers, codec } = readStateHeader(bytes);
       assert.equal(state.length, numbers);
       // A code of one byte becomes a number of four; nothing takes more than that.
       assert.ok(state.byteLength <= 4 * bytes.length);
