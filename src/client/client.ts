@@ -15,6 +15,8 @@ import type {
   ModelObject,
   StateObject,
   StreamParams,
+  TextCompletion,
+  TextParams,
   WorkerHealth,
 } from "./types.ts";
 
@@ -26,6 +28,8 @@ export interface Client {
   chat(params: StreamParams, options?: CallOptions): Promise<Reply>;
   /** One turn, its reply as it is written. */
   stream(params: StreamParams, options?: CallOptions): Promise<ChatStream>;
+  /** A text written on as it stands, without any template. */
+  completeText(params: TextParams, options?: CallOptions): Promise<TextCompletion>;
   /** A conversation that keeps the id of its state itself. */
   conversation(options?: TalkOptions): Talk;
   states: {
@@ -69,6 +73,8 @@ export function createClient(clientOptions: ClientOptions): Client {
       const json = { ...params, stream: true, stream_options: { include_usage: true } };
       return new ChatStream(await transport.send("/v1/chat/completions", { ...options, json }));
     },
+    completeText: (json, options) =>
+      transport.json("/v1/completions", { ...options, json: { ...json, stream: false } }),
     conversation: (options) => new Talk(client, options),
     states: {
       get: (id, options) => transport.json(at("states", id), options),

@@ -3,6 +3,7 @@
 import type { z } from "zod";
 import type { chatSchema } from "../../routes/chat_schema.ts";
 import type { completionSchema } from "../../routes/chat_response_schema.ts";
+import type { completionRequestSchema, TextCompletion } from "../../routes/completion_schema.ts";
 import type {
   conversationChangeSchema,
   conversationSchema,
@@ -14,6 +15,11 @@ import type { stateSchema } from "../../routes/state_schema.ts";
 
 export type ChatParams = Omit<z.input<typeof chatSchema>, "stream" | "stream_options">;
 export type ChatCompletion = z.output<typeof completionSchema>;
+export type { TextCompletion };
+export type TextParams = Omit<
+  z.input<typeof completionRequestSchema>,
+  "stream" | "stream_options"
+>;
 export type ChatUsage = ChatCompletion["usage"];
 export type ChatMessage = z.input<typeof messageSchema>;
 export type ConversationChange = z.input<typeof conversationChangeSchema>;

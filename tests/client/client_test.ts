@@ -109,6 +109,9 @@ Deno.test("client: conversations, models, health", async () => {
     assert.deepEqual(await client.models.get("default"), model);
     assert.equal((await client.health()).status, "ok");
     assert.equal((await client.complete({ messages, n: 3 })).choices.length, 3);
+    const { choices: [text] } = await client.completeText({ prompt: "Once", max_tokens: 2 });
+    assert.equal(text.text, " a");
+    assert.equal(text.finish_reason, "length");
   });
 });
 
