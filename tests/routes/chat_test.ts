@@ -40,41 +40,6 @@ Deno.test("a plain answer", async () => {
   });
 });
 
-Deno.test("a stream: role, text, end with the state, done", async () => {
-  const { app } = testApp({ script: REPLY });
-  const response = await post(app, { ...HI, stream: true });
-  assert.equal(response.status, 200);
-  assert.match(response.headers.get("content-type")!, /^text\/event-stream/);
-  const data = await dataOf(response);
-  assert.equal(data.pop(), "[DONE]");
-  const chunks = data.map((line) => JSON.parse(line));
-  for (const chunk of chunks) {
-    assert.equal(chunk.object, "chat.completion.chunk");
-    assert.equal(chunk.id, chunks[0].id);
-    assert.equal(chunk.choices[0].index, 0);
-    assert.ok(!("usage" in chunk));
-  }
-  assert.deepEqual(chunks[0].choices[0].delta, { role: "assistant", content: "" });
-  const text = chunks.map((chunk) => chunk.choices[0].delta.content ?? "").join("");
-  assert.equal(text, "Hello wörld.");
-  const reasons = chunks.map((chunk) => chunk.choices[0].finish_reason);
-  assert.deepEqual(reasons, [...Array(chunks.length - 1).fill(null), "stop"]);
-  const last = chunks[chunks.length - 1];
-  assert.deepEqual(last.choices[0].delta, {});
-  assert.equal(last.state_id, response.headers.get("x-state-id"));
-});
-
-Deno.test("a stream with usage has it in a chunk of its own", async () => {
-  const { app } = testApp({ script: REPLY });
-  const options = { stream: true, stream_options: { include_usage: true } };
-  const data = await dataOf(await post(app, { ...HI, ...options }));
-  assert.equal(data.pop(), "[DONE]");
-  const usage = JSON.parse(data.pop()!);
-  assert.deepEqual(usage.choices, []);
-  assert.equal(usage.usage.completion_tokens, REPLY.length);
-  for (const line of data) assert.equal(JSON.parse(line).usage, null);
-});
-
 Deno.test("state_id resumes, and a reply that was cut goes on", async () => {
   const { app, runner } = testApp({ script: ids(" abcdef\n\n g\n\n") });
   const one = await (await post(app, { ...HI, max_tokens: 4 })).json();
@@ -117,24 +82,6 @@ Deno.test("each of several choices leads to a state of its own, known from the s
       assert.deepEqual(text, wanted);
     }
   }
-});
-
-Deno.test("a choice that fails does not end the others, and the stream says what went wrong", async () => {
-  const { app, runner } = testApp({ script: REPLY });
-  const submit = runner.submit.bind(runner);
-  runner.submit = (work) => {
-    const generation = submit(work);
-    if (work.sampling.seed !== 2n) return generation;
-    const finished = Promise.reject(new InferenceError("numeric_fault", "broken"));
-    finished.catch(() => {});
-    return { ...generation, finished };
-  };
-  const data = await dataOf(await post(app, { ...HI, n: 3, seed: 1, stream: true }));
-  const events = data.map((line) => JSON.parse(line));
-  assert.equal(events.at(-1).error.code, "numeric_fault");
-  const ended = events.flatMap(({ choices }) => choices ?? [])
-    .filter(({ finish_reason }) => finish_reason === "stop");
-  assert.deepEqual(ended.map(({ index }) => index).sort(), [0, 2]);
 });
 
 Deno.test("everything a client may send reaches the runner", async () => {
@@ -311,48 +258,4 @@ Deno.test("a bug answers 500 without its text, and is logged", async () => {
   const error = await errorOf(post(app, HI), 500, "internal_error");
   assert.doesNotMatch(error.message, /secret/);
   assert.deepEqual(logged, [bug]);
-});
-
-Deno.test("a failure during a stream ends it with an error object", async () => {
-  for (
-    const [failure, code] of [
-      [new InferenceError("device_lost", "The device is gone"), "device_lost"],
-      [new TypeError("secret"), "internal_error"],
-    ] as const
-  ) {
-    const before = (sampled: number) => {
-      if (sampled === 2) throw failure;
-    };
-    const { app, logged, backend } = testApp({ script: REPLY, before });
-    const response = await post(app, { ...HI, stream: true });
-    assert.equal(response.status, 200);
-    const data = await dataOf(response);
-    const { error } = JSON.parse(data.pop()!);
-    assert.equal(error.code, code);
-    assert.doesNotMatch(JSON.stringify(error), /secret/);
-    assert.deepEqual(Object.keys(error).sort(), ["code", "message", "param", "type"]);
-    assert.ok(!data.includes("[DONE]"));
-    assert.deepEqual(logged, [failure]);
-    // The id from the header resumes all the same.
-    const state_id = response.headers.get("x-state-id");
-    const well = testApp({ script: REPLY, backend });
-    const resumed = await (await post(well.app, { messages: [], state_id })).json();
-    assert.equal(resumed.choices[0].message.content, "Hello wörld.");
-  }
-});
-
-Deno.test("a client that leaves a stream stops its turn, whose state goes on", async () => {
-  const before = () => new Promise<void>((resolve) => setTimeout(resolve, 2));
-  const { app, runner } = testApp({ before, script: ids(` ${"a".repeat(200)}`, 0) });
-  const response = await post(app, { ...HI, stream: true });
-  const reader = response.body!.getReader();
-  for (let i = 0; i < 4; i++) await reader.read();
-  await reader.cancel();
-  const state_id = response.headers.get("x-state-id");
-  const rest = await (await post(app, { messages: [], state_id })).json();
-  assert.ok(runner.works[0].signal!.aborted);
-  const { length } = rest.choices[0].message.content;
-  assert.ok(length > 100 && length < 200, `${length} letters were left`);
-  const { transcript } = await (await app.request(`/v1/states/${rest.state_id}`)).json();
-  assert.equal(transcript[1].content, "a".repeat(200));
 });

@@ -2,67 +2,19 @@
 
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
-import type { ResponseEvent } from "../../routes/response_event_schema.ts";
 import { MemoryBackend } from "../../src/store/memory.ts";
-import { ids, tokenizer } from "../session/fixtures.ts";
-import { Documented, pointer } from "./documented.ts";
-import { errorOf, type TestApp, testApp } from "./fixtures.ts";
-
-type Json = Record<string, unknown>;
-
-function send({ app }: TestApp, path: string, body?: unknown, method = "POST") {
-  return app.request(
-    `/v1${path}`,
-    body === undefined ? { method } : {
-      method,
-      body: JSON.stringify(body),
-    },
-  );
-}
-
-async function respond(it: TestApp, body: Json) {
-  const response = await send(it, "/responses", body);
-  const answered = await response.json();
-  assert.equal(response.status, 200, JSON.stringify(answered));
-  return answered;
-}
-
-async function read(it: TestApp, path: string) {
-  const response = await it.app.request(`/v1${path}`);
-  assert.equal(response.status, 200);
-  return await response.json();
-}
-
-async function eventsOf(it: TestApp, body: Json): Promise<ResponseEvent[]> {
-  const response = await send(it, "/responses", { ...body, stream: true });
-  assert.match(response.headers.get("content-type")!, /^text\/event-stream/);
-  const text = await response.text();
-  assert.ok(text.endsWith("\n\n"));
-  return text.slice(0, -2).split("\n\n").map((block) => {
-    const [, name, data] = block.match(/^event: ([^\n]*)\ndata: ([^\n]*)$/)!;
-    const event = JSON.parse(data);
-    assert.equal(event.type, name);
-    return event;
-  });
-}
-
-function textOf(response: { output: { content: { text: string }[] }[] }): string {
-  return response.output[0].content[0].text;
-}
-
-/** What the model was given to read, turn by turn. */
-function readBy({ runner }: TestApp): string[] {
-  return runner.works.map(({ tokens }) => tokenizer.decode(tokens));
-}
-
-/** All that there is in the store. */
-async function keys({ backend }: TestApp): Promise<string[]> {
-  const found: string[] = [];
-  for await (const { key } of backend.list(["default"])) found.push(key.join("/"));
-  return found;
-}
-
-const UNKNOWN = `resp_${"0".repeat(48)}`;
+import { ids } from "../session/fixtures.ts";
+import { errorOf, testApp } from "./fixtures.ts";
+import {
+  eventsOf,
+  type Json,
+  keys,
+  read,
+  respond,
+  send,
+  textOf,
+  UNKNOWN,
+} from "./responses_client.ts";
 
 Deno.test("a response is complete, and any worker tells of it again", async () => {
   const it = testApp({ clock: () => 1_800_000_000_500, script: ids(" Hello\n\n") });
@@ -157,72 +109,6 @@ Deno.test("a conversation on a new worker for each turn is the same as on one", 
   assert.deepEqual(await chain(true, true), once);
 });
 
-Deno.test("a stream has all events in OpenAI's order, numbered, and as documented", async () => {
-  const it = testApp({ script: ids(" Hello wörld\n\n") });
-  const documented = await Documented.of(it.app);
-  const events = await eventsOf(it, { input: "hi" });
-  const types = events.map(({ type }) => type);
-  const deltas = types.filter((type) => type === "response.output_text.delta");
-  assert.ok(deltas.length > 1);
-  assert.deepEqual(types, [
-    "response.created",
-    "response.in_progress",
-    "response.output_item.added",
-    "response.content_part.added",
-    ...deltas,
-    "response.output_text.done",
-    "response.content_part.done",
-    "response.output_item.done",
-    "response.completed",
-  ]);
-  assert.deepEqual(events.map((event) => event.sequence_number), types.map((_, i) => i));
-  for (const event of events) {
-    documented.assertFits(event, pointer("components", "schemas", "ResponseEvent"));
-  }
-  const text = events.map((event) => "delta" in event ? event.delta : "").join("");
-  assert.equal(text, "Hello wörld");
-  const last = events.at(-1) as { response: Json & { id: string } };
-  assert.equal(textOf(last.response as never), text);
-  const first = events[0] as { response: Json };
-  assert.equal(first.response.status, "in_progress");
-  assert.equal(first.response.id, last.response.id);
-  assert.deepEqual(await read(it, `/responses/${last.response.id}`), last.response);
-});
-
-Deno.test("log probabilities are told where they are asked for, the same streamed and whole", async () => {
-  const script = [...ids(" a"), 1 + 0xc3, 1 + 0xb6, ...ids("\n\n")];
-  const it = testApp({ script });
-  const include = ["message.output_text.logprobs"];
-  const answered = await respond(it, { input: "hi", include, top_logprobs: 2 });
-  assert.equal(answered.top_logprobs, 2);
-  const [{ text, logprobs }] = answered.output[0].content;
-  const bytes = logprobs.flatMap(({ bytes }: { bytes: number[] }) => bytes);
-  assert.equal(new TextDecoder().decode(Uint8Array.from(bytes)).trim(), text);
-  assert.deepEqual(logprobs[1], {
-    token: "a",
-    logprob: -script[1],
-    bytes: [97],
-    top_logprobs: logprobs[1].top_logprobs,
-  });
-  assert.equal(logprobs[1].top_logprobs.length, 2);
-  const events = await eventsOf(it, { input: "hi", top_logprobs: 2 });
-  const deltas = events.flatMap((event) =>
-    event.type === "response.output_text.delta" ? event.logprobs : []
-  );
-  assert.deepEqual(deltas, logprobs);
-  for (const event of events) {
-    if (event.type === "response.output_text.done") assert.deepEqual(event.logprobs, logprobs);
-  }
-  const last = events.at(-1)!;
-  assert.ok(last.type === "response.completed");
-  assert.deepEqual(last.response.output[0].content[0].logprobs, logprobs);
-  const plain = await respond(it, { input: "hi", include });
-  assert.ok(plain.output[0].content[0].logprobs.every((one: Json) => "logprob" in one));
-  const none = await respond(it, { input: "hi" });
-  assert.deepEqual(none.output[0].content[0].logprobs, []);
-  assert.deepEqual((await read(it, `/responses/${answered.id}`)).output[0].content[0].logprobs, []);
-});
-
 Deno.test("a response that was cut goes on without input", async () => {
   const it = testApp({ script: ids(" abcdef\n\n") });
   const one = await respond(it, { input: "hi", max_output_tokens: 3, instructions: "x" });
@@ -237,98 +123,6 @@ Deno.test("a response that was cut goes on without input", async () => {
   const closed = { previous_response_id: three.id };
   const error = await errorOf(send(it, "/responses", closed), 400, "invalid_value");
   assert.equal(error.param, "input");
-});
-
-Deno.test("a stream is in progress until it ends, and one that fails says so", async () => {
-  const gate = Promise.withResolvers<void>();
-  const before = async (sampled: number) => {
-    if (sampled < 2) return;
-    await gate.promise;
-    throw new TypeError("secret");
-  };
-  const it = testApp({ before, script: ids(" abcdef", 0) });
-  const response = await send(it, "/responses", { input: "hi", stream: true });
-  const id = response.headers.get("x-state-id")!.replace("state_", "resp_");
-  assert.equal(
-    (await read(testApp({ backend: it.backend }), `/responses/${id}`)).status,
-    "in_progress",
-  );
-  gate.resolve();
-  const text = await response.text();
-  assert.doesNotMatch(text, /secret/);
-  const last = JSON.parse(text.trimEnd().split("\ndata: ").at(-1)!);
-  assert.equal(last.type, "response.failed");
-  assert.equal(last.response.status, "failed");
-  assert.equal(last.response.error.code, "server_error");
-  const next = await respond(testApp({ backend: it.backend, script: ids(" b\n\n") }), {
-    input: "on",
-    previous_response_id: id,
-  });
-  assert.equal(textOf(next), "b");
-});
-
-Deno.test("instructions are of one response: the next one's state has none of them", async () => {
-  const it = testApp({ script: ids(" a\n\n b\n\n c\n\n d\n\n e\n\n") });
-  const one = await respond(it, { input: "one" });
-  const two = await respond(it, {
-    input: "two",
-    instructions: "Be brief",
-    previous_response_id: one.id,
-  });
-  const cached = (response: Json) =>
-    (response as typeof two).usage.input_tokens_details.cached_tokens;
-  assert.ok(cached(two) > cached(one));
-  const kept = await respond(it, {
-    input: "three",
-    instructions: "Be brief",
-    previous_response_id: two.id,
-  });
-  assert.ok(cached(kept) > cached(two));
-  const without = await respond(it, { input: "three", previous_response_id: two.id });
-  assert.equal(cached(without), cached(two));
-  const texts = readBy(it);
-  assert.match(texts[1], /System: Be brief\n\nUser: two\n\nAssistant:$/);
-  assert.match(texts[2], /^(?!.*System)[^]*User: three\n\nAssistant:$/);
-  assert.match(texts[3], /User: two\n\nAssistant: b\n\nUser: three\n\nAssistant:$/);
-  assert.doesNotMatch(texts[3], /System|User: one/);
-  const transcript = async ({ state_id }: { state_id: string }) => {
-    const state = await read(it, `/states/${state_id}`);
-    return state.transcript.map(({ role, content }: Json) => `${role} ${content}`);
-  };
-  const said = await transcript(without);
-  assert.deepEqual(said.slice(0, -1), [
-    "user one",
-    "assistant a",
-    "user two",
-    "assistant b",
-    "user three",
-  ]);
-  const system = (await transcript(kept)).filter((line: string) => line.startsWith("system"));
-  assert.deepEqual(system, ["system Be brief"]);
-  const changed = await respond(it, {
-    input: "four",
-    instructions: "Be long",
-    previous_response_id: kept.id,
-  });
-  const other = await transcript(changed);
-  assert.deepEqual(other.filter((line: string) => line.startsWith("system")), ["system Be long"]);
-  assert.deepEqual(other.indexOf("system Be long"), other.indexOf("user four") - 1);
-  assert.equal(changed.instructions, "Be long");
-});
-
-Deno.test("a response without the instructions before is that of a worker that never read them", async () => {
-  const it = testApp();
-  const one = await respond(it, { input: "one", seed: 1, instructions: "Be brief" });
-  const two = await respond(it, { input: "two", seed: 2, previous_response_id: one.id });
-  assert.equal(two.usage.input_tokens_details.cached_tokens, 0);
-  const input = [
-    { role: "user", content: "one" },
-    { role: "assistant", content: [{ type: "output_text", text: textOf(one) }] },
-    { role: "user", content: "two" },
-  ];
-  const anew = await respond(testApp(), { input, seed: 2 });
-  assert.equal(textOf(two), textOf(anew));
-  assert.equal(two.usage.input_tokens, anew.usage.input_tokens);
 });
 
 Deno.test("what is not to be stored leaves nothing", async () => {
@@ -429,21 +223,6 @@ Deno.test("a conversation goes on by responses, and lists its messages without i
     (await errorOf(send(it, "/responses", unstored), 400, "invalid_value")).param,
     "store",
   );
-});
-
-Deno.test("a stream whose conversation has gone on elsewhere ends with an error", async () => {
-  const gate = Promise.withResolvers<void>();
-  const slow = testApp({ before: () => gate.promise, script: ids(" a\n\n") });
-  const fast = testApp({ backend: slow.backend, script: ids(" b\n\n") });
-  const { id } = await (await send(slow, "/conversations", {})).json();
-  const waiting = await send(slow, "/responses", { input: "hi", conversation: id, stream: true });
-  await respond(fast, { input: "hi", conversation: id });
-  gate.resolve();
-  const text = await waiting.text();
-  const last = JSON.parse(text.trimEnd().split("\ndata: ").at(-1)!);
-  assert.deepEqual([last.type, last.code], ["error", "conversation_conflict"]);
-  const kept = waiting.headers.get("x-state-id")!.replace("state_", "resp_");
-  assert.equal(textOf(await read(fast, `/responses/${kept}`)), "a");
 });
 
 Deno.test("what is wrong with a response is named", async () => {
