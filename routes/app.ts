@@ -2,12 +2,14 @@
 
 import type { Hono } from "hono";
 import { requestId } from "hono/request-id";
+import { type AnsweredRequest, tellAnswers } from "./answered.ts";
 import { BODY_LIMIT } from "./body.ts";
 import { chatRoutes } from "./chat.ts";
 import { completionRoutes } from "./completions.ts";
 import { conversationRoutes } from "./conversations.ts";
 import { handleError, type Log, notFound, refuseOtherMethods } from "./errors.ts";
 import { healthRoutes } from "./health.ts";
+import { metricsRoutes, type MetricsText } from "./metrics.ts";
 import { modelRoutes } from "./models.ts";
 import { ApiRoutes } from "./openapi.ts";
 import { documentOf, documentRoutes, type OpenApiDocument } from "./openapi_document.ts";
@@ -27,6 +29,9 @@ export interface AppOptions {
   bodyLimit?: number | undefined;
   /** Milliseconds that a request waits for a worker that starts. */
   readyTimeout?: number | undefined;
+  /** What `/metrics` tells; there is none unless given. */
+  metrics?: MetricsText | undefined;
+  onAnswer?: ((answered: AnsweredRequest) => void) | undefined;
 }
 
 export function createApp(options: AppOptions): Hono {
@@ -40,11 +45,13 @@ export function createApp(options: AppOptions): Hono {
   const app = new ApiRoutes();
   let document: OpenApiDocument | undefined;
   const describe = () => document ??= documentOf(app);
+  if (options.onAnswer) app.use(tellAnswers(options.onAnswer));
   app.use(requestId({ generator: () => `req_${crypto.randomUUID()}` }));
   app.onError(handleError(log));
   app.notFound(notFound);
   app.route("/", pageRoutes());
   app.route("/", healthRoutes(worker));
+  if (options.metrics) app.route("/", metricsRoutes(options.metrics));
   app.route("/", documentRoutes(describe));
   app.route("/", referenceRoutes(describe));
   app.route("/v1", chatRoutes(routes));

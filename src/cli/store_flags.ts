@@ -24,7 +24,7 @@ export function kvOf(flags: Flags): string {
 /** Opens a store; a file that is not there is made. Throws as `DenoKvBackend.open`. */
 export async function openBackend(
   kv: string,
-  onChange?: DenoKvOptions["onChange"],
+  options: Pick<DenoKvOptions, "onChange" | "onRetry"> = {},
 ): Promise<DenoKvBackend> {
   if (isFile(kv)) {
     try {
@@ -38,7 +38,7 @@ export async function openBackend(
       );
     }
   }
-  return await DenoKvBackend.open(kv, { onChange });
+  return await DenoKvBackend.open(kv, options);
 }
 
 /** Opens a store that somebody has made: a misspelt path is told, and no file left there. */

@@ -1,8 +1,10 @@
 /** Puts a worker together: engine, scheduler, store and sessions, and the HTTP application. */
 
+import type { AnsweredRequest } from "../../routes/answered.ts";
 import { type AppOptions, createApp } from "../../routes/app.ts";
 import type { WorkerDetails, WorkerStatus } from "../../routes/worker.ts";
 import type { Logger } from "../core/log.ts";
+import { SILENT, type Telemetry } from "../core/telemetry.ts";
 import type { OnProgress, SamplingEngine } from "../engine/engine.ts";
 import type { SchedulerNumbers } from "../scheduler/numbers.ts";
 import { Scheduler } from "../scheduler/scheduler.ts";
@@ -11,6 +13,7 @@ import { STATE_CODECS, type StateCodec } from "../store/state_codec.ts";
 import { StateStore } from "../store/state_store.ts";
 import { tokenTable } from "../tokenizer/token_table.ts";
 import { choice, type Flags, type FlagSpec, MODEL_FLAGS, number, TUNE_FLAG } from "./command.ts";
+import { Metrics } from "./metrics.ts";
 import { findModel, modelTokenizer } from "./model_files.ts";
 import {
   cpuNotice,
@@ -96,6 +99,7 @@ export interface RunningSessions {
 }
 
 export interface OpenSessionsOptions {
+  telemetry?: Telemetry | undefined;
   /** Told what is wrong when the state store begins to fail, and `null` when it answers again. */
   onStoreChange?: (problem: string | null) => void;
 }
@@ -108,7 +112,7 @@ export interface OpenSessionsOptions {
 export async function openSessions(
   flags: Flags,
   onProgress?: OnProgress,
-  { onStoreChange }: OpenSessionsOptions = {},
+  { onStoreChange, telemetry = SILENT }: OpenSessionsOptions = {},
 ): Promise<RunningSessions> {
   const files = await findModel(flags);
   const tokenizer = await modelTokenizer(files);
@@ -119,7 +123,10 @@ export async function openSessions(
     tune: !flags["no-tune"],
   };
   const kv = kvOf(flags);
-  const backend = await openBackend(kv, onStoreChange);
+  const backend = await openBackend(kv, {
+    onChange: onStoreChange,
+    onRetry: () => telemetry.storeRetried(),
+  });
   let engine: SamplingEngine;
   try {
     engine = await openEngineWorker(options, onProgress);
@@ -138,7 +145,9 @@ export async function openSessions(
     store: new StateStore(backend, {
       ttl: 1000 * (number(flags, "state-ttl", { min: 60, max: 1e9 }) ?? STATE_TTL),
       cacheBytes: 2 ** 20 * (number(flags, "state-cache", { min: 0, max: 1e6 }) ?? STATE_CACHE),
+      telemetry,
     }),
+    telemetry,
     prefixes: !flags["no-prefix-index"],
     tokenizer,
     limits: { turnSeconds: number(flags, "turn-seconds", { min: 1, max: 1e6 }) ?? TURN_SECONDS },
@@ -214,7 +223,10 @@ export function startWorker(
         problem,
       });}
   };
-  const ready = openSessions(flags, onLoaded, { onStoreChange }).then((running) => {
+  const metrics = new Metrics();
+  const opened = openSessions(flags, onLoaded, { onStoreChange, telemetry: metrics });
+  const ready = opened.then((running) => {
+    metrics.watch(running);
     const { device, adapter, software, quant, memory } = running.engine.info;
     Object.assign(details, { model: running.modelId, device, adapter, software, quant, memory });
     details.kv = running.kv;
@@ -241,5 +253,6 @@ export function startWorker(
       error: error instanceof Error ? error.stack ?? error.message : `${error}`,
     });
   };
-  return { app: createApp({ ...options, worker, log: onBug }), ready };
+  const onAnswer = (answered: AnsweredRequest) => metrics.answered(answered);
+  return { app: createApp({ ...options, worker, log: onBug, metrics, onAnswer }), ready };
 }

@@ -52,6 +52,11 @@ export class ActiveTurn implements PlannableTurn {
     return this.#finished.promise;
   }
 
+  /** Milliseconds until it had a slot. */
+  get queued(): number | null {
+    return this.slot < 0 ? null : this.started - this.came;
+  }
+
   /** Ids as they are sampled. */
   get tokens(): AsyncIterable<TokenBatch> {
     return this.#tokens;

@@ -11,6 +11,8 @@ export interface SchedulerNumbers {
   /** Turns that have ended, and that were not taken. */
   ended: number;
   refused: number;
+  /** Times that the device was found to be gone. */
+  losses: number;
   steps: number;
   /** Tokens of prompts, and tokens sampled. */
   tokensRead: number;
@@ -31,6 +33,7 @@ export class Counts {
     batch: 0,
     ended: 0,
     refused: 0,
+    losses: 0,
     steps: 0,
     tokensRead: 0,
     tokensSampled: 0,

@@ -99,6 +99,9 @@ export class Scheduler implements TurnRunner {
     this.#wake();
     return turns.map((turn): Generation => ({
       finished: turn.finished,
+      get queued() {
+        return turn.queued;
+      },
       keep: (key, state) => this.#running.keep(turn, key, state),
       [Symbol.asyncIterator]: () => turn.tokens[Symbol.asyncIterator](),
     }));
@@ -230,6 +233,9 @@ export class Scheduler implements TurnRunner {
         if (fault !== null) this.#running.fail(turn, new InferenceError("numeric_fault", fault));
       }
     } catch (error) {
+      if (error instanceof InferenceError && error.code === "device_lost") {
+        this.#counts.total.losses++;
+      }
       // A failed step says nothing of the states it ran on: every turn in a slot ends with it.
       this.#running.failAll(error);
     }

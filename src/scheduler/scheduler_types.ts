@@ -62,6 +62,8 @@ export interface TokenBatch {
 export interface Generation extends AsyncIterable<TokenBatch> {
   /** Resolves once when the turn has ended; rejects with what went wrong. */
   readonly finished: Promise<FinishedTurn>;
+  /** Milliseconds until it had a slot; `null` while it has had none of its own. */
+  readonly queued: number | null;
   /**
    * Once it has ended: names its state, for turns to come, as long as its slot holds that.
    *

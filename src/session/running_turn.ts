@@ -10,6 +10,7 @@ import type { Origin } from "./origin.ts";
 import type { Reply } from "./reply.ts";
 import type { SessionModel, TextToken, TurnEnd, TurnResult, Usage } from "./session_types.ts";
 import type { TokenLog } from "./token_log.ts";
+import type { TurnMeter } from "./turn_meter.ts";
 import { EventQueue } from "./turn.ts";
 import { encodeRecord, type TurnRecord } from "./turn_record.ts";
 import { encodeReport, type ReportedEnd } from "./turn_report.ts";
@@ -33,6 +34,7 @@ export interface RunningTurnOptions {
   note?: unknown;
   /** Where tokens are to be told. */
   log?: TokenLog | undefined;
+  meter: TurnMeter;
 }
 
 /** What becomes known when a turn has been taken. */
@@ -64,6 +66,7 @@ export class RunningTurn {
   readonly keep: boolean;
   readonly #note: unknown;
   readonly #log: TokenLog | undefined;
+  readonly #meter: TurnMeter;
   readonly #told: TextToken[] = [];
   readonly events: EventQueue = new EventQueue();
   readonly #controller = new AbortController();
@@ -80,6 +83,7 @@ export class RunningTurn {
     this.keep = rest.keep;
     this.#note = rest.note;
     this.#log = log;
+    this.#meter = rest.meter;
   }
 
   /** Aborted when the turn is cut short. */
@@ -116,6 +120,7 @@ export class RunningTurn {
       // A turn that is streamed holds it, and its first words come first.
       let history = underway.begun === null ? readHistory() : undefined;
       for await (const { tokens, logprobs } of generation) {
+        this.#meter.came(tokens.length);
         logprobs?.forEach((told, i) => this.#log?.push(tokens[i], told));
         this.#show(tokens.map((token) => reply.push(token)).join(""));
         history ??= readHistory();
@@ -137,12 +142,14 @@ export class RunningTurn {
         stateId: info && this.stateId,
         ...failure,
       };
+      this.#meter.ended(finished.reason, generation.queued, end.usage);
       events.push({ type: "end", ...end });
       if (info?.moved === false) throw this.#conflict();
       events.end();
       const told = this.#log ? { tokens: this.#told } : {};
       return { ...end, text: this.#text, ...told };
     } catch (error) {
+      this.#meter.failed(error);
       events.fail(error);
       throw error;
     } finally {
@@ -171,6 +178,7 @@ export class RunningTurn {
     },
   ): Promise<StoredTurn> {
     const { stateId: id, ttl, origin: { info, conversation } } = this;
+    const saved = this.#meter.saving();
     try {
       const record = this.#record(finished);
       const from = record.earlier ? { after: record.earlier.hash } : { model: model.fingerprint };
@@ -199,12 +207,13 @@ export class RunningTurn {
         open: finished.reason !== "stop",
       };
       const parent = info?.id ?? null;
-      return {
-        info: begun === null
-          ? await store.save(content, { id, model, ttl, parent, ...names })
-          : await store.commit(begun, content, names),
-      };
+      const stored = begun === null
+        ? await store.save(content, { id, model, ttl, parent, ...names })
+        : await store.commit(begun, content, names);
+      saved(stored);
+      return { info: stored };
     } catch (error) {
+      saved(null);
       if (!(error instanceof InferenceError)) throw error;
       return { info: null, warning: `The reply is not stored: ${error.message}` };
     }

@@ -7,6 +7,7 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
+import { SILENT, type Telemetry } from "../core/telemetry.ts";
 import type { StateSource, TurnRunner } from "../scheduler/scheduler_types.ts";
 import { decodeState } from "../store/state_codec.ts";
 import { newId, type RandomBytes, randomBytes } from "../store/state_id.ts";
@@ -23,6 +24,7 @@ import { SystemPrompts } from "./system_prompts.ts";
 import { TokenDesk } from "./token_desk.ts";
 import { TokenLog } from "./token_log.ts";
 import { Turn } from "./turn.ts";
+import { TurnMeter } from "./turn_meter.ts";
 import { planTurn } from "./turn_plan.ts";
 import { encodeRecord, type TurnRecord } from "./turn_record.ts";
 import { decodeReport, type TurnReport } from "./turn_report.ts";
@@ -45,6 +47,7 @@ export interface SessionsOptions {
   sampling?: Partial<Sampling> | undefined;
   /** Whether a history that is sent whole is looked up; it is unless told. */
   prefixes?: boolean | undefined;
+  telemetry?: Telemetry | undefined;
   /** Epoch milliseconds. */
   clock?: (() => number) | undefined;
   random?: RandomBytes | undefined;
@@ -61,6 +64,7 @@ export class Sessions {
   readonly #runner: TurnRunner;
   readonly #store: StateStore;
   readonly #work: TurnWorkOptions;
+  readonly #telemetry: Telemetry;
   readonly #clock: () => number;
   readonly #random: RandomBytes;
   /** By the id of the state that they lead to. */
@@ -85,6 +89,7 @@ export class Sessions {
       ? null
       : new SystemPrompts({ store, runner, tokenizer, model });
     this.#origins = new Origins({ store, model, systemPrompts });
+    this.#telemetry = rest.telemetry ?? SILENT;
     this.#clock = rest.clock ?? Date.now;
     this.#random = rest.random ?? randomBytes;
   }
@@ -165,6 +170,7 @@ export class Sessions {
     choices: number,
     signal: AbortSignal | undefined,
   ): Promise<Turn[] | null> {
+    const came = this.#clock();
     if (request.stateId !== undefined) await this.#cutShort(request.stateId);
     const origin = await this.#origins.find(request, signal);
     const { tokenizer, limits } = this.#work;
@@ -179,7 +185,7 @@ export class Sessions {
     if (signal?.aborted) throw new InferenceError("cancelled", "The client has gone");
 
     const turns = Array.from({ length: choices }, (_, i) => {
-      return this.#prepare(request, { origin, plan }, i);
+      return this.#prepare(request, { origin, plan, came }, i);
     });
     for (const turn of turns) this.#watch(turn, signal);
     let started: Turn[] | null = null;
@@ -226,7 +232,7 @@ export class Sessions {
 
   #prepare(
     request: TurnRequest,
-    { origin, plan }: { origin: Origin; plan: TurnRecord },
+    { origin, plan, came }: { origin: Origin; plan: TurnRecord; came: number },
     choice: number,
   ): RunningTurn {
     const { transcript, held, counts, plain } = plan;
@@ -244,6 +250,13 @@ export class Sessions {
       log: request.logprobs === undefined
         ? undefined
         : new TokenLog(this.#work.tokenizer, held.length),
+      meter: new TurnMeter({
+        telemetry: this.#telemetry,
+        clock: this.#clock,
+        came,
+        // The prompt is read once for all choices.
+        readsPrompt: choice === 0,
+      }),
     });
   }
 

@@ -15,6 +15,10 @@ export class BlobCache {
     return this.#bytes;
   }
 
+  has(id: string): boolean {
+    return this.#blobs.has(id);
+  }
+
   get(id: string): Uint8Array | undefined {
     const blob = this.#blobs.get(id);
     if (blob) {

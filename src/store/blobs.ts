@@ -72,6 +72,11 @@ export class Blobs {
     return reference;
   }
 
+  /** Whether a blob is in memory. */
+  holds({ id }: BlobReference): boolean {
+    return this.#cache.has(id);
+  }
+
   /** @throws InferenceError `state_damaged` unless every byte is as it was written. */
   async read(reference: BlobReference): Promise<Uint8Array> {
     const cached = this.#cache.get(reference.id);

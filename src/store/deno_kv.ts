@@ -29,6 +29,8 @@ export interface DenoKvOptions {
    * open the same URL in a process, the first one.
    */
   onChange?: ((problem: string | null) => void) | undefined;
+  /** Called before a locked database is tried again. */
+  onRetry?: (() => void) | undefined;
 }
 
 /** What is open: the handle of a file, or a link to a server. */
@@ -50,6 +52,7 @@ export class DenoKvBackend implements Backend {
   readonly #opened: Opened;
   readonly #timeout: number;
   readonly #random: () => number;
+  readonly #onRetry: (() => void) | undefined;
   #release: (() => void) | null;
 
   private constructor(name: string, opened: Opened, options: DenoKvOptions & { release(): void }) {
@@ -57,6 +60,7 @@ export class DenoKvBackend implements Backend {
     this.#opened = opened;
     this.#timeout = options.timeout ?? TIMEOUT_MS;
     this.#random = options.random ?? Math.random;
+    this.#onRetry = options.onRetry;
     this.#release = options.release;
   }
 
@@ -151,7 +155,7 @@ export class DenoKvBackend implements Backend {
     const timeout = this.#timeout;
     const run = (left: number) => this.#opened.use(operation, left);
     try {
-      return await untilFree(run, { timeout, random: this.#random });
+      return await untilFree(run, { timeout, random: this.#random, onRetry: this.#onRetry });
     } catch (cause) {
       throw unavailable(verb, cause, { name: this.name, timeout });
     }
@@ -204,7 +208,10 @@ async function openUrl(
 /** Runs `operation` again while the database is locked, with growing pauses. */
 async function untilFree<T>(
   operation: (left: number) => Promise<T>,
-  { timeout, random }: { timeout: number; random: () => number },
+  { timeout, random, onRetry }: Pick<DenoKvOptions, "onRetry"> & {
+    timeout: number;
+    random: () => number;
+  },
 ): Promise<T> {
   const until = performance.now() + timeout;
   for (let attempt = 0;; attempt++) {
@@ -214,6 +221,7 @@ async function untilFree<T>(
     } catch (error) {
       const wait = Math.min(500, 10 * 2 ** attempt) * (0.5 + random() / 2);
       if (!isLocked(error) || performance.now() + wait > until) throw error;
+      onRetry?.();
       await new Promise((resolve) => setTimeout(resolve, wait));
     }
   }

@@ -4,6 +4,7 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
+import { SILENT, type Telemetry } from "../core/telemetry.ts";
 import { Answers } from "./answers.ts";
 import type { Backend, Check } from "./backend.ts";
 import { type BlobReference, Blobs } from "./blobs.ts";
@@ -44,6 +45,7 @@ export class StateStore {
   readonly #now: () => number;
   readonly #random: RandomBytes;
   readonly #ttl: number;
+  readonly #telemetry: Telemetry;
 
   constructor(backend: Backend, options: StateStoreOptions = {}) {
     const { now = Date.now, random = randomBytes, tenant = DEFAULT_TENANT, cacheBytes = 0 } =
@@ -51,6 +53,7 @@ export class StateStore {
     this.#now = now;
     this.#random = random;
     this.#ttl = options.ttl ?? 7 * DAY_MS;
+    this.#telemetry = options.telemetry ?? SILENT;
     this.#blobs = new Blobs(backend, { tenant, now, random, cacheBytes });
     this.#rows = new StateRows({ backend, blobs: this.#blobs, tenant, now });
     this.answers = new Answers({ backend, tenant, now, random });
@@ -87,7 +90,7 @@ export class StateStore {
 
   /** The bytes of a state that was inspected; `null`: before any token. Throws as `load` does. */
   async readState(info: StateInfo): Promise<Uint8Array | null> {
-    return info.state && await this.#readPart(info, info.state);
+    return info.state && await this.#readPart(info, info.state, (blob) => this.#readBytes(blob));
   }
 
   /** What came before the turn of a state that was inspected. Throws as `load` does. */
@@ -100,9 +103,13 @@ export class StateStore {
     return info.note ? await this.#readPart(info, info.note) : null;
   }
 
-  async #readPart(info: StateInfo, blob: BlobReference): Promise<Uint8Array> {
+  async #readPart(
+    info: StateInfo,
+    blob: BlobReference,
+    read = (blob: BlobReference) => this.#blobs.read(blob),
+  ): Promise<Uint8Array> {
     try {
-      return await this.#blobs.read(blob);
+      return await read(blob);
     } catch (error) {
       if (!isCode(error, "state_damaged")) throw error;
       const { versionstamp } = await this.#rows.read(info.id);
@@ -226,9 +233,17 @@ export class StateStore {
     throw busy(id);
   }
 
+  async #readBytes(state: BlobReference): Promise<Uint8Array> {
+    const from = this.#blobs.holds(state) ? "memory" : "store";
+    const start = performance.now();
+    const bytes = await this.#blobs.read(state);
+    this.#telemetry.stateLoaded(from, bytes.length, (performance.now() - start) / 1000);
+    return bytes;
+  }
+
   async #readAll({ state, turn, history, note, ...info }: StateInfo): Promise<StateContent> {
     const [own, turnBytes, before, kept] = await Promise.all([
-      state && this.#blobs.read(state),
+      state && this.#readBytes(state),
       this.#blobs.read(turn),
       history ? this.#blobs.read(history) : null,
       note ? this.#blobs.read(note) : null,

@@ -1,5 +1,6 @@
 /** What a state store takes and gives. */
 
+import type { Telemetry } from "../core/telemetry.ts";
 import type { Conversation } from "./conversations.ts";
 import type { ModelIdentity } from "./manifest.ts";
 import type { RandomBytes } from "./state_id.ts";
@@ -16,6 +17,7 @@ export interface StateStoreOptions {
   cacheBytes?: number | undefined;
   /** Transcripts that lead to their states at most. */
   maxPrefixes?: number | undefined;
+  telemetry?: Telemetry | undefined;
 }
 
 /** What a state consists of. */

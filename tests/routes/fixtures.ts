@@ -2,7 +2,9 @@
 
 import assert from "node:assert/strict";
 import type { Hono } from "hono";
+import type { AnsweredRequest } from "../../routes/answered.ts";
 import { type AppOptions, createApp } from "../../routes/app.ts";
+import { Metrics } from "../../src/cli/metrics.ts";
 import type { WorkerStatus } from "../../routes/worker.ts";
 import { watched } from "./documented.ts";
 import { type Harness, harness } from "../session/fixtures.ts";
@@ -26,7 +28,9 @@ export interface TestApp extends Harness {
 export function testApp(
   options: Parameters<typeof harness>[0] & Partial<AppOptions> = {},
 ): TestApp {
-  const parts = harness(options);
+  const metrics = new Metrics();
+  const storeOptions = { telemetry: metrics, ...options.storeOptions };
+  const parts = harness({ telemetry: metrics, ...options, storeOptions });
   const logged: unknown[] = [];
   const worker: WorkerStatus = {
     state: "ready",
@@ -34,7 +38,9 @@ export function testApp(
     details: DETAILS,
   };
   const log = (_message: string, error: unknown) => void logged.push(error);
-  return { ...parts, logged, app: watched(createApp({ worker, log, ...options })) };
+  const onAnswer = (answered: AnsweredRequest) => metrics.answered(answered);
+  const app = createApp({ worker, log, metrics, onAnswer, ...options });
+  return { ...parts, logged, app: watched(app) };
 }
 
 export function post(

@@ -108,6 +108,7 @@ export class ToyRunner implements TurnRunner {
     finished.then(() => tokens.end(), (error) => tokens.end(error));
     return {
       finished,
+      queued: 0,
       keep: (key, state) => {
         this.kept.push(key);
         if (state) this.rounded.set(key, state);

@@ -130,7 +130,13 @@ Deno.test("turns that end before anything is read are as they began, if they are
   const parent = await run(it.sessions, { messages: [user("hi")], seed: 5n });
   const ended = (reason: "late" | "cancelled") => (works: readonly TurnWork[]) =>
     works.map((work): Generation => ({
-      finished: Promise.resolve({ reason, state: null, pending: [...work.tokens], sampled: 0 }),
+      finished: Promise.resolve({
+        reason,
+        state: null,
+        pending: [...work.tokens],
+        sampled: 0,
+      }),
+      queued: null,
       keep: () => {},
       async *[Symbol.asyncIterator]() {},
     }));

@@ -1,0 +1,31 @@
+/** Tells of every answer, for whoever counts them. */
+
+import type { MiddlewareHandler } from "hono";
+import { routePath } from "hono/route";
+
+export interface AnsweredRequest {
+  method: string;
+  /** As the document has it; "other" where there is none. */
+  route: string;
+  status: number;
+  /** Until the answer began. */
+  seconds: number;
+}
+
+/** Others are told as "other": whoever sends requests makes no names here. */
+const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
+
+export function tellAnswers(onAnswer: (answered: AnsweredRequest) => void): MiddlewareHandler {
+  return async (c, next) => {
+    const start = performance.now();
+    await next();
+    const { method } = c.req;
+    const path = routePath(c, -1).replace(/:(\w+)(\{.*?\})?/g, "{$1}");
+    onAnswer({
+      method: METHODS.has(method) ? method : "other",
+      route: c.res.status === 404 && path === "/*" ? "other" : path,
+      status: c.res.status,
+      seconds: (performance.now() - start) / 1000,
+    });
+  };
+}

@@ -1,0 +1,39 @@
+/** `GET /metrics`, for Prometheus. */
+
+import { z } from "@hono/zod-openapi";
+import { ApiRoutes, defineRoute } from "./openapi.ts";
+
+/** What is told of the worker in numbers. */
+export interface MetricsText {
+  contentType: string;
+  text(): Promise<string>;
+}
+
+const getMetrics = defineRoute({
+  method: "get",
+  path: "/metrics",
+  operationId: "getMetrics",
+  tags: ["Worker"],
+  summary: "The worker in numbers",
+  description:
+    "For Prometheus, in its text format: names begin with `rwkv:`, and are vLLM's where " +
+    "there is the same thing to tell.",
+  responses: {
+    200: {
+      description: "Counters, gauges and histograms.",
+      content: {
+        "text/plain": {
+          schema: z.string().openapi({ description: "Lines of metrics." }),
+          example: "# TYPE rwkv:num_requests_running gauge\nrwkv:num_requests_running 2\n",
+        },
+      },
+    },
+  },
+  errors: [],
+});
+
+export function metricsRoutes(metrics: MetricsText): ApiRoutes {
+  return new ApiRoutes().serve(getMetrics, async (c) => {
+    return c.text(await metrics.text(), 200, { "content-type": metrics.contentType });
+  });
+}

@@ -1,0 +1,44 @@
+/**
+ * What the worker's parts tell of what they do, for whoever counts it. Nobody waits for a listener,
+ * and none may throw. Times are seconds.
+ */
+
+/** Why a turn ended: as its client was told, or why it was told of an error instead. */
+export type TurnOutcome = "stop" | "length" | "cancelled" | "error";
+
+/** A turn that has ended. */
+export interface EndedTurn {
+  outcome: TurnOutcome;
+  /** From its arrival to its end, its state stored. */
+  seconds: number;
+  /** In the queue, of a turn that got a slot. */
+  queuedSeconds: number | null;
+  /** As its client was told; of an error, nothing. */
+  promptTokens: number;
+  cachedTokens: number;
+  writtenTokens: number;
+}
+
+export interface Telemetry {
+  /** The first token of a reply came, so long after the turn's arrival. */
+  firstToken(seconds: number): void;
+  /** `count` more came, each `seconds` after the one before. */
+  moreTokens(count: number, seconds: number): void;
+  turnEnded(turn: EndedTurn): void;
+  /** A state's bytes were read, from where they are held. */
+  stateLoaded(from: "memory" | "store", bytes: number, seconds: number): void;
+  /** All that a state consists of was written; `null`: it could not be. */
+  stateSaved(bytes: number | null, seconds: number): void;
+  /** The database was busy, and is asked again. */
+  storeRetried(): void;
+}
+
+/** Tells nobody. */
+export const SILENT: Telemetry = {
+  firstToken() {},
+  moreTokens() {},
+  turnEnded() {},
+  stateLoaded() {},
+  stateSaved() {},
+  storeRetried() {},
+};
