@@ -1,5 +1,6 @@
-/** Tells of every answer, for whoever counts them. */
+/** Tells of every answer, for whoever counts them, and names it where it is traced. */
 
+import { trace } from "@opentelemetry/api";
 import type { MiddlewareHandler } from "hono";
 import { routePath } from "hono/route";
 
@@ -10,6 +11,7 @@ export interface AnsweredRequest {
   status: number;
   /** Until the answer began. */
   seconds: number;
+  requestId: string;
 }
 
 /** Others are told as "other": whoever sends requests makes no names here. */
@@ -19,6 +21,7 @@ export function tellAnswers(onAnswer: (answered: AnsweredRequest) => void): Midd
   return async (c, next) => {
     const start = performance.now();
     await next();
+    trace.getActiveSpan()?.setAttribute("rwkv.request_id", c.get("requestId"));
     const { method } = c.req;
     const path = routePath(c, -1).replace(/:(\w+)(\{.*?\})?/g, "{$1}");
     onAnswer({
@@ -26,6 +29,7 @@ export function tellAnswers(onAnswer: (answered: AnsweredRequest) => void): Midd
       route: c.res.status === 404 && path === "/*" ? "other" : path,
       status: c.res.status,
       seconds: (performance.now() - start) / 1000,
+      requestId: c.get("requestId"),
     });
   };
 }

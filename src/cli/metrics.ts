@@ -3,11 +3,13 @@
  * `rwkv:` before them.
  */
 
+import { context } from "@opentelemetry/api";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { AnsweredRequest } from "../../routes/answered.ts";
 import type { EndedTurn, Telemetry } from "../core/telemetry.ts";
 import type { EngineInfo } from "../engine/engine.ts";
 import type { SchedulerNumbers } from "../scheduler/numbers.ts";
+import { traceTurn } from "./traces.ts";
 
 /** Upper bounds, in seconds. */
 const SHORT = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
@@ -141,7 +143,15 @@ export class Metrics implements Telemetry {
     for (let i = 0; i < count; i++) this.#between.observe(seconds);
   }
 
-  turnEnded(turn: EndedTurn): void {
+  turnCame(): (turn: EndedTurn) => void {
+    const request = context.active();
+    return (turn) => {
+      this.#count(turn);
+      traceTurn(turn, request);
+    };
+  }
+
+  #count(turn: EndedTurn): void {
     this.#prompt.inc(turn.promptTokens);
     this.#cached.inc(turn.cachedTokens);
     this.#written.inc(turn.writtenTokens);

@@ -13,6 +13,7 @@ import { STATE_CODECS, type StateCodec } from "../store/state_codec.ts";
 import { StateStore } from "../store/state_store.ts";
 import { tokenTable } from "../tokenizer/token_table.ts";
 import { choice, type Flags, type FlagSpec, MODEL_FLAGS, number, TUNE_FLAG } from "./command.ts";
+import { logAnswer } from "./log_answer.ts";
 import { Metrics } from "./metrics.ts";
 import { findModel, modelTokenizer } from "./model_files.ts";
 import {
@@ -253,6 +254,9 @@ export function startWorker(
       error: error instanceof Error ? error.stack ?? error.message : `${error}`,
     });
   };
-  const onAnswer = (answered: AnsweredRequest) => metrics.answered(answered);
+  const onAnswer = (answered: AnsweredRequest) => {
+    metrics.answered(answered);
+    logAnswer(log, answered);
+  };
   return { app: createApp({ ...options, worker, log: onBug, metrics, onAnswer }), ready };
 }

@@ -6,6 +6,8 @@ export interface Logger {
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
+  /** Of what happens all the time: not for people who look on. */
+  routine(message: string, fields?: LogFields): void;
 }
 
 export interface LoggerOptions {
@@ -27,5 +29,7 @@ export function createLogger({ write, format, now }: LoggerOptions): Logger {
       .map(([name, value]) => ` ${name}=${value}`);
     write(`${level === "info" ? "" : `${level}: `}${message}${rest.join("")}`);
   };
-  return { info: log("info"), warn: log("warn"), error: log("error") };
+  const info = log("info");
+  const routine = format === "json" ? info : () => {};
+  return { info, warn: log("warn"), error: log("error"), routine };
 }

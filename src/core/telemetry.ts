@@ -1,6 +1,6 @@
 /**
- * What the worker's parts tell of what they do, for whoever counts it. Nobody waits for a listener,
- * and none may throw. Times are seconds.
+ * What the worker's parts tell of what they do, for whoever counts or traces it. Nobody waits for a
+ * listener, and none may throw.
  */
 
 /** Why a turn ended: as its client was told, or why it was told of an error instead. */
@@ -17,6 +17,15 @@ export interface EndedTurn {
   promptTokens: number;
   cachedTokens: number;
   writtenTokens: number;
+  parts: readonly TurnPart[];
+}
+
+/** Something that a turn did or waited for. */
+export interface TurnPart {
+  name: "queue" | "state load" | "prefill" | "decode" | "state save";
+  /** Epoch milliseconds. */
+  from: number;
+  to: number;
 }
 
 export interface Telemetry {
@@ -24,7 +33,8 @@ export interface Telemetry {
   firstToken(seconds: number): void;
   /** `count` more came, each `seconds` after the one before. */
   moreTokens(count: number, seconds: number): void;
-  turnEnded(turn: EndedTurn): void;
+  /** A turn has come, in the context of its request: what is returned is told of its end. */
+  turnCame(): (turn: EndedTurn) => void;
   /** A state's bytes were read, from where they are held. */
   stateLoaded(from: "memory" | "store", bytes: number, seconds: number): void;
   /** All that a state consists of was written; `null`: it could not be. */
@@ -37,7 +47,7 @@ export interface Telemetry {
 export const SILENT: Telemetry = {
   firstToken() {},
   moreTokens() {},
-  turnEnded() {},
+  turnCame: () => () => {},
   stateLoaded() {},
   stateSaved() {},
   storeRetried() {},

@@ -66,7 +66,7 @@ export class RunningTurn {
   readonly keep: boolean;
   readonly #note: unknown;
   readonly #log: TokenLog | undefined;
-  readonly #meter: TurnMeter;
+  readonly meter: TurnMeter;
   readonly #told: TextToken[] = [];
   readonly events: EventQueue = new EventQueue();
   readonly #controller = new AbortController();
@@ -83,7 +83,7 @@ export class RunningTurn {
     this.keep = rest.keep;
     this.#note = rest.note;
     this.#log = log;
-    this.#meter = rest.meter;
+    this.meter = rest.meter;
   }
 
   /** Aborted when the turn is cut short. */
@@ -120,7 +120,7 @@ export class RunningTurn {
       // A turn that is streamed holds it, and its first words come first.
       let history = underway.begun === null ? readHistory() : undefined;
       for await (const { tokens, logprobs } of generation) {
-        this.#meter.came(tokens.length);
+        this.meter.came(tokens.length);
         logprobs?.forEach((told, i) => this.#log?.push(tokens[i], told));
         this.#show(tokens.map((token) => reply.push(token)).join(""));
         history ??= readHistory();
@@ -142,14 +142,14 @@ export class RunningTurn {
         stateId: info && this.stateId,
         ...failure,
       };
-      this.#meter.ended(finished.reason, generation.queued, end.usage);
+      this.meter.ended(finished.reason, generation.queued, end.usage);
       events.push({ type: "end", ...end });
       if (info?.moved === false) throw this.#conflict();
       events.end();
       const told = this.#log ? { tokens: this.#told } : {};
       return { ...end, text: this.#text, ...told };
     } catch (error) {
-      this.#meter.failed(error);
+      this.meter.failed(error);
       events.fail(error);
       throw error;
     } finally {
@@ -178,7 +178,7 @@ export class RunningTurn {
     },
   ): Promise<StoredTurn> {
     const { stateId: id, ttl, origin: { info, conversation } } = this;
-    const saved = this.#meter.saving();
+    const saved = this.meter.saving();
     try {
       const record = this.#record(finished);
       const from = record.earlier ? { after: record.earlier.hash } : { model: model.fingerprint };

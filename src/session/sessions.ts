@@ -203,7 +203,9 @@ export class Sessions {
     turns: readonly RunningTurn[],
     parent: StateInfo | null,
   ): Promise<Turn[] | null> {
-    const state = parent && this.#sourceOf(parent);
+    const [{ meter }] = turns;
+    const state = parent && this.#sourceOf(parent, meter);
+    for (const turn of turns) turn.meter.submitted();
     const generations = this.#runner.submitAll(
       turns.map((turn) => ({ ...turnWork(request, turn, this.#work), state })),
     );
@@ -323,9 +325,9 @@ export class Sessions {
   }
 
   /** Where the scheduler gets a state from, and whether it has it still: its bytes never change. */
-  #sourceOf(info: StateInfo): StateSource | null {
+  #sourceOf(info: StateInfo, meter: TurnMeter): StateSource | null {
     if (info.state === null) return null;
-    const load = async () => decodeState((await this.#store.readState(info))!);
+    const load = async () => decodeState((await meter.loading(this.#store.readState(info)))!);
     return { key: info.state.id, load };
   }
 

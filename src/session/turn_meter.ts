@@ -1,14 +1,14 @@
 /** Measures one turn, and tells of it. */
 
 import { InferenceError } from "../core/errors.ts";
-import type { Telemetry, TurnOutcome } from "../core/telemetry.ts";
+import type { EndedTurn, Telemetry, TurnOutcome, TurnPart } from "../core/telemetry.ts";
 import type { FinishedTurn } from "../scheduler/scheduler_types.ts";
 import { blobsOf, type Manifest } from "../store/manifest.ts";
 import type { Usage } from "./session_types.ts";
 
 export interface TurnMeterOptions {
   telemetry: Telemetry;
-  /** Milliseconds. */
+  /** Epoch milliseconds. */
   clock: () => number;
   /** When the turn came, by that clock. */
   came: number;
@@ -25,12 +25,22 @@ const OUTCOME: Record<FinishedTurn["reason"], TurnOutcome> = {
 
 export class TurnMeter {
   readonly #options: TurnMeterOptions;
-  /** When tokens came last. */
+  readonly #parts: TurnPart[] = [];
+  /** Takes what came of the turn, once. */
+  #tell: ((turn: EndedTurn) => void) | null;
+  #submitted = 0;
+  /** When the first tokens came, and the last. */
+  #first: number | null = null;
   #last: number | null = null;
-  #ended = false;
 
   constructor(options: TurnMeterOptions) {
     this.#options = options;
+    this.#tell = options.telemetry.turnCame();
+  }
+
+  /** It has begun to wait for a slot. */
+  submitted(): void {
+    this.#submitted = this.#options.clock();
   }
 
   /** `count` tokens have come at once. */
@@ -39,7 +49,16 @@ export class TurnMeter {
     const now = clock();
     if (this.#last === null) telemetry.firstToken((now - came) / 1000);
     else telemetry.moreTokens(count, (now - this.#last) / 1000 / count);
+    this.#first ??= now;
     this.#last = now;
+  }
+
+  /** Waits for the state that the turn starts from. */
+  async loading<T>(state: Promise<T>): Promise<T> {
+    const from = this.#options.clock();
+    const loaded = await state;
+    this.#part("state load", from, this.#options.clock());
+    return loaded;
   }
 
   /** The turn's state is being saved: to be told what came of it, `null` if it could not be. */
@@ -49,6 +68,7 @@ export class TurnMeter {
     return (stored) => {
       const bytes = stored && blobsOf(stored).reduce((sum, { bytes }) => sum + bytes, 0);
       telemetry.stateSaved(bytes, (clock() - start) / 1000);
+      this.#part("state save", start, clock());
     };
   }
 
@@ -56,7 +76,8 @@ export class TurnMeter {
   ended(reason: FinishedTurn["reason"], queued: number | null, usage: Usage): void {
     const { prompt_tokens, prompt_tokens_details, completion_tokens } = usage;
     const read = this.#options.readsPrompt;
-    this.#tell({
+    if (queued !== null) this.#partsOf(this.#submitted + queued);
+    this.#end({
       outcome: OUTCOME[reason],
       queuedSeconds: queued === null ? null : queued / 1000,
       promptTokens: read ? prompt_tokens : 0,
@@ -68,7 +89,7 @@ export class TurnMeter {
   /** Tells nothing of a turn that has ended: what failed then is to move its conversation. */
   failed(error: unknown): void {
     const gone = error instanceof InferenceError && error.code === "cancelled";
-    this.#tell({
+    this.#end({
       outcome: gone ? "cancelled" : "error",
       queuedSeconds: null,
       promptTokens: 0,
@@ -77,10 +98,21 @@ export class TurnMeter {
     });
   }
 
-  #tell(turn: Omit<Parameters<Telemetry["turnEnded"]>[0], "seconds">): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    const { telemetry, clock, came } = this.#options;
-    telemetry.turnEnded({ ...turn, seconds: (clock() - came) / 1000 });
+  /** @param placed When it got its slot. */
+  #partsOf(placed: number): void {
+    this.#part("queue", this.#submitted, placed);
+    if (this.#first === null || this.#last === null) return;
+    this.#part("prefill", placed, this.#first);
+    this.#part("decode", this.#first, this.#last);
+  }
+
+  #part(name: TurnPart["name"], from: number, to: number): void {
+    this.#parts.push({ name, from, to: Math.max(from, to) });
+  }
+
+  #end(turn: Omit<EndedTurn, "seconds" | "parts">): void {
+    const { clock, came } = this.#options;
+    this.#tell?.({ ...turn, seconds: (clock() - came) / 1000, parts: this.#parts });
+    this.#tell = null;
   }
 }

@@ -1,0 +1,106 @@
+/** What a worker tells a collector and its log: a real worker, a collector on the loopback address. */
+
+import assert from "node:assert/strict";
+import { chatBody, startWorkerProcess } from "./worker_process.ts";
+
+interface Span {
+  name: string;
+  traceId: string;
+  spanId: string;
+  parentSpanId: string;
+  startTimeUnixNano: string;
+  endTimeUnixNano: string;
+  attributes: { key: string; value: { stringValue?: string } }[];
+}
+
+/** Takes spans as OTLP in JSON. */
+function collector() {
+  const spans: Span[] = [];
+  let arrived = Promise.withResolvers<void>();
+  const server = Deno.serve(
+    { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+    async (request) => {
+      const { resourceSpans = [] } = await request.json();
+      for (const { scopeSpans } of resourceSpans) {
+        for (const scope of scopeSpans) spans.push(...scope.spans);
+      }
+      arrived.resolve();
+      arrived = Promise.withResolvers();
+      return Response.json({});
+    },
+  );
+  return {
+    url: `http://127.0.0.1:${server.addr.port}`,
+    /** The spans of a trace, once one called `name` is among them. */
+    async of(traceId: string, name: string): Promise<Span[]> {
+      while (true) {
+        const found = spans.filter((span) => span.traceId === traceId);
+        if (found.some((span) => span.name === name)) return found;
+        await arrived.promise;
+      }
+    },
+    close: () => server.shutdown(),
+  };
+}
+
+async function turn(url: string, trace: string, body: object) {
+  const response = await fetch(`${url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { traceparent: `00-${trace}-b7ad6b7169203331-01`, "x-request-id": `req-${trace}` },
+    body: JSON.stringify(body),
+  });
+  assert.equal(response.status, 200);
+  return await response.json();
+}
+
+Deno.test("a turn's spans nest in its request's, in the trace of its client", async () => {
+  const folder = await Deno.makeTempDir();
+  const kv = `${folder}/states.sqlite3`;
+  const { url, ...spans } = collector();
+  const env = {
+    OTEL_DENO: "true",
+    OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
+    OTEL_EXPORTER_OTLP_ENDPOINT: url,
+    OTEL_BSP_SCHEDULE_DELAY: "50",
+    OTEL_METRICS_EXPORTER: "none",
+    OTEL_LOGS_EXPORTER: "none",
+    OTEL_DENO_CONSOLE: "ignore",
+  };
+  const traces = ["0af7651916cd43dd8448eb211c80319c", "1bf7651916cd43dd8448eb211c80319c"];
+  try {
+    const first = await startWorkerProcess(kv, { device: "cpu", env });
+    const { state_id } = await turn(first.url, traces[0], chatBody("Hi! My name is Ada."));
+    const begun = await spans.of(traces[0], "turn");
+    await first.kill();
+    await using second = await startWorkerProcess(kv, { device: "cpu", env });
+    await turn(second.url, traces[1], { ...chatBody("What is my name?"), state_id });
+    const resumed = await spans.of(traces[1], "turn");
+    for (const [i, found] of [begun, resumed].entries()) {
+      const [whole] = found.filter(({ name }) => name === "turn");
+      const [request] = found.filter(({ spanId }) => spanId === whole.parentSpanId);
+      assert.equal(request.parentSpanId, "b7ad6b7169203331");
+      const named = request.attributes.find(({ key }) => key === "rwkv.request_id");
+      assert.equal(named?.value.stringValue, `req-${traces[i]}`);
+      const parts = found.filter(({ parentSpanId }) => parentSpanId === whole.spanId);
+      const names = ["queue", ...i === 0 ? [] : ["state load"], "prefill", "decode", "state save"];
+      assert.deepEqual(parts.map(({ name }) => name).sort(), names.sort());
+      for (const part of parts) {
+        assert.ok(BigInt(part.startTimeUnixNano) >= BigInt(whole.startTimeUnixNano), part.name);
+        assert.ok(BigInt(part.endTimeUnixNano) <= BigInt(whole.endTimeUnixNano), part.name);
+      }
+    }
+    // The log tells of both workers' requests, and nothing by which others could go on.
+    for (const worker of [first, second]) {
+      const lines = worker.log().trim().split("\n").filter((line) => line.startsWith("{"));
+      const [answered] = lines.map((line) => JSON.parse(line))
+        .filter(({ message }) => message === "Answered");
+      assert.equal(answered.route, "/v1/chat/completions");
+      assert.equal(answered.status, 200);
+      assert.match(answered.request, /^req-/);
+      assert.doesNotMatch(worker.log(), /Ada|my name|state_[0-9a-f]{12}/);
+    }
+  } finally {
+    await spans.close();
+    await Deno.remove(folder, { recursive: true });
+  }
+});
