@@ -124,6 +124,9 @@ export class GpuEngine implements SamplingEngine {
       await device.popErrorScope();
       assertFits({ ...fits, available: Math.min(given, totalBytes(made.bytes) - 1) });
     }
+    // Where the one waits, the other goes on.
+    const filled = fillWeights(device, model, { buffers, onProgress });
+    filled.catch(() => {}); // told below
     const pipelines = new Pipelines(device);
     const plan = await GpuPlan.build({ device, software, pipelines, tuned }, model, buffers);
     const { quant, slots, maxStepTokens, tokens } = options;
@@ -131,7 +134,7 @@ export class GpuEngine implements SamplingEngine {
       buffers,
       sizes: { slots, vocabulary: dimensions.vocabulary, tokens },
     });
-    await fillWeights(device, model, { buffers, onProgress });
+    await filled;
     const error = await device.popErrorScope();
     if (error) {
       throw new InferenceError(

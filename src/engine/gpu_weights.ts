@@ -7,7 +7,10 @@ import { pieces } from "../quant/mod.ts";
 import type { OnProgress } from "./engine.ts";
 import type { EngineBuffers } from "./gpu_buffers.ts";
 
-/** Bytes that are on their way to the device at most, which copies of them are kept for. */
+/**
+ * Bytes that are sent before those sent earlier are waited for: copies of twice as many are kept, and
+ * more are read from the file in the time that waiting takes.
+ */
 const IN_FLIGHT_BYTES = 16 * 1024 * 1024;
 
 /** Sends all weights to the device. */
@@ -27,6 +30,7 @@ export async function fillWeights(
   );
   const total = [...buffersOfWeights].reduce((sum, { size }) => sum + size, 0);
   let done = 0, inFlight = 0;
+  let arrived = Promise.resolve();
   for (const [name, { type, parts }] of matrices) {
     const source = model.matrix(name);
     const { columns } = source;
@@ -43,11 +47,14 @@ export async function fillWeights(
         inFlight += bytes;
         onProgress(done, total);
         if (inFlight < IN_FLIGHT_BYTES) continue;
-        await settle(device);
+        await arrived;
+        arrived = settle(device);
+        arrived.catch(() => {}); // told when it is waited for
         inFlight = 0;
       }
     }
   }
+  await arrived;
   await settle(device);
 }
 
