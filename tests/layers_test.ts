@@ -19,6 +19,7 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
   "src/session": ["src/core", "src/scheduler", "src/store", "src/tokenizer"],
   "routes": ["src/core", "src/session"],
   "src/client": [],
+  "src/hub": ["src/core"],
   "src/cli": null,
   "deploy": null,
   ".": null,
@@ -42,6 +43,7 @@ const PORTABLE = [
   "src/scheduler",
   "src/session",
   "src/client",
+  "src/hub",
 ];
 
 interface Module {

@@ -40,10 +40,10 @@ export function usageError(message: string): InferenceError {
 export const MODEL_FLAGS = {
   model: {
     type: "string",
-    value: "PATH",
+    value: "PATH|NAME",
     env: "RWKV_MODEL",
-    help:
-      "a .pth, .safetensors or converted file, or a folder with one; the demo model unless given",
+    help: "a .pth, .safetensors or converted file, a folder with one, or the name of a pulled " +
+      "model; the demo model unless given",
   },
   shape: {
     type: "string",
@@ -73,6 +73,15 @@ export const MODEL_FLAGS = {
     type: "string",
     value: "X",
     help: "epsilon of the group norm; config.json's, else 64e-5, unless given",
+  },
+} as const satisfies Record<string, FlagSpec>;
+
+/** The flag of commands that may download the model that `--model` names. */
+export const PULL_FLAG = {
+  pull: {
+    type: "boolean",
+    env: "RWKV_PULL",
+    help: "download the model that --model names first, if it has not been pulled",
   },
 } as const satisfies Record<string, FlagSpec>;
 

@@ -22,7 +22,7 @@ import { findModel, type ModelSource } from "./model_files.ts";
 import { bitsPerWeight } from "./model_report.ts";
 import { openSource } from "./open_engine.ts";
 import { withProgress } from "./progress.ts";
-import { onStopSignals } from "./signals.ts";
+import { untilInterrupted } from "./signals.ts";
 import { bytesText, durationText } from "./units.ts";
 
 /** Half of float16, at a loss that is hard to measure. */
@@ -76,7 +76,7 @@ export const convert: Command = {
     );
     await assertOther(source, target);
     const report = await untilInterrupted((signal) =>
-      write(source, target, { quant: quant ?? DEFAULT_QUANT, signal })
+      writeConverted(source, target, { quant: quant ?? DEFAULT_QUANT, signal })
     );
     const elsewhere = vocabulary && dirname(vocabulary) !== dirname(target);
     console.error(
@@ -86,7 +86,8 @@ export const convert: Command = {
   },
 };
 
-async function write(
+/** Writes a model quantized, telling on stderr how that goes. */
+export async function writeConverted(
   source: ModelSource,
   target: string,
   { quant, signal }: { quant: Quant; signal: AbortSignal },
@@ -149,17 +150,6 @@ async function writeRandom(shape: Shape, target: string, signal: AbortSignal): P
       });
     }, { signal }));
   console.error(`Wrote ${target}: ${bytesText((await Deno.stat(target)).size)} of bfloat16`);
-}
-
-/** Runs `work` with a signal that Ctrl-C and SIGTERM abort, so that it cleans up behind itself. */
-async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const controller = new AbortController();
-  const done = onStopSignals(() => controller.abort());
-  try {
-    return await work(controller.signal);
-  } finally {
-    done();
-  }
 }
 
 /** @throws InferenceError `file_error` where the file to write is the one to read. */

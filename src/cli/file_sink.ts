@@ -107,7 +107,7 @@ async function unlessMissing(info: Promise<Deno.FileInfo>): Promise<Deno.FileInf
 }
 
 /** Makes the rename itself last; not every system can, and the file is whole without it. */
-async function syncFolder(path: string): Promise<void> {
+export async function syncFolder(path: string): Promise<void> {
   try {
     using folder = await Deno.open(dirname(path));
     await folder.sync();

@@ -10,6 +10,9 @@ import { evaluate } from "./eval.ts";
 import { generate } from "./generate.ts";
 import { info } from "./info.ts";
 import { logits } from "./logits.ts";
+import { models } from "./models.ts";
+import { pull } from "./pull.ts";
+import { rm } from "./rm.ts";
 import { serve } from "./serve.ts";
 import { state } from "./state.ts";
 import { tokenize } from "./tokenize.ts";
@@ -18,6 +21,9 @@ const COMMANDS: readonly Command[] = [
   serve,
   chat,
   generate,
+  pull,
+  models,
+  rm,
   state,
   convert,
   info,

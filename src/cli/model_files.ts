@@ -8,6 +8,7 @@ import type { Shape } from "../model/shapes.ts";
 import { BYTES, parseVocabulary } from "../tokenizer/vocabulary.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { type Flags, number, shapeFlag, text } from "./command.ts";
+import { pulledFolder } from "./pulled_model.ts";
 
 /** The embedded demo model. */
 export const DEMO_MODEL = fileURLToPath(new URL("../../models/demo", import.meta.url));
@@ -31,11 +32,15 @@ function fileError(path: string, message: string, cause?: unknown): InferenceErr
 }
 
 /**
- * Resolves the model flags.
+ * Resolves the model flags; the name of a pulled model stands for its folder.
  *
+ * @param say Told how a download goes, where one was asked for.
  * @throws InferenceError `file_error` naming the path, if there is not exactly one checkpoint.
  */
-export async function findModel(flags: Flags): Promise<ModelFiles> {
+export async function findModel(
+  flags: Flags,
+  say: (line: string) => void = console.error,
+): Promise<ModelFiles> {
   const groupNormEps = number(flags, "group-norm-eps", { min: 1e-12, max: 1 });
   const shape = shapeFlag(flags);
   if (shape !== undefined) {
@@ -50,7 +55,10 @@ export async function findModel(flags: Flags): Promise<ModelFiles> {
   try {
     info = await Deno.stat(path);
   } catch (cause) {
-    throw fileError(path, "there is no such file or folder; --model names one", cause);
+    if (cause instanceof Deno.errors.NotFound) {
+      return await findModel({ ...flags, model: await pulledFolder(path, flags, say) });
+    }
+    throw fileError(path, (cause as Error).message, cause);
   }
   const folder = info.isDirectory ? path : dirname(path);
   const names: string[] = [];

@@ -28,13 +28,15 @@ export function progressBar(
     hideCursor: true,
     linewrap: false,
   });
-  const start = performance.now();
+  // The work may begin late, and with a part of it done before.
+  let start: { at: number; done: number } | undefined;
   let shown = false, ended = false;
   return {
     update(done, total) {
-      const elapsed = performance.now() - start;
-      if (ended || elapsed < DELAY_MS || done === 0) return;
-      const rate = done / elapsed * 1000;
+      start ??= { at: performance.now(), done };
+      const elapsed = performance.now() - start.at;
+      if (ended || elapsed < DELAY_MS || done === start.done) return;
+      const rate = (done - start.done) / elapsed * 1000;
       const payload = {
         amount: `${amount(done)} of ${amount(total)}`,
         rate: `${amount(Number(rate.toPrecision(3)))}/s`,

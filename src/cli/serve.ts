@@ -23,6 +23,7 @@ export const serve: Command = {
   examples: [
     "serve",
     "serve --model RWKV-5-World-1B5.pth --vocab rwkv_vocab_v20230424.txt --port 9000",
+    "serve --model 0.4b --pull",
     "serve --kv http://denokv:4512   (with DENO_KV_ACCESS_TOKEN set)",
   ],
   flags: {
@@ -53,7 +54,13 @@ export const serve: Command = {
     const stop = Promise.withResolvers<void>();
     const signalsDone = onStopSignals(stop.resolve);
     try {
-      const running = await ready;
+      const running = await Promise.race([ready, stop.promise]);
+      if (!running) {
+        // Told to stop while the model was still on its way: nothing is under way that could end.
+        log.info("Stopping");
+        await server.shutdown();
+        return;
+      }
       const { device, adapter, quant, memory } = running.engine.info;
       log.info("Ready", {
         model: running.modelId,

@@ -9,3 +9,14 @@ export function onStopSignals(stop: () => void): () => void {
     for (const signal of SIGNALS) Deno.removeSignalListener(signal, stop);
   };
 }
+
+/** Runs `work` with a signal that Ctrl-C and SIGTERM abort, so that it cleans up behind itself. */
+export async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController();
+  const done = onStopSignals(() => controller.abort());
+  try {
+    return await work(controller.signal);
+  } finally {
+    done();
+  }
+}

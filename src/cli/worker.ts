@@ -12,9 +12,17 @@ import { Sessions } from "../session/sessions.ts";
 import { STATE_CODECS, type StateCodec } from "../store/state_codec.ts";
 import { StateStore } from "../store/state_store.ts";
 import { tokenTable } from "../tokenizer/token_table.ts";
-import { choice, type Flags, type FlagSpec, MODEL_FLAGS, number, TUNE_FLAG } from "./command.ts";
 import { logAnswer } from "./log_answer.ts";
 import { Metrics } from "./metrics.ts";
+import {
+  choice,
+  type Flags,
+  type FlagSpec,
+  MODEL_FLAGS,
+  number,
+  PULL_FLAG,
+  TUNE_FLAG,
+} from "./command.ts";
 import { findModel, modelTokenizer } from "./model_files.ts";
 import {
   cpuNotice,
@@ -40,6 +48,7 @@ const STORE_MS = 1500;
 /** Flags of everything that keeps conversations. */
 export const WORKER_FLAGS = {
   ...MODEL_FLAGS,
+  ...PULL_FLAG,
   ...TUNE_FLAG,
   ...KV_FLAG,
   slots: {
@@ -103,6 +112,8 @@ export interface OpenSessionsOptions {
   telemetry?: Telemetry | undefined;
   /** Told what is wrong when the state store begins to fail, and `null` when it answers again. */
   onStoreChange?: (problem: string | null) => void;
+  /** Told how a download goes, a line at a time. */
+  onNotice?: (line: string) => void;
 }
 
 /**
@@ -113,9 +124,9 @@ export interface OpenSessionsOptions {
 export async function openSessions(
   flags: Flags,
   onProgress?: OnProgress,
-  { onStoreChange, telemetry = SILENT }: OpenSessionsOptions = {},
+  { onStoreChange, onNotice, telemetry = SILENT }: OpenSessionsOptions = {},
 ): Promise<RunningSessions> {
-  const files = await findModel(flags);
+  const files = await findModel(flags, onNotice);
   const tokenizer = await modelTokenizer(files);
   const options = {
     ...engineOptions(flags, files, slotsOf(flags)),
@@ -225,8 +236,8 @@ export function startWorker(
       });}
   };
   const metrics = new Metrics();
-  const opened = openSessions(flags, onLoaded, { onStoreChange, telemetry: metrics });
-  const ready = opened.then((running) => {
+  const told = { onStoreChange, onNotice: log.info, telemetry: metrics };
+  const ready = openSessions(flags, onLoaded, told).then((running) => {
     metrics.watch(running);
     const { device, adapter, software, quant, memory } = running.engine.info;
     Object.assign(details, { model: running.modelId, device, adapter, software, quant, memory });

@@ -38,6 +38,7 @@ export const ERROR_STATUS = {
   usage: 400,
   file_error: 400,
   no_adapter: 503,
+  hub_error: 502,
 } as const;
 
 export type ErrorCode = keyof typeof ERROR_STATUS;
@@ -78,6 +79,7 @@ export const ERROR_WHEN: Readonly<Record<ErrorCode, string>> = {
   usage: "a command or a flag is wrong",
   file_error: "a file can't be read or written",
   no_adapter: "there is no GPU adapter",
+  hub_error: "a hub of models can't be reached, or refuses",
 };
 
 export interface InferenceErrorOptions extends ErrorOptions {

@@ -24,6 +24,7 @@ const NEVER_ANSWERED = [
   "usage",
   "file_error",
   "no_adapter",
+  "hub_error",
 ];
 
 /** Any object of the document. */

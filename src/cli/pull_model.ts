@@ -1,0 +1,227 @@
+/**
+ * Pulls a model into the cache: finds its file on the hub, downloads it with its config and its
+ * vocabulary, and records it when all is there. Two processes that pull one model share the work: the
+ * second waits for the first one, and finds it done.
+ */
+
+import { join } from "node:path";
+import { InferenceError } from "../core/errors.ts";
+import { HubHttp, Refusal } from "../hub/hub_http.ts";
+import {
+  fileName,
+  type HubFile,
+  isModelFile,
+  isSafeName,
+  modelName,
+  newestOfSize,
+  type PullTarget,
+} from "../hub/names.ts";
+import { defaultEndpoint, FileChanged, type RemoteFile, Repository } from "../hub/repository.ts";
+import { usageError } from "./command.ts";
+import { examine } from "./examine_model.ts";
+import { type CachedModel, ModelCache } from "./model_cache.ts";
+import { nearest } from "./nearest.ts";
+import { fetchFile, holds } from "./part_file.ts";
+import { withProgress } from "./progress.ts";
+import { fetchVocabulary } from "./pull_vocabulary.ts";
+import { bytesText, durationText } from "./units.ts";
+
+export interface PullOptions {
+  /** What the model is called here, unless by its file's name. */
+  name?: string | undefined;
+  /** Told what happens, a line at a time. */
+  say: (line: string) => void;
+  /** Asks which of several files it is to be; without it, several are an error that names them. */
+  choose?: ((files: readonly HubFile[]) => HubFile) | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** Times that a file may change under a download before it is given up. */
+const CHANGES = 3;
+
+/** Pauses shorter than this, in seconds, are not worth a line. */
+const PAUSE_TOLD = 2;
+
+/** Files named in a message at most. */
+const NAMED = 12;
+
+/**
+ * @returns The model, whole and recorded.
+ * @throws InferenceError that says what to do.
+ */
+export async function pullModel(target: PullTarget, options: PullOptions): Promise<CachedModel> {
+  const cache = new ModelCache();
+  const http = await openHub(options);
+  for (let changes = 0;; changes++) {
+    const repository = new Repository(http, target.repo);
+    const file = await choose(repository, target, options);
+    try {
+      return await pullFile(cache, { http, repository, file, target, options });
+    } catch (error) {
+      if (error instanceof Refusal) throw repository.explain(error, file.path);
+      if (!(error instanceof FileChanged)) throw error;
+      if (changes === CHANGES) {
+        throw new InferenceError(
+          "hub_error",
+          `Cannot pull ${file.path} of ${target.repo}: it is another one each time it is looked at`,
+        );
+      }
+      options.say(`${error.path} has changed on the hub: starting afresh`);
+    }
+  }
+}
+
+async function openHub({ say, signal }: PullOptions): Promise<HubHttp> {
+  const named = Deno.env.get("HF_ENDPOINT")?.trim();
+  const endpoint = (named || await defaultEndpoint()).replace(/\/+$/, "");
+  if (!/^https?:$/.test(URL.parse(endpoint)?.protocol ?? "")) {
+    throw usageError(`Cannot use HF_ENDPOINT=${endpoint}: it must be an http or https address`);
+  }
+  const token = Deno.env.get("HF_TOKEN")?.trim() || undefined;
+  if (token !== undefined && !/^[\x21-\x7e]+$/.test(token)) {
+    throw usageError("Cannot use HF_TOKEN: a token has no blanks and no letters beyond ASCII");
+  }
+  const onPause = (reason: string, seconds: number) => {
+    if (seconds >= PAUSE_TOLD) say(`${reason}; trying again in ${durationText(seconds)}`);
+  };
+  return new HubHttp({ endpoint, token, signal, onPause });
+}
+
+async function choose(
+  repository: Repository,
+  { file: path, short }: PullTarget,
+  { choose, say }: PullOptions,
+): Promise<HubFile> {
+  const files = await repository.files();
+  const models = files.filter((file) => isModelFile(file.path));
+  if (short !== undefined) {
+    const newest = newestOfSize(short, files);
+    if (newest === null) {
+      throw unknownFile(`${short}: ${repository.name} has no file of that size`, models);
+    }
+    say(`${short} is ${newest.path}, the newest of its size in ${repository.name}`);
+    return newest;
+  }
+  if (path !== undefined) {
+    const found = models.find((file) => file.path === path);
+    if (found) return found;
+    const guess = nearest(path, models.map(({ path }) => path));
+    throw unknownFile(
+      files.some((file) => file.path === path)
+        ? `${path}: a model is one .pth or .safetensors file`
+        : `${path}: there is no such file in ${repository.name}` +
+          (guess ? `; did you mean ${guess}?` : ""),
+      guess ? [] : models,
+    );
+  }
+  if (models.length === 1) return models[0];
+  if (models.length > 1 && choose) return choose(models);
+  throw models.length === 0
+    ? unknownFile(
+      `${repository.name}: it has no .pth and no .safetensors file that is one model`,
+      [],
+    )
+    : usageError(
+      `Cannot tell which model of ${repository.name} is meant: name ${list(models)}`,
+    );
+}
+
+function unknownFile(problem: string, models: readonly HubFile[]): InferenceError {
+  return new InferenceError(
+    "hub_error",
+    `Cannot pull ${problem}${models.length > 0 ? `; it has ${list(models)}` : ""}`,
+  );
+}
+
+function list(models: readonly HubFile[]): string {
+  const named = models.slice(0, NAMED).map(({ path, size }) => `\n  ${path}  (${bytesText(size)})`);
+  const more = models.length - named.length;
+  return `one of${named.join("")}${more > 0 ? `\n  and ${more} more` : ""}`;
+}
+
+interface Pull {
+  http: HubHttp;
+  repository: Repository;
+  file: HubFile;
+  target: PullTarget;
+  options: PullOptions;
+}
+
+async function pullFile(cache: ModelCache, pull: Pull): Promise<CachedModel> {
+  const { repository, file, target, options } = pull;
+  const name = options.name ?? modelName({ repo: repository.name, path: file.path });
+  if (!isSafeName(name)) throw usageError(`Cannot call a model "${name}": use letters and digits`);
+  const remote = await repository.describe(file);
+  const onWait = () => options.say(`Another process is pulling ${name}: waiting for it`);
+  return await cache.locked(name, async () => {
+    const there = await cache.get(name);
+    const record = there?.record;
+    if (record && (record.repo !== repository.name || record.path !== file.path)) {
+      throw new InferenceError(
+        "file_error",
+        `Cannot pull ${file.path} as ${name}: that is the name of ${record.path} of ` +
+          `${record.repo}; give another one with --name`,
+      );
+    }
+    const names = new Set([...record?.names ?? [], ...target.short ? [target.short] : []]);
+    if (record?.etag === remote.etag && record.vocabulary) {
+      options.say(`${name} is here already: ${there!.folder}`);
+      if (names.size > record.names.length) {
+        await cache.record(name, { ...record, names: [...names] });
+      }
+    } else await download(cache, name, { ...pull, remote, names: [...names] });
+    return (await cache.get(name))!;
+  }, { onWait, signal: options.signal });
+}
+
+async function download(
+  cache: ModelCache,
+  name: string,
+  { http, repository, remote, names, options }: Pull & { remote: RemoteFile; names: string[] },
+): Promise<void> {
+  const { say } = options;
+  const folder = await cache.folder(name);
+  const file = fileName(remote.path);
+  const start = performance.now();
+  // A model whose record was not written any more is as good as one that is downloaded now.
+  if (!await holds(join(folder, file), remote)) {
+    say(`Downloading ${remote.path} (${bytesText(remote.size)}) of ${repository.name}`);
+    await withProgress(
+      "Downloading",
+      (onProgress) => fetchFile(http, remote, { folder, name: file, onProgress }),
+    );
+  }
+  await fetchConfig(http, repository, { beside: remote.path, folder });
+  const facts = await examine(folder, say);
+  const vocabulary = await fetchVocabulary(http, repository, { folder, facts, say });
+  await cache.record(name, {
+    repo: repository.name,
+    path: remote.path,
+    etag: remote.etag,
+    file,
+    names,
+    bytes: remote.size,
+    pulled: new Date().toISOString(),
+    version: facts?.version ?? null,
+    parameters: facts?.parameters ?? null,
+    quant: facts?.quant ?? null,
+    vocabulary,
+  });
+  say(
+    `Downloaded ${name} in ${durationText((performance.now() - start) / 1000)}` +
+      (facts ? `: RWKV ${facts.version}, ${facts.parameters.toLocaleString("en")} parameters` : ""),
+  );
+}
+
+/** A `config.json` beside the model says how it is to be computed. */
+async function fetchConfig(
+  http: HubHttp,
+  repository: Repository,
+  { beside, folder }: { beside: string; folder: string },
+): Promise<void> {
+  const path = `${beside.slice(0, beside.lastIndexOf("/") + 1)}config.json`;
+  const config = (await repository.files()).find((file) => file.path === path);
+  if (!config) return;
+  const remote = await repository.describe(config);
+  await fetchFile(http, remote, { folder, name: "config.json" });
+}

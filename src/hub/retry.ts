@@ -1,0 +1,99 @@
+/**
+ * Trying again: what was interrupted is asked for once more, after a pause that doubles, or as long
+ * as the server asks for.
+ */
+
+import { InferenceError } from "../core/errors.ts";
+
+/** What may go well the next time. */
+export class Interruption extends Error {
+  /** Seconds that the server asks to wait. */
+  readonly retryAfter: number | undefined;
+
+  constructor(message: string, options: ErrorOptions & { retryAfter?: number | undefined } = {}) {
+    super(message, options);
+    this.retryAfter = options.retryAfter;
+  }
+}
+
+export interface RetryOptions {
+  signal?: AbortSignal | undefined;
+  /** Told before each pause. */
+  onPause?: ((reason: string, seconds: number) => void) | undefined;
+  /** Tries without progress after which it is given up. */
+  tries: number;
+}
+
+/** Longest pause that doubling comes to, and longest one that a server may ask for, in seconds. */
+const LONGEST_PAUSE = 30;
+const LONGEST_ASKED = 600;
+
+/**
+ * Calls `work` until it does not throw an `Interruption`.
+ *
+ * @param work Calls `progressed` when something was gained: then the count of tries begins anew.
+ * @throws InferenceError `hub_error` after the last try; `cancelled`. What else `work` throws passes
+ * through.
+ */
+export async function retrying<T>(
+  work: (progressed: () => void) => Promise<T>,
+  { signal, onPause, tries }: RetryOptions,
+): Promise<T> {
+  for (let failures = 0;;) {
+    try {
+      return await work(() => failures = 0);
+    } catch (error) {
+      checkCancelled(signal);
+      if (!(error instanceof Interruption)) throw error;
+      failures++;
+      const tooLong = (error.retryAfter ?? 0) > LONGEST_ASKED;
+      if (failures >= tries || tooLong) {
+        const asked = tooLong ? `; it asks to be left alone for ${error.retryAfter} s` : "";
+        throw new InferenceError("hub_error", `${error.message}${asked}`, {
+          cause: error,
+          retryAfter: error.retryAfter,
+        });
+      }
+      const seconds = error.retryAfter ?? pause(failures);
+      onPause?.(error.message, seconds);
+      await wait(seconds, signal);
+    }
+  }
+}
+
+/** Seconds before try `failures + 1`, spread so that many who fail at once do not return at once. */
+export function pause(failures: number, random: () => number = Math.random): number {
+  return Math.min(LONGEST_PAUSE, 0.25 * 2 ** (failures - 1)) * (0.75 + random() / 2);
+}
+
+/** Seconds that `retry-after` asks for: a number of them, or a date. */
+export function retryAfterSeconds(header: string | null, now: number): number | undefined {
+  if (header === null) return undefined;
+  if (/^\s*\d+\s*$/.test(header)) return Number(header);
+  const date = Date.parse(header);
+  return Number.isNaN(date) ? undefined : Math.max(0, Math.ceil((date - now) / 1000));
+}
+
+/** @throws InferenceError `cancelled` after `signal`. */
+export function checkCancelled(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) {
+    throw new InferenceError(
+      "cancelled",
+      "Stopped; what has been downloaded is kept, and the same command goes on from there",
+    );
+  }
+}
+
+async function wait(seconds: number, signal: AbortSignal | undefined): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, 1000 * seconds);
+  const onAbort = () => resolve();
+  signal?.addEventListener("abort", onAbort);
+  try {
+    await promise;
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", onAbort);
+  }
+  checkCancelled(signal);
+}
