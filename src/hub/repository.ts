@@ -95,11 +95,16 @@ export class Repository {
     const http = this.#http;
     return {
       hubUrl: http.endpoint,
-      fetch: (input: RequestInfo | URL, init?: RequestInit) =>
-        http.retrying(async () => {
-          const response = await http.get(`${input}`, init?.headers);
-          return await withBody(response, `${input}`.startsWith(`${http.endpoint}/api/`));
-        }),
+      fetch: (input: RequestInfo | URL, init?: RequestInit) => {
+        const { pathname, search } = new URL(`${input}`);
+        const listing = pathname.includes(`/api/models/${this.name}/`);
+        // A mirror may pass on where the hub itself has the next page.
+        const next = `${http.endpoint}${pathname.slice(pathname.indexOf("/api/"))}${search}`;
+        return http.retrying(async () => {
+          const response = await http.get(listing ? next : `${input}`, init?.headers);
+          return await withBody(response, listing);
+        });
+      },
     };
   }
 

@@ -85,6 +85,7 @@ export function checkCancelled(signal: AbortSignal | undefined): void {
 }
 
 async function wait(seconds: number, signal: AbortSignal | undefined): Promise<void> {
+  checkCancelled(signal);
   const { promise, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, 1000 * seconds);
   const onAbort = () => resolve();

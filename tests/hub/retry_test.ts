@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+import { Interruption, pause, retryAfterSeconds, retrying } from "../../src/hub/retry.ts";
+
+const SOON = { retryAfter: 0 };
+
+Deno.test("it is given up after so many tries without progress, and not with it", async () => {
+  let tries = 0;
+  const failing = retrying(() => {
+    tries++;
+    return Promise.reject(new Interruption("down", SOON));
+  }, { tries: 3 });
+  await assert.rejects(failing, { code: "hub_error", message: "down" });
+  assert.equal(tries, 3);
+  const gaining = await retrying((progressed) => {
+    if (++tries === 20) return Promise.resolve("done");
+    progressed();
+    return Promise.reject(new Interruption("lost", SOON));
+  }, { tries: 3 });
+  assert.equal(gaining, "done");
+});
+
+Deno.test("other errors pass through, and a pause ends when it is cancelled", async () => {
+  const bug = new TypeError("bug");
+  await assert.rejects(retrying(() => Promise.reject(bug), { tries: 9 }), (error) => error === bug);
+  const controller = new AbortController();
+  const waiting = retrying(
+    () => Promise.reject(new Interruption("down", { retryAfter: 500 })),
+    { tries: 9, signal: controller.signal, onPause: () => controller.abort() },
+  );
+  await assert.rejects(waiting, { code: "cancelled" });
+  const long = retrying(
+    () => Promise.reject(new Interruption("busy", { retryAfter: 7200 })),
+    { tries: 9 },
+  );
+  await assert.rejects(long, { code: "hub_error", message: /busy; it asks .* 7200 s/ });
+});
+
+Deno.test("pauses double up to half a minute; retry-after is seconds or a date", () => {
+  const pauses = Array.from({ length: 10 }, (_, i) => pause(i + 1, () => 0.5));
+  assert.deepEqual(pauses, [0.25, 0.5, 1, 2, 4, 8, 16, 30, 30, 30]);
+  assert.ok(pause(1, () => 0) < 0.2 && pause(1, () => 1) > 0.3);
+  const now = Date.parse("2026-01-01T00:00:00Z");
+  assert.equal(retryAfterSeconds("12", now), 12);
+  assert.equal(retryAfterSeconds("Thu, 01 Jan 2026 00:01:00 GMT", now), 60);
+  assert.equal(retryAfterSeconds("Thu, 01 Jan 2025 00:01:00 GMT", now), 0);
+  assert.equal(retryAfterSeconds("soon", now), undefined);
+  assert.equal(retryAfterSeconds(null, now), undefined);
+});
