@@ -164,14 +164,23 @@ async function pullFile(cache: ModelCache, pull: Pull): Promise<CachedModel> {
       );
     }
     const names = new Set([...record?.names ?? [], ...target.short ? [target.short] : []]);
-    if (record?.etag === remote.etag && record.vocabulary) {
+    if (record?.etag !== remote.etag) {
+      await download(cache, name, { ...pull, remote, names: [...names] });
+    } else {
       options.say(`${name} is here already: ${there!.folder}`);
-      if (names.size > record.names.length) {
-        await cache.record(name, { ...record, names: [...names] });
+      const vocabulary = record.vocabulary || await vocabularyFor(pull, there!.folder);
+      if (names.size > record.names.length || vocabulary !== record.vocabulary) {
+        await cache.record(name, { ...record, names: [...names], vocabulary });
       }
-    } else await download(cache, name, { ...pull, remote, names: [...names] });
+    }
     return (await cache.get(name))!;
   }, { onWait, signal: options.signal });
+}
+
+/** Looks again for a vocabulary that was not to be had before. */
+async function vocabularyFor({ http, repository, options }: Pull, folder: string) {
+  const facts = await examine(folder, () => {});
+  return await fetchVocabulary(http, repository, { folder, facts, say: options.say });
 }
 
 async function download(

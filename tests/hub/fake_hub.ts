@@ -28,6 +28,9 @@ export interface Fault {
   cutAfter?: number;
   /** Nothing more comes after so many bytes, and the connection stays. */
   stallAfter?: number;
+  /** Nothing more comes after so many bytes until then. */
+  holdAfter?: number;
+  until?: Promise<void>;
   status?: number;
   headers?: HeadersInit;
 }
@@ -89,18 +92,23 @@ export class FakeHub {
     return promise;
   }
 
+  /** Keeps the next request for a file's bytes waiting after so many; the answer lets it go on. */
+  hold(path: string, bytes: number): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#stalled.push({ resolve });
+    this.faults.set(path, [{ holdAfter: bytes, until: promise }]);
+    return resolve;
+  }
+
   /** Requests for a file's bytes where those come from. */
   fetches(path: string): Seen[] {
     return this.seen.filter((request) => request.origin === "cdn" && request.path.endsWith(path));
   }
 
   async close(): Promise<void> {
-    const abort = async (server: Deno.HttpServer) => {
-      // Streams that stall would hold a shutdown up.
-      for (const { resolve } of this.#stalled) resolve();
-      await server.shutdown();
-    };
-    await Promise.all([abort(this.#hub), abort(this.#cdn)]);
+    // Streams that stall would hold a shutdown up.
+    for (const { resolve } of this.#stalled) resolve();
+    await Promise.all([this.#hub.shutdown(), this.#cdn.shutdown()]);
   }
 
   readonly #stalled: { resolve: () => void }[] = [];
@@ -225,6 +233,7 @@ export class FakeHub {
     },
   ): ReadableStream<Uint8Array> {
     let at = start;
+    let holdAt = start + (fault?.holdAfter ?? Infinity);
     const limit = start + (fault?.cutAfter ?? fault?.stallAfter ?? Infinity);
     return new ReadableStream({
       pull: async (controller) => {
@@ -235,8 +244,12 @@ export class FakeHub {
           await stalled.promise;
           return controller.error(new Error("closed"));
         }
+        if (at >= holdAt) {
+          holdAt = Infinity;
+          await fault!.until;
+        }
         if (at >= end) return controller.close();
-        const next = Math.min(at + CHUNK, end, limit);
+        const next = Math.min(at + CHUNK, end, limit, holdAt);
         controller.enqueue(content.slice(at, next));
         if (counted) this.served.set(name, (this.served.get(name) ?? 0) + next - at);
         at = next;
