@@ -350,6 +350,24 @@ async function partOf(folder: string, least: number): Promise<number> {
   }
 }
 
+Deno.test("a file that changes on the hub under its download is downloaded anew", async () => {
+  await withHub(async ({ hub, home, env }) => {
+    const [old, other] = [madeUp(5 * MB), madeUp(5 * MB, 2)];
+    hub.add("a/big", { "big.pth": { content: old } });
+    const cut = hub.hold("big.pth", 3 * MB, { cut: true });
+    const pulling = new Running(["pull", "a/big"], env);
+    await hub.reached("big.pth", 3 * MB);
+    hub.add("a/big", { "big.pth": { content: other } });
+    cut();
+    const { code, stderr } = await pulling.end();
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /^big\.pth has changed on the hub: starting afresh$/m);
+    const folder = `${home}/models/big`;
+    assert.deepEqual(await Deno.readFile(`${folder}/big.pth`), other.slice(0, other.size));
+    assert.equal((await filesBelow(folder)).size, 2);
+  });
+});
+
 Deno.test("what is left of a download that was given up is removed with its name", async () => {
   await withHub(async ({ hub, home, env, run }) => {
     hub.add("a/big", { "big.pth": { content: madeUp(5 * MB) } });

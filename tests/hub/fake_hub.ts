@@ -92,11 +92,12 @@ export class FakeHub {
     return promise;
   }
 
-  /** Keeps the next request for a file's bytes waiting after so many; the answer lets it go on. */
-  hold(path: string, bytes: number): () => void {
+  /** Keeps the next request for a file's bytes waiting after so many, until what is returned is called. */
+  hold(path: string, bytes: number, { cut = false }: { cut?: boolean } = {}): () => void {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#stalled.push({ resolve });
-    this.faults.set(path, [{ holdAfter: bytes, until: promise }]);
+    const fault: Fault = { holdAfter: bytes, until: promise };
+    this.faults.set(path, [cut ? { ...fault, cutAfter: bytes } : fault]);
     return resolve;
   }
 
@@ -237,16 +238,16 @@ export class FakeHub {
     const limit = start + (fault?.cutAfter ?? fault?.stallAfter ?? Infinity);
     return new ReadableStream({
       pull: async (controller) => {
+        if (at >= holdAt) {
+          holdAt = Infinity;
+          await fault!.until;
+        }
         if (at >= limit) {
           if (fault!.cutAfter !== undefined) return controller.error(new Error("cut"));
           const stalled = Promise.withResolvers<void>();
           this.#stalled.push(stalled);
           await stalled.promise;
           return controller.error(new Error("closed"));
-        }
-        if (at >= holdAt) {
-          holdAt = Infinity;
-          await fault!.until;
         }
         if (at >= end) return controller.close();
         const next = Math.min(at + CHUNK, end, limit, holdAt);
