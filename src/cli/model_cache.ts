@@ -136,6 +136,12 @@ export class ModelCache {
     await Deno.remove(this.#path(name), { recursive: true });
   }
 
+  /** Removes a folder into which nothing has come after all. */
+  async removeEmpty(name: string): Promise<void> {
+    // Of one with anything in it, that fails, as it should.
+    await Deno.remove(this.#path(name)).catch(() => {});
+  }
+
   /**
    * Runs `work` while no other process works on this model. The lock is the system's: it ends with
    * its process, however that ends.

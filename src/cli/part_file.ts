@@ -30,9 +30,11 @@ const SPARE_BYTES = 16 * 1024 * 1024;
 export async function fetchFile(
   http: HubHttp,
   file: RemoteFile,
-  { folder, name, onProgress }: {
+  { folder, name, onResume, onProgress }: {
     folder: string;
     name: string;
+    /** Told how much of it is there already. */
+    onResume?: ((bytes: number) => void) | undefined;
     onProgress?: ((done: number, total: number) => void) | undefined;
   },
 ): Promise<void> {
@@ -43,6 +45,7 @@ export async function fetchFile(
   let kept = true;
   try {
     await checkRoom(folder, file, part.size);
+    if (part.size > 0) onResume?.(part.size);
     await download(http, file, part, { digest, onProgress });
     await part.sync();
   } catch (error) {
@@ -106,13 +109,15 @@ async function checkRoom(folder: string, file: RemoteFile, there: number): Promi
     return;
   }
   const needed = file.size - there;
-  if (free < needed + SPARE_BYTES) throw noRoom(folder, `${bytesText(free)} are free`, needed);
+  if (free < needed + SPARE_BYTES) {
+    throw noRoom(folder, `${bytesText(free)} are free and ${bytesText(needed)} are needed`);
+  }
 }
 
-function noRoom(path: string, why: string, needed: number, cause?: unknown): InferenceError {
+function noRoom(path: string, why: string, cause?: unknown): InferenceError {
   return new InferenceError(
     "file_error",
-    `Cannot write to ${path}: there is no room, ${why} and ${bytesText(needed)} are needed; ` +
+    `Cannot write to ${path}: there is no room, ${why}; ` +
       "remove something (`rwkv rm`), or name another disk's folder with RWKV_HOME",
     { param: path, cause },
   );
@@ -158,7 +163,7 @@ class PartFile implements Part {
     } catch (cause) {
       const { code, message } = cause as { code?: string; message: string };
       if (code === "ENOSPC" || code === "EDQUOT") {
-        throw noRoom(this.#path, "the disk is full", bytes.length, cause);
+        throw noRoom(this.#path, "the disk is full, and what came is kept", cause);
       }
       throw new InferenceError("file_error", `Cannot write ${this.#path}: ${message}`, { cause });
     }

@@ -165,7 +165,12 @@ async function pullFile(cache: ModelCache, pull: Pull): Promise<CachedModel> {
     }
     const names = new Set([...record?.names ?? [], ...target.short ? [target.short] : []]);
     if (record?.etag !== remote.etag) {
-      await download(cache, name, { ...pull, remote, names: [...names] });
+      try {
+        await download(cache, name, { ...pull, remote, names: [...names] });
+      } catch (error) {
+        await cache.removeEmpty(name);
+        throw error;
+      }
     } else {
       options.say(`${name} is here already: ${there!.folder}`);
       const vocabulary = record.vocabulary || await vocabularyFor(pull, there!.folder);
@@ -195,9 +200,10 @@ async function download(
   // A model whose record was not written any more is as good as one that is downloaded now.
   if (!await holds(join(folder, file), remote)) {
     say(`Downloading ${remote.path} (${bytesText(remote.size)}) of ${repository.name}`);
+    const onResume = (there: number) => say(`Going on after the ${bytesText(there)} that are here`);
     await withProgress(
       "Downloading",
-      (onProgress) => fetchFile(http, remote, { folder, name: file, onProgress }),
+      (onProgress) => fetchFile(http, remote, { folder, name: file, onResume, onProgress }),
     );
   }
   await fetchConfig(http, repository, { beside: remote.path, folder });
