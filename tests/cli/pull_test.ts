@@ -57,7 +57,12 @@ async function filesBelow(folder: string): Promise<Map<string, number>> {
 class Running {
   readonly child: Deno.ChildProcess;
   #stderr = "";
-  #waiting: { pattern: RegExp; resolve: (match: RegExpMatchArray) => void }[] = [];
+  #waiting: {
+    pattern: RegExp;
+    resolve: (match: RegExpMatchArray) => void;
+    reject: (error: Error) => void;
+  }[] = [];
+  #ended = false;
   readonly #read: Promise<void>;
 
   constructor(args: string[], env: Record<string, string>) {
@@ -70,9 +75,8 @@ class Running {
       this.#stderr += text;
       this.#look();
     }
-    for (const { pattern } of this.#waiting) {
-      console.error(`it ended before ${pattern} came: ${this.#stderr}`);
-    }
+    this.#ended = true;
+    this.#look();
   }
 
   #look(): void {
@@ -81,12 +85,16 @@ class Running {
       if (match) resolve(match);
     }
     this.#waiting = this.#waiting.filter(({ pattern }) => !pattern.test(this.#stderr));
+    if (!this.#ended) return;
+    for (const { pattern, reject } of this.#waiting) {
+      reject(new Error(`it ended before it said ${pattern}: ${this.#stderr}`));
+    }
   }
 
-  /** Resolves when stderr has what matches. */
+  /** Resolves when stderr has what matches; rejects when it has ended without. */
   says(pattern: RegExp): Promise<RegExpMatchArray> {
-    const { promise, resolve } = Promise.withResolvers<RegExpMatchArray>();
-    this.#waiting.push({ pattern, resolve });
+    const { promise, resolve, reject } = Promise.withResolvers<RegExpMatchArray>();
+    this.#waiting.push({ pattern, resolve, reject });
     this.#look();
     return promise;
   }
