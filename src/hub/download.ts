@@ -76,7 +76,12 @@ export async function download(
       }
       onProgress(part.size, file.size);
     });
-    await copyBody(http, response, pieces);
+    try {
+      for await (const bytes of http.body(response)) await pieces.push(bytes);
+    } finally {
+      // Also what came before a cut.
+      await pieces.flush();
+    }
     if (part.size < file.size) throw lost(part.size);
   });
   const hex = sum.hex();
@@ -145,41 +150,6 @@ function isOther(http: HubHttp, file: RemoteFile, response: Response, offset: nu
   }
   const range = headers.get("content-range")?.match(/^bytes (\d+)-\d+\/(\d+)$/);
   return !range || Number(range[1]) !== offset || Number(range[2]) !== file.size;
-}
-
-/** Puts all that comes into `pieces`, also when it is cut short, which is an `Interruption`. */
-async function copyBody(http: HubHttp, response: Response, pieces: Pieces): Promise<void> {
-  const reader = response.body!.getReader();
-  let silent = false;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const watch = () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => {
-      silent = true;
-      reader.cancel().catch(() => {});
-    }, http.silence);
-  };
-  try {
-    while (true) {
-      watch();
-      let read;
-      try {
-        read = await reader.read();
-      } catch (cause) {
-        await pieces.flush();
-        checkCancelled(http.signal);
-        throw new Interruption("The connection was lost", { cause });
-      }
-      if (read.done) break;
-      checkCancelled(http.signal);
-      await pieces.push(read.value);
-    }
-    await pieces.flush();
-    if (silent) throw new Interruption(`Nothing has come for ${http.silence / 1000} s`);
-  } finally {
-    clearTimeout(timer);
-    await reader.cancel().catch(() => {});
-  }
 }
 
 /** Small chunks made into large pieces. */

@@ -99,6 +99,40 @@ export class HubHttp {
     throw new Refusal(310, null, `${this.endpoint} redirects in a circle`);
   }
 
+  /**
+   * The bytes of an answer as they come.
+   *
+   * @throws Interruption where they end too soon or nothing comes any more; InferenceError `cancelled`.
+   */
+  async *body(response: Response): AsyncGenerator<Uint8Array> {
+    if (!response.body) return;
+    const reader = response.body.getReader();
+    let silent = false;
+    try {
+      while (true) {
+        const timer = setTimeout(() => {
+          silent = true;
+          reader.cancel().catch(() => {});
+        }, this.silence);
+        let read;
+        try {
+          read = await reader.read();
+        } catch (cause) {
+          checkCancelled(this.signal);
+          throw new Interruption("The connection was lost", { cause });
+        } finally {
+          clearTimeout(timer);
+        }
+        checkCancelled(this.signal);
+        if (silent) throw new Interruption(`Nothing has come for ${this.silence / 1000} s`);
+        if (read.done) return;
+        yield read.value;
+      }
+    } finally {
+      await reader.cancel().catch(() => {});
+    }
+  }
+
   async #request(url: URL, headers: HeadersInit): Promise<Response> {
     const sent = new Headers(headers);
     // Lengths and ranges are of the bytes as they are, not of a compressed form.

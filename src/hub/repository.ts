@@ -3,7 +3,6 @@
 import { InferenceError } from "../core/errors.ts";
 import { type HubHttp, Refusal } from "./hub_http.ts";
 import { type FileHash, type HubFile, isSafePath } from "./names.ts";
-import { Interruption } from "./retry.ts";
 
 /** A file as it is at this moment. */
 export interface RemoteFile extends HubFile {
@@ -21,6 +20,9 @@ export class FileChanged extends Error {
     super(`${path} has changed`);
   }
 }
+
+/** Bytes of a page of a listing at most; a thousand files take a tenth of a megabyte. */
+const LONGEST_LISTING = 64 * 1024 * 1024;
 
 /** The hub's library is loaded by those who pull, and by nobody else. */
 const library = () => import("@huggingface/hub");
@@ -102,7 +104,7 @@ export class Repository {
         const next = `${http.endpoint}${pathname.slice(pathname.indexOf("/api/"))}${search}`;
         return http.retrying(async () => {
           const response = await http.get(listing ? next : `${input}`, init?.headers);
-          return await withBody(response, listing);
+          return await withBody(http, response, listing);
         });
       },
     };
@@ -165,18 +167,20 @@ export class Repository {
  * The answer with its body whole, so that a cut in it is seen while it can be asked for again; or
  * with none, where only what comes before it is of interest and it may be a file's.
  */
-async function withBody(response: Response, wanted: boolean): Promise<Response> {
+async function withBody(http: HubHttp, response: Response, wanted: boolean): Promise<Response> {
   const { status, headers, url } = response;
-  let body: Uint8Array<ArrayBuffer> | null = null;
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
   if (!wanted) await response.body?.cancel();
   else {
-    try {
-      body = await response.bytes();
-    } catch (cause) {
-      throw new Interruption("The connection was lost", { cause });
+    let size = 0;
+    for await (const bytes of http.body(response)) {
+      size += bytes.length;
+      if (size > LONGEST_LISTING) throw new Error("a page of a listing has no end");
+      chunks.push(bytes as Uint8Array<ArrayBuffer>);
     }
   }
-  return Object.defineProperty(new Response(body, { status, headers }), "url", { value: url });
+  const whole = new Response(wanted ? new Blob(chunks) : null, { status, headers });
+  return Object.defineProperty(whole, "url", { value: url });
 }
 
 /** What a listing's id or an entity tag is the hash of, by its length. */
