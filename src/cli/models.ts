@@ -42,11 +42,12 @@ export function modelEntry({ name, folder, record, bytes, modified }: CachedMode
 }
 
 function table(models: readonly CachedModel[]): string {
-  const rows = [["NAME", "ALSO", "BYTES", "QUANT", "RWKV", "SIZE", "PULLED (UTC)"]];
+  const rows = [["NAME", "ALSO", "FILE", "BYTES", "QUANT", "RWKV", "SIZE", "PULLED (UTC)"]];
   for (const { name, record, bytes, modified } of models) {
     rows.push([
       name,
       record?.names.join(" ") || "-",
+      record ? fileText(name, record.file) : "-",
       bytesText(bytes),
       record?.quant ?? "-",
       record?.version ?? "-",
@@ -57,6 +58,11 @@ function table(models: readonly CachedModel[]): string {
   const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
   return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i])).join("  ").trimEnd())
     .join("\n");
+}
+
+/** The file's ending, where all before that is the model's name. */
+function fileText(name: string, file: string): string {
+  return file.startsWith(`${name}.`) ? file.slice(name.length) : file;
 }
 
 function day(date: Date): string {

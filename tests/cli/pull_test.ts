@@ -2,112 +2,12 @@
 
 import assert from "node:assert/strict";
 import { DEMO_MODEL } from "../../src/cli/model_files.ts";
-import { FakeHub, madeUp } from "../hub/fake_hub.ts";
-import { type CliResult, rwkv, startRwkv } from "./run_cli.ts";
+import { madeUp } from "../hub/fake_hub.ts";
+import { DEMO, demoFiles, filesBelow, Running, withHub } from "./pull_fixtures.ts";
+import { rwkv } from "./run_cli.ts";
 
 const MB = 1_000_000;
-const PIECE = 1 << 20;
-const DEMO = "a/demo";
 const WORLD = "BlinkDL/rwkv-5-world";
-
-interface Setting {
-  hub: FakeHub;
-  /** The cache, in a folder where nothing else is. */
-  home: string;
-  env: Record<string, string>;
-  run: (...args: string[]) => Promise<CliResult>;
-}
-
-function demoFiles(...names: string[]): Record<string, Uint8Array<ArrayBuffer>> {
-  return Object.fromEntries(
-    names.map((name) => [name, Deno.readFileSync(`${DEMO_MODEL}/${name}`)]),
-  );
-}
-
-async function withHub(run: (setting: Setting) => Promise<void>): Promise<void> {
-  const hub = new FakeHub({
-    [DEMO]: {
-      "README.md": new TextEncoder().encode("A model.\n"),
-      ...demoFiles("model.safetensors", "config.json", "vocab.txt"),
-    },
-  });
-  const folder = await Deno.makeTempDir();
-  const home = `${folder}/cache`;
-  const env = { HF_ENDPOINT: hub.endpoint, RWKV_HOME: home, HF_TOKEN: "" };
-  try {
-    await run({ hub, home, env, run: (...args) => rwkv(args, "", { env }) });
-  } finally {
-    await hub.close();
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
-/** Every file below a folder, with its size. */
-async function filesBelow(folder: string): Promise<Map<string, number>> {
-  const found = new Map<string, number>();
-  for await (const { name, isDirectory } of Deno.readDir(folder)) {
-    const path = `${folder}/${name}`;
-    if (!isDirectory) found.set(path, (await Deno.stat(path)).size);
-    else for (const [inner, size] of await filesBelow(path)) found.set(inner, size);
-  }
-  return found;
-}
-
-/** A running process whose stderr can be waited for. */
-class Running {
-  readonly child: Deno.ChildProcess;
-  #stderr = "";
-  #waiting: {
-    pattern: RegExp;
-    resolve: (match: RegExpMatchArray) => void;
-    reject: (error: Error) => void;
-  }[] = [];
-  #ended = false;
-  readonly #read: Promise<void>;
-
-  constructor(args: string[], env: Record<string, string>) {
-    this.child = startRwkv(args, { env });
-    this.#read = this.#follow();
-  }
-
-  async #follow(): Promise<void> {
-    for await (const text of this.child.stderr.pipeThrough(new TextDecoderStream())) {
-      this.#stderr += text;
-      this.#look();
-    }
-    this.#ended = true;
-    this.#look();
-  }
-
-  #look(): void {
-    for (const { pattern, resolve } of this.#waiting) {
-      const match = this.#stderr.match(pattern);
-      if (match) resolve(match);
-    }
-    this.#waiting = this.#waiting.filter(({ pattern }) => !pattern.test(this.#stderr));
-    if (!this.#ended) return;
-    for (const { pattern, reject } of this.#waiting) {
-      reject(new Error(`it ended before it said ${pattern}: ${this.#stderr}`));
-    }
-  }
-
-  /** Resolves when stderr has what matches; rejects when it has ended without. */
-  says(pattern: RegExp): Promise<RegExpMatchArray> {
-    const { promise, resolve, reject } = Promise.withResolvers<RegExpMatchArray>();
-    this.#waiting.push({ pattern, resolve, reject });
-    this.#look();
-    return promise;
-  }
-
-  async end(signal?: Deno.Signal): Promise<CliResult> {
-    if (signal) this.child.kill(signal);
-    await this.child.stdin.close().catch(() => {});
-    const stdout = await new Response(this.child.stdout).text();
-    const { code } = await this.child.status;
-    await this.#read;
-    return { code, stdout, stderr: this.#stderr };
-  }
-}
 
 /** What a worker that listens answers when it is greeted. */
 async function greet(worker: Running): Promise<string> {
@@ -151,7 +51,10 @@ Deno.test("a pulled model is served by its name, also without its hub", async ()
     assert.equal(hub.seen.length, before);
 
     const listed = await run("models");
-    assert.match(listed.stdout, /^NAME .*\ndemo +- +5\.96 MB +- +5\.2 +2\.95M +20/);
+    assert.match(
+      listed.stdout,
+      /^NAME .*\ndemo +- +model\.safetensors +5\.96 MB +- +5\.2 +2\.95M +20/,
+    );
     assert.deepEqual(JSON.parse((await run("models", "--json")).stdout), [entry]);
     const wrong = await run("rm", "demos");
     assert.equal(wrong.code, 1);
@@ -293,119 +196,6 @@ Deno.test("who may not have a repository is told what to do", async () => {
       assert.ok(!token || !stderr.includes(token));
     }
     assert.ok(hub.seen.every((seen) => seen.origin === "hub" || seen.authorization === null));
-  });
-});
-
-Deno.test("two processes at once download once", async () => {
-  await withHub(async ({ hub, env }) => {
-    const path = "model.safetensors";
-    const { size } = await Deno.stat(`${DEMO_MODEL}/${path}`);
-    const gate = hub.hold(path, 2 * MB);
-    const first = new Running(["pull", DEMO], env);
-    await hub.reached(path, 2 * MB);
-    const second = new Running(["pull", DEMO], env);
-    await second.says(/Another process is pulling demo: waiting/);
-    gate();
-    const [one, two] = await Promise.all([first.end(), second.end()]);
-    assert.deepEqual([one.code, two.code], [0, 0], one.stderr + two.stderr);
-    assert.match(two.stderr, /demo is here already/);
-    assert.equal(hub.served.get(path), size);
-    assert.equal(hub.fetches(path).length, 1);
-  });
-});
-
-Deno.test("kill -9 in the middle, and the one that waits goes on from there", async () => {
-  await withHub(async ({ hub, home, env, run }) => {
-    const content = madeUp(20 * MB);
-    hub.add("a/big", { "big.pth": { content } });
-    hub.hold("big.pth", 12 * MB);
-    const folder = `${home}/models/big`;
-    const first = new Running(["pull", "a/big"], env);
-    await hub.reached("big.pth", 12 * MB);
-    const second = new Running(["pull", "a/big"], env);
-    await second.says(/Another process is pulling big: waiting/);
-    const there = await partOf(folder, 12 * MB - PIECE);
-    assert.match(JSON.parse((await run("models", "--json")).stdout)[0].name, /^big$/);
-    const refused = await run("rm", "big");
-    assert.match(refused.stderr, /Cannot remove big: it is being pulled/);
-    assert.match((await run("info", "--model", "big")).stderr, /download is not whole/);
-    await first.end("SIGKILL");
-    const { code, stderr } = await second.end();
-    assert.equal(code, 0, stderr);
-    const [, resumed] = hub.fetches("big.pth");
-    assert.equal(resumed.range, `bytes=${there}-`);
-    assert.ok(hub.served.get("big.pth")! - content.size <= PIECE);
-    const files = [...await filesBelow(folder)].map((
-      [path, size],
-    ) => [path.slice(folder.length), size]);
-    assert.deepEqual(files.find(([path]) => path === "/big.pth"), ["/big.pth", content.size]);
-    assert.equal(files.length, 2, `${files}`);
-  });
-});
-
-/** The size of a folder's part when it has so many bytes. */
-async function partOf(folder: string, least: number): Promise<number> {
-  const watcher = Deno.watchFs(folder);
-  try {
-    while (true) {
-      for (const [path, size] of await filesBelow(folder)) {
-        if (path.endsWith(".part") && size > least) return size;
-      }
-      await watcher[Symbol.asyncIterator]().next();
-    }
-  } finally {
-    watcher.close();
-  }
-}
-
-Deno.test("a file that changes on the hub under its download is downloaded anew", async () => {
-  await withHub(async ({ hub, home, env }) => {
-    const [old, other] = [madeUp(5 * MB), madeUp(5 * MB, 2)];
-    hub.add("a/big", { "big.pth": { content: old } });
-    const cut = hub.hold("big.pth", 3 * MB, { cut: true });
-    const pulling = new Running(["pull", "a/big"], env);
-    await hub.reached("big.pth", 3 * MB);
-    hub.add("a/big", { "big.pth": { content: other } });
-    cut();
-    const { code, stderr } = await pulling.end();
-    assert.equal(code, 0, stderr);
-    assert.match(stderr, /^big\.pth has changed on the hub: starting afresh$/m);
-    const folder = `${home}/models/big`;
-    assert.deepEqual(await Deno.readFile(`${folder}/big.pth`), other.slice(0, other.size));
-    assert.equal((await filesBelow(folder)).size, 2);
-  });
-});
-
-Deno.test("what is left of a download that was given up is removed with its name", async () => {
-  await withHub(async ({ hub, home, env, run }) => {
-    hub.add("a/big", { "big.pth": { content: madeUp(5 * MB) } });
-    hub.hold("big.pth", 4 * MB);
-    const stopped = new Running(["pull", "a/big"], env);
-    await partOf(await made(`${home}/models/big`), 4 * MB - PIECE);
-    const { code, stderr } = await stopped.end("SIGINT");
-    assert.equal(code, 1);
-    assert.match(stderr, /^error: Stopped; what has been downloaded is kept/m);
-    assert.match((await run("models")).stdout, /^big .* not whole \(/m);
-    assert.equal((await run("rm", "big")).code, 0);
-    assert.deepEqual([...await filesBelow(`${home}/models`)], []);
-  });
-});
-
-/** A folder, made here if it is not there yet, so that it can be watched. */
-async function made(folder: string): Promise<string> {
-  await Deno.mkdir(folder, { recursive: true });
-  return folder;
-}
-
-Deno.test("a wrong hash leaves nothing that looks whole", async () => {
-  await withHub(async ({ hub, home, run }) => {
-    hub.add("a/bad", { "bad.pth": { content: madeUp(MB), hash: "1".repeat(64) } });
-    const { code, stderr } = await run("pull", "a/bad");
-    assert.equal(code, 1);
-    assert.match(stderr, /Cannot use bad\.pth: the SHA-256 of what came is/);
-    assert.deepEqual([...await filesBelow(`${home}/models`)], []);
-    assert.equal((await run("models", "--json")).stdout, "[]\n");
-    assert.match((await run("info", "--model", "bad")).stderr, /nor a pulled model of that name/);
   });
 });
 
