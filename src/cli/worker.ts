@@ -12,8 +12,6 @@ import { Sessions } from "../session/sessions.ts";
 import { STATE_CODECS, type StateCodec } from "../store/state_codec.ts";
 import { StateStore } from "../store/state_store.ts";
 import { tokenTable } from "../tokenizer/token_table.ts";
-import { logAnswer } from "./log_answer.ts";
-import { Metrics } from "./metrics.ts";
 import {
   choice,
   type Flags,
@@ -23,6 +21,8 @@ import {
   PULL_FLAG,
   TUNE_FLAG,
 } from "./command.ts";
+import { logAnswer } from "./log_answer.ts";
+import { Metrics } from "./metrics.ts";
 import { findModel, modelTokenizer } from "./model_files.ts";
 import {
   cpuNotice,
