@@ -52,8 +52,10 @@ async function succeeds(
 }
 
 async function runTests(): Promise<number> {
+  const flags = ["-A", "--unstable-kv", "--lock=tests/deno.lock", "--ignore=tests/clients"];
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["test", "-A", "--unstable-kv", ...Deno.args],
+    args: ["test", ...flags, ...Deno.args],
+    cwd: new URL("..", import.meta.url),
     stdout: "piped",
     stderr: "inherit",
   }).spawn();
