@@ -8,7 +8,7 @@ import assert from "node:assert/strict";
 const ROOT = new URL("..", import.meta.url);
 
 /** Each is the one before with more packages. */
-const LOCKS = ["deno.lock", "tests/deno.lock"];
+const LOCKS = ["deno.lock", "tests/deno.lock", "tests/clients/deno.lock"];
 
 const REMEDY =
   "a run without --lock has written to it: take back what it wrote, and add packages " +
@@ -37,6 +37,15 @@ Deno.test("tests run with the packages that the worker runs with", () => {
     for (const [name, { integrity }] of Object.entries(locks[i].npm)) {
       assert.equal(lock.npm[name]?.integrity, integrity, `${LOCKS[i + 1]}: ${name}`);
     }
+  }
+});
+
+Deno.test("what only the clients' tests need is in no other lock", () => {
+  for (const name of ["ai", "@langchain/openai"]) {
+    const having = LOCKS.filter((_, i) =>
+      Object.keys(locks[i].npm).some((key) => key.startsWith(`${name}@`))
+    );
+    assert.deepEqual(having, ["tests/clients/deno.lock"], `${name}: ${REMEDY}`);
   }
 });
 
