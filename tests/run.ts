@@ -1,6 +1,6 @@
 /**
- * `deno task test`: sees to it that there is a WebGPU adapter, runs every test, and ends with one
- * line, `N passed, N failed`. Arguments are passed on to Deno's test runner.
+ * `deno task test`: sees to it that there are a WebGPU adapter and curl, runs every test, and ends
+ * with one line, `N passed, N failed`. Arguments are passed on to Deno's test runner.
  */
 
 /** What gives Debian a software adapter. */
@@ -13,21 +13,37 @@ if (Deno.build.os === "linux") {
 }
 
 Deno.env.set("XDG_RUNTIME_DIR", Deno.env.get("XDG_RUNTIME_DIR") || "/tmp");
+await ensureCurl();
 Deno.exit(await ensureAdapter() ? await runTests() : report({ passed: 0, failed: 1 }));
 
 async function ensureAdapter(): Promise<boolean> {
   if (await hasAdapter()) return true;
   const remedy = `install a Vulkan driver for your GPU, or Debian's ${PACKAGES.join(" and ")}`;
-  if (Deno.uid() !== 0 || !await succeeds("apt-get", ["--version"], "null")) {
+  if (!await mayInstall()) {
     console.error(`error: the GPU tests need a WebGPU adapter and there is none: ${remedy}`);
     return false;
   }
   console.error(`There is no WebGPU adapter: installing ${PACKAGES.join(" and ")}`);
-  const installed = await succeeds("apt-get", ["update", "-qq"]) &&
-    await succeeds("apt-get", ["install", "-y", "-qq", "--no-install-recommends", ...PACKAGES]);
-  if (installed && await hasAdapter()) return true;
+  if (await install(PACKAGES) && await hasAdapter()) return true;
   console.error(`error: installing them gave no WebGPU adapter: ${remedy}`);
   return false;
+}
+
+/** Where it cannot be had, the tests that need it say so. */
+async function ensureCurl(): Promise<void> {
+  if (await succeeds("curl", ["--version"], "null") || !await mayInstall()) return;
+  console.error("There is no curl: installing it");
+  await install(["curl"]);
+}
+
+/** As root on Debian. */
+async function mayInstall(): Promise<boolean> {
+  return Deno.uid() === 0 && await succeeds("apt-get", ["--version"], "null");
+}
+
+async function install(packages: string[]): Promise<boolean> {
+  return await succeeds("apt-get", ["update", "-qq"]) &&
+    await succeeds("apt-get", ["install", "-y", "-qq", "--no-install-recommends", ...packages]);
 }
 
 /** Asked in a process of its own: a process loads the Vulkan driver once, or never. */
