@@ -24,7 +24,7 @@ const listModels = defineRoute({
 const getModel = defineRoute({
   method: "get",
   path: "/models/{id}",
-  pattern: "/models/:id{.+}",
+  pattern: "/models/:id{[^]+}",
   operationId: "retrieveModel",
   tags: ["Models"],
   summary: "Describe the model",

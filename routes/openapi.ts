@@ -23,7 +23,7 @@ export interface ApiRoute extends RouteConfig {
   description: string;
   /** What it throws, itself or by what it calls; a bug's `internal_error` goes without saying. */
   errors: readonly ErrorCode[];
-  /** The path as Hono takes it, where it differs from `path`, as in `/models/:id{.+}`. */
+  /** The path as Hono takes it, where it differs from `path`, as in `/models/:id{[^]+}`. */
   pattern?: string;
 }
 

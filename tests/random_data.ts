@@ -19,3 +19,29 @@ export function floats(
 ): Float32Array<ArrayBuffer> {
   return Float32Array.from({ length }, () => low + (high - low) * random());
 }
+
+/** Choices, the same for the same seed. */
+export class Random {
+  readonly #next: () => number;
+
+  constructor(seed: number) {
+    this.#next = seeded(seed);
+  }
+
+  below(count: number): number {
+    return Math.floor(this.#next() * count);
+  }
+
+  chance(of: number): boolean {
+    return this.#next() < of;
+  }
+
+  of<T>(values: readonly T[]): T {
+    return values[this.below(values.length)];
+  }
+
+  some<T>(values: readonly T[], count: number): T[] {
+    const left = [...values];
+    return Array.from({ length: count }, () => left.splice(this.below(left.length), 1)[0]);
+  }
+}

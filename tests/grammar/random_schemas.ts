@@ -1,6 +1,6 @@
 /** Random JSON schemas of everything that can be held, the same for the same seed. */
 
-import { seeded } from "../random_data.ts";
+import { Random } from "../random_data.ts";
 
 export type JsonSchema = Record<string, unknown>;
 
@@ -17,31 +17,6 @@ const PATTERNS = [
 const VALUES = ["red", "grün", 'say "hi"', "\n", "🎈", 0, -1.5, 1e21, true, null, [1, "é"], {
   k: {},
 }];
-
-class Random {
-  readonly #next: () => number;
-
-  constructor(seed: number) {
-    this.#next = seeded(seed);
-  }
-
-  below(count: number): number {
-    return Math.floor(this.#next() * count);
-  }
-
-  chance(of: number): boolean {
-    return this.#next() < of;
-  }
-
-  of<T>(values: readonly T[]): T {
-    return values[this.below(values.length)];
-  }
-
-  some<T>(values: readonly T[], count: number): T[] {
-    const left = [...values];
-    return Array.from({ length: count }, () => left.splice(this.below(left.length), 1)[0]);
-  }
-}
 
 /**
  * A schema, most often of an object, with definitions that it refers to.

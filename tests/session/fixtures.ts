@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { type ErrorCode, InferenceError } from "../../src/core/errors.ts";
-import type { Constraint } from "../../src/core/sampling.ts";
+import type { Constraint, StopSearch } from "../../src/core/sampling.ts";
 import type {
   FinishedTurn,
   Generation,
@@ -104,7 +104,8 @@ export class ToyRunner implements TurnRunner {
   submit(work: TurnWork): Generation {
     this.works.push(work);
     const tokens = new TokenQueue();
-    const finished = this.#run(work, tokens);
+    const stops = work.stops && startSearch(work.stops);
+    const finished = this.#run(work, stops, tokens);
     finished.then(() => tokens.end(), (error) => tokens.end(error));
     return {
       finished,
@@ -117,8 +118,11 @@ export class ToyRunner implements TurnRunner {
     };
   }
 
-  async #run(work: TurnWork, tokens: TokenQueue): Promise<FinishedTurn> {
-    const stops = work.stops && startSearch(work.stops);
+  async #run(
+    work: TurnWork,
+    stops: StopSearch | null,
+    tokens: TokenQueue,
+  ): Promise<FinishedTurn> {
     const start = await work.state?.load() ?? null;
     let state = start;
     let pending = [...work.tokens];
