@@ -1,317 +1,297 @@
-// The chat page. The address's hash is the conversation: `#state_…` is the state to go on from.
-// Text from the model or the server is only ever set as textContent.
+// The conversation that is shown: where it stands, and what is done to it. The address names the
+// state to go on from, always, so that a reload or a link goes on there.
 
-const $ = (id) => document.getElementById(id);
-const [input, log, scroller] = [$("input"), $("log"), $("scroller")];
-const numbers = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+import { BranchTree } from "./branches.js";
+import { byId } from "./elements.js";
+import { conversationWith, forget, remember } from "./library.js";
+import { hideNotice, showNotice } from "./notice.js";
+import { patiently } from "./patience.js";
+import { follow, goToEnd } from "./scrolling.js";
+import { systemPrompt } from "./settings.js";
+import { showRecent } from "./sidebar.js";
+import { takeTurn } from "./take_turn.js";
+import { TranscriptView } from "./transcript_view.js";
+import { asksWith, questionOf, turnsOf } from "./turns.js";
+import { ApiError, getState } from "./worker_api.js";
 
-/** Id of the state to go on from; `null` before the first reply. */
-let stateId = null;
-/** Aborts the reply that is being written; `null` when none is. */
-let writing = null;
-/** Counts conversations shown, so that a late answer for an earlier one is dropped. */
-let shown = 0;
+/**
+ * @typedef {import("./turns.js").Turn} Turn
+ * @typedef {import("./turns.js").Entry} Entry
+ * @typedef {{
+ *   turn: number, asks: Entry[], from: string | null, parent: string | null,
+ *   goesOn?: boolean, again?: boolean, reread?: boolean,
+ * }} Plan A turn to take: which one (from 0), what is said, the state that it answers, and its place
+ *   in the tree. `goesOn`: the reply there is written on. `again`: not the same reply once more.
+ *   `reread`: a state of another model is read again as text.
+ */
 
-class ServerError extends Error {
-  constructor({ message, code }, status = 0) {
-    super(message);
-    this.code = code;
-    this.status = status;
-  }
-}
+const TITLE_LENGTH = 60;
 
-/** A fetch that throws a ServerError unless it succeeded. */
-async function call(path, options) {
-  const response = await fetch(path, options).catch((error) => {
-    if (error.name === "AbortError") throw error;
-    throw new ServerError({ message: "The worker cannot be reached.", code: "unreachable" });
-  });
-  if (response.ok) return response;
-  const body = await response.json().catch(() => null);
-  const fallback = { message: `The worker answered ${response.status}.`, code: null };
-  throw new ServerError(body?.error ?? fallback, response.status);
-}
+export class Chat {
+  /** @type {import("./library.js").Conversation | null} */
+  conversation = null;
+  /** @type {string | null} The state to go on from. */
+  current = null;
+  /** @type {Turn[]} */
+  turns = [];
+  /** Whether the last reply is unfinished. */
+  open = false;
+  /** @type {AbortController | null} Ends what is under way. */
+  underWay = null;
+  view;
 
-/** The data of server-sent events, parsed, until `[DONE]`. */
-async function* eventsOf(response) {
-  let rest = "";
-  for await (const text of piecesOf(response.body.pipeThrough(new TextDecoderStream()))) {
-    const blocks = (rest + text).split("\n\n");
-    rest = blocks.pop();
-    for (const block of blocks) {
-      const lines = block.split("\n").filter((line) => line.startsWith("data:"));
-      const data = lines.map((line) => line.slice(5).trimStart()).join("\n");
-      if (data === "[DONE]") return;
-      if (data !== "") yield JSON.parse(data);
-    }
-  }
-  throw new ServerError({ message: "The connection broke off.", code: "unreachable" });
-}
-
-/** Streams cannot be iterated over in every browser. */
-async function* piecesOf(stream) {
-  const reader = stream.getReader();
-  for (let read = await reader.read(); !read.done; read = await reader.read()) yield read.value;
-}
-
-// What is shown
-
-const WHO = { user: "You", assistant: "RWKV", system: "Instructions", developer: "Instructions" };
-
-function addMessage(role, content) {
-  const item = document.createElement("li");
-  item.className = role === "developer" ? "system" : role;
-  const who = document.createElement("span");
-  who.className = role === "user" ? "who unseen" : "who";
-  who.textContent = WHO[role] ?? role;
-  const text = document.createElement("p");
-  text.className = "text";
-  text.textContent = content;
-  item.append(who, text);
-  log.append(item);
-  $("welcome").hidden = true;
-  scroller.scrollTop = scroller.scrollHeight;
-  return { item, text };
-}
-
-function appendText(element, text) {
-  const atEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 80;
-  element.append(document.createTextNode(text));
-  if (atEnd) scroller.scrollTop = scroller.scrollHeight;
-}
-
-function showProblem(error, { action = null, label = "" } = {}) {
-  $("problem-text").textContent = error.message;
-  $("problem-action").textContent = label;
-  $("problem-action").hidden = action === null;
-  $("problem-action").onclick = () => {
-    hideProblem();
-    action();
-  };
-  $("problem").hidden = false;
-}
-
-function hideProblem() {
-  $("problem").hidden = true;
-}
-
-function setWriting(controller) {
-  writing = controller;
-  const busy = controller !== null;
-  log.setAttribute("aria-busy", String(busy));
-  $("send").hidden = busy;
-  $("stop").hidden = !busy;
-  if (busy) $("continue").hidden = true;
-}
-
-function setState(id, open) {
-  stateId = id;
-  $("continue").hidden = id === null || !open;
-  const hash = id === null ? "" : `#${id}`;
-  if (location.hash !== hash) history.replaceState(null, "", location.pathname + hash);
-}
-
-function showConversation(id, transcript, open) {
-  shown++;
-  log.replaceChildren();
-  $("speed").textContent = "";
-  $("welcome").hidden = transcript.length > 0;
-  for (const { role, content } of transcript) {
-    if (content !== "") addMessage(role, content);
-  }
-  setState(id, open);
-}
-
-// What happens
-
-function newChat() {
-  writing?.abort();
-  setWriting(null);
-  hideProblem();
-  showConversation(null, [], false);
-  input.focus();
-}
-
-/** Shows the conversation that leads to `id`, as the store has it. */
-async function openState(id) {
-  writing?.abort();
-  setWriting(null);
-  hideProblem();
-  const turn = ++shown;
-  try {
-    const response = await call(`/v1/states/${encodeURIComponent(id)}`);
-    const { transcript, open } = await response.json();
-    if (turn !== shown) return false;
-    showConversation(id, transcript, open);
-    return true;
-  } catch (error) {
-    if (turn !== shown) return false;
-    const gone = ["state_not_found", "state_expired", "state_damaged"].includes(error.code);
-    showProblem(
-      error,
-      gone
-        ? { action: newChat, label: "New chat" }
-        : { action: () => openState(id), label: "Try again" },
-    );
-    return false;
-  }
-}
-
-/** One turn: a new message, or `null` to write on a reply that was cut short. */
-async function takeTurn(message) {
-  hideProblem();
-  const controller = new AbortController();
-  setWriting(controller);
-  const turn = shown;
-  const before = stateId;
-  const own = message === null ? null : addMessage("user", message);
-  const last = log.lastElementChild;
-  const goesOn = message === null && last?.classList.contains("assistant");
-  const reply = goesOn
-    ? { item: last, text: last.querySelector(".text") }
-    : addMessage("assistant", "");
-  reply.item.classList.add("writing");
-  $("speed").textContent = "";
-  let accepted = false;
-  try {
-    const response = await call("/v1/chat/completions", {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({
-        model: "default",
-        messages: message === null ? [] : [{ role: "user", content: message }],
-        // Cautious: small models lose their thread when the unlikely is sampled too.
-        top_p: 0.5,
-        stream: true,
-        stream_options: { include_usage: true },
-        ...(before === null ? {} : { state_id: before }),
-      }),
-      signal: controller.signal,
+  constructor() {
+    this.view = new TranscriptView(byId("log", HTMLOListElement), {
+      retry: (turn) => this.retry(turn),
+      edit: (turn, question) => this.edit(turn, question),
+      walk: (turn, owner) => this.walk(turn, owner),
+      changed: follow,
     });
-    accepted = true;
-    const begun = response.headers.get("x-state-id");
-    if (turn === shown) setState(begun ?? before, false);
-    const warning = await showReply(response, reply.text);
-    if (warning === null || turn !== shown) return;
-    // The reply is here, and the conversation still where it was.
-    setState(before, message === null);
-    showProblem({ message: warning }, { action: () => submit(message), label: "Try again" });
-  } catch (error) {
-    if (turn !== shown) return;
-    if (accepted) setState(stateId, true);
-    if (error.name === "AbortError" && accepted) return;
-    if (!accepted) {
-      own?.item.remove();
-      if (!goesOn) reply.item.remove();
-      if (message !== null && input.value === "") input.value = message;
-      setState(before, message === null);
+  }
+
+  newChat() {
+    this.stop();
+    hideNotice();
+    this.conversation = null;
+    this.show(null, [], false);
+    byId("input", HTMLTextAreaElement).focus();
+  }
+
+  stop() {
+    this.underWay?.abort();
+  }
+
+  /**
+   * Shows the conversation that leads to a state, as the store has it; tells whether it could.
+   * @param {string} id
+   */
+  async openState(id) {
+    this.stop();
+    hideNotice();
+    const controller = this.begin();
+    const { signal } = controller;
+    try {
+      const state = await patiently(() => getState(id, signal), { signal });
+      if (this.underWay !== controller) return false;
+      this.conversation = conversationWith(id);
+      this.show(id, turnsOf(state.transcript), state.open);
+      this.note(id, { parent: null, base: 0, turns: this.turns.length });
+      return true;
+    } catch (error) {
+      if (this.underWay === controller) this.#showOpenProblem(id, error);
+      return false;
+    } finally {
+      this.end(controller);
     }
-    if (error.name === "AbortError") return;
-    const gone = ["state_not_found", "state_expired", "state_damaged", "model_mismatch"];
-    if (gone.includes(error.code)) showProblem(error, { action: newChat, label: "New chat" });
-    else if (accepted) showProblem(error, { action: writeOn, label: "Continue" });
-    else showProblem(error, { action: () => submit(message), label: "Try again" });
-  } finally {
-    reply.item.classList.remove("writing");
-    if (writing === controller) setWriting(null);
+  }
+
+  /**
+   * @param {string} id
+   * @param {unknown} error
+   */
+  #showOpenProblem(id, error) {
+    if (!(error instanceof ApiError)) return;
+    showNotice(
+      error.message,
+      error.stateGone
+        ? { label: "New chat", act: () => this.newChat() }
+        : { label: "Try again", act: () => void this.openState(id) },
+    );
+  }
+
+  /** @param {string} text */
+  send(text) {
+    const asks = [{ role: "user", content: text }];
+    const system = systemPrompt();
+    if (this.turns.length === 0 && system !== "") {
+      asks.unshift({ role: "system", content: system });
+    }
+    const { current: from, turns } = this;
+    return this.take({ turn: turns.length, asks, from, parent: from });
+  }
+
+  /** Writes on a reply that was cut short. */
+  goOn() {
+    const { current: from, turns } = this;
+    return this.take({ turn: turns.length - 1, asks: [], from, parent: from, goesOn: true });
+  }
+
+  /** @param {number} turn */
+  retry(turn) {
+    return this.take({ ...this.#fork(turn, this.turns[turn].asks), again: true });
+  }
+
+  /**
+   * @param {number} turn
+   * @param {string} question
+   */
+  edit(turn, question) {
+    return this.take(this.#fork(turn, asksWith(this.turns[turn], question)));
+  }
+
+  /**
+   * @param {number} turn
+   * @param {Entry[]} asks
+   * @returns {Plan}
+   */
+  #fork(turn, asks) {
+    if (turn === 0) return { turn, asks, from: null, parent: null };
+    const { tree, current } = this;
+    const from = tree && current ? tree.stateAfter(current, turn) : null;
+    // Of a conversation that came by a link the states in between are not known: what was said is
+    // sent instead, and the worker finds the longest part of it that it knows.
+    return { turn, asks, from, parent: from ?? current };
+  }
+
+  /** @param {Plan} plan */
+  async take(plan) {
+    if (this.underWay) return;
+    await takeTurn(this, plan);
+  }
+
+  /**
+   * Goes to another variant of a turn.
+   * @param {number} turn
+   * @param {string} owner
+   */
+  async walk(turn, owner) {
+    const { tree } = this;
+    if (tree === null) return;
+    await this.openState(tree.newestWith(turn, owner));
+    const arrows = this.view.variantsOf(turn)?.querySelectorAll("button:enabled");
+    const last = arrows?.[arrows.length - 1];
+    if (last instanceof HTMLElement) last.focus();
+  }
+
+  /** Goes to the newest state after the one that is shown. */
+  async toLatest() {
+    if (this.tree && this.current) await this.openState(this.tree.newestAfter(this.current));
+  }
+
+  get tree() {
+    return this.conversation && new BranchTree(this.conversation.nodes);
+  }
+
+  /** Something is under way from here on, until it ends or is stopped. */
+  begin() {
+    this.underWay = new AbortController();
+    document.body.classList.add("busy");
+    byId("send", HTMLButtonElement).hidden = true;
+    byId("stop", HTMLButtonElement).hidden = false;
+    byId("continue", HTMLButtonElement).hidden = true;
+    byId("to-latest", HTMLButtonElement).hidden = true;
+    return this.underWay;
+  }
+
+  /** @param {AbortController} controller What ends, unless something else is under way already. */
+  end(controller) {
+    if (this.underWay !== controller) return;
+    this.underWay = null;
+    document.body.classList.remove("busy");
+    byId("send", HTMLButtonElement).hidden = false;
+    byId("stop", HTMLButtonElement).hidden = true;
+    this.view.setWriting(null);
+    this.showPlace();
+  }
+
+  /**
+   * @param {string | null} id
+   * @param {Turn[]} turns
+   * @param {boolean} open
+   */
+  show(id, turns, open) {
+    this.turns = turns;
+    this.view.truncate(0);
+    for (const turn of turns) this.view.add(turn);
+    this.stand(id, open);
+    this.showPlace();
+    goToEnd();
+  }
+
+  /**
+   * The conversation stands at this state now.
+   * @param {string | null} id
+   * @param {boolean} open
+   */
+  stand(id, open) {
+    this.current = id;
+    this.open = open;
+    const hash = id === null ? "" : `#${id}`;
+    if (location.hash !== hash) history.replaceState(null, "", location.pathname + hash);
+  }
+
+  /**
+   * Keeps a state's place in the tree, and the conversation as used just now.
+   * @param {string} id
+   * @param {Omit<import("./branches.js").BranchNode, "at">} node Where it is new.
+   */
+  note(id, node) {
+    const at = Date.now();
+    this.conversation ??= { key: id, title: this.#title(), at, current: id, nodes: {} };
+    this.conversation.nodes[id] ??= { ...node, at };
+    this.conversation.at = at;
+    this.conversation.current = id;
+    remember(this.conversation);
+    this.showPlace();
+  }
+
+  #title() {
+    const text = this.turns.map(questionOf).find((question) => question !== "") ?? "No words yet";
+    const line = text.replaceAll(/\s+/g, " ");
+    return line.length > TITLE_LENGTH ? `${line.slice(0, TITLE_LENGTH)}…` : line;
+  }
+
+  /** Shows what goes with the place where the conversation stands. */
+  showPlace() {
+    const { current, tree, turns, conversation, underWay } = this;
+    const known = tree !== null && conversation !== null && current !== null &&
+      Object.hasOwn(conversation.nodes, current);
+    const stats = known ? turns.map((_, i) => this.#statsOf(i)) : [];
+    this.view.decorate(known ? tree.variantsOn(current) : [], stats);
+    byId("welcome", HTMLElement).hidden = turns.length > 0;
+    byId("continue", HTMLButtonElement).hidden = !this.open || underWay !== null;
+    byId("to-latest", HTMLButtonElement).hidden = !known || underWay !== null ||
+      tree.newestAfter(current) === current;
+    byId("export", HTMLButtonElement).disabled = current === null;
+    byId("copy-link", HTMLButtonElement).hidden = current === null;
+    document.title = conversation ? `${conversation.title} · RWKV chat` : "RWKV chat";
+    showRecent(current);
+  }
+
+  /**
+   * A state that could not be stored: the conversation is where it was.
+   * @param {string} id
+   * @param {string | null} before
+   */
+  drop(id, before) {
+    const { conversation } = this;
+    this.stand(before, false);
+    if (conversation === null) return;
+    delete conversation.nodes[id];
+    if (before !== null) {
+      conversation.current = before;
+      remember(conversation);
+    } else if (Object.keys(conversation.nodes).length === 0) {
+      forget(conversation.key);
+      this.conversation = null;
+    }
+  }
+
+  /**
+   * @param {string} id
+   * @param {import("./branches.js").Stats} stats
+   */
+  keepStats(id, stats) {
+    const node = this.conversation?.nodes[id];
+    if (!this.conversation || !node) return;
+    node.stats = stats;
+    remember(this.conversation);
+  }
+
+  /** @param {number} turn */
+  #statsOf(turn) {
+    const { tree, current, conversation } = this;
+    const state = tree && current && tree.stateAfter(current, turn + 1);
+    return state ? conversation?.nodes[state].stats : undefined;
   }
 }
-
-/** Shows a streamed reply as it comes, and how fast it came; returns why it is not stored, or null. */
-async function showReply(response, element) {
-  const turn = shown;
-  let warning = null;
-  let first = 0;
-  let chunks = 0;
-  for await (const event of eventsOf(response)) {
-    if (turn !== shown) return null;
-    if (event.error) throw new ServerError(event.error);
-    const choice = event.choices[0];
-    const text = choice?.delta.content;
-    if (text) {
-      first ||= performance.now();
-      chunks++;
-      appendText(element, text);
-      showSpeed(chunks, first);
-    }
-    if (choice?.finish_reason) {
-      warning = event.warning ?? null;
-      if (event.state_id !== null) setState(event.state_id, choice.finish_reason === "length");
-    }
-    if (event.usage) showSpeed(event.usage.completion_tokens, first, event.usage);
-  }
-  return warning;
-}
-
-function showSpeed(tokens, since, usage) {
-  const seconds = (performance.now() - since) / 1000;
-  if (tokens < 2 || seconds <= 0) return;
-  const speed = `${numbers.format((tokens - 1) / seconds)} tokens/s`;
-  const cached = usage?.prompt_tokens_details.cached_tokens;
-  $("speed").textContent = usage
-    ? `${tokens} tokens, ${speed}` + (cached ? `, ${numbers.format(cached)} not read again` : "")
-    : speed;
-}
-
-/** Goes on from what is stored, which may be more or less than what was seen of it. */
-async function writeOn() {
-  const id = stateId;
-  if (writing || id === null || !await openState(id) || $("continue").hidden) return;
-  await takeTurn(null);
-}
-
-function submit(message) {
-  if (writing) return;
-  if (message === null) return void writeOn();
-  const text = message.trim();
-  if (text === "") return;
-  if (input.value.trim() === text) input.value = "";
-  takeTurn(text);
-}
-
-/** Shows what runs where; asks again until the worker is ready. */
-async function showWorker() {
-  const line = $("worker");
-  let delay = 30_000;
-  try {
-    const response = await fetch("/health");
-    const { status, model, device, adapter, quant, warning } = await response.json();
-    const place = device && (adapter ? `${device} (${adapter})` : device);
-    const where = [model, place, quant !== "none" && quant, warning && "no GPU, so slow"];
-    const parts = { starting: ["The model is loading…"], failed: ["The worker has failed."] };
-    line.textContent = (parts[status] ?? where).filter(Boolean).join(" · ");
-    line.title = warning ?? "";
-    line.classList.toggle("failed", status === "failed");
-    if (status === "starting") delay = 1500;
-  } catch {
-    line.textContent = "The worker cannot be reached.";
-    line.classList.add("failed");
-    delay = 5000;
-  }
-  setTimeout(showWorker, delay);
-}
-
-$("form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  submit(input.value);
-});
-$("stop").addEventListener("click", () => writing?.abort());
-$("new-chat").addEventListener("click", newChat);
-$("continue").addEventListener("click", writeOn);
-input.addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-  event.preventDefault();
-  submit(input.value);
-});
-addEventListener("keydown", (event) => {
-  if (event.key === "Escape") writing?.abort();
-});
-addEventListener("hashchange", () => {
-  const id = location.hash.slice(1);
-  if (id === (stateId ?? "")) return;
-  if (id === "") newChat();
-  else openState(id);
-});
-
-showWorker();
-if (location.hash.length > 1) openState(location.hash.slice(1));

@@ -27,6 +27,7 @@ export async function renderReference(document: OpenApiDocument): Promise<string
         <meta name="description" content="The HTTP API of this worker">
         <title>${info.title}: API</title>
         <link rel="icon" href="data:,">
+        <link rel="stylesheet" href="/page/root.css">
         <link rel="stylesheet" href="/docs.css">
       </head>
       <body>

@@ -143,21 +143,38 @@ Deno.test("health names the device, and warns of a slow one", async () => {
   assert.match(warning, /software adapter \(llvmpipe\)/);
 });
 
-Deno.test("the page is three files of our own, and asks for nothing else", async () => {
+Deno.test("the page is files of our own and one library, all named, and asks for nothing else", async () => {
   const { app } = testApp();
   const page = await app.request("/");
   assert.match(page.headers.get("content-type")!, /^text\/html/);
-  assert.match(page.headers.get("content-security-policy")!, /default-src 'none'/);
+  const policy = page.headers.get("content-security-policy")!;
+  assert.match(policy, /default-src 'none'/);
+  assert.doesNotMatch(policy, /unsafe|https?:|\*/);
   const html = await page.text();
-  const links = [...html.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, link]) => link)
-    .filter((link) => !link.startsWith("data:"));
-  assert.deepEqual(links.sort(), ["/chat.css", "/chat.js"]);
-  assert.doesNotMatch(html, /<style|style=|onclick=|<script>/);
-  for (const [link, type] of [["/chat.css", /^text\/css/], ["/chat.js", /^text\/javascript/]]) {
-    const file = await app.request(link as string);
-    assert.match(file.headers.get("content-type")!, type as RegExp);
+  assert.doesNotMatch(html, /<style|style=|\son\w+=|<script>/);
+  const folder = new URL("../../routes/page/", import.meta.url);
+  const written = [...Deno.readDirSync(folder)].map(({ name }) => name)
+    .filter((name) => /\.(js|css)$/.test(name));
+  const reached = new Set<string>();
+  const reach = async (path: string) => {
+    if (reached.has(path)) return;
+    reached.add(path);
+    const file = await app.request(path);
+    assert.equal(file.status, 200, path);
+    assert.equal(file.headers.get("content-security-policy"), policy);
+    const type = path.endsWith(".css") ? /^text\/css/ : /^text\/javascript/;
+    assert.match(file.headers.get("content-type")!, type);
     const text = await file.text();
-    assert.doesNotMatch(text, /innerHTML|insertAdjacentHTML|document\.write|https?:\/\//);
-    assert.ok(text.length > 1000);
+    assert.ok(text.length > 500, path);
+    if (path === "/page/marked.js") return assert.match(text, /markedjs/);
+    assert.doesNotMatch(text, /innerHTML|insertAdjacentHTML|document\.write|https?:\/\/|url\(/);
+    for (const [, name] of text.matchAll(/^import .*?"\.\/([^"]+)";$/gms)) {
+      await reach(`/page/${name}`);
+    }
+  };
+  for (const [, link] of html.matchAll(/(?:src|href)="([^"]+)"/g)) {
+    if (link.startsWith("/page/")) await reach(link);
+    else assert.match(link, /^(data:|#|\/docs$)/);
   }
+  assert.deepEqual([...reached].sort(), written.map((name) => `/page/${name}`).sort());
 });

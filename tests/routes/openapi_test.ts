@@ -11,8 +11,8 @@ const { app } = testApp();
 const document = await (await app.request("/openapi.json")).json();
 const documented = new Documented(document);
 
-/** Files of pages, which are for browsers. */
-const PAGES = ["/", "/chat.css", "/chat.js", "/docs", "/docs.css"];
+/** Paths of pages, which are for browsers. */
+const PAGES = /^\/(docs|docs\.css|page\/.+)?$/;
 
 /** Codes that no documented route answers: of the command line, and of paths that there are not. */
 const NEVER_ANSWERED = [
@@ -60,7 +60,7 @@ Deno.test("the document is valid OpenAPI 3.1", async () => {
 });
 
 Deno.test("the document has every route that the app serves, and no other", () => {
-  const served = app.routes.filter(({ method, path }) => method !== "ALL" && !PAGES.includes(path))
+  const served = app.routes.filter(({ method, path }) => method !== "ALL" && !PAGES.test(path))
     .map(({ method, path }) => `${method} ${path.replaceAll(/:(\w+)(\{[^}]*\})?/g, "{$1}")}`);
   const told = operations.map(({ method, path }) => `${method.toUpperCase()} ${path}`);
   assert.deepEqual([...new Set(served)].sort(), told.sort());
@@ -213,7 +213,14 @@ Deno.test("the reference tells of every route, field and error, with nothing of 
   assert.doesNotMatch(html, /<script|<style|style=|\son\w+=|undefined|\[object/);
   const links = [...html.matchAll(/(?:src|href)="([^"#]*)(#[^"]*)?"/g)];
   const places = new Set(links.map(([, link]) => link));
-  assert.deepEqual([...places].sort(), ["", "/", "/docs.css", "/openapi.json", "data:,"]);
+  assert.deepEqual([...places].sort(), [
+    "",
+    "/",
+    "/docs.css",
+    "/openapi.json",
+    "/page/root.css",
+    "data:,",
+  ]);
   const marks = [...html.matchAll(/\sid="([^"]+)"/g)].map(([, id]) => id);
   assert.equal(new Set(marks).size, marks.length);
   for (const [, , mark] of links) if (mark) assert.ok(marks.includes(mark.slice(1)), mark);
@@ -226,9 +233,11 @@ Deno.test("the reference tells of every route, field and error, with nothing of 
     assert.ok(text.includes(code), code);
   }
   assert.match(text, /data: \[DONE\]/);
-  const styles = await app.request("/docs.css");
-  assert.match(styles.headers.get("content-type")!, /^text\/css/);
-  assert.doesNotMatch(await styles.text(), /https?:|@import|url\(/);
+  for (const path of ["/docs.css", "/page/root.css"]) {
+    const styles = await app.request(path);
+    assert.match(styles.headers.get("content-type")!, /^text\/css/);
+    assert.doesNotMatch(await styles.text(), /https?:|@import|url\(/);
+  }
 });
 
 function visit(node: unknown, see: (node: Node) => void): void {

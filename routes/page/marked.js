@@ -1,0 +1,3 @@
+// Stands for the package `marked`, whose own module is served under this name.
+
+export { Lexer } from "marked";

@@ -1,0 +1,243 @@
+// One turn from what is said to the end of the reply, through whatever happens to the worker.
+
+import { byId } from "./elements.js";
+import { hideNotice, showNotice } from "./notice.js";
+import { patiently } from "./patience.js";
+import { goToEnd } from "./scrolling.js";
+import { sampling } from "./settings.js";
+import { messagesOf, questionOf, turnsOf } from "./turns.js";
+import { ApiError, getState, startReply } from "./worker_api.js";
+
+/**
+ * @typedef {import("./chat.js").Chat} Chat
+ * @typedef {import("./chat.js").Plan} Plan
+ * @typedef {{ id: string | null, turns: import("./turns.js").Turn[], open: boolean }} Place
+ */
+
+/** How often it is looked whether a stopped reply has been stored, and milliseconds between. */
+const LOOKS = 20;
+const LOOK_EVERY = 100;
+
+/** Characters of a reply that a screen reader is told at its end. */
+const ANNOUNCED = 2_000;
+
+const LOST = "The connection broke off. The reply goes on when the worker is back.";
+
+/**
+ * @param {Chat} chat
+ * @param {Plan} plan
+ */
+export async function takeTurn(chat, plan) {
+  hideNotice();
+  const controller = chat.begin();
+  const { signal } = controller;
+  const before = { id: chat.current, turns: chat.turns, open: chat.open };
+  /** @type {string | null} */
+  let begun = null;
+  showBeginning(chat, plan);
+  try {
+    let sent = 0;
+    const { stateId, events } = await patiently(() => {
+      sent = performance.now();
+      return startReply(bodyOf(plan, before), signal);
+    }, { signal });
+    begun = stateId;
+    if (begun !== null) standAt(chat, begun, plan);
+    const warning = await showReply(chat, plan, { events, sent, controller });
+    if (warning === null || chat.underWay !== controller) return;
+    // The reply is here, and the conversation still where it was.
+    if (begun !== null) chat.drop(begun, before.id);
+    showNotice(warning, { label: "Try again", act: () => redo(chat, plan, before) });
+  } catch (error) {
+    // Another conversation may be shown by now.
+    if (chat.underWay !== controller) return;
+    if (begun === null) fail(chat, plan, { error, before, signal });
+    else if (signal.aborted) await settle(chat, begun, controller);
+    else await recover(chat, begun, { error, controller });
+  } finally {
+    chat.end(controller);
+  }
+}
+
+/**
+ * @param {Chat} chat
+ * @param {Plan} plan
+ */
+function showBeginning(chat, { turn, asks, goesOn }) {
+  const { view } = chat;
+  if (!goesOn) {
+    const begun = { asks, reply: null };
+    chat.turns = [...chat.turns.slice(0, turn), begun];
+    view.truncate(turn);
+    view.add(begun);
+  }
+  byId("welcome", HTMLElement).hidden = true;
+  byId("announce", HTMLElement).textContent = "";
+  view.setWriting(turn);
+  goToEnd();
+}
+
+/**
+ * @param {Plan} plan
+ * @param {Place} before
+ */
+function bodyOf({ turn, asks, from, again, goesOn, reread }, { turns }) {
+  const { seed, ...chosen } = sampling();
+  const history = from === null && !goesOn ? messagesOf(turns.slice(0, turn)) : [];
+  return {
+    model: "default",
+    messages: [...history, ...asks],
+    ...chosen,
+    // The same seed would give the same reply.
+    ...(seed === undefined || again ? {} : { seed }),
+    ...(from === null ? {} : { state_id: from }),
+    ...(reread ? { on_mismatch: "reread" } : {}),
+  };
+}
+
+/**
+ * @param {Chat} chat
+ * @param {string} id
+ * @param {Plan} plan
+ */
+function standAt(chat, id, { turn, parent, goesOn }) {
+  chat.stand(id, true);
+  chat.note(id, { parent, base: turn, turns: turn + 1, ...(goesOn ? { goesOn } : {}) });
+}
+
+/**
+ * Shows a streamed reply as it comes, and how fast it came; returns why it is not stored, or null.
+ * @param {Chat} chat
+ * @param {Plan} plan
+ * @param {{ events: AsyncIterable<any>, sent: number, controller: AbortController }} options
+ * @returns {Promise<string | null>}
+ */
+async function showReply(chat, plan, { events, sent, controller }) {
+  const reply = chat.view.replyOf(plan.turn);
+  let [first, last] = [0, 0];
+  /** @type {string | null} */
+  let warning = null;
+  for await (const { choices, usage, ...event } of events) {
+    if (chat.underWay !== controller) return null;
+    const choice = choices[0];
+    if (choice?.delta.content) {
+      last = performance.now();
+      first ||= last;
+      reply.append(choice.delta.content);
+    }
+    if (choice?.finish_reason) {
+      reply.flush();
+      chat.turns = chat.turns.with(plan.turn, { ...chat.turns[plan.turn], reply: reply.text });
+      warning = event.warning ?? null;
+      if (event.state_id) chat.stand(event.state_id, choice.finish_reason === "length");
+      byId("announce", HTMLElement).textContent = reply.text.slice(0, ANNOUNCED);
+    }
+    if (usage && chat.current !== null && warning === null) {
+      const { completion_tokens: tokens, total_tokens: context, prompt_tokens_details } = usage;
+      const seconds = (last - first) / 1000;
+      chat.keepStats(chat.current, {
+        tokens,
+        perSecond: tokens > 1 && seconds > 0 ? (tokens - 1) / seconds : null,
+        first: first > 0 ? Math.round(first - sent) : null,
+        context,
+        cached: prompt_tokens_details.cached_tokens,
+      });
+    }
+  }
+  return warning;
+}
+
+/**
+ * The turn has not begun: all is as before, and it is told why.
+ * @param {Chat} chat
+ * @param {Plan} plan
+ * @param {{ error: unknown, before: Place, signal: AbortSignal }} options
+ */
+function fail(chat, plan, { error, before, signal }) {
+  const { from, turn, goesOn } = plan;
+  chat.show(before.id, before.turns, before.open);
+  if (!signal.aborted && !(error instanceof ApiError)) throw error;
+  const again = () => redo(chat, plan, before);
+  if (error instanceof ApiError && error.stateGone && from !== null && !goesOn) {
+    // What was said is on the page: it is read again.
+    showNotice(error.message, {
+      label: "Go on from the text",
+      act: () => redo(chat, { ...plan, from: null }, before),
+    });
+  } else if (error instanceof ApiError && error.code === "model_mismatch") {
+    showNotice(error.message, {
+      label: "Read it again with this model",
+      act: () => redo(chat, { ...plan, reread: true }, before),
+    });
+  } else if (error instanceof ApiError) {
+    showNotice(error.message, { label: "Try again", act: again });
+  }
+  const input = byId("input", HTMLTextAreaElement);
+  if (turn === before.turns.length && input.value === "") {
+    input.value = questionOf({ ...plan, reply: null });
+  }
+}
+
+/**
+ * @param {Chat} chat
+ * @param {Plan} plan
+ * @param {Place} before
+ */
+function redo(chat, plan, before) {
+  if (chat.underWay || chat.current !== before.id) return;
+  const input = byId("input", HTMLTextAreaElement);
+  if (input.value.trim() === questionOf({ ...plan, reply: null })) input.value = "";
+  if (chat.turns !== before.turns) chat.show(before.id, before.turns, before.open);
+  void chat.take(plan);
+}
+
+/**
+ * A reply that was stopped is shown as the store has it, once that is all that was seen of it.
+ * @param {Chat} chat
+ * @param {string} id
+ * @param {AbortController} controller
+ */
+async function settle(chat, id, controller) {
+  const seen = chat.view.replyOf(chat.turns.length - 1).text.length;
+  for (let look = 0; look < LOOKS; look++) {
+    const state = await getState(id).catch(() => null);
+    if (chat.underWay !== controller) return;
+    const turns = turnsOf(state?.transcript ?? []);
+    if (state && (turns.at(-1)?.reply ?? "").length >= seen) {
+      return chat.show(id, turns, state.open);
+    }
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY));
+  }
+  showNotice("The stopped reply could not be looked up.", {
+    label: "Try again",
+    act: () => void chat.openState(id),
+  });
+}
+
+/**
+ * A reply that broke off goes on from what the store has of it, when the worker is back.
+ * @param {Chat} chat
+ * @param {string} id
+ * @param {{ error: unknown, controller: AbortController }} options
+ */
+async function recover(chat, id, { error, controller }) {
+  const { signal } = controller;
+  if (!(error instanceof ApiError)) throw error;
+  if (!error.passes) {
+    chat.open = true;
+    return showNotice(error.message, { label: "Continue", act: () => void chat.goOn() });
+  }
+  try {
+    const state = await patiently(() => getState(id, signal), { signal, lost: LOST });
+    if (chat.underWay !== controller) return;
+    chat.show(id, turnsOf(state.transcript), state.open);
+    chat.end(controller);
+    if (state.open) await chat.goOn();
+  } catch (problem) {
+    if (chat.underWay !== controller) return;
+    chat.open = true;
+    if (problem instanceof ApiError) {
+      showNotice(problem.message, { label: "Try again", act: () => void chat.openState(id) });
+    }
+  }
+}
