@@ -136,7 +136,9 @@ export async function askStreaming(
 }
 
 /** Text of every chunk; ends at `[DONE]`, throws if the stream ends without. */
-export async function* deltas(body: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+export async function* deltas(
+  body: ReadableStream<Uint8Array<ArrayBuffer>>,
+): AsyncGenerator<string> {
   let buffered = "";
   for await (const text of body.pipeThrough(new TextDecoderStream())) {
     buffered += text;
