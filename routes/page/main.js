@@ -104,5 +104,5 @@ showRecent(null);
 watchLibrary(() => showRecent(chat.current));
 addEventListener("hashchange", openAddress);
 addEventListener("popstate", openAddress);
-void watchWorker(send);
+watchWorker(send);
 openAddress();

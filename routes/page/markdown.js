@@ -125,7 +125,7 @@ function fragment(contents) {
  * @returns {"h4" | "h5" | "h6"}
  */
 function headingTag(depth) {
-  return depth <= 1 ? "h4" : depth === 2 ? "h5" : "h6";
+  return depth <= 2 ? "h4" : depth === 3 ? "h5" : "h6";
 }
 
 /**

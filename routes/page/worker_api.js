@@ -27,6 +27,9 @@ export class ApiError extends Error {
   }
 }
 
+/** Has an event `trouble` whenever the worker is not there, or not up to it. */
+export const trouble = new EventTarget();
+
 /** @returns {string} */
 export function apiKey() {
   return sessionStorage.getItem(KEY) ?? "";
@@ -47,8 +50,10 @@ export async function call(path, options = {}) {
   const headers = { ...options.headers, ...(key ? { authorization: `Bearer ${key}` } : {}) };
   const response = await fetch(path, { ...options, headers }).catch((error) => {
     if (error.name === "AbortError") throw error;
+    trouble.dispatchEvent(new Event("trouble"));
     throw new ApiError("The worker cannot be reached.", { code: "unreachable" });
   });
+  if (response.status === 503) trouble.dispatchEvent(new Event("trouble"));
   if (response.ok) return response;
   const error = (await response.json().catch(() => null))?.error;
   const seconds = Number(response.headers.get("retry-after") ?? NaN);

@@ -1,13 +1,13 @@
 // What runs where: the line under the title, and what a new conversation says of the model.
 
 import { button, byId, element } from "./elements.js";
-import { call } from "./worker_api.js";
+import { call, trouble } from "./worker_api.js";
 
 /** The id of the model that is built in. */
 const DEMO = "demo";
 
 /** Milliseconds between questions, while the worker is not ready and while it is. */
-const SOON = 2_000;
+const SOON = 1_000;
 const LATER = 30_000;
 
 const EXAMPLES = {
@@ -16,6 +16,7 @@ const EXAMPLES = {
 };
 
 const line = byId("worker", HTMLParagraphElement);
+const about = byId("about-model", HTMLParagraphElement);
 let shownModel = "";
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let timer;
@@ -24,11 +25,19 @@ let timer;
  * Shows the worker's state, now and from time to time.
  * @param {(prompt: string) => void} tryExample
  */
-export async function watchWorker(tryExample) {
-  clearTimeout(timer);
-  const wait = await showWorker(tryExample) ? LATER : SOON;
-  clearTimeout(timer);
-  timer = setTimeout(() => watchWorker(tryExample), wait);
+export function watchWorker(tryExample) {
+  let ready = false;
+  const look = async () => {
+    clearTimeout(timer);
+    ready = await showWorker(tryExample);
+    clearTimeout(timer);
+    timer = setTimeout(look, ready ? LATER : SOON);
+  };
+  // Trouble that is met elsewhere is looked into at once; known trouble is looked at anyway.
+  trouble.addEventListener("trouble", () => {
+    if (ready) void look();
+  });
+  void look();
 }
 
 /** @param {(prompt: string) => void} tryExample */
@@ -43,7 +52,11 @@ async function showWorker(tryExample) {
     const health = await response.json();
     if (typeof health.status !== "string") throw new Error("no health");
     show(describe(health), health.status === "failed");
-    if (health.model !== null) showModel(health.model, health.warning, tryExample);
+    if (health.status === "starting") {
+      shownModel = "";
+      about.textContent = "The model is being loaded. A message that is sent now " +
+        "is answered as soon as it is there.";
+    } else if (health.model !== null) showModel(health.model, health.warning, tryExample);
     return health.status === "ok";
   } catch {
     show(["The worker cannot be reached"], true);
@@ -84,13 +97,12 @@ function showModel(model, warning, tryExample) {
   if (shownModel === model) return;
   shownModel = model;
   const demo = model === DEMO;
-  const about = demo
+  const text = demo
     ? "This is a demo model, smaller by a thousand times than what you may know. It can greet, " +
       "remember what you tell it, tell a short story and do small sums, and nothing else."
     : `You talk to ${model}.`;
-  byId("about-model", HTMLParagraphElement).textContent = warning === null
-    ? about
-    : `${about} ${demo ? "No GPU is in use." : warning + "."}`;
+  const slow = demo ? "No GPU is in use." : `${warning}.`;
+  about.textContent = warning === null ? text : `${text} ${slow}`;
   byId("examples", HTMLUListElement).replaceChildren(
     ...EXAMPLES[demo ? "demo" : "other"].map((prompt) =>
       element("li", {}, button(prompt, () => tryExample(prompt), { kind: "example" }))

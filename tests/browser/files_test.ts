@@ -1,0 +1,49 @@
+/** Conversations as files: taken out, and taken in elsewhere. */
+
+import assert from "node:assert/strict";
+import { Stage } from "./stage.ts";
+
+const stage = Stage.forTests();
+
+Deno.test("a conversation goes out as a file, and comes in as one of its own", async () => {
+  const file = await Deno.makeTempFile();
+  try {
+    let exported: string;
+    {
+      await using visit = await stage.visit();
+      const { page } = visit;
+      assert.equal(await page.getByRole("button", { name: "Export" }).isDisabled(), true);
+      await visit.ask("Hi! My name is Ada.");
+      exported = visit.state;
+      const download = page.waitForEvent("download");
+      await page.getByRole("button", { name: "Export" }).click();
+      assert.match((await download).suggestedFilename(), /^state_\w+\.rwkvstate$/);
+      await (await download).saveAs(file);
+    }
+    await using other = await stage.visit();
+    const chosen = other.page.waitForEvent("filechooser");
+    await other.page.getByRole("button", { name: "Import a file" }).click();
+    await (await chosen).setFiles(file);
+    await other.turnsAre(1);
+    assert.match(other.state, /^state_/);
+    assert.notEqual(other.state, exported);
+    assert.deepEqual(await other.questions(), ["Hi! My name is Ada."]);
+    assert.match(await other.ask("What is my name?"), /Ada/);
+  } finally {
+    await Deno.remove(file);
+  }
+});
+
+Deno.test("a file that is no conversation is refused, and nothing else changes", async () => {
+  await using visit = await stage.visit({ expected: /status of 400/ });
+  await visit.ask("Hi! My name is Ada.");
+  const before = visit.state;
+  const chosen = visit.page.waitForEvent("filechooser");
+  await visit.page.getByRole("button", { name: "Import a file" }).click();
+  const file = { name: "notes.txt", mimeType: "text/plain" };
+  const { Buffer } = await import("node:buffer");
+  await (await chosen).setFiles({ ...file, buffer: Buffer.from("just some notes") });
+  await visit.page.getByRole("alert").getByText(/Cannot/).waitFor();
+  assert.equal(visit.state, before);
+  assert.match(await visit.ask("What is my name?"), /Ada/);
+});
