@@ -3,7 +3,7 @@
 
 import { BranchTree } from "./branches.js";
 import { byId } from "./elements.js";
-import { conversationWith, forget, remember } from "./library.js";
+import { conversationOf, conversationWith, forget, remember } from "./library.js";
 import { hideNotice, showNotice } from "./notice.js";
 import { patiently } from "./patience.js";
 import { follow, goToEnd } from "./scrolling.js";
@@ -11,21 +11,14 @@ import { systemPrompt } from "./settings.js";
 import { showRecent } from "./sidebar.js";
 import { takeTurn } from "./take_turn.js";
 import { TranscriptView } from "./transcript_view.js";
-import { asksWith, questionOf, turnsOf } from "./turns.js";
+import { asksWith, titleOf, turnsOf } from "./turns.js";
 import { ApiError, getState } from "./worker_api.js";
 
 /**
  * @typedef {import("./turns.js").Turn} Turn
  * @typedef {import("./turns.js").Entry} Entry
- * @typedef {{
- *   turn: number, asks: Entry[], from: string | null, parent: string | null,
- *   goesOn?: boolean, again?: boolean, reread?: boolean,
- * }} Plan A turn to take: which one (from 0), what is said, the state that it answers, and its place
- *   in the tree. `goesOn`: the reply there is written on. `again`: not the same reply once more.
- *   `reread`: a state of another model is read again as text.
+ * @typedef {import("./take_turn.js").Plan} Plan
  */
-
-const TITLE_LENGTH = 60;
 
 export class Chat {
   /** @type {import("./library.js").Conversation | null} */
@@ -39,6 +32,8 @@ export class Chat {
   /** @type {AbortController | null} Ends what is under way. */
   underWay = null;
   view;
+  /** @type {string | null} The state that is being looked up. */
+  #opening = null;
 
   constructor() {
     this.view = new TranscriptView(byId("log", HTMLOListElement), {
@@ -69,6 +64,7 @@ export class Chat {
     this.stop();
     hideNotice();
     const controller = this.begin();
+    this.#opening = id;
     const { signal } = controller;
     try {
       const state = await patiently(() => getState(id, signal), { signal });
@@ -81,8 +77,20 @@ export class Chat {
       if (this.underWay === controller) this.#showOpenProblem(id, error);
       return false;
     } finally {
+      if (this.#opening === id) this.#opening = null;
       this.end(controller);
     }
+  }
+
+  /**
+   * Goes to where the address is.
+   * @param {string} hash
+   */
+  goToAddress(hash) {
+    const id = hash.slice(1);
+    if (id === (this.#opening ?? this.current ?? "")) return;
+    if (id === "") this.newChat();
+    else void this.openState(id);
   }
 
   /**
@@ -157,10 +165,7 @@ export class Chat {
   async walk(turn, owner) {
     const { tree } = this;
     if (tree === null) return;
-    await this.openState(tree.newestWith(turn, owner));
-    const arrows = this.view.variantsOf(turn)?.querySelectorAll("button:enabled");
-    const last = arrows?.[arrows.length - 1];
-    if (last instanceof HTMLElement) last.focus();
+    if (await this.openState(tree.newestWith(turn, owner))) this.view.goTo(turn);
   }
 
   /** Goes to the newest state after the one that is shown. */
@@ -227,18 +232,15 @@ export class Chat {
    */
   note(id, node) {
     const at = Date.now();
-    this.conversation ??= { key: id, title: this.#title(), at, current: id, nodes: {} };
+    this.conversation ??= { key: id, title: titleOf(this.turns), at, current: id, nodes: {} };
+    // Another tab may have gone on with it as well.
+    const { key, nodes } = this.conversation;
+    this.conversation.nodes = { ...conversationOf(key)?.nodes, ...nodes };
     this.conversation.nodes[id] ??= { ...node, at };
     this.conversation.at = at;
     this.conversation.current = id;
     remember(this.conversation);
     this.showPlace();
-  }
-
-  #title() {
-    const text = this.turns.map(questionOf).find((question) => question !== "") ?? "No words yet";
-    const line = text.replaceAll(/\s+/g, " ");
-    return line.length > TITLE_LENGTH ? `${line.slice(0, TITLE_LENGTH)}…` : line;
   }
 
   /** Shows what goes with the place where the conversation stands. */
@@ -253,7 +255,7 @@ export class Chat {
     byId("to-latest", HTMLButtonElement).hidden = !known || underWay !== null ||
       tree.newestAfter(current) === current;
     byId("export", HTMLButtonElement).disabled = current === null;
-    byId("copy-link", HTMLButtonElement).hidden = current === null;
+    byId("copy-link", HTMLButtonElement).disabled = current === null;
     document.title = conversation ? `${conversation.title} · RWKV chat` : "RWKV chat";
     showRecent(current);
   }

@@ -32,6 +32,11 @@ function isConversation(value) {
     typeof one.current === "string" && typeof one.nodes === "object" && one.nodes !== null;
 }
 
+/** @param {string} key */
+export function conversationOf(key) {
+  return conversations().find((one) => one.key === key) ?? null;
+}
+
 /** @param {string} state */
 export function conversationWith(state) {
   return conversations().find(({ nodes }) => Object.hasOwn(nodes, state)) ?? null;

@@ -32,10 +32,7 @@ async function orTell(act) {
 }
 
 function openAddress() {
-  const id = location.hash.slice(1);
-  if (id === (chat.current ?? "")) return;
-  if (id === "") chat.newChat();
-  else void chat.openState(id);
+  chat.goToAddress(location.hash);
 }
 
 function setUpMessage() {
@@ -48,6 +45,9 @@ function setUpMessage() {
     event.preventDefault();
     send(input.value);
   });
+  if (!CSS.supports("field-sizing: content")) {
+    input.addEventListener("input", () => input.rows = Math.min(8, input.value.split("\n").length));
+  }
   byId("stop", HTMLButtonElement).addEventListener("click", () => {
     chat.stop();
     input.focus();

@@ -169,7 +169,9 @@ function list({ ordered, start, items = [] }, depth) {
   const made = element(ordered ? "ol" : "ul", { dir: "auto" });
   if (ordered && typeof start === "number" && start !== 1) made.setAttribute("start", `${start}`);
   for (const item of items) {
-    made.append(element("li", { dir: "auto" }, ...nodesOf(item.tokens ?? [], depth + 1)));
+    const line = element("li", { dir: "auto" }, ...nodesOf(item.tokens ?? [], depth + 1));
+    if (item.task) line.className = "task";
+    made.append(line);
   }
   return made;
 }

@@ -11,6 +11,8 @@ export class ReplyView {
   /** @type {HTMLElement} */
   #body;
   #source = "";
+  /** Whether what came last was a return, which a new line may follow. */
+  #returned = false;
   /** Characters of the source in blocks that have ended. */
   #ended = 0;
   /** @type {ChildNode[]} Nodes of the last block. */
@@ -35,7 +37,9 @@ export class ReplyView {
 
   /** @param {string} text */
   append(text) {
-    this.#source += text.replaceAll("\r\n", "\n").replaceAll("\r", "\n");
+    const rest = this.#returned && text.startsWith("\n") ? text.slice(1) : text;
+    if (text !== "") this.#returned = text.endsWith("\r");
+    this.#source += rest.replaceAll("\r\n", "\n").replaceAll("\r", "\n");
     this.#timer ??= setTimeout(
       () => requestAnimationFrame(() => this.flush()),
       Math.max(0, this.#notBefore - performance.now()),

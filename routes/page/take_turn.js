@@ -10,7 +10,12 @@ import { ApiError, getState, startReply } from "./worker_api.js";
 
 /**
  * @typedef {import("./chat.js").Chat} Chat
- * @typedef {import("./chat.js").Plan} Plan
+ * @typedef {{
+ *   turn: number, asks: import("./turns.js").Entry[], from: string | null, parent: string | null,
+ *   goesOn?: boolean, again?: boolean, reread?: boolean,
+ * }} Plan A turn to take: which one (from 0), what is said, the state that it answers, and its place
+ *   in the tree. `goesOn`: the reply there is written on. `again`: not the same reply once more.
+ *   `reread`: a state of another model is read again as text.
  * @typedef {{ id: string | null, turns: import("./turns.js").Turn[], open: boolean }} Place
  */
 
@@ -74,6 +79,8 @@ function showBeginning(chat, { turn, asks, goesOn }) {
   byId("welcome", HTMLElement).hidden = true;
   byId("announce", HTMLElement).textContent = "";
   view.setWriting(turn);
+  // The button that was pressed may be gone. Where a finger did it, no keyboard has to open.
+  if (matchMedia("(pointer: fine)").matches) byId("input", HTMLTextAreaElement).focus();
   goToEnd();
 }
 
@@ -154,28 +161,31 @@ async function showReply(chat, plan, { events, sent, controller }) {
  * @param {{ error: unknown, before: Place, signal: AbortSignal }} options
  */
 function fail(chat, plan, { error, before, signal }) {
-  const { from, turn, goesOn } = plan;
   chat.show(before.id, before.turns, before.open);
-  if (!signal.aborted && !(error instanceof ApiError)) throw error;
-  const again = () => redo(chat, plan, before);
-  if (error instanceof ApiError && error.stateGone && from !== null && !goesOn) {
-    // What was said is on the page: it is read again.
-    showNotice(error.message, {
-      label: "Go on from the text",
-      act: () => redo(chat, { ...plan, from: null }, before),
-    });
-  } else if (error instanceof ApiError && error.code === "model_mismatch") {
-    showNotice(error.message, {
-      label: "Read it again with this model",
-      act: () => redo(chat, { ...plan, reread: true }, before),
-    });
-  } else if (error instanceof ApiError) {
-    showNotice(error.message, { label: "Try again", act: again });
-  }
+  // What was typed is not lost.
   const input = byId("input", HTMLTextAreaElement);
-  if (turn === before.turns.length && input.value === "") {
-    input.value = questionOf({ ...plan, reply: null });
+  if (!plan.again && input.value === "") input.value = questionOf({ ...plan, reply: null });
+  if (signal.aborted) return;
+  if (!(error instanceof ApiError)) throw error;
+  const { label, change } = remedyOf(error, plan);
+  showNotice(error.message, { label, act: () => redo(chat, { ...plan, ...change }, before) });
+}
+
+/**
+ * What may help against an error that does not pass by itself.
+ * @param {ApiError} error
+ * @param {Plan} plan
+ * @returns {{ label: string, change?: Partial<Plan> }}
+ */
+function remedyOf(error, { from, goesOn }) {
+  if (error.code === "model_mismatch") {
+    return { label: "Read it again with this model", change: { reread: true } };
   }
+  // What was said is on the page: it is read again.
+  if (error.stateGone && from !== null && !goesOn) {
+    return { label: "Go on from the text", change: { from: null } };
+  }
+  return { label: "Try again" };
 }
 
 /**

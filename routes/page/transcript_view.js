@@ -55,9 +55,12 @@ export class TranscriptView {
     return this.#items[index].reply;
   }
 
-  /** @param {number} index The arrows that lead to other variants of a turn. */
-  variantsOf(index) {
-    return this.#items[index]?.variants;
+  /** @param {number} index Of the turn to look at, with the focus on its arrows. */
+  goTo(index) {
+    const { root, variants } = this.#items[index];
+    root.scrollIntoView({ block: "nearest" });
+    const arrows = variants.querySelectorAll("button");
+    [...arrows].findLast(({ disabled }) => !disabled)?.focus({ preventScroll: true });
   }
 
   /** @param {number | null} index Of the turn that is being written. */

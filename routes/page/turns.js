@@ -56,3 +56,16 @@ export function asksWith({ asks }, question) {
   const others = asks.filter(({ role }) => role !== "user");
   return [...others, { role: "user", content: question }];
 }
+
+/** Characters of a title. */
+const TITLE_LENGTH = 60;
+
+/**
+ * A line for a list: the first thing that the user said.
+ * @param {readonly Turn[]} turns
+ */
+export function titleOf(turns) {
+  const text = turns.map(questionOf).find((question) => question !== "") ?? "No words yet";
+  const line = text.replaceAll(/\s+/g, " ");
+  return line.length > TITLE_LENGTH ? `${line.slice(0, TITLE_LENGTH)}…` : line;
+}

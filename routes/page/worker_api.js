@@ -30,14 +30,28 @@ export class ApiError extends Error {
 /** Has an event `trouble` whenever the worker is not there, or not up to it. */
 export const trouble = new EventTarget();
 
-/** @returns {string} */
-export function apiKey() {
-  return sessionStorage.getItem(KEY) ?? "";
+let key = storedKey();
+
+function storedKey() {
+  try {
+    return sessionStorage.getItem(KEY) ?? "";
+  } catch {
+    return "";
+  }
 }
 
-/** @param {string} key Kept until the tab is closed. */
-export function setApiKey(key) {
-  sessionStorage.setItem(KEY, key.trim());
+export function apiKey() {
+  return key;
+}
+
+/** @param {string} given Kept until the tab is closed, or, where storage is forbidden, reloaded. */
+export function setApiKey(given) {
+  key = given.trim();
+  try {
+    sessionStorage.setItem(KEY, key);
+  } catch {
+    // It is this page's then.
+  }
 }
 
 /**
@@ -46,7 +60,6 @@ export function setApiKey(key) {
  * @param {RequestInit & { headers?: Record<string, string> }} [options]
  */
 export async function call(path, options = {}) {
-  const key = apiKey();
   const headers = { ...options.headers, ...(key ? { authorization: `Bearer ${key}` } : {}) };
   const response = await fetch(path, { ...options, headers }).catch((error) => {
     if (error.name === "AbortError") throw error;

@@ -22,6 +22,7 @@ for (const colorScheme of ["light", "dark"] as const) {
     await assertAccessible(empty);
     await using visit = await stage.visit({ colorScheme, path });
     await visit.turnsAre(2);
+    await assertFits(visit);
     await visit.page.getByRole("button", { name: "Edit message" }).last().click();
     await visit.page.evaluate(() => document.querySelector("main")!.scrollTo(0, 0));
     await visit.screenshot(`markdown-${colorScheme}`);
@@ -97,11 +98,11 @@ Deno.test("everything can be reached by keyboard, in order", async () => {
     "New chat",
     "Hi! My name is Ada.",
     "Remove Hi! My name is Ada.",
+    "Copy link",
     "Export this conversation",
     "Import a file…",
     "Theme: system",
     "API reference",
-    "Copy link",
     "Settings",
     "Edit message",
     "Copy the reply",
@@ -198,12 +199,13 @@ async function assertAccessible({ page }: Visit): Promise<void> {
   assert.deepEqual(found, []);
 }
 
-/** Nothing has to be scrolled sideways but what scrolls by itself. */
+/** Nothing has to be scrolled sideways but what scrolls by itself, and the frame stays in place. */
 async function assertFits({ page }: Visit): Promise<void> {
-  const wide = await page.evaluate(() => {
-    const { scrollWidth } = document.documentElement;
-    const main = document.querySelector("main")!;
-    return { page: scrollWidth - innerWidth, main: main.scrollWidth - main.clientWidth };
+  const beyond = await page.evaluate(() => {
+    const { scrollWidth, scrollHeight } = document.documentElement;
+    const { scrollWidth: width, clientWidth } = document.querySelector("main")!;
+    const frame = document.body.scrollHeight - innerHeight;
+    return [scrollWidth - innerWidth, scrollHeight - innerHeight, frame, width - clientWidth];
   });
-  assert.deepEqual(wide, { page: 0, main: 0 });
+  assert.deepEqual(beyond, [0, 0, 0, 0]);
 }

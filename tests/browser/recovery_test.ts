@@ -72,6 +72,26 @@ Deno.test("a message to a worker that is not there waits for it, or is taken bac
   assert.match(await visit.reply(), /Ada/);
 });
 
+Deno.test("a conversation with another model is read again by this one, if one likes", async () => {
+  await using visit = await stage.visit({ expected: new RegExp(`${GONE.source}|status of 409`) });
+  const { page } = visit;
+  await visit.ask("Hi! My name is Ada.");
+  const { port } = new URL(stage.worker.url);
+  await stage.worker.kill();
+  const other = ["--model", "tests/golden/rwkv5-f32-n32", "--vocab", "bytes", "--port", port];
+  stage.worker = await stage.startWorker(other);
+  await page.reload();
+  await page.getByText(/^rwkv5-f32-n32 · /).waitFor();
+  await visit.turnsAre(1);
+  await visit.say("What is my name?");
+  await page.getByRole("button", { name: "Read it again with this model" }).click();
+  // A model of random weights: whatever its reply is, it is shown.
+  await waitForReply(visit, 2);
+  await visit.turnsAre(2);
+  assert.deepEqual(await visit.questions(), ["Hi! My name is Ada.", "What is my name?"]);
+  await visit.screenshot("another-model");
+});
+
 /** A worker in place of the one that was killed, at its address. */
 async function restart(): Promise<void> {
   stage.worker = await stage.startWorker(["--port", new URL(stage.worker.url).port]);

@@ -20,6 +20,8 @@ export async function launch(): Promise<Browser> {
 export interface VisitOptions extends BrowserContextOptions {
   /** What the browser may complain of, such as a worker that is not there. */
   expected?: RegExp;
+  /** Whether replies are as the page would have them, by chance, or always the same. */
+  byChance?: boolean;
 }
 
 export class Visit implements AsyncDisposable {
@@ -48,12 +50,17 @@ export class Visit implements AsyncDisposable {
   static async begin(
     browser: Browser,
     url: string,
-    { expected, ...options }: VisitOptions = {},
+    { expected, byChance = false, ...options }: VisitOptions = {},
   ): Promise<Visit> {
     const context = await browser.newContext({
       viewport: { width: 1280, height: 800 },
       ...options,
     });
+    if (!byChance) {
+      await context.addInitScript(() => {
+        localStorage["rwkv.settings"] ??= JSON.stringify({ temperature: 0 });
+      });
+    }
     const visit = new Visit(await context.newPage(), expected);
     await visit.page.goto(url);
     return visit;
