@@ -197,6 +197,7 @@ export class Chat {
     byId("stop", HTMLButtonElement).hidden = true;
     this.view.setWriting(null);
     this.showPlace();
+    follow();
   }
 
   /**
