@@ -14,6 +14,7 @@ import markdown from "./page/markdown.js" with { type: "text" };
 import notice from "./page/notice.js" with { type: "text" };
 import panels from "./page/panels.css" with { type: "text" };
 import patience from "./page/patience.js" with { type: "text" };
+import placeView from "./page/place_view.js" with { type: "text" };
 import replyView from "./page/reply_view.js" with { type: "text" };
 import root from "./page/root.css" with { type: "text" };
 import scrolling from "./page/scrolling.js" with { type: "text" };
@@ -45,6 +46,7 @@ const FILES: Record<string, string> = {
   "marked.js": marked,
   "notice.js": notice,
   "patience.js": patience,
+  "place_view.js": placeView,
   "reply_view.js": replyView,
   "scrolling.js": scrolling,
   "settings.js": settings,

@@ -6,9 +6,9 @@ import { byId } from "./elements.js";
 import { conversationOf, conversationWith, forget, remember } from "./library.js";
 import { hideNotice, showNotice } from "./notice.js";
 import { patiently } from "./patience.js";
+import { showPlace } from "./place_view.js";
 import { follow, goToEnd } from "./scrolling.js";
 import { systemPrompt } from "./settings.js";
-import { showRecent } from "./sidebar.js";
 import { takeTurn } from "./take_turn.js";
 import { TranscriptView } from "./transcript_view.js";
 import { asksWith, titleOf, turnsOf } from "./turns.js";
@@ -45,7 +45,10 @@ export class Chat {
   }
 
   newChat() {
+    const { underWay } = this;
     this.stop();
+    // What was under way is not shown any more, whatever still comes of it.
+    if (underWay) this.end(underWay);
     hideNotice();
     this.conversation = null;
     this.show(null, [], false);
@@ -114,8 +117,10 @@ export class Chat {
     if (this.turns.length === 0 && system !== "") {
       asks.unshift({ role: "system", content: system });
     }
-    const { current: from, turns } = this;
-    return this.take({ turn: turns.length, asks, from, parent: from });
+    const { current, turns, conversation } = this;
+    // Where the last reply could not be stored, what is shown is said again.
+    const stored = current === null || conversation?.nodes[current]?.turns === turns.length;
+    return this.take({ turn: turns.length, asks, from: stored ? current : null, parent: current });
   }
 
   /** Writes on a reply that was cut short. */
@@ -180,11 +185,7 @@ export class Chat {
   /** Something is under way from here on, until it ends or is stopped. */
   begin() {
     this.underWay = new AbortController();
-    document.body.classList.add("busy");
-    byId("send", HTMLButtonElement).hidden = true;
-    byId("stop", HTMLButtonElement).hidden = false;
-    byId("continue", HTMLButtonElement).hidden = true;
-    byId("to-latest", HTMLButtonElement).hidden = true;
+    this.#showBusy(true);
     return this.underWay;
   }
 
@@ -192,12 +193,17 @@ export class Chat {
   end(controller) {
     if (this.underWay !== controller) return;
     this.underWay = null;
-    document.body.classList.remove("busy");
-    byId("send", HTMLButtonElement).hidden = false;
-    byId("stop", HTMLButtonElement).hidden = true;
     this.view.setWriting(null);
-    this.showPlace();
+    this.#showBusy(false);
     follow();
+  }
+
+  /** @param {boolean} busy */
+  #showBusy(busy) {
+    document.body.classList.toggle("busy", busy);
+    byId("send", HTMLButtonElement).hidden = busy;
+    byId("stop", HTMLButtonElement).hidden = !busy;
+    showPlace(this);
   }
 
   /**
@@ -210,7 +216,7 @@ export class Chat {
     this.view.truncate(0);
     for (const turn of turns) this.view.add(turn);
     this.stand(id, open);
-    this.showPlace();
+    showPlace(this);
     goToEnd();
   }
 
@@ -241,38 +247,21 @@ export class Chat {
     this.conversation.at = at;
     this.conversation.current = id;
     remember(this.conversation);
-    this.showPlace();
-  }
-
-  /** Shows what goes with the place where the conversation stands. */
-  showPlace() {
-    const { current, tree, turns, conversation, underWay } = this;
-    const known = tree !== null && conversation !== null && current !== null &&
-      Object.hasOwn(conversation.nodes, current);
-    const stats = known ? turns.map((_, i) => this.#statsOf(i)) : [];
-    this.view.decorate(known ? tree.variantsOn(current) : [], stats);
-    byId("welcome", HTMLElement).hidden = turns.length > 0;
-    byId("continue", HTMLButtonElement).hidden = !this.open || underWay !== null;
-    byId("to-latest", HTMLButtonElement).hidden = !known || underWay !== null ||
-      tree.newestAfter(current) === current;
-    byId("export", HTMLButtonElement).disabled = current === null;
-    byId("copy-link", HTMLButtonElement).disabled = current === null;
-    document.title = conversation ? `${conversation.title} · RWKV chat` : "RWKV chat";
-    showRecent(current);
+    showPlace(this);
   }
 
   /**
    * A state that could not be stored: the conversation is where it was.
    * @param {string} id
-   * @param {string | null} before
+   * @param {{ id: string | null, open: boolean }} before
    */
   drop(id, before) {
     const { conversation } = this;
-    this.stand(before, false);
+    this.stand(before.id, before.open);
     if (conversation === null) return;
     delete conversation.nodes[id];
-    if (before !== null) {
-      conversation.current = before;
+    if (before.id !== null) {
+      conversation.current = before.id;
       remember(conversation);
     } else if (Object.keys(conversation.nodes).length === 0) {
       forget(conversation.key);
@@ -289,12 +278,5 @@ export class Chat {
     if (!this.conversation || !node) return;
     node.stats = stats;
     remember(this.conversation);
-  }
-
-  /** @param {number} turn */
-  #statsOf(turn) {
-    const { tree, current, conversation } = this;
-    const state = tree && current && tree.stateAfter(current, turn + 1);
-    return state ? conversation?.nodes[state].stats : undefined;
   }
 }

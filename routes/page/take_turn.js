@@ -51,7 +51,7 @@ export async function takeTurn(chat, plan) {
     const warning = await showReply(chat, plan, { events, sent, controller });
     if (warning === null || chat.underWay !== controller) return;
     // The reply is here, and the conversation still where it was.
-    if (begun !== null) chat.drop(begun, before.id);
+    if (begun !== null) chat.drop(begun, before);
     showNotice(warning, { label: "Try again", act: () => redo(chat, plan, before) });
   } catch (error) {
     // Another conversation may be shown by now.
@@ -141,10 +141,12 @@ async function showReply(chat, plan, { events, sent, controller }) {
     }
     if (usage && chat.current !== null && warning === null) {
       const { completion_tokens: tokens, total_tokens: context, prompt_tokens_details } = usage;
-      const seconds = (last - first) / 1000;
+      // A reply that came in one piece is measured from when it was asked for.
+      const milliseconds = last > first ? last - first : last - sent;
+      const measured = last > first ? tokens - 1 : tokens;
       chat.keepStats(chat.current, {
         tokens,
-        perSecond: tokens > 1 && seconds > 0 ? (tokens - 1) / seconds : null,
+        perSecond: last > 0 && measured > 0 ? (1000 * measured) / milliseconds : null,
         first: first > 0 ? Math.round(first - sent) : null,
         context,
         cached: prompt_tokens_details.cached_tokens,
@@ -235,7 +237,7 @@ async function recover(chat, id, { error, controller }) {
   if (!(error instanceof ApiError)) throw error;
   if (!error.passes) {
     chat.open = true;
-    return showNotice(error.message, { label: "Continue", act: () => void chat.goOn() });
+    return showNotice(error.message, { label: "Continue", act: () => void writeOn(chat, id) });
   }
   try {
     const state = await patiently(() => getState(id, signal), { signal, lost: LOST });
@@ -250,4 +252,13 @@ async function recover(chat, id, { error, controller }) {
       showNotice(problem.message, { label: "Try again", act: () => void chat.openState(id) });
     }
   }
+}
+
+/**
+ * Goes on from what is stored, which may be more or less than what was seen of it.
+ * @param {Chat} chat
+ * @param {string} id
+ */
+async function writeOn(chat, id) {
+  if (await chat.openState(id) && chat.open) await chat.goOn();
 }

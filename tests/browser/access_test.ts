@@ -1,7 +1,6 @@
 /** For everybody: by keyboard, with a screen reader, on a phone, in the dark, from right to left. */
 
 import assert from "node:assert/strict";
-import axe from "axe-core";
 import { Stage } from "./stage.ts";
 import { MARKDOWN, stateWithReply } from "./transcripts.ts";
 import type { Visit } from "./visit.ts";
@@ -16,27 +15,27 @@ for (const colorScheme of ["light", "dark"] as const) {
     await using empty = await stage.visit({ colorScheme });
     await empty.page.locator(".example").first().waitFor();
     await empty.screenshot(`empty-${colorScheme}`);
-    await assertAccessible(empty);
+    await empty.assertAccessible();
     await empty.page.getByRole("button", { name: "Settings" }).click();
     await empty.screenshot(`settings-${colorScheme}`);
-    await assertAccessible(empty);
+    await empty.assertAccessible();
     await using visit = await stage.visit({ colorScheme, path });
     await visit.turnsAre(2);
     await assertFits(visit);
     await visit.page.getByRole("button", { name: "Edit message" }).last().click();
     await visit.page.evaluate(() => document.querySelector("main")!.scrollTo(0, 0));
     await visit.screenshot(`markdown-${colorScheme}`);
-    await assertAccessible(visit);
+    await visit.assertAccessible();
     await visit.page.keyboard.press("Escape");
     await visit.page.getByRole("button", { name: "Retry the reply" }).last().click();
     await visit.page.getByText("2 / 2").waitFor();
     await visit.turnsAre(2);
-    await assertAccessible(visit);
+    await visit.assertAccessible();
     await using phone = await stage.visit({ colorScheme, path, ...PHONE });
     await phone.turnsAre(2);
     await phone.page.getByRole("button", { name: "Conversations" }).click();
     await phone.screenshot(`phone-drawer-${colorScheme}`);
-    await assertAccessible(phone);
+    await phone.assertAccessible();
   });
 }
 
@@ -189,15 +188,6 @@ Deno.test("the theme can be chosen, is kept, and nothing moves for those who don
   await page.keyboard.press("Escape");
   await visit.turnsAre(1);
 });
-
-async function assertAccessible({ page }: Visit): Promise<void> {
-  await page.evaluate(axe.source);
-  const found = await page.evaluate(async () => {
-    const { violations } = await (globalThis as unknown as { axe: typeof axe }).axe.run(document);
-    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join("; ")}`);
-  });
-  assert.deepEqual(found, []);
-}
 
 /** Nothing has to be scrolled sideways but what scrolls by itself, and the frame stays in place. */
 async function assertFits({ page }: Visit): Promise<void> {

@@ -93,6 +93,25 @@ Deno.test("a new message follows a stopped reply", async () => {
   assert.equal(await visit.page.getByRole("button", { name: "Continue the reply" }).count(), 0);
 });
 
+Deno.test("a new chat leaves a reply that is being written, which is found again", async () => {
+  await using visit = await stage.visit();
+  const { page } = visit;
+  await visit.setEndless();
+  await visit.say("Tell me a story.");
+  await visit.grows();
+  const left = visit.state;
+  await page.getByRole("button", { name: "New chat" }).click();
+  await visit.turnsAre(0);
+  assert.equal(visit.state, "");
+  await visit.set({ "Repetition penalty": "", "Frequency penalty": "" });
+  await visit.ask("Hi! My name is Ada.");
+  assert.deepEqual(await visit.questions(), ["Hi! My name is Ada."]);
+  await page.getByRole("link", { name: "Tell me a story." }).click();
+  await page.getByRole("button", { name: "Continue the reply" }).waitFor();
+  assert.equal(visit.state, left);
+  assert.notEqual(await visit.reply(), "");
+});
+
 Deno.test("a reload, and the address in another browser, carry on", async () => {
   let path: string;
   {
@@ -120,6 +139,7 @@ Deno.test("an address that names nothing says so, and leads to a new chat", asyn
   const { page } = visit;
   await page.getByRole("alert").getByText(/no such id|Cannot/).waitFor();
   await visit.screenshot("unknown-state");
+  await visit.assertAccessible();
   await page.locator("#notice").getByRole("button", { name: "New chat" }).click();
   assert.equal(visit.state, "");
   await visit.ask("Hello");

@@ -1,6 +1,7 @@
 /** A visitor of the page: a browser of their own, and eyes for what must not happen there. */
 
 import assert from "node:assert/strict";
+import axe from "axe-core";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { findChromium } from "./chromium.ts";
 
@@ -127,6 +128,18 @@ export class Visit implements AsyncDisposable {
       (length) => [...document.querySelectorAll(".prose")].at(-1)!.textContent!.length > length,
       length,
     );
+  }
+
+  /** Nothing that axe knows of hinders anybody here. */
+  async assertAccessible(): Promise<void> {
+    await this.page.evaluate(axe.source);
+    const found = await this.page.evaluate(async () => {
+      const { violations } = await (globalThis as unknown as { axe: typeof axe }).axe.run(document);
+      return violations.map(({ id, nodes }) =>
+        `${id}: ${nodes.map(({ html }) => html).join("; ")}`
+      );
+    });
+    assert.deepEqual(found, []);
   }
 
   async screenshot(name: string): Promise<void> {
