@@ -3,7 +3,7 @@
  * from the environment: `RWKV_MODEL`, `RWKV_KV`, `RWKV_DEVICE`, `RWKV_QUANT`, `RWKV_VOCAB`.
  */
 
-import { parseFlags } from "./src/cli/command.ts";
+import { parseFlags } from "./src/cli/parse_flags.ts";
 import { serve, stderrLogger } from "./src/cli/serve.ts";
 import { type StartedWorker, startWorker } from "./src/cli/worker.ts";
 

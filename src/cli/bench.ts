@@ -33,7 +33,7 @@ import { withProgress } from "./progress.ts";
 
 export const bench: Command = {
   name: "bench",
-  summary: "Measures a model's speed here, and what share of the adapter's own it is",
+  summary: "Measures a model's speed here, beside what the adapter can do",
   examples: [
     "bench",
     "bench --model RWKV-5-World-0.4B.pth --quant int8 --json",
@@ -42,14 +42,30 @@ export const bench: Command = {
   ],
   flags: {
     ...MODEL_FLAGS,
-    batch: { type: "string", value: "1,8", help: "conversations to decode at once (1,8,32)" },
-    prompt: { type: "string", value: "32,512", help: "tokens of prompts to read (32,512,2048)" },
+    batch: {
+      type: "string",
+      value: "1,8",
+      help: "conversations to decode at once",
+      default: "1,8,32",
+    },
+    prompt: {
+      type: "string",
+      value: "32,512",
+      help: "tokens of prompts to read",
+      default: "32,512,2048",
+    },
     tokens: {
       type: "string",
       value: "N",
-      help: "tokens to decode in each conversation and round (64, or what 2 s are enough for)",
+      help: "tokens to decode in each conversation and round",
+      default: "64, or what 2 s are enough for",
     },
-    rounds: { type: "string", value: "N", help: "rounds, of which the medians are told (3)" },
+    rounds: {
+      type: "string",
+      value: "N",
+      help: "rounds, of which the medians are told",
+      default: "3",
+    },
     ...TUNE_FLAG,
     profile: { type: "boolean", help: "also time each kernel of a decoding step, and encoding" },
     ...JSON_FLAG,

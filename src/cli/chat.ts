@@ -11,7 +11,7 @@ import { openSessions, WORKER_FLAGS } from "./worker.ts";
 
 export const chat: Command = {
   name: "chat",
-  summary: "Chats in the terminal; the conversation is kept by its state id",
+  summary: "Chats in the terminal, the conversation kept by its state id",
   examples: ["chat", "chat --state state_0123 --temperature 0"],
   flags: {
     ...WORKER_FLAGS,

@@ -1,6 +1,5 @@
 /** What a command is, and the flags that several commands share. */
 
-import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
 import { InferenceError } from "../core/errors.ts";
 import { type Shape, SHAPES } from "../model/shapes.ts";
 import { parseQuant, type Quant } from "../quant/mod.ts";
@@ -11,22 +10,36 @@ export type DeviceChoice = "auto" | "webgpu" | "cpu";
 /** Values of a command's flags: strings, or true for those without a value. */
 export type Flags = Readonly<Record<string, string | boolean | undefined>>;
 
-/** A flag, as `parseArgs` wants it, with its line of help. */
-export type FlagSpec = ParseArgsOptionsConfig[string] & {
-  /** What stands for the value in help, as `FILE`. */
+/** A flag: what help, parsing and completions make of it. */
+export interface FlagSpec {
+  type: "string" | "boolean";
+  /**
+   * What stands for the value in help, as `FILE`; choices, as `auto|webgpu|cpu`, are completed, and
+   * so are files for a `PATH` or `FILE`.
+   */
   value?: string;
   help: string;
+  /** What holds unless the flag is given, for help. */
+  default?: string;
   /** Environment variable that stands in where the flag is not given. */
   env?: string;
-};
+}
 
+/** One entry of the table that help, parsing and completions are made of. */
 export interface Command {
   name: string;
   summary: string;
-  /** Example command lines, without `deno task rwkv`. */
+  /** More than the summary says, in paragraphs. */
+  details?: readonly string[];
+  /**
+   * Example command lines, without `deno task rwkv`; where something comes before it, as
+   * `echo Hi | rwkv generate`, `rwkv` stands for it. What follows a `#` is a comment.
+   */
   examples: readonly string[];
   /** Positional arguments, in usage form. */
   positional?: string;
+  /** What the first positional argument may be, for completions; a file, unless told. */
+  words?: readonly string[];
   flags: Readonly<Record<string, FlagSpec>>;
   run: (flags: Flags, positionals: readonly string[]) => Promise<void>;
 }
@@ -42,8 +55,8 @@ export const MODEL_FLAGS = {
     type: "string",
     value: "PATH|NAME",
     env: "RWKV_MODEL",
-    help: "a .pth, .safetensors or converted file, a folder with one, or the name of a pulled " +
-      "model; the demo model unless given",
+    help: "a .pth, .safetensors or converted file, a folder with one, or a pulled model",
+    default: "the demo model",
   },
   shape: {
     type: "string",
@@ -54,25 +67,28 @@ export const MODEL_FLAGS = {
     type: "string",
     value: "FILE",
     env: "RWKV_VOCAB",
-    help: "vocabulary file, or the word bytes; the one beside the model unless given",
+    help: "vocabulary file, or the word bytes",
+    default: "the one beside the model",
   },
   device: {
     type: "string",
     value: "auto|webgpu|cpu",
     env: "RWKV_DEVICE",
     help: "what computes; auto is WebGPU where there is an adapter, else the CPU",
+    default: "auto",
   },
   quant: {
     type: "string",
     value: "none|f16|int8|nf4",
     env: "RWKV_QUANT",
-    help: "how matrices are held: float32, float16 (the default), 8 or 4 bits; with exceptions, " +
-      "nf4,head=int8; a converted file's own unless given",
+    help: "how matrices are held: float32, float16, 8 or 4 bits; with exceptions, nf4,head=int8",
+    default: "a converted file's own, else f16",
   },
   "group-norm-eps": {
     type: "string",
     value: "X",
-    help: "epsilon of the group norm; config.json's, else 64e-5, unless given",
+    help: "epsilon of the group norm",
+    default: "config.json's, else 64e-5",
   },
 } as const satisfies Record<string, FlagSpec>;
 
@@ -95,65 +111,30 @@ export const TUNE_FLAG = {
 
 /** Flags of every command that samples. */
 export const SAMPLING_FLAGS = {
-  "max-tokens": { type: "string", value: "N", help: "tokens to write at most (256)" },
-  temperature: { type: "string", value: "T", help: "0 always takes the likeliest token (1)" },
+  "max-tokens": { type: "string", value: "N", help: "tokens to write at most", default: "256" },
+  temperature: {
+    type: "string",
+    value: "T",
+    help: "0 always takes the likeliest token",
+    default: "1",
+  },
   "top-p": {
     type: "string",
     value: "P",
-    help: "sample from the likeliest tokens of this mass (0.5)",
+    help: "sample from the likeliest tokens of this mass",
+    default: "0.5",
   },
-  seed: { type: "string", value: "S", help: "the same seed gives the same text (random)" },
+  seed: {
+    type: "string",
+    value: "S",
+    help: "the same seed gives the same text",
+    default: "random",
+  },
 } as const satisfies Record<string, FlagSpec>;
 
 export const JSON_FLAG = {
   json: { type: "boolean", help: "print one JSON document on stdout and nothing else" },
 } as const satisfies Record<string, FlagSpec>;
-
-/**
- * Parses a command's arguments; flags not given are taken from their environment variables.
- *
- * @throws InferenceError `usage`.
- */
-export function parseFlags(
-  command: Command,
-  args: string[],
-  env: (name: string) => string | undefined,
-): { flags: Flags; positionals: string[] } {
-  let parsed;
-  try {
-    parsed = parseArgs({
-      args: joinNegatives(args),
-      options: { ...command.flags, help: { type: "boolean", short: "h" } },
-      allowPositionals: true,
-      strict: true,
-    });
-  } catch (error) {
-    throw usageError((error as Error).message.split(/\. To specify|\n/)[0]);
-  }
-  if (!command.positional && parsed.positionals.length > 0) {
-    throw usageError(`Cannot use "${parsed.positionals[0]}": ${command.name} takes flags only`);
-  }
-  const flags: Record<string, string | boolean | undefined> = {};
-  for (const [name, value] of Object.entries(parsed.values)) {
-    flags[name] = value as string | boolean;
-  }
-  for (const [name, spec] of Object.entries(command.flags)) {
-    if (flags[name] === undefined && spec.env) flags[name] = env(spec.env) || undefined;
-  }
-  return { flags, positionals: parsed.positionals };
-}
-
-/** `--flag -1` as `--flag=-1`: `parseArgs` takes a value with a dash for another flag. */
-function joinNegatives(args: readonly string[]): string[] {
-  const joined: string[] = [];
-  for (const arg of args) {
-    const last = joined.at(-1);
-    if (/^-[\d.]/.test(arg) && last && /^--[\w-]+$/.test(last)) {
-      joined.push(`${joined.pop()}=${arg}`);
-    } else joined.push(arg);
-  }
-  return joined;
-}
 
 /** A flag's text, or undefined. */
 export function text(flags: Flags, name: string): string | undefined {

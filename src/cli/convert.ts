@@ -44,7 +44,8 @@ export const convert: Command = {
     quant: {
       type: "string",
       value: "none|f16|int8|nf4",
-      help: "how matrices are held (int8), with exceptions by parts of names, nf4,head=int8",
+      help: "how matrices are held, with exceptions by parts of names, nf4,head=int8",
+      default: DEFAULT_QUANT,
     },
     shape: {
       ...MODEL_FLAGS.shape,

@@ -19,20 +19,20 @@ import { score } from "./score.ts";
 
 export const evaluate: Command = {
   name: "eval",
-  summary: "Scores a text: perplexity, and with --against the distance from other weights",
+  summary: "Scores a text, and with --against tells what quantizing costs",
   examples: [
     "eval --file story.txt --json",
     "eval --file story.txt --quant nf4 --against none",
   ],
   flags: {
     ...MODEL_FLAGS,
-    file: { type: "string", value: "TEXT", help: "file with the text" },
+    file: { type: "string", value: "FILE", help: "file with the text" },
     against: {
       type: "string",
       value: MODEL_FLAGS.quant.value,
       help: "compare with the same model held like this",
     },
-    chunk: { type: "string", value: "N", help: "tokens a step (64)" },
+    chunk: { type: "string", value: "N", help: "tokens a step", default: "64" },
     ...JSON_FLAG,
   },
   run: async (flags) => {

@@ -20,7 +20,7 @@ import { bytesText } from "./units.ts";
 
 export const info: Command = {
   name: "info",
-  summary: "Shows a model's version, sizes, types and fingerprint, and the memory it takes",
+  summary: "Shows a model's sizes, types and fingerprint, and its memory",
   examples: ["info", "info --model RWKV-5-World-0.4B.pth --quant nf4", "info --shape 3b --json"],
   flags: { ...MODEL_FLAGS, ...JSON_FLAG },
   run: async (flags) => {

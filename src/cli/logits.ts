@@ -27,7 +27,7 @@ const MAX_CHUNK = 1024;
 
 export const logits: Command = {
   name: "logits",
-  summary: "Feeds tokens to a model and prints the logits that follow, as JSON",
+  summary: "Feeds tokens to a model and prints the next logits as JSON",
   examples: [
     "logits --tokens 1,2,3 --all --json",
     "logits --prompt 'User: hi' --state-out hi.safetensors --json",
@@ -37,7 +37,7 @@ export const logits: Command = {
     tokens: { type: "string", value: "1,2,3", help: "token ids to feed" },
     prompt: { type: "string", value: "TEXT", help: "text to feed" },
     all: { type: "boolean", help: "a row of logits for every token, not only for the last" },
-    chunk: { type: "string", value: "N", help: "tokens a step (256)" },
+    chunk: { type: "string", value: "N", help: "tokens a step", default: "256" },
     "state-in": {
       type: "string",
       value: "FILE",

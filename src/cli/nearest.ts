@@ -1,22 +1,21 @@
-/** The nearest match to a misspelt word. */
+/** The word that somebody may have meant. */
 
-/** The word that differs from `word` in the fewest letters, if in at most a third of them, or two. */
+/** The nearest of `words`, if it is as near as a slip of the keys would leave it. */
 export function nearest(word: string, words: readonly string[]): string | undefined {
-  const wanted = word.toLowerCase();
+  const limit = Math.max(2, Math.floor(word.length / 3));
   let best: string | undefined;
-  let fewest = Math.max(2, Math.floor(word.length / 3));
+  let least = Math.min(limit + 1, word.length);
   for (const candidate of words) {
-    const edits = distance(wanted, candidate.toLowerCase());
-    if (edits < fewest || (edits === fewest && best === undefined)) {
-      best = candidate;
-      fewest = edits;
-    }
+    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
+    if (distance >= least) continue;
+    best = candidate;
+    least = distance;
   }
   return best;
 }
 
-/** Levenshtein distance. */
-function distance(a: string, b: string): number {
+/** Letters to change, to add or to take away until `a` is `b`. */
+function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {
     const next = [i];

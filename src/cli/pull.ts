@@ -25,7 +25,7 @@ export const pull: Command = {
     "pull 0.4b",
     "pull 1.5b --quant int8",
     "pull BlinkDL/rwkv-5-world RWKV-5-World-0.1B-v1-20230803-ctx4096.pth",
-    "pull OWNER/GATED-REPO   (with HF_TOKEN set)",
+    "pull OWNER/GATED-REPO   # with HF_TOKEN set",
   ],
   flags: {
     quant: {
@@ -36,7 +36,8 @@ export const pull: Command = {
     name: {
       type: "string",
       value: "NAME",
-      help: "what it is called here; its file's name unless given",
+      help: "what it is called here",
+      default: "its file's name",
     },
     ...JSON_FLAG,
   } satisfies Record<string, FlagSpec>,

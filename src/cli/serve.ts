@@ -11,6 +11,8 @@ import { endsWithin, startWorker, WORKER_FLAGS } from "./worker.ts";
 /** By number: a bare system may have no name for it. */
 const LOOPBACK = "127.0.0.1";
 
+const PORT = 8000;
+
 /** Seconds that turns under way get when the worker is told to stop. */
 const GRACE = 8;
 
@@ -19,12 +21,12 @@ const SEND_MS = 1000;
 
 export const serve: Command = {
   name: "serve",
-  summary: "Serves chat over HTTP and keeps every conversation by its state id",
+  summary: "Serves chat over HTTP, each conversation kept by its state id",
   examples: [
     "serve",
     "serve --model RWKV-5-World-1B5.pth --vocab rwkv_vocab_v20230424.txt --port 9000",
     "serve --model 0.4b --pull",
-    "serve --kv http://denokv:4512   (with DENO_KV_ACCESS_TOKEN set)",
+    "serve --kv http://denokv:4512   # with DENO_KV_ACCESS_TOKEN set",
   ],
   flags: {
     ...WORKER_FLAGS,
@@ -32,20 +34,28 @@ export const serve: Command = {
       type: "string",
       value: "H",
       env: "HOST",
-      help: "address to listen on (127.0.0.1, that is, this machine only)",
+      help: "address to listen on; 0.0.0.0 lets other machines in",
+      default: `${LOOPBACK}, this machine only`,
     },
-    port: { type: "string", value: "N", env: "PORT", help: "port to listen on (8000)" },
+    port: {
+      type: "string",
+      value: "N",
+      env: "PORT",
+      help: "port to listen on; 0 for any that is free",
+      default: `${PORT}`,
+    },
     grace: {
       type: "string",
       value: "S",
       env: "RWKV_GRACE",
-      help: `seconds that replies under way may take to end when the worker is stopped (${GRACE})`,
+      help: "seconds that replies under way may take to end when the worker is stopped",
+      default: `${GRACE}`,
     },
   } satisfies Record<string, FlagSpec>,
   run: async (flags) => {
     const log = stderrLogger();
     const hostname = text(flags, "host") ?? LOOPBACK;
-    const port = number(flags, "port", { min: 0, max: 65535, integer: true }) ?? 8000;
+    const port = number(flags, "port", { min: 0, max: 65535, integer: true }) ?? PORT;
     const grace = number(flags, "grace", { min: 0, max: 3600 }) ?? GRACE;
     const bar = progressBar("Loading");
     const { app, ready } = startWorker(flags, { log, onProgress: bar.update });

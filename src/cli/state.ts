@@ -39,23 +39,30 @@ const ACTIONS: Record<string, Action> = {
 
 export const state: Command = {
   name: "state",
-  summary: "Lists, shows, exports, imports and removes stored states, and collects garbage",
+  summary: "Lists, shows, exports, imports and removes stored states",
+  details: [
+    "An action comes first: ls lists the newest states, show tells of one and what was said, " +
+    "export writes one as a file (- is stdout), import takes such a file in under an id of its " +
+    "own, rm removes states, gc collects what no state needs.",
+  ],
   examples: [
     "state ls --limit 20",
-    "state show state_0123…",
-    "state export state_0123… talk.rwkvstate",
-    "state import talk.rwkvstate   (workers check that it is their model's when it is resumed)",
-    "state rm state_0123… state_4567…",
+    "state show state_0123",
+    "state export state_0123 talk.rwkvstate",
+    "state import talk.rwkvstate",
+    "state rm state_0123 state_4567",
     "state gc --dry-run",
   ],
   positional: Object.values(ACTIONS).map(({ usage }) => usage).join(" | "),
+  words: Object.keys(ACTIONS),
   flags: {
     ...KV_FLAG,
-    limit: { type: "string", value: "N", help: "ls: the newest N states (100)" },
+    limit: { type: "string", value: "N", help: "ls: the newest N states", default: "100" },
     "older-than": {
       type: "string",
       value: "S",
-      help: `gc: leave what was begun or has expired in the last S seconds (${GRACE_MS / 1000})`,
+      help: "gc: leave what was begun or has expired in the last S seconds",
+      default: `${GRACE_MS / 1000}`,
     },
     "dry-run": { type: "boolean", help: "gc: tell what would go, and remove nothing" },
     ...JSON_FLAG,

@@ -13,7 +13,8 @@ export const KV_FLAG = {
     type: "string",
     value: "PATH|URL",
     env: "RWKV_KV",
-    help: `where states are kept: an SQLite file, or a denokv server's URL (${DEFAULT_KV})`,
+    help: "where states are kept: an SQLite file, or a denokv server's URL",
+    default: DEFAULT_KV,
   },
 } as const satisfies Record<string, FlagSpec>;
 

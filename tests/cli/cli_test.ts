@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { openFile } from "../../src/cli/file_source.ts";
-import { nearest } from "../../src/cli/help.ts";
+import { nearest } from "../../src/cli/nearest.ts";
 import { openCheckpoint } from "../../src/formats/checkpoint.ts";
 import { assertClose } from "../close.ts";
 import { GOLDEN, readGolden } from "../golden_data.ts";

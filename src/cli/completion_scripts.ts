@@ -1,0 +1,142 @@
+/**
+ * Scripts by which shells complete the word `rwkv`. All that there is stands in them, so that a key
+ * does not start a process.
+ */
+
+import type { Command, FlagSpec } from "./command.ts";
+
+/** What may follow a flag: words, a file, or what nobody can guess. */
+type Values = readonly string[] | "file" | "unknown";
+
+function valuesOf({ value = "" }: FlagSpec): Values {
+  if (/^[a-z0-9.]+(\|[a-z0-9.]+)+$/.test(value)) return value.split("|");
+  return /\b(FILE|PATH)\b/.test(value) ? "file" : "unknown";
+}
+
+function takesValue([, { type }]: [string, FlagSpec]): boolean {
+  return type === "string";
+}
+
+function flagsOf({ flags }: Command): [string, FlagSpec][] {
+  return Object.entries(flags);
+}
+
+export function bashScript(commands: readonly Command[]): string {
+  const compgen = (values: Values) => {
+    if (values === "file") return 'COMPREPLY=($(compgen -f -- "$cur"))';
+    return values === "unknown" ? ":" : `COMPREPLY=($(compgen -W "${values.join(" ")}" -- "$cur"))`;
+  };
+  const ofCommand = (command: Command) => {
+    const values = flagsOf(command).filter(takesValue).map(([flag, spec]) =>
+      `        --${flag}) ${compgen(valuesOf(spec))}; return ;;`
+    );
+    const flags = [...Object.keys(command.flags), "help"].map((flag) => `--${flag}`);
+    const first = command.words ? compgen(command.words) : compgen("file");
+    return [
+      `    ${command.name})`,
+      ...values.length > 0 ? ['      case "$prev" in', ...values, "      esac"] : [],
+      '      if [[ "$cur" == -* ]]; then',
+      `        ${compgen(flags)}`,
+      ...command.positional ? [`      elif [[ $word -eq 2 ]]; then ${first}`] : [],
+      ...command.positional && !command.words
+        ? [`      else ${compgen("file")}`]
+        : command.words && /FILE|\.\.\./.test(command.positional ?? "")
+        ? [`      else ${compgen("file")}`]
+        : [],
+      "      fi ;;",
+    ].join("\n");
+  };
+  return `# bash completions of rwkv
+_rwkv() {
+  local cur="\${COMP_WORDS[COMP_CWORD]}" prev="\${COMP_WORDS[COMP_CWORD-1]}" word=$COMP_CWORD
+  # --flag=value comes as three words.
+  if [[ "$prev" == "=" ]]; then prev="\${COMP_WORDS[COMP_CWORD-2]}"; fi
+  if [[ "$cur" == "=" ]]; then cur=""; fi
+  COMPREPLY=()
+  if [[ $word -eq 1 ]]; then
+    ${compgen([...commands.map(({ name }) => name), "--help"])}
+    return
+  fi
+  case "\${COMP_WORDS[1]}" in
+${commands.map(ofCommand).join("\n")}
+  esac
+}
+complete -o filenames -F _rwkv rwkv
+`;
+}
+
+export function zshScript(commands: readonly Command[]): string {
+  // In single quotes; brackets and colons mean something to `_arguments` and `_describe`.
+  const plain = (text: string) => text.replace(/[[\]:\\]/g, "\\$&").replaceAll("'", "'\\''");
+  const action = (values: Values) => {
+    if (values === "file") return "_files";
+    return values === "unknown" ? " " : `(${values.join(" ")})`;
+  };
+  const ofCommand = (command: Command) => {
+    const flags = flagsOf(command).map(([flag, spec]) =>
+      takesValue([flag, spec])
+        ? `'--${flag}=[${plain(spec.help)}]:${plain(spec.value ?? "value")}:${
+          action(valuesOf(spec))
+        }'`
+        : `'--${flag}[${plain(spec.help)}]'`
+    );
+    const rest = command.positional
+      ? [`'1: :${action(command.words ?? "file")}'`, "'*: :_files'"]
+      : [];
+    return `    ${command.name})
+      _arguments ${
+      ["'--help[tell all of this command]'", ...flags, ...rest].join(" \\\n        ")
+    } ;;`;
+  };
+  return `#compdef rwkv
+# zsh completions of rwkv
+_rwkv() {
+  local -a commands=(
+${commands.map(({ name, summary }) => `    '${name}:${plain(summary)}'`).join("\n")}
+  )
+  if (( CURRENT == 2 )); then
+    _describe command commands
+    return
+  fi
+  shift words
+  (( CURRENT-- ))
+  case $words[1] in
+${commands.map(ofCommand).join("\n")}
+  esac
+}
+if [[ $funcstack[1] == _rwkv ]]; then _rwkv "$@"; else compdef _rwkv rwkv; fi
+`;
+}
+
+export function fishScript(commands: readonly Command[]): string {
+  const quoted = (text: string) => `'${text.replace(/['\\]/g, "\\$&")}'`;
+  const when = (name: string) => `-n '__fish_seen_subcommand_from ${name}'`;
+  const ofCommand = (command: Command) => {
+    const values = (spec: FlagSpec) => {
+      const values = valuesOf(spec);
+      if (values === "file") return "-r -F ";
+      return values === "unknown" ? "-x " : `-x -a '${values.join(" ")}' `;
+    };
+    const { name, words, positional } = command;
+    return [
+      ...flagsOf(command).map(([flag, spec]) =>
+        `complete -c rwkv ${when(name)} -l ${flag} ` +
+        `${takesValue([flag, spec]) ? values(spec) : ""}-d ${quoted(spec.help)}`
+      ),
+      ...words ? [`complete -c rwkv ${when(name)} -a '${words.join(" ")}'`] : [],
+      ...positional && (!words || positional.includes("FILE"))
+        ? [`complete -c rwkv ${when(name)} -F`]
+        : [],
+    ];
+  };
+  return [
+    "# fish completions of rwkv",
+    "complete -c rwkv -f",
+    "complete -c rwkv -l help -d 'tell what there is'",
+    ...commands.map(({ name, summary }) =>
+      `complete -c rwkv -n __fish_use_subcommand -a ${name} -d ${quoted(summary)}`
+    ),
+    ...commands.flatMap(ofCommand),
+    "",
+  ].join("\n");
+}
