@@ -1,87 +1,133 @@
-/** `chat`: a conversation in the terminal. */
+/** `chat`: a conversation in the terminal, with a model of its own or with a worker elsewhere. */
 
-import process from "node:process";
-import { createInterface } from "node:readline/promises";
-import type { Sessions } from "../session/sessions.ts";
-import { type Command, type Flags, number, printText, SAMPLING_FLAGS, text } from "./command.ts";
+import { CHAT_COMMANDS } from "./chat_commands.ts";
+import { pipedInput, terminalInput } from "./chat_input.ts";
+import { type ChatPartner, localPartner } from "./chat_partner.ts";
+import { remotePartner } from "./chat_remote.ts";
+import { TerminalTalk } from "./chat_talk.ts";
+import {
+  type Command,
+  type Flags,
+  type FlagSpec,
+  number,
+  SAMPLING_FLAGS,
+  text,
+  usageError,
+} from "./command.ts";
 import { samplingFlags } from "./generate.ts";
+import { RUN } from "./help.ts";
 import { cpuNotice } from "./open_engine.ts";
 import { withProgress } from "./progress.ts";
+import { onStopSignals } from "./signals.ts";
+import { painter } from "./terminal.ts";
 import { openSessions, WORKER_FLAGS } from "./worker.ts";
+import { deviceText, modelText } from "./worker_text.ts";
+
+/** Flags without which a conversation is not found again, or not by the same model. */
+const RESUMING = ["model", "shape", "vocab", "kv"] as const;
+
+const WORKER: Readonly<Record<string, FlagSpec>> = WORKER_FLAGS;
 
 export const chat: Command = {
   name: "chat",
   summary: "Chats in the terminal, the conversation kept by its state id",
-  examples: ["chat", "chat --state state_0123 --temperature 0"],
+  details: [
+    "/help lists what else can be done there. Ctrl-C stops a reply; Ctrl-D, or Ctrl-C twice, " +
+    "leaves. What is piped in is taken as one message a line, and only replies go to stdout.",
+  ],
+  examples: [
+    "chat",
+    "chat --state state_0123 --temperature 0",
+    "chat --url http://localhost:8000   # with a worker that runs",
+    "echo 'What is 2 + 3?' | rwkv chat",
+  ],
   flags: {
-    ...WORKER_FLAGS,
-    ...SAMPLING_FLAGS,
     state: { type: "string", value: "ID", help: "the conversation to carry on" },
+    url: { type: "string", value: "URL", help: "a worker to talk to, instead of a model here" },
+    key: {
+      type: "string",
+      value: "KEY",
+      env: "RWKV_API_KEY",
+      help: "sent to that worker as a bearer token",
+    },
+    ...SAMPLING_FLAGS,
+    ...WORKER_FLAGS,
   },
   run: async (flags) => {
-    const running = await withProgress(
-      "Loading",
-      (onProgress) => openSessions(flags, onProgress, { onStoreChange }),
-    );
-    const notice = cpuNotice(running.engine.info, flags);
-    if (notice) console.error(notice);
+    const { seed, ...sampling } = samplingFlags(flags);
+    const params = {
+      sampling,
+      seed: text(flags, "seed") === undefined ? undefined : seed,
+      maxTokens: number(flags, "max-tokens", { min: 1, max: 1e6, integer: true }),
+    };
+    const interactive = Deno.stdin.isTerminal() && Deno.stderr.isTerminal();
+    const partner = await openPartner(flags, interactive);
+    const paint = painter(Deno.stderr);
+    const input = interactive
+      ? terminalInput({ paint, words: CHAT_COMMANDS.map(({ name }) => `/${name}`) })
+      : pipedInput();
+    const talk = new TerminalTalk({ partner, input, params, interactive });
+    const signalsDone = onStopSignals(() => {
+      talk.leave();
+      input.close();
+    });
     try {
-      await converse(running.sessions, flags);
+      talk.note(`You talk to ${partner.about}.`);
+      talk.note("/help lists commands, Ctrl-C stops a reply, Ctrl-D leaves.");
+      const from = text(flags, "state");
+      if (from) await talk.resume(from);
+      await talk.run();
     } finally {
-      await running.close(0);
+      input.close();
+      signalsDone();
+      await partner.close();
+    }
+    if (talk.stateId) {
+      console.error(`${paint("dim", "Carry on with:")} ${resumeLine(talk.stateId, partner)}`);
     }
   },
 };
+
+async function openPartner(flags: Flags, interactive: boolean): Promise<ChatPartner> {
+  const url = text(flags, "url");
+  if (url !== undefined) return await remotePartner(checkedUrl(url, flags), text(flags, "key"));
+  const running = await withProgress(
+    "Loading",
+    (onProgress) => openSessions(flags, onProgress, { onStoreChange }),
+  );
+  const notice = cpuNotice(running.engine.info, flags);
+  if (notice && interactive) console.error(notice);
+  const about = `${modelText(running.modelId, flags)}, on ${deviceText(running.engine.info)}`;
+  const resuming = RESUMING.flatMap((flag) => {
+    const value = text(flags, flag);
+    return value === undefined ? [] : [[flag, value] as const];
+  });
+  return localPartner(running, { about, flags: resuming });
+}
+
+/** @throws InferenceError `usage` for what is no address, or goes with a model here alone. */
+function checkedUrl(url: string, flags: Flags): string {
+  if (!/^https?:\/\//.test(url) || !URL.canParse(url)) {
+    throw usageError(`Cannot use --url ${url}: it must be an address, as http://localhost:8000`);
+  }
+  const other = Object.keys(WORKER).find((name) => {
+    const { env } = WORKER[name];
+    return flags[name] !== undefined && flags[name] !== (env && Deno.env.get(env));
+  });
+  if (other) throw usageError(`Cannot use --${other} with --url: that is the worker's own to say`);
+  return url.replace(/\/+$/, "");
+}
 
 function onStoreChange(problem: string | null): void {
   console.error(problem === null ? "The state store answers again" : `The state store: ${problem}`);
 }
 
-async function converse(sessions: Sessions, flags: Flags): Promise<void> {
-  const { seed, ...sampling } = samplingFlags(flags);
-  const maxTokens = number(flags, "max-tokens", { min: 1, max: 1e6, integer: true });
-  let stateId = text(flags, "state");
-  if (stateId) {
-    for (const { role, content } of (await sessions.describe(stateId)).transcript) {
-      await printText(`${role === "user" ? "> " : ""}${content}\n`);
-    }
-  }
-  console.error("Type a message; /reset starts over, /quit ends. Ctrl-C stops a reply.");
-  const terminal = createInterface({ input: process.stdin, output: process.stderr, prompt: "> " });
-  let reply: AbortController | null = null;
-  let closed = false;
-  terminal.on("close", () => closed = true);
-  terminal.on("SIGINT", () => reply ? reply.abort() : terminal.close());
-  terminal.prompt();
-  for await (const line of terminal) {
-    const message = line.trim();
-    if (message === "/quit") break;
-    if (message === "/reset") stateId = undefined;
-    else if (message) {
-      reply = new AbortController();
-      const turn = await sessions.start({
-        messages: [{ role: "user", content: message }],
-        stateId,
-        maxTokens,
-        sampling,
-        ...(text(flags, "seed") === undefined ? {} : { seed }),
-        stream: true,
-      }, reply.signal);
-      for await (const event of turn.events()) {
-        if (event.type === "text") await printText(event.text);
-        else {
-          stateId = event.stateId ?? stateId;
-          if (event.warning) console.error(`\n${event.warning}`);
-        }
-      }
-      await printText("\n");
-      reply = null;
-    }
-    // Input from a pipe may have ended while the reply was written.
-    if (!closed) terminal.prompt();
-  }
-  terminal.close();
-  if (!stateId) return;
-  const kv = text(flags, "kv");
-  console.error(`Carry on with: deno task rwkv chat --state ${stateId}${kv ? ` --kv ${kv}` : ""}`);
+function resumeLine(stateId: string, { flags }: ChatPartner): string {
+  const all = [["state", stateId] as const, ...flags];
+  return `${RUN} chat ${all.map(([flag, value]) => `--${flag} ${quoted(value)}`).join(" ")}`;
+}
+
+/** As a shell takes it for one word. */
+function quoted(value: string): string {
+  return /^[\w./:@%+,=-]+$/.test(value) ? value : `'${value.replaceAll("'", "'\\''")}'`;
 }

@@ -3,7 +3,7 @@
 export const ROOT = new URL("../..", import.meta.url).pathname;
 
 /** What comes before a command's name and flags; run it in `ROOT`. */
-export const CLI = ["run", "-P=rwkv", "--no-prompt", "src/cli/main.ts"];
+export const CLI = ["run", "-q", "-P=rwkv", "--no-prompt", "src/cli/main.ts"];
 
 export interface CliResult {
   code: number;

@@ -1,0 +1,147 @@
+/** A conversation in a terminal or a pipe: says messages, shows replies, and carries out commands. */
+
+import { ApiError } from "../client/api_error.ts";
+import { InferenceError } from "../core/errors.ts";
+import type { Message, TranscriptEntry } from "../session/chat_template.ts";
+import { CHAT_COMMANDS } from "./chat_commands.ts";
+import type { ChatInput } from "./chat_input.ts";
+import type { ChatPartner, ChatReply, ChatTurn } from "./chat_partner.ts";
+import type { ReplyStats } from "./chat_stats.ts";
+import { printText, usageError } from "./command.ts";
+import { nearest } from "./nearest.ts";
+import { painter, printable } from "./terminal.ts";
+
+/** Messages of a conversation that are shown when it is carried on. */
+const SHOWN = 10;
+
+export interface TalkOptions {
+  partner: ChatPartner;
+  input: ChatInput;
+  /** How replies are written. */
+  params: Pick<ChatTurn, "sampling" | "seed" | "maxTokens">;
+  /** Whether a person types and reads. */
+  interactive: boolean;
+}
+
+export class TerminalTalk {
+  readonly partner: ChatPartner;
+  /** Where it stands; nothing before the first message. */
+  stateId: string | undefined;
+  /** A system message that goes with the next one. */
+  system: string | undefined;
+  /** Of the last reply. */
+  stats: ReplyStats | undefined;
+  readonly #options: TalkOptions;
+  readonly #paint = painter(Deno.stderr);
+  readonly #toTerminal = Deno.stdout.isTerminal();
+  #left = false;
+
+  constructor(options: TalkOptions) {
+    this.partner = options.partner;
+    this.#options = options;
+  }
+
+  /** Until the input ends, or it is left. */
+  async run(): Promise<void> {
+    const { input, interactive } = this.#options;
+    while (!this.#left) {
+      const line = await input.next();
+      if (line === null) break;
+      try {
+        await this.#take(line.trim());
+      } catch (error) {
+        // Whoever types can do something about it, and a script is told.
+        if (!interactive || !isTold(error)) throw error;
+        console.error(`${this.#paint("red", "error:")} ${error.message}`);
+      }
+    }
+  }
+
+  /** Ends it after what is under way. */
+  leave(): void {
+    this.#left = true;
+  }
+
+  /** Goes on from a state, and shows what was said last. */
+  async resume(stateId: string): Promise<void> {
+    const transcript = await this.partner.transcript(stateId);
+    this.stateId = stateId;
+    if (!this.#options.interactive) return;
+    const earlier = transcript.length - SHOWN;
+    if (earlier > 0) this.note(`(${earlier} earlier messages)`);
+    for (const entry of transcript.slice(-SHOWN)) await this.tell(entryText(entry));
+  }
+
+  /** What was asked for, on stdout. */
+  async tell(text: string): Promise<void> {
+    await printText(`${this.#toTerminal ? printable(text) : text}\n`);
+  }
+
+  /** What is worth knowing, for people alone. */
+  note(text: string): void {
+    if (this.#options.interactive) console.error(this.#paint("dim", text));
+  }
+
+  /** Says messages, or lets the last reply go on, and shows what is written. */
+  async say(messages: readonly Message[]): Promise<void> {
+    const { partner, input, params } = this.#options;
+    const { stateId } = this;
+    const stop = new AbortController();
+    const ended = input.whileReplying(() => stop.abort());
+    const start = performance.now();
+    let reply: ChatReply | undefined;
+    let first: number | null = null;
+    let last = start;
+    try {
+      reply = await partner.start({ ...params, messages, stateId }, stop.signal);
+      for await (const piece of reply) {
+        last = performance.now();
+        first ??= last;
+        await printText(this.#toTerminal ? printable(piece) : piece);
+      }
+    } catch (error) {
+      if (!stop.signal.aborted) throw error;
+    } finally {
+      ended();
+      if (first !== null || reply?.end) await printText("\n");
+      this.stateId = reply?.end?.stateId ?? reply?.stateId ?? stateId;
+    }
+    if (reply?.stateId) this.system = undefined;
+    const { usage = null, finishReason, warning } = reply?.end ?? {};
+    this.stats = { usage, firstMs: first && first - start, writeMs: first && last - first };
+    if (warning) console.error(warning);
+    if (stop.signal.aborted) this.note(reply ? "(stopped)" : "(stopped before it began)");
+    else if (finishReason === "length") {
+      this.note(`(cut after ${usage?.completion_tokens} tokens; /more lets it go on)`);
+    }
+  }
+
+  async #take(line: string): Promise<void> {
+    if (line === "") return;
+    const command = line.match(/^\/([a-z]+)(?:\s+([^]*))?$/i);
+    if (command) return await this.#command(command[1].toLowerCase(), (command[2] ?? "").trim());
+    const system = this.system === undefined
+      ? []
+      : [{ role: "system" as const, content: this.system }];
+    await this.say([...system, { role: "user", content: line.replace(/^\/\//, "/") }]);
+  }
+
+  async #command(name: string, argument: string): Promise<void> {
+    const command = CHAT_COMMANDS.find((command) => command.name === name);
+    if (command) return await command.run(this, argument);
+    const guess = nearest(name, CHAT_COMMANDS.map(({ name }) => name));
+    throw usageError(
+      `Cannot do "/${name}": no such command` +
+        (guess ? `, did you mean "/${guess}"?` : "; /help lists them, // says a message with /"),
+    );
+  }
+}
+
+function entryText({ role, content }: TranscriptEntry): string {
+  if (role === "assistant") return content;
+  return role === "user" ? `> ${content}` : `(system) ${content}`;
+}
+
+function isTold(error: unknown): error is Error {
+  return error instanceof InferenceError || error instanceof ApiError;
+}

@@ -1,0 +1,20 @@
+/** A worker's model and device as people read them. */
+
+import type { EngineInfo } from "../engine/engine.ts";
+import { type Flags, text } from "./command.ts";
+
+/** @param id The model's. */
+export function modelText(id: string, flags: Flags): string {
+  const own = text(flags, "model") !== undefined || text(flags, "shape") !== undefined;
+  return own ? id : `${id}, a tiny model to try things with`;
+}
+
+export function deviceText(
+  { device, adapter, software }: Pick<EngineInfo, "device"> & {
+    adapter?: string | null | undefined;
+    software?: boolean | undefined;
+  },
+): string {
+  if (device === "cpu") return "the CPU";
+  return software ? `${adapter}, a software adapter` : `${adapter}`;
+}
