@@ -148,24 +148,33 @@ export class PasteFilter {
 
   /** What of `typed` readline is to get. */
   push(typed: string): string {
-    const all = this.#kept + typed;
-    // A mark may come in two parts; outside of pastes a lone escape is a key.
-    // deno-lint-ignore no-control-regex -- it is a key's code
-    const part = this.#pasting ? /\x1b(\[(20?1?)?)?$/ : /\x1b\[20?0?$/;
-    const cut = all.match(part)?.index ?? all.length;
-    this.#kept = all.slice(cut);
+    let rest = this.#kept + typed;
     let keys = "";
-    for (let rest = all.slice(0, cut); rest !== "";) {
+    while (true) {
       const mark = this.#pasting ? PASTE_ENDS : PASTE_BEGINS;
       const at = rest.indexOf(mark);
-      const part = at < 0 ? rest : rest.slice(0, at);
+      const end = at < 0 ? rest.length - begunAtEnd(rest, mark, this.#pasting ? 1 : 2) : at;
+      const part = rest.slice(0, end);
       keys += this.#pasting ? oneLine(part) : part;
-      if (at < 0) break;
+      if (at < 0) {
+        this.#kept = rest.slice(end);
+        return keys;
+      }
       this.#pasting = !this.#pasting;
       rest = rest.slice(at + mark.length);
     }
-    return keys;
   }
+}
+
+/**
+ * How many of a mark's letters the text ends with, `least` or more: the mark may come in two parts,
+ * but outside of a paste a lone escape is a key.
+ */
+function begunAtEnd(text: string, mark: string, least: number): number {
+  for (let length = mark.length - 1; length >= least; length--) {
+    if (text.endsWith(mark.slice(0, length))) return length;
+  }
+  return 0;
 }
 
 function oneLine(pasted: string): string {

@@ -91,6 +91,8 @@ function brokenOff(url: string, error: unknown): ApiError {
 
 /** The end of a chain of causes in one line, which names the cause. */
 function reason(error: unknown): string {
-  const { message } = error as Error;
+  let { message, cause } = error as Error;
+  // The innermost tells what is wrong, the others where.
+  while (cause instanceof Error) ({ message, cause } = cause);
   return message.match(/([^:]+) \(os error \d+\)/)?.[1].trim().toLowerCase() ?? message;
 }
