@@ -3,8 +3,10 @@
 import { createLogger, type Logger } from "../core/log.ts";
 import { totalBytes } from "../gpu/mod.ts";
 import { type Command, type FlagSpec, number, text, usageError } from "./command.ts";
+import { greeting } from "./greeting.ts";
 import { progressBar } from "./progress.ts";
 import { onStopSignals } from "./signals.ts";
+import { painter } from "./terminal.ts";
 import { bytesText } from "./units.ts";
 import { endsWithin, startWorker, WORKER_FLAGS } from "./worker.ts";
 
@@ -54,13 +56,15 @@ export const serve: Command = {
   } satisfies Record<string, FlagSpec>,
   run: async (flags) => {
     const log = stderrLogger();
+    const person = Deno.stderr.isTerminal();
     const hostname = text(flags, "host") ?? LOOPBACK;
     const port = number(flags, "port", { min: 0, max: 65535, integer: true }) ?? PORT;
     const grace = number(flags, "grace", { min: 0, max: 3600 }) ?? GRACE;
     const bar = progressBar("Loading");
     const { app, ready } = startWorker(flags, { log, onProgress: bar.update });
     ready.then(bar.end, bar.end);
-    const server = listen({ hostname, port, log, fetch: app.fetch });
+    const { server, url } = listen({ hostname, port, fetch: app.fetch });
+    if (!person) log.info(`Serving on ${url}`);
     const stop = Promise.withResolvers<void>();
     const signalsDone = onStopSignals(stop.resolve);
     try {
@@ -71,15 +75,14 @@ export const serve: Command = {
         await server.shutdown();
         return;
       }
-      const { device, adapter, quant, memory } = running.engine.info;
-      log.info("Ready", {
-        model: running.modelId,
-        device,
-        adapter,
-        quant,
-        memory: bytesText(totalBytes(memory)),
-        kv: running.kv,
-      });
+      const { engine: { info }, modelId, kv } = running;
+      if (person) {
+        console.error(greeting({ url, modelId, flags, engine: info, kv }, painter(Deno.stderr)));
+      } else {
+        const { device, adapter, quant, memory } = info;
+        const bytes = bytesText(totalBytes(memory));
+        log.info("Ready", { model: modelId, device, adapter, quant, memory: bytes, kv });
+      }
       await stop.promise;
       log.info("Stopping");
       const sent = server.shutdown();
@@ -104,17 +107,16 @@ export function stderrLogger(): Logger {
   });
 }
 
-function listen({ hostname, port, log, fetch }: {
+function listen({ hostname, port, fetch }: {
   hostname: string;
   port: number;
-  log: Logger;
   fetch: (request: Request) => Response | Promise<Response>;
-}): Deno.HttpServer {
-  const onListen = (address: Deno.NetAddr) => {
-    log.info(`Serving on http://${hostname === LOOPBACK ? "localhost" : hostname}:${address.port}`);
-  };
+}): { server: Deno.HttpServer; url: string } {
   try {
-    return Deno.serve({ hostname, port, onListen }, (request) => fetch(request));
+    const options = { hostname, port, onListen: () => {} };
+    const server = Deno.serve(options, (request) => fetch(request));
+    const host = hostname === LOOPBACK ? "localhost" : hostname;
+    return { server, url: `http://${host}:${server.addr.port}` };
   } catch (cause) {
     if (cause instanceof Deno.errors.NotCapable) throw cause;
     const inUse = cause instanceof Deno.errors.AddrInUse;
