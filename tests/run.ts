@@ -68,7 +68,12 @@ async function succeeds(
 }
 
 async function runTests(): Promise<number> {
-  const flags = ["-A", "--unstable-kv", "--lock=tests/deno.lock", "--ignore=tests/clients,tests/browser"];
+  const flags = [
+    "-A",
+    "--unstable-kv",
+    "--lock=tests/deno.lock",
+    "--ignore=tests/clients,tests/browser",
+  ];
   const child = new Deno.Command(Deno.execPath(), {
     args: ["test", ...flags, ...Deno.args],
     cwd: new URL("..", import.meta.url),
