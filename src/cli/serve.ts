@@ -16,7 +16,7 @@ const LOOPBACK = "127.0.0.1";
 const PORT = 8000;
 
 /** Seconds that turns under way get when the worker is told to stop. */
-const GRACE = 8;
+export const GRACE = 8;
 
 /** Milliseconds that the last of replies may take on their way. */
 const SEND_MS = 1000;

@@ -1,0 +1,6 @@
+/** The image's health check: ends with 0 where the worker on this machine takes turns. */
+
+const url = `http://127.0.0.1:${Deno.env.get("PORT") || 8000}/ready`;
+const response = await fetch(url).catch(() => null);
+await response?.body?.cancel();
+Deno.exit(response?.ok ? 0 : 1);

@@ -1,0 +1,45 @@
+/**
+ * The worker as a `fetch` handler, for `deno serve` and hosts that want one. Settings come from the
+ * environment, as for `serve`; host and port are the server's.
+ *
+ * The model is loaded with the first request: `/ping` answers 204 and `/ready` 503 until it runs,
+ * turns wait for it.
+ */
+
+import { number } from "../src/cli/command.ts";
+import { parseFlags } from "../src/cli/parse_flags.ts";
+import { GRACE, serve, stderrLogger } from "../src/cli/serve.ts";
+import { onStopSignals } from "../src/cli/signals.ts";
+import { type RunningSessions, type StartedWorker, startWorker } from "../src/cli/worker.ts";
+
+/** Milliseconds that the last of replies may take on their way. */
+const SEND_MS = 500;
+
+let worker: StartedWorker | undefined;
+
+function started(): StartedWorker {
+  if (worker) return worker;
+  const log = stderrLogger();
+  const { flags } = parseFlags(serve, [], (name) => Deno.env.get(name));
+  const grace = number(flags, "grace", { min: 0, max: 3600 }) ?? GRACE;
+  worker = startWorker(flags, { log });
+  worker.ready.then((running) => {
+    const undo = onStopSignals(() => {
+      // A second signal ends the process at once.
+      undo();
+      log.info("Stopping");
+      void end(running, 1000 * grace);
+    });
+  }, (error) => log.error(error.message));
+  return worker;
+}
+
+/** The server is the host's: turns end, new ones are refused, and the process goes with them. */
+async function end(running: RunningSessions, grace: number): Promise<void> {
+  await running.close(grace);
+  setTimeout(() => Deno.exit(0), SEND_MS);
+}
+
+export default {
+  fetch: (request) => started().app.fetch(request),
+} satisfies Deno.ServeDefaultExport;
