@@ -6,7 +6,8 @@
 set -eu
 
 app=$(cd "$(dirname "$0")/.." && pwd)
-data=${PWD%/}/data
+data=$(pwd -P)
+data=${data%/}/data
 
 # A model's folder is looked through for its vocabulary.
 read=$app,$data,/models
