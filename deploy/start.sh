@@ -35,6 +35,6 @@ esac
 net=$net${RWKV_ALLOW_NET:+,$RWKV_ALLOW_NET}
 
 # exec: signals are to reach the worker itself.
-exec deno run -q -P=start --no-prompt --cached-only --frozen \
+exec deno run -q -P=start --no-prompt --cached-only --frozen --deny-import \
   "--allow-read=$read" "--allow-write=$data" "--allow-net=$net" \
   "$app/src/cli/main.ts" "$@"
