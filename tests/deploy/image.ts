@@ -12,6 +12,10 @@ function log(line: string): void {
   console.error(`${((Date.now() - started) / 1000).toFixed(0).padStart(4)} s  ${line}`);
 }
 
+async function megabytes(folder: string): Promise<number> {
+  return parseInt((await run("du", ["-sm", folder])).stdout);
+}
+
 Deno.exit(await main());
 
 async function main(): Promise<number> {
@@ -22,8 +26,8 @@ async function main(): Promise<number> {
   }
   for (const program of ["debootstrap", "unshare", "ip"]) await debian(program);
   const image: Image = await buildRoot(log);
-  const { stdout } = await run("du", ["-sm", image.root]);
-  log(`the image's files take ${stdout.split("\t")[0]} MB`);
+  const [all, base] = await Promise.all([image.root, image.base].map(megabytes));
+  log(`the image's files take ${all} MB, of which the base ${base}`);
   await Deno.writeTextFile(`${WORK}/image.json`, JSON.stringify(image));
   // Its own network, with nothing in it: what the image lacks can't be fetched.
   const child = new Deno.Command("unshare", {

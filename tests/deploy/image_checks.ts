@@ -1,7 +1,8 @@
 /** The worker in the image that `image.ts` has made: its life, and what it may not do. */
 
 import assert from "node:assert/strict";
-import { ask, askStreaming } from "../e2e/worker_process.ts";
+import { carryOn, type CutStreams, cutStreams } from "../e2e/cut_streams.ts";
+import { ask } from "../e2e/worker_process.ts";
 import { type Image, isolated } from "./image_root.ts";
 import { mustRun, ROOT, run, WORK } from "./tools.ts";
 
@@ -107,30 +108,18 @@ Deno.test("a conversation goes on after a kill, by its id, as if there had been 
   assert.equal((await ask(URL_WITHIN, questions[1], { stateId })).text, undisturbed);
 });
 
-Deno.test("told to stop, it ends a stream under way, whose state is resumed", async () => {
+Deno.test("told to stop, it ends its streams, which the next one carries on", async () => {
   await newVolume();
-  let stateId: string;
-  let text = "";
-  let whole: string;
-  const story = "Tell me a story about a dragon.";
+  let cut: CutStreams;
   {
-    await using container = start({ RWKV_GRACE: "0" });
+    await using container = start({ RWKV_GRACE: "0.1" });
     await untilReady(container);
-    whole = (await ask(URL_WITHIN, story)).text;
-    const stream = await askStreaming(URL_WITHIN, story);
-    stateId = stream.stateId;
-    let ended: Promise<number> | undefined;
-    for await (const delta of stream.deltas) {
-      text += delta;
-      // It ends with [DONE], or this throws.
-      if (text.length > 5) ended ??= container.end(image.stopSignal);
-    }
-    assert.equal(await ended, 0, container.log());
+    cut = await cutStreams(URL_WITHIN, () => container.end(image.stopSignal));
+    assert.equal(cut.code, 0, container.log());
   }
   await using container = start();
   await untilReady(container);
-  const rest = (await ask(URL_WITHIN, null, { stateId, maxTokens: 512 })).text;
-  assert.equal(text + rest, whole);
+  await carryOn(URL_WITHIN, cut);
 });
 
 Deno.test("it may do what its settings call for, and nothing else", async () => {

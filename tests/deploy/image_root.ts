@@ -11,6 +11,8 @@ import { debian, mustRun, ROOT, WORK } from "./tools.ts";
 /** What the image says of how it is run. */
 export interface Image {
   root: string;
+  /** What it began as. */
+  base: string;
   env: Record<string, string>;
   folder: string;
   user: string;
@@ -46,6 +48,7 @@ async function buildStage(
 ): Promise<Image> {
   const image: Image = {
     root: `${WORK}/image/${stage.name ?? "final"}`,
+    base: await base(stage.from, log),
     env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" },
     folder: "/",
     user: "0:0",
@@ -55,7 +58,7 @@ async function buildStage(
     stopSignal: "SIGKILL",
   };
   await mustRun("mkdir", ["-p", dirname(image.root)]);
-  await mustRun("cp", ["-a", await base(stage.from, log), image.root]);
+  await mustRun("cp", ["-a", image.base, image.root]);
   const args: Record<string, string> = {};
   for (const instruction of stage.instructions) {
     const { cmd, value } = instruction;
@@ -94,8 +97,29 @@ async function base(from: string, log: (line: string) => void): Promise<string> 
   await mustRun("rm", ["-rf", part]);
   await mustRun("mkdir", ["-p", part]);
   await mustRun(await debian("debootstrap"), ["--variant=minbase", suite, part]);
+  await slim(part);
   await Deno.rename(part, folder);
   return folder;
+}
+
+/** As Docker's slim images are: packages are not kept, nor their documentation. */
+async function slim(root: string): Promise<void> {
+  const folders = ["doc", "info", "locale", "man"].map((name) => `/usr/share/${name}`);
+  await Deno.writeTextFile(
+    `${root}/etc/apt/apt.conf.d/docker-clean`,
+    'DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb"; };\n' +
+      'APT::Keep-Downloaded-Packages "false";\nDir::Cache::pkgcache "";\nDir::Cache::srcpkgcache "";\n',
+  );
+  await Deno.writeTextFile(
+    `${root}/etc/dpkg/dpkg.cfg.d/docker`,
+    folders.map((folder) => `path-exclude ${folder}/*\n`).join(""),
+  );
+  const script = `rm -rf ${
+    ["/var/cache/apt/*.bin", "/var/cache/apt/archives/*.deb"].concat(
+      ["/var/lib/apt/lists/*", ...folders.map((folder) => `${folder}/*`)],
+    ).join(" ")
+  }`;
+  await mustRun("chroot", [root, "sh", "-c", script]);
 }
 
 /** The command that runs a shell's line in the image, with this machine's network. */

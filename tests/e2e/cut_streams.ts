@@ -1,0 +1,46 @@
+/** Streams that are cut by a worker's end, and carried on by the next one. */
+
+import assert from "node:assert/strict";
+import { ask, askStreaming } from "./worker_process.ts";
+
+export interface CutStreams {
+  /** Replies that nobody disturbed. */
+  whole: string[];
+  turns: { stateId: string; text: string }[];
+  /** Exit status of the worker. */
+  code: number;
+}
+
+/** Has the worker stopped amid several streams; fails where one does not end with `[DONE]`. */
+export async function cutStreams(url: string, stop: () => Promise<number>): Promise<CutStreams> {
+  const questions = Array.from({ length: 12 }, (_, i) => {
+    return `Tell me a story about a dragon. It is ${i + 3} years old.`;
+  });
+  const whole: string[] = [];
+  for (const question of questions) whole.push((await ask(url, question)).text);
+  const streams = await Promise.all(questions.map((question) => askStreaming(url, question)));
+  let stopped: Promise<number> | undefined;
+  const turns = await Promise.all(streams.map(async ({ stateId, deltas }) => {
+    let text = "";
+    for await (const delta of deltas) {
+      text += delta;
+      if (text.length > 5) stopped ??= stop();
+    }
+    return { stateId, text };
+  }));
+  assert.ok(stopped);
+  return { whole, turns, code: await stopped };
+}
+
+/** Carries on what was cut; together it is what it would have been. */
+export async function carryOn(url: string, { whole, turns }: CutStreams): Promise<void> {
+  let open = 0;
+  for (const { stateId, text } of turns) {
+    const state = await (await fetch(`${url}/v1/states/${stateId}`)).json();
+    assert.equal(state.transcript.at(-1).content, text);
+    if (state.open) open++;
+    const rest = state.open ? (await ask(url, null, { stateId, maxTokens: 512 })).text : "";
+    assert.ok(whole.includes(text + rest), text + rest);
+  }
+  assert.ok(open > 0, "some were cut");
+}

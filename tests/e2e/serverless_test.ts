@@ -1,0 +1,79 @@
+/** `deploy/worker.ts` under `deno serve`, as a host with its own server runs it. */
+
+import assert from "node:assert/strict";
+import { carryOn, type CutStreams, cutStreams } from "./cut_streams.ts";
+import { ask } from "./worker_process.ts";
+
+const ROOT = new URL("../..", import.meta.url).pathname;
+
+/** Starts it; `body` gets its address before the model is loaded. */
+async function withServed(
+  env: Record<string, string>,
+  body: (url: string, stop: () => Promise<number>) => Promise<void>,
+): Promise<void> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["serve", "-P=start", "--host", "127.0.0.1", "--port", "0", "deploy/worker.ts"],
+    cwd: ROOT,
+    env: { RWKV_DEVICE: "cpu", NO_COLOR: "1", ...env },
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  const listening = Promise.withResolvers<string>();
+  let log = "";
+  const reading = (async () => {
+    for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
+      log += text;
+      const url = log.match(/Listening on (http:\/\/[\d.]+:\d+)/)?.[1];
+      if (url) listening.resolve(url);
+    }
+    listening.reject(new Error(`it ended before it listened:\n${log}`));
+  })();
+  const stop = async () => {
+    child.kill("SIGTERM");
+    const { code } = await child.status;
+    return code;
+  };
+  try {
+    await body(await listening.promise, stop);
+  } finally {
+    // It may have been stopped already.
+    try {
+      child.kill("SIGKILL");
+    } catch (error) {
+      assert.ok(error instanceof TypeError, String(error));
+    }
+    await child.status;
+    await reading;
+  }
+}
+
+async function status(url: string): Promise<number> {
+  const response = await fetch(url);
+  await response.body?.cancel();
+  return response.status;
+}
+
+Deno.test("a fetch handler loads with the first request: 204 and 503, then 200", async () => {
+  await withServed({ RWKV_KV: ":memory:" }, async (url) => {
+    assert.equal(await status(`${url}/ping`), 204);
+    assert.equal(await status(`${url}/ready`), 503);
+    // A turn waits for the model.
+    await ask(url, "Hello!", { maxTokens: 4 });
+    assert.equal(await status(`${url}/ready`), 200);
+    assert.equal(await status(`${url}/ping`), 200);
+  });
+});
+
+Deno.test("a fetch handler that is stopped ends its streams, and another goes on", async () => {
+  const kv = `data/serverless-${crypto.randomUUID()}.sqlite3`;
+  try {
+    let cut: CutStreams | undefined;
+    await withServed({ RWKV_KV: kv, RWKV_GRACE: "0.1" }, async (url, stop) => {
+      cut = await cutStreams(url, stop);
+      assert.equal(cut.code, 0);
+    });
+    await withServed({ RWKV_KV: kv }, (url) => carryOn(url, cut!));
+  } finally {
+    for (const end of ["", "-shm", "-wal"]) await Deno.remove(ROOT + kv + end).catch(() => {});
+  }
+});
