@@ -289,6 +289,19 @@ Deno.test("nginx takes the configuration, passes streams on as they come, keeps 
   );
 });
 
+Deno.test("everything is of one version, and the image has the Deno that tests ran on", async () => {
+  const { version } = JSON.parse(await Deno.readTextFile(`${ROOT}deno.json`));
+  const compose = await Deno.readTextFile(`${ROOT}deploy/compose.yaml`);
+  assert.equal(compose.match(/image: rwkv-edge:(\S+)/)?.[1], version);
+  const [{ images }] = await yaml(`${KUBERNETES}/kustomization.yaml`) as [
+    { images: { newTag: string }[] },
+  ];
+  assert.equal(images[0].newTag, version);
+  const dockerfile = await Deno.readTextFile(`${ROOT}deploy/Dockerfile`);
+  const deno = dockerfile.match(/^ARG DENO=(\d+)\.(\d+)\.\d+$/m)!;
+  assert.deepEqual(deno.slice(1), Deno.version.deno.split(".").slice(0, 2));
+});
+
 Deno.test("contributors' CI runs the same gate", async () => {
   const [{ jobs }] = await yaml(".github/workflows/ci.yml") as [
     { jobs: Record<string, { steps: { run?: string }[] }> },
