@@ -24,7 +24,7 @@ export const pull: Command = {
   examples: [
     "pull 0.4b",
     "pull 1.5b --quant int8",
-    "pull BlinkDL/rwkv-5-world RWKV-5-World-0.1B-v1-20230803-ctx4096.pth",
+    "pull OWNER/REPO model.pth",
     "pull OWNER/GATED-REPO   # with HF_TOKEN set",
   ],
   flags: {

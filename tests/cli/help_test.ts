@@ -1,0 +1,69 @@
+/** Help, completions and pipes: what a terminal and a shell make of the table of commands. */
+
+import assert from "node:assert/strict";
+import { COMMANDS } from "../../src/cli/commands.ts";
+import { parseFlags } from "../../src/cli/parse_flags.ts";
+import { rwkv } from "./run_cli.ts";
+
+const ROOT = new URL("../..", import.meta.url).pathname;
+
+Deno.test("help fits 80 columns, names every flag with its variable, and has examples", async () => {
+  for (const command of COMMANDS) {
+    const { code, stdout } = await rwkv(["help", command.name]);
+    assert.equal(code, 0);
+    const wide = stdout.split("\n").filter((line) => line.length > 80);
+    assert.deepEqual(wide, [], command.name);
+    for (const [name, { env }] of Object.entries(command.flags)) {
+      assert.ok(stdout.includes(`--${name}`), `${command.name} --${name}`);
+      assert.ok(!env || stdout.includes(env), `${command.name} ${env}`);
+    }
+    assert.ok(command.examples.length > 0, command.name);
+  }
+});
+
+Deno.test("the flags of examples are there", () => {
+  for (const command of COMMANDS) {
+    for (const example of command.examples) {
+      const line = example.replace(/ +# .*/, "");
+      const own = line.match(/(?:^|\s)rwkv (.+)/)?.[1] ?? line;
+      const [name, ...args] = own.match(/'[^']*'|"[^"]*"|[^\s]+/g) ?? [];
+      assert.equal(name, command.name, example);
+      const end = args.findIndex((arg) => /^[|<>]/.test(arg));
+      parseFlags(command, end < 0 ? args : args.slice(0, end), () => undefined);
+    }
+  }
+});
+
+Deno.test("bash completes commands, flags and their values", async () => {
+  const { stdout: script } = await rwkv(["completions", "bash"]);
+  const complete = async (...words: string[]) => {
+    const asked = `${script}
+COMP_WORDS=(${words.map((word) => `'${word}'`).join(" ")})
+COMP_CWORD=${words.length - 1}
+_rwkv
+printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const { code, stdout } = await new Deno.Command("bash", { args: ["-c", asked] }).output();
+    assert.equal(code, 0);
+    return new TextDecoder().decode(stdout).trim().split("\n");
+  };
+  assert.deepEqual(await complete("rwkv", "se"), ["serve"]);
+  assert.deepEqual(await complete("rwkv", "serve", "--st"), [
+    "--state-ttl",
+    "--state-cache",
+    "--state-codec",
+  ]);
+  assert.deepEqual(await complete("rwkv", "chat", "--device", "w"), ["webgpu"]);
+  assert.deepEqual(await complete("rwkv", "completions", "f"), ["fish"]);
+});
+
+Deno.test("a reader that has seen enough ends generate quietly", async () => {
+  const line = `"$0" run -q -P=rwkv src/cli/main.ts generate --prompt 'User: Hi' --device cpu ` +
+    '--max-tokens 400 --seed 1 | head -c 5; echo " ${PIPESTATUS[0]}"';
+  const { stdout, stderr } = await new Deno.Command("bash", {
+    args: ["-c", line, Deno.execPath()],
+    cwd: ROOT,
+  }).output();
+  const [, status] = new TextDecoder().decode(stdout).match(/ (\d+)\n$/) ?? [];
+  assert.ok(status === "141" || status === "0", status);
+  assert.equal(new TextDecoder().decode(stderr), "");
+});
