@@ -58,8 +58,8 @@ export const NF4_ZERO = 7;
 export interface QuantizedRows {
   /** `[rows, columns]`: -127 to 127 with int8, 0 to 15 with nf4. */
   codes: Int8Array;
-  /** `[rows, ceil(columns / SCALE_BLOCK)]`. */
-  scales: Float16Array;
+  /** `[rows, ceil(columns / SCALE_BLOCK)]`, each a number that float16 has. */
+  scales: Float32Array;
 }
 
 export function isQuantized(type: string): type is QuantizedType {
@@ -101,16 +101,18 @@ interface MatrixSize {
 /**
  * Packs float rows, the first one at a block's start.
  *
- * @param values f32 `[rows, columns]`.
- * @returns `codeBytes(rows, columns, type)` bytes.
+ * @param values `[rows, columns]`: f32, or the bits of f16.
+ * @returns `codeBytes(rows, columns, type)` bytes, of the same type.
  */
 export function packFloats(
-  values: Float32Array,
-  { rows, columns, type }: MatrixSize & { type: "f32" | "f16" },
-): Float32Array<ArrayBuffer> | Float16Array<ArrayBuffer> {
+  values: Float32Array | Uint16Array,
+  { rows, columns }: MatrixSize,
+): Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer> {
   const groups = columnGroups(columns);
   const length = roundUp(rows, ROW_BLOCK) * groups * 4;
-  const packed = type === "f32" ? new Float32Array(length) : new Float16Array(length);
+  const packed = values instanceof Float32Array
+    ? new Float32Array(length)
+    : new Uint16Array(length);
   for (let row = 0; row < rows; row++) {
     const base = Math.floor(row / ROW_BLOCK) * groups * ROW_BLOCK + (row % ROW_BLOCK);
     const from = row * columns;
@@ -147,13 +149,18 @@ export function packCodes(
   return packed;
 }
 
-/** Packs the scales of quantized rows: `scaleBytes(rows, columns, type)` bytes. */
+/**
+ * Packs the scales of quantized rows.
+ *
+ * @param scales Bits of f16 `[rows, ceil(columns / SCALE_BLOCK)]`.
+ * @returns `scaleBytes(rows, columns, type)` bytes.
+ */
 export function packScales(
-  { scales }: QuantizedRows,
+  scales: Uint16Array,
   { rows, columns, type }: MatrixSize & { type: QuantizedType },
-): Float16Array<ArrayBuffer> {
+): Uint16Array<ArrayBuffer> {
   const blocks = scaleBlocks(columns, type);
-  const packed = new Float16Array(roundUp(rows, ROW_BLOCK) * blocks);
+  const packed = new Uint16Array(roundUp(rows, ROW_BLOCK) * blocks);
   for (let row = 0; row < rows; row++) {
     const base = Math.floor(row / ROW_BLOCK) * blocks * ROW_BLOCK + (row % ROW_BLOCK);
     for (let block = 0; block < blocks; block++) {

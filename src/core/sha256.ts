@@ -1,6 +1,6 @@
 /** SHA-256 of bytes, by Web Crypto. */
 
-/** @returns 32 bytes; `toHex()` are the digits. */
+/** @returns 32 bytes. */
 export async function sha256(bytes: Uint8Array): Promise<Uint8Array<ArrayBuffer>> {
   return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>));
 }

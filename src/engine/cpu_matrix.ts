@@ -5,7 +5,6 @@
 
 import {
   codeBytes,
-  matrixBytes,
   NF4,
   type QuantizedType,
   ROW_BLOCK,
@@ -13,6 +12,7 @@ import {
   scaleBlocks,
   scaleBytes,
 } from "../../kernels/layouts.ts";
+import { fromHalves, roundedHalves } from "../core/float16.ts";
 import {
   assertHalves,
   isQuantized,
@@ -39,9 +39,11 @@ interface MatrixSize {
 /** Rows of floats that are read from the checkpoint at once. */
 const PIECE_ROWS = 1024;
 
-/** Bytes that a matrix takes in this engine: float16 values are held as float32. */
+/** Bytes that a matrix takes in this engine: float16 weights and scales are held as float32. */
 export function cpuMatrixBytes({ rows, columns }: MatrixSize, type: WeightType): number {
-  return isQuantized(type) ? matrixBytes(rows, columns, type) : rows * columns * 4;
+  return isQuantized(type)
+    ? codeBytes(rows, columns, type) + 2 * scaleBytes(rows, columns, type)
+    : rows * columns * 4;
 }
 
 /** Reads a matrix into memory; `onRead` is told of bytes, as `cpuMatrixBytes` counts them. */
@@ -53,26 +55,22 @@ export async function readMatrix(
   const { rows, columns } = source;
   if (isQuantized(type)) {
     const codes = new Uint8Array(codeBytes(rows, columns, type));
-    const scales = new Uint8Array(scaleBytes(rows, columns, type));
+    const scales = new Float32Array(scaleBytes(rows, columns, type) / 2);
     for await (const piece of pieces(source, { type })) {
       codes.set(piece.codes, codeBytes(piece.firstRow, columns, type));
-      scales.set(piece.scales, scaleBytes(piece.firstRow, columns, type));
+      const { buffer, byteOffset, byteLength } = piece.scales;
+      const halves = new Uint16Array(buffer, byteOffset, byteLength / 2);
+      fromHalves(halves, scales.subarray(scaleBytes(piece.firstRow, columns, type) / 2));
       onRead(cpuMatrixBytes({ rows: piece.rows, columns }, type));
     }
-    return new PackedMatrix({
-      rows,
-      columns,
-      type,
-      codes,
-      scales: new Float16Array(scales.buffer),
-    });
+    return new PackedMatrix({ rows, columns, type, codes, scales });
   }
   const values = new Float32Array(rows * columns);
   for (let row = 0; row < rows; row += PIECE_ROWS) {
     const part = await source.readRows(row, Math.min(PIECE_ROWS, rows - row));
     if (type === "f16") {
       assertHalves(part, source.name);
-      for (let i = 0; i < part.length; i++) part[i] = Math.f16round(part[i]);
+      fromHalves(roundedHalves(part), part);
     }
     values.set(part, row * columns);
     onRead(part.byteLength);
@@ -115,7 +113,7 @@ class PackedMatrix implements CpuMatrix {
   readonly columns: number;
   readonly #type: QuantizedType;
   readonly #codes: Uint8Array;
-  readonly #scales: Float16Array;
+  readonly #scales: Float32Array;
   /** Words of four bytes a row, and those that share a scale. */
   readonly #words: number;
   readonly #wordsPerScale: number;
@@ -125,7 +123,7 @@ class PackedMatrix implements CpuMatrix {
   constructor({ rows, columns, type, codes, scales }: MatrixSize & {
     type: QuantizedType;
     codes: Uint8Array;
-    scales: Float16Array;
+    scales: Float32Array;
   }) {
     this.rows = rows;
     this.columns = columns;

@@ -18,6 +18,7 @@ import { type BoundBuffer, type Dispatch, type OpenDevice, type Pipelines } from
 import type { Linear, Op } from "../model/graph.ts";
 import type { Model } from "../model/load.ts";
 import { layerGraph, shiftSites } from "../model/rwkv5.ts";
+import { groupBy } from "../core/group_by.ts";
 import { type EngineBuffers, hiddenStride, type MatrixPart } from "./gpu_buffers.ts";
 import { siteOf } from "./gpu_state.ts";
 import { logitsStride } from "./sampling_buffers.ts";
@@ -250,7 +251,7 @@ export class GpuPlan {
       const { type, parts } = this.#buffers.matrices.get(linear.weight)!;
       return parts.map((part) => ({ type, part, linear }));
     });
-    return [...Map.groupBy(all, ({ part }) => part.buffer)].map(([buffer, placed]) => {
+    return [...groupBy(all, ({ part }) => part.buffer)].map(([buffer, placed]) => {
       const [{ type, part: { bufferRows } }] = placed;
       return { buffer, type, bufferRows, placed };
     });

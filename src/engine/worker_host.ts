@@ -4,6 +4,7 @@
  * any more. How the Worker opens its engine is not known here.
  */
 
+import { deferred } from "../core/deferred.ts";
 import { type ErrorCode, InferenceError } from "../core/errors.ts";
 import type { Constraint } from "../core/sampling.ts";
 import type {
@@ -130,7 +131,7 @@ class EngineCaller {
   call(request: Call): Promise<any> {
     if (this.#failure) return Promise.reject(this.#failure);
     const id = this.#nextId++;
-    const pending = Promise.withResolvers<unknown>();
+    const pending = deferred<unknown>();
     this.#open.set(id, pending);
     this.#worker.postMessage({ ...request, id } satisfies Request);
     return pending.promise;

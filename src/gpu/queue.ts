@@ -6,6 +6,7 @@
  * it: the device then runs while this thread sleeps.
  */
 
+import { deferred } from "../core/deferred.ts";
 import { InferenceError } from "../core/errors.ts";
 import { readBytes } from "./buffers.ts";
 
@@ -79,8 +80,8 @@ export class DeviceQueue {
    */
   async run({ encode, write, read, more }: Work): Promise<ArrayBuffer | null> {
     const before = { handed: this.#handed, read: this.#read, idle: read?.staging.idle };
-    const handed = Promise.withResolvers<void>();
-    const done = Promise.withResolvers<void>();
+    const handed = deferred<void>();
+    const done = deferred<void>();
     this.#handed = handed.promise;
     if (read) {
       read.staging.idle = done.promise;

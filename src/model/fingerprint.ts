@@ -4,6 +4,7 @@
  * model's weights to another.
  */
 
+import { toHex } from "../core/hex.ts";
 import { sha256 } from "../core/sha256.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import type { Dimensions } from "./dimensions.ts";
@@ -38,7 +39,7 @@ export async function tensorDigest(
     all.set(part, at);
     at += part.length;
   }
-  return (await sha256(all)).toHex();
+  return toHex(await sha256(all));
 }
 
 /** `rwkv5.2-` and 24 hexadecimal digits, for a checkpoint computed with a group norm epsilon. */
@@ -48,5 +49,5 @@ export async function fingerprint(
 ): Promise<string> {
   const text = `rwkv${version} group_norm_eps ${groupNormEps} ${digest}`;
   const hash = await sha256(new TextEncoder().encode(text));
-  return `rwkv${version}-${hash.toHex().slice(0, 24)}`;
+  return `rwkv${version}-${toHex(hash).slice(0, 24)}`;
 }

@@ -7,6 +7,8 @@
  * be read on its own. Weights are about normal, with a standard deviation of 1 / sqrt(columns).
  */
 
+import { roundedHalves, roundToHalf } from "../core/float16.ts";
+import { toHex } from "../core/hex.ts";
 import { sha256 } from "../core/sha256.ts";
 import type { Checkpoint, TensorInfo } from "../formats/checkpoint.ts";
 import { DTYPE_BYTES } from "../formats/tensor_layout.ts";
@@ -175,9 +177,11 @@ function nf4Codes(seed: number): Fill {
 }
 
 function scalesAround(middle: number, seed: number): Fill {
-  const table = Float16Array.from({ length: 256 }, (_, byte) => middle * (0.8 + 0.4 * byte / 255));
+  const table = roundedHalves(
+    Float32Array.from({ length: 256 }, (_, i) => roundToHalf(middle * (0.8 + 0.4 * i / 255))),
+  );
   return (bytes, byteOffset) => {
-    const scales = new Float16Array(bytes.buffer);
+    const scales = new Uint16Array(bytes.buffer);
     for (let i = 0; i < scales.length; i++) {
       scales[i] = table[hash(seed, byteOffset / 2 + i) & 255];
     }
@@ -203,5 +207,5 @@ function seedOf(name: string): number {
 }
 
 async function digestOf(text: string): Promise<string> {
-  return (await sha256(new TextEncoder().encode(text))).toHex();
+  return toHex(await sha256(new TextEncoder().encode(text)));
 }

@@ -7,6 +7,7 @@ import {
   packScales,
   type WeightType,
 } from "../../kernels/layouts.ts";
+import { roundedHalves } from "../core/float16.ts";
 import { type QuantError, quantize } from "./quantize.ts";
 
 /** Rows of a matrix as layouts.ts lays them out, the first one at the start of a row block. */
@@ -24,8 +25,9 @@ export function packRows(
 ): PackedRows & QuantError {
   const rows = values.length / columns;
   if (!isQuantized(type)) {
+    const floats = type === "f16" ? roundedHalves(values) : values;
     return {
-      codes: bytesOf(packFloats(values, { rows, columns, type })),
+      codes: bytesOf(packFloats(floats, { rows, columns })),
       scales: new Uint8Array(),
       squaredError: 0,
       squaredValues: 0,
@@ -34,7 +36,7 @@ export function packRows(
   const { codes, scales, ...error } = quantize(values, { columns, type });
   return {
     codes: bytesOf(packCodes({ codes, scales }, { rows, columns, type })),
-    scales: bytesOf(packScales({ codes, scales }, { rows, columns, type })),
+    scales: bytesOf(packScales(roundedHalves(scales), { rows, columns, type })),
     ...error,
   };
 }

@@ -14,6 +14,7 @@ import {
   SCALE_BLOCK,
   scaleBlocks,
 } from "../../kernels/layouts.ts";
+import { roundToHalf } from "../core/float16.ts";
 
 /** Parts of the largest magnitude at which the search starts, and how often it goes on from each. */
 const STARTS = [0.98, 0.84];
@@ -53,7 +54,7 @@ export function quantize(
   const rows = values.length / columns;
   const size = SCALE_BLOCK[type];
   const codes = new Int8Array(values.length);
-  const scales = new Float16Array(rows * scaleBlocks(columns, type));
+  const scales = new Float32Array(rows * scaleBlocks(columns, type));
   const [pick, encode] = type === "int8" ? [int8Scale, encodeInt8] : [nf4Scale, encodeNf4];
   let at = 0, squaredError = 0, squaredValues = 0;
   for (let row = 0; row < values.length; row += columns) {
@@ -104,7 +105,7 @@ function largest({ values, from, to }: Block): number {
 
 /** The largest magnitude as float16, never infinite, and never zero unless the block is. */
 function plainScale(magnitude: number): number {
-  return magnitude === 0 ? 0 : Math.min(Math.max(Math.f16round(magnitude), 2 ** -24), 65504);
+  return magnitude === 0 ? 0 : Math.min(Math.max(roundToHalf(magnitude), 2 ** -24), 65504);
 }
 
 function int8Scale(block: Block): number {
@@ -118,7 +119,7 @@ function nf4Scale(block: Block): number {
   let best = 0, least = Infinity;
   for (const sign of [1, -1]) {
     for (const start of STARTS) {
-      let scale = Math.f16round(sign * start * magnitude);
+      let scale = roundToHalf(sign * start * magnitude);
       for (let step = 0; step <= STEPS; step++) {
         const inverse = 512 / scale;
         let cross = 0, square = 0;
@@ -134,7 +135,7 @@ function nf4Scale(block: Block): number {
           least = error;
           best = scale;
         }
-        const next = Math.f16round(cross / square);
+        const next = roundToHalf(cross / square);
         // Cells end at twice the scale, so no scale is tried that a value lies beyond.
         if (next === scale || !(Math.abs(next) > 0.51 * magnitude)) break;
         scale = next;

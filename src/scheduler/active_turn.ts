@@ -1,5 +1,6 @@
 /** A turn in a slot, or waiting for one: what is left of it, and what has come of it. */
 
+import { deferred } from "../core/deferred.ts";
 import type { StopSearch } from "../core/sampling.ts";
 import { type Generated, needsHost, type SlotSampling } from "../engine/engine.ts";
 import { recordToken } from "../sampler/penalties.ts";
@@ -30,7 +31,7 @@ export class ActiveTurn implements PlannableTurn {
   end: "stop" | "length" | null = null;
   readonly #stops: StopSearch | null;
   readonly #tokens = new TokenQueue();
-  readonly #finished = Promise.withResolvers<FinishedTurn>();
+  readonly #finished = deferred<FinishedTurn>();
   #sampled = 0;
   /** The token sampled last. */
   #token: number | null = null;

@@ -1,5 +1,7 @@
 /** Decides what the next step runs: a pure function of what the turns still have to feed. */
 
+import { groupBy } from "../core/group_by.ts";
+
 /** A turn as planning sees it. */
 export interface PlannableTurn {
   /** Whose it is: keys share steps evenly. */
@@ -46,7 +48,7 @@ function sharePrompts<T extends PlannableTurn>(
   turns: readonly T[],
   budget: number,
 ): PlannedRun<T>[] {
-  const keys = [...Map.groupBy(turns, ({ key }) => key).values()]
+  const keys = [...groupBy(turns, ({ key }) => key).values()]
     .map((own) => ({ own, wanted: own.reduce((sum, { feedable }) => sum + feedable, 0) }))
     // Who wants least is served first, and leaves what it does not need to the others.
     .sort((a, b) => a.wanted - b.wanted);

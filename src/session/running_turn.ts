@@ -1,5 +1,6 @@
 /** A turn as this process runs it, from its first token to the state that is stored of it. */
 
+import { deferred } from "../core/deferred.ts";
 import { InferenceError } from "../core/errors.ts";
 import type { FinishedTurn, Generation } from "../scheduler/scheduler_types.ts";
 import type { StateContent, StateInfo, StateStore, StoredState } from "../store/state_store.ts";
@@ -70,7 +71,7 @@ export class RunningTurn {
   readonly #told: TextToken[] = [];
   readonly events: EventQueue = new EventQueue();
   readonly #controller = new AbortController();
-  readonly #done = Promise.withResolvers<void>();
+  readonly #done = deferred<void>();
 
   constructor({ stateId, plan, reply, counts, origin, ttl, log, ...rest }: RunningTurnOptions) {
     this.stateId = stateId;

@@ -12,6 +12,7 @@ import type { StateSource, TurnRunner } from "../scheduler/scheduler_types.ts";
 import { decodeState } from "../store/state_codec.ts";
 import { newId, type RandomBytes, randomBytes } from "../store/state_id.ts";
 import type { StateInfo, StateStore } from "../store/state_store.ts";
+import { toHex } from "../core/hex.ts";
 import { AnswerDesk } from "./answer_desk.ts";
 import { ConversationDesk } from "./conversation_desk.ts";
 import { type Origin, Origins } from "./origin.ts";
@@ -332,6 +333,6 @@ export class Sessions {
   }
 
   #freshSeed(): bigint {
-    return BigInt(`0x${this.#random(8).toHex()}`);
+    return BigInt(`0x${toHex(this.#random(8))}`);
   }
 }

@@ -4,6 +4,7 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
+import { toHex } from "../core/hex.ts";
 import type { TranscriptEntry } from "./chat_template.ts";
 import type { EarlierMessages } from "./history.ts";
 
@@ -41,7 +42,7 @@ export function encodeRecord(record: TurnRecord): Uint8Array {
     version: 1,
     seed: record.seed.toString(),
     counts: [...record.counts],
-    held: record.held.toHex(),
+    held: toHex(record.held),
   }));
 }
 

@@ -9,6 +9,7 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
+import { toHex } from "../core/hex.ts";
 import { sha256 } from "../core/sha256.ts";
 import type { Backend, Key } from "./backend.ts";
 import { type BlobReference, Blobs } from "./blobs.ts";
@@ -161,7 +162,7 @@ function decodeRow(value: Uint8Array): AnswerRow {
 }
 
 async function hash(parts: readonly string[]): Promise<string> {
-  return (await sha256(new TextEncoder().encode(JSON.stringify(parts)))).toHex();
+  return toHex(await sha256(new TextEncoder().encode(JSON.stringify(parts))));
 }
 
 function reused(key: string): InferenceError {

@@ -4,6 +4,7 @@
  * blob's is no secret.
  */
 
+import { toHex } from "../core/hex.ts";
 import type { RandomBytes } from "./state_id.ts";
 
 const TIME_DIGITS = 12;
@@ -15,7 +16,7 @@ const FIRST_TIME = Date.UTC(2026, 10, 1);
 /** @param now Epoch milliseconds, when the blob's first chunk is about to be written. */
 export function newBlobId(now: number, random: RandomBytes): string {
   const time = Math.floor(now).toString(16).padStart(TIME_DIGITS, "0");
-  return time + random(RANDOM_BYTES).toHex();
+  return time + toHex(random(RANDOM_BYTES));
 }
 
 /**

@@ -5,6 +5,7 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
+import { toHex } from "../core/hex.ts";
 import { sha256 } from "../core/sha256.ts";
 import { atOnce } from "./at_once.ts";
 import { type Backend, deleteKeys, type Key, LIMITS, type Mutation } from "./backend.ts";
@@ -140,7 +141,7 @@ function every(step: number, end: number): number[] {
 }
 
 async function digest(bytes: Uint8Array): Promise<string> {
-  return (await sha256(bytes)).toHex();
+  return toHex(await sha256(bytes));
 }
 
 function damaged({ id, bytes }: BlobReference, what: string): InferenceError {

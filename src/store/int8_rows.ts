@@ -5,7 +5,7 @@
  * times its scale leads to the same scale again.
  */
 
-import { fromHalves, LARGEST_HALF, toHalves } from "./float16.ts";
+import { fromHalves, LARGEST_HALF, toHalves } from "../core/float16.ts";
 
 const LARGEST_CODE = 127;
 

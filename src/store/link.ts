@@ -7,6 +7,8 @@
  * few are left.
  */
 
+import { deferred } from "../core/deferred.ts";
+
 /** Uses that run at once on a handle. */
 const AT_ONCE = 16;
 /** Milliseconds after which a handle that is still being opened is given up for another one. */
@@ -161,7 +163,7 @@ class Turns {
 
 /** What `promise` comes to, unless that takes longer: then NoAnswer. */
 export async function within<T>(promise: Promise<T>, milliseconds: number): Promise<T> {
-  const { promise: late, reject } = Promise.withResolvers<never>();
+  const { promise: late, reject } = deferred<never>();
   const timer = setTimeout(() => reject(new NoAnswer()), Math.max(0, milliseconds));
   try {
     return await Promise.race([promise, late]);

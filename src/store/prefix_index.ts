@@ -7,6 +7,7 @@
  * Hashes are SHA-256, chained message by message: a longer history's hash holds the shorter one's.
  */
 
+import { toHex } from "../core/hex.ts";
 import { sha256 } from "../core/sha256.ts";
 import type { Backend, Key, Mutation } from "./backend.ts";
 
@@ -60,7 +61,7 @@ export class PrefixIndex {
       : `rwkv-prefix-1\0${this.#options.tenant}\0${from.model}`;
     for (const { role, content } of messages) {
       const text = JSON.stringify([hash, role, content]);
-      hash = (await sha256(new TextEncoder().encode(text))).toHex();
+      hash = toHex(await sha256(new TextEncoder().encode(text)));
       hashes.push(hash);
     }
     return hashes;

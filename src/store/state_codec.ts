@@ -17,7 +17,7 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
-import { fromHalves, toHalves } from "./float16.ts";
+import { fromHalves, toHalves } from "../core/float16.ts";
 import { decodeRows, encodeRows } from "./int8_rows.ts";
 
 /**

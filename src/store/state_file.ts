@@ -15,6 +15,7 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
+import { toHex } from "../core/hex.ts";
 import { sha256 } from "../core/sha256.ts";
 import type { ModelIdentity } from "./manifest.ts";
 
@@ -151,7 +152,7 @@ async function readStateHeader(reader: PieceReader): Promise<Header> {
   }
   const json = await reader.read(length);
   if (json.length < length) throw invalid(`it ends in its header of ${length} bytes`);
-  if ((await sha256(json)).toHex() !== bytes.subarray(16).toHex()) {
+  if (toHex(await sha256(json)) !== toHex(bytes.subarray(16))) {
     throw invalid("the checksum of its header differs");
   }
   return parseHeader(json);
@@ -223,7 +224,7 @@ async function readPart(
   if (part.length < bytes) {
     throw invalid(`it ends after ${part.length} of the ${bytes} bytes of its ${name}`);
   }
-  if ((await sha256(part)).toHex() !== expected) {
+  if (toHex(await sha256(part)) !== expected) {
     throw invalid(`the checksum of its ${name} differs`);
   }
   return part;
@@ -278,7 +279,7 @@ class PieceReader {
 }
 
 async function partOf(bytes: Uint8Array): Promise<Part> {
-  return { bytes: bytes.length, sha256: (await sha256(bytes)).toHex() };
+  return { bytes: bytes.length, sha256: toHex(await sha256(bytes)) };
 }
 
 function wrong(field: string, what: string): never {

@@ -1,6 +1,7 @@
 /** State ids: unguessable, since whoever has one may carry on the conversation. */
 
 import { InferenceError } from "../core/errors.ts";
+import { toHex } from "../core/hex.ts";
 
 /** `length` bytes of cryptographic quality. */
 export type RandomBytes = (length: number) => Uint8Array;
@@ -9,7 +10,7 @@ export const randomBytes: RandomBytes = (length) => crypto.getRandomValues(new U
 
 /** `prefix` and 192 random bits in lower-case hex. */
 export function newId(prefix: string, random: RandomBytes): string {
-  return prefix + random(24).toHex();
+  return prefix + toHex(random(24));
 }
 
 const STATE_ID = /^state_[0-9a-f]{48}$/;

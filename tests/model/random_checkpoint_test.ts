@@ -52,7 +52,10 @@ Deno.test("weights are of the same scale however they are held", async () => {
     const plain = type === "int8"
       ? new Int8Array(codes.buffer)
       : Int8Array.from(codes.toHex(), (digit) => parseInt(digit, 16));
-    const values = dequantize({ codes: plain, scales: new Float16Array(scales.buffer) }, {
+    const values = dequantize({
+      codes: plain,
+      scales: Float32Array.from(new Float16Array(scales.buffer)),
+    }, {
       columns: 768,
       type,
     });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { fromHalves } from "../../src/store/float16.ts";
+import { fromHalves } from "../../src/core/float16.ts";
 import { decodeRows, encodeRows } from "../../src/store/int8_rows.ts";
 import { seeded } from "../random_data.ts";
 import { hostileRow } from "./hostile_rows.ts";

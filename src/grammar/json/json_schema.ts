@@ -214,7 +214,7 @@ class Builder {
     const kinds = kindsIn(schema);
     const types = this.#types(schema) ?? kinds;
     if (types.length === 0) return this.#any();
-    return choice(...new Set(types).values().map((type) => this.#ofType(type, schema, depth)));
+    return choice(...[...new Set(types)].map((type) => this.#ofType(type, schema, depth)));
   }
 
   #ofType(type: string, schema: Schema, depth: number): Tree {

@@ -10,6 +10,7 @@ import {
   without,
 } from "../code_points.ts";
 import { chars, choice, oneOf, optional, repeat, sequence, text, type Tree } from "../tree.ts";
+import { groupBy } from "../../core/group_by.ts";
 
 /** Digits before the point, and after it: any decimal of so many is a number of its own in JSON. */
 export const MAX_DIGITS = 15;
@@ -146,7 +147,7 @@ export function otherName(names: readonly string[]): Tree {
 function notOneOf(names: readonly string[][]): Tree {
   const anything = repeat(stringChars(ALL_CHARS), 0, Infinity);
   if (names.length === 0) return anything;
-  const led = Map.groupBy(names.filter(({ length }) => length > 0), ([first]) => first);
+  const led = groupBy(names.filter(({ length }) => length > 0), ([first]) => first);
   const others = without(ALL_CHARS, charsIn([...led.keys()].join("")));
   const longer = [
     sequence(stringChars(others), anything),

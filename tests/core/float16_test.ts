@@ -1,7 +1,7 @@
 /** Float16 in plain arithmetic against the platform's own, which is not used elsewhere. */
 
 import assert from "node:assert/strict";
-import { fromHalves, toHalves } from "../../src/store/float16.ts";
+import { fromHalves, roundedHalves, roundToHalf, toHalves } from "../../src/core/float16.ts";
 import { floats, seeded } from "../random_data.ts";
 import { sameNumbers } from "../same_numbers.ts";
 
@@ -14,6 +14,8 @@ function expectRounded(numbers: Float32Array, what: string) {
   assert.equal(toHalves(numbers, halves), true, what);
   const own = new Float16Array(halves.buffer);
   sameNumbers(Float32Array.from(own), Float32Array.from(Float16Array.from(numbers)), what);
+  assert.deepEqual(roundedHalves(numbers), halves, what);
+  sameNumbers(numbers.map(roundToHalf), numbers.map(Math.f16round), what);
 }
 
 Deno.test("every float16 is widened exactly, and rounds to itself", () => {
