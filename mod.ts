@@ -1,72 +1,14 @@
 /**
- * RWKV-5 for TypeScript: checkpoints, tokenizer, engines on WebGPU or in plain TypeScript, sampler,
- * and the store of recurrent states.
+ * RWKV-5 for TypeScript: all of `lib.ts`, which runs anywhere, and what stands on Deno: the store of
+ * recurrent states, conversations, and the HTTP application.
  *
  * @module
  */
 
-export { type ErrorCode, InferenceError } from "./src/core/errors.ts";
-export { type ByteSource, MemorySource } from "./src/formats/byte_source.ts";
-export { type ByteSink, MemorySink } from "./src/formats/byte_sink.ts";
-export { type Checkpoint, openCheckpoint, type TensorInfo } from "./src/formats/checkpoint.ts";
-export { BYTES, parseVocabulary, type Vocabulary } from "./src/tokenizer/vocabulary.ts";
-export { Tokenizer } from "./src/tokenizer/tokenizer.ts";
-export { TextStream } from "./src/tokenizer/text_stream.ts";
-export { type Dimensions, stateLength } from "./src/model/dimensions.ts";
-export { type Model, modelOf, type ModelOptions, openModel } from "./src/model/load.ts";
-export { convertModel, type ConvertOptions } from "./src/model/convert.ts";
-export type { Converted, ConvertedMatrix } from "./src/model/converted_file.ts";
-export { randomCheckpoint } from "./src/model/random_checkpoint.ts";
-export { type Shape, SHAPES } from "./src/model/shapes.ts";
-export { parseQuant, type Quant, QUANT_NAMES, type QuantName } from "./src/quant/mod.ts";
-export { type OpenDevice, openDevice } from "./src/gpu/mod.ts";
-export type {
-  Engine,
-  EngineInfo,
-  Generated,
-  GenerateRun,
-  LogitsWanted,
-  MemoryBytes,
-  OnProgress,
-  Run,
-  SamplingEngine,
-  SlotSampling,
-} from "./src/engine/engine.ts";
-export { CpuEngine, type CpuEngineOptions } from "./src/engine/cpu_engine.ts";
-export { GpuEngine, type GpuEngineOptions } from "./src/engine/gpu_engine.ts";
-export { feed } from "./src/engine/feed.ts";
-export type {
-  Constrain,
-  Constraint,
-  SamplingParams,
-  StopStrings,
-  TokenConstraint,
-  TokenTable,
-} from "./src/core/sampling.ts";
-export { type ConstrainOptions, createConstrain } from "./src/grammar/constrain.ts";
-export { sample } from "./src/sampler/sampler.ts";
-export { CpuSampling } from "./src/scheduler/cpu_sampling.ts";
-export { randomAt } from "./src/sampler/random.ts";
-export { Scheduler, type SchedulerOptions } from "./src/scheduler/scheduler.ts";
-export type { FinishedTurn, Generation, TurnWork } from "./src/scheduler/scheduler_types.ts";
-export {
-  decodeState,
-  encodeState,
-  readStateHeader,
-  STATE_CODECS,
-  STATE_HEADER_BYTES,
-  type StateCodec,
-  type StateHeader,
-  type StateShape,
-} from "./src/store/state_codec.ts";
+// One list of the portable parts, which the package for Node is made of.
+export * from "./lib.ts";
 export { StateStore, type StateStoreOptions } from "./src/store/state_store.ts";
-export { decodeStateFile, encodeStateFile, type StateFile } from "./src/store/state_file.ts";
 export { collectGarbage, type Garbage, type GarbageOptions } from "./src/store/gc.ts";
 export { DenoKvBackend } from "./src/store/deno_kv.ts";
 export { Sessions, type SessionsOptions } from "./src/session/sessions.ts";
-export { type Client, createClient } from "./src/client/client.ts";
-export { ApiError } from "./src/client/api_error.ts";
-export { ChatStream, type Reply } from "./src/client/chat_stream.ts";
-export { Talk, type TalkOptions } from "./src/client/talk.ts";
-export type { ClientOptions } from "./src/client/transport.ts";
 export { type AppOptions, createApp } from "./routes/app.ts";

@@ -25,9 +25,6 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
   ".": null,
 };
 
-/** What a layer may import besides for its types alone, which are gone when it runs. */
-const MAY_IMPORT_TYPES: Record<string, readonly string[]> = { "src/client": ["routes"] };
-
 /** Folders that must run anywhere, with no `Deno.*`. */
 const PORTABLE = [
   "kernels",
@@ -61,9 +58,7 @@ Deno.test("imports follow the table of layers", async () => {
     for (const { code, type } of dependencies) {
       const target = code?.specifier ?? type?.specifier ?? "";
       const to = layerOf(target);
-      const types = code === undefined ? MAY_IMPORT_TYPES[from] ?? [] : [];
-      const own = MAY_IMPORT[from];
-      const allowed = own && [...own, ...types];
+      const allowed = MAY_IMPORT[from];
       if (to === null || to === from || allowed === null || allowed.includes(to)) continue;
       wrong.push(`${path(specifier)} imports ${path(target)}`);
     }
@@ -92,7 +87,9 @@ Deno.test("portable folders name nothing of Deno's", async () => {
 /** All modules that the command line, the worker and the library reach. */
 async function modules(): Promise<Module[]> {
   const found = new Map<string, Module>();
-  for (const entry of ["mod.ts", "main.ts", "src/cli/main.ts", "src/cli/engine_worker.ts"]) {
+  for (
+    const entry of ["mod.ts", "lib.ts", "main.ts", "src/cli/main.ts", "src/cli/engine_worker.ts"]
+  ) {
     const { success, stdout } = await new Deno.Command(Deno.execPath(), {
       args: ["info", "--json", new URL(entry, ROOT).pathname],
       stderr: "inherit",

@@ -1,7 +1,7 @@
 /** A reply as it is written: its text piece by piece, and where it has led to. */
 
-import type { Chunk } from "../../routes/chat_response_schema.ts";
 import { ApiError, apiError } from "./api_error.ts";
+import type { ChatCompletionChunk } from "./api_types.ts";
 import { dataOf } from "./event_data.ts";
 import type { ChatUsage } from "./types.ts";
 
@@ -57,7 +57,7 @@ export class ChatStream implements AsyncIterable<string> {
         this.#reply = { text, usage, ...last };
         return;
       }
-      const event: Chunk | { error: unknown } = JSON.parse(data);
+      const event: ChatCompletionChunk | { error: unknown } = JSON.parse(data);
       if ("error" in event) throw apiError(event, this.#response);
       usage = event.usage ?? usage;
       const choice = event.choices[0];

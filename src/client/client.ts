@@ -1,6 +1,6 @@
 /**
- * A client for the workers' API, without dependencies: it runs wherever there is `fetch`, and takes
- * its types from the schemas that workers check by.
+ * A client for the workers' API, without dependencies: it runs wherever there is `fetch`. Its types
+ * are written out of the schemas that workers check by (`api_types.ts`).
  */
 
 import { ChatStream, type Reply } from "./chat_stream.ts";

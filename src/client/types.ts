@@ -1,40 +1,44 @@
-/** What the client sends and gets: the types of the schemas that a worker checks by. */
+/** What the client sends and gets, by its own names. */
 
-import type { z } from "zod";
-import type { chatSchema } from "../../routes/chat_schema.ts";
-import type { completionSchema } from "../../routes/chat_response_schema.ts";
-import type { completionRequestSchema, TextCompletion } from "../../routes/completion_schema.ts";
 import type {
-  conversationChangeSchema,
-  conversationSchema,
-} from "../../routes/conversation_schema.ts";
-import type { healthSchema } from "../../routes/health_schema.ts";
-import type { messageSchema } from "../../routes/message_schema.ts";
-import type { modelSchema } from "../../routes/model_schema.ts";
-import type { stateSchema } from "../../routes/state_schema.ts";
+  ChatCompletion,
+  ChatCompletionRequest,
+  CompletionRequest,
+  Conversation,
+  Health,
+  Message,
+  Model,
+  State,
+} from "./api_types.ts";
 
-export type ChatParams = Omit<z.input<typeof chatSchema>, "stream" | "stream_options">;
-export type ChatCompletion = z.output<typeof completionSchema>;
-export type { TextCompletion };
-export type TextParams = Omit<
-  z.input<typeof completionRequestSchema>,
-  "stream" | "stream_options"
->;
+export type { ChatCompletion, ConversationChange, TextCompletion } from "./api_types.ts";
+
+/** A turn to take. Whether it is streamed is told by the method that takes it. */
+export type ChatParams = Omit<ChatCompletionRequest, "stream" | "stream_options">;
+/** A text to be written on. */
+export type TextParams = Omit<CompletionRequest, "stream" | "stream_options">;
+/** Tokens read and written in a turn. */
 export type ChatUsage = ChatCompletion["usage"];
-export type ChatMessage = z.input<typeof messageSchema>;
-export type ConversationChange = z.input<typeof conversationChangeSchema>;
-export type ConversationObject = z.output<typeof conversationSchema>;
-export type WorkerHealth = z.output<typeof healthSchema>;
-export type ModelObject = z.output<typeof modelSchema>;
-export type StateObject = z.output<typeof stateSchema>;
+/** What somebody says. */
+export type ChatMessage = Message;
+/** A name on the worker's side, and the state that it has come to. */
+export type ConversationObject = Conversation;
+/** How a worker is. */
+export type WorkerHealth = Health;
+/** The model that a worker runs. */
+export type ModelObject = Model;
+/** What is known of a stored state. */
+export type StateObject = State;
 
-/** Of one choice. */
+/** A turn of one choice. */
 export type StreamParams = Omit<ChatParams, "n">;
 
 /** How a turn of a talk is taken; where it goes on from is the talk's. */
 export type TurnParams = Omit<StreamParams, "messages" | "state_id" | "conversation">;
 
+/** How a call is made, whatever it asks for. */
 export interface CallOptions {
+  /** Ends the call; the turn that it has begun ends as it is, and can be resumed. */
   signal?: AbortSignal | undefined;
   /** Lets the call be sent again without being done twice. */
   idempotencyKey?: string | undefined;

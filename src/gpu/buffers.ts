@@ -4,6 +4,7 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
+import { BUFFER_USAGE, MAP_MODE } from "./flags.ts";
 
 /** Bytes that one `writeBuffer` sends at most: larger calls are slower. */
 const UPLOAD_BYTES = 16 * 1024 * 1024;
@@ -61,7 +62,7 @@ export class DeviceBuffers {
     }
     return this.#create(use, label, {
       bytes,
-      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+      usage: BUFFER_USAGE.STORAGE | BUFFER_USAGE.COPY_SRC | BUFFER_USAGE.COPY_DST,
     });
   }
 
@@ -69,7 +70,7 @@ export class DeviceBuffers {
   uniform(label: string, bytes: number): GPUBuffer {
     return this.#create("work", label, {
       bytes,
-      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+      usage: BUFFER_USAGE.UNIFORM | BUFFER_USAGE.COPY_DST,
     });
   }
 
@@ -77,7 +78,7 @@ export class DeviceBuffers {
   staging(use: MemoryUse, label: string, bytes: number): GPUBuffer {
     return this.#create(use, label, {
       bytes,
-      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+      usage: BUFFER_USAGE.MAP_READ | BUFFER_USAGE.COPY_DST,
     });
   }
 
@@ -139,7 +140,7 @@ export function upload(
  */
 export async function readBytes(staging: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
   try {
-    await staging.mapAsync(GPUMapMode.READ, 0, bytes);
+    await staging.mapAsync(MAP_MODE.READ, 0, bytes);
   } catch (cause) {
     throw new InferenceError(
       "device_lost",

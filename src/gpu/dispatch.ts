@@ -2,6 +2,7 @@
 
 import { type KernelSpec, shaderCode, type StepCounts } from "../../kernels/spec.ts";
 import { InferenceError } from "../core/errors.ts";
+import { SHADER_STAGE } from "./flags.ts";
 
 /** A buffer, or a part of one, to bind. Offsets are multiples of 256 bytes. */
 export interface BoundBuffer {
@@ -82,7 +83,7 @@ export class Pipelines {
       label: spec.name,
       entries: Object.values(spec.bindings(sizes)).map((access, binding) => ({
         binding,
-        visibility: GPUShaderStage.COMPUTE,
+        visibility: SHADER_STAGE.COMPUTE,
         buffer: { type: BINDING_TYPE[access] },
       })),
     });

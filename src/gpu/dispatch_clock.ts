@@ -2,6 +2,7 @@
 
 import { InferenceError } from "../core/errors.ts";
 import { encode, type SizedDispatch } from "./dispatch.ts";
+import { BUFFER_USAGE } from "./flags.ts";
 import { type DeviceQueue, Staging } from "./queue.ts";
 
 export class DispatchClock {
@@ -20,7 +21,7 @@ export class DispatchClock {
       );
     }
     const count = 2 * dispatches.length;
-    const { QUERY_RESOLVE, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
+    const { QUERY_RESOLVE, COPY_SRC, COPY_DST, MAP_READ } = BUFFER_USAGE;
     this.#dispatches = dispatches;
     this.#queue = queue;
     this.#times = device.createQuerySet({ label: "clock", type: "timestamp", count });

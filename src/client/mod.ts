@@ -1,0 +1,25 @@
+/**
+ * A client for the workers' API: it runs wherever there is `fetch`, and needs nothing else.
+ *
+ * @module
+ */
+
+export { ApiError, type ApiErrorFacts } from "./api_error.ts";
+export type * from "./api_types.ts";
+export { ChatStream, type Reply } from "./chat_stream.ts";
+export { type Client, createClient } from "./client.ts";
+export { type Said, Talk, type TalkOptions, type TurnTaker } from "./talk.ts";
+export type { ClientOptions } from "./transport.ts";
+export type {
+  CallOptions,
+  ChatMessage,
+  ChatParams,
+  ChatUsage,
+  ConversationObject,
+  ModelObject,
+  StateObject,
+  StreamParams,
+  TextParams,
+  TurnParams,
+  WorkerHealth,
+} from "./types.ts";
