@@ -69,7 +69,8 @@ fn adjust(turn: Turn, thread: u32) -> Best {
   for (var q = thread; q < QUADS; q += THREADS) {
     var v = logits[turn.output + q];
     let bits = bitcast<vec4u>(v);
-    fault = fault || any((bits & vec4u(0x7fffffffu)) >= vec4u(0x7f800000u) & bits != vec4u(0xff800000u));
+    let no_number = (bits & vec4u(0x7fffffffu)) >= vec4u(0x7f800000u);
+    fault = fault || any(no_number & (bits != vec4u(0xff800000u)));
     v += adjustments[turn.bias + q];
     if turn.counting == 1u {
       let count = adjustments[turn.counts + q];

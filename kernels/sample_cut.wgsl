@@ -149,8 +149,11 @@ fn next_digit(state: Search, wanted: u32, shift: u32) -> Search {
   return Search(0u, 0u, 0u, 0u);
 }
 
+// Key and last id stand apart from the top, which compilers cannot see to be the same in all threads:
+// barriers depend on them.
 fn keep(turn: Turn, top: f32, thread: u32) -> Kept {
-  var kept = Kept(top, 0xffffffffu, NO_TOKEN);
+  var key = 0xffffffffu;
+  var last = NO_TOKEN;
   if turn.top_p < 1.0 {
     var sum = 0.0;
     for (var q = thread; q < QUADS; q += THREADS) {
@@ -163,21 +166,21 @@ fn keep(turn: Turn, top: f32, thread: u32) -> Kept {
     }
     let found = search(turn, top, total, u32(turn.top_p * 0x1p31), false, thread);
     if found.reached == 1u {
-      kept.key = found.key;
+      key = found.key;
     }
   }
   if turn.top_k > 0u {
     let found = search(turn, top, 1.0, turn.top_k, true, thread);
-    if found.reached == 1u && found.key <= kept.key {
-      kept.key = found.key;
+    if found.reached == 1u && found.key <= key {
+      key = found.key;
       // Of equals the lower ids stay, as many as there is room for.
       let room = turn.top_k - found.before;
       if room < found.at {
-        kept.last = find(turn, kept, thread, true, f32(room) - 0.5);
+        last = find(turn, Kept(top, key, NO_TOKEN), thread, true, f32(room) - 0.5);
       }
     }
   }
-  return kept;
+  return Kept(top, key, last);
 }
 
 // Weights in the line: 1 for tokens with the last key if `counting`, else the kept tokens' powers.
