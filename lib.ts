@@ -5,21 +5,34 @@
  * @module
  */
 
-export { type ErrorCode, InferenceError } from "./src/core/errors.ts";
+export { type ErrorCode, InferenceError, type InferenceErrorOptions } from "./src/core/errors.ts";
 export { type ByteSource, MemorySource } from "./src/formats/byte_source.ts";
 export { type ByteSink, MemorySink } from "./src/formats/byte_sink.ts";
-export { type Checkpoint, openCheckpoint, type TensorInfo } from "./src/formats/checkpoint.ts";
+export {
+  type Checkpoint,
+  type CheckpointFormat,
+  openCheckpoint,
+  type TensorInfo,
+} from "./src/formats/checkpoint.ts";
 export { BYTES, parseVocabulary, type Vocabulary } from "./src/tokenizer/vocabulary.ts";
 export { Tokenizer } from "./src/tokenizer/tokenizer.ts";
 export { TextStream } from "./src/tokenizer/text_stream.ts";
-export { type Dimensions, stateLength } from "./src/model/dimensions.ts";
+export { type Dimensions, stateLength, type Version } from "./src/model/dimensions.ts";
 export { type Model, modelOf, type ModelOptions, openModel } from "./src/model/load.ts";
 export { convertModel, type ConvertOptions } from "./src/model/convert.ts";
 export type { Converted, ConvertedMatrix } from "./src/model/converted_file.ts";
 export { randomCheckpoint } from "./src/model/random_checkpoint.ts";
 export { type Shape, SHAPES } from "./src/model/shapes.ts";
-export { parseQuant, type Quant, QUANT_NAMES, type QuantName } from "./src/quant/mod.ts";
-export { type OpenDevice, openDevice } from "./src/gpu/mod.ts";
+export {
+  type MatrixSource,
+  type PackedRows,
+  parseQuant,
+  type Quant,
+  QUANT_NAMES,
+  type QuantName,
+  type WeightType,
+} from "./src/quant/mod.ts";
+export { type MemoryUse, type OpenDevice, openDevice } from "./src/gpu/mod.ts";
 export type {
   Engine,
   EngineInfo,
@@ -34,21 +47,35 @@ export type {
 } from "./src/engine/engine.ts";
 export { CpuEngine, type CpuEngineOptions } from "./src/engine/cpu_engine.ts";
 export { GpuEngine, type GpuEngineOptions } from "./src/engine/gpu_engine.ts";
+export type { BufferOptions } from "./src/engine/gpu_buffers.ts";
+export type { LinearChoice } from "./src/engine/linear_choice.ts";
+export type { RowsTile } from "./kernels/linear_rows.ts";
+export type { KernelProfile, StepProfile } from "./src/engine/gpu_profile.ts";
 export { feed } from "./src/engine/feed.ts";
 export type {
   Constrain,
   Constraint,
   SamplingParams,
+  StopSearch,
   StopStrings,
   TokenConstraint,
+  TokenLogprobs,
   TokenTable,
 } from "./src/core/sampling.ts";
 export { type ConstrainOptions, createConstrain } from "./src/grammar/constrain.ts";
 export { sample } from "./src/sampler/sampler.ts";
-export { CpuSampling } from "./src/scheduler/cpu_sampling.ts";
+export { CpuSampling, type CpuSamplingOptions } from "./src/scheduler/cpu_sampling.ts";
 export { randomAt } from "./src/sampler/random.ts";
 export { Scheduler, type SchedulerOptions } from "./src/scheduler/scheduler.ts";
-export type { FinishedTurn, Generation, TurnWork } from "./src/scheduler/scheduler_types.ts";
+export type { SchedulerNumbers } from "./src/scheduler/numbers.ts";
+export type {
+  FinishedTurn,
+  Generation,
+  StateSource,
+  TokenBatch,
+  TurnRunner,
+  TurnWork,
+} from "./src/scheduler/scheduler_types.ts";
 export {
   decodeState,
   encodeState,
@@ -59,5 +86,11 @@ export {
   type StateHeader,
   type StateShape,
 } from "./src/store/state_codec.ts";
-export { decodeStateFile, encodeStateFile, type StateFile } from "./src/store/state_file.ts";
+export type { ModelIdentity } from "./src/store/manifest.ts";
+export {
+  decodeStateFile,
+  encodeStateFile,
+  type StateFile,
+  type StateFileFacts,
+} from "./src/store/state_file.ts";
 export * from "./src/client/mod.ts";

@@ -135,8 +135,10 @@ class TypeWriter {
     }
     const fields = Object.entries(properties).map(([name, field]) => {
       const own = this.#type(field);
+      const text = field.description ?? DESCRIPTIONS[field.$ref?.split("/").at(-1) ?? ""] ??
+        this.#schemas[field.$ref?.split("/").at(-1) ?? ""]?.description;
       const value = required.includes(name) ? `: ${own}` : `?: ${union([own, "undefined"])}`;
-      return `${field.description ? comment(field.description) : ""}${name}${value};\n`;
+      return `${text ? comment(text) : ""}${name}${value};\n`;
     });
     return `{\n${fields.join("")}}`;
   }

@@ -1,26 +1,39 @@
 /** What a worker answers when it does not do what it is asked. */
 
+/** What an answer tells of an error besides its message. */
 export interface ApiErrorFacts {
+  /** The HTTP status. */
   status: number;
   /** The kind of error, as the API documents it; `unknown` for what no worker has sent. */
   code: string;
+  /** The field of the request that is wrong, if one is. */
   param?: string | null | undefined;
   /** Seconds after which it is worth to try again. */
   retryAfter?: number | undefined;
   /** The state that holds what was done, where something was. */
   stateId?: string | null | undefined;
+  /** The request, as the worker's log names it. */
   requestId?: string | null | undefined;
 }
 
+/** A worker's answer that it does not do what it is asked, or that a stream broke off. */
 export class ApiError extends Error {
+  /** Tells it from other errors, also where `instanceof` cannot. */
   override readonly name = "ApiError";
+  /** The HTTP status. */
   readonly status: number;
+  /** The kind of error, as the API documents it; `unknown` for what no worker has sent. */
   readonly code: string;
+  /** The field of the request that is wrong, if one is. */
   readonly param: string | null;
+  /** Seconds after which it is worth to try again. */
   readonly retryAfter: number | undefined;
+  /** The state that holds what was done, where something was. */
   readonly stateId: string | null;
+  /** The request, as the worker's log names it. */
   readonly requestId: string | null;
 
+  /** An error with the worker's own message. */
   constructor(message: string, facts: ApiErrorFacts) {
     super(message);
     this.status = facts.status;

@@ -184,6 +184,7 @@ export interface ChatCompletion {
   object: "chat.completion";
   /** As many as `n` asks for. */
   choices: ChatChoice[];
+  /** Tokens read and written. */
   usage: Usage;
   /** The state after the reply; null where it could not be stored. */
   state_id?: string | null | undefined;
@@ -375,6 +376,7 @@ export interface TextCompletion {
   warning?: string | undefined;
   /** As many as `n` asks for. */
   choices: TextChoice[];
+  /** Tokens read and written. */
   usage: Usage;
 }
 
@@ -516,6 +518,7 @@ export interface ChatChoice {
     /** Always null. */
     refusal: null;
   };
+  /** How probable the tokens of a reply were. */
   logprobs: ChatLogprobs | null;
   /**
    * `stop`: the reply ended. `length`: it was cut short, by the limit or by a cancellation,
@@ -554,6 +557,7 @@ export interface ChatChunkChoice {
     /** More of the reply. */
     content?: string | undefined;
   };
+  /** How probable the tokens of a reply were. */
   logprobs: ChatLogprobs | null;
   /** Null but in the last chunk of a choice. */
   finish_reason: "stop" | "length" | null;
@@ -569,6 +573,7 @@ export interface TextChoice {
   index: number;
   /** What was written. */
   text: string;
+  /** How probable the tokens of a text were. */
   logprobs: TextLogprobs | null;
   /** The state after the reply; null where it could not be stored. */
   state_id?: string | null | undefined;

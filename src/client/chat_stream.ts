@@ -7,12 +7,15 @@ import type { ChatUsage } from "./types.ts";
 
 /** A reply, all of it. */
 export interface Reply {
+  /** What this turn added to the reply. */
   text: string;
   /** The state after it; `null` where it could not be stored, as `warning` tells. */
   stateId: string | null;
   /** `length`: cut short; the reply goes on when the state is resumed without a message. */
   finishReason: "stop" | "length";
+  /** Tokens read and written. */
   usage: ChatUsage;
+  /** Why the state could not be stored. */
   warning?: string | undefined;
 }
 
@@ -23,6 +26,7 @@ export class ChatStream implements AsyncIterable<string> {
   #reply: Reply | undefined;
   #begun = false;
 
+  /** A reply out of an answer with server-sent events; clients make it. */
   constructor(response: Response) {
     this.#response = response;
     this.#stateId = response.headers.get("x-state-id");
@@ -44,6 +48,11 @@ export class ChatStream implements AsyncIterable<string> {
     return this.#reply;
   }
 
+  /**
+   * The text, piece by piece.
+   *
+   * @throws ApiError where the worker tells of an error, or the stream breaks off
+   */
   async *[Symbol.asyncIterator](): AsyncGenerator<string> {
     if (this.#begun) throw new Error("A stream's text can be read once");
     this.#begun = true;

@@ -32,8 +32,11 @@ export interface Client {
   completeText(params: TextParams, options?: CallOptions): Promise<TextCompletion>;
   /** A conversation that keeps the id of its state itself. */
   conversation(options?: TalkOptions): Talk;
+  /** Stored states, by their ids. */
   states: {
+    /** What is known of one, its transcript included. */
     get(id: string, options?: CallOptions): Promise<StateObject>;
+    /** Removes one for good. */
     delete(id: string, options?: CallOptions): Promise<void>;
     /** The whole state as a file. */
     export(id: string, options?: CallOptions): Promise<Uint8Array<ArrayBuffer>>;
@@ -51,6 +54,7 @@ export interface Client {
     ): Promise<ConversationObject>;
     delete(id: string, options?: CallOptions): Promise<void>;
   };
+  /** What runs on the worker. */
   models: {
     list(options?: CallOptions): Promise<ModelObject[]>;
     get(id: string, options?: CallOptions): Promise<ModelObject>;
@@ -59,6 +63,7 @@ export interface Client {
   health(options?: CallOptions): Promise<WorkerHealth>;
 }
 
+/** A client of the worker at `baseURL`. Nothing is sent before its first call. */
 export function createClient(clientOptions: ClientOptions): Client {
   const transport = new Transport(clientOptions);
   const at = (resource: string, id: string) => `/v1/${resource}/${encodeURIComponent(id)}`;

@@ -5,10 +5,13 @@ import type { CallOptions, ChatMessage, StreamParams, TurnParams } from "./types
 
 /** What a talk asks of its client. */
 export interface TurnTaker {
+  /** One turn, its reply alone. */
   chat(params: StreamParams, options?: CallOptions): Promise<Reply>;
+  /** One turn, its reply as it is written. */
   stream(params: StreamParams, options?: CallOptions): Promise<ChatStream>;
 }
 
+/** Where a talk begins. */
 export interface TalkOptions {
   /** The state to go on from. */
   stateId?: string | null | undefined;
@@ -28,6 +31,7 @@ export class Talk {
   #stateId: string | null;
   #stream: ChatStream | undefined;
 
+  /** A talk of a client's; `client.conversation()` makes it. */
   constructor(taker: TurnTaker, options: TalkOptions = {}) {
     this.#taker = taker;
     this.#options = options;

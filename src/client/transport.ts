@@ -3,11 +3,13 @@
 import { apiError } from "./api_error.ts";
 import type { CallOptions } from "./types.ts";
 
+/** Which worker is asked, and how. */
 export interface ClientOptions {
   /** Where the worker is, with or without `/v1`: `http://localhost:8000`. */
   baseURL: string;
   /** Sent as a bearer token, for what stands in front of the worker. */
   apiKey?: string | undefined;
+  /** Used in place of the global one. */
   fetch?: typeof fetch | undefined;
 }
 

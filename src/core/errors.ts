@@ -4,8 +4,44 @@
  * is a bug: it answers 500 and never shows its text.
  */
 
+/** What went wrong, by the name that the API documents. */
+export type ErrorCode =
+  | "invalid_value"
+  | "unsupported_value"
+  | "cancelled"
+  | "context_length_exceeded"
+  | "model_mismatch"
+  | "model_not_found"
+  | "state_not_found"
+  | "state_expired"
+  | "state_damaged"
+  | "conversation_not_found"
+  | "conversation_conflict"
+  | "response_not_found"
+  | "previous_response_not_found"
+  | "invalid_state_file"
+  | "idempotency_key_reused"
+  | "request_in_progress"
+  | "not_found"
+  | "method_not_allowed"
+  | "payload_too_large"
+  | "overloaded"
+  | "too_many_turns"
+  | "shutting_down"
+  | "not_ready"
+  | "device_lost"
+  | "insufficient_memory"
+  | "store_unavailable"
+  | "invalid_checkpoint"
+  | "invalid_vocabulary"
+  | "numeric_fault"
+  | "usage"
+  | "file_error"
+  | "no_adapter"
+  | "hub_error";
+
 /** HTTP status of every error code. */
-export const ERROR_STATUS = {
+export const ERROR_STATUS: Readonly<Record<ErrorCode, number>> = {
   invalid_value: 400,
   unsupported_value: 400,
   cancelled: 499,
@@ -39,9 +75,7 @@ export const ERROR_STATUS = {
   file_error: 400,
   no_adapter: 503,
   hub_error: 502,
-} as const;
-
-export type ErrorCode = keyof typeof ERROR_STATUS;
+};
 
 /** When every error comes about, for those who read the API's documentation. */
 export const ERROR_WHEN: Readonly<Record<ErrorCode, string>> = {
@@ -82,6 +116,7 @@ export const ERROR_WHEN: Readonly<Record<ErrorCode, string>> = {
   hub_error: "a hub of models can't be reached, or refuses",
 };
 
+/** What an error tells besides its message, which it may have a cause for. */
 export interface InferenceErrorOptions extends ErrorOptions {
   /** The request field, flag or file that the message is about. */
   param?: string | undefined;
@@ -93,11 +128,16 @@ export interface InferenceErrorOptions extends ErrorOptions {
 
 /** A failure the caller can act on: the message names the thing, its value and the remedy. */
 export class InferenceError extends Error {
+  /** Tells it from other errors, also where `instanceof` cannot. */
   override readonly name = "InferenceError";
+  /** The request field, flag or file that the message is about. */
   readonly param: string | undefined;
+  /** Seconds after which it is worth to try again. */
   readonly retryAfter: number | undefined;
+  /** The state that holds what was done, where something was. */
   readonly stateId: string | undefined;
 
+  /** An error of a kind, which callers decide by; its message is for people. */
   constructor(readonly code: ErrorCode, message: string, options: InferenceErrorOptions = {}) {
     super(message, options);
     this.param = options.param;
@@ -105,6 +145,7 @@ export class InferenceError extends Error {
     this.stateId = options.stateId;
   }
 
+  /** The status of an HTTP answer that tells of it. */
   get status(): number {
     return ERROR_STATUS[this.code];
   }

@@ -51,6 +51,7 @@ export interface TokenConstraint {
   allowed(): Promise<Int32Array>;
   /** Takes the token that came. */
   accept(token: number): void;
+  /** Frees what it holds; nothing may follow. */
   close(): void;
 }
 
@@ -59,6 +60,7 @@ export type Constrain = (constraint: Constraint) => Promise<TokenConstraint>;
 
 /** How probable a sampled token was by the model alone, and what was most probable then. */
 export interface TokenLogprobs {
+  /** Natural logarithm of its probability. */
   logprob: number;
   /** The most probable first. */
   top: readonly { token: number; logprob: number }[];
@@ -76,6 +78,7 @@ export interface TokenTable {
 
 /** Byte strings that end a reply, and how much of them has been written already. */
 export interface StopStrings {
+  /** As bytes; none is empty. */
   strings: readonly Uint8Array[];
   /** Bytes of the reply so far: a stop may have begun in them. The last ones are enough. */
   before: Uint8Array;
@@ -97,8 +100,9 @@ export interface StopSearch {
   words: number;
   /** `[256, words]`: where each byte stands in the strings. */
   byByte: Uint32Array;
-  /** `[words]`: where strings begin, and where they end. */
+  /** `[words]`: where strings begin. */
   first: Uint32Array;
+  /** As `first`, of the ends. */
   last: Uint32Array;
   /** `[words]`: which beginnings of the strings the bytes so far end with, by their last byte. */
   bits: Uint32Array;

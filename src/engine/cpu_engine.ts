@@ -17,12 +17,17 @@ import { groupNorm, layerNorm, shiftMix, wkv } from "./cpu_ops.ts";
 import type { Engine, EngineInfo, MemoryBytes, OnProgress, Run } from "./engine.ts";
 import { assertFits } from "./fits.ts";
 
+/** How a model is held in memory. */
 export interface CpuEngineOptions {
+  /** How weights are held. */
   quant: Quant;
+  /** Sequences whose states are held at once. */
   slots: number;
+  /** Tokens that one step takes at most, over all its runs. */
   maxStepTokens: number;
   /** Bytes that this machine is known to have free, if that is known. */
   available?: number | undefined;
+  /** Told while weights are read. */
   onProgress?: OnProgress | undefined;
 }
 
@@ -62,7 +67,9 @@ export function measureCpu(
   return { weights, states: slots * stateLength(dimensions) * 4, work };
 }
 
+/** The reference engine: plain TypeScript, one token after the other, on the caller's thread. */
 export class CpuEngine implements Engine {
+  /** What it is; `device` is "cpu". */
   readonly info: EngineInfo;
   readonly #graph: readonly Op[];
   readonly #vectors: ReadonlyMap<string, Float32Array>;

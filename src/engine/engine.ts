@@ -20,19 +20,25 @@ export type OnProgress = (done: number, total: number) => void;
 
 /** Consecutive tokens of one sequence, fed to the state in `slot`. */
 export interface Run {
+  /** Number of the slot, below `info.slots`. */
   slot: number;
   /** Token ids, each below `dimensions.vocabulary`; at least one. */
   tokens: readonly number[];
+  /** Which rows of logits it gives. */
   logits: LogitsWanted;
 }
 
+/** What an engine is, and how much it can do at once. */
 export interface EngineInfo {
+  /** What computes. */
   device: "webgpu" | "cpu";
   /** Adapter and driver as the platform names them, or "plain TypeScript". */
   adapter: string;
   /** True where the adapter is a software renderer. */
   software: boolean;
+  /** How the weights are held. */
   quant: Quant;
+  /** Version and sizes of the model. */
   dimensions: Dimensions;
   /** The model's: states belong to it. */
   fingerprint: string;
@@ -51,6 +57,7 @@ export interface EngineInfo {
  * `ffn_prev[C]`, one after the other: `layers * C * (N + 2)` numbers.
  */
 export interface Engine {
+  /** What it is; the same as long as it lives. */
   readonly info: EngineInfo;
 
   /**
@@ -77,6 +84,7 @@ export interface Engine {
 
 /** How a slot samples, from its next token on. */
 export interface SlotSampling {
+  /** How tokens are chosen. */
   params: SamplingParams;
   /** How often each token was sampled before, for the penalties. */
   counts: ReadonlyMap<number, number>;
@@ -104,9 +112,11 @@ export function needsHost(
 
 /** What a turn does in a step: feeds `tokens`, and samples one from the logits that follow. */
 export interface GenerateRun {
+  /** Number of the slot, below `info.slots`. */
   slot: number;
   /** None: the token that the slot sampled last. */
   tokens: readonly number[];
+  /** Whether a token is sampled after these; false while a prompt is read. */
   sample: boolean;
 }
 

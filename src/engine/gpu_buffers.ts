@@ -31,9 +31,13 @@ const STATE_STAGINGS = 4;
 /** Bytes of logits that are held on the device at once. */
 const LOGITS_BYTES = 32 * 1024 * 1024;
 
+/** How a model is held on a device. */
 export interface BufferOptions {
+  /** How weights are held. */
   quant: Quant;
+  /** Sequences whose states are held at once. */
   slots: number;
+  /** Tokens that one step takes at most, over all its runs. */
   maxStepTokens: number;
   /** What the ids are; without it none is banned from sampling, and no stop string is found. */
   tokens?: TokenTable | undefined;

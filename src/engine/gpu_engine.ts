@@ -50,20 +50,25 @@ import { logitsStride, MAX_STEPS } from "./sampling_buffers.ts";
 import type { LinearChoice } from "./linear_choice.ts";
 import { stepCounts, type StepInput, stepInput } from "./step_input.ts";
 
+/** How a model is held on a device. */
 export interface GpuEngineOptions extends BufferOptions {
   /** Bytes that the device is known to have free, if that is known. */
   available?: number | undefined;
   /** What tuning has found on this device; else fixed choices. */
   tuned?: readonly LinearChoice[] | undefined;
+  /** Told while weights are uploaded. */
   onProgress?: OnProgress | undefined;
 }
 
 /** Stands for a token that is on the device. */
 const FED = 0;
 
+/** An engine on WebGPU: the whole of a step is one submit, sampling included. */
 export class GpuEngine implements SamplingEngine {
+  /** What it is; `device` is "webgpu". */
   readonly info: EngineInfo;
-  readonly maxSteps = MAX_STEPS;
+  /** Steps that one call of `generate` takes at most. */
+  readonly maxSteps: number = MAX_STEPS;
   readonly #device: GPUDevice;
   readonly #queue: DeviceQueue;
   readonly #buffers: EngineBuffers;

@@ -5,7 +5,9 @@ import type { DeviceQueue } from "../gpu/mod.ts";
 
 /** Uses of a kernel with the same sizes, over one step. */
 export interface KernelProfile {
+  /** The kernel's name. */
   kernel: string;
+  /** Uses in a step. */
   dispatches: number;
   /** All of them together, by the device's clock: a number for every round. */
   ms: number[];
@@ -13,7 +15,9 @@ export interface KernelProfile {
   bytes: number;
 }
 
+/** Where the time of a step goes, over several rounds. */
 export interface StepProfile {
+  /** Of all kernels. */
   dispatches: number;
   /** Milliseconds that the CPU takes to encode a step: a number for every round. */
   encodeMs: number[];

@@ -10,7 +10,9 @@ import type { OpenDevice } from "../gpu/mod.ts";
 
 /** For steps of up to `tokens` tokens that no choice before takes; `null` is `matmul`. */
 export interface LinearChoice {
+  /** Of a step at most. */
   tokens: number;
+  /** How `linear_rows` shares the work among threads. */
   tile: RowsTile | null;
 }
 

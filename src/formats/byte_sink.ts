@@ -16,11 +16,12 @@ export interface ByteSink {
 
 /** A sink in memory, for small files and tests; it grows as needed. */
 export class MemorySink implements ByteSink {
+  /** What messages call it. */
   readonly name: string;
   #buffer: Uint8Array<ArrayBuffer>;
   #size = 0;
 
-  /** @param capacity Bytes to make room for, where the size is known: then nothing is copied. */
+  /** A sink with room for `capacity` bytes, where the size is known: then nothing is copied. */
   constructor(name: string, capacity = 0) {
     this.name = name;
     this.#buffer = new Uint8Array(capacity);

@@ -24,24 +24,29 @@ export interface ByteSource {
 
 /** A source over bytes in memory, without a copy. */
 export class MemorySource implements ByteSource {
+  /** What messages call it. */
   readonly name: string;
   readonly #bytes: Uint8Array;
 
+  /** A source over `bytes`, which must not change while anything reads from it. */
   constructor(name: string, bytes: Uint8Array) {
     this.name = name;
     this.#bytes = bytes;
   }
 
+  /** Bytes in all. */
   get size(): number {
     return this.#bytes.length;
   }
 
+  /** Exactly `length` bytes from `offset`, as a view. */
   // deno-lint-ignore require-await
   async read(offset: number, length: number): Promise<Uint8Array> {
     checkRange(this, offset, length);
     return this.#bytes.subarray(offset, offset + length);
   }
 
+  /** There is nothing to free. */
   async close(): Promise<void> {}
 }
 

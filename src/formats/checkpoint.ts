@@ -12,12 +12,14 @@ import { readTorchLayout } from "./torch_file.ts";
 
 export type { TensorInfo } from "./tensor_layout.ts";
 
+/** Formats of model files: PyTorch's zip files, and safetensors. */
 export type CheckpointFormat = "pth" | "safetensors";
 
 /** An open model file. Every method may throw InferenceError `invalid_checkpoint`. */
 export interface Checkpoint {
   /** The source's name. */
   readonly name: string;
+  /** What the content is, whatever the name says. */
   readonly format: CheckpointFormat;
   /** The `__metadata__` of a safetensors file; empty for a .pth. */
   readonly metadata: Readonly<Record<string, string>>;

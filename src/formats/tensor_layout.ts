@@ -23,6 +23,7 @@ export const DTYPE_BYTES: ReadonlyMap<string, number> = new Map([
 
 /** What a checkpoint tells of a tensor before it is read. */
 export interface TensorInfo {
+  /** As the file has it. */
   readonly name: string;
   /** "F32", "F16" and "BF16" can be read as floats; others are only listed. */
   readonly dtype: string;

@@ -4,6 +4,7 @@ import { InferenceError } from "../core/errors.ts";
 
 /** An open device, and what is known of the adapter behind it. */
 export interface OpenDevice {
+  /** With the limits of its adapter, and a clock where there is one. */
   device: GPUDevice;
   /** Name as the driver gives it. */
   adapter: string;

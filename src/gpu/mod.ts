@@ -5,6 +5,7 @@ export {
   type BufferDevice,
   DeviceBuffers,
   type MemoryBytes,
+  type MemoryUse,
   readBytes,
   totalBytes,
   upload,

@@ -10,6 +10,7 @@ import { Refusal } from "./refusal.ts";
 import { type TokenTrie, tokenTrie } from "./token_trie.ts";
 import { type Grammar, oneOf } from "./tree.ts";
 
+/** What replies end with, and how much is kept of what was worked out. */
 export interface ConstrainOptions {
   /** Id with which a reply ends; `null` where only an empty line ends one. */
   endToken: number | null;

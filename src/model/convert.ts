@@ -28,7 +28,9 @@ const COPY_BYTES = 16 * 1024 * 1024;
 /** An error as long in JSON as any that is written, to keep room for it. */
 const LONGEST_ERROR = 1.2345678e-100;
 
+/** What a model is converted to. */
 export interface ConvertOptions {
+  /** How matrices are held in the file. */
   quant: Quant;
   /** Told of bytes of the original that have been dealt with, of how many. */
   onProgress?: (done: number, total: number) => void;

@@ -29,8 +29,11 @@ const VERSION = "1";
 
 /** What a converted file tells of one matrix. */
 export interface ConvertedMatrix {
+  /** How it is held. */
   held: QuantName;
+  /** Outputs. */
   rows: number;
+  /** Inputs. */
   columns: number;
   /** Root of the squared error over the squared values; `null` where none was made. */
   error: number | null;
@@ -44,6 +47,7 @@ export interface Converted {
   source: string;
   /** `tensorDigest` of that file. */
   digest: string;
+  /** Epsilon of the group norm. */
   groupNormEps: number;
   /** By published name: all of them. */
   matrices: ReadonlyMap<string, ConvertedMatrix>;

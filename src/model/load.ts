@@ -17,6 +17,7 @@ export const DEFAULT_GROUP_NORM_EPS = 64e-5;
 export interface Model {
   /** Name of the file. */
   readonly name: string;
+  /** Version and sizes, as the tensors tell them. */
   readonly dimensions: Dimensions;
   /** `tensorDigest` of the checkpoint, or of the one that it was converted from. */
   readonly digest: string;
@@ -26,14 +27,17 @@ export interface Model {
   readonly converted: Converted | null;
   /** Small tensors, prepared as `prepareVectors` tells. */
   readonly vectors: ReadonlyMap<string, Float32Array>;
+  /** The file itself. */
   readonly checkpoint: Checkpoint;
   /** Names in the checkpoint, by published name, of all tensors that are not packed. */
   readonly names: ReadonlyMap<string, string>;
   /** A matrix, by one of `matrixNames`. */
   matrix(name: string): MatrixSource;
+  /** Closes the file; engines that were made of it go on. */
   close(): Promise<void>;
 }
 
+/** What files may not tell of a model. */
 export interface ModelOptions {
   /** Epsilon of the group norm, whatever the files say. */
   groupNormEps?: number | undefined;

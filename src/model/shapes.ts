@@ -2,18 +2,19 @@
 
 import type { Dimensions } from "./dimensions.ts";
 
+/** A size, as the models are named by. */
+export type Shape = "0.1b" | "0.4b" | "1.5b" | "3b" | "7b";
+
 /** Layers and width. */
-const SIZES = {
+const SIZES: Readonly<Record<Shape, readonly [number, number]>> = {
   "0.1b": [12, 768],
   "0.4b": [24, 1024],
   "1.5b": [24, 2048],
   "3b": [32, 2560],
   "7b": [32, 4096],
-} as const;
+};
 
-/** A size, as the models are named by. */
-export type Shape = keyof typeof SIZES;
-
+/** All sizes, the smallest first. */
 export const SHAPES = Object.keys(SIZES) as readonly Shape[];
 
 const HEAD_SIZE = 64;

@@ -8,10 +8,13 @@ import { InferenceError } from "../core/errors.ts";
 import { type PackedRows, packRows } from "./pack.ts";
 import { quantName } from "./policy.ts";
 
+/** A matrix `[rows, columns]` that multiplies from the left, wherever its rows come from. */
 export interface MatrixSource {
   /** As published. */
   readonly name: string;
+  /** Outputs. */
   readonly rows: number;
+  /** Inputs. */
   readonly columns: number;
   /** What it is packed as; `null` where it can be read as floats. */
   readonly packed: WeightType | null;

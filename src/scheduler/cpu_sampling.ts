@@ -17,15 +17,24 @@ import {
 } from "../engine/engine.ts";
 import { HostSlot } from "./host_slot.ts";
 
+/** How sampling on the host goes along with a device. */
 export interface CpuSamplingOptions {
+  /** Steps that one call of `generate` takes at most; 64 unless told. */
   maxSteps?: number | undefined;
   /** Samples for the turns that do not need this; it must be the engine itself. */
   device?: SamplingEngine | undefined;
+  /** Begins constraints; without it none can be held. */
   constrain?: Constrain | undefined;
 }
 
+/**
+ * Samples on the host around any engine, token by token: for the CPU engine, and for what devices do
+ * not do.
+ */
 export class CpuSampling implements SamplingEngine {
+  /** That of the engine. */
   readonly info: EngineInfo;
+  /** Steps that one call of `generate` takes at most. */
   readonly maxSteps: number;
   readonly #engine: Engine;
   readonly #device: SamplingEngine | undefined;
@@ -37,7 +46,7 @@ export class CpuSampling implements SamplingEngine {
   readonly #hosted = new Set<number>();
   #last: Promise<unknown> = Promise.resolve();
 
-  /** @param tokens Without them no id is banned, and no stop string is found. */
+  /** Sampling around an engine. Without `tokens` no id is banned, and no stop string is found. */
   constructor(
     engine: Engine,
     tokens?: TokenTable,

@@ -2,20 +2,25 @@
 
 /** Counts since the start, but for what is now. */
 export interface SchedulerNumbers {
+  /** Turns that may have a slot at once. */
   slots: number;
-  /** Turns that have a slot now, and that wait for one. */
+  /** Turns that have a slot now. */
   running: number;
+  /** Turns that wait for one now. */
   waiting: number;
   /** Turns in the last step that has come back. */
   batch: number;
-  /** Turns that have ended, and that were not taken. */
+  /** Turns that have ended. */
   ended: number;
+  /** Turns that were not taken. */
   refused: number;
   /** Times that the device was found to be gone. */
   losses: number;
+  /** Steps that the engine was called for. */
   steps: number;
-  /** Tokens of prompts, and tokens sampled. */
+  /** Tokens of prompts. */
   tokensRead: number;
+  /** Tokens that were written. */
   tokensSampled: number;
   /** Tokens sampled per second while there are any: a moving mean. */
   tokensPerSecond: number;

@@ -17,12 +17,13 @@ import { RunningTurns } from "./running_turns.ts";
 import type { Generation, TurnRunner, TurnWork } from "./scheduler_types.ts";
 import { TurnQueue } from "./turn_queue.ts";
 
+/** Bounds of a scheduler. */
 export interface SchedulerOptions {
   /** Turns that wait for a slot at most. */
   maxQueue?: number | undefined;
   /** Turns of one key that run or wait at most. */
   maxPerKey?: number | undefined;
-  /** Milliseconds. */
+  /** The time in milliseconds. */
   clock?: (() => number) | undefined;
 }
 
@@ -40,6 +41,10 @@ interface Flight {
   results: Promise<Generated[]>;
 }
 
+/**
+ * Shares the steps of an engine among turns: each writes, prompts are read in pieces between, and
+ * others wait in a bounded queue.
+ */
 export class Scheduler implements TurnRunner {
   readonly #engine: SamplingEngine;
   readonly #maxQueue: number;
@@ -55,6 +60,7 @@ export class Scheduler implements TurnRunner {
   #wake: () => void = () => {};
   #closed = false;
 
+  /** A scheduler of an engine, whose only user it must be. */
   constructor(
     engine: SamplingEngine,
     { maxQueue = 64, maxPerKey = Infinity, clock = () => performance.now() }: SchedulerOptions = {},
@@ -67,6 +73,7 @@ export class Scheduler implements TurnRunner {
     this.#pace = new Pace(engine.maxSteps);
   }
 
+  /** What it does and has done, for metrics. */
   get numbers(): SchedulerNumbers {
     return {
       slots: this.#engine.info.slots,
@@ -76,14 +83,29 @@ export class Scheduler implements TurnRunner {
     };
   }
 
+  /**
+   * Makes ready what turns with this constraint need.
+   *
+   * @throws InferenceError `invalid_value` for one that can't be held
+   */
   prepare(constraint: Constraint): Promise<void> {
     return this.#engine.prepare(constraint);
   }
 
+  /**
+   * Queues one turn.
+   *
+   * @throws InferenceError `overloaded`, `too_many_turns`, `shutting_down`, or `invalid_value` for too
+   * long stops.
+   */
   submit(work: TurnWork): Generation {
     return this.submitAll([work])[0];
   }
 
+  /**
+   * Several turns that start from the same state with the same tokens, which are read once. Until
+   * then the first one's end is that of all. Throws as `submit`.
+   */
   submitAll(works: readonly TurnWork[]): Generation[] {
     if (this.#closed) {
       throw new InferenceError("shutting_down", "This worker is shutting down; try another one");

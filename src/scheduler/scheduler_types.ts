@@ -18,6 +18,7 @@ export interface TurnWork {
   state: StateSource | null;
   /** Token ids to feed before the first sample; at least one. */
   tokens: readonly number[];
+  /** How tokens are chosen. */
   sampling: SamplingParams;
   /** How often each token was sampled so far in this conversation; changed in place. */
   counts: Map<number, number>;
@@ -39,6 +40,7 @@ export interface TurnWork {
   signal?: AbortSignal | undefined;
 }
 
+/** How a turn has ended, and the state that it leads to. */
 export interface FinishedTurn {
   /** "stop": by the end token or a stop string; "length": `maxTokens` reached; "late": it took
    * longer than `within`; "cancelled": the signal. */
@@ -53,6 +55,7 @@ export interface FinishedTurn {
 
 /** Tokens that came at once. */
 export interface TokenBatch {
+  /** Ids, in order. */
   tokens: readonly number[];
   /** Of each of them, where they were asked for. */
   logprobs?: readonly TokenLogprobs[];
@@ -74,10 +77,16 @@ export interface Generation extends AsyncIterable<TokenBatch> {
 
 /** What sessions need of a scheduler. */
 export interface TurnRunner {
-  /** @throws InferenceError `invalid_value` for a constraint that can't be held */
+  /**
+   * Makes ready what turns with this constraint need.
+   *
+   * @throws InferenceError `invalid_value` for one that can't be held
+   */
   prepare(constraint: Constraint): Promise<void>;
 
   /**
+   * Queues one turn.
+   *
    * @throws InferenceError `overloaded`, `too_many_turns`, `shutting_down`, or `invalid_value` for too
    * long stops.
    */

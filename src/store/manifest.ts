@@ -8,7 +8,9 @@ import type { BlobReference } from "./blobs.ts";
 
 /** Which model a state belongs to. The fingerprint decides, the rest is for people. */
 export interface ModelIdentity {
+  /** Its name. */
   id: string;
+  /** Of its weights; the same however they are held. */
   fingerprint: string;
   /** How the worker that wrote the state held the model's weights; older manifests do not tell. */
   quant?: string;

@@ -32,6 +32,7 @@ export const STATE_CODECS: readonly StateCodec[] = ["f32", "f16", "q8"];
 
 /** Of a state: for each of `layers`, `att_prev[C]`, `wkv[H][N][N]`, `ffn_prev[C]`. */
 export interface StateShape {
+  /** Blocks of the model. */
   layers: number;
   /** C, a multiple of N. */
   width: number;
@@ -41,7 +42,9 @@ export interface StateShape {
 
 /** What a stored state's header tells. */
 export interface StateHeader {
+  /** Of the format. */
   version: 1 | 2;
+  /** How its numbers are held. */
   codec: StateCodec;
   /** `null` in version 1, which did not tell. */
   shape: StateShape | null;
@@ -55,7 +58,7 @@ const MAGIC = 0x534b5752; // "RWKS"
 const HEADER_BYTES = { 1: 16, 2: 20 };
 
 /** Enough of a stored state for {@linkcode readStateHeader}. */
-export const STATE_HEADER_BYTES = HEADER_BYTES[2];
+export const STATE_HEADER_BYTES: number = HEADER_BYTES[2];
 
 /**
  * Encodes a state of `layers * C * (N + 2)` numbers. What float16 has no room for (beyond 65504,

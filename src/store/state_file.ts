@@ -39,21 +39,27 @@ const NAME_LENGTH = 1024;
 /** The largest time of a `Date`. */
 const LAST_TIME = 8.64e15;
 
+/** A stored state with all that belongs to it. */
 export interface StateFile {
+  /** The model that wrote it. */
   model: ModelIdentity;
   /** Epoch milliseconds. */
   created: number;
   /** Whether the reply is unfinished. */
   open: boolean;
-  /** All as `StateContent` has them. */
+  /** The turn, as JSON. */
   turn: Uint8Array;
+  /** The transcript before this turn; `null` in the first one. */
   history: Uint8Array | null;
+  /** As `encodeState` gives it; `null` for the state before any token. */
   state: Uint8Array | null;
 }
 
 /** What the header tells before the parts are read. */
 export interface StateFileFacts extends Pick<StateFile, "model" | "created" | "open"> {
+  /** Bytes of the turn. */
   turnBytes: number;
+  /** Bytes of the transcript before it. */
   historyBytes: number;
   /** `null` for the state before any token. */
   stateBytes: number | null;

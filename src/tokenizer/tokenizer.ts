@@ -17,6 +17,7 @@ export class Tokenizer {
   readonly #tokens: ReadonlyMap<number, Uint8Array>;
   readonly #trie: Trie;
 
+  /** A tokenizer of a vocabulary, whose tokens must not change. */
   constructor(vocabulary: Vocabulary) {
     const { name, tokens, endOfText } = vocabulary;
     this.#name = name;

@@ -5,6 +5,7 @@
 
 import { InferenceError } from "../core/errors.ts";
 
+/** Tokens and their ids. */
 export interface Vocabulary {
   /** What messages call it, usually the file's path. */
   readonly name: string;
