@@ -16,6 +16,7 @@ export {
 } from "./src/formats/checkpoint.ts";
 export { BYTES, parseVocabulary, type Vocabulary } from "./src/tokenizer/vocabulary.ts";
 export { Tokenizer } from "./src/tokenizer/tokenizer.ts";
+export { tokenTable } from "./src/tokenizer/token_table.ts";
 export { TextStream } from "./src/tokenizer/text_stream.ts";
 export { type Dimensions, stateLength, type Version } from "./src/model/dimensions.ts";
 export { type Model, modelOf, type ModelOptions, openModel } from "./src/model/load.ts";
@@ -52,15 +53,16 @@ export type { LinearChoice } from "./src/engine/linear_choice.ts";
 export type { RowsTile } from "./kernels/linear_rows.ts";
 export type { KernelProfile, StepProfile } from "./src/engine/gpu_profile.ts";
 export { feed } from "./src/engine/feed.ts";
-export type {
-  Constrain,
-  Constraint,
-  SamplingParams,
-  StopSearch,
-  StopStrings,
-  TokenConstraint,
-  TokenLogprobs,
-  TokenTable,
+export {
+  type Constrain,
+  type Constraint,
+  PLAIN_SAMPLING,
+  type SamplingParams,
+  type StopSearch,
+  type StopStrings,
+  type TokenConstraint,
+  type TokenLogprobs,
+  type TokenTable,
 } from "./src/core/sampling.ts";
 export { type ConstrainOptions, createConstrain } from "./src/grammar/constrain.ts";
 export { sample } from "./src/sampler/sampler.ts";
