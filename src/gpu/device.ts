@@ -25,6 +25,9 @@ const WANTED_LIMITS = [
 /** Asked for where they exist: kernels are timed by the device's clock. */
 const WANTED_FEATURES: readonly GPUFeatureName[] = ["timestamp-query"];
 
+/** Dawn's devices crash once nothing refers to the `GPU` that they come from: kept as long as they. */
+const origins = new WeakMap<GPUDevice, GPU>();
+
 /** Name of an adapter for people. */
 function adapterName({ info }: GPUAdapter): string {
   return info.description || info.device || info.vendor || "unnamed adapter";
@@ -37,13 +40,14 @@ function adapterName({ info }: GPUAdapter): string {
  */
 export async function openDevice(gpu: GPU | undefined): Promise<OpenDevice | null> {
   const adapter = await gpu?.requestAdapter({ powerPreference: "high-performance" });
-  if (!adapter) return null;
+  if (!gpu || !adapter) return null;
   const requiredLimits = Object.fromEntries(
     WANTED_LIMITS.map((name) => [name, adapter.limits[name]]),
   );
   try {
     const requiredFeatures = WANTED_FEATURES.filter((name) => adapter.features.has(name));
     const device = await adapter.requestDevice({ label: "rwkv", requiredLimits, requiredFeatures });
+    origins.set(device, gpu);
     return {
       device,
       adapter: adapterName(adapter),
