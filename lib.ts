@@ -16,7 +16,7 @@ export {
 } from "./src/formats/checkpoint.ts";
 export { BYTES, parseVocabulary, type Vocabulary } from "./src/tokenizer/vocabulary.ts";
 export { Tokenizer } from "./src/tokenizer/tokenizer.ts";
-export { tokenTable } from "./src/tokenizer/token_table.ts";
+export { type TokenCatalog, tokenTable } from "./src/tokenizer/token_table.ts";
 export { TextStream } from "./src/tokenizer/text_stream.ts";
 export { type Dimensions, stateLength, type Version } from "./src/model/dimensions.ts";
 export { type Model, modelOf, type ModelOptions, openModel } from "./src/model/load.ts";

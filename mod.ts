@@ -12,3 +12,33 @@ export { collectGarbage, type Garbage, type GarbageOptions } from "./src/store/g
 export { DenoKvBackend } from "./src/store/deno_kv.ts";
 export { Sessions, type SessionsOptions } from "./src/session/sessions.ts";
 export { type AppOptions, createApp } from "./routes/app.ts";
+export type { Answers } from "./src/store/answers.ts";
+export type { Conversations } from "./src/store/conversations.ts";
+export type { PrefixIndex } from "./src/store/prefix_index.ts";
+export type {
+  InspectedState,
+  LoadedState,
+  NewState,
+  StateContent,
+  StateNames,
+  StoredState,
+} from "./src/store/store_types.ts";
+export type { StateInfo } from "./src/store/state_rows.ts";
+export type { RandomBytes } from "./src/store/state_id.ts";
+export type { Backend, Check, Entry, Key, ListOptions, Mutation } from "./src/store/backend.ts";
+export type { TokenCodec } from "./src/session/reply.ts";
+export type {
+  Sampling,
+  SessionModel,
+  StateDescription,
+  TurnRequest,
+} from "./src/session/session_types.ts";
+export type { SessionLimits } from "./src/session/turn_work.ts";
+export type { AnswerDesk } from "./src/session/answer_desk.ts";
+export type { ConversationDesk } from "./src/session/conversation_desk.ts";
+export type { TokenDesk } from "./src/session/token_desk.ts";
+export type { Turn } from "./src/session/turn.ts";
+export type { TurnReport } from "./src/session/turn_report.ts";
+export type { ExportedState } from "./src/session/state_transfer.ts";
+export type { WorkerStatus } from "./routes/worker.ts";
+export type { Log } from "./routes/errors.ts";

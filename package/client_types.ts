@@ -53,6 +53,16 @@ export async function clientTypes(): Promise<string> {
   const writer = new TypeWriter(schemas);
   return [HEAD, ...writer.declarations(WANTED)].join("\n");
 }
+/** Names that the library has for something else. */
+const RENAMED: Record<string, string> = {
+  TokenLogprob: "ChatTokenLogprob",
+  TokenLogprobs: "ChatTokenLogprobs",
+};
+
+function nameOf(name: string): string {
+  return RENAMED[name] ?? name;
+}
+
 /** Of objects that the document shows only where they are used. */
 const DESCRIPTIONS: Record<string, string> = {
   ChatCompletionRequest: "A turn to take: what is said, where it goes on from, how it is answered.",
@@ -97,7 +107,8 @@ class TypeWriter {
     if (text === undefined) throw new Error(`Cannot document ${name}: it has no description`);
     const own = isNullable(schema) ? { ...schema, type: typesOf(schema)[0] } : schema;
     const type = this.#type(own);
-    const body = type.startsWith("{") ? `interface ${name} ${type}` : `type ${name} = ${type};`;
+    const told = nameOf(name);
+    const body = type.startsWith("{") ? `interface ${told} ${type}` : `type ${told} = ${type};`;
     return `${comment(text)}export ${body}\n`;
   }
 
@@ -106,7 +117,7 @@ class TypeWriter {
       const name = schema.$ref.split("/").at(-1)!;
       this.#names.add(name);
       // The document says so where the object is described; here it is said where it is used.
-      return isNullable(this.#schemas[name]) ? `${name} | null` : name;
+      return isNullable(this.#schemas[name]) ? `${nameOf(name)} | null` : nameOf(name);
     }
     if (schema.const !== undefined) return JSON.stringify(schema.const);
     if (schema.enum) return union(schema.enum.map((value) => JSON.stringify(value)));

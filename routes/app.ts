@@ -21,7 +21,9 @@ import { stateRoutes } from "./states.ts";
 import { tokenRoutes } from "./tokens.ts";
 import { readySessions, type WorkerStatus } from "./worker.ts";
 
+/** What the application serves, and within what bounds. */
 export interface AppOptions {
+  /** The worker that it speaks for, ready or not. */
   worker: WorkerStatus;
   /** Called with what clients are not told. */
   log?: Log | undefined;
@@ -34,6 +36,7 @@ export interface AppOptions {
   onAnswer?: ((answered: AnsweredRequest) => void) | undefined;
 }
 
+/** The whole HTTP API, its document and its pages. Its `fetch` takes requests. */
 export function createApp(options: AppOptions): Hono {
   const { worker, readyTimeout: timeout = 30_000 } = options;
   const log = options.log ?? console.error;

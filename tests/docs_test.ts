@@ -21,6 +21,15 @@ for (const name of ["README.md", "docs/kernels.md", "docs/architecture.md", "doc
   });
 }
 
+Deno.test("every symbol of the portable library and of the client is documented", async () => {
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["doc", "--lint", "lib.ts", "src/client/mod.ts"],
+    cwd: ROOT,
+    stdout: "null",
+  }).output();
+  assert.ok(success, new TextDecoder().decode(stderr));
+});
+
 Deno.test("the README's commands are tasks, and its links lead somewhere", async () => {
   const text = await Deno.readTextFile(new URL("README.md", ROOT));
   const { tasks } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));

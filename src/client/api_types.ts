@@ -613,7 +613,7 @@ export interface ReplyMessage {
 /** How probable the tokens of a reply were. */
 export interface ChatLogprobs {
   /** The tokens of the text, in order. */
-  content: TokenLogprobs[];
+  content: ChatTokenLogprobs[];
   /** Always null. */
   refusal: null;
 }
@@ -639,7 +639,7 @@ export interface TextPart {
 }
 
 /** How probable a token was, and the most probable ones in its place. */
-export interface TokenLogprobs {
+export interface ChatTokenLogprobs {
   /** Its text; what is not UTF-8 by itself shows as U+FFFD. */
   token: string;
   /** Natural logarithm of its probability by the model alone, before any sampling setting. */
@@ -647,11 +647,11 @@ export interface TokenLogprobs {
   /** Its bytes. */
   bytes: number[];
   /** The most probable tokens in its place, the most probable one first. */
-  top_logprobs: TokenLogprob[];
+  top_logprobs: ChatTokenLogprob[];
 }
 
 /** How probable a token was. */
-export interface TokenLogprob {
+export interface ChatTokenLogprob {
   /** Its text; what is not UTF-8 by itself shows as U+FFFD. */
   token: string;
   /** Natural logarithm of its probability by the model alone, before any sampling setting. */

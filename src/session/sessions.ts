@@ -38,11 +38,17 @@ import {
   type TurnWorkOptions,
 } from "./turn_work.ts";
 
+/** What turns are made of. */
 export interface SessionsOptions {
+  /** Carries turns out: a scheduler. */
   runner: TurnRunner;
+  /** Where states go, and come from. */
   store: StateStore;
+  /** The model's own. */
   tokenizer: TokenCodec;
+  /** What the model is called and is. */
   model: SessionModel;
+  /** Bounds of what a turn may ask for. */
   limits?: Partial<SessionLimits> | undefined;
   /** Sampling where the request does not say. */
   sampling?: Partial<Sampling> | undefined;
@@ -51,16 +57,22 @@ export interface SessionsOptions {
   telemetry?: Telemetry | undefined;
   /** Epoch milliseconds. */
   clock?: (() => number) | undefined;
+  /** Where seeds and ids come from; the platform's secure numbers unless told. */
   random?: RandomBytes | undefined;
 }
 
 /** How often a turn starts over because the state it resumes was replaced meanwhile. */
 const ATTEMPTS = 5;
 
+/** Conversations: each turn goes on from a state that is stored, and leads to another one. */
 export class Sessions {
+  /** What the model is called and is. */
   readonly model: SessionModel;
+  /** Answers by their idempotency keys. */
   readonly answers: AnswerDesk;
+  /** Names that move from state to state. */
   readonly conversations: ConversationDesk;
+  /** Texts to ids and back. */
   readonly tokens: TokenDesk;
   readonly #runner: TurnRunner;
   readonly #store: StateStore;
@@ -73,6 +85,7 @@ export class Sessions {
   readonly #renewing = new Set<Promise<void>>();
   readonly #origins: Origins;
 
+  /** Sessions of one model on one store. */
   constructor({ runner, store, tokenizer, model, limits, sampling, ...rest }: SessionsOptions) {
     this.model = model;
     this.answers = new AnswerDesk(store.answers);
@@ -123,7 +136,11 @@ export class Sessions {
     );
   }
 
-  /** @throws InferenceError as `StateStore.inspect` does */
+  /**
+   * What is known of a state, its transcript included.
+   *
+   * @throws InferenceError as `StateStore.inspect` does
+   */
   async describe(id: string): Promise<StateDescription> {
     await this.#cutShort(id);
     return await describeState(this.#store, id);
@@ -148,7 +165,11 @@ export class Sessions {
     return this.describe(await importState(chunks, { store: this.#store, model: this.model }));
   }
 
-  /** @throws InferenceError `state_not_found` or `store_unavailable` */
+  /**
+   * Removes a state.
+   *
+   * @throws InferenceError `state_not_found` or `store_unavailable`
+   */
   delete(id: string): Promise<void> {
     return this.#store.delete(id);
   }

@@ -36,6 +36,7 @@ export interface DenoKvOptions {
 /** What is open: the handle of a file, or a link to a server. */
 interface Opened {
   use<T>(operation: (kv: Deno.Kv) => Promise<T>, milliseconds: number): Promise<T>;
+  /** Gives the handle back; nothing may follow. */
   close(): void;
 }
 
@@ -47,6 +48,7 @@ interface Shared {
 /** What is open in this process, by absolute path or URL. */
 const shared = new Map<string, Shared>();
 
+/** Deno KV under the store: an SQLite file, or a server by its URL. All that use one share a handle. */
 export class DenoKvBackend implements Backend {
   readonly name: string;
   readonly #opened: Opened;
@@ -94,6 +96,7 @@ export class DenoKvBackend implements Backend {
     }
   }
 
+  /** The entry at a key, or `null`. */
   async get(key: Key): Promise<Entry | null> {
     return toEntry(await this.#try("read from", (kv) => kv.get<Uint8Array>(key)));
   }
@@ -142,10 +145,12 @@ export class DenoKvBackend implements Backend {
     return result.ok ? result.versionstamp : null;
   }
 
+  /** Removes what is at a key, if something is. */
   async delete(key: Key): Promise<void> {
     await this.#try("write to", (kv) => kv.delete(key));
   }
 
+  /** Gives the handle back; nothing may follow. */
   close(): void {
     this.#release?.();
     this.#release = null;

@@ -35,7 +35,9 @@ export const GRACE_MS = 3_600_000;
 /** Refs that are looked at together. */
 const BATCH = 100;
 
+/** What is garbage, and whose. */
 export interface GarbageOptions {
+  /** Whose; the default tenant's unless told. */
   tenant?: string | undefined;
   /** Epoch milliseconds. */
   now?: (() => number) | undefined;
@@ -52,8 +54,11 @@ export interface GarbageOptions {
 export interface Garbage {
   /** Expired ones. */
   states: number;
+  /** Uses of blobs by states that are not there. */
   refs: number;
+  /** Stored byte sequences that no state uses. */
   blobs: number;
+  /** Pieces of blobs. */
   chunks: number;
   /** Of the chunks. */
   bytes: number;

@@ -36,9 +36,13 @@ export type {
 
 const DAY_MS = 24 * 3_600_000;
 
+/** Recurrent states in a key-value store, under unguessable ids: each is written once, and whole. */
 export class StateStore {
+  /** Answers by their idempotency keys. */
   readonly answers: Answers;
+  /** Names that move from state to state. */
   readonly conversations: Conversations;
+  /** States by the transcripts that lead to them. */
   readonly prefixes: PrefixIndex;
   readonly #blobs: Blobs;
   readonly #rows: StateRows;
@@ -47,6 +51,7 @@ export class StateStore {
   readonly #ttl: number;
   readonly #telemetry: Telemetry;
 
+  /** A store in `backend`; several workers may share one. */
   constructor(backend: Backend, options: StateStoreOptions = {}) {
     const { now = Date.now, random = randomBytes, tenant = DEFAULT_TENANT, cacheBytes = 0 } =
       options;
@@ -215,7 +220,11 @@ export class StateStore {
     });
   }
 
-  /** @throws InferenceError `state_not_found` or `store_unavailable` */
+  /**
+   * Removes a state and what only it uses.
+   *
+   * @throws InferenceError `state_not_found` or `store_unavailable`
+   */
   async delete(id: string): Promise<void> {
     let seen: StateInfo | null = null;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {

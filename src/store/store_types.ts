@@ -6,12 +6,15 @@ import type { ModelIdentity } from "./manifest.ts";
 import type { RandomBytes } from "./state_id.ts";
 import type { StateInfo } from "./state_rows.ts";
 
+/** How states are kept. */
 export interface StateStoreOptions {
   /** Epoch milliseconds. */
   now?: (() => number) | undefined;
+  /** Where ids come from; the platform's secure numbers unless told. */
   random?: RandomBytes | undefined;
   /** Milliseconds that a state lasts where nothing else is said. */
   ttl?: number | undefined;
+  /** Whose states these are: those of others are never seen. */
   tenant?: string | undefined;
   /** Bytes of states that are held in memory as well; none unless told. */
   cacheBytes?: number | undefined;

@@ -4,7 +4,9 @@ import type { TokenTable } from "../core/sampling.ts";
 
 /** What must be known of a tokenizer. */
 export interface TokenCatalog {
+  /** Bytes of a token; `undefined` where the id is none, or has none. */
   tokenBytes(id: number): Uint8Array | undefined;
+  /** Id that ends a text, if there is one. */
   readonly endOfText: number | null;
   /** No id is as large. */
   readonly size: number;
