@@ -12,9 +12,14 @@ export { collectGarbage, type Garbage, type GarbageOptions } from "./src/store/g
 export { DenoKvBackend } from "./src/store/deno_kv.ts";
 export { Sessions, type SessionsOptions } from "./src/session/sessions.ts";
 export { type AppOptions, createApp } from "./routes/app.ts";
-export type { Answers } from "./src/store/answers.ts";
-export type { Conversations } from "./src/store/conversations.ts";
-export type { PrefixIndex } from "./src/store/prefix_index.ts";
+export type { Answers, Claim, OnceRequest } from "./src/store/answers.ts";
+export type {
+  Conversation as StoredConversation,
+  ConversationRow,
+  Conversations,
+  Metadata,
+} from "./src/store/conversations.ts";
+export type { HashedMessage, PrefixIndex } from "./src/store/prefix_index.ts";
 export type {
   InspectedState,
   LoadedState,
@@ -28,17 +33,36 @@ export type { RandomBytes } from "./src/store/state_id.ts";
 export type { Backend, Check, Entry, Key, ListOptions, Mutation } from "./src/store/backend.ts";
 export type { TokenCodec } from "./src/session/reply.ts";
 export type {
+  FinishReason,
   Sampling,
   SessionModel,
   StateDescription,
+  TextEvent,
+  TextToken,
+  TokenChance,
+  TurnEnd,
+  TurnEvent,
   TurnRequest,
+  TurnResult,
+  Usage as TurnUsage,
 } from "./src/session/session_types.ts";
 export type { SessionLimits } from "./src/session/turn_work.ts";
-export type { AnswerDesk } from "./src/session/answer_desk.ts";
-export type { ConversationDesk } from "./src/session/conversation_desk.ts";
+export type { AnswerDesk, AnswerUnderway, GivenAnswer } from "./src/session/answer_desk.ts";
+export type {
+  ConversationChange as ConversationMove,
+  ConversationDesk,
+} from "./src/session/conversation_desk.ts";
 export type { TokenDesk } from "./src/session/token_desk.ts";
 export type { Turn } from "./src/session/turn.ts";
-export type { TurnReport } from "./src/session/turn_report.ts";
+export type { ReportedEnd, TurnReport } from "./src/session/turn_report.ts";
 export type { ExportedState } from "./src/session/state_transfer.ts";
-export type { WorkerStatus } from "./routes/worker.ts";
+export type { WorkerDetails, WorkerStatus } from "./routes/worker.ts";
 export type { Log } from "./routes/errors.ts";
+export type { BlobReference } from "./src/store/blobs.ts";
+export type { Manifest } from "./src/store/manifest.ts";
+export type {
+  Message as TurnMessage,
+  Role,
+  TextPart as TurnTextPart,
+  TranscriptEntry as TurnTranscriptEntry,
+} from "./src/session/chat_template.ts";

@@ -5,12 +5,15 @@ import type { Sessions } from "../src/session/sessions.ts";
 
 /** Where and how the model runs, as far as it is known yet. */
 export interface WorkerDetails {
+  /** Its id. */
   model?: string | undefined;
+  /** What it runs on. */
   device?: "webgpu" | "cpu" | undefined;
   /** As the platform names it. */
   adapter?: string | undefined;
   /** True where the adapter is a software renderer. */
   software?: boolean | undefined;
+  /** How the weights are held. */
   quant?: string | undefined;
   /** Share of the weights that is in its place, 0 to 1. */
   loaded?: number | undefined;
@@ -20,10 +23,13 @@ export interface WorkerDetails {
   kv?: string | undefined;
 }
 
+/** A worker as its routes see it. */
 export interface WorkerStatus {
+  /** Whether its model loads, runs, or could not be loaded. */
   readonly state: "starting" | "ready" | "failed";
   /** Rejects with what went wrong. */
   readonly ready: Promise<Sessions>;
+  /** What `/health` tells. */
   readonly details: WorkerDetails;
 }
 

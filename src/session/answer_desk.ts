@@ -6,21 +6,27 @@ export type { OnceRequest } from "../store/answers.ts";
 
 /** An answer, all of it. */
 export interface GivenAnswer {
+  /** Of HTTP. */
   status: number;
+  /** By name. */
   headers: Record<string, string>;
+  /** As it was sent. */
   body: Uint8Array;
 }
 
 /** Told once it is known what the answer is; until then nobody else works on it. */
 export interface AnswerUnderway {
+  /** Stores it for whoever asks again. */
   keep(answer: GivenAnswer): Promise<void>;
   /** There is no answer that would be worth to be given again. */
   drop(): Promise<void>;
 }
 
+/** Answers by their idempotency keys, and who waits for them. */
 export class AnswerDesk {
   readonly #answers: Answers;
 
+  /** A desk in front of a store's answers. */
   constructor(answers: Answers) {
     this.#answers = answers;
   }

@@ -3,22 +3,30 @@
  * empty line. A message never contains an empty line itself, so nobody can forge a turn.
  */
 
+/** Who speaks; `developer` is the same as `system`. */
 export type Role = "system" | "developer" | "user" | "assistant";
 
+/** A part of a message. */
 export interface TextPart {
+  /** Only text is read. */
   type: "text";
+  /** What it says. */
   text: string;
 }
 
 /** A message as a client sends it. */
 export interface Message {
+  /** Who speaks. */
   role: Role;
+  /** A text, or its parts, a line each. */
   content: string | readonly TextPart[];
 }
 
 /** A message as a conversation keeps it. */
 export interface TranscriptEntry {
+  /** Who spoke. */
   role: Role;
+  /** What was said. */
   content: string;
 }
 

@@ -7,16 +7,20 @@ import { decodeEntries } from "./history.ts";
 import type { SessionModel } from "./session_types.ts";
 import { decodeRecord, spoken } from "./turn_record.ts";
 
+/** What a conversation is to become. */
 export interface ConversationChange {
   /** The state that it is to go on from. */
   stateId?: string | undefined;
+  /** All of it, in place of what there was. */
   metadata?: Metadata | undefined;
 }
 
+/** Conversations by their names. */
 export class ConversationDesk {
   readonly #store: StateStore;
   readonly #model: SessionModel;
 
+  /** A desk in front of a store, for one model. */
   constructor(store: StateStore, model: SessionModel) {
     this.#store = store;
     this.#model = model;
@@ -29,6 +33,7 @@ export class ConversationDesk {
   }
 
   /** @throws InferenceError `conversation_not_found` */
+  /** What a name leads to. */
   get(id: string): Promise<Conversation> {
     return this.#store.conversations.get(id);
   }

@@ -9,8 +9,11 @@ import { StopMatcher } from "./stop_matcher.ts";
 
 /** What a session needs of a tokenizer. */
 export interface TokenCodec {
+  /** Ids of a text. */
   encode(text: string): number[];
+  /** Bytes of a token; `undefined` where the id is none, or has none. */
   tokenBytes(id: number): Uint8Array | undefined;
+  /** Id that ends a text, if there is one. */
   readonly endOfText: number | null;
 }
 

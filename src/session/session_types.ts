@@ -10,11 +10,13 @@ export type { Conversation } from "../store/conversations.ts";
 /** How tokens are sampled; the seed goes with the turn. */
 export type Sampling = Omit<TurnWork["sampling"], "seed">;
 
+/** A turn to take: what is said, where it goes on from, how it is answered. */
 export interface TurnRequest {
   /** With `stateId`: only what is new; none to write on a reply that was cut short. */
   messages: readonly Message[];
   /** Instead of messages: a text that is written on as it stands, without any template. */
   prompt?: string | undefined;
+  /** The state that it goes on from. */
   stateId?: string | undefined;
   /**
    * A system message that this turn is to have besides `messages`, and no other such one from before;
@@ -31,7 +33,9 @@ export interface TurnRequest {
   maxTokens?: number | undefined;
   /** Strings that end the reply and are not part of it. */
   stop?: readonly string[] | undefined;
+  /** How tokens are chosen, where not as the sessions do it. */
   sampling?: Partial<Sampling> | undefined;
+  /** The same one gives the same text; a new one, or that of the turn which goes on, unless given. */
   seed?: bigint | undefined;
   /** What the reply must be. */
   constraint?: Constraint | undefined;
@@ -45,11 +49,15 @@ export interface TurnRequest {
   note?: unknown;
 }
 
+/** Tokens read and written in a turn. */
 export interface Usage {
   /** Everything the model has read, what its state had absorbed before included. */
   prompt_tokens: number;
+  /** Written. */
   completion_tokens: number;
+  /** The sum of both. */
   total_tokens: number;
+  /** Of what was read. */
   prompt_tokens_details: {
     /** Tokens that did not have to be read again. */
     cached_tokens: number;
@@ -59,36 +67,48 @@ export interface Usage {
 /** "length": cut short, by the limit or by a cancellation; the turn is open. */
 export type FinishReason = "stop" | "length";
 
+/** How a turn has ended. */
 export interface TurnEnd {
+  /** Why. */
   finishReason: FinishReason;
+  /** Tokens read and written. */
   usage: Usage;
   /** `null`: the turn could not be stored, as `warning` tells. */
   stateId: string | null;
+  /** Why it could not be stored. */
   warning?: string;
 }
 
 /** A token, and how probable it was by the model alone. */
 export interface TokenChance {
+  /** Its id. */
   token: number;
   /** Its text; perhaps a part of a character. */
   bytes: Uint8Array;
+  /** Natural logarithm of its probability. */
   logprob: number;
 }
 
 /** A token of the reply, with those that were most probable in its place. */
 export interface TextToken extends TokenChance {
+  /** The most probable one first. */
   top: readonly TokenChance[];
 }
 
+/** A piece of a reply. */
 export interface TextEvent {
+  /** What this is. */
   type: "text";
+  /** What is new. */
   text: string;
   /** The tokens that the text is of, where they are asked for. */
   tokens?: readonly TextToken[];
 }
 
+/** What a turn tells while it is written, its end last. */
 export type TurnEvent = TextEvent | ({ type: "end" } & TurnEnd);
 
+/** A turn as it ended. */
 export interface TurnResult extends TurnEnd {
   /** What this turn added to the reply. */
   text: string;
@@ -98,14 +118,17 @@ export interface TurnResult extends TurnEnd {
 
 /** The model that a worker runs. */
 export interface SessionModel {
+  /** Its name. */
   id: string;
+  /** Of its weights; states belong to it. */
   fingerprint: string;
   /** How its weights are held. */
   quant?: string;
   /** Rows of the head. */
   vocabulary: number;
-  /** Of its states, and how they are held where they are stored. */
+  /** Of its states. */
   shape: StateShape;
+  /** How its states are held where they are stored. */
   codec: StateCodec;
   /** Epoch seconds. */
   created: number;
@@ -113,17 +136,22 @@ export interface SessionModel {
 
 /** What can be told of a state. */
 export interface StateDescription {
+  /** Its own. */
   id: string;
+  /** The model that wrote it. */
   model: { id: string; fingerprint: string; quant?: string };
   /** Epoch milliseconds. */
   created: number;
+  /** Epoch milliseconds, unless it is used before. */
   expires: number;
   /** Of the model's state, the turn's record and the history. */
   bytes: number;
   /** Whether the reply is unfinished. */
   open: boolean;
-  /** Tokens absorbed by the state, and tokens to be fed to it first when it is resumed. */
+  /** Absorbed by the state. */
   tokens: number;
+  /** To be fed first when it is resumed. */
   pendingTokens: number;
+  /** The whole conversation that led to it. */
   transcript: readonly TranscriptEntry[];
 }

@@ -30,6 +30,7 @@ const STATE_OVERHEAD = 1024;
 /** Ids are below this where the model is not known. */
 const MOST_VOCABULARY = 2 ** 31;
 
+/** A state as a file. */
 export interface ExportedState {
   /** A name for the file. */
   name: string;

@@ -6,10 +6,12 @@ import type { TokenCodec } from "./reply.ts";
 import type { SessionModel } from "./session_types.ts";
 import { planTurn } from "./turn_plan.ts";
 
+/** Texts and messages to ids, and back. */
 export class TokenDesk {
   readonly #tokenizer: TokenCodec;
   readonly #model: SessionModel;
 
+  /** A desk in front of the model's tokenizer. */
   constructor(tokenizer: TokenCodec, model: SessionModel) {
     this.#tokenizer = tokenizer;
     this.#model = model;

@@ -13,6 +13,7 @@ export interface TurnOptions {
   cancel: () => void;
 }
 
+/** A turn under way. */
 export class Turn {
   /** 48 hexadecimal digits. */
   readonly id: string;
@@ -24,6 +25,7 @@ export class Turn {
   readonly stateId: string | null;
   readonly #options: TurnOptions;
 
+  /** A turn that the sessions have begun. */
   constructor(options: TurnOptions) {
     this.id = options.id;
     this.created = options.created;

@@ -6,6 +6,7 @@
 import { InferenceError } from "../core/errors.ts";
 import type { FinishReason, Usage } from "./session_types.ts";
 
+/** What is kept for the client of a turn. */
 export interface TurnReport {
   /** The request's, any JSON. */
   note: unknown;
@@ -15,8 +16,11 @@ export interface TurnReport {
   end: ReportedEnd | null;
 }
 
+/** How a turn ended. */
 export interface ReportedEnd {
+  /** Why. */
   finishReason: FinishReason;
+  /** Tokens read and written. */
   usage: Usage;
   /** What the turn added to the reply. */
   text: string;

@@ -7,6 +7,7 @@ import type { Reply, TokenCodec } from "./reply.ts";
 import type { Sampling, TurnRequest } from "./session_types.ts";
 import type { TurnRecord } from "./turn_record.ts";
 
+/** What a turn may ask for at most. */
 export interface SessionLimits {
   /** Tokens that one request may give to read. */
   promptTokens: number;

@@ -52,7 +52,7 @@ interface AnswerRow {
 
 /** The right to answer, until it runs out. */
 export interface Claim {
-  /** @returns Whether it is still held; so for 30 seconds more. */
+  /** Asks for 30 seconds more; tells whether it is still held. */
   renew(): Promise<boolean>;
   /** Lets the key lead to an answer; nobody may change `bytes` any more. */
   complete(bytes: Uint8Array): Promise<void>;
@@ -60,10 +60,12 @@ export interface Claim {
   release(): Promise<void>;
 }
 
+/** Requests with a key, each answered once. */
 export class Answers {
   readonly #options: AnswersOptions;
   readonly #blobs: Blobs;
 
+  /** Answers of one tenant in a backend. */
   constructor(options: AnswersOptions) {
     this.#options = options;
     this.#blobs = new Blobs(options.backend, { ...options, cacheBytes: 0, area: "answer" });

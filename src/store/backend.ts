@@ -7,8 +7,11 @@
 /** Parts compare one by one; every key of the store begins with its tenant. */
 export type Key = readonly (string | number)[];
 
+/** What is at a key. */
 export interface Entry {
+  /** Where it is. */
   key: Key;
+  /** At most `LIMITS.valueBytes`. */
   value: Uint8Array;
   /** Changes with every write of this key, and is never used again. */
   versionstamp: string;
@@ -16,10 +19,13 @@ export interface Entry {
 
 /** Holds if the key has this versionstamp; `null`: if there is no such key. */
 export interface Check {
+  /** The key that is looked at. */
   key: Key;
+  /** As an entry had it. */
   versionstamp: string | null;
 }
 
+/** What an atomic write does to one key. */
 export type Mutation =
   | {
     type: "set";
@@ -30,6 +36,7 @@ export type Mutation =
   }
   | { type: "delete"; key: Key };
 
+/** Which entries are listed. */
 export interface ListOptions {
   /** Entries at most; all of them by default. */
   limit?: number | undefined;
@@ -56,6 +63,7 @@ export interface Backend {
   /** What holds the data, for people: a path, a URL, "memory". */
   readonly name: string;
 
+  /** The entry at a key, or `null`. */
   get(key: Key): Promise<Entry | null>;
 
   /** One entry a key, in the order of the keys. */
@@ -71,8 +79,10 @@ export interface Backend {
    */
   atomic(checks: readonly Check[], mutations: readonly Mutation[]): Promise<string | null>;
 
+  /** Removes what is at a key, if something is. */
   delete(key: Key): Promise<void>;
 
+  /** Frees what it holds; nothing may follow. */
   close(): void;
 }
 

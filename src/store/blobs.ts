@@ -27,7 +27,9 @@ const AT_ONCE = 8;
 
 /** What a manifest knows about a blob. */
 export interface BlobReference {
+  /** Names it, and no other one. */
   id: string;
+  /** Its size. */
   bytes: number;
   /** Lower-case hex. */
   sha256: string;

@@ -12,18 +12,23 @@ import { newId, type RandomBytes } from "./state_id.ts";
 /** Strings by name, as clients give them. */
 export type Metadata = Readonly<Record<string, string>>;
 
-interface ConversationRow {
+/** What is stored of a conversation. */
+export interface ConversationRow {
+  /** Of the format. */
   version: 1;
   /** The state that it has come to; `null` before its first turn. */
   head: string | null;
   /** Epoch milliseconds. */
   created: number;
+  /** As clients gave it. */
   metadata: Metadata;
 }
 
 /** A conversation as it stood when it was read or written. */
 export interface Conversation extends Readonly<ConversationRow> {
+  /** Its name. */
   readonly id: string;
+  /** Of its row: whoever moves it says which one was read. */
   readonly versionstamp: string;
 }
 
@@ -41,13 +46,16 @@ const ATTEMPTS = 8;
 
 const CONVERSATION_ID = /^conv_[0-9a-f]{48}$/;
 
+/** Names that move from state to state, by compare-and-set. */
 export class Conversations {
   readonly #options: ConversationsOptions;
 
+  /** Conversations of one tenant in a backend. */
   constructor(options: ConversationsOptions) {
     this.#options = options;
   }
 
+  /** Makes a name, which leads to a state or to none yet. */
   async create(
     { head = null, metadata = {} }: { head?: string | null; metadata?: Metadata } = {},
   ): Promise<Conversation> {
@@ -63,6 +71,7 @@ export class Conversations {
   }
 
   /** @throws InferenceError `conversation_not_found` or `store_unavailable` */
+  /** What a name leads to. */
   async get(id: string): Promise<Conversation> {
     const entry = CONVERSATION_ID.test(id) && await this.#options.backend.get(this.#key(id));
     if (!entry) {

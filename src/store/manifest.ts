@@ -16,8 +16,11 @@ export interface ModelIdentity {
   quant?: string;
 }
 
+/** What makes a state exist: its facts, and where its bytes are. */
 export interface Manifest {
+  /** Of the format. */
   version: 1;
+  /** The model that wrote it. */
   model: ModelIdentity;
   /** Epoch milliseconds. */
   created: number;

@@ -13,7 +13,9 @@ import type { Backend, Key, Mutation } from "./backend.ts";
 
 /** A message as it is hashed: what looks the same to the model is the same. */
 export interface HashedMessage {
+  /** Who speaks. */
   role: string;
+  /** What is said. */
   content: string;
 }
 
@@ -36,11 +38,13 @@ const TRIM_EVERY = 64;
 /** Rows looked up at once. */
 const BATCH = 10;
 
+/** States by the hash of the transcript that leads to them. */
 export class PrefixIndex {
   readonly #options: PrefixIndexOptions;
   #written = 0;
   #trimming: Promise<void> | null = null;
 
+  /** The index of one tenant in a backend. */
   constructor(options: PrefixIndexOptions) {
     this.#options = options;
   }

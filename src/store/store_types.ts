@@ -27,6 +27,7 @@ export interface StateStoreOptions {
 export interface StateContent {
   /** `null` is the state before any token. */
   state: Uint8Array | null;
+  /** The record of the turn that led to it. */
   turn: Uint8Array;
   /** What came before that and is not needed to carry on. */
   history?: Uint8Array | null | undefined;
@@ -46,14 +47,17 @@ export interface StateNames {
   conversation?: Conversation | undefined;
 }
 
+/** What a state is to be. */
 export interface NewState {
   /** A fresh one. */
   id: string;
+  /** The model that writes it. */
   model: ModelIdentity;
   /** Milliseconds that it lasts; the store's own unless told. */
   ttl?: number | undefined;
 }
 
+/** A state as it was stored. */
 export interface StoredState extends StateInfo {
   /** Whether the conversation has moved on to it; true where there is none. */
   moved: boolean;
@@ -61,10 +65,14 @@ export interface StoredState extends StateInfo {
 
 /** A state but for its bytes. */
 export interface InspectedState {
+  /** Its facts. */
   info: StateInfo;
+  /** The record of the turn that led to it. */
   turn: Uint8Array;
 }
 
+/** A state with its bytes. */
 export interface LoadedState extends StateContent {
+  /** Its facts. */
   info: StateInfo;
 }
