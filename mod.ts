@@ -66,3 +66,6 @@ export type {
   TextPart as TurnTextPart,
   TranscriptEntry as TurnTranscriptEntry,
 } from "./src/session/chat_template.ts";
+export type { EndedTurn, Telemetry, TurnOutcome, TurnPart } from "./src/core/telemetry.ts";
+export type { MetricsText } from "./routes/metrics.ts";
+export type { AnsweredRequest } from "./routes/answered.ts";

@@ -4,13 +4,17 @@ import { trace } from "@opentelemetry/api";
 import type { MiddlewareHandler } from "hono";
 import { routePath } from "hono/route";
 
+/** A request and what became of it. */
 export interface AnsweredRequest {
+  /** Or "other". */
   method: string;
   /** As the document has it; "other" where there is none. */
   route: string;
+  /** Of HTTP. */
   status: number;
   /** Until the answer began. */
   seconds: number;
+  /** As `x-request-id` has it. */
   requestId: string;
 }
 

@@ -33,6 +33,7 @@ export interface AppOptions {
   readyTimeout?: number | undefined;
   /** What `/metrics` tells; there is none unless given. */
   metrics?: MetricsText | undefined;
+  /** Told of every request that is answered. */
   onAnswer?: ((answered: AnsweredRequest) => void) | undefined;
 }
 

@@ -5,7 +5,9 @@ import { ApiRoutes, defineRoute } from "./openapi.ts";
 
 /** What is told of the worker in numbers. */
 export interface MetricsText {
+  /** Its media type. */
   contentType: string;
+  /** As it stands now. */
   text(): Promise<string>;
 }
 

@@ -8,26 +8,33 @@ export type TurnOutcome = "stop" | "length" | "cancelled" | "error";
 
 /** A turn that has ended. */
 export interface EndedTurn {
+  /** How it ended. */
   outcome: TurnOutcome;
   /** From its arrival to its end, its state stored. */
   seconds: number;
   /** In the queue, of a turn that got a slot. */
   queuedSeconds: number | null;
-  /** As its client was told; of an error, nothing. */
+  /** As its client was told, and so are the others; of an error, nothing. */
   promptTokens: number;
+  /** Of these, what did not have to be read again. */
   cachedTokens: number;
+  /** Tokens of the reply. */
   writtenTokens: number;
+  /** What it did, in no order. */
   parts: readonly TurnPart[];
 }
 
 /** Something that a turn did or waited for. */
 export interface TurnPart {
+  /** Which. */
   name: "queue" | "state load" | "prefill" | "decode" | "state save";
   /** Epoch milliseconds. */
   from: number;
+  /** Epoch milliseconds. */
   to: number;
 }
 
+/** Who is told. Times are seconds. */
 export interface Telemetry {
   /** The first token of a reply came, so long after the turn's arrival. */
   firstToken(seconds: number): void;

@@ -54,6 +54,7 @@ export interface SessionsOptions {
   sampling?: Partial<Sampling> | undefined;
   /** Whether a history that is sent whole is looked up; it is unless told. */
   prefixes?: boolean | undefined;
+  /** Told how turns go. */
   telemetry?: Telemetry | undefined;
   /** Epoch milliseconds. */
   clock?: (() => number) | undefined;

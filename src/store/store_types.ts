@@ -20,6 +20,7 @@ export interface StateStoreOptions {
   cacheBytes?: number | undefined;
   /** Transcripts that lead to their states at most. */
   maxPrefixes?: number | undefined;
+  /** Told what is read and written. */
   telemetry?: Telemetry | undefined;
 }
 
