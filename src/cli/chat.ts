@@ -66,7 +66,7 @@ export const chat: Command = {
     const input = interactive
       ? terminalInput({ paint, words: CHAT_COMMANDS.map(({ name }) => `/${name}`) })
       : pipedInput();
-    const talk = new TerminalTalk({ partner, input, params, interactive });
+    const talk = new TerminalTalk({ partner, commands: CHAT_COMMANDS, input, params, interactive });
     const signalsDone = onStopSignals(() => {
       talk.leave();
       input.close();

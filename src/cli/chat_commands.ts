@@ -1,19 +1,11 @@
-/** What a line that begins with a slash does in a chat: one table for help, completion and use. */
+/** The commands of a chat: one table for help, completion and use. */
 
 import { readFile } from "node:fs/promises";
 import { InferenceError } from "../core/errors.ts";
 import { statsText } from "./chat_stats.ts";
-import type { TerminalTalk } from "./chat_talk.ts";
+import type { ChatCommand, TerminalTalk } from "./chat_talk.ts";
 import { usageError } from "./command.ts";
 import { writeFileWhole } from "./file_sink.ts";
-
-export interface ChatCommand {
-  name: string;
-  /** What comes after the name. */
-  argument?: string;
-  help: string;
-  run(talk: TerminalTalk, argument: string): Promise<void>;
-}
 
 export const CHAT_COMMANDS: readonly ChatCommand[] = [
   {

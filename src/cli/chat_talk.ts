@@ -3,7 +3,6 @@
 import { ApiError } from "../client/api_error.ts";
 import { InferenceError } from "../core/errors.ts";
 import type { Message, TranscriptEntry } from "../session/chat_template.ts";
-import { CHAT_COMMANDS } from "./chat_commands.ts";
 import type { ChatInput } from "./chat_input.ts";
 import type { ChatPartner, ChatReply, ChatTurn } from "./chat_partner.ts";
 import type { ReplyStats } from "./chat_stats.ts";
@@ -14,8 +13,18 @@ import { painter, printable } from "./terminal.ts";
 /** Messages of a conversation that are shown when it is carried on. */
 const SHOWN = 10;
 
+/** What a line that begins with a slash does. */
+export interface ChatCommand {
+  name: string;
+  /** What comes after the name. */
+  argument?: string;
+  help: string;
+  run(talk: TerminalTalk, argument: string): Promise<void>;
+}
+
 export interface TalkOptions {
   partner: ChatPartner;
+  commands: readonly ChatCommand[];
   input: ChatInput;
   /** How replies are written. */
   params: Pick<ChatTurn, "sampling" | "seed" | "maxTokens">;
@@ -127,9 +136,10 @@ export class TerminalTalk {
   }
 
   async #command(name: string, argument: string): Promise<void> {
-    const command = CHAT_COMMANDS.find((command) => command.name === name);
+    const { commands } = this.#options;
+    const command = commands.find((command) => command.name === name);
     if (command) return await command.run(this, argument);
-    const guess = nearest(name, CHAT_COMMANDS.map(({ name }) => name));
+    const guess = nearest(name, commands.map(({ name }) => name));
     throw usageError(
       `Cannot do "/${name}": no such command` +
         (guess ? `, did you mean "/${guess}"?` : "; /help lists them, // says a message with /"),

@@ -1,7 +1,7 @@
 /** What is worth knowing of a pulled model, read from the file itself. */
 
 import { InferenceError } from "../core/errors.ts";
-import { findModel } from "./model_files.ts";
+import { filesAt } from "./model_folder.ts";
 import { openSource } from "./open_engine.ts";
 
 export interface ModelFacts {
@@ -20,7 +20,7 @@ export async function examine(
   say: (line: string) => void,
 ): Promise<ModelFacts | null> {
   try {
-    const { source } = await findModel({ model: folder });
+    const { source } = await filesAt(folder);
     const { model } = await openSource(source, undefined);
     const { dimensions, checkpoint, converted } = model;
     const sizes = [...checkpoint.tensors.values()].map(({ shape }) =>

@@ -1,35 +1,16 @@
-/** Finds what belongs to `--model PATH`: the checkpoint, its config and its vocabulary. */
+/** Finds the model that flags ask for: files, random weights, or one that was pulled. */
 
-import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { InferenceError } from "../core/errors.ts";
-import { configGroupNormEps, type ModelOptions } from "../model/load.ts";
-import type { Shape } from "../model/shapes.ts";
 import { BYTES, parseVocabulary } from "../tokenizer/vocabulary.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { type Flags, number, shapeFlag, text } from "./command.ts";
+import { fileError, filesAt, type ModelFiles, readText } from "./model_folder.ts";
 import { pulledFolder } from "./pulled_model.ts";
+
+export type { ModelFiles, ModelSource } from "./model_folder.ts";
 
 /** The embedded demo model. */
 export const DEMO_MODEL = fileURLToPath(new URL("../../models/demo", import.meta.url));
-
-/** Where a model comes from: plain data, so that a Worker can be told. */
-export interface ModelSource extends ModelOptions {
-  /** Path of a checkpoint, or the size of one with random weights. */
-  from: { file: string } | { shape: Shape };
-}
-
-export interface ModelFiles {
-  /** What clients call the model: the folder's name, or the file's without its ending. */
-  id: string;
-  source: ModelSource;
-  /** A vocabulary file, the word `bytes`, or null where there is none beside the model. */
-  vocabulary: string | null;
-}
-
-function fileError(path: string, message: string, cause?: unknown): InferenceError {
-  return new InferenceError("file_error", `Cannot use ${path}: ${message}`, { param: path, cause });
-}
 
 /**
  * Resolves the model flags; the name of a pulled model stands for its folder.
@@ -60,53 +41,7 @@ export async function findModel(
     }
     throw fileError(path, (cause as Error).message, cause);
   }
-  const folder = info.isDirectory ? path : dirname(path);
-  const names: string[] = [];
-  for await (const entry of Deno.readDir(folder)) names.push(entry.name);
-  const file = info.isDirectory ? join(folder, onlyCheckpoint(folder, names)) : path;
-  const name = info.isDirectory ? basename(await Deno.realPath(path)) : basename(path);
-  return {
-    id: name.replace(/\.(pth|safetensors)$/, ""),
-    source: {
-      from: { file },
-      groupNormEps,
-      configEps: names.includes("config.json")
-        ? await configEps(join(folder, "config.json"))
-        : undefined,
-    },
-    vocabulary: text(flags, "vocab") ?? vocabularyBeside(folder, names),
-  };
-}
-
-function onlyCheckpoint(folder: string, names: readonly string[]): string {
-  const found = names.filter((name) => /\.(pth|safetensors)$/.test(name)).sort();
-  if (found.length === 1) return found[0];
-  // Among several, the one with the usual name is the model.
-  const usual = found.filter((name) => /^model\./.test(name));
-  if (usual.length === 1) return usual[0];
-  throw fileError(
-    folder,
-    found.length === 0
-      ? "it holds no .pth and no .safetensors file"
-      : `it holds several checkpoints (${found.join(", ")}); name one of them`,
-  );
-}
-
-function vocabularyBeside(folder: string, names: readonly string[]): string | null {
-  const found = names.filter((name) => /^(rwkv_)?vocab.*\.txt$/.test(name)).sort();
-  return found.length > 0 ? join(folder, found[0]) : null;
-}
-
-async function configEps(path: string): Promise<number | undefined> {
-  return configGroupNormEps(await readText(path), path);
-}
-
-async function readText(path: string): Promise<string> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (cause) {
-    throw fileError(path, (cause as Error).message, cause);
-  }
+  return await filesAt(path, { info, groupNormEps, vocabulary: text(flags, "vocab") });
 }
 
 /**

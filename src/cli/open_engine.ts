@@ -15,7 +15,7 @@ import { randomCheckpoint } from "../model/random_checkpoint.ts";
 import { CpuSampling } from "../scheduler/cpu_sampling.ts";
 import { type DeviceChoice, engineFlags, type Flags, text } from "./command.ts";
 import { openFile } from "./file_source.ts";
-import type { ModelFiles, ModelSource } from "./model_files.ts";
+import type { ModelFiles, ModelSource } from "./model_folder.ts";
 import { keptTuning } from "./tuning_file.ts";
 
 /** Sizes of a worker's engine: conversations that are answered at once, tokens of a step over all. */

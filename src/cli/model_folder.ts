@@ -1,0 +1,88 @@
+/** What lies at a path: the checkpoint, its config and its vocabulary. */
+
+import { basename, dirname, join } from "node:path";
+import { InferenceError } from "../core/errors.ts";
+import { configGroupNormEps, type ModelOptions } from "../model/load.ts";
+import type { Shape } from "../model/shapes.ts";
+
+/** Where a model comes from: plain data, so that a Worker can be told. */
+export interface ModelSource extends ModelOptions {
+  /** Path of a checkpoint, or the size of one with random weights. */
+  from: { file: string } | { shape: Shape };
+}
+
+export interface ModelFiles {
+  /** What clients call the model: the folder's name, or the file's without its ending. */
+  id: string;
+  source: ModelSource;
+  /** A vocabulary file, the word `bytes`, or null where there is none beside the model. */
+  vocabulary: string | null;
+}
+
+export function fileError(path: string, message: string, cause?: unknown): InferenceError {
+  return new InferenceError("file_error", `Cannot use ${path}: ${message}`, { param: path, cause });
+}
+
+export interface FilesOptions {
+  /** Of the path, where it is known already. */
+  info?: Deno.FileInfo;
+  groupNormEps?: number | undefined;
+  /** Instead of the one beside the model. */
+  vocabulary?: string | undefined;
+}
+
+/** @throws InferenceError `file_error` naming the path, if there is not exactly one checkpoint. */
+export async function filesAt(
+  path: string,
+  { info: known, groupNormEps, vocabulary }: FilesOptions = {},
+): Promise<ModelFiles> {
+  const info = known ?? await Deno.stat(path);
+  const folder = info.isDirectory ? path : dirname(path);
+  const names: string[] = [];
+  for await (const entry of Deno.readDir(folder)) names.push(entry.name);
+  const file = info.isDirectory ? join(folder, onlyCheckpoint(folder, names)) : path;
+  const name = info.isDirectory ? basename(await Deno.realPath(path)) : basename(path);
+  return {
+    id: name.replace(/\.(pth|safetensors)$/, ""),
+    source: {
+      from: { file },
+      groupNormEps,
+      configEps: names.includes("config.json")
+        ? await configEps(join(folder, "config.json"))
+        : undefined,
+    },
+    vocabulary: vocabulary ?? vocabularyBeside(folder, names),
+  };
+}
+
+function onlyCheckpoint(folder: string, names: readonly string[]): string {
+  const found = names.filter((name) => /\.(pth|safetensors)$/.test(name)).sort();
+  if (found.length === 1) return found[0];
+  // Among several, the one with the usual name is the model.
+  const usual = found.filter((name) => /^model\./.test(name));
+  if (usual.length === 1) return usual[0];
+  throw fileError(
+    folder,
+    found.length === 0
+      ? "it holds no .pth and no .safetensors file"
+      : `it holds several checkpoints (${found.join(", ")}); name one of them`,
+  );
+}
+
+function vocabularyBeside(folder: string, names: readonly string[]): string | null {
+  const found = names.filter((name) => /^(rwkv_)?vocab.*\.txt$/.test(name)).sort();
+  return found.length > 0 ? join(folder, found[0]) : null;
+}
+
+async function configEps(path: string): Promise<number | undefined> {
+  return configGroupNormEps(await readText(path), path);
+}
+
+/** @throws InferenceError `file_error` */
+export async function readText(path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (cause) {
+    throw fileError(path, (cause as Error).message, cause);
+  }
+}
