@@ -39,6 +39,7 @@ export type {
   EngineInfo,
   Generated,
   GenerateRun,
+  LoadTimes,
   LogitsWanted,
   MemoryBytes,
   OnProgress,

@@ -4,6 +4,7 @@ import type { SamplingEngine } from "../engine/engine.ts";
 import { GpuEngine } from "../engine/gpu_engine.ts";
 import type { StepProfile } from "../engine/gpu_profile.ts";
 import { type Plan, startSlots, timeEngine, type Timings } from "./bench_cases.ts";
+import { coldTable, timeCold } from "./bench_cold.ts";
 import { commit } from "./bench_commit.ts";
 import { makeReport, table, type Weights } from "./bench_report.ts";
 import { measureRoofs } from "./bench_roofs.ts";
@@ -20,6 +21,7 @@ import {
   usageError,
 } from "./command.ts";
 import { findModel } from "./model_files.ts";
+import type { ModelFiles } from "./model_folder.ts";
 import { matrixReports } from "./model_report.ts";
 import {
   chooseDevice,
@@ -39,6 +41,7 @@ export const bench: Command = {
     "bench --model RWKV-5-World-0.4B.pth --quant int8 --json",
     "bench --shape 3b --batch 1,16 --prompt 512 --rounds 5",
     "bench --profile --batch 1",
+    "bench --cold --rounds 5",
   ],
   flags: {
     ...MODEL_FLAGS,
@@ -68,6 +71,10 @@ export const bench: Command = {
     },
     ...TUNE_FLAG,
     profile: { type: "boolean", help: "also time each kernel of a decoding step, and encoding" },
+    cold: {
+      type: "boolean",
+      help: "instead: start workers, and time them from their process to the first token",
+    },
     ...JSON_FLAG,
   },
   run: async (flags) => {
@@ -78,6 +85,7 @@ export const bench: Command = {
       rounds: number(flags, "rounds", { min: 1, max: 1000, integer: true }) ?? 3,
     };
     const files = await findModel(flags);
+    if (flags.cold) return await benchCold(flags, files, plan);
     const slots = Math.max(...plan.batches);
     const maxStepTokens = Math.max(SERVED.maxStepTokens, slots);
     const options = {
@@ -117,6 +125,22 @@ export const bench: Command = {
     await printText(`${table(report).join("\n")}\n`);
   },
 };
+
+/** Times starts instead of steps. */
+async function benchCold(flags: Flags, files: ModelFiles, { rounds }: Plan): Promise<void> {
+  const { state } = await Deno.permissions.query({ name: "run", command: Deno.execPath() });
+  if (state !== "granted") {
+    throw usageError("Cannot use --cold here: it starts processes; use deno task bench --cold");
+  }
+  const report = await withProgress(
+    "Starting",
+    async (onProgress) =>
+      await timeCold(flags, files, { rounds, commit: await commit(), onProgress }),
+    (count) => `${count} workers`,
+  );
+  if (flags.json) return await printJson(report);
+  await printText(`${coldTable(report).join("\n")}\n`);
+}
 
 /** Where a decoding step's time goes, by batch. */
 async function profileEngine(

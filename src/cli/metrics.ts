@@ -117,6 +117,8 @@ export class Metrics implements Telemetry {
     total("device_losses_total", "Times that the device was lost", ({ losses }) => losses);
     const memory = this.#labelled("device_memory_bytes", "What the engine has allocated", "kind");
     for (const [kind, bytes] of Object.entries(info.memory)) memory.set({ kind }, bytes);
+    const loading = this.#labelled("load_seconds", "What opening the engine took", "part");
+    for (const [part, ms] of Object.entries(info.loading)) loading.set({ part }, ms / 1000);
     const { device, adapter, quant } = info;
     this.#labelled("worker_info", "What runs here; always 1", "model", "device", "adapter", "quant")
       .set({ model: modelId, device, adapter, quant: String(quant) }, 1);

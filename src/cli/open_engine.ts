@@ -4,7 +4,7 @@ import process from "node:process";
 import { InferenceError } from "../core/errors.ts";
 import type { TokenTable } from "../core/sampling.ts";
 import { CpuEngine } from "../engine/cpu_engine.ts";
-import type { EngineInfo, OnProgress, Quant, SamplingEngine } from "../engine/engine.ts";
+import type { EngineInfo, LoadTimes, OnProgress, Quant, SamplingEngine } from "../engine/engine.ts";
 import { HOST_OVERHEAD_BYTES } from "../engine/fits.ts";
 import { GpuEngine } from "../engine/gpu_engine.ts";
 import { WorkerEngine } from "../engine/worker_host.ts";
@@ -90,16 +90,25 @@ export async function openEngine(
   options: EngineOptions,
   onProgress?: OnProgress,
 ): Promise<SamplingEngine> {
-  const { model, quant } = await openSource(options.source, options.quant);
+  const times: { -readonly [part in keyof LoadTimes]: number } = {};
+  const timed = async <T>(part: keyof LoadTimes, work: Promise<T>): Promise<T> => {
+    const start = performance.now();
+    const value = await work;
+    times[part] = performance.now() - start;
+    return value;
+  };
+  const { model, quant } = await timed("model", openSource(options.source, options.quant));
   const { device, maxStepTokens, tokens, tune, leastSlots = options.slots } = options;
   const constrain = tokens && createConstrain(tokens, { endToken: options.endOfText ?? null });
   try {
-    const open = await chooseDevice(device);
-    const tuning = open && tune ? await keptTuning(open, model, { quant, maxStepTokens }) : null;
+    const open = await timed("device", chooseDevice(device));
+    const tuning = open && tune
+      ? await timed("tuning", keptTuning(open, model, { quant, maxStepTokens }))
+      : null;
     const create = async (slots: number): Promise<SamplingEngine> => {
       // A software adapter's memory is this machine's; a GPU says itself what it has no room for.
       const available = open === null || open.software ? availableMemory() : undefined;
-      const sizes = { quant, slots, maxStepTokens, available, onProgress };
+      const sizes = { quant, slots, maxStepTokens, available, opening: times, onProgress };
       if (!open) {
         return new CpuSampling(await CpuEngine.create(model, sizes), tokens, { constrain });
       }

@@ -6,6 +6,7 @@ import { type Command, type FlagSpec, number, text, usageError } from "./command
 import { greeting } from "./greeting.ts";
 import { progressBar } from "./progress.ts";
 import { onStopSignals } from "./signals.ts";
+import { loadFields, READY, SERVING } from "./start_log.ts";
 import { painter } from "./terminal.ts";
 import { bytesText } from "./units.ts";
 import { endsWithin, startWorker, WORKER_FLAGS } from "./worker.ts";
@@ -64,7 +65,7 @@ export const serve: Command = {
     const { app, ready } = startWorker(flags, { log, onProgress: bar.update });
     ready.then(bar.end, bar.end);
     const { server, url } = listen({ hostname, port, fetch: app.fetch });
-    if (!person) log.info(`Serving on ${url}`);
+    if (!person) log.info(SERVING + url);
     const stop = Promise.withResolvers<void>();
     const signalsDone = onStopSignals(stop.resolve);
     try {
@@ -81,7 +82,8 @@ export const serve: Command = {
       } else {
         const { device, adapter, quant, memory } = info;
         const bytes = bytesText(totalBytes(memory));
-        log.info("Ready", { model: modelId, device, adapter, quant, memory: bytes, kv });
+        const loaded = loadFields(info);
+        log.info(READY, { model: modelId, device, adapter, quant, memory: bytes, kv, ...loaded });
       }
       await stop.promise;
       log.info("Stopping");

@@ -14,7 +14,7 @@ import { assignTypes, type Quant } from "../quant/mod.ts";
 import { checkRuns, checkSlot, checkState } from "./check_runs.ts";
 import { type CpuMatrix, cpuMatrixBytes, readMatrix } from "./cpu_matrix.ts";
 import { groupNorm, layerNorm, shiftMix, wkv } from "./cpu_ops.ts";
-import type { Engine, EngineInfo, MemoryBytes, OnProgress, Run } from "./engine.ts";
+import type { Engine, EngineInfo, LoadTimes, MemoryBytes, OnProgress, Run } from "./engine.ts";
 import { assertFits } from "./fits.ts";
 
 /** How a model is held in memory. */
@@ -27,6 +27,8 @@ export interface CpuEngineOptions {
   maxStepTokens: number;
   /** Bytes that this machine is known to have free, if that is known. */
   available?: number | undefined;
+  /** What has gone before, for `info.loading`. */
+  opening?: LoadTimes | undefined;
   /** Told while weights are read. */
   onProgress?: OnProgress | undefined;
 }
@@ -101,7 +103,7 @@ export class CpuEngine implements Engine {
    */
   static async create(
     model: Model,
-    { quant, slots, maxStepTokens, available, onProgress = () => {} }: CpuEngineOptions,
+    { quant, slots, maxStepTokens, available, opening, onProgress = () => {} }: CpuEngineOptions,
   ): Promise<CpuEngine> {
     const { dimensions } = model;
     const types = heldTypes(model, quant);
@@ -110,6 +112,7 @@ export class CpuEngine implements Engine {
       assertFits({ model, quant, place: "this machine", available, measure });
     }
     const memory = measure(quant);
+    const start = performance.now();
     const matrices = new Map<string, CpuMatrix>();
     let done = 0;
     for (const [name, type] of types) {
@@ -126,6 +129,7 @@ export class CpuEngine implements Engine {
       slots,
       maxStepTokens,
       memory,
+      loading: { ...opening, weights: performance.now() - start },
     };
     return new CpuEngine(info, model, matrices);
   }

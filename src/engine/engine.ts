@@ -18,6 +18,15 @@ export type LogitsWanted = "none" | "last" | "all";
 /** Told while weights are read: bytes that are in their place, of how many. */
 export type OnProgress = (done: number, total: number) => void;
 
+/**
+ * Milliseconds that the parts of opening an engine took, those that were done: opening the model's
+ * file and the device, tuning or reading what it found before, then sending weights, while which
+ * kernels are built.
+ */
+export type LoadTimes = Readonly<
+  Partial<Record<"model" | "device" | "tuning" | "weights" | "kernels", number>>
+>;
+
 /** Consecutive tokens of one sequence, fed to the state in `slot`. */
 export interface Run {
   /** Number of the slot, below `info.slots`. */
@@ -48,6 +57,8 @@ export interface EngineInfo {
   maxStepTokens: number;
   /** Bytes that the engine has allocated, on the device or, on the CPU, in the process. */
   memory: MemoryBytes;
+  /** How long it took to open. */
+  loading: LoadTimes;
 }
 
 /**

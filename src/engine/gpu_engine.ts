@@ -28,6 +28,7 @@ import {
   type EngineInfo,
   type Generated,
   type GenerateRun,
+  type LoadTimes,
   needsHost,
   type OnProgress,
   type Run,
@@ -56,6 +57,8 @@ export interface GpuEngineOptions extends BufferOptions {
   available?: number | undefined;
   /** What tuning has found on this device; else fixed choices. */
   tuned?: readonly LinearChoice[] | undefined;
+  /** What has gone before, for `info.loading`. */
+  opening?: LoadTimes | undefined;
   /** Told while weights are uploaded. */
   onProgress?: OnProgress | undefined;
 }
@@ -104,7 +107,7 @@ export class GpuEngine implements SamplingEngine {
   static async create(
     { device, adapter, software }: OpenDevice,
     model: Model,
-    { available, tuned, onProgress, ...options }: GpuEngineOptions,
+    { available, tuned, opening, onProgress, ...options }: GpuEngineOptions,
   ): Promise<GpuEngine> {
     const { dimensions } = model;
     const { headSize } = dimensions;
@@ -130,7 +133,9 @@ export class GpuEngine implements SamplingEngine {
       assertFits({ ...fits, available: Math.min(given, totalBytes(made.bytes) - 1) });
     }
     // Where the one waits, the other goes on.
-    const filled = fillWeights(device, model, { buffers, onProgress });
+    const start = performance.now();
+    const taken = () => performance.now() - start;
+    const filled = fillWeights(device, model, { buffers, onProgress }).then(taken);
     filled.catch(() => {}); // told below
     const pipelines = new Pipelines(device);
     const plan = await GpuPlan.build({ device, software, pipelines, tuned }, model, buffers);
@@ -139,7 +144,8 @@ export class GpuEngine implements SamplingEngine {
       buffers,
       sizes: { slots, vocabulary: dimensions.vocabulary, tokens },
     });
-    await filled;
+    const kernels = taken();
+    const loading = { ...opening, weights: await filled, kernels };
     const error = await device.popErrorScope();
     if (error) {
       throw new InferenceError(
@@ -157,6 +163,7 @@ export class GpuEngine implements SamplingEngine {
       slots,
       maxStepTokens,
       memory: made.bytes,
+      loading,
     };
     return new GpuEngine(device, info, { buffers, plan, sampling });
   }

@@ -3,7 +3,7 @@
 import { codeBytes, matrixBytes, ROW_BLOCK, scaleBytes } from "../../kernels/layouts.ts";
 import { upload } from "../gpu/mod.ts";
 import type { Model } from "../model/load.ts";
-import { pieces } from "../quant/mod.ts";
+import { type Piece, pieces } from "../quant/mod.ts";
 import type { OnProgress } from "./engine.ts";
 import type { EngineBuffers } from "./gpu_buffers.ts";
 
@@ -31,6 +31,36 @@ export async function fillWeights(
   const total = [...buffersOfWeights].reduce((sum, { size }) => sum + size, 0);
   let done = 0, inFlight = 0;
   let arrived = Promise.resolve();
+  for await (const { piece, buffer, codesAt, scalesAt, bytes } of ahead(placed(model, matrices))) {
+    upload(device, buffer, piece.codes, codesAt);
+    upload(device, buffer, piece.scales, scalesAt);
+    done += bytes;
+    inFlight += bytes;
+    onProgress(done, total);
+    if (inFlight < IN_FLIGHT_BYTES) continue;
+    await arrived;
+    arrived = settle(device);
+    arrived.catch(() => {}); // told when it is waited for
+    inFlight = 0;
+  }
+  await arrived;
+  await settle(device);
+}
+
+/** Rows of a matrix, and where they go. */
+interface PlacedPiece {
+  piece: Piece;
+  buffer: GPUBuffer;
+  codesAt: number;
+  scalesAt: number;
+  bytes: number;
+}
+
+/** All matrices in pieces, as they are read. */
+async function* placed(
+  model: Model,
+  matrices: EngineBuffers["matrices"],
+): AsyncGenerator<PlacedPiece, void> {
   for (const [name, { type, parts }] of matrices) {
     const source = model.matrix(name);
     const { columns } = source;
@@ -40,22 +70,28 @@ export async function fillWeights(
         scaleBytes(firstBlock * ROW_BLOCK, columns, type);
       for await (const piece of pieces(source, { type, first, count: rows })) {
         const row = piece.firstRow - first;
-        upload(device, buffer, piece.codes, codesAt + codeBytes(row, columns, type));
-        upload(device, buffer, piece.scales, scalesAt + scaleBytes(row, columns, type));
-        const bytes = matrixBytes(piece.rows, columns, type);
-        done += bytes;
-        inFlight += bytes;
-        onProgress(done, total);
-        if (inFlight < IN_FLIGHT_BYTES) continue;
-        await arrived;
-        arrived = settle(device);
-        arrived.catch(() => {}); // told when it is waited for
-        inFlight = 0;
+        yield {
+          piece,
+          buffer,
+          codesAt: codesAt + codeBytes(row, columns, type),
+          scalesAt: scalesAt + scaleBytes(row, columns, type),
+          bytes: matrixBytes(piece.rows, columns, type),
+        };
       }
     }
   }
-  await arrived;
-  await settle(device);
+}
+
+/** The same, with the next one on its way while one is used. */
+async function* ahead<T>(values: AsyncGenerator<T, void>): AsyncGenerator<T, void> {
+  let next = values.next();
+  while (true) {
+    const { done, value } = await next;
+    if (done) return;
+    next = values.next();
+    next.catch(() => {}); // told when it is waited for
+    yield value;
+  }
 }
 
 /** Waits until what was sent has arrived. */

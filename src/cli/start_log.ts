@@ -1,0 +1,30 @@
+/** What `serve` logs of its start where no person looks on, for whoever waits for it. */
+
+import type { EngineInfo, LoadTimes } from "../engine/engine.ts";
+import type { LogFields } from "../core/log.ts";
+
+/** Begins the line that tells where the worker listens. */
+export const SERVING = "Serving on ";
+
+/** Tells that turns are taken. */
+export const READY = "Ready";
+
+/** The engine's parts of loading, in order. */
+export const LOAD_PARTS: readonly (keyof LoadTimes)[] = [
+  "model",
+  "device",
+  "tuning",
+  "weights",
+  "kernels",
+];
+
+/** The field that tells how long a part took. */
+export function loadField(part: keyof LoadTimes): string {
+  return `${part}_ms`;
+}
+
+/** Whole milliseconds of each part. */
+export function loadFields({ loading }: EngineInfo): LogFields {
+  const told = LOAD_PARTS.filter((part) => loading[part] !== undefined);
+  return Object.fromEntries(told.map((part) => [loadField(part), Math.round(loading[part]!)]));
+}
