@@ -76,14 +76,15 @@ export const serve: Command = {
         await server.shutdown();
         return;
       }
-      const { engine: { info }, modelId, kv } = running;
+      const { engine: { info }, modelId, kv, encrypted } = running;
       if (person) {
         console.error(greeting({ url, modelId, flags, engine: info, kv }, painter(Deno.stderr)));
       } else {
         const { device, adapter, quant, memory } = info;
         const bytes = bytesText(totalBytes(memory));
         const loaded = loadFields(info);
-        log.info(READY, { model: modelId, device, adapter, quant, memory: bytes, kv, ...loaded });
+        const held = { quant, memory: bytes, kv, encrypted };
+        log.info(READY, { model: modelId, device, adapter, ...held, ...loaded });
       }
       await stop.promise;
       log.info("Stopping");

@@ -3,7 +3,6 @@
 import { readFile } from "node:fs/promises";
 import { describeState } from "../session/state_description.ts";
 import { exportState, importState } from "../session/state_transfer.ts";
-import type { Backend } from "../store/backend.ts";
 import { collectGarbage, GRACE_MS } from "../store/gc.ts";
 import { StateStore } from "../store/state_store.ts";
 import {
@@ -18,14 +17,14 @@ import {
 import { writeFileWhole } from "./file_sink.ts";
 import { listNewest } from "./state_list.ts";
 import { garbageText, listTable, stateText } from "./state_text.ts";
-import { KV_FLAG, kvOf, openKnownBackend } from "./store_flags.ts";
+import { KV_FLAG, kvOf, openKnownStore, type OpenStore } from "./store_flags.ts";
 
 /** What `state` is told to do: with how many arguments, and how. */
 interface Action {
   usage: string;
   least: number;
   most: number;
-  run(backend: Backend, args: readonly string[], flags: Flags): Promise<void>;
+  run(opened: OpenStore, args: readonly string[], flags: Flags): Promise<void>;
 }
 
 const ACTIONS: Record<string, Action> = {
@@ -78,34 +77,34 @@ export const state: Command = {
         `Cannot use ${args.length} arguments after ${name}: the usage is state ${action.usage}`,
       );
     }
-    const backend = await openKnownBackend(kvOf(flags));
+    const opened = await openKnownStore(kvOf(flags));
     try {
-      await action.run(backend, args, flags);
+      await action.run(opened, args, flags);
     } finally {
-      backend.close();
+      opened.backend.close();
     }
   },
 };
 
-async function list(backend: Backend, _: readonly string[], flags: Flags): Promise<void> {
+async function list({ backend }: OpenStore, _: readonly string[], flags: Flags): Promise<void> {
   const limit = number(flags, "limit", { min: 1, max: 1e6, integer: true }) ?? 100;
   const { states, total } = await listNewest(backend, limit);
   if (flags.json) return await printJson({ states, total });
   await printText(listTable(states, { total, now: Date.now() }));
 }
 
-async function show(backend: Backend, [id]: readonly string[], flags: Flags): Promise<void> {
-  const told = await describeState(new StateStore(backend), id);
+async function show(opened: OpenStore, [id]: readonly string[], flags: Flags): Promise<void> {
+  const told = await describeState(statesOf(opened), id);
   if (flags.json) return await printJson(told);
   await printText(stateText(told, Date.now()));
 }
 
 async function exportFile(
-  backend: Backend,
+  opened: OpenStore,
   [id, path]: readonly string[],
   flags: Flags,
 ): Promise<void> {
-  const { name, bytes, parts } = await exportState(new StateStore(backend), id);
+  const { name, bytes, parts } = await exportState(statesOf(opened), id);
   if (path === "-") {
     if (flags.json) throw usageError("Cannot use --json with -: stdout takes the file");
     for (const part of parts) await writeAll(part);
@@ -123,27 +122,31 @@ async function exportFile(
   await printText(`${file}\n`);
 }
 
-async function importFile(backend: Backend, [path]: readonly string[], flags: Flags) {
+async function importFile(opened: OpenStore, [path]: readonly string[], flags: Flags) {
   const chunks = path === "-" ? Deno.stdin.readable : chunked(await readFile(path));
-  const id = await importState(chunks, { store: new StateStore(backend), model: null });
+  const id = await importState(chunks, { store: statesOf(opened), model: null });
   if (flags.json) return await printJson({ id });
   await printText(`${id}\n`);
 }
 
-async function remove(backend: Backend, ids: readonly string[], flags: Flags): Promise<void> {
-  const store = new StateStore(backend);
+async function remove(opened: OpenStore, ids: readonly string[], flags: Flags): Promise<void> {
+  const store = statesOf(opened);
   for (const id of ids) await store.delete(id);
   if (flags.json) return await printJson({ deleted: ids });
   await printText(`${ids.length} removed\n`);
 }
 
-async function collect(backend: Backend, _: readonly string[], flags: Flags): Promise<void> {
+async function collect({ backend }: OpenStore, _: readonly string[], flags: Flags): Promise<void> {
   const seconds = number(flags, "older-than", { min: 0, max: 1e9 });
   const dryRun = flags["dry-run"] === true;
   const olderThan = seconds === undefined ? undefined : 1000 * seconds;
   const gone = await collectGarbage(backend, { olderThan, dryRun });
   if (flags.json) return await printJson({ dry_run: dryRun, ...gone });
   await printText(garbageText(gone, dryRun));
+}
+
+function statesOf({ backend, prefixSecret }: OpenStore): StateStore {
+  return new StateStore(backend, { prefixSecret });
 }
 
 async function* chunked(bytes: Uint8Array): AsyncGenerator<Uint8Array> {

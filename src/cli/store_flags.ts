@@ -3,7 +3,10 @@
 import { mkdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { InferenceError } from "../core/errors.ts";
+import type { Backend } from "../store/backend.ts";
 import { DenoKvBackend, type DenoKvOptions } from "../store/deno_kv.ts";
+import { MasterKeys } from "../store/master_keys.ts";
+import { SealedBackend } from "../store/sealed_backend.ts";
 import { type Flags, type FlagSpec, text } from "./command.ts";
 
 const DEFAULT_KV = "data/states.sqlite3";
@@ -22,11 +25,26 @@ export function kvOf(flags: Flags): string {
   return text(flags, "kv") ?? DEFAULT_KV;
 }
 
-/** Opens a store; a file that is not there is made. Throws as `DenoKvBackend.open`. */
-export async function openBackend(
+/** Holds the keys that the store is encrypted with, where it is. */
+const MASTER_KEY = "RWKV_MASTER_KEY";
+
+/** A store, and what its encryption comes to. */
+export interface OpenStore {
+  backend: Backend;
+  encrypted: boolean;
+  /** For `StateStoreOptions`. */
+  prefixSecret: string;
+}
+
+/**
+ * Opens a store; a file that is not there is made. Throws as `DenoKvBackend.open` and
+ * `MasterKeys.parse` do.
+ */
+export async function openStore(
   kv: string,
   options: Pick<DenoKvOptions, "onChange" | "onRetry"> = {},
-): Promise<DenoKvBackend> {
+): Promise<OpenStore> {
+  const keys = await masterKeys();
   if (isFile(kv)) {
     try {
       await mkdir(dirname(kv), { recursive: true });
@@ -39,18 +57,32 @@ export async function openBackend(
       );
     }
   }
-  return await DenoKvBackend.open(kv, options);
+  return await seal(await DenoKvBackend.open(kv, options), keys);
 }
 
 /** Opens a store that somebody has made: a misspelt path is told, and no file left there. */
-export async function openKnownBackend(kv: string): Promise<DenoKvBackend> {
+export async function openKnownStore(kv: string): Promise<OpenStore> {
+  const keys = await masterKeys();
   if (isFile(kv)) {
     await stat(kv).catch((cause) => {
       const message = `Cannot find states in ${kv}: there is no such file; --kv names the store`;
       throw new InferenceError("file_error", message, { cause, param: "kv" });
     });
   }
-  return await DenoKvBackend.open(kv);
+  return await seal(await DenoKvBackend.open(kv), keys);
+}
+
+async function masterKeys(): Promise<MasterKeys> {
+  const text = Deno.env.get(MASTER_KEY)?.trim();
+  return text ? await MasterKeys.parse(text) : MasterKeys.NONE;
+}
+
+async function seal(backend: Backend, keys: MasterKeys): Promise<OpenStore> {
+  return {
+    backend: new SealedBackend(backend, keys),
+    encrypted: keys.sealing !== null,
+    prefixSecret: await keys.secret("prefix"),
+  };
 }
 
 function isFile(kv: string): boolean {

@@ -31,7 +31,7 @@ import {
   openEngineWorker,
   SERVED,
 } from "./open_engine.ts";
-import { KV_FLAG, kvOf, openBackend } from "./store_flags.ts";
+import { KV_FLAG, kvOf, openStore } from "./store_flags.ts";
 
 /** Requests that wait, and seconds of a turn, unless flags say otherwise. */
 const QUEUE = 64;
@@ -105,6 +105,8 @@ export interface RunningSessions {
   engine: SamplingEngine;
   modelId: string;
   kv: string;
+  /** Whether what is stored is encrypted at rest. */
+  encrypted: boolean;
   numbers: () => SchedulerNumbers;
   /**
    * Lets turns under way end, for `grace` milliseconds at most; stores those that go on as open
@@ -141,7 +143,7 @@ export async function openSessions(
     tune: !flags["no-tune"],
   };
   const kv = kvOf(flags);
-  const backend = await openBackend(kv, {
+  const { backend, encrypted, prefixSecret } = await openStore(kv, {
     onChange: onStoreChange,
     onRetry: () => telemetry.storeRetried(),
   });
@@ -162,6 +164,7 @@ export async function openSessions(
     runner: scheduler,
     store: new StateStore(backend, {
       ttl: 1000 * (number(flags, "state-ttl", { min: 60, max: 1e9 }) ?? STATE_TTL),
+      prefixSecret,
       cacheBytes: 2 ** 20 * (number(flags, "state-cache", { min: 0, max: 1e6 }) ?? STATE_CACHE),
       telemetry,
     }),
@@ -184,6 +187,7 @@ export async function openSessions(
     engine,
     modelId: files.id,
     kv,
+    encrypted,
     numbers: () => scheduler.numbers,
     close: async (grace) => {
       const ended = scheduler.close().then(() => sessions.settled());

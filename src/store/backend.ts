@@ -11,7 +11,7 @@ export type Key = readonly (string | number)[];
 export interface Entry {
   /** Where it is. */
   key: Key;
-  /** At most `LIMITS.valueBytes`. */
+  /** At most the backend's `valueBytes`. */
   value: Uint8Array;
   /** Changes with every write of this key, and is never used again. */
   versionstamp: string;
@@ -62,6 +62,9 @@ export const LIMITS = {
 export interface Backend {
   /** What holds the data, for people: a path, a URL, "memory". */
   readonly name: string;
+
+  /** Bytes of a value at most; `LIMITS.valueBytes`, or a few less where it is wrapped. */
+  readonly valueBytes: number;
 
   /** The entry at a key, or `null`. */
   get(key: Key): Promise<Entry | null>;

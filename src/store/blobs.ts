@@ -13,8 +13,9 @@ import { BlobCache } from "./blob_cache.ts";
 import { newBlobId } from "./blob_id.ts";
 import type { RandomBytes } from "./state_id.ts";
 
+/** Bytes of a chunk where its reference tells no other number. */
 export const CHUNK_BYTES = LIMITS.valueBytes;
-/** 786,432 bytes, which leaves 32 KiB of the limit for keys. */
+/** 786,432 bytes at most, which leaves 32 KiB of the limit for keys. */
 const CHUNKS_PER_ATOMIC = 12;
 /** Chunks outlive their state by this, so that a read begun in time can end. */
 const GRACE_MS = 10 * 60_000;
@@ -35,6 +36,8 @@ export interface BlobReference {
   sha256: string;
   /** Epoch milliseconds until which the chunks are there. */
   expires: number;
+  /** Bytes of each chunk but the last, where that is not 65,536. */
+  chunk?: number;
 }
 
 export interface BlobsOptions {
@@ -62,12 +65,19 @@ export class Blobs {
   async write(bytes: Uint8Array, expires: number): Promise<BlobReference> {
     const id = newBlobId(this.#options.now(), this.#options.random);
     const expireIn = Math.max(1, expires - this.#options.now() + GRACE_MS);
-    const reference = { id, bytes: bytes.length, sha256: await digest(bytes), expires };
+    const { valueBytes: chunk } = this.#backend;
+    const reference: BlobReference = {
+      id,
+      bytes: bytes.length,
+      sha256: await digest(bytes),
+      expires,
+      ...(chunk === CHUNK_BYTES ? {} : { chunk }),
+    };
     const keys = this.#keys(reference);
     await atOnce(every(CHUNKS_PER_ATOMIC, keys.length), AT_ONCE, async (first) => {
       const batch = keys.slice(first, first + CHUNKS_PER_ATOMIC).map((key, i): Mutation => {
-        const start = (first + i) * CHUNK_BYTES;
-        return { type: "set", key, value: bytes.subarray(start, start + CHUNK_BYTES), expireIn };
+        const start = (first + i) * chunk;
+        return { type: "set", key, value: bytes.subarray(start, start + chunk), expireIn };
       });
       await this.#backend.atomic([], batch);
     });
@@ -97,13 +107,14 @@ export class Blobs {
   async #fetch(reference: BlobReference): Promise<Uint8Array> {
     const keys = this.#keys(reference);
     const bytes = new Uint8Array(reference.bytes);
+    const { chunk = CHUNK_BYTES } = reference;
     let chunks = 0;
     const place = (value: Uint8Array, index: number) => {
-      const expected = Math.min(CHUNK_BYTES, reference.bytes - index * CHUNK_BYTES);
+      const expected = Math.min(chunk, reference.bytes - index * chunk);
       if (value.length !== expected) {
         throw damaged(reference, `chunk ${index} has ${value.length} bytes instead of ${expected}`);
       }
-      bytes.set(value, index * CHUNK_BYTES);
+      bytes.set(value, index * chunk);
       chunks++;
     };
     if (keys.length <= FEW_CHUNKS) {
@@ -132,7 +143,7 @@ export class Blobs {
   }
 
   #keys(reference: BlobReference): Key[] {
-    const count = Math.ceil(reference.bytes / CHUNK_BYTES);
+    const count = Math.ceil(reference.bytes / (reference.chunk ?? CHUNK_BYTES));
     return Array.from({ length: count }, (_, i) => [...this.#prefix(reference), i]);
   }
 }

@@ -7,7 +7,15 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
-import type { Backend, Check, Entry, Key, ListOptions, Mutation } from "./backend.ts";
+import {
+  type Backend,
+  type Check,
+  type Entry,
+  type Key,
+  LIMITS,
+  type ListOptions,
+  type Mutation,
+} from "./backend.ts";
 import { explain } from "./kv_connect.ts";
 import { Link, NoAnswer, within } from "./link.ts";
 
@@ -51,6 +59,7 @@ const shared = new Map<string, Shared>();
 /** Deno KV under the store: an SQLite file, or a server by its URL. All that use one share a handle. */
 export class DenoKvBackend implements Backend {
   readonly name: string;
+  readonly valueBytes: number = LIMITS.valueBytes;
   readonly #opened: Opened;
   readonly #timeout: number;
   readonly #random: () => number;

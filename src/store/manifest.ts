@@ -94,7 +94,11 @@ function isManifest(value: unknown): value is Manifest {
 }
 
 function isReference(value: unknown): boolean {
-  return hasTypes(value, { id: "string", bytes: "number", sha256: "string", expires: "number" });
+  if (!hasTypes(value, { id: "string", bytes: "number", sha256: "string", expires: "number" })) {
+    return false;
+  }
+  const { chunk } = value;
+  return chunk === undefined || Number.isSafeInteger(chunk) && Number(chunk) > 0;
 }
 
 function hasTypes(

@@ -25,6 +25,7 @@ export interface MemoryBackendOptions {
 
 export class MemoryBackend implements Backend {
   readonly name = "memory";
+  readonly valueBytes: number = LIMITS.valueBytes;
   readonly #rows = new Map<string, Row>();
   readonly #now: () => number;
   #version = 0;

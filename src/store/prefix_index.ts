@@ -25,6 +25,8 @@ export interface PrefixIndexOptions {
   now: () => number;
   /** Rows at most, about: the oldest go. */
   maxRows: number;
+  /** Goes into every hash, so that whoever sees rows alone can't try transcripts. */
+  secret?: string | undefined;
 }
 
 interface PrefixRow {
@@ -62,7 +64,7 @@ export class PrefixIndex {
     const hashes: string[] = [];
     let hash = "after" in from
       ? from.after
-      : `rwkv-prefix-1\0${this.#options.tenant}\0${from.model}`;
+      : `rwkv-prefix-1\0${this.#options.tenant}\0${from.model}${this.#options.secret ?? ""}`;
     for (const { role, content } of messages) {
       const text = JSON.stringify([hash, role, content]);
       hash = toHex(await sha256(new TextEncoder().encode(text)));

@@ -63,8 +63,8 @@ export class StateStore {
     this.#rows = new StateRows({ backend, blobs: this.#blobs, tenant, now });
     this.answers = new Answers({ backend, tenant, now, random });
     this.conversations = new Conversations({ backend, tenant, now, random, ttl: this.#ttl });
-    const { maxPrefixes: maxRows = 10_000 } = options;
-    this.prefixes = new PrefixIndex({ backend, tenant, now, maxRows });
+    const { maxPrefixes: maxRows = 10_000, prefixSecret: secret } = options;
+    this.prefixes = new PrefixIndex({ backend, tenant, now, maxRows, secret });
   }
 
   /** A fresh id, for `begin` or `save`. */

@@ -20,6 +20,8 @@ export interface StateStoreOptions {
   cacheBytes?: number | undefined;
   /** Transcripts that lead to their states at most. */
   maxPrefixes?: number | undefined;
+  /** Goes into the hashes of transcripts, where these are to be kept from whoever reads the database. */
+  prefixSecret?: string | undefined;
   /** Told what is read and written. */
   telemetry?: Telemetry | undefined;
 }

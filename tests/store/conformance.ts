@@ -43,7 +43,7 @@ function set(backend: Backend, key: Key, value: Uint8Array, expireIn?: number) {
 }
 
 test("a value is read as it was written, alone and among many", async (backend) => {
-  const whole = crypto.getRandomValues(new Uint8Array(LIMITS.valueBytes));
+  const whole = crypto.getRandomValues(new Uint8Array(backend.valueBytes));
   await set(backend, ["t", "whole"], whole);
   await set(backend, ["t", "empty"], new Uint8Array());
   await set(backend, ["t", "view"], whole.subarray(100, 105));
@@ -171,7 +171,7 @@ test("takes as many checks as the limits say", async (backend) => {
 });
 
 test("takes an atomic as large as the limits say", async (backend) => {
-  const value = new Uint8Array(LIMITS.valueBytes).fill(7);
+  const value = new Uint8Array(backend.valueBytes).fill(7);
   const mutations = Array.from({ length: 12 }, (_, i) => (
     { type: "set", key: ["default", "blob", "f".repeat(48), i], value } as const
   ));

@@ -1,6 +1,14 @@
 /** Shared by the store's tests: models, contents, a backend that dies, a temporary folder. */
 
-import type { Backend, Check, Entry, Key, ListOptions, Mutation } from "../../src/store/backend.ts";
+import {
+  type Backend,
+  type Check,
+  type Entry,
+  type Key,
+  LIMITS,
+  type ListOptions,
+  type Mutation,
+} from "../../src/store/backend.ts";
 import type { StateContent } from "../../src/store/state_store.ts";
 
 export const MODEL = { id: "demo", fingerprint: "sha256:aaaa" };
@@ -28,6 +36,7 @@ export class ProcessDied extends Error {}
 /** Lets `writes` atomics through, then dies in one: before it took place, or just after. */
 export class DyingBackend implements Backend {
   readonly name = "dying";
+  readonly valueBytes: number = LIMITS.valueBytes;
   readonly #inner: Backend;
   readonly #after: boolean;
   #left: number;

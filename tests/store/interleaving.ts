@@ -1,6 +1,14 @@
 /** Several actors on one backend, their operations one at a time in an order that a test chooses. */
 
-import type { Backend, Check, Entry, Key, ListOptions, Mutation } from "../../src/store/backend.ts";
+import {
+  type Backend,
+  type Check,
+  type Entry,
+  type Key,
+  LIMITS,
+  type ListOptions,
+  type Mutation,
+} from "../../src/store/backend.ts";
 
 /** Something that uses a backend as if it were alone. */
 export type Actor = (backend: Backend) => Promise<unknown>;
@@ -50,6 +58,7 @@ export function preempt(first: number, second: number, steps: number): Pick {
 /** Waits for its turn before each operation, and says when it is done. */
 class TurnBackend implements Backend {
   readonly name = "in turns";
+  readonly valueBytes: number = LIMITS.valueBytes;
   readonly #inner: Backend;
   readonly #options: { turn: () => Promise<void>; done: () => void };
 

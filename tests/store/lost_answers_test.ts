@@ -2,7 +2,15 @@
 
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
-import type { Backend, Check, Entry, Key, ListOptions, Mutation } from "../../src/store/backend.ts";
+import {
+  type Backend,
+  type Check,
+  type Entry,
+  type Key,
+  LIMITS,
+  type ListOptions,
+  type Mutation,
+} from "../../src/store/backend.ts";
 import type { Conversation } from "../../src/store/conversations.ts";
 import { MemoryBackend } from "../../src/store/memory.ts";
 import { type StateInfo, StateStore } from "../../src/store/state_store.ts";
@@ -27,6 +35,7 @@ const FATES: readonly Fate[] = ["done twice", "unanswered", "late", "never done"
 /** Loses the atomic of number `at`. */
 class LosingBackend implements Backend {
   readonly name = "losing";
+  readonly valueBytes: number = LIMITS.valueBytes;
   lost = false;
   readonly #inner: Backend;
   readonly #fate: Fate;

@@ -1,0 +1,47 @@
+/** Workers with a master key: what they leave in the file, and to whom they give it back. */
+
+import assert from "node:assert/strict";
+import { rwkv } from "../cli/run_cli.ts";
+import { ask, startWorkerProcess } from "./worker_process.ts";
+
+const OLD = btoa("o".repeat(32));
+const NEW = btoa("n".repeat(32));
+
+Deno.test("an encrypted store has no word of a conversation, which goes on under a newer key", async () => {
+  const folder = await Deno.makeTempDir();
+  const kv = `${folder}/states.sqlite3`;
+  const start = (key: string) =>
+    startWorkerProcess(kv, { device: "cpu", env: { RWKV_MASTER_KEY: key } });
+  try {
+    const first = await start(OLD);
+    const { stateId } = await ask(first.url, "Hi, my name is Ada.");
+    await first.stop();
+    const files = [...Deno.readDirSync(folder)].map(({ name }) => `${folder}/${name}`);
+    for (const file of files) {
+      const text = new TextDecoder("latin1").decode(await Deno.readFile(file));
+      assert.ok(!text.includes("Ada"), file);
+    }
+
+    const second = await start(`${NEW},${OLD}`);
+    assert.match((await ask(second.url, "What is my name?", { stateId })).text, /Ada/);
+    await second.stop();
+
+    const third = await start(NEW);
+    const refused = await fetch(`${third.url}/v1/states/${stateId}`);
+    assert.equal(refused.status, 422);
+    assert.match((await refused.json()).error.message, /add that to RWKV_MASTER_KEY/);
+    await third.stop();
+
+    const shown = (key: string) =>
+      rwkv(["state", "show", stateId!, "--kv", kv], "", { env: { RWKV_MASTER_KEY: key } });
+    assert.match((await shown(OLD)).stdout, /my name is Ada/);
+    const without = await shown("");
+    assert.equal(without.code, 1);
+    assert.match(without.stderr, /encrypted with master key [0-9a-f]{16}: add that to RWKV_MAST/);
+    const wrong = await shown("c2VjcmV0");
+    assert.equal(wrong.code, 1);
+    assert.match(wrong.stderr, /^error: Cannot use master key 1: it has 6 bytes/);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
