@@ -3,11 +3,12 @@
 import type { Hono } from "hono";
 import { requestId } from "hono/request-id";
 import { type AnsweredRequest, tellAnswers } from "./answered.ts";
-import { BODY_LIMIT } from "./body.ts";
+import { BODY_LIMITS } from "./body.ts";
 import { chatRoutes } from "./chat.ts";
 import { completionRoutes } from "./completions.ts";
 import { conversationRoutes } from "./conversations.ts";
 import { handleError, type Log, notFound, refuseOtherMethods } from "./errors.ts";
+import { guard } from "./guard.ts";
 import { healthRoutes } from "./health.ts";
 import { metricsRoutes, type MetricsText } from "./metrics.ts";
 import { modelRoutes } from "./models.ts";
@@ -17,6 +18,7 @@ import { pageRoutes } from "./page.ts";
 import { referenceRoutes } from "./reference.ts";
 import { responseRoutes } from "./responses.ts";
 import type { RouteOptions } from "./route_options.ts";
+import { securityHeaders } from "./security_headers.ts";
 import { stateRoutes } from "./states.ts";
 import { tokenRoutes } from "./tokens.ts";
 import { readySessions, type WorkerStatus } from "./worker.ts";
@@ -29,6 +31,12 @@ export interface AppOptions {
   log?: Log | undefined;
   /** Bytes of a request body at most. */
   bodyLimit?: number | undefined;
+  /** Milliseconds between pieces of a request body at most. */
+  bodyPause?: number | undefined;
+  /** Origins whose pages may call; none but the worker's own unless given. */
+  origins?: readonly string[] | undefined;
+  /** Whether it is for this machine alone, and asks nobody for a key; not unless given. */
+  local?: (() => boolean) | undefined;
   /** Milliseconds that a request waits for a worker that starts. */
   readyTimeout?: number | undefined;
   /** What `/metrics` tells; there is none unless given. */
@@ -43,7 +51,10 @@ export function createApp(options: AppOptions): Hono {
   const log = options.log ?? console.error;
   const routes: RouteOptions = {
     sessions: (signal) => readySessions(worker, { timeout, signal }),
-    bodyLimit: options.bodyLimit ?? BODY_LIMIT,
+    body: {
+      bytes: options.bodyLimit ?? BODY_LIMITS.bytes,
+      pause: options.bodyPause ?? BODY_LIMITS.pause,
+    },
     log,
   };
   const app = new ApiRoutes();
@@ -51,6 +62,8 @@ export function createApp(options: AppOptions): Hono {
   const describe = () => document ??= documentOf(app);
   if (options.onAnswer) app.use(tellAnswers(options.onAnswer));
   app.use(requestId({ generator: () => `req_${crypto.randomUUID()}` }));
+  app.use(securityHeaders());
+  app.use(...guard({ origins: options.origins ?? [], local: options.local ?? (() => false) }));
   app.onError(handleError(log));
   app.notFound(notFound);
   app.route("/", pageRoutes());

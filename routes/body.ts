@@ -1,13 +1,24 @@
-/** Request bodies, bounded: JSON in UTF-8, or bytes as they come. */
+/** Request bodies, bounded in size and time: JSON in UTF-8, or bytes as they come. */
 
 import { InferenceError } from "../src/core/errors.ts";
 
-/** Bytes at most, unless told otherwise. */
-export const BODY_LIMIT = 8 * 1024 * 1024;
+/** What a body may be. */
+export interface BodyLimits {
+  /** At most. */
+  bytes: number;
+  /**
+   * Milliseconds between two pieces of it at most, and, once three times that is over, on average
+   * for every 64 KiB.
+   */
+  pause: number;
+}
 
-/** @throws InferenceError `payload_too_large` or `invalid_value` */
-export async function readJson(request: Request, limit: number): Promise<unknown> {
-  const bytes = await readBytes(request, limit);
+/** Unless told otherwise. */
+export const BODY_LIMITS: BodyLimits = { bytes: 8 * 1024 * 1024, pause: 20_000 };
+
+/** @throws InferenceError `payload_too_large`, `request_timeout` or `invalid_value` */
+export async function readJson(request: Request, limits: BodyLimits): Promise<unknown> {
+  const bytes = await readBytes(request, limits);
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
@@ -28,13 +39,16 @@ export async function readJson(request: Request, limit: number): Promise<unknown
 /**
  * A body's bytes as they come, for a reader that has no need of them all at once.
  *
- * @param options.remedy Told to a client whose body is too large.
- * @throws InferenceError `payload_too_large`, or `cancelled` where the client breaks off
+ * @param remedy Told to a client whose body is too large.
+ * @throws InferenceError `payload_too_large`, `request_timeout`, or `cancelled` where the client
+ * breaks off
  */
 export async function* readChunks(
   request: Request,
-  { limit, remedy }: { limit: number; remedy: string },
+  limits: BodyLimits,
+  remedy: string,
 ): AsyncGenerator<Uint8Array> {
+  const limit = limits.bytes;
   const tooLarge = (what: string) =>
     new InferenceError(
       "payload_too_large",
@@ -44,7 +58,7 @@ export async function* readChunks(
   if (declared > limit) throw tooLarge(`${declared}`);
   let length = 0;
   try {
-    for await (const chunk of request.body ?? []) {
+    for await (const chunk of inTime(request.body, limits)) {
       length += chunk.length;
       if (length > limit) throw tooLarge(`more than ${limit}`);
       yield chunk;
@@ -55,11 +69,47 @@ export async function* readChunks(
   }
 }
 
-async function readBytes(request: Request, limit: number): Promise<Uint8Array> {
+/** @throws InferenceError `request_timeout` where pieces are too long in coming. */
+async function* inTime(
+  body: ReadableStream<Uint8Array> | null,
+  { pause }: BodyLimits,
+): AsyncGenerator<Uint8Array> {
+  if (body === null) return;
+  const reader = body.getReader();
+  const start = performance.now();
+  let length = 0;
+  try {
+    while (true) {
+      const end = start + pause * (3 + length / 65_536);
+      const { promise: late, reject } = Promise.withResolvers<never>();
+      const timer = setTimeout(() => {
+        const seconds = Math.ceil((performance.now() - start) / 1000);
+        reject(
+          new InferenceError(
+            "request_timeout",
+            `The request body came too slowly: ${length} bytes in ${seconds} s; send it without a pause`,
+          ),
+        );
+      }, Math.min(pause, end - performance.now()));
+      try {
+        const { done, value } = await Promise.race([reader.read(), late]);
+        if (done) return;
+        length += value.length;
+        yield value;
+      } finally {
+        clearTimeout(timer);
+      }
+    }
+  } finally {
+    reader.cancel().catch(() => {});
+  }
+}
+
+async function readBytes(request: Request, limits: BodyLimits): Promise<Uint8Array> {
   const remedy = "send the conversation in parts, resuming with state_id";
   const chunks: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of readChunks(request, { limit, remedy })) {
+  for await (const chunk of readChunks(request, limits, remedy)) {
     length += chunk.length;
     chunks.push(chunk);
   }

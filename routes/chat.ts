@@ -40,8 +40,8 @@ const createChatCompletion = defineRoute({
   errors: [...WRITE_ERRORS, ...IDEMPOTENCY_ERRORS],
 });
 
-export function chatRoutes({ sessions, bodyLimit, log }: RouteOptions): ApiRoutes {
-  return new ApiRoutes(bodyLimit).serve(createChatCompletion, async (c) => {
+export function chatRoutes({ sessions, body, log }: RouteOptions): ApiRoutes {
+  return new ApiRoutes(body).serve(createChatCompletion, async (c) => {
     const { signal } = c.req.raw;
     const body = c.req.valid("json");
     const request = chatRequest(body);

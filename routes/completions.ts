@@ -45,8 +45,8 @@ const createCompletion = defineRoute({
   errors: [...WRITE_ERRORS, ...IDEMPOTENCY_ERRORS],
 });
 
-export function completionRoutes({ sessions, bodyLimit, log }: RouteOptions): ApiRoutes {
-  return new ApiRoutes(bodyLimit).serve(createCompletion, async (c) => {
+export function completionRoutes({ sessions, body, log }: RouteOptions): ApiRoutes {
+  return new ApiRoutes(body).serve(createCompletion, async (c) => {
     const { signal } = c.req.raw;
     const body = c.req.valid("json");
     const request = completionRequest(body);

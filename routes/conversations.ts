@@ -90,8 +90,8 @@ const listItems = defineRoute({
   errors: [...LOOKUP_ERRORS, ...STATE_ERRORS, "invalid_value"],
 });
 
-export function conversationRoutes({ sessions, bodyLimit }: RouteOptions): ApiRoutes {
-  return new ApiRoutes(bodyLimit)
+export function conversationRoutes({ sessions, body }: RouteOptions): ApiRoutes {
+  return new ApiRoutes(body)
     .serve(createConversation, async (c) => {
       const { conversations } = await sessions(c.req.raw.signal);
       const created = await conversations.create(wanted(c.req.valid("json")));

@@ -6,11 +6,14 @@ import { type ErrorBody, errorSchema } from "./error_schema.ts";
 import { errorBody, RETRY_AFTER } from "./errors.ts";
 import { headersOf, type ResponseHeader } from "./response_headers.ts";
 
+/** Of every route: see `guard.ts`. */
+const GUARD_ERRORS = ["host_not_allowed", "origin_not_allowed"] as const;
+
 /** Of every route that asks for sessions. */
 export const SESSION_ERRORS = ["not_ready", "cancelled"] as const;
 
 /** Of every route that takes a body. */
-export const BODY_ERRORS = ["invalid_value", "payload_too_large"] as const;
+export const BODY_ERRORS = ["invalid_value", "payload_too_large", "request_timeout"] as const;
 
 /** Of every route that looks for a state that the client names. */
 export const STATE_ERRORS = [
@@ -63,9 +66,9 @@ interface Case {
   value: ErrorBody;
 }
 
-/** By status. Every route may have a bug. */
+/** By status. Every route is guarded, and may have a bug. */
 export function errorResponses(codes: readonly ErrorCode[]): Record<string, ErrorResponse> {
-  const cases = [...new Set(codes)].map(caseOf);
+  const cases = [...new Set([...codes, ...GUARD_ERRORS])].map(caseOf);
   const bug: Case = {
     code: "internal_error",
     status: 500,

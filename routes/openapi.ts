@@ -8,7 +8,7 @@ import type { Context, Handler, MiddlewareHandler } from "hono";
 import type { BlankEnv } from "hono/types";
 import type { z } from "zod";
 import type { ErrorCode } from "../src/core/errors.ts";
-import { readJson } from "./body.ts";
+import { BODY_LIMITS, type BodyLimits, readJson } from "./body.ts";
 import { errorResponses } from "./error_responses.ts";
 import { headersOf } from "./response_headers.ts";
 import { invalidValue, parse } from "./validation.ts";
@@ -44,16 +44,16 @@ export function jsonResponse<T extends z.ZodType>(schema: T, description: string
 
 /** Routes of one resource. */
 export class ApiRoutes extends OpenAPIHono<BlankEnv> {
-  readonly #bodyLimit: number;
+  readonly #body: BodyLimits;
 
-  /** @param bodyLimit Bytes of a request body at most, for routes that take one. */
-  constructor(bodyLimit = 0) {
+  /** @param body Bounds of request bodies, for routes that take one. */
+  constructor(body: BodyLimits = BODY_LIMITS) {
     super({
       defaultHook: (result) => {
         if (!result.success) throw invalidValue(result.error.issues);
       },
     });
-    this.#bodyLimit = bodyLimit;
+    this.#body = body;
   }
 
   /**
@@ -78,7 +78,7 @@ export class ApiRoutes extends OpenAPIHono<BlankEnv> {
         path: pattern ?? route.path,
         request,
         responses: {},
-        middleware: isZod(schema) ? [takeJson(schema, this.#bodyLimit)] : [],
+        middleware: isZod(schema) ? [takeJson(schema, this.#body)] : [],
         hide: true,
       },
       handler as unknown as Handler,
@@ -87,9 +87,9 @@ export class ApiRoutes extends OpenAPIHono<BlankEnv> {
   }
 }
 
-function takeJson(schema: z.ZodType<object>, limit: number): MiddlewareHandler {
+function takeJson(schema: z.ZodType<object>, limits: BodyLimits): MiddlewareHandler {
   return async (c: Context, next) => {
-    c.req.addValidatedData("json", parse(schema, await readJson(c.req.raw, limit)));
+    c.req.addValidatedData("json", parse(schema, await readJson(c.req.raw, limits)));
     await next();
   };
 }

@@ -121,8 +121,8 @@ const listInputItems = defineRoute({
   errors: [...LOOKUP_ERRORS, "invalid_value"],
 });
 
-export function responseRoutes({ sessions, bodyLimit, log }: RouteOptions): ApiRoutes {
-  return new ApiRoutes(bodyLimit)
+export function responseRoutes({ sessions, body, log }: RouteOptions): ApiRoutes {
+  return new ApiRoutes(body)
     .serve(createResponse, async (c) => {
       const { signal } = c.req.raw;
       const body = c.req.valid("json");

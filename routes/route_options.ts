@@ -1,6 +1,7 @@
 /** What `createApp` hands to every resource. */
 
 import type { Sessions } from "../src/session/sessions.ts";
+import type { BodyLimits } from "./body.ts";
 import type { Log } from "./errors.ts";
 
 export interface RouteOptions {
@@ -10,7 +11,7 @@ export interface RouteOptions {
    * @throws InferenceError `not_ready` or `cancelled`
    */
   sessions: (signal: AbortSignal) => Promise<Sessions>;
-  /** Bytes of a request body at most. */
-  bodyLimit: number;
+  /** Bounds of request bodies. */
+  body: BodyLimits;
   log: Log;
 }

@@ -47,6 +47,7 @@ const importState = defineRoute({
     "invalid_state_file",
     "model_mismatch",
     "payload_too_large",
+    "request_timeout",
     "store_unavailable",
   ],
 });
@@ -93,13 +94,13 @@ const exportState = defineRoute({
   errors: [...SESSION_ERRORS, ...STATE_ERRORS],
 });
 
-export function stateRoutes({ sessions }: RouteOptions): ApiRoutes {
+export function stateRoutes({ sessions, body }: RouteOptions): ApiRoutes {
   return new ApiRoutes()
     .serve(importState, async (c) => {
       const ready = await sessions(c.req.raw.signal);
-      const limit = importLimit(ready.model);
+      const limits = { ...body, bytes: importLimit(ready.model) };
       const remedy = "more than any state of this model with its conversation";
-      const state = await ready.importState(readChunks(c.req.raw, { limit, remedy }));
+      const state = await ready.importState(readChunks(c.req.raw, limits, remedy));
       c.header("location", `/v1/states/${state.id}`);
       return c.json(stateObject(state), 201);
     })

@@ -41,8 +41,8 @@ const detokenize = defineRoute({
   errors,
 });
 
-export function tokenRoutes({ sessions, bodyLimit }: RouteOptions): ApiRoutes {
-  return new ApiRoutes(bodyLimit)
+export function tokenRoutes({ sessions, body }: RouteOptions): ApiRoutes {
+  return new ApiRoutes(body)
     .serve(tokenize, async (c) => {
       const request = c.req.valid("json");
       const ready = await sessions(c.req.raw.signal);

@@ -1,10 +1,12 @@
 /** `serve`: the worker. */
 
 import { createLogger, type Logger } from "../core/log.ts";
+import { isLoopback } from "../../routes/guard.ts";
 import { totalBytes } from "../gpu/mod.ts";
 import { type Command, type FlagSpec, number, text, usageError } from "./command.ts";
 import { greeting } from "./greeting.ts";
 import { progressBar } from "./progress.ts";
+import { ORIGINS_FLAG } from "./origins.ts";
 import { onStopSignals } from "./signals.ts";
 import { loadFields, READY, SERVING } from "./start_log.ts";
 import { painter } from "./terminal.ts";
@@ -47,6 +49,7 @@ export const serve: Command = {
       help: "port to listen on; 0 for any that is free",
       default: `${PORT}`,
     },
+    ...ORIGINS_FLAG,
     grace: {
       type: "string",
       value: "S",
@@ -62,7 +65,8 @@ export const serve: Command = {
     const port = number(flags, "port", { min: 0, max: 65535, integer: true }) ?? PORT;
     const grace = number(flags, "grace", { min: 0, max: 3600 }) ?? GRACE;
     const bar = progressBar("Loading");
-    const { app, ready } = startWorker(flags, { log, onProgress: bar.update });
+    const local = () => isLoopback(hostname);
+    const { app, ready } = startWorker(flags, { log, onProgress: bar.update, local });
     ready.then(bar.end, bar.end);
     const { server, url } = listen({ hostname, port, fetch: app.fetch });
     if (!person) log.info(SERVING + url);

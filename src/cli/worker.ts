@@ -31,6 +31,7 @@ import {
   openEngineWorker,
   SERVED,
 } from "./open_engine.ts";
+import { originsOf } from "./origins.ts";
 import { KV_FLAG, kvOf, openStore } from "./store_flags.ts";
 
 /** Requests that wait, and seconds of a turn, unless flags say otherwise. */
@@ -231,8 +232,9 @@ export function startWorker(
   { log, onProgress = () => {}, ...options }: {
     log: Logger;
     onProgress?: OnProgress;
-  } & Omit<AppOptions, "worker" | "log">,
+  } & Omit<AppOptions, "worker" | "log" | "origins">,
 ): StartedWorker {
+  const origins = originsOf(flags);
   const details: WorkerDetails = {};
   let state: WorkerStatus["state"] = "starting";
   const onLoaded: OnProgress = (done, total) => {
@@ -279,5 +281,6 @@ export function startWorker(
     metrics.answered(answered);
     logAnswer(log, answered);
   };
-  return { app: createApp({ ...options, worker, log: onBug, metrics, onAnswer }), ready };
+  const app = createApp({ ...options, origins, worker, log: onBug, metrics, onAnswer });
+  return { app, ready };
 }

@@ -25,6 +25,9 @@ export type ErrorCode =
   | "not_found"
   | "method_not_allowed"
   | "payload_too_large"
+  | "request_timeout"
+  | "host_not_allowed"
+  | "origin_not_allowed"
   | "overloaded"
   | "too_many_turns"
   | "shutting_down"
@@ -61,6 +64,9 @@ export const ERROR_STATUS: Readonly<Record<ErrorCode, number>> = {
   not_found: 404,
   method_not_allowed: 405,
   payload_too_large: 413,
+  request_timeout: 408,
+  host_not_allowed: 403,
+  origin_not_allowed: 403,
   overloaded: 503,
   too_many_turns: 429,
   shutting_down: 503,
@@ -100,6 +106,9 @@ export const ERROR_WHEN: Readonly<Record<ErrorCode, string>> = {
   not_found: "there is nothing at this path",
   method_not_allowed: "the path does not take this method; `allow` lists those that it takes",
   payload_too_large: "the body is larger than the worker takes",
+  request_timeout: "the body did not come in time",
+  host_not_allowed: "the worker is for its own machine, and was called by another name",
+  origin_not_allowed: "a page of another origin calls, which is not allowed to",
   overloaded: "too many turns are waiting; try again after `retry-after` seconds",
   too_many_turns: "a key has as many turns under way as it may",
   shutting_down: "the worker ends; try again after `retry-after` seconds",

@@ -1,0 +1,64 @@
+/**
+ * Which web pages may call. A browser lets any page send requests to any address, this machine's
+ * own included: pages of other origins are refused unless they are allowed, and so are, on a worker
+ * for this machine alone, names that somebody has made lead here.
+ */
+
+import type { MiddlewareHandler } from "hono";
+import { cors } from "hono/cors";
+import { InferenceError } from "../src/core/errors.ts";
+
+export interface GuardOptions {
+  /** Origins whose pages may call, as `https://chat.example.com`; `*` for all. */
+  origins: readonly string[];
+  /** Whether the worker is for this machine alone, and asks nobody for a key. */
+  local: () => boolean;
+}
+
+/** What pages of other origins may read of answers. */
+const EXPOSED = [
+  "x-state-id",
+  "x-request-id",
+  "retry-after",
+  "x-should-retry",
+  "content-disposition",
+];
+
+/** Methods that change nothing: without leave, a page can't read what they answer. */
+const SAFE = new Set(["GET", "HEAD", "OPTIONS"]);
+
+/** Seconds for which a browser need not ask again. */
+const MAX_AGE = 3600;
+
+/** Answers browsers' questions, and refuses what pages may not ask. */
+export function guard({ origins, local }: GuardOptions): MiddlewareHandler[] {
+  const allowed = new Set(origins);
+  const hosts = new Set(origins.map((origin) => URL.parse(origin)?.hostname));
+  const refuse: MiddlewareHandler = async (c, next) => {
+    const { host, hostname } = new URL(c.req.url);
+    if (local() && !isLoopback(hostname) && !hosts.has(hostname) && !allowed.has("*")) {
+      throw new InferenceError(
+        "host_not_allowed",
+        `Cannot answer as "${hostname}": this worker is for its own machine; allow ` +
+          `https://${hostname} with --origins (RWKV_ORIGINS)`,
+      );
+    }
+    const origin = c.req.header("origin");
+    const own = origin === undefined || URL.parse(origin)?.host === host;
+    if (!own && !allowed.has(origin) && !allowed.has("*") && !SAFE.has(c.req.method)) {
+      throw new InferenceError(
+        "origin_not_allowed",
+        `Cannot take requests from pages of "${origin}": allow it with --origins (RWKV_ORIGINS)`,
+      );
+    }
+    await next();
+  };
+  if (origins.length === 0) return [refuse];
+  const origin = allowed.has("*") ? "*" : [...origins];
+  return [cors({ origin, exposeHeaders: EXPOSED, maxAge: MAX_AGE }), refuse];
+}
+
+/** Whether a host's name or address is this machine's own. */
+export function isLoopback(hostname: string): boolean {
+  return /^(localhost|.+\.localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/.test(hostname);
+}
