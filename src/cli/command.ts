@@ -19,8 +19,8 @@ export interface FlagSpec {
    */
   value?: string;
   help: string;
-  /** What holds unless the flag is given, for help. */
-  default?: string;
+  /** What holds unless the flag is given, for help: `default` would be the value for `parseArgs`. */
+  otherwise?: string;
   /** Environment variable that stands in where the flag is not given. */
   env?: string;
 }
@@ -56,7 +56,7 @@ export const MODEL_FLAGS = {
     value: "PATH|NAME",
     env: "RWKV_MODEL",
     help: "a .pth, .safetensors or converted file, a folder with one, or a pulled model",
-    default: "the demo model",
+    otherwise: "the demo model",
   },
   shape: {
     type: "string",
@@ -68,27 +68,27 @@ export const MODEL_FLAGS = {
     value: "FILE",
     env: "RWKV_VOCAB",
     help: "vocabulary file, or the word bytes",
-    default: "the one beside the model",
+    otherwise: "the one beside the model",
   },
   device: {
     type: "string",
     value: "auto|webgpu|cpu",
     env: "RWKV_DEVICE",
     help: "what computes; auto is WebGPU where there is an adapter, else the CPU",
-    default: "auto",
+    otherwise: "auto",
   },
   quant: {
     type: "string",
     value: "none|f16|int8|nf4",
     env: "RWKV_QUANT",
     help: "how matrices are held: float32, float16, 8 or 4 bits; with exceptions, nf4,head=int8",
-    default: "a converted file's own, else f16",
+    otherwise: "a converted file's own, else f16",
   },
   "group-norm-eps": {
     type: "string",
     value: "X",
     help: "epsilon of the group norm",
-    default: "config.json's, else 64e-5",
+    otherwise: "config.json's, else 64e-5",
   },
 } as const satisfies Record<string, FlagSpec>;
 
@@ -111,24 +111,24 @@ export const TUNE_FLAG = {
 
 /** Flags of every command that samples. */
 export const SAMPLING_FLAGS = {
-  "max-tokens": { type: "string", value: "N", help: "tokens to write at most", default: "256" },
+  "max-tokens": { type: "string", value: "N", help: "tokens to write at most", otherwise: "256" },
   temperature: {
     type: "string",
     value: "T",
     help: "0 always takes the likeliest token",
-    default: "1",
+    otherwise: "1",
   },
   "top-p": {
     type: "string",
     value: "P",
     help: "sample from the likeliest tokens of this mass",
-    default: "0.5",
+    otherwise: "0.5",
   },
   seed: {
     type: "string",
     value: "S",
     help: "the same seed gives the same text",
-    default: "random",
+    otherwise: "random",
   },
 } as const satisfies Record<string, FlagSpec>;
 

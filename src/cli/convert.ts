@@ -45,7 +45,7 @@ export const convert: Command = {
       type: "string",
       value: "none|f16|int8|nf4",
       help: "how matrices are held, with exceptions by parts of names, nf4,head=int8",
-      default: DEFAULT_QUANT,
+      otherwise: DEFAULT_QUANT,
     },
     shape: {
       ...MODEL_FLAGS.shape,

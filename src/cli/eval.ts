@@ -32,7 +32,7 @@ export const evaluate: Command = {
       value: MODEL_FLAGS.quant.value,
       help: "compare with the same model held like this",
     },
-    chunk: { type: "string", value: "N", help: "tokens a step", default: "64" },
+    chunk: { type: "string", value: "N", help: "tokens a step", otherwise: "64" },
     ...JSON_FLAG,
   },
   run: async (flags) => {

@@ -89,7 +89,7 @@ function flagUsage(flag: string, { value }: FlagSpec): string {
   return `--${flag}${value ? ` ${value}` : ""}`;
 }
 
-function flagText({ help, default: otherwise, env }: FlagSpec): string {
+function flagText({ help, otherwise, env }: FlagSpec): string {
   return `${help}${otherwise ? ` [default:${NO_BREAK}${otherwise}]` : ""}` +
     (env ? ` [env:${NO_BREAK}${env}]` : "");
 }

@@ -37,7 +37,7 @@ export const logits: Command = {
     tokens: { type: "string", value: "1,2,3", help: "token ids to feed" },
     prompt: { type: "string", value: "TEXT", help: "text to feed" },
     all: { type: "boolean", help: "a row of logits for every token, not only for the last" },
-    chunk: { type: "string", value: "N", help: "tokens a step", default: "256" },
+    chunk: { type: "string", value: "N", help: "tokens a step", otherwise: "256" },
     "state-in": {
       type: "string",
       value: "FILE",

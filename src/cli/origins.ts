@@ -8,7 +8,7 @@ export const ORIGINS_FLAG = {
     value: "LIST",
     env: "RWKV_ORIGINS",
     help: "web pages that may call, as https://chat.example.com,https://b.example; * for all",
-    default: "the worker's own page only",
+    otherwise: "the worker's own page only",
   },
 } as const satisfies Record<string, FlagSpec>;
 

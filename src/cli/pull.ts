@@ -37,7 +37,7 @@ export const pull: Command = {
       type: "string",
       value: "NAME",
       help: "what it is called here",
-      default: "its file's name",
+      otherwise: "its file's name",
     },
     ...JSON_FLAG,
   } satisfies Record<string, FlagSpec>,

@@ -40,14 +40,14 @@ export const serve: Command = {
       value: "H",
       env: "HOST",
       help: "address to listen on; 0.0.0.0 lets other machines in",
-      default: `${LOOPBACK}, this machine only`,
+      otherwise: `${LOOPBACK}, this machine only`,
     },
     port: {
       type: "string",
       value: "N",
       env: "PORT",
       help: "port to listen on; 0 for any that is free",
-      default: `${PORT}`,
+      otherwise: `${PORT}`,
     },
     ...ORIGINS_FLAG,
     grace: {
@@ -55,7 +55,7 @@ export const serve: Command = {
       value: "S",
       env: "RWKV_GRACE",
       help: "seconds that replies under way may take to end when the worker is stopped",
-      default: `${GRACE}`,
+      otherwise: `${GRACE}`,
     },
   } satisfies Record<string, FlagSpec>,
   run: async (flags) => {

@@ -56,12 +56,12 @@ export const state: Command = {
   words: Object.keys(ACTIONS),
   flags: {
     ...KV_FLAG,
-    limit: { type: "string", value: "N", help: "ls: the newest N states", default: "100" },
+    limit: { type: "string", value: "N", help: "ls: the newest N states", otherwise: "100" },
     "older-than": {
       type: "string",
       value: "S",
       help: "gc: leave what was begun or has expired in the last S seconds",
-      default: `${GRACE_MS / 1000}`,
+      otherwise: `${GRACE_MS / 1000}`,
     },
     "dry-run": { type: "boolean", help: "gc: tell what would go, and remove nothing" },
     ...JSON_FLAG,

@@ -17,7 +17,7 @@ export const KV_FLAG = {
     value: "PATH|URL",
     env: "RWKV_KV",
     help: "where states are kept: an SQLite file, or a denokv server's URL",
-    default: DEFAULT_KV,
+    otherwise: DEFAULT_KV,
   },
 } as const satisfies Record<string, FlagSpec>;
 

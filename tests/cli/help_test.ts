@@ -1,6 +1,7 @@
 /** Help, completions and pipes: what a terminal and a shell make of the table of commands. */
 
 import assert from "node:assert/strict";
+import { parseArgs } from "node:util";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { parseFlags } from "../../src/cli/parse_flags.ts";
 import { rwkv } from "./run_cli.ts";
@@ -66,4 +67,11 @@ Deno.test("a reader that has seen enough ends generate quietly", async () => {
   const [, status] = new TextDecoder().decode(stdout).match(/ (\d+)\n$/) ?? [];
   assert.ok(status === "141" || status === "0", status);
   assert.equal(new TextDecoder().decode(stderr), "");
+});
+
+Deno.test("a flag that is not given has no value, for whoever parses the table with parseArgs", () => {
+  for (const { name, flags } of COMMANDS) {
+    const { values } = parseArgs({ args: [], options: flags });
+    assert.deepEqual({ ...values }, {}, name);
+  }
 });
