@@ -11,6 +11,7 @@ import { atOnce } from "./at_once.ts";
 import { type Backend, deleteKeys, type Key, LIMITS, type Mutation } from "./backend.ts";
 import { BlobCache } from "./blob_cache.ts";
 import { newBlobId } from "./blob_id.ts";
+import { isFields, isTime } from "./row_json.ts";
 import type { RandomBytes } from "./state_id.ts";
 
 export const CHUNK_BYTES = LIMITS.valueBytes;
@@ -35,6 +36,17 @@ export interface BlobReference {
   sha256: string;
   /** Epoch milliseconds until which the chunks are there. */
   expires: number;
+}
+
+/** Bytes of the largest blob: more than any state has, and no more than one buffer may. */
+const MOST_BYTES = 1024 ** 3;
+
+/** Whether a value that was read from somewhere is a reference whose blob can be asked for. */
+export function isBlobReference(value: unknown): value is BlobReference {
+  if (!isFields(value)) return false;
+  const { id, bytes, sha256, expires } = value;
+  return typeof id === "string" && typeof sha256 === "string" && isTime(expires) &&
+    Number.isSafeInteger(bytes) && bytes as number >= 0 && bytes as number <= MOST_BYTES;
 }
 
 export interface BlobsOptions {
