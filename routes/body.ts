@@ -1,6 +1,7 @@
 /** Request bodies, bounded: JSON in UTF-8, or bytes as they come. */
 
 import { InferenceError } from "../src/core/errors.ts";
+import { assertModest } from "./json_size.ts";
 
 /** Bytes at most, unless told otherwise. */
 export const BODY_LIMIT = 8 * 1024 * 1024;
@@ -8,6 +9,7 @@ export const BODY_LIMIT = 8 * 1024 * 1024;
 /** @throws InferenceError `payload_too_large` or `invalid_value` */
 export async function readJson(request: Request, limit: number): Promise<unknown> {
   const bytes = await readBytes(request, limit);
+  assertModest(bytes);
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
