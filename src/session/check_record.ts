@@ -137,6 +137,7 @@ export function checkRecord(bytes: Uint8Array, context: RecordContext): TurnReco
  * @throws InferenceError `invalid_state_file`
  */
 export function checkHistory(bytes: Uint8Array | null, count: number): TranscriptEntry[] {
+  assertLines(bytes ?? new Uint8Array(), count);
   let entries: unknown[];
   try {
     new TextDecoder("utf-8", { fatal: true }).decode(bytes ?? new Uint8Array());
@@ -155,6 +156,24 @@ export function checkHistory(bytes: Uint8Array | null, count: number): Transcrip
   }
   entries.forEach((entry, i) => checkEntry(`earlier[${i}]`, entry));
   return entries as TranscriptEntry[];
+}
+
+/** Bytes of the shortest message with its line's end. */
+const LEAST_MESSAGE = '{"role":"user","content":""}\n'.length;
+
+/** Told before anything is made of them: an empty line is a byte, and takes more as a text. */
+function assertLines(bytes: Uint8Array, count: number): void {
+  let lines = 0;
+  for (let at = 0; at < bytes.length; at++) if (bytes[at] === 10) lines++;
+  if (lines <= count && count * LEAST_MESSAGE <= bytes.length) return;
+  const told = lines === count
+    ? `has empty lines among its ${lines}`
+    : `has ${lines} messages, and its turn says that there are ${count}`;
+  throw new InferenceError(
+    "invalid_state_file",
+    `Cannot use a state file: its history ${told}`,
+    { param: "turn.earlier.count" },
+  );
 }
 
 function checkEntry(name: string, value: unknown): void {
