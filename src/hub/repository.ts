@@ -24,9 +24,9 @@ export class FileChanged extends Error {
 /** Bytes of a page of a listing at most; a thousand files take a tenth of a megabyte. */
 const LONGEST_LISTING = 64 * 1024 * 1024;
 
-/** Files of a repository, and pages that list them: ten times what the largest have. */
+/** Files of a repository, and pages that list them, a thousand each: more than any model's has. */
 const MOST_FILES = 100_000;
-const MOST_PAGES = 1000;
+const MOST_PAGES = 200;
 
 /** The hub's library is loaded by those who pull, and by nobody else. */
 const library = () => import("@huggingface/hub");

@@ -108,13 +108,15 @@ export class Blobs {
 
   async #fetch(reference: BlobReference): Promise<Uint8Array> {
     const keys = this.#keys(reference);
-    const bytes = new Uint8Array(reference.bytes);
+    /** Made when a chunk has come that it may be of: a damaged reference may tell any size. */
+    let bytes: Uint8Array | undefined;
     let chunks = 0;
     const place = (value: Uint8Array, index: number) => {
       const expected = Math.min(CHUNK_BYTES, reference.bytes - index * CHUNK_BYTES);
       if (value.length !== expected) {
         throw damaged(reference, `chunk ${index} has ${value.length} bytes instead of ${expected}`);
       }
+      bytes ??= new Uint8Array(reference.bytes);
       bytes.set(value, index * CHUNK_BYTES);
       chunks++;
     };
@@ -134,6 +136,7 @@ export class Blobs {
     if (chunks !== keys.length) {
       throw damaged(reference, `${keys.length - chunks} of ${keys.length} chunks are missing`);
     }
+    bytes ??= new Uint8Array();
     if (await digest(bytes) !== reference.sha256) throw damaged(reference, "its checksum differs");
     return bytes;
   }

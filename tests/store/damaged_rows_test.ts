@@ -100,6 +100,14 @@ Deno.test("a field that no worker writes is damage", async () => {
   }
 });
 
+Deno.test("a size that is not the blob's is damage, found before there is room for it", async () => {
+  for (const bytes of [0, 1, 65_536, 65_537, 1024 ** 2, 1024 ** 3]) {
+    const before = Deno.memoryUsage().external;
+    assert.equal(await readDamaged("state", "state.bytes", bytes), "state_damaged");
+    assert.ok(Deno.memoryUsage().external - before < 512 * 1024 ** 2);
+  }
+});
+
 Deno.test("a row that is no JSON object is damage", async () => {
   for (const text of ["", "{", "null", "[]", "1", '"x"', "\ufffe", "[".repeat(30_000)]) {
     const { backend, store, readers } = await stored();
