@@ -93,6 +93,7 @@ function manyKeys(body: string, random: Random): string {
 function large(body: string, random: Random): string {
   const value = random.of([
     () => JSON.stringify("x".repeat(200_000)),
+    () => JSON.stringify("\n \n".repeat(random.of([100, 50_000]))),
     () => `[${"0,".repeat(20_000)}0]`,
     () => "[".repeat(5000) + "]".repeat(5000),
     () => '{"a":'.repeat(5000) + "1" + "}".repeat(5000),
