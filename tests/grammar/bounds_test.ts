@@ -26,6 +26,15 @@ Deno.test("numbers between bounds are counted as they are made", async () => {
   assert.ok(await takes(ofSchema({ anyOf: bounded.slice(0, 3) }), "-2.25"));
 });
 
+Deno.test("hundreds of options are told apart by what is read of each once", async () => {
+  const options = Array.from({ length: 399 }, (_, i) => ({
+    enum: Array.from({ length: 20 }, (_, j) => 100 * i + j),
+  }));
+  assert.ok(await takes(ofSchema({ oneOf: options }), "39811"));
+  const shared = [...options.slice(0, -1), { enum: [100_000, 5] }];
+  assert.match(await refused(ofSchema({ oneOf: shared })), /0 and 398 may not/);
+});
+
 Deno.test("sets of the same characters are one node", async () => {
   const pattern = "[^a]".repeat(8000);
   const constraint = await constrain({ type: "regex", pattern });
