@@ -2,9 +2,10 @@
 
 import type { Target } from "./target.ts";
 import { checkpointTargets } from "./targets/checkpoint_targets.ts";
+import { clientTargets } from "./targets/client_targets.ts";
 import { FAULTY_TARGETS } from "./targets/faulty_targets.ts";
 import { grammarTargets } from "./targets/grammar_targets.ts";
-import { replyTargets } from "./targets/reply_targets.ts";
+import { hubTargets } from "./targets/hub_targets.ts";
 import { stateTargets } from "./targets/state_targets.ts";
 import { textTargets } from "./targets/text_targets.ts";
 
@@ -21,7 +22,8 @@ async function make(): Promise<readonly Target[]> {
     ...textTargets(),
     ...await stateTargets(),
     ...grammarTargets(),
-    ...replyTargets(),
+    ...hubTargets(),
+    ...clientTargets(),
   ];
 }
 

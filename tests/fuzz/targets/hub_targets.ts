@@ -1,16 +1,14 @@
-/** Replies to requests of ours: those of a hub of models, and a worker's to the client. */
+/** Replies of a hub of models: listings, descriptions, files. */
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { ApiError } from "../../../src/client/api_error.ts";
-import { ChatStream } from "../../../src/client/chat_stream.ts";
-import { Transport } from "../../../src/client/transport.ts";
 import { InferenceError } from "../../../src/core/errors.ts";
 import { DamagedDownload, download, type Part } from "../../../src/hub/download.ts";
 import { HubHttp, Refusal } from "../../../src/hub/hub_http.ts";
 import { isSafePath } from "../../../src/hub/names.ts";
 import { FileChanged, type RemoteFile, Repository } from "../../../src/hub/repository.ts";
 import type { Target } from "../target.ts";
+import { reply, responseOf } from "./http_replies.ts";
 
 const KIB = 1024;
 
@@ -22,45 +20,8 @@ const MOST_REQUESTS = 210;
 const CONTENT = new TextEncoder().encode("the bytes of a model".repeat(20));
 const SHA256 = createHash("sha256").update(CONTENT).digest("hex");
 
-export function replyTargets(): Target[] {
-  return [listingTarget(), downloadTarget(), eventsTarget(), errorTarget()];
-}
-
-/** A reply as text: status, headers, an empty line, the body. */
-function reply(status: number, headers: Record<string, string>, body: string): Uint8Array {
-  const head = Object.entries(headers).map(([name, value]) => `${name}: ${value}\n`).join("");
-  return new TextEncoder().encode(`${status}\n${head}\n${body}`);
-}
-
-/** What a reply's bytes say, as far as HTTP allows it. */
-function responseOf(bytes: Uint8Array<ArrayBuffer>): Response {
-  const end = indexOfBlank(bytes);
-  const [first = "", ...lines] = new TextDecoder("latin1").decode(bytes.subarray(0, end)).split(
-    "\n",
-  );
-  const status = Number(first);
-  const headers = new Headers();
-  for (const line of lines) {
-    const at = line.indexOf(":");
-    try {
-      headers.append(line.slice(0, at), line.slice(at + 1));
-    } catch {
-      // No header that a server could send.
-    }
-  }
-  const valid = Number.isInteger(status) && status >= 200 && status <= 599;
-  const empty = [204, 205, 304].includes(status);
-  return new Response(empty ? null : bytes.slice(end + 2), {
-    status: valid ? status : 200,
-    headers,
-  });
-}
-
-function indexOfBlank(bytes: Uint8Array): number {
-  for (let at = 0; at + 1 < bytes.length; at++) {
-    if (bytes[at] === 0x0a && bytes[at + 1] === 0x0a) return at;
-  }
-  return bytes.length;
+export function hubTargets(): Target[] {
+  return [listingTarget(), downloadTarget()];
 }
 
 /** Runs `read` while every request is answered by `response`. */
@@ -237,101 +198,5 @@ class MemoryPart implements Part {
   clear(): Promise<void> {
     this.bytes = new Uint8Array();
     return Promise.resolve();
-  }
-}
-
-const CHUNK = {
-  id: "chatcmpl-1",
-  object: "chat.completion.chunk",
-  created: 1,
-  model: "toy",
-  choices: [{ index: 0, delta: { content: "Hello" }, finish_reason: null }],
-};
-
-function eventsTarget(): Target {
-  const last = {
-    ...CHUNK,
-    choices: [{ index: 0, delta: {}, finish_reason: "stop", state_id: `state_${"0".repeat(48)}` }],
-  };
-  const usage = { ...CHUNK, choices: [], usage: { prompt_tokens: 1, completion_tokens: 1 } };
-  const stream = (...events: unknown[]) =>
-    new TextEncoder().encode(
-      events.map((event) => `data: ${JSON.stringify(event)}\n\n`).join("")
-        .replace('"[DONE]"', "[DONE]"),
-    );
-  const error = {
-    error: { message: "no", type: "server_error", param: null, code: "device_lost" },
-  };
-  return {
-    name: "events",
-    corpus: [stream(CHUNK, CHUNK, last, usage, "[DONE]"), stream(CHUNK, error), stream(last)],
-    words: [
-      ...["data: ", "data:", "\n\n", "[DONE]", "error", "choices", "delta", "content", "null", "1"],
-      ...[
-        "finish_reason",
-        "usage",
-        "[]",
-        "{}",
-        "\r\n",
-        ": comment\n",
-        "event: x\n",
-        "[null]",
-        '""',
-      ],
-    ],
-    most: 64 * KIB,
-    allocates: (size) => 16 * size + 16 * KIB,
-    read: async (bytes) => {
-      const pieces = ReadableStream.from(inPieces(bytes));
-      const stream = new ChatStream(new Response(pieces, { headers: { "x-state-id": "state_0" } }));
-      return await clientReads(async () => {
-        const { text, stateId, finishReason } = await stream.reply();
-        assert.equal(typeof text, "string");
-        assert.ok(stateId === null || typeof stateId === "string");
-        assert.ok(finishReason === "stop" || finishReason === "length", `${finishReason}`);
-      });
-    },
-  };
-}
-
-async function* inPieces(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  await Promise.resolve();
-  for (let at = 0; at < bytes.length; at += 37) yield bytes.subarray(at, at + 37);
-}
-
-function errorTarget(): Target {
-  const body = (error: unknown) => JSON.stringify({ error });
-  const json = { "content-type": "application/json" };
-  return {
-    name: "api-error",
-    corpus: [
-      reply(400, json, body({ message: "no", type: "x", param: "a", code: "invalid_value" })),
-      reply(503, { ...json, "retry-after": "1", "x-request-id": "r" }, body({ message: "busy" })),
-      reply(200, json, '{"data":[]}'),
-    ],
-    words: ["null", "error", "message", "code", "retry-after: soon\n", "[]", "200", "500", '"a"'],
-    most: 64 * KIB,
-    allocates: (size) => 16 * size + 16 * KIB,
-    read: async (bytes) => {
-      const transport = new Transport({
-        baseURL: HUB,
-        fetch: () => Promise.resolve(responseOf(bytes)),
-      });
-      return await clientReads(async () => void await transport.json("/v1/models"));
-    },
-  };
-}
-
-async function clientReads(read: () => Promise<void>): Promise<"taken" | "refused"> {
-  try {
-    await read();
-    return "taken";
-  } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-    const { message, code, param, retryAfter } = error;
-    assert.ok(typeof message === "string" && typeof code === "string");
-    assert.ok(param === null || typeof param === "string");
-    assert.ok(retryAfter === undefined || retryAfter >= 0, `retry after ${retryAfter}`);
-    return "refused";
   }
 }
