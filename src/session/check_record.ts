@@ -66,7 +66,8 @@ const CHECKS: Record<keyof TurnRecord | "version", Check> = {
       checkToken(`counts[${i}][0]`, id, vocabulary);
       if (seen.has(id)) throw wrong(`counts[${i}][0]`, id, "another id than those before");
       seen.add(id);
-      if (!(typeof count === "number" && count >= 0 && count <= MOST_COUNT)) {
+      const counted = typeof count === "number" && count >= 0 && count <= MOST_COUNT;
+      if (!counted || Object.is(count, -0)) {
         throw wrong(`counts[${i}][1]`, count, `a number from 0 to ${MOST_COUNT}`);
       }
     });
@@ -187,12 +188,17 @@ function checkEntry(name: string, value: unknown): void {
 }
 
 function checkToken(name: string, value: unknown, vocabulary: number): void {
-  if (Number.isSafeInteger(value) && value as number >= 0 && value as number < vocabulary) return;
+  if (isWhole(value) && value < vocabulary) return;
   throw wrong(name, value, `a token id, a whole number from 0 to ${vocabulary - 1}`);
 }
 
+/** Without -0, which no worker writes. */
+function isWhole(value: unknown): value is number {
+  return Number.isSafeInteger(value) && value as number >= 0 && !Object.is(value, -0);
+}
+
 function checkWhole(name: string, value: unknown, most: number): void {
-  if (Number.isSafeInteger(value) && value as number >= 0 && value as number <= most) return;
+  if (isWhole(value) && value <= most) return;
   throw wrong(name, value, `a whole number from 0 to ${most}`);
 }
 

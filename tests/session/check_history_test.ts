@@ -1,7 +1,7 @@
-/** Histories from anybody: what they cost is told by their size. */
+/** Histories and records from anybody: what they cost, and numbers that only look right. */
 
 import assert from "node:assert/strict";
-import { checkHistory } from "../../src/session/check_record.ts";
+import { checkHistory, checkRecord } from "../../src/session/check_record.ts";
 import { appendEntries } from "../../src/session/history.ts";
 
 const entry = { role: "user", content: "" } as const;
@@ -23,4 +23,18 @@ Deno.test("lines without messages are refused before any text is made of them", 
   for (const count of [0, 1, 1000, 30_000_000]) {
     assert.throws(() => checkHistory(empty, count), refused);
   }
+});
+
+Deno.test("a record with a zero below zero is none that a worker wrote", () => {
+  const record = (pending: string, count = "1") =>
+    new TextEncoder().encode(
+      `{"version":1,"pending":[${pending}],"absorbed":1,"position":0,"seed":"1",` +
+        `"counts":[[3,${count}]],"held":"","earlier":null,` +
+        `"transcript":[{"role":"assistant","content":""}]}`,
+    );
+  const context = { vocabulary: 9, open: false, fresh: false };
+  assert.deepEqual(checkRecord(record("0"), context).pending, [0]);
+  const wrong = { code: "invalid_state_file" };
+  assert.throws(() => checkRecord(record("-0"), context), { ...wrong, param: "turn.pending[0]" });
+  assert.throws(() => checkRecord(record("0", "-0"), context), wrong);
 });
