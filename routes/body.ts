@@ -1,6 +1,7 @@
 /** Request bodies, bounded in size and time: JSON in UTF-8, or bytes as they come. */
 
 import { InferenceError } from "../src/core/errors.ts";
+import { assertModest } from "./json_size.ts";
 
 /** What a body may be. */
 export interface BodyLimits {
@@ -19,6 +20,7 @@ export const BODY_LIMITS: BodyLimits = { bytes: 8 * 1024 * 1024, pause: 20_000 }
 /** @throws InferenceError `payload_too_large`, `request_timeout` or `invalid_value` */
 export async function readJson(request: Request, limits: BodyLimits): Promise<unknown> {
   const bytes = await readBytes(request, limits);
+  assertModest(bytes);
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);

@@ -19,19 +19,29 @@ export const RETRY_AFTER: Partial<Record<ErrorCode, number>> = {
   request_in_progress: 1,
 };
 
+/** Characters of a message and of a field's name at most: both may have in them what was sent. */
+const MESSAGE_LENGTH = 2000;
+const PARAM_LENGTH = 200;
+
 /** The body that tells a client of `error`; a bug's text is not shown. */
 export function errorBody(error: unknown): ErrorBody {
   if (!(error instanceof InferenceError)) {
     const message = "The server had an error while processing your request";
     return { error: { message, type: "server_error", param: null, code: "internal_error" } };
   }
-  const { message, status, code, param = null } = error;
+  const { status, code } = error;
+  const message = shortened(error.message, MESSAGE_LENGTH);
+  const param = error.param === undefined ? null : shortened(error.param, PARAM_LENGTH);
   const type = status >= 500
     ? "server_error"
     : status === 429
     ? "rate_limit_error"
     : "invalid_request_error";
   return { error: { message, type, param, code } };
+}
+
+function shortened(text: string, length: number): string {
+  return text.length > length ? `${text.slice(0, length).toWellFormed()}…` : text;
 }
 
 export function handleError(log: Log): ErrorHandler {

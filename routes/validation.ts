@@ -3,6 +3,9 @@
 import type { z } from "zod";
 import { InferenceError } from "../src/core/errors.ts";
 
+/** Wrong fields that a message names; of many that are wrong, few tell why. */
+const MOST_NAMED = 8;
+
 /** @throws InferenceError `invalid_value` */
 export function parse<T>(schema: z.ZodType<T>, value: unknown): T {
   const result = schema.safeParse(value);
@@ -12,8 +15,9 @@ export function parse<T>(schema: z.ZodType<T>, value: unknown): T {
 
 /** What is wrong, the first field as `param`. */
 export function invalidValue(issues: readonly Issue[]): InferenceError {
-  const found = issues.map((issue) => deepest(issue, []));
+  const found = issues.slice(0, MOST_NAMED).map((issue) => deepest(issue, []));
   const named = found.map(({ path, message }) => `${fieldName(path)}: ${message}`);
+  if (issues.length > MOST_NAMED) named.push(`and ${issues.length - MOST_NAMED} more`);
   const [{ path }] = found;
   return new InferenceError("invalid_value", named.join("; "), {
     param: path.length === 0 ? undefined : fieldName(path),
@@ -32,7 +36,8 @@ function deepest(issue: Issue, prefix: readonly PropertyKey[]): Found {
   const path = [...prefix, ...issue.path];
   const own = { path, message: issue.message };
   if (issue.code !== "invalid_union") return own;
-  return issue.errors.flat().map((inner) => deepest(inner, path))
+  return issue.errors.flatMap((errors) => errors.slice(0, MOST_NAMED))
+    .map((inner) => deepest(inner, path))
     .reduce((best, found) => found.path.length > best.path.length ? found : best, own);
 }
 

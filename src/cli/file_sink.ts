@@ -79,6 +79,7 @@ async function openLocked(path: string, part: string): Promise<Deno.FsFile> {
   // A rename puts a file over a device or a link to one, and fails over a folder only at the end.
   const old = await unlessMissing(Deno.stat(path));
   if (old && !old.isFile) throw new Error("it exists and is no regular file");
+  await removeLink(part);
   const file = await Deno.open(part, { read: true, write: true, create: true });
   try {
     // A process that has just finished may have renamed or removed what was opened here.
@@ -89,6 +90,11 @@ async function openLocked(path: string, part: string): Promise<Deno.FsFile> {
     file.close();
     throw error;
   }
+}
+
+/** Removes a link where a file is to be made: nothing is written to where it leads. */
+export async function removeLink(path: string): Promise<void> {
+  if ((await unlessMissing(Deno.lstat(path)))?.isSymlink) await Deno.remove(path);
 }
 
 async function isAt(file: Deno.FsFile, path: string): Promise<boolean> {

@@ -8,7 +8,7 @@ import { z } from "zod";
 import { InferenceError } from "../core/errors.ts";
 import { isSafeName } from "../hub/names.ts";
 import { usageError } from "./command.ts";
-import { writeFileWhole } from "./file_sink.ts";
+import { removeLink, writeFileWhole } from "./file_sink.ts";
 
 const RECORD = "pulled.json";
 
@@ -109,6 +109,14 @@ export class ModelCache {
   async folder(name: string): Promise<string> {
     const folder = this.#path(name);
     await Deno.mkdir(folder, { recursive: true });
+    if ((await Deno.lstat(folder)).isSymlink) {
+      throw new InferenceError(
+        "file_error",
+        `Cannot write to ${folder}: it is a link, and no model is looked for there; remove it, or ` +
+          "name another disk's folder with RWKV_HOME",
+        { param: folder },
+      );
+    }
     return folder;
   }
 
@@ -155,6 +163,7 @@ export class ModelCache {
   ): Promise<T> {
     const path = join(this.root, "locks", `${name}.lock`);
     await Deno.mkdir(dirname(path), { recursive: true });
+    await removeLink(path);
     using file = await Deno.open(path, { read: true, write: true, create: true });
     let told = false;
     while (!await file.tryLock(true)) {
@@ -186,14 +195,18 @@ async function describe(folder: string, name: string): Promise<CachedModel> {
 /** Null for one that is missing, damaged, or of a file that is not as it was recorded. */
 async function readRecord(folder: string): Promise<PulledRecord | null> {
   try {
-    const text = await Deno.readTextFile(join(folder, RECORD));
-    const record = recordSchema.parse(JSON.parse(text));
+    const record = parseRecord(await Deno.readTextFile(join(folder, RECORD)));
     const { size } = await Deno.stat(join(folder, record.file));
     return size === record.bytes ? record : null;
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
     return null;
   }
+}
+
+/** What a record of any text tells; throws for one that is damaged. */
+export function parseRecord(text: string): PulledRecord {
+  return recordSchema.parse(JSON.parse(text));
 }
 
 function pulledAt({ record }: CachedModel): number {

@@ -11,7 +11,7 @@ import { InferenceError } from "../core/errors.ts";
 import { DamagedDownload, type Digest, download, type Part, startDigest } from "../hub/download.ts";
 import type { HubHttp } from "../hub/hub_http.ts";
 import type { RemoteFile } from "../hub/repository.ts";
-import { syncFolder } from "./file_sink.ts";
+import { removeLink, syncFolder } from "./file_sink.ts";
 import { removeIfThere } from "./model_cache.ts";
 import { bytesText } from "./units.ts";
 
@@ -41,6 +41,7 @@ export async function fetchFile(
   const partName = `${name}.${await shortDigest(file.etag)}.part`;
   const path = join(folder, partName);
   await removeOtherParts(folder, name, partName);
+  await removeLink(path);
   const part = await PartFile.open(path);
   let kept = true;
   try {

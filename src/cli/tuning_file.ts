@@ -17,14 +17,20 @@ const VERSION = 1;
 
 const count = z.int().min(1);
 
+/** Rows and tokens of a thread are registers: none has more that is worth it. */
+const owned = z.int().min(1).max(64);
+
+/** Threads of a workgroup that every adapter has, and rows of a block, a thread each. */
+const THREADS = 256;
+const BLOCK_ROWS = 8;
+
+const tile = z.object({ rowBlocks: owned, tokens: owned, lanes: count, threadBlocks: count })
+  .refine(({ lanes, threadBlocks }) => BLOCK_ROWS * lanes * threadBlocks <= THREADS);
+
 const file = z.object({
   version: z.literal(VERSION),
   adapter: z.string(),
-  choices: z.array(z.object({
-    tokens: count,
-    tile: z.object({ rowBlocks: count, tokens: count, lanes: count, threadBlocks: count })
-      .nullable(),
-  })).min(1),
+  choices: z.array(z.object({ tokens: count, tile: tile.nullable() })).min(1).max(64),
   stepTokens: count,
 });
 
@@ -64,9 +70,14 @@ async function read(path: string, { adapter }: OpenDevice): Promise<Tuning | nul
     if (error instanceof Deno.errors.NotFound) return null;
     throw error;
   }
-  const kept = file.safeParse(parse(text)).data;
+  const kept = parseTuning(text);
   // What can't be read, or was found on another adapter with a like name, is replaced.
   return kept?.adapter === adapter ? kept : null;
+}
+
+/** What a file of any text tells of tuning; `null` unless it is one of this version. */
+export function parseTuning(text: string): Tuning & { adapter: string } | null {
+  return file.safeParse(parse(text)).data ?? null;
 }
 
 /** Whole or not at all, whoever else writes it at the same time. */

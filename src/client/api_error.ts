@@ -59,7 +59,7 @@ export function apiError(body: unknown, response: Response): ApiError {
     status,
     code: typeof code === "string" ? code : "unknown",
     param: typeof param === "string" ? param : null,
-    retryAfter: seconds === null ? undefined : Number(seconds),
+    retryAfter: seconds !== null && /^\d+$/.test(seconds) ? Number(seconds) : undefined,
     stateId: headers.get("x-state-id"),
     requestId: headers.get("x-request-id"),
   });

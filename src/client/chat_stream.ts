@@ -1,7 +1,7 @@
 /** A reply as it is written: its text piece by piece, and where it has led to. */
 
 import { ApiError, apiError } from "./api_error.ts";
-import type { ChatCompletionChunk } from "./api_types.ts";
+import { chatEvent } from "./chat_event.ts";
 import { dataOf } from "./event_data.ts";
 import type { ChatUsage } from "./types.ts";
 
@@ -66,7 +66,8 @@ export class ChatStream implements AsyncIterable<string> {
         this.#reply = { text, usage, ...last };
         return;
       }
-      const event: ChatCompletionChunk | { error: unknown } = JSON.parse(data);
+      const event = chatEvent(data);
+      if (event === null) throw this.#notUnderstood();
       if ("error" in event) throw apiError(event, this.#response);
       usage = event.usage ?? usage;
       const choice = event.choices[0];
@@ -86,9 +87,18 @@ export class ChatStream implements AsyncIterable<string> {
   }
 
   #brokenOff(): ApiError {
-    return new ApiError("The reply broke off; resume its state with an empty list of messages", {
+    const message = "The reply broke off; resume its state with an empty list of messages";
+    return this.#error(message, "broken_off");
+  }
+
+  #notUnderstood(): ApiError {
+    return this.#error("What came is no part of a worker's reply", "unknown");
+  }
+
+  #error(message: string, code: string): ApiError {
+    return new ApiError(message, {
       status: this.#response.status,
-      code: "broken_off",
+      code,
       stateId: this.#stateId,
       requestId: this.#response.headers.get("x-request-id"),
     });

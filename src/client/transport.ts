@@ -1,6 +1,6 @@
 /** Requests to a worker, by whatever `fetch` there is. */
 
-import { apiError } from "./api_error.ts";
+import { ApiError, apiError } from "./api_error.ts";
 import type { CallOptions } from "./types.ts";
 
 /** Which worker is asked, and how. */
@@ -54,6 +54,14 @@ export class Transport {
 
   /** The body of an answer; throws as `send`. */
   async json<T>(path: string, call?: Call): Promise<T> {
-    return await (await this.send(path, call)).json();
+    const response = await this.send(path, call);
+    const text = await response.text();
+    try {
+      return JSON.parse(text);
+    } catch {
+      const { status, headers } = response;
+      const requestId = headers.get("x-request-id");
+      throw new ApiError("The answer is not JSON", { status, code: "unknown", requestId });
+    }
   }
 }

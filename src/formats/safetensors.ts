@@ -15,16 +15,23 @@ import {
   type TensorLayout,
 } from "./tensor_layout.ts";
 
-/** The reference implementation's limit on the JSON header, in bytes. */
-const MAX_HEADER = 100_000_000;
+/** Bytes of the JSON header that are accepted; a large model's has some hundred thousand. */
+const MAX_HEADER = 16 * 2 ** 20;
 
+/** Dimensions of a tensor that are accepted. */
+const MAX_RANK = 32;
+
+/** Looked at by hand: of many entries that are wrong, zod would tell each. */
 const HeaderSchema = z.looseObject({
-  __metadata__: z.record(z.string(), z.string()).optional(),
+  __metadata__: z.custom<Record<string, string>>(isMetadata).optional(),
 });
 
 const EntrySchema = z.strictObject({
   dtype: z.string(),
-  shape: z.array(z.int().nonnegative()).max(32),
+  shape: z.custom((shape) => Array.isArray(shape) && shape.length <= MAX_RANK, {
+    error: `expected at most ${MAX_RANK} dimensions`,
+    abort: true,
+  }).pipe(z.array(z.int().nonnegative())),
   data_offsets: z.tuple([z.int().nonnegative(), z.int().nonnegative()]),
 });
 
@@ -104,6 +111,11 @@ async function readStateHeader(source: ByteSource): Promise<{
   }
   const { __metadata__: metadata = {}, ...tensors } = header;
   return { entries: Object.entries(tensors), metadata, dataStart: 8 + Number(length) };
+}
+
+function isMetadata(value: unknown): value is Record<string, string> {
+  return typeof value === "object" && value !== null && !Array.isArray(value) &&
+    Object.values(value).every((text) => typeof text === "string");
 }
 
 /** The tensors, by offset, must follow one another from the header to the end of the file. */

@@ -19,6 +19,9 @@ const MAX_DIRECTORY_BYTES = 16 * 2 ** 20;
 const LOCAL_HEADER_BYTES = 30;
 const LOCAL_HEADER_MAGIC = 0x04034b50;
 
+/** Times the file's size that its tensors may come to: some have the same storage, for good reason. */
+const MAX_SHARED = 4;
+
 /** Keys under which training scripts put the state dict. */
 const NESTED_KEYS = ["state_dict", "model", "model_state_dict", "module"];
 
@@ -64,6 +67,7 @@ export async function readTorchLayout(source: ByteSource): Promise<Map<string, T
     starts.set(key, start);
     layouts.set(name, place(source, name, { tensor, start, size: entry.size }));
   }
+  checkTotal(source, layouts);
   return layouts;
 }
 
@@ -85,7 +89,7 @@ function place(
         `${size} bytes: the file is damaged, fetch it again`,
     );
   }
-  if (count > storage.elements) {
+  if (count > storage.elements || !isInjective(shape, strides)) {
     throw invalidCheckpoint(
       source.name,
       `tensor "${name}" of shape [${shape}] repeats the elements of a storage of ` +
@@ -100,6 +104,32 @@ function place(
     offset: start + offset * itemSize,
     strides,
   };
+}
+
+/** Whether strides tell that no two indices are one element: each steps over all that is within it. */
+function isInjective(shape: readonly number[], strides: readonly number[]): boolean {
+  if (shape.includes(0)) return true;
+  const steps = strides.map((stride, d) => ({ stride, size: shape[d] }))
+    .filter(({ size }) => size > 1)
+    .sort((a, b) => a.stride - b.stride);
+  let last = 0;
+  return steps.every(({ stride, size }) => {
+    const over = stride > last;
+    last += (size - 1) * stride;
+    return over;
+  });
+}
+
+/** Many tensors of one storage would take more memory and time than the file's size tells. */
+function checkTotal(source: ByteSource, layouts: ReadonlyMap<string, TensorLayout>): void {
+  let total = 0;
+  for (const { byteLength } of layouts.values()) total += byteLength;
+  if (total <= MAX_SHARED * source.size) return;
+  throw invalidCheckpoint(
+    source.name,
+    `its ${layouts.size} tensors come to ${total} bytes in a file of ${source.size}, as they share ` +
+      "their storages: save each as tensor.clone()",
+  );
 }
 
 /** The directory's reads, never more than a directory needs. */

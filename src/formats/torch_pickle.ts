@@ -18,8 +18,11 @@ const STORAGE_DTYPES: Readonly<Record<string, string>> = {
   BoolStorage: "BOOL",
 };
 
-/** Dimensions of a tensor that are accepted: torch's own limit. */
-const MAX_RANK = 64;
+/** Dimensions of a tensor that are accepted: no layer's has more than five. */
+const MAX_RANK = 8;
+
+/** Tensors that are accepted; the largest models have some thousands. */
+const MAX_TENSORS = 65_535;
 
 class StorageClass extends PickleGlobal {
   constructor(name: string, readonly dtype: string) {
@@ -59,10 +62,12 @@ export class TorchTensor extends PickleObject {
 export function readTorchPickle(bytes: Uint8Array, name: string): PickleValue {
   const fail = (problem: string) => invalidCheckpoint(name, `its pickle ${problem}`);
 
+  let tensors = 0;
   const rebuildTensor = ([storage, offset, shape, strides]: readonly PickleValue[]) => {
     const valid = storage instanceof TorchStorage && isSize(offset) &&
       isSizes(shape) && isSizes(strides) && shape.length === strides.length;
     if (!valid) throw fail("describes a tensor with an impossible shape, stride or offset");
+    if (++tensors > MAX_TENSORS) throw fail(`describes more than ${MAX_TENSORS} tensors`);
     return new TorchTensor(storage, { offset, shape: [...shape], strides: [...strides] });
   };
   const rebuildParameter = ([tensor]: readonly PickleValue[]) => {

@@ -111,7 +111,8 @@ export function possible(
 export const NULLABLE: Reading<boolean> = possible(() => false, (text) => text === "");
 
 /**
- * Ways that a tree can begin, at most, if each is counted on its own. Only for grammars that
+ * Ways that a tree can begin, at most, if each is counted on its own. What can't begin, as nothing
+ * is in it, counts as one: it is gone through all the same. Only for grammars that
  * {@linkcode leftRecursion} finds nothing in.
  */
 export function countBeginnings(nullable: (tree: Tree) => boolean, rules: readonly Tree[]) {
@@ -123,7 +124,7 @@ export function countBeginnings(nullable: (tree: Tree) => boolean, rules: readon
       ? 4 * tree.chars.length
       : tree.type === "text"
       ? 1
-      : beginnings(tree, nullable, rules).reduce((sum, part) => sum + count(part), 0);
+      : Math.max(1, beginnings(tree, nullable, rules).reduce((sum, part) => sum + count(part), 0));
     known.set(tree, found);
     return found;
   };

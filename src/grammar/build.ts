@@ -29,7 +29,7 @@ import { type ByteRange, encodings } from "./utf8.ts";
 export const MAX_WAYS = 1024;
 
 /** Parts of a grammar: 50,000 of them are ready within some 0.3 s. */
-const MAX_PARTS = 50_000;
+export const MAX_PARTS = 50_000;
 
 export interface BuildOptions {
   /** `[256]`: 1 at the bytes that can be written. */
@@ -90,6 +90,8 @@ class Nodes {
   readonly #known = new Map<Tree, Node>();
   /** Encodings and their ends, by their ranges, so that what is the same is one node. */
   readonly #encoded = new Map<string, Node>();
+  /** What can be written of sets of characters, and its nodes, by their ranges. */
+  readonly #sets = new Map<string, { encodings: ByteRange[][][]; node: Node | null }>();
 
   constructor(
     grammar: Grammar,
@@ -101,7 +103,7 @@ class Nodes {
     this.#possible = read(
       grammar,
       possible(
-        (chars) => this.#encodings(chars).length > 0,
+        (chars) => this.#set(chars).encodings.length > 0,
         (text) => utf8.encode(text).every((byte) => writable[byte] === 1),
       ),
     );
@@ -129,7 +131,7 @@ class Nodes {
   #of(tree: Tree): Node {
     switch (tree.type) {
       case "chars":
-        return this.#choice(this.#encodings(tree.chars).map((ranges) => this.#encoding(ranges)));
+        return this.#ofChars(tree.chars);
       case "text":
         return this.#text(tree.text);
       case "sequence":
@@ -154,11 +156,22 @@ class Nodes {
     return options.length === 1 ? options[0] : this.#made(new ChoiceNode(options));
   }
 
+  #ofChars(chars: Chars): Node {
+    const set = this.#set(chars);
+    return set.node ??= this.#choice(set.encodings.map((ranges) => this.#encoding(ranges)));
+  }
+
   /** What can be written of the encodings of characters, byte by byte. */
-  #encodings(chars: Chars): ByteRange[][][] {
-    return encodings(chars)
+  #set(chars: Chars): { encodings: ByteRange[][][]; node: Node | null } {
+    const name = chars.join();
+    const known = this.#sets.get(name);
+    if (known) return known;
+    const possible = encodings(chars)
       .map((ranges) => ranges.map((range) => this.#writableIn(range)))
       .filter((bytes) => bytes.every((ranges) => ranges.length > 0));
+    const set = { encodings: possible, node: null };
+    this.#sets.set(name, set);
+    return set;
   }
 
   #writableIn([low, high]: ByteRange): ByteRange[] {

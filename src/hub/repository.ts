@@ -24,6 +24,10 @@ export class FileChanged extends Error {
 /** Bytes of a page of a listing at most; a thousand files take a tenth of a megabyte. */
 const LONGEST_LISTING = 64 * 1024 * 1024;
 
+/** Files of a repository, and pages that list them, a thousand each: more than any model's has. */
+const MOST_FILES = 100_000;
+const MOST_PAGES = 200;
+
 /** The hub's library is loaded by those who pull, and by nobody else. */
 const library = () => import("@huggingface/hub");
 
@@ -55,8 +59,12 @@ export class Repository {
       const entries = listFiles({ repo: this.name, recursive: true, ...this.#access() });
       for await (const { type, path, size, oid, lfs } of entries) {
         if (type !== "file" || !isSafePath(path)) continue;
-        const hash = hashOf(lfs?.oid ?? oid);
-        found.push({ path, size: lfs?.size ?? size, hash });
+        const bytes = lfs?.size ?? size;
+        if (!(Number.isSafeInteger(bytes) && bytes >= 0)) {
+          throw new Error(`it lists ${path} with a size of ${bytes}`);
+        }
+        if (found.length === MOST_FILES) throw new Error(`it lists more than ${MOST_FILES} files`);
+        found.push({ path, size: bytes, hash: hashOf(lfs?.oid ?? oid) });
       }
     });
     return this.#files = found;
@@ -95,11 +103,13 @@ export class Repository {
   /** No token: the requests are the project's own, and add it where it belongs. */
   #access() {
     const http = this.#http;
+    let pages = 0;
     return {
       hubUrl: http.endpoint,
       fetch: (input: RequestInfo | URL, init?: RequestInit) => {
         const { pathname, search } = new URL(`${input}`);
         const listing = pathname.includes(`/api/models/${this.name}/`);
+        if (listing && ++pages > MOST_PAGES) throw new Error("its listing has no end");
         // A mirror may pass on where the hub itself has the next page.
         const next = `${http.endpoint}${pathname.slice(pathname.indexOf("/api/"))}${search}`;
         return http.retrying(async () => {

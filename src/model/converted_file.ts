@@ -53,6 +53,9 @@ export interface Converted {
   matrices: ReadonlyMap<string, ConvertedMatrix>;
 }
 
+/** Characters that tell of the matrices: those of a large model take some ten thousand. */
+const MAX_MATRICES = 2 ** 20;
+
 const MatricesSchema = z.record(
   z.string(),
   z.object({
@@ -68,7 +71,7 @@ const MetadataSchema = z.object({
   source: z.string(),
   source_digest: z.string().regex(/^[0-9a-f]{64}$/),
   group_norm_eps: z.string().transform(Number).pipe(z.number().positive()),
-  matrices: z.string(),
+  matrices: z.string().max(MAX_MATRICES),
 });
 
 /** `__metadata__` of a converted file. */

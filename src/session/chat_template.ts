@@ -47,7 +47,16 @@ export function messageText({ content }: Message): string {
 
 /** Text without anything that could end its paragraph: `\r`, empty lines, blank ends. */
 export function cleanText(text: string): string {
-  return text.replace(/\r\n?/g, "\n").replace(/\n(?:[ \t]*\n)+/g, "\n").trim();
+  // Line by line: an expression that goes over many at once has no room for millions of them.
+  const lines = text.replaceAll("\r\n", "\n").replaceAll("\r", "\n").split("\n");
+  return lines.filter((line) => !isBlank(line)).join("\n").trim();
+}
+
+function isBlank(line: string): boolean {
+  for (let at = 0; at < line.length; at++) {
+    if (line[at] !== " " && line[at] !== "\t") return false;
+  }
+  return true;
 }
 
 /** A message's paragraph, and what ends it. */

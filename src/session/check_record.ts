@@ -66,7 +66,8 @@ const CHECKS: Record<keyof TurnRecord | "version", Check> = {
       checkToken(`counts[${i}][0]`, id, vocabulary);
       if (seen.has(id)) throw wrong(`counts[${i}][0]`, id, "another id than those before");
       seen.add(id);
-      if (!(typeof count === "number" && count >= 0 && count <= MOST_COUNT)) {
+      const counted = typeof count === "number" && count >= 0 && count <= MOST_COUNT;
+      if (!counted || Object.is(count, -0)) {
         throw wrong(`counts[${i}][1]`, count, `a number from 0 to ${MOST_COUNT}`);
       }
     });
@@ -137,6 +138,7 @@ export function checkRecord(bytes: Uint8Array, context: RecordContext): TurnReco
  * @throws InferenceError `invalid_state_file`
  */
 export function checkHistory(bytes: Uint8Array | null, count: number): TranscriptEntry[] {
+  assertLines(bytes ?? new Uint8Array(), count);
   let entries: unknown[];
   try {
     new TextDecoder("utf-8", { fatal: true }).decode(bytes ?? new Uint8Array());
@@ -157,6 +159,24 @@ export function checkHistory(bytes: Uint8Array | null, count: number): Transcrip
   return entries as TranscriptEntry[];
 }
 
+/** Bytes of the shortest message with its line's end. */
+const LEAST_MESSAGE = '{"role":"user","content":""}\n'.length;
+
+/** Told before anything is made of them: an empty line is a byte, and takes more as a text. */
+function assertLines(bytes: Uint8Array, count: number): void {
+  let lines = 0;
+  for (let at = 0; at < bytes.length; at++) if (bytes[at] === 10) lines++;
+  if (lines <= count && count * LEAST_MESSAGE <= bytes.length) return;
+  const told = lines === count
+    ? `has empty lines among its ${lines}`
+    : `has ${lines} messages, and its turn says that there are ${count}`;
+  throw new InferenceError(
+    "invalid_state_file",
+    `Cannot use a state file: its history ${told}`,
+    { param: "turn.earlier.count" },
+  );
+}
+
 function checkEntry(name: string, value: unknown): void {
   const entry = objectIn(name, value);
   assertKnown(name, entry, { role: true, content: true });
@@ -168,12 +188,17 @@ function checkEntry(name: string, value: unknown): void {
 }
 
 function checkToken(name: string, value: unknown, vocabulary: number): void {
-  if (Number.isSafeInteger(value) && value as number >= 0 && value as number < vocabulary) return;
+  if (isWhole(value) && value < vocabulary) return;
   throw wrong(name, value, `a token id, a whole number from 0 to ${vocabulary - 1}`);
 }
 
+/** Without -0, which no worker writes. */
+function isWhole(value: unknown): value is number {
+  return Number.isSafeInteger(value) && value as number >= 0 && !Object.is(value, -0);
+}
+
 function checkWhole(name: string, value: unknown, most: number): void {
-  if (Number.isSafeInteger(value) && value as number >= 0 && value as number <= most) return;
+  if (isWhole(value) && value <= most) return;
   throw wrong(name, value, `a whole number from 0 to ${most}`);
 }
 

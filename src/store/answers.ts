@@ -12,7 +12,8 @@ import { InferenceError } from "../core/errors.ts";
 import { toHex } from "../core/hex.ts";
 import { sha256 } from "../core/sha256.ts";
 import type { Backend, Key } from "./backend.ts";
-import { type BlobReference, Blobs } from "./blobs.ts";
+import { type BlobReference, Blobs, isBlobReference } from "./blobs.ts";
+import { damagedRow, decodeRow, isTime } from "./row_json.ts";
 import { newId, type RandomBytes } from "./state_id.ts";
 
 /** Milliseconds that an answer is given again. */
@@ -84,7 +85,7 @@ export class Answers {
     const owner = newId("", random);
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const entry = await backend.get(key);
-      const row = entry && decodeRow(entry.value);
+      const row = entry && answerIn(entry.value);
       if (entry && row && row.expires > now()) {
         // Won by a write that was tried again after its answer was lost.
         if (row.owner === owner) return this.#claim(key, row, entry.versionstamp);
@@ -147,20 +148,20 @@ export class Answers {
   /** The versionstamp of a row that was written though its writer was told otherwise. */
   async #written(key: Key, row: AnswerRow): Promise<string | null> {
     const entry = await this.#options.backend.get(key);
-    const found = entry && decodeRow(entry.value);
+    const found = entry && answerIn(entry.value);
     const own = found?.owner === row.owner && found.expires === row.expires &&
       found.answer?.id === row.answer?.id;
     return own ? entry!.versionstamp : null;
   }
 }
 
-function decodeRow(value: Uint8Array): AnswerRow {
-  const row: AnswerRow = JSON.parse(new TextDecoder().decode(value));
-  if (row.version === 1) return row;
-  throw new InferenceError(
-    "state_damaged",
-    `Cannot read an answer that was given before: it has version ${row.version}, this worker reads 1`,
-  );
+function answerIn(bytes: Uint8Array): AnswerRow {
+  const options = { what: "an answer that was given before", row: "it" };
+  const { body, owner, expires, answer } = decodeRow(bytes, options);
+  const fine = typeof body === "string" && typeof owner === "string" && isTime(expires) &&
+    (answer === null || isBlobReference(answer));
+  if (!fine) throw damagedRow("it lacks fields", options);
+  return { version: 1, body, owner, expires, answer };
 }
 
 async function hash(parts: readonly string[]): Promise<string> {

@@ -11,6 +11,7 @@ import { atOnce } from "./at_once.ts";
 import { type Backend, deleteKeys, type Key, LIMITS, type Mutation } from "./backend.ts";
 import { BlobCache } from "./blob_cache.ts";
 import { newBlobId } from "./blob_id.ts";
+import { isFields, isTime } from "./row_json.ts";
 import type { RandomBytes } from "./state_id.ts";
 
 /** Bytes of a chunk where its reference tells no other number. */
@@ -38,6 +39,21 @@ export interface BlobReference {
   expires: number;
   /** Bytes of each chunk but the last, where that is not 65,536. */
   chunk?: number;
+}
+
+/** Bytes of the largest blob: more than any state has, and no more than one buffer may. */
+const MOST_BYTES = 1024 ** 3;
+
+/** Whether a value that was read from somewhere is a reference whose blob can be asked for. */
+export function isBlobReference(value: unknown): value is BlobReference {
+  if (!isFields(value)) return false;
+  const { id, bytes, sha256, expires, chunk = CHUNK_BYTES } = value;
+  return typeof id === "string" && typeof sha256 === "string" && isTime(expires) &&
+    isWithin(bytes, 0, MOST_BYTES) && isWithin(chunk, CHUNK_BYTES / 2, CHUNK_BYTES);
+}
+
+function isWithin(value: unknown, least: number, most: number): boolean {
+  return Number.isSafeInteger(value) && least <= (value as number) && (value as number) <= most;
 }
 
 export interface BlobsOptions {
@@ -106,14 +122,16 @@ export class Blobs {
 
   async #fetch(reference: BlobReference): Promise<Uint8Array> {
     const keys = this.#keys(reference);
-    const bytes = new Uint8Array(reference.bytes);
     const { chunk = CHUNK_BYTES } = reference;
+    /** Made when a chunk has come that it may be of: a damaged reference may tell any size. */
+    let bytes: Uint8Array | undefined;
     let chunks = 0;
     const place = (value: Uint8Array, index: number) => {
       const expected = Math.min(chunk, reference.bytes - index * chunk);
       if (value.length !== expected) {
         throw damaged(reference, `chunk ${index} has ${value.length} bytes instead of ${expected}`);
       }
+      bytes ??= new Uint8Array(reference.bytes);
       bytes.set(value, index * chunk);
       chunks++;
     };
@@ -133,6 +151,7 @@ export class Blobs {
     if (chunks !== keys.length) {
       throw damaged(reference, `${keys.length - chunks} of ${keys.length} chunks are missing`);
     }
+    bytes ??= new Uint8Array();
     if (await digest(bytes) !== reference.sha256) throw damaged(reference, "its checksum differs");
     return bytes;
   }

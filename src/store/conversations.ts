@@ -7,6 +7,7 @@
 
 import { InferenceError } from "../core/errors.ts";
 import type { Backend, Check, Key, Mutation } from "./backend.ts";
+import { damagedRow, decodeRow, isFields, isStringOrNull, isTime } from "./row_json.ts";
 import { newId, type RandomBytes } from "./state_id.ts";
 
 /** Strings by name, as clients give them. */
@@ -82,15 +83,7 @@ export class Conversations {
         { param: "conversation" },
       );
     }
-    const row: ConversationRow = JSON.parse(new TextDecoder().decode(entry.value));
-    if (row.version !== 1) {
-      throw new InferenceError(
-        "state_damaged",
-        `Cannot read conversation "${id}": it has version ${row.version}, this worker reads 1`,
-        { param: "conversation" },
-      );
-    }
-    return { ...row, id, versionstamp: entry.versionstamp };
+    return { ...conversationIn(entry.value, id), id, versionstamp: entry.versionstamp };
   }
 
   /** Changes what is given, whatever else happens to it meanwhile. Throws as `get`. */
@@ -142,4 +135,17 @@ export class Conversations {
   #key(id: string): Key {
     return [this.#options.tenant, "conversation", id];
   }
+}
+
+function conversationIn(bytes: Uint8Array, id: string): ConversationRow {
+  const options = { what: `conversation "${id}"`, row: "it", param: "conversation" };
+  const { head, created, metadata } = decodeRow(bytes, options);
+  if (isStringOrNull(head) && isTime(created) && isMetadata(metadata)) {
+    return { version: 1, head, created, metadata };
+  }
+  throw damagedRow("it lacks fields", options);
+}
+
+function isMetadata(value: unknown): value is Metadata {
+  return isFields(value) && Object.values(value).every((text) => typeof text === "string");
 }

@@ -3,8 +3,8 @@
  * and its turn, and is written last, in one atomic with the rows that say who uses which blob.
  */
 
-import { InferenceError } from "../core/errors.ts";
-import type { BlobReference } from "./blobs.ts";
+import { type BlobReference, isBlobReference } from "./blobs.ts";
+import { damagedRow, decodeRow, isFields, isStringOrNull, isTime } from "./row_json.ts";
 
 /** Which model a state belongs to. The fingerprint decides, the rest is for people. */
 export interface ModelIdentity {
@@ -52,21 +52,9 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
 
 /** @throws InferenceError `state_damaged` */
 export function decodeManifest(bytes: Uint8Array, id: string): Manifest {
-  let manifest: unknown;
-  try {
-    manifest = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch (cause) {
-    throw damaged(id, "its manifest is not JSON", cause);
-  }
-  if (typeof manifest === "object" && manifest !== null && "version" in manifest) {
-    const { version } = manifest;
-    if (version !== 1) {
-      const remedy = "a worker like the one that wrote it resumes it";
-      const what = `its manifest has version ${String(version)}, this worker reads 1`;
-      throw damaged(id, `${what}; ${remedy}`);
-    }
-  }
-  if (!isManifest(manifest)) throw damaged(id, "its manifest lacks fields");
+  const options = { what: `state "${id}"`, row: "its manifest", param: "state_id" };
+  const manifest = decodeRow(bytes, options);
+  if (!isManifest(manifest)) throw damagedRow("its manifest lacks fields", options);
   return manifest;
 }
 
@@ -80,42 +68,28 @@ export function blobsOf({ state, turn, history, note }: Manifest): BlobReference
   return [state ?? [], turn, history ?? [], note ?? []].flat();
 }
 
-function isManifest(value: unknown): value is Manifest {
-  return hasTypes(value, { created: "number", expires: "number", open: "boolean" }) &&
-    hasTypes(value.model, { id: "string", fingerprint: "string" }) &&
-    ["string", "undefined"].includes(typeof value.model.quant) &&
-    ["number", "undefined"].includes(typeof value.ttl) &&
-    ["number", "undefined"].includes(typeof value.tokens) &&
-    ["string", "undefined"].includes(typeof value.prefix) &&
-    (value.parent === null || typeof value.parent === "string") &&
-    (value.state === null || isReference(value.state)) && isReference(value.turn) &&
-    (value.history === undefined || isReference(value.history)) &&
-    (value.note === undefined || isReference(value.note));
+function isManifest(value: Record<string, unknown>): value is Record<string, unknown> & Manifest {
+  const { model, created, expires, open, parent, state, turn } = value;
+  return isTime(created) && isTime(expires) && typeof open === "boolean" && isModel(model) &&
+    isMissingOr(value.ttl, isTime) && isMissingOr(value.tokens, isCount) &&
+    isMissingOr(value.prefix, isString) && isStringOrNull(parent) &&
+    (state === null || isBlobReference(state)) && isBlobReference(turn) &&
+    isMissingOr(value.history, isBlobReference) && isMissingOr(value.note, isBlobReference);
 }
 
-function isReference(value: unknown): boolean {
-  if (!hasTypes(value, { id: "string", bytes: "number", sha256: "string", expires: "number" })) {
-    return false;
-  }
-  const { chunk } = value;
-  return chunk === undefined || Number.isSafeInteger(chunk) && Number(chunk) > 0;
+function isModel(value: unknown): boolean {
+  return isFields(value) && isString(value.id) && isString(value.fingerprint) &&
+    isMissingOr(value.quant, isString);
 }
 
-function hasTypes(
-  value: unknown,
-  types: Record<string, "string" | "number" | "boolean">,
-): value is Record<string, unknown> {
-  if (typeof value !== "object" || value === null) return false;
-  const record = value as Record<string, unknown>;
-  return Object.entries(types).every(([name, type]) => {
-    const actual = typeof record[name];
-    return actual === type;
-  });
+function isMissingOr(value: unknown, is: (value: unknown) => boolean): boolean {
+  return value === undefined || is(value);
 }
 
-function damaged(id: string, what: string, cause?: unknown): InferenceError {
-  return new InferenceError("state_damaged", `Cannot read state "${id}": ${what}`, {
-    param: "state_id",
-    cause,
-  });
+function isString(value: unknown): boolean {
+  return typeof value === "string";
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && value as number >= 0;
 }

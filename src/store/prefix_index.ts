@@ -10,6 +10,7 @@
 import { toHex } from "../core/hex.ts";
 import { sha256 } from "../core/sha256.ts";
 import type { Backend, Key, Mutation } from "./backend.ts";
+import { isFields, isTime } from "./row_json.ts";
 
 /** A message as it is hashed: what looks the same to the model is the same. */
 export interface HashedMessage {
@@ -79,7 +80,8 @@ export class PrefixIndex {
       const keys = hashes.slice(first, first + BATCH).map((hash) => this.#key(hash));
       const entries = await this.#options.backend.getMany(keys);
       for (const [i, entry] of entries.entries()) {
-        if (entry) yield { at: first + i, state: decodeRow(entry.value).state };
+        const row = entry && decodeRow(entry.value);
+        if (row) yield { at: first + i, state: row.state };
       }
     }
   }
@@ -98,9 +100,8 @@ export class PrefixIndex {
   /** Lets `hash` lead nowhere, if it still leads to `state`. */
   async forget(hash: string, state: string): Promise<void> {
     const entry = await this.#options.backend.get(this.#key(hash));
-    if (!entry) return;
-    const row = decodeRow(entry.value);
-    if (row.state === state) await this.#remove({ ...row, hash });
+    const row = entry && decodeRow(entry.value);
+    if (row?.state === state) await this.#remove({ ...row, hash });
   }
 
   /** Resolves when nothing is being removed. */
@@ -132,7 +133,7 @@ export class PrefixIndex {
     const ageKey = this.#ageKey(age, age.hash);
     const mutations: Mutation[] = [{ type: "delete", key: ageKey }];
     const checks = [];
-    if (entry && decodeRow(entry.value).created === age.created) {
+    if (entry && decodeRow(entry.value)?.created === age.created) {
       mutations.push({ type: "delete", key: entry.key });
       checks.push({ key: entry.key, versionstamp: entry.versionstamp });
     }
@@ -148,6 +149,14 @@ export class PrefixIndex {
   }
 }
 
-function decodeRow(value: Uint8Array): PrefixRow {
-  return JSON.parse(new TextDecoder().decode(value));
+/** `null` for a row that can't be read: it leads nowhere, and goes with its age. */
+function decodeRow(bytes: Uint8Array): PrefixRow | null {
+  try {
+    const row: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    if (!isFields(row)) return null;
+    const { state, created } = row;
+    return typeof state === "string" && isTime(created) ? { state, created } : null;
+  } catch {
+    return null;
+  }
 }

@@ -20,6 +20,9 @@ const MAX_ID = 2 ** 20;
 /** The longest token of the World vocabulary has 128 bytes. */
 const MAX_TOKEN_BYTES = 4096;
 
+/** Characters of its literal: `\U00000041` is one byte. */
+const MAX_LITERAL = 10 * MAX_TOKEN_BYTES + 3;
+
 /** The built-in vocabulary `bytes`: ids are bytes, so 0 is byte 0 and no id ends a text. */
 export const BYTES: Vocabulary = {
   name: "bytes",
@@ -54,11 +57,13 @@ export function parseVocabulary(text: string, name: string): Vocabulary {
     const id = Number(parts[1]);
     if (id === 0 || id >= MAX_ID) throw fail(`the id ${id} is not in 1 to ${MAX_ID - 1}`);
     if (tokens.has(id)) throw fail(`the id ${id} of an earlier line`);
+    const size = `a token that has not 1 to ${MAX_TOKEN_BYTES} bytes`;
+    if (parts[2].length > MAX_LITERAL) throw fail(size);
     const bytes = parseLiteral(parts[2]);
     if (!bytes) throw fail("no literal of a Python str or bytes");
     if (bytes.length !== Number(parts[3])) throw fail(`a literal of ${bytes.length} bytes`);
     if (bytes.length === 0 || bytes.length > MAX_TOKEN_BYTES) {
-      throw fail(`a token that has not 1 to ${MAX_TOKEN_BYTES} bytes`);
+      throw fail(size);
     }
     const key = String.fromCharCode(...bytes);
     const earlier = lineOfBytes.get(key);

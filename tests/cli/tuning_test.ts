@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { parseTuning } from "../../src/cli/tuning_file.ts";
 import { rwkv } from "./run_cli.ts";
 
 const BENCH = ["bench", "--device", "webgpu", "--batch", "1", "--prompt", "4", "--tokens", "1"];
@@ -36,5 +37,17 @@ Deno.test("kernels are tuned once for an adapter, and what is found is kept", as
     }
   } finally {
     await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("a tile that no adapter can run is no tuning", () => {
+  const told = (change: Record<string, number>) => {
+    const tile = { rowBlocks: 4, tokens: 8, lanes: 8, threadBlocks: 1, ...change };
+    const choices = [{ tokens: 1, tile: null }, { tokens: 8, tile }];
+    return parseTuning(JSON.stringify({ version: 1, adapter: "a", choices, stepTokens: 64 }));
+  };
+  assert.equal(told({})?.choices.length, 2);
+  for (const key of ["rowBlocks", "tokens", "lanes", "threadBlocks"]) {
+    for (const value of [0, -1, 0.5, 2 ** 20, 2 ** 53]) assert.equal(told({ [key]: value }), null);
   }
 });

@@ -125,6 +125,37 @@ Deno.test("client: a call with a key is done once", async () => {
   });
 });
 
+Deno.test("client: what no worker sends is an error of its own kind", async () => {
+  const answering = (body: BodyInit, headers: HeadersInit = {}) =>
+    createClient({
+      baseURL: "http://proxy.test",
+      fetch: () => Promise.resolve(new Response(body, { headers })),
+    });
+  const choice = { index: 0, delta: { content: "a" }, finish_reason: null };
+  const events: unknown[] = [
+    ...[null, 1, "text", [], {}, { choices: null }, { choices: [null] }, { choices: [{}] }],
+    { choices: [{ ...choice, delta: null }] },
+    { choices: [{ ...choice, delta: { content: 5 } }] },
+    { choices: [{ ...choice, finish_reason: "who knows" }] },
+    { choices: [{ ...choice, state_id: {} }] },
+    { choices: [choice], usage: 5 },
+  ];
+  for (const body of [...events.map((event) => JSON.stringify(event)), "{", "[DONE] "]) {
+    const stream = await answering(`data: ${body}\n\n`).stream({ messages });
+    await assert.rejects(stream.reply(), isError("unknown", 200), body);
+  }
+  for (const body of ["", "<html>", "{"]) {
+    await assert.rejects(answering(body).models.get("a"), isError("unknown", 200), body);
+  }
+  const endless = new ReadableStream({
+    pull: (controller) => controller.enqueue(new Uint8Array(65_536).fill(97)),
+  });
+  await assert.rejects(
+    (await answering(endless).stream({ messages })).reply(),
+    isError("unknown", 200),
+  );
+});
+
 Deno.test("client: errors in mid-stream, and of what is no worker, are errors", async () => {
   const before = (sampled: number) => {
     if (sampled === 2) throw new TypeError("secret");
@@ -153,6 +184,17 @@ Deno.test("client: errors in mid-stream, and of what is no worker, are errors", 
     assert.equal((error as ApiError).retryAfter, 7);
     return true;
   });
+  const later = createClient({
+    baseURL: "http://proxy.test",
+    fetch: () =>
+      Promise.resolve(
+        new Response("", {
+          status: 503,
+          headers: { "retry-after": "Wed, 21 Oct 2026 07:28:00 GMT" },
+        }),
+      ),
+  });
+  await assert.rejects(later.models.list(), { code: "unknown", retryAfter: undefined });
   assert.deepEqual(sent, [["http://proxy.test/rwkv/v1/models", {
     authorization: "Bearer secret",
   }]]);

@@ -142,3 +142,15 @@ Deno.test("random opcodes give an InferenceError or a value", () => {
     }
   }
 });
+
+Deno.test("a call that is repeated by references makes no tensors without end", () => {
+  const repeated = (count: number) => {
+    const pickle = new PickleWriter().global("torch._utils", "_rebuild_tensor_v2").memo().op("(");
+    pickle.op("(").text("storage").global("torch", "FloatStorage").text("0").text("cpu").int(1);
+    pickle.op("t").op("Q").int(0).ints([1]).ints([1]).op("t").memo();
+    for (let i = 0; i < count; i++) pickle.raw(0x68, 0, 0x68, 1).op("R").op("0");
+    return pickle.op(".").bytes();
+  };
+  assert.ok(Array.isArray(readTorchPickle(repeated(65_535), "test.pkl")));
+  assert.throws(() => readTorchPickle(repeated(65_536), "test.pkl"), /more than 65535 tensors/);
+});

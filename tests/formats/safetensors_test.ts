@@ -125,3 +125,20 @@ Deno.test("every truncation and random flips give an InferenceError or a result"
     await survives(bytes, `round ${round}`);
   }
 });
+
+Deno.test("a header full of wrong entries is refused in few words", async () => {
+  const many = 300_000;
+  const of = (shape: unknown) => ({ x: { dtype: "F32", shape, data_offsets: [0, 0] } });
+  const headers = [
+    of(Array(many).fill("1")),
+    of(Array(many).fill(1)),
+    { __metadata__: Object.fromEntries(Array.from({ length: many }, (_, i) => [`k${i}`, i])) },
+    { x: { ...of([]).x, data_offsets: Array(many).fill(0) } },
+  ];
+  for (const header of headers) {
+    await assert.rejects(open(file(header)), (error: Error) => {
+      assert.ok(error.message.length < 500, error.message.slice(0, 500));
+      return true;
+    });
+  }
+});

@@ -98,6 +98,23 @@ Deno.test("a view that leaves or repeats its storage is refused", async () => {
   await assertRefused(view(0, [35, 2], [1, 0]), /repeats the elements.*contiguous/);
   await assertRefused(view(0, [2 ** 40, 2 ** 40], [0, 0]), /too large/);
   await assertRefused(view(0, [2], [2 ** 52]), /ends at element/);
+  await assertRefused(view(0, [3, 4], [1, 1]), /repeats the elements/);
+  await assertRefused(view(0, [2, 2, 2], [5, 3, 2]), /repeats the elements/);
+  await assertRefused(view(0, Array(9).fill(1), Array(9).fill(1)), /impossible shape/);
+});
+
+Deno.test("many tensors of one storage are refused, and few are not", async () => {
+  const data = Float32Array.from({ length: 10_000 }, (_, i) => i);
+  const shared = (count: number) => {
+    const names = Array.from({ length: count }, (_, i) => `tied.${i}`);
+    const view = { of: "w", offset: 0, shape: [100, 100], strides: [100, 1] };
+    return writePth(new Map([["w", { dtype: "F32", shape: [100, 100], data }]]), {
+      views: new Map(names.map((name) => [name, view])),
+    });
+  };
+  const checkpoint = await open(shared(2));
+  assert.deepEqual(await checkpoint.read("tied.1"), data);
+  await assertRefused(shared(400), /its 401 tensors come to 16040000 bytes in a file of \d+/);
 });
 
 /** Zeros without end but for a head, that counts what is read. */

@@ -5,6 +5,7 @@ import {
   renderMessage,
   REPLY_START,
 } from "../../src/session/chat_template.ts";
+import { Random } from "../random_data.ts";
 
 function renderPrompt(messages: readonly Message[]): string {
   return messages.map(renderMessage).join("") + REPLY_START;
@@ -55,4 +56,24 @@ Deno.test("no message can contain the end of a turn", () => {
 
 Deno.test("an empty message has no space after its colon", () => {
   assert.equal(renderPrompt([{ role: "user", content: " \n" }]), "User:\n\nAssistant:");
+});
+
+Deno.test("millions of line ends are as good as one", () => {
+  assert.equal(cleanText(`a${"\n".repeat(4_000_000)}b`), "a\nb");
+  for (const end of ["\r", "\r\n", "\n \t", "\r\r\n"]) {
+    assert.equal(cleanText(`a${end.repeat(200_000)}\nb`), "a\nb", JSON.stringify(end));
+  }
+  assert.equal(cleanText(`a\n${" ".repeat(8_000_000)}b`).length, 8_000_003);
+});
+
+Deno.test("lines are cleaned as one expression would", () => {
+  const random = new Random(3);
+  for (let i = 0; i < 5000; i++) {
+    const text = Array.from(
+      { length: random.below(12) },
+      () => random.of(["\n", "\r", " ", "\t", "a", "\u00a0", "\v"]),
+    ).join("");
+    const expected = text.replace(/\r\n?/g, "\n").replace(/\n(?:[ \t]*\n)+/g, "\n").trim();
+    assert.equal(cleanText(text), expected, JSON.stringify(text));
+  }
 });

@@ -83,3 +83,12 @@ Deno.test("the built-in vocabulary's ids are bytes", () => {
   for (let byte = 0; byte < 256; byte++) assert.deepEqual([...BYTES.tokens.get(byte)!], [byte]);
   assert.equal(BYTES.endOfText, null);
 });
+
+Deno.test("a literal is read up to the length that a token can have", () => {
+  const long = String.raw`\U00000041`.repeat(4096);
+  assert.equal(parseVocabulary(`1 '${long}' 4096\n`, "test.txt").tokens.get(1)!.length, 4096);
+  assertRefused(
+    `1 '${"a".repeat(2_000_000)}' 2000000\n`,
+    /line 1: a token that has not 1 to 4096 bytes/,
+  );
+});

@@ -3,6 +3,8 @@
  * have their properties in the schema's order, and others only where it says so.
  */
 
+import { allParts } from "../analysis.ts";
+import { MAX_PARTS as MAX_GRAMMAR_PARTS } from "../build.ts";
 import { quoted, Refusal } from "../refusal.ts";
 import { choice, type Grammar, text, type Tree } from "../tree.ts";
 import { arrayBy, arrayOf } from "./json_array.ts";
@@ -69,6 +71,8 @@ class Builder {
   readonly #open: { rule: number; schema: unknown; place: string }[] = [];
   readonly #patterns: KnownPatterns = new Map();
   #schemas = 0;
+  /** Parts of the numbers between bounds, which take hundreds each. */
+  #numberParts = 0;
 
   constructor(schema: unknown) {
     this.#whole = schema;
@@ -217,6 +221,13 @@ class Builder {
     return choice(...[...new Set(types)].map((type) => this.#ofType(type, schema, depth)));
   }
 
+  #counted(tree: Tree): Tree {
+    this.#numberParts += allParts([tree]).size;
+    if (this.#numberParts <= MAX_GRAMMAR_PARTS) return tree;
+    const most = `at most ${MAX_GRAMMAR_PARTS} are taken`;
+    throw new Refusal(`its bounds come to ${this.#numberParts} parts, ${most}`);
+  }
+
   #ofType(type: string, schema: Schema, depth: number): Tree {
     const inner: Inner = {
       any: () => this.#any(),
@@ -231,7 +242,7 @@ class Builder {
         return stringBy(schema, this.#patterns);
       case "number":
       case "integer":
-        return numberBy(schema, type === "integer");
+        return this.#counted(numberBy(schema, type === "integer"));
       case "boolean":
         return choice(text("true"), text("false"));
       default:

@@ -14,12 +14,35 @@ export function disjoint(a: unknown, b: unknown, resolve: Resolve): boolean {
   return differ(one, other) || apartByProperty(one, other, resolve);
 }
 
+interface Facts {
+  values: ReadonlySet<string> | null;
+  types: ReadonlySet<string> | null;
+}
+
+/** What has been told of schemas: each option is held against all others. */
+const known = new WeakMap<object, Facts>();
+
+function factsOf(schema: Record<string, unknown>): Facts {
+  const before = known.get(schema);
+  if (before) return before;
+  const values = valuesOf(schema);
+  const types = typesOf(schema, values);
+  const facts = { values: values && new Set(values), types: types && new Set(types) };
+  known.set(schema, facts);
+  return facts;
+}
+
 /** Whether types or listed values tell two schemas apart. */
 function differ(one: Record<string, unknown>, other: Record<string, unknown>): boolean {
-  const [values, others] = [valuesOf(one), valuesOf(other)];
-  if (values && others) return !values.some((value) => others.includes(value));
-  const [types, otherTypes] = [typesOf(one, values), typesOf(other, others)];
-  return types !== null && otherTypes !== null && !types.some((type) => otherTypes.includes(type));
+  const [a, b] = [factsOf(one), factsOf(other)];
+  if (a.values && b.values) return apart(a.values, b.values);
+  return a.types !== null && b.types !== null && apart(a.types, b.types);
+}
+
+/** Sets tell it themselves, but not yet everywhere. */
+function apart(one: ReadonlySet<string>, other: ReadonlySet<string>): boolean {
+  for (const value of one) if (other.has(value)) return false;
+  return true;
 }
 
 /** Whether a property that both must have tells them apart. */
