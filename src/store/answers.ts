@@ -68,7 +68,7 @@ export class Answers {
   /** Answers of one tenant in a backend. */
   constructor(options: AnswersOptions) {
     this.#options = options;
-    this.#blobs = new Blobs(options.backend, { ...options, cacheBytes: 0, area: "answer" });
+    this.#blobs = new Blobs(options.backend, { ...options, area: "answer" });
   }
 
   /**

@@ -22,9 +22,10 @@
  * What a collection that is killed leaves is garbage again, or still.
  */
 
+import { DEFAULT_TENANT } from "../core/tenant.ts";
 import { type Backend, deleteKeys, type Entry, type Key } from "./backend.ts";
 import { blobTime } from "./blob_id.ts";
-import { blobsKey, DEFAULT_TENANT, refKey, refsKey, stateKey } from "./keys.ts";
+import { blobsKey, refKey, refsKey, stateKey } from "./keys.ts";
 import { type ListedState, listStates, readable } from "./list_states.ts";
 import { blobsOf, type Manifest } from "./manifest.ts";
 import { TOMBSTONE_MS } from "./state_rows.ts";
