@@ -25,8 +25,11 @@ export interface Gate {
 /** When a worker is open: never, once it is known that there is no key, or until one is known. */
 export type Openness = "never" | "no-keys" | "no-known-keys";
 
+/** What a gate goes by. */
 export interface AccessOptions {
+  /** Where keys are known. */
   sources: readonly KeySource[];
+  /** When it is open. */
   openness: Openness;
   /** Milliseconds. */
   now: () => number;

@@ -3,8 +3,9 @@
 import { mkdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { InferenceError } from "../core/errors.ts";
+import { DEFAULT_TENANT, isTenant, TENANT_RULE } from "../core/tenant.ts";
 import { DenoKvBackend, type DenoKvOptions } from "../store/deno_kv.ts";
-import { type Flags, type FlagSpec, text } from "./command.ts";
+import { type Flags, type FlagSpec, text, usageError } from "./command.ts";
 
 const DEFAULT_KV = "data/states.sqlite3";
 
@@ -17,6 +18,22 @@ export const KV_FLAG = {
     default: DEFAULT_KV,
   },
 } as const satisfies Record<string, FlagSpec>;
+
+export const TENANT_FLAG = {
+  tenant: {
+    type: "string",
+    value: "T",
+    help: "whose states these are",
+    default: DEFAULT_TENANT,
+  },
+} as const satisfies Record<string, FlagSpec>;
+
+/** `--tenant`, or undefined. */
+export function tenantOf(flags: Flags): string | undefined {
+  const tenant = text(flags, "tenant");
+  if (tenant === undefined || isTenant(tenant)) return tenant;
+  throw usageError(`Cannot use --tenant ${tenant}: a tenant's name has ${TENANT_RULE}`);
+}
 
 export function kvOf(flags: Flags): string {
   return text(flags, "kv") ?? DEFAULT_KV;

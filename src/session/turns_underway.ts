@@ -3,22 +3,32 @@
  * and all of them can be waited for or cut short when the process is to end.
  */
 
-import type { RunningTurn } from "./running_turn.ts";
+/** A turn, as far as others have to do with it. */
+export interface HeldTurn {
+  /** The state that it leads to. */
+  readonly stateId: string;
+  /** Resolves when it has ended, however that was. */
+  readonly done: Promise<void>;
+  /** Aborted when it was cut short. */
+  readonly signal: AbortSignal;
+  /** Ends it as far as it went. */
+  cut(why: "interrupted"): void;
+}
 
 /** Turns, and what goes on beside them. */
 export class TurnsUnderway {
-  readonly #turns = new Map<string, RunningTurn>();
+  readonly #turns = new Map<string, HeldTurn>();
   readonly #chores = new Set<Promise<void>>();
 
   /** Holds a turn of a tenant until it has ended. */
-  add(tenant: string, turn: RunningTurn): void {
+  add(tenant: string, turn: HeldTurn): void {
     const name = nameOf(tenant, turn.stateId);
     this.#turns.set(name, turn);
     turn.done.then(() => this.#turns.delete(name));
   }
 
   /** The turn that leads to a tenant's state, if it is under way here. */
-  find(tenant: string, stateId: string): RunningTurn | undefined {
+  find(tenant: string, stateId: string): HeldTurn | undefined {
     return this.#turns.get(nameOf(tenant, stateId));
   }
 

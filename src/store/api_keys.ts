@@ -28,9 +28,13 @@ export interface ApiKeyRecord {
   readonly limits?: KeyLimits | undefined;
 }
 
+/** Where keys are kept, and what they are made of. */
 export interface ApiKeysOptions {
+  /** The store's. */
   backend: Backend;
+  /** Epoch milliseconds. */
   now: () => number;
+  /** Of cryptographic quality: keys are made of it. */
   random: RandomBytes;
 }
 

@@ -29,6 +29,7 @@ import { blobsKey, refKey, refsKey, stateKey } from "./keys.ts";
 import { type ListedState, listStates, readable } from "./list_states.ts";
 import { blobsOf, type Manifest } from "./manifest.ts";
 import { TOMBSTONE_MS } from "./state_rows.ts";
+import { listTenants } from "./tenants.ts";
 
 /** How long writes and reads under way are waited for, unless told. */
 export const GRACE_MS = 3_600_000;
@@ -83,6 +84,23 @@ export async function collectGarbage(
   return collector.gone;
 }
 
+/** The same for every tenant of a store, one after the other. */
+export async function collectAllGarbage(
+  backend: Backend,
+  options: Omit<GarbageOptions, "tenant"> = {},
+): Promise<Garbage> {
+  const sum = nothing();
+  for (const tenant of await listTenants(backend)) {
+    const gone = await collectGarbage(backend, { ...options, tenant });
+    for (const kind of Object.keys(sum) as (keyof Garbage)[]) sum[kind] += gone[kind];
+  }
+  return sum;
+}
+
+function nothing(): Garbage {
+  return { states: 0, refs: 0, blobs: 0, chunks: 0, bytes: 0, unreadable: 0 };
+}
+
 /** A blob as its chunks are listed. */
 interface ListedBlob {
   id: string;
@@ -91,7 +109,7 @@ interface ListedBlob {
 }
 
 class Collector {
-  readonly gone: Garbage = { states: 0, refs: 0, blobs: 0, chunks: 0, bytes: 0, unreadable: 0 };
+  readonly gone = nothing();
   readonly #backend: Backend;
   readonly #tenant: string;
   readonly #now: () => number;
