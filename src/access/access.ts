@@ -8,7 +8,7 @@ import { InferenceError } from "../core/errors.ts";
 import { DEFAULT_TENANT } from "../core/tenant.ts";
 import { within } from "../store/link.ts";
 import { KeyLookup, LIFE_MS } from "./key_lookup.ts";
-import type { Caller, KeySource } from "./key_source.ts";
+import { type Caller, firstOf, type KeySource } from "./key_source.ts";
 
 /** What the application asks about its callers. */
 export interface Gate {
@@ -27,7 +27,7 @@ export type Openness = "never" | "no-keys" | "no-known-keys";
 
 /** What a gate goes by. */
 export interface AccessOptions {
-  /** Where keys are known. */
+  /** Where keys are known; the first one that knows a key decides. */
   sources: readonly KeySource[];
   /** When it is open. */
   openness: Openness;
@@ -95,12 +95,8 @@ export class Access implements Gate {
 
   async #look(): Promise<boolean> {
     const began = this.#now();
-    const answers = await Promise.allSettled(this.#sources.map((source) => source.any()));
-    if (answers.some((answer) => answer.status === "fulfilled" && answer.value)) {
-      return this.#closed = true;
-    }
-    const failed = answers.find(({ status }) => status === "rejected");
-    if (failed?.status === "rejected") throw failed.reason;
+    const any = await firstOf(this.#sources, async (source) => await source.any() || null);
+    if (any) return this.#closed = true;
     this.#seenOpen = began;
     return false;
   }

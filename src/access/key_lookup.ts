@@ -12,7 +12,7 @@
 import { InferenceError } from "../core/errors.ts";
 import { hashKey } from "../store/api_key_text.ts";
 import { NoAnswer, within } from "../store/link.ts";
-import type { Caller, KeySource } from "./key_source.ts";
+import { type Caller, firstOf, type KeySource } from "./key_source.ts";
 
 /** Milliseconds that an answer counts. */
 export const LIFE_MS = 5_000;
@@ -100,18 +100,16 @@ export class KeyLookup {
 
   async #answer(hash: string): Promise<Caller | null> {
     const asked = this.#now();
-    const answers = await Promise.allSettled(this.#sources.map((source) => source.find(hash)));
-    for (const answer of answers) {
-      if (answer.status === "rejected" || answer.value === null) continue;
+    const caller = await firstOf(this.#sources, (source) => source.find(hash));
+    const most = this.#most;
+    if (caller === null) {
+      this.#known.delete(hash);
+      remember(this.#unknown, hash, { value: asked, most });
+    } else {
       this.#unknown.delete(hash);
-      remember(this.#known, hash, { value: { caller: answer.value, asked }, most: this.#most });
-      return answer.value;
+      remember(this.#known, hash, { value: { caller, asked }, most });
     }
-    const failed = answers.find(({ status }) => status === "rejected");
-    if (failed?.status === "rejected") throw failed.reason;
-    this.#known.delete(hash);
-    remember(this.#unknown, hash, { value: asked, most: this.#most });
-    return null;
+    return caller;
   }
 }
 

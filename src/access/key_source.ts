@@ -18,6 +18,29 @@ export interface KeySource {
   any(): Promise<boolean>;
 }
 
+/**
+ * The first answer that counts, asked of one place after the other: those that come first decide, and
+ * the slow ones are to be last. A place that fails is passed over as long as another one knows.
+ *
+ * @returns `null` if none counts. Throws what a place threw if none counts and one has failed.
+ */
+export async function firstOf<T>(
+  sources: readonly KeySource[],
+  ask: (source: KeySource) => Promise<T | null>,
+): Promise<T | null> {
+  const failures: unknown[] = [];
+  for (const source of sources) {
+    try {
+      const answer = await ask(source);
+      if (answer !== null) return answer;
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
+  return null;
+}
+
 /** A key as a list has it. */
 export interface ListedKey {
   tenant: string;
@@ -25,9 +48,9 @@ export interface ListedKey {
   hash: string;
 }
 
-/** Keys that never change. */
+/** Keys that never change; of a key that is listed twice, the first line counts. */
 export function fixedKeys(keys: readonly ListedKey[]): KeySource {
-  const tenants = new Map(keys.map(({ hash, tenant }) => [hash, tenant]));
+  const tenants = new Map(keys.toReversed().map(({ hash, tenant }) => [hash, tenant]));
   return {
     find: (hash) => {
       const tenant = tenants.get(hash);

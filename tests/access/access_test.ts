@@ -139,6 +139,20 @@ Deno.test("a key of one place works while another one is down", async () => {
   await rejects(lookup.find("other"), "store_unavailable");
 });
 
+Deno.test("places are asked in their order: the first that knows a key decides, and nobody waits for the rest", async () => {
+  const [first, second] = [new FakeSource(), new FakeSource()];
+  await first.add("one", "acme");
+  await second.add("one", "other");
+  await second.add("two", "other");
+  const sources = [first, second];
+  const lookup = new KeyLookup({ sources, now: () => 0 });
+  const access = new Access({ sources, openness: "no-keys", now: () => 0 });
+  assert.deepEqual(await lookup.find("two"), { tenant: "other" });
+  second.hangs = new Promise(() => {});
+  assert.deepEqual(await lookup.find("one"), { tenant: "acme" });
+  assert.equal(await access.closed(), true);
+});
+
 Deno.test("a worker without keys is open until there is one, within the life of an answer", async () => {
   const { clock, source, access } = accessOf("no-keys");
   assert.deepEqual(await access.admit(undefined), { tenant: "default" });

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { keyFile } from "../../src/access/key_file.ts";
 import { keyLine, parseKeyFile, parseKeyVariable } from "../../src/access/key_list.ts";
+import { fixedKeys } from "../../src/access/key_source.ts";
 import { hashKey } from "../../src/store/api_key_text.ts";
 
 const A = "a".repeat(64);
@@ -14,6 +15,11 @@ Deno.test("a file has a key a line, comments and empty lines", () => {
   assert.deepEqual(parseKeyFile(text, "keys.txt"), keys);
   assert.deepEqual(parseKeyFile(keys.map(keyLine).join("\n"), "keys.txt"), keys);
   assert.deepEqual(parseKeyFile("", "keys.txt"), []);
+});
+
+Deno.test("of a key that is listed twice the first line counts", async () => {
+  const source = fixedKeys(parseKeyFile(`one sha256:${A}\ntwo sha256:${A}`, "keys.txt"));
+  assert.deepEqual(await source.find(A), { tenant: "one" });
 });
 
 Deno.test("a line that is wrong is told by its number, and not by its text", () => {
