@@ -7,6 +7,9 @@ import { startWorkerProcess, type WorkerProcess } from "./worker_process.ts";
 /** What no key and no prompt is ever to be found in. */
 const MARK = "xylophon";
 
+/** Milliseconds within which what is waited for has to happen, on the busiest machine. */
+const PATIENCE = 60_000;
+
 async function withStore(use: (kv: string, folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();
   try {
@@ -41,11 +44,11 @@ async function status(answer: Promise<Response>): Promise<number> {
   return status;
 }
 
-/** Asks until the answer is as wanted; fails after 10 seconds. */
+/** Asks until the answer is as wanted; how long that may take, tests with a clock of their own say. */
 async function until(wanted: number, asked: () => Promise<Response>): Promise<void> {
-  const end = performance.now() + 10_000;
+  const end = performance.now() + PATIENCE;
   for (let last = 0; last !== wanted;) {
-    assert.ok(performance.now() < end, `it is still ${last} after 10 s`);
+    assert.ok(performance.now() < end, `it is still ${last} after ${PATIENCE} ms`);
     last = await status(asked());
     if (last !== wanted) await new Promise((resolve) => setTimeout(resolve, 200));
   }
@@ -100,7 +103,7 @@ Deno.test("a worker for others starts with --open, and says so, or with a key of
   });
 });
 
-Deno.test("an open worker closes with the first key, and a revoked key stops, within 10 seconds", async () => {
+Deno.test("an open worker closes with the first key, and a revoked key stops, while it runs", async () => {
   await withStore(async (kv) => {
     const env = { RWKV_METRICS_TOKEN: `token-${MARK}` };
     await using worker = await startWorkerProcess(kv, { device: "cpu", env });

@@ -1,6 +1,7 @@
 /** Which paths need a key, how a refusal looks, and what `/metrics` is told for. */
 
 import assert from "node:assert/strict";
+import OpenAI from "openai";
 import { errorOf, HI, post, testApp } from "./fixtures.ts";
 import { askAs, tenantApp } from "./tenant_app.ts";
 
@@ -19,6 +20,23 @@ Deno.test("a refusal has OpenAI's shape, the same for no key and for a wrong one
   const answer = await ask("ada");
   assert.equal(answer.status, 200);
   await answer.body?.cancel();
+});
+
+Deno.test("OpenAI's client takes a refusal for what it is, and goes through with a key", async () => {
+  const { app } = await tenantApp(["ada"]);
+  const clientOf = (apiKey: string) =>
+    new OpenAI({
+      apiKey,
+      baseURL: "http://worker/v1",
+      maxRetries: 0,
+      fetch: async (url, init) => await app.request(`${url}`, init),
+    });
+  await assert.rejects(clientOf("wrong").models.list(), (error) => {
+    assert.ok(error instanceof OpenAI.AuthenticationError);
+    assert.equal(error.code, "invalid_api_key");
+    return true;
+  });
+  assert.equal((await clientOf("ada-key").models.list()).data.length, 1);
 });
 
 Deno.test("whoever has no key is refused before anything is read, or waited for", async () => {
