@@ -8,9 +8,29 @@
 // One list of the portable parts, which the package for Node is made of.
 export * from "./lib.ts";
 export { StateStore, type StateStoreOptions } from "./src/store/state_store.ts";
-export { collectGarbage, type Garbage, type GarbageOptions } from "./src/store/gc.ts";
+export {
+  collectAllGarbage,
+  collectGarbage,
+  type Garbage,
+  type GarbageOptions,
+} from "./src/store/gc.ts";
 export { DenoKvBackend } from "./src/store/deno_kv.ts";
 export { Sessions, type SessionsOptions } from "./src/session/sessions.ts";
+export {
+  type SessionsByTenant,
+  TenantSessions,
+  type TenantSessionsOptions,
+} from "./src/session/tenant_sessions.ts";
+export type { HeldTurn, TurnsUnderway } from "./src/session/turns_underway.ts";
+export { Access, type AccessOptions, type Gate, type Openness } from "./src/access/access.ts";
+export type { Caller, KeySource } from "./src/access/key_source.ts";
+export {
+  type ApiKeyRecord,
+  ApiKeys,
+  type ApiKeysOptions,
+  type KeyLimits,
+} from "./src/store/api_keys.ts";
+export { BlobCache } from "./src/store/blob_cache.ts";
 export { type AppOptions, createApp } from "./routes/app.ts";
 export type { Answers, Claim, OnceRequest } from "./src/store/answers.ts";
 export type {

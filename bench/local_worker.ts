@@ -1,16 +1,18 @@
 /** A whole worker in this process, its engine in a Worker, on a port of the loopback address. */
 
-import { startWorker } from "../src/cli/worker.ts";
+import { startWorker } from "../src/cli/start_worker.ts";
 import type { Flags } from "../src/cli/command.ts";
 import { createLogger } from "../src/core/log.ts";
 
-/** Serves `flags`' model; states go to a file that is removed at the end. */
-export async function localWorker(flags: Flags) {
+/** Serves `flags`' model; states go to a file that is removed at the end. `env` is all that is set. */
+export async function localWorker(flags: Flags, env: Record<string, string> = {}) {
   const folder = await Deno.makeTempDir();
   const log = createLogger({ write: () => {}, format: "text", now: () => new Date() });
-  const { app, ready } = startWorker({ ...flags, kv: `${folder}/states.sqlite3` }, { log });
+  const hostname = "127.0.0.1";
+  const settings = { ...flags, kv: `${folder}/states.sqlite3` };
+  const { app, ready } = startWorker(settings, { log, hostname, env: (name) => env[name] });
   const running = await ready;
-  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, app.fetch);
+  const server = Deno.serve({ port: 0, hostname, onListen: () => {} }, app.fetch);
   return {
     ...running,
     url: `http://127.0.0.1:${(server.addr as Deno.NetAddr).port}`,

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Starts the worker with the permissions that its settings call for, and no more: it reads the
-# program, the model and ./data, writes ./data, listens on its own address, and connects to the state
+# program, the model, a file of keys and ./data, writes ./data, listens on its own address, and connects to the state
 # store. Environment and system are as in deno.json's set `start`. Settings come from the
 # environment; RWKV_ALLOW_NET names further hosts, as `kv.example.com,[2001:db8::1]:443`.
 set -eu
@@ -19,6 +19,9 @@ for path in "${RWKV_MODEL:-}" "${RWKV_VOCAB:-}"; do
       ;;
   esac
 done
+case ${RWKV_KEYS:-} in
+  /*) read=$read,$(dirname "$RWKV_KEYS") ;;
+esac
 
 host=${HOST:-127.0.0.1}
 case $host in

@@ -3,26 +3,34 @@
  * environment, as for `serve`; host and port are the server's.
  *
  * The model is loaded with the first request: `/ping` answers 204 and `/ready` 503 until it runs,
- * turns wait for it.
+ * turns wait for it. Where other machines reach it and there are no keys, nor RWKV_OPEN, that first
+ * request ends the process instead.
  */
 
 import { number } from "../src/cli/command.ts";
 import { parseFlags } from "../src/cli/parse_flags.ts";
 import { GRACE, serve, stderrLogger } from "../src/cli/serve.ts";
 import { onStopSignals } from "../src/cli/signals.ts";
-import { type RunningSessions, type StartedWorker, startWorker } from "../src/cli/worker.ts";
+import { type StartedWorker, startWorker } from "../src/cli/start_worker.ts";
+import type { RunningSessions } from "../src/cli/worker.ts";
 
 /** Milliseconds that the last of replies may take on their way. */
 const SEND_MS = 500;
 
 let worker: StartedWorker | undefined;
+/** Where the host's server listens; anywhere, for all that is known, before it says so. */
+let hostname = "0.0.0.0";
 
 function started(): StartedWorker {
   if (worker) return worker;
   const log = stderrLogger();
   const { flags } = parseFlags(serve, [], (name) => Deno.env.get(name));
   const grace = number(flags, "grace", { min: 0, max: 3600 }) ?? GRACE;
-  worker = startWorker(flags, { log });
+  worker = startWorker(flags, { log, hostname });
+  worker.allowed.catch((error) => {
+    log.error(error.message);
+    Deno.exit(1);
+  });
   worker.ready.then((running) => {
     const undo = onStopSignals(() => {
       // A second signal ends the process at once.
@@ -41,5 +49,14 @@ async function end(running: RunningSessions, grace: number): Promise<void> {
 }
 
 export default {
-  fetch: (request) => started().app.fetch(request),
+  onListen: (address) => {
+    if (!("hostname" in address)) return;
+    hostname = address.hostname;
+    stderrLogger().info(`Listening on http://${hostname}:${address.port}`);
+  },
+  fetch: async (request) => {
+    const { app, allowed } = started();
+    await allowed;
+    return await app.fetch(request);
+  },
 } satisfies Deno.ServeDefaultExport;

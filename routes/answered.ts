@@ -30,7 +30,7 @@ export function tellAnswers(onAnswer: (answered: AnsweredRequest) => void): Midd
     const path = routePath(c, -1).replace(/:(\w+)(\{.*?\})?/g, "{$1}");
     onAnswer({
       method: METHODS.has(method) ? method : "other",
-      route: c.res.status === 404 && path === "/*" ? "other" : path,
+      route: path.endsWith("/*") ? "other" : path,
       status: c.res.status,
       seconds: (performance.now() - start) / 1000,
       requestId: c.get("requestId"),

@@ -2,13 +2,15 @@
 
 import type { Hono } from "hono";
 import { requestId } from "hono/request-id";
+import { type Gate, OPEN_GATE } from "../src/access/access.ts";
+import { admitCallers, callerOf } from "./access.ts";
 import { type AnsweredRequest, tellAnswers } from "./answered.ts";
 import { BODY_LIMITS } from "./body.ts";
 import { chatRoutes } from "./chat.ts";
 import { completionRoutes } from "./completions.ts";
 import { conversationRoutes } from "./conversations.ts";
 import { handleError, type Log, notFound, refuseOtherMethods } from "./errors.ts";
-import { guard } from "./guard.ts";
+import { guard, type GuardOptions } from "./guard.ts";
 import { healthRoutes } from "./health.ts";
 import { metricsRoutes, type MetricsText } from "./metrics.ts";
 import { modelRoutes } from "./models.ts";
@@ -27,6 +29,8 @@ import { readySessions, type WorkerStatus } from "./worker.ts";
 export interface AppOptions {
   /** The worker that it speaks for, ready or not. */
   worker: WorkerStatus;
+  /** Who may ask, and as whom; everybody, as the default tenant, unless given. */
+  gate?: Gate | undefined;
   /** Called with what clients are not told. */
   log?: Log | undefined;
   /** Bytes of a request body at most. */
@@ -36,21 +40,26 @@ export interface AppOptions {
   /** Origins whose pages may call; none but the worker's own unless given. */
   origins?: readonly string[] | undefined;
   /** Whether it is for this machine alone, and asks nobody for a key; not unless given. */
-  local?: (() => boolean) | undefined;
+  local?: GuardOptions["local"] | undefined;
   /** Milliseconds that a request waits for a worker that starts. */
   readyTimeout?: number | undefined;
   /** What `/metrics` tells; there is none unless given. */
   metrics?: MetricsText | undefined;
+  /** What `/metrics` is told for; without one, it is told only where no keys are needed. */
+  metricsToken?: string | undefined;
   /** Told of every request that is answered. */
   onAnswer?: ((answered: AnsweredRequest) => void) | undefined;
 }
 
 /** The whole HTTP API, its document and its pages. Its `fetch` takes requests. */
 export function createApp(options: AppOptions): Hono {
-  const { worker, readyTimeout: timeout = 30_000 } = options;
+  const { worker, readyTimeout: timeout = 30_000, gate = OPEN_GATE } = options;
   const log = options.log ?? console.error;
   const routes: RouteOptions = {
-    sessions: (signal) => readySessions(worker, { timeout, signal }),
+    sessions: async (c) => {
+      const { tenant } = callerOf(c);
+      return (await readySessions(worker, { timeout, signal: c.req.raw.signal })).of(tenant);
+    },
     body: {
       bytes: options.bodyLimit ?? BODY_LIMITS.bytes,
       pause: options.bodyPause ?? BODY_LIMITS.pause,
@@ -68,9 +77,11 @@ export function createApp(options: AppOptions): Hono {
   app.notFound(notFound);
   app.route("/", pageRoutes());
   app.route("/", healthRoutes(worker));
-  if (options.metrics) app.route("/", metricsRoutes(options.metrics));
+  const { metrics, metricsToken: token } = options;
+  if (metrics) app.route("/", metricsRoutes(metrics, { gate, token }));
   app.route("/", documentRoutes(describe));
   app.route("/", referenceRoutes(describe));
+  app.use("/v1/*", admitCallers(gate));
   app.route("/v1", chatRoutes(routes));
   app.route("/v1", completionRoutes(routes));
   app.route("/v1", conversationRoutes(routes));

@@ -45,7 +45,7 @@ export function chatRoutes({ sessions, body, log }: RouteOptions): ApiRoutes {
     const { signal } = c.req.raw;
     const body = c.req.valid("json");
     const request = chatRequest(body);
-    const ready = await sessions(signal);
+    const ready = await sessions(c);
     assertModel(ready.model, request.model);
     return await answerOnce(c, { sessions: ready, log, body }, async () => {
       const turns = await ready.startAll(request.turn, request.choices, signal);

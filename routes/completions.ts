@@ -50,7 +50,7 @@ export function completionRoutes({ sessions, body, log }: RouteOptions): ApiRout
     const { signal } = c.req.raw;
     const body = c.req.valid("json");
     const request = completionRequest(body);
-    const ready = await sessions(signal);
+    const ready = await sessions(c);
     assertModel(ready.model, request.model);
     return await answerOnce(c, { sessions: ready, log, body }, async () => {
       const turns = await ready.startAll(request.turn, request.choices, signal);

@@ -93,28 +93,28 @@ const listItems = defineRoute({
 export function conversationRoutes({ sessions, body }: RouteOptions): ApiRoutes {
   return new ApiRoutes(body)
     .serve(createConversation, async (c) => {
-      const { conversations } = await sessions(c.req.raw.signal);
+      const { conversations } = await sessions(c);
       const created = await conversations.create(wanted(c.req.valid("json")));
       return c.json(conversationObject(created), 200);
     })
     .serve(getConversation, async (c) => {
-      const { conversations } = await sessions(c.req.raw.signal);
+      const { conversations } = await sessions(c);
       return c.json(conversationObject(await conversations.get(c.req.valid("param").id)), 200);
     })
     .serve(updateConversation, async (c) => {
-      const { conversations } = await sessions(c.req.raw.signal);
+      const { conversations } = await sessions(c);
       const { id } = c.req.valid("param");
       const changed = await conversations.update(id, wanted(c.req.valid("json")));
       return c.json(conversationObject(changed), 200);
     })
     .serve(deleteConversation, async (c) => {
-      const { conversations } = await sessions(c.req.raw.signal);
+      const { conversations } = await sessions(c);
       const { id } = c.req.valid("param");
       await conversations.delete(id);
       return c.json({ id, object: "conversation.deleted", deleted: true }, 200);
     })
     .serve(listItems, async (c) => {
-      const { conversations } = await sessions(c.req.raw.signal);
+      const { conversations } = await sessions(c);
       const { id } = c.req.valid("param");
       const { transcript, open } = await conversations.transcript(id);
       const items = transcript.map((entry, i) => {

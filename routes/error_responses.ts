@@ -9,8 +9,13 @@ import { headersOf, type ResponseHeader } from "./response_headers.ts";
 /** Of every route: see `guard.ts`. */
 const GUARD_ERRORS = ["host_not_allowed", "origin_not_allowed"] as const;
 
-/** Of every route that asks for sessions. */
-export const SESSION_ERRORS = ["not_ready", "cancelled"] as const;
+/** Of every route that asks for sessions, for which keys are checked. */
+export const SESSION_ERRORS = [
+  "invalid_api_key",
+  "store_unavailable",
+  "not_ready",
+  "cancelled",
+] as const;
 
 /** Of every route that takes a body. */
 export const BODY_ERRORS = ["invalid_value", "payload_too_large", "request_timeout"] as const;
@@ -108,6 +113,7 @@ function caseOf(code: ErrorCode): Case {
   if (code in RETRY_AFTER) headers.push("retry-after");
   else if (ERROR_STATUS[code] === 409) headers.push("x-should-retry");
   if (code === "conversation_conflict") headers.push("x-state-id");
+  if (ERROR_STATUS[code] === 401) headers.push("www-authenticate");
   const when = ERROR_WHEN[code];
   const message = when[0].toUpperCase() + when.slice(1).replaceAll("`", "");
   const value = errorBody(new InferenceError(code, message));

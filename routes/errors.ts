@@ -54,6 +54,7 @@ export function handleError(log: Log): ErrorHandler {
       // Clients take 409 for a lock that will pass; most of ours are for good.
       if (status === 409 && seconds === undefined) c.header("x-should-retry", "false");
       if (error.stateId !== undefined) c.header("x-state-id", error.stateId);
+      if (status === 401) c.header("www-authenticate", "Bearer");
     }
     return c.json(errorBody(error), status as ContentfulStatusCode);
   };

@@ -12,7 +12,7 @@ export interface GuardOptions {
   /** Origins whose pages may call, as `https://chat.example.com`; `*` for all. */
   origins: readonly string[];
   /** Whether the worker is for this machine alone, and asks nobody for a key. */
-  local: () => boolean;
+  local: () => boolean | Promise<boolean>;
 }
 
 /** What pages of other origins may read of answers. */
@@ -36,11 +36,12 @@ export function guard({ origins, local }: GuardOptions): MiddlewareHandler[] {
   const hosts = new Set(origins.map((origin) => URL.parse(origin)?.hostname));
   const refuse: MiddlewareHandler = async (c, next) => {
     const { host, hostname } = new URL(c.req.url);
-    if (local() && !isLoopback(hostname) && !hosts.has(hostname) && !allowed.has("*")) {
+    const named = isLoopback(hostname) || hosts.has(hostname) || allowed.has("*");
+    if (!named && await local()) {
       throw new InferenceError(
         "host_not_allowed",
-        `Cannot answer as "${hostname}": this worker is for its own machine; allow ` +
-          `https://${hostname} with --origins (RWKV_ORIGINS)`,
+        `Cannot answer as "${hostname}": this worker has no keys and is for its own machine; make ` +
+          `a key (rwkv keys create), or allow https://${hostname} with --origins (RWKV_ORIGINS)`,
       );
     }
     const origin = c.req.header("origin");

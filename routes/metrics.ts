@@ -1,6 +1,8 @@
 /** `GET /metrics`, for Prometheus. */
 
 import { z } from "@hono/zod-openapi";
+import { type Gate, invalidKey } from "../src/access/access.ts";
+import { hasToken } from "../src/access/metrics_token.ts";
 import { ApiRoutes, defineRoute } from "./openapi.ts";
 
 /** What is told of the worker in numbers. */
@@ -19,7 +21,8 @@ const getMetrics = defineRoute({
   summary: "The worker in numbers",
   description:
     "For Prometheus, in its text format: names begin with `rwkv:`, and are vLLM's where " +
-    "there is the same thing to tell.",
+    "there is the same thing to tell. A worker that wants keys, or has a token for this, tells " +
+    "it for that token alone.",
   responses: {
     200: {
       description: "Counters, gauges and histograms.",
@@ -31,11 +34,17 @@ const getMetrics = defineRoute({
       },
     },
   },
-  errors: [],
+  errors: ["invalid_api_key", "store_unavailable"],
 });
 
-export function metricsRoutes(metrics: MetricsText): ApiRoutes {
+export function metricsRoutes(
+  metrics: MetricsText,
+  { gate, token }: { gate: Gate; token: string | undefined },
+): ApiRoutes {
   return new ApiRoutes().serve(getMetrics, async (c) => {
+    const authorization = c.req.header("authorization");
+    const may = token === undefined ? !await gate.closed() : await hasToken(authorization, token);
+    if (!may) throw invalidKey();
     return c.text(await metrics.text(), 200, { "content-type": metrics.contentType });
   });
 }

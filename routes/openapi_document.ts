@@ -6,6 +6,22 @@ import { ApiRoutes, defineRoute, jsonResponse } from "./openapi.ts";
 import { RESPONSE_HEADERS } from "./response_headers.ts";
 
 export type OpenApiDocument = ReturnType<ApiRoutes["getOpenAPI31Document"]>;
+type Paths = NonNullable<OpenApiDocument["paths"]>;
+
+/** How requests tell who they are of. */
+const SECURITY_SCHEMES = {
+  apiKey: {
+    type: "http",
+    scheme: "bearer",
+    description: "A key of the worker's, where it has any.",
+  },
+  metricsToken: {
+    type: "http",
+    scheme: "bearer",
+    description: "The worker's token for `/metrics`, where it has keys or such a token.",
+  },
+} as const;
+
 /** Resources, in the order in which the reference tells of them. */
 const TAGS = [
   { name: "Chat", description: "Turns, which lead from state to state." },
@@ -26,7 +42,10 @@ const INFO = {
     "state of the model, which the worker stores, and any worker goes on from by its id.\n\n" +
     "Bodies are JSON of at most 8 MiB, whatever their content type says. Fields that are not " +
     "listed are ignored, and null is the same as leaving a field out. A path that is not listed " +
-    "answers 404 `not_found`, a method that is not listed 405 `method_not_allowed`.",
+    "answers 404 `not_found`, a method that is not listed 405 `method_not_allowed`.\n\n" +
+    "A worker that has keys takes requests below `/v1` with one of them alone, as " +
+    "`Authorization: Bearer KEY`. States, conversations, responses and idempotency keys are of the " +
+    "key's tenant: an id of another tenant is answered as one that there is not.",
   license: { name: config.license, identifier: config.license },
 };
 
@@ -61,5 +80,30 @@ export function documentOf(app: ApiRoutes): OpenApiDocument {
     tags: TAGS,
   });
   const { components } = document;
-  return { ...document, components: { ...components, headers: { ...RESPONSE_HEADERS } } };
+  return {
+    ...document,
+    paths: secured(document.paths ?? {}),
+    components: {
+      ...components,
+      headers: { ...RESPONSE_HEADERS },
+      securitySchemes: SECURITY_SCHEMES,
+    },
+  };
+}
+
+/** What every operation may want: a key, or nothing from a worker that has none. */
+function secured(paths: Paths): Paths {
+  const scheme = (path: string) =>
+    path.startsWith("/v1/") ? "apiKey" : path === "/metrics" ? "metricsToken" : null;
+  return Object.fromEntries(
+    Object.entries(paths).map(([path, item]) => {
+      const name = scheme(path);
+      const security = name === null ? [] : [{ [name]: [] }, {}];
+      const operations = Object.entries(item).map(([method, operation]) => [
+        method,
+        { ...operation, security },
+      ]);
+      return [path, Object.fromEntries(operations)];
+    }),
+  );
 }

@@ -12,6 +12,7 @@ export type ResponseHeader =
   | "retry-after"
   | "x-should-retry"
   | "location"
+  | "www-authenticate"
   | "idempotent-replayed"
   | "content-disposition";
 
@@ -42,6 +43,11 @@ export const RESPONSE_HEADERS: Record<ResponseHeader, Header> = {
     description: "`true`: this was answered before, to a request with the same `Idempotency-Key`.",
     schema: { type: "string", enum: ["true"] },
     example: "true",
+  },
+  "www-authenticate": {
+    description: "How a key is sent.",
+    schema: { type: "string", enum: ["Bearer"] },
+    example: "Bearer",
   },
   "location": {
     description: "Where what was made is described.",

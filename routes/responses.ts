@@ -126,7 +126,7 @@ export function responseRoutes({ sessions, body, log }: RouteOptions): ApiRoutes
     .serve(createResponse, async (c) => {
       const { signal } = c.req.raw;
       const body = c.req.valid("json");
-      const ready = await sessions(signal);
+      const ready = await sessions(c);
       assertModel(ready.model, body.model ?? undefined);
       return await answerOnce(c, { sessions: ready, log, body, isWhole }, async () => {
         const { turn: request, note } = responseRequest(body, ready.model.id);
@@ -145,22 +145,22 @@ export function responseRoutes({ sessions, body, log }: RouteOptions): ApiRoutes
     })
     .serve(getResponse, async (c) => {
       const { id } = c.req.valid("param");
-      const report = await reportOf(await sessions(c.req.raw.signal), id);
+      const report = await reportOf(await sessions(c), id);
       return c.json(keptResponse(stateIdOf(id), report), 200);
     })
     .serve(deleteResponse, async (c) => {
       const { id } = c.req.valid("param");
-      const ready = await sessions(c.req.raw.signal);
+      const ready = await sessions(c);
       await reportOf(ready, id);
       await ready.delete(stateIdOf(id));
       return c.json({ id, object: "response", deleted: true }, 200);
     })
     .serve(cancelResponse, async (c) => {
-      await reportOf(await sessions(c.req.raw.signal), c.req.valid("param").id);
+      await reportOf(await sessions(c), c.req.valid("param").id);
       throw new InferenceError("invalid_value", "Cannot cancel a synchronous response.");
     })
     .serve(listInputItems, async (c) => {
-      const { note } = await reportOf(await sessions(c.req.raw.signal), c.req.valid("param").id);
+      const { note } = await reportOf(await sessions(c), c.req.valid("param").id);
       return c.json(pageOf((note as ResponseNote).input, c.req.valid("query")), 200);
     });
 }

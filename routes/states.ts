@@ -97,7 +97,7 @@ const exportState = defineRoute({
 export function stateRoutes({ sessions, body }: RouteOptions): ApiRoutes {
   return new ApiRoutes()
     .serve(importState, async (c) => {
-      const ready = await sessions(c.req.raw.signal);
+      const ready = await sessions(c);
       const limits = { ...body, bytes: importLimit(ready.model) };
       const remedy = "more than any state of this model with its conversation";
       const state = await ready.importState(readChunks(c.req.raw, limits, remedy));
@@ -105,17 +105,17 @@ export function stateRoutes({ sessions, body }: RouteOptions): ApiRoutes {
       return c.json(stateObject(state), 201);
     })
     .serve(getState, async (c) => {
-      const ready = await sessions(c.req.raw.signal);
+      const ready = await sessions(c);
       return c.json(stateObject(await ready.describe(c.req.valid("param").id)), 200);
     })
     .serve(deleteState, async (c) => {
-      const ready = await sessions(c.req.raw.signal);
+      const ready = await sessions(c);
       const { id } = c.req.valid("param");
       await ready.delete(id);
       return c.json({ id, object: "state", deleted: true }, 200);
     })
     .serve(exportState, async (c) => {
-      const ready = await sessions(c.req.raw.signal);
+      const ready = await sessions(c);
       const { name, bytes, parts } = await ready.exportState(c.req.valid("param").id);
       return c.body(ReadableStream.from(pieces(parts)), 200, {
         "content-type": "application/octet-stream",

@@ -45,14 +45,14 @@ export function tokenRoutes({ sessions, body }: RouteOptions): ApiRoutes {
   return new ApiRoutes(body)
     .serve(tokenize, async (c) => {
       const request = c.req.valid("json");
-      const ready = await sessions(c.req.raw.signal);
+      const ready = await sessions(c);
       assertModel(ready.model, request.model ?? undefined);
       const tokens = tokensOf(request, ready.tokens);
       return c.json({ tokens, count: tokens.length, max_model_len: null }, 200);
     })
     .serve(detokenize, async (c) => {
       const request = c.req.valid("json");
-      const ready = await sessions(c.req.raw.signal);
+      const ready = await sessions(c);
       assertModel(ready.model, request.model ?? undefined);
       return c.json({ prompt: ready.tokens.textOf(request.tokens) }, 200);
     });

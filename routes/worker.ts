@@ -1,7 +1,7 @@
 /** What routes know of the worker behind them: a model that loads, then runs, or failed. */
 
 import { InferenceError } from "../src/core/errors.ts";
-import type { Sessions } from "../src/session/sessions.ts";
+import type { SessionsByTenant } from "../src/session/tenant_sessions.ts";
 
 /** Where and how the model runs, as far as it is known yet. */
 export interface WorkerDetails {
@@ -28,7 +28,7 @@ export interface WorkerStatus {
   /** Whether its model loads, runs, or could not be loaded. */
   readonly state: "starting" | "ready" | "failed";
   /** Rejects with what went wrong. */
-  readonly ready: Promise<Sessions>;
+  readonly ready: Promise<SessionsByTenant>;
   /** What `/health` tells. */
   readonly details: WorkerDetails;
 }
@@ -43,7 +43,7 @@ export interface ReadyOptions {
 export async function readySessions(
   worker: WorkerStatus,
   { timeout, signal }: ReadyOptions,
-): Promise<Sessions> {
+): Promise<SessionsByTenant> {
   if (worker.state === "failed") {
     const reason = await worker.ready.then(() => undefined, (error: unknown) => error);
     throw failed(reason);

@@ -2,9 +2,11 @@
 
 import { Chat } from "./chat.js";
 import { byId } from "./elements.js";
+import { setUpKeyForm } from "./key_form.js";
 import { watchLibrary } from "./library.js";
 import { copyText } from "./markdown.js";
 import { showNotice } from "./notice.js";
+import { patiently } from "./patience.js";
 import { setUpSettings } from "./settings.js";
 import { closeSidebar, setUpSidebar, showRecent } from "./sidebar.js";
 import { exportState, importState } from "./state_files.js";
@@ -22,10 +24,10 @@ function send(text) {
   void chat.send(message);
 }
 
-/** Runs what may fail, and shows why. @param {() => Promise<unknown>} act */
+/** Runs what may fail, and shows why; a key is asked for. @param {() => Promise<unknown>} act */
 async function orTell(act) {
   try {
-    await act();
+    await patiently(act, { signal: new AbortController().signal });
   } catch (error) {
     showNotice(error instanceof Error ? error.message : String(error));
   }
@@ -97,6 +99,7 @@ function setUpSidebarButtons() {
 }
 
 setUpSettings();
+setUpKeyForm();
 setUpSidebar();
 setUpMessage();
 setUpSidebarButtons();

@@ -30,11 +30,12 @@ export class ApiError extends Error {
 /** Has an event `trouble` whenever the worker is not there, or not up to it. */
 export const trouble = new EventTarget();
 
-let key = storedKey();
+let key = storedKey(() => sessionStorage) || storedKey(() => localStorage);
 
-function storedKey() {
+/** @param {() => Storage} storage Which may be forbidden. */
+function storedKey(storage) {
   try {
-    return sessionStorage.getItem(KEY) ?? "";
+    return storage().getItem(KEY) ?? "";
   } catch {
     return "";
   }
@@ -44,11 +45,21 @@ export function apiKey() {
   return key;
 }
 
-/** @param {string} given Kept until the tab is closed, or, where storage is forbidden, reloaded. */
-export function setApiKey(given) {
+/** Whether the key is there in new tabs as well. */
+export function keyIsRemembered() {
+  return storedKey(() => localStorage) !== "";
+}
+
+/**
+ * @param {string} given Kept until the tab is closed, or, where storage is forbidden, reloaded.
+ * @param {{ remember: boolean }} options `remember`: kept in this browser instead.
+ */
+export function setApiKey(given, { remember }) {
   key = given.trim();
   try {
-    sessionStorage.setItem(KEY, key);
+    sessionStorage.removeItem(KEY);
+    localStorage.removeItem(KEY);
+    if (key !== "") (remember ? localStorage : sessionStorage).setItem(KEY, key);
   } catch {
     // It is this page's then.
   }

@@ -48,7 +48,7 @@ export const chat: Command = {
       type: "string",
       value: "KEY",
       env: "RWKV_API_KEY",
-      help: "sent to that worker as a bearer token",
+      help: "a key of that worker's; set the variable instead, for arguments are seen by others",
     },
     ...SAMPLING_FLAGS,
     ...WORKER_FLAGS,

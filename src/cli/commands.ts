@@ -12,6 +12,7 @@ import { evaluate } from "./eval.ts";
 import { generate } from "./generate.ts";
 import { helpCommand } from "./help.ts";
 import { info } from "./info.ts";
+import { keys } from "./keys.ts";
 import { logits } from "./logits.ts";
 import { models } from "./models.ts";
 import { pull } from "./pull.ts";
@@ -28,6 +29,7 @@ export const COMMANDS: readonly Command[] = [
   models,
   rm,
   state,
+  keys,
   convert,
   info,
   evaluate,

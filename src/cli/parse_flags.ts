@@ -41,9 +41,16 @@ export function parseFlags(
     }
   }
   for (const [name, spec] of Object.entries(specs)) {
-    if (flags[name] === undefined && spec.env) flags[name] = env(spec.env) || undefined;
+    if (flags[name] === undefined && spec.env) flags[name] = fromEnv(spec, env(spec.env));
   }
   return { flags, positionals };
+}
+
+/** A variable that is empty is not set; one that says no to a yes-or-no flag neither. */
+function fromEnv({ type }: FlagSpec, value: string | undefined): string | boolean | undefined {
+  if (!value) return undefined;
+  if (type === "string") return value;
+  return /^(0|false|no|off)$/i.test(value) ? undefined : true;
 }
 
 function valueOf(

@@ -1,17 +1,18 @@
 /** `serve`: the worker. */
 
 import { createLogger, type Logger } from "../core/log.ts";
-import { isLoopback } from "../../routes/guard.ts";
 import { totalBytes } from "../gpu/mod.ts";
 import { type Command, type FlagSpec, number, text, usageError } from "./command.ts";
 import { greeting } from "./greeting.ts";
+import { KEY_DETAILS, KEY_FLAGS } from "./key_flags.ts";
 import { progressBar } from "./progress.ts";
 import { ORIGINS_FLAG } from "./origins.ts";
 import { onStopSignals } from "./signals.ts";
 import { loadFields, READY, SERVING } from "./start_log.ts";
 import { painter } from "./terminal.ts";
 import { bytesText } from "./units.ts";
-import { endsWithin, startWorker, WORKER_FLAGS } from "./worker.ts";
+import { startWorker } from "./start_worker.ts";
+import { endsWithin, WORKER_FLAGS } from "./worker.ts";
 
 /** By number: a bare system may have no name for it. */
 const LOOPBACK = "127.0.0.1";
@@ -27,11 +28,13 @@ const SEND_MS = 1000;
 export const serve: Command = {
   name: "serve",
   summary: "Serves chat over HTTP, each conversation kept by its state id",
+  details: KEY_DETAILS,
   examples: [
     "serve",
     "serve --model RWKV-5-World-1B5.pth --vocab rwkv_vocab_v20230424.txt --port 9000",
     "serve --model 0.4b --pull",
     "serve --kv http://denokv:4512   # with DENO_KV_ACCESS_TOKEN set",
+    "serve --host 0.0.0.0 --keys keys.txt   # for others, each with a key",
   ],
   flags: {
     ...WORKER_FLAGS,
@@ -39,7 +42,7 @@ export const serve: Command = {
       type: "string",
       value: "H",
       env: "HOST",
-      help: "address to listen on; 0.0.0.0 lets other machines in",
+      help: "address to listen on; 0.0.0.0 lets other machines in, with keys",
       otherwise: `${LOOPBACK}, this machine only`,
     },
     port: {
@@ -57,6 +60,7 @@ export const serve: Command = {
       help: "seconds that replies under way may take to end when the worker is stopped",
       otherwise: `${GRACE}`,
     },
+    ...KEY_FLAGS,
   } satisfies Record<string, FlagSpec>,
   run: async (flags) => {
     const log = stderrLogger();
@@ -65,9 +69,9 @@ export const serve: Command = {
     const port = number(flags, "port", { min: 0, max: 65535, integer: true }) ?? PORT;
     const grace = number(flags, "grace", { min: 0, max: 3600 }) ?? GRACE;
     const bar = progressBar("Loading");
-    const local = () => isLoopback(hostname);
-    const { app, ready } = startWorker(flags, { log, onProgress: bar.update, local });
+    const { app, allowed, ready } = startWorker(flags, { log, hostname, onProgress: bar.update });
     ready.then(bar.end, bar.end);
+    await allowed;
     const { server, url } = listen({ hostname, port, fetch: app.fetch });
     if (!person) log.info(SERVING + url);
     const stop = Promise.withResolvers<void>();

@@ -3,8 +3,10 @@
 import { readFile } from "node:fs/promises";
 import { describeState } from "../session/state_description.ts";
 import { exportState, importState } from "../session/state_transfer.ts";
-import { collectGarbage, GRACE_MS } from "../store/gc.ts";
+import type { Backend } from "../store/backend.ts";
+import { collectAllGarbage, collectGarbage, GRACE_MS } from "../store/gc.ts";
 import { StateStore } from "../store/state_store.ts";
+import { noteTenant } from "../store/tenants.ts";
 import {
   type Command,
   type Flags,
@@ -17,14 +19,14 @@ import {
 import { writeFileWhole } from "./file_sink.ts";
 import { listNewest } from "./state_list.ts";
 import { garbageText, listTable, stateText } from "./state_text.ts";
-import { KV_FLAG, kvOf, openKnownStore, type OpenStore } from "./store_flags.ts";
+import { KV_FLAG, kvOf, openKnownBackend, TENANT_FLAG, tenantOf } from "./store_flags.ts";
 
 /** What `state` is told to do: with how many arguments, and how. */
 interface Action {
   usage: string;
   least: number;
   most: number;
-  run(opened: OpenStore, args: readonly string[], flags: Flags): Promise<void>;
+  run(backend: Backend, args: readonly string[], flags: Flags): Promise<void>;
 }
 
 const ACTIONS: Record<string, Action> = {
@@ -42,10 +44,11 @@ export const state: Command = {
   details: [
     "An action comes first: ls lists the newest states, show tells of one and what was said, " +
     "export writes one as a file (- is stdout), import takes such a file in under an id of its " +
-    "own, rm removes states, gc collects what no state needs.",
+    "own, rm removes states, gc collects what no state needs, of all tenants unless told.",
   ],
   examples: [
     "state ls --limit 20",
+    "state ls --tenant acme",
     "state show state_0123",
     "state export state_0123 talk.rwkvstate",
     "state import talk.rwkvstate",
@@ -56,6 +59,7 @@ export const state: Command = {
   words: Object.keys(ACTIONS),
   flags: {
     ...KV_FLAG,
+    tenant: { ...TENANT_FLAG.tenant, otherwise: `${TENANT_FLAG.tenant.otherwise}; for gc, all` },
     limit: { type: "string", value: "N", help: "ls: the newest N states", otherwise: "100" },
     "older-than": {
       type: "string",
@@ -77,34 +81,34 @@ export const state: Command = {
         `Cannot use ${args.length} arguments after ${name}: the usage is state ${action.usage}`,
       );
     }
-    const opened = await openKnownStore(kvOf(flags));
+    const backend = await openKnownBackend(kvOf(flags));
     try {
-      await action.run(opened, args, flags);
+      await action.run(backend, args, flags);
     } finally {
-      opened.backend.close();
+      backend.close();
     }
   },
 };
 
-async function list({ backend }: OpenStore, _: readonly string[], flags: Flags): Promise<void> {
+async function list(backend: Backend, _: readonly string[], flags: Flags): Promise<void> {
   const limit = number(flags, "limit", { min: 1, max: 1e6, integer: true }) ?? 100;
-  const { states, total } = await listNewest(backend, limit);
+  const { states, total } = await listNewest(backend, { limit, tenant: tenantOf(flags) });
   if (flags.json) return await printJson({ states, total });
   await printText(listTable(states, { total, now: Date.now() }));
 }
 
-async function show(opened: OpenStore, [id]: readonly string[], flags: Flags): Promise<void> {
-  const told = await describeState(statesOf(opened), id);
+async function show(backend: Backend, [id]: readonly string[], flags: Flags): Promise<void> {
+  const told = await describeState(storeOf(backend, flags), id);
   if (flags.json) return await printJson(told);
   await printText(stateText(told, Date.now()));
 }
 
 async function exportFile(
-  opened: OpenStore,
+  backend: Backend,
   [id, path]: readonly string[],
   flags: Flags,
 ): Promise<void> {
-  const { name, bytes, parts } = await exportState(statesOf(opened), id);
+  const { name, bytes, parts } = await exportState(storeOf(backend, flags), id);
   if (path === "-") {
     if (flags.json) throw usageError("Cannot use --json with -: stdout takes the file");
     for (const part of parts) await writeAll(part);
@@ -122,31 +126,37 @@ async function exportFile(
   await printText(`${file}\n`);
 }
 
-async function importFile(opened: OpenStore, [path]: readonly string[], flags: Flags) {
+async function importFile(backend: Backend, [path]: readonly string[], flags: Flags) {
   const chunks = path === "-" ? Deno.stdin.readable : chunked(await readFile(path));
-  const id = await importState(chunks, { store: statesOf(opened), model: null });
+  const tenant = tenantOf(flags);
+  if (tenant !== undefined) await noteTenant(backend, tenant);
+  const store = storeOf(backend, flags);
+  const id = await importState(chunks, { store, model: null });
   if (flags.json) return await printJson({ id });
   await printText(`${id}\n`);
 }
 
-async function remove(opened: OpenStore, ids: readonly string[], flags: Flags): Promise<void> {
-  const store = statesOf(opened);
+async function remove(backend: Backend, ids: readonly string[], flags: Flags): Promise<void> {
+  const store = storeOf(backend, flags);
   for (const id of ids) await store.delete(id);
   if (flags.json) return await printJson({ deleted: ids });
   await printText(`${ids.length} removed\n`);
 }
 
-async function collect({ backend }: OpenStore, _: readonly string[], flags: Flags): Promise<void> {
+async function collect(backend: Backend, _: readonly string[], flags: Flags): Promise<void> {
   const seconds = number(flags, "older-than", { min: 0, max: 1e9 });
   const dryRun = flags["dry-run"] === true;
   const olderThan = seconds === undefined ? undefined : 1000 * seconds;
-  const gone = await collectGarbage(backend, { olderThan, dryRun });
+  const tenant = tenantOf(flags);
+  const gone = tenant === undefined
+    ? await collectAllGarbage(backend, { olderThan, dryRun })
+    : await collectGarbage(backend, { olderThan, dryRun, tenant });
   if (flags.json) return await printJson({ dry_run: dryRun, ...gone });
   await printText(garbageText(gone, dryRun));
 }
 
-function statesOf({ backend, prefixSecret }: OpenStore): StateStore {
-  return new StateStore(backend, { prefixSecret });
+function storeOf(backend: Backend, flags: Flags): StateStore {
+  return new StateStore(backend, { tenant: tenantOf(flags) });
 }
 
 async function* chunked(bytes: Uint8Array): AsyncGenerator<Uint8Array> {

@@ -23,12 +23,12 @@ export interface ListedState {
  */
 export async function listNewest(
   backend: Backend,
-  limit: number,
+  { limit, tenant }: { limit: number; tenant?: string | undefined },
 ): Promise<{ states: ListedState[]; total: number }> {
   let states: ListedState[] = [];
   let total = 0;
   const trim = () => states = states.sort((a, b) => b.created - a.created).slice(0, limit);
-  for await (const { id, manifest } of listStates(backend)) {
+  for await (const { id, manifest } of listStates(backend, { tenant })) {
     if (manifest === null) continue;
     total++;
     const { model, created, expires, open, tokens = null } = manifest;

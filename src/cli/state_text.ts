@@ -3,6 +3,7 @@
 import type { StateDescription } from "../session/session_types.ts";
 import type { Garbage } from "../store/gc.ts";
 import type { ListedState } from "./state_list.ts";
+import { tableText } from "./table_text.ts";
 import { bytesText, durationText } from "./units.ts";
 
 /** @param now Epoch milliseconds. */
@@ -20,12 +21,9 @@ export function listTable(
     `${durationText((now - created) / 1000)} ago`,
     untilText(expires, now),
   ]);
-  const table = [["ID", "MODEL", "TURN", "TOKENS", "SIZE", "BEGUN", "EXPIRES"], ...rows];
-  const widths = table[0].map((_, i) => Math.max(...table.map((row) => row[i].length)));
-  const lines = table.map((row) => row.map((cell, i) => cell.padEnd(widths[i])).join("  "));
+  const head = ["ID", "MODEL", "TURN", "TOKENS", "SIZE", "BEGUN", "EXPIRES"];
   const rest = total - states.length;
-  const more = rest > 0 ? [`and ${rest} older; --limit shows more`] : [];
-  return [...lines.map((line) => line.trimEnd()), ...more, ""].join("\n");
+  return tableText([head, ...rows]) + (rest > 0 ? `and ${rest} older; --limit shows more\n` : "");
 }
 
 /** @param now Epoch milliseconds. */

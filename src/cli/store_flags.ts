@@ -3,11 +3,12 @@
 import { mkdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { InferenceError } from "../core/errors.ts";
+import { DEFAULT_TENANT, isTenant, TENANT_RULE } from "../core/tenant.ts";
 import type { Backend } from "../store/backend.ts";
 import { DenoKvBackend, type DenoKvOptions } from "../store/deno_kv.ts";
 import { MasterKeys } from "../store/master_keys.ts";
 import { SealedBackend } from "../store/sealed_backend.ts";
-import { type Flags, type FlagSpec, text } from "./command.ts";
+import { type Flags, type FlagSpec, text, usageError } from "./command.ts";
 
 const DEFAULT_KV = "data/states.sqlite3";
 
@@ -21,6 +22,22 @@ export const KV_FLAG = {
   },
 } as const satisfies Record<string, FlagSpec>;
 
+export const TENANT_FLAG = {
+  tenant: {
+    type: "string",
+    value: "T",
+    help: "whose states these are",
+    otherwise: DEFAULT_TENANT,
+  },
+} as const satisfies Record<string, FlagSpec>;
+
+/** `--tenant`, or undefined. */
+export function tenantOf(flags: Flags): string | undefined {
+  const tenant = text(flags, "tenant");
+  if (tenant === undefined || isTenant(tenant)) return tenant;
+  throw usageError(`Cannot use --tenant ${tenant}: a tenant's name has ${TENANT_RULE}`);
+}
+
 export function kvOf(flags: Flags): string {
   return text(flags, "kv") ?? DEFAULT_KV;
 }
@@ -28,22 +45,14 @@ export function kvOf(flags: Flags): string {
 /** Holds the keys that the store is encrypted with, where it is. */
 const MASTER_KEY = "RWKV_MASTER_KEY";
 
-/** A store, and what its encryption comes to. */
-export interface OpenStore {
-  backend: Backend;
-  encrypted: boolean;
-  /** For `StateStoreOptions`. */
-  prefixSecret: string;
-}
-
 /**
  * Opens a store; a file that is not there is made. Throws as `DenoKvBackend.open` and
  * `MasterKeys.parse` do.
  */
-export async function openStore(
+export async function openBackend(
   kv: string,
   options: Pick<DenoKvOptions, "onChange" | "onRetry"> = {},
-): Promise<OpenStore> {
+): Promise<Backend> {
   const keys = await masterKeys();
   if (isFile(kv)) {
     try {
@@ -57,11 +66,11 @@ export async function openStore(
       );
     }
   }
-  return await seal(await DenoKvBackend.open(kv, options), keys);
+  return await SealedBackend.over(await DenoKvBackend.open(kv, options), keys);
 }
 
 /** Opens a store that somebody has made: a misspelt path is told, and no file left there. */
-export async function openKnownStore(kv: string): Promise<OpenStore> {
+export async function openKnownBackend(kv: string): Promise<Backend> {
   const keys = await masterKeys();
   if (isFile(kv)) {
     await stat(kv).catch((cause) => {
@@ -69,20 +78,12 @@ export async function openKnownStore(kv: string): Promise<OpenStore> {
       throw new InferenceError("file_error", message, { cause, param: "kv" });
     });
   }
-  return await seal(await DenoKvBackend.open(kv), keys);
+  return await SealedBackend.over(await DenoKvBackend.open(kv), keys);
 }
 
 async function masterKeys(): Promise<MasterKeys> {
   const text = Deno.env.get(MASTER_KEY)?.trim();
   return text ? await MasterKeys.parse(text) : MasterKeys.NONE;
-}
-
-async function seal(backend: Backend, keys: MasterKeys): Promise<OpenStore> {
-  return {
-    backend: new SealedBackend(backend, keys),
-    encrypted: keys.sealing !== null,
-    prefixSecret: await keys.secret("prefix"),
-  };
 }
 
 function isFile(kv: string): boolean {

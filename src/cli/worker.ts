@@ -1,16 +1,17 @@
-/** Puts a worker together: engine, scheduler, store and sessions, and the HTTP application. */
+/** Puts together what is behind a worker: engine, scheduler, store and sessions. */
 
-import type { AnsweredRequest } from "../../routes/answered.ts";
-import { type AppOptions, createApp } from "../../routes/app.ts";
-import type { WorkerDetails, WorkerStatus } from "../../routes/worker.ts";
-import type { Logger } from "../core/log.ts";
 import { SILENT, type Telemetry } from "../core/telemetry.ts";
+import { DEFAULT_TENANT } from "../core/tenant.ts";
 import type { OnProgress, SamplingEngine } from "../engine/engine.ts";
 import type { SchedulerNumbers } from "../scheduler/numbers.ts";
 import { Scheduler } from "../scheduler/scheduler.ts";
 import { Sessions } from "../session/sessions.ts";
+import { TenantSessions } from "../session/tenant_sessions.ts";
+import type { Backend } from "../store/backend.ts";
+import { BlobCache } from "../store/blob_cache.ts";
 import { STATE_CODECS, type StateCodec } from "../store/state_codec.ts";
 import { StateStore } from "../store/state_store.ts";
+import { noteTenant } from "../store/tenants.ts";
 import { tokenTable } from "../tokenizer/token_table.ts";
 import {
   choice,
@@ -21,18 +22,9 @@ import {
   PULL_FLAG,
   TUNE_FLAG,
 } from "./command.ts";
-import { logAnswer } from "./log_answer.ts";
-import { Metrics } from "./metrics.ts";
 import { findModel, modelTokenizer } from "./model_files.ts";
-import {
-  cpuNotice,
-  type EngineOptions,
-  engineOptions,
-  openEngineWorker,
-  SERVED,
-} from "./open_engine.ts";
-import { originsOf } from "./origins.ts";
-import { KV_FLAG, kvOf, openStore } from "./store_flags.ts";
+import { type EngineOptions, engineOptions, openEngineWorker, SERVED } from "./open_engine.ts";
+import { KV_FLAG, kvOf, openBackend } from "./store_flags.ts";
 
 /** Requests that wait, and seconds of a turn, unless flags say otherwise. */
 const QUEUE = 64;
@@ -102,6 +94,9 @@ export const WORKER_FLAGS = {
 
 /** Everything behind the routes. */
 export interface RunningSessions {
+  /** Everybody's. */
+  tenants: TenantSessions;
+  /** The default tenant's. */
   sessions: Sessions;
   engine: SamplingEngine;
   modelId: string;
@@ -119,6 +114,8 @@ export interface RunningSessions {
 
 export interface OpenSessionsOptions {
   telemetry?: Telemetry | undefined;
+  /** A store that is open or being opened, in place of the one that flags name. */
+  backend?: Promise<Backend> | undefined;
   /** Told what is wrong when the state store begins to fail, and `null` when it answers again. */
   onStoreChange?: (problem: string | null) => void;
   /** Told how a download goes, a line at a time. */
@@ -133,7 +130,7 @@ export interface OpenSessionsOptions {
 export async function openSessions(
   flags: Flags,
   onProgress?: OnProgress,
-  { onStoreChange, onNotice, telemetry = SILENT }: OpenSessionsOptions = {},
+  { onStoreChange, onNotice, telemetry = SILENT, ...given }: OpenSessionsOptions = {},
 ): Promise<RunningSessions> {
   const files = await findModel(flags, onNotice);
   const tokenizer = await modelTokenizer(files);
@@ -144,10 +141,10 @@ export async function openSessions(
     tune: !flags["no-tune"],
   };
   const kv = kvOf(flags);
-  const { backend, encrypted, prefixSecret } = await openStore(kv, {
+  const backend = await (given.backend ?? openBackend(kv, {
     onChange: onStoreChange,
     onRetry: () => telemetry.storeRetried(),
-  });
+  }));
   let engine: SamplingEngine;
   try {
     engine = await openEngineWorker(options, onProgress);
@@ -158,17 +155,18 @@ export async function openSessions(
   const { dimensions, fingerprint, quant } = engine.info;
   const scheduler = new Scheduler(engine, {
     maxQueue: number(flags, "queue", { min: 1, max: 1e6, integer: true }) ?? QUEUE,
+    maxPerKey: number(flags, "turns-per-key", { min: 1, max: 1e6, integer: true }),
   });
   const { from } = files.source;
   const { mtime } = "file" in from ? await Deno.stat(from.file) : { mtime: null };
-  const sessions = new Sessions({
+  const cacheMiB = number(flags, "state-cache", { min: 0, max: 1e6 }) ?? STATE_CACHE;
+  const states = {
+    ttl: 1000 * (number(flags, "state-ttl", { min: 60, max: 1e9 }) ?? STATE_TTL),
+    cache: new BlobCache(2 ** 20 * cacheMiB),
+    telemetry,
+  };
+  const shared = {
     runner: scheduler,
-    store: new StateStore(backend, {
-      ttl: 1000 * (number(flags, "state-ttl", { min: 60, max: 1e9 }) ?? STATE_TTL),
-      prefixSecret,
-      cacheBytes: 2 ** 20 * (number(flags, "state-cache", { min: 0, max: 1e6 }) ?? STATE_CACHE),
-      telemetry,
-    }),
     telemetry,
     prefixes: !flags["no-prefix-index"],
     tokenizer,
@@ -182,18 +180,29 @@ export async function openSessions(
       codec: choice(flags, "state-codec", { choices: STATE_CODECS, otherwise: STATE_CODEC }),
       created: Math.floor((mtime?.getTime() ?? Date.now()) / 1000),
     },
+  };
+  const tenants = new TenantSessions({
+    open: (tenant, underway) => {
+      // Where it can't be written now, it is when the tenant's sessions are made anew.
+      underway.chore(noteTenant(backend, tenant));
+      const store = new StateStore(backend, { ...states, tenant });
+      return new Sessions({ ...shared, store, underway });
+    },
   });
   return {
-    sessions,
+    tenants,
+    get sessions() {
+      return tenants.of(DEFAULT_TENANT);
+    },
     engine,
     modelId: files.id,
     kv,
-    encrypted,
+    encrypted: backend.secret !== undefined,
     numbers: () => scheduler.numbers,
     close: async (grace) => {
-      const ended = scheduler.close().then(() => sessions.settled());
+      const ended = scheduler.close().then(() => tenants.settled());
       if (!await endsWithin(ended, grace)) {
-        sessions.interrupt();
+        tenants.interrupt();
         await endsWithin(ended, STORE_MS);
       }
       backend.close();
@@ -217,70 +226,4 @@ export async function endsWithin(work: Promise<unknown>, limit: number): Promise
   } finally {
     clearTimeout(timer);
   }
-}
-
-/** A worker that starts: its application answers at once, turns wait until it is ready. */
-export interface StartedWorker {
-  app: ReturnType<typeof createApp>;
-  /** Rejects with what went wrong. */
-  ready: Promise<RunningSessions>;
-}
-
-/** Starts a worker; `options` go to the application. */
-export function startWorker(
-  flags: Flags,
-  { log, onProgress = () => {}, ...options }: {
-    log: Logger;
-    onProgress?: OnProgress;
-  } & Omit<AppOptions, "worker" | "log" | "origins">,
-): StartedWorker {
-  const origins = originsOf(flags);
-  const details: WorkerDetails = {};
-  let state: WorkerStatus["state"] = "starting";
-  const onLoaded: OnProgress = (done, total) => {
-    details.loaded = done / total;
-    onProgress(done, total);
-  };
-  const onStoreChange = (problem: string | null) => {
-    if (problem === null) log.info("The state store answers again");
-    else {log.warn("The state store does not answer: nothing is resumed or stored until it does", {
-        problem,
-      });}
-  };
-  const metrics = new Metrics();
-  const told = { onStoreChange, onNotice: log.info, telemetry: metrics };
-  const ready = openSessions(flags, onLoaded, told).then((running) => {
-    metrics.watch(running);
-    const { device, adapter, software, quant, memory } = running.engine.info;
-    Object.assign(details, { model: running.modelId, device, adapter, software, quant, memory });
-    details.kv = running.kv;
-    state = "ready";
-    const notice = cpuNotice(running.engine.info, flags);
-    if (notice) log.warn(notice);
-    return running;
-  }, (error) => {
-    state = "failed";
-    throw error;
-  });
-  const sessions = ready.then((running) => running.sessions);
-  // Whoever asks for sessions sees the failure; nobody may have asked yet.
-  sessions.catch(() => {});
-  const worker: WorkerStatus = {
-    get state() {
-      return state;
-    },
-    ready: sessions,
-    details,
-  };
-  const onBug = (message: string, error: unknown) => {
-    log.error(message, {
-      error: error instanceof Error ? error.stack ?? error.message : `${error}`,
-    });
-  };
-  const onAnswer = (answered: AnsweredRequest) => {
-    metrics.answered(answered);
-    logAnswer(log, answered);
-  };
-  const app = createApp({ ...options, origins, worker, log: onBug, metrics, onAnswer });
-  return { app, ready };
 }

@@ -7,7 +7,7 @@ import type { CallOptions } from "./types.ts";
 export interface ClientOptions {
   /** Where the worker is, with or without `/v1`: `http://localhost:8000`. */
   baseURL: string;
-  /** Sent as a bearer token, for what stands in front of the worker. */
+  /** A key of the worker's, or of what stands in front of it; sent as a bearer token. */
   apiKey?: string | undefined;
   /** Used in place of the global one. */
   fetch?: typeof fetch | undefined;

@@ -6,6 +6,7 @@
 
 /** What went wrong, by the name that the API documents. */
 export type ErrorCode =
+  | "invalid_api_key"
   | "invalid_value"
   | "unsupported_value"
   | "cancelled"
@@ -45,6 +46,7 @@ export type ErrorCode =
 
 /** HTTP status of every error code. */
 export const ERROR_STATUS: Readonly<Record<ErrorCode, number>> = {
+  invalid_api_key: 401,
   invalid_value: 400,
   unsupported_value: 400,
   cancelled: 499,
@@ -85,6 +87,7 @@ export const ERROR_STATUS: Readonly<Record<ErrorCode, number>> = {
 
 /** When every error comes about, for those who read the API's documentation. */
 export const ERROR_WHEN: Readonly<Record<ErrorCode, string>> = {
+  invalid_api_key: "the worker wants a key, and none was sent, or one that it does not take",
   invalid_value: "a field is wrong; `param` names it",
   unsupported_value: "a field asks for what is not supported; `param` names it",
   cancelled: "the client has gone",

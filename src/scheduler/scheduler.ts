@@ -114,7 +114,7 @@ export class Scheduler implements TurnRunner {
     const turns = works.map((work) => new ActiveTurn(work, now));
     const [leader, ...followers] = turns;
     this.#dropWaiting();
-    this.#assertRoom(leader);
+    this.#assertRoom(leader, turns.length);
     leader.followers = followers;
     this.#waiting.push(leader);
     this.#looping ??= this.#loop();
@@ -136,17 +136,27 @@ export class Scheduler implements TurnRunner {
     await this.#running.ended();
   }
 
-  #assertRoom({ key }: ActiveTurn): void {
+  /** @param count Turns that are to come. */
+  #assertRoom({ key }: ActiveTurn, count: number): void {
+    if (count > this.#maxPerKey) {
+      throw new InferenceError(
+        "invalid_value",
+        `n: ${count} choices are asked for, and a key may have ${this.#maxPerKey} turns under way`,
+        { param: "n" },
+      );
+    }
     const waiting = this.#countWaiting();
-    const own = this.#waiting.count(key) + this.#count((turn) => turn.key === key ? 1 : 0);
-    if (waiting < this.#maxQueue && own < this.#maxPerKey) return;
+    const own = this.#waiting.count(key) +
+      this.#count((turn) => turn.key === key ? 1 + turn.followers.length : 0);
+    const crowded = own + count > this.#maxPerKey;
+    if (waiting < this.#maxQueue && !crowded) return;
     this.#counts.total.refused++;
     const retryAfter = this.#counts.secondsUntilFree(waiting, this.#engine.info.slots);
     const again = `try again in ${retryAfter} s`;
-    if (own >= this.#maxPerKey) {
+    if (crowded) {
       throw new InferenceError(
         "too_many_turns",
-        `${own} turns of this key are under way, which is all that may; ${again}`,
+        `${own} turns of this key are under way, of ${this.#maxPerKey} that may; ${again}`,
         { retryAfter },
       );
     }

@@ -37,6 +37,7 @@ import {
   turnWork,
   type TurnWorkOptions,
 } from "./turn_work.ts";
+import { TurnsUnderway } from "./turns_underway.ts";
 
 /** What turns are made of. */
 export interface SessionsOptions {
@@ -56,6 +57,8 @@ export interface SessionsOptions {
   prefixes?: boolean | undefined;
   /** Told how turns go. */
   telemetry?: Telemetry | undefined;
+  /** Where turns under way are held, with those of other tenants; by themselves unless given. */
+  underway?: TurnsUnderway | undefined;
   /** Epoch milliseconds. */
   clock?: (() => number) | undefined;
   /** Where seeds and ids come from; the platform's secure numbers unless told. */
@@ -81,9 +84,7 @@ export class Sessions {
   readonly #telemetry: Telemetry;
   readonly #clock: () => number;
   readonly #random: RandomBytes;
-  /** By the id of the state that they lead to. */
-  readonly #running = new Map<string, RunningTurn>();
-  readonly #renewing = new Set<Promise<void>>();
+  readonly #underway: TurnsUnderway;
   readonly #origins: Origins;
 
   /** Sessions of one model on one store. */
@@ -94,7 +95,9 @@ export class Sessions {
     this.tokens = new TokenDesk(tokenizer, model);
     this.#runner = runner;
     this.#store = store;
+    this.#underway = rest.underway ?? new TurnsUnderway();
     this.#work = {
+      tenant: store.tenant,
       tokenizer,
       limits: { ...DEFAULT_LIMITS, ...limits },
       vocabulary: model.vocabulary,
@@ -177,14 +180,13 @@ export class Sessions {
 
   /** Resolves when every turn under way has ended and is stored. */
   async settled(): Promise<void> {
-    await Promise.all([...this.#running.values()].map(({ done }) => done));
-    await Promise.all(this.#renewing);
+    await this.#underway.settled();
     await this.#store.prefixes.settled();
   }
 
   /** Ends every turn under way: each is stored as far as it went, and its client told so. */
   interrupt(): void {
-    for (const turn of this.#running.values()) turn.cut("interrupted");
+    this.#underway.interrupt();
   }
 
   /** @returns `null` if the state that is resumed was replaced meanwhile. */
@@ -250,9 +252,7 @@ export class Sessions {
 
   /** Off the path of the turn: a state that can't be renewed now is renewed when it is used next. */
   #renew(parent: StateInfo): void {
-    const renewing = this.#store.renew(parent).then(() => {}, () => {})
-      .finally(() => this.#renewing.delete(renewing));
-    this.#renewing.add(renewing);
+    this.#underway.chore(this.#store.renew(parent));
   }
 
   #prepare(
@@ -289,11 +289,8 @@ export class Sessions {
   #watch(turn: RunningTurn, signal: AbortSignal | undefined): void {
     const cut = () => turn.cut("gone");
     signal?.addEventListener("abort", cut, { once: true });
-    this.#running.set(turn.stateId, turn);
-    turn.done.then(() => {
-      signal?.removeEventListener("abort", cut);
-      this.#running.delete(turn.stateId);
-    });
+    this.#underway.add(this.#store.tenant, turn);
+    turn.done.then(() => signal?.removeEventListener("abort", cut));
   }
 
   /**
@@ -343,7 +340,7 @@ export class Sessions {
 
   /** Waits for the turn that leads to `id`, if it has been cancelled here and is being stored. */
   async #cutShort(id: string): Promise<void> {
-    const running = this.#running.get(id);
+    const running = this.#underway.find(this.#store.tenant, id);
     if (running?.signal.aborted) await running.done;
   }
 

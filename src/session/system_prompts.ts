@@ -73,6 +73,7 @@ export class SystemPrompts {
   ): Promise<ReadPrompt | null> {
     const { store, runner, model } = this.#options;
     const generation = runner.submit({
+      key: store.tenant,
       state: null,
       tokens,
       sampling: { ...PLAIN_SAMPLING, seed: 0n },

@@ -27,6 +27,8 @@ export const DEFAULT_LIMITS: SessionLimits = {
 };
 
 export interface TurnWorkOptions {
+  /** Whose turns these are. */
+  tenant: string;
   tokenizer: TokenCodec;
   limits: SessionLimits;
   /** Rows of the head. */
@@ -52,6 +54,7 @@ export function turnWork(
 ): Omit<TurnWork, "state"> {
   const { tokenizer, limits } = options;
   return {
+    key: options.tenant,
     tokens: plan.pending,
     sampling: { ...samplingOf(request, options), seed: plan.seed },
     counts,

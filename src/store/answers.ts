@@ -69,7 +69,7 @@ export class Answers {
   /** Answers of one tenant in a backend. */
   constructor(options: AnswersOptions) {
     this.#options = options;
-    this.#blobs = new Blobs(options.backend, { ...options, cacheBytes: 0, area: "answer" });
+    this.#blobs = new Blobs(options.backend, { ...options, area: "answer" });
   }
 
   /**
@@ -80,7 +80,9 @@ export class Answers {
    */
   async claim(request: OnceRequest): Promise<Uint8Array | Claim> {
     const { backend, tenant, now, random } = this.#options;
-    const key: Key = [tenant, "idempotency", await hash([request.route, request.key])];
+    const { secret } = backend;
+    const named = [request.route, request.key, ...(secret === undefined ? [] : [secret])];
+    const key: Key = [tenant, "idempotency", await hash(named)];
     const body = await hash([request.body]);
     const owner = newId("", random);
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {

@@ -66,6 +66,12 @@ export interface Backend {
   /** Bytes of a value at most; `LIMITS.valueBytes`, or a few less where it is wrapped. */
   readonly valueBytes: number;
 
+  /**
+   * Goes into what is hashed to be a key, where values are encrypted: else whoever sees keys could
+   * try what they are of.
+   */
+  readonly secret?: string | undefined;
+
   /** The entry at a key, or `null`. */
   get(key: Key): Promise<Entry | null>;
 

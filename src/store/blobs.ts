@@ -60,8 +60,8 @@ export interface BlobsOptions {
   tenant: string;
   now: () => number;
   random: RandomBytes;
-  /** Bytes of blobs that are held in memory as well. */
-  cacheBytes: number;
+  /** Where blobs are held in memory as well; none are unless given. */
+  cache?: BlobCache | undefined;
   /** What stands in keys for "blob": those of another name need no ref, and are no garbage. */
   area?: string | undefined;
 }
@@ -74,7 +74,7 @@ export class Blobs {
   constructor(backend: Backend, options: BlobsOptions) {
     this.#backend = backend;
     this.#options = options;
-    this.#cache = new BlobCache(options.cacheBytes);
+    this.#cache = options.cache ?? new BlobCache(0);
   }
 
   /** Writes a new blob that lasts until `expires`; nobody may change `bytes` any more. */
@@ -97,26 +97,26 @@ export class Blobs {
       });
       await this.#backend.atomic([], batch);
     });
-    this.#cache.set(id, bytes);
+    this.#cache.set(this.#name(reference), bytes);
     return reference;
   }
 
   /** Whether a blob is in memory. */
-  holds({ id }: BlobReference): boolean {
-    return this.#cache.has(id);
+  holds(reference: BlobReference): boolean {
+    return this.#cache.has(this.#name(reference));
   }
 
   /** @throws InferenceError `state_damaged` unless every byte is as it was written. */
   async read(reference: BlobReference): Promise<Uint8Array> {
-    const cached = this.#cache.get(reference.id);
+    const cached = this.#cache.get(this.#name(reference));
     if (cached) return cached;
     const bytes = await this.#fetch(reference);
-    this.#cache.set(reference.id, bytes);
+    this.#cache.set(this.#name(reference), bytes);
     return bytes;
   }
 
   async delete(reference: BlobReference): Promise<void> {
-    this.#cache.delete(reference.id);
+    this.#cache.delete(this.#name(reference));
     await deleteKeys(this.#backend, this.#keys(reference));
   }
 
@@ -154,6 +154,11 @@ export class Blobs {
     bytes ??= new Uint8Array();
     if (await digest(bytes) !== reference.sha256) throw damaged(reference, "its checksum differs");
     return bytes;
+  }
+
+  /** By what a blob goes in the cache, which tenants may share: no tenant's name has a slash. */
+  #name({ id }: BlobReference): string {
+    return `${this.#options.tenant}/${id}`;
   }
 
   #prefix({ id }: BlobReference): Key {

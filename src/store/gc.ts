@@ -22,12 +22,14 @@
  * What a collection that is killed leaves is garbage again, or still.
  */
 
+import { DEFAULT_TENANT } from "../core/tenant.ts";
 import { type Backend, deleteKeys, type Entry, type Key } from "./backend.ts";
 import { blobTime } from "./blob_id.ts";
-import { blobsKey, DEFAULT_TENANT, refKey, refsKey, stateKey } from "./keys.ts";
+import { blobsKey, refKey, refsKey, stateKey } from "./keys.ts";
 import { type ListedState, listStates, readable } from "./list_states.ts";
 import { blobsOf, type Manifest } from "./manifest.ts";
 import { TOMBSTONE_MS } from "./state_rows.ts";
+import { listTenants } from "./tenants.ts";
 
 /** How long writes and reads under way are waited for, unless told. */
 export const GRACE_MS = 3_600_000;
@@ -82,6 +84,23 @@ export async function collectGarbage(
   return collector.gone;
 }
 
+/** The same for every tenant of a store, one after the other. */
+export async function collectAllGarbage(
+  backend: Backend,
+  options: Omit<GarbageOptions, "tenant"> = {},
+): Promise<Garbage> {
+  const sum = nothing();
+  for (const tenant of await listTenants(backend)) {
+    const gone = await collectGarbage(backend, { ...options, tenant });
+    for (const kind of Object.keys(sum) as (keyof Garbage)[]) sum[kind] += gone[kind];
+  }
+  return sum;
+}
+
+function nothing(): Garbage {
+  return { states: 0, refs: 0, blobs: 0, chunks: 0, bytes: 0, unreadable: 0 };
+}
+
 /** A blob as its chunks are listed. */
 interface ListedBlob {
   id: string;
@@ -90,7 +109,7 @@ interface ListedBlob {
 }
 
 class Collector {
-  readonly gone: Garbage = { states: 0, refs: 0, blobs: 0, chunks: 0, bytes: 0, unreadable: 0 };
+  readonly gone = nothing();
   readonly #backend: Backend;
   readonly #tenant: string;
   readonly #now: () => number;

@@ -2,8 +2,8 @@
 
 import type { Key } from "./backend.ts";
 
-/** Whose states they are where nobody says. */
-export const DEFAULT_TENANT = "default";
+/** Rows that are no tenant's lie under this, which no tenant can be called. */
+const RESERVED = "~";
 
 /** Every state's manifest lies under this. */
 export function statesKey(tenant: string): Key {
@@ -28,3 +28,12 @@ export function refKey(tenant: string, { blob, state }: { blob: string; state: s
 export function blobsKey(tenant: string): Key {
   return [tenant, "blob"];
 }
+
+/** Every API key lies under this, by its hash. */
+export const API_KEYS: Key = [RESERVED, "key"];
+
+/** The hash of every API key lies under this, by the key's id. */
+export const API_KEY_IDS: Key = [RESERVED, "key-id"];
+
+/** Every tenant that has or had something here has a row under this. */
+export const TENANTS: Key = [RESERVED, "tenant"];

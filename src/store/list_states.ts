@@ -1,7 +1,8 @@
 /** All states that a backend holds, by their manifests alone. */
 
+import { DEFAULT_TENANT } from "../core/tenant.ts";
 import type { Backend, Entry } from "./backend.ts";
-import { DEFAULT_TENANT, statesKey } from "./keys.ts";
+import { statesKey } from "./keys.ts";
 import { decodeManifest, type Manifest } from "./manifest.ts";
 
 export interface ListedState {

@@ -61,13 +61,9 @@ export class MasterKeys {
     return await known;
   }
 
-  /**
-   * 256 bits in hexadecimal digits that only the newest key tells, to be mixed into hashes for
-   * `purpose`; empty without any.
-   */
+  /** 256 bits in hexadecimal digits that only the newest key tells, for `purpose`. */
   async secret(purpose: string): Promise<string> {
     const [newest] = this.#keys;
-    if (!newest) return "";
     const bits = await crypto.subtle.deriveBits(hkdf(`secret ${purpose}`), newest.material, 256);
     return toHex(new Uint8Array(bits));
   }

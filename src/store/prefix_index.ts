@@ -26,8 +26,6 @@ export interface PrefixIndexOptions {
   now: () => number;
   /** Rows at most, about: the oldest go. */
   maxRows: number;
-  /** Goes into every hash, so that whoever sees rows alone can't try transcripts. */
-  secret?: string | undefined;
 }
 
 interface PrefixRow {
@@ -65,7 +63,9 @@ export class PrefixIndex {
     const hashes: string[] = [];
     let hash = "after" in from
       ? from.after
-      : `rwkv-prefix-1\0${this.#options.tenant}\0${from.model}${this.#options.secret ?? ""}`;
+      : `rwkv-prefix-1\0${this.#options.tenant}\0${from.model}${
+        this.#options.backend.secret ?? ""
+      }`;
     for (const { role, content } of messages) {
       const text = JSON.stringify([hash, role, content]);
       hash = toHex(await sha256(new TextEncoder().encode(text)));

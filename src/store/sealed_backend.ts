@@ -23,15 +23,22 @@ const SEAL_BYTES = HEAD_BYTES + 16;
 export class SealedBackend implements Backend {
   readonly name: string;
   readonly valueBytes: number;
+  readonly secret: string | undefined;
   readonly #backend: Backend;
   readonly #keys: MasterKeys;
 
-  /** Without master keys it passes everything on, but says of sealed values that they are. */
-  constructor(backend: Backend, keys: MasterKeys) {
+  private constructor(backend: Backend, keys: MasterKeys, secret: string | undefined) {
     this.name = backend.name;
     this.valueBytes = backend.valueBytes - (keys.sealing === null ? 0 : SEAL_BYTES);
+    this.secret = secret;
     this.#backend = backend;
     this.#keys = keys;
+  }
+
+  /** Without master keys it passes everything on, but says of sealed values that they are. */
+  static async over(backend: Backend, keys: MasterKeys): Promise<SealedBackend> {
+    const secret = keys.sealing === null ? undefined : await keys.secret("hashes");
+    return new SealedBackend(backend, keys, secret);
   }
 
   /** @throws InferenceError `state_damaged` for a value that cannot be opened; and as the backend */

@@ -5,11 +5,12 @@
 
 import { InferenceError } from "../core/errors.ts";
 import { SILENT, type Telemetry } from "../core/telemetry.ts";
+import { DEFAULT_TENANT } from "../core/tenant.ts";
 import { Answers } from "./answers.ts";
 import type { Backend, Check } from "./backend.ts";
+import { BlobCache } from "./blob_cache.ts";
 import { type BlobReference, Blobs } from "./blobs.ts";
 import { Conversations } from "./conversations.ts";
-import { DEFAULT_TENANT } from "./keys.ts";
 import { blobsOf, identityOf, type Manifest, type ModelIdentity } from "./manifest.ts";
 import { PrefixIndex } from "./prefix_index.ts";
 import { newId, type RandomBytes, randomBytes } from "./state_id.ts";
@@ -23,6 +24,7 @@ import type {
   StateStoreOptions,
   StoredState,
 } from "./store_types.ts";
+import { assertTenant } from "./tenants.ts";
 import { assertSameModel, ATTEMPTS, busy, changed, expired, isCode } from "./store_errors.ts";
 
 export type { StateInfo } from "./state_rows.ts";
@@ -38,6 +40,8 @@ const DAY_MS = 24 * 3_600_000;
 
 /** Recurrent states in a key-value store, under unguessable ids: each is written once, and whole. */
 export class StateStore {
+  /** Whose states these are. */
+  readonly tenant: string;
   /** Answers by their idempotency keys. */
   readonly answers: Answers;
   /** Names that move from state to state. */
@@ -53,18 +57,20 @@ export class StateStore {
 
   /** A store in `backend`; several workers may share one. */
   constructor(backend: Backend, options: StateStoreOptions = {}) {
-    const { now = Date.now, random = randomBytes, tenant = DEFAULT_TENANT, cacheBytes = 0 } =
-      options;
+    const { now = Date.now, random = randomBytes, tenant = DEFAULT_TENANT } = options;
+    const cache = options.cache ?? new BlobCache(options.cacheBytes ?? 0);
+    assertTenant(tenant);
+    this.tenant = tenant;
     this.#now = now;
     this.#random = random;
     this.#ttl = options.ttl ?? 7 * DAY_MS;
     this.#telemetry = options.telemetry ?? SILENT;
-    this.#blobs = new Blobs(backend, { tenant, now, random, cacheBytes });
+    this.#blobs = new Blobs(backend, { tenant, now, random, cache });
     this.#rows = new StateRows({ backend, blobs: this.#blobs, tenant, now });
     this.answers = new Answers({ backend, tenant, now, random });
     this.conversations = new Conversations({ backend, tenant, now, random, ttl: this.#ttl });
-    const { maxPrefixes: maxRows = 10_000, prefixSecret: secret } = options;
-    this.prefixes = new PrefixIndex({ backend, tenant, now, maxRows, secret });
+    const { maxPrefixes: maxRows = 10_000 } = options;
+    this.prefixes = new PrefixIndex({ backend, tenant, now, maxRows });
   }
 
   /** A fresh id, for `begin` or `save`. */

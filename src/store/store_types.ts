@@ -1,6 +1,7 @@
 /** What a state store takes and gives. */
 
 import type { Telemetry } from "../core/telemetry.ts";
+import type { BlobCache } from "./blob_cache.ts";
 import type { Conversation } from "./conversations.ts";
 import type { ModelIdentity } from "./manifest.ts";
 import type { RandomBytes } from "./state_id.ts";
@@ -18,10 +19,10 @@ export interface StateStoreOptions {
   tenant?: string | undefined;
   /** Bytes of states that are held in memory as well; none unless told. */
   cacheBytes?: number | undefined;
+  /** In place of `cacheBytes`: a cache that several tenants' stores share. */
+  cache?: BlobCache | undefined;
   /** Transcripts that lead to their states at most. */
   maxPrefixes?: number | undefined;
-  /** Goes into the hashes of transcripts, where these are to be kept from whoever reads the database. */
-  prefixSecret?: string | undefined;
   /** Told what is read and written. */
   telemetry?: Telemetry | undefined;
 }

@@ -9,11 +9,15 @@ export class Stage {
   browser!: Browser;
   #kv = "";
   #flags: readonly string[] = [];
+  #env: Record<string, string> = {};
 
   /** A stage for the tests of a file: set up before the first and taken down after the last. */
-  static forTests(options: { flags?: readonly string[] } = {}): Stage {
+  static forTests(
+    { flags = [], env = {} }: { flags?: readonly string[]; env?: Record<string, string> } = {},
+  ): Stage {
     const stage = new Stage();
-    stage.#flags = options.flags ?? [];
+    stage.#flags = flags;
+    stage.#env = env;
     Deno.test.beforeAll(() => stage.#setUp());
     Deno.test.afterAll(() => stage.#takeDown());
     return stage;
@@ -26,7 +30,8 @@ export class Stage {
 
   /** Another worker on the same store; the first one has to be gone. */
   startWorker(flags: readonly string[] = []): Promise<WorkerProcess> {
-    return startWorkerProcess(this.#kv, { device: "cpu", flags: [...this.#flags, ...flags] });
+    const all = [...this.#flags, ...flags];
+    return startWorkerProcess(this.#kv, { device: "cpu", flags: all, env: this.#env });
   }
 
   visit(options: VisitOptions & { path?: string } = {}): Promise<Visit> {

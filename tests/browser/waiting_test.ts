@@ -37,7 +37,7 @@ Deno.test("where a key is wanted, there is a field for it, and the message goes 
   const address = `http://127.0.0.1:${proxy.addr.port}/`;
   await using visit = await Visit.begin(stage.browser, address, { expected: /status of 401/ });
   const { page } = visit;
-  const field = page.getByLabel("API key");
+  const field = page.getByLabel("API key", { exact: true });
   assert.equal(await field.isVisible(), false);
   await visit.say("Hi! My name is Ada.");
   await page.getByText("The worker wants an API key.").waitFor();

@@ -75,3 +75,11 @@ Deno.test("a flag that is not given has no value, for whoever parses the table w
     assert.deepEqual({ ...values }, {}, name);
   }
 });
+
+Deno.test("a variable says yes to a flag, or no, and none says nothing", () => {
+  const serve = COMMANDS.find(({ name }) => name === "serve")!;
+  const open = (value?: string) =>
+    parseFlags(serve, [], (name) => name === "RWKV_OPEN" ? value : undefined).flags.open;
+  for (const yes of ["1", "true", "yes"]) assert.equal(open(yes), true, yes);
+  for (const no of ["0", "false", "No", "off", "", undefined]) assert.equal(open(no), undefined);
+});

@@ -148,11 +148,13 @@ Deno.test("deploy/start.sh allows what the settings call for, and nothing else",
   await withStartScript(program, async (folder, { env, ...options }) => {
     await Deno.mkdir(`${folder}/weights`);
     await Deno.writeTextFile(`${folder}/weights/model.pth`, "");
+    await Deno.mkdir(`${folder}/keys`);
     const settings = {
       ...env,
       HOST: "127.0.0.1",
       PORT: "18431",
       RWKV_MODEL: `${folder}/weights/model.pth`,
+      RWKV_KEYS: `${folder}/keys/keys.txt`,
       RWKV_KV: "http://user@127.0.0.1:18432/kv?x",
       RWKV_ALLOW_NET: "127.0.0.1:18433",
     };
@@ -162,6 +164,7 @@ Deno.test("deploy/start.sh allows what the settings call for, and nothing else",
       ["read", `${ROOT}models/demo/vocab.txt`],
       ["read", `${folder}/data`],
       ["read", `${folder}/weights`],
+      ["read", `${folder}/keys`],
       ["write", `${folder}/data/states.sqlite3`],
       ["listen", "127.0.0.1", "18431"],
       ["connect", "127.0.0.1", "18432"],
@@ -176,6 +179,7 @@ Deno.test("deploy/start.sh allows what the settings call for, and nothing else",
       ["read", folder],
       ["write", `${ROOT}data/permissions-probe`],
       ["write", `${folder}/weights/model.pth`],
+      ["write", `${folder}/keys/keys.txt`],
       ["listen", "127.0.0.1", "18434"],
       ["listen", "0.0.0.0", "18431"],
       ["connect", "127.0.0.1", "18434"],

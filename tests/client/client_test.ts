@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { ApiError, type Client, createClient } from "../../mod.ts";
 import { ids } from "../session/fixtures.ts";
 import { type TestApp, testApp } from "../routes/fixtures.ts";
+import { tenantApp } from "../routes/tenant_app.ts";
 
 async function withClient(it: TestApp, use: (client: Client) => Promise<void>): Promise<void> {
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, it.app.fetch);
@@ -198,4 +199,29 @@ Deno.test("client: errors in mid-stream, and of what is no worker, are errors", 
   assert.deepEqual(sent, [["http://proxy.test/rwkv/v1/models", {
     authorization: "Bearer secret",
   }]]);
+});
+
+Deno.test("client: a key is sent with every call, and a wrong one is an error of its own", async () => {
+  const { app } = await tenantApp(["ada", "bob"]);
+  const clientOf = (apiKey?: string) =>
+    createClient({
+      baseURL: "http://worker",
+      apiKey,
+      fetch: async (input, init) => await app.request(`${input}`, init),
+    });
+  const [ada, bob] = [clientOf("ada-key"), clientOf("bob-key")];
+  const talk = ada.conversation();
+  await talk.say("hi");
+  const stream = await talk.stream("and?");
+  for await (const _ of stream);
+  const id = talk.stateId!;
+  const file = await ada.states.export(id);
+  assert.equal((await ada.states.get(id)).id, id);
+  await assert.rejects(bob.states.get(id), isError("state_not_found", 404));
+  assert.notEqual((await bob.states.import(file)).id, id);
+  for (const client of [clientOf(), clientOf("wrong")]) {
+    await assert.rejects(client.states.get(id), isError("invalid_api_key", 401));
+    await assert.rejects(client.models.list(), isError("invalid_api_key", 401));
+    assert.equal((await client.health()).status, "ok");
+  }
 });

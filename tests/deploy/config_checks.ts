@@ -1,6 +1,7 @@
 /** `deno task test:deploy`: what `deploy/` holds, by the programs that it is written for. */
 
 import assert from "node:assert/strict";
+import { parseKeyVariable } from "../../src/access/key_list.ts";
 import { GRACE } from "../../src/cli/serve.ts";
 import { chatBody, startWorkerProcess, type WorkerProcess } from "../e2e/worker_process.ts";
 import { debian, mustRun, python, ROOT, run, WORK, yaml } from "./tools.ts";
@@ -8,7 +9,11 @@ import { debian, mustRun, python, ROOT, run, WORK, yaml } from "./tools.ts";
 const KUBERNETES = "deploy/kubernetes";
 
 interface Container {
-  env: { name: string; value?: string }[];
+  env: {
+    name: string;
+    value?: string;
+    valueFrom?: { secretKeyRef: { name: string; key: string } };
+  }[];
   livenessProbe: { httpGet: { path: string } };
   readinessProbe: { httpGet: { path: string } };
   lifecycle: { preStop: { sleep: { seconds: number } } };
@@ -19,6 +24,7 @@ interface Container {
 interface Manifest {
   kind: string;
   metadata: { name: string };
+  stringData: Record<string, string>;
   spec: {
     selector: Record<string, unknown>;
     template: {
@@ -54,7 +60,7 @@ for (const gpu of [null, "nvidia", "dri"]) {
   Deno.test(`compose reads its files, ${gpu ? `with ${gpu}` : "without a GPU"}`, async () => {
     const files = ["compose.yaml", ...(gpu ? [`compose.${gpu}.yaml`] : [])];
     const args = files.flatMap((file) => ["-f", `deploy/${file}`]);
-    const { services } = JSON.parse(
+    const { services, secrets } = JSON.parse(
       await mustRun(
         await python("docker-compose"),
         ["--env-file", "deploy/example.env", ...args, "config", "--format", "json"],
@@ -65,6 +71,13 @@ for (const gpu of [null, "nvidia", "dri"]) {
     assert.equal(worker.deploy.replicas, 3);
     assert.equal(worker.environment.RWKV_KV, "http://denokv:4512");
     assert.equal(worker.environment.DENO_KV_ACCESS_TOKEN, denokv.environment.DENO_KV_ACCESS_TOKEN);
+    // A worker has keys, and Prometheus what it is asked with.
+    assert.match(worker.environment.RWKV_API_KEYS, /^\w+:.{16,}$/);
+    assert.deepEqual(prometheus.secrets.map(({ source }: { source: string }) => source), [
+      "metrics_token",
+    ]);
+    assert.equal(secrets.metrics_token.environment, "RWKV_METRICS_TOKEN");
+    assert.ok(worker.environment.RWKV_METRICS_TOKEN);
     // What is left after the grace is for storing and sending.
     assert.equal(worker.stop_grace_period, "30s");
     assert.ok(30 >= Number(worker.environment.RWKV_GRACE) + 5);
@@ -118,6 +131,23 @@ Deno.test("the Deployment fits the worker: probes, grace, labels, user", async (
       assert.equal(response.status, 200);
     }
   });
+  // What is taken from a Secret is in one; the example's own keys are keys.
+  const secrets = new Map(
+    all.filter(({ kind }) => kind === "Secret")
+      .map(({ metadata, stringData }) => [metadata.name, stringData]),
+  );
+  const secret = Object.fromEntries(worker.env.flatMap(({ name, valueFrom }) => {
+    if (!valueFrom) return [];
+    const { name: from, key } = valueFrom.secretKeyRef;
+    assert.ok(secrets.get(from)?.[key], `${name} of ${from}`);
+    return [[name, secrets.get(from)![key]]];
+  }));
+  assert.deepEqual(Object.keys(secret).sort(), [
+    "DENO_KV_ACCESS_TOKEN",
+    "RWKV_API_KEYS",
+    "RWKV_METRICS_TOKEN",
+  ]);
+  assert.equal((await parseKeyVariable(secret.RWKV_API_KEYS, "api-keys")).length, 1);
   const grace = Number(worker.env.find(({ name }) => name === "RWKV_GRACE")?.value ?? GRACE);
   const { seconds } = worker.lifecycle.preStop.sleep;
   assert.ok(pod.terminationGracePeriodSeconds >= seconds + grace + 5);
@@ -181,7 +211,14 @@ Deno.test("promtool takes /metrics, which has all that rules and dashboard ask f
 
 Deno.test("promtool takes configuration and rules, and each alert is raised in time", async () => {
   const promtool = await debian("promtool");
-  await mustRun(promtool, ["check", "config", "deploy/prometheus/prometheus.yml"]);
+  // The token is where compose mounts it, and the rules beside the configuration.
+  const text = await Deno.readTextFile(`${ROOT}deploy/prometheus/prometheus.yml`);
+  const config = text.replace("/run/secrets/metrics_token", "token");
+  assert.notEqual(config, text);
+  await Deno.writeTextFile(`${WORK}/prometheus.yml`, config);
+  await Deno.writeTextFile(`${WORK}/token`, "secret");
+  await Deno.copyFile(`${ROOT}deploy/prometheus/rules.yml`, `${WORK}/rules.yml`);
+  await mustRun(promtool, ["check", "config", `${WORK}/prometheus.yml`]);
   await mustRun(promtool, ["test", "rules", "tests/deploy/rules_test.yml"]);
   const names = (path: string, key: string) =>
     Deno.readTextFile(ROOT + path).then((text) =>

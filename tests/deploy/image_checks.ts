@@ -29,7 +29,8 @@ async function newVolume(): Promise<void> {
 
 function start(env: Record<string, string> = {}): Container {
   const [program, args] = isolated(
-    { ...image, env: { ...image.env, ...env } },
+    // It listens on all addresses, and would not without a key.
+    { ...image, env: { ...image.env, RWKV_OPEN: "1", ...env } },
     [...image.entrypoint, ...image.command],
     MOUNTS,
   );

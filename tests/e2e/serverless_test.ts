@@ -77,3 +77,35 @@ Deno.test("a fetch handler that is stopped ends its streams, and another goes on
     for (const end of ["", "-shm", "-wal"]) await Deno.remove(ROOT + kv + end).catch(() => {});
   }
 });
+
+Deno.test("a fetch handler that others reach without keys ends, and says what to do", async () => {
+  const start = (env: Record<string, string>) =>
+    new Deno.Command(Deno.execPath(), {
+      args: ["serve", "-P=start", "--host", "0.0.0.0", "--port", "0", "deploy/worker.ts"],
+      cwd: ROOT,
+      env: { RWKV_DEVICE: "cpu", NO_COLOR: "1", RWKV_KV: ":memory:", ...env },
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+  for (const env of [{}, { RWKV_API_KEYS: "ada:0123456789abcdef" }]) {
+    const child = start(env);
+    let log = "";
+    let first: Promise<Response | null> | undefined;
+    for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
+      log += text;
+      const port = log.match(/Listening on http:\/\/0\.0\.0\.0:(\d+)/)?.[1];
+      if (!port || first) continue;
+      first = fetch(`http://127.0.0.1:${port}/v1/models`).catch(() => null);
+      void first.then((answer) => answer && child.kill("SIGKILL"));
+    }
+    const answer = await first;
+    await answer?.body?.cancel();
+    const { code } = await child.status;
+    if ("RWKV_API_KEYS" in env) assert.equal(answer?.status, 401);
+    else {
+      assert.equal(answer, null);
+      assert.equal(code, 1);
+      assert.match(log, /Cannot serve on 0\.0\.0\.0 without keys/);
+    }
+  }
+});

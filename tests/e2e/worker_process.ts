@@ -42,7 +42,7 @@ export async function startWorkerProcess(
     const decoder = new TextDecoder();
     for await (const bytes of child.stderr) {
       log += decoder.decode(bytes, { stream: true });
-      const port = log.match(/Serving on http:\/\/localhost:(\d+)/)?.[1];
+      const port = log.match(/Serving on http:\/\/[\w.]+:(\d+)/)?.[1];
       if (port) listening.resolve(`http://127.0.0.1:${port}`);
       if (log.includes('"Ready"')) ready.resolve();
     }

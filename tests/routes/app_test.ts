@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createApp } from "../../routes/app.ts";
 import type { WorkerStatus } from "../../routes/worker.ts";
 import { InferenceError } from "../../src/core/errors.ts";
-import type { Sessions } from "../../src/session/sessions.ts";
+import type { SessionsByTenant } from "../../src/session/tenant_sessions.ts";
 import { harness, ids } from "../session/fixtures.ts";
 import { DETAILS, errorOf, HI, post, testApp } from "./fixtures.ts";
 
@@ -77,12 +77,12 @@ Deno.test("a request's own id comes back", async () => {
 
 interface StatusCase {
   worker: WorkerStatus;
-  resolve: (sessions: Sessions) => void;
+  resolve: (sessions: SessionsByTenant) => void;
   reject: (error: unknown) => void;
 }
 
 function startingWorker(): StatusCase {
-  const { promise, resolve, reject } = Promise.withResolvers<Sessions>();
+  const { promise, resolve, reject } = Promise.withResolvers<SessionsByTenant>();
   promise.catch(() => {});
   let state: WorkerStatus["state"] = "starting";
   promise.then(() => state = "ready", () => state = "failed");
@@ -107,7 +107,8 @@ Deno.test("a worker that starts: probes tell, requests wait", async () => {
   assert.equal(await status("/ready"), 503);
   assert.equal(await status("/ping"), 204);
   const waiting = post(app, HI);
-  resolve(harness({ script: ids(" Hello", 0) }).sessions);
+  const { sessions } = harness({ script: ids(" Hello", 0) });
+  resolve({ of: () => sessions });
   assert.equal((await waiting).status, 200);
   assert.equal(await status("/health"), 200);
   assert.equal(await status("/ready"), 200);

@@ -34,7 +34,7 @@ export function testApp(
   const logged: unknown[] = [];
   const worker: WorkerStatus = {
     state: "ready",
-    ready: Promise.resolve(parts.sessions),
+    ready: Promise.resolve({ of: () => parts.sessions }),
     details: DETAILS,
   };
   const log = (_message: string, error: unknown) => void logged.push(error);

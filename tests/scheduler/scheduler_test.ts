@@ -166,6 +166,23 @@ Deno.test("a key has no more turns than it may, and others are not held up by it
   await run(scheduler, work([1], { key: "a" }));
 });
 
+Deno.test("several choices are as many turns of their key, before and after they have split", async () => {
+  const scheduler = new Scheduler(await engine(1), { maxPerKey: 3 });
+  const choices = (key: string, count: number) =>
+    scheduler.submitAll(Array.from({ length: count }, () => work([1, 2], { key })));
+  const refused = (code: string, submit: () => unknown) =>
+    assert.throws(submit, (error) => error instanceof InferenceError && error.code === code);
+  refused("invalid_value", () => choices("a", 4));
+  const turns = choices("a", 2);
+  refused("too_many_turns", () => choices("a", 2));
+  turns.push(...choices("a", 1), ...choices("b", 3));
+  const ended = turns.map(({ finished }) => finished);
+  await ended[0];
+  refused("too_many_turns", () => choices("a", 3));
+  await Promise.all(ended);
+  await Promise.all(choices("a", 3).map(({ finished }) => finished));
+});
+
 Deno.test("a turn that takes longer than it may ends as it is, also while it waits", async () => {
   let now = 0;
   const scheduler = new Scheduler(await engine(1), { clock: () => now += 10 });

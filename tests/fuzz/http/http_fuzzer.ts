@@ -157,7 +157,7 @@ class Run {
     runner.prepare = async (constraint) => (await constrain(constraint)).close();
     const worker: WorkerStatus = {
       state: "ready",
-      ready: Promise.resolve(sessions),
+      ready: Promise.resolve({ of: () => sessions }),
       details: DETAILS,
     };
     const log: { error?: (error: unknown) => void } = {};

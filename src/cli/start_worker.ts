@@ -1,0 +1,122 @@
+/** Starts a worker: the HTTP application before sessions that are on their way, and who may ask. */
+
+import type { AnsweredRequest } from "../../routes/answered.ts";
+import { type AppOptions, createApp } from "../../routes/app.ts";
+import { isLoopback } from "../../routes/guard.ts";
+import type { WorkerDetails, WorkerStatus } from "../../routes/worker.ts";
+import type { Logger } from "../core/log.ts";
+import type { OnProgress } from "../engine/engine.ts";
+import type { Flags } from "./command.ts";
+import { openAccess } from "./key_flags.ts";
+import { logAnswer } from "./log_answer.ts";
+import { Metrics } from "./metrics.ts";
+import { cpuNotice } from "./open_engine.ts";
+import { originsOf } from "./origins.ts";
+import { kvOf, openBackend } from "./store_flags.ts";
+import { openSessions, type RunningSessions } from "./worker.ts";
+
+/** A worker that starts: its application answers at once, turns wait until it is ready. */
+export interface StartedWorker {
+  app: ReturnType<typeof createApp>;
+  /** Resolves when it may serve; rejects with why it must not, as `ready` does then. */
+  allowed: Promise<void>;
+  /** Rejects with what went wrong. */
+  ready: Promise<RunningSessions>;
+}
+
+export interface StartOptions extends
+  Omit<
+    AppOptions,
+    "worker" | "log" | "origins" | "local" | "gate" | "metrics" | "metricsToken" | "onAnswer"
+  > {
+  log: Logger;
+  /** The address that is listened on. */
+  hostname: string;
+  onProgress?: OnProgress;
+  /** A variable of the environment. */
+  env?: (name: string) => string | undefined;
+}
+
+/** Starts a worker; other options go to the application. */
+export function startWorker(
+  flags: Flags,
+  { log, hostname, onProgress = () => {}, env = (name) => Deno.env.get(name), ...options }:
+    StartOptions,
+): StartedWorker {
+  const origins = originsOf(flags);
+  const details: WorkerDetails = {};
+  let state: WorkerStatus["state"] = "starting";
+  const onLoaded: OnProgress = (done, total) => {
+    details.loaded = done / total;
+    onProgress(done, total);
+  };
+  const metrics = new Metrics();
+  const backend = openBackend(kvOf(flags), {
+    onChange: (problem) => tellOfStore(log, problem),
+    onRetry: () => metrics.storeRetried(),
+  });
+  backend.catch(() => {}); // told by whoever needs it
+  const { access, metricsToken, checked } = openAccess(flags, { backend, env, hostname });
+  const allowed = checked(log).catch(async (error) => {
+    (await backend.catch(() => null))?.close();
+    throw error;
+  });
+  allowed.catch(() => {});
+  const told = { onNotice: log.info, telemetry: metrics, backend };
+  const ready = allowed.then(() => openSessions(flags, onLoaded, told)).then((running) => {
+    metrics.watch(running);
+    const { device, adapter, software, quant, memory } = running.engine.info;
+    Object.assign(details, { model: running.modelId, device, adapter, software, quant, memory });
+    details.kv = running.kv;
+    state = "ready";
+    const notice = cpuNotice(running.engine.info, flags);
+    if (notice) log.warn(notice);
+    return running;
+  }, (error) => {
+    state = "failed";
+    throw error;
+  });
+  const tenants = ready.then((running) => running.tenants);
+  // Whoever asks for sessions sees the failure; nobody may have asked yet.
+  tenants.catch(() => {});
+  const worker: WorkerStatus = {
+    get state() {
+      return state;
+    },
+    ready: tenants,
+    details,
+  };
+  const onAnswer = (answered: AnsweredRequest) => {
+    metrics.answered(answered);
+    logAnswer(log, answered);
+  };
+  const local = async () =>
+    !flags.open && isLoopback(hostname) && !await access.closed().catch(() => false);
+  const onBug = (message: string, error: unknown) => log.error(message, { error: trace(error) });
+  const app = createApp({
+    ...options,
+    origins,
+    local,
+    worker,
+    gate: access,
+    log: onBug,
+    metrics,
+    metricsToken,
+    onAnswer,
+  });
+  return { app, allowed, ready };
+}
+
+function tellOfStore(log: Logger, problem: string | null): void {
+  if (problem === null) return log.info("The state store answers again");
+  log.warn("The state store does not answer: nothing is resumed or stored until it does", {
+    problem,
+  });
+}
+
+/** An error's stack, and what caused it. */
+function trace(error: unknown): string {
+  if (!(error instanceof Error)) return `${error}`;
+  const { stack, message, cause } = error;
+  return (stack ?? message) + (cause instanceof Error ? `\ncaused by: ${cause.message}` : "");
+}

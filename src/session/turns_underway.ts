@@ -1,0 +1,56 @@
+/**
+ * Turns under way in this process, of all tenants: each can be found by the state that it leads to,
+ * and all of them can be waited for or cut short when the process is to end.
+ */
+
+/** A turn, as far as others have to do with it. */
+export interface HeldTurn {
+  /** The state that it leads to. */
+  readonly stateId: string;
+  /** Resolves when it has ended, however that was. */
+  readonly done: Promise<void>;
+  /** Aborted when it was cut short. */
+  readonly signal: AbortSignal;
+  /** Ends it as far as it went. */
+  cut(why: "interrupted"): void;
+}
+
+/** Turns, and what goes on beside them. */
+export class TurnsUnderway {
+  readonly #turns = new Map<string, HeldTurn>();
+  readonly #chores = new Set<Promise<void>>();
+
+  /** Holds a turn of a tenant until it has ended. */
+  add(tenant: string, turn: HeldTurn): void {
+    const name = nameOf(tenant, turn.stateId);
+    this.#turns.set(name, turn);
+    turn.done.then(() => this.#turns.delete(name));
+  }
+
+  /** The turn that leads to a tenant's state, if it is under way here. */
+  find(tenant: string, stateId: string): HeldTurn | undefined {
+    return this.#turns.get(nameOf(tenant, stateId));
+  }
+
+  /** Holds work that nobody waits for now; what fails of it is its own to tell. */
+  chore(work: Promise<unknown>): void {
+    const chore = work.then(() => {}, () => {}).finally(() => this.#chores.delete(chore));
+    this.#chores.add(chore);
+  }
+
+  /** Resolves when every turn has ended and is stored, and all work beside is done. */
+  async settled(): Promise<void> {
+    await Promise.all([...this.#turns.values()].map(({ done }) => done));
+    await Promise.all(this.#chores);
+  }
+
+  /** Ends every turn: each is stored as far as it went, and its client told so. */
+  interrupt(): void {
+    for (const turn of this.#turns.values()) turn.cut("interrupted");
+  }
+}
+
+/** No tenant's name has a slash. */
+function nameOf(tenant: string, stateId: string): string {
+  return `${tenant}/${stateId}`;
+}

@@ -1,0 +1,87 @@
+/** Keys as people list them. */
+
+import assert from "node:assert/strict";
+import { keyFile } from "../../src/access/key_file.ts";
+import { keyLine, parseKeyFile, parseKeyVariable } from "../../src/access/key_list.ts";
+import { fixedKeys } from "../../src/access/key_source.ts";
+import { hashKey } from "../../src/store/api_key_text.ts";
+
+const A = "a".repeat(64);
+const B = "0123456789abcdef".repeat(4);
+
+Deno.test("a file has a key a line, comments and empty lines", () => {
+  const text = `# ours\n\nacme sha256:${A}\n  other\tsha256:${B}  # key_0, since May\r\n`;
+  const keys = [{ tenant: "acme", hash: A }, { tenant: "other", hash: B }];
+  assert.deepEqual(parseKeyFile(text, "keys.txt"), keys);
+  assert.deepEqual(parseKeyFile(keys.map(keyLine).join("\n"), "keys.txt"), keys);
+  assert.deepEqual(parseKeyFile("", "keys.txt"), []);
+});
+
+Deno.test("of a key that is listed twice the first line counts", async () => {
+  const source = fixedKeys(parseKeyFile(`one sha256:${A}\ntwo sha256:${A}`, "keys.txt"));
+  assert.deepEqual(await source.find(A), { tenant: "one" });
+});
+
+Deno.test("a line that is wrong is told by its number, and not by its text", () => {
+  const secret = "rwkv-this-is-a-secret";
+  const lines = [
+    `acme ${secret}`,
+    secret,
+    `acme sha256:${A.toUpperCase()}`,
+    `acme sha256:${A.slice(1)}`,
+    `~ sha256:${A}`,
+    `acme sha256:${A} more`,
+    `sha256:${A}`,
+  ];
+  for (const line of lines) {
+    assert.throws(
+      () => parseKeyFile(`\n${line}`, "keys.txt"),
+      (error: Error) =>
+        /^Cannot use line 2 of keys\.txt: /.test(error.message) && !error.message.includes(secret),
+      line,
+    );
+  }
+});
+
+Deno.test("a variable has tenant:key, with commas between", async () => {
+  const keys = ["0123456789abcdef", "sk-with:colons:in:it"];
+  const parsed = await parseKeyVariable(`acme:${keys[0]}, other:${keys[1]},`, "KEYS");
+  assert.deepEqual(parsed, [
+    { tenant: "acme", hash: await hashKey(keys[0]) },
+    { tenant: "other", hash: await hashKey(keys[1]) },
+  ]);
+  assert.deepEqual(await parseKeyVariable(" ", "KEYS"), []);
+});
+
+Deno.test("an entry that is wrong is told by its place, and not by its text", async () => {
+  const wrong = ["topsecretkey123456", "acme:short", "Acme:0123456789abcdef", "a:0123456789 bcdef"];
+  for (const entry of wrong) {
+    await assert.rejects(
+      parseKeyVariable(`acme:0123456789abcdef,${entry}`, "KEYS"),
+      ({ message }: Error) =>
+        /^Cannot use entry 2 of KEYS: /.test(message) && !message.includes(entry.slice(5)),
+      entry,
+    );
+  }
+});
+
+Deno.test("a file is read again in time, and nothing is known while it can't be", async () => {
+  let now = 0;
+  let text: string | null = `acme sha256:${A}`;
+  const read = () => text === null ? Promise.reject(new Error("gone")) : Promise.resolve(text);
+  const source = keyFile({ name: "keys.txt", read, now: () => now });
+  assert.deepEqual(await source.find(A), { tenant: "acme" });
+  text = `acme sha256:${B}`;
+  assert.deepEqual(await source.find(A), { tenant: "acme" });
+  now += 2_000;
+  assert.equal(await source.find(A), null);
+  assert.deepEqual(await source.find(B), { tenant: "acme" });
+  text = null;
+  now += 2_000;
+  await assert.rejects(source.find(B), /gone/);
+  text = "";
+  now += 2_000;
+  assert.equal(await source.find(B), null);
+  // Who names a file wants keys.
+  assert.equal(await source.any(), true);
+});

@@ -1,0 +1,78 @@
+/** An app with keys over the toy model, and how tenants talk to it. */
+
+import type { Hono } from "hono";
+import { type AppOptions, createApp } from "../../routes/app.ts";
+import { Access } from "../../src/access/access.ts";
+import { fixedKeys } from "../../src/access/key_source.ts";
+import { Metrics } from "../../src/cli/metrics.ts";
+import { Sessions } from "../../src/session/sessions.ts";
+import { TenantSessions } from "../../src/session/tenant_sessions.ts";
+import { hashKey } from "../../src/store/api_key_text.ts";
+import { BlobCache } from "../../src/store/blob_cache.ts";
+import { MemoryBackend } from "../../src/store/memory.ts";
+import { StateStore } from "../../src/store/state_store.ts";
+import { MODEL, tokenizer, ToyRunner } from "../session/fixtures.ts";
+import { watched } from "./documented.ts";
+import { DETAILS } from "./fixtures.ts";
+
+export interface TenantApp {
+  app: Hono;
+  tenants: TenantSessions;
+  /** All that was logged. */
+  logged: string[];
+}
+
+/** Each tenant's key is its name and `-key`. */
+export async function tenantApp(
+  names: readonly string[],
+  options: Partial<AppOptions> = {},
+): Promise<TenantApp> {
+  const runner = new ToyRunner();
+  const backend = new MemoryBackend();
+  const cache = new BlobCache(1e6);
+  const metrics = new Metrics();
+  const tenants = new TenantSessions({
+    open: (tenant, underway) => {
+      const store = new StateStore(backend, { tenant, cache, telemetry: metrics });
+      const parts = { runner, store, tokenizer, model: MODEL, underway, telemetry: metrics };
+      return new Sessions(parts);
+    },
+  });
+  const keys = await Promise.all(
+    names.map(async (tenant) => ({ tenant, hash: await hashKey(`${tenant}-key`) })),
+  );
+  const sources = [fixedKeys(keys)];
+  const gate = new Access({ sources, openness: "no-keys", now: () => performance.now() });
+  const logged: string[] = [];
+  const app = createApp({
+    worker: { state: "ready", ready: Promise.resolve(tenants), details: DETAILS },
+    gate,
+    metrics,
+    onAnswer: (answered) => metrics.answered(answered),
+    log: (message, error) => logged.push(`${message} ${error instanceof Error && error.stack}`),
+    ...options,
+  });
+  return { app: watched(app), tenants, logged };
+}
+
+export interface Asked {
+  method?: string;
+  body?: unknown;
+  headers?: Record<string, string>;
+}
+
+/** A request of a tenant. */
+export async function askAs(
+  { app }: TenantApp,
+  tenant: string | null,
+  [path, { method = "POST", body, headers = {} }]: readonly [string, Asked],
+): Promise<Response> {
+  const authorization = tenant === null ? {} : { authorization: `Bearer ${tenant}-key` };
+  return await app.request(path, {
+    method,
+    headers: { ...authorization, ...headers },
+    ...(body === undefined
+      ? {}
+      : { body: body instanceof Uint8Array ? body as BodyInit : JSON.stringify(body) }),
+  });
+}

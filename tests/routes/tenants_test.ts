@@ -1,0 +1,291 @@
+/**
+ * Two tenants, and every route that takes an id: what is one's is for the other as if it were not
+ * there, in status, headers and body, and it stays as it was. Routes and fields are those of
+ * `/openapi.json`, so that a new one is missing here until somebody says how it is asked.
+ */
+
+import assert from "node:assert/strict";
+import { askAs, type Asked, type TenantApp, tenantApp } from "./tenant_app.ts";
+
+/** Any object of the document, and of answers. */
+// deno-lint-ignore no-explicit-any -- JSON
+type Json = any;
+
+const it = await tenantApp(["ada", "bob"]);
+const document: Json = await (await it.app.request("/openapi.json")).json();
+
+interface Operation {
+  name: string;
+  method: string;
+  path: string;
+  /** Names of a body's fields. */
+  fields: string[];
+  headers: string[];
+}
+
+const operations = Object.entries<Json>(document.paths).flatMap(([path, item]) =>
+  Object.entries<Json>(item).map(([method, operation]): Operation => ({
+    name: operation.operationId,
+    method: method.toUpperCase(),
+    path,
+    fields: fieldsOf(operation.requestBody?.content["application/json"]?.schema),
+    headers: (operation.parameters ?? []).filter((one: Json) => one.in === "header")
+      .map((one: Json) => one.name),
+  }))
+);
+
+function fieldsOf(schema: Json): string[] {
+  if (schema === undefined) return [];
+  if (schema.$ref) return fieldsOf(document.components.schemas[schema.$ref.split("/").at(-1)]);
+  const parts = [...schema.allOf ?? [], ...schema.anyOf ?? [], ...schema.oneOf ?? []];
+  return [...Object.keys(schema.properties ?? {}), ...parts.flatMap(fieldsOf)];
+}
+
+const IDS = ["state", "conversation", "response"] as const;
+type Kind = typeof IDS[number];
+
+/** What the id in a path names; `null`: what is everybody's. */
+const PATHS: Record<string, Kind | null> = {
+  "/v1/states/{id}": "state",
+  "/v1/states/{id}/content": "state",
+  "/v1/conversations/{id}": "conversation",
+  "/v1/conversations/{id}/items": "conversation",
+  "/v1/responses/{id}": "response",
+  "/v1/responses/{id}/cancel": "response",
+  "/v1/responses/{id}/input_items": "response",
+  "/v1/models/{id}": null,
+};
+
+/** What a field of a body names. */
+const FIELDS: Record<string, Kind> = {
+  state_id: "state",
+  conversation: "conversation",
+  previous_response_id: "response",
+};
+
+const HI = [{ role: "user", content: "hi" }];
+
+/** The rest of a body. */
+const BODIES: Record<string, Json> = {
+  createChatCompletion: { messages: HI, max_tokens: 4 },
+  createCompletion: { prompt: "hi", max_tokens: 4 },
+  createResponse: { input: "hi", max_output_tokens: 4 },
+  createConversation: {},
+  updateConversation: { metadata: { taken: "over" } },
+};
+
+type Ids = Record<Kind, string>;
+
+/** A state, a conversation that has come to one, and a response. */
+async function idsOf(tenant: string): Promise<Ids> {
+  const made = async (path: string, body: Json) => {
+    const answer = await askAs(it, tenant, [path, { body }]);
+    assert.equal(answer.status, 200);
+    return await answer.json();
+  };
+  const chat = BODIES.createChatCompletion;
+  const { state_id } = await made("/v1/chat/completions", chat);
+  const { id: conversation } = await made("/v1/conversations", {});
+  await made("/v1/chat/completions", { ...chat, conversation });
+  const { id: response } = await made("/v1/responses", BODIES.createResponse);
+  return { state: state_id, conversation, response };
+}
+
+/** Ids that nobody has, as long as those that somebody has. */
+const UNKNOWN: Ids = {
+  state: `state_${"0".repeat(48)}`,
+  conversation: `conv_${"0".repeat(48)}`,
+  response: `resp_${"0".repeat(48)}`,
+};
+
+interface Attempt {
+  name: string;
+  kind: Kind;
+  ask: (id: string) => [string, Asked];
+}
+
+/** Every way to name an id in a request. */
+function attempts(): Attempt[] {
+  return operations.flatMap(({ name, method, path, fields }): Attempt[] => {
+    const inPath = path.includes("{") ? PATHS[path] : null;
+    assert.notEqual(inPath, undefined, `nothing says what the id in ${path} names`);
+    const named = fields.filter((field) => /(^|_)id$|^conversation$/.test(field));
+    const body = BODIES[name];
+    const withBody = method === "POST" && body !== undefined ? { body } : {};
+    const byPath: Attempt[] = inPath
+      ? [{
+        name,
+        kind: inPath,
+        ask: (id) => [path.replace("{id}", id), { method, ...withBody }],
+      }]
+      : [];
+    const byField = named.flatMap((field): Attempt[] => {
+      assert.ok(field in FIELDS, `nothing says what ${field} of ${name} names`);
+      assert.ok(body, `nothing says what else a body of ${name} has`);
+      return [false, true].map((stream) => ({
+        name: `${name} with ${field}${stream ? ", streamed" : ""}`,
+        kind: FIELDS[field],
+        ask: (id) => [path, { method, body: { ...body, [field]: id, stream } }],
+      }));
+    });
+    return [...byPath, ...path.includes("{") ? [] : byField];
+  });
+}
+
+/** All that a client sees of an answer, but for the id that it has sent and the request's own. */
+async function seen(answer: Response, id: string) {
+  const headers = Object.fromEntries(answer.headers);
+  delete headers["x-request-id"];
+  return { status: answer.status, headers, body: (await answer.text()).replaceAll(id, "ID") };
+}
+
+/** All that a tenant can read of what it has. */
+async function all(tenant: string, ids: Ids) {
+  const reads = operations.filter(({ method, path }) => method === "GET" && PATHS[path]);
+  return await Promise.all(reads.map(async ({ path }) => {
+    const id = ids[PATHS[path]!];
+    const answer = await askAs(it, tenant, [path.replace("{id}", id), { method: "GET" }]);
+    assert.equal(answer.status, 200, path);
+    const text = await answer.text();
+    // A use makes a state last longer, and nothing else.
+    return text.replace(/"expires_at":\d+/, "");
+  }));
+}
+
+Deno.test("every route that takes an id answers another tenant's as one that there is not", async () => {
+  const ids = await idsOf("ada");
+  const before = await all("ada", ids);
+  const tried = attempts();
+  // As many as were there when this was written: a mistake here must not make them none.
+  assert.ok(tried.length >= 20, tried.map(({ name }) => name).join(", "));
+  for (const { name, kind, ask } of tried) {
+    const foreign = await seen(await askAs(it, "bob", ask(ids[kind])), ids[kind]);
+    const unknown = await seen(await askAs(it, "bob", ask(UNKNOWN[kind])), UNKNOWN[kind]);
+    assert.deepEqual(foreign, unknown, name);
+    assert.ok(foreign.status >= 400 && foreign.status < 500, `${name}: ${foreign.body}`);
+    assert.match(foreign.body, /_not_found/, name);
+  }
+  assert.deepEqual(await all("ada", ids), before);
+  // They would have found something.
+  for (const { name, kind, ask } of tried.filter(({ name }) => !/^delete/.test(name))) {
+    const own = await askAs(it, "ada", ask(ids[kind]));
+    await own.text();
+    assert.equal(own.status, name === "cancelResponse" ? 400 : 200, name);
+  }
+});
+
+Deno.test("a conversation cannot be moved to another tenant's state", async () => {
+  const [ada, bob] = [await idsOf("ada"), await idsOf("bob")];
+  const body = (state: string) => ({ body: { state_id: state } });
+  const path = `/v1/conversations/${bob.conversation}`;
+  const before = await all("bob", bob);
+  const foreign = await seen(await askAs(it, "bob", [path, body(ada.state)]), ada.state);
+  const unknown = await seen(await askAs(it, "bob", [path, body(UNKNOWN.state)]), UNKNOWN.state);
+  assert.deepEqual(foreign, unknown);
+  assert.equal(foreign.status, 404);
+  assert.deepEqual(await all("bob", bob), before);
+});
+
+Deno.test("without a key every route below /v1 answers 401, whatever it is asked for", async () => {
+  const ids = await idsOf("ada");
+  const bodies = new Set<string>();
+  const below = operations.filter(({ path }) => path.startsWith("/v1/"));
+  assert.ok(below.length >= 18);
+  for (const { method, path } of below) {
+    const kind = PATHS[path];
+    const asked: [string, Asked] = [path.replace("{id}", kind ? ids[kind] : "toy"), { method }];
+    for (const tenant of [null, "eve"]) {
+      const answer = await askAs(it, tenant, asked);
+      assert.equal(answer.status, 401, `${method} ${path}`);
+      assert.equal(answer.headers.get("www-authenticate"), "Bearer");
+      bodies.add(await answer.text());
+    }
+  }
+  assert.equal(bodies.size, 1);
+});
+
+interface Usage {
+  prompt_tokens_details: { cached_tokens: number };
+}
+
+async function cached(tenant: string, messages: Json): Promise<number> {
+  const body = { messages, max_tokens: 4 };
+  const answer = await askAs(it, tenant, ["/v1/chat/completions", { body }]);
+  const { usage }: { usage: Usage } = await answer.json();
+  return usage.prompt_tokens_details.cached_tokens;
+}
+
+Deno.test("a whole history of another tenant's is not found by its words", async () => {
+  const ask = { role: "user", content: "what do you know?" };
+  const first = await askAs(it, "ada", ["/v1/chat/completions", { body: { messages: [ask] } }]);
+  const { choices: [{ message }] } = await first.json();
+  const history = [ask, message, { role: "user", content: "and what else?" }];
+  assert.equal(await cached("bob", history), 0);
+  assert.ok(await cached("ada", history) > 0);
+  // Nor does what bob has read make a difference to ada, or ada's to him.
+  assert.equal(await cached("bob", [...history.slice(0, 2), { role: "user", content: "no" }]), 0);
+});
+
+Deno.test("a system prompt of another tenant's is read anew", async () => {
+  const system = { role: "system", content: "You are a secret. ".repeat(20) };
+  const messages = (content: string) => [system, { role: "user", content }];
+  await cached("ada", messages("one"));
+  assert.ok(await cached("ada", messages("two")) > 0);
+  assert.equal(await cached("bob", messages("two")), 0);
+  assert.ok(await cached("bob", messages("three")) > 0);
+});
+
+Deno.test("an idempotency key is a tenant's own, on every route that takes one", async () => {
+  const taking = operations.filter(({ headers }) => headers.includes("idempotency-key"));
+  assert.ok(taking.length >= 3);
+  for (const { name, path } of taking) {
+    assert.ok(BODIES[name], `nothing says what a body of ${name} has`);
+    const headers = { "idempotency-key": `the same for ${name}` };
+    const ask = async (tenant: string, body: Json) => {
+      const answer = await askAs(it, tenant, [path, { body, headers }]);
+      const replayed = answer.headers.get("idempotent-replayed");
+      return { ...await answer.json(), status: answer.status, replayed };
+    };
+    const body = BODIES[name];
+    const ada = await ask("ada", body);
+    // The same body would be given again, another one refused.
+    const bob = await ask("bob", body);
+    assert.deepEqual([ada.status, bob.status, bob.replayed], [200, 200, null], name);
+    assert.notEqual(ada.state_id, bob.state_id);
+    const other = await ask("bob", { ...body, temperature: 0.5 });
+    const again = await ask("ada", body);
+    assert.deepEqual([again.replayed, again.state_id], ["true", ada.state_id], name);
+    assert.equal(other.status, 422, name);
+  }
+});
+
+Deno.test("a file of a state carries it to another tenant, and leads back to nobody", async () => {
+  const { state } = await idsOf("ada");
+  const content = `/v1/states/${state}/content`;
+  const file = await (await askAs(it, "ada", [content, { method: "GET" }])).bytes();
+  const imported = await askAs(it, "bob", ["/v1/states", { body: file }]);
+  assert.equal(imported.status, 201);
+  const { id } = await imported.json();
+  assert.notEqual(id, state);
+  const look = async (tenant: string, id: string) => {
+    const answer = await askAs(it, tenant, [`/v1/states/${id}`, { method: "GET" }]);
+    await answer.body?.cancel();
+    return answer.status;
+  };
+  assert.deepEqual([await look("bob", id), await look("ada", id)], [200, 404]);
+  assert.deepEqual([await look("bob", state), await look("ada", state)], [404, 200]);
+  const gone = await askAs(it, "bob", [`/v1/states/${id}`, { method: "DELETE" }]);
+  await gone.body?.cancel();
+  assert.deepEqual([await look("bob", id), await look("ada", state)], [404, 200]);
+});
+
+Deno.test("a tenant's turn that runs is nothing that another one could meet", async () => {
+  const running: TenantApp = await tenantApp(["ada", "bob"]);
+  const body = { messages: HI, stream: true, max_tokens: 50 };
+  const stream = await askAs(running, "ada", ["/v1/chat/completions", { body }]);
+  const id = stream.headers.get("x-state-id")!;
+  const look = (tenant: string) => askAs(running, tenant, [`/v1/states/${id}`, { method: "GET" }]);
+  const [ada, bob] = [await look("ada"), await look("bob")];
+  assert.deepEqual([ada.status, bob.status], [200, 404]);
+  for (const answer of [stream, ada, bob]) await answer.text();
+});

@@ -1,0 +1,90 @@
+/** Tenants' sessions: apart in all that they see, together in what they share. */
+
+import assert from "node:assert/strict";
+import { Sessions } from "../../src/session/sessions.ts";
+import { TenantSessions } from "../../src/session/tenant_sessions.ts";
+import { BlobCache } from "../../src/store/blob_cache.ts";
+import { MemoryBackend } from "../../src/store/memory.ts";
+import { StateStore } from "../../src/store/state_store.ts";
+import { MODEL, rejects, run, tokenizer, ToyRunner, user } from "./fixtures.ts";
+
+function tenantsOf(options: { most?: number; before?: () => Promise<void> } = {}) {
+  const backend = new MemoryBackend();
+  const runner = new ToyRunner(options.before ? { before: options.before } : {});
+  const cache = new BlobCache(1e6);
+  const opened: string[] = [];
+  const tenants = new TenantSessions({
+    most: options.most,
+    open: (tenant, underway) => {
+      opened.push(tenant);
+      const store = new StateStore(backend, { tenant, cache });
+      return new Sessions({ runner, store, tokenizer, model: MODEL, underway });
+    },
+  });
+  return { tenants, runner, cache, opened };
+}
+
+Deno.test("each tenant has sessions of its own, and sees no state of another", async () => {
+  const { tenants, runner } = tenantsOf();
+  assert.equal(tenants.of("a"), tenants.of("a"));
+  assert.notEqual(tenants.of("a"), tenants.of("b"));
+  const { stateId } = await run(tenants.of("a"), { messages: [user("hi")], maxTokens: 3 });
+  await tenants.of("a").describe(stateId);
+  await rejects(tenants.of("b").describe(stateId), "state_not_found");
+  const more = { messages: [user("more")], stateId };
+  await rejects(tenants.of("b").start(more), "state_not_found");
+  // The scheduler is fair between tenants.
+  await run(tenants.of("b"), { messages: [user("hi")], maxTokens: 3 });
+  assert.deepEqual(runner.works.map(({ key }) => key), ["a", "b"]);
+});
+
+Deno.test("only so many tenants' sessions are held: those that were used last", async () => {
+  const { tenants, opened } = tenantsOf({ most: 2 });
+  for (const tenant of ["a", "b", "a", "c", "a", "b"]) tenants.of(tenant);
+  assert.deepEqual(opened, ["a", "b", "c", "b"]);
+  assert.equal(tenants.size, 2);
+  const { stateId } = await run(tenants.of("a"), { messages: [user("hi")], maxTokens: 3 });
+  for (const tenant of ["b", "c", "d"]) tenants.of(tenant);
+  assert.equal((await tenants.of("a").describe(stateId)).id, stateId);
+});
+
+Deno.test("a turn is cut short and waited for, also when its tenant's sessions have gone", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const { tenants } = tenantsOf({ most: 1, before: () => promise });
+  const turn = await tenants.of("a").start({
+    messages: [user("hi")],
+    maxTokens: 1000,
+    stream: true,
+  });
+  tenants.of("b");
+  assert.equal(tenants.size, 1);
+  let settled = false;
+  const ended = tenants.settled().then(() => settled = true);
+  await Promise.resolve();
+  assert.equal(settled, false);
+  tenants.interrupt();
+  resolve();
+  await ended;
+  assert.equal((await turn.result()).finishReason, "length");
+  assert.equal((await tenants.of("a").describe(turn.leadsTo)).open, true);
+});
+
+Deno.test("tenants share one cache of so many bytes, and nothing in it", async () => {
+  const cache = new BlobCache(1000);
+  const backend = new MemoryBackend();
+  const stores = ["a", "b"].map((tenant) => new StateStore(backend, { tenant, cache }));
+  const bytes = (store: StateStore) =>
+    store.save({ state: new Uint8Array(600), turn: new Uint8Array(10), open: false }, {
+      id: store.newId(),
+      model: MODEL,
+      parent: null,
+    });
+  const first = await bytes(stores[0]);
+  assert.equal(cache.bytes, 610);
+  await bytes(stores[1]);
+  assert.ok(cache.bytes <= 1000, `${cache.bytes}`);
+  // A name that both might have leads each to its own.
+  const other = { ...first, state: first.state! };
+  await rejects(stores[1].readState(other), "state_not_found");
+  assert.equal((await stores[0].readState(first))!.length, 600);
+});
