@@ -10,7 +10,7 @@ import { chatRoutes } from "./chat.ts";
 import { completionRoutes } from "./completions.ts";
 import { conversationRoutes } from "./conversations.ts";
 import { handleError, type Log, notFound, refuseOtherMethods } from "./errors.ts";
-import { guard, type GuardOptions } from "./guard.ts";
+import { guard } from "./guard.ts";
 import { healthRoutes } from "./health.ts";
 import { metricsRoutes, type MetricsText } from "./metrics.ts";
 import { modelRoutes } from "./models.ts";
@@ -40,7 +40,7 @@ export interface AppOptions {
   /** Origins whose pages may call; none but the worker's own unless given. */
   origins?: readonly string[] | undefined;
   /** Whether it is for this machine alone, and asks nobody for a key; not unless given. */
-  local?: GuardOptions["local"] | undefined;
+  local?: (() => boolean | Promise<boolean>) | undefined;
   /** Milliseconds that a request waits for a worker that starts. */
   readyTimeout?: number | undefined;
   /** What `/metrics` tells; there is none unless given. */
