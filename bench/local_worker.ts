@@ -1,6 +1,6 @@
 /** A whole worker in this process, its engine in a Worker, on a port of the loopback address. */
 
-import { startWorker } from "../src/cli/worker.ts";
+import { startWorker } from "../src/cli/start_worker.ts";
 import type { Flags } from "../src/cli/command.ts";
 import { createLogger } from "../src/core/log.ts";
 

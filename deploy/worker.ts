@@ -10,7 +10,8 @@ import { number } from "../src/cli/command.ts";
 import { parseFlags } from "../src/cli/parse_flags.ts";
 import { GRACE, serve, stderrLogger } from "../src/cli/serve.ts";
 import { onStopSignals } from "../src/cli/signals.ts";
-import { type RunningSessions, type StartedWorker, startWorker } from "../src/cli/worker.ts";
+import { type StartedWorker, startWorker } from "../src/cli/start_worker.ts";
+import type { RunningSessions } from "../src/cli/worker.ts";
 
 /** Milliseconds that the last of replies may take on their way. */
 const SEND_MS = 500;

@@ -2,13 +2,14 @@
 
 import { createLogger, type Logger } from "../core/log.ts";
 import { totalBytes } from "../gpu/mod.ts";
-import { type Command, type FlagSpec, number, text, usageError } from "./command.ts";
+import { type Command, type Flags, type FlagSpec, number, text, usageError } from "./command.ts";
 import { greeting } from "./greeting.ts";
 import { progressBar } from "./progress.ts";
 import { onStopSignals } from "./signals.ts";
 import { painter } from "./terminal.ts";
 import { bytesText } from "./units.ts";
-import { endsWithin, startWorker, WORKER_FLAGS } from "./worker.ts";
+import { startWorker, type StartWorkerOptions } from "./start_worker.ts";
+import { endsWithin, WORKER_FLAGS } from "./worker.ts";
 
 /** By number: a bare system may have no name for it. */
 const LOOPBACK = "127.0.0.1";
@@ -54,49 +55,55 @@ export const serve: Command = {
       default: `${GRACE}`,
     },
   } satisfies Record<string, FlagSpec>,
-  run: async (flags) => {
-    const log = stderrLogger();
-    const person = Deno.stderr.isTerminal();
-    const hostname = text(flags, "host") ?? LOOPBACK;
-    const port = number(flags, "port", { min: 0, max: 65535, integer: true }) ?? PORT;
-    const grace = number(flags, "grace", { min: 0, max: 3600 }) ?? GRACE;
-    const bar = progressBar("Loading");
-    const { app, ready } = startWorker(flags, { log, onProgress: bar.update });
-    ready.then(bar.end, bar.end);
-    const { server, url } = listen({ hostname, port, fetch: app.fetch });
-    if (!person) log.info(`Serving on ${url}`);
-    const stop = Promise.withResolvers<void>();
-    const signalsDone = onStopSignals(stop.resolve);
-    try {
-      const running = await Promise.race([ready, stop.promise]);
-      if (!running) {
-        // Told to stop while the model was still on its way: nothing is under way that could end.
-        log.info("Stopping");
-        await server.shutdown();
-        return;
-      }
-      const { engine: { info }, modelId, kv } = running;
-      if (person) {
-        console.error(greeting({ url, modelId, flags, engine: info, kv }, painter(Deno.stderr)));
-      } else {
-        const { device, adapter, quant, memory } = info;
-        const bytes = bytesText(totalBytes(memory));
-        log.info("Ready", { model: modelId, device, adapter, quant, memory: bytes, kv });
-      }
-      await stop.promise;
-      log.info("Stopping");
-      const sent = server.shutdown();
-      await running.close(1000 * grace);
-      // Streams end when their turns have ended, and clients are to read that.
-      await endsWithin(sent, SEND_MS);
-    } catch (error) {
-      await server.shutdown();
-      throw error;
-    } finally {
-      signalsDone();
-    }
-  },
+  run: (flags) => serveWorker(flags),
 };
+
+/** Serves until a signal stops it; `options` go to the worker. */
+export async function serveWorker(
+  flags: Flags,
+  options: Pick<StartWorkerOptions, "openEngine" | "engineLimits"> = {},
+): Promise<void> {
+  const log = stderrLogger();
+  const person = Deno.stderr.isTerminal();
+  const hostname = text(flags, "host") ?? LOOPBACK;
+  const port = number(flags, "port", { min: 0, max: 65535, integer: true }) ?? PORT;
+  const grace = number(flags, "grace", { min: 0, max: 3600 }) ?? GRACE;
+  const bar = progressBar("Loading");
+  const { app, ready } = startWorker(flags, { ...options, log, onProgress: bar.update });
+  ready.then(bar.end, bar.end);
+  const { server, url } = listen({ hostname, port, fetch: app.fetch });
+  if (!person) log.info(`Serving on ${url}`);
+  const stop = Promise.withResolvers<void>();
+  const signalsDone = onStopSignals(stop.resolve);
+  try {
+    const running = await Promise.race([ready, stop.promise]);
+    if (!running) {
+      // Told to stop while the model was still on its way: nothing is under way that could end.
+      log.info("Stopping");
+      await server.shutdown();
+      return;
+    }
+    const { engine: { info }, modelId, kv } = running;
+    if (person) {
+      console.error(greeting({ url, modelId, flags, engine: info, kv }, painter(Deno.stderr)));
+    } else {
+      const { device, adapter, quant, memory } = info;
+      const bytes = bytesText(totalBytes(memory));
+      log.info("Ready", { model: modelId, device, adapter, quant, memory: bytes, kv });
+    }
+    await stop.promise;
+    log.info("Stopping");
+    const sent = server.shutdown();
+    await running.close(1000 * grace);
+    // Streams end when their turns have ended, and clients are to read that.
+    await endsWithin(sent, SEND_MS);
+  } catch (error) {
+    await server.shutdown();
+    throw error;
+  } finally {
+    signalsDone();
+  }
+}
 
 /** A logger on stderr: text on a terminal, JSON elsewhere. */
 export function stderrLogger(): Logger {

@@ -22,6 +22,12 @@ export function kvOf(flags: Flags): string {
   return text(flags, "kv") ?? DEFAULT_KV;
 }
 
+/** What a store is, without saying where. */
+export function kindOfStore(kv: string): "memory" | "file" | "server" {
+  if (kv === ":memory:") return "memory";
+  return isFile(kv) ? "file" : "server";
+}
+
 /** Opens a store; a file that is not there is made. Throws as `DenoKvBackend.open`. */
 export async function openBackend(
   kv: string,

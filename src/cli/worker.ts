@@ -1,16 +1,15 @@
-/** Puts a worker together: engine, scheduler, store and sessions, and the HTTP application. */
+/** Puts together what is behind the routes: engine, scheduler, store and sessions. */
 
-import type { AnsweredRequest } from "../../routes/answered.ts";
-import { type AppOptions, createApp } from "../../routes/app.ts";
-import type { WorkerDetails, WorkerStatus } from "../../routes/worker.ts";
-import type { Logger } from "../core/log.ts";
 import { SILENT, type Telemetry } from "../core/telemetry.ts";
-import type { OnProgress, SamplingEngine } from "../engine/engine.ts";
+import type { OnProgress } from "../engine/engine.ts";
+import type { LastingEngine } from "../engine/lasting_engine.ts";
+import type { EngineEvents, LastingLimits } from "../engine/renewal.ts";
 import type { SchedulerNumbers } from "../scheduler/numbers.ts";
 import { Scheduler } from "../scheduler/scheduler.ts";
 import { Sessions } from "../session/sessions.ts";
 import { STATE_CODECS, type StateCodec } from "../store/state_codec.ts";
 import { StateStore } from "../store/state_store.ts";
+import { StoreProbe } from "../store/store_probe.ts";
 import { tokenTable } from "../tokenizer/token_table.ts";
 import {
   choice,
@@ -21,17 +20,10 @@ import {
   PULL_FLAG,
   TUNE_FLAG,
 } from "./command.ts";
-import { logAnswer } from "./log_answer.ts";
-import { Metrics } from "./metrics.ts";
 import { findModel, modelTokenizer } from "./model_files.ts";
-import {
-  cpuNotice,
-  type EngineOptions,
-  engineOptions,
-  openEngineWorker,
-  SERVED,
-} from "./open_engine.ts";
+import { type EngineOptions, engineOptions, type OpenEngine, SERVED } from "./open_engine.ts";
 import { KV_FLAG, kvOf, openBackend } from "./store_flags.ts";
+import { openWorkerEngine } from "./worker_engine.ts";
 
 /** Requests that wait, and seconds of a turn, unless flags say otherwise. */
 const QUEUE = 64;
@@ -102,9 +94,10 @@ export const WORKER_FLAGS = {
 /** Everything behind the routes. */
 export interface RunningSessions {
   sessions: Sessions;
-  engine: SamplingEngine;
+  engine: LastingEngine;
   modelId: string;
   kv: string;
+  store: StoreProbe;
   numbers: () => SchedulerNumbers;
   /**
    * Lets turns under way end, for `grace` milliseconds at most; stores those that go on as open
@@ -120,6 +113,11 @@ export interface OpenSessionsOptions {
   onStoreChange?: (problem: string | null) => void;
   /** Told how a download goes, a line at a time. */
   onNotice?: (line: string) => void;
+  /** Told how the engine fails and comes back. */
+  engineEvents?: Partial<EngineEvents> | undefined;
+  /** Opens engines; in a Worker unless told. */
+  openEngine?: OpenEngine | undefined;
+  engineLimits?: Partial<LastingLimits> | undefined;
 }
 
 /**
@@ -130,7 +128,7 @@ export interface OpenSessionsOptions {
 export async function openSessions(
   flags: Flags,
   onProgress?: OnProgress,
-  { onStoreChange, onNotice, telemetry = SILENT }: OpenSessionsOptions = {},
+  { onStoreChange, onNotice, telemetry = SILENT, ...engines }: OpenSessionsOptions = {},
 ): Promise<RunningSessions> {
   const files = await findModel(flags, onNotice);
   const tokenizer = await modelTokenizer(files);
@@ -145,9 +143,15 @@ export async function openSessions(
     onChange: onStoreChange,
     onRetry: () => telemetry.storeRetried(),
   });
-  let engine: SamplingEngine;
+  let engine: LastingEngine;
   try {
-    engine = await openEngineWorker(options, onProgress);
+    engine = await openWorkerEngine(options, {
+      telemetry,
+      onProgress,
+      events: engines.engineEvents,
+      openEngine: engines.openEngine,
+      limits: engines.engineLimits,
+    });
   } catch (error) {
     backend.close();
     throw error;
@@ -155,6 +159,7 @@ export async function openSessions(
   const { dimensions, fingerprint, quant } = engine.info;
   const scheduler = new Scheduler(engine, {
     maxQueue: number(flags, "queue", { min: 1, max: 1e6, integer: true }) ?? QUEUE,
+    renewal: engine,
   });
   const { from } = files.source;
   const { mtime } = "file" in from ? await Deno.stat(from.file) : { mtime: null };
@@ -184,6 +189,7 @@ export async function openSessions(
     engine,
     modelId: files.id,
     kv,
+    store: new StoreProbe(backend),
     numbers: () => scheduler.numbers,
     close: async (grace) => {
       const ended = scheduler.close().then(() => sessions.settled());
@@ -212,68 +218,4 @@ export async function endsWithin(work: Promise<unknown>, limit: number): Promise
   } finally {
     clearTimeout(timer);
   }
-}
-
-/** A worker that starts: its application answers at once, turns wait until it is ready. */
-export interface StartedWorker {
-  app: ReturnType<typeof createApp>;
-  /** Rejects with what went wrong. */
-  ready: Promise<RunningSessions>;
-}
-
-/** Starts a worker; `options` go to the application. */
-export function startWorker(
-  flags: Flags,
-  { log, onProgress = () => {}, ...options }: {
-    log: Logger;
-    onProgress?: OnProgress;
-  } & Omit<AppOptions, "worker" | "log">,
-): StartedWorker {
-  const details: WorkerDetails = {};
-  let state: WorkerStatus["state"] = "starting";
-  const onLoaded: OnProgress = (done, total) => {
-    details.loaded = done / total;
-    onProgress(done, total);
-  };
-  const onStoreChange = (problem: string | null) => {
-    if (problem === null) log.info("The state store answers again");
-    else {log.warn("The state store does not answer: nothing is resumed or stored until it does", {
-        problem,
-      });}
-  };
-  const metrics = new Metrics();
-  const told = { onStoreChange, onNotice: log.info, telemetry: metrics };
-  const ready = openSessions(flags, onLoaded, told).then((running) => {
-    metrics.watch(running);
-    const { device, adapter, software, quant, memory } = running.engine.info;
-    Object.assign(details, { model: running.modelId, device, adapter, software, quant, memory });
-    details.kv = running.kv;
-    state = "ready";
-    const notice = cpuNotice(running.engine.info, flags);
-    if (notice) log.warn(notice);
-    return running;
-  }, (error) => {
-    state = "failed";
-    throw error;
-  });
-  const sessions = ready.then((running) => running.sessions);
-  // Whoever asks for sessions sees the failure; nobody may have asked yet.
-  sessions.catch(() => {});
-  const worker: WorkerStatus = {
-    get state() {
-      return state;
-    },
-    ready: sessions,
-    details,
-  };
-  const onBug = (message: string, error: unknown) => {
-    log.error(message, {
-      error: error instanceof Error ? error.stack ?? error.message : `${error}`,
-    });
-  };
-  const onAnswer = (answered: AnsweredRequest) => {
-    metrics.answered(answered);
-    logAnswer(log, answered);
-  };
-  return { app: createApp({ ...options, worker, log: onBug, metrics, onAnswer }), ready };
 }
