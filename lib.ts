@@ -5,7 +5,12 @@
  * @module
  */
 
-export { type ErrorCode, InferenceError, type InferenceErrorOptions } from "./src/core/errors.ts";
+export {
+  type ErrorCode,
+  type FaultKind,
+  InferenceError,
+  type InferenceErrorOptions,
+} from "./src/core/errors.ts";
 export { type ByteSource, MemorySource } from "./src/formats/byte_source.ts";
 export { type ByteSink, MemorySink } from "./src/formats/byte_sink.ts";
 export {
@@ -45,10 +50,12 @@ export type {
   OnProgress,
   Run,
   SamplingEngine,
+  SamplingFault,
   SlotSampling,
 } from "./src/engine/engine.ts";
 export { CpuEngine, type CpuEngineOptions } from "./src/engine/cpu_engine.ts";
 export { GpuEngine, type GpuEngineOptions } from "./src/engine/gpu_engine.ts";
+export type { Renewal } from "./src/engine/renewal.ts";
 export type { BufferOptions } from "./src/engine/gpu_buffers.ts";
 export type { LinearChoice } from "./src/engine/linear_choice.ts";
 export type { RowsTile } from "./kernels/linear_rows.ts";

@@ -76,7 +76,7 @@ export type { TokenDesk } from "./src/session/token_desk.ts";
 export type { Turn } from "./src/session/turn.ts";
 export type { ReportedEnd, TurnReport } from "./src/session/turn_report.ts";
 export type { ExportedState } from "./src/session/state_transfer.ts";
-export type { WorkerDetails, WorkerStatus } from "./routes/worker.ts";
+export type { StoreCondition, StoreWatch, WorkerDetails, WorkerStatus } from "./routes/worker.ts";
 export type { Log } from "./routes/errors.ts";
 export type { BlobReference } from "./src/store/blobs.ts";
 export type { Manifest } from "./src/store/manifest.ts";

@@ -47,7 +47,13 @@ const HEAD = `/**
 /** The file's text, to be formatted. */
 export async function clientTypes(): Promise<string> {
   // Only its document is asked for, which knows no worker.
-  const worker = { state: "starting", ready: new Promise<never>(() => {}), details: {} } as const;
+  const worker = {
+    state: "starting",
+    reason: null,
+    ready: new Promise<never>(() => {}),
+    details: {},
+    store: null,
+  } as const;
   const response = await createApp({ worker }).request("/openapi.json");
   const { components: { schemas } }: { components: { schemas: Schemas } } = await response.json();
   const writer = new TypeWriter(schemas);

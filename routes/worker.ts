@@ -1,4 +1,4 @@
-/** What routes know of the worker behind them: a model that loads, then runs, or failed. */
+/** What routes know of the worker behind them: a model that loads, then runs, or failed; its store. */
 
 import { InferenceError } from "../src/core/errors.ts";
 import type { SessionsByTenant } from "../src/session/tenant_sessions.ts";
@@ -19,18 +19,40 @@ export interface WorkerDetails {
   loaded?: number | undefined;
   /** Bytes that the engine has allocated. */
   memory?: { weights: number; states: number; work: number } | undefined;
-  /** What holds the states: a path or a URL. */
-  kv?: string | undefined;
+}
+
+/** Whether what holds the states can be reached. */
+export interface StoreCondition {
+  /** Before the first answer nothing is known. */
+  status: "reachable" | "unreachable" | "unknown";
+  /** What is wrong, without addresses or paths. */
+  problem: string | null;
+  /** Since when, in epoch milliseconds. */
+  since: number;
+}
+
+/** The store, as those see it who ask how it is. */
+export interface StoreWatch {
+  /** What it is. */
+  kind: "memory" | "file" | "server";
+  /** As last known. */
+  last(): StoreCondition;
+  /** As it is now, or was a few seconds ago. */
+  look(): Promise<StoreCondition>;
 }
 
 /** A worker as its routes see it. */
 export interface WorkerStatus {
-  /** Whether its model loads, runs, or could not be loaded. */
-  readonly state: "starting" | "ready" | "failed";
+  /** Whether its model loads, runs, is loaded again since its device has failed, or runs no more. */
+  readonly state: "starting" | "ready" | "rebuilding" | "failed";
+  /** Why it takes no turns though it did, without addresses or paths. */
+  readonly reason: string | null;
   /** Rejects with what went wrong. */
   readonly ready: Promise<SessionsByTenant>;
   /** What `/health` tells. */
   readonly details: WorkerDetails;
+  /** Once it is open. */
+  readonly store: StoreWatch | null;
 }
 
 export interface ReadyOptions {
@@ -44,10 +66,6 @@ export async function readySessions(
   worker: WorkerStatus,
   { timeout, signal }: ReadyOptions,
 ): Promise<SessionsByTenant> {
-  if (worker.state === "failed") {
-    const reason = await worker.ready.then(() => undefined, (error: unknown) => error);
-    throw failed(reason);
-  }
   const { promise: interrupted, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
     const seconds = timeout / 1000;

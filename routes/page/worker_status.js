@@ -51,7 +51,7 @@ async function showWorker(tryExample) {
     }
     const health = await response.json();
     if (typeof health.status !== "string") throw new Error("no health");
-    show(describe(health), health.status === "failed");
+    show(describe(health), health.status === "failed" || health.status === "rebuilding");
     if (health.status === "starting") {
       shownModel = "";
       about.textContent = "The model is being loaded. A message that is sent now " +
@@ -75,8 +75,8 @@ function show(parts, failed) {
 }
 
 /** @param {Record<string, any>} health */
-function describe({ status, model, device, adapter, software, quant, loaded }) {
-  if (status === "failed") return ["The model could not be loaded: see the worker’s log"];
+function describe({ status, reason, model, device, adapter, software, quant, loaded }) {
+  if (reason !== null) return [reason];
   if (status === "starting") {
     return [loaded > 0 ? `Loading the model: ${Math.floor(100 * loaded)} %` : "Starting"];
   }

@@ -57,7 +57,7 @@ export const generate: Command = {
     // In a Worker, so that text goes out while the next one is computed.
     const engine = await withProgress(
       "Loading",
-      (onProgress) => openEngineWorker(options, onProgress),
+      (onProgress) => openEngineWorker(options, { onProgress }),
     );
     const notice = cpuNotice(engine.info, flags);
     if (notice) console.error(notice);

@@ -6,6 +6,7 @@
 import { context } from "@opentelemetry/api";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { AnsweredRequest } from "../../routes/answered.ts";
+import { FAULT_KINDS, type FaultKind } from "../core/errors.ts";
 import type { EndedTurn, Telemetry } from "../core/telemetry.ts";
 import type { EngineInfo } from "../engine/engine.ts";
 import type { SchedulerNumbers } from "../scheduler/numbers.ts";
@@ -72,6 +73,16 @@ export class Metrics implements Telemetry {
     "kv_retries_total",
     "Times that a busy database was asked again",
   );
+  readonly #losses = this.#counter("device_losses_total", "Times that the device was lost");
+  readonly #faults = this.#counter(
+    "engine_faults_total",
+    "Failures of the engine by what failed, and of turns whose states gave no numbers",
+    "kind",
+  );
+  readonly #rebuilds = this.#counter(
+    "engine_rebuilds_total",
+    "Times that an engine was opened in the place of one that had failed",
+  );
   readonly #answers = this.#histogram(
     "http_request_duration_seconds",
     "From a request to the beginning of its answer",
@@ -85,6 +96,7 @@ export class Metrics implements Telemetry {
     this.#gauge("process_resident_memory_bytes", "Memory of the process", () => {
       return Deno.memoryUsage().rss;
     }, "");
+    for (const kind of FAULT_KINDS) this.#faults.inc({ kind }, 0);
     for (const from of ["memory", "store"]) this.#loadBytes.inc({ from }, 0);
     for (const finished_reason of ["stop", "length", "abort"]) {
       this.#success.inc({ finished_reason }, 0);
@@ -114,7 +126,6 @@ export class Metrics implements Telemetry {
       "Turns whose slot still held the state that they went on from",
       ({ warm }) => warm,
     );
-    total("device_losses_total", "Times that the device was lost", ({ losses }) => losses);
     const memory = this.#labelled("device_memory_bytes", "What the engine has allocated", "kind");
     for (const [kind, bytes] of Object.entries(info.memory)) memory.set({ kind }, bytes);
     const loading = this.#labelled("load_seconds", "What opening the engine took", "part");
@@ -177,6 +188,15 @@ export class Metrics implements Telemetry {
 
   storeRetried(): void {
     this.#retries.inc();
+  }
+
+  engineFailed(kind: FaultKind): void {
+    this.#faults.inc({ kind });
+    if (kind === "device_lost") this.#losses.inc();
+  }
+
+  engineRebuilt(): void {
+    this.#rebuilds.inc();
   }
 
   #counter<L extends string>(name: string, help: string, ...labelNames: L[]): Counter<L> {

@@ -7,7 +7,7 @@ import { CpuEngine } from "../engine/cpu_engine.ts";
 import type { EngineInfo, LoadTimes, OnProgress, Quant, SamplingEngine } from "../engine/engine.ts";
 import { HOST_OVERHEAD_BYTES } from "../engine/fits.ts";
 import { GpuEngine } from "../engine/gpu_engine.ts";
-import { WorkerEngine } from "../engine/worker_host.ts";
+import { type OpenWorkerOptions, WorkerEngine } from "../engine/worker_host.ts";
 import { createConstrain } from "../grammar/constrain.ts";
 import { type OpenDevice, openDevice } from "../gpu/mod.ts";
 import { type Model, modelOf, openModel } from "../model/load.ts";
@@ -64,12 +64,15 @@ export async function openSource(
 }
 
 /**
- * The adapter that `device` asks for; null is the CPU.
+ * The adapter of `gpu`, the platform's unless given, that `device` asks for; null is the CPU.
  *
  * @throws InferenceError `no_adapter` where `webgpu` is asked for and there is none.
  */
-export async function chooseDevice(device: DeviceChoice): Promise<OpenDevice | null> {
-  const open = device === "cpu" ? null : await openAdapter();
+export async function chooseDevice(
+  device: DeviceChoice,
+  gpu?: GPU,
+): Promise<OpenDevice | null> {
+  const open = device === "cpu" ? null : await openAdapter(gpu);
   if (open === null && device === "webgpu") {
     throw new InferenceError(
       "no_adapter",
@@ -82,13 +85,14 @@ export async function chooseDevice(device: DeviceChoice): Promise<OpenDevice | n
 }
 
 /**
- * Opens the model and an engine for it.
+ * Opens the model and an engine for it, on the platform's `GPU` unless another one is given.
  *
  * @throws InferenceError `no_adapter` where `webgpu` is asked for and there is none.
  */
 export async function openEngine(
   options: EngineOptions,
   onProgress?: OnProgress,
+  gpu?: GPU,
 ): Promise<SamplingEngine> {
   const times: { -readonly [part in keyof LoadTimes]: number } = {};
   const timed = async <T>(part: keyof LoadTimes, work: Promise<T>): Promise<T> => {
@@ -101,7 +105,7 @@ export async function openEngine(
   const { device, maxStepTokens, tokens, tune, leastSlots = options.slots } = options;
   const constrain = tokens && createConstrain(tokens, { endToken: options.endOfText ?? null });
   try {
-    const open = await timed("device", chooseDevice(device));
+    const open = await timed("device", chooseDevice(device, gpu));
     const tuning = open && tune
       ? await timed("tuning", keptTuning(open, model, { quant, maxStepTokens }))
       : null;
@@ -140,15 +144,18 @@ export function cpuNotice({ device }: EngineInfo, flags: Flags): string | null {
     "driver (Debian's mesa-vulkan-drivers and libvulkan1 give a software one)";
 }
 
-/** As `openEngine`, in a Worker of its own. */
-export function openEngineWorker(
+/** Opens an engine somewhere. */
+export type OpenEngine = (
   options: EngineOptions,
-  onProgress?: OnProgress,
-): Promise<SamplingEngine> {
+  told?: OpenWorkerOptions,
+) => Promise<SamplingEngine>;
+
+/** As `openEngine`, in a Worker of its own. */
+export const openEngineWorker: OpenEngine = (options, told) => {
   const url = new URL("./engine_worker.ts", import.meta.url);
   const worker = new Worker(url, { type: "module", name: "engine" });
-  return WorkerEngine.open(worker, options, onProgress);
-}
+  return WorkerEngine.open(worker, options, told);
+};
 
 /** Bytes that this machine can still give, where it may be asked. */
 function availableMemory(): number | undefined {
@@ -161,7 +168,7 @@ function availableMemory(): number | undefined {
 }
 
 /** Mesa complains on stderr at every adapter request unless told where run-time files may go. */
-function openAdapter(): Promise<OpenDevice | null> {
+function openAdapter(gpu?: GPU): Promise<OpenDevice | null> {
   if (!Deno.env.get("XDG_RUNTIME_DIR")) Deno.env.set("XDG_RUNTIME_DIR", "/tmp");
-  return openDevice(navigator.gpu);
+  return openDevice(gpu ?? navigator.gpu);
 }

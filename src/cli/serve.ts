@@ -2,7 +2,7 @@
 
 import { createLogger, type Logger } from "../core/log.ts";
 import { totalBytes } from "../gpu/mod.ts";
-import { type Command, type FlagSpec, number, text, usageError } from "./command.ts";
+import { type Command, type Flags, type FlagSpec, number, text, usageError } from "./command.ts";
 import { greeting } from "./greeting.ts";
 import { KEY_DETAILS, KEY_FLAGS } from "./key_flags.ts";
 import { progressBar } from "./progress.ts";
@@ -11,7 +11,7 @@ import { onStopSignals } from "./signals.ts";
 import { loadFields, READY, SERVING } from "./start_log.ts";
 import { painter } from "./terminal.ts";
 import { bytesText } from "./units.ts";
-import { startWorker } from "./start_worker.ts";
+import { startWorker, type StartWorkerOptions } from "./start_worker.ts";
 import { endsWithin, WORKER_FLAGS } from "./worker.ts";
 
 /** By number: a bare system may have no name for it. */
@@ -62,52 +62,62 @@ export const serve: Command = {
     },
     ...KEY_FLAGS,
   } satisfies Record<string, FlagSpec>,
-  run: async (flags) => {
-    const log = stderrLogger();
-    const person = Deno.stderr.isTerminal();
-    const hostname = text(flags, "host") ?? LOOPBACK;
-    const port = number(flags, "port", { min: 0, max: 65535, integer: true }) ?? PORT;
-    const grace = number(flags, "grace", { min: 0, max: 3600 }) ?? GRACE;
-    const bar = progressBar("Loading");
-    const { app, allowed, ready } = startWorker(flags, { log, hostname, onProgress: bar.update });
-    ready.then(bar.end, bar.end);
-    await allowed;
-    const { server, url } = listen({ hostname, port, fetch: app.fetch });
-    if (!person) log.info(SERVING + url);
-    const stop = Promise.withResolvers<void>();
-    const signalsDone = onStopSignals(stop.resolve);
-    try {
-      const running = await Promise.race([ready, stop.promise]);
-      if (!running) {
-        // Told to stop while the model was still on its way: nothing is under way that could end.
-        log.info("Stopping");
-        await server.shutdown();
-        return;
-      }
-      const { engine: { info }, modelId, kv, encrypted } = running;
-      if (person) {
-        console.error(greeting({ url, modelId, flags, engine: info, kv }, painter(Deno.stderr)));
-      } else {
-        const { device, adapter, quant, memory } = info;
-        const bytes = bytesText(totalBytes(memory));
-        const loaded = loadFields(info);
-        const held = { quant, memory: bytes, kv, encrypted };
-        log.info(READY, { model: modelId, device, adapter, ...held, ...loaded });
-      }
-      await stop.promise;
-      log.info("Stopping");
-      const sent = server.shutdown();
-      await running.close(1000 * grace);
-      // Streams end when their turns have ended, and clients are to read that.
-      await endsWithin(sent, SEND_MS);
-    } catch (error) {
-      await server.shutdown();
-      throw error;
-    } finally {
-      signalsDone();
-    }
-  },
+  run: (flags) => serveWorker(flags),
 };
+
+/** Serves until a signal stops it; `options` go to the worker. */
+export async function serveWorker(
+  flags: Flags,
+  options: Pick<StartWorkerOptions, "openEngine" | "engineLimits"> = {},
+): Promise<void> {
+  const log = stderrLogger();
+  const person = Deno.stderr.isTerminal();
+  const hostname = text(flags, "host") ?? LOOPBACK;
+  const port = number(flags, "port", { min: 0, max: 65535, integer: true }) ?? PORT;
+  const grace = number(flags, "grace", { min: 0, max: 3600 }) ?? GRACE;
+  const bar = progressBar("Loading");
+  const { app, allowed, ready } = startWorker(flags, {
+    ...options,
+    log,
+    hostname,
+    onProgress: bar.update,
+  });
+  ready.then(bar.end, bar.end);
+  await allowed;
+  const { server, url } = listen({ hostname, port, fetch: app.fetch });
+  if (!person) log.info(SERVING + url);
+  const stop = Promise.withResolvers<void>();
+  const signalsDone = onStopSignals(stop.resolve);
+  try {
+    const running = await Promise.race([ready, stop.promise]);
+    if (!running) {
+      // Told to stop while the model was still on its way: nothing is under way that could end.
+      log.info("Stopping");
+      await server.shutdown();
+      return;
+    }
+    const { engine: { info }, modelId, kv, encrypted } = running;
+    if (person) {
+      console.error(greeting({ url, modelId, flags, engine: info, kv }, painter(Deno.stderr)));
+    } else {
+      const { device, adapter, quant, memory } = info;
+      const bytes = bytesText(totalBytes(memory));
+      const held = { quant, memory: bytes, kv, encrypted };
+      log.info(READY, { model: modelId, device, adapter, ...held, ...loadFields(info) });
+    }
+    await stop.promise;
+    log.info("Stopping");
+    const sent = server.shutdown();
+    await running.close(1000 * grace);
+    // Streams end when their turns have ended, and clients are to read that.
+    await endsWithin(sent, SEND_MS);
+  } catch (error) {
+    await server.shutdown();
+    throw error;
+  } finally {
+    signalsDone();
+  }
+}
 
 /** A logger on stderr: text on a terminal, JSON elsewhere. */
 export function stderrLogger(): Logger {

@@ -1,4 +1,7 @@
-/** Starts a worker: the HTTP application before sessions that are on their way, and who may ask. */
+/**
+ * Starts a worker: the HTTP application, who may ask, and behind it sessions that may come, fail and
+ * come back.
+ */
 
 import type { AnsweredRequest } from "../../routes/answered.ts";
 import { type AppOptions, createApp } from "../../routes/app.ts";
@@ -6,14 +9,16 @@ import { isLoopback } from "../../routes/guard.ts";
 import type { WorkerDetails, WorkerStatus } from "../../routes/worker.ts";
 import type { Logger } from "../core/log.ts";
 import type { OnProgress } from "../engine/engine.ts";
+import type { EngineEvents } from "../engine/renewal.ts";
 import type { Flags } from "./command.ts";
 import { openAccess } from "./key_flags.ts";
 import { logAnswer } from "./log_answer.ts";
 import { Metrics } from "./metrics.ts";
 import { cpuNotice } from "./open_engine.ts";
 import { originsOf } from "./origins.ts";
-import { kvOf, openBackend } from "./store_flags.ts";
-import { openSessions, type RunningSessions } from "./worker.ts";
+import { kindOfStore, kvOf, openBackend } from "./store_flags.ts";
+import { openSessions, type OpenSessionsOptions, type RunningSessions } from "./worker.ts";
+import { troubleText } from "./worker_engine.ts";
 
 /** A worker that starts: its application answers at once, turns wait until it is ready. */
 export interface StartedWorker {
@@ -24,11 +29,13 @@ export interface StartedWorker {
   ready: Promise<RunningSessions>;
 }
 
-export interface StartOptions extends
-  Omit<
-    AppOptions,
-    "worker" | "log" | "origins" | "local" | "gate" | "metrics" | "metricsToken" | "onAnswer"
-  > {
+export interface StartWorkerOptions
+  extends
+    Pick<OpenSessionsOptions, "openEngine" | "engineLimits">,
+    Omit<
+      AppOptions,
+      "worker" | "log" | "origins" | "local" | "gate" | "metrics" | "metricsToken" | "onAnswer"
+    > {
   log: Logger;
   /** The address that is listened on. */
   hostname: string;
@@ -40,12 +47,14 @@ export interface StartOptions extends
 /** Starts a worker; other options go to the application. */
 export function startWorker(
   flags: Flags,
-  { log, hostname, onProgress = () => {}, env = (name) => Deno.env.get(name), ...options }:
-    StartOptions,
+  { log, hostname, onProgress = () => {}, env = (name) => Deno.env.get(name), ...given }:
+    StartWorkerOptions,
 ): StartedWorker {
   const origins = originsOf(flags);
   const details: WorkerDetails = {};
-  let state: WorkerStatus["state"] = "starting";
+  const { openEngine, engineLimits, ...options } = given;
+  let running: RunningSessions | null = null;
+  let failed = false;
   const onLoaded: OnProgress = (done, total) => {
     details.loaded = done / total;
     onProgress(done, total);
@@ -62,18 +71,24 @@ export function startWorker(
     throw error;
   });
   allowed.catch(() => {});
-  const told = { onNotice: log.info, telemetry: metrics, backend };
-  const ready = allowed.then(() => openSessions(flags, onLoaded, told)).then((running) => {
-    metrics.watch(running);
-    const { device, adapter, software, quant, memory } = running.engine.info;
-    Object.assign(details, { model: running.modelId, device, adapter, software, quant, memory });
-    details.kv = running.kv;
-    state = "ready";
-    const notice = cpuNotice(running.engine.info, flags);
+  const told = {
+    onNotice: log.info,
+    telemetry: metrics,
+    backend,
+    engineEvents: engineLog(log),
+    openEngine,
+    engineLimits,
+  };
+  const ready = allowed.then(() => openSessions(flags, onLoaded, told)).then((opened) => {
+    metrics.watch(opened);
+    const { device, adapter, software, quant, memory } = opened.engine.info;
+    Object.assign(details, { model: opened.modelId, device, adapter, software, quant, memory });
+    running = opened;
+    const notice = cpuNotice(opened.engine.info, flags);
     if (notice) log.warn(notice);
-    return running;
+    return opened;
   }, (error) => {
-    state = "failed";
+    failed = true;
     throw error;
   });
   const tenants = ready.then((running) => running.tenants);
@@ -81,10 +96,20 @@ export function startWorker(
   tenants.catch(() => {});
   const worker: WorkerStatus = {
     get state() {
-      return state;
+      if (!running) return failed ? "failed" : "starting";
+      const { state } = running.engine.status;
+      return state === "running" ? "ready" : state;
+    },
+    get reason() {
+      return running && troubleText(running.engine.status);
     },
     ready: tenants,
     details,
+    get store() {
+      if (!running) return null;
+      const { kv, store } = running;
+      return { kind: kindOfStore(kv), last: () => store.last(), look: () => store.look() };
+    },
   };
   const onAnswer = (answered: AnsweredRequest) => {
     metrics.answered(answered);
@@ -112,6 +137,17 @@ function tellOfStore(log: Logger, problem: string | null): void {
   log.warn("The state store does not answer: nothing is resumed or stored until it does", {
     problem,
   });
+}
+
+function engineLog(log: Logger): EngineEvents {
+  return {
+    onFault: (kind, { message: problem }, what) => {
+      if (what === "turn") log.warn("A turn has ended, its state gives no numbers", { problem });
+      else log.error("The engine has failed", { kind, problem });
+    },
+    onRebuilt: (seconds) => log.info("The engine runs again", { seconds: Math.round(seconds) }),
+    onEnd: ({ message: problem }) => log.error("The engine is given up", { problem }),
+  };
 }
 
 /** An error's stack, and what caused it. */

@@ -42,6 +42,12 @@ export function kvOf(flags: Flags): string {
   return text(flags, "kv") ?? DEFAULT_KV;
 }
 
+/** What a store is, without saying where. */
+export function kindOfStore(kv: string): "memory" | "file" | "server" {
+  if (kv === ":memory:") return "memory";
+  return isFile(kv) ? "file" : "server";
+}
+
 /** Holds the keys that the store is encrypted with, where it is. */
 const MASTER_KEY = "RWKV_MASTER_KEY";
 

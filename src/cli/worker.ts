@@ -2,7 +2,9 @@
 
 import { SILENT, type Telemetry } from "../core/telemetry.ts";
 import { DEFAULT_TENANT } from "../core/tenant.ts";
-import type { OnProgress, SamplingEngine } from "../engine/engine.ts";
+import type { OnProgress } from "../engine/engine.ts";
+import type { LastingEngine } from "../engine/lasting_engine.ts";
+import type { EngineEvents, LastingLimits } from "../engine/renewal.ts";
 import type { SchedulerNumbers } from "../scheduler/numbers.ts";
 import { Scheduler } from "../scheduler/scheduler.ts";
 import { Sessions } from "../session/sessions.ts";
@@ -11,6 +13,7 @@ import type { Backend } from "../store/backend.ts";
 import { BlobCache } from "../store/blob_cache.ts";
 import { STATE_CODECS, type StateCodec } from "../store/state_codec.ts";
 import { StateStore } from "../store/state_store.ts";
+import { StoreProbe } from "../store/store_probe.ts";
 import { noteTenant } from "../store/tenants.ts";
 import { tokenTable } from "../tokenizer/token_table.ts";
 import {
@@ -23,8 +26,9 @@ import {
   TUNE_FLAG,
 } from "./command.ts";
 import { findModel, modelTokenizer } from "./model_files.ts";
-import { type EngineOptions, engineOptions, openEngineWorker, SERVED } from "./open_engine.ts";
+import { type EngineOptions, engineOptions, type OpenEngine, SERVED } from "./open_engine.ts";
 import { KV_FLAG, kvOf, openBackend } from "./store_flags.ts";
+import { openWorkerEngine } from "./worker_engine.ts";
 
 /** Requests that wait, and seconds of a turn, unless flags say otherwise. */
 const QUEUE = 64;
@@ -98,11 +102,12 @@ export interface RunningSessions {
   tenants: TenantSessions;
   /** The default tenant's. */
   sessions: Sessions;
-  engine: SamplingEngine;
+  engine: LastingEngine;
   modelId: string;
   kv: string;
   /** Whether what is stored is encrypted at rest. */
   encrypted: boolean;
+  store: StoreProbe;
   numbers: () => SchedulerNumbers;
   /**
    * Lets turns under way end, for `grace` milliseconds at most; stores those that go on as open
@@ -120,6 +125,11 @@ export interface OpenSessionsOptions {
   onStoreChange?: (problem: string | null) => void;
   /** Told how a download goes, a line at a time. */
   onNotice?: (line: string) => void;
+  /** Told how the engine fails and comes back. */
+  engineEvents?: Partial<EngineEvents> | undefined;
+  /** Opens engines; in a Worker unless told. */
+  openEngine?: OpenEngine | undefined;
+  engineLimits?: Partial<LastingLimits> | undefined;
 }
 
 /**
@@ -145,9 +155,15 @@ export async function openSessions(
     onChange: onStoreChange,
     onRetry: () => telemetry.storeRetried(),
   }));
-  let engine: SamplingEngine;
+  let engine: LastingEngine;
   try {
-    engine = await openEngineWorker(options, onProgress);
+    engine = await openWorkerEngine(options, {
+      telemetry,
+      onProgress,
+      events: given.engineEvents,
+      openEngine: given.openEngine,
+      limits: given.engineLimits,
+    });
   } catch (error) {
     backend.close();
     throw error;
@@ -156,6 +172,7 @@ export async function openSessions(
   const scheduler = new Scheduler(engine, {
     maxQueue: number(flags, "queue", { min: 1, max: 1e6, integer: true }) ?? QUEUE,
     maxPerKey: number(flags, "turns-per-key", { min: 1, max: 1e6, integer: true }),
+    renewal: engine,
   });
   const { from } = files.source;
   const { mtime } = "file" in from ? await Deno.stat(from.file) : { mtime: null };
@@ -198,6 +215,7 @@ export async function openSessions(
     modelId: files.id,
     kv,
     encrypted: backend.secret !== undefined,
+    store: new StoreProbe(backend),
     numbers: () => scheduler.numbers,
     close: async (grace) => {
       const ended = scheduler.close().then(() => tenants.settled());

@@ -404,14 +404,21 @@ export interface ConversationChange {
 
 /** What is not known yet is null. */
 export interface Health {
-  /** Whether the model loads, runs, or could not be loaded. */
-  status: "starting" | "ok" | "failed";
+  /**
+   * Whether the model loads, runs, is loaded again since the GPU has failed, or could not be
+   * loaded.
+   */
+  status: "starting" | "ok" | "rebuilding" | "failed";
+  /** Why it is neither starting nor ok. */
+  reason: string | null;
   /** The model's id. */
   model: string | null;
   /** What it runs on. */
   device: "webgpu" | "cpu" | null;
-  /** The GPU, as the platform names it. */
+  /** The GPU and its driver, as the platform names them. */
   adapter: string | null;
+  /** The store of states, once it is open. */
+  store: StoreHealth | null;
   /** Whether the adapter is a software renderer. */
   software: boolean | null;
   /** How the weights are held. */
@@ -429,8 +436,6 @@ export interface Health {
     /** Their sum. */
     total: number;
   } | null;
-  /** What holds the states: a path or a URL. */
-  kv: string | null;
   /** Why the worker is slow, where it has no GPU. */
   warning: string | null;
 }
@@ -584,6 +589,21 @@ export interface TextChoice {
    * and goes on when its state is resumed without a message.
    */
   finish_reason: "stop" | "length";
+}
+
+/** The store of states, once it is open. */
+export interface StoreHealth {
+  /** What holds the states. */
+  kind: "memory" | "file" | "server";
+  /**
+   * Whether it answers, as it was asked some seconds ago at most, or has just not been asked
+   * yet. While it does not, only turns that start anew are answered.
+   */
+  status: "reachable" | "unreachable" | "unknown";
+  /** What is wrong where it is unreachable. */
+  problem: string | null;
+  /** Since when it has been so, as far as this worker knows, by ISO 8601. */
+  since: string;
 }
 
 /** A message as a state keeps it. */

@@ -44,6 +44,33 @@ export type ErrorCode =
   | "no_adapter"
   | "hub_error";
 
+/**
+ * What has failed of an engine: its device is gone, has no memory, refuses a shader or other work,
+ * computes no numbers, or does not answer; or the Worker that it lives in has ended, or its model
+ * could not be loaded again.
+ */
+export type FaultKind =
+  | "device_lost"
+  | "out_of_memory"
+  | "shader"
+  | "refused"
+  | "numeric"
+  | "hung"
+  | "worker"
+  | "reload";
+
+/** All kinds of faults. */
+export const FAULT_KINDS: readonly FaultKind[] = [
+  "device_lost",
+  "out_of_memory",
+  "shader",
+  "refused",
+  "numeric",
+  "hung",
+  "worker",
+  "reload",
+];
+
 /** HTTP status of every error code. */
 export const ERROR_STATUS: Readonly<Record<ErrorCode, number>> = {
   invalid_api_key: 401,
@@ -116,12 +143,16 @@ export const ERROR_WHEN: Readonly<Record<ErrorCode, string>> = {
   too_many_turns: "a key has as many turns under way as it may",
   shutting_down: "the worker ends; try again after `retry-after` seconds",
   not_ready: "the model is loading, or could not be loaded",
-  device_lost: "the GPU is gone; try again after `retry-after` seconds",
+  device_lost:
+    "the GPU has failed, and with it the turns that it was at; nothing of them is kept, " +
+    "try again after `retry-after` seconds",
   insufficient_memory: "the model does not fit into memory",
   store_unavailable: "the store of states can't be reached; try again after `retry-after` seconds",
   invalid_checkpoint: "the model's file can't be read",
   invalid_vocabulary: "the vocabulary's file can't be read",
-  numeric_fault: "the model gave NaN or infinite logits",
+  numeric_fault:
+    "the model gave NaN or infinite logits, since this state has got out of hand; go " +
+    "on from another one",
   usage: "a command or a flag is wrong",
   file_error: "a file can't be read or written",
   no_adapter: "there is no GPU adapter",
@@ -136,6 +167,8 @@ export interface InferenceErrorOptions extends ErrorOptions {
   retryAfter?: number | undefined;
   /** The state that holds what was done, where something was. */
   stateId?: string | undefined;
+  /** What has failed of an engine, of which nothing more is to be had. */
+  fault?: FaultKind | undefined;
 }
 
 /** A failure the caller can act on: the message names the thing, its value and the remedy. */
@@ -148,6 +181,8 @@ export class InferenceError extends Error {
   readonly retryAfter: number | undefined;
   /** The state that holds what was done, where something was. */
   readonly stateId: string | undefined;
+  /** What has failed of an engine, of which nothing more is to be had. */
+  readonly fault: FaultKind | undefined;
 
   /** An error of a kind, which callers decide by; its message is for people. */
   constructor(readonly code: ErrorCode, message: string, options: InferenceErrorOptions = {}) {
@@ -155,6 +190,7 @@ export class InferenceError extends Error {
     this.param = options.param;
     this.retryAfter = options.retryAfter;
     this.stateId = options.stateId;
+    this.fault = options.fault;
   }
 
   /** The status of an HTTP answer that tells of it. */

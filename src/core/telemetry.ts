@@ -3,6 +3,8 @@
  * listener, and none may throw.
  */
 
+import type { FaultKind } from "./errors.ts";
+
 /** Why a turn ended: as its client was told, or why it was told of an error instead. */
 export type TurnOutcome = "stop" | "length" | "cancelled" | "error";
 
@@ -48,6 +50,10 @@ export interface Telemetry {
   stateSaved(bytes: number | null, seconds: number): void;
   /** The database was busy, and is asked again. */
   storeRetried(): void;
+  /** Something of the engine has failed. */
+  engineFailed(kind: FaultKind): void;
+  /** Another engine is in the place of one that has failed. */
+  engineRebuilt(): void;
 }
 
 /** Tells nobody. */
@@ -58,4 +64,6 @@ export const SILENT: Telemetry = {
   stateLoaded() {},
   stateSaved() {},
   storeRetried() {},
+  engineFailed() {},
+  engineRebuilt() {},
 };

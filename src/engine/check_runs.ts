@@ -96,6 +96,18 @@ export function checkState(state: Float32Array, { dimensions }: Pick<Limits, "di
   if (at >= 0) throw refuse(`Cannot use a state that holds ${state[at]} at index ${at}`);
 }
 
+/** @throws InferenceError `numeric_fault` for a state that is not to be kept. */
+export function assertFinite(state: Float32Array): void {
+  const at = state.findIndex((v) => !Number.isFinite(v));
+  if (at < 0) return;
+  throw new InferenceError(
+    "numeric_fault",
+    `The model has come to a state that holds ${
+      state[at]
+    } at index ${at}; start from another state`,
+  );
+}
+
 /**
  * @throws InferenceError `numeric_fault` if logits are not finite: weights or state are damaged.
  */

@@ -3,6 +3,7 @@
  * scheduler is its only caller. An engine never decides what to run next.
  */
 
+import type { InferenceError } from "../core/errors.ts";
 import type { Constraint, SamplingParams, StopSearch, TokenLogprobs } from "../core/sampling.ts";
 import type { MemoryBytes } from "../gpu/mod.ts";
 import type { Dimensions } from "../model/dimensions.ts";
@@ -71,6 +72,9 @@ export interface Engine {
   /** What it is; the same as long as it lives. */
   readonly info: EngineInfo;
 
+  /** Resolves when it has failed, where it can tell without being called; then every call rejects. */
+  readonly failed?: Promise<InferenceError> | undefined;
+
   /**
    * Feeds every run to its slot, at most one run a slot, and returns for every run the logits it
    * asked for, `[rows, vocabulary]` flattened: 0, 1 or `tokens.length` rows.
@@ -80,7 +84,11 @@ export interface Engine {
    */
   step(runs: readonly Run[]): Promise<Float32Array[]>;
 
-  /** A copy of the state in `slot`. */
+  /**
+   * A copy of the state in `slot`.
+   *
+   * @throws InferenceError `numeric_fault` where it holds what is no finite number.
+   */
   readState(slot: number): Promise<Float32Array>;
 
   /** Replaces the state in `slot`; `null` is the state before any token, all zero. */
@@ -131,14 +139,22 @@ export interface GenerateRun {
   sample: boolean;
 }
 
+/** Why nothing could be sampled: what is no number, or a choice that leaves no token. */
+export interface SamplingFault {
+  /** Which of the two. */
+  kind: "not_finite" | "all_banned";
+  /** As an error tells it. */
+  message: string;
+}
+
 /** What a run has sampled. */
 export interface Generated {
   /** In order; the last one has not been fed. */
   tokens: number[];
   /** "stop": by an end token or a stop string; "length": by the limit. */
   end: "stop" | "length" | null;
-  /** Why nothing could be sampled, where that is so, as an error tells it. */
-  fault: string | null;
+  /** Why nothing could be sampled, where that is so. */
+  fault: SamplingFault | null;
   /** Of each of `tokens`, where they are asked for. */
   logprobs?: TokenLogprobs[];
 }

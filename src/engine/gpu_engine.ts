@@ -18,6 +18,7 @@ import {
 import { heldTypes } from "../model/held_types.ts";
 import type { Model } from "../model/load.ts";
 import {
+  assertFinite,
   checkGenerate,
   checkRuns,
   checkSlot,
@@ -151,6 +152,7 @@ export class GpuEngine implements SamplingEngine {
       throw new InferenceError(
         "device_lost",
         `Cannot put ${model.name} on ${adapter}: ${error.message}`,
+        { fault: "refused" },
       );
     }
     const info: EngineInfo = {
@@ -166,6 +168,11 @@ export class GpuEngine implements SamplingEngine {
       loading,
     };
     return new GpuEngine(device, info, { buffers, plan, sampling });
+  }
+
+  /** Resolves when its device has failed. */
+  get failed(): Promise<InferenceError> {
+    return this.#queue.failed;
   }
 
   async step(runs: readonly Run[]): Promise<Float32Array[]> {
@@ -248,7 +255,9 @@ export class GpuEngine implements SamplingEngine {
       encode: (encoder) => this.#state.copy(encoder, slot, read.staging),
       read,
     });
-    return new Float32Array(bytes!);
+    const state = new Float32Array(bytes!);
+    assertFinite(state);
+    return state;
   }
 
   async writeState(slot: number, state: Float32Array | null): Promise<void> {

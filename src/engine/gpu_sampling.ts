@@ -19,7 +19,7 @@ import {
   type Staging,
   upload,
 } from "../gpu/mod.ts";
-import type { Generated, SlotSampling } from "./engine.ts";
+import type { Generated, SamplingFault, SlotSampling } from "./engine.ts";
 import type { EngineBuffers } from "./gpu_buffers.ts";
 import {
   logitsStride,
@@ -148,13 +148,21 @@ export class GpuSampling {
     return {
       tokens: [...row.subarray(WRITTEN_HEADER, WRITTEN_HEADER + count)],
       end: end === END.stop ? "stop" : end === END.length ? "length" : null,
-      fault: end === END.notFinite
-        ? "Cannot sample: a logit is not finite; the model's weights or its state are damaged, start from " +
-          "another state"
-        : end === END.allBanned
-        ? `Cannot sample: all ${this.#vocabulary} tokens are banned or have the logit -Infinity`
-        : null,
+      fault: this.#faultOf(end),
     };
+  }
+
+  #faultOf(end: number): SamplingFault | null {
+    if (end === END.notFinite) {
+      const message =
+        "Cannot sample: a logit is not finite; the model's weights or its state are " +
+        "damaged, start from another state";
+      return { kind: "not_finite", message };
+    }
+    if (end !== END.allBanned) return null;
+    const message =
+      `Cannot sample: all ${this.#vocabulary} tokens are banned or have the logit -Infinity`;
+    return { kind: "all_banned", message };
   }
 
   #uploadVocabulary({ offsets, bytes }: TokenTable): void {

@@ -5,7 +5,7 @@
  */
 
 import { deferred } from "../core/deferred.ts";
-import { type ErrorCode, InferenceError } from "../core/errors.ts";
+import { type ErrorCode, type FaultKind, InferenceError } from "../core/errors.ts";
 import type { Constraint } from "../core/sampling.ts";
 import type {
   EngineInfo,
@@ -31,10 +31,29 @@ type Call =
 
 type Request = Call & { id: number };
 
+/** An error on its way between Workers. */
+interface SentError {
+  code?: ErrorCode;
+  message: string;
+  param?: string | undefined;
+  fault?: FaultKind | undefined;
+}
+
 type Reply =
   | { id: number; progress: [done: number, total: number] }
   | { id: number; value: unknown }
-  | { id: number; error: { code?: ErrorCode; message: string; param?: string | undefined } };
+  | { id: number; error: SentError }
+  /** The engine has failed, whether or not a call has found out. */
+  | { failed: SentError };
+
+/** Milliseconds that a Worker gets to free its device, before it is ended all the same. */
+const CLOSE_MS = 5000;
+
+export interface OpenWorkerOptions {
+  onProgress?: OnProgress | undefined;
+  /** Ends the Worker while it opens its engine; no more is known of it then. */
+  signal?: AbortSignal | undefined;
+}
 
 /** An engine that lives in a Worker. */
 export class WorkerEngine implements SamplingEngine {
@@ -59,15 +78,24 @@ export class WorkerEngine implements SamplingEngine {
   static async open(
     worker: Worker,
     options: unknown,
-    onProgress: OnProgress = () => {},
+    { onProgress = () => {}, signal }: OpenWorkerOptions = {},
   ): Promise<WorkerEngine> {
     const caller = new EngineCaller(worker, onProgress);
+    const end = () => caller.terminate();
+    signal?.addEventListener("abort", end, { once: true });
     try {
       return new WorkerEngine(await caller.call({ method: "open", options }), caller);
     } catch (error) {
-      worker.terminate();
+      end();
       throw error;
+    } finally {
+      signal?.removeEventListener("abort", end);
     }
+  }
+
+  /** Resolves when the engine has failed, or its Worker. */
+  get failed(): Promise<InferenceError> {
+    return this.#worker.failed;
   }
 
   step(runs: readonly Run[]): Promise<Float32Array[]> {
@@ -98,9 +126,16 @@ export class WorkerEngine implements SamplingEngine {
     return this.#worker.call({ method: "copyState", from, to });
   }
 
+  /** Frees the device if its Worker still answers, and ends that in any case. */
   async close(): Promise<void> {
-    await this.#worker.call({ method: "close" });
-    this.#worker.terminate();
+    const { promise: late, resolve } = deferred<void>();
+    const timer = setTimeout(resolve, CLOSE_MS);
+    try {
+      await Promise.race([this.#worker.call({ method: "close" }), late]);
+    } finally {
+      clearTimeout(timer);
+      this.#worker.terminate();
+    }
   }
 }
 
@@ -108,6 +143,7 @@ export class WorkerEngine implements SamplingEngine {
 class EngineCaller {
   readonly #worker: Worker;
   readonly #open = new Map<number, PromiseWithResolvers<unknown>>();
+  readonly #failed = deferred<InferenceError>();
   #nextId = 0;
   #failure: InferenceError | null = null;
 
@@ -115,6 +151,7 @@ class EngineCaller {
   constructor(worker: Worker, onProgress: OnProgress) {
     this.#worker = worker;
     worker.onmessage = ({ data }: MessageEvent<Reply>) => {
+      if ("failed" in data) return this.#failed.resolve(revive(data.failed) as InferenceError);
       if ("progress" in data) return onProgress(...data.progress);
       const call = this.#open.get(data.id);
       this.#open.delete(data.id);
@@ -123,8 +160,15 @@ class EngineCaller {
     };
     worker.onerror = (event) => {
       event.preventDefault();
-      this.#fail(new InferenceError("device_lost", `The engine's Worker failed: ${event.message}`));
+      const message = `The engine's Worker failed: ${event.message}`;
+      const failure = new InferenceError("device_lost", message, { fault: "worker" });
+      this.#fail(failure);
+      this.#failed.resolve(failure);
     };
+  }
+
+  get failed(): Promise<InferenceError> {
+    return this.#failed.promise;
   }
 
   // deno-lint-ignore no-explicit-any -- each method's result is what `answerEngineCalls` returns
@@ -143,16 +187,21 @@ class EngineCaller {
   }
 
   #fail(error: InferenceError): void {
-    this.#failure = error;
+    this.#failure ??= error;
     for (const { reject } of this.#open.values()) reject(error);
     this.#open.clear();
   }
 }
 
-function revive(
-  { code, message, param }: { code?: ErrorCode; message: string; param?: string | undefined },
-) {
-  return code ? new InferenceError(code, message, { param }) : new Error(message);
+function revive({ code, message, param, fault }: SentError): Error {
+  return code ? new InferenceError(code, message, { param, fault }) : new Error(message);
+}
+
+function sent(error: unknown): SentError {
+  const { message } = error as Error;
+  if (!(error instanceof InferenceError)) return { message };
+  const { code, param, fault } = error;
+  return { code, message, param, fault };
 }
 
 /** What a Worker's global scope offers here. */
@@ -172,6 +221,7 @@ export function answerEngineCalls(
       engine = await open(call.options, (done, total) => {
         scope.postMessage({ id: call.id, progress: [done, total] }, []);
       });
+      engine.failed?.then((error) => scope.postMessage({ failed: sent(error) }, []));
       return { info: engine.info, maxSteps: engine.maxSteps };
     }
     if (!engine) throw new Error(`the engine is not open: ${call.method}`);
@@ -199,11 +249,7 @@ export function answerEngineCalls(
       const value = await answer(data);
       scope.postMessage({ id: data.id, value }, buffersOf(value));
     } catch (error) {
-      const { message } = error as Error;
-      const known = error instanceof InferenceError
-        ? { code: error.code, message, param: error.param }
-        : { message };
-      scope.postMessage({ id: data.id, error: known }, []);
+      scope.postMessage({ id: data.id, error: sent(error) }, []);
     }
   };
 }

@@ -145,7 +145,7 @@ export async function readBytes(staging: GPUBuffer, bytes: number): Promise<Arra
     throw new InferenceError(
       "device_lost",
       `Cannot read from the device: ${(cause as Error).message}`,
-      { cause },
+      { cause, fault: "device_lost" },
     );
   }
   const copy = staging.getMappedRange(0, bytes).slice(0);

@@ -57,7 +57,7 @@ export async function openDevice(gpu: GPU | undefined): Promise<OpenDevice | nul
     throw new InferenceError(
       "device_lost",
       `Cannot open a device on ${adapterName(adapter)}: ${(cause as Error).message}`,
-      { cause },
+      { cause, fault: "device_lost" },
     );
   }
 }

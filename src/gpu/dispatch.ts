@@ -100,7 +100,7 @@ export class Pipelines {
       throw new InferenceError(
         "device_lost",
         `Cannot compile the kernel ${spec.name}: ${lines || (cause as Error).message}`,
-        { cause },
+        { cause, fault: "shader" },
       );
     }
   }

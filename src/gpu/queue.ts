@@ -7,7 +7,7 @@
  */
 
 import { deferred } from "../core/deferred.ts";
-import { InferenceError } from "../core/errors.ts";
+import { type FaultKind, InferenceError } from "../core/errors.ts";
 import { readBytes } from "./buffers.ts";
 
 /** A buffer that results are copied to, to be read by the CPU. */
@@ -53,6 +53,7 @@ export class DeviceQueue {
   readonly #device: GPUDevice;
   /** What the device reported outside of any call; everything later fails with it. */
   #fault: InferenceError | null = null;
+  readonly #failed = deferred<InferenceError>();
   /** Resolves when the last work is submitted, and the wait for it, if any, is over or has begun. */
   #handed: Promise<unknown> = Promise.resolve();
   /** Resolves when everything so far has been read. */
@@ -61,15 +62,21 @@ export class DeviceQueue {
   constructor(device: GPUDevice) {
     this.#device = device;
     device.lost.then(({ reason, message }) => {
-      this.#fault ??= new InferenceError("device_lost", `The GPU is gone (${reason}): ${message}`);
+      this.#fail(`The GPU is gone (${reason}): ${message}`, "device_lost");
     });
     device.addEventListener("uncapturederror", (event) => {
       event.preventDefault();
-      this.#fault ??= new InferenceError(
-        "device_lost",
-        `The GPU refused work: ${(event as GPUUncapturedErrorEvent).error.message}`,
-      );
+      const { error } = event as GPUUncapturedErrorEvent;
+      // By name: the class is no global where the `GPU` was passed in.
+      if (error.constructor.name === "GPUOutOfMemoryError") {
+        this.#fail(`The GPU has no memory left: ${error.message}`, "out_of_memory");
+      } else this.#fail(`The GPU refused work: ${error.message}`, "refused");
     });
+  }
+
+  /** Resolves when the device has failed: everything later rejects with that. */
+  get failed(): Promise<InferenceError> {
+    return this.#failed.promise;
   }
 
   /**
@@ -120,5 +127,11 @@ export class DeviceQueue {
 
   #check(): void {
     if (this.#fault) throw this.#fault;
+  }
+
+  #fail(message: string, fault: FaultKind): void {
+    if (this.#fault) return;
+    this.#fault = new InferenceError("device_lost", message, { fault });
+    this.#failed.resolve(this.#fault);
   }
 }

@@ -63,6 +63,11 @@ export class CpuSampling implements SamplingEngine {
     this.#banned = Uint8Array.from({ length: vocabulary }, (_, id) => tokens.banned[id] ?? 1);
   }
 
+  /** Resolves when the engine has failed, where that can tell. */
+  get failed(): Promise<InferenceError> | undefined {
+    return this.#engine.failed;
+  }
+
   async prepare(constraint: Constraint): Promise<void> {
     (await this.#begin(constraint)).close();
   }

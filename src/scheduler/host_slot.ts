@@ -48,7 +48,8 @@ export class HostSlot {
     } catch (error) {
       if (!(error instanceof InferenceError && error.code === "numeric_fault")) throw error;
       this.ended = true;
-      result.fault = error.message;
+      const finite = logits.every((logit) => logit < Infinity);
+      result.fault = { kind: finite ? "all_banned" : "not_finite", message: error.message };
       return;
     }
     if (logprobs !== undefined) {

@@ -14,8 +14,6 @@ export interface SchedulerNumbers {
   ended: number;
   /** Turns that were not taken. */
   refused: number;
-  /** Times that the device was found to be gone. */
-  losses: number;
   /** Steps that the engine was called for. */
   steps: number;
   /** Tokens of prompts. */
@@ -38,7 +36,6 @@ export class Counts {
     batch: 0,
     ended: 0,
     refused: 0,
-    losses: 0,
     steps: 0,
     tokensRead: 0,
     tokensSampled: 0,

@@ -150,7 +150,7 @@ export class RunningTurns implements Iterable<ActiveTurn> {
   #begin(turn: ActiveTurn, placed?: Promise<void>): void {
     const { slot, sampling } = turn;
     Promise.all([placed, sampling && this.#options.engine.startSampling(slot, sampling)])
-      .catch((error) => this.fail(turn, error));
+      .catch((error) => this.#failPlaced(turn, error));
   }
 
   #load(turn: ActiveTurn, source: StateSource): void {
@@ -160,9 +160,14 @@ export class RunningTurns implements Iterable<ActiveTurn> {
       // It may have failed with all others, and its slot be another's.
       if (!this.#turns.has(turn)) return;
       this.#begin(turn, this.#options.engine.writeState(turn.slot, state));
-    }).catch((error) => this.fail(turn, error))
+    }).catch((error) => this.#failPlaced(turn, error))
       .finally(() => this.#loading.delete(loading));
     this.#loading.add(loading);
+  }
+
+  /** Fails a turn unless it has ended meanwhile. */
+  #failPlaced(turn: ActiveTurn, error: unknown): void {
+    if (this.#turns.has(turn)) this.fail(turn, error);
   }
 
   #release(turn: ActiveTurn): void {

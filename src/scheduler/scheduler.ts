@@ -9,8 +9,10 @@
 import { InferenceError } from "../core/errors.ts";
 import type { Constraint } from "../core/sampling.ts";
 import type { Generated, GenerateRun, SamplingEngine } from "../engine/engine.ts";
+import type { Renewal } from "../engine/renewal.ts";
 import { ActiveTurn } from "./active_turn.ts";
 import { Counts, type SchedulerNumbers } from "./numbers.ts";
+import { Outage } from "./outage.ts";
 import { Pace } from "./pace.ts";
 import { planStep } from "./planner.ts";
 import { RunningTurns } from "./running_turns.ts";
@@ -25,6 +27,8 @@ export interface SchedulerOptions {
   maxPerKey?: number | undefined;
   /** The time in milliseconds. */
   clock?: (() => number) | undefined;
+  /** Of an engine that is replaced when it fails: turns that wait go on waiting then. */
+  renewal?: Renewal | undefined;
 }
 
 /** Calls that are under way at once. */
@@ -54,6 +58,7 @@ export class Scheduler implements TurnRunner {
   readonly #running: RunningTurns;
   readonly #pace: Pace;
   readonly #counts = new Counts();
+  readonly #outage = new Outage();
   /** When a call came back last. */
   #landed = 0;
   #looping: Promise<void> | null = null;
@@ -63,7 +68,12 @@ export class Scheduler implements TurnRunner {
   /** A scheduler of an engine, whose only user it must be. */
   constructor(
     engine: SamplingEngine,
-    { maxQueue = 64, maxPerKey = Infinity, clock = () => performance.now() }: SchedulerOptions = {},
+    {
+      maxQueue = 64,
+      maxPerKey = Infinity,
+      clock = () => performance.now(),
+      renewal,
+    }: SchedulerOptions = {},
   ) {
     this.#engine = engine;
     this.#maxQueue = maxQueue;
@@ -71,6 +81,11 @@ export class Scheduler implements TurnRunner {
     this.#clock = clock;
     this.#running = new RunningTurns({ engine, counts: this.#counts, clock });
     this.#pace = new Pace(engine.maxSteps);
+    renewal?.onFault((error) => {
+      this.#running.failAll(error);
+      this.#outage.begin(renewal.renew());
+      this.#wake();
+    });
   }
 
   /** What it does and has done, for metrics. */
@@ -95,8 +110,8 @@ export class Scheduler implements TurnRunner {
   /**
    * Queues one turn.
    *
-   * @throws InferenceError `overloaded`, `too_many_turns`, `shutting_down`, or `invalid_value` for too
-   * long stops.
+   * @throws InferenceError `overloaded`, `too_many_turns`, `shutting_down`, `device_lost` where there
+   * is no engine any more, or `invalid_value` for too long stops.
    */
   submit(work: TurnWork): Generation {
     return this.submitAll([work])[0];
@@ -110,6 +125,7 @@ export class Scheduler implements TurnRunner {
     if (this.#closed) {
       throw new InferenceError("shutting_down", "This worker is shutting down; try another one");
     }
+    this.#outage.assertPasses();
     const now = this.#clock();
     const turns = works.map((work) => new ActiveTurn(work, now));
     const [leader, ...followers] = turns;
@@ -171,6 +187,12 @@ export class Scheduler implements TurnRunner {
     const flights: Flight[] = [];
     while (this.#waiting.length + this.#running.size + flights.length > 0) {
       this.#dropWaiting();
+      if (this.#outage.lasts) {
+        for (const flight of flights.splice(0)) await this.#land(flight);
+        this.#dropHopeless();
+        await Promise.race([this.#outage.moment(), this.#submitted()]);
+        continue;
+      }
       this.#admit();
       this.#finishEnded();
       while (flights.length < AHEAD) {
@@ -209,6 +231,13 @@ export class Scheduler implements TurnRunner {
       this.#counts.total.ended++;
       this.#running.settle(turn, reason, () => turn.state!.load());
     }
+  }
+
+  /** Ends the turns that wait for an engine that will not come. */
+  #dropHopeless(): void {
+    const { end } = this.#outage;
+    if (end === null) return;
+    for (const turn of this.#waiting.take(() => true)) this.#running.fail(turn, end);
   }
 
   #admit(): void {
@@ -262,12 +291,10 @@ export class Scheduler implements TurnRunner {
         if (!this.#running.has(turn)) continue;
         turn.take(generated[i], steps);
         const { fault } = generated[i];
-        if (fault !== null) this.#running.fail(turn, new InferenceError("numeric_fault", fault));
+        if (fault === null) continue;
+        this.#running.fail(turn, new InferenceError("numeric_fault", fault.message));
       }
     } catch (error) {
-      if (error instanceof InferenceError && error.code === "device_lost") {
-        this.#counts.total.losses++;
-      }
       // A failed step says nothing of the states it ran on: every turn in a slot ends with it.
       this.#running.failAll(error);
     }

@@ -39,9 +39,12 @@ export class Slots {
     return free && { slot: free.slot, warm: false };
   }
 
-  /** Nobody will ask for what is in any slot. */
+  /** Nobody will ask for what is in any slot, nor name it. */
   forget(): void {
-    for (const free of this.#free) free.key = null;
+    for (const free of this.#free) {
+      free.key = null;
+      free.lease = 0;
+    }
   }
 
   /** Gives a slot back. Returns by what `keep` will know it. */

@@ -81,10 +81,10 @@ Deno.test("it starts without a network, on a root that is read-only, and tells h
   assert.ok(seen.includes("/ready 503") && seen.includes("/ping 204"), seen.join(", "));
   assert.equal(await status("/ping"), 200);
   assert.equal(await healthcheck(), 0);
-  const { adapter, device, kv } = await (await fetch(`${URL_WITHIN}/health`)).json();
+  const { adapter, device, store } = await (await fetch(`${URL_WITHIN}/health`)).json();
   assert.equal(device, "webgpu", "the image's software adapter was not found");
   assert.match(adapter, /llvmpipe/);
-  assert.equal(kv, "data/states.sqlite3");
+  assert.deepEqual([store.kind, store.status], ["file", "reachable"]);
   assert.equal(await container.end(image.stopSignal), 0, container.log());
   // Nothing but the log's own lines.
   assert.deepEqual(container.log().trim().split("\n").filter((line) => !line.startsWith("{")), []);

@@ -10,6 +10,8 @@ export interface WorkerProcess extends AsyncDisposable {
   kill(): Promise<void>;
   /** Asks it to stop, as a platform does; returns its exit status. */
   stop(): Promise<number>;
+  /** Sends it a signal that it lives on with. */
+  send(signal: Deno.Signal): void;
   /** Everything it has written on stderr so far. */
   log(): string;
   /** Resolves when it has ended, by itself or not. */
@@ -19,16 +21,18 @@ export interface WorkerProcess extends AsyncDisposable {
 /** Starts `serve` on a free port and waits until it is ready. */
 export async function startWorkerProcess(
   kv: string,
-  { device = "auto", flags = [], env = {}, signal }: {
+  { device = "auto", flags = [], env = {}, main = "src/cli/main.ts", signal }: {
     device?: "auto" | "webgpu" | "cpu";
     flags?: readonly string[];
     env?: Record<string, string>;
+    /** What is run; the command line unless told. */
+    main?: string;
     /** Kills it, even before it is ready. */
     signal?: AbortSignal;
   } = {},
 ): Promise<WorkerProcess> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-P=rwkv", "src/cli/main.ts", "serve"]
+    args: ["run", "-P=rwkv", main, "serve"]
       .concat("--port", "0", "--kv", kv, "--device", device, ...flags),
     cwd: ROOT,
     env,
@@ -69,6 +73,7 @@ export async function startWorkerProcess(
     url,
     kill: async () => void await end("SIGKILL"),
     stop: () => end("SIGTERM"),
+    send: (signal) => child.kill(signal),
     log: () => log,
     ended: child.status,
     [Symbol.asyncDispose]: async () => void await end("SIGKILL"),

@@ -41,7 +41,14 @@ Deno.test("OpenAI's client takes a refusal for what it is, and goes through with
 
 Deno.test("whoever has no key is refused before anything is read, or waited for", async () => {
   const never = new Promise<never>(() => {});
-  const it = await tenantApp(["ada"], { worker: { state: "starting", ready: never, details: {} } });
+  const worker = {
+    state: "starting",
+    reason: null,
+    ready: never,
+    details: {},
+    store: null,
+  } as const;
+  const it = await tenantApp(["ada"], { worker });
   const body = new ReadableStream({
     pull: () => assert.fail("the body is read"),
   }, { highWaterMark: 0 });

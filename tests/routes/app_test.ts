@@ -90,8 +90,10 @@ function startingWorker(): StatusCase {
     get state() {
       return state;
     },
+    reason: null,
     ready: promise,
-    details: { kv: "memory" },
+    details: {},
+    store: null,
   };
   return { worker, resolve, reject };
 }
@@ -102,8 +104,7 @@ Deno.test("a worker that starts: probes tell, requests wait", async () => {
   const status = async (path: string) => (await app.request(path)).status;
   const health = await (await app.request("/health")).json();
   assert.equal(health.status, "starting");
-  assert.equal(health.kv, "memory");
-  assert.equal(health.model, null);
+  assert.deepEqual([health.model, health.store], [null, null]);
   assert.equal(await status("/ready"), 503);
   assert.equal(await status("/ping"), 204);
   const waiting = post(app, HI);
@@ -140,7 +141,9 @@ Deno.test("health names the device, and warns of a slow one", async () => {
   const { app } = testApp();
   const { warning, ...health } = await (await app.request("/health")).json();
   const memory = { ...DETAILS.memory, total: 975 };
-  assert.deepEqual(health, { ...DETAILS, memory, status: "ok" });
+  const since = "1970-01-01T00:00:00.042Z";
+  const store = { kind: "memory", status: "reachable", problem: null, since };
+  assert.deepEqual(health, { ...DETAILS, memory, store, status: "ok", reason: null });
   assert.match(warning, /software adapter \(llvmpipe\)/);
 });
 

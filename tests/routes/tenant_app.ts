@@ -13,7 +13,7 @@ import { MemoryBackend } from "../../src/store/memory.ts";
 import { StateStore } from "../../src/store/state_store.ts";
 import { MODEL, tokenizer, ToyRunner } from "../session/fixtures.ts";
 import { watched } from "./documented.ts";
-import { DETAILS } from "./fixtures.ts";
+import { DETAILS, STORE } from "./fixtures.ts";
 
 export interface TenantApp {
   app: Hono;
@@ -45,7 +45,13 @@ export async function tenantApp(
   const gate = new Access({ sources, openness: "no-keys", now: () => performance.now() });
   const logged: string[] = [];
   const app = createApp({
-    worker: { state: "ready", ready: Promise.resolve(tenants), details: DETAILS },
+    worker: {
+      state: "ready",
+      reason: null,
+      ready: Promise.resolve(tenants),
+      details: DETAILS,
+      store: STORE,
+    },
     gate,
     metrics,
     onAnswer: (answered) => metrics.answered(answered),

@@ -6,7 +6,7 @@
 import { createApp } from "../../../routes/app.ts";
 import type { WorkerStatus } from "../../../routes/worker.ts";
 import { Random } from "../../random_data.ts";
-import { DETAILS } from "../../routes/fixtures.ts";
+import { DETAILS, STORE } from "../../routes/fixtures.ts";
 import { harness, tokenizer as toy, VOCABULARY } from "../../session/fixtures.ts";
 import { Tokenizer } from "../../../src/tokenizer/tokenizer.ts";
 import { MemoryBackend } from "../../../src/store/memory.ts";
@@ -157,8 +157,10 @@ class Run {
     runner.prepare = async (constraint) => (await constrain(constraint)).close();
     const worker: WorkerStatus = {
       state: "ready",
+      reason: null,
       ready: Promise.resolve({ of: () => sessions }),
       details: DETAILS,
+      store: STORE,
     };
     const log: { error?: (error: unknown) => void } = {};
     const app = createApp({ worker, log: (_message, error) => log.error?.(error) });

@@ -1,0 +1,20 @@
+/** The engine's Worker, as `src/cli/engine_worker.ts` is, whose devices fail when a message says so. */
+
+import { type EngineOptions, openEngine } from "../../src/cli/open_engine.ts";
+import { answerEngineCalls, type WorkerScope } from "../../src/engine/worker_host.ts";
+import { Faults, faultyGpu } from "./faulty_gpu.ts";
+
+const faults = new Faults();
+
+// Before the engine's own listener, which knows nothing of this.
+addEventListener("message", (event) => {
+  if ((event as MessageEvent).data !== "lose") return;
+  event.stopImmediatePropagation();
+  faults.lose();
+});
+
+answerEngineCalls(
+  self as unknown as WorkerScope,
+  (options, onProgress) =>
+    openEngine(options as EngineOptions, onProgress, faultyGpu(navigator.gpu, faults)),
+);
