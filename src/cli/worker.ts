@@ -22,6 +22,7 @@ import {
   TUNE_FLAG,
 } from "./command.ts";
 import { logAnswer } from "./log_answer.ts";
+import { logError } from "./log_error.ts";
 import { Metrics } from "./metrics.ts";
 import { findModel, modelTokenizer } from "./model_files.ts";
 import {
@@ -266,11 +267,7 @@ export function startWorker(
     ready: sessions,
     details,
   };
-  const onBug = (message: string, error: unknown) => {
-    log.error(message, {
-      error: error instanceof Error ? error.stack ?? error.message : `${error}`,
-    });
-  };
+  const onBug = (message: string, error: unknown) => logError(log, message, error);
   const onAnswer = (answered: AnsweredRequest) => {
     metrics.answered(answered);
     logAnswer(log, answered);
