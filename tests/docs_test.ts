@@ -47,3 +47,11 @@ Deno.test("the README's commands are tasks, and its links lead somewhere", async
     assert.ok((await Deno.stat(new URL(link, ROOT))).isFile, link);
   }
 });
+
+Deno.test("every alert is told of, and none that there is not", async () => {
+  const rules = await Deno.readTextFile(new URL("deploy/prometheus/rules.yml", ROOT));
+  const alerts = [...rules.matchAll(/- alert: (\w+)/g)].map(([, name]) => name);
+  const text = await Deno.readTextFile(new URL("docs/operations.md", ROOT));
+  const [, told] = text.match(/## What each alert means\n(.*?)\n## /s)!;
+  assert.deepEqual([...told.matchAll(/^\*\*(\w+)\*\*/gm)].map(([, name]) => name), alerts);
+});

@@ -13,6 +13,7 @@ import type { EngineEvents } from "../engine/renewal.ts";
 import type { Flags } from "./command.ts";
 import { openAccess } from "./key_flags.ts";
 import { logAnswer } from "./log_answer.ts";
+import { logError } from "./log_error.ts";
 import { Metrics } from "./metrics.ts";
 import { cpuNotice } from "./open_engine.ts";
 import { originsOf } from "./origins.ts";
@@ -117,7 +118,7 @@ export function startWorker(
   };
   const local = async () =>
     !flags.open && isLoopback(hostname) && !await access.closed().catch(() => false);
-  const onBug = (message: string, error: unknown) => log.error(message, { error: trace(error) });
+  const onBug = (message: string, error: unknown) => logError(log, message, error);
   const app = createApp({
     ...options,
     origins,
@@ -148,11 +149,4 @@ function engineLog(log: Logger): EngineEvents {
     onRebuilt: (seconds) => log.info("The engine runs again", { seconds: Math.round(seconds) }),
     onEnd: ({ message: problem }) => log.error("The engine is given up", { problem }),
   };
-}
-
-/** An error's stack, and what caused it. */
-function trace(error: unknown): string {
-  if (!(error instanceof Error)) return `${error}`;
-  const { stack, message, cause } = error;
-  return (stack ?? message) + (cause instanceof Error ? `\ncaused by: ${cause.message}` : "");
 }

@@ -14,7 +14,7 @@ import { readBytes } from "./buffers.ts";
 export class Staging {
   readonly buffer: GPUBuffer;
   /** Resolves when what was copied last has been read. */
-  idle: Promise<unknown> = Promise.resolve();
+  idle: Promise<void> = Promise.resolve();
 
   constructor(buffer: GPUBuffer) {
     this.buffer = buffer;
@@ -55,9 +55,9 @@ export class DeviceQueue {
   #fault: InferenceError | null = null;
   readonly #failed = deferred<InferenceError>();
   /** Resolves when the last work is submitted, and the wait for it, if any, is over or has begun. */
-  #handed: Promise<unknown> = Promise.resolve();
-  /** Resolves when everything so far has been read. */
-  #read: Promise<unknown> = Promise.resolve();
+  #handed: Promise<void> = Promise.resolve();
+  /** Resolves when everything so far has been read: to nothing, or each would hold the one before. */
+  #read: Promise<void> = Promise.resolve();
 
   constructor(device: GPUDevice) {
     this.#device = device;
@@ -92,7 +92,7 @@ export class DeviceQueue {
     this.#handed = handed.promise;
     if (read) {
       read.staging.idle = done.promise;
-      this.#read = Promise.all([before.read, done.promise]);
+      this.#read = Promise.all([before.read, done.promise]).then(() => {});
     }
     try {
       this.#check();
