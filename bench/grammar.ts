@@ -11,10 +11,9 @@
 
 import { parseArgs } from "node:util";
 import { spread } from "../src/cli/bench_cases.ts";
-import { number, printJson } from "../src/cli/command.ts";
+import { MODEL_FLAGS, number, printJson } from "../src/cli/command.ts";
 import { findModel, modelTokenizer } from "../src/cli/model_files.ts";
 import { engineOptions, openEngine } from "../src/cli/open_engine.ts";
-import { MODEL_OPTIONS } from "./model_options.ts";
 import { type Constraint, PLAIN_SAMPLING } from "../src/core/sampling.ts";
 import { createConstrain } from "../src/grammar/constrain.ts";
 import { randomAt } from "../src/sampler/random.ts";
@@ -23,7 +22,7 @@ import { tokenTable } from "../src/tokenizer/token_table.ts";
 
 const { values: flags } = parseArgs({
   options: {
-    ...MODEL_OPTIONS,
+    ...MODEL_FLAGS,
     tokens: { type: "string" },
     rounds: { type: "string" },
     json: { type: "boolean" },

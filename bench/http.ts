@@ -11,15 +11,14 @@
 
 import { parseArgs } from "node:util";
 import { decode, spread, startSlots } from "../src/cli/bench_cases.ts";
-import { number, printJson } from "../src/cli/command.ts";
+import { MODEL_FLAGS, number, printJson } from "../src/cli/command.ts";
 import { findModel, modelTokenizer } from "../src/cli/model_files.ts";
 import { localWorker } from "./local_worker.ts";
-import { MODEL_OPTIONS } from "./model_options.ts";
 import { ask, endingBans } from "./stream_client.ts";
 
 const { values: flags } = parseArgs({
   options: {
-    ...MODEL_OPTIONS,
+    ...MODEL_FLAGS,
     batch: { type: "string", default: "1,8" },
     tokens: { type: "string" },
     rounds: { type: "string" },

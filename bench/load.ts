@@ -8,11 +8,10 @@
 
 import { parseArgs } from "node:util";
 import { digits } from "../src/cli/bench_cases.ts";
-import { number, printJson } from "../src/cli/command.ts";
+import { MODEL_FLAGS, number, printJson } from "../src/cli/command.ts";
 import { findModel, modelTokenizer } from "../src/cli/model_files.ts";
 import type { Tokenizer } from "../src/tokenizer/tokenizer.ts";
 import { localWorker } from "./local_worker.ts";
-import { MODEL_OPTIONS } from "./model_options.ts";
 import { type Answer, type Ask, ask, endingBans } from "./stream_client.ts";
 
 /** Tokens of prompts and, at most, of replies: the clients take them in turn. */
@@ -27,7 +26,7 @@ const BUSY = [429, 503];
 
 const { values: flags } = parseArgs({
   options: {
-    ...MODEL_OPTIONS,
+    ...MODEL_FLAGS,
     clients: { type: "string" },
     seconds: { type: "string" },
     json: { type: "boolean" },

@@ -11,7 +11,7 @@
 
 import { parseArgs } from "node:util";
 import { digits, spread } from "../src/cli/bench_cases.ts";
-import { engineFlags, number, printJson } from "../src/cli/command.ts";
+import { engineFlags, MODEL_FLAGS, number, printJson } from "../src/cli/command.ts";
 import { findModel, modelTokenizer } from "../src/cli/model_files.ts";
 import { openEngineWorker, SERVED } from "../src/cli/open_engine.ts";
 import { Scheduler } from "../src/scheduler/scheduler.ts";
@@ -21,7 +21,6 @@ import { decodeRecord, encodeRecord } from "../src/session/turn_record.ts";
 import { DenoKvBackend } from "../src/store/deno_kv.ts";
 import { StateStore } from "../src/store/state_store.ts";
 import { tokenTable } from "../src/tokenizer/token_table.ts";
-import { MODEL_OPTIONS } from "./model_options.ts";
 
 const TURN_TOKENS = 500;
 const PROMPT_TOKENS = 1000;
@@ -29,7 +28,7 @@ const REPLY_TOKENS = 8;
 
 const { values: flags } = parseArgs({
   options: {
-    ...MODEL_OPTIONS,
+    ...MODEL_FLAGS,
     history: { type: "string", default: "100,100000" },
     rounds: { type: "string" },
     kv: { type: "string" },

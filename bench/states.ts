@@ -11,11 +11,10 @@
 import { parseArgs } from "node:util";
 import type { Spread } from "../src/cli/bench_cases.ts";
 import { commit } from "../src/cli/bench_commit.ts";
-import { number, printJson } from "../src/cli/command.ts";
+import { MODEL_FLAGS, number, printJson } from "../src/cli/command.ts";
 import { findModel, modelTokenizer } from "../src/cli/model_files.ts";
 import { cpuNotice, engineOptions, openEngine } from "../src/cli/open_engine.ts";
 import { heldOut } from "../tests/demo/held_out.ts";
-import { MODEL_OPTIONS } from "./model_options.ts";
 import { CONTINUED, type Cost, OCCASIONS, stateCosts, STORED_EVERY } from "./state_quality.ts";
 import { type Speed, stateSpeeds } from "./state_speed.ts";
 
@@ -24,7 +23,7 @@ const KL_MEAN_BELOW = 1e-6;
 
 const { values: flags } = parseArgs({
   options: {
-    ...MODEL_OPTIONS,
+    ...MODEL_FLAGS,
     tokens: { type: "string" },
     rounds: { type: "string" },
     json: { type: "boolean" },
