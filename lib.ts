@@ -54,7 +54,8 @@ export type {
   SlotSampling,
 } from "./src/engine/engine.ts";
 export { CpuEngine, type CpuEngineOptions } from "./src/engine/cpu_engine.ts";
-export { GpuEngine, type GpuEngineOptions } from "./src/engine/gpu_engine.ts";
+export { GpuEngine } from "./src/engine/gpu_engine.ts";
+export type { GpuEngineOptions } from "./src/engine/gpu_parts.ts";
 export type { Renewal } from "./src/engine/renewal.ts";
 export type { BufferOptions } from "./src/engine/gpu_buffers.ts";
 export type { LinearChoice } from "./src/engine/linear_choice.ts";

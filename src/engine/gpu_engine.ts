@@ -4,18 +4,13 @@ import type { StepCounts } from "../../kernels/spec.ts";
 import { InferenceError } from "../core/errors.ts";
 import type { Constraint } from "../core/sampling.ts";
 import {
-  DeviceBuffers,
   DeviceQueue,
   encode,
-  type MemoryBytes,
   type OpenDevice,
-  Pipelines,
   sized,
   type SizedDispatch,
-  totalBytes,
   upload,
 } from "../gpu/mod.ts";
-import { heldTypes } from "../model/held_types.ts";
 import type { Model } from "../model/load.ts";
 import {
   assertFinite,
@@ -29,40 +24,19 @@ import {
   type EngineInfo,
   type Generated,
   type GenerateRun,
-  type LoadTimes,
   needsHost,
-  type OnProgress,
   type Run,
   type SamplingEngine,
   type SlotSampling,
 } from "./engine.ts";
-import { assertFits } from "./fits.ts";
-import {
-  type BufferOptions,
-  type EngineBuffers,
-  makeBuffers,
-  measureBuffers,
-} from "./gpu_buffers.ts";
-import { GpuPlan } from "./gpu_plan.ts";
+import type { EngineBuffers } from "./gpu_buffers.ts";
+import { type EngineParts, type GpuEngineOptions, makeParts } from "./gpu_parts.ts";
+import type { GpuPlan } from "./gpu_plan.ts";
 import { profileDispatches, type StepProfile } from "./gpu_profile.ts";
-import { GpuSampling } from "./gpu_sampling.ts";
+import type { GpuSampling } from "./gpu_sampling.ts";
 import { GpuState } from "./gpu_state.ts";
-import { fillWeights } from "./gpu_weights.ts";
 import { logitsStride, MAX_STEPS } from "./sampling_buffers.ts";
-import type { LinearChoice } from "./linear_choice.ts";
 import { stepCounts, type StepInput, stepInput } from "./step_input.ts";
-
-/** How a model is held on a device. */
-export interface GpuEngineOptions extends BufferOptions {
-  /** Bytes that the device is known to have free, if that is known. */
-  available?: number | undefined;
-  /** What tuning has found on this device; else fixed choices. */
-  tuned?: readonly LinearChoice[] | undefined;
-  /** What has gone before, for `info.loading`. */
-  opening?: LoadTimes | undefined;
-  /** Told while weights are uploaded. */
-  onProgress?: OnProgress | undefined;
-}
 
 /** Stands for a token that is on the device. */
 const FED = 0;
@@ -80,15 +54,7 @@ export class GpuEngine implements SamplingEngine {
   readonly #sampling: GpuSampling;
   readonly #state: GpuState;
 
-  private constructor(
-    device: GPUDevice,
-    info: EngineInfo,
-    { buffers, plan, sampling }: {
-      buffers: EngineBuffers;
-      plan: GpuPlan;
-      sampling: GpuSampling;
-    },
-  ) {
+  private constructor(device: GPUDevice, { info, buffers, plan, sampling }: EngineParts) {
     this.info = info;
     this.#device = device;
     this.#queue = new DeviceQueue(device);
@@ -106,68 +72,11 @@ export class GpuEngine implements SamplingEngine {
    * kernel.
    */
   static async create(
-    { device, adapter, software }: OpenDevice,
+    open: OpenDevice,
     model: Model,
-    { available, tuned, opening, onProgress, ...options }: GpuEngineOptions,
+    options: GpuEngineOptions,
   ): Promise<GpuEngine> {
-    const { dimensions } = model;
-    const { headSize } = dimensions;
-    if (headSize > device.limits.maxComputeInvocationsPerWorkgroup) {
-      throw new InferenceError(
-        "invalid_checkpoint",
-        `Cannot run ${model.name} on ${adapter}: its head size ${headSize} is above the ` +
-          `${device.limits.maxComputeInvocationsPerWorkgroup} threads of a workgroup; use --device cpu`,
-      );
-    }
-    heldTypes(model, options.quant);
-    const measure = (quant: BufferOptions["quant"]): MemoryBytes =>
-      measureBuffers(device.limits, model, { ...options, quant });
-    const fits = { model, quant: options.quant, place: adapter, measure };
-    if (available !== undefined) assertFits({ ...fits, available });
-    device.pushErrorScope("validation");
-    const made = new DeviceBuffers(device);
-    const buffers = makeBuffers(made, model, options);
-    const given = await made.outOfMemoryAt();
-    if (given !== null) {
-      made.destroy();
-      await device.popErrorScope();
-      assertFits({ ...fits, available: Math.min(given, totalBytes(made.bytes) - 1) });
-    }
-    // Where the one waits, the other goes on.
-    const start = performance.now();
-    const taken = () => performance.now() - start;
-    const filled = fillWeights(device, model, { buffers, onProgress }).then(taken);
-    filled.catch(() => {}); // told below
-    const pipelines = new Pipelines(device);
-    const plan = await GpuPlan.build({ device, software, pipelines, tuned }, model, buffers);
-    const { quant, slots, maxStepTokens, tokens } = options;
-    const sampling = await GpuSampling.build({ device, software }, pipelines, {
-      buffers,
-      sizes: { slots, vocabulary: dimensions.vocabulary, tokens },
-    });
-    const kernels = taken();
-    const loading = { ...opening, weights: await filled, kernels };
-    const error = await device.popErrorScope();
-    if (error) {
-      throw new InferenceError(
-        "device_lost",
-        `Cannot put ${model.name} on ${adapter}: ${error.message}`,
-        { fault: "refused" },
-      );
-    }
-    const info: EngineInfo = {
-      device: "webgpu",
-      adapter,
-      software,
-      quant,
-      dimensions,
-      fingerprint: model.fingerprint,
-      slots,
-      maxStepTokens,
-      memory: made.bytes,
-      loading,
-    };
-    return new GpuEngine(device, info, { buffers, plan, sampling });
+    return new GpuEngine(open.device, await makeParts(open, model, options));
   }
 
   /** Resolves when its device has failed. */
