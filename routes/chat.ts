@@ -24,8 +24,9 @@ const createChatCompletion = defineRoute({
     "With `stream`, it comes as server-sent events. Each is `data: ` and a JSON object: for each " +
     "choice a chunk with the role, chunks with its text, and one with the `finish_reason` and " +
     "the `state_id`; then one with the usage where it is asked for. The last event is " +
-    "`data: [DONE]`. An error in mid-stream comes as an event of its own, and ends the stream " +
-    "without `[DONE]`; the ids in the header `x-state-id` resume all the same.",
+    "`data: [DONE]`. An error in mid-stream comes as an event of its own, with the `state_id` that " +
+    "resumes the turn, and ends the stream without `[DONE]`; the ids in the header `x-state-id` " +
+    "resume all the same.",
   request: { headers: idempotencyHeaders, body: jsonBody(chatSchema, "The turn.") },
   responses: {
     200: {

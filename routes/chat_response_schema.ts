@@ -1,7 +1,7 @@
 /** What `POST /v1/chat/completions` answers, whole and in chunks. */
 
 import { z } from "@hono/zod-openapi";
-import { errorSchema } from "./error_schema.ts";
+import { errorEventSchema } from "./error_schema.ts";
 import { epochSeconds, EXAMPLE_STATE, modelId } from "./ids_schema.ts";
 import { chatLogprobsSchema } from "./logprobs_schema.ts";
 
@@ -119,7 +119,7 @@ export const chunkSchema = z.object({
 }).openapi("ChatCompletionChunk");
 
 /** The data of a stream's events, but for `[DONE]`. */
-export const eventSchema = z.union([chunkSchema, errorSchema]).openapi("ChatCompletionEvent", {
+export const eventSchema = z.union([chunkSchema, errorEventSchema]).openapi("ChatCompletionEvent", {
   description: "The data of one event: a chunk, or an error, which ends the stream.",
 });
 

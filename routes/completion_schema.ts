@@ -2,7 +2,7 @@
 
 import { z } from "@hono/zod-openapi";
 import { finishReason, headingFields, stateFields, usageSchema } from "./chat_response_schema.ts";
-import { errorSchema } from "./error_schema.ts";
+import { errorEventSchema } from "./error_schema.ts";
 import { textLogprobsSchema } from "./logprobs_schema.ts";
 import { turnFields, type WriteRequest, writeRequest } from "./turn_schema.ts";
 import { assertSupported, documented, type UnsupportedFields } from "./unsupported.ts";
@@ -96,7 +96,7 @@ const textChunkSchema = z.object({
 }).openapi("TextCompletionChunk");
 
 /** The data of a stream's events, but for `[DONE]`. */
-export const textEventSchema = z.union([textChunkSchema, errorSchema]).openapi(
+export const textEventSchema = z.union([textChunkSchema, errorEventSchema]).openapi(
   "TextCompletionEvent",
   { description: "The data of one event: a chunk, or an error, which ends the stream." },
 );

@@ -26,4 +26,15 @@ export const errorSchema = z.object({
   }).openapi({ description: "What clients are told." }),
 }).openapi("Error", { description: "All four keys are there always." });
 
+/** The data of an event that ends a stream before its time. */
+export const errorEventSchema = z.object({
+  ...errorSchema.shape,
+  state_id: z.string().optional().openapi({
+    description:
+      "What resumes the turn that has failed, where that was stored: with no messages, " +
+      "its reply is written from the beginning. The state that it went on from is as it was.",
+    example: `state_${"0123456789abcdef".repeat(3)}`,
+  }),
+}).openapi("ErrorEvent", { description: "An error, and what can be gone on from." });
+
 export type ErrorBody = z.infer<typeof errorSchema>;

@@ -45,11 +45,16 @@ export function streamTurns(
     };
     // A choice that fails does not end the others.
     const ended = await Promise.allSettled(turns.map(sendTurn));
-    const failed = ended.find(({ status }) => status === "rejected");
+    const at = ended.findIndex(({ status }) => status === "rejected");
+    const failed = ended[at];
     if (failed?.status === "rejected") {
       // Caught here, since streamSSE would send the error's text as an event of its own.
       log(`The stream of turn ${turns[0].id} broke off`, failed.reason);
-      return await send(errorBody(failed.reason));
+      const { stateId } = turns[at];
+      return await send({
+        ...errorBody(failed.reason),
+        ...(stateId === null ? {} : { state_id: stateId }),
+      });
     }
     await send(chunks.usage(ended.flatMap((end) => end.status === "fulfilled" ? end.value : [])));
     await sse.writeSSE({ data: "[DONE]" });

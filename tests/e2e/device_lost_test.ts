@@ -76,9 +76,10 @@ Deno.test("a GPU that is lost amid eight streams: all end, and all go on when th
     })
   ));
   assert.ok(lost, "all were writing at once");
-  for (const { status, last } of streams) {
+  for (const { status, stateId, last } of streams) {
     assert.equal(status, 200);
-    assert.equal(JSON.parse(last).error.code, "device_lost", last);
+    const { error, state_id } = JSON.parse(last);
+    assert.deepEqual([error.code, state_id], ["device_lost", stateId]);
   }
 
   const deadline = performance.now() + 60_000;

@@ -173,7 +173,7 @@ Deno.test("chunks, the usage and errors of streams are as documented", async () 
   };
   const broken = testApp({ before, script: ids(" abcdef", 0) }).app;
   const error = (await dataOf(await post(broken, { ...HI, stream: true }))).pop()!;
-  fits(error, "Error");
+  fits(error, "ErrorEvent");
   fits(error, "ChatCompletionEvent");
 });
 
