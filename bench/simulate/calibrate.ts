@@ -2,15 +2,16 @@
 
 import { spread } from "../../src/cli/bench_cases.ts";
 import type { Answer } from "../stream_client.ts";
+import { type Distribution, meanOf } from "./distribution.ts";
 import type { RealClient } from "./real_clients.ts";
 import type { SpeedProfile } from "./speed_profile.ts";
 
 /** Conversations that write at once, and tokens of each. */
 const BATCHES = [1, 2, 4, 8];
-const REPLY = 64;
+const REPLY = 32;
 
 /** Tokens of prompts, all within one step. */
-const PROMPTS = [16, 100, 200];
+const PROMPTS = [16, 70, 140];
 
 export interface Calibration {
   profile: SpeedProfile;
@@ -22,10 +23,15 @@ export interface Calibration {
   around: number;
 }
 
-/** Milliseconds, medians of `rounds` rounds. */
+/**
+ * Milliseconds, medians of `rounds` rounds.
+ *
+ * @param engine What `bench` tells of one alone: what a step costs by itself, and a read-back, which
+ * a client can't tell from the rest of a request.
+ */
 export async function calibrate(
   client: RealClient,
-  { urls, rounds, device }: { urls: readonly string[]; rounds: number; device: string },
+  { urls, rounds, engine }: { urls: readonly string[]; rounds: number; engine: SpeedProfile },
 ): Promise<Calibration> {
   const [url] = urls;
   for (const one of urls) await write(client, one, 2);
@@ -39,7 +45,7 @@ export async function calibrate(
     const together = await Promise.all(urls.map((one) => write(client, one, 4)));
     cores.push(together.reduce((sum, rate) => sum + rate, 0) / alone);
     for (const [i, prompt] of PROMPTS.entries()) {
-      for (let again = 0; again < 3; again++) {
+      for (let again = 0; again < 2; again++) {
         const fresh = await client.ask(url, { prompt, reply: 2 });
         firsts[i].push(first(fresh));
         around = fresh.promptTokens - prompt;
@@ -63,20 +69,43 @@ export async function calibrate(
   })));
   return {
     profile: {
-      name: `${device}, measured over HTTP`,
+      ...engine,
       decode: BATCHES.map((batch, i) => ({ batch, ms: 1000 * batch / median(rates[i]) })),
-      // What a step costs by itself is part of the request.
-      read: { step: 0, token },
-      readBack: 0,
-      writeState: 0,
-      stateBytes: 1,
-      leavesOut: device === "cpu",
+      read: { step: engine.read.step, token },
     },
     cores: median(cores),
-    request,
+    request: Math.max(0, request - engine.read.step - engine.readBack),
     kv: { load: median(loads), save: Math.max(0, median(saves)) },
     around,
   };
+}
+
+/** The mean of two, which tell the same apart from how fast. */
+export function between(a: Calibration, b: Calibration): Calibration {
+  const mean = (of: (one: Calibration) => number) => (of(a) + of(b)) / 2;
+  return {
+    ...a,
+    profile: {
+      ...a.profile,
+      decode: a.profile.decode.map(({ batch }, i) => ({
+        batch,
+        ms: mean(({ profile }) => profile.decode[i].ms),
+      })),
+      read: { ...a.profile.read, token: mean(({ profile }) => profile.read.token) },
+    },
+    cores: mean(({ cores }) => cores),
+    request: mean(({ request }) => request),
+    kv: { load: mean(({ kv }) => kv.load), save: mean(({ kv }) => kv.save) },
+  };
+}
+
+/** Turns that all workers can do at most, writing four at once. */
+export function turnsPerSecond(
+  { profile: { decode, read }, cores, around }: Calibration,
+  { prompt, reply }: { prompt: Distribution; reply: Distribution },
+): number {
+  const { ms } = decode[BATCHES.indexOf(4)];
+  return 1000 * cores / ((meanOf(prompt) + around) * read.token + meanOf(reply) * ms / 4);
 }
 
 /** Tokens per second of so many conversations that write, once all do. */
@@ -102,5 +131,5 @@ function line(points: readonly { tokens: number; ms: number }[]) {
   const [x, y] = [mean(({ tokens }) => tokens), mean(({ ms }) => ms)];
   const token = mean(({ tokens, ms }) => (tokens - x) * (ms - y)) /
     mean(({ tokens }) => (tokens - x) ** 2);
-  return { token, request: Math.max(0, y - token * x) };
+  return { token, request: y - token * x };
 }

@@ -26,8 +26,7 @@ export class RealClient {
     const answer = await ask(url, {
       messages: [{ role: "user", content: words(this.#tokenizer, prompt, this.#asked++) }],
       max_tokens: reply,
-      temperature: 1,
-      seed: this.#asked,
+      temperature: 0,
       logit_bias: this.#bans,
       ...(stateId === null ? {} : { state_id: stateId }),
     });
