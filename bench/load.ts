@@ -10,9 +10,8 @@ import { parseArgs } from "node:util";
 import { digits } from "../src/cli/bench_cases.ts";
 import { MODEL_FLAGS, number, printJson } from "../src/cli/command.ts";
 import { findModel, modelTokenizer } from "../src/cli/model_files.ts";
-import type { Tokenizer } from "../src/tokenizer/tokenizer.ts";
 import { localWorker } from "./local_worker.ts";
-import { type Answer, type Ask, ask, endingBans } from "./stream_client.ts";
+import { type Answer, type Ask, ask, endingBans, words } from "./stream_client.ts";
 
 /** Tokens of prompts and, at most, of replies: the clients take them in turn. */
 const PROMPTS = [8, 2000, 30, 120, 16, 600, 60, 250];
@@ -223,16 +222,6 @@ function writingAsk(i: number, tokens: number): Ask {
     seed: i,
     logit_bias: bans,
   };
-}
-
-/** About `tokens` tokens of text: words of the vocabulary. */
-function words(tokenizer: Tokenizer, tokens: number, seed: number): string {
-  const all = Array.from({ length: tokenizer.size }, (_, id) => tokenizer.tokenBytes(id))
-    .map((bytes) => new TextDecoder().decode(bytes))
-    .filter((text) => /^ [a-z]+$/.test(text));
-  let at = seed + 1;
-  return Array.from({ length: tokens }, () => all[(at = at * 48271 % 2147483647) % all.length])
-    .join("").trim();
 }
 
 /** Milliseconds between texts of a stream. */

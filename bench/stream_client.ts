@@ -11,6 +11,7 @@ export interface Ask {
   temperature: number;
   seed?: number;
   logit_bias?: Record<string, number>;
+  state_id?: string | null;
 }
 
 export interface Answer {
@@ -22,6 +23,10 @@ export interface Answer {
   /** Milliseconds of the request, and of each event with text. */
   asked: number;
   times: number[];
+  /** When its last byte had come. */
+  ended: number;
+  /** What the next turn goes on from. */
+  stateId: string | null;
 }
 
 /** A logit bias that bans whatever ends a reply, or might: end of text, newlines. */
@@ -42,6 +47,8 @@ export async function ask(url: string, body: Ask, signal?: AbortSignal): Promise
     completionTokens: 0,
     asked: performance.now(),
     times: [],
+    ended: 0,
+    stateId: null,
   };
   const response = await fetch(`${url}/v1/chat/completions`, {
     method: "POST",
@@ -52,6 +59,7 @@ export async function ask(url: string, body: Ask, signal?: AbortSignal): Promise
   answer.status = response.status;
   if (!response.ok) {
     await response.body?.cancel();
+    answer.ended = performance.now();
     return answer;
   }
   let rest = "";
@@ -61,12 +69,24 @@ export async function ask(url: string, body: Ask, signal?: AbortSignal): Promise
     rest = events.pop()!;
     for (const event of events) take(answer, event.replace(/^data: /, ""));
   }
+  answer.ended = performance.now();
   return answer;
+}
+
+/** About `tokens` tokens of text: words of the vocabulary, others for another seed. */
+export function words(tokenizer: Tokenizer, tokens: number, seed: number): string {
+  const all = Array.from({ length: tokenizer.size }, (_, id) => tokenizer.tokenBytes(id))
+    .map((bytes) => new TextDecoder().decode(bytes))
+    .filter((text) => /^ [a-z]+$/.test(text));
+  let at = seed + 1;
+  return Array.from({ length: tokens }, () => all[(at = at * 48271 % 2147483647) % all.length])
+    .join("").trim();
 }
 
 function take(answer: Answer, data: string): void {
   if (data === "[DONE]") return;
-  const { choices = [], usage } = JSON.parse(data);
+  const { choices = [], usage, state_id } = JSON.parse(data);
+  answer.stateId = state_id ?? answer.stateId;
   if (usage) {
     answer.promptTokens = usage.prompt_tokens;
     answer.completionTokens = usage.completion_tokens;
