@@ -173,6 +173,7 @@ class Thread {
     this.#limitBytes = limitBytes;
   }
 
+  /** A thread that is busy goes on until it yields: the platform ends it no earlier. */
   end(): void {
     this.#worker.terminate();
   }

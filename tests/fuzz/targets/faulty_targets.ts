@@ -2,16 +2,21 @@
 
 import type { Target } from "../target.ts";
 
-/** Never resolved, and never let go of. */
-const kept: unknown[] = [];
+/** Milliseconds in which whoever watches has seen it; a busy Worker cannot be ended before. */
+const SEEN_MS = 4_000;
+
+function busy(): void {
+  const end = performance.now() + SEEN_MS;
+  while (performance.now() < end);
+}
 
 const FAULTS: Record<string, () => Promise<unknown> | unknown> = {
-  hangs: () => {
-    while (kept.length >= 0);
-  },
+  hangs: busy,
   allocates: () => new Float64Array(1_000_000),
   grows: () => {
-    while (kept.length >= 0) kept.push(new Uint8Array(1 << 20).fill(1));
+    const kept = Array.from({ length: 600 }, () => new Uint8Array(1 << 20).fill(1));
+    busy();
+    return kept;
   },
   throws: () => {
     throw new TypeError("undefined is no function");
