@@ -20,7 +20,7 @@ import { between, calibrate, turnsPerSecond } from "./simulate/calibrate.ts";
 import { parseDistribution } from "./simulate/distribution.ts";
 import { simulate, windowOf } from "./simulate/fleet.ts";
 import type { Load } from "./simulate/load.ts";
-import { drive, RealClient } from "./simulate/real_clients.ts";
+import { delay, drive, RealClient } from "./simulate/real_clients.ts";
 import { rounded } from "./simulate/report.ts";
 import { parseProfile, type SpeedProfile } from "./simulate/speed_profile.ts";
 import { type Figures, figuresOf } from "./simulate/turn_times.ts";
@@ -76,16 +76,18 @@ const load: Load = { arrivals: { perSecond }, turns: 3, think: 3, prompt, reply 
 
 console.error(`asking for ${digits(perSecond)} turns a second, ${times.warmup + times.seconds} s`);
 const window = windowOf(times);
-const marks: Promise<Counters>[] = [];
+let marks: Promise<Counters>[] = [];
 const turns = await drive(client, {
   urls,
   load,
   seed: times.seed,
   until: window.to,
   onBegin: () => {
-    for (const at of [window.from, window.to]) {
-      setTimeout(() => marks.push(readCounters(urls)), at);
-    }
+    // All turns may have ended before the window does.
+    marks = [window.from, window.to].map(async (at) => {
+      await delay(at);
+      return await readCounters(urls);
+    });
   },
 });
 const figures = figuresOf(turns, window);

@@ -93,6 +93,7 @@ function timesOf(answer: Answer, begin: number): TurnTimes {
   };
 }
 
-function delay(ms: number): Promise<void> {
+/** Resolves after so many milliseconds. */
+export function delay(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
