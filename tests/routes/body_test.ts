@@ -20,10 +20,6 @@ function request(body: ReadableStream<Uint8Array>): Request {
 Deno.test("a body that stops coming is given up, and the client told", async () => {
   const { app } = testApp({ bodyPause: 30 });
   let cancelled = false;
-  const body = new ReadableStream<Uint8Array>({
-    pull: (controller) => controller.enqueue(new TextEncoder().encode("{")),
-    cancel: () => void (cancelled = true),
-  }, { highWaterMark: 1 });
   const never = new ReadableStream<Uint8Array>({ cancel: () => void (cancelled = true) });
   const url = "http://localhost/v1/chat/completions";
   const { message } = await errorOf(
@@ -36,7 +32,6 @@ Deno.test("a body that stops coming is given up, and the client told", async () 
     /^The request body came too slowly: 0 bytes in 1 s; send it without a pause$/,
   );
   assert.ok(cancelled);
-  await body.cancel();
   const after = await app.request(url, { method: "POST", body: JSON.stringify(HI) });
   assert.equal(after.status, 200);
 });
