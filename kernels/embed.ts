@@ -2,8 +2,8 @@
 
 import type { WeightType } from "./layouts.ts";
 import { LAYER_NORM_EPS, layerNormReference, NORM_THREADS } from "./layer_norm.ts";
-import reduce from "./reduce.wgsl" with { type: "text" };
 import source from "./embed.wgsl" with { type: "text" };
+import { reduceSource } from "./reduce.ts";
 import type { KernelSpec } from "./spec.ts";
 import { WEIGHT_READER, weightConstants } from "./weights.ts";
 
@@ -21,7 +21,7 @@ export interface EmbedSizes {
  */
 export const embed: KernelSpec<EmbedSizes> = {
   name: "embed",
-  source: ({ type }) => `${WEIGHT_READER[type]}\n${reduce}\n${source}`,
+  source: ({ type }) => `${WEIGHT_READER[type]}\n${reduceSource(NORM_THREADS)}\n${source}`,
   bindings: () => ({ weights: "read", norm: "read", rows: "read", x: "readWrite" }),
   constants: ({ firstId, ids, width, type }) => ({
     FIRST_ID: firstId,

@@ -1,8 +1,8 @@
 /** Group norm with one group a head, times the gate: `y = group_norm(y, ln_x) * g`. */
 
-import reduce from "./reduce.wgsl" with { type: "text" };
 import source from "./group_norm_gate.wgsl" with { type: "text" };
 import { layerNormReference, NORM_THREADS } from "./layer_norm.ts";
+import { reduceSource } from "./reduce.ts";
 import type { KernelSpec } from "./spec.ts";
 
 export interface GroupNormGateSizes {
@@ -25,7 +25,8 @@ fn gate_of(i: u32) -> f32 { return gate[i]; }
 /** Shapes: y `[tokens, heads * headSize]`, in place; norm `[2, heads * headSize]`; gate as y. */
 export const groupNormGate: KernelSpec<GroupNormGateSizes> = {
   name: "group_norm_gate",
-  source: ({ gated }) => `${reduce}\n${gated ? GATE.gated : GATE.plain}\n${source}`,
+  source: ({ gated }) =>
+    `${reduceSource(NORM_THREADS)}\n${gated ? GATE.gated : GATE.plain}\n${source}`,
   bindings: ({ gated }) =>
     gated ? { norm: "read", y: "readWrite", gate: "read" } : { norm: "read", y: "readWrite" },
   constants: ({ heads, headSize, eps }) => ({

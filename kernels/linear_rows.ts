@@ -7,9 +7,10 @@
  */
 
 import { ROW_BLOCK } from "./layouts.ts";
-import reduce from "./reduce.wgsl" with { type: "text" };
+import { NORM_THREADS } from "./layer_norm.ts";
 import shiftedSource from "./linear_shifted.wgsl" with { type: "text" };
 import { ACTIVATION, type LinearPart, writtenRows } from "./linear_part.ts";
+import { reduceSource } from "./reduce.ts";
 
 /** What one thread does, and how threads make a workgroup. */
 export interface RowsTile {
@@ -49,7 +50,7 @@ export function linearRowsSource(
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<uniform> counts: vec4u;
-${shifted ? `${reduce}\n${shiftedSource}` : ""}
+${shifted ? `${reduceSource(NORM_THREADS)}\n${shiftedSource}` : ""}
 ${shared ? `var<workgroup> partial: array<f32, SEGMENTS * ${cells.length * width}u>;` : ""}
 
 struct Part {

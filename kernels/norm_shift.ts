@@ -5,9 +5,9 @@
  * `before` is the xx of the token before: of the row before within a run, else the stored shift.
  */
 
-import reduce from "./reduce.wgsl" with { type: "text" };
 import source from "./norm_shift.wgsl" with { type: "text" };
 import { LAYER_NORM_EPS, layerNormReference, NORM_THREADS } from "./layer_norm.ts";
+import { reduceSource } from "./reduce.ts";
 import type { KernelSpec } from "./spec.ts";
 
 export interface NormShiftSizes {
@@ -28,7 +28,7 @@ export interface NormShiftSizes {
  */
 export const normShift: KernelSpec<NormShiftSizes> = {
   name: "norm_shift",
-  source: () => `${reduce}\n${source}`,
+  source: () => `${reduceSource(NORM_THREADS)}\n${source}`,
   bindings: () => ({
     x: "read",
     norm: "read",

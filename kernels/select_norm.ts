@@ -1,8 +1,8 @@
 /** The final layer norm, of those tokens only whose logits are wanted. */
 
-import reduce from "./reduce.wgsl" with { type: "text" };
 import source from "./select_norm.wgsl" with { type: "text" };
 import { LAYER_NORM_EPS, NORM_THREADS } from "./layer_norm.ts";
+import { reduceSource } from "./reduce.ts";
 import type { KernelSpec } from "./spec.ts";
 
 /**
@@ -11,7 +11,7 @@ import type { KernelSpec } from "./spec.ts";
  */
 export const selectNorm: KernelSpec<{ width: number }> = {
   name: "select_norm",
-  source: () => `${reduce}\n${source}`,
+  source: () => `${reduceSource(NORM_THREADS)}\n${source}`,
   bindings: () => ({ x: "read", norm: "read", chosen: "read", y: "readWrite" }),
   constants: ({ width }) => ({
     WIDTH4: width / 4,

@@ -10,10 +10,10 @@
  */
 
 import chunkSource from "./wkv5_chunk.wgsl" with { type: "text" };
-import reduce from "./reduce.wgsl" with { type: "text" };
 import stepSource from "./wkv5_step.wgsl" with { type: "text" };
 import { NORM_THREADS } from "./layer_norm.ts";
 import type { RunRows } from "./norm_shift.ts";
+import { reduceSource } from "./reduce.ts";
 import type { KernelSpec, StepCounts } from "./spec.ts";
 
 export interface Wkv5Sizes {
@@ -65,8 +65,8 @@ export interface Wkv5StepSizes extends Wkv5Sizes {
  */
 export const wkv5Step: KernelSpec<Wkv5StepSizes> = {
   name: "wkv5_step",
-  source: ({ gated }) =>
-    `${reduce}
+  source: ({ headSize, gated }) =>
+    `${reduceSource(normThreads(headSize))}
 fn gate4(i: u32) -> vec4f { return ${gated ? "projected[G_AT / 4u + i]" : "vec4f(1.0)"}; }
 ${stepSource}`,
   bindings: () => ({
@@ -85,12 +85,17 @@ ${stepSource}`,
     K_AT: offsets.k,
     V_AT: offsets.v,
     G_AT: offsets.g,
-    THREADS: Math.min(NORM_THREADS, headSize),
+    THREADS: normThreads(headSize),
     EPS: { f32: eps },
   }),
   grid: ({ heads }, { runs }) => [heads, runs, 1],
   bytes: stateBytes,
 };
+
+/** Partial sums of the group norm: those of `groupNormGate`, none of which is empty here. */
+function normThreads(headSize: number): number {
+  return Math.min(NORM_THREADS, headSize);
+}
 
 /** Plain loops over runs; state `[slots, heads, N, N]` and y are written. */
 export function wkv5Reference(
