@@ -19,7 +19,7 @@ export interface ChunkOptions {
   /** Of the choice. */
   index: number;
   finishReason?: FinishReason | undefined;
-  /** At its end; `null`: it could not be stored, as `warning` tells. */
+  /** At its end; `null`: it was not stored, which `warning` explains if that was not asked for. */
   stateId?: string | null;
   warning?: string;
   /** Of the text, where they are asked for. */

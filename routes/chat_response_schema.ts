@@ -22,7 +22,7 @@ export const headingFields = {
 /** The state that a choice leads to; beside `choices` it is that of the first one. */
 export const stateFields = {
   state_id: z.string().nullable().optional().openapi({
-    description: "The state after the reply; null where it could not be stored.",
+    description: "The state after the reply; null where none was stored.",
     example: EXAMPLE_STATE,
   }),
   warning: z.string().optional().openapi({

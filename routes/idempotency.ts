@@ -19,7 +19,8 @@ export const idempotencyHeaders = z.object({
       "any worker of the store, and `idempotent-replayed: true`. While the first is being " +
       "answered, it gets 409 `request_in_progress`; with another body 422 " +
       "`idempotency_key_reused`. A stream that was sent to its end comes again, all its chunks " +
-      "at once. Errors with status 5xx, 429 and 499 are not kept, nor is what was broken off.",
+      "at once. Errors with status 5xx, 429 and 499 are not kept, nor is what was broken off; with " +
+      "`store: false` nothing is, and a request that is sent again is done again.",
     example: "5c8f2e1b-7d64-4b1a-9a55-0b9c5e0f3f7a",
   }),
 });
@@ -31,13 +32,14 @@ export interface OnceOptions {
   sessions: Sessions;
   log: Log;
   /** The body as it was checked; the same one is the same request. */
-  body: unknown;
+  body: { store?: boolean | null | undefined };
   /** Whether a stream's text came to its end; `data: [DONE]` ends it unless told. */
   isWhole?: ((text: string) => boolean) | undefined;
 }
 
 /**
- * Answers by `run`, or as it did before where the request has the key of an earlier one.
+ * Answers by `run`, or as it did before where the request has the key of an earlier one. The key of
+ * one that is not to be stored counts for nothing: there is no effect that could happen twice.
  *
  * @throws InferenceError `idempotency_key_reused`, `request_in_progress`, `store_unavailable`, and
  * what `run` throws
@@ -49,7 +51,7 @@ export async function answerOnce<T extends Response>(
 ): Promise<T> {
   const { sessions, log, body } = options;
   const key = c.req.header("idempotency-key");
-  if (key === undefined) return await run();
+  if (key === undefined || body.store === false) return await run();
   const route = `${c.req.method} ${c.req.path}`;
   const begun = await sessions.answers.begin({ key, route, body: JSON.stringify(body) });
   if ("given" in begun) {

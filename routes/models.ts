@@ -29,7 +29,7 @@ const getModel = defineRoute({
   tags: ["Models"],
   summary: "Describe the model",
   description: "By its id, which may have slashes, or as `default`.",
-  request: { params: z.object({ id: modelId }) },
+  request: { params: z.object({ id: modelId.openapi({ example: "default" }) }) },
   responses: { 200: jsonResponse(modelSchema, "The model.") },
   errors: [...SESSION_ERRORS, "model_not_found"],
 });

@@ -13,6 +13,7 @@ import { previousStateId } from "./response_ids.ts";
 import { textConstraint, type TextFormat, textFormat } from "./response_format.ts";
 import { responseId, type ResponseObject } from "./response_schema.ts";
 import { samplingFields, samplingOf, seedOf, stopsOf } from "./sampling_schema.ts";
+import { assertStored } from "./turn_schema.ts";
 import { assertSupported, documented, type UnsupportedFields } from "./unsupported.ts";
 
 const isEmpty = z.array(z.unknown()).max(0);
@@ -237,14 +238,11 @@ function said(param: string, role: TranscriptEntry["role"], content: string): Tr
 }
 
 function assertClear({ conversation, previous_response_id, store }: ResponseBody): void {
+  assertStored({ conversation, store });
   if ((conversation ?? null) === null) return;
   const param = "conversation";
   if ((previous_response_id ?? null) !== null) {
     const message = `${param}: previous_response_id is given as well; go on from one of the two`;
     throw new InferenceError("invalid_value", message, { param });
   }
-  if (store !== false) return;
-  const message = "store: false is asked for, and a conversation can only be moved on to what is " +
-    "stored";
-  throw new InferenceError("invalid_value", message, { param: "store" });
 }

@@ -1,6 +1,7 @@
 /** Where a turn goes on from and how long it is: fields that chat and text completions share. */
 
 import { z } from "@hono/zod-openapi";
+import { InferenceError } from "../src/core/errors.ts";
 import type { TurnRequest } from "../src/session/session_types.ts";
 import { conversationId, EXAMPLE_CONVERSATION, modelId, stateId } from "./ids_schema.ts";
 import { samplingFields, samplingOf, seedOf, stopsOf } from "./sampling_schema.ts";
@@ -40,6 +41,11 @@ export const turnFields = {
       "given.",
     example: 86_400,
   }),
+  store: z.boolean().nullish().openapi({
+    description: "`false`: nothing of this turn is kept, neither state nor text nor, under an " +
+      "`Idempotency-Key`, its answer; `state_id` is null. Not in a conversation. `true` unless given.",
+    example: true,
+  }),
   stream: z.boolean().nullish().openapi({
     description: "Whether the reply comes as server-sent events, `[DONE]` at the end.",
     example: false,
@@ -75,12 +81,16 @@ export interface WriteRequest {
   turn: TurnRequest;
 }
 
-/** @param own What this kind of request says besides. */
+/**
+ * @param own What this kind of request says besides.
+ * @throws InferenceError `invalid_value`
+ */
 export function writeRequest(
   request: TurnBody,
   own: Pick<TurnRequest, "messages"> & Partial<TurnRequest>,
 ): WriteRequest {
   const stream = request.stream ?? false;
+  assertStored(request);
   return {
     model: request.model ?? undefined,
     stream,
@@ -90,6 +100,7 @@ export function writeRequest(
       stateId: request.state_id ?? undefined,
       conversation: request.conversation ?? undefined,
       reread: request.on_mismatch === "reread",
+      keep: request.store ?? true,
       ttl: typeof request.state_ttl === "number" ? 1000 * request.state_ttl : undefined,
       maxTokens: request.max_tokens ?? undefined,
       stop: stopsOf(request),
@@ -99,4 +110,14 @@ export function writeRequest(
       ...own,
     },
   };
+}
+
+/** @throws InferenceError `invalid_value` for what is to be in a conversation and not to be stored */
+export function assertStored(
+  { store, conversation }: Pick<TurnBody, "store" | "conversation">,
+): void {
+  if (store !== false || conversation === null || conversation === undefined) return;
+  const message = "store: false is asked for, and a conversation can only be moved on to what is " +
+    "stored";
+  throw new InferenceError("invalid_value", message, { param: "store" });
 }

@@ -31,6 +31,12 @@ export interface ChatCompletionRequest {
   on_mismatch?: "error" | "reread" | null | undefined;
   /** Seconds that the new state lasts after its last use; the worker's own unless given. */
   state_ttl?: number | null | undefined;
+  /**
+   * `false`: nothing of this turn is kept, neither state nor text nor, under an
+   * `Idempotency-Key`, its answer; `state_id` is null. Not in a conversation. `true` unless
+   * given.
+   */
+  store?: boolean | null | undefined;
   /** Whether the reply comes as server-sent events, `[DONE]` at the end. */
   stream?: boolean | null | undefined;
   /** Of streams. */
@@ -186,7 +192,7 @@ export interface ChatCompletion {
   choices: ChatChoice[];
   /** Tokens read and written. */
   usage: Usage;
-  /** The state after the reply; null where it could not be stored. */
+  /** The state after the reply; null where none was stored. */
   state_id?: string | null | undefined;
   /** Why the state could not be stored. */
   warning?: string | undefined;
@@ -223,7 +229,7 @@ export interface ChatCompletionChunk {
     }
     | null
     | undefined;
-  /** The state after the reply; null where it could not be stored. */
+  /** The state after the reply; null where none was stored. */
   state_id?: string | null | undefined;
   /** Why the state could not be stored. */
   warning?: string | undefined;
@@ -257,6 +263,12 @@ export interface CompletionRequest {
   on_mismatch?: "error" | "reread" | null | undefined;
   /** Seconds that the new state lasts after its last use; the worker's own unless given. */
   state_ttl?: number | null | undefined;
+  /**
+   * `false`: nothing of this turn is kept, neither state nor text nor, under an
+   * `Idempotency-Key`, its answer; `state_id` is null. Not in a conversation. `true` unless
+   * given.
+   */
+  store?: boolean | null | undefined;
   /** Whether the reply comes as server-sent events, `[DONE]` at the end. */
   stream?: boolean | null | undefined;
   /** Of streams. */
@@ -370,7 +382,7 @@ export interface TextCompletion {
   system_fingerprint: string;
   /** What this is. */
   object: "text_completion";
-  /** The state after the reply; null where it could not be stored. */
+  /** The state after the reply; null where none was stored. */
   state_id?: string | null | undefined;
   /** Why the state could not be stored. */
   warning?: string | undefined;
@@ -530,7 +542,7 @@ export interface ChatChoice {
    * and goes on when its state is resumed without a message.
    */
   finish_reason: "stop" | "length";
-  /** The state after the reply; null where it could not be stored. */
+  /** The state after the reply; null where none was stored. */
   state_id?: string | null | undefined;
   /** Why the state could not be stored. */
   warning?: string | undefined;
@@ -566,7 +578,7 @@ export interface ChatChunkChoice {
   logprobs: ChatLogprobs | null;
   /** Null but in the last chunk of a choice. */
   finish_reason: "stop" | "length" | null;
-  /** The state after the reply; null where it could not be stored. */
+  /** The state after the reply; null where none was stored. */
   state_id?: string | null | undefined;
   /** Why the state could not be stored. */
   warning?: string | undefined;
@@ -580,7 +592,7 @@ export interface TextChoice {
   text: string;
   /** How probable the tokens of a text were. */
   logprobs: TextLogprobs | null;
-  /** The state after the reply; null where it could not be stored. */
+  /** The state after the reply; null where none was stored. */
   state_id?: string | null | undefined;
   /** Why the state could not be stored. */
   warning?: string | undefined;

@@ -73,7 +73,7 @@ export interface TurnEnd {
   finishReason: FinishReason;
   /** Tokens read and written. */
   usage: Usage;
-  /** `null`: the turn could not be stored, as `warning` tells. */
+  /** `null`: the turn was not stored, which `warning` explains unless that was asked for. */
   stateId: string | null;
   /** Why it could not be stored. */
   warning?: string;

@@ -170,3 +170,31 @@ Deno.test("a response that is asked for again is the same one, whole or as a str
 Deno.test("a key that is too long is refused", async () => {
   await errorOf(once(testApp(), HI, "k".repeat(256)), 400, "invalid_value");
 });
+
+Deno.test("what is not to be stored leaves nothing, whatever key it has", async () => {
+  for (const body of [HI, STREAM]) {
+    const backend = new MemoryBackend();
+    const it = testApp({ backend, script: [...SCRIPT, ...SCRIPT] });
+    const texts: string[] = [];
+    for (let i = 0; i < 2; i++) {
+      const answer = await once(it, { ...body, store: false });
+      assert.equal(answer.status, 200);
+      assert.equal(answer.headers.get("x-state-id"), null);
+      assert.equal(answer.headers.get("idempotent-replayed"), null);
+      texts.push(await answer.text());
+      assert.match(texts[i], /w.rld/);
+      assert.match(texts[i], /"state_id":null/);
+      assert.doesNotMatch(texts[i], /warning|state_[0-9a-f]/);
+    }
+    await it.sessions.settled();
+    assert.equal(backend.size, 0);
+    assert.equal(it.runner.works.length, 2);
+  }
+});
+
+Deno.test("a turn that is not to be stored can't move a conversation on", async () => {
+  const it = testApp();
+  const body = { ...HI, conversation: `conv_${"0".repeat(48)}`, store: false };
+  const error = await errorOf(once(it, body), 400, "invalid_value");
+  assert.equal(error.param, "store");
+});
