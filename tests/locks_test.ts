@@ -19,7 +19,7 @@ interface Lock {
   npm: Record<string, { integrity: string }>;
 }
 
-const { imports } = await json("deno.json");
+const { imports, lock } = await json("deno.json");
 const locks: Lock[] = await Promise.all(LOCKS.map(json));
 
 Deno.test("the worker's lock has what the worker imports, and nothing of the tests'", () => {
@@ -27,6 +27,10 @@ Deno.test("the worker's lock has what the worker imports, and nothing of the tes
   const types = (specifier: string) => specifier.startsWith("npm:@types/");
   const locked = Object.keys(locks[0].specifiers).filter((specifier) => !types(specifier));
   assert.deepEqual(locked.sort(), wanted.sort(), `deno.lock: ${REMEDY}`);
+});
+
+Deno.test("a run fails rather than writes to a lock", () => {
+  assert.deepEqual(lock, { path: "./deno.lock", frozen: true });
 });
 
 Deno.test("tests run with the packages that the worker runs with", () => {
