@@ -11,12 +11,14 @@ import { number } from "../src/cli/command.ts";
 import { parseFlags } from "../src/cli/parse_flags.ts";
 import { GRACE, serve, stderrLogger } from "../src/cli/serve.ts";
 import { onStopSignals } from "../src/cli/signals.ts";
+import { keepUrlsOutOfSpans } from "../src/cli/span_urls.ts";
 import { type StartedWorker, startWorker } from "../src/cli/start_worker.ts";
 import type { RunningSessions } from "../src/cli/worker.ts";
 
 /** Milliseconds that the last of replies may take on their way. */
 const SEND_MS = 500;
 
+keepUrlsOutOfSpans();
 let worker: StartedWorker | undefined;
 /** Where the host's server listens; anywhere, for all that is known, before it says so. */
 let hostname = "0.0.0.0";

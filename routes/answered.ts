@@ -1,7 +1,7 @@
 /** Tells of every answer, for whoever counts them, and names it where it is traced. */
 
 import { trace } from "@opentelemetry/api";
-import type { MiddlewareHandler } from "hono";
+import type { Context, MiddlewareHandler } from "hono";
 import { routePath } from "hono/route";
 
 /** A request and what became of it. */
@@ -19,18 +19,34 @@ export interface AnsweredRequest {
 }
 
 /** Others are told as "other": whoever sends requests makes no names here. */
-const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
+const METHODS = new Set([
+  "GET",
+  "HEAD",
+  "POST",
+  "PUT",
+  "PATCH",
+  "DELETE",
+  "OPTIONS",
+]);
+
+/** The span is Deno's, which knows nothing of routes. */
+function nameSpan(c: Context, { method, route }: Pick<AnsweredRequest, "method" | "route">): void {
+  const span = trace.getActiveSpan();
+  span?.setAttributes({ "rwkv.request_id": c.get("requestId"), "http.route": route });
+  span?.updateName(`${method === "other" ? "HTTP" : method} ${route}`);
+}
 
 export function tellAnswers(onAnswer: (answered: AnsweredRequest) => void): MiddlewareHandler {
   return async (c, next) => {
     const start = performance.now();
     await next();
-    trace.getActiveSpan()?.setAttribute("rwkv.request_id", c.get("requestId"));
-    const { method } = c.req;
+    const method = METHODS.has(c.req.method) ? c.req.method : "other";
     const path = routePath(c, -1).replace(/:(\w+)(\{.*?\})?/g, "{$1}");
+    const route = path.endsWith("/*") ? "other" : path;
+    nameSpan(c, { method, route });
     onAnswer({
-      method: METHODS.has(method) ? method : "other",
-      route: path.endsWith("/*") ? "other" : path,
+      method,
+      route,
       status: c.res.status,
       seconds: (performance.now() - start) / 1000,
       requestId: c.get("requestId"),

@@ -8,6 +8,7 @@ import { KEY_DETAILS, KEY_FLAGS } from "./key_flags.ts";
 import { progressBar } from "./progress.ts";
 import { ORIGINS_FLAG } from "./origins.ts";
 import { onStopSignals } from "./signals.ts";
+import { keepUrlsOutOfSpans } from "./span_urls.ts";
 import { loadFields, READY, SERVING } from "./start_log.ts";
 import { painter } from "./terminal.ts";
 import { bytesText } from "./units.ts";
@@ -76,6 +77,7 @@ export async function serveWorker(
   const port = number(flags, "port", { min: 0, max: 65535, integer: true }) ?? PORT;
   const grace = number(flags, "grace", { min: 0, max: 3600 }) ?? GRACE;
   const bar = progressBar("Loading");
+  keepUrlsOutOfSpans();
   const { app, allowed, ready } = startWorker(flags, {
     ...options,
     log,

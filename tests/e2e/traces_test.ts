@@ -1,47 +1,11 @@
 /** What a worker tells a collector and its log: a real worker, a collector on the loopback address. */
 
 import assert from "node:assert/strict";
+import { collector } from "./collector.ts";
 import { chatBody, startWorkerProcess } from "./worker_process.ts";
 
-interface Span {
-  name: string;
-  traceId: string;
-  spanId: string;
-  parentSpanId: string;
-  startTimeUnixNano: string;
-  endTimeUnixNano: string;
-  attributes: { key: string; value: { stringValue?: string } }[];
-}
-
-/** Takes spans as OTLP in JSON. */
-function collector() {
-  const spans: Span[] = [];
-  let arrived = Promise.withResolvers<void>();
-  const server = Deno.serve(
-    { port: 0, hostname: "127.0.0.1", onListen: () => {} },
-    async (request) => {
-      const { resourceSpans = [] } = await request.json();
-      for (const { scopeSpans } of resourceSpans) {
-        for (const scope of scopeSpans) spans.push(...scope.spans);
-      }
-      arrived.resolve();
-      arrived = Promise.withResolvers();
-      return Response.json({});
-    },
-  );
-  return {
-    url: `http://127.0.0.1:${server.addr.port}`,
-    /** The spans of a trace, once one called `name` is among them. */
-    async of(traceId: string, name: string): Promise<Span[]> {
-      while (true) {
-        const found = spans.filter((span) => span.traceId === traceId);
-        if (found.some((span) => span.name === name)) return found;
-        await arrived.promise;
-      }
-    },
-    close: () => server.shutdown(),
-  };
-}
+/** What is told last of a turn and its request. */
+const WHOLE = ["turn", "POST /v1/chat/completions"];
 
 async function turn(url: string, trace: string, body: object) {
   const response = await fetch(`${url}/v1/chat/completions`, {
@@ -56,25 +20,16 @@ async function turn(url: string, trace: string, body: object) {
 Deno.test("a turn's spans nest in its request's, in the trace of its client", async () => {
   const folder = await Deno.makeTempDir();
   const kv = `${folder}/states.sqlite3`;
-  const { url, ...spans } = collector();
-  const env = {
-    OTEL_DENO: "true",
-    OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
-    OTEL_EXPORTER_OTLP_ENDPOINT: url,
-    OTEL_BSP_SCHEDULE_DELAY: "50",
-    OTEL_METRICS_EXPORTER: "none",
-    OTEL_LOGS_EXPORTER: "none",
-    OTEL_DENO_CONSOLE: "ignore",
-  };
+  const { env, ...spans } = collector();
   const traces = ["0af7651916cd43dd8448eb211c80319c", "1bf7651916cd43dd8448eb211c80319c"];
   try {
     const first = await startWorkerProcess(kv, { device: "cpu", env });
     const { state_id } = await turn(first.url, traces[0], chatBody("Hi! My name is Ada."));
-    const begun = await spans.of(traces[0], "turn");
+    const begun = await spans.of(traces[0], WHOLE);
     await first.kill();
     await using second = await startWorkerProcess(kv, { device: "cpu", env });
     await turn(second.url, traces[1], { ...chatBody("What is my name?"), state_id });
-    const resumed = await spans.of(traces[1], "turn");
+    const resumed = await spans.of(traces[1], WHOLE);
     for (const [i, found] of [begun, resumed].entries()) {
       const [whole] = found.filter(({ name }) => name === "turn");
       const [request] = found.filter(({ spanId }) => spanId === whole.parentSpanId);

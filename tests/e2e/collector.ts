@@ -1,0 +1,57 @@
+/** A collector on the loopback address, as OpenTelemetry's exporters speak to one. */
+
+export interface Span {
+  name: string;
+  traceId: string;
+  spanId: string;
+  parentSpanId: string;
+  startTimeUnixNano: string;
+  endTimeUnixNano: string;
+  attributes: { key: string; value: { stringValue?: string } }[];
+}
+
+/** Takes what OTLP sends in JSON. */
+export function collector() {
+  const spans: Span[] = [];
+  let told = "";
+  let arrived = Promise.withResolvers<void>();
+  const server = Deno.serve(
+    { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+    async (request) => {
+      const text = await request.text();
+      told += text;
+      const { resourceSpans = [] } = JSON.parse(text);
+      for (const { scopeSpans } of resourceSpans) {
+        for (const scope of scopeSpans) spans.push(...scope.spans);
+      }
+      arrived.resolve();
+      arrived = Promise.withResolvers();
+      return Response.json({});
+    },
+  );
+  const url = `http://127.0.0.1:${server.addr.port}`;
+  return {
+    url,
+    /** What makes a worker tell this collector, and soon. */
+    env: {
+      OTEL_DENO: "true",
+      OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
+      OTEL_EXPORTER_OTLP_ENDPOINT: url,
+      OTEL_BSP_SCHEDULE_DELAY: "50",
+      OTEL_METRICS_EXPORTER: "none",
+      OTEL_LOGS_EXPORTER: "none",
+      OTEL_DENO_CONSOLE: "ignore",
+    },
+    /** The spans of a trace, once those called so are among them. */
+    async of(traceId: string, names: readonly string[]): Promise<Span[]> {
+      while (true) {
+        const found = spans.filter((span) => span.traceId === traceId);
+        if (names.every((name) => found.some((span) => span.name === name))) return found;
+        await arrived.promise;
+      }
+    },
+    /** Everything that was sent. */
+    told: () => told,
+    close: () => server.shutdown(),
+  };
+}
