@@ -12,7 +12,7 @@ interface Container {
   env: {
     name: string;
     value?: string;
-    valueFrom?: { secretKeyRef: { name: string; key: string } };
+    valueFrom?: { secretKeyRef: { name: string; key: string; optional?: boolean } };
   }[];
   livenessProbe: { httpGet: { path: string } };
   readinessProbe: { httpGet: { path: string } };
