@@ -146,7 +146,7 @@ for (const [count, amount] of [[2, 1], [3, 1], [10, 1], [3, 30], [10, 30]]) {
 /** How long it takes until the next request comes, and to whom it goes. */
 const WAYS: Record<string, (random: () => number, i: number, count: number) => [number, number]> = {
   "in turns, fast": (_, i, count) => [150, i % count],
-  "in turns, slowly": (_, i, count) => [1_100, i % count],
+  "in turns, slowly": (_, i, count) => [600, i % count],
   "at random": (random, _, count) => [600 * random(), random() * count],
   "with pauses": (random, i, count) => [random() < 0.05 ? 20_000 * random() : 100, i % count],
   "in bursts at one": (
@@ -179,6 +179,24 @@ for (const [way, next] of Object.entries(WAYS)) {
     });
   }
 }
+
+Deno.test("workers that are asked in turns, as by a balancer, hold a bound nearly as one does", async () => {
+  for (const [count, limit, pause] of [[12, 30, 600], [25, 10, 600], [12, 20, 1_000]]) {
+    const clock = new VirtualClock();
+    const workers = workersOf(count, clock);
+    const came: { at: number; amount: number }[] = [];
+    const begin = clock.now();
+    for (let i = 0; clock.now() < begin + 5 * MINUTE; i++) {
+      if (ask(workers[i % count], limit)) came.push({ at: clock.now(), amount: 1 });
+      await clock.pass(pause);
+    }
+    const most = mostInAMinute(came.filter(({ at }) => at >= begin + MINUTE));
+    assert.ok(
+      most >= limit - 1 && most <= 1.1 * limit + 1,
+      `${most} of ${limit}, ${count} workers`,
+    );
+  }
+});
 
 Deno.test("a worker that knows of another one gives its part at once, and the rest when it has heard", async () => {
   const clock = new VirtualClock();
