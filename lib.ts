@@ -10,6 +10,7 @@ export {
   type FaultKind,
   InferenceError,
   type InferenceErrorOptions,
+  type LimitKind,
 } from "./src/core/errors.ts";
 export { type ByteSource, MemorySource } from "./src/formats/byte_source.ts";
 export { type ByteSink, MemorySink } from "./src/formats/byte_sink.ts";

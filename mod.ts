@@ -24,12 +24,17 @@ export {
 export type { HeldTurn, TurnsUnderway } from "./src/session/turns_underway.ts";
 export { Access, type AccessOptions, type Gate, type Openness } from "./src/access/access.ts";
 export type { Caller, KeySource } from "./src/access/key_source.ts";
-export {
-  type ApiKeyRecord,
-  ApiKeys,
-  type ApiKeysOptions,
-  type KeyLimits,
-} from "./src/store/api_keys.ts";
+export { type Ledger, type LedgerOptions, openLedger } from "./src/access/ledger.ts";
+export type {
+  RateExchange,
+  RateKind,
+  RateLeft,
+  RateLimiter,
+  RateLimiterOptions,
+} from "./src/access/rate_limiter.ts";
+export type { BySecond, RateUsage } from "./src/store/rate_rows.ts";
+export { type ApiKeyRecord, ApiKeys, type ApiKeysOptions } from "./src/store/api_keys.ts";
+export type { KeyLimits } from "./src/store/key_limits.ts";
 export { BlobCache } from "./src/store/blob_cache.ts";
 export { type AppOptions, createApp } from "./routes/app.ts";
 export type { Answers, Claim, OnceRequest } from "./src/store/answers.ts";
@@ -48,7 +53,8 @@ export type {
   StateNames,
   StoredState,
 } from "./src/store/store_types.ts";
-export type { StateInfo } from "./src/store/state_rows.ts";
+export type { StateChange, StateInfo } from "./src/store/state_rows.ts";
+export type { StoredAmount, StoredUsage, StoredUsageOptions } from "./src/store/stored_usage.ts";
 export type { RandomBytes } from "./src/store/state_id.ts";
 export type { Backend, Check, Entry, Key, ListOptions, Mutation } from "./src/store/backend.ts";
 export type { TokenCodec } from "./src/session/reply.ts";
@@ -60,6 +66,8 @@ export type {
   TextEvent,
   TextToken,
   TokenChance,
+  TokenCharge,
+  TurnAccount,
   TurnEnd,
   TurnEvent,
   TurnRequest,

@@ -3,6 +3,7 @@
 import type { Hono } from "hono";
 import { requestId } from "hono/request-id";
 import { type Gate, OPEN_GATE } from "../src/access/access.ts";
+import type { Ledger } from "../src/access/ledger.ts";
 import { admitCallers, callerOf } from "./access.ts";
 import { type AnsweredRequest, tellAnswers } from "./answered.ts";
 import { BODY_LIMITS } from "./body.ts";
@@ -12,6 +13,7 @@ import { conversationRoutes } from "./conversations.ts";
 import { handleError, type Log, notFound, refuseOtherMethods } from "./errors.ts";
 import { guard } from "./guard.ts";
 import { healthRoutes } from "./health.ts";
+import { openAccounts, tellRates } from "./limits.ts";
 import { metricsRoutes, type MetricsText } from "./metrics.ts";
 import { modelRoutes } from "./models.ts";
 import { ApiRoutes } from "./openapi.ts";
@@ -31,6 +33,8 @@ export interface AppOptions {
   worker: WorkerStatus;
   /** Who may ask, and as whom; everybody, as the default tenant, unless given. */
   gate?: Gate | undefined;
+  /** Where it is counted what callers use; nothing is bounded for a caller unless given. */
+  ledger?: Ledger | undefined;
   /** Called with what clients are not told. */
   log?: Log | undefined;
   /** Bytes of a request body at most. */
@@ -50,6 +54,9 @@ export interface AppOptions {
   /** Told of every request that is answered. */
   onAnswer?: ((answered: AnsweredRequest) => void) | undefined;
 }
+
+/** Requests by these let the model work, and are counted by the minute. */
+const COUNTED = ["/v1/chat/completions", "/v1/completions", "/v1/responses"];
 
 /** The whole HTTP API, its document and its pages. Its `fetch` takes requests. */
 export function createApp(options: AppOptions): Hono {
@@ -82,6 +89,10 @@ export function createApp(options: AppOptions): Hono {
   app.route("/", documentRoutes(describe));
   app.route("/", referenceRoutes(describe));
   app.use("/v1/*", admitCallers(gate));
+  if (options.ledger) {
+    app.use("/v1/*", openAccounts(options.ledger));
+    app.on("POST", COUNTED, tellRates());
+  }
   app.route("/v1", chatRoutes(routes));
   app.route("/v1", completionRoutes(routes));
   app.route("/v1", conversationRoutes(routes));

@@ -6,6 +6,7 @@ import { completionSchema, eventSchema } from "./chat_response_schema.ts";
 import { chatRequest, chatSchema } from "./chat_schema.ts";
 import { WRITE_ERRORS } from "./error_responses.ts";
 import { answerOnce, IDEMPOTENCY_ERRORS, idempotencyHeaders } from "./idempotency.ts";
+import { countRequest, RATE_HEADERS } from "./limits.ts";
 import { assertModel } from "./models.ts";
 import { ApiRoutes, defineRoute, jsonBody } from "./openapi.ts";
 import { headersOf } from "./response_headers.ts";
@@ -31,7 +32,7 @@ const createChatCompletion = defineRoute({
   responses: {
     200: {
       description: "The reply, whole or as a stream.",
-      headers: headersOf("x-state-id", "idempotent-replayed"),
+      headers: headersOf("x-state-id", "idempotent-replayed", ...RATE_HEADERS),
       content: {
         "application/json": { schema: completionSchema, example: COMPLETION_EXAMPLE },
         "text/event-stream": { schema: eventSchema, examples: EVENT_EXAMPLES },
@@ -49,7 +50,10 @@ export function chatRoutes({ sessions, body, log }: RouteOptions): ApiRoutes {
     const ready = await sessions(c);
     assertModel(ready.model, request.model);
     return await answerOnce(c, { sessions: ready, log, body }, async () => {
-      const turns = await ready.startAll(request.turn, request.choices, signal);
+      const turns = await countRequest(
+        c,
+        (account) => ready.startAll({ ...request.turn, account }, request.choices, signal),
+      );
       const heading = headingOf(turns[0], ready.model);
       if (request.stream) {
         return streamTurns(c, turns, { chunks: chunksOf(heading, request.includeUsage), log });

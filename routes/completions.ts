@@ -12,6 +12,7 @@ import {
 } from "./completion_schema.ts";
 import { WRITE_ERRORS } from "./error_responses.ts";
 import { answerOnce, IDEMPOTENCY_ERRORS, idempotencyHeaders } from "./idempotency.ts";
+import { countRequest, RATE_HEADERS } from "./limits.ts";
 import { textLogprobs } from "./logprobs_schema.ts";
 import { assertModel } from "./models.ts";
 import { ApiRoutes, defineRoute, jsonBody } from "./openapi.ts";
@@ -35,7 +36,7 @@ const createCompletion = defineRoute({
   responses: {
     200: {
       description: "What was written, whole or as a stream.",
-      headers: headersOf("x-state-id", "idempotent-replayed"),
+      headers: headersOf("x-state-id", "idempotent-replayed", ...RATE_HEADERS),
       content: {
         "application/json": { schema: textCompletionSchema },
         "text/event-stream": { schema: textEventSchema },
@@ -53,7 +54,10 @@ export function completionRoutes({ sessions, body, log }: RouteOptions): ApiRout
     const ready = await sessions(c);
     assertModel(ready.model, request.model);
     return await answerOnce(c, { sessions: ready, log, body }, async () => {
-      const turns = await ready.startAll(request.turn, request.choices, signal);
+      const turns = await countRequest(
+        c,
+        (account) => ready.startAll({ ...request.turn, account }, request.choices, signal),
+      );
       const heading = headingOf(turns[0], ready.model, "cmpl");
       if (request.stream) {
         return streamTurns(c, turns, { chunks: chunksOf(heading, request.includeUsage), log });

@@ -13,6 +13,7 @@ import { BODY_ERRORS, SESSION_ERRORS, STATE_ERRORS } from "./error_responses.ts"
 import { conversationId } from "./ids_schema.ts";
 import { itemListQuery, itemListSchema } from "./item_schema.ts";
 import { itemOf, pageOf } from "./items.ts";
+import { accountOf } from "./limits.ts";
 import { ApiRoutes, defineRoute, jsonBody, jsonResponse } from "./openapi.ts";
 import type { RouteOptions } from "./route_options.ts";
 
@@ -38,7 +39,13 @@ const createConversation = defineRoute({
     "it on.",
   request: { body: jsonBody(conversationChangeSchema, "What it begins with; `{}` will do.") },
   responses: { 200: jsonResponse(conversationSchema, "The conversation.") },
-  errors: [...SESSION_ERRORS, ...BODY_ERRORS, ...STATE_ERRORS, "model_mismatch"],
+  errors: [
+    ...SESSION_ERRORS,
+    ...BODY_ERRORS,
+    ...STATE_ERRORS,
+    "model_mismatch",
+    "storage_limit_exceeded",
+  ],
 });
 
 const getConversation = defineRoute({
@@ -94,7 +101,8 @@ export function conversationRoutes({ sessions, body }: RouteOptions): ApiRoutes 
   return new ApiRoutes(body)
     .serve(createConversation, async (c) => {
       const { conversations } = await sessions(c);
-      const created = await conversations.create(wanted(c.req.valid("json")));
+      const make = () => conversations.create(wanted(c.req.valid("json")));
+      const created = await accountOf(c)?.conversation(make) ?? await make();
       return c.json(conversationObject(created), 200);
     })
     .serve(getConversation, async (c) => {
@@ -111,6 +119,7 @@ export function conversationRoutes({ sessions, body }: RouteOptions): ApiRoutes 
       const { conversations } = await sessions(c);
       const { id } = c.req.valid("param");
       await conversations.delete(id);
+      accountOf(c)?.conversationRemoved();
       return c.json({ id, object: "conversation.deleted", deleted: true }, 200);
     })
     .serve(listItems, async (c) => {

@@ -4,6 +4,7 @@ import type { z } from "zod";
 import { ERROR_STATUS, ERROR_WHEN, type ErrorCode, InferenceError } from "../src/core/errors.ts";
 import { type ErrorBody, errorSchema } from "./error_schema.ts";
 import { errorBody, RETRY_AFTER } from "./errors.ts";
+import { RATE_HEADERS } from "./limits.ts";
 import { headersOf, type ResponseHeader } from "./response_headers.ts";
 
 /** Of every route: see `guard.ts`. */
@@ -32,6 +33,8 @@ export const STATE_ERRORS = [
 const TURN_ERRORS = [
   "context_length_exceeded",
   "too_many_turns",
+  "rate_limit_exceeded",
+  "storage_limit_exceeded",
   "overloaded",
   "shutting_down",
   "device_lost",
@@ -112,10 +115,12 @@ function caseOf(code: ErrorCode): Case {
   const headers: ResponseHeader[] = [];
   if (code in RETRY_AFTER) headers.push("retry-after");
   else if (ERROR_STATUS[code] === 409) headers.push("x-should-retry");
+  if (code === "rate_limit_exceeded") headers.push(...RATE_HEADERS);
   if (code === "conversation_conflict") headers.push("x-state-id");
   if (ERROR_STATUS[code] === 401) headers.push("www-authenticate");
   const when = ERROR_WHEN[code];
   const message = when[0].toUpperCase() + when.slice(1).replaceAll("`", "");
-  const value = errorBody(new InferenceError(code, message));
+  const limit = code === "rate_limit_exceeded" ? "requests" : undefined;
+  const value = errorBody(new InferenceError(code, message, { limit }));
   return { code, status: ERROR_STATUS[code], when, headers, value };
 }

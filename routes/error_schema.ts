@@ -5,14 +5,23 @@ import { ERROR_STATUS, type ErrorCode } from "../src/core/errors.ts";
 
 const CODES = [...Object.keys(ERROR_STATUS) as ErrorCode[], "internal_error"] as const;
 
+const TYPES = [
+  "invalid_request_error",
+  "rate_limit_error",
+  "requests",
+  "tokens",
+  "server_error",
+] as const;
+
 export const errorSchema = z.object({
   error: z.object({
     message: z.string().openapi({
       description: "What went wrong, with the value and the remedy.",
       example: 'The model "gpt" is not loaded; this worker runs "demo", also called "default"',
     }),
-    type: z.enum(["invalid_request_error", "rate_limit_error", "server_error"]).openapi({
-      description: "Whose fault it is, in OpenAI's words.",
+    type: z.enum(TYPES).openapi({
+      description: "Whose fault it is, in OpenAI's words: of `rate_limit_exceeded` what is used " +
+        "up, `requests` or `tokens`.",
       example: "invalid_request_error",
     }),
     param: z.string().nullable().openapi({

@@ -17,11 +17,15 @@ export const RETRY_AFTER: Partial<Record<ErrorCode, number>> = {
   store_unavailable: 1,
   device_lost: 5,
   request_in_progress: 1,
+  too_many_turns: 1,
+  rate_limit_exceeded: 1,
 };
 
 /** Characters of a message and of a field's name at most: both may have in them what was sent. */
 const MESSAGE_LENGTH = 2000;
 const PARAM_LENGTH = 200;
+
+const INVALID = "invalid_request_error";
 
 /** The body that tells a client of `error`; a bug's text is not shown. */
 export function errorBody(error: unknown): ErrorBody {
@@ -32,12 +36,13 @@ export function errorBody(error: unknown): ErrorBody {
   const { status, code } = error;
   const message = shortened(error.message, MESSAGE_LENGTH);
   const param = error.param === undefined ? null : shortened(error.param, PARAM_LENGTH);
-  const type = status >= 500
-    ? "server_error"
-    : status === 429
-    ? "rate_limit_error"
-    : "invalid_request_error";
+  const type = status >= 500 ? "server_error" : status === 429 ? refusalType(error) : INVALID;
   return { error: { message, type, param, code } };
+}
+
+/** What is used up, where that is counted by the minute. */
+function refusalType({ limit }: InferenceError): ErrorBody["error"]["type"] {
+  return limit === "requests" || limit === "tokens" ? limit : "rate_limit_error";
 }
 
 function shortened(text: string, length: number): string {

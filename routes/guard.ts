@@ -7,6 +7,7 @@
 import type { MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
 import { InferenceError } from "../src/core/errors.ts";
+import { RATE_HEADERS } from "./limits.ts";
 
 export interface GuardOptions {
   /** Origins whose pages may call, as `https://chat.example.com`; `*` for all. */
@@ -22,6 +23,7 @@ const EXPOSED = [
   "retry-after",
   "x-should-retry",
   "content-disposition",
+  ...RATE_HEADERS,
 ];
 
 /** Methods that change nothing: without leave, a page can't read what they answer. */

@@ -19,8 +19,9 @@ export const idempotencyHeaders = z.object({
       "any worker of the store, and `idempotent-replayed: true`. While the first is being " +
       "answered, it gets 409 `request_in_progress`; with another body 422 " +
       "`idempotency_key_reused`. A stream that was sent to its end comes again, all its chunks " +
-      "at once. Errors with status 5xx, 429 and 499 are not kept, nor is what was broken off; with " +
-      "`store: false` nothing is, and a request that is sent again is done again.",
+      "at once. Errors with status 5xx, 429 and 499 are not kept, nor is `storage_limit_exceeded`, " +
+      "nor what was broken off; with `store: false` nothing is, and a request that is sent again " +
+      "is done again.",
     example: "5c8f2e1b-7d64-4b1a-9a55-0b9c5e0f3f7a",
   }),
 });
@@ -68,7 +69,7 @@ export async function answerOnce<T extends Response>(
   try {
     answer = await run();
   } catch (error) {
-    if (!(error instanceof InferenceError) || !isLasting(error.status)) {
+    if (!(error instanceof InferenceError) || !isLasting(error.status) || passes(error)) {
       await keeper.drop();
       throw error;
     }
@@ -80,6 +81,11 @@ export async function answerOnce<T extends Response>(
 /** Whether the same request would come to the same. */
 function isLasting(status: number): boolean {
   return status < 500 && status !== 429 && status !== 499;
+}
+
+/** Whether a refusal may be over as soon as something is deleted. */
+function passes({ code }: InferenceError): boolean {
+  return code === "storage_limit_exceeded";
 }
 
 /** Hands on an answer, and what it was to the store. */

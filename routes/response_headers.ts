@@ -13,6 +13,7 @@ export type ResponseHeader =
   | "x-should-retry"
   | "location"
   | "www-authenticate"
+  | `x-ratelimit-${"limit" | "remaining" | "reset"}-${"requests" | "tokens"}`
   | "idempotent-replayed"
   | "content-disposition";
 
@@ -43,6 +44,37 @@ export const RESPONSE_HEADERS: Record<ResponseHeader, Header> = {
     description: "`true`: this was answered before, to a request with the same `Idempotency-Key`.",
     schema: { type: "string", enum: ["true"] },
     example: "true",
+  },
+  "x-ratelimit-limit-requests": {
+    description: "Requests that a minute may have, where that is bounded; as the next five, it " +
+      "comes with 200 and 429.",
+    schema: { type: "integer", minimum: 1 },
+    example: 60,
+  },
+  "x-ratelimit-remaining-requests": {
+    description: "Of these, how many are left.",
+    schema: { type: "integer", minimum: 0 },
+    example: 59,
+  },
+  "x-ratelimit-reset-requests": {
+    description: "Until all of them are left, if none comes: `250ms`, `12s`, `1m1s`.",
+    schema: { type: "string" },
+    example: "1m1s",
+  },
+  "x-ratelimit-limit-tokens": {
+    description: "Tokens, read and written, that a minute may have, where that is bounded.",
+    schema: { type: "integer", minimum: 1 },
+    example: 20000,
+  },
+  "x-ratelimit-remaining-tokens": {
+    description: "Of these, how many are left: of a stream, when it begins.",
+    schema: { type: "integer", minimum: 0 },
+    example: 19871,
+  },
+  "x-ratelimit-reset-tokens": {
+    description: "Until all of them are left, if none comes.",
+    schema: { type: "string" },
+    example: "1m1s",
   },
   "www-authenticate": {
     description: "How a key is sent.",

@@ -11,6 +11,7 @@ import { SESSION_ERRORS, WRITE_ERRORS } from "./error_responses.ts";
 import { answerOnce, IDEMPOTENCY_ERRORS, idempotencyHeaders } from "./idempotency.ts";
 import { itemListQuery, itemListSchema } from "./item_schema.ts";
 import { pageOf } from "./items.ts";
+import { countRequest, RATE_HEADERS } from "./limits.ts";
 import { assertModel } from "./models.ts";
 import { ApiRoutes, defineRoute, jsonBody, jsonResponse } from "./openapi.ts";
 import { type ResponseEvent, responseEventSchema } from "./response_event_schema.ts";
@@ -56,7 +57,7 @@ const createResponse = defineRoute({
   responses: {
     200: {
       description: "The response, whole or as a stream.",
-      headers: headersOf("x-state-id", "idempotent-replayed"),
+      headers: headersOf("x-state-id", "idempotent-replayed", ...RATE_HEADERS),
       content: {
         "application/json": { schema: responseSchema, example: RESPONSE_EXAMPLE },
         "text/event-stream": { schema: responseEventSchema, examples: RESPONSE_EVENT_EXAMPLES },
@@ -131,7 +132,10 @@ export function responseRoutes({ sessions, body, log }: RouteOptions): ApiRoutes
       return await answerOnce(c, { sessions: ready, log, body, isWhole }, async () => {
         const { turn: request, note } = responseRequest(body, ready.model.id);
         const previous = body.previous_response_id ?? undefined;
-        const turn = await ready.start(request, signal)
+        const turn = await countRequest(
+          c,
+          (account) => ready.start({ ...request, account }, signal),
+        )
           .catch((error) => Promise.reject(inResponsesWords(error, previous)));
         const { leadsTo, stateId, created } = turn;
         const start = { leadsTo, stateId, created, note };

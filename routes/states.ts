@@ -6,6 +6,7 @@ import { importLimit } from "../src/session/state_transfer.ts";
 import { readChunks } from "./body.ts";
 import { SESSION_ERRORS, STATE_ERRORS } from "./error_responses.ts";
 import { stateId } from "./ids_schema.ts";
+import { accountOf } from "./limits.ts";
 import { ApiRoutes, defineRoute, jsonResponse } from "./openapi.ts";
 import { headersOf } from "./response_headers.ts";
 import type { RouteOptions } from "./route_options.ts";
@@ -48,6 +49,7 @@ const importState = defineRoute({
     "model_mismatch",
     "payload_too_large",
     "request_timeout",
+    "storage_limit_exceeded",
     "store_unavailable",
   ],
 });
@@ -100,7 +102,7 @@ export function stateRoutes({ sessions, body }: RouteOptions): ApiRoutes {
       const ready = await sessions(c);
       const limits = { ...body, bytes: importLimit(ready.model) };
       const remedy = "more than any state of this model with its conversation";
-      const state = await ready.importState(readChunks(c.req.raw, limits, remedy));
+      const state = await ready.importState(readChunks(c.req.raw, limits, remedy), accountOf(c));
       c.header("location", `/v1/states/${state.id}`);
       return c.json(stateObject(state), 201);
     })

@@ -41,6 +41,7 @@ export async function patiently(attempt, { signal, lost }) {
 async function reasonOf(error, lost) {
   if (error.status === 0) return lost ?? "The worker cannot be reached.";
   if (error.code === "not_ready") return await startingReason();
+  if (error.code === "rate_limit_exceeded") return "This key may use no more for the moment.";
   if (error.status === 429 || error.code === "overloaded") return "The worker is busy.";
   if (error.code === "shutting_down") return "The worker is stopping; another may take over.";
   return error.message;

@@ -1,20 +1,21 @@
 /**
- * Keys as people list them: a file of lines `tenant sha256:HEX`, in which `#` begins a comment, and
- * a variable of `tenant:key`, with commas between. What is wrong in one is told by its place in it,
+ * Keys as people list them: a file of lines `tenant sha256:HEX`, perhaps with bounds behind that, in
+ * which `#` begins a comment, and a variable of `tenant:key`, with commas between. What is wrong in one is told by its place in it,
  * never by its text.
  */
 
 import { InferenceError } from "../core/errors.ts";
 import { isTenant, TENANT_RULE } from "../core/tenant.ts";
 import { hashKey } from "../store/api_key_text.ts";
+import { LIMIT_WORDS, limitsOfWords, limitWords } from "../store/key_limits.ts";
 import type { ListedKey } from "./key_source.ts";
 
 /** Keys of one's own making are to be no easier to guess than this many characters allow. */
 const LEAST_CHARACTERS = 16;
 
 /** A line for a key. */
-export function keyLine({ tenant, hash }: ListedKey): string {
-  return `${tenant} sha256:${hash}`;
+export function keyLine({ tenant, hash, limits = {} }: ListedKey): string {
+  return [tenant, `sha256:${hash}`, ...limitWords(limits)].join(" ");
 }
 
 /**
@@ -27,13 +28,17 @@ export function parseKeyFile(text: string, name: string): ListedKey[] {
   return text.split("\n").flatMap((line, i) => {
     const told = line.replace(/#.*/, "").trim();
     if (told === "") return [];
-    const [tenant, digest = "", ...rest] = told.split(/\s+/);
+    const [tenant, digest = "", ...words] = told.split(/\s+/);
     const hash = digest.match(/^sha256:([0-9a-f]{64})$/)?.[1];
-    if (hash !== undefined && rest.length === 0 && isTenant(tenant)) return [{ tenant, hash }];
+    const limits = limitsOfWords(words);
+    if (hash !== undefined && limits !== null && isTenant(tenant)) {
+      return [{ tenant, hash, ...(words.length === 0 ? {} : { limits }) }];
+    }
     throw new InferenceError(
       "usage",
       `Cannot use line ${i + 1} of ${name}: it must be a tenant, a space, "sha256:" and 64 ` +
-        `hexadecimal digits, where a tenant has ${TENANT_RULE}`,
+        `hexadecimal digits, where a tenant has ${TENANT_RULE}; bounds may follow, each as ` +
+        `${Object.values(LIMIT_WORDS).join(", ")} and =NUMBER`,
       { param: "keys" },
     );
   });

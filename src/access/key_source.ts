@@ -1,6 +1,6 @@
 /** Where keys are known: each place says whose the key with a hash is. */
 
-import type { KeyLimits } from "../store/api_keys.ts";
+import type { KeyLimits } from "../store/key_limits.ts";
 
 /** Whose request it is. */
 export interface Caller {
@@ -46,16 +46,20 @@ export interface ListedKey {
   tenant: string;
   /** Of its text, SHA-256 in lower-case hex. */
   hash: string;
+  /** Its own bounds, if it has any. */
+  limits?: KeyLimits | undefined;
 }
 
 /** Keys that never change; of a key that is listed twice, the first line counts. */
 export function fixedKeys(keys: readonly ListedKey[]): KeySource {
-  const tenants = new Map(keys.toReversed().map(({ hash, tenant }) => [hash, tenant]));
+  const callers = new Map(
+    keys.toReversed().map(({ hash, tenant, limits }): [string, Caller] => [
+      hash,
+      { tenant, ...(limits === undefined ? {} : { limits }) },
+    ]),
+  );
   return {
-    find: (hash) => {
-      const tenant = tenants.get(hash);
-      return Promise.resolve(tenant === undefined ? null : { tenant });
-    },
+    find: (hash) => Promise.resolve(callers.get(hash) ?? null),
     any: () => Promise.resolve(keys.length > 0),
   };
 }

@@ -13,6 +13,7 @@ import { within } from "../store/link.ts";
 import { randomBytes } from "../store/state_id.ts";
 import { type Flags, type FlagSpec, text, usageError } from "./command.ts";
 import { RUN } from "./help.ts";
+import { LIMIT_FLAGS } from "./limit_flags.ts";
 
 /** Only in the environment: arguments are seen by everybody on a machine. */
 const KEYS_VARIABLE = "RWKV_API_KEYS";
@@ -40,6 +41,7 @@ export const KEY_FLAGS = {
     help: "turns of a tenant's that run or wait at most; further ones get 429",
     otherwise: "as many as there is room for",
   },
+  ...LIMIT_FLAGS,
 } as const satisfies Record<string, FlagSpec>;
 
 /** What `serve` tells of variables that have no flag. */

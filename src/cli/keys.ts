@@ -3,8 +3,10 @@
 import { InferenceError } from "../core/errors.ts";
 import { DEFAULT_TENANT } from "../core/tenant.ts";
 import { keyLine, parseKeyFile } from "../access/key_list.ts";
+import type { ListedKey as KeyOfList } from "../access/key_source.ts";
 import { hashKey, keyId, newKeyText } from "../store/api_key_text.ts";
-import { ApiKeys, noSuchKey } from "../store/api_keys.ts";
+import { type ApiKeyRecord, ApiKeys, noSuchKey } from "../store/api_keys.ts";
+import { type KeyLimits, limitWords } from "../store/key_limits.ts";
 import { randomBytes } from "../store/state_id.ts";
 import {
   type Command,
@@ -16,6 +18,7 @@ import {
   usageError,
 } from "./command.ts";
 import { writeFileWhole } from "./file_sink.ts";
+import { KEY_LIMIT_FLAGS, limitsOf } from "./limit_flags.ts";
 import {
   KV_FLAG,
   kvOf,
@@ -32,11 +35,13 @@ interface ListedKey {
   tenant: string;
   /** Epoch milliseconds; `null` where it is not known. */
   created: number | null;
+  /** Its own bounds. */
+  limits: KeyLimits;
 }
 
 /** Where keys are kept. */
 interface KeyPlace {
-  create(tenant: string): Promise<{ text: string; key: ListedKey }>;
+  create(tenant: string, limits: KeyLimits): Promise<{ text: string; key: ListedKey }>;
   list(): Promise<ListedKey[]>;
   revoke(id: string): Promise<ListedKey>;
   close(): void;
@@ -44,6 +49,7 @@ interface KeyPlace {
 
 interface Asked {
   tenant: string;
+  limits: KeyLimits;
   /** Whether a program reads what comes out. */
   json: boolean;
 }
@@ -69,9 +75,12 @@ export const keys: Command = {
     "create prints a new key, once: only its hash is kept. A tenant may have several keys, and sees " +
     "no other tenant's conversations. Workers that run take a new key, and stop taking a revoked " +
     "one, within 10 seconds; with the first key, every request needs one.",
+    "A key may have bounds of its own, in place of those that serve has for all. What is counted by " +
+    "the minute, and what is stored, is all that its tenant uses, with whichever key.",
   ],
   examples: [
     "keys create --tenant acme",
+    "keys create --tenant acme --requests-per-minute 60",
     "keys ls",
     "keys revoke key_0123456789abcdef",
     "keys create --tenant acme --file keys.txt   # for serve --keys keys.txt",
@@ -82,6 +91,7 @@ export const keys: Command = {
     ...KV_FLAG,
     file: { type: "string", value: "FILE", help: "a file of keys, in place of the store" },
     tenant: { ...TENANT_FLAG.tenant, help: "create: whose the key is" },
+    ...KEY_LIMIT_FLAGS,
     ...JSON_FLAG,
   },
   run: async (flags, [name = "", ...args]) => {
@@ -96,10 +106,11 @@ export const keys: Command = {
       );
     }
     const tenant = tenantOf(flags) ?? DEFAULT_TENANT;
+    const limits = limitsOf(flags);
     const file = text(flags, "file");
     const place = file === undefined ? await storePlace(flags, action) : filePlace(file, action);
     try {
-      await action.run(place, args, { tenant, json: flags.json === true });
+      await action.run(place, args, { tenant, limits, json: flags.json === true });
     } finally {
       place.close();
     }
@@ -109,9 +120,9 @@ export const keys: Command = {
 async function create(
   place: KeyPlace,
   _: readonly string[],
-  { tenant, json }: Asked,
+  { tenant, limits, json }: Asked,
 ): Promise<void> {
-  const { text: made, key } = await place.create(tenant);
+  const { text: made, key } = await place.create(tenant, limits);
   if (json) return await printJson({ ...key, key: made });
   console.error(`Key ${key.id} of tenant ${tenant}. It is not shown again.`);
   await printText(`${made}\n`);
@@ -121,12 +132,13 @@ async function list(place: KeyPlace, _: readonly string[], { json }: Asked): Pro
   const listed = await place.list();
   if (json) return await printJson({ keys: listed });
   if (listed.length === 0) return await printText("There are no keys.\n");
-  const rows = listed.map(({ id, tenant, created }) => [
+  const rows = listed.map(({ id, tenant, created, limits }) => [
     id,
     tenant,
     created === null ? "" : new Date(created).toISOString(),
+    limitWords(limits).join(" "),
   ]);
-  await printText(tableText([["ID", "TENANT", "CREATED"], ...rows]));
+  await printText(tableText([["ID", "TENANT", "CREATED", "LIMITS"], ...rows]));
 }
 
 async function revoke(place: KeyPlace, [id]: readonly string[], { json }: Asked): Promise<void> {
@@ -139,10 +151,13 @@ async function storePlace(flags: Flags, { begins }: Action): Promise<KeyPlace> {
   const open = begins ? openBackend : openKnownBackend;
   const backend = await open(kvOf(flags));
   const stored = new ApiKeys({ backend, now: Date.now, random: randomBytes });
-  const listed = ({ id, tenant, created }: ListedKey): ListedKey => ({ id, tenant, created });
+  const listed = ({ id, tenant, created, limits = {} }: ApiKeyRecord): ListedKey => (
+    { id, tenant, created, limits }
+  );
   return {
-    create: async (tenant) => {
-      const { text, record } = await stored.create(tenant);
+    create: async (tenant, limits) => {
+      const own = limitWords(limits).length === 0 ? {} : { limits };
+      const { text, record } = await stored.create(tenant, own);
       return { text, key: listed(record) };
     },
     list: async () => (await stored.list()).map(listed),
@@ -169,12 +184,15 @@ function filePlace(path: string, { begins }: Action): KeyPlace {
       await sink.write(0, new TextEncoder().encode(after));
       return result;
     });
+  const listed = ({ tenant, hash, limits = {} }: KeyOfList): ListedKey => (
+    { id: keyId(hash), tenant, created: null, limits }
+  );
   const idOf = (line: string) => {
     const [key] = parseKeyFile(line, path);
-    return key && { id: keyId(key.hash), tenant: key.tenant, created: null };
+    return key && listed(key);
   };
   return {
-    create: (tenant) =>
+    create: (tenant, limits) =>
       change(async (before) => {
         parseKeyFile(before, path);
         const text = newKeyText(randomBytes);
@@ -182,12 +200,10 @@ function filePlace(path: string, { begins }: Action): KeyPlace {
         const begun = before === "" || before.endsWith("\n") ? before : `${before}\n`;
         const created = Date.now();
         const comment = `${keyId(hash)}, ${new Date(created).toISOString()}`;
-        const line = `${keyLine({ tenant, hash })}  # ${comment}\n`;
-        return [begun + line, { text, key: { id: keyId(hash), tenant, created } }];
+        const line = `${keyLine({ tenant, hash, limits })}  # ${comment}\n`;
+        return [begun + line, { text, key: { id: keyId(hash), tenant, created, limits } }];
       }),
-    list: async () =>
-      parseKeyFile(await read(), path)
-        .map(({ tenant, hash }) => ({ id: keyId(hash), tenant, created: null })),
+    list: async () => parseKeyFile(await read(), path).map(listed),
     revoke: (id) =>
       change(async (before) => {
         await Promise.resolve();

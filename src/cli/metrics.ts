@@ -6,7 +6,7 @@
 import { context } from "@opentelemetry/api";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { AnsweredRequest } from "../../routes/answered.ts";
-import { FAULT_KINDS, type FaultKind } from "../core/errors.ts";
+import { FAULT_KINDS, type FaultKind, LIMIT_KINDS, type LimitKind } from "../core/errors.ts";
 import type { EndedTurn, Telemetry } from "../core/telemetry.ts";
 import type { EngineInfo } from "../engine/engine.ts";
 import type { SchedulerNumbers } from "../scheduler/numbers.ts";
@@ -69,6 +69,11 @@ export class Metrics implements Telemetry {
     "state_save_failures_total",
     "Turns whose state could not be stored",
   );
+  readonly #refusals = this.#counter(
+    "limit_refused_total",
+    "Requests not taken since a key may use no more, by what",
+    "limit",
+  );
   readonly #retries = this.#counter(
     "kv_retries_total",
     "Times that a busy database was asked again",
@@ -96,6 +101,7 @@ export class Metrics implements Telemetry {
     this.#gauge("process_resident_memory_bytes", "Memory of the process", () => {
       return Deno.memoryUsage().rss;
     }, "");
+    for (const limit of LIMIT_KINDS) this.#refusals.inc({ limit }, 0);
     for (const kind of FAULT_KINDS) this.#faults.inc({ kind }, 0);
     for (const from of ["memory", "store"]) this.#loadBytes.inc({ from }, 0);
     for (const finished_reason of ["stop", "length", "abort"]) {
@@ -184,6 +190,10 @@ export class Metrics implements Telemetry {
     if (bytes === null) return this.#saveFailures.inc();
     this.#saves.observe(seconds);
     this.#saveBytes.inc(bytes);
+  }
+
+  limitRefused(limit: LimitKind): void {
+    this.#refusals.inc({ limit });
   }
 
   storeRetried(): void {

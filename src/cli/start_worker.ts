@@ -7,6 +7,7 @@ import type { AnsweredRequest } from "../../routes/answered.ts";
 import { type AppOptions, createApp } from "../../routes/app.ts";
 import { isLoopback } from "../../routes/guard.ts";
 import type { WorkerDetails, WorkerStatus } from "../../routes/worker.ts";
+import { openLedger } from "../access/ledger.ts";
 import type { Logger } from "../core/log.ts";
 import type { OnProgress } from "../engine/engine.ts";
 import type { EngineEvents } from "../engine/renewal.ts";
@@ -15,6 +16,7 @@ import { openAccess } from "./key_flags.ts";
 import { logAnswer } from "./log_answer.ts";
 import { logError } from "./log_error.ts";
 import { Metrics } from "./metrics.ts";
+import { limitsOf } from "./limit_flags.ts";
 import { cpuNotice } from "./open_engine.ts";
 import { originsOf } from "./origins.ts";
 import { kindOfStore, kvOf, openBackend } from "./store_flags.ts";
@@ -52,6 +54,7 @@ export function startWorker(
     StartWorkerOptions,
 ): StartedWorker {
   const origins = originsOf(flags);
+  const defaults = limitsOf(flags);
   const details: WorkerDetails = {};
   const { openEngine, engineLimits, ...options } = given;
   let running: RunningSessions | null = null;
@@ -67,6 +70,7 @@ export function startWorker(
   });
   backend.catch(() => {}); // told by whoever needs it
   const { access, metricsToken, checked } = openAccess(flags, { backend, env, hostname });
+  const ledger = openLedger({ backend, defaults, later: laterUnheld, telemetry: metrics });
   const allowed = checked(log).catch(async (error) => {
     (await backend.catch(() => null))?.close();
     throw error;
@@ -76,6 +80,7 @@ export function startWorker(
     onNotice: log.info,
     telemetry: metrics,
     backend,
+    stored: ledger.stored,
     engineEvents: engineLog(log),
     openEngine,
     engineLimits,
@@ -125,12 +130,18 @@ export function startWorker(
     local,
     worker,
     gate: access,
+    ledger,
     log: onBug,
     metrics,
     metricsToken,
     onAnswer,
   });
   return { app, allowed, ready };
+}
+
+/** A process that has ended its work does not wait for this. */
+function laterUnheld(work: () => void, milliseconds: number): void {
+  Deno.unrefTimer(setTimeout(work, milliseconds));
 }
 
 function tellOfStore(log: Logger, problem: string | null): void {

@@ -12,7 +12,8 @@ import { TenantSessions } from "../session/tenant_sessions.ts";
 import type { Backend } from "../store/backend.ts";
 import { BlobCache } from "../store/blob_cache.ts";
 import { STATE_CODECS, type StateCodec } from "../store/state_codec.ts";
-import { StateStore } from "../store/state_store.ts";
+import { type StateChange, StateStore } from "../store/state_store.ts";
+import type { StoredUsage } from "../store/stored_usage.ts";
 import { StoreProbe } from "../store/store_probe.ts";
 import { noteTenant } from "../store/tenants.ts";
 import { tokenTable } from "../tokenizer/token_table.ts";
@@ -121,6 +122,8 @@ export interface OpenSessionsOptions {
   telemetry?: Telemetry | undefined;
   /** A store that is open or being opened, in place of the one that flags name. */
   backend?: Promise<Backend> | undefined;
+  /** Told what tenants store and remove. */
+  stored?: StoredUsage | undefined;
   /** Told what is wrong when the state store begins to fail, and `null` when it answers again. */
   onStoreChange?: (problem: string | null) => void;
   /** Told how a download goes, a line at a time. */
@@ -202,7 +205,9 @@ export async function openSessions(
     open: (tenant, underway) => {
       // Where it can't be written now, it is when the tenant's sessions are made anew.
       underway.chore(noteTenant(backend, tenant));
-      const store = new StateStore(backend, { ...states, tenant });
+      const { stored } = given;
+      const onChange = stored && ((change: StateChange) => stored.changed(tenant, change));
+      const store = new StateStore(backend, { ...states, tenant, onChange });
       return new Sessions({ ...shared, store, underway });
     },
   });

@@ -31,6 +31,8 @@ export type ErrorCode =
   | "origin_not_allowed"
   | "overloaded"
   | "too_many_turns"
+  | "rate_limit_exceeded"
+  | "storage_limit_exceeded"
   | "shutting_down"
   | "not_ready"
   | "device_lost"
@@ -71,6 +73,25 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   "reload",
 ];
 
+/** What is bounded for a key: by the minute, of one request, and of what its tenant has stored. */
+export type LimitKind =
+  | "requests"
+  | "tokens"
+  | "prompt_tokens"
+  | "states"
+  | "conversations"
+  | "bytes";
+
+/** All that is bounded. */
+export const LIMIT_KINDS: readonly LimitKind[] = [
+  "requests",
+  "tokens",
+  "prompt_tokens",
+  "states",
+  "conversations",
+  "bytes",
+];
+
 /** HTTP status of every error code. */
 export const ERROR_STATUS: Readonly<Record<ErrorCode, number>> = {
   invalid_api_key: 401,
@@ -98,6 +119,8 @@ export const ERROR_STATUS: Readonly<Record<ErrorCode, number>> = {
   origin_not_allowed: 403,
   overloaded: 503,
   too_many_turns: 429,
+  rate_limit_exceeded: 429,
+  storage_limit_exceeded: 403,
   shutting_down: 503,
   not_ready: 503,
   device_lost: 503,
@@ -141,6 +164,11 @@ export const ERROR_WHEN: Readonly<Record<ErrorCode, string>> = {
   origin_not_allowed: "a page of another origin calls, which is not allowed to",
   overloaded: "too many turns are waiting; try again after `retry-after` seconds",
   too_many_turns: "a key has as many turns under way as it may",
+  rate_limit_exceeded: "a key's requests or tokens of the minute are used up; try again after " +
+    "`retry-after` seconds",
+  storage_limit_exceeded:
+    "a key's tenant has as many states, conversations or bytes stored as it " +
+    "may; delete some, or send `store: false`",
   shutting_down: "the worker ends; try again after `retry-after` seconds",
   not_ready: "the model is loading, or could not be loaded",
   device_lost:
@@ -169,6 +197,8 @@ export interface InferenceErrorOptions extends ErrorOptions {
   stateId?: string | undefined;
   /** What has failed of an engine, of which nothing more is to be had. */
   fault?: FaultKind | undefined;
+  /** What a key has used up, or would use too much of. */
+  limit?: LimitKind | undefined;
 }
 
 /** A failure the caller can act on: the message names the thing, its value and the remedy. */
@@ -183,6 +213,8 @@ export class InferenceError extends Error {
   readonly stateId: string | undefined;
   /** What has failed of an engine, of which nothing more is to be had. */
   readonly fault: FaultKind | undefined;
+  /** What a key has used up, or would use too much of. */
+  readonly limit: LimitKind | undefined;
 
   /** An error of a kind, which callers decide by; its message is for people. */
   constructor(readonly code: ErrorCode, message: string, options: InferenceErrorOptions = {}) {
@@ -191,6 +223,7 @@ export class InferenceError extends Error {
     this.retryAfter = options.retryAfter;
     this.stateId = options.stateId;
     this.fault = options.fault;
+    this.limit = options.limit;
   }
 
   /** The status of an HTTP answer that tells of it. */

@@ -3,7 +3,7 @@
  * listener, and none may throw.
  */
 
-import type { FaultKind } from "./errors.ts";
+import type { FaultKind, LimitKind } from "./errors.ts";
 
 /** Why a turn ended: as its client was told, or why it was told of an error instead. */
 export type TurnOutcome = "stop" | "length" | "cancelled" | "error";
@@ -48,6 +48,8 @@ export interface Telemetry {
   stateLoaded(from: "memory" | "store", bytes: number, seconds: number): void;
   /** All that a state consists of was written; `null`: it could not be. */
   stateSaved(bytes: number | null, seconds: number): void;
+  /** A request was refused: it would have used more than its key may. */
+  limitRefused(limit: LimitKind): void;
   /** The database was busy, and is asked again. */
   storeRetried(): void;
   /** Something of the engine has failed. */
@@ -63,6 +65,7 @@ export const SILENT: Telemetry = {
   turnCame: () => () => {},
   stateLoaded() {},
   stateSaved() {},
+  limitRefused() {},
   storeRetried() {},
   engineFailed() {},
   engineRebuilt() {},

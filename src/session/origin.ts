@@ -32,6 +32,14 @@ export interface OriginsOptions {
   systemPrompts: SystemPrompts | null;
 }
 
+/** How what is to be read first is read. */
+export interface Reading {
+  /** Ends it. */
+  signal: AbortSignal | undefined;
+  /** Throws if a request gives too many tokens to read. */
+  assess: (tokens: number) => void;
+}
+
 /** Why a state that the index names may be of no use. */
 const USELESS = ["state_not_found", "state_expired", "state_damaged", "model_mismatch"];
 
@@ -43,23 +51,23 @@ export class Origins {
   }
 
   /** @throws InferenceError what `StateStore.load` and `Conversations.get` throw */
-  async find(request: TurnRequest, signal?: AbortSignal): Promise<Origin> {
+  async find(request: TurnRequest, reading: Reading): Promise<Origin> {
     const { stateId, conversation: id } = request;
-    if (stateId !== undefined) return await this.#fromState(stateId, request, signal);
-    if (id === undefined) return await this.#fromNothing(request, signal);
+    if (stateId !== undefined) return await this.#fromState(stateId, request, reading);
+    if (id === undefined) return await this.#fromNothing(request, reading);
     const conversation = await this.#options.store.conversations.get(id);
     const from = conversation.head === null
-      ? await this.#fromNothing(request, signal)
-      : await this.#fromState(conversation.head, request, signal);
+      ? await this.#fromNothing(request, reading)
+      : await this.#fromState(conversation.head, request, reading);
     return { ...from, conversation };
   }
 
-  async #fromNothing(request: TurnRequest, signal?: AbortSignal): Promise<Origin> {
+  async #fromNothing(request: TurnRequest, reading: Reading): Promise<Origin> {
     const { messages, added } = instructed([], request);
-    return { ...await this.#fromHistory(messages, request, signal), instructions: added };
+    return { ...await this.#fromHistory(messages, request, reading), instructions: added };
   }
 
-  async #fromState(id: string, request: TurnRequest, signal?: AbortSignal): Promise<Origin> {
+  async #fromState(id: string, request: TurnRequest, reading: Reading): Promise<Origin> {
     const { store, model } = this.#options;
     const { messages, reread } = request;
     const { info, turn } = await store.inspect(id, reread ? {} : { model });
@@ -77,7 +85,7 @@ export class Origins {
       // The state has absorbed what is to be gone: the rest is found by its words, or read again.
       const said = spoken(decodeEntries(await store.readHistory(info)), record);
       const { messages, added } = instructed(said, request);
-      return { ...await this.#fromHistory(messages, request, signal), instructions: added };
+      return { ...await this.#fromHistory(messages, request, reading), instructions: added };
     }
     if (own) return { info, previous, messages, justRead: 0, instructions };
     const transcript = [...decodeEntries(await store.readHistory(info)), ...record.transcript];
@@ -94,8 +102,8 @@ export class Origins {
   /** The state after the longest part of a history that is known, for whoever sends it whole. */
   async #fromHistory(
     messages: readonly Message[],
-    { keep }: TurnRequest,
-    signal?: AbortSignal,
+    { keep, account }: TurnRequest,
+    { signal, assess }: Reading,
   ): Promise<Origin> {
     const { store, model, systemPrompts } = this.#options;
     const nothing: Origin = { info: null, previous: null, messages, justRead: 0 };
@@ -112,7 +120,8 @@ export class Origins {
         if ((earlier?.count ?? 0) + transcript.length !== count) continue;
         return { ...found, messages: messages.slice(count), justRead: 0 };
       }
-      const read = keep === false ? null : await systemPrompts.read(messages, hashes, signal);
+      const reader = { signal, account, assess };
+      const read = keep === false ? null : await systemPrompts.read(messages, hashes, reader);
       if (read === null) return nothing;
       const { info, record, count } = read;
       const previous = { record, open: false };

@@ -10,6 +10,34 @@ export type { Conversation } from "../store/conversations.ts";
 /** How tokens are sampled; the seed goes with the turn. */
 export type Sampling = Omit<TurnWork["sampling"], "seed">;
 
+/** What is charged for a turn's tokens. */
+export interface TokenCharge {
+  /** So many more were written. */
+  wrote(tokens: number): void;
+  /** So many of the prompt were not read after all. */
+  unread(tokens: number): void;
+}
+
+/** Whom turns are charged to, and within what bounds: an account of whoever asks. */
+export interface TurnAccount {
+  /** Tokens that one request may give to read, where nothing else bounds them but `otherwise`. */
+  promptTokens(otherwise: number): number;
+  /**
+   * Asserts that so many tokens may be read now.
+   *
+   * @throws InferenceError `rate_limit_exceeded`
+   */
+  assertReadable(tokens: number): void;
+  /** Charges a prompt that is going to be read. */
+  charge(tokens: number): TokenCharge;
+  /**
+   * Holds room for states that are to be stored; what is returned lets go of it.
+   *
+   * @throws InferenceError `storage_limit_exceeded`
+   */
+  holdRoom(states: number, bytes: number): Promise<() => void>;
+}
+
 /** A turn to take: what is said, where it goes on from, how it is answered. */
 export interface TurnRequest {
   /** With `stateId`: only what is new; none to write on a reply that was cut short. */
@@ -47,6 +75,8 @@ export interface TurnRequest {
   keep?: boolean | undefined;
   /** Any JSON that is kept with the new state, for `Sessions.report`. */
   note?: unknown;
+  /** Whom it is charged to; nobody unless given. */
+  account?: TurnAccount | undefined;
 }
 
 /** Tokens read and written in a turn. */

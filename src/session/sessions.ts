@@ -18,20 +18,26 @@ import { ConversationDesk } from "./conversation_desk.ts";
 import { type Origin, Origins } from "./origin.ts";
 import { Reply, type TokenCodec } from "./reply.ts";
 import { RunningTurn, type TurnUnderway } from "./running_turn.ts";
-import type { Sampling, SessionModel, StateDescription, TurnRequest } from "./session_types.ts";
+import type {
+  Sampling,
+  SessionModel,
+  StateDescription,
+  TurnAccount,
+  TurnRequest,
+} from "./session_types.ts";
 import { describeState } from "./state_description.ts";
 import { type ExportedState, exportState, importState } from "./state_transfer.ts";
 import { SystemPrompts } from "./system_prompts.ts";
 import { TokenDesk } from "./token_desk.ts";
 import { TokenLog } from "./token_log.ts";
 import { Turn } from "./turn.ts";
+import { assertFits, chargeTurns, holdRoom } from "./turn_bounds.ts";
 import { TurnMeter } from "./turn_meter.ts";
 import { planTurn } from "./turn_plan.ts";
 import { encodeRecord, type TurnRecord } from "./turn_record.ts";
 import { decodeReport, type TurnReport } from "./turn_report.ts";
 import {
   assertClear,
-  assertFits,
   DEFAULT_LIMITS,
   type SessionLimits,
   turnWork,
@@ -116,7 +122,8 @@ export class Sessions {
    * Starts a turn. A `signal` cancels it, as `Turn.cancel` does.
    *
    * @throws InferenceError `invalid_value`, `context_length_exceeded`, what `StateStore.load`
-   * throws, `overloaded`, `shutting_down` or `cancelled`
+   * throws, `overloaded`, `shutting_down` or `cancelled`; by its account `rate_limit_exceeded` or
+   * `storage_limit_exceeded`
    */
   async start(request: TurnRequest, signal?: AbortSignal): Promise<Turn> {
     return (await this.startAll(request, 1, signal))[0];
@@ -129,6 +136,23 @@ export class Sessions {
   async startAll(request: TurnRequest, choices: number, signal?: AbortSignal): Promise<Turn[]> {
     assertClear(request, choices);
     if (request.constraint !== undefined) await this.#runner.prepare(request.constraint);
+    const free = await holdRoom(request, choices, this.model);
+    let turns: Turn[] = [];
+    try {
+      return turns = await this.#startAnew(request, choices, signal);
+    } finally {
+      // A streamed turn's state is stored by now, the others' are when they have ended.
+      if (request.stream) free();
+      else void Promise.allSettled(turns.map((turn) => turn.result())).then(free);
+    }
+  }
+
+  /** Starts over as often as what the turns go on from is replaced meanwhile. */
+  async #startAnew(
+    request: TurnRequest,
+    choices: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Turn[]> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const turns = await this.#start(request, choices, signal);
       if (turns !== null) return turns;
@@ -165,8 +189,12 @@ export class Sessions {
   }
 
   /** Stores the state in a file from anybody under a fresh id. Throws as `importState` does. */
-  async importState(chunks: AsyncIterable<Uint8Array>): Promise<StateDescription> {
-    return this.describe(await importState(chunks, { store: this.#store, model: this.model }));
+  async importState(
+    chunks: AsyncIterable<Uint8Array>,
+    account?: TurnAccount,
+  ): Promise<StateDescription> {
+    const { model } = this;
+    return this.describe(await importState(chunks, { store: this.#store, model, account }));
   }
 
   /**
@@ -197,8 +225,10 @@ export class Sessions {
   ): Promise<Turn[] | null> {
     const came = this.#clock();
     if (request.stateId !== undefined) await this.#cutShort(request.stateId);
-    const origin = await this.#origins.find(request, signal);
-    const { tokenizer, limits } = this.#work;
+    const bounds = { limits: this.#work.limits, telemetry: this.#telemetry };
+    const assess = (tokens: number) => assertFits(request, tokens, bounds);
+    const origin = await this.#origins.find(request, { signal, assess });
+    const { tokenizer } = this.#work;
     const plan = planTurn(origin.previous, origin.messages, {
       tokenizer,
       seed: request.seed,
@@ -206,7 +236,7 @@ export class Sessions {
       prompt: request.prompt,
       instructions: origin.instructions,
     });
-    if (request.messages.length > 0 || request.prompt !== undefined) assertFits(plan, limits);
+    assess(plan.pending.length);
     if (signal?.aborted) throw new InferenceError("cancelled", "The client has gone");
 
     const turns = Array.from({ length: choices }, (_, i) => {
@@ -234,6 +264,7 @@ export class Sessions {
     const generations = this.#runner.submitAll(
       turns.map((turn) => ({ ...turnWork(request, turn, this.#work), state })),
     );
+    chargeTurns(request, turns, generations);
     // Whoever awaits them below may not get that far.
     for (const { finished } of generations) finished.catch(() => {});
     const begins = request.stream && request.keep !== false;

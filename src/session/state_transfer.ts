@@ -18,7 +18,7 @@ import type { StateContent, StateStore } from "../store/state_store.ts";
 import { canonical } from "./chat_template.ts";
 import { checkHistory, checkRecord } from "./check_record.ts";
 import { appendEntries } from "./history.ts";
-import type { SessionModel } from "./session_types.ts";
+import type { SessionModel, TurnAccount } from "./session_types.ts";
 import { encodeRecord } from "./turn_record.ts";
 
 /** Of a state's id, what its file's name shows: the whole would let whoever sees it resume. */
@@ -44,6 +44,8 @@ export interface ImportOptions {
   store: StateStore;
   /** `null` where it is not at hand: then the file is only checked in itself. */
   model: SessionModel | null;
+  /** In whose bounds it is to be stored; in none unless given. */
+  account?: TurnAccount | undefined;
 }
 
 /**
@@ -71,12 +73,14 @@ export function importLimit(model: SessionModel): number {
  * Checks a file from anybody and stores its state; returns the fresh id.
  *
  * @throws InferenceError `model_mismatch`; `payload_too_large`; `invalid_state_file`, naming the field
- * that is wrong if it is one; or `store_unavailable`. What `chunks` throws passes through.
+ * that is wrong if it is one; `storage_limit_exceeded`; or `store_unavailable`. What `chunks` throws passes through.
  */
 export async function importState(
   chunks: AsyncIterable<Uint8Array>,
-  { store, model }: ImportOptions,
+  { store, model, account }: ImportOptions,
 ): Promise<string> {
+  // Nothing is read for whom there is no room.
+  (await account?.holdRoom(1, 0))?.();
   const file = await decodeStateFile(chunks, {
     accept: (facts) => model && assertFits(facts, model),
   });
@@ -103,13 +107,20 @@ export async function importState(
     open,
     tokens: record.absorbed,
   };
-  await store.save(content, {
-    id,
-    model: model === null ? file.model : { ...file.model, id: model.id },
-    parent: null,
-    created,
-    prefix: known ? hashes.at(-1) : undefined,
-  });
+  const parts = [content.state, content.turn, content.history];
+  const bytes = parts.reduce((sum, part) => sum + (part?.length ?? 0), 0);
+  const free = await account?.holdRoom(1, bytes);
+  try {
+    await store.save(content, {
+      id,
+      model: model === null ? file.model : { ...file.model, id: model.id },
+      parent: null,
+      created,
+      prefix: known ? hashes.at(-1) : undefined,
+    });
+  } finally {
+    free?.();
+  }
   return id;
 }
 

@@ -7,10 +7,10 @@ import { InferenceError } from "../core/errors.ts";
 import { PLAIN_SAMPLING } from "../core/sampling.ts";
 import type { TurnRunner } from "../scheduler/scheduler_types.ts";
 import type { StateInfo, StateStore } from "../store/state_store.ts";
-import { isSystem, type Message, messageText } from "./chat_template.ts";
+import { isSystem, type Message, messageText, REPLY_START } from "./chat_template.ts";
 import { keepState } from "./kept_state.ts";
 import type { TokenCodec } from "./reply.ts";
-import type { SessionModel } from "./session_types.ts";
+import type { SessionModel, TurnAccount } from "./session_types.ts";
 import { encodeMessages } from "./turn_plan.ts";
 import { encodeRecord, type TurnRecord } from "./turn_record.ts";
 
@@ -29,6 +29,14 @@ export interface ReadPrompt {
   count: number;
 }
 
+/** For whom one is read. */
+export interface PromptReader {
+  /** Ends it. */
+  signal: AbortSignal | undefined;
+  /** Whom it is charged to. */
+  account: TurnAccount | undefined;
+}
+
 /** Tokens from which on a system prompt is kept: fewer are read sooner than a state is fetched. */
 const LEAST_TOKENS = 32;
 
@@ -45,22 +53,26 @@ export class SystemPrompts {
    * Reads and stores the system prompt that `messages` begin with.
    *
    * @param hashes After each message.
+   * @param options.assess Throws if the request gives too many tokens to read, this prompt included.
    * @returns `null` if there is none, or it is too short, or what follows must not wait for it.
    */
   async read(
     messages: readonly Message[],
     hashes: readonly string[],
-    signal?: AbortSignal,
+    { assess, ...reader }: PromptReader & { assess: (tokens: number) => void },
   ): Promise<ReadPrompt | null> {
     const end = messages.findIndex((message) => !isSystem(message));
     if (end <= 0) return null;
     const prompt = messages.slice(0, end);
     const tokens = encodeMessages(prompt, this.#options.tokenizer);
     if (tokens.length < LEAST_TOKENS) return null;
+    const { tokenizer } = this.#options;
+    const rest = encodeMessages(messages.slice(end), tokenizer);
+    assess(tokens.length + rest.length + tokenizer.encode(REPLY_START).length);
     const hash = hashes[end - 1];
     const others = this.#reading.get(hash);
     if (others) return await others;
-    const reading = this.#read(prompt, tokens, { hash, signal })
+    const reading = this.#read(prompt, tokens, { ...reader, hash })
       .finally(() => this.#reading.delete(hash));
     this.#reading.set(hash, reading);
     return await reading;
@@ -69,7 +81,7 @@ export class SystemPrompts {
   async #read(
     prompt: readonly Message[],
     tokens: readonly number[],
-    { hash, signal }: { hash: string; signal: AbortSignal | undefined },
+    { hash, signal, account }: PromptReader & { hash: string },
   ): Promise<ReadPrompt | null> {
     const { store, runner, model } = this.#options;
     const generation = runner.submit({
@@ -84,7 +96,9 @@ export class SystemPrompts {
       stops: null,
       signal,
     });
+    const charge = account?.charge(tokens.length);
     const { reason, state, pending } = await generation.finished;
+    charge?.unread(pending.length);
     if (reason !== "length" || state === null) return null;
     const record: TurnRecord = {
       pending,

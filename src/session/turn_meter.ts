@@ -4,7 +4,7 @@ import { InferenceError } from "../core/errors.ts";
 import type { EndedTurn, Telemetry, TurnOutcome, TurnPart } from "../core/telemetry.ts";
 import type { FinishedTurn } from "../scheduler/scheduler_types.ts";
 import { blobsOf, type Manifest } from "../store/manifest.ts";
-import type { Usage } from "./session_types.ts";
+import type { TokenCharge, Usage } from "./session_types.ts";
 
 export interface TurnMeterOptions {
   telemetry: Telemetry;
@@ -29,6 +29,7 @@ export class TurnMeter {
   /** Takes what came of the turn, once. */
   #tell: ((turn: EndedTurn) => void) | null;
   #submitted = 0;
+  #charge: TokenCharge | null = null;
   /** When the first tokens came, and the last. */
   #first: number | null = null;
   #last: number | null = null;
@@ -43,8 +44,14 @@ export class TurnMeter {
     this.#submitted = this.#options.clock();
   }
 
+  /** Its tokens are charged from now on. */
+  charged(charge: TokenCharge): void {
+    this.#charge = charge;
+  }
+
   /** `count` tokens have come at once. */
   came(count: number): void {
+    this.#charge?.wrote(count);
     const { telemetry, clock, came } = this.#options;
     const now = clock();
     if (this.#last === null) telemetry.firstToken((now - came) / 1000);

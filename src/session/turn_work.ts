@@ -98,17 +98,6 @@ export function assertClear(
   );
 }
 
-/** @throws InferenceError `context_length_exceeded` */
-export function assertFits({ pending }: TurnRecord, { promptTokens }: SessionLimits): void {
-  if (pending.length <= promptTokens) return;
-  throw new InferenceError(
-    "context_length_exceeded",
-    `messages: the prompt has ${pending.length} tokens, one request may have at most ` +
-      `${promptTokens}; send it in parts, resuming with state_id`,
-    { param: "messages" },
-  );
-}
-
 function samplingOf(request: TurnRequest, { sampling, vocabulary }: TurnWorkOptions): Sampling {
   const wanted = { ...PLAIN_SAMPLING, ...sampling, ...request.sampling };
   for (const id of wanted.logitBias.keys()) {

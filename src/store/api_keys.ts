@@ -7,12 +7,10 @@ import { InferenceError } from "../core/errors.ts";
 import { isTenant } from "../core/tenant.ts";
 import { hashKey, keyId, newKeyText } from "./api_key_text.ts";
 import type { Backend, Key } from "./backend.ts";
+import { type KeyLimits, limitsIn } from "./key_limits.ts";
 import { API_KEY_IDS, API_KEYS } from "./keys.ts";
 import type { RandomBytes } from "./state_id.ts";
 import { assertTenant, tenantRow } from "./tenants.ts";
-
-/** Bounds that a key comes with, by name. They are kept and told to whoever admits its requests. */
-export type KeyLimits = Readonly<Record<string, number>>;
 
 /** What is known of a key. */
 export interface ApiKeyRecord {
@@ -158,7 +156,10 @@ function encode(value: unknown): Uint8Array {
 function decodeRow(value: Uint8Array): KeyRow | null {
   const row = parsed(value) as Partial<KeyRow> | null;
   if (row?.version !== 1 || typeof row.tenant !== "string" || !isTenant(row.tenant)) return null;
-  return row as KeyRow;
+  const limits = limitsIn(row.limits);
+  if (limits === null) return null;
+  const { tenant, created } = row as KeyRow;
+  return { version: 1, tenant, created, ...(row.limits === undefined ? {} : { limits }) };
 }
 
 function hashIn(value: Uint8Array): string | null {

@@ -7,6 +7,7 @@
 
 import { InferenceError } from "../core/errors.ts";
 import type { Backend, Check, Key, Mutation } from "./backend.ts";
+import { conversationsKey } from "./keys.ts";
 import { damagedRow, decodeRow, isFields, isStringOrNull, isTime } from "./row_json.ts";
 import { newId, type RandomBytes } from "./state_id.ts";
 
@@ -133,7 +134,7 @@ export class Conversations {
   }
 
   #key(id: string): Key {
-    return [this.#options.tenant, "conversation", id];
+    return [...conversationsKey(this.#options.tenant), id];
   }
 }
 

@@ -14,6 +14,11 @@ export function stateKey(tenant: string, id: string): Key {
   return [...statesKey(tenant), id];
 }
 
+/** Every conversation lies under this. */
+export function conversationsKey(tenant: string): Key {
+  return [tenant, "conversation"];
+}
+
 /** Every ref lies under this, those of one blob together. */
 export function refsKey(tenant: string): Key {
   return [tenant, "ref"];
@@ -34,6 +39,9 @@ export const API_KEYS: Key = [RESERVED, "key"];
 
 /** The hash of every API key lies under this, by the key's id. */
 export const API_KEY_IDS: Key = [RESERVED, "key-id"];
+
+/** What workers tell each other of tenants' rates lies under this, by tenant and worker. */
+export const RATES: Key = [RESERVED, "rate"];
 
 /** Every tenant that has or had something here has a row under this. */
 export const TENANTS: Key = [RESERVED, "tenant"];

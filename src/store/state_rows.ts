@@ -36,6 +36,18 @@ export interface StateRowsOptions {
   blobs: Blobs;
   tenant: string;
   now: () => number;
+  /** Told what has become of a state's row. */
+  onChange?: ((change: StateChange) => void) | undefined;
+}
+
+/** A state's manifest as it was and as it is now; `null`: it was not there, or has gone. */
+export interface StateChange {
+  /** The state's. */
+  readonly id: string;
+  /** As it was. */
+  readonly before: Manifest | null;
+  /** As it is now. */
+  readonly after: Manifest | null;
 }
 
 export interface PutOptions {
@@ -108,10 +120,14 @@ export class StateRows {
     ];
     const own: Check = { key, versionstamp: replaces?.versionstamp ?? null };
     const versionstamp = await backend.atomic([own, ...checks], mutations);
-    if (versionstamp !== null) return { ...manifest, id, versionstamp };
+    if (versionstamp !== null) {
+      this.#tell({ id, before: replaces, after: manifest });
+      return { ...manifest, id, versionstamp };
+    }
     // A write whose answer was lost and that was tried again fails its own check.
     const entry = await backend.get(key);
     if (entry !== null && decodeManifest(entry.value, id).turn.id === manifest.turn.id) {
+      this.#tell({ id, before: replaces, after: manifest });
       return { ...manifest, id, versionstamp: entry.versionstamp };
     }
     return null;
@@ -124,7 +140,12 @@ export class StateRows {
       [{ key: this.stateKey(info.id), versionstamp: info.versionstamp }],
       keys.map((key) => ({ type: "delete", key })),
     );
+    if (deleted !== null) this.#tell({ id: info.id, before: info, after: null });
     return deleted !== null;
+  }
+
+  #tell(change: StateChange): void {
+    this.#options.onChange?.(change);
   }
 
   /** Deletes those of `blobs` that nobody refers to. What fails here expires later. */

@@ -27,7 +27,7 @@ import type {
 import { assertTenant } from "./tenants.ts";
 import { assertSameModel, ATTEMPTS, busy, changed, expired, isCode } from "./store_errors.ts";
 
-export type { StateInfo } from "./state_rows.ts";
+export type { StateChange, StateInfo } from "./state_rows.ts";
 export type {
   InspectedState,
   LoadedState,
@@ -66,7 +66,8 @@ export class StateStore {
     this.#ttl = options.ttl ?? 7 * DAY_MS;
     this.#telemetry = options.telemetry ?? SILENT;
     this.#blobs = new Blobs(backend, { tenant, now, random, cache });
-    this.#rows = new StateRows({ backend, blobs: this.#blobs, tenant, now });
+    const { onChange } = options;
+    this.#rows = new StateRows({ backend, blobs: this.#blobs, tenant, now, onChange });
     this.answers = new Answers({ backend, tenant, now, random });
     this.conversations = new Conversations({ backend, tenant, now, random, ttl: this.#ttl });
     const { maxPrefixes: maxRows = 10_000 } = options;

@@ -5,7 +5,7 @@ import type { BlobCache } from "./blob_cache.ts";
 import type { Conversation } from "./conversations.ts";
 import type { ModelIdentity } from "./manifest.ts";
 import type { RandomBytes } from "./state_id.ts";
-import type { StateInfo } from "./state_rows.ts";
+import type { StateChange, StateInfo } from "./state_rows.ts";
 
 /** How states are kept. */
 export interface StateStoreOptions {
@@ -25,6 +25,8 @@ export interface StateStoreOptions {
   maxPrefixes?: number | undefined;
   /** Told what is read and written. */
   telemetry?: Telemetry | undefined;
+  /** Told of every state that is stored, replaced or removed here. */
+  onChange?: ((change: StateChange) => void) | undefined;
 }
 
 /** What a state consists of. */

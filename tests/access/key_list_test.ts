@@ -17,6 +17,15 @@ Deno.test("a file has a key a line, comments and empty lines", () => {
   assert.deepEqual(parseKeyFile("", "keys.txt"), []);
 });
 
+Deno.test("a key may have bounds behind it, which go with whoever has it", async () => {
+  const text = `acme sha256:${A} requests-per-minute=60  bytes-per-tenant=1000 # ours`;
+  const limits = { requestsPerMinute: 60, bytes: 1000 };
+  const keys = parseKeyFile(text, "keys.txt");
+  assert.deepEqual(keys, [{ tenant: "acme", hash: A, limits }]);
+  assert.deepEqual(parseKeyFile(keyLine(keys[0]), "keys.txt"), keys);
+  assert.deepEqual(await fixedKeys(keys).find(A), { tenant: "acme", limits });
+});
+
 Deno.test("of a key that is listed twice the first line counts", async () => {
   const source = fixedKeys(parseKeyFile(`one sha256:${A}\ntwo sha256:${A}`, "keys.txt"));
   assert.deepEqual(await source.find(A), { tenant: "one" });
@@ -31,6 +40,12 @@ Deno.test("a line that is wrong is told by its number, and not by its text", () 
     `acme sha256:${A.slice(1)}`,
     `~ sha256:${A}`,
     `acme sha256:${A} more`,
+    `acme sha256:${A} turns=3`,
+    `acme sha256:${A} requests-per-minute=0`,
+    `acme sha256:${A} requests-per-minute=1e3`,
+    `acme sha256:${A} requests-per-minute=${secret}`,
+    `acme sha256:${A} requests-per-minute=99999999999999999999`,
+    `acme sha256:${A} requests-per-minute=5 requests-per-minute=6`,
     `sha256:${A}`,
   ];
   for (const line of lines) {

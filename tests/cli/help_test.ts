@@ -52,6 +52,7 @@ printf '%s\\n' "\${COMPREPLY[@]}"`;
     "--state-ttl",
     "--state-cache",
     "--state-codec",
+    "--states-per-tenant",
   ]);
   assert.deepEqual(await complete("rwkv", "chat", "--device", "w"), ["webgpu"]);
   assert.deepEqual(await complete("rwkv", "completions", "f"), ["fish"]);

@@ -35,8 +35,8 @@ Deno.test("keys in a store: made, listed, revoked, and told once", async () => {
     const { keys } = await json(["keys", "ls", ...at]);
     assert.deepEqual(keys.map(({ id }: { id: string }) => id), [id, other.id]);
     const table = (await rwkv(["keys", "ls", ...at])).stdout.split("\n");
-    assert.match(table[0], /^ID +TENANT +CREATED$/);
-    assert.match(table[1], new RegExp(`^${id}  acme +20\\d\\d-.*Z$`));
+    assert.match(table[0], /^ID +TENANT +CREATED +LIMITS$/);
+    assert.match(table[1], new RegExp(`^${id}  acme +20\\d\\d-.*Z *$`));
     const { revoked } = await json(["keys", "revoke", id, ...at]);
     assert.deepEqual([revoked.id, revoked.tenant], [id, "acme"]);
     assert.equal((await json(["keys", "ls", ...at])).keys.length, 1);
@@ -72,6 +72,32 @@ Deno.test("keys in a file: added and taken out, and the rest of it stays as it w
     assert.match(wrong.stderr, /line 1/);
     assert.ok(!wrong.stderr.includes("secret"));
     assert.equal(await Deno.readTextFile(file), "acme secret\n");
+  });
+});
+
+Deno.test("bounds of a key are kept and listed, in a store and in a file, and the environment's are not", async () => {
+  await withFolder(async (folder) => {
+    const flags = ["--requests-per-minute", "60", "--bytes-per-tenant", "1e9"];
+    const limits = { requestsPerMinute: 60, bytes: 1e9 };
+    for (const at of [["--kv", `${folder}/states.sqlite3`], ["--file", `${folder}/keys.txt`]]) {
+      const env = { RWKV_TOKENS_PER_MINUTE: "5" };
+      const { code, stderr } = await rwkv(["keys", "create", ...flags, ...at], "", { env });
+      assert.equal(code, 0, stderr);
+      assert.deepEqual((await json(["keys", "create", ...at])).limits, {});
+      const { keys } = await json(["keys", "ls", ...at]);
+      assert.deepEqual(keys.map((key: { limits: object }) => key.limits), [limits, {}]);
+      const table = (await rwkv(["keys", "ls", ...at])).stdout.split("\n");
+      assert.match(table[1], / {2}requests-per-minute=60 bytes-per-tenant=1000000000$/);
+      const wrong = await rwkv(["keys", "create", "--states-per-tenant", "0", ...at]);
+      assert.equal(wrong.code, 2);
+      assert.match(
+        wrong.stderr,
+        /Cannot use --states-per-tenant 0: it must be a whole number from 1/,
+      );
+      const [id] = keys.map((key: { id: string }) => key.id);
+      await json(["keys", "revoke", id, ...at]);
+      assert.equal((await json(["keys", "ls", ...at])).keys.length, 1);
+    }
   });
 });
 

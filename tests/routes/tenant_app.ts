@@ -4,14 +4,17 @@ import type { Hono } from "hono";
 import { type AppOptions, createApp } from "../../routes/app.ts";
 import { Access } from "../../src/access/access.ts";
 import { fixedKeys } from "../../src/access/key_source.ts";
+import { type LedgerOptions, openLedger } from "../../src/access/ledger.ts";
 import { Metrics } from "../../src/cli/metrics.ts";
 import { Sessions } from "../../src/session/sessions.ts";
 import { TenantSessions } from "../../src/session/tenant_sessions.ts";
 import { hashKey } from "../../src/store/api_key_text.ts";
 import { BlobCache } from "../../src/store/blob_cache.ts";
+import type { Backend } from "../../src/store/backend.ts";
+import type { KeyLimits } from "../../src/store/key_limits.ts";
 import { MemoryBackend } from "../../src/store/memory.ts";
-import { StateStore } from "../../src/store/state_store.ts";
-import { MODEL, tokenizer, ToyRunner } from "../session/fixtures.ts";
+import { type StateChange, StateStore } from "../../src/store/state_store.ts";
+import { MODEL, tokenizer, ToyRunner, type ToyRunnerOptions } from "../session/fixtures.ts";
 import { watched } from "./documented.ts";
 import { DETAILS, STORE } from "./fixtures.ts";
 
@@ -20,26 +23,46 @@ export interface TenantApp {
   tenants: TenantSessions;
   /** All that was logged. */
   logged: string[];
+  runner: ToyRunner;
+}
+
+/** A key besides the tenants' own: its text is its name and `-key`. */
+export interface NamedKey {
+  name: string;
+  tenant: string;
+  limits?: KeyLimits;
+}
+
+export interface TenantAppOptions extends Partial<AppOptions> {
+  keys?: readonly NamedKey[];
+  /** What a ledger goes by; without it, nothing is bounded. */
+  bounds?: Omit<LedgerOptions, "backend">;
+  backend?: Backend;
+  model?: ToyRunnerOptions;
 }
 
 /** Each tenant's key is its name and `-key`. */
 export async function tenantApp(
   names: readonly string[],
-  options: Partial<AppOptions> = {},
+  { keys: more = [], bounds, model, backend = new MemoryBackend(), ...options }: TenantAppOptions =
+    {},
 ): Promise<TenantApp> {
-  const runner = new ToyRunner();
-  const backend = new MemoryBackend();
+  const runner = new ToyRunner(model);
   const cache = new BlobCache(1e6);
   const metrics = new Metrics();
+  const ledger = bounds && openLedger({ backend, telemetry: metrics, ...bounds });
   const tenants = new TenantSessions({
     open: (tenant, underway) => {
-      const store = new StateStore(backend, { tenant, cache, telemetry: metrics });
+      const onChange = (change: StateChange) => ledger?.stored.changed(tenant, change);
+      const { now } = bounds ?? {};
+      const store = new StateStore(backend, { tenant, cache, telemetry: metrics, onChange, now });
       const parts = { runner, store, tokenizer, model: MODEL, underway, telemetry: metrics };
       return new Sessions(parts);
     },
   });
   const keys = await Promise.all(
-    names.map(async (tenant) => ({ tenant, hash: await hashKey(`${tenant}-key`) })),
+    [...names.map((name): NamedKey => ({ name, tenant: name })), ...more]
+      .map(async ({ name, ...key }) => ({ ...key, hash: await hashKey(`${name}-key`) })),
   );
   const sources = [fixedKeys(keys)];
   const gate = new Access({ sources, openness: "no-keys", now: () => performance.now() });
@@ -53,12 +76,13 @@ export async function tenantApp(
       store: STORE,
     },
     gate,
+    ledger,
     metrics,
     onAnswer: (answered) => metrics.answered(answered),
     log: (message, error) => logged.push(`${message} ${error instanceof Error && error.stack}`),
     ...options,
   });
-  return { app: watched(app), tenants, logged };
+  return { app: watched(app), tenants, logged, runner };
 }
 
 export interface Asked {

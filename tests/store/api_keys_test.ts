@@ -53,8 +53,9 @@ for (const [name, open] of BACKENDS) {
   });
 
   test("limits come back as they were given", async (keys) => {
-    const { record } = await keys.create("acme", { limits: { turns: 3 } });
-    assert.deepEqual((await keys.find(record.hash))!.limits, { turns: 3 });
+    const { record } = await keys.create("acme", { limits: { requestsPerMinute: 3 } });
+    assert.deepEqual((await keys.find(record.hash))!.limits, { requestsPerMinute: 3 });
+    assert.deepEqual((await keys.list()).map(({ limits }) => limits), [{ requestsPerMinute: 3 }]);
   });
 
   test("no text of a key is in the store", async (keys, backend) => {
@@ -68,7 +69,10 @@ for (const [name, open] of BACKENDS) {
   test(
     "a row that is damaged, of a later version or of no tenant lets nobody in",
     async (keys, backend) => {
-      for (const row of ["{", '{"version":2,"tenant":"a"}', '{"version":1,"tenant":"~"}', "null"]) {
+      const rows = ["{", '{"version":2,"tenant":"a"}', '{"version":1,"tenant":"~"}', "null"];
+      const bounds = ["7", '{"states":"7"}', '{"states":0}', '{"bytes":-1}', '{"bytes":0.5}', "[]"]
+        .map((limits) => `{"version":1,"tenant":"a","created":1,"limits":${limits}}`);
+      for (const row of [...rows, ...bounds]) {
         const value = new TextEncoder().encode(row);
         await backend.atomic([], [{ type: "set", key: ["~", "key", "0".repeat(64)], value }]);
         assert.equal(await keys.find("0".repeat(64)), null, row);

@@ -5,7 +5,10 @@ import { InferenceError } from "../../../src/core/errors.ts";
 import { appendEntries } from "../../../src/session/history.ts";
 import { checkHistory, checkRecord } from "../../../src/session/check_record.ts";
 import { encodeRecord } from "../../../src/session/turn_record.ts";
+import { ApiKeys } from "../../../src/store/api_keys.ts";
 import { MemoryBackend } from "../../../src/store/memory.ts";
+import { RateRows } from "../../../src/store/rate_rows.ts";
+import { randomBytes } from "../../../src/store/state_id.ts";
 import { decodeState, encodeState, readStateHeader } from "../../../src/store/state_codec.ts";
 import { decodeStateFile } from "../../../src/store/state_file.ts";
 import { StateStore } from "../../../src/store/state_store.ts";
@@ -236,18 +239,31 @@ async function rowsTarget(): Promise<Target> {
   for (const area of ["state", "conversation", "idempotency"]) {
     for await (const { key, value } of backend.list(["default", area])) rows.push({ key, value });
   }
+  const keys = new ApiKeys({ backend, now: Date.now, random: randomBytes });
+  const { record } = await keys.create("default", { limits: { states: 9, bytes: 1e9 } });
+  const ratesOf = (worker: string) => new RateRows({ backend, worker, now: Date.now });
+  await ratesOf("teller").tell("default", {
+    requests: new Map([[1_700_000_000, 1]]),
+    tokens: new Map([[1_700_000_000, 20], [1_700_000_001, 4]]),
+  });
+  for (const area of ["key", "rate"]) {
+    for await (const { key, value } of backend.list(["~", area])) rows.push({ key, value });
+  }
   const readers = [
     () => store.load(stateId),
     () => it.sessions.describe(stateId),
     () => store.conversations.get(conversation.id),
     () => it.sessions.conversations.transcript(conversation.id),
     () => store.answers.claim(request),
+    () => keys.find(record.hash),
+    () => ratesOf("reader").others("default"),
   ];
   return {
     name: "rows",
     corpus: rows.map(({ value }) => value),
     words: [
       ...["version", "created", "expires", "ttl", "open", "state", "turn", "history", "note", "id"],
+      ...["tenant", "limits", "states", "at", "requests", "tokens"],
       ...["bytes", "sha256", "parent", "head", "metadata", "answer", "owner", "body", "prefix"],
       ...["null", "true", "[]", "{}", "-1", "-1e300", "8640000000000001", "1e15", "__proto__"],
     ],
@@ -266,8 +282,9 @@ async function rowsTarget(): Promise<Target> {
             refused++;
           }
         }
-        // A row is taken where it stands only: elsewhere others read it.
-        if (refused === 0) outcome = "taken";
+        // A row is taken where it stands only: elsewhere others read it. Those of keys and rates are
+        // never refused: one that is wrong tells nothing.
+        if (refused === 0 && key[0] !== "~") outcome = "taken";
         await backend.atomic([], [{ type: "set", key: [...key], value, expireIn: 1e9 }]);
       }
       return outcome;

@@ -1,0 +1,175 @@
+/**
+ * What a caller may use: its key's bounds, or else the worker's own, held against all that its tenant
+ * uses. A turn's tokens are charged as they are read and written; one that runs is not ended when they
+ * are used up.
+ */
+
+import { InferenceError, type LimitKind } from "../core/errors.ts";
+import type { KeyLimits } from "../store/key_limits.ts";
+import type { Caller } from "./key_source.ts";
+import type { Ledger } from "./ledger.ts";
+import type { RateKind, RateLeft } from "./rate_limiter.ts";
+
+/** What is charged for a turn's tokens. */
+export interface TokenCharge {
+  /** So many more were written. */
+  wrote(tokens: number): void;
+  /** So many of the prompt were not read after all. */
+  unread(tokens: number): void;
+}
+
+const FREE: TokenCharge = { wrote() {}, unread() {} };
+const NOTHING = () => {};
+
+/** What one caller may use. */
+export class Account {
+  /** What holds for it. */
+  readonly limits: KeyLimits;
+  readonly #tenant: string;
+  readonly #ledger: Ledger;
+
+  constructor({ tenant, limits }: Caller, ledger: Ledger) {
+    this.#tenant = tenant;
+    this.limits = { ...ledger.defaults, ...limits };
+    this.#ledger = ledger;
+  }
+
+  /** Tokens that one request may give to read: no more than a minute may have. */
+  promptTokens(otherwise: number): number {
+    const { promptTokens = otherwise, tokensPerMinute = Infinity } = this.limits;
+    return Math.min(promptTokens, tokensPerMinute);
+  }
+
+  /**
+   * Counts a request, which is then `begin`; one that turns out to be beyond a bound does not count.
+   *
+   * @throws InferenceError `rate_limit_exceeded`, and what `begin` throws
+   */
+  async request<T>(begin: () => Promise<T>): Promise<T> {
+    const { requestsPerMinute: limit } = this.limits;
+    if (limit === undefined) return await begin();
+    const { rates } = this.#ledger;
+    const wait = rates.wait(this.#tenant, "requests", { limit, amount: 1 });
+    if (wait > 0) {
+      const seconds = secondsOf(wait);
+      throw this.#refused("rate_limit_exceeded", "requests", {
+        message: `Cannot take this request: a minute may have ${limit} requests of this key's ` +
+          `tenant, and no more may come now; wait ${seconds} s`,
+        retryAfter: seconds,
+      });
+    }
+    const takeBack = rates.add(this.#tenant, "requests", 1);
+    try {
+      return await begin();
+    } catch (error) {
+      if (error instanceof InferenceError && error.limit !== undefined) takeBack(1);
+      throw error;
+    }
+  }
+
+  /** @throws InferenceError `rate_limit_exceeded` for more tokens than the minute has left */
+  assertReadable(tokens: number): void {
+    const { tokensPerMinute: limit } = this.limits;
+    if (limit === undefined) return;
+    const { rates } = this.#ledger;
+    const wait = rates.wait(this.#tenant, "tokens", { limit, amount: tokens });
+    if (wait === 0) return;
+    const { remaining } = rates.left(this.#tenant, "tokens", limit);
+    const seconds = secondsOf(wait);
+    throw this.#refused("rate_limit_exceeded", "tokens", {
+      message:
+        `Cannot read ${tokens} tokens now: a minute may have ${limit} tokens of this key's ` +
+        `tenant, and ${remaining} are left; wait ${seconds} s`,
+      retryAfter: seconds,
+    });
+  }
+
+  /** Charges a prompt that is going to be read. */
+  charge(tokens: number): TokenCharge {
+    if (this.limits.tokensPerMinute === undefined) return FREE;
+    const { rates } = this.#ledger;
+    const takeBack = rates.add(this.#tenant, "tokens", tokens);
+    return {
+      wrote: (tokens) => void rates.add(this.#tenant, "tokens", tokens),
+      unread: (tokens) => takeBack(tokens),
+    };
+  }
+
+  /**
+   * Holds room for states that are to be stored; what is returned lets go of it.
+   *
+   * @throws InferenceError `storage_limit_exceeded`
+   */
+  async holdRoom(states: number, bytes: number): Promise<() => void> {
+    const { states: mostStates, bytes: mostBytes } = this.limits;
+    if (mostStates === undefined && mostBytes === undefined) return NOTHING;
+    const { stored } = this.#ledger;
+    await stored.ready(this.#tenant);
+    const there = stored.of(this.#tenant);
+    this.#assertRoom("states", { there: there.states, more: states, most: mostStates });
+    this.#assertRoom("bytes", { there: there.bytes, more: bytes, most: mostBytes });
+    return stored.hold(this.#tenant, states, bytes);
+  }
+
+  /**
+   * Makes a conversation, if there is room for one.
+   *
+   * @throws InferenceError `storage_limit_exceeded`, and what `make` throws
+   */
+  async conversation<T>(make: () => Promise<T>): Promise<T> {
+    const { states: mostStates, bytes: mostBytes } = this.limits;
+    if (mostStates === undefined && mostBytes === undefined) return await make();
+    const { stored } = this.#ledger;
+    await stored.ready(this.#tenant);
+    const there = stored.of(this.#tenant);
+    this.#assertRoom("conversations", { there: there.conversations, more: 1, most: mostStates });
+    this.#assertRoom("bytes", { there: there.bytes, more: 1, most: mostBytes });
+    stored.conversationChanged(this.#tenant, 1);
+    try {
+      return await make();
+    } catch (error) {
+      stored.conversationChanged(this.#tenant, -1);
+      throw error;
+    }
+  }
+
+  /** Told that a conversation was removed. */
+  conversationRemoved(): void {
+    this.#ledger.stored.conversationChanged(this.#tenant, -1);
+  }
+
+  /** What is left by the minute, of what is bounded. */
+  get left(): Partial<Record<RateKind, RateLeft>> {
+    const { requestsPerMinute, tokensPerMinute } = this.limits;
+    const left = (kind: RateKind, limit: number | undefined) =>
+      limit === undefined ? {} : { [kind]: this.#ledger.rates.left(this.#tenant, kind, limit) };
+    return { ...left("requests", requestsPerMinute), ...left("tokens", tokensPerMinute) };
+  }
+
+  #assertRoom(
+    what: "states" | "conversations" | "bytes",
+    { there, more, most }: { there: number; more: number; most: number | undefined },
+  ): void {
+    if (most === undefined || more === 0 || there + more <= most) return;
+    const remedy = what === "conversations"
+      ? "delete some (DELETE /v1/conversations/{id})"
+      : "delete states (DELETE /v1/states/{id}), or send store: false";
+    throw this.#refused("storage_limit_exceeded", what, {
+      message: `Cannot store more ${what}: this key's tenant has ${there} of ${most} that it may ` +
+        `have, and ${more} would come; ${remedy}`,
+    });
+  }
+
+  #refused(
+    code: "rate_limit_exceeded" | "storage_limit_exceeded",
+    limit: LimitKind,
+    { message, retryAfter }: { message: string; retryAfter?: number },
+  ): InferenceError {
+    this.#ledger.telemetry.limitRefused(limit);
+    return new InferenceError(code, message, { retryAfter, limit });
+  }
+}
+
+function secondsOf(milliseconds: number): number {
+  return Math.max(1, Math.ceil(milliseconds / 1000));
+}
