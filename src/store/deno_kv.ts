@@ -282,5 +282,8 @@ function reasonOf(cause: unknown, { name, timeout }: Asked): string {
     return `it has not answered for ${timeout / 1000} s; see ${remedy}`;
   }
   if (!isFile) return explain(cause).text;
-  return cause instanceof Error ? cause.message : String(cause);
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return /disk (is full|I\/O error)/.test(text)
+    ? `${text}: free some room on its disk, and see that the disk works`
+    : text;
 }
