@@ -278,7 +278,9 @@ function unavailable(verb: string, cause: unknown, asked: Asked): InferenceError
 function reasonOf(cause: unknown, { name, timeout }: Asked): string {
   const isFile = !isUrl(name);
   if (cause instanceof NoAnswer || isLocked(cause)) {
-    const remedy = isFile ? "what else writes to that file" : "that the server there runs";
+    const remedy = isFile
+      ? "what else writes to that file"
+      : "that the server there runs, and its log";
     return `it has not answered for ${timeout / 1000} s; see ${remedy}`;
   }
   if (!isFile) return explain(cause).text;
