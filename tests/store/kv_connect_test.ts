@@ -118,6 +118,28 @@ Deno.test("kv connect: a token that is refused later is told, and taken again wh
   });
 });
 
+Deno.test("kv connect: of a database with copies, the one that knows all is read", async () => {
+  await withToken(TOKEN, async () => {
+    const asked: string[] = [];
+    await using server = new FakeServer(async (request) => {
+      const { pathname } = new URL(request.url);
+      if (pathname !== "/") asked.push(pathname);
+      const answer = await emptyStore(request);
+      if (pathname !== "/") return answer;
+      const { endpoints, ...rest } = await answer.json();
+      const copy = { url: "/copy", consistency: "eventual" };
+      return Response.json({ ...rest, endpoints: [copy, ...endpoints] });
+    });
+    const backend = await DenoKvBackend.open(server.url);
+    await backend.get(["t", 1]);
+    await backend.getMany([["t", 1]]);
+    await Array.fromAsync(backend.list(["t"]));
+    assert.ok(asked.length >= 4, asked.join());
+    assert.deepEqual(asked.filter((path) => !path.startsWith("/v2/")), []);
+    backend.close();
+  });
+});
+
 Deno.test("kv connect: a port that takes connections and never answers", async () => {
   await withToken(TOKEN, async () => {
     using silent = Deno.listen({ port: 0, hostname: "127.0.0.1" });
