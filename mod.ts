@@ -94,6 +94,12 @@ export type {
   TextPart as TurnTextPart,
   TranscriptEntry as TurnTranscriptEntry,
 } from "./src/session/chat_template.ts";
-export type { EndedTurn, Telemetry, TurnOutcome, TurnPart } from "./src/core/telemetry.ts";
+export type {
+  EndedTurn,
+  Telemetry,
+  TurnOutcome,
+  TurnPart,
+  UnbegunReason,
+} from "./src/core/telemetry.ts";
 export type { MetricsText } from "./routes/metrics.ts";
 export type { AnsweredRequest } from "./routes/answered.ts";

@@ -83,7 +83,7 @@ await Deno.remove(folder, { recursive: true });
 const [first, last] = [looks[0], looks[looks.length - 1]];
 const { log } = worker;
 const bytesPerRequest = log.bytes / log.requests;
-const others = log.others.filter((line) => !line.includes('"message":"Stopping"'));
+const others = log.others.filter((line) => !/"message":"(Stopping|Stopped)"/.test(line));
 check("answers other than they must be", listed(failures), failures.length === 0);
 for (const [name, what] of Object.entries(HELD)) {
   const [before, after] = [first, last].map((held) => held[name as keyof typeof HELD]);

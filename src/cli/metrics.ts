@@ -7,7 +7,7 @@ import { context } from "@opentelemetry/api";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { AnsweredRequest } from "../../routes/answered.ts";
 import { FAULT_KINDS, type FaultKind, LIMIT_KINDS, type LimitKind } from "../core/errors.ts";
-import type { EndedTurn, Telemetry } from "../core/telemetry.ts";
+import type { EndedTurn, Telemetry, TurnOutcome, UnbegunReason } from "../core/telemetry.ts";
 import type { EngineInfo } from "../engine/engine.ts";
 import type { SchedulerNumbers } from "../scheduler/numbers.ts";
 import { traceTurn } from "./traces.ts";
@@ -16,12 +16,31 @@ import { traceTurn } from "./traces.ts";
 const SHORT = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 const LONG = [...SHORT, 10, 30, 60, 120, 300, 600];
 
+/** What has become of all turns that were asked for; those under way have come to nothing yet. */
+export interface TurnCounts {
+  received: number;
+  /** Those that were told why not. */
+  unbegun: number;
+  stopped: number;
+  length: number;
+  /** Their clients left, or the worker was to end. */
+  aborted: number;
+  failed: number;
+}
+
 /** What is known once the model runs. */
 export interface MeteredWorker {
   engine: { info: EngineInfo };
   modelId: string;
   numbers: () => SchedulerNumbers;
 }
+
+const COUNTED = {
+  stop: "stopped",
+  length: "length",
+  cancelled: "aborted",
+  error: "failed",
+} as const satisfies Record<TurnOutcome, keyof TurnCounts>;
 
 export class Metrics implements Telemetry {
   readonly #registry = new Registry();
@@ -34,9 +53,18 @@ export class Metrics implements Telemetry {
     "Tokens of prompts that did not have to be read again",
   );
   readonly #written = this.#counter("generation_tokens_total", "Tokens written");
+  readonly #received = this.#counter(
+    "request_received_total",
+    "Turns asked for: those not begun, those that have ended, and those under way",
+  );
+  readonly #unbegun = this.#counter(
+    "request_unbegun_total",
+    "Turns that were not begun, by the code of the error that their client got",
+    "code",
+  );
   readonly #success = this.#counter(
     "request_success_total",
-    "Turns that have ended, by how: stop, length, or abort where the client left",
+    "Turns that have ended, by how: stop, length, or abort where they were cut short",
     "finished_reason",
   );
   readonly #failed = this.#counter("request_failure_total", "Turns that ended with an error");
@@ -97,7 +125,24 @@ export class Metrics implements Telemetry {
     "status",
   );
 
+  readonly #turns: TurnCounts = {
+    received: 0,
+    unbegun: 0,
+    stopped: 0,
+    length: 0,
+    aborted: 0,
+    failed: 0,
+  };
+
   constructor() {
+    this.#gauge(
+      "num_requests_underway",
+      "Turns asked for that have not come to an end: waiting, running, being read or stored",
+      () => {
+        const { received, unbegun, stopped, length, aborted, failed } = this.#turns;
+        return received - unbegun - stopped - length - aborted - failed;
+      },
+    );
     this.#gauge("process_resident_memory_bytes", "Memory of the process", () => {
       return Deno.memoryUsage().rss;
     }, "");
@@ -162,6 +207,20 @@ export class Metrics implements Telemetry {
     for (let i = 0; i < count; i++) this.#between.observe(seconds);
   }
 
+  /** As the counters have it, for who can't ask for them any more. */
+  get turns(): Readonly<TurnCounts> {
+    return this.#turns;
+  }
+
+  turnsAsked(count: number): (why: UnbegunReason) => void {
+    this.#received.inc(count);
+    this.#turns.received += count;
+    return (code) => {
+      this.#unbegun.inc({ code }, count);
+      this.#turns.unbegun += count;
+    };
+  }
+
   turnCame(): (turn: EndedTurn) => void {
     const request = context.active();
     return (turn) => {
@@ -176,6 +235,7 @@ export class Metrics implements Telemetry {
     this.#written.inc(turn.writtenTokens);
     this.#whole.observe(turn.seconds);
     if (turn.queuedSeconds !== null) this.#queued.observe(turn.queuedSeconds);
+    this.#turns[COUNTED[turn.outcome]]++;
     if (turn.outcome === "error") return this.#failed.inc();
     const finished_reason = turn.outcome === "cancelled" ? "abort" : turn.outcome;
     this.#success.inc({ finished_reason });

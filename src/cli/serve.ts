@@ -9,7 +9,7 @@ import { progressBar } from "./progress.ts";
 import { ORIGINS_FLAG } from "./origins.ts";
 import { onStopSignals } from "./signals.ts";
 import { keepUrlsOutOfSpans } from "./span_urls.ts";
-import { loadFields, READY, SERVING } from "./start_log.ts";
+import { loadFields, READY, SERVING, STOPPED } from "./start_log.ts";
 import { painter } from "./terminal.ts";
 import { bytesText } from "./units.ts";
 import { startWorker, type StartWorkerOptions } from "./start_worker.ts";
@@ -78,7 +78,7 @@ export async function serveWorker(
   const grace = number(flags, "grace", { min: 0, max: 3600 }) ?? GRACE;
   const bar = progressBar("Loading");
   keepUrlsOutOfSpans();
-  const { app, allowed, ready } = startWorker(flags, {
+  const { app, allowed, ready, metrics } = startWorker(flags, {
     ...options,
     log,
     hostname,
@@ -113,6 +113,7 @@ export async function serveWorker(
     await running.close(1000 * grace);
     // Streams end when their turns have ended, and clients are to read that.
     await endsWithin(sent, SEND_MS);
+    if (!person) log.info(STOPPED, { ...metrics.turns });
   } catch (error) {
     await server.shutdown();
     throw error;

@@ -1,4 +1,4 @@
-/** What `serve` logs of its start where no person looks on, for whoever waits for it. */
+/** What `serve` logs of its start and its end where no person looks on, for whoever waits for it. */
 
 import type { EngineInfo, LoadTimes } from "../engine/engine.ts";
 import type { LogFields } from "../core/log.ts";
@@ -8,6 +8,9 @@ export const SERVING = "Serving on ";
 
 /** Tells that turns are taken. */
 export const READY = "Ready";
+
+/** Is the last line, which tells what has become of all turns. */
+export const STOPPED = "Stopped";
 
 /** The engine's parts of loading, in order. */
 export const LOAD_PARTS: readonly (keyof LoadTimes)[] = [

@@ -30,6 +30,8 @@ export interface StartedWorker {
   allowed: Promise<void>;
   /** Rejects with what went wrong. */
   ready: Promise<RunningSessions>;
+  /** What it counts. */
+  metrics: Metrics;
 }
 
 export interface StartWorkerOptions
@@ -136,7 +138,7 @@ export function startWorker(
     metricsToken,
     onAnswer,
   });
-  return { app, allowed, ready };
+  return { app, allowed, ready, metrics };
 }
 
 /** A process that has ended its work does not wait for this. */

@@ -3,7 +3,7 @@
  * listener, and none may throw.
  */
 
-import type { FaultKind, LimitKind } from "./errors.ts";
+import type { ErrorCode, FaultKind, LimitKind } from "./errors.ts";
 
 /** Why a turn ended: as its client was told, or why it was told of an error instead. */
 export type TurnOutcome = "stop" | "length" | "cancelled" | "error";
@@ -36,13 +36,18 @@ export interface TurnPart {
   to: number;
 }
 
+/** Why a turn was not begun: what its client was told. */
+export type UnbegunReason = ErrorCode | "internal_error";
+
 /** Who is told. Times are seconds. */
 export interface Telemetry {
   /** The first token of a reply came, so long after the turn's arrival. */
   firstToken(seconds: number): void;
   /** `count` more came, each `seconds` after the one before. */
   moreTokens(count: number, seconds: number): void;
-  /** A turn has come, in the context of its request: what is returned is told of its end. */
+  /** Turns are asked for: what is returned is told why, if none of them is begun. */
+  turnsAsked(count: number): (why: UnbegunReason) => void;
+  /** A turn is made ready, in the context of its request: what is returned is told of its end. */
   turnCame(): (turn: EndedTurn) => void;
   /** A state's bytes were read, from where they are held. */
   stateLoaded(from: "memory" | "store", bytes: number, seconds: number): void;
@@ -62,6 +67,7 @@ export interface Telemetry {
 export const SILENT: Telemetry = {
   firstToken() {},
   moreTokens() {},
+  turnsAsked: () => () => {},
   turnCame: () => () => {},
   stateLoaded() {},
   stateSaved() {},

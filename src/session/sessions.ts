@@ -134,6 +134,21 @@ export class Sessions {
    * the first one that of the request, and leads to a state of its own. Throws as `start`.
    */
   async startAll(request: TurnRequest, choices: number, signal?: AbortSignal): Promise<Turn[]> {
+    const unbegun = this.#telemetry.turnsAsked(choices);
+    try {
+      return await this.#startSteadily(request, choices, signal);
+    } catch (error) {
+      unbegun(error instanceof InferenceError ? error.code : "internal_error");
+      throw error;
+    }
+  }
+
+  /** Starts over when the state that is resumed is replaced meanwhile. */
+  async #startSteadily(
+    request: TurnRequest,
+    choices: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Turn[]> {
     assertClear(request, choices);
     if (request.constraint !== undefined) await this.#runner.prepare(request.constraint);
     const free = await holdRoom(request, choices, this.model);

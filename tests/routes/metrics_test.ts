@@ -60,6 +60,8 @@ Deno.test("tokens and turns are counted as clients are told of them", async () =
   const success = (how: string) => metrics[`rwkv:request_success_total{finished_reason="${how}"}`];
   assert.deepEqual([success("stop"), success("length"), success("abort")], [7, 1, 0]);
   assert.equal(metrics["rwkv:request_failure_total"], 0);
+  assert.equal(metrics["rwkv:request_received_total"], 8);
+  assert.equal(metrics["rwkv:num_requests_underway"], 0);
   for (const name of ["e2e_request_latency", "time_to_first_token", "request_queue_time"]) {
     assert.equal(metrics[`rwkv:${name}_seconds_count`], 8, name);
   }
@@ -106,4 +108,51 @@ Deno.test("failed, left and unstored turns are counted as such, and strangers ma
     routes.some((name) => name.includes('route="/v1/models/{id}"')),
     routes.join("\n"),
   );
+});
+
+Deno.test("turns received are those not begun, those that ended and those under way", async () => {
+  const held = Promise.withResolvers<void>();
+  let fails = false;
+  const it = testApp({
+    script: ids(" Hello\n\n"),
+    before: async () => {
+      if (fails) throw new TypeError("secret");
+      await held.promise;
+    },
+  });
+  const turns = async () => {
+    const metrics = await metricsOf(it);
+    const of = (name: string) => metrics[`rwkv:${name}`] ?? 0;
+    return {
+      received: of("request_received_total"),
+      unknown: of('request_unbegun_total{code="state_not_found"}'),
+      finished: of('request_success_total{finished_reason="stop"}'),
+      failed: of("request_failure_total"),
+      underway: of("num_requests_underway"),
+    };
+  };
+  const unknown = { ...HI, state_id: `state_${"0".repeat(48)}` };
+  await errorOf(post(it.app, { ...unknown, n: 2 }), 404, "state_not_found");
+  const running = [post(it.app, { ...HI, n: 2 }), post(it.app, HI)];
+  while ((await turns()).underway < 3) await new Promise((resolve) => setTimeout(resolve, 1));
+  assert.deepEqual(await turns(), {
+    received: 5,
+    unknown: 2,
+    finished: 0,
+    failed: 0,
+    underway: 3,
+  });
+  held.resolve();
+  await Promise.all(running.map(async (answer) => (await answer).body?.cancel()));
+  fails = true;
+  await errorOf(post(it.app, HI), 500, "internal_error");
+  // What is no request for a turn is none that was received.
+  await errorOf(post(it.app, { messages: 5 }), 400, "invalid_value");
+  assert.deepEqual(await turns(), {
+    received: 6,
+    unknown: 2,
+    finished: 3,
+    failed: 1,
+    underway: 0,
+  });
 });

@@ -44,7 +44,7 @@ Deno.test("a store without room for more keeps what it has, whole, and says what
     assert.equal(of("failed").length, 3);
     for (const { code, message } of of("failed")) {
       assert.equal(code, "store_unavailable");
-      assert.ok(message!.includes(path), message);
+      assert.ok(message!.includes(path), message!);
       assert.match(message!, /(disk is full|disk I\/O error): .*free/);
     }
     // Reading goes on while nothing can be written.
