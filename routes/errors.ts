@@ -52,7 +52,7 @@ function shortened(text: string, length: number): string {
 export function handleError(log: Log): ErrorHandler {
   return (error, c) => {
     const status = error instanceof InferenceError ? error.status : 500;
-    if (status >= 500) log(`${c.req.method} ${c.req.path} failed`, error);
+    if (isUntold(error)) log(`${c.req.method} ${c.req.path} failed`, error);
     if (error instanceof InferenceError) {
       const seconds = error.retryAfter ?? RETRY_AFTER[error.code];
       if (seconds !== undefined) c.header("retry-after", String(seconds));
@@ -63,6 +63,11 @@ export function handleError(log: Log): ErrorHandler {
     }
     return c.json(errorBody(error), status as ContentfulStatusCode);
   };
+}
+
+/** Whether there is more to it than its client is told: one that is refused for now is told all. */
+function isUntold(error: Error): boolean {
+  return !(error instanceof InferenceError) || error.status >= 500 && error.cause !== undefined;
 }
 
 export function notFound(c: Context): Response {
