@@ -6,6 +6,8 @@ const ROOT = new URL("../..", import.meta.url).pathname;
 
 export interface WorkerProcess extends AsyncDisposable {
   url: string;
+  /** Of the process. */
+  pid: number;
   /** Kills it at once, as `kill -9` does. */
   kill(): Promise<void>;
   /** Asks it to stop, as a platform does; returns its exit status. */
@@ -42,13 +44,17 @@ export async function startWorkerProcess(
   let log = "";
   const listening = Promise.withResolvers<string>();
   const ready = Promise.withResolvers<void>();
+  let started = false;
   const reading = (async () => {
     const decoder = new TextDecoder();
     for await (const bytes of child.stderr) {
       log += decoder.decode(bytes, { stream: true });
+      // Long logs are not to be looked through again and again.
+      if (started) continue;
       const port = log.match(/Serving on http:\/\/[\w.]+:(\d+)/)?.[1];
       if (port) listening.resolve(`http://127.0.0.1:${port}`);
-      if (log.includes('"Ready"')) ready.resolve();
+      started = log.includes('"Ready"');
+      if (started) ready.resolve();
     }
     const early = new Error(`the worker ended before it was ready:\n${log}`);
     listening.reject(early);
@@ -71,6 +77,7 @@ export async function startWorkerProcess(
   }
   return {
     url,
+    pid: child.pid,
     kill: async () => void await end("SIGKILL"),
     stop: () => end("SIGTERM"),
     send: (signal) => child.kill(signal),
