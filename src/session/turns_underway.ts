@@ -27,9 +27,10 @@ export class TurnsUnderway {
     turn.done.then(() => this.#turns.delete(name));
   }
 
-  /** The turn that leads to a tenant's state, if it is under way here. */
-  find(tenant: string, stateId: string): HeldTurn | undefined {
-    return this.#turns.get(nameOf(tenant, stateId));
+  /** Waits for the turn that leads to a tenant's state, if it has been cut and is being stored. */
+  async cutShort(tenant: string, stateId: string): Promise<void> {
+    const turn = this.#turns.get(nameOf(tenant, stateId));
+    if (turn?.signal.aborted) await turn.done;
   }
 
   /** Holds work that nobody waits for now; what fails of it is its own to tell. */

@@ -1,0 +1,248 @@
+/**
+ * Starts turns: from what is asked to replies that are being written, with states of their own. It
+ * starts over when the state that is resumed is replaced meanwhile.
+ */
+
+import { InferenceError } from "../core/errors.ts";
+import { toHex } from "../core/hex.ts";
+import type { Telemetry } from "../core/telemetry.ts";
+import type { StateSource, TurnRunner } from "../scheduler/scheduler_types.ts";
+import { decodeState } from "../store/state_codec.ts";
+import { newId, type RandomBytes } from "../store/state_id.ts";
+import type { StateInfo, StateStore } from "../store/state_store.ts";
+import type { Origin, Origins } from "./origin.ts";
+import { Reply } from "./reply.ts";
+import { RunningTurn, type TurnUnderway } from "./running_turn.ts";
+import type { SessionModel, TurnRequest } from "./session_types.ts";
+import { TokenLog } from "./token_log.ts";
+import { Turn } from "./turn.ts";
+import { assertFits, chargeTurns, holdRoom } from "./turn_bounds.ts";
+import { TurnMeter } from "./turn_meter.ts";
+import { planTurn } from "./turn_plan.ts";
+import { encodeRecord, type TurnRecord } from "./turn_record.ts";
+import { assertClear, turnWork, type TurnWorkOptions } from "./turn_work.ts";
+import type { TurnsUnderway } from "./turns_underway.ts";
+
+/** What turns are started with. */
+export interface TurnStarterOptions {
+  /** Carries them out. */
+  runner: TurnRunner;
+  /** Where their states go. */
+  store: StateStore;
+  /** What runs. */
+  model: SessionModel;
+  /** Where they go on from. */
+  origins: Origins;
+  /** Where they are held until they have ended. */
+  underway: TurnsUnderway;
+  /** What they may ask for. */
+  work: TurnWorkOptions;
+  /** Told how they go. */
+  telemetry: Telemetry;
+  /** Epoch milliseconds. */
+  clock: () => number;
+  /** Where seeds and ids come from. */
+  random: RandomBytes;
+}
+
+/** How often a turn starts over because the state it resumes was replaced meanwhile. */
+const ATTEMPTS = 5;
+
+/** Starts turns of one tenant. */
+export class TurnStarter {
+  readonly #options: TurnStarterOptions;
+
+  constructor(options: TurnStarterOptions) {
+    this.#options = options;
+  }
+
+  /** As `Sessions.startAll`. */
+  async start(request: TurnRequest, choices: number, signal?: AbortSignal): Promise<Turn[]> {
+    const { runner, model } = this.#options;
+    assertClear(request, choices);
+    if (request.constraint !== undefined) await runner.prepare(request.constraint);
+    const free = await holdRoom(request, choices, model);
+    let turns: Turn[] = [];
+    try {
+      return turns = await this.#startAnew(request, choices, signal);
+    } finally {
+      // A streamed turn's state is stored by now, the others' are when they have ended.
+      if (request.stream) free();
+      else void Promise.allSettled(turns.map((turn) => turn.result())).then(free);
+    }
+  }
+
+  /** Starts over as often as what the turns go on from is replaced meanwhile. */
+  async #startAnew(
+    request: TurnRequest,
+    choices: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Turn[]> {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const turns = await this.#start(request, choices, signal);
+      if (turns !== null) return turns;
+    }
+    throw new InferenceError(
+      "store_unavailable",
+      `Cannot resume state "${request.stateId}": it changed ${ATTEMPTS} times meanwhile`,
+      { param: "state_id" },
+    );
+  }
+
+  /** @returns `null` if the state that is resumed was replaced meanwhile. */
+  async #start(
+    request: TurnRequest,
+    choices: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Turn[] | null> {
+    const { store, underway, origins, telemetry, clock, work: { limits, tokenizer } } =
+      this.#options;
+    const came = clock();
+    if (request.stateId !== undefined) await underway.cutShort(store.tenant, request.stateId);
+    const assess = (tokens: number) => assertFits(request, tokens, { limits, telemetry });
+    const origin = await origins.find(request, { signal, assess });
+    const plan = planTurn(origin.previous, origin.messages, {
+      tokenizer,
+      seed: request.seed,
+      freshSeed: () => this.#freshSeed(),
+      prompt: request.prompt,
+      instructions: origin.instructions,
+    });
+    assess(plan.pending.length);
+    if (signal?.aborted) throw new InferenceError("cancelled", "The client has gone");
+
+    const turns = Array.from({ length: choices }, (_, i) => {
+      return this.#prepare(request, { origin, plan, came }, i);
+    });
+    for (const turn of turns) this.#watch(turn, signal);
+    let started: Turn[] | null = null;
+    try {
+      started = await this.#submit(request, turns, origin.info);
+    } finally {
+      if (started === null) { for (const turn of turns) turn.abandon(); }
+    }
+    return started;
+  }
+
+  /** @returns `null` if the parent was replaced meanwhile. */
+  async #submit(
+    request: TurnRequest,
+    turns: readonly RunningTurn[],
+    parent: StateInfo | null,
+  ): Promise<Turn[] | null> {
+    const { runner, store, model, underway, work } = this.#options;
+    const [{ meter }] = turns;
+    const state = parent && this.#sourceOf(parent, meter);
+    for (const turn of turns) turn.meter.submitted();
+    const generations = runner.submitAll(
+      turns.map((turn) => ({ ...turnWork(request, turn, work), state })),
+    );
+    chargeTurns(request, turns, generations);
+    // Whoever awaits them below may not get that far.
+    for (const { finished } of generations) finished.catch(() => {});
+    const begins = request.stream && request.keep !== false;
+    const begun = begins ? await this.#begin(turns, parent) : turns.map(() => null);
+    if (begun === null) return null;
+    // Off the path of the turn: what can't be renewed now is renewed when it is used next.
+    if (parent !== null) underway.chore(store.renew(parent));
+    return turns.map((turn, i) =>
+      this.#run(turn, { generation: generations[i], begun: begun[i], store, model })
+    );
+  }
+
+  #prepare(
+    request: TurnRequest,
+    { origin, plan, came }: { origin: Origin; plan: TurnRecord; came: number },
+    choice: number,
+  ): RunningTurn {
+    const { store, telemetry, clock, work: { tokenizer } } = this.#options;
+    const { transcript, held, counts, plain } = plan;
+    const text = transcript[transcript.length - 1].content;
+    return new RunningTurn({
+      stateId: store.newId(),
+      plan: { ...plan, seed: BigInt.asUintN(64, plan.seed + BigInt(choice)) },
+      reply: new Reply(tokenizer, { stop: request.stop, text, held, plain }),
+      counts: new Map(counts),
+      origin,
+      ttl: request.ttl,
+      created: clock(),
+      keep: request.keep ?? true,
+      note: request.note,
+      log: request.logprobs === undefined ? undefined : new TokenLog(tokenizer, held.length),
+      meter: new TurnMeter({
+        telemetry,
+        clock,
+        came,
+        // The prompt is read once for all choices.
+        readsPrompt: choice === 0,
+      }),
+    });
+  }
+
+  /** Lets a turn be cut short from its start to its end. */
+  #watch(turn: RunningTurn, signal: AbortSignal | undefined): void {
+    const { store, underway } = this.#options;
+    const cut = () => turn.cut("gone");
+    signal?.addEventListener("abort", cut, { once: true });
+    underway.add(store.tenant, turn);
+    turn.done.then(() => signal?.removeEventListener("abort", cut));
+  }
+
+  /**
+   * Lets the states of turns exist: of all or, if one can't, of none; a store that can't be reached
+   * holds up nobody's reply.
+   *
+   * @returns `null` if the parent was replaced meanwhile; else for each turn what it began with.
+   */
+  async #begin(
+    turns: readonly RunningTurn[],
+    parent: StateInfo | null,
+  ): Promise<(StateInfo | null)[] | null> {
+    const { store, model } = this.#options;
+    const begun = await Promise.allSettled(
+      turns.map((turn) => {
+        const { plan, stateId: id, ttl } = turn;
+        const note = turn.report(null);
+        return store.begin(parent, encodeRecord(plan), { id, model, ttl, note });
+      }),
+    );
+    const infos = begun.flatMap((one) => one.status === "fulfilled" ? one.value ?? [] : []);
+    if (infos.length === turns.length) return infos;
+    await Promise.allSettled(infos.map(({ id }) => store.delete(id)));
+    const failed = begun.find(({ status }) => status === "rejected");
+    if (failed?.status !== "rejected") return null;
+    const { reason } = failed;
+    if (reason instanceof InferenceError && reason.code === "store_unavailable") {
+      return turns.map(() => null);
+    }
+    throw reason;
+  }
+
+  #run(turn: RunningTurn, underway: TurnUnderway): Turn {
+    const { events } = turn;
+    const stateId = underway.begun && turn.stateId;
+    const result = turn.run(underway);
+    result.catch(() => {}); // its events tell as well; a caller may do with one of the two
+    return new Turn({
+      id: newId("", this.#options.random),
+      created: turn.created,
+      leadsTo: turn.stateId,
+      stateId,
+      events,
+      result,
+      cancel: () => turn.cut("gone"),
+    });
+  }
+
+  /** Where the scheduler gets a state from, and whether it has it still: its bytes never change. */
+  #sourceOf(info: StateInfo, meter: TurnMeter): StateSource | null {
+    if (info.state === null) return null;
+    const { store } = this.#options;
+    const load = async () => decodeState((await meter.loading(store.readState(info)))!);
+    return { key: info.state.id, load };
+  }
+
+  #freshSeed(): bigint {
+    return BigInt(`0x${toHex(this.#options.random(8))}`);
+  }
+}
