@@ -3,18 +3,18 @@
  * to them: conversations, and hashes of transcripts.
  */
 
-import { InferenceError } from "../core/errors.ts";
 import { SILENT, type Telemetry } from "../core/telemetry.ts";
 import { DEFAULT_TENANT } from "../core/tenant.ts";
 import { Answers } from "./answers.ts";
-import type { Backend, Check } from "./backend.ts";
+import type { Backend } from "./backend.ts";
 import { BlobCache } from "./blob_cache.ts";
 import { type BlobReference, Blobs } from "./blobs.ts";
 import { Conversations } from "./conversations.ts";
-import { blobsOf, identityOf, type Manifest, type ModelIdentity } from "./manifest.ts";
+import { blobsOf, type ModelIdentity } from "./manifest.ts";
 import { PrefixIndex } from "./prefix_index.ts";
 import { newId, type RandomBytes, randomBytes } from "./state_id.ts";
 import { type StateInfo, StateRows } from "./state_rows.ts";
+import { StateWriter, tokensOf } from "./state_writer.ts";
 import type {
   InspectedState,
   LoadedState,
@@ -50,6 +50,7 @@ export class StateStore {
   readonly prefixes: PrefixIndex;
   readonly #blobs: Blobs;
   readonly #rows: StateRows;
+  readonly #writer: StateWriter;
   readonly #now: () => number;
   readonly #random: RandomBytes;
   readonly #ttl: number;
@@ -72,6 +73,14 @@ export class StateStore {
     this.conversations = new Conversations({ backend, tenant, now, random, ttl: this.#ttl });
     const { maxPrefixes: maxRows = 10_000 } = options;
     this.prefixes = new PrefixIndex({ backend, tenant, now, maxRows });
+    this.#writer = new StateWriter({
+      blobs: this.#blobs,
+      rows: this.#rows,
+      conversations: this.conversations,
+      prefixes: this.prefixes,
+      now,
+      ttl: this.#ttl,
+    });
   }
 
   /** A fresh id, for `begin` or `save`. */
@@ -136,39 +145,12 @@ export class StateStore {
    * @returns `null` if the parent has been replaced since it was loaded: load it again.
    * @throws InferenceError `state_not_found` if it has been deleted, or `store_unavailable`
    */
-  async begin(
+  begin(
     parent: StateInfo | null,
     turn: Uint8Array,
-    { id, model, ttl = this.#ttl, note }: NewState & Pick<StateContent, "note">,
+    options: NewState & Pick<StateContent, "note">,
   ): Promise<StateInfo | null> {
-    const now = this.#now();
-    const { state = null, history } = parent ?? {};
-    const shared = [state, history].map((blob) => blob?.expires ?? Infinity);
-    const expires = Math.min(now + ttl, ...shared);
-    const [turnBlob, noteBlob] = await Promise.all([
-      this.#blobs.write(turn, expires),
-      note ? this.#blobs.write(note, expires) : null,
-    ]);
-    const manifest: Manifest = {
-      version: 1,
-      model: identityOf(model),
-      created: now,
-      expires,
-      ttl,
-      parent: parent?.id ?? null,
-      open: true,
-      ...tokensOf(parent ?? { tokens: 0 }),
-      state,
-      turn: turnBlob,
-      ...(history === undefined ? {} : { history }),
-      ...(noteBlob === null ? {} : { note: noteBlob }),
-    };
-    const checks = parent === null ? [] : [this.#unchanged(parent)];
-    const info = await this.#rows.put(id, manifest, { checks });
-    if (info !== null) return info;
-    await this.#rows.collect([turnBlob, noteBlob ?? []].flat());
-    if (parent !== null) await this.#rows.read(parent.id);
-    return null;
+    return this.#writer.begin(parent, turn, options);
   }
 
   /**
@@ -176,18 +158,8 @@ export class StateStore {
    *
    * @throws InferenceError `state_not_found` if the state was deleted meanwhile
    */
-  async commit(begun: StateInfo, content: StateContent, names?: StateNames): Promise<StoredState> {
-    const manifest = await this.#write(content, begun);
-    const stored = await this.#put(begun.id, manifest, { replaces: begun, names });
-    if (stored === null) {
-      throw new InferenceError(
-        "state_not_found",
-        `Cannot store state "${begun.id}": it was deleted while its turn was running`,
-        { param: "state_id" },
-      );
-    }
-    await this.#rows.collect(blobsOf(begun));
-    return stored;
+  commit(begun: StateInfo, content: StateContent, names?: StateNames): Promise<StoredState> {
+    return this.#writer.commit(begun, content, names);
   }
 
   /**
@@ -195,18 +167,11 @@ export class StateStore {
    *
    * @param options.created Epoch milliseconds; now, unless it was made before.
    */
-  async save(
+  save(
     content: StateContent,
-    { id, model, parent, created = Infinity, ttl = this.#ttl, ...names }:
-      & NewState
-      & StateNames
-      & { parent: string | null; created?: number },
+    options: NewState & StateNames & { parent: string | null; created?: number },
   ): Promise<StoredState> {
-    const made = Math.min(created, this.#now());
-    const manifest = await this.#write(content, { model, parent, created: made, ttl });
-    const stored = await this.#put(id, manifest, { replaces: null, names });
-    // It may have begun all the same: the answer was lost.
-    return stored ?? await this.commit(await this.#rows.read(id), content, names);
+    return this.#writer.save(content, options);
   }
 
   /**
@@ -219,11 +184,7 @@ export class StateStore {
     if (lasting(expires)) return false;
     return await this.#steady(id, async (info) => {
       if (lasting(info.expires)) return false;
-      const manifest = await this.#write(await this.#readAll(info), info);
-      const { prefix } = info;
-      const stored = await this.#put(id, manifest, { replaces: info, names: { prefix } });
-      if (stored) await this.#rows.collect(blobsOf(info));
-      return stored !== null;
+      return await this.#writer.rewrite(info, await this.#readAll(info));
     });
   }
 
@@ -274,68 +235,6 @@ export class StateStore {
     };
   }
 
-  /** Writes the blobs of a state, and the manifest that is to name them. */
-  async #write(
-    { state, turn, history, note, open, tokens }: StateContent,
-    { model, parent, created, ttl = this.#ttl }: Pick<
-      Manifest,
-      "model" | "parent" | "created" | "ttl"
-    >,
-  ): Promise<Manifest> {
-    const expires = this.#now() + ttl;
-    const [stateBlob, turnBlob, historyBlob, noteBlob] = await Promise.all([
-      state && this.#blobs.write(state, expires),
-      this.#blobs.write(turn, expires),
-      history?.length ? this.#blobs.write(history, expires) : null,
-      note?.length ? this.#blobs.write(note, expires) : null,
-    ]);
-    return {
-      version: 1,
-      model: identityOf(model),
-      created,
-      expires,
-      ttl,
-      parent,
-      open,
-      ...tokensOf({ tokens }),
-      state: stateBlob,
-      turn: turnBlob,
-      ...(historyBlob === null ? {} : { history: historyBlob }),
-      ...(noteBlob === null ? {} : { note: noteBlob }),
-    };
-  }
-
-  /**
-   * Writes a manifest with what leads to it. If its conversation has moved meanwhile, it stays there.
-   *
-   * @returns `null` if the manifest to replace was not there; the blobs of the new one are gone then.
-   */
-  async #put(
-    id: string,
-    manifest: Manifest,
-    { replaces, names: { prefix, conversation } = {} }: {
-      replaces: StateInfo | null;
-      names?: StateNames | undefined;
-    },
-  ): Promise<StoredState | null> {
-    const named: Manifest = prefix === undefined ? manifest : { ...manifest, prefix };
-    const lasts = Math.max(1, manifest.expires - this.#now());
-    const also = prefix === undefined ? [] : this.prefixes.rows(prefix, id, lasts);
-    if (conversation !== undefined) {
-      const { check, mutation } = this.conversations.move(conversation, id, lasts);
-      const info = await this.#rows.put(id, named, {
-        replaces,
-        checks: [check],
-        also: [...also, mutation],
-      });
-      if (info !== null) return { ...info, moved: true };
-    }
-    const info = await this.#rows.put(id, named, { replaces, also });
-    if (info !== null) return { ...info, moved: conversation === undefined };
-    await this.#rows.collect(blobsOf(manifest));
-    return null;
-  }
-
   /** Runs `use` on a live manifest; again, if what it names went because it was replaced. */
   async #steady<T>(id: string, use: (info: StateInfo) => Promise<T>): Promise<T> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
@@ -351,12 +250,4 @@ export class StateStore {
     }
     throw busy(id);
   }
-
-  #unchanged({ id, versionstamp }: StateInfo): Check {
-    return { key: this.#rows.stateKey(id), versionstamp };
-  }
-}
-
-function tokensOf({ tokens }: Pick<StateContent, "tokens">): Pick<Manifest, "tokens"> {
-  return tokens === undefined ? {} : { tokens };
 }

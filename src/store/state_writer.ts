@@ -1,0 +1,187 @@
+/**
+ * Writes states: blobs first, then the manifest that names them, with what leads to it, in one
+ * atomic. A writer that dies in between leaves nothing that looks like a state.
+ */
+
+import { InferenceError } from "../core/errors.ts";
+import type { Check } from "./backend.ts";
+import type { Blobs } from "./blobs.ts";
+import type { Conversations } from "./conversations.ts";
+import { blobsOf, identityOf, type Manifest } from "./manifest.ts";
+import type { PrefixIndex } from "./prefix_index.ts";
+import type { StateInfo, StateRows } from "./state_rows.ts";
+import type { NewState, StateContent, StateNames, StoredState } from "./store_types.ts";
+
+export interface StateWriterOptions {
+  blobs: Blobs;
+  rows: StateRows;
+  conversations: Conversations;
+  prefixes: PrefixIndex;
+  /** Epoch milliseconds. */
+  now: () => number;
+  /** Milliseconds that a state lasts where it does not say. */
+  ttl: number;
+}
+
+/** Writes states of one tenant. */
+export class StateWriter {
+  readonly #options: StateWriterOptions;
+  readonly #blobs: Blobs;
+  readonly #rows: StateRows;
+  readonly #now: () => number;
+  readonly #ttl: number;
+
+  constructor(options: StateWriterOptions) {
+    this.#options = options;
+    this.#blobs = options.blobs;
+    this.#rows = options.rows;
+    this.#now = options.now;
+    this.#ttl = options.ttl;
+  }
+
+  /** As `StateStore.begin`. */
+  async begin(
+    parent: StateInfo | null,
+    turn: Uint8Array,
+    { id, model, ttl = this.#ttl, note }: NewState & Pick<StateContent, "note">,
+  ): Promise<StateInfo | null> {
+    const now = this.#now();
+    const { state = null, history } = parent ?? {};
+    const shared = [state, history].map((blob) => blob?.expires ?? Infinity);
+    const expires = Math.min(now + ttl, ...shared);
+    const [turnBlob, noteBlob] = await Promise.all([
+      this.#blobs.write(turn, expires),
+      note ? this.#blobs.write(note, expires) : null,
+    ]);
+    const manifest: Manifest = {
+      version: 1,
+      model: identityOf(model),
+      created: now,
+      expires,
+      ttl,
+      parent: parent?.id ?? null,
+      open: true,
+      ...tokensOf(parent ?? { tokens: 0 }),
+      state,
+      turn: turnBlob,
+      ...(history === undefined ? {} : { history }),
+      ...(noteBlob === null ? {} : { note: noteBlob }),
+    };
+    const checks = parent === null ? [] : [this.#unchanged(parent)];
+    const info = await this.#rows.put(id, manifest, { checks });
+    if (info !== null) return info;
+    await this.#rows.collect([turnBlob, noteBlob ?? []].flat());
+    if (parent !== null) await this.#rows.read(parent.id);
+    return null;
+  }
+
+  /** As `StateStore.commit`. */
+  async commit(begun: StateInfo, content: StateContent, names?: StateNames): Promise<StoredState> {
+    const manifest = await this.#write(content, begun);
+    const stored = await this.#put(begun.id, manifest, { replaces: begun, names });
+    if (stored === null) {
+      throw new InferenceError(
+        "state_not_found",
+        `Cannot store state "${begun.id}": it was deleted while its turn was running`,
+        { param: "state_id" },
+      );
+    }
+    await this.#rows.collect(blobsOf(begun));
+    return stored;
+  }
+
+  /** As `StateStore.save`. */
+  async save(
+    content: StateContent,
+    { id, model, parent, created = Infinity, ttl = this.#ttl, ...names }:
+      & NewState
+      & StateNames
+      & { parent: string | null; created?: number },
+  ): Promise<StoredState> {
+    const made = Math.min(created, this.#now());
+    const manifest = await this.#write(content, { model, parent, created: made, ttl });
+    const stored = await this.#put(id, manifest, { replaces: null, names });
+    // It may have begun all the same: the answer was lost.
+    return stored ?? await this.commit(await this.#rows.read(id), content, names);
+  }
+
+  /** Writes a state anew, to last for its time from now on; tells whether it was still there. */
+  async rewrite(info: StateInfo, content: StateContent): Promise<boolean> {
+    const manifest = await this.#write(content, info);
+    const { prefix } = info;
+    const stored = await this.#put(info.id, manifest, { replaces: info, names: { prefix } });
+    if (stored) await this.#rows.collect(blobsOf(info));
+    return stored !== null;
+  }
+
+  /** Writes the blobs of a state, and the manifest that is to name them. */
+  async #write(
+    { state, turn, history, note, open, tokens }: StateContent,
+    { model, parent, created, ttl = this.#ttl }: Pick<
+      Manifest,
+      "model" | "parent" | "created" | "ttl"
+    >,
+  ): Promise<Manifest> {
+    const expires = this.#now() + ttl;
+    const [stateBlob, turnBlob, historyBlob, noteBlob] = await Promise.all([
+      state && this.#blobs.write(state, expires),
+      this.#blobs.write(turn, expires),
+      history?.length ? this.#blobs.write(history, expires) : null,
+      note?.length ? this.#blobs.write(note, expires) : null,
+    ]);
+    return {
+      version: 1,
+      model: identityOf(model),
+      created,
+      expires,
+      ttl,
+      parent,
+      open,
+      ...tokensOf({ tokens }),
+      state: stateBlob,
+      turn: turnBlob,
+      ...(historyBlob === null ? {} : { history: historyBlob }),
+      ...(noteBlob === null ? {} : { note: noteBlob }),
+    };
+  }
+
+  /**
+   * Writes a manifest with what leads to it. If its conversation has moved meanwhile, it stays there.
+   *
+   * @returns `null` if the manifest to replace was not there; the blobs of the new one are gone then.
+   */
+  async #put(
+    id: string,
+    manifest: Manifest,
+    { replaces, names: { prefix, conversation } = {} }: {
+      replaces: StateInfo | null;
+      names?: StateNames | undefined;
+    },
+  ): Promise<StoredState | null> {
+    const named: Manifest = prefix === undefined ? manifest : { ...manifest, prefix };
+    const lasts = Math.max(1, manifest.expires - this.#now());
+    const also = prefix === undefined ? [] : this.#options.prefixes.rows(prefix, id, lasts);
+    if (conversation !== undefined) {
+      const { check, mutation } = this.#options.conversations.move(conversation, id, lasts);
+      const info = await this.#rows.put(id, named, {
+        replaces,
+        checks: [check],
+        also: [...also, mutation],
+      });
+      if (info !== null) return { ...info, moved: true };
+    }
+    const info = await this.#rows.put(id, named, { replaces, also });
+    if (info !== null) return { ...info, moved: conversation === undefined };
+    await this.#rows.collect(blobsOf(manifest));
+    return null;
+  }
+
+  #unchanged({ id, versionstamp }: StateInfo): Check {
+    return { key: this.#rows.stateKey(id), versionstamp };
+  }
+}
+
+/** As manifests have them. */
+export function tokensOf({ tokens }: Pick<StateContent, "tokens">): Pick<Manifest, "tokens"> {
+  return tokens === undefined ? {} : { tokens };
+}
