@@ -10,6 +10,9 @@ import { deferred } from "../core/deferred.ts";
 import { type FaultKind, InferenceError } from "../core/errors.ts";
 import { readBytes } from "./buffers.ts";
 
+/** Milliseconds within which a device that is lost says so, after a call to it has thrown. */
+const LOST_MS = 1_000;
+
 /** A buffer that results are copied to, to be read by the CPU. */
 export class Staging {
   readonly buffer: GPUBuffer;
@@ -85,7 +88,24 @@ export class DeviceQueue {
    * @returns What was to be read, once it is done; else nothing, once it is submitted.
    * @throws InferenceError `device_lost`
    */
-  async run({ encode, write, read, more }: Work): Promise<ArrayBuffer | null> {
+  async run(work: Work): Promise<ArrayBuffer | null> {
+    try {
+      return await this.#run(work);
+    } catch (error) {
+      throw error instanceof InferenceError ? error : await this.#behind(error);
+    }
+  }
+
+  /** A lost device may throw at whoever calls it before it says that it is lost. */
+  async #behind(error: unknown): Promise<unknown> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise((resolve) => timer = setTimeout(() => resolve(error), LOST_MS));
+    const cause = await Promise.race([this.#failed.promise, late]);
+    clearTimeout(timer);
+    return cause;
+  }
+
+  async #run({ encode, write, read, more }: Work): Promise<ArrayBuffer | null> {
     const before = { handed: this.#handed, read: this.#read, idle: read?.staging.idle };
     const handed = deferred<void>();
     const done = deferred<void>();

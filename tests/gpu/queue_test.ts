@@ -1,0 +1,35 @@
+/** Work for a device that throws. */
+
+import assert from "node:assert/strict";
+import { DeviceQueue } from "../../src/gpu/mod.ts";
+
+/** A device that can't be called, and says that it is lost when it is told to. */
+function deadDevice(thrown: Error): { device: GPUDevice; lose(): void } {
+  const lost = Promise.withResolvers<{ reason: string; message: string }>();
+  const device = {
+    lost: lost.promise,
+    addEventListener() {},
+    createCommandEncoder() {
+      throw thrown;
+    },
+  };
+  return {
+    device: device as unknown as GPUDevice,
+    lose: () => lost.resolve({ reason: "unknown", message: "it fell off" }),
+  };
+}
+
+Deno.test("a call that throws before its device says that it is lost fails as one to a lost device", async () => {
+  const { device, lose } = deadDevice(new Error("Parent device is lost"));
+  const queue = new DeviceQueue(device);
+  const work = queue.run({ encode: () => {} });
+  setTimeout(lose, 10);
+  await assert.rejects(work, { name: "InferenceError", code: "device_lost", fault: "device_lost" });
+  await assert.rejects(queue.run({ encode: () => {} }), { code: "device_lost" });
+});
+
+Deno.test("what a device that is there throws is not taken for its loss", async () => {
+  const bug = new TypeError("a bug of the tests");
+  const queue = new DeviceQueue(deadDevice(bug).device);
+  await assert.rejects(queue.run({ encode: () => {} }), bug);
+});
