@@ -15,9 +15,21 @@ export interface Ask {
   leaves: number | null;
 }
 
+export interface Whole {
+  text: string;
+  /** Whether the reply ended by itself: a worker that is stopped cuts it, to be carried on. */
+  ended: boolean;
+  /** `null`: it was not stored. */
+  stateId: string | null;
+  /** Whether it had been given before. */
+  replayed: boolean;
+  /** The id that resumed it from the start, if one did. */
+  begun: string | null;
+}
+
 export type Answer =
-  /** All of it came. `stateId` null: it was not stored. */
-  | { kind: "whole"; text: string; stateId: string | null; replayed: boolean; begun: string | null }
+  /** All of it came, which may be a reply that was cut short. */
+  | ({ kind: "whole" } & Whole)
   /** The worker said no. */
   | { kind: "refused"; status: number; code: string; message: string; retryAfter: string | null }
   /** A stream told an error; `begun` is the id that resumes, where one was told. */
@@ -55,6 +67,7 @@ export async function askOnce(ask: Ask): Promise<Answer> {
     return {
       kind: "whole",
       text: body.choices[0].message.content,
+      ended: body.choices[0].finish_reason === "stop",
       stateId: body.state_id,
       replayed: response.headers.has("idempotent-replayed"),
       begun,
@@ -76,16 +89,20 @@ async function readStream(
 ): Promise<Answer> {
   let [text, rest, pieces] = ["", "", 0];
   let stateId: string | null = null;
+  let ended = false;
   for await (const part of response.body!.pipeThrough(new TextDecoderStream())) {
     const events = (rest + part).split("\n\n");
     rest = events.pop()!;
     for (const event of events) {
       const data = event.replace(/^data: /, "");
-      if (data === "[DONE]") return { kind: "whole", text, stateId, replayed: false, begun };
+      if (data === "[DONE]") {
+        return { kind: "whole", text, ended, stateId, replayed: false, begun };
+      }
       const chunk = JSON.parse(data);
       if (chunk.error) return { kind: "failed", begun, code: chunk.error.code };
       text += chunk.choices[0]?.delta.content ?? "";
       stateId = chunk.state_id ?? stateId;
+      ended ||= chunk.choices[0]?.finish_reason === "stop";
       if (ask.leaves === null || pieces++ < ask.leaves) continue;
       leaving.abort();
       return { kind: "left", begun };

@@ -84,12 +84,13 @@ export class Clients {
     const answer = await this.#ask({ message, stateId: id, stream, key, leaves });
     const next = { script, turns: turns + 1 };
     if (answer.kind === "whole") {
-      if (answer.text !== reply) {
-        this.wrong.push(`${script.name}, turn ${turns}: ${answer.text} instead of ${reply}`);
+      const { text, ended, stateId, begun } = answer;
+      if (ended ? text !== reply : !reply.startsWith(text)) {
+        this.wrong.push(`${script.name}, turn ${turns}: ${text} instead of ${reply}`);
       }
-      if (answer.stateId !== null) this.known.push({ ...next, id: answer.stateId });
+      if (stateId !== null) (ended ? this.known : this.open).push({ ...next, id: stateId });
       // It was begun to be stored, and that is what there is.
-      else if (answer.begun !== null) this.open.push({ ...next, id: answer.begun });
+      else if (begun !== null) this.open.push({ ...next, id: begun });
     } else if (answer.kind !== "refused" && answer.begun !== null) {
       this.open.push({ ...next, id: answer.begun });
     }
@@ -101,7 +102,7 @@ export class Clients {
     const ask = { message: null, stateId: one.id, stream: false, key: null, leaves: null };
     const answer = await this.#ask(ask);
     if (answer.kind === "whole" && answer.stateId !== null) {
-      this.known.push({ ...one, id: answer.stateId });
+      (answer.ended ? this.known : this.open).push({ ...one, id: answer.stateId });
     } else if (answer.kind === "refused" && answer.code === "invalid_value") {
       // It had come to its end, though its client was not told.
       this.known.push(one);
