@@ -28,8 +28,8 @@ import { SoakWorker } from "./worker.ts";
 const [LAST_PROCESS, WARM] = [0.5, 0.65];
 /** Times by which memory may have grown since. */
 const GROWN = 1.1;
-/** Seconds for which that tells something. */
-const LEAST_SECONDS = 240;
+/** Seconds for which that tells something: V8 takes minutes to come to the size that it keeps. */
+const LEAST_SECONDS = 900;
 const QUIET_SECONDS = 20;
 
 const { values: flags } = parseArgs({
