@@ -19,15 +19,7 @@ export interface AnsweredRequest {
 }
 
 /** Others are told as "other": whoever sends requests makes no names here. */
-const METHODS = new Set([
-  "GET",
-  "HEAD",
-  "POST",
-  "PUT",
-  "PATCH",
-  "DELETE",
-  "OPTIONS",
-]);
+const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
 
 /** The span is Deno's, which knows nothing of routes. */
 function nameSpan(c: Context, { method, route }: Pick<AnsweredRequest, "method" | "route">): void {

@@ -23,7 +23,6 @@ import { assertStateId } from "./state_id.ts";
 export const TOMBSTONE_MS = 24 * 3_600_000;
 
 /** A manifest as it stood when it was read or written. */
-/** A manifest, and where it is. */
 export interface StateInfo extends Readonly<Manifest> {
   /** The state's id. */
   readonly id: string;

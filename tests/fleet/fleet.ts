@@ -1,5 +1,6 @@
 /** A fleet: workers behind a proxy, on one store, and what befalls them. */
 
+import { setTimeout as pause } from "node:timers/promises";
 import { type KvServer } from "./denokv.ts";
 import { Proxy } from "./proxy.ts";
 import { FleetWorker, type WorkerOptions } from "./workers.ts";
@@ -76,8 +77,4 @@ export class Fleet implements AsyncDisposable {
     await Promise.all(this.workers.map((worker) => worker.kill()));
     await this.proxy[Symbol.asyncDispose]();
   }
-}
-
-function pause(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

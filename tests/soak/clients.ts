@@ -1,8 +1,8 @@
 /** Clients that ask without a pause, and all that they know of what they were told. */
 
+import { setTimeout as delay } from "node:timers/promises";
 import type { Random } from "../random_data.ts";
 import { type Answer, type Ask, askOnce } from "./answers.ts";
-import { delay } from "./delay.ts";
 import type { Script } from "./scripts.ts";
 import type { SoakWorker } from "./worker.ts";
 

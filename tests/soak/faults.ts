@@ -1,8 +1,8 @@
 /** What befalls workers and store, one thing every few seconds, by chance. */
 
+import { setTimeout as delay } from "node:timers/promises";
 import type { KvServer } from "../fleet/denokv.ts";
 import type { Random } from "../random_data.ts";
-import { delay } from "./delay.ts";
 import { type KvProxy, STORMS } from "./kv_proxy.ts";
 import type { SoakWorker } from "./worker.ts";
 

@@ -4,7 +4,7 @@
  * without pipelining, as Deno's client speaks it.
  */
 
-import { delay } from "./delay.ts";
+import { setTimeout as delay } from "node:timers/promises";
 
 /** How requests fare. */
 export type Weather =

@@ -9,6 +9,7 @@
  * `data/fleet`. Prints a line for each check, and ends with status 0 if all hold.
  */
 
+import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { commit } from "../../src/cli/bench_commit.ts";
 import { number, printJson } from "../../src/cli/command.ts";
@@ -18,7 +19,6 @@ import { Report } from "../fleet/report.ts";
 import { Random, seeded } from "../random_data.ts";
 import { checkCounts, checkIds, checkQuietTime, settled } from "./checks.ts";
 import { Clients } from "./clients.ts";
-import { delay } from "./delay.ts";
 import { Faults } from "./faults.ts";
 import { KvProxy } from "./kv_proxy.ts";
 import { writeScripts } from "./scripts.ts";

@@ -1,6 +1,7 @@
 /** A worker of the soak: one process after another on the same port, and what each has counted. */
 
 import assert from "node:assert/strict";
+import type { TurnCounts } from "../../src/cli/metrics.ts";
 import { STOPPED } from "../../src/cli/start_log.ts";
 import { startWorkerProcess, type WorkerProcess } from "../e2e/worker_process.ts";
 import { freePort, TOKEN } from "../fleet/denokv.ts";
@@ -13,22 +14,12 @@ export interface SoakWorkerOptions {
   signal: AbortSignal;
 }
 
-/** What a worker says of its turns when it is stopped. */
-export interface LastCounts {
-  received: number;
-  unbegun: number;
-  stopped: number;
-  length: number;
-  aborted: number;
-  failed: number;
-}
-
 /** How a process ended. */
 export interface Ended {
   how: "killed" | "stopped" | "by itself";
   code: number | null;
-  /** If it was stopped. */
-  counts: LastCounts | null;
+  /** What it said last, if it was stopped. */
+  counts: TurnCounts | null;
   /** Statuses of the chats that it answered, by request. */
   answered: ReadonlyMap<string, number>;
 }
@@ -120,7 +111,7 @@ export class SoakWorker {
     if (process === null) return;
     const code = await process.stop();
     const line = process.log().trim().split("\n").findLast((line) => line.includes(`"${STOPPED}"`));
-    const counts = line === undefined ? null : JSON.parse(line) as LastCounts;
+    const counts = line === undefined ? null : JSON.parse(line) as TurnCounts;
     this.ended.push({ how: "stopped", code, counts, answered: this.#read(process) });
   }
 
