@@ -12,7 +12,7 @@ import { content, MODEL, pattern, withTempFolder } from "./fixtures.ts";
 
 const WORKERS = 3;
 /** Of each worker. */
-const OPERATIONS = 60;
+const OPERATIONS = 100;
 /** Two chunks of a database. */
 const LENGTH = 70_000;
 

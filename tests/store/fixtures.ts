@@ -1,15 +1,8 @@
 /** Shared by the store's tests: models, contents, a backend that dies, a temporary folder. */
 
-import {
-  type Backend,
-  type Check,
-  type Entry,
-  type Key,
-  LIMITS,
-  type ListOptions,
-  type Mutation,
-} from "../../src/store/backend.ts";
+import type { Backend } from "../../src/store/backend.ts";
 import type { StateContent } from "../../src/store/state_store.ts";
+import { AroundBackend } from "../faults/around_backend.ts";
 
 export const MODEL = { id: "demo", fingerprint: "sha256:aaaa" };
 export const OTHER_MODEL = { id: "other", fingerprint: "sha256:bbbb" };
@@ -34,49 +27,21 @@ export function content(
 export class ProcessDied extends Error {}
 
 /** Lets `writes` atomics through, then dies in one: before it took place, or just after. */
-export class DyingBackend implements Backend {
-  readonly name = "dying";
-  readonly valueBytes: number = LIMITS.valueBytes;
-  readonly #inner: Backend;
+export class DyingBackend extends AroundBackend {
   readonly #after: boolean;
   #left: number;
 
   constructor(inner: Backend, { writes, after }: { writes: number; after: boolean }) {
-    this.#inner = inner;
+    super(inner);
     this.#left = writes;
     this.#after = after;
   }
 
-  get(key: Key): Promise<Entry | null> {
-    this.#assertAlive();
-    return this.#inner.get(key);
-  }
-
-  getMany(keys: readonly Key[]): Promise<(Entry | null)[]> {
-    this.#assertAlive();
-    return this.#inner.getMany(keys);
-  }
-
-  list(prefix: Key, options?: ListOptions): AsyncIterable<Entry> {
-    this.#assertAlive();
-    return this.#inner.list(prefix, options);
-  }
-
-  async atomic(checks: readonly Check[], mutations: readonly Mutation[]): Promise<string | null> {
-    this.#assertAlive();
-    if (this.#left-- > 0) return await this.#inner.atomic(checks, mutations);
-    if (this.#after) await this.#inner.atomic(checks, mutations);
-    throw new ProcessDied();
-  }
-
-  async delete(key: Key): Promise<void> {
-    await this.atomic([], [{ type: "delete", key }]);
-  }
-
-  close(): void {}
-
-  #assertAlive(): void {
+  protected async around<T>(operation: () => Promise<T>, writes: boolean): Promise<T> {
     if (this.#left < 0) throw new ProcessDied();
+    if (!writes || this.#left-- > 0) return await operation();
+    if (this.#after) await operation();
+    throw new ProcessDied();
   }
 }
 

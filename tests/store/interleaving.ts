@@ -1,14 +1,7 @@
 /** Several actors on one backend, their operations one at a time in an order that a test chooses. */
 
-import {
-  type Backend,
-  type Check,
-  type Entry,
-  type Key,
-  LIMITS,
-  type ListOptions,
-  type Mutation,
-} from "../../src/store/backend.ts";
+import type { Backend } from "../../src/store/backend.ts";
+import { AroundBackend } from "../faults/around_backend.ts";
 
 /** Something that uses a backend as if it were alone. */
 export type Actor = (backend: Backend) => Promise<unknown>;
@@ -56,45 +49,15 @@ export function preempt(first: number, second: number, steps: number): Pick {
 }
 
 /** Waits for its turn before each operation, and says when it is done. */
-class TurnBackend implements Backend {
-  readonly name = "in turns";
-  readonly valueBytes: number = LIMITS.valueBytes;
-  readonly #inner: Backend;
+class TurnBackend extends AroundBackend {
   readonly #options: { turn: () => Promise<void>; done: () => void };
 
   constructor(inner: Backend, options: { turn: () => Promise<void>; done: () => void }) {
-    this.#inner = inner;
+    super(inner);
     this.#options = options;
   }
 
-  get(key: Key): Promise<Entry | null> {
-    return this.#inTurn(() => this.#inner.get(key));
-  }
-
-  getMany(keys: readonly Key[]): Promise<(Entry | null)[]> {
-    return this.#inTurn(() => this.#inner.getMany(keys));
-  }
-
-  async *list(prefix: Key, options?: ListOptions): AsyncGenerator<Entry> {
-    const entries = this.#inner.list(prefix, options)[Symbol.asyncIterator]();
-    while (true) {
-      const { done, value } = await this.#inTurn(() => entries.next());
-      if (done) return;
-      yield value;
-    }
-  }
-
-  atomic(checks: readonly Check[], mutations: readonly Mutation[]): Promise<string | null> {
-    return this.#inTurn(() => this.#inner.atomic(checks, mutations));
-  }
-
-  delete(key: Key): Promise<void> {
-    return this.#inTurn(() => this.#inner.delete(key));
-  }
-
-  close(): void {}
-
-  async #inTurn<T>(operation: () => Promise<T>): Promise<T> {
+  protected async around<T>(operation: () => Promise<T>): Promise<T> {
     await this.#options.turn();
     try {
       return await operation();

@@ -2,18 +2,11 @@
 
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
-import {
-  type Backend,
-  type Check,
-  type Entry,
-  type Key,
-  LIMITS,
-  type ListOptions,
-  type Mutation,
-} from "../../src/store/backend.ts";
+import type { Backend } from "../../src/store/backend.ts";
 import type { Conversation } from "../../src/store/conversations.ts";
 import { MemoryBackend } from "../../src/store/memory.ts";
 import { type StateInfo, StateStore } from "../../src/store/state_store.ts";
+import { AroundBackend } from "../faults/around_backend.ts";
 import { rejects } from "../session/fixtures.ts";
 import { content, MODEL } from "./fixtures.ts";
 
@@ -33,53 +26,31 @@ type Fate =
 const FATES: readonly Fate[] = ["done twice", "unanswered", "late", "never done"];
 
 /** Loses the atomic of number `at`. */
-class LosingBackend implements Backend {
-  readonly name = "losing";
-  readonly valueBytes: number = LIMITS.valueBytes;
+class LosingBackend extends AroundBackend {
   lost = false;
-  readonly #inner: Backend;
   readonly #fate: Fate;
   #left: number;
   #late: () => Promise<unknown> = () => Promise.resolve();
 
   constructor(inner: Backend, { at, fate }: { at: number; fate: Fate }) {
-    this.#inner = inner;
+    super(inner);
     this.#left = at;
     this.#fate = fate;
   }
 
-  get(key: Key): Promise<Entry | null> {
-    return this.#inner.get(key);
-  }
-
-  getMany(keys: readonly Key[]): Promise<(Entry | null)[]> {
-    return this.#inner.getMany(keys);
-  }
-
-  list(prefix: Key, options?: ListOptions): AsyncIterable<Entry> {
-    return this.#inner.list(prefix, options);
-  }
-
-  async atomic(checks: readonly Check[], mutations: readonly Mutation[]): Promise<string | null> {
-    const write = () => this.#inner.atomic(checks, mutations);
-    if (this.#left-- !== 0) return await write();
+  protected async around<T>(operation: () => Promise<T>, writes: boolean): Promise<T> {
+    if (!writes || this.#left-- !== 0) return await operation();
     this.lost = true;
-    if (this.#fate === "late") this.#late = write;
-    else if (this.#fate !== "never done") await write();
-    if (this.#fate === "done twice") return await write();
+    if (this.#fate === "late") this.#late = operation;
+    else if (this.#fate !== "never done") await operation();
+    if (this.#fate === "done twice") return await operation();
     throw new InferenceError("store_unavailable", "lost");
-  }
-
-  async delete(key: Key): Promise<void> {
-    await this.atomic([], [{ type: "delete", key }]);
   }
 
   /** Does what is late. */
   async settle(): Promise<void> {
     await this.#late();
   }
-
-  close(): void {}
 }
 
 interface World {
