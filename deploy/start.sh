@@ -37,6 +37,10 @@ case ${RWKV_KV:-} in
 esac
 net=$net${RWKV_ALLOW_NET:+,$RWKV_ALLOW_NET}
 
+# Connections are files. One without a request costs 15 kB until it is dropped, which is when there can
+# be no more: some 250 MB.
+ulimit -n 16384 2> /dev/null || :
+
 # exec: signals are to reach the worker itself.
 exec deno run -q -P=start --no-prompt --cached-only --frozen --deny-import \
   "--allow-read=$read" "--allow-write=$data" "--allow-net=$net" \

@@ -4,6 +4,7 @@ import { createLogger, type Logger } from "../core/log.ts";
 import { totalBytes } from "../gpu/mod.ts";
 import { type Command, type Flags, type FlagSpec, number, text, usageError } from "./command.ts";
 import { greeting } from "./greeting.ts";
+import { HttpServer, type HttpServerOptions } from "./http_server.ts";
 import { KEY_DETAILS, KEY_FLAGS } from "./key_flags.ts";
 import { progressBar } from "./progress.ts";
 import { ORIGINS_FLAG } from "./origins.ts";
@@ -86,7 +87,7 @@ export async function serveWorker(
   });
   ready.then(bar.end, bar.end);
   await allowed;
-  const { server, url } = listen({ hostname, port, fetch: app.fetch });
+  const { server, url } = listen({ hostname, port, fetch: (request) => app.fetch(request), log });
   if (!person) log.info(SERVING + url);
   const stop = Promise.withResolvers<void>();
   const signalsDone = onStopSignals(stop.resolve);
@@ -131,16 +132,12 @@ export function stderrLogger(): Logger {
   });
 }
 
-function listen({ hostname, port, fetch }: {
-  hostname: string;
-  port: number;
-  fetch: (request: Request) => Response | Promise<Response>;
-}): { server: Deno.HttpServer; url: string } {
+function listen(options: HttpServerOptions): { server: HttpServer; url: string } {
+  const { hostname, port } = options;
   try {
-    const options = { hostname, port, onListen: () => {} };
-    const server = Deno.serve(options, (request) => fetch(request));
+    const server = new HttpServer(options);
     const host = hostname === LOOPBACK ? "localhost" : hostname;
-    return { server, url: `http://${host}:${server.addr.port}` };
+    return { server, url: `http://${host}:${server.port}` };
   } catch (cause) {
     if (cause instanceof Deno.errors.NotCapable) throw cause;
     const inUse = cause instanceof Deno.errors.AddrInUse;

@@ -23,19 +23,25 @@ export interface WorkerProcess extends AsyncDisposable {
 /** Starts `serve` on a free port and waits until it is ready. */
 export async function startWorkerProcess(
   kv: string,
-  { device = "auto", flags = [], env = {}, main = "src/cli/main.ts", signal }: {
+  { device = "auto", flags = [], env = {}, main = "src/cli/main.ts", descriptors, signal }: {
     device?: "auto" | "webgpu" | "cpu";
     flags?: readonly string[];
     env?: Record<string, string>;
     /** What is run; the command line unless told. */
     main?: string;
+    /** Files and sockets that it may have open; as many as this process unless told. */
+    descriptors?: number;
     /** Kills it, even before it is ready. */
     signal?: AbortSignal;
   } = {},
 ): Promise<WorkerProcess> {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-P=rwkv", main, "serve"]
-      .concat("--port", "0", "--kv", kv, "--device", device, ...flags),
+  const args = ["run", "-P=rwkv", main, "serve"]
+    .concat("--port", "0", "--kv", kv, "--device", device, ...flags);
+  const [program, ...rest] = descriptors === undefined
+    ? [Deno.execPath(), ...args]
+    : ["sh", "-c", `ulimit -n ${descriptors}; exec "$0" "$@"`, Deno.execPath(), ...args];
+  const child = new Deno.Command(program, {
+    args: rest,
     cwd: ROOT,
     env,
     stdout: "null",
