@@ -20,22 +20,29 @@ export interface WorkerProcess extends AsyncDisposable {
   ended: Promise<unknown>;
 }
 
+export interface WorkerProcessOptions {
+  device?: "auto" | "webgpu" | "cpu";
+  flags?: readonly string[];
+  env?: Record<string, string>;
+  /** What is run; the command line unless told. */
+  main?: string;
+  /** Of V8, as `--expose-gc`. */
+  v8Flags?: string;
+  /** Files and sockets that it may have open; as many as this process unless told. */
+  descriptors?: number;
+  /** Kills it, even before it is ready. */
+  signal?: AbortSignal;
+}
+
 /** Starts `serve` on a free port and waits until it is ready. */
 export async function startWorkerProcess(
   kv: string,
-  { device = "auto", flags = [], env = {}, main = "src/cli/main.ts", descriptors, signal }: {
-    device?: "auto" | "webgpu" | "cpu";
-    flags?: readonly string[];
-    env?: Record<string, string>;
-    /** What is run; the command line unless told. */
-    main?: string;
-    /** Files and sockets that it may have open; as many as this process unless told. */
-    descriptors?: number;
-    /** Kills it, even before it is ready. */
-    signal?: AbortSignal;
-  } = {},
+  { device = "auto", flags = [], env = {}, main = "src/cli/main.ts", ...more }:
+    WorkerProcessOptions = {},
 ): Promise<WorkerProcess> {
-  const args = ["run", "-P=rwkv", main, "serve"]
+  const { v8Flags, descriptors, signal } = more;
+  const v8 = v8Flags === undefined ? [] : [`--v8-flags=${v8Flags}`];
+  const args = ["run", ...v8, "-P=rwkv", main, "serve"]
     .concat("--port", "0", "--kv", kv, "--device", device, ...flags);
   const [program, ...rest] = descriptors === undefined
     ? [Deno.execPath(), ...args]

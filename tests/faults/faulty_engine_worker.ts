@@ -1,5 +1,9 @@
-/** The engine's Worker, as `src/cli/engine_worker.ts` is, whose devices fail when a message says so. */
+/**
+ * The engine's Worker, as `src/cli/engine_worker.ts` is, whose devices fail when a message says so. One
+ * that is a port asks what it holds.
+ */
 
+import { collected } from "../../bench/collected.ts";
 import { type EngineOptions, openEngine } from "../../src/cli/open_engine.ts";
 import { answerEngineCalls, type WorkerScope } from "../../src/engine/worker_host.ts";
 import { Faults, faultyGpu } from "./faulty_gpu.ts";
@@ -8,9 +12,11 @@ const faults = new Faults();
 
 // Before the engine's own listener, which knows nothing of this.
 addEventListener("message", (event) => {
-  if ((event as MessageEvent).data !== "lose") return;
+  const { data } = event as MessageEvent;
+  if (data instanceof MessagePort) collected().then((memory) => data.postMessage(memory));
+  else if (data === "lose") faults.lose();
+  else return;
   event.stopImmediatePropagation();
-  faults.lose();
 });
 
 answerEngineCalls(

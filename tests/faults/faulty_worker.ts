@@ -1,9 +1,14 @@
-/** `serve`, but SIGUSR1 takes its device away. */
+/**
+ * `serve`, but SIGUSR1 takes its device away, and SIGUSR2 lets it write to stderr, as a line of JSON,
+ * what its threads hold without their garbage (for which V8 needs `--expose-gc`).
+ */
 
+import { collected, type ThreadMemory } from "../../bench/collected.ts";
 import type { OpenEngine } from "../../src/cli/open_engine.ts";
 import { parseFlags } from "../../src/cli/parse_flags.ts";
 import { serve, serveWorker } from "../../src/cli/serve.ts";
 import { WorkerEngine } from "../../src/engine/worker_host.ts";
+import { HELD, type HeldLine } from "./held_memory.ts";
 
 let worker: Worker | undefined;
 
@@ -14,6 +19,16 @@ const openEngine: OpenEngine = (options, told) => {
 };
 
 Deno.addSignalListener("SIGUSR1", () => worker?.postMessage("lose"));
+Deno.addSignalListener("SIGUSR2", async () => {
+  const { port1, port2 } = new MessageChannel();
+  const told = Promise.withResolvers<ThreadMemory>();
+  port1.onmessage = ({ data }) => told.resolve(data);
+  worker!.postMessage(port2, [port2]);
+  const engine = await told.promise;
+  port1.close();
+  const line: HeldLine = { message: HELD, host: await collected(), engine };
+  console.error(JSON.stringify(line));
+});
 const { flags } = parseFlags(serve, Deno.args.slice(1), (name) => Deno.env.get(name));
 await serveWorker(flags, { openEngine });
 Deno.exit(0);

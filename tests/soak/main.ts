@@ -9,7 +9,6 @@
  * `data/fleet`. Prints a line for each check, and ends with status 0 if all hold.
  */
 
-import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { commit } from "../../src/cli/bench_commit.ts";
 import { number, printJson } from "../../src/cli/command.ts";
@@ -20,16 +19,13 @@ import { Random, seeded } from "../random_data.ts";
 import { checkCounts, checkIds, checkQuietTime, settled } from "./checks.ts";
 import { Clients } from "./clients.ts";
 import { Faults } from "./faults.ts";
+import { checkGrowth, heldIdle } from "./growth.ts";
 import { KvProxy } from "./kv_proxy.ts";
 import { writeScripts } from "./scripts.ts";
 import { SoakWorker } from "./worker.ts";
 
 /** Of the time, when one worker begins its last process, and when that has warmed up. */
 const [LAST_PROCESS, WARM] = [0.5, 0.65];
-/** Times by which memory may have grown since. */
-const GROWN = 1.1;
-/** Seconds for which that tells something: V8 takes minutes to come to the size that it keeps. */
-const LEAST_SECONDS = 900;
 const QUIET_SECONDS = 20;
 
 const { values: flags } = parseArgs({
@@ -102,9 +98,9 @@ async function run(): Promise<void> {
   }
   const last = workers.map(({ process }) => process);
   await disturbed(WARM - LAST_PROCESS);
-  const warm = await Promise.all(workers.map(held));
+  const warm = await Promise.all(workers.map(heldIdle));
   await disturbed(1 - WARM);
-  const end = await Promise.all(workers.map(held));
+  const end = await Promise.all(workers.map(heldIdle));
 
   say(`faults: ${listed(faults.counts)}`);
   const kinds = ["finished", "replayed", "refused", "failed", "left", "lost"] as const;
@@ -113,15 +109,10 @@ async function run(): Promise<void> {
   tell("faults that could not be brought about", faults.failures);
   tell("answers that may not be", clients.wrong);
   for (const [i, { name, process }] of workers.entries()) {
-    const ratio = end[i].resident / warm[i].resident;
-    const megabytes = [warm[i], end[i]].map(({ resident }) => Math.round(resident / 1e6));
-    const figure = `${megabytes.join(" to ")} MB, ${ratio.toFixed(2)}; ` +
-      `${warm[i].descriptors} to ${end[i].descriptors} descriptors`;
     const what = `what ${name} holds after ${Math.round((1 - WARM) * seconds)} s more`;
     // One that lost its device too often has been replaced.
-    const same = process === last[i];
-    const flat = end[i].descriptors <= warm[i].descriptors + 2 && ratio <= GROWN;
-    report.add(what, same ? figure : "replaced", !same || seconds < LEAST_SECONDS || flat);
+    if (process === last[i]) checkGrowth(report, { what, before: warm[i], after: end[i], seconds });
+    else report.add(what, "replaced", true);
   }
   await checkQuietTime(clients, { workers, report, count, seconds: QUIET_SECONDS });
   await checkIds(clients, { workers, report, random: new Random(seed + 3) });
@@ -138,17 +129,4 @@ function tell(what: string, found: readonly string[]): void {
 
 function listed(counts: ReadonlyMap<string, number>): string {
   return [...counts].map(([what, times]) => `${what} ${times}`).join(", ");
-}
-
-/** What a process holds when it has nothing to do; the least of some looks. */
-async function held(worker: SoakWorker): Promise<{ resident: number; descriptors: number }> {
-  const looks: { resident: number; descriptors: number }[] = [];
-  for (let look = 0; look < 5; look++) {
-    await delay(1000);
-    looks.push({ resident: worker.resident(), descriptors: worker.descriptors() });
-  }
-  return {
-    resident: Math.min(...looks.map(({ resident }) => resident)),
-    descriptors: Math.min(...looks.map(({ descriptors }) => descriptors)),
-  };
 }

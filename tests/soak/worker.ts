@@ -1,9 +1,11 @@
 /** A worker of the soak: one process after another on the same port, and what each has counted. */
 
 import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
 import type { TurnCounts } from "../../src/cli/metrics.ts";
 import { STOPPED } from "../../src/cli/start_log.ts";
 import { startWorkerProcess, type WorkerProcess } from "../e2e/worker_process.ts";
+import { HELD, type HeldLine } from "../faults/held_memory.ts";
 import { freePort, TOKEN } from "../fleet/denokv.ts";
 
 export interface SoakWorkerOptions {
@@ -24,6 +26,16 @@ export interface Ended {
   answered: ReadonlyMap<string, number>;
 }
 
+/** What a process holds. */
+export interface Held {
+  /** Bytes of live objects, and of array buffers, of both threads. */
+  live: number;
+  /** Bytes in memory of its own. */
+  resident: number;
+  /** Files, sockets and the like that it has open. */
+  descriptors: number;
+}
+
 /** A line of a worker's log. */
 interface LogLine {
   level: string;
@@ -41,6 +53,12 @@ const WRONG = /Uncaught|unhandled|Error:|panicked|Segmentation/i;
 const HARMLESS = /^(KV Connect|Warning |Download |Check )/;
 /** What a worker tells as an error when its device is taken away. */
 const TROUBLE = /engine|device/i;
+
+/**
+ * V8 lets room for new objects grow to 16 MB, three times a thread, whenever it likes, and collections
+ * do not take it back. Kept small, it is not taken for a leak.
+ */
+const V8_FLAGS = "--expose-gc,--max-semi-space-size=4";
 
 /** Milliseconds that an answer to a probe may take. */
 const PROBE_MS = 10_000;
@@ -83,7 +101,8 @@ export class SoakWorker {
     signal.throwIfAborted();
     const process = await startWorkerProcess(kv, {
       device,
-      main: device === "webgpu" ? "tests/faults/faulty_worker.ts" : "src/cli/main.ts",
+      main: "tests/faults/faulty_worker.ts",
+      v8Flags: V8_FLAGS,
       flags: ["--port", String(this.port), "--slots", "8", "--queue", "16", "--state-cache", "16"],
       env: { DENO_KV_ACCESS_TOKEN: TOKEN },
       signal,
@@ -138,17 +157,25 @@ export class SoakWorker {
         .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" "))), 0);
   }
 
-  /** Files, sockets and the like that it has open. */
-  descriptors(): number {
-    assert.ok(this.#process, `${this.name} does not run`);
-    return [...Deno.readDirSync(`/proc/${this.#process.pid}/fd`)].length;
-  }
-
-  /** Of what is in memory of its own, in bytes. */
-  resident(): number {
-    assert.ok(this.#process, `${this.name} does not run`);
-    const text = Deno.readTextFileSync(`/proc/${this.#process.pid}/status`);
-    return 1024 * Number(text.match(/RssAnon:\s+(\d+)/)?.[1]);
+  /** What its process holds when its garbage is gone. */
+  async held(): Promise<Held> {
+    const process = this.#process;
+    assert.ok(process, `${this.name} does not run`);
+    const lines = () => process.log().split("\n").filter((line) => line.includes(`"${HELD}"`));
+    const before = lines().length;
+    process.send("SIGUSR2");
+    const end = performance.now() + PROBE_MS;
+    while (lines().length === before) {
+      assert.ok(performance.now() < end, `${this.name} does not tell what it holds`);
+      await delay(100);
+    }
+    const { host, engine } = JSON.parse(lines().at(-1)!) as HeldLine;
+    const status = Deno.readTextFileSync(`/proc/${process.pid}/status`);
+    return {
+      live: host.heapUsed + host.external + engine.heapUsed + engine.external,
+      resident: 1024 * Number(status.match(/RssAnon:\s+(\d+)/)?.[1]),
+      descriptors: [...Deno.readDirSync(`/proc/${process.pid}/fd`)].length,
+    };
   }
 
   #leave(): WorkerProcess | null {
