@@ -7,6 +7,7 @@ import type { Ledger } from "../src/access/ledger.ts";
 import { admitCallers, callerOf } from "./access.ts";
 import { type AnsweredRequest, tellAnswers } from "./answered.ts";
 import { BODY_LIMITS } from "./body.ts";
+import { BodyRoom } from "./body_room.ts";
 import { chatRoutes } from "./chat.ts";
 import { completionRoutes } from "./completions.ts";
 import { conversationRoutes } from "./conversations.ts";
@@ -55,6 +56,9 @@ export interface AppOptions {
   onAnswer?: ((answered: AnsweredRequest) => void) | undefined;
 }
 
+/** So many of the largest bodies may be under way at once. */
+const BODIES = 32;
+
 /** Requests by these let the model work, and are counted by the minute. */
 const COUNTED = ["/v1/chat/completions", "/v1/completions", "/v1/responses"];
 
@@ -62,13 +66,15 @@ const COUNTED = ["/v1/chat/completions", "/v1/completions", "/v1/responses"];
 export function createApp(options: AppOptions): Hono {
   const { worker, readyTimeout: timeout = 30_000, gate = OPEN_GATE } = options;
   const log = options.log ?? console.error;
+  const bytes = options.bodyLimit ?? BODY_LIMITS.bytes;
   const routes: RouteOptions = {
     sessions: async (c) => {
       const { tenant } = callerOf(c);
       return (await readySessions(worker, { timeout, signal: c.req.raw.signal })).of(tenant);
     },
     body: {
-      bytes: options.bodyLimit ?? BODY_LIMITS.bytes,
+      bytes,
+      room: new BodyRoom(BODIES * bytes),
       pause: options.bodyPause ?? BODY_LIMITS.pause,
     },
     log,

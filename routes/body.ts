@@ -1,6 +1,8 @@
 /** Request bodies, bounded in size and time: JSON in UTF-8, or bytes as they come. */
 
 import { InferenceError } from "../src/core/errors.ts";
+import type { BodyRoom, HeldRoom } from "./body_room.ts";
+import { inBlocks } from "./body_stream.ts";
 import { assertModest } from "./json_size.ts";
 
 /** What a body may be. */
@@ -14,11 +16,23 @@ export interface BodyLimits {
   pause: number;
 }
 
+/** What the bodies of all requests are read within. */
+export interface BodyRules extends BodyLimits {
+  /** What they may take of memory together. */
+  room: BodyRoom;
+}
+
+/** What one body is read within. */
+export interface BodyBounds extends BodyLimits {
+  /** What its request holds of the room for all bodies. */
+  held: HeldRoom;
+}
+
 /** Unless told otherwise. */
 export const BODY_LIMITS: BodyLimits = { bytes: 8 * 1024 * 1024, pause: 20_000 };
 
-/** @throws InferenceError `payload_too_large`, `request_timeout` or `invalid_value` */
-export async function readJson(request: Request, limits: BodyLimits): Promise<unknown> {
+/** @throws InferenceError `payload_too_large`, `request_timeout`, `overloaded` or `invalid_value` */
+export async function readJson(request: Request, limits: BodyBounds): Promise<unknown> {
   const bytes = await readBytes(request, limits);
   assertModest(bytes);
   let text: string;
@@ -39,15 +53,16 @@ export async function readJson(request: Request, limits: BodyLimits): Promise<un
 }
 
 /**
- * A body's bytes as they come, for a reader that has no need of them all at once.
+ * A body's bytes as they come, 64 KiB or more at a time, for a reader that has no need of them all at
+ * once.
  *
  * @param remedy Told to a client whose body is too large.
- * @throws InferenceError `payload_too_large`, `request_timeout`, or `cancelled` where the client
- * breaks off
+ * @throws InferenceError `payload_too_large`, `request_timeout`, `overloaded`, or `cancelled` where
+ * the client breaks off
  */
 export async function* readChunks(
   request: Request,
-  limits: BodyLimits,
+  limits: BodyBounds,
   remedy: string,
 ): AsyncGenerator<Uint8Array> {
   const limit = limits.bytes;
@@ -60,9 +75,10 @@ export async function* readChunks(
   if (declared > limit) throw tooLarge(`${declared}`);
   let length = 0;
   try {
-    for await (const chunk of inTime(request.body, limits)) {
+    for await (const chunk of inBlocks(request.body, limits.pause)) {
       length += chunk.length;
       if (length > limit) throw tooLarge(`more than ${limit}`);
+      limits.held.take(chunk.length);
       yield chunk;
     }
   } catch (cause) {
@@ -71,43 +87,7 @@ export async function* readChunks(
   }
 }
 
-/** @throws InferenceError `request_timeout` where pieces are too long in coming. */
-async function* inTime(
-  body: ReadableStream<Uint8Array> | null,
-  { pause }: BodyLimits,
-): AsyncGenerator<Uint8Array> {
-  if (body === null) return;
-  const reader = body.getReader();
-  const start = performance.now();
-  let length = 0;
-  try {
-    while (true) {
-      const end = start + pause * (3 + length / 65_536);
-      const { promise: late, reject } = Promise.withResolvers<never>();
-      const timer = setTimeout(() => {
-        const seconds = Math.ceil((performance.now() - start) / 1000);
-        reject(
-          new InferenceError(
-            "request_timeout",
-            `The request body came too slowly: ${length} bytes in ${seconds} s; send it without a pause`,
-          ),
-        );
-      }, Math.min(pause, end - performance.now()));
-      try {
-        const { done, value } = await Promise.race([reader.read(), late]);
-        if (done) return;
-        length += value.length;
-        yield value;
-      } finally {
-        clearTimeout(timer);
-      }
-    }
-  } finally {
-    reader.cancel().catch(() => {});
-  }
-}
-
-async function readBytes(request: Request, limits: BodyLimits): Promise<Uint8Array> {
+async function readBytes(request: Request, limits: BodyBounds): Promise<Uint8Array> {
   const remedy = "send the conversation in parts, resuming with state_id";
   const chunks: Uint8Array[] = [];
   let length = 0;

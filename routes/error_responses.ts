@@ -19,7 +19,12 @@ export const SESSION_ERRORS = [
 ] as const;
 
 /** Of every route that takes a body. */
-export const BODY_ERRORS = ["invalid_value", "payload_too_large", "request_timeout"] as const;
+export const BODY_ERRORS = [
+  "invalid_value",
+  "payload_too_large",
+  "request_timeout",
+  "overloaded",
+] as const;
 
 /** Of every route that looks for a state that the client names. */
 export const STATE_ERRORS = [

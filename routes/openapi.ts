@@ -8,7 +8,8 @@ import type { Context, Handler, MiddlewareHandler } from "hono";
 import type { BlankEnv } from "hono/types";
 import type { z } from "zod";
 import type { ErrorCode } from "../src/core/errors.ts";
-import { BODY_LIMITS, type BodyLimits, readJson } from "./body.ts";
+import { callerOf } from "./access.ts";
+import { type BodyRules, readJson } from "./body.ts";
 import { errorResponses } from "./error_responses.ts";
 import { headersOf } from "./response_headers.ts";
 import { invalidValue, parse } from "./validation.ts";
@@ -44,10 +45,10 @@ export function jsonResponse<T extends z.ZodType>(schema: T, description: string
 
 /** Routes of one resource. */
 export class ApiRoutes extends OpenAPIHono<BlankEnv> {
-  readonly #body: BodyLimits;
+  readonly #body: BodyRules | undefined;
 
   /** @param body Bounds of request bodies, for routes that take one. */
-  constructor(body: BodyLimits = BODY_LIMITS) {
+  constructor(body?: BodyRules) {
     super({
       defaultHook: (result) => {
         if (!result.success) throw invalidValue(result.error.issues);
@@ -78,20 +79,23 @@ export class ApiRoutes extends OpenAPIHono<BlankEnv> {
         path: pattern ?? route.path,
         request,
         responses: {},
-        middleware: isZod(schema) ? [takeJson(schema, this.#body)] : [],
+        middleware: isZod(schema) ? [this.#takeJson(schema)] : [],
         hide: true,
       },
       handler as unknown as Handler,
     );
     return this;
   }
-}
 
-function takeJson(schema: z.ZodType<object>, limits: BodyLimits): MiddlewareHandler {
-  return async (c: Context, next) => {
-    c.req.addValidatedData("json", parse(schema, await readJson(c.req.raw, limits)));
-    await next();
-  };
+  #takeJson(schema: z.ZodType<object>): MiddlewareHandler {
+    if (this.#body === undefined) throw new Error("Routes with a body need bounds for it");
+    const { room, ...limits } = this.#body;
+    return async (c: Context, next) => {
+      using held = room.hold(callerOf(c).tenant);
+      c.req.addValidatedData("json", parse(schema, await readJson(c.req.raw, { ...limits, held })));
+      await next();
+    };
+  }
 }
 
 function isZod(schema: unknown): schema is z.ZodType<object> {

@@ -3,6 +3,7 @@
 import { z } from "@hono/zod-openapi";
 import type { StateDescription } from "../src/session/session_types.ts";
 import { importLimit } from "../src/session/state_transfer.ts";
+import { callerOf } from "./access.ts";
 import { readChunks } from "./body.ts";
 import { SESSION_ERRORS, STATE_ERRORS } from "./error_responses.ts";
 import { stateId } from "./ids_schema.ts";
@@ -49,6 +50,7 @@ const importState = defineRoute({
     "model_mismatch",
     "payload_too_large",
     "request_timeout",
+    "overloaded",
     "storage_limit_exceeded",
     "store_unavailable",
   ],
@@ -100,7 +102,8 @@ export function stateRoutes({ sessions, body }: RouteOptions): ApiRoutes {
   return new ApiRoutes()
     .serve(importState, async (c) => {
       const ready = await sessions(c);
-      const limits = { ...body, bytes: importLimit(ready.model) };
+      using held = body.room.hold(callerOf(c).tenant);
+      const limits = { pause: body.pause, bytes: importLimit(ready.model), held };
       const remedy = "more than any state of this model with its conversation";
       const state = await ready.importState(readChunks(c.req.raw, limits, remedy), accountOf(c));
       c.header("location", `/v1/states/${state.id}`);

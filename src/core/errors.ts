@@ -162,7 +162,8 @@ export const ERROR_WHEN: Readonly<Record<ErrorCode, string>> = {
   request_timeout: "the body did not come in time",
   host_not_allowed: "the worker is for its own machine, and was called by another name",
   origin_not_allowed: "a page of another origin calls, which is not allowed to",
-  overloaded: "too many turns are waiting; try again after `retry-after` seconds",
+  overloaded:
+    "too many turns are waiting, or too much is being sent; try again after `retry-after` seconds",
   too_many_turns: "a key has as many turns under way as it may",
   rate_limit_exceeded: "a key's requests or tokens of the minute are used up; try again after " +
     "`retry-after` seconds",

@@ -64,6 +64,18 @@ const CHAT = "POST /v1/chat/completions HTTP/1.1";
 
 const worker = () => testApp({ script: [...ids(" fine", 0)] });
 
+Deno.test("a body in more pieces than anybody needs is refused before it has all come", async () => {
+  await withServer(worker(), async (port) => {
+    const pieces = "1\r\n \r\n".repeat(200_000);
+    const answer = await sent(port, [
+      head(CHAT, "transfer-encoding: chunked"),
+      pieces,
+      "0\r\n\r\n",
+    ]);
+    assert.match(answer, /^HTTP\/1.1 400 [^]*in 65536 pieces, with 65537 bytes in all/);
+  });
+});
+
 Deno.test("a compressed body is not decompressed", async () => {
   await withServer(worker(), async (port) => {
     const json = new Blob([JSON.stringify({ ...HI, padding: " ".repeat(1_000_000) })]);
