@@ -7,7 +7,6 @@ import type { Ledger } from "../src/access/ledger.ts";
 import { admitCallers, callerOf } from "./access.ts";
 import { type AnsweredRequest, tellAnswers } from "./answered.ts";
 import { BODY_LIMITS } from "./body.ts";
-import { BodyRoom } from "./body_room.ts";
 import { chatRoutes } from "./chat.ts";
 import { completionRoutes } from "./completions.ts";
 import { conversationRoutes } from "./conversations.ts";
@@ -22,6 +21,7 @@ import { documentOf, documentRoutes, type OpenApiDocument } from "./openapi_docu
 import { pageRoutes } from "./page.ts";
 import { referenceRoutes } from "./reference.ts";
 import { responseRoutes } from "./responses.ts";
+import { holdRoom, Room } from "./room.ts";
 import type { RouteOptions } from "./route_options.ts";
 import { securityHeaders } from "./security_headers.ts";
 import { stateRoutes } from "./states.ts";
@@ -56,7 +56,7 @@ export interface AppOptions {
   onAnswer?: ((answered: AnsweredRequest) => void) | undefined;
 }
 
-/** So many of the largest bodies may be under way at once. */
+/** What requests may hold of memory together, in bodies of the largest size. */
 const BODIES = 32;
 
 /** Requests by these let the model work, and are counted by the minute. */
@@ -74,7 +74,6 @@ export function createApp(options: AppOptions): Hono {
     },
     body: {
       bytes,
-      room: new BodyRoom(BODIES * bytes),
       pause: options.bodyPause ?? BODY_LIMITS.pause,
     },
     log,
@@ -94,7 +93,7 @@ export function createApp(options: AppOptions): Hono {
   if (metrics) app.route("/", metricsRoutes(metrics, { gate, token }));
   app.route("/", documentRoutes(describe));
   app.route("/", referenceRoutes(describe));
-  app.use("/v1/*", admitCallers(gate));
+  app.use("/v1/*", admitCallers(gate), holdRoom(new Room(BODIES * bytes)));
   if (options.ledger) {
     app.use("/v1/*", openAccounts(options.ledger));
     app.on("POST", COUNTED, tellRates());

@@ -1,9 +1,9 @@
 /** Request bodies, bounded in size and time: JSON in UTF-8, or bytes as they come. */
 
 import { InferenceError } from "../src/core/errors.ts";
-import type { BodyRoom, HeldRoom } from "./body_room.ts";
 import { inBlocks } from "./body_stream.ts";
 import { assertModest } from "./json_size.ts";
+import type { HeldRoom } from "./room.ts";
 
 /** What a body may be. */
 export interface BodyLimits {
@@ -16,15 +16,9 @@ export interface BodyLimits {
   pause: number;
 }
 
-/** What the bodies of all requests are read within. */
-export interface BodyRules extends BodyLimits {
-  /** What they may take of memory together. */
-  room: BodyRoom;
-}
-
 /** What one body is read within. */
 export interface BodyBounds extends BodyLimits {
-  /** What its request holds of the room for all bodies. */
+  /** What its request holds. */
   held: HeldRoom;
 }
 

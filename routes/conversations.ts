@@ -15,6 +15,7 @@ import { itemListQuery, itemListSchema } from "./item_schema.ts";
 import { itemOf, pageOf } from "./items.ts";
 import { accountOf } from "./limits.ts";
 import { ApiRoutes, defineRoute, jsonBody, jsonResponse } from "./openapi.ts";
+import { heldBy } from "./room.ts";
 import type { RouteOptions } from "./route_options.ts";
 
 const tags = ["Conversations"];
@@ -94,7 +95,7 @@ const listItems = defineRoute({
     "What was said until where it stands; `instructions` of responses are not part of it.",
   request: { params, query: itemListQuery },
   responses: { 200: jsonResponse(itemListSchema, "The messages.") },
-  errors: [...LOOKUP_ERRORS, ...STATE_ERRORS, "invalid_value"],
+  errors: [...LOOKUP_ERRORS, ...STATE_ERRORS, "overloaded", "invalid_value"],
 });
 
 export function conversationRoutes({ sessions, body }: RouteOptions): ApiRoutes {
@@ -125,7 +126,7 @@ export function conversationRoutes({ sessions, body }: RouteOptions): ApiRoutes 
     .serve(listItems, async (c) => {
       const { conversations } = await sessions(c);
       const { id } = c.req.valid("param");
-      const { transcript, open } = await conversations.transcript(id);
+      const { transcript, open } = await conversations.transcript(id, heldBy(c).take);
       const items = transcript.map((entry, i) => {
         const cut = open && i === transcript.length - 1;
         return itemOf(messageId(id, i), entry, cut ? "incomplete" : "completed");

@@ -8,10 +8,10 @@ import type { Context, Handler, MiddlewareHandler } from "hono";
 import type { BlankEnv } from "hono/types";
 import type { z } from "zod";
 import type { ErrorCode } from "../src/core/errors.ts";
-import { callerOf } from "./access.ts";
-import { type BodyRules, readJson } from "./body.ts";
+import { BODY_LIMITS, type BodyLimits, readJson } from "./body.ts";
 import { errorResponses } from "./error_responses.ts";
 import { headersOf } from "./response_headers.ts";
+import { heldBy } from "./room.ts";
 import { invalidValue, parse } from "./validation.ts";
 
 /** A route, all that is to be known of it; `responses` are those that its handler returns. */
@@ -45,10 +45,10 @@ export function jsonResponse<T extends z.ZodType>(schema: T, description: string
 
 /** Routes of one resource. */
 export class ApiRoutes extends OpenAPIHono<BlankEnv> {
-  readonly #body: BodyRules | undefined;
+  readonly #body: BodyLimits;
 
   /** @param body Bounds of request bodies, for routes that take one. */
-  constructor(body?: BodyRules) {
+  constructor(body: BodyLimits = BODY_LIMITS) {
     super({
       defaultHook: (result) => {
         if (!result.success) throw invalidValue(result.error.issues);
@@ -88,11 +88,9 @@ export class ApiRoutes extends OpenAPIHono<BlankEnv> {
   }
 
   #takeJson(schema: z.ZodType<object>): MiddlewareHandler {
-    if (this.#body === undefined) throw new Error("Routes with a body need bounds for it");
-    const { room, ...limits } = this.#body;
     return async (c: Context, next) => {
-      using held = room.hold(callerOf(c).tenant);
-      c.req.addValidatedData("json", parse(schema, await readJson(c.req.raw, { ...limits, held })));
+      const bounds = { ...this.#body, held: heldBy(c) };
+      c.req.addValidatedData("json", parse(schema, await readJson(c.req.raw, bounds)));
       await next();
     };
   }

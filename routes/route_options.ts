@@ -2,7 +2,7 @@
 
 import type { Context } from "hono";
 import type { Sessions } from "../src/session/sessions.ts";
-import type { BodyRules } from "./body.ts";
+import type { BodyLimits } from "./body.ts";
 import type { Log } from "./errors.ts";
 
 export interface RouteOptions {
@@ -13,6 +13,6 @@ export interface RouteOptions {
    */
   sessions: (c: Context) => Promise<Sessions>;
   /** Bounds of request bodies. */
-  body: BodyRules;
+  body: BodyLimits;
   log: Log;
 }

@@ -3,13 +3,13 @@
 import { z } from "@hono/zod-openapi";
 import type { StateDescription } from "../src/session/session_types.ts";
 import { importLimit } from "../src/session/state_transfer.ts";
-import { callerOf } from "./access.ts";
 import { readChunks } from "./body.ts";
 import { SESSION_ERRORS, STATE_ERRORS } from "./error_responses.ts";
 import { stateId } from "./ids_schema.ts";
 import { accountOf } from "./limits.ts";
 import { ApiRoutes, defineRoute, jsonResponse } from "./openapi.ts";
 import { headersOf } from "./response_headers.ts";
+import { heldBy } from "./room.ts";
 import type { RouteOptions } from "./route_options.ts";
 import {
   deletedStateSchema,
@@ -65,7 +65,7 @@ const getState = defineRoute({
   description: "What is known of a state, and the conversation that led to it.",
   request: { params },
   responses: { 200: jsonResponse(stateSchema, "The state.") },
-  errors: [...SESSION_ERRORS, ...STATE_ERRORS],
+  errors: [...SESSION_ERRORS, ...STATE_ERRORS, "overloaded"],
 });
 
 const deleteState = defineRoute({
@@ -95,15 +95,14 @@ const exportState = defineRoute({
       content: stateFile,
     },
   },
-  errors: [...SESSION_ERRORS, ...STATE_ERRORS],
+  errors: [...SESSION_ERRORS, ...STATE_ERRORS, "overloaded"],
 });
 
 export function stateRoutes({ sessions, body }: RouteOptions): ApiRoutes {
   return new ApiRoutes()
     .serve(importState, async (c) => {
       const ready = await sessions(c);
-      using held = body.room.hold(callerOf(c).tenant);
-      const limits = { pause: body.pause, bytes: importLimit(ready.model), held };
+      const limits = { ...body, bytes: importLimit(ready.model), held: heldBy(c) };
       const remedy = "more than any state of this model with its conversation";
       const state = await ready.importState(readChunks(c.req.raw, limits, remedy), accountOf(c));
       c.header("location", `/v1/states/${state.id}`);
@@ -111,7 +110,10 @@ export function stateRoutes({ sessions, body }: RouteOptions): ApiRoutes {
     })
     .serve(getState, async (c) => {
       const ready = await sessions(c);
-      return c.json(stateObject(await ready.describe(c.req.valid("param").id)), 200);
+      return c.json(
+        stateObject(await ready.describe(c.req.valid("param").id, heldBy(c).take)),
+        200,
+      );
     })
     .serve(deleteState, async (c) => {
       const ready = await sessions(c);
@@ -121,7 +123,10 @@ export function stateRoutes({ sessions, body }: RouteOptions): ApiRoutes {
     })
     .serve(exportState, async (c) => {
       const ready = await sessions(c);
-      const { name, bytes, parts } = await ready.exportState(c.req.valid("param").id);
+      const { name, bytes, parts } = await ready.exportState(
+        c.req.valid("param").id,
+        heldBy(c).take,
+      );
       return c.body(ReadableStream.from(pieces(parts)), 200, {
         "content-type": "application/octet-stream",
         "content-length": String(bytes),

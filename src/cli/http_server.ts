@@ -9,7 +9,8 @@ export interface HttpServerOptions {
   hostname: string;
   /** 0: any that is free. */
   port: number;
-  fetch(request: Request): Response | Promise<Response>;
+  /** Answers; `completed` settles when the answer has been sent, or its client has left. */
+  fetch(request: Request, info: { completed: Promise<void> }): Response | Promise<Response>;
   log: Logger;
 }
 
@@ -96,7 +97,7 @@ class Listener {
       // So does one whose client has left.
       const ended = completed.catch(() => {}).finally(() => this.#underWay.delete(ended));
       this.#underWay.add(ended);
-      const response = await fetch(request);
+      const response = await fetch(request, { completed });
       // What its client asks next is to come over a connection of the next listener.
       if (this.#dropping) response.headers.set("connection", "close");
       return response;

@@ -87,7 +87,12 @@ export async function serveWorker(
   });
   ready.then(bar.end, bar.end);
   await allowed;
-  const { server, url } = listen({ hostname, port, fetch: (request) => app.fetch(request), log });
+  const { server, url } = listen({
+    hostname,
+    port,
+    fetch: (request, info) => app.fetch(request, info),
+    log,
+  });
   if (!person) log.info(SERVING + url);
   const stop = Promise.withResolvers<void>();
   const signalsDone = onStopSignals(stop.resolve);

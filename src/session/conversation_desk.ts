@@ -1,10 +1,11 @@
 /** Conversations as clients handle them: each points at a state of this worker's model. */
 
 import type { Conversation, Metadata } from "../store/conversations.ts";
+import { textBytesOf } from "../store/manifest.ts";
 import type { StateStore } from "../store/state_store.ts";
 import type { TranscriptEntry } from "./chat_template.ts";
 import { decodeEntries } from "./history.ts";
-import type { SessionModel } from "./session_types.ts";
+import type { SessionModel, TakeBytes } from "./session_types.ts";
 import { decodeRecord, spoken } from "./turn_record.ts";
 
 /** What a conversation is to become. */
@@ -38,11 +39,18 @@ export class ConversationDesk {
     return this.#store.conversations.get(id);
   }
 
-  /** What was said until where it stands. Throws as `get`, and as `StateStore.inspect`. */
-  async transcript(id: string): Promise<{ transcript: TranscriptEntry[]; open: boolean }> {
+  /**
+   * What was said until where it stands. Throws as `get`, as `StateStore.inspect`, and what `take`
+   * throws.
+   */
+  async transcript(
+    id: string,
+    take?: TakeBytes,
+  ): Promise<{ transcript: TranscriptEntry[]; open: boolean }> {
     const { head } = await this.get(id);
     if (head === null) return { transcript: [], open: false };
     const { info, turn } = await this.#store.inspect(head);
+    take?.(textBytesOf(info));
     const earlier = decodeEntries(await this.#store.readHistory(info));
     return { transcript: spoken(earlier, decodeRecord(turn)), open: info.open };
   }

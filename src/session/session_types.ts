@@ -38,6 +38,12 @@ export interface TurnAccount {
   holdRoom(states: number, bytes: number): Promise<() => void>;
 }
 
+/**
+ * Told how many bytes are going to be read for a request, before they are; what it throws is thrown
+ * instead of reading them.
+ */
+export type TakeBytes = (bytes: number) => void;
+
 /** A turn to take: what is said, where it goes on from, how it is answered. */
 export interface TurnRequest {
   /** With `stateId`: only what is new; none to write on a reply that was cut short. */

@@ -19,6 +19,7 @@ import type {
   Sampling,
   SessionModel,
   StateDescription,
+  TakeBytes,
   TurnAccount,
   TurnRequest,
 } from "./session_types.ts";
@@ -132,11 +133,11 @@ export class Sessions {
   /**
    * What is known of a state, its transcript included.
    *
-   * @throws InferenceError as `StateStore.inspect` does
+   * @throws InferenceError as `StateStore.inspect` does, and what `take` throws
    */
-  async describe(id: string): Promise<StateDescription> {
+  async describe(id: string, take?: TakeBytes): Promise<StateDescription> {
     await this.#cutShort(id);
-    return await describeState(this.#store, id);
+    return await describeState(this.#store, id, take);
   }
 
   /** What is kept for the client of a turn, where it gave a note. Throws as `describe` does. */
@@ -148,9 +149,9 @@ export class Sessions {
   }
 
   /** A stored state as a file. Throws as `describe` does. */
-  async exportState(id: string): Promise<ExportedState> {
+  async exportState(id: string, take?: TakeBytes): Promise<ExportedState> {
     await this.#cutShort(id);
-    return await exportState(this.#store, id);
+    return await exportState(this.#store, id, take);
   }
 
   /** Stores the state in a file from anybody under a fresh id. Throws as `importState` does. */

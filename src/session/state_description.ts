@@ -1,14 +1,21 @@
 /** What can be told of a stored state. */
 
-import { blobsOf } from "../store/manifest.ts";
+import { bytesOf, textBytesOf } from "../store/manifest.ts";
 import type { StateStore } from "../store/state_store.ts";
 import { decodeEntries } from "./history.ts";
-import type { StateDescription } from "./session_types.ts";
+import type { StateDescription, TakeBytes } from "./session_types.ts";
 import { decodeRecord } from "./turn_record.ts";
 
-/** @throws InferenceError as `StateStore.inspect` does */
-export async function describeState(store: StateStore, id: string): Promise<StateDescription> {
+/**
+ * @throws InferenceError as `StateStore.inspect` does, and what `take` throws
+ */
+export async function describeState(
+  store: StateStore,
+  id: string,
+  take?: TakeBytes,
+): Promise<StateDescription> {
   const { info, turn } = await store.inspect(id);
+  take?.(textBytesOf(info));
   const history = await store.readHistory(info);
   const record = decodeRecord(turn);
   return {
@@ -16,7 +23,7 @@ export async function describeState(store: StateStore, id: string): Promise<Stat
     model: info.model,
     created: info.created,
     expires: info.expires,
-    bytes: blobsOf(info).reduce((sum, { bytes }) => sum + bytes, 0),
+    bytes: bytesOf(info),
     open: info.open,
     tokens: record.absorbed,
     pendingTokens: record.pending.length,

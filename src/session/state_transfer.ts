@@ -1,6 +1,7 @@
 /** States as files: what leaves a store, and what is let into one. */
 
 import { InferenceError } from "../core/errors.ts";
+import { bytesOf } from "../store/manifest.ts";
 import {
   decodeState,
   readStateHeader,
@@ -18,7 +19,7 @@ import type { StateContent, StateStore } from "../store/state_store.ts";
 import { canonical } from "./chat_template.ts";
 import { checkHistory, checkRecord } from "./check_record.ts";
 import { appendEntries } from "./history.ts";
-import type { SessionModel, TurnAccount } from "./session_types.ts";
+import type { SessionModel, TakeBytes, TurnAccount } from "./session_types.ts";
 import { encodeRecord } from "./turn_record.ts";
 
 /** Of a state's id, what its file's name shows: the whole would let whoever sees it resume. */
@@ -51,17 +52,22 @@ export interface ImportOptions {
 /**
  * A stored state as a file, of whatever model.
  *
- * @throws InferenceError as `StateStore.load` does
+ * @throws InferenceError as `StateStore.load` does, and what `take` throws
  */
-export async function exportState(store: StateStore, id: string): Promise<ExportedState> {
+export async function exportState(
+  store: StateStore,
+  id: string,
+  take?: TakeBytes,
+): Promise<ExportedState> {
+  const stored = take ? bytesOf((await store.inspect(id)).info) : 0;
+  take?.(stored);
   const { info, turn, history = null, state, open } = await store.load(id);
   const { model, created } = info;
   const parts = await encodeStateFile({ model, created, open, turn, history, state });
-  return {
-    name: `${id.slice(0, SHOWN_ID)}.rwkvstate`,
-    bytes: parts.reduce((sum, { length }) => sum + length, 0),
-    parts,
-  };
+  const bytes = parts.reduce((sum, { length }) => sum + length, 0);
+  // Numbers may be stored more densely than they are in a file.
+  take?.(Math.max(0, bytes - stored));
+  return { name: `${id.slice(0, SHOWN_ID)}.rwkvstate`, bytes, parts };
 }
 
 /** Bytes of a file that a worker of this model takes at most. */

@@ -68,6 +68,16 @@ export function blobsOf({ state, turn, history, note }: Manifest): BlobReference
   return [state ?? [], turn, history ?? [], note ?? []].flat();
 }
 
+/** Bytes that these have. */
+export function bytesOf(manifest: Manifest): number {
+  return blobsOf(manifest).reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+/** Bytes of those in which a conversation's text is. */
+export function textBytesOf({ turn, history }: Manifest): number {
+  return turn.bytes + (history?.bytes ?? 0);
+}
+
 function isManifest(value: Record<string, unknown>): value is Record<string, unknown> & Manifest {
   const { model, created, expires, open, parent, state, turn } = value;
   return isTime(created) && isTime(expires) && typeof open === "boolean" && isModel(model) &&

@@ -12,7 +12,7 @@ import type { Backend } from "./backend.ts";
 import { conversationsKey } from "./keys.ts";
 import { within } from "./link.ts";
 import { listStates } from "./list_states.ts";
-import { blobsOf, type Manifest } from "./manifest.ts";
+import { bytesOf, type Manifest } from "./manifest.ts";
 import type { StateChange } from "./state_rows.ts";
 
 /** Milliseconds that a count is held at least. */
@@ -108,7 +108,7 @@ export class StoredUsage {
     // One that has expired is not counted, even if its row is there still.
     const gone = before !== null && before.expires <= this.#options.now() ? null : before;
     counted.states += Number(after !== null) - Number(gone !== null);
-    counted.bytes += bytesOf(after) - bytesOf(gone);
+    counted.bytes += sizeOf(after) - sizeOf(gone);
     if (counted.counting !== null) counted.changed.set(id, after);
   }
 
@@ -149,7 +149,7 @@ export class StoredUsage {
       const sizes = new Map<string, number>();
       for await (const { id, manifest } of listStates(backend, { tenant })) {
         const over = manifest !== null && manifest.expires <= now();
-        if (!over) sizes.set(id, bytesOf(manifest));
+        if (!over) sizes.set(id, sizeOf(manifest));
       }
       for await (const { value } of backend.list(conversationsKey(tenant))) {
         conversations++;
@@ -158,7 +158,7 @@ export class StoredUsage {
       // What was told meanwhile may have been listed as it was before, or as it is now.
       for (const [id, manifest] of counted.changed) {
         if (manifest === null) sizes.delete(id);
-        else sizes.set(id, bytesOf(manifest));
+        else sizes.set(id, sizeOf(manifest));
       }
       for (const size of sizes.values()) bytes += size;
       Object.assign(counted, { states: sizes.size, bytes, conversations });
@@ -170,6 +170,6 @@ export class StoredUsage {
   }
 }
 
-function bytesOf(manifest: Manifest | null): number {
-  return manifest === null ? 0 : blobsOf(manifest).reduce((sum, { bytes }) => sum + bytes, 0);
+function sizeOf(manifest: Manifest | null): number {
+  return manifest === null ? 0 : bytesOf(manifest);
 }

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { BODY_LIMITS, type BodyBounds, readChunks, readJson } from "../../routes/body.ts";
-import { BodyRoom } from "../../routes/body_room.ts";
 import { MOST_PIECES } from "../../routes/body_stream.ts";
+import { Room } from "../../routes/room.ts";
 import { errorOf, HI, testApp } from "./fixtures.ts";
 import { askAs, tenantApp } from "./tenant_app.ts";
 
@@ -17,7 +17,7 @@ function slow(pieces: readonly string[], pause: number): ReadableStream<Uint8Arr
 }
 
 function bounds(pause: number): BodyBounds {
-  return { ...BODY_LIMITS, pause, held: new BodyRoom(Infinity).hold("ada") };
+  return { ...BODY_LIMITS, pause, held: new Room(Infinity).hold("ada") };
 }
 
 function request(body: ReadableStream<Uint8Array>): Request {
@@ -133,7 +133,7 @@ Deno.test("large bodies that do not end are bounded together; others come throug
   const { message } = await errorOf(refused, 503, "overloaded");
   assert.match(
     message,
-    /^Cannot take this body now: those under way have 1530000 bytes, of 1600000/,
+    /^Cannot hold 90\d+ more bytes now: requests under way hold 1530000, of 1600000 that they may;/,
   );
   assert.equal((await askAs(it, "ada", ["/v1/chat/completions", { body: HI }])).status, 200);
   assert.equal((await askAs(it, "bob", ["/v1/chat/completions", { body: HI }])).status, 200);

@@ -1,6 +1,11 @@
-/** What all request bodies under way may take of memory: many large ones, sent slowly, take none else's. */
+/**
+ * What requests may take of memory together, by what they bring and what they fetch: many large ones
+ * whose clients are slow are not to use it up.
+ */
 
+import type { Context, MiddlewareHandler } from "hono";
 import { InferenceError } from "../src/core/errors.ts";
+import { callerOf } from "./access.ts";
 
 /** Of a whole room, the part that one tenant may have. */
 const SHARE = 0.5;
@@ -12,15 +17,15 @@ export interface HeldRoom extends Disposable {
 }
 
 /**
- * Room for the bodies of all requests. One that comes while its tenant sends no other, or while nobody
- * does, is taken however large it is: bodies have a bound of their own.
+ * Room for the bytes of all requests. One whose tenant has no other is let in however large it is, as
+ * long as there is room for all: bodies and states have bounds of their own.
  */
-export class BodyRoom {
+export class Room {
   readonly #bytes: number;
   #taken = 0;
   readonly #byTenant = new Map<string, number>();
 
-  /** @param bytes Of all bodies together. */
+  /** @param bytes Of all together. */
   constructor(bytes: number) {
     this.#bytes = bytes;
   }
@@ -56,8 +61,37 @@ export class BodyRoom {
     if (taken === own || taken + bytes <= most) return;
     throw new InferenceError(
       "overloaded",
-      `Cannot take this body now: those under way have ${taken} bytes, of ${most} that they may; ` +
-        "try again when they have come",
+      `Cannot hold ${bytes} more bytes now: requests under way hold ${taken}, of ${most} that they ` +
+        "may; try again when some have ended",
     );
   }
+}
+
+const HELD = "held";
+
+/** What the server tells of a request, where it does. */
+interface ServerInfo {
+  /** Settles when the answer has been sent, or its client has left. */
+  completed?: Promise<void>;
+}
+
+/** Gives every request what it holds, until its answer has been sent. */
+export function holdRoom(room: Room): MiddlewareHandler {
+  return async (c, next) => {
+    const held = room.hold(callerOf(c).tenant);
+    c.set(HELD, held);
+    const { completed } = (c.env ?? {}) as ServerInfo;
+    try {
+      await next();
+    } finally {
+      const end = () => held[Symbol.dispose]();
+      if (completed) completed.then(end, end);
+      else end();
+    }
+  };
+}
+
+/** What a request holds. */
+export function heldBy(c: Context): HeldRoom {
+  return c.get(HELD);
 }
