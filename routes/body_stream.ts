@@ -1,6 +1,7 @@
 /** A request body as it comes: given up where it comes too slowly, or in too many pieces. */
 
 import { InferenceError } from "../src/core/errors.ts";
+import { Watch } from "./watch.ts";
 
 /** Bytes of a block. */
 const BLOCK = 65_536;
@@ -46,27 +47,17 @@ async function* inTime(
   const reader = body.getReader();
   const start = performance.now();
   let [length, pieces, late] = [0, 0, false];
-  // When the piece that is waited for was asked for; `null`: the one before is being used.
-  let asked: number | null = null;
-  let timer: ReturnType<typeof setTimeout>;
-  // One for all pieces: making one for each takes longer than reading it.
-  const watch = () => {
-    const now = performance.now();
-    const due = Math.min((asked ?? now) + pause, start + pause * (3 + length / BLOCK));
-    if (asked === null || now < due) {
-      timer = setTimeout(watch, asked === null ? pause : due - now);
-      return;
-    }
-    late = true;
-    // What is being read ends by this.
-    reader.cancel().catch(() => {});
-  };
-  watch();
+  using watch = new Watch({
+    due: (since) => Math.min(since + pause, start + pause * (3 + length / BLOCK)),
+    late: () => {
+      late = true;
+      // What is being read ends by this.
+      reader.cancel().catch(() => {});
+    },
+  });
   try {
     while (true) {
-      asked = performance.now();
-      const { done, value } = await reader.read();
-      asked = null;
+      const { done, value } = await watch.during(reader.read());
       if (late) throw tooSlow(length, performance.now() - start);
       if (done) return;
       length += value.length;
@@ -74,7 +65,6 @@ async function* inTime(
       yield value;
     }
   } finally {
-    clearTimeout(timer!);
     reader.cancel().catch(() => {});
   }
 }

@@ -5,13 +5,14 @@ import { chunk, completion, type Heading, headingOf, usageChunk } from "./chat_r
 import { completionSchema, eventSchema } from "./chat_response_schema.ts";
 import { chatRequest, chatSchema } from "./chat_schema.ts";
 import { WRITE_ERRORS } from "./error_responses.ts";
+import { nameStates } from "./event_stream.ts";
 import { answerOnce, IDEMPOTENCY_ERRORS, idempotencyHeaders } from "./idempotency.ts";
 import { countRequest, RATE_HEADERS } from "./limits.ts";
 import { assertModel } from "./models.ts";
 import { ApiRoutes, defineRoute, jsonBody } from "./openapi.ts";
 import { headersOf } from "./response_headers.ts";
 import type { RouteOptions } from "./route_options.ts";
-import { nameStates, streamTurns, type TurnChunks } from "./turn_stream.ts";
+import { streamTurns, type TurnChunks } from "./turn_stream.ts";
 
 const createChatCompletion = defineRoute({
   method: "post",
@@ -42,7 +43,7 @@ const createChatCompletion = defineRoute({
   errors: [...WRITE_ERRORS, ...IDEMPOTENCY_ERRORS],
 });
 
-export function chatRoutes({ sessions, body, log }: RouteOptions): ApiRoutes {
+export function chatRoutes({ sessions, body, unread, log }: RouteOptions): ApiRoutes {
   return new ApiRoutes(body).serve(createChatCompletion, async (c) => {
     const { signal } = c.req.raw;
     const body = c.req.valid("json");
@@ -56,7 +57,8 @@ export function chatRoutes({ sessions, body, log }: RouteOptions): ApiRoutes {
       );
       const heading = headingOf(turns[0], ready.model);
       if (request.stream) {
-        return streamTurns(c, turns, { chunks: chunksOf(heading, request.includeUsage), log });
+        const chunks = chunksOf(heading, request.includeUsage);
+        return streamTurns(c, turns, { chunks, log, unread });
       }
       const results = await Promise.all(turns.map((turn) => turn.result()));
       nameStates(c, results);

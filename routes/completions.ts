@@ -11,6 +11,7 @@ import {
   textEventSchema,
 } from "./completion_schema.ts";
 import { WRITE_ERRORS } from "./error_responses.ts";
+import { nameStates } from "./event_stream.ts";
 import { answerOnce, IDEMPOTENCY_ERRORS, idempotencyHeaders } from "./idempotency.ts";
 import { countRequest, RATE_HEADERS } from "./limits.ts";
 import { textLogprobs } from "./logprobs_schema.ts";
@@ -18,7 +19,7 @@ import { assertModel } from "./models.ts";
 import { ApiRoutes, defineRoute, jsonBody } from "./openapi.ts";
 import { headersOf } from "./response_headers.ts";
 import type { RouteOptions } from "./route_options.ts";
-import { nameStates, streamTurns, type TurnChunks } from "./turn_stream.ts";
+import { streamTurns, type TurnChunks } from "./turn_stream.ts";
 
 const createCompletion = defineRoute({
   method: "post",
@@ -46,7 +47,7 @@ const createCompletion = defineRoute({
   errors: [...WRITE_ERRORS, ...IDEMPOTENCY_ERRORS],
 });
 
-export function completionRoutes({ sessions, body, log }: RouteOptions): ApiRoutes {
+export function completionRoutes({ sessions, body, unread, log }: RouteOptions): ApiRoutes {
   return new ApiRoutes(body).serve(createCompletion, async (c) => {
     const { signal } = c.req.raw;
     const body = c.req.valid("json");
@@ -60,7 +61,8 @@ export function completionRoutes({ sessions, body, log }: RouteOptions): ApiRout
       );
       const heading = headingOf(turns[0], ready.model, "cmpl");
       if (request.stream) {
-        return streamTurns(c, turns, { chunks: chunksOf(heading, request.includeUsage), log });
+        const chunks = chunksOf(heading, request.includeUsage);
+        return streamTurns(c, turns, { chunks, log, unread });
       }
       const results = await Promise.all(turns.map((turn) => turn.result()));
       nameStates(c, results);

@@ -2,12 +2,11 @@
 
 import { z } from "@hono/zod-openapi";
 import type { Context } from "hono";
-import { streamSSE } from "hono/streaming";
 import { InferenceError } from "../src/core/errors.ts";
 import type { Sessions } from "../src/session/sessions.ts";
-import type { Turn } from "../src/session/turn.ts";
 import type { TurnReport } from "../src/session/turn_report.ts";
 import { SESSION_ERRORS, WRITE_ERRORS } from "./error_responses.ts";
+import { type EventStreamOptions, nameStates, streamEvents } from "./event_stream.ts";
 import { answerOnce, IDEMPOTENCY_ERRORS, idempotencyHeaders } from "./idempotency.ts";
 import { itemListQuery, itemListSchema } from "./item_schema.ts";
 import { pageOf } from "./items.ts";
@@ -23,7 +22,6 @@ import { keptResponse, responseObject } from "./response_object.ts";
 import { type ResponseNote, responseRequest, responseRequestSchema } from "./response_request.ts";
 import { deletedResponseSchema, responseId, responseSchema } from "./response_schema.ts";
 import type { RouteOptions } from "./route_options.ts";
-import { nameStates } from "./turn_stream.ts";
 
 const tags = ["Responses"];
 const params = z.object({ id: responseId });
@@ -122,7 +120,7 @@ const listInputItems = defineRoute({
   errors: [...LOOKUP_ERRORS, "invalid_value"],
 });
 
-export function responseRoutes({ sessions, body, log }: RouteOptions): ApiRoutes {
+export function responseRoutes({ sessions, body, unread, log }: RouteOptions): ApiRoutes {
   return new ApiRoutes(body)
     .serve(createResponse, async (c) => {
       const { signal } = c.req.raw;
@@ -144,7 +142,8 @@ export function responseRoutes({ sessions, body, log }: RouteOptions): ApiRoutes
           nameStates(c, [end]);
           return c.json(responseObject(start, end), 200);
         }
-        return streamResponse(c, turn, responseEvents(turn, start, log));
+        const events = responseEvents(turn, start, log);
+        return streamResponse(c, events, { turns: [turn], unread });
       });
     })
     .serve(getResponse, async (c) => {
@@ -169,13 +168,14 @@ export function responseRoutes({ sessions, body, log }: RouteOptions): ApiRoutes
     });
 }
 
-function streamResponse(c: Context, turn: Turn, events: AsyncIterable<ResponseEvent>): Response {
-  nameStates(c, [turn]);
-  c.header("x-accel-buffering", "no");
-  return streamSSE(c, async (sse) => {
-    sse.onAbort(() => turn.cancel());
+function streamResponse(
+  c: Context,
+  events: AsyncIterable<ResponseEvent>,
+  options: EventStreamOptions,
+): Response {
+  return streamEvents(c, options, async (send) => {
     for await (const event of events) {
-      await sse.writeSSE({ event: event.type, data: JSON.stringify(event) });
+      await send({ event: event.type, data: JSON.stringify(event) });
     }
   });
 }

@@ -14,5 +14,7 @@ export interface RouteOptions {
   sessions: (c: Context) => Promise<Sessions>;
   /** Bounds of request bodies. */
   body: BodyLimits;
+  /** Milliseconds for which a client may read nothing of a stream. */
+  unread: number;
   log: Log;
 }

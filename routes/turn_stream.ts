@@ -1,10 +1,10 @@
 /** Turns as server-sent events, several of them in one stream. */
 
 import type { Context } from "hono";
-import { streamSSE } from "hono/streaming";
 import type { TextEvent, TurnEnd } from "../src/session/session_types.ts";
 import type { Turn } from "../src/session/turn.ts";
 import { errorBody, type Log } from "./errors.ts";
+import { streamEvents } from "./event_stream.ts";
 
 /** What is sent of a turn, as objects. `index` is the choice's. */
 export interface TurnChunks {
@@ -16,23 +16,14 @@ export interface TurnChunks {
   usage(ends: readonly TurnEnd[]): unknown;
 }
 
-/** Names the states that turns lead to, where they can be resumed. */
-export function nameStates(c: Context, states: readonly { stateId: string | null }[]): void {
-  const ids = states.flatMap(({ stateId }) => stateId ?? []);
-  if (ids.length > 0) c.header("x-state-id", ids.join(", "));
-}
-
 export function streamTurns(
   c: Context,
   turns: readonly Turn[],
-  { chunks, log }: { chunks: TurnChunks; log: Log },
+  { chunks, log, unread }: { chunks: TurnChunks; log: Log; unread: number },
 ): Response {
-  nameStates(c, turns);
-  c.header("x-accel-buffering", "no");
-  return streamSSE(c, async (sse) => {
-    sse.onAbort(() => turns.forEach((turn) => turn.cancel()));
+  return streamEvents(c, { turns, unread }, async (write) => {
     const send = async (data: unknown) => {
-      if (data !== null) await sse.writeSSE({ data: JSON.stringify(data) });
+      if (data !== null) await write({ data: JSON.stringify(data) });
     };
     const sendTurn = async (turn: Turn, index: number): Promise<TurnEnd> => {
       await send(chunks.begin(index));
@@ -57,6 +48,6 @@ export function streamTurns(
       });
     }
     await send(chunks.usage(ended.flatMap((end) => end.status === "fulfilled" ? end.value : [])));
-    await sse.writeSSE({ data: "[DONE]" });
+    await write({ data: "[DONE]" });
   });
 }

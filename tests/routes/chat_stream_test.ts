@@ -104,3 +104,42 @@ Deno.test("a client that leaves a stream stops its turn, whose state goes on", a
   const { transcript } = await (await app.request(`/v1/states/${rest.state_id}`)).json();
   assert.equal(transcript[1].content, "a".repeat(200));
 });
+
+Deno.test("a client that stops reading stops its turn; one that reads slowly does not", async () => {
+  for (const path of ["/v1/chat/completions", "/v1/responses"]) {
+    let written = 0;
+    const before = async () => {
+      written++;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    };
+    const { app } = testApp({ script: ids("a".repeat(80)), before, unread: 200 });
+    const ask = () =>
+      app.request(path, {
+        method: "POST",
+        body: JSON.stringify({
+          ...(path.endsWith("responses") ? { input: "hi" } : { ...HI, max_tokens: 70 }),
+          stream: true,
+        }),
+      });
+    const slow = await ask();
+    let text = "";
+    for await (const piece of slow.body!.pipeThrough(new TextDecoderStream())) {
+      text += piece;
+      if (text.length < 2000) await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    assert.match(text, /data: \[DONE\]\n\n$|event: response.completed/);
+
+    written = 0;
+    const unread = await ask();
+    await new Promise((resolve) => setTimeout(resolve, 450));
+    const [then] = [written];
+    assert.ok(then < 70, `${then} tokens were written`);
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    assert.equal(written, then);
+    const rest = await unread.text();
+    assert.doesNotMatch(rest, /\[DONE\]|response.completed/);
+    const id = unread.headers.get("x-state-id")!;
+    const state = await (await app.request(`/v1/states/${id}`)).json();
+    assert.equal(state.open, true);
+  }
+});

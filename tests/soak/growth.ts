@@ -20,22 +20,33 @@ export async function heldIdle(worker: SoakWorker): Promise<Held> {
   return {
     live: least(({ live }) => live),
     resident: least(({ resident }) => resident),
-    descriptors: least(({ descriptors }) => descriptors),
+    sockets: least(({ sockets }) => sockets),
+    files: least(({ files }) => files),
   };
 }
 
-/** A check that a process holds no more than it did. */
+/** A check that a process holds no more than it did, but for connections that clients keep. */
 export function checkGrowth(
   report: Report,
-  { what, before, after, seconds }: { what: string; before: Held; after: Held; seconds: number },
+  { what, before, after, clients, seconds }: {
+    what: string;
+    before: Held;
+    after: Held;
+    clients: number;
+    seconds: number;
+  },
 ): void {
-  const kinds = (["live", "resident"] as const).map((kind) => {
+  const grown = (["live", "resident"] as const).map((kind) => {
     const megabytes = [before, after].map((held) => (held[kind] / 1e6).toFixed(1));
     return { text: `${kind} ${megabytes.join(" to ")} MB`, ratio: after[kind] / before[kind] };
   });
-  const descriptors = `descriptors ${before.descriptors} to ${after.descriptors}`;
-  const flat = after.descriptors <= before.descriptors + 2 &&
-    kinds.every(({ ratio }) => ratio <= GROWN);
-  const figure = [...kinds.map(({ text }) => text), descriptors].join(", ");
+  const figure = [
+    ...grown.map(({ text }) => text),
+    `files ${before.files} to ${after.files}`,
+    `sockets ${before.sockets} to ${after.sockets}`,
+  ].join(", ");
+  const flat = grown.every(({ ratio }) => ratio <= GROWN) && after.files <= before.files &&
+    // One for each client, and one for what it makes the worker ask its store.
+    after.sockets <= 2 * clients;
   report.add(what, figure, seconds < LEAST_SECONDS || flat);
 }

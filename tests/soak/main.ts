@@ -111,8 +111,9 @@ async function run(): Promise<void> {
   for (const [i, { name, process }] of workers.entries()) {
     const what = `what ${name} holds after ${Math.round((1 - WARM) * seconds)} s more`;
     // One that lost its device too often has been replaced.
-    if (process === last[i]) checkGrowth(report, { what, before: warm[i], after: end[i], seconds });
-    else report.add(what, "replaced", true);
+    if (process === last[i]) {
+      checkGrowth(report, { what, before: warm[i], after: end[i], clients: count, seconds });
+    } else report.add(what, "replaced", true);
   }
   await checkQuietTime(clients, { workers, report, count, seconds: QUIET_SECONDS });
   await checkIds(clients, { workers, report, random: new Random(seed + 3) });

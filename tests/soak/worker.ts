@@ -32,8 +32,10 @@ export interface Held {
   live: number;
   /** Bytes in memory of its own. */
   resident: number;
-  /** Files, sockets and the like that it has open. */
-  descriptors: number;
+  /** Connections that it has open, some of which wait for clients to use them again. */
+  sockets: number;
+  /** Files and the like. */
+  files: number;
 }
 
 /** A line of a worker's log. */
@@ -170,11 +172,14 @@ export class SoakWorker {
       await delay(100);
     }
     const { host, engine } = JSON.parse(lines().at(-1)!) as HeldLine;
+    const folder = `/proc/${process.pid}/fd`;
+    const leads = [...Deno.readDirSync(folder)].map(({ name }) => readLink(`${folder}/${name}`));
     const status = Deno.readTextFileSync(`/proc/${process.pid}/status`);
     return {
       live: host.heapUsed + host.external + engine.heapUsed + engine.external,
       resident: 1024 * Number(status.match(/RssAnon:\s+(\d+)/)?.[1]),
-      descriptors: [...Deno.readDirSync(`/proc/${process.pid}/fd`)].length,
+      sockets: leads.filter((lead) => lead.startsWith("socket:")).length,
+      files: leads.filter((lead) => !lead.startsWith("socket:")).length,
     };
   }
 
@@ -198,5 +203,14 @@ export class SoakWorker {
       if (wrong) this.wrong.push(`${this.name}: ${text.slice(0, 1000)}`);
     }
     return answered;
+  }
+}
+
+/** What a descriptor leads to; nothing if it has been closed. */
+function readLink(path: string): string {
+  try {
+    return Deno.readLinkSync(path);
+  } catch {
+    return "";
   }
 }

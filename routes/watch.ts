@@ -1,0 +1,45 @@
+/** Waits that may take too long, watched by one timer: one for each costs more than most waits. */
+
+/** What is watched for. */
+export interface WatchOptions {
+  /** When a wait that began at `since` has taken too long, both in milliseconds of `performance`. */
+  due(since: number): number;
+  /** Called when one has; once at most. */
+  late(): void;
+}
+
+/** Watches one wait after another, or several at once. */
+export class Watch implements Disposable {
+  readonly #options: WatchOptions;
+  #waits = 0;
+  #since = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** Watches until it is disposed of. */
+  constructor(options: WatchOptions) {
+    this.#options = options;
+    this.#look();
+  }
+
+  /** Waits for `promise`. Of several waits, one has begun when the last one has ended. */
+  async during<T>(promise: Promise<T>): Promise<T> {
+    if (this.#waits++ === 0) this.#since = performance.now();
+    try {
+      return await promise;
+    } finally {
+      this.#waits--;
+      this.#since = performance.now();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+  }
+
+  #look(): void {
+    const now = performance.now();
+    const due = this.#options.due(this.#waits === 0 ? now : this.#since);
+    if (this.#waits > 0 && due <= now) return this.#options.late();
+    this.#timer = setTimeout(() => this.#look(), Math.max(1, due - now));
+  }
+}
