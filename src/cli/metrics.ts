@@ -138,10 +138,7 @@ export class Metrics implements Telemetry {
     this.#gauge(
       "num_requests_underway",
       "Turns asked for that have not come to an end: waiting, running, being read or stored",
-      () => {
-        const { received, unbegun, stopped, length, aborted, failed } = this.#turns;
-        return received - unbegun - stopped - length - aborted - failed;
-      },
+      () => this.underway,
     );
     this.#gauge("process_resident_memory_bytes", "Memory of the process", () => {
       return Deno.memoryUsage().rss;
@@ -210,6 +207,12 @@ export class Metrics implements Telemetry {
   /** As the counters have it, for who can't ask for them any more. */
   get turns(): Readonly<TurnCounts> {
     return this.#turns;
+  }
+
+  /** Turns that have not come to an end. */
+  get underway(): number {
+    const { received, unbegun, stopped, length, aborted, failed } = this.#turns;
+    return received - unbegun - stopped - length - aborted - failed;
   }
 
   turnsAsked(count: number): (why: UnbegunReason) => void {

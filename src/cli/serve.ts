@@ -119,7 +119,7 @@ export async function serveWorker(
     await running.close(1000 * grace);
     // Streams end when their turns have ended, and clients are to read that.
     await endsWithin(sent, SEND_MS);
-    if (!person) log.info(STOPPED, { ...metrics.turns });
+    if (!person) log.info(STOPPED, { ...metrics.turns, underway: metrics.underway });
   } catch (error) {
     await server.shutdown();
     throw error;

@@ -14,8 +14,16 @@ export interface Known {
   turns: number;
 }
 
-/** How a request ended, as its client knows. */
-export type Outcome = Exclude<Answer["kind"], "whole"> | "finished" | "replayed";
+/**
+ * How a request ended, as its client knows: a whole reply may be one that its worker cut, to be stopped,
+ * and one that was refused for want of the store may not have come to be a turn.
+ */
+export type Outcome =
+  | Exclude<Answer["kind"], "whole">
+  | "finished"
+  | "cut"
+  | "replayed"
+  | "storeless";
 
 /** What a worker may answer while it is disturbed, or has too much to do. */
 const ALLOWED = [
@@ -137,8 +145,7 @@ export class Clients {
   }
 
   #note(requestId: string, answer: Answer): void {
-    const whole = answer.kind === "whole" && (answer.replayed ? "replayed" : "finished");
-    this.outcomes.set(requestId, whole || answer.kind as Outcome);
+    this.outcomes.set(requestId, outcomeOf(answer));
     if (answer.kind === "whole" && answer.stateId === null) this.unstored++;
     if ("code" in answer) this.codes.set(answer.code, (this.codes.get(answer.code) ?? 0) + 1);
   }
@@ -153,4 +160,11 @@ export class Clients {
     const fine = ALLOWED.includes(code) && [409, 429, 503].includes(status) && retryAfter !== null;
     return fine ? null : `${status} ${code}, retry-after ${retryAfter}: ${answer.message}`;
   }
+}
+
+function outcomeOf(answer: Answer): Outcome {
+  if (answer.kind === "refused" && answer.code === "store_unavailable") return "storeless";
+  if (answer.kind !== "whole") return answer.kind;
+  if (answer.replayed) return "replayed";
+  return answer.ended ? "finished" : "cut";
 }

@@ -28,6 +28,8 @@ export class Faults {
   readonly failures: string[] = [];
   /** Workers that are left alone but for their store and their device. */
   readonly spared = new Set<SoakWorker>();
+  /** When the store was in trouble. */
+  readonly #troubles: { from: number; to: number }[] = [];
   readonly #befallen: Befallen;
   readonly #random: Random;
   readonly #underway = new Set<Promise<void>>();
@@ -89,21 +91,35 @@ export class Faults {
     if (proxy.weather !== "fine") return null;
     const weather = this.#random.of(STORMS);
     const lasts = this.#random.chance(0.1) ? LONG_STORM : this.#between(STORM);
-    return async () => {
-      proxy.weather = weather;
-      await delay(lasts);
-      proxy.weather = "fine";
-    };
+    return () =>
+      this.#trouble(async () => {
+        proxy.weather = weather;
+        await delay(lasts);
+        proxy.weather = "fine";
+      });
   }
 
   #killStore(): (() => Promise<void>) | null {
     const { store } = this.#befallen;
     const away = this.#between(STORM);
-    return this.#once("store", async () => {
-      await store.kill();
-      await delay(away);
-      await store.start();
-    });
+    return this.#once("store", () =>
+      this.#trouble(async () => {
+        await store.kill();
+        await delay(away);
+        await store.start();
+      }));
+  }
+
+  /** Whether the store was in trouble at some time between two. */
+  troubled(from: number, to: number): boolean {
+    return this.#troubles.some((trouble) => trouble.from <= to && from <= trouble.to);
+  }
+
+  async #trouble(work: () => Promise<void>): Promise<void> {
+    const trouble = { from: performance.now(), to: Infinity };
+    this.#troubles.push(trouble);
+    await work();
+    trouble.to = performance.now();
   }
 
   #loseDevice(): (() => Promise<void>) | null {

@@ -25,7 +25,7 @@ import { writeScripts } from "./scripts.ts";
 import { SoakWorker } from "./worker.ts";
 
 /** Of the time, when one worker begins its last process, and when that has warmed up. */
-const [LAST_PROCESS, WARM] = [0.5, 0.65];
+const [LAST_PROCESS, WARM] = [0.4, 0.6];
 const QUIET_SECONDS = 20;
 
 const { values: flags } = parseArgs({
@@ -103,7 +103,16 @@ async function run(): Promise<void> {
   const end = await Promise.all(workers.map(heldIdle));
 
   say(`faults: ${listed(faults.counts)}`);
-  const kinds = ["finished", "replayed", "refused", "failed", "left", "lost"] as const;
+  const kinds = [
+    "finished",
+    "cut",
+    "replayed",
+    "refused",
+    "storeless",
+    "failed",
+    "left",
+    "lost",
+  ] as const;
   say(`answers: ${kinds.map((kind) => `${kind} ${clients.count(kind)}`).join(", ")}`);
   say(`refused or failed with: ${listed(clients.codes)}; not stored: ${clients.unstored}`);
   tell("faults that could not be brought about", faults.failures);
@@ -118,7 +127,7 @@ async function run(): Promise<void> {
   await checkQuietTime(clients, { workers, report, count, seconds: QUIET_SECONDS });
   await checkIds(clients, { workers, report, random: new Random(seed + 3) });
   for (const worker of workers) await worker.stop();
-  checkCounts(clients, { workers, report });
+  checkCounts(clients, { workers, faults, report });
   tell("lines of logs that tell of a bug", workers.flatMap(({ wrong }) => wrong));
 }
 

@@ -21,7 +21,10 @@ export interface Ended {
   how: "killed" | "stopped" | "by itself";
   code: number | null;
   /** What it said last, if it was stopped. */
-  counts: TurnCounts | null;
+  counts: (TurnCounts & { underway: number }) | null;
+  /** How long that took, in milliseconds of `performance`. */
+  from: number;
+  to: number;
   /** Statuses of the chats that it answered, by request. */
   answered: ReadonlyMap<string, number>;
 }
@@ -113,7 +116,9 @@ export class SoakWorker {
     process.ended.then(() => {
       if (this.#process !== process) return;
       this.#process = null;
-      this.ended.push({ how: "by itself", code: null, counts: null, answered: new Map() });
+      const at = performance.now();
+      const end = { from: at, to: at, answered: new Map() };
+      this.ended.push({ how: "by itself", code: null, counts: null, ...end });
       this.wrong.push(`${this.name} ended by itself:\n${process.log().slice(-3000)}`);
     });
   }
@@ -122,18 +127,22 @@ export class SoakWorker {
   async kill(): Promise<void> {
     const process = this.#leave();
     if (process === null) return;
+    const from = performance.now();
     await process.kill();
-    this.ended.push({ how: "killed", code: null, counts: null, answered: this.#read(process) });
+    const end = { from, to: performance.now(), answered: this.#read(process) };
+    this.ended.push({ how: "killed", code: null, counts: null, ...end });
   }
 
   /** As a platform does, with SIGTERM. */
   async stop(): Promise<void> {
     const process = this.#leave();
     if (process === null) return;
+    const from = performance.now();
     const code = await process.stop();
+    const to = performance.now();
     const line = process.log().trim().split("\n").findLast((line) => line.includes(`"${STOPPED}"`));
-    const counts = line === undefined ? null : JSON.parse(line) as TurnCounts;
-    this.ended.push({ how: "stopped", code, counts, answered: this.#read(process) });
+    const counts: Ended["counts"] = line === undefined ? null : JSON.parse(line);
+    this.ended.push({ how: "stopped", code, counts, from, to, answered: this.#read(process) });
   }
 
   loseDevice(): void {
