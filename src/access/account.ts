@@ -153,7 +153,8 @@ export class Account {
     if (most === undefined || more === 0 || there + more <= most) return;
     const remedy = what === "conversations"
       ? "delete some (DELETE /v1/conversations/{id})"
-      : "delete states (DELETE /v1/states/{id}), or send store: false";
+      : "delete states (DELETE /v1/states/{id}), or send store: false" +
+        (what === "bytes" ? "; answers to an Idempotency-Key go after a day" : "");
     throw this.#refused("storage_limit_exceeded", what, {
       message: `Cannot store more ${what}: this key's tenant has ${there} of ${most} that it may ` +
         `have, and ${more} would come; ${remedy}`,

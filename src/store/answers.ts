@@ -13,6 +13,7 @@ import { toHex } from "../core/hex.ts";
 import { sha256 } from "../core/sha256.ts";
 import type { Backend, Key } from "./backend.ts";
 import { type BlobReference, Blobs, isBlobReference } from "./blobs.ts";
+import { answersKey } from "./keys.ts";
 import { damagedRow, decodeRow, isTime } from "./row_json.ts";
 import { newId, type RandomBytes } from "./state_id.ts";
 
@@ -82,7 +83,7 @@ export class Answers {
     const { backend, tenant, now, random } = this.#options;
     const { secret } = backend;
     const named = [request.route, request.key, ...(secret === undefined ? [] : [secret])];
-    const key: Key = [tenant, "idempotency", await hash(named)];
+    const key: Key = [...answersKey(tenant), await hash(named)];
     const body = await hash([request.body]);
     const owner = newId("", random);
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
@@ -154,6 +155,17 @@ export class Answers {
     const own = found?.owner === row.owner && found.expires === row.expires &&
       found.answer?.id === row.answer?.id;
     return own ? entry!.versionstamp : null;
+  }
+}
+
+/** Bytes of a row and of the answer that it leads to, unless that has run out. */
+export function answerBytes(row: Uint8Array, now: number): number {
+  try {
+    const { expires, answer } = answerIn(row);
+    return expires > now ? row.length + (answer?.bytes ?? 0) : 0;
+  } catch {
+    // Whoever asks for it is told that it is damaged.
+    return row.length;
   }
 }
 

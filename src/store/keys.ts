@@ -19,6 +19,11 @@ export function conversationsKey(tenant: string): Key {
   return [tenant, "conversation"];
 }
 
+/** Every key that was sent to be answered once lies under this, by its hash. */
+export function answersKey(tenant: string): Key {
+  return [tenant, "idempotency"];
+}
+
 /** Every ref lies under this, those of one blob together. */
 export function refsKey(tenant: string): Key {
   return [tenant, "ref"];

@@ -5,11 +5,12 @@
  * meanwhile is added to it.
  *
  * Bytes are those that each state is told to have. What states share, as a turn under way and the
- * state that it goes on from do, counts for each.
+ * state that it goes on from do, counts for each. Answers are found by counting alone.
  */
 
+import { answerBytes } from "./answers.ts";
 import type { Backend } from "./backend.ts";
-import { conversationsKey } from "./keys.ts";
+import { answersKey, conversationsKey } from "./keys.ts";
 import { within } from "./link.ts";
 import { listStates } from "./list_states.ts";
 import { bytesOf, type Manifest } from "./manifest.ts";
@@ -28,7 +29,7 @@ const MOST = 1_000;
 export interface StoredAmount {
   /** How many states. */
   states: number;
-  /** Of states and conversations. */
+  /** Of states and conversations, and of answers that are kept to be given again. */
   bytes: number;
   /** How many names that lead to states. */
   conversations: number;
@@ -154,6 +155,9 @@ export class StoredUsage {
       for await (const { value } of backend.list(conversationsKey(tenant))) {
         conversations++;
         bytes += value.length;
+      }
+      for await (const { value } of backend.list(answersKey(tenant))) {
+        bytes += answerBytes(value, now());
       }
       // What was told meanwhile may have been listed as it was before, or as it is now.
       for (const [id, manifest] of counted.changed) {

@@ -72,6 +72,25 @@ async function counted({ backend, clock }: ReturnType<typeof usageOf>) {
   return await amountOf({ usage });
 }
 
+Deno.test("answers that are kept to be given again count until they run out, damaged ones included", async () => {
+  const it = usageOf();
+  const { answers } = it.storeOf();
+  const claim = await answers.claim({ key: "k", route: "POST /x", body: "{}" });
+  assert.ok(!(claim instanceof Uint8Array));
+  await claim.complete(new Uint8Array(100_000));
+  const { bytes, states } = await amountOf(it);
+  assert.equal(states, 0);
+  assert.ok(bytes > 100_000 && bytes < 100_500, `${bytes}`);
+  await it.backend.atomic([], [{
+    type: "set",
+    key: ["acme", "idempotency", "x"],
+    value: new Uint8Array(7),
+  }]);
+  assert.equal((await counted(it)).bytes, bytes + 7);
+  it.clock.now += DAY;
+  assert.equal((await counted(it)).bytes, 7);
+});
+
 Deno.test("states and their bytes are counted at once, and what is stored later is added", async () => {
   const it = usageOf();
   const own = it.storeOf();
