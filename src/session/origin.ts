@@ -7,6 +7,7 @@ import { canonical, type Message } from "./chat_template.ts";
 import { decodeEntries } from "./history.ts";
 import type { SystemPrompts } from "./system_prompts.ts";
 import type { SessionModel, TurnRequest } from "./session_types.ts";
+import type { PromptBounds } from "./turn_bounds.ts";
 import type { PreviousTurn } from "./turn_plan.ts";
 import { decodeRecord, type Instructions, spoken } from "./turn_record.ts";
 
@@ -36,12 +37,24 @@ export interface OriginsOptions {
 export interface Reading {
   /** Ends it. */
   signal: AbortSignal | undefined;
-  /** Throws if a request gives too many tokens to read. */
-  assess: (tokens: number) => void;
+  /** Of the whole request. */
+  bounds: PromptBounds;
 }
 
 /** Why a state that the index names may be of no use. */
 const USELESS = ["state_not_found", "state_expired", "state_damaged", "model_mismatch"];
+
+/** Parts of a history that are looked for: so many of the longest ones, and of the shortest. */
+const [LONGEST, SHORTEST] = [500, 10];
+
+/** How many messages a part of a history of `most` may have that is worth looking for, longest first. */
+function likelyCounts(most: number): number[] {
+  const counts: number[] = [];
+  for (let count = most; count > 0; count--) {
+    if (count > most - LONGEST || count <= SHORTEST) counts.push(count);
+  }
+  return counts;
+}
 
 export class Origins {
   readonly #options: OriginsOptions;
@@ -103,7 +116,7 @@ export class Origins {
   async #fromHistory(
     messages: readonly Message[],
     { keep, account }: TurnRequest,
-    { signal, assess }: Reading,
+    { signal, bounds }: Reading,
   ): Promise<Origin> {
     const { store, model, systemPrompts } = this.#options;
     const nothing: Origin = { info: null, previous: null, messages, justRead: 0 };
@@ -111,16 +124,17 @@ export class Origins {
     const from = { model: model.fingerprint };
     const hashes = await store.prefixes.hashes(from, messages.map(canonical));
     try {
-      const known = hashes.slice(0, -1).reverse();
+      const counts = likelyCounts(hashes.length - 1);
+      const known = counts.map((count) => hashes[count - 1]);
       for await (const { at, state } of store.prefixes.find(known)) {
         const found = await this.#known(state);
-        const count = known.length - at;
+        const count = counts[at];
         if (found === null) continue;
         const { earlier, transcript } = found.previous.record;
         if ((earlier?.count ?? 0) + transcript.length !== count) continue;
         return { ...found, messages: messages.slice(count), justRead: 0 };
       }
-      const reader = { signal, account, assess };
+      const reader = { signal, account, bounds };
       const read = keep === false ? null : await systemPrompts.read(messages, hashes, reader);
       if (read === null) return nothing;
       const { info, record, count } = read;

@@ -9,8 +9,8 @@ import { StopMatcher } from "./stop_matcher.ts";
 
 /** What a session needs of a tokenizer. */
 export interface TokenCodec {
-  /** Ids of a text. */
-  encode(text: string): number[];
+  /** Ids of a text; of more than `most`, only the first ones, one more than that. */
+  encode(text: string, most?: number): number[];
   /** Bytes of a token; `undefined` where the id is none, or has none. */
   tokenBytes(id: number): Uint8Array | undefined;
   /** Id that ends a text, if there is one. */

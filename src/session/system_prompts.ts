@@ -11,6 +11,7 @@ import { isSystem, type Message, messageText, REPLY_START } from "./chat_templat
 import { keepState } from "./kept_state.ts";
 import type { TokenCodec } from "./reply.ts";
 import type { SessionModel, TurnAccount } from "./session_types.ts";
+import type { PromptBounds } from "./turn_bounds.ts";
 import { encodeMessages } from "./turn_plan.ts";
 import { encodeRecord, type TurnRecord } from "./turn_record.ts";
 
@@ -53,22 +54,22 @@ export class SystemPrompts {
    * Reads and stores the system prompt that `messages` begin with.
    *
    * @param hashes After each message.
-   * @param options.assess Throws if the request gives too many tokens to read, this prompt included.
+   * @param options.bounds Of the whole request, this prompt included.
    * @returns `null` if there is none, or it is too short, or what follows must not wait for it.
    */
   async read(
     messages: readonly Message[],
     hashes: readonly string[],
-    { assess, ...reader }: PromptReader & { assess: (tokens: number) => void },
+    { bounds, ...reader }: PromptReader & { bounds: PromptBounds },
   ): Promise<ReadPrompt | null> {
     const end = messages.findIndex((message) => !isSystem(message));
     if (end <= 0) return null;
     const prompt = messages.slice(0, end);
-    const tokens = encodeMessages(prompt, this.#options.tokenizer);
+    const tokenizer = bounds.codec(this.#options.tokenizer);
+    const tokens = encodeMessages(prompt, tokenizer);
     if (tokens.length < LEAST_TOKENS) return null;
-    const { tokenizer } = this.#options;
     const rest = encodeMessages(messages.slice(end), tokenizer);
-    assess(tokens.length + rest.length + tokenizer.encode(REPLY_START).length);
+    bounds.assertFits(tokens.length + rest.length + tokenizer.encode(REPLY_START).length);
     const hash = hashes[end - 1];
     const others = this.#reading.get(hash);
     if (others) return await others;

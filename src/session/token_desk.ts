@@ -4,7 +4,11 @@ import { InferenceError } from "../core/errors.ts";
 import type { Message } from "./chat_template.ts";
 import type { TokenCodec } from "./reply.ts";
 import type { SessionModel } from "./session_types.ts";
+import { boundedCodec } from "./turn_bounds.ts";
 import { planTurn } from "./turn_plan.ts";
+
+/** Ids of a text at most: they are told in one piece. */
+export const MOST_TOKENS = 262_144;
 
 /** Texts and messages to ids, and back. */
 export class TokenDesk {
@@ -17,18 +21,22 @@ export class TokenDesk {
     this.#model = model;
   }
 
-  /** Ids of a text as it stands. */
+  /**
+   * Ids of a text as it stands.
+   *
+   * @throws InferenceError `invalid_value` for too many of them
+   */
   ofText(text: string): number[] {
-    return this.#tokenizer.encode(text);
+    return this.#bounded("prompt").encode(text);
   }
 
   /**
    * Ids that a turn reads of these messages where nothing came before, the reply's start included.
    *
-   * @throws InferenceError `invalid_value` where such a turn would
+   * @throws InferenceError `invalid_value` where such a turn would, and for too many of them
    */
   ofMessages(messages: readonly Message[]): number[] {
-    const tokenizer = this.#tokenizer;
+    const tokenizer = this.#bounded("messages");
     return [...planTurn(null, messages, { tokenizer, seed: 0n, freshSeed: () => 0n }).pending];
   }
 
@@ -47,6 +55,16 @@ export class TokenDesk {
       text += decoder.decode(bytes, { stream: true });
     }
     return text + decoder.decode();
+  }
+
+  #bounded(param: string): TokenCodec {
+    return boundedCodec(this.#tokenizer, MOST_TOKENS, () => {
+      return new InferenceError(
+        "invalid_value",
+        `${param}: there are more than ${MOST_TOKENS} tokens; send it in parts`,
+        { param },
+      );
+    });
   }
 
   #unknown(id: number, at: number): InferenceError {

@@ -4,33 +4,78 @@ import { InferenceError } from "../core/errors.ts";
 import type { Telemetry } from "../core/telemetry.ts";
 import type { Generation } from "../scheduler/scheduler_types.ts";
 import { describeModel } from "./model_description.ts";
+import type { TokenCodec } from "./reply.ts";
 import type { SessionModel, TurnRequest } from "./session_types.ts";
 import type { TurnMeter } from "./turn_meter.ts";
 import type { SessionLimits } from "./turn_work.ts";
 
-/**
- * @param tokens All that the model is to read for the request.
- * @throws InferenceError `context_length_exceeded`, or `rate_limit_exceeded` by the turn's account
- */
-export function assertFits(
-  { account, messages, prompt }: TurnRequest,
-  tokens: number,
-  { limits, telemetry }: { limits: SessionLimits; telemetry: Telemetry },
-): void {
-  const most = account?.promptTokens(limits.promptTokens) ?? limits.promptTokens;
-  // What is left of a prompt that fitted once is read without being sent again.
-  const sent = messages.length > 0 || prompt !== undefined;
-  if (sent && tokens > most) {
-    telemetry.limitRefused("prompt_tokens");
-    const param = prompt === undefined ? "messages" : "prompt";
-    throw new InferenceError(
+/** Times that a prompt may be too long for its tokens to be counted to the end. */
+const COUNTED = 4;
+
+/** A codec that encodes so many tokens in all, and throws where there are more. */
+export function boundedCodec(codec: TokenCodec, most: number, tooMany: () => Error): TokenCodec {
+  let left = most;
+  return {
+    endOfText: codec.endOfText,
+    tokenBytes: (id) => codec.tokenBytes(id),
+    encode: (text) => {
+      const ids = codec.encode(text, left);
+      left -= ids.length;
+      if (left < 0) throw tooMany();
+      return ids;
+    },
+  };
+}
+
+/** What one request may give to read. */
+export class PromptBounds {
+  readonly #request: TurnRequest;
+  readonly #telemetry: Telemetry;
+  readonly #most: number;
+
+  /** Of a request, within a worker's limits. */
+  constructor(
+    request: TurnRequest,
+    { limits, telemetry }: { limits: SessionLimits; telemetry: Telemetry },
+  ) {
+    const { account, messages, prompt } = request;
+    this.#request = request;
+    this.#telemetry = telemetry;
+    // What is left of a prompt that fitted once is read without being sent again.
+    const sent = messages.length > 0 || prompt !== undefined;
+    this.#most = sent
+      ? account?.promptTokens(limits.promptTokens) ?? limits.promptTokens
+      : Infinity;
+  }
+
+  /**
+   * @param tokens All that the model is to read for the request.
+   * @throws InferenceError `context_length_exceeded`, or `rate_limit_exceeded` by the turn's account
+   */
+  assertFits(tokens: number): void {
+    if (tokens > this.#most) throw this.#tooLong(`${tokens}`);
+    this.#request.account?.assertReadable(tokens);
+  }
+
+  /**
+   * A codec for the prompt, once: it gives up where that is too long by far, and does not look at
+   * the rest.
+   */
+  codec(codec: TokenCodec): TokenCodec {
+    const most = COUNTED * this.#most;
+    return boundedCodec(codec, most, () => this.#tooLong(`more than ${most}`));
+  }
+
+  #tooLong(tokens: string): InferenceError {
+    this.#telemetry.limitRefused("prompt_tokens");
+    const param = this.#request.prompt === undefined ? "messages" : "prompt";
+    return new InferenceError(
       "context_length_exceeded",
-      `${param}: the prompt has ${tokens} tokens, one request may have at most ${most}; send it ` +
-        "in parts, resuming with state_id",
+      `${param}: the prompt has ${tokens} tokens, one request may have at most ${this.#most}; ` +
+        "send it in parts, resuming with state_id",
       { param, limit: "prompt_tokens" },
     );
   }
-  account?.assertReadable(tokens);
 }
 
 /**

@@ -16,7 +16,7 @@ import { RunningTurn, type TurnUnderway } from "./running_turn.ts";
 import type { SessionModel, TurnRequest } from "./session_types.ts";
 import { TokenLog } from "./token_log.ts";
 import { Turn } from "./turn.ts";
-import { assertFits, chargeTurns, holdRoom } from "./turn_bounds.ts";
+import { chargeTurns, holdRoom, PromptBounds } from "./turn_bounds.ts";
 import { TurnMeter } from "./turn_meter.ts";
 import { planTurn } from "./turn_plan.ts";
 import { encodeRecord, type TurnRecord } from "./turn_record.ts";
@@ -99,16 +99,16 @@ export class TurnStarter {
       this.#options;
     const came = clock();
     if (request.stateId !== undefined) await underway.cutShort(store.tenant, request.stateId);
-    const assess = (tokens: number) => assertFits(request, tokens, { limits, telemetry });
-    const origin = await origins.find(request, { signal, assess });
+    const bounds = new PromptBounds(request, { limits, telemetry });
+    const origin = await origins.find(request, { signal, bounds });
     const plan = planTurn(origin.previous, origin.messages, {
-      tokenizer,
+      tokenizer: bounds.codec(tokenizer),
       seed: request.seed,
       freshSeed: () => this.#freshSeed(),
       prompt: request.prompt,
       instructions: origin.instructions,
     });
-    assess(plan.pending.length);
+    bounds.assertFits(plan.pending.length);
     if (signal?.aborted) throw new InferenceError("cancelled", "The client has gone");
 
     const turns = Array.from({ length: choices }, (_, i) => {

@@ -32,10 +32,11 @@ export class Tokenizer {
   /**
    * Ids of a text. Lone surrogates, which have no UTF-8, are read as U+FFFD.
    *
+   * @param most Where there are more, only the first ones are given, one more than `most`.
    * @throws InferenceError `invalid_value` where the vocabulary has no token for a byte.
    */
-  encode(text: string): number[] {
-    return this.encodeBytes(utf8.encode(text));
+  encode(text: string, most = Infinity): number[] {
+    return this.encodeBytes(utf8.encode(text), most);
   }
 
   /**
@@ -43,9 +44,9 @@ export class Tokenizer {
    *
    * @throws InferenceError `invalid_value` where the vocabulary has no token for a byte.
    */
-  encodeBytes(bytes: Uint8Array): number[] {
+  encodeBytes(bytes: Uint8Array, most = Infinity): number[] {
     const ids: number[] = [];
-    for (let at = 0; at < bytes.length;) {
+    for (let at = 0; at < bytes.length && ids.length <= most;) {
       const id = this.#trie.longest(bytes, at);
       if (id < 0) {
         throw new InferenceError(

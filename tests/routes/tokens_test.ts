@@ -30,6 +30,19 @@ Deno.test("the ids of messages are what a chat request reads", async () => {
   assert.equal(count, usage.prompt_tokens);
 });
 
+Deno.test("more ids than are told in one piece are refused", async () => {
+  const { app } = testApp();
+  for (
+    const [body, param] of [
+      [{ prompt: "x".repeat(262_145) }, "prompt"],
+      [{ messages: [{ role: "user", content: "x".repeat(262_145) }] }, "messages"],
+    ] as const
+  ) {
+    const { message } = await errorOf(send(app, "tokenize", body), 400, "invalid_value");
+    assert.equal(message, `${param}: there are more than 262144 tokens; send it in parts`);
+  }
+});
+
 Deno.test("half a character becomes U+FFFD, in its place", async () => {
   const { app } = testApp();
   const tokens = [1 + 0xe2, 1 + 0x82, ...ids("a")];

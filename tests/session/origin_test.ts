@@ -114,6 +114,42 @@ Deno.test("a history that is sent whole resumes at what is known of it, on any w
   assert.equal(anew.usage.prompt_tokens_details.cached_tokens, 0);
 });
 
+Deno.test("of a long history the parts that may be known are looked for, and no others", async () => {
+  const it = harness({
+    script: ids(" ok\n\n".repeat(1000)),
+    limits: { promptTokens: 1_000_000 },
+  });
+  const messages: Message[] = [];
+  let stateId: string | undefined;
+  for (let i = 0; i < 300; i++) {
+    const said = user(`${i}`);
+    const turn = await run(it.sessions, {
+      messages: [said],
+      seed: 1n,
+      ...(stateId === undefined ? {} : { stateId }),
+    });
+    stateId = turn.stateId;
+    messages.push(said, assistant(turn.text));
+  }
+  let asked = 0;
+  const { getMany } = it.backend;
+  it.backend.getMany = (keys) => {
+    if (keys[0][1] === "prefix") asked += keys.length;
+    return getMany.call(it.backend, keys);
+  };
+  const whole = await run(it.sessions, { messages: [...messages, user("on")] });
+  assert.ok(whole.usage.prompt_tokens_details.cached_tokens > 3000);
+  assert.ok(asked <= 10, `${asked}`);
+  const others = Array.from({ length: 300 }, () => [user("so"), assistant("no")]).flat();
+  for (const known of [4, 100]) {
+    asked = 0;
+    const history = [...messages.slice(0, known), ...others, user("on")];
+    const { usage } = await run(it.sessions, { messages: history, maxTokens: 1 });
+    assert.ok(usage.prompt_tokens_details.cached_tokens > 0);
+    assert.ok(asked <= 510, `${asked}`);
+  }
+});
+
 Deno.test("a reply that was cut short is closed where the history goes on after it", async () => {
   const it = harness({ script: ids(" abcdefgh\n\n") });
   const cut = await run(it.sessions, { messages: [user("hi")], maxTokens: 4 });

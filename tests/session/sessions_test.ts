@@ -1,6 +1,7 @@
 /** Turns over the toy model: what is fed, shown, stored, and resumed. */
 
 import assert from "node:assert/strict";
+import type { Message } from "../../src/session/chat_template.ts";
 import { feed, harness, ids, MODEL, rejects, run, stored, tokenizer, user } from "./fixtures.ts";
 
 Deno.test("a turn feeds the prompt, shows the reply, and stores the state", async () => {
@@ -123,6 +124,27 @@ Deno.test("a prompt too long is refused with both numbers", async () => {
     "context_length_exceeded",
     message,
   );
+});
+
+Deno.test("of a prompt that is too long by far only the beginning is looked at", async () => {
+  const it = harness({ limits: { promptTokens: 10 } });
+  const message = (param: string) =>
+    new RegExp(`^${param}: the prompt has more than 40 tokens, one request may have at most 10;`);
+  const far = "x".repeat(1000);
+  const system: Message = { role: "system", content: far };
+  for (const messages of [[user(far)], [system, user("hi")], Array(20).fill(user("hi"))]) {
+    await rejects(
+      run(it.sessions, { messages }),
+      "context_length_exceeded",
+      message("messages"),
+    );
+  }
+  await rejects(
+    run(it.sessions, { messages: [], prompt: far }),
+    "context_length_exceeded",
+    message("prompt"),
+  );
+  assert.deepEqual(it.runner.works, []);
 });
 
 Deno.test("custom stops and limits reach the runner", async () => {

@@ -108,6 +108,15 @@ for (const vocabulary of vocabularies) {
     assert.deepEqual(tokenizer.encodeBytes(joined), slowEncode(vocabulary, joined));
   });
 
+  Deno.test(`${label}: of too many ids the first ones are given`, () => {
+    const text = "The quick brown fox jumps over the lazy dog. ".repeat(20);
+    const all = tokenizer.encode(text);
+    assert.deepEqual(tokenizer.encode(text, all.length), all);
+    for (const most of [0, 1, 7, all.length - 1]) {
+      assert.deepEqual(tokenizer.encode(text, most), all.slice(0, most + 1));
+    }
+  });
+
   Deno.test(`${label}: every token is there, by id and by its bytes`, () => {
     for (const [id, bytes] of vocabulary.tokens) {
       assert.deepEqual(tokenizer.tokenBytes(id), bytes);
