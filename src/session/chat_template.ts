@@ -45,18 +45,36 @@ export function messageText({ content }: Message): string {
   return typeof content === "string" ? content : content.map((part) => part.text).join("\n");
 }
 
+const [TAB, NEWLINE, RETURN, SPACE] = [9, 10, 13, 32];
+
+/** Code units that are made a string at once: they are arguments of a call. */
+const AT_ONCE = 8192;
+
 /** Text without anything that could end its paragraph: `\r`, empty lines, blank ends. */
 export function cleanText(text: string): string {
-  // Line by line: an expression that goes over many at once has no room for millions of them.
-  const lines = text.replaceAll("\r\n", "\n").replaceAll("\r", "\n").split("\n");
-  return lines.filter((line) => !isBlank(line)).join("\n").trim();
-}
-
-function isBlank(line: string): boolean {
-  for (let at = 0; at < line.length; at++) {
-    if (line[at] !== " " && line[at] !== "\t") return false;
+  if (!text.includes("\n") && !text.includes("\r")) return text.trim();
+  // By code units: there may be millions of lines, and a string for each takes long.
+  const kept = new Uint16Array(text.length + 1);
+  let [length, line, blank] = [0, 0, true];
+  for (let at = 0; at <= text.length; at++) {
+    const code = at < text.length ? text.charCodeAt(at) : NEWLINE;
+    if (code !== NEWLINE && code !== RETURN) {
+      kept[length++] = code;
+      blank &&= code === SPACE || code === TAB;
+      continue;
+    }
+    if (blank) length = line;
+    else kept[length++] = NEWLINE;
+    line = length;
+    blank = true;
+    if (code === RETURN && text.charCodeAt(at + 1) === NEWLINE) at++;
   }
-  return true;
+  let clean = "";
+  for (let at = 0; at < length; at += AT_ONCE) {
+    const units = kept.subarray(at, Math.min(at + AT_ONCE, length));
+    clean += Reflect.apply(String.fromCharCode, null, units);
+  }
+  return clean.trim();
 }
 
 /** A message's paragraph, and what ends it. */

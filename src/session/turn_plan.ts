@@ -2,7 +2,6 @@
 
 import { InferenceError } from "../core/errors.ts";
 import {
-  cleanText,
   type Message,
   messageText,
   renderMessage,
@@ -97,7 +96,7 @@ export function encodeMessages(messages: readonly Message[], tokenizer: TokenCod
 /** @throws InferenceError `invalid_value` for a user who says nothing */
 function assertSaid(messages: readonly Message[]): void {
   messages.forEach((message, i) => {
-    if (message.role !== "user" || cleanText(messageText(message)) !== "") return;
+    if (message.role !== "user" || messageText(message).trim() !== "") return;
     const param = `messages[${i}].content`;
     throw new InferenceError(
       "invalid_value",
