@@ -63,6 +63,7 @@ export type {
   Sampling,
   SessionModel,
   StateDescription,
+  TakeBytes,
   TextEvent,
   TextToken,
   TokenChance,
