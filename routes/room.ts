@@ -33,6 +33,7 @@ export class Room {
   /** Begins a request of a tenant's. */
   hold(tenant: string): HeldRoom {
     let own = 0;
+    let ended = false;
     const add = (bytes: number) => {
       own += bytes;
       this.#taken += bytes;
@@ -42,11 +43,16 @@ export class Room {
     };
     return {
       take: (bytes) => {
+        // A client may have left while something is still done for it.
+        if (ended) return;
         this.#assertRoom(this.#taken, { own, bytes, most: this.#bytes });
         this.#assertRoom(this.#of(tenant), { own, bytes, most: SHARE * this.#bytes });
         add(bytes);
       },
-      [Symbol.dispose]: () => add(-own),
+      [Symbol.dispose]: () => {
+        ended = true;
+        add(-own);
+      },
     };
   }
 

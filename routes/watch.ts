@@ -8,6 +8,9 @@ export interface WatchOptions {
   late(): void;
 }
 
+/** Milliseconds between two looks at least while nothing is waited for. */
+const IDLE_MS = 100;
+
 /** Watches one wait after another, or several at once. */
 export class Watch implements Disposable {
   readonly #options: WatchOptions;
@@ -40,6 +43,7 @@ export class Watch implements Disposable {
     const now = performance.now();
     const due = this.#options.due(this.#waits === 0 ? now : this.#since);
     if (this.#waits > 0 && due <= now) return this.#options.late();
-    this.#timer = setTimeout(() => this.#look(), Math.max(1, due - now));
+    const least = this.#waits === 0 ? IDLE_MS : 1;
+    this.#timer = setTimeout(() => this.#look(), Math.max(least, due - now));
   }
 }

@@ -52,6 +52,19 @@ Deno.test("what is refused holds nothing", () => {
   other.take(10);
 });
 
+Deno.test("what is taken for a client that has left holds nothing", () => {
+  const room = new Room(100);
+  const gone = room.hold("ada");
+  gone.take(40);
+  gone[Symbol.dispose]();
+  gone.take(40);
+  gone[Symbol.dispose]();
+  const [first, second] = [room.hold("ada"), room.hold("ada")];
+  first.take(25);
+  second.take(25);
+  assert.throws(() => second.take(1), FULL);
+});
+
 Deno.test("files and transcripts count until they are sent, and one that is left leaves nothing", async () => {
   // Room for 32 of the largest bodies: half of it, a tenant's, for fewer than 16 states.
   const it = await tenantApp(["ada", "bob"], { bodyLimit: 700 });
