@@ -56,9 +56,9 @@ export default {
     hostname = address.hostname;
     stderrLogger().info(`Listening on http://${hostname}:${address.port}`);
   },
-  fetch: async (request) => {
+  fetch: async (request, info) => {
     const { app, allowed } = started();
     await allowed;
-    return await app.fetch(request);
+    return await app.fetch(request, info);
   },
 } satisfies Deno.ServeDefaultExport;
