@@ -1,5 +1,6 @@
 /** A whole worker in this process, its engine in a Worker, on a port of the loopback address. */
 
+import { HttpServer, type HttpServerOptions } from "../src/cli/http_server.ts";
 import { startWorker } from "../src/cli/start_worker.ts";
 import type { Flags } from "../src/cli/command.ts";
 import { createLogger } from "../src/core/log.ts";
@@ -12,10 +13,11 @@ export async function localWorker(flags: Flags, env: Record<string, string> = {}
   const settings = { ...flags, kv: `${folder}/states.sqlite3` };
   const { app, ready } = startWorker(settings, { log, hostname, env: (name) => env[name] });
   const running = await ready;
-  const server = Deno.serve({ port: 0, hostname, onListen: () => {} }, app.fetch);
+  const fetch: HttpServerOptions["fetch"] = (request, info) => app.fetch(request, info);
+  const server = new HttpServer({ hostname, port: 0, fetch, log });
   return {
     ...running,
-    url: `http://127.0.0.1:${(server.addr as Deno.NetAddr).port}`,
+    url: `http://${hostname}:${server.port}`,
     /** Resolves when no turn runs or waits, or after ten seconds. */
     idle: async (): Promise<void> => {
       for (let tries = 0; tries < 100; tries++) {

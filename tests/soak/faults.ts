@@ -28,6 +28,8 @@ export class Faults {
   readonly failures: string[] = [];
   /** Workers that are left alone but for their store and their device. */
   readonly spared = new Set<SoakWorker>();
+  /** Turns that had ended well when a worker that is spared last lost its device. */
+  #endedAtLoss = -1;
   /** When the store was in trouble. */
   readonly #troubles: { from: number; to: number }[] = [];
   readonly #befallen: Befallen;
@@ -44,7 +46,7 @@ export class Faults {
     const replacing = this.#replaceUnready(until);
     while (!until()) {
       await delay(this.#between(BETWEEN));
-      const kinds: [string, (() => Promise<void>) | null][] = [
+      const kinds: [string, (() => Promise<unknown>) | null][] = [
         ["store away", this.#storm()],
         ["store killed", this.#killStore()],
         ["device lost", this.#loseDevice()],
@@ -53,8 +55,10 @@ export class Faults {
       ];
       const [kind, fault] = this.#random.of(kinds);
       if (fault === null || until()) continue;
-      this.#count(kind);
       const done = fault()
+        .then((came) => {
+          if (came !== false) this.#count(kind);
+        })
         .catch((error) => void this.failures.push(`${kind}: ${error}`))
         .finally(() => this.#underway.delete(done));
       this.#underway.add(done);
@@ -122,12 +126,19 @@ export class Faults {
     trouble.to = performance.now();
   }
 
-  #loseDevice(): (() => Promise<void>) | null {
+  /** A worker that is spared loses none before a turn has ended well: three in a row would end it. */
+  #loseDevice(): (() => Promise<boolean>) | null {
     const worker = this.#befallen.workers.find(({ hasDevice, runs }) => hasDevice && runs);
     if (worker === undefined) return null;
     return async () => {
-      await Promise.resolve();
+      if (this.spared.has(worker)) {
+        const of = await worker.metrics().catch(() => null);
+        const ended = of?.("request_success_total", '"stop"') ?? this.#endedAtLoss;
+        if (ended === this.#endedAtLoss) return false;
+        this.#endedAtLoss = ended;
+      }
       worker.loseDevice();
+      return true;
     };
   }
 
