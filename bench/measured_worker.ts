@@ -1,14 +1,9 @@
 /** A worker in a process of its own, looked at from outside: its memory, descriptors and log. */
 
+import { V8_FLAGS } from "./collected.ts";
 import type { HeldMemory } from "./memory_worker.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
-
-/**
- * V8 lets room for new objects grow to 16 MB, three times a thread, whenever it likes, and collections
- * do not take it back. Kept small, it is not taken for a leak.
- */
-const V8_FLAGS = "--v8-flags=--expose-gc,--max-semi-space-size=4";
 
 /** What a worker has written on stderr. */
 export interface WrittenLog {

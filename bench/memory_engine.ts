@@ -1,12 +1,9 @@
 /** The engine's Worker, with an ear for who asks what it holds: a message that is a port. */
 
-import { collected } from "./collected.ts";
+import { answersCollected } from "./collected.ts";
 
 self.addEventListener("message", (event) => {
-  const { data } = event as MessageEvent;
-  if (!(data instanceof MessagePort)) return;
-  event.stopImmediatePropagation();
-  collected().then((memory) => data.postMessage(memory));
+  if (answersCollected(event as MessageEvent)) event.stopImmediatePropagation();
 });
 
 // After the listener, which so hears first.

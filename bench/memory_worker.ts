@@ -4,7 +4,7 @@
  */
 
 import { main } from "../src/cli/main.ts";
-import { collected, type ThreadMemory } from "./collected.ts";
+import { collected, collectedIn, type ThreadMemory } from "./collected.ts";
 
 /** Bytes that the process holds. */
 export interface HeldMemory {
@@ -25,16 +25,11 @@ globalThis.Worker = class extends Worker {
 };
 
 Deno.addSignalListener("SIGUSR2", async () => {
-  const { port1, port2 } = new MessageChannel();
-  const { promise: ofEngine, resolve } = Promise.withResolvers<ThreadMemory>();
-  port1.onmessage = ({ data }) => resolve(data);
-  engine.postMessage(port2, [port2]);
   const held: HeldMemory = {
-    engine: await ofEngine,
+    engine: await collectedIn(engine),
     host: await collected(),
     rss: Deno.memoryUsage().rss,
   };
-  port1.close();
   console.log(JSON.stringify(held));
 });
 

@@ -26,8 +26,8 @@ export interface WorkerProcessOptions {
   env?: Record<string, string>;
   /** What is run; the command line unless told. */
   main?: string;
-  /** Of V8, as `--expose-gc`. */
-  v8Flags?: string;
+  /** Of `deno run`. */
+  options?: readonly string[];
   /** Files and sockets that it may have open; as many as this process unless told. */
   descriptors?: number;
   /** Kills it, even before it is ready. */
@@ -40,9 +40,8 @@ export async function startWorkerProcess(
   { device = "auto", flags = [], env = {}, main = "src/cli/main.ts", ...more }:
     WorkerProcessOptions = {},
 ): Promise<WorkerProcess> {
-  const { v8Flags, descriptors, signal } = more;
-  const v8 = v8Flags === undefined ? [] : [`--v8-flags=${v8Flags}`];
-  const args = ["run", ...v8, "-P=rwkv", main, "serve"]
+  const { options = [], descriptors, signal } = more;
+  const args = ["run", ...options, "-P=rwkv", main, "serve"]
     .concat("--port", "0", "--kv", kv, "--device", device, ...flags);
   const [program, ...rest] = descriptors === undefined
     ? [Deno.execPath(), ...args]

@@ -3,7 +3,7 @@
  * that is a port asks what it holds.
  */
 
-import { collected } from "../../bench/collected.ts";
+import { answersCollected } from "../../bench/collected.ts";
 import { type EngineOptions, openEngine } from "../../src/cli/open_engine.ts";
 import { answerEngineCalls, type WorkerScope } from "../../src/engine/worker_host.ts";
 import { Faults, faultyGpu } from "./faulty_gpu.ts";
@@ -13,9 +13,8 @@ const faults = new Faults();
 // Before the engine's own listener, which knows nothing of this.
 addEventListener("message", (event) => {
   const { data } = event as MessageEvent;
-  if (data instanceof MessagePort) collected().then((memory) => data.postMessage(memory));
-  else if (data === "lose") faults.lose();
-  else return;
+  if (data === "lose") faults.lose();
+  else if (!answersCollected(event as MessageEvent)) return;
   event.stopImmediatePropagation();
 });
 

@@ -3,7 +3,7 @@
  * what its threads hold without their garbage (for which V8 needs `--expose-gc`).
  */
 
-import { collected, type ThreadMemory } from "../../bench/collected.ts";
+import { collected, collectedIn } from "../../bench/collected.ts";
 import type { OpenEngine } from "../../src/cli/open_engine.ts";
 import { parseFlags } from "../../src/cli/parse_flags.ts";
 import { serve, serveWorker } from "../../src/cli/serve.ts";
@@ -20,12 +20,7 @@ const openEngine: OpenEngine = (options, told) => {
 
 Deno.addSignalListener("SIGUSR1", () => worker?.postMessage("lose"));
 Deno.addSignalListener("SIGUSR2", async () => {
-  const { port1, port2 } = new MessageChannel();
-  const told = Promise.withResolvers<ThreadMemory>();
-  port1.onmessage = ({ data }) => told.resolve(data);
-  worker!.postMessage(port2, [port2]);
-  const engine = await told.promise;
-  port1.close();
+  const engine = await collectedIn(worker!);
   const line: HeldLine = { message: HELD, host: await collected(), engine };
   console.error(JSON.stringify(line));
 });

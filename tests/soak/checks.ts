@@ -2,10 +2,10 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import type { Report } from "../fleet/report.ts";
-import type { Faults } from "./faults.ts";
 import type { Random } from "../random_data.ts";
 import { askOnce } from "./answers.ts";
 import type { Clients, Known, Outcome } from "./clients.ts";
+import type { Faults } from "./faults.ts";
 import type { Ended, SoakWorker } from "./worker.ts";
 
 /** States whose next turn is asked for. */

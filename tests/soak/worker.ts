@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
+import { V8_FLAGS } from "../../bench/collected.ts";
 import type { TurnCounts } from "../../src/cli/metrics.ts";
 import { STOPPED } from "../../src/cli/start_log.ts";
 import { startWorkerProcess, type WorkerProcess } from "../e2e/worker_process.ts";
@@ -59,12 +60,6 @@ const HARMLESS = /^(KV Connect|Warning |Download |Check )/;
 /** What a worker tells as an error when its device is taken away. */
 const TROUBLE = /engine|device/i;
 
-/**
- * V8 lets room for new objects grow to 16 MB, three times a thread, whenever it likes, and collections
- * do not take it back. Kept small, it is not taken for a leak.
- */
-const V8_FLAGS = "--expose-gc,--max-semi-space-size=4";
-
 /** Milliseconds that an answer to a probe may take. */
 const PROBE_MS = 10_000;
 
@@ -107,7 +102,7 @@ export class SoakWorker {
     const process = await startWorkerProcess(kv, {
       device,
       main: "tests/faults/faulty_worker.ts",
-      v8Flags: V8_FLAGS,
+      options: [V8_FLAGS],
       flags: ["--port", String(this.port), "--slots", "8", "--queue", "16", "--state-cache", "16"],
       env: { DENO_KV_ACCESS_TOKEN: TOKEN },
       signal,
