@@ -44,7 +44,7 @@ const engine = await openEngineWorker({
   slots: 4,
   maxStepTokens: SERVED.maxStepTokens,
   tokens: tokenTable(tokenizer),
-  tune: true,
+  tuning: "cached",
 });
 const folder = await Deno.makeTempDir();
 const backend = await DenoKvBackend.open(flags.kv ?? `${folder}/states.sqlite3`);

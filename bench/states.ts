@@ -13,7 +13,8 @@ import type { Spread } from "../src/cli/bench_cases.ts";
 import { commit } from "../src/cli/bench_commit.ts";
 import { MODEL_FLAGS, number, printJson } from "../src/cli/command.ts";
 import { findModel, modelTokenizer } from "../src/cli/model_files.ts";
-import { cpuNotice, engineOptions, openEngine } from "../src/cli/open_engine.ts";
+import { engineOptions, openEngine } from "../src/cli/open_engine.ts";
+import { printWarning } from "../src/cli/worker_text.ts";
 import { heldOut } from "../tests/demo/held_out.ts";
 import { CONTINUED, type Cost, OCCASIONS, stateCosts, STORED_EVERY } from "./state_quality.ts";
 import { type Speed, stateSpeeds } from "./state_speed.ts";
@@ -39,8 +40,7 @@ const speeds = stateSpeeds(rounds);
 const files = await findModel(flags);
 const tokenizer = await modelTokenizer(files);
 const engine = await openEngine(engineOptions(flags, files, { slots: 1, maxStepTokens: 128 }));
-const notice = cpuNotice(engine.info, flags);
-if (notice) console.error(notice);
+printWarning(engine.info);
 const count = Math.ceil(tokens / CONTINUED);
 // From all over the set, whose parts differ.
 const conversations = Array.from(

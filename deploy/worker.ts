@@ -12,6 +12,7 @@ import { parseFlags } from "../src/cli/parse_flags.ts";
 import { GRACE, serve, stderrLogger } from "../src/cli/serve.ts";
 import { onStopSignals } from "../src/cli/signals.ts";
 import { keepUrlsOutOfSpans } from "../src/cli/span_urls.ts";
+import { logDevice } from "../src/cli/start_log.ts";
 import { type StartedWorker, startWorker } from "../src/cli/start_worker.ts";
 import type { RunningSessions } from "../src/cli/worker.ts";
 
@@ -34,6 +35,7 @@ function started(): StartedWorker {
     Deno.exit(1);
   });
   worker.ready.then((running) => {
+    logDevice(log, running.engine.info);
     const undo = onStopSignals(() => {
       // A second signal ends the process at once.
       undo();

@@ -112,23 +112,14 @@ function readiness(worker: WorkerStatus, condition: StoreCondition | undefined):
 }
 
 function health(worker: WorkerStatus, condition: StoreCondition | undefined): Health {
-  const { software, quant, loaded, memory } = worker.details;
+  const { software, deviceReason, quant, loaded, memory, warning } = worker.details;
   return {
     ...readiness(worker, condition),
+    device_reason: deviceReason ?? null,
     software: software ?? null,
     quant: quant ?? null,
     loaded: loaded === undefined ? null : Math.floor(loaded * 1000) / 1000,
     memory: memory ? { ...memory, total: memory.weights + memory.states + memory.work } : null,
-    warning: warning(worker.details),
+    warning: warning ?? null,
   };
-}
-
-function warning({ device, adapter, software }: WorkerStatus["details"]): string | null {
-  if (device === "cpu") {
-    return "No GPU adapter was found or wanted: the model runs on the CPU, and slowly";
-  }
-  if (software) {
-    return `No GPU was found: the model runs on a software adapter (${adapter}), and slowly`;
-  }
-  return null;
 }

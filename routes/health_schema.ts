@@ -59,6 +59,10 @@ export const healthSchema = z.object({
   status,
   reason,
   ...running,
+  device_reason: z.string().nullable().openapi({
+    description: "Which engine runs, and why.",
+    example: "WebGPU engine: NVIDIA L4 is a hardware adapter",
+  }),
   software: z.boolean().nullable().openapi({
     description: "Whether the adapter is a software renderer.",
     example: false,
@@ -78,7 +82,7 @@ export const healthSchema = z.object({
     total: bytes.openapi({ description: "Their sum.", example: 541_065_216 }),
   }).nullable().openapi({ description: "Bytes that the engine has allocated." }),
   warning: z.string().nullable().openapi({
-    description: "Why the worker is slow, where it has no GPU.",
+    description: "Why no GPU is used, unless `--device cpu` asks for that.",
     example: null,
   }),
 }).openapi("Health", { description: "What is not known yet is null." });

@@ -13,6 +13,10 @@ export interface WorkerDetails {
   adapter?: string | undefined;
   /** True where the adapter is a software renderer. */
   software?: boolean | undefined;
+  /** Why this device, such as "CPU engine: there is no WebGPU adapter". */
+  deviceReason?: string | undefined;
+  /** What an operator should know about the device. */
+  warning?: string | null | undefined;
   /** How the weights are held. */
   quant?: string | undefined;
   /** Share of the weights that is in its place, 0 to 1. */

@@ -56,7 +56,7 @@ async function showWorker(tryExample) {
       shownModel = "";
       about.textContent = "The model is being loaded. A message that is sent now " +
         "is answered as soon as it is there.";
-    } else if (health.model !== null) showModel(health.model, health.warning, tryExample);
+    } else if (health.model !== null) showModel(health, tryExample);
     return health.status === "ok";
   } catch {
     show(["The worker cannot be reached"], true);
@@ -89,11 +89,10 @@ function describe({ status, reason, model, device, adapter, software, quant, loa
 }
 
 /**
- * @param {string} model
- * @param {string | null} warning Why it is slow.
+ * @param {Record<string, any>} health
  * @param {(prompt: string) => void} tryExample
  */
-function showModel(model, warning, tryExample) {
+function showModel({ model, device_reason: reason }, tryExample) {
   if (shownModel === model) return;
   shownModel = model;
   const demo = model === DEMO;
@@ -101,8 +100,7 @@ function showModel(model, warning, tryExample) {
     ? "This is a demo model, smaller by a thousand times than what you may know. It can greet, " +
       "remember what you tell it, tell a short story and do small sums, and nothing else."
     : `You talk to ${model}.`;
-  const slow = demo ? "No GPU is in use." : `${warning}.`;
-  about.textContent = warning === null ? text : `${text} ${slow}`;
+  about.textContent = reason === null ? text : `${text} ${reason}.`;
   byId("examples", HTMLUListElement).replaceChildren(
     ...EXAMPLES[demo ? "demo" : "other"].map((prompt) =>
       element("li", {}, button(prompt, () => tryExample(prompt), { kind: "example" }))

@@ -23,15 +23,10 @@ import {
 import { findModel } from "./model_files.ts";
 import type { ModelFiles } from "./model_folder.ts";
 import { matrixReports } from "./model_report.ts";
-import {
-  chooseDevice,
-  cpuNotice,
-  engineOptions,
-  openEngine,
-  openSource,
-  SERVED,
-} from "./open_engine.ts";
+import { engineOptions, openEngine, openSource, SERVED } from "./open_engine.ts";
 import { withProgress } from "./progress.ts";
+import { selectDevice } from "./select_device.ts";
+import { printWarning } from "./worker_text.ts";
 
 export const bench: Command = {
   name: "bench",
@@ -90,16 +85,19 @@ export const bench: Command = {
     const maxStepTokens = Math.max(SERVED.maxStepTokens, slots);
     const options = {
       ...engineOptions(flags, files, { slots, maxStepTokens }),
-      tune: !flags["no-tune"],
+      tuning: flags["no-tune"] ? "off" as const : "cached" as const,
     };
     const { model, quant } = await openSource(options.source, options.quant);
     const matrices = matrixReports(model, quant);
     await model.close();
     const start = performance.now();
-    const engine = await withProgress("Loading", (onProgress) => openEngine(options, onProgress));
+    const engine = await withProgress(
+      "Loading",
+      (onProgress) =>
+        openEngine(options, { onProgress, onNotice: (_, line) => console.error(line) }),
+    );
     const loadSeconds = (performance.now() - start) / 1000;
-    const notice = cpuNotice(engine.info, flags);
-    if (notice) console.error(notice);
+    printWarning(engine.info);
     let timings: Timings;
     let profiles = new Map<number, StepProfile>();
     try {
@@ -112,7 +110,7 @@ export const bench: Command = {
     } finally {
       await engine.close();
     }
-    const open = engine.info.device === "webgpu" ? await chooseDevice("webgpu") : null;
+    const { open } = await selectDevice(engine.info.device);
     const report = makeReport(engine.info, timings, {
       model: files.id,
       commit: await commit(),

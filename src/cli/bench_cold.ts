@@ -9,7 +9,8 @@ import { type ColdStart, timeColdStart } from "./cold_start.ts";
 import { engineFlags, type Flags, text } from "./command.ts";
 import { loadRate, readRate, uploadRate } from "./load_roofs.ts";
 import type { ModelFiles } from "./model_folder.ts";
-import { chooseDevice, engineOptions } from "./open_engine.ts";
+import { engineOptions } from "./open_engine.ts";
+import { selectDevice } from "./select_device.ts";
 import { LOAD_PARTS } from "./start_log.ts";
 import { bytesText } from "./units.ts";
 
@@ -76,7 +77,7 @@ export async function timeCold(
   const { from } = files.source;
   const file = "file" in from ? from.file : null;
   const device = engineFlags(flags).device;
-  const open = file === null || device === "cpu" ? null : await chooseDevice(device);
+  const { open } = await selectDevice(file === null ? "cpu" : device);
   const options = engineOptions(flags, files, { slots: 1, maxStepTokens: 1 });
   for (let round = 0; round < rounds; round++) {
     if (open && file !== null) {
@@ -129,7 +130,7 @@ function makeReport(
 const PARTS: Record<keyof LoadTimes, string> = {
   model: "opening the model's file",
   device: "opening the device",
-  tuning: "tuning, or what it found before",
+  tuning: "reading the tuning cache",
   weights: "sending the weights",
   kernels: "meanwhile, building kernels",
 };

@@ -16,12 +16,11 @@ import {
 } from "./command.ts";
 import { samplingFlags } from "./generate.ts";
 import { RUN } from "./help.ts";
-import { cpuNotice } from "./open_engine.ts";
 import { withProgress } from "./progress.ts";
 import { onStopSignals } from "./signals.ts";
 import { painter } from "./terminal.ts";
 import { openSessions, WORKER_FLAGS } from "./worker.ts";
-import { deviceText, modelText } from "./worker_text.ts";
+import { deviceText, modelText, printWarning } from "./worker_text.ts";
 
 /** Flags without which a conversation is not found again, or not by the same model. */
 const RESUMING = ["model", "shape", "vocab", "kv"] as const;
@@ -95,8 +94,7 @@ async function openPartner(flags: Flags, interactive: boolean): Promise<ChatPart
     "Loading",
     (onProgress) => openSessions(flags, onProgress, { onStoreChange }),
   );
-  const notice = cpuNotice(running.engine.info, flags);
-  if (notice && interactive) console.error(notice);
+  if (interactive) printWarning(running.engine.info);
   const about = `${modelText(running.modelId, flags)}, on ${deviceText(running.engine.info)}`;
   const resuming = RESUMING.flatMap((flag) => {
     const value = text(flags, flag);

@@ -74,7 +74,7 @@ export const MODEL_FLAGS = {
     type: "string",
     value: "auto|webgpu|cpu",
     env: "RWKV_DEVICE",
-    help: "what computes; auto is WebGPU where there is an adapter, else the CPU",
+    help: "the engine; auto is WebGPU on a hardware adapter, else the CPU engine",
     otherwise: "auto",
   },
   quant: {
@@ -101,11 +101,11 @@ export const PULL_FLAG = {
   },
 } as const satisfies Record<string, FlagSpec>;
 
-/** The flag of commands whose speed counts. */
+/** The flag of commands that use the tuning cache. */
 export const TUNE_FLAG = {
   "no-tune": {
     type: "boolean",
-    help: "use fixed kernels; else they are tuned for this adapter once (data/tuning)",
+    help: "use the built-in kernel sizes; neither tune nor read the cache in data/tuning",
   },
 } as const satisfies Record<string, FlagSpec>;
 

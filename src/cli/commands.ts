@@ -20,6 +20,7 @@ import { rm } from "./rm.ts";
 import { serve } from "./serve.ts";
 import { state } from "./state.ts";
 import { tokenize } from "./tokenize.ts";
+import { tuneCommand } from "./tune.ts";
 
 export const COMMANDS: readonly Command[] = [
   serve,
@@ -36,6 +37,7 @@ export const COMMANDS: readonly Command[] = [
   logits,
   tokenize,
   bench,
+  tuneCommand,
   completionsCommand(() => COMMANDS),
   helpCommand(() => COMMANDS),
 ];

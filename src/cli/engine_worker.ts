@@ -5,5 +5,5 @@ import { type EngineOptions, openEngine } from "./open_engine.ts";
 
 answerEngineCalls(
   self as unknown as WorkerScope,
-  (options, onProgress) => openEngine(options as EngineOptions, onProgress),
+  (options, callbacks) => openEngine(options as EngineOptions, callbacks),
 );

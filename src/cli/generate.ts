@@ -19,9 +19,10 @@ import {
   usageError,
 } from "./command.ts";
 import { findModel, modelTokenizer } from "./model_files.ts";
-import { cpuNotice, engineOptions, openEngineWorker } from "./open_engine.ts";
+import { engineOptions, openEngineWorker } from "./open_engine.ts";
 import { withProgress } from "./progress.ts";
 import { printable } from "./terminal.ts";
+import { printWarning } from "./worker_text.ts";
 
 export const generate: Command = {
   name: "generate",
@@ -59,8 +60,7 @@ export const generate: Command = {
       "Loading",
       (onProgress) => openEngineWorker(options, { onProgress }),
     );
-    const notice = cpuNotice(engine.info, flags);
-    if (notice) console.error(notice);
+    printWarning(engine.info);
     const left = new AbortController();
     let finished: Promise<unknown> = Promise.resolve();
     try {

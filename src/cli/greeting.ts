@@ -3,17 +3,24 @@
 import type { EngineInfo } from "../engine/engine.ts";
 import { totalBytes } from "../gpu/mod.ts";
 import type { Flags } from "./command.ts";
-import { RUN } from "./help.ts";
+import { RUN, wrap } from "./help.ts";
 import type { Paint } from "./terminal.ts";
 import { bytesText } from "./units.ts";
 import { deviceText, modelText } from "./worker_text.ts";
+
+/** Columns before a value, and of a line. */
+const INDENT = 10;
+const COLUMNS = 80;
 
 export interface Greeted {
   /** Where it listens. */
   url: string;
   modelId: string;
   flags: Flags;
-  engine: Pick<EngineInfo, "device" | "adapter" | "software" | "quant" | "memory">;
+  engine: Pick<
+    EngineInfo,
+    "device" | "adapter" | "software" | "quant" | "memory" | "selection"
+  >;
   /** Where states are kept. */
   kv: string;
 }
@@ -24,10 +31,17 @@ export function greeting({ url, modelId, flags, engine, kv }: Greeted, paint: Pa
     ["Chat", paint("bold", url)],
     ["API", `${url}/v1, described at ${url}/docs`],
     ["Model", `${modelText(modelId, flags)}, as ${engine.quant}`],
-    ["Device", `${deviceText(engine)}, ${bytesText(totalBytes(engine.memory))}`],
+    ...deviceRows(engine),
+    ["Memory", bytesText(totalBytes(engine.memory))],
     ["States", kv],
     ["Next", `${RUN} chat --url ${url}`],
   ];
-  const lines = rows.map(([name, value]) => `  ${paint("dim", name.padEnd(8))}${value}`);
+  const lines = rows.map(([name, value]) => `  ${paint("dim", name.padEnd(INDENT - 2))}${value}`);
   return `\n${lines.join("\n")}\n\n  ${paint("dim", "Ctrl-C stops it")}\n`;
+}
+
+/** Which engine runs, and why, in lines that fit a terminal. */
+function deviceRows(engine: Greeted["engine"]): [name: string, value: string][] {
+  const reason = engine.selection?.reason ?? deviceText(engine);
+  return wrap(reason, COLUMNS - INDENT).map((line, i) => [i === 0 ? "Device" : "", line]);
 }

@@ -123,7 +123,7 @@ function exampleLines(example: string): string[] {
 }
 
 /** Lines of whole words, of at most so many columns. */
-function wrap(text: string, columns: number): string[] {
+export function wrap(text: string, columns: number): string[] {
   const lines: string[] = [];
   let line = "";
   for (const word of text.split(" ")) {

@@ -15,7 +15,8 @@ import {
 } from "./command.ts";
 import { findModel } from "./model_files.ts";
 import { bitsPerWeight, matrixReports, matrixTable } from "./model_report.ts";
-import { chooseDevice, openSource, SERVED } from "./open_engine.ts";
+import { openSource, SERVED } from "./open_engine.ts";
+import { selectDevice } from "./select_device.ts";
 import { bytesText } from "./units.ts";
 
 export const info: Command = {
@@ -38,7 +39,7 @@ export const info: Command = {
       small.reduce((sum, [, name]) => {
         return sum + checkpoint.tensors.get(name)!.shape.reduce((a, b) => a * b, 1);
       }, 0);
-    const open = await chooseDevice(choice);
+    const { open } = await selectDevice(choice);
     const memory = open
       ? measureBuffers(open.device.limits, model, { quant, ...SERVED })
       : measureCpu(model, { quant, ...SERVED });

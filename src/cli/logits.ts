@@ -54,7 +54,10 @@ export const logits: Command = {
     const state = stateIn ? await readStateFile(stateIn) : null;
     const maxStepTokens = Math.min(chunk, MAX_CHUNK, tokens.length);
     const options = engineOptions(flags, files, { slots: 1, maxStepTokens });
-    const engine = await withProgress("Loading", (onProgress) => openEngine(options, onProgress));
+    const engine = await withProgress(
+      "Loading",
+      (onProgress) => openEngine(options, { onProgress }),
+    );
     try {
       await engine.writeState(0, state);
       const values = await feed(engine, tokens, { slot: 0, logits: flags.all ? "all" : "last" });

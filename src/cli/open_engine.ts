@@ -4,19 +4,21 @@ import process from "node:process";
 import { InferenceError } from "../core/errors.ts";
 import type { TokenTable } from "../core/sampling.ts";
 import { CpuEngine } from "../engine/cpu_engine.ts";
-import type { EngineInfo, LoadTimes, OnProgress, Quant, SamplingEngine } from "../engine/engine.ts";
+import type { LoadTimes, OnNotice, OnProgress, Quant, SamplingEngine } from "../engine/engine.ts";
 import { HOST_OVERHEAD_BYTES } from "../engine/fits.ts";
 import { GpuEngine } from "../engine/gpu_engine.ts";
+import { tuneWhenIdle } from "../engine/idle_tuning.ts";
 import { type OpenWorkerOptions, WorkerEngine } from "../engine/worker_host.ts";
 import { createConstrain } from "../grammar/constrain.ts";
-import { type OpenDevice, openDevice } from "../gpu/mod.ts";
+import { openDevice } from "../gpu/mod.ts";
 import { type Model, modelOf, openModel } from "../model/load.ts";
 import { randomCheckpoint } from "../model/random_checkpoint.ts";
 import { CpuSampling } from "../scheduler/cpu_sampling.ts";
-import { type DeviceChoice, engineFlags, type Flags, text } from "./command.ts";
+import { type DeviceChoice, engineFlags, type Flags } from "./command.ts";
 import { openFile } from "./file_source.ts";
 import type { ModelFiles, ModelSource } from "./model_folder.ts";
-import { keptTuning } from "./tuning_file.ts";
+import { platformGpu, selectDevice } from "./select_device.ts";
+import { TuningCache } from "./tuning_cache.ts";
 
 /** Sizes of a worker's engine: conversations that are answered at once, tokens of a step over all. */
 export const SERVED = { slots: 32, leastSlots: 4, maxStepTokens: 256 };
@@ -37,8 +39,8 @@ export interface EngineOptions {
   tokens?: TokenTable | undefined;
   /** The id that ends a reply, where there is one. */
   endOfText?: number | null | undefined;
-  /** Whether kernels are tuned for this adapter first, if that has not been done before. */
-  tune?: boolean | undefined;
+  /** Whether to use the tuning cache, and whether to tune while idle if it has nothing; "off" unless given. */
+  tuning?: "off" | "cached" | "idle" | undefined;
 }
 
 /** The options that flags and a model's files make. */
@@ -63,36 +65,26 @@ export async function openSource(
   return { model, quant: wanted ?? model.converted?.quant ?? DEFAULT_QUANT };
 }
 
-/**
- * The adapter of `gpu`, the platform's unless given, that `device` asks for; null is the CPU.
- *
- * @throws InferenceError `no_adapter` where `webgpu` is asked for and there is none.
- */
-export async function chooseDevice(
-  device: DeviceChoice,
-  gpu?: GPU,
-): Promise<OpenDevice | null> {
-  const open = device === "cpu" ? null : await openAdapter(gpu);
-  if (open === null && device === "webgpu") {
-    throw new InferenceError(
-      "no_adapter",
-      "Cannot use WebGPU: there is no adapter; install a Vulkan driver for your GPU (Debian's " +
-        "mesa-vulkan-drivers and libvulkan1 give a software one), or use --device cpu",
-      { param: "device" },
-    );
-  }
-  return open;
+export interface OpenEngineOptions {
+  onProgress?: OnProgress | undefined;
+  onNotice?: OnNotice | undefined;
+  /** The platform's unless given. */
+  gpu?: GPU | undefined;
+  /** Milliseconds without a call after which the engine is tuned; 5 s unless given. */
+  idleMs?: number | undefined;
+  /** Of the tuning cache; `data/tuning` unless given. */
+  tuningFolder?: string | undefined;
 }
 
 /**
- * Opens the model and an engine for it, on the platform's `GPU` unless another one is given.
+ * Opens the model and an engine for it.
  *
- * @throws InferenceError `no_adapter` where `webgpu` is asked for and there is none.
+ * @throws InferenceError `no_adapter` if `webgpu` is requested and there is none.
  */
 export async function openEngine(
   options: EngineOptions,
-  onProgress?: OnProgress,
-  gpu?: GPU,
+  { onProgress, onNotice = () => {}, gpu = platformGpu(options.device), idleMs, tuningFolder }:
+    OpenEngineOptions = {},
 ): Promise<SamplingEngine> {
   const times: { -readonly [part in keyof LoadTimes]: number } = {};
   const timed = async <T>(part: keyof LoadTimes, work: Promise<T>): Promise<T> => {
@@ -102,26 +94,44 @@ export async function openEngine(
     return value;
   };
   const { model, quant } = await timed("model", openSource(options.source, options.quant));
-  const { device, maxStepTokens, tokens, tune, leastSlots = options.slots } = options;
+  const { device, maxStepTokens, tokens, tuning = "off", leastSlots = options.slots } = options;
   const constrain = tokens && createConstrain(tokens, { endToken: options.endOfText ?? null });
   try {
-    const open = await timed("device", chooseDevice(device, gpu));
-    const tuning = open && tune
-      ? await timed("tuning", keptTuning(open, model, { quant, maxStepTokens }))
+    const { open, selection } = await timed("device", selectDevice(device, gpu));
+    const cache = open && tuning !== "off"
+      ? new TuningCache(open.adapter, model, { quant, maxStepTokens, folder: tuningFolder })
       : null;
+    const tuned = cache && await timed(
+      "tuning",
+      cache.read((problem) => {
+        const remedy = "`rwkv tune` replaces it";
+        onNotice("warn", `Ignoring the tuning cache ${cache.path}: ${problem}; ${remedy}`);
+      }),
+    );
     const create = async (slots: number): Promise<SamplingEngine> => {
       // A software adapter's memory is this machine's; a GPU says itself what it has no room for.
       const available = open === null || open.software ? availableMemory() : undefined;
-      const sizes = { quant, slots, maxStepTokens, available, opening: times, onProgress };
+      const sizes = {
+        quant,
+        slots,
+        maxStepTokens,
+        available,
+        opening: times,
+        selection,
+        onProgress,
+      };
       if (!open) {
         return new CpuSampling(await CpuEngine.create(model, sizes), tokens, { constrain });
       }
       const engine = await GpuEngine.create(open, model, {
         ...sizes,
         tokens,
-        tuned: tuning?.choices,
-        maxStepTokens: Math.max(slots, Math.min(maxStepTokens, tuning?.stepTokens ?? Infinity)),
+        tuned: tuned?.choices,
+        maxStepTokens: Math.max(slots, Math.min(maxStepTokens, tuned?.stepTokens ?? Infinity)),
       });
+      if (cache && !tuned && tuning === "idle" && !open.software) {
+        void tuneInBackground(engine, { cache, gpu, onNotice, idleMs });
+      }
       return tokens ? new CpuSampling(engine, tokens, { device: engine, constrain }) : engine;
     };
     for (let { slots } = options;; slots = Math.max(leastSlots, Math.floor(slots / 2))) {
@@ -137,11 +147,35 @@ export async function openEngine(
   }
 }
 
-/** What to tell a person once, where the CPU stands in for an adapter; else null. */
-export function cpuNotice({ device }: EngineInfo, flags: Flags): string | null {
-  if (device !== "cpu" || text(flags, "device") === "cpu") return null;
-  return "There is no WebGPU adapter: running on the CPU engine, which is slow. Install a Vulkan " +
-    "driver (Debian's mesa-vulkan-drivers and libvulkan1 give a software one)";
+/** Tunes `engine` once it is idle and caches the result. A failure is logged and leaves it as it is. */
+async function tuneInBackground(
+  engine: GpuEngine,
+  { cache, gpu, onNotice, idleMs }: {
+    cache: TuningCache;
+    gpu: GPU | undefined;
+    onNotice: OnNotice;
+    idleMs: number | undefined;
+  },
+): Promise<void> {
+  try {
+    const tuning = await tuneWhenIdle(engine, {
+      openDevice: () => openDevice(gpu),
+      sizes: cache.sizes,
+      sleep,
+      idleMs,
+    });
+    if (!tuning) return;
+    onNotice("info", `Kernels are tuned for ${engine.info.adapter}`);
+    if (await cache.writable()) await cache.write(tuning);
+  } catch (error) {
+    if (engine.closed) return;
+    onNotice("warn", `Cannot tune kernels or cache the result: ${(error as Error).message}`);
+  }
+}
+
+/** Does not keep the process alive. */
+function sleep(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => Deno.unrefTimer(setTimeout(resolve, milliseconds)));
 }
 
 /** Opens an engine somewhere. */
@@ -165,10 +199,4 @@ function availableMemory(): number | undefined {
     if (error instanceof Deno.errors.NotCapable) return undefined;
     throw error;
   }
-}
-
-/** Mesa complains on stderr at every adapter request unless told where run-time files may go. */
-function openAdapter(gpu?: GPU): Promise<OpenDevice | null> {
-  if (!Deno.env.get("XDG_RUNTIME_DIR")) Deno.env.set("XDG_RUNTIME_DIR", "/tmp");
-  return openDevice(gpu ?? navigator.gpu);
 }

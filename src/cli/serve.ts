@@ -10,7 +10,7 @@ import { progressBar } from "./progress.ts";
 import { ORIGINS_FLAG } from "./origins.ts";
 import { onStopSignals } from "./signals.ts";
 import { keepUrlsOutOfSpans } from "./span_urls.ts";
-import { loadFields, READY, SERVING, STOPPED } from "./start_log.ts";
+import { loadFields, logDevice, READY, SERVING, STOPPED } from "./start_log.ts";
 import { painter } from "./terminal.ts";
 import { bytesText } from "./units.ts";
 import { startWorker, type StartWorkerOptions } from "./start_worker.ts";
@@ -111,6 +111,7 @@ export async function serveWorker(
       const { device, adapter, quant, memory } = info;
       const bytes = bytesText(totalBytes(memory));
       const held = { quant, memory: bytes, kv, encrypted };
+      logDevice(log, info);
       log.info(READY, { model: modelId, device, adapter, ...held, ...loadFields(info) });
     }
     await stop.promise;

@@ -1,7 +1,7 @@
 /** What `serve` logs of its start and its end where no person looks on, for whoever waits for it. */
 
 import type { EngineInfo, LoadTimes } from "../engine/engine.ts";
-import type { LogFields } from "../core/log.ts";
+import type { LogFields, Logger } from "../core/log.ts";
 
 /** Begins the line that tells where the worker listens. */
 export const SERVING = "Serving on ";
@@ -24,6 +24,12 @@ export const LOAD_PARTS: readonly (keyof LoadTimes)[] = [
 /** The field that tells how long a part took. */
 export function loadField(part: keyof LoadTimes): string {
   return `${part}_ms`;
+}
+
+/** Logs which engine runs and why. */
+export function logDevice(log: Logger, { selection }: EngineInfo): void {
+  if (selection?.warning) log.warn(selection.warning);
+  else if (selection) log.info(selection.reason);
 }
 
 /** Whole milliseconds of each part. */

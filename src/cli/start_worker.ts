@@ -9,7 +9,7 @@ import { isLoopback } from "../../routes/guard.ts";
 import type { WorkerDetails, WorkerStatus } from "../../routes/worker.ts";
 import { openLedger } from "../access/ledger.ts";
 import type { Logger } from "../core/log.ts";
-import type { OnProgress } from "../engine/engine.ts";
+import type { OnNotice, OnProgress } from "../engine/engine.ts";
 import type { EngineEvents } from "../engine/renewal.ts";
 import type { Flags } from "./command.ts";
 import { openAccess } from "./key_flags.ts";
@@ -17,7 +17,6 @@ import { logAnswer } from "./log_answer.ts";
 import { logError } from "./log_error.ts";
 import { Metrics } from "./metrics.ts";
 import { limitsOf } from "./limit_flags.ts";
-import { cpuNotice } from "./open_engine.ts";
 import { originsOf } from "./origins.ts";
 import { kindOfStore, kvOf, openBackend } from "./store_flags.ts";
 import { openSessions, type OpenSessionsOptions, type RunningSessions } from "./worker.ts";
@@ -79,7 +78,7 @@ export function startWorker(
   });
   allowed.catch(() => {});
   const told = {
-    onNotice: log.info,
+    onNotice: ((level, message) => log[level](message)) satisfies OnNotice,
     telemetry: metrics,
     backend,
     stored: ledger.stored,
@@ -89,11 +88,10 @@ export function startWorker(
   };
   const ready = allowed.then(() => openSessions(flags, onLoaded, told)).then((opened) => {
     metrics.watch(opened);
-    const { device, adapter, software, quant, memory } = opened.engine.info;
+    const { device, adapter, software, quant, memory, selection } = opened.engine.info;
     Object.assign(details, { model: opened.modelId, device, adapter, software, quant, memory });
+    Object.assign(details, { deviceReason: selection?.reason, warning: selection?.warning });
     running = opened;
-    const notice = cpuNotice(opened.engine.info, flags);
-    if (notice) log.warn(notice);
     return opened;
   }, (error) => {
     failed = true;

@@ -2,7 +2,7 @@
 
 import { SILENT, type Telemetry } from "../core/telemetry.ts";
 import { DEFAULT_TENANT } from "../core/tenant.ts";
-import type { OnProgress } from "../engine/engine.ts";
+import type { OnNotice, OnProgress } from "../engine/engine.ts";
 import type { LastingEngine } from "../engine/lasting_engine.ts";
 import type { EngineEvents, LastingLimits } from "../engine/renewal.ts";
 import type { SchedulerNumbers } from "../scheduler/numbers.ts";
@@ -126,8 +126,8 @@ export interface OpenSessionsOptions {
   stored?: StoredUsage | undefined;
   /** Told what is wrong when the state store begins to fail, and `null` when it answers again. */
   onStoreChange?: (problem: string | null) => void;
-  /** Told how a download goes, a line at a time. */
-  onNotice?: (line: string) => void;
+  /** Called with what an operator should see: how a download goes, how kernels were tuned. */
+  onNotice?: OnNotice | undefined;
   /** Told how the engine fails and comes back. */
   engineEvents?: Partial<EngineEvents> | undefined;
   /** Opens engines; in a Worker unless told. */
@@ -143,15 +143,15 @@ export interface OpenSessionsOptions {
 export async function openSessions(
   flags: Flags,
   onProgress?: OnProgress,
-  { onStoreChange, onNotice, telemetry = SILENT, ...given }: OpenSessionsOptions = {},
+  { onStoreChange, onNotice = () => {}, telemetry = SILENT, ...given }: OpenSessionsOptions = {},
 ): Promise<RunningSessions> {
-  const files = await findModel(flags, onNotice);
+  const files = await findModel(flags, (line) => onNotice("info", line));
   const tokenizer = await modelTokenizer(files);
   const options = {
     ...engineOptions(flags, files, slotsOf(flags)),
     tokens: tokenTable(tokenizer),
     endOfText: tokenizer.endOfText,
-    tune: !flags["no-tune"],
+    tuning: flags["no-tune"] ? "off" as const : "idle" as const,
   };
   const kv = kvOf(flags);
   const backend = await (given.backend ?? openBackend(kv, {
@@ -163,6 +163,7 @@ export async function openSessions(
     engine = await openWorkerEngine(options, {
       telemetry,
       onProgress,
+      onNotice,
       events: given.engineEvents,
       openEngine: given.openEngine,
       limits: given.engineLimits,

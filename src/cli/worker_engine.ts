@@ -2,7 +2,7 @@
 
 import type { FaultKind } from "../core/errors.ts";
 import type { Telemetry } from "../core/telemetry.ts";
-import type { EngineInfo, OnProgress } from "../engine/engine.ts";
+import type { EngineInfo, OnNotice, OnProgress } from "../engine/engine.ts";
 import { LastingEngine } from "../engine/lasting_engine.ts";
 import type { EngineEvents, EngineStatus, LastingLimits } from "../engine/renewal.ts";
 import { type EngineOptions, type OpenEngine, openEngineWorker } from "./open_engine.ts";
@@ -10,6 +10,7 @@ import { type EngineOptions, type OpenEngine, openEngineWorker } from "./open_en
 export interface WorkerEngineOptions {
   telemetry: Telemetry;
   onProgress?: OnProgress | undefined;
+  onNotice?: OnNotice | undefined;
   /** Told besides `telemetry`. */
   events?: Partial<EngineEvents> | undefined;
   /** In a Worker of its own unless told. */
@@ -20,10 +21,12 @@ export interface WorkerEngineOptions {
 /** Opens it. Throws as `openEngine` does. */
 export function openWorkerEngine(
   options: EngineOptions,
-  { telemetry, onProgress, events, openEngine = openEngineWorker, limits }: WorkerEngineOptions,
+  { telemetry, onProgress, onNotice, events, openEngine = openEngineWorker, limits }:
+    WorkerEngineOptions,
 ): Promise<LastingEngine> {
   return LastingEngine.open({
-    open: (before, told) => openEngine(before === null ? options : like(before, options), told),
+    open: (before, given) =>
+      openEngine(before === null ? options : like(before, options), { ...given, onNotice }),
     onProgress,
     limits,
     events: {

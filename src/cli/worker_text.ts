@@ -9,6 +9,11 @@ export function modelText(id: string, flags: Flags): string {
   return own ? id : `${id}, a tiny model to try things with`;
 }
 
+/** Prints what a person should know about the selected device. */
+export function printWarning({ selection }: EngineInfo): void {
+  if (selection?.warning) console.error(selection.warning);
+}
+
 export function deviceText(
   { device, adapter, software }: Pick<EngineInfo, "device"> & {
     adapter?: string | null | undefined;

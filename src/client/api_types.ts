@@ -431,6 +431,8 @@ export interface Health {
   adapter: string | null;
   /** The store of states, once it is open. */
   store: StoreHealth | null;
+  /** Which engine runs, and why. */
+  device_reason: string | null;
   /** Whether the adapter is a software renderer. */
   software: boolean | null;
   /** How the weights are held. */
@@ -448,7 +450,7 @@ export interface Health {
     /** Their sum. */
     total: number;
   } | null;
-  /** Why the worker is slow, where it has no GPU. */
+  /** Why no GPU is used, unless `--device cpu` asks for that. */
   warning: string | null;
 }
 

@@ -14,7 +14,15 @@ import { assignTypes, type Quant } from "../quant/mod.ts";
 import { checkRuns, checkSlot, checkState } from "./check_runs.ts";
 import { type CpuMatrix, cpuMatrixBytes, readMatrix } from "./cpu_matrix.ts";
 import { groupNorm, layerNorm, shiftMix, wkv } from "./cpu_ops.ts";
-import type { Engine, EngineInfo, LoadTimes, MemoryBytes, OnProgress, Run } from "./engine.ts";
+import type {
+  DeviceSelection,
+  Engine,
+  EngineInfo,
+  LoadTimes,
+  MemoryBytes,
+  OnProgress,
+  Run,
+} from "./engine.ts";
 import { assertFits } from "./fits.ts";
 
 /** How a model is held in memory. */
@@ -29,6 +37,8 @@ export interface CpuEngineOptions {
   available?: number | undefined;
   /** What has gone before, for `info.loading`. */
   opening?: LoadTimes | undefined;
+  /** For `info.selection`. */
+  selection?: DeviceSelection | undefined;
   /** Told while weights are read. */
   onProgress?: OnProgress | undefined;
 }
@@ -103,7 +113,15 @@ export class CpuEngine implements Engine {
    */
   static async create(
     model: Model,
-    { quant, slots, maxStepTokens, available, opening, onProgress = () => {} }: CpuEngineOptions,
+    {
+      quant,
+      slots,
+      maxStepTokens,
+      available,
+      opening,
+      selection,
+      onProgress = () => {},
+    }: CpuEngineOptions,
   ): Promise<CpuEngine> {
     const { dimensions } = model;
     const types = heldTypes(model, quant);
@@ -130,6 +148,7 @@ export class CpuEngine implements Engine {
       maxStepTokens,
       memory,
       loading: { ...opening, weights: performance.now() - start },
+      selection,
     };
     return new CpuEngine(info, model, matrices);
   }

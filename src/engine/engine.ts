@@ -16,13 +16,16 @@ export { stateLength } from "../model/dimensions.ts";
 /** Which logits of a run are wanted: of no token, of its last, or of every one. */
 export type LogitsWanted = "none" | "last" | "all";
 
+/** Called with what an operator should see in the log. */
+export type OnNotice = (level: "info" | "warn", message: string) => void;
+
 /** Told while weights are read: bytes that are in their place, of how many. */
 export type OnProgress = (done: number, total: number) => void;
 
 /**
  * Milliseconds that the parts of opening an engine took, those that were done: opening the model's
- * file and the device, tuning or reading what it found before, then sending weights, while which
- * kernels are built.
+ * file and the device, reading the tuning cache, then sending weights, while which kernels are
+ * built.
  */
 export type LoadTimes = Readonly<
   Partial<Record<"model" | "device" | "tuning" | "weights" | "kernels", number>>
@@ -36,6 +39,14 @@ export interface Run {
   tokens: readonly number[];
   /** Which rows of logits it gives. */
   logits: LogitsWanted;
+}
+
+/** Why an engine runs on the device that it does. */
+export interface DeviceSelection {
+  /** The engine and the reason for it, such as "CPU engine: there is no WebGPU adapter". */
+  reason: string;
+  /** What an operator should know about the choice, such as a GPU that cannot be used. */
+  warning: string | null;
 }
 
 /** What an engine is, and how much it can do at once. */
@@ -60,6 +71,8 @@ export interface EngineInfo {
   memory: MemoryBytes;
   /** How long it took to open. */
   loading: LoadTimes;
+  /** Why `device` was selected, unless the caller named it. */
+  selection?: DeviceSelection | undefined;
 }
 
 /**

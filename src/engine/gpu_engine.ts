@@ -35,6 +35,7 @@ import type { GpuPlan } from "./gpu_plan.ts";
 import { profileDispatches, type StepProfile } from "./gpu_profile.ts";
 import type { GpuSampling } from "./gpu_sampling.ts";
 import { GpuState } from "./gpu_state.ts";
+import type { LinearChoice } from "./linear_choice.ts";
 import { logitsStride, MAX_STEPS } from "./sampling_buffers.ts";
 import { stepCounts, type StepInput, stepInput } from "./step_input.ts";
 
@@ -50,9 +51,10 @@ export class GpuEngine implements SamplingEngine {
   readonly #device: GPUDevice;
   readonly #queue: DeviceQueue;
   readonly #buffers: EngineBuffers;
-  readonly #plan: GpuPlan;
+  #plan: GpuPlan;
   readonly #sampling: GpuSampling;
   readonly #state: GpuState;
+  #closed = false;
 
   private constructor(device: GPUDevice, { info, buffers, plan, sampling }: EngineParts) {
     this.info = info;
@@ -82,6 +84,21 @@ export class GpuEngine implements SamplingEngine {
   /** Resolves when its device has failed. */
   get failed(): Promise<InferenceError> {
     return this.#queue.failed;
+  }
+
+  /** Milliseconds since the last call; 0 during one. */
+  get idleMs(): number {
+    return this.#queue.idleMs;
+  }
+
+  /** Whether `close` was called. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Switches to tiles that tuning has found. Calls go on meanwhile, and results do not change. */
+  async applyTuning(choices: readonly LinearChoice[]): Promise<void> {
+    this.#plan = await this.#plan.retuned(choices);
   }
 
   async step(runs: readonly Run[]): Promise<Float32Array[]> {
@@ -182,6 +199,7 @@ export class GpuEngine implements SamplingEngine {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     await this.#queue.close();
     this.#device.destroy();
   }

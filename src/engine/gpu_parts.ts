@@ -10,7 +10,7 @@ import {
 } from "../gpu/mod.ts";
 import { heldTypes } from "../model/held_types.ts";
 import type { Model } from "../model/load.ts";
-import type { EngineInfo, LoadTimes, OnProgress } from "./engine.ts";
+import type { DeviceSelection, EngineInfo, LoadTimes, OnProgress } from "./engine.ts";
 import { assertFits } from "./fits.ts";
 import {
   type BufferOptions,
@@ -31,6 +31,8 @@ export interface GpuEngineOptions extends BufferOptions {
   tuned?: readonly LinearChoice[] | undefined;
   /** What has gone before, for `info.loading`. */
   opening?: LoadTimes | undefined;
+  /** For `info.selection`. */
+  selection?: DeviceSelection | undefined;
   /** Told while weights are uploaded. */
   onProgress?: OnProgress | undefined;
 }
@@ -47,7 +49,7 @@ export interface EngineParts {
 export async function makeParts(
   { device, adapter, software }: OpenDevice,
   model: Model,
-  { available, tuned, opening, onProgress, ...options }: GpuEngineOptions,
+  { available, tuned, opening, selection, onProgress, ...options }: GpuEngineOptions,
 ): Promise<EngineParts> {
   const { dimensions } = model;
   const { headSize } = dimensions;
@@ -105,6 +107,7 @@ export async function makeParts(
     maxStepTokens,
     memory: made.bytes,
     loading,
+    selection,
   };
   return { info, buffers, plan, sampling };
 }

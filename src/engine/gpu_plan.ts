@@ -40,7 +40,7 @@ type PlanDevice = Pick<OpenDevice, "device" | "software"> & {
 };
 
 export class GpuPlan {
-  readonly #device: GPUDevice;
+  readonly #device: PlanDevice;
   readonly #pipelines: Pipelines;
   readonly #model: Model;
   readonly #buffers: EngineBuffers;
@@ -50,8 +50,8 @@ export class GpuPlan {
   readonly #head: PlannedOp[] = [];
 
   private constructor(open: PlanDevice, model: Model, buffers: EngineBuffers) {
-    const { device, pipelines, tuned } = open;
-    this.#device = device;
+    const { pipelines, tuned } = open;
+    this.#device = open;
     this.#pipelines = pipelines;
     this.#model = model;
     this.#buffers = buffers;
@@ -77,6 +77,11 @@ export class GpuPlan {
     }
     plan.#layers.push(await plan.#commit());
     return plan;
+  }
+
+  /** The same plan with the tiles that tuning has found. */
+  retuned(tuned: readonly LinearChoice[]): Promise<GpuPlan> {
+    return GpuPlan.build({ ...this.#device, tuned }, this.#model, this.#buffers);
   }
 
   /** Dispatches of all layers, and those that keep the new shifts. */
@@ -137,7 +142,7 @@ export class GpuPlan {
    * into a workgroup's memory beside its sums.
    */
   #joins({ mixes }: NormShiftOp, { linears }: LinearsOp): boolean {
-    const { maxComputeWorkgroupStorageSize } = this.#device.limits;
+    const { maxComputeWorkgroupStorageSize } = this.#device.device.limits;
     const { columns } = this.#model.matrix(linears[0].weight);
     return mixes <= 2 && columns * 4 + SUM_BYTES <= maxComputeWorkgroupStorageSize;
   }

@@ -81,44 +81,67 @@ export function tunedSizes(
   return { matrices: [...bySize.values()], type, maxStepTokens };
 }
 
-/** @returns `null` where the device has no clock to time with. */
-export async function tune(open: OpenDevice, sizes: TunedSizes): Promise<Tuning | null> {
+export interface TuneOptions {
+  /** Awaited before each measurement, so that tuning can wait for an idle device; may throw. */
+  pause?: () => Promise<void>;
+}
+
+/**
+ * Times the candidates for some 3 s in all, pauses not counted.
+ *
+ * @returns `null` where the device has no clock to time with.
+ */
+export async function tune(
+  open: OpenDevice,
+  sizes: TunedSizes,
+  { pause = () => Promise.resolve() }: TuneOptions = {},
+): Promise<Tuning | null> {
   if (!open.device.features.has("timestamp-query")) return null;
   const columns = Math.max(...sizes.matrices.map(({ columns }) => columns));
   const { maxStepTokens } = sizes;
   const bench = new LinearBench(open, sizes);
-  try {
+  let spent = 0;
+  const timed = async (measure: () => Promise<number>): Promise<number> => {
+    await pause();
     const start = performance.now();
+    try {
+      return await measure();
+    } finally {
+      spent += performance.now() - start;
+    }
+  };
+  try {
     const choices: LinearChoice[] = [];
     for (const { tokens, tiles } of candidates(columns, tileDevice(open))) {
       const count = Math.min(tokens, MANY, maxStepTokens);
       const [fixed, ...others] = tiles;
-      let best = { tile: fixed, ms: GAIN * await bench.layerMs(fixed, count) };
+      let best = { tile: fixed, ms: GAIN * await timed(() => bench.layerMs(fixed, count)) };
       for (const tile of others) {
-        if (performance.now() - start > BUDGET_MS) break;
-        const ms = await bench.layerMs(tile, count);
+        if (spent > BUDGET_MS) break;
+        const ms = await timed(() => bench.layerMs(tile, count));
         if (ms < best.ms) best = { tile, ms };
       }
       choices.push({ tokens, tile: best.tile });
     }
     const { tile } = choices[choices.length - 1];
-    return { choices, stepTokens: await stepTokens(bench, tile, maxStepTokens) };
+    const beginning = LAYER_DISPATCHES * await timed(() => bench.beginningMs(tile));
+    const stepTokens = await enoughTokens(maxStepTokens, async (tokens) => {
+      return beginning + await timed(() => bench.layerMs(tile, tokens));
+    });
+    return { choices, stepTokens };
   } finally {
     bench.close();
   }
 }
 
 /** The fewest tokens, doubled from 32 on, that a step is as fast with by the token as with any. */
-async function stepTokens(
-  bench: LinearBench,
-  tile: RowsTile | null,
+async function enoughTokens(
   maxStepTokens: number,
+  stepMs: (tokens: number) => Promise<number>,
 ): Promise<number> {
-  const beginning = LAYER_DISPATCHES * await bench.beginningMs(tile);
   const times: { tokens: number; perToken: number }[] = [];
   for (let tokens = Math.min(32, maxStepTokens);; tokens = Math.min(2 * tokens, maxStepTokens)) {
-    const ms = await bench.layerMs(tile, tokens) + beginning;
-    times.push({ tokens, perToken: ms / tokens });
+    times.push({ tokens, perToken: await stepMs(tokens) / tokens });
     if (tokens === maxStepTokens) break;
   }
   const best = Math.min(...times.map(({ perToken }) => perToken));

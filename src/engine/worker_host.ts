@@ -11,6 +11,7 @@ import type {
   EngineInfo,
   Generated,
   GenerateRun,
+  OnNotice,
   OnProgress,
   Run,
   SamplingEngine,
@@ -43,6 +44,7 @@ type Reply =
   | { id: number; progress: [done: number, total: number] }
   | { id: number; value: unknown }
   | { id: number; error: SentError }
+  | { notice: Parameters<OnNotice> }
   /** The engine has failed, whether or not a call has found out. */
   | { failed: SentError };
 
@@ -51,6 +53,8 @@ const CLOSE_MS = 5000;
 
 export interface OpenWorkerOptions {
   onProgress?: OnProgress | undefined;
+  /** Called while the engine is opened and later. */
+  onNotice?: OnNotice | undefined;
   /** Ends the Worker while it opens its engine; no more is known of it then. */
   signal?: AbortSignal | undefined;
 }
@@ -78,9 +82,9 @@ export class WorkerEngine implements SamplingEngine {
   static async open(
     worker: Worker,
     options: unknown,
-    { onProgress = () => {}, signal }: OpenWorkerOptions = {},
+    { onProgress = () => {}, onNotice = () => {}, signal }: OpenWorkerOptions = {},
   ): Promise<WorkerEngine> {
-    const caller = new EngineCaller(worker, onProgress);
+    const caller = new EngineCaller(worker, { onProgress, onNotice });
     const end = () => caller.terminate();
     signal?.addEventListener("abort", end, { once: true });
     try {
@@ -148,10 +152,14 @@ class EngineCaller {
   #failure: InferenceError | null = null;
 
   /** @param onProgress Of opening the engine, the only call that tells of its progress. */
-  constructor(worker: Worker, onProgress: OnProgress) {
+  constructor(
+    worker: Worker,
+    { onProgress, onNotice }: { onProgress: OnProgress; onNotice: OnNotice },
+  ) {
     this.#worker = worker;
     worker.onmessage = ({ data }: MessageEvent<Reply>) => {
       if ("failed" in data) return this.#failed.resolve(revive(data.failed) as InferenceError);
+      if ("notice" in data) return onNotice(...data.notice);
       if ("progress" in data) return onProgress(...data.progress);
       const call = this.#open.get(data.id);
       this.#open.delete(data.id);
@@ -213,13 +221,17 @@ export interface WorkerScope {
 /** Answers the calls of a `WorkerEngine` with the engine that `open` gives. */
 export function answerEngineCalls(
   scope: WorkerScope,
-  open: (options: unknown, onProgress: OnProgress) => Promise<SamplingEngine>,
+  open: (
+    options: unknown,
+    callbacks: { onProgress: OnProgress; onNotice: OnNotice },
+  ) => Promise<SamplingEngine>,
 ): void {
   let engine: SamplingEngine | null = null;
   const answer = async (call: Request): Promise<unknown> => {
     if (call.method === "open") {
-      engine = await open(call.options, (done, total) => {
-        scope.postMessage({ id: call.id, progress: [done, total] }, []);
+      engine = await open(call.options, {
+        onProgress: (...progress) => scope.postMessage({ id: call.id, progress }, []),
+        onNotice: (...notice) => scope.postMessage({ notice }, []),
       });
       engine.failed?.then((error) => scope.postMessage({ failed: sent(error) }, []));
       return { info: engine.info, maxSteps: engine.maxSteps };

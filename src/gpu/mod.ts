@@ -1,6 +1,13 @@
 /** The GPU layer: devices, buffers, pipelines. */
 
-export { type OpenDevice, openDevice } from "./device.ts";
+export {
+  findAdapter,
+  type FoundAdapter,
+  openAdapter,
+  type OpenDevice,
+  openDevice,
+  REQUIRED_LIMITS,
+} from "./device.ts";
 export {
   type BufferDevice,
   DeviceBuffers,

@@ -62,6 +62,10 @@ export class DeviceQueue {
   /** Resolves when everything so far has been read: to nothing, or each would hold the one before. */
   #read: Promise<void> = Promise.resolve();
 
+  /** Calls of `run` that have not returned, and when the last one did. */
+  #running = 0;
+  #lastRun = performance.now();
+
   constructor(device: GPUDevice) {
     this.#device = device;
     device.lost.then(({ reason, message }) => {
@@ -89,11 +93,20 @@ export class DeviceQueue {
    * @throws InferenceError `device_lost`
    */
   async run(work: Work): Promise<ArrayBuffer | null> {
+    this.#running++;
     try {
       return await this.#run(work);
     } catch (error) {
       throw error instanceof InferenceError ? error : await this.#behind(error);
+    } finally {
+      this.#running--;
+      this.#lastRun = performance.now();
     }
+  }
+
+  /** Milliseconds since work was last in progress; 0 while it is. */
+  get idleMs(): number {
+    return this.#running > 0 ? 0 : performance.now() - this.#lastRun;
   }
 
   /** A lost device may throw at whoever calls it before it says that it is lost. */

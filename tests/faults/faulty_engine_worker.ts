@@ -20,6 +20,9 @@ addEventListener("message", (event) => {
 
 answerEngineCalls(
   self as unknown as WorkerScope,
-  (options, onProgress) =>
-    openEngine(options as EngineOptions, onProgress, faultyGpu(navigator.gpu, faults)),
+  (options, callbacks) =>
+    openEngine(options as EngineOptions, {
+      ...callbacks,
+      gpu: faultyGpu(navigator.gpu, faults),
+    }),
 );

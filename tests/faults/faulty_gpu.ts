@@ -90,7 +90,10 @@ export function faultyGpu(gpu: GPU, faults: Faults): GPU {
 }
 
 /** As `target`, but for some members; the platform's methods want the real object as `this`. */
-function replaced<T extends object>(target: T, members: Partial<Record<keyof T, unknown>>): T {
+export function replaced<T extends object>(
+  target: T,
+  members: Partial<Record<keyof T, unknown>>,
+): T {
   return new Proxy(target, {
     get: (_, name) => {
       if (name in members) return members[name as keyof T];

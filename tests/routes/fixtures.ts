@@ -14,6 +14,8 @@ export const DETAILS = {
   device: "webgpu",
   adapter: "llvmpipe",
   software: true,
+  deviceReason: "WebGPU engine: requested with --device webgpu",
+  warning: "llvmpipe is a software renderer",
   quant: "none",
   loaded: 1,
   memory: { weights: 5, states: 70, work: 900 },

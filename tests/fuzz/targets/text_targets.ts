@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { parseRecord } from "../../../src/cli/model_cache.ts";
-import { parseTuning } from "../../../src/cli/tuning_file.ts";
+import { parseTuning } from "../../../src/cli/tuning_cache.ts";
 import { isSafeName } from "../../../src/hub/names.ts";
 import { configGroupNormEps } from "../../../src/model/load.ts";
 import { tokenTable } from "../../../src/tokenizer/token_table.ts";
