@@ -1,6 +1,6 @@
 /** A progress bar on stderr, with rate and time left; on a terminal only. */
 
-// @ts-types="npm:@types/cli-progress@^3.11.6"
+// @ts-types="./cli_progress.d.ts"
 import { SingleBar } from "cli-progress";
 import { bytesText, durationText } from "./units.ts";
 

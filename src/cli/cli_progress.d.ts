@@ -1,0 +1,18 @@
+/** The part of `cli-progress` that is used. Its own types would bring Node's into every download. */
+
+export interface Options {
+  format: string;
+  barCompleteChar: string;
+  barIncompleteChar: string;
+  barsize: number;
+  clearOnComplete: boolean;
+  hideCursor: boolean;
+  linewrap: boolean;
+}
+
+export class SingleBar {
+  constructor(options: Options);
+  start(total: number, done: number, payload: Record<string, string>): void;
+  update(done: number, payload: Record<string, string>): void;
+  stop(): void;
+}
