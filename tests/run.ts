@@ -1,86 +1,48 @@
 /**
- * `deno task test`: sees to it that there are a WebGPU adapter and curl, runs every test, and ends
- * with one line, `N passed, N failed`. Arguments are passed on to Deno's test runner.
+ * `deno task test` and, with `--full`, `deno task test:full`: installs a WebGPU adapter and curl if
+ * they are missing, runs the tests, and ends with one line, `N passed, N failed`. Other arguments go
+ * to `deno test`: `deno task test tests/docs_test.ts` runs all tests of one file.
  */
 
-/** What gives Debian a software adapter. */
-const PACKAGES = ["mesa-vulkan-drivers", "libvulkan1"];
+import { JOBS, OTHER_SUITES, runSuite, TEST_FLAGS } from "./runner/batches.ts";
+import { ensureAdapter, ensureCurl } from "./runner/packages.ts";
+import { type Counts, slowestFiles, summaryCounts } from "./runner/results.ts";
+import { QUICK_VARIABLE } from "./quick.ts";
 
-// Where there is OpenGL but no Vulkan, an adapter is found all the same: one core of a software
-// renderer, ten times slower than Debian's Vulkan one.
+const SLOWEST = 10;
+
+// Without a Vulkan driver an adapter may still be found through OpenGL: a software renderer on one
+// core, ten times slower than Debian's Vulkan one.
 if (Deno.build.os === "linux") {
   Deno.env.set("DENO_WEBGPU_BACKEND", Deno.env.get("DENO_WEBGPU_BACKEND") || "vulkan");
 }
-
 Deno.env.set("XDG_RUNTIME_DIR", Deno.env.get("XDG_RUNTIME_DIR") || "/tmp");
+
+const args = Deno.args.filter((arg) => arg !== "--full");
+const full = args.length < Deno.args.length;
 await ensureCurl();
-Deno.exit(await ensureAdapter() ? await runTests() : report({ passed: 0, failed: 1 }));
+if (!await ensureAdapter()) Deno.exit(report({ passed: 0, failed: 1 }));
+Deno.exit(report(args.length > 0 ? await runNamed(args) : await runAll(full)));
 
-async function ensureAdapter(): Promise<boolean> {
-  if (await hasAdapter()) return true;
-  const remedy = `install a Vulkan driver for your GPU, or Debian's ${PACKAGES.join(" and ")}`;
-  if (!await mayInstall()) {
-    console.error(`error: the GPU tests need a WebGPU adapter and there is none: ${remedy}`);
-    return false;
-  }
-  console.error(`There is no WebGPU adapter: installing ${PACKAGES.join(" and ")}`);
-  if (await install(PACKAGES) && await hasAdapter()) return true;
-  console.error(`error: installing them gave no WebGPU adapter: ${remedy}`);
-  return false;
+async function runAll(full: boolean): Promise<Counts> {
+  const start = performance.now();
+  const { files, ...counts } = await runSuite({ [QUICK_VARIABLE]: full ? "" : "1" });
+  console.log(`\nThe slowest of ${files.length} files:`);
+  for (const line of slowestFiles(files, SLOWEST)) console.log(line);
+  const seconds = Math.round((performance.now() - start) / 1000);
+  console.log(`\n${full ? "All" : "Quick"} tests, ${seconds} s with ${JOBS} processes`);
+  if (!full) console.log("`deno task test:full` runs the slow ones too");
+  return counts;
 }
 
-/** Where it cannot be had, the tests that need it say so. */
-async function ensureCurl(): Promise<void> {
-  if (await succeeds("curl", ["--version"], "null") || !await mayInstall()) return;
-  console.error("There is no curl: installing it");
-  await install(["curl"]);
-}
-
-/** As root on Debian. */
-async function mayInstall(): Promise<boolean> {
-  return Deno.uid() === 0 && await succeeds("apt-get", ["--version"], "null");
-}
-
-async function install(packages: string[]): Promise<boolean> {
-  return await succeeds("apt-get", ["update", "-qq"]) &&
-    await succeeds("apt-get", ["install", "-y", "-qq", "--no-install-recommends", ...packages]);
-}
-
-/** Asked in a process of its own: a process loads the Vulkan driver once, or never. */
-function hasAdapter(): Promise<boolean> {
-  const code = "Deno.exit(await navigator.gpu?.requestAdapter() ? 0 : 1)";
-  return succeeds(Deno.execPath(), ["eval", code]);
-}
-
-async function succeeds(
-  command: string,
-  args: string[],
-  stdout: "inherit" | "null" = "inherit",
-): Promise<boolean> {
-  try {
-    const env = { DEBIAN_FRONTEND: "noninteractive" };
-    const child = new Deno.Command(command, { args, env, stdout, stderr: "inherit" });
-    return (await child.output()).success;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
-
-async function runTests(): Promise<number> {
-  const flags = [
-    "-A",
-    "--unstable-kv",
-    "--lock=tests/deno.lock",
-    "--ignore=tests/clients,tests/browser",
-  ];
+/** Runs the files that are named, in one process, and shows its output as it comes. */
+async function runNamed(args: readonly string[]): Promise<Counts> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["test", ...flags, ...Deno.args],
+    args: ["test", ...TEST_FLAGS, `--ignore=${OTHER_SUITES}`, ...args],
     cwd: new URL("..", import.meta.url),
     stdout: "piped",
     stderr: "inherit",
   }).spawn();
-  const counts = { passed: 0, failed: 0 };
   const decoder = new TextDecoder();
   let tail = "";
   for await (const bytes of child.stdout) {
@@ -88,18 +50,12 @@ async function runTests(): Promise<number> {
     tail = (tail + decoder.decode(bytes, { stream: true })).slice(-2000);
   }
   const { success } = await child.status;
-  // deno-lint-ignore no-control-regex -- the runner colours its summary on a terminal
-  const summary = tail.replace(/\x1b\[[\d;]*m/g, "").match(/(\d+) passed.*?\| (\d+) failed/);
-  if (summary) {
-    counts.passed = Number(summary[1]);
-    counts.failed = Number(summary[2]);
-  }
-  // A run that broke down before its summary, or that leaked, has failed whatever it counted.
-  if (!success && counts.failed === 0) counts.failed = 1;
-  return report(counts);
+  const { passed, failed } = summaryCounts(tail) ?? { passed: 0, failed: 0 };
+  return { passed, failed: success ? failed : Math.max(1, failed) };
 }
 
-function report({ passed, failed }: { passed: number; failed: number }): number {
+/** Prints the last line; returns the exit status. */
+function report({ passed, failed }: Counts): number {
   console.log(`${passed} passed, ${failed} failed`);
   return failed === 0 && passed > 0 ? 0 : 1;
 }
