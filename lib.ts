@@ -41,6 +41,7 @@ export {
 } from "./src/quant/mod.ts";
 export { type MemoryUse, type OpenDevice, openDevice } from "./src/gpu/mod.ts";
 export type {
+  DeviceSelection,
   Engine,
   EngineInfo,
   Generated,

@@ -24,6 +24,12 @@ const PROMISED: Record<string, readonly Check[]> = {
       assert.ok(known > 8, `${known} tokens were not read again`);
       await remembers(completion, { again, textOf: (it) => it.choices[0].message.content });
     },
+    (state) => {
+      assert.equal(state.object, "state");
+      assert.match(JSON.stringify(state.transcript), /Hi! My name is Ada\..*What is my name\?/);
+    },
+  ],
+  "docs/structured_output.md": [
     (completion) => {
       const { name } = JSON.parse(completion.choices[0].message.content);
       assert.ok(typeof name === "string" && name.length <= 9, name);

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 
 const ROOT = new URL("..", import.meta.url);
 
-for (const name of ["README.md", "docs/kernels.md", "docs/architecture.md", "docs/api.md"]) {
+for (const name of ["docs/library.md", "docs/kernels.md", "docs/architecture.md", "docs/api.md"]) {
   const text = await Deno.readTextFile(new URL(name, ROOT));
   const examples = [...text.matchAll(/```ts\n(.*?)```/gs)].map(([, code]) => code);
   examples.forEach((code, i) => {
