@@ -16,6 +16,7 @@ import { randomCheckpoint } from "../model/random_checkpoint.ts";
 import { CpuSampling } from "../scheduler/cpu_sampling.ts";
 import { type DeviceChoice, engineFlags, type Flags } from "./command.ts";
 import { openFile } from "./file_source.ts";
+import { RUN } from "./help.ts";
 import type { ModelFiles, ModelSource } from "./model_folder.ts";
 import { platformGpu, selectDevice } from "./select_device.ts";
 import { TuningCache } from "./tuning_cache.ts";
@@ -104,7 +105,7 @@ export async function openEngine(
     const tuned = cache && await timed(
       "tuning",
       cache.read((problem) => {
-        const remedy = "`rwkv tune` replaces it";
+        const remedy = `\`${RUN} tune\` replaces it`;
         onNotice("warn", `Ignoring the tuning cache ${cache.path}: ${problem}; ${remedy}`);
       }),
     );
