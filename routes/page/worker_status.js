@@ -17,6 +17,7 @@ const EXAMPLES = {
 
 const line = byId("worker", HTMLParagraphElement);
 const about = byId("about-model", HTMLParagraphElement);
+const aboutDevice = byId("about-device", HTMLParagraphElement);
 let shownModel = "";
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let timer;
@@ -54,6 +55,7 @@ async function showWorker(tryExample) {
     show(describe(health), health.status === "failed" || health.status === "rebuilding");
     if (health.status === "starting") {
       shownModel = "";
+      aboutDevice.textContent = "";
       about.textContent = "The model is being loaded. A message that is sent now " +
         "is answered as soon as it is there.";
     } else if (health.model !== null) showModel(health, tryExample);
@@ -93,14 +95,15 @@ function describe({ status, reason, model, device, adapter, software, quant, loa
  * @param {(prompt: string) => void} tryExample
  */
 function showModel({ model, device_reason: reason }, tryExample) {
-  if (shownModel === model) return;
-  shownModel = model;
+  const shown = `${model} ${reason}`;
+  if (shownModel === shown) return;
+  shownModel = shown;
   const demo = model === DEMO;
-  const text = demo
+  about.textContent = demo
     ? "This is a demo model, smaller by a thousand times than what you may know. It can greet, " +
       "remember what you tell it, tell a short story and do small sums, and nothing else."
     : `You talk to ${model}.`;
-  about.textContent = reason === null ? text : `${text} ${reason}.`;
+  aboutDevice.textContent = reason === null ? "" : `${reason}.`;
   byId("examples", HTMLUListElement).replaceChildren(
     ...EXAMPLES[demo ? "demo" : "other"].map((prompt) =>
       element("li", {}, button(prompt, () => tryExample(prompt), { kind: "example" }))

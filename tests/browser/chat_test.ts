@@ -12,6 +12,7 @@ Deno.test("an example is sent, answered, and named by the address", async () => 
   const { page } = visit;
   await page.getByText("demo · f16 · CPU engine").waitFor();
   await page.getByText(/This is a demo model/).waitFor();
+  await page.getByText("CPU engine: requested with --device cpu.").waitFor();
   await visit.screenshot("empty-light");
   assert.equal(visit.state, "");
   await page.getByRole("button", { name: "Hi! My name is Ada." }).click();
