@@ -29,6 +29,9 @@ async function runAll(full: boolean): Promise<Counts> {
   const { files, ...counts } = await runSuite({ [QUICK_VARIABLE]: full ? "" : "1" });
   console.log(`\nThe slowest of ${files.length} files:`);
   for (const line of slowestFiles(files, SLOWEST)) console.log(line);
+  for (const { file, failed } of files.filter(({ failed }) => failed > 0)) {
+    console.log(`\n${failed} failed in ${file.replace("./", "")}: see above`);
+  }
   const seconds = Math.round((performance.now() - start) / 1000);
   console.log(`\n${full ? "All" : "Quick"} tests, ${seconds} s with ${JOBS} processes`);
   if (!full) console.log("`deno task test:full` runs the slow ones too");

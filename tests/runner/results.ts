@@ -9,6 +9,7 @@ export interface FileResult {
   /** Path as `deno test` writes it, such as `./tests/docs_test.ts`. */
   file: string;
   tests: number;
+  failed: number;
   seconds: number;
 }
 
@@ -22,8 +23,10 @@ export function summaryCounts(output: string): Counts | null {
 
 /** Returns the tests and seconds of each file in a JUnit file. Steps count as part of their test. */
 export function fileResults(junit: string): FileResult[] {
-  const suites = junit.matchAll(/<testsuite name="([^"]*)"[^>]*>([\s\S]*?)<\/testsuite>/g);
-  return [...suites].map(([, file, cases]) => {
+  const suites = junit.matchAll(
+    /<testsuite name="([^"]*)"[^>]*? failures="(\d+)"[^>]*>([\s\S]*?)<\/testsuite>/g,
+  );
+  return [...suites].map(([, file, failures, cases]) => {
     const all = [...cases.matchAll(/<testcase name="([^"]*)"[^>]*? time="([\d.]+)"/g)];
     const names = new Set(all.map(([, name]) => name));
     const isStep = (name: string) => {
@@ -35,7 +38,7 @@ export function fileResults(junit: string): FileResult[] {
     };
     const tests = all.filter(([, name]) => !isStep(name));
     const seconds = tests.reduce((sum, [, , time]) => sum + Number(time), 0);
-    return { file, tests: tests.length, seconds };
+    return { file, tests: tests.length, failed: Number(failures), seconds };
   });
 }
 

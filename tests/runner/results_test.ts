@@ -19,15 +19,15 @@ Deno.test("a file's time is that of its tests, in which their steps are containe
         <testcase name="c" classname="./tests/a_test.ts" time="2.250" line="3" col="6">
         </testcase>
     </testsuite>
-    <testsuite name="./tests/b_test.ts" tests="1" disabled="0" errors="0" failures="0">
+    <testsuite name="./tests/b_test.ts" tests="1" disabled="0" errors="0" failures="1">
         <testcase name="d" classname="./tests/b_test.ts" time="5.000" line="1" col="6">
         </testcase>
     </testsuite>
 </testsuites>`;
   const results = fileResults(junit);
   assert.deepEqual(results, [
-    { file: "./tests/a_test.ts", tests: 2, seconds: 3.75 },
-    { file: "./tests/b_test.ts", tests: 1, seconds: 5 },
+    { file: "./tests/a_test.ts", tests: 2, failed: 0, seconds: 3.75 },
+    { file: "./tests/b_test.ts", tests: 1, failed: 1, seconds: 5 },
   ]);
   assert.deepEqual(slowestFiles(results, 1), ["    5.0 s  tests/b_test.ts (1 tests)"]);
 });
