@@ -1,14 +1,18 @@
 /** The demo model remembers: what it was told turns ago, resumed in another process. */
 
 import assert from "node:assert/strict";
+import { caseCount } from "../quick.ts";
 import { type Conversation, heldOut } from "./held_out.ts";
+
+/** Every so many-th conversation is tried. */
+const STRIDE = caseCount(1, 14);
 
 const BOUND = { known: 0.95, unseen: 0.8 };
 
 Deno.test("the demo model remembers what it was told, across a stored and resumed state", async () => {
-  const conversations = await heldOut();
-  assert.equal(conversations.length, 200);
-  for (const { turns, value, kind } of conversations) {
+  const all = await heldOut();
+  assert.equal(all.length, 200);
+  for (const { turns, value, kind } of all) {
     const told = turns.findIndex((turn) => mentions(turn, value));
     assert.ok(told >= 0 && told <= turns.length - 5, `three turns between: ${turns.join(" | ")}`);
     assert.ok(!mentions(turns[turns.length - 1], value));
@@ -16,8 +20,9 @@ Deno.test("the demo model remembers what it was told, across a stored and resume
   }
   const folder = await Deno.makeTempDir();
   const kv = `${folder}/states.sqlite3`;
-  const ids = await run(["tell", kv], "");
-  const replies: string[] = JSON.parse(await run(["ask", kv], ids));
+  const conversations = all.filter((_, i) => i % STRIDE === 0);
+  const ids = await run(["tell", kv, `${STRIDE}`], "");
+  const replies: string[] = JSON.parse(await run(["ask", kv, `${STRIDE}`], ids));
   await Deno.remove(folder, { recursive: true });
 
   for (const [kind, bound] of Object.entries(BOUND)) {
@@ -43,7 +48,7 @@ function mentions(text: string, value: string): boolean {
 
 async function run(args: string[], stdin: string): Promise<string> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", new URL("./held_out.ts", import.meta.url).pathname, ...args],
+    args: ["run", "-A", "--no-check", new URL("./held_out.ts", import.meta.url).pathname, ...args],
     stdin: "piped",
     stdout: "piped",
     stderr: "inherit",

@@ -7,6 +7,7 @@ import { encodeState } from "../../src/store/state_codec.ts";
 import { encodeStateFile } from "../../src/store/state_file.ts";
 import { GOLDEN } from "../golden_data.ts";
 import { seeded } from "../random_data.ts";
+import { caseCount } from "../quick.ts";
 import { ids, MODEL } from "../session/fixtures.ts";
 import { concat, partsOf, replace, reseal } from "../store/state_file_fixtures.ts";
 import { errorOf, HI, post, testApp } from "./fixtures.ts";
@@ -286,7 +287,8 @@ async function mutate(file: Uint8Array, fuzz: Fuzz): Promise<Uint8Array<ArrayBuf
 Deno.test("of thousands of damaged and hostile files none is a fault, and what is taken resumes", async () => {
   const counts = { taken: 0, refused: 0 };
   const closed = await reseal(GOLDEN_FILE, (header) => void (header.open = false));
-  for (let seed = 0; seed < 6000; seed++) {
+  const files = caseCount(6000, 400);
+  for (let seed = 0; seed < files; seed++) {
     const random = seeded(seed);
     const below = (n: number) => Math.floor(random() * n);
     const { app, backend, logged } = testApp();
@@ -313,5 +315,6 @@ Deno.test("of thousands of damaged and hostile files none is a fault, and what i
     }
     assert.deepEqual(logged, []);
   }
-  assert.ok(counts.taken > 300 && counts.refused > 3000, JSON.stringify(counts));
+  const { taken, refused } = counts;
+  assert.ok(taken > files / 20 && refused > files / 2, JSON.stringify(counts));
 });
