@@ -17,6 +17,7 @@ import {
   usageError,
 } from "./command.ts";
 import { writeFileWhole } from "./file_sink.ts";
+import { encrypt } from "./state_encrypt.ts";
 import { listNewest } from "./state_list.ts";
 import { garbageText, listTable, stateText } from "./state_text.ts";
 import { KV_FLAG, kvOf, openKnownBackend, TENANT_FLAG, tenantOf } from "./store_flags.ts";
@@ -26,7 +27,10 @@ interface Action {
   usage: string;
   least: number;
   most: number;
-  run(backend: Backend, args: readonly string[], flags: Flags): Promise<void>;
+  /** Needs an open store, as all but one do. */
+  run?(backend: Backend, args: readonly string[], flags: Flags): Promise<void>;
+  /** Opens the store itself. */
+  runClosed?(flags: Flags): Promise<void>;
 }
 
 const ACTIONS: Record<string, Action> = {
@@ -36,6 +40,7 @@ const ACTIONS: Record<string, Action> = {
   import: { usage: "import FILE", least: 1, most: 1, run: importFile },
   rm: { usage: "rm ID...", least: 1, most: Infinity, run: remove },
   gc: { usage: "gc", least: 0, most: 0, run: collect },
+  encrypt: { usage: "encrypt", least: 0, most: 0, runClosed: encrypt },
 };
 
 export const state: Command = {
@@ -45,6 +50,8 @@ export const state: Command = {
     "An action comes first: ls lists the newest states, show tells of one and what was said, " +
     "export writes one as a file (- is stdout), import takes such a file in under an id of its " +
     "own, rm removes states, gc collects what no state needs, of all tenants unless told.",
+    "encrypt encrypts a store that has plaintext values with RWKV_MASTER_KEY. Stop its workers " +
+    "first; if it is interrupted, run it again.",
   ],
   examples: [
     "state ls --limit 20",
@@ -54,6 +61,7 @@ export const state: Command = {
     "state import talk.rwkvstate",
     "state rm state_0123 state_4567",
     "state gc --dry-run",
+    "state encrypt   # with RWKV_MASTER_KEY set",
   ],
   positional: Object.values(ACTIONS).map(({ usage }) => usage).join(" | "),
   words: Object.keys(ACTIONS),
@@ -68,6 +76,14 @@ export const state: Command = {
       otherwise: `${GRACE_MS / 1000}`,
     },
     "dry-run": { type: "boolean", help: "gc: tell what would go, and remove nothing" },
+    "trust-plaintext": {
+      type: "boolean",
+      help: "encrypt: also take plaintext values of a store that is encrypted in part",
+    },
+    "remove-unreadable": {
+      type: "boolean",
+      help: "encrypt: remove states that cannot be read, instead of stopping at them",
+    },
     ...JSON_FLAG,
   },
   run: async (flags, [name = "", ...args]) => {
@@ -81,9 +97,10 @@ export const state: Command = {
         `Cannot use ${args.length} arguments after ${name}: the usage is state ${action.usage}`,
       );
     }
+    if (action.runClosed) return await action.runClosed(flags);
     const backend = await openKnownBackend(kvOf(flags));
     try {
-      await action.run(backend, args, flags);
+      await action.run?.(backend, args, flags);
     } finally {
       backend.close();
     }

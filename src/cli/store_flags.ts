@@ -7,7 +7,7 @@ import { DEFAULT_TENANT, isTenant, TENANT_RULE } from "../core/tenant.ts";
 import type { Backend } from "../store/backend.ts";
 import { DenoKvBackend, type DenoKvOptions } from "../store/deno_kv.ts";
 import { MasterKeys } from "../store/master_keys.ts";
-import { SealedBackend } from "../store/sealed_backend.ts";
+import { EncryptedBackend } from "../store/encrypted_backend.ts";
 import { type Flags, type FlagSpec, text, usageError } from "./command.ts";
 
 const DEFAULT_KV = "data/states.sqlite3";
@@ -72,19 +72,48 @@ export async function openBackend(
       );
     }
   }
-  return await SealedBackend.over(await DenoKvBackend.open(kv, options), keys);
+  return await encrypted(await DenoKvBackend.open(kv, options), keys);
 }
 
 /** Opens a store that somebody has made: a misspelt path is told, and no file left there. */
 export async function openKnownBackend(kv: string): Promise<Backend> {
   const keys = await masterKeys();
-  if (isFile(kv)) {
-    await stat(kv).catch((cause) => {
-      const message = `Cannot find states in ${kv}: there is no such file; --kv names the store`;
-      throw new InferenceError("file_error", message, { cause, param: "kv" });
-    });
+  await assertExists(kv);
+  return await encrypted(await DenoKvBackend.open(kv), keys);
+}
+
+async function encrypted(backend: Backend, keys: MasterKeys): Promise<Backend> {
+  try {
+    return await EncryptedBackend.over(backend, keys);
+  } catch (error) {
+    backend.close();
+    throw error;
   }
-  return await SealedBackend.over(await DenoKvBackend.open(kv), keys);
+}
+
+async function assertExists(kv: string): Promise<void> {
+  if (!isFile(kv)) return;
+  await stat(kv).catch((cause) => {
+    const message = `Cannot find states in ${kv}: there is no such file; --kv names the store`;
+    throw new InferenceError("file_error", message, { cause, param: "kv" });
+  });
+}
+
+/**
+ * Opens a store that exists as it is, and the keys to encrypt it with.
+ *
+ * @throws InferenceError `usage` if there are none
+ */
+export async function openUnencrypted(kv: string): Promise<{ rows: Backend; keys: MasterKeys }> {
+  const keys = await masterKeys();
+  if (keys.sealing === null) {
+    throw usageError(
+      `Cannot encrypt ${kv}: set ${MASTER_KEY} to a master key, as \`openssl rand -base64 32\` ` +
+        "prints, and keep it: without it nothing can be read any more",
+    );
+  }
+  await assertExists(kv);
+  return { rows: await DenoKvBackend.open(kv), keys };
 }
 
 async function masterKeys(): Promise<MasterKeys> {

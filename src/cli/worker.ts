@@ -36,7 +36,7 @@ const QUEUE = 64;
 const TURN_SECONDS = 600;
 
 /** Seconds that states last, and MiB of them in memory, unless flags say otherwise. */
-const STATE_TTL = 7 * 24 * 3600;
+export const STATE_TTL = 7 * 24 * 3600;
 const STATE_CACHE = 256;
 const STATE_CODEC: StateCodec = "f16";
 

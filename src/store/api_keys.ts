@@ -89,9 +89,15 @@ export class ApiKeys {
    * @throws InferenceError `store_unavailable`
    */
   async find(hash: string): Promise<ApiKeyRecord | null> {
-    const entry = await this.#options.backend.get(rowKey(hash));
-    const row = entry && decodeRow(entry.value);
-    return row && recordOf(row, hash);
+    try {
+      const entry = await this.#options.backend.get(rowKey(hash));
+      const row = entry && decodeRow(entry.value);
+      return row && recordOf(row, hash);
+    } catch (error) {
+      // Plaintext in an encrypted store, or what is not encrypted by a key that is known here.
+      if (error instanceof InferenceError && error.code === "state_damaged") return null;
+      throw error;
+    }
   }
 
   /** Whether there is any key. Throws as `find`. */

@@ -3,7 +3,7 @@
 import type { Key } from "./backend.ts";
 
 /** Rows that are no tenant's lie under this, which no tenant can be called. */
-const RESERVED = "~";
+export const NO_TENANT = "~";
 
 /** Every state's manifest lies under this. */
 export function statesKey(tenant: string): Key {
@@ -40,13 +40,16 @@ export function blobsKey(tenant: string): Key {
 }
 
 /** Every API key lies under this, by its hash. */
-export const API_KEYS: Key = [RESERVED, "key"];
+export const API_KEYS: Key = [NO_TENANT, "key"];
 
 /** The hash of every API key lies under this, by the key's id. */
-export const API_KEY_IDS: Key = [RESERVED, "key-id"];
+export const API_KEY_IDS: Key = [NO_TENANT, "key-id"];
+
+/** Whether the store is encrypted. */
+export const ENCRYPTION: Key = [NO_TENANT, "encryption"];
 
 /** What workers tell each other of tenants' rates lies under this, by tenant and worker. */
-export const RATES: Key = [RESERVED, "rate"];
+export const RATES: Key = [NO_TENANT, "rate"];
 
 /** Every tenant that has or had something here has a row under this. */
-export const TENANTS: Key = [RESERVED, "tenant"];
+export const TENANTS: Key = [NO_TENANT, "tenant"];

@@ -10,7 +10,7 @@ import { sha256 } from "../core/sha256.ts";
 const KEY_BYTES = 32;
 /** Bytes of a key's name, which tells nothing of the key. */
 export const NAME_BYTES = 8;
-/** Tenants whose keys are kept at hand. */
+/** Derived keys that are kept at hand. */
 const MAX_DERIVED = 1_000;
 
 interface MasterKey {
@@ -19,10 +19,10 @@ interface MasterKey {
   material: CryptoKey;
 }
 
-/** Master keys, and what is derived from them: HKDF-SHA-256 (RFC 5869), a key for each tenant. */
+/** Master keys, and what is derived from them: HKDF-SHA-256 (RFC 5869), a key for each tenant and day. */
 export class MasterKeys {
   readonly #keys: readonly MasterKey[];
-  /** By name of the master key and tenant; the latest used are last. */
+  /** By name of the master key and what it is for; the latest used are last. */
   readonly #derived = new Map<string, Promise<CryptoKey>>();
 
   private constructor(keys: readonly MasterKey[]) {
@@ -46,12 +46,20 @@ export class MasterKeys {
     return this.#keys[0]?.name ?? null;
   }
 
-  /** A tenant's AES-256-GCM key; `null` where there is no master key of that name. */
-  async keyOf(tenant: string, name: string): Promise<CryptoKey | null> {
+  /**
+   * A tenant's AES-256-GCM key for a day; `null` where there is no master key of that name.
+   *
+   * @param day Days since 1970; without one, the key of stores from before keys had days.
+   */
+  async keyOf(
+    tenant: string,
+    { name, day }: { name: string; day: number | undefined },
+  ): Promise<CryptoKey | null> {
     const master = this.#keys.find((key) => key.name === name);
     if (!master) return null;
-    const at = `${name} ${tenant}`;
-    const known = this.#derived.get(at) ?? derive(master, tenant);
+    const info = day === undefined ? `values ${tenant}` : `values of day ${day} ${tenant}`;
+    const at = `${name} ${info}`;
+    const known = this.#derived.get(at) ?? derive(master, info);
     this.#derived.delete(at);
     this.#derived.set(at, known);
     for (const [oldest] of this.#derived) {
@@ -95,10 +103,10 @@ function refuse(place: number, problem: string): InferenceError {
   );
 }
 
-function derive({ material }: MasterKey, tenant: string): Promise<CryptoKey> {
+function derive({ material }: MasterKey, info: string): Promise<CryptoKey> {
   const type = { name: "AES-GCM", length: 256 };
   const uses: KeyUsage[] = ["encrypt", "decrypt"];
-  return crypto.subtle.deriveKey(hkdf(`values ${tenant}`), material, type, false, uses);
+  return crypto.subtle.deriveKey(hkdf(info), material, type, false, uses);
 }
 
 function hkdf(info: string): HkdfParams {

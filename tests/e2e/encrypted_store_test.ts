@@ -34,13 +34,41 @@ Deno.test("an encrypted store has no word of a conversation, which goes on under
 
     const shown = (key: string) =>
       rwkv(["state", "show", stateId!, "--kv", kv], "", { env: { RWKV_MASTER_KEY: key } });
-    assert.match((await shown(OLD)).stdout, /my name is Ada/);
+    assert.match((await shown(`${NEW},${OLD}`)).stdout, /my name is Ada/);
     const without = await shown("");
     assert.equal(without.code, 1);
-    assert.match(without.stderr, /encrypted with master key [0-9a-f]{16}: add that to RWKV_MAST/);
+    assert.match(without.stderr, /it is encrypted: set RWKV_MASTER_KEY to its master key/);
+    await assert.rejects(start(""), /it is encrypted: set RWKV_MASTER_KEY to its master key/);
     const wrong = await shown("c2VjcmV0");
     assert.equal(wrong.code, 1);
     assert.match(wrong.stderr, /^error: Cannot use master key 1: it has 6 bytes/);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("a plaintext store is encrypted by a command, and its conversations go on", async () => {
+  const folder = await Deno.makeTempDir();
+  const kv = `${folder}/states.sqlite3`;
+  const start = (key: string) =>
+    startWorkerProcess(kv, { device: "cpu", env: { RWKV_MASTER_KEY: key } });
+  const encrypt = (key: string) =>
+    rwkv(["state", "encrypt", "--kv", kv], "", { env: { RWKV_MASTER_KEY: key } });
+  try {
+    const first = await start("");
+    const { stateId } = await ask(first.url, "Hi, my name is Ada.");
+    await first.stop();
+    await assert.rejects(start(NEW), /plaintext values: .*`deno task rwkv state encrypt`/);
+    const keyless = await encrypt("");
+    assert.equal(keyless.code, 2);
+    assert.match(keyless.stderr, /set RWKV_MASTER_KEY to a master key/);
+    const done = await encrypt(NEW);
+    assert.equal(done.code, 0, done.stderr);
+    assert.match(done.stdout, /^Encrypted 1 states and \d+ other values; removed \d+ entries/);
+    await assert.rejects(start(""), /set RWKV_MASTER_KEY/);
+    const second = await start(NEW);
+    assert.match((await ask(second.url, "What is my name?", { stateId })).text, /Ada/);
+    await second.stop();
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

@@ -1,12 +1,17 @@
 /** A store that is encrypted at rest: what can be read of it, by whom, and what cannot. */
 
 import assert from "node:assert/strict";
+import { hashKey } from "../../src/store/api_key_text.ts";
+import { ApiKeys } from "../../src/store/api_keys.ts";
 import type { Backend, Entry, Key } from "../../src/store/backend.ts";
 import { DenoKvBackend } from "../../src/store/deno_kv.ts";
 import { MasterKeys } from "../../src/store/master_keys.ts";
 import { MemoryBackend } from "../../src/store/memory.ts";
-import { SealedBackend } from "../../src/store/sealed_backend.ts";
+import { EncryptedBackend } from "../../src/store/encrypted_backend.ts";
+import { SEAL_BYTES } from "../../src/store/sealing.ts";
 import { StateStore } from "../../src/store/state_store.ts";
+import { FaultyBackend, NO_FAULTS } from "../faults/faulty_backend.ts";
+import { Random } from "../random_data.ts";
 import { testConformance } from "./conformance.ts";
 import { MODEL } from "./fixtures.ts";
 
@@ -17,7 +22,7 @@ const PLANTED = "a word that nobody else says";
 const bytes = (text: string) => new TextEncoder().encode(text);
 
 async function sealed(backend: Backend, ...keys: string[]): Promise<Backend> {
-  return await SealedBackend.over(backend, await MasterKeys.parse(keys.join(",")));
+  return await EncryptedBackend.over(backend, await MasterKeys.parse(keys.join(",")));
 }
 
 testConformance("sealed memory", () => sealed(new MemoryBackend(), NEW));
@@ -26,7 +31,7 @@ testConformance(
   async () => await sealed(await DenoKvBackend.open(":memory:"), NEW),
 );
 testConformance("memory, not sealed", () => {
-  return SealedBackend.over(new MemoryBackend(), MasterKeys.NONE);
+  return EncryptedBackend.over(new MemoryBackend(), MasterKeys.NONE);
 });
 
 /** Everything that a backend holds, keys and values, as one text. */
@@ -86,28 +91,26 @@ Deno.test("hashes of transcripts are those of the master key: rows do not tell w
   const other = await hashOf(NEW);
   assert.equal(again, old);
   assert.equal(new Set([none, old, other]).size, 3);
-  const plain = await SealedBackend.over(new MemoryBackend(), MasterKeys.NONE);
+  const plain = await EncryptedBackend.over(new MemoryBackend(), MasterKeys.NONE);
   assert.equal((await planted(plain)).hash, none);
 });
 
 Deno.test("a new master key is put before the old: both are read, the new one seals", async () => {
   const rows = new MemoryBackend();
-  const clear = await planted(rows);
   const old = await planted(await sealed(rows, OLD));
   const both = await sealed(rows, NEW, OLD);
   const fresh = await planted(both);
-  for (const { id } of [clear, old, fresh]) assert.equal((await stateOf(both, id))[0], 7);
+  for (const { id } of [old, fresh]) assert.equal((await stateOf(both, id))[0], 7);
   const only = await sealed(rows, NEW);
   assert.equal((await stateOf(only, fresh.id))[0], 7);
-  assert.equal((await stateOf(only, clear.id))[0], 7);
   await assert.rejects(stateOf(only, old.id), {
     code: "state_damaged",
     message: /encrypted with master key [0-9a-f]{16}: add that to RWKV_MASTER_KEY/,
   });
-  await assert.rejects(
-    stateOf(await SealedBackend.over(rows, MasterKeys.NONE), fresh.id),
-    { code: "state_damaged", message: /add that to RWKV_MASTER_KEY/ },
-  );
+  await assert.rejects(sealed(rows, OLD), {
+    code: "invalid_value",
+    message: /encrypted with master key [0-9a-f]{16}: add that to RWKV_MASTER_KEY/,
+  });
 });
 
 Deno.test("a value is good at its own place only, and as it was written", async () => {
@@ -116,7 +119,7 @@ Deno.test("a value is good at its own place only, and as it was written", async 
   const at: Key = ["t", "state", "one"];
   await backend.atomic([], [{ type: "set", key: at, value: bytes("mine") }]);
   const { value } = (await rows.get(at))!;
-  assert.equal(value.length, 4 + 40);
+  assert.equal(value.length, 4 + SEAL_BYTES);
   const put = (key: Key, value: Uint8Array) => rows.atomic([], [{ type: "set", key, value }]);
   for (const elsewhere of [["t", "state", "two"], ["u", "state", "one"], ["t", "blob", "one"]]) {
     await put(elsewhere, value);
@@ -162,4 +165,87 @@ Deno.test("a master key is 32 bytes in base64; what is none is refused by its pl
   await refused("c2VjcmV0!", /master key 1: it is not base64/);
   await refused("", /master key 1: it has 0 bytes, .* `openssl rand -base64 32`/);
   assert.match((await MasterKeys.parse(`${NEW} , ${OLD}`)).sealing!, /^[0-9a-f]{16}$/);
+});
+
+Deno.test("an encrypted store takes no plaintext value, in any row, from anybody", async () => {
+  const rows = new MemoryBackend();
+  const backend = await sealed(rows, NEW);
+  const { id } = await planted(backend);
+  const clear = new MemoryBackend();
+  const forged = await planted(clear);
+  const hash = await hashKey("rwkv-" + "A".repeat(43));
+  const key = bytes(JSON.stringify({ version: 1, tenant: "default", created: 1 }));
+  await rows.atomic([], [{ type: "set", key: ["~", "key", hash], value: key }]);
+  for await (const { key, value } of clear.list([])) {
+    await rows.atomic([], [{ type: "set", key, value }]);
+  }
+  const options = { now: Date.now, random: (n: number) => new Uint8Array(n) };
+  const keys = new ApiKeys({ backend, ...options });
+  assert.equal(await keys.find(hash), null);
+  assert.deepEqual(await keys.list(), []);
+  await assert.rejects(stateOf(backend, forged.id), {
+    code: "state_damaged",
+    message: /it is plaintext in an encrypted store/,
+  });
+  assert.equal((await stateOf(backend, id))[0], 7);
+  for await (const { key, value } of backend.list(["default"])) {
+    const plain = await clear.get(key);
+    if (plain && plain.value.length > 0) assert.equal(value.length, 0, JSON.stringify(key));
+  }
+});
+
+Deno.test("without its key an encrypted store does not open, also one from before it was marked", async () => {
+  const refused = { code: "invalid_value", param: "RWKV_MASTER_KEY", message: /it is encrypted/ };
+  const rows = new MemoryBackend();
+  const none = () => EncryptedBackend.over(rows, MasterKeys.NONE);
+  await sealed(rows, NEW);
+  await assert.rejects(none(), refused);
+  await planted(await sealed(rows, NEW));
+  await rows.delete(["~", "encryption"]);
+  await assert.rejects(none(), refused);
+  // With the key it is marked again.
+  await sealed(rows, NEW);
+  assert.ok(await rows.get(["~", "encryption"]));
+  // Nobody marks it without the key.
+  await rows.atomic([], [{ type: "set", key: ["~", "encryption"], value: bytes("{}") }]);
+  await assert.rejects(sealed(rows, NEW), { code: "invalid_value", message: /another key/ });
+});
+
+Deno.test("a store that cannot be reached is verified before it is used", async () => {
+  const rows = new MemoryBackend();
+  await planted(await sealed(rows, NEW));
+  const faulty = new FaultyBackend(rows, new Random(1));
+  faulty.faults = { slow: 0, fails: 1, lost: 0, full: false };
+  const backend = await EncryptedBackend.over(faulty, MasterKeys.NONE);
+  const write = () =>
+    backend.atomic([], [{ type: "set", key: ["default", "x"], value: bytes("plain") }]);
+  await assert.rejects(write(), { code: "store_unavailable" });
+  faulty.faults = NO_FAULTS;
+  await assert.rejects(write(), { code: "store_unavailable", message: /set RWKV_MASTER_KEY/ });
+  assert.equal(await rows.get(["default", "x"]), null);
+});
+
+Deno.test("values of the first version are read, and keys differ from day to day", async () => {
+  const rows = new MemoryBackend();
+  const keys = await MasterKeys.parse(NEW);
+  const at: Key = ["t", "state", "one"];
+  const key = (await keys.keyOf("t", { name: keys.sealing!, day: undefined }))!;
+  const iv = new Uint8Array(12).fill(3);
+  const additionalData = bytes(JSON.stringify(at));
+  const parameters = { name: "AES-GCM", iv, additionalData };
+  const encrypted = await crypto.subtle.encrypt(parameters, key, bytes("from before"));
+  const name = Uint8Array.fromHex(keys.sealing!);
+  const value = new Uint8Array([...bytes("RWS1"), ...name, ...iv, ...new Uint8Array(encrypted)]);
+  await rows.atomic([], [{ type: "set", key: at, value }]);
+  const text = async (backend: Backend) => new TextDecoder().decode((await backend.get(at))!.value);
+  assert.equal(await text(await EncryptedBackend.over(rows, keys)), "from before");
+
+  const day = 24 * 3_600_000;
+  for (const now of [0, day - 1, day, 20_000 * day]) {
+    const backend = await EncryptedBackend.over(rows, keys, { now: () => now });
+    await backend.atomic([], [{ type: "set", key: at, value: bytes(`at ${now}`) }]);
+    assert.equal(await text(await EncryptedBackend.over(rows, keys)), `at ${now}`);
+    const stored = (await rows.get(at))!.value;
+    assert.equal(new DataView(stored.buffer, stored.byteOffset).getUint32(12), now / day | 0);
+  }
 });
