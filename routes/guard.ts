@@ -29,6 +29,9 @@ const EXPOSED = [
 /** Methods that change nothing: without leave, a page can't read what they answer. */
 const SAFE = new Set(["GET", "HEAD", "OPTIONS"]);
 
+/** A host, as a name or an address, with an optional port: nothing that would end it in a URL. */
+const HOST = /^(\[[\da-f:.]+\]|[\w.~%!$&'()*+,;=-]+)(:\d*)?$/i;
+
 /** Seconds for which a browser need not ask again. */
 const MAX_AGE = 3600;
 
@@ -37,9 +40,20 @@ export function guard({ origins, local }: GuardOptions): MiddlewareHandler[] {
   const allowed = new Set(origins);
   const hosts = new Set(origins.map((origin) => URL.parse(origin)?.hostname));
   const refuse: MiddlewareHandler = async (c, next) => {
+    const named = c.req.header("host");
+    // The URL of a request is made of this header and the path: "localhost/metrics?" moves the path.
+    if (named !== undefined && !HOST.test(named)) {
+      throw new InferenceError(
+        "invalid_value",
+        `Cannot use the Host header ${
+          JSON.stringify(named.slice(0, 80))
+        }: it must be a host and an ` +
+          "optional port",
+      );
+    }
     const { host, hostname } = new URL(c.req.url);
-    const named = isLoopback(hostname) || hosts.has(hostname) || allowed.has("*");
-    if (!named && await local()) {
+    const known = isLoopback(hostname) || hosts.has(hostname) || allowed.has("*");
+    if (!known && await local()) {
       throw new InferenceError(
         "host_not_allowed",
         `Cannot answer as "${hostname}": this worker has no keys and is for its own machine; make ` +

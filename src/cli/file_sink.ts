@@ -12,6 +12,7 @@ import type { ByteSink } from "../formats/byte_sink.ts";
  * written and safe on disk, it is in `${path}.part`; where anything fails, that is removed and `path`
  * left as it was.
  *
+ * @param options.mode Permissions of a new file; those of an older one stay.
  * @param options.signal Aborting it makes the sink's next write fail.
  * @returns What `write` returned.
  * @throws InferenceError `file_error` where the file cannot be written, also because another process
@@ -20,11 +21,11 @@ import type { ByteSink } from "../formats/byte_sink.ts";
 export async function writeFileWhole<T>(
   path: string,
   write: (sink: ByteSink) => Promise<T>,
-  { signal }: { signal?: AbortSignal } = {},
+  { signal, mode }: { signal?: AbortSignal; mode?: number } = {},
 ): Promise<T> {
   const part = `${path}.part`;
   checkSignal(path, signal);
-  const file = await attempt(path, () => openLocked(path, part));
+  const file = await attempt(path, () => openLocked(path, { part, mode }));
   const sink = new FileSink(path, { file, signal });
   try {
     await attempt(path, () => file.truncate());
@@ -75,12 +76,21 @@ class FileSink implements ByteSink {
 }
 
 /** The `.part` file with its lock; what is in it is still there. */
-async function openLocked(path: string, part: string): Promise<Deno.FsFile> {
+async function openLocked(
+  path: string,
+  { part, mode }: { part: string; mode: number | undefined },
+): Promise<Deno.FsFile> {
   // A rename puts a file over a device or a link to one, and fails over a folder only at the end.
   const old = await unlessMissing(Deno.stat(path));
   if (old && !old.isFile) throw new Error("it exists and is no regular file");
   await removeLink(part);
-  const file = await Deno.open(part, { read: true, write: true, create: true });
+  const permissions = old?.mode ?? mode ?? 0o666;
+  const file = await Deno.open(part, {
+    read: true,
+    write: true,
+    create: true,
+    mode: permissions & 0o777,
+  });
   try {
     // A process that has just finished may have renamed or removed what was opened here.
     const mine = await file.tryLock(true) && await isAt(file, part);

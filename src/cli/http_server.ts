@@ -98,7 +98,8 @@ class Listener {
       const ended = completed.catch(() => {}).finally(() => this.#underWay.delete(ended));
       this.#underWay.add(ended);
       const response = await fetch(request, { completed });
-      // What its client asks next is to come over a connection of the next listener.
+      // What its client asks next is to come over another connection: to the next listener, or, while
+      // this worker shuts down, to another worker.
       if (this.#dropping) response.headers.set("connection", "close");
       return response;
     });
@@ -107,6 +108,7 @@ class Listener {
   }
 
   shutdown(): Promise<void> {
+    this.#dropping = true;
     return this.#server.shutdown();
   }
 

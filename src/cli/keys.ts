@@ -183,7 +183,7 @@ function filePlace(path: string, { begins }: Action): KeyPlace {
       const [after, result] = await to(await read());
       await sink.write(0, new TextEncoder().encode(after));
       return result;
-    });
+    }, { mode: 0o600 });
   const listed = ({ tenant, hash, limits = {} }: KeyOfList): ListedKey => (
     { id: keyId(hash), tenant, created: null, limits }
   );

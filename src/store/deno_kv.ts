@@ -177,12 +177,26 @@ export class DenoKvBackend implements Backend {
 }
 
 async function openFile(path: string, timeout: number): Promise<Opened> {
+  await createPrivate(path);
   const open = (left: number) => within(Deno.openKv(path), left);
   const kv = await untilFree(open, { timeout, random: Math.random });
   return {
     use: (operation, milliseconds) => within(operation(kv), milliseconds),
     close: () => kv.close(),
   };
+}
+
+/**
+ * Creates a missing file that only its owner may read. SQLite gives the files beside it the same
+ * permissions. What cannot be created is for opening the database to report.
+ */
+async function createPrivate(path: string): Promise<void> {
+  if (path === MEMORY) return;
+  try {
+    (await Deno.open(path, { write: true, createNew: true, mode: 0o600 })).close();
+  } catch {
+    // It exists, or its folder does not, or it may not be written.
+  }
 }
 
 async function openUrl(

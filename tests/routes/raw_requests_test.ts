@@ -145,3 +145,22 @@ Deno.test("what is no HTTP, or far too much of it, is cut off", async () => {
     }
   });
 });
+
+Deno.test("a Host header cannot move the path of a request", async () => {
+  const it = worker();
+  await withServer(it, async (port) => {
+    for (const host of ["localhost/metrics?", "localhost/metrics#", "a@b", "localhost\\metrics?"]) {
+      const text = await sent(port, [
+        `GET /ping HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`,
+      ]);
+      assert.match(text, /^HTTP\/1\.1 400 /, host);
+      assert.doesNotMatch(text, /# TYPE|rwkv:/, host);
+    }
+    for (const host of ["localhost:8000", "[::1]:80", "my_host.example", "10.0.0.1"]) {
+      const text = await sent(port, [
+        `GET /ping HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`,
+      ]);
+      assert.match(text, /^HTTP\/1\.1 200 /, host);
+    }
+  });
+});
