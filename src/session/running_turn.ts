@@ -158,16 +158,19 @@ export class RunningTurn {
     }
   }
 
-  /** What has come to nothing is not stored, unless its id is known already. */
-  #assertWanted({ reason, state }: FinishedTurn, begun: boolean): void {
-    if (begun || (reason !== "cancelled" && reason !== "late")) return;
-    if (reason === "cancelled" && this.signal.reason === "gone") {
-      throw new InferenceError("cancelled", "The client has gone");
+  /**
+   * What has come to nothing is not stored, unless its id is known already. A shutdown is never
+   * reported as an answer: only a stream that has sent text ends as an open turn.
+   */
+  #assertWanted({ reason, state, sampled }: FinishedTurn, begun: boolean): void {
+    if (reason === "cancelled" && this.signal.reason !== "gone") {
+      if (begun && sampled > 0) return;
+      throw new InferenceError("shutting_down", "This worker is shutting down; try another one");
     }
-    if (state !== null) return;
-    throw reason === "late"
-      ? new InferenceError("overloaded", "No slot was free in all the time that a turn may take")
-      : new InferenceError("shutting_down", "This worker is shutting down; try another one");
+    if (begun) return;
+    if (reason === "cancelled") throw new InferenceError("cancelled", "The client has gone");
+    if (reason !== "late" || state !== null) return;
+    throw new InferenceError("overloaded", "No slot was free in all the time that a turn may take");
   }
 
   /** A reply is its client's whether or not it can be stored. */

@@ -149,8 +149,8 @@ Deno.test("turns that end before anything is read are as they began, if they are
     await rejects(plain.result(), reason === "late" ? "overloaded" : "shutting_down");
     const turn = await stopped.sessions.start({ ...request, stream: true });
     stopped.sessions.interrupt();
-    const { text, finishReason } = await turn.result();
-    assert.deepEqual([text, finishReason], ["", "length"]);
+    if (reason === "cancelled") await rejects(turn.result(), "shutting_down");
+    else assert.equal((await turn.result()).finishReason, "length");
     const [begun, before] = await Promise.all([
       stored(it, turn.stateId),
       stored(it, parent.stateId),
@@ -160,20 +160,26 @@ Deno.test("turns that end before anything is read are as they began, if they are
   }
 });
 
-Deno.test("a turn that this worker must end is stored and answered, streamed or not", async () => {
+Deno.test("a stream that this worker must end is stored and goes on; a whole reply is refused", async () => {
   const script = ids(" abcdefgh", 0);
-  for (const stream of [false, true]) {
+  const start = async (stream: boolean) => {
     const before = (sampled: number) => {
       if (sampled === 3) it.sessions.interrupt();
     };
     const it = harness({ script, before });
-    const turn = await it.sessions.start({ messages: [user("hi")], stream });
-    const cut = await turn.result();
-    assert.deepEqual([cut.text, cut.finishReason], ["ab", "length"]);
-    const resumed = harness({ script, backend: it.backend }).sessions;
-    const rest = await run(resumed, { messages: [], stateId: cut.stateId! });
-    assert.equal(rest.text, "cdefgh");
-  }
+    return { it, turn: await it.sessions.start({ messages: [user("hi")], stream }) };
+  };
+  const { it, turn } = await start(true);
+  const cut = await turn.result();
+  assert.deepEqual([cut.text, cut.finishReason], ["ab", "length"]);
+  const resumed = harness({ script, backend: it.backend }).sessions;
+  const rest = await run(resumed, { messages: [], stateId: cut.stateId! });
+  assert.equal(rest.text, "cdefgh");
+
+  // Its client would take the beginning for the answer: it asks another worker.
+  const whole = await start(false);
+  await rejects(whole.turn.result(), "shutting_down");
+  for await (const { key } of whole.it.backend.list(["default"])) assert.fail(`found ${key}`);
 });
 
 Deno.test("a state is named to the runner by what it will be asked for with", async () => {
