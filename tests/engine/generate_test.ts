@@ -127,7 +127,7 @@ Deno.test("text and state are those of the CPU-sampled path, in windows of any l
   for (const [i, reply] of replies().entries()) {
     if (QUICK && i % 2 === 0) continue;
     // One token at a time takes long, so that but one case does.
-    for (const steps of i === 3 ? [1, 7, 64] : [7, 64]) {
+    for (const steps of i === 3 && !QUICK ? [1, 7, 64] : [7, 64]) {
       const written = await write(engine, { ...reply, counts: new Map(), steps });
       sameWritten(written, wanted[i], `case ${i}, ${steps} at once`);
     }

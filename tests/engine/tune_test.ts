@@ -18,7 +18,7 @@ Deno.test("tuning finds a choice for every number of tokens, and a step's length
   const open = await testDevice();
   for (const type of QUICK ? ["f16"] as const : ["f16", "int8"] as const) {
     const tuning = await tune(open, {
-      matrices: [{ rows: 300, columns: 256 }, { rows: 64, columns: 1000 }],
+      matrices: [{ rows: 40, columns: 256 }, { rows: 64, columns: 1000 }],
       type,
       maxStepTokens: 128,
     });

@@ -31,7 +31,7 @@ async function converted(model: Model, quant: Quant): Promise<Uint8Array<ArrayBu
 }
 
 async function logits(model: Model, device: "cpu" | "webgpu", quant: Quant) {
-  const options = { quant, slots: 1, maxStepTokens: 16 };
+  const options = { quant, slots: 1, maxStepTokens: 8 };
   const engine = device === "cpu"
     ? await CpuEngine.create(model, options)
     // Parts of a few rows each, so that codes and scales are split as well.
