@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { ColdReport } from "../../src/cli/bench_cold.ts";
-import { ROOT, rwkv } from "./run_cli.ts";
+import { ROOT } from "./run_cli.ts";
+import { rwkv } from "./shared_cli.ts";
 
 async function benchCold(...args: string[]): Promise<{ code: number; out: string; err: string }> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {

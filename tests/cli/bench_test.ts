@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type Spread, spread } from "../../src/cli/bench_cases.ts";
-import { rwkv } from "./run_cli.ts";
+import { rwkv } from "./shared_cli.ts";
 
 const TINY = ["--batch", "1,3", "--prompt", "5,300", "--tokens", "2", "--rounds", "2", "--json"];
 
@@ -76,9 +76,10 @@ Deno.test("bench prints a table unless told otherwise", async () => {
 
 Deno.test("bench --profile times the kernels of a step, and needs an adapter", async () => {
   const args = ["--batch", "2", "--prompt", "4", "--tokens", "1", "--rounds", "1", "--no-tune"];
-  const { code, stdout, stderr } = await rwkv(["bench", "--profile", "--json", ...args]);
+  const onGpu = ["--device", "webgpu"];
+  const { code, stdout, stderr } = await rwkv(["bench", "--profile", "--json", ...onGpu, ...args]);
   assert.equal(code, 0, stderr);
-  const info = JSON.parse((await rwkv(["info", "--json"])).stdout);
+  const info = JSON.parse((await rwkv(["info", ...onGpu, "--json"])).stdout);
   const [{ batch, dispatches_per_step, encode_ms, kernels }, ...others] =
     JSON.parse(stdout).profile;
   assert.deepEqual([batch, others], [2, []]);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { DEMO_MODEL } from "../../src/cli/model_files.ts";
-import { CLI, ROOT, rwkv } from "./run_cli.ts";
+import { CLI, ROOT } from "./run_cli.ts";
+import { rwkv } from "./shared_cli.ts";
 
 async function inFolder(work: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { parseTuning, TuningCache } from "../../src/cli/tuning_cache.ts";
 import { DEMO_MODEL } from "../../src/cli/model_files.ts";
 import { openSource } from "../../src/cli/open_engine.ts";
-import { rwkv } from "./run_cli.ts";
+import { rwkv } from "./shared_cli.ts";
 
 const TUNING = { choices: [{ tokens: 1, tile: null }], stepTokens: 48 };
 

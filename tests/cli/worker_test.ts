@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { DEMO_MODEL } from "../../src/cli/model_files.ts";
 import { openSessions, type RunningSessions } from "../../src/cli/worker.ts";
 import { GOLDEN } from "../golden_data.ts";
-import { rwkv } from "./run_cli.ts";
+import { rwkv } from "./shared_cli.ts";
 
 const GREEDY = { sampling: { temperature: 0 }, maxTokens: 200 };
 /** Ends at its limit alone, so that much is left to write however long a disk takes to begin it. */

@@ -1,7 +1,7 @@
 /** Keys and real workers: when one refuses to start, when it closes, and what it never tells. */
 
 import assert from "node:assert/strict";
-import { rwkv } from "../cli/run_cli.ts";
+import { rwkv } from "../cli/shared_cli.ts";
 import { startWorkerProcess, type WorkerProcess } from "./worker_process.ts";
 
 /** What no key and no prompt is ever to be found in. */

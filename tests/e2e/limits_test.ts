@@ -1,7 +1,7 @@
 /** A key's bound by the minute, held over two real workers on one store. */
 
 import assert from "node:assert/strict";
-import { rwkv } from "../cli/run_cli.ts";
+import { rwkv } from "../cli/shared_cli.ts";
 import { chatBody, startWorkerProcess, type WorkerProcess } from "./worker_process.ts";
 
 const LIMIT = 10;
