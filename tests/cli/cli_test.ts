@@ -6,6 +6,7 @@ import { assertClose } from "../close.ts";
 import { GOLDEN, readGolden } from "../golden_data.ts";
 import { tinyModel } from "../engine/tiny_model.ts";
 import { writePth } from "../formats/pth_fixture.ts";
+import { QUICK } from "../quick.ts";
 import { rwkv as rwkvProcess } from "./run_cli.ts";
 import { rwkv } from "./shared_cli.ts";
 
@@ -101,7 +102,8 @@ Deno.test("eval scores a text, and tells what quantization costs", async () => {
   assert.ok(Math.abs(same.nll - plain.nll) < 1e-6);
   const int8 = await run("--quant", "int8", "--against", "none", "--device", "cpu");
   assert.ok(int8.kl_mean > 0 && int8.kl_mean < 5e-4, JSON.stringify(int8));
-  const nf4 = await run("--quant", "nf4", "--against", "none");
+  const gpu = QUICK ? [] : ["--device", "webgpu"];
+  const nf4 = await run("--quant", "nf4", "--against", "none", ...gpu);
   assert.ok(nf4.kl_mean > int8.kl_mean && nf4.kl_mean < 4.5e-2, JSON.stringify(nf4));
   await Deno.remove(file);
 });

@@ -8,10 +8,11 @@ import { Scheduler } from "../../src/scheduler/scheduler.ts";
 import type { Generation, TurnWork } from "../../src/scheduler/scheduler_types.ts";
 import { REPLY_START, TURN_END } from "../../src/session/chat_template.ts";
 import { tokenTable } from "../../src/tokenizer/token_table.ts";
+import { caseCount } from "../quick.ts";
 import { judge, ofSchema } from "./fixtures.ts";
 import { randomSchema } from "./random_schemas.ts";
 
-const SCHEMAS = Array.from({ length: 300 }, (_, i) => randomSchema(1000 + i, 1));
+const SCHEMAS = Array.from({ length: caseCount(300, 50) }, (_, i) => randomSchema(1000 + i, 1));
 const MAX_TOKENS = 24;
 
 const files = await findModel({});
