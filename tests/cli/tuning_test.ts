@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { parseTuning, TuningCache } from "../../src/cli/tuning_cache.ts";
 import { DEMO_MODEL } from "../../src/cli/model_files.ts";
 import { openSource } from "../../src/cli/open_engine.ts";
-import { rwkv } from "./run_cli.ts";
+import { QUICK } from "../quick.ts";
+import { rwkv } from "./shared_cli.ts";
 
 const TUNING = { choices: [{ tokens: 1, tile: null }], stepTokens: 48 };
 
@@ -28,6 +29,7 @@ Deno.test("kernels are tuned once for an adapter, and what is found is kept", as
     assert.deepEqual(JSON.parse(cached), { version: 1, adapter, choices, stepTokens });
     assert.ok(choices.length > 2 && stepTokens >= 32, cached);
     assert.doesNotMatch((await run(...bench)).stderr, /tuning/);
+    if (QUICK) return;
 
     await Deno.writeTextFile(`${folder}/${path}`, "{");
     const { stderr } = await run(...bench);

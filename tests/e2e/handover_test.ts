@@ -2,10 +2,11 @@
 
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
+import { caseCount } from "../quick.ts";
 import { ask, askStreaming, startWorkerProcess, type WorkerProcess } from "./worker_process.ts";
 
 const TURNS = ["Hi! My name is Zorvin.", "What is 3 + 4?", "Tell me a story.", "What is my name?"];
-const CONVERSATIONS = 8;
+const CONVERSATIONS = caseCount(8, 3);
 
 /** Text of every turn; `workerOf` says who takes a turn. Every other one is streamed. */
 async function converse(i: number, workerOf: (turn: number) => WorkerProcess): Promise<string[]> {
