@@ -78,7 +78,7 @@ Deno.test("bench prints a table unless told otherwise", async () => {
   assert.doesNotMatch(stdout, /adapter:|undefined|NaN/);
 });
 
-Deno.test("bench --profile times the kernels of a step, and needs an adapter", async () => {
+slowTest("bench --profile times the kernels of a step, and needs an adapter", async () => {
   const args = ["--batch", "2", "--prompt", "4", "--tokens", "1", "--rounds", "1", "--no-tune"];
   const onGpu = ["--device", "webgpu"];
   const { code, stdout, stderr } = await rwkv(["bench", "--profile", "--json", ...onGpu, ...args]);

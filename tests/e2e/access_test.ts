@@ -77,32 +77,35 @@ Deno.test("a worker that others could reach without keys does not start, and say
   });
 });
 
-Deno.test("a worker for others starts with --open, and says so, or with a key of any place", async () => {
-  await withStore(async (kv, folder) => {
-    const file = `${folder}/keys.txt`;
-    const made = await rwkv(["keys", "create", "--tenant", "filed", "--file", file]);
-    const listed = made.stdout.trim();
-    const key = `0123456789${MARK}`;
-    const cases = [
-      [{ RWKV_OPEN: "1" }, null],
-      [{ RWKV_API_KEYS: `ada:${key}` }, key],
-      [{ RWKV_KEYS: file }, listed],
-      [{}, (await newKey(kv, "ada")).key],
-    ] as const;
-    // With a key in the store nobody is let in without; so that comes last, in a store of its own.
-    await Promise.all(cases.map(async ([env, key], i) => {
-      const at = i === cases.length - 1 ? kv : `${folder}/${i}.sqlite3`;
-      const options = { device: "cpu", flags: ["--host", "0.0.0.0"], env } as const;
-      await using worker = await startWorkerProcess(at, options);
-      assert.equal(
-        /There are no keys: whoever reaches 0\.0\.0\.0/.test(worker.log()),
-        key === null,
-      );
-      assert.equal(await status(ask(worker, null)), key === null ? 200 : 401);
-      assert.equal(await status(ask(worker, key)), 200);
-    }));
-  });
-});
+slowTest(
+  "a worker for others starts with --open, and says so, or with a key of any place",
+  async () => {
+    await withStore(async (kv, folder) => {
+      const file = `${folder}/keys.txt`;
+      const made = await rwkv(["keys", "create", "--tenant", "filed", "--file", file]);
+      const listed = made.stdout.trim();
+      const key = `0123456789${MARK}`;
+      const cases = [
+        [{ RWKV_OPEN: "1" }, null],
+        [{ RWKV_API_KEYS: `ada:${key}` }, key],
+        [{ RWKV_KEYS: file }, listed],
+        [{}, (await newKey(kv, "ada")).key],
+      ] as const;
+      // With a key in the store nobody is let in without; so that comes last, in a store of its own.
+      await Promise.all(cases.map(async ([env, key], i) => {
+        const at = i === cases.length - 1 ? kv : `${folder}/${i}.sqlite3`;
+        const options = { device: "cpu", flags: ["--host", "0.0.0.0"], env } as const;
+        await using worker = await startWorkerProcess(at, options);
+        assert.equal(
+          /There are no keys: whoever reaches 0\.0\.0\.0/.test(worker.log()),
+          key === null,
+        );
+        assert.equal(await status(ask(worker, null)), key === null ? 200 : 401);
+        assert.equal(await status(ask(worker, key)), 200);
+      }));
+    });
+  },
+);
 
 slowTest(
   "an open worker closes with the first key, and a revoked key stops, while it runs",
