@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import type { ColdReport } from "../../src/cli/bench_cold.ts";
-import { ROOT, rwkv } from "./run_cli.ts";
+import { slowTest } from "../quick.ts";
+import { ROOT } from "./run_cli.ts";
+import { rwkv } from "./shared_cli.ts";
 
 async function benchCold(...args: string[]): Promise<{ code: number; out: string; err: string }> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
@@ -13,24 +15,27 @@ async function benchCold(...args: string[]): Promise<{ code: number; out: string
 }
 
 for (const device of ["cpu", "webgpu"]) {
-  Deno.test(`bench --cold tells the parts of a worker's start on ${device}, in their order`, async () => {
-    const { code, out, err } = await benchCold("--device", device, "--no-tune", "--json");
-    assert.equal(code, 0, err);
-    const report: ColdReport = JSON.parse(out);
-    const { listening_ms, ready_ms, first_token_ms, loading_ms, load } = report;
-    assert.deepEqual([report.model, report.device, report.quant], ["demo", device, "f16"]);
-    assert.ok(0 < listening_ms.median && listening_ms.median < ready_ms.median, out);
-    assert.ok(ready_ms.median < first_token_ms.median, out);
-    const parts = ["model", "device", "weights", ...(device === "cpu" ? [] : ["kernels"])];
-    assert.deepEqual(Object.keys(loading_ms), parts);
-    const { model, device: opened, weights } = loading_ms;
-    assert.ok(model!.median + opened!.median + weights!.median <= ready_ms.median, out);
-    if (device === "cpu") return assert.equal(load, undefined);
-    const { bytes, weights_gb_s, read_gb_s, upload_gb_s, share } = load!;
-    assert.ok(bytes > 5e6);
-    const slower = Math.min(read_gb_s.median, upload_gb_s.median);
-    assert.ok(Math.abs(share.median - weights_gb_s.median / slower) < 0.002 * share.median, out);
-  });
+  (device === "cpu" ? Deno.test : slowTest)(
+    `bench --cold tells the parts of a worker's start on ${device}, in their order`,
+    async () => {
+      const { code, out, err } = await benchCold("--device", device, "--no-tune", "--json");
+      assert.equal(code, 0, err);
+      const report: ColdReport = JSON.parse(out);
+      const { listening_ms, ready_ms, first_token_ms, loading_ms, load } = report;
+      assert.deepEqual([report.model, report.device, report.quant], ["demo", device, "f16"]);
+      assert.ok(0 < listening_ms.median && listening_ms.median < ready_ms.median, out);
+      assert.ok(ready_ms.median < first_token_ms.median, out);
+      const parts = ["model", "device", "weights", ...(device === "cpu" ? [] : ["kernels"])];
+      assert.deepEqual(Object.keys(loading_ms), parts);
+      const { model, device: opened, weights } = loading_ms;
+      assert.ok(model!.median + opened!.median + weights!.median <= ready_ms.median, out);
+      if (device === "cpu") return assert.equal(load, undefined);
+      const { bytes, weights_gb_s, read_gb_s, upload_gb_s, share } = load!;
+      assert.ok(bytes > 5e6);
+      const slower = Math.min(read_gb_s.median, upload_gb_s.median);
+      assert.ok(Math.abs(share.median - weights_gb_s.median / slower) < 0.002 * share.median, out);
+    },
+  );
 }
 
 Deno.test("bench --cold says what the worker says that does not start, and leaves nothing behind", async () => {

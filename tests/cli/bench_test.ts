@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type Spread, spread } from "../../src/cli/bench_cases.ts";
-import { rwkv } from "./run_cli.ts";
+import { slowTest } from "../quick.ts";
+import { rwkv } from "./shared_cli.ts";
 
 const TINY = ["--batch", "1,3", "--prompt", "5,300", "--tokens", "2", "--rounds", "2", "--json"];
 
@@ -9,59 +10,62 @@ function assertSpread({ median, min, max }: Spread): void {
 }
 
 for (const device of ["cpu", "webgpu"]) {
-  Deno.test(`bench measures the demo model on ${device} and prints one JSON document`, async () => {
-    const info = JSON.parse((await rwkv(["info", "--device", device, "--json"])).stdout);
-    const { code, stdout, stderr } = await rwkv(["bench", "--device", device, ...TINY]);
-    assert.equal(code, 0, stderr);
-    const report = JSON.parse(stdout);
-    assert.deepEqual(Object.keys(report), [
-      "model",
-      "device",
-      "adapter",
-      "software",
-      "quant",
-      "commit",
-      "roofs",
-      "load_s",
-      "decode",
-      "prefill",
-      "state",
-    ]);
-    assert.deepEqual([report.model, report.device, report.quant], ["demo", device, "f16"]);
-    // The command line may not run git unless it is `deno task bench`.
-    assert.equal(report.commit, null);
-    assert.ok(report.load_s > 0);
-    assert.deepEqual(report.decode.map(({ batch }: { batch: number }) => batch), [1, 3]);
-    for (const { tokens_per_second } of report.decode) assertSpread(tokens_per_second);
-    assert.deepEqual(report.prefill.map(({ tokens }: { tokens: number }) => tokens), [5, 300]);
-    for (const { tokens, tokens_per_second, seconds_to_first_token } of report.prefill) {
-      assertSpread(tokens_per_second);
-      assertSpread(seconds_to_first_token);
-      assert.ok(seconds_to_first_token.max >= 0.99 * tokens / tokens_per_second.min);
-    }
-    assert.equal(report.state.bytes, info.state_bytes);
-    assertSpread(report.state.read_ms);
-    assertSpread(report.state.write_ms);
+  (device === "webgpu" ? Deno.test : slowTest)(
+    `bench measures the demo model on ${device} and prints one JSON document`,
+    async () => {
+      const info = JSON.parse((await rwkv(["info", "--device", device, "--json"])).stdout);
+      const { code, stdout, stderr } = await rwkv(["bench", "--device", device, ...TINY]);
+      assert.equal(code, 0, stderr);
+      const report = JSON.parse(stdout);
+      assert.deepEqual(Object.keys(report), [
+        "model",
+        "device",
+        "adapter",
+        "software",
+        "quant",
+        "commit",
+        "roofs",
+        "load_s",
+        "decode",
+        "prefill",
+        "state",
+      ]);
+      assert.deepEqual([report.model, report.device, report.quant], ["demo", device, "f16"]);
+      // The command line may not run git unless it is `deno task bench`.
+      assert.equal(report.commit, null);
+      assert.ok(report.load_s > 0);
+      assert.deepEqual(report.decode.map(({ batch }: { batch: number }) => batch), [1, 3]);
+      for (const { tokens_per_second } of report.decode) assertSpread(tokens_per_second);
+      assert.deepEqual(report.prefill.map(({ tokens }: { tokens: number }) => tokens), [5, 300]);
+      for (const { tokens, tokens_per_second, seconds_to_first_token } of report.prefill) {
+        assertSpread(tokens_per_second);
+        assertSpread(seconds_to_first_token);
+        assert.ok(seconds_to_first_token.max >= 0.99 * tokens / tokens_per_second.min);
+      }
+      assert.equal(report.state.bytes, info.state_bytes);
+      assertSpread(report.state.read_ms);
+      assertSpread(report.state.write_ms);
 
-    const [{ share_of_read }, three] = report.decode;
-    const shares = report.prefill.map(({ share_of_fma }: { share_of_fma?: number }) =>
-      share_of_fma
-    );
-    assert.ok(!("share_of_read" in three));
-    if (device === "cpu") {
-      assert.equal(report.roofs, null);
-      assert.deepEqual([share_of_read, ...shares], [undefined, undefined, undefined]);
-      return;
-    }
-    const { read_gb_s, fma_gflop_s } = report.roofs;
-    assert.ok(read_gb_s > 0 && fma_gflop_s > 0, stdout);
-    for (const share of shares) assert.ok(share > 0);
-    // All weights but the embedding, once a token.
-    const embedding = info.matrices.find(({ name }: { name: string }) => name === "emb.weight");
-    const bytes = info.memory.weights - embedding.bytes;
-    const wanted = bytes * report.decode[0].tokens_per_second.median / 1e9 / read_gb_s;
-    assert.ok(Math.abs(share_of_read / wanted - 1) < 0.01, `${share_of_read}, not ${wanted}`);
-  });
+      const [{ share_of_read }, three] = report.decode;
+      const shares = report.prefill.map(({ share_of_fma }: { share_of_fma?: number }) =>
+        share_of_fma
+      );
+      assert.ok(!("share_of_read" in three));
+      if (device === "cpu") {
+        assert.equal(report.roofs, null);
+        assert.deepEqual([share_of_read, ...shares], [undefined, undefined, undefined]);
+        return;
+      }
+      const { read_gb_s, fma_gflop_s } = report.roofs;
+      assert.ok(read_gb_s > 0 && fma_gflop_s > 0, stdout);
+      for (const share of shares) assert.ok(share > 0);
+      // All weights but the embedding, once a token.
+      const embedding = info.matrices.find(({ name }: { name: string }) => name === "emb.weight");
+      const bytes = info.memory.weights - embedding.bytes;
+      const wanted = bytes * report.decode[0].tokens_per_second.median / 1e9 / read_gb_s;
+      assert.ok(Math.abs(share_of_read / wanted - 1) < 0.01, `${share_of_read}, not ${wanted}`);
+    },
+  );
 }
 
 Deno.test("bench prints a table unless told otherwise", async () => {
@@ -74,11 +78,12 @@ Deno.test("bench prints a table unless told otherwise", async () => {
   assert.doesNotMatch(stdout, /adapter:|undefined|NaN/);
 });
 
-Deno.test("bench --profile times the kernels of a step, and needs an adapter", async () => {
+slowTest("bench --profile times the kernels of a step, and needs an adapter", async () => {
   const args = ["--batch", "2", "--prompt", "4", "--tokens", "1", "--rounds", "1", "--no-tune"];
-  const { code, stdout, stderr } = await rwkv(["bench", "--profile", "--json", ...args]);
+  const onGpu = ["--device", "webgpu"];
+  const { code, stdout, stderr } = await rwkv(["bench", "--profile", "--json", ...onGpu, ...args]);
   assert.equal(code, 0, stderr);
-  const info = JSON.parse((await rwkv(["info", "--json"])).stdout);
+  const info = JSON.parse((await rwkv(["info", ...onGpu, "--json"])).stdout);
   const [{ batch, dispatches_per_step, encode_ms, kernels }, ...others] =
     JSON.parse(stdout).profile;
   assert.deepEqual([batch, others], [2, []]);

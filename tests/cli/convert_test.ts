@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { DEMO_MODEL } from "../../src/cli/model_files.ts";
-import { CLI, ROOT, rwkv } from "./run_cli.ts";
+import { slowTest } from "../quick.ts";
+import { CLI, ROOT } from "./run_cli.ts";
+import { rwkv } from "./shared_cli.ts";
 
 async function inFolder(work: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();
@@ -60,30 +62,36 @@ Deno.test("4-bit weights take 4.5 bits, and text tables tell so", async () => {
   );
 });
 
-Deno.test("a random model of a published size is written as a .pth and as a converted file", async () => {
-  await inFolder(async (folder) => {
-    const file = `${folder}/r.safetensors`;
-    const run = await rwkv(["convert", "--shape", "0.1b", file, "--quant", "nf4", "--json"]);
-    assert.equal(run.code, 0, run.stderr);
-    const from = async (...args: string[]) => {
-      const { code, stdout, stderr } = await rwkv(
-        ["logits", "--tokens", "9,65535", "--device", "cpu", "--json", ...args],
+slowTest(
+  "a random model of a published size is written as a .pth and as a converted file",
+  async () => {
+    await inFolder(async (folder) => {
+      const file = `${folder}/r.safetensors`;
+      const run = await rwkv(["convert", "--shape", "0.1b", file, "--quant", "nf4", "--json"]);
+      assert.equal(run.code, 0, run.stderr);
+      const from = async (...args: string[]) => {
+        const { code, stdout, stderr } = await rwkv(
+          ["logits", "--tokens", "9,65535", "--device", "cpu", "--json", ...args],
+        );
+        assert.equal(code, 0, stderr);
+        const { logits }: { logits: number[][] } = JSON.parse(stdout);
+        assert.equal(logits[0].length, 65536);
+        return logits;
+      };
+      assert.deepEqual(
+        await from("--model", file),
+        await from("--shape", "0.1b", "--quant", "nf4"),
       );
-      assert.equal(code, 0, stderr);
-      const { logits }: { logits: number[][] } = JSON.parse(stdout);
-      assert.equal(logits[0].length, 65536);
-      return logits;
-    };
-    assert.deepEqual(await from("--model", file), await from("--shape", "0.1b", "--quant", "nf4"));
 
-    const pth = `${folder}/r.pth`;
-    assert.equal((await rwkv(["convert", "--shape", "0.1b", pth])).code, 0);
-    const { stdout } = await rwkv(["info", "--model", pth, "--json"]);
-    const told = JSON.parse(stdout);
-    assert.deepEqual([told.layers, told.width, told.vocabulary], [12, 768, 65536]);
-    assert.deepEqual(Object.keys(told.dtypes), ["BF16"]);
-  });
-});
+      const pth = `${folder}/r.pth`;
+      assert.equal((await rwkv(["convert", "--shape", "0.1b", pth])).code, 0);
+      const { stdout } = await rwkv(["info", "--model", pth, "--json"]);
+      const told = JSON.parse(stdout);
+      assert.deepEqual([told.layers, told.width, told.vocabulary], [12, 768, 65536]);
+      assert.deepEqual(Object.keys(told.dtypes), ["BF16"]);
+    });
+  },
+);
 
 Deno.test("an interrupted conversion leaves nothing, a killed one nothing that looks finished", async () => {
   for (const signal of ["SIGINT", "SIGTERM", "SIGKILL"] as const) {

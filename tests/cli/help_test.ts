@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { parseArgs } from "node:util";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { parseFlags } from "../../src/cli/parse_flags.ts";
-import { rwkv } from "./run_cli.ts";
+import { rwkv } from "./shared_cli.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 

@@ -7,6 +7,7 @@ import { DamagedDownload } from "../../src/hub/download.ts";
 import { HubHttp, type HubHttpOptions } from "../../src/hub/hub_http.ts";
 import { FileChanged, type RemoteFile, Repository } from "../../src/hub/repository.ts";
 import { type Content, type FakeFile, FakeHub, madeUp } from "../hub/fake_hub.ts";
+import { slowTest } from "../quick.ts";
 
 const REPO = "a/b";
 const FILE = "x.pth";
@@ -71,7 +72,7 @@ async function assertHolds(path: string, content: Content): Promise<void> {
   assert.equal(hash.digest("hex"), sha256(content));
 }
 
-Deno.test("200 MB that are cut five times arrive whole, and no byte twice", async () => {
+slowTest("200 MB that are cut five times arrive whole, and no byte twice", async () => {
   const content = madeUp(200 * MB);
   await withHub({ content }, async ({ hub, folder, pull, names }) => {
     const cuts = [30 * MB, 1, 64 * 1024, 70 * MB + 5, 12_345_678];

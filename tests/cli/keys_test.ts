@@ -1,9 +1,9 @@
-/** `keys`, and `state --tenant`, in processes of their own. */
+/** `keys`, and `state --tenant`. */
 
 import assert from "node:assert/strict";
 import { openSessions } from "../../src/cli/worker.ts";
 import { hashKey, isKeyText, keyId } from "../../src/store/api_key_text.ts";
-import { rwkv } from "./run_cli.ts";
+import { rwkv } from "./shared_cli.ts";
 
 async function withFolder(use: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();

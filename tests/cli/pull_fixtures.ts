@@ -2,7 +2,8 @@
 
 import { DEMO_MODEL } from "../../src/cli/model_files.ts";
 import { FakeHub } from "../hub/fake_hub.ts";
-import { type CliResult, rwkv, startRwkv } from "./run_cli.ts";
+import { type CliResult, startRwkv } from "./run_cli.ts";
+import { rwkv } from "./shared_cli.ts";
 
 /** The repository of the demo model. */
 export const DEMO = "a/demo";

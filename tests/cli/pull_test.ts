@@ -1,10 +1,10 @@
-/** `pull`, `models`, `rm` and `--model NAME`, as processes against a hub on the loopback. */
+/** `pull`, `models`, `rm` and `--model NAME`, against a hub on the loopback. */
 
 import assert from "node:assert/strict";
 import { DEMO_MODEL } from "../../src/cli/model_files.ts";
 import { madeUp } from "../hub/fake_hub.ts";
 import { DEMO, demoFiles, filesBelow, Running, withHub } from "./pull_fixtures.ts";
-import { rwkv } from "./run_cli.ts";
+import { rwkv } from "./shared_cli.ts";
 
 const MB = 1_000_000;
 const WORLD = "BlinkDL/rwkv-5-world";

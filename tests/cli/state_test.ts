@@ -1,8 +1,9 @@
-/** `state`, in processes of its own. */
+/** `state`: what is stored, listed, moved and removed. */
 
 import assert from "node:assert/strict";
 import { openSessions } from "../../src/cli/worker.ts";
-import { rwkv } from "./run_cli.ts";
+import { type CliResult, rwkv as rwkvProcess } from "./run_cli.ts";
+import { rwkv } from "./shared_cli.ts";
 
 async function withStates(
   use: (parts: { kv: string; ids: string[]; folder: string }) => Promise<void>,
@@ -24,8 +25,11 @@ async function withStates(
   }
 }
 
-async function json(args: string[], stdin?: Uint8Array) {
-  const { code, stdout, stderr } = await rwkv([...args, "--json"], stdin);
+async function json(args: string[]) {
+  return parsed(await rwkv([...args, "--json"]));
+}
+
+function parsed({ code, stdout, stderr }: CliResult) {
   assert.equal(code, 0, stderr);
   return JSON.parse(stdout);
 }
@@ -78,10 +82,10 @@ Deno.test("state: a file through pipes is the file, and leaves no trace where it
     const file = `${folder}/talk.rwkvstate`;
     await json(["state", "export", ids[0], file, "--kv", kv]);
     const bytes = await Deno.readFile(file);
-    const { id } = await json(["state", "import", "-", "--kv", kv], bytes);
+    const { id } = parsed(await rwkvProcess(["state", "import", "-", "--json", "--kv", kv], bytes));
     assert.equal((await json(["state", "ls", "--kv", kv])).total, 3);
     bytes[bytes.length - 1] ^= 1;
-    const refused = await rwkv(["state", "import", "-", "--kv", kv], bytes);
+    const refused = await rwkvProcess(["state", "import", "-", "--kv", kv], bytes);
     assert.equal(refused.code, 1);
     assert.match(refused.stderr, /^error: Cannot read a state file: the checksum of its state/m);
     assert.equal((await json(["state", "ls", "--kv", kv])).total, 3);

@@ -5,6 +5,7 @@ import { createLogger } from "../../src/core/log.ts";
 import { type OpenEngine, openEngine } from "../../src/cli/open_engine.ts";
 import { startWorker } from "../../src/cli/start_worker.ts";
 import { disguisedGpu, type FakeAdapter } from "../faults/fake_adapter.ts";
+import { slowTest } from "../quick.ts";
 
 interface DeviceWorker extends AsyncDisposable {
   health(): Promise<Record<string, unknown>>;
@@ -75,46 +76,49 @@ Deno.test("a worker whose only adapter is a software renderer runs the CPU engin
   }
 });
 
-Deno.test("a worker on a hardware adapter runs on it, and tunes its kernels once it is idle", async () => {
-  const folder = await Deno.makeTempDir();
-  const fake = { description: "NVIDIA L4" };
-  const cached = () => [...Deno.readDirSync(folder)].map(({ name }) => `${folder}/${name}`);
-  const texts: string[] = [];
-  try {
-    await using worker = await deviceWorker(fake, folder);
-    const { device, adapter, device_reason, warning, software } = await worker.health();
-    assert.deepEqual({ device, adapter, device_reason, warning, software }, {
-      device: "webgpu",
-      adapter: "NVIDIA L4",
-      device_reason: "WebGPU engine: NVIDIA L4 is a hardware adapter",
-      warning: null,
-      software: false,
-    });
-    texts.push(await worker.say("My name is Ada."));
-    await until(() => cached().length === 1, "the tuning cache");
-    assert.match(worker.lines.join("\n"), /Kernels are tuned for NVIDIA L4/);
-    // The tuned kernels are in use from now on: the text is the same.
-    texts.push(await worker.say("My name is Ada."));
-    const [path] = cached();
-    assert.match(path, /nvidia-l4-rwkv5\.2-192-\d+-f16-256\.json$/);
-    const text = await Deno.readTextFile(path);
-    assert.equal(JSON.parse(text).adapter, "NVIDIA L4");
+slowTest(
+  "a worker on a hardware adapter runs on it, and tunes its kernels once it is idle",
+  async () => {
+    const folder = await Deno.makeTempDir();
+    const fake = { description: "NVIDIA L4" };
+    const cached = () => [...Deno.readDirSync(folder)].map(({ name }) => `${folder}/${name}`);
+    const texts: string[] = [];
+    try {
+      await using worker = await deviceWorker(fake, folder);
+      const { device, adapter, device_reason, warning, software } = await worker.health();
+      assert.deepEqual({ device, adapter, device_reason, warning, software }, {
+        device: "webgpu",
+        adapter: "NVIDIA L4",
+        device_reason: "WebGPU engine: NVIDIA L4 is a hardware adapter",
+        warning: null,
+        software: false,
+      });
+      texts.push(await worker.say("My name is Ada."));
+      await until(() => cached().length === 1, "the tuning cache");
+      assert.match(worker.lines.join("\n"), /Kernels are tuned for NVIDIA L4/);
+      // The tuned kernels are in use from now on: the text is the same.
+      texts.push(await worker.say("My name is Ada."));
+      const [path] = cached();
+      assert.match(path, /nvidia-l4-rwkv5\.2-192-\d+-f16-256\.json$/);
+      const text = await Deno.readTextFile(path);
+      assert.equal(JSON.parse(text).adapter, "NVIDIA L4");
 
-    // What is damaged is ignored with one warning, and replaced.
-    await Deno.writeTextFile(path, "{");
-    {
-      await using next = await deviceWorker(fake, folder);
-      await until(() => Deno.readTextFileSync(path) !== "{", "the cache written anew");
-      const warnings = next.lines.filter((line) => line.includes("Ignoring the tuning cache"));
-      assert.equal(warnings.length, 1, next.lines.join("\n"));
+      // What is damaged is ignored with one warning, and replaced.
+      await Deno.writeTextFile(path, "{");
+      {
+        await using next = await deviceWorker(fake, folder);
+        await until(() => Deno.readTextFileSync(path) !== "{", "the cache written anew");
+        const warnings = next.lines.filter((line) => line.includes("Ignoring the tuning cache"));
+        assert.equal(warnings.length, 1, next.lines.join("\n"));
+      }
+
+      // What is valid is used as it is.
+      await using last = await deviceWorker(fake, folder);
+      texts.push(await last.say("My name is Ada."));
+      assert.deepEqual(last.lines.filter((line) => /tun/.test(line)), []);
+      assert.equal(new Set(texts).size, 1, texts.join("\n"));
+    } finally {
+      await Deno.remove(folder, { recursive: true });
     }
-
-    // What is valid is used as it is.
-    await using last = await deviceWorker(fake, folder);
-    texts.push(await last.say("My name is Ada."));
-    assert.deepEqual(last.lines.filter((line) => /tun/.test(line)), []);
-    assert.equal(new Set(texts).size, 1, texts.join("\n"));
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-});
+  },
+);

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { DEMO_MODEL } from "../../src/cli/model_files.ts";
 import { openSessions, type RunningSessions } from "../../src/cli/worker.ts";
 import { GOLDEN } from "../golden_data.ts";
-import { rwkv } from "./run_cli.ts";
+import { slowTest } from "../quick.ts";
+import { rwkv } from "./shared_cli.ts";
 
 const GREEDY = { sampling: { temperature: 0 }, maxTokens: 200 };
 /** Ends at its limit alone, so that much is left to write however long a disk takes to begin it. */
@@ -76,52 +77,55 @@ Deno.test("a conversation goes from one way of holding the weights to another, n
   await Deno.remove(folder, { recursive: true });
 });
 
-Deno.test("a conversation is the same on one worker and from worker to worker, however states are stored", async () => {
-  const folder = await Deno.makeTempDir();
-  const turns = ["Hi, my name is Ada.", "Tell me a story about a cat.", "What is my name?"];
-  const bytes: number[] = [];
-  for (const codec of ["f32", "f16", "q8"]) {
-    const open = (file: string, flags: Record<string, string> = {}) =>
-      openSessions({
-        device: "cpu",
-        kv: `${folder}/${codec}-${file}.sqlite3`,
-        "state-codec": codec,
-        ...flags,
-      });
-    const say = async ({ sessions }: RunningSessions, content: string, stateId?: string) => {
-      const turn = await sessions.start({
-        messages: [{ role: "user", content }],
-        stateId,
-        seed: 3n,
-        maxTokens: 40,
-      });
-      const { text, stateId: id } = await turn.result();
-      return { text, id: id! };
-    };
-    const one = await open("one");
-    const alone: string[] = [];
-    let id: string | undefined;
-    for (const content of turns) {
-      const said = await say(one, content, id);
-      alone.push(said.text);
-      id = said.id;
+slowTest(
+  "a conversation is the same on one worker and from worker to worker, however states are stored",
+  async () => {
+    const folder = await Deno.makeTempDir();
+    const turns = ["Hi, my name is Ada.", "Tell me a story about a cat.", "What is my name?"];
+    const bytes: number[] = [];
+    for (const codec of ["f32", "f16", "q8"]) {
+      const open = (file: string, flags: Record<string, string> = {}) =>
+        openSessions({
+          device: "cpu",
+          kv: `${folder}/${codec}-${file}.sqlite3`,
+          "state-codec": codec,
+          ...flags,
+        });
+      const say = async ({ sessions }: RunningSessions, content: string, stateId?: string) => {
+        const turn = await sessions.start({
+          messages: [{ role: "user", content }],
+          stateId,
+          seed: 3n,
+          maxTokens: 40,
+        });
+        const { text, stateId: id } = await turn.result();
+        return { text, id: id! };
+      };
+      const one = await open("one");
+      const alone: string[] = [];
+      let id: string | undefined;
+      for (const content of turns) {
+        const said = await say(one, content, id);
+        alone.push(said.text);
+        id = said.id;
+      }
+      assert.equal(one.numbers().warm, turns.length - 1);
+      bytes.push((await one.sessions.describe(id!)).bytes);
+      await one.close(0);
+      const moved: string[] = [];
+      id = undefined;
+      for (const content of turns) {
+        const other = await open("moving", { "state-cache": "0" });
+        const said = await say(other, content, id);
+        moved.push(said.text);
+        id = said.id;
+        assert.equal(other.numbers().warm, 0);
+        await other.close(0);
+      }
+      assert.deepEqual(moved, alone, codec);
     }
-    assert.equal(one.numbers().warm, turns.length - 1);
-    bytes.push((await one.sessions.describe(id!)).bytes);
-    await one.close(0);
-    const moved: string[] = [];
-    id = undefined;
-    for (const content of turns) {
-      const other = await open("moving", { "state-cache": "0" });
-      const said = await say(other, content, id);
-      moved.push(said.text);
-      id = said.id;
-      assert.equal(other.numbers().warm, 0);
-      await other.close(0);
-    }
-    assert.deepEqual(moved, alone, codec);
-  }
-  const [f32, f16, q8] = bytes;
-  assert.ok(f32 > 1.8 * f16 && f16 > 1.6 * q8, `${bytes}`);
-  await Deno.remove(folder, { recursive: true });
-});
+    const [f32, f16, q8] = bytes;
+    assert.ok(f32 > 1.8 * f16 && f16 > 1.6 * q8, `${bytes}`);
+    await Deno.remove(folder, { recursive: true });
+  },
+);

@@ -1,7 +1,7 @@
 /**
- * One half of the held-out evaluation, in a process of its own: `tell KV STRIDE` has every STRIDE-th
- * conversation of the set up to its last question and prints the state ids as JSON; `ask KV STRIDE`
- * reads such ids on stdin, resumes each, asks, and prints the replies.
+ * One half of the held-out evaluation, in a process of its own: `tell KV DEVICE FIRST STEP` has every
+ * STEP-th conversation of the set, from FIRST on, up to its last question and prints the state ids as
+ * JSON; `ask KV DEVICE FIRST STEP` reads such ids on stdin, resumes each, asks, and prints the replies.
  */
 
 import { openSessions } from "../../src/cli/worker.ts";
@@ -19,13 +19,17 @@ export async function heldOut(): Promise<Conversation[]> {
   return JSON.parse(await Deno.readTextFile(url)).conversations;
 }
 
+/** Every `step`-th of `values`, from `first` on. */
+export function everyNth<T>(values: readonly T[], first: number, step: number): T[] {
+  return values.filter((_, i) => i >= first && (i - first) % step === 0);
+}
+
 /** Conversations that run at once. */
 const AT_ONCE = 16;
 
 if (import.meta.main) {
-  const [part, kv, stride] = Deno.args;
-  // Many at once: what a software adapter is faster at than the CPU engine.
-  const running = await openSessions({ kv, device: "webgpu" });
+  const [part, kv, device, first, step] = Deno.args;
+  const running = await openSessions({ kv, device });
   const say = async (message: string, stateId: string | undefined) => {
     const turn = await running.sessions.start({
       messages: [{ role: "user", content: message }],
@@ -35,7 +39,7 @@ if (import.meta.main) {
     });
     return await turn.result();
   };
-  const conversations = (await heldOut()).filter((_, i) => i % Number(stride) === 0);
+  const conversations = everyNth(await heldOut(), Number(first), Number(step));
   const ids: string[] = part === "ask" ? await new Response(Deno.stdin.readable).json() : [];
   const results: string[] = [];
   let next = 0;

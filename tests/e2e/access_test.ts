@@ -1,7 +1,8 @@
 /** Keys and real workers: when one refuses to start, when it closes, and what it never tells. */
 
 import assert from "node:assert/strict";
-import { rwkv } from "../cli/run_cli.ts";
+import { rwkv } from "../cli/shared_cli.ts";
+import { slowTest } from "../quick.ts";
 import { startWorkerProcess, type WorkerProcess } from "./worker_process.ts";
 
 /** What no key and no prompt is ever to be found in. */
@@ -76,57 +77,63 @@ Deno.test("a worker that others could reach without keys does not start, and say
   });
 });
 
-Deno.test("a worker for others starts with --open, and says so, or with a key of any place", async () => {
-  await withStore(async (kv, folder) => {
-    const file = `${folder}/keys.txt`;
-    const made = await rwkv(["keys", "create", "--tenant", "filed", "--file", file]);
-    const listed = made.stdout.trim();
-    const key = `0123456789${MARK}`;
-    const cases = [
-      [{ RWKV_OPEN: "1" }, null],
-      [{ RWKV_API_KEYS: `ada:${key}` }, key],
-      [{ RWKV_KEYS: file }, listed],
-      [{}, (await newKey(kv, "ada")).key],
-    ] as const;
-    // With a key in the store nobody is let in without; so that comes last, in a store of its own.
-    for (const [i, [env, key]] of cases.entries()) {
-      const at = i === cases.length - 1 ? kv : `${folder}/${i}.sqlite3`;
-      const options = { device: "cpu", flags: ["--host", "0.0.0.0"], env } as const;
-      await using worker = await startWorkerProcess(at, options);
-      assert.equal(
-        /There are no keys: whoever reaches 0\.0\.0\.0/.test(worker.log()),
-        key === null,
-      );
-      assert.equal(await status(ask(worker, null)), key === null ? 200 : 401);
-      assert.equal(await status(ask(worker, key)), 200);
-    }
-  });
-});
+slowTest(
+  "a worker for others starts with --open, and says so, or with a key of any place",
+  async () => {
+    await withStore(async (kv, folder) => {
+      const file = `${folder}/keys.txt`;
+      const made = await rwkv(["keys", "create", "--tenant", "filed", "--file", file]);
+      const listed = made.stdout.trim();
+      const key = `0123456789${MARK}`;
+      const cases = [
+        [{ RWKV_OPEN: "1" }, null],
+        [{ RWKV_API_KEYS: `ada:${key}` }, key],
+        [{ RWKV_KEYS: file }, listed],
+        [{}, (await newKey(kv, "ada")).key],
+      ] as const;
+      // With a key in the store nobody is let in without; so that comes last, in a store of its own.
+      await Promise.all(cases.map(async ([env, key], i) => {
+        const at = i === cases.length - 1 ? kv : `${folder}/${i}.sqlite3`;
+        const options = { device: "cpu", flags: ["--host", "0.0.0.0"], env } as const;
+        await using worker = await startWorkerProcess(at, options);
+        assert.equal(
+          /There are no keys: whoever reaches 0\.0\.0\.0/.test(worker.log()),
+          key === null,
+        );
+        assert.equal(await status(ask(worker, null)), key === null ? 200 : 401);
+        assert.equal(await status(ask(worker, key)), 200);
+      }));
+    });
+  },
+);
 
-Deno.test("an open worker closes with the first key, and a revoked key stops, while it runs", async () => {
-  await withStore(async (kv) => {
-    const env = { RWKV_METRICS_TOKEN: `token-${MARK}` };
-    await using worker = await startWorkerProcess(kv, { device: "cpu", env });
-    const before = await ask(worker, null);
-    const { state_id: openState } = await before.json();
-    assert.equal(before.status, 200);
-    const [ada, bob] = [await newKey(kv, "ada"), await newKey(kv, "bob")];
-    await until(401, () => ask(worker, null));
-    const { state_id } = await (await ask(worker, ada.key)).json();
-    assert.equal(await status(ask(worker, ada.key, { state_id })), 200);
-    assert.equal(await status(ask(worker, bob.key, { state_id })), 404);
-    assert.equal(await status(ask(worker, ada.key, { state_id: openState })), 404);
-    // Another key of the tenant's goes on with what the first one has begun.
-    const second = await newKey(kv, "ada");
-    assert.equal(await status(ask(worker, second.key, { state_id })), 200);
-    const { code } = await rwkv(["keys", "revoke", ada.id, "--kv", kv]);
-    assert.equal(code, 0);
-    await until(401, () => ask(worker, ada.key));
-    assert.equal(await status(ask(worker, second.key, { state_id })), 200);
-    assert.equal(await status(fetch(`${worker.url}/metrics`)), 401);
-    await worker.stop();
-  });
-});
+slowTest(
+  "an open worker closes with the first key, and a revoked key stops, while it runs",
+  async () => {
+    await withStore(async (kv) => {
+      const env = { RWKV_METRICS_TOKEN: `token-${MARK}` };
+      await using worker = await startWorkerProcess(kv, { device: "cpu", env });
+      const before = await ask(worker, null);
+      const { state_id: openState } = await before.json();
+      assert.equal(before.status, 200);
+      const [ada, bob] = [await newKey(kv, "ada"), await newKey(kv, "bob")];
+      await until(401, () => ask(worker, null));
+      const { state_id } = await (await ask(worker, ada.key)).json();
+      assert.equal(await status(ask(worker, ada.key, { state_id })), 200);
+      assert.equal(await status(ask(worker, bob.key, { state_id })), 404);
+      assert.equal(await status(ask(worker, ada.key, { state_id: openState })), 404);
+      // Another key of the tenant's goes on with what the first one has begun.
+      const second = await newKey(kv, "ada");
+      assert.equal(await status(ask(worker, second.key, { state_id })), 200);
+      const { code } = await rwkv(["keys", "revoke", ada.id, "--kv", kv]);
+      assert.equal(code, 0);
+      await until(401, () => ask(worker, ada.key));
+      assert.equal(await status(ask(worker, second.key, { state_id })), 200);
+      assert.equal(await status(fetch(`${worker.url}/metrics`)), 401);
+      await worker.stop();
+    });
+  },
+);
 
 Deno.test("a tenant has no more turns than it may, and others are served meanwhile", async () => {
   await withStore(async (kv) => {

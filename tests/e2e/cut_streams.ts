@@ -16,8 +16,8 @@ export async function cutStreams(url: string, stop: () => Promise<number>): Prom
   const questions = Array.from({ length: 12 }, (_, i) => {
     return `Tell me a story about a dragon. It is ${i + 3} years old.`;
   });
-  const whole: string[] = [];
-  for (const question of questions) whole.push((await ask(url, question)).text);
+  const replies = await Promise.all(questions.map((question) => ask(url, question)));
+  const whole = replies.map(({ text }) => text);
   const streams = await Promise.all(questions.map((question) => askStreaming(url, question)));
   let stopped: Promise<number> | undefined;
   const turns = await Promise.all(streams.map(async ({ stateId, deltas }) => {
@@ -35,12 +35,12 @@ export async function cutStreams(url: string, stop: () => Promise<number>): Prom
 /** Carries on what was cut; together it is what it would have been. */
 export async function carryOn(url: string, { whole, turns }: CutStreams): Promise<void> {
   let open = 0;
-  for (const { stateId, text } of turns) {
+  await Promise.all(turns.map(async ({ stateId, text }) => {
     const state = await (await fetch(`${url}/v1/states/${stateId}`)).json();
     assert.equal(state.transcript.at(-1).content, text);
     if (state.open) open++;
     const rest = state.open ? (await ask(url, null, { stateId, maxTokens: 512 })).text : "";
     assert.ok(whole.includes(text + rest), text + rest);
-  }
+  }));
   assert.ok(open > 0, "some were cut");
 }

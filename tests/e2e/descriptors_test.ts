@@ -1,6 +1,7 @@
 /** A worker whose descriptors are all taken by connections that do nothing. */
 
 import assert from "node:assert/strict";
+import { slowTest } from "../quick.ts";
 import { setTimeout as delay } from "node:timers/promises";
 import { ask, startWorkerProcess } from "./worker_process.ts";
 
@@ -37,49 +38,52 @@ async function answered(url: string): Promise<void> {
   }
 }
 
-Deno.test("a worker without descriptors ends its turns, drops idle connections and goes on", async () => {
-  const folder = await Deno.makeTempDir();
-  const idlers: Idler[] = [];
-  try {
-    const options = { device: "cpu", descriptors: DESCRIPTORS } as const;
-    await using worker = await startWorkerProcess(`${folder}/states.sqlite3`, options);
-    const { stateId } = await ask(worker.url, "Hi! My name is Ada.");
-    const told = await ask(worker.url, "What is my name?", { stateId });
-    // A turn that lasts until there are none left, and longer.
-    const long = { logit_bias: { 0: -100 }, stop: [], max_tokens: TOKENS, stream: true };
-    const turn = await fetch(`${worker.url}/v1/completions`, {
-      method: "POST",
-      body: JSON.stringify({ prompt: "Once upon a time", ...long }),
-    });
-    let done = false;
-    const reading = turn.text().finally(() => done = true);
-    const full = () => worker.log().includes("Cannot take connections");
-    while (!full() && !done) {
-      const one = await idler(worker.url);
-      if (one === null) break;
-      idlers.push(one);
-    }
-    await delay(500);
-    assert.ok(full() && !done, worker.log());
-    assert.ok(idlers.length > DESCRIPTORS / 2, `only ${idlers.length} connections`);
+slowTest(
+  "a worker without descriptors ends its turns, drops idle connections and goes on",
+  async () => {
+    const folder = await Deno.makeTempDir();
+    const idlers: Idler[] = [];
+    try {
+      const options = { device: "cpu", descriptors: DESCRIPTORS } as const;
+      await using worker = await startWorkerProcess(`${folder}/states.sqlite3`, options);
+      const { stateId } = await ask(worker.url, "Hi! My name is Ada.");
+      const told = await ask(worker.url, "What is my name?", { stateId });
+      // A turn that lasts until there are none left, and longer.
+      const long = { logit_bias: { 0: -100 }, stop: [], max_tokens: TOKENS, stream: true };
+      const turn = await fetch(`${worker.url}/v1/completions`, {
+        method: "POST",
+        body: JSON.stringify({ prompt: "Once upon a time", ...long }),
+      });
+      let done = false;
+      const reading = turn.text().finally(() => done = true);
+      const full = () => worker.log().includes("Cannot take connections");
+      while (!full() && !done) {
+        const one = await idler(worker.url);
+        if (one === null) break;
+        idlers.push(one);
+      }
+      await delay(500);
+      assert.ok(full() && !done, worker.log());
+      assert.ok(idlers.length > DESCRIPTORS / 2, `only ${idlers.length} connections`);
 
-    const text = await reading;
-    assert.match(text, /"finish_reason":"length"/);
-    assert.ok(text.trimEnd().endsWith("[DONE]"), text.slice(-300));
-    await answered(worker.url);
-    assert.equal((await ask(worker.url, "What is my name?", { stateId })).text, told.text);
-    await Promise.race([
-      Promise.all(idlers.slice(0, DESCRIPTORS / 2).map(({ ended }) => ended)),
-      delay(10_000).then(() => assert.fail("idle connections are still there")),
-    ]);
-    const warnings = worker.log().split("\n").filter((line) => line.includes("Cannot take"));
-    assert.equal(warnings.length, 1, worker.log());
-    assert.equal(await worker.stop(), 0, worker.log());
-  } finally {
-    for (const { connection, ended } of idlers) {
-      connection.close();
-      await ended;
+      const text = await reading;
+      assert.match(text, /"finish_reason":"length"/);
+      assert.ok(text.trimEnd().endsWith("[DONE]"), text.slice(-300));
+      await answered(worker.url);
+      assert.equal((await ask(worker.url, "What is my name?", { stateId })).text, told.text);
+      await Promise.race([
+        Promise.all(idlers.slice(0, DESCRIPTORS / 2).map(({ ended }) => ended)),
+        delay(10_000).then(() => assert.fail("idle connections are still there")),
+      ]);
+      const warnings = worker.log().split("\n").filter((line) => line.includes("Cannot take"));
+      assert.equal(warnings.length, 1, worker.log());
+      assert.equal(await worker.stop(), 0, worker.log());
+    } finally {
+      for (const { connection, ended } of idlers) {
+        connection.close();
+        await ended;
+      }
+      await Deno.remove(folder, { recursive: true });
     }
-    await Deno.remove(folder, { recursive: true });
-  }
-});
+  },
+);

@@ -1,7 +1,7 @@
 /** Workers with a master key: what they leave in the file, and to whom they give it back. */
 
 import assert from "node:assert/strict";
-import { rwkv } from "../cli/run_cli.ts";
+import { rwkv } from "../cli/shared_cli.ts";
 import { ask, startWorkerProcess } from "./worker_process.ts";
 
 const OLD = btoa("o".repeat(32));

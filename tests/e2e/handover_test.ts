@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
+import { slowTest } from "../quick.ts";
 import { ask, askStreaming, startWorkerProcess, type WorkerProcess } from "./worker_process.ts";
 
 const TURNS = ["Hi! My name is Zorvin.", "What is 3 + 4?", "Tell me a story.", "What is my name?"];
@@ -28,7 +29,7 @@ async function converse(i: number, workerOf: (turn: number) => WorkerProcess): P
   return texts;
 }
 
-Deno.test("three workers on one file hand conversations on, whoever else locks it", async () => {
+slowTest("three workers on one file hand conversations on, whoever else locks it", async () => {
   const folder = await Deno.makeTempDir();
   const kv = `${folder}/states.sqlite3`;
   const options = { device: "cpu", flags: ["--state-cache", "0"] } as const;

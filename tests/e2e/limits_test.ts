@@ -1,7 +1,8 @@
 /** A key's bound by the minute, held over two real workers on one store. */
 
 import assert from "node:assert/strict";
-import { rwkv } from "../cli/run_cli.ts";
+import { rwkv } from "../cli/shared_cli.ts";
+import { slowTest } from "../quick.ts";
 import { chatBody, startWorkerProcess, type WorkerProcess } from "./worker_process.ts";
 
 const LIMIT = 10;
@@ -45,7 +46,7 @@ async function useUp(worker: WorkerProcess, key: string): Promise<number> {
   }
 }
 
-Deno.test("what a key has used up on one worker, another one does not give", async () => {
+slowTest("what a key has used up on one worker, another one does not give", async () => {
   const folder = await Deno.makeTempDir();
   try {
     const kv = `${folder}/states.sqlite3`;

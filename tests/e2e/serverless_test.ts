@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { carryOn, type CutStreams, cutStreams } from "./cut_streams.ts";
+import { slowTest } from "../quick.ts";
 import { ask } from "./worker_process.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
@@ -64,7 +65,7 @@ Deno.test("a fetch handler loads with the first request: 204 and 503, then 200",
   });
 });
 
-Deno.test("a fetch handler that is stopped ends its streams, and another goes on", async () => {
+slowTest("a fetch handler that is stopped ends its streams, and another goes on", async () => {
   const kv = `data/serverless-${crypto.randomUUID()}.sqlite3`;
   try {
     let cut: CutStreams | undefined;

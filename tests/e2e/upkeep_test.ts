@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
+import { slowTest } from "../quick.ts";
 import { ask, askStreaming, startWorkerProcess, type WorkerProcess } from "./worker_process.ts";
 
 const CLIENTS = 4;
@@ -39,7 +40,7 @@ async function converse(
   return taken;
 }
 
-Deno.test("a copy made while a worker serves has every state from before it", async () => {
+slowTest("a copy made while a worker serves has every state from before it", async () => {
   const folder = await Deno.makeTempDir();
   await using stack = new AsyncDisposableStack();
   stack.defer(() => Deno.remove(folder, { recursive: true }));
@@ -48,21 +49,27 @@ Deno.test("a copy made while a worker serves has every state from before it", as
   let began = Infinity;
   {
     await using worker = await startWorkerProcess(kv, { device: "cpu" });
-    let done = false;
+    let [done, turns] = [false, 0];
     const talking = converse(() => done, async (...args) => {
-      return (await turn(worker.url, ...args)).stateId;
+      const { stateId } = await turn(worker.url, ...args);
+      turns++;
+      return stateId;
     });
-    await new Promise((resolve) => setTimeout(resolve, 3000));
+    const until = async (count: number) => {
+      while (turns < count) await new Promise((resolve) => setTimeout(resolve, 10));
+    };
+    // Each client has begun a conversation and gone on with it.
+    await Promise.race([talking, until(4 * CLIENTS)]);
     began = performance.now();
     vacuumInto(kv, copy);
-    await new Promise((resolve) => setTimeout(resolve, 1000));
+    await Promise.race([talking, until(turns + CLIENTS)]);
     done = true;
     const taken = await talking;
     const before = taken.filter(({ at }) => at < began);
     assert.ok(before.length >= CLIENTS && before.length < taken.length, `${before.length}`);
-    for (const { stateId } of before) {
+    await Promise.all(before.map(async ({ stateId }) => {
       expected.set(stateId, (await ask(worker.url, QUESTION, { stateId, maxTokens: 8 })).text);
-    }
+    }));
   }
   await using restored = await startWorkerProcess(copy, { device: "cpu" });
   for (const [stateId, text] of expected) {
@@ -70,7 +77,7 @@ Deno.test("a copy made while a worker serves has every state from before it", as
   }
 });
 
-Deno.test("workers that are restarted one after the other fail no turn", async () => {
+slowTest("workers that are restarted one after the other fail no turn", async () => {
   const folder = await Deno.makeTempDir();
   await using stack = new AsyncDisposableStack();
   stack.defer(() => Deno.remove(folder, { recursive: true }));

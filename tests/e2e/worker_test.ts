@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { QUICK, slowTest } from "../quick.ts";
 import {
   ask,
   askStreaming,
@@ -10,8 +11,12 @@ import {
 const STORY = "Tell me a story about a dragon.";
 
 /** Runs `body` with a fresh database file. */
-function withDatabase(name: string, body: (kv: string) => Promise<void>) {
-  Deno.test(name, async () => {
+function withDatabase(
+  name: string,
+  body: (kv: string) => Promise<void>,
+  { slow = false }: { slow?: boolean } = {},
+) {
+  (slow ? slowTest : Deno.test)(name, async () => {
     const folder = await Deno.makeTempDir();
     try {
       await body(`${folder}/states.sqlite3`);
@@ -34,10 +39,11 @@ async function transcript(worker: WorkerProcess, id: string) {
 
 withDatabase("a conversation goes on after a restart as if there had been none", async (kv) => {
   const questions = ["Hi! My name is Zorvin.", "What is 3 + 4?", "What is my name?"];
+  const device = QUICK ? "auto" : "webgpu";
   const without: string[] = [];
   const within: string[] = [];
   {
-    await using worker = await startWorkerProcess(kv);
+    await using worker = await startWorkerProcess(kv, { device });
     let id: string | undefined;
     for (const question of questions) {
       const reply = await ask(worker.url, question, id ? { stateId: id } : {});
@@ -48,7 +54,7 @@ withDatabase("a conversation goes on after a restart as if there had been none",
   }
   let id: string | undefined;
   for (const question of questions) {
-    await using worker = await startWorkerProcess(kv);
+    await using worker = await startWorkerProcess(kv, { device });
     const reply = await ask(worker.url, question, id ? { stateId: id } : {});
     within.push(reply.text);
     id = reply.stateId;
@@ -80,7 +86,7 @@ withDatabase("streamed, whole, in pieces, by one worker or another: the same rep
 withDatabase("kill -9 at any moment: every id that a client was given resumes", async (kv) => {
   const given: { id: string; reply: string | null }[] = [];
   let whole = "";
-  for (const delay of [0, 15, 60, 200, 450, 900]) {
+  for (const delay of QUICK ? [60, 450] : [0, 15, 60, 200, 450, 900]) {
     await using worker = await startWorkerProcess(kv);
     whole ||= (await ask(worker.url, STORY)).text;
     const told = await ask(worker.url, "My lucky number is 4711.");
@@ -113,7 +119,8 @@ withDatabase("SIGTERM amid 16 streams: each ends properly, and goes on elsewhere
   const cut: { id: string; text: string }[] = [];
   {
     await using worker = await startWorkerProcess(kv, { flags: ["--grace", "0.1"] });
-    for (const question of questions) whole.push((await ask(worker.url, question)).text);
+    const replies = await Promise.all(questions.map((question) => ask(worker.url, question)));
+    for (const { text } of replies) whole.push(text);
     const turns = await Promise.all(
       questions.map((question) => askStreaming(worker.url, question)),
     );
@@ -132,15 +139,15 @@ withDatabase("SIGTERM amid 16 streams: each ends properly, and goes on elsewhere
   }
   await using worker = await startWorkerProcess(kv);
   let open = 0;
-  for (const { id, text } of cut) {
+  await Promise.all(cut.map(async ({ id, text }) => {
     const { body } = await transcript(worker, id);
     assert.equal(body.transcript.at(-1).content, text);
     if (body.open) open++;
     const joined = body.open ? await continued(worker, id, text) : text;
     assert.ok(whole.includes(joined), joined);
-  }
+  }));
   assert.ok(open > 0, "some were cut");
-});
+}, { slow: true });
 
 withDatabase("a client that leaves stops the turn, which can be carried on", async (kv) => {
   await using worker = await startWorkerProcess(kv);

@@ -16,7 +16,7 @@ async function open() {
   const engine = await GpuEngine.create(
     device!,
     await openModel(new MemorySource("tiny", FILE)),
-    { quant: "none", slots: 4, maxStepTokens: 16 },
+    { quant: "none", slots: 4, maxStepTokens: 4 },
   );
   return { engine, device: device!.device };
 }

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
+import { slowTest } from "../quick.ts";
 import {
   ENDLESS,
   type LastingCase,
@@ -39,36 +40,42 @@ Deno.test("a lost device ends the turns in slots; those that wait, and later one
   assert.equal(it.faults.devices.length, 2);
 });
 
-Deno.test("a device that is lost while nobody uses it is replaced, and no turn notices", async () => {
-  const expected = await undisturbed(turn(3));
-  await using it = await lastingCase();
-  await loseIdle(it);
-  assert.deepEqual(await start(it.scheduler, turn(3)).ended, expected);
-  assert.deepEqual(it.seen, ["device_lost", "rebuilt"]);
-});
+slowTest(
+  "a device that is lost while nobody uses it is replaced, and no turn notices",
+  async () => {
+    const expected = await undisturbed(turn(3));
+    await using it = await lastingCase();
+    await loseIdle(it);
+    assert.deepEqual(await start(it.scheduler, turn(3)).ended, expected);
+    assert.deepEqual(it.seen, ["device_lost", "rebuilt"]);
+  },
+);
 
-Deno.test("states that were in slots are read anew, also one that is named only afterwards", async () => {
-  await using it = await lastingCase();
-  const first = start(it.scheduler, turn(1));
-  const second = start(it.scheduler, turn(2));
-  const states = [(await first.ended).state!, (await second.ended).state!];
-  first.generation.keep("first", undefined);
-  it.faults.lose();
-  await assert.rejects(start(it.scheduler, turn(3)).ended, passes);
-  second.generation.keep("second", undefined);
-  for (const [i, key] of ["first", "second"].entries()) {
-    let loaded = 0;
-    const load = () => {
-      loaded++;
-      return Promise.resolve(states[i]);
-    };
-    const further = turn(5, { state: { key, load } });
-    const { tokens } = await start(it.scheduler, further).ended;
-    assert.equal(loaded, 1);
-    assert.deepEqual(tokens, (await undisturbed(further)).tokens);
-  }
-  assert.equal(it.scheduler.numbers.warm, 0);
-});
+slowTest(
+  "states that were in slots are read anew, also one that is named only afterwards",
+  async () => {
+    await using it = await lastingCase();
+    const first = start(it.scheduler, turn(1));
+    const second = start(it.scheduler, turn(2));
+    const states = [(await first.ended).state!, (await second.ended).state!];
+    first.generation.keep("first", undefined);
+    it.faults.lose();
+    await assert.rejects(start(it.scheduler, turn(3)).ended, passes);
+    second.generation.keep("second", undefined);
+    for (const [i, key] of ["first", "second"].entries()) {
+      let loaded = 0;
+      const load = () => {
+        loaded++;
+        return Promise.resolve(states[i]);
+      };
+      const further = turn(5, { state: { key, load } });
+      const { tokens } = await start(it.scheduler, further).ended;
+      assert.equal(loaded, 1);
+      assert.deepEqual(tokens, (await undisturbed(further)).tokens);
+    }
+    assert.equal(it.scheduler.numbers.warm, 0);
+  },
+);
 
 Deno.test("weights that are no numbers any more end all turns, and are loaded again", async () => {
   const expected = await undisturbed(turn(4));
@@ -126,7 +133,7 @@ Deno.test("a device that never comes back is given up, and what waits runs on th
   assert.deepEqual(it.seen, ["hung", "rebuilt"]);
 });
 
-Deno.test("a device that reports to have no memory left is replaced", async () => {
+slowTest("a device that reports to have no memory left is replaced", async () => {
   await using it = await lastingCase();
   const { begun, ended } = start(it.scheduler, turn(1, ENDLESS));
   await begun;
@@ -136,7 +143,7 @@ Deno.test("a device that reports to have no memory left is replaced", async () =
   assert.deepEqual(it.seen, ["out_of_memory", "rebuilt"]);
 });
 
-Deno.test("an engine that finds no memory at once finds it a little later", async () => {
+slowTest("an engine that finds no memory at once finds it a little later", async () => {
   const expected = await undisturbed(turn(7));
   await using it = await lastingCase();
   it.faults.full = true;
@@ -160,7 +167,7 @@ Deno.test("where no kernel compiles any more, it is over: waiting turns end, new
   assert.throws(() => it.scheduler.submit(turn(1)), { code: "device_lost" });
 });
 
-Deno.test("three losses in a row are the end, unless a turn ends well between", async () => {
+slowTest("three losses in a row are the end, unless a turn ends well between", async () => {
   await using it = await lastingCase();
   const lose = async () => {
     const { begun, ended } = start(it.scheduler, turn(1, ENDLESS));
@@ -180,7 +187,7 @@ Deno.test("three losses in a row are the end, unless a turn ends well between", 
   assert.equal(it.seen.at(-1), "end");
 });
 
-Deno.test("an engine of another model is not taken in the place of one", async () => {
+slowTest("an engine of another model is not taken in the place of one", async () => {
   await using it = await lastingCase();
   it.file.index = 1;
   it.faults.lose();
@@ -190,7 +197,7 @@ Deno.test("an engine of another model is not taken in the place of one", async (
   assert.deepEqual(it.seen, ["device_lost", "reload", "reload", "end"]);
 });
 
-Deno.test("a turn that waits for an engine can be cancelled", async () => {
+slowTest("a turn that waits for an engine can be cancelled", async () => {
   await using it = await lastingCase();
   it.faults.full = true;
   await loseIdle(it);

@@ -43,7 +43,8 @@ export async function lastingCase(limits: Partial<LastingLimits> = {}): Promise<
       await GpuEngine.create(
         (await openDevice(gpu))!,
         await openModel(new MemorySource("tiny", FILES[file.index])),
-        { quant: "none", slots: SLOTS, maxStepTokens: 16 },
+        // Few tokens a step, so that few kernels are built for every device.
+        { quant: "none", slots: SLOTS, maxStepTokens: SLOTS },
       ),
     events: {
       onFault: (kind, _error, what) => seen.push(what === "engine" ? kind : `turn ${kind}`),

@@ -19,7 +19,7 @@ Deno.test("both engines tell the same log probabilities, in turns that sample on
       device,
       quant: "f16",
       slots: 3,
-      maxStepTokens: 64,
+      maxStepTokens: 128,
       tokens: tokenTable(tokenizer),
     });
     const scheduler = new Scheduler(engine);

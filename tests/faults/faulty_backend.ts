@@ -1,5 +1,6 @@
 /** A database that fails as databases do: slowly, at random, with answers that get lost, or for want of room. */
 
+import { setImmediate } from "node:timers/promises";
 import { InferenceError } from "../../src/core/errors.ts";
 import type { Backend } from "../../src/store/backend.ts";
 import type { Random } from "../random_data.ts";
@@ -36,7 +37,7 @@ export class FaultyBackend extends AroundBackend {
     const { slow, fails, lost, full } = this.faults;
     if (this.#random.chance(slow)) {
       for (let i = this.#random.below(4); i >= 0; i--) {
-        await new Promise((done) => setTimeout(done));
+        await setImmediate();
       }
     }
     if (this.#random.chance(fails) || full && writes) throw this.#failure();

@@ -1,6 +1,7 @@
 /** Damaged files of every kind: each is read or refused, within bounds. `deno task fuzz` tries more. */
 
 import assert from "node:assert/strict";
+import { caseCount } from "../quick.ts";
 import { Random } from "../random_data.ts";
 import { caseBytes, outcomeOf } from "./cases.ts";
 import { endFuzzer, fuzz } from "./fuzzer.ts";
@@ -9,7 +10,7 @@ import type { Target } from "./target.ts";
 import { FAULTY_TARGETS } from "./targets/faulty_targets.ts";
 import { targets } from "./targets.ts";
 
-const CASES = 200;
+const CASES = caseCount(200, 60);
 const SEED = 20_261_128;
 
 /** A machine that is busy takes its time; what hangs takes longer. */
@@ -58,7 +59,7 @@ Deno.test("a thread that hangs, grows, or leaves a rejection is told of, with it
     const target = FAULTY_TARGETS.find((target) => target.name === `faulty-${name}`)!;
     let from = 0;
     while (caseBytes(target, 1, from)[0] !== 3) from++;
-    const limits = { limitMs: 400, limitBytes: 300 * 1024 ** 2 };
+    const limits = { limitMs: 100, limitBytes: 300 * 1024 ** 2 };
     const { findings } = await fuzz({ target: target.name, seed: 1, from, cases: 1, ...limits });
     assert.deepEqual(findings.map(({ index }) => index), [from], name);
     return findings[0].fault;

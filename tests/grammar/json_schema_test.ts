@@ -1,20 +1,22 @@
 /** JSON Schema: what is written is valid, and what is valid can be written. */
 
 import assert from "node:assert/strict";
+import { caseCount } from "../quick.ts";
 import { seeded } from "../random_data.ts";
 import { judge, ofSchema, takes, write } from "./fixtures.ts";
 import { randomSchema } from "./random_schemas.ts";
 
 Deno.test("texts that are written by chance are valid, by random schemas", async () => {
+  const seeds = caseCount(200, 80);
   let ended = 0;
-  for (let seed = 1; seed <= 200; seed++) {
+  for (let seed = 1; seed <= seeds; seed++) {
     const schema = randomSchema(seed);
     const text = await write(ofSchema(schema), seeded(seed));
     if (text === null) continue;
     ended++;
     assert.ok(judge(schema)(text), `${JSON.stringify(schema)}\n${text}`);
   }
-  assert.ok(ended > 190, `${ended} of 200 ended`);
+  assert.ok(ended > 0.95 * seeds, `${ended} of ${seeds} ended`);
 });
 
 Deno.test("any object is an object, on one line", async () => {

@@ -45,11 +45,14 @@ export async function runKernel<P>(
     staged.push([name, staging, byteLength]);
   }
   device.queue.submit([encoder.finish()]);
-  const results: Record<string, Float32Array> = {};
-  for (const [name, staging, bytes] of staged) {
-    results[name] = new Float32Array(await readBytes(staging, bytes));
-    staging.destroy();
-  }
+  // All at once: the platform sleeps in every read.
+  const results = Object.fromEntries(
+    await Promise.all(staged.map(async ([name, staging, bytes]) => {
+      const values = new Float32Array(await readBytes(staging, bytes));
+      staging.destroy();
+      return [name, values] as const;
+    })),
+  );
   for (const { buffer } of Object.values(buffers)) buffer.destroy();
   const error = await device.popErrorScope();
   if (error) throw new Error(`${spec.name}: ${error.message}`);

@@ -3,6 +3,7 @@ import { groupNormGate, groupNormGateReference } from "../../kernels/group_norm_
 import { type RunRows } from "../../kernels/norm_shift.ts";
 import { wkv5Chunk, wkv5Reference, wkv5Step } from "../../kernels/wkv5.ts";
 import { assertClose } from "../close.ts";
+import { QUICK } from "../quick.ts";
 import { floats, seeded } from "../random_data.ts";
 import { runKernel, runRows } from "./run_kernel.ts";
 
@@ -39,6 +40,11 @@ const RAGGED: Case[] = [
   { heads: 1, headSize: 20, slots: 1, runs: [{ slot: 0, first: 0, count: 129 }] },
 ];
 
+/** Head sizes of models, and one that is no power of two. */
+const QUICK_HEADS = [64, 8, 12];
+
+const isLeftOut = ({ headSize }: Case) => QUICK && !QUICK_HEADS.includes(headSize);
+
 function prepare({ heads, headSize, slots, runs }: Case) {
   const random = seeded(heads * 1000 + headSize);
   const tokens = runs.reduce((n, { count }) => n + count, 0);
@@ -58,6 +64,7 @@ function prepare({ heads, headSize, slots, runs }: Case) {
 }
 
 for (const c of [...SINGLE, ...RAGGED]) {
+  if (isLeftOut(c)) continue;
   Deno.test(`wkv5_chunk matches plain loops at ${JSON.stringify(c)}`, async () => {
     const { data, sizes, counts } = prepare(c);
     const got = await runKernel(wkv5Chunk, data, { sizes, counts });
@@ -70,6 +77,7 @@ for (const c of [...SINGLE, ...RAGGED]) {
 
 for (const gated of [true, false]) {
   for (const c of SINGLE) {
+    if (isLeftOut(c)) continue;
     Deno.test(`wkv5_step, ${gated ? "gated" : "plain"}, is wkv5 and group norm to the bit at ${JSON.stringify(c)}`, async () => {
       const { data, sizes, counts } = prepare(c);
       const random = seeded(c.heads);

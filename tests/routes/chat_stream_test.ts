@@ -106,7 +106,7 @@ Deno.test("a client that leaves a stream stops its turn, whose state goes on", a
 });
 
 Deno.test("a client that stops reading stops its turn; one that reads slowly does not", async () => {
-  for (const path of ["/v1/chat/completions", "/v1/responses"]) {
+  await Promise.all(["/v1/chat/completions", "/v1/responses"].map(async (path) => {
     let written = 0;
     const before = async () => {
       written++;
@@ -141,5 +141,5 @@ Deno.test("a client that stops reading stops its turn; one that reads slowly doe
     const id = unread.headers.get("x-state-id")!;
     const state = await (await app.request(`/v1/states/${id}`)).json();
     assert.equal(state.open, true);
-  }
+  }));
 });

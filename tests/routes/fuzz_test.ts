@@ -4,6 +4,7 @@
  */
 
 import assert from "node:assert/strict";
+import { QUICK } from "../quick.ts";
 import { testApp } from "./fixtures.ts";
 import {
   type Known,
@@ -14,7 +15,7 @@ import {
   RequestMaker,
 } from "./random_requests.ts";
 
-const SEEDS = [1, 2, 3, 4];
+const SEEDS = QUICK ? [1] : [1, 2, 3, 4];
 /** Of each operation, with each seed. */
 const REQUESTS = 40;
 /** Routes that let the model write are worth more. */
@@ -59,11 +60,12 @@ Deno.test("any request is answered as documented, never by a bug", async () => {
     assert.deepEqual(it.logged, [], `of seed ${seed}`);
   }
   // Else the requests are of a kind that proves nothing.
+  const share = SEEDS.length / 4;
   for (const [name, { fine, refused, streamed }] of seen) {
     const counted = `${name}: ${fine} answered, ${refused} refused, ${streamed} streamed`;
-    assert.ok(ALWAYS_REFUSED.includes(name) ? fine === 0 : fine >= 10, counted);
-    assert.ok(NEVER_REFUSED.includes(name) ? refused === 0 : refused >= 3, counted);
-    assert.ok(!WRITING.some((path) => name === `POST ${path}`) || streamed >= 20, counted);
+    assert.ok(ALWAYS_REFUSED.includes(name) ? fine === 0 : fine >= 10 * share, counted);
+    assert.ok(NEVER_REFUSED.includes(name) ? refused === 0 : refused >= 3 * share, counted);
+    assert.ok(!WRITING.some((path) => name === `POST ${path}`) || streamed >= 20 * share, counted);
   }
 });
 

@@ -4,6 +4,7 @@ import { PLAIN_SAMPLING, type SamplingParams } from "../../src/core/sampling.ts"
 import { recordToken } from "../../src/sampler/penalties.ts";
 import { randomAt } from "../../src/sampler/random.ts";
 import { sample } from "../../src/sampler/sampler.ts";
+import { QUICK } from "../quick.ts";
 
 const plain: SamplingParams = { ...PLAIN_SAMPLING, seed: 0n };
 
@@ -73,7 +74,8 @@ Deno.test("every random number draws the reference's token", () => {
 
 Deno.test("a whole vocabulary is cut as the reference cuts it", () => {
   const logits = randomLogits(65536, 6n);
-  for (const setting of settings.filter(({ temperature }) => temperature === 1.7)) {
+  const hot = settings.filter(({ temperature }) => temperature === 1.7);
+  for (const setting of QUICK ? hot.filter((_, i) => i % 3 === 0) : hot) {
     const probabilities = referenceProbabilities([...logits], setting);
     for (let i = 0; i < 3; i++) {
       const random = randomAt(7n, i);

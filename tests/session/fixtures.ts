@@ -27,10 +27,15 @@ export const VOCABULARY = 272;
 export class ToyTokenizer implements TokenCodec {
   readonly endOfText = 0;
   readonly #tokens: (Uint8Array | undefined)[] = [undefined];
+  /** Ids by the byte that their tokens begin with. */
+  readonly #ids = new Map<number, number[]>();
 
   constructor() {
     for (let byte = 0; byte < 256; byte++) this.#tokens.push(Uint8Array.of(byte));
     for (const word of WORDS) this.#tokens.push(new TextEncoder().encode(word));
+    for (const [id, token] of this.#tokens.entries()) {
+      if (token) this.#ids.set(token[0], [...this.#ids.get(token[0]) ?? [], id]);
+    }
   }
 
   tokenBytes(id: number): Uint8Array | undefined {
@@ -42,7 +47,7 @@ export class ToyTokenizer implements TokenCodec {
     const ids: number[] = [];
     for (let at = 0; at < bytes.length;) {
       let best = 0;
-      for (let id = 1; id < this.#tokens.length; id++) {
+      for (const id of this.#ids.get(bytes[at])!) {
         const token = this.#tokens[id]!;
         const longer = best === 0 || token.length > this.#tokens[best]!.length;
         if (longer && token.every((byte, i) => bytes[at + i] === byte)) best = id;

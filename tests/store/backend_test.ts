@@ -5,6 +5,7 @@ import { DatabaseSync } from "node:sqlite";
 import { InferenceError } from "../../src/core/errors.ts";
 import { DenoKvBackend } from "../../src/store/deno_kv.ts";
 import { MemoryBackend } from "../../src/store/memory.ts";
+import { slowTest } from "../quick.ts";
 import { testConformance } from "./conformance.ts";
 import { withTempFolder } from "./fixtures.ts";
 
@@ -52,26 +53,29 @@ Deno.test("deno kv: a store that cannot be opened says which", async () => {
   );
 });
 
-Deno.test("deno kv: another process's lock is waited out, longer than the database does", async () => {
-  await withTempFolder(async (folder) => {
-    const path = `${folder}/kv.sqlite`;
-    const told = Promise.withResolvers<void>();
-    const random = () => (told.resolve(), 0.5);
-    const backend = await DenoKvBackend.open(path, { random, timeout: 60_000 });
-    const other = new DatabaseSync(path);
-    other.exec("BEGIN IMMEDIATE");
-    const written = backend.atomic([], [SMALL]);
-    // After some five seconds SQLite says that the database is locked; now and then Deno's client
-    // does not pass that on, and waits by itself.
-    const timer = setTimeout(told.resolve, 10_000);
-    await told.promise;
-    clearTimeout(timer);
-    other.exec("COMMIT");
-    other.close();
-    assert.ok(await written);
-    backend.close();
-  });
-});
+slowTest(
+  "deno kv: another process's lock is waited out, longer than the database does",
+  async () => {
+    await withTempFolder(async (folder) => {
+      const path = `${folder}/kv.sqlite`;
+      const told = Promise.withResolvers<void>();
+      const random = () => (told.resolve(), 0.5);
+      const backend = await DenoKvBackend.open(path, { random, timeout: 60_000 });
+      const other = new DatabaseSync(path);
+      other.exec("BEGIN IMMEDIATE");
+      const written = backend.atomic([], [SMALL]);
+      // After some five seconds SQLite says that the database is locked; now and then Deno's client
+      // does not pass that on, and waits by itself.
+      const timer = setTimeout(told.resolve, 10_000);
+      await told.promise;
+      clearTimeout(timer);
+      other.exec("COMMIT");
+      other.close();
+      assert.ok(await written);
+      backend.close();
+    });
+  },
+);
 
 Deno.test("deno kv: a lock that lasts too long is told, and then forgotten", async () => {
   await withTempFolder(async (folder) => {

@@ -145,9 +145,8 @@ const KINDS: Record<string, Faults> = {
 
 for (const [kind, faults] of Object.entries(KINDS)) {
   Deno.test(`a store that ${kind} loses no id and makes none up`, async () => {
-    for (let seed = 1; seed <= caseCount(4, 1); seed++) {
-      await run(new MemoryBackend(), seed, faults);
-    }
+    const seeds = caseCount(4, 1);
+    for (let seed = 1; seed <= seeds; seed++) await run(new MemoryBackend(), seed, faults);
   });
 }
 

@@ -7,6 +7,7 @@ import { collectGarbage } from "../../src/store/gc.ts";
 import { listStates } from "../../src/store/list_states.ts";
 import { MemoryBackend } from "../../src/store/memory.ts";
 import { type StateInfo, StateStore } from "../../src/store/state_store.ts";
+import { caseCount } from "../quick.ts";
 import { seeded } from "../random_data.ts";
 import { content, MODEL } from "./fixtures.ts";
 import { type Actor, interleave, type Pick, preempt } from "./interleaving.ts";
@@ -120,7 +121,7 @@ for (const [name, deed] of Object.entries(DEEDS)) {
 
 Deno.test("three writers and a collection, in a thousand orders", async () => {
   const deeds = Object.values(DEEDS);
-  for (let seed = 0; seed < 1000; seed++) {
+  for (let seed = 0; seed < caseCount(1000, 200); seed++) {
     const random = seeded(seed);
     const below = (n: number) => Math.floor(random() * n);
     const three = [0, 1, 2].map(() => deeds[below(deeds.length)]);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { simulate } from "../../../bench/simulate/fleet.ts";
+import { QUICK, slowTest } from "../../quick.ts";
 import { fleet, PLAIN } from "./fleet_options.ts";
 
 /**
@@ -40,6 +41,7 @@ Deno.test("turns under way are as many as their rate times how long they take", 
 });
 
 for (const rate of [0.3, 0.6, 0.8]) {
+  if (QUICK && rate < 0.8) continue;
   Deno.test(`one slot with equal turns waits as M/D/1 does at a load of ${rate}`, async () => {
     const service = 10 + 40;
     const { turns } = await simulate(fleet({
@@ -59,7 +61,7 @@ for (const rate of [0.3, 0.6, 0.8]) {
   });
 }
 
-Deno.test("one slot with prompts of exponential length waits as M/M/1 does", async () => {
+slowTest("one slot with prompts of exponential length waits as M/M/1 does", async () => {
   const service = 40, rate = 0.6;
   const { turns, figures } = await simulate(fleet({
     workers: 1,
@@ -85,7 +87,7 @@ Deno.test("one slot with prompts of exponential length waits as M/M/1 does", asy
 
 Deno.test("more workers are never worse", async () => {
   let before = Infinity;
-  for (const workers of [1, 2, 3, 5, 8]) {
+  for (const workers of QUICK ? [1, 3, 8] : [1, 2, 3, 5, 8]) {
     const { figures } = await simulate(fleet({ workers, load: { arrivals: { perSecond: 20 } } }));
     const p95 = figures.ttft_ms!.p95;
     assert.ok(p95 <= before, `${workers}: ${p95}, ${before} with fewer`);

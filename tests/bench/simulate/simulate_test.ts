@@ -44,19 +44,18 @@ Deno.test("the simulation finds the least number of workers that holds the goals
 });
 
 Deno.test("the simulation refuses wrong flags with 2 and names the value", async () => {
-  for (
-    const [args, message] of [
-      [["--workers", "0"], "--workers 0"],
-      [["--reply", "many"], "--reply many"],
-      [["--find"], "--find without a goal"],
-      [["--arrivals", "1", "--conversations", "5"], "--arrivals beside --conversations"],
-      [["--refused", "2"], "--refused 2"],
-      [["--profile", "deno.json"], "--profile deno.json: model"],
-      [["--nonsense"], "--nonsense"],
-    ] as const
-  ) {
+  const cases = [
+    [["--workers", "0"], "--workers 0"],
+    [["--reply", "many"], "--reply many"],
+    [["--find"], "--find without a goal"],
+    [["--arrivals", "1", "--conversations", "5"], "--arrivals beside --conversations"],
+    [["--refused", "2"], "--refused 2"],
+    [["--profile", "deno.json"], "--profile deno.json: model"],
+    [["--nonsense"], "--nonsense"],
+  ] as const;
+  await Promise.all(cases.map(async ([args, message]) => {
     const { code, stdout, stderr } = await run(args);
     assert.deepEqual([code, stdout], [2, ""], `${args.join(" ")}: ${stderr}`);
     assert.ok(stderr.startsWith("error: ") && stderr.includes(message), stderr);
-  }
+  }));
 });
