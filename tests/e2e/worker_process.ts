@@ -159,7 +159,10 @@ export async function askStreaming(
   return { stateId: id, deltas: deltas(response.body!) };
 }
 
-/** Text of every chunk; ends at `[DONE]`, throws if the stream ends without. */
+/**
+ * Text of every chunk; ends at `[DONE]`, or where the worker says that it shuts down, and throws if
+ * the stream ends otherwise.
+ */
 export async function* deltas(
   body: ReadableStream<Uint8Array<ArrayBuffer>>,
 ): AsyncGenerator<string> {
@@ -172,6 +175,7 @@ export async function* deltas(
       const data = event.replace(/^data: ?/, "");
       if (data === "[DONE]") return;
       const chunk = JSON.parse(data);
+      if (chunk.error?.code === "shutting_down") return;
       assert.ok(!chunk.error, data);
       yield chunk.choices[0]?.delta.content ?? "";
     }
