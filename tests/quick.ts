@@ -9,10 +9,14 @@ export const QUICK_VARIABLE = "RWKV_TEST_QUICK";
 /** Whether slow tests are left out, and random ones try fewer cases. */
 export const QUICK = Deno.env.get(QUICK_VARIABLE) === "1";
 
-/** Declares a test that takes too long for `deno task test`. */
-export function slowTest(name: string, fn: (t: Deno.TestContext) => void | Promise<void>): void {
-  if (!QUICK) Deno.test(name, fn);
-}
+/**
+ * Declares a test that takes too long for `deno task test`. It is `Deno.test` itself, so that reports
+ * name the file of its caller.
+ */
+export const slowTest: (
+  name: string,
+  fn: (t: Deno.TestContext) => void | Promise<void>,
+) => void = QUICK ? () => {} : Deno.test;
 
 /** How many cases a test tries: `full` of them, or `quick` in `deno task test`. */
 export function caseCount(full: number, quick: number): number {

@@ -146,7 +146,10 @@ async function profileEngine(
   { batches, rounds }: Plan,
 ): Promise<Map<number, StepProfile>> {
   if (!(engine instanceof GpuEngine)) {
-    throw usageError("Cannot use --profile here: it times kernels, and needs a WebGPU adapter");
+    throw usageError(
+      "Cannot use --profile here: it times kernels, and needs a WebGPU adapter; --device webgpu " +
+        "also takes a software one",
+    );
   }
   const profiles = new Map<number, StepProfile>();
   for (const batch of batches) {

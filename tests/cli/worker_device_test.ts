@@ -16,7 +16,11 @@ interface DeviceWorker extends AsyncDisposable {
 }
 
 /** A worker on the demo model and an adapter that says of itself what `fake` says. */
-async function deviceWorker(fake: FakeAdapter, tuningFolder: string): Promise<DeviceWorker> {
+async function deviceWorker(
+  fake: FakeAdapter,
+  tuningFolder: string,
+  { idleMs = 20 } = {},
+): Promise<DeviceWorker> {
   const lines: string[] = [];
   const write = (line: string) => void lines.push(line);
   const log = createLogger({ write, format: "json", now: () => new Date(0) });
@@ -24,7 +28,7 @@ async function deviceWorker(fake: FakeAdapter, tuningFolder: string): Promise<De
     openEngine(options, {
       ...given,
       gpu: disguisedGpu(navigator.gpu, fake),
-      idleMs: 20,
+      idleMs,
       tuningFolder,
     });
   const flags = { kv: ":memory:", slots: "1" };
@@ -76,49 +80,57 @@ Deno.test("a worker whose only adapter is a software renderer runs the CPU engin
   }
 });
 
-slowTest(
-  "a worker on a hardware adapter runs on it, and tunes its kernels once it is idle",
-  async () => {
-    const folder = await Deno.makeTempDir();
-    const fake = { description: "NVIDIA L4" };
-    const cached = () => [...Deno.readDirSync(folder)].map(({ name }) => `${folder}/${name}`);
-    const texts: string[] = [];
-    try {
-      await using worker = await deviceWorker(fake, folder);
-      const { device, adapter, device_reason, warning, software } = await worker.health();
-      assert.deepEqual({ device, adapter, device_reason, warning, software }, {
-        device: "webgpu",
-        adapter: "NVIDIA L4",
-        device_reason: "WebGPU engine: NVIDIA L4 is a hardware adapter",
-        warning: null,
-        software: false,
-      });
-      texts.push(await worker.say("My name is Ada."));
-      await until(() => cached().length === 1, "the tuning cache");
-      assert.match(worker.lines.join("\n"), /Kernels are tuned for NVIDIA L4/);
-      // The tuned kernels are in use from now on: the text is the same.
-      texts.push(await worker.say("My name is Ada."));
-      const [path] = cached();
-      assert.match(path, /nvidia-l4-rwkv5\.2-192-\d+-f16-256\.json$/);
-      const text = await Deno.readTextFile(path);
-      assert.equal(JSON.parse(text).adapter, "NVIDIA L4");
+const HARDWARE = { description: "NVIDIA L4" };
 
-      // What is damaged is ignored with one warning, and replaced.
-      await Deno.writeTextFile(path, "{");
-      {
-        await using next = await deviceWorker(fake, folder);
-        await until(() => Deno.readTextFileSync(path) !== "{", "the cache written anew");
-        const warnings = next.lines.filter((line) => line.includes("Ignoring the tuning cache"));
-        assert.equal(warnings.length, 1, next.lines.join("\n"));
-      }
+Deno.test("a worker on a hardware adapter runs on it, and is not tuned before it is ready", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await using worker = await deviceWorker(HARDWARE, folder, { idleMs: 60_000 });
+    const { device, adapter, device_reason, warning, software } = await worker.health();
+    assert.deepEqual({ device, adapter, device_reason, warning, software }, {
+      device: "webgpu",
+      adapter: "NVIDIA L4",
+      device_reason: "WebGPU engine: NVIDIA L4 is a hardware adapter",
+      warning: null,
+      software: false,
+    });
+    assert.ok((await worker.say("Hi!")).length > 0);
+    assert.deepEqual([...Deno.readDirSync(folder)], [], "nothing is tuned yet");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
 
-      // What is valid is used as it is.
-      await using last = await deviceWorker(fake, folder);
-      texts.push(await last.say("My name is Ada."));
-      assert.deepEqual(last.lines.filter((line) => /tun/.test(line)), []);
-      assert.equal(new Set(texts).size, 1, texts.join("\n"));
-    } finally {
-      await Deno.remove(folder, { recursive: true });
+slowTest("a worker on a hardware adapter tunes its kernels once it is idle", async () => {
+  const folder = await Deno.makeTempDir();
+  const cached = () => [...Deno.readDirSync(folder)].map(({ name }) => `${folder}/${name}`);
+  const texts: string[] = [];
+  try {
+    await using worker = await deviceWorker(HARDWARE, folder);
+    texts.push(await worker.say("My name is Ada."));
+    await until(() => cached().length === 1, "the tuning cache");
+    assert.match(worker.lines.join("\n"), /Kernels are tuned for NVIDIA L4/);
+    // The tuned kernels are in use from now on: the text is the same.
+    texts.push(await worker.say("My name is Ada."));
+    const [path] = cached();
+    assert.match(path, /nvidia-l4-rwkv5\.2-192-\d+-f16-256\.json$/);
+    assert.equal(JSON.parse(await Deno.readTextFile(path)).adapter, "NVIDIA L4");
+
+    // What is damaged is ignored with one warning, and replaced.
+    await Deno.writeTextFile(path, "{");
+    {
+      await using next = await deviceWorker(HARDWARE, folder);
+      await until(() => Deno.readTextFileSync(path) !== "{", "the cache written anew");
+      const warnings = next.lines.filter((line) => line.includes("Ignoring the tuning cache"));
+      assert.equal(warnings.length, 1, next.lines.join("\n"));
     }
-  },
-);
+
+    // What is valid is used as it is.
+    await using last = await deviceWorker(HARDWARE, folder);
+    texts.push(await last.say("My name is Ada."));
+    assert.deepEqual(last.lines.filter((line) => /tun/.test(line)), []);
+    assert.equal(new Set(texts).size, 1, texts.join("\n"));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

@@ -54,9 +54,9 @@ slowTest("a copy made while a worker serves has every state from before it", asy
       const { stateId } = await turn(worker.url, ...args);
       turns++;
       return stateId;
-    });
+    }).finally(() => done = true);
     const until = async (count: number) => {
-      while (turns < count) await new Promise((resolve) => setTimeout(resolve, 10));
+      while (!done && turns < count) await new Promise((resolve) => setTimeout(resolve, 10));
     };
     // Each client has begun a conversation and gone on with it.
     await Promise.race([talking, until(4 * CLIENTS)]);

@@ -14,10 +14,11 @@ import { ODD_SIZES, tinyModel } from "./tiny_model.ts";
 
 const odd = writePth(tinyModel({ ...ODD_SIZES, dtype: "F16" }));
 
+/** Kernels for few tokens are built faster. */
+const maxStepTokens = caseCount(32, 8);
+
 interface Case {
   open: () => Promise<Model>;
-  /** Tokens a step: kernels for few are built faster. */
-  maxStepTokens: number;
   /** So that codes and scales are split as well: bytes of a few rows. */
   maxPartBytes?: number | undefined;
 }
@@ -25,21 +26,18 @@ interface Case {
 const MODELS: Record<string, Case> = {
   "a golden checkpoint": {
     open: async () => openModel(await openFile(`${GOLDEN}rwkv5-bf16/model.pth`)),
-    maxStepTokens: 8,
   },
   "the demo model": {
     open: async () => openModel(await openFile(`${DEMO_MODEL}/model.safetensors`)),
-    maxStepTokens: 32,
   },
   "odd sizes": {
     open: () => openModel(new MemorySource("odd", odd)),
-    maxStepTokens: caseCount(32, 8),
     // Every part takes kernels of its own.
     maxPartBytes: QUICK ? undefined : 2000,
   },
 };
 
-for (const [name, { open, maxStepTokens, maxPartBytes }] of Object.entries(MODELS)) {
+for (const [name, { open, maxPartBytes }] of Object.entries(MODELS)) {
   if (QUICK && name !== "odd sizes") continue;
   for (const quant of ["int8", "nf4"] as const) {
     Deno.test(`engines agree on ${quant} weights: ${name}`, async () => {

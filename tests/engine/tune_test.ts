@@ -7,7 +7,7 @@ import { openDevice } from "../../src/gpu/mod.ts";
 import { openModel } from "../../src/model/load.ts";
 import { testDevice } from "../adapter.ts";
 import { writePth } from "../formats/pth_fixture.ts";
-import { QUICK, slowTest } from "../quick.ts";
+import { caseCount, QUICK, slowTest } from "../quick.ts";
 import { sameNumbers } from "../same_numbers.ts";
 import { tinyModel } from "./tiny_model.ts";
 
@@ -18,7 +18,7 @@ Deno.test("tuning finds a choice for every number of tokens, and a step's length
   const open = await testDevice();
   for (const type of QUICK ? ["f16"] as const : ["f16", "int8"] as const) {
     const tuning = await tune(open, {
-      matrices: [{ rows: 40, columns: 256 }, { rows: 64, columns: 1000 }],
+      matrices: [{ rows: caseCount(300, 40), columns: 256 }, { rows: 64, columns: 1000 }],
       type,
       maxStepTokens: 128,
     });

@@ -10,7 +10,7 @@ import type { Quant } from "../../src/quant/mod.ts";
 import { testDevice } from "../adapter.ts";
 import { huggingFaceNames, ODD_SIZES, tinyModel } from "../engine/tiny_model.ts";
 import { writePth } from "../formats/pth_fixture.ts";
-import { QUICK } from "../quick.ts";
+import { caseCount, QUICK } from "../quick.ts";
 
 /** Matrices of every type. */
 const MIXED = "nf4,head=int8,blocks.1=f16,att.key=none";
@@ -31,7 +31,7 @@ async function converted(model: Model, quant: Quant): Promise<Uint8Array<ArrayBu
 }
 
 async function logits(model: Model, device: "cpu" | "webgpu", quant: Quant) {
-  const options = { quant, slots: 1, maxStepTokens: 8 };
+  const options = { quant, slots: 1, maxStepTokens: caseCount(16, 8) };
   const engine = device === "cpu"
     ? await CpuEngine.create(model, options)
     // Parts of a few rows each, so that codes and scales are split as well.
