@@ -39,6 +39,7 @@ net=$net${RWKV_ALLOW_NET:+,$RWKV_ALLOW_NET}
 
 # Connections are files. One without a request costs 15 kB until it is dropped, which is when there can
 # be no more: some 250 MB.
+# shellcheck disable=SC3045 # Debian's sh has it; without it nothing is lost.
 ulimit -n 16384 2> /dev/null || :
 
 # exec: signals are to reach the worker itself.
