@@ -4,13 +4,14 @@
  * can be told to write none.
  */
 
-import { Reader, ZipReader } from "@zip.js/zip.js/lib/zip-core.js";
+import { Uint8ArrayReader, ZipReader } from "@zip.js/zip.js/lib/zip-core.js";
 import { InferenceError } from "../core/errors.ts";
 import { type ByteSource, invalidCheckpoint } from "./byte_source.ts";
 import { MAX_PICKLE_BYTES } from "./pickle.ts";
 import type { PickleValue } from "./pickle_value.ts";
 import { DTYPE_BYTES, elementCount, type TensorLayout } from "./tensor_layout.ts";
 import { readTorchPickle, TorchTensor } from "./torch_pickle.ts";
+import { directoryOnly, findZipDirectory } from "./zip_end.ts";
 
 /** Entries, and bytes of directory, that are accepted: a storage takes some hundred bytes. */
 const MAX_ENTRIES = 65_535;
@@ -132,35 +133,18 @@ function checkTotal(source: ByteSource, layouts: ReadonlyMap<string, TensorLayou
   );
 }
 
-/** The directory's reads, never more than a directory needs. */
-class DirectoryReader extends Reader<ByteSource> {
-  readonly #source: ByteSource;
-
-  constructor(source: ByteSource) {
-    super(source);
-    this.#source = source;
-    this.size = source.size;
-  }
-
-  override async readUint8Array(index: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
-    const available = Math.min(length, this.#source.size - index);
-    if (!(index >= 0 && available > 0)) return new Uint8Array();
-    if (available > MAX_DIRECTORY_BYTES) {
-      throw invalidCheckpoint(this.#source.name, `its zip directory has ${available} bytes`);
-    }
-    return new Uint8Array(await this.#source.read(index, available));
-  }
-}
-
 async function readDirectory(source: ByteSource): Promise<Map<string, Entry>> {
   const entries = new Map<string, Entry>();
-  // Nothing is extracted to a file system, so any name will do. Strictness "strict" refuses the
-  // zip64 records that torch writes.
-  const zip = new ZipReader(new DirectoryReader(source), {
-    strictness: "balanced",
-    filenameValidation: "tolerant",
-  });
   try {
+    const { offset, size, entries: count } = await findZipDirectory(source);
+    if (size > MAX_DIRECTORY_BYTES) throw new Error(`its directory has ${size} bytes`);
+    if (count > MAX_ENTRIES) throw new Error(`more than ${MAX_ENTRIES} entries`);
+    const directory = directoryOnly(await source.read(offset, size), count);
+    // Nothing is extracted to a file system, so any name will do.
+    const zip = new ZipReader(new Uint8ArrayReader(directory), {
+      strictness: "balanced",
+      filenameValidation: "tolerant",
+    });
     for await (const entry of zip.getEntriesGenerator()) {
       if (entry.directory) continue;
       if (entries.size === MAX_ENTRIES) throw new Error(`more than ${MAX_ENTRIES} entries`);

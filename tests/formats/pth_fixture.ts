@@ -33,6 +33,8 @@ export interface PthOptions {
   ordered?: boolean;
   views?: ReadonlyMap<string, PthView>;
   byteOrder?: string;
+  /** Whether the archive has zip64 end records. */
+  zip64?: boolean;
   /** Bytes to use in place of the pickle. */
   pickle?: Uint8Array;
   /** Last changes to the archive's entries. */
@@ -44,7 +46,7 @@ export function writePth(
   tensors: ReadonlyMap<string, PthTensor>,
   options: PthOptions = {},
 ): Uint8Array<ArrayBuffer> {
-  const { prefix = "archive", byteOrder = "little", edit = (entries) => entries } = options;
+  const { prefix = "archive", byteOrder = "little", zip64 = false, edit = (all) => all } = options;
   const text = new TextEncoder();
   const entries: ZipEntry[] = [
     { name: `${prefix}/data.pkl`, data: options.pickle ?? writeStateDict(tensors, options) },
@@ -55,7 +57,7 @@ export function writePth(
     })),
     { name: `${prefix}/version`, data: text.encode("3\n") },
   ];
-  return writeZip(edit(entries));
+  return writeZip(edit(entries), { zip64 });
 }
 
 function writeStateDict(

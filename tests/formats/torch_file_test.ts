@@ -46,6 +46,35 @@ for (const [what, options] of Object.entries(variants)) {
   });
 }
 
+Deno.test("a .pth is read whatever its archive is called, with and without zip64 end records", async () => {
+  for (let length = 1; length <= 200; length++) {
+    for (const zip64 of [false, true]) {
+      const file = writePth(tensors, { prefix: "n".repeat(length), zip64 });
+      const checkpoint = await open(file).catch((error) => assert.fail(`${length}: ${error}`));
+      assert.deepEqual([...checkpoint.tensors.keys()], [...tensors.keys()], `${length}`);
+      assert.deepEqual(await checkpoint.readRows("emb.weight", 2, 3), ramp(35).subarray(10, 25));
+    }
+  }
+});
+
+Deno.test("end records that lead nowhere are refused", async () => {
+  const file = writePth(tensors, { zip64: true });
+  const end = file.length - 22;
+  const locator = end - 20;
+  const set = (at: number, value: number) => {
+    const changed = file.slice();
+    new DataView(changed.buffer).setUint32(at, value, true);
+    return changed;
+  };
+  await assertRefused(set(end, 0), /no zip archive.*no end record/);
+  await assertRefused(set(locator + 8, file.length), /zip64 end record at \d+ is not there/);
+  await assertRefused(set(locator + 8, 4), /zip64 end record at 4 is not there/);
+  await assertRefused(set(locator + 12, 0xffffffff), /zip64 end record at \d+ is not there/);
+  await assertRefused(set(locator - 56 + 40, file.length), /directory of \d+ bytes .* past/);
+  await assertRefused(set(locator - 56 + 52, 1), /directory of \d+ bytes .* past/);
+  await assertRefused(set(locator - 56 + 36, 1), /more than 65535 entries/);
+});
+
 Deno.test("rows and bytes outside a tensor are refused", async () => {
   const checkpoint = await open(writePth(tensors));
   const invalid = (pattern: RegExp) => (error: unknown) => {

@@ -7,8 +7,15 @@ export interface ZipEntry {
   stated?: { method?: number; compressedSize?: number; size?: number; offset?: number };
 }
 
-/** An archive of stored entries, aligned to 64 bytes as torch aligns them. */
-export function writeZip(entries: readonly ZipEntry[]): Uint8Array<ArrayBuffer> {
+/**
+ * An archive of stored entries, aligned to 64 bytes as torch aligns them.
+ *
+ * @param options.zip64 Whether there are zip64 end records, which torch always writes.
+ */
+export function writeZip(
+  entries: readonly ZipEntry[],
+  { zip64 = false } = {},
+): Uint8Array<ArrayBuffer> {
   const parts: Uint8Array[] = [];
   const directory: Uint8Array[] = [];
   let offset = 0;
@@ -49,7 +56,27 @@ export function writeZip(entries: readonly ZipEntry[]): Uint8Array<ArrayBuffer> 
     [12, 4, directory.reduce((sum, part) => sum + part.length, 0)],
     [16, 4, offset],
   ]);
-  return concat([...parts, ...directory, end]);
+  return concat([...parts, ...directory, ...(zip64 ? end64(entries, directory, offset) : []), end]);
+}
+
+/** The zip64 end record, and the locator that says where it is. */
+function end64(
+  { length }: readonly ZipEntry[],
+  directory: readonly Uint8Array[],
+  offset: number,
+): Uint8Array[] {
+  const bytes = directory.reduce((sum, part) => sum + part.length, 0);
+  const end = record(56, [
+    [0, 4, 0x06064b50],
+    [4, 4, 44],
+    [12, 2, 45],
+    [14, 2, 45],
+    [24, 4, length],
+    [32, 4, length],
+    [40, 4, bytes],
+    [48, 4, offset],
+  ]);
+  return [end, record(20, [[0, 4, 0x07064b50], [8, 4, offset + bytes], [16, 4, 1]])];
 }
 
 export function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
