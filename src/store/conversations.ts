@@ -24,6 +24,8 @@ export interface ConversationRow {
   created: number;
   /** As clients gave it. */
   metadata: Metadata;
+  /** Epoch milliseconds; older rows do not say. */
+  expires?: number | undefined;
 }
 
 /** A conversation as it stood when it was read or written. */
@@ -94,10 +96,13 @@ export class Conversations {
   ): Promise<Conversation> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const before = await this.get(id);
-      const { head, created, metadata } = before;
+      const { head, created, metadata, expires = 0 } = before;
       const row: ConversationRow = { version: 1, head, created, metadata, ...change };
       const check = { key: this.#key(id), versionstamp: before.versionstamp };
-      const versionstamp = await this.#options.backend.atomic([check], [this.#set(id, row)]);
+      // A change lengthens the conversation's life, and never shortens it.
+      const expireIn = Math.max(this.#options.ttl, expires - this.#options.now());
+      const mutation = this.#set(id, row, expireIn);
+      const versionstamp = await this.#options.backend.atomic([check], [mutation]);
       if (versionstamp !== null) return { ...row, id, versionstamp };
     }
     throw new InferenceError(
@@ -128,8 +133,23 @@ export class Conversations {
     };
   }
 
+  /**
+   * The conversation as it is now, if something other than its head has changed since `seen`; null if
+   * it has moved, or is gone, or nothing has changed. Throws InferenceError `store_unavailable`.
+   */
+  async unmoved(seen: Conversation): Promise<Conversation | null> {
+    try {
+      const now = await this.get(seen.id);
+      return now.head === seen.head && now.versionstamp !== seen.versionstamp ? now : null;
+    } catch (error) {
+      if (error instanceof InferenceError && error.code === "conversation_not_found") return null;
+      throw error;
+    }
+  }
+
   #set(id: string, row: ConversationRow, expireIn = this.#options.ttl): Mutation {
-    const value = new TextEncoder().encode(JSON.stringify(row));
+    const expires = this.#options.now() + expireIn;
+    const value = new TextEncoder().encode(JSON.stringify({ ...row, expires }));
     return { type: "set", key: this.#key(id), value, expireIn };
   }
 
@@ -140,9 +160,9 @@ export class Conversations {
 
 function conversationIn(bytes: Uint8Array, id: string): ConversationRow {
   const options = { what: `conversation "${id}"`, row: "it", param: "conversation" };
-  const { head, created, metadata } = decodeRow(bytes, options);
+  const { head, created, metadata, expires } = decodeRow(bytes, options);
   if (isStringOrNull(head) && isTime(created) && isMetadata(metadata)) {
-    return { version: 1, head, created, metadata };
+    return { version: 1, head, created, metadata, expires: isTime(expires) ? expires : undefined };
   }
   throw damagedRow("it lacks fields", options);
 }

@@ -12,6 +12,9 @@ import type { PrefixIndex } from "./prefix_index.ts";
 import type { StateInfo, StateRows } from "./state_rows.ts";
 import type { NewState, StateContent, StateNames, StoredState } from "./store_types.ts";
 
+/** How often a conversation is moved on before it counts as moved by another turn. */
+const MOVE_ATTEMPTS = 8;
+
 export interface StateWriterOptions {
   blobs: Blobs;
   rows: StateRows;
@@ -161,14 +164,17 @@ export class StateWriter {
     const named: Manifest = prefix === undefined ? manifest : { ...manifest, prefix };
     const lasts = Math.max(1, manifest.expires - this.#now());
     const also = prefix === undefined ? [] : this.#options.prefixes.rows(prefix, id, lasts);
-    if (conversation !== undefined) {
-      const { check, mutation } = this.#options.conversations.move(conversation, id, lasts);
+    let current = conversation ?? null;
+    for (let attempt = 0; current !== null && attempt < MOVE_ATTEMPTS; attempt++) {
+      const { check, mutation } = this.#options.conversations.move(current, id, lasts);
       const info = await this.#rows.put(id, named, {
         replaces,
         checks: [check],
         also: [...also, mutation],
       });
       if (info !== null) return { ...info, moved: true };
+      // Its metadata may have changed while the turn ran.
+      current = await this.#options.conversations.unmoved(current);
     }
     const info = await this.#rows.put(id, named, { replaces, also });
     if (info !== null) return { ...info, moved: conversation === undefined };

@@ -74,6 +74,43 @@ Deno.test("of two who answer one head at once, one moves it, and no state is los
   assert.equal(backend.size, 1);
 });
 
+Deno.test("metadata that is changed while a turn runs is kept, and the turn as well", async () => {
+  const { store } = open();
+  const conversation = await store.conversations.create({ metadata: { a: "before" } });
+  await store.conversations.update(conversation.id, { metadata: { a: "meanwhile" } });
+  const stored = await save(store, 1, { conversation });
+  assert.ok(stored.moved);
+  const { head, metadata } = await store.conversations.get(conversation.id);
+  assert.deepEqual([head, metadata], [stored.id, { a: "meanwhile" }]);
+  // One that was moved, or is gone, is not moved on.
+  assert.equal((await save(store, 2, { conversation })).moved, false);
+  await store.conversations.delete(conversation.id);
+  assert.equal((await save(store, 3, { conversation })).moved, false);
+});
+
+Deno.test("a change of metadata never shortens a conversation's life", async () => {
+  let now = 1_000_000;
+  const backend = new MemoryBackend();
+  const expiries: (number | undefined)[] = [];
+  const atomic = backend.atomic.bind(backend);
+  backend.atomic = (checks, mutations) => {
+    for (const mutation of mutations) {
+      if (mutation.type === "set" && mutation.key[1] === "conversation") {
+        expiries.push(mutation.expireIn);
+      }
+    }
+    return atomic(checks, mutations);
+  };
+  const { store } = open({ ttl: HOUR, now: () => now }, backend);
+  const conversation = await store.conversations.create();
+  await save(store, 1, { conversation, ttl: 10 * HOUR });
+  now += 2 * HOUR;
+  await store.conversations.update(conversation.id, { metadata: { a: "b" } });
+  now += 9 * HOUR;
+  await store.conversations.update(conversation.id, { metadata: {} });
+  assert.deepEqual(expiries, [HOUR, 10 * HOUR, 8 * HOUR, HOUR]);
+});
+
 Deno.test("killed at any write, a conversation is where it was or where it is to be", async () => {
   for (const after of [false, true]) {
     for (let writes = 0; writes < 4; writes++) {
