@@ -98,6 +98,7 @@ export async function openEngine(
   const { device, maxStepTokens, tokens, tuning = "off", leastSlots = options.slots } = options;
   const constrain = tokens && createConstrain(tokens, { endToken: options.endOfText ?? null });
   try {
+    if (tokens) assertVocabularyFits(tokens, model);
     const { open, selection } = await timed("device", selectDevice(device, gpu));
     const cache = open && tuning !== "off"
       ? new TuningCache(open.adapter, model, { quant, maxStepTokens, folder: tuningFolder })
@@ -146,6 +147,20 @@ export async function openEngine(
   } finally {
     await model.close();
   }
+}
+
+/** A text with an id that the model has no row for would fail, whenever somebody sends it. */
+function assertVocabularyFits({ banned: { length: ids } }: TokenTable, model: Model): void {
+  const { vocabulary } = model.dimensions;
+  if (ids <= vocabulary) return;
+  throw new InferenceError(
+    "invalid_vocabulary",
+    `Cannot run ${model.name} with this vocabulary: it has ids up to ${
+      ids - 1
+    }, and the model has ` +
+      `${vocabulary} of them; use the vocabulary that the model was trained with`,
+    { param: "vocab" },
+  );
 }
 
 /** Tunes `engine` once it is idle and caches the result. A failure is logged and leaves it as it is. */
