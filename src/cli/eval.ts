@@ -70,7 +70,7 @@ export const evaluate: Command = {
 
 async function readText(path: string): Promise<string> {
   try {
-    return await Deno.readTextFile(path);
+    return (await Deno.readTextFile(path)).replace(/^\ufeff/, "");
   } catch (cause) {
     throw new InferenceError("file_error", `Cannot read ${path}: ${(cause as Error).message}`, {
       cause,

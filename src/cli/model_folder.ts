@@ -78,10 +78,14 @@ async function configEps(path: string): Promise<number | undefined> {
   return configGroupNormEps(await readText(path), path);
 }
 
-/** @throws InferenceError `file_error` */
+/**
+ * Reads a text file, without the byte order mark that some editors put before it.
+ *
+ * @throws InferenceError `file_error`
+ */
 export async function readText(path: string): Promise<string> {
   try {
-    return await Deno.readTextFile(path);
+    return (await Deno.readTextFile(path)).replace(/^\ufeff/, "");
   } catch (cause) {
     throw fileError(path, (cause as Error).message, cause);
   }

@@ -31,9 +31,10 @@ export const BYTES: Vocabulary = {
 };
 
 /**
- * Reads a vocabulary in the World format. Id 0 is not listed: it is the end of text.
+ * Reads a vocabulary in the World format. Id 0 is the end of text: it is usually not listed, and has
+ * no bytes whatever its line says.
  *
- * @param text The whole file; lines end in `\n` or `\r\n`.
+ * @param text The whole file; lines end in `\n` or `\r\n`, and the last ones may be empty.
  * @param name What messages call it.
  * @throws InferenceError `invalid_vocabulary` that names the line, for one that is malformed, whose
  * length is not that of its literal in UTF-8, or whose id or bytes another line has.
@@ -41,8 +42,8 @@ export const BYTES: Vocabulary = {
 export function parseVocabulary(text: string, name: string): Vocabulary {
   const tokens = new Map<number, Uint8Array>();
   const lineOfBytes = new Map<string, number>();
-  const lines = text.split("\n");
-  if (lines.at(-1) === "") lines.pop();
+  const lines = text.replace(/^\ufeff/, "").split("\n");
+  while (lines.at(-1)?.trim() === "") lines.pop();
   lines.forEach((line, index) => {
     const fail = (problem: string) => {
       const shown = line.length > 80 ? `${line.slice(0, 80)}…` : line;
@@ -55,7 +56,7 @@ export function parseVocabulary(text: string, name: string): Vocabulary {
     const parts = /^(\d{1,9}) (.*) (\d{1,9})\r?$/s.exec(line);
     if (!parts) throw fail("no id, literal and length");
     const id = Number(parts[1]);
-    if (id === 0 || id >= MAX_ID) throw fail(`the id ${id} is not in 1 to ${MAX_ID - 1}`);
+    if (id >= MAX_ID) throw fail(`the id ${id} is not in 0 to ${MAX_ID - 1}`);
     if (tokens.has(id)) throw fail(`the id ${id} of an earlier line`);
     const size = `a token that has not 1 to ${MAX_TOKEN_BYTES} bytes`;
     if (parts[2].length > MAX_LITERAL) throw fail(size);
@@ -65,6 +66,7 @@ export function parseVocabulary(text: string, name: string): Vocabulary {
     if (bytes.length === 0 || bytes.length > MAX_TOKEN_BYTES) {
       throw fail(size);
     }
+    if (id === 0) return;
     const key = String.fromCharCode(...bytes);
     const earlier = lineOfBytes.get(key);
     if (earlier !== undefined) throw fail(`the same bytes as on line ${earlier}`);

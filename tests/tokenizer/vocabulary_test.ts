@@ -41,6 +41,21 @@ Deno.test("a vocabulary has its lines' tokens, and 0 as the end of text", () => 
   assert.equal(endOfText, 0);
 });
 
+Deno.test("a vocabulary is read as editors and other tools leave it", () => {
+  const plain = parse("1 'a' 1\n2 'b' 1\n");
+  for (
+    const text of [
+      "\ufeff1 'a' 1\r\n2 'b' 1\r\n",
+      "1 'a' 1\n2 'b' 1\n\n",
+      "1 'a' 1\n2 'b' 1\r\n \r\n\r\n",
+      "0 '<|endoftext|>' 13\n1 'a' 1\n2 'b' 1",
+    ]
+  ) {
+    const { tokens, endOfText } = parse(text);
+    assert.deepEqual([tokens, endOfText], [plain.tokens, 0], JSON.stringify(text));
+  }
+});
+
 Deno.test("malformed lines are refused by number", () => {
   const good = "1 'a' 1\n";
   assertRefused("", /vocab\.txt: it has no tokens/);
@@ -48,7 +63,7 @@ Deno.test("malformed lines are refused by number", () => {
   assertRefused(good + "2 'b'\n", /line 2: no id, literal and length in "2 'b'"/);
   assertRefused(good + "x 'b' 1\n", /line 2: no id/);
   assertRefused(good + "-2 'b' 1\n", /line 2: no id/);
-  assertRefused(good + "0 'b' 1\n", /line 2: the id 0 is not in 1 to/);
+  assertRefused(good + "0 'b' 2\n", /line 2: a literal of 1 bytes/);
   assertRefused(good + "999999999 'b' 1\n", /line 2: the id 999999999/);
   assertRefused(good + "1 'b' 1\n", /line 2: the id 1 of an earlier line/);
   assertRefused(good + "2 'b' 2\n", /line 2: a literal of 1 bytes/);
