@@ -11,7 +11,7 @@ import { chatRoutes } from "./chat.ts";
 import { completionRoutes } from "./completions.ts";
 import { conversationRoutes } from "./conversations.ts";
 import { handleError, type Log, notFound, refuseOtherMethods } from "./errors.ts";
-import { UNREAD_MS } from "./event_stream.ts";
+import { KEEP_ALIVE_MS, UNREAD_MS } from "./event_stream.ts";
 import { guard } from "./guard.ts";
 import { healthRoutes } from "./health.ts";
 import { openAccounts, tellRates } from "./limits.ts";
@@ -45,6 +45,8 @@ export interface AppOptions {
   bodyPause?: number | undefined;
   /** Milliseconds for which a client may read nothing of a stream that has something for it. */
   unread?: number | undefined;
+  /** Milliseconds without an event after which a stream sends a comment. */
+  keepAlive?: number | undefined;
   /** Origins whose pages may call; none but the worker's own unless given. */
   origins?: readonly string[] | undefined;
   /** Whether it is for this machine alone, and asks nobody for a key; not unless given. */
@@ -80,6 +82,7 @@ export function createApp(options: AppOptions): Hono {
       pause: options.bodyPause ?? BODY_LIMITS.pause,
     },
     unread: options.unread ?? UNREAD_MS,
+    keepAlive: options.keepAlive ?? KEEP_ALIVE_MS,
     log,
   };
   const app = new ApiRoutes();

@@ -43,7 +43,7 @@ const createChatCompletion = defineRoute({
   errors: [...WRITE_ERRORS, ...IDEMPOTENCY_ERRORS],
 });
 
-export function chatRoutes({ sessions, body, unread, log }: RouteOptions): ApiRoutes {
+export function chatRoutes({ sessions, body, unread, keepAlive, log }: RouteOptions): ApiRoutes {
   return new ApiRoutes(body).serve(createChatCompletion, async (c) => {
     const { signal } = c.req.raw;
     const body = c.req.valid("json");
@@ -58,7 +58,7 @@ export function chatRoutes({ sessions, body, unread, log }: RouteOptions): ApiRo
       const heading = headingOf(turns[0], ready.model);
       if (request.stream) {
         const chunks = chunksOf(heading, request.includeUsage);
-        return streamTurns(c, turns, { chunks, log, unread });
+        return streamTurns(c, turns, { chunks, log, unread, keepAlive });
       }
       const results = await Promise.all(turns.map((turn) => turn.result()));
       nameStates(c, results);

@@ -47,7 +47,9 @@ const createCompletion = defineRoute({
   errors: [...WRITE_ERRORS, ...IDEMPOTENCY_ERRORS],
 });
 
-export function completionRoutes({ sessions, body, unread, log }: RouteOptions): ApiRoutes {
+export function completionRoutes(
+  { sessions, body, unread, keepAlive, log }: RouteOptions,
+): ApiRoutes {
   return new ApiRoutes(body).serve(createCompletion, async (c) => {
     const { signal } = c.req.raw;
     const body = c.req.valid("json");
@@ -62,7 +64,7 @@ export function completionRoutes({ sessions, body, unread, log }: RouteOptions):
       const heading = headingOf(turns[0], ready.model, "cmpl");
       if (request.stream) {
         const chunks = chunksOf(heading, request.includeUsage);
-        return streamTurns(c, turns, { chunks, log, unread });
+        return streamTurns(c, turns, { chunks, log, unread, keepAlive });
       }
       const results = await Promise.all(turns.map((turn) => turn.result()));
       nameStates(c, results);

@@ -8,6 +8,12 @@ import { Watch } from "./watch.ts";
 /** Milliseconds for which a client may read nothing of what there is for it, unless told otherwise. */
 export const UNREAD_MS = 60_000;
 
+/**
+ * Milliseconds without an event after which a comment is sent, unless told otherwise: proxies close
+ * connections that are silent for a minute, and a long prompt takes longer.
+ */
+export const KEEP_ALIVE_MS = 10_000;
+
 /** An event. */
 export interface Message {
   event?: string;
@@ -19,6 +25,8 @@ export interface EventStreamOptions {
   turns: readonly Turn[];
   /** Milliseconds for which the client may read nothing of what there is for it. */
   unread: number;
+  /** Milliseconds without an event after which a comment is sent. */
+  keepAlive: number;
 }
 
 /** Names the states that turns lead to, where they can be resumed. */
@@ -30,7 +38,7 @@ export function nameStates(c: Context, states: readonly { stateId: string | null
 /** The answer of what `run` sends. */
 export function streamEvents(
   c: Context,
-  { turns, unread }: EventStreamOptions,
+  { turns, unread, keepAlive }: EventStreamOptions,
   run: (send: (message: Message) => Promise<void>) => Promise<void>,
 ): Response {
   nameStates(c, turns);
@@ -41,6 +49,19 @@ export function streamEvents(
       due: (since) => since + unread,
       late: () => sse.abort(),
     });
-    await run((message) => watch.during(sse.writeSSE(message)));
+    let silent = true;
+    const timer = setInterval(() => {
+      // What is on its way already keeps the connection alive.
+      if (silent) void watch.during(sse.write(": keep-alive\n\n")).catch(() => {});
+      silent = true;
+    }, keepAlive);
+    try {
+      await run((message) => {
+        silent = false;
+        return watch.during(sse.writeSSE(message));
+      });
+    } finally {
+      clearInterval(timer);
+    }
   });
 }

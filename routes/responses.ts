@@ -120,7 +120,9 @@ const listInputItems = defineRoute({
   errors: [...LOOKUP_ERRORS, "invalid_value"],
 });
 
-export function responseRoutes({ sessions, body, unread, log }: RouteOptions): ApiRoutes {
+export function responseRoutes(
+  { sessions, body, unread, keepAlive, log }: RouteOptions,
+): ApiRoutes {
   return new ApiRoutes(body)
     .serve(createResponse, async (c) => {
       const { signal } = c.req.raw;
@@ -143,7 +145,7 @@ export function responseRoutes({ sessions, body, unread, log }: RouteOptions): A
           return c.json(responseObject(start, end), 200);
         }
         const events = responseEvents(turn, start, log);
-        return streamResponse(c, events, { turns: [turn], unread });
+        return streamResponse(c, events, { turns: [turn], unread, keepAlive });
       });
     })
     .serve(getResponse, async (c) => {

@@ -16,5 +16,7 @@ export interface RouteOptions {
   body: BodyLimits;
   /** Milliseconds for which a client may read nothing of a stream. */
   unread: number;
+  /** Milliseconds without an event after which a stream sends a comment. */
+  keepAlive: number;
   log: Log;
 }

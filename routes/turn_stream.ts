@@ -4,7 +4,7 @@ import type { Context } from "hono";
 import type { TextEvent, TurnEnd } from "../src/session/session_types.ts";
 import type { Turn } from "../src/session/turn.ts";
 import { errorBody, type Log } from "./errors.ts";
-import { streamEvents } from "./event_stream.ts";
+import { type EventStreamOptions, streamEvents } from "./event_stream.ts";
 
 /** What is sent of a turn, as objects. `index` is the choice's. */
 export interface TurnChunks {
@@ -19,9 +19,9 @@ export interface TurnChunks {
 export function streamTurns(
   c: Context,
   turns: readonly Turn[],
-  { chunks, log, unread }: { chunks: TurnChunks; log: Log; unread: number },
+  { chunks, log, ...options }: { chunks: TurnChunks; log: Log } & Omit<EventStreamOptions, "turns">,
 ): Response {
-  return streamEvents(c, { turns, unread }, async (write) => {
+  return streamEvents(c, { turns, ...options }, async (write) => {
     const send = async (data: unknown) => {
       if (data !== null) await write({ data: JSON.stringify(data) });
     };

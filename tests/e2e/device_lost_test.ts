@@ -29,6 +29,7 @@ async function stream(
     const events = (rest + piece).split("\n\n");
     rest = events.pop()!;
     for (const event of events) {
+      if (event.startsWith(":")) continue;
       last = event.replace(/^data: /, "");
       const { choices } = last === "[DONE]" ? { choices: [] } : JSON.parse(last);
       text += choices?.[0]?.delta.content ?? "";

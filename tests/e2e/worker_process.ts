@@ -172,6 +172,7 @@ export async function* deltas(
     const events = buffered.split("\n\n");
     buffered = events.pop()!;
     for (const event of events) {
+      if (event.startsWith(":")) continue;
       const data = event.replace(/^data: ?/, "");
       if (data === "[DONE]") return;
       const chunk = JSON.parse(data);

@@ -134,6 +134,7 @@ async function readStream(response: Response): Promise<Read> {
     usage: { prompt_tokens: 0, prompt_tokens_details: { cached_tokens: 0 } },
   };
   for (const event of all.split("\n\n").slice(0, -2)) {
+    if (event.startsWith(":")) continue;
     const chunk = JSON.parse(event.replace(/^data: /, ""));
     if (chunk.error) throw new Lost(chunk.error.message);
     read.text += chunk.choices[0]?.delta.content ?? "";

@@ -31,6 +31,23 @@ Deno.test("a stream: role, text, end with the state, done", async () => {
   assert.equal(last.state_id, response.headers.get("x-state-id"));
 });
 
+Deno.test("a stream is kept alive by comments while there is nothing to send", async () => {
+  const gate = Promise.withResolvers<void>();
+  const { app } = testApp({ script: REPLY, before: () => gate.promise, keepAlive: 20 });
+  const response = await post(app, { ...HI, stream: true });
+  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  while ((text.match(/^: keep-alive$/gm)?.length ?? 0) < 3) text += (await reader.read()).value;
+  gate.resolve();
+  for (let piece; (piece = await reader.read()), !piece.done;) text += piece.value;
+  const events = text.slice(0, -2).split("\n\n");
+  assert.equal(events.at(-1), "data: [DONE]");
+  const chunks = events.filter((event) => event.startsWith("data: {"));
+  assert.equal(chunks.length + 1, events.filter((event) => event !== ": keep-alive").length);
+  const contents = chunks.map((event) => JSON.parse(event.slice(6)).choices[0].delta.content ?? "");
+  assert.equal(contents.join(""), "Hello wörld.");
+});
+
 Deno.test("a stream with usage has it in a chunk of its own", async () => {
   const { app } = testApp({ script: REPLY });
   const options = { stream: true, stream_options: { include_usage: true } };

@@ -94,6 +94,7 @@ async function readStream(
     const events = (rest + part).split("\n\n");
     rest = events.pop()!;
     for (const event of events) {
+      if (event.startsWith(":")) continue;
       const data = event.replace(/^data: /, "");
       if (data === "[DONE]") {
         return { kind: "whole", text, ended, stateId, replayed: false, begun };
