@@ -1,4 +1,4 @@
-/** What a reply must be: OpenAI's `response_format`, and what vLLM has besides. */
+/** What a reply must be: OpenAI's `response_format`, and how vLLM and llama.cpp ask for it. */
 
 import { z } from "@hono/zod-openapi";
 import { InferenceError } from "../src/core/errors.ts";
@@ -23,7 +23,10 @@ function kind<T extends string>(type: T, description: string) {
 
 const responseFormat = z.discriminatedUnion("type", [
   z.object({ type: kind("text", "Any text.") }),
-  z.object({ type: kind("json_object", "Any JSON object.") }),
+  z.object({
+    type: kind("json_object", "Any JSON object, or JSON by a schema."),
+    schema: jsonSchema.nullish(),
+  }),
   z.object({
     type: kind("json_schema", "JSON by a schema."),
     json_schema: z.object({
@@ -56,23 +59,50 @@ export const textFormat = z.discriminatedUnion("type", [
 
 export type TextFormat = z.infer<typeof textFormat>;
 
+const regex = z.string().nullish().openapi({
+  description: "A regular expression that the whole reply matches.",
+  example: "\\d{3}-\\d{4}",
+});
+
+const choices = z.array(z.string()).nullish().openapi({
+  description: "Texts of which the reply is one.",
+  example: ["yes", "no"],
+});
+
+const grammar = z.string().nullish().openapi({
+  description: "A grammar in EBNF that makes the reply by its rule `root`.",
+  example: 'root ::= "yes" | "no" [!?]?',
+});
+
+/** As an object, or as its JSON. */
+const schemaOrText = z.union([jsonSchema, z.string()], {
+  error: "expected a JSON schema, as an object or as its text",
+}).nullish().openapi({
+  description: "A JSON schema, or its text, that the reply is valid by.",
+  example: { type: "array", items: { type: "integer" }, maxItems: 3 },
+});
+
 export const formatFields = {
   response_format: responseFormat.nullish().openapi({
     description: "What the reply must be: any text, any JSON object, or JSON that is valid by a " +
       "schema. A reply that `max_tokens` cuts is a part of it.",
     example: { type: "json_object" },
   }),
-  guided_regex: z.string().nullish().openapi({
-    description: "A regular expression that the whole reply matches.",
-    example: "\\d{3}-\\d{4}",
-  }),
-  guided_choice: z.array(z.string()).nullish().openapi({
-    description: "Texts of which the reply is one.",
-    example: ["yes", "no"],
-  }),
-  guided_grammar: z.string().nullish().openapi({
-    description: "A grammar in EBNF that makes the reply by its rule `root`.",
-    example: 'root ::= "yes" | "no" [!?]?',
+  guided_regex: regex,
+  guided_choice: choices,
+  guided_grammar: grammar,
+  guided_json: schemaOrText,
+  json_schema: schemaOrText,
+  grammar,
+  structured_outputs: z.strictObject({
+    json: schemaOrText,
+    regex,
+    choice: choices,
+    grammar,
+    json_object: z.boolean().nullish().openapi({ description: "Any object.", example: true }),
+  }).nullish().openapi({
+    description: "What the reply must be, as vLLM names it: one of its fields.",
+    example: { choice: ["yes", "no"] },
   }),
 };
 
@@ -80,15 +110,21 @@ type FormatRequest = z.infer<z.ZodObject<typeof formatFields>>;
 
 /** @throws InferenceError `invalid_value` where the reply must be several things at once */
 export function constraintOf(request: FormatRequest): Constraint | undefined {
-  const { response_format, guided_regex, guided_choice, guided_grammar } = request;
+  const { response_format, structured_outputs } = request;
   const wanted: Record<string, Constraint | null> = {
     response_format: response_format ? formatOf(response_format) : null,
-    guided_regex: typeof guided_regex === "string"
-      ? { type: "regex", pattern: guided_regex }
-      : null,
-    guided_choice: guided_choice ? { type: "choice", choices: guided_choice } : null,
-    guided_grammar: typeof guided_grammar === "string"
-      ? { type: "grammar", ebnf: guided_grammar }
+    guided_regex: regexOf(request.guided_regex),
+    guided_choice: choiceOf(request.guided_choice),
+    guided_grammar: grammarOf(request.guided_grammar),
+    guided_json: schemaOf(request.guided_json),
+    json_schema: schemaOf(request.json_schema),
+    grammar: grammarOf(request.grammar),
+    "structured_outputs.json": schemaOf(structured_outputs?.json),
+    "structured_outputs.regex": regexOf(structured_outputs?.regex),
+    "structured_outputs.choice": choiceOf(structured_outputs?.choice),
+    "structured_outputs.grammar": grammarOf(structured_outputs?.grammar),
+    "structured_outputs.json_object": structured_outputs?.json_object
+      ? { type: "json_object" }
       : null,
   };
   const [first, second] = Object.entries(wanted).filter(([, constraint]) => constraint !== null);
@@ -103,7 +139,28 @@ export function constraintOf(request: FormatRequest): Constraint | undefined {
   return first?.[1] ?? undefined;
 }
 
+function regexOf(pattern: string | null | undefined): Constraint | null {
+  return typeof pattern === "string" ? { type: "regex", pattern } : null;
+}
+
+function choiceOf(choices: string[] | null | undefined): Constraint | null {
+  return choices ? { type: "choice", choices } : null;
+}
+
+function grammarOf(ebnf: string | null | undefined): Constraint | null {
+  return typeof ebnf === "string" ? { type: "grammar", ebnf } : null;
+}
+
+function schemaOf(schema: object | string | null | undefined): Constraint | null {
+  if (schema === null || schema === undefined) return null;
+  return {
+    type: "json_schema",
+    schema: typeof schema === "string" ? schema : JSON.stringify(schema),
+  };
+}
+
 function formatOf(format: z.infer<typeof responseFormat>): Constraint | null {
+  if (format.type === "json_object" && format.schema) return schemaOf(format.schema);
   return textConstraint(
     format.type === "json_schema" ? { ...format.json_schema, type: format.type } : format,
   );

@@ -115,8 +115,13 @@ export interface ChatCompletionRequest {
       type: "text";
     }
     | {
-      /** Any JSON object. */
+      /** Any JSON object, or JSON by a schema. */
       type: "json_object";
+      /**
+       * A JSON schema. What no grammar can hold (`not`, `if`, `uniqueItems`, …) is 400
+       * `invalid_value`, by name and place.
+       */
+      schema?: object | undefined;
     }
     | {
       /** JSON by a schema. */
@@ -144,6 +149,28 @@ export interface ChatCompletionRequest {
   guided_choice?: string[] | null | undefined;
   /** A grammar in EBNF that makes the reply by its rule `root`. */
   guided_grammar?: string | null | undefined;
+  /** A JSON schema, or its text, that the reply is valid by. */
+  guided_json?: object | string | null | undefined;
+  /** A JSON schema, or its text, that the reply is valid by. */
+  json_schema?: object | string | null | undefined;
+  /** A grammar in EBNF that makes the reply by its rule `root`. */
+  grammar?: string | null | undefined;
+  /** What the reply must be, as vLLM names it: one of its fields. */
+  structured_outputs?:
+    | {
+      /** A JSON schema, or its text, that the reply is valid by. */
+      json?: object | string | null | undefined;
+      /** A regular expression that the whole reply matches. */
+      regex?: string | null | undefined;
+      /** Texts of which the reply is one. */
+      choice?: string[] | null | undefined;
+      /** A grammar in EBNF that makes the reply by its rule `root`. */
+      grammar?: string | null | undefined;
+      /** Any object. */
+      json_object?: boolean | null | undefined;
+    }
+    | null
+    | undefined;
   /**
    * Taken only where it asks for nothing, else 400 `unsupported_value`: tools are not
    * supported.

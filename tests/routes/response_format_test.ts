@@ -25,6 +25,23 @@ const ASKED: [fields: Record<string, unknown>, constraint: Constraint | undefine
   [{ guided_regex: "a+" }, { type: "regex", pattern: "a+" }],
   [{ guided_choice: ["a", "b"] }, { type: "choice", choices: ["a", "b"] }],
   [{ guided_grammar: 'root ::= "a"' }, { type: "grammar", ebnf: 'root ::= "a"' }],
+  [
+    { response_format: { type: "json_object", schema: SCHEMA } },
+    { type: "json_schema", schema: JSON.stringify(SCHEMA) },
+  ],
+  [{ guided_json: SCHEMA }, { type: "json_schema", schema: JSON.stringify(SCHEMA) }],
+  [{ guided_json: '{"type":"null"}' }, { type: "json_schema", schema: '{"type":"null"}' }],
+  [{ json_schema: SCHEMA }, { type: "json_schema", schema: JSON.stringify(SCHEMA) }],
+  [{ grammar: 'root ::= "a"' }, { type: "grammar", ebnf: 'root ::= "a"' }],
+  [{ structured_outputs: {} }, undefined],
+  [
+    { structured_outputs: { json: SCHEMA } },
+    { type: "json_schema", schema: JSON.stringify(SCHEMA) },
+  ],
+  [{ structured_outputs: { regex: "a+" } }, { type: "regex", pattern: "a+" }],
+  [{ structured_outputs: { choice: ["a"] } }, { type: "choice", choices: ["a"] }],
+  [{ structured_outputs: { grammar: "root ::= [a]" } }, { type: "grammar", ebnf: "root ::= [a]" }],
+  [{ structured_outputs: { json_object: true } }, { type: "json_object" }],
   [{ response_format: { type: "text" }, guided_regex: "" }, { type: "regex", pattern: "" }],
 ];
 
@@ -88,6 +105,13 @@ Deno.test("wrong and contradictory formats are refused, naming the field", async
       [{ guided_choice: "a" }, "guided_choice", /array/],
       [{ guided_choice: ["a", 1] }, "guided_choice[1]", /string/],
       [{ guided_grammar: [] }, "guided_grammar", /string/],
+      [{ structured_outputs: { structural_tag: "x" } }, "structured_outputs", /structural_tag/],
+      [{ guided_json: 5 }, "guided_json", /expected a JSON schema/],
+      [
+        { structured_outputs: { regex: "a", choice: ["a"] } },
+        "structured_outputs.choice",
+        /structured_outputs\.regex is given/,
+      ],
       [{ guided_regex: "a", guided_choice: ["a"] }, "guided_choice", /guided_regex is given/],
       [{ guided_regex: "a", response_format: { type: "json_object" } }, "guided_regex", /given/],
     ] as const
