@@ -81,6 +81,7 @@ export type {
   ConversationChange as ConversationMove,
   ConversationDesk,
 } from "./src/session/conversation_desk.ts";
+export type { PageRequest, TranscriptMessage, TranscriptPage } from "./src/session/transcript.ts";
 export type { TokenDesk } from "./src/session/token_desk.ts";
 export type { Turn } from "./src/session/turn.ts";
 export type { ReportedEnd, TurnReport } from "./src/session/turn_report.ts";

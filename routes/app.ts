@@ -14,8 +14,9 @@ import { handleError, type Log, notFound, refuseOtherMethods } from "./errors.ts
 import { KEEP_ALIVE_MS, UNREAD_MS } from "./event_stream.ts";
 import { guard } from "./guard.ts";
 import { healthRoutes } from "./health.ts";
-import { openAccounts, tellRates } from "./limits.ts";
+import { countRequests, openAccounts, tellRates } from "./limits.ts";
 import { metricsRoutes, type MetricsText } from "./metrics.ts";
+import { LargeBodies } from "./large_bodies.ts";
 import { modelRoutes } from "./models.ts";
 import { ApiRoutes } from "./openapi.ts";
 import { documentOf, documentRoutes, type OpenApiDocument } from "./openapi_document.ts";
@@ -64,8 +65,8 @@ export interface AppOptions {
 /** What requests may hold of memory together, in bodies of the largest size. */
 const BODIES = 32;
 
-/** Requests by these let the model work, and are counted by the minute. */
-const COUNTED = ["/v1/chat/completions", "/v1/completions", "/v1/responses"];
+/** Routes that let the model work; their answers tell what is left of the limits. */
+const GENERATING = ["/v1/chat/completions", "/v1/completions", "/v1/responses"];
 
 /** The whole HTTP API, its document and its pages. Its `fetch` takes requests. */
 export function createApp(options: AppOptions): Hono {
@@ -78,6 +79,7 @@ export function createApp(options: AppOptions): Hono {
       return (await readySessions(worker, { timeout, signal: c.req.raw.signal })).of(tenant);
     },
     body: {
+      large: new LargeBodies(),
       bytes,
       pause: options.bodyPause ?? BODY_LIMITS.pause,
     },
@@ -103,7 +105,8 @@ export function createApp(options: AppOptions): Hono {
   app.use("/v1/*", admitCallers(gate), holdRoom(new Room(BODIES * bytes)));
   if (options.ledger) {
     app.use("/v1/*", openAccounts(options.ledger));
-    app.on("POST", COUNTED, tellRates());
+    app.on("POST", GENERATING, tellRates());
+    app.on("POST", "/v1/*", countRequests());
   }
   app.route("/v1", chatRoutes(routes));
   app.route("/v1", completionRoutes(routes));

@@ -1,12 +1,15 @@
 /** Request bodies, bounded in size and time: JSON in UTF-8, or bytes as they come. */
 
 import { InferenceError } from "../src/core/errors.ts";
+import { excessOf } from "../src/core/json_complexity.ts";
 import { inBlocks } from "./body_stream.ts";
-import { assertModest } from "./json_size.ts";
+import { LargeBodies } from "./large_bodies.ts";
 import type { HeldRoom } from "./room.ts";
 
 /** What a body may be. */
 export interface BodyLimits {
+  /** Where large JSON bodies wait for each other. */
+  large: LargeBodies;
   /** At most. */
   bytes: number;
   /**
@@ -23,12 +26,39 @@ export interface BodyBounds extends BodyLimits {
 }
 
 /** Unless told otherwise. */
-export const BODY_LIMITS: BodyLimits = { bytes: 8 * 1024 * 1024, pause: 20_000 };
+export const BODY_LIMITS: BodyLimits = {
+  large: new LargeBodies(),
+  bytes: 8 * 1024 * 1024,
+  pause: 20_000,
+};
 
-/** @throws InferenceError `payload_too_large`, `request_timeout`, `overloaded` or `invalid_value` */
-export async function readJson(request: Request, limits: BodyBounds): Promise<unknown> {
+/** What a JSON body may contain: no prompt has more messages, or more tokens as ids. */
+export const JSON_LIMITS = { values: 65_536, depth: 512 } as const;
+
+/**
+ * Reads a JSON body.
+ *
+ * @param check Makes of the parsed JSON what is returned.
+ * @throws InferenceError `payload_too_large`, `request_timeout`, `overloaded` or `invalid_value`, and
+ * what `check` throws
+ */
+export async function readJson<T>(
+  request: Request,
+  limits: BodyBounds,
+  check: (json: unknown) => T,
+): Promise<T> {
   const bytes = await readBytes(request, limits);
-  assertModest(bytes);
+  return await limits.large.process(bytes.length, async (step) => {
+    await step(() => {
+      const excess = excessOf(bytes, JSON_LIMITS);
+      if (excess !== null) throw new InferenceError("invalid_value", `The request body ${excess}`);
+    });
+    const json = await step(() => parseJson(bytes));
+    return await step(() => check(json));
+  });
+}
+
+function parseJson(bytes: Uint8Array): unknown {
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);

@@ -7,7 +7,7 @@ import { chatRequest, chatSchema } from "./chat_schema.ts";
 import { WRITE_ERRORS } from "./error_responses.ts";
 import { nameStates } from "./event_stream.ts";
 import { answerOnce, IDEMPOTENCY_ERRORS, idempotencyHeaders } from "./idempotency.ts";
-import { countRequest, RATE_HEADERS } from "./limits.ts";
+import { accountOf, RATE_HEADERS } from "./limits.ts";
 import { assertModel } from "./models.ts";
 import { ApiRoutes, defineRoute, jsonBody } from "./openapi.ts";
 import { headersOf } from "./response_headers.ts";
@@ -51,10 +51,8 @@ export function chatRoutes({ sessions, body, unread, keepAlive, log }: RouteOpti
     const ready = await sessions(c);
     assertModel(ready.model, request.model);
     return await answerOnce(c, { sessions: ready, log, body }, async () => {
-      const turns = await countRequest(
-        c,
-        (account) => ready.startAll({ ...request.turn, account }, request.choices, signal),
-      );
+      const asked = { ...request.turn, account: accountOf(c) };
+      const turns = await ready.startAll(asked, request.choices, signal);
       const heading = headingOf(turns[0], ready.model);
       if (request.stream) {
         const chunks = chunksOf(heading, request.includeUsage);

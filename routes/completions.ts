@@ -13,7 +13,7 @@ import {
 import { WRITE_ERRORS } from "./error_responses.ts";
 import { nameStates } from "./event_stream.ts";
 import { answerOnce, IDEMPOTENCY_ERRORS, idempotencyHeaders } from "./idempotency.ts";
-import { countRequest, RATE_HEADERS } from "./limits.ts";
+import { accountOf, RATE_HEADERS } from "./limits.ts";
 import { textLogprobs } from "./logprobs_schema.ts";
 import { assertModel } from "./models.ts";
 import { ApiRoutes, defineRoute, jsonBody } from "./openapi.ts";
@@ -57,10 +57,8 @@ export function completionRoutes(
     const ready = await sessions(c);
     assertModel(ready.model, request.model);
     return await answerOnce(c, { sessions: ready, log, body }, async () => {
-      const turns = await countRequest(
-        c,
-        (account) => ready.startAll({ ...request.turn, account }, request.choices, signal),
-      );
+      const asked = { ...request.turn, account: accountOf(c) };
+      const turns = await ready.startAll(asked, request.choices, signal);
       const heading = headingOf(turns[0], ready.model, "cmpl");
       if (request.stream) {
         const chunks = chunksOf(heading, request.includeUsage);

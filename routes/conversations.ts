@@ -12,7 +12,7 @@ import {
 import { BODY_ERRORS, SESSION_ERRORS, STATE_ERRORS } from "./error_responses.ts";
 import { conversationId } from "./ids_schema.ts";
 import { itemListQuery, itemListSchema } from "./item_schema.ts";
-import { itemOf, pageOf } from "./items.ts";
+import { itemOf, listOf, noItem, PAGE_ITEMS } from "./items.ts";
 import { accountOf } from "./limits.ts";
 import { ApiRoutes, defineRoute, jsonBody, jsonResponse } from "./openapi.ts";
 import { heldBy } from "./room.ts";
@@ -126,12 +126,15 @@ export function conversationRoutes({ sessions, body }: RouteOptions): ApiRoutes 
     .serve(listItems, async (c) => {
       const { conversations } = await sessions(c);
       const { id } = c.req.valid("param");
-      const { transcript, open } = await conversations.transcript(id, heldBy(c).take);
-      const items = transcript.map((entry, i) => {
-        const cut = open && i === transcript.length - 1;
-        return itemOf(messageId(id, i), entry, cut ? "incomplete" : "completed");
+      const { after: item, limit = PAGE_ITEMS, order = "desc" } = c.req.valid("query");
+      const after = item === undefined ? undefined : indexOf(item, id);
+      const page = await conversations.transcript(id, { after, limit, order }, heldBy(c).take);
+      if (after !== undefined && after >= page.total) throw noItem(item!);
+      const items = page.messages.map(({ index, ...entry }) => {
+        const cut = page.open && index === page.total - 1;
+        return itemOf(messageId(id, index), entry, cut ? "incomplete" : "completed");
       });
-      return c.json(pageOf(items, c.req.valid("query")), 200);
+      return c.json(listOf(items, page), 200);
     });
 }
 
@@ -139,6 +142,13 @@ export function conversationRoutes({ sessions, body }: RouteOptions): ApiRoutes 
 function messageId(conversation: string, index: number): string {
   const shown = conversation.slice("conv_".length, "conv_".length + 12);
   return `msg_${shown}${index.toString(16).padStart(8, "0")}`;
+}
+
+/** @throws InferenceError `invalid_value` for what is no id of one of its messages */
+function indexOf(item: string, conversation: string): number {
+  const index = parseInt(item.slice(-8), 16);
+  if (item === messageId(conversation, index)) return index;
+  throw noItem(item);
 }
 
 function wanted({ metadata, state_id }: ConversationChange) {

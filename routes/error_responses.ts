@@ -24,6 +24,7 @@ export const BODY_ERRORS = [
   "payload_too_large",
   "request_timeout",
   "overloaded",
+  "rate_limit_exceeded",
 ] as const;
 
 /** Of every route that looks for a state that the client names. */
@@ -38,7 +39,6 @@ export const STATE_ERRORS = [
 const TURN_ERRORS = [
   "context_length_exceeded",
   "too_many_turns",
-  "rate_limit_exceeded",
   "storage_limit_exceeded",
   "overloaded",
   "shutting_down",

@@ -5,7 +5,8 @@ import type { TextToken } from "../src/session/session_types.ts";
 import type { Item, ItemList, ItemListQuery, ItemStatus, OutputMessage } from "./item_schema.ts";
 import { tokenLogprobs } from "./logprobs_schema.ts";
 
-const PAGE_ITEMS = 20;
+/** Items of a page, unless the request says otherwise. */
+export const PAGE_ITEMS = 20;
 
 export function newMessageId(): string {
   return `msg_${crypto.getRandomValues(new Uint8Array(24)).toHex()}`;
@@ -50,19 +51,25 @@ export function pageOf(items: readonly Item[], query: ItemListQuery): ItemList {
   const { after, limit = PAGE_ITEMS, order = "desc" } = query;
   const ordered = order === "asc" ? items : items.toReversed();
   const before = ordered.findIndex(({ id }) => id === after);
-  if (after !== undefined && before < 0) {
-    throw new InferenceError(
-      "invalid_value",
-      `after: there is no item ${JSON.stringify(after.slice(0, 80))} in this list`,
-      { param: "after" },
-    );
-  }
+  if (after !== undefined && before < 0) throw noItem(after);
   const data = ordered.slice(before + 1, before + 1 + limit);
+  return listOf(data, { hasMore: before + 1 + limit < ordered.length });
+}
+
+export function listOf(data: Item[], { hasMore }: { hasMore: boolean }): ItemList {
   return {
     object: "list",
     data,
     first_id: data[0]?.id ?? null,
     last_id: data.at(-1)?.id ?? null,
-    has_more: before + 1 + limit < ordered.length,
+    has_more: hasMore,
   };
+}
+
+export function noItem(id: string): InferenceError {
+  return new InferenceError(
+    "invalid_value",
+    `after: there is no item ${JSON.stringify(id.slice(0, 80))} in this list`,
+    { param: "after" },
+  );
 }

@@ -1,16 +1,20 @@
-/** What callers may use: requests that let the model work are counted, and told what is left. */
+/** What callers may use: requests are counted, and told what is left. */
 
 import type { Context, MiddlewareHandler } from "hono";
 import { Account } from "../src/access/account.ts";
 import type { Ledger } from "../src/access/ledger.ts";
 import type { RateKind } from "../src/access/rate_limiter.ts";
+import { type ErrorCode, InferenceError } from "../src/core/errors.ts";
 import { callerOf } from "./access.ts";
 import type { ResponseHeader } from "./response_headers.ts";
 
 const ACCOUNT = "account";
 
-/** Answers that tell what is left: the model has worked, or would have. */
+/** Statuses of answers that tell what is left of the limits. */
 const TOLD = new Set([200, 429]);
+
+/** Requests that a limit refuses do not count: to wait for one is not to use up another one. */
+const UNCOUNTED = new Set<ErrorCode>(["rate_limit_exceeded", "storage_limit_exceeded"]);
 
 /** Headers of answers to requests that are counted, in OpenAI's words. */
 export const RATE_HEADERS = (["limit", "remaining", "reset"] as const).flatMap((what) =>
@@ -30,7 +34,23 @@ export function accountOf(c: Context): Account | undefined {
   return c.get(ACCOUNT);
 }
 
-/** Tells what is left by the minute, of what is bounded. */
+/**
+ * Counts requests that have a body, before it is read. A request that is refused counts as well,
+ * since it was read; only those that a limit refuses and those that get a kept answer do not.
+ *
+ * @throws InferenceError `rate_limit_exceeded`
+ */
+export function countRequests(): MiddlewareHandler {
+  return async (c, next) => {
+    const account = accountOf(c);
+    const uncount = account?.countRequest();
+    await next();
+    const limited = c.error instanceof InferenceError && UNCOUNTED.has(c.error.code);
+    if (limited || c.res.headers.has("idempotent-replayed")) uncount?.();
+  };
+}
+
+/** Tells what is left of the limits by the minute. */
 export function tellRates(): MiddlewareHandler {
   return async (c, next) => {
     await next();
@@ -42,21 +62,6 @@ export function tellRates(): MiddlewareHandler {
       c.res.headers.set(name("reset"), durationText(left.reset));
     }
   };
-}
-
-/**
- * Counts a request that begins turns.
- *
- * @throws InferenceError `rate_limit_exceeded`, and what `begin` throws
- */
-export async function countRequest<T>(
-  c: Context,
-  begin: (account: Account | undefined) => Promise<T>,
-): Promise<T> {
-  const account = accountOf(c);
-  return account === undefined
-    ? await begin(undefined)
-    : await account.request(() => begin(account));
 }
 
 /** As OpenAI writes it: `250ms`, `12s`, `6m0s`. */

@@ -90,7 +90,8 @@ export class ApiRoutes extends OpenAPIHono<BlankEnv> {
   #takeJson(schema: z.ZodType<object>): MiddlewareHandler {
     return async (c: Context, next) => {
       const bounds = { ...this.#body, held: heldBy(c) };
-      c.req.addValidatedData("json", parse(schema, await readJson(c.req.raw, bounds)));
+      const body = await readJson(c.req.raw, bounds, (json) => parse(schema, json));
+      c.req.addValidatedData("json", body);
       await next();
     };
   }

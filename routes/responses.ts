@@ -10,7 +10,7 @@ import { type EventStreamOptions, nameStates, streamEvents } from "./event_strea
 import { answerOnce, IDEMPOTENCY_ERRORS, idempotencyHeaders } from "./idempotency.ts";
 import { itemListQuery, itemListSchema } from "./item_schema.ts";
 import { pageOf } from "./items.ts";
-import { countRequest, RATE_HEADERS } from "./limits.ts";
+import { accountOf, RATE_HEADERS } from "./limits.ts";
 import { assertModel } from "./models.ts";
 import { ApiRoutes, defineRoute, jsonBody, jsonResponse } from "./openapi.ts";
 import { type ResponseEvent, responseEventSchema } from "./response_event_schema.ts";
@@ -132,10 +132,7 @@ export function responseRoutes(
       return await answerOnce(c, { sessions: ready, log, body, isWhole }, async () => {
         const { turn: request, note } = responseRequest(body, ready.model.id);
         const previous = body.previous_response_id ?? undefined;
-        const turn = await countRequest(
-          c,
-          (account) => ready.start({ ...request, account }, signal),
-        )
+        const turn = await ready.start({ ...request, account: accountOf(c) }, signal)
           .catch((error) => Promise.reject(inResponsesWords(error, previous)));
         const { leadsTo, stateId, created } = turn;
         const start = { leadsTo, stateId, created, note };

@@ -37,10 +37,33 @@ export const stateSchema = z.object({
     description: "To be read first when the state is resumed.",
     example: 1,
   }),
+  message_count: z.int().min(0).openapi({
+    description: "Messages of the whole conversation that led to it.",
+    example: 2,
+  }),
   transcript: z.array(transcriptEntrySchema).readonly().openapi({
-    description: "The whole conversation that led to it.",
+    description: "The conversation, or the page of it that `after` and `limit` ask for.",
+  }),
+  has_more: z.boolean().openapi({
+    description: "Whether there are messages after this page. It also ends after 4 MiB.",
+    example: false,
   }),
 }).openapi("State");
+
+export const transcriptQuery = z.object({
+  after: z.coerce.number().int().min(0).optional().openapi({
+    param: { name: "after", in: "query" },
+    description:
+      "Messages of the transcript to skip, for the next page as many as were received. " +
+      "0 unless given.",
+    example: 0,
+  }),
+  limit: z.coerce.number().int().min(1).max(1000).optional().openapi({
+    param: { name: "limit", in: "query" },
+    description: "Messages of the transcript at most; 1000 unless given.",
+    example: 1000,
+  }),
+});
 
 export const deletedStateSchema = z.object({
   id: stateId,

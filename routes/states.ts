@@ -16,6 +16,7 @@ import {
   stateFileSchema,
   type StateObject,
   stateSchema,
+  transcriptQuery,
 } from "./state_schema.ts";
 
 /** Bytes of a file that are sent at once. */
@@ -51,6 +52,7 @@ const importState = defineRoute({
     "payload_too_large",
     "request_timeout",
     "overloaded",
+    "rate_limit_exceeded",
     "storage_limit_exceeded",
     "store_unavailable",
   ],
@@ -62,10 +64,10 @@ const getState = defineRoute({
   operationId: "getState",
   tags,
   summary: "Describe a state",
-  description: "What is known of a state, and the conversation that led to it.",
-  request: { params },
+  description: "What is known of a state, and the conversation that led to it, page by page.",
+  request: { params, query: transcriptQuery },
   responses: { 200: jsonResponse(stateSchema, "The state.") },
-  errors: [...SESSION_ERRORS, ...STATE_ERRORS, "overloaded"],
+  errors: [...SESSION_ERRORS, ...STATE_ERRORS, "overloaded", "invalid_value"],
 });
 
 const deleteState = defineRoute({
@@ -110,10 +112,9 @@ export function stateRoutes({ sessions, body }: RouteOptions): ApiRoutes {
     })
     .serve(getState, async (c) => {
       const ready = await sessions(c);
-      return c.json(
-        stateObject(await ready.describe(c.req.valid("param").id, heldBy(c).take)),
-        200,
-      );
+      const { after: skipped = 0, limit } = c.req.valid("query");
+      const page = { after: skipped - 1, limit, take: heldBy(c).take };
+      return c.json(stateObject(await ready.describe(c.req.valid("param").id, page)), 200);
     })
     .serve(deleteState, async (c) => {
       const ready = await sessions(c);
@@ -149,7 +150,9 @@ function stateObject({ model, ...state }: StateDescription): StateObject {
     open: state.open,
     tokens: state.tokens,
     pending_tokens: state.pendingTokens,
+    message_count: state.messageCount,
     transcript: state.transcript,
+    has_more: state.hasMore,
   };
 }
 

@@ -47,22 +47,22 @@ export function tokenRoutes({ sessions, body }: RouteOptions): ApiRoutes {
       const request = c.req.valid("json");
       const ready = await sessions(c);
       assertModel(ready.model, request.model ?? undefined);
-      const tokens = tokensOf(request, ready.tokens);
+      const tokens = await tokensOf(request, ready.tokens);
       return c.json({ tokens, count: tokens.length, max_model_len: null }, 200);
     })
     .serve(detokenize, async (c) => {
       const request = c.req.valid("json");
       const ready = await sessions(c);
       assertModel(ready.model, request.model ?? undefined);
-      return c.json({ prompt: ready.tokens.textOf(request.tokens) }, 200);
+      return c.json({ prompt: await ready.tokens.textOf(request.tokens) }, 200);
     });
 }
 
-function tokensOf(request: TokenizeRequest, desk: TokenDesk): number[] {
+async function tokensOf(request: TokenizeRequest, desk: TokenDesk): Promise<number[]> {
   const prompt = request.prompt ?? null;
   const messages = request.messages ?? null;
   if (prompt !== null && messages === null) return desk.ofText(prompt);
-  if (messages !== null && prompt === null) return desk.ofMessages(messages);
+  if (messages !== null && prompt === null) return await desk.ofMessages(messages);
   const what = prompt === null ? "neither is given" : "both are given";
   throw new InferenceError(
     "invalid_value",

@@ -97,13 +97,19 @@ export async function callJson(path, options) {
 }
 
 /**
- * What is known of a state.
+ * What is known of a state, with its whole transcript.
  * @param {string} id
  * @param {AbortSignal} [signal]
  * @returns {Promise<{ id: string, model: string, open: boolean, tokens: number, transcript: import("./turns.js").Entry[] }>}
  */
-export function getState(id, signal) {
-  return callJson(`/v1/states/${encodeURIComponent(id)}`, signal ? { signal } : {});
+export async function getState(id, signal) {
+  const path = `/v1/states/${encodeURIComponent(id)}`;
+  const transcript = [];
+  while (true) {
+    const state = await callJson(`${path}?after=${transcript.length}`, signal ? { signal } : {});
+    transcript.push(...state.transcript);
+    if (!state.has_more) return { ...state, transcript };
+  }
 }
 
 /**

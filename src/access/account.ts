@@ -41,13 +41,13 @@ export class Account {
   }
 
   /**
-   * Counts a request, which is then `begin`; one that turns out to be beyond a bound does not count.
+   * Counts a request; what is returned makes it not count after all.
    *
-   * @throws InferenceError `rate_limit_exceeded`, and what `begin` throws
+   * @throws InferenceError `rate_limit_exceeded`
    */
-  async request<T>(begin: () => Promise<T>): Promise<T> {
+  countRequest(): () => void {
     const { requestsPerMinute: limit } = this.limits;
-    if (limit === undefined) return await begin();
+    if (limit === undefined) return NOTHING;
     const { rates } = this.#ledger;
     const wait = rates.wait(this.#tenant, "requests", { limit, amount: 1 });
     if (wait > 0) {
@@ -59,12 +59,7 @@ export class Account {
       });
     }
     const takeBack = rates.add(this.#tenant, "requests", 1);
-    try {
-      return await begin();
-    } catch (error) {
-      if (error instanceof InferenceError && error.limit !== undefined) takeBack(1);
-      throw error;
-    }
+    return () => takeBack(1);
   }
 
   /** @throws InferenceError `rate_limit_exceeded` for more tokens than the minute has left */

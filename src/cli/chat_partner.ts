@@ -35,7 +35,10 @@ export interface ChatPartner {
   /** A signal ends the reply; its state is kept as far as it went. */
   start(turn: ChatTurn, signal: AbortSignal): Promise<ChatReply>;
   /** What was said; throws where there is no such state. */
-  transcript(stateId: string): Promise<readonly TranscriptEntry[]>;
+  latest(
+    stateId: string,
+    limit: number,
+  ): Promise<{ messages: readonly TranscriptEntry[]; total: number }>;
   /** A state as a file, in pieces. */
   export(stateId: string): Promise<readonly Uint8Array[]>;
   /** A file made a state; returns its id. */
@@ -71,7 +74,10 @@ export function localPartner(
         },
       };
     },
-    transcript: async (id) => (await sessions.describe(id)).transcript,
+    latest: async (id, limit) => {
+      const { transcript, messageCount } = await sessions.describe(id, { limit, order: "desc" });
+      return { messages: transcript.toReversed(), total: messageCount };
+    },
     export: async (id) => (await sessions.exportState(id)).parts,
     import: async (file) => (await sessions.importState(chunked(file))).id,
     close: () => close(0),

@@ -40,7 +40,12 @@ export async function remotePartner(url: string, apiKey: string | undefined): Pr
         },
       };
     },
-    transcript: async (id) => (await client.states.get(id)).transcript,
+    latest: async (id, limit) => {
+      const { message_count: total } = await client.states.get(id, { limit: 1 });
+      const after = Math.max(0, total - limit);
+      const { transcript } = await client.states.get(id, { after, limit });
+      return { messages: transcript, total };
+    },
     export: async (id) => [await client.states.export(id)],
     import: async (file) => (await client.states.import(file)).id,
     close: () => Promise.resolve(),

@@ -73,12 +73,12 @@ export class TerminalTalk {
 
   /** Goes on from a state, and shows what was said last. */
   async resume(stateId: string): Promise<void> {
-    const transcript = await this.partner.transcript(stateId);
+    const { messages, total } = await this.partner.latest(stateId, SHOWN);
     this.stateId = stateId;
     if (!this.#options.interactive) return;
-    const earlier = transcript.length - SHOWN;
+    const earlier = total - messages.length;
     if (earlier > 0) this.note(`(${earlier} earlier messages)`);
-    for (const entry of transcript.slice(-SHOWN)) await this.tell(entryText(entry));
+    for (const entry of messages) await this.tell(entryText(entry));
   }
 
   /** What was asked for, on stdout. */

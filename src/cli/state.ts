@@ -114,8 +114,11 @@ async function list(backend: Backend, _: readonly string[], flags: Flags): Promi
   await printText(listTable(states, { total, now: Date.now() }));
 }
 
+/** The page that is a whole transcript. */
+const WHOLE = { limit: Infinity, bytes: Infinity } as const;
+
 async function show(backend: Backend, [id]: readonly string[], flags: Flags): Promise<void> {
-  const told = await describeState(storeOf(backend, flags), id);
+  const told = await describeState(storeOf(backend, flags), id, WHOLE);
   if (flags.json) return await printJson(told);
   await printText(stateText(told, Date.now()));
 }

@@ -544,8 +544,12 @@ export interface State {
   tokens: number;
   /** To be read first when the state is resumed. */
   pending_tokens: number;
-  /** The whole conversation that led to it. */
+  /** Messages of the whole conversation that led to it. */
+  message_count: number;
+  /** The conversation, or the page of it that `after` and `limit` ask for. */
   transcript: TranscriptEntry[];
+  /** Whether there are messages after this page. It also ends after 4 MiB. */
+  has_more: boolean;
 }
 
 /** What somebody says. */

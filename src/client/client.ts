@@ -13,6 +13,7 @@ import type {
   ConversationChange,
   ConversationObject,
   ModelObject,
+  PageParams,
   StateObject,
   StreamParams,
   TextCompletion,
@@ -34,8 +35,10 @@ export interface Client {
   conversation(options?: TalkOptions): Talk;
   /** Stored states, by their ids. */
   states: {
-    /** What is known of one, its transcript included. */
-    get(id: string, options?: CallOptions): Promise<StateObject>;
+    /** What is known of one, with a page of its transcript. */
+    get(id: string, options?: CallOptions & PageParams): Promise<StateObject>;
+    /** All messages of the conversation that led to one. */
+    transcript(id: string, options?: CallOptions): Promise<StateObject["transcript"]>;
     /** Removes one for good. */
     delete(id: string, options?: CallOptions): Promise<void>;
     /** The whole state as a file. */
@@ -82,7 +85,22 @@ export function createClient(clientOptions: ClientOptions): Client {
       transport.json("/v1/completions", { ...options, json: { ...json, stream: false } }),
     conversation: (options) => new Talk(client, options),
     states: {
-      get: (id, options) => transport.json(at("states", id), options),
+      get: (id, { after, limit, ...options } = {}) => {
+        const query = new URLSearchParams();
+        if (after !== undefined) query.set("after", String(after));
+        if (limit !== undefined) query.set("limit", String(limit));
+        return transport.json(`${at("states", id)}?${query}`, options);
+      },
+      transcript: async (id, options) => {
+        const messages: StateObject["transcript"][number][] = [];
+        for (let more = true; more;) {
+          const after = messages.length;
+          const { transcript, has_more } = await client.states.get(id, { ...options, after });
+          messages.push(...transcript);
+          more = has_more;
+        }
+        return messages;
+      },
       delete: (id, options) => remove(at("states", id), options),
       export: async (id, options) => {
         const response = await transport.send(`${at("states", id)}/content`, options);

@@ -17,6 +17,7 @@ export type {
   ChatUsage,
   ConversationObject,
   ModelObject,
+  PageParams,
   StateObject,
   StreamParams,
   TextParams,

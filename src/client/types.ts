@@ -30,6 +30,14 @@ export type ModelObject = Model;
 /** What is known of a stored state. */
 export type StateObject = State;
 
+/** The part of a state's transcript that is wanted. */
+export interface PageParams {
+  /** Messages to skip. */
+  after?: number | undefined;
+  /** Messages at most. */
+  limit?: number | undefined;
+}
+
 /** A turn of one choice. */
 export type StreamParams = Omit<ChatParams, "n">;
 

@@ -5,9 +5,11 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
+import { excessOf } from "../core/json_complexity.ts";
+import { TimeSlice } from "../core/time_slice.ts";
 import { isSystem, type Role, type TranscriptEntry } from "./chat_template.ts";
-import { decodeEntries } from "./history.ts";
-import { decodeRecord, type TurnRecord } from "./turn_record.ts";
+import { linesOf } from "./history.ts";
+import { recordOf, type TurnRecord } from "./turn_record.ts";
 import { DEFAULT_LIMITS } from "./turn_work.ts";
 
 /** What a record is checked against. */
@@ -26,6 +28,16 @@ const CLOSED_PENDING = 1024;
 const MOST_TOKENS = Number.MAX_SAFE_INTEGER - 2 ** 40;
 /** A float32 that is counted up by one gets no further. */
 const MOST_COUNT = 2 ** 24;
+/** Messages of a history: some 30,000 turns. */
+export const MOST_MESSAGES = 65_536;
+/** Messages of one turn: more than its tokens could hold. */
+export const MOST_TURN_MESSAGES = 16_384;
+/** JSON of one message: the longest prompt of the longest tokens. */
+const MESSAGE_BYTES = 4 * 1024 * 1024;
+/** A message is an object of two strings. */
+const MESSAGE_LIMITS = { values: 16, depth: 4 } as const;
+/** The counts of a vocabulary of 65,536 tokens, the longest prompt and the most messages. */
+const RECORD_LIMITS = { values: 300_000, depth: Infinity } as const;
 /** More than half a character, or what may become the end of a turn. */
 const HELD_BYTES = 64;
 
@@ -97,7 +109,7 @@ const CHECKS: Record<keyof TurnRecord | "version", Check> = {
     if (typeof text !== "string") throw wrong("instructions.text", text, "a string");
   },
   transcript: (value, { open }) => {
-    const entries = listIn("transcript", value, Infinity);
+    const entries = listIn("transcript", value, MOST_TURN_MESSAGES);
     entries.forEach((entry, i) => checkEntry(`transcript[${i}]`, entry));
     const last = entries.at(-1) as TranscriptEntry | undefined;
     // A system prompt that was read ahead is complete by itself.
@@ -112,6 +124,14 @@ const CHECKS: Record<keyof TurnRecord | "version", Check> = {
  * @throws InferenceError `invalid_state_file`
  */
 export function checkRecord(bytes: Uint8Array, context: RecordContext): TurnRecord {
+  const excess = excessOf(bytes, RECORD_LIMITS);
+  if (excess !== null) {
+    throw new InferenceError(
+      "invalid_state_file",
+      `Cannot use a state file: its turn ${excess}`,
+      { param: "turn" },
+    );
+  }
   let value: unknown;
   try {
     value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
@@ -128,53 +148,65 @@ export function checkRecord(bytes: Uint8Array, context: RecordContext): TurnReco
   const record = objectIn("", value);
   assertKnown("", record, CHECKS);
   for (const [name, check] of Object.entries(CHECKS)) check(record[name], context);
-  return decodeRecord(bytes);
+  return recordOf(record);
 }
 
 /**
- * Reads a history that may be anything.
+ * Reads a history that may be anything, in time slices.
  *
  * @param count Messages that the turn says are in it.
  * @throws InferenceError `invalid_state_file`
  */
-export function checkHistory(bytes: Uint8Array | null, count: number): TranscriptEntry[] {
-  assertLines(bytes ?? new Uint8Array(), count);
-  let entries: unknown[];
-  try {
-    new TextDecoder("utf-8", { fatal: true }).decode(bytes ?? new Uint8Array());
-    entries = decodeEntries(bytes);
-  } catch (cause) {
-    const message = "Cannot use a state file: its history is not lines of JSON";
-    throw new InferenceError("invalid_state_file", message, { param: "history", cause });
-  }
-  if (entries.length !== count) {
-    throw new InferenceError(
-      "invalid_state_file",
-      `Cannot use a state file: its history has ${entries.length} messages, and its turn says ` +
-        `that there are ${count}`,
-      { param: "turn.earlier.count" },
+export async function checkHistory(
+  bytes: Uint8Array | null,
+  count: number,
+): Promise<TranscriptEntry[]> {
+  if (count > MOST_MESSAGES) {
+    throw historyError(
+      `its turn says that its history has ${count} messages, at most ${MOST_MESSAGES} are taken`,
+      "turn.earlier.count",
     );
   }
-  entries.forEach((entry, i) => checkEntry(`earlier[${i}]`, entry));
-  return entries as TranscriptEntry[];
+  const slice = new TimeSlice();
+  const entries: TranscriptEntry[] = [];
+  for await (const line of linesOf(bytes)) {
+    if (entries.length === count) {
+      throw historyError(
+        `its history has more messages than the ${count} that its turn says there are`,
+        "turn.earlier.count",
+      );
+    }
+    const entry = parseLine(line, entries.length);
+    checkEntry(`earlier[${entries.length}]`, entry);
+    entries.push(entry as TranscriptEntry);
+    if (slice.isOver) await slice.next();
+  }
+  if (entries.length === count) return entries;
+  throw historyError(
+    `its history has ${entries.length} messages, and its turn says that there are ${count}`,
+    "turn.earlier.count",
+  );
 }
 
-/** Bytes of the shortest message with its line's end. */
-const LEAST_MESSAGE = '{"role":"user","content":""}\n'.length;
+function parseLine(line: Uint8Array, index: number): unknown {
+  if (line.length > MESSAGE_BYTES) {
+    throw historyError(
+      `message ${index} of its history has ${line.length} bytes, at most ${MESSAGE_BYTES} are taken`,
+      "history",
+    );
+  }
+  const excess = excessOf(line, MESSAGE_LIMITS);
+  if (excess !== null) throw historyError(`message ${index} of its history ${excess}`, "history");
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(line));
+  } catch (cause) {
+    throw historyError("its history is not lines of JSON", "history", cause);
+  }
+}
 
-/** Told before anything is made of them: an empty line is a byte, and takes more as a text. */
-function assertLines(bytes: Uint8Array, count: number): void {
-  let lines = 0;
-  for (let at = 0; at < bytes.length; at++) if (bytes[at] === 10) lines++;
-  if (lines <= count && count * LEAST_MESSAGE <= bytes.length) return;
-  const told = lines === count
-    ? `has empty lines among its ${lines}`
-    : `has ${lines} messages, and its turn says that there are ${count}`;
-  throw new InferenceError(
-    "invalid_state_file",
-    `Cannot use a state file: its history ${told}`,
-    { param: "turn.earlier.count" },
-  );
+function historyError(what: string, param: string, cause?: unknown): InferenceError {
+  const message = `Cannot use a state file: ${what}`;
+  return new InferenceError("invalid_state_file", message, { param, cause });
 }
 
 function checkEntry(name: string, value: unknown): void {

@@ -1,12 +1,9 @@
 /** Conversations as clients handle them: each points at a state of this worker's model. */
 
 import type { Conversation, Metadata } from "../store/conversations.ts";
-import { textBytesOf } from "../store/manifest.ts";
 import type { StateStore } from "../store/state_store.ts";
-import type { TranscriptEntry } from "./chat_template.ts";
-import { decodeEntries } from "./history.ts";
 import type { SessionModel, TakeBytes } from "./session_types.ts";
-import { decodeRecord, spoken } from "./turn_record.ts";
+import { openTranscript, type PageRequest, readPage, type TranscriptPage } from "./transcript.ts";
 
 /** What a conversation is to become. */
 export interface ConversationChange {
@@ -40,19 +37,19 @@ export class ConversationDesk {
   }
 
   /**
-   * What was said until where it stands. Throws as `get`, as `StateStore.inspect`, and what `take`
-   * throws.
+   * A page of what was said until where it stands, without the instructions of the latest turn.
+   * Throws as `get`, as `StateStore.inspect`, and what `take` throws.
    */
   async transcript(
     id: string,
+    page: PageRequest,
     take?: TakeBytes,
-  ): Promise<{ transcript: TranscriptEntry[]; open: boolean }> {
+  ): Promise<TranscriptPage & { open: boolean }> {
     const { head } = await this.get(id);
-    if (head === null) return { transcript: [], open: false };
-    const { info, turn } = await this.#store.inspect(head);
-    take?.(textBytesOf(info));
-    const earlier = decodeEntries(await this.#store.readHistory(info));
-    return { transcript: spoken(earlier, decodeRecord(turn)), open: info.open };
+    if (head === null) return { messages: [], total: 0, hasMore: false, open: false };
+    const stored = await openTranscript(this.#store, head, take);
+    const read = await readPage(this.#store, stored, { ...page, withoutInstructions: true });
+    return { ...read, open: stored.info.open };
   }
 
   /** Throws as `get`, and as `create`. */

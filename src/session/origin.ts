@@ -96,12 +96,15 @@ export class Origins {
         return { info, previous, messages, justRead: 0, instructions: added };
       }
       // The state has absorbed what is to be gone: the rest is found by its words, or read again.
-      const said = spoken(decodeEntries(await store.readHistory(info)), record);
+      const said = spoken(await decodeEntries(await store.readHistory(info)), record);
       const { messages, added } = instructed(said, request);
       return { ...await this.#fromHistory(messages, request, reading), instructions: added };
     }
     if (own) return { info, previous, messages, justRead: 0, instructions };
-    const transcript = [...decodeEntries(await store.readHistory(info)), ...record.transcript];
+    const transcript = [
+      ...await decodeEntries(await store.readHistory(info)),
+      ...record.transcript,
+    ];
     const unread = { record: { ...record, transcript, earlier: null }, open: info.open };
     return {
       info: null,

@@ -201,7 +201,7 @@ export class RunningTurn {
             transcript: record.transcript.slice(sealed.length),
           },
         ),
-        history: appendEntries(await history, sealed),
+        history: await appendEntries(await history, sealed),
         note: this.report({
           finishReason: finished.reason === "stop" ? "stop" : "length",
           usage: this.#usage(finished.sampled),

@@ -188,6 +188,10 @@ export interface StateDescription {
   tokens: number;
   /** To be fed first when it is resumed. */
   pendingTokens: number;
-  /** The whole conversation that led to it. */
+  /** Messages of the conversation that led to it. */
+  messageCount: number;
+  /** Whether the conversation goes on behind `transcript`. */
+  hasMore: boolean;
+  /** The page of the conversation that was asked for. */
   transcript: readonly TranscriptEntry[];
 }

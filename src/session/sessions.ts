@@ -27,6 +27,7 @@ import { describeState } from "./state_description.ts";
 import { type ExportedState, exportState, importState } from "./state_transfer.ts";
 import { SystemPrompts } from "./system_prompts.ts";
 import { TokenDesk } from "./token_desk.ts";
+import type { PageRequest } from "./transcript.ts";
 import type { Turn } from "./turn.ts";
 import { decodeReport, type TurnReport } from "./turn_report.ts";
 import { TurnStarter } from "./turn_starter.ts";
@@ -131,13 +132,16 @@ export class Sessions {
   }
 
   /**
-   * What is known of a state, its transcript included.
+   * What is known of a state, with a page of its transcript: the first 1000 messages unless told.
    *
    * @throws InferenceError as `StateStore.inspect` does, and what `take` throws
    */
-  async describe(id: string, take?: TakeBytes): Promise<StateDescription> {
+  async describe(
+    id: string,
+    page: PageRequest & { take?: TakeBytes | undefined } = {},
+  ): Promise<StateDescription> {
     await this.#cutShort(id);
-    return await describeState(this.#store, id, take);
+    return await describeState(this.#store, id, page);
   }
 
   /** What is kept for the client of a turn, where it gave a note. Throws as `describe` does. */

@@ -1,23 +1,23 @@
 /** What can be told of a stored state. */
 
-import { bytesOf, textBytesOf } from "../store/manifest.ts";
+import { bytesOf } from "../store/manifest.ts";
 import type { StateStore } from "../store/state_store.ts";
-import { decodeEntries } from "./history.ts";
 import type { StateDescription, TakeBytes } from "./session_types.ts";
-import { decodeRecord } from "./turn_record.ts";
+import { openTranscript, type PageRequest, readPage } from "./transcript.ts";
 
 /**
+ * Describes a state with a page of its transcript.
+ *
  * @throws InferenceError as `StateStore.inspect` does, and what `take` throws
  */
 export async function describeState(
   store: StateStore,
   id: string,
-  take?: TakeBytes,
+  { take, ...page }: PageRequest & { take?: TakeBytes | undefined } = {},
 ): Promise<StateDescription> {
-  const { info, turn } = await store.inspect(id);
-  take?.(textBytesOf(info));
-  const history = await store.readHistory(info);
-  const record = decodeRecord(turn);
+  const stored = await openTranscript(store, id, take);
+  const { messages, total, hasMore } = await readPage(store, stored, page);
+  const { info, record } = stored;
   return {
     id: info.id,
     model: info.model,
@@ -27,6 +27,8 @@ export async function describeState(
     open: info.open,
     tokens: record.absorbed,
     pendingTokens: record.pending.length,
-    transcript: [...decodeEntries(history), ...record.transcript],
+    messageCount: total,
+    hasMore,
+    transcript: messages.map(({ role, content }) => ({ role, content })),
   };
 }

@@ -96,7 +96,7 @@ export async function importState(
     open,
     fresh: state === null,
   });
-  const before = checkHistory(history, record.earlier?.count ?? 0);
+  const before = await checkHistory(history, record.earlier?.count ?? 0);
   if (state !== null) checkNumbers(state, model);
   const id = store.newId();
   // A transcript leads to its state: its hash is not believed, and must be what it is here.
@@ -109,7 +109,7 @@ export async function importState(
   const content: StateContent = {
     state,
     turn: encodeRecord({ ...record, earlier }),
-    history: appendEntries(null, before),
+    history: await appendEntries(null, before),
     open,
     tokens: record.absorbed,
   };

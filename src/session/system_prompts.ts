@@ -66,9 +66,9 @@ export class SystemPrompts {
     if (end <= 0) return null;
     const prompt = messages.slice(0, end);
     const tokenizer = bounds.codec(this.#options.tokenizer);
-    const tokens = encodeMessages(prompt, tokenizer);
+    const tokens = await encodeMessages(prompt, tokenizer);
     if (tokens.length < LEAST_TOKENS) return null;
-    const rest = encodeMessages(messages.slice(end), tokenizer);
+    const rest = await encodeMessages(messages.slice(end), tokenizer);
     bounds.assertFits(tokens.length + rest.length + tokenizer.encode(REPLY_START).length);
     const hash = hashes[end - 1];
     const others = this.#reading.get(hash);

@@ -1,6 +1,7 @@
 /** Texts as token ids and back, as the model of this worker reads them. */
 
 import { InferenceError } from "../core/errors.ts";
+import { joinInSlices } from "../core/time_slice.ts";
 import type { Message } from "./chat_template.ts";
 import type { TokenCodec } from "./reply.ts";
 import type { SessionModel } from "./session_types.ts";
@@ -8,7 +9,7 @@ import { boundedCodec } from "./turn_bounds.ts";
 import { planTurn } from "./turn_plan.ts";
 
 /** Ids of a text at most: they are told in one piece. */
-export const MOST_TOKENS = 262_144;
+export const MOST_TOKENS = 65_536;
 
 /** Texts and messages to ids, and back. */
 export class TokenDesk {
@@ -35,9 +36,14 @@ export class TokenDesk {
    *
    * @throws InferenceError `invalid_value` where such a turn would, and for too many of them
    */
-  ofMessages(messages: readonly Message[]): number[] {
+  async ofMessages(messages: readonly Message[]): Promise<number[]> {
     const tokenizer = this.#bounded("messages");
-    return [...planTurn(null, messages, { tokenizer, seed: 0n, freshSeed: () => 0n }).pending];
+    const { pending } = await planTurn(null, messages, {
+      tokenizer,
+      seed: 0n,
+      freshSeed: () => 0n,
+    });
+    return [...pending];
   }
 
   /**
@@ -45,16 +51,15 @@ export class TokenDesk {
    *
    * @throws InferenceError `invalid_value` for an id that the vocabulary does not have
    */
-  textOf(ids: readonly number[]): string {
-    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-    let text = "";
+  async textOf(ids: readonly number[]): Promise<string> {
+    const parts: Uint8Array[] = [];
     for (const [i, id] of ids.entries()) {
       if (id === this.#tokenizer.endOfText) continue;
       const bytes = id < this.#model.vocabulary ? this.#tokenizer.tokenBytes(id) : undefined;
       if (bytes === undefined) throw this.#unknown(id, i);
-      text += decoder.decode(bytes, { stream: true });
+      parts.push(bytes);
     }
-    return text + decoder.decode();
+    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(await joinInSlices(parts));
   }
 
   #bounded(param: string): TokenCodec {

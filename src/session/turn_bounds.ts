@@ -10,7 +10,7 @@ import type { TurnMeter } from "./turn_meter.ts";
 import type { SessionLimits } from "./turn_work.ts";
 
 /** Times that a prompt may be too long for its tokens to be counted to the end. */
-const COUNTED = 4;
+const COUNTED = 2;
 
 /** A codec that encodes so many tokens in all, and throws where there are more. */
 export function boundedCodec(codec: TokenCodec, most: number, tooMany: () => Error): TokenCodec {

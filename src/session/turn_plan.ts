@@ -1,6 +1,7 @@
-/** What a turn starts from, worked out of a request and the turn before. Pure. */
+/** What a turn starts from, worked out of a request and the turn before. */
 
 import { InferenceError } from "../core/errors.ts";
+import { TimeSlice } from "../core/time_slice.ts";
 import {
   type Message,
   messageText,
@@ -39,13 +40,13 @@ export interface PlanOptions {
  *
  * @throws InferenceError `invalid_value` if there is nothing to reply to.
  */
-export function planTurn(
+export async function planTurn(
   previous: PreviousTurn | null,
   messages: readonly Message[],
   options: PlanOptions,
-): TurnRecord {
+): Promise<TurnRecord> {
   const { tokenizer, seed, freshSeed, prompt, instructions } = options;
-  if (prompt === undefined && messages.length === 0) return continuation(previous, options);
+  if (prompt === undefined && messages.length === 0) return await continuation(previous, options);
   assertSaid(messages);
   if (prompt === "" && previous === null) {
     throw new InferenceError(
@@ -55,7 +56,7 @@ export function planTurn(
     );
   }
   if (previous?.unread) {
-    return planTurn(null, [...previous.record.transcript, ...messages], options);
+    return await planTurn(null, [...previous.record.transcript, ...messages], options);
   }
   const record = previous?.record;
   const read = previous === null
@@ -67,7 +68,7 @@ export function planTurn(
     ? messages.map((message) => ({ role: message.role, content: messageText(message) }))
     : [{ role: "user" as const, content: prompt }];
   const tokens = prompt === undefined
-    ? [...encodeMessages(messages, tokenizer), ...tokenizer.encode(REPLY_START)]
+    ? [...await encodeMessages(messages, tokenizer), ...tokenizer.encode(REPLY_START)]
     : tokenizer.encode(prompt);
   return {
     pending: [...read, ...tokens],
@@ -88,9 +89,21 @@ function apart(earlier: EarlierMessages | null): EarlierMessages {
   return { count: earlier?.count ?? 0, hash: `plain ${earlier?.hash ?? ""}` };
 }
 
-/** Each message on its own, so that the ids do not depend on which of them were read before. */
-export function encodeMessages(messages: readonly Message[], tokenizer: TokenCodec): number[] {
-  return messages.flatMap((message) => tokenizer.encode(renderMessage(message)));
+/**
+ * Encodes each message on its own, so that the ids do not depend on which of them were read before;
+ * in time slices.
+ */
+export async function encodeMessages(
+  messages: readonly Message[],
+  tokenizer: TokenCodec,
+): Promise<number[]> {
+  const slice = new TimeSlice();
+  const ids: number[] = [];
+  for (const message of messages) {
+    for (const id of tokenizer.encode(renderMessage(message))) ids.push(id);
+    if (slice.isOver) await slice.next();
+  }
+  return ids;
 }
 
 /** @throws InferenceError `invalid_value` for a user who says nothing */
@@ -108,10 +121,10 @@ function assertSaid(messages: readonly Message[]): void {
   });
 }
 
-function continuation(
+async function continuation(
   previous: PreviousTurn | null,
   options: PlanOptions,
-): TurnRecord {
+): Promise<TurnRecord> {
   const { tokenizer, seed } = options;
   if (previous === null) {
     throw new InferenceError(
@@ -131,7 +144,7 @@ function continuation(
   const { record } = previous;
   if (!previous.unread) return { ...record, seed: seed ?? record.seed };
   const reply = record.transcript[record.transcript.length - 1];
-  const fresh = planTurn(null, record.transcript.slice(0, -1), options);
+  const fresh = await planTurn(null, record.transcript.slice(0, -1), options);
   const written = reply.content === "" ? [] : tokenizer.encode(` ${reply.content}`);
   return {
     ...fresh,

@@ -49,7 +49,12 @@ export function encodeRecord(record: TurnRecord): Uint8Array {
 /** @throws InferenceError `state_damaged` for a record of another version. */
 export function decodeRecord(bytes: Uint8Array): TurnRecord {
   // The store has compared checksums: what is not of this version is whole, and of another.
-  const json = JSON.parse(new TextDecoder().decode(bytes));
+  return recordOf(JSON.parse(new TextDecoder().decode(bytes)));
+}
+
+/** As {@linkcode decodeRecord}, of parsed JSON. */
+// deno-lint-ignore no-explicit-any
+export function recordOf(json: any): TurnRecord {
   if (json?.version !== 1) {
     throw new InferenceError(
       "state_damaged",

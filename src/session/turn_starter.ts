@@ -101,7 +101,7 @@ export class TurnStarter {
     if (request.stateId !== undefined) await underway.cutShort(store.tenant, request.stateId);
     const bounds = new PromptBounds(request, { limits, telemetry });
     const origin = await origins.find(request, { signal, bounds });
-    const plan = planTurn(origin.previous, origin.messages, {
+    const plan = await planTurn(origin.previous, origin.messages, {
       tokenizer: bounds.codec(tokenizer),
       seed: request.seed,
       freshSeed: () => this.#freshSeed(),

@@ -15,8 +15,10 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
+import { createHash } from "node:crypto";
 import { toHex } from "../core/hex.ts";
 import { sha256 } from "../core/sha256.ts";
+import { joinInSlices } from "../core/time_slice.ts";
 import type { ModelIdentity } from "./manifest.ts";
 
 const MAGIC = "RWKVSTAT";
@@ -226,13 +228,12 @@ async function readPart(
   { bytes, sha256: expected }: Part,
   name: string,
 ): Promise<Uint8Array> {
-  const part = await reader.read(bytes);
+  const hash = createHash("sha256");
+  const part = await reader.read(bytes, (piece) => hash.update(piece));
   if (part.length < bytes) {
     throw invalid(`it ends after ${part.length} of the ${bytes} bytes of its ${name}`);
   }
-  if (toHex(await sha256(part)) !== expected) {
-    throw invalid(`the checksum of its ${name} differs`);
-  }
+  if (hash.digest("hex") !== expected) throw invalid(`the checksum of its ${name} differs`);
   return part;
 }
 
@@ -247,23 +248,25 @@ class PieceReader {
     this.#chunks = chunks[Symbol.asyncIterator]();
   }
 
-  /** `length` bytes, fewer at the end. Room for them is made as they come, at most twice as much. */
-  async read(length: number): Promise<Uint8Array<ArrayBuffer>> {
-    let room = new Uint8Array(0);
+  /**
+   * Reads `length` bytes, fewer at the end; memory for them is allocated when they have come.
+   *
+   * @param onPiece Called with each piece of them as it comes.
+   */
+  async read(
+    length: number,
+    onPiece: (piece: Uint8Array) => void = () => {},
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    const pieces: Uint8Array[] = [];
     let filled = 0;
     while (filled < length && await this.#fill()) {
       const piece = this.#left.subarray(0, length - filled);
-      const end = filled + piece.length;
-      if (end > room.length) {
-        const larger = new Uint8Array(Math.min(length, 2 * end));
-        larger.set(room.subarray(0, filled));
-        room = larger;
-      }
-      room.set(piece, filled);
+      onPiece(piece);
+      pieces.push(piece);
+      filled += piece.length;
       this.#left = this.#left.subarray(piece.length);
-      filled = end;
     }
-    return room.subarray(0, filled);
+    return await joinInSlices(pieces);
   }
 
   /** Tells whoever sends that no more is read. */

@@ -35,7 +35,9 @@ Deno.test("states: described, deleted, then gone", async () => {
     open: false,
     tokens: ids("User: hi\n\nAssistant: Hello").length,
     pending_tokens: 1,
+    message_count: 2,
     transcript: [{ role: "user", content: "hi" }, { role: "assistant", content: "Hello" }],
+    has_more: false,
   });
   const deleted = await app.request(`/v1/states/${state_id}`, { method: "DELETE" });
   assert.deepEqual(await deleted.json(), { id: state_id, object: "state", deleted: true });
@@ -43,6 +45,33 @@ Deno.test("states: described, deleted, then gone", async () => {
     await errorOf(app.request(`/v1/states/${state_id}`, { method }), 404, "state_not_found");
   }
   await errorOf(app.request("/v1/states/..%2F..%2Fetc"), 404, "state_not_found");
+});
+
+Deno.test("a transcript comes page by page", async () => {
+  const reply = ids(" b", 0);
+  const { app } = testApp({ script: [...reply, ...reply, ...reply] });
+  let state_id: string | undefined;
+  for (const content of ["one", "two", "three"]) {
+    const messages = [{ role: "user", content }];
+    ({ state_id } = await (await post(app, { messages, state_id })).json());
+  }
+  const page = async (query: string) => {
+    const answer = await (await app.request(`/v1/states/${state_id}${query}`)).json();
+    const said = answer.transcript.map(({ content }: { content: string }) => content);
+    assert.equal(answer.message_count, 6);
+    return [said.join(), answer.has_more];
+  };
+  assert.deepEqual(await page(""), ["one,b,two,b,three,b", false]);
+  assert.deepEqual(await page("?limit=2"), ["one,b", true]);
+  assert.deepEqual(await page("?limit=3&after=2"), ["two,b,three", true]);
+  assert.deepEqual(await page("?limit=2&after=4"), ["three,b", false]);
+  assert.deepEqual(await page("?after=5"), ["b", false]);
+  assert.deepEqual(await page("?after=6"), ["", false]);
+  for (const query of ["limit=0", "limit=1001", "after=-1", "after=x", "limit=1.5"]) {
+    const refused = app.request(`/v1/states/${state_id}?${query}`);
+    const { param } = await errorOf(refused, 400, "invalid_value");
+    assert.equal(param, query.split("=")[0]);
+  }
 });
 
 Deno.test("unknown routes are 404, known ones with another method 405", async () => {

@@ -55,7 +55,7 @@ Deno.test("OpenAI's client takes a refusal for what it is", async () => {
   });
 });
 
-Deno.test("every way to let the model work counts, and nothing else does", async () => {
+Deno.test("every request that has a body counts, and tells so where the model works", async () => {
   const it = await limitedApp({ requestsPerMinute: 100 });
   const stream = { stream: true };
   const asked: [string, object][] = [
@@ -73,23 +73,45 @@ Deno.test("every way to let the model work counts, and nothing else does", async
     await answer.text();
   }
   const { state_id } = await answered(chat(it, "ada"));
-  const others: [string, object][] = [
-    ["/v1/models", { method: "GET" }],
-    [`/v1/states/${state_id}`, { method: "GET" }],
-    ["/v1/conversations", { body: {} }],
-    ["/v1/tokenize", { body: { prompt: "hi" } }],
-    [CHAT, { body: { messages: 5 } }],
-    [CHAT, { body: { ...HI, model: "gpt" } }],
+  const others: [path: string, request: object, counts: boolean][] = [
+    ["/v1/models", { method: "GET" }, false],
+    [`/v1/states/${state_id}`, { method: "GET" }, false],
+    ["/v1/conversations", { body: {} }, true],
+    ["/v1/tokenize", { body: { prompt: "hi" } }, true],
+    // Those that are refused have been read.
+    ["/v1/states", { body: "no state" }, true],
+    ["/v1/tokenize", { body: { prompt: 5 } }, true],
+    [CHAT, { body: { messages: 5 } }, true],
+    [CHAT, { body: { ...HI, model: "gpt" } }, true],
+    [CHAT, { body: { ...HI, state_id: `state_${"0".repeat(48)}` } }, true],
   ];
-  for (const [path, request] of others) {
+  let left = 93;
+  for (const [path, request, counts] of others) {
     const answer = await askAs(it, "ada", [path, request]);
     await answer.text();
     assert.deepEqual(told(answer, "requests"), [null, null, null], path);
+    if (counts) left--;
+    left--;
+    assert.equal(told(await answered(chat(it, "ada")), "requests")[1], String(left), path);
   }
-  // One that was taken and came to nothing has counted.
-  const gone = { state_id: `state_${"0".repeat(48)}` };
-  await errorOf(chat(it, "ada", gone), 404, "state_not_found");
-  assert.equal(told(await answered(chat(it, "ada")), "requests")[1], "91");
+});
+
+Deno.test("a request beyond the bound is refused before its body is read", async () => {
+  const it = await limitedApp({ requestsPerMinute: 1 });
+  await answered(chat(it, "ada"));
+  for (const path of [CHAT, "/v1/tokenize", "/v1/states", "/v1/conversations"]) {
+    let pulled = 0;
+    const body = new ReadableStream<Uint8Array>({
+      pull: (controller) => {
+        pulled++;
+        controller.enqueue(new Uint8Array(65_536));
+      },
+    }, { highWaterMark: 0 });
+    const headers = { authorization: "Bearer ada-key" };
+    const refused = it.app.request(path, { method: "POST", body, headers });
+    await errorOf(refused, 429, "rate_limit_exceeded");
+    assert.equal(pulled, 0, path);
+  }
 });
 
 /** Tells what it is asked to list. */

@@ -1,40 +1,114 @@
 /** Histories and records from anybody: what they cost, and numbers that only look right. */
 
 import assert from "node:assert/strict";
-import { checkHistory, checkRecord } from "../../src/session/check_record.ts";
-import { appendEntries } from "../../src/session/history.ts";
+import {
+  checkHistory,
+  checkRecord,
+  MOST_MESSAGES,
+  MOST_TURN_MESSAGES,
+} from "../../src/session/check_record.ts";
+import { appendEntries, decodeEntries } from "../../src/session/history.ts";
+import { longestStall } from "../faults/event_loop_watchdog.ts";
 
 const entry = { role: "user", content: "" } as const;
 
 const refused = { code: "invalid_state_file", param: "turn.earlier.count" };
+const badHistory = { code: "invalid_state_file", param: "history" };
+const utf8 = new TextEncoder();
 
-Deno.test("the shortest messages are taken, as many as are told", () => {
-  const bytes = appendEntries(null, Array(1000).fill(entry))!;
-  assert.equal(checkHistory(bytes, 1000).length, 1000);
+Deno.test("the shortest messages are taken, as many as are told", async () => {
+  const bytes = (await appendEntries(null, Array(1000).fill(entry)))!;
+  assert.equal((await checkHistory(bytes, 1000)).length, 1000);
   for (const count of [0, 999, 1001, 2 ** 52]) {
-    assert.throws(() => checkHistory(bytes, count), refused);
+    await assert.rejects(checkHistory(bytes, count), refused);
   }
-  assert.deepEqual(checkHistory(null, 0), []);
-  assert.throws(() => checkHistory(null, 1), refused);
+  assert.deepEqual(await checkHistory(null, 0), []);
+  await assert.rejects(checkHistory(null, 1), refused);
 });
 
-Deno.test("lines without messages are refused before any text is made of them", () => {
-  const empty = new Uint8Array(30_000_000).fill(10);
-  for (const count of [0, 1, 1000, 30_000_000]) {
-    assert.throws(() => checkHistory(empty, count), refused);
-  }
+Deno.test("a history has a bounded number of messages", async () => {
+  const bytes = (await appendEntries(null, Array(MOST_MESSAGES + 1).fill(entry)))!;
+  await assert.rejects(checkHistory(bytes, MOST_MESSAGES + 1), {
+    ...refused,
+    message:
+      "Cannot use a state file: its turn says that its history has 65537 messages, at most " +
+      "65536 are taken",
+  });
+  const most = bytes.subarray(0, bytes.length - bytes.length / (MOST_MESSAGES + 1));
+  assert.equal((await checkHistory(most, MOST_MESSAGES)).length, MOST_MESSAGES);
 });
+
+Deno.test("lines without messages are refused, at little cost", async () => {
+  const empty = new Uint8Array(30_000_000).fill(10);
+  const stall = await longestStall(async () => {
+    for (const count of [1, 1000, 30_000_000]) {
+      await assert.rejects(checkHistory(empty, count), refused);
+    }
+  });
+  assert.ok(stall < 50, `${stall} ms`);
+  assert.deepEqual(await checkHistory(empty, 0), []);
+});
+
+Deno.test("a message that is too long, or is no message, is refused before it is parsed", async () => {
+  const cases: [string, RegExp][] = [
+    [
+      `{"role":"user","content":"${"x".repeat(4 * 1024 * 1024)}"}\n`,
+      /message 0 .* has 4194\d+ bytes/,
+    ],
+    [`[${"{},".repeat(1_000_000)}{}]\n`, /message 0 of its history holds more than 16 values/],
+    [`${"[".repeat(1_000_000)}\n`, /message 0 of its history is nested more than 4 deep/],
+    ['{"role":"user"\n', /not lines of JSON/],
+  ];
+  for (const [text, message] of cases) {
+    await assert.rejects(checkHistory(utf8.encode(text), 1), { ...badHistory, message });
+  }
+  const notUtf8 = new Uint8Array([0xff, 0x0a]);
+  await assert.rejects(checkHistory(notUtf8, 1), badHistory);
+});
+
+Deno.test("a long history is read and written without a stall", async () => {
+  const messages = Array(40_000).fill({ role: "user", content: "word ".repeat(100) });
+  const stall = await longestStall(async () => {
+    const bytes = await appendEntries(null, messages);
+    const longer = await appendEntries(bytes, [entry]);
+    assert.equal((await checkHistory(longer, 40_001)).length, 40_001);
+    assert.deepEqual((await decodeEntries(longer)).at(-1), entry);
+  });
+  assert.ok(stall < 50, `${stall} ms`);
+});
+
+const record = ({ pending = "0", count = "1", transcript = '{"role":"assistant","content":""}' }) =>
+  utf8.encode(
+    `{"version":1,"pending":[${pending}],"absorbed":1,"position":0,"seed":"1",` +
+      `"counts":[[3,${count}]],"held":"","earlier":null,"transcript":[${transcript}]}`,
+  );
+const context = { vocabulary: 9, open: false, fresh: false };
 
 Deno.test("a record with a zero below zero is none that a worker wrote", () => {
-  const record = (pending: string, count = "1") =>
-    new TextEncoder().encode(
-      `{"version":1,"pending":[${pending}],"absorbed":1,"position":0,"seed":"1",` +
-        `"counts":[[3,${count}]],"held":"","earlier":null,` +
-        `"transcript":[{"role":"assistant","content":""}]}`,
-    );
-  const context = { vocabulary: 9, open: false, fresh: false };
-  assert.deepEqual(checkRecord(record("0"), context).pending, [0]);
+  assert.deepEqual(checkRecord(record({}), context).pending, [0]);
   const wrong = { code: "invalid_state_file" };
-  assert.throws(() => checkRecord(record("-0"), context), { ...wrong, param: "turn.pending[0]" });
-  assert.throws(() => checkRecord(record("0", "-0"), context), wrong);
+  assert.throws(() => checkRecord(record({ pending: "-0" }), context), {
+    ...wrong,
+    param: "turn.pending[0]",
+  });
+  assert.throws(() => checkRecord(record({ count: "-0" }), context), wrong);
+});
+
+Deno.test("a record has a bounded number of messages, and of values", () => {
+  const messages = (count: number) => Array(count).fill('{"role":"assistant","content":""}').join();
+  const most = record({ transcript: messages(MOST_TURN_MESSAGES) });
+  assert.equal(checkRecord(most, context).transcript.length, MOST_TURN_MESSAGES);
+  assert.throws(
+    () => checkRecord(record({ transcript: messages(MOST_TURN_MESSAGES + 1) }), context),
+    {
+      code: "invalid_state_file",
+      param: "turn.transcript",
+      message: /a list of 16385, and must be a list of at most 16384/,
+    },
+  );
+  assert.throws(() => checkRecord(record({ pending: Array(300_000).fill(0).join() }), context), {
+    code: "invalid_state_file",
+    param: "turn",
+    message: /its turn holds more than 300000 values/,
+  });
 });

@@ -42,10 +42,10 @@ export class ToyTokenizer implements TokenCodec {
     return this.#tokens[id];
   }
 
-  encode(text: string): number[] {
+  encode(text: string, most = Infinity): number[] {
     const bytes = new TextEncoder().encode(text);
     const ids: number[] = [];
-    for (let at = 0; at < bytes.length;) {
+    for (let at = 0; at < bytes.length && ids.length <= most;) {
       let best = 0;
       for (const id of this.#ids.get(bytes[at])!) {
         const token = this.#tokens[id]!;

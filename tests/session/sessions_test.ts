@@ -129,7 +129,7 @@ Deno.test("a prompt too long is refused with both numbers", async () => {
 Deno.test("of a prompt that is too long by far only the beginning is looked at", async () => {
   const it = harness({ limits: { promptTokens: 10 } });
   const message = (param: string) =>
-    new RegExp(`^${param}: the prompt has more than 40 tokens, one request may have at most 10;`);
+    new RegExp(`^${param}: the prompt has more than 20 tokens, one request may have at most 10;`);
   const far = "x".repeat(1000);
   const system: Message = { role: "system", content: far };
   for (const messages of [[user(far)], [system, user("hi")], Array(20).fill(user("hi"))]) {
@@ -218,6 +218,8 @@ Deno.test("a state describes itself, and can be deleted", async () => {
     open: false,
     tokens: ids("User: a\n\nAssistant: b").length,
     pendingTokens: 1,
+    messageCount: 2,
+    hasMore: false,
     transcript: [{ role: "user", content: "a" }, { role: "assistant", content: "b" }],
   });
   await it.sessions.delete(stateId);

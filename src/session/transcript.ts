@@ -1,0 +1,99 @@
+/** Transcripts of stored states, page by page. */
+
+import { TimeSlice } from "../core/time_slice.ts";
+import { textBytesOf } from "../store/manifest.ts";
+import type { StateInfo, StateStore } from "../store/state_store.ts";
+import type { TranscriptEntry } from "./chat_template.ts";
+import { linesOf } from "./history.ts";
+import type { TakeBytes } from "./session_types.ts";
+import { decodeRecord, type TurnRecord } from "./turn_record.ts";
+
+/** Of a page, unless the request says otherwise. */
+const DEFAULT_PAGE = { messages: 1000, bytes: 4 * 1024 * 1024 } as const;
+
+/** Which part of a transcript is wanted. */
+export interface PageRequest {
+  /** Messages at most; 1000 unless given. */
+  limit?: number | undefined;
+  /** Bytes of JSON after which the page ends; 4 MiB unless given. */
+  bytes?: number | undefined;
+  /** Index of the message after which the page begins; it begins with the first one unless given. */
+  after?: number | undefined;
+  /** `asc`, the earliest first, unless given. */
+  order?: "asc" | "desc" | undefined;
+  /** Whether the instructions of the latest turn are left out. */
+  withoutInstructions?: boolean | undefined;
+}
+
+/** A part of a transcript. */
+export interface TranscriptPage {
+  /** In the order that was asked for. */
+  messages: TranscriptMessage[];
+  /** Messages of the whole transcript. */
+  total: number;
+  /** Whether there are more behind these. */
+  hasMore: boolean;
+}
+
+/** A message with its place. */
+export interface TranscriptMessage extends TranscriptEntry {
+  /** Its index in the whole transcript. */
+  index: number;
+}
+
+/** A stored turn whose transcript is read. */
+export interface StoredTranscript {
+  info: StateInfo;
+  record: TurnRecord;
+}
+
+/**
+ * Reads a state's turn record.
+ *
+ * @throws InferenceError as `StateStore.inspect` does, and what `take` throws
+ */
+export async function openTranscript(
+  store: StateStore,
+  id: string,
+  take?: TakeBytes,
+): Promise<StoredTranscript> {
+  const { info, turn } = await store.inspect(id);
+  take?.(textBytesOf(info));
+  return { info, record: decodeRecord(turn) };
+}
+
+/**
+ * Reads a page of a transcript: only its messages are parsed.
+ *
+ * @throws InferenceError as `StateStore.readHistory` does
+ */
+export async function readPage(
+  store: StateStore,
+  { info, record }: StoredTranscript,
+  page: PageRequest,
+): Promise<TranscriptPage> {
+  const { limit = DEFAULT_PAGE.messages, bytes: most = DEFAULT_PAGE.bytes, after } = page;
+  const lines: Uint8Array[] = [];
+  for await (const line of linesOf(await store.readHistory(info))) lines.push(line);
+  const hidden = page.withoutInstructions ? record.instructions?.at : undefined;
+  const count = lines.length + record.transcript.length;
+  const total = hidden === undefined ? count : count - 1;
+  const indexOf = (n: number) => page.order === "desc" ? total - 1 - n : n;
+  const first = after === undefined ? 0 : indexOf(after) + 1;
+  const slice = new TimeSlice();
+  const decoder = new TextDecoder();
+  const messages: TranscriptMessage[] = [];
+  let bytes = 0;
+  for (let n = first; n < total && messages.length < limit && bytes < most; n++) {
+    const index = indexOf(n);
+    const at = hidden !== undefined && index >= hidden ? index + 1 : index;
+    const line = lines[at];
+    const { role, content }: TranscriptEntry = line === undefined
+      ? record.transcript[at - lines.length]
+      : JSON.parse(decoder.decode(line));
+    bytes += line?.length ?? content.length;
+    messages.push({ role, content, index });
+    if (slice.isOver) await slice.next();
+  }
+  return { messages, total, hasMore: first + messages.length < total };
+}
