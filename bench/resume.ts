@@ -89,7 +89,12 @@ async function conversation(tokens: number): Promise<string> {
     earlier: { count: before.length, hash: "0".repeat(64) },
   };
   const id = store.newId();
-  const content = { state, turn: encodeRecord(long), history: appendEntries(null, before), open };
+  const content = {
+    state,
+    turn: encodeRecord(long),
+    history: await appendEntries(null, before),
+    open,
+  };
   await store.save(content, { id, model, parent: info.id });
   return id;
 }

@@ -6,6 +6,7 @@
 import { PLAIN_SAMPLING } from "../core/sampling.ts";
 import type { Engine, SamplingEngine } from "../engine/engine.ts";
 import { Pace } from "../scheduler/pace.ts";
+import { StepCosts } from "../scheduler/step_costs.ts";
 
 /** Where `--tokens` is not given, a round decodes this many tokens a slot, or for this long. */
 const DEFAULT_DECODE = { tokens: 64, seconds: 2 };
@@ -150,21 +151,21 @@ export async function decode(
   { batch, tokens, within = Infinity }: { batch: number; tokens: number; within?: number },
 ): Promise<{ seconds: number; steps: number }> {
   const runs = Array.from({ length: batch }, (_, slot) => ({ slot, tokens: [], sample: true }));
-  const pace = new Pace(engine.maxSteps);
+  const pace = new Pace(engine, new StepCosts());
   const ahead: { steps: number; landed: Promise<unknown> }[] = [];
   const start = performance.now();
   let steps = 0;
   let last = start;
   while (true) {
     while (ahead.length < 2 && steps < tokens && since(start) < within) {
-      const count = Math.min(pace.steps, tokens - steps);
+      const count = Math.min(pace.steps(batch), tokens - steps);
       ahead.push({ steps: count, landed: engine.generate(runs, count) });
       steps += count;
     }
     const first = ahead.shift();
     if (!first) return { seconds: since(start), steps };
     await first.landed;
-    pace.wrote(first.steps, performance.now() - last);
+    pace.wrote(first.steps, batch, performance.now() - last);
     last = performance.now();
   }
 }

@@ -167,6 +167,11 @@ export class Metrics implements Telemetry {
       ({ tokensPerSecond }) => tokensPerSecond,
     );
     total("request_refused_total", "Turns not taken, the queue being full", (n) => n.refused);
+    total(
+      "num_preemptions_total",
+      "Times that a turn was suspended, to leave its slot to another tenant",
+      ({ preempted }) => preempted,
+    );
     total("engine_steps_total", "Steps of the model", ({ steps }) => steps);
     total("engine_tokens_read_total", "Tokens of prompts read", ({ tokensRead }) => tokensRead);
     total(

@@ -132,6 +132,8 @@ export interface SlotSampling {
   constraint?: Constraint | undefined;
   /** How many most probable tokens are told with each one; nothing unless given. */
   logprobs?: number | undefined;
+  /** Tokens that the turn has sampled in another slot, behind which `stops` and `constraint` go on. */
+  sampled?: readonly number[] | undefined;
 }
 
 /** Whether a turn needs the host between one token and the next: for what devices do not do. */

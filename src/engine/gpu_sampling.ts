@@ -12,6 +12,7 @@ import {
   WRITTEN_HEADER,
 } from "../../kernels/slot_words.ts";
 import type { StopSearch, TokenTable } from "../core/sampling.ts";
+import { searchBytes } from "../core/stop_search.ts";
 import {
   type Dispatch,
   type OpenDevice,
@@ -40,6 +41,7 @@ export class GpuSampling {
   readonly #bans: Float32Array<ArrayBuffer>;
   /** Slots whose bias on the device is another one. */
   readonly #biased = new Set<number>();
+  readonly #tokens: TokenTable | undefined;
   readonly #feed: Dispatch;
   readonly #sample: Dispatch;
 
@@ -55,6 +57,7 @@ export class GpuSampling {
     this.#device = device;
     this.#buffers = buffers;
     this.#vocabulary = sizes.vocabulary;
+    this.#tokens = sizes.tokens;
     this.#feed = feed;
     this.#sample = sample;
     this.#bans = new Float32Array(logitsStride(sizes)).fill(BAN, sizes.vocabulary);
@@ -120,10 +123,22 @@ export class GpuSampling {
       for (const [id, count] of counts) if (id < this.#vocabulary) numbers[id] = count;
       upload(this.#device, this.#buffers.adjustments, numbers, (slot * 2 + 1) * plane);
     }
-    if (stops) {
-      upload(this.#device, this.#buffers.stops, stopSets(stops), slot * STOPS_STRIDE * 4);
+    const search = stops && this.#searched(stops, sampling.sampled ?? []);
+    if (search) {
+      upload(this.#device, this.#buffers.stops, stopSets(search), slot * STOPS_STRIDE * 4);
     }
-    upload(this.#device, this.#buffers.slots, slotWords(sampling), slot * SLOT_WORDS * 4);
+    const words = slotWords({ ...sampling, stops: search });
+    upload(this.#device, this.#buffers.slots, words, slot * SLOT_WORDS * 4);
+  }
+
+  /** A search that has gone on over the bytes of `sampled`. */
+  #searched(stops: StopSearch, sampled: readonly number[]): StopSearch {
+    const search = { ...stops, bits: stops.bits.slice() };
+    if (this.#tokens) {
+      const { bytes, offsets } = this.#tokens;
+      for (const id of sampled) searchBytes(search, bytes.subarray(offsets[id], offsets[id + 1]));
+    }
+    return search;
   }
 
   /** The staging buffer whose turn it is, and the bytes that a window leaves there. */

@@ -4,7 +4,7 @@ import { deferred } from "../core/deferred.ts";
 import type { StopSearch } from "../core/sampling.ts";
 import { type Generated, needsHost, type SlotSampling } from "../engine/engine.ts";
 import { recordToken } from "../sampler/penalties.ts";
-import { startSearch } from "../sampler/stop_search.ts";
+import { startSearch } from "../core/stop_search.ts";
 import type { PlannableTurn } from "./planner.ts";
 import type { FinishedTurn, StateSource, TokenBatch, TurnWork } from "./scheduler_types.ts";
 import { TokenQueue } from "./token_queue.ts";
@@ -12,13 +12,20 @@ import { TokenQueue } from "./token_queue.ts";
 export class ActiveTurn implements PlannableTurn {
   readonly work: TurnWork;
   readonly key: string;
-  /** By the scheduler's clock: when it came, and when it got its slot. */
+  /** The same object for all turns of a request. */
+  readonly request: object;
+  /** By the scheduler's clock: when it came, began to wait for a slot, and got that. */
   readonly came: number;
+  waitingSince: number;
   started = 0;
   /** -1 before it has one. */
   slot = -1;
   /** Whether its state is on its way to the slot. */
   loading = false;
+  /** Whether a step has served it since it got its slot. */
+  served = false;
+  /** Whether it is to leave its slot to another turn, as soon as nothing of it is under way. */
+  preempted = false;
   /** Turns that are to go on from this one's state when only the last token is left to be read. */
   followers: ActiveTurn[] = [];
   /** What it starts from. */
@@ -32,16 +39,22 @@ export class ActiveTurn implements PlannableTurn {
   readonly #stops: StopSearch | null;
   readonly #tokens = new TokenQueue();
   readonly #finished = deferred<FinishedTurn>();
-  #sampled = 0;
-  /** The token sampled last. */
-  #token: number | null = null;
+  /** Tokens sampled so far, in all slots that it has had. */
+  readonly #sampled: number[] = [];
+  /** How many of its tokens were sampled before it got its slot. */
+  #resumedAt = 0;
+  /** Whether the engine has been handed any of its tokens. */
+  #fed = false;
+  #queued: number | null = null;
 
   /** @throws InferenceError `invalid_value` for too long stop strings. */
-  constructor(work: TurnWork, now: number) {
+  constructor(work: TurnWork, now: number, request: object = work) {
     if (work.tokens.length === 0) throw new Error("a turn needs at least one token to feed");
     this.work = work;
     this.key = work.key ?? "";
+    this.request = request;
     this.came = now;
+    this.waitingSince = now;
     this.left = [...work.tokens];
     this.state = work.state;
     this.#stops = work.stops && startSearch(work.stops);
@@ -53,9 +66,33 @@ export class ActiveTurn implements PlannableTurn {
     return this.#finished.promise;
   }
 
-  /** Milliseconds until it had a slot. */
+  /** Milliseconds until it had its first slot. */
   get queued(): number | null {
-    return this.slot < 0 ? null : this.started - this.came;
+    return this.#queued;
+  }
+
+  /** Gives it a slot. */
+  place(slot: number, now: number): void {
+    this.slot = slot;
+    this.started = now;
+    this.served = false;
+    this.#queued ??= now - this.came;
+  }
+
+  /** Takes its slot away; `state` is what it leaves there, `null` if that is untouched. */
+  suspend(state: Promise<Float32Array> | null, now: number): void {
+    this.slot = -1;
+    this.preempted = false;
+    this.waitingSince = now;
+    this.#resumedAt = this.#sampled.length;
+    if (this.writing) this.left = [this.#sampled[this.#sampled.length - 1]];
+    if (state !== null) this.state = { key: null, load: () => state };
+  }
+
+  /** Takes the next `count` tokens that it is to be fed. */
+  takeLeft(count: number): number[] {
+    this.#fed = true;
+    return this.left.splice(0, count);
   }
 
   /** Ids as they are sampled. */
@@ -65,7 +102,7 @@ export class ActiveTurn implements PlannableTurn {
 
   /** Whether nothing has been fed since it started. */
   get untouched(): boolean {
-    return this.left.length === this.work.tokens.length;
+    return !this.#fed;
   }
 
   /** Whether its followers can go on from its state. */
@@ -77,7 +114,10 @@ export class ActiveTurn implements PlannableTurn {
   takeFollowers(): ActiveTurn[] {
     const { followers } = this;
     this.followers = [];
-    for (const follower of followers) follower.left = [...this.left];
+    for (const follower of followers) {
+      follower.left = [...this.left];
+      follower.#fed = this.#fed;
+    }
     return followers;
   }
 
@@ -98,11 +138,11 @@ export class ActiveTurn implements PlannableTurn {
   /** Tokens that the next step may feed: one if it writes, none if its end is under way. */
   get feedable(): number {
     const { maxTokens } = this.work;
-    if (this.end || this.cancelled || this.loading) return 0;
+    if (this.end || this.cancelled || this.loading || this.preempted) return 0;
     if (maxTokens === 0 || this.followers.length > 0) return this.left.length - 1;
     if (!this.writing) return this.left.length;
     if (this.onHost && this.stepsAhead > 0) return 0;
-    return this.#sampled + this.stepsAhead < maxTokens ? 1 : 0;
+    return this.#sampled.length + this.stepsAhead < maxTokens ? 1 : 0;
   }
 
   /** Whether each of its tokens must come back before the next one. */
@@ -113,7 +153,7 @@ export class ActiveTurn implements PlannableTurn {
 
   /** Tokens that may yet be sampled. */
   get room(): number {
-    return this.work.maxTokens - this.#sampled - this.stepsAhead;
+    return this.work.maxTokens - this.#sampled.length - this.stepsAhead;
   }
 
   /** How it samples, from its first token on; `null` if it does not. */
@@ -123,8 +163,9 @@ export class ActiveTurn implements PlannableTurn {
     return {
       params: sampling,
       counts,
-      position,
-      limit: maxTokens,
+      position: position + this.#resumedAt,
+      limit: maxTokens - this.#resumedAt,
+      sampled: this.#sampled,
       endToken,
       stops: this.#stops,
       constraint,
@@ -135,10 +176,10 @@ export class ActiveTurn implements PlannableTurn {
   /** Takes what the engine has sampled in `steps` steps. */
   take({ tokens, end, logprobs }: Generated, steps: number): void {
     this.stepsAhead -= steps;
+    this.served = true;
     for (const token of tokens) {
       recordToken(this.work.counts, token, this.work.sampling.penaltyDecay);
-      this.#token = token;
-      this.#sampled++;
+      this.#sampled.push(token);
     }
     if (tokens.length > 0) this.#tokens.push({ tokens, ...(logprobs ? { logprobs } : {}) });
     this.end = end;
@@ -151,8 +192,9 @@ export class ActiveTurn implements PlannableTurn {
       follower.finish(reason, state);
     }
     this.#tokens.end();
-    const pending = this.#token === null ? this.left : [this.#token];
-    this.#finished.resolve({ reason, state, pending, sampled: this.#sampled });
+    const last = this.#sampled.at(-1);
+    const pending = last === undefined ? this.left : [last];
+    this.#finished.resolve({ reason, state, pending, sampled: this.#sampled.length });
   }
 
   fail(error: unknown): void {

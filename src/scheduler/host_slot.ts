@@ -7,7 +7,7 @@ import { logprobsOf } from "../sampler/logprobs.ts";
 import { recordToken } from "../sampler/penalties.ts";
 import { randomAt } from "../sampler/random.ts";
 import { sample } from "../sampler/sampler.ts";
-import { searchBytes } from "../sampler/stop_search.ts";
+import { searchBytes } from "../core/stop_search.ts";
 
 export interface HostSlotOptions {
   constrained: TokenConstraint | null;
@@ -28,11 +28,15 @@ export class HostSlot {
   #sampled = 0;
 
   constructor(sampling: SlotSampling, options: HostSlotOptions) {
-    const { counts, stops } = sampling;
+    const { counts, stops, sampled = [] } = sampling;
     this.#sampling = sampling;
     this.#options = options;
     this.#counts = new Map(counts);
     this.#stops = stops && { ...stops, bits: stops.bits.slice() };
+    for (const token of sampled) {
+      options.constrained?.accept(token);
+      if (this.#stops) searchBytes(this.#stops, this.#bytesOf(token));
+    }
   }
 
   /** Samples the next token from `logits`, which are changed, and adds it to `result`. */

@@ -22,6 +22,8 @@ export interface SchedulerNumbers {
   tokensSampled: number;
   /** Tokens sampled per second while there are any: a moving mean. */
   tokensPerSecond: number;
+  /** Times that a turn was suspended, to leave its slot to another tenant's. */
+  preempted: number;
   /** Turns whose slot still held the state that they went on from. */
   warm: number;
   /** Seconds that turns have waited for a slot, in all. */
@@ -40,6 +42,7 @@ export class Counts {
     tokensRead: 0,
     tokensSampled: 0,
     tokensPerSecond: 0,
+    preempted: 0,
     warm: 0,
     secondsQueued: 0,
   };

@@ -1,10 +1,17 @@
 /** How long steps take here, and so how many are done at once and how much of prompts they read. */
 
+import type { EngineInfo } from "../engine/engine.ts";
+import type { StepCosts } from "./step_costs.ts";
+
 /**
- * Milliseconds that a window aims at: text then comes smoothly, and read-backs are few. Windows of one
- * step take up to ten more than the step, so less would keep steps of 15 milliseconds apart for ever.
+ * Milliseconds that a window aims at: text then comes smoothly, and read-backs from a GPU are few.
+ * Windows of one step take up to ten more than the step there, so less would keep steps of 15
+ * milliseconds apart for ever. Others wait for the windows under way.
  */
-const WINDOW_MS = 50;
+const WINDOW_MS = { webgpu: 50, cpu: 20 };
+
+/** Calls that are under way at once. */
+const AHEAD = 2;
 
 /** Milliseconds by which reading prompts may lengthen a step that somebody's next token waits for. */
 const READING_MS = 60;
@@ -14,19 +21,45 @@ const LEAST_READ = 16;
 
 export class Pace {
   readonly #most: number;
+  readonly #device: EngineInfo["device"];
+  readonly #windowMs: number;
+  readonly #costs: StepCosts;
   #steps = 1;
-  /** Milliseconds of a step that only writes, and of a token of a prompt; moving means. */
-  #stepMs: number | null = null;
+  /** Milliseconds of a token of a prompt; a moving mean. */
   #readMs: number | null = null;
 
-  /** @param most Steps that the engine takes at once at most. */
-  constructor(most: number) {
-    this.#most = most;
+  /**
+   * @param engine Does the steps.
+   * @param costs Learns from what this is told.
+   */
+  constructor(
+    { maxSteps, info }: { maxSteps: number; info: Pick<EngineInfo, "device"> },
+    costs: StepCosts,
+  ) {
+    this.#most = maxSteps;
+    this.#device = info.device;
+    this.#windowMs = WINDOW_MS[info.device];
+    this.#costs = costs;
   }
 
-  /** Steps to do at once: one at first, then twice as many each time until they take `WINDOW_MS`. */
-  get steps(): number {
-    return this.#steps;
+  /**
+   * Steps to do at once with `turns` turns: one at first, then twice as many each time until they
+   * take as long as a window should.
+   */
+  steps(turns: number): number {
+    const ms = this.#costs.of(turns);
+    return ms === null ? 1 : Math.max(1, Math.min(this.#steps, Math.round(this.#windowMs / ms)));
+  }
+
+  /**
+   * Whether another call may be made while these have not come back. A GPU works on one while the
+   * results of another are read; on the CPU that saves little, and who comes next waits for both.
+   */
+  allows(flights: readonly { steps: number; turns: readonly unknown[] }[]): boolean {
+    if (flights.length >= AHEAD) return false;
+    if (this.#device === "webgpu") return true;
+    const ms = flights.map(({ steps, turns }) => steps * (this.#costs.of(turns.length) ?? 0));
+    return ms.reduce((sum, own) => sum + own, 0) <= this.#windowMs;
   }
 
   /** Tokens of prompts to read in a step in which others write. */
@@ -35,16 +68,15 @@ export class Pace {
     return Math.max(LEAST_READ, Math.floor(READING_MS / this.#readMs));
   }
 
-  /** `steps` steps took `ms` milliseconds, in which nothing was read. */
-  wrote(steps: number, ms: number): void {
-    this.#stepMs = mean(this.#stepMs, ms / steps);
-    const fitting = Math.round(WINDOW_MS / this.#stepMs);
-    this.#steps = Math.max(1, Math.min(2 * this.#steps, fitting, this.#most));
+  /** `steps` steps took `ms` milliseconds, in which `turns` turns wrote and nothing was read. */
+  wrote(steps: number, turns: number, ms: number): void {
+    this.#costs.learn(turns, ms / steps);
+    this.#steps = Math.min(2 * steps, this.#most);
   }
 
   /** A step took `ms` milliseconds in which `tokens` tokens of prompts were read. */
-  read(tokens: number, ms: number, beside: "writing" | "nothing"): void {
-    const own = beside === "writing" ? this.#stepMs ?? 0 : 0;
+  read(tokens: number, ms: number, { writing }: { writing: number }): void {
+    const own = writing > 0 ? this.#costs.of(writing) ?? 0 : 0;
     this.#readMs = mean(this.#readMs, Math.max(ms - own, ms / 10) / tokens);
     // Somebody waits for a first token, or has just had it.
     this.#steps = 1;

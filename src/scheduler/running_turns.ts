@@ -87,6 +87,17 @@ export class RunningTurns implements Iterable<ActiveTurn> {
     });
   }
 
+  /** Takes a turn, of which nothing is under way, out of its slot, to go on in another one. */
+  suspend(turn: ActiveTurn): void {
+    const { engine, clock, counts } = this.#options;
+    const state = turn.untouched ? null : engine.readState(turn.slot);
+    state?.catch(() => {}); // told when the turn loads it
+    this.#turns.delete(turn);
+    this.#slots.release(turn.slot);
+    turn.suspend(state, clock());
+    counts.total.preempted++;
+  }
+
   /** Ends a turn with what its slot holds. The slot is free at once. */
   finish(turn: ActiveTurn, reason: FinishedTurn["reason"]): void {
     this.settle(turn, reason, () => this.#options.engine.readState(turn.slot));
@@ -140,9 +151,8 @@ export class RunningTurns implements Iterable<ActiveTurn> {
 
   #place(turn: ActiveTurn, slot: number): void {
     const { clock, counts } = this.#options;
-    turn.slot = slot;
-    turn.started = clock();
-    counts.total.secondsQueued += (turn.started - turn.came) / 1000;
+    turn.place(slot, clock());
+    counts.total.secondsQueued += (turn.started - turn.waitingSince) / 1000;
     this.#turns.add(turn);
   }
 

@@ -10,18 +10,20 @@ import { InferenceError } from "../core/errors.ts";
 import type { Constraint } from "../core/sampling.ts";
 import type { Generated, GenerateRun, SamplingEngine } from "../engine/engine.ts";
 import type { Renewal } from "../engine/renewal.ts";
+import { Admission } from "./admission.ts";
 import { ActiveTurn } from "./active_turn.ts";
+import { FairShare } from "./fair_share.ts";
 import { Counts, type SchedulerNumbers } from "./numbers.ts";
 import { Outage } from "./outage.ts";
 import { Pace } from "./pace.ts";
 import { planStep } from "./planner.ts";
 import { RunningTurns } from "./running_turns.ts";
 import type { Generation, TurnRunner, TurnWork } from "./scheduler_types.ts";
-import { TurnQueue } from "./turn_queue.ts";
+import { StepCosts } from "./step_costs.ts";
 
 /** Bounds of a scheduler. */
 export interface SchedulerOptions {
-  /** Turns that wait for a slot at most. */
+  /** Requests that wait for a slot at most; a key that has fewer than its share may add to them. */
   maxQueue?: number | undefined;
   /** Turns of one key that run or wait at most. */
   maxPerKey?: number | undefined;
@@ -31,16 +33,13 @@ export interface SchedulerOptions {
   renewal?: Renewal | undefined;
 }
 
-/** Calls that are under way at once. */
-const AHEAD = 2;
-
 /** A call of the engine that has not come back. */
 interface Flight {
   turns: ActiveTurn[];
   steps: number;
-  /** Tokens of prompts that are read in it, and whether others write. */
+  /** Tokens of prompts that are read in it, and turns that write. */
   read: number;
-  writes: boolean;
+  writing: number;
   started: number;
   results: Promise<Generated[]>;
 }
@@ -51,12 +50,11 @@ interface Flight {
  */
 export class Scheduler implements TurnRunner {
   readonly #engine: SamplingEngine;
-  readonly #maxQueue: number;
-  readonly #maxPerKey: number;
   readonly #clock: () => number;
-  readonly #waiting = new TurnQueue<ActiveTurn>();
+  readonly #admission: Admission;
   readonly #running: RunningTurns;
   readonly #pace: Pace;
+  readonly #share: FairShare;
   readonly #counts = new Counts();
   readonly #outage = new Outage();
   /** When a call came back last. */
@@ -76,11 +74,18 @@ export class Scheduler implements TurnRunner {
     }: SchedulerOptions = {},
   ) {
     this.#engine = engine;
-    this.#maxQueue = maxQueue;
-    this.#maxPerKey = maxPerKey;
     this.#clock = clock;
     this.#running = new RunningTurns({ engine, counts: this.#counts, clock });
-    this.#pace = new Pace(engine.maxSteps);
+    this.#admission = new Admission({
+      running: this.#running,
+      counts: this.#counts,
+      slots: engine.info.slots,
+      maxQueue,
+      maxPerKey,
+    });
+    const costs = new StepCosts();
+    this.#pace = new Pace(engine, costs);
+    this.#share = new FairShare(costs);
     renewal?.onFault((error) => {
       this.#running.failAll(error);
       this.#outage.begin(renewal.renew());
@@ -93,7 +98,7 @@ export class Scheduler implements TurnRunner {
     return {
       slots: this.#engine.info.slots,
       running: this.#running.size,
-      waiting: this.#countWaiting(),
+      waiting: this.#admission.waitingTurns,
       ...this.#counts.total,
     };
   }
@@ -127,12 +132,12 @@ export class Scheduler implements TurnRunner {
     }
     this.#outage.assertPasses();
     const now = this.#clock();
-    const turns = works.map((work) => new ActiveTurn(work, now));
+    const turns = works.map((work) => new ActiveTurn(work, now, works));
     const [leader, ...followers] = turns;
     this.#dropWaiting();
-    this.#assertRoom(leader, turns.length);
+    this.#admission.assertRoom(leader.key, turns.length);
     leader.followers = followers;
-    this.#waiting.push(leader);
+    this.#admission.waiting.push(leader);
     this.#looping ??= this.#loop();
     this.#wake();
     return turns.map((turn): Generation => ({
@@ -152,40 +157,9 @@ export class Scheduler implements TurnRunner {
     await this.#running.ended();
   }
 
-  /** @param count Turns that are to come. */
-  #assertRoom({ key }: ActiveTurn, count: number): void {
-    if (count > this.#maxPerKey) {
-      throw new InferenceError(
-        "invalid_value",
-        `n: ${count} choices are asked for, and a key may have ${this.#maxPerKey} turns under way`,
-        { param: "n" },
-      );
-    }
-    const waiting = this.#countWaiting();
-    const own = this.#waiting.count(key) +
-      this.#count((turn) => turn.key === key ? 1 + turn.followers.length : 0);
-    const crowded = own + count > this.#maxPerKey;
-    if (waiting < this.#maxQueue && !crowded) return;
-    this.#counts.total.refused++;
-    const retryAfter = this.#counts.secondsUntilFree(waiting, this.#engine.info.slots);
-    const again = `try again in ${retryAfter} s`;
-    if (crowded) {
-      throw new InferenceError(
-        "too_many_turns",
-        `${own} turns of this key are under way, of ${this.#maxPerKey} that may; ${again}`,
-        { retryAfter },
-      );
-    }
-    throw new InferenceError(
-      "overloaded",
-      `${waiting} turns are waiting already, which is all that may; ${again}`,
-      { retryAfter },
-    );
-  }
-
   async #loop(): Promise<void> {
     const flights: Flight[] = [];
-    while (this.#waiting.length + this.#running.size + flights.length > 0) {
+    while (this.#admission.waiting.length + this.#running.size + flights.length > 0) {
       this.#dropWaiting();
       if (this.#outage.lasts) {
         for (const flight of flights.splice(0)) await this.#land(flight);
@@ -193,10 +167,13 @@ export class Scheduler implements TurnRunner {
         await Promise.race([this.#outage.moment(), this.#submitted()]);
         continue;
       }
-      this.#admit();
+      this.#admission.admit();
       this.#finishEnded();
-      while (flights.length < AHEAD) {
-        this.#waiting.pushFirst(this.#running.fork());
+      this.#admission.suspendPreempted();
+      this.#admission.preempt(this.#clock());
+      this.#share.update(this.#admission.keys);
+      while (this.#pace.allows(flights) && !this.#admission.isSlotOwed) {
+        this.#admission.waiting.pushFirst(this.#running.fork());
         const flight = this.#launch();
         if (flight === null) break;
         flights.push(flight);
@@ -214,19 +191,10 @@ export class Scheduler implements TurnRunner {
     return new Promise((resolve) => this.#wake = resolve);
   }
 
-  /** Turns that wait for a slot, or for the one whose prompt is theirs. */
-  #countWaiting(): number {
-    return this.#waiting.count() + this.#count((turn) => turn.followers.length);
-  }
-
-  #count(of: (running: ActiveTurn) => number): number {
-    return [...this.#running].reduce((sum, turn) => sum + of(turn), 0);
-  }
-
   /** Ends turns that will not be run. */
   #dropWaiting(): void {
     const now = this.#clock();
-    for (const turn of this.#waiting.take((turn) => turn.cancelled || turn.late(now))) {
+    for (const turn of this.#admission.waiting.take((turn) => turn.cancelled || turn.late(now))) {
       const reason = turn.cancelled ? "cancelled" : "late";
       this.#counts.total.ended++;
       this.#running.settle(turn, reason, () => turn.state!.load());
@@ -237,31 +205,26 @@ export class Scheduler implements TurnRunner {
   #dropHopeless(): void {
     const { end } = this.#outage;
     if (end === null) return;
-    for (const turn of this.#waiting.take(() => true)) this.#running.fail(turn, end);
-  }
-
-  #admit(): void {
-    while (this.#running.freeSlots > 0) {
-      const turn = this.#waiting.next(this.#running);
-      if (!turn) return;
-      this.#running.add(turn);
-    }
+    for (const turn of this.#admission.waiting.take(() => true)) this.#running.fail(turn, end);
   }
 
   /** Calls for the next steps, if any turn can take part in one. */
   #launch(): Flight | null {
     const started = this.#clock();
+    const going = [...this.#running].filter((turn) => {
+      return (turn.feedable > 0 || turn.stepsAhead > 0) && !turn.late(started);
+    });
     const plan = planStep(
-      [...this.#running].filter((turn) => !turn.late(started)),
+      this.#share.select(going),
       { tokens: this.#engine.info.maxStepTokens, besideWriting: this.#pace.besideWriting },
     );
     if (plan.length === 0) return null;
     const reading = plan.filter(({ turn }) => !turn.writing);
     const room = Math.max(...plan.map(({ turn }) => turn.room));
     const single = reading.length > 0 || plan.some(({ turn }) => turn.onHost);
-    const steps = single ? 1 : Math.min(this.#pace.steps, room);
+    const steps = single ? 1 : Math.min(this.#pace.steps(plan.length), room);
     const runs = plan.map(({ turn, count }): GenerateRun => {
-      const tokens = turn.writing ? [] : turn.left.splice(0, count);
+      const tokens = turn.writing ? [] : turn.takeLeft(count);
       turn.stepsAhead += steps;
       return { slot: turn.slot, tokens, sample: turn.writing };
     });
@@ -271,20 +234,21 @@ export class Scheduler implements TurnRunner {
       turns: plan.map(({ turn }) => turn),
       steps,
       read: reading.reduce((sum, { count }) => sum + count, 0),
-      writes: reading.length < plan.length,
+      writing: plan.length - reading.length,
       started,
       results,
     };
   }
 
-  async #land({ turns, steps, read, writes, started, results }: Flight): Promise<void> {
+  async #land({ turns, steps, read, writing, started, results }: Flight): Promise<void> {
     try {
       const generated = await results;
       const now = this.#clock();
       const ms = now - Math.max(started, this.#landed);
       this.#landed = now;
-      if (read === 0) this.#pace.wrote(steps, ms);
-      else this.#pace.read(read, ms, writes ? "writing" : "nothing");
+      this.#share.charge(turns, ms);
+      if (read === 0) this.#pace.wrote(steps, turns.length, ms);
+      else this.#pace.read(read, ms, { writing });
       const sampled = generated.reduce((sum, { tokens }) => sum + tokens.length, 0);
       this.#counts.landed({ batch: turns.length, steps, read, sampled, ms });
       for (const [i, turn] of turns.entries()) {

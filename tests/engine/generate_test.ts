@@ -3,7 +3,7 @@ import { DEMO_MODEL, findModel, modelTokenizer } from "../../src/cli/model_files
 import { openEngine } from "../../src/cli/open_engine.ts";
 import { PLAIN_SAMPLING, type SamplingParams } from "../../src/core/sampling.ts";
 import type { SamplingEngine, SlotSampling } from "../../src/engine/engine.ts";
-import { startSearch } from "../../src/sampler/stop_search.ts";
+import { startSearch } from "../../src/core/stop_search.ts";
 import { CpuSampling } from "../../src/scheduler/cpu_sampling.ts";
 import { Scheduler } from "../../src/scheduler/scheduler.ts";
 import type { TurnWork } from "../../src/scheduler/scheduler_types.ts";

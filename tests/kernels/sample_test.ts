@@ -13,7 +13,7 @@ import { slotWords, stopSets } from "../../src/engine/gpu_sampling.ts";
 import { recordToken } from "../../src/sampler/penalties.ts";
 import { randomAt } from "../../src/sampler/random.ts";
 import { sample } from "../../src/sampler/sampler.ts";
-import { searchBytes, startSearch } from "../../src/sampler/stop_search.ts";
+import { searchBytes, startSearch } from "../../src/core/stop_search.ts";
 import { caseCount, QUICK } from "../quick.ts";
 import { floats, seeded } from "../random_data.ts";
 import { runKernel } from "./run_kernel.ts";

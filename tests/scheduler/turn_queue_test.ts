@@ -5,11 +5,12 @@ interface QueuedTurn {
   key: string;
   id: number;
   followers: number[];
+  request: object;
 }
 
 function queue(...keys: string[]) {
   const turns = new TurnQueue<QueuedTurn>();
-  keys.forEach((key, id) => turns.push({ key, id, followers: [] }));
+  keys.forEach((key, id) => turns.push({ key, id, followers: [], request: {} }));
   return turns;
 }
 
@@ -32,8 +33,10 @@ Deno.test("turns are counted by key, and taken out by a test", () => {
 
 Deno.test("turns that wait for another one are counted with it; some come before all others", () => {
   const turns = queue("a", "b");
-  turns.push({ key: "b", id: 2, followers: [3, 4] });
+  turns.push({ key: "b", id: 2, followers: [3, 4], request: {} });
   assert.deepEqual([turns.length, turns.count(), turns.count("b")], [3, 5, 4]);
-  turns.pushFirst([{ key: "b", id: 5, followers: [] }, { key: "b", id: 6, followers: [] }]);
+  const request = {};
+  turns.pushFirst([5, 6].map((id) => ({ key: "b", id, followers: [], request })));
+  assert.deepEqual([turns.requests(), turns.requests("b"), turns.requests("c")], [4, 3, 0]);
   assert.deepEqual([1, 2, 3].map(() => turns.next([])!.id), [5, 6, 0]);
 });

@@ -9,7 +9,7 @@ import type {
   TurnRunner,
   TurnWork,
 } from "../../src/scheduler/scheduler_types.ts";
-import { searchBytes, startSearch } from "../../src/sampler/stop_search.ts";
+import { searchBytes, startSearch } from "../../src/core/stop_search.ts";
 import { TokenQueue } from "../../src/scheduler/token_queue.ts";
 import type { TokenCodec } from "../../src/session/reply.ts";
 import type { TurnEvent, TurnRequest, TurnResult } from "../../src/session/session_types.ts";

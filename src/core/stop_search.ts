@@ -1,7 +1,7 @@
 /** Finds stop strings in the bytes of sampled tokens, wherever tokens part them. */
 
-import { InferenceError } from "../core/errors.ts";
-import { MAX_STOP_BYTES, type StopSearch, type StopStrings } from "../core/sampling.ts";
+import { InferenceError } from "./errors.ts";
+import { MAX_STOP_BYTES, type StopSearch, type StopStrings } from "./sampling.ts";
 
 /**
  * A search for `strings`, on behind the bytes `before`.

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
-import { searchBytes, startSearch } from "../../src/sampler/stop_search.ts";
+import { searchBytes, startSearch } from "../../src/core/stop_search.ts";
 import { StopMatcher } from "../../src/session/stop_matcher.ts";
 import { seeded } from "../random_data.ts";
 

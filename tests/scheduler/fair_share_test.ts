@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import { FairShare } from "../../src/scheduler/fair_share.ts";
+import { StepCosts } from "../../src/scheduler/step_costs.ts";
+
+const turns = (keys: string) => [...keys].map((key) => ({ key }));
+const selected = (share: FairShare, keys: string) =>
+  share.select(turns(keys)).map(({ key }) => key).join("");
+
+function costs(ms: Record<number, number>): StepCosts {
+  const known = new StepCosts();
+  for (const [count, one] of Object.entries(ms)) known.learn(Number(count), one);
+  return known;
+}
+
+Deno.test("costs are learned by numbers of turns, and guessed between and beyond them", () => {
+  const known = costs({ 4: 20, 8: 28 });
+  assert.deepEqual([4, 8, 6, 5].map((count) => known.of(count)), [20, 28, 24, 22]);
+  assert.deepEqual([1, 16].map((count) => known.of(count)), [5, 56]);
+  assert.equal(new StepCosts().of(3), null);
+  known.learn(4, 10);
+  assert.equal(known.of(4), 15);
+});
+
+Deno.test("where a step costs much the same for all, all share it", () => {
+  const share = new FairShare(costs({ 1: 10, 5: 14 }));
+  share.update(new Set("ab"));
+  assert.equal(selected(share, "aaaab"), "aaaab");
+  assert.equal(selected(share, "aaaa"), "aaaa");
+});
+
+Deno.test("where turns cost the same each, the key that has used least has the next step", () => {
+  const share = new FairShare(costs({ 1: 1, 9: 9 }));
+  share.update(new Set("ab"));
+  const used = { a: 0, b: 0 };
+  for (let i = 0; i < 1000; i++) {
+    const key = selected(share, "aaaaaaaab")[0] as "a" | "b";
+    const ms = key === "a" ? 8 : 1;
+    share.charge(turns(key === "a" ? "aaaaaaaa" : "b"), ms);
+    used[key] += ms;
+  }
+  assert.ok(Math.abs(used.a - used.b) <= 8, JSON.stringify(used));
+});
+
+Deno.test("a key that comes has a credit, not all the time that it was away", () => {
+  const share = new FairShare(costs({ 1: 1, 9: 9 }));
+  share.update(new Set("a"));
+  share.charge(turns("a"), 5000);
+  share.update(new Set("ab"));
+  assert.equal(share.usedBy("a") - share.usedBy("b"), 150);
+  // It has none again when it leaves and comes back at once.
+  share.charge(turns("b"), 140);
+  share.update(new Set("a"));
+  share.update(new Set("ab"));
+  assert.equal(share.usedBy("a") - share.usedBy("b"), 10);
+  share.update(new Set("b"));
+  share.update(new Set());
+  share.update(new Set("c"));
+  assert.equal(share.usedBy("c"), 0);
+});

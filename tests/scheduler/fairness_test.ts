@@ -1,0 +1,189 @@
+/** Tenants share slots, queue and time; a turn that leaves its slot goes on as if it had stayed. */
+
+import assert from "node:assert/strict";
+import type { TokenConstraint } from "../../src/core/sampling.ts";
+import { CpuSampling } from "../../src/scheduler/cpu_sampling.ts";
+import { Scheduler } from "../../src/scheduler/scheduler.ts";
+import type { TurnWork } from "../../src/scheduler/scheduler_types.ts";
+import { collect, cpuEngine, engine, run, TOKENS, work } from "./fixtures.ts";
+
+/** Long enough to be suspended several times. */
+const LONG = 400;
+
+/** Runs `turn` alone, then in one slot while other keys ask for it again and again. */
+async function undisturbedAndSuspended(
+  turn: () => TurnWork,
+  create = () => engine(1),
+) {
+  const alone = await run(new Scheduler(await create()), turn());
+  // Time passes fast, so that slots change hands often.
+  let now = 0;
+  const scheduler = new Scheduler(await create(), { clock: () => now += 200 });
+  const suspended = run(scheduler, { ...turn(), key: "long" });
+  let ended = false;
+  suspended.finally(() => ended = true);
+  for (let i = 0; !ended; i++) {
+    const short = await run(scheduler, work([1 + i % 9], { key: `short-${i % 3}`, maxTokens: 5 }));
+    assert.equal(short.tokens.length, 5);
+  }
+  return { alone, suspended: await suspended, preempted: scheduler.numbers.preempted };
+}
+
+Deno.test("a suspended turn gives the tokens and the state of one that is not", async () => {
+  const it = await undisturbedAndSuspended(() => work([3, 1, 4], { maxTokens: LONG }));
+  assert.ok(it.preempted >= 5, `${it.preempted} times`);
+  assert.deepEqual(it.suspended, it.alone);
+});
+
+Deno.test("a turn may be suspended while its prompt is read", async () => {
+  const prompt = Array.from({ length: 600 }, (_, i) => (i * 13) % 50);
+  const it = await undisturbedAndSuspended(() => work(prompt, { maxTokens: 20 }));
+  assert.ok(it.preempted >= 5, `${it.preempted} times`);
+  assert.deepEqual(it.suspended, it.alone);
+});
+
+Deno.test("stop strings are found across a suspension", async () => {
+  const { tokens } = await run(new Scheduler(await engine()), work([4], { maxTokens: LONG }));
+  // Eight tokens together are in the reply once.
+  for (const at of [100, 101, 102, 103, 200, 300]) {
+    const stop = new TextEncoder().encode(tokens.slice(at - 8, at).map((id) => `<${id}>`).join(""));
+    const stops = { strings: [stop], before: new Uint8Array(), unsearched: 0 };
+    const it = await undisturbedAndSuspended(() => work([4], { maxTokens: LONG, stops }));
+    assert.ok(it.preempted >= 2);
+    assert.deepEqual([it.suspended.reason, it.suspended.tokens.length], ["stop", at]);
+    assert.deepEqual(it.suspended, it.alone);
+  }
+});
+
+Deno.test("a constraint and log probabilities go on across a suspension", async () => {
+  // Tokens must go up by one, or start over.
+  const constrain = (): Promise<TokenConstraint> => {
+    let last = 5;
+    return Promise.resolve({
+      allowed: () => {
+        const bits = new Int32Array(2);
+        for (const id of [last % 49 + 1, 7]) bits[id >> 5] |= 1 << (id & 31);
+        return Promise.resolve(bits);
+      },
+      accept: (token) => void (last = token),
+      close: () => {},
+    });
+  };
+  const it = await undisturbedAndSuspended(
+    () => work([4], { maxTokens: 100, constraint: { type: "json_object" }, logprobs: 2 }),
+    async () => new CpuSampling(await cpuEngine(1), TOKENS, { constrain }),
+  );
+  assert.ok(it.preempted >= 3, `${it.preempted} times`);
+  assert.deepEqual(it.suspended, it.alone);
+});
+
+Deno.test("a key that has every slot gives up half of them to another one, and has them back", async () => {
+  const scheduler = new Scheduler(await engine(4));
+  const busy = scheduler.submitAll(
+    Array.from({ length: 8 }, (_, i) => work([5], { key: "busy", maxTokens: LONG, position: i })),
+  );
+  const iterator = busy[3][Symbol.asyncIterator]();
+  await iterator.next();
+  const others = scheduler.submitAll(
+    Array.from({ length: 3 }, () => work([6], { key: "other", maxTokens: 8 })),
+  );
+  await Promise.all(others.map(({ finished }) => finished));
+  assert.ok(busy.every(({ queued }, i) => i > 3 || queued !== null));
+  const { preempted } = scheduler.numbers;
+  assert.ok(preempted >= 1 && preempted <= 3, `${preempted} times`);
+  const ends = await Promise.all(busy.map(({ finished }) => finished));
+  assert.deepEqual(new Set(ends.map(({ sampled }) => sampled)), new Set([LONG]));
+  assert.equal(scheduler.numbers.ended, 11);
+});
+
+Deno.test("alone, a key may have every slot and the whole queue", async () => {
+  const scheduler = new Scheduler(await engine(2), { maxQueue: 3 });
+  const submit = (key: string) => scheduler.submit(work([5], { key, maxTokens: LONG }));
+  const busy = [submit("busy"), submit("busy"), submit("busy")];
+  await busy[0][Symbol.asyncIterator]().next();
+  busy.push(submit("busy"), submit("busy"));
+  assert.throws(() => submit("busy"), {
+    code: "overloaded",
+    message: /queue is full \(3 requests/,
+  });
+  assert.equal(scheduler.numbers.preempted, 0);
+  // Another one still has its share, and no more.
+  const other = [submit("other")];
+  assert.throws(() => submit("other"), { code: "overloaded" });
+  await Promise.all([...busy, ...other].map(({ finished }) => finished));
+});
+
+Deno.test("a request with many choices is one request in the queue", async () => {
+  const scheduler = new Scheduler(await engine(1), { maxQueue: 2 });
+  const submit = () => scheduler.submitAll(Array.from({ length: 5 }, () => work([5])));
+  const all = [submit()];
+  await all[0][0][Symbol.asyncIterator]().next();
+  // Four choices of the first one, and another request.
+  all.push(submit());
+  assert.throws(submit, { code: "overloaded" });
+  const ends = await Promise.all(all.flat().map(({ finished }) => finished));
+  assert.equal(ends.length, 10);
+});
+
+Deno.test("a turn that is cancelled or too late while it is suspended ends as far as it went", async () => {
+  for (const why of ["cancelled", "late"] as const) {
+    let now = 0;
+    const scheduler = new Scheduler(await engine(1), { clock: () => now += 200 });
+    const controller = new AbortController();
+    const long = scheduler.submit(work([3], {
+      key: "long",
+      maxTokens: 10_000,
+      signal: controller.signal,
+      within: why === "late" ? 20_000 : Infinity,
+    }));
+    const seen: number[] = [];
+    const reading = (async () => {
+      for await (const { tokens } of long) seen.push(...tokens);
+    })();
+    const other = run(scheduler, work([8], { key: "other", maxTokens: 2000 }));
+    while (scheduler.numbers.preempted === 0) await Promise.resolve();
+    if (why === "cancelled") controller.abort();
+    const { reason, state, pending, sampled } = await long.finished;
+    await reading;
+    assert.deepEqual([reason, sampled], [why, seen.length]);
+    assert.deepEqual(pending, seen.slice(-1));
+    const until = await run(new Scheduler(await engine(1)), work([3], { maxTokens: sampled }));
+    assert.deepEqual([until.tokens, until.state], [seen, state]);
+    await other;
+  }
+});
+
+Deno.test("a key with one turn writes at its own pace beside one with many, where steps are slow", async () => {
+  // Each token takes a millisecond: the time of a step is that of its turns.
+  let now = 0;
+  const inner = await cpuEngine(9);
+  const slow = new CpuSampling({
+    info: inner.info,
+    step: (runs) => {
+      now += runs.reduce((sum, { tokens }) => sum + tokens.length, 0);
+      return inner.step(runs);
+    },
+    readState: (slot) => inner.readState(slot),
+    writeState: (slot, state) => inner.writeState(slot, state),
+    copyState: (from, to) => inner.copyState(from, to),
+    close: () => inner.close(),
+  }, TOKENS);
+  const scheduler = new Scheduler(slow, { clock: () => now });
+  const busy = Array.from({ length: 8 }, () => {
+    return scheduler.submit(work([5], { key: "busy", maxTokens: 2000 }));
+  });
+  await busy[0][Symbol.asyncIterator]().next();
+  for (let i = 0; i < 5; i++) {
+    const start = now;
+    const { sampled } = await scheduler.submit(work([6], { key: "other", maxTokens: 40 })).finished;
+    assert.equal(sampled, 40);
+    assert.ok(now - start <= 2 * 40 + 60, `${now - start} ms for 40 tokens`);
+  }
+  // Long turns get half of the time each.
+  const start = now;
+  const long = await collect(scheduler.submit(work([6], { key: "other", maxTokens: 1000 })));
+  assert.equal(long.sampled, 1000);
+  const took = now - start;
+  assert.ok(took >= 1700 && took <= 2300, `${took} ms for 1000 tokens`);
+  await Promise.all(busy.map(({ finished }) => finished));
+});

@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { type PreemptableTurn, turnToPreempt } from "../../src/scheduler/preemption.ts";
+
+/** Turns in slots, by key; later ones have come later. */
+function running(keys: string, over: Partial<PreemptableTurn> = {}): PreemptableTurn[] {
+  return [...keys].map((key, i) => ({
+    key,
+    preempted: false,
+    end: null,
+    started: 100 * i,
+    served: true,
+    ...over,
+  }));
+}
+
+function chosen(turns: PreemptableTurn[], key: string, { waiting = 1, now = 500 } = {}) {
+  const turn = turnToPreempt(turns, { key, waiting, now });
+  return turn && turns.indexOf(turn);
+}
+
+Deno.test("a key gives up a slot to one that has at least two fewer: the one that it got last", () => {
+  assert.equal(chosen(running("aaaa"), "b"), 3);
+  assert.equal(chosen(running("aaab"), "b"), 2);
+  assert.equal(chosen(running("aabb"), "b"), undefined);
+  assert.equal(chosen(running("aabb"), "c"), 3);
+  assert.equal(chosen(running("aaaa"), "a"), undefined);
+  assert.equal(chosen(running("abbc"), "a"), undefined);
+});
+
+Deno.test("no more turns leave than wait, or than is fair", () => {
+  const turns = running("aaaaaaaa");
+  let leaving = 0;
+  for (let at; (at = chosen(turns, "b", { waiting: 9 })) !== undefined; leaving++) {
+    turns[at] = { ...turns[at], preempted: true };
+  }
+  assert.equal(leaving, 4);
+  assert.equal(chosen([...running("aaa"), ...running("a", { preempted: true })], "b"), undefined);
+  // One that has ended leaves its slot anyway.
+  assert.equal(chosen([...running("aaa"), ...running("a", { end: "stop" })], "b"), undefined);
+});
+
+Deno.test("where there are fewer slots than keys, each has its second", () => {
+  assert.equal(chosen(running("ab"), "c", { now: 900 }), undefined);
+  assert.equal(chosen(running("ab"), "c", { now: 1000 }), 0);
+  assert.equal(chosen(running("ab"), "c", { now: 5000 }), 0);
+  assert.equal(chosen(running("a"), "a", { now: 5000 }), undefined);
+  // One that has had no step yet would never get on.
+  assert.equal(chosen(running("ab", { served: false }), "c", { now: 5000 }), undefined);
+});
