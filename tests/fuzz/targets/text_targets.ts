@@ -32,7 +32,13 @@ function vocabularyTarget(): Target {
   const words = `257 'Hello' 5\n258 " it's" 5\n259 'größe' 7\n260 '\\n\\n' 2\n300 '🎈' 4\n`;
   return {
     name: "vocabulary",
-    corpus: encoded(words, bytes.slice(90, 110).join("") + words, "1 'a' 1\r\n2 '\\u00e9' 2\r\n"),
+    corpus: encoded(
+      words,
+      bytes.slice(90, 110).join("") + words,
+      "1 'a' 1\r\n2 '\\u00e9' 2\r\n",
+      "b'<s>'\n'a'\nb'\\xff'\n",
+      '{"1": "a", "2": [255], "3": "\\u00e9"}',
+    ),
     words: [
       ...["1048575", "1048576", "0", "b'", "\\x", "\\xff", "\\u", "\\ud800", "\\U0010ffff"],
       ...[
