@@ -21,7 +21,7 @@ export interface Checkpoint {
   readonly name: string;
   /** What the content is, whatever the name says. */
   readonly format: CheckpointFormat;
-  /** The `__metadata__` of a safetensors file; empty for a .pth. */
+  /** The `__metadata__` of a safetensors file; texts and numbers beside the tensors of a .pth. */
   readonly metadata: Readonly<Record<string, string>>;
   /** By name, in the file's order. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
@@ -60,7 +60,7 @@ export async function openCheckpoint(source: ByteSource): Promise<Checkpoint> {
   try {
     const format = await detectFormat(source);
     const { layouts, metadata } = format === "pth"
-      ? { layouts: await readTorchLayout(source), metadata: {} }
+      ? await readTorchLayout(source)
       : await readSafetensorsLayout(source);
     return new LayoutCheckpoint(source, { format, layouts, metadata });
   } catch (error) {
