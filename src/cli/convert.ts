@@ -19,7 +19,7 @@ import {
 } from "./command.ts";
 import { writeFileWhole } from "./file_sink.ts";
 import { findModel, type ModelSource } from "./model_files.ts";
-import { bitsPerWeight } from "./model_report.ts";
+import { bitsPerWeight, unreadNotice } from "./model_report.ts";
 import { openSource } from "./open_engine.ts";
 import { withProgress } from "./progress.ts";
 import { untilInterrupted } from "./signals.ts";
@@ -95,6 +95,8 @@ export async function writeConverted(
 ) {
   const start = performance.now();
   const { model } = await openSource(source, quant);
+  const ignored = unreadNotice(model);
+  if (ignored !== null) console.error(ignored);
   try {
     const converted = await withProgress(
       "Converting",

@@ -14,7 +14,7 @@ import {
   printText,
 } from "./command.ts";
 import { findModel } from "./model_files.ts";
-import { bitsPerWeight, matrixReports, matrixTable } from "./model_report.ts";
+import { bitsPerWeight, matrixReports, matrixTable, namesText } from "./model_report.ts";
 import { openSource, SERVED } from "./open_engine.ts";
 import { selectDevice } from "./select_device.ts";
 import { bytesText } from "./units.ts";
@@ -34,7 +34,9 @@ export const info: Command = {
       dtypes[dtype] = (dtypes[dtype] ?? 0) + 1;
     }
     const matrices = matrixReports(model, quant);
-    const small = [...model.names].filter(([name]) => !matrices.some((m) => m.name === name));
+    const small = [...model.names].filter(([name, stored]) =>
+      !matrices.some((m) => m.name === name) && !model.unread.includes(stored)
+    );
     const parameters = matrices.reduce((sum, { shape }) => sum + shape[0] * shape[1], 0) +
       small.reduce((sum, [, name]) => {
         return sum + checkpoint.tensors.get(name)!.shape.reduce((a, b) => a * b, 1);
@@ -59,6 +61,7 @@ export const info: Command = {
       group_norm_eps: dimensions.groupNormEps,
       parameters,
       tensors: checkpoint.tensors.size,
+      unread: model.unread,
       dtypes,
       bytes: "file" in from ? (await Deno.stat(from.file)).size : null,
       converted_from: converted?.source ?? null,
@@ -97,6 +100,7 @@ function shown(name: string, value: unknown): string {
     return Object.entries(value as Record<string, number>)
       .map(([use, bytes]) => `${use} ${bytesText(bytes)}`).join(", ");
   }
+  if (Array.isArray(value)) return namesText(value);
   if (typeof value !== "object") return `${value}`;
   return Object.entries(value).map(([dtype, n]) => `${n} x ${dtype}`).join(", ");
 }

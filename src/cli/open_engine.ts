@@ -18,6 +18,7 @@ import { type DeviceChoice, engineFlags, type Flags } from "./command.ts";
 import { openFile } from "./file_source.ts";
 import { RUN } from "./help.ts";
 import type { ModelFiles, ModelSource } from "./model_folder.ts";
+import { unreadNotice } from "./model_report.ts";
 import { platformGpu, selectDevice } from "./select_device.ts";
 import { TuningCache } from "./tuning_cache.ts";
 
@@ -95,6 +96,8 @@ export async function openEngine(
     return value;
   };
   const { model, quant } = await timed("model", openSource(options.source, options.quant));
+  const ignored = unreadNotice(model);
+  if (ignored !== null) onNotice("warn", ignored);
   const { device, maxStepTokens, tokens, tuning = "off", leastSlots = options.slots } = options;
   const constrain = tokens && createConstrain(tokens, { endToken: options.endOfText ?? null });
   try {
