@@ -15,6 +15,7 @@ import {
 } from "./command.ts";
 import { findModel } from "./model_files.ts";
 import { bitsPerWeight, matrixReports, matrixTable, namesText } from "./model_report.ts";
+import { modelPaths } from "./model_source.ts";
 import { openSource, SERVED } from "./open_engine.ts";
 import { selectDevice } from "./select_device.ts";
 import { bytesText } from "./units.ts";
@@ -63,7 +64,7 @@ export const info: Command = {
       tensors: checkpoint.tensors.size,
       unread: model.unread,
       dtypes,
-      bytes: "file" in from ? (await Deno.stat(from.file)).size : null,
+      bytes: "file" in from ? await bytesOf(await modelPaths(from.file)) : null,
       converted_from: converted?.source ?? null,
       state_bytes: stateLength(dimensions) * 4,
       operations: layerGraph(dimensions).length,
@@ -89,6 +90,11 @@ export const info: Command = {
     await printText(`${lines.join("\n")}\n`);
   },
 };
+
+async function bytesOf(paths: readonly string[]): Promise<number> {
+  const files = await Promise.all(paths.map((path) => Deno.stat(path)));
+  return files.reduce((sum, { size }) => sum + size, 0);
+}
 
 function shown(name: string, value: unknown): string {
   if (value === null) return "none";

@@ -149,6 +149,7 @@ const FOREIGN: readonly (readonly [magic: string, problem: string])[] = [
     "version https://git-lfs",
     "is a Git LFS pointer instead of the file: run `git lfs pull`, or download the file itself",
   ],
+  ["{", "is JSON and holds no tensors: name the model's file, or the shards that it lists"],
   ["\x1f\x8b", "is compressed with gzip: decompress it first"],
   ["\x80", "is a bare pickle: load it in Python and save it with torch.save or safetensors"],
 ];

@@ -7,13 +7,14 @@ import { isSafeName } from "../../../src/hub/names.ts";
 import { configGroupNormEps } from "../../../src/model/load.ts";
 import { tokenTable } from "../../../src/tokenizer/token_table.ts";
 import { Tokenizer } from "../../../src/tokenizer/tokenizer.ts";
+import { parseShardIndex } from "../../../src/formats/shards.ts";
 import { parseVocabulary } from "../../../src/tokenizer/vocabulary.ts";
 import type { Target } from "../target.ts";
 
 const KIB = 1024;
 
 export function textTargets(): Target[] {
-  return [vocabularyTarget(), configTarget(), recordTarget(), tuningTarget()];
+  return [vocabularyTarget(), configTarget(), shardsTarget(), recordTarget(), tuningTarget()];
 }
 
 function encoded(...texts: readonly string[]): Uint8Array[] {
@@ -63,6 +64,26 @@ function vocabularyTarget(): Target {
       }
       const small = tokenizer.size < 10_000;
       if (small) assert.equal(tokenTable(tokenizer).banned.length, tokenizer.size);
+      return "taken";
+    },
+  };
+}
+
+function shardsTarget(): Target {
+  return {
+    name: "shards",
+    corpus: encoded(
+      '{"metadata": {"total_size": 8}, "weight_map": {"emb.weight": "model-00001-of-00002.st"}}',
+      '{"weight_map": {"a": "a.bin", "b": "b.bin", "__proto__": "a.bin"}}',
+    ),
+    words: ["weight_map", "null", "[]", "{}", "__proto__", "../", "/", "\\u0000", "."],
+    most: 64 * KIB,
+    allocates: (size) => 64 * size + KIB * KIB,
+    // deno-lint-ignore require-await
+    read: async (bytes) => {
+      const { files, fileOf } = parseShardIndex(decoded(bytes), "fuzzed");
+      assert.ok(files.length > 0 && files.length <= fileOf.size);
+      for (const file of files) assert.doesNotMatch(file, /[/\\\0]|^\.+$/);
       return "taken";
     },
   };
