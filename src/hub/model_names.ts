@@ -9,7 +9,7 @@ const SHARD = /-(\d{5})-of-(\d{5})\.\w+$/;
 
 /** What training leaves beside a model: tensors as well, but no model's. */
 const OTHER =
-  /^(training_args|optimizer|scheduler|scaler|rng_state|random_states|adapter_model|tokenizer)\b/;
+  /^(training_args|optimizer|scheduler|scaler|rng_state|random_states|adapter_model|tokenizer)(?![a-z])/;
 
 /** Whether a file of this name can be a whole model, or the index of one. */
 export function isModelName(name: string): boolean {

@@ -6,6 +6,7 @@ import { openSource } from "../../src/cli/open_engine.ts";
 import { encodeSafetensors } from "../../src/formats/safetensors.ts";
 import { huggingFaceNames, tinyModel } from "../engine/tiny_model.ts";
 import { type PthTensor, writePth } from "../formats/pth_fixture.ts";
+import { type Files, shards } from "./shards_fixture.ts";
 import { rwkv } from "./shared_cli.ts";
 
 const TENSORS = tinyModel({
@@ -17,8 +18,6 @@ const TENSORS = tinyModel({
   vocabulary: 257,
   dtype: "F32",
 });
-
-type Files = Record<string, string | Uint8Array>;
 
 async function inFolder(files: Files, work: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();
@@ -38,25 +37,6 @@ async function openAt(path: string) {
   const { model } = await openSource(files.source, undefined);
   await model.close();
   return { ...files, fingerprint: model.fingerprint, format: model.checkpoint.format };
-}
-
-/** The tensors in `count` files and the index of them, as `save_pretrained` writes them. */
-function shards(count: number, base: string, tensors: ReadonlyMap<string, PthTensor>): Files {
-  const [stem, ending] = base.split(".");
-  const files: Files = {};
-  const weightMap: Record<string, string> = {};
-  for (let part = 0; part < count; part++) {
-    const own = new Map([...tensors].filter((_, i) => i % count === part));
-    const number = (n: number) => `${n}`.padStart(5, "0");
-    const name = `${stem}-${number(part + 1)}-of-${number(count)}.${ending}`;
-    files[name] = ending === "bin" ? writePth(own) : encodeSafetensors(own);
-    for (const tensor of own.keys()) weightMap[tensor] = name;
-  }
-  files[`${base}.index.json`] = JSON.stringify({
-    metadata: { total_size: 1 },
-    weight_map: weightMap,
-  });
-  return files;
 }
 
 const SAFETENSORS = encodeSafetensors(TENSORS);
@@ -156,7 +136,7 @@ Deno.test("shards that are missing, damaged or of another model are named", asyn
   const cases: [Files, RegExp][] = [
     [without, /00002-of-00003\.safetensors: it is missing, and .*index\.json names it as a part/],
     [
-      { ...files, [second]: (bytes as Uint8Array).subarray(0, -4) },
+      { ...files, [second]: (bytes as Uint8Array<ArrayBuffer>).slice(0, -4) },
       /00002-of-00003\.safetensors: its tensors end at byte \d+ of \d+: .*incomplete or damaged/,
     ],
     [
