@@ -203,7 +203,8 @@ class PickleMachine {
       const shown = JSON.stringify(`${module}.${name}`.slice(0, 200));
       throw this.#error(
         `it names ${shown}, which is no part of a model's weights and could run code; ` +
-          "use a checkpoint that holds tensors only, such as a .safetensors file",
+          "use a checkpoint that holds tensors only, such as a .safetensors file, or save " +
+          "model.state_dict() alone",
       );
     }
     this.#push(value);

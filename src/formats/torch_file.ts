@@ -138,8 +138,13 @@ async function readDirectory(source: ByteSource): Promise<Map<string, Entry>> {
   const entries = new Map<string, Entry>();
   try {
     const { offset, size, entries: count } = await findZipDirectory(source);
-    if (size > MAX_DIRECTORY_BYTES) throw new Error(`its directory has ${size} bytes`);
-    if (count > MAX_ENTRIES) throw new Error(`more than ${MAX_ENTRIES} entries`);
+    if (size > MAX_DIRECTORY_BYTES || count > MAX_ENTRIES) {
+      throw invalidCheckpoint(
+        source.name,
+        `it is a zip archive with a directory of ${count} entries in ${size} bytes, more than ` +
+          `${MAX_ENTRIES} entries or ${MAX_DIRECTORY_BYTES} bytes: save its tensors alone`,
+      );
+    }
     const directory = directoryOnly(await source.read(offset, size), count);
     // Nothing is extracted to a file system, so any name will do.
     const zip = new ZipReader(new Uint8ArrayReader(directory), {
@@ -148,9 +153,12 @@ async function readDirectory(source: ByteSource): Promise<Map<string, Entry>> {
     });
     for await (const entry of zip.getEntriesGenerator()) {
       if (entry.directory) continue;
-      if (entries.size === MAX_ENTRIES) throw new Error(`more than ${MAX_ENTRIES} entries`);
       if (entry.compressionMethod !== 0 || entry.encrypted) {
-        throw new Error(`entry ${entry.filename} is compressed or encrypted`);
+        throw invalidCheckpoint(
+          source.name,
+          `it is a zip archive whose entry ${entry.filename} is compressed or encrypted, as ` +
+            "torch.save writes none: unpack it, and use the model's file that is in it",
+        );
       }
       if (entry.compressedSize !== entry.uncompressedSize) {
         throw new Error(`entry ${entry.filename} has two sizes`);
@@ -207,7 +215,22 @@ async function locate(source: ByteSource, { header, size, limit }: Entry): Promi
 
 /** The archive's folder, whatever its name, with its slash; empty without one. */
 function findPrefix(source: ByteSource, entries: ReadonlyMap<string, Entry>): string {
-  const pickles = [...entries.keys()].filter((name) => /^([^/]*\/)?data\.pkl$/.test(name));
+  const names = [...entries.keys()];
+  const pickles = names.filter((name) => /^([^/]*\/)?data\.pkl$/.test(name));
+  if (names.some((name) => /^([^/]*\/)?constants\.pkl$/.test(name))) {
+    throw invalidCheckpoint(
+      source.name,
+      "it is a TorchScript module, which is a program: load it with torch.jit.load and save its " +
+        "state_dict() with torch.save",
+    );
+  }
+  const inner = names.find((name) => /\.(pth|pt|bin|safetensors|st)$/.test(name));
+  if (pickles.length === 0 && inner !== undefined) {
+    throw invalidCheckpoint(
+      source.name,
+      `it is a zip archive with ${inner} in it: unpack it, and use that file`,
+    );
+  }
   if (pickles.length !== 1) {
     throw invalidCheckpoint(
       source.name,

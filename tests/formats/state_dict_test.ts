@@ -3,6 +3,7 @@ import { PickleWriter } from "../../src/formats/pickle_writer.ts";
 import { pickleTensor } from "../../src/formats/torch_writer.ts";
 import { assertRefused, open } from "./hostile.ts";
 import { type PthTensor, writePth } from "./pth_fixture.ts";
+import { writeZip } from "./zip_fixture.ts";
 
 const tensors = new Map<string, PthTensor>([
   ["emb.weight", { dtype: "F32", shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) }],
@@ -125,4 +126,25 @@ Deno.test("texts and numbers beside the tensors are the metadata", async () => {
 Deno.test("a dict that holds itself is read once", async () => {
   const pickle = new PickleWriter().op("}").memo().text("self").raw(0x6a, 0, 0, 0, 0).op("s");
   await assertRefused(writePth(tensors, { pickle: pickle.op(".").bytes() }), /no dict of tensors/);
+});
+
+Deno.test("an archive that is whole and no state dict is not called damaged", async () => {
+  const data = new Uint8Array(4);
+  const refused = async (file: Uint8Array, message: RegExp) => {
+    await assertRefused(file, message);
+    await assert.rejects(open(file), (error: Error) => !/damaged|incomplete/.test(error.message));
+  };
+  await refused(writeZip([{ name: "a/model.pth", data }]), /with a\/model\.pth in it: unpack it/);
+  await refused(
+    writeZip([{ name: "model.pth", data, stated: { method: 8 } }]),
+    /whose entry model\.pth is compressed or encrypted.*unpack it/,
+  );
+  await refused(writeZip([{ name: "notes.txt", data }]), /0 data\.pkl.*written by torch\.save/);
+  const script = { name: "archive/constants.pkl", data };
+  await refused(
+    writePth(tensors, { edit: (all) => [...all, script] }),
+    /it is a TorchScript module.*torch\.jit\.load/,
+  );
+  const pickle = new PickleWriter().global("src.model", "RWKV").op(".").bytes();
+  await refused(writePth(tensors, { pickle }), /"src\.model\.RWKV".*model\.state_dict\(\) alone/);
 });
