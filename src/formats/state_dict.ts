@@ -8,7 +8,7 @@ import { TorchTensor } from "./torch_pickle.ts";
 const MAX_DEPTH = 4;
 
 /** Keys under which tensors are an optimizer's, not a model's. */
-const NO_MODEL = /optim|sched/i;
+const NO_MODEL = /(^|_)(optim|optimizers?|schedulers?)(_|$)/i;
 
 /** A dict with tensors, and the keys that lead to it. */
 interface Candidate {

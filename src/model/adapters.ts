@@ -6,6 +6,7 @@
 import { InferenceError } from "../core/errors.ts";
 
 interface Adapter {
+  /** Of published names. */
   pattern: RegExp;
   /** What such tensors are, and what to do. */
   problem: string;
@@ -27,16 +28,19 @@ const ADAPTERS: readonly Adapter[] = [
       "or save this one without its time_state tensors",
   },
   {
-    pattern: /(^|\.)(receptance|key|value|output|gate|head|emb)\.bias$/,
+    pattern:
+      /^(emb|head)\.bias$|^blocks\.\d+\.(att|ffn)\.(receptance|key|value|output|gate)\.bias$/,
     problem: "a bias of a matrix, which no RWKV-5 model has: use a checkpoint without biases",
   },
 ];
 
-/** @throws InferenceError `invalid_checkpoint` naming the first tensor of an adapter. */
-export function assertNoAdapters(names: Iterable<string>, file: string): void {
-  const all = [...names];
+/**
+ * @param names Names in the file, by published name.
+ * @throws InferenceError `invalid_checkpoint` naming the first tensor of an adapter.
+ */
+export function assertNoAdapters(names: ReadonlyMap<string, string>, file: string): void {
   for (const { pattern, problem } of ADAPTERS) {
-    const found = all.filter((name) => pattern.test(name));
+    const found = [...names].flatMap(([name, stored]) => pattern.test(name) ? [stored] : []);
     if (found.length === 0) continue;
     const more = found.length > 1 ? ` (and ${found.length - 1} more like it)` : "";
     throw new InferenceError(

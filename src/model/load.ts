@@ -83,7 +83,7 @@ export async function modelOf(
   }
   const stored = [...checkpoint.tensors.keys()].filter((name) => !packedNames.has(name));
   const names = publishedNames(stored, checkpoint.name);
-  assertNoAdapters(stored, checkpoint.name);
+  assertNoAdapters(names, checkpoint.name);
   for (const [published, name] of names) {
     if (packed.has(published)) {
       throw invalidCheckpoint(checkpoint.name, `holds ${name} twice, packed and as floats`);

@@ -99,6 +99,12 @@ Deno.test("tensors that no model has are listed, and change nothing", async () =
   const { dimensions, unread } = await open(plain);
   assert.deepEqual(unread, []);
   const extra = new Map([...plain, ["blocks.1.att.rotary", some], ["step", some]] as const);
+  // The bias of another head is none of the model's.
+  const rewarded = new Map([
+    ...renamed(plain, (name) => `model.${name}`),
+    ...["reward.head.weight", "reward.head.bias"].map((name) => [name, some] as const),
+  ]);
+  assert.deepEqual((await open(rewarded)).unread, ["reward.head.weight", "reward.head.bias"]);
   const model = await open(extra);
   assert.deepEqual(model.dimensions, dimensions);
   assert.deepEqual(model.unread, ["blocks.1.att.rotary", "step"]);
