@@ -7,6 +7,7 @@ import { encodeSafetensors } from "../../src/formats/safetensors.ts";
 import { huggingFaceNames, tinyModel } from "../engine/tiny_model.ts";
 import { type PthTensor, writePth } from "../formats/pth_fixture.ts";
 import { type Files, shards } from "./shards_fixture.ts";
+import { rwkv as rwkvAlone } from "./run_cli.ts";
 import { rwkv } from "./shared_cli.ts";
 
 const TENSORS = tinyModel({
@@ -219,10 +220,22 @@ Deno.test("info and convert take a folder of shards, and tell what was not read"
     const text = await rwkv(["info", "--model", folder, "--device", "cpu"]);
     assert.match(text.stdout, /^unread +(blocks\.0\.att\.extra, step|step, blocks\S+)$/m);
 
+    const warning = /^Ignoring 2 tensors of \S+ that no RWKV-5 model has: .*lists them$/m;
+    const runs: [string[], string][] = [
+      [["logits", "--tokens", "5,6"], ""],
+      [["generate", "--vocab", "bytes", "--max-tokens", "1", "--prompt", "a"], ""],
+      [["chat", "--vocab", "bytes", "--max-tokens", "1", "--kv", ":memory:"], "a\n"],
+    ];
+    for (const [args, stdin] of runs) {
+      const ran = await rwkvAlone([...args, "--model", folder, "--device", "cpu"], stdin);
+      assert.equal(ran.code, 0, `${args}: ${ran.stderr}`);
+      assert.match(ran.stderr, warning, `${args}`);
+    }
+
     const target = `${folder}/int8.safetensors`;
     const run = await rwkv(["convert", folder, target]);
     assert.equal(run.code, 0, run.stderr);
-    assert.match(run.stderr, /^Ignoring 2 tensors of \S+ that no RWKV-5 model has: /m);
+    assert.match(run.stderr, warning);
     assert.equal((await openAt(target)).fingerprint, told.fingerprint);
     // None of the files that are read is written over.
     const shard = `${folder}/model-00001-of-00002.safetensors`;
