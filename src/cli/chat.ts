@@ -1,5 +1,6 @@
 /** `chat`: a conversation in the terminal, with a model of its own or with a worker elsewhere. */
 
+import type { OnNotice } from "../engine/engine.ts";
 import { CHAT_COMMANDS } from "./chat_commands.ts";
 import { pipedInput, terminalInput } from "./chat_input.ts";
 import { type ChatPartner, localPartner } from "./chat_partner.ts";
@@ -90,10 +91,16 @@ export const chat: Command = {
 async function openPartner(flags: Flags, interactive: boolean): Promise<ChatPartner> {
   const url = text(flags, "url");
   if (url !== undefined) return await remotePartner(checkedUrl(url, flags), text(flags, "key"));
+  // Later lines would come between a person's and the model's.
+  let opening = true;
+  const onNotice: OnNotice = (level, line) => {
+    if (opening && level === "warn") console.error(line);
+  };
   const running = await withProgress(
     "Loading",
-    (onProgress) => openSessions(flags, onProgress, { onStoreChange }),
+    (onProgress) => openSessions(flags, onProgress, { onStoreChange, onNotice }),
   );
+  opening = false;
   if (interactive) printWarning(running.engine.info);
   const about = `${modelText(running.modelId, flags)}, on ${deviceText(running.engine.info)}`;
   const resuming = RESUMING.flatMap((flag) => {

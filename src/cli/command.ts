@@ -55,7 +55,7 @@ export const MODEL_FLAGS = {
     type: "string",
     value: "PATH|NAME",
     env: "RWKV_MODEL",
-    help: "a .pth, .safetensors or converted file, a folder with one, or a pulled model",
+    help: "a checkpoint or converted file, an index of shards, a folder, or a pulled model",
     otherwise: "the demo model",
   },
   shape: {

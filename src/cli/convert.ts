@@ -19,7 +19,8 @@ import {
 } from "./command.ts";
 import { writeFileWhole } from "./file_sink.ts";
 import { findModel, type ModelSource } from "./model_files.ts";
-import { bitsPerWeight } from "./model_report.ts";
+import { bitsPerWeight, unreadNotice } from "./model_report.ts";
+import { modelPaths } from "./model_source.ts";
 import { openSource } from "./open_engine.ts";
 import { withProgress } from "./progress.ts";
 import { untilInterrupted } from "./signals.ts";
@@ -95,6 +96,8 @@ export async function writeConverted(
 ) {
   const start = performance.now();
   const { model } = await openSource(source, quant);
+  const ignored = unreadNotice(model);
+  if (ignored !== null) console.error(ignored);
   try {
     const converted = await withProgress(
       "Converting",
@@ -153,11 +156,15 @@ async function writeRandom(shape: Shape, target: string, signal: AbortSignal): P
   console.error(`Wrote ${target}: ${bytesText((await Deno.stat(target)).size)} of bfloat16`);
 }
 
-/** @throws InferenceError `file_error` where the file to write is the one to read. */
+/** @throws InferenceError `file_error` where the file to write is one of those to read. */
 async function assertOther({ from }: ModelSource, target: string): Promise<void> {
   if (!("file" in from)) return;
   try {
-    if (await Deno.realPath(from.file) !== await Deno.realPath(target)) return;
+    const written = await Deno.realPath(target);
+    const read = await Promise.all(
+      (await modelPaths(from.file)).map((path) => Deno.realPath(path)),
+    );
+    if (!read.includes(written)) return;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return;
     throw error;

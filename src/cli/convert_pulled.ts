@@ -34,6 +34,7 @@ export async function convertPulled(
     await cache.record(name, {
       ...record!,
       file,
+      parts: [],
       names: record!.names.map((name) => name + ending),
       bytes,
       pulled: new Date().toISOString(),

@@ -49,7 +49,11 @@ export const evaluate: Command = {
     const against = quantFlag(flags, "against");
     const options = engineOptions(flags, files, { slots: 1, maxStepTokens });
     const open = (label: string, options: EngineOptions) =>
-      withProgress(label, (onProgress) => openEngine(options, { onProgress }));
+      withProgress(
+        label,
+        (onProgress) =>
+          openEngine(options, { onProgress, onNotice: (_, line) => console.error(line) }),
+      );
     const engine = await open("Loading", options);
     const reference = against &&
       await open(`Loading as ${against}`, { ...options, quant: against });

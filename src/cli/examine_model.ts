@@ -2,6 +2,7 @@
 
 import { InferenceError } from "../core/errors.ts";
 import { filesAt } from "./model_folder.ts";
+import { unreadNotice } from "./model_report.ts";
 import { openSource } from "./open_engine.ts";
 
 export interface ModelFacts {
@@ -26,6 +27,8 @@ export async function examine(
     const sizes = [...checkpoint.tensors.values()].map(({ shape }) =>
       shape.reduce((product, n) => product * n, 1)
     );
+    const ignored = unreadNotice(model);
+    if (ignored !== null) say(ignored);
     await model.close();
     return {
       version: dimensions.version,

@@ -58,7 +58,8 @@ export const generate: Command = {
     // In a Worker, so that text goes out while the next one is computed.
     const engine = await withProgress(
       "Loading",
-      (onProgress) => openEngineWorker(options, { onProgress }),
+      (onProgress) =>
+        openEngineWorker(options, { onProgress, onNotice: (_, line) => console.error(line) }),
     );
     printWarning(engine.info);
     const left = new AbortController();

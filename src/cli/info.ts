@@ -14,7 +14,8 @@ import {
   printText,
 } from "./command.ts";
 import { findModel } from "./model_files.ts";
-import { bitsPerWeight, matrixReports, matrixTable } from "./model_report.ts";
+import { bitsPerWeight, matrixReports, matrixTable, namesText } from "./model_report.ts";
+import { modelPaths } from "./model_source.ts";
 import { openSource, SERVED } from "./open_engine.ts";
 import { selectDevice } from "./select_device.ts";
 import { bytesText } from "./units.ts";
@@ -34,7 +35,9 @@ export const info: Command = {
       dtypes[dtype] = (dtypes[dtype] ?? 0) + 1;
     }
     const matrices = matrixReports(model, quant);
-    const small = [...model.names].filter(([name]) => !matrices.some((m) => m.name === name));
+    const small = [...model.names].filter(([name, stored]) =>
+      !matrices.some((m) => m.name === name) && !model.unread.includes(stored)
+    );
     const parameters = matrices.reduce((sum, { shape }) => sum + shape[0] * shape[1], 0) +
       small.reduce((sum, [, name]) => {
         return sum + checkpoint.tensors.get(name)!.shape.reduce((a, b) => a * b, 1);
@@ -59,8 +62,9 @@ export const info: Command = {
       group_norm_eps: dimensions.groupNormEps,
       parameters,
       tensors: checkpoint.tensors.size,
+      unread: model.unread,
       dtypes,
-      bytes: "file" in from ? (await Deno.stat(from.file)).size : null,
+      bytes: "file" in from ? await bytesOf(await modelPaths(from.file)) : null,
       converted_from: converted?.source ?? null,
       state_bytes: stateLength(dimensions) * 4,
       operations: layerGraph(dimensions).length,
@@ -87,6 +91,11 @@ export const info: Command = {
   },
 };
 
+async function bytesOf(paths: readonly string[]): Promise<number> {
+  const files = await Promise.all(paths.map((path) => Deno.stat(path)));
+  return files.reduce((sum, { size }) => sum + size, 0);
+}
+
 function shown(name: string, value: unknown): string {
   if (value === null) return "none";
   if (name === "bits_per_weight") return `${Number((value as number).toFixed(3))}`;
@@ -97,6 +106,7 @@ function shown(name: string, value: unknown): string {
     return Object.entries(value as Record<string, number>)
       .map(([use, bytes]) => `${use} ${bytesText(bytes)}`).join(", ");
   }
+  if (Array.isArray(value)) return namesText(value);
   if (typeof value !== "object") return `${value}`;
   return Object.entries(value).map(([dtype, n]) => `${n} x ${dtype}`).join(", ");
 }

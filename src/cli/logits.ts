@@ -56,7 +56,8 @@ export const logits: Command = {
     const options = engineOptions(flags, files, { slots: 1, maxStepTokens });
     const engine = await withProgress(
       "Loading",
-      (onProgress) => openEngine(options, { onProgress }),
+      (onProgress) =>
+        openEngine(options, { onProgress, onNotice: (_, line) => console.error(line) }),
     );
     try {
       await engine.writeState(0, state);

@@ -22,6 +22,8 @@ const recordSchema = z.object({
   etag: z.string(),
   /** The file in this folder, and what else it answers to, as `0.4b`. */
   file: z.string().refine(isSafeName),
+  /** The shards beside it, if that file is an index. */
+  parts: z.array(z.object({ file: z.string().refine(isSafeName), bytes: z.number() })).default([]),
   names: z.array(z.string()),
   bytes: z.number(),
   pulled: z.iso.datetime(),
@@ -137,10 +139,15 @@ export class ModelCache {
     await writeFileWhole(join(this.#path(name), RECORD), (sink) => sink.write(0, bytes));
   }
 
+  /** Says that the folder's content is not whole, before some of its files are replaced. */
+  async unrecord(name: string): Promise<void> {
+    await removeIfThere(join(this.#path(name), RECORD));
+  }
+
   /** Removes a model and all that belongs to it; the caller has its lock. */
   async remove(name: string): Promise<void> {
     // Cut short, this leaves something that is not whole and says so.
-    await removeIfThere(join(this.#path(name), RECORD));
+    await this.unrecord(name);
     await Deno.remove(this.#path(name), { recursive: true });
   }
 
@@ -196,8 +203,10 @@ async function describe(folder: string, name: string): Promise<CachedModel> {
 async function readRecord(folder: string): Promise<PulledRecord | null> {
   try {
     const record = parseRecord(await Deno.readTextFile(join(folder, RECORD)));
-    const { size } = await Deno.stat(join(folder, record.file));
-    return size === record.bytes ? record : null;
+    for (const { file, bytes } of [record, ...record.parts]) {
+      if ((await Deno.stat(join(folder, file))).size !== bytes) return null;
+    }
+    return record;
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw error;
     return null;

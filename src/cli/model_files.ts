@@ -45,9 +45,9 @@ export async function findModel(
 }
 
 /**
- * Reads a vocabulary: a file in the World format, or `bytes`.
+ * Reads a vocabulary: a file in any form that `parseVocabulary` knows, or `bytes`.
  *
- * @throws InferenceError `invalid_vocabulary` naming the line, or `file_error`.
+ * @throws InferenceError `invalid_vocabulary` naming the line or entry, or `file_error`.
  */
 export async function openTokenizer(vocabulary: string): Promise<Tokenizer> {
   if (vocabulary === "bytes") return new Tokenizer(BYTES);

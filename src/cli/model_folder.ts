@@ -2,12 +2,13 @@
 
 import { basename, dirname, join } from "node:path";
 import { InferenceError } from "../core/errors.ts";
+import { isIndexName, isModelName, modelStem, shardOf, usualModel } from "../hub/model_names.ts";
 import { configGroupNormEps, type ModelOptions } from "../model/load.ts";
 import type { Shape } from "../model/shapes.ts";
 
 /** Where a model comes from: plain data, so that a Worker can be told. */
 export interface ModelSource extends ModelOptions {
-  /** Path of a checkpoint, or the size of one with random weights. */
+  /** Path of a checkpoint or of an index of shards, or the size of one with random weights. */
   from: { file: string } | { shape: Shape };
 }
 
@@ -40,10 +41,11 @@ export async function filesAt(
   const folder = info.isDirectory ? path : dirname(path);
   const names: string[] = [];
   for await (const entry of Deno.readDir(folder)) names.push(entry.name);
+  if (!info.isDirectory) assertWhole(path, names);
   const file = info.isDirectory ? join(folder, onlyCheckpoint(folder, names)) : path;
   const name = info.isDirectory ? basename(await Deno.realPath(path)) : basename(path);
   return {
-    id: name.replace(/\.(pth|safetensors)$/, ""),
+    id: modelStem(name),
     source: {
       from: { file },
       groupNormEps,
@@ -56,21 +58,41 @@ export async function filesAt(
 }
 
 function onlyCheckpoint(folder: string, names: readonly string[]): string {
-  const found = names.filter((name) => /\.(pth|safetensors)$/.test(name)).sort();
-  if (found.length === 1) return found[0];
-  // Among several, the one with the usual name is the model.
-  const usual = found.filter((name) => /^model\./.test(name));
-  if (usual.length === 1) return usual[0];
+  const usual = usualModel(names);
+  if (usual !== null) return usual;
+  const found = names.filter(isModelName).sort();
+  if (found.length > 0) {
+    throw fileError(folder, `it holds several models (${found.join(", ")}); name one of them`);
+  }
+  const [shard] = names.filter((name) => shardOf(name) !== null).sort();
   throw fileError(
     folder,
-    found.length === 0
-      ? "it holds no .pth and no .safetensors file"
-      : `it holds several checkpoints (${found.join(", ")}); name one of them`,
+    shard === undefined
+      ? "it holds no model (a .pth, .safetensors, .st, .bin, .pt or .ckpt file); name a folder " +
+        "with one"
+      : `it holds parts of a model (${shard}) and no index of them; fetch the index as well, ` +
+        "model.safetensors.index.json or pytorch_model.bin.index.json",
   );
 }
 
+/** @throws InferenceError `file_error` for one shard of several, which is no model. */
+function assertWhole(path: string, names: readonly string[]): void {
+  const shard = shardOf(basename(path));
+  if (shard === null) return;
+  const index = names.filter(isIndexName).sort();
+  throw fileError(
+    path,
+    `it is part ${shard.part} of ${shard.of} of a model; ` +
+      (index.length > 0
+        ? `name the index, ${index.join(" or ")}`
+        : "fetch all parts and their index, and name the index"),
+  );
+}
+
+/** A text before JSON, which may be another tokenizer's. */
 function vocabularyBeside(folder: string, names: readonly string[]): string | null {
-  const found = names.filter((name) => /^(rwkv_)?vocab.*\.txt$/.test(name)).sort();
+  const found = [/^(rwkv_)?vocab.*\.txt$/, /^(rwkv_)?vocab.*\.json$/]
+    .flatMap((form) => names.filter((name) => form.test(name)).sort());
   return found.length > 0 ? join(folder, found[0]) : null;
 }
 

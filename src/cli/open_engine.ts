@@ -11,13 +11,14 @@ import { tuneWhenIdle } from "../engine/idle_tuning.ts";
 import { type OpenWorkerOptions, WorkerEngine } from "../engine/worker_host.ts";
 import { createConstrain } from "../grammar/constrain.ts";
 import { openDevice } from "../gpu/mod.ts";
-import { type Model, modelOf, openModel } from "../model/load.ts";
+import { type Model, modelOf } from "../model/load.ts";
 import { randomCheckpoint } from "../model/random_checkpoint.ts";
 import { CpuSampling } from "../scheduler/cpu_sampling.ts";
 import { type DeviceChoice, engineFlags, type Flags } from "./command.ts";
-import { openFile } from "./file_source.ts";
 import { RUN } from "./help.ts";
 import type { ModelFiles, ModelSource } from "./model_folder.ts";
+import { unreadNotice } from "./model_report.ts";
+import { openModelFile } from "./model_source.ts";
 import { platformGpu, selectDevice } from "./select_device.ts";
 import { TuningCache } from "./tuning_cache.ts";
 
@@ -62,7 +63,7 @@ export async function openSource(
   if ("shape" in from) {
     return { model: await modelOf(await randomCheckpoint(from.shape, quant), options), quant };
   }
-  const model = await openModel(await openFile(from.file), options);
+  const model = await openModelFile(from.file, options);
   return { model, quant: wanted ?? model.converted?.quant ?? DEFAULT_QUANT };
 }
 
@@ -95,6 +96,8 @@ export async function openEngine(
     return value;
   };
   const { model, quant } = await timed("model", openSource(options.source, options.quant));
+  const ignored = unreadNotice(model);
+  if (ignored !== null) onNotice("warn", ignored);
   const { device, maxStepTokens, tokens, tuning = "off", leastSlots = options.slots } = options;
   const constrain = tokens && createConstrain(tokens, { endToken: options.endOfText ?? null });
   try {

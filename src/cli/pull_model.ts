@@ -4,35 +4,22 @@
  * second waits for the first one, and finds it done.
  */
 
-import { join } from "node:path";
 import { InferenceError } from "../core/errors.ts";
 import { HubHttp, Refusal } from "../hub/hub_http.ts";
-import {
-  fileName,
-  type HubFile,
-  isModelFile,
-  isSafeName,
-  modelName,
-  newestOfSize,
-  type PullTarget,
-} from "../hub/names.ts";
+import { isIndexName } from "../hub/model_names.ts";
+import { fileName, type HubFile, isSafeName, modelName, type PullTarget } from "../hub/names.ts";
 import { defaultEndpoint, FileChanged, type RemoteFile, Repository } from "../hub/repository.ts";
 import { usageError } from "./command.ts";
 import { examine } from "./examine_model.ts";
 import { type CachedModel, ModelCache } from "./model_cache.ts";
-import { nearest } from "./nearest.ts";
-import { fetchFile, holds } from "./part_file.ts";
-import { withProgress } from "./progress.ts";
+import { type ChoiceOptions, chooseFile } from "./pull_choice.ts";
+import { fetchFiles, identity } from "./pull_files.ts";
 import { fetchVocabulary } from "./pull_vocabulary.ts";
-import { bytesText, durationText } from "./units.ts";
+import { durationText } from "./units.ts";
 
-export interface PullOptions {
+export interface PullOptions extends ChoiceOptions {
   /** What the model is called here, unless by its file's name. */
   name?: string | undefined;
-  /** Told what happens, a line at a time. */
-  say: (line: string) => void;
-  /** Asks which of several files it is to be; without it, several are an error that names them. */
-  choose?: ((files: readonly HubFile[]) => HubFile) | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -41,9 +28,6 @@ const CHANGES = 3;
 
 /** Pauses shorter than this, in seconds, are not worth a line. */
 const PAUSE_TOLD = 2;
-
-/** Files named in a message at most. */
-const NAMED = 12;
 
 /**
  * @returns The model, whole and recorded.
@@ -54,7 +38,7 @@ export async function pullModel(target: PullTarget, options: PullOptions): Promi
   const http = await openHub(options);
   for (let changes = 0;; changes++) {
     const repository = new Repository(http, target.repo);
-    const file = await choose(repository, target, options);
+    const file = await chooseFile(repository, target, options);
     try {
       return await pullFile(cache, { http, repository, file, target, options });
     } catch (error) {
@@ -87,58 +71,6 @@ async function openHub({ say, signal }: PullOptions): Promise<HubHttp> {
   return new HubHttp({ endpoint, token, signal, onPause });
 }
 
-async function choose(
-  repository: Repository,
-  { file: path, short }: PullTarget,
-  { choose, say }: PullOptions,
-): Promise<HubFile> {
-  const files = await repository.files();
-  const models = files.filter((file) => isModelFile(file.path));
-  if (short !== undefined) {
-    const newest = newestOfSize(short, files);
-    if (newest === null) {
-      throw unknownFile(`${short}: ${repository.name} has no file of that size`, models);
-    }
-    say(`${short} is ${newest.path}, the newest of its size in ${repository.name}`);
-    return newest;
-  }
-  if (path !== undefined) {
-    const found = models.find((file) => file.path === path);
-    if (found) return found;
-    const guess = nearest(path, models.map(({ path }) => path));
-    throw unknownFile(
-      files.some((file) => file.path === path)
-        ? `${path}: a model is one .pth or .safetensors file`
-        : `${path}: there is no such file in ${repository.name}` +
-          (guess ? `; did you mean ${guess}?` : ""),
-      guess ? [] : models,
-    );
-  }
-  if (models.length === 1) return models[0];
-  if (models.length > 1 && choose) return choose(models);
-  throw models.length === 0
-    ? unknownFile(
-      `${repository.name}: it has no .pth and no .safetensors file that is one model`,
-      [],
-    )
-    : usageError(
-      `Cannot tell which model of ${repository.name} is meant: name ${list(models)}`,
-    );
-}
-
-function unknownFile(problem: string, models: readonly HubFile[]): InferenceError {
-  return new InferenceError(
-    "hub_error",
-    `Cannot pull ${problem}${models.length > 0 ? `; it has ${list(models)}` : ""}`,
-  );
-}
-
-function list(models: readonly HubFile[]): string {
-  const named = models.slice(0, NAMED).map(({ path, size }) => `\n  ${path}  (${bytesText(size)})`);
-  const more = models.length - named.length;
-  return `one of${named.join("")}${more > 0 ? `\n  and ${more} more` : ""}`;
-}
-
 interface Pull {
   http: HubHttp;
   repository: Repository;
@@ -164,7 +96,7 @@ async function pullFile(cache: ModelCache, pull: Pull): Promise<CachedModel> {
       );
     }
     const names = new Set([...record?.names ?? [], ...target.short ? [target.short] : []]);
-    if (record?.etag !== remote.etag) {
+    if (!record || record.etag !== await identity(repository, remote, record.parts)) {
       try {
         await download(cache, name, { ...pull, remote, names: [...names] });
       } catch (error) {
@@ -195,25 +127,18 @@ async function download(
 ): Promise<void> {
   const { say } = options;
   const folder = await cache.folder(name);
-  const file = fileName(remote.path);
   const start = performance.now();
-  // A model whose record was not written any more is as good as one that is downloaded now.
-  if (!await holds(join(folder, file), remote)) {
-    say(`Downloading ${remote.path} (${bytesText(remote.size)}) of ${repository.name}`);
-    const onResume = (there: number) => say(`Going on after the ${bytesText(there)} that are here`);
-    await withProgress(
-      "Downloading",
-      (onProgress) => fetchFile(http, remote, { folder, name: file, onResume, onProgress }),
-    );
-  }
-  await fetchConfig(http, repository, { beside: remote.path, folder });
+  // Files of two versions are no model, so none is found until all of them are of one.
+  if (isIndexName(remote.path)) await cache.unrecord(name);
+  const parts = await fetchFiles(http, repository, { remote, folder, say });
   const facts = await examine(folder, say);
   const vocabulary = await fetchVocabulary(http, repository, { folder, facts, say });
   await cache.record(name, {
     repo: repository.name,
     path: remote.path,
-    etag: remote.etag,
-    file,
+    etag: await identity(repository, remote, parts),
+    file: fileName(remote.path),
+    parts,
     names,
     bytes: remote.size,
     pulled: new Date().toISOString(),
@@ -226,17 +151,4 @@ async function download(
     `Downloaded ${name} in ${durationText((performance.now() - start) / 1000)}` +
       (facts ? `: RWKV ${facts.version}, ${facts.parameters.toLocaleString("en")} parameters` : ""),
   );
-}
-
-/** A `config.json` beside the model says how it is to be computed. */
-async function fetchConfig(
-  http: HubHttp,
-  repository: Repository,
-  { beside, folder }: { beside: string; folder: string },
-): Promise<void> {
-  const path = `${beside.slice(0, beside.lastIndexOf("/") + 1)}config.json`;
-  const config = (await repository.files()).find((file) => file.path === path);
-  if (!config) return;
-  const remote = await repository.describe(config);
-  await fetchFile(http, remote, { folder, name: "config.json" });
 }

@@ -1,7 +1,7 @@
 /** From the name that `--model` gives to the folder of the pulled model that it means. */
 
 import { InferenceError } from "../core/errors.ts";
-import { pullTarget, SHORT_NAMES } from "../hub/names.ts";
+import { isModelFile, pullTarget, SHORT_NAMES } from "../hub/names.ts";
 import type { Flags } from "./command.ts";
 import { cacheRoot, ModelCache } from "./model_cache.ts";
 import { nearest } from "./nearest.ts";
@@ -20,7 +20,7 @@ export async function pulledFolder(
   const cache = root === null ? null : new ModelCache(root);
   const found = await cache?.find(name);
   if (found) return found.folder;
-  const target = /\.(pth|safetensors)$/.test(name) ? null : pullTarget(name);
+  const target = isModelFile(name) ? null : pullTarget(name);
   if (target && pullAsked(flags)) {
     const { pullModel } = await import("./pull_model.ts");
     return (await pullModel(target, { say })).folder;

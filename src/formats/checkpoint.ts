@@ -21,7 +21,7 @@ export interface Checkpoint {
   readonly name: string;
   /** What the content is, whatever the name says. */
   readonly format: CheckpointFormat;
-  /** The `__metadata__` of a safetensors file; empty for a .pth. */
+  /** The `__metadata__` of a safetensors file; texts and numbers beside the tensors of a .pth. */
   readonly metadata: Readonly<Record<string, string>>;
   /** By name, in the file's order. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
@@ -60,7 +60,7 @@ export async function openCheckpoint(source: ByteSource): Promise<Checkpoint> {
   try {
     const format = await detectFormat(source);
     const { layouts, metadata } = format === "pth"
-      ? { layouts: await readTorchLayout(source), metadata: {} }
+      ? await readTorchLayout(source)
       : await readSafetensorsLayout(source);
     return new LayoutCheckpoint(source, { format, layouts, metadata });
   } catch (error) {
@@ -144,12 +144,21 @@ const FOREIGN: readonly (readonly [magic: string, problem: string])[] = [
     "is in torch's old format: load it and save it again with torch.save of torch 1.6 or later",
   ],
   ["GGUF", "is a GGUF file, which is not supported: use the model's .pth or .safetensors file"],
-  ["ggml", "is a ggml file, which is not supported: use the model's .pth or .safetensors file"],
+  ...["ggml", "lmgg", "fmgg", "tjgg"].map((magic): [string, string] => [
+    magic,
+    "is a ggml file, which is not supported: use the model's .pth or .safetensors file",
+  ]),
+  ["<", "is a web page or XML instead of the file: the download was refused, download it again"],
   [
     "version https://git-lfs",
     "is a Git LFS pointer instead of the file: run `git lfs pull`, or download the file itself",
   ],
+  ["{", "is JSON and holds no tensors: name the model's file, or the shards that it lists"],
   ["\x1f\x8b", "is compressed with gzip: decompress it first"],
+  ["\x28\xb5\x2f\xfd", "is compressed with zstd: decompress it first"],
+  ["\xfd7zXZ", "is compressed with xz: decompress it first"],
+  ["BZh", "is compressed with bzip2: decompress it first"],
+  ["7z\xbc\xaf", "is a 7z archive: unpack it first"],
   ["\x80", "is a bare pickle: load it in Python and save it with torch.save or safetensors"],
 ];
 

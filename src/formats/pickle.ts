@@ -8,7 +8,7 @@
  */
 
 import { invalidCheckpoint } from "./byte_source.ts";
-import { PickleGlobal, type PickleValue } from "./pickle_value.ts";
+import { PickleGlobal, PickleInert, type PickleValue } from "./pickle_value.ts";
 
 export interface PickleOptions {
   /** The file's name, for messages. */
@@ -203,7 +203,8 @@ class PickleMachine {
       const shown = JSON.stringify(`${module}.${name}`.slice(0, 200));
       throw this.#error(
         `it names ${shown}, which is no part of a model's weights and could run code; ` +
-          "use a checkpoint that holds tensors only, such as a .safetensors file",
+          "use a checkpoint that holds tensors only, such as a .safetensors file, or save " +
+          "model.state_dict() alone",
       );
     }
     this.#push(value);
@@ -221,7 +222,10 @@ class PickleMachine {
   /** Attributes set on an object, such as a state dict's `_metadata`: none is needed. */
   #build(): void {
     this.#pop();
-    if (!(this.#stack.at(-1) instanceof Map)) throw this.#error("it sets attributes of no dict");
+    const object = this.#stack.at(-1);
+    if (!(object instanceof Map || object instanceof PickleInert)) {
+      throw this.#error("it sets attributes of no object");
+    }
   }
 
   #protocol(): void {
@@ -274,6 +278,7 @@ class PickleMachine {
         return this.#push(this.#bytesOf(this.#uint64()));
       case 0x29: // EMPTY_TUPLE
       case 0x5d: // EMPTY_LIST
+      case 0x8f: // EMPTY_SET
         return this.#push([]);
       case 0x85: // TUPLE1
       case 0x86: // TUPLE2
@@ -281,10 +286,12 @@ class PickleMachine {
         return this.#push(this.#popTuple(opcode - 0x84));
       case 0x74: // TUPLE
       case 0x6c: // LIST
+      case 0x91: // FROZENSET
         return this.#push(this.#popMark());
       case 0x61: // APPEND
         return this.#append([this.#pop()]);
       case 0x65: // APPENDS
+      case 0x90: // ADDITEMS
         return this.#append(this.#popMark());
       case 0x7d: // EMPTY_DICT
         return this.#push(new Map());
@@ -309,6 +316,7 @@ class PickleMachine {
       case 0x51: // BINPERSID
         return this.#push(this.#options.persistent(this.#pop()));
       case 0x52: // REDUCE
+      case 0x81: // NEWOBJ: a call as well, as far as data goes
         return this.#reduce();
       case 0x62: // BUILD
         return this.#build();

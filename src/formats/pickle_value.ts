@@ -24,3 +24,10 @@ export class PickleGlobal extends PickleObject {
     super();
   }
 }
+
+/** A value of which nothing is needed; attributes may be set on it, and are dropped. */
+export class PickleInert extends PickleObject {
+  constructor(readonly name: string) {
+    super();
+  }
+}

@@ -36,6 +36,12 @@ export class PickleWriter {
     return this.raw(0x8a, 8, ...bytes);
   }
 
+  float(value: number): this {
+    const bytes = new Uint8Array(8);
+    new DataView(bytes.buffer).setFloat64(0, value, false);
+    return this.raw(0x47, ...bytes);
+  }
+
   /** A tuple of integers, by the opcodes that Python would use. */
   ints(values: readonly number[]): this {
     if (values.length === 0) return this.op(")");

@@ -97,15 +97,22 @@ async function readStateHeader(source: ByteSource): Promise<{
     );
   }
   const bytes = await source.read(8, Number(length));
-  let header;
+  let json: unknown;
   try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    header = HeaderSchema.parse(JSON.parse(text));
+    json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (cause) {
     throw invalidCheckpoint(
       source.name,
-      "its safetensors header is not a JSON object of tensors and string metadata: " +
-        "the file is damaged, fetch it again",
+      "its safetensors header is not JSON: the file is damaged, fetch it again",
+      { cause },
+    );
+  }
+  const { data: header, error: cause } = HeaderSchema.safeParse(json);
+  if (!header) {
+    throw invalidCheckpoint(
+      source.name,
+      "its safetensors header is not an object of tensors and string metadata: save the file " +
+        "again with the safetensors library",
       { cause },
     );
   }

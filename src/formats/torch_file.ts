@@ -8,9 +8,9 @@ import { Uint8ArrayReader, ZipReader } from "@zip.js/zip.js/lib/zip-core.js";
 import { InferenceError } from "../core/errors.ts";
 import { type ByteSource, invalidCheckpoint } from "./byte_source.ts";
 import { MAX_PICKLE_BYTES } from "./pickle.ts";
-import type { PickleValue } from "./pickle_value.ts";
+import { findStateDict } from "./state_dict.ts";
 import { DTYPE_BYTES, elementCount, type TensorLayout } from "./tensor_layout.ts";
-import { readTorchPickle, TorchTensor } from "./torch_pickle.ts";
+import { readTorchPickle, type TorchTensor } from "./torch_pickle.ts";
 import { directoryOnly, findZipDirectory } from "./zip_end.ts";
 
 /** Entries, and bytes of directory, that are accepted: a storage takes some hundred bytes. */
@@ -23,9 +23,6 @@ const LOCAL_HEADER_MAGIC = 0x04034b50;
 /** Times the file's size that its tensors may come to: some have the same storage, for good reason. */
 const MAX_SHARED = 4;
 
-/** Keys under which training scripts put the state dict. */
-const NESTED_KEYS = ["state_dict", "model", "model_state_dict", "module"];
-
 /** A stored entry of the archive. */
 interface Entry {
   /** Offset of its local header. */
@@ -36,12 +33,15 @@ interface Entry {
 }
 
 /**
- * The tensors of a .pth file, by name, in the file's order. The whole directory and every tensor's
- * place are checked here; no weights are read.
+ * The tensors of a .pth file, by name, in the file's order, and what stands beside them. The whole
+ * directory and every tensor's place are checked here; no weights are read.
  *
  * @throws InferenceError `invalid_checkpoint`
  */
-export async function readTorchLayout(source: ByteSource): Promise<Map<string, TensorLayout>> {
+export async function readTorchLayout(source: ByteSource): Promise<{
+  layouts: Map<string, TensorLayout>;
+  metadata: Record<string, string>;
+}> {
   const entries = await readDirectory(source);
   const prefix = findPrefix(source, entries);
   await checkByteOrder(source, entries.get(`${prefix}byteorder`));
@@ -51,7 +51,8 @@ export async function readTorchLayout(source: ByteSource): Promise<Map<string, T
     throw invalidCheckpoint(source.name, `its data.pkl has ${pickle.size} bytes: too many`);
   }
   const bytes = await source.read(await locate(source, pickle), pickle.size);
-  const tensors = findStateDict(source, readTorchPickle(bytes, source.name));
+  const pickled = readTorchPickle(bytes, source.name);
+  const { tensors, metadata } = findStateDict(pickled, source.name);
 
   const starts = new Map<string, number>();
   const layouts = new Map<string, TensorLayout>();
@@ -69,7 +70,7 @@ export async function readTorchLayout(source: ByteSource): Promise<Map<string, T
     layouts.set(name, place(source, name, { tensor, start, size: entry.size }));
   }
   checkTotal(source, layouts);
-  return layouts;
+  return { layouts, metadata };
 }
 
 /** A tensor's layout in the file, after the checks that it lies inside its storage. */
@@ -137,8 +138,13 @@ async function readDirectory(source: ByteSource): Promise<Map<string, Entry>> {
   const entries = new Map<string, Entry>();
   try {
     const { offset, size, entries: count } = await findZipDirectory(source);
-    if (size > MAX_DIRECTORY_BYTES) throw new Error(`its directory has ${size} bytes`);
-    if (count > MAX_ENTRIES) throw new Error(`more than ${MAX_ENTRIES} entries`);
+    if (size > MAX_DIRECTORY_BYTES || count > MAX_ENTRIES) {
+      throw invalidCheckpoint(
+        source.name,
+        `it is a zip archive with a directory of ${count} entries in ${size} bytes, more than ` +
+          `${MAX_ENTRIES} entries or ${MAX_DIRECTORY_BYTES} bytes: save its tensors alone`,
+      );
+    }
     const directory = directoryOnly(await source.read(offset, size), count);
     // Nothing is extracted to a file system, so any name will do.
     const zip = new ZipReader(new Uint8ArrayReader(directory), {
@@ -147,9 +153,12 @@ async function readDirectory(source: ByteSource): Promise<Map<string, Entry>> {
     });
     for await (const entry of zip.getEntriesGenerator()) {
       if (entry.directory) continue;
-      if (entries.size === MAX_ENTRIES) throw new Error(`more than ${MAX_ENTRIES} entries`);
       if (entry.compressionMethod !== 0 || entry.encrypted) {
-        throw new Error(`entry ${entry.filename} is compressed or encrypted`);
+        throw invalidCheckpoint(
+          source.name,
+          `it is a zip archive whose entry ${entry.filename} is compressed or encrypted, as ` +
+            "torch.save writes none: unpack it, and use the model's file that is in it",
+        );
       }
       if (entry.compressedSize !== entry.uncompressedSize) {
         throw new Error(`entry ${entry.filename} has two sizes`);
@@ -206,7 +215,22 @@ async function locate(source: ByteSource, { header, size, limit }: Entry): Promi
 
 /** The archive's folder, whatever its name, with its slash; empty without one. */
 function findPrefix(source: ByteSource, entries: ReadonlyMap<string, Entry>): string {
-  const pickles = [...entries.keys()].filter((name) => /^([^/]*\/)?data\.pkl$/.test(name));
+  const names = [...entries.keys()];
+  const pickles = names.filter((name) => /^([^/]*\/)?data\.pkl$/.test(name));
+  if (names.some((name) => /^([^/]*\/)?constants\.pkl$/.test(name))) {
+    throw invalidCheckpoint(
+      source.name,
+      "it is a TorchScript module, which is a program: load it with torch.jit.load and save its " +
+        "state_dict() with torch.save",
+    );
+  }
+  const inner = names.find((name) => /\.(pth|pt|bin|safetensors|st)$/.test(name));
+  if (pickles.length === 0 && inner !== undefined) {
+    throw invalidCheckpoint(
+      source.name,
+      `it is a zip archive with ${inner} in it: unpack it, and use that file`,
+    );
+  }
   if (pickles.length !== 1) {
     throw invalidCheckpoint(
       source.name,
@@ -228,22 +252,4 @@ async function checkByteOrder(source: ByteSource, entry: Entry | undefined): Pro
         "save it again on a little-endian machine",
     );
   }
-}
-
-/** The tensors of a dict, or of a dict one level below it, by name; what is no tensor is left out. */
-function findStateDict(source: ByteSource, value: PickleValue): Map<string, TorchTensor> {
-  const dicts = [value];
-  if (value instanceof Map) dicts.push(...NESTED_KEYS.map((key) => value.get(key) ?? null));
-  for (const dict of dicts) {
-    if (!(dict instanceof Map)) continue;
-    const tensors = new Map<string, TorchTensor>();
-    for (const [name, item] of dict) {
-      if (typeof name === "string" && item instanceof TorchTensor) tensors.set(name, item);
-    }
-    if (tensors.size > 0) return tensors;
-  }
-  throw invalidCheckpoint(
-    source.name,
-    "it holds no dict of tensors: save model.state_dict() with torch.save",
-  );
 }

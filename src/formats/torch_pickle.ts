@@ -1,6 +1,7 @@
-/** The few names in a torch pickle that stand for data: storages, tensors, parameters, dicts. */
+/** The names in a torch pickle that stand for data: storages, tensors, parameters, dicts. */
 
 import { invalidCheckpoint } from "./byte_source.ts";
+import { inertGlobals } from "./inert_names.ts";
 import { readPickle } from "./pickle.ts";
 import { PickleGlobal, PickleObject, type PickleValue } from "./pickle_value.ts";
 
@@ -80,10 +81,13 @@ export function readTorchPickle(bytes: Uint8Array, name: string): PickleValue {
   };
 
   const globals = new Map<string, PickleGlobal>([
+    ...inertGlobals(),
     ["collections OrderedDict", new PickleGlobal("OrderedDict", orderedDict)],
     ["torch._utils _rebuild_tensor_v2", new PickleGlobal("_rebuild_tensor_v2", rebuildTensor)],
-    ["torch._utils _rebuild_parameter", new PickleGlobal("_rebuild_parameter", rebuildParameter)],
   ]);
+  for (const name of ["_rebuild_parameter", "_rebuild_parameter_with_state"]) {
+    globals.set(`torch._utils ${name}`, new PickleGlobal(name, rebuildParameter));
+  }
   for (const [className, dtype] of Object.entries(STORAGE_DTYPES)) {
     globals.set(`torch ${className}`, new StorageClass(className, dtype));
   }

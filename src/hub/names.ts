@@ -3,6 +3,8 @@
  * called here. Names come from outside: what could be more than the name of a file is none.
  */
 
+import { isModelName, modelStem } from "./model_names.ts";
+
 /** A file of a repository, as its listing tells. */
 export interface HubFile {
   /** From the repository's root, parted by `/`. */
@@ -84,16 +86,17 @@ function compareRank(a: [number, number, string], b: [number, number, string]): 
   return a[0] - b[0] || a[1] - b[1] || (a[2] < b[2] ? -1 : a[2] > b[2] ? 1 : 0);
 }
 
-/** Whether a file can be a whole model: parts of a split one (`-00001-of-00002`) can not. */
+/** Whether a file can be a whole model, or the index of one; a shard (`-00001-of-00002`) can not. */
 export function isModelFile(path: string): boolean {
-  return isSafePath(path) && /\.(pth|safetensors)$/.test(path) &&
-    !/-\d{5}-of-\d{5}\./.test(path);
+  return isSafePath(path) && isModelName(fileName(path));
 }
 
-/** Vocabularies in a repository's root, the World one's own name first. */
+/** Vocabularies in a repository's root: texts before JSON, the World one's own name first. */
 export function vocabularyFiles<T extends HubFile>(files: readonly T[]): T[] {
-  return files.filter(({ path }) => /^(rwkv_)?vocab[\w.-]*\.txt$/.test(path) && isSafePath(path))
-    .sort((a, b) => a.path < b.path ? -1 : 1);
+  const isText = ({ path }: T) => path.endsWith(".txt");
+  return files
+    .filter(({ path }) => /^(rwkv_)?vocab[\w.-]*\.(txt|json)$/.test(path) && isSafePath(path))
+    .sort((a, b) => Number(isText(b)) - Number(isText(a)) || (a.path < b.path ? -1 : 1));
 }
 
 /**
@@ -117,7 +120,7 @@ export function fileName(path: string): string {
 
 /** What a model is called here: its file's name, or its repository's where the file's says nothing. */
 export function modelName({ repo, path }: { repo: string; path: string }): string {
-  const stem = fileName(path).replace(/\.(pth|safetensors)$/, "");
+  const stem = modelStem(fileName(path));
   const name = /^(model|pytorch_model|rwkv|checkpoint)$/i.test(stem) ? fileName(repo) : stem;
   return name.replaceAll(" ", "-");
 }

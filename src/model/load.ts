@@ -4,11 +4,12 @@ import { InferenceError } from "../core/errors.ts";
 import { type ByteSource, invalidCheckpoint } from "../formats/byte_source.ts";
 import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.ts";
 import { isQuantized, type MatrixSource, packedTensors } from "../quant/mod.ts";
+import { assertNoAdapters } from "./adapters.ts";
 import { type Converted, packedMatrix, readConverted } from "./converted_file.ts";
 import type { Dimensions } from "./dimensions.ts";
 import { fingerprint, tensorDigest } from "./fingerprint.ts";
-import { publishedName } from "./names.ts";
-import { prepareVectors, readDimensions } from "./rwkv5.ts";
+import { publishedNames } from "./names.ts";
+import { prepareVectors, readDimensions, tensorNames } from "./rwkv5.ts";
 
 /** 1e-5 times 8 squared, 8 being the head_size_divisor of the published models. */
 export const DEFAULT_GROUP_NORM_EPS = 64e-5;
@@ -31,6 +32,8 @@ export interface Model {
   readonly checkpoint: Checkpoint;
   /** Names in the checkpoint, by published name, of all tensors that are not packed. */
   readonly names: ReadonlyMap<string, string>;
+  /** Tensors of the checkpoint, by its own names, that the model does not use. */
+  readonly unread: readonly string[];
   /** A matrix, by one of `matrixNames`. */
   matrix(name: string): MatrixSource;
   /** Closes the file; engines that were made of it go on. */
@@ -65,6 +68,7 @@ export async function modelOf(
   checkpoint: Checkpoint,
   { groupNormEps, configEps }: ModelOptions = {},
 ): Promise<Model> {
+  assertNotPrepared(checkpoint);
   const converted = readConverted(checkpoint);
   const shapes = new Map<string, readonly number[]>();
   const packed = new Map<string, MatrixSource>();
@@ -77,14 +81,14 @@ export async function modelOf(
     packed.set(name, packedMatrix(checkpoint, sizes));
     shapes.set(name, [rows, columns]);
   }
-  const names = new Map<string, string>();
-  for (const [name, { shape }] of checkpoint.tensors) {
-    if (packedNames.has(name)) continue;
-    if (packed.has(publishedName(name))) {
+  const stored = [...checkpoint.tensors.keys()].filter((name) => !packedNames.has(name));
+  const names = publishedNames(stored, checkpoint.name);
+  assertNoAdapters(names, checkpoint.name);
+  for (const [published, name] of names) {
+    if (packed.has(published)) {
       throw invalidCheckpoint(checkpoint.name, `holds ${name} twice, packed and as floats`);
     }
-    names.set(publishedName(name), name);
-    shapes.set(publishedName(name), shape);
+    shapes.set(published, checkpoint.tensors.get(name)!.shape);
   }
   const dimensions = readDimensions(shapes, {
     file: checkpoint.name,
@@ -95,6 +99,7 @@ export async function modelOf(
     shapes,
     (name) => checkpoint.read(names.get(name)!),
   );
+  const used = tensorNames(dimensions, shapes);
   const digest = converted?.digest ?? await tensorDigest(checkpoint, names);
   return {
     name: checkpoint.name,
@@ -105,9 +110,23 @@ export async function modelOf(
     vectors,
     checkpoint,
     names,
+    unread: [...names].flatMap(([published, name]) => used.has(published) ? [] : [name]),
     matrix: (name) => packed.get(name) ?? floatMatrix(checkpoint, { name, names }),
     close: () => checkpoint.close(),
   };
+}
+
+/** @throws InferenceError `invalid_checkpoint` for a file that the rwkv package of Python wrote. */
+function assertNotPrepared({ name, metadata: { _strategy: strategy } }: Checkpoint): void {
+  if (strategy === undefined) return;
+  throw invalidCheckpoint(
+    name,
+    `it was converted by Python's rwkv package for the strategy ${
+      JSON.stringify(strategy)
+    }, which ` +
+      "transposes and rescales matrices for that package alone: use the original .pth from which it " +
+      "was converted, as its publisher has it",
+  );
 }
 
 /** A matrix that the file holds as floats. */

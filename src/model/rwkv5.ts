@@ -132,6 +132,16 @@ export function tensorShapes(dimensions: Dimensions): Map<string, readonly numbe
   return shapes.set("head.weight", [vocabulary, width]);
 }
 
+/** Returns the published names of all tensors that a checkpoint's model is made of. */
+export function tensorNames(dimensions: Dimensions, shapes: Shapes): Set<string> {
+  const names = new Set(tensorShapes(dimensions).keys());
+  for (let layer = 0; layer < dimensions.layers; layer++) {
+    names.delete(`blocks.${layer}.att.time_faaaa`);
+    names.add(bonusName(shapes, layer));
+  }
+  return names;
+}
+
 function mixesOf(version: Version): string[] {
   return version === "5.0" ? ["k", "v", "r"] : ["k", "v", "r", "g"];
 }

@@ -105,6 +105,7 @@ Deno.test(
         path: "x.pth",
         etag: "e",
         file: "x.pth",
+        parts: [],
         names: [],
         bytes: 1,
         pulled: new Date(0).toISOString(),

@@ -27,8 +27,12 @@ export interface PthOptions {
   prefix?: string;
   /** 2, as torch writes by default, or 4. */
   protocol?: 2 | 4;
-  /** Key of an outer dict to put the state dict under. */
-  nest?: string;
+  /** Keys of outer dicts to put the state dict under, the outermost first. */
+  nest?: string | readonly string[];
+  /** Adds keys and values to the outermost dict, after the state dict; needs `nest`. */
+  beside?: (pickle: PickleWriter) => void;
+  /** Texts and numbers in the state dict, before its tensors. */
+  scalars?: Readonly<Record<string, string | number>>;
   /** As `nn.Module.state_dict()`: an OrderedDict with a `_metadata` attribute. */
   ordered?: boolean;
   views?: ReadonlyMap<string, PthView>;
@@ -62,8 +66,9 @@ export function writePth(
 
 function writeStateDict(
   tensors: ReadonlyMap<string, PthTensor>,
-  { protocol = 2, nest, ordered = false, views = new Map() }: PthOptions,
+  options: PthOptions,
 ): Uint8Array {
+  const { protocol = 2, nest = [], beside, ordered = false, views = new Map() } = options;
   const pickle = new PickleWriter(protocol);
   const keys = new Map([...tensors.keys()].map((name, key) => [name, key]));
   const tensor = (name: string, of: string, view: Omit<PthView, "of">) => {
@@ -71,17 +76,28 @@ function writeStateDict(
     const storage = { dtype, key: `${keys.get(of)}`, elements: data.length };
     pickleTensor(pickle.text(name), { ...view, storage });
   };
-  if (nest !== undefined) pickle.op("}").text(nest);
+  const outer = typeof nest === "string" ? [nest] : nest;
+  for (const key of outer) pickle.op("}").text(key);
   if (ordered) pickle.global("collections", "OrderedDict").op(")").op("R").memo();
   else pickle.op("}").memo();
   pickle.op("(");
+  for (const [name, value] of Object.entries(options.scalars ?? {})) {
+    pickle.text(name);
+    if (typeof value === "string") pickle.text(value);
+    else pickle.float(value);
+  }
   for (const [name, { shape }] of tensors) {
     tensor(name, name, { offset: 0, shape, strides: contiguousStrides(shape) });
   }
   for (const [name, view] of views) tensor(name, view.of, view);
   pickle.op("u");
   if (ordered) pickle.op("}").text("_metadata").op("}").op("s").op("b");
-  if (nest !== undefined) pickle.op("s");
+  for (const _ of outer) pickle.op("s");
+  if (beside) {
+    pickle.op("(");
+    beside(pickle);
+    pickle.op("u");
+  }
   return pickle.op(".").bytes();
 }
 

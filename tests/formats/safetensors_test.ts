@@ -88,8 +88,11 @@ Deno.test("damaged headers are refused", async () => {
   await assertRefused(file(tensor({}), new Uint8Array(9)), /end at byte .* incomplete/);
   await assertRefused(file({ x: null }), /malformed/);
   await assertRefused(file({ __metadata__: { a: 1 } }), /string metadata/);
-  await assertRefused(file("{not json"), /not a JSON object/);
-  await assertRefused(file(`{"a":${"[".repeat(200_000)}`), /not a JSON object/);
+  await assertRefused(file("{not json"), /header is not JSON: the file is damaged/);
+  await assertRefused(
+    file(`{"a":${"[".repeat(200_000)}`),
+    /header is not JSON: the file is damaged/,
+  );
   const overlap = { ...tensor({}), y: { dtype: "F32", shape: [1], data_offsets: [4, 8] } };
   await assertRefused(file(overlap, data), /overlap/);
   const long = file(tensor({}), data);
@@ -104,7 +107,11 @@ Deno.test("files of other kinds are refused with a remedy", async () => {
   await assertRefused(text("version https://git-lfs.github.com/spec/v1\n"), /git lfs pull/);
   await assertRefused(text("\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02"), /torch 1\.6/);
   await assertRefused(text("\x80\x04\x95\0\0"), /bare pickle/);
-  await assertRefused(text("<!doctype html><html>"), /neither a \.pth nor a \.safetensors/);
+  await assertRefused(text("<!doctype html><html>"), /is a web page/);
+  await assertRefused(text("lmgg\x01\0\0\0"), /is a ggml file/);
+  await assertRefused(text('{\n "weight_map": {}}'), /is JSON and holds no tensors/);
+  await assertRefused(text("\x28\xb5\x2f\xfd and so on"), /is compressed with zstd/);
+  await assertRefused(text("some text"), /neither a \.pth nor a \.safetensors/);
 });
 
 Deno.test("every truncation and random flips give an InferenceError or a result", async () => {

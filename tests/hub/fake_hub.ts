@@ -289,7 +289,7 @@ function isProbe(request: Request): boolean {
 }
 
 function isLarge(path: string, { large }: FakeFile): boolean {
-  return large ?? /\.(pth|safetensors)$/.test(path);
+  return large ?? /\.(pth|bin|safetensors)$/.test(path);
 }
 
 /** A stream that was cut by order is no news. */

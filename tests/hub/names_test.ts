@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { modelStem, shardOf, usualModel } from "../../src/hub/model_names.ts";
 import {
   type HubFile,
   isModelFile,
@@ -80,13 +81,48 @@ Deno.test("a name that could be more than a file's is none", () => {
 
 Deno.test("models, vocabularies, and what a model is called", () => {
   assert.ok(isModelFile("a/model.safetensors"));
-  for (const path of ["model-00001-of-00002.safetensors", "a.bin", "a.pth.part", "a.PTH"]) {
-    assert.equal(isModelFile(path), false, path);
-  }
+  const models = ["pytorch_model.bin", "a.st", "a.pt", "x/model.safetensors.index.json"];
+  for (const path of models) assert.ok(isModelFile(path), path);
+  const others = [
+    "model-00001-of-00002.safetensors",
+    "x/pytorch_model-00002-of-00002.bin",
+    "x/training_args.bin",
+    "optimizer.pt",
+    "rng_state_0.pth",
+    "adapter_model.safetensors",
+    "index.json",
+    "a.pth.part",
+    "a.PTH",
+  ];
+  for (const path of others) assert.equal(isModelFile(path), false, path);
   const found = vocabularyFiles(
     files("vocab.txt", "sub/vocab.txt", "rwkv_vocab_v20230424.txt", "vocab.json", "tokens.txt"),
   );
-  assert.deepEqual(found.map(({ path }) => path), ["rwkv_vocab_v20230424.txt", "vocab.txt"]);
+  assert.deepEqual(found.map(({ path }) => path), [
+    "rwkv_vocab_v20230424.txt",
+    "vocab.txt",
+    "vocab.json",
+  ]);
   assert.equal(modelName({ repo: "a/b", path: "x/World 0.4B.pth" }), "World-0.4B");
-  assert.equal(modelName({ repo: "a/b", path: "model.safetensors" }), "b");
+  for (const path of ["model.safetensors", "x/pytorch_model.bin", "model.st.index.json"]) {
+    assert.equal(modelName({ repo: "a/b", path }), "b");
+  }
+});
+
+Deno.test("the usual model among several", () => {
+  const cases: [string[], string | null][] = [
+    [["a.pth", "config.json"], "a.pth"],
+    [["a.pth", "b.pth"], null],
+    [["a.pth", "model.st", "pytorch_model.bin"], "model.st"],
+    [["model.st", "model.pth", "pytorch_model.bin"], null],
+    [["a.bin", "b.bin", "pytorch_model.bin"], "pytorch_model.bin"],
+    [["model.safetensors.index.json", "pytorch_model.bin"], "model.safetensors.index.json"],
+    [["model-00001-of-00002.safetensors"], null],
+    [["model-00001-of-00001.safetensors"], "model-00001-of-00001.safetensors"],
+    [[], null],
+  ];
+  for (const [names, wanted] of cases) assert.equal(usualModel(names), wanted, `${names}`);
+  assert.deepEqual(shardOf("model-00002-of-00013.safetensors"), { part: 2, of: 13 });
+  assert.equal(shardOf("model-00001-of-00001.bin"), null);
+  assert.equal(modelStem("model.safetensors.index.json"), "model");
 });

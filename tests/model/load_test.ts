@@ -3,8 +3,7 @@ import { InferenceError } from "../../src/core/errors.ts";
 import { MemorySource } from "../../src/formats/byte_source.ts";
 import { stateLength } from "../../src/model/dimensions.ts";
 import { configGroupNormEps, openModel } from "../../src/model/load.ts";
-import { publishedName } from "../../src/model/names.ts";
-import { huggingFaceNames, tinyModel } from "../engine/tiny_model.ts";
+import { tinyModel } from "../engine/tiny_model.ts";
 import { type PthTensor, writePth } from "../formats/pth_fixture.ts";
 
 const SIZES = {
@@ -91,12 +90,4 @@ Deno.test("config.json gives the group norm's epsilon", () => {
       text,
     );
   }
-});
-
-Deno.test("names of Hugging Face's port lead to the published ones", () => {
-  const tensors = tinyModel(SIZES);
-  const names = [...huggingFaceNames(tensors).keys()];
-  assert.ok(names.includes("rwkv.blocks.0.pre_ln.weight"));
-  assert.ok(names.includes("rwkv.blocks.1.feed_forward.time_mix_receptance"));
-  assert.deepEqual(names.map(publishedName), [...tensors.keys()]);
 });

@@ -56,6 +56,44 @@ Deno.test("a vocabulary is read as editors and other tools leave it", () => {
   }
 });
 
+Deno.test("a literal a line and JSON give the same vocabulary as ids, literals and lengths", () => {
+  const world = parse("1 '\\x00' 1\n2 b'\\xe4' 1\n3 '\\n\\n' 2\n4 \"it's\" 4\n5 '世' 3\n");
+  const literals = "b'\\x00'\nb'\\xe4'\n'\\n\\n'\n\"it's\"\nb'\\xe4\\xb8\\x96'\n";
+  const json = '{"1": "\\u0000", "2": [228], "3": "\\n\\n", "4": "it\'s", "5": "世"}';
+  for (
+    const text of [
+      `b'<s>'\n${literals}`,
+      `\ufeff"</s>"\r\n${literals.replaceAll("\n", "\r\n")}\r\n\n`,
+      `'<|endoftext|>'\n${literals}`,
+      json,
+      `\ufeff\n${json.replace("{", '{\n "0": "<s>", ')}\n`,
+    ]
+  ) {
+    const { tokens, endOfText } = parse(text);
+    assert.deepEqual([tokens, endOfText], [world.tokens, 0], JSON.stringify(text));
+  }
+});
+
+Deno.test("other forms are refused by the line or the entry", () => {
+  assertRefused("'a'\n'b'\n", /vocab\.txt, line 1: no end of text in "'a'": .*first line is '<s>'/);
+  assertRefused("'<s>'\n", /vocab\.txt: it has no tokens/);
+  assertRefused("'<s>'\n'a'\nb\n", /line 3: no literal in "b": each line is a literal/);
+  assertRefused("'<s>'\n'a'\n\n'b'\n", /line 3: no literal in ""/);
+  assertRefused("'<s>'\n'a'\nb'a'\n", /line 3: the same bytes as on line 2/);
+  assertRefused("'<s>'\n'a'\n''\n", /line 3: a token that has not 1 to/);
+  assertRefused("{}", /vocab\.txt: it has no tokens/);
+  assertRefused('{"1": "a",', /vocab\.txt: it is no JSON \(.*fetch the vocabulary again/);
+  assertRefused('{"!": 0}', /entry "!": a key that is no id in 0 to 1048575 in "0": .*"33155"/);
+  assertRefused('{"1048576": "a"}', /entry "1048576": a key that is no id/);
+  assertRefused('{"model": {"type": "BPE"}}', /entry "model": a key that is no id/);
+  for (const value of ["1", "null", "[256]", "[-1]", "[1.5]", '["a"]', '"\\ud800"']) {
+    assertRefused(`{"1": "a", "2": ${value}}`, /entry "2": no text and no bytes/);
+  }
+  assertRefused('{"1": "a", "2": [97]}', /entry "2": the same bytes as in entry "1"/);
+  assertRefused('{"1": ""}', /entry "1": a token that has not 1 to/);
+  assertRefused(`{"1": "${"x".repeat(5000)}"}`, /entry "1": a token that has not 1 to 4096 bytes/);
+});
+
 Deno.test("malformed lines are refused by number", () => {
   const good = "1 'a' 1\n";
   assertRefused("", /vocab\.txt: it has no tokens/);

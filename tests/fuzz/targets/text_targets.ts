@@ -7,13 +7,14 @@ import { isSafeName } from "../../../src/hub/names.ts";
 import { configGroupNormEps } from "../../../src/model/load.ts";
 import { tokenTable } from "../../../src/tokenizer/token_table.ts";
 import { Tokenizer } from "../../../src/tokenizer/tokenizer.ts";
+import { parseShardIndex } from "../../../src/formats/shards.ts";
 import { parseVocabulary } from "../../../src/tokenizer/vocabulary.ts";
 import type { Target } from "../target.ts";
 
 const KIB = 1024;
 
 export function textTargets(): Target[] {
-  return [vocabularyTarget(), configTarget(), recordTarget(), tuningTarget()];
+  return [vocabularyTarget(), configTarget(), shardsTarget(), recordTarget(), tuningTarget()];
 }
 
 function encoded(...texts: readonly string[]): Uint8Array[] {
@@ -32,7 +33,13 @@ function vocabularyTarget(): Target {
   const words = `257 'Hello' 5\n258 " it's" 5\n259 'größe' 7\n260 '\\n\\n' 2\n300 '🎈' 4\n`;
   return {
     name: "vocabulary",
-    corpus: encoded(words, bytes.slice(90, 110).join("") + words, "1 'a' 1\r\n2 '\\u00e9' 2\r\n"),
+    corpus: encoded(
+      words,
+      bytes.slice(90, 110).join("") + words,
+      "1 'a' 1\r\n2 '\\u00e9' 2\r\n",
+      "b'<s>'\n'a'\nb'\\xff'\n",
+      '{"1": "a", "2": [255], "3": "\\u00e9"}',
+    ),
     words: [
       ...["1048575", "1048576", "0", "b'", "\\x", "\\xff", "\\u", "\\ud800", "\\U0010ffff"],
       ...[
@@ -57,6 +64,26 @@ function vocabularyTarget(): Target {
       }
       const small = tokenizer.size < 10_000;
       if (small) assert.equal(tokenTable(tokenizer).banned.length, tokenizer.size);
+      return "taken";
+    },
+  };
+}
+
+function shardsTarget(): Target {
+  return {
+    name: "shards",
+    corpus: encoded(
+      '{"metadata": {"total_size": 8}, "weight_map": {"emb.weight": "model-00001-of-00002.st"}}',
+      '{"weight_map": {"a": "a.bin", "b": "b.bin", "__proto__": "a.bin"}}',
+    ),
+    words: ["weight_map", "null", "[]", "{}", "__proto__", "../", "/", "\\u0000", "."],
+    most: 64 * KIB,
+    allocates: (size) => 64 * size + KIB * KIB,
+    // deno-lint-ignore require-await
+    read: async (bytes) => {
+      const { files, fileOf } = parseShardIndex(decoded(bytes), "fuzzed");
+      assert.ok(files.length > 0 && files.length <= fileOf.size);
+      for (const file of files) assert.doesNotMatch(file, /[/\\\0]|^\.+$/);
       return "taken";
     },
   };

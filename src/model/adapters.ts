@@ -1,0 +1,52 @@
+/**
+ * Tensors beside a model's own that change what it computes. None of them is applied here, so a file
+ * that has them is refused: its logits would be those of another model.
+ */
+
+import { InferenceError } from "../core/errors.ts";
+
+interface Adapter {
+  /** Of published names. */
+  pattern: RegExp;
+  /** What such tensors are, and what to do. */
+  problem: string;
+}
+
+const ADAPTERS: readonly Adapter[] = [
+  {
+    pattern:
+      /\.lora_[A-Za-z]+|(?<!_lora)\.lora\.\d|\.(bone|disha|ia3_l|oft_[rR]|vera_lambda_\w+|hada_\w+|lokr_\w+)(\.|$)|\.(base_layer|modules_to_save|original_module)\.|(^|\.)prompt_encoder\./,
+    problem:
+      "part of an adapter (LoRA or alike) that is not merged into the model: merge it into " +
+      "the base model, with PEFT's merge_and_unload() or RWKV-PEFT's merge script, and use the " +
+      "merged file",
+  },
+  {
+    pattern: /\.time_state$/,
+    problem:
+      "a tuned initial state, which this worker does not apply: use the base model's file, " +
+      "or save this one without its time_state tensors",
+  },
+  {
+    pattern:
+      /^(emb|head)\.bias$|^blocks\.\d+\.(att|ffn)\.(receptance|key|value|output|gate)\.bias$/,
+    problem: "a bias of a matrix, which no RWKV-5 model has: use a checkpoint without biases",
+  },
+];
+
+/**
+ * @param names Names in the file, by published name.
+ * @throws InferenceError `invalid_checkpoint` naming the first tensor of an adapter.
+ */
+export function assertNoAdapters(names: ReadonlyMap<string, string>, file: string): void {
+  for (const { pattern, problem } of ADAPTERS) {
+    const found = [...names].flatMap(([name, stored]) => pattern.test(name) ? [stored] : []);
+    if (found.length === 0) continue;
+    const more = found.length > 1 ? ` (and ${found.length - 1} more like it)` : "";
+    throw new InferenceError(
+      "invalid_checkpoint",
+      `Cannot load ${file}: its tensor "${found[0]}"${more} is ${problem}`,
+      { param: file },
+    );
+  }
+}
