@@ -5,6 +5,7 @@ import { InferenceError } from "../src/core/errors.ts";
 import { topLogprobs } from "./logprobs_schema.ts";
 import { messageSchema } from "./message_schema.ts";
 import { constraintOf, formatFields } from "./response_format.ts";
+import { tokenLimit, tokensOf } from "./sampling_schema.ts";
 import { turnFields, type WriteRequest, writeRequest } from "./turn_schema.ts";
 import { assertSupported, documented, type UnsupportedFields } from "./unsupported.ts";
 
@@ -28,7 +29,7 @@ export const chatSchema = z.object({
       "empty to let an open reply go on.",
     example: [{ role: "user", content: "Hello" }],
   }),
-  max_completion_tokens: z.int().min(1).nullish().openapi({
+  max_completion_tokens: tokenLimit.nullish().openapi({
     description: "The same as `max_tokens`, and goes before it.",
     example: 256,
   }),
@@ -61,7 +62,7 @@ export function chatRequest(request: ChatBody): WriteRequest {
   return writeRequest(request, {
     messages: request.messages ?? [],
     constraint: constraintOf(request),
-    maxTokens: request.max_completion_tokens ?? request.max_tokens ?? undefined,
+    maxTokens: tokensOf(request.max_completion_tokens) ?? tokensOf(request.max_tokens),
     logprobs: request.logprobs ? request.top_logprobs ?? 0 : undefined,
   });
 }

@@ -34,8 +34,11 @@ export const completionRequestSchema = z.object({
       "`max_tokens` and the model's own. Left out to let an open reply go on.",
     example: "Once upon a time",
   }),
-  logprobs: z.int().min(0).max(20).nullish().openapi({
-    description: "Tells how probable each token was, with so many of the most probable ones.",
+  logprobs: z.union([z.int().min(0).max(20), z.literal(false)], {
+    error: "expected an integer from 0 to 20, or false",
+  }).nullish().openapi({
+    description: "Tells how probable each token was, with so many of the most probable ones; " +
+      "`false` or null: not at all.",
     example: 2,
   }),
   ...documented(UNSUPPORTED),
@@ -49,7 +52,7 @@ export function completionRequest(request: z.infer<typeof completionRequestSchem
   return writeRequest(request, {
     messages: [],
     prompt: request.prompt ?? undefined,
-    logprobs: request.logprobs ?? undefined,
+    logprobs: request.logprobs === false ? undefined : request.logprobs ?? undefined,
   });
 }
 

@@ -12,7 +12,14 @@ import { topLogprobs } from "./logprobs_schema.ts";
 import { previousStateId } from "./response_ids.ts";
 import { textConstraint, type TextFormat, textFormat } from "./response_format.ts";
 import { responseId, type ResponseObject } from "./response_schema.ts";
-import { samplingFields, samplingOf, seedOf, stopsOf } from "./sampling_schema.ts";
+import {
+  samplingFields,
+  samplingOf,
+  seedOf,
+  stopsOf,
+  tokenLimit,
+  tokensOf,
+} from "./sampling_schema.ts";
 import { assertStored } from "./turn_schema.ts";
 import { assertSupported, documented, type UnsupportedFields } from "./unsupported.ts";
 
@@ -55,7 +62,8 @@ const inputItem = z.object({
 
 export const responseRequestSchema = z.object({
   model: modelId.nullish().openapi({
-    description: "The id that `/v1/models` lists, or `default`. The one that runs, unless given.",
+    description: "The id that `/v1/models` lists, or `default`. The one that runs, unless given " +
+      "or where it is empty.",
     example: "default",
   }),
   input: z.union([z.string(), z.array(inputItem)], {
@@ -91,8 +99,8 @@ export const responseRequestSchema = z.object({
     description: "Whether the response comes as server-sent events.",
     example: false,
   }),
-  max_output_tokens: z.int().min(1).nullish().openapi({
-    description: "Tokens to write at most; 512 unless given.",
+  max_output_tokens: tokenLimit.nullish().openapi({
+    description: "Tokens to write at most; 512 unless given, or where it is -1.",
     example: 256,
   }),
   include: z.array(
@@ -183,7 +191,7 @@ export function responseRequest(
     given: {
       conversation: conversation === null ? null : { id: conversation },
       instructions: instructions === "" ? null : instructions,
-      max_output_tokens: body.max_output_tokens ?? null,
+      max_output_tokens: tokensOf(body.max_output_tokens) ?? null,
       metadata: metadata ?? {},
       model,
       parallel_tool_calls: body.parallel_tool_calls ?? true,
@@ -206,7 +214,7 @@ export function responseRequest(
       conversation: conversation ?? undefined,
       instructions: note.given.instructions,
       constraint: textConstraint(format) ?? undefined,
-      maxTokens: body.max_output_tokens ?? undefined,
+      maxTokens: tokensOf(body.max_output_tokens),
       stop: stopsOf(body),
       sampling: samplingOf(body),
       seed: seedOf(body),

@@ -4,7 +4,14 @@ import { z } from "@hono/zod-openapi";
 import { InferenceError } from "../src/core/errors.ts";
 import type { TurnRequest } from "../src/session/session_types.ts";
 import { conversationId, EXAMPLE_CONVERSATION, modelId, stateId } from "./ids_schema.ts";
-import { samplingFields, samplingOf, seedOf, stopsOf } from "./sampling_schema.ts";
+import {
+  samplingFields,
+  samplingOf,
+  seedOf,
+  stopsOf,
+  tokenLimit,
+  tokensOf,
+} from "./sampling_schema.ts";
 
 /** Replies to one prompt at most. */
 const MAX_CHOICES = 16;
@@ -20,7 +27,7 @@ const conversation = z.union(
 export const turnFields = {
   model: modelId.nullish().openapi({
     description: "The id that `/v1/models` lists, or `default`; anything else is 404 " +
-      "`model_not_found`. The one that runs, unless given.",
+      "`model_not_found`. The one that runs, unless given or where it is empty.",
     example: "default",
   }),
   state_id: stateId.nullish().openapi({
@@ -56,8 +63,8 @@ export const turnFields = {
       example: true,
     }),
   }).nullish().openapi({ description: "Of streams." }),
-  max_tokens: z.int().min(1).nullish().openapi({
-    description: "Tokens to write at most; 512 unless given.",
+  max_tokens: tokenLimit.nullish().openapi({
+    description: "Tokens to write at most; 512 unless given, or where it is -1.",
     example: 256,
   }),
   n: z.int().min(1).max(MAX_CHOICES).nullish().openapi({
@@ -102,7 +109,7 @@ export function writeRequest(
       reread: request.on_mismatch === "reread",
       keep: request.store ?? true,
       ttl: typeof request.state_ttl === "number" ? 1000 * request.state_ttl : undefined,
-      maxTokens: request.max_tokens ?? undefined,
+      maxTokens: tokensOf(request.max_tokens),
       stop: stopsOf(request),
       sampling: samplingOf(request),
       seed: seedOf(request),

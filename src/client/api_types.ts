@@ -7,7 +7,7 @@
 export interface ChatCompletionRequest {
   /**
    * The id that `/v1/models` lists, or `default`; anything else is 404 `model_not_found`. The
-   * one that runs, unless given.
+   * one that runs, unless given or where it is empty.
    */
   model?: string | null | undefined;
   /** The state that is resumed; the request then holds only what is new. */
@@ -47,14 +47,17 @@ export interface ChatCompletionRequest {
     }
     | null
     | undefined;
-  /** Tokens to write at most; 512 unless given. */
+  /** Tokens to write at most; 512 unless given, or where it is -1. */
   max_tokens?: number | null | undefined;
   /**
    * Choices, each with a `state_id` of its own. The prompt is read once for all. The first
    * one is that which `n` 1 would give, the next ones have the seeds after it.
    */
   n?: number | null | undefined;
-  /** A string, or up to 16: the reply ends before it. An empty line always ends it. */
+  /**
+   * A string, or up to 256 of 2,048 bytes together: the reply ends before it. Empty strings
+   * are ignored. An empty line always ends a chat reply.
+   */
   stop?: string | string[] | null | undefined;
   /** How much chance there is; 0 takes the most probable token. 1 unless given. */
   temperature?: number | null | undefined;
@@ -63,7 +66,7 @@ export interface ChatCompletionRequest {
    * given.
    */
   top_p?: number | null | undefined;
-  /** Keeps this many most probable tokens. 0, all of them, unless given. */
+  /** Keeps this many most probable tokens. 0 or -1, all of them, unless given. */
   top_k?: number | null | undefined;
   /**
    * Keeps the tokens at least this part as probable as the most probable one. 0, all of them,
@@ -72,7 +75,7 @@ export interface ChatCompletionRequest {
   min_p?: number | null | undefined;
   /**
    * Divides the positive logits of tokens that were sampled in the conversation, and
-   * multiplies the others. 1 unless given.
+   * multiplies the others; from 0.1. 1, or 0, for none; 1 unless given.
    */
   repetition_penalty?: number | null | undefined;
   /**
@@ -87,11 +90,12 @@ export interface ChatCompletionRequest {
   frequency_penalty?: number | null | undefined;
   /** Factor on the penalties' counts after each token. 1 unless given. */
   penalty_decay?: number | null | undefined;
-  /** Added to logits, from -100 to 100, by token id. */
+  /** Added to logits, from -100 to 100, by token id; 4096 at most. */
   logit_bias?: Record<string, number> | null | undefined;
   /**
-   * The same seed gives the same text on any worker, and after any resume. A new one, or that
-   * of the turn which goes on, unless given.
+   * From -2^63 to 2^64-1. The same seed gives the same text on any worker, and after any
+   * resume; beyond 2^53, seeds that JSON numbers cannot tell apart are the same. A new one,
+   * or that of the turn which goes on, unless given.
    */
   seed?: number | null | undefined;
   /**
@@ -266,7 +270,7 @@ export interface ChatCompletionChunk {
 export interface CompletionRequest {
   /**
    * The id that `/v1/models` lists, or `default`; anything else is 404 `model_not_found`. The
-   * one that runs, unless given.
+   * one that runs, unless given or where it is empty.
    */
   model?: string | null | undefined;
   /** The state that is resumed; the request then holds only what is new. */
@@ -306,14 +310,17 @@ export interface CompletionRequest {
     }
     | null
     | undefined;
-  /** Tokens to write at most; 512 unless given. */
+  /** Tokens to write at most; 512 unless given, or where it is -1. */
   max_tokens?: number | null | undefined;
   /**
    * Choices, each with a `state_id` of its own. The prompt is read once for all. The first
    * one is that which `n` 1 would give, the next ones have the seeds after it.
    */
   n?: number | null | undefined;
-  /** A string, or up to 16: the reply ends before it. An empty line always ends it. */
+  /**
+   * A string, or up to 256 of 2,048 bytes together: the reply ends before it. Empty strings
+   * are ignored. An empty line always ends a chat reply.
+   */
   stop?: string | string[] | null | undefined;
   /** How much chance there is; 0 takes the most probable token. 1 unless given. */
   temperature?: number | null | undefined;
@@ -322,7 +329,7 @@ export interface CompletionRequest {
    * given.
    */
   top_p?: number | null | undefined;
-  /** Keeps this many most probable tokens. 0, all of them, unless given. */
+  /** Keeps this many most probable tokens. 0 or -1, all of them, unless given. */
   top_k?: number | null | undefined;
   /**
    * Keeps the tokens at least this part as probable as the most probable one. 0, all of them,
@@ -331,7 +338,7 @@ export interface CompletionRequest {
   min_p?: number | null | undefined;
   /**
    * Divides the positive logits of tokens that were sampled in the conversation, and
-   * multiplies the others. 1 unless given.
+   * multiplies the others; from 0.1. 1, or 0, for none; 1 unless given.
    */
   repetition_penalty?: number | null | undefined;
   /**
@@ -346,11 +353,12 @@ export interface CompletionRequest {
   frequency_penalty?: number | null | undefined;
   /** Factor on the penalties' counts after each token. 1 unless given. */
   penalty_decay?: number | null | undefined;
-  /** Added to logits, from -100 to 100, by token id. */
+  /** Added to logits, from -100 to 100, by token id; 4096 at most. */
   logit_bias?: Record<string, number> | null | undefined;
   /**
-   * The same seed gives the same text on any worker, and after any resume. A new one, or that
-   * of the turn which goes on, unless given.
+   * From -2^63 to 2^64-1. The same seed gives the same text on any worker, and after any
+   * resume; beyond 2^53, seeds that JSON numbers cannot tell apart are the same. A new one,
+   * or that of the turn which goes on, unless given.
    */
   seed?: number | null | undefined;
   /**
@@ -358,8 +366,11 @@ export interface CompletionRequest {
    * `max_tokens` and the model's own. Left out to let an open reply go on.
    */
   prompt?: string | [string] | null | undefined;
-  /** Tells how probable each token was, with so many of the most probable ones. */
-  logprobs?: number | null | undefined;
+  /**
+   * Tells how probable each token was, with so many of the most probable ones; `false` or
+   * null: not at all.
+   */
+  logprobs?: number | false | null | undefined;
   /**
    * Taken only where it asks for nothing, else 400 `unsupported_value`: the prompt is not
    * written again.
