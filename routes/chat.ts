@@ -1,5 +1,6 @@
 /** `POST /v1/chat/completions`: one turn, or several choices of one, resuming from `state_id` when given. */
 
+import { withBodyReferences } from "./body_references.ts";
 import { COMPLETION_EXAMPLE, EVENT_EXAMPLES } from "./chat_examples.ts";
 import { chunk, completion, type Heading, headingOf, usageChunk } from "./chat_response.ts";
 import { completionSchema, eventSchema } from "./chat_response_schema.ts";
@@ -51,10 +52,10 @@ export function chatRoutes({ sessions, body, unread, keepAlive, log }: RouteOpti
     const ready = await sessions(c);
     assertModel(ready.model, request.model);
     return await answerOnce(c, { sessions: ready, log, body }, async () => {
-      const turns = await countRequest(
+      const turns = await withBodyReferences(countRequest(
         c,
         (account) => ready.startAll({ ...request.turn, account }, request.choices, signal),
-      );
+      ));
       const heading = headingOf(turns[0], ready.model);
       if (request.stream) {
         const chunks = chunksOf(heading, request.includeUsage);

@@ -1,6 +1,7 @@
 /** `POST /v1/completions`: a text, written on as it stands. */
 
 import type { TextToken, TurnResult } from "../src/session/session_types.ts";
+import { withBodyReferences } from "./body_references.ts";
 import { type Heading, headingOf, stateOf, usageOf } from "./chat_response.ts";
 import {
   completionRequest,
@@ -57,10 +58,10 @@ export function completionRoutes(
     const ready = await sessions(c);
     assertModel(ready.model, request.model);
     return await answerOnce(c, { sessions: ready, log, body }, async () => {
-      const turns = await countRequest(
+      const turns = await withBodyReferences(countRequest(
         c,
         (account) => ready.startAll({ ...request.turn, account }, request.choices, signal),
-      );
+      ));
       const heading = headingOf(turns[0], ready.model, "cmpl");
       if (request.stream) {
         const chunks = chunksOf(heading, request.includeUsage);

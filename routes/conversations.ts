@@ -2,6 +2,7 @@
 
 import { z } from "@hono/zod-openapi";
 import type { Conversation } from "../src/session/session_types.ts";
+import { withBodyStates } from "./body_references.ts";
 import {
   type ConversationChange,
   conversationChangeSchema,
@@ -102,7 +103,7 @@ export function conversationRoutes({ sessions, body }: RouteOptions): ApiRoutes 
   return new ApiRoutes(body)
     .serve(createConversation, async (c) => {
       const { conversations } = await sessions(c);
-      const make = () => conversations.create(wanted(c.req.valid("json")));
+      const make = () => withBodyStates(conversations.create(wanted(c.req.valid("json"))));
       const created = await accountOf(c)?.conversation(make) ?? await make();
       return c.json(conversationObject(created), 200);
     })
@@ -113,7 +114,7 @@ export function conversationRoutes({ sessions, body }: RouteOptions): ApiRoutes 
     .serve(updateConversation, async (c) => {
       const { conversations } = await sessions(c);
       const { id } = c.req.valid("param");
-      const changed = await conversations.update(id, wanted(c.req.valid("json")));
+      const changed = await withBodyStates(conversations.update(id, wanted(c.req.valid("json"))));
       return c.json(conversationObject(changed), 200);
     })
     .serve(deleteConversation, async (c) => {

@@ -5,6 +5,7 @@ import type { Context } from "hono";
 import { InferenceError } from "../src/core/errors.ts";
 import type { Sessions } from "../src/session/sessions.ts";
 import type { TurnReport } from "../src/session/turn_report.ts";
+import { withBodyReferences } from "./body_references.ts";
 import { SESSION_ERRORS, WRITE_ERRORS } from "./error_responses.ts";
 import { type EventStreamOptions, nameStates, streamEvents } from "./event_stream.ts";
 import { answerOnce, IDEMPOTENCY_ERRORS, idempotencyHeaders } from "./idempotency.ts";
@@ -132,10 +133,11 @@ export function responseRoutes(
       return await answerOnce(c, { sessions: ready, log, body, isWhole }, async () => {
         const { turn: request, note } = responseRequest(body, ready.model.id);
         const previous = body.previous_response_id ?? undefined;
-        const turn = await countRequest(
+        const started = countRequest(
           c,
           (account) => ready.start({ ...request, account }, signal),
-        )
+        );
+        const turn = await withBodyReferences(started)
           .catch((error) => Promise.reject(inResponsesWords(error, previous)));
         const { leadsTo, stateId, created } = turn;
         const start = { leadsTo, stateId, created, note };

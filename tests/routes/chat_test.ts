@@ -231,7 +231,7 @@ Deno.test("unknown models and states", async () => {
   assert.equal(model.param, "model");
   assert.match(model.message, /"gpt-4o".*"toy"/);
   for (const state_id of [store.newId(), "nonsense"]) {
-    const state = await errorOf(post(app, { ...HI, state_id }), 404, "state_not_found");
+    const state = await errorOf(post(app, { ...HI, state_id }), 400, "state_not_found");
     assert.equal(state.param, "state_id");
   }
 });

@@ -88,7 +88,7 @@ Deno.test("every way to let the model work counts, and nothing else does", async
   }
   // One that was taken and came to nothing has counted.
   const gone = { state_id: `state_${"0".repeat(48)}` };
-  await errorOf(chat(it, "ada", gone), 404, "state_not_found");
+  await errorOf(chat(it, "ada", gone), 400, "state_not_found");
   assert.equal(told(await answered(chat(it, "ada")), "requests")[1], "91");
 });
 

@@ -94,7 +94,7 @@ Deno.test("turns that run at once have room held for each", async () => {
 Deno.test("a turn that is refused otherwise holds no room", async () => {
   const it = await boundedApp({ states: 1 });
   const gone = { state_id: `state_${"0".repeat(48)}` };
-  for (let i = 0; i < 3; i++) await errorOf(chat(it, "ada", gone), 404, "state_not_found");
+  for (let i = 0; i < 3; i++) await errorOf(chat(it, "ada", gone), 400, "state_not_found");
   await stateOf(chat(it, "ada"));
 });
 

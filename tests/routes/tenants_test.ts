@@ -182,7 +182,7 @@ Deno.test("a conversation cannot be moved to another tenant's state", async () =
   const foreign = await seen(await askAs(it, "bob", [path, body(ada.state)]), ada.state);
   const unknown = await seen(await askAs(it, "bob", [path, body(UNKNOWN.state)]), UNKNOWN.state);
   assert.deepEqual(foreign, unknown);
-  assert.equal(foreign.status, 404);
+  assert.equal(foreign.status, 400);
   assert.deepEqual(await all("bob", bob), before);
 });
 
