@@ -7,6 +7,7 @@ import { completionSchema, eventSchema } from "./chat_response_schema.ts";
 import { chatRequest, chatSchema } from "./chat_schema.ts";
 import { WRITE_ERRORS } from "./error_responses.ts";
 import { nameStates } from "./event_stream.ts";
+import { foreignNames, withoutForeign } from "./foreign_fields.ts";
 import { answerOnce, IDEMPOTENCY_ERRORS, idempotencyHeaders } from "./idempotency.ts";
 import { countRequest, RATE_HEADERS } from "./limits.ts";
 import { assertModel } from "./models.ts";
@@ -29,8 +30,11 @@ const createChatCompletion = defineRoute({
     "the `state_id`; then one with the usage where it is asked for. The last event is " +
     "`data: [DONE]`. An error in mid-stream comes as an event of its own, with the `state_id` that " +
     "resumes the turn, and ends the stream without `[DONE]`; the ids in the header `x-state-id` " +
-    "resume all the same.",
-  request: { headers: idempotencyHeaders, body: jsonBody(chatSchema, "The turn.") },
+    "resume all the same.\n\n" + foreignNames("chat"),
+  request: {
+    headers: idempotencyHeaders,
+    body: jsonBody(withoutForeign(chatSchema, "chat"), "The turn."),
+  },
   responses: {
     200: {
       description: "The reply, whole or as a stream.",

@@ -13,6 +13,7 @@ import {
 } from "./completion_schema.ts";
 import { WRITE_ERRORS } from "./error_responses.ts";
 import { nameStates } from "./event_stream.ts";
+import { foreignNames, withoutForeign } from "./foreign_fields.ts";
 import { answerOnce, IDEMPOTENCY_ERRORS, idempotencyHeaders } from "./idempotency.ts";
 import { countRequest, RATE_HEADERS } from "./limits.ts";
 import { textLogprobs } from "./logprobs_schema.ts";
@@ -30,10 +31,14 @@ const createCompletion = defineRoute({
   summary: "Write on a text",
   description: "Writes on a text as it stands, from nothing or from where a state stands. The " +
     "answer is OpenAI's, with the `state_id` that it leads to: send it with more text, or with " +
-    "none to let what was cut short go on. Streams are as those of chat completions.",
+    "none to let what was cut short go on. Streams are as those of chat completions.\n\n" +
+    foreignNames("completions"),
   request: {
     headers: idempotencyHeaders,
-    body: jsonBody(completionRequestSchema, "The text, and how to go on."),
+    body: jsonBody(
+      withoutForeign(completionRequestSchema, "completions"),
+      "The text, and how to go on.",
+    ),
   },
   responses: {
     200: {

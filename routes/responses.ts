@@ -9,6 +9,7 @@ import { withBodyReferences } from "./body_references.ts";
 import { SESSION_ERRORS, WRITE_ERRORS } from "./error_responses.ts";
 import { type EventStreamOptions, nameStates, streamEvents } from "./event_stream.ts";
 import { answerOnce, IDEMPOTENCY_ERRORS, idempotencyHeaders } from "./idempotency.ts";
+import { foreignNames, withoutForeign } from "./foreign_fields.ts";
 import { itemListQuery, itemListSchema } from "./item_schema.ts";
 import { pageOf } from "./items.ts";
 import { countRequest, RATE_HEADERS } from "./limits.ts";
@@ -48,10 +49,11 @@ const createResponse = defineRoute({
     "`response.content_part.added`, `response.output_text.delta` as often as there is text, " +
     "`response.output_text.done`, `response.content_part.done`, `response.output_item.done`, and " +
     "`response.completed` or `response.incomplete`. A turn that fails ends with " +
-    "`response.failed`; one whose conversation has gone on elsewhere meanwhile, with `error`.",
+    "`response.failed`; one whose conversation has gone on elsewhere meanwhile, with `error`.\n\n" +
+    foreignNames("responses"),
   request: {
     headers: idempotencyHeaders,
-    body: jsonBody(responseRequestSchema, "What to reply to."),
+    body: jsonBody(withoutForeign(responseRequestSchema, "responses"), "What to reply to."),
   },
   responses: {
     200: {

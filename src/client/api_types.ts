@@ -50,6 +50,16 @@ export interface ChatCompletionRequest {
   /** Tokens to write at most; 512 unless given, or where it is -1. */
   max_tokens?: number | null | undefined;
   /**
+   * Whether the reply goes on behind the end of the text and behind empty lines, to
+   * `max_tokens` or a stop string. Not with a form. `false` unless given.
+   */
+  ignore_eos?: boolean | null | undefined;
+  /**
+   * Tokens to write at least; above 0 only with `ignore_eos`, without `stop`, and not above
+   * `max_tokens`. 0 unless given.
+   */
+  min_tokens?: number | null | undefined;
+  /**
    * Choices, each with a `state_id` of its own. The prompt is read once for all. The first
    * one is that which `n` 1 would give, the next ones have the seeds after it.
    */
@@ -100,9 +110,20 @@ export interface ChatCompletionRequest {
   seed?: number | null | undefined;
   /**
    * The conversation; what is new of it, where a state or a conversation goes on; empty to
-   * let an open reply go on.
+   * let an open reply go on. A last message of the assistant is the beginning of the reply,
+   * which continues it, unless `continue_final_message` is `false`.
    */
   messages?: Message[] | null | undefined;
+  /**
+   * Whether the reply continues the last message, which is the assistant's: the answer has
+   * only what follows. It does so unless this is `false`. Not with a form.
+   */
+  continue_final_message?: boolean | null | undefined;
+  /**
+   * `true`: as `continue_final_message` `false`. `false` only where the last message is
+   * continued.
+   */
+  add_generation_prompt?: boolean | null | undefined;
   /** The same as `max_tokens`, and goes before it. */
   max_completion_tokens?: number | null | undefined;
   /** Whether it is told how probable each token of the reply was. */
@@ -312,6 +333,16 @@ export interface CompletionRequest {
     | undefined;
   /** Tokens to write at most; 512 unless given, or where it is -1. */
   max_tokens?: number | null | undefined;
+  /**
+   * Whether the reply goes on behind the end of the text and behind empty lines, to
+   * `max_tokens` or a stop string. Not with a form. `false` unless given.
+   */
+  ignore_eos?: boolean | null | undefined;
+  /**
+   * Tokens to write at least; above 0 only with `ignore_eos`, without `stop`, and not above
+   * `max_tokens`. 0 unless given.
+   */
+  min_tokens?: number | null | undefined;
   /**
    * Choices, each with a `state_id` of its own. The prompt is read once for all. The first
    * one is that which `n` 1 would give, the next ones have the seeds after it.

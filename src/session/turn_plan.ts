@@ -4,6 +4,7 @@ import { InferenceError } from "../core/errors.ts";
 import {
   type Message,
   messageText,
+  openingText,
   renderMessage,
   REPLY_START,
   TURN_END,
@@ -31,6 +32,10 @@ export interface PlanOptions {
   prompt?: string | undefined;
   /** The system message that the turn has for itself. */
   instructions?: Instructions | undefined;
+  /** Whether the last message is the beginning of the reply. */
+  prefill?: boolean | undefined;
+  /** Whether an empty line does not end the reply: messages with the same words do not find it. */
+  endless?: boolean | undefined;
 }
 
 /**
@@ -44,7 +49,7 @@ export function planTurn(
   messages: readonly Message[],
   options: PlanOptions,
 ): TurnRecord {
-  const { tokenizer, seed, freshSeed, prompt, instructions } = options;
+  const { tokenizer, seed, freshSeed, prompt, instructions, prefill, endless } = options;
   if (prompt === undefined && messages.length === 0) return continuation(previous, options);
   assertSaid(messages);
   if (prompt === "" && previous === null) {
@@ -63,12 +68,15 @@ export function planTurn(
     : previous.open && !previous.record.plain
     ? closeOpenTurn(previous.record, tokenizer)
     : previous.record.pending;
+  const complete = prefill ? messages.slice(0, -1) : messages;
+  const opening = prefill ? openingText(messages[messages.length - 1]) : "";
   const added = prompt === undefined
-    ? messages.map((message) => ({ role: message.role, content: messageText(message) }))
+    ? complete.map((message) => ({ role: message.role, content: messageText(message) }))
     : [{ role: "user" as const, content: prompt }];
   const tokens = prompt === undefined
-    ? [...encodeMessages(messages, tokenizer), ...tokenizer.encode(REPLY_START)]
+    ? [...encodeMessages(complete, tokenizer), ...encodeReply(opening, tokenizer)]
     : tokenizer.encode(prompt);
+  const earlier = record?.earlier ?? null;
   return {
     pending: [...read, ...tokens],
     absorbed: record?.absorbed ?? 0,
@@ -76,8 +84,8 @@ export function planTurn(
     seed: seed ?? freshSeed(),
     counts: record?.counts ?? new Map(),
     held: new Uint8Array(),
-    earlier: prompt === undefined ? record?.earlier ?? null : apart(record?.earlier ?? null),
-    transcript: [...record?.transcript ?? [], ...added, { role: "assistant", content: "" }],
+    earlier: prompt === undefined && !endless ? earlier : apart(earlier),
+    transcript: [...record?.transcript ?? [], ...added, { role: "assistant", content: opening }],
     ...(prompt === undefined ? {} : { plain: true }),
     ...(instructions === undefined ? {} : { instructions }),
   };
@@ -91,6 +99,12 @@ function apart(earlier: EarlierMessages | null): EarlierMessages {
 /** Each message on its own, so that the ids do not depend on which of them were read before. */
 export function encodeMessages(messages: readonly Message[], tokenizer: TokenCodec): number[] {
   return messages.flatMap((message) => tokenizer.encode(renderMessage(message)));
+}
+
+/** The beginning of a reply, as the model would have written it. */
+function encodeReply(text: string, tokenizer: TokenCodec): number[] {
+  const start = tokenizer.encode(REPLY_START);
+  return text === "" ? start : [...start, ...tokenizer.encode(` ${text}`)];
 }
 
 /** @throws InferenceError `invalid_value` for a user who says nothing */
@@ -112,7 +126,7 @@ function continuation(
   previous: PreviousTurn | null,
   options: PlanOptions,
 ): TurnRecord {
-  const { tokenizer, seed } = options;
+  const { tokenizer, seed, endless } = options;
   if (previous === null) {
     throw new InferenceError(
       "invalid_value",
@@ -129,9 +143,12 @@ function continuation(
     );
   }
   const { record } = previous;
-  if (!previous.unread) return { ...record, seed: seed ?? record.seed };
+  if (!previous.unread) {
+    const earlier = endless ? apart(record.earlier) : record.earlier;
+    return { ...record, earlier, seed: seed ?? record.seed };
+  }
   const reply = record.transcript[record.transcript.length - 1];
-  const fresh = planTurn(null, record.transcript.slice(0, -1), options);
+  const fresh = planTurn(null, record.transcript.slice(0, -1), { ...options, prefill: false });
   const written = reply.content === "" ? [] : tokenizer.encode(` ${reply.content}`);
   return {
     ...fresh,
@@ -140,7 +157,11 @@ function continuation(
   };
 }
 
-function closeOpenTurn({ pending, held }: TurnRecord, tokenizer: TokenCodec): number[] {
-  const { length } = TURN_END;
-  return new Reply(tokenizer, { held: held.slice(-length) }).close(pending);
+function closeOpenTurn(
+  { pending, held, transcript }: TurnRecord,
+  tokenizer: TokenCodec,
+): number[] {
+  const end = -TURN_END.length;
+  const text = transcript[transcript.length - 1].content.slice(end);
+  return new Reply(tokenizer, { text, held: held.slice(end) }).close(pending);
 }
