@@ -1,6 +1,8 @@
 /** `/v1/conversations`: names that move from state to state as turns are taken. */
 
 import { z } from "@hono/zod-openapi";
+import { InferenceError } from "../src/core/errors.ts";
+import type { TranscriptEntry } from "../src/session/chat_template.ts";
 import type { Conversation } from "../src/session/session_types.ts";
 import { withBodyStates } from "./body_references.ts";
 import {
@@ -9,18 +11,34 @@ import {
   type ConversationObject,
   conversationSchema,
   deletedConversationSchema,
+  type NewConversationBody,
+  newConversationSchema,
+  newItemsSchema,
+  UNCHANGEABLE,
 } from "./conversation_schema.ts";
 import { BODY_ERRORS, SESSION_ERRORS, STATE_ERRORS } from "./error_responses.ts";
 import { conversationId } from "./ids_schema.ts";
-import { itemListQuery, itemListSchema } from "./item_schema.ts";
+import { entriesOf } from "./input_items.ts";
+import {
+  EXAMPLE_MESSAGE,
+  type Item,
+  itemListQuery,
+  itemListSchema,
+  itemSchema,
+} from "./item_schema.ts";
 import { itemOf, pageOf } from "./items.ts";
 import { accountOf } from "./limits.ts";
 import { ApiRoutes, defineRoute, jsonBody, jsonResponse } from "./openapi.ts";
 import { heldBy } from "./room.ts";
 import type { RouteOptions } from "./route_options.ts";
+import { assertSupported } from "./unsupported.ts";
 
 const tags = ["Conversations"];
 const params = z.object({ id: conversationId });
+const itemParams = z.object({
+  id: conversationId,
+  item_id: z.string().openapi({ description: "Names the message.", example: EXAMPLE_MESSAGE }),
+});
 
 /** Of a conversation that is looked for. */
 const LOOKUP_ERRORS = [
@@ -37,15 +55,16 @@ const createConversation = defineRoute({
   tags,
   summary: "Begin a conversation",
   description:
-    "From nothing, or from a state. Turns that name it go on where it stands, and move " +
-    "it on.",
-  request: { body: jsonBody(conversationChangeSchema, "What it begins with; `{}` will do.") },
+    "From nothing, or from a state, with `items` behind it for the first turn to read. Turns that " +
+    "name it go on where it stands, and move it on.",
+  request: { body: jsonBody(newConversationSchema, "What it begins with; `{}` will do.") },
   responses: { 200: jsonResponse(conversationSchema, "The conversation.") },
   errors: [
     ...SESSION_ERRORS,
     ...BODY_ERRORS,
     ...STATE_ERRORS,
     "model_mismatch",
+    "context_length_exceeded",
     "storage_limit_exceeded",
   ],
 });
@@ -71,7 +90,13 @@ const updateConversation = defineRoute({
   description: "Replaces its metadata, or moves it to another state; what is left out stays.",
   request: { params, body: jsonBody(conversationChangeSchema, "What is to change.") },
   responses: { 200: jsonResponse(conversationSchema, "The conversation as it is now.") },
-  errors: [...LOOKUP_ERRORS, ...BODY_ERRORS, ...STATE_ERRORS, "model_mismatch"],
+  errors: [
+    ...LOOKUP_ERRORS,
+    ...BODY_ERRORS,
+    ...STATE_ERRORS,
+    "model_mismatch",
+    "unsupported_value",
+  ],
 });
 
 const deleteConversation = defineRoute({
@@ -99,12 +124,49 @@ const listItems = defineRoute({
   errors: [...LOOKUP_ERRORS, ...STATE_ERRORS, "overloaded", "invalid_value"],
 });
 
+const createItems = defineRoute({
+  method: "post",
+  path: "/conversations/{id}/items",
+  operationId: "createConversationItems",
+  tags,
+  summary: "Add messages to a conversation",
+  description:
+    "Puts messages where the conversation stands, and moves it on. Its next turn reads " +
+    "them before its own; where the last one is the user's, a turn without messages replies to it.",
+  request: { params, body: jsonBody(newItemsSchema, "The messages.") },
+  responses: { 200: jsonResponse(itemListSchema, "The messages that were added.") },
+  errors: [
+    ...LOOKUP_ERRORS,
+    ...BODY_ERRORS,
+    ...STATE_ERRORS,
+    "model_mismatch",
+    "context_length_exceeded",
+    "storage_limit_exceeded",
+  ],
+});
+
+const getItem = defineRoute({
+  method: "get",
+  path: "/conversations/{id}/items/{item_id}",
+  operationId: "retrieveConversationItem",
+  tags,
+  summary: "Retrieve a message of a conversation",
+  description: "By the id that the list of its messages tells. A message cannot be deleted: the " +
+    "model's state has absorbed it.",
+  request: { params: itemParams },
+  responses: { 200: jsonResponse(itemSchema, "The message.") },
+  errors: [...LOOKUP_ERRORS, ...STATE_ERRORS, "overloaded", "not_found"],
+});
+
 export function conversationRoutes({ sessions, body }: RouteOptions): ApiRoutes {
   return new ApiRoutes(body)
     .serve(createConversation, async (c) => {
       const { conversations } = await sessions(c);
-      const make = () => withBodyStates(conversations.create(wanted(c.req.valid("json"))));
-      const created = await accountOf(c)?.conversation(make) ?? await make();
+      const body = c.req.valid("json");
+      const account = accountOf(c);
+      const begun = { ...wanted(body), items: entriesOf(body.items ?? [], "items") };
+      const make = () => withBodyStates(conversations.create(begun, account));
+      const created = await account?.conversation(make) ?? await make();
       return c.json(conversationObject(created), 200);
     })
     .serve(getConversation, async (c) => {
@@ -114,7 +176,9 @@ export function conversationRoutes({ sessions, body }: RouteOptions): ApiRoutes 
     .serve(updateConversation, async (c) => {
       const { conversations } = await sessions(c);
       const { id } = c.req.valid("param");
-      const changed = await withBodyStates(conversations.update(id, wanted(c.req.valid("json"))));
+      const body = c.req.valid("json");
+      assertSupported(body, UNCHANGEABLE);
+      const changed = await withBodyStates(conversations.update(id, wanted(body)));
       return c.json(conversationObject(changed), 200);
     })
     .serve(deleteConversation, async (c) => {
@@ -127,13 +191,46 @@ export function conversationRoutes({ sessions, body }: RouteOptions): ApiRoutes 
     .serve(listItems, async (c) => {
       const { conversations } = await sessions(c);
       const { id } = c.req.valid("param");
-      const { transcript, open } = await conversations.transcript(id, heldBy(c).take);
-      const items = transcript.map((entry, i) => {
-        const cut = open && i === transcript.length - 1;
-        return itemOf(messageId(id, i), entry, cut ? "incomplete" : "completed");
-      });
-      return c.json(pageOf(items, c.req.valid("query")), 200);
+      const said = await conversations.transcript(id, heldBy(c).take);
+      return c.json(pageOf(itemsOf(id, said), c.req.valid("query")), 200);
+    })
+    .serve(createItems, async (c) => {
+      const { conversations } = await sessions(c);
+      const { id } = c.req.valid("param");
+      const messages = entriesOf(c.req.valid("json").items, "items");
+      const { before } = await conversations.addItems(id, messages, accountOf(c));
+      const items = messages.map((entry, i) => itemOf(messageId(id, before + i), entry));
+      return c.json(pageOf(items, { order: "asc", limit: items.length }), 200);
+    })
+    .serve(getItem, async (c) => {
+      const { conversations } = await sessions(c);
+      const { id, item_id } = c.req.valid("param");
+      const said = await conversations.transcript(id, heldBy(c).take);
+      const item = itemsOf(id, said).find((one) => one.id === item_id);
+      if (item === undefined) throw itemNotFound(item_id, id);
+      return c.json(item, 200);
     });
+}
+
+function itemsOf(
+  id: string,
+  { transcript, open }: { transcript: readonly TranscriptEntry[]; open: boolean },
+): Item[] {
+  return transcript.map((entry, i) => {
+    const cut = open && i === transcript.length - 1;
+    return itemOf(messageId(id, i), entry, cut ? "incomplete" : "completed");
+  });
+}
+
+function itemNotFound(item: string, id: string): InferenceError {
+  return new InferenceError(
+    "not_found",
+    `Cannot find item ${
+      JSON.stringify(item.slice(0, 80))
+    } in conversation "${id}": it has no such ` +
+      "message; list them with GET /v1/conversations/{id}/items",
+    { param: "item_id" },
+  );
 }
 
 /** The same for the same place; it shows a part of the conversation's id only. */
@@ -142,7 +239,7 @@ function messageId(conversation: string, index: number): string {
   return `msg_${shown}${index.toString(16).padStart(8, "0")}`;
 }
 
-function wanted({ metadata, state_id }: ConversationChange) {
+function wanted({ metadata, state_id }: ConversationChange | NewConversationBody) {
   return { metadata: metadata ?? undefined, stateId: state_id ?? undefined };
 }
 

@@ -471,7 +471,7 @@ export interface Conversation {
   created_at: number;
   /** As it was given. */
   metadata: Record<string, string>;
-  /** The state that it has come to; null before the first turn. */
+  /** The state that it has come to; null before the first turn or message. */
   state_id: string | null;
 }
 
@@ -481,6 +481,21 @@ export interface ConversationChange {
   metadata?: Record<string, string> | null | undefined;
   /** The state that the conversation is to go on from. */
   state_id?: string | null | undefined;
+  /**
+   * Taken only where it asks for nothing, else 400 `unsupported_value`: messages are added by
+   * POST /v1/conversations/{id}/items.
+   */
+  items?: unknown[] | null | undefined;
+}
+
+/** What a new conversation begins with. */
+export interface NewConversation {
+  /** Strings of up to 512 characters, by names of up to 64; 16 of them at most. */
+  metadata?: Record<string, string> | null | undefined;
+  /** The state that the conversation is to go on from. */
+  state_id?: string | null | undefined;
+  /** Messages that the first turn reads, 20 at most: behind the state, where one is given. */
+  items?: ResponseInputItem[] | null | undefined;
 }
 
 /** What is not known yet is null. */
@@ -674,6 +689,16 @@ export interface TextChoice {
   finish_reason: "stop" | "length";
 }
 
+/** A message to add. */
+export interface ResponseInputItem {
+  /** May be left out. */
+  type?: "message" | undefined;
+  /** Who speaks. */
+  role: "system" | "developer" | "user" | "assistant";
+  /** A text, or its parts, a line each. */
+  content: string | ResponseInputPart[];
+}
+
 /** The store of states, once it is open. */
 export interface StoreHealth {
   /** What holds the states. */
@@ -731,6 +756,14 @@ export interface TextLogprobs {
   top_logprobs: Record<string, number>[];
   /** Where each begins in the text, in characters. */
   text_offset: number[];
+}
+
+/** A line of a message. */
+export interface ResponseInputPart {
+  /** Only text is read. */
+  type: "input_text" | "output_text";
+  /** The text. */
+  text: string;
 }
 
 /** A line of a message. */

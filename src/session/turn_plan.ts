@@ -7,6 +7,7 @@ import {
   openingText,
   renderMessage,
   REPLY_START,
+  type TranscriptEntry,
   TURN_END,
 } from "./chat_template.ts";
 import type { EarlierMessages } from "./history.ts";
@@ -50,7 +51,8 @@ export function planTurn(
   options: PlanOptions,
 ): TurnRecord {
   const { tokenizer, seed, freshSeed, prompt, instructions, prefill, endless } = options;
-  if (prompt === undefined && messages.length === 0) return continuation(previous, options);
+  const silent = prompt === undefined && messages.length === 0;
+  if (silent && !isUnanswered(previous)) return continuation(previous, options);
   assertSaid(messages);
   if (prompt === "" && previous === null) {
     throw new InferenceError(
@@ -63,11 +65,7 @@ export function planTurn(
     return planTurn(null, [...previous.record.transcript, ...messages], options);
   }
   const record = previous?.record;
-  const read = previous === null
-    ? []
-    : previous.open && !previous.record.plain
-    ? closeOpenTurn(previous.record, tokenizer)
-    : previous.record.pending;
+  const read = leftOver(previous, tokenizer);
   const complete = prefill ? messages.slice(0, -1) : messages;
   const opening = prefill ? openingText(messages[messages.length - 1]) : "";
   const added = prompt === undefined
@@ -89,6 +87,41 @@ export function planTurn(
     ...(prompt === undefined ? {} : { plain: true }),
     ...(instructions === undefined ? {} : { instructions }),
   };
+}
+
+/**
+ * The record of a state that has messages behind it, and no reply to them: they are read when the
+ * next turn begins.
+ */
+export function withMessages(
+  previous: PreviousTurn | null,
+  messages: readonly TranscriptEntry[],
+  tokenizer: TokenCodec,
+): TurnRecord {
+  const record = previous?.record;
+  return {
+    pending: [...leftOver(previous, tokenizer), ...encodeMessages(messages, tokenizer)],
+    absorbed: record?.absorbed ?? 0,
+    position: record?.position ?? 0,
+    seed: record?.seed ?? 0n,
+    counts: record?.counts ?? new Map(),
+    held: new Uint8Array(),
+    earlier: record?.earlier ?? null,
+    transcript: [...record?.transcript ?? [], ...messages],
+    ...(record?.instructions ? { instructions: record.instructions } : {}),
+  };
+}
+
+/** Whether a state ends with what its user has said, which is to be replied to. */
+function isUnanswered(previous: PreviousTurn | null): boolean {
+  return previous?.record.transcript.at(-1)?.role === "user";
+}
+
+/** Tokens that are to be read before what is new; they end the reply of an open turn. */
+function leftOver(previous: PreviousTurn | null, tokenizer: TokenCodec): readonly number[] {
+  if (previous === null) return [];
+  const { record, open } = previous;
+  return open && !record.plain ? closeOpenTurn(record, tokenizer) : record.pending;
 }
 
 /** What goes on a text as it stands is not found by messages with the same words. */

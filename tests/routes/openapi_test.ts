@@ -16,7 +16,6 @@ const PAGES = /^\/(docs|docs\.css|page\/.+)?$/;
 
 /** Codes that no documented route answers: of the command line, and of paths that there are not. */
 const NEVER_ANSWERED = [
-  "not_found",
   "method_not_allowed",
   "insufficient_memory",
   "invalid_checkpoint",
