@@ -20,6 +20,7 @@ const UNSUPPORTED = {
   function_call: { takes: isNone, message: "functions are not supported" },
   modalities: { takes: z.array(z.literal("text")), message: 'only ["text"] is supported' },
   audio: { takes: z.null(), message: "audio is not supported" },
+  web_search_options: { takes: z.null(), message: "web search is not supported" },
 } satisfies UnsupportedFields;
 
 export const chatSchema = z.object({

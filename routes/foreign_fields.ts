@@ -139,12 +139,20 @@ const SAMPLING: readonly Group[] = [
     fields: { truncate_prompt_tokens: [-1], prompt_embeds: [] },
     remedy: "send the prompt as the text that is to be read",
   },
+  { fields: { sampler_seed: sameAs("seed", -1) }, remedy: "send seed" },
   { fields: { grammar_string: [] }, remedy: "send guided_grammar in chat completions" },
 ];
 
+/** Where several replies may be asked for: as many as are written are returned. */
+const BEST_OF: Group = {
+  fields: { best_of: sameAs("n", 1) },
+  remedy: "send n for several replies",
+};
+
 const CHAT: readonly Group[] = [
+  BEST_OF,
   { fields: { echo: [false] }, remedy: "the answer has only what follows the messages" },
-  { fields: { best_of: [1] }, remedy: "send n for several replies" },
+  { fields: { max_output_tokens: sameAs("max_tokens", -1) }, remedy: "send max_tokens" },
   {
     fields: { chat_template: [], chat_template_kwargs: withoutThinking, documents: [] },
     remedy: "send the text as messages, or write the whole prompt for /v1/completions",
@@ -165,6 +173,15 @@ const FORMS: Group = {
   },
   remedy: "replies are held to a form in chat completions, and in responses by text.format",
 };
+
+/** Of text completions, which have one name of the limit. */
+const LIMITS: readonly Group[] = [{
+  fields: {
+    max_completion_tokens: sameAs("max_tokens", -1),
+    max_output_tokens: sameAs("max_tokens", -1),
+  },
+  remedy: "send max_tokens",
+}];
 
 const RESPONSES: readonly Group[] = [
   TEMPLATE,
@@ -194,7 +211,7 @@ const RESPONSES: readonly Group[] = [
 /** By the kind of request. */
 const GROUPS = {
   chat: [...SAMPLING, ...CHAT],
-  completions: [...SAMPLING, TEMPLATE, FORMS],
+  completions: [...SAMPLING, BEST_OF, ...LIMITS, TEMPLATE, FORMS],
   responses: [...SAMPLING, ...RESPONSES],
 };
 

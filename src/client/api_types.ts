@@ -226,6 +226,11 @@ export interface ChatCompletionRequest {
    * supported.
    */
   audio?: null | undefined;
+  /**
+   * Taken only where it asks for nothing, else 400 `unsupported_value`: web search is not
+   * supported.
+   */
+  web_search_options?: null | undefined;
 }
 
 /** A turn as it ended, in one choice or several. */
@@ -413,30 +418,31 @@ export interface CompletionRequest {
    */
   suffix?: "" | null | undefined;
   /**
-   * Taken only where it asks for nothing, else 400 `unsupported_value`: only what is returned
-   * is written; use n.
+   * Taken only where it asks for nothing, else 400 `unsupported_value`: replies are held to a
+   * form in chat completions only.
    */
-  best_of?: 1 | null | undefined;
+  response_format?:
+    | {
+      /** Any text. */
+      type: "text";
+    }
+    | null
+    | undefined;
   /**
    * Taken only where it asks for nothing, else 400 `unsupported_value`: replies are held to a
    * form in chat completions only.
    */
-  response_format?: null | undefined;
+  guided_regex?: "" | null | undefined;
   /**
    * Taken only where it asks for nothing, else 400 `unsupported_value`: replies are held to a
    * form in chat completions only.
    */
-  guided_regex?: null | undefined;
+  guided_choice?: unknown[] | null | undefined;
   /**
    * Taken only where it asks for nothing, else 400 `unsupported_value`: replies are held to a
    * form in chat completions only.
    */
-  guided_choice?: null | undefined;
-  /**
-   * Taken only where it asks for nothing, else 400 `unsupported_value`: replies are held to a
-   * form in chat completions only.
-   */
-  guided_grammar?: null | undefined;
+  guided_grammar?: "" | null | undefined;
 }
 
 /** What was written on a text. */

@@ -48,6 +48,7 @@ const REFUSED: Record<string, unknown> = {
   return_token_ids: true,
   grammar_string: 'root ::= "a"',
   best_of: 2,
+  sampler_seed: 5,
 };
 
 /** Of single routes. */
@@ -57,12 +58,16 @@ const REFUSED_ON: Record<string, Record<string, unknown>> = {
     chat_template: "{{ x }}",
     chat_template_kwargs: { enable_thinking: true },
     documents: [{ text: "a" }],
+    web_search_options: {},
+    max_output_tokens: 5,
     add_generation_prompt: false,
     min_tokens: 5,
   },
   [TEXT]: {
     echo: true,
     suffix: "x",
+    max_completion_tokens: 5,
+    response_format: { type: "json_object" },
     continue_final_message: true,
     add_generation_prompt: false,
     guided_json: { type: "object" },
@@ -192,6 +197,12 @@ Deno.test("names of the same wish are taken beside the one that this server has"
     stopping_strings: ["x"],
     logprobs: 2,
     n_probs: 2,
+    n: 2,
+    best_of: 2,
+    seed: 4,
+    sampler_seed: 4,
+    response_format: { type: "text" },
+    guided_choice: [],
   });
   assert.equal(response.status, 200, await response.text());
   const [{ maxTokens, sampling }] = it.runner.works;
