@@ -21,18 +21,25 @@ export async function withBodyReferences<T>(work: Promise<T>): Promise<T> {
   return await work.catch((error) => Promise.reject(asBadRequest(error, ALL_CODES)));
 }
 
-/**
- * Returns the status that a code has on a route.
- *
- * @param codes All that the route documents: one that resumes a state by its body may find another
- * model's, and one that resumes a conversation by its body may find that it has moved.
- */
-export function statusOn(code: ErrorCode, codes: readonly ErrorCode[]): number {
-  const named = [
-    ...codes.includes("model_mismatch") ? STATE_CODES : [],
-    ...codes.includes("conversation_conflict") ? ALL_CODES : [],
-  ];
-  return named.includes(code) ? 400 : ERROR_STATUS[code];
+/** The errors of a route, of which some are about what its body names. */
+export interface BodyErrors extends ReadonlyArray<ErrorCode> {
+  /** Those that are answered with 400. */
+  readonly inBody: readonly ErrorCode[];
+}
+
+/** Errors of a route whose body may name a state. */
+export function bodyStateErrors(codes: readonly ErrorCode[]): BodyErrors {
+  return Object.assign([...codes], { inBody: STATE_CODES });
+}
+
+/** The same, of a state or a conversation. */
+export function bodyReferenceErrors(codes: readonly ErrorCode[]): BodyErrors {
+  return Object.assign([...codes], { inBody: ALL_CODES });
+}
+
+/** Returns the status that a code has on a route with the errors `codes`. */
+export function statusOn(code: ErrorCode, codes: readonly ErrorCode[] | BodyErrors): number {
+  return "inBody" in codes && codes.inBody.includes(code) ? 400 : ERROR_STATUS[code];
 }
 
 function asBadRequest(error: unknown, codes: readonly ErrorCode[]): unknown {

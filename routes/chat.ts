@@ -1,6 +1,6 @@
 /** `POST /v1/chat/completions`: one turn, or several choices of one, resuming from `state_id` when given. */
 
-import { withBodyReferences } from "./body_references.ts";
+import { bodyReferenceErrors, withBodyReferences } from "./body_references.ts";
 import { COMPLETION_EXAMPLE, EVENT_EXAMPLES } from "./chat_examples.ts";
 import { chunk, completion, type Heading, headingOf, usageChunk } from "./chat_response.ts";
 import { completionSchema, eventSchema } from "./chat_response_schema.ts";
@@ -45,7 +45,7 @@ const createChatCompletion = defineRoute({
       },
     },
   },
-  errors: [...WRITE_ERRORS, ...IDEMPOTENCY_ERRORS],
+  errors: bodyReferenceErrors([...WRITE_ERRORS, ...IDEMPOTENCY_ERRORS]),
 });
 
 export function chatRoutes({ sessions, body, unread, keepAlive, log }: RouteOptions): ApiRoutes {

@@ -1,7 +1,7 @@
 /** `POST /v1/completions`: a text, written on as it stands. */
 
 import type { TextToken, TurnResult } from "../src/session/session_types.ts";
-import { withBodyReferences } from "./body_references.ts";
+import { bodyReferenceErrors, withBodyReferences } from "./body_references.ts";
 import { type Heading, headingOf, stateOf, usageOf } from "./chat_response.ts";
 import {
   completionRequest,
@@ -50,7 +50,7 @@ const createCompletion = defineRoute({
       },
     },
   },
-  errors: [...WRITE_ERRORS, ...IDEMPOTENCY_ERRORS],
+  errors: bodyReferenceErrors([...WRITE_ERRORS, ...IDEMPOTENCY_ERRORS]),
 });
 
 export function completionRoutes(

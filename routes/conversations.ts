@@ -4,7 +4,7 @@ import { z } from "@hono/zod-openapi";
 import { InferenceError } from "../src/core/errors.ts";
 import type { TranscriptEntry } from "../src/session/chat_template.ts";
 import type { Conversation } from "../src/session/session_types.ts";
-import { withBodyStates } from "./body_references.ts";
+import { bodyStateErrors, withBodyStates } from "./body_references.ts";
 import {
   type ConversationChange,
   conversationChangeSchema,
@@ -59,14 +59,14 @@ const createConversation = defineRoute({
     "name it go on where it stands, and move it on.",
   request: { body: jsonBody(newConversationSchema, "What it begins with; `{}` will do.") },
   responses: { 200: jsonResponse(conversationSchema, "The conversation.") },
-  errors: [
+  errors: bodyStateErrors([
     ...SESSION_ERRORS,
     ...BODY_ERRORS,
     ...STATE_ERRORS,
     "model_mismatch",
     "context_length_exceeded",
     "storage_limit_exceeded",
-  ],
+  ]),
 });
 
 const getConversation = defineRoute({
@@ -90,13 +90,13 @@ const updateConversation = defineRoute({
   description: "Replaces its metadata, or moves it to another state; what is left out stays.",
   request: { params, body: jsonBody(conversationChangeSchema, "What is to change.") },
   responses: { 200: jsonResponse(conversationSchema, "The conversation as it is now.") },
-  errors: [
+  errors: bodyStateErrors([
     ...LOOKUP_ERRORS,
     ...BODY_ERRORS,
     ...STATE_ERRORS,
     "model_mismatch",
     "unsupported_value",
-  ],
+  ]),
 });
 
 const deleteConversation = defineRoute({

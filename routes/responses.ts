@@ -5,7 +5,7 @@ import type { Context } from "hono";
 import { InferenceError } from "../src/core/errors.ts";
 import type { Sessions } from "../src/session/sessions.ts";
 import type { TurnReport } from "../src/session/turn_report.ts";
-import { withBodyReferences } from "./body_references.ts";
+import { bodyReferenceErrors, withBodyReferences } from "./body_references.ts";
 import { SESSION_ERRORS, WRITE_ERRORS } from "./error_responses.ts";
 import { type EventStreamOptions, nameStates, streamEvents } from "./event_stream.ts";
 import { answerOnce, IDEMPOTENCY_ERRORS, idempotencyHeaders } from "./idempotency.ts";
@@ -65,11 +65,11 @@ const createResponse = defineRoute({
       },
     },
   },
-  errors: [
+  errors: bodyReferenceErrors([
     ...WRITE_ERRORS,
     "previous_response_not_found",
     ...IDEMPOTENCY_ERRORS,
-  ],
+  ]),
 });
 
 const getResponse = defineRoute({

@@ -165,6 +165,14 @@ Deno.test("wrong items are refused, naming the field", async () => {
   await errorOf(send(app, missing, { items: [user] }), 404, "conversation_not_found");
 });
 
+Deno.test("items cannot be put behind a state that is gone, which the path has led to", async () => {
+  const { app } = testApp();
+  const { id, state_id } = await sent(app, "/conversations", { items: ITEMS });
+  await app.request(`/v1/states/${state_id}`, { method: "DELETE" });
+  await errorOf(send(app, `/conversations/${id}/items`, { items: ITEMS }), 404, "state_not_found");
+  await errorOf(send(app, `/conversations/${id}/items`), 404, "state_not_found");
+});
+
 Deno.test("items that are added at once are all kept", async () => {
   const { app } = testApp();
   const { id } = await sent(app, "/conversations", {});
