@@ -77,9 +77,12 @@ export type {
 } from "./src/session/session_types.ts";
 export type { SessionLimits } from "./src/session/turn_work.ts";
 export type { AnswerDesk, AnswerUnderway, GivenAnswer } from "./src/session/answer_desk.ts";
+export type { ItemStoreOptions } from "./src/session/conversation_items.ts";
 export type {
+  AddedItems,
   ConversationChange as ConversationMove,
   ConversationDesk,
+  NewConversation as ConversationStart,
 } from "./src/session/conversation_desk.ts";
 export type { PageRequest, TranscriptMessage, TranscriptPage } from "./src/session/transcript.ts";
 export type { TokenDesk } from "./src/session/token_desk.ts";

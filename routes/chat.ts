@@ -1,11 +1,13 @@
 /** `POST /v1/chat/completions`: one turn, or several choices of one, resuming from `state_id` when given. */
 
+import { bodyReferenceErrors, withBodyReferences } from "./body_references.ts";
 import { COMPLETION_EXAMPLE, EVENT_EXAMPLES } from "./chat_examples.ts";
 import { chunk, completion, type Heading, headingOf, usageChunk } from "./chat_response.ts";
 import { completionSchema, eventSchema } from "./chat_response_schema.ts";
 import { chatRequest, chatSchema } from "./chat_schema.ts";
 import { WRITE_ERRORS } from "./error_responses.ts";
 import { nameStates } from "./event_stream.ts";
+import { foreignNames, withoutForeign } from "./foreign_fields.ts";
 import { answerOnce, IDEMPOTENCY_ERRORS, idempotencyHeaders } from "./idempotency.ts";
 import { accountOf, RATE_HEADERS } from "./limits.ts";
 import { assertModel } from "./models.ts";
@@ -28,8 +30,11 @@ const createChatCompletion = defineRoute({
     "the `state_id`; then one with the usage where it is asked for. The last event is " +
     "`data: [DONE]`. An error in mid-stream comes as an event of its own, with the `state_id` that " +
     "resumes the turn, and ends the stream without `[DONE]`; the ids in the header `x-state-id` " +
-    "resume all the same.",
-  request: { headers: idempotencyHeaders, body: jsonBody(chatSchema, "The turn.") },
+    "resume all the same.\n\n" + foreignNames("chat"),
+  request: {
+    headers: idempotencyHeaders,
+    body: jsonBody(withoutForeign(chatSchema, "chat"), "The turn."),
+  },
   responses: {
     200: {
       description: "The reply, whole or as a stream.",
@@ -40,7 +45,7 @@ const createChatCompletion = defineRoute({
       },
     },
   },
-  errors: [...WRITE_ERRORS, ...IDEMPOTENCY_ERRORS],
+  errors: bodyReferenceErrors([...WRITE_ERRORS, ...IDEMPOTENCY_ERRORS]),
 });
 
 export function chatRoutes({ sessions, body, unread, keepAlive, log }: RouteOptions): ApiRoutes {
@@ -52,7 +57,7 @@ export function chatRoutes({ sessions, body, unread, keepAlive, log }: RouteOpti
     assertModel(ready.model, request.model);
     return await answerOnce(c, { sessions: ready, log, body }, async () => {
       const asked = { ...request.turn, account: accountOf(c) };
-      const turns = await ready.startAll(asked, request.choices, signal);
+      const turns = await withBodyReferences(ready.startAll(asked, request.choices, signal));
       const heading = headingOf(turns[0], ready.model);
       if (request.stream) {
         const chunks = chunksOf(heading, request.includeUsage);

@@ -5,6 +5,7 @@ import { InferenceError } from "../src/core/errors.ts";
 import { topLogprobs } from "./logprobs_schema.ts";
 import { messageSchema } from "./message_schema.ts";
 import { constraintOf, formatFields } from "./response_format.ts";
+import { tokenLimit, tokensOf } from "./sampling_schema.ts";
 import { turnFields, type WriteRequest, writeRequest } from "./turn_schema.ts";
 import { assertSupported, documented, type UnsupportedFields } from "./unsupported.ts";
 
@@ -19,16 +20,29 @@ const UNSUPPORTED = {
   function_call: { takes: isNone, message: "functions are not supported" },
   modalities: { takes: z.array(z.literal("text")), message: 'only ["text"] is supported' },
   audio: { takes: z.null(), message: "audio is not supported" },
+  web_search_options: { takes: z.null(), message: "web search is not supported" },
 } satisfies UnsupportedFields;
 
 export const chatSchema = z.object({
   ...turnFields,
   messages: z.array(messageSchema).nullish().openapi({
     description: "The conversation; what is new of it, where a state or a conversation goes on; " +
-      "empty to let an open reply go on.",
+      "empty to let an open reply go on. A last message of the assistant is the beginning of the " +
+      "reply, which continues it, unless `continue_final_message` is `false`.",
     example: [{ role: "user", content: "Hello" }],
   }),
-  max_completion_tokens: z.int().min(1).nullish().openapi({
+  continue_final_message: z.boolean().nullish().openapi({
+    description: "Whether the reply continues the last message, which is the assistant's: the " +
+      "answer has only what follows. It does so unless this is `false`. Not with a form.",
+    example: true,
+  }),
+  add_generation_prompt: z.boolean().nullish().openapi({
+    description:
+      "`true`: as `continue_final_message` `false`. `false` only where the last message " +
+      "is continued.",
+    example: true,
+  }),
+  max_completion_tokens: tokenLimit.nullish().openapi({
     description: "The same as `max_tokens`, and goes before it.",
     example: 256,
   }),
@@ -60,8 +74,43 @@ export function chatRequest(request: ChatBody): WriteRequest {
   }
   return writeRequest(request, {
     messages: request.messages ?? [],
+    prefill: continuesLast(request),
     constraint: constraintOf(request),
-    maxTokens: request.max_completion_tokens ?? request.max_tokens ?? undefined,
+    maxTokens: tokensOf(request.max_completion_tokens) ?? tokensOf(request.max_tokens),
     logprobs: request.logprobs ? request.top_logprobs ?? 0 : undefined,
   });
+}
+
+/**
+ * Whether the reply continues the last message.
+ *
+ * @throws InferenceError `invalid_value` or `unsupported_value` where the request contradicts itself
+ */
+function continuesLast(request: ChatBody): boolean {
+  const { continue_final_message: wanted, add_generation_prompt: begun } = request;
+  const last = request.messages?.at(-1);
+  if (wanted && begun) {
+    throw new InferenceError(
+      "invalid_value",
+      "add_generation_prompt: true begins a reply, and continue_final_message: true continues " +
+        "one; send one of the two",
+      { param: "add_generation_prompt" },
+    );
+  }
+  if (wanted && last !== undefined && last.role !== "assistant") {
+    throw new InferenceError(
+      "invalid_value",
+      `continue_final_message: the last message is of role ${last.role}; end messages with the ` +
+        "beginning of the reply, of role assistant",
+      { param: "continue_final_message" },
+    );
+  }
+  const continues = last?.role === "assistant" && wanted !== false && !begun;
+  if (begun !== false || continues || last === undefined) return continues;
+  throw new InferenceError(
+    "unsupported_value",
+    "add_generation_prompt: false is supported only where the reply continues the last message; " +
+      "end messages with one of role assistant, or use /v1/completions",
+    { param: "add_generation_prompt" },
+  );
 }

@@ -7,20 +7,21 @@ import { textLogprobsSchema } from "./logprobs_schema.ts";
 import { turnFields, type WriteRequest, writeRequest } from "./turn_schema.ts";
 import { assertSupported, documented, type UnsupportedFields } from "./unsupported.ts";
 
-const form = {
-  takes: z.null(),
-  message: "replies are held to a form in chat completions only",
-};
+const message = "replies are held to a form in chat completions only";
 
 /** Fields that are understood and cannot be served, with the values that ask for nothing. */
 const UNSUPPORTED = {
   echo: { takes: z.literal(false), message: "the prompt is not written again" },
   suffix: { takes: z.literal(""), message: "what comes after a gap cannot be told" },
-  best_of: { takes: z.literal(1), message: "only what is returned is written; use n" },
-  response_format: form,
-  guided_regex: form,
-  guided_choice: form,
-  guided_grammar: form,
+  response_format: {
+    takes: z.looseObject({
+      type: z.literal("text").meta({ description: "Any text.", example: "text" }),
+    }),
+    message,
+  },
+  guided_regex: { takes: z.literal(""), message },
+  guided_choice: { takes: z.array(z.unknown()).max(0), message },
+  guided_grammar: { takes: z.literal(""), message },
 } satisfies UnsupportedFields;
 
 const prompt = z.union([z.string(), z.tuple([z.string()]).transform(([text]) => text)], {
@@ -34,8 +35,11 @@ export const completionRequestSchema = z.object({
       "`max_tokens` and the model's own. Left out to let an open reply go on.",
     example: "Once upon a time",
   }),
-  logprobs: z.int().min(0).max(20).nullish().openapi({
-    description: "Tells how probable each token was, with so many of the most probable ones.",
+  logprobs: z.union([z.int().min(0).max(20), z.literal(false)], {
+    error: "expected an integer from 0 to 20, or false",
+  }).nullish().openapi({
+    description: "Tells how probable each token was, with so many of the most probable ones; " +
+      "`false` or null: not at all.",
     example: 2,
   }),
   ...documented(UNSUPPORTED),
@@ -49,7 +53,7 @@ export function completionRequest(request: z.infer<typeof completionRequestSchem
   return writeRequest(request, {
     messages: [],
     prompt: request.prompt ?? undefined,
-    logprobs: request.logprobs ?? undefined,
+    logprobs: request.logprobs === false ? undefined : request.logprobs ?? undefined,
   });
 }
 

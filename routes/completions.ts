@@ -1,6 +1,7 @@
 /** `POST /v1/completions`: a text, written on as it stands. */
 
 import type { TextToken, TurnResult } from "../src/session/session_types.ts";
+import { bodyReferenceErrors, withBodyReferences } from "./body_references.ts";
 import { type Heading, headingOf, stateOf, usageOf } from "./chat_response.ts";
 import {
   completionRequest,
@@ -12,6 +13,7 @@ import {
 } from "./completion_schema.ts";
 import { WRITE_ERRORS } from "./error_responses.ts";
 import { nameStates } from "./event_stream.ts";
+import { foreignNames, withoutForeign } from "./foreign_fields.ts";
 import { answerOnce, IDEMPOTENCY_ERRORS, idempotencyHeaders } from "./idempotency.ts";
 import { accountOf, RATE_HEADERS } from "./limits.ts";
 import { textLogprobs } from "./logprobs_schema.ts";
@@ -29,10 +31,14 @@ const createCompletion = defineRoute({
   summary: "Write on a text",
   description: "Writes on a text as it stands, from nothing or from where a state stands. The " +
     "answer is OpenAI's, with the `state_id` that it leads to: send it with more text, or with " +
-    "none to let what was cut short go on. Streams are as those of chat completions.",
+    "none to let what was cut short go on. Streams are as those of chat completions.\n\n" +
+    foreignNames("completions"),
   request: {
     headers: idempotencyHeaders,
-    body: jsonBody(completionRequestSchema, "The text, and how to go on."),
+    body: jsonBody(
+      withoutForeign(completionRequestSchema, "completions"),
+      "The text, and how to go on.",
+    ),
   },
   responses: {
     200: {
@@ -44,7 +50,7 @@ const createCompletion = defineRoute({
       },
     },
   },
-  errors: [...WRITE_ERRORS, ...IDEMPOTENCY_ERRORS],
+  errors: bodyReferenceErrors([...WRITE_ERRORS, ...IDEMPOTENCY_ERRORS]),
 });
 
 export function completionRoutes(
@@ -58,7 +64,7 @@ export function completionRoutes(
     assertModel(ready.model, request.model);
     return await answerOnce(c, { sessions: ready, log, body }, async () => {
       const asked = { ...request.turn, account: accountOf(c) };
-      const turns = await ready.startAll(asked, request.choices, signal);
+      const turns = await withBodyReferences(ready.startAll(asked, request.choices, signal));
       const heading = headingOf(turns[0], ready.model, "cmpl");
       if (request.stream) {
         const chunks = chunksOf(heading, request.includeUsage);

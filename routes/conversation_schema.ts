@@ -2,6 +2,8 @@
 
 import { z } from "@hono/zod-openapi";
 import { conversationId, epochSeconds, EXAMPLE_STATE, stateId } from "./ids_schema.ts";
+import { inputItem } from "./input_items.ts";
+import { documented, type UnsupportedFields } from "./unsupported.ts";
 
 /** OpenAI's bounds. */
 export const metadata = z.record(z.string().max(64), z.string().max(512)).refine(
@@ -13,13 +15,48 @@ export const metadata = z.record(z.string().max(64), z.string().max(512)).refine
   maxProperties: 16,
 });
 
+/** Fields of a change that only a new conversation has. */
+export const UNCHANGEABLE = {
+  items: {
+    takes: z.array(z.unknown()).max(0),
+    message: "messages are added by POST /v1/conversations/{id}/items",
+  },
+} satisfies UnsupportedFields;
+
 export const conversationChangeSchema = z.object({
   metadata: metadata.nullish(),
   state_id: stateId.nullish().openapi({
     description: "The state that the conversation is to go on from.",
   }),
+  ...documented(UNCHANGEABLE),
 }, { error: "expected a JSON object" }).openapi("ConversationChange", {
   example: { metadata: { topic: "tea" } },
+});
+
+/** OpenAI's bound. */
+const MAX_ITEMS = 20;
+
+const items = z.array(inputItem, { error: "expected a list of messages" }).max(MAX_ITEMS);
+
+export const newConversationSchema = z.object({
+  ...conversationChangeSchema.shape,
+  items: items.nullish().openapi({
+    description:
+      `Messages that the first turn reads, ${MAX_ITEMS} at most: behind the state, where ` +
+      "one is given.",
+    example: [{ type: "message", role: "user", content: "Hello" }],
+  }),
+}, { error: "expected a JSON object" }).openapi("NewConversation", {
+  example: { metadata: { topic: "tea" } },
+});
+
+export const newItemsSchema = z.object({
+  items: items.min(1).openapi({
+    description: `Messages that the next turn reads, ${MAX_ITEMS} at most.`,
+    example: [{ type: "message", role: "user", content: "Hello" }],
+  }),
+}, { error: "expected a JSON object" }).openapi("NewConversationItems", {
+  example: { items: [{ type: "message", role: "user", content: "Hello" }] },
 });
 
 export const conversationSchema = z.object({
@@ -34,7 +71,7 @@ export const conversationSchema = z.object({
     example: { topic: "tea" },
   }),
   state_id: z.string().nullable().openapi({
-    description: "The state that it has come to; null before the first turn.",
+    description: "The state that it has come to; null before the first turn or message.",
     example: EXAMPLE_STATE,
   }),
 }).openapi("Conversation");
@@ -49,4 +86,5 @@ export const deletedConversationSchema = z.object({
 }).openapi("DeletedConversation");
 
 export type ConversationChange = z.infer<typeof conversationChangeSchema>;
+export type NewConversationBody = z.infer<typeof newConversationSchema>;
 export type ConversationObject = z.infer<typeof conversationSchema>;

@@ -1,25 +1,44 @@
 /** `/v1/conversations`: names that move from state to state as turns are taken. */
 
 import { z } from "@hono/zod-openapi";
+import { InferenceError } from "../src/core/errors.ts";
+import type { TranscriptPage } from "../src/session/transcript.ts";
 import type { Conversation } from "../src/session/session_types.ts";
+import { bodyStateErrors, withBodyStates } from "./body_references.ts";
 import {
   type ConversationChange,
   conversationChangeSchema,
   type ConversationObject,
   conversationSchema,
   deletedConversationSchema,
+  type NewConversationBody,
+  newConversationSchema,
+  newItemsSchema,
+  UNCHANGEABLE,
 } from "./conversation_schema.ts";
 import { BODY_ERRORS, SESSION_ERRORS, STATE_ERRORS } from "./error_responses.ts";
 import { conversationId } from "./ids_schema.ts";
-import { itemListQuery, itemListSchema } from "./item_schema.ts";
-import { itemOf, listOf, noItem, PAGE_ITEMS } from "./items.ts";
+import { entriesOf } from "./input_items.ts";
+import {
+  EXAMPLE_MESSAGE,
+  type Item,
+  itemListQuery,
+  itemListSchema,
+  itemSchema,
+} from "./item_schema.ts";
+import { itemOf, listOf, noItem, PAGE_ITEMS, pageOf } from "./items.ts";
 import { accountOf } from "./limits.ts";
 import { ApiRoutes, defineRoute, jsonBody, jsonResponse } from "./openapi.ts";
 import { heldBy } from "./room.ts";
 import type { RouteOptions } from "./route_options.ts";
+import { assertSupported } from "./unsupported.ts";
 
 const tags = ["Conversations"];
 const params = z.object({ id: conversationId });
+const itemParams = z.object({
+  id: conversationId,
+  item_id: z.string().openapi({ description: "Names the message.", example: EXAMPLE_MESSAGE }),
+});
 
 /** Of a conversation that is looked for. */
 const LOOKUP_ERRORS = [
@@ -36,17 +55,18 @@ const createConversation = defineRoute({
   tags,
   summary: "Begin a conversation",
   description:
-    "From nothing, or from a state. Turns that name it go on where it stands, and move " +
-    "it on.",
-  request: { body: jsonBody(conversationChangeSchema, "What it begins with; `{}` will do.") },
+    "From nothing, or from a state, with `items` behind it for the first turn to read. Turns that " +
+    "name it go on where it stands, and move it on.",
+  request: { body: jsonBody(newConversationSchema, "What it begins with; `{}` will do.") },
   responses: { 200: jsonResponse(conversationSchema, "The conversation.") },
-  errors: [
+  errors: bodyStateErrors([
     ...SESSION_ERRORS,
     ...BODY_ERRORS,
     ...STATE_ERRORS,
     "model_mismatch",
+    "context_length_exceeded",
     "storage_limit_exceeded",
-  ],
+  ]),
 });
 
 const getConversation = defineRoute({
@@ -70,7 +90,13 @@ const updateConversation = defineRoute({
   description: "Replaces its metadata, or moves it to another state; what is left out stays.",
   request: { params, body: jsonBody(conversationChangeSchema, "What is to change.") },
   responses: { 200: jsonResponse(conversationSchema, "The conversation as it is now.") },
-  errors: [...LOOKUP_ERRORS, ...BODY_ERRORS, ...STATE_ERRORS, "model_mismatch"],
+  errors: bodyStateErrors([
+    ...LOOKUP_ERRORS,
+    ...BODY_ERRORS,
+    ...STATE_ERRORS,
+    "model_mismatch",
+    "unsupported_value",
+  ]),
 });
 
 const deleteConversation = defineRoute({
@@ -98,12 +124,49 @@ const listItems = defineRoute({
   errors: [...LOOKUP_ERRORS, ...STATE_ERRORS, "overloaded", "invalid_value"],
 });
 
+const createItems = defineRoute({
+  method: "post",
+  path: "/conversations/{id}/items",
+  operationId: "createConversationItems",
+  tags,
+  summary: "Add messages to a conversation",
+  description:
+    "Puts messages where the conversation stands, and moves it on. Its next turn reads " +
+    "them before its own; where the last one is the user's, a turn without messages replies to it.",
+  request: { params, body: jsonBody(newItemsSchema, "The messages.") },
+  responses: { 200: jsonResponse(itemListSchema, "The messages that were added.") },
+  errors: [
+    ...LOOKUP_ERRORS,
+    ...BODY_ERRORS,
+    ...STATE_ERRORS,
+    "model_mismatch",
+    "context_length_exceeded",
+    "storage_limit_exceeded",
+  ],
+});
+
+const getItem = defineRoute({
+  method: "get",
+  path: "/conversations/{id}/items/{item_id}",
+  operationId: "retrieveConversationItem",
+  tags,
+  summary: "Retrieve a message of a conversation",
+  description: "By the id that the list of its messages tells. A message cannot be deleted: the " +
+    "model's state has absorbed it.",
+  request: { params: itemParams },
+  responses: { 200: jsonResponse(itemSchema, "The message.") },
+  errors: [...LOOKUP_ERRORS, ...STATE_ERRORS, "overloaded", "not_found"],
+});
+
 export function conversationRoutes({ sessions, body }: RouteOptions): ApiRoutes {
   return new ApiRoutes(body)
     .serve(createConversation, async (c) => {
       const { conversations } = await sessions(c);
-      const make = () => conversations.create(wanted(c.req.valid("json")));
-      const created = await accountOf(c)?.conversation(make) ?? await make();
+      const body = c.req.valid("json");
+      const account = accountOf(c);
+      const begun = { ...wanted(body), items: entriesOf(body.items ?? [], "items") };
+      const make = () => withBodyStates(conversations.create(begun, account));
+      const created = await account?.conversation(make) ?? await make();
       return c.json(conversationObject(created), 200);
     })
     .serve(getConversation, async (c) => {
@@ -113,7 +176,9 @@ export function conversationRoutes({ sessions, body }: RouteOptions): ApiRoutes 
     .serve(updateConversation, async (c) => {
       const { conversations } = await sessions(c);
       const { id } = c.req.valid("param");
-      const changed = await conversations.update(id, wanted(c.req.valid("json")));
+      const body = c.req.valid("json");
+      assertSupported(body, UNCHANGEABLE);
+      const changed = await withBodyStates(conversations.update(id, wanted(body)));
       return c.json(conversationObject(changed), 200);
     })
     .serve(deleteConversation, async (c) => {
@@ -127,15 +192,54 @@ export function conversationRoutes({ sessions, body }: RouteOptions): ApiRoutes 
       const { conversations } = await sessions(c);
       const { id } = c.req.valid("param");
       const { after: item, limit = PAGE_ITEMS, order = "desc" } = c.req.valid("query");
-      const after = item === undefined ? undefined : indexOf(item, id);
+      const after = item === undefined ? undefined : indexOf(item, id) ?? -1;
+      if (after === -1) throw noItem(item!);
       const page = await conversations.transcript(id, { after, limit, order }, heldBy(c).take);
       if (after !== undefined && after >= page.total) throw noItem(item!);
-      const items = page.messages.map(({ index, ...entry }) => {
-        const cut = page.open && index === page.total - 1;
-        return itemOf(messageId(id, index), entry, cut ? "incomplete" : "completed");
-      });
-      return c.json(listOf(items, page), 200);
+      return c.json(listOf(itemsOf(id, page), page), 200);
+    })
+    .serve(createItems, async (c) => {
+      const { conversations } = await sessions(c);
+      const { id } = c.req.valid("param");
+      const messages = entriesOf(c.req.valid("json").items, "items");
+      const { before } = await conversations.addItems(id, messages, accountOf(c));
+      const items = messages.map((entry, i) => itemOf(messageId(id, before + i), entry));
+      return c.json(pageOf(items, { order: "asc", limit: items.length }), 200);
+    })
+    .serve(getItem, async (c) => {
+      const { conversations } = await sessions(c);
+      const { id, item_id } = c.req.valid("param");
+      const index = indexOf(item_id, id);
+      if (index === null) throw itemNotFound(item_id, id);
+      const page = await conversations.transcript(
+        id,
+        { after: index - 1, limit: 1 },
+        heldBy(c).take,
+      );
+      if (page.messages.length === 0) throw itemNotFound(item_id, id);
+      return c.json(itemsOf(id, page)[0], 200);
     });
+}
+
+function itemsOf(
+  id: string,
+  { messages, total, open }: TranscriptPage & { open: boolean },
+): Item[] {
+  return messages.map(({ index, ...entry }) => {
+    const cut = open && index === total - 1;
+    return itemOf(messageId(id, index), entry, cut ? "incomplete" : "completed");
+  });
+}
+
+function itemNotFound(item: string, id: string): InferenceError {
+  return new InferenceError(
+    "not_found",
+    `Cannot find item ${
+      JSON.stringify(item.slice(0, 80))
+    } in conversation "${id}": it has no such ` +
+      "message; list them with GET /v1/conversations/{id}/items",
+    { param: "item_id" },
+  );
 }
 
 /** The same for the same place; it shows a part of the conversation's id only. */
@@ -144,14 +248,13 @@ function messageId(conversation: string, index: number): string {
   return `msg_${shown}${index.toString(16).padStart(8, "0")}`;
 }
 
-/** @throws InferenceError `invalid_value` for what is no id of one of its messages */
-function indexOf(item: string, conversation: string): number {
+/** The index of a message by its id; `null` for what is no id of one of the conversation's. */
+function indexOf(item: string, conversation: string): number | null {
   const index = parseInt(item.slice(-8), 16);
-  if (item === messageId(conversation, index)) return index;
-  throw noItem(item);
+  return item === messageId(conversation, index) ? index : null;
 }
 
-function wanted({ metadata, state_id }: ConversationChange) {
+function wanted({ metadata, state_id }: ConversationChange | NewConversationBody) {
   return { metadata: metadata ?? undefined, stateId: state_id ?? undefined };
 }
 

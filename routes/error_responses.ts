@@ -2,6 +2,7 @@
 
 import type { z } from "zod";
 import { ERROR_STATUS, ERROR_WHEN, type ErrorCode, InferenceError } from "../src/core/errors.ts";
+import { statusOn } from "./body_references.ts";
 import { type ErrorBody, errorSchema } from "./error_schema.ts";
 import { errorBody, RETRY_AFTER } from "./errors.ts";
 import { RATE_HEADERS } from "./limits.ts";
@@ -81,7 +82,8 @@ interface Case {
 
 /** By status. Every route is guarded, and may have a bug. */
 export function errorResponses(codes: readonly ErrorCode[]): Record<string, ErrorResponse> {
-  const cases = [...new Set([...codes, ...GUARD_ERRORS])].map(caseOf);
+  const cases = [...new Set([...codes, ...GUARD_ERRORS])]
+    .map((code) => caseOf(code, statusOn(code, codes)));
   const bug: Case = {
     code: "internal_error",
     status: 500,
@@ -116,7 +118,7 @@ function responseOf(
   };
 }
 
-function caseOf(code: ErrorCode): Case {
+function caseOf(code: ErrorCode, status: number): Case {
   const headers: ResponseHeader[] = [];
   if (code in RETRY_AFTER) headers.push("retry-after");
   else if (ERROR_STATUS[code] === 409) headers.push("x-should-retry");
@@ -127,5 +129,5 @@ function caseOf(code: ErrorCode): Case {
   const message = when[0].toUpperCase() + when.slice(1).replaceAll("`", "");
   const limit = code === "rate_limit_exceeded" ? "requests" : undefined;
   const value = errorBody(new InferenceError(code, message, { limit }));
-  return { code, status: ERROR_STATUS[code], when, headers, value };
+  return { code, status, when, headers, value };
 }

@@ -10,7 +10,10 @@ import { InferenceError } from "../src/core/errors.ts";
 import { RATE_HEADERS } from "./limits.ts";
 
 export interface GuardOptions {
-  /** Origins whose pages may call, as `https://chat.example.com`; `*` for all. */
+  /**
+   * Origins whose pages may call, as `https://chat.example.com` or `app://obsidian.md`;
+   * `moz-extension://*` for all of a scheme that is not the web's, `*` for all.
+   */
   origins: readonly string[];
   /** Whether the worker is for this machine alone, and asks nobody for a key. */
   local: () => boolean | Promise<boolean>;
@@ -38,7 +41,11 @@ const MAX_AGE = 3600;
 /** Answers browsers' questions, and refuses what pages may not ask. */
 export function guard({ origins, local }: GuardOptions): MiddlewareHandler[] {
   const allowed = new Set(origins);
-  const hosts = new Set(origins.map((origin) => URL.parse(origin)?.hostname));
+  // Nobody owns the host of another scheme: its name must not become a name of the worker.
+  const hosts = new Set(origins.filter(isWeb).map((origin) => URL.parse(origin)?.hostname));
+  const permits = (origin: string) =>
+    allowed.has("*") || allowed.has(origin) ||
+    !isWeb(origin) && allowed.has(origin.replace(/^([a-z][a-z\d+.-]*:\/\/).*$/s, "$1*"));
   const refuse: MiddlewareHandler = async (c, next) => {
     const named = c.req.header("host");
     // The URL of a request is made of this header and the path: "localhost/metrics?" moves the path.
@@ -61,8 +68,8 @@ export function guard({ origins, local }: GuardOptions): MiddlewareHandler[] {
       );
     }
     const origin = c.req.header("origin");
-    const own = origin === undefined || URL.parse(origin)?.host === host;
-    if (!own && !allowed.has(origin) && !allowed.has("*") && !SAFE.has(c.req.method)) {
+    const own = origin === undefined || isWeb(origin) && URL.parse(origin)?.host === host;
+    if (!own && !permits(origin) && !SAFE.has(c.req.method)) {
       throw new InferenceError(
         "origin_not_allowed",
         `Cannot take requests from pages of "${origin}": allow it with --origins (RWKV_ORIGINS)`,
@@ -71,8 +78,12 @@ export function guard({ origins, local }: GuardOptions): MiddlewareHandler[] {
     await next();
   };
   if (origins.length === 0) return [refuse];
-  const origin = allowed.has("*") ? "*" : [...origins];
+  const origin = allowed.has("*") ? "*" : (asks: string) => permits(asks) ? asks : null;
   return [cors({ origin, exposeHeaders: EXPOSED, maxAge: MAX_AGE }), refuse];
+}
+
+function isWeb(origin: string): boolean {
+  return /^https?:\/\//.test(origin);
 }
 
 /** Whether a host's name or address is this machine's own. */

@@ -48,12 +48,13 @@ export function modelRoutes({ sessions }: RouteOptions): ApiRoutes {
 }
 
 /**
- * Passes the loaded model's id, `default`, and no name at all.
+ * Passes the loaded model's id, `default`, and no name at all, which clients without a choice of
+ * models send as an empty one.
  *
  * @throws InferenceError `model_not_found`
  */
 export function assertModel({ id }: SessionModel, name: string | undefined): void {
-  if (name === undefined || name === id || name === "default") return;
+  if ([undefined, "", id, "default"].includes(name)) return;
   throw new InferenceError(
     "model_not_found",
     `The model ${JSON.stringify(name)} is not loaded; this worker runs ${JSON.stringify(id)}, ` +

@@ -41,8 +41,9 @@ const INFO = {
   description: "Chat with an RWKV-5 model. The API is OpenAI's, and more: every turn leads to a " +
     "state of the model, which the worker stores, and any worker goes on from by its id.\n\n" +
     "Bodies are JSON of at most 8 MiB, whatever their content type says. Fields that are not " +
-    "listed are ignored, and null is the same as leaving a field out. A path that is not listed " +
-    "answers 404 `not_found`, a method that is not listed 405 `method_not_allowed`.\n\n" +
+    "listed are ignored, but for those that an operation's description names, and null is the " +
+    "same as leaving a field out. A path that is not listed answers 404 " +
+    "`not_found`, a method that is not listed 405 `method_not_allowed`.\n\n" +
     "A worker that has keys takes requests below `/v1` with one of them alone, as " +
     "`Authorization: Bearer KEY`. States, conversations, responses and idempotency keys are of the " +
     "key's tenant: an id of another tenant is answered as one that there is not.",

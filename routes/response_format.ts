@@ -144,15 +144,16 @@ function regexOf(pattern: string | null | undefined): Constraint | null {
 }
 
 function choiceOf(choices: string[] | null | undefined): Constraint | null {
-  return choices ? { type: "choice", choices } : null;
+  return choices?.length ? { type: "choice", choices } : null;
 }
 
 function grammarOf(ebnf: string | null | undefined): Constraint | null {
-  return typeof ebnf === "string" ? { type: "grammar", ebnf } : null;
+  // An empty one is the default of several clients, and makes no reply.
+  return ebnf ? { type: "grammar", ebnf } : null;
 }
 
 function schemaOf(schema: object | string | null | undefined): Constraint | null {
-  if (schema === null || schema === undefined) return null;
+  if (schema === null || schema === undefined || schema === "") return null;
   return {
     type: "json_schema",
     schema: typeof schema === "string" ? schema : JSON.stringify(schema),

@@ -2,17 +2,25 @@
 
 import { z } from "@hono/zod-openapi";
 import { InferenceError } from "../src/core/errors.ts";
-import { cleanText, type TranscriptEntry } from "../src/session/chat_template.ts";
+import type { TranscriptEntry } from "../src/session/chat_template.ts";
 import type { TurnRequest } from "../src/session/session_types.ts";
 import { metadata } from "./conversation_schema.ts";
 import { conversationId, EXAMPLE_CONVERSATION, modelId } from "./ids_schema.ts";
+import { entriesOf, inputItem, said } from "./input_items.ts";
 import type { Item } from "./item_schema.ts";
 import { itemOf, newMessageId } from "./items.ts";
 import { topLogprobs } from "./logprobs_schema.ts";
 import { previousStateId } from "./response_ids.ts";
 import { textConstraint, type TextFormat, textFormat } from "./response_format.ts";
 import { responseId, type ResponseObject } from "./response_schema.ts";
-import { samplingFields, samplingOf, seedOf, stopsOf } from "./sampling_schema.ts";
+import {
+  samplingFields,
+  samplingOf,
+  seedOf,
+  stopsOf,
+  tokenLimit,
+  tokensOf,
+} from "./sampling_schema.ts";
 import { assertStored } from "./turn_schema.ts";
 import { assertSupported, documented, type UnsupportedFields } from "./unsupported.ts";
 
@@ -35,27 +43,10 @@ const UNSUPPORTED = {
 
 const LOGPROBS = "message.output_text.logprobs";
 
-const part = z.object({
-  type: z.enum(["input_text", "output_text"], {
-    error: "only parts of type input_text and output_text are supported",
-  }).openapi({ description: "Only text is read.", example: "input_text" }),
-  text: z.string().openapi({ description: "The text.", example: "Hello" }),
-}).openapi("ResponseInputPart");
-
-const inputItem = z.object({
-  type: z.literal("message", { error: "only items of type message are supported" }).nullish()
-    .openapi({ description: "May be left out.", example: "message" }),
-  role: z.enum(["system", "developer", "user", "assistant"], {
-    error: "expected system, developer, user or assistant",
-  }).openapi({ description: "Who speaks.", example: "user" }),
-  content: z.union([z.string(), z.array(part)], {
-    error: "expected a string or a list of parts",
-  }).openapi({ description: "A text, or its parts, a line each.", example: "Hello" }),
-}).openapi("ResponseInputItem");
-
 export const responseRequestSchema = z.object({
   model: modelId.nullish().openapi({
-    description: "The id that `/v1/models` lists, or `default`. The one that runs, unless given.",
+    description: "The id that `/v1/models` lists, or `default`. The one that runs, unless given " +
+      "or where it is empty.",
     example: "default",
   }),
   input: z.union([z.string(), z.array(inputItem)], {
@@ -91,8 +82,8 @@ export const responseRequestSchema = z.object({
     description: "Whether the response comes as server-sent events.",
     example: false,
   }),
-  max_output_tokens: z.int().min(1).nullish().openapi({
-    description: "Tokens to write at most; 512 unless given.",
+  max_output_tokens: tokenLimit.nullish().openapi({
+    description: "Tokens to write at most; 512 unless given, or where it is -1.",
     example: 256,
   }),
   include: z.array(
@@ -183,7 +174,7 @@ export function responseRequest(
     given: {
       conversation: conversation === null ? null : { id: conversation },
       instructions: instructions === "" ? null : instructions,
-      max_output_tokens: body.max_output_tokens ?? null,
+      max_output_tokens: tokensOf(body.max_output_tokens) ?? null,
       metadata: metadata ?? {},
       model,
       parallel_tool_calls: body.parallel_tool_calls ?? true,
@@ -206,7 +197,7 @@ export function responseRequest(
       conversation: conversation ?? undefined,
       instructions: note.given.instructions,
       constraint: textConstraint(format) ?? undefined,
-      maxTokens: body.max_output_tokens ?? undefined,
+      maxTokens: tokensOf(body.max_output_tokens),
       stop: stopsOf(body),
       sampling: samplingOf(body),
       seed: seedOf(body),
@@ -224,17 +215,7 @@ function logprobsOf({ include, top_logprobs }: ResponseBody): number | undefined
 
 function messagesOf({ input }: ResponseBody): TranscriptEntry[] {
   if (typeof input === "string") return input === "" ? [] : [said("input", "user", input)];
-  return (input ?? []).map(({ role, content }, i) => {
-    const text = typeof content === "string" ? content : content.map(({ text }) => text).join("\n");
-    return said(`input[${i}].content`, role, text);
-  });
-}
-
-/** @throws InferenceError `invalid_value` for a user who says nothing */
-function said(param: string, role: TranscriptEntry["role"], content: string): TranscriptEntry {
-  if (role !== "user" || cleanText(content) !== "") return { role, content };
-  const message = `${param}: it is empty; write something to reply to`;
-  throw new InferenceError("invalid_value", message, { param });
+  return entriesOf(input ?? [], "input");
 }
 
 function assertClear({ conversation, previous_response_id, store }: ResponseBody): void {

@@ -5,9 +5,11 @@ import type { Context } from "hono";
 import { InferenceError } from "../src/core/errors.ts";
 import type { Sessions } from "../src/session/sessions.ts";
 import type { TurnReport } from "../src/session/turn_report.ts";
+import { bodyReferenceErrors, withBodyReferences } from "./body_references.ts";
 import { SESSION_ERRORS, WRITE_ERRORS } from "./error_responses.ts";
 import { type EventStreamOptions, nameStates, streamEvents } from "./event_stream.ts";
 import { answerOnce, IDEMPOTENCY_ERRORS, idempotencyHeaders } from "./idempotency.ts";
+import { foreignNames, withoutForeign } from "./foreign_fields.ts";
 import { itemListQuery, itemListSchema } from "./item_schema.ts";
 import { pageOf } from "./items.ts";
 import { accountOf, RATE_HEADERS } from "./limits.ts";
@@ -47,10 +49,11 @@ const createResponse = defineRoute({
     "`response.content_part.added`, `response.output_text.delta` as often as there is text, " +
     "`response.output_text.done`, `response.content_part.done`, `response.output_item.done`, and " +
     "`response.completed` or `response.incomplete`. A turn that fails ends with " +
-    "`response.failed`; one whose conversation has gone on elsewhere meanwhile, with `error`.",
+    "`response.failed`; one whose conversation has gone on elsewhere meanwhile, with `error`.\n\n" +
+    foreignNames("responses"),
   request: {
     headers: idempotencyHeaders,
-    body: jsonBody(responseRequestSchema, "What to reply to."),
+    body: jsonBody(withoutForeign(responseRequestSchema, "responses"), "What to reply to."),
   },
   responses: {
     200: {
@@ -62,11 +65,11 @@ const createResponse = defineRoute({
       },
     },
   },
-  errors: [
+  errors: bodyReferenceErrors([
     ...WRITE_ERRORS,
     "previous_response_not_found",
     ...IDEMPOTENCY_ERRORS,
-  ],
+  ]),
 });
 
 const getResponse = defineRoute({
@@ -132,7 +135,8 @@ export function responseRoutes(
       return await answerOnce(c, { sessions: ready, log, body, isWhole }, async () => {
         const { turn: request, note } = responseRequest(body, ready.model.id);
         const previous = body.previous_response_id ?? undefined;
-        const turn = await ready.start({ ...request, account: accountOf(c) }, signal)
+        const started = ready.start({ ...request, account: accountOf(c) }, signal);
+        const turn = await withBodyReferences(started)
           .catch((error) => Promise.reject(inResponsesWords(error, previous)));
         const { leadsTo, stateId, created } = turn;
         const start = { leadsTo, stateId, created, note };

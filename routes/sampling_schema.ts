@@ -3,14 +3,44 @@
 import { z } from "@hono/zod-openapi";
 import type { Sampling } from "../src/session/session_types.ts";
 
+/** Stop strings of one request at most; roleplay front ends send one for each name. */
+const MAX_STOPS = 256;
+
+/** Tokens that one request may bias at most. */
+export const MAX_BIASES = 4096;
+
 const stop = z.union(
-  [z.string().min(1), z.array(z.string().min(1)).max(16)],
-  { error: "expected a string or a list of at most 16 strings" },
+  [z.string(), z.array(z.string()).max(MAX_STOPS)],
+  { error: `expected a string or a list of at most ${MAX_STOPS} strings` },
 );
+
+/** A number of tokens to write at most; -1 is how several clients leave it to the server. */
+export const tokenLimit = z.int().refine((tokens) => tokens === -1 || tokens >= 1, {
+  error: "expected >=1, or -1 for the worker's own limit",
+}).openapi({ minimum: -1 });
+
+/** Also beyond 2^53, where JSON numbers keep 53 bits: the same number is the same seed. */
+const seed = z.number().refine(Number.isInteger, { error: "expected an integer" })
+  .min(-(2 ** 63)).max(2 ** 64);
+
+const biases = z.record(z.string().regex(/^\d{1,9}$/), z.number().min(-100).max(100), {
+  error: "expected an object that has token ids as names",
+});
+
+/** Counted before its entries are checked, since each wrong one costs much more than it took. */
+const logitBias = z.preprocess((value, { addIssue }) => {
+  if (Array.isArray(value) && value.length === 0) return {};
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  const count = Object.keys(value).length;
+  if (count <= MAX_BIASES) return value;
+  addIssue(`${count} tokens are given; at most ${MAX_BIASES} can be biased`);
+  return z.NEVER;
+}, biases);
 
 export const samplingFields = {
   stop: stop.nullish().openapi({
-    description: "A string, or up to 16: the reply ends before it. An empty line always ends it.",
+    description: `A string, or up to ${MAX_STOPS} of 2,048 bytes together: the reply ends before ` +
+      "it. Empty strings are ignored. An empty line always ends a chat reply.",
     example: ["\nUser:"],
   }),
   temperature: z.number().min(0).max(2).nullish().openapi({
@@ -22,8 +52,8 @@ export const samplingFields = {
       "them, unless given.",
     example: 0.9,
   }),
-  top_k: z.int().min(0).nullish().openapi({
-    description: "Keeps this many most probable tokens. 0, all of them, unless given.",
+  top_k: z.int().min(-1).nullish().openapi({
+    description: "Keeps this many most probable tokens. 0 or -1, all of them, unless given.",
     example: 40,
   }),
   min_p: z.number().min(0).max(1).nullish().openapi({
@@ -31,9 +61,12 @@ export const samplingFields = {
       "all of them, unless given.",
     example: 0.05,
   }),
-  repetition_penalty: z.number().min(0.1).max(10).nullish().openapi({
+  repetition_penalty: z.number().max(10).refine((value) => value === 0 || value >= 0.1, {
+    error: "expected >=0.1, or 0 for none",
+  }).nullish().openapi({
+    minimum: 0,
     description: "Divides the positive logits of tokens that were sampled in the conversation, " +
-      "and multiplies the others. 1 unless given.",
+      "and multiplies the others; from 0.1. 1, or 0, for none; 1 unless given.",
     example: 1.1,
   }),
   presence_penalty: z.number().min(-2).max(2).nullish().openapi({
@@ -50,38 +83,48 @@ export const samplingFields = {
     description: "Factor on the penalties' counts after each token. 1 unless given.",
     example: 0.996,
   }),
-  logit_bias: z.record(z.string().regex(/^\d{1,9}$/), z.number().min(-100).max(100)).nullish()
-    .openapi({
-      description: "Added to logits, from -100 to 100, by token id.",
-      example: { "261": -100 },
-    }),
-  seed: z.int().nullish().openapi({
-    description: "The same seed gives the same text on any worker, and after any resume. A new " +
-      "one, or that of the turn which goes on, unless given.",
+  logit_bias: logitBias.nullish().openapi({
+    description: `Added to logits, from -100 to 100, by token id; ${MAX_BIASES} at most.`,
+    example: { "261": -100 },
+    maxProperties: MAX_BIASES,
+  }),
+  seed: seed.nullish().openapi({
+    type: ["integer", "null"],
+    description: "From -2^63 to 2^64-1. The same seed gives the same text on any worker, and " +
+      "after any resume; beyond 2^53, seeds that JSON numbers cannot tell apart are the same. A " +
+      "new one, or that of the turn which goes on, unless given.",
     example: 42,
   }),
 };
 
 type SamplingRequest = z.infer<z.ZodObject<typeof samplingFields>>;
 
-/** Only what the request says: the rest is the worker's to choose. */
+/** Returns what the request says; the worker chooses the rest. */
 export function samplingOf(request: SamplingRequest): Partial<Sampling> {
+  const { top_k, repetition_penalty, logit_bias } = request;
   const wanted = {
     temperature: request.temperature,
     topP: request.top_p,
-    topK: request.top_k,
+    topK: top_k === -1 ? 0 : top_k,
     minP: request.min_p,
-    repetitionPenalty: request.repetition_penalty,
+    repetitionPenalty: repetition_penalty === 0 ? 1 : repetition_penalty,
     presencePenalty: request.presence_penalty,
     frequencyPenalty: request.frequency_penalty,
     penaltyDecay: request.penalty_decay,
-    logitBias: request.logit_bias && biasById(request.logit_bias),
+    logitBias: logit_bias && biasById(logit_bias),
   };
   return Object.fromEntries(Object.entries(wanted).filter(([, value]) => (value ?? null) !== null));
 }
 
+/** Returns the stop strings without empty ones, which would end every reply at once. */
 export function stopsOf({ stop }: SamplingRequest): readonly string[] | undefined {
-  return typeof stop === "string" ? [stop] : stop ?? undefined;
+  const stops = [stop ?? []].flat().filter((text) => text !== "");
+  return stops.length === 0 ? undefined : stops;
+}
+
+/** Returns a limit of tokens; `undefined` leaves it to the worker. */
+export function tokensOf(limit: number | null | undefined): number | undefined {
+  return limit === -1 ? undefined : limit ?? undefined;
 }
 
 /** As an unsigned 64-bit number. */

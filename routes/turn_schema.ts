@@ -3,8 +3,16 @@
 import { z } from "@hono/zod-openapi";
 import { InferenceError } from "../src/core/errors.ts";
 import type { TurnRequest } from "../src/session/session_types.ts";
+import { DEFAULT_LIMITS } from "../src/session/turn_work.ts";
 import { conversationId, EXAMPLE_CONVERSATION, modelId, stateId } from "./ids_schema.ts";
-import { samplingFields, samplingOf, seedOf, stopsOf } from "./sampling_schema.ts";
+import {
+  samplingFields,
+  samplingOf,
+  seedOf,
+  stopsOf,
+  tokenLimit,
+  tokensOf,
+} from "./sampling_schema.ts";
 
 /** Replies to one prompt at most. */
 const MAX_CHOICES = 16;
@@ -20,7 +28,7 @@ const conversation = z.union(
 export const turnFields = {
   model: modelId.nullish().openapi({
     description: "The id that `/v1/models` lists, or `default`; anything else is 404 " +
-      "`model_not_found`. The one that runs, unless given.",
+      "`model_not_found`. The one that runs, unless given or where it is empty.",
     example: "default",
   }),
   state_id: stateId.nullish().openapi({
@@ -56,9 +64,21 @@ export const turnFields = {
       example: true,
     }),
   }).nullish().openapi({ description: "Of streams." }),
-  max_tokens: z.int().min(1).nullish().openapi({
-    description: "Tokens to write at most; 512 unless given.",
+  max_tokens: tokenLimit.nullish().openapi({
+    description: "Tokens to write at most; 512 unless given, or where it is -1.",
     example: 256,
+  }),
+  ignore_eos: z.boolean().nullish().openapi({
+    description:
+      "Whether the reply goes on behind the end of the text and behind empty lines, to " +
+      "`max_tokens` or a stop string. Not with a form. `false` unless given.",
+    example: true,
+  }),
+  min_tokens: z.int().min(0).nullish().openapi({
+    description:
+      "Tokens to write at least; above 0 only with `ignore_eos`, without `stop`, and not " +
+      "above `max_tokens`. 0 unless given.",
+    example: 0,
   }),
   n: z.int().min(1).max(MAX_CHOICES).nullish().openapi({
     description: "Choices, each with a `state_id` of its own. The prompt is read once for all. " +
@@ -91,25 +111,42 @@ export function writeRequest(
 ): WriteRequest {
   const stream = request.stream ?? false;
   assertStored(request);
+  const turn: TurnRequest = {
+    stateId: request.state_id ?? undefined,
+    conversation: request.conversation ?? undefined,
+    reread: request.on_mismatch === "reread",
+    keep: request.store ?? true,
+    ttl: typeof request.state_ttl === "number" ? 1000 * request.state_ttl : undefined,
+    maxTokens: tokensOf(request.max_tokens),
+    endless: request.ignore_eos ?? undefined,
+    stop: stopsOf(request),
+    sampling: samplingOf(request),
+    seed: seedOf(request),
+    stream,
+    ...own,
+  };
+  assertLength(request.min_tokens ?? 0, turn);
   return {
     model: request.model ?? undefined,
     stream,
     choices: request.n ?? 1,
     includeUsage: stream && (request.stream_options?.include_usage ?? false),
-    turn: {
-      stateId: request.state_id ?? undefined,
-      conversation: request.conversation ?? undefined,
-      reread: request.on_mismatch === "reread",
-      keep: request.store ?? true,
-      ttl: typeof request.state_ttl === "number" ? 1000 * request.state_ttl : undefined,
-      maxTokens: request.max_tokens ?? undefined,
-      stop: stopsOf(request),
-      sampling: samplingOf(request),
-      seed: seedOf(request),
-      stream,
-      ...own,
-    },
+    turn,
   };
+}
+
+/** @throws InferenceError `unsupported_value` for a length that may not be reached */
+function assertLength(
+  min: number,
+  { endless, stop, maxTokens = DEFAULT_LIMITS.defaultMaxTokens }: TurnRequest,
+): void {
+  if (min === 0 || endless && stop === undefined && min <= maxTokens) return;
+  throw new InferenceError(
+    "unsupported_value",
+    `min_tokens: ${min} tokens at least are supported only with ignore_eos: true, without stop, ` +
+      `and with max_tokens (here ${maxTokens}) as large; send these, or leave it out`,
+    { param: "min_tokens" },
+  );
 }
 
 /** @throws InferenceError `invalid_value` for what is to be in a conversation and not to be stored */

@@ -7,7 +7,7 @@
 export interface ChatCompletionRequest {
   /**
    * The id that `/v1/models` lists, or `default`; anything else is 404 `model_not_found`. The
-   * one that runs, unless given.
+   * one that runs, unless given or where it is empty.
    */
   model?: string | null | undefined;
   /** The state that is resumed; the request then holds only what is new. */
@@ -47,14 +47,27 @@ export interface ChatCompletionRequest {
     }
     | null
     | undefined;
-  /** Tokens to write at most; 512 unless given. */
+  /** Tokens to write at most; 512 unless given, or where it is -1. */
   max_tokens?: number | null | undefined;
+  /**
+   * Whether the reply goes on behind the end of the text and behind empty lines, to
+   * `max_tokens` or a stop string. Not with a form. `false` unless given.
+   */
+  ignore_eos?: boolean | null | undefined;
+  /**
+   * Tokens to write at least; above 0 only with `ignore_eos`, without `stop`, and not above
+   * `max_tokens`. 0 unless given.
+   */
+  min_tokens?: number | null | undefined;
   /**
    * Choices, each with a `state_id` of its own. The prompt is read once for all. The first
    * one is that which `n` 1 would give, the next ones have the seeds after it.
    */
   n?: number | null | undefined;
-  /** A string, or up to 16: the reply ends before it. An empty line always ends it. */
+  /**
+   * A string, or up to 256 of 2,048 bytes together: the reply ends before it. Empty strings
+   * are ignored. An empty line always ends a chat reply.
+   */
   stop?: string | string[] | null | undefined;
   /** How much chance there is; 0 takes the most probable token. 1 unless given. */
   temperature?: number | null | undefined;
@@ -63,7 +76,7 @@ export interface ChatCompletionRequest {
    * given.
    */
   top_p?: number | null | undefined;
-  /** Keeps this many most probable tokens. 0, all of them, unless given. */
+  /** Keeps this many most probable tokens. 0 or -1, all of them, unless given. */
   top_k?: number | null | undefined;
   /**
    * Keeps the tokens at least this part as probable as the most probable one. 0, all of them,
@@ -72,7 +85,7 @@ export interface ChatCompletionRequest {
   min_p?: number | null | undefined;
   /**
    * Divides the positive logits of tokens that were sampled in the conversation, and
-   * multiplies the others. 1 unless given.
+   * multiplies the others; from 0.1. 1, or 0, for none; 1 unless given.
    */
   repetition_penalty?: number | null | undefined;
   /**
@@ -87,18 +100,30 @@ export interface ChatCompletionRequest {
   frequency_penalty?: number | null | undefined;
   /** Factor on the penalties' counts after each token. 1 unless given. */
   penalty_decay?: number | null | undefined;
-  /** Added to logits, from -100 to 100, by token id. */
+  /** Added to logits, from -100 to 100, by token id; 4096 at most. */
   logit_bias?: Record<string, number> | null | undefined;
   /**
-   * The same seed gives the same text on any worker, and after any resume. A new one, or that
-   * of the turn which goes on, unless given.
+   * From -2^63 to 2^64-1. The same seed gives the same text on any worker, and after any
+   * resume; beyond 2^53, seeds that JSON numbers cannot tell apart are the same. A new one,
+   * or that of the turn which goes on, unless given.
    */
   seed?: number | null | undefined;
   /**
    * The conversation; what is new of it, where a state or a conversation goes on; empty to
-   * let an open reply go on.
+   * let an open reply go on. A last message of the assistant is the beginning of the reply,
+   * which continues it, unless `continue_final_message` is `false`.
    */
   messages?: Message[] | null | undefined;
+  /**
+   * Whether the reply continues the last message, which is the assistant's: the answer has
+   * only what follows. It does so unless this is `false`. Not with a form.
+   */
+  continue_final_message?: boolean | null | undefined;
+  /**
+   * `true`: as `continue_final_message` `false`. `false` only where the last message is
+   * continued.
+   */
+  add_generation_prompt?: boolean | null | undefined;
   /** The same as `max_tokens`, and goes before it. */
   max_completion_tokens?: number | null | undefined;
   /** Whether it is told how probable each token of the reply was. */
@@ -201,6 +226,11 @@ export interface ChatCompletionRequest {
    * supported.
    */
   audio?: null | undefined;
+  /**
+   * Taken only where it asks for nothing, else 400 `unsupported_value`: web search is not
+   * supported.
+   */
+  web_search_options?: null | undefined;
 }
 
 /** A turn as it ended, in one choice or several. */
@@ -266,7 +296,7 @@ export interface ChatCompletionChunk {
 export interface CompletionRequest {
   /**
    * The id that `/v1/models` lists, or `default`; anything else is 404 `model_not_found`. The
-   * one that runs, unless given.
+   * one that runs, unless given or where it is empty.
    */
   model?: string | null | undefined;
   /** The state that is resumed; the request then holds only what is new. */
@@ -306,14 +336,27 @@ export interface CompletionRequest {
     }
     | null
     | undefined;
-  /** Tokens to write at most; 512 unless given. */
+  /** Tokens to write at most; 512 unless given, or where it is -1. */
   max_tokens?: number | null | undefined;
+  /**
+   * Whether the reply goes on behind the end of the text and behind empty lines, to
+   * `max_tokens` or a stop string. Not with a form. `false` unless given.
+   */
+  ignore_eos?: boolean | null | undefined;
+  /**
+   * Tokens to write at least; above 0 only with `ignore_eos`, without `stop`, and not above
+   * `max_tokens`. 0 unless given.
+   */
+  min_tokens?: number | null | undefined;
   /**
    * Choices, each with a `state_id` of its own. The prompt is read once for all. The first
    * one is that which `n` 1 would give, the next ones have the seeds after it.
    */
   n?: number | null | undefined;
-  /** A string, or up to 16: the reply ends before it. An empty line always ends it. */
+  /**
+   * A string, or up to 256 of 2,048 bytes together: the reply ends before it. Empty strings
+   * are ignored. An empty line always ends a chat reply.
+   */
   stop?: string | string[] | null | undefined;
   /** How much chance there is; 0 takes the most probable token. 1 unless given. */
   temperature?: number | null | undefined;
@@ -322,7 +365,7 @@ export interface CompletionRequest {
    * given.
    */
   top_p?: number | null | undefined;
-  /** Keeps this many most probable tokens. 0, all of them, unless given. */
+  /** Keeps this many most probable tokens. 0 or -1, all of them, unless given. */
   top_k?: number | null | undefined;
   /**
    * Keeps the tokens at least this part as probable as the most probable one. 0, all of them,
@@ -331,7 +374,7 @@ export interface CompletionRequest {
   min_p?: number | null | undefined;
   /**
    * Divides the positive logits of tokens that were sampled in the conversation, and
-   * multiplies the others. 1 unless given.
+   * multiplies the others; from 0.1. 1, or 0, for none; 1 unless given.
    */
   repetition_penalty?: number | null | undefined;
   /**
@@ -346,11 +389,12 @@ export interface CompletionRequest {
   frequency_penalty?: number | null | undefined;
   /** Factor on the penalties' counts after each token. 1 unless given. */
   penalty_decay?: number | null | undefined;
-  /** Added to logits, from -100 to 100, by token id. */
+  /** Added to logits, from -100 to 100, by token id; 4096 at most. */
   logit_bias?: Record<string, number> | null | undefined;
   /**
-   * The same seed gives the same text on any worker, and after any resume. A new one, or that
-   * of the turn which goes on, unless given.
+   * From -2^63 to 2^64-1. The same seed gives the same text on any worker, and after any
+   * resume; beyond 2^53, seeds that JSON numbers cannot tell apart are the same. A new one,
+   * or that of the turn which goes on, unless given.
    */
   seed?: number | null | undefined;
   /**
@@ -358,8 +402,11 @@ export interface CompletionRequest {
    * `max_tokens` and the model's own. Left out to let an open reply go on.
    */
   prompt?: string | [string] | null | undefined;
-  /** Tells how probable each token was, with so many of the most probable ones. */
-  logprobs?: number | null | undefined;
+  /**
+   * Tells how probable each token was, with so many of the most probable ones; `false` or
+   * null: not at all.
+   */
+  logprobs?: number | false | null | undefined;
   /**
    * Taken only where it asks for nothing, else 400 `unsupported_value`: the prompt is not
    * written again.
@@ -371,30 +418,31 @@ export interface CompletionRequest {
    */
   suffix?: "" | null | undefined;
   /**
-   * Taken only where it asks for nothing, else 400 `unsupported_value`: only what is returned
-   * is written; use n.
+   * Taken only where it asks for nothing, else 400 `unsupported_value`: replies are held to a
+   * form in chat completions only.
    */
-  best_of?: 1 | null | undefined;
+  response_format?:
+    | {
+      /** Any text. */
+      type: "text";
+    }
+    | null
+    | undefined;
   /**
    * Taken only where it asks for nothing, else 400 `unsupported_value`: replies are held to a
    * form in chat completions only.
    */
-  response_format?: null | undefined;
+  guided_regex?: "" | null | undefined;
   /**
    * Taken only where it asks for nothing, else 400 `unsupported_value`: replies are held to a
    * form in chat completions only.
    */
-  guided_regex?: null | undefined;
+  guided_choice?: unknown[] | null | undefined;
   /**
    * Taken only where it asks for nothing, else 400 `unsupported_value`: replies are held to a
    * form in chat completions only.
    */
-  guided_choice?: null | undefined;
-  /**
-   * Taken only where it asks for nothing, else 400 `unsupported_value`: replies are held to a
-   * form in chat completions only.
-   */
-  guided_grammar?: null | undefined;
+  guided_grammar?: "" | null | undefined;
 }
 
 /** What was written on a text. */
@@ -429,7 +477,7 @@ export interface Conversation {
   created_at: number;
   /** As it was given. */
   metadata: Record<string, string>;
-  /** The state that it has come to; null before the first turn. */
+  /** The state that it has come to; null before the first turn or message. */
   state_id: string | null;
 }
 
@@ -439,6 +487,21 @@ export interface ConversationChange {
   metadata?: Record<string, string> | null | undefined;
   /** The state that the conversation is to go on from. */
   state_id?: string | null | undefined;
+  /**
+   * Taken only where it asks for nothing, else 400 `unsupported_value`: messages are added by
+   * POST /v1/conversations/{id}/items.
+   */
+  items?: unknown[] | null | undefined;
+}
+
+/** What a new conversation begins with. */
+export interface NewConversation {
+  /** Strings of up to 512 characters, by names of up to 64; 16 of them at most. */
+  metadata?: Record<string, string> | null | undefined;
+  /** The state that the conversation is to go on from. */
+  state_id?: string | null | undefined;
+  /** Messages that the first turn reads, 20 at most: behind the state, where one is given. */
+  items?: ResponseInputItem[] | null | undefined;
 }
 
 /** What is not known yet is null. */
@@ -636,6 +699,16 @@ export interface TextChoice {
   finish_reason: "stop" | "length";
 }
 
+/** A message to add. */
+export interface ResponseInputItem {
+  /** May be left out. */
+  type?: "message" | undefined;
+  /** Who speaks. */
+  role: "system" | "developer" | "user" | "assistant";
+  /** A text, or its parts, a line each. */
+  content: string | ResponseInputPart[];
+}
+
 /** The store of states, once it is open. */
 export interface StoreHealth {
   /** What holds the states. */
@@ -693,6 +766,14 @@ export interface TextLogprobs {
   top_logprobs: Record<string, number>[];
   /** Where each begins in the text, in characters. */
   text_offset: number[];
+}
+
+/** A line of a message. */
+export interface ResponseInputPart {
+  /** Only text is read. */
+  type: "input_text" | "output_text";
+  /** The text. */
+  text: string;
 }
 
 /** A line of a message. */

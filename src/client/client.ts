@@ -13,6 +13,7 @@ import type {
   ConversationChange,
   ConversationObject,
   ModelObject,
+  NewConversation,
   PageParams,
   StateObject,
   StreamParams,
@@ -48,7 +49,7 @@ export interface Client {
   };
   /** Names on the worker's side that move from state to state. */
   conversations: {
-    create(change?: ConversationChange, options?: CallOptions): Promise<ConversationObject>;
+    create(begin?: NewConversation, options?: CallOptions): Promise<ConversationObject>;
     get(id: string, options?: CallOptions): Promise<ConversationObject>;
     update(
       id: string,

@@ -11,7 +11,12 @@ import type {
   State,
 } from "./api_types.ts";
 
-export type { ChatCompletion, ConversationChange, TextCompletion } from "./api_types.ts";
+export type {
+  ChatCompletion,
+  ConversationChange,
+  NewConversation,
+  TextCompletion,
+} from "./api_types.ts";
 
 /** A turn to take. Whether it is streamed is told by the method that takes it. */
 export type ChatParams = Omit<ChatCompletionRequest, "stream" | "stream_options">;

@@ -190,6 +190,8 @@ export const ERROR_WHEN: Readonly<Record<ErrorCode, string>> = {
 
 /** What an error tells besides its message, which it may have a cause for. */
 export interface InferenceErrorOptions extends ErrorOptions {
+  /** Of an HTTP answer, where it is not the one that the code has otherwise. */
+  status?: number | undefined;
   /** The request field, flag or file that the message is about. */
   param?: string | undefined;
   /** Seconds after which it is worth to try again. */
@@ -216,6 +218,8 @@ export class InferenceError extends Error {
   readonly fault: FaultKind | undefined;
   /** What a key has used up, or would use too much of. */
   readonly limit: LimitKind | undefined;
+  /** The status of an HTTP answer that tells of it. */
+  readonly status: number;
 
   /** An error of a kind, which callers decide by; its message is for people. */
   constructor(readonly code: ErrorCode, message: string, options: InferenceErrorOptions = {}) {
@@ -225,10 +229,6 @@ export class InferenceError extends Error {
     this.stateId = options.stateId;
     this.fault = options.fault;
     this.limit = options.limit;
-  }
-
-  /** The status of an HTTP answer that tells of it. */
-  get status(): number {
-    return ERROR_STATUS[this.code];
+    this.status = options.status ?? ERROR_STATUS[code];
   }
 }

@@ -77,6 +77,18 @@ export function cleanText(text: string): string {
   return clean.trim();
 }
 
+/**
+ * A message that a reply begins with, for the model to continue: without empty lines, which would
+ * end it, but with the spaces or the one newline that it ends with.
+ */
+export function openingText(message: Message): string {
+  const text = messageText(message);
+  const clean = cleanText(text);
+  if (clean === "") return "";
+  const end = text.slice(text.trimEnd().length);
+  return clean + (/[\r\n]/.test(end) ? "\n" : end);
+}
+
 /** A message's paragraph, and what ends it. */
 export function renderMessage(message: Message): string {
   const text = cleanText(messageText(message));

@@ -1,8 +1,11 @@
 /** Conversations as clients handle them: each points at a state of this worker's model. */
 
 import type { Conversation, Metadata } from "../store/conversations.ts";
+import { InferenceError } from "../core/errors.ts";
 import type { StateStore } from "../store/state_store.ts";
-import type { SessionModel, TakeBytes } from "./session_types.ts";
+import type { TranscriptEntry } from "./chat_template.ts";
+import { type ItemStoreOptions, storeItems } from "./conversation_items.ts";
+import type { TakeBytes, TurnAccount } from "./session_types.ts";
 import { openTranscript, type PageRequest, readPage, type TranscriptPage } from "./transcript.ts";
 
 /** What a conversation is to become. */
@@ -13,25 +16,81 @@ export interface ConversationChange {
   metadata?: Metadata | undefined;
 }
 
+/** What a new conversation is to be. */
+export interface NewConversation extends ConversationChange {
+  /** Messages behind the state, for its first turn to read. */
+  items?: readonly TranscriptEntry[] | undefined;
+}
+
+/** Messages that were added to a conversation. */
+export interface AddedItems {
+  /** How many messages there were before. */
+  before: number;
+  /** The state that the conversation has come to. */
+  stateId: string;
+}
+
+/** How often messages are added anew because the conversation was moved meanwhile. */
+const ATTEMPTS = 8;
+
 /** Conversations by their names. */
 export class ConversationDesk {
+  readonly #options: ItemStoreOptions;
   readonly #store: StateStore;
-  readonly #model: SessionModel;
 
   /** A desk in front of a store, for one model. */
-  constructor(store: StateStore, model: SessionModel) {
-    this.#store = store;
-    this.#model = model;
+  constructor(options: ItemStoreOptions) {
+    this.#options = options;
+    this.#store = options.store;
   }
 
-  /** Begins one, from a state where there is one. Throws as `StateStore.inspect`. */
-  async create({ stateId, metadata = {} }: ConversationChange = {}): Promise<Conversation> {
+  /**
+   * Begins one, from a state where there is one, with messages where there are some. Throws as
+   * `StateStore.inspect`, and as `addItems`.
+   */
+  async create(
+    { stateId, metadata = {}, items = [] }: NewConversation = {},
+    account?: TurnAccount,
+  ): Promise<Conversation> {
     if (stateId !== undefined) await this.#assertState(stateId);
-    return await this.#store.conversations.create({ head: stateId ?? null, metadata });
+    const from = stateId ?? null;
+    if (items.length === 0) {
+      return await this.#store.conversations.create({ head: from, metadata });
+    }
+    const { state } = await storeItems(items, { head: from, account }, this.#options);
+    return await this.#store.conversations.create({ head: state.id, metadata });
   }
 
-  /** @throws InferenceError `conversation_not_found` */
-  /** What a name leads to. */
+  /**
+   * Adds messages to a conversation where it stands, for its next turn to read.
+   *
+   * @throws InferenceError as `get` and `StateStore.inspect`; `context_length_exceeded` for more than
+   * a turn could read, or `storage_limit_exceeded` by the account
+   */
+  async addItems(
+    id: string,
+    items: readonly TranscriptEntry[],
+    account?: TurnAccount,
+  ): Promise<AddedItems> {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const conversation = await this.get(id);
+      const place = { head: conversation.head, conversation, account };
+      const { state, before } = await storeItems(items, place, this.#options);
+      if (state.moved) return { before, stateId: state.id };
+      await this.#store.delete(state.id);
+    }
+    throw new InferenceError(
+      "store_unavailable",
+      `Cannot add items to conversation "${id}": it was moved ${ATTEMPTS} times meanwhile; try again`,
+      { param: "items" },
+    );
+  }
+
+  /**
+   * Returns what a name leads to.
+   *
+   * @throws InferenceError `conversation_not_found`
+   */
   get(id: string): Promise<Conversation> {
     return this.#store.conversations.get(id);
   }
@@ -67,6 +126,6 @@ export class ConversationDesk {
   }
 
   async #assertState(id: string): Promise<void> {
-    await this.#store.inspect(id, { model: this.#model });
+    await this.#store.inspect(id, { model: this.#options.model });
   }
 }

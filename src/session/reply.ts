@@ -26,6 +26,8 @@ export interface ReplyOptions {
   held?: Uint8Array | undefined;
   /** Whether it goes on a text as it stands: an empty line does not end it, nor is one added. */
   plain?: boolean | undefined;
+  /** Whether nothing but `stop` ends it: neither an empty line nor the end of text. */
+  endless?: boolean | undefined;
 }
 
 const NEWLINE = 10;
@@ -38,20 +40,23 @@ export class Reply {
   #newlines: number;
   #ended = false;
   readonly #plain: boolean;
+  /** Id that ends it. */
+  readonly #endOfText: number | null;
   /** What replaces the last token when the turn is closed; `null` is the token itself. */
   #lastToken: readonly number[] | null = null;
 
   constructor(
     tokenizer: TokenCodec,
-    { stop = [], text = "", held, plain = false }: ReplyOptions = {},
+    { stop = [], text = "", held, plain = false, endless = false }: ReplyOptions = {},
   ) {
     this.#tokenizer = tokenizer;
     this.#plain = plain;
     this.#text = text;
     const shown = new TextEncoder().encode(text);
-    const always = plain ? [] : [TURN_END];
+    this.#endOfText = endless ? null : tokenizer.endOfText;
+    const always = plain || endless ? [] : [TURN_END];
     this.#matcher = new StopMatcher([...always, ...stop], { shown, held, always: always.length });
-    this.#newlines = trailingNewlines(this.#matcher.held, 0);
+    this.#newlines = trailingNewlines(this.#matcher.held, trailingNewlines(shown, 0));
   }
 
   /** Everything visible, what came before this turn included. */
@@ -76,7 +81,7 @@ export class Reply {
   /** Takes a sampled token; returns the text that becomes visible. */
   push(token: number): string {
     if (this.#ended) throw new Error("The reply has ended");
-    if (token === this.#tokenizer.endOfText) {
+    if (token === this.#endOfText) {
       this.#ended = true;
       this.#lastToken = [];
       return this.#show(this.#matcher.flush());

@@ -13,7 +13,7 @@ import type { SessionModel, TextToken, TurnEnd, TurnResult, Usage } from "./sess
 import type { TokenLog } from "./token_log.ts";
 import type { TurnMeter } from "./turn_meter.ts";
 import { EventQueue } from "./turn.ts";
-import { encodeRecord, type TurnRecord } from "./turn_record.ts";
+import { encodeRecord, sealed, type TurnRecord } from "./turn_record.ts";
 import { encodeReport, type ReportedEnd } from "./turn_report.ts";
 
 export interface RunningTurnOptions {
@@ -188,20 +188,10 @@ export class RunningTurn {
       const from = record.earlier ? { after: record.earlier.hash } : { model: model.fingerprint };
       const hashes = await store.prefixes.hashes(from, record.transcript.map(canonical));
       const names = { prefix: record.plain ? undefined : hashes.at(-1), conversation };
-      const sealed = record.transcript.slice(0, this.#sealed);
       const content: StateContent = {
         state: kept.bytes,
-        turn: encodeRecord(
-          sealed.length === 0 ? record : {
-            ...record,
-            earlier: {
-              count: (record.earlier?.count ?? 0) + sealed.length,
-              hash: hashes[sealed.length - 1],
-            },
-            transcript: record.transcript.slice(sealed.length),
-          },
-        ),
-        history: await appendEntries(await history, sealed),
+        turn: encodeRecord(sealed(record, this.#sealed, hashes)),
+        history: await appendEntries(await history, record.transcript.slice(0, this.#sealed)),
         note: this.report({
           finishReason: finished.reason === "stop" ? "stop" : "length",
           usage: this.#usage(finished.sampled),

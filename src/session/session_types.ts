@@ -48,6 +48,8 @@ export type TakeBytes = (bytes: number) => void;
 export interface TurnRequest {
   /** With `stateId`: only what is new; none to write on a reply that was cut short. */
   messages: readonly Message[];
+  /** Whether the last message, of the assistant, is the beginning of the reply. */
+  prefill?: boolean | undefined;
   /** Instead of messages: a text that is written on as it stands, without any template. */
   prompt?: string | undefined;
   /** The state that it goes on from. */
@@ -67,6 +69,8 @@ export interface TurnRequest {
   maxTokens?: number | undefined;
   /** Strings that end the reply and are not part of it. */
   stop?: readonly string[] | undefined;
+  /** Whether nothing but `stop` and `maxTokens` ends the reply. */
+  endless?: boolean | undefined;
   /** How tokens are chosen, where not as the sessions do it. */
   sampling?: Partial<Sampling> | undefined;
   /** The same one gives the same text; a new one, or that of the turn which goes on, unless given. */

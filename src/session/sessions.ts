@@ -79,7 +79,8 @@ export class Sessions {
   constructor({ runner, store, tokenizer, model, limits, sampling, ...rest }: SessionsOptions) {
     this.model = model;
     this.answers = new AnswerDesk(store.answers);
-    this.conversations = new ConversationDesk(store, model);
+    const { promptTokens } = { ...DEFAULT_LIMITS, ...limits };
+    this.conversations = new ConversationDesk({ store, model, tokenizer, promptTokens });
     this.tokens = new TokenDesk(tokenizer, model);
     this.#store = store;
     this.#telemetry = rest.telemetry ?? SILENT;

@@ -5,8 +5,10 @@ import { TimeSlice } from "../core/time_slice.ts";
 import {
   type Message,
   messageText,
+  openingText,
   renderMessage,
   REPLY_START,
+  type TranscriptEntry,
   TURN_END,
 } from "./chat_template.ts";
 import type { EarlierMessages } from "./history.ts";
@@ -32,6 +34,10 @@ export interface PlanOptions {
   prompt?: string | undefined;
   /** The system message that the turn has for itself. */
   instructions?: Instructions | undefined;
+  /** Whether the last message is the beginning of the reply. */
+  prefill?: boolean | undefined;
+  /** Whether an empty line does not end the reply: messages with the same words do not find it. */
+  endless?: boolean | undefined;
 }
 
 /**
@@ -45,8 +51,9 @@ export async function planTurn(
   messages: readonly Message[],
   options: PlanOptions,
 ): Promise<TurnRecord> {
-  const { tokenizer, seed, freshSeed, prompt, instructions } = options;
-  if (prompt === undefined && messages.length === 0) return await continuation(previous, options);
+  const { tokenizer, seed, freshSeed, prompt, instructions, prefill, endless } = options;
+  const silent = prompt === undefined && messages.length === 0;
+  if (silent && !isUnanswered(previous)) return await continuation(previous, options);
   assertSaid(messages);
   if (prompt === "" && previous === null) {
     throw new InferenceError(
@@ -59,17 +66,16 @@ export async function planTurn(
     return await planTurn(null, [...previous.record.transcript, ...messages], options);
   }
   const record = previous?.record;
-  const read = previous === null
-    ? []
-    : previous.open && !previous.record.plain
-    ? closeOpenTurn(previous.record, tokenizer)
-    : previous.record.pending;
+  const read = leftOver(previous, tokenizer);
+  const complete = prefill ? messages.slice(0, -1) : messages;
+  const opening = prefill ? openingText(messages[messages.length - 1]) : "";
   const added = prompt === undefined
-    ? messages.map((message) => ({ role: message.role, content: messageText(message) }))
+    ? complete.map((message) => ({ role: message.role, content: messageText(message) }))
     : [{ role: "user" as const, content: prompt }];
   const tokens = prompt === undefined
-    ? [...await encodeMessages(messages, tokenizer), ...tokenizer.encode(REPLY_START)]
+    ? [...await encodeMessages(complete, tokenizer), ...encodeReply(opening, tokenizer)]
     : tokenizer.encode(prompt);
+  const earlier = record?.earlier ?? null;
   return {
     pending: [...read, ...tokens],
     absorbed: record?.absorbed ?? 0,
@@ -77,11 +83,46 @@ export async function planTurn(
     seed: seed ?? freshSeed(),
     counts: record?.counts ?? new Map(),
     held: new Uint8Array(),
-    earlier: prompt === undefined ? record?.earlier ?? null : apart(record?.earlier ?? null),
-    transcript: [...record?.transcript ?? [], ...added, { role: "assistant", content: "" }],
+    earlier: prompt === undefined && !endless ? earlier : apart(earlier),
+    transcript: [...record?.transcript ?? [], ...added, { role: "assistant", content: opening }],
     ...(prompt === undefined ? {} : { plain: true }),
     ...(instructions === undefined ? {} : { instructions }),
   };
+}
+
+/**
+ * The record of a state that has messages behind it, and no reply to them: they are read when the
+ * next turn begins.
+ */
+export async function withMessages(
+  previous: PreviousTurn | null,
+  messages: readonly TranscriptEntry[],
+  tokenizer: TokenCodec,
+): Promise<TurnRecord> {
+  const record = previous?.record;
+  return {
+    pending: [...leftOver(previous, tokenizer), ...await encodeMessages(messages, tokenizer)],
+    absorbed: record?.absorbed ?? 0,
+    position: record?.position ?? 0,
+    seed: record?.seed ?? 0n,
+    counts: record?.counts ?? new Map(),
+    held: new Uint8Array(),
+    earlier: record?.earlier ?? null,
+    transcript: [...record?.transcript ?? [], ...messages],
+    ...(record?.instructions ? { instructions: record.instructions } : {}),
+  };
+}
+
+/** Whether a state ends with what its user has said, which is to be replied to. */
+function isUnanswered(previous: PreviousTurn | null): boolean {
+  return previous?.record.transcript.at(-1)?.role === "user";
+}
+
+/** Tokens that are to be read before what is new; they end the reply of an open turn. */
+function leftOver(previous: PreviousTurn | null, tokenizer: TokenCodec): readonly number[] {
+  if (previous === null) return [];
+  const { record, open } = previous;
+  return open && !record.plain ? closeOpenTurn(record, tokenizer) : record.pending;
 }
 
 /** What goes on a text as it stands is not found by messages with the same words. */
@@ -106,6 +147,12 @@ export async function encodeMessages(
   return ids;
 }
 
+/** The beginning of a reply, as the model would have written it. */
+function encodeReply(text: string, tokenizer: TokenCodec): number[] {
+  const start = tokenizer.encode(REPLY_START);
+  return text === "" ? start : [...start, ...tokenizer.encode(` ${text}`)];
+}
+
 /** @throws InferenceError `invalid_value` for a user who says nothing */
 function assertSaid(messages: readonly Message[]): void {
   messages.forEach((message, i) => {
@@ -125,7 +172,7 @@ async function continuation(
   previous: PreviousTurn | null,
   options: PlanOptions,
 ): Promise<TurnRecord> {
-  const { tokenizer, seed } = options;
+  const { tokenizer, seed, endless } = options;
   if (previous === null) {
     throw new InferenceError(
       "invalid_value",
@@ -142,9 +189,15 @@ async function continuation(
     );
   }
   const { record } = previous;
-  if (!previous.unread) return { ...record, seed: seed ?? record.seed };
+  if (!previous.unread) {
+    const earlier = endless ? apart(record.earlier) : record.earlier;
+    return { ...record, earlier, seed: seed ?? record.seed };
+  }
   const reply = record.transcript[record.transcript.length - 1];
-  const fresh = await planTurn(null, record.transcript.slice(0, -1), options);
+  const fresh = await planTurn(null, record.transcript.slice(0, -1), {
+    ...options,
+    prefill: false,
+  });
   const written = reply.content === "" ? [] : tokenizer.encode(` ${reply.content}`);
   return {
     ...fresh,
@@ -153,7 +206,11 @@ async function continuation(
   };
 }
 
-function closeOpenTurn({ pending, held }: TurnRecord, tokenizer: TokenCodec): number[] {
-  const { length } = TURN_END;
-  return new Reply(tokenizer, { held: held.slice(-length) }).close(pending);
+function closeOpenTurn(
+  { pending, held, transcript }: TurnRecord,
+  tokenizer: TokenCodec,
+): number[] {
+  const end = -TURN_END.length;
+  const text = transcript[transcript.length - 1].content.slice(end);
+  return new Reply(tokenizer, { text, held: held.slice(end) }).close(pending);
 }

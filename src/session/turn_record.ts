@@ -76,6 +76,20 @@ export function recordOf(json: any): TurnRecord {
   };
 }
 
+/**
+ * Returns a record without the first `count` messages of its transcript, which go to the history.
+ *
+ * @param hashes After each message of the transcript, see `PrefixIndex`.
+ */
+export function sealed(record: TurnRecord, count: number, hashes: readonly string[]): TurnRecord {
+  if (count === 0) return record;
+  return {
+    ...record,
+    earlier: { count: (record.earlier?.count ?? 0) + count, hash: hashes[count - 1] },
+    transcript: record.transcript.slice(count),
+  };
+}
+
 /** The whole conversation but for the instructions of its latest turn. */
 export function spoken(
   earlier: readonly TranscriptEntry[],

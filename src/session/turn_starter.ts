@@ -107,6 +107,8 @@ export class TurnStarter {
       freshSeed: () => this.#freshSeed(),
       prompt: request.prompt,
       instructions: origin.instructions,
+      prefill: request.prefill,
+      endless: request.endless,
     });
     bounds.assertFits(plan.pending.length);
     if (signal?.aborted) throw new InferenceError("cancelled", "The client has gone");
@@ -161,7 +163,13 @@ export class TurnStarter {
     return new RunningTurn({
       stateId: store.newId(),
       plan: { ...plan, seed: BigInt.asUintN(64, plan.seed + BigInt(choice)) },
-      reply: new Reply(tokenizer, { stop: request.stop, text, held, plain }),
+      reply: new Reply(tokenizer, {
+        stop: request.stop,
+        text,
+        held,
+        plain,
+        endless: request.endless,
+      }),
       counts: new Map(counts),
       origin,
       ttl: request.ttl,

@@ -60,7 +60,7 @@ export function turnWork(
     counts,
     position: plan.position,
     maxTokens: Math.min(request.maxTokens ?? limits.defaultMaxTokens, limits.maxTokens),
-    endToken: tokenizer.endOfText,
+    endToken: request.endless ? null : tokenizer.endOfText,
     stops: reply.stops,
     constraint: request.constraint,
     logprobs: request.logprobs,
@@ -71,7 +71,7 @@ export function turnWork(
 
 /** @throws InferenceError `invalid_value` for a request that contradicts itself */
 export function assertClear(
-  { stateId, conversation, constraint, messages }: TurnRequest,
+  { stateId, conversation, constraint, messages, prefill, endless }: TurnRequest,
   choices: number,
 ): void {
   if (constraint !== undefined && messages.length === 0) {
@@ -79,6 +79,23 @@ export function assertClear(
       "invalid_value",
       "response_format: what a reply must be is held from its beginning on, and messages is " +
         "empty; let it go on without, or send a message",
+      { param: "response_format" },
+    );
+  }
+  if (constraint !== undefined && prefill) {
+    throw new InferenceError(
+      "invalid_value",
+      "response_format: what a reply must be is held from its beginning on, and the last of " +
+        "messages is the assistant's, which the reply continues; send continue_final_message: " +
+        "false for a new reply, or no format",
+      { param: "response_format" },
+    );
+  }
+  if (constraint !== undefined && endless) {
+    throw new InferenceError(
+      "invalid_value",
+      "response_format: ignore_eos is true as well, and a reply with a form ends with it; leave " +
+        "one of the two out",
       { param: "response_format" },
     );
   }

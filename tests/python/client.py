@@ -43,7 +43,7 @@ assert answers[0] == answers[1]
 for wrong, kind, code in [
     ({"model": "gpt"}, openai.NotFoundError, "model_not_found"),
     ({"n": 17}, openai.BadRequestError, "invalid_value"),
-    ({"extra_body": {"state_id": "state_" + 48 * "0"}}, openai.NotFoundError, "state_not_found"),
+    ({"extra_body": {"state_id": "state_" + 48 * "0"}}, openai.BadRequestError, "state_not_found"),
 ]:
     try:
         client.chat.completions.create(messages=hi, **{**settings, **wrong})

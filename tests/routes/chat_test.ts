@@ -139,6 +139,9 @@ Deno.test("everything a client may send reaches the runner", async () => {
   });
 });
 
+/** More than may be. */
+const BIASES = Object.fromEntries(Array.from({ length: 4097 }, (_, id) => [id, 1]));
+
 Deno.test("wrong values are refused, naming the field", async () => {
   const { app } = testApp();
   for (
@@ -162,9 +165,15 @@ Deno.test("wrong values are refused, naming the field", async () => {
       [{ max_tokens: 1.5 }, "max_tokens", /int/],
       [{ frequency_penalty: 3 }, "frequency_penalty", /<=2/],
       [{ stream: "yes" }, "stream", /expected boolean/],
-      [{ stop: Array(17).fill("a") }, "stop", /at most 16/],
-      [{ stop: [""] }, "stop[0]", />=1/],
+      [{ max_tokens: -2 }, "max_tokens", />=1, or -1/],
+      [{ stop: Array(257).fill("a") }, "stop", /at most 256/],
+      [{ stop: "a".repeat(2049) }, "stop", /bytes together, and may have 2048/],
       [{ seed: 0.5 }, "seed", /int/],
+      [{ seed: 2 ** 64 + 4096 }, "seed", /<=18446744073709552000/],
+      [{ top_k: -2 }, "top_k", />=-1/],
+      [{ repetition_penalty: 0.05 }, "repetition_penalty", />=0.1, or 0/],
+      [{ logit_bias: [[1, 2]] }, "logit_bias", /an object that has token ids as names/],
+      [{ logit_bias: BIASES }, "logit_bias", /4097 tokens are given; at most 4096 can be biased/],
       [{ logit_bias: { "1": 200 } }, "logit_bias.1", /<=100/],
       [{ state_id: 7 }, "state_id", /expected string/],
     ] as const
@@ -222,7 +231,7 @@ Deno.test("unknown models and states", async () => {
   assert.equal(model.param, "model");
   assert.match(model.message, /"gpt-4o".*"toy"/);
   for (const state_id of [store.newId(), "nonsense"]) {
-    const state = await errorOf(post(app, { ...HI, state_id }), 404, "state_not_found");
+    const state = await errorOf(post(app, { ...HI, state_id }), 400, "state_not_found");
     assert.equal(state.param, "state_id");
   }
 });

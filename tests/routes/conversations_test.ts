@@ -35,7 +35,7 @@ Deno.test("a conversation: created, moved by turns, changed, deleted", async () 
   const deleted = await app.request(`/v1/conversations/${id}`, { method: "DELETE" });
   assert.deepEqual(await deleted.json(), { id, object: "conversation.deleted", deleted: true });
   await errorOf(app.request(`/v1/conversations/${id}`), 404, "conversation_not_found");
-  await errorOf(post(app, { ...HI, conversation: id }), 404, "conversation_not_found");
+  await errorOf(post(app, { ...HI, conversation: id }), 400, "conversation_not_found");
 });
 
 Deno.test("who comes second to a conversation is told so, with the state of the reply", async () => {
@@ -80,8 +80,8 @@ Deno.test("what is wrong with a conversation is named", async () => {
     assert.equal((await errorOf(send(app, "", body), 400, "invalid_value")).param, param);
   }
   const unknown = { state_id: `state_${"0".repeat(48)}` };
-  await errorOf(send(app, "", unknown), 404, "state_not_found");
-  await errorOf(send(app, `/${id}`, unknown), 404, "state_not_found");
+  await errorOf(send(app, "", unknown), 400, "state_not_found");
+  await errorOf(send(app, `/${id}`, unknown), 400, "state_not_found");
   await errorOf(send(app, "/conv_5", {}), 404, "conversation_not_found");
   await errorOf(app.request("/v1/conversations"), 405, "method_not_allowed");
   for (const change of [{ conversation: 5 }, { on_mismatch: "x" }, { state_ttl: 1 }]) {

@@ -24,7 +24,11 @@ const WRITING = ["/v1/chat/completions", "/v1/completions", "/v1/responses"];
 const SECONDS = 5;
 
 /** Routes that cannot be answered with success here, and those that cannot fail. */
-const ALWAYS_REFUSED = ["POST /v1/responses/{id}/cancel"];
+const ALWAYS_REFUSED = [
+  "POST /v1/responses/{id}/cancel",
+  // Two ids that go together are never made by chance.
+  "GET /v1/conversations/{id}/items/{item_id}",
+];
 const NEVER_REFUSED = [
   "GET /health",
   "GET /ready",

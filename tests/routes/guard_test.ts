@@ -53,6 +53,32 @@ Deno.test("an origin that is allowed may call, and read what clients need", asyn
   assert.equal((await turn(testApp({ origins: ["*"] }), "https://c.example")).status, 200);
 });
 
+Deno.test("pages of applications and extensions may call where their origins are allowed", async () => {
+  const apps = ["app://obsidian.md", "tauri://localhost", "moz-extension://*", "file://", "null"];
+  const it = testApp({ origins: originsOf({ origins: apps.join(",") }) });
+  for (const origin of [...apps.filter((app) => !app.endsWith("*")), "moz-extension://0f-1a"]) {
+    const answered = await turn(it, origin);
+    assert.equal(answered.status, 200, origin);
+    assert.equal(answered.headers.get("access-control-allow-origin"), origin);
+    const asked = await it.app.request("/v1/chat/completions", {
+      method: "OPTIONS",
+      headers: { origin, "access-control-request-method": "POST" },
+    });
+    assert.equal(asked.headers.get("access-control-allow-origin"), origin);
+  }
+  for (const origin of ["app://other", "chrome-extension://a", "https://obsidian.md", "app://*x"]) {
+    await errorOf(turn(it, origin), 403, "origin_not_allowed");
+  }
+  // A page of the same host in another scheme is not the worker's own.
+  await errorOf(turn(testApp(), "tauri://localhost:8000"), 403, "origin_not_allowed");
+});
+
+Deno.test("the host of an application's origin is no name of the worker", async () => {
+  const it = testApp({ origins: ["app://obsidian.md"], local: () => true });
+  await errorOf(turn(it, undefined, "http://obsidian.md"), 403, "host_not_allowed");
+  assert.equal((await turn(it, "app://obsidian.md")).status, 200);
+});
+
 Deno.test("a worker for its own machine answers to that machine's names only", async () => {
   let local = true;
   const it = testApp({ origins: [PAGE], local: () => local });
@@ -99,9 +125,24 @@ Deno.test("--origins takes origins, and nothing that a browser would never send"
     "*",
   ]);
   assert.deepEqual(origins("https://a.example:443/"), ["https://a.example"]);
+  const apps =
+    "app://obsidian.md,chrome-extension://abcdef,moz-extension://0f-1,tauri://localhost," +
+    "capacitor://localhost,vscode-webview://abc,moz-extension://*,file://,null";
+  assert.deepEqual(origins(apps), apps.split(","));
+  assert.deepEqual(origins("App://Obsidian.md/, file:///"), ["app://obsidian.md", "file://"]);
   assert.deepEqual(originsOf({}), []);
   assert.deepEqual(origins(""), []);
-  for (const wrong of ["a.example", "https://a.example/chat", "ftp://a.example", "https://u@a.b"]) {
+  const none = ["a.example", "https://a.example/chat", "ftp://a.example", "https://u@a.b"];
+  const apart = [
+    "app://",
+    "app://a/b",
+    "app://u@a",
+    "https://*",
+    "ws://a",
+    "file:///home",
+    "app:a",
+  ];
+  for (const wrong of [...none, ...apart]) {
     assert.throws(() => origins(wrong), {
       code: "usage",
       message: /an origin is a scheme and a host/,

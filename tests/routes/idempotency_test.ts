@@ -101,10 +101,10 @@ Deno.test("errors that last are given again, those that pass are not", async () 
   const backend = new MemoryBackend();
   const it = testApp({ backend, script: SCRIPT });
   const missing = { ...HI, state_id: `state_${"0".repeat(48)}` };
-  await errorOf(once(it, missing), 404, "state_not_found");
+  await errorOf(once(it, missing), 400, "state_not_found");
   const again = await once(it, missing);
   assert.equal(again.headers.get("idempotent-replayed"), "true");
-  await errorOf(again, 404, "state_not_found");
+  await errorOf(again, 400, "state_not_found");
 
   let broken = true;
   const before = () => {

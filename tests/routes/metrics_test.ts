@@ -132,7 +132,7 @@ Deno.test("turns received are those not begun, those that ended and those under 
     };
   };
   const unknown = { ...HI, state_id: `state_${"0".repeat(48)}` };
-  await errorOf(post(it.app, { ...unknown, n: 2 }), 404, "state_not_found");
+  await errorOf(post(it.app, { ...unknown, n: 2 }), 400, "state_not_found");
   const running = [post(it.app, { ...HI, n: 2 }), post(it.app, HI)];
   while ((await turns()).underway < 3) await new Promise((resolve) => setTimeout(resolve, 1));
   assert.deepEqual(await turns(), {

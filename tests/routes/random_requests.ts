@@ -169,6 +169,8 @@ export class RequestMaker {
       const wanted = required.includes(name) || OFTEN.includes(name) || this.#random.chance(share);
       if (wanted) made[name] = this.#valid(schema, depth + 1);
     }
+    // Of three values that a schema allows for it, two ask for no stream.
+    if ("stream" in made && this.#random.chance(0.3)) made.stream = true;
     if (typeof additionalProperties === "object") {
       for (let i = this.#random.below(3); i > 0; i--) {
         made[this.#random.of(["1", "65", "k", "é"])] = this.#valid(additionalProperties, depth + 1);

@@ -99,3 +99,28 @@ Deno.test("openai: responses are retrieved, listed, deleted, and not cancelled",
     );
   });
 });
+
+Deno.test("openai: conversations begin with items, and items are added and retrieved", async () => {
+  await withClient(testApp({ script: ids(" Hello\n\n") }), async (client) => {
+    const { responses, conversations } = client;
+    const item = (content: string) => ({ type: "message", role: "user", content }) as const;
+    const { id } = await conversations.create({ items: [item("one")], metadata: { topic: "tea" } });
+    const { data: [added] } = await conversations.items.create(id, { items: [item("two")] });
+    assert.ok("role" in added && added.role === "user");
+    assert.deepEqual(
+      await conversations.items.retrieve(added.id!, { conversation_id: id }),
+      added,
+    );
+    await responses.create({ model: "toy", input: "three", conversation: id });
+    const said = await Array.fromAsync(conversations.items.list(id, { order: "asc" }));
+    const texts = said.map((item) =>
+      item.type === "message" && "text" in item.content[0] &&
+      item.content[0].text
+    );
+    assert.deepEqual(texts, ["one", "two", "three", "Hello"]);
+    await assert.rejects(
+      conversations.items.retrieve("msg_5", { conversation_id: id }),
+      OpenAI.NotFoundError,
+    );
+  });
+});

@@ -94,8 +94,27 @@ Deno.test("turns that run at once have room held for each", async () => {
 Deno.test("a turn that is refused otherwise holds no room", async () => {
   const it = await boundedApp({ states: 1 });
   const gone = { state_id: `state_${"0".repeat(48)}` };
-  for (let i = 0; i < 3; i++) await errorOf(chat(it, "ada", gone), 404, "state_not_found");
+  for (let i = 0; i < 3; i++) await errorOf(chat(it, "ada", gone), 400, "state_not_found");
   await stateOf(chat(it, "ada"));
+});
+
+Deno.test("items of conversations are stored as states, within their bounds", async () => {
+  const it = await boundedApp({ states: 2 });
+  const items = [{ role: "user", content: "hi" }];
+  const make = () => askAs(it, "ada", ["/v1/conversations", { body: { items } }]);
+  const made = await make();
+  assert.equal(made.status, 200);
+  const { id } = await made.json();
+  const add = () => askAs(it, "ada", [`/v1/conversations/${id}/items`, { body: { items } }]);
+  const added = await add();
+  assert.equal(added.status, 200);
+  await added.text();
+  await errorOf(add(), 403, "storage_limit_exceeded");
+  await errorOf(make(), 403, "storage_limit_exceeded");
+  // A conversation that could not be made counts for none.
+  const plain = await askAs(it, "ada", ["/v1/conversations", { body: {} }]);
+  assert.equal(plain.status, 200);
+  await plain.text();
 });
 
 Deno.test("conversations are as many as states may be, and each one's turns count as such", async () => {

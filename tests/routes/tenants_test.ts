@@ -50,6 +50,7 @@ const PATHS: Record<string, Kind | null> = {
   "/v1/states/{id}/content": "state",
   "/v1/conversations/{id}": "conversation",
   "/v1/conversations/{id}/items": "conversation",
+  "/v1/conversations/{id}/items/{item_id}": "conversation",
   "/v1/responses/{id}": "response",
   "/v1/responses/{id}/cancel": "response",
   "/v1/responses/{id}/input_items": "response",
@@ -72,6 +73,7 @@ const BODIES: Record<string, Json> = {
   createResponse: { input: "hi", max_output_tokens: 4 },
   createConversation: {},
   updateConversation: { metadata: { taken: "over" } },
+  createConversationItems: { items: [{ role: "user", content: "hi" }] },
 };
 
 type Ids = Record<Kind, string>;
@@ -104,6 +106,12 @@ interface Attempt {
   ask: (id: string) => [string, Asked];
 }
 
+/** A path with an id in it, and with the first message of what that names. */
+function at(path: string, id: string): string {
+  const item = `msg_${id.slice("conv_".length).slice(0, 12)}${"0".repeat(8)}`;
+  return path.replace("{id}", id).replace("{item_id}", item);
+}
+
 /** Every way to name an id in a request. */
 function attempts(): Attempt[] {
   return operations.flatMap(({ name, method, path, fields }): Attempt[] => {
@@ -116,7 +124,7 @@ function attempts(): Attempt[] {
       ? [{
         name,
         kind: inPath,
-        ask: (id) => [path.replace("{id}", id), { method, ...withBody }],
+        ask: (id) => [at(path, id), { method, ...withBody }],
       }]
       : [];
     const byField = named.flatMap((field): Attempt[] => {
@@ -144,7 +152,7 @@ async function all(tenant: string, ids: Ids) {
   const reads = operations.filter(({ method, path }) => method === "GET" && PATHS[path]);
   return await Promise.all(reads.map(async ({ path }) => {
     const id = ids[PATHS[path]!];
-    const answer = await askAs(it, tenant, [path.replace("{id}", id), { method: "GET" }]);
+    const answer = await askAs(it, tenant, [at(path, id), { method: "GET" }]);
     assert.equal(answer.status, 200, path);
     const text = await answer.text();
     // A use makes a state last longer, and nothing else.
@@ -182,7 +190,7 @@ Deno.test("a conversation cannot be moved to another tenant's state", async () =
   const foreign = await seen(await askAs(it, "bob", [path, body(ada.state)]), ada.state);
   const unknown = await seen(await askAs(it, "bob", [path, body(UNKNOWN.state)]), UNKNOWN.state);
   assert.deepEqual(foreign, unknown);
-  assert.equal(foreign.status, 404);
+  assert.equal(foreign.status, 400);
   assert.deepEqual(await all("bob", bob), before);
 });
 

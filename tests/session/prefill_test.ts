@@ -1,0 +1,130 @@
+/** Replies that begin with the last message, and replies that nothing but their length ends. */
+
+import assert from "node:assert/strict";
+import { openingText } from "../../src/session/chat_template.ts";
+import { collect, harness, ids, rejects, run, stored, user } from "./fixtures.ts";
+
+function reply(content: string) {
+  return { role: "assistant" as const, content };
+}
+
+const BEGUN = [user("hi"), reply("It is")];
+
+Deno.test("prefill: the model reads the beginning of the reply and writes what follows", async () => {
+  const it = harness({ script: ids(" so\n\n") });
+  const one = await run(it.sessions, { messages: BEGUN, prefill: true });
+  assert.deepEqual(it.runner.works[0].tokens, ids("User: hi\n\nAssistant: It is"));
+  assert.equal(one.text, " so");
+  assert.equal(one.finishReason, "stop");
+  const { record } = await stored(it, one.stateId);
+  assert.deepEqual(record.transcript, [user("hi"), reply("It is so")]);
+  // The whole reply is known to those who send the history.
+  const next = [user("hi"), reply("It is so"), user("on")];
+  const two = await run(it.sessions, { messages: next });
+  assert.ok(two.usage.prompt_tokens_details.cached_tokens > 0);
+});
+
+Deno.test("prefill: streams tell what follows, and a cut reply goes on", async () => {
+  const it = harness({ script: ids(" so and so\n\n") });
+  const turn = await it.sessions.start({
+    messages: BEGUN,
+    prefill: true,
+    stream: true,
+    maxTokens: 4,
+  });
+  const texts = (await collect(turn.events())).map((event) => "text" in event ? event.text : "");
+  assert.equal(texts.join(""), " so ");
+  const { open, record } = await stored(it, turn.stateId);
+  assert.ok(open);
+  assert.equal(record.transcript.at(-1)!.content, "It is so ");
+  const rest = await run(it.sessions, { messages: [], stateId: turn.stateId! });
+  assert.equal(rest.text, "and so");
+});
+
+Deno.test("prefill: behind a state, a closed and an open one", async () => {
+  for (const [maxTokens, before] of [[9, "\n\n"], [1, "b\n\n"]] as const) {
+    const it = harness({ script: ids("b\n\n") });
+    const { stateId } = await run(it.sessions, { messages: [user("a")], maxTokens });
+    await run(it.sessions, { messages: BEGUN, stateId, prefill: true });
+    const read = [...ids(before), ...ids("User: hi\n\nAssistant: It is")];
+    assert.deepEqual(it.runner.works[1].tokens, read);
+  }
+});
+
+Deno.test("prefill: empty beginnings, blank lines, ends", async () => {
+  const it = harness({ script: ids(" so\n\n") });
+  const { text } = await run(it.sessions, { messages: [user("hi"), reply(" ")], prefill: true });
+  assert.equal(text, "so");
+  assert.deepEqual(it.runner.works[0].tokens, ids("User: hi\n\nAssistant:"));
+  for (
+    const [given, read] of [
+      ["It is ", "It is "],
+      ["\n It\n\n\nis", "It\nis"],
+      ["It is \r\n\n", "It is\n"],
+      ["It is\t", "It is\t"],
+      ["", ""],
+      [" \n", ""],
+    ]
+  ) assert.equal(openingText(reply(given)), read, JSON.stringify(given));
+});
+
+Deno.test("prefill: a newline that it ends with is one of the two that end a turn", async () => {
+  const it = harness({ script: ids("\n") });
+  const messages = [user("hi"), reply("It is\n")];
+  const one = await run(it.sessions, { messages, prefill: true });
+  assert.equal(one.text, "");
+  assert.equal(one.finishReason, "stop");
+  const cut = harness({ script: ids("xyz") });
+  const { stateId } = await run(cut.sessions, { messages, prefill: true, maxTokens: 1 });
+  await run(cut.sessions, { messages: [user("on")], stateId });
+  assert.deepEqual(cut.runner.works[1].tokens, ids("x\n\nUser: on\n\nAssistant:"));
+});
+
+Deno.test("prefill: a form holds whole replies only", async () => {
+  const { sessions } = harness();
+  const constraint = { type: "json_object" } as const;
+  const request = { messages: BEGUN, prefill: true, constraint };
+  await rejects(sessions.start(request), "invalid_value", /continue_final_message: false/);
+  await rejects(
+    sessions.start({ messages: [user("hi")], endless: true, constraint }),
+    "invalid_value",
+    /ignore_eos/,
+  );
+});
+
+Deno.test("endless: neither an empty line nor the end of text ends it", async () => {
+  const script = ids(" a\n\nb", 0, ...ids("c\n\n\nd"));
+  const it = harness({ script });
+  const one = await run(it.sessions, { messages: [user("hi")], endless: true, maxTokens: 8 });
+  assert.equal(one.usage.completion_tokens, 8);
+  assert.equal(one.finishReason, "length");
+  assert.equal(one.text, "a\n\nbc\n\n\nd");
+  assert.equal(it.runner.works[0].endToken, null);
+  const stop = await run(it.sessions, {
+    messages: [user("hi")],
+    endless: true,
+    maxTokens: 8,
+    stop: ["c"],
+  });
+  assert.equal(stop.text, "a\n\nb");
+  assert.equal(stop.finishReason, "stop");
+});
+
+Deno.test("endless: messages with the same words do not find its state, an id does", async () => {
+  const it = harness({ script: ids(" a\n\nUser: b") });
+  const endless = { messages: [user("hi")], endless: true, maxTokens: 9 };
+  const { text, stateId } = await run(it.sessions, endless);
+  const more = [user("hi"), reply(text), user("on")];
+  const apart = await run(it.sessions, { messages: more });
+  assert.equal(apart.usage.prompt_tokens_details.cached_tokens, 0);
+  const on = await run(it.sessions, { messages: [user("on")], stateId });
+  assert.ok(on.usage.prompt_tokens_details.cached_tokens > 0);
+  const after = [...more, reply(on.text), user("more")];
+  const later = await run(it.sessions, { messages: after });
+  assert.ok(later.usage.prompt_tokens_details.cached_tokens <= apart.usage.total_tokens);
+  // An open reply that goes on without end is apart as well.
+  const cut = await run(it.sessions, { messages: [user("x")], maxTokens: 1 });
+  const further = { messages: [], stateId: cut.stateId, endless: true, maxTokens: 3 };
+  const { record } = await stored(it, (await run(it.sessions, further)).stateId);
+  assert.match(record.earlier!.hash, /^plain /);
+});
