@@ -55,6 +55,8 @@ export class StateStore {
   readonly #random: RandomBytes;
   readonly #ttl: number;
   readonly #telemetry: Telemetry;
+  /** Renewals in progress, by state. */
+  readonly #renewals = new Map<string, Promise<boolean>>();
 
   /** A store in `backend`; several workers may share one. */
   constructor(backend: Backend, options: StateStoreOptions = {}) {
@@ -175,17 +177,32 @@ export class StateStore {
   }
 
   /**
-   * Lets a state that is in use last for its time from now on, once half of that is over.
+   * Lets a state that is in use last for its time from now on, once half of that is over. Calls for
+   * one state at once rewrite it once; a renewal by another worker counts as well.
    *
    * @returns Whether it had to be written anew.
    */
-  async renew({ id, expires, ttl = this.#ttl }: StateInfo): Promise<boolean> {
-    const lasting = (until: number) => until - this.#now() > ttl / 2;
-    if (lasting(expires)) return false;
+  async renew(info: StateInfo): Promise<boolean> {
+    if (this.#isFresh(info)) return false;
+    const { id } = info;
+    let renewal = this.#renewals.get(id);
+    if (renewal === undefined) {
+      renewal = this.#renew(id).finally(() => this.#renewals.delete(id));
+      this.#renewals.set(id, renewal);
+    }
+    return await renewal;
+  }
+
+  async #renew(id: string): Promise<boolean> {
     return await this.#steady(id, async (info) => {
-      if (lasting(info.expires)) return false;
+      if (this.#isFresh(info)) return false;
       return await this.#writer.rewrite(info, await this.#readAll(info));
     });
+  }
+
+  /** Whether more than half of a state's time is left. */
+  #isFresh({ expires, ttl = this.#ttl }: StateInfo): boolean {
+    return expires - this.#now() > ttl / 2;
   }
 
   /**
