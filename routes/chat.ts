@@ -50,11 +50,12 @@ export function chatRoutes({ sessions, body, unread, keepAlive, log }: RouteOpti
     const request = chatRequest(body);
     const ready = await sessions(c);
     assertModel(ready.model, request.model);
-    return await answerOnce(c, { sessions: ready, log, body }, async () => {
+    return await answerOnce(c, { sessions: ready, log, body }, async (onTurns) => {
       const turns = await countRequest(
         c,
         (account) => ready.startAll({ ...request.turn, account }, request.choices, signal),
       );
+      onTurns(turns);
       const heading = headingOf(turns[0], ready.model);
       if (request.stream) {
         const chunks = chunksOf(heading, request.includeUsage);

@@ -6,10 +6,15 @@ import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { InferenceError } from "../src/core/errors.ts";
 import type { AnswerUnderway } from "../src/session/answer_desk.ts";
 import type { Sessions } from "../src/session/sessions.ts";
+import type { Turn } from "../src/session/turn.ts";
 import { handleError, type Log } from "./errors.ts";
 
 /** Of routes that call {@linkcode answerOnce}. */
-export const IDEMPOTENCY_ERRORS = ["idempotency_key_reused", "request_in_progress"] as const;
+export const IDEMPOTENCY_ERRORS = [
+  "idempotency_key_reused",
+  "request_in_progress",
+  "answer_gone",
+] as const;
 
 /** The same, for `request.headers`. */
 export const idempotencyHeaders = z.object({
@@ -21,7 +26,8 @@ export const idempotencyHeaders = z.object({
       "`idempotency_key_reused`. A stream that was sent to its end comes again, all its chunks " +
       "at once. Errors with status 5xx, 429 and 499 are not kept, nor is `storage_limit_exceeded`, " +
       "nor what was broken off; with `store: false` nothing is, and a request that is sent again " +
-      "is done again.",
+      "is done again. Deleting a state deletes the answer that names it: the key then gets 410 " +
+      "`answer_gone` until the 24 hours are over.",
     example: "5c8f2e1b-7d64-4b1a-9a55-0b9c5e0f3f7a",
   }),
 });
@@ -38,21 +44,24 @@ export interface OnceOptions {
   isWhole?: ((text: string) => boolean) | undefined;
 }
 
+/** Receives the turns that an answer is made of, as soon as they are there. */
+export type OnTurns = (turns: readonly Pick<Turn, "result">[]) => void;
+
 /**
  * Answers by `run`, or as it did before where the request has the key of an earlier one. The key of
  * one that is not to be stored counts for nothing: there is no effect that could happen twice.
  *
- * @throws InferenceError `idempotency_key_reused`, `request_in_progress`, `store_unavailable`, and
- * what `run` throws
+ * @throws InferenceError `idempotency_key_reused`, `request_in_progress`, `answer_gone`,
+ * `store_unavailable`, and what `run` throws
  */
 export async function answerOnce<T extends Response>(
   c: Context,
   options: OnceOptions,
-  run: () => Promise<T>,
+  run: (onTurns: OnTurns) => Promise<T>,
 ): Promise<T> {
   const { sessions, log, body } = options;
   const key = c.req.header("idempotency-key");
-  if (key === undefined || body.store === false) return await run();
+  if (key === undefined || body.store === false) return await run(() => {});
   const route = `${c.req.method} ${c.req.path}`;
   const begun = await sessions.answers.begin({ key, route, body: JSON.stringify(body) });
   if ("given" in begun) {
@@ -67,7 +76,7 @@ export async function answerOnce<T extends Response>(
   const keeper = new Keeper(c, begun.underway, options);
   let answer: Response;
   try {
-    answer = await run();
+    answer = await run((turns) => keeper.turns = turns);
   } catch (error) {
     if (!(error instanceof InferenceError) || !isLasting(error.status) || passes(error)) {
       await keeper.drop();
@@ -93,6 +102,8 @@ class Keeper {
   readonly #c: Context;
   readonly #underway: AnswerUnderway;
   readonly #options: OnceOptions;
+  /** Those that the answer is made of. */
+  turns: Parameters<OnTurns>[0] = [];
 
   constructor(c: Context, underway: AnswerUnderway, options: OnceOptions) {
     this.#c = c;
@@ -153,7 +164,14 @@ class Keeper {
     const kept = Object.fromEntries(
       [...headers].filter(([name]) => !OWN_HEADERS.includes(name)),
     );
-    await this.#quietly(() => this.#underway.keep({ status, headers: kept, body }));
+    const states = await this.#states();
+    await this.#quietly(() => this.#underway.keep({ status, headers: kept, body }, states));
+  }
+
+  /** The states that the answer names: all turns have ended. */
+  async #states(): Promise<string[]> {
+    const ends = await Promise.allSettled(this.turns.map((turn) => turn.result()));
+    return ends.flatMap((end) => end.status === "fulfilled" ? end.value.stateId ?? [] : []);
   }
 
   async #quietly(work: () => Promise<void>): Promise<void> {

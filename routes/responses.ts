@@ -129,7 +129,7 @@ export function responseRoutes(
       const body = c.req.valid("json");
       const ready = await sessions(c);
       assertModel(ready.model, body.model ?? undefined);
-      return await answerOnce(c, { sessions: ready, log, body, isWhole }, async () => {
+      return await answerOnce(c, { sessions: ready, log, body, isWhole }, async (onTurns) => {
         const { turn: request, note } = responseRequest(body, ready.model.id);
         const previous = body.previous_response_id ?? undefined;
         const turn = await countRequest(
@@ -137,6 +137,7 @@ export function responseRoutes(
           (account) => ready.start({ ...request, account }, signal),
         )
           .catch((error) => Promise.reject(inResponsesWords(error, previous)));
+        onTurns([turn]);
         const { leadsTo, stateId, created } = turn;
         const start = { leadsTo, stateId, created, note };
         if (!request.stream) {

@@ -23,6 +23,7 @@ export type ErrorCode =
   | "invalid_state_file"
   | "idempotency_key_reused"
   | "request_in_progress"
+  | "answer_gone"
   | "not_found"
   | "method_not_allowed"
   | "payload_too_large"
@@ -111,6 +112,7 @@ export const ERROR_STATUS: Readonly<Record<ErrorCode, number>> = {
   invalid_state_file: 400,
   idempotency_key_reused: 422,
   request_in_progress: 409,
+  answer_gone: 410,
   not_found: 404,
   method_not_allowed: 405,
   payload_too_large: 413,
@@ -156,6 +158,9 @@ export const ERROR_WHEN: Readonly<Record<ErrorCode, string>> = {
   idempotency_key_reused: "the key was sent with another body before",
   request_in_progress: "the first request with the key is being answered; try again after " +
     "`retry-after` seconds",
+  answer_gone:
+    "the request with the key was answered, and the answer was deleted with its state; " +
+    "send a new key to run the request again",
   not_found: "there is nothing at this path",
   method_not_allowed: "the path does not take this method; `allow` lists those that it takes",
   payload_too_large: "the body is larger than the worker takes",

@@ -5,16 +5,23 @@
  * is not renewed runs out soon, so that a worker that is killed blocks nobody for long.
  *
  * The answer lies in chunks `[tenant, "answer", id, i]`, apart from the blobs of states: it is one
- * row's, and expires with it.
+ * row's, and expires with it. `[tenant, "answer-of", state, hash]` leads from a state that an answer
+ * names to the answer's row, so that deleting the state deletes its text there as well.
  */
 
-import { InferenceError } from "../core/errors.ts";
 import { toHex } from "../core/hex.ts";
 import { sha256 } from "../core/sha256.ts";
-import type { Backend, Key } from "./backend.ts";
-import { type BlobReference, Blobs, isBlobReference } from "./blobs.ts";
-import { answersKey } from "./keys.ts";
-import { damagedRow, decodeRow, isTime } from "./row_json.ts";
+import {
+  answerGone,
+  type AnswerRow,
+  decodeAnswerRow,
+  encodeAnswerRow,
+  inProgress,
+  reused,
+} from "./answer_rows.ts";
+import type { Backend, Key, Mutation } from "./backend.ts";
+import { Blobs } from "./blobs.ts";
+import { answersKey, answersOfKey, stateKey } from "./keys.ts";
 import { newId, type RandomBytes } from "./state_id.ts";
 
 /** Milliseconds that an answer is given again. */
@@ -41,23 +48,15 @@ export interface OnceRequest {
   body: string;
 }
 
-interface AnswerRow {
-  version: 1;
-  /** Hash of the request's body. */
-  body: string;
-  /** Whose claim it is, or was. */
-  owner: string;
-  /** Epoch milliseconds: of the claim, then of the answer. */
-  expires: number;
-  answer: BlobReference | null;
-}
-
 /** The right to answer, until it runs out. */
 export interface Claim {
   /** Asks for 30 seconds more; tells whether it is still held. */
   renew(): Promise<boolean>;
-  /** Lets the key lead to an answer; nobody may change `bytes` any more. */
-  complete(bytes: Uint8Array): Promise<void>;
+  /**
+   * Lets the key lead to an answer; nobody may change `bytes` any more. It goes with the first of
+   * `states` that is deleted.
+   */
+  complete(bytes: Uint8Array, states?: readonly string[]): Promise<void>;
   /** Lets the next request have the key. */
   release(): Promise<void>;
 }
@@ -77,7 +76,8 @@ export class Answers {
    * The answer that was given before, or the right to give one.
    *
    * @throws InferenceError `idempotency_key_reused` for another body under a known key,
-   * `request_in_progress` while the first request is being answered, or `store_unavailable`
+   * `request_in_progress` while the first request is being answered, `answer_gone` if its answer was
+   * deleted, or `store_unavailable`
    */
   async claim(request: OnceRequest): Promise<Uint8Array | Claim> {
     const { backend, tenant, now, random } = this.#options;
@@ -88,10 +88,11 @@ export class Answers {
     const owner = newId("", random);
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const entry = await backend.get(key);
-      const row = entry && answerIn(entry.value);
+      const row = entry && decodeAnswerRow(entry.value);
       if (entry && row && row.expires > now()) {
         // Won by a write that was tried again after its answer was lost.
         if (row.owner === owner) return this.#claim(key, row, entry.versionstamp);
+        if (row.gone !== undefined) throw answerGone(request.key);
         if (row.body !== body) throw reused(request.key);
         if (row.answer === null) throw inProgress(request.key);
         return await this.#blobs.read(row.answer);
@@ -110,7 +111,7 @@ export class Answers {
   }
 
   #claim(key: Key, claimed: AnswerRow, since: string): Claim {
-    const { backend, now } = this.#options;
+    const { backend, tenant, now } = this.#options;
     let held: string | null = since;
     /** Writes come one after the other: each checks what the one before has written. */
     let last: Promise<unknown> = Promise.resolve();
@@ -119,18 +120,24 @@ export class Answers {
       last = next.catch(() => {});
       return next;
     };
-    const put = async (row: AnswerRow): Promise<boolean> => {
+    const put = async (row: AnswerRow, also: readonly Mutation[] = []): Promise<boolean> => {
       if (held === null) return false;
-      held = await this.#put(key, row, held) ?? await this.#written(key, row);
+      held = await this.#put(key, row, held, also) ?? await this.#written(key, row);
       return held !== null;
     };
     return {
       renew: () => inTurn(() => put({ ...claimed, expires: now() + CLAIM_MS })),
-      complete: (bytes) =>
+      complete: (bytes, states = []) =>
         inTurn(async () => {
           const expires = now() + ANSWER_MS;
           const answer = await this.#blobs.write(bytes, expires);
-          if (!await put({ ...claimed, expires, answer })) await this.#blobs.delete(answer);
+          const links = states.map((state) => this.#link(state, key));
+          if (!await put({ ...claimed, expires, answer }, links)) {
+            return await this.#blobs.delete(answer);
+          }
+          // Whoever has deleted a state before the link was there has not found the answer.
+          const found = await backend.getMany(states.map((id) => stateKey(tenant, id)));
+          for (const [i, id] of states.entries()) if (found[i] === null) await this.forget(id);
         }),
       release: () =>
         inTurn(async () => {
@@ -141,61 +148,74 @@ export class Answers {
     };
   }
 
-  #put(key: Key, row: AnswerRow, versionstamp: string | null): Promise<string | null> {
+  /**
+   * Deletes the answers that name a state which has been deleted. Their keys stay, and lead to
+   * `answer_gone` as long as they would have led to the answer.
+   *
+   * @throws InferenceError `store_unavailable`
+   */
+  async forget(state: string): Promise<void> {
+    const { backend, tenant } = this.#options;
+    for await (const { key: link } of backend.list([...answersOfKey(tenant), state])) {
+      await this.#empty([...answersKey(tenant), link[3]]);
+      await backend.delete(link);
+    }
+  }
+
+  /** Deletes the answer at a key, whatever else happens to it meanwhile. */
+  async #empty(key: Key): Promise<void> {
+    const { backend } = this.#options;
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const entry = await backend.get(key);
+      if (entry === null) return;
+      const row = readable(entry.value);
+      if (row === null) return await backend.delete(key);
+      // A claim that took the key since will keep another answer.
+      if (row.answer === null) return;
+      const emptied: AnswerRow = { ...row, body: "", answer: null, gone: "deleted" };
+      if (await this.#put(key, emptied, entry.versionstamp) === null) continue;
+      return await this.#blobs.delete(row.answer);
+    }
+  }
+
+  #put(
+    key: Key,
+    row: AnswerRow,
+    versionstamp: string | null,
+    also: readonly Mutation[] = [],
+  ): Promise<string | null> {
     const { backend, now } = this.#options;
-    const value = new TextEncoder().encode(JSON.stringify(row));
+    const value = encodeAnswerRow(row);
     const expireIn = Math.max(1, row.expires - now());
-    return backend.atomic([{ key, versionstamp }], [{ type: "set", key, value, expireIn }]);
+    const set: Mutation = { type: "set", key, value, expireIn };
+    return backend.atomic([{ key, versionstamp }], [set, ...also]);
+  }
+
+  /** What leads from a state to the answer at `key`. */
+  #link(state: string, key: Key): Mutation {
+    const link = [...answersOfKey(this.#options.tenant), state, key[2]];
+    return { type: "set", key: link, value: new Uint8Array(), expireIn: ANSWER_MS };
   }
 
   /** The versionstamp of a row that was written though its writer was told otherwise. */
   async #written(key: Key, row: AnswerRow): Promise<string | null> {
     const entry = await this.#options.backend.get(key);
-    const found = entry && answerIn(entry.value);
+    const found = entry && decodeAnswerRow(entry.value);
     const own = found?.owner === row.owner && found.expires === row.expires &&
       found.answer?.id === row.answer?.id;
     return own ? entry!.versionstamp : null;
   }
 }
 
-/** Bytes of a row and of the answer that it leads to, unless that has run out. */
-export function answerBytes(row: Uint8Array, now: number): number {
+/** `null` for a row that is damaged: its answer can't be given either. */
+function readable(value: Uint8Array): AnswerRow | null {
   try {
-    const { expires, answer } = answerIn(row);
-    return expires > now ? row.length + (answer?.bytes ?? 0) : 0;
+    return decodeAnswerRow(value);
   } catch {
-    // Whoever asks for it is told that it is damaged.
-    return row.length;
+    return null;
   }
-}
-
-function answerIn(bytes: Uint8Array): AnswerRow {
-  const options = { what: "an answer that was given before", row: "it" };
-  const { body, owner, expires, answer } = decodeRow(bytes, options);
-  const fine = typeof body === "string" && typeof owner === "string" && isTime(expires) &&
-    (answer === null || isBlobReference(answer));
-  if (!fine) throw damagedRow("it lacks fields", options);
-  return { version: 1, body, owner, expires, answer };
 }
 
 async function hash(parts: readonly string[]): Promise<string> {
   return toHex(await sha256(new TextEncoder().encode(JSON.stringify(parts))));
-}
-
-function reused(key: string): InferenceError {
-  return new InferenceError(
-    "idempotency_key_reused",
-    `Idempotency-Key: ${JSON.stringify(key)} was sent with another body before; ` +
-      "send a new key with a new request",
-    { param: "Idempotency-Key" },
-  );
-}
-
-function inProgress(key: string): InferenceError {
-  return new InferenceError(
-    "request_in_progress",
-    `Idempotency-Key: the first request with ${JSON.stringify(key)} is being answered still; ` +
-      "try again in a moment",
-    { param: "Idempotency-Key" },
-  );
 }

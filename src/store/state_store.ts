@@ -12,7 +12,7 @@ import { type BlobReference, Blobs } from "./blobs.ts";
 import { Conversations } from "./conversations.ts";
 import { blobsOf, type ModelIdentity } from "./manifest.ts";
 import { PrefixIndex } from "./prefix_index.ts";
-import { newId, type RandomBytes, randomBytes } from "./state_id.ts";
+import { assertStateId, newId, type RandomBytes, randomBytes } from "./state_id.ts";
 import { type StateInfo, StateRows } from "./state_rows.ts";
 import { StateWriter, tokensOf } from "./state_writer.ts";
 import type {
@@ -206,22 +206,26 @@ export class StateStore {
   }
 
   /**
-   * Removes a state and what only it uses.
+   * Removes a state and what only it uses, kept answers that name it included.
    *
    * @throws InferenceError `state_not_found` or `store_unavailable`
    */
   async delete(id: string): Promise<void> {
+    assertStateId(id);
     let seen: StateInfo | null = null;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const info: StateInfo | null = await this.#rows.read(id).catch((error) => {
+      const info: StateInfo | null = await this.#rows.read(id).catch(async (error) => {
         // Gone since the attempt before: by us, and the answer was lost, or by somebody else.
         if (seen !== null && isCode(error, "state_not_found")) return null;
+        // A deletion that broke off may have left them.
+        if (isCode(error, "state_not_found")) await this.answers.forget(id);
         throw error;
       });
       if (info !== null) seen = info;
       if (info !== null && !await this.#rows.delete(info)) continue;
       await this.#rows.collect(blobsOf(seen!));
       if (seen!.prefix !== undefined) await this.prefixes.forget(seen!.prefix, id);
+      await this.answers.forget(id);
       return;
     }
     throw busy(id);

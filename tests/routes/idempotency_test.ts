@@ -135,6 +135,43 @@ Deno.test("a stream whose reader leaves gives its key up", async () => {
   assert.equal((await dataOf(second)).at(-1), "[DONE]");
 });
 
+Deno.test("an answer goes with the state that it names, whatever route it is of", async () => {
+  const routes = [
+    ["/v1/chat/completions", HI],
+    ["/v1/chat/completions", { ...STREAM, n: 2 }],
+    ["/v1/completions", { prompt: "a" }],
+    ["/v1/responses", { input: "a" }],
+    ["/v1/responses", { input: "a", stream: true }],
+  ] as const;
+  for (const [path, body] of routes) {
+    const backend = new MemoryBackend();
+    const it = testApp({ backend, script: [...SCRIPT, 0] });
+    const ask = () =>
+      it.app.request(path, {
+        method: "POST",
+        headers: { "idempotency-key": "k" },
+        body: JSON.stringify(body),
+      });
+    const first = await ask();
+    const id = first.headers.get("x-state-id")!.split(", ").at(-1);
+    await first.text();
+    const again = await ask();
+    assert.equal(again.headers.get("idempotent-replayed"), "true");
+    await again.text();
+    const deleted = await it.app.request(`/v1/states/${id}`, { method: "DELETE" });
+    assert.ok(deleted.ok, path);
+    await deleted.body?.cancel();
+    const error = await errorOf(ask(), 410, "answer_gone");
+    assert.equal(error.param, "Idempotency-Key");
+    const texts = await Array.fromAsync(
+      backend.list(["default", "answer"]),
+      ({ value }) => new TextDecoder().decode(value),
+    );
+    assert.deepEqual(texts, [], path);
+    await errorOf(it.app.request(`/v1/states/${id}`), 404, "state_not_found");
+  }
+});
+
 Deno.test("a response that is asked for again is the same one, whole or as a stream", async () => {
   const backend = new MemoryBackend();
   let broken = false;

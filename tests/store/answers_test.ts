@@ -3,12 +3,12 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { ANSWER_MS, type Claim, CLAIM_MS } from "../../src/store/answers.ts";
-import type { Check, Mutation } from "../../src/store/backend.ts";
+import type { Backend, Check, Mutation } from "../../src/store/backend.ts";
 import { collectGarbage } from "../../src/store/gc.ts";
 import { MemoryBackend } from "../../src/store/memory.ts";
 import { StateStore } from "../../src/store/state_store.ts";
 import { rejects } from "../session/fixtures.ts";
-import { pattern } from "./fixtures.ts";
+import { content, DyingBackend, MODEL, pattern } from "./fixtures.ts";
 
 const ASKED = { key: "k", route: "POST /x", body: "{}" };
 
@@ -90,6 +90,79 @@ Deno.test("the loser of a key leaves no bytes behind", async () => {
   const before = backend.size;
   await first.complete(pattern(200_000, 1));
   assert.equal(backend.size, before);
+});
+
+/** All that is in a backend, as text. */
+async function dump(backend: Backend): Promise<string> {
+  const texts: string[] = [];
+  for await (const { key, value } of backend.list(["default"])) {
+    texts.push(`${JSON.stringify(key)} ${new TextDecoder().decode(value)}`);
+  }
+  return texts.join("\n");
+}
+
+const SECRET = new TextEncoder().encode("secret ".repeat(30_000));
+
+/** A state, and an answer that names it and another one. */
+async function answered() {
+  const it = opened();
+  const store = new StateStore(it.backend, { now: it.now });
+  const states = [store.newId(), store.newId()];
+  for (const id of states) {
+    await store.save(content(1, { length: 100 }), { id, model: MODEL, parent: null });
+  }
+  const claim = await claimed(store.answers.claim(ASKED));
+  return { ...it, store, states, claim };
+}
+
+Deno.test("deleting a state deletes the answers that name it, and their keys say so", async () => {
+  for (const deleted of [0, 1]) {
+    const { store, states, claim, backend, open, pass } = await answered();
+    await claim.complete(SECRET, states);
+    await (await claimed(store.answers.claim({ ...ASKED, key: "l" }))).complete(pattern(9, 1));
+    assert.match(await dump(backend), /secret/);
+    await store.delete(states[deleted]);
+    assert.doesNotMatch(await dump(backend), /secret/);
+    await rejects(open().claim(ASKED), "answer_gone", /"k" .*send a new key/);
+    await rejects(open().claim({ ...ASKED, body: "[]" }), "answer_gone");
+    assert.deepEqual(await open().claim({ ...ASKED, key: "l" }), pattern(9, 1));
+    await store.delete(states[1 - deleted]);
+    pass(ANSWER_MS);
+    await (await claimed(open().claim(ASKED))).complete(SECRET);
+    assert.deepEqual(await open().claim(ASKED), SECRET);
+  }
+});
+
+Deno.test("a state that is deleted before its answer is kept takes it along as well", async () => {
+  const { store, states, claim, backend, open } = await answered();
+  await store.delete(states[0]);
+  await claim.complete(SECRET, states);
+  assert.doesNotMatch(await dump(backend), /secret/);
+  await rejects(open().claim(ASKED), "answer_gone");
+});
+
+Deno.test("a deletion that broke off is completed by the next one", async () => {
+  const { store, states, claim, backend, now } = await answered();
+  await claim.complete(SECRET, states);
+  const rows = (await Array.fromAsync(backend.list(["default"]))).length;
+  for (let writes = 1; writes < 10; writes++) {
+    const dying = new DyingBackend(backend, { writes, after: false });
+    await assert.rejects(new StateStore(dying, { now }).delete(states[0]));
+    if ((await Array.fromAsync(backend.list(["default"]))).length < rows) break;
+  }
+  assert.match(await dump(backend), /secret/);
+  await rejects(store.delete(states[0]), "state_not_found");
+  assert.doesNotMatch(await dump(backend), /secret/);
+});
+
+Deno.test("an answer whose row is damaged does not keep its state from being deleted", async () => {
+  const { store, states, claim, backend, open } = await answered();
+  await claim.complete(SECRET, states);
+  for await (const { key } of backend.list(["default", "idempotency"])) {
+    await backend.atomic([], [{ type: "set", key, value: Uint8Array.of(1) }]);
+  }
+  await store.delete(states[0]);
+  await claimed(open().claim(ASKED));
 });
 
 /** Writes, and is told that a check failed: so looks a write that was tried again by itself. */
