@@ -16,7 +16,7 @@ export interface AnswerRow {
   body: string;
   /** Whose claim it is, or was. */
   owner: string;
-  /** Epoch milliseconds: of the claim, then of the answer. */
+  /** Epoch milliseconds: of the answer. That of a claim is for older workers and not looked at. */
   expires: number;
   answer: BlobReference | null;
   gone?: AnswerGone;

@@ -2,7 +2,9 @@
  * Answers that are given once: a request that is sent again under the same key gets what the first
  * one got. `[tenant, "idempotency", hash of route and key]` is claimed before the work is done, by
  * an atomic that only one wins, and holds where the answer lies once it is complete. A claim that
- * is not renewed runs out soon, so that a worker that is killed blocks nobody for long.
+ * is not renewed may be taken over, so that a worker that is killed blocks nobody for long: by a
+ * worker that has seen the same version of the row for 30 seconds of its own time, since clocks of
+ * two machines may differ by any amount.
  *
  * The answer lies in chunks `[tenant, "answer", id, i]`, apart from the blobs of states: it is one
  * row's, and expires with it. `[tenant, "answer-of", state, hash]` leads from a state that an answer
@@ -19,15 +21,17 @@ import {
   inProgress,
   reused,
 } from "./answer_rows.ts";
-import type { Backend, Key, Mutation } from "./backend.ts";
+import type { Backend, Entry, Key, Mutation } from "./backend.ts";
 import { Blobs } from "./blobs.ts";
 import { answersKey, answersOfKey, stateKey } from "./keys.ts";
 import { newId, type RandomBytes } from "./state_id.ts";
 
 /** Milliseconds that an answer is given again. */
 export const ANSWER_MS = 24 * 3_600_000;
-/** Milliseconds that a claim holds unless it is renewed. */
+/** Milliseconds for which a worker must see a claim unchanged before it may take it over. */
 export const CLAIM_MS = 30_000;
+/** Claims of others whose age is remembered at most. */
+const MOST_SEEN = 10_000;
 /** How often a claim is tried while the key changes hands. */
 const ATTEMPTS = 8;
 
@@ -35,6 +39,8 @@ export interface AnswersOptions {
   backend: Backend;
   tenant: string;
   now: () => number;
+  /** Milliseconds that only ever grow, from any beginning. */
+  monotonic: () => number;
   random: RandomBytes;
 }
 
@@ -50,7 +56,7 @@ export interface OnceRequest {
 
 /** The right to answer, until it runs out. */
 export interface Claim {
-  /** Asks for 30 seconds more; tells whether it is still held. */
+  /** Shows others that its worker lives; tells whether it is still held. */
   renew(): Promise<boolean>;
   /**
    * Lets the key lead to an answer; nobody may change `bytes` any more. It goes with the first of
@@ -65,6 +71,8 @@ export interface Claim {
 export class Answers {
   readonly #options: AnswersOptions;
   readonly #blobs: Blobs;
+  /** Claims of other requests, by hash: which version was seen, and since when. */
+  readonly #seen = new Map<string, { versionstamp: string; since: number }>();
 
   /** Answers of one tenant in a backend. */
   constructor(options: AnswersOptions) {
@@ -89,7 +97,7 @@ export class Answers {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const entry = await backend.get(key);
       const row = entry && decodeAnswerRow(entry.value);
-      if (entry && row && row.expires > now()) {
+      if (entry && row && this.#isHeld(row, entry)) {
         // Won by a write that was tried again after its answer was lost.
         if (row.owner === owner) return this.#claim(key, row, entry.versionstamp);
         if (row.gone !== undefined) throw answerGone(request.key);
@@ -110,8 +118,22 @@ export class Answers {
     throw inProgress(request.key);
   }
 
+  /** Whether a key is taken: by an answer, or by a claim that may still be renewed. */
+  #isHeld({ answer, gone, expires }: AnswerRow, { key, versionstamp }: Entry): boolean {
+    const { now, monotonic } = this.#options;
+    if (answer !== null || gone !== undefined) return expires > now();
+    const hash = String(key[2]);
+    const seen = this.#seen.get(hash);
+    if (seen?.versionstamp === versionstamp) return monotonic() - seen.since < CLAIM_MS;
+    this.#seen.delete(hash);
+    this.#seen.set(hash, { versionstamp, since: monotonic() });
+    if (this.#seen.size > MOST_SEEN) this.#seen.delete(this.#seen.keys().next().value!);
+    return true;
+  }
+
   #claim(key: Key, claimed: AnswerRow, since: string): Claim {
     const { backend, tenant, now } = this.#options;
+    this.#seen.delete(String(key[2]));
     let held: string | null = since;
     /** Writes come one after the other: each checks what the one before has written. */
     let last: Promise<unknown> = Promise.resolve();
@@ -186,7 +208,9 @@ export class Answers {
   ): Promise<string | null> {
     const { backend, now } = this.#options;
     const value = encodeAnswerRow(row);
-    const expireIn = Math.max(1, row.expires - now());
+    // The database's clock may differ as well, so it keeps a claim for long.
+    const isClaim = row.answer === null && row.gone === undefined;
+    const expireIn = isClaim ? ANSWER_MS : Math.max(1, row.expires - now());
     const set: Mutation = { type: "set", key, value, expireIn };
     return backend.atomic([{ key, versionstamp }], [set, ...also]);
   }

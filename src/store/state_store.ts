@@ -71,7 +71,8 @@ export class StateStore {
     this.#blobs = new Blobs(backend, { tenant, now, random, cache });
     const { onChange } = options;
     this.#rows = new StateRows({ backend, blobs: this.#blobs, tenant, now, onChange });
-    this.answers = new Answers({ backend, tenant, now, random });
+    const { monotonic = () => performance.now() } = options;
+    this.answers = new Answers({ backend, tenant, now, monotonic, random });
     this.conversations = new Conversations({ backend, tenant, now, random, ttl: this.#ttl });
     const { maxPrefixes: maxRows = 10_000 } = options;
     this.prefixes = new PrefixIndex({ backend, tenant, now, maxRows });

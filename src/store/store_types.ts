@@ -11,6 +11,8 @@ import type { StateChange, StateInfo } from "./state_rows.ts";
 export interface StateStoreOptions {
   /** Epoch milliseconds. */
   now?: (() => number) | undefined;
+  /** Milliseconds that only ever grow, from any beginning; `performance.now` unless told. */
+  monotonic?: (() => number) | undefined;
   /** Where ids come from; the platform's secure numbers unless told. */
   random?: RandomBytes | undefined;
   /** Milliseconds that a state lasts where nothing else is said. */

@@ -82,11 +82,11 @@ Deno.test("while the first is being answered a second one waits its turn", async
   assert.equal(two.runner.works.length, 0);
 });
 
-Deno.test("a worker that is killed blocks its key for half a minute only", async () => {
+Deno.test("a worker that is killed blocks its key until it was seen unchanged for half a minute", async () => {
   let time = 1_800_000_000_000;
   const now = () => time;
   const backend = new MemoryBackend({ now });
-  const it = testApp({ backend, storeOptions: { now }, script: SCRIPT });
+  const it = testApp({ backend, storeOptions: { now, monotonic: now }, script: SCRIPT });
   // What a killed worker leaves: a claim that nobody renews.
   const path = "POST /v1/chat/completions";
   await it.store.answers.claim({ key: "key-1", route: path, body: JSON.stringify(HI) });

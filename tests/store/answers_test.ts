@@ -16,7 +16,7 @@ function opened() {
   let time = 1_800_000_000_000;
   const now = () => time;
   const backend = new MemoryBackend({ now });
-  const open = () => new StateStore(backend, { now }).answers;
+  const open = () => new StateStore(backend, { now, monotonic: now }).answers;
   return { backend, now, open, answers: open(), pass: (ms: number) => void (time += ms) };
 }
 
@@ -57,22 +57,49 @@ Deno.test("of many that claim at once one wins", async () => {
   }
 });
 
-Deno.test("a claim lasts while it is renewed, and runs out when its worker is killed", async () => {
+Deno.test("a claim lasts while it is renewed, and is taken over when its worker is killed", async () => {
   const { answers, open, pass } = opened();
+  const other = open();
   const first = await claimed(answers.claim(ASKED));
   for (let i = 0; i < 5; i++) {
+    await rejects(other.claim(ASKED), "request_in_progress");
     pass(CLAIM_MS - 1);
+    await rejects(other.claim(ASKED), "request_in_progress");
     assert.ok(await first.renew());
   }
-  await rejects(open().claim(ASKED), "request_in_progress");
+  await rejects(other.claim(ASKED), "request_in_progress");
   pass(CLAIM_MS);
-  const second = await claimed(open().claim(ASKED));
+  await rejects(open().claim(ASKED), "request_in_progress");
+  const second = await claimed(other.claim(ASKED));
   assert.equal(await first.renew(), false);
   await first.complete(pattern(5, 1));
   await first.release();
   await rejects(open().claim(ASKED), "request_in_progress");
   await second.complete(pattern(6, 2));
   assert.deepEqual(await open().claim(ASKED), pattern(6, 2));
+});
+
+Deno.test("clocks that differ let nobody take a claim that is renewed", async () => {
+  const time = 1_800_000_000_000;
+  let elapsed = 0;
+  const backend = new MemoryBackend({ now: () => time + elapsed });
+  const worker = (ahead: number, booted: number) =>
+    new StateStore(backend, {
+      now: () => time + elapsed + ahead,
+      monotonic: () => elapsed + booted,
+    }).answers;
+  const DAY = 24 * 3_600_000;
+  for (const ahead of [-DAY, -60_000, 60_000, DAY]) {
+    const [holder, other] = [worker(0, 5), worker(ahead, 9_999_999)];
+    const claim = await claimed(holder.claim(ASKED));
+    for (let i = 0; i < 12; i++) {
+      await rejects(other.claim(ASKED), "request_in_progress");
+      elapsed += CLAIM_MS / 3;
+      await rejects(other.claim(ASKED), "request_in_progress");
+      assert.ok(await claim.renew());
+    }
+    await claim.release();
+  }
 });
 
 Deno.test("a claim that is given up is there for the next one", async () => {
@@ -85,8 +112,10 @@ Deno.test("a claim that is given up is there for the next one", async () => {
 Deno.test("the loser of a key leaves no bytes behind", async () => {
   const { answers, open, backend, pass } = opened();
   const first = await claimed(answers.claim(ASKED));
+  const other = open();
+  await rejects(other.claim(ASKED), "request_in_progress");
   pass(CLAIM_MS);
-  await claimed(open().claim(ASKED));
+  await claimed(other.claim(ASKED));
   const before = backend.size;
   await first.complete(pattern(200_000, 1));
   assert.equal(backend.size, before);
