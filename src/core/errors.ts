@@ -144,7 +144,7 @@ export const ERROR_WHEN: Readonly<Record<ErrorCode, string>> = {
   unsupported_value: "a field asks for what is not supported; `param` names it",
   cancelled: "the client has gone",
   context_length_exceeded: "there are more prompt tokens than one request may have",
-  model_mismatch: "the state belongs to another model; not worth a retry",
+  model_mismatch: "the state belongs to another model or vocabulary; not worth a retry",
   model_not_found: "another model is asked for than the one that runs",
   state_not_found: "there is no such state, or it was deleted, or expired long ago",
   state_expired: "the state expired within the last day",

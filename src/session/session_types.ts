@@ -158,6 +158,8 @@ export interface SessionModel {
   id: string;
   /** Of its weights; states belong to it. */
   fingerprint: string;
+  /** Of its vocabulary; states of another one do not go on. */
+  vocabularyHash?: string;
   /** How its weights are held. */
   quant?: string;
   /** Rows of the head. */

@@ -25,7 +25,15 @@ import type {
   StoredState,
 } from "./store_types.ts";
 import { assertTenant } from "./tenants.ts";
-import { assertSameModel, ATTEMPTS, busy, changed, expired, isCode } from "./store_errors.ts";
+import {
+  asSeenBy,
+  assertSameModel,
+  ATTEMPTS,
+  busy,
+  changed,
+  expired,
+  isCode,
+} from "./store_errors.ts";
 
 export type { StateChange, StateInfo } from "./state_rows.ts";
 export type {
@@ -54,6 +62,7 @@ export class StateStore {
   readonly #now: () => number;
   readonly #random: RandomBytes;
   readonly #ttl: number;
+  readonly #vocabularyHash: string | undefined;
   readonly #telemetry: Telemetry;
   /** Renewals in progress, by state. */
   readonly #renewals = new Map<string, Promise<boolean>>();
@@ -67,6 +76,7 @@ export class StateStore {
     this.#now = now;
     this.#random = random;
     this.#ttl = options.ttl ?? 7 * DAY_MS;
+    this.#vocabularyHash = options.vocabularyHash;
     this.#telemetry = options.telemetry ?? SILENT;
     this.#blobs = new Blobs(backend, { tenant, now, random, cache });
     const { onChange } = options;
@@ -104,11 +114,15 @@ export class StateStore {
     });
   }
 
-  /** A state without its bytes, of whatever model unless told. Throws as `load` does. */
+  /**
+   * A state without its bytes, of whatever model unless told. One of another vocabulary has another
+   * fingerprint then. Throws as `load` does.
+   */
   inspect(id: string, { model }: { model?: ModelIdentity } = {}): Promise<InspectedState> {
     return this.#steady(id, async (info) => {
       if (model) assertSameModel(info, model);
-      return { info, turn: await this.#blobs.read(info.turn) };
+      const turn = await this.#blobs.read(info.turn);
+      return { info: asSeenBy(info, this.#vocabularyHash), turn };
     });
   }
 

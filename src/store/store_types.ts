@@ -17,6 +17,8 @@ export interface StateStoreOptions {
   random?: RandomBytes | undefined;
   /** Milliseconds that a state lasts where nothing else is said. */
   ttl?: number | undefined;
+  /** Hash of the vocabulary that is used here: `inspect` shows others in a state's fingerprint. */
+  vocabularyHash?: string | undefined;
   /** Whose states these are: those of others are never seen. */
   tenant?: string | undefined;
   /** Bytes of states that are held in memory as well; none unless told. */
