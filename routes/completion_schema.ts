@@ -3,7 +3,7 @@
 import { z } from "@hono/zod-openapi";
 import { finishReason, headingFields, stateFields, usageSchema } from "./chat_response_schema.ts";
 import { errorEventSchema } from "./error_schema.ts";
-import { textLogprobsSchema } from "./logprobs_schema.ts";
+import { LOGPROBS_BOUND, textLogprobsSchema } from "./logprobs_schema.ts";
 import { turnFields, type WriteRequest, writeRequest } from "./turn_schema.ts";
 import { assertSupported, documented, type UnsupportedFields } from "./unsupported.ts";
 
@@ -35,7 +35,8 @@ export const completionRequestSchema = z.object({
     example: "Once upon a time",
   }),
   logprobs: z.int().min(0).max(20).nullish().openapi({
-    description: "Tells how probable each token was, with so many of the most probable ones.",
+    description: "Tells how probable each token was, with so many of the most probable ones. " +
+      LOGPROBS_BOUND,
     example: 2,
   }),
   ...documented(UNSUPPORTED),

@@ -101,7 +101,12 @@ export interface ChatCompletionRequest {
   messages?: Message[] | null | undefined;
   /** The same as `max_tokens`, and goes before it. */
   max_completion_tokens?: number | null | undefined;
-  /** Whether it is told how probable each token of the reply was. */
+  /**
+   * Whether it is told how probable each token of the reply was. Choices times tokens to
+   * write at most times probabilities a token (those most probable, and its own) are at most
+   * 200,000, unless the reply is streamed. A stream of which as many wait to be read ends
+   * with `length`, and its state goes on.
+   */
   logprobs?: boolean | null | undefined;
   /** How many most probable tokens are told with each one; needs `logprobs`. */
   top_logprobs?: number | null | undefined;
@@ -358,7 +363,12 @@ export interface CompletionRequest {
    * `max_tokens` and the model's own. Left out to let an open reply go on.
    */
   prompt?: string | [string] | null | undefined;
-  /** Tells how probable each token was, with so many of the most probable ones. */
+  /**
+   * Tells how probable each token was, with so many of the most probable ones. Choices times
+   * tokens to write at most times probabilities a token (those most probable, and its own)
+   * are at most 200,000, unless the reply is streamed. A stream of which as many wait to be
+   * read ends with `length`, and its state goes on.
+   */
   logprobs?: number | null | undefined;
   /**
    * Taken only where it asks for nothing, else 400 `unsupported_value`: the prompt is not

@@ -18,6 +18,8 @@ export interface GivenAnswer {
 export interface AnswerUnderway {
   /** Stores it for whoever asks again, until one of `states`, which it names, is deleted. */
   keep(answer: GivenAnswer, states: readonly string[]): Promise<void>;
+  /** Stores that there was an answer, too large to be kept, whose text is in `states`. */
+  keepNothing(states: readonly string[]): Promise<void>;
   /** There is no answer that would be worth to be given again. */
   drop(): Promise<void>;
 }
@@ -48,6 +50,10 @@ function underway(claim: Claim): AnswerUnderway {
     keep: (answer, states) => {
       clearInterval(timer);
       return claim.complete(encodeAnswer(answer), states);
+    },
+    keepNothing: (states) => {
+      clearInterval(timer);
+      return claim.completeWithout(states);
     },
     drop: () => {
       clearInterval(timer);

@@ -35,6 +35,11 @@ export interface RunningTurnOptions {
   note?: unknown;
   /** Where tokens are to be told. */
   log?: TokenLog | undefined;
+  /**
+   * Tokens of a stream that may wait for its client to read what is told of them; `null`: it is not
+   * streamed, and they are held for its result.
+   */
+  mostUnread: number | null;
   meter: TurnMeter;
 }
 
@@ -53,8 +58,8 @@ interface StoredTurn {
   warning?: string;
 }
 
-/** Why a turn is cut short: its client has left, or this worker is to end. */
-export type CutReason = "gone" | "interrupted";
+/** Why a turn is cut short: its client has left or reads too slowly, or this worker is to end. */
+export type CutReason = "gone" | "unread" | "interrupted";
 
 export class RunningTurn {
   readonly stateId: string;
@@ -67,6 +72,7 @@ export class RunningTurn {
   readonly keep: boolean;
   readonly #note: unknown;
   readonly #log: TokenLog | undefined;
+  readonly #mostUnread: number | null;
   readonly meter: TurnMeter;
   readonly #told: TextToken[] = [];
   readonly events: EventQueue = new EventQueue();
@@ -84,6 +90,7 @@ export class RunningTurn {
     this.keep = rest.keep;
     this.#note = rest.note;
     this.#log = log;
+    this.#mostUnread = rest.mostUnread;
     this.meter = rest.meter;
   }
 
@@ -125,6 +132,7 @@ export class RunningTurn {
         logprobs?.forEach((told, i) => this.#log?.push(tokens[i], told));
         this.#show(tokens.map((token) => reply.push(token)).join(""));
         history ??= readHistory();
+        if (events.unreadTokens > (this.#mostUnread ?? Infinity)) this.cut("unread");
       }
       const finished = await generation.finished;
       this.#assertWanted(finished, underway.begun !== null);
@@ -147,7 +155,7 @@ export class RunningTurn {
       events.push({ type: "end", ...end });
       if (info?.moved === false) throw this.#conflict();
       events.end();
-      const told = this.#log ? { tokens: this.#told } : {};
+      const told = this.#log && this.#mostUnread === null ? { tokens: this.#told } : {};
       return { ...end, text: this.#text, ...told };
     } catch (error) {
       this.meter.failed(error);
@@ -163,12 +171,19 @@ export class RunningTurn {
    * reported as an answer: only a stream that has sent text ends as an open turn.
    */
   #assertWanted({ reason, state, sampled }: FinishedTurn, begun: boolean): void {
-    if (reason === "cancelled" && this.signal.reason !== "gone") {
+    const byClient = this.signal.reason === "gone" || this.signal.reason === "unread";
+    if (reason === "cancelled" && !byClient) {
       if (begun && sampled > 0) return;
       throw new InferenceError("shutting_down", "This worker is shutting down; try another one");
     }
     if (begun) return;
-    if (reason === "cancelled") throw new InferenceError("cancelled", "The client has gone");
+    if (reason === "cancelled") {
+      const why = this.signal.reason === "unread"
+        ? `The stream was ended: log probabilities of ${this.#mostUnread} tokens waited for its ` +
+          "client; read faster, or ask for fewer top_logprobs"
+        : "The client has gone";
+      throw new InferenceError("cancelled", why);
+    }
     if (reason !== "late" || state !== null) return;
     throw new InferenceError("overloaded", "No slot was free in all the time that a turn may take");
   }
@@ -285,7 +300,8 @@ export class RunningTurn {
   #show(text: string): void {
     if (text === "") return;
     const tokens = this.#log?.take(this.reply.seen);
-    this.#told.push(...tokens ?? []);
+    // A stream's are held by its events until they are read.
+    if (this.#mostUnread === null) this.#told.push(...tokens ?? []);
     this.events.push({ type: "text", text, ...(tokens ? { tokens } : {}) });
   }
 }

@@ -5,9 +5,9 @@ import { type BlobReference, isBlobReference } from "./blobs.ts";
 import { damagedRow, decodeRow, isTime } from "./row_json.ts";
 
 /** Why an answer that was given is not stored. */
-export type AnswerGone = "deleted";
+export type AnswerGone = "deleted" | "too_large";
 
-const GONE: readonly unknown[] = ["deleted"] satisfies AnswerGone[];
+const GONE: readonly unknown[] = ["deleted", "too_large"] satisfies AnswerGone[];
 
 /** What is stored under a key: a claim, then an answer, or why there is none. */
 export interface AnswerRow {
@@ -20,6 +20,8 @@ export interface AnswerRow {
   expires: number;
   answer: BlobReference | null;
   gone?: AnswerGone;
+  /** A state that has the text of an answer which was too large. */
+  state?: string;
 }
 
 export function encodeAnswerRow(row: AnswerRow): Uint8Array {
@@ -29,12 +31,20 @@ export function encodeAnswerRow(row: AnswerRow): Uint8Array {
 /** @throws InferenceError `state_damaged` */
 export function decodeAnswerRow(bytes: Uint8Array): AnswerRow {
   const options = { what: "an answer that was given before", row: "it" };
-  const { body, owner, expires, answer, gone } = decodeRow(bytes, options);
+  const { body, owner, expires, answer, gone, state } = decodeRow(bytes, options);
   const fine = typeof body === "string" && typeof owner === "string" && isTime(expires) &&
-    (answer === null || isBlobReference(answer)) && (gone === undefined || GONE.includes(gone));
+    (answer === null || isBlobReference(answer)) && (gone === undefined || GONE.includes(gone)) &&
+    (state === undefined || typeof state === "string");
   if (!fine) throw damagedRow("it lacks fields", options);
-  const row: AnswerRow = { version: 1, body, owner, expires, answer };
-  return gone === undefined ? row : { ...row, gone: gone as AnswerGone };
+  return {
+    version: 1,
+    body,
+    owner,
+    expires,
+    answer,
+    ...(gone === undefined ? {} : { gone: gone as AnswerGone }),
+    ...(state === undefined ? {} : { state }),
+  };
 }
 
 /** Bytes of a row and of the answer that it leads to, unless that has run out. */
@@ -64,11 +74,14 @@ export function inProgress(key: string): InferenceError {
   );
 }
 
-export function answerGone(key: string): InferenceError {
+export function answerGone(key: string, { gone, state }: AnswerRow): InferenceError {
+  const where = state === undefined ? "" : `; the reply is in state "${state}"`;
+  const what = gone === "deleted" ? "was deleted with its state" : `was too large to keep${where}`;
   return refusal(
     "answer_gone",
     key,
-    "belongs to an answer that was deleted with its state; send a new key to run the request again",
+    `belongs to an answer that ${what}; send a new key to run the request again`,
+    state,
   );
 }
 
@@ -76,7 +89,8 @@ function refusal(
   code: "idempotency_key_reused" | "request_in_progress" | "answer_gone",
   key: string,
   what: string,
+  stateId?: string,
 ): InferenceError {
   const message = `Idempotency-Key: ${JSON.stringify(key)} ${what}`;
-  return new InferenceError(code, message, { param: "Idempotency-Key" });
+  return new InferenceError(code, message, { param: "Idempotency-Key", stateId });
 }

@@ -63,6 +63,8 @@ export interface Claim {
    * `states` that is deleted.
    */
   complete(bytes: Uint8Array, states?: readonly string[]): Promise<void>;
+  /** Keeps nothing of an answer but that it was given, and the state that has its text. */
+  completeWithout(states?: readonly string[]): Promise<void>;
   /** Lets the next request have the key. */
   release(): Promise<void>;
 }
@@ -85,7 +87,7 @@ export class Answers {
    *
    * @throws InferenceError `idempotency_key_reused` for another body under a known key,
    * `request_in_progress` while the first request is being answered, `answer_gone` if its answer was
-   * deleted, or `store_unavailable`
+   * deleted or too large to be kept, or `store_unavailable`
    */
   async claim(request: OnceRequest): Promise<Uint8Array | Claim> {
     const { backend, tenant, now, random } = this.#options;
@@ -100,8 +102,9 @@ export class Answers {
       if (entry && row && this.#isHeld(row, entry)) {
         // Won by a write that was tried again after its answer was lost.
         if (row.owner === owner) return this.#claim(key, row, entry.versionstamp);
-        if (row.gone !== undefined) throw answerGone(request.key);
+        if (row.gone === "deleted") throw answerGone(request.key, row);
         if (row.body !== body) throw reused(request.key);
+        if (row.gone !== undefined) throw answerGone(request.key, row);
         if (row.answer === null) throw inProgress(request.key);
         return await this.#blobs.read(row.answer);
       }
@@ -160,6 +163,11 @@ export class Answers {
           // Whoever has deleted a state before the link was there has not found the answer.
           const found = await backend.getMany(states.map((id) => stateKey(tenant, id)));
           for (const [i, id] of states.entries()) if (found[i] === null) await this.forget(id);
+        }),
+      completeWithout: ([state] = []) =>
+        inTurn(async () => {
+          const gone = { gone: "too_large", ...(state === undefined ? {} : { state }) } as const;
+          await put({ ...claimed, expires: now() + ANSWER_MS, ...gone });
         }),
       release: () =>
         inTurn(async () => {

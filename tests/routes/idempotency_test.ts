@@ -1,6 +1,7 @@
 /** `Idempotency-Key` on chat completions and responses, over workers of one store. */
 
 import assert from "node:assert/strict";
+import { ANSWER_BYTES } from "../../routes/idempotency.ts";
 import { CLAIM_MS } from "../../src/store/answers.ts";
 import { MemoryBackend } from "../../src/store/memory.ts";
 import { ids } from "../session/fixtures.ts";
@@ -11,6 +12,12 @@ const STREAM = { ...HI, stream: true, stream_options: { include_usage: true } };
 
 function once(it: TestApp, body: unknown, key = "key-1") {
   return post(it.app, body, { headers: { "idempotency-key": key } });
+}
+
+/** Bytes of an area's values. */
+async function sizeOf(backend: MemoryBackend, area: string): Promise<number> {
+  const rows = await Array.fromAsync(backend.list(["default", area]));
+  return rows.reduce((sum, { value }) => sum + value.length, 0);
 }
 
 Deno.test("a request that is sent again gets its answer again, on any worker", async () => {
@@ -60,6 +67,37 @@ Deno.test("an answer that is larger than a value of the database comes again", a
   assert.ok(first.length > 200_000);
   assert.ok(await (await once(it, body)).text() === first);
   assert.equal(it.runner.works.length, 1);
+});
+
+Deno.test("of an answer that is too large it is kept where its text is, and nothing else", async () => {
+  const backend = new MemoryBackend();
+  const script = [...ids(" "), ...Array(4_000).fill(1 + 97), 0];
+  const it = testApp({ backend, script });
+  const large = { logprobs: true, top_logprobs: 2, max_tokens: 4_000, n: 8 };
+  for (const body of [{ ...HI, ...large }, { ...STREAM, ...large }]) {
+    const key = `key-${"stream" in body}`;
+    const first = await once(it, body, key);
+    assert.equal(first.status, 200);
+    const ids = first.headers.get("x-state-id")!.split(", ");
+    const text = await first.text();
+    assert.ok(text.length > ANSWER_BYTES, `${text.length}`);
+    assert.equal(await sizeOf(backend, "answer"), 0);
+    const again = await once(it, body, key);
+    assert.equal(again.headers.get("x-state-id"), ids[0]);
+    const error = await errorOf(again, 410, "answer_gone");
+    assert.match(error.message, new RegExp(`too large to keep.*${ids[0]}.*new key`));
+    await errorOf(once(it, { ...body, seed: 1 }, key), 422, "idempotency_key_reused");
+  }
+  // One that is large and breaks off is done again, as one that is small.
+  let left = 24_000;
+  const before = () => {
+    if (left-- === 0) throw new TypeError("secret");
+  };
+  const faulty = testApp({ backend, script, before });
+  const body = { ...STREAM, ...large };
+  assert.match(await (await once(faulty, body, "key-3")).text(), /internal_error/);
+  const second = await once(faulty, body, "key-3");
+  assert.equal((await dataOf(second)).at(-1), "[DONE]");
 });
 
 Deno.test("while the first is being answered a second one waits its turn", async () => {
