@@ -10,7 +10,9 @@ const stop = z.union(
 
 export const samplingFields = {
   stop: stop.nullish().openapi({
-    description: "A string, or up to 16: the reply ends before it. An empty line always ends it.",
+    description:
+      "A string, or up to 16: the reply ends before it. An empty line always ends it. The " +
+      "state has read the string all the same, so that `state_id` goes on behind it.",
     example: ["\nUser:"],
   }),
   temperature: z.number().min(0).max(2).nullish().openapi({

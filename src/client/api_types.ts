@@ -54,7 +54,10 @@ export interface ChatCompletionRequest {
    * one is that which `n` 1 would give, the next ones have the seeds after it.
    */
   n?: number | null | undefined;
-  /** A string, or up to 16: the reply ends before it. An empty line always ends it. */
+  /**
+   * A string, or up to 16: the reply ends before it. An empty line always ends it. The state
+   * has read the string all the same, so that `state_id` goes on behind it.
+   */
   stop?: string | string[] | null | undefined;
   /** How much chance there is; 0 takes the most probable token. 1 unless given. */
   temperature?: number | null | undefined;
@@ -318,7 +321,10 @@ export interface CompletionRequest {
    * one is that which `n` 1 would give, the next ones have the seeds after it.
    */
   n?: number | null | undefined;
-  /** A string, or up to 16: the reply ends before it. An empty line always ends it. */
+  /**
+   * A string, or up to 16: the reply ends before it. An empty line always ends it. The state
+   * has read the string all the same, so that `state_id` goes on behind it.
+   */
   stop?: string | string[] | null | undefined;
   /** How much chance there is; 0 takes the most probable token. 1 unless given. */
   temperature?: number | null | undefined;

@@ -13,6 +13,7 @@ import type { SessionModel, TextToken, TurnEnd, TurnResult, Usage } from "./sess
 import type { TokenLog } from "./token_log.ts";
 import type { TurnMeter } from "./turn_meter.ts";
 import { EventQueue } from "./turn.ts";
+import { apart } from "./turn_plan.ts";
 import { encodeRecord, type TurnRecord } from "./turn_record.ts";
 import { encodeReport, type ReportedEnd } from "./turn_report.ts";
 
@@ -202,20 +203,21 @@ export class RunningTurn {
       const record = this.#record(finished);
       const from = record.earlier ? { after: record.earlier.hash } : { model: model.fingerprint };
       const hashes = await store.prefixes.hashes(from, record.transcript.map(canonical));
-      const names = { prefix: record.plain ? undefined : hashes.at(-1), conversation };
+      const { hidesText } = this.reply;
+      const prefix = record.plain || hidesText ? undefined : hashes.at(-1);
       const sealed = record.transcript.slice(0, this.#sealed);
+      const earlier = sealed.length === 0 ? record.earlier : {
+        count: (record.earlier?.count ?? 0) + sealed.length,
+        hash: hashes[sealed.length - 1],
+      };
       const content: StateContent = {
         state: kept.bytes,
-        turn: encodeRecord(
-          sealed.length === 0 ? record : {
-            ...record,
-            earlier: {
-              count: (record.earlier?.count ?? 0) + sealed.length,
-              hash: hashes[sealed.length - 1],
-            },
-            transcript: record.transcript.slice(sealed.length),
-          },
-        ),
+        turn: encodeRecord({
+          ...record,
+          // Nor is what goes on from it found by its words.
+          earlier: hidesText ? apart(earlier, "stop") : earlier,
+          transcript: record.transcript.slice(sealed.length),
+        }),
         history: appendEntries(await history, sealed),
         note: this.report({
           finishReason: finished.reason === "stop" ? "stop" : "length",
@@ -227,8 +229,8 @@ export class RunningTurn {
       };
       const parent = info?.id ?? null;
       const stored = begun === null
-        ? await store.save(content, { id, model, ttl, parent, ...names })
-        : await store.commit(begun, content, names);
+        ? await store.save(content, { id, model, ttl, parent, prefix, conversation })
+        : await store.commit(begun, content, { prefix, conversation });
       saved(stored);
       return { info: stored };
     } catch (error) {

@@ -76,16 +76,18 @@ export function planTurn(
     seed: seed ?? freshSeed(),
     counts: record?.counts ?? new Map(),
     held: new Uint8Array(),
-    earlier: prompt === undefined ? record?.earlier ?? null : apart(record?.earlier ?? null),
+    earlier: prompt === undefined
+      ? record?.earlier ?? null
+      : apart(record?.earlier ?? null, "plain"),
     transcript: [...record?.transcript ?? [], ...added, { role: "assistant", content: "" }],
     ...(prompt === undefined ? {} : { plain: true }),
     ...(instructions === undefined ? {} : { instructions }),
   };
 }
 
-/** What goes on a text as it stands is not found by messages with the same words. */
-function apart(earlier: EarlierMessages | null): EarlierMessages {
-  return { count: earlier?.count ?? 0, hash: `plain ${earlier?.hash ?? ""}` };
+/** What a state that is not found by messages with the same words has before its own, as its children. */
+export function apart(earlier: EarlierMessages | null, why: "plain" | "stop"): EarlierMessages {
+  return { count: earlier?.count ?? 0, hash: `${why} ${earlier?.hash ?? ""}` };
 }
 
 /** Each message on its own, so that the ids do not depend on which of them were read before. */

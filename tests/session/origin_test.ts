@@ -115,6 +115,33 @@ Deno.test("a history that is sent whole resumes at what is known of it, on any w
   assert.equal(anew.usage.prompt_tokens_details.cached_tokens, 0);
 });
 
+Deno.test("a state that has read a stop string is not found by its words, nor what goes on from it", async () => {
+  const script = ids(" abcEND and");
+  const it = harness({ script });
+  const cachedOf = async ({ sessions }: Harness, messages: readonly Message[]) => {
+    const { usage } = await run(sessions, { messages: [...messages, user("so?")] });
+    return usage.prompt_tokens_details.cached_tokens;
+  };
+  const one = await run(it.sessions, { messages: [user("hi")], stop: ["END"] });
+  assert.equal(one.text, "abc");
+  const first = [user("hi"), assistant("abc")];
+  assert.equal(await cachedOf(harness({ backend: it.backend }), first), 0);
+  const next = harness({ backend: it.backend });
+  const two = await run(next.sessions, { messages: [user("on")], stateId: one.stateId });
+  const three = await run(next.sessions, { messages: [user("and")], stateId: two.stateId });
+  const second = [...first, user("on"), assistant(two.text)];
+  const third = [...second, user("and"), assistant(three.text)];
+  for (const messages of [second, third]) {
+    assert.equal(await cachedOf(harness({ backend: it.backend }), messages), 0);
+  }
+  const { transcript } = await next.sessions.describe(three.stateId);
+  assert.deepEqual(transcript, third);
+  // An empty line ends any reply, and a newline begins one.
+  const line = harness({ script: ids(" abc\n") });
+  await run(line.sessions, { messages: [user("hi")], stop: ["\n"] });
+  assert.ok(await cachedOf(line, first) > 0);
+});
+
 Deno.test("of a long history the parts that may be known are looked for, and no others", async () => {
   const it = harness({
     script: ids(" ok\n\n".repeat(1000)),
