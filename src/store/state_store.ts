@@ -141,18 +141,26 @@ export class StateStore {
     return info.note ? await this.#readPart(info, info.note) : null;
   }
 
+  /** A blob of a state that was inspected, wherever its bytes are since the state was renewed. */
   async #readPart(
-    info: StateInfo,
+    seen: StateInfo,
     blob: BlobReference,
     read = (blob: BlobReference) => this.#blobs.read(blob),
   ): Promise<Uint8Array> {
-    try {
-      return await read(blob);
-    } catch (error) {
-      if (!isCode(error, "state_damaged")) throw error;
-      const { versionstamp } = await this.#rows.read(info.id);
-      throw versionstamp === info.versionstamp ? error : changed(info.id);
+    let [info, wanted] = [seen, blob];
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      try {
+        return await read(wanted);
+      } catch (error) {
+        if (!isCode(error, "state_damaged")) throw error;
+        const current = await this.#rows.read(seen.id);
+        if (current.versionstamp === info.versionstamp) throw error;
+        const same = blobsOf(current).find(({ sha256 }) => sha256 === blob.sha256);
+        if (same === undefined) throw changed(seen.id);
+        [info, wanted] = [current, same];
+      }
     }
+    throw busy(seen.id);
   }
 
   /**

@@ -238,6 +238,23 @@ Deno.test("however many turns use an old state at once, it is rewritten once", a
   assert.equal(blobs, 2 * written);
 });
 
+Deno.test("who has seen a state before it was renewed reads its bytes where they are now", async () => {
+  let now = 1_800_000_000_000;
+  const { store } = open({ now: () => now, ttl: 10 * HOUR });
+  const id = store.newId();
+  const whole = { ...content(1, { length: 90_000, told: 80_000 }), note: content(2).turn };
+  const seen = await store.save(whole, { id, model: MODEL, parent: null });
+  for (let i = 0; i < 2; i++) {
+    now += 6 * HOUR;
+    assert.equal(await store.renew((await store.inspect(id)).info), true);
+    assert.deepEqual(await store.readState(seen), whole.state);
+    assert.deepEqual(await store.readHistory(seen), whole.history);
+    assert.deepEqual(await store.readNote(seen), whole.note);
+  }
+  await store.delete(id);
+  await rejects(store.readState(seen), "state_not_found");
+});
+
 Deno.test("a renewed state's bytes stay where a child uses them", async () => {
   let now = 1_800_000_000_000;
   const { store } = open({ now: () => now, ttl: 10 * HOUR });
