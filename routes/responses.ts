@@ -88,7 +88,9 @@ const deleteResponse = defineRoute({
   operationId: "deleteResponse",
   tags,
   summary: "Delete a response",
-  description: "With its state. Responses that went on from it stay.",
+  description:
+    "With its state, and the answer that an `Idempotency-Key` keeps of it. Responses that " +
+    "went on from it stay.",
   request: { params },
   responses: { 200: jsonResponse(deletedResponseSchema, "The response is gone.") },
   errors: LOOKUP_ERRORS,
