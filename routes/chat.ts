@@ -55,9 +55,10 @@ export function chatRoutes({ sessions, body, unread, keepAlive, log }: RouteOpti
     const request = chatRequest(body);
     const ready = await sessions(c);
     assertModel(ready.model, request.model);
-    return await answerOnce(c, { sessions: ready, log, body }, async () => {
+    return await answerOnce(c, { sessions: ready, log, body }, async (onTurns) => {
       const asked = { ...request.turn, account: accountOf(c) };
       const turns = await withBodyReferences(ready.startAll(asked, request.choices, signal));
+      onTurns(turns);
       const heading = headingOf(turns[0], ready.model);
       if (request.stream) {
         const chunks = chunksOf(heading, request.includeUsage);

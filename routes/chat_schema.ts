@@ -2,7 +2,7 @@
 
 import { z } from "@hono/zod-openapi";
 import { InferenceError } from "../src/core/errors.ts";
-import { topLogprobs } from "./logprobs_schema.ts";
+import { LOGPROBS_BOUND, topLogprobs } from "./logprobs_schema.ts";
 import { messageSchema } from "./message_schema.ts";
 import { constraintOf, formatFields } from "./response_format.ts";
 import { tokenLimit, tokensOf } from "./sampling_schema.ts";
@@ -47,7 +47,7 @@ export const chatSchema = z.object({
     example: 256,
   }),
   logprobs: z.boolean().nullish().openapi({
-    description: "Whether it is told how probable each token of the reply was.",
+    description: "Whether it is told how probable each token of the reply was. " + LOGPROBS_BOUND,
     example: true,
   }),
   top_logprobs: topLogprobs.nullish().openapi({

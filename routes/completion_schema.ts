@@ -3,7 +3,7 @@
 import { z } from "@hono/zod-openapi";
 import { finishReason, headingFields, stateFields, usageSchema } from "./chat_response_schema.ts";
 import { errorEventSchema } from "./error_schema.ts";
-import { textLogprobsSchema } from "./logprobs_schema.ts";
+import { LOGPROBS_BOUND, textLogprobsSchema } from "./logprobs_schema.ts";
 import { turnFields, type WriteRequest, writeRequest } from "./turn_schema.ts";
 import { assertSupported, documented, type UnsupportedFields } from "./unsupported.ts";
 
@@ -39,7 +39,7 @@ export const completionRequestSchema = z.object({
     error: "expected an integer from 0 to 20, or false",
   }).nullish().openapi({
     description: "Tells how probable each token was, with so many of the most probable ones; " +
-      "`false` or null: not at all.",
+      "`false` or null: not at all. " + LOGPROBS_BOUND,
     example: 2,
   }),
   ...documented(UNSUPPORTED),

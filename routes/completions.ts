@@ -62,9 +62,10 @@ export function completionRoutes(
     const request = completionRequest(body);
     const ready = await sessions(c);
     assertModel(ready.model, request.model);
-    return await answerOnce(c, { sessions: ready, log, body }, async () => {
+    return await answerOnce(c, { sessions: ready, log, body }, async (onTurns) => {
       const asked = { ...request.turn, account: accountOf(c) };
       const turns = await withBodyReferences(ready.startAll(asked, request.choices, signal));
+      onTurns(turns);
       const heading = headingOf(turns[0], ready.model, "cmpl");
       if (request.stream) {
         const chunks = chunksOf(heading, request.includeUsage);

@@ -123,7 +123,7 @@ function caseOf(code: ErrorCode, status: number): Case {
   if (code in RETRY_AFTER) headers.push("retry-after");
   else if (ERROR_STATUS[code] === 409) headers.push("x-should-retry");
   if (code === "rate_limit_exceeded") headers.push(...RATE_HEADERS);
-  if (code === "conversation_conflict") headers.push("x-state-id");
+  if (code === "conversation_conflict" || code === "answer_gone") headers.push("x-state-id");
   if (ERROR_STATUS[code] === 401) headers.push("www-authenticate");
   const when = ERROR_WHEN[code];
   const message = when[0].toUpperCase() + when.slice(1).replaceAll("`", "");

@@ -6,10 +6,21 @@ import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { InferenceError } from "../src/core/errors.ts";
 import type { AnswerUnderway } from "../src/session/answer_desk.ts";
 import type { Sessions } from "../src/session/sessions.ts";
+import type { Turn } from "../src/session/turn.ts";
 import { handleError, type Log } from "./errors.ts";
 
+/** Bytes of an answer that is kept, at most. */
+export const ANSWER_BYTES = 4 * 2 ** 20;
+
+/** Bytes of all streams that this process collects to keep them, at most. */
+const COLLECTED_BYTES = 16 * ANSWER_BYTES;
+
 /** Of routes that call {@linkcode answerOnce}. */
-export const IDEMPOTENCY_ERRORS = ["idempotency_key_reused", "request_in_progress"] as const;
+export const IDEMPOTENCY_ERRORS = [
+  "idempotency_key_reused",
+  "request_in_progress",
+  "answer_gone",
+] as const;
 
 /** The same, for `request.headers`. */
 export const idempotencyHeaders = z.object({
@@ -21,7 +32,8 @@ export const idempotencyHeaders = z.object({
       "`idempotency_key_reused`. A stream that was sent to its end comes again, all its chunks " +
       "at once. Errors with status 5xx, 429 and 499 are not kept, nor is `storage_limit_exceeded`, " +
       "nor what was broken off; with `store: false` nothing is, and a request that is sent again " +
-      "is done again.",
+      "is done again. Deleting a state deletes the answer that names it, and an answer of more than " +
+      "4 MiB is not kept: the key then gets 410 `answer_gone` until the 24 hours are over.",
     example: "5c8f2e1b-7d64-4b1a-9a55-0b9c5e0f3f7a",
   }),
 });
@@ -38,21 +50,24 @@ export interface OnceOptions {
   isWhole?: ((text: string) => boolean) | undefined;
 }
 
+/** Receives the turns that an answer is made of, as soon as they are there. */
+export type OnTurns = (turns: readonly Pick<Turn, "result">[]) => void;
+
 /**
  * Answers by `run`, or as it did before where the request has the key of an earlier one. The key of
  * one that is not to be stored counts for nothing: there is no effect that could happen twice.
  *
- * @throws InferenceError `idempotency_key_reused`, `request_in_progress`, `store_unavailable`, and
- * what `run` throws
+ * @throws InferenceError `idempotency_key_reused`, `request_in_progress`, `answer_gone`,
+ * `store_unavailable`, and what `run` throws
  */
 export async function answerOnce<T extends Response>(
   c: Context,
   options: OnceOptions,
-  run: () => Promise<T>,
+  run: (onTurns: OnTurns) => Promise<T>,
 ): Promise<T> {
   const { sessions, log, body } = options;
   const key = c.req.header("idempotency-key");
-  if (key === undefined || body.store === false) return await run();
+  if (key === undefined || body.store === false) return await run(() => {});
   const route = `${c.req.method} ${c.req.path}`;
   const begun = await sessions.answers.begin({ key, route, body: JSON.stringify(body) });
   if ("given" in begun) {
@@ -67,7 +82,7 @@ export async function answerOnce<T extends Response>(
   const keeper = new Keeper(c, begun.underway, options);
   let answer: Response;
   try {
-    answer = await run();
+    answer = await run((turns) => keeper.turns = turns);
   } catch (error) {
     if (!(error instanceof InferenceError) || !isLasting(error.status) || passes(error)) {
       await keeper.drop();
@@ -93,6 +108,8 @@ class Keeper {
   readonly #c: Context;
   readonly #underway: AnswerUnderway;
   readonly #options: OnceOptions;
+  /** Those that the answer is made of. */
+  turns: Parameters<OnTurns>[0] = [];
 
   constructor(c: Context, underway: AnswerUnderway, options: OnceOptions) {
     this.#c = c;
@@ -110,9 +127,9 @@ class Keeper {
       await this.drop();
       return answer;
     }
-    if (!/^text\/event-stream/.test(answer.headers.get("content-type") ?? "")) {
+    if (!isStream(answer)) {
       const bytes = await answer.bytes();
-      await this.#store(answer, bytes);
+      await this.#store(answer, bytes.length > ANSWER_BYTES ? null : bytes);
       return new Response(bytes, answer);
     }
     return new Response(this.#watched(answer), answer);
@@ -121,39 +138,58 @@ class Keeper {
   /** A stream's body as it is, which ends when it is stored. */
   #watched(answer: Response): ReadableStream<Uint8Array> {
     const reader = answer.body!.getReader();
-    const chunks: Uint8Array[] = [];
+    const collected = new Collected();
     return new ReadableStream<Uint8Array>({
       pull: async (controller) => {
         try {
           const { done, value } = await reader.read();
           if (!done) {
-            chunks.push(value.slice());
+            collected.push(value);
             return controller.enqueue(value);
           }
-          await this.#store(answer, joined(chunks));
+          await this.#store(answer, collected.take());
           controller.close();
         } catch (error) {
+          collected.take();
           await this.drop();
           controller.error(error);
         }
       },
       cancel: async (reason) => {
+        collected.take();
         await reader.cancel(reason);
         await this.drop();
       },
     });
   }
 
-  async #store({ status, headers }: Response, body: Uint8Array): Promise<void> {
-    const { isWhole = endsWithDone } = this.#options;
-    const stream = /^text\/event-stream/.test(headers.get("content-type") ?? "");
-    const whole = !stream || isWhole(new TextDecoder().decode(body));
+  /** @param body `null` if it is too large to be kept. */
+  async #store(answer: Response, body: Uint8Array | null): Promise<void> {
+    const { status, headers } = answer;
+    const states = await this.#states();
     // What is cut short because its reader left is not what it asked for.
-    if (!whole || this.#c.req.raw.signal.aborted) return await this.drop();
+    if (!this.#isWhole(answer, body, states) || this.#c.req.raw.signal.aborted) {
+      return await this.drop();
+    }
+    if (body === null) return await this.#quietly(() => this.#underway.keepNothing(states));
     const kept = Object.fromEntries(
       [...headers].filter(([name]) => !OWN_HEADERS.includes(name)),
     );
-    await this.#quietly(() => this.#underway.keep({ status, headers: kept, body }));
+    await this.#quietly(() => this.#underway.keep({ status, headers: kept, body }, states));
+  }
+
+  /** Whether an answer came to its end: by its last event, or, where that is not at hand, its turns. */
+  #isWhole(answer: Response, body: Uint8Array | null, states: readonly string[]): boolean {
+    if (!isStream(answer)) return true;
+    if (body === null) return states.length === this.turns.length;
+    const { isWhole = endsWithDone } = this.#options;
+    return isWhole(new TextDecoder().decode(body));
+  }
+
+  /** The states that the answer names: all turns have ended. */
+  async #states(): Promise<string[]> {
+    const ends = await Promise.allSettled(this.turns.map((turn) => turn.result()));
+    return ends.flatMap((end) => end.status === "fulfilled" ? end.value.stateId ?? [] : []);
   }
 
   async #quietly(work: () => Promise<void>): Promise<void> {
@@ -165,16 +201,47 @@ class Keeper {
   }
 }
 
+function isStream({ headers }: Response): boolean {
+  return /^text\/event-stream/.test(headers.get("content-type") ?? "");
+}
+
 function endsWithDone(text: string): boolean {
   return text.endsWith("data: [DONE]\n\n");
 }
 
-function joined(chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
+/** A stream's bytes as they come, unless they are too many. */
+class Collected {
+  /** Of all streams that this process collects. */
+  static #total = 0;
+  #chunks: Uint8Array[] | null = [];
+  #bytes = 0;
+
+  push(chunk: Uint8Array): void {
+    if (this.#chunks === null) return;
+    const { length } = chunk;
+    if (this.#bytes + length > ANSWER_BYTES || Collected.#total + length > COLLECTED_BYTES) {
+      this.take();
+      this.#chunks = null;
+      return;
+    }
+    this.#chunks.push(chunk.slice());
+    this.#bytes += length;
+    Collected.#total += length;
   }
-  return bytes;
+
+  /** All of them, once; `null` if they were too many. */
+  take(): Uint8Array<ArrayBuffer> | null {
+    const chunks = this.#chunks;
+    if (chunks === null) return null;
+    const bytes = new Uint8Array(this.#bytes);
+    let at = 0;
+    for (const chunk of chunks) {
+      bytes.set(chunk, at);
+      at += chunk.length;
+    }
+    Collected.#total -= this.#bytes;
+    this.#chunks = [];
+    this.#bytes = 0;
+    return bytes;
+  }
 }

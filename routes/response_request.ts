@@ -97,7 +97,8 @@ export const responseRequestSchema = z.object({
   }),
   top_logprobs: topLogprobs.nullish().openapi({
     description: "How many most probable tokens are told with each one of the reply; above 0 it " +
-      `is as if \`${LOGPROBS}\` were included.`,
+      `is as if \`${LOGPROBS}\` were included. Tokens to write at most, times this and one, are at ` +
+      "most 200,000, also in a stream, whose last event has them all.",
     example: 0,
   }),
   truncation: z.enum(["auto", "disabled"]).nullish().openapi({
@@ -202,6 +203,8 @@ export function responseRequest(
       sampling: samplingOf(body),
       seed: seedOf(body),
       logprobs: logprobsOf(body),
+      // The last events of a stream have the whole message in them.
+      logprobsAtEnd: true,
       stream: stream ?? false,
       keep: store,
       note,

@@ -91,7 +91,9 @@ const deleteResponse = defineRoute({
   operationId: "deleteResponse",
   tags,
   summary: "Delete a response",
-  description: "With its state. Responses that went on from it stay.",
+  description:
+    "With its state, and the answer that an `Idempotency-Key` keeps of it. Responses that " +
+    "went on from it stay.",
   request: { params },
   responses: { 200: jsonResponse(deletedResponseSchema, "The response is gone.") },
   errors: LOOKUP_ERRORS,
@@ -132,12 +134,13 @@ export function responseRoutes(
       const body = c.req.valid("json");
       const ready = await sessions(c);
       assertModel(ready.model, body.model ?? undefined);
-      return await answerOnce(c, { sessions: ready, log, body, isWhole }, async () => {
+      return await answerOnce(c, { sessions: ready, log, body, isWhole }, async (onTurns) => {
         const { turn: request, note } = responseRequest(body, ready.model.id);
         const previous = body.previous_response_id ?? undefined;
         const started = ready.start({ ...request, account: accountOf(c) }, signal);
         const turn = await withBodyReferences(started)
           .catch((error) => Promise.reject(inResponsesWords(error, previous)));
+        onTurns([turn]);
         const { leadsTo, stateId, created } = turn;
         const start = { leadsTo, stateId, created, note };
         if (!request.stream) {

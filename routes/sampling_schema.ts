@@ -40,7 +40,8 @@ const logitBias = z.preprocess((value, { addIssue }) => {
 export const samplingFields = {
   stop: stop.nullish().openapi({
     description: `A string, or up to ${MAX_STOPS} of 2,048 bytes together: the reply ends before ` +
-      "it. Empty strings are ignored. An empty line always ends a chat reply.",
+      "it. Empty strings are ignored. An empty line always ends a chat reply. The state has read " +
+      "the string all the same, so that `state_id` goes on behind it.",
     example: ["\nUser:"],
   }),
   temperature: z.number().min(0).max(2).nullish().openapi({

@@ -1,5 +1,6 @@
 /** `serve`: the worker. */
 
+import type { InferenceError } from "../core/errors.ts";
 import { createLogger, type Logger } from "../core/log.ts";
 import { totalBytes } from "../gpu/mod.ts";
 import { type Command, type Flags, type FlagSpec, number, text, usageError } from "./command.ts";
@@ -23,6 +24,12 @@ const PORT = 8000;
 
 /** Seconds that turns under way get when the worker is told to stop. */
 export const GRACE = 8;
+
+/**
+ * Milliseconds that a worker whose engine is given up goes on to answer that it has failed, so that
+ * balancers and clients learn of it, and a restart in vain does not follow at once.
+ */
+export const FAILED_MS = 30_000;
 
 /** Milliseconds that the last of replies may take on their way. */
 const SEND_MS = 1000;
@@ -67,10 +74,20 @@ export const serve: Command = {
   run: (flags) => serveWorker(flags),
 };
 
-/** Serves until a signal stops it; `options` go to the worker. */
+export interface ServeOptions extends Pick<StartWorkerOptions, "openEngine" | "engineLimits"> {
+  /** In place of `FAILED_MS`. */
+  failedMs?: number | undefined;
+}
+
+/**
+ * Serves until a signal stops it; `options` go to the worker.
+ *
+ * @throws InferenceError `device_lost` if its engine is given up, when it has ended: nothing but
+ * another process helps then
+ */
 export async function serveWorker(
   flags: Flags,
-  options: Pick<StartWorkerOptions, "openEngine" | "engineLimits"> = {},
+  { failedMs = FAILED_MS, ...options }: ServeOptions = {},
 ): Promise<void> {
   const log = stderrLogger();
   const person = Deno.stderr.isTerminal();
@@ -79,7 +96,7 @@ export async function serveWorker(
   const grace = number(flags, "grace", { min: 0, max: 3600 }) ?? GRACE;
   const bar = progressBar("Loading");
   keepUrlsOutOfSpans();
-  const { app, allowed, ready, metrics } = startWorker(flags, {
+  const { app, allowed, ready, givenUp, metrics } = startWorker(flags, {
     ...options,
     log,
     hostname,
@@ -96,6 +113,7 @@ export async function serveWorker(
   if (!person) log.info(SERVING + url);
   const stop = Promise.withResolvers<void>();
   const signalsDone = onStopSignals(stop.resolve);
+  let failure: InferenceError | null = null;
   try {
     const running = await Promise.race([ready, stop.promise]);
     if (!running) {
@@ -114,7 +132,8 @@ export async function serveWorker(
       logDevice(log, info);
       log.info(READY, { model: modelId, device, adapter, ...held, ...loadFields(info) });
     }
-    await stop.promise;
+    const ended = await Promise.race([stop.promise, givenUp]);
+    if (ended !== undefined && !await endsWithin(stop.promise, failedMs)) failure = ended;
     log.info("Stopping");
     const sent = server.shutdown();
     await running.close(1000 * grace);
@@ -127,6 +146,7 @@ export async function serveWorker(
   } finally {
     signalsDone();
   }
+  if (failure !== null) throw failure;
 }
 
 /** A logger on stderr: text on a terminal, JSON elsewhere. */

@@ -8,6 +8,7 @@ import { type AppOptions, createApp } from "../../routes/app.ts";
 import { isLoopback } from "../../routes/guard.ts";
 import type { WorkerDetails, WorkerStatus } from "../../routes/worker.ts";
 import { openLedger } from "../access/ledger.ts";
+import type { InferenceError } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
 import type { OnNotice, OnProgress } from "../engine/engine.ts";
 import type { EngineEvents } from "../engine/renewal.ts";
@@ -29,6 +30,8 @@ export interface StartedWorker {
   allowed: Promise<void>;
   /** Rejects with what went wrong. */
   ready: Promise<RunningSessions>;
+  /** Resolves if its engine is given up: no turn is carried out any more. */
+  givenUp: Promise<InferenceError>;
   /** What it counts. */
   metrics: Metrics;
 }
@@ -77,12 +80,13 @@ export function startWorker(
     throw error;
   });
   allowed.catch(() => {});
+  const givenUp = Promise.withResolvers<InferenceError>();
   const told = {
     onNotice: ((level, message) => log[level](message)) satisfies OnNotice,
     telemetry: metrics,
     backend,
     stored: ledger.stored,
-    engineEvents: engineLog(log),
+    engineEvents: engineLog(log, givenUp.resolve),
     openEngine,
     engineLimits,
   };
@@ -136,7 +140,7 @@ export function startWorker(
     metricsToken,
     onAnswer,
   });
-  return { app, allowed, ready, metrics };
+  return { app, allowed, ready, givenUp: givenUp.promise, metrics };
 }
 
 /** A process that has ended its work does not wait for this. */
@@ -151,13 +155,16 @@ function tellOfStore(log: Logger, problem: string | null): void {
   });
 }
 
-function engineLog(log: Logger): EngineEvents {
+function engineLog(log: Logger, onEnd: (error: InferenceError) => void): EngineEvents {
   return {
     onFault: (kind, { message: problem }, what) => {
       if (what === "turn") log.warn("A turn has ended, its state gives no numbers", { problem });
       else log.error("The engine has failed", { kind, problem });
     },
     onRebuilt: (seconds) => log.info("The engine runs again", { seconds: Math.round(seconds) }),
-    onEnd: ({ message: problem }) => log.error("The engine is given up", { problem }),
+    onEnd: (error) => {
+      log.error("The engine is given up", { problem: error.message });
+      onEnd(error);
+    },
   };
 }

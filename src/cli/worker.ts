@@ -16,7 +16,7 @@ import { type StateChange, StateStore } from "../store/state_store.ts";
 import type { StoredUsage } from "../store/stored_usage.ts";
 import { StoreProbe } from "../store/store_probe.ts";
 import { noteTenant } from "../store/tenants.ts";
-import { tokenTable } from "../tokenizer/token_table.ts";
+import { tokenTable, vocabularyHash } from "../tokenizer/token_table.ts";
 import {
   choice,
   type Flags,
@@ -147,9 +147,11 @@ export async function openSessions(
 ): Promise<RunningSessions> {
   const files = await findModel(flags, (line) => onNotice("info", line));
   const tokenizer = await modelTokenizer(files);
+  const tokens = tokenTable(tokenizer);
+  const vocabulary = await vocabularyHash(tokens, tokenizer.endOfText);
   const options = {
     ...engineOptions(flags, files, slotsOf(flags)),
-    tokens: tokenTable(tokenizer),
+    tokens,
     endOfText: tokenizer.endOfText,
     tuning: flags["no-tune"] ? "off" as const : "idle" as const,
   };
@@ -184,6 +186,7 @@ export async function openSessions(
   const states = {
     ttl: 1000 * (number(flags, "state-ttl", { min: 60, max: 1e9 }) ?? STATE_TTL),
     cache: new BlobCache(2 ** 20 * cacheMiB),
+    vocabularyHash: vocabulary,
     telemetry,
   };
   const shared = {
@@ -195,6 +198,7 @@ export async function openSessions(
     model: {
       id: files.id,
       fingerprint,
+      vocabularyHash: vocabulary,
       quant,
       vocabulary: dimensions.vocabulary,
       shape: dimensions,

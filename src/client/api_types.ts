@@ -66,7 +66,8 @@ export interface ChatCompletionRequest {
   n?: number | null | undefined;
   /**
    * A string, or up to 256 of 2,048 bytes together: the reply ends before it. Empty strings
-   * are ignored. An empty line always ends a chat reply.
+   * are ignored. An empty line always ends a chat reply. The state has read the string all
+   * the same, so that `state_id` goes on behind it.
    */
   stop?: string | string[] | null | undefined;
   /** How much chance there is; 0 takes the most probable token. 1 unless given. */
@@ -126,7 +127,12 @@ export interface ChatCompletionRequest {
   add_generation_prompt?: boolean | null | undefined;
   /** The same as `max_tokens`, and goes before it. */
   max_completion_tokens?: number | null | undefined;
-  /** Whether it is told how probable each token of the reply was. */
+  /**
+   * Whether it is told how probable each token of the reply was. Choices times tokens to
+   * write at most times probabilities a token (those most probable, and its own) are at most
+   * 200,000, unless the reply is streamed. A stream of which as many wait to be read ends
+   * with `length`, and its state goes on.
+   */
   logprobs?: boolean | null | undefined;
   /** How many most probable tokens are told with each one; needs `logprobs`. */
   top_logprobs?: number | null | undefined;
@@ -355,7 +361,8 @@ export interface CompletionRequest {
   n?: number | null | undefined;
   /**
    * A string, or up to 256 of 2,048 bytes together: the reply ends before it. Empty strings
-   * are ignored. An empty line always ends a chat reply.
+   * are ignored. An empty line always ends a chat reply. The state has read the string all
+   * the same, so that `state_id` goes on behind it.
    */
   stop?: string | string[] | null | undefined;
   /** How much chance there is; 0 takes the most probable token. 1 unless given. */
@@ -404,7 +411,9 @@ export interface CompletionRequest {
   prompt?: string | [string] | null | undefined;
   /**
    * Tells how probable each token was, with so many of the most probable ones; `false` or
-   * null: not at all.
+   * null: not at all. Choices times tokens to write at most times probabilities a token
+   * (those most probable, and its own) are at most 200,000, unless the reply is streamed. A
+   * stream of which as many wait to be read ends with `length`, and its state goes on.
    */
   logprobs?: number | false | null | undefined;
   /**

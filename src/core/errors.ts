@@ -23,6 +23,7 @@ export type ErrorCode =
   | "invalid_state_file"
   | "idempotency_key_reused"
   | "request_in_progress"
+  | "answer_gone"
   | "not_found"
   | "method_not_allowed"
   | "payload_too_large"
@@ -111,6 +112,7 @@ export const ERROR_STATUS: Readonly<Record<ErrorCode, number>> = {
   invalid_state_file: 400,
   idempotency_key_reused: 422,
   request_in_progress: 409,
+  answer_gone: 410,
   not_found: 404,
   method_not_allowed: 405,
   payload_too_large: 413,
@@ -142,7 +144,7 @@ export const ERROR_WHEN: Readonly<Record<ErrorCode, string>> = {
   unsupported_value: "a field asks for what is not supported; `param` names it",
   cancelled: "the client has gone",
   context_length_exceeded: "there are more prompt tokens than one request may have",
-  model_mismatch: "the state belongs to another model; not worth a retry",
+  model_mismatch: "the state belongs to another model or vocabulary; not worth a retry",
   model_not_found: "another model is asked for than the one that runs",
   state_not_found: "there is no such state, or it was deleted, or expired long ago",
   state_expired: "the state expired within the last day",
@@ -156,6 +158,9 @@ export const ERROR_WHEN: Readonly<Record<ErrorCode, string>> = {
   idempotency_key_reused: "the key was sent with another body before",
   request_in_progress: "the first request with the key is being answered; try again after " +
     "`retry-after` seconds",
+  answer_gone:
+    "the request with the key was answered, and the answer was deleted with its state; " +
+    "send a new key to run the request again",
   not_found: "there is nothing at this path",
   method_not_allowed: "the path does not take this method; `allow` lists those that it takes",
   payload_too_large: "the body is larger than the worker takes",

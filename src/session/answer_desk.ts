@@ -16,8 +16,10 @@ export interface GivenAnswer {
 
 /** Told once it is known what the answer is; until then nobody else works on it. */
 export interface AnswerUnderway {
-  /** Stores it for whoever asks again. */
-  keep(answer: GivenAnswer): Promise<void>;
+  /** Stores it for whoever asks again, until one of `states`, which it names, is deleted. */
+  keep(answer: GivenAnswer, states: readonly string[]): Promise<void>;
+  /** Stores that there was an answer, too large to be kept, whose text is in `states`. */
+  keepNothing(states: readonly string[]): Promise<void>;
   /** There is no answer that would be worth to be given again. */
   drop(): Promise<void>;
 }
@@ -45,9 +47,13 @@ function underway(claim: Claim): AnswerUnderway {
   // A store that can't be reached may be reached the next time, while the claim lasts.
   const timer = setInterval(() => claim.renew().catch(() => {}), CLAIM_MS / 3);
   return {
-    keep: (answer) => {
+    keep: (answer, states) => {
       clearInterval(timer);
-      return claim.complete(encodeAnswer(answer));
+      return claim.complete(encodeAnswer(answer), states);
+    },
+    keepNothing: (states) => {
+      clearInterval(timer);
+      return claim.completeWithout(states);
     },
     drop: () => {
       clearInterval(timer);

@@ -39,6 +39,7 @@ export class Reply {
   /** Newlines that the reply ends with. */
   #newlines: number;
   #ended = false;
+  #hidesText = false;
   readonly #plain: boolean;
   /** Id that ends it. */
   readonly #endOfText: number | null;
@@ -68,6 +69,14 @@ export class Reply {
     return this.#ended;
   }
 
+  /**
+   * Whether the tokens that a state reads of the closed reply have text that was not shown: a stop
+   * that is no empty line. Who sends the reply in a history does not send that.
+   */
+  get hidesText(): boolean {
+    return this.#hidesText;
+  }
+
   /** What ends the reply from here on, for whoever samples it. */
   get stops(): StopStrings {
     return this.#matcher.rest;
@@ -93,6 +102,9 @@ export class Reply {
       const kept = bytes.subarray(0, turnEnd(bytes, this.#newlines));
       if (kept.length < bytes.length) this.#lastToken = this.#encode(kept);
       this.#newlines = trailingNewlines(kept, this.#newlines);
+      const { cutOff } = this.#matcher;
+      const unread = this.#lastToken === null ? 0 : bytes.length - kept.length;
+      this.#hidesText = cutOff.subarray(0, cutOff.length - unread).some((byte) => byte !== NEWLINE);
     } else {
       this.#newlines = trailingNewlines(bytes, this.#newlines);
     }

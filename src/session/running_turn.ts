@@ -13,6 +13,7 @@ import type { SessionModel, TextToken, TurnEnd, TurnResult, Usage } from "./sess
 import type { TokenLog } from "./token_log.ts";
 import type { TurnMeter } from "./turn_meter.ts";
 import { EventQueue } from "./turn.ts";
+import { apart } from "./turn_plan.ts";
 import { encodeRecord, sealed, type TurnRecord } from "./turn_record.ts";
 import { encodeReport, type ReportedEnd } from "./turn_report.ts";
 
@@ -35,6 +36,11 @@ export interface RunningTurnOptions {
   note?: unknown;
   /** Where tokens are to be told. */
   log?: TokenLog | undefined;
+  /**
+   * Tokens of a stream that may wait for its client to read what is told of them; `null`: it is not
+   * streamed, and they are held for its result.
+   */
+  mostUnread: number | null;
   meter: TurnMeter;
 }
 
@@ -53,8 +59,8 @@ interface StoredTurn {
   warning?: string;
 }
 
-/** Why a turn is cut short: its client has left, or this worker is to end. */
-export type CutReason = "gone" | "interrupted";
+/** Why a turn is cut short: its client has left or reads too slowly, or this worker is to end. */
+export type CutReason = "gone" | "unread" | "interrupted";
 
 export class RunningTurn {
   readonly stateId: string;
@@ -67,6 +73,7 @@ export class RunningTurn {
   readonly keep: boolean;
   readonly #note: unknown;
   readonly #log: TokenLog | undefined;
+  readonly #mostUnread: number | null;
   readonly meter: TurnMeter;
   readonly #told: TextToken[] = [];
   readonly events: EventQueue = new EventQueue();
@@ -84,6 +91,7 @@ export class RunningTurn {
     this.keep = rest.keep;
     this.#note = rest.note;
     this.#log = log;
+    this.#mostUnread = rest.mostUnread;
     this.meter = rest.meter;
   }
 
@@ -125,6 +133,7 @@ export class RunningTurn {
         logprobs?.forEach((told, i) => this.#log?.push(tokens[i], told));
         this.#show(tokens.map((token) => reply.push(token)).join(""));
         history ??= readHistory();
+        if (events.unreadTokens > (this.#mostUnread ?? Infinity)) this.cut("unread");
       }
       const finished = await generation.finished;
       this.#assertWanted(finished, underway.begun !== null);
@@ -147,7 +156,7 @@ export class RunningTurn {
       events.push({ type: "end", ...end });
       if (info?.moved === false) throw this.#conflict();
       events.end();
-      const told = this.#log ? { tokens: this.#told } : {};
+      const told = this.#log && this.#mostUnread === null ? { tokens: this.#told } : {};
       return { ...end, text: this.#text, ...told };
     } catch (error) {
       this.meter.failed(error);
@@ -163,12 +172,19 @@ export class RunningTurn {
    * reported as an answer: only a stream that has sent text ends as an open turn.
    */
   #assertWanted({ reason, state, sampled }: FinishedTurn, begun: boolean): void {
-    if (reason === "cancelled" && this.signal.reason !== "gone") {
+    const byClient = this.signal.reason === "gone" || this.signal.reason === "unread";
+    if (reason === "cancelled" && !byClient) {
       if (begun && sampled > 0) return;
       throw new InferenceError("shutting_down", "This worker is shutting down; try another one");
     }
     if (begun) return;
-    if (reason === "cancelled") throw new InferenceError("cancelled", "The client has gone");
+    if (reason === "cancelled") {
+      const why = this.signal.reason === "unread"
+        ? `The stream was ended: log probabilities of ${this.#mostUnread} tokens waited for its ` +
+          "client; read faster, or ask for fewer top_logprobs"
+        : "The client has gone";
+      throw new InferenceError("cancelled", why);
+    }
     if (reason !== "late" || state !== null) return;
     throw new InferenceError("overloaded", "No slot was free in all the time that a turn may take");
   }
@@ -187,10 +203,13 @@ export class RunningTurn {
       const record = this.#record(finished);
       const from = record.earlier ? { after: record.earlier.hash } : { model: model.fingerprint };
       const hashes = await store.prefixes.hashes(from, record.transcript.map(canonical));
-      const names = { prefix: record.plain ? undefined : hashes.at(-1), conversation };
+      const { hidesText } = this.reply;
+      const prefix = record.plain || hidesText ? undefined : hashes.at(-1);
+      const { earlier, ...rest } = sealed(record, this.#sealed, hashes);
       const content: StateContent = {
         state: kept.bytes,
-        turn: encodeRecord(sealed(record, this.#sealed, hashes)),
+        // What goes on from a text that is not shown is not found by its words either.
+        turn: encodeRecord({ ...rest, earlier: hidesText ? apart(earlier, "stop") : earlier }),
         history: await appendEntries(await history, record.transcript.slice(0, this.#sealed)),
         note: this.report({
           finishReason: finished.reason === "stop" ? "stop" : "length",
@@ -202,8 +221,8 @@ export class RunningTurn {
       };
       const parent = info?.id ?? null;
       const stored = begun === null
-        ? await store.save(content, { id, model, ttl, parent, ...names })
-        : await store.commit(begun, content, names);
+        ? await store.save(content, { id, model, ttl, parent, prefix, conversation })
+        : await store.commit(begun, content, { prefix, conversation });
       saved(stored);
       return { info: stored };
     } catch (error) {
@@ -275,7 +294,8 @@ export class RunningTurn {
   #show(text: string): void {
     if (text === "") return;
     const tokens = this.#log?.take(this.reply.seen);
-    this.#told.push(...tokens ?? []);
+    // A stream's are held by its events until they are read.
+    if (this.#mostUnread === null) this.#told.push(...tokens ?? []);
     this.events.push({ type: "text", text, ...(tokens ? { tokens } : {}) });
   }
 }

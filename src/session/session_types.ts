@@ -79,6 +79,8 @@ export interface TurnRequest {
   constraint?: Constraint | undefined;
   /** How many most probable tokens are told with each one of the reply; nothing unless given. */
   logprobs?: number | undefined;
+  /** Whether a stream tells all of these once more at its end; only what is not streamed unless told. */
+  logprobsAtEnd?: boolean | undefined;
   /** Whether the new state's id can be resumed from the start, not only when the turn has ended. */
   stream?: boolean | undefined;
   /** Whether the new state is stored; it is unless told. */
@@ -152,7 +154,7 @@ export type TurnEvent = TextEvent | ({ type: "end" } & TurnEnd);
 export interface TurnResult extends TurnEnd {
   /** What this turn added to the reply. */
   text: string;
-  /** Its tokens, where they are asked for. */
+  /** Its tokens, where they are asked for and the turn is not streamed: a stream's are in its events. */
   tokens?: readonly TextToken[];
 }
 
@@ -162,6 +164,8 @@ export interface SessionModel {
   id: string;
   /** Of its weights; states belong to it. */
   fingerprint: string;
+  /** Of its vocabulary; states of another one do not go on. */
+  vocabularyHash?: string;
   /** How its weights are held. */
   quant?: string;
   /** Rows of the head. */

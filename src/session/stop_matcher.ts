@@ -22,6 +22,8 @@ export class StopMatcher {
   #bytes: Uint8Array;
   #shown: number;
   #stopped = false;
+  /** What came from the stop on. */
+  #rest = new Uint8Array();
   #seen = 0;
 
   constructor(stops: readonly string[], { shown, held, always = 1 }: StopMatcherOptions = {}) {
@@ -36,6 +38,11 @@ export class StopMatcher {
   /** Whether a stop has been found. Nothing more is shown then. */
   get stopped(): boolean {
     return this.#stopped;
+  }
+
+  /** Bytes that came and are never shown: the stop that was found, and what the last token has after it. */
+  get cutOff(): Uint8Array {
+    return this.#rest;
   }
 
   /** Bytes that have been shown since the matcher was made. */
@@ -62,6 +69,7 @@ export class StopMatcher {
     if (end !== null) {
       const text = this.#show(Math.max(end, this.#shown));
       this.#stopped = true;
+      this.#rest = this.#bytes.slice(this.#shown);
       this.#bytes = this.#bytes.slice(0, this.#shown);
       return text;
     }

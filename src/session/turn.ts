@@ -53,12 +53,19 @@ export class Turn {
 /** Events on their way to the one who iterates over them. */
 export class EventQueue implements AsyncIterable<TurnEvent> {
   readonly #waiting: TurnEvent[] = [];
+  #unreadTokens = 0;
   #ended = false;
   #failure: { error: unknown } | null = null;
   #wake: () => void = () => {};
 
+  /** Tokens that are told of in events which nobody has read. */
+  get unreadTokens(): number {
+    return this.#unreadTokens;
+  }
+
   push(event: TurnEvent): void {
     this.#waiting.push(event);
+    this.#unreadTokens += tokensOf(event);
     this.#wake();
   }
 
@@ -74,10 +81,17 @@ export class EventQueue implements AsyncIterable<TurnEvent> {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<TurnEvent> {
     while (true) {
-      for (let event = this.#waiting.shift(); event; event = this.#waiting.shift()) yield event;
+      for (let event = this.#waiting.shift(); event; event = this.#waiting.shift()) {
+        this.#unreadTokens -= tokensOf(event);
+        yield event;
+      }
       if (this.#ended) break;
       await new Promise<void>((resolve) => this.#wake = resolve);
     }
     if (this.#failure !== null) throw this.#failure.error;
   }
+}
+
+function tokensOf(event: TurnEvent): number {
+  return event.type === "text" ? event.tokens?.length ?? 0 : 0;
 }

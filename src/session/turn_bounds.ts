@@ -7,7 +7,7 @@ import { describeModel } from "./model_description.ts";
 import type { TokenCodec } from "./reply.ts";
 import type { SessionModel, TurnRequest } from "./session_types.ts";
 import type { TurnMeter } from "./turn_meter.ts";
-import type { SessionLimits } from "./turn_work.ts";
+import { maxTokensOf, type SessionLimits } from "./turn_work.ts";
 
 /** Times that a prompt may be too long for its tokens to be counted to the end. */
 const COUNTED = 2;
@@ -76,6 +76,41 @@ export class PromptBounds {
       { param, limit: "prompt_tokens" },
     );
   }
+}
+
+/**
+ * Asserts that the probabilities of a reply that are to be held until its end are not too many.
+ *
+ * @throws InferenceError `invalid_value`
+ */
+export function assertLogprobsFit(
+  request: TurnRequest,
+  choices: number,
+  limits: SessionLimits,
+): void {
+  const { logprobs, stream, logprobsAtEnd = !stream } = request;
+  if (logprobs === undefined || !logprobsAtEnd) return;
+  const tokens = maxTokensOf(request, limits);
+  const count = choices * tokens * (logprobs + 1);
+  if (count <= limits.logprobs) return;
+  throw new InferenceError(
+    "invalid_value",
+    `logprobs: ${choices} x ${tokens} tokens with ${
+      logprobs + 1
+    } probabilities each are ${count}, ` +
+      `and at most ${limits.logprobs} are held for one request; ask for fewer choices, tokens or ` +
+      `top_logprobs${stream ? "" : ", or stream a completion"}`,
+    { param: "logprobs" },
+  );
+}
+
+/** Tokens of each choice whose probabilities may wait for the client of a stream to read them. */
+export function mostUnread(
+  { logprobs = 0 }: TurnRequest,
+  choices: number,
+  limits: SessionLimits,
+): number {
+  return Math.ceil(limits.logprobs / choices / (logprobs + 1));
 }
 
 /**

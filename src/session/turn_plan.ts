@@ -83,7 +83,7 @@ export async function planTurn(
     seed: seed ?? freshSeed(),
     counts: record?.counts ?? new Map(),
     held: new Uint8Array(),
-    earlier: prompt === undefined && !endless ? earlier : apart(earlier),
+    earlier: prompt === undefined && !endless ? earlier : apart(earlier, "plain"),
     transcript: [...record?.transcript ?? [], ...added, { role: "assistant", content: opening }],
     ...(prompt === undefined ? {} : { plain: true }),
     ...(instructions === undefined ? {} : { instructions }),
@@ -125,9 +125,9 @@ function leftOver(previous: PreviousTurn | null, tokenizer: TokenCodec): readonl
   return open && !record.plain ? closeOpenTurn(record, tokenizer) : record.pending;
 }
 
-/** What goes on a text as it stands is not found by messages with the same words. */
-function apart(earlier: EarlierMessages | null): EarlierMessages {
-  return { count: earlier?.count ?? 0, hash: `plain ${earlier?.hash ?? ""}` };
+/** What a state that is not found by messages with the same words has before its own, as its children. */
+export function apart(earlier: EarlierMessages | null, why: "plain" | "stop"): EarlierMessages {
+  return { count: earlier?.count ?? 0, hash: `${why} ${earlier?.hash ?? ""}` };
 }
 
 /**
@@ -190,7 +190,7 @@ async function continuation(
   }
   const { record } = previous;
   if (!previous.unread) {
-    const earlier = endless ? apart(record.earlier) : record.earlier;
+    const earlier = endless ? apart(record.earlier, "plain") : record.earlier;
     return { ...record, earlier, seed: seed ?? record.seed };
   }
   const reply = record.transcript[record.transcript.length - 1];

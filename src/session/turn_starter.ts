@@ -16,7 +16,13 @@ import { RunningTurn, type TurnUnderway } from "./running_turn.ts";
 import type { SessionModel, TurnRequest } from "./session_types.ts";
 import { TokenLog } from "./token_log.ts";
 import { Turn } from "./turn.ts";
-import { chargeTurns, holdRoom, PromptBounds } from "./turn_bounds.ts";
+import {
+  assertLogprobsFit,
+  chargeTurns,
+  holdRoom,
+  mostUnread,
+  PromptBounds,
+} from "./turn_bounds.ts";
 import { TurnMeter } from "./turn_meter.ts";
 import { planTurn } from "./turn_plan.ts";
 import { encodeRecord, type TurnRecord } from "./turn_record.ts";
@@ -58,8 +64,9 @@ export class TurnStarter {
 
   /** As `Sessions.startAll`. */
   async start(request: TurnRequest, choices: number, signal?: AbortSignal): Promise<Turn[]> {
-    const { runner, model } = this.#options;
+    const { runner, model, work } = this.#options;
     assertClear(request, choices);
+    assertLogprobsFit(request, choices, work.limits);
     if (request.constraint !== undefined) await runner.prepare(request.constraint);
     const free = await holdRoom(request, choices, model);
     let turns: Turn[] = [];
@@ -114,7 +121,7 @@ export class TurnStarter {
     if (signal?.aborted) throw new InferenceError("cancelled", "The client has gone");
 
     const turns = Array.from({ length: choices }, (_, i) => {
-      return this.#prepare(request, { origin, plan, came }, i);
+      return this.#prepare(request, { origin, plan, came, choices }, i);
     });
     for (const turn of turns) this.#watch(turn, signal);
     let started: Turn[] | null = null;
@@ -154,10 +161,15 @@ export class TurnStarter {
 
   #prepare(
     request: TurnRequest,
-    { origin, plan, came }: { origin: Origin; plan: TurnRecord; came: number },
+    { origin, plan, came, choices }: {
+      origin: Origin;
+      plan: TurnRecord;
+      came: number;
+      choices: number;
+    },
     choice: number,
   ): RunningTurn {
-    const { store, telemetry, clock, work: { tokenizer } } = this.#options;
+    const { store, telemetry, clock, work: { tokenizer, limits } } = this.#options;
     const { transcript, held, counts, plain } = plan;
     const text = transcript[transcript.length - 1].content;
     return new RunningTurn({
@@ -176,6 +188,7 @@ export class TurnStarter {
       created: clock(),
       keep: request.keep ?? true,
       note: request.note,
+      mostUnread: request.stream ? mostUnread(request, choices, limits) : null,
       log: request.logprobs === undefined ? undefined : new TokenLog(tokenizer, held.length),
       meter: new TurnMeter({
         telemetry,

@@ -15,6 +15,11 @@ export interface SessionLimits {
   maxTokens: number;
   /** Tokens that a turn samples at most where the request does not say. */
   defaultMaxTokens: number;
+  /**
+   * Probabilities that are held for one request: of a reply that is not streamed, all of them; of a
+   * stream, those that its client has not read.
+   */
+  logprobs: number;
   /** Seconds after which a turn ends as it is, as if it had reached its limit. */
   turnSeconds: number;
 }
@@ -23,6 +28,8 @@ export const DEFAULT_LIMITS: SessionLimits = {
   promptTokens: 32_768,
   maxTokens: 32_768,
   defaultMaxTokens: 512,
+  // Some 280 bytes each, with the JSON that they become.
+  logprobs: 200_000,
   turnSeconds: 600,
 };
 
@@ -59,7 +66,7 @@ export function turnWork(
     sampling: { ...samplingOf(request, options), seed: plan.seed },
     counts,
     position: plan.position,
-    maxTokens: Math.min(request.maxTokens ?? limits.defaultMaxTokens, limits.maxTokens),
+    maxTokens: maxTokensOf(request, limits),
     endToken: request.endless ? null : tokenizer.endOfText,
     stops: reply.stops,
     constraint: request.constraint,
@@ -67,6 +74,14 @@ export function turnWork(
     within: limits.turnSeconds * 1000,
     signal,
   };
+}
+
+/** Tokens that a turn samples at most. */
+export function maxTokensOf(
+  { maxTokens }: Pick<TurnRequest, "maxTokens">,
+  limits: SessionLimits,
+): number {
+  return Math.min(maxTokens ?? limits.defaultMaxTokens, limits.maxTokens);
 }
 
 /** @throws InferenceError `invalid_value` for a request that contradicts itself */

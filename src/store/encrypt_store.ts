@@ -50,7 +50,7 @@ export interface EncryptedStore {
 }
 
 /** Areas of rows whose keys are hashes that depend on the master key. */
-const HASHED_AREAS = ["idempotency", "answer"];
+const HASHED_AREAS = ["idempotency", "answer", "answer-of"];
 
 /**
  * Encrypts every value of a store.

@@ -24,6 +24,11 @@ export function answersKey(tenant: string): Key {
   return [tenant, "idempotency"];
 }
 
+/** Every state that a kept answer names lies under this, with the hash of the answer's key. */
+export function answersOfKey(tenant: string): Key {
+  return [tenant, "answer-of"];
+}
+
 /** Every ref lies under this, those of one blob together. */
 export function refsKey(tenant: string): Key {
   return [tenant, "ref"];

@@ -6,12 +6,17 @@
 import { type BlobReference, isBlobReference } from "./blobs.ts";
 import { damagedRow, decodeRow, isFields, isStringOrNull, isTime } from "./row_json.ts";
 
-/** Which model a state belongs to. The fingerprint decides, the rest is for people. */
+/** Which model a state belongs to. Fingerprint and vocabulary decide, the rest is for people. */
 export interface ModelIdentity {
   /** Its name. */
   id: string;
   /** Of its weights; the same however they are held. */
   fingerprint: string;
+  /**
+   * Hash of the vocabulary that text was tokenized with: the model's weights do not tell. Older
+   * manifests do not have it, and belong to any vocabulary.
+   */
+  vocabularyHash?: string;
   /** How the worker that wrote the state held the model's weights; older manifests do not tell. */
   quant?: string;
 }
@@ -59,8 +64,20 @@ export function decodeManifest(bytes: Uint8Array, id: string): Manifest {
 }
 
 /** Nothing but what a manifest holds. */
-export function identityOf({ id, fingerprint, quant }: ModelIdentity): ModelIdentity {
-  return { id, fingerprint, ...(quant === undefined ? {} : { quant }) };
+export function identityOf(
+  { id, fingerprint, vocabularyHash, quant }: ModelIdentity,
+): ModelIdentity {
+  return {
+    id,
+    fingerprint,
+    ...(vocabularyHash === undefined ? {} : { vocabularyHash }),
+    ...(quant === undefined ? {} : { quant }),
+  };
+}
+
+/** Whether a model's vocabulary differs from one of this hash, as far as both are known. */
+export function hasOtherVocabulary({ vocabularyHash }: ModelIdentity, hash?: string): boolean {
+  return vocabularyHash !== undefined && hash !== undefined && vocabularyHash !== hash;
 }
 
 /** The blobs that a manifest keeps alive. */
@@ -89,7 +106,7 @@ function isManifest(value: Record<string, unknown>): value is Record<string, unk
 
 function isModel(value: unknown): boolean {
   return isFields(value) && isString(value.id) && isString(value.fingerprint) &&
-    isMissingOr(value.quant, isString);
+    isMissingOr(value.vocabularyHash, isString) && isMissingOr(value.quant, isString);
 }
 
 function isMissingOr(value: unknown, is: (value: unknown) => boolean): boolean {

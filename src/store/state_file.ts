@@ -19,7 +19,7 @@ import { createHash } from "node:crypto";
 import { toHex } from "../core/hex.ts";
 import { sha256 } from "../core/sha256.ts";
 import { joinInSlices } from "../core/time_slice.ts";
-import type { ModelIdentity } from "./manifest.ts";
+import { identityOf, type ModelIdentity } from "./manifest.ts";
 
 const MAGIC = "RWKVSTAT";
 const VERSION = 1;
@@ -81,10 +81,10 @@ interface Header extends Pick<StateFile, "model" | "created" | "open"> {
 
 /** The pieces of a file, in order; its parts are not copied. */
 export async function encodeStateFile(
-  { model: { id, fingerprint, quant }, created, open, turn, history, state }: StateFile,
+  { model, created, open, turn, history, state }: StateFile,
 ): Promise<Uint8Array[]> {
   const header: Header = {
-    model: { id, fingerprint, ...(quant === undefined ? {} : { quant }) },
+    model: identityOf(model),
     created,
     open,
     turn: await partOf(turn),
@@ -174,11 +174,14 @@ function parseHeader(json: Uint8Array): Header {
     throw invalid("its header is not JSON", { cause });
   }
   const { model, created, open, turn, history, state } = fields(value, "header");
-  const { id, fingerprint, quant } = fields(model, "header.model");
+  const { id, fingerprint, vocabularyHash, quant } = fields(model, "header.model");
   return {
     model: {
       id: nameIn(id, "header.model.id"),
       fingerprint: nameIn(fingerprint, "header.model.fingerprint"),
+      ...(vocabularyHash === undefined
+        ? {}
+        : { vocabularyHash: nameIn(vocabularyHash, "header.model.vocabularyHash") }),
       ...(quant === undefined ? {} : { quant: nameIn(quant, "header.model.quant") }),
     },
     created: wholeIn(created, "header.created", LAST_TIME),

@@ -12,7 +12,7 @@ import { type BlobReference, Blobs } from "./blobs.ts";
 import { Conversations } from "./conversations.ts";
 import { blobsOf, type ModelIdentity } from "./manifest.ts";
 import { PrefixIndex } from "./prefix_index.ts";
-import { newId, type RandomBytes, randomBytes } from "./state_id.ts";
+import { assertStateId, newId, type RandomBytes, randomBytes } from "./state_id.ts";
 import { type StateInfo, StateRows } from "./state_rows.ts";
 import { StateWriter, tokensOf } from "./state_writer.ts";
 import type {
@@ -25,7 +25,15 @@ import type {
   StoredState,
 } from "./store_types.ts";
 import { assertTenant } from "./tenants.ts";
-import { assertSameModel, ATTEMPTS, busy, changed, expired, isCode } from "./store_errors.ts";
+import {
+  asSeenBy,
+  assertSameModel,
+  ATTEMPTS,
+  busy,
+  changed,
+  expired,
+  isCode,
+} from "./store_errors.ts";
 
 export type { StateChange, StateInfo } from "./state_rows.ts";
 export type {
@@ -54,7 +62,10 @@ export class StateStore {
   readonly #now: () => number;
   readonly #random: RandomBytes;
   readonly #ttl: number;
+  readonly #vocabularyHash: string | undefined;
   readonly #telemetry: Telemetry;
+  /** Renewals in progress, by state. */
+  readonly #renewals = new Map<string, Promise<boolean>>();
 
   /** A store in `backend`; several workers may share one. */
   constructor(backend: Backend, options: StateStoreOptions = {}) {
@@ -65,11 +76,13 @@ export class StateStore {
     this.#now = now;
     this.#random = random;
     this.#ttl = options.ttl ?? 7 * DAY_MS;
+    this.#vocabularyHash = options.vocabularyHash;
     this.#telemetry = options.telemetry ?? SILENT;
     this.#blobs = new Blobs(backend, { tenant, now, random, cache });
     const { onChange } = options;
     this.#rows = new StateRows({ backend, blobs: this.#blobs, tenant, now, onChange });
-    this.answers = new Answers({ backend, tenant, now, random });
+    const { monotonic = () => performance.now() } = options;
+    this.answers = new Answers({ backend, tenant, now, monotonic, random });
     this.conversations = new Conversations({ backend, tenant, now, random, ttl: this.#ttl });
     const { maxPrefixes: maxRows = 10_000 } = options;
     this.prefixes = new PrefixIndex({ backend, tenant, now, maxRows });
@@ -101,11 +114,15 @@ export class StateStore {
     });
   }
 
-  /** A state without its bytes, of whatever model unless told. Throws as `load` does. */
+  /**
+   * A state without its bytes, of whatever model unless told. One of another vocabulary has another
+   * fingerprint then. Throws as `load` does.
+   */
   inspect(id: string, { model }: { model?: ModelIdentity } = {}): Promise<InspectedState> {
     return this.#steady(id, async (info) => {
       if (model) assertSameModel(info, model);
-      return { info, turn: await this.#blobs.read(info.turn) };
+      const turn = await this.#blobs.read(info.turn);
+      return { info: asSeenBy(info, this.#vocabularyHash), turn };
     });
   }
 
@@ -124,18 +141,26 @@ export class StateStore {
     return info.note ? await this.#readPart(info, info.note) : null;
   }
 
+  /** A blob of a state that was inspected, wherever its bytes are since the state was renewed. */
   async #readPart(
-    info: StateInfo,
+    seen: StateInfo,
     blob: BlobReference,
     read = (blob: BlobReference) => this.#blobs.read(blob),
   ): Promise<Uint8Array> {
-    try {
-      return await read(blob);
-    } catch (error) {
-      if (!isCode(error, "state_damaged")) throw error;
-      const { versionstamp } = await this.#rows.read(info.id);
-      throw versionstamp === info.versionstamp ? error : changed(info.id);
+    let [info, wanted] = [seen, blob];
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      try {
+        return await read(wanted);
+      } catch (error) {
+        if (!isCode(error, "state_damaged")) throw error;
+        const current = await this.#rows.read(seen.id);
+        if (current.versionstamp === info.versionstamp) throw error;
+        const same = blobsOf(current).find(({ sha256 }) => sha256 === blob.sha256);
+        if (same === undefined) throw changed(seen.id);
+        [info, wanted] = [current, same];
+      }
     }
+    throw busy(seen.id);
   }
 
   /**
@@ -175,36 +200,55 @@ export class StateStore {
   }
 
   /**
-   * Lets a state that is in use last for its time from now on, once half of that is over.
+   * Lets a state that is in use last for its time from now on, once half of that is over. Calls for
+   * one state at once rewrite it once; a renewal by another worker counts as well.
    *
    * @returns Whether it had to be written anew.
    */
-  async renew({ id, expires, ttl = this.#ttl }: StateInfo): Promise<boolean> {
-    const lasting = (until: number) => until - this.#now() > ttl / 2;
-    if (lasting(expires)) return false;
+  async renew(info: StateInfo): Promise<boolean> {
+    if (this.#isFresh(info)) return false;
+    const { id } = info;
+    let renewal = this.#renewals.get(id);
+    if (renewal === undefined) {
+      renewal = this.#renew(id).finally(() => this.#renewals.delete(id));
+      this.#renewals.set(id, renewal);
+    }
+    return await renewal;
+  }
+
+  async #renew(id: string): Promise<boolean> {
     return await this.#steady(id, async (info) => {
-      if (lasting(info.expires)) return false;
+      if (this.#isFresh(info)) return false;
       return await this.#writer.rewrite(info, await this.#readAll(info));
     });
   }
 
+  /** Whether more than half of a state's time is left. */
+  #isFresh({ expires, ttl = this.#ttl }: StateInfo): boolean {
+    return expires - this.#now() > ttl / 2;
+  }
+
   /**
-   * Removes a state and what only it uses.
+   * Removes a state and what only it uses, kept answers that name it included.
    *
    * @throws InferenceError `state_not_found` or `store_unavailable`
    */
   async delete(id: string): Promise<void> {
+    assertStateId(id);
     let seen: StateInfo | null = null;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const info: StateInfo | null = await this.#rows.read(id).catch((error) => {
+      const info: StateInfo | null = await this.#rows.read(id).catch(async (error) => {
         // Gone since the attempt before: by us, and the answer was lost, or by somebody else.
         if (seen !== null && isCode(error, "state_not_found")) return null;
+        // A deletion that broke off may have left them.
+        if (isCode(error, "state_not_found")) await this.answers.forget(id);
         throw error;
       });
       if (info !== null) seen = info;
       if (info !== null && !await this.#rows.delete(info)) continue;
       await this.#rows.collect(blobsOf(seen!));
       if (seen!.prefix !== undefined) await this.prefixes.forget(seen!.prefix, id);
+      await this.answers.forget(id);
       return;
     }
     throw busy(id);

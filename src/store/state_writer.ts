@@ -10,10 +10,11 @@ import type { Conversations } from "./conversations.ts";
 import { blobsOf, identityOf, type Manifest } from "./manifest.ts";
 import type { PrefixIndex } from "./prefix_index.ts";
 import type { StateInfo, StateRows } from "./state_rows.ts";
+import { isCode } from "./store_errors.ts";
 import type { NewState, StateContent, StateNames, StoredState } from "./store_types.ts";
 
-/** How often a conversation is moved on before it counts as moved by another turn. */
-const MOVE_ATTEMPTS = 8;
+/** How often a state is stored anew because its row was renewed, or its conversation was changed. */
+const PUT_ATTEMPTS = 8;
 
 export interface StateWriterOptions {
   blobs: Blobs;
@@ -81,7 +82,11 @@ export class StateWriter {
   /** As `StateStore.commit`. */
   async commit(begun: StateInfo, content: StateContent, names?: StateNames): Promise<StoredState> {
     const manifest = await this.#write(content, begun);
-    const stored = await this.#put(begun.id, manifest, { replaces: begun, names });
+    const stored = await this.#put(begun.id, manifest, {
+      replaces: begun,
+      orRenewed: true,
+      names,
+    });
     if (stored === null) {
       throw new InferenceError(
         "state_not_found",
@@ -89,7 +94,6 @@ export class StateWriter {
         { param: "state_id" },
       );
     }
-    await this.#rows.collect(blobsOf(begun));
     return stored;
   }
 
@@ -112,9 +116,7 @@ export class StateWriter {
   async rewrite(info: StateInfo, content: StateContent): Promise<boolean> {
     const manifest = await this.#write(content, info);
     const { prefix } = info;
-    const stored = await this.#put(info.id, manifest, { replaces: info, names: { prefix } });
-    if (stored) await this.#rows.collect(blobsOf(info));
-    return stored !== null;
+    return await this.#put(info.id, manifest, { replaces: info, names: { prefix } }) !== null;
   }
 
   /** Writes the blobs of a state, and the manifest that is to name them. */
@@ -150,41 +152,72 @@ export class StateWriter {
 
   /**
    * Writes a manifest with what leads to it. If its conversation has moved meanwhile, it stays there.
+   * The blobs of the manifest that it replaces are deleted, unless another state uses them.
    *
+   * @param options.orRenewed Whether a manifest that differs from `replaces` by a renewal alone is
+   * replaced as well.
    * @returns `null` if the manifest to replace was not there; the blobs of the new one are gone then.
    */
   async #put(
     id: string,
     manifest: Manifest,
-    { replaces, names: { prefix, conversation } = {} }: {
+    { replaces, orRenewed = false, names: { prefix, conversation } = {} }: {
       replaces: StateInfo | null;
+      orRenewed?: boolean;
       names?: StateNames | undefined;
     },
   ): Promise<StoredState | null> {
     const named: Manifest = prefix === undefined ? manifest : { ...manifest, prefix };
     const lasts = Math.max(1, manifest.expires - this.#now());
-    const also = prefix === undefined ? [] : this.#options.prefixes.rows(prefix, id, lasts);
+    const rows = prefix === undefined ? [] : this.#options.prefixes.rows(prefix, id, lasts);
     let current = conversation ?? null;
-    for (let attempt = 0; current !== null && attempt < MOVE_ATTEMPTS; attempt++) {
-      const { check, mutation } = this.#options.conversations.move(current, id, lasts);
+    for (let attempt = 0;; attempt++) {
+      const move = current && this.#options.conversations.move(current, id, lasts);
       const info = await this.#rows.put(id, named, {
         replaces,
-        checks: [check],
-        also: [...also, mutation],
+        checks: move ? [move.check] : [],
+        also: move ? [...rows, move.mutation] : rows,
       });
-      if (info !== null) return { ...info, moved: true };
+      if (info !== null) {
+        if (replaces !== null) await this.#rows.collect(blobsOf(replaces));
+        return { ...info, moved: conversation === undefined || current !== null };
+      }
+      const last = attempt >= PUT_ATTEMPTS;
+      const renewed = last || replaces === null || !orRenewed
+        ? null
+        : await this.#renewed(replaces);
+      if (renewed !== null) {
+        replaces = renewed;
+        continue;
+      }
+      if (current === null) break;
       // Its metadata may have changed while the turn ran.
-      current = await this.#options.conversations.unmoved(current);
+      current = last ? null : await this.#options.conversations.unmoved(current);
     }
-    const info = await this.#rows.put(id, named, { replaces, also });
-    if (info !== null) return { ...info, moved: conversation === undefined };
     await this.#rows.collect(blobsOf(manifest));
     return null;
+  }
+
+  /** The manifest that took the place of `seen`, if it differs by its life and its blobs' names alone. */
+  async #renewed(seen: StateInfo): Promise<StateInfo | null> {
+    try {
+      const info = await this.#rows.read(seen.id);
+      const replaced = info.versionstamp !== seen.versionstamp;
+      return replaced && info.open === seen.open && sameBytes(info, seen) ? info : null;
+    } catch (error) {
+      if (isCode(error, "state_not_found")) return null;
+      throw error;
+    }
   }
 
   #unchanged({ id, versionstamp }: StateInfo): Check {
     return { key: this.#rows.stateKey(id), versionstamp };
   }
+}
+
+function sameBytes(one: Manifest, other: Manifest): boolean {
+  const sums = (manifest: Manifest) => blobsOf(manifest).map(({ sha256 }) => sha256).join();
+  return sums(one) === sums(other);
 }
 
 /** As manifests have them. */

@@ -1,21 +1,43 @@
 /** What the store answers when a state can't be had. */
 
 import { type ErrorCode, InferenceError } from "../core/errors.ts";
-import type { ModelIdentity } from "./manifest.ts";
+import { hasOtherVocabulary, type ModelIdentity } from "./manifest.ts";
 import type { StateInfo } from "./state_rows.ts";
 
 /** How often a read or delete starts over when the state is replaced under it. */
 export const ATTEMPTS = 5;
 
+/** @throws InferenceError `model_mismatch` */
 export function assertSameModel(info: StateInfo, model: ModelIdentity): void {
-  if (info.model.fingerprint === model.fingerprint) return;
   const name = ({ id, fingerprint }: ModelIdentity) => `"${id}" (${fingerprint})`;
-  throw new InferenceError(
-    "model_mismatch",
-    `Cannot resume state "${info.id}": it belongs to model ${name(info.model)}, ` +
-      `this worker runs ${name(model)}`,
-    { param: "state_id" },
+  if (info.model.fingerprint !== model.fingerprint) {
+    throw mismatch(
+      info,
+      `it belongs to model ${name(info.model)}, this worker runs ${name(model)}`,
+    );
+  }
+  if (!hasOtherVocabulary(info.model, model.vocabularyHash)) return;
+  throw mismatch(
+    info,
+    `it was written with the vocabulary ${info.model.vocabularyHash} of model ${
+      name(model)
+    }, this ` +
+      `worker has the vocabulary ${model.vocabularyHash}; start it with the other one (--vocab), or ` +
+      "have the transcript read again (on_mismatch: reread)",
   );
+}
+
+function mismatch({ id }: StateInfo, what: string): InferenceError {
+  return new InferenceError("model_mismatch", `Cannot resume state "${id}": ${what}`, {
+    param: "state_id",
+  });
+}
+
+/** A state as a worker of another vocabulary sees it: its fingerprint is not that of the worker's model. */
+export function asSeenBy(info: StateInfo, vocabularyHash?: string): StateInfo {
+  if (!hasOtherVocabulary(info.model, vocabularyHash)) return info;
+  const { fingerprint, vocabularyHash: own } = info.model;
+  return { ...info, model: { ...info.model, fingerprint: `${fingerprint}+${own}` } };
 }
 
 export function expired({ id, expires }: StateInfo): InferenceError {

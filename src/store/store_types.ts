@@ -11,10 +11,14 @@ import type { StateChange, StateInfo } from "./state_rows.ts";
 export interface StateStoreOptions {
   /** Epoch milliseconds. */
   now?: (() => number) | undefined;
+  /** Milliseconds that only ever grow, from any beginning; `performance.now` unless told. */
+  monotonic?: (() => number) | undefined;
   /** Where ids come from; the platform's secure numbers unless told. */
   random?: RandomBytes | undefined;
   /** Milliseconds that a state lasts where nothing else is said. */
   ttl?: number | undefined;
+  /** Hash of the vocabulary that is used here: `inspect` shows others in a state's fingerprint. */
+  vocabularyHash?: string | undefined;
   /** Whose states these are: those of others are never seen. */
   tenant?: string | undefined;
   /** Bytes of states that are held in memory as well; none unless told. */

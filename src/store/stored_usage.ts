@@ -8,7 +8,7 @@
  * state that it goes on from do, counts for each. Answers are found by counting alone.
  */
 
-import { answerBytes } from "./answers.ts";
+import { answerBytes } from "./answer_rows.ts";
 import type { Backend } from "./backend.ts";
 import { answersKey, conversationsKey } from "./keys.ts";
 import { within } from "./link.ts";

@@ -74,6 +74,8 @@ Deno.test("a conversation goes from one way of holding the weights to another, n
   assert.match(three.text, /Ada/);
   const other = { model: `${GOLDEN}rwkv5-bf16/model.pth`, vocab: "bytes" };
   await assert.rejects(say(other, "Hi", three.stateId), { code: "model_mismatch" });
+  const words = { code: "model_mismatch", message: /vocabulary/ };
+  await assert.rejects(say({ vocab: "bytes" }, "Hi", three.stateId), words);
   await Deno.remove(folder, { recursive: true });
 });
 

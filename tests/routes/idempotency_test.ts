@@ -1,6 +1,7 @@
 /** `Idempotency-Key` on chat completions and responses, over workers of one store. */
 
 import assert from "node:assert/strict";
+import { ANSWER_BYTES } from "../../routes/idempotency.ts";
 import { CLAIM_MS } from "../../src/store/answers.ts";
 import { MemoryBackend } from "../../src/store/memory.ts";
 import { ids } from "../session/fixtures.ts";
@@ -11,6 +12,12 @@ const STREAM = { ...HI, stream: true, stream_options: { include_usage: true } };
 
 function once(it: TestApp, body: unknown, key = "key-1") {
   return post(it.app, body, { headers: { "idempotency-key": key } });
+}
+
+/** Bytes of an area's values. */
+async function sizeOf(backend: MemoryBackend, area: string): Promise<number> {
+  const rows = await Array.fromAsync(backend.list(["default", area]));
+  return rows.reduce((sum, { value }) => sum + value.length, 0);
 }
 
 Deno.test("a request that is sent again gets its answer again, on any worker", async () => {
@@ -62,6 +69,37 @@ Deno.test("an answer that is larger than a value of the database comes again", a
   assert.equal(it.runner.works.length, 1);
 });
 
+Deno.test("of an answer that is too large it is kept where its text is, and nothing else", async () => {
+  const backend = new MemoryBackend();
+  const script = [...ids(" "), ...Array(4_000).fill(1 + 97), 0];
+  const it = testApp({ backend, script });
+  const large = { logprobs: true, top_logprobs: 2, max_tokens: 4_000, n: 8 };
+  for (const body of [{ ...HI, ...large }, { ...STREAM, ...large }]) {
+    const key = `key-${"stream" in body}`;
+    const first = await once(it, body, key);
+    assert.equal(first.status, 200);
+    const ids = first.headers.get("x-state-id")!.split(", ");
+    const text = await first.text();
+    assert.ok(text.length > ANSWER_BYTES, `${text.length}`);
+    assert.equal(await sizeOf(backend, "answer"), 0);
+    const again = await once(it, body, key);
+    assert.equal(again.headers.get("x-state-id"), ids[0]);
+    const error = await errorOf(again, 410, "answer_gone");
+    assert.match(error.message, new RegExp(`too large to keep.*${ids[0]}.*new key`));
+    await errorOf(once(it, { ...body, seed: 1 }, key), 422, "idempotency_key_reused");
+  }
+  // One that is large and breaks off is done again, as one that is small.
+  let left = 24_000;
+  const before = () => {
+    if (left-- === 0) throw new TypeError("secret");
+  };
+  const faulty = testApp({ backend, script, before });
+  const body = { ...STREAM, ...large };
+  assert.match(await (await once(faulty, body, "key-3")).text(), /internal_error/);
+  const second = await once(faulty, body, "key-3");
+  assert.equal((await dataOf(second)).at(-1), "[DONE]");
+});
+
 Deno.test("while the first is being answered a second one waits its turn", async () => {
   const gate = Promise.withResolvers<void>();
   const backend = new MemoryBackend();
@@ -82,11 +120,11 @@ Deno.test("while the first is being answered a second one waits its turn", async
   assert.equal(two.runner.works.length, 0);
 });
 
-Deno.test("a worker that is killed blocks its key for half a minute only", async () => {
+Deno.test("a worker that is killed blocks its key until it was seen unchanged for half a minute", async () => {
   let time = 1_800_000_000_000;
   const now = () => time;
   const backend = new MemoryBackend({ now });
-  const it = testApp({ backend, storeOptions: { now }, script: SCRIPT });
+  const it = testApp({ backend, storeOptions: { now, monotonic: now }, script: SCRIPT });
   // What a killed worker leaves: a claim that nobody renews.
   const path = "POST /v1/chat/completions";
   await it.store.answers.claim({ key: "key-1", route: path, body: JSON.stringify(HI) });
@@ -133,6 +171,43 @@ Deno.test("a stream whose reader leaves gives its key up", async () => {
   const second = await once(it, STREAM);
   assert.equal(second.headers.get("idempotent-replayed"), null);
   assert.equal((await dataOf(second)).at(-1), "[DONE]");
+});
+
+Deno.test("an answer goes with the state that it names, whatever route it is of", async () => {
+  const routes = [
+    ["/v1/chat/completions", HI],
+    ["/v1/chat/completions", { ...STREAM, n: 2 }],
+    ["/v1/completions", { prompt: "a" }],
+    ["/v1/responses", { input: "a" }],
+    ["/v1/responses", { input: "a", stream: true }],
+  ] as const;
+  for (const [path, body] of routes) {
+    const backend = new MemoryBackend();
+    const it = testApp({ backend, script: [...SCRIPT, 0] });
+    const ask = () =>
+      it.app.request(path, {
+        method: "POST",
+        headers: { "idempotency-key": "k" },
+        body: JSON.stringify(body),
+      });
+    const first = await ask();
+    const id = first.headers.get("x-state-id")!.split(", ").at(-1);
+    await first.text();
+    const again = await ask();
+    assert.equal(again.headers.get("idempotent-replayed"), "true");
+    await again.text();
+    const deleted = await it.app.request(`/v1/states/${id}`, { method: "DELETE" });
+    assert.ok(deleted.ok, path);
+    await deleted.body?.cancel();
+    const error = await errorOf(ask(), 410, "answer_gone");
+    assert.equal(error.param, "Idempotency-Key");
+    const texts = await Array.fromAsync(
+      backend.list(["default", "answer"]),
+      ({ value }) => new TextDecoder().decode(value),
+    );
+    assert.deepEqual(texts, [], path);
+    await errorOf(it.app.request(`/v1/states/${id}`), 404, "state_not_found");
+  }
 });
 
 Deno.test("a response that is asked for again is the same one, whole or as a stream", async () => {

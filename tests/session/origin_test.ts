@@ -4,8 +4,9 @@ import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
 import type { Message } from "../../src/session/chat_template.ts";
 import type { TurnEvent } from "../../src/session/session_types.ts";
+import type { Backend } from "../../src/store/backend.ts";
 import { MemoryBackend } from "../../src/store/memory.ts";
-import { harness, ids, MODEL, rejects, run, stored, user } from "./fixtures.ts";
+import { type Harness, harness, ids, MODEL, rejects, run, stored, user } from "./fixtures.ts";
 
 const SYSTEM: Message = {
   role: "system",
@@ -114,6 +115,33 @@ Deno.test("a history that is sent whole resumes at what is known of it, on any w
   assert.equal(anew.usage.prompt_tokens_details.cached_tokens, 0);
 });
 
+Deno.test("a state that has read a stop string is not found by its words, nor what goes on from it", async () => {
+  const script = ids(" abcEND and");
+  const it = harness({ script });
+  const cachedOf = async ({ sessions }: Harness, messages: readonly Message[]) => {
+    const { usage } = await run(sessions, { messages: [...messages, user("so?")] });
+    return usage.prompt_tokens_details.cached_tokens;
+  };
+  const one = await run(it.sessions, { messages: [user("hi")], stop: ["END"] });
+  assert.equal(one.text, "abc");
+  const first = [user("hi"), assistant("abc")];
+  assert.equal(await cachedOf(harness({ backend: it.backend }), first), 0);
+  const next = harness({ backend: it.backend });
+  const two = await run(next.sessions, { messages: [user("on")], stateId: one.stateId });
+  const three = await run(next.sessions, { messages: [user("and")], stateId: two.stateId });
+  const second = [...first, user("on"), assistant(two.text)];
+  const third = [...second, user("and"), assistant(three.text)];
+  for (const messages of [second, third]) {
+    assert.equal(await cachedOf(harness({ backend: it.backend }), messages), 0);
+  }
+  const { transcript } = await next.sessions.describe(three.stateId);
+  assert.deepEqual(transcript, third);
+  // An empty line ends any reply, and a newline begins one.
+  const line = harness({ script: ids(" abc\n") });
+  await run(line.sessions, { messages: [user("hi")], stop: ["\n"] });
+  assert.ok(await cachedOf(line, first) > 0);
+});
+
 Deno.test("of a long history the parts that may be known are looked for, and no others", async () => {
   const it = harness({
     script: ids(" ok\n\n".repeat(1000)),
@@ -219,6 +247,53 @@ Deno.test("a state of another model is refused, or its transcript read again", a
   assert.deepEqual([again.text, again.usage], [anew.text, anew.usage]);
   const { transcript } = await other.sessions.describe(again.stateId);
   assert.deepEqual(transcript.slice(0, -1), whole);
+});
+
+Deno.test("a state of another vocabulary is as one of another model, whatever its weights", async () => {
+  const of = (vocabularyHash: string, backend?: Backend) => ({
+    ...(backend ? { backend } : {}),
+    model: { ...MODEL, vocabularyHash },
+    storeOptions: { vocabularyHash },
+  });
+  const it = harness(of("aaaa"));
+  const history = [SYSTEM, user("hi")];
+  const one = await run(it.sessions, { messages: history, seed: 1n });
+  const own = harness(of("aaaa", it.backend));
+  const other = harness(of("bbbb", it.backend));
+  const request = { messages: [user("on")], stateId: one.stateId, seed: 2n };
+  await rejects(
+    other.sessions.start(request),
+    "model_mismatch",
+    /vocabulary aaaa .* bbbb; .*--vocab/,
+  );
+  const again = await run(other.sessions, { ...request, reread: true });
+  assert.equal(again.usage.prompt_tokens_details.cached_tokens, 0);
+  const kept = await run(own.sessions, { ...request, reread: true });
+  assert.ok(kept.usage.prompt_tokens_details.cached_tokens > 0);
+  // Nor is it found by its words.
+  const whole = [...history, assistant(one.text), user("more")];
+  const found = async ({ sessions }: Harness) => {
+    const { usage } = await run(sessions, { messages: whole });
+    return usage.prompt_tokens_details.cached_tokens;
+  };
+  assert.equal(await found(other), 0);
+  assert.ok(await found(own) > 0);
+});
+
+Deno.test("a state that does not tell its vocabulary goes on with the model's", async () => {
+  const it = harness();
+  const one = await run(it.sessions, { messages: [user("hi")], seed: 1n });
+  const vocabularyHash = "aaaa";
+  const later = harness({
+    backend: it.backend,
+    model: { ...MODEL, vocabularyHash },
+    storeOptions: { vocabularyHash },
+  });
+  const two = await run(later.sessions, { messages: [user("on")], stateId: one.stateId });
+  assert.ok(two.usage.prompt_tokens_details.cached_tokens > 0);
+  const { info } = await later.store.inspect(two.stateId);
+  assert.equal(info.model.vocabularyHash, vocabularyHash);
+  assert.equal((await it.store.inspect(one.stateId)).info.model.vocabularyHash, undefined);
 });
 
 Deno.test("an unfinished reply of another model goes on where it was", async () => {

@@ -12,7 +12,8 @@ function run(tokens: number[], options?: ReplyOptions) {
   }
   const closing = reply.close(tokens.slice(-1));
   const fed = [...tokens.slice(0, -1), ...closing];
-  return { shown, text: reply.text, ended: reply.ended, fed: tokenizer.decode(fed), closing };
+  const { text, ended, hidesText } = reply;
+  return { shown, text, ended, hidesText, fed: tokenizer.decode(fed), closing };
 }
 
 Deno.test("every ended reply leaves exactly two newlines in the state", () => {
@@ -28,6 +29,8 @@ Deno.test("every ended reply leaves exactly two newlines in the state", () => {
       [ids(" hi stop"), ["stop"], "hi ", " hi stop\n\n"],
       [ids(" hi", 11), ["\n"], "hi", " hi\n\n"],
       [ids(" hi", 259), ["."], "hi", " hi.\n\n"],
+      [ids(" hi stop"), ["top"], "hi s", " hi stop\n\n"],
+      [ids(" hi\na"), ["\na"], "hi", " hi\na\n\n"],
       [[0], [], "", "\n\n"],
       [ids("\n\n"), [], "", "\n\n"],
     ] as const
@@ -35,6 +38,7 @@ Deno.test("every ended reply leaves exactly two newlines in the state", () => {
     const result = run([...tokens], { stop });
     assert.deepEqual([result.shown, result.fed, result.ended], [shown, fed, true]);
     assert.equal(result.text, shown);
+    assert.equal(result.hidesText, shown.trimEnd() !== fed.trim(), fed);
     assert.ok(!result.closing.includes(0));
   }
 });

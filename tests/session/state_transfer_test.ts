@@ -52,6 +52,24 @@ Deno.test("a conversation goes on in another store as it would have in its own",
   }
 });
 
+Deno.test("a file takes its vocabulary along: a worker of another one does not go on from it", async () => {
+  const of = (vocabularyHash: string) => ({
+    model: { ...MODEL, vocabularyHash },
+    storeOptions: { vocabularyHash },
+  });
+  const it = harness(of("aaaa"));
+  const { stateId } = await run(it.sessions, { messages: [user("tell")] });
+  const [own, other, older] = [harness(of("aaaa")), harness(of("bbbb")), harness()];
+  for (const from of [it, harness({ ...of("bbbb"), backend: it.backend })]) {
+    const file = await fileOf(from, stateId);
+    for (const there of [own, other, older]) {
+      const { id } = await there.sessions.importState(chunked(file));
+      const next = run(there.sessions, { messages: [user("more")], stateId: id });
+      await (there === other ? rejects(next, "model_mismatch", /--vocab/) : next);
+    }
+  }
+});
+
 Deno.test("a turn that has only begun is exported with its prompt pending", async () => {
   const gate = Promise.withResolvers<void>();
   const script = ids(" Hello", 0);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { TextEvent, TextToken } from "../../src/session/session_types.ts";
-import { collect, harness, ids, run, user } from "./fixtures.ts";
+import { collect, harness, ids, rejects, run, user } from "./fixtures.ts";
 
 function textOf(tokens: readonly TextToken[]): string {
   const bytes = tokens.flatMap(({ bytes }) => [...bytes]);
@@ -36,4 +36,50 @@ Deno.test("what was held back when a reply was cut is told with the reply that g
   assert.deepEqual(rest.tokens!.map(({ token }) => token), [1 + 0xb6, 1 + 98]);
   const plain = await run(it.sessions, { messages: [user("hi")] });
   assert.equal(plain.tokens, undefined);
+});
+
+Deno.test("probabilities that are held to a reply's end are bounded, those of a stream are not", async () => {
+  const { sessions } = harness({ limits: { logprobs: 240, defaultMaxTokens: 40 } });
+  const request = { messages: [user("hi")], logprobs: 2 };
+  for (const maxTokens of [40, undefined]) {
+    await Promise.all(
+      (await sessions.startAll({ ...request, maxTokens }, 2)).map((turn) => turn.result()),
+    );
+  }
+  const refused =
+    /^logprobs: 2 x 41 tokens with 3 probabilities each are 246, and at most 240 .*stream/;
+  await rejects(sessions.startAll({ ...request, maxTokens: 41 }, 2), "invalid_value", refused);
+  await rejects(sessions.startAll(request, 3), "invalid_value", /3 x 40 tokens/);
+  const streamed = { ...request, maxTokens: 41, stream: true };
+  await Promise.all((await sessions.startAll(streamed, 2)).map((turn) => turn.result()));
+  const whole = { ...streamed, logprobsAtEnd: true };
+  await rejects(sessions.startAll(whole, 2), "invalid_value", /fewer .*top_logprobs$/);
+});
+
+Deno.test("a stream holds what is told of its tokens until that is read, and no longer", async () => {
+  const script = [...ids(" "), ...Array(30).fill(1 + 97), 0];
+  const it = harness({ script });
+  const request = { messages: [user("hi")], logprobs: 1, stream: true };
+  const turn = await it.sessions.start(request);
+  const events = await collect(turn.events());
+  const told = events.flatMap((event) => event.type === "text" ? event.tokens! : []);
+  assert.equal(told.length, 31);
+  assert.equal((await turn.result()).tokens, undefined);
+});
+
+Deno.test("a stream of which too many probabilities wait to be read ends, and goes on when asked", async () => {
+  const text = "a".repeat(50);
+  const before = () => new Promise<void>((resolve) => setTimeout(resolve));
+  const it = harness({ script: [...ids(` ${text}`), 0], before, limits: { logprobs: 40 } });
+  const request = { messages: [user("hi")], logprobs: 1, stream: true };
+  const turn = await it.sessions.start(request);
+  const { finishReason, stateId } = await turn.result();
+  assert.equal(finishReason, "length");
+  const events = await collect(turn.events());
+  const read = events.map((event) => event.type === "text" ? event.text : "").join("");
+  assert.ok(read.length >= 20 && read.length < 30, `${read.length}`);
+  const rest = await run(it.sessions, { messages: [], stateId: stateId! });
+  assert.equal(read + rest.text, text);
+  const lost = await it.sessions.start({ ...request, keep: false });
+  await rejects(lost.result(), "cancelled", /waited .*read faster/);
 });

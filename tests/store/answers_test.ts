@@ -3,12 +3,12 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { ANSWER_MS, type Claim, CLAIM_MS } from "../../src/store/answers.ts";
-import type { Check, Mutation } from "../../src/store/backend.ts";
+import type { Backend, Check, Mutation } from "../../src/store/backend.ts";
 import { collectGarbage } from "../../src/store/gc.ts";
 import { MemoryBackend } from "../../src/store/memory.ts";
 import { StateStore } from "../../src/store/state_store.ts";
 import { rejects } from "../session/fixtures.ts";
-import { pattern } from "./fixtures.ts";
+import { content, DyingBackend, MODEL, pattern } from "./fixtures.ts";
 
 const ASKED = { key: "k", route: "POST /x", body: "{}" };
 
@@ -16,7 +16,7 @@ function opened() {
   let time = 1_800_000_000_000;
   const now = () => time;
   const backend = new MemoryBackend({ now });
-  const open = () => new StateStore(backend, { now }).answers;
+  const open = () => new StateStore(backend, { now, monotonic: now }).answers;
   return { backend, now, open, answers: open(), pass: (ms: number) => void (time += ms) };
 }
 
@@ -57,22 +57,49 @@ Deno.test("of many that claim at once one wins", async () => {
   }
 });
 
-Deno.test("a claim lasts while it is renewed, and runs out when its worker is killed", async () => {
+Deno.test("a claim lasts while it is renewed, and is taken over when its worker is killed", async () => {
   const { answers, open, pass } = opened();
+  const other = open();
   const first = await claimed(answers.claim(ASKED));
   for (let i = 0; i < 5; i++) {
+    await rejects(other.claim(ASKED), "request_in_progress");
     pass(CLAIM_MS - 1);
+    await rejects(other.claim(ASKED), "request_in_progress");
     assert.ok(await first.renew());
   }
-  await rejects(open().claim(ASKED), "request_in_progress");
+  await rejects(other.claim(ASKED), "request_in_progress");
   pass(CLAIM_MS);
-  const second = await claimed(open().claim(ASKED));
+  await rejects(open().claim(ASKED), "request_in_progress");
+  const second = await claimed(other.claim(ASKED));
   assert.equal(await first.renew(), false);
   await first.complete(pattern(5, 1));
   await first.release();
   await rejects(open().claim(ASKED), "request_in_progress");
   await second.complete(pattern(6, 2));
   assert.deepEqual(await open().claim(ASKED), pattern(6, 2));
+});
+
+Deno.test("clocks that differ let nobody take a claim that is renewed", async () => {
+  const time = 1_800_000_000_000;
+  let elapsed = 0;
+  const backend = new MemoryBackend({ now: () => time + elapsed });
+  const worker = (ahead: number, booted: number) =>
+    new StateStore(backend, {
+      now: () => time + elapsed + ahead,
+      monotonic: () => elapsed + booted,
+    }).answers;
+  const DAY = 24 * 3_600_000;
+  for (const ahead of [-DAY, -60_000, 60_000, DAY]) {
+    const [holder, other] = [worker(0, 5), worker(ahead, 9_999_999)];
+    const claim = await claimed(holder.claim(ASKED));
+    for (let i = 0; i < 12; i++) {
+      await rejects(other.claim(ASKED), "request_in_progress");
+      elapsed += CLAIM_MS / 3;
+      await rejects(other.claim(ASKED), "request_in_progress");
+      assert.ok(await claim.renew());
+    }
+    await claim.release();
+  }
 });
 
 Deno.test("a claim that is given up is there for the next one", async () => {
@@ -85,11 +112,86 @@ Deno.test("a claim that is given up is there for the next one", async () => {
 Deno.test("the loser of a key leaves no bytes behind", async () => {
   const { answers, open, backend, pass } = opened();
   const first = await claimed(answers.claim(ASKED));
+  const other = open();
+  await rejects(other.claim(ASKED), "request_in_progress");
   pass(CLAIM_MS);
-  await claimed(open().claim(ASKED));
+  await claimed(other.claim(ASKED));
   const before = backend.size;
   await first.complete(pattern(200_000, 1));
   assert.equal(backend.size, before);
+});
+
+/** All that is in a backend, as text. */
+async function dump(backend: Backend): Promise<string> {
+  const texts: string[] = [];
+  for await (const { key, value } of backend.list(["default"])) {
+    texts.push(`${JSON.stringify(key)} ${new TextDecoder().decode(value)}`);
+  }
+  return texts.join("\n");
+}
+
+const SECRET = new TextEncoder().encode("secret ".repeat(30_000));
+
+/** A state, and an answer that names it and another one. */
+async function answered() {
+  const it = opened();
+  const store = new StateStore(it.backend, { now: it.now });
+  const states = [store.newId(), store.newId()];
+  for (const id of states) {
+    await store.save(content(1, { length: 100 }), { id, model: MODEL, parent: null });
+  }
+  const claim = await claimed(store.answers.claim(ASKED));
+  return { ...it, store, states, claim };
+}
+
+Deno.test("deleting a state deletes the answers that name it, and their keys say so", async () => {
+  for (const deleted of [0, 1]) {
+    const { store, states, claim, backend, open, pass } = await answered();
+    await claim.complete(SECRET, states);
+    await (await claimed(store.answers.claim({ ...ASKED, key: "l" }))).complete(pattern(9, 1));
+    assert.match(await dump(backend), /secret/);
+    await store.delete(states[deleted]);
+    assert.doesNotMatch(await dump(backend), /secret/);
+    await rejects(open().claim(ASKED), "answer_gone", /"k" .*send a new key/);
+    await rejects(open().claim({ ...ASKED, body: "[]" }), "answer_gone");
+    assert.deepEqual(await open().claim({ ...ASKED, key: "l" }), pattern(9, 1));
+    await store.delete(states[1 - deleted]);
+    pass(ANSWER_MS);
+    await (await claimed(open().claim(ASKED))).complete(SECRET);
+    assert.deepEqual(await open().claim(ASKED), SECRET);
+  }
+});
+
+Deno.test("a state that is deleted before its answer is kept takes it along as well", async () => {
+  const { store, states, claim, backend, open } = await answered();
+  await store.delete(states[0]);
+  await claim.complete(SECRET, states);
+  assert.doesNotMatch(await dump(backend), /secret/);
+  await rejects(open().claim(ASKED), "answer_gone");
+});
+
+Deno.test("a deletion that broke off is completed by the next one", async () => {
+  const { store, states, claim, backend, now } = await answered();
+  await claim.complete(SECRET, states);
+  const rows = (await Array.fromAsync(backend.list(["default"]))).length;
+  for (let writes = 1; writes < 10; writes++) {
+    const dying = new DyingBackend(backend, { writes, after: false });
+    await assert.rejects(new StateStore(dying, { now }).delete(states[0]));
+    if ((await Array.fromAsync(backend.list(["default"]))).length < rows) break;
+  }
+  assert.match(await dump(backend), /secret/);
+  await rejects(store.delete(states[0]), "state_not_found");
+  assert.doesNotMatch(await dump(backend), /secret/);
+});
+
+Deno.test("an answer whose row is damaged does not keep its state from being deleted", async () => {
+  const { store, states, claim, backend, open } = await answered();
+  await claim.complete(SECRET, states);
+  for await (const { key } of backend.list(["default", "idempotency"])) {
+    await backend.atomic([], [{ type: "set", key, value: Uint8Array.of(1) }]);
+  }
+  await store.delete(states[0]);
+  await claimed(open().claim(ASKED));
 });
 
 /** Writes, and is told that a check failed: so looks a write that was tried again by itself. */

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { BlobCache } from "../../src/store/blob_cache.ts";
+import type { Check, Mutation } from "../../src/store/backend.ts";
 import type { Conversation } from "../../src/store/conversations.ts";
 import { MemoryBackend } from "../../src/store/memory.ts";
 import { StateStore, type StateStoreOptions } from "../../src/store/state_store.ts";
@@ -209,6 +210,49 @@ Deno.test("a state that is used lasts on, with what leads to it", async () => {
   await store.load(kept.id, { model: MODEL });
   assert.deepEqual(await found(store, ["a"]), [[0, kept.id]]);
   await store.delete(kept.id);
+});
+
+Deno.test("however many turns use an old state at once, it is rewritten once", async () => {
+  let now = 1_800_000_000_000;
+  let blobs = 0;
+  class Counting extends MemoryBackend {
+    override atomic(checks: readonly Check[], mutations: readonly Mutation[]) {
+      blobs += mutations.filter(({ type, key }) => type === "set" && key[1] === "blob").length;
+      return super.atomic(checks, mutations);
+    }
+  }
+  const backend = new Counting({ now: () => now });
+  const { store } = open({ now: () => now, ttl: 10 * HOUR }, backend);
+  const other = new StateStore(backend, { now: () => now, ttl: 10 * HOUR });
+  const parent = await save(store, 1);
+  now += 6 * HOUR;
+  const written = blobs;
+  const renewed = await Promise.all(Array.from({ length: 20 }, () => store.renew(parent)));
+  assert.deepEqual(renewed, Array(20).fill(true));
+  assert.equal(blobs - written, written, "the state's bytes are written once more");
+  assert.deepEqual(
+    [await store.renew(parent), await other.renew(parent)],
+    [false, false],
+    "whoever read it before the renewal finds it renewed",
+  );
+  assert.equal(blobs, 2 * written);
+});
+
+Deno.test("who has seen a state before it was renewed reads its bytes where they are now", async () => {
+  let now = 1_800_000_000_000;
+  const { store } = open({ now: () => now, ttl: 10 * HOUR });
+  const id = store.newId();
+  const whole = { ...content(1, { length: 90_000, told: 80_000 }), note: content(2).turn };
+  const seen = await store.save(whole, { id, model: MODEL, parent: null });
+  for (let i = 0; i < 2; i++) {
+    now += 6 * HOUR;
+    assert.equal(await store.renew((await store.inspect(id)).info), true);
+    assert.deepEqual(await store.readState(seen), whole.state);
+    assert.deepEqual(await store.readHistory(seen), whole.history);
+    assert.deepEqual(await store.readNote(seen), whole.note);
+  }
+  await store.delete(id);
+  await rejects(store.readState(seen), "state_not_found");
 });
 
 Deno.test("a renewed state's bytes stay where a child uses them", async () => {

@@ -43,6 +43,7 @@ Deno.test("a file is read as it was written, in pieces of any size", async () =>
   const files: StateFile[] = [
     FILE,
     { ...FILE, model: plain, open: false, created: 0 },
+    { ...FILE, model: { ...plain, vocabularyHash: "0123456789ab" } },
     { ...FILE, state: null },
     { ...FILE, history: null },
     { ...FILE, turn: new Uint8Array(), history: null, state: new Uint8Array() },

@@ -6,6 +6,7 @@ import type { Backend, Key } from "../../src/store/backend.ts";
 import { DenoKvBackend } from "../../src/store/deno_kv.ts";
 import { MemoryBackend } from "../../src/store/memory.ts";
 import { StateStore } from "../../src/store/state_store.ts";
+import { AroundBackend } from "../faults/around_backend.ts";
 import { content, MODEL, OTHER_MODEL } from "./fixtures.ts";
 
 const NOW = 1_800_000_000_000;
@@ -141,6 +142,53 @@ Deno.test("a state deleted during its turn does not come back", async () => {
   await store.delete(begun!.id);
   await rejects(store.commit(begun!, content(2)), "state_not_found", /deleted while/);
   assert.equal(backend.size, 0);
+});
+
+Deno.test("a turn is stored although its row was renewed while it ran", async () => {
+  let now = NOW;
+  const backend = new MemoryBackend();
+  const store = new StateStore(backend, { now: () => now });
+  const parent = await save(store, 1, { told: 70_000 });
+  now += 4 * DAY;
+  const conversation = await store.conversations.create();
+  const begun = await store.begin(parent, content(2).turn, { id: store.newId(), model: MODEL });
+  assert.equal(await store.renew(begun!), true);
+  const renewed = (await store.inspect(begun!.id)).info;
+  assert.ok(renewed.expires > begun!.expires && renewed.open);
+  const stored = await store.commit(begun!, content(3), { conversation });
+  assert.ok(stored.moved && !stored.open);
+  const { info, state } = await store.load(begun!.id, { model: MODEL });
+  assert.deepEqual([state, info.expires], [content(3).state, now + 7 * DAY]);
+  // Neither its row from the start nor the renewed one leaves anything.
+  for (const { id } of [parent, stored]) await store.delete(id);
+  await store.conversations.delete(conversation.id);
+  assert.equal(backend.size, 0);
+});
+
+Deno.test("a renewal that a turn's end overtakes changes nothing", async () => {
+  let now = NOW;
+  const memory = new MemoryBackend();
+  let before = () => Promise.resolve();
+  /** Lets the turn end after the renewal has read its row. */
+  class Between extends AroundBackend {
+    protected async around<T>(operation: () => Promise<T>, writes: boolean): Promise<T> {
+      if (writes) await before();
+      return await operation();
+    }
+  }
+  const [store, other] = [memory, new Between(memory)].map((backend) =>
+    new StateStore(backend, { now: () => now })
+  );
+  const begun = await store.begin(null, content(1).turn, { id: store.newId(), model: MODEL });
+  now += 4 * DAY;
+  before = async () => {
+    before = () => Promise.resolve();
+    await store.commit(begun!, content(2));
+  };
+  assert.equal(await other.renew(begun!), false);
+  assert.deepEqual((await store.load(begun!.id)).state, content(2).state);
+  await store.delete(begun!.id);
+  assert.equal(memory.size, 0);
 });
 
 Deno.test("a state is loaded whole while it is replaced", async () => {

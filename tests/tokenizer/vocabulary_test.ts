@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
-import { BYTES, parseVocabulary } from "../../src/tokenizer/vocabulary.ts";
+import { tokenTable, vocabularyHash } from "../../src/tokenizer/token_table.ts";
+import { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
+import { BYTES, parseVocabulary, type Vocabulary } from "../../src/tokenizer/vocabulary.ts";
 
 const parse = (text: string) => parseVocabulary(text, "vocab.txt");
 
@@ -144,4 +146,24 @@ Deno.test("a literal is read up to the length that a token can have", () => {
     `1 '${"a".repeat(2_000_000)}' 2000000\n`,
     /line 1: a token that has not 1 to 4096 bytes/,
   );
+});
+
+Deno.test("vocabularies have the same hash if they have the same tokens, however they are written", async () => {
+  const hash = async (vocabulary: Vocabulary) => {
+    const tokenizer = new Tokenizer(vocabulary);
+    return await vocabularyHash(tokenTable(tokenizer), tokenizer.endOfText);
+  };
+  const own = await hash(parse("1 'a' 1\n7 'b' 1\n9 'ab' 2\n"));
+  assert.match(own, /^[0-9a-f]{24}$/);
+  for (const same of ["1 'a' 1\r\n7 'b' 1\r\n9 'ab' 2", "9 b'ab' 2\n7 \"b\" 1\n1 'a' 1\n"]) {
+    assert.equal(await hash(parse(same)), own);
+  }
+  const others = [
+    "1 'b' 1\n7 'a' 1\n9 'ab' 2\n",
+    "1 'a' 1\n8 'b' 1\n9 'ab' 2\n",
+    "1 'a' 1\n7 'ba' 2\n9 'b' 1\n",
+    "1 'a' 1\n7 'b' 1\n9 'ab' 2\n10 'c' 1\n",
+  ];
+  const hashes = await Promise.all([...others.map(parse), BYTES].map(hash));
+  assert.equal(new Set([own, ...hashes]).size, others.length + 2);
 });
