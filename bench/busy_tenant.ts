@@ -1,4 +1,4 @@
-/// <reference lib="webworker" />
+/// <reference lib="deno.worker" />
 /** A tenant that keeps requests for long replies going, from a thread of its own. */
 
 /** What is kept going. */

@@ -1,4 +1,4 @@
-/// <reference lib="webworker" />
+/// <reference lib="deno.worker" />
 /** Asks `/ping` again and again from a thread of its own, and keeps the slowest answer's time. */
 
 /** Sent once; every later message is answered by the milliseconds since the last one. */

@@ -106,7 +106,7 @@ export function createApp(options: AppOptions): Hono {
   if (options.ledger) {
     app.use("/v1/*", openAccounts(options.ledger));
     app.on("POST", GENERATING, tellRates());
-    app.on("POST", "/v1/*", countRequests());
+    app.use("/v1/*", countRequests());
   }
   app.route("/v1", chatRoutes(routes));
   app.route("/v1", completionRoutes(routes));

@@ -81,7 +81,7 @@ function parseJson(bytes: Uint8Array): unknown {
  * once.
  *
  * @param remedy Told to a client whose body is too large.
- * @throws InferenceError `payload_too_large`, `request_timeout`, `overloaded`, or `cancelled` where
+ * @throws InferenceError `unsupported_encoding`, `payload_too_large`, `request_timeout`, `overloaded`, or `cancelled` where
  * the client breaks off
  */
 export async function* readChunks(
@@ -89,6 +89,7 @@ export async function* readChunks(
   limits: BodyBounds,
   remedy: string,
 ): AsyncGenerator<Uint8Array> {
+  assertPlain(request);
   const limit = limits.bytes;
   const tooLarge = (what: string) =>
     new InferenceError(
@@ -109,6 +110,17 @@ export async function* readChunks(
     if (cause instanceof InferenceError) throw cause;
     throw new InferenceError("cancelled", "The client broke off the request's body", { cause });
   }
+}
+
+/** Compressed bodies could become a thousand times as large as their bound. */
+function assertPlain(request: Request): void {
+  const encoding = request.headers.get("content-encoding")?.trim() ?? "";
+  if (encoding === "" || /^identity$/i.test(encoding)) return;
+  throw new InferenceError(
+    "unsupported_encoding",
+    `Cannot read a request body with content-encoding ${JSON.stringify(encoding.slice(0, 40))}: ` +
+      "only identity is supported; send it uncompressed",
+  );
 }
 
 async function readBytes(request: Request, limits: BodyBounds): Promise<Uint8Array> {

@@ -23,6 +23,7 @@ export const SESSION_ERRORS = [
 export const BODY_ERRORS = [
   "invalid_value",
   "payload_too_large",
+  "unsupported_encoding",
   "request_timeout",
   "overloaded",
   "rate_limit_exceeded",

@@ -42,6 +42,7 @@ export function accountOf(c: Context): Account | undefined {
  */
 export function countRequests(): MiddlewareHandler {
   return async (c, next) => {
+    if (c.req.method !== "POST") return await next();
     const account = accountOf(c);
     const uncount = account?.countRequest();
     await next();

@@ -50,6 +50,7 @@ const importState = defineRoute({
     "invalid_state_file",
     "model_mismatch",
     "payload_too_large",
+    "unsupported_encoding",
     "request_timeout",
     "overloaded",
     "rate_limit_exceeded",

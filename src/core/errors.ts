@@ -27,6 +27,7 @@ export type ErrorCode =
   | "not_found"
   | "method_not_allowed"
   | "payload_too_large"
+  | "unsupported_encoding"
   | "request_timeout"
   | "host_not_allowed"
   | "origin_not_allowed"
@@ -116,6 +117,7 @@ export const ERROR_STATUS: Readonly<Record<ErrorCode, number>> = {
   not_found: 404,
   method_not_allowed: 405,
   payload_too_large: 413,
+  unsupported_encoding: 415,
   request_timeout: 408,
   host_not_allowed: 403,
   origin_not_allowed: 403,
@@ -164,6 +166,7 @@ export const ERROR_WHEN: Readonly<Record<ErrorCode, string>> = {
   not_found: "there is nothing at this path",
   method_not_allowed: "the path does not take this method; `allow` lists those that it takes",
   payload_too_large: "the body is larger than the worker takes",
+  unsupported_encoding: "the body is compressed",
   request_timeout: "the body did not come in time",
   host_not_allowed: "the worker is for its own machine, and was called by another name",
   origin_not_allowed: "a page of another origin calls, which is not allowed to",

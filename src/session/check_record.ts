@@ -7,7 +7,7 @@
 import { InferenceError } from "../core/errors.ts";
 import { excessOf } from "../core/json_complexity.ts";
 import { TimeSlice } from "../core/time_slice.ts";
-import { isSystem, type Role, type TranscriptEntry } from "./chat_template.ts";
+import { type Role, type TranscriptEntry } from "./chat_template.ts";
 import { linesOf } from "./history.ts";
 import { recordOf, type TurnRecord } from "./turn_record.ts";
 import { DEFAULT_LIMITS } from "./turn_work.ts";
@@ -22,8 +22,6 @@ export interface RecordContext {
   fresh: boolean;
 }
 
-/** Tokens left to feed of a turn that is complete: the last one and an empty line, and some more. */
-const CLOSED_PENDING = 1024;
 /** With all the tokens that a conversation may add, these stay safe integers. */
 const MOST_TOKENS = Number.MAX_SAFE_INTEGER - 2 ** 40;
 /** A float32 that is counted up by one gets no further. */
@@ -51,8 +49,8 @@ const CHECKS: Record<keyof TurnRecord | "version", Check> = {
     if (value !== 1) throw wrong("version", value, "1");
   },
   pending: (value, { vocabulary, open }) => {
-    const most = open ? DEFAULT_LIMITS.promptTokens : CLOSED_PENDING;
-    const ids = listIn("pending", value, most);
+    // Messages that wait for a reply are pending as well.
+    const ids = listIn("pending", value, DEFAULT_LIMITS.promptTokens);
     if (open && ids.length === 0) {
       throw wrong("pending", value, "at least one token, as the turn is open");
     }
@@ -112,8 +110,8 @@ const CHECKS: Record<keyof TurnRecord | "version", Check> = {
     const entries = listIn("transcript", value, MOST_TURN_MESSAGES);
     entries.forEach((entry, i) => checkEntry(`transcript[${i}]`, entry));
     const last = entries.at(-1) as TranscriptEntry | undefined;
-    // A system prompt that was read ahead is complete by itself.
-    if (last?.role === "assistant" || (!open && last && isSystem(last))) return;
+    // A system prompt may have been read ahead, and messages may wait for a reply.
+    if (last?.role === "assistant" || (!open && last)) return;
     throw wrong("transcript", value, "a list that ends with the assistant's reply");
   },
 };

@@ -78,7 +78,8 @@ export async function storeItems(
       open: false,
       tokens: record.absorbed,
     };
-    const names = { id: store.newId(), model, parent: head, conversation };
+    const { imported } = found?.info ?? {};
+    const names = { id: store.newId(), model, parent: head, conversation, imported };
     const count = (previous?.record.earlier?.count ?? 0) + earlier.length;
     return {
       state: await store.save(content, names),

@@ -2,14 +2,15 @@
 
 import { InferenceError } from "../core/errors.ts";
 import type { Conversation } from "../store/conversations.ts";
+import type { HashedMessage } from "../store/prefix_index.ts";
 import type { StateInfo, StateStore } from "../store/state_store.ts";
-import { canonical, type Message } from "./chat_template.ts";
+import { canonical, type Message, type TranscriptEntry } from "./chat_template.ts";
 import { decodeEntries } from "./history.ts";
 import type { SystemPrompts } from "./system_prompts.ts";
 import type { SessionModel, TurnRequest } from "./session_types.ts";
 import type { PromptBounds } from "./turn_bounds.ts";
 import type { PreviousTurn } from "./turn_plan.ts";
-import { decodeRecord, type Instructions, spoken } from "./turn_record.ts";
+import { decodeRecord, type Instructions, spoken, type TurnRecord } from "./turn_record.ts";
 
 export interface Origin {
   /** The stored state; `null`: that before any token. */
@@ -82,9 +83,10 @@ export class Origins {
 
   async #fromState(id: string, request: TurnRequest, reading: Reading): Promise<Origin> {
     const { store, model } = this.#options;
-    const { messages, reread } = request;
+    const { reread } = request;
     const { info, turn } = await store.inspect(id, reread ? {} : { model });
     const record = decodeRecord(turn);
+    const messages = await this.#unread(request.messages, { info, record });
     const previous = { record, open: info.open };
     const own = info.model.fingerprint === model.fingerprint;
     const { instructions } = record;
@@ -92,13 +94,14 @@ export class Origins {
     if (wanted !== undefined && messages.length > 0 && wanted !== (instructions?.text ?? null)) {
       if (own && instructions === undefined) {
         const count = (record.earlier?.count ?? 0) + record.transcript.length;
-        const { messages, added } = instructed([], request, count);
-        return { info, previous, messages, justRead: 0, instructions: added };
+        const said = instructed([], { ...request, messages }, count);
+        return { info, previous, messages: said.messages, justRead: 0, instructions: said.added };
       }
       // The state has absorbed what is to be gone: the rest is found by its words, or read again.
-      const said = spoken(await decodeEntries(await store.readHistory(info)), record);
-      const { messages, added } = instructed(said, request);
-      return { ...await this.#fromHistory(messages, request, reading), instructions: added };
+      const before = spoken(await decodeEntries(await store.readHistory(info)), record);
+      const said = instructed(before, { ...request, messages });
+      const from = await this.#fromHistory(said.messages, request, reading);
+      return { ...from, instructions: said.added };
     }
     if (own) return { info, previous, messages, justRead: 0, instructions };
     const transcript = [
@@ -113,6 +116,28 @@ export class Origins {
       justRead: 0,
       instructions,
     };
+  }
+
+  /**
+   * What of `messages` a state has not read: clients send the whole history beside an id, and where
+   * it begins with the state's own transcript, only the rest is new.
+   */
+  async #unread(
+    messages: readonly Message[],
+    { info, record }: { info: StateInfo; record: TurnRecord },
+  ): Promise<readonly Message[]> {
+    const { transcript, earlier, instructions } = record;
+    const count = (earlier?.count ?? 0) + transcript.length - (instructions ? 1 : 0);
+    if (count === 0 || messages.length < count) return messages;
+    const sent = messages.slice(0, count).map(canonical);
+    // The latest messages are at hand, and differ unless the whole history was sent.
+    const latest = instructions ? transcript.slice(-1) : transcript;
+    if (!isSame(sent.slice(count - latest.length), latest)) return messages;
+    if (earlier !== null || instructions) {
+      const before = await decodeEntries(await this.#options.store.readHistory(info));
+      if (!isSame(sent, spoken(before, record))) return messages;
+    }
+    return messages.slice(count);
   }
 
   /** The state after the longest part of a history that is known, for whoever sends it whole. */
@@ -165,6 +190,14 @@ export class Origins {
       throw error;
     }
   }
+}
+
+/** Whether what was sent looks the same to the model as a transcript. */
+function isSame(sent: readonly HashedMessage[], transcript: readonly TranscriptEntry[]): boolean {
+  return transcript.every((entry, i) => {
+    const { role, content } = canonical(entry);
+    return sent[i].role === role && sent[i].content === content;
+  });
 }
 
 /**

@@ -205,11 +205,12 @@ export class RunningTurn {
       const hashes = await store.prefixes.hashes(from, record.transcript.map(canonical));
       const { hidesText } = this.reply;
       const prefix = record.plain || hidesText ? undefined : hashes.at(-1);
-      const { earlier, ...rest } = sealed(record, this.#sealed, hashes);
+      const names = { prefix, conversation, imported: info?.imported };
+      const next = sealed(record, this.#sealed, hashes);
       const content: StateContent = {
         state: kept.bytes,
         // What goes on from a text that is not shown is not found by its words either.
-        turn: encodeRecord({ ...rest, earlier: hidesText ? apart(earlier, "stop") : earlier }),
+        turn: encodeRecord(hidesText ? { ...next, earlier: apart(next.earlier, "stop") } : next),
         history: await appendEntries(await history, record.transcript.slice(0, this.#sealed)),
         note: this.report({
           finishReason: finished.reason === "stop" ? "stop" : "length",
@@ -221,8 +222,8 @@ export class RunningTurn {
       };
       const parent = info?.id ?? null;
       const stored = begun === null
-        ? await store.save(content, { id, model, ttl, parent, prefix, conversation })
-        : await store.commit(begun, content, { prefix, conversation });
+        ? await store.save(content, { id, model, ttl, parent, ...names })
+        : await store.commit(begun, content, names);
       saved(stored);
       return { info: stored };
     } catch (error) {

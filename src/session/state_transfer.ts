@@ -99,7 +99,7 @@ export async function importState(
   const before = await checkHistory(history, record.earlier?.count ?? 0);
   if (state !== null) checkNumbers(state, model);
   const id = store.newId();
-  // A transcript leads to its state: its hash is not believed, and must be what it is here.
+  // The hash that the file tells is not believed, and must be what it is here.
   const messages = [...before, ...record.transcript].map(canonical);
   const hashes = await store.prefixes.hashes({ model: file.model.fingerprint }, messages);
   const known = !record.plain &&
@@ -122,7 +122,8 @@ export async function importState(
       model: model === null ? file.model : { ...file.model, id: model.id },
       parent: null,
       created,
-      prefix: known ? hashes.at(-1) : undefined,
+      // Whoever wrote the file may have written any transcript: none leads to its state.
+      imported: true,
     });
   } finally {
     free?.();

@@ -35,6 +35,8 @@ export interface Manifest {
   ttl?: number;
   /** Hash of its transcript, where that leads to it. */
   prefix?: string;
+  /** Whether it came from a file, or goes on from one that did: its transcript is its author's word. */
+  imported?: boolean;
   /** The state that this one was resumed from. */
   parent: string | null;
   /** Whether the reply is unfinished. */
@@ -99,7 +101,8 @@ function isManifest(value: Record<string, unknown>): value is Record<string, unk
   const { model, created, expires, open, parent, state, turn } = value;
   return isTime(created) && isTime(expires) && typeof open === "boolean" && isModel(model) &&
     isMissingOr(value.ttl, isTime) && isMissingOr(value.tokens, isCount) &&
-    isMissingOr(value.prefix, isString) && isStringOrNull(parent) &&
+    isMissingOr(value.prefix, isString) &&
+    isMissingOr(value.imported, (imported) => imported === true) && isStringOrNull(parent) &&
     (state === null || isBlobReference(state)) && isBlobReference(turn) &&
     isMissingOr(value.history, isBlobReference) && isMissingOr(value.note, isBlobReference);
 }

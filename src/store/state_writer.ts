@@ -66,6 +66,7 @@ export class StateWriter {
       parent: parent?.id ?? null,
       open: true,
       ...tokensOf(parent ?? { tokens: 0 }),
+      ...(parent?.imported ? { imported: true } : {}),
       state,
       turn: turnBlob,
       ...(history === undefined ? {} : { history }),
@@ -115,8 +116,9 @@ export class StateWriter {
   /** Writes a state anew, to last for its time from now on; tells whether it was still there. */
   async rewrite(info: StateInfo, content: StateContent): Promise<boolean> {
     const manifest = await this.#write(content, info);
-    const { prefix } = info;
-    return await this.#put(info.id, manifest, { replaces: info, names: { prefix } }) !== null;
+    const { prefix, imported } = info;
+    const names = { prefix, imported };
+    return await this.#put(info.id, manifest, { replaces: info, names }) !== null;
   }
 
   /** Writes the blobs of a state, and the manifest that is to name them. */
@@ -161,13 +163,19 @@ export class StateWriter {
   async #put(
     id: string,
     manifest: Manifest,
-    { replaces, orRenewed = false, names: { prefix, conversation } = {} }: {
+    { replaces, orRenewed = false, names = {} }: {
       replaces: StateInfo | null;
       orRenewed?: boolean;
       names?: StateNames | undefined;
     },
   ): Promise<StoredState | null> {
-    const named: Manifest = prefix === undefined ? manifest : { ...manifest, prefix };
+    const { conversation, imported = false } = names;
+    const prefix = imported ? undefined : names.prefix;
+    const named: Manifest = {
+      ...manifest,
+      ...(prefix === undefined ? {} : { prefix }),
+      ...(imported ? { imported } : {}),
+    };
     const lasts = Math.max(1, manifest.expires - this.#now());
     const rows = prefix === undefined ? [] : this.#options.prefixes.rows(prefix, id, lasts);
     let current = conversation ?? null;

@@ -53,6 +53,8 @@ export interface StateContent {
 export interface StateNames {
   /** Hash of its transcript. */
   prefix?: string | undefined;
+  /** Whether it, or what it goes on from, came from a file; then its transcript does not lead to it. */
+  imported?: boolean | undefined;
   /** The conversation that goes on with it, if it is still where it was when it was read. */
   conversation?: Conversation | undefined;
 }

@@ -195,8 +195,8 @@ withDatabase("bad requests are told what is wrong, and the worker goes on servin
   assert.match(await post(JSON.stringify(chatBody(" \n"))), /^400 \w+ messages\[0\]\.content: /);
   assert.match(await chat({ temperature: -1 }), /^400 invalid_value temperature: /);
   assert.match(await chat({ model: "gpt-4" }), /^404 model_not_found model: .*gpt-4/);
-  assert.match(await chat({ state_id: unknown }), new RegExp(`^404 state_not_found .*${unknown}`));
-  assert.match(await chat({ state_id: "../etc" }), /^404 state_not_found/);
+  assert.match(await chat({ state_id: unknown }), new RegExp(`^400 state_not_found .*${unknown}`));
+  assert.match(await chat({ state_id: "../etc" }), /^400 state_not_found/);
   const big = "all work and no play ".repeat(500_000);
   assert.match(
     await chat({ messages: [{ role: "user", content: big }] }),

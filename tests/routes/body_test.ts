@@ -147,3 +147,21 @@ Deno.test("large bodies that do not end are bounded together; others come throug
   assert.notEqual(again.status, 503);
   await again.body?.cancel();
 });
+
+Deno.test("a compressed body is 415, told with what is supported", async () => {
+  const { app } = testApp();
+  const gzip = new Response(JSON.stringify(HI)).body!.pipeThrough(new CompressionStream("gzip"));
+  const body = await new Response(gzip).bytes();
+  for (const encoding of ["gzip", "deflate", "zstd", "br", "identity, gzip"]) {
+    const headers = { "content-encoding": encoding };
+    const refused = app.request("/v1/chat/completions", { method: "POST", body, headers });
+    const { message } = await errorOf(refused, 415, "unsupported_encoding");
+    assert.ok(message.includes(`"${encoding}": only identity is supported`), message);
+  }
+  const plain = {
+    method: "POST",
+    body: JSON.stringify(HI),
+    headers: { "content-encoding": "identity" },
+  };
+  assert.equal((await app.request("/v1/chat/completions", plain)).status, 200);
+});

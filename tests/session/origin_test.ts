@@ -354,3 +354,65 @@ Deno.test("a state lasts as long as its request says, and on when it is used", a
   await run(it.sessions, { messages: [user("on")], stateId: one.stateId });
   await it.sessions.settled();
 });
+
+Deno.test("a history that is sent beside an id is not read twice", async () => {
+  const reply = ids(" b", 0);
+  const it = harness({ script: [...reply, ...reply, ...reply, ...reply] });
+  const history: Message[] = [];
+  let stateId: string | undefined;
+  const { id: conversation } = await it.sessions.conversations.create();
+  for (const words of ["one", "two", "three", "four"]) {
+    history.push(user(words));
+    const turn = await run(it.sessions, { messages: history, stateId });
+    const named = await run(it.sessions, { messages: history, conversation });
+    ({ stateId } = turn);
+    for (const id of [stateId, named.stateId]) {
+      const { transcript } = await it.sessions.describe(id);
+      assert.deepEqual(transcript, [...history, assistant("b")], words);
+    }
+    history.push(assistant("b"));
+  }
+  // What only looks alike is new.
+  for (
+    const messages of [
+      [user("one"), assistant("b")],
+      [...history.slice(0, -1), assistant("c")],
+      [user("zero"), ...history.slice(1)],
+    ]
+  ) {
+    messages.push(user("five"));
+    const { messageCount } = await it.sessions.describe(
+      (await run(it.sessions, { messages, stateId })).stateId,
+    );
+    assert.equal(messageCount, history.length + messages.length + 1);
+  }
+  await rejects(run(it.sessions, { messages: history, stateId }), "invalid_value", /is complete/);
+});
+
+Deno.test("an imported state is not found by its words, nor is what goes on from it", async () => {
+  const it = harness({ script: ids(" b", 0) });
+  const { stateId } = await run(it.sessions, { messages: [user("a")] });
+  const { parts } = await it.sessions.exportState(stateId);
+  await it.sessions.delete(stateId);
+  const imported = await it.sessions.importState(async function* () {
+    yield* parts;
+    await Promise.resolve();
+  }());
+  const history = [user("a"), assistant("b"), user("c")];
+  const read = async (messages: Message[]) => {
+    await (await it.sessions.start({ messages, keep: false })).result();
+    return it.runner.works.at(-1)!.state;
+  };
+  assert.equal(await read(history), null);
+  const next = await run(it.sessions, { messages: [user("c")], stateId: imported.id });
+  const streamed = await it.sessions.start({
+    messages: [user("c")],
+    stateId: imported.id,
+    stream: true,
+  });
+  await streamed.result();
+  const { content } = (await it.sessions.describe(next.stateId)).transcript.at(-1)!;
+  assert.equal(await read([...history, assistant(content), user("d")]), null);
+  // It is what it was to whoever names it.
+  assert.notEqual(await run(it.sessions, { messages: [user("e")], stateId: next.stateId }), null);
+});
