@@ -153,6 +153,7 @@ export class RunningTurn {
         ...failure,
       };
       this.meter.ended(finished.reason, generation.queued, end.usage);
+      if (this.#isInterrupted(finished)) throw this.#interruption(end.stateId);
       events.push({ type: "end", ...end });
       if (info?.moved === false) throw this.#conflict();
       events.end();
@@ -167,16 +168,27 @@ export class RunningTurn {
     }
   }
 
-  /**
-   * What has come to nothing is not stored, unless its id is known already. A shutdown is never
-   * reported as an answer: only a stream that has sent text ends as an open turn.
-   */
-  #assertWanted({ reason, state, sampled }: FinishedTurn, begun: boolean): void {
-    const byClient = this.signal.reason === "gone" || this.signal.reason === "unread";
-    if (reason === "cancelled" && !byClient) {
-      if (begun && sampled > 0) return;
-      throw new InferenceError("shutting_down", "This worker is shutting down; try another one");
-    }
+  /** Whether the worker has ended the turn, which is shutting down. */
+  #isInterrupted({ reason }: FinishedTurn): boolean {
+    return reason === "cancelled" && !["gone", "unread"].includes(this.signal.reason);
+  }
+
+  /** A shutdown is never reported as an answer. */
+  #interruption(stateId: string | null): InferenceError {
+    return new InferenceError(
+      "shutting_down",
+      "This worker is shutting down; " +
+        (stateId === null
+          ? "try another one"
+          : `the reply so far is kept as state "${stateId}", which state_id resumes on another one`),
+      stateId === null ? {} : { stateId },
+    );
+  }
+
+  /** What has come to nothing is not stored, unless its id is known already. */
+  #assertWanted(finished: FinishedTurn, begun: boolean): void {
+    const { reason, state, sampled } = finished;
+    if (this.#isInterrupted(finished) && !(begun && sampled > 0)) throw this.#interruption(null);
     if (begun) return;
     if (reason === "cancelled") {
       const why = this.signal.reason === "unread"

@@ -170,13 +170,22 @@ Deno.test("a stream that this worker must end is stored and goes on; a whole rep
     return { it, turn: await it.sessions.start({ messages: [user("hi")], stream }) };
   };
   const { it, turn } = await start(true);
-  const cut = await turn.result();
-  assert.deepEqual([cut.text, cut.finishReason], ["ab", "length"]);
+  // Its client is told, with the state, instead of taking the beginning for the answer.
+  let text = "";
+  await assert.rejects(async () => {
+    for await (const event of turn.events()) if (event.type === "text") text += event.text;
+  }, (error) => {
+    assert.ok(error instanceof InferenceError);
+    assert.deepEqual([error.code, error.stateId], ["shutting_down", turn.stateId]);
+    return true;
+  });
+  assert.equal(text, "ab");
+  await rejects(turn.result(), "shutting_down");
   const resumed = harness({ script, backend: it.backend }).sessions;
-  const rest = await run(resumed, { messages: [], stateId: cut.stateId! });
+  const rest = await run(resumed, { messages: [], stateId: turn.stateId! });
   assert.equal(rest.text, "cdefgh");
 
-  // Its client would take the beginning for the answer: it asks another worker.
+  // Nothing is known of it to its client, who asks another worker.
   const whole = await start(false);
   await rejects(whole.turn.result(), "shutting_down");
   for await (const { key } of whole.it.backend.list(["default"])) assert.fail(`found ${key}`);
