@@ -118,7 +118,7 @@ const refused: Talk = async (client, name) => {
   const messages = [user(name)];
   await client.send("POST", path, { body: `{"${name}`, status: 400 });
   await client.send("POST", path, { body: { messages, model: name }, status: 404 });
-  await client.send("POST", path, { body: { messages, state_id: NO_STATE }, status: 404 });
+  await client.send("POST", path, { body: { messages, state_id: NO_STATE }, status: 400 });
   await client.send("POST", path, { body: { messages, temperature: -1 }, status: 400 });
   await client.send("POST", path, { body: { messages, tools: [{}] }, status: 400 });
   await client.send("POST", path, { body: { messages, guided_regex: `(${name}` }, status: 400 });

@@ -115,7 +115,7 @@ Deno.test("a turn can be edited where the states before it are not known", async
 });
 
 Deno.test("where a state is gone, the text that is on the page is gone on from", async () => {
-  await using visit = await stage.visit({ expected: /status of 404/ });
+  await using visit = await stage.visit({ expected: /status of 400/ });
   await visit.ask("Hi! My name is Ada.");
   const response = await fetch(`${stage.worker.url}/v1/states/${visit.state}`, {
     method: "DELETE",

@@ -120,8 +120,8 @@ slowTest(
       await until(401, () => ask(worker, null));
       const { state_id } = await (await ask(worker, ada.key)).json();
       assert.equal(await status(ask(worker, ada.key, { state_id })), 200);
-      assert.equal(await status(ask(worker, bob.key, { state_id })), 404);
-      assert.equal(await status(ask(worker, ada.key, { state_id: openState })), 404);
+      assert.equal(await status(ask(worker, bob.key, { state_id })), 400);
+      assert.equal(await status(ask(worker, ada.key, { state_id: openState })), 400);
       // Another key of the tenant's goes on with what the first one has begun.
       const second = await newKey(kv, "ada");
       assert.equal(await status(ask(worker, second.key, { state_id })), 200);
