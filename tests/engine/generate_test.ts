@@ -4,6 +4,7 @@ import { openEngine } from "../../src/cli/open_engine.ts";
 import { PLAIN_SAMPLING, type SamplingParams } from "../../src/core/sampling.ts";
 import type { SamplingEngine, SlotSampling } from "../../src/engine/engine.ts";
 import { startSearch } from "../../src/core/stop_search.ts";
+import { recordToken } from "../../src/sampler/penalties.ts";
 import { CpuSampling } from "../../src/scheduler/cpu_sampling.ts";
 import { Scheduler } from "../../src/scheduler/scheduler.ts";
 import type { TurnWork } from "../../src/scheduler/scheduler_types.ts";
@@ -134,6 +135,40 @@ Deno.test("text and state are those of the CPU-sampled path, in windows of any l
       sameWritten(written, wanted[i], `case ${i}, ${steps} at once`);
     }
   }
+});
+
+Deno.test("a reply that goes on in another slot is the same to the bit, stop strings included", async () => {
+  const engine = await sharedEngine();
+  const [prompt] = PROMPTS;
+  const own = sampling({
+    temperature: 1,
+    presencePenalty: 0.4,
+    frequencyPenalty: 0.2,
+    penaltyDecay: 0.98,
+  });
+  const { tokens } = await write(engine, { ...own, prompt, steps: 8 });
+  const at = 20;
+  // It begins in one slot, and ends in the other one.
+  const stop = tokenizer.decode(tokens.slice(at - 2, at + 3));
+  const stops = startSearch({ strings: [stop], before: new Uint8Array(), unsearched: 0 });
+  const wanted = await write(engine, { ...own, stops, prompt, steps: 8 });
+  assert.deepEqual([wanted.end, wanted.tokens.length], ["stop", at + 3]);
+  const first = await write(engine, { ...own, stops, prompt, limit: at, steps: 8 });
+  const counts = new Map<number, number>();
+  for (const token of first.tokens) recordToken(counts, token, own.params.penaltyDecay);
+  const slot = 3;
+  await engine.writeState(slot, first.state);
+  const limit = LIMIT - at;
+  const rest = { ...own, stops, counts, position: at, limit, sampled: first.tokens };
+  await engine.startSampling(slot, rest);
+  let [next] = await engine.generate([{ slot, tokens: first.tokens.slice(-1), sample: true }], 1);
+  const written = [...first.tokens, ...next.tokens];
+  while (next.end === null) {
+    [next] = await engine.generate([{ slot, tokens: [], sample: true }], 4);
+    written.push(...next.tokens);
+  }
+  const state = await engine.readState(slot);
+  sameWritten({ tokens: written, end: next.end, state }, wanted, "in two slots");
 });
 
 Deno.test("a turn that ends inside of a window leaves the state that its last token came from", async () => {
