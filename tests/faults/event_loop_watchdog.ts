@@ -6,11 +6,13 @@ const PERIOD_MS = 2;
 export class EventLoopWatchdog implements Disposable {
   #last = performance.now();
   #longest = 0;
+  #disposed = false;
   readonly #timer = setInterval(() => this.#tick(), PERIOD_MS);
 
   /** Milliseconds of the longest stall so far. */
   get longestStall(): number {
-    return Math.max(this.#longest, performance.now() - this.#last);
+    if (!this.#disposed) this.#tick();
+    return this.#longest;
   }
 
   #tick(): void {
@@ -20,6 +22,8 @@ export class EventLoopWatchdog implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#tick();
+    this.#disposed = true;
     clearInterval(this.#timer);
   }
 }

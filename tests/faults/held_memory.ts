@@ -11,4 +11,6 @@ export interface HeldLine {
   /** By the thread of HTTP, and by that of the engine, without garbage. */
   host: ThreadMemory;
   engine: ThreadMemory;
+  /** Milliseconds of the event loop's longest stall since the line before. */
+  stallMs: number;
 }

@@ -9,6 +9,9 @@ const GROWN = 1.1;
 /** Seconds for which that tells something: V8 takes minutes to come to the size that it keeps. */
 const LEAST_SECONDS = 900;
 
+/** Milliseconds for which an event loop may stand still where all processors are busy. */
+const STALL_MS = 1000;
+
 /** What a process holds when it has nothing to do; the least of some looks. */
 export async function heldIdle(worker: SoakWorker): Promise<Held> {
   const looks: Held[] = [];
@@ -18,6 +21,7 @@ export async function heldIdle(worker: SoakWorker): Promise<Held> {
   }
   const least = (of: (held: Held) => number) => Math.min(...looks.map(of));
   return {
+    stallMs: Math.max(...looks.map(({ stallMs }) => stallMs)),
     live: least(({ live }) => live),
     resident: least(({ resident }) => resident),
     sockets: least(({ sockets }) => sockets),
@@ -26,7 +30,8 @@ export async function heldIdle(worker: SoakWorker): Promise<Held> {
 }
 
 /**
- * A check that a process holds no more at the end than it did, but for connections that clients keep:
+ * A check that a process holds no more at the end than it did, but for connections that clients keep,
+ * and that its event loop did not stand still:
  * of the looks of each half the least, since what allocators keep comes and goes.
  */
 export function checkGrowth(
@@ -48,6 +53,7 @@ export function checkGrowth(
     `${told("resident", 1e6)} MB`,
     told("files", 1),
     told("sockets", 1),
+    `stalls ${looks.map(({ stallMs }) => Math.round(stallMs)).join(" ")} ms`,
   ].join(", ");
   const flat = (["live", "resident"] as const).every((kind) => {
     return least(kind, half) <= GROWN * least(kind, 0);
@@ -55,5 +61,6 @@ export function checkGrowth(
   const closed = least("files", half) <= least("files", 0) &&
     // One for each client, and one for what it makes the worker ask its store.
     looks.every(({ sockets }) => sockets <= 2 * clients);
-  report.add(what, figure, seconds < LEAST_SECONDS || flat && closed);
+  const responsive = looks.every(({ stallMs }) => stallMs <= STALL_MS);
+  report.add(what, figure, responsive && (seconds < LEAST_SECONDS || flat && closed));
 }

@@ -32,6 +32,8 @@ export interface Ended {
 
 /** What a process holds. */
 export interface Held {
+  /** Milliseconds of its event loop's longest stall since the look before. */
+  stallMs: number;
   /** Bytes of live objects, and of array buffers, of both threads. */
   live: number;
   /** Bytes in memory of its own. */
@@ -175,11 +177,12 @@ export class SoakWorker {
       assert.ok(performance.now() < end, `${this.name} does not tell what it holds`);
       await delay(100);
     }
-    const { host, engine } = JSON.parse(lines().at(-1)!) as HeldLine;
+    const { host, engine, stallMs } = JSON.parse(lines().at(-1)!) as HeldLine;
     const folder = `/proc/${process.pid}/fd`;
     const leads = [...Deno.readDirSync(folder)].map(({ name }) => readLink(`${folder}/${name}`));
     const status = Deno.readTextFileSync(`/proc/${process.pid}/status`);
     return {
+      stallMs,
       live: host.heapUsed + host.external + engine.heapUsed + engine.external,
       resident: 1024 * Number(status.match(/RssAnon:\s+(\d+)/)?.[1]),
       sockets: leads.filter((lead) => lead.startsWith("socket:")).length,
