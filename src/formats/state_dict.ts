@@ -33,7 +33,7 @@ export function findStateDict(value: PickleValue, file: string): StateDict {
   const found = tensorDicts(value);
   // Batch counters and the like are tensors, but no weights.
   const weights = found.filter(({ tensors }) =>
-    tensors.keys().some((name) => name.endsWith(".weight"))
+    [...tensors.keys()].some((name) => name.endsWith(".weight"))
   );
   const [first, ...others] = weights.length > 0 ? weights : found;
   if (!first) {
@@ -87,7 +87,7 @@ function haveSameTensors(
 ): boolean {
   const place = ({ storage, view }: TorchTensor) =>
     [storage.key, storage.dtype, view.offset, view.shape, view.strides].join(" ");
-  return a.size === b.size && a.entries().every(([name, tensor]) => {
+  return a.size === b.size && [...a].every(([name, tensor]) => {
     const other = b.get(name);
     return other !== undefined && place(other) === place(tensor);
   });
