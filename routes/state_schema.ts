@@ -11,7 +11,9 @@ export const stateSchema = z.object({
   object,
   model: modelId.openapi({ description: "The model that wrote it." }),
   model_fingerprint: z.string().openapi({
-    description: "Of the model's weights: whoever has the same ones may resume the state.",
+    description:
+      "Of the model's weights, with `+` and the vocabulary's hash where that is another " +
+      "one than the worker's: a worker with the same ones may resume the state.",
     example: "sha256:9f2c5b7e",
   }),
   quant: z.string().nullable().openapi({

@@ -77,7 +77,8 @@ const deleteState = defineRoute({
   operationId: "deleteState",
   tags,
   summary: "Delete a state",
-  description: "States that were resumed from it stay.",
+  description: "Answers that are kept under an `Idempotency-Key` and name it go with it; states " +
+    "that were resumed from it stay.",
   request: { params },
   responses: { 200: jsonResponse(deletedStateSchema, "The state is gone.") },
   errors: [...SESSION_ERRORS, "state_not_found", "store_unavailable"],

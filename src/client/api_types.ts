@@ -597,7 +597,10 @@ export interface State {
   object: "state";
   /** The model that wrote it. */
   model: string;
-  /** Of the model's weights: whoever has the same ones may resume the state. */
+  /**
+   * Of the model's weights, with `+` and the vocabulary's hash where that is another one than
+   * the worker's: a worker with the same ones may resume the state.
+   */
   model_fingerprint: string;
   /**
    * How the worker that wrote it held the weights. Any other way of holding the same model

@@ -1,7 +1,7 @@
 /** States as files: what leaves a store, and what is let into one. */
 
 import { InferenceError } from "../core/errors.ts";
-import { bytesOf } from "../store/manifest.ts";
+import { bytesOf, hasOtherVocabulary } from "../store/manifest.ts";
 import {
   decodeState,
   readStateHeader,
@@ -138,6 +138,14 @@ function assertFits({ model: of, stateBytes }: StateFileFacts, model: SessionMod
       `Cannot use a state file: it belongs to model ${JSON.stringify(of.id)} ` +
         `(${of.fingerprint}), this worker runs ${JSON.stringify(model.id)} (${model.fingerprint})`,
       { param: "header.model.fingerprint" },
+    );
+  }
+  if (hasOtherVocabulary(of, model.vocabularyHash)) {
+    throw new InferenceError(
+      "model_mismatch",
+      `Cannot use a state file: it was written with the vocabulary ${of.vocabularyHash}, this ` +
+        `worker has ${model.vocabularyHash}; start it with the other one (--vocab)`,
+      { param: "header.model.vocabularyHash" },
     );
   }
   const most = stateLimit(model);
