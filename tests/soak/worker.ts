@@ -57,8 +57,8 @@ const CHAT = "/v1/chat/completions";
 
 /** Lines of what stands beside the log that no worker is to write, whatever befalls it. */
 const WRONG = /Uncaught|unhandled|Error:|panicked|Segmentation/i;
-/** What those that do not matter begin with: Deno's KV Connect client tells of each try. */
-const HARMLESS = /^(KV Connect|Warning |Download |Check )/;
+/** What those that do not matter begin with: the KV Connect client tells of each try, Mesa of a display. */
+const HARMLESS = /^(KV Connect|Warning |Download |Check |error: XDG_RUNTIME_DIR)/;
 /** What a worker tells as an error when its device is taken away. */
 const TROUBLE = /engine|device/i;
 
