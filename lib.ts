@@ -55,15 +55,15 @@ export type {
   SamplingFault,
   SlotSampling,
 } from "./src/engine/engine.ts";
-export { CpuEngine, type CpuEngineOptions } from "./src/engine/cpu_engine.ts";
-export { GpuEngine } from "./src/engine/gpu_engine.ts";
-export type { GpuEngineOptions } from "./src/engine/gpu_parts.ts";
-export type { Renewal } from "./src/engine/renewal.ts";
-export type { BufferOptions } from "./src/engine/gpu_buffers.ts";
-export type { LinearChoice } from "./src/engine/linear_choice.ts";
+export { CpuEngine, type CpuEngineOptions } from "./src/engine/cpu/cpu_engine.ts";
+export { GpuEngine } from "./src/engine/gpu/gpu_engine.ts";
+export type { GpuEngineOptions } from "./src/engine/gpu/parts.ts";
+export type { Renewal } from "./src/engine/supervisor/engine_recovery.ts";
+export type { BufferOptions } from "./src/engine/gpu/buffers.ts";
+export type { LinearChoice } from "./src/engine/gpu/linear_choice.ts";
 export type { RowsTile } from "./kernels/linear_rows.ts";
-export type { KernelProfile, StepProfile } from "./src/engine/gpu_profile.ts";
-export { feed } from "./src/engine/feed.ts";
+export type { KernelProfile, StepProfile } from "./src/engine/gpu/profile.ts";
+export { feed } from "./src/engine/prefill.ts";
 export {
   type Constrain,
   type Constraint,
@@ -80,7 +80,7 @@ export { sample } from "./src/sampler/sampler.ts";
 export { CpuSampling, type CpuSamplingOptions } from "./src/scheduler/cpu_sampling.ts";
 export { randomAt } from "./src/sampler/random.ts";
 export { Scheduler, type SchedulerOptions } from "./src/scheduler/scheduler.ts";
-export type { SchedulerNumbers } from "./src/scheduler/numbers.ts";
+export type { SchedulerNumbers } from "./src/scheduler/scheduler_stats.ts";
 export type {
   FinishedTurn,
   Generation,
@@ -98,12 +98,12 @@ export {
   type StateCodec,
   type StateHeader,
   type StateShape,
-} from "./src/store/state_codec.ts";
-export type { ModelIdentity } from "./src/store/manifest.ts";
+} from "./src/store/states/state_codec.ts";
+export type { ModelIdentity } from "./src/store/states/manifest.ts";
 export {
   decodeStateFile,
   encodeStateFile,
   type StateFile,
   type StateFileFacts,
-} from "./src/store/state_file.ts";
+} from "./src/store/states/state_file.ts";
 export * from "./src/client/mod.ts";

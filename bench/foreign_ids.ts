@@ -8,9 +8,9 @@
  */
 
 import { parseArgs } from "node:util";
-import { number, printJson } from "../src/cli/command.ts";
+import { number, printJson } from "../src/cli/args/command.ts";
 import { toHex } from "../src/core/hex.ts";
-import { randomBytes } from "../src/store/state_id.ts";
+import { randomBytes } from "../src/store/states/state_id.ts";
 import { localWorker } from "./local_worker.ts";
 
 const { values: flags } = parseArgs({

@@ -10,10 +10,10 @@
  */
 
 import { parseArgs } from "node:util";
-import { spread } from "../src/cli/bench_cases.ts";
-import { MODEL_FLAGS, number, printJson } from "../src/cli/command.ts";
-import { findModel, modelTokenizer } from "../src/cli/model_files.ts";
-import { engineOptions, openEngine } from "../src/cli/open_engine.ts";
+import { spread } from "../src/benchmark/cases.ts";
+import { MODEL_FLAGS, number, printJson } from "../src/cli/args/command.ts";
+import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
+import { engineOptions, openEngine } from "../src/server/open_engine.ts";
 import { type Constraint, PLAIN_SAMPLING } from "../src/core/sampling.ts";
 import { createConstrain } from "../src/grammar/constrain.ts";
 import { randomAt } from "../src/sampler/random.ts";

@@ -10,9 +10,9 @@
  */
 
 import { parseArgs } from "node:util";
-import { decode, spread, startSlots } from "../src/cli/bench_cases.ts";
-import { MODEL_FLAGS, number, printJson } from "../src/cli/command.ts";
-import { findModel, modelTokenizer } from "../src/cli/model_files.ts";
+import { decode, spread, startSlots } from "../src/benchmark/cases.ts";
+import { MODEL_FLAGS, number, printJson } from "../src/cli/args/command.ts";
+import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
 import { localWorker } from "./local_worker.ts";
 import { ask, endingBans } from "./stream_client.ts";
 

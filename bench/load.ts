@@ -7,9 +7,9 @@
  */
 
 import { parseArgs } from "node:util";
-import { digits } from "../src/cli/bench_cases.ts";
-import { MODEL_FLAGS, number, printJson } from "../src/cli/command.ts";
-import { findModel, modelTokenizer } from "../src/cli/model_files.ts";
+import { digits } from "../src/benchmark/cases.ts";
+import { MODEL_FLAGS, number, printJson } from "../src/cli/args/command.ts";
+import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
 import { localWorker } from "./local_worker.ts";
 import { type Answer, type Ask, ask, endingBans, words } from "./stream_client.ts";
 

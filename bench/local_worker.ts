@@ -1,8 +1,8 @@
 /** A whole worker in this process, its engine in a Worker, on a port of the loopback address. */
 
-import { HttpServer, type HttpServerOptions } from "../src/cli/http_server.ts";
-import { startWorker } from "../src/cli/start_worker.ts";
-import type { Flags } from "../src/cli/command.ts";
+import { HttpServer, type HttpServerOptions } from "../src/server/http_server.ts";
+import { startWorker } from "../src/server/start_worker.ts";
+import type { Flags } from "../src/cli/args/command.ts";
 import { createLogger } from "../src/core/log.ts";
 
 /** Serves `flags`' model; states go to a file that is removed at the end. `env` is all that is set. */

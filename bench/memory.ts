@@ -9,14 +9,14 @@
  */
 
 import { parseArgs } from "node:util";
-import { digits } from "../src/cli/bench_cases.ts";
-import { MODEL_FLAGS, number, printJson } from "../src/cli/command.ts";
-import { findModel, modelTokenizer } from "../src/cli/model_files.ts";
+import { digits } from "../src/benchmark/cases.ts";
+import { MODEL_FLAGS, number, printJson } from "../src/cli/args/command.ts";
+import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
 import { measuredWorker } from "./measured_worker.ts";
 import { TALKS } from "./request_mix.ts";
 import { endingBans } from "./stream_client.ts";
-import { TalliedClient } from "./tallied_client.ts";
-import { differences, Tally } from "./tally.ts";
+import { TalliedClient } from "./counting_client.ts";
+import { differences, Tally } from "./expected_metrics.ts";
 
 const LOOKS = 10;
 

@@ -7,4 +7,4 @@ self.addEventListener("message", (event) => {
 });
 
 // After the listener, which so hears first.
-await import("../src/cli/engine_worker.ts");
+await import("../src/server/engine_worker.ts");

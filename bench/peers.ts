@@ -12,8 +12,8 @@
  */
 
 import { parseArgs } from "node:util";
-import { spread } from "../src/cli/bench_cases.ts";
-import { number, printJson, shapeFlag, usageError } from "../src/cli/command.ts";
+import { spread } from "../src/benchmark/cases.ts";
+import { number, printJson, shapeFlag, usageError } from "../src/cli/args/command.ts";
 import type { Shape } from "../src/model/shapes.ts";
 import { lines } from "./peers/lines.ts";
 

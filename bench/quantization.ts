@@ -4,12 +4,12 @@
  * their own tokens. On the CPU engine, whose weights are those of the GPU engine.
  */
 
-import { DEMO_MODEL, findModel, modelTokenizer } from "../src/cli/model_files.ts";
-import { bitsPerWeight } from "../src/cli/model_report.ts";
-import { openEngine, openSource } from "../src/cli/open_engine.ts";
-import { score } from "../src/cli/score.ts";
+import { DEMO_MODEL, findModel, modelTokenizer } from "../src/model_files/find_model.ts";
+import { bitsPerWeight } from "../src/model_files/model_report.ts";
+import { openEngine, openSource } from "../src/server/open_engine.ts";
+import { score } from "../src/benchmark/score.ts";
 import { type Quant, QUANT_NAMES } from "../src/quant/mod.ts";
-import { GOLDEN, readGolden } from "../tests/golden_data.ts";
+import { GOLDEN, readGolden } from "../tests/support/golden_data.ts";
 
 const POLICIES: readonly Quant[] = [...QUANT_NAMES, "nf4,head=int8", "nf4,emb=int8,head=int8"];
 

@@ -1,6 +1,6 @@
 /** Everything that clients ask of a worker, in short conversations of a few requests each. */
 
-import type { TalliedClient } from "./tallied_client.ts";
+import type { TalliedClient } from "./counting_client.ts";
 
 /** Takes one conversation; `name` is not used twice. */
 type Talk = (client: TalliedClient, name: string) => Promise<void>;

@@ -10,16 +10,16 @@
  */
 
 import { parseArgs } from "node:util";
-import { digits, spread } from "../src/cli/bench_cases.ts";
-import { engineFlags, MODEL_FLAGS, number, printJson } from "../src/cli/command.ts";
-import { findModel, modelTokenizer } from "../src/cli/model_files.ts";
-import { openEngineWorker, SERVED } from "../src/cli/open_engine.ts";
+import { digits, spread } from "../src/benchmark/cases.ts";
+import { engineFlags, MODEL_FLAGS, number, printJson } from "../src/cli/args/command.ts";
+import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
+import { openEngineWorker, SERVED } from "../src/server/open_engine.ts";
 import { Scheduler } from "../src/scheduler/scheduler.ts";
 import { appendEntries } from "../src/session/history.ts";
 import { Sessions } from "../src/session/sessions.ts";
 import { decodeRecord, encodeRecord } from "../src/session/turn_record.ts";
-import { DenoKvBackend } from "../src/store/deno_kv.ts";
-import { StateStore } from "../src/store/state_store.ts";
+import { DenoKvBackend } from "../src/store/backends/deno_kv.ts";
+import { StateStore } from "../src/store/states/state_store.ts";
 import { tokenTable } from "../src/tokenizer/token_table.ts";
 
 const TURN_TOKENS = 500;

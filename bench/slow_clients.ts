@@ -8,8 +8,8 @@
  */
 
 import { parseArgs } from "node:util";
-import { spread } from "../src/cli/bench_cases.ts";
-import { MODEL_FLAGS, number, printJson } from "../src/cli/command.ts";
+import { spread } from "../src/benchmark/cases.ts";
+import { MODEL_FLAGS, number, printJson } from "../src/cli/args/command.ts";
 import { localWorker } from "./local_worker.ts";
 import type { HoldRequest } from "./slow_connections.ts";
 import { ask } from "./stream_client.ts";

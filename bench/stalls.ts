@@ -6,7 +6,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { printJson } from "../src/cli/command.ts";
+import { printJson } from "../src/cli/args/command.ts";
 import { measuredWorker } from "./measured_worker.ts";
 import type { ProbeRequest } from "./ping_probe.ts";
 import { type WorstRequest, worstRequests } from "./worst_requests.ts";

@@ -3,16 +3,16 @@
  * state, and the same tokens are fed to the state as each codec gives it back.
  */
 
-import { divergence, logSoftmax } from "../src/cli/eval_metrics.ts";
+import { divergence, logSoftmax } from "../src/benchmark/eval_metrics.ts";
 import type { Engine } from "../src/engine/engine.ts";
-import { feed } from "../src/engine/feed.ts";
-import { renderMessage, REPLY_START, TURN_END } from "../src/session/chat_template.ts";
+import { feed } from "../src/engine/prefill.ts";
+import { renderMessage, REPLY_START, TURN_END } from "../src/prompt/chat_template.ts";
 import {
   decodeState,
   encodeState,
   STATE_CODECS,
   type StateCodec,
-} from "../src/store/state_codec.ts";
+} from "../src/store/states/state_codec.ts";
 import type { Tokenizer } from "../src/tokenizer/tokenizer.ts";
 
 /** Tokens by which each conversation goes on. */

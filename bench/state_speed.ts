@@ -1,14 +1,14 @@
 /** How fast states of published sizes are encoded and decoded, and how large they get. */
 
-import { type Spread, spread } from "../src/cli/bench_cases.ts";
+import { type Spread, spread } from "../src/benchmark/cases.ts";
 import {
   decodeState,
   encodeState,
   STATE_CODECS,
   type StateCodec,
   type StateShape,
-} from "../src/store/state_codec.ts";
-import { seeded } from "../tests/random_data.ts";
+} from "../src/store/states/state_codec.ts";
+import { seeded } from "../tests/support/random_data.ts";
 
 const SHAPES: Readonly<Record<string, StateShape>> = {
   "0.4b": { layers: 24, width: 1024, headSize: 64 },

@@ -9,12 +9,12 @@
  */
 
 import { parseArgs } from "node:util";
-import type { Spread } from "../src/cli/bench_cases.ts";
-import { commit } from "../src/cli/bench_commit.ts";
-import { MODEL_FLAGS, number, printJson } from "../src/cli/command.ts";
-import { findModel, modelTokenizer } from "../src/cli/model_files.ts";
-import { engineOptions, openEngine } from "../src/cli/open_engine.ts";
-import { printWarning } from "../src/cli/worker_text.ts";
+import type { Spread } from "../src/benchmark/cases.ts";
+import { commit } from "../src/benchmark/commit.ts";
+import { MODEL_FLAGS, number, printJson } from "../src/cli/args/command.ts";
+import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
+import { engineOptions, openEngine } from "../src/server/open_engine.ts";
+import { printWarning } from "../src/cli/output/worker_text.ts";
 import { heldOut } from "../tests/demo/held_out.ts";
 import { CONTINUED, type Cost, OCCASIONS, stateCosts, STORED_EVERY } from "./state_quality.ts";
 import { type Speed, stateSpeeds } from "./state_speed.ts";

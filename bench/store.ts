@@ -8,13 +8,13 @@
  */
 
 import { parseArgs } from "node:util";
-import { type Spread, spread } from "../src/cli/bench_cases.ts";
-import { number, printJson } from "../src/cli/command.ts";
-import { atOnce } from "../src/store/at_once.ts";
-import type { Key } from "../src/store/backend.ts";
-import { CHUNK_BYTES } from "../src/store/blobs.ts";
-import { DenoKvBackend } from "../src/store/deno_kv.ts";
-import { StateStore } from "../src/store/state_store.ts";
+import { type Spread, spread } from "../src/benchmark/cases.ts";
+import { number, printJson } from "../src/cli/args/command.ts";
+import { atOnce } from "../src/store/states/map_concurrent.ts";
+import type { Key } from "../src/store/backends/backend.ts";
+import { CHUNK_BYTES } from "../src/store/states/blobs.ts";
+import { DenoKvBackend } from "../src/store/backends/deno_kv.ts";
+import { StateStore } from "../src/store/states/state_store.ts";
 
 const MODEL = { id: "bench", fingerprint: "bench" };
 

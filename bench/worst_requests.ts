@@ -1,6 +1,6 @@
 /** The largest requests of each kind that a worker accepts, or refuses only after it has read them. */
 
-import { encodeStateFile, FILE_LIMITS } from "../src/store/state_file.ts";
+import { encodeStateFile, FILE_LIMITS } from "../src/store/states/state_file.ts";
 
 /** A request, and the requests that follow from its response. */
 export interface WorstRequest {

@@ -7,14 +7,14 @@
  * request ends the process instead.
  */
 
-import { number } from "../src/cli/command.ts";
-import { parseFlags } from "../src/cli/parse_flags.ts";
-import { GRACE, serve, stderrLogger } from "../src/cli/serve.ts";
-import { onStopSignals } from "../src/cli/signals.ts";
-import { keepUrlsOutOfSpans } from "../src/cli/span_urls.ts";
-import { logDevice } from "../src/cli/start_log.ts";
-import { type StartedWorker, startWorker } from "../src/cli/start_worker.ts";
-import type { RunningSessions } from "../src/cli/worker.ts";
+import { number } from "../src/cli/args/command.ts";
+import { parseFlags } from "../src/cli/args/parse_flags.ts";
+import { GRACE, serve, stderrLogger } from "../src/cli/commands/serve.ts";
+import { onStopSignals } from "../src/server/signals.ts";
+import { keepUrlsOutOfSpans } from "../src/server/span_urls.ts";
+import { logDevice } from "../src/server/startup_log.ts";
+import { type StartedWorker, startWorker } from "../src/server/start_worker.ts";
+import type { RunningSessions } from "../src/server/open_sessions.ts";
 
 /** Milliseconds that the last of replies may take on their way. */
 const SEND_MS = 500;

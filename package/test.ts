@@ -8,8 +8,8 @@
 
 import assert from "node:assert/strict";
 import { parseArgs } from "node:util";
-import { rwkv } from "../tests/cli/run_cli.ts";
-import { startWorkerProcess } from "../tests/e2e/worker_process.ts";
+import { rwkv } from "../tests/suites/cli/run_cli.ts";
+import { startWorkerProcess } from "../tests/suites/e2e/worker_process.ts";
 import { pack } from "./pack.ts";
 
 const ROOT = new URL("..", import.meta.url);

@@ -2,8 +2,8 @@
 
 import type { Context } from "hono";
 import type { Sessions } from "../src/session/sessions.ts";
-import type { BodyLimits } from "./body.ts";
-import type { Log } from "./errors.ts";
+import type { BodyLimits } from "./middleware/body.ts";
+import type { Log } from "./middleware/errors.ts";
 
 export interface RouteOptions {
   /**

@@ -1,7 +1,7 @@
 /** The TypeScript in the documentation runs as it stands. */
 
 import assert from "node:assert/strict";
-import { QUICK } from "./quick.ts";
+import { QUICK } from "./support/quick.ts";
 
 const ROOT = new URL("..", import.meta.url);
 

@@ -89,7 +89,7 @@ Deno.test("portable folders name nothing of Deno's", async () => {
 async function modules(): Promise<Module[]> {
   const found = new Map<string, Module>();
   for (
-    const entry of ["mod.ts", "lib.ts", "main.ts", "src/cli/main.ts", "src/cli/engine_worker.ts"]
+    const entry of ["mod.ts", "lib.ts", "main.ts", "src/cli/main.ts", "src/server/engine_worker.ts"]
   ) {
     const { success, stdout } = await new Deno.Command(Deno.execPath(), {
       args: ["info", "--json", new URL(entry, ROOT).pathname],

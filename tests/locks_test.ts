@@ -8,7 +8,7 @@ import assert from "node:assert/strict";
 const ROOT = new URL("..", import.meta.url);
 
 /** Each is the one before with more packages. */
-const LOCKS = ["deno.lock", "tests/deno.lock", "tests/clients/deno.lock"];
+const LOCKS = ["deno.lock", "tests/deno.lock", "tests/suites/clients/deno.lock"];
 
 const REMEDY =
   "a run without --lock has written to it: take back what it wrote, and add packages " +
@@ -49,7 +49,7 @@ Deno.test("what only the clients' tests need is in no other lock", () => {
     const having = LOCKS.filter((_, i) =>
       Object.keys(locks[i].npm).some((key) => key.startsWith(`${name}@`))
     );
-    assert.deepEqual(having, ["tests/clients/deno.lock"], `${name}: ${REMEDY}`);
+    assert.deepEqual(having, ["tests/suites/clients/deno.lock"], `${name}: ${REMEDY}`);
   }
 });
 

@@ -7,7 +7,7 @@
 import { JOBS, OTHER_SUITES, runSuite, TEST_FLAGS } from "./runner/batches.ts";
 import { ensureAdapter, ensureCurl } from "./runner/packages.ts";
 import { type Counts, slowestFiles, summaryCounts } from "./runner/results.ts";
-import { QUICK_VARIABLE } from "./quick.ts";
+import { QUICK_VARIABLE } from "./support/quick.ts";
 
 const SLOWEST = 10;
 

@@ -4,10 +4,10 @@
  */
 
 import { parseArgs } from "node:util";
-import { decode, secondsToFirst, startSlots } from "../../src/cli/bench_cases.ts";
-import { MODEL_FLAGS, printJson } from "../../src/cli/command.ts";
-import { findModel } from "../../src/cli/model_files.ts";
-import { engineOptions, openEngine } from "../../src/cli/open_engine.ts";
+import { decode, secondsToFirst, startSlots } from "../../src/benchmark/cases.ts";
+import { MODEL_FLAGS, printJson } from "../../src/cli/args/command.ts";
+import { findModel } from "../../src/model_files/find_model.ts";
+import { engineOptions, openEngine } from "../../src/server/open_engine.ts";
 import { lines } from "./lines.ts";
 
 /** Tokens that a state has read before decoding is measured. */

@@ -6,7 +6,7 @@
 
 import { InferenceError } from "../core/errors.ts";
 import { DEFAULT_TENANT } from "../core/tenant.ts";
-import { within } from "../store/link.ts";
+import { within } from "../store/backends/reconnecting_client.ts";
 import { KeyLookup, LIFE_MS } from "./key_lookup.ts";
 import { type Caller, firstOf, type KeySource } from "./key_source.ts";
 

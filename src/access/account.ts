@@ -5,9 +5,9 @@
  */
 
 import { InferenceError, type LimitKind } from "../core/errors.ts";
-import type { KeyLimits } from "../store/key_limits.ts";
+import type { KeyLimits } from "../store/keys/key_limits.ts";
 import type { Caller } from "./key_source.ts";
-import type { Ledger } from "./ledger.ts";
+import type { Ledger } from "./usage_tracker.ts";
 import type { RateKind, RateLeft } from "./rate_limiter.ts";
 
 /** What is charged for a turn's tokens. */

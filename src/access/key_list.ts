@@ -6,8 +6,8 @@
 
 import { InferenceError } from "../core/errors.ts";
 import { isTenant, TENANT_RULE } from "../core/tenant.ts";
-import { hashKey } from "../store/api_key_text.ts";
-import { LIMIT_WORDS, limitsOfWords, limitWords } from "../store/key_limits.ts";
+import { hashKey } from "../store/keys/api_key_text.ts";
+import { LIMIT_WORDS, limitsOfWords, limitWords } from "../store/keys/key_limits.ts";
 import type { ListedKey } from "./key_source.ts";
 
 /** Keys of one's own making are to be no easier to guess than this many characters allow. */

@@ -10,8 +10,8 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
-import { hashKey } from "../store/api_key_text.ts";
-import { NoAnswer, within } from "../store/link.ts";
+import { hashKey } from "../store/keys/api_key_text.ts";
+import { NoAnswer, within } from "../store/backends/reconnecting_client.ts";
 import { type Caller, firstOf, type KeySource } from "./key_source.ts";
 
 /** Milliseconds that an answer counts. */

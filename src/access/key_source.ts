@@ -1,6 +1,6 @@
 /** Where keys are known: each place says whose the key with a hash is. */
 
-import type { KeyLimits } from "../store/key_limits.ts";
+import type { KeyLimits } from "../store/keys/key_limits.ts";
 
 /** Whose request it is. */
 export interface Caller {

@@ -10,7 +10,7 @@
  * that can't be reached leaves each worker with what it knows.
  */
 
-import { type BySecond, PEER_MS, type RateUsage } from "../store/rate_rows.ts";
+import { type BySecond, PEER_MS, type RateUsage } from "../store/usage/rate_rows.ts";
 import { added, RateWindow, untilUnused, untilUsed, usedIn } from "./rate_window.ts";
 
 /** What is counted by the minute. */

@@ -4,7 +4,7 @@
  * they begin; what counts is perhaps a second older than that.
  */
 
-import type { BySecond } from "../store/rate_rows.ts";
+import type { BySecond } from "../store/usage/rate_rows.ts";
 
 /** Seconds that a bound is for. */
 const WINDOW = 60;

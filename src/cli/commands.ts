@@ -3,24 +3,24 @@
  * completions are all made of this table: a new command is a line here.
  */
 
-import { bench } from "./bench.ts";
-import { chat } from "./chat.ts";
-import type { Command } from "./command.ts";
-import { completionsCommand } from "./completions.ts";
-import { convert } from "./convert.ts";
-import { evaluate } from "./eval.ts";
-import { generate } from "./generate.ts";
-import { helpCommand } from "./help.ts";
-import { info } from "./info.ts";
-import { keys } from "./keys.ts";
-import { logits } from "./logits.ts";
-import { models } from "./models.ts";
-import { pull } from "./pull.ts";
-import { rm } from "./rm.ts";
-import { serve } from "./serve.ts";
-import { state } from "./state.ts";
-import { tokenize } from "./tokenize.ts";
-import { tuneCommand } from "./tune.ts";
+import { bench } from "./commands/bench.ts";
+import { chat } from "./commands/chat.ts";
+import type { Command } from "./args/command.ts";
+import { completionsCommand } from "./commands/completions.ts";
+import { convert } from "./commands/convert.ts";
+import { evaluate } from "./commands/eval.ts";
+import { generate } from "./commands/generate.ts";
+import { helpCommand } from "./args/help.ts";
+import { info } from "./commands/info.ts";
+import { keys } from "./commands/keys.ts";
+import { logits } from "./commands/logits.ts";
+import { models } from "./commands/models.ts";
+import { pull } from "./commands/pull.ts";
+import { rm } from "./commands/rm.ts";
+import { serve } from "./commands/serve.ts";
+import { state } from "./commands/state.ts";
+import { tokenize } from "./commands/tokenize.ts";
+import { tuneCommand } from "./commands/tune.ts";
 
 export const COMMANDS: readonly Command[] = [
   serve,

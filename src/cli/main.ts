@@ -3,9 +3,9 @@
 import { ApiError } from "../client/api_error.ts";
 import { InferenceError } from "../core/errors.ts";
 import { COMMANDS } from "./commands.ts";
-import { findCommand, RUN } from "./help.ts";
-import { parseFlags } from "./parse_flags.ts";
-import { painter } from "./terminal.ts";
+import { findCommand, RUN } from "./args/help.ts";
+import { parseFlags } from "./args/parse_flags.ts";
+import { painter } from "./output/terminal.ts";
 
 const isHelp = (arg: string) => arg === "--help" || arg === "-h";
 

@@ -9,7 +9,7 @@ import { type Converted, packedMatrix, readConverted } from "./converted_file.ts
 import type { Dimensions } from "./dimensions.ts";
 import { fingerprint, tensorDigest } from "./fingerprint.ts";
 import { publishedNames } from "./names.ts";
-import { prepareVectors, readDimensions, tensorNames } from "./rwkv5.ts";
+import { prepareVectors, readDimensions, tensorNames } from "./architectures/rwkv5.ts";
 
 /** 1e-5 times 8 squared, 8 being the head_size_divisor of the published models. */
 export const DEFAULT_GROUP_NORM_EPS = 64e-5;

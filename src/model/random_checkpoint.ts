@@ -22,7 +22,7 @@ import {
   quantName,
 } from "../quant/mod.ts";
 import { type ConvertedMatrix, convertedMetadata } from "./converted_file.ts";
-import { matrixNames, tensorShapes } from "./rwkv5.ts";
+import { matrixNames, tensorShapes } from "./architectures/rwkv5.ts";
 import { dimensionsOf, type Shape } from "./shapes.ts";
 
 /** Fills `bytes`, whose first one is number `byteOffset` of its tensor. */

@@ -2,7 +2,7 @@
 
 import { InferenceError } from "../core/errors.ts";
 import type { ActiveTurn } from "./active_turn.ts";
-import type { Counts } from "./numbers.ts";
+import type { Counts } from "./scheduler_stats.ts";
 import { turnToPreempt } from "./preemption.ts";
 import type { RunningTurns } from "./running_turns.ts";
 import { TurnQueue } from "./turn_queue.ts";

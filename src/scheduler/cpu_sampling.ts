@@ -15,7 +15,7 @@ import {
   type SamplingEngine,
   type SlotSampling,
 } from "../engine/engine.ts";
-import { HostSlot } from "./host_slot.ts";
+import { HostSlot } from "./cpu_sampled_slot.ts";
 
 /** How sampling on the host goes along with a device. */
 export interface CpuSamplingOptions {

@@ -2,7 +2,7 @@
 
 import type { SamplingEngine } from "../engine/engine.ts";
 import type { ActiveTurn } from "./active_turn.ts";
-import type { Counts } from "./numbers.ts";
+import type { Counts } from "./scheduler_stats.ts";
 import type { FinishedTurn, StateSource } from "./scheduler_types.ts";
 import { Slots } from "./slots.ts";
 

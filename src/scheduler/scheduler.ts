@@ -9,13 +9,13 @@
 import { InferenceError } from "../core/errors.ts";
 import type { Constraint } from "../core/sampling.ts";
 import type { Generated, GenerateRun, SamplingEngine } from "../engine/engine.ts";
-import type { Renewal } from "../engine/renewal.ts";
+import type { Renewal } from "../engine/supervisor/engine_recovery.ts";
 import { Admission } from "./admission.ts";
 import { ActiveTurn } from "./active_turn.ts";
 import { FairShare } from "./fair_share.ts";
-import { Counts, type SchedulerNumbers } from "./numbers.ts";
+import { Counts, type SchedulerNumbers } from "./scheduler_stats.ts";
 import { Outage } from "./outage.ts";
-import { Pace } from "./pace.ts";
+import { Pace } from "./step_controller.ts";
 import { planStep } from "./planner.ts";
 import { RunningTurns } from "./running_turns.ts";
 import type { Generation, TurnRunner, TurnWork } from "./scheduler_types.ts";

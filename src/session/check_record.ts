@@ -7,7 +7,7 @@
 import { InferenceError } from "../core/errors.ts";
 import { excessOf } from "../core/json_complexity.ts";
 import { TimeSlice } from "../core/time_slice.ts";
-import { type Role, type TranscriptEntry } from "./chat_template.ts";
+import { type Role, type TranscriptEntry } from "../prompt/chat_template.ts";
 import { linesOf } from "./history.ts";
 import { recordOf, type TurnRecord } from "./turn_record.ts";
 import { DEFAULT_LIMITS } from "./turn_work.ts";

@@ -4,18 +4,18 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
-import { decodeState } from "../store/state_codec.ts";
-import type { StateInfo, StateStore, StoredState } from "../store/state_store.ts";
-import { canonical, type TranscriptEntry } from "./chat_template.ts";
+import { decodeState } from "../store/states/state_codec.ts";
+import type { StateInfo, StateStore, StoredState } from "../store/states/state_store.ts";
+import { canonical, type TranscriptEntry } from "../prompt/chat_template.ts";
 import { appendEntries } from "./history.ts";
-import { keepState } from "./kept_state.ts";
+import { keepState } from "./stored_encoding.ts";
 import { describeModel } from "./model_description.ts";
-import type { TokenCodec } from "./reply.ts";
+import type { TokenCodec } from "../prompt/reply.ts";
 import type { SessionModel, TurnAccount } from "./session_types.ts";
 import { boundedCodec } from "./turn_bounds.ts";
 import { withMessages } from "./turn_plan.ts";
 import { decodeRecord, encodeRecord, sealed } from "./turn_record.ts";
-import type { Conversation } from "../store/conversations.ts";
+import type { Conversation } from "../store/states/conversations.ts";
 
 /** What messages are stored with. */
 export interface ItemStoreOptions {

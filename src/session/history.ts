@@ -5,7 +5,7 @@
  */
 
 import { joinInSlices, TimeSlice } from "../core/time_slice.ts";
-import type { TranscriptEntry } from "./chat_template.ts";
+import type { TranscriptEntry } from "../prompt/chat_template.ts";
 
 /** What is known of a history without reading it. */
 export interface EarlierMessages {

@@ -1,6 +1,6 @@
 /** What can be told of the model that a worker runs, beside its name. */
 
-import { stateBytes, type StateCodec, stateNumbers } from "../store/state_codec.ts";
+import { stateBytes, type StateCodec, stateNumbers } from "../store/states/state_codec.ts";
 import type { SessionModel } from "./session_types.ts";
 
 export interface ModelDescription {

@@ -3,12 +3,17 @@
 import { deferred } from "../core/deferred.ts";
 import { InferenceError } from "../core/errors.ts";
 import type { FinishedTurn, Generation } from "../scheduler/scheduler_types.ts";
-import type { StateContent, StateInfo, StateStore, StoredState } from "../store/state_store.ts";
-import { canonical } from "./chat_template.ts";
+import type {
+  StateContent,
+  StateInfo,
+  StateStore,
+  StoredState,
+} from "../store/states/state_store.ts";
+import { canonical } from "../prompt/chat_template.ts";
 import { appendEntries } from "./history.ts";
-import { keepState, type KeptState } from "./kept_state.ts";
-import type { Origin } from "./origin.ts";
-import type { Reply } from "./reply.ts";
+import { keepState, type KeptState } from "./stored_encoding.ts";
+import type { Origin } from "./resume_point.ts";
+import type { Reply } from "../prompt/reply.ts";
 import type { SessionModel, TextToken, TurnEnd, TurnResult, Usage } from "./session_types.ts";
 import type { TokenLog } from "./token_log.ts";
 import type { TurnMeter } from "./turn_meter.ts";

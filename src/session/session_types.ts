@@ -2,10 +2,10 @@
 
 import type { Constraint } from "../core/sampling.ts";
 import type { TurnWork } from "../scheduler/scheduler_types.ts";
-import type { StateCodec, StateShape } from "../store/state_codec.ts";
-import type { Message, TranscriptEntry } from "./chat_template.ts";
+import type { StateCodec, StateShape } from "../store/states/state_codec.ts";
+import type { Message, TranscriptEntry } from "../prompt/chat_template.ts";
 
-export type { Conversation } from "../store/conversations.ts";
+export type { Conversation } from "../store/states/conversations.ts";
 
 /** How tokens are sampled; the seed goes with the turn. */
 export type Sampling = Omit<TurnWork["sampling"], "seed">;

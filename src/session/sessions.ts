@@ -9,12 +9,12 @@
 import { InferenceError } from "../core/errors.ts";
 import { SILENT, type Telemetry } from "../core/telemetry.ts";
 import type { TurnRunner } from "../scheduler/scheduler_types.ts";
-import { type RandomBytes, randomBytes } from "../store/state_id.ts";
-import type { StateStore } from "../store/state_store.ts";
-import { AnswerDesk } from "./answer_desk.ts";
-import { ConversationDesk } from "./conversation_desk.ts";
-import { Origins } from "./origin.ts";
-import type { TokenCodec } from "./reply.ts";
+import { type RandomBytes, randomBytes } from "../store/states/state_id.ts";
+import type { StateStore } from "../store/states/state_store.ts";
+import { AnswerDesk } from "./idempotency_service.ts";
+import { ConversationDesk } from "./conversation_service.ts";
+import { Origins } from "./resume_point.ts";
+import type { TokenCodec } from "../prompt/reply.ts";
 import type {
   Sampling,
   SessionModel,
@@ -26,13 +26,13 @@ import type {
 import { describeState } from "./state_description.ts";
 import { type ExportedState, exportState, importState } from "./state_transfer.ts";
 import { SystemPrompts } from "./system_prompts.ts";
-import { TokenDesk } from "./token_desk.ts";
+import { TokenDesk } from "./token_service.ts";
 import type { PageRequest } from "./transcript.ts";
 import type { Turn } from "./turn.ts";
 import { decodeReport, type TurnReport } from "./turn_report.ts";
 import { TurnStarter } from "./turn_starter.ts";
 import { DEFAULT_LIMITS, type SessionLimits } from "./turn_work.ts";
-import { TurnsUnderway } from "./turns_underway.ts";
+import { TurnsUnderway } from "./active_turns.ts";
 
 /** What turns are made of. */
 export interface SessionsOptions {

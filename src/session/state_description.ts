@@ -1,7 +1,7 @@
 /** What can be told of a stored state. */
 
-import { bytesOf } from "../store/manifest.ts";
-import type { StateStore } from "../store/state_store.ts";
+import { bytesOf } from "../store/states/manifest.ts";
+import type { StateStore } from "../store/states/state_store.ts";
 import type { StateDescription, TakeBytes } from "./session_types.ts";
 import { openTranscript, type PageRequest, readPage } from "./transcript.ts";
 

@@ -1,22 +1,22 @@
 /** States as files: what leaves a store, and what is let into one. */
 
 import { InferenceError } from "../core/errors.ts";
-import { bytesOf, hasOtherVocabulary } from "../store/manifest.ts";
+import { bytesOf, hasOtherVocabulary } from "../store/states/manifest.ts";
 import {
   decodeState,
   readStateHeader,
   stateNumbers,
   type StateShape,
-} from "../store/state_codec.ts";
+} from "../store/states/state_codec.ts";
 import {
   decodeStateFile,
   encodeStateFile,
   FILE_LIMITS,
   OVERHEAD_BYTES,
   type StateFileFacts,
-} from "../store/state_file.ts";
-import type { StateContent, StateStore } from "../store/state_store.ts";
-import { canonical } from "./chat_template.ts";
+} from "../store/states/state_file.ts";
+import type { StateContent, StateStore } from "../store/states/state_store.ts";
+import { canonical } from "../prompt/chat_template.ts";
 import { checkHistory, checkRecord } from "./check_record.ts";
 import { appendEntries } from "./history.ts";
 import type { SessionModel, TakeBytes, TurnAccount } from "./session_types.ts";

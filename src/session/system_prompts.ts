@@ -6,10 +6,10 @@
 import { InferenceError } from "../core/errors.ts";
 import { PLAIN_SAMPLING } from "../core/sampling.ts";
 import type { TurnRunner } from "../scheduler/scheduler_types.ts";
-import type { StateInfo, StateStore } from "../store/state_store.ts";
-import { isSystem, type Message, messageText, REPLY_START } from "./chat_template.ts";
-import { keepState } from "./kept_state.ts";
-import type { TokenCodec } from "./reply.ts";
+import type { StateInfo, StateStore } from "../store/states/state_store.ts";
+import { isSystem, type Message, messageText, REPLY_START } from "../prompt/chat_template.ts";
+import { keepState } from "./stored_encoding.ts";
+import type { TokenCodec } from "../prompt/reply.ts";
 import type { SessionModel, TurnAccount } from "./session_types.ts";
 import type { PromptBounds } from "./turn_bounds.ts";
 import { encodeMessages } from "./turn_plan.ts";

@@ -5,7 +5,7 @@
  */
 
 import type { Sessions } from "./sessions.ts";
-import { TurnsUnderway } from "./turns_underway.ts";
+import { TurnsUnderway } from "./active_turns.ts";
 
 /** Tenants' sessions, for who asks on behalf of one. */
 export interface SessionsByTenant {

@@ -1,7 +1,7 @@
 /** What is told of the tokens of a reply, in step with the text that is shown of them. */
 
 import type { TokenLogprobs } from "../core/sampling.ts";
-import type { TokenCodec } from "./reply.ts";
+import type { TokenCodec } from "../prompt/reply.ts";
 import type { TextToken, TokenChance } from "./session_types.ts";
 
 export class TokenLog {

@@ -1,9 +1,9 @@
 /** Transcripts of stored states, page by page. */
 
 import { TimeSlice } from "../core/time_slice.ts";
-import { textBytesOf } from "../store/manifest.ts";
-import type { StateInfo, StateStore } from "../store/state_store.ts";
-import type { TranscriptEntry } from "./chat_template.ts";
+import { textBytesOf } from "../store/states/manifest.ts";
+import type { StateInfo, StateStore } from "../store/states/state_store.ts";
+import type { TranscriptEntry } from "../prompt/chat_template.ts";
 import { linesOf } from "./history.ts";
 import type { TakeBytes } from "./session_types.ts";
 import { decodeRecord, type TurnRecord } from "./turn_record.ts";

@@ -4,7 +4,7 @@ import { InferenceError } from "../core/errors.ts";
 import type { Telemetry } from "../core/telemetry.ts";
 import type { Generation } from "../scheduler/scheduler_types.ts";
 import { describeModel } from "./model_description.ts";
-import type { TokenCodec } from "./reply.ts";
+import type { TokenCodec } from "../prompt/reply.ts";
 import type { SessionModel, TurnRequest } from "./session_types.ts";
 import type { TurnMeter } from "./turn_meter.ts";
 import { maxTokensOf, type SessionLimits } from "./turn_work.ts";

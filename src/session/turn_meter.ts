@@ -3,7 +3,7 @@
 import { InferenceError } from "../core/errors.ts";
 import type { EndedTurn, Telemetry, TurnOutcome, TurnPart } from "../core/telemetry.ts";
 import type { FinishedTurn } from "../scheduler/scheduler_types.ts";
-import { blobsOf, type Manifest } from "../store/manifest.ts";
+import { blobsOf, type Manifest } from "../store/states/manifest.ts";
 import type { TokenCharge, Usage } from "./session_types.ts";
 
 export interface TurnMeterOptions {

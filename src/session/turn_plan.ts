@@ -10,9 +10,9 @@ import {
   REPLY_START,
   type TranscriptEntry,
   TURN_END,
-} from "./chat_template.ts";
+} from "../prompt/chat_template.ts";
 import type { EarlierMessages } from "./history.ts";
-import { Reply, type TokenCodec } from "./reply.ts";
+import { Reply, type TokenCodec } from "../prompt/reply.ts";
 import type { Instructions, TurnRecord } from "./turn_record.ts";
 
 /** A stored turn that is resumed. */

@@ -5,7 +5,7 @@
 
 import { InferenceError } from "../core/errors.ts";
 import { toHex } from "../core/hex.ts";
-import type { TranscriptEntry } from "./chat_template.ts";
+import type { TranscriptEntry } from "../prompt/chat_template.ts";
 import type { EarlierMessages } from "./history.ts";
 
 export interface TurnRecord {

@@ -7,11 +7,11 @@ import { InferenceError } from "../core/errors.ts";
 import { toHex } from "../core/hex.ts";
 import type { Telemetry } from "../core/telemetry.ts";
 import type { StateSource, TurnRunner } from "../scheduler/scheduler_types.ts";
-import { decodeState } from "../store/state_codec.ts";
-import { newId, type RandomBytes } from "../store/state_id.ts";
-import type { StateInfo, StateStore } from "../store/state_store.ts";
-import type { Origin, Origins } from "./origin.ts";
-import { Reply } from "./reply.ts";
+import { decodeState } from "../store/states/state_codec.ts";
+import { newId, type RandomBytes } from "../store/states/state_id.ts";
+import type { StateInfo, StateStore } from "../store/states/state_store.ts";
+import type { Origin, Origins } from "./resume_point.ts";
+import { Reply } from "../prompt/reply.ts";
 import { RunningTurn, type TurnUnderway } from "./running_turn.ts";
 import type { SessionModel, TurnRequest } from "./session_types.ts";
 import { TokenLog } from "./token_log.ts";
@@ -27,7 +27,7 @@ import { TurnMeter } from "./turn_meter.ts";
 import { planTurn } from "./turn_plan.ts";
 import { encodeRecord, type TurnRecord } from "./turn_record.ts";
 import { assertClear, turnWork, type TurnWorkOptions } from "./turn_work.ts";
-import type { TurnsUnderway } from "./turns_underway.ts";
+import type { TurnsUnderway } from "./active_turns.ts";
 
 /** What turns are started with. */
 export interface TurnStarterOptions {

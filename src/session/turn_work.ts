@@ -3,7 +3,7 @@
 import { InferenceError } from "../core/errors.ts";
 import { PLAIN_SAMPLING } from "../core/sampling.ts";
 import type { TurnWork } from "../scheduler/scheduler_types.ts";
-import type { Reply, TokenCodec } from "./reply.ts";
+import type { Reply, TokenCodec } from "../prompt/reply.ts";
 import type { Sampling, TurnRequest } from "./session_types.ts";
 import type { TurnRecord } from "./turn_record.ts";
 

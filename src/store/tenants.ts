@@ -6,8 +6,8 @@
 
 import { InferenceError } from "../core/errors.ts";
 import { DEFAULT_TENANT, isTenant, TENANT_RULE } from "../core/tenant.ts";
-import type { Backend, Mutation } from "./backend.ts";
-import { TENANTS } from "./keys.ts";
+import type { Backend, Mutation } from "./backends/backend.ts";
+import { TENANTS } from "./row_keys.ts";
 
 /** @throws InferenceError `invalid_value` for what is no tenant's name */
 export function assertTenant(tenant: string): void {

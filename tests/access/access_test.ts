@@ -6,7 +6,7 @@ import { KeyLookup, LIFE_MS, OUTAGE_MS } from "../../src/access/key_lookup.ts";
 import type { KeySource } from "../../src/access/key_source.ts";
 import { hasToken } from "../../src/access/metrics_token.ts";
 import { InferenceError } from "../../src/core/errors.ts";
-import { hashKey } from "../../src/store/api_key_text.ts";
+import { hashKey } from "../../src/store/keys/api_key_text.ts";
 import { rejects } from "../session/fixtures.ts";
 
 const SECOND = 1000;

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { keyFile } from "../../src/access/key_file.ts";
 import { keyLine, parseKeyFile, parseKeyVariable } from "../../src/access/key_list.ts";
 import { fixedKeys } from "../../src/access/key_source.ts";
-import { hashKey } from "../../src/store/api_key_text.ts";
+import { hashKey } from "../../src/store/keys/api_key_text.ts";
 
 const A = "a".repeat(64);
 const B = "0123456789abcdef".repeat(4);

@@ -1,9 +1,9 @@
 /** A clock that tests move, and workers' limiters that hear of each other through one store. */
 
 import { RateLimiter } from "../../src/access/rate_limiter.ts";
-import type { Backend } from "../../src/store/backend.ts";
-import { MemoryBackend } from "../../src/store/memory.ts";
-import { RateRows } from "../../src/store/rate_rows.ts";
+import type { Backend } from "../../src/store/backends/backend.ts";
+import { MemoryBackend } from "../../src/store/backends/memory.ts";
+import { RateRows } from "../../src/store/usage/rate_rows.ts";
 
 /** Some epoch time, in the middle of a second. */
 const BEGIN = 1_700_000_000_300;

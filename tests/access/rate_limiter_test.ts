@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { RateLimiter } from "../../src/access/rate_limiter.ts";
 import { InferenceError } from "../../src/core/errors.ts";
-import type { Entry } from "../../src/store/backend.ts";
-import { MemoryBackend } from "../../src/store/memory.ts";
-import { seeded } from "../random_data.ts";
+import type { Entry } from "../../src/store/backends/backend.ts";
+import { MemoryBackend } from "../../src/store/backends/memory.ts";
+import { seeded } from "../support/random_data.ts";
 import { ask, VirtualClock, workersOf } from "./rate_fixtures.ts";
 
 const MINUTE = 60_000;

@@ -3,19 +3,19 @@
 import assert from "node:assert/strict";
 import type { z } from "zod";
 import { formattedClientTypes } from "../../package/client_types.ts";
-import type { chatSchema } from "../../routes/chat_schema.ts";
-import type { chunkSchema, completionSchema } from "../../routes/chat_response_schema.ts";
+import type { chatSchema } from "../../routes/chat/chat_schema.ts";
+import type { chunkSchema, completionSchema } from "../../routes/chat/chat_response_schema.ts";
 import type {
   completionRequestSchema,
   textCompletionSchema,
-} from "../../routes/completion_schema.ts";
+} from "../../routes/completions/completion_schema.ts";
 import type {
   conversationChangeSchema,
   conversationSchema,
-} from "../../routes/conversation_schema.ts";
-import type { healthSchema } from "../../routes/health_schema.ts";
-import type { modelSchema } from "../../routes/model_schema.ts";
-import type { stateSchema } from "../../routes/state_schema.ts";
+} from "../../routes/conversations/conversation_schema.ts";
+import type { healthSchema } from "../../routes/system/health_schema.ts";
+import type { modelSchema } from "../../routes/models/model_schema.ts";
+import type { stateSchema } from "../../routes/states/state_schema.ts";
 import type * as api from "../../src/client/api_types.ts";
 
 /** What a client may send is what the schema takes. */

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { fromHalves, roundedHalves, roundToHalf, toHalves } from "../../src/core/float16.ts";
-import { floats, seeded } from "../random_data.ts";
-import { sameNumbers } from "../same_numbers.ts";
+import { floats, seeded } from "../support/random_data.ts";
+import { sameNumbers } from "../support/same_numbers.ts";
 
 /** Every finite float16. */
 const HALVES = Uint16Array.from({ length: 65536 }, (_, half) => half)

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
 import { searchBytes, startSearch } from "../../src/core/stop_search.ts";
-import { StopMatcher } from "../../src/session/stop_matcher.ts";
-import { seeded } from "../random_data.ts";
+import { StopMatcher } from "../../src/prompt/stop_matcher.ts";
+import { seeded } from "../support/random_data.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 

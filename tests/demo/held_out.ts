@@ -4,7 +4,7 @@
  * JSON; `ask KV DEVICE FIRST STEP` reads such ids on stdin, resumes each, asks, and prints the replies.
  */
 
-import { openSessions } from "../../src/cli/worker.ts";
+import { openSessions } from "../../src/server/open_sessions.ts";
 
 export interface Conversation {
   kind: "known" | "unseen";

@@ -1,7 +1,7 @@
 /** The demo model remembers: what it was told turns ago, resumed in another process. */
 
 import assert from "node:assert/strict";
-import { slowTest } from "../quick.ts";
+import { slowTest } from "../support/quick.ts";
 import { type Conversation, everyNth, heldOut } from "./held_out.ts";
 
 const BOUND = { known: 0.95, unseen: 0.8 };

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { DEMO_MODEL, findModel, modelTokenizer } from "../../src/cli/model_files.ts";
-import { openEngine } from "../../src/cli/open_engine.ts";
+import { DEMO_MODEL, findModel, modelTokenizer } from "../../src/model_files/find_model.ts";
+import { openEngine } from "../../src/server/open_engine.ts";
 import { PLAIN_SAMPLING, type SamplingParams } from "../../src/core/sampling.ts";
 import type { SamplingEngine, SlotSampling } from "../../src/engine/engine.ts";
 import { startSearch } from "../../src/core/stop_search.ts";
@@ -9,8 +9,8 @@ import { CpuSampling } from "../../src/scheduler/cpu_sampling.ts";
 import { Scheduler } from "../../src/scheduler/scheduler.ts";
 import type { TurnWork } from "../../src/scheduler/scheduler_types.ts";
 import { tokenTable } from "../../src/tokenizer/token_table.ts";
-import { caseCount, QUICK } from "../quick.ts";
-import { sameNumbers } from "../same_numbers.ts";
+import { caseCount, QUICK } from "../support/quick.ts";
+import { sameNumbers } from "../support/same_numbers.ts";
 
 const files = await findModel({ model: DEMO_MODEL });
 const tokenizer = await modelTokenizer(files);

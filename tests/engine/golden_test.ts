@@ -1,8 +1,8 @@
-import { openEngine } from "../../src/cli/open_engine.ts";
-import { feed } from "../../src/engine/feed.ts";
-import { assertClose } from "../close.ts";
-import { GOLDEN, readGolden } from "../golden_data.ts";
-import { QUICK } from "../quick.ts";
+import { openEngine } from "../../src/server/open_engine.ts";
+import { feed } from "../../src/engine/prefill.ts";
+import { assertClose } from "../support/close.ts";
+import { GOLDEN, readGolden } from "../support/golden_data.ts";
+import { QUICK } from "../support/quick.ts";
 
 /** On WebGPU, where every checkpoint takes kernels of its own, and so does every range of chunks. */
 const QUICK_CASES = ["rwkv5-bf16 as f16", "rwkv5.0-bf16 as none"];

@@ -1,8 +1,8 @@
 /** Log probabilities of the GPU engine beside those of the CPU engine. */
 
 import assert from "node:assert/strict";
-import { DEMO_MODEL, findModel, modelTokenizer } from "../../src/cli/model_files.ts";
-import { openEngine } from "../../src/cli/open_engine.ts";
+import { DEMO_MODEL, findModel, modelTokenizer } from "../../src/model_files/find_model.ts";
+import { openEngine } from "../../src/server/open_engine.ts";
 import { PLAIN_SAMPLING, type TokenLogprobs } from "../../src/core/sampling.ts";
 import { Scheduler } from "../../src/scheduler/scheduler.ts";
 import { tokenTable } from "../../src/tokenizer/token_table.ts";

@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
-import { CpuEngine, measureCpu } from "../../src/engine/cpu_engine.ts";
-import { GpuEngine } from "../../src/engine/gpu_engine.ts";
-import { measureBuffers } from "../../src/engine/gpu_buffers.ts";
+import { CpuEngine, measureCpu } from "../../src/engine/cpu/cpu_engine.ts";
+import { GpuEngine } from "../../src/engine/gpu/gpu_engine.ts";
+import { measureBuffers } from "../../src/engine/gpu/buffers.ts";
 import { MemorySink } from "../../src/formats/byte_sink.ts";
 import { MemorySource } from "../../src/formats/byte_source.ts";
 import { DeviceBuffers, type OpenDevice, totalBytes } from "../../src/gpu/mod.ts";
 import { convertModel } from "../../src/model/convert.ts";
 import { type Model, openModel } from "../../src/model/load.ts";
 import type { Quant } from "../../src/quant/mod.ts";
-import { testDevice } from "../adapter.ts";
+import { testDevice } from "../support/adapter.ts";
 import { writePth } from "../formats/pth_fixture.ts";
-import { QUICK } from "../quick.ts";
+import { QUICK } from "../support/quick.ts";
 import { tinyModel } from "./tiny_model.ts";
 
 const file = writePth(tinyModel({

@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
-import { CpuEngine } from "../../src/engine/cpu_engine.ts";
+import { CpuEngine } from "../../src/engine/cpu/cpu_engine.ts";
 import type { Engine } from "../../src/engine/engine.ts";
-import { feed } from "../../src/engine/feed.ts";
-import { GpuEngine } from "../../src/engine/gpu_engine.ts";
+import { feed } from "../../src/engine/prefill.ts";
+import { GpuEngine } from "../../src/engine/gpu/gpu_engine.ts";
 import { MemorySource } from "../../src/formats/byte_source.ts";
 import { encodeSafetensors } from "../../src/formats/safetensors.ts";
 import { openModel } from "../../src/model/load.ts";
-import { testDevice } from "../adapter.ts";
-import { assertClose } from "../close.ts";
+import { testDevice } from "../support/adapter.ts";
+import { assertClose } from "../support/close.ts";
 import { type PthTensor, writePth } from "../formats/pth_fixture.ts";
-import { QUICK, slowTest } from "../quick.ts";
-import { seeded } from "../random_data.ts";
+import { QUICK, slowTest } from "../support/quick.ts";
+import { seeded } from "../support/random_data.ts";
 import { oracle } from "./oracle.ts";
 import { huggingFaceNames, ODD_SIZES, tinyModel, type TinySizes } from "./tiny_model.ts";
 

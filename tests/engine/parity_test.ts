@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { DEMO_MODEL, findModel, modelTokenizer } from "../../src/cli/model_files.ts";
-import { openEngine } from "../../src/cli/open_engine.ts";
+import { DEMO_MODEL, findModel, modelTokenizer } from "../../src/model_files/find_model.ts";
+import { openEngine } from "../../src/server/open_engine.ts";
 import type { SamplingEngine } from "../../src/engine/engine.ts";
-import { feed } from "../../src/engine/feed.ts";
-import { caseCount, QUICK } from "../quick.ts";
-import { sameNumbers } from "../same_numbers.ts";
+import { feed } from "../../src/engine/prefill.ts";
+import { caseCount, QUICK } from "../support/quick.ts";
+import { sameNumbers } from "../support/same_numbers.ts";
 
 const PROMPTS = [
   "User: Tell me a story about a cat.\n\nAssistant:",

@@ -1,15 +1,15 @@
-import { DEMO_MODEL } from "../../src/cli/model_files.ts";
-import { openFile } from "../../src/cli/file_source.ts";
-import { CpuEngine } from "../../src/engine/cpu_engine.ts";
-import { feed } from "../../src/engine/feed.ts";
-import { GpuEngine } from "../../src/engine/gpu_engine.ts";
+import { DEMO_MODEL } from "../../src/model_files/find_model.ts";
+import { openFile } from "../../src/model_files/file_source.ts";
+import { CpuEngine } from "../../src/engine/cpu/cpu_engine.ts";
+import { feed } from "../../src/engine/prefill.ts";
+import { GpuEngine } from "../../src/engine/gpu/gpu_engine.ts";
 import { MemorySource } from "../../src/formats/byte_source.ts";
 import { type Model, openModel } from "../../src/model/load.ts";
-import { testDevice } from "../adapter.ts";
-import { assertClose } from "../close.ts";
+import { testDevice } from "../support/adapter.ts";
+import { assertClose } from "../support/close.ts";
 import { writePth } from "../formats/pth_fixture.ts";
-import { GOLDEN } from "../golden_data.ts";
-import { caseCount, QUICK } from "../quick.ts";
+import { GOLDEN } from "../support/golden_data.ts";
+import { caseCount, QUICK } from "../support/quick.ts";
 import { ODD_SIZES, tinyModel } from "./tiny_model.ts";
 
 const odd = writePth(tinyModel({ ...ODD_SIZES, dtype: "F16" }));

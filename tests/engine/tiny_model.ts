@@ -1,7 +1,7 @@
 /** Random checkpoints of any size and version, as files write them. */
 
 import type { PthDtype, PthTensor } from "../formats/pth_fixture.ts";
-import { floats, seeded } from "../random_data.ts";
+import { floats, seeded } from "../support/random_data.ts";
 
 export interface TinySizes {
   version: "5.0" | "5.1" | "5.2";

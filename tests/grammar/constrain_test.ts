@@ -4,9 +4,9 @@ import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
 import type { Constraint, TokenTable } from "../../src/core/sampling.ts";
 import { createConstrain } from "../../src/grammar/constrain.ts";
-import { TURN_END } from "../../src/session/chat_template.ts";
+import { TURN_END } from "../../src/prompt/chat_template.ts";
 import { tokenTable } from "../../src/tokenizer/token_table.ts";
-import { seeded } from "../random_data.ts";
+import { seeded } from "../support/random_data.ts";
 import {
   allowedIds,
   byteToken,

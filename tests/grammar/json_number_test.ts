@@ -1,7 +1,7 @@
 /** Numbers within bounds, held against plain comparisons. */
 
 import assert from "node:assert/strict";
-import { seeded } from "../random_data.ts";
+import { seeded } from "../support/random_data.ts";
 import { judge, ofSchema, refused, takes, write } from "./fixtures.ts";
 
 const BOUNDS: Record<string, number>[] = [

@@ -1,8 +1,8 @@
 /** JSON Schema: what is written is valid, and what is valid can be written. */
 
 import assert from "node:assert/strict";
-import { caseCount } from "../quick.ts";
-import { seeded } from "../random_data.ts";
+import { caseCount } from "../support/quick.ts";
+import { seeded } from "../support/random_data.ts";
 import { judge, ofSchema, takes, write } from "./fixtures.ts";
 import { randomSchema } from "./random_schemas.ts";
 

@@ -1,14 +1,14 @@
 /** The demo model, held to random schemas: what it finishes is valid, what it does not was cut. */
 
 import assert from "node:assert/strict";
-import { findModel, modelTokenizer } from "../../src/cli/model_files.ts";
-import { openEngine } from "../../src/cli/open_engine.ts";
+import { findModel, modelTokenizer } from "../../src/model_files/find_model.ts";
+import { openEngine } from "../../src/server/open_engine.ts";
 import { PLAIN_SAMPLING } from "../../src/core/sampling.ts";
 import { Scheduler } from "../../src/scheduler/scheduler.ts";
 import type { Generation, TurnWork } from "../../src/scheduler/scheduler_types.ts";
-import { REPLY_START, TURN_END } from "../../src/session/chat_template.ts";
+import { REPLY_START, TURN_END } from "../../src/prompt/chat_template.ts";
 import { tokenTable } from "../../src/tokenizer/token_table.ts";
-import { slowTest } from "../quick.ts";
+import { slowTest } from "../support/quick.ts";
 import { judge, ofSchema } from "./fixtures.ts";
 import { randomSchema } from "./random_schemas.ts";
 

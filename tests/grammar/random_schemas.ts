@@ -1,6 +1,6 @@
 /** Random JSON schemas of everything that can be held, the same for the same seed. */
 
-import { Random } from "../random_data.ts";
+import { Random } from "../support/random_data.ts";
 
 export type JsonSchema = Record<string, unknown>;
 

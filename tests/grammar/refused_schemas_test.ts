@@ -1,8 +1,8 @@
 /** Schemas that can't be held, that are wrong, or too large: refused, or held at no cost. */
 
 import assert from "node:assert/strict";
-import { caseCount } from "../quick.ts";
-import { seeded } from "../random_data.ts";
+import { caseCount } from "../support/quick.ts";
+import { seeded } from "../support/random_data.ts";
 import { constrain, judge, ofSchema, refused, write } from "./fixtures.ts";
 import { wrongSchema } from "./wrong_schemas.ts";
 

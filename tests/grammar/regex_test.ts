@@ -1,7 +1,7 @@
 /** Regular expressions, held against JavaScript's own. */
 
 import assert from "node:assert/strict";
-import { seeded } from "../random_data.ts";
+import { seeded } from "../support/random_data.ts";
 import { ofSchema, refused, takes, write } from "./fixtures.ts";
 
 const PATTERNS = [

@@ -1,6 +1,6 @@
 /** Schemas of which nobody knows what they mean, the same for the same seed. */
 
-import { seeded } from "../random_data.ts";
+import { seeded } from "../support/random_data.ts";
 import { randomSchema } from "./random_schemas.ts";
 
 const JUNK: readonly unknown[] = [

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { linearRows, linearShifted } from "../../kernels/linear.ts";
 import { normShift } from "../../kernels/norm_shift.ts";
 import { roundUp } from "../../kernels/spec.ts";
-import { floats, seeded } from "../random_data.ts";
+import { floats, seeded } from "../support/random_data.ts";
 import { packed } from "./packed.ts";
 import { runKernel, tokenRows } from "./run_kernel.ts";
 

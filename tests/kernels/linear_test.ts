@@ -10,9 +10,9 @@ import {
   type Write,
 } from "../../kernels/linear.ts";
 import { roundUp } from "../../kernels/spec.ts";
-import { assertClose } from "../close.ts";
-import { QUICK } from "../quick.ts";
-import { floats, seeded } from "../random_data.ts";
+import { assertClose } from "../support/close.ts";
+import { QUICK } from "../support/quick.ts";
+import { floats, seeded } from "../support/random_data.ts";
 import { packed } from "./packed.ts";
 import { runKernel } from "./run_kernel.ts";
 

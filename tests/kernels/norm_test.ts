@@ -5,8 +5,8 @@ import type { WeightType } from "../../kernels/layouts.ts";
 import { layerNormReference } from "../../kernels/layer_norm.ts";
 import { normShift, normShiftReference } from "../../kernels/norm_shift.ts";
 import { selectNorm } from "../../kernels/select_norm.ts";
-import { assertClose } from "../close.ts";
-import { floats, seeded } from "../random_data.ts";
+import { assertClose } from "../support/close.ts";
+import { floats, seeded } from "../support/random_data.ts";
 import { packed } from "./packed.ts";
 import { runKernel, runRows, tokenRows } from "./run_kernel.ts";
 

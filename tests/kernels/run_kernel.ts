@@ -2,7 +2,7 @@
 
 import type { KernelSpec, StepCounts } from "../../kernels/spec.ts";
 import { DeviceBuffers, encode, Pipelines, readBytes, sized } from "../../src/gpu/mod.ts";
-import { testDevice } from "../adapter.ts";
+import { testDevice } from "../support/adapter.ts";
 
 export type Arrays = Record<string, ArrayBufferView<ArrayBuffer>>;
 

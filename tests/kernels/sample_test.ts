@@ -9,13 +9,13 @@ import {
   WRITTEN_HEADER,
 } from "../../kernels/slot_words.ts";
 import { PLAIN_SAMPLING, type SamplingParams, type StopSearch } from "../../src/core/sampling.ts";
-import { slotWords, stopSets } from "../../src/engine/gpu_sampling.ts";
+import { slotWords, stopSets } from "../../src/engine/gpu/sampling.ts";
 import { recordToken } from "../../src/sampler/penalties.ts";
 import { randomAt } from "../../src/sampler/random.ts";
 import { sample } from "../../src/sampler/sampler.ts";
 import { searchBytes, startSearch } from "../../src/core/stop_search.ts";
-import { caseCount, QUICK } from "../quick.ts";
-import { floats, seeded } from "../random_data.ts";
+import { caseCount, QUICK } from "../support/quick.ts";
+import { floats, seeded } from "../support/random_data.ts";
 import { runKernel } from "./run_kernel.ts";
 
 const PLAIN: SamplingParams = { ...PLAIN_SAMPLING, seed: 0n };

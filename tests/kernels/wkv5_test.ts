@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { groupNormGate, groupNormGateReference } from "../../kernels/group_norm_gate.ts";
 import { type RunRows } from "../../kernels/norm_shift.ts";
 import { wkv5Chunk, wkv5Reference, wkv5Step } from "../../kernels/wkv5.ts";
-import { assertClose } from "../close.ts";
-import { QUICK } from "../quick.ts";
-import { floats, seeded } from "../random_data.ts";
+import { assertClose } from "../support/close.ts";
+import { QUICK } from "../support/quick.ts";
+import { floats, seeded } from "../support/random_data.ts";
 import { runKernel, runRows } from "./run_kernel.ts";
 
 interface Case {

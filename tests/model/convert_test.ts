@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
-import { CpuEngine } from "../../src/engine/cpu_engine.ts";
-import { feed } from "../../src/engine/feed.ts";
-import { GpuEngine } from "../../src/engine/gpu_engine.ts";
+import { CpuEngine } from "../../src/engine/cpu/cpu_engine.ts";
+import { feed } from "../../src/engine/prefill.ts";
+import { GpuEngine } from "../../src/engine/gpu/gpu_engine.ts";
 import { MemorySink } from "../../src/formats/byte_sink.ts";
 import { MemorySource } from "../../src/formats/byte_source.ts";
 import { convertModel } from "../../src/model/convert.ts";
 import { type Model, openModel } from "../../src/model/load.ts";
 import type { Quant } from "../../src/quant/mod.ts";
-import { testDevice } from "../adapter.ts";
+import { testDevice } from "../support/adapter.ts";
 import { huggingFaceNames, ODD_SIZES, tinyModel } from "../engine/tiny_model.ts";
 import { writePth } from "../formats/pth_fixture.ts";
-import { caseCount, QUICK } from "../quick.ts";
+import { caseCount, QUICK } from "../support/quick.ts";
 
 /** Matrices of every type. */
 const MIXED = "nf4,head=int8,blocks.1=f16,att.key=none";

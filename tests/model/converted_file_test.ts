@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { CpuEngine } from "../../src/engine/cpu_engine.ts";
+import { CpuEngine } from "../../src/engine/cpu/cpu_engine.ts";
 import { MemorySink } from "../../src/formats/byte_sink.ts";
 import { MemorySource } from "../../src/formats/byte_source.ts";
 import { openCheckpoint } from "../../src/formats/checkpoint.ts";
 import { SafetensorsWriter } from "../../src/formats/safetensors_writer.ts";
 import { convertModel } from "../../src/model/convert.ts";
 import { openModel } from "../../src/model/load.ts";
-import { seeded } from "../random_data.ts";
+import { seeded } from "../support/random_data.ts";
 import { tinyModel } from "../engine/tiny_model.ts";
 import { writePth } from "../formats/pth_fixture.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { NF4, NF4_ZERO, type QuantizedType, SCALE_BLOCK } from "../../kernels/layouts.ts";
 import { dequantize, quantize } from "../../src/quant/quantize.ts";
-import { floats, seeded } from "../random_data.ts";
+import { floats, seeded } from "../support/random_data.ts";
 
 const TYPES: QuantizedType[] = ["int8", "nf4"];
 

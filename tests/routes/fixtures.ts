@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import type { Hono } from "hono";
-import type { AnsweredRequest } from "../../routes/answered.ts";
+import type { AnsweredRequest } from "../../routes/middleware/request_observer.ts";
 import { type AppOptions, createApp } from "../../routes/app.ts";
-import { Metrics } from "../../src/cli/metrics.ts";
+import { Metrics } from "../../src/server/metrics.ts";
 import type { StoreWatch, WorkerStatus } from "../../routes/worker.ts";
 import { watched } from "./documented.ts";
 import { type Harness, harness } from "../session/fixtures.ts";

@@ -4,7 +4,7 @@
  */
 
 import assert from "node:assert/strict";
-import { QUICK } from "../quick.ts";
+import { QUICK } from "../support/quick.ts";
 import { testApp } from "./fixtures.ts";
 import {
   type Known,

@@ -3,7 +3,7 @@
  * are wrong in one place, and bodies that are no JSON or not what was asked for.
  */
 
-import { Random } from "../random_data.ts";
+import { Random } from "../support/random_data.ts";
 
 // deno-lint-ignore no-explicit-any -- a document is JSON, of whatever is asked of it
 type Json = any;

@@ -20,7 +20,7 @@ const TIMEOUT_MINUTES = 20;
 export const TEST_FLAGS = ["-A", "--unstable-kv", "--lock=tests/deno.lock"];
 
 /** Suites with tasks of their own. */
-export const OTHER_SUITES = ["tests/clients", "tests/browser"];
+export const OTHER_SUITES = ["tests/suites/clients", "tests/suites/browser"];
 
 /** Outcome of all batches. */
 export interface SuiteResult extends Counts {
@@ -51,7 +51,10 @@ export async function runSuite(env: Record<string, string>): Promise<SuiteResult
     result.files.push(...results);
   });
   const checkTypes = async () => {
-    const { output, success } = await run(["check", "-q", "--lock=tests/clients/deno.lock"], env);
+    const { output, success } = await run(
+      ["check", "-q", "--lock=tests/suites/clients/deno.lock"],
+      env,
+    );
     console.log(success ? "ok types" : output);
     if (!success) result.failed++;
   };

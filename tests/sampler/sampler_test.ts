@@ -4,7 +4,7 @@ import { PLAIN_SAMPLING, type SamplingParams } from "../../src/core/sampling.ts"
 import { recordToken } from "../../src/sampler/penalties.ts";
 import { randomAt } from "../../src/sampler/random.ts";
 import { sample } from "../../src/sampler/sampler.ts";
-import { QUICK } from "../quick.ts";
+import { QUICK } from "../support/quick.ts";
 
 const plain: SamplingParams = { ...PLAIN_SAMPLING, seed: 0n };
 

@@ -1,6 +1,6 @@
 /** A tiny model behind a scheduler, and turns for it. */
 
-import { CpuEngine } from "../../src/engine/cpu_engine.ts";
+import { CpuEngine } from "../../src/engine/cpu/cpu_engine.ts";
 import type { Engine, SamplingEngine } from "../../src/engine/engine.ts";
 import { MemorySource } from "../../src/formats/byte_source.ts";
 import { openModel } from "../../src/model/load.ts";

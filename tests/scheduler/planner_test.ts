@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type PlannableTurn, planStep } from "../../src/scheduler/planner.ts";
-import { seeded } from "../random_data.ts";
+import { seeded } from "../support/random_data.ts";
 
 function turn(feedable: number, key = "", writing = false): PlannableTurn {
   return { key, feedable, writing };

@@ -8,7 +8,7 @@ import {
   MOST_TURN_MESSAGES,
 } from "../../src/session/check_record.ts";
 import { appendEntries, decodeEntries } from "../../src/session/history.ts";
-import { longestStall } from "../faults/event_loop_watchdog.ts";
+import { longestStall } from "../support/faults/event_loop_watchdog.ts";
 
 const entry = { role: "user", content: "" } as const;
 

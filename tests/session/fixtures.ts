@@ -11,14 +11,14 @@ import type {
 } from "../../src/scheduler/scheduler_types.ts";
 import { searchBytes, startSearch } from "../../src/core/stop_search.ts";
 import { TokenQueue } from "../../src/scheduler/token_queue.ts";
-import type { TokenCodec } from "../../src/session/reply.ts";
+import type { TokenCodec } from "../../src/prompt/reply.ts";
 import type { TurnEvent, TurnRequest, TurnResult } from "../../src/session/session_types.ts";
 import { Sessions, type SessionsOptions } from "../../src/session/sessions.ts";
 import { decodeRecord } from "../../src/session/turn_record.ts";
-import type { Backend } from "../../src/store/backend.ts";
-import { MemoryBackend } from "../../src/store/memory.ts";
-import { decodeState } from "../../src/store/state_codec.ts";
-import { StateStore, type StateStoreOptions } from "../../src/store/state_store.ts";
+import type { Backend } from "../../src/store/backends/backend.ts";
+import { MemoryBackend } from "../../src/store/backends/memory.ts";
+import { decodeState } from "../../src/store/states/state_codec.ts";
+import { StateStore, type StateStoreOptions } from "../../src/store/states/state_store.ts";
 
 /** Ids 1 to 256 are bytes, then come these; 0 ends a text, and the rest of the head is padding. */
 const WORDS = ["\n\n", "\n\n\n", ".\n\n", " Hello", " wörld", "User:", "Assistant:", "stop", "€"];

@@ -1,7 +1,7 @@
 /** Replies that begin with the last message, and replies that nothing but their length ends. */
 
 import assert from "node:assert/strict";
-import { openingText } from "../../src/session/chat_template.ts";
+import { openingText } from "../../src/prompt/chat_template.ts";
 import { collect, harness, ids, rejects, run, stored, user } from "./fixtures.ts";
 
 function reply(content: string) {

@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
 import type { Generation, TurnWork } from "../../src/scheduler/scheduler_types.ts";
-import { MemoryBackend } from "../../src/store/memory.ts";
-import { decodeState, readStateHeader } from "../../src/store/state_codec.ts";
+import { MemoryBackend } from "../../src/store/backends/memory.ts";
+import { decodeState, readStateHeader } from "../../src/store/states/state_codec.ts";
 import { collect, feed, harness, ids, MODEL, rejects, run, stored, user } from "./fixtures.ts";
 
 Deno.test("events are the text and the end, after the state is stored", async () => {

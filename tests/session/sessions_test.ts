@@ -1,7 +1,7 @@
 /** Turns over the toy model: what is fed, shown, stored, and resumed. */
 
 import assert from "node:assert/strict";
-import type { Message } from "../../src/session/chat_template.ts";
+import type { Message } from "../../src/prompt/chat_template.ts";
 import { feed, harness, ids, MODEL, rejects, run, stored, tokenizer, user } from "./fixtures.ts";
 
 Deno.test("a turn feeds the prompt, shows the reply, and stores the state", async () => {

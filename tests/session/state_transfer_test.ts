@@ -4,12 +4,12 @@ import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
 import { encodeRecord } from "../../src/session/turn_record.ts";
 import { exportState, importState } from "../../src/session/state_transfer.ts";
-import { MemoryBackend } from "../../src/store/memory.ts";
-import { encodeState, type StateShape } from "../../src/store/state_codec.ts";
-import { encodeStateFile } from "../../src/store/state_file.ts";
-import { StateStore } from "../../src/store/state_store.ts";
-import { GOLDEN } from "../golden_data.ts";
-import { chunked, concat, partsOf, replace, reseal } from "../store/state_file_fixtures.ts";
+import { MemoryBackend } from "../../src/store/backends/memory.ts";
+import { encodeState, type StateShape } from "../../src/store/states/state_codec.ts";
+import { encodeStateFile } from "../../src/store/states/state_file.ts";
+import { StateStore } from "../../src/store/states/state_store.ts";
+import { GOLDEN } from "../support/golden_data.ts";
+import { chunked, concat, partsOf, replace, reseal } from "../store/states/state_file_fixtures.ts";
 import { type Harness, harness, ids, MODEL, rejects, run, stored, user } from "./fixtures.ts";
 
 const DAY = 24 * 3_600_000;

@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { Sessions } from "../../src/session/sessions.ts";
 import { TenantSessions } from "../../src/session/tenant_sessions.ts";
-import { BlobCache } from "../../src/store/blob_cache.ts";
-import { MemoryBackend } from "../../src/store/memory.ts";
-import { StateStore } from "../../src/store/state_store.ts";
+import { BlobCache } from "../../src/store/states/blob_cache.ts";
+import { MemoryBackend } from "../../src/store/backends/memory.ts";
+import { StateStore } from "../../src/store/states/state_store.ts";
 import { MODEL, rejects, run, tokenizer, ToyRunner, user } from "./fixtures.ts";
 
 function tenantsOf(options: { most?: number; before?: () => Promise<void> } = {}) {

@@ -1,8 +1,8 @@
 /** Shared by the store's tests: models, contents, a backend that dies, a temporary folder. */
 
-import type { Backend } from "../../src/store/backend.ts";
-import type { StateContent } from "../../src/store/state_store.ts";
-import { AroundBackend } from "../faults/around_backend.ts";
+import type { Backend } from "../../src/store/backends/backend.ts";
+import type { StateContent } from "../../src/store/states/state_store.ts";
+import { AroundBackend } from "../support/faults/backend_wrapper.ts";
 
 export const MODEL = { id: "demo", fingerprint: "sha256:aaaa" };
 export const OTHER_MODEL = { id: "other", fingerprint: "sha256:bbbb" };

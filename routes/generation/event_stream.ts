@@ -1,0 +1,67 @@
+/** Server-sent events of turns. A client that reads none of them is not written to for ever. */
+
+import type { Context } from "hono";
+import { streamSSE } from "hono/streaming";
+import type { Turn } from "../../src/session/turn.ts";
+import { Watch } from "../middleware/stall_timer.ts";
+
+/** Milliseconds for which a client may read nothing of what there is for it, unless told otherwise. */
+export const UNREAD_MS = 60_000;
+
+/**
+ * Milliseconds without an event after which a comment is sent, unless told otherwise: proxies close
+ * connections that are silent for a minute, and a long prompt takes longer.
+ */
+export const KEEP_ALIVE_MS = 10_000;
+
+/** An event. */
+export interface Message {
+  event?: string;
+  data: string;
+}
+
+export interface EventStreamOptions {
+  /** Those that are told of: they are cancelled when the client leaves, or stops reading. */
+  turns: readonly Turn[];
+  /** Milliseconds for which the client may read nothing of what there is for it. */
+  unread: number;
+  /** Milliseconds without an event after which a comment is sent. */
+  keepAlive: number;
+}
+
+/** Names the states that turns lead to, where they can be resumed. */
+export function nameStates(c: Context, states: readonly { stateId: string | null }[]): void {
+  const ids = states.flatMap(({ stateId }) => stateId ?? []);
+  if (ids.length > 0) c.header("x-state-id", ids.join(", "));
+}
+
+/** The answer of what `run` sends. */
+export function streamEvents(
+  c: Context,
+  { turns, unread, keepAlive }: EventStreamOptions,
+  run: (send: (message: Message) => Promise<void>) => Promise<void>,
+): Response {
+  nameStates(c, turns);
+  c.header("x-accel-buffering", "no");
+  return streamSSE(c, async (sse) => {
+    sse.onAbort(() => turns.forEach((turn) => turn.cancel()));
+    using watch = new Watch({
+      due: (since) => since + unread,
+      late: () => sse.abort(),
+    });
+    let silent = true;
+    const timer = setInterval(() => {
+      // What is on its way already keeps the connection alive.
+      if (silent) void watch.during(sse.write(": keep-alive\n\n")).catch(() => {});
+      silent = true;
+    }, keepAlive);
+    try {
+      await run((message) => {
+        silent = false;
+        return watch.during(sse.writeSSE(message));
+      });
+    } finally {
+      clearInterval(timer);
+    }
+  });
+}

@@ -1,0 +1,138 @@
+/** How tokens are chosen and where a reply ends: fields that all routes that write have. */
+
+import { z } from "@hono/zod-openapi";
+import type { Sampling } from "../../src/session/session_types.ts";
+
+/** Stop strings of one request at most; roleplay front ends send one for each name. */
+const MAX_STOPS = 256;
+
+/** Tokens that one request may bias at most. */
+export const MAX_BIASES = 4096;
+
+const stop = z.union(
+  [z.string(), z.array(z.string()).max(MAX_STOPS)],
+  { error: `expected a string or a list of at most ${MAX_STOPS} strings` },
+);
+
+/** A number of tokens to write at most; -1 is how several clients leave it to the server. */
+export const tokenLimit = z.int().refine((tokens) => tokens === -1 || tokens >= 1, {
+  error: "expected >=1, or -1 for the worker's own limit",
+}).openapi({ minimum: -1 });
+
+/** Also beyond 2^53, where JSON numbers keep 53 bits: the same number is the same seed. */
+const seed = z.number().refine(Number.isInteger, { error: "expected an integer" })
+  .min(-(2 ** 63)).max(2 ** 64);
+
+const biases = z.record(z.string().regex(/^\d{1,9}$/), z.number().min(-100).max(100), {
+  error: "expected an object that has token ids as names",
+});
+
+/** Counted before its entries are checked, since each wrong one costs much more than it took. */
+const logitBias = z.preprocess((value, { addIssue }) => {
+  if (Array.isArray(value) && value.length === 0) return {};
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  const count = Object.keys(value).length;
+  if (count <= MAX_BIASES) return value;
+  addIssue(`${count} tokens are given; at most ${MAX_BIASES} can be biased`);
+  return z.NEVER;
+}, biases);
+
+export const samplingFields = {
+  stop: stop.nullish().openapi({
+    description: `A string, or up to ${MAX_STOPS} of 2,048 bytes together: the reply ends before ` +
+      "it. Empty strings are ignored. An empty line always ends a chat reply. The state has read " +
+      "the string all the same, so that `state_id` goes on behind it.",
+    example: ["\nUser:"],
+  }),
+  temperature: z.number().min(0).max(2).nullish().openapi({
+    description: "How much chance there is; 0 takes the most probable token. 1 unless given.",
+    example: 0.8,
+  }),
+  top_p: z.number().min(0).max(1).nullish().openapi({
+    description: "Keeps the most probable tokens whose probabilities sum up to this. 1, all of " +
+      "them, unless given.",
+    example: 0.9,
+  }),
+  top_k: z.int().min(-1).nullish().openapi({
+    description: "Keeps this many most probable tokens. 0 or -1, all of them, unless given.",
+    example: 40,
+  }),
+  min_p: z.number().min(0).max(1).nullish().openapi({
+    description: "Keeps the tokens at least this part as probable as the most probable one. 0, " +
+      "all of them, unless given.",
+    example: 0.05,
+  }),
+  repetition_penalty: z.number().max(10).refine((value) => value === 0 || value >= 0.1, {
+    error: "expected >=0.1, or 0 for none",
+  }).nullish().openapi({
+    minimum: 0,
+    description: "Divides the positive logits of tokens that were sampled in the conversation, " +
+      "and multiplies the others; from 0.1. 1, or 0, for none; 1 unless given.",
+    example: 1.1,
+  }),
+  presence_penalty: z.number().min(-2).max(2).nullish().openapi({
+    description: "Subtracted once from the logit of every token that was sampled in the whole " +
+      "conversation. 0 unless given.",
+    example: 0.3,
+  }),
+  frequency_penalty: z.number().min(-2).max(2).nullish().openapi({
+    description: "Subtracted for each time that a token was sampled in the whole conversation. " +
+      "0 unless given.",
+    example: 0.3,
+  }),
+  penalty_decay: z.number().min(0).max(1).nullish().openapi({
+    description: "Factor on the penalties' counts after each token. 1 unless given.",
+    example: 0.996,
+  }),
+  logit_bias: logitBias.nullish().openapi({
+    description: `Added to logits, from -100 to 100, by token id; ${MAX_BIASES} at most.`,
+    example: { "261": -100 },
+    maxProperties: MAX_BIASES,
+  }),
+  seed: seed.nullish().openapi({
+    type: ["integer", "null"],
+    description: "From -2^63 to 2^64-1. The same seed gives the same text on any worker, and " +
+      "after any resume; beyond 2^53, seeds that JSON numbers cannot tell apart are the same. A " +
+      "new one, or that of the turn which goes on, unless given.",
+    example: 42,
+  }),
+};
+
+type SamplingRequest = z.infer<z.ZodObject<typeof samplingFields>>;
+
+/** Returns what the request says; the worker chooses the rest. */
+export function samplingOf(request: SamplingRequest): Partial<Sampling> {
+  const { top_k, repetition_penalty, logit_bias } = request;
+  const wanted = {
+    temperature: request.temperature,
+    topP: request.top_p,
+    topK: top_k === -1 ? 0 : top_k,
+    minP: request.min_p,
+    repetitionPenalty: repetition_penalty === 0 ? 1 : repetition_penalty,
+    presencePenalty: request.presence_penalty,
+    frequencyPenalty: request.frequency_penalty,
+    penaltyDecay: request.penalty_decay,
+    logitBias: logit_bias && biasById(logit_bias),
+  };
+  return Object.fromEntries(Object.entries(wanted).filter(([, value]) => (value ?? null) !== null));
+}
+
+/** Returns the stop strings without empty ones, which would end every reply at once. */
+export function stopsOf({ stop }: SamplingRequest): readonly string[] | undefined {
+  const stops = [stop ?? []].flat().filter((text) => text !== "");
+  return stops.length === 0 ? undefined : stops;
+}
+
+/** Returns a limit of tokens; `undefined` leaves it to the worker. */
+export function tokensOf(limit: number | null | undefined): number | undefined {
+  return limit === -1 ? undefined : limit ?? undefined;
+}
+
+/** As an unsigned 64-bit number. */
+export function seedOf({ seed }: SamplingRequest): bigint | undefined {
+  return typeof seed === "number" ? BigInt.asUintN(64, BigInt(seed)) : undefined;
+}
+
+function biasById(bias: Record<string, number>): Map<number, number> {
+  return new Map(Object.entries(bias).map(([id, value]) => [Number(id), value]));
+}

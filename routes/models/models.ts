@@ -1,0 +1,83 @@
+/** `/v1/models`: the one model that this worker runs. */
+
+import { z } from "@hono/zod-openapi";
+import { InferenceError } from "../../src/core/errors.ts";
+import { describeModel } from "../../src/session/model_description.ts";
+import type { SessionModel } from "../../src/session/session_types.ts";
+import { SESSION_ERRORS } from "../openapi/error_responses.ts";
+import { modelId } from "../openapi/ids_schema.ts";
+import { modelListSchema, type ModelObject, modelSchema } from "./model_schema.ts";
+import { ApiRoutes, defineRoute, jsonResponse } from "../openapi/openapi.ts";
+import type { RouteOptions } from "../route_options.ts";
+
+const listModels = defineRoute({
+  method: "get",
+  path: "/models",
+  operationId: "listModels",
+  tags: ["Models"],
+  summary: "List the model",
+  description: "A worker runs one model; the list has that.",
+  responses: { 200: jsonResponse(modelListSchema, "The model, as a list.") },
+  errors: SESSION_ERRORS,
+});
+
+const getModel = defineRoute({
+  method: "get",
+  path: "/models/{id}",
+  pattern: "/models/:id{[^]+}",
+  operationId: "retrieveModel",
+  tags: ["Models"],
+  summary: "Describe the model",
+  description: "By its id, which may have slashes, or as `default`.",
+  request: { params: z.object({ id: modelId.openapi({ example: "default" }) }) },
+  responses: { 200: jsonResponse(modelSchema, "The model.") },
+  errors: [...SESSION_ERRORS, "model_not_found"],
+});
+
+export function modelRoutes({ sessions }: RouteOptions): ApiRoutes {
+  return new ApiRoutes()
+    .serve(listModels, async (c) => {
+      const { model } = await sessions(c);
+      return c.json({ object: "list", data: [modelObject(model)] }, 200);
+    })
+    .serve(getModel, async (c) => {
+      const { model } = await sessions(c);
+      assertModel(model, c.req.valid("param").id);
+      return c.json(modelObject(model), 200);
+    });
+}
+
+/**
+ * Passes the loaded model's id, `default`, and no name at all, which clients without a choice of
+ * models send as an empty one.
+ *
+ * @throws InferenceError `model_not_found`
+ */
+export function assertModel({ id }: SessionModel, name: string | undefined): void {
+  if ([undefined, "", id, "default"].includes(name)) return;
+  throw new InferenceError(
+    "model_not_found",
+    `The model ${JSON.stringify(name)} is not loaded; this worker runs ${JSON.stringify(id)}, ` +
+      'also called "default"',
+    { param: "model" },
+  );
+}
+
+function modelObject(model: SessionModel): ModelObject {
+  const { id, created, fingerprint, quant } = model;
+  const { layers, width, headSize, vocabulary, ...state } = describeModel(model);
+  return {
+    id,
+    object: "model",
+    created,
+    owned_by: "rwkv",
+    fingerprint,
+    quantization: quant ?? null,
+    sizes: { layers, width, head_size: headSize, vocabulary },
+    state_bytes: {
+      codec: state.codec,
+      stored: state.storedBytes,
+      float32: state.float32Bytes,
+    },
+  };
+}

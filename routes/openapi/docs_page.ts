@@ -1,0 +1,23 @@
+/** `/docs`: the OpenAPI document for people, a page without scripts, or anything of other hosts. */
+
+import { Hono } from "hono";
+import type { OpenApiDocument } from "./openapi_document.ts";
+import { PAGE_HEADERS } from "../page/page.ts";
+import { renderReference } from "./docs_page/render.ts";
+import styles from "./docs_page/docs_page.css" with { type: "text" };
+
+/** @param describe The document of the whole app. */
+export function referenceRoutes(describe: () => OpenApiDocument): Hono {
+  let page: Promise<string> | undefined;
+  return new Hono()
+    .get("/docs", async (c) => {
+      page ??= renderReference(describe());
+      return c.body(await page, 200, {
+        ...PAGE_HEADERS,
+        "content-type": "text/html; charset=utf-8",
+      });
+    })
+    .get("/docs.css", (c) => {
+      return c.body(styles, 200, { ...PAGE_HEADERS, "content-type": "text/css; charset=utf-8" });
+    });
+}

@@ -1,0 +1,134 @@
+/** Errors as the OpenAPI document tells of them: for each status the codes that it comes with. */
+
+import type { z } from "zod";
+import { ERROR_STATUS, ERROR_WHEN, type ErrorCode, InferenceError } from "../../src/core/errors.ts";
+import { statusOn } from "../middleware/referenced_ids.ts";
+import { type ErrorBody, errorSchema } from "./error_schema.ts";
+import { errorBody, RETRY_AFTER } from "../middleware/errors.ts";
+import { RATE_HEADERS } from "../middleware/rate_limits.ts";
+import { headersOf, type ResponseHeader } from "./response_headers.ts";
+
+/** Of every route: see `guard.ts`. */
+const GUARD_ERRORS = ["host_not_allowed", "origin_not_allowed"] as const;
+
+/** Of every route that asks for sessions, for which keys are checked. */
+export const SESSION_ERRORS = [
+  "invalid_api_key",
+  "store_unavailable",
+  "not_ready",
+  "cancelled",
+] as const;
+
+/** Of every route that takes a body. */
+export const BODY_ERRORS = [
+  "invalid_value",
+  "payload_too_large",
+  "unsupported_encoding",
+  "request_timeout",
+  "overloaded",
+  "rate_limit_exceeded",
+] as const;
+
+/** Of every route that looks for a state that the client names. */
+export const STATE_ERRORS = [
+  "state_not_found",
+  "state_expired",
+  "state_damaged",
+  "store_unavailable",
+] as const;
+
+/** Of every route that lets the model write. */
+const TURN_ERRORS = [
+  "context_length_exceeded",
+  "too_many_turns",
+  "storage_limit_exceeded",
+  "overloaded",
+  "shutting_down",
+  "device_lost",
+  "numeric_fault",
+] as const;
+
+/** Of chat and text completions. */
+export const WRITE_ERRORS = [
+  ...BODY_ERRORS,
+  "unsupported_value",
+  ...SESSION_ERRORS,
+  "model_not_found",
+  ...STATE_ERRORS,
+  "model_mismatch",
+  "conversation_not_found",
+  "conversation_conflict",
+  ...TURN_ERRORS,
+] as const;
+
+interface ErrorResponse {
+  description: string;
+  headers: Record<string, { $ref: string }>;
+  content: {
+    "application/json": {
+      schema: z.ZodType<ErrorBody>;
+      /** By code. */
+      examples: Record<string, { summary: string; value: ErrorBody }>;
+    };
+  };
+}
+
+interface Case {
+  code: string;
+  status: number;
+  when: string;
+  headers: readonly ResponseHeader[];
+  value: ErrorBody;
+}
+
+/** By status. Every route is guarded, and may have a bug. */
+export function errorResponses(codes: readonly ErrorCode[]): Record<string, ErrorResponse> {
+  const cases = [...new Set([...codes, ...GUARD_ERRORS])]
+    .map((code) => caseOf(code, statusOn(code, codes)));
+  const bug: Case = {
+    code: "internal_error",
+    status: 500,
+    when: "a bug; its text is in the log only",
+    headers: [],
+    value: errorBody(undefined),
+  };
+  // Errors that last are given again as well.
+  const again = codes.includes("idempotency_key_reused");
+  const byStatus = Map.groupBy([...cases, bug], ({ status }) => status);
+  return Object.fromEntries([...byStatus].map(([status, found]) => [
+    status,
+    responseOf(found, again ? ["idempotent-replayed"] : []),
+  ]));
+}
+
+function responseOf(
+  cases: readonly Case[],
+  always: readonly ResponseHeader[],
+): ErrorResponse {
+  return {
+    description: cases.map(({ code, when }) => `\`${code}\`: ${when}`).join(".\n\n") + ".",
+    headers: headersOf("x-request-id", ...always, ...cases.flatMap(({ headers }) => headers)),
+    content: {
+      "application/json": {
+        schema: errorSchema,
+        examples: Object.fromEntries(
+          cases.map(({ code, when, value }) => [code, { summary: when, value }]),
+        ),
+      },
+    },
+  };
+}
+
+function caseOf(code: ErrorCode, status: number): Case {
+  const headers: ResponseHeader[] = [];
+  if (code in RETRY_AFTER) headers.push("retry-after");
+  else if (ERROR_STATUS[code] === 409) headers.push("x-should-retry");
+  if (code === "rate_limit_exceeded") headers.push(...RATE_HEADERS);
+  if (code === "conversation_conflict" || code === "answer_gone") headers.push("x-state-id");
+  if (ERROR_STATUS[code] === 401) headers.push("www-authenticate");
+  const when = ERROR_WHEN[code];
+  const message = when[0].toUpperCase() + when.slice(1).replaceAll("`", "");
+  const limit = code === "rate_limit_exceeded" ? "requests" : undefined;
+  const value = errorBody(new InferenceError(code, message, { limit }));
+  return { code, status, when, headers, value };
+}

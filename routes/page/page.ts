@@ -1,0 +1,85 @@
+/** The chat page at `/`: static texts, modules of the page and one of a library; no other host. */
+
+import { Hono } from "hono";
+import marked from "marked" with { type: "text" };
+import branches from "./branches.js" with { type: "text" };
+import chat from "./chat.js" with { type: "text" };
+import elements from "./elements.js" with { type: "text" };
+import html from "./index.html" with { type: "text" };
+import keyForm from "./key_form.js" with { type: "text" };
+import layout from "./layout.css" with { type: "text" };
+import library from "./library.js" with { type: "text" };
+import main from "./main.js" with { type: "text" };
+import markdown from "./markdown.js" with { type: "text" };
+import notice from "./notice.js" with { type: "text" };
+import panels from "./panels.css" with { type: "text" };
+import patience from "./patience.js" with { type: "text" };
+import placeView from "./place_view.js" with { type: "text" };
+import replyView from "./reply_view.js" with { type: "text" };
+import root from "./root.css" with { type: "text" };
+import scrolling from "./scrolling.js" with { type: "text" };
+import settings from "./settings.js" with { type: "text" };
+import sidebar from "./sidebar.js" with { type: "text" };
+import stateFiles from "./state_files.js" with { type: "text" };
+import takeTurn from "./take_turn.js" with { type: "text" };
+import theme from "./theme.js" with { type: "text" };
+import transcript from "./transcript.css" with { type: "text" };
+import transcriptView from "./transcript_view.js" with { type: "text" };
+import turns from "./turns.js" with { type: "text" };
+import workerApi from "./worker_api.js" with { type: "text" };
+import workerStatus from "./worker_status.js" with { type: "text" };
+
+/** By their paths below `/page/`. */
+const FILES: Record<string, string> = {
+  "root.css": root,
+  "layout.css": layout,
+  "transcript.css": transcript,
+  "panels.css": panels,
+  "branches.js": branches,
+  "chat.js": chat,
+  "elements.js": elements,
+  "key_form.js": keyForm,
+  "library.js": library,
+  "main.js": main,
+  "markdown.js": markdown,
+  // The package's own module in place of ours, which stands for it where types are checked.
+  "marked.js": marked,
+  "notice.js": notice,
+  "patience.js": patience,
+  "place_view.js": placeView,
+  "reply_view.js": replyView,
+  "scrolling.js": scrolling,
+  "settings.js": settings,
+  "sidebar.js": sidebar,
+  "state_files.js": stateFiles,
+  "take_turn.js": takeTurn,
+  "theme.js": theme,
+  "transcript_view.js": transcriptView,
+  "turns.js": turns,
+  "worker_api.js": workerApi,
+  "worker_status.js": workerStatus,
+};
+
+const TYPES: Record<string, string> = { css: "text/css", js: "text/javascript" };
+
+export const PAGE_HEADERS = {
+  "cache-control": "no-cache",
+  "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; " +
+    "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; " +
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+  "referrer-policy": "no-referrer",
+  "x-content-type-options": "nosniff",
+};
+
+export function pageRoutes(): Hono {
+  const app = new Hono();
+  const serve = (path: string, text: string, type: string) => {
+    const headers = { ...PAGE_HEADERS, "content-type": `${type}; charset=utf-8` };
+    app.get(path, (c) => c.body(text, 200, headers));
+  };
+  serve("/", html, "text/html");
+  for (const [name, text] of Object.entries(FILES)) {
+    serve(`/page/${name}`, text, TYPES[name.split(".")[1]]);
+  }
+  return app;
+}

@@ -1,0 +1,48 @@
+/** Messages as clients of responses and conversations send them. */
+
+import { z } from "@hono/zod-openapi";
+import { InferenceError } from "../../src/core/errors.ts";
+import { cleanText, type TranscriptEntry } from "../../src/prompt/chat_template.ts";
+
+const part = z.object({
+  type: z.enum(["input_text", "output_text"], {
+    error: "only parts of type input_text and output_text are supported",
+  }).openapi({ description: "Only text is read.", example: "input_text" }),
+  text: z.string().openapi({ description: "The text.", example: "Hello" }),
+}).openapi("ResponseInputPart");
+
+export const inputItem = z.object({
+  type: z.literal("message", { error: "only items of type message are supported" }).nullish()
+    .openapi({ description: "May be left out.", example: "message" }),
+  role: z.enum(["system", "developer", "user", "assistant"], {
+    error: "expected system, developer, user or assistant",
+  }).openapi({ description: "Who speaks.", example: "user" }),
+  content: z.union([z.string(), z.array(part)], {
+    error: "expected a string or a list of parts",
+  }).openapi({ description: "A text, or its parts, a line each.", example: "Hello" }),
+}).openapi("ResponseInputItem");
+
+/**
+ * @param name Of the field that has them.
+ * @throws InferenceError `invalid_value` for a user who says nothing
+ */
+export function entriesOf(
+  items: readonly z.infer<typeof inputItem>[],
+  name: string,
+): TranscriptEntry[] {
+  return items.map(({ role, content }, i) => {
+    const text = typeof content === "string" ? content : content.map(({ text }) => text).join("\n");
+    return said(`${name}[${i}].content`, role, text);
+  });
+}
+
+/** @throws InferenceError `invalid_value` for a user who says nothing */
+export function said(
+  param: string,
+  role: TranscriptEntry["role"],
+  content: string,
+): TranscriptEntry {
+  if (role !== "user" || cleanText(content) !== "") return { role, content };
+  const message = `${param}: it is empty; write something to reply to`;
+  throw new InferenceError("invalid_value", message, { param });
+}

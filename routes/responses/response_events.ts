@@ -1,0 +1,65 @@
+/** A turn as the events of a response, in OpenAI's order. */
+
+import type { TextToken, TurnEnd } from "../../src/session/session_types.ts";
+import type { Turn } from "../../src/session/turn.ts";
+import { errorBody, type Log } from "../middleware/errors.ts";
+import { outputMessage, outputText } from "./items.ts";
+import { tokenLogprobs } from "../generation/logprobs_schema.ts";
+import type { ResponseEvent } from "./response_event_schema.ts";
+import { responseObject, type ResponseStart, statusOf } from "./response_object.ts";
+
+type Unnumbered<T> = T extends unknown ? Omit<T, "sequence_number"> : never;
+type NewEvent = Unnumbered<ResponseEvent>;
+
+/** The events with their numbers, from 0. */
+export async function* responseEvents(
+  turn: Turn,
+  start: ResponseStart,
+  log: Log,
+): AsyncGenerator<ResponseEvent> {
+  let sequence_number = 0;
+  for await (const event of eventsOf(turn, start, log)) {
+    yield { ...event, sequence_number: sequence_number++ };
+  }
+}
+
+async function* eventsOf(turn: Turn, start: ResponseStart, log: Log): AsyncGenerator<NewEvent> {
+  const id = start.note.message;
+  const at = { item_id: id, output_index: 0, content_index: 0 } as const;
+  const begun = responseObject(start, null);
+  yield { type: "response.created", response: begun };
+  yield { type: "response.in_progress", response: begun };
+  const item = outputMessage(id, { text: "" }, "in_progress");
+  yield { type: "response.output_item.added", output_index: 0, item };
+  yield { type: "response.content_part.added", ...at, part: outputText("") };
+  let text = "";
+  const tokens: TextToken[] = [];
+  let end: TurnEnd | undefined;
+  try {
+    for await (const event of turn.events()) {
+      if (event.type === "end") {
+        end = event;
+        continue;
+      }
+      const logprobs = tokenLogprobs(event.tokens ?? []);
+      text += event.text;
+      tokens.push(...event.tokens ?? []);
+      yield { type: "response.output_text.delta", ...at, delta: event.text, logprobs };
+    }
+  } catch (error) {
+    log(`The stream of ${begun.id} broke off`, error);
+    const { code, message, param } = errorBody(error).error;
+    // A turn that has ended is whole: what failed then is to move its conversation.
+    if (end !== undefined) return yield { type: "error", code, message, param };
+    const failed = { code: "server_error", message } as const;
+    yield { type: "response.failed", response: { ...begun, status: "failed", error: failed } };
+    return;
+  }
+  const ended = { ...end!, text, tokens };
+  const status = statusOf(ended);
+  yield { type: "response.output_text.done", ...at, text, logprobs: tokenLogprobs(tokens) };
+  yield { type: "response.content_part.done", ...at, part: outputText(text, tokens) };
+  const whole = outputMessage(id, ended, status);
+  yield { type: "response.output_item.done", output_index: 0, item: whole };
+  yield { type: `response.${status}`, response: responseObject(start, ended) };
+}

@@ -1,0 +1,64 @@
+/** Turns as OpenAI's response objects, while they are under way and from what is kept of them. */
+
+import type { TurnResult } from "../../src/session/session_types.ts";
+import type { ReportedEnd, TurnReport } from "../../src/session/turn_report.ts";
+import { outputMessage } from "./items.ts";
+import { responseIdOf } from "./response_ids.ts";
+import type { ResponseNote } from "./response_request.ts";
+import type { ResponseObject, ResponseUsage } from "./response_schema.ts";
+
+/** A response before its end. */
+export interface ResponseStart {
+  /** The state that it leads to, stored or not. */
+  leadsTo: string;
+  /** The same, where it can be resumed. */
+  stateId: string | null;
+  /** Epoch milliseconds. */
+  created: number;
+  note: ResponseNote;
+}
+
+/** How a response ended. */
+export type ResponseEnd = ReportedEnd & Partial<Pick<TurnResult, "stateId" | "warning" | "tokens">>;
+
+export function responseObject(start: ResponseStart, end: ResponseEnd | null): ResponseObject {
+  const { leadsTo, created, note: { message, given } } = start;
+  const status = end === null ? "in_progress" : statusOf(end);
+  const stateId = end?.stateId === undefined ? start.stateId : end.stateId;
+  return {
+    id: responseIdOf(leadsTo),
+    object: "response",
+    created_at: Math.floor(created / 1000),
+    status,
+    background: false,
+    error: null,
+    incomplete_details: status === "incomplete" ? { reason: "max_output_tokens" } : null,
+    ...given,
+    output: end === null ? [] : [outputMessage(message, end, statusOf(end))],
+    reasoning: { effort: null, summary: null },
+    tools: [],
+    usage: end && usageOf(end),
+    state_id: stateId,
+    ...(end?.warning === undefined ? {} : { warning: end.warning }),
+  };
+}
+
+/** A response that is kept. */
+export function keptResponse(stateId: string, { note, created, end }: TurnReport): ResponseObject {
+  const start = { leadsTo: stateId, stateId, created, note: note as ResponseNote };
+  return responseObject(start, end);
+}
+
+export function statusOf({ finishReason }: ReportedEnd): "completed" | "incomplete" {
+  return finishReason === "stop" ? "completed" : "incomplete";
+}
+
+function usageOf({ usage }: ReportedEnd): ResponseUsage {
+  return {
+    input_tokens: usage.prompt_tokens,
+    input_tokens_details: { cached_tokens: usage.prompt_tokens_details.cached_tokens },
+    output_tokens: usage.completion_tokens,
+    output_tokens_details: { reasoning_tokens: 0 },
+    total_tokens: usage.total_tokens,
+  };
+}

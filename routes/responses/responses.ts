@@ -1,0 +1,206 @@
+/** `/v1/responses`: turns by OpenAI's other interface, each of which goes on from the one before. */
+
+import { z } from "@hono/zod-openapi";
+import type { Context } from "hono";
+import { InferenceError } from "../../src/core/errors.ts";
+import type { Sessions } from "../../src/session/sessions.ts";
+import type { TurnReport } from "../../src/session/turn_report.ts";
+import { bodyReferenceErrors, withBodyReferences } from "../middleware/referenced_ids.ts";
+import { SESSION_ERRORS, WRITE_ERRORS } from "../openapi/error_responses.ts";
+import { type EventStreamOptions, nameStates, streamEvents } from "../generation/event_stream.ts";
+import { answerOnce, IDEMPOTENCY_ERRORS, idempotencyHeaders } from "../middleware/idempotency.ts";
+import { foreignNames, withoutForeign } from "../generation/foreign_fields.ts";
+import { itemListQuery, itemListSchema } from "./item_schema.ts";
+import { pageOf } from "./items.ts";
+import { accountOf, RATE_HEADERS } from "../middleware/rate_limits.ts";
+import { assertModel } from "../models/models.ts";
+import { ApiRoutes, defineRoute, jsonBody, jsonResponse } from "../openapi/openapi.ts";
+import { type ResponseEvent, responseEventSchema } from "./response_event_schema.ts";
+import { responseEvents } from "./response_events.ts";
+import { RESPONSE_EVENT_EXAMPLES, RESPONSE_EXAMPLE } from "./response_examples.ts";
+import { headersOf } from "../openapi/response_headers.ts";
+import { inResponsesWords, responseNotFound, stateIdOf } from "./response_ids.ts";
+import { keptResponse, responseObject } from "./response_object.ts";
+import { type ResponseNote, responseRequest, responseRequestSchema } from "./response_request.ts";
+import { deletedResponseSchema, responseId, responseSchema } from "./response_schema.ts";
+import type { RouteOptions } from "../route_options.ts";
+
+const tags = ["Responses"];
+const params = z.object({ id: responseId });
+
+/** Of a response that is looked for. */
+const LOOKUP_ERRORS = [
+  ...SESSION_ERRORS,
+  "response_not_found",
+  "state_damaged",
+  "store_unavailable",
+] as const;
+
+const createResponse = defineRoute({
+  method: "post",
+  path: "/responses",
+  operationId: "createResponse",
+  tags,
+  summary: "Create a response",
+  description: "Writes a reply, from nothing or from where a response or a conversation stands. " +
+    "The answer is OpenAI's, with the `state_id` that it leads to.\n\n" +
+    "With `stream`, it comes as server-sent events, `event: ` and the type, `data: ` and a JSON " +
+    "object: `response.created`, `response.in_progress`, `response.output_item.added`, " +
+    "`response.content_part.added`, `response.output_text.delta` as often as there is text, " +
+    "`response.output_text.done`, `response.content_part.done`, `response.output_item.done`, and " +
+    "`response.completed` or `response.incomplete`. A turn that fails ends with " +
+    "`response.failed`; one whose conversation has gone on elsewhere meanwhile, with `error`.\n\n" +
+    foreignNames("responses"),
+  request: {
+    headers: idempotencyHeaders,
+    body: jsonBody(withoutForeign(responseRequestSchema, "responses"), "What to reply to."),
+  },
+  responses: {
+    200: {
+      description: "The response, whole or as a stream.",
+      headers: headersOf("x-state-id", "idempotent-replayed", ...RATE_HEADERS),
+      content: {
+        "application/json": { schema: responseSchema, example: RESPONSE_EXAMPLE },
+        "text/event-stream": { schema: responseEventSchema, examples: RESPONSE_EVENT_EXAMPLES },
+      },
+    },
+  },
+  errors: bodyReferenceErrors([
+    ...WRITE_ERRORS,
+    "previous_response_not_found",
+    ...IDEMPOTENCY_ERRORS,
+  ]),
+});
+
+const getResponse = defineRoute({
+  method: "get",
+  path: "/responses/{id}",
+  operationId: "retrieveResponse",
+  tags,
+  summary: "Retrieve a response",
+  description: "As it was answered, from any worker, until its state expires. One that is under " +
+    "way, or whose worker was killed, is `in_progress`; it can be gone on from all the same.",
+  request: { params },
+  responses: { 200: jsonResponse(responseSchema, "The response.") },
+  errors: LOOKUP_ERRORS,
+});
+
+const deleteResponse = defineRoute({
+  method: "delete",
+  path: "/responses/{id}",
+  operationId: "deleteResponse",
+  tags,
+  summary: "Delete a response",
+  description:
+    "With its state, and the answer that an `Idempotency-Key` keeps of it. Responses that " +
+    "went on from it stay.",
+  request: { params },
+  responses: { 200: jsonResponse(deletedResponseSchema, "The response is gone.") },
+  errors: LOOKUP_ERRORS,
+});
+
+const cancelResponse = defineRoute({
+  method: "post",
+  path: "/responses/{id}/cancel",
+  operationId: "cancelResponse",
+  tags,
+  summary: "Cancel a response",
+  description:
+    "Only responses in the background can be cancelled, and there are none. To cancel a " +
+    "stream, close it.",
+  request: { params },
+  responses: {},
+  errors: [...LOOKUP_ERRORS, "invalid_value"],
+});
+
+const listInputItems = defineRoute({
+  method: "get",
+  path: "/responses/{id}/input_items",
+  operationId: "listInputItems",
+  tags,
+  summary: "List a response's input",
+  description: "The messages of its own request, without those of the responses before.",
+  request: { params, query: itemListQuery },
+  responses: { 200: jsonResponse(itemListSchema, "The messages.") },
+  errors: [...LOOKUP_ERRORS, "invalid_value"],
+});
+
+export function responseRoutes(
+  { sessions, body, unread, keepAlive, log }: RouteOptions,
+): ApiRoutes {
+  return new ApiRoutes(body)
+    .serve(createResponse, async (c) => {
+      const { signal } = c.req.raw;
+      const body = c.req.valid("json");
+      const ready = await sessions(c);
+      assertModel(ready.model, body.model ?? undefined);
+      return await answerOnce(c, { sessions: ready, log, body, isWhole }, async (onTurns) => {
+        const { turn: request, note } = responseRequest(body, ready.model.id);
+        const previous = body.previous_response_id ?? undefined;
+        const started = ready.start({ ...request, account: accountOf(c) }, signal);
+        const turn = await withBodyReferences(started)
+          .catch((error) => Promise.reject(inResponsesWords(error, previous)));
+        onTurns([turn]);
+        const { leadsTo, stateId, created } = turn;
+        const start = { leadsTo, stateId, created, note };
+        if (!request.stream) {
+          const end = await turn.result();
+          nameStates(c, [end]);
+          return c.json(responseObject(start, end), 200);
+        }
+        const events = responseEvents(turn, start, log);
+        return streamResponse(c, events, { turns: [turn], unread, keepAlive });
+      });
+    })
+    .serve(getResponse, async (c) => {
+      const { id } = c.req.valid("param");
+      const report = await reportOf(await sessions(c), id);
+      return c.json(keptResponse(stateIdOf(id), report), 200);
+    })
+    .serve(deleteResponse, async (c) => {
+      const { id } = c.req.valid("param");
+      const ready = await sessions(c);
+      await reportOf(ready, id);
+      await ready.delete(stateIdOf(id));
+      return c.json({ id, object: "response", deleted: true }, 200);
+    })
+    .serve(cancelResponse, async (c) => {
+      await reportOf(await sessions(c), c.req.valid("param").id);
+      throw new InferenceError("invalid_value", "Cannot cancel a synchronous response.");
+    })
+    .serve(listInputItems, async (c) => {
+      const { note } = await reportOf(await sessions(c), c.req.valid("param").id);
+      return c.json(pageOf((note as ResponseNote).input, c.req.valid("query")), 200);
+    });
+}
+
+function streamResponse(
+  c: Context,
+  events: AsyncIterable<ResponseEvent>,
+  options: EventStreamOptions,
+): Response {
+  return streamEvents(c, options, async (send) => {
+    for await (const event of events) {
+      await send({ event: event.type, data: JSON.stringify(event) });
+    }
+  });
+}
+
+/** Whether a stream's text came to its end. */
+function isWhole(text: string): boolean {
+  return /^\nevent: response\.(completed|incomplete)\n/.test(
+    text.slice(text.lastIndexOf("\nevent: ")),
+  );
+}
+
+/** @throws InferenceError `response_not_found`, `state_damaged` or `store_unavailable` */
+async function reportOf(sessions: Sessions, id: string): Promise<TurnReport> {
+  const report = await sessions.report(stateIdOf(id)).catch((error) => {
+    const gone = error instanceof InferenceError &&
+      (error.code === "state_not_found" || error.code === "state_expired");
+    if (gone) return null;
+    throw error;
+  });
+  if (report === null) throw responseNotFound(id);
+  return report;
+}

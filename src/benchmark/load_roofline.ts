@@ -1,0 +1,79 @@
+/**
+ * How fast a model's weights get from its file to the device, and what bounds that: how fast the file
+ * is read, and how fast bytes reach the device. All in pieces, with nothing else to do.
+ */
+
+import { makeBuffers } from "../engine/gpu/buffers.ts";
+import { fillWeights } from "../engine/gpu/weights.ts";
+import { DeviceBuffers, type OpenDevice, upload } from "../gpu/mod.ts";
+import { openFile } from "../model_files/file_source.ts";
+import { type EngineOptions, openSource } from "../server/open_engine.ts";
+
+/** Bytes of a piece, much as of a matrix of a large model. */
+const PIECE_BYTES = 1024 * 1024;
+/** Bytes that are sent before those sent earlier are waited for, as loading does. */
+const IN_FLIGHT_BYTES = 16 * PIECE_BYTES;
+/** Bytes that one buffer takes and that are sent: enough to last, few enough for any device. */
+const UPLOAD_BYTES = 128 * PIECE_BYTES;
+
+/** Bytes per second of reading a file from its start to its end; the system may hold it in memory. */
+export async function readRate(path: string): Promise<number> {
+  const file = await openFile(path);
+  try {
+    const start = performance.now();
+    for (let at = 0; at < file.size; at += PIECE_BYTES) {
+      await file.read(at, Math.min(PIECE_BYTES, file.size - at));
+    }
+    return file.size / (performance.now() - start) * 1000;
+  } finally {
+    await file.close();
+  }
+}
+
+/** Bytes per second of weights, from the model's file to the device. */
+export async function loadRate(
+  { device }: OpenDevice,
+  { source, quant: wanted, slots, maxStepTokens }: EngineOptions,
+): Promise<number> {
+  const { model, quant } = await openSource(source, wanted);
+  const made = new DeviceBuffers(device);
+  try {
+    const buffers = makeBuffers(made, model, { quant, slots, maxStepTokens });
+    await fillWeights(device, model, { buffers }); // memory is given at the first touch
+    const start = performance.now();
+    await fillWeights(device, model, { buffers });
+    return made.bytes.weights / (performance.now() - start) * 1000;
+  } finally {
+    made.destroy();
+    await model.close();
+  }
+}
+
+/** Bytes per second to the device. */
+export async function uploadRate({ device }: OpenDevice): Promise<number> {
+  const buffers = new DeviceBuffers(device);
+  const bytes = Math.min(UPLOAD_BYTES, buffers.maxStorageBytes);
+  const buffer = buffers.storage("weights", "upload", bytes);
+  const piece = new Uint8Array(PIECE_BYTES);
+  const send = async () => {
+    let arrived = Promise.resolve<unknown>(undefined);
+    for (let at = 0; at + PIECE_BYTES <= bytes; at += PIECE_BYTES) {
+      upload(device, buffer, piece, at);
+      if ((at + PIECE_BYTES) % IN_FLIGHT_BYTES > 0) continue;
+      await arrived;
+      device.queue.submit([]);
+      arrived = device.queue.onSubmittedWorkDone();
+    }
+    await arrived;
+    device.queue.submit([]);
+    await device.queue.onSubmittedWorkDone();
+  };
+  try {
+    await send(); // memory is given at the first touch
+    const start = performance.now();
+    for (let round = 0; round < 4; round++) await send();
+    return 4 * bytes / (performance.now() - start) * 1000;
+  } finally {
+    buffers.destroy();
+  }
+}

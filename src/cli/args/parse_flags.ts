@@ -1,0 +1,86 @@
+/** A command's arguments as its table of flags reads them. */
+
+import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
+import { type Command, type Flags, type FlagSpec, usageError } from "./command.ts";
+import { nearest } from "../../core/nearest.ts";
+
+/** What `COMMAND ARGS` asks for. */
+export interface Parsed {
+  flags: Flags;
+  positionals: string[];
+}
+
+/**
+ * Parses a command's arguments; flags not given are taken from their environment variables.
+ *
+ * @throws InferenceError `usage`.
+ */
+export function parseFlags(
+  command: Command,
+  args: string[],
+  env: (name: string) => string | undefined,
+): Parsed {
+  const { flags: specs, positional } = command;
+  const flags: Record<string, string | boolean | undefined> = {};
+  const positionals: string[] = [];
+  const options: ParseArgsOptionsConfig = {};
+  for (const [name, { type }] of Object.entries(specs)) options[name] = { type };
+  // Not strict: its messages name neither the remedy nor what was meant.
+  const { tokens } = parseArgs({ args, options, strict: false, tokens: true });
+  for (const token of tokens) {
+    if (token.kind === "positional") {
+      if (!positional) {
+        throw usageError(`Cannot use "${token.value}": ${command.name} takes flags only`);
+      }
+      positionals.push(token.value);
+    } else if (token.kind === "option") {
+      const { name, rawName, value, inlineValue } = token;
+      const spec = Object.hasOwn(specs, name) && rawName === `--${name}` ? specs[name] : undefined;
+      if (spec === undefined) throw noSuchFlag(command, rawName);
+      flags[name] = valueOf(spec, { rawName, value, inlineValue: inlineValue ?? false });
+    }
+  }
+  for (const [name, spec] of Object.entries(specs)) {
+    if (flags[name] === undefined && spec.env) flags[name] = fromEnv(spec, env(spec.env));
+  }
+  return { flags, positionals };
+}
+
+/** A variable that is empty is not set; one that says no to a yes-or-no flag neither. */
+function fromEnv({ type }: FlagSpec, value: string | undefined): string | boolean | undefined {
+  if (!value) return undefined;
+  if (type === "string") return value;
+  return /^(0|false|no|off)$/i.test(value) ? undefined : true;
+}
+
+function valueOf(
+  spec: FlagSpec,
+  { rawName, value, inlineValue }: {
+    rawName: string;
+    value: string | undefined;
+    inlineValue: boolean;
+  },
+): string | boolean {
+  if (spec.type === "boolean") {
+    if (value === undefined) return true;
+    throw usageError(`Cannot use ${rawName}=${value}: ${rawName} takes no value`);
+  }
+  if (value === undefined) {
+    throw usageError(
+      `Cannot use ${rawName}: it needs a value, ${rawName} ${spec.value ?? "VALUE"}`,
+    );
+  }
+  // `-1` is a number and `-` is stdin, but `--port --host x` lacks a value.
+  if (!inlineValue && /^-[^\d.]/.test(value)) {
+    throw usageError(
+      `Cannot use ${rawName} ${value}: that is a flag; ${rawName}=${value} makes it a value`,
+    );
+  }
+  return value;
+}
+
+function noSuchFlag({ name, flags }: Command, rawName: string) {
+  const guess = nearest(rawName.replace(/^-+/, ""), Object.keys(flags));
+  const meant = guess ? `, did you mean "--${guess}"?` : "";
+  return usageError(`Cannot run ${name}: no such flag "${rawName}"${meant}`);
+}

@@ -1,0 +1,207 @@
+/** What `bench` has measured, as a document and as a table. */
+
+import type { EngineInfo } from "../../engine/engine.ts";
+import type { StepProfile } from "../../engine/gpu/profile.ts";
+import { digits, type Spread, spread, type Timings } from "../../benchmark/cases.ts";
+import type { Roofs } from "../../benchmark/roofline.ts";
+import { bytesText } from "../../core/units.ts";
+
+/** What a token asks of the weights. */
+export interface Weights {
+  /** Bytes of the embedding matrix, of which a token takes one row only. */
+  embeddingBytes: number;
+  /** Weights of the layers' matrices, which every token is multiplied with. */
+  layers: number;
+  /** Weights of the head, which only tokens whose logits are wanted are multiplied with. */
+  head: number;
+}
+
+/** Where the time of a step goes when `batch` conversations decode. */
+interface ProfileReport {
+  batch: number;
+  dispatches_per_step: number;
+  /** Milliseconds of the CPU. */
+  encode_ms: Spread;
+  kernels: {
+    kernel: string;
+    dispatches: number;
+    /** All dispatches together, by the device's clock, each in a pass of its own. */
+    ms: Spread;
+    /** Of the sum of all kernels. */
+    share: number;
+    /** Weights, states and logits that must be read or written, per second. */
+    gb_s: number;
+    share_of_read: number;
+  }[];
+}
+
+/** The document of `--json`. */
+export interface Report {
+  model: string;
+  device: string;
+  adapter: string;
+  software: boolean;
+  quant: string;
+  /** The code's, where git tells. */
+  commit: string | null;
+  /** The adapter's; null on the CPU engine. */
+  roofs: Roofs | null;
+  /** Seconds to open the device, read the weights and build the pipelines. */
+  load_s: number;
+  /** `share_of_read`: bytes of weights that tokens take, per second, over `read_gb_s`. */
+  decode: { batch: number; tokens_per_second: Spread; share_of_read?: number }[];
+  /** `share_of_fma`: multiply-adds of the matrices alone, per second, over `fma_gflop_s`. */
+  prefill: {
+    tokens: number;
+    tokens_per_second: Spread;
+    seconds_to_first_token: Spread;
+    share_of_fma?: number;
+  }[];
+  state: { bytes: number; read_ms: Spread; write_ms: Spread };
+  /** With `--profile`. */
+  profile?: ProfileReport[];
+}
+
+/** Puts measurements together. */
+export function makeReport(
+  { device, adapter, software, quant, memory }: EngineInfo,
+  { decode, prefill, state }: Timings,
+  { model, commit, roofs, loadSeconds, weights, profiles }: {
+    model: string;
+    commit: string | null;
+    roofs: Roofs | null;
+    loadSeconds: number;
+    weights: Weights;
+    /** By batch. */
+    profiles: ReadonlyMap<number, StepProfile>;
+  },
+): Report {
+  // A token reads every weight once, but of the embedding one row, which is left out here.
+  const tokenBytes = memory.weights - weights.embeddingBytes;
+  return {
+    model,
+    device,
+    adapter,
+    software,
+    quant,
+    commit,
+    roofs: roofs &&
+      { read_gb_s: digits(roofs.read_gb_s), fma_gflop_s: digits(roofs.fma_gflop_s) },
+    load_s: digits(loadSeconds),
+    decode: decode.map(({ batch, rate }) => ({
+      batch,
+      tokens_per_second: rate,
+      ...(roofs && batch === 1
+        ? { share_of_read: digits(tokenBytes * rate.median / 1e9 / roofs.read_gb_s) }
+        : {}),
+    })),
+    prefill: prefill.map(({ tokens, rate, first }) => {
+      const operations = 2 * (weights.layers + weights.head / tokens);
+      return {
+        tokens,
+        tokens_per_second: rate,
+        seconds_to_first_token: first,
+        ...(roofs
+          ? { share_of_fma: digits(operations * rate.median / 1e9 / roofs.fma_gflop_s) }
+          : {}),
+      };
+    }),
+    state: { bytes: state.bytes, read_ms: state.read, write_ms: state.write },
+    ...(roofs && profiles.size > 0
+      ? { profile: [...profiles].map(([batch, step]) => profileReport(batch, step, roofs)) }
+      : {}),
+  };
+}
+
+function profileReport(
+  batch: number,
+  { dispatches, encodeMs, kernels }: StepProfile,
+  { read_gb_s }: Roofs,
+): ProfileReport {
+  const timed = kernels.map((kernel) => ({ ...kernel, ms: spread(kernel.ms) }));
+  const total = timed.reduce((sum, { ms }) => sum + ms.median, 0);
+  return {
+    batch,
+    dispatches_per_step: dispatches,
+    encode_ms: spread(encodeMs),
+    kernels: timed.map(({ kernel, dispatches, ms, bytes }) => {
+      const rate = bytes / 1e6 / ms.median;
+      return {
+        kernel,
+        dispatches,
+        ms,
+        share: digits(ms.median / total),
+        gb_s: digits(rate),
+        share_of_read: digits(rate / read_gb_s),
+      };
+    }),
+  };
+}
+
+/** A line of the table. */
+interface Row {
+  what: string;
+  figures: string;
+  share?: string;
+}
+
+/** The report for people. */
+export function table(report: Report): string[] {
+  const { roofs, decode, prefill, state } = report;
+  const rows: Row[] = [
+    ...decode.map(({ batch, tokens_per_second, share_of_read }): Row => ({
+      what: `decode, ${batch} at once`,
+      figures: `${shown(tokens_per_second)} tokens/s`,
+      share: percent(share_of_read, "streaming read"),
+    })),
+    ...prefill.map(({ tokens, tokens_per_second, share_of_fma }): Row => ({
+      what: `prompt of ${tokens}`,
+      figures: `${shown(tokens_per_second)} tokens/s`,
+      share: percent(share_of_fma, "multiply-add"),
+    })),
+    ...prefill.map(({ tokens, seconds_to_first_token }): Row => ({
+      what: `first token, prompt of ${tokens}`,
+      figures: `${shown(seconds_to_first_token)} s`,
+    })),
+    { what: `state read, ${bytesText(state.bytes)}`, figures: `${shown(state.read_ms)} ms` },
+    { what: `state write, ${bytesText(state.bytes)}`, figures: `${shown(state.write_ms)} ms` },
+    { what: "load", figures: `${report.load_s} s` },
+  ];
+  if (roofs) {
+    rows.push(
+      { what: "adapter: streaming read", figures: `${roofs.read_gb_s} GB/s` },
+      { what: "adapter: multiply-add", figures: `${roofs.fma_gflop_s} GFLOP/s` },
+    );
+  }
+  for (const { batch, dispatches_per_step, encode_ms, kernels } of report.profile ?? []) {
+    const step = `step of ${batch}`;
+    rows.push(
+      { what: `${step}: dispatches`, figures: `${dispatches_per_step}` },
+      { what: `${step}: encode`, figures: `${shown(encode_ms)} ms` },
+      ...kernels.map(({ kernel, dispatches, ms, share, gb_s, share_of_read }): Row => ({
+        what: `  ${dispatches} x ${kernel}`,
+        figures: `${shown(ms)} ms`,
+        share: `${percent(share, "the step")}` +
+          (gb_s > 0 ? `, ${gb_s} GB/s, ${percent(share_of_read, "streaming read")}` : ""),
+      })),
+    );
+  }
+  const width = Math.max(...rows.map(({ what }) => what.length));
+  const figuresWidth = Math.max(...rows.map(({ figures }) => figures.length));
+  return [
+    `${report.model} as ${report.quant} on ${report.adapter}` +
+    `${report.commit ? `, commit ${report.commit}` : ""}`,
+    "median (min to max)",
+    ...rows.map(({ what, figures, share = "" }) =>
+      `  ${what.padEnd(width)}  ${figures.padEnd(figuresWidth)}  ${share}`.trimEnd()
+    ),
+  ];
+}
+
+function shown({ median, min, max }: Spread): string {
+  return `${median} (${min} to ${max})`;
+}
+
+function percent(share: number | undefined, of: string): string {
+  return share === undefined ? "" : `${Number((share * 100).toPrecision(3))} % of ${of}`;
+}

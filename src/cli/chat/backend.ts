@@ -1,0 +1,89 @@
+/** With whom a terminal talks: a worker's sessions in this process, or a worker elsewhere. */
+
+import type { Message, TranscriptEntry } from "../../prompt/chat_template.ts";
+import type { TurnEnd, Usage } from "../../session/session_types.ts";
+import type { SamplingParams } from "../../core/sampling.ts";
+import type { RunningSessions } from "../../server/open_sessions.ts";
+
+export interface ChatTurn {
+  /** What is new; none lets a reply that was cut short go on. */
+  messages: readonly Message[];
+  stateId: string | undefined;
+  sampling: Omit<SamplingParams, "seed">;
+  seed: bigint | undefined;
+  maxTokens: number | undefined;
+}
+
+export interface ChatReply extends AsyncIterable<string> {
+  /** Resumes from the start on, whatever happens. */
+  readonly stateId: string | null;
+  /** How it ended, once its text has been read. */
+  readonly end: ReplyEnd | undefined;
+}
+
+export type ReplyEnd = Pick<TurnEnd, "stateId" | "finishReason"> & {
+  warning?: string | undefined;
+  /** `null` where a reply was stopped and nobody has counted. */
+  usage: Usage | null;
+};
+
+export interface ChatPartner {
+  /** Who it is, for people. */
+  readonly about: string;
+  /** The flags that lead to it again. */
+  readonly flags: readonly (readonly [flag: string, value: string])[];
+  /** A signal ends the reply; its state is kept as far as it went. */
+  start(turn: ChatTurn, signal: AbortSignal): Promise<ChatReply>;
+  /** What was said; throws where there is no such state. */
+  latest(
+    stateId: string,
+    limit: number,
+  ): Promise<{ messages: readonly TranscriptEntry[]; total: number }>;
+  /** A state as a file, in pieces. */
+  export(stateId: string): Promise<readonly Uint8Array[]>;
+  /** A file made a state; returns its id. */
+  import(file: Uint8Array<ArrayBuffer>): Promise<string>;
+  close(): Promise<void>;
+}
+
+/** Sessions of this process. */
+export function localPartner(
+  { sessions, close }: RunningSessions,
+  { about, flags }: Pick<ChatPartner, "about" | "flags">,
+): ChatPartner {
+  return {
+    about,
+    flags,
+    start: async ({ seed, ...turn }, signal) => {
+      const request = { ...turn, ...(seed === undefined ? {} : { seed }), stream: true };
+      const { stateId, ...running } = await sessions.start(request, signal).then((turn) => ({
+        stateId: turn.stateId,
+        events: turn.events(),
+      }));
+      let end: ReplyEnd | undefined;
+      return {
+        stateId,
+        get end() {
+          return end;
+        },
+        async *[Symbol.asyncIterator]() {
+          for await (const event of running.events) {
+            if (event.type === "text") yield event.text;
+            else end = event;
+          }
+        },
+      };
+    },
+    latest: async (id, limit) => {
+      const { transcript, messageCount } = await sessions.describe(id, { limit, order: "desc" });
+      return { messages: transcript.toReversed(), total: messageCount };
+    },
+    export: async (id) => (await sessions.exportState(id)).parts,
+    import: async (file) => (await sessions.importState(chunked(file))).id,
+    close: () => close(0),
+  };
+}
+
+async function* chunked(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}

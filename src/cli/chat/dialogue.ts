@@ -1,0 +1,157 @@
+/** A conversation in a terminal or a pipe: says messages, shows replies, and carries out commands. */
+
+import { ApiError } from "../../client/api_error.ts";
+import { InferenceError } from "../../core/errors.ts";
+import type { Message, TranscriptEntry } from "../../prompt/chat_template.ts";
+import type { ChatInput } from "./line_input.ts";
+import type { ChatPartner, ChatReply, ChatTurn } from "./backend.ts";
+import type { ReplyStats } from "./stats.ts";
+import { printText, usageError } from "../args/command.ts";
+import { nearest } from "../../core/nearest.ts";
+import { painter, printable } from "../output/terminal.ts";
+
+/** Messages of a conversation that are shown when it is carried on. */
+const SHOWN = 10;
+
+/** What a line that begins with a slash does. */
+export interface ChatCommand {
+  name: string;
+  /** What comes after the name. */
+  argument?: string;
+  help: string;
+  run(talk: TerminalTalk, argument: string): Promise<void>;
+}
+
+export interface TalkOptions {
+  partner: ChatPartner;
+  commands: readonly ChatCommand[];
+  input: ChatInput;
+  /** How replies are written. */
+  params: Pick<ChatTurn, "sampling" | "seed" | "maxTokens">;
+  /** Whether a person types and reads. */
+  interactive: boolean;
+}
+
+export class TerminalTalk {
+  readonly partner: ChatPartner;
+  /** Where it stands; nothing before the first message. */
+  stateId: string | undefined;
+  /** A system message that goes with the next one. */
+  system: string | undefined;
+  /** Of the last reply. */
+  stats: ReplyStats | undefined;
+  readonly #options: TalkOptions;
+  readonly #paint = painter(Deno.stderr);
+  readonly #toTerminal = Deno.stdout.isTerminal();
+  #left = false;
+
+  constructor(options: TalkOptions) {
+    this.partner = options.partner;
+    this.#options = options;
+  }
+
+  /** Until the input ends, or it is left. */
+  async run(): Promise<void> {
+    const { input, interactive } = this.#options;
+    while (!this.#left) {
+      const line = await input.next();
+      if (line === null) break;
+      try {
+        await this.#take(line.trim());
+      } catch (error) {
+        // Whoever types can do something about it, and a script is told.
+        if (!interactive || !isTold(error)) throw error;
+        console.error(`${this.#paint("red", "error:")} ${error.message}`);
+      }
+    }
+  }
+
+  /** Ends it after what is under way. */
+  leave(): void {
+    this.#left = true;
+  }
+
+  /** Goes on from a state, and shows what was said last. */
+  async resume(stateId: string): Promise<void> {
+    const { messages, total } = await this.partner.latest(stateId, SHOWN);
+    this.stateId = stateId;
+    if (!this.#options.interactive) return;
+    const earlier = total - messages.length;
+    if (earlier > 0) this.note(`(${earlier} earlier messages)`);
+    for (const entry of messages) await this.tell(entryText(entry));
+  }
+
+  /** What was asked for, on stdout. */
+  async tell(text: string): Promise<void> {
+    await printText(`${this.#toTerminal ? printable(text) : text}\n`);
+  }
+
+  /** What is worth knowing, for people alone. */
+  note(text: string): void {
+    if (this.#options.interactive) console.error(this.#paint("dim", text));
+  }
+
+  /** Says messages, or lets the last reply go on, and shows what is written. */
+  async say(messages: readonly Message[]): Promise<void> {
+    const { partner, input, params } = this.#options;
+    const { stateId } = this;
+    const stop = new AbortController();
+    const ended = input.whileReplying(() => stop.abort());
+    const start = performance.now();
+    let reply: ChatReply | undefined;
+    let first: number | null = null;
+    let last = start;
+    try {
+      reply = await partner.start({ ...params, messages, stateId }, stop.signal);
+      for await (const piece of reply) {
+        last = performance.now();
+        first ??= last;
+        await printText(this.#toTerminal ? printable(piece) : piece);
+      }
+    } catch (error) {
+      if (!stop.signal.aborted) throw error;
+    } finally {
+      ended();
+      if (first !== null || reply?.end) await printText("\n");
+      this.stateId = reply?.end?.stateId ?? reply?.stateId ?? stateId;
+    }
+    if (reply?.stateId) this.system = undefined;
+    const { usage = null, finishReason, warning } = reply?.end ?? {};
+    this.stats = { usage, firstMs: first && first - start, writeMs: first && last - first };
+    if (warning) console.error(warning);
+    if (stop.signal.aborted) this.note(reply ? "(stopped)" : "(stopped before it began)");
+    else if (finishReason === "length") {
+      this.note(`(cut after ${usage?.completion_tokens} tokens; /more lets it go on)`);
+    }
+  }
+
+  async #take(line: string): Promise<void> {
+    if (line === "") return;
+    const command = line.match(/^\/([a-z]+)(?:\s+([^]*))?$/i);
+    if (command) return await this.#command(command[1].toLowerCase(), (command[2] ?? "").trim());
+    const system = this.system === undefined
+      ? []
+      : [{ role: "system" as const, content: this.system }];
+    await this.say([...system, { role: "user", content: line.replace(/^\/\//, "/") }]);
+  }
+
+  async #command(name: string, argument: string): Promise<void> {
+    const { commands } = this.#options;
+    const command = commands.find((command) => command.name === name);
+    if (command) return await command.run(this, argument);
+    const guess = nearest(name, commands.map(({ name }) => name));
+    throw usageError(
+      `Cannot do "/${name}": no such command` +
+        (guess ? `, did you mean "/${guess}"?` : "; /help lists them, // says a message with /"),
+    );
+  }
+}
+
+function entryText({ role, content }: TranscriptEntry): string {
+  if (role === "assistant") return content;
+  return role === "user" ? `> ${content}` : `(system) ${content}`;
+}
+
+function isTold(error: unknown): error is Error {
+  return error instanceof InferenceError || error instanceof ApiError;
+}

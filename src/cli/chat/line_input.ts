@@ -1,0 +1,183 @@
+/**
+ * What a person types, line by line, with editing and a history; or what comes through a pipe.
+ *
+ * Keys go through a stream of ours before `node:readline` gets them. It makes a paste of several
+ * lines one message, and while a reply is written it takes Ctrl-C and keeps the rest for later, so
+ * that nothing typed ahead is drawn into the reply.
+ */
+
+import process from "node:process";
+import { createInterface, type Interface } from "node:readline";
+import { PassThrough } from "node:stream";
+import type { Paint } from "../output/terminal.ts";
+
+export interface ChatInput {
+  /** The next message, or `null` where there are no more. */
+  next(): Promise<string | null>;
+  /** From now on Ctrl-C calls `stop`; until the returned function is called. */
+  whileReplying(stop: () => void): () => void;
+  /** There are no more. */
+  close(): void;
+}
+
+/** Stands for the line breaks of a paste while its message is edited in one line. */
+const BREAK = "⏎";
+
+const CTRL_C = "\x03";
+const PASTE_BEGINS = "\x1b[200~";
+const PASTE_ENDS = "\x1b[201~";
+const PASTES = { on: "\x1b[?2004h", off: "\x1b[?2004l" };
+
+/** Lines of stdin. */
+export function pipedInput(): ChatInput {
+  const lines = createInterface({ input: process.stdin, terminal: false })[Symbol.asyncIterator]();
+  const closed = Promise.withResolvers<null>();
+  return {
+    next: () =>
+      Promise.race([closed.promise, lines.next().then(({ done, value }) => done ? null : value)]),
+    whileReplying: () => () => {},
+    close: () => closed.resolve(null),
+  };
+}
+
+/** A terminal's keys, with the prompt on stderr. */
+export function terminalInput(
+  { paint, words }: { paint: Paint; words: readonly string[] },
+): ChatInput {
+  return new TerminalInput(paint, words);
+}
+
+class TerminalInput implements ChatInput {
+  readonly #keys: PassThrough = new PassThrough();
+  readonly #terminal: Interface;
+  readonly #paint: Paint;
+  readonly #lines: string[] = [];
+  readonly #pastes = new PasteFilter();
+  #wake: () => void = () => {};
+  #stop: (() => void) | null = null;
+  #held = "";
+  #warned = false;
+  #closed = false;
+
+  constructor(paint: Paint, words: readonly string[]) {
+    this.#paint = paint;
+    const decoder = new TextDecoder();
+    const rawMode = (on: boolean) => process.stdin.setRawMode(on);
+    Object.assign(this.#keys, { isTTY: true, setRawMode: rawMode });
+    process.stdin.on("data", (bytes: Uint8Array) => {
+      this.#take(decoder.decode(bytes, { stream: true }));
+    });
+    process.stdin.on("end", () => this.close());
+    this.#terminal = createInterface({
+      input: this.#keys,
+      output: process.stderr,
+      terminal: true,
+      prompt: paint("cyan", "> "),
+      historySize: 1000,
+      completer: (line: string) => [words.filter((word) => word.startsWith(line)), line],
+    });
+    process.stderr.write(PASTES.on);
+    this.#terminal.on("line", (line) => {
+      this.#warned = false;
+      this.#lines.push(line.replaceAll(BREAK, "\n"));
+      this.#wake();
+    });
+    this.#terminal.on("SIGINT", () => this.#interrupt());
+    // Without this it would stop the process by a signal, which Deno may not send.
+    this.#terminal.on("SIGTSTP", () => {});
+    this.#terminal.on("close", () => {
+      this.#closed = true;
+      process.stderr.write(PASTES.off);
+      this.#wake();
+    });
+  }
+
+  async next(): Promise<string | null> {
+    if (this.#lines.length === 0 && !this.#closed) {
+      const woken = new Promise<void>((resolve) => this.#wake = resolve);
+      this.#terminal.prompt();
+      this.#keys.write(this.#held);
+      this.#held = "";
+      await woken;
+    }
+    return this.#lines.shift() ?? null;
+  }
+
+  whileReplying(stop: () => void): () => void {
+    this.#stop = stop;
+    return () => this.#stop = null;
+  }
+
+  close(): void {
+    this.#terminal.close();
+    process.stdin.pause();
+  }
+
+  #take(typed: string): void {
+    if (this.#stop !== null && typed.includes(CTRL_C)) {
+      this.#held = "";
+      this.#lines.length = 0;
+      this.#stop();
+      return;
+    }
+    const keys = this.#pastes.push(typed);
+    if (this.#stop === null) this.#keys.write(keys);
+    else this.#held += keys;
+  }
+
+  /** Ctrl-C while nobody replies: takes the line back, or leaves the second time. */
+  #interrupt(): void {
+    if (this.#terminal.line !== "") {
+      this.#terminal.write(null, { ctrl: true, name: "e" });
+      this.#terminal.write(null, { ctrl: true, name: "u" });
+    } else if (this.#warned) {
+      process.stderr.write("\n");
+      this.close();
+    } else {
+      this.#warned = true;
+      process.stderr.write(`\n${this.#paint("dim", "Ctrl-C again, or Ctrl-D, leaves.")}\n`);
+      this.#terminal.prompt();
+    }
+  }
+}
+
+/** Takes the marks off pastes, and makes each one line. */
+export class PasteFilter {
+  #pasting = false;
+  #kept = "";
+
+  /** What of `typed` readline is to get. */
+  push(typed: string): string {
+    let rest = this.#kept + typed;
+    let keys = "";
+    while (true) {
+      const mark = this.#pasting ? PASTE_ENDS : PASTE_BEGINS;
+      const at = rest.indexOf(mark);
+      const end = at < 0 ? rest.length - begunAtEnd(rest, mark, this.#pasting ? 1 : 2) : at;
+      const part = rest.slice(0, end);
+      keys += this.#pasting ? oneLine(part) : part;
+      if (at < 0) {
+        this.#kept = rest.slice(end);
+        return keys;
+      }
+      this.#pasting = !this.#pasting;
+      rest = rest.slice(at + mark.length);
+    }
+  }
+}
+
+/**
+ * How many of a mark's letters the text ends with, `least` or more: the mark may come in two parts,
+ * but outside of a paste a lone escape is a key.
+ */
+function begunAtEnd(text: string, mark: string, least: number): number {
+  for (let length = mark.length - 1; length >= least; length--) {
+    if (text.endsWith(mark.slice(0, length))) return length;
+  }
+  return 0;
+}
+
+function oneLine(pasted: string): string {
+  // deno-lint-ignore no-control-regex -- what is pasted is text and no keys
+  return pasted.replace(/\r\n?|\n/g, BREAK).replaceAll("\t", " ").replace(/[\x00-\x1f\x7f]/g, "");
+}

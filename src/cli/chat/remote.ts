@@ -1,0 +1,103 @@
+/** A worker elsewhere as a partner, over the client of its API. */
+
+import { ApiError } from "../../client/api_error.ts";
+import { createClient } from "../../client/client.ts";
+import type { ChatPartner, ReplyEnd } from "./backend.ts";
+import { deviceText } from "../output/worker_text.ts";
+
+/** @throws ApiError where nothing answers, or a worker that has failed. */
+export async function remotePartner(url: string, apiKey: string | undefined): Promise<ChatPartner> {
+  const client = createClient({ baseURL: url, apiKey, fetch: reachable(url) });
+  return {
+    about: await aboutWorker(url, client),
+    flags: [["url", url]],
+    start: async ({ messages, stateId, sampling, seed, maxTokens }, signal) => {
+      const stream = await client.stream({
+        messages: messages.map(({ role, content }) => ({ role, content: content as string })),
+        state_id: stateId,
+        temperature: sampling.temperature,
+        top_p: sampling.topP,
+        seed: seed === undefined ? undefined : Number(seed),
+        max_tokens: maxTokens,
+      }, { signal });
+      let end: ReplyEnd | undefined;
+      return {
+        get stateId() {
+          return stream.stateId;
+        },
+        get end() {
+          return end;
+        },
+        async *[Symbol.asyncIterator]() {
+          try {
+            yield* stream;
+            end = await stream.reply();
+          } catch (error) {
+            if (signal.aborted) {
+              end = { stateId: stream.stateId, finishReason: "length", usage: null };
+            } else throw error instanceof ApiError ? error : brokenOff(url, error);
+          }
+        },
+      };
+    },
+    latest: async (id, limit) => {
+      const { message_count: total } = await client.states.get(id, { limit: 1 });
+      const after = Math.max(0, total - limit);
+      const { transcript } = await client.states.get(id, { after, limit });
+      return { messages: transcript, total };
+    },
+    export: async (id) => [await client.states.export(id)],
+    import: async (file) => (await client.states.import(file)).id,
+    close: () => Promise.resolve(),
+  };
+}
+
+async function aboutWorker(url: string, client: ReturnType<typeof createClient>): Promise<string> {
+  try {
+    const { status, model, device, adapter, software } = await client.health();
+    if (status === "failed") {
+      throw new ApiError(`Cannot chat with ${url}: its model could not be loaded; see its log`, {
+        status: 503,
+        code: "not_ready",
+      });
+    }
+    if (model === null || device === null) return `the worker at ${url}, which is starting`;
+    return `${model} at ${url}, on ${deviceText({ device, adapter, software: !!software })}`;
+  } catch (error) {
+    // What stands in front of a worker may let nothing through but `/v1`.
+    if (error instanceof ApiError && [401, 403, 404].includes(error.status)) {
+      return `the worker at ${url}`;
+    }
+    throw error;
+  }
+}
+
+/** `fetch`, with what a person can do about a failure. */
+function reachable(url: string): typeof fetch {
+  return async (input, init) => {
+    try {
+      return await fetch(input, init);
+    } catch (error) {
+      if (init?.signal?.aborted || error instanceof Deno.errors.NotCapable) throw error;
+      throw new ApiError(`Cannot reach ${url}: ${reason(error)}; is a worker running there?`, {
+        status: 0,
+        code: "unreachable",
+      });
+    }
+  };
+}
+
+function brokenOff(url: string, error: unknown): ApiError {
+  return new ApiError(`The reply from ${url} broke off: ${reason(error)}; /more lets it go on`, {
+    status: 0,
+    code: "broken_off",
+  });
+}
+
+/** The end of a chain of causes in one line, which names the cause. */
+function reason(error: unknown): string {
+  let { message, cause } = error as Error;
+  // The innermost tells what is wrong, the others where.
+  while (cause instanceof Error) ({ message, cause } = cause);
+  return message.match(/([^:]+) \(os error \d+\)/)?.[1].trim().toLowerCase() ?? message;
+}

@@ -1,0 +1,191 @@
+/** `bench`: how fast a model runs on this machine, and how near to what its adapter can do. */
+
+import type { SamplingEngine } from "../../engine/engine.ts";
+import { GpuEngine } from "../../engine/gpu/gpu_engine.ts";
+import type { StepProfile } from "../../engine/gpu/profile.ts";
+import { type Plan, startSlots, timeEngine, type Timings } from "../../benchmark/cases.ts";
+import { coldTable, timeCold } from "../bench/cold.ts";
+import { commit } from "../../benchmark/commit.ts";
+import { makeReport, table, type Weights } from "../bench/report.ts";
+import { measureRoofs } from "../../benchmark/roofline.ts";
+import {
+  type Command,
+  type Flags,
+  JSON_FLAG,
+  MODEL_FLAGS,
+  number,
+  printJson,
+  printText,
+  text,
+  TUNE_FLAG,
+  usageError,
+} from "../args/command.ts";
+import { findModel } from "../../model_files/find_model.ts";
+import type { ModelFiles } from "../../model_files/model_folder.ts";
+import { matrixReports } from "../../model_files/model_report.ts";
+import { engineOptions, openEngine, openSource, SERVED } from "../../server/open_engine.ts";
+import { withProgress } from "../output/progress.ts";
+import { selectDevice } from "../../server/select_device.ts";
+import { printWarning } from "../output/worker_text.ts";
+
+export const bench: Command = {
+  name: "bench",
+  summary: "Measures a model's speed here, beside what the adapter can do",
+  examples: [
+    "bench",
+    "bench --model RWKV-5-World-0.4B.pth --quant int8 --json",
+    "bench --shape 3b --batch 1,16 --prompt 512 --rounds 5",
+    "bench --profile --batch 1",
+    "bench --cold --rounds 5",
+  ],
+  flags: {
+    ...MODEL_FLAGS,
+    batch: {
+      type: "string",
+      value: "1,8",
+      help: "conversations to decode at once",
+      otherwise: "1,8,32",
+    },
+    prompt: {
+      type: "string",
+      value: "32,512",
+      help: "tokens of prompts to read",
+      otherwise: "32,512,2048",
+    },
+    tokens: {
+      type: "string",
+      value: "N",
+      help: "tokens to decode in each conversation and round",
+      otherwise: "64, or what 2 s are enough for",
+    },
+    rounds: {
+      type: "string",
+      value: "N",
+      help: "rounds, of which the medians are told",
+      otherwise: "3",
+    },
+    ...TUNE_FLAG,
+    profile: { type: "boolean", help: "also time each kernel of a decoding step, and encoding" },
+    cold: {
+      type: "boolean",
+      help: "instead: start workers, and time them from their process to the first token",
+    },
+    ...JSON_FLAG,
+  },
+  run: async (flags) => {
+    const plan: Plan = {
+      batches: numbers(flags, "batch", { max: 1024, otherwise: [1, 8, 32] }),
+      prompts: numbers(flags, "prompt", { max: 1e6, otherwise: [32, 512, 2048] }),
+      tokens: number(flags, "tokens", { min: 1, max: 1e6, integer: true }),
+      rounds: number(flags, "rounds", { min: 1, max: 1000, integer: true }) ?? 3,
+    };
+    const files = await findModel(flags);
+    if (flags.cold) return await benchCold(flags, files, plan);
+    const slots = Math.max(...plan.batches);
+    const maxStepTokens = Math.max(SERVED.maxStepTokens, slots);
+    const options = {
+      ...engineOptions(flags, files, { slots, maxStepTokens }),
+      tuning: flags["no-tune"] ? "off" as const : "cached" as const,
+    };
+    const { model, quant } = await openSource(options.source, options.quant);
+    const matrices = matrixReports(model, quant);
+    await model.close();
+    const start = performance.now();
+    const engine = await withProgress(
+      "Loading",
+      (onProgress) =>
+        openEngine(options, { onProgress, onNotice: (_, line) => console.error(line) }),
+    );
+    const loadSeconds = (performance.now() - start) / 1000;
+    printWarning(engine.info);
+    let timings: Timings;
+    let profiles = new Map<number, StepProfile>();
+    try {
+      if (flags.profile) profiles = await profileEngine(engine, plan);
+      timings = await withProgress(
+        "Measuring",
+        (onProgress) => timeEngine(engine, plan, onProgress),
+        (count) => `${count} runs`,
+      );
+    } finally {
+      await engine.close();
+    }
+    const { open } = await selectDevice(engine.info.device);
+    const report = makeReport(engine.info, timings, {
+      model: files.id,
+      commit: await commit(),
+      roofs: open && await measureRoofs(open),
+      loadSeconds,
+      weights: weightsOf(matrices),
+      profiles,
+    });
+    if (flags.json) return await printJson(report);
+    await printText(`${table(report).join("\n")}\n`);
+  },
+};
+
+/** Times starts instead of steps. */
+async function benchCold(flags: Flags, files: ModelFiles, { rounds }: Plan): Promise<void> {
+  const { state } = await Deno.permissions.query({ name: "run", command: Deno.execPath() });
+  if (state !== "granted") {
+    throw usageError("Cannot use --cold here: it starts processes; use deno task bench --cold");
+  }
+  const report = await withProgress(
+    "Starting",
+    async (onProgress) =>
+      await timeCold(flags, files, { rounds, commit: await commit(), onProgress }),
+    (count) => `${count} workers`,
+  );
+  if (flags.json) return await printJson(report);
+  await printText(`${coldTable(report).join("\n")}\n`);
+}
+
+/** Where a decoding step's time goes, by batch. */
+async function profileEngine(
+  engine: SamplingEngine,
+  { batches, rounds }: Plan,
+): Promise<Map<number, StepProfile>> {
+  if (!(engine instanceof GpuEngine)) {
+    throw usageError(
+      "Cannot use --profile here: it times kernels, and needs a WebGPU adapter; --device webgpu " +
+        "also takes a software one",
+    );
+  }
+  const profiles = new Map<number, StepProfile>();
+  for (const batch of batches) {
+    await startSlots(engine, Array.from({ length: batch }, () => [1]));
+    profiles.set(batch, await engine.profile(batch, rounds));
+  }
+  return profiles;
+}
+
+function weightsOf(matrices: ReturnType<typeof matrixReports>): Weights {
+  const weights: Weights = { embeddingBytes: 0, layers: 0, head: 0 };
+  for (const { name, shape: [rows, columns], bytes } of matrices) {
+    if (name === "emb.weight") weights.embeddingBytes += bytes;
+    else if (name === "head.weight") weights.head += rows * columns;
+    else weights.layers += rows * columns;
+  }
+  return weights;
+}
+
+/** A flag's list of whole numbers from 1 to `max`, each once. */
+function numbers(
+  flags: Flags,
+  name: string,
+  { max, otherwise }: { max: number; otherwise: readonly number[] },
+): number[] {
+  const list = text(flags, name);
+  if (list === undefined) return [...otherwise];
+  return [
+    ...new Set(
+      list.split(",").map((part) => {
+        const value = /^\s*\d+\s*$/.test(part) ? Number(part) : NaN;
+        if (value >= 1 && value <= max) return value;
+        throw usageError(
+          `Cannot use --${name} ${list}: "${part.trim()}" is no whole number from 1 to ${max}`,
+        );
+      }),
+    ),
+  ];
+}

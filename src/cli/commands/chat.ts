@@ -1,0 +1,138 @@
+/** `chat`: a conversation in the terminal, with a model of its own or with a worker elsewhere. */
+
+import type { OnNotice } from "../../engine/engine.ts";
+import { CHAT_COMMANDS } from "../chat/commands.ts";
+import { pipedInput, terminalInput } from "../chat/line_input.ts";
+import { type ChatPartner, localPartner } from "../chat/backend.ts";
+import { remotePartner } from "../chat/remote.ts";
+import { TerminalTalk } from "../chat/dialogue.ts";
+import {
+  type Command,
+  type Flags,
+  type FlagSpec,
+  number,
+  SAMPLING_FLAGS,
+  text,
+  usageError,
+} from "../args/command.ts";
+import { samplingFlags } from "./generate.ts";
+import { RUN } from "../args/help.ts";
+import { withProgress } from "../output/progress.ts";
+import { onStopSignals } from "../../server/signals.ts";
+import { painter } from "../output/terminal.ts";
+import { openSessions, WORKER_FLAGS } from "../../server/open_sessions.ts";
+import { deviceText, modelText, printWarning } from "../output/worker_text.ts";
+
+/** Flags without which a conversation is not found again, or not by the same model. */
+const RESUMING = ["model", "shape", "vocab", "kv"] as const;
+
+const WORKER: Readonly<Record<string, FlagSpec>> = WORKER_FLAGS;
+
+export const chat: Command = {
+  name: "chat",
+  summary: "Chats in the terminal, the conversation kept by its state id",
+  details: [
+    "/help lists what else can be done there. Ctrl-C stops a reply; Ctrl-D, or Ctrl-C twice, " +
+    "leaves. What is piped in is taken as one message a line, and only replies go to stdout.",
+  ],
+  examples: [
+    "chat",
+    "chat --state state_0123 --temperature 0",
+    "chat --url http://localhost:8000   # with a worker that runs",
+    "echo 'What is 2 + 3?' | rwkv chat",
+  ],
+  flags: {
+    state: { type: "string", value: "ID", help: "the conversation to carry on" },
+    url: { type: "string", value: "URL", help: "a worker to talk to, instead of a model here" },
+    key: {
+      type: "string",
+      value: "KEY",
+      env: "RWKV_API_KEY",
+      help: "a key of that worker's; set the variable instead, for arguments are seen by others",
+    },
+    ...SAMPLING_FLAGS,
+    ...WORKER_FLAGS,
+  },
+  run: async (flags) => {
+    const { seed, ...sampling } = samplingFlags(flags);
+    const params = {
+      sampling,
+      seed: text(flags, "seed") === undefined ? undefined : seed,
+      maxTokens: number(flags, "max-tokens", { min: 1, max: 1e6, integer: true }),
+    };
+    const interactive = Deno.stdin.isTerminal() && Deno.stderr.isTerminal();
+    const partner = await openPartner(flags, interactive);
+    const paint = painter(Deno.stderr);
+    const input = interactive
+      ? terminalInput({ paint, words: CHAT_COMMANDS.map(({ name }) => `/${name}`) })
+      : pipedInput();
+    const talk = new TerminalTalk({ partner, commands: CHAT_COMMANDS, input, params, interactive });
+    const signalsDone = onStopSignals(() => {
+      talk.leave();
+      input.close();
+    });
+    try {
+      talk.note(`You talk to ${partner.about}.`);
+      talk.note("/help lists commands, Ctrl-C stops a reply, Ctrl-D leaves.");
+      const from = text(flags, "state");
+      if (from) await talk.resume(from);
+      await talk.run();
+    } finally {
+      input.close();
+      signalsDone();
+      await partner.close();
+    }
+    if (talk.stateId) {
+      console.error(`${paint("dim", "Carry on with:")} ${resumeLine(talk.stateId, partner)}`);
+    }
+  },
+};
+
+async function openPartner(flags: Flags, interactive: boolean): Promise<ChatPartner> {
+  const url = text(flags, "url");
+  if (url !== undefined) return await remotePartner(checkedUrl(url, flags), text(flags, "key"));
+  // Later lines would come between a person's and the model's.
+  let opening = true;
+  const onNotice: OnNotice = (level, line) => {
+    if (opening && level === "warn") console.error(line);
+  };
+  const running = await withProgress(
+    "Loading",
+    (onProgress) => openSessions(flags, onProgress, { onStoreChange, onNotice }),
+  );
+  opening = false;
+  if (interactive) printWarning(running.engine.info);
+  const about = `${modelText(running.modelId, flags)}, on ${deviceText(running.engine.info)}`;
+  const resuming = RESUMING.flatMap((flag) => {
+    const value = text(flags, flag);
+    return value === undefined ? [] : [[flag, value] as const];
+  });
+  return localPartner(running, { about, flags: resuming });
+}
+
+/** @throws InferenceError `usage` for what is no address, or goes with a model here alone. */
+function checkedUrl(url: string, flags: Flags): string {
+  if (!/^https?:\/\//.test(url) || !URL.canParse(url)) {
+    throw usageError(`Cannot use --url ${url}: it must be an address, as http://localhost:8000`);
+  }
+  const other = Object.keys(WORKER).find((name) => {
+    const { env } = WORKER[name];
+    return flags[name] !== undefined && flags[name] !== (env && Deno.env.get(env));
+  });
+  if (other) throw usageError(`Cannot use --${other} with --url: that is the worker's own to say`);
+  return url.replace(/\/+$/, "");
+}
+
+function onStoreChange(problem: string | null): void {
+  console.error(problem === null ? "The state store answers again" : `The state store: ${problem}`);
+}
+
+function resumeLine(stateId: string, { flags }: ChatPartner): string {
+  const all = [["state", stateId] as const, ...flags];
+  return `${RUN} chat ${all.map(([flag, value]) => `--${flag} ${quoted(value)}`).join(" ")}`;
+}
+
+/** As a shell takes it for one word. */
+function quoted(value: string): string {
+  return /^[\w./:@%+,=-]+$/.test(value) ? value : `'${value.replaceAll("'", "'\\''")}'`;
+}

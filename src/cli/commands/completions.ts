@@ -1,0 +1,34 @@
+/** `completions`: what makes a shell complete commands, flags and their values. */
+
+import { type Command, printText, usageError } from "../args/command.ts";
+import { bashScript, fishScript, zshScript } from "../args/completion_scripts.ts";
+
+const SCRIPTS = { bash: bashScript, zsh: zshScript, fish: fishScript };
+
+export function completionsCommand(commands: () => readonly Command[]): Command {
+  const shells = Object.keys(SCRIPTS);
+  return {
+    name: "completions",
+    summary: "Prints a script that completes commands and flags in a shell",
+    details: [
+      "What is completed is the word rwkv, so give the command that name first: for bash and zsh " +
+      `rwkv() { deno task -q rwkv "$@"; }, and a like function for fish.`,
+    ],
+    positional: shells.join("|"),
+    words: shells,
+    examples: [
+      "completions bash > ~/.local/share/bash-completion/completions/rwkv",
+      "completions zsh > ~/.zfunc/_rwkv   # a folder of $fpath",
+      "completions fish > ~/.config/fish/completions/rwkv.fish",
+    ],
+    flags: {},
+    run: async (_, positionals) => {
+      const [shell] = positionals;
+      if (positionals.length !== 1 || !Object.hasOwn(SCRIPTS, shell)) {
+        const what = positionals.length === 0 ? "no shell" : `"${positionals.join(" ")}"`;
+        throw usageError(`Cannot complete for ${what}: name one of ${shells.join(", ")}`);
+      }
+      await printText(SCRIPTS[shell as keyof typeof SCRIPTS](commands()));
+    },
+  };
+}

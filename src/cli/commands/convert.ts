@@ -1,0 +1,177 @@
+/** `convert`: a model's file with its matrices packed for the device, or a random one to try with. */
+
+import { dirname } from "node:path";
+import { InferenceError } from "../../core/errors.ts";
+import { writeTorchFile } from "../../formats/torch_writer.ts";
+import { convertModel } from "../../model/convert.ts";
+import type { Converted } from "../../model/converted_file.ts";
+import { randomCheckpoint } from "../../model/random_checkpoint.ts";
+import type { Shape } from "../../model/shapes.ts";
+import type { Quant } from "../../quant/mod.ts";
+import {
+  type Command,
+  JSON_FLAG,
+  MODEL_FLAGS,
+  printJson,
+  quantFlag,
+  shapeFlag,
+  usageError,
+} from "../args/command.ts";
+import { writeFileWhole } from "../../model_files/file_sink.ts";
+import { findModel, type ModelSource } from "../../model_files/find_model.ts";
+import { bitsPerWeight, unreadNotice } from "../../model_files/model_report.ts";
+import { modelPaths } from "../../model_files/open_model_file.ts";
+import { openSource } from "../../server/open_engine.ts";
+import { withProgress } from "../output/progress.ts";
+import { untilInterrupted } from "../../server/signals.ts";
+import { bytesText, durationText } from "../../core/units.ts";
+
+/** Half of float16, at a loss that is hard to measure. */
+const DEFAULT_QUANT: Quant = "int8";
+
+/** Bytes of a random tensor that are made at once. */
+const PIECE_BYTES = 4 * 1024 * 1024;
+
+export const convert: Command = {
+  name: "convert",
+  summary: "Writes a model with its matrices quantized, to load at once",
+  positional: "SRC DST.safetensors | --shape S DST.safetensors | --shape S DST.pth",
+  examples: [
+    "convert RWKV-5-World-1B5.pth world-1b5-int8.safetensors",
+    "convert RWKV-5-World-3B.pth world-3b-nf4.safetensors --quant nf4,head=int8",
+    "convert --shape 0.4b random-0.4b.pth",
+  ],
+  flags: {
+    quant: {
+      type: "string",
+      value: "none|f16|int8|nf4",
+      help: "how matrices are held, with exceptions by parts of names, nf4,head=int8",
+      otherwise: DEFAULT_QUANT,
+    },
+    shape: {
+      ...MODEL_FLAGS.shape,
+      help: "random weights of a published size instead of SRC; a .pth holds them as bfloat16",
+    },
+    "group-norm-eps": MODEL_FLAGS["group-norm-eps"],
+    ...JSON_FLAG,
+  },
+  run: async (flags, positionals) => {
+    const shape = shapeFlag(flags);
+    const quant = quantFlag(flags, "quant");
+    if (positionals.length !== (shape ? 1 : 2)) {
+      throw usageError(
+        shape
+          ? "Cannot convert: with --shape, name one file, the one to write"
+          : "Cannot convert: name two files, the model's and the one to write",
+      );
+    }
+    const target = positionals.at(-1)!;
+    if (shape && target.endsWith(".pth")) {
+      if (quant) throw usageError("Cannot use --quant: a .pth holds bfloat16; name a .safetensors");
+      return await untilInterrupted((signal) => writeRandom(shape, target, signal));
+    }
+    if (!target.endsWith(".safetensors")) {
+      throw usageError(`Cannot write ${target}: a converted file's name ends in .safetensors`);
+    }
+    const { source, vocabulary } = await findModel(
+      shape ? flags : { ...flags, model: positionals[0] },
+    );
+    await assertOther(source, target);
+    const report = await untilInterrupted((signal) =>
+      writeConverted(source, target, { quant: quant ?? DEFAULT_QUANT, signal })
+    );
+    const elsewhere = vocabulary && dirname(vocabulary) !== dirname(target);
+    console.error(
+      `Try it: deno task rwkv chat --model ${target}${elsewhere ? ` --vocab ${vocabulary}` : ""}`,
+    );
+    if (flags.json) return await printJson(report);
+  },
+};
+
+/** Writes a model quantized, telling on stderr how that goes. */
+export async function writeConverted(
+  source: ModelSource,
+  target: string,
+  { quant, signal }: { quant: Quant; signal: AbortSignal },
+) {
+  const start = performance.now();
+  const { model } = await openSource(source, quant);
+  const ignored = unreadNotice(model);
+  if (ignored !== null) console.error(ignored);
+  try {
+    const converted = await withProgress(
+      "Converting",
+      (onProgress) =>
+        writeFileWhole(target, (sink) => convertModel(model, sink, { quant, onProgress }), {
+          signal,
+        }),
+    );
+    const report = {
+      file: target,
+      quant,
+      bytes: (await Deno.stat(target)).size,
+      bits_per_weight: bitsPerWeight(model, quant),
+      fingerprint: model.fingerprint,
+      seconds: Math.round((performance.now() - start) / 100) / 10,
+      matrices: Object.fromEntries(converted.matrices),
+    };
+    console.error(
+      `Wrote ${target}: ${bytesText(report.bytes)}, ` +
+        `${Number(report.bits_per_weight.toFixed(2))} bits a weight, relative error ` +
+        `${worst(converted)} at worst, in ${durationText(report.seconds)}`,
+    );
+    return report;
+  } finally {
+    await model.close();
+  }
+}
+
+/** `0.076 (blocks.0.att.key.weight)`. */
+function worst({ matrices }: Converted): string {
+  const [name, error] = [...matrices].map(([name, { error }]) => [name, error ?? 0] as const)
+    .reduce((a, b) => b[1] > a[1] ? b : a);
+  return error === 0 ? "0" : `${Number(error.toPrecision(2))} (${name})`;
+}
+
+/** A .pth of random bfloat16 weights, as it might have been trained. */
+async function writeRandom(shape: Shape, target: string, signal: AbortSignal): Promise<void> {
+  const checkpoint = await randomCheckpoint(shape, "none");
+  const tensors = [...checkpoint.tensors.values()].map((tensor) => {
+    return { ...tensor, dtype: "BF16" as const };
+  });
+  const total = tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  await withProgress("Writing", (onProgress) =>
+    writeFileWhole(target, async (sink) => {
+      let done = 0;
+      await writeTorchFile(sink, tensors, {
+        bytesOf: async function* ({ name, byteLength }) {
+          for (let at = 0; at < byteLength; at += PIECE_BYTES) {
+            const length = Math.min(PIECE_BYTES, byteLength - at);
+            yield await checkpoint.readRaw(name, at, length);
+            onProgress(done += length, total);
+          }
+        },
+      });
+    }, { signal }));
+  console.error(`Wrote ${target}: ${bytesText((await Deno.stat(target)).size)} of bfloat16`);
+}
+
+/** @throws InferenceError `file_error` where the file to write is one of those to read. */
+async function assertOther({ from }: ModelSource, target: string): Promise<void> {
+  if (!("file" in from)) return;
+  try {
+    const written = await Deno.realPath(target);
+    const read = await Promise.all(
+      (await modelPaths(from.file)).map((path) => Deno.realPath(path)),
+    );
+    if (!read.includes(written)) return;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    throw error;
+  }
+  throw new InferenceError(
+    "file_error",
+    `Cannot write ${target}: it is the model that is to be converted; name another file`,
+    { param: target },
+  );
+}

@@ -1,0 +1,46 @@
+/** Writes a pulled model quantized, as a pulled model of its own beside the first. */
+
+import { join } from "node:path";
+import type { Quant } from "../../quant/mod.ts";
+import { writeConverted } from "./convert.ts";
+import { type CachedModel, ModelCache } from "../../model_files/model_cache.ts";
+import { findModel } from "../../model_files/find_model.ts";
+
+/** What the quantized copy needs beside its weights; all else a converted file holds itself. */
+const VOCABULARY = "vocab.txt";
+
+/** @returns The quantized model; it answers to the names of the first with `-int8` or so behind. */
+export async function convertPulled(
+  { name: original, folder: from, record }: CachedModel,
+  { quant, say, signal }: { quant: Quant; say: (line: string) => void; signal: AbortSignal },
+): Promise<CachedModel> {
+  const cache = new ModelCache();
+  const ending = `-${quant.replaceAll(/[^\w.]+/g, "-")}`;
+  const name = original + ending;
+  const onWait = () => say(`Another process is writing ${name}: waiting for it`);
+  return await cache.locked(name, async () => {
+    const there = await cache.get(name);
+    if (there?.record?.etag === record!.etag && there.record.quant === quant) {
+      say(`${name} is here already: ${there.folder}`);
+      return there;
+    }
+    const folder = await cache.folder(name);
+    const { source } = await findModel({ model: from });
+    const file = `${name}.safetensors`;
+    const { bytes } = await writeConverted(source, join(folder, file), { quant, signal });
+    if (record!.vocabulary) {
+      await Deno.copyFile(join(from, VOCABULARY), join(folder, VOCABULARY));
+    }
+    await cache.record(name, {
+      ...record!,
+      file,
+      parts: [],
+      names: record!.names.map((name) => name + ending),
+      bytes,
+      pulled: new Date().toISOString(),
+      quant,
+    });
+    say(`The original remains; \`deno task rwkv rm ${original}\` removes it`);
+    return (await cache.get(name))!;
+  }, { onWait, signal });
+}

@@ -1,0 +1,84 @@
+/** `eval`: how well a model predicts a text, and what quantization costs. */
+
+import { InferenceError } from "../../core/errors.ts";
+import {
+  type Command,
+  JSON_FLAG,
+  MODEL_FLAGS,
+  number,
+  printJson,
+  printText,
+  quantFlag,
+  text,
+  usageError,
+} from "../args/command.ts";
+import { findModel, modelTokenizer } from "../../model_files/find_model.ts";
+import { type EngineOptions, engineOptions, openEngine } from "../../server/open_engine.ts";
+import { withProgress } from "../output/progress.ts";
+import { score } from "../../benchmark/score.ts";
+
+export const evaluate: Command = {
+  name: "eval",
+  summary: "Scores a text, and with --against tells what quantizing costs",
+  examples: [
+    "eval --file story.txt --json",
+    "eval --file story.txt --quant nf4 --against none",
+  ],
+  flags: {
+    ...MODEL_FLAGS,
+    file: { type: "string", value: "FILE", help: "file with the text" },
+    against: {
+      type: "string",
+      value: MODEL_FLAGS.quant.value,
+      help: "compare with the same model held like this",
+    },
+    chunk: { type: "string", value: "N", help: "tokens a step", otherwise: "64" },
+    ...JSON_FLAG,
+  },
+  run: async (flags) => {
+    const maxStepTokens = number(flags, "chunk", { min: 1, max: 1024, integer: true }) ?? 64;
+    const path = text(flags, "file");
+    if (!path) throw usageError("Cannot score nothing: name a text with --file");
+    const files = await findModel(flags);
+    const tokens = (await modelTokenizer(files)).encode(await readText(path));
+    if (tokens.length < 2) {
+      throw new InferenceError("invalid_value", `Cannot score ${path}: it has less than 2 tokens`, {
+        param: "file",
+      });
+    }
+    const against = quantFlag(flags, "against");
+    const options = engineOptions(flags, files, { slots: 1, maxStepTokens });
+    const open = (label: string, options: EngineOptions) =>
+      withProgress(
+        label,
+        (onProgress) =>
+          openEngine(options, { onProgress, onNotice: (_, line) => console.error(line) }),
+      );
+    const engine = await open("Loading", options);
+    const reference = against &&
+      await open(`Loading as ${against}`, { ...options, quant: against });
+    const report = await withProgress(
+      "Scoring",
+      (onProgress) => score(tokens, engine, reference ?? null, onProgress),
+      (count) => `${count} tokens`,
+    );
+    await engine.close();
+    await reference?.close();
+    if (flags.json) return await printJson(report);
+    const lines = Object.entries(report).map(([name, value]) =>
+      `${name.padEnd(12)}${Number(value.toPrecision(6))}`
+    );
+    await printText(`${lines.join("\n")}\n`);
+  },
+};
+
+async function readText(path: string): Promise<string> {
+  try {
+    return (await Deno.readTextFile(path)).replace(/^\ufeff/, "");
+  } catch (cause) {
+    throw new InferenceError("file_error", `Cannot read ${path}: ${(cause as Error).message}`, {
+      cause,
+      param: "file",
+    });
+  }
+}

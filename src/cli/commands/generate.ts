@@ -1,0 +1,135 @@
+/** `generate`: continues a text. */
+
+import { PLAIN_SAMPLING, type SamplingParams } from "../../core/sampling.ts";
+import { checkSampling } from "../../sampler/check_sampling.ts";
+import { Scheduler } from "../../scheduler/scheduler.ts";
+import { tokenTable } from "../../tokenizer/token_table.ts";
+import { TextStream } from "../../tokenizer/text_stream.ts";
+import {
+  type Command,
+  type Flags,
+  JSON_FLAG,
+  MODEL_FLAGS,
+  number,
+  printJson,
+  printText,
+  readStdin,
+  SAMPLING_FLAGS,
+  text,
+  usageError,
+} from "../args/command.ts";
+import { findModel, modelTokenizer } from "../../model_files/find_model.ts";
+import { engineOptions, openEngineWorker } from "../../server/open_engine.ts";
+import { withProgress } from "../output/progress.ts";
+import { printable } from "../output/terminal.ts";
+import { printWarning } from "../output/worker_text.ts";
+
+export const generate: Command = {
+  name: "generate",
+  summary: "Continues a text, written to stdout as it comes",
+  details: [
+    "Only the text goes to stdout. The prompt is --prompt's or, where that is missing or - is " +
+    "given, what comes on stdin, without its last line break.",
+  ],
+  positional: "[-]",
+  words: ["-"],
+  examples: [
+    "generate --prompt $'User: Tell me a story.\\n\\nAssistant:' --max-tokens 80",
+    "printf 'User: Hi!\\n\\nAssistant:' | rwkv generate --temperature 0 --json",
+    "generate --prompt 'Once upon a time' | head -c 200",
+  ],
+  flags: {
+    ...MODEL_FLAGS,
+    prompt: { type: "string", value: "TEXT", help: "the text to continue; - is stdin" },
+    ...SAMPLING_FLAGS,
+    ...JSON_FLAG,
+  },
+  run: async (flags, positionals) => {
+    const sampling = samplingFlags(flags);
+    const maxTokens = number(flags, "max-tokens", { min: 1, max: 1e6, integer: true }) ?? 256;
+    const prompt = await promptOf(flags, positionals);
+    const files = await findModel(flags);
+    const tokenizer = await modelTokenizer(files);
+    const options = {
+      ...engineOptions(flags, files, { slots: 1, maxStepTokens: 256 }),
+      tokens: tokenTable(tokenizer),
+      endOfText: tokenizer.endOfText,
+    };
+    // In a Worker, so that text goes out while the next one is computed.
+    const engine = await withProgress(
+      "Loading",
+      (onProgress) =>
+        openEngineWorker(options, { onProgress, onNotice: (_, line) => console.error(line) }),
+    );
+    printWarning(engine.info);
+    const left = new AbortController();
+    let finished: Promise<unknown> = Promise.resolve();
+    try {
+      const generation = new Scheduler(engine).submit({
+        state: null,
+        tokens: tokenizer.encode(prompt),
+        sampling,
+        counts: new Map(),
+        position: 0,
+        maxTokens,
+        endToken: tokenizer.endOfText,
+        stops: null,
+        signal: left.signal,
+      });
+      finished = generation.finished;
+      const stream = new TextStream();
+      const tokens: number[] = [];
+      let written = "";
+      const terminal = Deno.stdout.isTerminal();
+      const write = async (piece: string) => {
+        written += piece;
+        if (!flags.json) await printText(terminal ? printable(piece) : piece);
+      };
+      for await (const batch of generation) {
+        tokens.push(...batch.tokens);
+        await write(stream.push(tokenizer.decode(batch.tokens)));
+      }
+      await write(stream.flush());
+      const { reason } = await generation.finished;
+      if (flags.json) await printJson({ text: written, tokens, finish_reason: reason });
+      else if (terminal) await printText("\n");
+    } finally {
+      // Where stdout is closed there would be more to come. The engine ends with the process.
+      left.abort();
+      await finished.catch(() => {});
+    }
+  },
+};
+
+/** @throws InferenceError `usage` where there is no text. */
+async function promptOf(flags: Flags, positionals: readonly string[]): Promise<string> {
+  const given = text(flags, "prompt");
+  const wrong = positionals.find((argument, i) => i > 0 || argument !== "-");
+  if (wrong !== undefined || (positionals.length > 0 && given !== undefined)) {
+    const argument = wrong ?? "-";
+    throw usageError(
+      `Cannot use "${argument}": a text is given either with --prompt TEXT or, by -, on stdin`,
+    );
+  }
+  const piped = positionals.length > 0 || given === "-" ||
+    (given === undefined && !Deno.stdin.isTerminal());
+  const prompt = piped ? new TextDecoder().decode(await readStdin()).replace(/\r?\n$/, "") : given;
+  if (prompt) return prompt;
+  throw usageError("Cannot continue nothing: give a text with --prompt TEXT or on stdin");
+}
+
+/** `--temperature`, `--top-p` and `--seed`. */
+export function samplingFlags(flags: Flags): SamplingParams {
+  const seed = text(flags, "seed");
+  if (seed !== undefined && !/^\d{1,19}$/.test(seed)) {
+    throw usageError(`Cannot use --seed ${seed}: it must be a whole number of at most 19 digits`);
+  }
+  const sampling: SamplingParams = {
+    ...PLAIN_SAMPLING,
+    temperature: number(flags, "temperature", { min: 0, max: 5 }) ?? 1,
+    topP: number(flags, "top-p", { min: 0, max: 1 }) ?? 0.5,
+    seed: seed === undefined ? crypto.getRandomValues(new BigUint64Array(1))[0] : BigInt(seed),
+  };
+  checkSampling(sampling);
+  return sampling;
+}

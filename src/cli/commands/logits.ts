@@ -1,0 +1,115 @@
+/** `logits`: feeds tokens and prints what the model gives for the next one. */
+
+import { readFile } from "node:fs/promises";
+import { InferenceError } from "../../core/errors.ts";
+import { checkLogits } from "../../engine/check_runs.ts";
+import { feed } from "../../engine/prefill.ts";
+import { MemorySource } from "../../formats/byte_source.ts";
+import { openCheckpoint } from "../../formats/checkpoint.ts";
+import { encodeSafetensors } from "../../formats/safetensors.ts";
+import {
+  type Command,
+  type Flags,
+  JSON_FLAG,
+  MODEL_FLAGS,
+  number,
+  printJson,
+  text,
+  usageError,
+} from "../args/command.ts";
+import { writeFileWhole } from "../../model_files/file_sink.ts";
+import { findModel, type ModelFiles, modelTokenizer } from "../../model_files/find_model.ts";
+import { engineOptions, openEngine } from "../../server/open_engine.ts";
+import { withProgress } from "../output/progress.ts";
+
+/** Tokens of one step at most. */
+const MAX_CHUNK = 1024;
+
+export const logits: Command = {
+  name: "logits",
+  summary: "Feeds tokens to a model and prints the next logits as JSON",
+  examples: [
+    "logits --tokens 1,2,3 --all --json",
+    "logits --prompt 'User: hi' --state-out hi.safetensors --json",
+  ],
+  flags: {
+    ...MODEL_FLAGS,
+    tokens: { type: "string", value: "1,2,3", help: "token ids to feed" },
+    prompt: { type: "string", value: "TEXT", help: "text to feed" },
+    all: { type: "boolean", help: "a row of logits for every token, not only for the last" },
+    chunk: { type: "string", value: "N", help: "tokens a step", otherwise: "256" },
+    "state-in": {
+      type: "string",
+      value: "FILE",
+      help: "safetensors file with the state to start from",
+    },
+    "state-out": { type: "string", value: "FILE", help: "where to write the state afterwards" },
+    ...JSON_FLAG,
+  },
+  run: async (flags) => {
+    const chunk = number(flags, "chunk", { min: 1, max: 1e9, integer: true }) ?? 256;
+    const files = await findModel(flags);
+    const tokens = await tokensToFeed(flags, files);
+    const stateIn = text(flags, "state-in");
+    const state = stateIn ? await readStateFile(stateIn) : null;
+    const maxStepTokens = Math.min(chunk, MAX_CHUNK, tokens.length);
+    const options = engineOptions(flags, files, { slots: 1, maxStepTokens });
+    const engine = await withProgress(
+      "Loading",
+      (onProgress) =>
+        openEngine(options, { onProgress, onNotice: (_, line) => console.error(line) }),
+    );
+    try {
+      await engine.writeState(0, state);
+      const values = await feed(engine, tokens, { slot: 0, logits: flags.all ? "all" : "last" });
+      checkLogits(values, "these tokens");
+      const stateOut = text(flags, "state-out");
+      if (stateOut) await writeStateFile(stateOut, await engine.readState(0));
+      const { vocabulary } = engine.info.dimensions;
+      const rows: number[][] = [];
+      for (let at = 0; at < values.length; at += vocabulary) {
+        rows.push([...values.subarray(at, at + vocabulary)]);
+      }
+      await printJson({ device: engine.info.device, tokens, logits: rows });
+    } finally {
+      await engine.close();
+    }
+  },
+};
+
+async function tokensToFeed(flags: Flags, files: ModelFiles): Promise<number[]> {
+  const list = text(flags, "tokens");
+  const prompt = text(flags, "prompt");
+  if ((list === undefined) === (prompt === undefined)) {
+    throw usageError("Cannot tell what to feed: give either --tokens 1,2,3 or --prompt TEXT");
+  }
+  if (list !== undefined) {
+    return list.split(",").map((part) => {
+      if (!/^\s*\d+\s*$/.test(part)) {
+        throw usageError(`Cannot use --tokens: "${part.trim()}" is no token id`);
+      }
+      return Number(part);
+    });
+  }
+  const tokens = (await modelTokenizer(files)).encode(prompt!);
+  if (tokens.length === 0) throw usageError("Cannot feed an empty --prompt: give it some text");
+  return tokens;
+}
+
+async function readStateFile(path: string): Promise<Float32Array> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await readFile(path);
+  } catch (cause) {
+    throw new InferenceError("file_error", `Cannot read ${path}: ${(cause as Error).message}`, {
+      cause,
+      param: "state-in",
+    });
+  }
+  return await (await openCheckpoint(new MemorySource(path, bytes))).read("state");
+}
+
+async function writeStateFile(path: string, state: Float32Array): Promise<void> {
+  const bytes = encodeSafetensors(new Map([["state", { shape: [state.length], data: state }]]));
+  await writeFileWhole(path, (sink) => sink.write(0, bytes));
+}

@@ -1,0 +1,76 @@
+/** `models`: what has been pulled. */
+
+import { type Command, JSON_FLAG, printJson, printText } from "../args/command.ts";
+import { type CachedModel, ModelCache } from "../../model_files/model_cache.ts";
+import { bytesText } from "../../core/units.ts";
+
+export const models: Command = {
+  name: "models",
+  summary: "Lists the models that were pulled",
+  examples: ["models", "models --json"],
+  flags: JSON_FLAG,
+  run: async (flags) => {
+    const cache = new ModelCache();
+    const found = await cache.list();
+    if (flags.json) return await printJson(found.map(modelEntry));
+    if (found.length === 0) {
+      console.error(`No models in ${cache.root}; \`deno task rwkv pull 0.4b\` gets one`);
+      return;
+    }
+    await printText(`${table(found)}\n`);
+    const bytes = found.reduce((sum, model) => sum + model.bytes, 0);
+    console.error(`${bytesText(bytes)} in ${cache.root}`);
+  },
+};
+
+/** A model as `--json` tells it. */
+export function modelEntry({ name, folder, record, bytes, modified }: CachedModel) {
+  return {
+    name,
+    names: record?.names ?? [],
+    folder,
+    file: record?.file ?? null,
+    repo: record?.repo ?? null,
+    bytes,
+    quant: record?.quant ?? null,
+    version: record?.version ?? null,
+    parameters: record?.parameters ?? null,
+    vocabulary: record?.vocabulary ?? false,
+    complete: record !== null,
+    pulled: record?.pulled ?? modified.toISOString(),
+  };
+}
+
+function table(models: readonly CachedModel[]): string {
+  const rows = [["NAME", "ALSO", "FILE", "BYTES", "QUANT", "RWKV", "SIZE", "PULLED (UTC)"]];
+  for (const { name, record, bytes, modified } of models) {
+    rows.push([
+      name,
+      record?.names.join(" ") || "-",
+      record ? fileText(name, record.file) : "-",
+      bytesText(bytes),
+      record?.quant ?? "-",
+      record?.version ?? "-",
+      record?.parameters ? parametersText(record.parameters) : "-",
+      record ? record.pulled.slice(0, 16).replace("T", " ") : `not whole (${day(modified)})`,
+    ]);
+  }
+  const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
+  return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i])).join("  ").trimEnd())
+    .join("\n");
+}
+
+/** The file's ending, where all before that is the model's name. */
+function fileText(name: string, file: string): string {
+  return file.startsWith(`${name}.`) ? file.slice(name.length) : file;
+}
+
+function day(date: Date): string {
+  return date.toISOString().slice(0, 10);
+}
+
+/** `462M`, `1.58B`. */
+function parametersText(count: number): string {
+  const [value, unit] = count >= 999.5e6 ? [count / 1e9, "B"] : [count / 1e6, "M"];
+  return `${Number(value.toPrecision(3))}${unit}`;
+}

@@ -1,0 +1,43 @@
+/** `rm`: removes pulled models, also what is left of downloads that were never finished. */
+
+import { InferenceError } from "../../core/errors.ts";
+import { type Command, JSON_FLAG, printJson, usageError } from "../args/command.ts";
+import { ModelCache } from "../../model_files/model_cache.ts";
+import { nearest } from "../../core/nearest.ts";
+import { bytesText } from "../../core/units.ts";
+
+export const rm: Command = {
+  name: "rm",
+  summary: "Removes pulled models from this machine",
+  positional: "NAME...",
+  examples: ["rm 0.4b", "rm RWKV-5-World-0.4B-v2-20231113-ctx4096-int8"],
+  flags: JSON_FLAG,
+  run: async (flags, positionals) => {
+    if (positionals.length === 0) throw usageError("Cannot remove: name a model, as `models` does");
+    const cache = new ModelCache();
+    const removed = [];
+    for (const wanted of positionals) {
+      const all = await cache.list();
+      // By its own name also what is not whole.
+      const model = all.find(({ name }) => name === wanted) ?? await cache.find(wanted);
+      if (!model) {
+        const known = all.flatMap(({ name, record }) => [name, ...record?.names ?? []]);
+        const guess = nearest(wanted, known);
+        throw new InferenceError(
+          "file_error",
+          `Cannot remove ${wanted}: there is no pulled model of that name` +
+            (guess ? `; did you mean ${guess}?` : "; `rwkv models` lists them"),
+          { param: wanted },
+        );
+      }
+      const { name, bytes } = model;
+      const onWait = () => {
+        throw new InferenceError("file_error", `Cannot remove ${name}: it is being pulled`);
+      };
+      await cache.locked(name, () => cache.remove(name), { onWait });
+      console.error(`Removed ${name}: ${bytesText(bytes)}`);
+      removed.push({ name, bytes });
+    }
+    if (flags.json) await printJson(removed);
+  },
+};

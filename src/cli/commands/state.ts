@@ -1,0 +1,188 @@
+/** `state`: what a store holds, as a table, as files, and without what nobody needs. */
+
+import { readFile } from "node:fs/promises";
+import { describeState } from "../../session/state_description.ts";
+import { exportState, importState } from "../../session/state_transfer.ts";
+import type { Backend } from "../../store/backends/backend.ts";
+import { collectAllGarbage, collectGarbage, GRACE_MS } from "../../store/states/gc.ts";
+import { StateStore } from "../../store/states/state_store.ts";
+import { noteTenant } from "../../store/tenants.ts";
+import {
+  type Command,
+  type Flags,
+  JSON_FLAG,
+  number,
+  printJson,
+  printText,
+  usageError,
+} from "../args/command.ts";
+import { writeFileWhole } from "../../model_files/file_sink.ts";
+import { encrypt } from "./state_encrypt.ts";
+import { listNewest } from "./state_list.ts";
+import { garbageText, listTable, stateText } from "./state_text.ts";
+import { KV_FLAG, kvOf, openKnownBackend, TENANT_FLAG, tenantOf } from "../../server/open_store.ts";
+
+/** What `state` is told to do: with how many arguments, and how. */
+interface Action {
+  usage: string;
+  least: number;
+  most: number;
+  /** Needs an open store, as all but one do. */
+  run?(backend: Backend, args: readonly string[], flags: Flags): Promise<void>;
+  /** Opens the store itself. */
+  runClosed?(flags: Flags): Promise<void>;
+}
+
+const ACTIONS: Record<string, Action> = {
+  ls: { usage: "ls", least: 0, most: 0, run: list },
+  show: { usage: "show ID", least: 1, most: 1, run: show },
+  export: { usage: "export ID [FILE]", least: 1, most: 2, run: exportFile },
+  import: { usage: "import FILE", least: 1, most: 1, run: importFile },
+  rm: { usage: "rm ID...", least: 1, most: Infinity, run: remove },
+  gc: { usage: "gc", least: 0, most: 0, run: collect },
+  encrypt: { usage: "encrypt", least: 0, most: 0, runClosed: encrypt },
+};
+
+export const state: Command = {
+  name: "state",
+  summary: "Lists, shows, exports, imports and removes stored states",
+  details: [
+    "An action comes first: ls lists the newest states, show tells of one and what was said, " +
+    "export writes one as a file (- is stdout), import takes such a file in under an id of its " +
+    "own, rm removes states, gc collects what no state needs, of all tenants unless told.",
+    "encrypt encrypts a store that has plaintext values with RWKV_MASTER_KEY. Stop its workers " +
+    "first; if it is interrupted, run it again.",
+  ],
+  examples: [
+    "state ls --limit 20",
+    "state ls --tenant acme",
+    "state show state_0123",
+    "state export state_0123 talk.rwkvstate",
+    "state import talk.rwkvstate",
+    "state rm state_0123 state_4567",
+    "state gc --dry-run",
+    "state encrypt   # with RWKV_MASTER_KEY set",
+  ],
+  positional: Object.values(ACTIONS).map(({ usage }) => usage).join(" | "),
+  words: Object.keys(ACTIONS),
+  flags: {
+    ...KV_FLAG,
+    tenant: { ...TENANT_FLAG.tenant, otherwise: `${TENANT_FLAG.tenant.otherwise}; for gc, all` },
+    limit: { type: "string", value: "N", help: "ls: the newest N states", otherwise: "100" },
+    "older-than": {
+      type: "string",
+      value: "S",
+      help: "gc: leave what was begun or has expired in the last S seconds",
+      otherwise: `${GRACE_MS / 1000}`,
+    },
+    "dry-run": { type: "boolean", help: "gc: tell what would go, and remove nothing" },
+    "trust-plaintext": {
+      type: "boolean",
+      help: "encrypt: also take plaintext values of a store that is encrypted in part",
+    },
+    "remove-unreadable": {
+      type: "boolean",
+      help: "encrypt: remove states that cannot be read, instead of stopping at them",
+    },
+    ...JSON_FLAG,
+  },
+  run: async (flags, [name = "", ...args]) => {
+    const action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined;
+    if (!action) {
+      const what = name === "" ? "no action is given" : `there is no action "${name}"`;
+      throw usageError(`Cannot run state: ${what}; the usage is state ${state.positional}`);
+    }
+    if (args.length < action.least || args.length > action.most) {
+      throw usageError(
+        `Cannot use ${args.length} arguments after ${name}: the usage is state ${action.usage}`,
+      );
+    }
+    if (action.runClosed) return await action.runClosed(flags);
+    const backend = await openKnownBackend(kvOf(flags));
+    try {
+      await action.run?.(backend, args, flags);
+    } finally {
+      backend.close();
+    }
+  },
+};
+
+async function list(backend: Backend, _: readonly string[], flags: Flags): Promise<void> {
+  const limit = number(flags, "limit", { min: 1, max: 1e6, integer: true }) ?? 100;
+  const { states, total } = await listNewest(backend, { limit, tenant: tenantOf(flags) });
+  if (flags.json) return await printJson({ states, total });
+  await printText(listTable(states, { total, now: Date.now() }));
+}
+
+/** The page that is a whole transcript. */
+const WHOLE = { limit: Infinity, bytes: Infinity } as const;
+
+async function show(backend: Backend, [id]: readonly string[], flags: Flags): Promise<void> {
+  const told = await describeState(storeOf(backend, flags), id, WHOLE);
+  if (flags.json) return await printJson(told);
+  await printText(stateText(told, Date.now()));
+}
+
+async function exportFile(
+  backend: Backend,
+  [id, path]: readonly string[],
+  flags: Flags,
+): Promise<void> {
+  const { name, bytes, parts } = await exportState(storeOf(backend, flags), id);
+  if (path === "-") {
+    if (flags.json) throw usageError("Cannot use --json with -: stdout takes the file");
+    for (const part of parts) await writeAll(part);
+    return;
+  }
+  const file = path ?? name;
+  await writeFileWhole(file, async (sink) => {
+    let at = 0;
+    for (const part of parts) {
+      await sink.write(at, part);
+      at += part.length;
+    }
+  });
+  if (flags.json) return await printJson({ id, file, bytes });
+  await printText(`${file}\n`);
+}
+
+async function importFile(backend: Backend, [path]: readonly string[], flags: Flags) {
+  const chunks = path === "-" ? Deno.stdin.readable : chunked(await readFile(path));
+  const tenant = tenantOf(flags);
+  if (tenant !== undefined) await noteTenant(backend, tenant);
+  const store = storeOf(backend, flags);
+  const id = await importState(chunks, { store, model: null });
+  if (flags.json) return await printJson({ id });
+  await printText(`${id}\n`);
+}
+
+async function remove(backend: Backend, ids: readonly string[], flags: Flags): Promise<void> {
+  const store = storeOf(backend, flags);
+  for (const id of ids) await store.delete(id);
+  if (flags.json) return await printJson({ deleted: ids });
+  await printText(`${ids.length} removed\n`);
+}
+
+async function collect(backend: Backend, _: readonly string[], flags: Flags): Promise<void> {
+  const seconds = number(flags, "older-than", { min: 0, max: 1e9 });
+  const dryRun = flags["dry-run"] === true;
+  const olderThan = seconds === undefined ? undefined : 1000 * seconds;
+  const tenant = tenantOf(flags);
+  const gone = tenant === undefined
+    ? await collectAllGarbage(backend, { olderThan, dryRun })
+    : await collectGarbage(backend, { olderThan, dryRun, tenant });
+  if (flags.json) return await printJson({ dry_run: dryRun, ...gone });
+  await printText(garbageText(gone, dryRun));
+}
+
+function storeOf(backend: Backend, flags: Flags): StateStore {
+  return new StateStore(backend, { tenant: tenantOf(flags) });
+}
+
+async function* chunked(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
+
+async function writeAll(bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) at += await Deno.stdout.write(bytes.subarray(at));
+}

@@ -1,0 +1,45 @@
+/** `state encrypt`: encrypts a store that has plaintext values. */
+
+import { encryptStore } from "../../store/encryption/encrypt_store.ts";
+import { InferenceError } from "../../core/errors.ts";
+import { type Flags, printJson, printText } from "../args/command.ts";
+import { withProgress } from "../output/progress.ts";
+import { kvOf, openUnencrypted } from "../../server/open_store.ts";
+import { STATE_TTL } from "../../server/open_sessions.ts";
+
+/** @throws InferenceError `state_damaged` if states are left that cannot be read */
+export async function encrypt(flags: Flags): Promise<void> {
+  const kv = kvOf(flags);
+  const remove = flags["remove-unreadable"] === true;
+  const { rows, keys } = await openUnencrypted(kv);
+  try {
+    const { states, values, removed, unreadable } = await withProgress(
+      "Encrypting",
+      (onProgress) =>
+        encryptStore(rows, {
+          keys,
+          now: Date.now,
+          ttl: 1000 * STATE_TTL,
+          trustPlaintext: flags["trust-plaintext"] === true,
+          removeUnreadable: remove,
+          onState: (count) => onProgress(count, count),
+        }),
+      (count) => `${count} states`,
+    );
+    if (flags.json) await printJson({ states, values, removed, unreadable });
+    else {
+      await printText(
+        `Encrypted ${states} states and ${values} other values; removed ${removed} entries of the ` +
+          "prefix index and kept answers.\n",
+      );
+    }
+    if (unreadable.length === 0 || remove) return;
+    throw new InferenceError(
+      "state_damaged",
+      `Cannot encrypt ${unreadable.length} states that are damaged or of a later version, such as ` +
+        `${unreadable[0]}; --remove-unreadable removes them`,
+    );
+  } finally {
+    rows.close();
+  }
+}

@@ -1,0 +1,54 @@
+/** States and garbage as people read them. */
+
+import type { StateDescription } from "../../session/session_types.ts";
+import type { Garbage } from "../../store/states/gc.ts";
+import type { ListedState } from "./state_list.ts";
+import { tableText } from "../output/table_text.ts";
+import { bytesText, durationText } from "../../core/units.ts";
+
+/** @param now Epoch milliseconds. */
+export function listTable(
+  states: readonly ListedState[],
+  { total, now }: { total: number; now: number },
+): string {
+  if (total === 0) return "There are no states.\n";
+  const rows = states.map(({ id, model, created, expires, open, tokens, bytes }) => [
+    id,
+    model,
+    open ? "open" : "closed",
+    tokens === null ? "?" : String(tokens),
+    bytesText(bytes),
+    `${durationText((now - created) / 1000)} ago`,
+    untilText(expires, now),
+  ]);
+  const head = ["ID", "MODEL", "TURN", "TOKENS", "SIZE", "BEGUN", "EXPIRES"];
+  const rest = total - states.length;
+  return tableText([head, ...rows]) + (rest > 0 ? `and ${rest} older; --limit shows more\n` : "");
+}
+
+/** @param now Epoch milliseconds. */
+export function stateText(state: StateDescription, now: number): string {
+  const facts = [
+    ["id", state.id],
+    ["model", `${state.model.id} (${state.model.fingerprint})`],
+    ["turn", state.open ? "open: the reply goes on without a message" : "closed"],
+    ["tokens", `${state.tokens} absorbed, ${state.pendingTokens} to be read first`],
+    ["size", bytesText(state.bytes)],
+    ["begun", new Date(state.created).toISOString()],
+    ["expires", `${new Date(state.expires).toISOString()}, ${untilText(state.expires, now)}`],
+  ].map(([name, value]) => `${name.padEnd(9)}${value}`);
+  const said = state.transcript.map(({ role, content }) => `${role}: ${content}`);
+  return [...facts, "", ...said, ""].join("\n");
+}
+
+export function garbageText(gone: Garbage, dryRun: boolean): string {
+  const { states, refs, blobs, chunks, bytes, unreadable } = gone;
+  const verb = dryRun ? "Would remove" : "Removed";
+  const left = unreadable === 0 ? "" : `Left ${unreadable} states that this version cannot read.\n`;
+  return `${verb} ${bytesText(bytes)}: ${blobs} blobs in ${chunks} chunks, ${refs} references, ` +
+    `${states} expired states.\n${left}`;
+}
+
+function untilText(time: number, now: number): string {
+  return time > now ? `in ${durationText((time - now) / 1000)}` : "expired";
+}

@@ -1,0 +1,89 @@
+/** `tune`: times kernel sizes on this machine's adapter and caches the fastest. */
+
+import { InferenceError } from "../../core/errors.ts";
+import type { LinearChoice } from "../../engine/gpu/linear_choice.ts";
+import { tune, type Tuning } from "../../engine/gpu/tune.ts";
+import {
+  type Command,
+  engineFlags,
+  JSON_FLAG,
+  MODEL_FLAGS,
+  printJson,
+  printText,
+} from "../args/command.ts";
+import { findModel } from "../../model_files/find_model.ts";
+import { openSource, SERVED } from "../../server/open_engine.ts";
+import { selectDevice } from "../../server/select_device.ts";
+import { TuningCache } from "../../server/tuning_cache.ts";
+
+export const tuneCommand: Command = {
+  name: "tune",
+  summary: "Times kernel sizes on this machine's adapter and caches the fastest",
+  details: [
+    "A worker on a hardware adapter does the same by itself, once it has been idle for 5 s. Run " +
+    "this to have a tuned worker from the first request, for example when an image is built. The " +
+    "cache is in data/tuning, a file for each adapter, model size and weight type. Results are " +
+    "the same with any sizes; only the speed differs.",
+  ],
+  examples: ["tune", "tune --model 1.5b --quant int8", "tune --device webgpu --json"],
+  flags: { ...MODEL_FLAGS, ...JSON_FLAG },
+  run: async (flags) => {
+    const { device, quant: wanted } = engineFlags(flags);
+    const files = await findModel(flags);
+    const { open, selection } = await selectDevice(device);
+    if (!open) {
+      throw new InferenceError(
+        "no_adapter",
+        `Cannot tune kernels: they run on WebGPU only. ${selection.reason}`,
+        { param: "device" },
+      );
+    }
+    const { model, quant } = await openSource(files.source, wanted);
+    const cache = new TuningCache(open.adapter, model, { quant, ...SERVED });
+    await model.close();
+    const start = performance.now();
+    const tuning = await tune(open, cache.sizes);
+    if (!tuning) {
+      throw new InferenceError(
+        "unsupported_value",
+        `Cannot tune kernels: ${open.adapter} has no timestamp queries to time them with`,
+      );
+    }
+    const seconds = (performance.now() - start) / 1000;
+    await cache.write(tuning);
+    if (flags.json) {
+      return await printJson({ adapter: open.adapter, path: cache.path, seconds, ...tuning });
+    }
+    await printText(`${report(tuning, { adapter: open.adapter, path: cache.path, seconds })}\n`);
+  },
+};
+
+function report(
+  { choices, stepTokens }: Tuning,
+  { adapter, path, seconds }: { adapter: string; path: string; seconds: number },
+): string {
+  const lines = choices.map(({ tokens, tile }, i) => {
+    const from = i === 0 ? 1 : choices[i - 1].tokens + 1;
+    const range = tokens === Number.MAX_SAFE_INTEGER
+      ? `${from} or more`
+      : from === tokens
+      ? `${tokens}`
+      : `${from} to ${tokens}`;
+    return `  ${range.padEnd(10)} ${tileText(tile)}`;
+  });
+  return [
+    `${adapter}, tuned in ${seconds.toFixed(1)} s`,
+    "tokens of a step, and the kernel that multiplies them",
+    ...lines,
+    `prompts are read ${stepTokens} tokens at a time`,
+    `cached in ${path}`,
+  ].join("\n");
+}
+
+function tileText(tile: LinearChoice["tile"]): string {
+  if (!tile) return "matmul, shared-memory tiles";
+  const { rowBlocks, tokens, lanes, threadBlocks } = tile;
+  const threads = 8 * lanes * threadBlocks;
+  return `linear_rows, ${rowBlocks} x ${tokens} (rows x tokens) a thread, ` +
+    `${lanes} ${lanes === 1 ? "thread" : "threads"} a row, ${threads} threads a workgroup`;
+}

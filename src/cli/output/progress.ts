@@ -1,0 +1,68 @@
+/** A progress bar on stderr, with rate and time left; on a terminal only. */
+
+// @ts-types="./cli_progress.d.ts"
+import { SingleBar } from "cli-progress";
+import { bytesText, durationText } from "../../core/units.ts";
+
+/** What takes less than this is done before a bar could be read. */
+const DELAY_MS = 700;
+
+export interface Progress {
+  update(done: number, total: number): void;
+  /** Removes the bar; further updates do nothing. */
+  end(): void;
+}
+
+/** @param amount How a number of what is counted reads. */
+export function progressBar(
+  label: string,
+  amount: (count: number) => string = bytesText,
+): Progress {
+  if (!Deno.stderr.isTerminal()) return { update: () => {}, end: () => {} };
+  const bar = new SingleBar({
+    format: `${label} {bar} {percentage} % | {amount} | {rate} | {left} left`,
+    barCompleteChar: "█",
+    barIncompleteChar: "░",
+    barsize: 24,
+    clearOnComplete: true,
+    hideCursor: true,
+    linewrap: false,
+  });
+  // The work may begin late, and with a part of it done before.
+  let start: { at: number; done: number } | undefined;
+  let shown = false, ended = false;
+  return {
+    update(done, total) {
+      start ??= { at: performance.now(), done };
+      const elapsed = performance.now() - start.at;
+      if (ended || elapsed < DELAY_MS || done === start.done) return;
+      const rate = (done - start.done) / elapsed * 1000;
+      const payload = {
+        amount: `${amount(done)} of ${amount(total)}`,
+        rate: `${amount(Number(rate.toPrecision(3)))}/s`,
+        left: durationText((total - done) / rate),
+      };
+      if (!shown) bar.start(total, done, payload);
+      else bar.update(done, payload);
+      shown = true;
+    },
+    end() {
+      if (shown && !ended) bar.stop();
+      ended = true;
+    },
+  };
+}
+
+/** Runs `work` under a bar, which is gone when it is done or has failed. */
+export async function withProgress<T>(
+  label: string,
+  work: (onProgress: Progress["update"]) => Promise<T>,
+  amount?: (count: number) => string,
+): Promise<T> {
+  const bar = progressBar(label, amount);
+  try {
+    return await work(bar.update);
+  } finally {
+    bar.end();
+  }
+}

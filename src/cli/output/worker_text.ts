@@ -1,0 +1,25 @@
+/** A worker's model and device as people read them. */
+
+import type { EngineInfo } from "../../engine/engine.ts";
+import { type Flags, text } from "../args/command.ts";
+
+/** @param id The model's. */
+export function modelText(id: string, flags: Flags): string {
+  const own = text(flags, "model") !== undefined || text(flags, "shape") !== undefined;
+  return own ? id : `${id}, a tiny model to try things with`;
+}
+
+/** Prints what a person should know about the selected device. */
+export function printWarning({ selection }: EngineInfo): void {
+  if (selection?.warning) console.error(selection.warning);
+}
+
+export function deviceText(
+  { device, adapter, software }: Pick<EngineInfo, "device"> & {
+    adapter?: string | null | undefined;
+    software?: boolean | undefined;
+  },
+): string {
+  if (device === "cpu") return "the CPU";
+  return software ? `${adapter}, a software adapter` : `${adapter}`;
+}

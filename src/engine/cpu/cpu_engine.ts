@@ -1,0 +1,275 @@
+/**
+ * The reference engine in plain TypeScript: the same layer graph, one token after the other, sums
+ * in float64. It is the fallback where there is no adapter, and the oracle of the GPU engine.
+ */
+
+import { InferenceError } from "../../core/errors.ts";
+import type { Dimensions } from "../../model/dimensions.ts";
+import { stateLength } from "../../model/dimensions.ts";
+import type { ActivationName, Linear, Op } from "../../model/graph.ts";
+import { heldTypes } from "../../model/held_types.ts";
+import type { Model } from "../../model/load.ts";
+import { layerGraph, matrixNames } from "../../model/architectures/rwkv5.ts";
+import { assignTypes, type Quant } from "../../quant/mod.ts";
+import { checkRuns, checkSlot, checkState } from "../check_runs.ts";
+import { type CpuMatrix, cpuMatrixBytes, readMatrix } from "./matrix.ts";
+import { groupNorm, layerNorm, shiftMix, wkv } from "./operations.ts";
+import type {
+  DeviceSelection,
+  Engine,
+  EngineInfo,
+  LoadTimes,
+  MemoryBytes,
+  OnProgress,
+  Run,
+} from "../engine.ts";
+import { assertFits } from "../memory_check.ts";
+
+/** How a model is held in memory. */
+export interface CpuEngineOptions {
+  /** How weights are held. */
+  quant: Quant;
+  /** Sequences whose states are held at once. */
+  slots: number;
+  /** Tokens that one step takes at most, over all its runs. */
+  maxStepTokens: number;
+  /** Bytes that this machine is known to have free, if that is known. */
+  available?: number | undefined;
+  /** What has gone before, for `info.loading`. */
+  opening?: LoadTimes | undefined;
+  /** For `info.selection`. */
+  selection?: DeviceSelection | undefined;
+  /** Told while weights are read. */
+  onProgress?: OnProgress | undefined;
+}
+
+type Activations = Record<ActivationName, Float32Array>;
+
+/** Numbers in each activation: those of one token. */
+function activationLengths(
+  { width, ffnWidth, vocabulary }: Dimensions,
+): Record<ActivationName, number> {
+  return {
+    x: width,
+    mixed: 4 * width,
+    r: width,
+    k: width,
+    v: width,
+    g: width,
+    y: width,
+    hidden: ffnWidth,
+    receptance: width,
+    selected: width,
+    logits: vocabulary,
+  };
+}
+
+/** What an engine would allocate. */
+export function measureCpu(
+  model: Model,
+  { quant, slots }: Pick<CpuEngineOptions, "quant" | "slots">,
+): MemoryBytes {
+  const { dimensions } = model;
+  let weights = 0;
+  for (const [name, type] of assignTypes(quant, matrixNames(dimensions))) {
+    weights += cpuMatrixBytes(model.matrix(name), type);
+  }
+  for (const { byteLength } of model.vectors.values()) weights += byteLength;
+  const work = Object.values(activationLengths(dimensions)).reduce((sum, n) => sum + n * 4, 0);
+  return { weights, states: slots * stateLength(dimensions) * 4, work };
+}
+
+/** The reference engine: plain TypeScript, one token after the other, on the caller's thread. */
+export class CpuEngine implements Engine {
+  /** What it is; `device` is "cpu". */
+  readonly info: EngineInfo;
+  readonly #graph: readonly Op[];
+  readonly #vectors: ReadonlyMap<string, Float32Array>;
+  readonly #matrices: ReadonlyMap<string, CpuMatrix>;
+  readonly #activations: Activations;
+  readonly #states: Float32Array[];
+  #closed = false;
+
+  private constructor(info: EngineInfo, model: Model, matrices: ReadonlyMap<string, CpuMatrix>) {
+    this.info = info;
+    this.#graph = layerGraph(info.dimensions);
+    this.#vectors = model.vectors;
+    this.#matrices = matrices;
+    const numbers = (length: number) => new Float32Array(length);
+    this.#activations = Object.fromEntries(
+      Object.entries(activationLengths(info.dimensions)).map(([name, n]) => [name, numbers(n)]),
+    ) as Activations;
+    this.#states = Array.from(
+      { length: info.slots },
+      () => numbers(stateLength(info.dimensions)),
+    );
+  }
+
+  /**
+   * Reads a model's weights into memory as `quant` says; float16 values are held as float32.
+   *
+   * @throws InferenceError `insufficient_memory` before any weight is read; `invalid_value` where
+   * the model can't be held so.
+   */
+  static async create(
+    model: Model,
+    {
+      quant,
+      slots,
+      maxStepTokens,
+      available,
+      opening,
+      selection,
+      onProgress = () => {},
+    }: CpuEngineOptions,
+  ): Promise<CpuEngine> {
+    const { dimensions } = model;
+    const types = heldTypes(model, quant);
+    const measure = (quant: Quant) => measureCpu(model, { quant, slots });
+    if (available !== undefined) {
+      assertFits({ model, quant, place: "this machine", available, measure });
+    }
+    const memory = measure(quant);
+    const start = performance.now();
+    const matrices = new Map<string, CpuMatrix>();
+    let done = 0;
+    for (const [name, type] of types) {
+      const onRead = (bytes: number) => onProgress(done += bytes, memory.weights);
+      matrices.set(name, await readMatrix(model.matrix(name), type, onRead));
+    }
+    const info: EngineInfo = {
+      device: "cpu",
+      adapter: "plain TypeScript",
+      software: true,
+      quant,
+      dimensions,
+      fingerprint: model.fingerprint,
+      slots,
+      maxStepTokens,
+      memory,
+      loading: { ...opening, weights: performance.now() - start },
+      selection,
+    };
+    return new CpuEngine(info, model, matrices);
+  }
+
+  // deno-lint-ignore require-await -- a promise like every engine's, and errors reject it
+  async step(runs: readonly Run[]): Promise<Float32Array[]> {
+    this.#check();
+    checkRuns(runs, this.info);
+    return runs.map(({ slot, tokens, logits }) => {
+      const { vocabulary } = this.info.dimensions;
+      const count = logits === "all" ? tokens.length : logits === "last" ? 1 : 0;
+      const result = new Float32Array(count * vocabulary);
+      tokens.forEach((id, i) => {
+        const wanted = logits === "all" || (logits === "last" && i === tokens.length - 1);
+        this.#token(id, this.#states[slot], wanted);
+        if (wanted) result.set(this.#activations.logits, logits === "all" ? i * vocabulary : 0);
+      });
+      return result;
+    });
+  }
+
+  // deno-lint-ignore require-await -- as above
+  async readState(slot: number): Promise<Float32Array> {
+    this.#check();
+    checkSlot(slot, this.info);
+    return this.#states[slot].slice();
+  }
+
+  // deno-lint-ignore require-await -- as above
+  async writeState(slot: number, state: Float32Array | null): Promise<void> {
+    this.#check();
+    checkSlot(slot, this.info);
+    if (state) {
+      checkState(state, this.info);
+      this.#states[slot].set(state);
+    } else {
+      this.#states[slot].fill(0);
+    }
+  }
+
+  // deno-lint-ignore require-await -- as above
+  async copyState(from: number, to: number): Promise<void> {
+    this.#check();
+    checkSlot(from, this.info);
+    checkSlot(to, this.info);
+    this.#states[to].set(this.#states[from]);
+  }
+
+  // deno-lint-ignore require-await -- as above
+  async close(): Promise<void> {
+    this.#closed = true;
+  }
+
+  #check(): void {
+    if (this.#closed) throw new InferenceError("device_lost", "The engine is closed");
+  }
+
+  /** Runs the graph for one token, up to the logits where they are wanted. */
+  #token(id: number, state: Float32Array, logits: boolean): void {
+    const { dimensions } = this.info;
+    const { width, headSize } = dimensions;
+    const a = this.#activations;
+    const vector = (name: string) => this.#vectors.get(name)!;
+    for (const op of this.#graph) {
+      switch (op.op) {
+        case "embed": {
+          layerNorm(this.#matrices.get(op.table)!.row(id), vector(op.norm), a.x);
+          break;
+        }
+        case "normShift":
+          layerNorm(a.x, vector(op.norm), a.selected);
+          shiftMix(a.selected, vector(op.mix), {
+            shift: shiftOf(state, op.site, dimensions),
+            mixes: op.mixes,
+            out: a.mixed,
+          });
+          break;
+        case "linears":
+          for (const linear of op.linears) {
+            if (linear.to !== "logits" || logits) this.#linear(linear);
+          }
+          break;
+        case "wkv5": {
+          const start = op.layer * width * (headSize + 2) + width;
+          const S = state.subarray(start, start + width * headSize);
+          wkv(
+            { r: a.r, k: a.k, v: a.v, w: vector(op.decay), u: vector(op.bonus), S, y: a.y },
+            headSize,
+          );
+          groupNorm(a.y, vector(op.norm), { headSize, eps: dimensions.groupNormEps });
+          if (op.gated) { for (let c = 0; c < width; c++) a.y[c] *= a.g[c]; }
+          break;
+        }
+        case "selectNorm":
+          if (logits) layerNorm(a.x, vector(op.norm), a.selected);
+          break;
+      }
+    }
+  }
+
+  #linear(op: Linear): void {
+    const a = this.#activations;
+    const matrix = this.#matrices.get(op.weight)!;
+    const to = a[op.to];
+    const { columns } = matrix;
+    const from = a[op.from].subarray(op.plane * columns, (op.plane + 1) * columns);
+    const gate = op.gate ? a[op.gate] : null;
+    matrix.multiply(from, (row, sum) => {
+      let value = sum;
+      if (op.activation === "silu") value /= 1 + Math.exp(-value);
+      else if (op.activation === "sigmoid") value = 1 / (1 + Math.exp(-value));
+      else if (op.activation === "relu2") value = value > 0 ? value * value : 0;
+      if (op.write === "store") to[row] = value;
+      else to[row] += gate ? gate[row] * value : value;
+    });
+  }
+}
+
+/** The part of a state that holds the token shift of a site. */
+function shiftOf(state: Float32Array, site: number, { width, headSize }: Dimensions): Float32Array {
+  const layer = Math.floor(site / 2) * width * (headSize + 2);
+  const start = layer + (site % 2 === 0 ? 0 : width + width * headSize);
+  return state.subarray(start, start + width);
+}

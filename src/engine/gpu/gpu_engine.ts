@@ -1,0 +1,264 @@
+/** The engine on WebGPU: states, sampling and the tokens in between resident in device memory. */
+
+import type { StepCounts } from "../../../kernels/spec.ts";
+import { InferenceError } from "../../core/errors.ts";
+import type { Constraint } from "../../core/sampling.ts";
+import {
+  DeviceQueue,
+  encode,
+  type OpenDevice,
+  sized,
+  type SizedDispatch,
+  upload,
+} from "../../gpu/mod.ts";
+import type { Model } from "../../model/load.ts";
+import {
+  assertFinite,
+  checkGenerate,
+  checkRuns,
+  checkSlot,
+  checkSlotSampling,
+  checkState,
+} from "../check_runs.ts";
+import {
+  type EngineInfo,
+  type Generated,
+  type GenerateRun,
+  needsHost,
+  type Run,
+  type SamplingEngine,
+  type SlotSampling,
+} from "../engine.ts";
+import type { EngineBuffers } from "./buffers.ts";
+import { type EngineParts, type GpuEngineOptions, makeParts } from "./parts.ts";
+import type { GpuPlan } from "./plan.ts";
+import { profileDispatches, type StepProfile } from "./profile.ts";
+import type { GpuSampling } from "./sampling.ts";
+import { GpuState } from "./state.ts";
+import type { LinearChoice } from "./linear_choice.ts";
+import { logitsStride, MAX_STEPS } from "./sampling_buffers.ts";
+import { stepCounts, type StepInput, stepInput } from "./step_input.ts";
+
+/** Stands for a token that is on the device. */
+const FED = 0;
+
+/** An engine on WebGPU: the whole of a step is one submit, sampling included. */
+export class GpuEngine implements SamplingEngine {
+  /** What it is; `device` is "webgpu". */
+  readonly info: EngineInfo;
+  /** Steps that one call of `generate` takes at most. */
+  readonly maxSteps: number = MAX_STEPS;
+  readonly #device: GPUDevice;
+  readonly #queue: DeviceQueue;
+  readonly #buffers: EngineBuffers;
+  #plan: GpuPlan;
+  readonly #sampling: GpuSampling;
+  readonly #state: GpuState;
+  #closed = false;
+
+  private constructor(device: GPUDevice, { info, buffers, plan, sampling }: EngineParts) {
+    this.info = info;
+    this.#device = device;
+    this.#queue = new DeviceQueue(device);
+    this.#buffers = buffers;
+    this.#plan = plan;
+    this.#sampling = sampling;
+    this.#state = new GpuState(device, info.dimensions, buffers.state);
+  }
+
+  /**
+   * Uploads a model's weights to a device.
+   *
+   * @throws InferenceError `insufficient_memory` before any weight is read, where there is too
+   * little; `invalid_value` where the model can't be held so; `device_lost` if the device refuses a
+   * kernel.
+   */
+  static async create(
+    open: OpenDevice,
+    model: Model,
+    options: GpuEngineOptions,
+  ): Promise<GpuEngine> {
+    return new GpuEngine(open.device, await makeParts(open, model, options));
+  }
+
+  /** Resolves when its device has failed. */
+  get failed(): Promise<InferenceError> {
+    return this.#queue.failed;
+  }
+
+  /** Milliseconds since the last call; 0 during one. */
+  get idleMs(): number {
+    return this.#queue.idleMs;
+  }
+
+  /** Whether `close` was called. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Switches to tiles that tuning has found. Calls go on meanwhile, and results do not change. */
+  async applyTuning(choices: readonly LinearChoice[]): Promise<void> {
+    this.#plan = await this.#plan.retuned(choices);
+  }
+
+  async step(runs: readonly Run[]): Promise<Float32Array[]> {
+    checkRuns(runs, this.info);
+    if (runs.length === 0) return [];
+    const input = stepInput(runs.map(({ slot, tokens, logits }) => ({
+      slot,
+      tokens,
+      wanted: (i) => logits === "all" || (logits === "last" && i === tokens.length - 1),
+    })));
+    const { maxOutputs } = this.#buffers;
+    const rounds: Promise<Float32Array[]>[] = [];
+    let first = 0;
+    do {
+      // Logits beyond what is held at once take further rounds of the head alone.
+      const chosen = input.chosen.slice(first, first + maxOutputs);
+      rounds.push(this.#logits({ ...input, chosen }, first === 0));
+      first += maxOutputs;
+    } while (first < input.chosen.length);
+    return this.#byRun(runs, (await Promise.all(rounds)).flat());
+  }
+
+  prepare(_constraint: Constraint): Promise<void> {
+    return Promise.reject(deviceOnly());
+  }
+
+  async startSampling(slot: number, sampling: SlotSampling): Promise<void> {
+    checkSlot(slot, this.info);
+    checkSlotSampling(sampling, this.info);
+    if (needsHost(sampling)) throw deviceOnly();
+    await this.#queue.run({ write: () => this.#sampling.start(slot, sampling) });
+  }
+
+  async generate(runs: readonly GenerateRun[], steps: number): Promise<Generated[]> {
+    checkGenerate(runs, steps, { ...this.info, maxSteps: this.maxSteps });
+    if (runs.length === 0) return [];
+    // Those whose tokens are on the device come first.
+    const ordered = [...runs].sort((a, b) => a.tokens.length - b.tokens.length);
+    const input = stepInput(ordered.map(({ slot, tokens: given, sample }) => {
+      const tokens = given.length === 0 ? [FED] : given;
+      return { slot, tokens, wanted: (i) => sample && i === tokens.length - 1 };
+    }));
+    const counts = stepCounts(input, runs.filter(({ tokens }) => tokens.length === 0).length);
+    const read = this.#sampling.take();
+    const written = await this.#queue.run({
+      encode: (encoder) => {
+        this.#sampling.clear(encoder);
+        const dispatches = this.#stepDispatches(counts);
+        const pass = encoder.beginComputePass({ label: "generate" });
+        for (let step = 0; step < steps; step++) encode(pass, dispatches);
+        pass.end();
+        this.#sampling.copy(encoder, read.staging);
+      },
+      write: () => this.#writeInput(input),
+      read,
+      more: true,
+    });
+    return runs.map(({ slot, sample }) =>
+      sample ? this.#sampling.result(written!, slot) : { tokens: [], end: null, fault: null }
+    );
+  }
+
+  /**
+   * Times a step in which the first `batch` slots go on, as `generate` would do it.
+   *
+   * @throws InferenceError `invalid_value` where the device has no clock.
+   */
+  async profile(batch: number, rounds: number): Promise<StepProfile> {
+    const slots = Array.from({ length: batch }, (_, slot) => slot);
+    const input = stepInput(slots.map((slot) => ({ slot, tokens: [FED], wanted: () => true })));
+    const dispatches = this.#stepDispatches(stepCounts(input, batch));
+    await this.#queue.run({ write: () => this.#writeInput(input) });
+    return await profileDispatches(this.#device, this.#queue, { dispatches, rounds });
+  }
+
+  async readState(slot: number): Promise<Float32Array> {
+    checkSlot(slot, this.info);
+    const read = this.#state.take();
+    const bytes = await this.#queue.run({
+      encode: (encoder) => this.#state.copy(encoder, slot, read.staging),
+      read,
+    });
+    const state = new Float32Array(bytes!);
+    assertFinite(state);
+    return state;
+  }
+
+  async writeState(slot: number, state: Float32Array | null): Promise<void> {
+    checkSlot(slot, this.info);
+    if (state) checkState(state, this.info);
+    await this.#queue.run({ write: () => this.#state.write(slot, state) });
+  }
+
+  async copyState(from: number, to: number): Promise<void> {
+    checkSlot(from, this.info);
+    checkSlot(to, this.info);
+    await this.#queue.run({ encode: (encoder) => this.#state.fork(encoder, from, to) });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#queue.close();
+    this.#device.destroy();
+  }
+
+  /** One submit: the layers if asked for, then the logits of the chosen rows, a row each. */
+  async #logits(input: StepInput, layers: boolean): Promise<Float32Array[]> {
+    const { chosen } = input;
+    const counts = stepCounts(input);
+    const stride = logitsStride(this.info.dimensions);
+    const { activations: { logits }, logitsStaging: staging } = this.#buffers;
+    const bytes = chosen.length * stride * 4;
+    const read = await this.#queue.run({
+      encode: (encoder) => {
+        const pass = encoder.beginComputePass({ label: "step" });
+        if (layers) encode(pass, sized(this.#plan.layers(counts), counts));
+        if (chosen.length > 0) encode(pass, sized(this.#plan.head(counts), counts));
+        pass.end();
+        if (bytes > 0) encoder.copyBufferToBuffer(logits.buffer, 0, staging.buffer, 0, bytes);
+      },
+      write: () => this.#writeInput(input),
+      ...(bytes > 0 ? { read: { staging, bytes } } : {}),
+    });
+    const { vocabulary } = this.info.dimensions;
+    return chosen.map((_, o) => new Float32Array(read!, o * stride * 4, vocabulary));
+  }
+
+  #stepDispatches(counts: StepCounts): SizedDispatch[] {
+    const { before, after } = this.#sampling.dispatches;
+    return sized(
+      [before, ...this.#plan.layers(counts), ...this.#plan.head(counts), after],
+      counts,
+    );
+  }
+
+  #writeInput(input: StepInput): void {
+    const { rows, runs, chosen, counts } = this.#buffers.inputs;
+    upload(this.#device, rows, new Uint32Array(input.rows));
+    upload(this.#device, runs, new Uint32Array(input.runs));
+    upload(this.#device, chosen, new Uint32Array(input.chosen));
+    const { tokens, runs: count, outputs } = stepCounts(input);
+    upload(this.#device, counts, new Uint32Array([tokens, count, outputs, 0]));
+  }
+
+  #byRun(runs: readonly Run[], rows: readonly Float32Array[]): Float32Array[] {
+    const { vocabulary } = this.info.dimensions;
+    let at = 0;
+    return runs.map(({ tokens, logits }) => {
+      const count = logits === "all" ? tokens.length : logits === "last" ? 1 : 0;
+      const joined = new Float32Array(count * vocabulary);
+      for (let i = 0; i < count; i++) joined.set(rows[at++], i * vocabulary);
+      return joined;
+    });
+  }
+}
+
+function deviceOnly(): InferenceError {
+  return new InferenceError(
+    "unsupported_value",
+    "Cannot constrain tokens, tell their log probabilities, or apply min_p or a repetition penalty " +
+      "on the device: CpuSampling does",
+  );
+}

@@ -1,0 +1,309 @@
+/** Turns a model's layer graph into dispatches: kernels with weights and activations bound. */
+
+import { commitShift } from "../../../kernels/commit_shift.ts";
+import { embed } from "../../../kernels/embed.ts";
+import { groupNormGate } from "../../../kernels/group_norm_gate.ts";
+import {
+  evenTile,
+  type LinearPart,
+  linearRows,
+  linearShifted,
+  matmul,
+} from "../../../kernels/linear.ts";
+import { normShift } from "../../../kernels/norm_shift.ts";
+import { selectNorm } from "../../../kernels/select_norm.ts";
+import type { StepCounts } from "../../../kernels/spec.ts";
+import { wkv5Chunk, wkv5Step } from "../../../kernels/wkv5.ts";
+import { type BoundBuffer, type Dispatch, type OpenDevice, type Pipelines } from "../../gpu/mod.ts";
+import type { Linear, Op } from "../../model/graph.ts";
+import type { Model } from "../../model/load.ts";
+import { layerGraph, shiftSites } from "../../model/architectures/rwkv5.ts";
+import { groupBy } from "../../core/group_by.ts";
+import { type EngineBuffers, hiddenStride, type MatrixPart } from "./buffers.ts";
+import { siteOf } from "./state.ts";
+import { logitsStride } from "./sampling_buffers.ts";
+import { type LinearChoice, linearChoices, type TileDevice, tileDevice } from "./linear_choice.ts";
+
+/** Picks what to dispatch for an operation, by the size of a step. */
+type PlannedOp = (counts: StepCounts) => readonly Dispatch[];
+
+/** Bytes of a workgroup's memory that sums may take, at most. */
+const SUM_BYTES = 8 * 1024;
+
+type NormShiftOp = Extract<Op, { op: "normShift" }>;
+type LinearsOp = Extract<Op, { op: "linears" }>;
+type Wkv5Op = Extract<Op, { op: "wkv5" }>;
+
+type PlanDevice = Pick<OpenDevice, "device" | "software"> & {
+  pipelines: Pipelines;
+  tuned?: readonly LinearChoice[] | undefined;
+};
+
+export class GpuPlan {
+  readonly #device: PlanDevice;
+  readonly #pipelines: Pipelines;
+  readonly #model: Model;
+  readonly #buffers: EngineBuffers;
+  readonly #tiles: TileDevice;
+  readonly #tuned: readonly LinearChoice[] | undefined;
+  readonly #layers: PlannedOp[] = [];
+  readonly #head: PlannedOp[] = [];
+
+  private constructor(open: PlanDevice, model: Model, buffers: EngineBuffers) {
+    const { pipelines, tuned } = open;
+    this.#device = open;
+    this.#pipelines = pipelines;
+    this.#model = model;
+    this.#buffers = buffers;
+    this.#tiles = tileDevice(open);
+    this.#tuned = tuned;
+  }
+
+  /** Prepares every kernel. */
+  static async build(device: PlanDevice, model: Model, buffers: EngineBuffers): Promise<GpuPlan> {
+    const plan = new GpuPlan(device, model, buffers);
+    const graph = layerGraph(model.dimensions);
+    for (let i = 0; i < graph.length; i++) {
+      const [op, next] = [graph[i], graph[i + 1]];
+      if (op.op === "normShift" && next.op === "linears" && plan.#joins(op, next)) {
+        plan.#layers.push(await plan.#shifted(op, next));
+        i++;
+        continue;
+      }
+      const planned = await plan.#prepare(op);
+      const chosenOnly = op.op === "selectNorm" ||
+        (op.op === "linears" && op.linears[0].to === "logits");
+      (chosenOnly ? plan.#head : plan.#layers).push(planned);
+    }
+    plan.#layers.push(await plan.#commit());
+    return plan;
+  }
+
+  /** The same plan with the tiles that tuning has found. */
+  retuned(tuned: readonly LinearChoice[]): Promise<GpuPlan> {
+    return GpuPlan.build({ ...this.#device, tuned }, this.#model, this.#buffers);
+  }
+
+  /** Dispatches of all layers, and those that keep the new shifts. */
+  layers(counts: StepCounts): Dispatch[] {
+    return this.#layers.flatMap((op) => op(counts));
+  }
+
+  /** Dispatches from the last layer's output to the logits of the chosen tokens. */
+  head(counts: StepCounts): Dispatch[] {
+    return this.#head.flatMap((op) => op(counts));
+  }
+
+  async #prepare(op: Op): Promise<PlannedOp> {
+    const { width } = this.#model.dimensions;
+    const { x, mixed, selected } = this.#buffers.activations;
+    const { rows, chosen } = this.#buffers.inputs;
+    switch (op.op) {
+      case "embed": {
+        const norm = this.#vector(op.norm);
+        const { type, parts } = this.#buffers.matrices.get(op.table)!;
+        return always(
+          await Promise.all(parts.map(({ buffer, firstRow, rows: ids }) =>
+            this.#pipelines.prepare(
+              embed,
+              { firstId: firstRow, ids, width, type },
+              { weights: { buffer }, norm, rows: { buffer: rows }, x },
+            )
+          )),
+        );
+      }
+      case "normShift":
+        return always([
+          await this.#pipelines.prepare(
+            normShift,
+            { width, mixes: op.mixes, plane: this.#buffers.plane },
+            { ...this.#shiftBuffers(op), out: mixed },
+          ),
+        ]);
+      case "linears":
+        return await this.#linears(op.linears);
+      case "wkv5":
+        return await this.#wkv5(op);
+      case "selectNorm":
+        return always([
+          await this.#pipelines.prepare(selectNorm, { width }, {
+            x,
+            norm: this.#vector(op.norm),
+            chosen: { buffer: chosen },
+            y: selected,
+          }),
+        ]);
+    }
+  }
+
+  /**
+   * Whether a step of one token does a norm with its linears in one dispatch. Each workgroup then
+   * normalises for itself, which costs more than a dispatch where there are many; a row must fit
+   * into a workgroup's memory beside its sums.
+   */
+  #joins({ mixes }: NormShiftOp, { linears }: LinearsOp): boolean {
+    const { maxComputeWorkgroupStorageSize } = this.#device.device.limits;
+    const { columns } = this.#model.matrix(linears[0].weight);
+    return mixes <= 2 && columns * 4 + SUM_BYTES <= maxComputeWorkgroupStorageSize;
+  }
+
+  async #shifted(norm: NormShiftOp, op: LinearsOp): Promise<PlannedOp> {
+    const apart = [await this.#prepare(norm), await this.#prepare(op)];
+    const { linears } = op;
+    const { columns } = this.#model.matrix(linears[0].weight);
+    const [{ tile }] = linearChoices({ columns, most: 1 }, this.#tiles, this.#tuned);
+    const together: Dispatch[] = [];
+    for (const { buffer, type, bufferRows, placed } of this.#byBuffer(linears)) {
+      const parts = placed.map(({ linear, part }) => ({
+        ...this.#linearPart(linear, part),
+        xOffset: linear.plane * columns,
+      }));
+      together.push(
+        await this.#pipelines.prepare(
+          linearShifted,
+          { columns, type, bufferRows, parts, tile: tile!, per: "tokens", write: "store" },
+          {
+            ...this.#shiftBuffers(norm),
+            weights: { buffer },
+            y: { buffer: this.#buffers.activations[linears[0].to].buffer },
+            counts: { buffer: this.#buffers.inputs.counts },
+          },
+        ),
+      );
+    }
+    return (counts) => counts.tokens === 1 ? together : apart.flatMap((planned) => planned(counts));
+  }
+
+  #shiftBuffers({ norm, mix, site }: NormShiftOp): Record<string, BoundBuffer> {
+    const { activations: { x }, inputs, state } = this.#buffers;
+    return {
+      x,
+      norm: this.#vector(norm),
+      mix: this.#vector(mix),
+      rows: { buffer: inputs.rows },
+      before: siteOf(state.before, site, state),
+      after: siteOf(state.after, site, state),
+    };
+  }
+
+  /** Runs of one token take one dispatch, others two. */
+  async #wkv5({ layer, decay, bonus, norm, gated }: Wkv5Op): Promise<PlannedOp> {
+    const { heads, headSize, groupNormEps: eps } = this.#model.dimensions;
+    const { inputs, state, activations: { r, k, v, g, y } } = this.#buffers;
+    const shared = {
+      w: this.#vector(decay),
+      u: this.#vector(bonus),
+      runs: { buffer: inputs.runs },
+      state: { buffer: state.wkv[layer] },
+      y,
+    };
+    const sizes = { heads, headSize };
+    const offsets = { r: r.offset / 4, k: k.offset / 4, v: v.offset / 4, g: g.offset / 4 };
+    const step = [
+      await this.#pipelines.prepare(
+        wkv5Step,
+        { ...sizes, offsets, eps, gated },
+        { ...shared, projected: { buffer: r.buffer }, norm: this.#vector(norm) },
+      ),
+    ];
+    const chunk = [
+      await this.#pipelines.prepare(wkv5Chunk, sizes, { ...shared, r, k, v }),
+      await this.#pipelines.prepare(
+        groupNormGate,
+        { ...sizes, eps, gated },
+        { norm: this.#vector(norm), y, gate: g },
+      ),
+    ];
+    return ({ tokens, runs }) => tokens === runs ? step : chunk;
+  }
+
+  async #linears(linears: readonly Linear[]): Promise<PlannedOp> {
+    const { write, gate, to } = linears[0];
+    const { inputs, activations: bound, maxOutputs, maxStepTokens } = this.#buffers;
+    const per = to === "logits" ? "outputs" : "tokens";
+    const { columns } = this.#model.matrix(linears[0].weight);
+    const most = per === "outputs" ? maxOutputs : maxStepTokens;
+    const choices = linearChoices({ columns, most }, this.#tiles, this.#tuned)
+      .map((choice) => ({ ...choice, dispatches: [] as Dispatch[] }));
+    for (const { buffer, type, bufferRows, placed } of this.#byBuffer(linears)) {
+      const buffers: Record<string, BoundBuffer> = {
+        weights: { buffer },
+        x: { buffer: bound[linears[0].from].buffer },
+        y: { buffer: bound[to].buffer },
+        counts: { buffer: inputs.counts },
+        ...(gate ? { gate: bound[gate] } : {}),
+      };
+      const parts = placed.map(({ linear, part }) => this.#linearPart(linear, part));
+      const sizes = { columns, type, bufferRows, per, write } as const;
+      for (const { tile, dispatches } of choices) {
+        if (tile) {
+          const one = { ...sizes, parts, tile: evenTile(parts, tile) };
+          dispatches.push(await this.#pipelines.prepare(linearRows, one, buffers));
+        } else {
+          for (const part of parts) {
+            const one = { ...sizes, parts: [part] };
+            dispatches.push(await this.#pipelines.prepare(matmul, one, buffers));
+          }
+        }
+      }
+    }
+    return (counts) => choices.find(({ tokens }) => counts[per] <= tokens)!.dispatches;
+  }
+
+  /** Where the matrices lie, those of one buffer together. */
+  #byBuffer(linears: readonly Linear[]) {
+    const all = linears.flatMap((linear) => {
+      const { type, parts } = this.#buffers.matrices.get(linear.weight)!;
+      return parts.map((part) => ({ type, part, linear }));
+    });
+    return [...groupBy(all, ({ part }) => part.buffer)].map(([buffer, placed]) => {
+      const [{ type, part: { bufferRows } }] = placed;
+      return { buffer, type, bufferRows, placed };
+    });
+  }
+
+  #linearPart({ from, plane, to, activation }: Linear, part: MatrixPart): LinearPart {
+    const { dimensions } = this.#model;
+    const { activations } = this.#buffers;
+    const { rows, firstBlock, firstRow } = part;
+    return {
+      rows,
+      firstBlock,
+      xOffset: activations[from].offset / 4 + plane * this.#buffers.plane,
+      yOffset: activations[to].offset / 4,
+      rowOffset: firstRow,
+      outStride: to === "logits"
+        ? logitsStride(dimensions)
+        : to === "hidden"
+        ? hiddenStride(dimensions)
+        : dimensions.width,
+      activation,
+    };
+  }
+
+  async #commit(): Promise<PlannedOp> {
+    const { inputs, state: { before, after, siteStride } } = this.#buffers;
+    const { dimensions } = this.#model;
+    return always([
+      await this.#pipelines.prepare(
+        commitShift,
+        { width: dimensions.width, sites: shiftSites(dimensions), siteStride },
+        {
+          runs: { buffer: inputs.runs },
+          after: { buffer: after },
+          before: { buffer: before },
+        },
+      ),
+    ]);
+  }
+
+  #vector(name: string): BoundBuffer {
+    const buffer = this.#buffers.vectors.get(name);
+    if (!buffer) throw new Error(`the graph asks for an unknown vector ${name}`);
+    return { buffer };
+  }
+}
+
+function always(dispatches: readonly Dispatch[]): PlannedOp {
+  return () => dispatches;
+}

@@ -1,0 +1,85 @@
+/**
+ * The recurrent states of all slots in device memory.
+ *
+ * Shifts lie by site (two a layer), `[sites][slots][C]`, in two copies: the one that a step reads
+ * and the one that it leaves, made equal at the step's end. WKV states lie by layer,
+ * `[slots][H][N][N]`, updated in place.
+ */
+
+import { type BoundBuffer, type Staging, upload } from "../../gpu/mod.ts";
+import { type Dimensions, stateLength } from "../../model/dimensions.ts";
+import type { StateBuffers } from "./buffers.ts";
+
+export class GpuState {
+  readonly #device: GPUDevice;
+  readonly #dimensions: Dimensions;
+  readonly #buffers: StateBuffers;
+
+  constructor(device: GPUDevice, dimensions: Dimensions, buffers: StateBuffers) {
+    this.#device = device;
+    this.#dimensions = dimensions;
+    this.#buffers = buffers;
+  }
+
+  /** The staging buffer whose turn it is, and the bytes that `copy` leaves there. */
+  take(): { staging: Staging; bytes: number } {
+    return { staging: this.#buffers.staging.take(), bytes: stateLength(this.#dimensions) * 4 };
+  }
+
+  /** Copies a slot's state, laid out as `Engine` tells, to where it can be read. */
+  copy(encoder: GPUCommandEncoder, slot: number, staging: Staging): void {
+    this.#gather(encoder, slot, staging.buffer);
+  }
+
+  /** Copies a slot's state to another slot: by a third place, since no buffer copies to itself. */
+  fork(encoder: GPUCommandEncoder, from: number, to: number): void {
+    const { forking } = this.#buffers;
+    this.#gather(encoder, from, forking);
+    let at = 0;
+    for (const { buffer, offset, bytes } of this.#parts(to)) {
+      encoder.copyBufferToBuffer(forking, at, buffer, offset, bytes);
+      at += bytes;
+    }
+  }
+
+  /** Replaces a slot's state; `null` is all zero. */
+  write(slot: number, state: Float32Array | null): void {
+    const data = new Float32Array(stateLength(this.#dimensions));
+    if (state) data.set(state);
+    let from = 0;
+    for (const { buffer, offset, bytes } of this.#parts(slot)) {
+      upload(this.#device, buffer, data.subarray(from / 4, (from + bytes) / 4), offset);
+      from += bytes;
+    }
+  }
+
+  #gather(encoder: GPUCommandEncoder, slot: number, into: GPUBuffer): void {
+    let at = 0;
+    for (const { buffer, offset, bytes } of this.#parts(slot)) {
+      encoder.copyBufferToBuffer(buffer, offset, into, at, bytes);
+      at += bytes;
+    }
+  }
+
+  /** Where the pieces of a slot's state lie, in the state's order. */
+  *#parts(slot: number): Generator<{ buffer: GPUBuffer; offset: number; bytes: number }> {
+    const { layers, width, headSize } = this.#dimensions;
+    const { before, siteStride, wkv } = this.#buffers;
+    const shift = (site: number) => ({
+      buffer: before,
+      offset: (site * siteStride + slot * width) * 4,
+      bytes: width * 4,
+    });
+    const bytes = width * headSize * 4;
+    for (let layer = 0; layer < layers; layer++) {
+      yield shift(2 * layer);
+      yield { buffer: wkv[layer], offset: slot * bytes, bytes };
+      yield shift(2 * layer + 1);
+    }
+  }
+}
+
+/** One site of a shift buffer, to bind. */
+export function siteOf(buffer: GPUBuffer, site: number, { siteStride }: StateBuffers): BoundBuffer {
+  return { buffer, offset: site * siteStride * 4, size: siteStride * 4 };
+}

@@ -1,0 +1,326 @@
+/**
+ * RWKV-5: which tensors a checkpoint has, what they say of version and sizes, how small tensors
+ * are prepared for the kernels, and the layer graph. Nothing else knows the version.
+ *
+ * 5.2 has a gate and decays per channel, `time_decay [H, N]`. 5.1 has a gate and decays per head,
+ * `[H]`. 5.0 has no gate. Values per head are broadcast over the head's channels, after which all
+ * three are one graph, but for the gate.
+ */
+
+import { InferenceError } from "../../core/errors.ts";
+import type { Dimensions, Version } from "../dimensions.ts";
+import type { Linear, Op } from "../graph.ts";
+
+/** Shapes of the tensors of a file, by published name. */
+export type Shapes = ReadonlyMap<string, readonly number[]>;
+
+/** Reads a small tensor, by published name, as float32. */
+export type ReadTensor = (name: string) => Promise<Float32Array>;
+
+function fail(file: string, message: string): InferenceError {
+  return new InferenceError("invalid_checkpoint", `Cannot load ${file}: ${message}`, {
+    param: file,
+  });
+}
+
+function count(shape: readonly number[]): number {
+  return shape.reduce((a, b) => a * b, 1);
+}
+
+/**
+ * Sizes and version, from shapes alone; every tensor is checked to be there and to fit.
+ *
+ * @throws InferenceError `invalid_checkpoint` naming the tensor, what it is and what it should be.
+ */
+export function readDimensions(
+  shapes: Shapes,
+  { file, groupNormEps }: { file: string; groupNormEps: number },
+): Dimensions {
+  const shape = (name: string): readonly number[] => {
+    const found = shapes.get(name);
+    if (!found) {
+      throw fail(file, `it has no tensor "${name}"; it is not an RWKV-5 checkpoint, or incomplete`);
+    }
+    return found;
+  };
+  // Vectors are published as [C], [1, 1, C] and the like: only their length counts.
+  const expect = (name: string, wanted: readonly number[], matrix = false) => {
+    const got = shape(name);
+    if (count(got) === count(wanted) && (!matrix || `${got}` === `${wanted}`)) return;
+    throw fail(file, `"${name}" has shape [${got}] where the other tensors ask for [${wanted}]`);
+  };
+
+  const embedding = shape("emb.weight");
+  if (embedding.length !== 2 || count(embedding) === 0) {
+    throw fail(file, `"emb.weight" has shape [${embedding}] and not [vocabulary, width]`);
+  }
+  const [vocabulary, width] = embedding;
+  const layers = countLayers(shapes);
+  if (layers === 0) throw fail(file, `it has no tensor "blocks.0.ln1.weight", so no layer`);
+  if (shapes.has("blocks.0.att.time_maa_x") || shapes.has("blocks.0.att.x_r")) {
+    throw fail(file, "it is an RWKV-6 or RWKV-7 checkpoint, and this worker runs RWKV-5");
+  }
+
+  const decay = shape("blocks.0.att.time_decay").filter((n, i) => n !== 1 || i === 0);
+  const gated = [...shapes.keys()].some((name) => /\.att\.(gate\.weight|time_mix_g)$/.test(name));
+  if (!shapes.has("blocks.0.att.ln_x.weight")) {
+    throw fail(file, `it has no "blocks.0.att.ln_x.weight"; RWKV-4 and older are not supported`);
+  }
+  const heads = decay[0];
+  if (!(heads > 0) || width % heads !== 0) {
+    throw fail(
+      file,
+      `"blocks.0.att.time_decay" has shape [${decay}], which does not divide the width ${width}`,
+    );
+  }
+  const headSize = width / heads;
+  if (headSize % 4 !== 0) {
+    throw fail(file, `its head size is ${headSize}; head sizes must be multiples of 4`);
+  }
+  const perChannel = decay.length === 2;
+  if (perChannel && !gated) {
+    throw fail(file, `it has no tensor "blocks.0.att.gate.weight"; the file is incomplete`);
+  }
+  const version: Version = !gated ? "5.0" : perChannel ? "5.2" : "5.1";
+
+  const ffnWidth = shape("blocks.0.ffn.key.weight")[0];
+  const dimensions: Dimensions = {
+    version,
+    layers,
+    width,
+    heads,
+    headSize,
+    ffnWidth,
+    vocabulary,
+    groupNormEps,
+  };
+  const matrices = new Set(matrixNames(dimensions));
+  for (const [name, wanted] of tensorShapes(dimensions)) {
+    if (name.endsWith(".att.time_faaaa")) {
+      const bonus = bonusName(shapes, Number(name.split(".")[1]));
+      if (count(shape(bonus)) !== heads) expect(bonus, [width]);
+    } else expect(name, wanted, matrices.has(name));
+  }
+  return dimensions;
+}
+
+/** Every tensor of a checkpoint, by published name, in its published shape. */
+export function tensorShapes(dimensions: Dimensions): Map<string, readonly number[]> {
+  const { version, layers, width, heads, headSize, ffnWidth, vocabulary } = dimensions;
+  const shapes = new Map<string, readonly number[]>([["emb.weight", [vocabulary, width]]]);
+  const vector = (name: string, mix = false) => shapes.set(name, mix ? [1, 1, width] : [width]);
+  const norm = (name: string) => ["weight", "bias"].forEach((part) => vector(`${name}.${part}`));
+  const perHead = version === "5.2" ? [heads, headSize] : [heads];
+  const gate = version === "5.0" ? [] : ["gate"];
+  for (let layer = 0; layer < layers; layer++) {
+    const [att, ffn] = [`blocks.${layer}.att.`, `blocks.${layer}.ffn.`];
+    for (const name of layer === 0 ? ["ln1", "ln2", "ln0"] : ["ln1", "ln2"]) {
+      norm(`blocks.${layer}.${name}`);
+    }
+    for (const m of mixesOf(version)) vector(`${att}time_mix_${m}`, true);
+    shapes.set(`${att}time_decay`, perHead).set(`${att}time_faaaa`, perHead);
+    for (const name of ["receptance", "key", "value", "output", ...gate]) {
+      shapes.set(`${att}${name}.weight`, [width, width]);
+    }
+    norm(`${att}ln_x`);
+    for (const m of ["k", "r"]) vector(`${ffn}time_mix_${m}`, true);
+    shapes.set(`${ffn}key.weight`, [ffnWidth, width]);
+    shapes.set(`${ffn}receptance.weight`, [width, width]);
+    shapes.set(`${ffn}value.weight`, [width, ffnWidth]);
+  }
+  norm("ln_out");
+  return shapes.set("head.weight", [vocabulary, width]);
+}
+
+/** Returns the published names of all tensors that a checkpoint's model is made of. */
+export function tensorNames(dimensions: Dimensions, shapes: Shapes): Set<string> {
+  const names = new Set(tensorShapes(dimensions).keys());
+  for (let layer = 0; layer < dimensions.layers; layer++) {
+    names.delete(`blocks.${layer}.att.time_faaaa`);
+    names.add(bonusName(shapes, layer));
+  }
+  return names;
+}
+
+function mixesOf(version: Version): string[] {
+  return version === "5.0" ? ["k", "v", "r"] : ["k", "v", "r", "g"];
+}
+
+/** One more than the largest layer that any tensor names: a layer that lacks some is an error. */
+function countLayers(shapes: Shapes): number {
+  let layers = 0;
+  for (const name of shapes.keys()) {
+    const index = name.match(/^blocks\.(\d{1,4})\./)?.[1];
+    if (index !== undefined) layers = Math.max(layers, Number(index) + 1);
+  }
+  return layers;
+}
+
+function bonusName(shapes: Shapes, layer: number): string {
+  const first = `blocks.${layer}.att.time_first`;
+  return shapes.has(first) ? first : `blocks.${layer}.att.time_faaaa`;
+}
+
+/**
+ * The small tensors as the kernels want them, by the names that the graph uses: norms
+ * `[2, C]` (weight, bias), mixes `[mixes, C]`, decay and bonus `[H, N]`.
+ */
+export async function prepareVectors(
+  dimensions: Dimensions,
+  shapes: Shapes,
+  read: ReadTensor,
+): Promise<Map<string, Float32Array>> {
+  const { layers, width, headSize, version } = dimensions;
+  const vectors = new Map<string, Float32Array>();
+  const join = async (name: string, parts: string[]) => {
+    const joined = new Float32Array(parts.length * width);
+    for (const [i, part] of parts.entries()) joined.set(await read(part), i * width);
+    vectors.set(name, joined);
+  };
+  const norm = (name: string) => join(name, [`${name}.weight`, `${name}.bias`]);
+  const broadcast = (values: Float32Array) =>
+    values.length === width
+      ? values
+      : Float32Array.from({ length: width }, (_, c) => values[Math.floor(c / headSize)]);
+
+  await norm("blocks.0.ln0");
+  for (let layer = 0; layer < layers; layer++) {
+    const block = `blocks.${layer}.`;
+    for (const name of ["ln1", "ln2", "att.ln_x"]) await norm(block + name);
+    await join(`${block}att.time_mix`, mixesOf(version).map((m) => `${block}att.time_mix_${m}`));
+    await join(`${block}ffn.time_mix`, ["k", "r"].map((m) => `${block}ffn.time_mix_${m}`));
+    const decay = await read(`${block}att.time_decay`);
+    vectors.set(`${block}att.decay`, broadcast(decay.map((d) => Math.exp(-Math.exp(d)))));
+    const name = bonusName(shapes, layer);
+    const bonus = await read(name);
+    // A 5.2 `time_faaaa` is sometimes merely called `time_first`: its shape tells.
+    const logarithmic = name.endsWith("time_first") && bonus.length !== width;
+    vectors.set(`${block}att.bonus`, broadcast(logarithmic ? bonus.map(Math.exp) : bonus));
+  }
+  await norm("ln_out");
+  return vectors;
+}
+
+/** Token shifts in the state: two a layer, that of the time mix first. */
+export function shiftSites({ layers }: Dimensions): number {
+  return 2 * layers;
+}
+
+/** Published names of all matrices, in the order in which the graph comes to them. */
+export function matrixNames(dimensions: Dimensions): string[] {
+  return matrixGroups(dimensions).flat();
+}
+
+/** The same, those together that are multiplied together. */
+export function matrixGroups(dimensions: Dimensions): string[][] {
+  return layerGraph(dimensions).flatMap((op) => {
+    if (op.op === "embed") return [[op.table]];
+    return op.op === "linears" ? [op.linears.map(({ weight }) => weight)] : [];
+  });
+}
+
+/** The layer graph. Up to `ln_out` it runs for all tokens, from there for the chosen ones. */
+export function layerGraph({ version, layers }: Dimensions): Op[] {
+  const gated = version !== "5.0";
+  const ops: Op[] = [{ op: "embed", table: "emb.weight", norm: "blocks.0.ln0" }];
+  for (let layer = 0; layer < layers; layer++) {
+    const block = `blocks.${layer}.`;
+    const project = (matrix: string, plane: number, to: "r" | "k" | "v" | "g"): Linear => ({
+      weight: `${block}att.${matrix}.weight`,
+      from: "mixed",
+      plane,
+      to,
+      activation: to === "g" ? "silu" : "none",
+      write: "store",
+    });
+    ops.push(
+      {
+        op: "normShift",
+        norm: `${block}ln1`,
+        mix: `${block}att.time_mix`,
+        mixes: gated ? 4 : 3,
+        site: 2 * layer,
+      },
+      {
+        op: "linears",
+        linears: [
+          project("key", 0, "k"),
+          project("value", 1, "v"),
+          project("receptance", 2, "r"),
+          ...(gated ? [project("gate", 3, "g")] : []),
+        ],
+      },
+      {
+        op: "wkv5",
+        layer,
+        decay: `${block}att.decay`,
+        bonus: `${block}att.bonus`,
+        norm: `${block}att.ln_x`,
+        gated,
+      },
+      {
+        op: "linears",
+        linears: [{
+          weight: `${block}att.output.weight`,
+          from: "y",
+          plane: 0,
+          to: "x",
+          activation: "none",
+          write: "add",
+        }],
+      },
+      {
+        op: "normShift",
+        norm: `${block}ln2`,
+        mix: `${block}ffn.time_mix`,
+        mixes: 2,
+        site: 2 * layer + 1,
+      },
+      {
+        op: "linears",
+        linears: [{
+          weight: `${block}ffn.key.weight`,
+          from: "mixed",
+          plane: 0,
+          to: "hidden",
+          activation: "relu2",
+          write: "store",
+        }, {
+          weight: `${block}ffn.receptance.weight`,
+          from: "mixed",
+          plane: 1,
+          to: "receptance",
+          activation: "sigmoid",
+          write: "store",
+        }],
+      },
+      {
+        op: "linears",
+        linears: [{
+          weight: `${block}ffn.value.weight`,
+          from: "hidden",
+          plane: 0,
+          to: "x",
+          activation: "none",
+          write: "gatedAdd",
+          gate: "receptance",
+        }],
+      },
+    );
+  }
+  ops.push(
+    { op: "selectNorm", norm: "ln_out" },
+    {
+      op: "linears",
+      linears: [{
+        weight: "head.weight",
+        from: "selected",
+        plane: 0,
+        to: "logits",
+        activation: "none",
+        write: "store",
+      }],
+    },
+  );
+  return ops;
+}

@@ -1,0 +1,94 @@
+/** Fetches the vocabulary that belongs to a pulled model, as `vocab.txt` beside it. */
+
+import { join } from "node:path";
+import { InferenceError } from "../core/errors.ts";
+import { type HubHttp, Refusal } from "../hub/hub_http.ts";
+import { type HubFile, vocabularyFiles, WORLD_VOCABULARY } from "../hub/names.ts";
+import { FileChanged, Repository } from "../hub/repository.ts";
+import { parseVocabulary } from "../tokenizer/vocabulary.ts";
+import type { ModelFacts } from "./inspect_model.ts";
+import { removeIfThere } from "./model_cache.ts";
+import { fetchFile } from "./partial_download.ts";
+
+const NAME = "vocab.txt";
+
+/** Rows of the embedding of every World model. */
+const WORLD_SIZE = 65_536;
+
+/** No vocabulary is larger than this: what calls itself one is not to fill the disk. */
+const MAX_BYTES = 64 * 1024 * 1024;
+
+/**
+ * Takes the first vocabulary that can be read: the repository's own, else for a World model that of
+ * one of the repositories that have it.
+ *
+ * @returns Whether there is one; where not, it has been told how to go on.
+ */
+export async function fetchVocabulary(
+  http: HubHttp,
+  own: Repository,
+  { folder, facts, say }: {
+    folder: string;
+    facts: ModelFacts | null;
+    say: (line: string) => void;
+  },
+): Promise<boolean> {
+  if (await readable(join(folder, NAME))) return true;
+  for (const file of vocabularyFiles(await own.files())) {
+    if (await fetchFrom(http, own, { file, folder })) return true;
+  }
+  for (const { repo, path } of facts?.vocabulary === WORLD_SIZE ? WORLD_VOCABULARY : []) {
+    const repository = new Repository(http, repo);
+    const file = await attempt(async () =>
+      (await repository.files()).find((file) => file.path === path)
+    );
+    if (file && await fetchFrom(http, repository, { file, folder })) {
+      say(`Its vocabulary is ${path} of ${repo}`);
+      return true;
+    }
+  }
+  say(
+    `There is no vocabulary that can be read in ${own.name}` +
+      `${facts?.vocabulary === WORLD_SIZE ? ", nor where the World one usually is" : ""}: ` +
+      "give one with --vocab FILE",
+  );
+  return false;
+}
+
+async function fetchFrom(
+  http: HubHttp,
+  repository: Repository,
+  { file, folder }: { file: HubFile; folder: string },
+): Promise<boolean> {
+  if (file.size > MAX_BYTES) return false;
+  const path = join(folder, NAME);
+  const fetched = await attempt(async () => {
+    await fetchFile(http, await repository.describe(file), { folder, name: NAME });
+    return true;
+  });
+  if (fetched && await readable(path)) return true;
+  await removeIfThere(path);
+  return false;
+}
+
+/** What the hub refuses here is done without; a stop, or a full disk, ends it. */
+async function attempt<T>(work: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await work();
+  } catch (error) {
+    const refused = error instanceof Refusal || error instanceof FileChanged ||
+      (error instanceof InferenceError && error.code === "hub_error");
+    if (refused) return undefined;
+    throw error;
+  }
+}
+
+async function readable(path: string): Promise<boolean> {
+  try {
+    parseVocabulary(await Deno.readTextFile(path), path);
+    return true;
+  } catch (error) {
+    if (error instanceof InferenceError || error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,67 @@
+/** Finds the model that flags ask for: files, random weights, or one that was pulled. */
+
+import { fileURLToPath } from "node:url";
+import { BYTES, parseVocabulary } from "../tokenizer/vocabulary.ts";
+import { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { type Flags, number, shapeFlag, text } from "../cli/args/command.ts";
+import { fileError, filesAt, type ModelFiles, readText } from "./model_folder.ts";
+import { pulledFolder } from "./pulled_model.ts";
+
+export type { ModelFiles, ModelSource } from "./model_folder.ts";
+
+/** The embedded demo model. */
+export const DEMO_MODEL = fileURLToPath(new URL("../../models/demo", import.meta.url));
+
+/**
+ * Resolves the model flags; the name of a pulled model stands for its folder.
+ *
+ * @param say Told how a download goes, where one was asked for.
+ * @throws InferenceError `file_error` naming the path, if there is not exactly one checkpoint.
+ */
+export async function findModel(
+  flags: Flags,
+  say: (line: string) => void = console.error,
+): Promise<ModelFiles> {
+  const groupNormEps = number(flags, "group-norm-eps", { min: 1e-12, max: 1 });
+  const shape = shapeFlag(flags);
+  if (shape !== undefined) {
+    return {
+      id: `random-${shape}`,
+      source: { from: { shape }, groupNormEps },
+      vocabulary: text(flags, "vocab") ?? "bytes",
+    };
+  }
+  const path = text(flags, "model") ?? DEMO_MODEL;
+  let info: Deno.FileInfo;
+  try {
+    info = await Deno.stat(path);
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotFound) {
+      return await findModel({ ...flags, model: await pulledFolder(path, flags, say) });
+    }
+    throw fileError(path, (cause as Error).message, cause);
+  }
+  return await filesAt(path, { info, groupNormEps, vocabulary: text(flags, "vocab") });
+}
+
+/**
+ * Reads a vocabulary: a file in any form that `parseVocabulary` knows, or `bytes`.
+ *
+ * @throws InferenceError `invalid_vocabulary` naming the line or entry, or `file_error`.
+ */
+export async function openTokenizer(vocabulary: string): Promise<Tokenizer> {
+  if (vocabulary === "bytes") return new Tokenizer(BYTES);
+  return new Tokenizer(parseVocabulary(await readText(vocabulary), vocabulary));
+}
+
+/** As `openTokenizer`, for a model that must have a vocabulary. */
+export async function modelTokenizer({ id, source, vocabulary }: ModelFiles): Promise<Tokenizer> {
+  if (vocabulary === null) {
+    const { from } = source;
+    throw fileError(
+      "file" in from ? from.file : id,
+      "there is no vocabulary (vocab.txt) beside it; name one with --vocab",
+    );
+  }
+  return await openTokenizer(vocabulary);
+}

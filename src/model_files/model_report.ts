@@ -1,0 +1,100 @@
+/** What can be told of a model's matrices: types, bytes, bits a weight. */
+
+import type { Model } from "../model/load.ts";
+import { matrixNames } from "../model/architectures/rwkv5.ts";
+import {
+  assignTypes,
+  matrixBytes,
+  type Quant,
+  type QuantName,
+  quantName,
+  ROW_BLOCK,
+} from "../quant/mod.ts";
+
+export interface MatrixReport {
+  name: string;
+  shape: [rows: number, columns: number];
+  /** Element type in the file. */
+  stored: string;
+  held: QuantName;
+  /** In device memory. */
+  bytes: number;
+  /** Root of the squared error over the squared values, where a converted file tells. */
+  error?: number;
+}
+
+/** Names of tensors shown at most. */
+const NAMED = 8;
+
+/** Returns the names of tensors as a person reads them: the first ones, and how many more. */
+export function namesText(names: readonly string[]): string {
+  if (names.length === 0) return "none";
+  const more = names.length - NAMED;
+  return names.slice(0, NAMED).join(", ") + (more > 0 ? ` and ${more} more` : "");
+}
+
+/** Returns a line about tensors that the model does not use, or null if there are none. */
+export function unreadNotice({ name, unread }: Model): string | null {
+  if (unread.length === 0) return null;
+  return `Ignoring ${unread.length} tensors of ${name} that no RWKV-5 model has: ` +
+    `${namesText(unread)}; \`rwkv info --json\` lists them`;
+}
+
+/** All matrices, in the order of the layer graph. */
+export function matrixReports(model: Model, quant: Quant): MatrixReport[] {
+  return [...assignTypes(quant, matrixNames(model.dimensions))].map(([name, type]) => {
+    const { rows, columns, packed } = model.matrix(name);
+    const error = model.converted?.matrices.get(name)?.error;
+    return {
+      name,
+      shape: [rows, columns],
+      stored: packed ?? model.checkpoint.tensors.get(model.names.get(name)!)!.dtype,
+      held: quantName(type),
+      bytes: matrixBytes(rows, columns, type),
+      ...(typeof error === "number" ? { error } : {}),
+    };
+  });
+}
+
+/** Bits of a weight in device memory, its part of the scale included, over all matrices' rows. */
+export function bitsPerWeight(model: Model, quant: Quant): number {
+  let bytes = 0, weights = 0;
+  for (const [name, type] of assignTypes(quant, matrixNames(model.dimensions))) {
+    const { rows, columns } = model.matrix(name);
+    bytes += rows * matrixBytes(ROW_BLOCK, columns, type) / ROW_BLOCK;
+    weights += rows * columns;
+  }
+  return bytes * 8 / weights;
+}
+
+/** Matrices that differ but in their layer, as one line each. */
+export function matrixTable(reports: readonly MatrixReport[]): string[] {
+  const groups = new Map<string, MatrixReport[]>();
+  for (const report of reports) {
+    const name = report.name.replace(/^blocks\.\d+\./, "blocks.*.");
+    const key = [name, ...report.shape, report.stored, report.held].join(" ");
+    groups.set(key, [...groups.get(key) ?? [], report]);
+  }
+  const rows = [...groups.values()].map((group) => {
+    const [{ name, shape, stored, held }] = group;
+    const several = name.replace(/^blocks\.\d+\./, `blocks.{${layersOf(group)}}.`);
+    return [
+      group.length > 1 ? several : name,
+      shape.join(" x "),
+      stored === held ? held : `${stored} -> ${held}`,
+      group.reduce((sum, { bytes }) => sum + bytes, 0),
+    ] as const;
+  });
+  const widths = [0, 1, 2].map((i) => Math.max(...rows.map((row) => String(row[i]).length)));
+  return rows.map(([name, shape, types, bytes]) =>
+    `  ${name.padEnd(widths[0])}  ${shape.padStart(widths[1])}  ${types.padEnd(widths[2])}  ` +
+    `${(bytes / 1e6).toFixed(1).padStart(8)} MB`
+  );
+}
+
+/** `0-23`, or `0,2,5`. */
+function layersOf(group: readonly MatrixReport[]): string {
+  const layers = group.map(({ name }) => Number(name.split(".")[1]));
+  const [first, last] = [layers[0], layers[layers.length - 1]];
+  return last - first === layers.length - 1 ? `${first}-${last}` : layers.join(",");
+}

@@ -1,0 +1,257 @@
+/** Puts together what is behind a worker: engine, scheduler, store and sessions. */
+
+import { SILENT, type Telemetry } from "../core/telemetry.ts";
+import { DEFAULT_TENANT } from "../core/tenant.ts";
+import type { OnNotice, OnProgress } from "../engine/engine.ts";
+import type { LastingEngine } from "../engine/supervisor/engine_supervisor.ts";
+import type { EngineEvents, LastingLimits } from "../engine/supervisor/engine_recovery.ts";
+import type { SchedulerNumbers } from "../scheduler/scheduler_stats.ts";
+import { Scheduler } from "../scheduler/scheduler.ts";
+import { Sessions } from "../session/sessions.ts";
+import { TenantSessions } from "../session/tenant_sessions.ts";
+import type { Backend } from "../store/backends/backend.ts";
+import { BlobCache } from "../store/states/blob_cache.ts";
+import { STATE_CODECS, type StateCodec } from "../store/states/state_codec.ts";
+import { type StateChange, StateStore } from "../store/states/state_store.ts";
+import type { StoredUsage } from "../store/usage/stored_usage.ts";
+import { StoreProbe } from "../store/backends/store_probe.ts";
+import { noteTenant } from "../store/tenants.ts";
+import { tokenTable, vocabularyHash } from "../tokenizer/token_table.ts";
+import {
+  choice,
+  type Flags,
+  type FlagSpec,
+  MODEL_FLAGS,
+  number,
+  PULL_FLAG,
+  TUNE_FLAG,
+} from "../cli/args/command.ts";
+import { findModel, modelTokenizer } from "../model_files/find_model.ts";
+import { type EngineOptions, engineOptions, type OpenEngine, SERVED } from "./open_engine.ts";
+import { KV_FLAG, kvOf, openBackend } from "./open_store.ts";
+import { openWorkerEngine } from "./supervised_engine.ts";
+
+/** Requests that wait, and seconds of a turn, unless flags say otherwise. */
+const QUEUE = 64;
+const TURN_SECONDS = 600;
+
+/** Seconds that states last, and MiB of them in memory, unless flags say otherwise. */
+export const STATE_TTL = 7 * 24 * 3600;
+const STATE_CACHE = 256;
+const STATE_CODEC: StateCodec = "f16";
+
+/** Milliseconds for storing turns that are cut short. */
+const STORE_MS = 1500;
+
+/** Flags of everything that keeps conversations. */
+export const WORKER_FLAGS = {
+  ...MODEL_FLAGS,
+  ...PULL_FLAG,
+  ...TUNE_FLAG,
+  ...KV_FLAG,
+  slots: {
+    type: "string",
+    value: "N",
+    env: "RWKV_SLOTS",
+    help: "replies that are written at once",
+    otherwise: `${SERVED.slots}, or what there is memory for`,
+  },
+  "state-ttl": {
+    type: "string",
+    value: "S",
+    env: "RWKV_STATE_TTL",
+    help: "seconds that a state is kept after its last use",
+    otherwise: `${STATE_TTL}, that is, 7 days`,
+  },
+  "state-cache": {
+    type: "string",
+    value: "MIB",
+    env: "RWKV_STATE_CACHE",
+    help: "memory for states that were stored or read last; 0 for none",
+    otherwise: `${STATE_CACHE}`,
+  },
+  "state-codec": {
+    type: "string",
+    value: STATE_CODECS.join("|"),
+    env: "RWKV_STATE_CODEC",
+    help: "how states of finished turns are stored; all are read",
+    otherwise: STATE_CODEC,
+  },
+  "no-prefix-index": {
+    type: "boolean",
+    help: "do not look for the state of a history that is sent whole, nor keep system prompts",
+  },
+  queue: {
+    type: "string",
+    value: "N",
+    env: "RWKV_QUEUE",
+    help: "requests that wait for a slot at most; further ones get 503",
+    otherwise: `${QUEUE}`,
+  },
+  "turn-seconds": {
+    type: "string",
+    value: "N",
+    env: "RWKV_TURN_SECONDS",
+    help: "seconds after which a reply ends as it is, with finish_reason length",
+    otherwise: `${TURN_SECONDS}`,
+  },
+} as const satisfies Record<string, FlagSpec>;
+
+/** Everything behind the routes. */
+export interface RunningSessions {
+  /** Everybody's. */
+  tenants: TenantSessions;
+  /** The default tenant's. */
+  sessions: Sessions;
+  engine: LastingEngine;
+  modelId: string;
+  kv: string;
+  /** Whether what is stored is encrypted at rest. */
+  encrypted: boolean;
+  store: StoreProbe;
+  numbers: () => SchedulerNumbers;
+  /**
+   * Lets turns under way end, for `grace` milliseconds at most; stores those that go on as open
+   * turns, as far as they are; closes the store. The engine ends with the process, which is to
+   * follow: to free a device and exit at once has crashed in software drivers.
+   */
+  close: (grace: number) => Promise<void>;
+}
+
+export interface OpenSessionsOptions {
+  telemetry?: Telemetry | undefined;
+  /** A store that is open or being opened, in place of the one that flags name. */
+  backend?: Promise<Backend> | undefined;
+  /** Told what tenants store and remove. */
+  stored?: StoredUsage | undefined;
+  /** Told what is wrong when the state store begins to fail, and `null` when it answers again. */
+  onStoreChange?: (problem: string | null) => void;
+  /** Called with what an operator should see: how a download goes, how kernels were tuned. */
+  onNotice?: OnNotice | undefined;
+  /** Told how the engine fails and comes back. */
+  engineEvents?: Partial<EngineEvents> | undefined;
+  /** Opens engines; in a Worker unless told. */
+  openEngine?: OpenEngine | undefined;
+  engineLimits?: Partial<LastingLimits> | undefined;
+}
+
+/**
+ * Loads the model into a Worker and opens the state store.
+ *
+ * @throws InferenceError naming the file or flag that is at fault.
+ */
+export async function openSessions(
+  flags: Flags,
+  onProgress?: OnProgress,
+  { onStoreChange, onNotice = () => {}, telemetry = SILENT, ...given }: OpenSessionsOptions = {},
+): Promise<RunningSessions> {
+  const files = await findModel(flags, (line) => onNotice("info", line));
+  const tokenizer = await modelTokenizer(files);
+  const tokens = tokenTable(tokenizer);
+  const vocabulary = await vocabularyHash(tokens, tokenizer.endOfText);
+  const options = {
+    ...engineOptions(flags, files, slotsOf(flags)),
+    tokens,
+    endOfText: tokenizer.endOfText,
+    tuning: flags["no-tune"] ? "off" as const : "idle" as const,
+  };
+  const kv = kvOf(flags);
+  const backend = await (given.backend ?? openBackend(kv, {
+    onChange: onStoreChange,
+    onRetry: () => telemetry.storeRetried(),
+  }));
+  let engine: LastingEngine;
+  try {
+    engine = await openWorkerEngine(options, {
+      telemetry,
+      onProgress,
+      onNotice,
+      events: given.engineEvents,
+      openEngine: given.openEngine,
+      limits: given.engineLimits,
+    });
+  } catch (error) {
+    backend.close();
+    throw error;
+  }
+  const { dimensions, fingerprint, quant } = engine.info;
+  const scheduler = new Scheduler(engine, {
+    maxQueue: number(flags, "queue", { min: 1, max: 1e6, integer: true }) ?? QUEUE,
+    maxPerKey: number(flags, "turns-per-key", { min: 1, max: 1e6, integer: true }),
+    renewal: engine,
+  });
+  const { from } = files.source;
+  const { mtime } = "file" in from ? await Deno.stat(from.file) : { mtime: null };
+  const cacheMiB = number(flags, "state-cache", { min: 0, max: 1e6 }) ?? STATE_CACHE;
+  const states = {
+    ttl: 1000 * (number(flags, "state-ttl", { min: 60, max: 1e9 }) ?? STATE_TTL),
+    cache: new BlobCache(2 ** 20 * cacheMiB),
+    vocabularyHash: vocabulary,
+    telemetry,
+  };
+  const shared = {
+    runner: scheduler,
+    telemetry,
+    prefixes: !flags["no-prefix-index"],
+    tokenizer,
+    limits: { turnSeconds: number(flags, "turn-seconds", { min: 1, max: 1e6 }) ?? TURN_SECONDS },
+    model: {
+      id: files.id,
+      fingerprint,
+      vocabularyHash: vocabulary,
+      quant,
+      vocabulary: dimensions.vocabulary,
+      shape: dimensions,
+      codec: choice(flags, "state-codec", { choices: STATE_CODECS, otherwise: STATE_CODEC }),
+      created: Math.floor((mtime?.getTime() ?? Date.now()) / 1000),
+    },
+  };
+  const tenants = new TenantSessions({
+    open: (tenant, underway) => {
+      // Where it can't be written now, it is when the tenant's sessions are made anew.
+      underway.chore(noteTenant(backend, tenant));
+      const { stored } = given;
+      const onChange = stored && ((change: StateChange) => stored.changed(tenant, change));
+      const store = new StateStore(backend, { ...states, tenant, onChange });
+      return new Sessions({ ...shared, store, underway });
+    },
+  });
+  return {
+    tenants,
+    get sessions() {
+      return tenants.of(DEFAULT_TENANT);
+    },
+    engine,
+    modelId: files.id,
+    kv,
+    encrypted: backend.secret !== undefined,
+    store: new StoreProbe(backend),
+    numbers: () => scheduler.numbers,
+    close: async (grace) => {
+      const ended = scheduler.close().then(() => tenants.settled());
+      if (!await endsWithin(ended, grace)) {
+        tenants.interrupt();
+        await endsWithin(ended, STORE_MS);
+      }
+      backend.close();
+    },
+  };
+}
+
+/** A number of slots that was asked for is had or refused. */
+function slotsOf(flags: Flags): Pick<EngineOptions, "slots" | "leastSlots" | "maxStepTokens"> {
+  const slots = number(flags, "slots", { min: 1, max: 1024, integer: true });
+  if (slots === undefined) return SERVED;
+  return { slots, maxStepTokens: Math.max(slots, SERVED.maxStepTokens) };
+}
+
+/** Whether `work` is done before `limit` milliseconds are over. */
+export async function endsWithin(work: Promise<unknown>, limit: number): Promise<boolean> {
+  const { promise: late, resolve } = Promise.withResolvers<false>();
+  const timer = setTimeout(() => resolve(false), limit);
+  try {
+    return await Promise.race([work.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

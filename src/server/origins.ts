@@ -1,0 +1,42 @@
+/** `--origins`: whose pages may call a worker. */
+
+import { type Flags, type FlagSpec, text, usageError } from "../cli/args/command.ts";
+
+export const ORIGINS_FLAG = {
+  origins: {
+    type: "string",
+    value: "LIST",
+    env: "RWKV_ORIGINS",
+    help: "pages that may call, as https://chat.example.com,app://obsidian.md; * for all",
+    otherwise: "the worker's own page only",
+  },
+} as const satisfies Record<string, FlagSpec>;
+
+/** A scheme of an application or a browser extension, and a host or `*` for all of them. */
+const APP_ORIGIN = /^([a-z][a-z\d+.-]*):\/\/(\*|[^\s/?#@*]+)\/?$/i;
+
+/** Schemes of addresses that are never the origin of a page. */
+const NO_PAGES = ["http", "https", "ftp", "ws", "wss", "file", "data", "blob", "javascript"];
+
+/** Origins as browsers and web views send them. */
+export function originsOf(flags: Flags): string[] {
+  const list = text(flags, "origins")?.split(",").map((part) => part.trim()) ?? [];
+  return list.filter((part) => part !== "").map(originOf);
+}
+
+function originOf(part: string): string {
+  if (part === "*" || part === "null") return part;
+  if (/^file:\/{2,3}$/i.test(part)) return "file://";
+  const origin = /^https?:[^*]*$/i.test(part) ? URL.parse(part)?.origin : undefined;
+  // A path, a user or a pattern would never match.
+  if (origin !== undefined && `${origin}/` === URL.parse(part)!.href) return origin;
+  const [, scheme = "", host] = APP_ORIGIN.exec(part) ?? [];
+  if (scheme !== "" && !NO_PAGES.includes(scheme.toLowerCase())) {
+    return `${scheme}://${host}`.toLowerCase();
+  }
+  throw usageError(
+    `Cannot use --origins ${part}: an origin is a scheme and a host, as ` +
+      "https://chat.example.com, app://obsidian.md or moz-extension://*; pages opened from files " +
+      "are file:// or null",
+  );
+}

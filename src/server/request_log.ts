@@ -1,0 +1,19 @@
+/** A line of the log for each request: none of its text, and no id that would let others resume. */
+
+import type { AnsweredRequest } from "../../routes/middleware/request_observer.ts";
+import type { Logger } from "../core/log.ts";
+
+/** Asked all the time by machines, and of no interest. */
+const PROBES = new Set(["/health", "/ready", "/ping", "/metrics"]);
+
+export function logAnswer(log: Logger, answered: AnsweredRequest): void {
+  const { method, route, status, seconds, requestId } = answered;
+  if (PROBES.has(route)) return;
+  log.routine("Answered", {
+    method,
+    route,
+    status,
+    ms: Math.round(1000 * seconds),
+    request: requestId,
+  });
+}

@@ -1,0 +1,83 @@
+/** Answers as routes give them, kept under a client's key: given once, and again to who asks again. */
+
+import {
+  type Answers,
+  type Claim,
+  CLAIM_MS,
+  type OnceRequest,
+} from "../store/idempotency/idempotency_records.ts";
+
+export type { OnceRequest } from "../store/idempotency/idempotency_records.ts";
+
+/** An answer, all of it. */
+export interface GivenAnswer {
+  /** Of HTTP. */
+  status: number;
+  /** By name. */
+  headers: Record<string, string>;
+  /** As it was sent. */
+  body: Uint8Array;
+}
+
+/** Told once it is known what the answer is; until then nobody else works on it. */
+export interface AnswerUnderway {
+  /** Stores it for whoever asks again, until one of `states`, which it names, is deleted. */
+  keep(answer: GivenAnswer, states: readonly string[]): Promise<void>;
+  /** Stores that there was an answer, too large to be kept, whose text is in `states`. */
+  keepNothing(states: readonly string[]): Promise<void>;
+  /** There is no answer that would be worth to be given again. */
+  drop(): Promise<void>;
+}
+
+/** Answers by their idempotency keys, and who waits for them. */
+export class AnswerDesk {
+  readonly #answers: Answers;
+
+  /** A desk in front of a store's answers. */
+  constructor(answers: Answers) {
+    this.#answers = answers;
+  }
+
+  /** What was answered before, or what an answer is to be handed to. Throws as `Answers.claim`. */
+  async begin(
+    request: OnceRequest,
+  ): Promise<{ given: GivenAnswer } | { underway: AnswerUnderway }> {
+    const found = await this.#answers.claim(request);
+    if (found instanceof Uint8Array) return { given: decodeAnswer(found) };
+    return { underway: underway(found) };
+  }
+}
+
+function underway(claim: Claim): AnswerUnderway {
+  // A store that can't be reached may be reached the next time, while the claim lasts.
+  const timer = setInterval(() => claim.renew().catch(() => {}), CLAIM_MS / 3);
+  return {
+    keep: (answer, states) => {
+      clearInterval(timer);
+      return claim.complete(encodeAnswer(answer), states);
+    },
+    keepNothing: (states) => {
+      clearInterval(timer);
+      return claim.completeWithout(states);
+    },
+    drop: () => {
+      clearInterval(timer);
+      return claim.release();
+    },
+  };
+}
+
+/** A line of JSON, then the body as it is. */
+function encodeAnswer({ status, headers, body }: GivenAnswer): Uint8Array {
+  const head = new TextEncoder().encode(`${JSON.stringify({ status, headers })}\n`);
+  const bytes = new Uint8Array(head.length + body.length);
+  bytes.set(head);
+  bytes.set(body, head.length);
+  return bytes;
+}
+
+function decodeAnswer(bytes: Uint8Array): GivenAnswer {
+  const end = bytes.indexOf(10);
+  const { status, headers } = JSON.parse(new TextDecoder().decode(bytes.subarray(0, end)));
+  return { status, headers, body: bytes.subarray(end + 1) };
+}

@@ -1,0 +1,145 @@
+/**
+ * A backend whose values are encrypted (`sealing.ts`). Keys of rows stay as they are: ids, random or
+ * hashed, times and the tenant's name. Lengths can be seen.
+ *
+ * With master keys, every value that is not empty must be encrypted: one that is not was written by
+ * someone without the key. Without them, a store that was ever encrypted does not open.
+ */
+
+import { InferenceError } from "../../core/errors.ts";
+import type { Backend, Check, Entry, Key, ListOptions, Mutation } from "../backends/backend.ts";
+import { verifyEncryption } from "./encryption_status.ts";
+import { MasterKeys } from "./master_keys.ts";
+import { damagedValue, isSealed, seal, SEAL_BYTES, unseal } from "./row_encryption.ts";
+
+export interface EncryptedBackendOptions {
+  /** Epoch milliseconds. */
+  now?: (() => number) | undefined;
+  /** Whether plaintext values are read as well, which only a migration may do. */
+  plaintext?: boolean | undefined;
+}
+
+/** Any backend, with its values encrypted. */
+export class EncryptedBackend implements Backend {
+  readonly name: string;
+  readonly valueBytes: number;
+  readonly secret: string | undefined;
+  readonly #backend: Backend;
+  readonly #keys: MasterKeys;
+  readonly #now: () => number;
+  readonly #plaintext: boolean;
+  /** Resolves once the store is known to be encrypted as `keys` are meant; null before it is asked. */
+  #verified: Promise<void> | null = null;
+
+  private constructor(
+    backend: Backend,
+    { keys, secret, now = Date.now, plaintext = false }: EncryptedBackendOptions & {
+      keys: MasterKeys;
+      secret: string | undefined;
+    },
+  ) {
+    this.name = backend.name;
+    this.valueBytes = backend.valueBytes - (keys.sealing === null ? 0 : SEAL_BYTES);
+    this.secret = secret;
+    this.#backend = backend;
+    this.#keys = keys;
+    this.#now = now;
+    this.#plaintext = plaintext;
+    if (plaintext) this.#verified = Promise.resolve();
+  }
+
+  /**
+   * Verifies that the store is encrypted with `keys`, or, without keys, that it is not. If the store
+   * cannot be reached, that is done before the first operation that reaches it.
+   *
+   * @throws InferenceError `invalid_value` that says what to set if the store and `keys` do not match
+   */
+  static async over(
+    backend: Backend,
+    keys: MasterKeys,
+    options: EncryptedBackendOptions = {},
+  ): Promise<EncryptedBackend> {
+    const secret = keys.sealing === null ? undefined : await keys.secret("hashes");
+    const encrypted = new EncryptedBackend(backend, { ...options, keys, secret });
+    try {
+      await encrypted.#verify();
+    } catch (error) {
+      if (!(error instanceof InferenceError) || error.code !== "store_unavailable") throw error;
+    }
+    return encrypted;
+  }
+
+  /** @throws InferenceError `state_damaged` for a value that cannot be read; and as the backend */
+  async get(key: Key): Promise<Entry | null> {
+    await this.#ready();
+    return await this.#open(await this.#backend.get(key));
+  }
+
+  /** Throws as `get`. */
+  async getMany(keys: readonly Key[]): Promise<(Entry | null)[]> {
+    await this.#ready();
+    const entries = await this.#backend.getMany(keys);
+    return await Promise.all(entries.map((entry) => this.#open(entry)));
+  }
+
+  /** Values that cannot be read are listed as empty, so that the others can be. */
+  async *list(prefix: Key, options?: ListOptions): AsyncIterable<Entry> {
+    await this.#ready();
+    for await (const entry of this.#backend.list(prefix, options)) {
+      try {
+        yield (await this.#open(entry))!;
+      } catch (error) {
+        if (!(error instanceof InferenceError)) throw error;
+        yield { ...entry, value: new Uint8Array() };
+      }
+    }
+  }
+
+  async atomic(checks: readonly Check[], mutations: readonly Mutation[]): Promise<string | null> {
+    await this.#ready();
+    const now = this.#now();
+    const sealed = await Promise.all(
+      mutations.map(async (mutation): Promise<Mutation> => {
+        if (mutation.type === "delete") return mutation;
+        const { key: at, value } = mutation;
+        return { ...mutation, value: await seal(this.#keys, { at, value, now }) };
+      }),
+    );
+    return await this.#backend.atomic(checks, sealed);
+  }
+
+  /** Removes what is at a key, if something is. */
+  async delete(key: Key): Promise<void> {
+    await this.#ready();
+    await this.#backend.delete(key);
+  }
+
+  /** Closes the backend. */
+  close(): void {
+    this.#backend.close();
+  }
+
+  async #ready(): Promise<void> {
+    try {
+      await this.#verify();
+    } catch (error) {
+      const { message } = error as Error;
+      throw new InferenceError("store_unavailable", message, { cause: error });
+    }
+  }
+
+  #verify(): Promise<void> {
+    return this.#verified ??= verifyEncryption(this.#backend, this.#keys, this.#now())
+      .catch((error) => {
+        this.#verified = null;
+        throw error;
+      });
+  }
+
+  async #open(entry: Entry | null): Promise<Entry | null> {
+    if (entry === null || entry.value.length === 0) return entry;
+    if (isSealed(entry.value)) return await unseal(this.#keys, entry);
+    if (this.#keys.sealing === null || this.#plaintext) return entry;
+    throw damagedValue(entry.key, "it is plaintext in an encrypted store");
+  }
+}

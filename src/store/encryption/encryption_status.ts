@@ -1,0 +1,118 @@
+/**
+ * Whether a store is encrypted: `["~", "encryption"]`, a row that is encrypted itself, so that nobody
+ * without the master key can write one. Stores from before this row existed are told by a sample of
+ * their values.
+ */
+
+import { InferenceError } from "../../core/errors.ts";
+import type { Backend } from "../backends/backend.ts";
+import { ENCRYPTION } from "../row_keys.ts";
+import type { MasterKeys } from "./master_keys.ts";
+import { isFields } from "../row_json.ts";
+import { isSealed, seal, sealedWith, unseal } from "./row_encryption.ts";
+
+/** `migrating`: some values may still be plaintext. */
+export type EncryptionStatus = "encrypted" | "migrating";
+
+/** Values that are looked at in a store without that row. */
+const SAMPLE = 8;
+
+/**
+ * Verifies that a store is encrypted with `keys`, or, without keys, that it is not encrypted. A store
+ * that is empty, or whose values all seem to be encrypted, is marked as encrypted if there are keys.
+ *
+ * @param rows The store itself, without encryption.
+ * @param now Epoch milliseconds.
+ * @throws InferenceError `invalid_value` if store and keys do not match; as the backend
+ */
+export async function verifyEncryption(
+  rows: Backend,
+  keys: MasterKeys,
+  now: number,
+): Promise<void> {
+  const entry = await rows.get(ENCRYPTION);
+  if (keys.sealing === null) {
+    if (entry === null && !await isMarked(rows)) return;
+    throw mismatch(rows, "it is encrypted: set RWKV_MASTER_KEY to its master key");
+  }
+  if (entry === null) {
+    if ((await sampleOf(rows)).plaintext > 0) throw plaintextStore(rows);
+    return await writeEncryptionStatus(rows, keys, { status: "encrypted", now });
+  }
+  const status = await readEncryptionStatus(rows, keys);
+  if (status === "migrating") {
+    throw mismatch(
+      rows,
+      "its encryption was not finished: run `deno task rwkv state encrypt` again",
+    );
+  }
+  // The newest key of a list takes over from those before.
+  if (sealedWith(entry.value) !== keys.sealing) {
+    await writeEncryptionStatus(rows, keys, { status: "encrypted", now });
+  }
+}
+
+/**
+ * Returns what a store's row says, or null if there is none.
+ *
+ * @throws InferenceError `invalid_value` if it is not encrypted with one of `keys`; as the backend
+ */
+export async function readEncryptionStatus(
+  rows: Backend,
+  keys: MasterKeys,
+): Promise<EncryptionStatus | null> {
+  const entry = await rows.get(ENCRYPTION);
+  if (entry === null) return null;
+  try {
+    if (!isSealed(entry.value)) throw new Error("it is plaintext");
+    const { value } = await unseal(keys, entry);
+    const row: unknown = JSON.parse(new TextDecoder().decode(value));
+    const status = isFields(row) && row.version === 1 ? row.status : undefined;
+    if (status === "encrypted" || status === "migrating") return status;
+    throw new Error("it is of another version");
+  } catch (cause) {
+    const named = isSealed(entry.value) ? `master key ${sealedWith(entry.value)}` : "another key";
+    throw mismatch(rows, `it is encrypted with ${named}: add that to RWKV_MASTER_KEY`, cause);
+  }
+}
+
+/** Writes the row. Throws as the backend. */
+export async function writeEncryptionStatus(
+  rows: Backend,
+  keys: MasterKeys,
+  { status, now }: { status: EncryptionStatus; now: number },
+): Promise<void> {
+  const content = new TextEncoder().encode(JSON.stringify({ version: 1, status }));
+  const value = await seal(keys, { at: ENCRYPTION, value: content, now });
+  await rows.atomic([], [{ type: "set", key: ENCRYPTION, value }]);
+}
+
+/** Counts encrypted and plaintext values among the first of a store. */
+async function sampleOf(rows: Backend): Promise<{ sealed: number; plaintext: number }> {
+  const counts = { sealed: 0, plaintext: 0 };
+  for await (const { value } of rows.list([], { limit: SAMPLE })) {
+    if (value.length === 0) continue;
+    if (isSealed(value)) counts.sealed++;
+    else counts.plaintext++;
+  }
+  return counts;
+}
+
+async function isMarked(rows: Backend): Promise<boolean> {
+  return (await sampleOf(rows)).sealed > 0;
+}
+
+function plaintextStore(rows: Backend): InferenceError {
+  return mismatch(
+    rows,
+    "RWKV_MASTER_KEY is set, but the store has plaintext values: stop its workers and run " +
+      "`deno task rwkv state encrypt` once, or unset RWKV_MASTER_KEY",
+  );
+}
+
+function mismatch({ name }: Backend, problem: string, cause?: unknown): InferenceError {
+  return new InferenceError("invalid_value", `Cannot open the state store ${name}: ${problem}`, {
+    cause,
+    param: "RWKV_MASTER_KEY",
+  });
+}

@@ -1,0 +1,110 @@
+/** An engine on devices that fail as told, below a scheduler; and what turns give on a sound one. */
+
+import { PLAIN_SAMPLING } from "../../../src/core/sampling.ts";
+import type { FaultKind } from "../../../src/core/errors.ts";
+import { GpuEngine } from "../../../src/engine/gpu/gpu_engine.ts";
+import { LastingEngine } from "../../../src/engine/supervisor/engine_supervisor.ts";
+import type { LastingLimits } from "../../../src/engine/supervisor/engine_recovery.ts";
+import { MemorySource } from "../../../src/formats/byte_source.ts";
+import { openDevice } from "../../../src/gpu/mod.ts";
+import { openModel } from "../../../src/model/load.ts";
+import { Scheduler } from "../../../src/scheduler/scheduler.ts";
+import type { TurnWork } from "../../../src/scheduler/scheduler_types.ts";
+import { FakeTimers } from "../../support/faults/fake_timers.ts";
+import { Faults, faultyGpu } from "../../support/faults/faulty_gpu.ts";
+import { writePth } from "../../formats/pth_fixture.ts";
+import { ODD_SIZES, tinyModel } from "../tiny_model.ts";
+
+export const SLOTS = 4;
+
+const FILES = [1, 2].map((seed) => writePth(tinyModel(ODD_SIZES, seed)));
+
+export interface LastingCase extends AsyncDisposable {
+  engine: LastingEngine;
+  scheduler: Scheduler;
+  faults: Faults;
+  timers: FakeTimers;
+  /** Failures of the whole engine, then of turns alone, in order; and `"rebuilt"`. */
+  seen: (FaultKind | "rebuilt" | "end" | `turn ${FaultKind}`)[];
+  /** Which of two models the next engine gets. */
+  file: { index: number };
+}
+
+export async function lastingCase(limits: Partial<LastingLimits> = {}): Promise<LastingCase> {
+  const faults = new Faults();
+  const timers = new FakeTimers();
+  const seen: LastingCase["seen"] = [];
+  const file = { index: 0 };
+  const gpu = faultyGpu(navigator.gpu, faults);
+  const engine = await LastingEngine.open({
+    timers,
+    limits,
+    open: async () =>
+      await GpuEngine.create(
+        (await openDevice(gpu))!,
+        await openModel(new MemorySource("tiny", FILES[file.index])),
+        // Few tokens a step, so that few kernels are built for every device.
+        { quant: "none", slots: SLOTS, maxStepTokens: SLOTS },
+      ),
+    events: {
+      onFault: (kind, _error, what) => seen.push(what === "engine" ? kind : `turn ${kind}`),
+      onRebuilt: () => seen.push("rebuilt"),
+      onEnd: () => seen.push("end"),
+    },
+  });
+  const scheduler = new Scheduler(engine, { renewal: engine });
+  return {
+    engine,
+    scheduler,
+    faults,
+    timers,
+    seen,
+    file,
+    [Symbol.asyncDispose]: async () => {
+      faults.hang = false;
+      await scheduler.close();
+      await engine.close();
+    },
+  };
+}
+
+export function turn(seed: number, overrides: Partial<TurnWork> = {}): TurnWork {
+  return {
+    state: null,
+    tokens: [1, 2, 3],
+    sampling: { ...PLAIN_SAMPLING, seed: BigInt(seed) },
+    counts: new Map(),
+    position: 0,
+    maxTokens: 40,
+    endToken: null,
+    stops: null,
+    ...overrides,
+  };
+}
+
+/** Of turns that a failure is to end. */
+export const ENDLESS = { maxTokens: 20_000 };
+
+/** Starts a turn; resolves `begun` with its first tokens, and `ended` with all of them. */
+export function start(scheduler: Scheduler, work: TurnWork) {
+  const generation = scheduler.submit(work);
+  const begun = Promise.withResolvers<void>();
+  const ended = (async () => {
+    const tokens: number[] = [];
+    for await (const batch of generation) {
+      tokens.push(...batch.tokens);
+      begun.resolve();
+    }
+    return { tokens, state: (await generation.finished).state };
+  })();
+  ended.catch(() => {});
+  return { generation, begun: begun.promise, ended };
+}
+
+let sound: Promise<LastingCase> | undefined;
+
+/** What a turn gives where nothing fails. */
+export async function undisturbed(work: TurnWork) {
+  sound ??= lastingCase();
+  return await start((await sound).scheduler, work).ended;
+}

@@ -1,0 +1,189 @@
+import assert from "node:assert/strict";
+import { writeFileWhole } from "../../src/model_files/file_sink.ts";
+import { InferenceError } from "../../src/core/errors.ts";
+
+const OLD = Uint8Array.of(1, 2, 3);
+const NEW = Uint8Array.of(4, 5, 6, 7);
+
+/** A path in a new folder, where nothing or an old file is. */
+async function withPath(
+  old: Uint8Array | null,
+  run: (path: string, files: () => string[]) => Promise<void>,
+): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    if (old) await Deno.writeFile(`${folder}/x.bin`, old);
+    const files = () => [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+    await run(`${folder}/x.bin`, files);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+function isError(code: string, message: RegExp): (error: unknown) => true {
+  return (error) => {
+    assert(error instanceof InferenceError, `${error}`);
+    assert.equal(error.code, code);
+    assert.match(error.message, message);
+    return true;
+  };
+}
+
+for (const old of [null, OLD]) {
+  const where = old ? "over an old file" : "where none was";
+
+  Deno.test(`a file appears whole, ${where}`, async () => {
+    await withPath(old, async (path, files) => {
+      const result = await writeFileWhole(path, async (sink) => {
+        assert.equal(sink.name, path);
+        await sink.write(6, Uint8Array.of(9));
+        await sink.write(1, NEW);
+        await sink.write(2, new Uint8Array());
+        await Promise.all([sink.write(0, OLD), sink.write(5, Uint8Array.of(8))]);
+        assert.deepEqual(files(), old ? ["x.bin", "x.bin.part"] : ["x.bin.part"]);
+        if (old) assert.deepEqual(await Deno.readFile(path), old);
+        return "done";
+      });
+      assert.equal(result, "done");
+      assert.deepEqual(await Deno.readFile(path), Uint8Array.of(1, 2, 3, 6, 7, 8, 9));
+      assert.deepEqual(files(), ["x.bin"]);
+    });
+  });
+
+  Deno.test(`a write that fails leaves nothing ${where}`, async () => {
+    await withPath(old, async (path, files) => {
+      const lost = new Error("lost");
+      const writing = writeFileWhole(path, async (sink) => {
+        await sink.write(0, NEW);
+        throw lost;
+      });
+      await assert.rejects(writing, (error) => error === lost);
+      assert.deepEqual(files(), old ? ["x.bin"] : []);
+      if (old) assert.deepEqual(await Deno.readFile(path), old);
+    });
+  });
+
+  Deno.test(`aborting leaves nothing ${where}`, async () => {
+    await withPath(old, async (path, files) => {
+      const controller = new AbortController();
+      const { signal } = controller;
+      const writing = writeFileWhole(path, async (sink) => {
+        await sink.write(0, NEW);
+        controller.abort();
+        await sink.write(4, NEW);
+        assert.fail("a write went on");
+      }, { signal });
+      await assert.rejects(writing, isError("cancelled", /^Cannot write .*x\.bin: it was canc/));
+      const late = new AbortController();
+      await assert.rejects(
+        writeFileWhole(path, () => Promise.resolve(late.abort()), { signal: late.signal }),
+        isError("cancelled", /x\.bin/),
+      );
+      await assert.rejects(
+        writeFileWhole(path, () => assert.fail("it began"), { signal }),
+        isError("cancelled", /x\.bin/),
+      );
+      assert.deepEqual(files(), old ? ["x.bin"] : []);
+      if (old) assert.deepEqual(await Deno.readFile(path), old);
+    });
+  });
+}
+
+Deno.test("what is in the way is told, and stays", async () => {
+  await withPath(null, async (path, files) => {
+    const write = (to: string) => writeFileWhole(to, (sink) => sink.write(0, NEW));
+    await assert.rejects(
+      write(`${path}/none/y.bin`),
+      isError("file_error", /^Cannot write .*\/none\/y\.bin: /),
+    );
+    await Deno.mkdir(path);
+    await assert.rejects(write(path), isError("file_error", /no regular file/));
+    assert.deepEqual(files(), ["x.bin"]);
+    await Deno.rename(path, `${path}.part`);
+    await assert.rejects(write(path), isError("file_error", /^Cannot write .*x\.bin: /));
+    assert.deepEqual(files(), ["x.bin.part"]);
+  });
+});
+
+Deno.test("a second writer is refused while the first one writes", async () => {
+  await withPath(OLD, async (path, files) => {
+    await writeFileWhole(path, async (sink) => {
+      await sink.write(0, NEW);
+      await assert.rejects(
+        writeFileWhole(path, () => assert.fail("it began")),
+        isError("file_error", /x\.bin: another process is writing it/),
+      );
+    });
+    assert.deepEqual(await Deno.readFile(path), NEW);
+    assert.deepEqual(files(), ["x.bin"]);
+  });
+});
+
+Deno.test("many writers at once: one file, whole, and no other trace", async () => {
+  await withPath(null, async (path, files) => {
+    for (let round = 0; round < 20; round++) {
+      const results = await Promise.allSettled(
+        Array.from({ length: 8 }, (_, i) =>
+          writeFileWhole(path, async (sink) => {
+            for (let at = 0; at < 5; at++) await sink.write(at, Uint8Array.of(i));
+            return i;
+          })),
+      );
+      const done = results.filter((result) => result.status === "fulfilled");
+      assert(done.length > 0);
+      for (const result of results) {
+        if (result.status === "rejected") isError("file_error", /another process/)(result.reason);
+      }
+      const content = await Deno.readFile(path);
+      assert.equal(content.length, 5);
+      assert(content.every((byte) => byte === content[0]), `${content}`);
+      assert.deepEqual(files(), ["x.bin"]);
+    }
+  });
+});
+
+Deno.test("kill -9 in mid-write leaves no file, and the next write goes well", async () => {
+  await withPath(null, async (path, files) => {
+    const module = new URL("../../src/model_files/file_sink.ts", import.meta.url).href;
+    const code = `import { writeFileWhole } from "${module}";
+      await writeFileWhole(${JSON.stringify(path)}, async (sink) => {
+        for (let at = 0;; at += 4096) {
+          await sink.write(at, new Uint8Array(4096).fill(1));
+          if (at === 40960) console.log("writing");
+        }
+      });`;
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["eval", code],
+      stdout: "piped",
+    }).spawn();
+    const lines = child.stdout.getReader();
+    const { done } = await lines.read();
+    assert(!done, "the child wrote nothing");
+    await assert.rejects(
+      writeFileWhole(path, () => assert.fail("it began")),
+      isError("file_error", /another process is writing it/),
+    );
+    child.kill("SIGKILL");
+    await child.status;
+    await lines.cancel();
+    assert.deepEqual(files(), ["x.bin.part"]);
+    await writeFileWhole(path, (sink) => sink.write(0, NEW));
+    assert.deepEqual(await Deno.readFile(path), NEW);
+    assert.deepEqual(files(), ["x.bin"]);
+  });
+});
+
+Deno.test("a permission that was not granted is told as such", async () => {
+  const worker = `import { writeFileWhole } from "${
+    new URL("../../src/model_files/file_sink.ts", import.meta.url).href
+  }";
+    await writeFileWhole("/tmp/x.bin", async () => {}).catch((error) => console.log(error.name));`;
+  await withPath(null, async (path) => {
+    await Deno.writeTextFile(`${path}.ts`, worker);
+    const { stdout } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-prompt", "--allow-read", `${path}.ts`],
+      stderr: "inherit",
+    }).output();
+    assert.equal(new TextDecoder().decode(stdout).trim(), "NotCapable");
+  });
+});

@@ -1,0 +1,110 @@
+/** A hub, a cache, and processes whose messages can be waited for. */
+
+import { DEMO_MODEL } from "../../src/model_files/find_model.ts";
+import { FakeHub } from "../hub/fake_hub.ts";
+import { type CliResult, startRwkv } from "../suites/cli/run_cli.ts";
+import { rwkv } from "../suites/cli/shared_cli.ts";
+
+/** The repository of the demo model. */
+export const DEMO = "a/demo";
+
+export interface Setting {
+  hub: FakeHub;
+  /** The cache, in a folder where nothing else is. */
+  home: string;
+  env: Record<string, string>;
+  run: (...args: string[]) => Promise<CliResult>;
+}
+
+/** Files of the demo model. */
+export function demoFiles(...names: string[]): Record<string, Uint8Array<ArrayBuffer>> {
+  return Object.fromEntries(
+    names.map((name) => [name, Deno.readFileSync(`${DEMO_MODEL}/${name}`)]),
+  );
+}
+
+/** Runs a test with a hub that has the demo model, and an empty cache. */
+export async function withHub(run: (setting: Setting) => Promise<void>): Promise<void> {
+  const hub = new FakeHub({
+    [DEMO]: {
+      "README.md": new TextEncoder().encode("A model.\n"),
+      ...demoFiles("model.safetensors", "config.json", "vocab.txt"),
+    },
+  });
+  const folder = await Deno.makeTempDir();
+  const home = `${folder}/cache`;
+  const env = { HF_ENDPOINT: hub.endpoint, RWKV_HOME: home, HF_TOKEN: "" };
+  try {
+    await run({ hub, home, env, run: (...args) => rwkv(args, "", { env }) });
+  } finally {
+    await hub.close();
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** Every file below a folder, with its size. */
+export async function filesBelow(folder: string): Promise<Map<string, number>> {
+  const found = new Map<string, number>();
+  for await (const { name, isDirectory } of Deno.readDir(folder)) {
+    const path = `${folder}/${name}`;
+    if (!isDirectory) found.set(path, (await Deno.stat(path)).size);
+    else for (const [inner, size] of await filesBelow(path)) found.set(inner, size);
+  }
+  return found;
+}
+
+/** A running process whose stderr can be waited for. */
+export class Running {
+  readonly child: Deno.ChildProcess;
+  #stderr = "";
+  #waiting: {
+    pattern: RegExp;
+    resolve: (match: RegExpMatchArray) => void;
+    reject: (error: Error) => void;
+  }[] = [];
+  #ended = false;
+  readonly #read: Promise<void>;
+
+  constructor(args: string[], env: Record<string, string>) {
+    this.child = startRwkv(args, { env });
+    this.#read = this.#follow();
+  }
+
+  async #follow(): Promise<void> {
+    for await (const text of this.child.stderr.pipeThrough(new TextDecoderStream())) {
+      this.#stderr += text;
+      this.#look();
+    }
+    this.#ended = true;
+    this.#look();
+  }
+
+  #look(): void {
+    for (const { pattern, resolve } of this.#waiting) {
+      const match = this.#stderr.match(pattern);
+      if (match) resolve(match);
+    }
+    this.#waiting = this.#waiting.filter(({ pattern }) => !pattern.test(this.#stderr));
+    if (!this.#ended) return;
+    for (const { pattern, reject } of this.#waiting) {
+      reject(new Error(`it ended before it said ${pattern}: ${this.#stderr}`));
+    }
+  }
+
+  /** Resolves when stderr has what matches; rejects when it has ended without. */
+  says(pattern: RegExp): Promise<RegExpMatchArray> {
+    const { promise, resolve, reject } = Promise.withResolvers<RegExpMatchArray>();
+    this.#waiting.push({ pattern, resolve, reject });
+    this.#look();
+    return promise;
+  }
+
+  async end(signal?: Deno.Signal): Promise<CliResult> {
+    if (signal) this.child.kill(signal);
+    await this.child.stdin.close().catch(() => {});
+    const stdout = await new Response(this.child.stdout).text();
+    const { code } = await this.child.status;
+    await this.#read;
+    return { code, stdout, stderr: this.#stderr };
+  }
+}

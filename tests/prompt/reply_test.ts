@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import { Reply, type ReplyOptions } from "../../src/prompt/reply.ts";
+import { ids, tokenizer } from "../session/fixtures.ts";
+
+/** Feeds tokens until the reply ends; closes it with the last one pending, as a scheduler has it. */
+function run(tokens: number[], options?: ReplyOptions) {
+  const reply = new Reply(tokenizer, options);
+  let shown = "";
+  for (const token of tokens) {
+    shown += reply.push(token);
+    if (reply.ended) break;
+  }
+  const closing = reply.close(tokens.slice(-1));
+  const fed = [...tokens.slice(0, -1), ...closing];
+  const { text, ended, hidesText } = reply;
+  return { shown, text, ended, hidesText, fed: tokenizer.decode(fed), closing };
+}
+
+Deno.test("every ended reply leaves exactly two newlines in the state", () => {
+  for (
+    const [tokens, stop, shown, fed] of [
+      [ids(" hi\n\n"), [], "hi", " hi\n\n"],
+      [ids(" hi", 0), [], "hi", " hi\n\n"],
+      [ids(" hi\n", 0), [], "hi\n", " hi\n\n"],
+      [ids(" hi", 11, 11), [], "hi", " hi\n\n"],
+      [ids(" hi", 258), [], "hi", " hi\n\n"],
+      [ids(" hi", 11, 258), [], "hi", " hi\n\n"],
+      [ids(" hi", 259), [], "hi.", " hi.\n\n"],
+      [ids(" hi stop"), ["stop"], "hi ", " hi stop\n\n"],
+      [ids(" hi", 11), ["\n"], "hi", " hi\n\n"],
+      [ids(" hi", 259), ["."], "hi", " hi.\n\n"],
+      [ids(" hi stop"), ["top"], "hi s", " hi stop\n\n"],
+      [ids(" hi\na"), ["\na"], "hi", " hi\na\n\n"],
+      [[0], [], "", "\n\n"],
+      [ids("\n\n"), [], "", "\n\n"],
+    ] as const
+  ) {
+    const result = run([...tokens], { stop });
+    assert.deepEqual([result.shown, result.fed, result.ended], [shown, fed, true]);
+    assert.equal(result.text, shown);
+    assert.equal(result.hidesText, shown.trimEnd() !== fed.trim(), fed);
+    assert.ok(!result.closing.includes(0));
+  }
+});
+
+Deno.test("only what comes before the text is trimmed", () => {
+  assert.equal(run(ids("  \n a  b ", 0)).shown, "a  b ");
+  assert.equal(run(ids(" b", 0), { text: "a" }).text, "a b");
+  assert.equal(run(ids(" b", 0), { text: "" }).text, "b");
+});
+
+Deno.test("held bytes are shown when the reply goes on", () => {
+  const first = new Reply(tokenizer);
+  let shown = "";
+  for (const token of ids(" a\n")) shown += first.push(token);
+  shown += first.cut();
+  assert.equal(shown, "a");
+  const more = new Reply(tokenizer, { text: shown, held: first.held });
+  assert.equal(more.push(ids("b")[0]), "\nb");
+  const over = new Reply(tokenizer, { text: shown, held: first.held });
+  assert.equal(over.push(11), "");
+  assert.ok(over.ended);
+});

@@ -1,0 +1,103 @@
+import assert from "node:assert/strict";
+import { incompleteAt, StopMatcher } from "../../src/prompt/stop_matcher.ts";
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+/** Everything shown of `text`, fed in pieces that end at `cuts`. */
+function run(text: string, stops: string[], cuts: number[]): { shown: string; stopped: boolean } {
+  const matcher = new StopMatcher(stops);
+  const all = bytes(text);
+  let shown = "";
+  let from = 0;
+  for (const to of [...cuts, all.length]) {
+    shown += matcher.push(all.subarray(from, to));
+    from = to;
+  }
+  return { shown: shown + (matcher.stopped ? "" : matcher.flush()), stopped: matcher.stopped };
+}
+
+Deno.test("a stop is found wherever the bytes are parted", () => {
+  for (
+    const [text, stops, expected] of [
+      ["one\n\ntwo", ["\n\n"], "one"],
+      ["one\ntwo\n\n\n", ["\n\n"], "one\ntwo"],
+      ["aab", ["\n\n", "ab"], "a"],
+      ["abababc", ["\n\n", "ababc"], "ab"],
+      ["größe€ und", ["\n\n", "€ "], "größe"],
+      ["xyz", ["\n\n", "z", "yz"], "x"],
+      ["🦊🦊", ["\n\n", "🦊🦊🦊"], "🦊🦊"],
+      ["nothing", ["\n\n"], "nothing"],
+      ["ends in \n", ["\n\n"], "ends in \n"],
+      ["\n\n", ["\n\n"], ""],
+    ] as const
+  ) {
+    const { length } = bytes(text);
+    for (let i = 0; i <= length; i++) {
+      for (let j = i; j <= length; j++) {
+        const { shown, stopped } = run(text, [...stops], [i, j]);
+        assert.equal(shown, expected);
+        assert.equal(stopped, !["🦊🦊", "nothing", "ends in \n"].includes(text));
+      }
+    }
+  }
+});
+
+Deno.test("nothing is shown that may begin a stop, nor half a character", () => {
+  const matcher = new StopMatcher(["\n\n", "END"]);
+  assert.equal(matcher.push(bytes("a E")), "a ");
+  assert.equal(matcher.push(bytes("N")), "");
+  assert.equal(matcher.push(bytes("!")), "EN!");
+  assert.equal(matcher.push(Uint8Array.of(0xe2, 0x82)), "");
+  assert.equal(matcher.push(Uint8Array.of(0xac, 0x0a)), "€");
+  assert.deepEqual(matcher.held, Uint8Array.of(0x0a));
+  assert.equal(matcher.push(bytes("\nmore")), "");
+  assert.ok(matcher.stopped);
+});
+
+Deno.test("a cut reply shows what other stops held back, and keeps the rest", () => {
+  const held = (text: string) => {
+    const matcher = new StopMatcher(["\n\n", "\nUser:"]);
+    return [matcher.push(bytes(text)) + matcher.cut(), new TextDecoder().decode(matcher.held)];
+  };
+  assert.deepEqual(held("a\nUs"), ["a\nUs", ""]);
+  assert.deepEqual(held("a\n"), ["a", "\n"]);
+  const matcher = new StopMatcher(["\n\n"]);
+  assert.equal(matcher.push(Uint8Array.of(97, 0xf0, 0x9f)) + matcher.cut(), "a");
+  assert.deepEqual(matcher.held, Uint8Array.of(0xf0, 0x9f));
+});
+
+Deno.test("a stop may have begun in what was shown or held before", () => {
+  const shown = new StopMatcher(["\n\n", "stop here"], { shown: bytes("do not stop h") });
+  assert.equal(shown.push(bytes("er")), "");
+  assert.equal(shown.push(bytes("e!")), "");
+  assert.ok(shown.stopped);
+  const other = new StopMatcher(["\n\n", "stop here"], { shown: bytes("do not stop h") });
+  assert.equal(other.push(bytes("er")) + other.push(bytes("o")), "ero");
+  const both = new StopMatcher(["\n\n"], { shown: bytes("a"), held: bytes("\n") });
+  assert.equal(both.push(bytes("\n")), "");
+  assert.ok(both.stopped);
+});
+
+Deno.test("invalid bytes become replacement characters, as if they came at once", () => {
+  const all = Uint8Array.of(0x61, 0x80, 0xe2, 0x28, 0xf0, 0x9f, 0x62, 0xc3, 0xff, 0xed, 0xa0, 0x80);
+  const expected = new TextDecoder().decode(all);
+  for (let cut = 0; cut <= all.length; cut++) {
+    const matcher = new StopMatcher(["\n\n"]);
+    const shown = matcher.push(all.subarray(0, cut)) + matcher.push(all.subarray(cut)) +
+      matcher.flush();
+    assert.equal(shown, expected);
+  }
+});
+
+Deno.test("a byte order mark is text", () => {
+  assert.equal(run("\ufeffa", ["\n\n"], [1]).shown, "\ufeffa");
+});
+
+Deno.test("where a character is incomplete", () => {
+  assert.equal(incompleteAt(bytes("aé")), 3);
+  assert.equal(incompleteAt(bytes("aé").subarray(0, 2)), 1);
+  assert.equal(incompleteAt(bytes("🦊").subarray(0, 3)), 0);
+  assert.equal(incompleteAt(Uint8Array.of(0x80, 0x80, 0x80, 0x80)), 4);
+  assert.equal(incompleteAt(Uint8Array.of(0xc0)), 1);
+  assert.equal(incompleteAt(new Uint8Array()), 0);
+});

@@ -1,0 +1,39 @@
+/** During the worst requests that a client may send, the event loop serves others. */
+
+import assert from "node:assert/strict";
+import { type WorstRequest, worstRequests } from "../../../bench/worst_requests.ts";
+import { DenoKvBackend } from "../../../src/store/backends/deno_kv.ts";
+import { longestStall } from "../../support/faults/event_loop_watchdog.ts";
+import { QUICK } from "../../support/quick.ts";
+import { testApp } from "../fixtures.ts";
+
+/** Milliseconds, with room for a machine that runs other tests as well. */
+const BOUND_MS = 200;
+
+Deno.test("no request keeps the event loop for long", async (t) => {
+  // A store whose answers come by the event loop, as those of a worker do.
+  const backend = await DenoKvBackend.open(":memory:");
+  const { app, sessions } = testApp({ backend, documented: false });
+  const measure = async ({ name, path, method = "POST", body, next }: WorstRequest) => {
+    let answer: unknown;
+    await t.step(name, async () => {
+      const stall = await longestStall(async () => {
+        const response = await app.request(path, { method, ...(body ? { body } : {}) });
+        assert.ok(response.status < 500);
+        // Files of states come in a stream, which this process would have to read.
+        if (path.endsWith("/content")) return await response.body!.cancel();
+        answer = await response.json();
+      }, { runs: 5, enough: BOUND_MS });
+      assert.ok(stall < BOUND_MS, `${stall} ms`);
+    });
+    // deno-lint-ignore no-explicit-any
+    if ((answer as any)?.id) {
+      for (const following of next?.(answer) ?? []) await measure(following);
+    }
+  };
+  for (const request of await worstRequests(sessions.model.fingerprint, { imports: !QUICK })) {
+    await measure(request);
+  }
+  await sessions.settled();
+  backend.close();
+});

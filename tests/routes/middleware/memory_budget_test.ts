@@ -1,0 +1,111 @@
+/** What requests hold of memory together. */
+
+import assert from "node:assert/strict";
+import { Room } from "../../../routes/middleware/memory_budget.ts";
+import { tenantApp } from "../tenant_app.ts";
+import { HI } from "../fixtures.ts";
+
+const FULL = { code: "overloaded" };
+
+Deno.test("requests fill the room, a tenant's no more than half of it, and leave it when they end", () => {
+  const room = new Room(100);
+  const ada = room.hold("ada");
+  ada.take(30);
+  const second = room.hold("ada");
+  second.take(20);
+  assert.throws(() => second.take(1), FULL);
+  assert.throws(() => room.hold("ada").take(1), FULL);
+  const bob = room.hold("bob");
+  bob.take(50);
+  assert.throws(() => room.hold("eve").take(1), {
+    ...FULL,
+    message: /^Cannot hold 1 more bytes now: requests under way hold 100, of 100 that they may;/,
+  });
+  ada[Symbol.dispose]();
+  second.take(30);
+  second[Symbol.dispose]();
+  bob[Symbol.dispose]();
+  room.hold("eve").take(50);
+});
+
+Deno.test("a request that is alone may be larger than the room", () => {
+  const room = new Room(100);
+  const ada = room.hold("ada");
+  ada.take(90);
+  ada.take(90);
+  const bob = room.hold("bob");
+  assert.throws(() => bob.take(1), FULL);
+  ada[Symbol.dispose]();
+  bob.take(1);
+  assert.throws(() => room.hold("ada").take(100), FULL);
+});
+
+Deno.test("what is refused holds nothing", () => {
+  const room = new Room(100);
+  const first = room.hold("ada");
+  first.take(40);
+  for (let i = 0; i < 10; i++) {
+    using other = room.hold("ada");
+    assert.throws(() => other.take(11), FULL);
+  }
+  using other = room.hold("ada");
+  other.take(10);
+});
+
+Deno.test("what is taken for a client that has left holds nothing", () => {
+  const room = new Room(100);
+  const gone = room.hold("ada");
+  gone.take(40);
+  gone[Symbol.dispose]();
+  gone.take(40);
+  gone[Symbol.dispose]();
+  const [first, second] = [room.hold("ada"), room.hold("ada")];
+  first.take(25);
+  second.take(25);
+  assert.throws(() => second.take(1), FULL);
+});
+
+Deno.test("files and transcripts count until they are sent, and one that is left leaves nothing", async () => {
+  // Room for 32 of the largest bodies: half of it, a tenant's, for fewer than 16 states.
+  const it = await tenantApp(["ada", "bob"], { bodyLimit: 700 });
+  const ask = (
+    key: string,
+    path: string,
+    { sent, ...init }: RequestInit & { sent?: Promise<void> },
+  ) => {
+    const request = new Request(`http://localhost/v1${path}`, {
+      ...init,
+      headers: { authorization: `Bearer ${key}-key` },
+    });
+    return Promise.resolve(it.app.fetch(request, sent && { completed: sent }));
+  };
+  const body = JSON.stringify(HI);
+  const { state_id } = await (await ask("ada", "/chat/completions", { method: "POST", body }))
+    .json();
+  const sends: (() => void)[] = [];
+  const slow = (path: string) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    sends.push(resolve);
+    return ask("ada", path, { sent: promise });
+  };
+  const paths = [`/states/${state_id}/content`, `/states/${state_id}`];
+  for (const path of paths) {
+    let taken = 0;
+    let answer: Response;
+    while ((answer = await slow(path)).status === 200) {
+      await answer.body?.cancel();
+      assert.ok(++taken < 500, path);
+    }
+    assert.ok(taken > 1, path);
+    assert.equal(answer.status, 503);
+    assert.equal((await answer.json()).error.code, "overloaded");
+    assert.equal((await ask("bob", "/models", {})).status, 200);
+    for (const send of sends) send();
+    await Promise.resolve();
+    for (let i = 0; i < 3; i++) {
+      const again = await ask("ada", path, { method: i === 1 ? "HEAD" : "GET" });
+      assert.equal(again.status, 200, path);
+      await again.body?.cancel();
+    }
+  }
+});

@@ -1,0 +1,96 @@
+/** `/v1/tokenize`, `/v1/detokenize`, and what `/v1/models` tells of the model. */
+
+import assert from "node:assert/strict";
+import { encodeState } from "../../../src/store/states/state_codec.ts";
+import { ids, MODEL, VOCABULARY } from "../../session/fixtures.ts";
+import { errorOf, HI, post, testApp } from "../fixtures.ts";
+
+function send(app: ReturnType<typeof testApp>["app"], path: string, body: unknown) {
+  return app.request(`/v1/${path}`, { method: "POST", body: JSON.stringify(body) });
+}
+
+Deno.test("a prompt's ids are the tokenizer's, and lead back to it", async () => {
+  const { app } = testApp();
+  const prompt = "User: € wörld\n\n";
+  const response = await send(app, "tokenize", { prompt, model: "default" });
+  const told = await response.json();
+  assert.equal(response.status, 200);
+  assert.deepEqual(told, { tokens: ids(prompt), count: ids(prompt).length, max_model_len: null });
+  const back = await send(app, "detokenize", { tokens: [...told.tokens, 0] });
+  assert.deepEqual(await back.json(), { prompt });
+  assert.equal((await (await send(app, "tokenize", { prompt: "" })).json()).count, 0);
+});
+
+Deno.test("the ids of messages are what a chat request reads", async () => {
+  const { app, runner } = testApp({ script: [0] });
+  const messages = [{ role: "system", content: " be\n\nbrief " }, ...HI.messages];
+  const { tokens, count } = await (await send(app, "tokenize", { messages })).json();
+  const { usage } = await (await post(app, { messages })).json();
+  assert.deepEqual(tokens, runner.works[0].tokens);
+  assert.equal(count, usage.prompt_tokens);
+});
+
+Deno.test("more ids than are told in one piece are refused", async () => {
+  const { app } = testApp();
+  for (
+    const [body, param] of [
+      [{ prompt: "x".repeat(262_145) }, "prompt"],
+      [{ messages: [{ role: "user", content: "x".repeat(262_145) }] }, "messages"],
+    ] as const
+  ) {
+    const { message } = await errorOf(send(app, "tokenize", body), 400, "invalid_value");
+    assert.equal(message, `${param}: there are more than 65536 tokens; send it in parts`);
+  }
+});
+
+Deno.test("half a character becomes U+FFFD, in its place", async () => {
+  const { app } = testApp();
+  const tokens = [1 + 0xe2, 1 + 0x82, ...ids("a")];
+  const { prompt } = await (await send(app, "detokenize", { tokens })).json();
+  assert.equal(prompt, "\ufffda");
+});
+
+Deno.test("ids and bodies that can't be are refused by name", async () => {
+  const { app } = testApp();
+  for (const id of [VOCABULARY - 1, VOCABULARY, 2 ** 40]) {
+    const { param, message } = await errorOf(
+      send(app, "detokenize", { tokens: [1, id] }),
+      400,
+      "invalid_value",
+    );
+    assert.equal(param, "tokens[1]");
+    assert.ok(message.includes(String(id)), message);
+  }
+  const bad = [{ tokens: [-1] }, { tokens: [1.5] }, { tokens: "1" }, {}];
+  for (const body of bad) await errorOf(send(app, "detokenize", body), 400, "invalid_value");
+  const both = { prompt: "a", ...HI };
+  for (const body of [{}, both, { messages: [] }, { prompt: 1 }]) {
+    await errorOf(send(app, "tokenize", body), 400, "invalid_value");
+  }
+  await errorOf(send(app, "tokenize", { prompt: "a", model: "gpt" }), 404, "model_not_found");
+  await errorOf(send(app, "detokenize", { tokens: [1], model: "gpt" }), 404, "model_not_found");
+});
+
+Deno.test("the model is told with its sizes and what a state takes", async () => {
+  const shape = { layers: 2, width: 8, headSize: 4 };
+  for (const codec of ["f32", "f16", "q8"] as const) {
+    const { app } = testApp({ model: { ...MODEL, shape, codec } });
+    const model = await (await app.request("/v1/models/default")).json();
+    assert.deepEqual((await (await app.request("/v1/models")).json()).data, [model]);
+    const numbers = new Float32Array(2 * 8 * 6);
+    assert.deepEqual(model, {
+      id: "toy",
+      object: "model",
+      created: 42,
+      owned_by: "rwkv",
+      fingerprint: "sha256:70f",
+      quantization: "int8",
+      sizes: { layers: 2, width: 8, head_size: 4, vocabulary: VOCABULARY },
+      state_bytes: {
+        codec,
+        stored: encodeState(numbers, { codec, shape }).length,
+        float32: numbers.byteLength,
+      },
+    });
+  }
+});

@@ -1,0 +1,73 @@
+/** What probes answer of a worker whose engine or store has failed. */
+
+import assert from "node:assert/strict";
+import type { StoreCondition, WorkerStatus } from "../../../routes/worker.ts";
+import { harness } from "../../session/fixtures.ts";
+import { DETAILS, HI, post, STORE, testApp } from "../fixtures.ts";
+
+function worker(changes: Partial<WorkerStatus>): WorkerStatus {
+  const { sessions } = harness();
+  const ready = Promise.resolve({ of: () => sessions });
+  return { state: "ready", reason: null, ready, details: DETAILS, store: STORE, ...changes };
+}
+
+Deno.test("a worker whose engine is opened again is not ready and says why, and starts as RunPod sees it", async () => {
+  const reason = "The GPU was lost: the engine is being opened again";
+  const { app } = testApp({ worker: worker({ state: "rebuilding", reason }) });
+  const ready = await app.request("/ready");
+  assert.equal(ready.status, 503);
+  assert.equal(ready.headers.get("retry-after"), "5");
+  const told = await ready.json();
+  assert.deepEqual([told.status, told.reason], ["rebuilding", reason]);
+  const health = await app.request("/health");
+  assert.equal(health.status, 200);
+  assert.equal((await health.json()).reason, reason);
+  assert.equal((await app.request("/ping")).status, 204);
+});
+
+Deno.test("a worker whose engine is given up fails all three probes, and says why", async () => {
+  const reason = "The GPU was lost, the last of several failures in a row";
+  const { app } = testApp({ worker: worker({ state: "failed", reason }) });
+  for (const path of ["/ready", "/health", "/ping"]) {
+    const response = await app.request(path);
+    assert.equal(response.status, 503);
+    const told = await response.json();
+    assert.deepEqual([told.status, told.reason], ["failed", reason]);
+  }
+});
+
+Deno.test("what is stored can be asked for though the engine is given up", async () => {
+  const parts = harness();
+  const ready = Promise.resolve({ of: () => parts.sessions });
+  const { app } = testApp({ worker: worker({ ready }) });
+  const { state_id } = await (await post(app, HI)).json();
+  const { app: failed } = testApp({ worker: worker({ ready, state: "failed", reason: "gone" }) });
+  assert.equal((await failed.request(`/v1/states/${state_id}`)).status, 200);
+});
+
+Deno.test("a worker is ready while its store is unreachable, and tells since when it is", async () => {
+  const away: StoreCondition = {
+    status: "unreachable",
+    problem: "it does not answer in time",
+    since: Date.UTC(2026, 0, 1),
+  };
+  const store = { kind: "server", last: () => away, look: () => Promise.resolve(away) } as const;
+  const { app } = testApp({ worker: worker({ store }) });
+  for (const path of ["/ready", "/health"]) {
+    const response = await app.request(path);
+    assert.equal(response.status, 200);
+    assert.deepEqual((await response.json()).store, {
+      kind: "server",
+      status: "unreachable",
+      problem: "it does not answer in time",
+      since: "2026-01-01T00:00:00.000Z",
+    });
+  }
+});
+
+Deno.test("ready does not wait for the store, and tells model and device", async () => {
+  const store = { ...STORE, look: () => new Promise<never>(() => {}) };
+  const { app } = testApp({ worker: worker({ store }) });
+  const { model, device, adapter } = await (await app.request("/ready")).json();
+  assert.deepEqual([model, device, adapter], [DETAILS.model, DETAILS.device, DETAILS.adapter]);
+});

@@ -1,0 +1,136 @@
+/** Workers on adapters of either kind: what runs, what they say about it, and tuning while idle. */
+
+import assert from "node:assert/strict";
+import { createLogger } from "../../src/core/log.ts";
+import { type OpenEngine, openEngine } from "../../src/server/open_engine.ts";
+import { startWorker } from "../../src/server/start_worker.ts";
+import { disguisedGpu, type FakeAdapter } from "../support/faults/fake_adapter.ts";
+import { slowTest } from "../support/quick.ts";
+
+interface DeviceWorker extends AsyncDisposable {
+  health(): Promise<Record<string, unknown>>;
+  /** A greedy reply. */
+  say(message: string): Promise<string>;
+  /** Lines of the log so far. */
+  lines: string[];
+}
+
+/** A worker on the demo model and an adapter that says of itself what `fake` says. */
+async function deviceWorker(
+  fake: FakeAdapter,
+  tuningFolder: string,
+  { idleMs = 20 } = {},
+): Promise<DeviceWorker> {
+  const lines: string[] = [];
+  const write = (line: string) => void lines.push(line);
+  const log = createLogger({ write, format: "json", now: () => new Date(0) });
+  const open: OpenEngine = (options, given) =>
+    openEngine(options, {
+      ...given,
+      gpu: disguisedGpu(navigator.gpu, fake),
+      idleMs,
+      tuningFolder,
+    });
+  const flags = { kv: ":memory:", slots: "1" };
+  const { app, ready } = startWorker(flags, { log, hostname: "127.0.0.1", openEngine: open });
+  const running = await ready;
+  return {
+    lines,
+    health: async () => await (await app.request("/health")).json(),
+    say: async (content) => {
+      const body = { messages: [{ role: "user", content }], temperature: 0, max_tokens: 12 };
+      const response = await app.request("/v1/chat/completions", {
+        method: "POST",
+        body: JSON.stringify(body),
+      });
+      const { choices: [{ message }] } = await response.json();
+      return message.content;
+    },
+    [Symbol.asyncDispose]: async () => {
+      await running.close(0);
+      await running.engine.close();
+    },
+  };
+}
+
+async function until(condition: () => boolean, what: string): Promise<void> {
+  for (let tries = 0; !condition(); tries++) {
+    assert.ok(tries < 600, `${what}: not within a minute`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+Deno.test("a worker whose only adapter is a software renderer runs the CPU engine, and says why", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await using worker = await deviceWorker({ description: "llvmpipe (LLVM 99)" }, folder);
+    const { device, adapter, device_reason, warning } = await worker.health();
+    const reason = "CPU engine: the only WebGPU adapter is llvmpipe (LLVM 99), a software " +
+      "renderer; use --device webgpu to force it";
+    assert.deepEqual({ device, adapter, device_reason, warning }, {
+      device: "cpu",
+      adapter: "plain TypeScript",
+      device_reason: reason,
+      warning: reason,
+    });
+    assert.ok((await worker.say("Hi!")).length > 0);
+    assert.deepEqual([...Deno.readDirSync(folder)], [], "nothing is tuned");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+const HARDWARE = { description: "NVIDIA L4" };
+
+Deno.test("a worker on a hardware adapter runs on it, and is not tuned before it is ready", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await using worker = await deviceWorker(HARDWARE, folder, { idleMs: 60_000 });
+    const { device, adapter, device_reason, warning, software } = await worker.health();
+    assert.deepEqual({ device, adapter, device_reason, warning, software }, {
+      device: "webgpu",
+      adapter: "NVIDIA L4",
+      device_reason: "WebGPU engine: NVIDIA L4 is a hardware adapter",
+      warning: null,
+      software: false,
+    });
+    assert.ok((await worker.say("Hi!")).length > 0);
+    assert.deepEqual([...Deno.readDirSync(folder)], [], "nothing is tuned yet");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+slowTest("a worker on a hardware adapter tunes its kernels once it is idle", async () => {
+  const folder = await Deno.makeTempDir();
+  const cached = () => [...Deno.readDirSync(folder)].map(({ name }) => `${folder}/${name}`);
+  const texts: string[] = [];
+  try {
+    await using worker = await deviceWorker(HARDWARE, folder);
+    texts.push(await worker.say("My name is Ada."));
+    await until(() => cached().length === 1, "the tuning cache");
+    assert.match(worker.lines.join("\n"), /Kernels are tuned for NVIDIA L4/);
+    // The tuned kernels are in use from now on: the text is the same.
+    texts.push(await worker.say("My name is Ada."));
+    const [path] = cached();
+    assert.match(path, /nvidia-l4-rwkv5\.2-192-\d+-f16-256\.json$/);
+    assert.equal(JSON.parse(await Deno.readTextFile(path)).adapter, "NVIDIA L4");
+
+    // What is damaged is ignored with one warning, and replaced.
+    await Deno.writeTextFile(path, "{");
+    {
+      await using next = await deviceWorker(HARDWARE, folder);
+      await until(() => Deno.readTextFileSync(path) !== "{", "the cache written anew");
+      const warnings = next.lines.filter((line) => line.includes("Ignoring the tuning cache"));
+      assert.equal(warnings.length, 1, next.lines.join("\n"));
+    }
+
+    // What is valid is used as it is.
+    await using last = await deviceWorker(HARDWARE, folder);
+    texts.push(await last.say("My name is Ada."));
+    assert.deepEqual(last.lines.filter((line) => /tun/.test(line)), []);
+    assert.equal(new Set(texts).size, 1, texts.join("\n"));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

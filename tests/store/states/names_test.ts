@@ -1,0 +1,305 @@
+/** What leads to states besides their ids: conversations, and hashes of transcripts. */
+
+import assert from "node:assert/strict";
+import { BlobCache } from "../../../src/store/states/blob_cache.ts";
+import type { Check, Mutation } from "../../../src/store/backends/backend.ts";
+import type { Conversation } from "../../../src/store/states/conversations.ts";
+import { MemoryBackend } from "../../../src/store/backends/memory.ts";
+import { StateStore, type StateStoreOptions } from "../../../src/store/states/state_store.ts";
+import { content, DyingBackend, MODEL, ProcessDied } from "../fixtures.ts";
+import { rejects } from "../../session/fixtures.ts";
+
+const HOUR = 3_600_000;
+
+function open(options: StateStoreOptions = {}, backend = new MemoryBackend()) {
+  return { backend, store: new StateStore(backend, options) };
+}
+
+function save(store: StateStore, seed: number, names = {}) {
+  const id = store.newId();
+  return store.save(content(seed, { length: 1000 }), { id, model: MODEL, parent: null, ...names });
+}
+
+async function found(store: StateStore, hashes: readonly string[]) {
+  const states: [number, string][] = [];
+  for await (const { at, state } of store.prefixes.find(hashes)) states.push([at, state]);
+  return states;
+}
+
+Deno.test("a conversation moves with the state that is stored for it", async () => {
+  const { store } = open();
+  const created = await store.conversations.create({ metadata: { topic: "cats" } });
+  assert.match(created.id, /^conv_[0-9a-f]{48}$/);
+  assert.deepEqual([created.head, created.metadata], [null, { topic: "cats" }]);
+  const one = await save(store, 1, { conversation: created });
+  assert.ok(one.moved);
+  const moved = await store.conversations.get(created.id);
+  assert.equal(moved.head, one.id);
+  assert.deepEqual(moved.metadata, { topic: "cats" });
+  const begun = await store.begin(one, content(2).turn, { id: store.newId(), model: MODEL });
+  assert.equal((await store.conversations.get(created.id)).head, one.id);
+  const two = await store.commit(begun!, content(2), { conversation: moved });
+  assert.ok(two.moved);
+  assert.equal((await store.conversations.get(created.id)).head, two.id);
+  const changed = await store.conversations.update(created.id, { metadata: {} });
+  assert.deepEqual([changed.head, changed.metadata], [two.id, {}]);
+  await store.conversations.update(created.id, { head: one.id });
+  assert.equal((await store.conversations.get(created.id)).head, one.id);
+  await store.conversations.delete(created.id);
+  await rejects(store.conversations.get(created.id), "conversation_not_found");
+  await rejects(store.conversations.delete(created.id), "conversation_not_found");
+  await rejects(store.conversations.get("conv_1"), "conversation_not_found", /conv_1/);
+  await store.inspect(two.id);
+});
+
+Deno.test("of two who answer one head at once, one moves it, and no state is lost", async () => {
+  const backend = new MemoryBackend();
+  const stores = [open({}, backend).store, open({}, backend).store];
+  const { id } = await stores[0].conversations.create();
+  for (let round = 0; round < 1000; round++) {
+    const heads = await Promise.all(stores.map((store) => store.conversations.get(id)));
+    const ended = await Promise.all(
+      stores.map((store, i) => save(store, i, { conversation: heads[i] })),
+    );
+    const winners = ended.filter(({ moved }) => moved);
+    assert.equal(winners.length, 1);
+    assert.equal((await stores[0].conversations.get(id)).head, winners[0].id);
+    for (const [i, { id }] of ended.entries()) {
+      assert.deepEqual(
+        (await stores[1 - i].load(id, { model: MODEL })).turn,
+        content(i, { length: 1000 }).turn,
+      );
+    }
+    await Promise.all(ended.map(({ id }) => stores[0].delete(id)));
+  }
+  assert.equal(backend.size, 1);
+});
+
+Deno.test("metadata that is changed while a turn runs is kept, and the turn as well", async () => {
+  const { store } = open();
+  const conversation = await store.conversations.create({ metadata: { a: "before" } });
+  await store.conversations.update(conversation.id, { metadata: { a: "meanwhile" } });
+  const stored = await save(store, 1, { conversation });
+  assert.ok(stored.moved);
+  const { head, metadata } = await store.conversations.get(conversation.id);
+  assert.deepEqual([head, metadata], [stored.id, { a: "meanwhile" }]);
+  // One that was moved, or is gone, is not moved on.
+  assert.equal((await save(store, 2, { conversation })).moved, false);
+  await store.conversations.delete(conversation.id);
+  assert.equal((await save(store, 3, { conversation })).moved, false);
+});
+
+Deno.test("a change of metadata never shortens a conversation's life", async () => {
+  let now = 1_000_000;
+  const backend = new MemoryBackend();
+  const expiries: (number | undefined)[] = [];
+  const atomic = backend.atomic.bind(backend);
+  backend.atomic = (checks, mutations) => {
+    for (const mutation of mutations) {
+      if (mutation.type === "set" && mutation.key[1] === "conversation") {
+        expiries.push(mutation.expireIn);
+      }
+    }
+    return atomic(checks, mutations);
+  };
+  const { store } = open({ ttl: HOUR, now: () => now }, backend);
+  const conversation = await store.conversations.create();
+  await save(store, 1, { conversation, ttl: 10 * HOUR });
+  now += 2 * HOUR;
+  await store.conversations.update(conversation.id, { metadata: { a: "b" } });
+  now += 9 * HOUR;
+  await store.conversations.update(conversation.id, { metadata: {} });
+  assert.deepEqual(expiries, [HOUR, 10 * HOUR, 8 * HOUR, HOUR]);
+});
+
+Deno.test("killed at any write, a conversation is where it was or where it is to be", async () => {
+  for (const after of [false, true]) {
+    for (let writes = 0; writes < 4; writes++) {
+      const { store, backend } = open();
+      const conversation = await store.conversations.create();
+      const dying = open({}, new DyingBackend(backend, { writes, after }) as never).store;
+      const stored = await save(dying, 1, { conversation }).catch((error) => {
+        assert.ok(error instanceof ProcessDied);
+        return null;
+      });
+      const { head } = await store.conversations.get(conversation.id);
+      if (stored) assert.equal(head, stored.id);
+      if (head !== null) await store.load(head, { model: MODEL });
+    }
+  }
+});
+
+Deno.test("hashes are of all messages up to one, of their model and tenant", async () => {
+  const { store } = open();
+  const messages = ["a", "b", "c"].map((content) => ({ role: "User", content }));
+  const hashes = await store.prefixes.hashes({ model: "m" }, messages);
+  assert.deepEqual(
+    await store.prefixes.hashes({ model: "m" }, messages.slice(0, 2)),
+    hashes.slice(0, 2),
+  );
+  const others = [
+    await store.prefixes.hashes({ model: "n" }, messages),
+    await open({ tenant: "other" }).store.prefixes.hashes({ model: "m" }, messages),
+    await store.prefixes.hashes({ model: "m" }, [
+      { role: "System", content: "a" },
+      ...messages.slice(1),
+    ]),
+    await store.prefixes.hashes({ model: "m" }, [
+      { role: "User", content: "ab" },
+      ...messages.slice(2),
+    ]),
+  ];
+  assert.equal(new Set([...hashes, ...others.flat()]).size, 3 + 3 + 3 + 3 + 2);
+});
+
+Deno.test("a transcript leads to its latest state, until that is deleted", async () => {
+  let now = 1_800_000_000_000;
+  const { store, backend } = open({ now: () => now++ });
+  const [a, b, c] = await store.prefixes.hashes(
+    { model: "m" },
+    ["a", "b", "c"].map((content) => ({ role: "User", content })),
+  );
+  assert.deepEqual(await found(store, [a, b, c]), []);
+  const one = await save(store, 1, { prefix: a });
+  const two = await save(store, 2, { prefix: c });
+  assert.deepEqual(await found(store, [c, b, a]), [[0, two.id], [2, one.id]]);
+  const three = await save(store, 3, { prefix: a });
+  assert.deepEqual(await found(store, [a]), [[0, three.id]]);
+  await store.delete(one.id);
+  assert.deepEqual(await found(store, [a]), [[0, three.id]]);
+  await store.delete(three.id);
+  assert.deepEqual(await found(store, [a]), []);
+  await store.delete(two.id);
+  // The age of the row that was replaced is left, and goes with the oldest.
+  assert.equal(backend.size, 1);
+});
+
+Deno.test("only so many transcripts lead to states: the oldest go", async () => {
+  let now = 1_800_000_000_000;
+  const { store } = open({ now: () => now++, maxPrefixes: 100 });
+  const hashes = Array.from({ length: 400 }, (_, i) => `${i}`.padStart(64, "0"));
+  for (const prefix of hashes) {
+    await save(store, 1, { prefix });
+    await store.prefixes.settled();
+    await save(store, 1, { prefix: hashes[0] });
+  }
+  await store.prefixes.settled();
+  const left = (await found(store, hashes)).map(([at]) => at);
+  assert.ok(left.length <= 100 + 64, `${left.length}`);
+  assert.deepEqual(left[0], 0, "what is written anew stays");
+  assert.deepEqual(left.slice(1), hashes.map((_, i) => i).slice(-left.length + 1));
+});
+
+Deno.test("a state that is used lasts on, with what leads to it", async () => {
+  let now = 1_800_000_000_000;
+  const backend = new MemoryBackend({ now: () => now });
+  const { store } = open({ now: () => now, ttl: 10 * HOUR }, backend);
+  const kept = await save(store, 1, { prefix: "a" });
+  const short = await save(store, 2, { ttl: HOUR });
+  assert.equal(short.expires, now + HOUR);
+  now += 4 * HOUR;
+  assert.equal(await store.renew(kept), false);
+  await rejects(store.inspect(short.id), "state_expired");
+  now += 2 * HOUR;
+  assert.equal(await store.renew(kept), true);
+  assert.equal(await store.renew(kept), false, "it is another one by now");
+  const { info, state } = await store.load(kept.id, { model: MODEL });
+  assert.equal(info.expires, now + 10 * HOUR);
+  assert.deepEqual(state, content(1, { length: 1000 }).state);
+  now += 9 * HOUR;
+  await store.load(kept.id, { model: MODEL });
+  assert.deepEqual(await found(store, ["a"]), [[0, kept.id]]);
+  await store.delete(kept.id);
+});
+
+Deno.test("however many turns use an old state at once, it is rewritten once", async () => {
+  let now = 1_800_000_000_000;
+  let blobs = 0;
+  class Counting extends MemoryBackend {
+    override atomic(checks: readonly Check[], mutations: readonly Mutation[]) {
+      blobs += mutations.filter(({ type, key }) => type === "set" && key[1] === "blob").length;
+      return super.atomic(checks, mutations);
+    }
+  }
+  const backend = new Counting({ now: () => now });
+  const { store } = open({ now: () => now, ttl: 10 * HOUR }, backend);
+  const other = new StateStore(backend, { now: () => now, ttl: 10 * HOUR });
+  const parent = await save(store, 1);
+  now += 6 * HOUR;
+  const written = blobs;
+  const renewed = await Promise.all(Array.from({ length: 20 }, () => store.renew(parent)));
+  assert.deepEqual(renewed, Array(20).fill(true));
+  assert.equal(blobs - written, written, "the state's bytes are written once more");
+  assert.deepEqual(
+    [await store.renew(parent), await other.renew(parent)],
+    [false, false],
+    "whoever read it before the renewal finds it renewed",
+  );
+  assert.equal(blobs, 2 * written);
+});
+
+Deno.test("who has seen a state before it was renewed reads its bytes where they are now", async () => {
+  let now = 1_800_000_000_000;
+  const { store } = open({ now: () => now, ttl: 10 * HOUR });
+  const id = store.newId();
+  const whole = { ...content(1, { length: 90_000, told: 80_000 }), note: content(2).turn };
+  const seen = await store.save(whole, { id, model: MODEL, parent: null });
+  for (let i = 0; i < 2; i++) {
+    now += 6 * HOUR;
+    assert.equal(await store.renew((await store.inspect(id)).info), true);
+    assert.deepEqual(await store.readState(seen), whole.state);
+    assert.deepEqual(await store.readHistory(seen), whole.history);
+    assert.deepEqual(await store.readNote(seen), whole.note);
+  }
+  await store.delete(id);
+  await rejects(store.readState(seen), "state_not_found");
+});
+
+Deno.test("a renewed state's bytes stay where a child uses them", async () => {
+  let now = 1_800_000_000_000;
+  const { store } = open({ now: () => now, ttl: 10 * HOUR });
+  const parent = await save(store, 1);
+  const child = await store.begin(parent, content(2).turn, { id: store.newId(), model: MODEL });
+  now += 6 * HOUR;
+  await store.renew(parent);
+  const { state } = await store.load(child!.id, { model: MODEL });
+  assert.deepEqual(state, content(1, { length: 1000 }).state);
+});
+
+Deno.test("blobs in memory are as many as fit, those used last", () => {
+  const cache = new BlobCache(10);
+  const blob = (length: number) => new Uint8Array(length);
+  cache.set("a", blob(4));
+  cache.set("b", blob(4));
+  assert.ok(cache.get("a"));
+  cache.set("c", blob(4));
+  assert.deepEqual(["a", "b", "c"].map((id) => cache.get(id)?.length), [4, undefined, 4]);
+  cache.set("d", blob(11));
+  assert.equal(cache.get("d"), undefined);
+  assert.equal(cache.bytes, 8);
+  cache.set("a", blob(1));
+  cache.delete("c");
+  cache.delete("c");
+  assert.equal(cache.bytes, 1);
+});
+
+Deno.test("what is in memory is not fetched, and still needs its manifest", async () => {
+  const backend = new MemoryBackend();
+  const { store } = open({ cacheBytes: 1e6 }, backend);
+  const saved = await save(store, 1);
+  let fetched = 0;
+  const getMany = backend.getMany.bind(backend);
+  backend.getMany = (keys) => {
+    fetched += keys.length;
+    return getMany(keys);
+  };
+  assert.deepEqual(
+    (await store.load(saved.id, { model: MODEL })).state,
+    content(1, { length: 1000 }).state,
+  );
+  assert.equal(fetched, 0);
+  await open({}, backend).store.delete(saved.id);
+  await rejects(store.load(saved.id, { model: MODEL }), "state_not_found");
+  const conversation: Conversation = await store.conversations.create();
+  assert.equal(conversation.head, null);
+});

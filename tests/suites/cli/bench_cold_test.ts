@@ -1,0 +1,58 @@
+import assert from "node:assert/strict";
+import type { ColdReport } from "../../../src/cli/bench/cold.ts";
+import { slowTest } from "../../support/quick.ts";
+import { ROOT } from "./run_cli.ts";
+import { rwkv } from "./shared_cli.ts";
+
+async function benchCold(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-q", "-P=bench", "src/cli/main.ts", "bench", "--cold", "--rounds", "1", ...args],
+    cwd: ROOT,
+    env: { NO_COLOR: "1" },
+  }).output();
+  const decoder = new TextDecoder();
+  return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
+}
+
+for (const device of ["cpu", "webgpu"]) {
+  (device === "cpu" ? Deno.test : slowTest)(
+    `bench --cold tells the parts of a worker's start on ${device}, in their order`,
+    async () => {
+      const { code, out, err } = await benchCold("--device", device, "--no-tune", "--json");
+      assert.equal(code, 0, err);
+      const report: ColdReport = JSON.parse(out);
+      const { listening_ms, ready_ms, first_token_ms, loading_ms, load } = report;
+      assert.deepEqual([report.model, report.device, report.quant], ["demo", device, "f16"]);
+      assert.ok(0 < listening_ms.median && listening_ms.median < ready_ms.median, out);
+      assert.ok(ready_ms.median < first_token_ms.median, out);
+      const parts = ["model", "device", "weights", ...(device === "cpu" ? [] : ["kernels"])];
+      assert.deepEqual(Object.keys(loading_ms), parts);
+      const { model, device: opened, weights } = loading_ms;
+      assert.ok(model!.median + opened!.median + weights!.median <= ready_ms.median, out);
+      if (device === "cpu") return assert.equal(load, undefined);
+      const { bytes, weights_gb_s, read_gb_s, upload_gb_s, share } = load!;
+      assert.ok(bytes > 5e6);
+      const slower = Math.min(read_gb_s.median, upload_gb_s.median);
+      assert.ok(Math.abs(share.median - weights_gb_s.median / slower) < 0.002 * share.median, out);
+    },
+  );
+}
+
+Deno.test("bench --cold says what the worker says that does not start, and leaves nothing behind", async () => {
+  const before = leftovers();
+  const { code, err } = await benchCold("--model", "models/demo", "--vocab", "README.md");
+  assert.equal(code, 1);
+  assert.match(err, /^error: Cannot time a start: the worker ended:\n[^]*README\.md/);
+  assert.deepEqual(leftovers(), before);
+});
+
+Deno.test("bench --cold needs to start processes, and says where it may", async () => {
+  const { code, stderr } = await rwkv(["bench", "--cold"]);
+  assert.equal(code, 2);
+  assert.match(stderr, /--cold here: it starts processes; use deno task bench --cold/);
+});
+
+function leftovers(): string[] {
+  const names = [...Deno.readDirSync(`${ROOT}data`)].map(({ name }) => name);
+  return names.filter((name) => name.startsWith("cold-start-"));
+}

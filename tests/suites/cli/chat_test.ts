@@ -1,0 +1,160 @@
+/** Conversations in a real terminal, in a pipe, and with a worker in a process of its own. */
+
+import assert from "node:assert/strict";
+import { PasteFilter } from "../../../src/cli/chat/line_input.ts";
+import { startWorkerProcess } from "../e2e/worker_process.ts";
+import { Pty } from "./pty.ts";
+import { rwkv } from "./run_cli.ts";
+
+const STATE = /state_[0-9a-f]{48}/;
+
+/** Says a name, stops a long reply, saves, leaves; and carries on in another process. */
+async function converse(flags: readonly string[], file: string): Promise<void> {
+  const args = ["chat", "--temperature", "0", ...flags];
+  let id: string;
+  {
+    await using it = new Pty(args);
+    await it.see(/Ctrl-D leaves\.\n> /);
+    await it.type("Hi! My name is Ada.\r");
+    await it.see(/Ada\.\n.+\n> /);
+    await it.type("/stats\r");
+    await it.see(/reply +\d+ tokens, .+ the first after \d+ ms\ncontext +\d+ tokens, 0 of them/);
+    await it.type("Tell me a story about a dragon.\r");
+    await it.see(/dragon\.\n\w+/);
+    await it.type("\x03");
+    await it.see(/\(stopped\)\n> /);
+    await it.type("/sav\r");
+    await it.see(/no such command, did you mean "\/save"\?\n> /);
+    await it.type(`/save ${file}\r`);
+    id = (await it.see(STATE))[0];
+    await it.see(/> /);
+    await it.type("/quit\r");
+    const resumed =
+      (await it.see(/Carry on with: deno task rwkv chat --state (\S+) --(kv|url) /))[1];
+    assert.equal(resumed, id);
+    assert.equal(await it.end(), 0);
+    assert.ok(it.output.includes("\x1b[36m> \x1b[39m"), "the prompt has its colour");
+  }
+  assert.ok((await Deno.stat(file)).size > 1000);
+  await using it = new Pty([...args, "--state", id], { NO_COLOR: "1" });
+  await it.see(/> Hi! My name is Ada\.\n.+\n> Tell me a story about a dragon\.\n.+\n> /);
+  await it.type("What is my name?\r");
+  await it.see(/name\?\n.*Ada.*\n> /);
+  await it.type(`/load ${file}\r`);
+  await it.see(/> Tell me a story about a dragon\.\n.+\n> /);
+  await it.type("What is my name?\r");
+  await it.see(/name\?\n.*Ada.*\n> /);
+  await it.type("\x04");
+  assert.equal(await it.end(), 0);
+  // deno-lint-ignore no-control-regex -- colours
+  assert.doesNotMatch(it.output, /\x1b\[[\d;]*m/);
+}
+
+Deno.test("a conversation in a terminal: stopped, saved, left and carried on by its id", async () => {
+  const folder = await Deno.makeTempDir();
+  await converse(["--device", "cpu", "--kv", `${folder}/states`], `${folder}/ada.rwkvstate`);
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("a conversation in a terminal with a worker elsewhere", async () => {
+  const folder = await Deno.makeTempDir();
+  {
+    await using worker = await startWorkerProcess(`${folder}/states`, { device: "cpu" });
+    await converse(["--url", worker.url], `${folder}/ada.rwkvstate`);
+  }
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("a terminal edits lines, keeps a history, takes pastes whole, and Ctrl-C leaves twice", async () => {
+  const folder = await Deno.makeTempDir();
+  await using it = new Pty([
+    "chat",
+    "--device",
+    "cpu",
+    "--kv",
+    `${folder}/s`,
+    "--temperature",
+    "0",
+  ]);
+  await it.see(/> /);
+  await it.type("/fork\r");
+  await it.see(/Cannot fork: nothing has been said yet\n> /);
+  await it.type("My nam is Ada.\x1b[D\x1b[D\x1b[D\x1b[D\x1b[D\x1b[D\x1b[D\x1b[De\r");
+  await it.see(/\n.*Ada.*\n> /);
+  await it.type("/fork\r");
+  const fork = (await it.see(STATE))[0];
+  await it.see(/comes back to here\.\n> /);
+  await it.type("\x1b[200~My name is\r\nZoe.\x1b[201~");
+  await it.see(/My name is⏎Zoe\./);
+  await it.type("\r");
+  await it.see(/\n.+\n> /);
+  await it.type(`/load ${fork}\r`);
+  await it.see(/> My name is Ada\.\n.+\n> /);
+  await it.type("What is my name?\r");
+  await it.see(/\n.*Ada.*\n> /);
+  await it.type("\x1b[A\r");
+  await it.see(/What is my name\?\n.*Ada.*\n> /);
+  await it.type("something\x03\x03");
+  await it.see(/Ctrl-C again, or Ctrl-D, leaves\.\n> /);
+  await it.type("\x03");
+  await it.see(/Carry on with/);
+  assert.equal(await it.end(), 0);
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("a pipe's lines are messages, and only replies come on stdout", async () => {
+  const folder = await Deno.makeTempDir();
+  const args = ["chat", "--device", "cpu", "--kv", `${folder}/states`, "--temperature", "0"];
+  const talk = "Hi! My name is Ada.\n\nWhat is my name?\n/save\n";
+  const { code, stdout, stderr } = await rwkv(args, talk);
+  assert.equal(code, 0, stderr);
+  const [hello, name, id, ...rest] = stdout.split("\n");
+  assert.match(hello, /\w/);
+  assert.match(name, /Ada/);
+  assert.match(id, STATE);
+  assert.deepEqual(rest, [""]);
+  assert.match(
+    stderr,
+    new RegExp(`^Carry on with: deno task rwkv chat --state ${id} --kv \\S+\n$`),
+  );
+  const wrong = await rwkv([...args, "--state", id], "/lod x\nHi\n");
+  assert.deepEqual([wrong.code, wrong.stdout], [2, ""]);
+  assert.match(wrong.stderr, /no such command, did you mean "\/load"\?/);
+  const unknown = await rwkv([...args, "--state", `state_${"0".repeat(48)}`], "Hi\n");
+  assert.deepEqual([unknown.code, unknown.stdout], [1, ""]);
+  // A port that was free a moment ago.
+  const listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
+  const nowhere = `http://127.0.0.1:${listener.addr.port}`;
+  listener.close();
+  const nobody = await rwkv(["chat", "--url", nowhere], "Hi\n");
+  assert.deepEqual([nobody.code, nobody.stdout], [1, ""]);
+  assert.match(nobody.stderr, /Cannot reach http:\S+: connection refused/);
+  const both = await rwkv(["chat", "--url", nowhere, "--slots", "3"], "Hi\n");
+  assert.equal(both.code, 2);
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("a worker is sent the key as a bearer token", async () => {
+  let sent: string | null = null;
+  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, (request) => {
+    sent = request.headers.get("authorization");
+    return Response.json({ error: { message: "no such key", code: "unknown" } }, { status: 401 });
+  });
+  const url = `http://127.0.0.1:${server.addr.port}`;
+  const { code, stderr } = await rwkv(["chat", "--url", url, "--key", "open-sesame"], "Hi\n");
+  await server.shutdown();
+  assert.equal(code, 1);
+  assert.match(stderr, /no such key/);
+  assert.equal(sent, "Bearer open-sesame");
+});
+
+Deno.test("pastes are one line each, however their marks are cut", () => {
+  const typed = "a\r\x1b[200~one\r\ntwo\nthree\tx\x1b[31m\x1b[201~b\x1b[A";
+  for (let cut = 0; cut <= typed.length; cut++) {
+    if (cut === 3) continue; // a lone escape is a key
+    const filter = new PasteFilter();
+    const keys = filter.push(typed.slice(0, cut)) + filter.push(typed.slice(cut));
+    const apart = typed.slice(cut - 1, cut + 1) === "\r\n";
+    assert.equal(keys, `a\rone⏎${apart ? "⏎" : ""}two⏎three x[31mb\x1b[A`);
+  }
+});

@@ -1,0 +1,199 @@
+/** The worker may do what it needs and nothing else: as `deno task start`, and by `deploy/start.sh`. */
+
+import assert from "node:assert/strict";
+import { ask } from "../e2e/worker_process.ts";
+
+const ROOT = new URL("../../..", import.meta.url).pathname;
+const PROBE = `${ROOT}tests/suites/cli/permissions_probe.ts`;
+
+const FORBIDDEN = [
+  ["write", "/tmp/permissions-probe"],
+  ["write", `${ROOT}permissions-probe`],
+  ["write", `${ROOT}data/../permissions-probe`],
+  ["write", `${ROOT}database`],
+  ["env", "AWS_SECRET_ACCESS_KEY"],
+  ["env", "PATH"],
+  ["run", "true"],
+  ["run", Deno.execPath()],
+  ["ffi", "libc.so.6"],
+  ["hostname"],
+  ["import", "deno.land"],
+];
+
+interface Started {
+  url: string;
+  stop(): Promise<string>;
+}
+
+async function output(
+  program: string,
+  args: string[],
+  options: Deno.CommandOptions = {},
+): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(program, { args, ...options })
+    .output();
+  assert.ok(success, new TextDecoder().decode(stderr));
+  return new TextDecoder().decode(stdout);
+}
+
+/** Whether each is done, by the probe's answer. */
+async function tried(tries: string[][], run: (tries: string) => Promise<string>) {
+  const results: string[] = JSON.parse(await run(JSON.stringify(tries)));
+  return tries.map((one, i) => [...one, results[i]].join(" "));
+}
+
+function each(tries: string[][], result: string): string[] {
+  return tries.map((one) => [...one, result].join(" "));
+}
+
+async function startWorker(
+  program: string,
+  args: string[],
+  options: Deno.CommandOptions,
+): Promise<Started> {
+  const child = new Deno.Command(program, {
+    args,
+    ...options,
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  const listening = Promise.withResolvers<string>();
+  let log = "";
+  const reading = (async () => {
+    for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
+      log += text;
+      const port = log.match(/Serving on http:\/\/localhost:(\d+)/)?.[1];
+      if (port && log.includes('"Ready"')) listening.resolve(`http://127.0.0.1:${port}`);
+    }
+    listening.reject(new Error(`the worker ended before it was ready:\n${log}`));
+  })();
+  return {
+    url: await listening.promise,
+    stop: async () => {
+      child.kill("SIGTERM");
+      assert.equal((await child.status).code, 0, log);
+      await reading;
+      return log;
+    },
+  };
+}
+
+/** A turn, and after another start one that goes on from it. */
+async function talk(start: () => Promise<Started>): Promise<string> {
+  const first = await start();
+  const { stateId } = await ask(first.url, "Hi! My name is Zorvin.", { maxTokens: 8 });
+  await first.stop();
+  const second = await start();
+  await ask(second.url, "What is my name?", { stateId, maxTokens: 8 });
+  return await second.stop();
+}
+
+Deno.test("deno task start may read, listen and write below ./data, and nothing else", async () => {
+  const allowed = [
+    ["read", `${ROOT}README.md`],
+    ["write", `${ROOT}data/permissions-probe`],
+    ["listen", "127.0.0.1", "0"],
+    ["env", "RWKV_MODEL"],
+    ["env", "DENO_KV_ACCESS_TOKEN"],
+    ["memory"],
+  ];
+  await Deno.mkdir(`${ROOT}data`, { recursive: true });
+  const run = (tries: string) =>
+    output(Deno.execPath(), ["run", "-P=start", "--no-prompt", PROBE, tries], { cwd: ROOT });
+  assert.deepEqual(await tried(allowed, run), each(allowed, "done"));
+  assert.deepEqual(await tried(FORBIDDEN, run), each(FORBIDDEN, "NotCapable"));
+});
+
+Deno.test("deno task start needs no more than it may", async () => {
+  const { tasks } = JSON.parse(await Deno.readTextFile(`${ROOT}deno.json`));
+  const [program, ...args] = tasks.start.command.split(" ");
+  assert.equal(program, "deno");
+  const kv = `data/permissions-${crypto.randomUUID()}.sqlite3`;
+  try {
+    await talk(() =>
+      startWorker(Deno.execPath(), [...args, "--port", "0", "--kv", kv], { cwd: ROOT })
+    );
+  } finally {
+    for (const end of ["", "-shm", "-wal"]) await Deno.remove(ROOT + kv + end).catch(() => {});
+  }
+});
+
+/** Runs `deploy/start.sh` in a folder of its own, with `deno` on its PATH being `program`. */
+async function withStartScript(
+  program: string,
+  body: (folder: string, options: Deno.CommandOptions) => Promise<void>,
+): Promise<void> {
+  const folder = await Deno.realPath(await Deno.makeTempDir());
+  try {
+    await Deno.mkdir(`${folder}/data`);
+    await Deno.writeTextFile(`${folder}/deno`, program, { mode: 0o755 });
+    const env = { PATH: `${folder}:${Deno.env.get("PATH")}`, PORT: "0", RWKV_DEVICE: "cpu" };
+    await body(folder, { cwd: folder, env });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+const unix = { ignore: Deno.build.os === "windows" };
+
+Deno.test("deploy/start.sh allows what the settings call for, and nothing else", unix, async () => {
+  // As the script would start the worker, but for what is started.
+  const program = `#!/bin/sh
+    for arg; do
+      shift
+      case $arg in */src/cli/main.ts) arg=${PROBE} ;; esac
+      set -- "$@" "$arg"
+    done
+    exec ${Deno.execPath()} "$@"`;
+  await withStartScript(program, async (folder, { env, ...options }) => {
+    await Deno.mkdir(`${folder}/weights`);
+    await Deno.writeTextFile(`${folder}/weights/model.pth`, "");
+    await Deno.mkdir(`${folder}/keys`);
+    const settings = {
+      ...env,
+      HOST: "127.0.0.1",
+      PORT: "18431",
+      RWKV_MODEL: `${folder}/weights/model.pth`,
+      RWKV_KEYS: `${folder}/keys/keys.txt`,
+      RWKV_KV: "http://user@127.0.0.1:18432/kv?x",
+      RWKV_ALLOW_NET: "127.0.0.1:18433",
+    };
+    const run = (tries: string) =>
+      output(`${ROOT}deploy/start.sh`, [tries], { ...options, env: settings });
+    const allowed = [
+      ["read", `${ROOT}models/demo/vocab.txt`],
+      ["read", `${folder}/data`],
+      ["read", `${folder}/weights`],
+      ["read", `${folder}/keys`],
+      ["write", `${folder}/data/states.sqlite3`],
+      ["listen", "127.0.0.1", "18431"],
+      ["connect", "127.0.0.1", "18432"],
+      ["connect", "127.0.0.1", "18433"],
+      ["env", "RWKV_MODEL"],
+      ["env", "DENO_KV_ACCESS_TOKEN"],
+      ["memory"],
+    ];
+    const forbidden = [
+      ...FORBIDDEN,
+      ["read", "/etc/passwd"],
+      ["read", folder],
+      ["write", `${ROOT}data/permissions-probe`],
+      ["write", `${folder}/weights/model.pth`],
+      ["write", `${folder}/keys/keys.txt`],
+      ["listen", "127.0.0.1", "18434"],
+      ["listen", "0.0.0.0", "18431"],
+      ["connect", "127.0.0.1", "18434"],
+      ["connect", "192.0.2.1", "80"],
+    ];
+    assert.deepEqual(await tried(allowed, run), each(allowed, "done"));
+    assert.deepEqual(await tried(forbidden, run), each(forbidden, "NotCapable"));
+  });
+});
+
+Deno.test("a worker by deploy/start.sh needs no more than it may", unix, async () => {
+  const program = `#!/bin/sh\nexec ${Deno.execPath()} "$@"`;
+  await withStartScript(program, async (folder, options) => {
+    await talk(() => startWorker(`${ROOT}deploy/start.sh`, ["serve"], options));
+    assert.ok((await Deno.stat(`${folder}/data/states.sqlite3`)).isFile);
+  });
+});

@@ -1,0 +1,73 @@
+/**
+ * Runs the command line in one process for a whole test file, which saves starting one for each
+ * call. What is about the process itself (signals, terminals, pipes, the exit status that a shell
+ * sees) needs `run_cli.ts`. A command that reads lines from stdin, as chat does, needs it too.
+ */
+
+import { type CliOptions, type CliResult, ROOT } from "./run_cli.ts";
+import type { CliCall, CliOutcome } from "./shared_cli_main.ts";
+
+const MAIN = "tests/suites/cli/shared_cli_main.ts";
+
+/** The process of this test file. */
+class SharedCli {
+  readonly #child: Deno.ChildProcess;
+  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #reader: ReadableStreamDefaultReader<string>;
+  #read = "";
+  /** Ends with the call before. */
+  #idle: Promise<unknown> = Promise.resolve();
+
+  constructor() {
+    this.#child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-q", "--no-check", "-P=rwkv", "--no-prompt", MAIN],
+      cwd: ROOT,
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "inherit",
+    }).spawn();
+    this.#writer = this.#child.stdin.getWriter();
+    this.#reader = this.#child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  }
+
+  /** Runs a command line once those before it have ended. */
+  call(call: CliCall): Promise<CliOutcome> {
+    const outcome = this.#idle.then(() => this.#call(call));
+    this.#idle = outcome.catch(() => {});
+    return outcome;
+  }
+
+  async #call(call: CliCall): Promise<CliOutcome> {
+    await this.#writer.write(new TextEncoder().encode(`${JSON.stringify(call)}\n`));
+    while (!this.#read.includes("\n")) {
+      const { done, value } = await this.#reader.read();
+      if (done) throw new Error(`the process of the command line has ended: ${call.args}`);
+      this.#read += value;
+    }
+    const [line] = this.#read.split("\n", 1);
+    this.#read = this.#read.slice(line.length + 1);
+    return JSON.parse(line);
+  }
+
+  async end(): Promise<void> {
+    await this.#writer.close();
+    await this.#reader.cancel();
+    await this.#child.status;
+  }
+}
+
+let shared: SharedCli;
+
+Deno.test.beforeAll(() => void (shared = new SharedCli()));
+Deno.test.afterAll(() => shared.end());
+
+/** Returns what `deno task rwkv ARGS` does, as the function of `run_cli.ts` does. */
+export async function rwkv(
+  args: string[],
+  stdin: string | Uint8Array<ArrayBuffer> = "",
+  { cwd = ROOT, env = {} }: CliOptions = {},
+): Promise<CliResult> {
+  const bytes = await new Blob([stdin]).bytes();
+  const { code, stdout, stderr } = await shared.call({ args, stdin: bytes.toBase64(), cwd, env });
+  return { code, stdout: new TextDecoder().decode(Uint8Array.fromBase64(stdout)), stderr };
+}

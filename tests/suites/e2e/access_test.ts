@@ -1,0 +1,221 @@
+/** Keys and real workers: when one refuses to start, when it closes, and what it never tells. */
+
+import assert from "node:assert/strict";
+import { rwkv } from "../cli/shared_cli.ts";
+import { slowTest } from "../../support/quick.ts";
+import { startWorkerProcess, type WorkerProcess } from "./worker_process.ts";
+
+/** What no key and no prompt is ever to be found in. */
+const MARK = "xylophon";
+
+/** Milliseconds within which what is waited for has to happen, on the busiest machine. */
+const PATIENCE = 60_000;
+
+async function withStore(use: (kv: string, folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await use(`${folder}/states.sqlite3`, folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+async function newKey(kv: string, tenant: string): Promise<{ id: string; key: string }> {
+  const args = ["keys", "create", "--tenant", tenant, "--kv", kv, "--json"];
+  const { code, stdout, stderr } = await rwkv(args);
+  assert.equal(code, 0, stderr);
+  return JSON.parse(stdout);
+}
+
+function ask({ url }: WorkerProcess, key: string | null, body: object = {}): Promise<Response> {
+  return fetch(`${url}/v1/chat/completions`, {
+    method: "POST",
+    headers: key === null ? {} : { authorization: `Bearer ${key}` },
+    body: JSON.stringify({
+      messages: [{ role: "user", content: `Hi, I am ${MARK}.` }],
+      max_tokens: 4,
+      ...body,
+    }),
+  });
+}
+
+async function status(answer: Promise<Response>): Promise<number> {
+  const { status, body } = await answer;
+  await body?.cancel();
+  return status;
+}
+
+/** Asks until the answer is as wanted; how long that may take, tests with a clock of their own say. */
+async function until(wanted: number, asked: () => Promise<Response>): Promise<void> {
+  const end = performance.now() + PATIENCE;
+  for (let last = 0; last !== wanted;) {
+    assert.ok(performance.now() < end, `it is still ${last} after ${PATIENCE} ms`);
+    last = await status(asked());
+    if (last !== wanted) await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
+
+Deno.test("a worker that others could reach without keys does not start, and says what to do", async () => {
+  await withStore(async (kv) => {
+    const start = (env: Record<string, string> = {}, host = "0.0.0.0") =>
+      rwkv(["serve", "--host", host, "--port", "0", "--device", "cpu", "--kv", kv], "", { env });
+    for (const host of ["0.0.0.0", "::"]) {
+      const { code, stderr } = await start({}, host);
+      assert.equal(code, 2, stderr);
+      const said = `Cannot serve on ${host} without keys: other machines could use this worker; `;
+      assert.ok(stderr.includes(said), stderr);
+      assert.match(stderr, /`deno task rwkv keys create`, or .*--open \(RWKV_OPEN=1\)/);
+    }
+    assert.equal((await start({ RWKV_OPEN: "0" })).code, 2);
+    const wrong = await start({ RWKV_API_KEYS: `ada:${MARK}` });
+    assert.equal(wrong.code, 2);
+    assert.match(wrong.stderr, /entry 1 of RWKV_API_KEYS: its key has 8 characters/);
+    assert.ok(!wrong.stderr.includes(MARK));
+    const missing = await start({ RWKV_KEYS: "/nowhere/keys.txt" });
+    assert.equal(missing.code, 1);
+    assert.match(missing.stderr, /Cannot read the keys in \/nowhere\/keys\.txt/);
+  });
+});
+
+slowTest(
+  "a worker for others starts with --open, and says so, or with a key of any place",
+  async () => {
+    await withStore(async (kv, folder) => {
+      const file = `${folder}/keys.txt`;
+      const made = await rwkv(["keys", "create", "--tenant", "filed", "--file", file]);
+      const listed = made.stdout.trim();
+      const key = `0123456789${MARK}`;
+      const cases = [
+        [{ RWKV_OPEN: "1" }, null],
+        [{ RWKV_API_KEYS: `ada:${key}` }, key],
+        [{ RWKV_KEYS: file }, listed],
+        [{}, (await newKey(kv, "ada")).key],
+      ] as const;
+      // With a key in the store nobody is let in without; so that comes last, in a store of its own.
+      await Promise.all(cases.map(async ([env, key], i) => {
+        const at = i === cases.length - 1 ? kv : `${folder}/${i}.sqlite3`;
+        const options = { device: "cpu", flags: ["--host", "0.0.0.0"], env } as const;
+        await using worker = await startWorkerProcess(at, options);
+        assert.equal(
+          /There are no keys: whoever reaches 0\.0\.0\.0/.test(worker.log()),
+          key === null,
+        );
+        assert.equal(await status(ask(worker, null)), key === null ? 200 : 401);
+        assert.equal(await status(ask(worker, key)), 200);
+      }));
+    });
+  },
+);
+
+slowTest(
+  "an open worker closes with the first key, and a revoked key stops, while it runs",
+  async () => {
+    await withStore(async (kv) => {
+      const env = { RWKV_METRICS_TOKEN: `token-${MARK}` };
+      await using worker = await startWorkerProcess(kv, { device: "cpu", env });
+      const before = await ask(worker, null);
+      const { state_id: openState } = await before.json();
+      assert.equal(before.status, 200);
+      const [ada, bob] = [await newKey(kv, "ada"), await newKey(kv, "bob")];
+      await until(401, () => ask(worker, null));
+      const { state_id } = await (await ask(worker, ada.key)).json();
+      assert.equal(await status(ask(worker, ada.key, { state_id })), 200);
+      assert.equal(await status(ask(worker, bob.key, { state_id })), 400);
+      assert.equal(await status(ask(worker, ada.key, { state_id: openState })), 400);
+      // Another key of the tenant's goes on with what the first one has begun.
+      const second = await newKey(kv, "ada");
+      assert.equal(await status(ask(worker, second.key, { state_id })), 200);
+      const { code } = await rwkv(["keys", "revoke", ada.id, "--kv", kv]);
+      assert.equal(code, 0);
+      await until(401, () => ask(worker, ada.key));
+      assert.equal(await status(ask(worker, second.key, { state_id })), 200);
+      assert.equal(await status(fetch(`${worker.url}/metrics`)), 401);
+      await worker.stop();
+    });
+  },
+);
+
+Deno.test("a tenant has no more turns than it may, and others are served meanwhile", async () => {
+  await withStore(async (kv) => {
+    const env = { RWKV_API_KEYS: "ada:0123456789abcdef,bob:fedcba9876543210" };
+    const flags = ["--turns-per-key", "2"];
+    await using worker = await startWorkerProcess(kv, { device: "cpu", env, flags });
+    const [ada, bob] = ["0123456789abcdef", "fedcba9876543210"];
+    const endless = { stream: true, max_tokens: 20_000, logit_bias: { 0: -100 }, stop: [] };
+    const gone = new AbortController();
+    const streams = await Promise.all([1, 2].map(() =>
+      fetch(`${worker.url}/v1/completions`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${ada}` },
+        body: JSON.stringify({ prompt: "Once", ...endless }),
+        signal: gone.signal,
+      })
+    ));
+    assert.deepEqual(streams.map(({ status }) => status), [200, 200]);
+    const refused = await ask(worker, ada);
+    assert.equal(refused.status, 429);
+    assert.ok(Number(refused.headers.get("retry-after")) >= 1);
+    assert.equal((await refused.json()).error.code, "too_many_turns");
+    assert.equal(await status(ask(worker, bob)), 200);
+    const many = await ask(worker, bob, { n: 3 });
+    assert.equal(many.status, 400);
+    assert.match((await many.json()).error.message, /^n: 3 choices/);
+    gone.abort();
+    await Promise.allSettled(streams.map(({ body }) => body?.cancel()));
+    await until(200, () => ask(worker, ada));
+  });
+});
+
+Deno.test("no key and no prompt is in the log, in errors or in metrics", async () => {
+  await withStore(async (kv) => {
+    const keys = { ada: `ada-key-${MARK}`, bob: `bob-key-${MARK}` };
+    const env = {
+      RWKV_API_KEYS: `ada:${keys.ada},bob:${keys.bob}`,
+      RWKV_METRICS_TOKEN: `token-${MARK}`,
+    };
+    await using worker = await startWorkerProcess(kv, { device: "cpu", env });
+    const stored = await newKey(kv, "ada");
+    const wrong = `wrong-key-${MARK}`;
+    const told: string[] = [];
+    const tell = async (answer: Response) => {
+      told.push(JSON.stringify([...answer.headers]), await answer.text());
+      return answer.status;
+    };
+    const statuses: number[] = [];
+    for (const key of [keys.ada, stored.key, wrong, null]) {
+      const headers = key === null
+        ? []
+        : [["authorization", `Bearer ${key}`]] as [string, string][];
+      const get = (path: string, also: [string, string][] = []) =>
+        fetch(worker.url + path, { headers: [...headers, ...also] }).then(tell);
+      statuses.push(
+        await ask(worker, key).then(({ status, body }) => {
+          void body?.cancel();
+          return status;
+        }),
+      );
+      // Requests that fail, in every way there is without a fault of the worker's own.
+      statuses.push(await tell(await ask(worker, key, { max_tokens: -2 })));
+      statuses.push(await tell(await ask(worker, key, { state_id: `state_${"0".repeat(48)}` })));
+      statuses.push(await tell(await ask(worker, key, { model: "other" })));
+      statuses.push(await get("/v1/nothing"), await get("/nothing"), await get("/metrics"));
+      const big = { messages: [{ role: "user", content: `${MARK} `.repeat(40_000) }] };
+      statuses.push(await tell(await ask(worker, key, big)));
+    }
+    const refused = [401, 401, 401, 401, 401, 404, 401, 401];
+    const served = [200, 400, 400, 404, 404, 404, 401, 400];
+    assert.deepEqual(statuses, [...served, ...served, ...refused, ...refused]);
+    const authorization = `Bearer token-${MARK}`;
+    const metrics = await fetch(`${worker.url}/metrics`, { headers: { authorization } });
+    assert.equal(await tell(metrics), 200);
+    assert.equal(await worker.stop(), 0);
+    const texts = [...told, worker.log()];
+    assert.ok(worker.log().includes('"route":"/v1/chat/completions"'));
+    for (const secret of [MARK, stored.key, stored.key.slice(5)]) {
+      for (const text of texts) {
+        const at = text.indexOf(secret);
+        assert.equal(at, -1, text.slice(Math.max(0, at - 200), at + 200));
+      }
+    }
+  });
+});

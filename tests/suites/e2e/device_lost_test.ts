@@ -1,0 +1,115 @@
+/** A worker process whose GPU is lost while it writes. */
+
+import assert from "node:assert/strict";
+import { slowTest } from "../../support/quick.ts";
+import { ask, chatBody, startWorkerProcess } from "./worker_process.ts";
+
+const CLIENTS = 8;
+
+interface BrokenStream {
+  status: number;
+  stateId: string;
+  text: string;
+  /** The last event's data. */
+  last: string;
+}
+
+/** Streams a reply to its end, whatever that is. */
+async function stream(
+  url: string,
+  message: string,
+  { stateId, onText }: { stateId: string; onText: () => void },
+): Promise<BrokenStream> {
+  const response = await fetch(`${url}/v1/chat/completions`, {
+    method: "POST",
+    body: JSON.stringify(chatBody(message, { stateId, stream: true, maxTokens: 500 })),
+  });
+  let [text, last, rest] = ["", "", ""];
+  for await (const piece of response.body!.pipeThrough(new TextDecoderStream())) {
+    const events = (rest + piece).split("\n\n");
+    rest = events.pop()!;
+    for (const event of events) {
+      if (event.startsWith(":")) continue;
+      last = event.replace(/^data: /, "");
+      const { choices } = last === "[DONE]" ? { choices: [] } : JSON.parse(last);
+      text += choices?.[0]?.delta.content ?? "";
+      if (text.length > 5) onText();
+    }
+  }
+  assert.equal(rest, "");
+  const { status, headers } = response;
+  return { status, stateId: headers.get("x-state-id")!, text, last };
+}
+
+async function metric(url: string, name: string): Promise<number> {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  const line = text.split("\n").find((line) => line.startsWith(`rwkv:${name} `));
+  return Number(line?.split(" ")[1]);
+}
+
+slowTest(
+  "a GPU that is lost amid eight streams: all end, and all go on when the worker is ready again",
+  async () => {
+    const folder = await Deno.makeTempDir();
+    await using worker = await startWorkerProcess(`${folder}/states.sqlite3`, {
+      device: "webgpu",
+      main: "tests/support/faults/faulty_worker.ts",
+    });
+    const { url } = worker;
+    const questions = Array.from({ length: CLIENTS }, (_, i) => {
+      return `Tell me a story about a dragon. It is ${i + 3} years old.`;
+    });
+    const before = await Promise.all(questions.map(() => ask(url, "Hi! My name is Zorvin.")));
+    const whole = await Promise.all(
+      questions.map((question, i) =>
+        ask(url, question, { stateId: before[i].stateId, maxTokens: 500 })
+      ),
+    );
+
+    const writing = new Set<number>();
+    let lost = false;
+    const streams = await Promise.all(questions.map((question, i) =>
+      stream(url, question, {
+        stateId: before[i].stateId,
+        onText: () => {
+          writing.add(i);
+          if (lost || writing.size < CLIENTS) return;
+          lost = true;
+          worker.send("SIGUSR1");
+        },
+      })
+    ));
+    assert.ok(lost, "all were writing at once");
+    for (const { status, stateId, last } of streams) {
+      assert.equal(status, 200);
+      const { error, state_id } = JSON.parse(last);
+      assert.deepEqual([error.code, state_id], ["device_lost", stateId]);
+    }
+
+    const deadline = performance.now() + 60_000;
+    while (performance.now() < deadline) {
+      const ready = await fetch(`${url}/ready`);
+      const { status, reason } = await ready.json();
+      if (ready.status === 200) break;
+      assert.deepEqual([ready.status, status], [503, "rebuilding"]);
+      assert.match(reason, /^The GPU was lost/);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    await Promise.all(streams.map(async ({ stateId, text }, i) => {
+      // What was broken off, from the id in its header; and the turn anew, from the state before it.
+      const again = await ask(url, null, { stateId, maxTokens: 500 });
+      assert.equal(again.text, whole[i].text);
+      assert.ok(again.text.startsWith(text), `${text} | ${again.text}`);
+      const anew = await ask(url, questions[i], { stateId: before[i].stateId, maxTokens: 500 });
+      assert.equal(anew.text, whole[i].text);
+      const name = await ask(url, "What is my name?", { stateId: again.stateId });
+      assert.match(name.text, /Zorvin/);
+    }));
+    assert.equal(await metric(url, "device_losses_total"), 1);
+    assert.equal(await metric(url, 'engine_faults_total{kind="device_lost"}'), 1);
+    assert.equal(await metric(url, "engine_rebuilds_total"), 1);
+    assert.match(worker.log(), /"The engine has failed".*device_lost/);
+    assert.equal(await worker.stop(), 0, worker.log());
+    await Deno.remove(folder, { recursive: true });
+  },
+);

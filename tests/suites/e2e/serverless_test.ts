@@ -1,0 +1,112 @@
+/** `deploy/worker.ts` under `deno serve`, as a host with its own server runs it. */
+
+import assert from "node:assert/strict";
+import { carryOn, type CutStreams, cutStreams } from "./cut_streams.ts";
+import { slowTest } from "../../support/quick.ts";
+import { ask } from "./worker_process.ts";
+
+const ROOT = new URL("../../..", import.meta.url).pathname;
+
+/** Starts it; `body` gets its address before the model is loaded. */
+async function withServed(
+  env: Record<string, string>,
+  body: (url: string, stop: () => Promise<number>) => Promise<void>,
+): Promise<void> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["serve", "-P=start", "--host", "127.0.0.1", "--port", "0", "deploy/worker.ts"],
+    cwd: ROOT,
+    env: { RWKV_DEVICE: "cpu", NO_COLOR: "1", ...env },
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  const listening = Promise.withResolvers<string>();
+  let log = "";
+  const reading = (async () => {
+    for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
+      log += text;
+      const url = log.match(/Listening on (http:\/\/[\d.]+:\d+)/)?.[1];
+      if (url) listening.resolve(url);
+    }
+    listening.reject(new Error(`it ended before it listened:\n${log}`));
+  })();
+  const stop = async () => {
+    child.kill("SIGTERM");
+    const { code } = await child.status;
+    return code;
+  };
+  try {
+    await body(await listening.promise, stop);
+  } finally {
+    // It may have been stopped already.
+    try {
+      child.kill("SIGKILL");
+    } catch (error) {
+      assert.ok(error instanceof TypeError, String(error));
+    }
+    await child.status;
+    await reading;
+  }
+}
+
+async function status(url: string): Promise<number> {
+  const response = await fetch(url);
+  await response.body?.cancel();
+  return response.status;
+}
+
+Deno.test("a fetch handler loads with the first request: 204 and 503, then 200", async () => {
+  await withServed({ RWKV_KV: ":memory:" }, async (url) => {
+    assert.equal(await status(`${url}/ping`), 204);
+    assert.equal(await status(`${url}/ready`), 503);
+    // A turn waits for the model.
+    await ask(url, "Hello!", { maxTokens: 4 });
+    assert.equal(await status(`${url}/ready`), 200);
+    assert.equal(await status(`${url}/ping`), 200);
+  });
+});
+
+slowTest("a fetch handler that is stopped ends its streams, and another goes on", async () => {
+  const kv = `data/serverless-${crypto.randomUUID()}.sqlite3`;
+  try {
+    let cut: CutStreams | undefined;
+    await withServed({ RWKV_KV: kv, RWKV_GRACE: "0.1" }, async (url, stop) => {
+      cut = await cutStreams(url, stop);
+      assert.equal(cut.code, 0);
+    });
+    await withServed({ RWKV_KV: kv }, (url) => carryOn(url, cut!));
+  } finally {
+    for (const end of ["", "-shm", "-wal"]) await Deno.remove(ROOT + kv + end).catch(() => {});
+  }
+});
+
+Deno.test("a fetch handler that others reach without keys ends, and says what to do", async () => {
+  const start = (env: Record<string, string>) =>
+    new Deno.Command(Deno.execPath(), {
+      args: ["serve", "-P=start", "--host", "0.0.0.0", "--port", "0", "deploy/worker.ts"],
+      cwd: ROOT,
+      env: { RWKV_DEVICE: "cpu", NO_COLOR: "1", RWKV_KV: ":memory:", ...env },
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+  for (const env of [{}, { RWKV_API_KEYS: "ada:0123456789abcdef" }]) {
+    const child = start(env);
+    let log = "";
+    let first: Promise<Response | null> | undefined;
+    for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
+      log += text;
+      const port = log.match(/Listening on http:\/\/0\.0\.0\.0:(\d+)/)?.[1];
+      if (!port || first) continue;
+      first = fetch(`http://127.0.0.1:${port}/v1/models`).catch(() => null);
+      void first.then((answer) => answer && child.kill("SIGKILL"));
+    }
+    const answer = await first;
+    await answer?.body?.cancel();
+    const { code } = await child.status;
+    if ("RWKV_API_KEYS" in env) assert.equal(answer?.status, 401);
+    else {
+      assert.equal(answer, null);
+      assert.equal(code, 1);
+      assert.match(log, /Cannot serve on 0\.0\.0\.0 without keys/);
+    }
+  }
+});

@@ -1,0 +1,43 @@
+/** Workers whose state store is a server that is down, or that refuses them. */
+
+import assert from "node:assert/strict";
+import { emptyStore, FakeServer, TOKEN } from "../../store/backends/fake_kv_server.ts";
+import { chatBody, startWorkerProcess } from "./worker_process.ts";
+
+const UNKNOWN = `state_${"0".repeat(48)}`;
+
+Deno.test("a worker starts while its store is down, says so, and serves when it is up", async () => {
+  await using store = new FakeServer(emptyStore);
+  await store.down();
+  await using worker = await startWorkerProcess(store.url, {
+    device: "cpu",
+    env: { DENO_KV_ACCESS_TOKEN: TOKEN },
+  });
+  const resume = async () => {
+    const response = await fetch(`${worker.url}/v1/chat/completions`, {
+      method: "POST",
+      body: JSON.stringify(chatBody("Hello!", { stateId: UNKNOWN })),
+    });
+    const { error } = await response.json();
+    return { error, status: response.status, retryAfter: response.headers.get("retry-after") };
+  };
+  const down = await resume();
+  assert.deepEqual([down.status, down.error.code, down.retryAfter], [
+    503,
+    "store_unavailable",
+    "1",
+  ]);
+  assert.ok(down.error.message.includes(store.url), down.error.message);
+  assert.match(worker.log(), /"warn".*state store does not answer.*denokv server/);
+  store.up();
+  assert.equal((await resume()).error.code, "state_not_found");
+  assert.match(worker.log(), /state store answers again/);
+});
+
+Deno.test("a worker that its store refuses ends and names the variable to set", async () => {
+  await using store = new FakeServer(emptyStore);
+  await assert.rejects(
+    startWorkerProcess(store.url, { device: "cpu", env: { DENO_KV_ACCESS_TOKEN: "wrong" } }),
+    /error: Cannot open the state store "http.*refuses the access token; set DENO_KV_ACCESS_TOKEN/,
+  );
+});

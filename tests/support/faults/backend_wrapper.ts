@@ -1,0 +1,52 @@
+/** A database before another one, each of whose operations goes through one method. */
+
+import {
+  type Backend,
+  type Check,
+  type Entry,
+  type Key,
+  LIMITS,
+  type ListOptions,
+  type Mutation,
+} from "../../../src/store/backends/backend.ts";
+
+/** What tests have their faults and their order of operations from. */
+export abstract class AroundBackend implements Backend {
+  readonly name = "around another";
+  readonly valueBytes: number = LIMITS.valueBytes;
+  readonly #inner: Backend;
+
+  constructor(inner: Backend) {
+    this.#inner = inner;
+  }
+
+  /** Does an operation, or not; a listing is one for each entry, and one more for its end. */
+  protected abstract around<T>(operation: () => Promise<T>, writes: boolean): Promise<T>;
+
+  get(key: Key): Promise<Entry | null> {
+    return this.around(() => this.#inner.get(key), false);
+  }
+
+  getMany(keys: readonly Key[]): Promise<(Entry | null)[]> {
+    return this.around(() => this.#inner.getMany(keys), false);
+  }
+
+  async *list(prefix: Key, options?: ListOptions): AsyncGenerator<Entry> {
+    const entries = this.#inner.list(prefix, options)[Symbol.asyncIterator]();
+    while (true) {
+      const { done, value } = await this.around(() => entries.next(), false);
+      if (done) return;
+      yield value;
+    }
+  }
+
+  atomic(checks: readonly Check[], mutations: readonly Mutation[]): Promise<string | null> {
+    return this.around(() => this.#inner.atomic(checks, mutations), true);
+  }
+
+  delete(key: Key): Promise<void> {
+    return this.around(() => this.#inner.delete(key), true);
+  }
+
+  close(): void {}
+}

@@ -1,0 +1,28 @@
+/**
+ * The engine's Worker, as `src/server/engine_worker.ts` is, whose devices fail when a message says so. One
+ * that is a port asks what it holds.
+ */
+
+import { answersCollected } from "../../../bench/collected.ts";
+import { type EngineOptions, openEngine } from "../../../src/server/open_engine.ts";
+import { answerEngineCalls, type WorkerScope } from "../../../src/engine/worker_host.ts";
+import { Faults, faultyGpu } from "./faulty_gpu.ts";
+
+const faults = new Faults();
+
+// Before the engine's own listener, which knows nothing of this.
+addEventListener("message", (event) => {
+  const { data } = event as MessageEvent;
+  if (data === "lose") faults.lose();
+  else if (!answersCollected(event as MessageEvent)) return;
+  event.stopImmediatePropagation();
+});
+
+answerEngineCalls(
+  self as unknown as WorkerScope,
+  (options, callbacks) =>
+    openEngine(options as EngineOptions, {
+      ...callbacks,
+      gpu: faultyGpu(navigator.gpu, faults),
+    }),
+);

@@ -1,0 +1,16 @@
+/** What a worker of the tests says that it holds. */
+
+import type { ThreadMemory } from "../../../bench/collected.ts";
+
+/** The message of the line that tells it. */
+export const HELD = "Held";
+
+/** A line of JSON on stderr. */
+export interface HeldLine {
+  message: typeof HELD;
+  /** By the thread of HTTP, and by that of the engine, without garbage. */
+  host: ThreadMemory;
+  engine: ThreadMemory;
+  /** Milliseconds of the event loop's longest stall since the line before. */
+  stallMs: number;
+}

@@ -1,0 +1,24 @@
+/** Checkpoints with logits and states from a float64 implementation that is not this project's. */
+
+import { openFile } from "../../src/model_files/file_source.ts";
+import { openCheckpoint } from "../../src/formats/checkpoint.ts";
+
+/** Folder of the golden files, with a slash at its end. */
+export const GOLDEN = new URL("../golden/", import.meta.url).pathname;
+
+export interface Golden {
+  tokens: number[];
+  /** `[tokens, vocabulary]`. */
+  logits: Float32Array;
+  /** After all tokens. */
+  state: Float32Array;
+}
+
+export async function readGolden(name: string): Promise<Golden> {
+  const file = await openCheckpoint(await openFile(`${GOLDEN}${name}/expected.safetensors`));
+  const bytes = await file.readRaw("tokens", 0, file.tensors.get("tokens")!.byteLength);
+  const tokens = [...new Int32Array(bytes.slice().buffer)];
+  const [logits, state] = [await file.read("logits"), await file.read("state")];
+  await file.close();
+  return { tokens, logits, state };
+}
