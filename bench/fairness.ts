@@ -9,8 +9,9 @@
 
 import { parseArgs } from "node:util";
 import { spread } from "../src/benchmark/cases.ts";
-import { MODEL_FLAGS, number, printJson } from "../src/cli/args/command.ts";
 import { localWorker } from "./local_worker.ts";
+import { number } from "../src/settings/flags.ts";
+import { MODEL_FLAGS } from "../src/settings/settings.ts";
 
 /** Times as long as alone, at most. */
 const BOUND = 3;
@@ -82,6 +83,6 @@ const report = {
   ratio,
   holds: ratio <= BOUND,
 };
-if (flags.json) await printJson(report);
+if (flags.json) console.log(JSON.stringify(report));
 else console.log(`a short chat beside a busy tenant: ${ratio.toFixed(2)} times as long as alone`);
 await exit(report.holds ? 0 : 1);

@@ -8,10 +8,10 @@
  */
 
 import { parseArgs } from "node:util";
-import { number, printJson } from "../src/cli/args/command.ts";
 import { toHex } from "../src/core/hex.ts";
 import { randomBytes } from "../src/store/states/state_id.ts";
 import { localWorker } from "./local_worker.ts";
+import { number } from "../src/settings/flags.ts";
 
 const { values: flags } = parseArgs({
   options: { rounds: { type: "string" }, json: { type: "boolean" } },
@@ -102,7 +102,7 @@ for (const { name, owned, prefix, ask } of REQUESTS) {
     "control - unknown": quartiles(times.control.map((time, i) => time - times.unknown[i])),
   });
 }
-if (flags.json) await printJson({ rounds, rows });
+if (flags.json) console.log(JSON.stringify({ rounds, rows }));
 else {
   for (const row of rows) console.log(row);
 }

@@ -11,7 +11,6 @@
 
 import { parseArgs } from "node:util";
 import { spread } from "../src/benchmark/cases.ts";
-import { MODEL_FLAGS, number, printJson } from "../src/cli/args/command.ts";
 import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
 import { engineOptions, openEngine } from "../src/server/open_engine.ts";
 import { type Constraint, PLAIN_SAMPLING } from "../src/core/sampling.ts";
@@ -19,6 +18,8 @@ import { createConstrain } from "../src/grammar/constrain.ts";
 import { randomAt } from "../src/sampler/random.ts";
 import { Scheduler } from "../src/scheduler/scheduler.ts";
 import { tokenTable } from "../src/tokenizer/token_table.ts";
+import { number } from "../src/settings/flags.ts";
+import { MODEL_FLAGS } from "../src/settings/settings.ts";
 
 const { values: flags } = parseArgs({
   options: {
@@ -90,7 +91,7 @@ const report = {
   decode: await decodeRates(),
 };
 if (flags.json) {
-  await printJson(report);
+  console.log(JSON.stringify(report));
 } else {
   const shown = (value: number) => value.toFixed(2);
   console.log(`${report.tokens} tokens, the first form ${shown(report.first_ms)} ms\n`);

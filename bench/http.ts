@@ -11,10 +11,11 @@
 
 import { parseArgs } from "node:util";
 import { decode, spread, startSlots } from "../src/benchmark/cases.ts";
-import { MODEL_FLAGS, number, printJson } from "../src/cli/args/command.ts";
 import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
 import { localWorker } from "./local_worker.ts";
 import { ask, endingBans } from "./stream_client.ts";
+import { number } from "../src/settings/flags.ts";
+import { MODEL_FLAGS } from "../src/settings/settings.ts";
 
 const { values: flags } = parseArgs({
   options: {
@@ -54,7 +55,7 @@ for (const batch of flags.batch.split(",").map(Number)) {
 }
 const { adapter, quant } = engine.info;
 if (flags.json) {
-  await printJson({ adapter, model: modelId, quant, rows });
+  console.log(JSON.stringify({ adapter, model: modelId, quant, rows }));
 } else {
   console.log("| case | engine, tokens/s | HTTP, tokens/s | share | from | to |");
   console.log("|---|---|---|---|---|---|");

@@ -8,10 +8,11 @@
 
 import { parseArgs } from "node:util";
 import { digits } from "../src/benchmark/cases.ts";
-import { MODEL_FLAGS, number, printJson } from "../src/cli/args/command.ts";
 import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
 import { localWorker } from "./local_worker.ts";
 import { type Answer, type Ask, ask, endingBans, words } from "./stream_client.ts";
+import { number } from "../src/settings/flags.ts";
+import { MODEL_FLAGS } from "../src/settings/settings.ts";
 
 /** Tokens of prompts and, at most, of replies: the clients take them in turn. */
 const PROMPTS = [8, 2000, 30, 120, 16, 600, 60, 250];
@@ -60,7 +61,7 @@ await leavers();
 
 const { adapter, quant } = worker.engine.info;
 if (flags.json) {
-  await printJson({ adapter, model: worker.modelId, quant, clients, checks });
+  console.log(JSON.stringify({ adapter, model: worker.modelId, quant, clients, checks }));
 } else {
   for (const { what, figure, holds } of checks) {
     console.log(`${holds ? "holds" : "FAILS"}  ${what}: ${figure}`);

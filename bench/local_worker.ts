@@ -2,8 +2,8 @@
 
 import { HttpServer, type HttpServerOptions } from "../src/server/http_server.ts";
 import { startWorker } from "../src/server/start_worker.ts";
-import type { Flags } from "../src/cli/args/command.ts";
 import { createLogger } from "../src/core/log.ts";
+import type { Flags } from "../src/settings/flags.ts";
 
 /** Serves `flags`' model; states go to a file that is removed at the end. `env` is all that is set. */
 export async function localWorker(flags: Flags, env: Record<string, string> = {}) {

@@ -10,13 +10,14 @@
 
 import { parseArgs } from "node:util";
 import { digits } from "../src/benchmark/cases.ts";
-import { MODEL_FLAGS, number, printJson } from "../src/cli/args/command.ts";
 import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
 import { measuredWorker } from "./measured_worker.ts";
 import { TALKS } from "./request_mix.ts";
 import { endingBans } from "./stream_client.ts";
 import { TalliedClient } from "./counting_client.ts";
 import { differences, Tally } from "./expected_metrics.ts";
+import { number } from "../src/settings/flags.ts";
+import { MODEL_FLAGS } from "../src/settings/settings.ts";
 
 const LOOKS = 10;
 
@@ -106,7 +107,7 @@ check(
   bytesPerRequest * SECONDS_A_DAY < LOG_BYTES_A_DAY,
 );
 if (flags.json) {
-  await printJson({
+  console.log(JSON.stringify({
     device,
     adapter,
     model,
@@ -120,7 +121,7 @@ if (flags.json) {
       bytes_per_day_at_1_per_second: Math.round(bytesPerRequest * SECONDS_A_DAY),
     },
     checks,
-  });
+  }));
 } else {
   for (const { what, figure, holds } of checks) {
     console.log(`${holds ? "holds" : "FAILS"}  ${what}: ${figure}`);

@@ -3,7 +3,9 @@
  * collects the garbage of both its threads and writes what they hold as a line of JSON on stdout.
  */
 
-import { main } from "../src/cli/main.ts";
+import { serveWorker } from "../src/server/serve.ts";
+import { parseFlags } from "../src/settings/parse_flags.ts";
+import { SERVE_FLAGS } from "../src/settings/settings.ts";
 import { collected, collectedIn, type ThreadMemory } from "./collected.ts";
 
 /** Bytes that the process holds. */
@@ -33,4 +35,7 @@ Deno.addSignalListener("SIGUSR2", async () => {
   console.log(JSON.stringify(held));
 });
 
-Deno.exit(await main(["serve", ...Deno.args]));
+const table = { name: "serve", flags: SERVE_FLAGS };
+const { flags } = parseFlags(table, Deno.args, (name) => Deno.env.get(name));
+await serveWorker(flags);
+Deno.exit(0);

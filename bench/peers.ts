@@ -13,9 +13,10 @@
 
 import { parseArgs } from "node:util";
 import { spread } from "../src/benchmark/cases.ts";
-import { number, printJson, shapeFlag, usageError } from "../src/cli/args/command.ts";
 import type { Shape } from "../src/model/shapes.ts";
 import { lines } from "./peers/lines.ts";
+import { number, usageError } from "../src/settings/flags.ts";
+import { shapeFlag } from "../src/settings/model_settings.ts";
 
 const PEER = new URL("./peers/web-rwkv/Cargo.toml", import.meta.url).pathname;
 const OURS = new URL("./peers/ours.ts", import.meta.url).pathname;
@@ -110,7 +111,7 @@ if (unknown !== undefined) {
 await build();
 const rows: Row[] = [];
 for (const quant of quants) rows.push(...await compare(quant));
-if (flags.json) await printJson(rows);
+if (flags.json) console.log(JSON.stringify(rows));
 else printTable(rows);
 
 function parseCase(name: string): Case {

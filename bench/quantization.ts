@@ -6,7 +6,8 @@
 
 import { DEMO_MODEL, findModel, modelTokenizer } from "../src/model_files/find_model.ts";
 import { bitsPerWeight } from "../src/model_files/model_report.ts";
-import { openEngine, openSource } from "../src/server/open_engine.ts";
+import { openEngine } from "../src/server/open_engine.ts";
+import { openSource } from "../src/model_files/open_model_file.ts";
 import { score } from "../src/benchmark/score.ts";
 import { type Quant, QUANT_NAMES } from "../src/quant/mod.ts";
 import { GOLDEN, readGolden } from "../tests/support/golden_data.ts";

@@ -11,7 +11,6 @@
 
 import { parseArgs } from "node:util";
 import { digits, spread } from "../src/benchmark/cases.ts";
-import { engineFlags, MODEL_FLAGS, number, printJson } from "../src/cli/args/command.ts";
 import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
 import { openEngineWorker, SERVED } from "../src/server/open_engine.ts";
 import { Scheduler } from "../src/scheduler/scheduler.ts";
@@ -21,6 +20,9 @@ import { decodeRecord, encodeRecord } from "../src/session/turn_record.ts";
 import { DenoKvBackend } from "../src/store/backends/deno_kv.ts";
 import { StateStore } from "../src/store/states/state_store.ts";
 import { tokenTable } from "../src/tokenizer/token_table.ts";
+import { number } from "../src/settings/flags.ts";
+import { engineFlags } from "../src/settings/model_settings.ts";
+import { MODEL_FLAGS } from "../src/settings/settings.ts";
 
 const TURN_TOKENS = 500;
 const PROMPT_TOKENS = 1000;
@@ -137,7 +139,7 @@ const rows = [...times].map(([name, all]) => ({
   whole: spread(all.map(({ whole }) => whole)),
 }));
 if (flags.json) {
-  await printJson({ adapter, model: model.id, quant, store: backend.name, rows });
+  console.log(JSON.stringify({ adapter, model: model.id, quant, store: backend.name, rows }));
 } else {
   for (const { case: name, first, whole } of rows) {
     const range = ({ median, min, max }: typeof first) =>

@@ -9,10 +9,11 @@
 
 import { parseArgs } from "node:util";
 import { spread } from "../src/benchmark/cases.ts";
-import { MODEL_FLAGS, number, printJson } from "../src/cli/args/command.ts";
 import { localWorker } from "./local_worker.ts";
 import type { HoldRequest } from "./slow_connections.ts";
 import { ask } from "./stream_client.ts";
+import { number } from "../src/settings/flags.ts";
+import { MODEL_FLAGS } from "../src/settings/settings.ts";
 
 /** Clients that ask without a pause. */
 const CLIENTS = 4;
@@ -89,6 +90,6 @@ const report = {
   ratio,
   holds: ratio.median <= BOUND && least >= connections,
 };
-if (flags.json) await printJson(report);
+if (flags.json) console.log(JSON.stringify(report));
 else console.log(`p99 beside ${least} slow connections: ${ratio.median} times that without`);
 await exit(report.holds ? 0 : 1);

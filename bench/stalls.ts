@@ -6,7 +6,6 @@
  */
 
 import { parseArgs } from "node:util";
-import { printJson } from "../src/cli/args/command.ts";
 import { measuredWorker } from "./measured_worker.ts";
 import type { ProbeRequest } from "./ping_probe.ts";
 import { type WorstRequest, worstRequests } from "./worst_requests.ts";
@@ -59,7 +58,7 @@ for (const request of await worstRequests(fingerprint)) {
 probe.terminate();
 const slowest = Math.max(...rows.map(({ ping_ms }) => ping_ms));
 const report = { bound_ms: BOUND_MS, slowest_ms: slowest, requests: rows };
-if (flags.json) await printJson(report);
+if (flags.json) console.log(JSON.stringify(report));
 else console.log(`slowest answer to /ping: ${slowest.toFixed(0)} ms`);
 await worker.stop();
 Deno.exit(slowest <= BOUND_MS ? 0 : 1);

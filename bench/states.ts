@@ -11,13 +11,13 @@
 import { parseArgs } from "node:util";
 import type { Spread } from "../src/benchmark/cases.ts";
 import { commit } from "../src/benchmark/commit.ts";
-import { MODEL_FLAGS, number, printJson } from "../src/cli/args/command.ts";
 import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
 import { engineOptions, openEngine } from "../src/server/open_engine.ts";
-import { printWarning } from "../src/cli/output/worker_text.ts";
 import { heldOut } from "../tests/demo/held_out.ts";
 import { CONTINUED, type Cost, OCCASIONS, stateCosts, STORED_EVERY } from "./state_quality.ts";
 import { type Speed, stateSpeeds } from "./state_speed.ts";
+import { number } from "../src/settings/flags.ts";
+import { MODEL_FLAGS } from "../src/settings/settings.ts";
 
 /** A codec is good enough by default if no continuation differs and the mean is below. */
 const KL_MEAN_BELOW = 1e-6;
@@ -40,7 +40,7 @@ const speeds = stateSpeeds(rounds);
 const files = await findModel(flags);
 const tokenizer = await modelTokenizer(files);
 const engine = await openEngine(engineOptions(flags, files, { slots: 1, maxStepTokens: 128 }));
-printWarning(engine.info);
+if (engine.info.selection?.warning) console.error(engine.info.selection.warning);
 const count = Math.ceil(tokens / CONTINUED);
 // From all over the set, whose parts differ.
 const conversations = Array.from(
@@ -57,7 +57,7 @@ const { adapter, quant } = engine.info;
 await engine.close();
 
 if (flags.json) {
-  await printJson({
+  console.log(JSON.stringify({
     adapter,
     model: files.id,
     quant,
@@ -68,7 +68,7 @@ if (flags.json) {
     costs,
     smallest: Object.fromEntries(OCCASIONS.map((stored) => [stored, smallest(stored)])),
     speeds,
-  });
+  }));
 } else {
   console.log(`${files.id} as ${quant} on ${adapter}: ${count * CONTINUED} tokens\n`);
   console.log(

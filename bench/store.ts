@@ -9,12 +9,12 @@
 
 import { parseArgs } from "node:util";
 import { type Spread, spread } from "../src/benchmark/cases.ts";
-import { number, printJson } from "../src/cli/args/command.ts";
 import { atOnce } from "../src/store/states/map_concurrent.ts";
 import type { Key } from "../src/store/backends/backend.ts";
 import { CHUNK_BYTES } from "../src/store/states/blobs.ts";
 import { DenoKvBackend } from "../src/store/backends/deno_kv.ts";
 import { StateStore } from "../src/store/states/state_store.ts";
+import { number } from "../src/settings/flags.ts";
 
 const MODEL = { id: "bench", fingerprint: "bench" };
 
@@ -45,7 +45,7 @@ for (const megabytes of flags.sizes.split(",").map(Number)) {
   rows.push({ megabytes, ...Object.fromEntries(spreads) });
 }
 if (flags.json) {
-  await printJson({ store: flags.kv ?? "SQLite", rounds, rows });
+  console.log(JSON.stringify({ store: flags.kv ?? "SQLite", rounds, rows }));
 } else {
   const names = Object.keys(rows[0]);
   console.log(`| ${names.join(" | ")} |\n|${"---|".repeat(names.length)}`);

@@ -13,7 +13,6 @@
 import { parseArgs } from "node:util";
 import { digits, spread } from "../src/benchmark/cases.ts";
 import { commit } from "../src/benchmark/commit.ts";
-import { choice, number, printJson } from "../src/cli/args/command.ts";
 import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
 import { startWorkerProcess } from "../tests/suites/e2e/worker_process.ts";
 import { between, calibrate, type Calibration, turnsPerSecond } from "./calibrate.ts";
@@ -25,6 +24,7 @@ import { rounded } from "./report.ts";
 import { parseProfile, type SpeedProfile } from "./speed_profile.ts";
 import { type Figures, figuresOf } from "./turn_times.ts";
 import { counted, type Counters, readCounters } from "./worker_counters.ts";
+import { choice, number } from "../src/settings/flags.ts";
 
 /** By how much a figure that is held may be off. */
 const BOUND = 0.25;
@@ -44,7 +44,7 @@ const { values: flags } = parseArgs({
     json: { type: "boolean" },
   },
 });
-const device = choice(flags, "device", { choices: ["cpu", "webgpu"], otherwise: "cpu" });
+const device = choice(flags, "device", { choices: ["cpu", "webgpu"], fallback: "cpu" });
 const count = number(flags, "workers", { min: 2, max: 16, integer: true }) ?? 3;
 const slots = number(flags, "slots", { min: 1, max: 256, integer: true }) ?? 8;
 const rounds = number(flags, "rounds", { min: 1, max: 100, integer: true }) ?? 5;
@@ -123,7 +123,7 @@ const rows = COMPARED.map(([what, held, of]) => {
   };
 });
 if (flags.json) {
-  await printJson(rounded({
+  console.log(JSON.stringify(rounded({
     device,
     commit: await commit(),
     workers: count,
@@ -136,7 +136,7 @@ if (flags.json) {
     bound: BOUND,
     calibrations,
     rows,
-  }));
+  })));
 } else {
   for (const { cores, request, kv, profile: { decode, read, readBack } } of calibrations) {
     console.log(

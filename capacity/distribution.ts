@@ -1,6 +1,6 @@
 /** Distributions of lengths and times, as flags write them. */
 
-import { usageError } from "../src/cli/args/command.ts";
+import { usageError } from "../src/settings/flags.ts";
 
 /** Gives a value for a number in [0, 1), larger ones for larger numbers. */
 export type Distribution = (random: number) => number;

@@ -1,8 +1,7 @@
 /** What is asked of a fleet, and the least one that gives it. */
 
-import { number } from "../src/cli/args/command.ts";
-import type { Flags } from "../src/cli/args/command.ts";
 import type { Simulated } from "./fleet.ts";
+import { type Flags, number } from "../src/settings/flags.ts";
 
 type Measured = Simulated["figures"];
 

@@ -22,20 +22,13 @@
  */
 
 import { parseArgs } from "node:util";
-import {
-  type Flags,
-  number,
-  printJson,
-  printText,
-  text,
-  usageError,
-} from "../src/cli/args/command.ts";
 import { InferenceError } from "../src/core/errors.ts";
 import { simulate } from "./fleet.ts";
 import { GOAL_FLAGS, leastWorkers, missed, parseGoals } from "./goals.ts";
 import { DEFAULTS, OPTION_FLAGS, parseOptions } from "./options.ts";
 import { rounded, type Row, table } from "./report.ts";
 import { readProfile } from "./speed_profile.ts";
+import { type Flags, number, text, usageError } from "../src/settings/flags.ts";
 
 const PROFILE = new URL("../bench/results/demo-webgpu.json", import.meta.url).pathname;
 
@@ -95,20 +88,18 @@ async function run(flags: Flags): Promise<number> {
     for (const workers of workerCounts(text(flags, "workers") ?? "1")) await tryOut(workers);
   }
   if (flags.json) {
-    await printJson(rounded({
+    console.log(JSON.stringify(rounded({
       profile: profile.name,
       flags: { ...DEFAULTS, ...flags },
       goals,
       ...(flags.find ? { found } : {}),
       rows: rows.map(({ figures, ...row }) => ({ ...row, ...figures })),
-    }));
+    })));
   } else {
     const lines = table(rows, { goals: Object.keys(goals).length > 0 });
-    await printText(`${[profile.name, ...lines].join("\n")}\n`);
+    console.log(`${[profile.name, ...lines].join("\n")}`);
     if (flags.find) {
-      await printText(
-        found === null ? "\nno such number holds the goals\n" : `\n${found} workers\n`,
-      );
+      console.log(found === null ? "\nno such number holds the goals" : `\n${found} workers`);
     }
   }
   return flags.find && found === null ? 1 : 0;

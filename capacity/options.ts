@@ -1,19 +1,19 @@
 /** Flags of a simulation. */
 
-import { choice, type Flags, number, text, usageError } from "../src/cli/args/command.ts";
 import { SERVED } from "../src/server/open_engine.ts";
-import { WORKER_FLAGS } from "../src/server/open_sessions.ts";
 import { parseDistribution } from "./distribution.ts";
 import { BALANCERS, type FleetOptions } from "./fleet.ts";
 import type { Load } from "./load.ts";
 import type { SpeedProfile } from "./speed_profile.ts";
+import { choice, type Flags, number, text, usageError } from "../src/settings/flags.ts";
+import { SETTINGS } from "../src/settings/settings.ts";
 
 /** What the flags are when they are not given; the worker's own are its defaults. */
 export const DEFAULTS = {
   slots: String(SERVED.slots),
-  queue: WORKER_FLAGS.queue.otherwise,
-  "turn-seconds": WORKER_FLAGS["turn-seconds"].otherwise,
-  "state-cache": WORKER_FLAGS["state-cache"].otherwise,
+  queue: String(SETTINGS.queue.defaultValue),
+  "turn-seconds": String(SETTINGS["turn-seconds"].defaultValue),
+  "state-cache": String(SETTINGS["state-cache"].defaultValue),
   balancer: "round-robin",
   arrivals: "1",
   turns: "5",
@@ -52,7 +52,7 @@ export function parseOptions(
   const count = (name: string, min: number, max: number) =>
     number(flags, name, { min, max, integer: true })!;
   return {
-    balancer: choice(flags, "balancer", { choices: BALANCERS, otherwise: "round-robin" }),
+    balancer: choice(flags, "balancer", { choices: BALANCERS, fallback: "round-robin" }),
     worker: {
       profile,
       slots: count("slots", 1, 1024),

@@ -7,14 +7,14 @@
  * request ends the process instead.
  */
 
-import { number } from "../src/cli/args/command.ts";
-import { parseFlags } from "../src/cli/args/parse_flags.ts";
-import { GRACE, serve, stderrLogger } from "../src/cli/commands/serve.ts";
+import { parseFlags } from "../src/settings/parse_flags.ts";
+import { stderrLogger } from "../src/server/serve.ts";
 import { onStopSignals } from "../src/server/signals.ts";
 import { keepUrlsOutOfSpans } from "../src/server/span_urls.ts";
 import { logDevice } from "../src/server/startup_log.ts";
 import { type StartedWorker, startWorker } from "../src/server/start_worker.ts";
 import type { RunningSessions } from "../src/server/open_sessions.ts";
+import { numberSetting, SERVE_FLAGS } from "../src/settings/settings.ts";
 
 /** Milliseconds that the last of replies may take on their way. */
 const SEND_MS = 500;
@@ -27,8 +27,12 @@ let hostname = "0.0.0.0";
 function started(): StartedWorker {
   if (worker) return worker;
   const log = stderrLogger();
-  const { flags } = parseFlags(serve, [], (name) => Deno.env.get(name));
-  const grace = number(flags, "grace", { min: 0, max: 3600 }) ?? GRACE;
+  const { flags } = parseFlags(
+    { name: "serve", flags: SERVE_FLAGS },
+    [],
+    (name) => Deno.env.get(name),
+  );
+  const grace = numberSetting(flags, "grace");
   worker = startWorker(flags, { log, hostname });
   worker.allowed.catch((error) => {
     log.error(error.message);

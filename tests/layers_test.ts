@@ -2,47 +2,16 @@
 
 import assert from "node:assert/strict";
 
-/** What each layer may import besides itself; `null` is everything. */
-const MAY_IMPORT: Record<string, readonly string[] | null> = {
-  "src/core": [],
-  "kernels": [],
-  "src/formats": ["src/core"],
-  "src/tokenizer": ["src/core"],
-  "src/sampler": ["src/core"],
-  "src/grammar": ["src/core"],
-  "src/store": ["src/core"],
-  "src/access": ["src/core", "src/store"],
-  "src/quant": ["src/core", "kernels"],
-  "src/gpu": ["src/core", "kernels"],
-  "src/model": ["src/core", "src/formats", "src/quant"],
-  "src/engine": ["src/core", "kernels", "src/gpu", "src/model", "src/quant"],
-  "src/scheduler": ["src/core", "src/engine", "src/sampler"],
-  "src/session": ["src/core", "src/scheduler", "src/store", "src/tokenizer"],
-  "routes": ["src/core", "src/access", "src/session"],
-  "src/client": [],
-  "src/hub": ["src/core"],
-  "src/cli": null,
-  "deploy": null,
-  ".": null,
-};
+/** The page whose table of layers is checked. */
+const ARCHITECTURE = "docs/architecture.md";
 
-/** Folders that must run anywhere, with no `Deno.*`. */
-const PORTABLE = [
-  "kernels",
-  "src/core",
-  "src/formats",
-  "src/tokenizer",
-  "src/sampler",
-  "src/grammar",
-  "src/quant",
-  "src/gpu",
-  "src/model",
-  "src/engine",
-  "src/scheduler",
-  "src/session",
-  "src/client",
-  "src/hub",
-];
+/** A row of the table. */
+interface Layer {
+  /** Layers that it may import besides itself, or `null` for all of them. */
+  mayImport: readonly string[] | null;
+  /** Whether it must run without `Deno.*`. */
+  portable: boolean;
+}
 
 interface Module {
   specifier: string;
@@ -50,6 +19,8 @@ interface Module {
 }
 
 const ROOT = new URL("..", import.meta.url).href;
+
+const LAYERS = await readLayers();
 
 Deno.test("imports follow the table of layers", async () => {
   const wrong: string[] = [];
@@ -59,12 +30,38 @@ Deno.test("imports follow the table of layers", async () => {
     for (const { code, type } of dependencies) {
       const target = code?.specifier ?? type?.specifier ?? "";
       const to = layerOf(target);
-      const allowed = MAY_IMPORT[from];
-      if (to === null || to === from || allowed === null || allowed.includes(to)) continue;
+      const { mayImport } = LAYERS.get(from)!;
+      if (to === null || to === from || mayImport === null || mayImport.includes(to)) continue;
       wrong.push(`${path(specifier)} imports ${path(target)}`);
     }
   }
   assert.deepEqual(wrong, []);
+});
+
+Deno.test("imports have no cycle", async () => {
+  const imports = new Map<string, string[]>();
+  for (const { specifier, dependencies = [] } of await modules()) {
+    if (layerOf(specifier) === null) continue;
+    const targets = dependencies.map(({ code, type }) => code?.specifier ?? type?.specifier ?? "");
+    imports.set(specifier, targets.filter((target) => layerOf(target) !== null));
+  }
+  const done = new Set<string>();
+  const visit = (specifier: string, above: readonly string[]): string[] | null => {
+    const start = above.indexOf(specifier);
+    if (start >= 0) return [...above.slice(start), specifier].map(path);
+    if (done.has(specifier)) return null;
+    done.add(specifier);
+    for (const target of imports.get(specifier) ?? []) {
+      const cycle = visit(target, [...above, specifier]);
+      if (cycle) return cycle;
+    }
+    return null;
+  };
+  for (const specifier of imports.keys()) assert.deepEqual(visit(specifier, []), null);
+});
+
+Deno.test("every layer of the table exists", async () => {
+  for (const layer of LAYERS.keys()) await Deno.stat(new URL(layer, ROOT));
 });
 
 Deno.test("the client needs nothing else to run", async () => {
@@ -74,16 +71,42 @@ Deno.test("the client needs nothing else to run", async () => {
   assert.deepEqual(needed.filter((specifier) => layerOf(specifier) !== "src/client"), []);
 });
 
-Deno.test("portable folders name nothing of Deno's", async () => {
+Deno.test("portable folders do not use Deno", async () => {
   const wrong: string[] = [];
   for (const { specifier } of await modules()) {
     const folder = layerOf(specifier);
-    if (folder === null || !PORTABLE.includes(folder)) continue;
+    if (folder === null || !LAYERS.get(folder)!.portable) continue;
     const source = await Deno.readTextFile(new URL(specifier));
     if (/\bDeno\.[a-z]/i.test(source)) wrong.push(path(specifier));
   }
   assert.deepEqual(wrong, []);
 });
+
+/** Reads the table of layers. A name such as `core` stands for `src/core`. */
+async function readLayers(): Promise<Map<string, Layer>> {
+  const text = await Deno.readTextFile(new URL(ARCHITECTURE, ROOT));
+  const rows = [...text.matchAll(/^\| (`[^|]*`) +\|[^|]*\| ([^|]*?) +\| (yes|no) +\|$/gm)];
+  const folders = rows.map(([, names]) =>
+    [...names.matchAll(/`([^`]*)`/g)].map(([, name]) => name)
+  );
+  const all = folders.flat();
+  const layers = new Map<string, Layer>();
+  rows.forEach(([, , allowed, portable], i) => {
+    const mayImport = allowed === "anything" ? null : allowed === "nothing" ? [] : allowed
+      .split(", ").map((name) =>
+        all.find((folder) => folder === name || folder === `src/${name}`)!
+      );
+    assert.ok(
+      mayImport === null || !mayImport.includes(undefined!),
+      `unknown folder in: ${allowed}`,
+    );
+    for (const folder of folders[i]) {
+      layers.set(folder, { mayImport, portable: portable === "yes" });
+    }
+  });
+  assert.ok(layers.size > 20, `the table of layers in ${ARCHITECTURE} looks too small`);
+  return layers;
+}
 
 /** All modules that the command line, the worker and the library reach. */
 async function modules(): Promise<Module[]> {
@@ -107,11 +130,11 @@ function path(specifier: string): string {
   return specifier.slice(ROOT.length);
 }
 
-/** The layer of one of the project's TypeScript modules, or `null` for anything else. */
+/** Returns the layer of one of the project's TypeScript modules, or `null` for anything else. */
 function layerOf(specifier: string): string | null {
   if (!specifier.startsWith(ROOT) || !/\.(ts|wgsl)$/.test(specifier)) return null;
   const file = path(specifier);
-  const folder = file.match(/^(src\/[^/]+|[^/]+)\//)?.[1] ?? ".";
-  assert.ok(folder in MAY_IMPORT, `${file} is in a folder that the table of layers does not have`);
-  return folder;
+  const layer = file.match(/^(src\/[^/]+|[^/]+)\//)?.[1] ?? file;
+  assert.ok(LAYERS.has(layer), `${file} is in a folder that the table of layers does not have`);
+  return layer;
 }

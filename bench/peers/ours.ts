@@ -5,10 +5,10 @@
 
 import { parseArgs } from "node:util";
 import { decode, secondsToFirst, startSlots } from "../../src/benchmark/cases.ts";
-import { MODEL_FLAGS, printJson } from "../../src/cli/args/command.ts";
 import { findModel } from "../../src/model_files/find_model.ts";
 import { engineOptions, openEngine } from "../../src/server/open_engine.ts";
 import { lines } from "./lines.ts";
+import { MODEL_FLAGS } from "../../src/settings/settings.ts";
 
 /** Tokens that a state has read before decoding is measured. */
 const WARM_PROMPT = 4;
@@ -17,9 +17,9 @@ const { values: flags } = parseArgs({ options: MODEL_FLAGS });
 const options = engineOptions(flags, await findModel(flags), { slots: 32, maxStepTokens: 512 });
 const engine = await openEngine({ ...options, device: "webgpu" });
 const { adapter, software } = engine.info;
-await printJson({ ready: true, adapter, software });
+console.log(JSON.stringify({ ready: true, adapter, software }));
 for await (const line of lines(Deno.stdin.readable)) {
-  await printJson({ seconds: await answer(line) });
+  console.log(JSON.stringify({ seconds: await answer(line) }));
 }
 await engine.close();
 

@@ -35,8 +35,8 @@ export class Account {
   }
 
   /** Tokens that one request may give to read: no more than a minute may have. */
-  promptTokens(otherwise: number): number {
-    const { promptTokens = otherwise, tokensPerMinute = Infinity } = this.limits;
+  promptTokens(fallback: number): number {
+    const { promptTokens = fallback, tokensPerMinute = Infinity } = this.limits;
     return Math.min(promptTokens, tokensPerMinute);
   }
 

@@ -7,7 +7,8 @@ import { makeBuffers } from "../engine/gpu/buffers.ts";
 import { fillWeights } from "../engine/gpu/weights.ts";
 import { DeviceBuffers, type OpenDevice, upload } from "../gpu/mod.ts";
 import { openFile } from "../model_files/file_source.ts";
-import { type EngineOptions, openSource } from "../server/open_engine.ts";
+import type { EngineOptions } from "../server/open_engine.ts";
+import { openSource } from "../model_files/open_model_file.ts";
 
 /** Bytes of a piece, much as of a matrix of a large model. */
 const PIECE_BYTES = 1024 * 1024;

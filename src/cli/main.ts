@@ -3,9 +3,10 @@
 import { ApiError } from "../client/api_error.ts";
 import { InferenceError } from "../core/errors.ts";
 import { COMMANDS } from "./commands.ts";
-import { findCommand, RUN } from "./args/help.ts";
-import { parseFlags } from "./args/parse_flags.ts";
+import { findCommand } from "./args/help.ts";
+import { parseFlags } from "../settings/parse_flags.ts";
 import { painter } from "./output/terminal.ts";
+import { RUN } from "../settings/flags.ts";
 
 const isHelp = (arg: string) => arg === "--help" || arg === "-h";
 

@@ -4,17 +4,25 @@ import { InferenceError } from "../core/errors.ts";
 import { shardOf, usualModel } from "../hub/model_names.ts";
 import { type HubFile, isModelFile, newestOfSize, type PullTarget } from "../hub/names.ts";
 import type { Repository } from "../hub/repository.ts";
-import { usageError } from "../cli/args/command.ts";
 import { nearest } from "../core/nearest.ts";
 import { bytesText } from "../core/units.ts";
+import { usageError } from "../settings/flags.ts";
 
 /** Files named in a message at most. */
 const NAMED = 12;
+
+/** Shows how far `work` has come while it runs. */
+export type WithProgress = <T>(
+  label: string,
+  work: (onProgress: (done: number, total: number) => void) => Promise<T>,
+) => Promise<T>;
 
 export interface ChoiceOptions {
   /** Told what happens, a line at a time. */
   say: (line: string) => void;
   /** Asks which of several files it is to be; without it, several are an error that names them. */
+  /** Shows the progress of downloads; nothing is shown without it. */
+  withProgress?: WithProgress | undefined;
   choose?: ((files: readonly HubFile[]) => HubFile) | undefined;
 }
 

@@ -9,7 +9,7 @@ import { fileName, type HubFile, isSafeName } from "../hub/names.ts";
 import type { RemoteFile, Repository } from "../hub/repository.ts";
 import type { PulledRecord } from "./model_cache.ts";
 import { fetchFile, holds } from "./partial_download.ts";
-import { withProgress } from "../cli/output/progress.ts";
+import type { WithProgress } from "./choose_file.ts";
 import { bytesText } from "../core/units.ts";
 
 type Parts = PulledRecord["parts"];
@@ -40,10 +40,11 @@ export async function identity(
 export async function fetchFiles(
   http: HubHttp,
   repository: Repository,
-  { remote, folder, say }: {
+  { remote, folder, say, withProgress = (_, work) => work(() => {}) }: {
     remote: RemoteFile;
     folder: string;
     say: (line: string) => void;
+    withProgress?: WithProgress | undefined;
   },
 ): Promise<Parts> {
   const fetchModel = async (file: RemoteFile) => {

@@ -3,9 +3,11 @@
 import { fileURLToPath } from "node:url";
 import { BYTES, parseVocabulary } from "../tokenizer/vocabulary.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { type Flags, number, shapeFlag, text } from "../cli/args/command.ts";
 import { fileError, filesAt, type ModelFiles, readText } from "./model_folder.ts";
-import { pulledFolder } from "./pulled_model.ts";
+import { type DownloadReporter, pulledFolder } from "./pulled_model.ts";
+import { type Flags, text } from "../settings/flags.ts";
+import { numberSetting } from "../settings/settings.ts";
+import { shapeFlag } from "../settings/model_settings.ts";
 
 export type { ModelFiles, ModelSource } from "./model_folder.ts";
 
@@ -15,14 +17,14 @@ export const DEMO_MODEL = fileURLToPath(new URL("../../models/demo", import.meta
 /**
  * Resolves the model flags; the name of a pulled model stands for its folder.
  *
- * @param say Told how a download goes, where one was asked for.
+ * @param reporter Reports the download, if `--pull` starts one.
  * @throws InferenceError `file_error` naming the path, if there is not exactly one checkpoint.
  */
 export async function findModel(
   flags: Flags,
-  say: (line: string) => void = console.error,
+  reporter: DownloadReporter = { say: console.error },
 ): Promise<ModelFiles> {
-  const groupNormEps = number(flags, "group-norm-eps", { min: 1e-12, max: 1 });
+  const groupNormEps = numberSetting(flags, "group-norm-eps");
   const shape = shapeFlag(flags);
   if (shape !== undefined) {
     return {
@@ -37,7 +39,7 @@ export async function findModel(
     info = await Deno.stat(path);
   } catch (cause) {
     if (cause instanceof Deno.errors.NotFound) {
-      return await findModel({ ...flags, model: await pulledFolder(path, flags, say) });
+      return await findModel({ ...flags, model: await pulledFolder(path, flags, reporter) });
     }
     throw fileError(path, (cause as Error).message, cause);
   }

@@ -3,7 +3,7 @@
 import { InferenceError } from "../core/errors.ts";
 import { filesAt } from "./model_folder.ts";
 import { unreadNotice } from "./model_report.ts";
-import { openSource } from "../server/open_engine.ts";
+import { openSource } from "./open_model_file.ts";
 
 export interface ModelFacts {
   /** Of RWKV. */

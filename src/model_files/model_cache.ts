@@ -7,8 +7,8 @@ import { dirname, isAbsolute, join } from "node:path";
 import { z } from "zod";
 import { InferenceError } from "../core/errors.ts";
 import { isSafeName } from "../hub/names.ts";
-import { usageError } from "../cli/args/command.ts";
 import { removeLink, writeFileWhole } from "./file_sink.ts";
+import { usageError } from "../settings/flags.ts";
 
 const RECORD = "pulled.json";
 

@@ -11,7 +11,10 @@ import {
   type ShardIndex,
 } from "../formats/shards.ts";
 import { type Model, modelOf, type ModelOptions } from "../model/load.ts";
+import { randomCheckpoint } from "../model/random_checkpoint.ts";
+import type { Quant } from "../quant/mod.ts";
 import { openFile } from "./file_source.ts";
+import type { ModelSource } from "./model_folder.ts";
 
 /**
  * Opens a model. The content of the file tells what it is, whatever its name says.
@@ -93,4 +96,20 @@ async function openShard(index: string, file: string): Promise<Checkpoint> {
     );
   }
   return await openCheckpoint(await openFile(path));
+}
+
+/** How matrices are held where neither flag nor file says. */
+const DEFAULT_QUANT: Quant = "f16";
+
+/** Opens a model, and tells how its matrices are to be held. */
+export async function openSource(
+  { from, ...options }: ModelSource,
+  wanted: Quant | undefined,
+): Promise<{ model: Model; quant: Quant }> {
+  const quant = wanted ?? DEFAULT_QUANT;
+  if ("shape" in from) {
+    return { model: await modelOf(await randomCheckpoint(from.shape, quant), options), quant };
+  }
+  const model = await openModelFile(from.file, options);
+  return { model, quant: wanted ?? model.converted?.quant ?? DEFAULT_QUANT };
 }

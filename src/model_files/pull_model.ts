@@ -9,13 +9,13 @@ import { HubHttp, Refusal } from "../hub/hub_http.ts";
 import { isIndexName } from "../hub/model_names.ts";
 import { fileName, type HubFile, isSafeName, modelName, type PullTarget } from "../hub/names.ts";
 import { defaultEndpoint, FileChanged, type RemoteFile, Repository } from "../hub/repository.ts";
-import { usageError } from "../cli/args/command.ts";
 import { examine } from "./inspect_model.ts";
 import { type CachedModel, ModelCache } from "./model_cache.ts";
 import { type ChoiceOptions, chooseFile } from "./choose_file.ts";
 import { fetchFiles, identity } from "./download_files.ts";
 import { fetchVocabulary } from "./download_vocabulary.ts";
 import { durationText } from "../core/units.ts";
+import { usageError } from "../settings/flags.ts";
 
 export interface PullOptions extends ChoiceOptions {
   /** What the model is called here, unless by its file's name. */
@@ -125,12 +125,12 @@ async function download(
   name: string,
   { http, repository, remote, names, options }: Pull & { remote: RemoteFile; names: string[] },
 ): Promise<void> {
-  const { say } = options;
+  const { say, withProgress } = options;
   const folder = await cache.folder(name);
   const start = performance.now();
   // Files of two versions are no model, so none is found until all of them are of one.
   if (isIndexName(remote.path)) await cache.unrecord(name);
-  const parts = await fetchFiles(http, repository, { remote, folder, say });
+  const parts = await fetchFiles(http, repository, { remote, folder, say, withProgress });
   const facts = await examine(folder, say);
   const vocabulary = await fetchVocabulary(http, repository, { folder, facts, say });
   await cache.record(name, {

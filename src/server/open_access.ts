@@ -11,9 +11,7 @@ import { ApiKeys } from "../store/keys/api_keys.ts";
 import type { Backend } from "../store/backends/backend.ts";
 import { within } from "../store/backends/reconnecting_client.ts";
 import { randomBytes } from "../store/states/state_id.ts";
-import { type Flags, type FlagSpec, text, usageError } from "../cli/args/command.ts";
-import { RUN } from "../cli/args/help.ts";
-import { LIMIT_FLAGS } from "./limit_settings.ts";
+import { type Flags, RUN, text, usageError } from "../settings/flags.ts";
 
 /** Only in the environment: arguments are seen by everybody on a machine. */
 const KEYS_VARIABLE = "RWKV_API_KEYS";
@@ -21,28 +19,6 @@ const METRICS_VARIABLE = "RWKV_METRICS_TOKEN";
 
 /** Milliseconds that a start waits to be told whether the store has keys. */
 const START_MS = 3_000;
-
-export const KEY_FLAGS = {
-  keys: {
-    type: "string",
-    value: "FILE",
-    env: "RWKV_KEYS",
-    help: "a file of keys besides the store's, as keys create --file writes it",
-  },
-  open: {
-    type: "boolean",
-    env: "RWKV_OPEN",
-    help: "while there are no keys, serve everybody on any address, not this machine alone",
-  },
-  "turns-per-key": {
-    type: "string",
-    value: "N",
-    env: "RWKV_TURNS_PER_KEY",
-    help: "turns of a tenant's that run or wait at most; further ones get 429",
-    otherwise: "as many as there is room for",
-  },
-  ...LIMIT_FLAGS,
-} as const satisfies Record<string, FlagSpec>;
 
 /** What `serve` tells of variables that have no flag. */
 export const KEY_DETAILS = [

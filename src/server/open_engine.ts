@@ -11,22 +11,18 @@ import { tuneWhenIdle } from "../engine/gpu/idle_tuning.ts";
 import { type OpenWorkerOptions, WorkerEngine } from "../engine/worker_host.ts";
 import { createConstrain } from "../grammar/constrain.ts";
 import { openDevice } from "../gpu/mod.ts";
-import { type Model, modelOf } from "../model/load.ts";
-import { randomCheckpoint } from "../model/random_checkpoint.ts";
+import type { Model } from "../model/load.ts";
 import { CpuSampling } from "../scheduler/cpu_sampling.ts";
-import { type DeviceChoice, engineFlags, type Flags } from "../cli/args/command.ts";
-import { RUN } from "../cli/args/help.ts";
 import type { ModelFiles, ModelSource } from "../model_files/model_folder.ts";
 import { unreadNotice } from "../model_files/model_report.ts";
-import { openModelFile } from "../model_files/open_model_file.ts";
+import { openSource } from "../model_files/open_model_file.ts";
 import { platformGpu, selectDevice } from "./select_device.ts";
 import { TuningCache } from "./tuning_cache.ts";
+import { type Flags, RUN } from "../settings/flags.ts";
+import { type DeviceChoice, engineFlags } from "../settings/model_settings.ts";
 
 /** Sizes of a worker's engine: conversations that are answered at once, tokens of a step over all. */
 export const SERVED = { slots: 32, leastSlots: 4, maxStepTokens: 256 };
-
-/** How matrices are held where neither flag nor file says. */
-const DEFAULT_QUANT: Quant = "f16";
 
 /** Everything that an engine is made of; plain data, so that a Worker can be told. */
 export interface EngineOptions {
@@ -52,19 +48,6 @@ export function engineOptions(
   size: Pick<EngineOptions, "slots" | "leastSlots" | "maxStepTokens">,
 ): EngineOptions {
   return { ...engineFlags(flags), source, ...size };
-}
-
-/** Opens a model, and tells how its matrices are to be held. */
-export async function openSource(
-  { from, ...options }: ModelSource,
-  wanted: Quant | undefined,
-): Promise<{ model: Model; quant: Quant }> {
-  const quant = wanted ?? DEFAULT_QUANT;
-  if ("shape" in from) {
-    return { model: await modelOf(await randomCheckpoint(from.shape, quant), options), quant };
-  }
-  const model = await openModelFile(from.file, options);
-  return { model, quant: wanted ?? model.converted?.quant ?? DEFAULT_QUANT };
 }
 
 export interface OpenEngineOptions {

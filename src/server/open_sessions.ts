@@ -11,91 +11,22 @@ import { Sessions } from "../session/sessions.ts";
 import { TenantSessions } from "../session/tenant_sessions.ts";
 import type { Backend } from "../store/backends/backend.ts";
 import { BlobCache } from "../store/states/blob_cache.ts";
-import { STATE_CODECS, type StateCodec } from "../store/states/state_codec.ts";
+import { STATE_CODECS } from "../store/states/state_codec.ts";
 import { type StateChange, StateStore } from "../store/states/state_store.ts";
 import type { StoredUsage } from "../store/usage/stored_usage.ts";
 import { StoreProbe } from "../store/backends/store_probe.ts";
 import { noteTenant } from "../store/tenants.ts";
 import { tokenTable, vocabularyHash } from "../tokenizer/token_table.ts";
-import {
-  choice,
-  type Flags,
-  type FlagSpec,
-  MODEL_FLAGS,
-  number,
-  PULL_FLAG,
-  TUNE_FLAG,
-} from "../cli/args/command.ts";
+import type { WithProgress } from "../model_files/choose_file.ts";
 import { findModel, modelTokenizer } from "../model_files/find_model.ts";
 import { type EngineOptions, engineOptions, type OpenEngine, SERVED } from "./open_engine.ts";
-import { KV_FLAG, kvOf, openBackend } from "./open_store.ts";
+import { kvOf, openBackend } from "./open_store.ts";
 import { openWorkerEngine } from "./supervised_engine.ts";
-
-/** Requests that wait, and seconds of a turn, unless flags say otherwise. */
-const QUEUE = 64;
-const TURN_SECONDS = 600;
-
-/** Seconds that states last, and MiB of them in memory, unless flags say otherwise. */
-export const STATE_TTL = 7 * 24 * 3600;
-const STATE_CACHE = 256;
-const STATE_CODEC: StateCodec = "f16";
+import { choice, type Flags } from "../settings/flags.ts";
+import { numberSetting, SETTINGS } from "../settings/settings.ts";
 
 /** Milliseconds for storing turns that are cut short. */
 const STORE_MS = 1500;
-
-/** Flags of everything that keeps conversations. */
-export const WORKER_FLAGS = {
-  ...MODEL_FLAGS,
-  ...PULL_FLAG,
-  ...TUNE_FLAG,
-  ...KV_FLAG,
-  slots: {
-    type: "string",
-    value: "N",
-    env: "RWKV_SLOTS",
-    help: "replies that are written at once",
-    otherwise: `${SERVED.slots}, or what there is memory for`,
-  },
-  "state-ttl": {
-    type: "string",
-    value: "S",
-    env: "RWKV_STATE_TTL",
-    help: "seconds that a state is kept after its last use",
-    otherwise: `${STATE_TTL}, that is, 7 days`,
-  },
-  "state-cache": {
-    type: "string",
-    value: "MIB",
-    env: "RWKV_STATE_CACHE",
-    help: "memory for states that were stored or read last; 0 for none",
-    otherwise: `${STATE_CACHE}`,
-  },
-  "state-codec": {
-    type: "string",
-    value: STATE_CODECS.join("|"),
-    env: "RWKV_STATE_CODEC",
-    help: "how states of finished turns are stored; all are read",
-    otherwise: STATE_CODEC,
-  },
-  "no-prefix-index": {
-    type: "boolean",
-    help: "do not look for the state of a history that is sent whole, nor keep system prompts",
-  },
-  queue: {
-    type: "string",
-    value: "N",
-    env: "RWKV_QUEUE",
-    help: "requests that wait for a slot at most; further ones get 503",
-    otherwise: `${QUEUE}`,
-  },
-  "turn-seconds": {
-    type: "string",
-    value: "N",
-    env: "RWKV_TURN_SECONDS",
-    help: "seconds after which a reply ends as it is, with finish_reason length",
-    otherwise: `${TURN_SECONDS}`,
-  },
-} as const satisfies Record<string, FlagSpec>;
 
 /** Everything behind the routes. */
 export interface RunningSessions {
@@ -128,6 +59,8 @@ export interface OpenSessionsOptions {
   onStoreChange?: (problem: string | null) => void;
   /** Called with what an operator should see: how a download goes, how kernels were tuned. */
   onNotice?: OnNotice | undefined;
+  /** Shows the progress of a download of the model. */
+  withProgress?: WithProgress | undefined;
   /** Told how the engine fails and comes back. */
   engineEvents?: Partial<EngineEvents> | undefined;
   /** Opens engines; in a Worker unless told. */
@@ -145,7 +78,10 @@ export async function openSessions(
   onProgress?: OnProgress,
   { onStoreChange, onNotice = () => {}, telemetry = SILENT, ...given }: OpenSessionsOptions = {},
 ): Promise<RunningSessions> {
-  const files = await findModel(flags, (line) => onNotice("info", line));
+  const files = await findModel(flags, {
+    say: (line) => onNotice("info", line),
+    withProgress: given.withProgress,
+  });
   const tokenizer = await modelTokenizer(files);
   const tokens = tokenTable(tokenizer);
   const vocabulary = await vocabularyHash(tokens, tokenizer.endOfText);
@@ -176,15 +112,15 @@ export async function openSessions(
   }
   const { dimensions, fingerprint, quant } = engine.info;
   const scheduler = new Scheduler(engine, {
-    maxQueue: number(flags, "queue", { min: 1, max: 1e6, integer: true }) ?? QUEUE,
-    maxPerKey: number(flags, "turns-per-key", { min: 1, max: 1e6, integer: true }),
+    maxQueue: numberSetting(flags, "queue"),
+    maxPerKey: numberSetting(flags, "turns-per-key"),
     renewal: engine,
   });
   const { from } = files.source;
   const { mtime } = "file" in from ? await Deno.stat(from.file) : { mtime: null };
-  const cacheMiB = number(flags, "state-cache", { min: 0, max: 1e6 }) ?? STATE_CACHE;
+  const cacheMiB = numberSetting(flags, "state-cache");
   const states = {
-    ttl: 1000 * (number(flags, "state-ttl", { min: 60, max: 1e9 }) ?? STATE_TTL),
+    ttl: 1000 * numberSetting(flags, "state-ttl"),
     cache: new BlobCache(2 ** 20 * cacheMiB),
     vocabularyHash: vocabulary,
     telemetry,
@@ -194,7 +130,7 @@ export async function openSessions(
     telemetry,
     prefixes: !flags["no-prefix-index"],
     tokenizer,
-    limits: { turnSeconds: number(flags, "turn-seconds", { min: 1, max: 1e6 }) ?? TURN_SECONDS },
+    limits: { turnSeconds: numberSetting(flags, "turn-seconds") },
     model: {
       id: files.id,
       fingerprint,
@@ -202,7 +138,10 @@ export async function openSessions(
       quant,
       vocabulary: dimensions.vocabulary,
       shape: dimensions,
-      codec: choice(flags, "state-codec", { choices: STATE_CODECS, otherwise: STATE_CODEC }),
+      codec: choice(flags, "state-codec", {
+        choices: STATE_CODECS,
+        fallback: SETTINGS["state-codec"].defaultValue,
+      }),
       created: Math.floor((mtime?.getTime() ?? Date.now()) / 1000),
     },
   };
@@ -240,8 +179,8 @@ export async function openSessions(
 
 /** A number of slots that was asked for is had or refused. */
 function slotsOf(flags: Flags): Pick<EngineOptions, "slots" | "leastSlots" | "maxStepTokens"> {
-  const slots = number(flags, "slots", { min: 1, max: 1024, integer: true });
-  if (slots === undefined) return SERVED;
+  if (flags.slots === undefined) return SERVED;
+  const slots = numberSetting(flags, "slots");
   return { slots, maxStepTokens: Math.max(slots, SERVED.maxStepTokens) };
 }
 

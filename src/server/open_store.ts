@@ -3,33 +3,13 @@
 import { mkdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { InferenceError } from "../core/errors.ts";
-import { DEFAULT_TENANT, isTenant, TENANT_RULE } from "../core/tenant.ts";
+import { isTenant, TENANT_RULE } from "../core/tenant.ts";
 import type { Backend } from "../store/backends/backend.ts";
 import { DenoKvBackend, type DenoKvOptions } from "../store/backends/deno_kv.ts";
 import { MasterKeys } from "../store/encryption/master_keys.ts";
 import { EncryptedBackend } from "../store/encryption/encrypted_backend.ts";
-import { type Flags, type FlagSpec, text, usageError } from "../cli/args/command.ts";
-
-const DEFAULT_KV = "data/states.sqlite3";
-
-export const KV_FLAG = {
-  kv: {
-    type: "string",
-    value: "PATH|URL",
-    env: "RWKV_KV",
-    help: "where states are kept: an SQLite file, or a denokv server's URL",
-    otherwise: DEFAULT_KV,
-  },
-} as const satisfies Record<string, FlagSpec>;
-
-export const TENANT_FLAG = {
-  tenant: {
-    type: "string",
-    value: "T",
-    help: "whose states these are",
-    otherwise: DEFAULT_TENANT,
-  },
-} as const satisfies Record<string, FlagSpec>;
+import { type Flags, text, usageError } from "../settings/flags.ts";
+import { SETTINGS } from "../settings/settings.ts";
 
 /** `--tenant`, or undefined. */
 export function tenantOf(flags: Flags): string | undefined {
@@ -39,7 +19,7 @@ export function tenantOf(flags: Flags): string | undefined {
 }
 
 export function kvOf(flags: Flags): string {
-  return text(flags, "kv") ?? DEFAULT_KV;
+  return text(flags, "kv") ?? SETTINGS.kv.defaultValue;
 }
 
 /** What a store is, without saying where. */

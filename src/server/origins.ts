@@ -1,16 +1,6 @@
 /** `--origins`: whose pages may call a worker. */
 
-import { type Flags, type FlagSpec, text, usageError } from "../cli/args/command.ts";
-
-export const ORIGINS_FLAG = {
-  origins: {
-    type: "string",
-    value: "LIST",
-    env: "RWKV_ORIGINS",
-    help: "pages that may call, as https://chat.example.com,app://obsidian.md; * for all",
-    otherwise: "the worker's own page only",
-  },
-} as const satisfies Record<string, FlagSpec>;
+import { type Flags, text, usageError } from "../settings/flags.ts";
 
 /** A scheme of an application or a browser extension, and a host or `*` for all of them. */
 const APP_ORIGIN = /^([a-z][a-z\d+.-]*):\/\/(\*|[^\s/?#@*]+)\/?$/i;

@@ -3,7 +3,7 @@
 import { InferenceError } from "../core/errors.ts";
 import type { DeviceSelection } from "../engine/engine.ts";
 import { findAdapter, type FoundAdapter, openAdapter, type OpenDevice } from "../gpu/mod.ts";
-import type { DeviceChoice } from "../cli/args/command.ts";
+import type { DeviceChoice } from "../settings/model_settings.ts";
 
 /** What was selected: an open device, or null for the CPU engine. */
 export interface SelectedDevice {

@@ -12,7 +12,6 @@ import type { InferenceError } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
 import type { OnNotice, OnProgress } from "../engine/engine.ts";
 import type { EngineEvents } from "../engine/supervisor/engine_recovery.ts";
-import type { Flags } from "../cli/args/command.ts";
 import { openAccess } from "./open_access.ts";
 import { logAnswer } from "./request_log.ts";
 import { logError } from "./error_log.ts";
@@ -22,6 +21,7 @@ import { originsOf } from "./origins.ts";
 import { kindOfStore, kvOf, openBackend } from "./open_store.ts";
 import { openSessions, type OpenSessionsOptions, type RunningSessions } from "./open_sessions.ts";
 import { troubleText } from "./supervised_engine.ts";
+import type { Flags } from "../settings/flags.ts";
 
 /** A worker that starts: its application answers at once, turns wait until it is ready. */
 export interface StartedWorker {
@@ -38,7 +38,7 @@ export interface StartedWorker {
 
 export interface StartWorkerOptions
   extends
-    Pick<OpenSessionsOptions, "openEngine" | "engineLimits">,
+    Pick<OpenSessionsOptions, "openEngine" | "engineLimits" | "withProgress">,
     Omit<
       AppOptions,
       "worker" | "log" | "origins" | "local" | "gate" | "metrics" | "metricsToken" | "onAnswer"
@@ -60,7 +60,7 @@ export function startWorker(
   const origins = originsOf(flags);
   const defaults = limitsOf(flags);
   const details: WorkerDetails = {};
-  const { openEngine, engineLimits, ...options } = given;
+  const { openEngine, engineLimits, withProgress, ...options } = given;
   let running: RunningSessions | null = null;
   let failed = false;
   const onLoaded: OnProgress = (done, total) => {
@@ -89,6 +89,7 @@ export function startWorker(
     engineEvents: engineLog(log, givenUp.resolve),
     openEngine,
     engineLimits,
+    withProgress,
   };
   const ready = allowed.then(() => openSessions(flags, onLoaded, told)).then((opened) => {
     metrics.watch(opened);

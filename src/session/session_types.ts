@@ -21,7 +21,7 @@ export interface TokenCharge {
 /** Whom turns are charged to, and within what bounds: an account of whoever asks. */
 export interface TurnAccount {
   /** Tokens that one request may give to read, where nothing else bounds them but `otherwise`. */
-  promptTokens(otherwise: number): number;
+  promptTokens(fallback: number): number;
   /**
    * Asserts that so many tokens may be read now.
    *

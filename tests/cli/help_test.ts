@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { parseArgs } from "node:util";
 import { COMMANDS } from "../../src/cli/commands.ts";
-import { parseFlags } from "../../src/cli/args/parse_flags.ts";
+import { parseFlags } from "../../src/settings/parse_flags.ts";
 import { rwkv } from "../suites/cli/shared_cli.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { findModel } from "../../src/model_files/find_model.ts";
-import { openSource } from "../../src/server/open_engine.ts";
+import { openSource } from "../../src/model_files/open_model_file.ts";
 import { encodeSafetensors } from "../../src/formats/safetensors.ts";
 import { huggingFaceNames, tinyModel } from "../engine/tiny_model.ts";
 import { type PthTensor, writePth } from "../formats/pth_fixture.ts";

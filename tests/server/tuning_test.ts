@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { parseTuning, TuningCache } from "../../src/server/tuning_cache.ts";
 import { DEMO_MODEL } from "../../src/model_files/find_model.ts";
-import { openSource } from "../../src/server/open_engine.ts";
+import { openSource } from "../../src/model_files/open_model_file.ts";
 import { QUICK } from "../support/quick.ts";
 import { rwkv } from "../suites/cli/shared_cli.ts";
 

@@ -3,7 +3,8 @@
  * does not start a process.
  */
 
-import type { Command, FlagSpec } from "./command.ts";
+import type { Command } from "./command.ts";
+import type { FlagSpec } from "../../settings/flags.ts";
 
 /** What may follow a flag: words, a file, or what nobody can guess. */
 type Values = readonly string[] | "file" | "unknown";

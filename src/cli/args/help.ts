@@ -1,11 +1,11 @@
 /** Help: texts made of the table of commands, 80 columns wide, and the command that prints them. */
 
-import { type Command, type FlagSpec, printText, usageError } from "./command.ts";
+import { type Command } from "./command.ts";
+import { RUN } from "../../settings/flags.ts";
 import { nearest } from "../../core/nearest.ts";
 import { type Paint, painter, PLAIN } from "../output/terminal.ts";
-
-/** How the command line is called. */
-export const RUN = "deno task rwkv";
+import { printText } from "../output/print.ts";
+import { type FlagSpec, usageError } from "../../settings/flags.ts";
 
 const COLUMNS = 80;
 
@@ -89,8 +89,9 @@ function flagUsage(flag: string, { value }: FlagSpec): string {
   return `--${flag}${value ? ` ${value}` : ""}`;
 }
 
-function flagText({ help, otherwise, env }: FlagSpec): string {
-  return `${help}${otherwise ? ` [default:${NO_BREAK}${otherwise}]` : ""}` +
+function flagText({ help, defaultValue, defaultText, env }: FlagSpec): string {
+  const fallback = defaultText ?? defaultValue;
+  return `${help}${fallback !== undefined ? ` [default:${NO_BREAK}${fallback}]` : ""}` +
     (env ? ` [env:${NO_BREAK}${env}]` : "");
 }
 

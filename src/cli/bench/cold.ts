@@ -6,13 +6,14 @@
 import type { LoadTimes } from "../../engine/engine.ts";
 import { type Spread, spread } from "../../benchmark/cases.ts";
 import { type ColdStart, timeColdStart } from "../../benchmark/cold_start.ts";
-import { engineFlags, type Flags, text } from "../args/command.ts";
 import { loadRate, readRate, uploadRate } from "../../benchmark/load_roofline.ts";
 import type { ModelFiles } from "../../model_files/model_folder.ts";
 import { engineOptions } from "../../server/open_engine.ts";
 import { selectDevice } from "../../server/select_device.ts";
 import { LOAD_PARTS } from "../../server/startup_log.ts";
 import { bytesText } from "../../core/units.ts";
+import { type Flags, text } from "../../settings/flags.ts";
+import { engineFlags } from "../../settings/model_settings.ts";
 
 /** The document of `--json`. */
 export interface ColdReport {

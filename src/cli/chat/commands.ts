@@ -4,8 +4,8 @@ import { readFile } from "node:fs/promises";
 import { InferenceError } from "../../core/errors.ts";
 import { statsText } from "./stats.ts";
 import type { ChatCommand, TerminalTalk } from "./dialogue.ts";
-import { usageError } from "../args/command.ts";
 import { writeFileWhole } from "../../model_files/file_sink.ts";
+import { usageError } from "../../settings/flags.ts";
 
 export const CHAT_COMMANDS: readonly ChatCommand[] = [
   {

@@ -6,9 +6,10 @@ import type { Message, TranscriptEntry } from "../../prompt/chat_template.ts";
 import type { ChatInput } from "./line_input.ts";
 import type { ChatPartner, ChatReply, ChatTurn } from "./backend.ts";
 import type { ReplyStats } from "./stats.ts";
-import { printText, usageError } from "../args/command.ts";
 import { nearest } from "../../core/nearest.ts";
 import { painter, printable } from "../output/terminal.ts";
+import { printText } from "../output/print.ts";
+import { usageError } from "../../settings/flags.ts";
 
 /** Messages of a conversation that are shown when it is carried on. */
 const SHOWN = 10;

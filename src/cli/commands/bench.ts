@@ -8,25 +8,18 @@ import { coldTable, timeCold } from "../bench/cold.ts";
 import { commit } from "../../benchmark/commit.ts";
 import { makeReport, table, type Weights } from "../bench/report.ts";
 import { measureRoofs } from "../../benchmark/roofline.ts";
-import {
-  type Command,
-  type Flags,
-  JSON_FLAG,
-  MODEL_FLAGS,
-  number,
-  printJson,
-  printText,
-  text,
-  TUNE_FLAG,
-  usageError,
-} from "../args/command.ts";
+import { type Command, JSON_FLAG } from "../args/command.ts";
 import { findModel } from "../../model_files/find_model.ts";
 import type { ModelFiles } from "../../model_files/model_folder.ts";
 import { matrixReports } from "../../model_files/model_report.ts";
-import { engineOptions, openEngine, openSource, SERVED } from "../../server/open_engine.ts";
+import { engineOptions, openEngine, SERVED } from "../../server/open_engine.ts";
+import { openSource } from "../../model_files/open_model_file.ts";
 import { withProgress } from "../output/progress.ts";
 import { selectDevice } from "../../server/select_device.ts";
 import { printWarning } from "../output/worker_text.ts";
+import { printJson, printText } from "../output/print.ts";
+import { type Flags, number, text, usageError } from "../../settings/flags.ts";
+import { MODEL_FLAGS, TUNE_FLAG } from "../../settings/settings.ts";
 
 export const bench: Command = {
   name: "bench",
@@ -44,25 +37,25 @@ export const bench: Command = {
       type: "string",
       value: "1,8",
       help: "conversations to decode at once",
-      otherwise: "1,8,32",
+      defaultValue: "1,8,32",
     },
     prompt: {
       type: "string",
       value: "32,512",
       help: "tokens of prompts to read",
-      otherwise: "32,512,2048",
+      defaultValue: "32,512,2048",
     },
     tokens: {
       type: "string",
       value: "N",
       help: "tokens to decode in each conversation and round",
-      otherwise: "64, or what 2 s are enough for",
+      defaultText: "64, or what 2 s are enough for",
     },
     rounds: {
       type: "string",
       value: "N",
       help: "rounds, of which the medians are told",
-      otherwise: "3",
+      defaultValue: "3",
     },
     ...TUNE_FLAG,
     profile: { type: "boolean", help: "also time each kernel of a decoding step, and encoding" },
@@ -74,8 +67,8 @@ export const bench: Command = {
   },
   run: async (flags) => {
     const plan: Plan = {
-      batches: numbers(flags, "batch", { max: 1024, otherwise: [1, 8, 32] }),
-      prompts: numbers(flags, "prompt", { max: 1e6, otherwise: [32, 512, 2048] }),
+      batches: numbers(flags, "batch", { max: 1024, fallback: [1, 8, 32] }),
+      prompts: numbers(flags, "prompt", { max: 1e6, fallback: [32, 512, 2048] }),
       tokens: number(flags, "tokens", { min: 1, max: 1e6, integer: true }),
       rounds: number(flags, "rounds", { min: 1, max: 1000, integer: true }) ?? 3,
     };
@@ -173,10 +166,10 @@ function weightsOf(matrices: ReturnType<typeof matrixReports>): Weights {
 function numbers(
   flags: Flags,
   name: string,
-  { max, otherwise }: { max: number; otherwise: readonly number[] },
+  { max, fallback }: { max: number; fallback: readonly number[] },
 ): number[] {
   const list = text(flags, name);
-  if (list === undefined) return [...otherwise];
+  if (list === undefined) return [...fallback];
   return [
     ...new Set(
       list.split(",").map((part) => {

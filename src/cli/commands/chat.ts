@@ -6,22 +6,15 @@ import { pipedInput, terminalInput } from "../chat/line_input.ts";
 import { type ChatPartner, localPartner } from "../chat/backend.ts";
 import { remotePartner } from "../chat/remote.ts";
 import { TerminalTalk } from "../chat/dialogue.ts";
-import {
-  type Command,
-  type Flags,
-  type FlagSpec,
-  number,
-  SAMPLING_FLAGS,
-  text,
-  usageError,
-} from "../args/command.ts";
+import { type Command, SAMPLING_FLAGS } from "../args/command.ts";
 import { samplingFlags } from "./generate.ts";
-import { RUN } from "../args/help.ts";
 import { withProgress } from "../output/progress.ts";
 import { onStopSignals } from "../../server/signals.ts";
 import { painter } from "../output/terminal.ts";
-import { openSessions, WORKER_FLAGS } from "../../server/open_sessions.ts";
+import { openSessions } from "../../server/open_sessions.ts";
 import { deviceText, modelText, printWarning } from "../output/worker_text.ts";
+import { type Flags, type FlagSpec, number, RUN, text, usageError } from "../../settings/flags.ts";
+import { WORKER_FLAGS } from "../../settings/settings.ts";
 
 /** Flags without which a conversation is not found again, or not by the same model. */
 const RESUMING = ["model", "shape", "vocab", "kv"] as const;
@@ -98,7 +91,7 @@ async function openPartner(flags: Flags, interactive: boolean): Promise<ChatPart
   };
   const running = await withProgress(
     "Loading",
-    (onProgress) => openSessions(flags, onProgress, { onStoreChange, onNotice }),
+    (onProgress) => openSessions(flags, onProgress, { onStoreChange, onNotice, withProgress }),
   );
   opening = false;
   if (interactive) printWarning(running.engine.info);

@@ -1,7 +1,9 @@
 /** `completions`: what makes a shell complete commands, flags and their values. */
 
-import { type Command, printText, usageError } from "../args/command.ts";
+import { type Command } from "../args/command.ts";
 import { bashScript, fishScript, zshScript } from "../args/completion_scripts.ts";
+import { printText } from "../output/print.ts";
+import { usageError } from "../../settings/flags.ts";
 
 const SCRIPTS = { bash: bashScript, zsh: zshScript, fish: fishScript };
 

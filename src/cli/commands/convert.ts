@@ -8,23 +8,19 @@ import type { Converted } from "../../model/converted_file.ts";
 import { randomCheckpoint } from "../../model/random_checkpoint.ts";
 import type { Shape } from "../../model/shapes.ts";
 import type { Quant } from "../../quant/mod.ts";
-import {
-  type Command,
-  JSON_FLAG,
-  MODEL_FLAGS,
-  printJson,
-  quantFlag,
-  shapeFlag,
-  usageError,
-} from "../args/command.ts";
+import { type Command, JSON_FLAG } from "../args/command.ts";
 import { writeFileWhole } from "../../model_files/file_sink.ts";
 import { findModel, type ModelSource } from "../../model_files/find_model.ts";
 import { bitsPerWeight, unreadNotice } from "../../model_files/model_report.ts";
 import { modelPaths } from "../../model_files/open_model_file.ts";
-import { openSource } from "../../server/open_engine.ts";
+import { openSource } from "../../model_files/open_model_file.ts";
 import { withProgress } from "../output/progress.ts";
 import { untilInterrupted } from "../../server/signals.ts";
 import { bytesText, durationText } from "../../core/units.ts";
+import { printJson } from "../output/print.ts";
+import { usageError } from "../../settings/flags.ts";
+import { quantFlag, shapeFlag } from "../../settings/model_settings.ts";
+import { MODEL_FLAGS } from "../../settings/settings.ts";
 
 /** Half of float16, at a loss that is hard to measure. */
 const DEFAULT_QUANT: Quant = "int8";
@@ -46,7 +42,7 @@ export const convert: Command = {
       type: "string",
       value: "none|f16|int8|nf4",
       help: "how matrices are held, with exceptions by parts of names, nf4,head=int8",
-      otherwise: DEFAULT_QUANT,
+      defaultValue: DEFAULT_QUANT,
     },
     shape: {
       ...MODEL_FLAGS.shape,

@@ -1,21 +1,15 @@
 /** `eval`: how well a model predicts a text, and what quantization costs. */
 
 import { InferenceError } from "../../core/errors.ts";
-import {
-  type Command,
-  JSON_FLAG,
-  MODEL_FLAGS,
-  number,
-  printJson,
-  printText,
-  quantFlag,
-  text,
-  usageError,
-} from "../args/command.ts";
+import { type Command, JSON_FLAG } from "../args/command.ts";
 import { findModel, modelTokenizer } from "../../model_files/find_model.ts";
 import { type EngineOptions, engineOptions, openEngine } from "../../server/open_engine.ts";
 import { withProgress } from "../output/progress.ts";
 import { score } from "../../benchmark/score.ts";
+import { printJson, printText } from "../output/print.ts";
+import { number, text, usageError } from "../../settings/flags.ts";
+import { quantFlag } from "../../settings/model_settings.ts";
+import { MODEL_FLAGS } from "../../settings/settings.ts";
 
 export const evaluate: Command = {
   name: "eval",
@@ -32,7 +26,7 @@ export const evaluate: Command = {
       value: MODEL_FLAGS.quant.value,
       help: "compare with the same model held like this",
     },
-    chunk: { type: "string", value: "N", help: "tokens a step", otherwise: "64" },
+    chunk: { type: "string", value: "N", help: "tokens a step", defaultValue: "64" },
     ...JSON_FLAG,
   },
   run: async (flags) => {

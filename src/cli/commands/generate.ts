@@ -5,24 +5,15 @@ import { checkSampling } from "../../sampler/check_sampling.ts";
 import { Scheduler } from "../../scheduler/scheduler.ts";
 import { tokenTable } from "../../tokenizer/token_table.ts";
 import { TextStream } from "../../tokenizer/text_stream.ts";
-import {
-  type Command,
-  type Flags,
-  JSON_FLAG,
-  MODEL_FLAGS,
-  number,
-  printJson,
-  printText,
-  readStdin,
-  SAMPLING_FLAGS,
-  text,
-  usageError,
-} from "../args/command.ts";
+import { type Command, JSON_FLAG, SAMPLING_FLAGS } from "../args/command.ts";
 import { findModel, modelTokenizer } from "../../model_files/find_model.ts";
 import { engineOptions, openEngineWorker } from "../../server/open_engine.ts";
 import { withProgress } from "../output/progress.ts";
 import { printable } from "../output/terminal.ts";
 import { printWarning } from "../output/worker_text.ts";
+import { printJson, printText, readStdin } from "../output/print.ts";
+import { type Flags, number, text, usageError } from "../../settings/flags.ts";
+import { MODEL_FLAGS } from "../../settings/settings.ts";
 
 export const generate: Command = {
   name: "generate",

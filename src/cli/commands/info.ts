@@ -5,14 +5,7 @@ import { measureBuffers } from "../../engine/gpu/buffers.ts";
 import { totalBytes } from "../../gpu/mod.ts";
 import { stateLength } from "../../model/dimensions.ts";
 import { layerGraph } from "../../model/architectures/rwkv5.ts";
-import {
-  type Command,
-  engineFlags,
-  JSON_FLAG,
-  MODEL_FLAGS,
-  printJson,
-  printText,
-} from "../args/command.ts";
+import { type Command, JSON_FLAG } from "../args/command.ts";
 import { findModel } from "../../model_files/find_model.ts";
 import {
   bitsPerWeight,
@@ -21,9 +14,13 @@ import {
   namesText,
 } from "../../model_files/model_report.ts";
 import { modelPaths } from "../../model_files/open_model_file.ts";
-import { openSource, SERVED } from "../../server/open_engine.ts";
+import { SERVED } from "../../server/open_engine.ts";
+import { openSource } from "../../model_files/open_model_file.ts";
 import { selectDevice } from "../../server/select_device.ts";
 import { bytesText } from "../../core/units.ts";
+import { printJson, printText } from "../output/print.ts";
+import { engineFlags } from "../../settings/model_settings.ts";
+import { MODEL_FLAGS } from "../../settings/settings.ts";
 
 export const info: Command = {
   name: "info",

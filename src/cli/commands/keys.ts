@@ -8,26 +8,14 @@ import { hashKey, keyId, newKeyText } from "../../store/keys/api_key_text.ts";
 import { type ApiKeyRecord, ApiKeys, noSuchKey } from "../../store/keys/api_keys.ts";
 import { type KeyLimits, limitWords } from "../../store/keys/key_limits.ts";
 import { randomBytes } from "../../store/states/state_id.ts";
-import {
-  type Command,
-  type Flags,
-  JSON_FLAG,
-  printJson,
-  printText,
-  text,
-  usageError,
-} from "../args/command.ts";
+import { type Command, JSON_FLAG } from "../args/command.ts";
 import { writeFileWhole } from "../../model_files/file_sink.ts";
 import { KEY_LIMIT_FLAGS, limitsOf } from "../../server/limit_settings.ts";
-import {
-  KV_FLAG,
-  kvOf,
-  openBackend,
-  openKnownBackend,
-  TENANT_FLAG,
-  tenantOf,
-} from "../../server/open_store.ts";
+import { kvOf, openBackend, openKnownBackend, tenantOf } from "../../server/open_store.ts";
 import { tableText } from "../output/table_text.ts";
+import { printJson, printText } from "../output/print.ts";
+import { type Flags, text, usageError } from "../../settings/flags.ts";
+import { KV_FLAG, TENANT_FLAG } from "../../settings/settings.ts";
 
 /** A key as it is listed. */
 interface ListedKey {

@@ -7,20 +7,14 @@ import { feed } from "../../engine/prefill.ts";
 import { MemorySource } from "../../formats/byte_source.ts";
 import { openCheckpoint } from "../../formats/checkpoint.ts";
 import { encodeSafetensors } from "../../formats/safetensors.ts";
-import {
-  type Command,
-  type Flags,
-  JSON_FLAG,
-  MODEL_FLAGS,
-  number,
-  printJson,
-  text,
-  usageError,
-} from "../args/command.ts";
+import { type Command, JSON_FLAG } from "../args/command.ts";
 import { writeFileWhole } from "../../model_files/file_sink.ts";
 import { findModel, type ModelFiles, modelTokenizer } from "../../model_files/find_model.ts";
 import { engineOptions, openEngine } from "../../server/open_engine.ts";
 import { withProgress } from "../output/progress.ts";
+import { printJson } from "../output/print.ts";
+import { type Flags, number, text, usageError } from "../../settings/flags.ts";
+import { MODEL_FLAGS } from "../../settings/settings.ts";
 
 /** Tokens of one step at most. */
 const MAX_CHUNK = 1024;
@@ -37,7 +31,7 @@ export const logits: Command = {
     tokens: { type: "string", value: "1,2,3", help: "token ids to feed" },
     prompt: { type: "string", value: "TEXT", help: "text to feed" },
     all: { type: "boolean", help: "a row of logits for every token, not only for the last" },
-    chunk: { type: "string", value: "N", help: "tokens a step", otherwise: "256" },
+    chunk: { type: "string", value: "N", help: "tokens a step", defaultValue: "256" },
     "state-in": {
       type: "string",
       value: "FILE",

@@ -1,8 +1,9 @@
 /** `models`: what has been pulled. */
 
-import { type Command, JSON_FLAG, printJson, printText } from "../args/command.ts";
+import { type Command, JSON_FLAG } from "../args/command.ts";
 import { type CachedModel, ModelCache } from "../../model_files/model_cache.ts";
 import { bytesText } from "../../core/units.ts";
+import { printJson, printText } from "../output/print.ts";
 
 export const models: Command = {
   name: "models",

@@ -1,21 +1,17 @@
 /** `pull`: downloads a model from the hub into the cache. */
 
 import { fileName, type HubFile, isSafeName, pullTarget, SHORT_NAMES } from "../../hub/names.ts";
-import {
-  type Command,
-  type FlagSpec,
-  JSON_FLAG,
-  printJson,
-  quantFlag,
-  text,
-  usageError,
-} from "../args/command.ts";
+import { type Command, JSON_FLAG } from "../args/command.ts";
 import { convertPulled } from "./convert_pulled.ts";
 import { modelEntry } from "./models.ts";
+import { withProgress } from "../output/progress.ts";
 import { nearest } from "../../core/nearest.ts";
 import { pullModel } from "../../model_files/pull_model.ts";
 import { untilInterrupted } from "../../server/signals.ts";
 import { bytesText } from "../../core/units.ts";
+import { printJson } from "../output/print.ts";
+import { type FlagSpec, text, usageError } from "../../settings/flags.ts";
+import { quantFlag } from "../../settings/model_settings.ts";
 
 export const pull: Command = {
   name: "pull",
@@ -37,7 +33,7 @@ export const pull: Command = {
       type: "string",
       value: "NAME",
       help: "what it is called here",
-      otherwise: "its file's name",
+      defaultText: "its file's name",
     },
     ...JSON_FLAG,
   } satisfies Record<string, FlagSpec>,
@@ -64,7 +60,7 @@ export const pull: Command = {
     const asks = Deno.stdin.isTerminal() && Deno.stderr.isTerminal() && !flags.json;
     const say = (line: string) => console.error(line);
     const model = await untilInterrupted(async (signal) => {
-      const options = { name, say, signal, ...asks ? { choose: askWhich } : {} };
+      const options = { name, say, signal, withProgress, ...asks ? { choose: askWhich } : {} };
       const pulled = await pullModel(target, options);
       return quant ? await convertPulled(pulled, { quant, say, signal }) : pulled;
     });

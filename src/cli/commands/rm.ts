@@ -1,10 +1,12 @@
 /** `rm`: removes pulled models, also what is left of downloads that were never finished. */
 
 import { InferenceError } from "../../core/errors.ts";
-import { type Command, JSON_FLAG, printJson, usageError } from "../args/command.ts";
+import { type Command, JSON_FLAG } from "../args/command.ts";
 import { ModelCache } from "../../model_files/model_cache.ts";
 import { nearest } from "../../core/nearest.ts";
 import { bytesText } from "../../core/units.ts";
+import { printJson } from "../output/print.ts";
+import { usageError } from "../../settings/flags.ts";
 
 export const rm: Command = {
   name: "rm",

@@ -7,20 +7,15 @@ import type { Backend } from "../../store/backends/backend.ts";
 import { collectAllGarbage, collectGarbage, GRACE_MS } from "../../store/states/gc.ts";
 import { StateStore } from "../../store/states/state_store.ts";
 import { noteTenant } from "../../store/tenants.ts";
-import {
-  type Command,
-  type Flags,
-  JSON_FLAG,
-  number,
-  printJson,
-  printText,
-  usageError,
-} from "../args/command.ts";
+import { type Command, JSON_FLAG } from "../args/command.ts";
 import { writeFileWhole } from "../../model_files/file_sink.ts";
 import { encrypt } from "./state_encrypt.ts";
 import { listNewest } from "./state_list.ts";
 import { garbageText, listTable, stateText } from "./state_text.ts";
-import { KV_FLAG, kvOf, openKnownBackend, TENANT_FLAG, tenantOf } from "../../server/open_store.ts";
+import { kvOf, openKnownBackend, tenantOf } from "../../server/open_store.ts";
+import { printJson, printText } from "../output/print.ts";
+import { type Flags, number, usageError } from "../../settings/flags.ts";
+import { KV_FLAG, TENANT_FLAG } from "../../settings/settings.ts";
 
 /** What `state` is told to do: with how many arguments, and how. */
 interface Action {
@@ -67,13 +62,16 @@ export const state: Command = {
   words: Object.keys(ACTIONS),
   flags: {
     ...KV_FLAG,
-    tenant: { ...TENANT_FLAG.tenant, otherwise: `${TENANT_FLAG.tenant.otherwise}; for gc, all` },
-    limit: { type: "string", value: "N", help: "ls: the newest N states", otherwise: "100" },
+    tenant: {
+      ...TENANT_FLAG.tenant,
+      defaultText: `${TENANT_FLAG.tenant.defaultValue}; for gc, all`,
+    },
+    limit: { type: "string", value: "N", help: "ls: the newest N states", defaultValue: "100" },
     "older-than": {
       type: "string",
       value: "S",
       help: "gc: leave what was begun or has expired in the last S seconds",
-      otherwise: `${GRACE_MS / 1000}`,
+      defaultValue: `${GRACE_MS / 1000}`,
     },
     "dry-run": { type: "boolean", help: "gc: tell what would go, and remove nothing" },
     "trust-plaintext": {

@@ -2,10 +2,11 @@
 
 import { encryptStore } from "../../store/encryption/encrypt_store.ts";
 import { InferenceError } from "../../core/errors.ts";
-import { type Flags, printJson, printText } from "../args/command.ts";
 import { withProgress } from "../output/progress.ts";
 import { kvOf, openUnencrypted } from "../../server/open_store.ts";
-import { STATE_TTL } from "../../server/open_sessions.ts";
+import { SETTINGS } from "../../settings/settings.ts";
+import { printJson, printText } from "../output/print.ts";
+import type { Flags } from "../../settings/flags.ts";
 
 /** @throws InferenceError `state_damaged` if states are left that cannot be read */
 export async function encrypt(flags: Flags): Promise<void> {
@@ -19,7 +20,7 @@ export async function encrypt(flags: Flags): Promise<void> {
         encryptStore(rows, {
           keys,
           now: Date.now,
-          ttl: 1000 * STATE_TTL,
+          ttl: 1000 * SETTINGS["state-ttl"].defaultValue,
           trustPlaintext: flags["trust-plaintext"] === true,
           removeUnreadable: remove,
           onState: (count) => onProgress(count, count),

@@ -1,15 +1,10 @@
 /** `tokenize`: text on stdin to ids, or back. */
 
 import { InferenceError } from "../../core/errors.ts";
-import {
-  type Command,
-  JSON_FLAG,
-  printJson,
-  readStdin,
-  text,
-  usageError,
-} from "../args/command.ts";
+import { type Command, JSON_FLAG } from "../args/command.ts";
 import { openTokenizer } from "../../model_files/find_model.ts";
+import { printJson, readStdin } from "../output/print.ts";
+import { text, usageError } from "../../settings/flags.ts";
 
 export const tokenize: Command = {
   name: "tokenize",

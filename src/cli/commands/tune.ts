@@ -3,18 +3,15 @@
 import { InferenceError } from "../../core/errors.ts";
 import type { LinearChoice } from "../../engine/gpu/linear_choice.ts";
 import { tune, type Tuning } from "../../engine/gpu/tune.ts";
-import {
-  type Command,
-  engineFlags,
-  JSON_FLAG,
-  MODEL_FLAGS,
-  printJson,
-  printText,
-} from "../args/command.ts";
+import { type Command, JSON_FLAG } from "../args/command.ts";
 import { findModel } from "../../model_files/find_model.ts";
-import { openSource, SERVED } from "../../server/open_engine.ts";
+import { SERVED } from "../../server/open_engine.ts";
+import { openSource } from "../../model_files/open_model_file.ts";
 import { selectDevice } from "../../server/select_device.ts";
 import { TuningCache } from "../../server/tuning_cache.ts";
+import { printJson, printText } from "../output/print.ts";
+import { engineFlags } from "../../settings/model_settings.ts";
+import { MODEL_FLAGS } from "../../settings/settings.ts";
 
 export const tuneCommand: Command = {
   name: "tune",

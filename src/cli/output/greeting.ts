@@ -2,11 +2,11 @@
 
 import type { EngineInfo } from "../../engine/engine.ts";
 import { totalBytes } from "../../gpu/mod.ts";
-import type { Flags } from "../args/command.ts";
-import { RUN, wrap } from "../args/help.ts";
+import { wrap } from "../args/help.ts";
 import type { Paint } from "./terminal.ts";
 import { bytesText } from "../../core/units.ts";
 import { deviceText, modelText } from "./worker_text.ts";
+import { type Flags, RUN } from "../../settings/flags.ts";
 
 /** Columns before a value, and of a line. */
 const INDENT = 10;

@@ -1,7 +1,7 @@
 /** A worker's model and device as people read them. */
 
 import type { EngineInfo } from "../../engine/engine.ts";
-import { type Flags, text } from "../args/command.ts";
+import { type Flags, text } from "../../settings/flags.ts";
 
 /** @param id The model's. */
 export function modelText(id: string, flags: Flags): string {

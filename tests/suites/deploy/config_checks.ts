@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import { parseKeyVariable } from "../../../src/access/key_list.ts";
-import { GRACE } from "../../../src/cli/commands/serve.ts";
 import { chatBody, startWorkerProcess, type WorkerProcess } from "../e2e/worker_process.ts";
 import { debian, mustRun, python, ROOT, run, WORK, yaml } from "./tools.ts";
+import { SETTINGS } from "../../../src/settings/settings.ts";
 
 const KUBERNETES = "deploy/kubernetes";
 
@@ -149,7 +149,9 @@ Deno.test("the Deployment fits the worker: probes, grace, labels, user", async (
     "RWKV_METRICS_TOKEN",
   ]);
   assert.equal((await parseKeyVariable(secret.RWKV_API_KEYS, "api-keys")).length, 1);
-  const grace = Number(worker.env.find(({ name }) => name === "RWKV_GRACE")?.value ?? GRACE);
+  const grace = Number(
+    worker.env.find(({ name }) => name === "RWKV_GRACE")?.value ?? SETTINGS.grace.defaultValue,
+  );
   const { seconds } = worker.lifecycle.preStop.sleep;
   assert.ok(pod.terminationGracePeriodSeconds >= seconds + grace + 5);
   const dockerfile = await Deno.readTextFile(`${ROOT}deploy/Dockerfile`);

@@ -10,7 +10,6 @@
  */
 
 import { parseArgs } from "node:util";
-import { choice, number, printJson } from "../../../src/cli/args/command.ts";
 import { onStopSignals } from "../../../src/server/signals.ts";
 import { checkDamages } from "./damage_checks.ts";
 import { findDenokv, freePort, KvServer, TOKEN } from "./denokv.ts";
@@ -20,6 +19,7 @@ import { checkNames } from "./name_checks.ts";
 import { Report } from "./report.ts";
 import { checkConformance, checkTroubles } from "./store_checks.ts";
 import { FleetWorker } from "./workers.ts";
+import { choice, number } from "../../../src/settings/flags.ts";
 
 const { values: flags } = parseArgs({
   options: {
@@ -38,7 +38,7 @@ const every = 1000 * (number(flags, "kill-seconds", { min: 0.1, max: 3600 }) ?? 
 const limit = number(flags, "seconds", { min: 1, max: 1e6 }) ?? 900;
 const device = choice(flags, "device", {
   choices: ["auto", "webgpu", "cpu"],
-  otherwise: "auto",
+  fallback: "auto",
 });
 
 const { codec } = flags;
@@ -73,7 +73,7 @@ ending.abort();
 // What was interrupted gives up now, and starts nothing more.
 await Promise.allSettled([running]);
 await cleanup.disposeAsync();
-if (flags.json) await printJson({ conversations, device, checks: report.checks });
+if (flags.json) console.log(JSON.stringify({ conversations, device, checks: report.checks }));
 Deno.exit(status);
 
 async function run(): Promise<void> {

@@ -11,7 +11,6 @@
 
 import { parseArgs } from "node:util";
 import { commit } from "../../../src/benchmark/commit.ts";
-import { number, printJson } from "../../../src/cli/args/command.ts";
 import { onStopSignals } from "../../../src/server/signals.ts";
 import { findDenokv, freePort, KvServer, TOKEN } from "../fleet/denokv.ts";
 import { Report } from "../fleet/report.ts";
@@ -23,6 +22,7 @@ import { checkGrowth, heldIdle } from "./growth.ts";
 import { KvProxy } from "./kv_proxy.ts";
 import { writeScripts } from "./scripts.ts";
 import { type Held, SoakWorker } from "./worker.ts";
+import { number } from "../../../src/settings/flags.ts";
 
 /** Of the time, when workers begin their last processes; these are looked at so often until the end. */
 const [LAST_PROCESS, LOOKS] = [0.4, 6];
@@ -59,7 +59,15 @@ try {
 ending.abort();
 await cleanup.disposeAsync();
 if (flags.json) {
-  await printJson({ commit: await commit(), seconds, clients: count, seed, checks: report.checks });
+  console.log(
+    JSON.stringify({
+      commit: await commit(),
+      seconds,
+      clients: count,
+      seed,
+      checks: report.checks,
+    }),
+  );
 }
 Deno.exit(status);
 

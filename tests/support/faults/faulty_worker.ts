@@ -6,8 +6,9 @@
 
 import { collected, collectedIn } from "../../../bench/collected.ts";
 import type { OpenEngine } from "../../../src/server/open_engine.ts";
-import { parseFlags } from "../../../src/cli/args/parse_flags.ts";
-import { serve, serveWorker } from "../../../src/cli/commands/serve.ts";
+import { parseFlags } from "../../../src/settings/parse_flags.ts";
+import { serveWorker } from "../../../src/server/serve.ts";
+import { SERVE_FLAGS } from "../../../src/settings/settings.ts";
 import { WorkerEngine } from "../../../src/engine/worker_host.ts";
 import { EventLoopWatchdog } from "./event_loop_watchdog.ts";
 import { HELD, type HeldLine } from "./live_memory.ts";
@@ -32,6 +33,10 @@ Deno.addSignalListener("SIGUSR2", async () => {
   console.error(JSON.stringify(line));
   watchdog = new EventLoopWatchdog();
 });
-const { flags } = parseFlags(serve, Deno.args.slice(1), (name) => Deno.env.get(name));
+const { flags } = parseFlags(
+  { name: "serve", flags: SERVE_FLAGS },
+  Deno.args.slice(1),
+  (name) => Deno.env.get(name),
+);
 await serveWorker(flags, { openEngine });
 Deno.exit(0);

@@ -1,15 +1,20 @@
 /** `serve` on the CPU, whose engine SIGUSR1 takes away for good: none is opened in its place. */
 
 import { openEngineWorker } from "../../../src/server/open_engine.ts";
-import { parseFlags } from "../../../src/cli/args/parse_flags.ts";
-import { serve, serveWorker } from "../../../src/cli/commands/serve.ts";
+import { parseFlags } from "../../../src/settings/parse_flags.ts";
+import { serveWorker } from "../../../src/server/serve.ts";
+import { SERVE_FLAGS } from "../../../src/settings/settings.ts";
 import { InferenceError } from "../../../src/core/errors.ts";
 
 const lost = Promise.withResolvers<InferenceError>();
 Deno.addSignalListener("SIGUSR1", () => {
   lost.resolve(new InferenceError("device_lost", "The GPU was lost"));
 });
-const { flags } = parseFlags(serve, Deno.args.slice(1), (name) => Deno.env.get(name));
+const { flags } = parseFlags(
+  { name: "serve", flags: SERVE_FLAGS },
+  Deno.args.slice(1),
+  (name) => Deno.env.get(name),
+);
 try {
   await serveWorker(flags, {
     openEngine: async (options, told) => {

@@ -1,10 +1,18 @@
-/** A command's arguments as its table of flags reads them. */
+/** Parses the arguments of a command by its table of flags. */
 
 import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
-import { type Command, type Flags, type FlagSpec, usageError } from "./command.ts";
-import { nearest } from "../../core/nearest.ts";
+import { nearest } from "../core/nearest.ts";
+import { type Flags, type FlagSpec, usageError } from "./flags.ts";
 
-/** What `COMMAND ARGS` asks for. */
+/** The part of a command that parsing needs. */
+export interface FlagTable {
+  readonly name: string;
+  readonly flags: Readonly<Record<string, FlagSpec>>;
+  /** Positional arguments in usage form, if the command takes any. */
+  readonly positional?: string;
+}
+
+/** Parsed arguments. */
 export interface Parsed {
   flags: Flags;
   positionals: string[];
@@ -16,7 +24,7 @@ export interface Parsed {
  * @throws InferenceError `usage`.
  */
 export function parseFlags(
-  command: Command,
+  command: FlagTable,
   args: string[],
   env: (name: string) => string | undefined,
 ): Parsed {
@@ -79,7 +87,7 @@ function valueOf(
   return value;
 }
 
-function noSuchFlag({ name, flags }: Command, rawName: string) {
+function noSuchFlag({ name, flags }: FlagTable, rawName: string) {
   const guess = nearest(rawName.replace(/^-+/, ""), Object.keys(flags));
   const meant = guess ? `, did you mean "--${guess}"?` : "";
   return usageError(`Cannot run ${name}: no such flag "${rawName}"${meant}`);

@@ -1,0 +1,17 @@
+/** Reads stdin and writes stdout. */
+
+/** Prints the one JSON document of a command. */
+export async function printJson(value: unknown): Promise<void> {
+  await printText(`${JSON.stringify(value)}\n`);
+}
+
+/** Writes to stdout, all of it. */
+export async function printText(value: string): Promise<void> {
+  const bytes = new TextEncoder().encode(value);
+  for (let at = 0; at < bytes.length;) at += await Deno.stdout.write(bytes.subarray(at));
+}
+
+/** All of stdin. */
+export async function readStdin(): Promise<Uint8Array> {
+  return await new Response(Deno.stdin.readable).bytes();
+}

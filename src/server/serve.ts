@@ -1,0 +1,126 @@
+/** Serves a worker over HTTP until a signal stops it. */
+
+import type { InferenceError } from "../core/errors.ts";
+import { createLogger, type Logger } from "../core/log.ts";
+import { bytesText } from "../core/units.ts";
+import { totalBytes } from "../gpu/mod.ts";
+import { type Flags, text, usageError } from "../settings/flags.ts";
+import { numberSetting, SETTINGS } from "../settings/settings.ts";
+import { HttpServer, type HttpServerOptions } from "./http_server.ts";
+import { endsWithin, type RunningSessions } from "./open_sessions.ts";
+import { onStopSignals } from "./signals.ts";
+import { keepUrlsOutOfSpans } from "./span_urls.ts";
+import { startWorker, type StartWorkerOptions } from "./start_worker.ts";
+import { loadFields, logDevice, READY, SERVING, STOPPED } from "./startup_log.ts";
+
+/** The address of this machine. A number, because a minimal system may not resolve a name. */
+const LOOPBACK = SETTINGS.host.defaultValue;
+
+/**
+ * Milliseconds for which a worker without an engine still answers that it has failed. Balancers and
+ * clients learn of the failure, and a supervisor does not restart the worker in a tight loop.
+ */
+export const FAILED_MS = 30_000;
+
+/** Milliseconds for sending the last responses. */
+const SEND_MS = 1000;
+
+export interface ServeOptions
+  extends Pick<StartWorkerOptions, "openEngine" | "engineLimits" | "onProgress" | "withProgress"> {
+  /** Replaces `FAILED_MS`. */
+  failedMs?: number | undefined;
+  /** Called when loading has ended, successfully or not. */
+  onLoaded?: (() => void) | undefined;
+  /** Called when the worker is ready, in place of the log lines about start and end. */
+  onReady?: ((running: RunningSessions, url: string) => void) | undefined;
+}
+
+/**
+ * Serves until a signal stops the worker.
+ *
+ * @throws InferenceError `device_lost` after the engine is given up, since only a new process helps
+ */
+export async function serveWorker(
+  flags: Flags,
+  { failedMs = FAILED_MS, onLoaded = () => {}, onReady, ...options }: ServeOptions = {},
+): Promise<void> {
+  const log = stderrLogger();
+  const hostname = text(flags, "host") ?? LOOPBACK;
+  const port = numberSetting(flags, "port");
+  const grace = numberSetting(flags, "grace");
+  keepUrlsOutOfSpans();
+  const { app, allowed, ready, givenUp, metrics } = startWorker(flags, {
+    ...options,
+    log,
+    hostname,
+  });
+  ready.then(onLoaded, onLoaded);
+  await allowed;
+  const { server, url } = listen({
+    hostname,
+    port,
+    fetch: (request, info) => app.fetch(request, info),
+    log,
+  });
+  if (!onReady) log.info(SERVING + url);
+  const stop = Promise.withResolvers<void>();
+  const signalsDone = onStopSignals(stop.resolve);
+  let failure: InferenceError | null = null;
+  try {
+    const running = await Promise.race([ready, stop.promise]);
+    if (!running) {
+      // The model is still loading, so no request is running.
+      log.info("Stopping");
+      await server.shutdown();
+      return;
+    }
+    if (onReady) onReady(running, url);
+    else logReady(log, running);
+    const ended = await Promise.race([stop.promise, givenUp]);
+    if (ended !== undefined && !await endsWithin(stop.promise, failedMs)) failure = ended;
+    log.info("Stopping");
+    const sent = server.shutdown();
+    await running.close(1000 * grace);
+    // A stream ends after its turn, and the client should receive that end.
+    await endsWithin(sent, SEND_MS);
+    if (!onReady) log.info(STOPPED, { ...metrics.turns, underway: metrics.underway });
+  } catch (error) {
+    await server.shutdown();
+    throw error;
+  } finally {
+    signalsDone();
+  }
+  if (failure !== null) throw failure;
+}
+
+function logReady(log: Logger, { engine: { info }, modelId, kv, encrypted }: RunningSessions) {
+  const { device, adapter, quant, memory } = info;
+  const fields = { quant, memory: bytesText(totalBytes(memory)), kv, encrypted };
+  logDevice(log, info);
+  log.info(READY, { model: modelId, device, adapter, ...fields, ...loadFields(info) });
+}
+
+/** Returns a logger on stderr: text on a terminal, JSON elsewhere. */
+export function stderrLogger(): Logger {
+  return createLogger({
+    write: (line) => console.error(line),
+    format: Deno.stderr.isTerminal() ? "text" : "json",
+    now: () => new Date(),
+  });
+}
+
+function listen(options: HttpServerOptions): { server: HttpServer; url: string } {
+  const { hostname, port } = options;
+  try {
+    const server = new HttpServer(options);
+    const host = hostname === LOOPBACK ? "localhost" : hostname;
+    return { server, url: `http://${host}:${server.port}` };
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotCapable) throw cause;
+    const inUse = cause instanceof Deno.errors.AddrInUse;
+    throw usageError(
+      `Cannot listen on ${hostname}:${port}: ` +
+        (inUse ? "it is in use; --port names another" : `${(cause as Error).message}; see --host`),
+    );
+  }
+}
