@@ -1,6 +1,12 @@
 /** How tokens are chosen and where a reply ends: fields that all routes that write have. */
 
 import { z } from "@hono/zod-openapi";
+import {
+  SAMPLING_PARAMETER_NAMES,
+  SAMPLING_PARAMETERS,
+  type SamplingParameter,
+  type SamplingParameterName,
+} from "../../src/core/sampling_parameters.ts";
 import type { Sampling } from "../../src/session/session_types.ts";
 
 /** Stop strings of one request at most; roleplay front ends send one for each name. */
@@ -44,46 +50,7 @@ export const samplingFields = {
       "the string all the same, so that `state_id` goes on behind it.",
     example: ["\nUser:"],
   }),
-  temperature: z.number().min(0).max(2).nullish().openapi({
-    description: "How much chance there is; 0 takes the most probable token. 1 unless given.",
-    example: 0.8,
-  }),
-  top_p: z.number().min(0).max(1).nullish().openapi({
-    description: "Keeps the most probable tokens whose probabilities sum up to this. 1, all of " +
-      "them, unless given.",
-    example: 0.9,
-  }),
-  top_k: z.int().min(-1).nullish().openapi({
-    description: "Keeps this many most probable tokens. 0 or -1, all of them, unless given.",
-    example: 40,
-  }),
-  min_p: z.number().min(0).max(1).nullish().openapi({
-    description: "Keeps the tokens at least this part as probable as the most probable one. 0, " +
-      "all of them, unless given.",
-    example: 0.05,
-  }),
-  repetition_penalty: z.number().max(10).refine((value) => value === 0 || value >= 0.1, {
-    error: "expected >=0.1, or 0 for none",
-  }).nullish().openapi({
-    minimum: 0,
-    description: "Divides the positive logits of tokens that were sampled in the conversation, " +
-      "and multiplies the others; from 0.1. 1, or 0, for none; 1 unless given.",
-    example: 1.1,
-  }),
-  presence_penalty: z.number().min(-2).max(2).nullish().openapi({
-    description: "Subtracted once from the logit of every token that was sampled in the whole " +
-      "conversation. 0 unless given.",
-    example: 0.3,
-  }),
-  frequency_penalty: z.number().min(-2).max(2).nullish().openapi({
-    description: "Subtracted for each time that a token was sampled in the whole conversation. " +
-      "0 unless given.",
-    example: 0.3,
-  }),
-  penalty_decay: z.number().min(0).max(1).nullish().openapi({
-    description: "Factor on the penalties' counts after each token. 1 unless given.",
-    example: 0.996,
-  }),
+  ...numericFields(),
   logit_bias: logitBias.nullish().openapi({
     description: `Added to logits, from -100 to 100, by token id; ${MAX_BIASES} at most.`,
     example: { "261": -100 },
@@ -100,21 +67,37 @@ export const samplingFields = {
 
 type SamplingRequest = z.infer<z.ZodObject<typeof samplingFields>>;
 
-/** Returns what the request says; the worker chooses the rest. */
+/** A field for each parameter of the table. */
+function numericFields(): Record<SamplingParameterName, NumericField> {
+  const fields = SAMPLING_PARAMETER_NAMES.map((name) => [name, numericField(name)]);
+  return Object.fromEntries(fields);
+}
+
+function numericField(name: SamplingParameterName) {
+  const { min, max, integer, defaultValue, api, disabledBy, description, example }:
+    SamplingParameter = SAMPLING_PARAMETERS[name];
+  const lowest = api?.min ?? min, highest = api?.max ?? max;
+  const number = integer ? z.int() : z.number();
+  const ranged = (highest === Infinity ? number : number.max(highest)).min(lowest);
+  return ranged.refine((value) => value === disabledBy || value >= min, {
+    error: `expected >=${min}, or ${disabledBy} for none`,
+  }).nullish().openapi({
+    description: `${description} ${defaultValue} unless given.`,
+    example,
+  });
+}
+
+type NumericField = ReturnType<typeof numericField>;
+
+/** Returns the parameters that a request gives. */
 export function samplingOf(request: SamplingRequest): Partial<Sampling> {
-  const { top_k, repetition_penalty, logit_bias } = request;
-  const wanted = {
-    temperature: request.temperature,
-    topP: request.top_p,
-    topK: top_k === -1 ? 0 : top_k,
-    minP: request.min_p,
-    repetitionPenalty: repetition_penalty === 0 ? 1 : repetition_penalty,
-    presencePenalty: request.presence_penalty,
-    frequencyPenalty: request.frequency_penalty,
-    penaltyDecay: request.penalty_decay,
-    logitBias: logit_bias && biasById(logit_bias),
-  };
-  return Object.fromEntries(Object.entries(wanted).filter(([, value]) => (value ?? null) !== null));
+  const given = SAMPLING_PARAMETER_NAMES.flatMap((name) => {
+    const { key, defaultValue, disabledBy }: SamplingParameter = SAMPLING_PARAMETERS[name];
+    const value = request[name] ?? null;
+    return value === null ? [] : [[key, value === disabledBy ? defaultValue : value] as const];
+  });
+  const { logit_bias } = request;
+  return { ...Object.fromEntries(given), ...logit_bias && { logitBias: biasById(logit_bias) } };
 }
 
 /** Returns the stop strings without empty ones, which would end every reply at once. */

@@ -2,6 +2,11 @@
 
 import { Hono } from "hono";
 import marked from "marked" with { type: "text" };
+import {
+  SAMPLING_PARAMETER_NAMES,
+  SAMPLING_PARAMETERS,
+  type SamplingParameter,
+} from "../../src/core/sampling_parameters.ts";
 import branches from "./branches.js" with { type: "text" };
 import chat from "./chat.js" with { type: "text" };
 import elements from "./elements.js" with { type: "text" };
@@ -48,6 +53,7 @@ const FILES: Record<string, string> = {
   "patience.js": patience,
   "place_view.js": placeView,
   "reply_view.js": replyView,
+  "sampling_fields.js": samplingFields(),
   "scrolling.js": scrolling,
   "settings.js": settings,
   "sidebar.js": sidebar,
@@ -59,6 +65,27 @@ const FILES: Record<string, string> = {
   "worker_api.js": workerApi,
   "worker_status.js": workerStatus,
 };
+
+/** Returns the module of the settings' fields, made from the table of sampling parameters. */
+function samplingFields(): string {
+  const fields = SAMPLING_PARAMETER_NAMES.flatMap((name) => {
+    const { page, min, max, integer, defaultValue, api }: SamplingParameter =
+      SAMPLING_PARAMETERS[name];
+    if (!page) return [];
+    const highest = api?.max ?? max;
+    return [{
+      name,
+      label: page.label,
+      hint: page.hint,
+      min,
+      max: Number.isFinite(highest) ? highest : null,
+      step: integer ? 1 : "any",
+      initial: page.initial ?? null,
+      placeholder: `${defaultValue}`,
+    }];
+  });
+  return `export const SAMPLING_FIELDS = ${JSON.stringify(fields, null, 2)};\n`;
+}
 
 const TYPES: Record<string, string> = { css: "text/css", js: "text/javascript" };
 

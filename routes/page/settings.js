@@ -1,50 +1,13 @@
 // What the user sets: the system prompt, and how the model chooses its tokens. Kept in this browser.
 
 import { byId, element } from "./elements.js";
+import { SAMPLING_FIELDS } from "./sampling_fields.js";
 
 const KEY = "rwkv.settings";
 
-/**
- * @typedef {{
- *   name: string, label: string, hint: string, min: number, max: number | null, step: number | "any",
- *   initial: number | null, usual: string,
- * }} Field `initial`: what the page asks for unless told otherwise; null leaves it to the worker,
- *   which takes what is `usual`.
- */
-
-/** @type {readonly Field[]} Named as in the API. */
+/** @type {readonly import("./sampling_fields.js").Field[]} Named as in the API. */
 const FIELDS = [
-  {
-    name: "temperature",
-    label: "Temperature",
-    hint: "0 to 2; 0 always takes the likeliest",
-    min: 0,
-    max: 2,
-    step: "any",
-    initial: 1,
-    usual: "1",
-  },
-  {
-    // Cautious: small models lose their thread when the unlikely is sampled too.
-    name: "top_p",
-    label: "Top p",
-    hint: "0 to 1; less is safer",
-    min: 0,
-    max: 1,
-    step: "any",
-    initial: 0.5,
-    usual: "1",
-  },
-  {
-    name: "top_k",
-    label: "Top k",
-    hint: "0 is all",
-    min: 0,
-    max: null,
-    step: 1,
-    initial: null,
-    usual: "0",
-  },
+  ...SAMPLING_FIELDS,
   {
     name: "max_tokens",
     label: "Max tokens",
@@ -53,47 +16,17 @@ const FIELDS = [
     max: null,
     step: 1,
     initial: null,
-    usual: "512",
+    placeholder: "512",
   },
   {
     name: "seed",
     label: "Seed",
-    hint: "the same one, the same reply",
+    hint: "the same seed gives the same reply",
     min: 0,
     max: Number.MAX_SAFE_INTEGER,
     step: 1,
     initial: null,
-    usual: "a new one",
-  },
-  {
-    name: "repetition_penalty",
-    label: "Repetition penalty",
-    hint: "0.1 to 10; 1 is none",
-    min: 0.1,
-    max: 10,
-    step: "any",
-    initial: null,
-    usual: "1",
-  },
-  {
-    name: "presence_penalty",
-    label: "Presence penalty",
-    hint: "−2 to 2",
-    min: -2,
-    max: 2,
-    step: "any",
-    initial: null,
-    usual: "0",
-  },
-  {
-    name: "frequency_penalty",
-    label: "Frequency penalty",
-    hint: "−2 to 2",
-    min: -2,
-    max: 2,
-    step: "any",
-    initial: null,
-    usual: "0",
+    placeholder: "random",
   },
 ];
 
@@ -172,7 +105,7 @@ export function setUpSettings() {
 }
 
 /** @param {Field} field */
-function fieldOf({ name, label, hint, min, max, step, usual }) {
+function fieldOf({ name, label, hint, min, max, step, placeholder }) {
   const input = element("input", {
     id: `setting-${name}`,
     name,
@@ -181,7 +114,7 @@ function fieldOf({ name, label, hint, min, max, step, usual }) {
     min: `${min}`,
     step: `${step}`,
     ...(max === null ? {} : { max: `${max}` }),
-    placeholder: usual,
+    placeholder,
     "aria-describedby": `hint-${name}`,
   });
   return element(

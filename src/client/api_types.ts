@@ -70,36 +70,36 @@ export interface ChatCompletionRequest {
    * the same, so that `state_id` goes on behind it.
    */
   stop?: string | string[] | null | undefined;
-  /** How much chance there is; 0 takes the most probable token. 1 unless given. */
+  /** Sampling temperature. 0 always takes the most probable token. 1 unless given. */
   temperature?: number | null | undefined;
   /**
-   * Keeps the most probable tokens whose probabilities sum up to this. 1, all of them, unless
-   * given.
+   * Nucleus sampling: keeps the most probable tokens whose probabilities add up to this
+   * value. 1 unless given.
    */
   top_p?: number | null | undefined;
-  /** Keeps this many most probable tokens. 0 or -1, all of them, unless given. */
+  /** Keeps this many of the most probable tokens. 0 and -1 keep all of them. 0 unless given. */
   top_k?: number | null | undefined;
   /**
-   * Keeps the tokens at least this part as probable as the most probable one. 0, all of them,
-   * unless given.
+   * Keeps tokens whose probability is at least this fraction of the highest one. 0 unless
+   * given.
    */
   min_p?: number | null | undefined;
   /**
-   * Divides the positive logits of tokens that were sampled in the conversation, and
-   * multiplies the others; from 0.1. 1, or 0, for none; 1 unless given.
+   * Divides the positive logits, and multiplies the negative logits, of tokens sampled
+   * earlier in the conversation. From 0.1; 1 and 0 disable it. 1 unless given.
    */
   repetition_penalty?: number | null | undefined;
   /**
-   * Subtracted once from the logit of every token that was sampled in the whole conversation.
-   * 0 unless given.
+   * Subtracted once from the logits of tokens sampled earlier in the whole conversation. 0
+   * unless given.
    */
   presence_penalty?: number | null | undefined;
   /**
-   * Subtracted for each time that a token was sampled in the whole conversation. 0 unless
-   * given.
+   * Subtracted from a token's logit for each time it was sampled in the whole conversation. 0
+   * unless given.
    */
   frequency_penalty?: number | null | undefined;
-  /** Factor on the penalties' counts after each token. 1 unless given. */
+  /** Factor on the counts of the penalties after each token. 1 unless given. */
   penalty_decay?: number | null | undefined;
   /** Added to logits, from -100 to 100, by token id; 4096 at most. */
   logit_bias?: Record<string, number> | null | undefined;
@@ -365,36 +365,36 @@ export interface CompletionRequest {
    * the same, so that `state_id` goes on behind it.
    */
   stop?: string | string[] | null | undefined;
-  /** How much chance there is; 0 takes the most probable token. 1 unless given. */
+  /** Sampling temperature. 0 always takes the most probable token. 1 unless given. */
   temperature?: number | null | undefined;
   /**
-   * Keeps the most probable tokens whose probabilities sum up to this. 1, all of them, unless
-   * given.
+   * Nucleus sampling: keeps the most probable tokens whose probabilities add up to this
+   * value. 1 unless given.
    */
   top_p?: number | null | undefined;
-  /** Keeps this many most probable tokens. 0 or -1, all of them, unless given. */
+  /** Keeps this many of the most probable tokens. 0 and -1 keep all of them. 0 unless given. */
   top_k?: number | null | undefined;
   /**
-   * Keeps the tokens at least this part as probable as the most probable one. 0, all of them,
-   * unless given.
+   * Keeps tokens whose probability is at least this fraction of the highest one. 0 unless
+   * given.
    */
   min_p?: number | null | undefined;
   /**
-   * Divides the positive logits of tokens that were sampled in the conversation, and
-   * multiplies the others; from 0.1. 1, or 0, for none; 1 unless given.
+   * Divides the positive logits, and multiplies the negative logits, of tokens sampled
+   * earlier in the conversation. From 0.1; 1 and 0 disable it. 1 unless given.
    */
   repetition_penalty?: number | null | undefined;
   /**
-   * Subtracted once from the logit of every token that was sampled in the whole conversation.
-   * 0 unless given.
+   * Subtracted once from the logits of tokens sampled earlier in the whole conversation. 0
+   * unless given.
    */
   presence_penalty?: number | null | undefined;
   /**
-   * Subtracted for each time that a token was sampled in the whole conversation. 0 unless
-   * given.
+   * Subtracted from a token's logit for each time it was sampled in the whole conversation. 0
+   * unless given.
    */
   frequency_penalty?: number | null | undefined;
-  /** Factor on the penalties' counts after each token. 1 unless given. */
+  /** Factor on the counts of the penalties after each token. 1 unless given. */
   penalty_decay?: number | null | undefined;
   /** Added to logits, from -100 to 100, by token id; 4096 at most. */
   logit_bias?: Record<string, number> | null | undefined;

@@ -1,5 +1,7 @@
 /** How tokens are chosen and where a reply stops: what sessions, schedulers and engines share. */
 
+import { SAMPLING_PARAMETERS } from "./sampling_parameters.ts";
+
 /** How the next token is chosen from logits. */
 export interface SamplingParams {
   /** 0 is argmax. */
@@ -26,12 +28,12 @@ export interface SamplingParams {
 
 /** The model's own distribution: nothing is cut, penalized or biased. */
 export const PLAIN_SAMPLING: Readonly<Omit<SamplingParams, "seed">> = {
-  temperature: 1,
-  topP: 1,
-  topK: 0,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  penaltyDecay: 1,
+  temperature: SAMPLING_PARAMETERS.temperature.defaultValue,
+  topP: SAMPLING_PARAMETERS.top_p.defaultValue,
+  topK: SAMPLING_PARAMETERS.top_k.defaultValue,
+  presencePenalty: SAMPLING_PARAMETERS.presence_penalty.defaultValue,
+  frequencyPenalty: SAMPLING_PARAMETERS.frequency_penalty.defaultValue,
+  penaltyDecay: SAMPLING_PARAMETERS.penalty_decay.defaultValue,
   logitBias: new Map(),
 };
 

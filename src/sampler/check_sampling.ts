@@ -1,6 +1,11 @@
 /** The ranges of sampling parameters, in the API's names for them. */
 
 import { InferenceError } from "../core/errors.ts";
+import {
+  SAMPLING_PARAMETER_NAMES,
+  SAMPLING_PARAMETERS,
+  type SamplingParameter,
+} from "../core/sampling_parameters.ts";
 import type { SamplingParams } from "../core/sampling.ts";
 
 /** Largest magnitude of a logit bias: beyond any difference between logits. */
@@ -13,15 +18,9 @@ const MAX_BIAS = 1000;
  * @throws InferenceError `invalid_value` that names the parameter, its value and its range.
  */
 export function checkSampling(params: SamplingParams, vocabulary = Infinity): void {
-  checkRange("temperature", params.temperature, { from: 0, to: 5 });
-  checkRange("top_p", params.topP, { from: 0, to: 1 });
-  checkRange("min_p", params.minP ?? 0, { from: 0, to: 1 });
-  checkRange("repetition_penalty", params.repetitionPenalty ?? 1, { from: 0.1, to: 10 });
-  checkRange("presence_penalty", params.presencePenalty, { from: -2, to: 2 });
-  checkRange("frequency_penalty", params.frequencyPenalty, { from: -2, to: 2 });
-  checkRange("penalty_decay", params.penaltyDecay, { from: 0, to: 1 });
-  if (!(Number.isSafeInteger(params.topK) && params.topK >= 0)) {
-    throw invalid("top_k", params.topK, "a whole number, 0 or more; 0 keeps all tokens");
+  for (const name of SAMPLING_PARAMETER_NAMES) {
+    const parameter: SamplingParameter = SAMPLING_PARAMETERS[name];
+    checkParameter(name, parameter, params[SAMPLING_PARAMETERS[name].key]);
   }
   if (!(params.seed >= 0n && params.seed < 2n ** 64n)) {
     throw invalid("seed", params.seed, `a whole number from 0 to ${2n ** 64n - 1n}`);
@@ -31,14 +30,24 @@ export function checkSampling(params: SamplingParams, vocabulary = Infinity): vo
       const range = vocabulary === Infinity ? "0 or more" : `from 0 to ${vocabulary - 1}`;
       throw invalid("logit_bias", `token id ${id}`, `by token ids ${range}`);
     }
-    checkRange("logit_bias", bias, { from: -MAX_BIAS, to: MAX_BIAS });
+    if (!(Math.abs(bias) <= MAX_BIAS)) {
+      throw invalid("logit_bias", bias, `a number from ${-MAX_BIAS} to ${MAX_BIAS}`);
+    }
   }
 }
 
-function checkRange(field: string, value: number, { from, to }: { from: number; to: number }) {
-  if (!(value >= from && value <= to)) {
-    throw invalid(field, value, `a number from ${from} to ${to}`);
-  }
+function checkParameter(
+  name: string,
+  { min, max, integer, defaultValue }: SamplingParameter,
+  value: number = defaultValue,
+): void {
+  if (value >= min && value <= max && (!integer || Number.isSafeInteger(value))) return;
+  const kind = integer ? "a whole number" : "a number";
+  throw invalid(
+    name,
+    value,
+    kind + (max === Infinity ? `, ${min} or more` : ` from ${min} to ${max}`),
+  );
 }
 
 function invalid(field: string, value: unknown, expected: string): InferenceError {

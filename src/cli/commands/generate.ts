@@ -5,7 +5,7 @@ import { checkSampling } from "../../sampler/check_sampling.ts";
 import { Scheduler } from "../../scheduler/scheduler.ts";
 import { tokenTable } from "../../tokenizer/token_table.ts";
 import { TextStream } from "../../tokenizer/text_stream.ts";
-import { type Command, JSON_FLAG, SAMPLING_FLAGS } from "../args/command.ts";
+import { type Command, JSON_FLAG, parametersOf, SAMPLING_FLAGS } from "../args/command.ts";
 import { findModel, modelTokenizer } from "../../model_files/find_model.ts";
 import { engineOptions, openEngineWorker } from "../../server/open_engine.ts";
 import { withProgress } from "../output/progress.ts";
@@ -117,8 +117,7 @@ export function samplingFlags(flags: Flags): SamplingParams {
   }
   const sampling: SamplingParams = {
     ...PLAIN_SAMPLING,
-    temperature: number(flags, "temperature", { min: 0, max: 5 }) ?? 1,
-    topP: number(flags, "top-p", { min: 0, max: 1 }) ?? 0.5,
+    ...parametersOf(flags),
     seed: seed === undefined ? crypto.getRandomValues(new BigUint64Array(1))[0] : BigInt(seed),
   };
   checkSampling(sampling);
