@@ -285,6 +285,11 @@ export const VARIABLES = {
   HF_TOKEN: "token for private repositories of the model hub",
 } as const;
 
+/** Environment variables that commands other than `serve` read. */
+export const CLI_VARIABLES = {
+  RWKV_API_KEY: "API key that chat --url sends",
+} as const;
+
 /** Variables of the system that a worker reads. */
 export const SYSTEM_VARIABLES = [
   "XDG_CACHE_HOME",
