@@ -24,12 +24,13 @@ export { BYTES, parseVocabulary, type Vocabulary } from "./src/tokenizer/vocabul
 export { Tokenizer } from "./src/tokenizer/tokenizer.ts";
 export { type TokenCatalog, tokenTable } from "./src/tokenizer/token_table.ts";
 export { TextStream } from "./src/tokenizer/text_stream.ts";
-export { type Dimensions, stateLength, type Version } from "./src/model/dimensions.ts";
+export type { Dimensions, Version } from "./src/model/dimensions.ts";
+export { stateLength } from "./src/model/architectures/registry.ts";
 export { type Model, modelOf, type ModelOptions, openModel } from "./src/model/load.ts";
 export { convertModel, type ConvertOptions } from "./src/model/convert.ts";
 export type { Converted, ConvertedMatrix } from "./src/model/converted_file.ts";
 export { randomCheckpoint } from "./src/model/random_checkpoint.ts";
-export { type Shape, SHAPES } from "./src/model/shapes.ts";
+export { type Shape, SHAPES } from "./src/model/architectures/registry.ts";
 export {
   type MatrixSource,
   type PackedRows,

@@ -13,7 +13,7 @@
 
 import { parseArgs } from "node:util";
 import { spread } from "../src/benchmark/cases.ts";
-import type { Shape } from "../src/model/shapes.ts";
+import type { Shape } from "../src/model/architectures/registry.ts";
 import { lines } from "./peers/lines.ts";
 import { number, usageError } from "../src/settings/flags.ts";
 import { shapeFlag } from "../src/settings/model_settings.ts";

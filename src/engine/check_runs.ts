@@ -2,7 +2,7 @@
 
 import { InferenceError } from "../core/errors.ts";
 import { STOP_WORDS } from "../../kernels/slot_words.ts";
-import { stateLength } from "../model/dimensions.ts";
+import { stateLength } from "../model/architectures/registry.ts";
 import type { EngineInfo, GenerateRun, Run, SlotSampling } from "./engine.ts";
 
 type Limits = Pick<EngineInfo, "dimensions" | "slots" | "maxStepTokens">;

@@ -11,7 +11,7 @@ import type { Quant } from "../quant/mod.ts";
 
 export type { MemoryBytes } from "../gpu/mod.ts";
 export type { Quant } from "../quant/mod.ts";
-export { stateLength } from "../model/dimensions.ts";
+export { stateLength } from "../model/architectures/registry.ts";
 
 /** Which logits of a run are wanted: of no token, of its last, or of every one. */
 export type LogitsWanted = "none" | "last" | "all";

@@ -22,8 +22,3 @@ export interface Dimensions {
   /** 1e-5 times the square of head_size_divisor. */
   groupNormEps: number;
 }
-
-/** Numbers in one state: `layers * C * (N + 2)`. */
-export function stateLength({ layers, width, headSize }: Dimensions): number {
-  return layers * width * (headSize + 2);
-}

@@ -56,3 +56,11 @@ export type Op =
   | { op: "wkv5"; layer: number; decay: string; bonus: string; norm: string; gated: boolean }
   /** selected = layer_norm(x of the chosen tokens, norm) */
   | { op: "selectNorm"; norm: string };
+
+/** Returns the names of the matrices of a graph, grouped by the operations that use them. */
+export function matrixGroupsOf(ops: readonly Op[]): string[][] {
+  return ops.flatMap((op) => {
+    if (op.op === "embed") return [[op.table]];
+    return op.op === "linears" ? [op.linears.map(({ weight }) => weight)] : [];
+  });
+}

@@ -2,7 +2,7 @@
 
 import { assertHeldAs, assignTypes, type Quant, type WeightType } from "../quant/mod.ts";
 import type { Model } from "./load.ts";
-import { matrixNames } from "./architectures/rwkv5.ts";
+import { matrixNames } from "./architectures/registry.ts";
 
 /**
  * By name, in the order of the layer graph.

@@ -9,7 +9,7 @@ import { type Converted, packedMatrix, readConverted } from "./converted_file.ts
 import type { Dimensions } from "./dimensions.ts";
 import { fingerprint, tensorDigest } from "./fingerprint.ts";
 import { publishedNames } from "./names.ts";
-import { prepareVectors, readDimensions, tensorNames } from "./architectures/rwkv5.ts";
+import { architectureOf, readDimensions } from "./architectures/registry.ts";
 
 /** 1e-5 times 8 squared, 8 being the head_size_divisor of the published models. */
 export const DEFAULT_GROUP_NORM_EPS = 64e-5;
@@ -94,12 +94,13 @@ export async function modelOf(
     file: checkpoint.name,
     groupNormEps: groupNormEps ?? converted?.groupNormEps ?? configEps ?? DEFAULT_GROUP_NORM_EPS,
   });
-  const vectors = await prepareVectors(
+  const architecture = architectureOf(dimensions);
+  const vectors = await architecture.prepareVectors(
     dimensions,
     shapes,
     (name) => checkpoint.read(names.get(name)!),
   );
-  const used = tensorNames(dimensions, shapes);
+  const used = architecture.tensorNames(dimensions, shapes);
   const digest = converted?.digest ?? await tensorDigest(checkpoint, names);
   return {
     name: checkpoint.name,

@@ -22,8 +22,7 @@ import {
   quantName,
 } from "../quant/mod.ts";
 import { type ConvertedMatrix, convertedMetadata } from "./converted_file.ts";
-import { matrixNames, tensorShapes } from "./architectures/rwkv5.ts";
-import { dimensionsOf, type Shape } from "./shapes.ts";
+import { architectureOf, dimensionsOf, matrixNames, type Shape } from "./architectures/registry.ts";
 
 /** Fills `bytes`, whose first one is number `byteOffset` of its tensor. */
 type Fill = (bytes: Uint8Array, byteOffset: number) => void;
@@ -81,8 +80,9 @@ class RandomCheckpoint implements Checkpoint {
  */
 export async function randomCheckpoint(shape: Shape, quant: Quant): Promise<Checkpoint> {
   const dimensions = dimensionsOf(shape);
+  const architecture = architectureOf(dimensions);
   const types = assignTypes(quant, matrixNames(dimensions));
-  const shapes = tensorShapes(dimensions);
+  const shapes = architecture.tensorShapes(dimensions);
   const matrices = new Map<string, ConvertedMatrix>();
   for (const [name, type] of types) {
     const [rows, columns] = shapes.get(name)!;
@@ -112,7 +112,10 @@ export async function randomCheckpoint(shape: Shape, quant: Quant): Promise<Chec
       checkpoint.add(codes, type === "int8" ? int8Codes(seed) : nf4Codes(seed));
       checkpoint.add(scales, scalesAround(deviation / UNIT_DEVIATION[type], hash(seed, 1)));
     } else {
-      checkpoint.add({ name, dtype: "BF16", shape }, bfloats(name, shape, seed));
+      checkpoint.add(
+        { name, dtype: "BF16", shape },
+        bfloats(architecture.randomWeights(name, shape), seed),
+      );
     }
   }
   return checkpoint;
@@ -135,19 +138,8 @@ function normal(sum: number): number {
   return (sum / 510 - 1) * SUM_RANGE;
 }
 
-/** What a tensor's numbers are around, by its name. */
-function distribution(name: string, shape: readonly number[]): (z: number) => number {
-  const spread = (middle: number, deviation: number) => (z: number) => middle + deviation * z;
-  if (name.endsWith(".bias")) return spread(0, 0.02);
-  if (/\.ln\w+\.weight$|^ln_out\.weight$/.test(name)) return spread(1, 0.05);
-  if (name.includes(".time_mix_")) return (z) => Math.min(1, Math.max(0, 0.5 + 0.25 * z));
-  if (name.endsWith(".time_decay")) return spread(-3, 1);
-  if (name.endsWith(".time_faaaa")) return spread(0, 0.3);
-  return spread(0, 1 / Math.sqrt(shape[1]));
-}
-
-function bfloats(name: string, shape: readonly number[], seed: number): Fill {
-  const at = distribution(name, shape);
+/** @param at Maps a standard normal number to a weight. */
+function bfloats(at: (z: number) => number, seed: number): Fill {
   const floats = Float32Array.from({ length: 1021 }, (_, sum) => at(normal(sum)));
   const table = Uint16Array.from(new Uint32Array(floats.buffer), (bits) => bits >>> 16);
   return (bytes, byteOffset) => {

@@ -4,7 +4,7 @@ import { basename, dirname, join } from "node:path";
 import { InferenceError } from "../core/errors.ts";
 import { isIndexName, isModelName, modelStem, shardOf, usualModel } from "../hub/model_names.ts";
 import { configGroupNormEps, type ModelOptions } from "../model/load.ts";
-import type { Shape } from "../model/shapes.ts";
+import type { Shape } from "../model/architectures/registry.ts";
 
 /** Where a model comes from: plain data, so that a Worker can be told. */
 export interface ModelSource extends ModelOptions {

@@ -1,7 +1,7 @@
 /** What can be told of a model's matrices: types, bytes, bits a weight. */
 
 import type { Model } from "../model/load.ts";
-import { matrixNames } from "../model/architectures/rwkv5.ts";
+import { matrixNames } from "../model/architectures/registry.ts";
 import {
   assignTypes,
   matrixBytes,

@@ -1,6 +1,6 @@
 /** Reads the settings of model and device. */
 
-import { type Shape, SHAPES } from "../model/shapes.ts";
+import { type Shape, SHAPES } from "../model/architectures/registry.ts";
 import { parseQuant, type Quant } from "../quant/mod.ts";
 import { choice, type Flags, text, usageError } from "./flags.ts";
 

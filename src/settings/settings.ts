@@ -5,7 +5,7 @@
  */
 
 import { DEFAULT_TENANT } from "../core/tenant.ts";
-import { SHAPES } from "../model/shapes.ts";
+import { SHAPES } from "../model/architectures/registry.ts";
 import { STATE_CODECS } from "../store/states/state_codec.ts";
 import { type Flags, type FlagSpec, number } from "./flags.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
 import { MemorySource } from "../../src/formats/byte_source.ts";
-import { stateLength } from "../../src/model/dimensions.ts";
+import { stateLength } from "../../src/model/architectures/registry.ts";
 import { configGroupNormEps, openModel } from "../../src/model/load.ts";
 import { tinyModel } from "../engine/tiny_model.ts";
 import { type PthTensor, writePth } from "../formats/pth_fixture.ts";

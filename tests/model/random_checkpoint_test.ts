@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { dequantize } from "../../src/quant/mod.ts";
 import { modelOf } from "../../src/model/load.ts";
 import { randomCheckpoint } from "../../src/model/random_checkpoint.ts";
-import { dimensionsOf, SHAPES } from "../../src/model/shapes.ts";
+import { dimensionsOf, SHAPES } from "../../src/model/architectures/registry.ts";
 
 function deviation(values: Float32Array): number {
   return Math.sqrt(values.reduce((sum, v) => sum + v * v, 0) / values.length);

@@ -6,7 +6,7 @@ import { writeTorchFile } from "../../formats/torch_writer.ts";
 import { convertModel } from "../../model/convert.ts";
 import type { Converted } from "../../model/converted_file.ts";
 import { randomCheckpoint } from "../../model/random_checkpoint.ts";
-import type { Shape } from "../../model/shapes.ts";
+import type { Shape } from "../../model/architectures/registry.ts";
 import type { Quant } from "../../quant/mod.ts";
 import { type Command, JSON_FLAG } from "../args/command.ts";
 import { writeFileWhole } from "../../model_files/file_sink.ts";

@@ -3,8 +3,8 @@
 import { measureCpu } from "../../engine/cpu/cpu_engine.ts";
 import { measureBuffers } from "../../engine/gpu/buffers.ts";
 import { totalBytes } from "../../gpu/mod.ts";
-import { stateLength } from "../../model/dimensions.ts";
-import { layerGraph } from "../../model/architectures/rwkv5.ts";
+import { stateLength } from "../../model/architectures/registry.ts";
+import { layerGraph } from "../../model/architectures/registry.ts";
 import { type Command, JSON_FLAG } from "../args/command.ts";
 import { findModel } from "../../model_files/find_model.ts";
 import {

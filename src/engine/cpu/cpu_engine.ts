@@ -5,11 +5,11 @@
 
 import { InferenceError } from "../../core/errors.ts";
 import type { Dimensions } from "../../model/dimensions.ts";
-import { stateLength } from "../../model/dimensions.ts";
+import { stateLength } from "../../model/architectures/registry.ts";
 import type { ActivationName, Linear, Op } from "../../model/graph.ts";
 import { heldTypes } from "../../model/held_types.ts";
 import type { Model } from "../../model/load.ts";
-import { layerGraph, matrixNames } from "../../model/architectures/rwkv5.ts";
+import { layerGraph, matrixNames } from "../../model/architectures/registry.ts";
 import { assignTypes, type Quant } from "../../quant/mod.ts";
 import { checkRuns, checkSlot, checkState } from "../check_runs.ts";
 import { type CpuMatrix, cpuMatrixBytes, readMatrix } from "./matrix.ts";

@@ -15,10 +15,11 @@ import {
   StagingRing,
 } from "../../gpu/mod.ts";
 import type { TokenTable } from "../../core/sampling.ts";
-import { type Dimensions, stateLength } from "../../model/dimensions.ts";
+import type { Dimensions } from "../../model/dimensions.ts";
+import { stateLength } from "../../model/architectures/registry.ts";
 import type { ActivationName } from "../../model/graph.ts";
 import type { Model } from "../../model/load.ts";
-import { matrixGroups, matrixNames, shiftSites } from "../../model/architectures/rwkv5.ts";
+import { matrixGroups, matrixNames, shiftSites } from "../../model/architectures/registry.ts";
 import { assignTypes, type MatrixSource, type Quant, type WeightType } from "../../quant/mod.ts";
 import { logitsStride, makeSampling, type SamplingBuffers } from "./sampling_buffers.ts";
 

@@ -17,7 +17,7 @@ import { wkv5Chunk, wkv5Step } from "../../../kernels/wkv5.ts";
 import { type BoundBuffer, type Dispatch, type OpenDevice, type Pipelines } from "../../gpu/mod.ts";
 import type { Linear, Op } from "../../model/graph.ts";
 import type { Model } from "../../model/load.ts";
-import { layerGraph, shiftSites } from "../../model/architectures/rwkv5.ts";
+import { layerGraph, shiftSites } from "../../model/architectures/registry.ts";
 import { groupBy } from "../../core/group_by.ts";
 import { type EngineBuffers, hiddenStride, type MatrixPart } from "./buffers.ts";
 import { siteOf } from "./state.ts";

@@ -7,7 +7,8 @@
  */
 
 import { type BoundBuffer, type Staging, upload } from "../../gpu/mod.ts";
-import { type Dimensions, stateLength } from "../../model/dimensions.ts";
+import type { Dimensions } from "../../model/dimensions.ts";
+import { stateLength } from "../../model/architectures/registry.ts";
 import type { StateBuffers } from "./buffers.ts";
 
 export class GpuState {

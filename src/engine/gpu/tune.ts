@@ -24,7 +24,7 @@ import {
   upload,
 } from "../../gpu/mod.ts";
 import type { Model } from "../../model/load.ts";
-import { matrixGroups } from "../../model/architectures/rwkv5.ts";
+import { matrixGroups } from "../../model/architectures/registry.ts";
 import { candidates, type LinearChoice, tileDevice } from "./linear_choice.ts";
 
 /** What was found on a device; plain data, to be kept. */

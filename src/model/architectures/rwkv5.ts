@@ -7,79 +7,96 @@
  * three are one graph, but for the gate.
  */
 
-import { InferenceError } from "../../core/errors.ts";
 import type { Dimensions, Version } from "../dimensions.ts";
-import type { Linear, Op } from "../graph.ts";
+import { type Linear, matrixGroupsOf, type Op } from "../graph.ts";
+import {
+  type Architecture,
+  cannotLoad,
+  elementCount,
+  type ReadTensor,
+  type TensorShapes,
+} from "./architecture.ts";
 
-/** Shapes of the tensors of a file, by published name. */
-export type Shapes = ReadonlyMap<string, readonly number[]>;
+/** RWKV-5: the generation that this project began with. */
+export const rwkv5: Architecture = {
+  generation: "5",
+  sizes: {
+    "0.1b": publishedSize(12, 768),
+    "0.4b": publishedSize(24, 1024),
+    "1.5b": publishedSize(24, 2048),
+    "3b": publishedSize(32, 2560),
+    "7b": publishedSize(32, 4096),
+  },
+  matches: (shapes) =>
+    shapes.has("blocks.0.att.ln_x.weight") &&
+    !shapes.has("blocks.0.att.time_maa_x") && !shapes.has("blocks.0.att.x_r"),
+  readDimensions,
+  tensorShapes,
+  tensorNames,
+  prepareVectors,
+  layerGraph,
+  stateLayout: ({ layers, width, headSize }) => ({
+    length: layers * width * (headSize + 2),
+    shiftSites: 2 * layers,
+  }),
+  randomWeights,
+};
 
-/** Reads a small tensor, by published name, as float32. */
-export type ReadTensor = (name: string) => Promise<Float32Array>;
-
-function fail(file: string, message: string): InferenceError {
-  return new InferenceError("invalid_checkpoint", `Cannot load ${file}: ${message}`, {
-    param: file,
-  });
+/** Returns the dimensions of a published model of version 5.2. */
+function publishedSize(layers: number, width: number): Dimensions {
+  const headSize = 64;
+  return {
+    version: "5.2",
+    layers,
+    width,
+    heads: width / headSize,
+    headSize,
+    ffnWidth: 3.5 * width,
+    vocabulary: 65536,
+    groupNormEps: 64e-5,
+  };
 }
 
-function count(shape: readonly number[]): number {
-  return shape.reduce((a, b) => a * b, 1);
-}
-
-/**
- * Sizes and version, from shapes alone; every tensor is checked to be there and to fit.
- *
- * @throws InferenceError `invalid_checkpoint` naming the tensor, what it is and what it should be.
- */
-export function readDimensions(
-  shapes: Shapes,
-  { file, groupNormEps }: { file: string; groupNormEps: number },
+function readDimensions(
+  shapes: TensorShapes,
+  { file, groupNormEps, layers }: { file: string; groupNormEps: number; layers: number },
 ): Dimensions {
   const shape = (name: string): readonly number[] => {
     const found = shapes.get(name);
-    if (!found) {
-      throw fail(file, `it has no tensor "${name}"; it is not an RWKV-5 checkpoint, or incomplete`);
-    }
-    return found;
+    if (found) return found;
+    throw cannotLoad(
+      file,
+      `it has no tensor "${name}"; it is not an RWKV-5 checkpoint, or incomplete`,
+    );
   };
   // Vectors are published as [C], [1, 1, C] and the like: only their length counts.
   const expect = (name: string, wanted: readonly number[], matrix = false) => {
     const got = shape(name);
-    if (count(got) === count(wanted) && (!matrix || `${got}` === `${wanted}`)) return;
-    throw fail(file, `"${name}" has shape [${got}] where the other tensors ask for [${wanted}]`);
+    if (elementCount(got) === elementCount(wanted) && (!matrix || `${got}` === `${wanted}`)) return;
+    throw cannotLoad(
+      file,
+      `"${name}" has shape [${got}] where the other tensors ask for [${wanted}]`,
+    );
   };
 
-  const embedding = shape("emb.weight");
-  if (embedding.length !== 2 || count(embedding) === 0) {
-    throw fail(file, `"emb.weight" has shape [${embedding}] and not [vocabulary, width]`);
-  }
-  const [vocabulary, width] = embedding;
-  const layers = countLayers(shapes);
-  if (layers === 0) throw fail(file, `it has no tensor "blocks.0.ln1.weight", so no layer`);
-  if (shapes.has("blocks.0.att.time_maa_x") || shapes.has("blocks.0.att.x_r")) {
-    throw fail(file, "it is an RWKV-6 or RWKV-7 checkpoint, and this worker runs RWKV-5");
-  }
+  const [vocabulary, width] = shape("emb.weight");
 
   const decay = shape("blocks.0.att.time_decay").filter((n, i) => n !== 1 || i === 0);
   const gated = [...shapes.keys()].some((name) => /\.att\.(gate\.weight|time_mix_g)$/.test(name));
-  if (!shapes.has("blocks.0.att.ln_x.weight")) {
-    throw fail(file, `it has no "blocks.0.att.ln_x.weight"; RWKV-4 and older are not supported`);
-  }
   const heads = decay[0];
   if (!(heads > 0) || width % heads !== 0) {
-    throw fail(
+    throw cannotLoad(
       file,
       `"blocks.0.att.time_decay" has shape [${decay}], which does not divide the width ${width}`,
     );
   }
   const headSize = width / heads;
   if (headSize % 4 !== 0) {
-    throw fail(file, `its head size is ${headSize}; head sizes must be multiples of 4`);
+    throw cannotLoad(file, `its head size is ${headSize}; head sizes must be multiples of 4`);
   }
   const perChannel = decay.length === 2;
   if (perChannel && !gated) {
-    throw fail(file, `it has no tensor "blocks.0.att.gate.weight"; the file is incomplete`);
+    throw cannotLoad(file, `it has no tensor "blocks.0.att.gate.weight"; the file is incomplete`);
   }
   const version: Version = !gated ? "5.0" : perChannel ? "5.2" : "5.1";
 
@@ -94,18 +111,18 @@ export function readDimensions(
     vocabulary,
     groupNormEps,
   };
-  const matrices = new Set(matrixNames(dimensions));
+  const matrices = new Set(matrixGroupsOf(layerGraph(dimensions)).flat());
   for (const [name, wanted] of tensorShapes(dimensions)) {
     if (name.endsWith(".att.time_faaaa")) {
       const bonus = bonusName(shapes, Number(name.split(".")[1]));
-      if (count(shape(bonus)) !== heads) expect(bonus, [width]);
+      if (elementCount(shape(bonus)) !== heads) expect(bonus, [width]);
     } else expect(name, wanted, matrices.has(name));
   }
   return dimensions;
 }
 
 /** Every tensor of a checkpoint, by published name, in its published shape. */
-export function tensorShapes(dimensions: Dimensions): Map<string, readonly number[]> {
+function tensorShapes(dimensions: Dimensions): Map<string, readonly number[]> {
   const { version, layers, width, heads, headSize, ffnWidth, vocabulary } = dimensions;
   const shapes = new Map<string, readonly number[]>([["emb.weight", [vocabulary, width]]]);
   const vector = (name: string, mix = false) => shapes.set(name, mix ? [1, 1, width] : [width]);
@@ -133,7 +150,7 @@ export function tensorShapes(dimensions: Dimensions): Map<string, readonly numbe
 }
 
 /** Returns the published names of all tensors that a checkpoint's model is made of. */
-export function tensorNames(dimensions: Dimensions, shapes: Shapes): Set<string> {
+function tensorNames(dimensions: Dimensions, shapes: TensorShapes): Set<string> {
   const names = new Set(tensorShapes(dimensions).keys());
   for (let layer = 0; layer < dimensions.layers; layer++) {
     names.delete(`blocks.${layer}.att.time_faaaa`);
@@ -146,17 +163,7 @@ function mixesOf(version: Version): string[] {
   return version === "5.0" ? ["k", "v", "r"] : ["k", "v", "r", "g"];
 }
 
-/** One more than the largest layer that any tensor names: a layer that lacks some is an error. */
-function countLayers(shapes: Shapes): number {
-  let layers = 0;
-  for (const name of shapes.keys()) {
-    const index = name.match(/^blocks\.(\d{1,4})\./)?.[1];
-    if (index !== undefined) layers = Math.max(layers, Number(index) + 1);
-  }
-  return layers;
-}
-
-function bonusName(shapes: Shapes, layer: number): string {
+function bonusName(shapes: TensorShapes, layer: number): string {
   const first = `blocks.${layer}.att.time_first`;
   return shapes.has(first) ? first : `blocks.${layer}.att.time_faaaa`;
 }
@@ -165,9 +172,9 @@ function bonusName(shapes: Shapes, layer: number): string {
  * The small tensors as the kernels want them, by the names that the graph uses: norms
  * `[2, C]` (weight, bias), mixes `[mixes, C]`, decay and bonus `[H, N]`.
  */
-export async function prepareVectors(
+async function prepareVectors(
   dimensions: Dimensions,
-  shapes: Shapes,
+  shapes: TensorShapes,
   read: ReadTensor,
 ): Promise<Map<string, Float32Array>> {
   const { layers, width, headSize, version } = dimensions;
@@ -201,26 +208,8 @@ export async function prepareVectors(
   return vectors;
 }
 
-/** Token shifts in the state: two a layer, that of the time mix first. */
-export function shiftSites({ layers }: Dimensions): number {
-  return 2 * layers;
-}
-
-/** Published names of all matrices, in the order in which the graph comes to them. */
-export function matrixNames(dimensions: Dimensions): string[] {
-  return matrixGroups(dimensions).flat();
-}
-
-/** The same, those together that are multiplied together. */
-export function matrixGroups(dimensions: Dimensions): string[][] {
-  return layerGraph(dimensions).flatMap((op) => {
-    if (op.op === "embed") return [[op.table]];
-    return op.op === "linears" ? [op.linears.map(({ weight }) => weight)] : [];
-  });
-}
-
 /** The layer graph. Up to `ln_out` it runs for all tokens, from there for the chosen ones. */
-export function layerGraph({ version, layers }: Dimensions): Op[] {
+function layerGraph({ version, layers }: Dimensions): Op[] {
   const gated = version !== "5.0";
   const ops: Op[] = [{ op: "embed", table: "emb.weight", norm: "blocks.0.ln0" }];
   for (let layer = 0; layer < layers; layer++) {
@@ -323,4 +312,14 @@ export function layerGraph({ version, layers }: Dimensions): Op[] {
     },
   );
   return ops;
+}
+
+function randomWeights(name: string, shape: readonly number[]): (z: number) => number {
+  const spread = (middle: number, deviation: number) => (z: number) => middle + deviation * z;
+  if (name.endsWith(".bias")) return spread(0, 0.02);
+  if (/\.ln\w+\.weight$|^ln_out\.weight$/.test(name)) return spread(1, 0.05);
+  if (name.includes(".time_mix_")) return (z) => Math.min(1, Math.max(0, 0.5 + 0.25 * z));
+  if (name.endsWith(".time_decay")) return spread(-3, 1);
+  if (name.endsWith(".time_faaaa")) return spread(0, 0.3);
+  return spread(0, 1 / Math.sqrt(shape[1]));
 }

@@ -11,7 +11,7 @@ import { readTorchPickle } from "../../../../src/formats/torch_pickle.ts";
 import { pickleTensor, writeTorchFile } from "../../../../src/formats/torch_writer.ts";
 import { convertModel } from "../../../../src/model/convert.ts";
 import { openModel } from "../../../../src/model/load.ts";
-import { matrixNames } from "../../../../src/model/architectures/rwkv5.ts";
+import { matrixNames } from "../../../../src/model/architectures/registry.ts";
 import { huggingFaceNames, tinyModel } from "../../../engine/tiny_model.ts";
 import { encodeFloats, writePth } from "../../../formats/pth_fixture.ts";
 import type { Target } from "../target.ts";
