@@ -1,11 +1,8 @@
 /** Where states are kept, as a command line or the environment says. */
 
-import { mkdir, stat } from "node:fs/promises";
-import { dirname } from "node:path";
-import { InferenceError } from "../core/errors.ts";
 import { isTenant, TENANT_RULE } from "../core/tenant.ts";
 import type { Backend } from "../store/backends/backend.ts";
-import { DenoKvBackend, type DenoKvOptions } from "../store/backends/deno_kv.ts";
+import { type BackendOptions, openExistingStore, openStore } from "../store/backends/registry.ts";
 import { MasterKeys } from "../store/encryption/master_keys.ts";
 import { EncryptedBackend } from "../store/encryption/encrypted_backend.ts";
 import { type Flags, text, usageError } from "../settings/flags.ts";
@@ -22,44 +19,19 @@ export function kvOf(flags: Flags): string {
   return text(flags, "kv") ?? SETTINGS.kv.defaultValue;
 }
 
-/** What a store is, without saying where. */
-export function kindOfStore(kv: string): "memory" | "file" | "server" {
-  if (kv === ":memory:") return "memory";
-  return isFile(kv) ? "file" : "server";
-}
-
 /** Holds the keys that the store is encrypted with, where it is. */
 const MASTER_KEY = "RWKV_MASTER_KEY";
 
-/**
- * Opens a store; a file that is not there is made. Throws as `DenoKvBackend.open` and
- * `MasterKeys.parse` do.
- */
-export async function openBackend(
-  kv: string,
-  options: Pick<DenoKvOptions, "onChange" | "onRetry"> = {},
-): Promise<Backend> {
+/** Opens a store, and creates it if it does not exist. Throws as `openStore` and `MasterKeys.parse` do. */
+export async function openBackend(kv: string, options: BackendOptions = {}): Promise<Backend> {
   const keys = await masterKeys();
-  if (isFile(kv)) {
-    try {
-      await mkdir(dirname(kv), { recursive: true });
-    } catch (cause) {
-      if (cause instanceof Deno.errors.NotCapable) throw cause;
-      throw new InferenceError(
-        "file_error",
-        `Cannot keep states in ${kv}: ${(cause as Error).message}; --kv names another place`,
-        { cause, param: "kv" },
-      );
-    }
-  }
-  return await encrypted(await DenoKvBackend.open(kv, options), keys);
+  return await encrypted(await openStore(kv, options), keys);
 }
 
-/** Opens a store that somebody has made: a misspelt path is told, and no file left there. */
-export async function openKnownBackend(kv: string): Promise<Backend> {
+/** Opens a store that must exist: a misspelt path is an error and creates no file. */
+export async function openExistingBackend(kv: string): Promise<Backend> {
   const keys = await masterKeys();
-  await assertExists(kv);
-  return await encrypted(await DenoKvBackend.open(kv), keys);
+  return await encrypted(await openExistingStore(kv), keys);
 }
 
 async function encrypted(backend: Backend, keys: MasterKeys): Promise<Backend> {
@@ -69,14 +41,6 @@ async function encrypted(backend: Backend, keys: MasterKeys): Promise<Backend> {
     backend.close();
     throw error;
   }
-}
-
-async function assertExists(kv: string): Promise<void> {
-  if (!isFile(kv)) return;
-  await stat(kv).catch((cause) => {
-    const message = `Cannot find states in ${kv}: there is no such file; --kv names the store`;
-    throw new InferenceError("file_error", message, { cause, param: "kv" });
-  });
 }
 
 /**
@@ -92,15 +56,10 @@ export async function openUnencrypted(kv: string): Promise<{ rows: Backend; keys
         "prints, and keep it: without it nothing can be read any more",
     );
   }
-  await assertExists(kv);
-  return { rows: await DenoKvBackend.open(kv), keys };
+  return { rows: await openExistingStore(kv), keys };
 }
 
 async function masterKeys(): Promise<MasterKeys> {
   const text = Deno.env.get(MASTER_KEY)?.trim();
   return text ? await MasterKeys.parse(text) : MasterKeys.NONE;
-}
-
-function isFile(kv: string): boolean {
-  return !/^https?:\/\//.test(kv) && kv !== ":memory:";
 }

@@ -18,7 +18,8 @@ import { logError } from "./error_log.ts";
 import { Metrics } from "./metrics.ts";
 import { limitsOf } from "./limit_settings.ts";
 import { originsOf } from "./origins.ts";
-import { kindOfStore, kvOf, openBackend } from "./open_store.ts";
+import { storeKind } from "../store/backends/registry.ts";
+import { kvOf, openBackend } from "./open_store.ts";
 import { openSessions, type OpenSessionsOptions, type RunningSessions } from "./open_sessions.ts";
 import { troubleText } from "./supervised_engine.ts";
 import type { Flags } from "../settings/flags.ts";
@@ -119,7 +120,7 @@ export function startWorker(
     get store() {
       if (!running) return null;
       const { kv, store } = running;
-      return { kind: kindOfStore(kv), last: () => store.last(), look: () => store.look() };
+      return { kind: storeKind(kv), last: () => store.last(), look: () => store.look() };
     },
   };
   const onAnswer = (answered: AnsweredRequest) => {

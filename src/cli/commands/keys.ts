@@ -11,7 +11,7 @@ import { randomBytes } from "../../store/states/state_id.ts";
 import { type Command, JSON_FLAG } from "../args/command.ts";
 import { writeFileWhole } from "../../model_files/file_sink.ts";
 import { KEY_LIMIT_FLAGS, limitsOf } from "../../server/limit_settings.ts";
-import { kvOf, openBackend, openKnownBackend, tenantOf } from "../../server/open_store.ts";
+import { kvOf, openBackend, openExistingBackend, tenantOf } from "../../server/open_store.ts";
 import { tableText } from "../output/table_text.ts";
 import { printJson, printText } from "../output/print.ts";
 import { type Flags, text, usageError } from "../../settings/flags.ts";
@@ -136,7 +136,7 @@ async function revoke(place: KeyPlace, [id]: readonly string[], { json }: Asked)
 }
 
 async function storePlace(flags: Flags, { begins }: Action): Promise<KeyPlace> {
-  const open = begins ? openBackend : openKnownBackend;
+  const open = begins ? openBackend : openExistingBackend;
   const backend = await open(kvOf(flags));
   const stored = new ApiKeys({ backend, now: Date.now, random: randomBytes });
   const listed = ({ id, tenant, created, limits = {} }: ApiKeyRecord): ListedKey => (

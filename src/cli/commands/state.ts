@@ -12,7 +12,7 @@ import { writeFileWhole } from "../../model_files/file_sink.ts";
 import { encrypt } from "./state_encrypt.ts";
 import { listNewest } from "./state_list.ts";
 import { garbageText, listTable, stateText } from "./state_text.ts";
-import { kvOf, openKnownBackend, tenantOf } from "../../server/open_store.ts";
+import { kvOf, openExistingBackend, tenantOf } from "../../server/open_store.ts";
 import { printJson, printText } from "../output/print.ts";
 import { type Flags, number, usageError } from "../../settings/flags.ts";
 import { KV_FLAG, TENANT_FLAG } from "../../settings/settings.ts";
@@ -96,7 +96,7 @@ export const state: Command = {
       );
     }
     if (action.runClosed) return await action.runClosed(flags);
-    const backend = await openKnownBackend(kvOf(flags));
+    const backend = await openExistingBackend(kvOf(flags));
     try {
       await action.run?.(backend, args, flags);
     } finally {
