@@ -16,22 +16,12 @@ export {
 } from "./src/store/states/gc.ts";
 export { DenoKvBackend } from "./src/store/backends/deno_kv.ts";
 export { Sessions, type SessionsOptions } from "./src/session/sessions.ts";
-export {
-  type SessionsByTenant,
-  TenantSessions,
-  type TenantSessionsOptions,
-} from "./src/session/tenant_sessions.ts";
+export { TenantSessions, type TenantSessionsOptions } from "./src/session/tenant_sessions.ts";
 export type { HeldTurn, TurnsUnderway } from "./src/session/active_turns.ts";
-export { Access, type AccessOptions, type Gate, type Openness } from "./src/access/access.ts";
-export type { Caller, KeySource } from "./src/access/key_source.ts";
+export { Access, type AccessOptions, type Openness } from "./src/access/access.ts";
+export type { KeySource } from "./src/access/key_source.ts";
 export { type Ledger, type LedgerOptions, openLedger } from "./src/access/usage_tracker.ts";
-export type {
-  RateExchange,
-  RateKind,
-  RateLeft,
-  RateLimiter,
-  RateLimiterOptions,
-} from "./src/access/rate_limiter.ts";
+export type { RateExchange, RateLimiter, RateLimiterOptions } from "./src/access/rate_limiter.ts";
 export type { BySecond, RateUsage } from "./src/store/usage/rate_rows.ts";
 export { type ApiKeyRecord, ApiKeys, type ApiKeysOptions } from "./src/store/keys/api_keys.ts";
 export type { KeyLimits } from "./src/store/keys/key_limits.ts";
@@ -86,20 +76,10 @@ export type {
   TurnResult,
   Usage as TurnUsage,
 } from "./src/session/session_types.ts";
-export type { SessionLimits } from "./src/session/turn_work.ts";
-export type { AnswerDesk, AnswerUnderway, GivenAnswer } from "./src/session/idempotency_service.ts";
+export type { AnswerDesk } from "./src/session/idempotency_service.ts";
 export type { ItemStoreOptions } from "./src/session/conversation_items.ts";
-export type {
-  AddedItems,
-  ConversationChange as ConversationMove,
-  ConversationDesk,
-  NewConversation as ConversationStart,
-} from "./src/session/conversation_service.ts";
-export type { PageRequest, TranscriptMessage, TranscriptPage } from "./src/session/transcript.ts";
+export type { ConversationDesk } from "./src/session/conversation_service.ts";
 export type { TokenDesk } from "./src/session/token_service.ts";
-export type { Turn } from "./src/session/turn.ts";
-export type { ReportedEnd, TurnReport } from "./src/session/turn_report.ts";
-export type { ExportedState } from "./src/session/state_transfer.ts";
 export type { StoreCondition, StoreWatch, WorkerDetails, WorkerStatus } from "./routes/worker.ts";
 export type { Log } from "./routes/middleware/errors.ts";
 export type { BlobReference } from "./src/store/states/blobs.ts";
@@ -119,3 +99,20 @@ export type {
 } from "./src/core/telemetry.ts";
 export type { MetricsText } from "./routes/system/metrics.ts";
 export type { AnsweredRequest } from "./routes/middleware/request_observer.ts";
+export type {
+  AddedItems,
+  AnswerUnderway,
+  ConversationChange as ConversationMove,
+  ExportedState,
+  GivenAnswer,
+  NewConversation as ConversationStart,
+  PageRequest,
+  ReportedEnd,
+  SessionsByTenant,
+  TranscriptMessage,
+  TranscriptPage,
+  Turn,
+  TurnReport,
+} from "./src/session/session_api.ts";
+export type { SessionLimits } from "./src/session/session_limits.ts";
+export type { Caller, Gate, RateKind, RateLeft } from "./src/access/access_api.ts";

@@ -2,8 +2,7 @@
 
 import type { Hono } from "hono";
 import { requestId } from "hono/request-id";
-import { type Gate, OPEN_GATE } from "../src/access/access.ts";
-import type { Ledger } from "../src/access/usage_tracker.ts";
+import { OPEN_GATE } from "../src/access/access.ts";
 import { admitCallers, callerOf } from "./middleware/authentication.ts";
 import { type AnsweredRequest, tellAnswers } from "./middleware/request_observer.ts";
 import { BODY_LIMITS } from "./middleware/body.ts";
@@ -29,6 +28,7 @@ import { securityHeaders } from "./middleware/security_headers.ts";
 import { stateRoutes } from "./states/states.ts";
 import { tokenRoutes } from "./models/tokenize.ts";
 import { readySessions, type WorkerStatus } from "./worker.ts";
+import type { AccountApi, Caller, Gate } from "../src/access/access_api.ts";
 
 /** What the application serves, and within what bounds. */
 export interface AppOptions {
@@ -36,8 +36,8 @@ export interface AppOptions {
   worker: WorkerStatus;
   /** Who may ask, and as whom; everybody, as the default tenant, unless given. */
   gate?: Gate | undefined;
-  /** Where it is counted what callers use; nothing is bounded for a caller unless given. */
-  ledger?: Ledger | undefined;
+  /** Opens the account of a caller; no limits apply unless given. */
+  openAccount?: ((caller: Caller) => AccountApi) | undefined;
   /** Called with what clients are not told. */
   log?: Log | undefined;
   /** Bytes of a request body at most. */
@@ -103,8 +103,8 @@ export function createApp(options: AppOptions): Hono {
   app.route("/", documentRoutes(describe));
   app.route("/", referenceRoutes(describe));
   app.use("/v1/*", admitCallers(gate), holdRoom(new Room(BODIES * bytes)));
-  if (options.ledger) {
-    app.use("/v1/*", openAccounts(options.ledger));
+  if (options.openAccount) {
+    app.use("/v1/*", openAccounts(options.openAccount));
     app.on("POST", GENERATING, tellRates());
     app.use("/v1/*", countRequests());
   }

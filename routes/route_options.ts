@@ -1,7 +1,7 @@
 /** What `createApp` hands to every resource. */
 
 import type { Context } from "hono";
-import type { Sessions } from "../src/session/sessions.ts";
+import type { SessionApi } from "../src/session/session_api.ts";
 import type { BodyLimits } from "./middleware/body.ts";
 import type { Log } from "./middleware/errors.ts";
 
@@ -11,7 +11,7 @@ export interface RouteOptions {
    *
    * @throws InferenceError `not_ready` or `cancelled`
    */
-  sessions: (c: Context) => Promise<Sessions>;
+  sessions: (c: Context) => Promise<SessionApi>;
   /** Bounds of request bodies. */
   body: BodyLimits;
   /** Milliseconds for which a client may read nothing of a stream. */

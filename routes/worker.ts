@@ -1,7 +1,7 @@
 /** What routes know of the worker behind them: a model that loads, then runs, or failed; its store. */
 
 import { InferenceError } from "../src/core/errors.ts";
-import type { SessionsByTenant } from "../src/session/tenant_sessions.ts";
+import type { SessionsByTenant } from "../src/session/session_api.ts";
 
 /** Where and how the model runs, as far as it is known yet. */
 export interface WorkerDetails {

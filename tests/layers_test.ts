@@ -20,6 +20,9 @@ interface Module {
 
 const ROOT = new URL("..", import.meta.url).href;
 
+/** Modules of the project that the chat route may reach: a route must not reach the engine. */
+const MAX_ROUTE_MODULES = 60;
+
 const LAYERS = await readLayers();
 
 Deno.test("imports follow the table of layers", async () => {
@@ -58,6 +61,13 @@ Deno.test("imports have no cycle", async () => {
     return null;
   };
   for (const specifier of imports.keys()) assert.deepEqual(visit(specifier, []), null);
+});
+
+Deno.test("the chat route needs only the interfaces below it", async () => {
+  const files = (await modulesOf("routes/chat/chat.ts")).filter(({ specifier }) =>
+    layerOf(specifier) !== null
+  );
+  assert.ok(files.length <= MAX_ROUTE_MODULES, files.map(({ specifier }) => specifier).join("\n"));
 });
 
 Deno.test("every layer of the table exists", async () => {
@@ -108,19 +118,23 @@ async function readLayers(): Promise<Map<string, Layer>> {
   return layers;
 }
 
+/** Returns the modules that an entry point reaches. */
+async function modulesOf(entry: string): Promise<Module[]> {
+  const { success, stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["info", "--json", new URL(entry, ROOT).pathname],
+    stderr: "inherit",
+  }).output();
+  assert.ok(success, `deno info ${entry} failed`);
+  return JSON.parse(new TextDecoder().decode(stdout)).modules;
+}
+
 /** All modules that the command line, the worker and the library reach. */
 async function modules(): Promise<Module[]> {
   const found = new Map<string, Module>();
   for (
     const entry of ["mod.ts", "lib.ts", "main.ts", "src/cli/main.ts", "src/server/engine_worker.ts"]
   ) {
-    const { success, stdout } = await new Deno.Command(Deno.execPath(), {
-      args: ["info", "--json", new URL(entry, ROOT).pathname],
-      stderr: "inherit",
-    }).output();
-    assert.ok(success, `deno info ${entry} failed`);
-    const graph: { modules: Module[] } = JSON.parse(new TextDecoder().decode(stdout));
-    for (const module of graph.modules) found.set(module.specifier, module);
+    for (const module of await modulesOf(entry)) found.set(module.specifier, module);
   }
   assert.ok(found.size > 40, "the graph looks too small");
   return [...found.values()];

@@ -8,9 +8,9 @@ import type {
   TurnResult,
   Usage,
 } from "../../src/session/session_types.ts";
-import type { Turn } from "../../src/session/turn.ts";
 import type { Chunk, Completion, Delta } from "./chat_response_schema.ts";
 import { chatLogprobs } from "../generation/logprobs_schema.ts";
+import type { Turn } from "../../src/session/session_api.ts";
 
 /** What every object of one turn begins with. */
 export type Heading = Pick<Completion, "id" | "created" | "model" | "system_fingerprint">;

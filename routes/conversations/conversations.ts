@@ -2,7 +2,6 @@
 
 import { z } from "@hono/zod-openapi";
 import { InferenceError } from "../../src/core/errors.ts";
-import type { TranscriptPage } from "../../src/session/transcript.ts";
 import type { Conversation } from "../../src/session/session_types.ts";
 import { bodyStateErrors, withBodyStates } from "../middleware/referenced_ids.ts";
 import {
@@ -32,6 +31,7 @@ import { ApiRoutes, defineRoute, jsonBody, jsonResponse } from "../openapi/opena
 import { heldBy } from "../middleware/memory_budget.ts";
 import type { RouteOptions } from "../route_options.ts";
 import { assertSupported } from "../generation/unsupported_fields.ts";
+import type { TranscriptPage } from "../../src/session/session_api.ts";
 
 const tags = ["Conversations"];
 const params = z.object({ id: conversationId });

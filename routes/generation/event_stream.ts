@@ -2,8 +2,8 @@
 
 import type { Context } from "hono";
 import { streamSSE } from "hono/streaming";
-import type { Turn } from "../../src/session/turn.ts";
 import { Watch } from "../middleware/stall_timer.ts";
+import type { Turn } from "../../src/session/session_api.ts";
 
 /** Milliseconds for which a client may read nothing of what there is for it, unless told otherwise. */
 export const UNREAD_MS = 60_000;

@@ -3,7 +3,6 @@
 import { z } from "@hono/zod-openapi";
 import { InferenceError } from "../../src/core/errors.ts";
 import type { TurnRequest } from "../../src/session/session_types.ts";
-import { DEFAULT_LIMITS } from "../../src/session/turn_work.ts";
 import { conversationId, EXAMPLE_CONVERSATION, modelId, stateId } from "../openapi/ids_schema.ts";
 import {
   samplingFields,
@@ -13,6 +12,7 @@ import {
   tokenLimit,
   tokensOf,
 } from "./sampling_schema.ts";
+import { DEFAULT_LIMITS } from "../../src/session/session_limits.ts";
 
 /** Replies to one prompt at most. */
 const MAX_CHOICES = 16;

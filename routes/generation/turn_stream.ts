@@ -2,9 +2,9 @@
 
 import type { Context } from "hono";
 import type { TextEvent, TurnEnd } from "../../src/session/session_types.ts";
-import type { Turn } from "../../src/session/turn.ts";
 import { errorBody, type Log } from "../middleware/errors.ts";
 import { type EventStreamOptions, streamEvents } from "./event_stream.ts";
+import type { Turn } from "../../src/session/session_api.ts";
 
 /** What is sent of a turn, as objects. `index` is the choice's. */
 export interface TurnChunks {

@@ -1,8 +1,7 @@
 /** Who asks: requests below `/v1` are admitted by their key, and have its tenant from then on. */
 
 import type { Context, MiddlewareHandler } from "hono";
-import type { Gate } from "../../src/access/access.ts";
-import type { Caller } from "../../src/access/key_source.ts";
+import type { Caller, Gate } from "../../src/access/access_api.ts";
 
 const CALLER = "caller";
 

@@ -4,10 +4,9 @@ import { z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { InferenceError } from "../../src/core/errors.ts";
-import type { AnswerUnderway } from "../../src/session/idempotency_service.ts";
-import type { Sessions } from "../../src/session/sessions.ts";
-import type { Turn } from "../../src/session/turn.ts";
+import type { SessionApi } from "../../src/session/session_api.ts";
 import { handleError, type Log } from "./errors.ts";
+import type { AnswerUnderway, Turn } from "../../src/session/session_api.ts";
 
 /** Bytes of an answer that is kept, at most. */
 export const ANSWER_BYTES = 4 * 2 ** 20;
@@ -42,7 +41,7 @@ export const idempotencyHeaders = z.object({
 const OWN_HEADERS = ["x-request-id"];
 
 export interface OnceOptions {
-  sessions: Sessions;
+  sessions: SessionApi;
   log: Log;
   /** The body as it was checked; the same one is the same request. */
   body: { store?: boolean | null | undefined };

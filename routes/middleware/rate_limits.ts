@@ -1,12 +1,10 @@
 /** What callers may use: requests are counted, and told what is left. */
 
 import type { Context, MiddlewareHandler } from "hono";
-import { Account } from "../../src/access/account.ts";
-import type { Ledger } from "../../src/access/usage_tracker.ts";
-import type { RateKind } from "../../src/access/rate_limiter.ts";
 import { type ErrorCode, InferenceError } from "../../src/core/errors.ts";
 import { callerOf } from "./authentication.ts";
 import type { ResponseHeader } from "../openapi/response_headers.ts";
+import type { AccountApi, Caller, RateKind } from "../../src/access/access_api.ts";
 
 const ACCOUNT = "account";
 
@@ -22,15 +20,15 @@ export const RATE_HEADERS = (["limit", "remaining", "reset"] as const).flatMap((
 );
 
 /** Gives every caller its account. */
-export function openAccounts(ledger: Ledger): MiddlewareHandler {
+export function openAccounts(open: (caller: Caller) => AccountApi): MiddlewareHandler {
   return async (c, next) => {
-    c.set(ACCOUNT, new Account(callerOf(c), ledger));
+    c.set(ACCOUNT, open(callerOf(c)));
     await next();
   };
 }
 
 /** What a caller may use; nothing is bounded where there is no account. */
-export function accountOf(c: Context): Account | undefined {
+export function accountOf(c: Context): AccountApi | undefined {
   return c.get(ACCOUNT);
 }
 

@@ -1,7 +1,7 @@
 /** `POST /v1/tokenize` and `/v1/detokenize`: texts as the ids that the model reads, and back. */
 
 import { InferenceError } from "../../src/core/errors.ts";
-import type { TokenDesk } from "../../src/session/token_service.ts";
+import type { TokenApi } from "../../src/session/session_api.ts";
 import { BODY_ERRORS, SESSION_ERRORS } from "../openapi/error_responses.ts";
 import { assertModel } from "./models.ts";
 import { ApiRoutes, defineRoute, jsonBody, jsonResponse } from "../openapi/openapi.ts";
@@ -58,7 +58,7 @@ export function tokenRoutes({ sessions, body }: RouteOptions): ApiRoutes {
     });
 }
 
-async function tokensOf(request: TokenizeRequest, desk: TokenDesk): Promise<number[]> {
+async function tokensOf(request: TokenizeRequest, desk: TokenApi): Promise<number[]> {
   const prompt = request.prompt ?? null;
   const messages = request.messages ?? null;
   if (prompt !== null && messages === null) return desk.ofText(prompt);

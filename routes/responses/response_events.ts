@@ -1,12 +1,12 @@
 /** A turn as the events of a response, in OpenAI's order. */
 
 import type { TextToken, TurnEnd } from "../../src/session/session_types.ts";
-import type { Turn } from "../../src/session/turn.ts";
 import { errorBody, type Log } from "../middleware/errors.ts";
 import { outputMessage, outputText } from "./items.ts";
 import { tokenLogprobs } from "../generation/logprobs_schema.ts";
 import type { ResponseEvent } from "./response_event_schema.ts";
 import { responseObject, type ResponseStart, statusOf } from "./response_object.ts";
+import type { Turn } from "../../src/session/session_api.ts";
 
 type Unnumbered<T> = T extends unknown ? Omit<T, "sequence_number"> : never;
 type NewEvent = Unnumbered<ResponseEvent>;

@@ -1,11 +1,11 @@
 /** Turns as OpenAI's response objects, while they are under way and from what is kept of them. */
 
 import type { TurnResult } from "../../src/session/session_types.ts";
-import type { ReportedEnd, TurnReport } from "../../src/session/turn_report.ts";
 import { outputMessage } from "./items.ts";
 import { responseIdOf } from "./response_ids.ts";
 import type { ResponseNote } from "./response_request.ts";
 import type { ResponseObject, ResponseUsage } from "./response_schema.ts";
+import type { ReportedEnd, TurnReport } from "../../src/session/session_api.ts";
 
 /** A response before its end. */
 export interface ResponseStart {

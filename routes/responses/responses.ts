@@ -3,8 +3,7 @@
 import { z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { InferenceError } from "../../src/core/errors.ts";
-import type { Sessions } from "../../src/session/sessions.ts";
-import type { TurnReport } from "../../src/session/turn_report.ts";
+import type { SessionApi } from "../../src/session/session_api.ts";
 import { bodyReferenceErrors, withBodyReferences } from "../middleware/referenced_ids.ts";
 import { SESSION_ERRORS, WRITE_ERRORS } from "../openapi/error_responses.ts";
 import { type EventStreamOptions, nameStates, streamEvents } from "../generation/event_stream.ts";
@@ -24,6 +23,7 @@ import { keptResponse, responseObject } from "./response_object.ts";
 import { type ResponseNote, responseRequest, responseRequestSchema } from "./response_request.ts";
 import { deletedResponseSchema, responseId, responseSchema } from "./response_schema.ts";
 import type { RouteOptions } from "../route_options.ts";
+import type { TurnReport } from "../../src/session/session_api.ts";
 
 const tags = ["Responses"];
 const params = z.object({ id: responseId });
@@ -194,7 +194,7 @@ function isWhole(text: string): boolean {
 }
 
 /** @throws InferenceError `response_not_found`, `state_damaged` or `store_unavailable` */
-async function reportOf(sessions: Sessions, id: string): Promise<TurnReport> {
+async function reportOf(sessions: SessionApi, id: string): Promise<TurnReport> {
   const report = await sessions.report(stateIdOf(id)).catch((error) => {
     const gone = error instanceof InferenceError &&
       (error.code === "state_not_found" || error.code === "state_expired");

@@ -2,7 +2,6 @@
 
 import { z } from "@hono/zod-openapi";
 import type { StateDescription } from "../../src/session/session_types.ts";
-import { importLimit } from "../../src/session/state_transfer.ts";
 import { readChunks } from "../middleware/body.ts";
 import { SESSION_ERRORS, STATE_ERRORS } from "../openapi/error_responses.ts";
 import { stateId } from "../openapi/ids_schema.ts";
@@ -106,7 +105,7 @@ export function stateRoutes({ sessions, body }: RouteOptions): ApiRoutes {
   return new ApiRoutes()
     .serve(importState, async (c) => {
       const ready = await sessions(c);
-      const limits = { ...body, bytes: importLimit(ready.model), held: heldBy(c) };
+      const limits = { ...body, bytes: ready.importLimit, held: heldBy(c) };
       const remedy = "more than any state of this model with its conversation";
       const state = await ready.importState(readChunks(c.req.raw, limits, remedy), accountOf(c));
       c.header("location", `/v1/states/${state.id}`);

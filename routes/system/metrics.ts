@@ -1,9 +1,10 @@
 /** `GET /metrics`, for Prometheus. */
 
 import { z } from "@hono/zod-openapi";
-import { type Gate, invalidKey } from "../../src/access/access.ts";
+import { invalidKey } from "../../src/access/access.ts";
 import { hasToken } from "../../src/access/metrics_token.ts";
 import { ApiRoutes, defineRoute } from "../openapi/openapi.ts";
+import type { Gate } from "../../src/access/access_api.ts";
 
 /** What is told of the worker in numbers. */
 export interface MetricsText {

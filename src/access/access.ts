@@ -8,19 +8,8 @@ import { InferenceError } from "../core/errors.ts";
 import { DEFAULT_TENANT } from "../core/tenant.ts";
 import { within } from "../store/backends/reconnecting_client.ts";
 import { KeyLookup, LIFE_MS } from "./key_lookup.ts";
-import { type Caller, firstOf, type KeySource } from "./key_source.ts";
-
-/** What the application asks about its callers. */
-export interface Gate {
-  /**
-   * Whose a request is, by its header `Authorization`.
-   *
-   * @throws InferenceError `invalid_api_key` or `store_unavailable`
-   */
-  admit(authorization: string | undefined): Promise<Caller>;
-  /** Whether keys are needed. Throws InferenceError `store_unavailable` while that is not known. */
-  closed(): Promise<boolean>;
-}
+import { firstOf, type KeySource } from "./key_source.ts";
+import type { Caller, Gate } from "./access_api.ts";
 
 /** When a worker is open: never, once it is known that there is no key, or until one is known. */
 export type Openness = "never" | "no-keys" | "no-known-keys";

@@ -6,23 +6,14 @@
 
 import { InferenceError, type LimitKind } from "../core/errors.ts";
 import type { KeyLimits } from "../store/keys/key_limits.ts";
-import type { Caller } from "./key_source.ts";
+import type { AccountApi, Caller, RateKind, RateLeft, TokenCharge } from "./access_api.ts";
 import type { Ledger } from "./usage_tracker.ts";
-import type { RateKind, RateLeft } from "./rate_limiter.ts";
-
-/** What is charged for a turn's tokens. */
-export interface TokenCharge {
-  /** So many more were written. */
-  wrote(tokens: number): void;
-  /** So many of the prompt were not read after all. */
-  unread(tokens: number): void;
-}
 
 const FREE: TokenCharge = { wrote() {}, unread() {} };
 const NOTHING = () => {};
 
 /** What one caller may use. */
-export class Account {
+export class Account implements AccountApi {
   /** What holds for it. */
   readonly limits: KeyLimits;
   readonly #tenant: string;

@@ -12,7 +12,8 @@
 import { InferenceError } from "../core/errors.ts";
 import { hashKey } from "../store/keys/api_key_text.ts";
 import { NoAnswer, within } from "../store/backends/reconnecting_client.ts";
-import { type Caller, firstOf, type KeySource } from "./key_source.ts";
+import { firstOf, type KeySource } from "./key_source.ts";
+import type { Caller } from "./access_api.ts";
 
 /** Milliseconds that an answer counts. */
 export const LIFE_MS = 5_000;

@@ -1,14 +1,7 @@
 /** Where keys are known: each place says whose the key with a hash is. */
 
 import type { KeyLimits } from "../store/keys/key_limits.ts";
-
-/** Whose request it is. */
-export interface Caller {
-  /** What it sees and makes is this tenant's, and nobody else's. */
-  readonly tenant: string;
-  /** Bounds that came with its key. */
-  readonly limits?: KeyLimits | undefined;
-}
+import type { Caller } from "./access_api.ts";
 
 /** A place that knows keys. Both may fail while it can't be asked. */
 export interface KeySource {

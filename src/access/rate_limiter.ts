@@ -12,9 +12,7 @@
 
 import { type BySecond, PEER_MS, type RateUsage } from "../store/usage/rate_rows.ts";
 import { added, RateWindow, untilUnused, untilUsed, usedIn } from "./rate_window.ts";
-
-/** What is counted by the minute. */
-export type RateKind = "requests" | "tokens";
+import type { RateKind, RateLeft } from "./access_api.ts";
 
 /** Milliseconds between two times that a tenant's use is told. */
 const EVERY_MS = 1_000;
@@ -43,16 +41,6 @@ export interface RateLimiterOptions {
   now: () => number;
   /** Does something after so many milliseconds. */
   later: (work: () => void, milliseconds: number) => void;
-}
-
-/** A bound, and what is left of it. */
-export interface RateLeft {
-  /** The bound. */
-  limit: number;
-  /** What may come yet. */
-  remaining: number;
-  /** Milliseconds until nothing counts any more, if nothing else comes. */
-  reset: number;
 }
 
 /** What is known of a tenant. */

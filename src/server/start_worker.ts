@@ -7,6 +7,7 @@ import type { AnsweredRequest } from "../../routes/middleware/request_observer.t
 import { type AppOptions, createApp } from "../../routes/app.ts";
 import { isLoopback } from "../../routes/middleware/guard.ts";
 import type { WorkerDetails, WorkerStatus } from "../../routes/worker.ts";
+import { Account } from "../access/account.ts";
 import { openLedger } from "../access/usage_tracker.ts";
 import type { InferenceError } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
@@ -136,7 +137,7 @@ export function startWorker(
     local,
     worker,
     gate: access,
-    ledger,
+    openAccount: (caller) => new Account(caller, ledger),
     log: onBug,
     metrics,
     metricsToken,

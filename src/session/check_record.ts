@@ -10,7 +10,7 @@ import { TimeSlice } from "../core/time_slice.ts";
 import { type Role, type TranscriptEntry } from "../prompt/chat_template.ts";
 import { linesOf } from "./history.ts";
 import { recordOf, type TurnRecord } from "./turn_record.ts";
-import { DEFAULT_LIMITS } from "./turn_work.ts";
+import { DEFAULT_LIMITS } from "./session_limits.ts";
 
 /** What a record is checked against. */
 export interface RecordContext {

@@ -1,40 +1,26 @@
 /** Conversations as clients handle them: each points at a state of this worker's model. */
 
-import type { Conversation, Metadata } from "../store/states/conversations.ts";
+import type { Conversation } from "../store/states/conversations.ts";
 import { InferenceError } from "../core/errors.ts";
 import type { StateStore } from "../store/states/state_store.ts";
 import type { TranscriptEntry } from "../prompt/chat_template.ts";
 import { type ItemStoreOptions, storeItems } from "./conversation_items.ts";
 import type { TakeBytes, TurnAccount } from "./session_types.ts";
-import { openTranscript, type PageRequest, readPage, type TranscriptPage } from "./transcript.ts";
-
-/** What a conversation is to become. */
-export interface ConversationChange {
-  /** The state that it is to go on from. */
-  stateId?: string | undefined;
-  /** All of it, in place of what there was. */
-  metadata?: Metadata | undefined;
-}
-
-/** What a new conversation is to be. */
-export interface NewConversation extends ConversationChange {
-  /** Messages behind the state, for its first turn to read. */
-  items?: readonly TranscriptEntry[] | undefined;
-}
-
-/** Messages that were added to a conversation. */
-export interface AddedItems {
-  /** How many messages there were before. */
-  before: number;
-  /** The state that the conversation has come to. */
-  stateId: string;
-}
+import type {
+  AddedItems,
+  ConversationApi,
+  ConversationChange,
+  NewConversation,
+  PageRequest,
+  TranscriptPage,
+} from "./session_api.ts";
+import { openTranscript, readPage } from "./transcript.ts";
 
 /** How often messages are added anew because the conversation was moved meanwhile. */
 const ATTEMPTS = 8;
 
 /** Conversations by their names. */
-export class ConversationDesk {
+export class ConversationDesk implements ConversationApi {
   readonly #options: ItemStoreOptions;
   readonly #store: StateStore;
 

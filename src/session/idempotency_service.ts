@@ -1,36 +1,10 @@
 /** Answers as routes give them, kept under a client's key: given once, and again to who asks again. */
 
-import {
-  type Answers,
-  type Claim,
-  CLAIM_MS,
-  type OnceRequest,
-} from "../store/idempotency/idempotency_records.ts";
-
-export type { OnceRequest } from "../store/idempotency/idempotency_records.ts";
-
-/** An answer, all of it. */
-export interface GivenAnswer {
-  /** Of HTTP. */
-  status: number;
-  /** By name. */
-  headers: Record<string, string>;
-  /** As it was sent. */
-  body: Uint8Array;
-}
-
-/** Told once it is known what the answer is; until then nobody else works on it. */
-export interface AnswerUnderway {
-  /** Stores it for whoever asks again, until one of `states`, which it names, is deleted. */
-  keep(answer: GivenAnswer, states: readonly string[]): Promise<void>;
-  /** Stores that there was an answer, too large to be kept, whose text is in `states`. */
-  keepNothing(states: readonly string[]): Promise<void>;
-  /** There is no answer that would be worth to be given again. */
-  drop(): Promise<void>;
-}
+import { type Answers, type Claim, CLAIM_MS } from "../store/idempotency/idempotency_records.ts";
+import type { AnswerUnderway, GivenAnswer, IdempotencyApi, OnceRequest } from "./session_api.ts";
 
 /** Answers by their idempotency keys, and who waits for them. */
-export class AnswerDesk {
+export class AnswerDesk implements IdempotencyApi {
   readonly #answers: Answers;
 
   /** A desk in front of a store's answers. */

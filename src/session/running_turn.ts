@@ -20,7 +20,8 @@ import type { TurnMeter } from "./turn_meter.ts";
 import { EventQueue } from "./turn.ts";
 import { apart } from "./turn_plan.ts";
 import { encodeRecord, sealed, type TurnRecord } from "./turn_record.ts";
-import { encodeReport, type ReportedEnd } from "./turn_report.ts";
+import { encodeReport } from "./turn_report.ts";
+import type { ReportedEnd } from "./session_api.ts";
 
 export interface RunningTurnOptions {
   /** Id of the state that it leads to. */

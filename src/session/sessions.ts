@@ -24,14 +24,13 @@ import type {
   TurnRequest,
 } from "./session_types.ts";
 import { describeState } from "./state_description.ts";
-import { type ExportedState, exportState, importState } from "./state_transfer.ts";
+import { exportState, importLimit, importState } from "./state_transfer.ts";
 import { SystemPrompts } from "./system_prompts.ts";
 import { TokenDesk } from "./token_service.ts";
-import type { PageRequest } from "./transcript.ts";
-import type { Turn } from "./turn.ts";
-import { decodeReport, type TurnReport } from "./turn_report.ts";
+import type { ExportedState, PageRequest, SessionApi, Turn, TurnReport } from "./session_api.ts";
+import { decodeReport } from "./turn_report.ts";
 import { TurnStarter } from "./turn_starter.ts";
-import { DEFAULT_LIMITS, type SessionLimits } from "./turn_work.ts";
+import { DEFAULT_LIMITS, type SessionLimits } from "./session_limits.ts";
 import { TurnsUnderway } from "./active_turns.ts";
 
 /** What turns are made of. */
@@ -61,7 +60,7 @@ export interface SessionsOptions {
 }
 
 /** Conversations: each turn goes on from a state that is stored, and leads to another one. */
-export class Sessions {
+export class Sessions implements SessionApi {
   /** What the model is called and is. */
   readonly model: SessionModel;
   /** Answers by their idempotency keys. */
@@ -157,6 +156,10 @@ export class Sessions {
   async exportState(id: string, take?: TakeBytes): Promise<ExportedState> {
     await this.#cutShort(id);
     return await exportState(this.#store, id, take);
+  }
+
+  get importLimit(): number {
+    return importLimit(this.model);
   }
 
   /** Stores the state in a file from anybody under a fresh id. Throws as `importState` does. */

@@ -3,7 +3,8 @@
 import { bytesOf } from "../store/states/manifest.ts";
 import type { StateStore } from "../store/states/state_store.ts";
 import type { StateDescription, TakeBytes } from "./session_types.ts";
-import { openTranscript, type PageRequest, readPage } from "./transcript.ts";
+import { openTranscript, readPage } from "./transcript.ts";
+import type { PageRequest } from "./session_api.ts";
 
 /**
  * Describes a state with a page of its transcript.

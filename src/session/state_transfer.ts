@@ -19,6 +19,7 @@ import type { StateContent, StateStore } from "../store/states/state_store.ts";
 import { canonical } from "../prompt/chat_template.ts";
 import { checkHistory, checkRecord } from "./check_record.ts";
 import { appendEntries } from "./history.ts";
+import type { ExportedState } from "./session_api.ts";
 import type { SessionModel, TakeBytes, TurnAccount } from "./session_types.ts";
 import { encodeRecord } from "./turn_record.ts";
 
@@ -30,16 +31,6 @@ const STATE_OVERHEAD = 1024;
 
 /** Ids are below this where the model is not known. */
 const MOST_VOCABULARY = 2 ** 31;
-
-/** A state as a file. */
-export interface ExportedState {
-  /** A name for the file. */
-  name: string;
-  /** Of the whole file. */
-  bytes: number;
-  /** The file in pieces. */
-  parts: readonly Uint8Array[];
-}
 
 export interface ImportOptions {
   store: StateStore;

@@ -4,14 +4,9 @@
  * under way are held apart from them.
  */
 
+import type { SessionsByTenant } from "./session_api.ts";
 import type { Sessions } from "./sessions.ts";
 import { TurnsUnderway } from "./active_turns.ts";
-
-/** Tenants' sessions, for who asks on behalf of one. */
-export interface SessionsByTenant {
-  /** The sessions of a tenant. */
-  of(tenant: string): Sessions;
-}
 
 /** How tenants' sessions are had. */
 export interface TenantSessionsOptions {

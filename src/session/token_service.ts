@@ -4,15 +4,13 @@ import { InferenceError } from "../core/errors.ts";
 import { joinInSlices } from "../core/time_slice.ts";
 import type { Message } from "../prompt/chat_template.ts";
 import type { TokenCodec } from "../prompt/reply.ts";
+import { MOST_TOKENS, type TokenApi } from "./session_api.ts";
 import type { SessionModel } from "./session_types.ts";
 import { boundedCodec } from "./turn_bounds.ts";
 import { planTurn } from "./turn_plan.ts";
 
-/** Ids of a text at most: they are told in one piece. */
-export const MOST_TOKENS = 65_536;
-
 /** Texts and messages to ids, and back. */
-export class TokenDesk {
+export class TokenDesk implements TokenApi {
   readonly #tokenizer: TokenCodec;
   readonly #model: SessionModel;
 

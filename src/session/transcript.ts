@@ -5,41 +5,12 @@ import { textBytesOf } from "../store/states/manifest.ts";
 import type { StateInfo, StateStore } from "../store/states/state_store.ts";
 import type { TranscriptEntry } from "../prompt/chat_template.ts";
 import { linesOf } from "./history.ts";
+import type { PageRequest, TranscriptMessage, TranscriptPage } from "./session_api.ts";
 import type { TakeBytes } from "./session_types.ts";
 import { decodeRecord, type TurnRecord } from "./turn_record.ts";
 
 /** Of a page, unless the request says otherwise. */
 const DEFAULT_PAGE = { messages: 1000, bytes: 4 * 1024 * 1024 } as const;
-
-/** Which part of a transcript is wanted. */
-export interface PageRequest {
-  /** Messages at most; 1000 unless given. */
-  limit?: number | undefined;
-  /** Bytes of JSON after which the page ends; 4 MiB unless given. */
-  bytes?: number | undefined;
-  /** Index of the message after which the page begins; it begins with the first one unless given. */
-  after?: number | undefined;
-  /** `asc`, the earliest first, unless given. */
-  order?: "asc" | "desc" | undefined;
-  /** Whether the instructions of the latest turn are left out. */
-  withoutInstructions?: boolean | undefined;
-}
-
-/** A part of a transcript. */
-export interface TranscriptPage {
-  /** In the order that was asked for. */
-  messages: TranscriptMessage[];
-  /** Messages of the whole transcript. */
-  total: number;
-  /** Whether there are more behind these. */
-  hasMore: boolean;
-}
-
-/** A message with its place. */
-export interface TranscriptMessage extends TranscriptEntry {
-  /** Its index in the whole transcript. */
-  index: number;
-}
 
 /** A stored turn whose transcript is read. */
 export interface StoredTranscript {

@@ -1,5 +1,6 @@
 /** A turn under way, as a client sees it: text as it comes, and how it ended. */
 
+import type { Turn } from "./session_api.ts";
 import type { TurnEvent, TurnResult } from "./session_types.ts";
 
 export interface TurnOptions {
@@ -14,7 +15,7 @@ export interface TurnOptions {
 }
 
 /** A turn under way. */
-export class Turn {
+export class TurnHandle implements Turn {
   /** 48 hexadecimal digits. */
   readonly id: string;
   /** Epoch milliseconds. */

@@ -7,7 +7,8 @@ import { describeModel } from "./model_description.ts";
 import type { TokenCodec } from "../prompt/reply.ts";
 import type { SessionModel, TurnRequest } from "./session_types.ts";
 import type { TurnMeter } from "./turn_meter.ts";
-import { maxTokensOf, type SessionLimits } from "./turn_work.ts";
+import { maxTokensOf } from "./turn_work.ts";
+import type { SessionLimits } from "./session_limits.ts";
 
 /** Times that a prompt may be too long for its tokens to be counted to the end. */
 const COUNTED = 2;

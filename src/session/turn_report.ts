@@ -4,27 +4,7 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
-import type { FinishReason, Usage } from "./session_types.ts";
-
-/** What is kept for the client of a turn. */
-export interface TurnReport {
-  /** The request's, any JSON. */
-  note: unknown;
-  /** Epoch milliseconds. */
-  created: number;
-  /** `null`: the turn is under way, or was when its worker ended. */
-  end: ReportedEnd | null;
-}
-
-/** How a turn ended. */
-export interface ReportedEnd {
-  /** Why. */
-  finishReason: FinishReason;
-  /** Tokens read and written. */
-  usage: Usage;
-  /** What the turn added to the reply. */
-  text: string;
-}
+import type { TurnReport } from "./session_api.ts";
 
 export function encodeReport(report: TurnReport): Uint8Array {
   return new TextEncoder().encode(JSON.stringify({ ...report, version: 1 }));

@@ -15,7 +15,6 @@ import { Reply } from "../prompt/reply.ts";
 import { RunningTurn, type TurnUnderway } from "./running_turn.ts";
 import type { SessionModel, TurnRequest } from "./session_types.ts";
 import { TokenLog } from "./token_log.ts";
-import { Turn } from "./turn.ts";
 import {
   assertLogprobsFit,
   chargeTurns,
@@ -28,6 +27,8 @@ import { planTurn } from "./turn_plan.ts";
 import { encodeRecord, type TurnRecord } from "./turn_record.ts";
 import { assertClear, turnWork, type TurnWorkOptions } from "./turn_work.ts";
 import type { TurnsUnderway } from "./active_turns.ts";
+import type { Turn } from "./session_api.ts";
+import { TurnHandle } from "./turn.ts";
 
 /** What turns are started with. */
 export interface TurnStarterOptions {
@@ -244,7 +245,7 @@ export class TurnStarter {
     const stateId = underway.begun && turn.stateId;
     const result = turn.run(underway);
     result.catch(() => {}); // its events tell as well; a caller may do with one of the two
-    return new Turn({
+    return new TurnHandle({
       id: newId("", this.#options.random),
       created: turn.created,
       leadsTo: turn.stateId,

@@ -4,9 +4,9 @@ import assert from "node:assert/strict";
 import { createApp } from "../../routes/app.ts";
 import type { WorkerStatus } from "../../routes/worker.ts";
 import { InferenceError } from "../../src/core/errors.ts";
-import type { SessionsByTenant } from "../../src/session/tenant_sessions.ts";
 import { harness, ids } from "../session/fixtures.ts";
 import { DETAILS, errorOf, HI, post, testApp } from "./fixtures.ts";
+import type { SessionsByTenant } from "../../src/session/session_api.ts";
 
 Deno.test("models: the one there is, by its id and as default", async () => {
   const { app } = testApp();

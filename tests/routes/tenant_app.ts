@@ -4,6 +4,7 @@ import type { Hono } from "hono";
 import { type AppOptions, createApp } from "../../routes/app.ts";
 import { Access } from "../../src/access/access.ts";
 import { fixedKeys } from "../../src/access/key_source.ts";
+import { Account } from "../../src/access/account.ts";
 import { type LedgerOptions, openLedger } from "../../src/access/usage_tracker.ts";
 import { Metrics } from "../../src/server/metrics.ts";
 import { Sessions } from "../../src/session/sessions.ts";
@@ -76,7 +77,7 @@ export async function tenantApp(
       store: STORE,
     },
     gate,
-    ledger,
+    openAccount: ledger && ((caller) => new Account(caller, ledger)),
     metrics,
     onAnswer: (answered) => metrics.answered(answered),
     log: (message, error) => logged.push(`${message} ${error instanceof Error && error.stack}`),
