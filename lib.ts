@@ -45,10 +45,10 @@ export type {
   DeviceSelection,
   Engine,
   EngineInfo,
-  Generated,
+  GenerateResult,
   GenerateRun,
   LoadTimes,
-  LogitsWanted,
+  LogitsSelection,
   MemoryBytes,
   OnProgress,
   Run,
@@ -59,16 +59,16 @@ export type {
 export { CpuEngine, type CpuEngineOptions } from "./src/engine/cpu/cpu_engine.ts";
 export { GpuEngine } from "./src/engine/gpu/gpu_engine.ts";
 export type { GpuEngineOptions } from "./src/engine/gpu/parts.ts";
-export type { Renewal } from "./src/engine/supervisor/engine_recovery.ts";
+export type { EngineRecovery } from "./src/engine/supervisor/engine_recovery.ts";
 export type { BufferOptions } from "./src/engine/gpu/buffers.ts";
 export type { LinearChoice } from "./src/engine/gpu/linear_choice.ts";
 export type { RowsTile } from "./kernels/linear_rows.ts";
 export type { KernelProfile, StepProfile } from "./src/engine/gpu/profile.ts";
-export { feed } from "./src/engine/prefill.ts";
+export { prefill } from "./src/engine/prefill.ts";
 export {
-  type Constrain,
   type Constraint,
-  PLAIN_SAMPLING,
+  type CreateTokenConstraint,
+  NEUTRAL_SAMPLING,
   type SamplingParams,
   type StopSearch,
   type StopStrings,

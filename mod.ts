@@ -91,11 +91,11 @@ export type {
   TranscriptEntry as TurnTranscriptEntry,
 } from "./src/prompt/chat_template.ts";
 export type {
-  EndedTurn,
+  RejectionReason,
   Telemetry,
+  TurnMetrics,
   TurnOutcome,
-  TurnPart,
-  UnbegunReason,
+  TurnPhase,
 } from "./src/core/telemetry.ts";
 export type { MetricsText } from "./routes/system/metrics.ts";
 export type { AnsweredRequest } from "./routes/middleware/request_observer.ts";

@@ -57,7 +57,7 @@ export class Tally {
         return [`rwkv:request_success_total{finished_reason="${finish}"}`, count];
       }),
       ["rwkv:request_failure_total", 0],
-      ["rwkv:request_refused_total", 0],
+      ["rwkv:queue_rejections_total", 0],
       ["rwkv:prompt_tokens_total", this.#tokens.prompt],
       ["rwkv:cached_prompt_tokens_total", this.#tokens.cached],
       ["rwkv:generation_tokens_total", this.#tokens.written],

@@ -8,7 +8,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { spread } from "../src/benchmark/cases.ts";
+import { summarize } from "../src/benchmark/cases.ts";
 import { localWorker } from "./local_worker.ts";
 import { number } from "../src/settings/flags.ts";
 import { MODEL_FLAGS } from "../src/settings/settings.ts";
@@ -30,7 +30,7 @@ const requests = number(flags, "requests", { min: 1, max: 1000, integer: true })
 const choices = number(flags, "choices", { min: 1, max: 16, integer: true }) ?? 16;
 const rounds = number(flags, "rounds", { min: 1, max: 1000, integer: true }) ?? 20;
 
-const { engine, url, numbers, exit } = await localWorker(flags, {
+const { engine, url, schedulerStats: numbers, exit } = await localWorker(flags, {
   RWKV_API_KEYS: `busy:${KEYS.busy},short:${KEYS.short}`,
 });
 const clients = new Worker(new URL("./busy_tenant.ts", import.meta.url), { type: "module" });
@@ -58,7 +58,7 @@ async function timeChats(): Promise<number[]> {
 }
 
 await timeChats(); // warms up
-const alone = spread(await timeChats());
+const alone = summarize(await timeChats());
 clients.postMessage({ url, key: KEYS.busy, requests, choices });
 // Until all slots are taken, and the others wait.
 for (let tries = 0; tries < 600 && numbers().running < engine.info.slots; tries++) {
@@ -67,7 +67,7 @@ for (let tries = 0; tries < 600 && numbers().running < engine.info.slots; tries+
 await new Promise((resolve) => setTimeout(resolve, 2000));
 const { running, waiting } = numbers();
 console.error(`  ${running} turns of the busy tenant run and ${waiting} wait`);
-const beside = spread(await timeChats());
+const beside = summarize(await timeChats());
 const { preempted } = numbers();
 clients.terminate();
 const ratio = beside.median / alone.median;

@@ -10,10 +10,10 @@
  */
 
 import { parseArgs } from "node:util";
-import { spread } from "../src/benchmark/cases.ts";
+import { summarize } from "../src/benchmark/cases.ts";
 import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
 import { engineOptions, openEngine } from "../src/server/open_engine.ts";
-import { type Constraint, PLAIN_SAMPLING } from "../src/core/sampling.ts";
+import { type Constraint, NEUTRAL_SAMPLING } from "../src/core/sampling.ts";
 import { createConstrain } from "../src/grammar/constrain.ts";
 import { randomAt } from "../src/sampler/random.ts";
 import { Scheduler } from "../src/scheduler/scheduler.ts";
@@ -81,12 +81,12 @@ for (let round = 0; round < rounds; round++) {
 const report = {
   vocabulary: files.vocabulary,
   tokens: tokenizer.size,
-  first_ms: spread(first).median,
+  first_ms: summarize(first).median,
   forms: forms.map(({ form, compile, token, slowest }) => ({
     form,
-    compile_ms: spread(compile).median,
-    token_ms: spread(token).median,
-    slowest_ms: spread(slowest).median,
+    compile_ms: summarize(compile).median,
+    token_ms: summarize(token).median,
+    slowest_ms: summarize(slowest).median,
   })),
   decode: await decodeRates(),
 };
@@ -120,7 +120,7 @@ async function writeByChance(
   const times: number[] = [];
   for (let i = 0; i < count; i++) {
     const started = performance.now();
-    const allowed = await held.allowed();
+    const allowed = await held.tokenBitmask();
     times.push(performance.now() - started);
     const ids = [...tokens.banned.keys()].filter((id) =>
       (allowed[id >> 5] >>> (id & 31) & 1) === 1 && id !== endOfText
@@ -148,7 +148,7 @@ async function decodeRates() {
     const generation = scheduler.submit({
       state: null,
       tokens: tokenizer.encode("User: Hello\n\nAssistant:"),
-      sampling: { ...PLAIN_SAMPLING, temperature: 0, seed: 0n },
+      sampling: { ...NEUTRAL_SAMPLING, temperature: 0, seed: 0n },
       counts: new Map(),
       position: 0,
       maxTokens: count,
@@ -171,10 +171,10 @@ async function decodeRates() {
     if (round >= 0) pairs.push(pair);
   }
   await engine.close();
-  const share = spread(pairs.map(({ free, held }) => held / free));
+  const share = summarize(pairs.map(({ free, held }) => held / free));
   return {
-    free: spread(pairs.map(({ free }) => free)).median,
-    held: spread(pairs.map(({ held }) => held)).median,
+    free: summarize(pairs.map(({ free }) => free)).median,
+    held: summarize(pairs.map(({ held }) => held)).median,
     share_median: share.median,
     share_min: share.min,
     share_max: share.max,

@@ -10,7 +10,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { decode, spread, startSlots } from "../src/benchmark/cases.ts";
+import { decode, startSlots, summarize } from "../src/benchmark/cases.ts";
 import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
 import { localWorker } from "./local_worker.ts";
 import { ask, endingBans } from "./stream_client.ts";
@@ -43,11 +43,11 @@ for (const batch of flags.batch.split(",").map(Number)) {
       `  ${batch} at once: engine ${pair.engine.toFixed(1)}, HTTP ${pair.http.toFixed(1)} tokens/s`,
     );
   }
-  const share = spread(pairs.map(({ engine, http }) => http / engine));
+  const share = summarize(pairs.map(({ engine, http }) => http / engine));
   rows.push({
     case: `http-${batch}`,
-    engine: spread(pairs.map(({ engine }) => engine)).median,
-    http: spread(pairs.map(({ http }) => http)).median,
+    engine: summarize(pairs.map(({ engine }) => engine)).median,
+    http: summarize(pairs.map(({ http }) => http)).median,
     share_median: share.median,
     share_min: share.min,
     share_max: share.max,

@@ -7,7 +7,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { digits } from "../src/benchmark/cases.ts";
+import { roundToFourDigits } from "../src/benchmark/cases.ts";
 import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
 import { localWorker } from "./local_worker.ts";
 import { type Answer, type Ask, ask, endingBans, words } from "./stream_client.ts";
@@ -107,12 +107,12 @@ async function mixedLoad(): Promise<void> {
   check("replies that differ from those alone", `${wrong} of ${replies}`, wrong === 0);
   check(
     "gaps between texts of a stream, p99 at most 4 times the median",
-    `${digits(late)} ms, ${digits(median)} ms`,
+    `${roundToFourDigits(late)} ms, ${roundToFourDigits(median)} ms`,
     late <= 4 * median,
   );
   check(
     "slowest client at least half the mean",
-    `${digits(slowest)} of ${digits(mean)} tokens/s`,
+    `${roundToFourDigits(slowest)} of ${roundToFourDigits(mean)} tokens/s`,
     slowest >= mean / 2,
   );
 }
@@ -135,9 +135,9 @@ async function throughput(): Promise<void> {
   const ratio = quantile(many.map((rate, i) => rate / one[i]), 0.5);
   check(
     "32 clients at least 4 times the tokens of one",
-    `${digits(quantile(many, 0.5))}, ${digits(quantile(one, 0.5))} tokens/s, ratio ${
-      digits(ratio)
-    }`,
+    `${roundToFourDigits(quantile(many, 0.5))}, ${
+      roundToFourDigits(quantile(one, 0.5))
+    } tokens/s, ratio ${roundToFourDigits(ratio)}`,
     ratio >= 4,
   );
 }
@@ -159,8 +159,10 @@ async function longPrompt(): Promise<void> {
   const [median, before, most] = [quantile(during, 0.5), quantile(apart, 0.5), quantile(during, 1)];
   check(
     "a long prompt lengthens gaps by one step of reading (60 ms) at most",
-    `median ${digits(median)} ms, ${digits(before)} ms before; longest ${digits(most)} ms; ` +
-      `${long.promptTokens} tokens read in ${digits(to - from)} ms`,
+    `median ${roundToFourDigits(median)} ms, ${roundToFourDigits(before)} ms before; longest ${
+      roundToFourDigits(most)
+    } ms; ` +
+      `${long.promptTokens} tokens read in ${roundToFourDigits(to - from)} ms`,
     median <= before + 60,
   );
 }
@@ -195,7 +197,7 @@ async function leavers(): Promise<void> {
   await wave(500);
   const before = await held();
   const after = await held();
-  const { running, waiting } = worker.numbers();
+  const { running, waiting } = worker.schedulerStats();
   check(
     "slots in use after all have left",
     `${running}, ${waiting} waiting`,
@@ -203,7 +205,7 @@ async function leavers(): Promise<void> {
   );
   check(
     "memory within 5 % of that before",
-    `${digits(after / 1e6)} MB, ${digits(before / 1e6)} MB`,
+    `${roundToFourDigits(after / 1e6)} MB, ${roundToFourDigits(before / 1e6)} MB`,
     after <= 1.05 * before,
   );
   const answer = await ask(worker.url, asks[0]);

@@ -21,7 +21,7 @@ export async function localWorker(flags: Flags, env: Record<string, string> = {}
     /** Resolves when no turn runs or waits, or after ten seconds. */
     idle: async (): Promise<void> => {
       for (let tries = 0; tries < 100; tries++) {
-        const { running: turns, waiting } = running.numbers();
+        const { running: turns, waiting } = running.schedulerStats();
         if (turns + waiting === 0) return;
         await new Promise((resolve) => setTimeout(resolve, 100));
       }

@@ -9,7 +9,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { digits } from "../src/benchmark/cases.ts";
+import { roundToFourDigits } from "../src/benchmark/cases.ts";
 import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
 import { measuredWorker } from "./measured_worker.ts";
 import { TALKS } from "./request_mix.ts";
@@ -103,7 +103,9 @@ check("lines of the log that tell of no request", listed(others), others.length 
 check("exit status after SIGTERM", String(code), code === 0);
 check(
   "log of a day at one request a second below 100 MB",
-  `${megabytes(bytesPerRequest * SECONDS_A_DAY)}, ${digits(bytesPerRequest)} bytes a request`,
+  `${megabytes(bytesPerRequest * SECONDS_A_DAY)}, ${
+    roundToFourDigits(bytesPerRequest)
+  } bytes a request`,
   bytesPerRequest * SECONDS_A_DAY < LOG_BYTES_A_DAY,
 );
 if (flags.json) {
@@ -191,5 +193,5 @@ function listed(texts: readonly string[]): string {
 }
 
 function megabytes(bytes: number): string {
-  return `${digits(bytes / 1e6)} MB`;
+  return `${roundToFourDigits(bytes / 1e6)} MB`;
 }

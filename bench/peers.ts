@@ -12,7 +12,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { spread } from "../src/benchmark/cases.ts";
+import { summarize } from "../src/benchmark/cases.ts";
 import type { Shape } from "../src/model/architectures/registry.ts";
 import { lines } from "./peers/lines.ts";
 import { number, usageError } from "../src/settings/flags.ts";
@@ -192,12 +192,12 @@ async function takeTurns(request: string, ours: Side, peer: Side): Promise<Pairs
 
 function rowOf({ name, kind, size }: Case, quant: string, pairs: Pairs, steps: number): Row {
   const figure = (seconds: number) => kind === "ttft" ? seconds : size * steps / seconds;
-  const ratio = spread(pairs.map(({ ours, peer }) => peer / ours));
+  const ratio = summarize(pairs.map(({ ours, peer }) => peer / ours));
   return {
     case: name,
     quant,
-    ours: spread(pairs.map(({ ours }) => figure(ours))).median,
-    peer: spread(pairs.map(({ peer }) => figure(peer))).median,
+    ours: summarize(pairs.map(({ ours }) => figure(ours))).median,
+    peer: summarize(pairs.map(({ peer }) => figure(peer))).median,
     ratio_median: ratio.median,
     ratio_min: ratio.min,
     ratio_max: ratio.max,

@@ -7,7 +7,7 @@
 import { DEMO_MODEL, findModel, modelTokenizer } from "../src/model_files/find_model.ts";
 import { bitsPerWeight } from "../src/model_files/model_report.ts";
 import { openEngine } from "../src/server/open_engine.ts";
-import { openSource } from "../src/model_files/open_model_file.ts";
+import { openModelSource } from "../src/model_files/open_model_file.ts";
 import { score } from "../src/benchmark/score.ts";
 import { type Quant, QUANT_NAMES } from "../src/quant/mod.ts";
 import { GOLDEN, readGolden } from "../tests/support/golden_data.ts";
@@ -27,7 +27,7 @@ for (const name of ["demo", "rwkv5-bf16", "rwkv5-f32-n32"]) {
   for (const quant of POLICIES) {
     const [engine, reference] = [await open(quant), await open("none")];
     const { perplexity, kl_mean, kl_max, top1 } = await score(tokens, engine, reference);
-    const { model } = await openSource(source, quant);
+    const { model } = await openModelSource(source, quant);
     const figures = [
       Number(bitsPerWeight(model, quant).toFixed(2)),
       perplexity.toFixed(3),

@@ -10,9 +10,9 @@
  */
 
 import { parseArgs } from "node:util";
-import { digits, spread } from "../src/benchmark/cases.ts";
+import { roundToFourDigits, summarize } from "../src/benchmark/cases.ts";
 import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
-import { openEngineWorker, SERVED } from "../src/server/open_engine.ts";
+import { DEFAULT_ENGINE_SIZES, openEngineWorker } from "../src/server/open_engine.ts";
 import { Scheduler } from "../src/scheduler/scheduler.ts";
 import { appendEntries } from "../src/session/history.ts";
 import { Sessions } from "../src/session/sessions.ts";
@@ -44,7 +44,7 @@ const engine = await openEngineWorker({
   ...engineFlags(flags),
   source: files.source,
   slots: 4,
-  maxStepTokens: SERVED.maxStepTokens,
+  maxStepTokens: DEFAULT_ENGINE_SIZES.maxStepTokens,
   tokens: tokenTable(tokenizer),
   tuning: "cached",
 });
@@ -135,15 +135,15 @@ for (let round = -1; round < rounds; round++) {
 }
 const rows = [...times].map(([name, all]) => ({
   case: name,
-  first: spread(all.map(({ first }) => first)),
-  whole: spread(all.map(({ whole }) => whole)),
+  first: summarize(all.map(({ first }) => first)),
+  whole: summarize(all.map(({ whole }) => whole)),
 }));
 if (flags.json) {
   console.log(JSON.stringify({ adapter, model: model.id, quant, store: backend.name, rows }));
 } else {
   for (const { case: name, first, whole } of rows) {
     const range = ({ median, min, max }: typeof first) =>
-      `${digits(median)} ms (${digits(min)} to ${digits(max)})`;
+      `${roundToFourDigits(median)} ms (${roundToFourDigits(min)} to ${roundToFourDigits(max)})`;
     console.log(`${name}: first token ${range(first)}, stored end ${range(whole)}`);
   }
 }

@@ -8,7 +8,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { spread } from "../src/benchmark/cases.ts";
+import { summarize } from "../src/benchmark/cases.ts";
 import { localWorker } from "./local_worker.ts";
 import type { HoldRequest } from "./slow_connections.ts";
 import { ask } from "./stream_client.ts";
@@ -80,13 +80,13 @@ for (let round = 0; round < rounds; round++) {
 await hold(0);
 holder.terminate();
 
-const ratio = spread(pairs.map(({ without, beside }) => beside / without));
+const ratio = summarize(pairs.map(({ without, beside }) => beside / without));
 const report = {
   adapter: engine.info.adapter,
   connections: least,
   requests,
-  without_p99_ms: spread(pairs.map(({ without }) => without)),
-  beside_p99_ms: spread(pairs.map(({ beside }) => beside)),
+  without_p99_ms: summarize(pairs.map(({ without }) => without)),
+  beside_p99_ms: summarize(pairs.map(({ beside }) => beside)),
   ratio,
   holds: ratio.median <= BOUND && least >= connections,
 };

@@ -3,9 +3,9 @@
  * state, and the same tokens are fed to the state as each codec gives it back.
  */
 
-import { divergence, logSoftmax } from "../src/benchmark/eval_metrics.ts";
+import { klDivergence, logSoftmax } from "../src/benchmark/eval_metrics.ts";
 import type { Engine } from "../src/engine/engine.ts";
-import { feed } from "../src/engine/prefill.ts";
+import { prefill } from "../src/engine/prefill.ts";
 import { renderMessage, REPLY_START, TURN_END } from "../src/prompt/chat_template.ts";
 import {
   decodeState,
@@ -103,12 +103,12 @@ async function talk(
     if (i === turns.length - 1) break;
     let fresh = prompt;
     for (let written = 0; written < REPLY; written++) {
-      const token = argmax(await feed(engine, fresh, { slot: 0, logits: "last" }));
+      const token = argmax(await prefill(engine, fresh, { slot: 0, logits: "last" }));
       if (token === tokenizer.endOfText || textOf(token).includes(TURN_END)) break;
       told.push(token);
       fresh = [token];
     }
-    await feed(engine, end, { slot: 0, logits: "none" });
+    await prefill(engine, end, { slot: 0, logits: "none" });
     told.push(...end);
   }
   return told;
@@ -118,12 +118,12 @@ async function talk(
 async function goOn(engine: Engine, told: readonly number[]): Promise<Continued> {
   const absorbed = told.slice(0, -1);
   await engine.writeState(0, null);
-  await feed(engine, absorbed, { slot: 0, logits: "none" });
+  await prefill(engine, absorbed, { slot: 0, logits: "none" });
   const state = await engine.readState(0);
   const fed = told.slice(-1);
   const predicted: Float64Array[] = [];
   for (let i = 0; i < CONTINUED; i++) {
-    const logits = await feed(engine, [fed[i]], { slot: 0, logits: "last" });
+    const logits = await prefill(engine, [fed[i]], { slot: 0, logits: "last" });
     predicted.push(logSoftmax(logits));
     if (i < CONTINUED - 1) fed.push(argmax(logits));
   }
@@ -140,7 +140,7 @@ async function addCost(cost: Cost, engine: Engine, continued: Continued): Promis
     for (let at = 0; at < absorbed.length; at += STORED_EVERY) {
       if (at > 0) await store(cost, engine);
       const tokens = absorbed.slice(at, at + STORED_EVERY);
-      await feed(engine, tokens, { slot: 0, logits: "none" });
+      await prefill(engine, tokens, { slot: 0, logits: "none" });
     }
   }
   const length = cost.stored === "once" ? fed.length : STORED_EVERY;
@@ -148,11 +148,11 @@ async function addCost(cost: Cost, engine: Engine, continued: Continued): Promis
   for (let at = 0; at < fed.length; at += length) {
     await store(cost, engine);
     const tokens = fed.slice(at, at + length);
-    const logits = await feed(engine, tokens, { slot: 0, logits: "all" });
+    const logits = await prefill(engine, tokens, { slot: 0, logits: "all" });
     for (let i = 0; i < tokens.length; i++) {
       const p = predicted[at + i];
       const q = logSoftmax(logits.subarray(i * vocabulary, (i + 1) * vocabulary));
-      const kl = divergence(p, q);
+      const kl = klDivergence(p, q);
       cost.kl_mean += kl;
       cost.kl_max = Math.max(cost.kl_max, kl);
       const [likeliest, other] = [argmax(p), argmax(q)];

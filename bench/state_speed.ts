@@ -1,6 +1,6 @@
 /** How fast states of published sizes are encoded and decoded, and how large they get. */
 
-import { type Spread, spread } from "../src/benchmark/cases.ts";
+import { type Spread, summarize } from "../src/benchmark/cases.ts";
 import {
   decodeState,
   encodeState,
@@ -53,8 +53,8 @@ export function stateSpeeds(rounds: number): Speed[] {
       shape: name,
       codec,
       bytes,
-      encode_mb_s: spread(encode),
-      decode_mb_s: spread(decode),
+      encode_mb_s: summarize(encode),
+      decode_mb_s: summarize(decode),
     }));
   });
 }

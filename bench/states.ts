@@ -10,7 +10,7 @@
 
 import { parseArgs } from "node:util";
 import type { Spread } from "../src/benchmark/cases.ts";
-import { commit } from "../src/benchmark/commit.ts";
+import { currentCommit } from "../src/benchmark/commit.ts";
 import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
 import { engineOptions, openEngine } from "../src/server/open_engine.ts";
 import { heldOut } from "../tests/demo/held_out.ts";
@@ -61,7 +61,7 @@ if (flags.json) {
     adapter,
     model: files.id,
     quant,
-    commit: await commit(),
+    commit: await currentCommit(),
     conversations: count,
     tokens: count * CONTINUED,
     often: STORED_EVERY,

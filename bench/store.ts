@@ -8,7 +8,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { type Spread, spread } from "../src/benchmark/cases.ts";
+import { type Spread, summarize } from "../src/benchmark/cases.ts";
 import { atOnce } from "../src/store/states/map_concurrent.ts";
 import type { Key } from "../src/store/backends/backend.ts";
 import { CHUNK_BYTES } from "../src/store/states/blobs.ts";
@@ -41,7 +41,7 @@ for (const megabytes of flags.sizes.split(",").map(Number)) {
       if (round >= 0) (times[name] ??= []).push(milliseconds);
     }
   }
-  const spreads = Object.entries(times).map(([name, all]) => [name, spread(all)] as const);
+  const spreads = Object.entries(times).map(([name, all]) => [name, summarize(all)] as const);
   rows.push({ megabytes, ...Object.fromEntries(spreads) });
 }
 if (flags.json) {

@@ -1,6 +1,6 @@
 /** How fast real workers are, as a client sees it: what a simulation of them has to know. */
 
-import { spread } from "../src/benchmark/cases.ts";
+import { summarize } from "../src/benchmark/cases.ts";
 import type { Answer } from "../bench/stream_client.ts";
 import { type Distribution, meanOf } from "./distribution.ts";
 import type { RealClient } from "./real_clients.ts";
@@ -62,7 +62,7 @@ export async function calibrate(
       }
     }
   }
-  const median = (values: readonly number[]) => spread(values).median;
+  const median = (values: readonly number[]) => summarize(values).median;
   const { token, request } = line(PROMPTS.map((prompt, i) => ({
     tokens: prompt + around,
     ms: median(firsts[i]),

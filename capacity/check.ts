@@ -11,8 +11,8 @@
  */
 
 import { parseArgs } from "node:util";
-import { digits, spread } from "../src/benchmark/cases.ts";
-import { commit } from "../src/benchmark/commit.ts";
+import { roundToFourDigits, summarize } from "../src/benchmark/cases.ts";
+import { currentCommit } from "../src/benchmark/commit.ts";
 import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
 import { startWorkerProcess } from "../tests/suites/e2e/worker_process.ts";
 import { between, calibrate, type Calibration, turnsPerSecond } from "./calibrate.ts";
@@ -97,7 +97,7 @@ const calibrations = [before];
 const pairs: { measured: Both; simulated: Both }[] = [];
 for (let round = 0; round < rounds; round++) {
   console.error(
-    `round ${round + 1} of ${rounds}: ${digits(perSecond)} turns a second, ` +
+    `round ${round + 1} of ${rounds}: ${roundToFourDigits(perSecond)} turns a second, ` +
       `${times.warmup + times.seconds} s`,
   );
   const measured = await measureLoad(firstSeed + round);
@@ -112,7 +112,7 @@ const rows = COMPARED.map(([what, held, of]) => {
     const [real, simply] = [of(measured), of(simulated)];
     return { real, simply, ratio: real === simply ? 1 : simply / real };
   });
-  const ratio = spread(told.map(({ ratio }) => ratio));
+  const ratio = summarize(told.map(({ ratio }) => ratio));
   return {
     what,
     held,
@@ -125,7 +125,7 @@ const rows = COMPARED.map(([what, held, of]) => {
 if (flags.json) {
   console.log(JSON.stringify(rounded({
     device,
-    commit: await commit(),
+    commit: await currentCommit(),
     workers: count,
     slots,
     load: part,
@@ -140,10 +140,16 @@ if (flags.json) {
 } else {
   for (const { cores, request, kv, profile: { decode, read, readBack } } of calibrations) {
     console.log(
-      `a step of ${decode.map(({ batch, ms }) => `${batch} in ${digits(ms)} ms`).join(", ")}; ` +
-        `${digits(read.step)} ms and ${digits(read.token)} a token to read, ${digits(readBack)} ` +
-        `a read-back, ${digits(request)} a request; ` +
-        `states in ${digits(kv.load)} and ${digits(kv.save)} ms; ${digits(cores)} cores`,
+      `a step of ${
+        decode.map(({ batch, ms }) => `${batch} in ${roundToFourDigits(ms)} ms`).join(", ")
+      }; ` +
+        `${roundToFourDigits(read.step)} ms and ${roundToFourDigits(read.token)} a token to read, ${
+          roundToFourDigits(readBack)
+        } ` +
+        `a read-back, ${roundToFourDigits(request)} a request; ` +
+        `states in ${roundToFourDigits(kv.load)} and ${roundToFourDigits(kv.save)} ms; ${
+          roundToFourDigits(cores)
+        } cores`,
     );
   }
   console.log(
@@ -151,10 +157,12 @@ if (flags.json) {
   );
   for (const { what, held, measured, simulated, ratio, holds } of rows) {
     const verdict = held ? holds ? "holds" : "FAILS" : "";
-    const median = (values: readonly number[]) => digits(spread(values).median);
+    const median = (values: readonly number[]) => roundToFourDigits(summarize(values).median);
     console.log(
       `| ${what} | ${median(measured)} | ${median(simulated)} | ` +
-        `${digits(ratio.median)}, ${digits(ratio.min)} to ${digits(ratio.max)} | ${verdict} |`,
+        `${roundToFourDigits(ratio.median)}, ${roundToFourDigits(ratio.min)} to ${
+          roundToFourDigits(ratio.max)
+        } | ${verdict} |`,
     );
   }
 }

@@ -5,7 +5,7 @@
 
 import type {
   EngineInfo,
-  Generated,
+  GenerateResult,
   GenerateRun,
   SamplingEngine,
   SlotSampling,
@@ -83,17 +83,17 @@ export class SimulatedEngine implements SamplingEngine {
     throw new Error("a simulated engine has no logits");
   }
 
-  prepare(): Promise<void> {
+  prepareConstraint(): Promise<void> {
     return Promise.resolve();
   }
 
-  startSampling(slot: number, { params, limit }: SlotSampling): Promise<void> {
+  startSampling(slot: number, { params, maxTokens: limit }: SlotSampling): Promise<void> {
     this.#slots[slot] = { written: 0, limit, length: Number(params.seed) };
     return Promise.resolve();
   }
 
   /** Calls keep their order, so what comes of one is known when it is made. */
-  async generate(runs: readonly GenerateRun[], steps: number): Promise<Generated[]> {
+  async generate(runs: readonly GenerateRun[], steps: number): Promise<GenerateResult[]> {
     const read = runs.reduce((sum, { tokens }) => sum + tokens.length, 0);
     const writers = runs.filter(({ tokens }) => tokens.length === 0)
       .map(({ slot }) => left(this.#slots[slot]));
@@ -133,14 +133,14 @@ export class SimulatedEngine implements SamplingEngine {
     return ms;
   }
 
-  #write(slot: number, most: number): Generated {
-    if (most === 0) return { tokens: [], end: null, fault: null };
+  #write(slot: number, most: number): GenerateResult {
+    if (most === 0) return { tokens: [], finishReason: null, fault: null };
     const writing = this.#slots[slot];
     const count = Math.min(most, left(writing));
     writing.written += count;
     const stopped = writing.written >= writing.length;
     const end = left(writing) > 0 ? null : stopped ? "stop" : "length";
-    return { tokens: new Array(count).fill(1), end, fault: null };
+    return { tokens: new Array(count).fill(1), finishReason: end, fault: null };
   }
 
   /** Resolves when a call has been carried out, and what it tells has been read. */

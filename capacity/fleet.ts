@@ -1,6 +1,6 @@
 /** Many workers, a balancer without sticky sessions before them, and clients. */
 
-import { SERVED } from "../src/server/open_engine.ts";
+import { DEFAULT_ENGINE_SIZES } from "../src/server/open_engine.ts";
 import { VirtualClock } from "./clock.ts";
 import { Cores } from "./cores.ts";
 import { type Conversation, conversations, type Load } from "./load.ts";
@@ -46,7 +46,7 @@ export async function simulate(options: FleetOptions): Promise<Simulated> {
   const window = windowOf(options);
   const clock = new VirtualClock();
   const cores = new Cores(clock, options.cores);
-  const all = { ...options.worker, maxStepTokens: SERVED.maxStepTokens };
+  const all = { ...options.worker, maxStepTokens: DEFAULT_ENGINE_SIZES.maxStepTokens };
   const workers = Array.from(
     { length: options.workers },
     () => new SimulatedWorker(clock, cores, all),

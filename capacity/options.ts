@@ -1,6 +1,6 @@
 /** Flags of a simulation. */
 
-import { SERVED } from "../src/server/open_engine.ts";
+import { DEFAULT_ENGINE_SIZES } from "../src/server/open_engine.ts";
 import { parseDistribution } from "./distribution.ts";
 import { BALANCERS, type FleetOptions } from "./fleet.ts";
 import type { Load } from "./load.ts";
@@ -10,7 +10,7 @@ import { SETTINGS } from "../src/settings/settings.ts";
 
 /** What the flags are when they are not given; the worker's own are its defaults. */
 export const DEFAULTS = {
-  slots: String(SERVED.slots),
+  slots: String(DEFAULT_ENGINE_SIZES.slots),
   queue: String(SETTINGS.queue.defaultValue),
   "turn-seconds": String(SETTINGS["turn-seconds"].defaultValue),
   "state-cache": String(SETTINGS["state-cache"].defaultValue),

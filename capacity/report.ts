@@ -1,6 +1,6 @@
 /** What simulations have told, for people. */
 
-import { digits } from "../src/benchmark/cases.ts";
+import { roundToFourDigits } from "../src/benchmark/cases.ts";
 import type { Simulated } from "./fleet.ts";
 import type { Quantiles } from "./turn_times.ts";
 
@@ -53,7 +53,7 @@ export function table(rows: readonly Row[], { goals }: { goals: boolean }): stri
 
 /** A document's numbers, as precise as they are good for. */
 export function rounded(value: unknown): unknown {
-  if (typeof value === "number") return Number.isInteger(value) ? value : digits(value);
+  if (typeof value === "number") return Number.isInteger(value) ? value : roundToFourDigits(value);
   if (Array.isArray(value)) return value.map(rounded);
   if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, rounded(inner)]));

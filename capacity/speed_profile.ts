@@ -1,7 +1,7 @@
 /** How fast a worker's engine is: what `rwkv bench --json` has measured, as times of steps. */
 
 import { z } from "zod";
-import { SERVED } from "../src/server/open_engine.ts";
+import { DEFAULT_ENGINE_SIZES } from "../src/server/open_engine.ts";
 import { InferenceError } from "../src/core/errors.ts";
 
 /** All times in milliseconds. */
@@ -106,7 +106,10 @@ function fitReading(
 ): { step: number; token: number } {
   let ss = 0, st = 0, tt = 0, s = 0, t = 0;
   for (const { tokens, ms } of prompts) {
-    const [steps, each] = [Math.ceil(tokens / SERVED.maxStepTokens) / ms, tokens / ms];
+    const [steps, each] = [
+      Math.ceil(tokens / DEFAULT_ENGINE_SIZES.maxStepTokens) / ms,
+      tokens / ms,
+    ];
     ss += steps * steps;
     st += steps * each;
     tt += each * each;

@@ -1,7 +1,7 @@
 /** A worker in virtual time: the real scheduler on an engine that only takes time, and a store. */
 
 import { InferenceError } from "../src/core/errors.ts";
-import { PLAIN_SAMPLING } from "../src/core/sampling.ts";
+import { NEUTRAL_SAMPLING } from "../src/core/sampling.ts";
 import type { SchedulerNumbers } from "../src/scheduler/scheduler_stats.ts";
 import { Scheduler } from "../src/scheduler/scheduler.ts";
 import type { StateSource } from "../src/scheduler/scheduler_types.ts";
@@ -90,7 +90,7 @@ export class SimulatedWorker {
     const generation = this.#scheduler.submit({
       state: parent === null ? null : this.#source(parent),
       tokens: new Array(prompt).fill(1),
-      sampling: { ...PLAIN_SAMPLING, seed: BigInt(reply) },
+      sampling: { ...NEUTRAL_SAMPLING, seed: BigInt(reply) },
       counts: new Map(),
       position: 0,
       maxTokens: maxTokens === "exact" ? reply : Math.max(maxTokens, reply),

@@ -8,7 +8,7 @@ export interface Counters {
 
 const METRICS: Readonly<Record<keyof Counters, string>> = {
   steps: "rwkv:engine_steps_total",
-  read: "rwkv:engine_tokens_read_total",
+  read: "rwkv:engine_prefill_tokens_total",
 };
 
 export async function readCounters(urls: readonly string[]): Promise<Counters> {

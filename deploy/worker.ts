@@ -10,7 +10,7 @@
 import { parseFlags } from "../src/settings/parse_flags.ts";
 import { stderrLogger } from "../src/server/serve.ts";
 import { onStopSignals } from "../src/server/signals.ts";
-import { keepUrlsOutOfSpans } from "../src/server/span_urls.ts";
+import { redactSpanUrls } from "../src/server/span_urls.ts";
 import { logDevice } from "../src/server/startup_log.ts";
 import { type StartedWorker, startWorker } from "../src/server/start_worker.ts";
 import type { RunningSessions } from "../src/server/open_sessions.ts";
@@ -19,7 +19,7 @@ import { numberSetting, SERVE_FLAGS } from "../src/settings/settings.ts";
 /** Milliseconds that the last of replies may take on their way. */
 const SEND_MS = 500;
 
-keepUrlsOutOfSpans();
+redactSpanUrls();
 let worker: StartedWorker | undefined;
 /** Where the host's server listens; anywhere, for all that is known, before it says so. */
 let hostname = "0.0.0.0";
@@ -34,7 +34,7 @@ function started(): StartedWorker {
   );
   const grace = numberSetting(flags, "grace");
   worker = startWorker(flags, { log, hostname });
-  worker.allowed.catch((error) => {
+  worker.accessValidated.catch((error) => {
     log.error(error.message);
     Deno.exit(1);
   });
@@ -63,7 +63,7 @@ export default {
     stderrLogger().info(`Listening on http://${hostname}:${address.port}`);
   },
   fetch: async (request, info) => {
-    const { app, allowed } = started();
+    const { app, accessValidated: allowed } = started();
     await allowed;
     return await app.fetch(request, info);
   },

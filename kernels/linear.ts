@@ -13,20 +13,20 @@
 
 import matmulSource from "./matmul.wgsl" with { type: "text" };
 import { ACTIVATION, type LinearPart, writtenRows } from "./linear_part.ts";
-import { linearRowsSource, rowGroups, type RowsTile } from "./linear_rows.ts";
+import { linearRowsSource, type RowsTile, workgroupCount } from "./linear_rows.ts";
 import { LAYER_NORM_EPS, NORM_THREADS } from "./layer_norm.ts";
 import { matrixBytes, ROW_BLOCK, type WeightType } from "./layouts.ts";
 import type { Access, KernelSpec, StepCounts } from "./spec.ts";
 import { WEIGHT_READER, weightConstants } from "./weights.ts";
 
 export type { Activation, LinearPart } from "./linear_part.ts";
-export { evenTile, type RowsTile } from "./linear_rows.ts";
+export { balanceTile, type RowsTile } from "./linear_rows.ts";
 
 /** Columns summed as one; fixed, since results depend on it. */
 export const SEGMENT = 128;
 
 /** `store` writes, `add` adds to what is there, `gatedAdd` multiplies by a gate and adds. */
-export type Write = "store" | "add" | "gatedAdd";
+export type WriteMode = "store" | "add" | "gatedAdd";
 
 export interface LinearSizes {
   parts: readonly LinearPart[];
@@ -36,10 +36,10 @@ export interface LinearSizes {
   bufferRows: number;
   /** Which count the tokens are: all tokens of a step, or those whose logits are wanted. */
   per: "tokens" | "outputs";
-  write: Write;
+  write: WriteMode;
 }
 
-const WRITE: Record<Write, string> = {
+const WRITE: Record<WriteMode, string> = {
   store: "fn put(i: u32, v: f32) { y[i] = v; }",
   add: "fn put(i: u32, v: f32) { y[i] = y[i] + v; }",
   gatedAdd: `
@@ -82,7 +82,7 @@ function weightBytes(
 }
 
 /** Numbers in a workgroup's memory that `linearRows` keeps sums in. */
-export function sharedSums(
+export function sharedSumCount(
   { rowBlocks, tokens, lanes, threadBlocks }: RowsTile,
   columns: number,
 ): number {
@@ -97,7 +97,7 @@ export const linearRows: KernelSpec<LinearRowsSizes> = {
   bindings,
   constants: (sizes) => ({ ...constants(sizes), LANES: sizes.tile.lanes }),
   grid: ({ parts, per, tile }, counts) => [
-    parts.reduce((sum, part) => sum + rowGroups(part, tile), 0),
+    parts.reduce((sum, part) => sum + workgroupCount(part, tile), 0),
     Math.ceil(counts[per] / tile.tokens),
     1,
   ],
@@ -176,7 +176,7 @@ export function linearReference(
     part: Pick<LinearPart, "rows" | "rowOffset" | "outStride" | "activation">;
     columns: number;
     tokens: number;
-    write: Write;
+    write: WriteMode;
   },
 ): void {
   const { rows, rowOffset, outStride, activation } = part;

@@ -127,7 +127,10 @@ fn main(
 }
 
 /** Workgroups that a part takes: none works on two. */
-export function rowGroups({ rows }: LinearPart, { rowBlocks, threadBlocks }: RowsTile): number {
+export function workgroupCount(
+  { rows }: LinearPart,
+  { rowBlocks, threadBlocks }: RowsTile,
+): number {
   return Math.ceil(rows / (ROW_BLOCK * rowBlocks * threadBlocks));
 }
 
@@ -135,9 +138,9 @@ export function rowGroups({ rows }: LinearPart, { rowBlocks, threadBlocks }: Row
  * `tile` with the fewest blocks a thread that take no more workgroups: parts whose rows are no
  * multiple of the tile's then end in few rows that nobody needs.
  */
-export function evenTile(parts: readonly LinearPart[], tile: RowsTile): RowsTile {
+export function balanceTile(parts: readonly LinearPart[], tile: RowsTile): RowsTile {
   const groups = (rowBlocks: number) =>
-    parts.reduce((sum, part) => sum + rowGroups(part, { ...tile, rowBlocks }), 0);
+    parts.reduce((sum, part) => sum + workgroupCount(part, { ...tile, rowBlocks }), 0);
   let { rowBlocks } = tile;
   while (rowBlocks > 1 && groups(rowBlocks - 1) === groups(rowBlocks)) rowBlocks--;
   return { ...tile, rowBlocks };
@@ -145,7 +148,7 @@ export function evenTile(parts: readonly LinearPart[], tile: RowsTile): RowsTile
 
 function firstGroups(parts: readonly LinearPart[], tile: RowsTile): number[] {
   let next = 0;
-  return parts.map((part) => (next += rowGroups(part, tile)) - rowGroups(part, tile));
+  return parts.map((part) => (next += workgroupCount(part, tile)) - workgroupCount(part, tile));
 }
 
 /** WGSL that declares `part`, the one of this workgroup. */

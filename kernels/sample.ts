@@ -9,10 +9,10 @@
  */
 
 import philox from "./philox.wgsl" with { type: "text" };
-import cut from "./sample_cut.wgsl" with { type: "text" };
+import cut from "./sample_filter.wgsl" with { type: "text" };
 import source from "./sample.wgsl" with { type: "text" };
 import { columnGroups } from "./layouts.ts";
-import { BAN, slotConstants, WRITTEN_HEADER } from "./slot_words.ts";
+import { BANNED_BIAS, SAMPLED_HEADER, slotConstants } from "./slot_layout.ts";
 import type { KernelSpec } from "./spec.ts";
 
 export interface SampleSizes {
@@ -52,8 +52,8 @@ export const sample: KernelSpec<SampleSizes> = {
     LANES: lanes,
     THREADS: GROUPS * lanes,
     LEVELS: Math.max(1, Math.ceil(Math.log2(columnGroups(vocabulary)) / Math.log2(GROUPS))),
-    BANNED: { f32: BAN / 2 },
-    WRITTEN_STRIDE: WRITTEN_HEADER + window,
+    BANNED: { f32: BANNED_BIAS / 2 },
+    WRITTEN_STRIDE: SAMPLED_HEADER + window,
   }),
   grid: (_, { outputs }) => [outputs, 1, 1],
   // Logits and bias, once; what a cut reads again is near by then.

@@ -22,7 +22,7 @@ export interface StepCounts {
   /** Tokens whose logits are wanted. */
   outputs: number;
   /** Runs, the first ones, whose token is on the device. */
-  fed: number;
+  gathered: number;
 }
 
 /** Declares a kernel for the sizes `P`. */

@@ -4,7 +4,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { decode, secondsToFirst, startSlots } from "../../src/benchmark/cases.ts";
+import { decode, startSlots, timeToFirstToken } from "../../src/benchmark/cases.ts";
 import { findModel } from "../../src/model_files/find_model.ts";
 import { engineOptions, openEngine } from "../../src/server/open_engine.ts";
 import { lines } from "./lines.ts";
@@ -30,7 +30,7 @@ async function answer(line: string): Promise<number> {
     await startSlots(engine, Array.from({ length: batch }, (_, slot) => prompt(WARM_PROMPT, slot)));
     return (await decode(engine, { batch, tokens })).seconds;
   }
-  if (what === "prefill") return await secondsToFirst(engine, prompt(Number(counts[0]), 0));
+  if (what === "prefill") return await timeToFirstToken(engine, prompt(Number(counts[0]), 0));
   throw new Error(`Cannot answer "${line}"`);
 }
 

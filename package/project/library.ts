@@ -13,14 +13,14 @@ import {
   decodeStateFile,
   encodeState,
   encodeStateFile,
-  feed,
   GpuEngine,
   MemorySource,
   type Model,
+  NEUTRAL_SAMPLING,
   openDevice,
   openModel,
   parseVocabulary,
-  PLAIN_SAMPLING,
+  prefill,
   readStateHeader,
   type SamplingEngine,
   Scheduler,
@@ -44,8 +44,8 @@ const engine = device === "webgpu" ? await onGpu(model) : new CpuSampling(refere
 
 const ids = tokenizer.encode(prompt);
 const options = { slot: 0, logits: "last" } as const;
-const logits = await feed(engine, ids, options);
-const wanted = await feed(reference, ids, { ...options, slot: 1 });
+const logits = await prefill(engine, ids, options);
+const wanted = await prefill(reference, ids, { ...options, slot: 1 });
 let difference = 0;
 logits.forEach((logit, i) => difference = Math.max(difference, Math.abs(logit - wanted[i])));
 
@@ -74,14 +74,14 @@ async function onGpu(model: Model): Promise<SamplingEngine> {
     console.error("no adapter");
     process.exit(3);
   }
-  return await GpuEngine.create(opened, model, { ...HELD, tokens });
+  return await GpuEngine.create(opened, model, { ...HELD, tokenTable: tokens });
 }
 
 async function generate(engine: SamplingEngine): Promise<string> {
   const turn = new Scheduler(engine).submit({
     state: null,
     tokens: ids,
-    sampling: { ...PLAIN_SAMPLING, temperature: 0, seed: 0n },
+    sampling: { ...NEUTRAL_SAMPLING, temperature: 0, seed: 0n },
     counts: new Map(),
     position: 0,
     maxTokens: 40,

@@ -1,7 +1,7 @@
 /** Request bodies, bounded in size and time: JSON in UTF-8, or bytes as they come. */
 
 import { InferenceError } from "../../src/core/errors.ts";
-import { excessOf } from "../../src/core/json_complexity.ts";
+import { checkJsonComplexity } from "../../src/core/json_complexity.ts";
 import { inBlocks } from "./body_stream.ts";
 import { LargeBodies } from "./large_bodies.ts";
 import type { HeldRoom } from "./memory_budget.ts";
@@ -33,7 +33,7 @@ export const BODY_LIMITS: BodyLimits = {
 };
 
 /** What a JSON body may contain: no prompt has more messages, or more tokens as ids. */
-export const JSON_LIMITS = { values: 65_536, depth: 512 } as const;
+export const JSON_LIMITS = { maxValues: 65_536, maxDepth: 512 } as const;
 
 /**
  * Reads a JSON body.
@@ -50,7 +50,7 @@ export async function readJson<T>(
   const bytes = await readBytes(request, limits);
   return await limits.large.process(bytes.length, async (step) => {
     await step(() => {
-      const excess = excessOf(bytes, JSON_LIMITS);
+      const excess = checkJsonComplexity(bytes, JSON_LIMITS);
       if (excess !== null) throw new InferenceError("invalid_value", `The request body ${excess}`);
     });
     const json = await step(() => parseJson(bytes));

@@ -1,7 +1,12 @@
 /** Errors as the OpenAPI document tells of them: for each status the codes that it comes with. */
 
 import type { z } from "zod";
-import { ERROR_STATUS, ERROR_WHEN, type ErrorCode, InferenceError } from "../../src/core/errors.ts";
+import {
+  ERROR_DESCRIPTIONS,
+  ERROR_STATUS,
+  type ErrorCode,
+  InferenceError,
+} from "../../src/core/errors.ts";
 import { statusOn } from "../middleware/referenced_ids.ts";
 import { type ErrorBody, errorSchema } from "./error_schema.ts";
 import { errorBody, RETRY_AFTER } from "../middleware/errors.ts";
@@ -126,7 +131,7 @@ function caseOf(code: ErrorCode, status: number): Case {
   if (code === "rate_limit_exceeded") headers.push(...RATE_HEADERS);
   if (code === "conversation_conflict" || code === "answer_gone") headers.push("x-state-id");
   if (ERROR_STATUS[code] === 401) headers.push("www-authenticate");
-  const when = ERROR_WHEN[code];
+  const when = ERROR_DESCRIPTIONS[code];
   const message = when[0].toUpperCase() + when.slice(1).replaceAll("`", "");
   const limit = code === "rate_limit_exceeded" ? "requests" : undefined;
   const value = errorBody(new InferenceError(code, message, { limit }));

@@ -152,7 +152,7 @@ export class Account implements AccountApi {
     limit: LimitKind,
     { message, retryAfter }: { message: string; retryAfter?: number },
   ): InferenceError {
-    this.#ledger.telemetry.limitRefused(limit);
+    this.#ledger.telemetry.limitExceeded(limit);
     return new InferenceError(code, message, { retryAfter, limit });
   }
 }

@@ -5,7 +5,7 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
-import { isTenant, TENANT_RULE } from "../core/tenant.ts";
+import { isTenantName, TENANT_NAME_RULE } from "../core/tenant.ts";
 import { hashKey } from "../store/keys/api_key_text.ts";
 import { LIMIT_WORDS, limitsOfWords, limitWords } from "../store/keys/key_limits.ts";
 import type { ListedKey } from "./key_source.ts";
@@ -31,13 +31,13 @@ export function parseKeyFile(text: string, name: string): ListedKey[] {
     const [tenant, digest = "", ...words] = told.split(/\s+/);
     const hash = digest.match(/^sha256:([0-9a-f]{64})$/)?.[1];
     const limits = limitsOfWords(words);
-    if (hash !== undefined && limits !== null && isTenant(tenant)) {
+    if (hash !== undefined && limits !== null && isTenantName(tenant)) {
       return [{ tenant, hash, ...(words.length === 0 ? {} : { limits }) }];
     }
     throw new InferenceError(
       "usage",
       `Cannot use line ${i + 1} of ${name}: it must be a tenant, a space, "sha256:" and 64 ` +
-        `hexadecimal digits, where a tenant has ${TENANT_RULE}; bounds may follow, each as ` +
+        `hexadecimal digits, where a tenant has ${TENANT_NAME_RULE}; bounds may follow, each as ` +
         `${Object.values(LIMIT_WORDS).join(", ")} and =NUMBER`,
       { param: "keys" },
     );
@@ -56,7 +56,9 @@ export async function parseKeyVariable(text: string, name: string): Promise<List
     const [, tenant = "", key = ""] = entry.match(/^([^:]*):(.*)$/s) ?? [];
     const wrong = (what: string) =>
       new InferenceError("usage", `Cannot use entry ${i + 1} of ${name}: ${what}`);
-    if (!isTenant(tenant)) throw wrong(`it must be tenant:key, where a tenant has ${TENANT_RULE}`);
+    if (!isTenantName(tenant)) {
+      throw wrong(`it must be tenant:key, where a tenant has ${TENANT_NAME_RULE}`);
+    }
     if (!/^[\x21-\x7e]*$/.test(key)) throw wrong("its key has characters that no header takes");
     if (key.length < LEAST_CHARACTERS) {
       throw wrong(

@@ -1,7 +1,7 @@
 /** Where it is counted what tenants use: by the minute, and of what is kept, over one store. */
 
 import { toHex } from "../core/hex.ts";
-import { SILENT, type Telemetry } from "../core/telemetry.ts";
+import { NO_TELEMETRY, type Telemetry } from "../core/telemetry.ts";
 import type { Backend } from "../store/backends/backend.ts";
 import type { KeyLimits } from "../store/keys/key_limits.ts";
 import { RateRows } from "../store/usage/rate_rows.ts";
@@ -50,6 +50,6 @@ export function openLedger(
     rates: new RateLimiter({ exchange, now, later }),
     stored: new StoredUsage({ backend, now }),
     defaults,
-    telemetry: rest.telemetry ?? SILENT,
+    telemetry: rest.telemetry ?? NO_TELEMETRY,
   };
 }

@@ -3,7 +3,7 @@
  * in turn, so that what disturbs the machine for a while disturbs all of them alike.
  */
 
-import { PLAIN_SAMPLING } from "../core/sampling.ts";
+import { NEUTRAL_SAMPLING } from "../core/sampling.ts";
 import type { Engine, SamplingEngine } from "../engine/engine.ts";
 import { Pace } from "../scheduler/step_controller.ts";
 import { StepCosts } from "../scheduler/step_costs.ts";
@@ -18,7 +18,7 @@ export interface Spread {
   max: number;
 }
 
-export interface Plan {
+export interface BenchmarkPlan {
   /** Slots that decode at once, by case. */
   batches: readonly number[];
   /** Tokens of a prompt, by case. */
@@ -28,7 +28,7 @@ export interface Plan {
   rounds: number;
 }
 
-export interface Timings {
+export interface BenchmarkTimings {
   /** `rate`: tokens per second, over all slots. */
   decode: { batch: number; rate: Spread }[];
   /** `rate`: tokens per second; `first`: seconds until the first token of a reply is known. */
@@ -39,10 +39,10 @@ export interface Timings {
 
 /** Greedy, without an end. */
 const SAMPLING = {
-  params: { ...PLAIN_SAMPLING, temperature: 0, seed: 0n },
+  params: { ...NEUTRAL_SAMPLING, temperature: 0, seed: 0n },
   counts: new Map(),
   position: 0,
-  limit: 1e6,
+  maxTokens: 1e6,
   endToken: null,
   stops: null,
 };
@@ -50,9 +50,9 @@ const SAMPLING = {
 /** Times every case once in every round, after each was run a little to warm up. */
 export async function timeEngine(
   engine: SamplingEngine,
-  { batches, prompts, tokens, rounds }: Plan,
+  { batches, prompts, tokens, rounds }: BenchmarkPlan,
   onProgress: (done: number, total: number) => void = () => {},
-): Promise<Timings> {
+): Promise<BenchmarkTimings> {
   const decode = batches.map((batch) => ({ batch, rates: [] as number[] }));
   const prefill = prompts.map((length) => ({
     prompt: someTokens(engine, length),
@@ -69,7 +69,7 @@ export async function timeEngine(
     count();
   }
   for (const { prompt } of prefill) {
-    await secondsToFirst(engine, prompt.slice(0, engine.info.maxStepTokens));
+    await timeToFirstToken(engine, prompt.slice(0, engine.info.maxStepTokens));
     count();
   }
   await moveState(engine);
@@ -81,7 +81,7 @@ export async function timeEngine(
       count();
     }
     for (const { prompt, rates, firsts } of prefill) {
-      const first = await secondsToFirst(engine, prompt);
+      const first = await timeToFirstToken(engine, prompt);
       rates.push(prompt.length / first);
       firsts.push(first);
       count();
@@ -93,26 +93,30 @@ export async function timeEngine(
     count();
   }
   return {
-    decode: decode.map(({ batch, rates }) => ({ batch, rate: spread(rates) })),
+    decode: decode.map(({ batch, rates }) => ({ batch, rate: summarize(rates) })),
     prefill: prefill.map(({ prompt, rates, firsts }) => ({
       tokens: prompt.length,
-      rate: spread(rates),
-      first: spread(firsts),
+      rate: summarize(rates),
+      first: summarize(firsts),
     })),
-    state: { bytes, read: spread(reads), write: spread(writes) },
+    state: { bytes, read: summarize(reads), write: summarize(writes) },
   };
 }
 
 /** Median, least and most of at least one value, to four digits. */
-export function spread(values: readonly number[]): Spread {
+export function summarize(values: readonly number[]): Spread {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length / 2;
   const median = (sorted[Math.ceil(middle) - 1] + sorted[Math.floor(middle)]) / 2;
-  return { median: digits(median), min: digits(sorted[0]), max: digits(sorted.at(-1)!) };
+  return {
+    median: roundToFourDigits(median),
+    min: roundToFourDigits(sorted[0]),
+    max: roundToFourDigits(sorted.at(-1)!),
+  };
 }
 
 /** Four digits, which is more than timings are good for. */
-export function digits(value: number): number {
+export function roundToFourDigits(value: number): number {
   return Number(value.toPrecision(4));
 }
 
@@ -171,7 +175,7 @@ export async function decode(
 }
 
 /** Seconds until the first token behind a prompt is known. */
-export async function secondsToFirst(
+export async function timeToFirstToken(
   engine: SamplingEngine,
   prompt: readonly number[],
 ): Promise<number> {

@@ -8,18 +8,18 @@ import { fileURLToPath } from "node:url";
 import { createClient, type WorkerHealth } from "../client/mod.ts";
 import { InferenceError } from "../core/errors.ts";
 import type { LoadTimes } from "../engine/engine.ts";
-import { LOAD_PARTS, loadField, READY, SERVING } from "../server/startup_log.ts";
+import { LOAD_PHASES, loadField, READY_MESSAGE, SERVING_PREFIX } from "../server/startup_log.ts";
 
 /** Milliseconds of one start. */
 export interface ColdStart {
   /** From the start of the process until it listens. */
-  listening: number;
+  listeningMs: number;
   /** The engine's own parts of what comes then. */
   loading: LoadTimes;
   /** From the start of the process until turns are taken. */
-  ready: number;
+  readyMs: number;
   /** From the start of the process until the first token has arrived. */
-  firstToken: number;
+  firstTokenMs: number;
   /** What the worker runs. */
   worker: WorkerHealth;
 }
@@ -35,7 +35,7 @@ const DATA = "data";
  *
  * @throws InferenceError `not_ready` with what the worker says, where it ends before it is ready.
  */
-export async function timeColdStart(args: readonly string[]): Promise<ColdStart> {
+export async function measureColdStart(args: readonly string[]): Promise<ColdStart> {
   await mkdir(DATA, { recursive: true });
   const folder = await Deno.makeTempDir({ dir: DATA, prefix: "cold-start-" });
   const kv = join(folder, "states.sqlite3");
@@ -60,7 +60,13 @@ export async function timeColdStart(args: readonly string[]): Promise<ColdStart>
     for await (const _ of stream) break;
     const firstToken = Date.now() - start;
     const worker = await client.health();
-    return { listening: listening - start, loading, ready: ready - start, firstToken, worker };
+    return {
+      listeningMs: listening - start,
+      loading,
+      readyMs: ready - start,
+      firstTokenMs: firstToken,
+      worker,
+    };
   } finally {
     try {
       child.kill("SIGKILL");
@@ -82,11 +88,11 @@ async function untilReady(
   for await (const text of texts) {
     said += text;
     const entries = said.split("\n").slice(0, -1).map(parse);
-    const ready = entries.find(({ message }) => message === READY);
+    const ready = entries.find(({ message }) => message === READY_MESSAGE);
     if (!ready) continue;
-    const serving = entries.find(({ message }) => message?.startsWith(SERVING))!;
+    const serving = entries.find(({ message }) => message?.startsWith(SERVING_PREFIX))!;
     return {
-      url: serving.message!.slice(SERVING.length),
+      url: serving.message!.slice(SERVING_PREFIX.length),
       listening: Date.parse(serving.time!),
       ready: Date.parse(ready.time!),
       loading: loadTimes(ready),
@@ -105,6 +111,6 @@ function parse(line: string): { time?: string; message?: string } & Record<strin
 }
 
 function loadTimes(ready: Record<string, unknown>): LoadTimes {
-  const times = LOAD_PARTS.map((part) => [part, ready[loadField(part)]]);
+  const times = LOAD_PHASES.map((part) => [part, ready[loadField(part)]]);
   return Object.fromEntries(times.filter(([, ms]) => ms !== undefined));
 }

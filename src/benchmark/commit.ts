@@ -1,7 +1,7 @@
 /** Which code was measured. */
 
 /** The commit that runs, where git is there and may be asked. */
-export async function commit(): Promise<string | null> {
+export async function currentCommit(): Promise<string | null> {
   const { state } = await Deno.permissions.query({ name: "run", command: "git" });
   if (state !== "granted") return null;
   try {

@@ -11,13 +11,13 @@ export function logSoftmax(logits: Float32Array): Float64Array {
 }
 
 /** Kullback-Leibler divergence of `q` from `p`, in nats; both log probabilities. */
-export function divergence(p: Float64Array, q: Float64Array): number {
+export function klDivergence(p: Float64Array, q: Float64Array): number {
   let sum = 0;
   for (let i = 0; i < p.length; i++) sum += Math.exp(p[i]) * (p[i] - q[i]);
   return Math.max(0, sum);
 }
 
-export interface Report {
+export interface EvalReport {
   /** Tokens scored: all but the first. */
   tokens: number;
   /** Mean negative log likelihood of a token, in nats. */
@@ -45,16 +45,16 @@ export class Evaluation {
     this.#nll -= q[next];
     if (!reference) return;
     const p = logSoftmax(reference);
-    const kl = divergence(p, q);
+    const kl = klDivergence(p, q);
     this.#compared++;
     this.#klSum += kl;
     this.#klMax = Math.max(this.#klMax, kl);
     if (argmax(p) === argmax(q)) this.#agreed++;
   }
 
-  report(): Report {
+  report(): EvalReport {
     const nll = this.#nll / this.#tokens;
-    const report: Report = { tokens: this.#tokens, nll, perplexity: Math.exp(nll) };
+    const report: EvalReport = { tokens: this.#tokens, nll, perplexity: Math.exp(nll) };
     if (this.#compared === 0) return report;
     return {
       ...report,

@@ -3,12 +3,12 @@
  * is read, and how fast bytes reach the device. All in pieces, with nothing else to do.
  */
 
-import { makeBuffers } from "../engine/gpu/buffers.ts";
-import { fillWeights } from "../engine/gpu/weights.ts";
+import { createBuffers } from "../engine/gpu/buffers.ts";
+import { uploadWeights } from "../engine/gpu/weights.ts";
 import { DeviceBuffers, type OpenDevice, upload } from "../gpu/mod.ts";
 import { openFile } from "../model_files/file_source.ts";
 import type { EngineOptions } from "../server/open_engine.ts";
-import { openSource } from "../model_files/open_model_file.ts";
+import { openModelSource } from "../model_files/open_model_file.ts";
 
 /** Bytes of a piece, much as of a matrix of a large model. */
 const PIECE_BYTES = 1024 * 1024;
@@ -36,13 +36,13 @@ export async function loadRate(
   { device }: OpenDevice,
   { source, quant: wanted, slots, maxStepTokens }: EngineOptions,
 ): Promise<number> {
-  const { model, quant } = await openSource(source, wanted);
+  const { model, quant } = await openModelSource(source, wanted);
   const made = new DeviceBuffers(device);
   try {
-    const buffers = makeBuffers(made, model, { quant, slots, maxStepTokens });
-    await fillWeights(device, model, { buffers }); // memory is given at the first touch
+    const buffers = createBuffers(made, model, { quant, slots, maxStepTokens });
+    await uploadWeights(device, model, { buffers }); // memory is given at the first touch
     const start = performance.now();
-    await fillWeights(device, model, { buffers });
+    await uploadWeights(device, model, { buffers });
     return made.bytes.weights / (performance.now() - start) * 1000;
   } finally {
     made.destroy();

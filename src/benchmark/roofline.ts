@@ -7,7 +7,7 @@
 import type { OpenDevice } from "../gpu/mod.ts";
 import source from "./roofline.wgsl" with { type: "text" };
 
-export interface Roofs {
+export interface Roofline {
   /** Streaming read, 10^9 bytes per second. */
   read_gb_s: number;
   /** Float32 multiply-adds, each two operations, 10^9 operations per second. */
@@ -30,7 +30,7 @@ const MIN_MS = 40;
 const TRIES = 5;
 
 /** Measures the adapter behind a device, and closes the device. */
-export async function measureRoofs({ device, software }: OpenDevice): Promise<Roofs> {
+export async function measureRoofline({ device, software }: OpenDevice): Promise<Roofline> {
   const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
   const block = THREADS * 4 * 16;
   const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);

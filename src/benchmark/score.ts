@@ -2,7 +2,7 @@
 
 import { checkLogits } from "../engine/check_runs.ts";
 import type { Engine, OnProgress } from "../engine/engine.ts";
-import { Evaluation, type Report } from "./eval_metrics.ts";
+import { type EvalReport, Evaluation } from "./eval_metrics.ts";
 
 /** Scores every token after the first; with `reference`, how far `engine` is from it. */
 export async function score(
@@ -10,7 +10,7 @@ export async function score(
   engine: Engine,
   reference: Engine | null,
   onProgress: OnProgress = () => {},
-): Promise<Report> {
+): Promise<EvalReport> {
   const { maxStepTokens, dimensions: { vocabulary } } = engine.info;
   const evaluation = new Evaluation();
   for (let from = 0; from < tokens.length - 1; from += maxStepTokens) {

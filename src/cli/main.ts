@@ -6,7 +6,7 @@ import { COMMANDS } from "./commands.ts";
 import { findCommand } from "./args/help.ts";
 import { parseFlags } from "../settings/parse_flags.ts";
 import { painter } from "./output/terminal.ts";
-import { RUN } from "../settings/flags.ts";
+import { CLI_COMMAND } from "../settings/flags.ts";
 
 const isHelp = (arg: string) => arg === "--help" || arg === "-h";
 
@@ -41,7 +41,7 @@ function report(error: unknown, command: string | null): number {
   if (error instanceof InferenceError) {
     fail(error.message);
     if (error.code !== "usage") return 1;
-    console.error(`\`${RUN} help${command ? ` ${command}` : ""}\` tells what there is`);
+    console.error(`\`${CLI_COMMAND} help${command ? ` ${command}` : ""}\` tells what there is`);
     return 2;
   }
   if (error instanceof ApiError) {
@@ -49,7 +49,7 @@ function report(error: unknown, command: string | null): number {
     return 1;
   }
   if (error instanceof Deno.errors.NotCapable) {
-    fail(`${error.message.split(",")[0]}, which this task may not; \`${RUN}\` may more`);
+    fail(`${error.message.split(",")[0]}, which this task may not; \`${CLI_COMMAND}\` may more`);
     return 1;
   }
   console.error(error);

@@ -140,7 +140,7 @@ export const ERROR_STATUS: Readonly<Record<ErrorCode, number>> = {
 };
 
 /** When every error comes about, for those who read the API's documentation. */
-export const ERROR_WHEN: Readonly<Record<ErrorCode, string>> = {
+export const ERROR_DESCRIPTIONS: Readonly<Record<ErrorCode, string>> = {
   invalid_api_key: "the worker wants a key, and none was sent, or one that it does not take",
   invalid_value: "a field is wrong; `param` names it",
   unsupported_value: "a field asks for what is not supported; `param` names it",

@@ -4,7 +4,7 @@
  */
 
 /** Magnitude of 65504, the largest float16, as a float32's bits. */
-export const LARGEST_HALF = 0x477fe000;
+export const MAX_FLOAT16_AS_FLOAT32_BITS = 0x477fe000;
 
 /** Magnitude of 2^-14, from which on a float16 has all its digits, as a float32's bits. */
 const SMALLEST_NORMAL = 0x38800000;
@@ -18,10 +18,10 @@ const NO_FRACTION = 2 ** 52;
  * @param out As many float16 as there are numbers; unfinished where the answer is false.
  * @returns Whether float16 can hold every number: none is beyond 65504, infinite or NaN.
  */
-export function toHalves(numbers: Float32Array, out: Uint16Array): boolean {
+export function tryFloat16Bits(numbers: Float32Array, out: Uint16Array): boolean {
   const words = new Int32Array(numbers.buffer, numbers.byteOffset, numbers.length);
   for (let i = 0; i < words.length; i++) {
-    if ((words[i] & 0x7fffffff) > LARGEST_HALF) return false;
+    if ((words[i] & 0x7fffffff) > MAX_FLOAT16_AS_FLOAT32_BITS) return false;
     out[i] = halfOf(numbers[i], words[i]);
   }
   return true;
@@ -32,7 +32,7 @@ export function toHalves(numbers: Float32Array, out: Uint16Array): boolean {
  *
  * @param numbers All of magnitudes below 65520, from where on float16 is infinite.
  */
-export function roundedHalves(numbers: Float32Array): Uint16Array<ArrayBuffer> {
+export function float16Bits(numbers: Float32Array): Uint16Array<ArrayBuffer> {
   const words = new Int32Array(numbers.buffer, numbers.byteOffset, numbers.length);
   const halves = new Uint16Array(numbers.length);
   for (let i = 0; i < words.length; i++) halves[i] = halfOf(numbers[i], words[i]);
@@ -40,7 +40,7 @@ export function roundedHalves(numbers: Float32Array): Uint16Array<ArrayBuffer> {
 }
 
 /** A float64 rounded to the nearest float16, ties to even, as Math.f16round does. */
-export function roundToHalf(number: number): number {
+export function roundToFloat16(number: number): number {
   const size = Math.abs(number);
   if (size >= 65520) return Math.sign(number) * Infinity;
   // Adding a float64 whose last digit is float16's last one leaves no smaller digits.
@@ -74,7 +74,7 @@ function halfOf(number: number, word: number): number {
  * @param out As many float32 as there are halves.
  * @returns Index of the first that is infinite or NaN, where it has stopped; else -1.
  */
-export function fromHalves(halves: Uint16Array, out: Float32Array): number {
+export function decodeFloat16(halves: Uint16Array, out: Float32Array): number {
   const words = new Int32Array(out.buffer, out.byteOffset, out.length);
   for (let i = 0; i < halves.length; i++) {
     const half = halves[i];

@@ -6,9 +6,9 @@
 /** What JSON text may contain. */
 export interface JsonLimits {
   /** Values, property names not counted. */
-  values: number;
+  maxValues: number;
   /** Levels of lists and objects within each other. */
-  depth: number;
+  maxDepth: number;
 }
 
 const QUOTE = 0x22;
@@ -19,9 +19,9 @@ const BACKSLASH = 0x5c;
  *
  * @returns How it exceeds the limits, such as `holds more than 100 values`; `null` if it does not.
  */
-export function excessOf(
+export function checkJsonComplexity(
   bytes: Uint8Array,
-  { values: most, depth: deepest }: JsonLimits,
+  { maxValues: most, maxDepth: deepest }: JsonLimits,
 ): string | null {
   let values = 1;
   let depth = 0;

@@ -7,7 +7,7 @@ export interface Logger {
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
   /** Of what happens all the time: not for people who look on. */
-  routine(message: string, fields?: LogFields): void;
+  verbose(message: string, fields?: LogFields): void;
 }
 
 export interface LoggerOptions {
@@ -31,5 +31,5 @@ export function createLogger({ write, format, now }: LoggerOptions): Logger {
   };
   const info = log("info");
   const routine = format === "json" ? info : () => {};
-  return { info, warn: log("warn"), error: log("error"), routine };
+  return { info, warn: log("warn"), error: log("error"), verbose: routine };
 }

@@ -27,7 +27,7 @@ export interface SamplingParams {
 }
 
 /** The model's own distribution: nothing is cut, penalized or biased. */
-export const PLAIN_SAMPLING: Readonly<Omit<SamplingParams, "seed">> = {
+export const NEUTRAL_SAMPLING: Readonly<Omit<SamplingParams, "seed">> = {
   temperature: SAMPLING_PARAMETERS.temperature.defaultValue,
   topP: SAMPLING_PARAMETERS.top_p.defaultValue,
   topK: SAMPLING_PARAMETERS.top_k.defaultValue,
@@ -50,7 +50,7 @@ export type Constraint =
 /** A constraint on its way through a reply. */
 export interface TokenConstraint {
   /** `[ceil(vocabulary / 32)]`: bit `id % 32` of word `id / 32` is set where the token may come next. */
-  allowed(): Promise<Int32Array>;
+  tokenBitmask(): Promise<Int32Array>;
   /** Takes the token that came. */
   accept(token: number): void;
   /** Frees what it holds; nothing may follow. */
@@ -58,7 +58,7 @@ export interface TokenConstraint {
 }
 
 /** Begins a constraint. @throws InferenceError `invalid_value` for one that can't be held */
-export type Constrain = (constraint: Constraint) => Promise<TokenConstraint>;
+export type CreateTokenConstraint = (constraint: Constraint) => Promise<TokenConstraint>;
 
 /** How probable a sampled token was by the model alone, and what was most probable then. */
 export interface TokenLogprobs {
@@ -83,10 +83,10 @@ export interface StopStrings {
   /** As bytes; none is empty. */
   strings: readonly Uint8Array[];
   /** Bytes of the reply so far: a stop may have begun in them. The last ones are enough. */
-  before: Uint8Array;
+  precedingBytes: Uint8Array;
   /** How many of the last bytes of `before` have not been searched: a stop that ends in them ends
    * the reply with its next token. */
-  unsearched: number;
+  unsearchedBytes: number;
 }
 
 /** Bytes that the stop strings of a reply may have together. */
@@ -101,13 +101,13 @@ export interface StopSearch {
   /** 32-bit words of a set of bits. */
   words: number;
   /** `[256, words]`: where each byte stands in the strings. */
-  byByte: Uint32Array;
+  byteMasks: Uint32Array;
   /** `[words]`: where strings begin. */
-  first: Uint32Array;
+  startMask: Uint32Array;
   /** As `first`, of the ends. */
-  last: Uint32Array;
+  endMask: Uint32Array;
   /** `[words]`: which beginnings of the strings the bytes so far end with, by their last byte. */
-  bits: Uint32Array;
+  prefixBits: Uint32Array;
   /** Whether a string has been found. */
   found: boolean;
 }

@@ -8,7 +8,9 @@ import { MAX_STOP_BYTES, type StopSearch, type StopStrings } from "./sampling.ts
  *
  * @throws InferenceError `invalid_value` where the strings are longer than `MAX_STOP_BYTES`.
  */
-export function startSearch({ strings, before, unsearched }: StopStrings): StopSearch {
+export function createStopSearch(
+  { strings, precedingBytes: before, unsearchedBytes: unsearched }: StopStrings,
+): StopSearch {
   const length = strings.reduce((sum, string) => sum + string.length, 0);
   if (length > MAX_STOP_BYTES) {
     throw new InferenceError(
@@ -20,28 +22,28 @@ export function startSearch({ strings, before, unsearched }: StopStrings): StopS
   const words = Math.ceil(length / 32);
   const search: StopSearch = {
     words,
-    byByte: new Uint32Array(256 * words),
-    first: new Uint32Array(words),
-    last: new Uint32Array(words),
-    bits: new Uint32Array(words),
+    byteMasks: new Uint32Array(256 * words),
+    startMask: new Uint32Array(words),
+    endMask: new Uint32Array(words),
+    prefixBits: new Uint32Array(words),
     found: false,
   };
   let at = 0;
   for (const string of strings.filter((string) => string.length > 0)) {
-    setBit(search.first, at);
-    for (const byte of string) setBit(search.byByte.subarray(byte * words), at++);
-    setBit(search.last, at - 1);
+    setBit(search.startMask, at);
+    for (const byte of string) setBit(search.byteMasks.subarray(byte * words), at++);
+    setBit(search.endMask, at - 1);
   }
   const from = before.length - unsearched;
-  searchBytes(search, before.subarray(0, from));
+  advanceStopSearch(search, before.subarray(0, from));
   search.found = false;
-  searchBytes(search, before.subarray(from));
+  advanceStopSearch(search, before.subarray(from));
   return search;
 }
 
 /** Goes on over `bytes`; returns whether a string has been found by now. */
-export function searchBytes(search: StopSearch, bytes: Uint8Array): boolean {
-  const { words, byByte, first, last, bits } = search;
+export function advanceStopSearch(search: StopSearch, bytes: Uint8Array): boolean {
+  const { words, byteMasks: byByte, startMask: first, endMask: last, prefixBits: bits } = search;
   for (const byte of bytes) {
     let carry = 0;
     for (let w = 0; w < words; w++) {

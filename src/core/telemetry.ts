@@ -9,7 +9,7 @@ import type { ErrorCode, FaultKind, LimitKind } from "./errors.ts";
 export type TurnOutcome = "stop" | "length" | "cancelled" | "error";
 
 /** A turn that has ended. */
-export interface EndedTurn {
+export interface TurnMetrics {
   /** How it ended. */
   outcome: TurnOutcome;
   /** From its arrival to its end, its state stored. */
@@ -21,40 +21,40 @@ export interface EndedTurn {
   /** Of these, what did not have to be read again. */
   cachedTokens: number;
   /** Tokens of the reply. */
-  writtenTokens: number;
+  completionTokens: number;
   /** What it did, in no order. */
-  parts: readonly TurnPart[];
+  phases: readonly TurnPhase[];
 }
 
 /** Something that a turn did or waited for. */
-export interface TurnPart {
+export interface TurnPhase {
   /** Which. */
   name: "queue" | "state load" | "prefill" | "decode" | "state save";
   /** Epoch milliseconds. */
-  from: number;
+  startMs: number;
   /** Epoch milliseconds. */
-  to: number;
+  endMs: number;
 }
 
 /** Why a turn was not begun: what its client was told. */
-export type UnbegunReason = ErrorCode | "internal_error";
+export type RejectionReason = ErrorCode | "internal_error";
 
 /** Who is told. Times are seconds. */
 export interface Telemetry {
   /** The first token of a reply came, so long after the turn's arrival. */
-  firstToken(seconds: number): void;
+  timeToFirstToken(seconds: number): void;
   /** `count` more came, each `seconds` after the one before. */
-  moreTokens(count: number, seconds: number): void;
+  interTokenLatency(count: number, seconds: number): void;
   /** Turns are asked for: what is returned is told why, if none of them is begun. */
-  turnsAsked(count: number): (why: UnbegunReason) => void;
+  turnsRequested(count: number): (why: RejectionReason) => void;
   /** A turn is made ready, in the context of its request: what is returned is told of its end. */
-  turnCame(): (turn: EndedTurn) => void;
+  turnStarted(): (turn: TurnMetrics) => void;
   /** A state's bytes were read, from where they are held. */
   stateLoaded(from: "memory" | "store", bytes: number, seconds: number): void;
   /** All that a state consists of was written; `null`: it could not be. */
   stateSaved(bytes: number | null, seconds: number): void;
   /** A request was refused: it would have used more than its key may. */
-  limitRefused(limit: LimitKind): void;
+  limitExceeded(limit: LimitKind): void;
   /** The database was busy, and is asked again. */
   storeRetried(): void;
   /** Something of the engine has failed. */
@@ -64,14 +64,14 @@ export interface Telemetry {
 }
 
 /** Tells nobody. */
-export const SILENT: Telemetry = {
-  firstToken() {},
-  moreTokens() {},
-  turnsAsked: () => () => {},
-  turnCame: () => () => {},
+export const NO_TELEMETRY: Telemetry = {
+  timeToFirstToken() {},
+  interTokenLatency() {},
+  turnsRequested: () => () => {},
+  turnStarted: () => () => {},
   stateLoaded() {},
   stateSaved() {},
-  limitRefused() {},
+  limitExceeded() {},
   storeRetried() {},
   engineFailed() {},
   engineRebuilt() {},

@@ -1,7 +1,7 @@
 /** Numbers for people. */
 
 /** `1.75 GB`, `48 kB`: three digits, powers of a thousand. */
-export function bytesText(bytes: number): string {
+export function formatBytes(bytes: number): string {
   const units = ["bytes", "kB", "MB", "GB", "TB"];
   let unit = 0;
   let value = bytes;
@@ -13,7 +13,7 @@ export function bytesText(bytes: number): string {
 }
 
 /** `7 s`, `3 min 20 s`, `1 h 5 min`, `6 d 22 h`. */
-export function durationText(seconds: number): string {
+export function formatDuration(seconds: number): string {
   const whole = Math.ceil(seconds);
   if (whole < 60) return `${whole} s`;
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;

@@ -1,7 +1,7 @@
 /** Checks of what a caller asks of an engine, the same for every engine. */
 
 import { InferenceError } from "../core/errors.ts";
-import { STOP_WORDS } from "../../kernels/slot_words.ts";
+import { STOP_WORDS } from "../../kernels/slot_layout.ts";
 import { stateLength } from "../model/architectures/registry.ts";
 import type { EngineInfo, GenerateRun, Run, SlotSampling } from "./engine.ts";
 
@@ -64,7 +64,7 @@ function checkToken(id: number, { vocabulary }: Limits["dimensions"]) {
 
 /** @throws InferenceError `invalid_value` naming what is out of range. */
 export function checkSlotSampling(
-  { params, limit, endToken, stops }: SlotSampling,
+  { params, maxTokens: limit, endToken, stops }: SlotSampling,
   { dimensions }: Pick<Limits, "dimensions">,
 ) {
   if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT) {

@@ -14,7 +14,7 @@ export type { Quant } from "../quant/mod.ts";
 export { stateLength } from "../model/architectures/registry.ts";
 
 /** Which logits of a run are wanted: of no token, of its last, or of every one. */
-export type LogitsWanted = "none" | "last" | "all";
+export type LogitsSelection = "none" | "last" | "all";
 
 /** Called with what an operator should see in the log. */
 export type OnNotice = (level: "info" | "warn", message: string) => void;
@@ -38,7 +38,7 @@ export interface Run {
   /** Token ids, each below `dimensions.vocabulary`; at least one. */
   tokens: readonly number[];
   /** Which rows of logits it gives. */
-  logits: LogitsWanted;
+  logits: LogitsSelection;
 }
 
 /** Why an engine runs on the device that it does. */
@@ -123,7 +123,7 @@ export interface SlotSampling {
   /** Tokens sampled before: the next random number's position. */
   position: number;
   /** Tokens to sample at most; 1 or more. */
-  limit: number;
+  maxTokens: number;
   /** Id with which the turn ends. */
   endToken: number | null;
   /** Strings with which the turn ends; not changed. */
@@ -133,11 +133,11 @@ export interface SlotSampling {
   /** How many most probable tokens are told with each one; nothing unless given. */
   logprobs?: number | undefined;
   /** Tokens that the turn has sampled in another slot, behind which `stops` and `constraint` go on. */
-  sampled?: readonly number[] | undefined;
+  alreadySampled?: readonly number[] | undefined;
 }
 
 /** Whether a turn needs the host between one token and the next: for what devices do not do. */
-export function needsHost(
+export function needsCpuSampling(
   { constraint, logprobs, params }: Pick<SlotSampling, "constraint" | "logprobs" | "params">,
 ): boolean {
   const { minP = 0, repetitionPenalty = 1 } = params;
@@ -163,11 +163,11 @@ export interface SamplingFault {
 }
 
 /** What a run has sampled. */
-export interface Generated {
+export interface GenerateResult {
   /** In order; the last one has not been fed. */
   tokens: number[];
   /** "stop": by an end token or a stop string; "length": by the limit. */
-  end: "stop" | "length" | null;
+  finishReason: "stop" | "length" | null;
   /** Why nothing could be sampled, where that is so. */
   fault: SamplingFault | null;
   /** Of each of `tokens`, where they are asked for. */
@@ -184,7 +184,7 @@ export interface SamplingEngine extends Engine {
    *
    * @throws InferenceError `invalid_value` for one that can't be held.
    */
-  prepare(constraint: Constraint): Promise<void>;
+  prepareConstraint(constraint: Constraint): Promise<void>;
 
   /** Lets `slot` sample as told, from the next logits on; `writeState` does not change it. */
   startSampling(slot: number, sampling: SlotSampling): Promise<void>;
@@ -197,5 +197,5 @@ export interface SamplingEngine extends Engine {
    * @param steps Above 1 only where every run goes on from its own token.
    * @throws InferenceError `invalid_value` as `step`.
    */
-  generate(runs: readonly GenerateRun[], steps: number): Promise<Generated[]>;
+  generate(runs: readonly GenerateRun[], steps: number): Promise<GenerateResult[]>;
 }

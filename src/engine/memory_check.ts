@@ -9,19 +9,20 @@ import { type Quant, QUANT_NAMES } from "../quant/mod.ts";
 export const HOST_OVERHEAD_BYTES = 256 * 2 ** 20;
 
 /** A model, a place for it, and what an engine would allocate there. */
-export interface Fit {
+export interface MemoryRequirement {
   model: Model;
   quant: Quant;
   /** What has the memory: an adapter, or this machine. */
-  place: string;
+  deviceName: string;
   /** Bytes. */
-  available: number;
-  measure: (quant: Quant) => MemoryBytes;
+  availableBytes: number;
+  measureMemory: (quant: Quant) => MemoryBytes;
 }
 
 /** @throws InferenceError `insufficient_memory` with both figures and what would fit. */
-export function assertFits(fit: Fit): void {
-  const { model, quant, place, available, measure } = fit;
+export function assertFitsInMemory(fit: MemoryRequirement): void {
+  const { model, quant, deviceName: place, availableBytes: available, measureMemory: measure } =
+    fit;
   const needed = totalBytes(measure(quant));
   if (needed <= available) return;
   throw new InferenceError(
@@ -33,7 +34,10 @@ export function assertFits(fit: Fit): void {
 }
 
 /** The widest of the narrower formats that fits, if any does. */
-function remedy({ model, available, measure }: Fit, needed: number): string {
+function remedy(
+  { model, availableBytes: available, measureMemory: measure }: MemoryRequirement,
+  needed: number,
+): string {
   const narrower = QUANT_NAMES.map((name) => ({ name, bytes: totalBytes(measure(name)) }))
     .filter(({ bytes }) => bytes < needed);
   const fitting = narrower.find(({ bytes }) => bytes <= available);

@@ -1,17 +1,17 @@
 /** Feeds a sequence of any length to one slot, in chunks. */
 
-import type { Engine, LogitsWanted } from "./engine.ts";
+import type { Engine, LogitsSelection } from "./engine.ts";
 
 /**
  * Feeds `tokens` to `slot`, `chunk` at a time, and returns the logits asked for,
  * `[rows, vocabulary]` flattened.
  */
-export async function feed(
+export async function prefill(
   engine: Engine,
   tokens: readonly number[],
   { slot, logits, chunk = engine.info.maxStepTokens }: {
     slot: number;
-    logits: LogitsWanted;
+    logits: LogitsSelection;
     chunk?: number;
   },
 ): Promise<Float32Array> {

@@ -96,7 +96,7 @@ export class DeviceBuffers {
   }
 
   /** Bytes of the buffers made before the first one that the device had no memory for, if any. */
-  async outOfMemoryAt(): Promise<number | null> {
+  async bytesBeforeOutOfMemory(): Promise<number | null> {
     let bytes = 0;
     for (const { buffer, failure } of this.#made) {
       if (await failure) return bytes;

@@ -10,7 +10,7 @@ export interface FoundAdapter {
   /** True for a software renderer. */
   software: boolean;
   /** Each limit that is below what the kernels need, such as "maxStorageBuffersPerShaderStage 4 of 8". */
-  lacking: string[];
+  insufficientLimits: string[];
 }
 
 /** An open device, and what is known of the adapter behind it. */
@@ -72,7 +72,7 @@ export async function findAdapter(gpu: GPU | undefined): Promise<FoundAdapter | 
     adapter,
     name,
     software: (adapter.info.isFallbackAdapter ?? false) || SOFTWARE_RENDERER.test(name),
-    lacking: limits
+    insufficientLimits: limits
       .filter(([limit, needed]) => adapter.limits[limit] < needed)
       .map(([limit, needed]) => `${limit} ${adapter.limits[limit]} of ${needed}`),
   };
@@ -86,7 +86,7 @@ export async function findAdapter(gpu: GPU | undefined): Promise<FoundAdapter | 
  */
 export async function openAdapter(
   gpu: GPU,
-  { adapter, name, software, lacking }: FoundAdapter,
+  { adapter, name, software, insufficientLimits: lacking }: FoundAdapter,
 ): Promise<OpenDevice> {
   if (lacking.length > 0) {
     throw new InferenceError(

@@ -118,7 +118,10 @@ export interface SizedDispatch {
 }
 
 /** Dispatches for a step of given counts, in order; those with an empty grid are left out. */
-export function sized(dispatches: readonly Dispatch[], counts: StepCounts): SizedDispatch[] {
+export function sizeDispatches(
+  dispatches: readonly Dispatch[],
+  counts: StepCounts,
+): SizedDispatch[] {
   return dispatches
     .map(({ label, pipeline, group, grid, bytes }) => (
       { label, pipeline, group, size: grid(counts), bytes: bytes(counts) }
@@ -127,7 +130,10 @@ export function sized(dispatches: readonly Dispatch[], counts: StepCounts): Size
 }
 
 /** Adds dispatches to a pass, in order. */
-export function encode(pass: GPUComputePassEncoder, dispatches: readonly SizedDispatch[]): void {
+export function encodeDispatches(
+  pass: GPUComputePassEncoder,
+  dispatches: readonly SizedDispatch[],
+): void {
   for (const { pipeline, group, size: [x, y, z] } of dispatches) {
     pass.setPipeline(pipeline);
     pass.setBindGroup(0, group);

@@ -20,10 +20,10 @@ export {
 export {
   type BoundBuffer,
   type Dispatch,
-  encode,
+  encodeDispatches,
   Pipelines,
-  sized,
   type SizedDispatch,
+  sizeDispatches,
 } from "./dispatch.ts";
-export { DeviceQueue, Staging, StagingRing, type Work } from "./queue.ts";
-export { DispatchClock } from "./dispatch_clock.ts";
+export { DeviceQueue, type QueueWork, StagingBuffer, StagingRing } from "./queue.ts";
+export { DispatchTimer } from "./dispatch_timer.ts";

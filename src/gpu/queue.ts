@@ -14,7 +14,7 @@ import { readBytes } from "./buffers.ts";
 const LOST_MS = 1_000;
 
 /** A buffer that results are copied to, to be read by the CPU. */
-export class Staging {
+export class StagingBuffer {
   readonly buffer: GPUBuffer;
   /** Resolves when what was copied last has been read. */
   idle: Promise<void> = Promise.resolve();
@@ -26,30 +26,30 @@ export class Staging {
 
 /** Staging buffers that take turns: one can be read while the next one is written. */
 export class StagingRing {
-  readonly #stagings: Staging[];
+  readonly #stagings: StagingBuffer[];
 
   /** @param buffers At least one. */
   constructor(buffers: readonly GPUBuffer[]) {
-    this.#stagings = buffers.map((buffer) => new Staging(buffer));
+    this.#stagings = buffers.map((buffer) => new StagingBuffer(buffer));
   }
 
   /** The one whose turn it is. */
-  take(): Staging {
+  next(): StagingBuffer {
     const staging = this.#stagings.shift()!;
     this.#stagings.push(staging);
     return staging;
   }
 }
 
-export interface Work {
+export interface QueueWork {
   /** Makes commands, at once, while earlier work may still run. */
   encode?: (encoder: GPUCommandEncoder) => void;
   /** Writes to buffers, when everything before has been submitted. */
   write?: () => void;
   /** What the commands have copied, to be read: the first `bytes` bytes. */
-  read?: { staging: Staging; bytes: number };
+  read?: { staging: StagingBuffer; bytes: number };
   /** Whether more work may be called for while this is read: it is waited for a little, to be encoded. */
-  more?: boolean;
+  expectMore?: boolean;
 }
 
 export class DeviceQueue {
@@ -92,7 +92,7 @@ export class DeviceQueue {
    * @returns What was to be read, once it is done; else nothing, once it is submitted.
    * @throws InferenceError `device_lost`
    */
-  async run(work: Work): Promise<ArrayBuffer | null> {
+  async run(work: QueueWork): Promise<ArrayBuffer | null> {
     this.#running++;
     try {
       return await this.#run(work);
@@ -118,7 +118,7 @@ export class DeviceQueue {
     return cause;
   }
 
-  async #run({ encode, write, read, more }: Work): Promise<ArrayBuffer | null> {
+  async #run({ encode, write, read, expectMore: more }: QueueWork): Promise<ArrayBuffer | null> {
     const before = { handed: this.#handed, read: this.#read, idle: read?.staging.idle };
     const handed = deferred<void>();
     const done = deferred<void>();

@@ -41,7 +41,7 @@ export class CompiledGrammar {
   begin(): TokenConstraint {
     let state: State | null = this.#states.start();
     return {
-      allowed: () => {
+      tokenBitmask: () => {
         this.#tidy();
         if (state === null) return Promise.resolve(this.#onlyEnd());
         state = this.#states.current(state);

@@ -1,7 +1,7 @@
 /** Holds replies to what they must be: begins constraints, and keeps what was worked out for them. */
 
 import { InferenceError } from "../core/errors.ts";
-import type { Constrain, Constraint, TokenTable } from "../core/sampling.ts";
+import type { Constraint, CreateTokenConstraint, TokenTable } from "../core/sampling.ts";
 import { CompiledGrammar } from "./compiled.ts";
 import { parseEbnf } from "./ebnf.ts";
 import { anyObject, parseSchema } from "./json/json_schema.ts";
@@ -39,7 +39,7 @@ const MAX_CHOICES = 1000;
 export function createConstrain(
   tokens: TokenTable,
   { endToken, kept = 16 }: ConstrainOptions,
-): Constrain {
+): CreateTokenConstraint {
   let trie: TokenTrie | null = null;
   const known = new Map<string, CompiledGrammar>();
   // Async, so that what is thrown rejects.

@@ -1,6 +1,6 @@
 /** Writes a model as a converted file: tensor by tensor, in pieces, whatever its size. */
 
-import { fromHalves, roundedHalves } from "../core/float16.ts";
+import { decodeFloat16, float16Bits } from "../core/float16.ts";
 import type { ByteSink } from "../formats/byte_sink.ts";
 import type { NewTensor } from "../formats/new_tensor.ts";
 import { SafetensorsWriter } from "../formats/safetensors_writer.ts";
@@ -141,9 +141,9 @@ async function writeHalves(
     const count = Math.min(step, rows - row);
     const values = await source.readRows(row, count);
     assertHalves(values, name);
-    const halves = roundedHalves(values);
+    const halves = float16Bits(values);
     const held = new Float32Array(values.length);
-    fromHalves(halves, held);
+    decodeFloat16(halves, held);
     for (let i = 0; i < values.length; i++) {
       squaredError += (values[i] - held[i]) ** 2;
       squaredValues += values[i] ** 2;

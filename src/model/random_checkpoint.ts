@@ -7,7 +7,7 @@
  * be read on its own. Weights are about normal, with a standard deviation of 1 / sqrt(columns).
  */
 
-import { roundedHalves, roundToHalf } from "../core/float16.ts";
+import { float16Bits, roundToFloat16 } from "../core/float16.ts";
 import { toHex } from "../core/hex.ts";
 import { sha256 } from "../core/sha256.ts";
 import type { Checkpoint, TensorInfo } from "../formats/checkpoint.ts";
@@ -169,8 +169,8 @@ function nf4Codes(seed: number): Fill {
 }
 
 function scalesAround(middle: number, seed: number): Fill {
-  const table = roundedHalves(
-    Float32Array.from({ length: 256 }, (_, i) => roundToHalf(middle * (0.8 + 0.4 * i / 255))),
+  const table = float16Bits(
+    Float32Array.from({ length: 256 }, (_, i) => roundToFloat16(middle * (0.8 + 0.4 * i / 255))),
   );
   return (bytes, byteOffset) => {
     const scales = new Uint16Array(bytes.buffer);

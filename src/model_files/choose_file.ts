@@ -5,7 +5,7 @@ import { shardOf, usualModel } from "../hub/model_names.ts";
 import { type HubFile, isModelFile, newestOfSize, type PullTarget } from "../hub/names.ts";
 import type { Repository } from "../hub/repository.ts";
 import { nearest } from "../core/nearest.ts";
-import { bytesText } from "../core/units.ts";
+import { formatBytes } from "../core/units.ts";
 import { usageError } from "../settings/flags.ts";
 
 /** Files named in a message at most. */
@@ -17,9 +17,9 @@ export type WithProgress = <T>(
   work: (onProgress: (done: number, total: number) => void) => Promise<T>,
 ) => Promise<T>;
 
-export interface ChoiceOptions {
+export interface ChooseFileOptions {
   /** Told what happens, a line at a time. */
-  say: (line: string) => void;
+  onMessage: (line: string) => void;
   /** Asks which of several files it is to be; without it, several are an error that names them. */
   /** Shows the progress of downloads; nothing is shown without it. */
   withProgress?: WithProgress | undefined;
@@ -34,7 +34,7 @@ export interface ChoiceOptions {
 export async function chooseFile(
   repository: Repository,
   { file: path, short }: PullTarget,
-  { choose, say }: ChoiceOptions,
+  { choose, onMessage: say }: ChooseFileOptions,
 ): Promise<HubFile> {
   const files = await repository.files();
   const models = files.filter((file) => isModelFile(file.path));
@@ -90,7 +90,9 @@ function unknownFile(problem: string, models: readonly HubFile[]): InferenceErro
 }
 
 function list(models: readonly HubFile[]): string {
-  const named = models.slice(0, NAMED).map(({ path, size }) => `\n  ${path}  (${bytesText(size)})`);
+  const named = models.slice(0, NAMED).map(({ path, size }) =>
+    `\n  ${path}  (${formatBytes(size)})`
+  );
   const more = models.length - named.length;
   return `one of${named.join("")}${more > 0 ? `\n  and ${more} more` : ""}`;
 }

@@ -8,9 +8,9 @@ import { isIndexName, shardOf } from "../hub/model_names.ts";
 import { fileName, type HubFile, isSafeName } from "../hub/names.ts";
 import type { RemoteFile, Repository } from "../hub/repository.ts";
 import type { PulledRecord } from "./model_cache.ts";
-import { fetchFile, holds } from "./partial_download.ts";
+import { downloadFile, matchesRemoteFile } from "./partial_download.ts";
 import type { WithProgress } from "./choose_file.ts";
-import { bytesText } from "../core/units.ts";
+import { formatBytes } from "../core/units.ts";
 
 type Parts = PulledRecord["parts"];
 
@@ -19,7 +19,7 @@ type Parts = PulledRecord["parts"];
  *
  * @param parts The shards that were downloaded with it.
  */
-export async function identity(
+export async function contentKey(
   repository: Repository,
   remote: RemoteFile,
   parts: Parts,
@@ -37,7 +37,7 @@ export async function identity(
  *
  * @returns The shards, if `remote` is an index.
  */
-export async function fetchFiles(
+export async function downloadFiles(
   http: HubHttp,
   repository: Repository,
   { remote, folder, say, withProgress = (_, work) => work(() => {}) }: {
@@ -50,12 +50,13 @@ export async function fetchFiles(
   const fetchModel = async (file: RemoteFile) => {
     const name = fileName(file.path);
     // A model whose record was not written any more is as good as one that is downloaded now.
-    if (await holds(join(folder, name), file)) return;
-    say(`Downloading ${file.path} (${bytesText(file.size)}) of ${repository.name}`);
-    const onResume = (there: number) => say(`Going on after the ${bytesText(there)} that are here`);
+    if (await matchesRemoteFile(join(folder, name), file)) return;
+    say(`Downloading ${file.path} (${formatBytes(file.size)}) of ${repository.name}`);
+    const onResume = (there: number) =>
+      say(`Going on after the ${formatBytes(there)} that are here`);
     await withProgress(
       "Downloading",
-      (onProgress) => fetchFile(http, file, { folder, name, onResume, onProgress }),
+      (onProgress) => downloadFile(http, file, { folder, name, onResume, onProgress }),
     );
   };
   await fetchModel(remote);
@@ -70,7 +71,7 @@ export async function fetchFiles(
   const configPath = beside(remote, "config.json");
   const config = (await repository.files()).find((file) => file.path === configPath);
   if (config) {
-    await fetchFile(http, await repository.describe(config), { folder, name: "config.json" });
+    await downloadFile(http, await repository.describe(config), { folder, name: "config.json" });
   }
   return parts;
 }

@@ -6,9 +6,9 @@ import { type HubHttp, Refusal } from "../hub/hub_http.ts";
 import { type HubFile, vocabularyFiles, WORLD_VOCABULARY } from "../hub/names.ts";
 import { FileChanged, Repository } from "../hub/repository.ts";
 import { parseVocabulary } from "../tokenizer/vocabulary.ts";
-import type { ModelFacts } from "./inspect_model.ts";
-import { removeIfThere } from "./model_cache.ts";
-import { fetchFile } from "./partial_download.ts";
+import type { ModelDetails } from "./inspect_model.ts";
+import { removeIfExists } from "./model_cache.ts";
+import { downloadFile } from "./partial_download.ts";
 
 const NAME = "vocab.txt";
 
@@ -24,12 +24,12 @@ const MAX_BYTES = 64 * 1024 * 1024;
  *
  * @returns Whether there is one; where not, it has been told how to go on.
  */
-export async function fetchVocabulary(
+export async function downloadVocabulary(
   http: HubHttp,
   own: Repository,
   { folder, facts, say }: {
     folder: string;
-    facts: ModelFacts | null;
+    facts: ModelDetails | null;
     say: (line: string) => void;
   },
 ): Promise<boolean> {
@@ -37,7 +37,7 @@ export async function fetchVocabulary(
   for (const file of vocabularyFiles(await own.files())) {
     if (await fetchFrom(http, own, { file, folder })) return true;
   }
-  for (const { repo, path } of facts?.vocabulary === WORLD_SIZE ? WORLD_VOCABULARY : []) {
+  for (const { repo, path } of facts?.vocabularySize === WORLD_SIZE ? WORLD_VOCABULARY : []) {
     const repository = new Repository(http, repo);
     const file = await attempt(async () =>
       (await repository.files()).find((file) => file.path === path)
@@ -49,7 +49,7 @@ export async function fetchVocabulary(
   }
   say(
     `There is no vocabulary that can be read in ${own.name}` +
-      `${facts?.vocabulary === WORLD_SIZE ? ", nor where the World one usually is" : ""}: ` +
+      `${facts?.vocabularySize === WORLD_SIZE ? ", nor where the World one usually is" : ""}: ` +
       "give one with --vocab FILE",
   );
   return false;
@@ -63,11 +63,11 @@ async function fetchFrom(
   if (file.size > MAX_BYTES) return false;
   const path = join(folder, NAME);
   const fetched = await attempt(async () => {
-    await fetchFile(http, await repository.describe(file), { folder, name: NAME });
+    await downloadFile(http, await repository.describe(file), { folder, name: NAME });
     return true;
   });
   if (fetched && await readable(path)) return true;
-  await removeIfThere(path);
+  await removeIfExists(path);
   return false;
 }
 

@@ -18,7 +18,7 @@ import type { ByteSink } from "../formats/byte_sink.ts";
  * @throws InferenceError `file_error` where the file cannot be written, also because another process
  * is writing it; `cancelled` after `signal`. What `write` throws passes through.
  */
-export async function writeFileWhole<T>(
+export async function writeFileAtomic<T>(
   path: string,
   write: (sink: ByteSink) => Promise<T>,
   { signal, mode }: { signal?: AbortSignal; mode?: number } = {},
@@ -33,7 +33,7 @@ export async function writeFileWhole<T>(
     await attempt(path, () => file.sync());
     checkSignal(path, signal);
     await attempt(path, () => Deno.rename(part, path));
-    await syncFolder(path);
+    await syncDirectory(path);
     return result;
   } catch (error) {
     // Still under the lock, so it is not another process's.
@@ -83,7 +83,7 @@ async function openLocked(
   // A rename puts a file over a device or a link to one, and fails over a folder only at the end.
   const old = await unlessMissing(Deno.stat(path));
   if (old && !old.isFile) throw new Error("it exists and is no regular file");
-  await removeLink(part);
+  await removeSymlink(part);
   const permissions = old?.mode ?? mode ?? 0o666;
   const file = await Deno.open(part, {
     read: true,
@@ -103,7 +103,7 @@ async function openLocked(
 }
 
 /** Removes a link where a file is to be made: nothing is written to where it leads. */
-export async function removeLink(path: string): Promise<void> {
+export async function removeSymlink(path: string): Promise<void> {
   if ((await unlessMissing(Deno.lstat(path)))?.isSymlink) await Deno.remove(path);
 }
 
@@ -123,7 +123,7 @@ async function unlessMissing(info: Promise<Deno.FileInfo>): Promise<Deno.FileInf
 }
 
 /** Makes the rename itself last; not every system can, and the file is whole without it. */
-export async function syncFolder(path: string): Promise<void> {
+export async function syncDirectory(path: string): Promise<void> {
   try {
     using folder = await Deno.open(dirname(path));
     await folder.sync();

@@ -3,8 +3,8 @@
 import { fileURLToPath } from "node:url";
 import { BYTES, parseVocabulary } from "../tokenizer/vocabulary.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { fileError, filesAt, type ModelFiles, readText } from "./model_folder.ts";
-import { type DownloadReporter, pulledFolder } from "./pulled_model.ts";
+import { fileError, findModelFiles, type ModelFiles, readText } from "./model_folder.ts";
+import { type DownloadReporter, resolvePulledModel } from "./pulled_model.ts";
 import { type Flags, text } from "../settings/flags.ts";
 import { numberSetting } from "../settings/settings.ts";
 import { shapeFlag } from "../settings/model_settings.ts";
@@ -22,7 +22,7 @@ export const DEMO_MODEL = fileURLToPath(new URL("../../models/demo", import.meta
  */
 export async function findModel(
   flags: Flags,
-  reporter: DownloadReporter = { say: console.error },
+  reporter: DownloadReporter = { onMessage: console.error },
 ): Promise<ModelFiles> {
   const groupNormEps = numberSetting(flags, "group-norm-eps");
   const shape = shapeFlag(flags);
@@ -39,11 +39,11 @@ export async function findModel(
     info = await Deno.stat(path);
   } catch (cause) {
     if (cause instanceof Deno.errors.NotFound) {
-      return await findModel({ ...flags, model: await pulledFolder(path, flags, reporter) });
+      return await findModel({ ...flags, model: await resolvePulledModel(path, flags, reporter) });
     }
     throw fileError(path, (cause as Error).message, cause);
   }
-  return await filesAt(path, { info, groupNormEps, vocabulary: text(flags, "vocab") });
+  return await findModelFiles(path, { info, groupNormEps, vocabulary: text(flags, "vocab") });
 }
 
 /**

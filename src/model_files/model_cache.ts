@@ -7,7 +7,7 @@ import { dirname, isAbsolute, join } from "node:path";
 import { z } from "zod";
 import { InferenceError } from "../core/errors.ts";
 import { isSafeName } from "../hub/names.ts";
-import { removeLink, writeFileWhole } from "./file_sink.ts";
+import { removeSymlink, writeFileAtomic } from "./file_sink.ts";
 import { usageError } from "../settings/flags.ts";
 
 const RECORD = "pulled.json";
@@ -91,7 +91,7 @@ export class ModelCache {
    * repository's. Of several the one that was pulled last.
    */
   async find(name: string): Promise<CachedModel | null> {
-    const models = (await this.list()).filter(({ record }) => record !== null);
+    const models = (await this.list()).filter(({ record: writeRecord }) => writeRecord !== null);
     const wanted = name.toLowerCase();
     const ways: ((model: CachedModel) => boolean)[] = [
       (model) => model.name === name,
@@ -108,7 +108,7 @@ export class ModelCache {
   }
 
   /** The folder of a model, which is made if need be. @param name A safe one. */
-  async folder(name: string): Promise<string> {
+  async createFolder(name: string): Promise<string> {
     const folder = this.#path(name);
     await Deno.mkdir(folder, { recursive: true });
     if ((await Deno.lstat(folder)).isSymlink) {
@@ -136,23 +136,23 @@ export class ModelCache {
   /** Says that what is in the folder is whole. */
   async record(name: string, record: PulledRecord): Promise<void> {
     const bytes = new TextEncoder().encode(`${JSON.stringify(record, null, 2)}\n`);
-    await writeFileWhole(join(this.#path(name), RECORD), (sink) => sink.write(0, bytes));
+    await writeFileAtomic(join(this.#path(name), RECORD), (sink) => sink.write(0, bytes));
   }
 
   /** Says that the folder's content is not whole, before some of its files are replaced. */
-  async unrecord(name: string): Promise<void> {
-    await removeIfThere(join(this.#path(name), RECORD));
+  async deleteRecord(name: string): Promise<void> {
+    await removeIfExists(join(this.#path(name), RECORD));
   }
 
   /** Removes a model and all that belongs to it; the caller has its lock. */
   async remove(name: string): Promise<void> {
     // Cut short, this leaves something that is not whole and says so.
-    await this.unrecord(name);
+    await this.deleteRecord(name);
     await Deno.remove(this.#path(name), { recursive: true });
   }
 
   /** Removes a folder into which nothing has come after all. */
-  async removeEmpty(name: string): Promise<void> {
+  async removeIfEmpty(name: string): Promise<void> {
     // Of one with anything in it, that fails, as it should.
     await Deno.remove(this.#path(name)).catch(() => {});
   }
@@ -163,14 +163,14 @@ export class ModelCache {
    *
    * @param options.onWait Called once if another process has it; throwing there ends the wait.
    */
-  async locked<T>(
+  async withLock<T>(
     name: string,
     work: () => Promise<T>,
     { onWait, signal }: { onWait: () => void; signal?: AbortSignal | undefined },
   ): Promise<T> {
     const path = join(this.root, "locks", `${name}.lock`);
     await Deno.mkdir(dirname(path), { recursive: true });
-    await removeLink(path);
+    await removeSymlink(path);
     using file = await Deno.open(path, { read: true, write: true, create: true });
     let told = false;
     while (!await file.tryLock(true)) {
@@ -223,7 +223,7 @@ function pulledAt({ record }: CachedModel): number {
 }
 
 /** Removes a file; one that is not there is as good as removed. */
-export async function removeIfThere(path: string): Promise<void> {
+export async function removeIfExists(path: string): Promise<void> {
   try {
     await Deno.remove(path);
   } catch (error) {

@@ -24,7 +24,7 @@ export function fileError(path: string, message: string, cause?: unknown): Infer
   return new InferenceError("file_error", `Cannot use ${path}: ${message}`, { param: path, cause });
 }
 
-export interface FilesOptions {
+export interface FindModelFilesOptions {
   /** Of the path, where it is known already. */
   info?: Deno.FileInfo;
   groupNormEps?: number | undefined;
@@ -33,9 +33,9 @@ export interface FilesOptions {
 }
 
 /** @throws InferenceError `file_error` naming the path, if there is not exactly one checkpoint. */
-export async function filesAt(
+export async function findModelFiles(
   path: string,
-  { info: known, groupNormEps, vocabulary }: FilesOptions = {},
+  { info: known, groupNormEps, vocabulary }: FindModelFilesOptions = {},
 ): Promise<ModelFiles> {
   const info = known ?? await Deno.stat(path);
   const folder = info.isDirectory ? path : dirname(path);

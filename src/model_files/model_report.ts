@@ -27,17 +27,17 @@ export interface MatrixReport {
 const NAMED = 8;
 
 /** Returns the names of tensors as a person reads them: the first ones, and how many more. */
-export function namesText(names: readonly string[]): string {
+export function formatNames(names: readonly string[]): string {
   if (names.length === 0) return "none";
   const more = names.length - NAMED;
   return names.slice(0, NAMED).join(", ") + (more > 0 ? ` and ${more} more` : "");
 }
 
 /** Returns a line about tensors that the model does not use, or null if there are none. */
-export function unreadNotice({ name, unread }: Model): string | null {
+export function unusedTensorsNotice({ name, unread }: Model): string | null {
   if (unread.length === 0) return null;
   return `Ignoring ${unread.length} tensors of ${name} that no RWKV-5 model has: ` +
-    `${namesText(unread)}; \`rwkv info --json\` lists them`;
+    `${formatNames(unread)}; \`rwkv info --json\` lists them`;
 }
 
 /** All matrices, in the order of the layer graph. */

@@ -102,7 +102,7 @@ async function openShard(index: string, file: string): Promise<Checkpoint> {
 const DEFAULT_QUANT: Quant = "f16";
 
 /** Opens a model, and tells how its matrices are to be held. */
-export async function openSource(
+export async function openModelSource(
   { from, ...options }: ModelSource,
   wanted: Quant | undefined,
 ): Promise<{ model: Model; quant: Quant }> {

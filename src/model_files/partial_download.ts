@@ -11,9 +11,9 @@ import { InferenceError } from "../core/errors.ts";
 import { DamagedDownload, type Digest, download, type Part, startDigest } from "../hub/download.ts";
 import type { HubHttp } from "../hub/hub_http.ts";
 import type { RemoteFile } from "../hub/repository.ts";
-import { removeLink, syncFolder } from "./file_sink.ts";
-import { removeIfThere } from "./model_cache.ts";
-import { bytesText } from "../core/units.ts";
+import { removeSymlink, syncDirectory } from "./file_sink.ts";
+import { removeIfExists } from "./model_cache.ts";
+import { formatBytes } from "../core/units.ts";
 
 /** Bytes that are read at once to hash what is there. */
 const READ_BYTES = 1 << 20;
@@ -27,7 +27,7 @@ const SPARE_BYTES = 16 * 1024 * 1024;
  *
  * @throws What `download` throws; InferenceError `file_error` also where there is no room.
  */
-export async function fetchFile(
+export async function downloadFile(
   http: HubHttp,
   file: RemoteFile,
   { folder, name, onResume, onProgress }: {
@@ -41,27 +41,30 @@ export async function fetchFile(
   const partName = `${name}.${await shortDigest(file.etag)}.part`;
   const path = join(folder, partName);
   await removeOtherParts(folder, name, partName);
-  await removeLink(path);
+  await removeSymlink(path);
   const part = await PartFile.open(path);
   let kept = true;
   try {
     await checkRoom(folder, file, part.size);
     if (part.size > 0) onResume?.(part.size);
-    await download(http, file, part, { digest, onProgress });
+    await download(http, file, part, { digest: createDigest, onProgress });
     await part.sync();
   } catch (error) {
     kept = !(error instanceof DamagedDownload);
     throw error;
   } finally {
     part.close();
-    if (!kept || part.size === 0) await removeIfThere(path);
+    if (!kept || part.size === 0) await removeIfExists(path);
   }
   await Deno.rename(path, join(folder, name));
-  await syncFolder(join(folder, name));
+  await syncDirectory(join(folder, name));
 }
 
 /** Whether a file is there already, whole and as the hub says it is. */
-export async function holds(path: string, { size, hash }: RemoteFile): Promise<boolean> {
+export async function matchesRemoteFile(
+  path: string,
+  { size, hash }: RemoteFile,
+): Promise<boolean> {
   let part: PartFile;
   try {
     if ((await Deno.stat(path)).size !== size) return false;
@@ -71,7 +74,7 @@ export async function holds(path: string, { size, hash }: RemoteFile): Promise<b
     throw error;
   }
   try {
-    const sum = startDigest(hash, size, digest);
+    const sum = startDigest(hash, size, createDigest);
     for await (const bytes of part.read()) sum.update(bytes);
     return sum.hex() === hash.hex;
   } finally {
@@ -94,7 +97,7 @@ async function shortDigest(text: string): Promise<string> {
 }
 
 /** A hash of the system's library, which is several times as fast as one in this language. */
-export function digest(algorithm: "sha256" | "sha1"): Digest {
+export function createDigest(algorithm: "sha256" | "sha1"): Digest {
   const hash = createHash(algorithm);
   return { update: (bytes) => void hash.update(bytes), hex: () => hash.digest("hex") };
 }
@@ -111,7 +114,7 @@ async function checkRoom(folder: string, file: RemoteFile, there: number): Promi
   }
   const needed = file.size - there;
   if (free < needed + SPARE_BYTES) {
-    throw noRoom(folder, `${bytesText(free)} are free and ${bytesText(needed)} are needed`);
+    throw noRoom(folder, `${formatBytes(free)} are free and ${formatBytes(needed)} are needed`);
   }
 }
 

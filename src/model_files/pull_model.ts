@@ -9,15 +9,15 @@ import { HubHttp, Refusal } from "../hub/hub_http.ts";
 import { isIndexName } from "../hub/model_names.ts";
 import { fileName, type HubFile, isSafeName, modelName, type PullTarget } from "../hub/names.ts";
 import { defaultEndpoint, FileChanged, type RemoteFile, Repository } from "../hub/repository.ts";
-import { examine } from "./inspect_model.ts";
+import { inspectModel } from "./inspect_model.ts";
 import { type CachedModel, ModelCache } from "./model_cache.ts";
-import { type ChoiceOptions, chooseFile } from "./choose_file.ts";
-import { fetchFiles, identity } from "./download_files.ts";
-import { fetchVocabulary } from "./download_vocabulary.ts";
-import { durationText } from "../core/units.ts";
+import { chooseFile, type ChooseFileOptions } from "./choose_file.ts";
+import { contentKey, downloadFiles } from "./download_files.ts";
+import { downloadVocabulary } from "./download_vocabulary.ts";
+import { formatDuration } from "../core/units.ts";
 import { usageError } from "../settings/flags.ts";
 
-export interface PullOptions extends ChoiceOptions {
+export interface PullOptions extends ChooseFileOptions {
   /** What the model is called here, unless by its file's name. */
   name?: string | undefined;
   signal?: AbortSignal | undefined;
@@ -50,12 +50,12 @@ export async function pullModel(target: PullTarget, options: PullOptions): Promi
           `Cannot pull ${file.path} of ${target.repo}: it is another one each time it is looked at`,
         );
       }
-      options.say(`${error.path} has changed on the hub: starting afresh`);
+      options.onMessage(`${error.path} has changed on the hub: starting afresh`);
     }
   }
 }
 
-async function openHub({ say, signal }: PullOptions): Promise<HubHttp> {
+async function openHub({ onMessage: say, signal }: PullOptions): Promise<HubHttp> {
   const named = Deno.env.get("HF_ENDPOINT")?.trim();
   const endpoint = (named || await defaultEndpoint()).replace(/\/+$/, "");
   if (!/^https?:$/.test(URL.parse(endpoint)?.protocol ?? "")) {
@@ -66,7 +66,7 @@ async function openHub({ say, signal }: PullOptions): Promise<HubHttp> {
     throw usageError("Cannot use HF_TOKEN: a token has no blanks and no letters beyond ASCII");
   }
   const onPause = (reason: string, seconds: number) => {
-    if (seconds >= PAUSE_TOLD) say(`${reason}; trying again in ${durationText(seconds)}`);
+    if (seconds >= PAUSE_TOLD) say(`${reason}; trying again in ${formatDuration(seconds)}`);
   };
   return new HubHttp({ endpoint, token, signal, onPause });
 }
@@ -84,8 +84,8 @@ async function pullFile(cache: ModelCache, pull: Pull): Promise<CachedModel> {
   const name = options.name ?? modelName({ repo: repository.name, path: file.path });
   if (!isSafeName(name)) throw usageError(`Cannot call a model "${name}": use letters and digits`);
   const remote = await repository.describe(file);
-  const onWait = () => options.say(`Another process is pulling ${name}: waiting for it`);
-  return await cache.locked(name, async () => {
+  const onWait = () => options.onMessage(`Another process is pulling ${name}: waiting for it`);
+  return await cache.withLock(name, async () => {
     const there = await cache.get(name);
     const record = there?.record;
     if (record && (record.repo !== repository.name || record.path !== file.path)) {
@@ -96,15 +96,15 @@ async function pullFile(cache: ModelCache, pull: Pull): Promise<CachedModel> {
       );
     }
     const names = new Set([...record?.names ?? [], ...target.short ? [target.short] : []]);
-    if (!record || record.etag !== await identity(repository, remote, record.parts)) {
+    if (!record || record.etag !== await contentKey(repository, remote, record.parts)) {
       try {
         await download(cache, name, { ...pull, remote, names: [...names] });
       } catch (error) {
-        await cache.removeEmpty(name);
+        await cache.removeIfEmpty(name);
         throw error;
       }
     } else {
-      options.say(`${name} is here already: ${there!.folder}`);
+      options.onMessage(`${name} is here already: ${there!.folder}`);
       const vocabulary = record.vocabulary || await vocabularyFor(pull, there!.folder);
       if (names.size > record.names.length || vocabulary !== record.vocabulary) {
         await cache.record(name, { ...record, names: [...names], vocabulary });
@@ -116,8 +116,8 @@ async function pullFile(cache: ModelCache, pull: Pull): Promise<CachedModel> {
 
 /** Looks again for a vocabulary that was not to be had before. */
 async function vocabularyFor({ http, repository, options }: Pull, folder: string) {
-  const facts = await examine(folder, () => {});
-  return await fetchVocabulary(http, repository, { folder, facts, say: options.say });
+  const facts = await inspectModel(folder, () => {});
+  return await downloadVocabulary(http, repository, { folder, facts, say: options.onMessage });
 }
 
 async function download(
@@ -125,18 +125,18 @@ async function download(
   name: string,
   { http, repository, remote, names, options }: Pull & { remote: RemoteFile; names: string[] },
 ): Promise<void> {
-  const { say, withProgress } = options;
-  const folder = await cache.folder(name);
+  const { onMessage: say, withProgress } = options;
+  const folder = await cache.createFolder(name);
   const start = performance.now();
   // Files of two versions are no model, so none is found until all of them are of one.
-  if (isIndexName(remote.path)) await cache.unrecord(name);
-  const parts = await fetchFiles(http, repository, { remote, folder, say, withProgress });
-  const facts = await examine(folder, say);
-  const vocabulary = await fetchVocabulary(http, repository, { folder, facts, say });
+  if (isIndexName(remote.path)) await cache.deleteRecord(name);
+  const parts = await downloadFiles(http, repository, { remote, folder, say, withProgress });
+  const facts = await inspectModel(folder, say);
+  const vocabulary = await downloadVocabulary(http, repository, { folder, facts, say });
   await cache.record(name, {
     repo: repository.name,
     path: remote.path,
-    etag: await identity(repository, remote, parts),
+    etag: await contentKey(repository, remote, parts),
     file: fileName(remote.path),
     parts,
     names,
@@ -148,7 +148,7 @@ async function download(
     vocabulary,
   });
   say(
-    `Downloaded ${name} in ${durationText((performance.now() - start) / 1000)}` +
+    `Downloaded ${name} in ${formatDuration((performance.now() - start) / 1000)}` +
       (facts ? `: RWKV ${facts.version}, ${facts.parameters.toLocaleString("en")} parameters` : ""),
   );
 }

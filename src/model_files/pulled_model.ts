@@ -3,22 +3,22 @@
 import { InferenceError } from "../core/errors.ts";
 import { isModelFile, pullTarget, SHORT_NAMES } from "../hub/names.ts";
 import { cacheRoot, ModelCache } from "./model_cache.ts";
-import type { ChoiceOptions } from "./choose_file.ts";
+import type { ChooseFileOptions } from "./choose_file.ts";
 import { nearest } from "../core/nearest.ts";
 import type { Flags } from "../settings/flags.ts";
 
 /** Reports how a download proceeds. */
-export type DownloadReporter = Pick<ChoiceOptions, "say" | "withProgress">;
+export type DownloadReporter = Pick<ChooseFileOptions, "onMessage" | "withProgress">;
 
 /**
  * The folder of a pulled model, which is downloaded first where `--pull` or `RWKV_PULL` asks for that.
  *
  * @throws InferenceError `file_error` that says how to get it.
  */
-export async function pulledFolder(
+export async function resolvePulledModel(
   name: string,
   flags: Flags,
-  { say, withProgress }: DownloadReporter,
+  { onMessage: say, withProgress }: DownloadReporter,
 ): Promise<string> {
   const root = rootIfAny();
   const cache = root === null ? null : new ModelCache(root);
@@ -27,7 +27,7 @@ export async function pulledFolder(
   const target = isModelFile(name) ? null : pullTarget(name);
   if (target && pullAsked(flags)) {
     const { pullModel } = await import("./pull_model.ts");
-    return (await pullModel(target, { say, withProgress })).folder;
+    return (await pullModel(target, { onMessage: say, withProgress })).folder;
   }
   const there = await cache?.list() ?? [];
   const known = [...SHORT_NAMES, ...there.map(({ name }) => name)];

@@ -58,7 +58,11 @@ export class StopMatcher {
   /** The same search, to be carried on elsewhere. */
   get rest(): StopStrings {
     const before = this.#bytes;
-    return { strings: this.#stops, before, unsearched: before.length - this.#shown };
+    return {
+      strings: this.#stops,
+      precedingBytes: before,
+      unsearchedBytes: before.length - this.#shown,
+    };
   }
 
   /** Takes the bytes of a token; returns the text that may be shown with them. */

@@ -7,7 +7,7 @@ import {
   packScales,
   type WeightType,
 } from "../../kernels/layouts.ts";
-import { roundedHalves } from "../core/float16.ts";
+import { float16Bits } from "../core/float16.ts";
 import { type QuantError, quantize } from "./quantize.ts";
 
 /** Rows of a matrix as layouts.ts lays them out, the first one at the start of a row block. */
@@ -25,7 +25,7 @@ export function packRows(
 ): PackedRows & QuantError {
   const rows = values.length / columns;
   if (!isQuantized(type)) {
-    const floats = type === "f16" ? roundedHalves(values) : values;
+    const floats = type === "f16" ? float16Bits(values) : values;
     return {
       codes: bytesOf(packFloats(floats, { rows, columns })),
       scales: new Uint8Array(),
@@ -36,7 +36,7 @@ export function packRows(
   const { codes, scales, ...error } = quantize(values, { columns, type });
   return {
     codes: bytesOf(packCodes({ codes, scales }, { rows, columns, type })),
-    scales: bytesOf(packScales(roundedHalves(scales), { rows, columns, type })),
+    scales: bytesOf(packScales(float16Bits(scales), { rows, columns, type })),
     ...error,
   };
 }

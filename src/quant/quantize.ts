@@ -14,7 +14,7 @@ import {
   SCALE_BLOCK,
   scaleBlocks,
 } from "../../kernels/layouts.ts";
-import { roundToHalf } from "../core/float16.ts";
+import { roundToFloat16 } from "../core/float16.ts";
 
 /** Parts of the largest magnitude at which the search starts, and how often it goes on from each. */
 const STARTS = [0.98, 0.84];
@@ -105,7 +105,7 @@ function largest({ values, from, to }: Block): number {
 
 /** The largest magnitude as float16, never infinite, and never zero unless the block is. */
 function plainScale(magnitude: number): number {
-  return magnitude === 0 ? 0 : Math.min(Math.max(roundToHalf(magnitude), 2 ** -24), 65504);
+  return magnitude === 0 ? 0 : Math.min(Math.max(roundToFloat16(magnitude), 2 ** -24), 65504);
 }
 
 function int8Scale(block: Block): number {
@@ -119,7 +119,7 @@ function nf4Scale(block: Block): number {
   let best = 0, least = Infinity;
   for (const sign of [1, -1]) {
     for (const start of STARTS) {
-      let scale = roundToHalf(sign * start * magnitude);
+      let scale = roundToFloat16(sign * start * magnitude);
       for (let step = 0; step <= STEPS; step++) {
         const inverse = 512 / scale;
         let cross = 0, square = 0;
@@ -135,7 +135,7 @@ function nf4Scale(block: Block): number {
           least = error;
           best = scale;
         }
-        const next = roundToHalf(cross / square);
+        const next = roundToFloat16(cross / square);
         // Cells end at twice the scale, so no scale is tried that a value lies beyond.
         if (next === scale || !(Math.abs(next) > 0.51 * magnitude)) break;
         scale = next;

@@ -2,9 +2,9 @@
 
 import { deferred } from "../core/deferred.ts";
 import type { StopSearch } from "../core/sampling.ts";
-import { type Generated, needsHost, type SlotSampling } from "../engine/engine.ts";
+import { type GenerateResult, needsCpuSampling, type SlotSampling } from "../engine/engine.ts";
 import { recordToken } from "../sampler/penalties.ts";
-import { startSearch } from "../core/stop_search.ts";
+import { createStopSearch } from "../core/stop_search.ts";
 import type { PlannableTurn } from "./planner.ts";
 import type { FinishedTurn, StateSource, TokenBatch, TurnWork } from "./scheduler_types.ts";
 import { TokenQueue } from "./token_queue.ts";
@@ -57,7 +57,7 @@ export class ActiveTurn implements PlannableTurn {
     this.waitingSince = now;
     this.left = [...work.tokens];
     this.state = work.state;
-    this.#stops = work.stops && startSearch(work.stops);
+    this.#stops = work.stops && createStopSearch(work.stops);
     // Whoever iterates sees the error as well; a caller may do only one of the two.
     this.#finished.promise.catch(() => {});
   }
@@ -148,7 +148,7 @@ export class ActiveTurn implements PlannableTurn {
   /** Whether each of its tokens must come back before the next one. */
   get onHost(): boolean {
     const { constraint, logprobs, sampling: params } = this.work;
-    return needsHost({ constraint, logprobs, params });
+    return needsCpuSampling({ constraint, logprobs, params });
   }
 
   /** Tokens that may yet be sampled. */
@@ -164,8 +164,8 @@ export class ActiveTurn implements PlannableTurn {
       params: sampling,
       counts,
       position: position + this.#resumedAt,
-      limit: maxTokens - this.#resumedAt,
-      sampled: this.#sampled,
+      maxTokens: maxTokens - this.#resumedAt,
+      alreadySampled: this.#sampled,
       endToken,
       stops: this.#stops,
       constraint,
@@ -174,7 +174,7 @@ export class ActiveTurn implements PlannableTurn {
   }
 
   /** Takes what the engine has sampled in `steps` steps. */
-  take({ tokens, end, logprobs }: Generated, steps: number): void {
+  take({ tokens, finishReason: end, logprobs }: GenerateResult, steps: number): void {
     this.stepsAhead -= steps;
     this.served = true;
     for (const token of tokens) {

@@ -2,12 +2,12 @@
 
 import { InferenceError } from "../core/errors.ts";
 import type { StopSearch, TokenConstraint, TokenTable } from "../core/sampling.ts";
-import type { Generated, SlotSampling } from "../engine/engine.ts";
+import type { GenerateResult, SlotSampling } from "../engine/engine.ts";
 import { logprobsOf } from "../sampler/logprobs.ts";
 import { recordToken } from "../sampler/penalties.ts";
 import { randomAt } from "../sampler/random.ts";
 import { sample } from "../sampler/sampler.ts";
-import { searchBytes } from "../core/stop_search.ts";
+import { advanceStopSearch } from "../core/stop_search.ts";
 
 export interface HostSlotOptions {
   constrained: TokenConstraint | null;
@@ -28,23 +28,23 @@ export class HostSlot {
   #sampled = 0;
 
   constructor(sampling: SlotSampling, options: HostSlotOptions) {
-    const { counts, stops, sampled = [] } = sampling;
+    const { counts, stops, alreadySampled: sampled = [] } = sampling;
     this.#sampling = sampling;
     this.#options = options;
     this.#counts = new Map(counts);
-    this.#stops = stops && { ...stops, bits: stops.bits.slice() };
+    this.#stops = stops && { ...stops, prefixBits: stops.prefixBits.slice() };
     for (const token of sampled) {
       options.constrained?.accept(token);
-      if (this.#stops) searchBytes(this.#stops, this.#bytesOf(token));
+      if (this.#stops) advanceStopSearch(this.#stops, this.#bytesOf(token));
     }
   }
 
   /** Samples the next token from `logits`, which are changed, and adds it to `result`. */
-  async sample(logits: Float32Array, result: Generated): Promise<void> {
-    const { params, position, limit, endToken, logprobs } = this.#sampling;
+  async sample(logits: Float32Array, result: GenerateResult): Promise<void> {
+    const { params, position, maxTokens: limit, endToken, logprobs } = this.#sampling;
     const { constrained, banned } = this.#options;
     const untouched = logprobs !== undefined && constrained ? logits.slice() : logits;
-    if (constrained) keepAllowed(logits, await constrained.allowed());
+    if (constrained) keepAllowed(logits, await constrained.tokenBitmask());
     const random = randomAt(params.seed, position + this.#sampled);
     let token: number;
     try {
@@ -64,10 +64,10 @@ export class HostSlot {
     this.token = token;
     this.#sampled++;
     result.tokens.push(token);
-    const stopped = this.#stops !== null && searchBytes(this.#stops, this.#bytesOf(token));
-    if (stopped || token === endToken) result.end = "stop";
-    else if (this.#sampled >= limit) result.end = "length";
-    this.ended = result.end !== null;
+    const stopped = this.#stops !== null && advanceStopSearch(this.#stops, this.#bytesOf(token));
+    if (stopped || token === endToken) result.finishReason = "stop";
+    else if (this.#sampled >= limit) result.finishReason = "length";
+    this.ended = result.finishReason !== null;
   }
 
   /** Frees what it holds. */

@@ -4,13 +4,18 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
-import type { Constrain, Constraint, TokenConstraint, TokenTable } from "../core/sampling.ts";
+import type {
+  Constraint,
+  CreateTokenConstraint,
+  TokenConstraint,
+  TokenTable,
+} from "../core/sampling.ts";
 import {
   type Engine,
   type EngineInfo,
-  type Generated,
+  type GenerateResult,
   type GenerateRun,
-  needsHost,
+  needsCpuSampling,
   type Run,
   type SamplingEngine,
   type SlotSampling,
@@ -24,7 +29,7 @@ export interface CpuSamplingOptions {
   /** Samples for the turns that do not need this; it must be the engine itself. */
   device?: SamplingEngine | undefined;
   /** Begins constraints; without it none can be held. */
-  constrain?: Constrain | undefined;
+  constrain?: CreateTokenConstraint | undefined;
 }
 
 /**
@@ -38,7 +43,7 @@ export class CpuSampling implements SamplingEngine {
   readonly maxSteps: number;
   readonly #engine: Engine;
   readonly #device: SamplingEngine | undefined;
-  readonly #constrain: Constrain | undefined;
+  readonly #constrain: CreateTokenConstraint | undefined;
   readonly #tokens: TokenTable | undefined;
   readonly #banned: Uint8Array | null = null;
   readonly #slots = new Map<number, HostSlot>();
@@ -68,7 +73,7 @@ export class CpuSampling implements SamplingEngine {
     return this.#engine.failed;
   }
 
-  async prepare(constraint: Constraint): Promise<void> {
+  async prepareConstraint(constraint: Constraint): Promise<void> {
     (await this.#begin(constraint)).close();
   }
 
@@ -77,7 +82,7 @@ export class CpuSampling implements SamplingEngine {
   }
 
   startSampling(slot: number, sampling: SlotSampling): Promise<void> {
-    if (this.#device && !needsHost(sampling)) {
+    if (this.#device && !needsCpuSampling(sampling)) {
       this.#hosted.delete(slot);
       return this.#device.startSampling(slot, sampling);
     }
@@ -92,7 +97,7 @@ export class CpuSampling implements SamplingEngine {
     });
   }
 
-  async generate(runs: readonly GenerateRun[], steps: number): Promise<Generated[]> {
+  async generate(runs: readonly GenerateRun[], steps: number): Promise<GenerateResult[]> {
     const device = this.#device;
     if (!device) return await this.#inOrder(() => this.#sampleAll(runs, steps));
     // What is only read, or sampled on the device, waits for nobody.
@@ -122,8 +127,12 @@ export class CpuSampling implements SamplingEngine {
     return this.#inOrder(() => this.#engine.close());
   }
 
-  async #sampleAll(runs: readonly GenerateRun[], steps: number): Promise<Generated[]> {
-    const results = runs.map((): Generated => ({ tokens: [], end: null, fault: null }));
+  async #sampleAll(runs: readonly GenerateRun[], steps: number): Promise<GenerateResult[]> {
+    const results = runs.map((): GenerateResult => ({
+      tokens: [],
+      finishReason: null,
+      fault: null,
+    }));
     for (let step = 0; step < steps; step++) {
       const going = runs.flatMap(({ slot, tokens, sample }, i) => {
         const own = this.#slots.get(slot);

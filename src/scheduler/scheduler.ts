@@ -8,8 +8,8 @@
 
 import { InferenceError } from "../core/errors.ts";
 import type { Constraint } from "../core/sampling.ts";
-import type { Generated, GenerateRun, SamplingEngine } from "../engine/engine.ts";
-import type { Renewal } from "../engine/supervisor/engine_recovery.ts";
+import type { GenerateResult, GenerateRun, SamplingEngine } from "../engine/engine.ts";
+import type { EngineRecovery } from "../engine/supervisor/engine_recovery.ts";
 import { Admission } from "./admission.ts";
 import { ActiveTurn } from "./active_turn.ts";
 import { FairShare } from "./fair_share.ts";
@@ -30,7 +30,7 @@ export interface SchedulerOptions {
   /** The time in milliseconds. */
   clock?: (() => number) | undefined;
   /** Of an engine that is replaced when it fails: turns that wait go on waiting then. */
-  renewal?: Renewal | undefined;
+  renewal?: EngineRecovery | undefined;
 }
 
 /** A call of the engine that has not come back. */
@@ -41,7 +41,7 @@ interface Flight {
   read: number;
   writing: number;
   started: number;
-  results: Promise<Generated[]>;
+  results: Promise<GenerateResult[]>;
 }
 
 /**
@@ -88,7 +88,7 @@ export class Scheduler implements TurnRunner {
     this.#share = new FairShare(costs);
     renewal?.onFault((error) => {
       this.#running.failAll(error);
-      this.#outage.begin(renewal.renew());
+      this.#outage.begin(renewal.recover());
       this.#wake();
     });
   }
@@ -109,7 +109,7 @@ export class Scheduler implements TurnRunner {
    * @throws InferenceError `invalid_value` for one that can't be held
    */
   prepare(constraint: Constraint): Promise<void> {
-    return this.#engine.prepare(constraint);
+    return this.#engine.prepareConstraint(constraint);
   }
 
   /**

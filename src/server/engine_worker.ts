@@ -1,9 +1,9 @@
 /** The Worker in which the engine lives. */
 
-import { answerEngineCalls, type WorkerScope } from "../engine/worker_host.ts";
+import { handleEngineCalls, type WorkerScope } from "../engine/worker_rpc.ts";
 import { type EngineOptions, openEngine } from "./open_engine.ts";
 
-answerEngineCalls(
+handleEngineCalls(
   self as unknown as WorkerScope,
   (options, callbacks) => openEngine(options as EngineOptions, callbacks),
 );

@@ -13,7 +13,7 @@ export const KEY_LIMIT_FLAGS = Object.fromEntries(
 );
 
 /** Bounds that flags give. */
-export function limitsOf(flags: Flags): KeyLimits {
+export function limitFlags(flags: Flags): KeyLimits {
   const given = LIMIT_NAMES.flatMap((name) => {
     const limit = numberSetting(flags, LIMIT_WORDS[name]);
     return limit === undefined ? [] : [[name, limit] as const];

@@ -7,10 +7,10 @@ import { context } from "@opentelemetry/api";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { AnsweredRequest } from "../../routes/middleware/request_observer.ts";
 import { FAULT_KINDS, type FaultKind, LIMIT_KINDS, type LimitKind } from "../core/errors.ts";
-import type { EndedTurn, Telemetry, TurnOutcome, UnbegunReason } from "../core/telemetry.ts";
+import type { RejectionReason, Telemetry, TurnMetrics, TurnOutcome } from "../core/telemetry.ts";
 import type { EngineInfo } from "../engine/engine.ts";
 import type { SchedulerNumbers } from "../scheduler/scheduler_stats.ts";
-import { traceTurn } from "./traces.ts";
+import { recordTurnSpan } from "./traces.ts";
 
 /** Upper bounds, in seconds. */
 const SHORT = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
@@ -20,7 +20,7 @@ const LONG = [...SHORT, 10, 30, 60, 120, 300, 600];
 export interface TurnCounts {
   received: number;
   /** Those that were told why not. */
-  unbegun: number;
+  rejected: number;
   stopped: number;
   length: number;
   /** Their clients left, or the worker was to end. */
@@ -29,10 +29,10 @@ export interface TurnCounts {
 }
 
 /** What is known once the model runs. */
-export interface MeteredWorker {
+export interface WorkerMetricsSource {
   engine: { info: EngineInfo };
   modelId: string;
-  numbers: () => SchedulerNumbers;
+  schedulerStats: () => SchedulerNumbers;
 }
 
 const COUNTED = {
@@ -54,11 +54,11 @@ export class Metrics implements Telemetry {
   );
   readonly #written = this.#counter("generation_tokens_total", "Tokens written");
   readonly #received = this.#counter(
-    "request_received_total",
+    "requests_received_total",
     "Turns asked for: those not begun, those that have ended, and those under way",
   );
   readonly #unbegun = this.#counter(
-    "request_unbegun_total",
+    "requests_rejected_total",
     "Turns that were not begun, by the code of the error that their client got",
     "code",
   );
@@ -98,7 +98,7 @@ export class Metrics implements Telemetry {
     "Turns whose state could not be stored",
   );
   readonly #refusals = this.#counter(
-    "limit_refused_total",
+    "limit_rejections_total",
     "Requests not taken since a key may use no more, by what",
     "limit",
   );
@@ -113,7 +113,7 @@ export class Metrics implements Telemetry {
     "kind",
   );
   readonly #rebuilds = this.#counter(
-    "engine_rebuilds_total",
+    "engine_restarts_total",
     "Times that an engine was opened in the place of one that had failed",
   );
   readonly #answers = this.#histogram(
@@ -127,7 +127,7 @@ export class Metrics implements Telemetry {
 
   readonly #turns: TurnCounts = {
     received: 0,
-    unbegun: 0,
+    rejected: 0,
     stopped: 0,
     length: 0,
     aborted: 0,
@@ -136,9 +136,9 @@ export class Metrics implements Telemetry {
 
   constructor() {
     this.#gauge(
-      "num_requests_underway",
+      "num_requests_in_progress",
       "Turns asked for that have not come to an end: waiting, running, being read or stored",
-      () => this.underway,
+      () => this.inProgress,
     );
     this.#gauge("process_resident_memory_bytes", "Memory of the process", () => {
       return Deno.memoryUsage().rss;
@@ -152,7 +152,7 @@ export class Metrics implements Telemetry {
   }
 
   /** Counts what a running worker knows by itself. */
-  watch({ engine: { info }, modelId, numbers }: MeteredWorker): void {
+  observeWorker({ engine: { info }, modelId, schedulerStats: numbers }: WorkerMetricsSource): void {
     const now = (name: string, help: string, value: (numbers: SchedulerNumbers) => number) =>
       this.#gauge(name, help, () => value(numbers()));
     const total = (name: string, help: string, value: (numbers: SchedulerNumbers) => number) =>
@@ -166,16 +166,16 @@ export class Metrics implements Telemetry {
       "Tokens written per second, of late",
       ({ tokensPerSecond }) => tokensPerSecond,
     );
-    total("request_refused_total", "Turns not taken, the queue being full", (n) => n.refused);
+    total("queue_rejections_total", "Turns not taken, the queue being full", (n) => n.refused);
     total(
       "num_preemptions_total",
       "Times that a turn was suspended, to leave its slot to another tenant",
       ({ preempted }) => preempted,
     );
     total("engine_steps_total", "Steps of the model", ({ steps }) => steps);
-    total("engine_tokens_read_total", "Tokens of prompts read", ({ tokensRead }) => tokensRead);
+    total("engine_prefill_tokens_total", "Tokens of prompts read", ({ tokensRead }) => tokensRead);
     total(
-      "state_warm_total",
+      "state_slot_hits_total",
       "Turns whose slot still held the state that they went on from",
       ({ warm }) => warm,
     );
@@ -197,50 +197,50 @@ export class Metrics implements Telemetry {
     return this.#registry.metrics();
   }
 
-  answered({ method, route, status, seconds }: AnsweredRequest): void {
+  observeResponse({ method, route, status, seconds }: AnsweredRequest): void {
     this.#answers.observe({ method, route, status }, seconds);
   }
 
-  firstToken(seconds: number): void {
+  timeToFirstToken(seconds: number): void {
     this.#first.observe(seconds);
   }
 
-  moreTokens(count: number, seconds: number): void {
+  interTokenLatency(count: number, seconds: number): void {
     for (let i = 0; i < count; i++) this.#between.observe(seconds);
   }
 
   /** As the counters have it, for who can't ask for them any more. */
-  get turns(): Readonly<TurnCounts> {
+  get turnCounts(): Readonly<TurnCounts> {
     return this.#turns;
   }
 
   /** Turns that have not come to an end. */
-  get underway(): number {
-    const { received, unbegun, stopped, length, aborted, failed } = this.#turns;
+  get inProgress(): number {
+    const { received, rejected: unbegun, stopped, length, aborted, failed } = this.#turns;
     return received - unbegun - stopped - length - aborted - failed;
   }
 
-  turnsAsked(count: number): (why: UnbegunReason) => void {
+  turnsRequested(count: number): (why: RejectionReason) => void {
     this.#received.inc(count);
     this.#turns.received += count;
     return (code) => {
       this.#unbegun.inc({ code }, count);
-      this.#turns.unbegun += count;
+      this.#turns.rejected += count;
     };
   }
 
-  turnCame(): (turn: EndedTurn) => void {
+  turnStarted(): (turn: TurnMetrics) => void {
     const request = context.active();
     return (turn) => {
       this.#count(turn);
-      traceTurn(turn, request);
+      recordTurnSpan(turn, request);
     };
   }
 
-  #count(turn: EndedTurn): void {
+  #count(turn: TurnMetrics): void {
     this.#prompt.inc(turn.promptTokens);
     this.#cached.inc(turn.cachedTokens);
-    this.#written.inc(turn.writtenTokens);
+    this.#written.inc(turn.completionTokens);
     this.#whole.observe(turn.seconds);
     if (turn.queuedSeconds !== null) this.#queued.observe(turn.queuedSeconds);
     this.#turns[COUNTED[turn.outcome]]++;
@@ -260,7 +260,7 @@ export class Metrics implements Telemetry {
     this.#saveBytes.inc(bytes);
   }
 
-  limitRefused(limit: LimitKind): void {
+  limitExceeded(limit: LimitKind): void {
     this.#refusals.inc({ limit });
   }
 

@@ -11,7 +11,7 @@ import { ApiKeys } from "../store/keys/api_keys.ts";
 import type { Backend } from "../store/backends/backend.ts";
 import { within } from "../store/backends/reconnecting_client.ts";
 import { randomBytes } from "../store/states/state_id.ts";
-import { type Flags, RUN, text, usageError } from "../settings/flags.ts";
+import { CLI_COMMAND, type Flags, text, usageError } from "../settings/flags.ts";
 
 /** Only in the environment: arguments are seen by everybody on a machine. */
 const KEYS_VARIABLE = "RWKV_API_KEYS";
@@ -21,7 +21,7 @@ const METRICS_VARIABLE = "RWKV_METRICS_TOKEN";
 const START_MS = 3_000;
 
 /** What `serve` tells of variables that have no flag. */
-export const KEY_DETAILS = [
+export const KEY_HELP = [
   `${KEYS_VARIABLE} holds keys as tenant:key, with commas between; ${METRICS_VARIABLE} is what ` +
   "/metrics is asked with, which a worker with keys needs for it.",
 ];
@@ -45,7 +45,7 @@ export interface OpenedAccess {
    * @throws InferenceError `usage` where keys are wrong, or everybody could reach it and none needs
    * one; `file_error` for keys that can't be read
    */
-  checked: (log: Logger) => Promise<void>;
+  validate: (log: Logger) => Promise<void>;
 }
 
 /** Keys of the environment, of a file, and of the store. */
@@ -69,7 +69,7 @@ export function openAccess(
   return {
     access,
     metricsToken: env(METRICS_VARIABLE) || undefined,
-    checked: async (log) => {
+    validate: async (log) => {
       await variable;
       const path = text(flags, "keys");
       // The same faults as later, while somebody is there to see to them.
@@ -121,6 +121,6 @@ async function mayLackKeys(access: Access): Promise<boolean> {
 function unguarded(hostname: string): InferenceError {
   return usageError(
     `Cannot serve on ${hostname} without keys: other machines could use this worker; make a key ` +
-      `with \`${RUN} keys create\`, or let everybody in with --open (RWKV_OPEN=1)`,
+      `with \`${CLI_COMMAND} keys create\`, or let everybody in with --open (RWKV_OPEN=1)`,
   );
 }

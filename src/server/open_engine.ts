@@ -8,21 +8,21 @@ import type { LoadTimes, OnNotice, OnProgress, Quant, SamplingEngine } from "../
 import { HOST_OVERHEAD_BYTES } from "../engine/memory_check.ts";
 import { GpuEngine } from "../engine/gpu/gpu_engine.ts";
 import { tuneWhenIdle } from "../engine/gpu/idle_tuning.ts";
-import { type OpenWorkerOptions, WorkerEngine } from "../engine/worker_host.ts";
+import { type OpenWorkerOptions, WorkerEngine } from "../engine/worker_rpc.ts";
 import { createConstrain } from "../grammar/constrain.ts";
 import { openDevice } from "../gpu/mod.ts";
 import type { Model } from "../model/load.ts";
 import { CpuSampling } from "../scheduler/cpu_sampling.ts";
 import type { ModelFiles, ModelSource } from "../model_files/model_folder.ts";
-import { unreadNotice } from "../model_files/model_report.ts";
-import { openSource } from "../model_files/open_model_file.ts";
+import { unusedTensorsNotice } from "../model_files/model_report.ts";
+import { openModelSource } from "../model_files/open_model_file.ts";
 import { platformGpu, selectDevice } from "./select_device.ts";
 import { TuningCache } from "./tuning_cache.ts";
-import { type Flags, RUN } from "../settings/flags.ts";
+import { CLI_COMMAND, type Flags } from "../settings/flags.ts";
 import { type DeviceChoice, engineFlags } from "../settings/model_settings.ts";
 
 /** Sizes of a worker's engine: conversations that are answered at once, tokens of a step over all. */
-export const SERVED = { slots: 32, leastSlots: 4, maxStepTokens: 256 };
+export const DEFAULT_ENGINE_SIZES = { slots: 32, leastSlots: 4, maxStepTokens: 256 };
 
 /** Everything that an engine is made of; plain data, so that a Worker can be told. */
 export interface EngineOptions {
@@ -78,8 +78,8 @@ export async function openEngine(
     times[part] = performance.now() - start;
     return value;
   };
-  const { model, quant } = await timed("model", openSource(options.source, options.quant));
-  const ignored = unreadNotice(model);
+  const { model, quant } = await timed("model", openModelSource(options.source, options.quant));
+  const ignored = unusedTensorsNotice(model);
   if (ignored !== null) onNotice("warn", ignored);
   const { device, maxStepTokens, tokens, tuning = "off", leastSlots = options.slots } = options;
   const constrain = tokens && createConstrain(tokens, { endToken: options.endOfText ?? null });
@@ -92,7 +92,7 @@ export async function openEngine(
     const tuned = cache && await timed(
       "tuning",
       cache.read((problem) => {
-        const remedy = `\`${RUN} tune\` replaces it`;
+        const remedy = `\`${CLI_COMMAND} tune\` replaces it`;
         onNotice("warn", `Ignoring the tuning cache ${cache.path}: ${problem}; ${remedy}`);
       }),
     );
@@ -113,7 +113,7 @@ export async function openEngine(
       }
       const engine = await GpuEngine.create(open, model, {
         ...sizes,
-        tokens,
+        tokenTable: tokens,
         tuned: tuned?.choices,
         maxStepTokens: Math.max(slots, Math.min(maxStepTokens, tuned?.stepTokens ?? Infinity)),
       });

@@ -1,10 +1,10 @@
 /** Puts together what is behind a worker: engine, scheduler, store and sessions. */
 
-import { SILENT, type Telemetry } from "../core/telemetry.ts";
+import { NO_TELEMETRY, type Telemetry } from "../core/telemetry.ts";
 import { DEFAULT_TENANT } from "../core/tenant.ts";
 import type { OnNotice, OnProgress } from "../engine/engine.ts";
-import type { LastingEngine } from "../engine/supervisor/engine_supervisor.ts";
-import type { EngineEvents, LastingLimits } from "../engine/supervisor/engine_recovery.ts";
+import type { EngineSupervisor } from "../engine/supervisor/engine_supervisor.ts";
+import type { EngineEvents, SupervisorLimits } from "../engine/supervisor/engine_recovery.ts";
 import type { SchedulerNumbers } from "../scheduler/scheduler_stats.ts";
 import { Scheduler } from "../scheduler/scheduler.ts";
 import { Sessions } from "../session/sessions.ts";
@@ -19,9 +19,14 @@ import { noteTenant } from "../store/tenants.ts";
 import { tokenTable, vocabularyHash } from "../tokenizer/token_table.ts";
 import type { WithProgress } from "../model_files/choose_file.ts";
 import { findModel, modelTokenizer } from "../model_files/find_model.ts";
-import { type EngineOptions, engineOptions, type OpenEngine, SERVED } from "./open_engine.ts";
-import { kvOf, openBackend } from "./open_store.ts";
-import { openWorkerEngine } from "./supervised_engine.ts";
+import {
+  DEFAULT_ENGINE_SIZES,
+  type EngineOptions,
+  engineOptions,
+  type OpenEngine,
+} from "./open_engine.ts";
+import { kvFlag, openBackend } from "./open_store.ts";
+import { openSupervisedEngine } from "./supervised_engine.ts";
 import { choice, type Flags } from "../settings/flags.ts";
 import { numberSetting, SETTINGS } from "../settings/settings.ts";
 
@@ -34,13 +39,13 @@ export interface RunningSessions {
   tenants: TenantSessions;
   /** The default tenant's. */
   sessions: Sessions;
-  engine: LastingEngine;
+  engine: EngineSupervisor;
   modelId: string;
   kv: string;
   /** Whether what is stored is encrypted at rest. */
   encrypted: boolean;
   store: StoreProbe;
-  numbers: () => SchedulerNumbers;
+  schedulerStats: () => SchedulerNumbers;
   /**
    * Lets turns under way end, for `grace` milliseconds at most; stores those that go on as open
    * turns, as far as they are; closes the store. The engine ends with the process, which is to
@@ -54,7 +59,7 @@ export interface OpenSessionsOptions {
   /** A store that is open or being opened, in place of the one that flags name. */
   backend?: Promise<Backend> | undefined;
   /** Told what tenants store and remove. */
-  stored?: StoredUsage | undefined;
+  storedUsage?: StoredUsage | undefined;
   /** Told what is wrong when the state store begins to fail, and `null` when it answers again. */
   onStoreChange?: (problem: string | null) => void;
   /** Called with what an operator should see: how a download goes, how kernels were tuned. */
@@ -65,7 +70,7 @@ export interface OpenSessionsOptions {
   engineEvents?: Partial<EngineEvents> | undefined;
   /** Opens engines; in a Worker unless told. */
   openEngine?: OpenEngine | undefined;
-  engineLimits?: Partial<LastingLimits> | undefined;
+  engineLimits?: Partial<SupervisorLimits> | undefined;
 }
 
 /**
@@ -76,10 +81,11 @@ export interface OpenSessionsOptions {
 export async function openSessions(
   flags: Flags,
   onProgress?: OnProgress,
-  { onStoreChange, onNotice = () => {}, telemetry = SILENT, ...given }: OpenSessionsOptions = {},
+  { onStoreChange, onNotice = () => {}, telemetry = NO_TELEMETRY, ...given }: OpenSessionsOptions =
+    {},
 ): Promise<RunningSessions> {
   const files = await findModel(flags, {
-    say: (line) => onNotice("info", line),
+    onMessage: (line) => onNotice("info", line),
     withProgress: given.withProgress,
   });
   const tokenizer = await modelTokenizer(files);
@@ -91,14 +97,14 @@ export async function openSessions(
     endOfText: tokenizer.endOfText,
     tuning: flags["no-tune"] ? "off" as const : "idle" as const,
   };
-  const kv = kvOf(flags);
+  const kv = kvFlag(flags);
   const backend = await (given.backend ?? openBackend(kv, {
     onChange: onStoreChange,
     onRetry: () => telemetry.storeRetried(),
   }));
-  let engine: LastingEngine;
+  let engine: EngineSupervisor;
   try {
-    engine = await openWorkerEngine(options, {
+    engine = await openSupervisedEngine(options, {
       telemetry,
       onProgress,
       onNotice,
@@ -149,7 +155,7 @@ export async function openSessions(
     open: (tenant, underway) => {
       // Where it can't be written now, it is when the tenant's sessions are made anew.
       underway.chore(noteTenant(backend, tenant));
-      const { stored } = given;
+      const { storedUsage: stored } = given;
       const onChange = stored && ((change: StateChange) => stored.changed(tenant, change));
       const store = new StateStore(backend, { ...states, tenant, onChange });
       return new Sessions({ ...shared, store, underway });
@@ -165,12 +171,12 @@ export async function openSessions(
     kv,
     encrypted: backend.secret !== undefined,
     store: new StoreProbe(backend),
-    numbers: () => scheduler.numbers,
+    schedulerStats: () => scheduler.numbers,
     close: async (grace) => {
       const ended = scheduler.close().then(() => tenants.settled());
-      if (!await endsWithin(ended, grace)) {
+      if (!await settlesWithin(ended, grace)) {
         tenants.interrupt();
-        await endsWithin(ended, STORE_MS);
+        await settlesWithin(ended, STORE_MS);
       }
       backend.close();
     },
@@ -179,13 +185,13 @@ export async function openSessions(
 
 /** A number of slots that was asked for is had or refused. */
 function slotsOf(flags: Flags): Pick<EngineOptions, "slots" | "leastSlots" | "maxStepTokens"> {
-  if (flags.slots === undefined) return SERVED;
+  if (flags.slots === undefined) return DEFAULT_ENGINE_SIZES;
   const slots = numberSetting(flags, "slots");
-  return { slots, maxStepTokens: Math.max(slots, SERVED.maxStepTokens) };
+  return { slots, maxStepTokens: Math.max(slots, DEFAULT_ENGINE_SIZES.maxStepTokens) };
 }
 
 /** Whether `work` is done before `limit` milliseconds are over. */
-export async function endsWithin(work: Promise<unknown>, limit: number): Promise<boolean> {
+export async function settlesWithin(work: Promise<unknown>, limit: number): Promise<boolean> {
   const { promise: late, resolve } = Promise.withResolvers<false>();
   const timer = setTimeout(() => resolve(false), limit);
   try {

@@ -1,6 +1,6 @@
 /** Where states are kept, as a command line or the environment says. */
 
-import { isTenant, TENANT_RULE } from "../core/tenant.ts";
+import { isTenantName, TENANT_NAME_RULE } from "../core/tenant.ts";
 import type { Backend } from "../store/backends/backend.ts";
 import { type BackendOptions, openExistingStore, openStore } from "../store/backends/registry.ts";
 import { MasterKeys } from "../store/encryption/master_keys.ts";
@@ -9,13 +9,13 @@ import { type Flags, text, usageError } from "../settings/flags.ts";
 import { SETTINGS } from "../settings/settings.ts";
 
 /** `--tenant`, or undefined. */
-export function tenantOf(flags: Flags): string | undefined {
+export function tenantFlag(flags: Flags): string | undefined {
   const tenant = text(flags, "tenant");
-  if (tenant === undefined || isTenant(tenant)) return tenant;
-  throw usageError(`Cannot use --tenant ${tenant}: a tenant's name has ${TENANT_RULE}`);
+  if (tenant === undefined || isTenantName(tenant)) return tenant;
+  throw usageError(`Cannot use --tenant ${tenant}: a tenant's name has ${TENANT_NAME_RULE}`);
 }
 
-export function kvOf(flags: Flags): string {
+export function kvFlag(flags: Flags): string {
   return text(flags, "kv") ?? SETTINGS.kv.defaultValue;
 }
 
@@ -48,7 +48,7 @@ async function encrypted(backend: Backend, keys: MasterKeys): Promise<Backend> {
  *
  * @throws InferenceError `usage` if there are none
  */
-export async function openUnencrypted(kv: string): Promise<{ rows: Backend; keys: MasterKeys }> {
+export async function openForEncryption(kv: string): Promise<{ rows: Backend; keys: MasterKeys }> {
   const keys = await masterKeys();
   if (keys.sealing === null) {
     throw usageError(

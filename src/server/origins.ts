@@ -9,7 +9,7 @@ const APP_ORIGIN = /^([a-z][a-z\d+.-]*):\/\/(\*|[^\s/?#@*]+)\/?$/i;
 const NO_PAGES = ["http", "https", "ftp", "ws", "wss", "file", "data", "blob", "javascript"];
 
 /** Origins as browsers and web views send them. */
-export function originsOf(flags: Flags): string[] {
+export function originsFlag(flags: Flags): string[] {
   const list = text(flags, "origins")?.split(",").map((part) => part.trim()) ?? [];
   return list.filter((part) => part !== "").map(originOf);
 }

@@ -6,10 +6,10 @@ import type { Logger } from "../core/log.ts";
 /** Asked all the time by machines, and of no interest. */
 const PROBES = new Set(["/health", "/ready", "/ping", "/metrics"]);
 
-export function logAnswer(log: Logger, answered: AnsweredRequest): void {
+export function logRequest(log: Logger, answered: AnsweredRequest): void {
   const { method, route, status, seconds, requestId } = answered;
   if (PROBES.has(route)) return;
-  log.routine("Answered", {
+  log.verbose("Answered", {
     method,
     route,
     status,

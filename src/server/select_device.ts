@@ -28,7 +28,7 @@ export async function selectDevice(
   const found = await findAdapter(gpu);
   if (choice === "webgpu") return await requested(gpu, found);
   if (!gpu || !found) return cpu(`there is no WebGPU adapter; ${INSTALL_DRIVER} to use it`);
-  const { name, software, lacking } = found;
+  const { name, software, insufficientLimits: lacking } = found;
   if (software) return cpu(`the only WebGPU adapter is ${name}, a software renderer; ${FORCE}`);
   if (lacking.length > 0) {
     return cpu(`the limits of the adapter ${name} are too low (${lacking.join(", ")})`);

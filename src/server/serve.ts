@@ -2,16 +2,22 @@
 
 import type { InferenceError } from "../core/errors.ts";
 import { createLogger, type Logger } from "../core/log.ts";
-import { bytesText } from "../core/units.ts";
+import { formatBytes } from "../core/units.ts";
 import { totalBytes } from "../gpu/mod.ts";
 import { type Flags, text, usageError } from "../settings/flags.ts";
 import { numberSetting, SETTINGS } from "../settings/settings.ts";
 import { HttpServer, type HttpServerOptions } from "./http_server.ts";
-import { endsWithin, type RunningSessions } from "./open_sessions.ts";
+import { type RunningSessions, settlesWithin } from "./open_sessions.ts";
 import { onStopSignals } from "./signals.ts";
-import { keepUrlsOutOfSpans } from "./span_urls.ts";
+import { redactSpanUrls } from "./span_urls.ts";
 import { startWorker, type StartWorkerOptions } from "./start_worker.ts";
-import { loadFields, logDevice, READY, SERVING, STOPPED } from "./startup_log.ts";
+import {
+  loadFields,
+  logDevice,
+  READY_MESSAGE,
+  SERVING_PREFIX,
+  STOPPED_MESSAGE,
+} from "./startup_log.ts";
 
 /** The address of this machine. A number, because a minimal system may not resolve a name. */
 const LOOPBACK = SETTINGS.host.defaultValue;
@@ -20,7 +26,7 @@ const LOOPBACK = SETTINGS.host.defaultValue;
  * Milliseconds for which a worker without an engine still answers that it has failed. Balancers and
  * clients learn of the failure, and a supervisor does not restart the worker in a tight loop.
  */
-export const FAILED_MS = 30_000;
+export const FAILURE_LINGER_MS = 30_000;
 
 /** Milliseconds for sending the last responses. */
 const SEND_MS = 1000;
@@ -28,7 +34,7 @@ const SEND_MS = 1000;
 export interface ServeOptions
   extends Pick<StartWorkerOptions, "openEngine" | "engineLimits" | "onProgress" | "withProgress"> {
   /** Replaces `FAILED_MS`. */
-  failedMs?: number | undefined;
+  failureLingerMs?: number | undefined;
   /** Called when loading has ended, successfully or not. */
   onLoaded?: (() => void) | undefined;
   /** Called when the worker is ready, in place of the log lines about start and end. */
@@ -42,18 +48,22 @@ export interface ServeOptions
  */
 export async function serveWorker(
   flags: Flags,
-  { failedMs = FAILED_MS, onLoaded = () => {}, onReady, ...options }: ServeOptions = {},
+  { failureLingerMs: failedMs = FAILURE_LINGER_MS, onLoaded = () => {}, onReady, ...options }:
+    ServeOptions = {},
 ): Promise<void> {
   const log = stderrLogger();
   const hostname = text(flags, "host") ?? LOOPBACK;
   const port = numberSetting(flags, "port");
   const grace = numberSetting(flags, "grace");
-  keepUrlsOutOfSpans();
-  const { app, allowed, ready, givenUp, metrics } = startWorker(flags, {
-    ...options,
-    log,
-    hostname,
-  });
+  redactSpanUrls();
+  const { app, accessValidated: allowed, ready, engineFailed: givenUp, metrics } = startWorker(
+    flags,
+    {
+      ...options,
+      log,
+      hostname,
+    },
+  );
   ready.then(onLoaded, onLoaded);
   await allowed;
   const { server, url } = listen({
@@ -62,7 +72,7 @@ export async function serveWorker(
     fetch: (request, info) => app.fetch(request, info),
     log,
   });
-  if (!onReady) log.info(SERVING + url);
+  if (!onReady) log.info(SERVING_PREFIX + url);
   const stop = Promise.withResolvers<void>();
   const signalsDone = onStopSignals(stop.resolve);
   let failure: InferenceError | null = null;
@@ -77,13 +87,15 @@ export async function serveWorker(
     if (onReady) onReady(running, url);
     else logReady(log, running);
     const ended = await Promise.race([stop.promise, givenUp]);
-    if (ended !== undefined && !await endsWithin(stop.promise, failedMs)) failure = ended;
+    if (ended !== undefined && !await settlesWithin(stop.promise, failedMs)) failure = ended;
     log.info("Stopping");
     const sent = server.shutdown();
     await running.close(1000 * grace);
     // A stream ends after its turn, and the client should receive that end.
-    await endsWithin(sent, SEND_MS);
-    if (!onReady) log.info(STOPPED, { ...metrics.turns, underway: metrics.underway });
+    await settlesWithin(sent, SEND_MS);
+    if (!onReady) {
+      log.info(STOPPED_MESSAGE, { ...metrics.turnCounts, underway: metrics.inProgress });
+    }
   } catch (error) {
     await server.shutdown();
     throw error;
@@ -95,9 +107,9 @@ export async function serveWorker(
 
 function logReady(log: Logger, { engine: { info }, modelId, kv, encrypted }: RunningSessions) {
   const { device, adapter, quant, memory } = info;
-  const fields = { quant, memory: bytesText(totalBytes(memory)), kv, encrypted };
+  const fields = { quant, memory: formatBytes(totalBytes(memory)), kv, encrypted };
   logDevice(log, info);
-  log.info(READY, { model: modelId, device, adapter, ...fields, ...loadFields(info) });
+  log.info(READY_MESSAGE, { model: modelId, device, adapter, ...fields, ...loadFields(info) });
 }
 
 /** Returns a logger on stderr: text on a terminal, JSON elsewhere. */

@@ -11,7 +11,9 @@ export function onStopSignals(stop: () => void): () => void {
 }
 
 /** Runs `work` with a signal that Ctrl-C and SIGTERM abort, so that it cleans up behind itself. */
-export async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+export async function withInterruptSignal<T>(
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   const controller = new AbortController();
   const done = onStopSignals(() => controller.abort());
   try {

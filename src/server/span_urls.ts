@@ -9,7 +9,7 @@ import { type Span, trace } from "@opentelemetry/api";
 const LEFT_OUT: readonly string[] = ["url.full", "url.path", "url.query"];
 
 /** For all spans of this thread, from now on. */
-export function keepUrlsOutOfSpans(): void {
+export function redactSpanUrls(): void {
   // Never ended, and so never sent.
   const span = trace.getTracer("rwkv").startSpan("first");
   if (!span.isRecording()) return;

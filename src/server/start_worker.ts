@@ -14,26 +14,26 @@ import type { Logger } from "../core/log.ts";
 import type { OnNotice, OnProgress } from "../engine/engine.ts";
 import type { EngineEvents } from "../engine/supervisor/engine_recovery.ts";
 import { openAccess } from "./open_access.ts";
-import { logAnswer } from "./request_log.ts";
+import { logRequest } from "./request_log.ts";
 import { logError } from "./error_log.ts";
 import { Metrics } from "./metrics.ts";
-import { limitsOf } from "./limit_settings.ts";
-import { originsOf } from "./origins.ts";
+import { limitFlags } from "./limit_settings.ts";
+import { originsFlag } from "./origins.ts";
 import { storeKind } from "../store/backends/registry.ts";
-import { kvOf, openBackend } from "./open_store.ts";
+import { kvFlag, openBackend } from "./open_store.ts";
 import { openSessions, type OpenSessionsOptions, type RunningSessions } from "./open_sessions.ts";
-import { troubleText } from "./supervised_engine.ts";
+import { describeFault } from "./supervised_engine.ts";
 import type { Flags } from "../settings/flags.ts";
 
 /** A worker that starts: its application answers at once, turns wait until it is ready. */
 export interface StartedWorker {
   app: ReturnType<typeof createApp>;
   /** Resolves when it may serve; rejects with why it must not, as `ready` does then. */
-  allowed: Promise<void>;
+  accessValidated: Promise<void>;
   /** Rejects with what went wrong. */
   ready: Promise<RunningSessions>;
   /** Resolves if its engine is given up: no turn is carried out any more. */
-  givenUp: Promise<InferenceError>;
+  engineFailed: Promise<InferenceError>;
   /** What it counts. */
   metrics: Metrics;
 }
@@ -59,8 +59,8 @@ export function startWorker(
   { log, hostname, onProgress = () => {}, env = (name) => Deno.env.get(name), ...given }:
     StartWorkerOptions,
 ): StartedWorker {
-  const origins = originsOf(flags);
-  const defaults = limitsOf(flags);
+  const origins = originsFlag(flags);
+  const defaults = limitFlags(flags);
   const details: WorkerDetails = {};
   const { openEngine, engineLimits, withProgress, ...options } = given;
   let running: RunningSessions | null = null;
@@ -70,12 +70,12 @@ export function startWorker(
     onProgress(done, total);
   };
   const metrics = new Metrics();
-  const backend = openBackend(kvOf(flags), {
+  const backend = openBackend(kvFlag(flags), {
     onChange: (problem) => tellOfStore(log, problem),
     onRetry: () => metrics.storeRetried(),
   });
   backend.catch(() => {}); // told by whoever needs it
-  const { access, metricsToken, checked } = openAccess(flags, { backend, env, hostname });
+  const { access, metricsToken, validate: checked } = openAccess(flags, { backend, env, hostname });
   const ledger = openLedger({ backend, defaults, later: laterUnheld, telemetry: metrics });
   const allowed = checked(log).catch(async (error) => {
     (await backend.catch(() => null))?.close();
@@ -94,7 +94,7 @@ export function startWorker(
     withProgress,
   };
   const ready = allowed.then(() => openSessions(flags, onLoaded, told)).then((opened) => {
-    metrics.watch(opened);
+    metrics.observeWorker(opened);
     const { device, adapter, software, quant, memory, selection } = opened.engine.info;
     Object.assign(details, { model: opened.modelId, device, adapter, software, quant, memory });
     Object.assign(details, { deviceReason: selection?.reason, warning: selection?.warning });
@@ -114,7 +114,7 @@ export function startWorker(
       return state === "running" ? "ready" : state;
     },
     get reason() {
-      return running && troubleText(running.engine.status);
+      return running && describeFault(running.engine.status);
     },
     ready: tenants,
     details,
@@ -125,8 +125,8 @@ export function startWorker(
     },
   };
   const onAnswer = (answered: AnsweredRequest) => {
-    metrics.answered(answered);
-    logAnswer(log, answered);
+    metrics.observeResponse(answered);
+    logRequest(log, answered);
   };
   const local = async () =>
     !flags.open && isLoopback(hostname) && !await access.closed().catch(() => false);
@@ -143,7 +143,7 @@ export function startWorker(
     metricsToken,
     onAnswer,
   });
-  return { app, allowed, ready, givenUp: givenUp.promise, metrics };
+  return { app, accessValidated: allowed, ready, engineFailed: givenUp.promise, metrics };
 }
 
 /** A process that has ended its work does not wait for this. */
@@ -165,7 +165,7 @@ function engineLog(log: Logger, onEnd: (error: InferenceError) => void): EngineE
       else log.error("The engine has failed", { kind, problem });
     },
     onRebuilt: (seconds) => log.info("The engine runs again", { seconds: Math.round(seconds) }),
-    onEnd: (error) => {
+    onFailed: (error) => {
       log.error("The engine is given up", { problem: error.message });
       onEnd(error);
     },

@@ -4,16 +4,16 @@ import type { EngineInfo, LoadTimes } from "../engine/engine.ts";
 import type { LogFields, Logger } from "../core/log.ts";
 
 /** Begins the line that tells where the worker listens. */
-export const SERVING = "Serving on ";
+export const SERVING_PREFIX = "Serving on ";
 
 /** Tells that turns are taken. */
-export const READY = "Ready";
+export const READY_MESSAGE = "Ready";
 
 /** Is the last line, which tells what has become of all turns. */
-export const STOPPED = "Stopped";
+export const STOPPED_MESSAGE = "Stopped";
 
 /** The engine's parts of loading, in order. */
-export const LOAD_PARTS: readonly (keyof LoadTimes)[] = [
+export const LOAD_PHASES: readonly (keyof LoadTimes)[] = [
   "model",
   "device",
   "tuning",
@@ -34,6 +34,6 @@ export function logDevice(log: Logger, { selection }: EngineInfo): void {
 
 /** Whole milliseconds of each part. */
 export function loadFields({ loading }: EngineInfo): LogFields {
-  const told = LOAD_PARTS.filter((part) => loading[part] !== undefined);
+  const told = LOAD_PHASES.filter((part) => loading[part] !== undefined);
   return Object.fromEntries(told.map((part) => [loadField(part), Math.round(loading[part]!)]));
 }

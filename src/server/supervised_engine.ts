@@ -3,15 +3,15 @@
 import type { FaultKind } from "../core/errors.ts";
 import type { Telemetry } from "../core/telemetry.ts";
 import type { EngineInfo, OnNotice, OnProgress } from "../engine/engine.ts";
-import { LastingEngine } from "../engine/supervisor/engine_supervisor.ts";
+import { EngineSupervisor } from "../engine/supervisor/engine_supervisor.ts";
 import type {
   EngineEvents,
   EngineStatus,
-  LastingLimits,
+  SupervisorLimits,
 } from "../engine/supervisor/engine_recovery.ts";
 import { type EngineOptions, type OpenEngine, openEngineWorker } from "./open_engine.ts";
 
-export interface WorkerEngineOptions {
+export interface SupervisedEngineOptions {
   telemetry: Telemetry;
   onProgress?: OnProgress | undefined;
   onNotice?: OnNotice | undefined;
@@ -19,16 +19,16 @@ export interface WorkerEngineOptions {
   events?: Partial<EngineEvents> | undefined;
   /** In a Worker of its own unless told. */
   openEngine?: OpenEngine | undefined;
-  limits?: Partial<LastingLimits> | undefined;
+  limits?: Partial<SupervisorLimits> | undefined;
 }
 
 /** Opens it. Throws as `openEngine` does. */
-export function openWorkerEngine(
+export function openSupervisedEngine(
   options: EngineOptions,
   { telemetry, onProgress, onNotice, events, openEngine = openEngineWorker, limits }:
-    WorkerEngineOptions,
-): Promise<LastingEngine> {
-  return LastingEngine.open({
+    SupervisedEngineOptions,
+): Promise<EngineSupervisor> {
+  return EngineSupervisor.open({
     open: (before, given) =>
       openEngine(before === null ? options : like(before, options), { ...given, onNotice }),
     onProgress,
@@ -64,7 +64,7 @@ const FAILED: Record<FaultKind, string> = {
 };
 
 /** Why no turns are carried out, for anybody; `null` where they are. */
-export function troubleText({ state, fault }: EngineStatus): string | null {
+export function describeFault({ state, fault }: EngineStatus): string | null {
   if (fault === null || state === "running") return null;
   return state === "rebuilding"
     ? `${FAILED[fault]}: the engine is being opened again`

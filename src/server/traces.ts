@@ -4,24 +4,24 @@
  */
 
 import { type Context, SpanStatusCode, trace } from "@opentelemetry/api";
-import type { EndedTurn } from "../core/telemetry.ts";
+import type { TurnMetrics } from "../core/telemetry.ts";
 
 const tracer = trace.getTracer("rwkv");
 
 /** @param request The context of the request that the turn is of. */
-export function traceTurn(turn: EndedTurn, request: Context): void {
+export function recordTurnSpan(turn: TurnMetrics, request: Context): void {
   const ended = Date.now();
   const attributes = {
     "rwkv.outcome": turn.outcome,
     "rwkv.prompt_tokens": turn.promptTokens,
     "rwkv.cached_tokens": turn.cachedTokens,
-    "rwkv.written_tokens": turn.writtenTokens,
+    "rwkv.written_tokens": turn.completionTokens,
   };
   const startTime = ended - 1000 * turn.seconds;
   const span = tracer.startSpan("turn", { startTime, attributes }, request);
   if (turn.outcome === "error") span.setStatus({ code: SpanStatusCode.ERROR });
   const inside = trace.setSpan(request, span);
-  for (const { name, from, to } of turn.parts) {
+  for (const { name, startMs: from, endMs: to } of turn.phases) {
     tracer.startSpan(name, { startTime: from }, inside).end(to);
   }
   span.end(ended);

@@ -4,7 +4,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import type { Quant } from "../engine/engine.ts";
-import { type TunedSizes, tunedSizes, type Tuning } from "../engine/gpu/tune.ts";
+import { type Tuning, type TuningSizes, tuningSizes } from "../engine/gpu/tune.ts";
 import { heldTypes } from "../model/held_types.ts";
 import type { Model } from "../model/load.ts";
 
@@ -41,7 +41,7 @@ export interface TuningCacheOptions {
 /** The cached tuning of a model on an adapter. */
 export class TuningCache {
   /** What there is to tune. */
-  readonly sizes: TunedSizes;
+  readonly sizes: TuningSizes;
   /** Path of the file. */
   readonly path: string;
   readonly #adapter: string;
@@ -53,7 +53,7 @@ export class TuningCache {
     model: Model,
     { quant, maxStepTokens, folder = FOLDER }: TuningCacheOptions,
   ) {
-    this.sizes = tunedSizes(model, { type: usualType(model, quant), maxStepTokens });
+    this.sizes = tuningSizes(model, { type: usualType(model, quant), maxStepTokens });
     this.path = join(folder, fileName(adapter, model, this.sizes));
     this.#adapter = adapter;
     this.#folder = folder;
@@ -112,14 +112,14 @@ export function parseTuning(text: string): Tuning & { adapter: string } | null {
 function fileName(
   adapter: string,
   { dimensions: { version, width, ffnWidth } }: Model,
-  { type, maxStepTokens }: TunedSizes,
+  { type, maxStepTokens }: TuningSizes,
 ): string {
   const name = adapter.toLowerCase().replace(/[^a-z0-9]+/g, "-").slice(0, 80);
   return `${name}-rwkv${version}-${width}-${ffnWidth}-${type}-${maxStepTokens}.json`;
 }
 
 /** The type that most matrices are held as. */
-function usualType(model: Model, quant: Quant): TunedSizes["type"] {
+function usualType(model: Model, quant: Quant): TuningSizes["type"] {
   const groups = Map.groupBy(heldTypes(model, quant).values(), (type) => type);
   return [...groups].sort(([, a], [, b]) => b.length - a.length)[0][0];
 }

@@ -5,7 +5,7 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
-import { excessOf } from "../core/json_complexity.ts";
+import { checkJsonComplexity } from "../core/json_complexity.ts";
 import { TimeSlice } from "../core/time_slice.ts";
 import { type Role, type TranscriptEntry } from "../prompt/chat_template.ts";
 import { linesOf } from "./history.ts";
@@ -33,9 +33,9 @@ export const MOST_TURN_MESSAGES = 16_384;
 /** JSON of one message: the longest prompt of the longest tokens. */
 const MESSAGE_BYTES = 4 * 1024 * 1024;
 /** A message is an object of two strings. */
-const MESSAGE_LIMITS = { values: 16, depth: 4 } as const;
+const MESSAGE_LIMITS = { maxValues: 16, maxDepth: 4 } as const;
 /** The counts of a vocabulary of 65,536 tokens, the longest prompt and the most messages. */
-const RECORD_LIMITS = { values: 300_000, depth: Infinity } as const;
+const RECORD_LIMITS = { maxValues: 300_000, maxDepth: Infinity } as const;
 /** More than half a character, or what may become the end of a turn. */
 const HELD_BYTES = 64;
 
@@ -122,7 +122,7 @@ const CHECKS: Record<keyof TurnRecord | "version", Check> = {
  * @throws InferenceError `invalid_state_file`
  */
 export function checkRecord(bytes: Uint8Array, context: RecordContext): TurnRecord {
-  const excess = excessOf(bytes, RECORD_LIMITS);
+  const excess = checkJsonComplexity(bytes, RECORD_LIMITS);
   if (excess !== null) {
     throw new InferenceError(
       "invalid_state_file",
@@ -193,7 +193,7 @@ function parseLine(line: Uint8Array, index: number): unknown {
       "history",
     );
   }
-  const excess = excessOf(line, MESSAGE_LIMITS);
+  const excess = checkJsonComplexity(line, MESSAGE_LIMITS);
   if (excess !== null) throw historyError(`message ${index} of its history ${excess}`, "history");
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(line));

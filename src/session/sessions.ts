@@ -7,7 +7,7 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
-import { SILENT, type Telemetry } from "../core/telemetry.ts";
+import { NO_TELEMETRY, type Telemetry } from "../core/telemetry.ts";
 import type { TurnRunner } from "../scheduler/scheduler_types.ts";
 import { type RandomBytes, randomBytes } from "../store/states/state_id.ts";
 import type { StateStore } from "../store/states/state_store.ts";
@@ -82,7 +82,7 @@ export class Sessions implements SessionApi {
     this.conversations = new ConversationDesk({ store, model, tokenizer, promptTokens });
     this.tokens = new TokenDesk(tokenizer, model);
     this.#store = store;
-    this.#telemetry = rest.telemetry ?? SILENT;
+    this.#telemetry = rest.telemetry ?? NO_TELEMETRY;
     this.#underway = rest.underway ?? new TurnsUnderway();
     const systemPrompts = rest.prefixes === false
       ? null
@@ -122,7 +122,7 @@ export class Sessions implements SessionApi {
    * the first one that of the request, and leads to a state of its own. Throws as `start`.
    */
   async startAll(request: TurnRequest, choices: number, signal?: AbortSignal): Promise<Turn[]> {
-    const unbegun = this.#telemetry.turnsAsked(choices);
+    const unbegun = this.#telemetry.turnsRequested(choices);
     try {
       return await this.#starter.start(request, choices, signal);
     } catch (error) {

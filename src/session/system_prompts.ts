@@ -4,7 +4,7 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
-import { PLAIN_SAMPLING } from "../core/sampling.ts";
+import { NEUTRAL_SAMPLING } from "../core/sampling.ts";
 import type { TurnRunner } from "../scheduler/scheduler_types.ts";
 import type { StateInfo, StateStore } from "../store/states/state_store.ts";
 import { isSystem, type Message, messageText, REPLY_START } from "../prompt/chat_template.ts";
@@ -89,7 +89,7 @@ export class SystemPrompts {
       key: store.tenant,
       state: null,
       tokens,
-      sampling: { ...PLAIN_SAMPLING, seed: 0n },
+      sampling: { ...NEUTRAL_SAMPLING, seed: 0n },
       counts: new Map(),
       position: 0,
       maxTokens: 0,

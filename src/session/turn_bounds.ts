@@ -68,7 +68,7 @@ export class PromptBounds {
   }
 
   #tooLong(tokens: string): InferenceError {
-    this.#telemetry.limitRefused("prompt_tokens");
+    this.#telemetry.limitExceeded("prompt_tokens");
     const param = this.#request.prompt === undefined ? "messages" : "prompt";
     return new InferenceError(
       "context_length_exceeded",

@@ -1,7 +1,7 @@
 /** Measures one turn, and tells of it. */
 
 import { InferenceError } from "../core/errors.ts";
-import type { EndedTurn, Telemetry, TurnOutcome, TurnPart } from "../core/telemetry.ts";
+import type { Telemetry, TurnMetrics, TurnOutcome, TurnPhase } from "../core/telemetry.ts";
 import type { FinishedTurn } from "../scheduler/scheduler_types.ts";
 import { blobsOf, type Manifest } from "../store/states/manifest.ts";
 import type { TokenCharge, Usage } from "./session_types.ts";
@@ -25,9 +25,9 @@ const OUTCOME: Record<FinishedTurn["reason"], TurnOutcome> = {
 
 export class TurnMeter {
   readonly #options: TurnMeterOptions;
-  readonly #parts: TurnPart[] = [];
+  readonly #parts: TurnPhase[] = [];
   /** Takes what came of the turn, once. */
-  #tell: ((turn: EndedTurn) => void) | null;
+  #tell: ((turn: TurnMetrics) => void) | null;
   #submitted = 0;
   #charge: TokenCharge | null = null;
   /** When the first tokens came, and the last. */
@@ -36,7 +36,7 @@ export class TurnMeter {
 
   constructor(options: TurnMeterOptions) {
     this.#options = options;
-    this.#tell = options.telemetry.turnCame();
+    this.#tell = options.telemetry.turnStarted();
   }
 
   /** It has begun to wait for a slot. */
@@ -54,8 +54,8 @@ export class TurnMeter {
     this.#charge?.wrote(count);
     const { telemetry, clock, came } = this.#options;
     const now = clock();
-    if (this.#last === null) telemetry.firstToken((now - came) / 1000);
-    else telemetry.moreTokens(count, (now - this.#last) / 1000 / count);
+    if (this.#last === null) telemetry.timeToFirstToken((now - came) / 1000);
+    else telemetry.interTokenLatency(count, (now - this.#last) / 1000 / count);
     this.#first ??= now;
     this.#last = now;
   }
@@ -89,7 +89,7 @@ export class TurnMeter {
       queuedSeconds: queued === null ? null : queued / 1000,
       promptTokens: read ? prompt_tokens : 0,
       cachedTokens: read ? prompt_tokens_details.cached_tokens : 0,
-      writtenTokens: completion_tokens,
+      completionTokens: completion_tokens,
     });
   }
 
@@ -101,7 +101,7 @@ export class TurnMeter {
       queuedSeconds: null,
       promptTokens: 0,
       cachedTokens: 0,
-      writtenTokens: 0,
+      completionTokens: 0,
     });
   }
 
@@ -113,13 +113,13 @@ export class TurnMeter {
     this.#part("decode", this.#first, this.#last);
   }
 
-  #part(name: TurnPart["name"], from: number, to: number): void {
-    this.#parts.push({ name, from, to: Math.max(from, to) });
+  #part(name: TurnPhase["name"], from: number, to: number): void {
+    this.#parts.push({ name, startMs: from, endMs: Math.max(from, to) });
   }
 
-  #end(turn: Omit<EndedTurn, "seconds" | "parts">): void {
+  #end(turn: Omit<TurnMetrics, "seconds" | "phases">): void {
     const { clock, came } = this.#options;
-    this.#tell?.({ ...turn, seconds: (clock() - came) / 1000, parts: this.#parts });
+    this.#tell?.({ ...turn, seconds: (clock() - came) / 1000, phases: this.#parts });
     this.#tell = null;
   }
 }

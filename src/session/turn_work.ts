@@ -1,7 +1,7 @@
 /** What a request asks of the scheduler, within this worker's limits. */
 
 import { InferenceError } from "../core/errors.ts";
-import { PLAIN_SAMPLING } from "../core/sampling.ts";
+import { NEUTRAL_SAMPLING } from "../core/sampling.ts";
 import type { TurnWork } from "../scheduler/scheduler_types.ts";
 import type { Reply, TokenCodec } from "../prompt/reply.ts";
 import type { SessionLimits } from "./session_limits.ts";
@@ -106,7 +106,7 @@ export function assertClear(
 }
 
 function samplingOf(request: TurnRequest, { sampling, vocabulary }: TurnWorkOptions): Sampling {
-  const wanted = { ...PLAIN_SAMPLING, ...sampling, ...request.sampling };
+  const wanted = { ...NEUTRAL_SAMPLING, ...sampling, ...request.sampling };
   for (const id of wanted.logitBias.keys()) {
     if (id < vocabulary) continue;
     throw new InferenceError(

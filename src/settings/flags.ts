@@ -3,7 +3,7 @@
 import { InferenceError } from "../core/errors.ts";
 
 /** The command that starts the command line, as messages show it. */
-export const RUN = "deno task rwkv";
+export const CLI_COMMAND = "deno task rwkv";
 
 /** Values of flags: strings, or `true` for flags that take no value. */
 export type Flags = Readonly<Record<string, string | boolean | undefined>>;

@@ -13,7 +13,7 @@ export interface FlagTable {
 }
 
 /** Parsed arguments. */
-export interface Parsed {
+export interface ParsedArguments {
   flags: Flags;
   positionals: string[];
 }
@@ -27,7 +27,7 @@ export function parseFlags(
   command: FlagTable,
   args: string[],
   env: (name: string) => string | undefined,
-): Parsed {
+): ParsedArguments {
   const { flags: specs, positional } = command;
   const flags: Record<string, string | boolean | undefined> = {};
   const positionals: string[] = [];

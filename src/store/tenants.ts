@@ -5,16 +5,16 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
-import { DEFAULT_TENANT, isTenant, TENANT_RULE } from "../core/tenant.ts";
+import { DEFAULT_TENANT, isTenantName, TENANT_NAME_RULE } from "../core/tenant.ts";
 import type { Backend, Mutation } from "./backends/backend.ts";
 import { TENANTS } from "./row_keys.ts";
 
 /** @throws InferenceError `invalid_value` for what is no tenant's name */
 export function assertTenant(tenant: string): void {
-  if (isTenant(tenant)) return;
+  if (isTenantName(tenant)) return;
   throw new InferenceError(
     "invalid_value",
-    `Cannot use tenant ${JSON.stringify(tenant.slice(0, 80))}: a name has ${TENANT_RULE}`,
+    `Cannot use tenant ${JSON.stringify(tenant.slice(0, 80))}: a name has ${TENANT_NAME_RULE}`,
     { param: "tenant" },
   );
 }

@@ -1,7 +1,12 @@
 /** Float16 in plain arithmetic against the platform's own, which is not used elsewhere. */
 
 import assert from "node:assert/strict";
-import { fromHalves, roundedHalves, roundToHalf, toHalves } from "../../src/core/float16.ts";
+import {
+  decodeFloat16,
+  float16Bits,
+  roundToFloat16,
+  tryFloat16Bits,
+} from "../../src/core/float16.ts";
 import { floats, seeded } from "../support/random_data.ts";
 import { sameNumbers } from "../support/same_numbers.ts";
 
@@ -11,25 +16,25 @@ const HALVES = Uint16Array.from({ length: 65536 }, (_, half) => half)
 
 function expectRounded(numbers: Float32Array, what: string) {
   const halves = new Uint16Array(numbers.length);
-  assert.equal(toHalves(numbers, halves), true, what);
+  assert.equal(tryFloat16Bits(numbers, halves), true, what);
   const own = new Float16Array(halves.buffer);
   sameNumbers(Float32Array.from(own), Float32Array.from(Float16Array.from(numbers)), what);
-  assert.deepEqual(roundedHalves(numbers), halves, what);
-  sameNumbers(numbers.map(roundToHalf), numbers.map(Math.f16round), what);
+  assert.deepEqual(float16Bits(numbers), halves, what);
+  sameNumbers(numbers.map(roundToFloat16), numbers.map(Math.f16round), what);
 }
 
 Deno.test("every float16 is widened exactly, and rounds to itself", () => {
   const numbers = new Float32Array(HALVES.length);
-  assert.equal(fromHalves(HALVES, numbers), -1);
+  assert.equal(decodeFloat16(HALVES, numbers), -1);
   sameNumbers(numbers, Float32Array.from(new Float16Array(HALVES.buffer)));
   const again = new Uint16Array(HALVES.length);
-  assert.equal(toHalves(numbers, again), true);
+  assert.equal(tryFloat16Bits(numbers, again), true);
   assert.ok(again.every((half, i) => half === HALVES[i]));
 });
 
 Deno.test("numbers round to nearest, ties to even, at and beside every border", () => {
   const numbers = new Float32Array(HALVES.length);
-  fromHalves(HALVES, numbers);
+  decodeFloat16(HALVES, numbers);
   const sorted = numbers.toSorted();
   const borders = sorted.slice(1).map((number, i) => (number + sorted[i]) / 2);
   expectRounded(borders, "borders");
@@ -49,11 +54,11 @@ Deno.test("what float16 has no room for is told, at any place", () => {
     for (const at of [0, 3, 6]) {
       const numbers = new Float32Array(7).fill(65504);
       numbers[at] = number;
-      assert.equal(toHalves(numbers, new Uint16Array(7)), false, `${number} at ${at}`);
+      assert.equal(tryFloat16Bits(numbers, new Uint16Array(7)), false, `${number} at ${at}`);
     }
   }
-  assert.equal(toHalves(new Float32Array([65504, -65504]), new Uint16Array(2)), true);
+  assert.equal(tryFloat16Bits(new Float32Array([65504, -65504]), new Uint16Array(2)), true);
   for (const half of [0x7c00, 0xfc00, 0x7c01, 0xffff]) {
-    assert.equal(fromHalves(Uint16Array.of(0x7bff, 0xfbff, half), new Float32Array(3)), 2);
+    assert.equal(decodeFloat16(Uint16Array.of(0x7bff, 0xfbff, half), new Float32Array(3)), 2);
   }
 });

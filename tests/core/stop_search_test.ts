@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
-import { searchBytes, startSearch } from "../../src/core/stop_search.ts";
+import { advanceStopSearch, createStopSearch } from "../../src/core/stop_search.ts";
 import { StopMatcher } from "../../src/prompt/stop_matcher.ts";
 import { seeded } from "../support/random_data.ts";
 
@@ -8,12 +8,12 @@ const bytes = (text: string) => new TextEncoder().encode(text);
 
 /** The piece of `pieces` with which a stop is found, or -1. */
 function found(stops: readonly string[], pieces: readonly string[]): number {
-  const search = startSearch({
+  const search = createStopSearch({
     strings: stops.map(bytes),
-    before: new Uint8Array(),
-    unsearched: 0,
+    precedingBytes: new Uint8Array(),
+    unsearchedBytes: 0,
   });
-  return pieces.findIndex((piece) => searchBytes(search, bytes(piece)));
+  return pieces.findIndex((piece) => advanceStopSearch(search, bytes(piece)));
 }
 
 Deno.test("a stop is found wherever the bytes are parted", () => {
@@ -39,13 +39,17 @@ Deno.test("strings that take several words are found, and do not run into each o
 
 Deno.test("a stop may have begun before; one that was complete already does not count", () => {
   const start = (text: string, unsearched: number) =>
-    startSearch({ strings: [bytes("\n\n"), bytes("END")], before: bytes(text), unsearched });
-  assert.equal(searchBytes(start("some EN", 0), bytes("D")), true);
-  assert.equal(searchBytes(start("some END", 0), bytes("x")), false);
+    createStopSearch({
+      strings: [bytes("\n\n"), bytes("END")],
+      precedingBytes: bytes(text),
+      unsearchedBytes: unsearched,
+    });
+  assert.equal(advanceStopSearch(start("some EN", 0), bytes("D")), true);
+  assert.equal(advanceStopSearch(start("some END", 0), bytes("x")), false);
   assert.equal(start("some END", 3).found, true);
   assert.equal(start("some END", 1).found, true);
   assert.equal(start("END and", 4).found, false);
-  assert.equal(searchBytes(start("a\n", 1), bytes("\nb")), true);
+  assert.equal(advanceStopSearch(start("a\n", 1), bytes("\nb")), true);
 });
 
 Deno.test("it stops with the token with which the matcher of a reply's text stops", () => {
@@ -58,15 +62,19 @@ Deno.test("it stops with the token with which the matcher of a reply's text stop
     const shown = bytes(text(Math.floor(random() * 6)));
     const held = bytes(text(Math.floor(random() * 4)));
     const matcher = new StopMatcher(stops, { shown, held });
-    const search = startSearch({
+    const search = createStopSearch({
       strings: stops.map(bytes),
-      before: Uint8Array.of(...shown, ...held),
-      unsearched: held.length,
+      precedingBytes: Uint8Array.of(...shown, ...held),
+      unsearchedBytes: held.length,
     });
     for (let i = 0; i < 8 && !matcher.stopped; i++) {
       const piece = bytes(text(Math.floor(random() * 4)));
       matcher.push(piece);
-      assert.equal(searchBytes(search, piece), matcher.stopped, JSON.stringify({ stops, round }));
+      assert.equal(
+        advanceStopSearch(search, piece),
+        matcher.stopped,
+        JSON.stringify({ stops, round }),
+      );
     }
   }
 });
@@ -74,7 +82,11 @@ Deno.test("it stops with the token with which the matcher of a reply's text stop
 Deno.test("too long a set of strings is refused", () => {
   assert.throws(
     () =>
-      startSearch({ strings: [bytes("x".repeat(2049))], before: new Uint8Array(), unsearched: 0 }),
+      createStopSearch({
+        strings: [bytes("x".repeat(2049))],
+        precedingBytes: new Uint8Array(),
+        unsearchedBytes: 0,
+      }),
     (error) => error instanceof InferenceError && error.param === "stop" && /2049/.test(`${error}`),
   );
 });

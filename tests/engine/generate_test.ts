@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { DEMO_MODEL, findModel, modelTokenizer } from "../../src/model_files/find_model.ts";
 import { openEngine } from "../../src/server/open_engine.ts";
-import { PLAIN_SAMPLING, type SamplingParams } from "../../src/core/sampling.ts";
+import { NEUTRAL_SAMPLING, type SamplingParams } from "../../src/core/sampling.ts";
 import type { SamplingEngine, SlotSampling } from "../../src/engine/engine.ts";
-import { startSearch } from "../../src/core/stop_search.ts";
+import { createStopSearch } from "../../src/core/stop_search.ts";
 import { recordToken } from "../../src/sampler/penalties.ts";
 import { CpuSampling } from "../../src/scheduler/cpu_sampling.ts";
 import { Scheduler } from "../../src/scheduler/scheduler.ts";
@@ -21,7 +21,7 @@ const PROMPTS = [
   "User: What is 4 + 5?\n\nAssistant: 4 plus 5 is 9.\n\nUser: and 2 + 2?\n\nAssistant:",
 ].map((text) => tokenizer.encode(text));
 
-const GREEDY: SamplingParams = { ...PLAIN_SAMPLING, temperature: 0, seed: 5n };
+const GREEDY: SamplingParams = { ...NEUTRAL_SAMPLING, temperature: 0, seed: 5n };
 
 /** Tokens of a reply that nothing else ends. */
 const LIMIT = caseCount(60, 40);
@@ -49,7 +49,7 @@ function sampling(params: Partial<SamplingParams> = {}): SlotSampling {
     params: { ...GREEDY, ...params },
     counts: new Map(),
     position: 0,
-    limit: LIMIT,
+    maxTokens: LIMIT,
     endToken: null,
     stops: null,
   };
@@ -93,7 +93,7 @@ async function writeTogether(
     await engine.writeState(slot, null);
     await engine.startSampling(slot, rest);
     const [first] = await engine.generate([{ slot, tokens: prompt, sample: true }], 1);
-    written.push({ slot, tokens: [...first.tokens], end: first.end });
+    written.push({ slot, tokens: [...first.tokens], end: first.finishReason });
   }
   while (true) {
     const going = written.filter(({ end }) => end === null);
@@ -101,7 +101,7 @@ async function writeTogether(
     const runs = going.map(({ slot }) => ({ slot, tokens: [], sample: true }));
     for (const [i, next] of (await engine.generate(runs, steps)).entries()) {
       going[i].tokens.push(...next.tokens);
-      going[i].end = next.end;
+      going[i].end = next.finishReason;
     }
   }
   return await Promise.all(
@@ -150,10 +150,14 @@ Deno.test("a reply that goes on in another slot is the same to the bit, stop str
   const at = 20;
   // It begins in one slot, and ends in the other one.
   const stop = tokenizer.decode(tokens.slice(at - 2, at + 3));
-  const stops = startSearch({ strings: [stop], before: new Uint8Array(), unsearched: 0 });
+  const stops = createStopSearch({
+    strings: [stop],
+    precedingBytes: new Uint8Array(),
+    unsearchedBytes: 0,
+  });
   const wanted = await write(engine, { ...own, stops, prompt, steps: 8 });
   assert.deepEqual([wanted.end, wanted.tokens.length], ["stop", at + 3]);
-  const first = await write(engine, { ...own, stops, prompt, limit: at, steps: 8 });
+  const first = await write(engine, { ...own, stops, prompt, maxTokens: at, steps: 8 });
   const counts = new Map<number, number>();
   for (const token of first.tokens) recordToken(counts, token, own.params.penaltyDecay);
   const slot = 3;
@@ -163,12 +167,12 @@ Deno.test("a reply that goes on in another slot is the same to the bit, stop str
   await engine.startSampling(slot, rest);
   let [next] = await engine.generate([{ slot, tokens: first.tokens.slice(-1), sample: true }], 1);
   const written = [...first.tokens, ...next.tokens];
-  while (next.end === null) {
+  while (next.finishReason === null) {
     [next] = await engine.generate([{ slot, tokens: [], sample: true }], 4);
     written.push(...next.tokens);
   }
   const state = await engine.readState(slot);
-  sameWritten({ tokens: written, end: next.end, state }, wanted, "in two slots");
+  sameWritten({ tokens: written, end: next.finishReason, state }, wanted, "in two slots");
 });
 
 Deno.test("a turn that ends inside of a window leaves the state that its last token came from", async () => {
@@ -179,13 +183,13 @@ Deno.test("a turn that ends inside of a window leaves the state that its last to
   const text = (from: number, to: number) => tokenizer.decode(tokens.slice(from, to));
   const fresh = tokens.findIndex((token, i) => i > 10 && tokens.indexOf(token) === i);
   const ends: [string, () => Partial<SlotSampling>][] = [
-    ["limit", () => ({ limit: 13 })],
+    ["limit", () => ({ maxTokens: 13 })],
     ["end token", () => ({ endToken: tokens[fresh] })],
     ["stop string", () => ({
-      stops: startSearch({
+      stops: createStopSearch({
         strings: [new TextEncoder().encode("\n\n"), text(14, 18).subarray(1)],
-        before: new Uint8Array(),
-        unsearched: 0,
+        precedingBytes: new Uint8Array(),
+        unsearchedBytes: 0,
       }),
     })],
   ];
@@ -257,14 +261,14 @@ Deno.test("nothing of a turn before is left in a slot", async () => {
       logitBias: new Map(fresh.tokens.map((token) => [token, -100])),
     },
     counts: new Map(fresh.tokens.map((token) => [token, 50])),
-    stops: startSearch({
+    stops: createStopSearch({
       strings: [new TextEncoder().encode("e")],
-      before: new TextEncoder().encode("e"),
-      unsearched: 1,
+      precedingBytes: new TextEncoder().encode("e"),
+      unsearchedBytes: 1,
     }),
     endToken: fresh.tokens[3],
     position: 77,
-    limit: 5,
+    maxTokens: 5,
   };
   for (const left of [1, 3]) {
     await engine.writeState(0, new Float32Array(length).fill(1e20));
@@ -305,7 +309,7 @@ Deno.test("what a slot can't do is refused", async () => {
     [engine.generate([go, { slot: 1, tokens: [1], sample: true }], 2), /slot 1/],
     [engine.generate([go, go], 1), /slot 0 twice/],
     [engine.generate([{ ...go, slot: 5 }], 1), /slot 5/],
-    [engine.startSampling(0, { ...sampling(), limit: 0 }), /0 tokens/],
+    [engine.startSampling(0, { ...sampling(), maxTokens: 0 }), /0 tokens/],
     [engine.startSampling(0, { ...sampling(), endToken: 1e6 }), /token 1000000/],
   ];
   for (const [call, message] of refused) await assert.rejects(call, message);

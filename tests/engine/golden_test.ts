@@ -1,5 +1,5 @@
 import { openEngine } from "../../src/server/open_engine.ts";
-import { feed } from "../../src/engine/prefill.ts";
+import { prefill } from "../../src/engine/prefill.ts";
 import { assertClose } from "../support/close.ts";
 import { GOLDEN, readGolden } from "../support/golden_data.ts";
 import { QUICK } from "../support/quick.ts";
@@ -27,7 +27,11 @@ for (const name of ["rwkv5-bf16", "rwkv5-f32-n32", "rwkv5.0-bf16"]) {
             if (QUICK && device === "webgpu" && chunk > 7) continue;
             await t.step(`chunk ${chunk}`, async () => {
               await engine.writeState(1, null);
-              const logits = await feed(engine, expected.tokens, { slot: 1, logits: "all", chunk });
+              const logits = await prefill(engine, expected.tokens, {
+                slot: 1,
+                logits: "all",
+                chunk,
+              });
               assertClose(logits, expected.logits, { atol: LOGITS_ATOL[quant], what: "logits" });
               const state = await engine.readState(1);
               const atol = quant === "none" ? 1e-3 : 3e-2;

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { DEMO_MODEL, findModel, modelTokenizer } from "../../src/model_files/find_model.ts";
 import { openEngine } from "../../src/server/open_engine.ts";
-import { PLAIN_SAMPLING, type TokenLogprobs } from "../../src/core/sampling.ts";
+import { NEUTRAL_SAMPLING, type TokenLogprobs } from "../../src/core/sampling.ts";
 import { Scheduler } from "../../src/scheduler/scheduler.ts";
 import { tokenTable } from "../../src/tokenizer/token_table.ts";
 
@@ -27,7 +27,7 @@ Deno.test("both engines tell the same log probabilities, in turns that sample on
       scheduler.submit({
         state: null,
         tokens: tokenizer.encode(PROMPT),
-        sampling: { ...PLAIN_SAMPLING, temperature: 0, seed: 0n },
+        sampling: { ...NEUTRAL_SAMPLING, temperature: 0, seed: 0n },
         counts: new Map(),
         position: 0,
         maxTokens: 40,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { CpuEngine, measureCpu } from "../../src/engine/cpu/cpu_engine.ts";
+import { CpuEngine, measureCpuMemory } from "../../src/engine/cpu/cpu_engine.ts";
 import { GpuEngine } from "../../src/engine/gpu/gpu_engine.ts";
 import { measureBuffers } from "../../src/engine/gpu/buffers.ts";
 import { MemorySink } from "../../src/formats/byte_sink.ts";
@@ -98,7 +98,7 @@ for (const quant of ["none", "f16", "int8", "nf4", "nf4,head=int8"] as const) {
     const cpu = await CpuEngine.create(await open(), { quant, ...SIZES, onProgress });
     const vectors = (await open()).vectors.values().reduce((sum, v) => sum + v.byteLength, 0);
     assert.equal(read + vectors, cpu.info.memory.weights);
-    assert.deepEqual(cpu.info.memory, measureCpu(await open(), { quant, ...SIZES }));
+    assert.deepEqual(cpu.info.memory, measureCpuMemory(await open(), { quant, ...SIZES }));
   });
 }
 
@@ -135,8 +135,8 @@ Deno.test("a converted file that does not fit is to be converted to a smaller on
   const sink = new MemorySink("tiny-int8.safetensors");
   await convertModel(await open(), sink, { quant: "int8" });
   const model = await openModel(new MemorySource(sink.name, sink.bytes));
-  const fits = totalBytes(measureCpu(model, { quant: "nf4", ...SIZES }));
-  await assert.rejects(CpuEngine.create(model, { quant: "int8", ...SIZES, available: fits }), {
+  const fits = totalBytes(measureCpuMemory(model, { quant: "nf4", ...SIZES }));
+  await assert.rejects(CpuEngine.create(model, { quant: "int8", ...SIZES, availableBytes: fits }), {
     code: "insufficient_memory",
     message: /convert its original file with --quant nf4/,
   });

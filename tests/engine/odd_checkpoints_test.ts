@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { CpuEngine } from "../../src/engine/cpu/cpu_engine.ts";
 import type { Engine } from "../../src/engine/engine.ts";
-import { feed } from "../../src/engine/prefill.ts";
+import { prefill } from "../../src/engine/prefill.ts";
 import { GpuEngine } from "../../src/engine/gpu/gpu_engine.ts";
 import { MemorySource } from "../../src/formats/byte_source.ts";
 import { encodeSafetensors } from "../../src/formats/safetensors.ts";
@@ -69,7 +69,7 @@ async function assertAgrees(
 ) {
   for (const chunk of [1, 11, 37]) {
     await engine.writeState(2, null);
-    const got = await feed(engine, tokens, { slot: 2, logits: "all", chunk });
+    const got = await prefill(engine, tokens, { slot: 2, logits: "all", chunk });
     const what = `${engine.info.device} logits, chunk ${chunk}`;
     assertClose(got, Float32Array.from(logits.flat()), { atol: 2e-4, what });
     assertClose(await engine.readState(2), Float32Array.from(state), { atol: 1e-3, what: "state" });

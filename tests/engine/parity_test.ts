@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { DEMO_MODEL, findModel, modelTokenizer } from "../../src/model_files/find_model.ts";
 import { openEngine } from "../../src/server/open_engine.ts";
 import type { SamplingEngine } from "../../src/engine/engine.ts";
-import { feed } from "../../src/engine/prefill.ts";
+import { prefill } from "../../src/engine/prefill.ts";
 import { caseCount, QUICK } from "../support/quick.ts";
 import { sameNumbers } from "../support/same_numbers.ts";
 
@@ -39,7 +39,7 @@ async function greedy(
   let logits: Float32Array[] = [];
   for (const [slot, prompt] of prompts.entries()) {
     await engine.writeState(slot, null);
-    logits.push(await feed(engine, prompt, { slot, logits: "last", chunk }));
+    logits.push(await prefill(engine, prompt, { slot, logits: "last", chunk }));
   }
   const ids = prompts.map((): number[] => []);
   for (let step = 0; step < TOKENS; step++) {
@@ -69,7 +69,7 @@ Deno.test("a step's results do not depend on who shares it, to the bit", async (
   const engine = await gpuEngine();
   const tokens = Array.from({ length: 24 }, (_, i) => 1 + (i * 97) % 2000);
   await engine.writeState(0, null);
-  const alone = await feed(engine, tokens, { slot: 0, logits: "all", chunk: 1 });
+  const alone = await prefill(engine, tokens, { slot: 0, logits: "all", chunk: 1 });
   const state = await engine.readState(0);
   const others = Array.from({ length: 19 }, (_, i) => ({
     slot: i + 1,

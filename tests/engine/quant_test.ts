@@ -1,7 +1,7 @@
 import { DEMO_MODEL } from "../../src/model_files/find_model.ts";
 import { openFile } from "../../src/model_files/file_source.ts";
 import { CpuEngine } from "../../src/engine/cpu/cpu_engine.ts";
-import { feed } from "../../src/engine/prefill.ts";
+import { prefill } from "../../src/engine/prefill.ts";
 import { GpuEngine } from "../../src/engine/gpu/gpu_engine.ts";
 import { MemorySource } from "../../src/formats/byte_source.ts";
 import { type Model, openModel } from "../../src/model/load.ts";
@@ -47,12 +47,12 @@ for (const [name, { open, maxPartBytes }] of Object.entries(MODELS)) {
       const cpu = await CpuEngine.create(await open(), options);
       const { vocabulary } = cpu.info.dimensions;
       const tokens = Array.from({ length: 41 }, (_, i) => (i * 37 + 1) % vocabulary);
-      const wanted = await feed(cpu, tokens, { slot: 0, logits: "all" });
+      const wanted = await prefill(cpu, tokens, { slot: 0, logits: "all" });
       const largest = wanted.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
       // The last of the larger chunks is one token as well.
       for (const chunk of QUICK ? [maxStepTokens] : [1, maxStepTokens]) {
         await gpu.writeState(0, null);
-        const got = await feed(gpu, tokens, { slot: 0, logits: "all", chunk });
+        const got = await prefill(gpu, tokens, { slot: 0, logits: "all", chunk });
         assertClose(got, wanted, { atol: 2e-4 * largest, what: `logits, chunk ${chunk}` });
       }
     });

@@ -4,7 +4,11 @@ import assert from "node:assert/strict";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { InferenceError } from "../../src/core/errors.ts";
-import type { Constrain, Constraint, TokenConstraint } from "../../src/core/sampling.ts";
+import type {
+  Constraint,
+  CreateTokenConstraint,
+  TokenConstraint,
+} from "../../src/core/sampling.ts";
 import { createConstrain } from "../../src/grammar/constrain.ts";
 import { tokenTable } from "../../src/tokenizer/token_table.ts";
 
@@ -35,7 +39,7 @@ export const TABLE = tokenTable({
   tokenBytes: (id) => id === END ? new Uint8Array() : TOKENS[id],
 });
 
-export const constrain: Constrain = createConstrain(TABLE, { endToken: END });
+export const constrain: CreateTokenConstraint = createConstrain(TABLE, { endToken: END });
 
 /** The token of a byte alone. */
 export function byteToken(byte: number): number {
@@ -48,7 +52,7 @@ export function isAllowed(allowed: Int32Array, id: number): boolean {
 
 /** Ids that may come next. */
 export async function allowedIds(constraint: TokenConstraint): Promise<number[]> {
-  const allowed = await constraint.allowed();
+  const allowed = await constraint.tokenBitmask();
   return [...TOKENS.keys()].filter((id) => isAllowed(allowed, id));
 }
 
@@ -56,10 +60,10 @@ export async function allowedIds(constraint: TokenConstraint): Promise<number[]>
 export async function takes(of: Constraint, text: string | Uint8Array): Promise<boolean> {
   const constraint = await constrain(of);
   for (const byte of typeof text === "string" ? utf8.encode(text) : text) {
-    if (!isAllowed(await constraint.allowed(), byteToken(byte))) return false;
+    if (!isAllowed(await constraint.tokenBitmask(), byteToken(byte))) return false;
     constraint.accept(byteToken(byte));
   }
-  return isAllowed(await constraint.allowed(), END);
+  return isAllowed(await constraint.tokenBitmask(), END);
 }
 
 /** What a text may end with, the best first. */

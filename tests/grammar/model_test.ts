@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { findModel, modelTokenizer } from "../../src/model_files/find_model.ts";
 import { openEngine } from "../../src/server/open_engine.ts";
-import { PLAIN_SAMPLING } from "../../src/core/sampling.ts";
+import { NEUTRAL_SAMPLING } from "../../src/core/sampling.ts";
 import { Scheduler } from "../../src/scheduler/scheduler.ts";
 import type { Generation, TurnWork } from "../../src/scheduler/scheduler_types.ts";
 import { REPLY_START, TURN_END } from "../../src/prompt/chat_template.ts";
@@ -42,15 +42,15 @@ slowTest("replies of the demo model are valid by 300 schemas, or cut", async () 
     SCHEMAS.map((schema, i): TurnWork => ({
       state: null,
       tokens: prompt,
-      sampling: { ...PLAIN_SAMPLING, temperature, seed: BigInt(i) },
+      sampling: { ...NEUTRAL_SAMPLING, temperature, seed: BigInt(i) },
       counts: new Map(),
       position: 0,
       maxTokens: MAX_TOKENS,
       endToken: tokenizer.endOfText,
       stops: {
         strings: [new TextEncoder().encode(TURN_END)],
-        before: new Uint8Array(),
-        unsearched: 0,
+        precedingBytes: new Uint8Array(),
+        unsearchedBytes: 0,
       },
       constraint: ofSchema(schema),
     }))

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { evenTile, type LinearPart, type RowsTile } from "../../kernels/linear.ts";
+import { balanceTile, type LinearPart, type RowsTile } from "../../kernels/linear.ts";
 
 const TILE: RowsTile = { rowBlocks: 16, tokens: 8, lanes: 1, threadBlocks: 1 };
 
@@ -26,15 +26,15 @@ function cost(parts: readonly LinearPart[], { rowBlocks, threadBlocks }: RowsTil
 }
 
 Deno.test("a tile shares rows evenly among no more workgroups", () => {
-  assert.equal(evenTile(partsOf(192, 192, 192, 192), TILE).rowBlocks, 12);
-  assert.equal(evenTile(partsOf(672, 192), TILE).rowBlocks, 14);
-  assert.equal(evenTile(partsOf(768), TILE).rowBlocks, 16);
-  assert.equal(evenTile(partsOf(5), TILE).rowBlocks, 1);
+  assert.equal(balanceTile(partsOf(192, 192, 192, 192), TILE).rowBlocks, 12);
+  assert.equal(balanceTile(partsOf(672, 192), TILE).rowBlocks, 14);
+  assert.equal(balanceTile(partsOf(768), TILE).rowBlocks, 16);
+  assert.equal(balanceTile(partsOf(5), TILE).rowBlocks, 1);
   for (let rows = 1; rows < 700; rows += 13) {
     for (const threadBlocks of [1, 2, 4]) {
       const parts = partsOf(rows, 2 * rows + 1);
       const tile = { ...TILE, threadBlocks };
-      const [fixed, even] = [cost(parts, tile), cost(parts, evenTile(parts, tile))];
+      const [fixed, even] = [cost(parts, tile), cost(parts, balanceTile(parts, tile))];
       assert.equal(even.groups, fixed.groups);
       assert.ok(even.wasted <= fixed.wasted);
     }

@@ -3,7 +3,7 @@ import { linearRows, linearShifted } from "../../kernels/linear.ts";
 import { normShift } from "../../kernels/norm_shift.ts";
 import { roundUp } from "../../kernels/spec.ts";
 import { floats, seeded } from "../support/random_data.ts";
-import { packed } from "./packed.ts";
+import { packWeights } from "./packed.ts";
 import { runKernel, tokenRows } from "./run_kernel.ts";
 
 const SLOTS = 3;
@@ -29,7 +29,7 @@ for (const width of [4, 68, 260]) {
         before: floats(random, SLOTS * width),
         after: new Float32Array(SLOTS * width),
       };
-      const counts = { tokens, runs: tokens, outputs: 0, fed: 0 };
+      const counts = { tokens, runs: tokens, outputs: 0, gathered: 0 };
       const mixed = await runKernel(normShift, { ...shift, out: new Float32Array(2 * plane) }, {
         sizes: { width, mixes: 2, plane },
         counts,
@@ -47,7 +47,7 @@ for (const width of [4, 68, 260]) {
         outStride: rows[i],
         activation: i === 0 ? "relu2" as const : "sigmoid" as const,
       });
-      const { weights } = packed(floats(random, bufferRows * width), {
+      const { weights } = packWeights(floats(random, bufferRows * width), {
         rows: bufferRows,
         columns: width,
         type: "f16",

@@ -7,13 +7,13 @@ import {
   type LinearSizes,
   matmul,
   type RowsTile,
-  type Write,
+  type WriteMode,
 } from "../../kernels/linear.ts";
 import { roundUp } from "../../kernels/spec.ts";
 import { assertClose } from "../support/close.ts";
 import { QUICK } from "../support/quick.ts";
 import { floats, seeded } from "../support/random_data.ts";
-import { packed } from "./packed.ts";
+import { packWeights } from "./packed.ts";
 import { runKernel } from "./run_kernel.ts";
 
 interface Case {
@@ -22,7 +22,7 @@ interface Case {
   tokens: number;
   type: WeightType;
   activation: Activation;
-  write: Write;
+  write: WriteMode;
 }
 
 const CASES: Case[] = [
@@ -50,7 +50,7 @@ function prepare({ rows, columns, tokens, type, activation, write }: Case) {
   const random = seeded(rows * 31 + columns);
   const scale = 1 / Math.sqrt(columns);
   const W = floats(random, rows * columns, { low: -scale, high: scale });
-  const { weights, values } = packed(W, { rows, columns, type });
+  const { weights, values } = packWeights(W, { rows, columns, type });
   const xStride = roundUp(columns, 4);
   const x = floats(random, tokens * columns, { low: -2, high: 2 });
   const padded = new Float32Array(tokens * xStride);
@@ -85,7 +85,7 @@ function prepare({ rows, columns, tokens, type, activation, write }: Case) {
     gate,
     counts: new Uint32Array([tokens, 1, 0, 0]),
   };
-  return { part, sizes, data, W: values, x, counts: { tokens, runs: 1, outputs: 0, fed: 0 } };
+  return { part, sizes, data, W: values, x, counts: { tokens, runs: 1, outputs: 0, gathered: 0 } };
 }
 
 /** One of each type of weights. */
@@ -132,11 +132,11 @@ Deno.test("matrices in one buffer are multiplied in one dispatch, each from its 
     return placed;
   });
   for (const type of QUICK ? ["int8"] as const : ["f32", "int8", "nf4"] as const) {
-    const { weights, values } = packed(stacked, { rows: bufferRows, columns, type });
+    const { weights, values } = packWeights(stacked, { rows: bufferRows, columns, type });
     const y0 = floats(random, yOffset);
     const data = { weights, x, y: y0, counts: new Uint32Array([tokens, 1, 0, 0]) };
     const sizes: LinearSizes = { parts, columns, type, bufferRows, per: "tokens", write: "store" };
-    const counts = { tokens, runs: 1, outputs: 0, fed: 0 };
+    const counts = { tokens, runs: 1, outputs: 0, gathered: 0 };
     const wanted = data.y.slice();
     for (const part of parts) {
       const size = tokens * part.outStride;

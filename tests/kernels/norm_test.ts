@@ -7,7 +7,7 @@ import { normShift, normShiftReference } from "../../kernels/norm_shift.ts";
 import { selectNorm } from "../../kernels/select_norm.ts";
 import { assertClose } from "../support/close.ts";
 import { floats, seeded } from "../support/random_data.ts";
-import { packed } from "./packed.ts";
+import { packWeights } from "./packed.ts";
 import { runKernel, runRows, tokenRows } from "./run_kernel.ts";
 
 const RUNS = [
@@ -37,7 +37,7 @@ for (
       out: new Float32Array(mixes * plane),
     };
     const sizes = { width, mixes, plane };
-    const counts = { tokens: 10, runs: RUNS.length, outputs: 0, fed: 0 };
+    const counts = { tokens: 10, runs: RUNS.length, outputs: 0, gathered: 0 };
     const got = await runKernel(normShift, data, { sizes, counts });
     const wanted = { ...data, shift: before.slice(), out: new Float32Array(mixes * plane) };
     normShiftReference(wanted, { ...sizes, runs: RUNS });
@@ -54,7 +54,7 @@ for (const type of ["f32", "f16", "int8", "nf4"] satisfies WeightType[]) {
   for (const { ids, width } of [{ ids: 1, width: 4 }, { ids: 13, width: 100 }]) {
     Deno.test(`embed matches plain loops for ${ids} ids of ${type} at width ${width}`, async () => {
       const random = seeded(ids);
-      const { weights, values: table } = packed(
+      const { weights, values: table } = packWeights(
         floats(random, ids * width, { low: 0, high: 3 }),
         { rows: ids, columns: width, type },
       );
@@ -71,7 +71,7 @@ for (const type of ["f32", "f16", "int8", "nf4"] satisfies WeightType[]) {
         x: untouched,
       };
       const sizes = { firstId, ids, width, type };
-      const counts = { tokens: tokens.length, runs: 1, outputs: 0, fed: 0 };
+      const counts = { tokens: tokens.length, runs: 1, outputs: 0, gathered: 0 };
       const { x } = await runKernel(embed, data, { sizes, counts });
       const wanted = untouched.slice();
       tokens.forEach((id, t) => {
@@ -104,7 +104,7 @@ for (
     };
     const got = await runKernel(groupNormGate, data, {
       sizes,
-      counts: { tokens, runs: 1, outputs: 0, fed: 0 },
+      counts: { tokens, runs: 1, outputs: 0, gathered: 0 },
     });
     const wanted = { norm: data.norm, y: data.y.slice(), ...(gated ? { gate: data.gate } : {}) };
     groupNormGateReference(wanted, { ...sizes, tokens });
@@ -119,7 +119,7 @@ Deno.test("select_norm normalises the chosen rows and no other", async () => {
   const x = floats(random, 9 * width, { low: -2, high: 8 });
   const chosen = [8, 0, 3, 3];
   const data = { x, norm, chosen: new Uint32Array(chosen), y: new Float32Array(5 * width) };
-  const counts = { tokens: 9, runs: 1, outputs: chosen.length, fed: 0 };
+  const counts = { tokens: 9, runs: 1, outputs: chosen.length, gathered: 0 };
   const { y } = await runKernel(selectNorm, data, { sizes: { width }, counts });
   const wanted = new Float32Array(5 * width);
   chosen.forEach((row, o) => {
@@ -139,7 +139,10 @@ Deno.test("commit_shift copies the slots of the step and no other", async () => 
   const got = await runKernel(
     commitShift,
     { runs: runRows(RUNS), after, before },
-    { sizes: { width, sites, siteStride }, counts: { tokens: 10, runs: 3, outputs: 0, fed: 0 } },
+    {
+      sizes: { width, sites, siteStride },
+      counts: { tokens: 10, runs: 3, outputs: 0, gathered: 0 },
+    },
   );
   const wanted = before.slice();
   for (let site = 0; site < sites; site++) {

@@ -8,23 +8,23 @@ import {
   packScales,
   type WeightType,
 } from "../../kernels/layouts.ts";
-import { roundedHalves } from "../../src/core/float16.ts";
+import { float16Bits } from "../../src/core/float16.ts";
 import { dequantize, quantize } from "../../src/quant/quantize.ts";
 
-export function packed(
+export function packWeights(
   values: Float32Array,
   { rows, columns, type }: { rows: number; columns: number; type: WeightType },
 ): { weights: Uint8Array<ArrayBuffer>; values: Float32Array } {
   const weights = new Uint8Array(matrixBytes(rows, columns, type));
   if (!isQuantized(type)) {
-    const floats = packFloats(type === "f16" ? roundedHalves(values) : values, { rows, columns });
+    const floats = packFloats(type === "f16" ? float16Bits(values) : values, { rows, columns });
     weights.set(new Uint8Array(floats.buffer));
     return { weights, values: type === "f32" ? values : values.map(Math.f16round) };
   }
   const quantized = quantize(values, { columns, type });
   const codes = packCodes(quantized, { rows, columns, type });
   weights.set(new Uint8Array(codes.buffer));
-  const scales = packScales(roundedHalves(quantized.scales), { rows, columns, type });
+  const scales = packScales(float16Bits(quantized.scales), { rows, columns, type });
   weights.set(new Uint8Array(scales.buffer), codes.byteLength);
   return { weights, values: dequantize(quantized, { columns, type }) };
 }

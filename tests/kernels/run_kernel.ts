@@ -1,7 +1,13 @@
 /** Runs one kernel once on plain arrays. */
 
 import type { KernelSpec, StepCounts } from "../../kernels/spec.ts";
-import { DeviceBuffers, encode, Pipelines, readBytes, sized } from "../../src/gpu/mod.ts";
+import {
+  DeviceBuffers,
+  encodeDispatches,
+  Pipelines,
+  readBytes,
+  sizeDispatches,
+} from "../../src/gpu/mod.ts";
 import { testDevice } from "../support/adapter.ts";
 
 export type Arrays = Record<string, ArrayBufferView<ArrayBuffer>>;
@@ -34,7 +40,7 @@ export async function runKernel<P>(
   const dispatch = await pipelines.prepare(spec, sizes, buffers);
   const encoder = device.createCommandEncoder();
   const pass = encoder.beginComputePass();
-  encode(pass, sized([dispatch], counts));
+  encodeDispatches(pass, sizeDispatches([dispatch], counts));
   pass.end();
   const staged: [string, GPUBuffer, number][] = [];
   for (const [name, access] of Object.entries(bindings)) {

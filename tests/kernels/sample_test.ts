@@ -1,27 +1,27 @@
 import assert from "node:assert/strict";
 import { sample as sampleKernel } from "../../kernels/sample.ts";
 import {
-  BAN,
-  END,
+  BANNED_BIAS,
+  FINISH,
+  SAMPLED_HEADER,
   SLOT,
   SLOT_WORDS,
   STOPS_STRIDE,
-  WRITTEN_HEADER,
-} from "../../kernels/slot_words.ts";
-import { PLAIN_SAMPLING, type SamplingParams, type StopSearch } from "../../src/core/sampling.ts";
-import { slotWords, stopSets } from "../../src/engine/gpu/sampling.ts";
+} from "../../kernels/slot_layout.ts";
+import { NEUTRAL_SAMPLING, type SamplingParams, type StopSearch } from "../../src/core/sampling.ts";
+import { encodeSlot, encodeStopMasks } from "../../src/engine/gpu/sampling.ts";
 import { recordToken } from "../../src/sampler/penalties.ts";
 import { randomAt } from "../../src/sampler/random.ts";
 import { sample } from "../../src/sampler/sampler.ts";
-import { searchBytes, startSearch } from "../../src/core/stop_search.ts";
+import { advanceStopSearch, createStopSearch } from "../../src/core/stop_search.ts";
 import { caseCount, QUICK } from "../support/quick.ts";
 import { floats, seeded } from "../support/random_data.ts";
 import { runKernel } from "./run_kernel.ts";
 
-const PLAIN: SamplingParams = { ...PLAIN_SAMPLING, seed: 0n };
+const PLAIN: SamplingParams = { ...NEUTRAL_SAMPLING, seed: 0n };
 
 const WINDOW = 4;
-const WRITTEN = WRITTEN_HEADER + WINDOW;
+const WRITTEN = SAMPLED_HEADER + WINDOW;
 
 interface Turn {
   logits: Float32Array;
@@ -65,21 +65,21 @@ async function sampleOnDevice(
     logits.set(turn.logits, i * ids);
     rows[i * 4 + 1] = slot;
     const bias = adjustments.subarray(slot * 2 * ids, (slot * 2 + 1) * ids);
-    bias.fill(BAN, vocabulary);
+    bias.fill(BANNED_BIAS, vocabulary);
     for (const [id, value] of params.logitBias) bias[id] = value;
-    for (const id of turn.banned ?? []) bias[id] = BAN;
+    for (const id of turn.banned ?? []) bias[id] = BANNED_BIAS;
     for (const [id, count] of turn.counts ?? []) adjustments[(slot * 2 + 1) * ids + id] = count;
-    const words = slotWords({
+    const words = encodeSlot({
       params,
       counts: new Map(),
       position: turn.position ?? 0,
-      limit: turn.left ?? 100,
+      maxTokens: turn.left ?? 100,
       endToken: turn.endToken ?? null,
       stops: turn.search ?? null,
     });
     if (turn.active === false) words[SLOT.active] = 0;
     slots.set(words, slot * SLOT_WORDS);
-    if (turn.search) stops.set(stopSets(turn.search), slot * STOPS_STRIDE);
+    if (turn.search) stops.set(encodeStopMasks(turn.search), slot * STOPS_STRIDE);
   });
   const result = await runKernel(sampleKernel, {
     logits,
@@ -92,7 +92,7 @@ async function sampleOnDevice(
     written: new Uint32Array(n * WRITTEN),
   }, {
     sizes: { vocabulary, window: WINDOW, lanes },
-    counts: { tokens: n, runs: n, outputs: n, fed: 0 },
+    counts: { tokens: n, runs: n, outputs: n, gathered: 0 },
   });
   const written = new Uint32Array(result.written.buffer);
   const words = new Uint32Array(result.slots.buffer);
@@ -100,7 +100,7 @@ async function sampleOnDevice(
     const slot = n - 1 - i;
     const row = written.subarray(slot * WRITTEN, (slot + 1) * WRITTEN);
     return {
-      ids: [...row.subarray(WRITTEN_HEADER, WRITTEN_HEADER + row[0])],
+      ids: [...row.subarray(SAMPLED_HEADER, SAMPLED_HEADER + row[0])],
       end: row[1],
       counts: result.adjustments.slice((slot * 2 + 1) * ids, (slot * 2 + 1) * ids + vocabulary),
       words: words.slice(slot * SLOT_WORDS, (slot + 1) * SLOT_WORDS),
@@ -161,7 +161,7 @@ for (const [vocabulary, lanes] of [[1, 4], [3, 1], [65, 2], [301, 4], [5000, 16]
     const sampled = await sampleOnDevice(turns, { lanes });
     let exact = 0;
     sampled.forEach(({ ids, end }, i) => {
-      assert.equal(end, END.none);
+      assert.equal(end, FINISH.none);
       assert.equal(ids.length, 1);
       const wanted = near(turns[i]);
       assert.ok(wanted.has(ids[0]), `${JSON.stringify(settings[i])}: ${ids[0]}, ${[...wanted]}`);
@@ -265,23 +265,27 @@ Deno.test("a turn ends with its end token, its last token, or a stop string", as
   const logits = (id: number) => Float32Array.from({ length: 8 }, (_, i) => i === id ? 9 : 0);
   const strings = ["\n\n", "x".repeat(40), "a€"].map((text) => new TextEncoder().encode(text));
   const search = (text: string, unsearched = 0) =>
-    startSearch({ strings, before: new TextEncoder().encode(text), unsearched });
+    createStopSearch({
+      strings,
+      precedingBytes: new TextEncoder().encode(text),
+      unsearchedBytes: unsearched,
+    });
   const cases: [number, Omit<Turn, "logits">, number][] = [
-    [0, {}, END.none],
-    [4, { endToken: 4 }, END.stop],
-    [4, { endToken: 3 }, END.none],
-    [0, { left: 1 }, END.length],
-    [4, { left: 1, endToken: 4 }, END.stop],
-    [0, { left: 2 }, END.none],
-    [3, { search: search("") }, END.stop],
-    [1, { search: search("") }, END.none],
-    [2, { search: search("b\n") }, END.stop],
-    [2, { search: search("b\nz") }, END.none],
-    [4, { search: search("za") }, END.stop],
-    [5, { search: search("\n\n") }, END.stop],
-    [0, { search: search("\n\n") }, END.none],
-    [0, { search: search("\n\n", 1) }, END.stop],
-    [0, { search: search("x".repeat(39)) }, END.none],
+    [0, {}, FINISH.none],
+    [4, { endToken: 4 }, FINISH.stop],
+    [4, { endToken: 3 }, FINISH.none],
+    [0, { left: 1 }, FINISH.length],
+    [4, { left: 1, endToken: 4 }, FINISH.stop],
+    [0, { left: 2 }, FINISH.none],
+    [3, { search: search("") }, FINISH.stop],
+    [1, { search: search("") }, FINISH.none],
+    [2, { search: search("b\n") }, FINISH.stop],
+    [2, { search: search("b\nz") }, FINISH.none],
+    [4, { search: search("za") }, FINISH.stop],
+    [5, { search: search("\n\n") }, FINISH.stop],
+    [0, { search: search("\n\n") }, FINISH.none],
+    [0, { search: search("\n\n", 1) }, FINISH.stop],
+    [0, { search: search("x".repeat(39)) }, FINISH.none],
   ];
   const params = { temperature: 0 };
   const turns = cases.map(([id, turn]): Turn => ({ logits: logits(id), params, ...turn }));
@@ -289,13 +293,13 @@ Deno.test("a turn ends with its end token, its last token, or a stop string", as
   sampled.forEach(({ ids, end, words }, i) => {
     const [id, { search, left = 100 }, wanted] = cases[i];
     assert.deepEqual([ids, end], [[id], wanted], `case ${i}`);
-    assert.equal(words[SLOT.active], wanted === END.none ? 1 : 0);
+    assert.equal(words[SLOT.active], wanted === FINISH.none ? 1 : 0);
     assert.equal(words[SLOT.token], id);
     assert.equal(words[SLOT.left], left - 1);
     assert.equal(words[SLOT.position], 1);
     if (!search) return;
-    searchBytes(search, tokens[id]);
-    assert.deepEqual(words.slice(SLOT.bits, SLOT.bits + search.words), search.bits);
+    advanceStopSearch(search, tokens[id]);
+    assert.deepEqual(words.slice(SLOT.bits, SLOT.bits + search.words), search.prefixBits);
   });
 });
 
@@ -313,12 +317,12 @@ Deno.test("a turn that has ended is left alone; logits that are no numbers end o
   ];
   const sampled = await sampleOnDevice(turns);
   assert.deepEqual(sampled.map(({ end }) => end), [
-    END.none,
-    END.notFinite,
-    END.notFinite,
-    END.none,
-    END.allBanned,
-    END.allBanned,
+    FINISH.none,
+    FINISH.notFinite,
+    FINISH.notFinite,
+    FINISH.none,
+    FINISH.allBanned,
+    FINISH.allBanned,
   ]);
   assert.deepEqual(sampled.map(({ ids }) => ids.length), [0, 0, 0, 1, 0, 0]);
   assert.deepEqual(sampled.map(({ words }) => words[SLOT.active]), [0, 0, 0, 1, 0, 0]);

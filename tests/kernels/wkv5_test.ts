@@ -59,7 +59,7 @@ function prepare({ heads, headSize, slots, runs }: Case) {
     state: floats(random, slots * width * headSize),
     y: new Float32Array(tokens * width),
   };
-  const counts = { tokens, runs: runs.length, outputs: 0, fed: 0 };
+  const counts = { tokens, runs: runs.length, outputs: 0, gathered: 0 };
   return { data, sizes: { heads, headSize }, counts };
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { CpuEngine } from "../../src/engine/cpu/cpu_engine.ts";
-import { feed } from "../../src/engine/prefill.ts";
+import { prefill } from "../../src/engine/prefill.ts";
 import { GpuEngine } from "../../src/engine/gpu/gpu_engine.ts";
 import { MemorySink } from "../../src/formats/byte_sink.ts";
 import { MemorySource } from "../../src/formats/byte_source.ts";
@@ -36,7 +36,7 @@ async function logits(model: Model, device: "cpu" | "webgpu", quant: Quant) {
     ? await CpuEngine.create(model, options)
     // Parts of a few rows each, so that codes and scales are split as well.
     : await GpuEngine.create(await testDevice(), model, { ...options, maxPartBytes: 16000 });
-  return await feed(engine, TOKENS, { slot: 0, logits: "all" });
+  return await prefill(engine, TOKENS, { slot: 0, logits: "all" });
 }
 
 for (const quant of QUANTS) {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { writeFileWhole } from "../../src/model_files/file_sink.ts";
+import { writeFileAtomic } from "../../src/model_files/file_sink.ts";
 import { InferenceError } from "../../src/core/errors.ts";
 
 const OLD = Uint8Array.of(1, 2, 3);
@@ -34,7 +34,7 @@ for (const old of [null, OLD]) {
 
   Deno.test(`a file appears whole, ${where}`, async () => {
     await withPath(old, async (path, files) => {
-      const result = await writeFileWhole(path, async (sink) => {
+      const result = await writeFileAtomic(path, async (sink) => {
         assert.equal(sink.name, path);
         await sink.write(6, Uint8Array.of(9));
         await sink.write(1, NEW);
@@ -53,7 +53,7 @@ for (const old of [null, OLD]) {
   Deno.test(`a write that fails leaves nothing ${where}`, async () => {
     await withPath(old, async (path, files) => {
       const lost = new Error("lost");
-      const writing = writeFileWhole(path, async (sink) => {
+      const writing = writeFileAtomic(path, async (sink) => {
         await sink.write(0, NEW);
         throw lost;
       });
@@ -67,7 +67,7 @@ for (const old of [null, OLD]) {
     await withPath(old, async (path, files) => {
       const controller = new AbortController();
       const { signal } = controller;
-      const writing = writeFileWhole(path, async (sink) => {
+      const writing = writeFileAtomic(path, async (sink) => {
         await sink.write(0, NEW);
         controller.abort();
         await sink.write(4, NEW);
@@ -76,11 +76,11 @@ for (const old of [null, OLD]) {
       await assert.rejects(writing, isError("cancelled", /^Cannot write .*x\.bin: it was canc/));
       const late = new AbortController();
       await assert.rejects(
-        writeFileWhole(path, () => Promise.resolve(late.abort()), { signal: late.signal }),
+        writeFileAtomic(path, () => Promise.resolve(late.abort()), { signal: late.signal }),
         isError("cancelled", /x\.bin/),
       );
       await assert.rejects(
-        writeFileWhole(path, () => assert.fail("it began"), { signal }),
+        writeFileAtomic(path, () => assert.fail("it began"), { signal }),
         isError("cancelled", /x\.bin/),
       );
       assert.deepEqual(files(), old ? ["x.bin"] : []);
@@ -91,7 +91,7 @@ for (const old of [null, OLD]) {
 
 Deno.test("what is in the way is told, and stays", async () => {
   await withPath(null, async (path, files) => {
-    const write = (to: string) => writeFileWhole(to, (sink) => sink.write(0, NEW));
+    const write = (to: string) => writeFileAtomic(to, (sink) => sink.write(0, NEW));
     await assert.rejects(
       write(`${path}/none/y.bin`),
       isError("file_error", /^Cannot write .*\/none\/y\.bin: /),
@@ -107,10 +107,10 @@ Deno.test("what is in the way is told, and stays", async () => {
 
 Deno.test("a second writer is refused while the first one writes", async () => {
   await withPath(OLD, async (path, files) => {
-    await writeFileWhole(path, async (sink) => {
+    await writeFileAtomic(path, async (sink) => {
       await sink.write(0, NEW);
       await assert.rejects(
-        writeFileWhole(path, () => assert.fail("it began")),
+        writeFileAtomic(path, () => assert.fail("it began")),
         isError("file_error", /x\.bin: another process is writing it/),
       );
     });
@@ -124,7 +124,7 @@ Deno.test("many writers at once: one file, whole, and no other trace", async () 
     for (let round = 0; round < 20; round++) {
       const results = await Promise.allSettled(
         Array.from({ length: 8 }, (_, i) =>
-          writeFileWhole(path, async (sink) => {
+          writeFileAtomic(path, async (sink) => {
             for (let at = 0; at < 5; at++) await sink.write(at, Uint8Array.of(i));
             return i;
           })),
@@ -160,14 +160,14 @@ Deno.test("kill -9 in mid-write leaves no file, and the next write goes well", a
     const { done } = await lines.read();
     assert(!done, "the child wrote nothing");
     await assert.rejects(
-      writeFileWhole(path, () => assert.fail("it began")),
+      writeFileAtomic(path, () => assert.fail("it began")),
       isError("file_error", /another process is writing it/),
     );
     child.kill("SIGKILL");
     await child.status;
     await lines.cancel();
     assert.deepEqual(files(), ["x.bin.part"]);
-    await writeFileWhole(path, (sink) => sink.write(0, NEW));
+    await writeFileAtomic(path, (sink) => sink.write(0, NEW));
     assert.deepEqual(await Deno.readFile(path), NEW);
     assert.deepEqual(files(), ["x.bin"]);
   });

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { findModel } from "../../src/model_files/find_model.ts";
-import { openSource } from "../../src/model_files/open_model_file.ts";
+import { openModelSource } from "../../src/model_files/open_model_file.ts";
 import { encodeSafetensors } from "../../src/formats/safetensors.ts";
 import { huggingFaceNames, tinyModel } from "../engine/tiny_model.ts";
 import { type PthTensor, writePth } from "../formats/pth_fixture.ts";
@@ -35,7 +35,7 @@ async function inFolder(files: Files, work: (folder: string) => Promise<void>): 
 
 async function openAt(path: string) {
   const files = await findModel({ model: path });
-  const { model } = await openSource(files.source, undefined);
+  const { model } = await openModelSource(files.source, undefined);
   await model.close();
   return { ...files, fingerprint: model.fingerprint, format: model.checkpoint.format };
 }

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { fetchFile } from "../../src/model_files/partial_download.ts";
+import { downloadFile } from "../../src/model_files/partial_download.ts";
 import { DamagedDownload } from "../../src/hub/download.ts";
 import { HubHttp, type HubHttpOptions } from "../../src/hub/hub_http.ts";
 import { FileChanged, type RemoteFile, Repository } from "../../src/hub/repository.ts";
@@ -36,7 +36,7 @@ async function withHub(file: FakeFile, run: (setting: Setting) => Promise<void>)
     const repository = new Repository(http, REPO);
     const found = (await repository.files()).find(({ path }) => path === FILE)!;
     const remote = await repository.describe(found);
-    await fetchFile(http, remote, { folder, name: FILE, onProgress });
+    await downloadFile(http, remote, { folder, name: FILE, onProgress });
     return remote;
   };
   const stop = async (bytes: number) => {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { fetchFile } from "../../src/model_files/partial_download.ts";
+import { downloadFile } from "../../src/model_files/partial_download.ts";
 import { ModelCache } from "../../src/model_files/model_cache.ts";
 import { HubHttp } from "../../src/hub/hub_http.ts";
 import { isModelFile, isSafeName, isSafePath } from "../../src/hub/names.ts";
@@ -77,7 +77,7 @@ Deno.test("a link where a download goes is removed, and not followed", unix, asy
       await Deno.writeTextFile(`${outside}/precious`, "mine");
       await Deno.symlink(`${outside}/precious`, `${folder}/x.pth.${tag}.part`);
       await Deno.symlink(`${outside}/made`, `${folder}/x.pth`);
-      await fetchFile(http, remote, { folder, name: "x.pth" });
+      await downloadFile(http, remote, { folder, name: "x.pth" });
       assert.equal((await Deno.lstat(`${folder}/x.pth`)).size, 5000);
       assert.equal(await Deno.readTextFile(`${outside}/precious`), "mine");
       assert.deepEqual([...Deno.readDirSync(outside)].map(({ name }) => name), ["precious"]);
@@ -96,9 +96,14 @@ Deno.test(
       await Deno.mkdir(`${root}/models`);
       await Deno.mkdir(`${root}/locks`);
       await Deno.symlink(outside, `${root}/models/linked`);
-      await assert.rejects(cache.folder("linked"), { code: "file_error", message: /it is a link/ });
+      await assert.rejects(cache.createFolder("linked"), {
+        code: "file_error",
+        message: /it is a link/,
+      });
       await Deno.symlink(`${outside}/lock`, `${root}/locks/fine.lock`);
-      const folder = await cache.locked("fine", () => cache.folder("fine"), { onWait: () => {} });
+      const folder = await cache.withLock("fine", () => cache.createFolder("fine"), {
+        onWait: () => {},
+      });
       await Deno.symlink(`${outside}/record`, `${folder}/pulled.json.part`);
       await cache.record("fine", {
         repo: "a/b",
@@ -115,7 +120,9 @@ Deno.test(
         vocabulary: false,
       });
       assert.deepEqual([...Deno.readDirSync(outside)], []);
-      for (const name of HOSTILE) await assert.rejects(cache.folder(name), /not a name/, name);
+      for (const name of HOSTILE) {
+        await assert.rejects(cache.createFolder(name), /not a name/, name);
+      }
     });
   },
 );

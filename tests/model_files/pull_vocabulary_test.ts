@@ -1,15 +1,15 @@
 /** Where a pulled model's vocabulary comes from. */
 
 import assert from "node:assert/strict";
-import type { ModelFacts } from "../../src/model_files/inspect_model.ts";
-import { fetchVocabulary } from "../../src/model_files/download_vocabulary.ts";
+import type { ModelDetails } from "../../src/model_files/inspect_model.ts";
+import { downloadVocabulary } from "../../src/model_files/download_vocabulary.ts";
 import { HubHttp } from "../../src/hub/hub_http.ts";
 import { WORLD_VOCABULARY } from "../../src/hub/names.ts";
 import { Repository } from "../../src/hub/repository.ts";
 import { FakeHub } from "../hub/fake_hub.ts";
 
-const WORLD: ModelFacts = { version: "5.2", parameters: 1, vocabulary: 65_536, quant: null };
-const OTHER: ModelFacts = { ...WORLD, vocabulary: 2652 };
+const WORLD: ModelDetails = { version: "5.2", parameters: 1, vocabularySize: 65_536, quant: null };
+const OTHER: ModelDetails = { ...WORLD, vocabularySize: 2652 };
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const OWN = bytes("1 'a' 1\n");
@@ -19,7 +19,7 @@ const UNREADABLE = bytes("'a'\n'b'\n");
 
 async function fetched(
   repos: Record<string, Record<string, Uint8Array<ArrayBuffer>>>,
-  facts: ModelFacts | null,
+  facts: ModelDetails | null,
 ): Promise<{ text: string | null; said: string[]; files: string[] }> {
   const hub = new FakeHub({ "a/b": {}, ...repos });
   const folder = await Deno.makeTempDir();
@@ -27,7 +27,7 @@ async function fetched(
     const http = new HubHttp({ endpoint: hub.endpoint });
     const said: string[] = [];
     const say = (line: string) => void said.push(line);
-    const got = await fetchVocabulary(http, new Repository(http, "a/b"), { folder, facts, say });
+    const got = await downloadVocabulary(http, new Repository(http, "a/b"), { folder, facts, say });
     const files = [...Deno.readDirSync(folder)].map(({ name }) => name);
     const text = got ? await Deno.readTextFile(`${folder}/vocab.txt`) : null;
     return { text, said, files };

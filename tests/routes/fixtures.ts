@@ -50,7 +50,7 @@ export function testApp(
     store: STORE,
   };
   const log = (_message: string, error: unknown) => void logged.push(error);
-  const onAnswer = (answered: AnsweredRequest) => metrics.answered(answered);
+  const onAnswer = (answered: AnsweredRequest) => metrics.observeResponse(answered);
   const app = createApp({ worker, log, metrics, onAnswer, ...options });
   return { ...parts, logged, app: options.documented === false ? app : watched(app) };
 }

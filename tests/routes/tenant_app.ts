@@ -79,7 +79,7 @@ export async function tenantApp(
     gate,
     openAccount: ledger && ((caller) => new Account(caller, ledger)),
     metrics,
-    onAnswer: (answered) => metrics.answered(answered),
+    onAnswer: (answered) => metrics.observeResponse(answered),
     log: (message, error) => logged.push(`${message} ${error instanceof Error && error.stack}`),
     ...options,
   });

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
-import { PLAIN_SAMPLING, type SamplingParams } from "../../src/core/sampling.ts";
+import { NEUTRAL_SAMPLING, type SamplingParams } from "../../src/core/sampling.ts";
 import { recordToken } from "../../src/sampler/penalties.ts";
 import { randomAt } from "../../src/sampler/random.ts";
 import { sample } from "../../src/sampler/sampler.ts";
 import { QUICK } from "../support/quick.ts";
 
-const plain: SamplingParams = { ...PLAIN_SAMPLING, seed: 0n };
+const plain: SamplingParams = { ...NEUTRAL_SAMPLING, seed: 0n };
 
 const NO_COUNTS: ReadonlyMap<number, number> = new Map();
 

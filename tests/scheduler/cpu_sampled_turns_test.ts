@@ -19,7 +19,7 @@ class Threes implements TokenConstraint {
     Threes.open++;
   }
 
-  allowed(): Promise<Int32Array> {
+  tokenBitmask(): Promise<Int32Array> {
     const words = new Int32Array(2);
     for (let id = 0; id < 50; id++) {
       if (this.#last === 9 ? id === 0 : id % 3 === 0) words[id >> 5] |= 1 << (id & 31);
@@ -69,7 +69,7 @@ Deno.test("a constrained turn samples what is allowed only, alone and among othe
     ]);
     assert.deepEqual(among, alone);
     assert.deepEqual(other, free);
-    await engine.prepare({ type: "json_object" });
+    await engine.prepareConstraint({ type: "json_object" });
   }
   assert.ok(Threes.open <= 4 * 2, "as many as there are slots");
 });

@@ -47,7 +47,7 @@ Deno.test("stop strings are found across a suspension", async () => {
   // Eight tokens together are in the reply once.
   for (const at of [100, 101, 102, 103, 200, 300]) {
     const stop = new TextEncoder().encode(tokens.slice(at - 8, at).map((id) => `<${id}>`).join(""));
-    const stops = { strings: [stop], before: new Uint8Array(), unsearched: 0 };
+    const stops = { strings: [stop], precedingBytes: new Uint8Array(), unsearchedBytes: 0 };
     const it = await undisturbedAndSuspended(() => work([4], { maxTokens: LONG, stops }));
     assert.ok(it.preempted >= 2);
     assert.deepEqual([it.suspended.reason, it.suspended.tokens.length], ["stop", at]);
@@ -60,7 +60,7 @@ Deno.test("a constraint and log probabilities go on across a suspension", async 
   const constrain = (): Promise<TokenConstraint> => {
     let last = 5;
     return Promise.resolve({
-      allowed: () => {
+      tokenBitmask: () => {
         const bits = new Int32Array(2);
         for (const id of [last % 49 + 1, 7]) bits[id >> 5] |= 1 << (id & 31);
         return Promise.resolve(bits);

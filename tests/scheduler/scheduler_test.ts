@@ -47,7 +47,7 @@ Deno.test("the turn ends with its end token or a stop string, the last token lef
   assert.deepEqual(ended.state, until.state);
   // The end of one token and the beginning of the next one.
   const stop = new TextEncoder().encode(`${tokens[at - 1]}><${tokens[at]}`);
-  const stops = { strings: [stop], before: new Uint8Array(), unsearched: 0 };
+  const stops = { strings: [stop], precedingBytes: new Uint8Array(), unsearchedBytes: 0 };
   const stopped = await run(scheduler, work([4], { maxTokens: 40, stops }));
   assert.equal(stopped.reason, "stop");
   assert.deepEqual(stopped.pending, stopped.tokens.slice(-1));

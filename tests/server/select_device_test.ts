@@ -1,12 +1,16 @@
 import assert from "node:assert/strict";
 import { selectDevice } from "../../src/server/select_device.ts";
 import { InferenceError } from "../../src/core/errors.ts";
-import { describedGpu, disguisedGpu, type FakeAdapter } from "../support/faults/fake_adapter.ts";
+import {
+  type FakeAdapter,
+  gpuWithAdapterInfo,
+  gpuWithFakeAdapter,
+} from "../support/faults/fake_adapter.ts";
 
 const HARDWARE = { description: "NVIDIA L4" };
 
 async function selected(choice: "auto" | "webgpu" | "cpu", fake: FakeAdapter | null) {
-  const { open, selection } = await selectDevice(choice, describedGpu(fake));
+  const { open, selection } = await selectDevice(choice, gpuWithAdapterInfo(fake));
   return { device: open ? "webgpu" : "cpu", ...selection };
 }
 
@@ -51,7 +55,10 @@ Deno.test("auto takes the CPU engine if there is no adapter, or none that can ru
 });
 
 Deno.test("auto takes a hardware adapter", async () => {
-  const { open, selection } = await selectDevice("auto", disguisedGpu(navigator.gpu, HARDWARE));
+  const { open, selection } = await selectDevice(
+    "auto",
+    gpuWithFakeAdapter(navigator.gpu, HARDWARE),
+  );
   assert.equal(open?.adapter, "NVIDIA L4");
   assert.equal(open.software, false);
   assert.deepEqual(selection, {
@@ -70,7 +77,7 @@ Deno.test("a device that is named is taken, with a warning for a software render
   const llvmpipe = { description: "llvmpipe" };
   const { open, selection } = await selectDevice(
     "webgpu",
-    disguisedGpu(navigator.gpu, llvmpipe),
+    gpuWithFakeAdapter(navigator.gpu, llvmpipe),
   );
   assert.equal(open?.software, true);
   assert.match(selection.warning!, /llvmpipe is a software renderer, slower than --device cpu$/);

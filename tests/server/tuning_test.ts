@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { parseTuning, TuningCache } from "../../src/server/tuning_cache.ts";
 import { DEMO_MODEL } from "../../src/model_files/find_model.ts";
-import { openSource } from "../../src/model_files/open_model_file.ts";
+import { openModelSource } from "../../src/model_files/open_model_file.ts";
 import { QUICK } from "../support/quick.ts";
 import { rwkv } from "../suites/cli/shared_cli.ts";
 
@@ -49,7 +49,10 @@ Deno.test("tune needs an adapter, and names the flag that takes a software rende
 
 Deno.test("a cache that is damaged, or another adapter's, is told from one that is not there", async () => {
   const folder = await Deno.makeTempDir();
-  const { model } = await openSource({ from: { file: `${DEMO_MODEL}/model.safetensors` } }, "f16");
+  const { model } = await openModelSource(
+    { from: { file: `${DEMO_MODEL}/model.safetensors` } },
+    "f16",
+  );
   await model.close();
   const options = { quant: "f16", maxStepTokens: 64, folder } as const;
   const cache = new TuningCache("NVIDIA L4", model, options);

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createLogger } from "../../src/core/log.ts";
 import { type OpenEngine, openEngine } from "../../src/server/open_engine.ts";
 import { startWorker } from "../../src/server/start_worker.ts";
-import { disguisedGpu, type FakeAdapter } from "../support/faults/fake_adapter.ts";
+import { type FakeAdapter, gpuWithFakeAdapter } from "../support/faults/fake_adapter.ts";
 import { slowTest } from "../support/quick.ts";
 
 interface DeviceWorker extends AsyncDisposable {
@@ -27,7 +27,7 @@ async function deviceWorker(
   const open: OpenEngine = (options, given) =>
     openEngine(options, {
       ...given,
-      gpu: disguisedGpu(navigator.gpu, fake),
+      gpu: gpuWithFakeAdapter(navigator.gpu, fake),
       idleMs,
       tuningFolder,
     });

@@ -9,7 +9,7 @@ import type {
   TurnRunner,
   TurnWork,
 } from "../../src/scheduler/scheduler_types.ts";
-import { searchBytes, startSearch } from "../../src/core/stop_search.ts";
+import { advanceStopSearch, createStopSearch } from "../../src/core/stop_search.ts";
 import { TokenQueue } from "../../src/scheduler/token_queue.ts";
 import type { TokenCodec } from "../../src/prompt/reply.ts";
 import type { TurnEvent, TurnRequest, TurnResult } from "../../src/session/session_types.ts";
@@ -109,7 +109,7 @@ export class ToyRunner implements TurnRunner {
   submit(work: TurnWork): Generation {
     this.works.push(work);
     const tokens = new TokenQueue();
-    const stops = work.stops && startSearch(work.stops);
+    const stops = work.stops && createStopSearch(work.stops);
     const finished = this.#run(work, stops, tokens);
     finished.then(() => tokens.end(), (error) => tokens.end(error));
     return {
@@ -153,7 +153,8 @@ export class ToyRunner implements TurnRunner {
       };
       const logprobs = work.logprobs === undefined ? {} : { logprobs: [told] };
       tokens.push({ tokens: [token], ...logprobs });
-      const stopped = stops && searchBytes(stops, tokenizer.tokenBytes(token) ?? new Uint8Array());
+      const stopped = stops &&
+        advanceStopSearch(stops, tokenizer.tokenBytes(token) ?? new Uint8Array());
       if (stopped || token === work.endToken) return end("stop");
     }
   }

@@ -2,7 +2,7 @@
 
 import type { Backend } from "../../src/store/backends/backend.ts";
 import type { StateContent } from "../../src/store/states/state_store.ts";
-import { AroundBackend } from "../support/faults/backend_wrapper.ts";
+import { BackendWrapper } from "../support/faults/backend_wrapper.ts";
 
 export const MODEL = { id: "demo", fingerprint: "sha256:aaaa" };
 export const OTHER_MODEL = { id: "other", fingerprint: "sha256:bbbb" };
@@ -27,7 +27,7 @@ export function content(
 export class ProcessDied extends Error {}
 
 /** Lets `writes` atomics through, then dies in one: before it took place, or just after. */
-export class DyingBackend extends AroundBackend {
+export class DyingBackend extends BackendWrapper {
   readonly #after: boolean;
   #left: number;
 

@@ -1,9 +1,9 @@
 /** Help: texts made of the table of commands, 80 columns wide, and the command that prints them. */
 
 import { type Command } from "./command.ts";
-import { RUN } from "../../settings/flags.ts";
+import { CLI_COMMAND } from "../../settings/flags.ts";
 import { nearest } from "../../core/nearest.ts";
-import { type Paint, painter, PLAIN } from "../output/terminal.ts";
+import { type Paint, painter, PLAIN_PAINT } from "../output/terminal.ts";
 import { printText } from "../output/print.ts";
 import { type FlagSpec, usageError } from "../../settings/flags.ts";
 
@@ -47,12 +47,12 @@ export function findCommand(commands: readonly Command[], name: string): Command
 }
 
 /** What `help` prints. */
-export function mainHelp(commands: readonly Command[], paint: Paint = PLAIN): string {
+export function mainHelp(commands: readonly Command[], paint: Paint = PLAIN_PAINT): string {
   const width = Math.max(...commands.map(({ name }) => name.length));
   return [
     "Runs RWKV-5 language models, and keeps conversations by their state id.",
     "",
-    `${paint("bold", "Usage:")} ${RUN} COMMAND [FLAGS]`,
+    `${paint("bold", "Usage:")} ${CLI_COMMAND} COMMAND [FLAGS]`,
     "",
     paint("bold", "Commands:"),
     ...commands.flatMap(({ name, summary }) => row(name, summary, width + 4)),
@@ -60,13 +60,13 @@ export function mainHelp(commands: readonly Command[], paint: Paint = PLAIN): st
     paint("bold", "Examples:"),
     ...["serve", "chat", "generate --prompt 'User: Tell me a story.'"].flatMap(exampleLines),
     "",
-    `\`${RUN} help COMMAND\` tells a command's flags.`,
+    `\`${CLI_COMMAND} help COMMAND\` tells a command's flags.`,
     "Exit status: 0 done, 1 failed, 2 wrong usage.",
   ].join("\n");
 }
 
 /** What `help COMMAND` and `COMMAND --help` print. */
-export function commandHelp(command: Command, paint: Paint = PLAIN): string {
+export function commandHelp(command: Command, paint: Paint = PLAIN_PAINT): string {
   const { name, summary, details = [], examples, positional = "", flags } = command;
   const rows = Object.entries(flags).map(([flag, spec]) => [flagUsage(flag, spec), spec] as const);
   const ends = rows.length > 0 ? " [FLAGS]" : "";
@@ -74,7 +74,9 @@ export function commandHelp(command: Command, paint: Paint = PLAIN): string {
     ...wrap(`${summary}.`, COLUMNS),
     "",
     ...positional.split(" | ").map((usage, i) =>
-      `${i === 0 ? paint("bold", "Usage:") : "      "} ${RUN} ${name}${usage && ` ${usage}`}${ends}`
+      `${i === 0 ? paint("bold", "Usage:") : "      "} ${CLI_COMMAND} ${name}${
+        usage && ` ${usage}`
+      }${ends}`
     ),
     ...details.flatMap((paragraph) => ["", ...wrap(paragraph, COLUMNS)]),
     ...rows.length > 0 ? ["", paint("bold", "Flags:")] : [],
@@ -106,7 +108,9 @@ function row(name: string, text: string, column: number): string[] {
 /** An example as it can be pasted, on several lines where it is long. */
 function exampleLines(example: string): string[] {
   const [line, comment] = example.split(/ +# /);
-  const whole = /\brwkv /.test(line) ? line.replace(/\brwkv /, `${RUN} `) : `${RUN} ${line}`;
+  const whole = /\brwkv /.test(line)
+    ? line.replace(/\brwkv /, `${CLI_COMMAND} `)
+    : `${CLI_COMMAND} ${line}`;
   const lines = [""];
   // A flag and its value stay together.
   for (const part of whole.split(/ (?=--|[|>] )/)) {

@@ -4,19 +4,19 @@
  */
 
 import type { LoadTimes } from "../../engine/engine.ts";
-import { type Spread, spread } from "../../benchmark/cases.ts";
-import { type ColdStart, timeColdStart } from "../../benchmark/cold_start.ts";
+import { type Spread, summarize } from "../../benchmark/cases.ts";
+import { type ColdStart, measureColdStart } from "../../benchmark/cold_start.ts";
 import { loadRate, readRate, uploadRate } from "../../benchmark/load_roofline.ts";
 import type { ModelFiles } from "../../model_files/model_folder.ts";
 import { engineOptions } from "../../server/open_engine.ts";
 import { selectDevice } from "../../server/select_device.ts";
-import { LOAD_PARTS } from "../../server/startup_log.ts";
-import { bytesText } from "../../core/units.ts";
+import { LOAD_PHASES } from "../../server/startup_log.ts";
+import { formatBytes } from "../../core/units.ts";
 import { type Flags, text } from "../../settings/flags.ts";
 import { engineFlags } from "../../settings/model_settings.ts";
 
 /** The document of `--json`. */
-export interface ColdReport {
+export interface ColdStartReport {
   model: string;
   device: string;
   adapter: string;
@@ -57,7 +57,7 @@ interface Rates {
 }
 
 /** Starts as many workers as there are rounds, one after the other. */
-export async function timeCold(
+export async function measureColdStarts(
   flags: Flags,
   files: ModelFiles,
   { rounds, commit, onProgress }: {
@@ -65,7 +65,7 @@ export async function timeCold(
     commit: string | null;
     onProgress: (done: number, total: number) => void;
   },
-): Promise<ColdReport> {
+): Promise<ColdStartReport> {
   const args = PASSED.flatMap((name) => {
     const value = text(flags, name);
     return value === undefined ? [] : [`--${name}`, value];
@@ -74,7 +74,7 @@ export async function timeCold(
   const starts: ColdStart[] = [];
   const rates: Rates[] = [];
   // The first one finds files and kernels' choices that later ones have: it is no part of the figures.
-  await timeColdStart(args);
+  await measureColdStart(args);
   const { from } = files.source;
   const file = "file" in from ? from.file : null;
   const device = engineFlags(flags).device;
@@ -88,7 +88,7 @@ export async function timeCold(
         upload: await uploadRate(open),
       });
     }
-    starts.push(await timeColdStart(args));
+    starts.push(await measureColdStart(args));
     onProgress(round + 1, rounds);
   }
   open?.device.destroy();
@@ -99,11 +99,11 @@ function makeReport(
   starts: readonly ColdStart[],
   rates: readonly Rates[],
   commit: string | null,
-): ColdReport {
+): ColdStartReport {
   const [{ worker: { model, device, adapter, quant, memory } }] = starts;
-  const loading = LOAD_PARTS.flatMap((part) => {
+  const loading = LOAD_PHASES.flatMap((part) => {
     const times = starts.map((start) => start.loading[part]);
-    return times.includes(undefined) ? [] : [[part, spread(times as number[])]];
+    return times.includes(undefined) ? [] : [[part, summarize(times as number[])]];
   });
   return {
     model: model!,
@@ -111,17 +111,19 @@ function makeReport(
     adapter: adapter!,
     quant: quant!,
     commit,
-    listening_ms: spread(starts.map(({ listening }) => listening)),
-    ready_ms: spread(starts.map(({ ready }) => ready)),
-    first_token_ms: spread(starts.map(({ firstToken }) => firstToken)),
+    listening_ms: summarize(starts.map(({ listeningMs: listening }) => listening)),
+    ready_ms: summarize(starts.map(({ readyMs: ready }) => ready)),
+    first_token_ms: summarize(starts.map(({ firstTokenMs: firstToken }) => firstToken)),
     loading_ms: Object.fromEntries(loading),
     ...(rates.length === 0 ? {} : {
       load: {
         bytes: memory!.weights,
-        weights_gb_s: spread(rates.map(({ weights }) => weights / 1e9)),
-        read_gb_s: spread(rates.map(({ read }) => read / 1e9)),
-        upload_gb_s: spread(rates.map(({ upload }) => upload / 1e9)),
-        share: spread(rates.map(({ weights, read, upload }) => weights / Math.min(read, upload))),
+        weights_gb_s: summarize(rates.map(({ weights }) => weights / 1e9)),
+        read_gb_s: summarize(rates.map(({ read }) => read / 1e9)),
+        upload_gb_s: summarize(rates.map(({ upload }) => upload / 1e9)),
+        share: summarize(
+          rates.map(({ weights, read, upload }) => weights / Math.min(read, upload)),
+        ),
       },
     }),
   };
@@ -137,12 +139,12 @@ const PARTS: Record<keyof LoadTimes, string> = {
 };
 
 /** The report for people. */
-export function coldTable(report: ColdReport): string[] {
+export function formatColdStartReport(report: ColdStartReport): string[] {
   const { loading_ms, load } = report;
   const ms = (spread: Spread) => `${shown(spread)} ms`;
   const rows: [string, string][] = [
     ["process to listening", ms(report.listening_ms)],
-    ...LOAD_PARTS.flatMap((part): [string, string][] => {
+    ...LOAD_PHASES.flatMap((part): [string, string][] => {
       const taken = loading_ms[part];
       return taken ? [[`  ${PARTS[part]}`, ms(taken)]] : [];
     }),
@@ -151,7 +153,7 @@ export function coldTable(report: ColdReport): string[] {
   ];
   if (load) {
     rows.push(
-      [`${bytesText(load.bytes)} of weights`, `${shown(load.weights_gb_s)} GB/s`],
+      [`${formatBytes(load.bytes)} of weights`, `${shown(load.weights_gb_s)} GB/s`],
       ["  reading the file alone", `${shown(load.read_gb_s)} GB/s`],
       ["  sending bytes alone", `${shown(load.upload_gb_s)} GB/s`],
       ["  share of the slower", shown(load.share)],

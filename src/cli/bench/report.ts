@@ -2,12 +2,17 @@
 
 import type { EngineInfo } from "../../engine/engine.ts";
 import type { StepProfile } from "../../engine/gpu/profile.ts";
-import { digits, type Spread, spread, type Timings } from "../../benchmark/cases.ts";
-import type { Roofs } from "../../benchmark/roofline.ts";
-import { bytesText } from "../../core/units.ts";
+import {
+  type BenchmarkTimings,
+  roundToFourDigits,
+  type Spread,
+  summarize,
+} from "../../benchmark/cases.ts";
+import type { Roofline } from "../../benchmark/roofline.ts";
+import { formatBytes } from "../../core/units.ts";
 
 /** What a token asks of the weights. */
-export interface Weights {
+export interface WeightCounts {
   /** Bytes of the embedding matrix, of which a token takes one row only. */
   embeddingBytes: number;
   /** Weights of the layers' matrices, which every token is multiplied with. */
@@ -36,7 +41,7 @@ interface ProfileReport {
 }
 
 /** The document of `--json`. */
-export interface Report {
+export interface BenchmarkReport {
   model: string;
   device: string;
   adapter: string;
@@ -45,7 +50,7 @@ export interface Report {
   /** The code's, where git tells. */
   commit: string | null;
   /** The adapter's; null on the CPU engine. */
-  roofs: Roofs | null;
+  roofs: Roofline | null;
   /** Seconds to open the device, read the weights and build the pipelines. */
   load_s: number;
   /** `share_of_read`: bytes of weights that tokens take, per second, over `read_gb_s`. */
@@ -63,19 +68,19 @@ export interface Report {
 }
 
 /** Puts measurements together. */
-export function makeReport(
+export function buildReport(
   { device, adapter, software, quant, memory }: EngineInfo,
-  { decode, prefill, state }: Timings,
+  { decode, prefill, state }: BenchmarkTimings,
   { model, commit, roofs, loadSeconds, weights, profiles }: {
     model: string;
     commit: string | null;
-    roofs: Roofs | null;
+    roofs: Roofline | null;
     loadSeconds: number;
-    weights: Weights;
+    weights: WeightCounts;
     /** By batch. */
     profiles: ReadonlyMap<number, StepProfile>;
   },
-): Report {
+): BenchmarkReport {
   // A token reads every weight once, but of the embedding one row, which is left out here.
   const tokenBytes = memory.weights - weights.embeddingBytes;
   return {
@@ -86,13 +91,16 @@ export function makeReport(
     quant,
     commit,
     roofs: roofs &&
-      { read_gb_s: digits(roofs.read_gb_s), fma_gflop_s: digits(roofs.fma_gflop_s) },
-    load_s: digits(loadSeconds),
+      {
+        read_gb_s: roundToFourDigits(roofs.read_gb_s),
+        fma_gflop_s: roundToFourDigits(roofs.fma_gflop_s),
+      },
+    load_s: roundToFourDigits(loadSeconds),
     decode: decode.map(({ batch, rate }) => ({
       batch,
       tokens_per_second: rate,
       ...(roofs && batch === 1
-        ? { share_of_read: digits(tokenBytes * rate.median / 1e9 / roofs.read_gb_s) }
+        ? { share_of_read: roundToFourDigits(tokenBytes * rate.median / 1e9 / roofs.read_gb_s) }
         : {}),
     })),
     prefill: prefill.map(({ tokens, rate, first }) => {
@@ -102,7 +110,7 @@ export function makeReport(
         tokens_per_second: rate,
         seconds_to_first_token: first,
         ...(roofs
-          ? { share_of_fma: digits(operations * rate.median / 1e9 / roofs.fma_gflop_s) }
+          ? { share_of_fma: roundToFourDigits(operations * rate.median / 1e9 / roofs.fma_gflop_s) }
           : {}),
       };
     }),
@@ -116,23 +124,23 @@ export function makeReport(
 function profileReport(
   batch: number,
   { dispatches, encodeMs, kernels }: StepProfile,
-  { read_gb_s }: Roofs,
+  { read_gb_s }: Roofline,
 ): ProfileReport {
-  const timed = kernels.map((kernel) => ({ ...kernel, ms: spread(kernel.ms) }));
+  const timed = kernels.map((kernel) => ({ ...kernel, ms: summarize(kernel.ms) }));
   const total = timed.reduce((sum, { ms }) => sum + ms.median, 0);
   return {
     batch,
     dispatches_per_step: dispatches,
-    encode_ms: spread(encodeMs),
+    encode_ms: summarize(encodeMs),
     kernels: timed.map(({ kernel, dispatches, ms, bytes }) => {
       const rate = bytes / 1e6 / ms.median;
       return {
         kernel,
         dispatches,
         ms,
-        share: digits(ms.median / total),
-        gb_s: digits(rate),
-        share_of_read: digits(rate / read_gb_s),
+        share: roundToFourDigits(ms.median / total),
+        gb_s: roundToFourDigits(rate),
+        share_of_read: roundToFourDigits(rate / read_gb_s),
       };
     }),
   };
@@ -146,7 +154,7 @@ interface Row {
 }
 
 /** The report for people. */
-export function table(report: Report): string[] {
+export function formatReport(report: BenchmarkReport): string[] {
   const { roofs, decode, prefill, state } = report;
   const rows: Row[] = [
     ...decode.map(({ batch, tokens_per_second, share_of_read }): Row => ({
@@ -163,8 +171,8 @@ export function table(report: Report): string[] {
       what: `first token, prompt of ${tokens}`,
       figures: `${shown(seconds_to_first_token)} s`,
     })),
-    { what: `state read, ${bytesText(state.bytes)}`, figures: `${shown(state.read_ms)} ms` },
-    { what: `state write, ${bytesText(state.bytes)}`, figures: `${shown(state.write_ms)} ms` },
+    { what: `state read, ${formatBytes(state.bytes)}`, figures: `${shown(state.read_ms)} ms` },
+    { what: `state write, ${formatBytes(state.bytes)}`, figures: `${shown(state.write_ms)} ms` },
     { what: "load", figures: `${report.load_s} s` },
   ];
   if (roofs) {

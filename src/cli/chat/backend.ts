@@ -18,52 +18,52 @@ export interface ChatReply extends AsyncIterable<string> {
   /** Resumes from the start on, whatever happens. */
   readonly stateId: string | null;
   /** How it ended, once its text has been read. */
-  readonly end: ReplyEnd | undefined;
+  readonly result: ReplyResult | undefined;
 }
 
-export type ReplyEnd = Pick<TurnEnd, "stateId" | "finishReason"> & {
+export type ReplyResult = Pick<TurnEnd, "stateId" | "finishReason"> & {
   warning?: string | undefined;
   /** `null` where a reply was stopped and nobody has counted. */
   usage: Usage | null;
 };
 
-export interface ChatPartner {
+export interface ChatBackend {
   /** Who it is, for people. */
-  readonly about: string;
+  readonly description: string;
   /** The flags that lead to it again. */
-  readonly flags: readonly (readonly [flag: string, value: string])[];
+  readonly resumeFlags: readonly (readonly [flag: string, value: string])[];
   /** A signal ends the reply; its state is kept as far as it went. */
-  start(turn: ChatTurn, signal: AbortSignal): Promise<ChatReply>;
+  startTurn(turn: ChatTurn, signal: AbortSignal): Promise<ChatReply>;
   /** What was said; throws where there is no such state. */
-  latest(
+  recentMessages(
     stateId: string,
     limit: number,
   ): Promise<{ messages: readonly TranscriptEntry[]; total: number }>;
   /** A state as a file, in pieces. */
-  export(stateId: string): Promise<readonly Uint8Array[]>;
+  exportState(stateId: string): Promise<readonly Uint8Array[]>;
   /** A file made a state; returns its id. */
-  import(file: Uint8Array<ArrayBuffer>): Promise<string>;
+  importState(file: Uint8Array<ArrayBuffer>): Promise<string>;
   close(): Promise<void>;
 }
 
 /** Sessions of this process. */
-export function localPartner(
+export function createLocalBackend(
   { sessions, close }: RunningSessions,
-  { about, flags }: Pick<ChatPartner, "about" | "flags">,
-): ChatPartner {
+  { description: about, resumeFlags: flags }: Pick<ChatBackend, "description" | "resumeFlags">,
+): ChatBackend {
   return {
-    about,
-    flags,
-    start: async ({ seed, ...turn }, signal) => {
+    description: about,
+    resumeFlags: flags,
+    startTurn: async ({ seed, ...turn }, signal) => {
       const request = { ...turn, ...(seed === undefined ? {} : { seed }), stream: true };
       const { stateId, ...running } = await sessions.start(request, signal).then((turn) => ({
         stateId: turn.stateId,
         events: turn.events(),
       }));
-      let end: ReplyEnd | undefined;
+      let end: ReplyResult | undefined;
       return {
         stateId,
-        get end() {
+        get result() {
           return end;
         },
         async *[Symbol.asyncIterator]() {
@@ -74,12 +74,12 @@ export function localPartner(
         },
       };
     },
-    latest: async (id, limit) => {
+    recentMessages: async (id, limit) => {
       const { transcript, messageCount } = await sessions.describe(id, { limit, order: "desc" });
       return { messages: transcript.toReversed(), total: messageCount };
     },
-    export: async (id) => (await sessions.exportState(id)).parts,
-    import: async (file) => (await sessions.importState(chunked(file))).id,
+    exportState: async (id) => (await sessions.exportState(id)).parts,
+    importState: async (file) => (await sessions.importState(chunked(file))).id,
     close: () => close(0),
   };
 }

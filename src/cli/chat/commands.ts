@@ -2,9 +2,9 @@
 
 import { readFile } from "node:fs/promises";
 import { InferenceError } from "../../core/errors.ts";
-import { statsText } from "./stats.ts";
-import type { ChatCommand, TerminalTalk } from "./dialogue.ts";
-import { writeFileWhole } from "../../model_files/file_sink.ts";
+import { formatStats } from "./stats.ts";
+import type { ChatCommand, ChatDialogue } from "./dialogue.ts";
+import { writeFileAtomic } from "../../model_files/file_sink.ts";
 import { usageError } from "../../settings/flags.ts";
 
 export const CHAT_COMMANDS: readonly ChatCommand[] = [
@@ -15,8 +15,8 @@ export const CHAT_COMMANDS: readonly ChatCommand[] = [
       const usages = CHAT_COMMANDS.map(({ name, argument = "" }) => `/${name} ${argument}`);
       const width = Math.max(...usages.map(({ length }) => length));
       const rows = CHAT_COMMANDS.map(({ help }, i) => `${usages[i].padEnd(width)}  ${help}`);
-      await talk.tell(rows.join("\n"));
-      talk.note("Ctrl-C stops a reply. A message that begins with / is written with //.");
+      await talk.print(rows.join("\n"));
+      talk.notify("Ctrl-C stops a reply. A message that begins with / is written with //.");
     },
   },
   {
@@ -24,7 +24,7 @@ export const CHAT_COMMANDS: readonly ChatCommand[] = [
     help: "lets a reply that was cut short go on",
     run: async (talk) => {
       stateOf(talk, "go on");
-      await talk.say([]);
+      await talk.send([]);
     },
   },
   {
@@ -33,8 +33,8 @@ export const CHAT_COMMANDS: readonly ChatCommand[] = [
     help: "sets a system message, read before your next one",
     run: async (talk, text) => {
       if (text === "") throw usageError("Cannot set a system message: /system TEXT names it");
-      talk.system = text;
-      talk.note("It goes with your next message.");
+      talk.pendingSystemMessage = text;
+      talk.notify("It goes with your next message.");
       await Promise.resolve();
     },
   },
@@ -43,8 +43,10 @@ export const CHAT_COMMANDS: readonly ChatCommand[] = [
     help: "starts a new conversation",
     run: async (talk) => {
       const { stateId } = talk;
-      talk.stateId = talk.system = talk.stats = undefined;
-      talk.note(stateId ? `A new conversation. /load ${stateId} goes back.` : "Nothing was said.");
+      talk.stateId = talk.pendingSystemMessage = talk.stats = undefined;
+      talk.notify(
+        stateId ? `A new conversation. /load ${stateId} goes back.` : "Nothing was said.",
+      );
       await Promise.resolve();
     },
   },
@@ -55,17 +57,17 @@ export const CHAT_COMMANDS: readonly ChatCommand[] = [
     run: async (talk, file) => {
       const id = stateOf(talk, "save");
       if (file !== "") {
-        const parts = await talk.partner.export(id);
-        await writeFileWhole(file, async (sink) => {
+        const parts = await talk.backend.exportState(id);
+        await writeFileAtomic(file, async (sink) => {
           let at = 0;
           for (const part of parts) {
             await sink.write(at, part);
             at += part.length;
           }
         });
-        talk.note(`Written to ${file}.`);
+        talk.notify(`Written to ${file}.`);
       }
-      await talk.tell(id);
+      await talk.print(id);
     },
   },
   {
@@ -75,9 +77,9 @@ export const CHAT_COMMANDS: readonly ChatCommand[] = [
     run: async (talk, from) => {
       if (from === "") throw usageError("Cannot load nothing: /load ID, or /load FILE");
       await talk.resume(
-        from.startsWith("state_") ? from : await talk.partner.import(await fileBytes(from)),
+        from.startsWith("state_") ? from : await talk.backend.importState(await fileBytes(from)),
       );
-      talk.system = talk.stats = undefined;
+      talk.pendingSystemMessage = talk.stats = undefined;
     },
   },
   {
@@ -85,8 +87,8 @@ export const CHAT_COMMANDS: readonly ChatCommand[] = [
     help: "tells an id to come back to, and goes on",
     run: async (talk) => {
       const id = stateOf(talk, "fork");
-      await talk.tell(id);
-      talk.note(`/load ${id.slice(0, 12)}… comes back to here.`);
+      await talk.print(id);
+      talk.notify(`/load ${id.slice(0, 12)}… comes back to here.`);
     },
   },
   {
@@ -94,20 +96,20 @@ export const CHAT_COMMANDS: readonly ChatCommand[] = [
     help: "tells how fast the last reply was, and what is known",
     run: async (talk) => {
       if (!talk.stats) throw usageError("Cannot tell of a reply: there was none yet");
-      await talk.tell(statsText(talk.stats));
+      await talk.print(formatStats(talk.stats));
     },
   },
   {
     name: "quit",
     help: "leaves, as Ctrl-D does; the conversation is kept",
     run: async (talk) => {
-      talk.leave();
+      talk.quit();
       await Promise.resolve();
     },
   },
 ];
 
-function stateOf({ stateId }: TerminalTalk, what: string): string {
+function stateOf({ stateId }: ChatDialogue, what: string): string {
   if (stateId !== undefined) return stateId;
   throw usageError(`Cannot ${what}: nothing has been said yet`);
 }

@@ -4,7 +4,7 @@ import { ApiError } from "../../client/api_error.ts";
 import { InferenceError } from "../../core/errors.ts";
 import type { Message, TranscriptEntry } from "../../prompt/chat_template.ts";
 import type { ChatInput } from "./line_input.ts";
-import type { ChatPartner, ChatReply, ChatTurn } from "./backend.ts";
+import type { ChatBackend, ChatReply, ChatTurn } from "./backend.ts";
 import type { ReplyStats } from "./stats.ts";
 import { nearest } from "../../core/nearest.ts";
 import { painter, printable } from "../output/terminal.ts";
@@ -20,11 +20,11 @@ export interface ChatCommand {
   /** What comes after the name. */
   argument?: string;
   help: string;
-  run(talk: TerminalTalk, argument: string): Promise<void>;
+  run(talk: ChatDialogue, argument: string): Promise<void>;
 }
 
-export interface TalkOptions {
-  partner: ChatPartner;
+export interface ChatDialogueOptions {
+  backend: ChatBackend;
   commands: readonly ChatCommand[];
   input: ChatInput;
   /** How replies are written. */
@@ -33,21 +33,21 @@ export interface TalkOptions {
   interactive: boolean;
 }
 
-export class TerminalTalk {
-  readonly partner: ChatPartner;
+export class ChatDialogue {
+  readonly backend: ChatBackend;
   /** Where it stands; nothing before the first message. */
   stateId: string | undefined;
   /** A system message that goes with the next one. */
-  system: string | undefined;
+  pendingSystemMessage: string | undefined;
   /** Of the last reply. */
   stats: ReplyStats | undefined;
-  readonly #options: TalkOptions;
+  readonly #options: ChatDialogueOptions;
   readonly #paint = painter(Deno.stderr);
   readonly #toTerminal = Deno.stdout.isTerminal();
   #left = false;
 
-  constructor(options: TalkOptions) {
-    this.partner = options.partner;
+  constructor(options: ChatDialogueOptions) {
+    this.backend = options.backend;
     this.#options = options;
   }
 
@@ -55,7 +55,7 @@ export class TerminalTalk {
   async run(): Promise<void> {
     const { input, interactive } = this.#options;
     while (!this.#left) {
-      const line = await input.next();
+      const line = await input.nextMessage();
       if (line === null) break;
       try {
         await this.#take(line.trim());
@@ -68,42 +68,42 @@ export class TerminalTalk {
   }
 
   /** Ends it after what is under way. */
-  leave(): void {
+  quit(): void {
     this.#left = true;
   }
 
   /** Goes on from a state, and shows what was said last. */
   async resume(stateId: string): Promise<void> {
-    const { messages, total } = await this.partner.latest(stateId, SHOWN);
+    const { messages, total } = await this.backend.recentMessages(stateId, SHOWN);
     this.stateId = stateId;
     if (!this.#options.interactive) return;
     const earlier = total - messages.length;
-    if (earlier > 0) this.note(`(${earlier} earlier messages)`);
-    for (const entry of messages) await this.tell(entryText(entry));
+    if (earlier > 0) this.notify(`(${earlier} earlier messages)`);
+    for (const entry of messages) await this.print(entryText(entry));
   }
 
   /** What was asked for, on stdout. */
-  async tell(text: string): Promise<void> {
+  async print(text: string): Promise<void> {
     await printText(`${this.#toTerminal ? printable(text) : text}\n`);
   }
 
   /** What is worth knowing, for people alone. */
-  note(text: string): void {
+  notify(text: string): void {
     if (this.#options.interactive) console.error(this.#paint("dim", text));
   }
 
   /** Says messages, or lets the last reply go on, and shows what is written. */
-  async say(messages: readonly Message[]): Promise<void> {
-    const { partner, input, params } = this.#options;
+  async send(messages: readonly Message[]): Promise<void> {
+    const { backend: partner, input, params } = this.#options;
     const { stateId } = this;
     const stop = new AbortController();
-    const ended = input.whileReplying(() => stop.abort());
+    const ended = input.captureInterrupts(() => stop.abort());
     const start = performance.now();
     let reply: ChatReply | undefined;
     let first: number | null = null;
     let last = start;
     try {
-      reply = await partner.start({ ...params, messages, stateId }, stop.signal);
+      reply = await partner.startTurn({ ...params, messages, stateId }, stop.signal);
       for await (const piece of reply) {
         last = performance.now();
         first ??= last;
@@ -113,16 +113,20 @@ export class TerminalTalk {
       if (!stop.signal.aborted) throw error;
     } finally {
       ended();
-      if (first !== null || reply?.end) await printText("\n");
-      this.stateId = reply?.end?.stateId ?? reply?.stateId ?? stateId;
+      if (first !== null || reply?.result) await printText("\n");
+      this.stateId = reply?.result?.stateId ?? reply?.stateId ?? stateId;
     }
-    if (reply?.stateId) this.system = undefined;
-    const { usage = null, finishReason, warning } = reply?.end ?? {};
-    this.stats = { usage, firstMs: first && first - start, writeMs: first && last - first };
+    if (reply?.stateId) this.pendingSystemMessage = undefined;
+    const { usage = null, finishReason, warning } = reply?.result ?? {};
+    this.stats = {
+      usage,
+      timeToFirstTextMs: first && first - start,
+      generationMs: first && last - first,
+    };
     if (warning) console.error(warning);
-    if (stop.signal.aborted) this.note(reply ? "(stopped)" : "(stopped before it began)");
+    if (stop.signal.aborted) this.notify(reply ? "(stopped)" : "(stopped before it began)");
     else if (finishReason === "length") {
-      this.note(`(cut after ${usage?.completion_tokens} tokens; /more lets it go on)`);
+      this.notify(`(cut after ${usage?.completion_tokens} tokens; /more lets it go on)`);
     }
   }
 
@@ -130,10 +134,10 @@ export class TerminalTalk {
     if (line === "") return;
     const command = line.match(/^\/([a-z]+)(?:\s+([^]*))?$/i);
     if (command) return await this.#command(command[1].toLowerCase(), (command[2] ?? "").trim());
-    const system = this.system === undefined
+    const system = this.pendingSystemMessage === undefined
       ? []
-      : [{ role: "system" as const, content: this.system }];
-    await this.say([...system, { role: "user", content: line.replace(/^\/\//, "/") }]);
+      : [{ role: "system" as const, content: this.pendingSystemMessage }];
+    await this.send([...system, { role: "user", content: line.replace(/^\/\//, "/") }]);
   }
 
   async #command(name: string, argument: string): Promise<void> {

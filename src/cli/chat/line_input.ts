@@ -13,9 +13,9 @@ import type { Paint } from "../output/terminal.ts";
 
 export interface ChatInput {
   /** The next message, or `null` where there are no more. */
-  next(): Promise<string | null>;
+  nextMessage(): Promise<string | null>;
   /** From now on Ctrl-C calls `stop`; until the returned function is called. */
-  whileReplying(stop: () => void): () => void;
+  captureInterrupts(stop: () => void): () => void;
   /** There are no more. */
   close(): void;
 }
@@ -33,9 +33,9 @@ export function pipedInput(): ChatInput {
   const lines = createInterface({ input: process.stdin, terminal: false })[Symbol.asyncIterator]();
   const closed = Promise.withResolvers<null>();
   return {
-    next: () =>
+    nextMessage: () =>
       Promise.race([closed.promise, lines.next().then(({ done, value }) => done ? null : value)]),
-    whileReplying: () => () => {},
+    captureInterrupts: () => () => {},
     close: () => closed.resolve(null),
   };
 }
@@ -92,7 +92,7 @@ class TerminalInput implements ChatInput {
     });
   }
 
-  async next(): Promise<string | null> {
+  async nextMessage(): Promise<string | null> {
     if (this.#lines.length === 0 && !this.#closed) {
       const woken = new Promise<void>((resolve) => this.#wake = resolve);
       this.#terminal.prompt();
@@ -103,7 +103,7 @@ class TerminalInput implements ChatInput {
     return this.#lines.shift() ?? null;
   }
 
-  whileReplying(stop: () => void): () => void {
+  captureInterrupts(stop: () => void): () => void {
     this.#stop = stop;
     return () => this.#stop = null;
   }

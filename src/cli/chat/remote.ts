@@ -2,16 +2,19 @@
 
 import { ApiError } from "../../client/api_error.ts";
 import { createClient } from "../../client/client.ts";
-import type { ChatPartner, ReplyEnd } from "./backend.ts";
-import { deviceText } from "../output/worker_text.ts";
+import type { ChatBackend, ReplyResult } from "./backend.ts";
+import { deviceLabel } from "../output/worker_text.ts";
 
 /** @throws ApiError where nothing answers, or a worker that has failed. */
-export async function remotePartner(url: string, apiKey: string | undefined): Promise<ChatPartner> {
+export async function createRemoteBackend(
+  url: string,
+  apiKey: string | undefined,
+): Promise<ChatBackend> {
   const client = createClient({ baseURL: url, apiKey, fetch: reachable(url) });
   return {
-    about: await aboutWorker(url, client),
-    flags: [["url", url]],
-    start: async ({ messages, stateId, sampling, seed, maxTokens }, signal) => {
+    description: await aboutWorker(url, client),
+    resumeFlags: [["url", url]],
+    startTurn: async ({ messages, stateId, sampling, seed, maxTokens }, signal) => {
       const stream = await client.stream({
         messages: messages.map(({ role, content }) => ({ role, content: content as string })),
         state_id: stateId,
@@ -20,12 +23,12 @@ export async function remotePartner(url: string, apiKey: string | undefined): Pr
         seed: seed === undefined ? undefined : Number(seed),
         max_tokens: maxTokens,
       }, { signal });
-      let end: ReplyEnd | undefined;
+      let end: ReplyResult | undefined;
       return {
         get stateId() {
           return stream.stateId;
         },
-        get end() {
+        get result() {
           return end;
         },
         async *[Symbol.asyncIterator]() {
@@ -40,14 +43,14 @@ export async function remotePartner(url: string, apiKey: string | undefined): Pr
         },
       };
     },
-    latest: async (id, limit) => {
+    recentMessages: async (id, limit) => {
       const { message_count: total } = await client.states.get(id, { limit: 1 });
       const after = Math.max(0, total - limit);
       const { transcript } = await client.states.get(id, { after, limit });
       return { messages: transcript, total };
     },
-    export: async (id) => [await client.states.export(id)],
-    import: async (file) => (await client.states.import(file)).id,
+    exportState: async (id) => [await client.states.export(id)],
+    importState: async (file) => (await client.states.import(file)).id,
     close: () => Promise.resolve(),
   };
 }
@@ -62,7 +65,7 @@ async function aboutWorker(url: string, client: ReturnType<typeof createClient>)
       });
     }
     if (model === null || device === null) return `the worker at ${url}, which is starting`;
-    return `${model} at ${url}, on ${deviceText({ device, adapter, software: !!software })}`;
+    return `${model} at ${url}, on ${deviceLabel({ device, adapter, software: !!software })}`;
   } catch (error) {
     // What stands in front of a worker may let nothing through but `/v1`.
     if (error instanceof ApiError && [401, 403, 404].includes(error.status)) {

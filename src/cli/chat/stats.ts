@@ -6,12 +6,14 @@ export interface ReplyStats {
   /** `null` where a reply was stopped and nobody has counted. */
   usage: Usage | null;
   /** Until its first text; `null` where there was none. */
-  firstMs: number | null;
+  timeToFirstTextMs: number | null;
   /** From its first text to its last. */
-  writeMs: number | null;
+  generationMs: number | null;
 }
 
-export function statsText({ usage, firstMs, writeMs }: ReplyStats): string {
+export function formatStats(
+  { usage, timeToFirstTextMs: firstMs, generationMs: writeMs }: ReplyStats,
+): string {
   const first = firstMs === null ? "no text came" : `the first after ${Math.round(firstMs)} ms`;
   if (usage === null) return `reply    stopped, ${first}`;
   const { completion_tokens: written, total_tokens, prompt_tokens_details: { cached_tokens } } =

@@ -3,20 +3,25 @@
 import type { SamplingEngine } from "../../engine/engine.ts";
 import { GpuEngine } from "../../engine/gpu/gpu_engine.ts";
 import type { StepProfile } from "../../engine/gpu/profile.ts";
-import { type Plan, startSlots, timeEngine, type Timings } from "../../benchmark/cases.ts";
-import { coldTable, timeCold } from "../bench/cold.ts";
-import { commit } from "../../benchmark/commit.ts";
-import { makeReport, table, type Weights } from "../bench/report.ts";
-import { measureRoofs } from "../../benchmark/roofline.ts";
+import {
+  type BenchmarkPlan,
+  type BenchmarkTimings,
+  startSlots,
+  timeEngine,
+} from "../../benchmark/cases.ts";
+import { formatColdStartReport, measureColdStarts } from "../bench/cold.ts";
+import { currentCommit } from "../../benchmark/commit.ts";
+import { buildReport, formatReport, type WeightCounts } from "../bench/report.ts";
+import { measureRoofline } from "../../benchmark/roofline.ts";
 import { type Command, JSON_FLAG } from "../args/command.ts";
 import { findModel } from "../../model_files/find_model.ts";
 import type { ModelFiles } from "../../model_files/model_folder.ts";
 import { matrixReports } from "../../model_files/model_report.ts";
-import { engineOptions, openEngine, SERVED } from "../../server/open_engine.ts";
-import { openSource } from "../../model_files/open_model_file.ts";
+import { DEFAULT_ENGINE_SIZES, engineOptions, openEngine } from "../../server/open_engine.ts";
+import { openModelSource } from "../../model_files/open_model_file.ts";
 import { withProgress } from "../output/progress.ts";
 import { selectDevice } from "../../server/select_device.ts";
-import { printWarning } from "../output/worker_text.ts";
+import { printDeviceWarning } from "../output/worker_text.ts";
 import { printJson, printText } from "../output/print.ts";
 import { type Flags, number, text, usageError } from "../../settings/flags.ts";
 import { MODEL_FLAGS, TUNE_FLAG } from "../../settings/settings.ts";
@@ -66,7 +71,7 @@ export const bench: Command = {
     ...JSON_FLAG,
   },
   run: async (flags) => {
-    const plan: Plan = {
+    const plan: BenchmarkPlan = {
       batches: numbers(flags, "batch", { max: 1024, fallback: [1, 8, 32] }),
       prompts: numbers(flags, "prompt", { max: 1e6, fallback: [32, 512, 2048] }),
       tokens: number(flags, "tokens", { min: 1, max: 1e6, integer: true }),
@@ -75,12 +80,12 @@ export const bench: Command = {
     const files = await findModel(flags);
     if (flags.cold) return await benchCold(flags, files, plan);
     const slots = Math.max(...plan.batches);
-    const maxStepTokens = Math.max(SERVED.maxStepTokens, slots);
+    const maxStepTokens = Math.max(DEFAULT_ENGINE_SIZES.maxStepTokens, slots);
     const options = {
       ...engineOptions(flags, files, { slots, maxStepTokens }),
       tuning: flags["no-tune"] ? "off" as const : "cached" as const,
     };
-    const { model, quant } = await openSource(options.source, options.quant);
+    const { model, quant } = await openModelSource(options.source, options.quant);
     const matrices = matrixReports(model, quant);
     await model.close();
     const start = performance.now();
@@ -90,8 +95,8 @@ export const bench: Command = {
         openEngine(options, { onProgress, onNotice: (_, line) => console.error(line) }),
     );
     const loadSeconds = (performance.now() - start) / 1000;
-    printWarning(engine.info);
-    let timings: Timings;
+    printDeviceWarning(engine.info);
+    let timings: BenchmarkTimings;
     let profiles = new Map<number, StepProfile>();
     try {
       if (flags.profile) profiles = await profileEngine(engine, plan);
@@ -104,21 +109,25 @@ export const bench: Command = {
       await engine.close();
     }
     const { open } = await selectDevice(engine.info.device);
-    const report = makeReport(engine.info, timings, {
+    const report = buildReport(engine.info, timings, {
       model: files.id,
-      commit: await commit(),
-      roofs: open && await measureRoofs(open),
+      commit: await currentCommit(),
+      roofs: open && await measureRoofline(open),
       loadSeconds,
       weights: weightsOf(matrices),
       profiles,
     });
     if (flags.json) return await printJson(report);
-    await printText(`${table(report).join("\n")}\n`);
+    await printText(`${formatReport(report).join("\n")}\n`);
   },
 };
 
 /** Times starts instead of steps. */
-async function benchCold(flags: Flags, files: ModelFiles, { rounds }: Plan): Promise<void> {
+async function benchCold(
+  flags: Flags,
+  files: ModelFiles,
+  { rounds }: BenchmarkPlan,
+): Promise<void> {
   const { state } = await Deno.permissions.query({ name: "run", command: Deno.execPath() });
   if (state !== "granted") {
     throw usageError("Cannot use --cold here: it starts processes; use deno task bench --cold");
@@ -126,17 +135,17 @@ async function benchCold(flags: Flags, files: ModelFiles, { rounds }: Plan): Pro
   const report = await withProgress(
     "Starting",
     async (onProgress) =>
-      await timeCold(flags, files, { rounds, commit: await commit(), onProgress }),
+      await measureColdStarts(flags, files, { rounds, commit: await currentCommit(), onProgress }),
     (count) => `${count} workers`,
   );
   if (flags.json) return await printJson(report);
-  await printText(`${coldTable(report).join("\n")}\n`);
+  await printText(`${formatColdStartReport(report).join("\n")}\n`);
 }
 
 /** Where a decoding step's time goes, by batch. */
 async function profileEngine(
   engine: SamplingEngine,
-  { batches, rounds }: Plan,
+  { batches, rounds }: BenchmarkPlan,
 ): Promise<Map<number, StepProfile>> {
   if (!(engine instanceof GpuEngine)) {
     throw usageError(
@@ -152,8 +161,8 @@ async function profileEngine(
   return profiles;
 }
 
-function weightsOf(matrices: ReturnType<typeof matrixReports>): Weights {
-  const weights: Weights = { embeddingBytes: 0, layers: 0, head: 0 };
+function weightsOf(matrices: ReturnType<typeof matrixReports>): WeightCounts {
+  const weights: WeightCounts = { embeddingBytes: 0, layers: 0, head: 0 };
   for (const { name, shape: [rows, columns], bytes } of matrices) {
     if (name === "emb.weight") weights.embeddingBytes += bytes;
     else if (name === "head.weight") weights.head += rows * columns;

@@ -3,17 +3,24 @@
 import type { OnNotice } from "../../engine/engine.ts";
 import { CHAT_COMMANDS } from "../chat/commands.ts";
 import { pipedInput, terminalInput } from "../chat/line_input.ts";
-import { type ChatPartner, localPartner } from "../chat/backend.ts";
-import { remotePartner } from "../chat/remote.ts";
-import { TerminalTalk } from "../chat/dialogue.ts";
+import { type ChatBackend, createLocalBackend } from "../chat/backend.ts";
+import { createRemoteBackend } from "../chat/remote.ts";
+import { ChatDialogue } from "../chat/dialogue.ts";
 import { type Command, SAMPLING_FLAGS } from "../args/command.ts";
 import { samplingFlags } from "./generate.ts";
 import { withProgress } from "../output/progress.ts";
 import { onStopSignals } from "../../server/signals.ts";
 import { painter } from "../output/terminal.ts";
 import { openSessions } from "../../server/open_sessions.ts";
-import { deviceText, modelText, printWarning } from "../output/worker_text.ts";
-import { type Flags, type FlagSpec, number, RUN, text, usageError } from "../../settings/flags.ts";
+import { deviceLabel, modelLabel, printDeviceWarning } from "../output/worker_text.ts";
+import {
+  CLI_COMMAND,
+  type Flags,
+  type FlagSpec,
+  number,
+  text,
+  usageError,
+} from "../../settings/flags.ts";
 import { WORKER_FLAGS } from "../../settings/settings.ts";
 
 /** Flags without which a conversation is not found again, or not by the same model. */
@@ -59,14 +66,20 @@ export const chat: Command = {
     const input = interactive
       ? terminalInput({ paint, words: CHAT_COMMANDS.map(({ name }) => `/${name}`) })
       : pipedInput();
-    const talk = new TerminalTalk({ partner, commands: CHAT_COMMANDS, input, params, interactive });
+    const talk = new ChatDialogue({
+      backend: partner,
+      commands: CHAT_COMMANDS,
+      input,
+      params,
+      interactive,
+    });
     const signalsDone = onStopSignals(() => {
-      talk.leave();
+      talk.quit();
       input.close();
     });
     try {
-      talk.note(`You talk to ${partner.about}.`);
-      talk.note("/help lists commands, Ctrl-C stops a reply, Ctrl-D leaves.");
+      talk.notify(`You talk to ${partner.description}.`);
+      talk.notify("/help lists commands, Ctrl-C stops a reply, Ctrl-D leaves.");
       const from = text(flags, "state");
       if (from) await talk.resume(from);
       await talk.run();
@@ -81,9 +94,11 @@ export const chat: Command = {
   },
 };
 
-async function openPartner(flags: Flags, interactive: boolean): Promise<ChatPartner> {
+async function openPartner(flags: Flags, interactive: boolean): Promise<ChatBackend> {
   const url = text(flags, "url");
-  if (url !== undefined) return await remotePartner(checkedUrl(url, flags), text(flags, "key"));
+  if (url !== undefined) {
+    return await createRemoteBackend(checkedUrl(url, flags), text(flags, "key"));
+  }
   // Later lines would come between a person's and the model's.
   let opening = true;
   const onNotice: OnNotice = (level, line) => {
@@ -94,13 +109,13 @@ async function openPartner(flags: Flags, interactive: boolean): Promise<ChatPart
     (onProgress) => openSessions(flags, onProgress, { onStoreChange, onNotice, withProgress }),
   );
   opening = false;
-  if (interactive) printWarning(running.engine.info);
-  const about = `${modelText(running.modelId, flags)}, on ${deviceText(running.engine.info)}`;
+  if (interactive) printDeviceWarning(running.engine.info);
+  const about = `${modelLabel(running.modelId, flags)}, on ${deviceLabel(running.engine.info)}`;
   const resuming = RESUMING.flatMap((flag) => {
     const value = text(flags, flag);
     return value === undefined ? [] : [[flag, value] as const];
   });
-  return localPartner(running, { about, flags: resuming });
+  return createLocalBackend(running, { description: about, resumeFlags: resuming });
 }
 
 /** @throws InferenceError `usage` for what is no address, or goes with a model here alone. */
@@ -120,9 +135,11 @@ function onStoreChange(problem: string | null): void {
   console.error(problem === null ? "The state store answers again" : `The state store: ${problem}`);
 }
 
-function resumeLine(stateId: string, { flags }: ChatPartner): string {
+function resumeLine(stateId: string, { resumeFlags: flags }: ChatBackend): string {
   const all = [["state", stateId] as const, ...flags];
-  return `${RUN} chat ${all.map(([flag, value]) => `--${flag} ${quoted(value)}`).join(" ")}`;
+  return `${CLI_COMMAND} chat ${
+    all.map(([flag, value]) => `--${flag} ${quoted(value)}`).join(" ")
+  }`;
 }
 
 /** As a shell takes it for one word. */

@@ -9,14 +9,14 @@ import { randomCheckpoint } from "../../model/random_checkpoint.ts";
 import type { Shape } from "../../model/architectures/registry.ts";
 import type { Quant } from "../../quant/mod.ts";
 import { type Command, JSON_FLAG } from "../args/command.ts";
-import { writeFileWhole } from "../../model_files/file_sink.ts";
+import { writeFileAtomic } from "../../model_files/file_sink.ts";
 import { findModel, type ModelSource } from "../../model_files/find_model.ts";
-import { bitsPerWeight, unreadNotice } from "../../model_files/model_report.ts";
+import { bitsPerWeight, unusedTensorsNotice } from "../../model_files/model_report.ts";
 import { modelPaths } from "../../model_files/open_model_file.ts";
-import { openSource } from "../../model_files/open_model_file.ts";
+import { openModelSource } from "../../model_files/open_model_file.ts";
 import { withProgress } from "../output/progress.ts";
-import { untilInterrupted } from "../../server/signals.ts";
-import { bytesText, durationText } from "../../core/units.ts";
+import { withInterruptSignal } from "../../server/signals.ts";
+import { formatBytes, formatDuration } from "../../core/units.ts";
 import { printJson } from "../output/print.ts";
 import { usageError } from "../../settings/flags.ts";
 import { quantFlag, shapeFlag } from "../../settings/model_settings.ts";
@@ -64,7 +64,7 @@ export const convert: Command = {
     const target = positionals.at(-1)!;
     if (shape && target.endsWith(".pth")) {
       if (quant) throw usageError("Cannot use --quant: a .pth holds bfloat16; name a .safetensors");
-      return await untilInterrupted((signal) => writeRandom(shape, target, signal));
+      return await withInterruptSignal((signal) => writeRandom(shape, target, signal));
     }
     if (!target.endsWith(".safetensors")) {
       throw usageError(`Cannot write ${target}: a converted file's name ends in .safetensors`);
@@ -73,7 +73,7 @@ export const convert: Command = {
       shape ? flags : { ...flags, model: positionals[0] },
     );
     await assertOther(source, target);
-    const report = await untilInterrupted((signal) =>
+    const report = await withInterruptSignal((signal) =>
       writeConverted(source, target, { quant: quant ?? DEFAULT_QUANT, signal })
     );
     const elsewhere = vocabulary && dirname(vocabulary) !== dirname(target);
@@ -91,14 +91,14 @@ export async function writeConverted(
   { quant, signal }: { quant: Quant; signal: AbortSignal },
 ) {
   const start = performance.now();
-  const { model } = await openSource(source, quant);
-  const ignored = unreadNotice(model);
+  const { model } = await openModelSource(source, quant);
+  const ignored = unusedTensorsNotice(model);
   if (ignored !== null) console.error(ignored);
   try {
     const converted = await withProgress(
       "Converting",
       (onProgress) =>
-        writeFileWhole(target, (sink) => convertModel(model, sink, { quant, onProgress }), {
+        writeFileAtomic(target, (sink) => convertModel(model, sink, { quant, onProgress }), {
           signal,
         }),
     );
@@ -112,9 +112,9 @@ export async function writeConverted(
       matrices: Object.fromEntries(converted.matrices),
     };
     console.error(
-      `Wrote ${target}: ${bytesText(report.bytes)}, ` +
+      `Wrote ${target}: ${formatBytes(report.bytes)}, ` +
         `${Number(report.bits_per_weight.toFixed(2))} bits a weight, relative error ` +
-        `${worst(converted)} at worst, in ${durationText(report.seconds)}`,
+        `${worst(converted)} at worst, in ${formatDuration(report.seconds)}`,
     );
     return report;
   } finally {
@@ -137,7 +137,7 @@ async function writeRandom(shape: Shape, target: string, signal: AbortSignal): P
   });
   const total = tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
   await withProgress("Writing", (onProgress) =>
-    writeFileWhole(target, async (sink) => {
+    writeFileAtomic(target, async (sink) => {
       let done = 0;
       await writeTorchFile(sink, tensors, {
         bytesOf: async function* ({ name, byteLength }) {
@@ -149,7 +149,7 @@ async function writeRandom(shape: Shape, target: string, signal: AbortSignal): P
         },
       });
     }, { signal }));
-  console.error(`Wrote ${target}: ${bytesText((await Deno.stat(target)).size)} of bfloat16`);
+  console.error(`Wrote ${target}: ${formatBytes((await Deno.stat(target)).size)} of bfloat16`);
 }
 
 /** @throws InferenceError `file_error` where the file to write is one of those to read. */

@@ -18,13 +18,13 @@ export async function convertPulled(
   const ending = `-${quant.replaceAll(/[^\w.]+/g, "-")}`;
   const name = original + ending;
   const onWait = () => say(`Another process is writing ${name}: waiting for it`);
-  return await cache.locked(name, async () => {
+  return await cache.withLock(name, async () => {
     const there = await cache.get(name);
     if (there?.record?.etag === record!.etag && there.record.quant === quant) {
       say(`${name} is here already: ${there.folder}`);
       return there;
     }
-    const folder = await cache.folder(name);
+    const folder = await cache.createFolder(name);
     const { source } = await findModel({ model: from });
     const file = `${name}.safetensors`;
     const { bytes } = await writeConverted(source, join(folder, file), { quant, signal });

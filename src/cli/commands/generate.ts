@@ -1,6 +1,6 @@
 /** `generate`: continues a text. */
 
-import { PLAIN_SAMPLING, type SamplingParams } from "../../core/sampling.ts";
+import { NEUTRAL_SAMPLING, type SamplingParams } from "../../core/sampling.ts";
 import { checkSampling } from "../../sampler/check_sampling.ts";
 import { Scheduler } from "../../scheduler/scheduler.ts";
 import { tokenTable } from "../../tokenizer/token_table.ts";
@@ -10,7 +10,7 @@ import { findModel, modelTokenizer } from "../../model_files/find_model.ts";
 import { engineOptions, openEngineWorker } from "../../server/open_engine.ts";
 import { withProgress } from "../output/progress.ts";
 import { printable } from "../output/terminal.ts";
-import { printWarning } from "../output/worker_text.ts";
+import { printDeviceWarning } from "../output/worker_text.ts";
 import { printJson, printText, readStdin } from "../output/print.ts";
 import { type Flags, number, text, usageError } from "../../settings/flags.ts";
 import { MODEL_FLAGS } from "../../settings/settings.ts";
@@ -52,7 +52,7 @@ export const generate: Command = {
       (onProgress) =>
         openEngineWorker(options, { onProgress, onNotice: (_, line) => console.error(line) }),
     );
-    printWarning(engine.info);
+    printDeviceWarning(engine.info);
     const left = new AbortController();
     let finished: Promise<unknown> = Promise.resolve();
     try {
@@ -116,7 +116,7 @@ export function samplingFlags(flags: Flags): SamplingParams {
     throw usageError(`Cannot use --seed ${seed}: it must be a whole number of at most 19 digits`);
   }
   const sampling: SamplingParams = {
-    ...PLAIN_SAMPLING,
+    ...NEUTRAL_SAMPLING,
     ...parametersOf(flags),
     seed: seed === undefined ? crypto.getRandomValues(new BigUint64Array(1))[0] : BigInt(seed),
   };

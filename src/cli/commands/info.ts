@@ -1,6 +1,6 @@
 /** `info`: what a checkpoint holds, and what an engine will take for it. */
 
-import { measureCpu } from "../../engine/cpu/cpu_engine.ts";
+import { measureCpuMemory } from "../../engine/cpu/cpu_engine.ts";
 import { measureBuffers } from "../../engine/gpu/buffers.ts";
 import { totalBytes } from "../../gpu/mod.ts";
 import { stateLength } from "../../model/architectures/registry.ts";
@@ -9,15 +9,15 @@ import { type Command, JSON_FLAG } from "../args/command.ts";
 import { findModel } from "../../model_files/find_model.ts";
 import {
   bitsPerWeight,
+  formatNames,
   matrixReports,
   matrixTable,
-  namesText,
 } from "../../model_files/model_report.ts";
 import { modelPaths } from "../../model_files/open_model_file.ts";
-import { SERVED } from "../../server/open_engine.ts";
-import { openSource } from "../../model_files/open_model_file.ts";
+import { DEFAULT_ENGINE_SIZES } from "../../server/open_engine.ts";
+import { openModelSource } from "../../model_files/open_model_file.ts";
 import { selectDevice } from "../../server/select_device.ts";
-import { bytesText } from "../../core/units.ts";
+import { formatBytes } from "../../core/units.ts";
 import { printJson, printText } from "../output/print.ts";
 import { engineFlags } from "../../settings/model_settings.ts";
 import { MODEL_FLAGS } from "../../settings/settings.ts";
@@ -30,7 +30,7 @@ export const info: Command = {
   run: async (flags) => {
     const files = await findModel(flags);
     const { device: choice, quant: wanted } = engineFlags(flags);
-    const { model, quant } = await openSource(files.source, wanted);
+    const { model, quant } = await openModelSource(files.source, wanted);
     const { dimensions, checkpoint, converted } = model;
     const dtypes: Record<string, number> = {};
     for (const { dtype } of checkpoint.tensors.values()) {
@@ -46,8 +46,8 @@ export const info: Command = {
       }, 0);
     const { open } = await selectDevice(choice);
     const memory = open
-      ? measureBuffers(open.device.limits, model, { quant, ...SERVED })
-      : measureCpu(model, { quant, ...SERVED });
+      ? measureBuffers(open.device.limits, model, { quant, ...DEFAULT_ENGINE_SIZES })
+      : measureCpuMemory(model, { quant, ...DEFAULT_ENGINE_SIZES });
     await model.close();
     const { from } = files.source;
     const facts = {
@@ -85,7 +85,7 @@ export const info: Command = {
     lines.push(
       `${
         "".padEnd(16)
-      } (as served: ${SERVED.slots} slots, steps of ${SERVED.maxStepTokens} tokens)`,
+      } (as served: ${DEFAULT_ENGINE_SIZES.slots} slots, steps of ${DEFAULT_ENGINE_SIZES.maxStepTokens} tokens)`,
       "matrices",
       ...matrixTable(matrices),
     );
@@ -102,13 +102,13 @@ function shown(name: string, value: unknown): string {
   if (value === null) return "none";
   if (name === "bits_per_weight") return `${Number((value as number).toFixed(3))}`;
   if (name === "bytes" || name === "state_bytes") {
-    return `${value} (${bytesText(value as number)})`;
+    return `${value} (${formatBytes(value as number)})`;
   }
   if (name === "memory") {
     return Object.entries(value as Record<string, number>)
-      .map(([use, bytes]) => `${use} ${bytesText(bytes)}`).join(", ");
+      .map(([use, bytes]) => `${use} ${formatBytes(bytes)}`).join(", ");
   }
-  if (Array.isArray(value)) return namesText(value);
+  if (Array.isArray(value)) return formatNames(value);
   if (typeof value !== "object") return `${value}`;
   return Object.entries(value).map(([dtype, n]) => `${n} x ${dtype}`).join(", ");
 }

@@ -9,10 +9,10 @@ import { type ApiKeyRecord, ApiKeys, noSuchKey } from "../../store/keys/api_keys
 import { type KeyLimits, limitWords } from "../../store/keys/key_limits.ts";
 import { randomBytes } from "../../store/states/state_id.ts";
 import { type Command, JSON_FLAG } from "../args/command.ts";
-import { writeFileWhole } from "../../model_files/file_sink.ts";
-import { KEY_LIMIT_FLAGS, limitsOf } from "../../server/limit_settings.ts";
-import { kvOf, openBackend, openExistingBackend, tenantOf } from "../../server/open_store.ts";
-import { tableText } from "../output/table_text.ts";
+import { writeFileAtomic } from "../../model_files/file_sink.ts";
+import { KEY_LIMIT_FLAGS, limitFlags } from "../../server/limit_settings.ts";
+import { kvFlag, openBackend, openExistingBackend, tenantFlag } from "../../server/open_store.ts";
+import { formatTable } from "../output/table_text.ts";
 import { printJson, printText } from "../output/print.ts";
 import { type Flags, text, usageError } from "../../settings/flags.ts";
 import { KV_FLAG, TENANT_FLAG } from "../../settings/settings.ts";
@@ -93,8 +93,8 @@ export const keys: Command = {
         `Cannot use ${args.length} arguments after ${name}: the usage is keys ${action.usage}`,
       );
     }
-    const tenant = tenantOf(flags) ?? DEFAULT_TENANT;
-    const limits = limitsOf(flags);
+    const tenant = tenantFlag(flags) ?? DEFAULT_TENANT;
+    const limits = limitFlags(flags);
     const file = text(flags, "file");
     const place = file === undefined ? await storePlace(flags, action) : filePlace(file, action);
     try {
@@ -126,7 +126,7 @@ async function list(place: KeyPlace, _: readonly string[], { json }: Asked): Pro
     created === null ? "" : new Date(created).toISOString(),
     limitWords(limits).join(" "),
   ]);
-  await printText(tableText([["ID", "TENANT", "CREATED", "LIMITS"], ...rows]));
+  await printText(formatTable([["ID", "TENANT", "CREATED", "LIMITS"], ...rows]));
 }
 
 async function revoke(place: KeyPlace, [id]: readonly string[], { json }: Asked): Promise<void> {
@@ -137,7 +137,7 @@ async function revoke(place: KeyPlace, [id]: readonly string[], { json }: Asked)
 
 async function storePlace(flags: Flags, { begins }: Action): Promise<KeyPlace> {
   const open = begins ? openBackend : openExistingBackend;
-  const backend = await open(kvOf(flags));
+  const backend = await open(kvFlag(flags));
   const stored = new ApiKeys({ backend, now: Date.now, random: randomBytes });
   const listed = ({ id, tenant, created, limits = {} }: ApiKeyRecord): ListedKey => (
     { id, tenant, created, limits }
@@ -167,7 +167,7 @@ function filePlace(path: string, { begins }: Action): KeyPlace {
   };
   // Read under the lock of the one who writes, so that of two nobody's key is lost.
   const change = <T>(to: (before: string) => Promise<[after: string, T]>) =>
-    writeFileWhole(path, async (sink) => {
+    writeFileAtomic(path, async (sink) => {
       const [after, result] = await to(await read());
       await sink.write(0, new TextEncoder().encode(after));
       return result;

@@ -3,12 +3,12 @@
 import { readFile } from "node:fs/promises";
 import { InferenceError } from "../../core/errors.ts";
 import { checkLogits } from "../../engine/check_runs.ts";
-import { feed } from "../../engine/prefill.ts";
+import { prefill } from "../../engine/prefill.ts";
 import { MemorySource } from "../../formats/byte_source.ts";
 import { openCheckpoint } from "../../formats/checkpoint.ts";
 import { encodeSafetensors } from "../../formats/safetensors.ts";
 import { type Command, JSON_FLAG } from "../args/command.ts";
-import { writeFileWhole } from "../../model_files/file_sink.ts";
+import { writeFileAtomic } from "../../model_files/file_sink.ts";
 import { findModel, type ModelFiles, modelTokenizer } from "../../model_files/find_model.ts";
 import { engineOptions, openEngine } from "../../server/open_engine.ts";
 import { withProgress } from "../output/progress.ts";
@@ -55,7 +55,7 @@ export const logits: Command = {
     );
     try {
       await engine.writeState(0, state);
-      const values = await feed(engine, tokens, { slot: 0, logits: flags.all ? "all" : "last" });
+      const values = await prefill(engine, tokens, { slot: 0, logits: flags.all ? "all" : "last" });
       checkLogits(values, "these tokens");
       const stateOut = text(flags, "state-out");
       if (stateOut) await writeStateFile(stateOut, await engine.readState(0));
@@ -105,5 +105,5 @@ async function readStateFile(path: string): Promise<Float32Array> {
 
 async function writeStateFile(path: string, state: Float32Array): Promise<void> {
   const bytes = encodeSafetensors(new Map([["state", { shape: [state.length], data: state }]]));
-  await writeFileWhole(path, (sink) => sink.write(0, bytes));
+  await writeFileAtomic(path, (sink) => sink.write(0, bytes));
 }

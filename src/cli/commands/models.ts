@@ -2,7 +2,7 @@
 
 import { type Command, JSON_FLAG } from "../args/command.ts";
 import { type CachedModel, ModelCache } from "../../model_files/model_cache.ts";
-import { bytesText } from "../../core/units.ts";
+import { formatBytes } from "../../core/units.ts";
 import { printJson, printText } from "../output/print.ts";
 
 export const models: Command = {
@@ -13,19 +13,19 @@ export const models: Command = {
   run: async (flags) => {
     const cache = new ModelCache();
     const found = await cache.list();
-    if (flags.json) return await printJson(found.map(modelEntry));
+    if (flags.json) return await printJson(found.map(modelToJson));
     if (found.length === 0) {
       console.error(`No models in ${cache.root}; \`deno task rwkv pull 0.4b\` gets one`);
       return;
     }
     await printText(`${table(found)}\n`);
     const bytes = found.reduce((sum, model) => sum + model.bytes, 0);
-    console.error(`${bytesText(bytes)} in ${cache.root}`);
+    console.error(`${formatBytes(bytes)} in ${cache.root}`);
   },
 };
 
 /** A model as `--json` tells it. */
-export function modelEntry({ name, folder, record, bytes, modified }: CachedModel) {
+export function modelToJson({ name, folder, record, bytes, modified }: CachedModel) {
   return {
     name,
     names: record?.names ?? [],
@@ -49,7 +49,7 @@ function table(models: readonly CachedModel[]): string {
       name,
       record?.names.join(" ") || "-",
       record ? fileText(name, record.file) : "-",
-      bytesText(bytes),
+      formatBytes(bytes),
       record?.quant ?? "-",
       record?.version ?? "-",
       record?.parameters ? parametersText(record.parameters) : "-",

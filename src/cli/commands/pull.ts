@@ -3,12 +3,12 @@
 import { fileName, type HubFile, isSafeName, pullTarget, SHORT_NAMES } from "../../hub/names.ts";
 import { type Command, JSON_FLAG } from "../args/command.ts";
 import { convertPulled } from "./convert_pulled.ts";
-import { modelEntry } from "./models.ts";
+import { modelToJson } from "./models.ts";
 import { withProgress } from "../output/progress.ts";
 import { nearest } from "../../core/nearest.ts";
 import { pullModel } from "../../model_files/pull_model.ts";
-import { untilInterrupted } from "../../server/signals.ts";
-import { bytesText } from "../../core/units.ts";
+import { withInterruptSignal } from "../../server/signals.ts";
+import { formatBytes } from "../../core/units.ts";
 import { printJson } from "../output/print.ts";
 import { type FlagSpec, text, usageError } from "../../settings/flags.ts";
 import { quantFlag } from "../../settings/model_settings.ts";
@@ -59,8 +59,14 @@ export const pull: Command = {
     const quant = quantFlag(flags, "quant");
     const asks = Deno.stdin.isTerminal() && Deno.stderr.isTerminal() && !flags.json;
     const say = (line: string) => console.error(line);
-    const model = await untilInterrupted(async (signal) => {
-      const options = { name, say, signal, withProgress, ...asks ? { choose: askWhich } : {} };
+    const model = await withInterruptSignal(async (signal) => {
+      const options = {
+        name,
+        onMessage: say,
+        signal,
+        withProgress,
+        ...asks ? { choose: askWhich } : {},
+      };
       const pulled = await pullModel(target, options);
       return quant ? await convertPulled(pulled, { quant, say, signal }) : pulled;
     });
@@ -72,7 +78,7 @@ export const pull: Command = {
       const again = [wanted, ...file ? [file] : [], ...name ? ["--name", name] : []].join(" ");
       if (!held) say(`Quantize it: deno task rwkv pull ${again} --quant int8`);
     }
-    if (flags.json) await printJson(modelEntry(model));
+    if (flags.json) await printJson(modelToJson(model));
   },
 };
 
@@ -80,7 +86,7 @@ export const pull: Command = {
 function askWhich(files: readonly HubFile[]): HubFile {
   console.error("Which one?");
   files.forEach(({ path, size }, i) => {
-    console.error(`${`${i + 1}`.padStart(4)}  ${path}  (${bytesText(size)})`);
+    console.error(`${`${i + 1}`.padStart(4)}  ${path}  (${formatBytes(size)})`);
   });
   while (true) {
     const answer = prompt("Its number:");

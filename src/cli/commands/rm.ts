@@ -4,7 +4,7 @@ import { InferenceError } from "../../core/errors.ts";
 import { type Command, JSON_FLAG } from "../args/command.ts";
 import { ModelCache } from "../../model_files/model_cache.ts";
 import { nearest } from "../../core/nearest.ts";
-import { bytesText } from "../../core/units.ts";
+import { formatBytes } from "../../core/units.ts";
 import { printJson } from "../output/print.ts";
 import { usageError } from "../../settings/flags.ts";
 
@@ -36,8 +36,8 @@ export const rm: Command = {
       const onWait = () => {
         throw new InferenceError("file_error", `Cannot remove ${name}: it is being pulled`);
       };
-      await cache.locked(name, () => cache.remove(name), { onWait });
-      console.error(`Removed ${name}: ${bytesText(bytes)}`);
+      await cache.withLock(name, () => cache.remove(name), { onWait });
+      console.error(`Removed ${name}: ${formatBytes(bytes)}`);
       removed.push({ name, bytes });
     }
     if (flags.json) await printJson(removed);

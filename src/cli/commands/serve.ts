@@ -1,6 +1,6 @@
 /** `serve`: the worker. */
 
-import { KEY_DETAILS } from "../../server/open_access.ts";
+import { KEY_HELP } from "../../server/open_access.ts";
 import { serveWorker } from "../../server/serve.ts";
 import { SERVE_FLAGS } from "../../settings/settings.ts";
 import type { Command } from "../args/command.ts";
@@ -11,7 +11,7 @@ import { painter } from "../output/terminal.ts";
 export const serve: Command = {
   name: "serve",
   summary: "Serves chat over HTTP, each conversation kept by its state id",
-  details: KEY_DETAILS,
+  details: KEY_HELP,
   examples: [
     "serve",
     "serve --model RWKV-5-World-1B5.pth --vocab rwkv_vocab_v20230424.txt --port 9000",

@@ -8,11 +8,11 @@ import { collectAllGarbage, collectGarbage, GRACE_MS } from "../../store/states/
 import { StateStore } from "../../store/states/state_store.ts";
 import { noteTenant } from "../../store/tenants.ts";
 import { type Command, JSON_FLAG } from "../args/command.ts";
-import { writeFileWhole } from "../../model_files/file_sink.ts";
-import { encrypt } from "./state_encrypt.ts";
-import { listNewest } from "./state_list.ts";
-import { garbageText, listTable, stateText } from "./state_text.ts";
-import { kvOf, openExistingBackend, tenantOf } from "../../server/open_store.ts";
+import { writeFileAtomic } from "../../model_files/file_sink.ts";
+import { encryptCommand } from "./state_encrypt.ts";
+import { listNewestStates } from "./state_list.ts";
+import { formatGarbage, formatState, formatStateTable } from "./state_text.ts";
+import { kvFlag, openExistingBackend, tenantFlag } from "../../server/open_store.ts";
 import { printJson, printText } from "../output/print.ts";
 import { type Flags, number, usageError } from "../../settings/flags.ts";
 import { KV_FLAG, TENANT_FLAG } from "../../settings/settings.ts";
@@ -35,7 +35,7 @@ const ACTIONS: Record<string, Action> = {
   import: { usage: "import FILE", least: 1, most: 1, run: importFile },
   rm: { usage: "rm ID...", least: 1, most: Infinity, run: remove },
   gc: { usage: "gc", least: 0, most: 0, run: collect },
-  encrypt: { usage: "encrypt", least: 0, most: 0, runClosed: encrypt },
+  encrypt: { usage: "encrypt", least: 0, most: 0, runClosed: encryptCommand },
 };
 
 export const state: Command = {
@@ -96,7 +96,7 @@ export const state: Command = {
       );
     }
     if (action.runClosed) return await action.runClosed(flags);
-    const backend = await openExistingBackend(kvOf(flags));
+    const backend = await openExistingBackend(kvFlag(flags));
     try {
       await action.run?.(backend, args, flags);
     } finally {
@@ -107,9 +107,9 @@ export const state: Command = {
 
 async function list(backend: Backend, _: readonly string[], flags: Flags): Promise<void> {
   const limit = number(flags, "limit", { min: 1, max: 1e6, integer: true }) ?? 100;
-  const { states, total } = await listNewest(backend, { limit, tenant: tenantOf(flags) });
+  const { states, total } = await listNewestStates(backend, { limit, tenant: tenantFlag(flags) });
   if (flags.json) return await printJson({ states, total });
-  await printText(listTable(states, { total, now: Date.now() }));
+  await printText(formatStateTable(states, { total, now: Date.now() }));
 }
 
 /** The page that is a whole transcript. */
@@ -118,7 +118,7 @@ const WHOLE = { limit: Infinity, bytes: Infinity } as const;
 async function show(backend: Backend, [id]: readonly string[], flags: Flags): Promise<void> {
   const told = await describeState(storeOf(backend, flags), id, WHOLE);
   if (flags.json) return await printJson(told);
-  await printText(stateText(told, Date.now()));
+  await printText(formatState(told, Date.now()));
 }
 
 async function exportFile(
@@ -133,7 +133,7 @@ async function exportFile(
     return;
   }
   const file = path ?? name;
-  await writeFileWhole(file, async (sink) => {
+  await writeFileAtomic(file, async (sink) => {
     let at = 0;
     for (const part of parts) {
       await sink.write(at, part);
@@ -146,7 +146,7 @@ async function exportFile(
 
 async function importFile(backend: Backend, [path]: readonly string[], flags: Flags) {
   const chunks = path === "-" ? Deno.stdin.readable : chunked(await readFile(path));
-  const tenant = tenantOf(flags);
+  const tenant = tenantFlag(flags);
   if (tenant !== undefined) await noteTenant(backend, tenant);
   const store = storeOf(backend, flags);
   const id = await importState(chunks, { store, model: null });
@@ -165,16 +165,16 @@ async function collect(backend: Backend, _: readonly string[], flags: Flags): Pr
   const seconds = number(flags, "older-than", { min: 0, max: 1e9 });
   const dryRun = flags["dry-run"] === true;
   const olderThan = seconds === undefined ? undefined : 1000 * seconds;
-  const tenant = tenantOf(flags);
+  const tenant = tenantFlag(flags);
   const gone = tenant === undefined
     ? await collectAllGarbage(backend, { olderThan, dryRun })
     : await collectGarbage(backend, { olderThan, dryRun, tenant });
   if (flags.json) return await printJson({ dry_run: dryRun, ...gone });
-  await printText(garbageText(gone, dryRun));
+  await printText(formatGarbage(gone, dryRun));
 }
 
 function storeOf(backend: Backend, flags: Flags): StateStore {
-  return new StateStore(backend, { tenant: tenantOf(flags) });
+  return new StateStore(backend, { tenant: tenantFlag(flags) });
 }
 
 async function* chunked(bytes: Uint8Array): AsyncGenerator<Uint8Array> {

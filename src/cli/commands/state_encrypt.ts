@@ -3,16 +3,16 @@
 import { encryptStore } from "../../store/encryption/encrypt_store.ts";
 import { InferenceError } from "../../core/errors.ts";
 import { withProgress } from "../output/progress.ts";
-import { kvOf, openUnencrypted } from "../../server/open_store.ts";
+import { kvFlag, openForEncryption } from "../../server/open_store.ts";
 import { SETTINGS } from "../../settings/settings.ts";
 import { printJson, printText } from "../output/print.ts";
 import type { Flags } from "../../settings/flags.ts";
 
 /** @throws InferenceError `state_damaged` if states are left that cannot be read */
-export async function encrypt(flags: Flags): Promise<void> {
-  const kv = kvOf(flags);
+export async function encryptCommand(flags: Flags): Promise<void> {
+  const kv = kvFlag(flags);
   const remove = flags["remove-unreadable"] === true;
-  const { rows, keys } = await openUnencrypted(kv);
+  const { rows, keys } = await openForEncryption(kv);
   try {
     const { states, values, removed, unreadable } = await withProgress(
       "Encrypting",

@@ -21,7 +21,7 @@ export interface ListedState {
  *
  * @throws InferenceError `store_unavailable`
  */
-export async function listNewest(
+export async function listNewestStates(
   backend: Backend,
   { limit, tenant }: { limit: number; tenant?: string | undefined },
 ): Promise<{ states: ListedState[]; total: number }> {

@@ -3,11 +3,11 @@
 import type { StateDescription } from "../../session/session_types.ts";
 import type { Garbage } from "../../store/states/gc.ts";
 import type { ListedState } from "./state_list.ts";
-import { tableText } from "../output/table_text.ts";
-import { bytesText, durationText } from "../../core/units.ts";
+import { formatTable } from "../output/table_text.ts";
+import { formatBytes, formatDuration } from "../../core/units.ts";
 
 /** @param now Epoch milliseconds. */
-export function listTable(
+export function formatStateTable(
   states: readonly ListedState[],
   { total, now }: { total: number; now: number },
 ): string {
@@ -17,23 +17,23 @@ export function listTable(
     model,
     open ? "open" : "closed",
     tokens === null ? "?" : String(tokens),
-    bytesText(bytes),
-    `${durationText((now - created) / 1000)} ago`,
+    formatBytes(bytes),
+    `${formatDuration((now - created) / 1000)} ago`,
     untilText(expires, now),
   ]);
   const head = ["ID", "MODEL", "TURN", "TOKENS", "SIZE", "BEGUN", "EXPIRES"];
   const rest = total - states.length;
-  return tableText([head, ...rows]) + (rest > 0 ? `and ${rest} older; --limit shows more\n` : "");
+  return formatTable([head, ...rows]) + (rest > 0 ? `and ${rest} older; --limit shows more\n` : "");
 }
 
 /** @param now Epoch milliseconds. */
-export function stateText(state: StateDescription, now: number): string {
+export function formatState(state: StateDescription, now: number): string {
   const facts = [
     ["id", state.id],
     ["model", `${state.model.id} (${state.model.fingerprint})`],
     ["turn", state.open ? "open: the reply goes on without a message" : "closed"],
     ["tokens", `${state.tokens} absorbed, ${state.pendingTokens} to be read first`],
-    ["size", bytesText(state.bytes)],
+    ["size", formatBytes(state.bytes)],
     ["begun", new Date(state.created).toISOString()],
     ["expires", `${new Date(state.expires).toISOString()}, ${untilText(state.expires, now)}`],
   ].map(([name, value]) => `${name.padEnd(9)}${value}`);
@@ -41,14 +41,14 @@ export function stateText(state: StateDescription, now: number): string {
   return [...facts, "", ...said, ""].join("\n");
 }
 
-export function garbageText(gone: Garbage, dryRun: boolean): string {
+export function formatGarbage(gone: Garbage, dryRun: boolean): string {
   const { states, refs, blobs, chunks, bytes, unreadable } = gone;
   const verb = dryRun ? "Would remove" : "Removed";
   const left = unreadable === 0 ? "" : `Left ${unreadable} states that this version cannot read.\n`;
-  return `${verb} ${bytesText(bytes)}: ${blobs} blobs in ${chunks} chunks, ${refs} references, ` +
+  return `${verb} ${formatBytes(bytes)}: ${blobs} blobs in ${chunks} chunks, ${refs} references, ` +
     `${states} expired states.\n${left}`;
 }
 
 function untilText(time: number, now: number): string {
-  return time > now ? `in ${durationText((time - now) / 1000)}` : "expired";
+  return time > now ? `in ${formatDuration((time - now) / 1000)}` : "expired";
 }

@@ -5,8 +5,8 @@ import type { LinearChoice } from "../../engine/gpu/linear_choice.ts";
 import { tune, type Tuning } from "../../engine/gpu/tune.ts";
 import { type Command, JSON_FLAG } from "../args/command.ts";
 import { findModel } from "../../model_files/find_model.ts";
-import { SERVED } from "../../server/open_engine.ts";
-import { openSource } from "../../model_files/open_model_file.ts";
+import { DEFAULT_ENGINE_SIZES } from "../../server/open_engine.ts";
+import { openModelSource } from "../../model_files/open_model_file.ts";
 import { selectDevice } from "../../server/select_device.ts";
 import { TuningCache } from "../../server/tuning_cache.ts";
 import { printJson, printText } from "../output/print.ts";
@@ -35,8 +35,8 @@ export const tuneCommand: Command = {
         { param: "device" },
       );
     }
-    const { model, quant } = await openSource(files.source, wanted);
-    const cache = new TuningCache(open.adapter, model, { quant, ...SERVED });
+    const { model, quant } = await openModelSource(files.source, wanted);
+    const cache = new TuningCache(open.adapter, model, { quant, ...DEFAULT_ENGINE_SIZES });
     await model.close();
     const start = performance.now();
     const tuning = await tune(open, cache.sizes);

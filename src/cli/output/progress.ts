@@ -2,7 +2,7 @@
 
 // @ts-types="./cli_progress.d.ts"
 import { SingleBar } from "cli-progress";
-import { bytesText, durationText } from "../../core/units.ts";
+import { formatBytes, formatDuration } from "../../core/units.ts";
 
 /** What takes less than this is done before a bar could be read. */
 const DELAY_MS = 700;
@@ -16,7 +16,7 @@ export interface Progress {
 /** @param amount How a number of what is counted reads. */
 export function progressBar(
   label: string,
-  amount: (count: number) => string = bytesText,
+  amount: (count: number) => string = formatBytes,
 ): Progress {
   if (!Deno.stderr.isTerminal()) return { update: () => {}, end: () => {} };
   const bar = new SingleBar({
@@ -40,7 +40,7 @@ export function progressBar(
       const payload = {
         amount: `${amount(done)} of ${amount(total)}`,
         rate: `${amount(Number(rate.toPrecision(3)))}/s`,
-        left: durationText((total - done) / rate),
+        left: formatDuration((total - done) / rate),
       };
       if (!shown) bar.start(total, done, payload);
       else bar.update(done, payload);

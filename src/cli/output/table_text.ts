@@ -1,5 +1,5 @@
 /** Rows in columns as wide as their widest cell, a line each. */
-export function tableText(rows: readonly (readonly string[])[]): string {
+export function formatTable(rows: readonly (readonly string[])[]): string {
   const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
   const lines = rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i])).join("  "));
   return lines.map((line) => `${line.trimEnd()}\n`).join("");

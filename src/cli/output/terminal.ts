@@ -7,11 +7,11 @@ export type Style = "bold" | "dim" | "red" | "yellow" | "cyan";
 /** Text in a style, or as it is. */
 export type Paint = (style: Style, text: string) => string;
 
-export const PLAIN: Paint = (_, text) => text;
+export const PLAIN_PAINT: Paint = (_, text) => text;
 
 /** Colours for a stream: on a terminal that has them only, and never with `NO_COLOR`. */
 export function painter(stream: { isTerminal(): boolean }): Paint {
-  if (!stream.isTerminal() || Deno.noColor || Deno.env.get("TERM") === "dumb") return PLAIN;
+  if (!stream.isTerminal() || Deno.noColor || Deno.env.get("TERM") === "dumb") return PLAIN_PAINT;
   return (style, text) => styleText(style, text, { validateStream: false });
 }
 

@@ -4,17 +4,17 @@ import type { EngineInfo } from "../../engine/engine.ts";
 import { type Flags, text } from "../../settings/flags.ts";
 
 /** @param id The model's. */
-export function modelText(id: string, flags: Flags): string {
+export function modelLabel(id: string, flags: Flags): string {
   const own = text(flags, "model") !== undefined || text(flags, "shape") !== undefined;
   return own ? id : `${id}, a tiny model to try things with`;
 }
 
 /** Prints what a person should know about the selected device. */
-export function printWarning({ selection }: EngineInfo): void {
+export function printDeviceWarning({ selection }: EngineInfo): void {
   if (selection?.warning) console.error(selection.warning);
 }
 
-export function deviceText(
+export function deviceLabel(
   { device, adapter, software }: Pick<EngineInfo, "device"> & {
     adapter?: string | null | undefined;
     software?: boolean | undefined;

@@ -23,7 +23,7 @@ import type {
   OnProgress,
   Run,
 } from "../engine.ts";
-import { assertFits } from "../memory_check.ts";
+import { assertFitsInMemory } from "../memory_check.ts";
 
 /** How a model is held in memory. */
 export interface CpuEngineOptions {
@@ -34,9 +34,9 @@ export interface CpuEngineOptions {
   /** Tokens that one step takes at most, over all its runs. */
   maxStepTokens: number;
   /** Bytes that this machine is known to have free, if that is known. */
-  available?: number | undefined;
+  availableBytes?: number | undefined;
   /** What has gone before, for `info.loading`. */
-  opening?: LoadTimes | undefined;
+  earlierLoadTimes?: LoadTimes | undefined;
   /** For `info.selection`. */
   selection?: DeviceSelection | undefined;
   /** Told while weights are read. */
@@ -65,7 +65,7 @@ function activationLengths(
 }
 
 /** What an engine would allocate. */
-export function measureCpu(
+export function measureCpuMemory(
   model: Model,
   { quant, slots }: Pick<CpuEngineOptions, "quant" | "slots">,
 ): MemoryBytes {
@@ -117,17 +117,23 @@ export class CpuEngine implements Engine {
       quant,
       slots,
       maxStepTokens,
-      available,
-      opening,
+      availableBytes: available,
+      earlierLoadTimes: opening,
       selection,
       onProgress = () => {},
     }: CpuEngineOptions,
   ): Promise<CpuEngine> {
     const { dimensions } = model;
     const types = heldTypes(model, quant);
-    const measure = (quant: Quant) => measureCpu(model, { quant, slots });
+    const measure = (quant: Quant) => measureCpuMemory(model, { quant, slots });
     if (available !== undefined) {
-      assertFits({ model, quant, place: "this machine", available, measure });
+      assertFitsInMemory({
+        model,
+        quant,
+        deviceName: "this machine",
+        availableBytes: available,
+        measureMemory: measure,
+      });
     }
     const memory = measure(quant);
     const start = performance.now();

@@ -12,7 +12,7 @@ import {
   scaleBlocks,
   scaleBytes,
 } from "../../../kernels/layouts.ts";
-import { fromHalves, roundedHalves } from "../../core/float16.ts";
+import { decodeFloat16, float16Bits } from "../../core/float16.ts";
 import {
   assertHalves,
   isQuantized,
@@ -60,7 +60,7 @@ export async function readMatrix(
       codes.set(piece.codes, codeBytes(piece.firstRow, columns, type));
       const { buffer, byteOffset, byteLength } = piece.scales;
       const halves = new Uint16Array(buffer, byteOffset, byteLength / 2);
-      fromHalves(halves, scales.subarray(scaleBytes(piece.firstRow, columns, type) / 2));
+      decodeFloat16(halves, scales.subarray(scaleBytes(piece.firstRow, columns, type) / 2));
       onRead(cpuMatrixBytes({ rows: piece.rows, columns }, type));
     }
     return new PackedMatrix({ rows, columns, type, codes, scales });
@@ -70,7 +70,7 @@ export async function readMatrix(
     const part = await source.readRows(row, Math.min(PIECE_ROWS, rows - row));
     if (type === "f16") {
       assertHalves(part, source.name);
-      fromHalves(roundedHalves(part), part);
+      decodeFloat16(float16Bits(part), part);
     }
     values.set(part, row * columns);
     onRead(part.byteLength);

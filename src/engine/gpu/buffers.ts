@@ -11,7 +11,7 @@ import {
   type BufferDevice,
   DeviceBuffers,
   type MemoryBytes,
-  Staging,
+  StagingBuffer,
   StagingRing,
 } from "../../gpu/mod.ts";
 import type { TokenTable } from "../../core/sampling.ts";
@@ -21,7 +21,7 @@ import type { ActivationName } from "../../model/graph.ts";
 import type { Model } from "../../model/load.ts";
 import { matrixGroups, matrixNames, shiftSites } from "../../model/architectures/registry.ts";
 import { assignTypes, type MatrixSource, type Quant, type WeightType } from "../../quant/mod.ts";
-import { logitsStride, makeSampling, type SamplingBuffers } from "./sampling_buffers.ts";
+import { createSamplingBuffers, logitsStride, type SamplingBuffers } from "./sampling_buffers.ts";
 
 /** Bytes that parts of buffers start at multiples of, to be bound. */
 const BINDING_ALIGNMENT = 256;
@@ -41,7 +41,7 @@ export interface BufferOptions {
   /** Tokens that one step takes at most, over all its runs. */
   maxStepTokens: number;
   /** What the ids are; without it none is banned from sampling, and no stop string is found. */
-  tokens?: TokenTable | undefined;
+  tokenTable?: TokenTable | undefined;
   /** Bytes of one weight buffer at most; the device's limit unless told. */
   maxPartBytes?: number | undefined;
 }
@@ -53,7 +53,7 @@ export interface StepInputs {
   /** `u32[runs, 4]`: slot, first row, count, 0. */
   runs: GPUBuffer;
   /** `u32[outputs]`: rows whose logits are wanted. */
-  chosen: GPUBuffer;
+  outputRows: GPUBuffer;
   /** `vec4u`: tokens, runs, outputs, 0. */
   counts: GPUBuffer;
 }
@@ -62,12 +62,12 @@ export interface StepInputs {
 export interface StateBuffers {
   /** Numbers between two sites. */
   siteStride: number;
-  before: GPUBuffer;
-  after: GPUBuffer;
+  shiftIn: GPUBuffer;
+  shiftOut: GPUBuffer;
   /** By layer. */
   wkv: readonly GPUBuffer[];
   /** One state on its way from a slot to another one. */
-  forking: GPUBuffer;
+  copyScratch: GPUBuffer;
   /** Several: states of turns that end together are read at the same time. */
   staging: StagingRing;
 }
@@ -93,11 +93,11 @@ export interface EngineBuffers {
   state: StateBuffers;
   activations: Readonly<Record<ActivationName, Required<BoundBuffer>>>;
   /** Numbers between two planes of `mixed`. */
-  plane: number;
+  planeStride: number;
   /** Tokens that a step takes at most, and those whose logits fit at once. */
   maxStepTokens: number;
   maxOutputs: number;
-  logitsStaging: Staging;
+  logitsStaging: StagingBuffer;
   sampling: SamplingBuffers;
   vectors: ReadonlyMap<string, GPUBuffer>;
   matrices: ReadonlyMap<string, PlacedMatrix>;
@@ -109,10 +109,10 @@ export interface EngineBuffers {
  * @throws InferenceError `invalid_value` for a buffer above the device's limits, or a policy that
  * names no matrix.
  */
-export function makeBuffers(
+export function createBuffers(
   buffers: DeviceBuffers,
   model: Model,
-  { quant, slots, maxStepTokens, tokens, maxPartBytes = Infinity }: BufferOptions,
+  { quant, slots, maxStepTokens, tokenTable: tokens, maxPartBytes = Infinity }: BufferOptions,
 ): EngineBuffers {
   const { dimensions } = model;
   const work = (label: string, bytes: number) => buffers.storage("work", label, bytes);
@@ -125,16 +125,20 @@ export function makeBuffers(
     inputs: {
       rows: work("rows", maxStepTokens * 16),
       runs: work("runs", slots * 16),
-      chosen: work("chosen", maxStepTokens * 4),
+      outputRows: work("chosen", maxStepTokens * 4),
       counts: buffers.uniform("counts", 16),
     },
     state: makeStates(buffers, { dimensions, slots }),
     activations: makeActivations(sizes, work),
-    plane,
+    planeStride: plane,
     maxStepTokens,
     maxOutputs,
-    logitsStaging: new Staging(buffers.staging("work", "logits", sizes.logits * 4)),
-    sampling: makeSampling(buffers, { slots, vocabulary: dimensions.vocabulary, tokens }),
+    logitsStaging: new StagingBuffer(buffers.staging("work", "logits", sizes.logits * 4)),
+    sampling: createSamplingBuffers(buffers, {
+      slots,
+      vocabulary: dimensions.vocabulary,
+      tokenTable: tokens,
+    }),
     vectors: new Map(
       [...model.vectors].map(([name, { byteLength }]) => {
         return [name, buffers.storage("weights", name, byteLength)];
@@ -156,7 +160,7 @@ export function measureBuffers(
     pushErrorScope: () => {},
     popErrorScope: () => Promise.resolve(null),
   });
-  makeBuffers(buffers, model, options);
+  createBuffers(buffers, model, options);
   return buffers.bytes;
 }
 
@@ -219,13 +223,13 @@ function makeStates(
   const shiftBytes = shiftSites(dimensions) * siteStride * 4;
   return {
     siteStride,
-    before: buffers.storage("states", "shifts before", shiftBytes),
-    after: buffers.storage("states", "shifts after", shiftBytes),
+    shiftIn: buffers.storage("states", "shifts before", shiftBytes),
+    shiftOut: buffers.storage("states", "shifts after", shiftBytes),
     wkv: Array.from(
       { length: layers },
       (_, layer) => buffers.storage("states", `wkv ${layer}`, slots * width * headSize * 4),
     ),
-    forking: buffers.storage("states", "forking", stateLength(dimensions) * 4),
+    copyScratch: buffers.storage("states", "forking", stateLength(dimensions) * 4),
     staging: new StagingRing(
       Array.from(
         { length: Math.min(slots, STATE_STAGINGS) },

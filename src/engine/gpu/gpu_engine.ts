@@ -5,10 +5,10 @@ import { InferenceError } from "../../core/errors.ts";
 import type { Constraint } from "../../core/sampling.ts";
 import {
   DeviceQueue,
-  encode,
+  encodeDispatches,
   type OpenDevice,
-  sized,
   type SizedDispatch,
+  sizeDispatches,
   upload,
 } from "../../gpu/mod.ts";
 import type { Model } from "../../model/load.ts";
@@ -22,22 +22,22 @@ import {
 } from "../check_runs.ts";
 import {
   type EngineInfo,
-  type Generated,
+  type GenerateResult,
   type GenerateRun,
-  needsHost,
+  needsCpuSampling,
   type Run,
   type SamplingEngine,
   type SlotSampling,
 } from "../engine.ts";
 import type { EngineBuffers } from "./buffers.ts";
-import { type EngineParts, type GpuEngineOptions, makeParts } from "./parts.ts";
+import { createParts, type EngineParts, type GpuEngineOptions } from "./parts.ts";
 import type { GpuPlan } from "./plan.ts";
 import { profileDispatches, type StepProfile } from "./profile.ts";
 import type { GpuSampling } from "./sampling.ts";
 import { GpuState } from "./state.ts";
 import type { LinearChoice } from "./linear_choice.ts";
 import { logitsStride, MAX_STEPS } from "./sampling_buffers.ts";
-import { stepCounts, type StepInput, stepInput } from "./step_input.ts";
+import { buildStepInput, stepCounts, type StepInput } from "./step_input.ts";
 
 /** Stands for a token that is on the device. */
 const FED = 0;
@@ -78,7 +78,7 @@ export class GpuEngine implements SamplingEngine {
     model: Model,
     options: GpuEngineOptions,
   ): Promise<GpuEngine> {
-    return new GpuEngine(open.device, await makeParts(open, model, options));
+    return new GpuEngine(open.device, await createParts(open, model, options));
   }
 
   /** Resolves when its device has failed. */
@@ -98,13 +98,13 @@ export class GpuEngine implements SamplingEngine {
 
   /** Switches to tiles that tuning has found. Calls go on meanwhile, and results do not change. */
   async applyTuning(choices: readonly LinearChoice[]): Promise<void> {
-    this.#plan = await this.#plan.retuned(choices);
+    this.#plan = await this.#plan.withTuning(choices);
   }
 
   async step(runs: readonly Run[]): Promise<Float32Array[]> {
     checkRuns(runs, this.info);
     if (runs.length === 0) return [];
-    const input = stepInput(runs.map(({ slot, tokens, logits }) => ({
+    const input = buildStepInput(runs.map(({ slot, tokens, logits }) => ({
       slot,
       tokens,
       wanted: (i) => logits === "all" || (logits === "last" && i === tokens.length - 1),
@@ -114,50 +114,52 @@ export class GpuEngine implements SamplingEngine {
     let first = 0;
     do {
       // Logits beyond what is held at once take further rounds of the head alone.
-      const chosen = input.chosen.slice(first, first + maxOutputs);
-      rounds.push(this.#logits({ ...input, chosen }, first === 0));
+      const chosen = input.outputRows.slice(first, first + maxOutputs);
+      rounds.push(this.#logits({ ...input, outputRows: chosen }, first === 0));
       first += maxOutputs;
-    } while (first < input.chosen.length);
+    } while (first < input.outputRows.length);
     return this.#byRun(runs, (await Promise.all(rounds)).flat());
   }
 
-  prepare(_constraint: Constraint): Promise<void> {
+  prepareConstraint(_constraint: Constraint): Promise<void> {
     return Promise.reject(deviceOnly());
   }
 
   async startSampling(slot: number, sampling: SlotSampling): Promise<void> {
     checkSlot(slot, this.info);
     checkSlotSampling(sampling, this.info);
-    if (needsHost(sampling)) throw deviceOnly();
+    if (needsCpuSampling(sampling)) throw deviceOnly();
     await this.#queue.run({ write: () => this.#sampling.start(slot, sampling) });
   }
 
-  async generate(runs: readonly GenerateRun[], steps: number): Promise<Generated[]> {
+  async generate(runs: readonly GenerateRun[], steps: number): Promise<GenerateResult[]> {
     checkGenerate(runs, steps, { ...this.info, maxSteps: this.maxSteps });
     if (runs.length === 0) return [];
     // Those whose tokens are on the device come first.
     const ordered = [...runs].sort((a, b) => a.tokens.length - b.tokens.length);
-    const input = stepInput(ordered.map(({ slot, tokens: given, sample }) => {
+    const input = buildStepInput(ordered.map(({ slot, tokens: given, sample }) => {
       const tokens = given.length === 0 ? [FED] : given;
       return { slot, tokens, wanted: (i) => sample && i === tokens.length - 1 };
     }));
     const counts = stepCounts(input, runs.filter(({ tokens }) => tokens.length === 0).length);
-    const read = this.#sampling.take();
+    const read = this.#sampling.nextStaging();
     const written = await this.#queue.run({
       encode: (encoder) => {
-        this.#sampling.clear(encoder);
+        this.#sampling.encodeClear(encoder);
         const dispatches = this.#stepDispatches(counts);
         const pass = encoder.beginComputePass({ label: "generate" });
-        for (let step = 0; step < steps; step++) encode(pass, dispatches);
+        for (let step = 0; step < steps; step++) encodeDispatches(pass, dispatches);
         pass.end();
-        this.#sampling.copy(encoder, read.staging);
+        this.#sampling.encodeCopy(encoder, read.staging);
       },
       write: () => this.#writeInput(input),
       read,
-      more: true,
+      expectMore: true,
     });
     return runs.map(({ slot, sample }) =>
-      sample ? this.#sampling.result(written!, slot) : { tokens: [], end: null, fault: null }
+      sample
+        ? this.#sampling.decodeResult(written!, slot)
+        : { tokens: [], finishReason: null, fault: null }
     );
   }
 
@@ -168,7 +170,9 @@ export class GpuEngine implements SamplingEngine {
    */
   async profile(batch: number, rounds: number): Promise<StepProfile> {
     const slots = Array.from({ length: batch }, (_, slot) => slot);
-    const input = stepInput(slots.map((slot) => ({ slot, tokens: [FED], wanted: () => true })));
+    const input = buildStepInput(
+      slots.map((slot) => ({ slot, tokens: [FED], wanted: () => true })),
+    );
     const dispatches = this.#stepDispatches(stepCounts(input, batch));
     await this.#queue.run({ write: () => this.#writeInput(input) });
     return await profileDispatches(this.#device, this.#queue, { dispatches, rounds });
@@ -176,9 +180,9 @@ export class GpuEngine implements SamplingEngine {
 
   async readState(slot: number): Promise<Float32Array> {
     checkSlot(slot, this.info);
-    const read = this.#state.take();
+    const read = this.#state.nextStaging();
     const bytes = await this.#queue.run({
-      encode: (encoder) => this.#state.copy(encoder, slot, read.staging),
+      encode: (encoder) => this.#state.copyToStaging(encoder, slot, read.staging),
       read,
     });
     const state = new Float32Array(bytes!);
@@ -195,7 +199,7 @@ export class GpuEngine implements SamplingEngine {
   async copyState(from: number, to: number): Promise<void> {
     checkSlot(from, this.info);
     checkSlot(to, this.info);
-    await this.#queue.run({ encode: (encoder) => this.#state.fork(encoder, from, to) });
+    await this.#queue.run({ encode: (encoder) => this.#state.copySlot(encoder, from, to) });
   }
 
   async close(): Promise<void> {
@@ -206,7 +210,7 @@ export class GpuEngine implements SamplingEngine {
 
   /** One submit: the layers if asked for, then the logits of the chosen rows, a row each. */
   async #logits(input: StepInput, layers: boolean): Promise<Float32Array[]> {
-    const { chosen } = input;
+    const { outputRows: chosen } = input;
     const counts = stepCounts(input);
     const stride = logitsStride(this.info.dimensions);
     const { activations: { logits }, logitsStaging: staging } = this.#buffers;
@@ -214,8 +218,10 @@ export class GpuEngine implements SamplingEngine {
     const read = await this.#queue.run({
       encode: (encoder) => {
         const pass = encoder.beginComputePass({ label: "step" });
-        if (layers) encode(pass, sized(this.#plan.layers(counts), counts));
-        if (chosen.length > 0) encode(pass, sized(this.#plan.head(counts), counts));
+        if (layers) encodeDispatches(pass, sizeDispatches(this.#plan.layers(counts), counts));
+        if (chosen.length > 0) {
+          encodeDispatches(pass, sizeDispatches(this.#plan.head(counts), counts));
+        }
         pass.end();
         if (bytes > 0) encoder.copyBufferToBuffer(logits.buffer, 0, staging.buffer, 0, bytes);
       },
@@ -228,17 +234,17 @@ export class GpuEngine implements SamplingEngine {
 
   #stepDispatches(counts: StepCounts): SizedDispatch[] {
     const { before, after } = this.#sampling.dispatches;
-    return sized(
+    return sizeDispatches(
       [before, ...this.#plan.layers(counts), ...this.#plan.head(counts), after],
       counts,
     );
   }
 
   #writeInput(input: StepInput): void {
-    const { rows, runs, chosen, counts } = this.#buffers.inputs;
+    const { rows, runs, outputRows: chosen, counts } = this.#buffers.inputs;
     upload(this.#device, rows, new Uint32Array(input.rows));
     upload(this.#device, runs, new Uint32Array(input.runs));
-    upload(this.#device, chosen, new Uint32Array(input.chosen));
+    upload(this.#device, chosen, new Uint32Array(input.outputRows));
     const { tokens, runs: count, outputs } = stepCounts(input);
     upload(this.#device, counts, new Uint32Array([tokens, count, outputs, 0]));
   }

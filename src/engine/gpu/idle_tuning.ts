@@ -3,7 +3,7 @@
 import { InferenceError } from "../../core/errors.ts";
 import type { OpenDevice } from "../../gpu/mod.ts";
 import type { GpuEngine } from "./gpu_engine.ts";
-import { tune, type TunedSizes, type Tuning } from "./tune.ts";
+import { tune, type Tuning, type TuningSizes } from "./tune.ts";
 
 /** Milliseconds without a call after which an engine counts as idle. */
 const IDLE_MS = 5000;
@@ -11,7 +11,7 @@ const IDLE_MS = 5000;
 export interface IdleTuningOptions {
   /** Opens a second device on the engine's adapter: a failure there leaves the engine alone. */
   openDevice: () => Promise<OpenDevice | null>;
-  sizes: TunedSizes;
+  sizes: TuningSizes;
   /** Resolves after so many milliseconds. */
   sleep: (milliseconds: number) => Promise<void>;
   /** Milliseconds without a call after which the engine counts as idle. */

@@ -5,7 +5,7 @@
  * Results don't depend on it: every kernel adds in the same order.
  */
 
-import { type RowsTile, SEGMENT, sharedSums } from "../../../kernels/linear.ts";
+import { type RowsTile, SEGMENT, sharedSumCount } from "../../../kernels/linear.ts";
 import type { OpenDevice } from "../../gpu/mod.ts";
 
 /** For steps of up to `tokens` tokens that no choice before takes; `null` is `matmul`. */
@@ -45,7 +45,7 @@ export function linearChoices(
   device: TileDevice,
   tuned?: readonly LinearChoice[],
 ): LinearChoice[] {
-  const choices = candidates(columns, device).map(({ tokens, tiles: [fixed] }) => {
+  const choices = tileCandidates(columns, device).map(({ tokens, tiles: [fixed] }) => {
     const found = tuned?.find((choice) => choice.tokens >= tokens);
     const tile = found && fits(found.tile, columns, device) ? found.tile : fixed;
     return { tokens, tile };
@@ -54,7 +54,7 @@ export function linearChoices(
 }
 
 /** What may be chosen for steps of up to `tokens` tokens; the first is it unless tuning finds better. */
-export function candidates(
+export function tileCandidates(
   columns: number,
   device: TileDevice,
 ): { tokens: number; tiles: (RowsTile | null)[] }[] {
@@ -67,7 +67,7 @@ export function candidates(
 
 /** Whether a workgroup has room for the sums that threads of a row share. */
 function fits(tile: RowsTile | null, columns: number, { sharedBytes }: TileDevice): boolean {
-  return tile === null || sharedSums(tile, columns) * 4 <= sharedBytes;
+  return tile === null || sharedSumCount(tile, columns) * 4 <= sharedBytes;
 }
 
 /**

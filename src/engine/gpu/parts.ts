@@ -11,21 +11,26 @@ import {
 import { heldTypes } from "../../model/held_types.ts";
 import type { Model } from "../../model/load.ts";
 import type { DeviceSelection, EngineInfo, LoadTimes, OnProgress } from "../engine.ts";
-import { assertFits } from "../memory_check.ts";
-import { type BufferOptions, type EngineBuffers, makeBuffers, measureBuffers } from "./buffers.ts";
+import { assertFitsInMemory } from "../memory_check.ts";
+import {
+  type BufferOptions,
+  createBuffers,
+  type EngineBuffers,
+  measureBuffers,
+} from "./buffers.ts";
 import { GpuPlan } from "./plan.ts";
 import { GpuSampling } from "./sampling.ts";
-import { fillWeights } from "./weights.ts";
+import { uploadWeights } from "./weights.ts";
 import type { LinearChoice } from "./linear_choice.ts";
 
 /** How a model is held on a device. */
 export interface GpuEngineOptions extends BufferOptions {
   /** Bytes that the device is known to have free, if that is known. */
-  available?: number | undefined;
+  availableBytes?: number | undefined;
   /** What tuning has found on this device; else fixed choices. */
   tuned?: readonly LinearChoice[] | undefined;
   /** What has gone before, for `info.loading`. */
-  opening?: LoadTimes | undefined;
+  earlierLoadTimes?: LoadTimes | undefined;
   /** For `info.selection`. */
   selection?: DeviceSelection | undefined;
   /** Told while weights are uploaded. */
@@ -41,10 +46,17 @@ export interface EngineParts {
 }
 
 /** Throws as `GpuEngine.create` does. */
-export async function makeParts(
+export async function createParts(
   { device, adapter, software }: OpenDevice,
   model: Model,
-  { available, tuned, opening, selection, onProgress, ...options }: GpuEngineOptions,
+  {
+    availableBytes: available,
+    tuned,
+    earlierLoadTimes: opening,
+    selection,
+    onProgress,
+    ...options
+  }: GpuEngineOptions,
 ): Promise<EngineParts> {
   const { dimensions } = model;
   const { headSize } = dimensions;
@@ -58,28 +70,28 @@ export async function makeParts(
   heldTypes(model, options.quant);
   const measure = (quant: BufferOptions["quant"]): MemoryBytes =>
     measureBuffers(device.limits, model, { ...options, quant });
-  const fits = { model, quant: options.quant, place: adapter, measure };
-  if (available !== undefined) assertFits({ ...fits, available });
+  const fits = { model, quant: options.quant, deviceName: adapter, measureMemory: measure };
+  if (available !== undefined) assertFitsInMemory({ ...fits, availableBytes: available });
   device.pushErrorScope("validation");
   const made = new DeviceBuffers(device);
-  const buffers = makeBuffers(made, model, options);
-  const given = await made.outOfMemoryAt();
+  const buffers = createBuffers(made, model, options);
+  const given = await made.bytesBeforeOutOfMemory();
   if (given !== null) {
     made.destroy();
     await device.popErrorScope();
-    assertFits({ ...fits, available: Math.min(given, totalBytes(made.bytes) - 1) });
+    assertFitsInMemory({ ...fits, availableBytes: Math.min(given, totalBytes(made.bytes) - 1) });
   }
   // Where the one waits, the other goes on.
   const start = performance.now();
   const taken = () => performance.now() - start;
-  const filled = fillWeights(device, model, { buffers, onProgress }).then(taken);
+  const filled = uploadWeights(device, model, { buffers, onProgress }).then(taken);
   filled.catch(() => {}); // told below
   const pipelines = new Pipelines(device);
   const plan = await GpuPlan.build({ device, software, pipelines, tuned }, model, buffers);
-  const { quant, slots, maxStepTokens, tokens } = options;
+  const { quant, slots, maxStepTokens, tokenTable: tokens } = options;
   const sampling = await GpuSampling.build({ device, software }, pipelines, {
     buffers,
-    sizes: { slots, vocabulary: dimensions.vocabulary, tokens },
+    sizes: { slots, vocabulary: dimensions.vocabulary, tokenTable: tokens },
   });
   const kernels = taken();
   const loading = { ...opening, weights: await filled, kernels };

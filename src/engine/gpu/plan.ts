@@ -4,7 +4,7 @@ import { commitShift } from "../../../kernels/commit_shift.ts";
 import { embed } from "../../../kernels/embed.ts";
 import { groupNormGate } from "../../../kernels/group_norm_gate.ts";
 import {
-  evenTile,
+  balanceTile,
   type LinearPart,
   linearRows,
   linearShifted,
@@ -20,7 +20,7 @@ import type { Model } from "../../model/load.ts";
 import { layerGraph, shiftSites } from "../../model/architectures/registry.ts";
 import { groupBy } from "../../core/group_by.ts";
 import { type EngineBuffers, hiddenStride, type MatrixPart } from "./buffers.ts";
-import { siteOf } from "./state.ts";
+import { shiftSiteBinding } from "./state.ts";
 import { logitsStride } from "./sampling_buffers.ts";
 import { type LinearChoice, linearChoices, type TileDevice, tileDevice } from "./linear_choice.ts";
 
@@ -80,7 +80,7 @@ export class GpuPlan {
   }
 
   /** The same plan with the tiles that tuning has found. */
-  retuned(tuned: readonly LinearChoice[]): Promise<GpuPlan> {
+  withTuning(tuned: readonly LinearChoice[]): Promise<GpuPlan> {
     return GpuPlan.build({ ...this.#device, tuned }, this.#model, this.#buffers);
   }
 
@@ -97,7 +97,7 @@ export class GpuPlan {
   async #prepare(op: Op): Promise<PlannedOp> {
     const { width } = this.#model.dimensions;
     const { x, mixed, selected } = this.#buffers.activations;
-    const { rows, chosen } = this.#buffers.inputs;
+    const { rows, outputRows: chosen } = this.#buffers.inputs;
     switch (op.op) {
       case "embed": {
         const norm = this.#vector(op.norm);
@@ -116,7 +116,7 @@ export class GpuPlan {
         return always([
           await this.#pipelines.prepare(
             normShift,
-            { width, mixes: op.mixes, plane: this.#buffers.plane },
+            { width, mixes: op.mixes, plane: this.#buffers.planeStride },
             { ...this.#shiftBuffers(op), out: mixed },
           ),
         ]);
@@ -181,8 +181,8 @@ export class GpuPlan {
       norm: this.#vector(norm),
       mix: this.#vector(mix),
       rows: { buffer: inputs.rows },
-      before: siteOf(state.before, site, state),
-      after: siteOf(state.after, site, state),
+      before: shiftSiteBinding(state.shiftIn, site, state),
+      after: shiftSiteBinding(state.shiftOut, site, state),
     };
   }
 
@@ -237,7 +237,7 @@ export class GpuPlan {
       const sizes = { columns, type, bufferRows, per, write } as const;
       for (const { tile, dispatches } of choices) {
         if (tile) {
-          const one = { ...sizes, parts, tile: evenTile(parts, tile) };
+          const one = { ...sizes, parts, tile: balanceTile(parts, tile) };
           dispatches.push(await this.#pipelines.prepare(linearRows, one, buffers));
         } else {
           for (const part of parts) {
@@ -269,7 +269,7 @@ export class GpuPlan {
     return {
       rows,
       firstBlock,
-      xOffset: activations[from].offset / 4 + plane * this.#buffers.plane,
+      xOffset: activations[from].offset / 4 + plane * this.#buffers.planeStride,
       yOffset: activations[to].offset / 4,
       rowOffset: firstRow,
       outStride: to === "logits"
@@ -282,7 +282,7 @@ export class GpuPlan {
   }
 
   async #commit(): Promise<PlannedOp> {
-    const { inputs, state: { before, after, siteStride } } = this.#buffers;
+    const { inputs, state: { shiftIn: before, shiftOut: after, siteStride } } = this.#buffers;
     const { dimensions } = this.#model;
     return always([
       await this.#pipelines.prepare(

@@ -1,6 +1,6 @@
 /** Where the time of a step goes. */
 
-import { DispatchClock, encode, type SizedDispatch } from "../../gpu/mod.ts";
+import { DispatchTimer, encodeDispatches, type SizedDispatch } from "../../gpu/mod.ts";
 import type { DeviceQueue } from "../../gpu/mod.ts";
 
 /** Uses of a kernel with the same sizes, over one step. */
@@ -36,7 +36,7 @@ export async function profileDispatches(
 ): Promise<StepProfile> {
   const encoding: number[] = [];
   const times: number[][] = [];
-  const clock = new DispatchClock(device, queue, dispatches);
+  const clock = new DispatchTimer(device, queue, dispatches);
   try {
     await clock.run();
     for (let round = 0; round < rounds; round++) {
@@ -66,7 +66,7 @@ function encodeMs(device: GPUDevice, dispatches: readonly SizedDispatch[]): numb
   const start = performance.now();
   const encoder = device.createCommandEncoder({ label: "profile" });
   const pass = encoder.beginComputePass({ label: "profile" });
-  for (let step = 0; step < ENCODED; step++) encode(pass, dispatches);
+  for (let step = 0; step < ENCODED; step++) encodeDispatches(pass, dispatches);
   pass.end();
   encoder.finish();
   return (performance.now() - start) / ENCODED;

@@ -1,33 +1,33 @@
 /** Turns that sample on the device: what their slots need there, and what comes back of them. */
 
-import { feed } from "../../../kernels/feed.ts";
+import { gatherLastToken } from "../../../kernels/gather_last_token.ts";
 import { sample } from "../../../kernels/sample.ts";
 import {
-  BAN,
-  END,
+  BANNED_BIAS,
+  FINISH,
   NO_TOKEN,
+  SAMPLED_HEADER,
   SLOT,
   SLOT_WORDS,
   STOPS_STRIDE,
-  WRITTEN_HEADER,
-} from "../../../kernels/slot_words.ts";
+} from "../../../kernels/slot_layout.ts";
 import type { StopSearch, TokenTable } from "../../core/sampling.ts";
-import { searchBytes } from "../../core/stop_search.ts";
+import { advanceStopSearch } from "../../core/stop_search.ts";
 import {
   type Dispatch,
   type OpenDevice,
   type Pipelines,
-  type Staging,
+  type StagingBuffer,
   upload,
 } from "../../gpu/mod.ts";
-import type { Generated, SamplingFault, SlotSampling } from "../engine.ts";
+import type { GenerateResult, SamplingFault, SlotSampling } from "../engine.ts";
 import type { EngineBuffers } from "./buffers.ts";
 import {
   logitsStride,
   MAX_STEPS,
+  SAMPLED_STRIDE,
   type SamplingBuffers,
   type SamplingSizes,
-  WRITTEN_STRIDE,
 } from "./sampling_buffers.ts";
 
 /** Sixteenths of a workgroup's threads: few where one core runs them all in turn. */
@@ -57,15 +57,15 @@ export class GpuSampling {
     this.#device = device;
     this.#buffers = buffers;
     this.#vocabulary = sizes.vocabulary;
-    this.#tokens = sizes.tokens;
+    this.#tokens = sizes.tokenTable;
     this.#feed = feed;
     this.#sample = sample;
-    this.#bans = new Float32Array(logitsStride(sizes)).fill(BAN, sizes.vocabulary);
-    for (let id = 0; sizes.tokens && id < sizes.vocabulary; id++) {
-      if (sizes.tokens.banned[id] !== 0) this.#bans[id] = BAN;
+    this.#bans = new Float32Array(logitsStride(sizes)).fill(BANNED_BIAS, sizes.vocabulary);
+    for (let id = 0; sizes.tokenTable && id < sizes.vocabulary; id++) {
+      if (sizes.tokenTable.banned[id] !== 0) this.#bans[id] = BANNED_BIAS;
     }
     for (let slot = 0; slot < sizes.slots; slot++) this.#biased.add(slot);
-    if (sizes.tokens) this.#uploadVocabulary(sizes.tokens);
+    if (sizes.tokenTable) this.#uploadVocabulary(sizes.tokenTable);
   }
 
   /** Prepares the kernels. */
@@ -79,7 +79,11 @@ export class GpuSampling {
     return new GpuSampling(device, {
       buffers: sampling,
       sizes,
-      feed: await pipelines.prepare(feed, null, { slots, rows, runs: { buffer: inputs.runs } }),
+      feed: await pipelines.prepare(gatherLastToken, null, {
+        slots,
+        rows,
+        runs: { buffer: inputs.runs },
+      }),
       sample: await pipelines.prepare(
         sample,
         {
@@ -94,8 +98,8 @@ export class GpuSampling {
           stops: { buffer: sampling.stops },
           vocabulary: { buffer: sampling.vocabulary },
           rows,
-          chosen: { buffer: inputs.chosen },
-          written: { buffer: sampling.written },
+          chosen: { buffer: inputs.outputRows },
+          written: { buffer: sampling.sampled },
         },
       ),
     });
@@ -123,58 +127,60 @@ export class GpuSampling {
       for (const [id, count] of counts) if (id < this.#vocabulary) numbers[id] = count;
       upload(this.#device, this.#buffers.adjustments, numbers, (slot * 2 + 1) * plane);
     }
-    const search = stops && this.#searched(stops, sampling.sampled ?? []);
+    const search = stops && this.#searched(stops, sampling.alreadySampled ?? []);
     if (search) {
-      upload(this.#device, this.#buffers.stops, stopSets(search), slot * STOPS_STRIDE * 4);
+      upload(this.#device, this.#buffers.stops, encodeStopMasks(search), slot * STOPS_STRIDE * 4);
     }
-    const words = slotWords({ ...sampling, stops: search });
+    const words = encodeSlot({ ...sampling, stops: search });
     upload(this.#device, this.#buffers.slots, words, slot * SLOT_WORDS * 4);
   }
 
   /** A search that has gone on over the bytes of `sampled`. */
   #searched(stops: StopSearch, sampled: readonly number[]): StopSearch {
-    const search = { ...stops, bits: stops.bits.slice() };
+    const search = { ...stops, bits: stops.prefixBits.slice() };
     if (this.#tokens) {
       const { bytes, offsets } = this.#tokens;
-      for (const id of sampled) searchBytes(search, bytes.subarray(offsets[id], offsets[id + 1]));
+      for (const id of sampled) {
+        advanceStopSearch(search, bytes.subarray(offsets[id], offsets[id + 1]));
+      }
     }
     return search;
   }
 
   /** The staging buffer whose turn it is, and the bytes that a window leaves there. */
-  take(): { staging: Staging; bytes: number } {
-    const { staging, written } = this.#buffers;
-    return { staging: staging.take(), bytes: written.size };
+  nextStaging(): { staging: StagingBuffer; bytes: number } {
+    const { staging, sampled: written } = this.#buffers;
+    return { staging: staging.next(), bytes: written.size };
   }
 
-  clear(encoder: GPUCommandEncoder): void {
-    encoder.clearBuffer(this.#buffers.written);
+  encodeClear(encoder: GPUCommandEncoder): void {
+    encoder.clearBuffer(this.#buffers.sampled);
   }
 
-  copy(encoder: GPUCommandEncoder, { buffer }: Staging): void {
-    const { written } = this.#buffers;
+  encodeCopy(encoder: GPUCommandEncoder, { buffer }: StagingBuffer): void {
+    const { sampled: written } = this.#buffers;
     encoder.copyBufferToBuffer(written, 0, buffer, 0, written.size);
   }
 
   /** What a slot has written, in what was read. */
-  result(read: ArrayBuffer, slot: number): Generated {
-    const row = new Uint32Array(read, slot * WRITTEN_STRIDE * 4, WRITTEN_STRIDE);
+  decodeResult(read: ArrayBuffer, slot: number): GenerateResult {
+    const row = new Uint32Array(read, slot * SAMPLED_STRIDE * 4, SAMPLED_STRIDE);
     const [count, end] = row;
     return {
-      tokens: [...row.subarray(WRITTEN_HEADER, WRITTEN_HEADER + count)],
-      end: end === END.stop ? "stop" : end === END.length ? "length" : null,
+      tokens: [...row.subarray(SAMPLED_HEADER, SAMPLED_HEADER + count)],
+      finishReason: end === FINISH.stop ? "stop" : end === FINISH.length ? "length" : null,
       fault: this.#faultOf(end),
     };
   }
 
   #faultOf(end: number): SamplingFault | null {
-    if (end === END.notFinite) {
+    if (end === FINISH.notFinite) {
       const message =
         "Cannot sample: a logit is not finite; the model's weights or its state are " +
         "damaged, start from another state";
       return { kind: "not_finite", message };
     }
-    if (end !== END.allBanned) return null;
+    if (end !== FINISH.allBanned) return null;
     const message =
       `Cannot sample: all ${this.#vocabulary} tokens are banned or have the logit -Infinity`;
     return { kind: "all_banned", message };
@@ -191,8 +197,8 @@ export class GpuSampling {
 }
 
 /** The words of a slot that begins to sample. */
-export function slotWords(
-  { params, position, limit, endToken, stops }: SlotSampling,
+export function encodeSlot(
+  { params, position, maxTokens: limit, endToken, stops }: SlotSampling,
 ): Uint32Array<ArrayBuffer> {
   const words = new Uint32Array(SLOT_WORDS);
   const numbers = new Float32Array(words.buffer);
@@ -215,7 +221,9 @@ export function slotWords(
 }
 
 /** The sets of a slot's stop strings. */
-export function stopSets({ byByte, first, last }: StopSearch): Uint32Array<ArrayBuffer> {
+export function encodeStopMasks(
+  { byteMasks: byByte, startMask: first, endMask: last }: StopSearch,
+): Uint32Array<ArrayBuffer> {
   return Uint32Array.of(...byByte, ...first, ...last);
 }
 
@@ -224,7 +232,7 @@ function isCounting({ presencePenalty, frequencyPenalty }: SlotSampling["params"
   return presencePenalty !== 0 || frequencyPenalty !== 0;
 }
 
-function setStops(words: Uint32Array, { words: count, found, bits }: StopSearch): void {
+function setStops(words: Uint32Array, { words: count, found, prefixBits: bits }: StopSearch): void {
   words[SLOT.stopWords] = count;
   words[SLOT.stopFound] = found ? 1 : 0;
   words.set(bits, SLOT.bits);

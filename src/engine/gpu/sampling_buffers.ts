@@ -1,7 +1,7 @@
 /** Device buffers of slots that sample. */
 
 import { columnGroups } from "../../../kernels/layouts.ts";
-import { SLOT_WORDS, STOPS_STRIDE, WRITTEN_HEADER } from "../../../kernels/slot_words.ts";
+import { SAMPLED_HEADER, SLOT_WORDS, STOPS_STRIDE } from "../../../kernels/slot_layout.ts";
 import type { TokenTable } from "../../core/sampling.ts";
 import { type DeviceBuffers, StagingRing } from "../../gpu/mod.ts";
 
@@ -9,7 +9,7 @@ import { type DeviceBuffers, StagingRing } from "../../gpu/mod.ts";
 export const MAX_STEPS = 64;
 
 /** Words that a slot writes: how many ids, why it ended, ids. */
-export const WRITTEN_STRIDE = WRITTEN_HEADER + MAX_STEPS;
+export const SAMPLED_STRIDE = SAMPLED_HEADER + MAX_STEPS;
 
 /** Shapes as `kernels/sample.ts` tells. */
 export interface SamplingBuffers {
@@ -17,7 +17,7 @@ export interface SamplingBuffers {
   slots: GPUBuffer;
   stops: GPUBuffer;
   vocabulary: GPUBuffer;
-  written: GPUBuffer;
+  sampled: GPUBuffer;
   staging: StagingRing;
 }
 
@@ -25,22 +25,22 @@ export interface SamplingSizes {
   slots: number;
   vocabulary: number;
   /** Without it no id is banned, and none has bytes. */
-  tokens: TokenTable | undefined;
+  tokenTable: TokenTable | undefined;
 }
 
 /** Makes the buffers; none is filled. */
-export function makeSampling(
+export function createSamplingBuffers(
   buffers: DeviceBuffers,
-  { slots, vocabulary, tokens }: SamplingSizes,
+  { slots, vocabulary, tokenTable: tokens }: SamplingSizes,
 ): SamplingBuffers {
   const work = (label: string, bytes: number) => buffers.storage("work", label, bytes);
-  const written = slots * WRITTEN_STRIDE * 4;
+  const written = slots * SAMPLED_STRIDE * 4;
   return {
     adjustments: work("adjustments", slots * logitsStride({ vocabulary }) * 2 * 4),
     slots: work("slots", slots * SLOT_WORDS * 4),
     stops: work("stops", slots * STOPS_STRIDE * 4),
     vocabulary: work("vocabulary", (vocabulary + 1) * 4 + (tokens?.bytes.length ?? 0)),
-    written: work("written", written),
+    sampled: work("written", written),
     // One is read while the other is written.
     staging: new StagingRing([0, 1].map(() => buffers.staging("work", "written", written))),
   };

@@ -6,7 +6,7 @@
  * `[slots][H][N][N]`, updated in place.
  */
 
-import { type BoundBuffer, type Staging, upload } from "../../gpu/mod.ts";
+import { type BoundBuffer, type StagingBuffer, upload } from "../../gpu/mod.ts";
 import type { Dimensions } from "../../model/dimensions.ts";
 import { stateLength } from "../../model/architectures/registry.ts";
 import type { StateBuffers } from "./buffers.ts";
@@ -23,18 +23,18 @@ export class GpuState {
   }
 
   /** The staging buffer whose turn it is, and the bytes that `copy` leaves there. */
-  take(): { staging: Staging; bytes: number } {
-    return { staging: this.#buffers.staging.take(), bytes: stateLength(this.#dimensions) * 4 };
+  nextStaging(): { staging: StagingBuffer; bytes: number } {
+    return { staging: this.#buffers.staging.next(), bytes: stateLength(this.#dimensions) * 4 };
   }
 
   /** Copies a slot's state, laid out as `Engine` tells, to where it can be read. */
-  copy(encoder: GPUCommandEncoder, slot: number, staging: Staging): void {
+  copyToStaging(encoder: GPUCommandEncoder, slot: number, staging: StagingBuffer): void {
     this.#gather(encoder, slot, staging.buffer);
   }
 
   /** Copies a slot's state to another slot: by a third place, since no buffer copies to itself. */
-  fork(encoder: GPUCommandEncoder, from: number, to: number): void {
-    const { forking } = this.#buffers;
+  copySlot(encoder: GPUCommandEncoder, from: number, to: number): void {
+    const { copyScratch: forking } = this.#buffers;
     this.#gather(encoder, from, forking);
     let at = 0;
     for (const { buffer, offset, bytes } of this.#parts(to)) {
@@ -65,7 +65,7 @@ export class GpuState {
   /** Where the pieces of a slot's state lie, in the state's order. */
   *#parts(slot: number): Generator<{ buffer: GPUBuffer; offset: number; bytes: number }> {
     const { layers, width, headSize } = this.#dimensions;
-    const { before, siteStride, wkv } = this.#buffers;
+    const { shiftIn: before, siteStride, wkv } = this.#buffers;
     const shift = (site: number) => ({
       buffer: before,
       offset: (site * siteStride + slot * width) * 4,
@@ -81,6 +81,10 @@ export class GpuState {
 }
 
 /** One site of a shift buffer, to bind. */
-export function siteOf(buffer: GPUBuffer, site: number, { siteStride }: StateBuffers): BoundBuffer {
+export function shiftSiteBinding(
+  buffer: GPUBuffer,
+  site: number,
+  { siteStride }: StateBuffers,
+): BoundBuffer {
   return { buffer, offset: site * siteStride * 4, size: siteStride * 4 };
 }

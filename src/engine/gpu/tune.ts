@@ -4,7 +4,7 @@
  */
 
 import {
-  evenTile,
+  balanceTile,
   type LinearPart,
   linearRows,
   matmul,
@@ -16,16 +16,16 @@ import {
   DeviceBuffers,
   DeviceQueue,
   type Dispatch,
-  DispatchClock,
-  encode,
+  DispatchTimer,
+  encodeDispatches,
   type OpenDevice,
   Pipelines,
-  sized,
+  sizeDispatches,
   upload,
 } from "../../gpu/mod.ts";
 import type { Model } from "../../model/load.ts";
 import { matrixGroups } from "../../model/architectures/registry.ts";
-import { candidates, type LinearChoice, tileDevice } from "./linear_choice.ts";
+import { type LinearChoice, tileCandidates, tileDevice } from "./linear_choice.ts";
 
 /** What was found on a device; plain data, to be kept. */
 export interface Tuning {
@@ -40,7 +40,7 @@ interface MatrixSize {
   columns: number;
 }
 
-export interface TunedSizes {
+export interface TuningSizes {
   /** Matrices of a layer, each size once; those that are multiplied together count as one. */
   matrices: readonly MatrixSize[];
   /** Of the weights. */
@@ -68,10 +68,10 @@ const MANY = 64;
 const LAYER_DISPATCHES = 7;
 
 /** What there is to tune for a model whose weights are held as `type`. */
-export function tunedSizes(
+export function tuningSizes(
   { dimensions, matrix }: Pick<Model, "dimensions" | "matrix">,
-  { type, maxStepTokens }: Pick<TunedSizes, "type" | "maxStepTokens">,
-): TunedSizes {
+  { type, maxStepTokens }: Pick<TuningSizes, "type" | "maxStepTokens">,
+): TuningSizes {
   // The first group is the embedding, the last one the head.
   const matrices = matrixGroups(dimensions).slice(1, -1).map((names): MatrixSize => ({
     rows: names.reduce((sum, name) => sum + matrix(name).rows, 0),
@@ -93,7 +93,7 @@ export interface TuneOptions {
  */
 export async function tune(
   open: OpenDevice,
-  sizes: TunedSizes,
+  sizes: TuningSizes,
   { pause = () => Promise.resolve() }: TuneOptions = {},
 ): Promise<Tuning | null> {
   if (!open.device.features.has("timestamp-query")) return null;
@@ -112,7 +112,7 @@ export async function tune(
   };
   try {
     const choices: LinearChoice[] = [];
-    for (const { tokens, tiles } of candidates(columns, tileDevice(open))) {
+    for (const { tokens, tiles } of tileCandidates(columns, tileDevice(open))) {
       const count = Math.min(tokens, MANY, maxStepTokens);
       const [fixed, ...others] = tiles;
       let best = { tile: fixed, ms: GAIN * await timed(() => bench.layerMs(fixed, count)) };
@@ -154,11 +154,11 @@ class LinearBench {
   readonly #queue: DeviceQueue;
   readonly #pipelines: Pipelines;
   readonly #made: DeviceBuffers;
-  readonly #sizes: TunedSizes;
+  readonly #sizes: TuningSizes;
   /** Each large enough for any of the matrices. */
   readonly #buffers: Record<"weights" | "x" | "y" | "counts", Required<BoundBuffer>>;
 
-  constructor({ device }: OpenDevice, sizes: TunedSizes) {
+  constructor({ device }: OpenDevice, sizes: TuningSizes) {
     const { type, maxStepTokens } = sizes;
     const made = new DeviceBuffers(device);
     // What is larger than the device binds is cut by engines as well.
@@ -194,7 +194,11 @@ class LinearBench {
       const dispatch = await this.#prepare(tile, matrix);
       await this.#setTokens(tokens);
       const repeated = Array.from({ length: RUNS + 1 }, () => dispatch);
-      const clock = new DispatchClock(this.#device, this.#queue, sized(repeated, of(tokens)));
+      const clock = new DispatchTimer(
+        this.#device,
+        this.#queue,
+        sizeDispatches(repeated, of(tokens)),
+      );
       try {
         const [, ...times] = await clock.run();
         sum += Math.min(...times);
@@ -212,11 +216,11 @@ class LinearBench {
     const dispatch = await this.#prepare(tile, { ...smallest, rows: 8 });
     await this.#setTokens(1);
     const time = async (count: number) => {
-      const dispatches = sized(Array.from({ length: count }, () => dispatch), of(1));
+      const dispatches = sizeDispatches(Array.from({ length: count }, () => dispatch), of(1));
       const start = performance.now();
       const encoder = this.#device.createCommandEncoder({ label: "beginnings" });
       const pass = encoder.beginComputePass({ label: "beginnings" });
-      encode(pass, dispatches);
+      encodeDispatches(pass, dispatches);
       pass.end();
       this.#device.queue.submit([encoder.finish()]);
       await this.#device.queue.onSubmittedWorkDone();
@@ -252,7 +256,7 @@ class LinearBench {
     return tile
       ? this.#pipelines.prepare(
         linearRows,
-        { ...sizes, tile: evenTile(parts, tile) },
+        { ...sizes, tile: balanceTile(parts, tile) },
         this.#buffers,
       )
       : this.#pipelines.prepare(matmul, sizes, this.#buffers);
@@ -277,5 +281,5 @@ class LinearBench {
 }
 
 function of(tokens: number) {
-  return { tokens, runs: tokens, outputs: tokens, fed: 0 };
+  return { tokens, runs: tokens, outputs: tokens, gathered: 0 };
 }

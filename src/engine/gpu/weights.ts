@@ -14,7 +14,7 @@ import type { EngineBuffers } from "./buffers.ts";
 const IN_FLIGHT_BYTES = 16 * 1024 * 1024;
 
 /** Sends all weights to the device. */
-export async function fillWeights(
+export async function uploadWeights(
   device: GPUDevice,
   model: Model,
   { buffers: { vectors, matrices }, onProgress = () => {} }: {

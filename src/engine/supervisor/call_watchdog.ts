@@ -6,11 +6,11 @@
 import { InferenceError } from "../../core/errors.ts";
 
 /** Bounds of silence, in milliseconds. */
-export interface SilenceLimits {
+export interface TimeoutLimits {
   /** At least so long. */
-  least: number;
+  minMs: number;
   /** As long as nothing is known of the device's speed. */
-  unmeasured: number;
+  unmeasuredMs: number;
 }
 
 /** Time as the calls see it, in milliseconds. */
@@ -45,16 +45,16 @@ interface Call {
   reject: (error: unknown) => void;
 }
 
-export interface CallsOptions {
+export interface CallWatchdogOptions {
   timers: Timers;
   /** `null`: never mind. */
-  limits: SilenceLimits | null;
+  limits: TimeoutLimits | null;
   /** Told once, when nothing has come back for too long. */
-  onSilence: (error: InferenceError) => void;
+  onTimeout: (error: InferenceError) => void;
 }
 
-export class Calls {
-  readonly #options: CallsOptions;
+export class CallWatchdog {
+  readonly #options: CallWatchdogOptions;
   /** In the order in which they were made. */
   readonly #open = new Set<Call>();
   /** Milliseconds by the token, of the slowest call of late. */
@@ -62,7 +62,7 @@ export class Calls {
   #landed = -Infinity;
   #stopTimer = () => {};
 
-  constructor(options: CallsOptions) {
+  constructor(options: CallWatchdogOptions) {
     this.#options = options;
   }
 
@@ -78,7 +78,7 @@ export class Calls {
   }
 
   /** Rejects all calls under way with `error`. */
-  end(error: unknown): void {
+  rejectAll(error: unknown): void {
     this.#stopTimer();
     for (const { reject } of this.#open) reject(error);
     this.#open.clear();
@@ -103,8 +103,8 @@ export class Calls {
     const [oldest] = this.#open;
     if (!oldest || !limits) return;
     const limit = this.#slowest === null
-      ? Math.max(limits.least, limits.unmeasured)
-      : Math.max(limits.least, PATIENCE * this.#slowest * oldest.work);
+      ? Math.max(limits.minMs, limits.unmeasuredMs)
+      : Math.max(limits.minMs, PATIENCE * this.#slowest * oldest.work);
     this.#stopTimer = timers.after(limit, () => {
       this.#stopTimer = timers.after(SECOND_LOOK_MS, () => this.#tell(limit));
     });
@@ -113,6 +113,6 @@ export class Calls {
   #tell(limit: number): void {
     const seconds = Math.round(limit / 1000);
     const message = `The GPU hangs: nothing has come back of it for ${seconds} s`;
-    this.#options.onSilence(new InferenceError("device_lost", message, { fault: "hung" }));
+    this.#options.onTimeout(new InferenceError("device_lost", message, { fault: "hung" }));
   }
 }

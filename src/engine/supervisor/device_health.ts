@@ -1,7 +1,7 @@
 /** Tells a device that computes no numbers from a state that has got out of hand. */
 
 import { InferenceError } from "../../core/errors.ts";
-import type { Generated, GenerateRun, SamplingEngine } from "../engine.ts";
+import type { GenerateResult, GenerateRun, SamplingEngine } from "../engine.ts";
 
 /** Tokens that are read for it at most. */
 const TOKENS = 16;
@@ -13,10 +13,10 @@ const TOKENS = 16;
  * @throws InferenceError `device_lost` where logits are not finite here either: then it is not the
  * turn's state that is at fault.
  */
-export async function assertSound(
+export async function assertDeviceHealthy(
   engine: SamplingEngine,
   { slot, tokens: fed }: GenerateRun,
-  { tokens: sampled }: Generated,
+  { tokens: sampled }: GenerateResult,
 ): Promise<void> {
   const tokens = [...fed, ...sampled].slice(-Math.min(TOKENS, engine.info.maxStepTokens));
   const emptied = engine.writeState(slot, null);

@@ -3,7 +3,7 @@
 import type { FaultKind, InferenceError } from "../../core/errors.ts";
 
 /** How the one who uses an engine's slots hears that they are lost. */
-export interface Renewal {
+export interface EngineRecovery {
   /** Lets `listener` know of each failure: all slots are lost, and every call rejects from then on. */
   onFault(listener: (error: InferenceError) => void): void;
 
@@ -13,7 +13,7 @@ export interface Renewal {
    *
    * @throws InferenceError `device_lost` when there will be none any more.
    */
-  renew(): Promise<void>;
+  recover(): Promise<void>;
 }
 
 /** How it is. */
@@ -31,30 +31,30 @@ export interface EngineEvents {
   /** There is an engine again, after so many seconds. */
   onRebuilt(seconds: number): void;
   /** There will be none any more. */
-  onEnd(error: InferenceError): void;
+  onFailed(error: InferenceError): void;
 }
 
 /** Milliseconds, but for `faults`. */
-export interface LastingLimits {
+export interface SupervisorLimits {
   /** That any call may take. */
-  silence: number;
+  callTimeout: number;
   /** That a software adapter may take as long as its speed is not known. */
-  softwareSilence: number;
+  softwareCallTimeout: number;
   /** That nothing may be heard of an engine that is opened again. */
-  opening: number;
+  openTimeout: number;
   /** That an old engine may take to free its device. */
-  closing: number;
+  closeTimeout: number;
   /** From a failure to open an engine to the next try. */
-  pause: number;
+  retryDelay: number;
   /** Failures in a row, without a turn that ends well between, with which it is over. */
-  faults: number;
+  maxFaults: number;
 }
 
-export const LASTING_LIMITS: LastingLimits = {
-  silence: 30_000,
-  softwareSilence: 600_000,
-  opening: 300_000,
-  closing: 10_000,
-  pause: 3000,
-  faults: 3,
+export const SUPERVISOR_LIMITS: SupervisorLimits = {
+  callTimeout: 30_000,
+  softwareCallTimeout: 600_000,
+  openTimeout: 300_000,
+  closeTimeout: 10_000,
+  retryDelay: 3000,
+  maxFaults: 3,
 };

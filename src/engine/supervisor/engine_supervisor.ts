@@ -6,10 +6,10 @@
 
 import { type FaultKind, InferenceError } from "../../core/errors.ts";
 import type { Constraint } from "../../core/sampling.ts";
-import { Calls, REAL_TIMERS, type Timers } from "./call_watchdog.ts";
+import { CallWatchdog, REAL_TIMERS, type Timers } from "./call_watchdog.ts";
 import type {
   EngineInfo,
-  Generated,
+  GenerateResult,
   GenerateRun,
   Run,
   SamplingEngine,
@@ -17,36 +17,36 @@ import type {
 } from "../engine.ts";
 import {
   type EngineEvents,
+  type EngineRecovery,
   type EngineStatus,
-  LASTING_LIMITS,
-  type LastingLimits,
-  type Renewal,
+  SUPERVISOR_LIMITS,
+  type SupervisorLimits,
 } from "./engine_recovery.ts";
-import { type EngineOpener, reopen } from "./restart_engine.ts";
-import { assertSound } from "./device_health.ts";
+import { type EngineOpener, restartEngine } from "./restart_engine.ts";
+import { assertDeviceHealthy } from "./device_health.ts";
 
-export interface LastingEngineOptions extends EngineOpener {
+export interface EngineSupervisorOptions extends EngineOpener {
   events?: Partial<EngineEvents> | undefined;
-  limits?: Partial<LastingLimits> | undefined;
+  limits?: Partial<SupervisorLimits> | undefined;
   timers?: Timers | undefined;
 }
 
 /** An engine, as long as it works. */
-interface Life {
+interface ActiveEngine {
   engine: SamplingEngine;
-  calls: Calls;
+  calls: CallWatchdog;
 }
 
 /** Seconds after which clients are asked to try again at most, however long a rebuild takes. */
 const LONGEST_RETRY = 60;
 
-export class LastingEngine implements SamplingEngine, Renewal {
+export class EngineSupervisor implements SamplingEngine, EngineRecovery {
   readonly maxSteps: number;
-  readonly #options: LastingEngineOptions;
-  readonly #limits: LastingLimits;
+  readonly #options: EngineSupervisorOptions;
+  readonly #limits: SupervisorLimits;
   readonly #timers: Timers;
   /** The engine that works, or the last one that did. */
-  #life: Life;
+  #life: ActiveEngine;
   /** What calls reject with. */
   #fault: InferenceError | null = null;
   #status: EngineStatus = { state: "running", fault: null };
@@ -59,9 +59,9 @@ export class LastingEngine implements SamplingEngine, Renewal {
   readonly #closing = new AbortController();
   readonly #retryAfter: number;
 
-  private constructor(engine: SamplingEngine, seconds: number, options: LastingEngineOptions) {
+  private constructor(engine: SamplingEngine, seconds: number, options: EngineSupervisorOptions) {
     this.#options = options;
-    this.#limits = { ...LASTING_LIMITS, ...options.limits };
+    this.#limits = { ...SUPERVISOR_LIMITS, ...options.limits };
     this.#timers = options.timers ?? REAL_TIMERS;
     this.#retryAfter = Math.min(LONGEST_RETRY, 1 + Math.ceil(seconds));
     this.maxSteps = engine.maxSteps;
@@ -69,13 +69,13 @@ export class LastingEngine implements SamplingEngine, Renewal {
   }
 
   /** Opens the first engine. Throws as `open` does. */
-  static async open(options: LastingEngineOptions): Promise<LastingEngine> {
+  static async open(options: EngineSupervisorOptions): Promise<EngineSupervisor> {
     const { now } = options.timers ?? REAL_TIMERS;
     const started = now();
     const { onProgress = () => {} } = options;
     const { signal } = new AbortController();
     const engine = await options.open(null, { onProgress, signal });
-    return new LastingEngine(engine, (now() - started) / 1000, options);
+    return new EngineSupervisor(engine, (now() - started) / 1000, options);
   }
 
   /** What the engine is, or was. Another one in its place is like it. */
@@ -91,7 +91,7 @@ export class LastingEngine implements SamplingEngine, Renewal {
     this.#listener = listener;
   }
 
-  async renew(): Promise<void> {
+  async recover(): Promise<void> {
     while (this.#fault !== null) {
       const renewing = this.#renewing;
       await renewing;
@@ -101,10 +101,10 @@ export class LastingEngine implements SamplingEngine, Renewal {
   }
 
   /** Touches no slot, so it waits for an engine. */
-  async prepare(constraint: Constraint): Promise<void> {
+  async prepareConstraint(constraint: Constraint): Promise<void> {
     await this.#renewing;
     const { engine, calls } = this.#life;
-    await calls.watch(0, engine.prepare(constraint));
+    await calls.watch(0, engine.prepareConstraint(constraint));
   }
 
   step(runs: readonly Run[]): Promise<Float32Array[]> {
@@ -115,13 +115,13 @@ export class LastingEngine implements SamplingEngine, Renewal {
     return this.#call(0, (engine) => engine.startSampling(slot, sampling));
   }
 
-  generate(runs: readonly GenerateRun[], steps: number): Promise<Generated[]> {
+  generate(runs: readonly GenerateRun[], steps: number): Promise<GenerateResult[]> {
     return this.#call(steps * workOf(runs), async (engine) => {
       const results = await engine.generate(runs, steps);
       const at = results.findIndex(({ fault }) => fault?.kind === "not_finite");
       if (at >= 0 && engine.info.device === "webgpu") {
         // The turn has ended: its slot may be used before the caller gives it to another one.
-        await assertSound(engine, runs[at], results[at]);
+        await assertDeviceHealthy(engine, runs[at], results[at]);
         this.#tell("numeric", new InferenceError("numeric_fault", results[at].fault!.message));
       }
       return results;
@@ -148,15 +148,15 @@ export class LastingEngine implements SamplingEngine, Renewal {
     await this.#life.engine.close();
   }
 
-  #begin(engine: SamplingEngine): Life {
+  #begin(engine: SamplingEngine): ActiveEngine {
     const { device, software } = engine.info;
-    const { silence, softwareSilence } = this.#limits;
-    const calls = new Calls({
+    const { callTimeout: silence, softwareCallTimeout: softwareSilence } = this.#limits;
+    const calls = new CallWatchdog({
       timers: this.#timers,
       limits: device === "cpu"
         ? null
-        : { least: silence, unmeasured: software ? softwareSilence : silence },
-      onSilence: (error) => this.#fail(life, error),
+        : { minMs: silence, unmeasuredMs: software ? softwareSilence : silence },
+      onTimeout: (error) => this.#fail(life, error),
     });
     const life = { engine, calls };
     engine.failed?.then((error) => this.#fail(life, error));
@@ -175,7 +175,7 @@ export class LastingEngine implements SamplingEngine, Renewal {
     return life.calls.watch(work, result);
   }
 
-  #fail(life: Life, error: InferenceError): void {
+  #fail(life: ActiveEngine, error: InferenceError): void {
     if (life !== this.#life || this.#status.state !== "running" || this.#closing.signal.aborted) {
       return;
     }
@@ -190,23 +190,23 @@ export class LastingEngine implements SamplingEngine, Renewal {
     this.#tell(kind, error, "engine");
     this.#renewing = this.#rebuild(life.engine);
     this.#renewing.catch(() => {}); // told to whoever renews
-    life.calls.end(this.#fault);
+    life.calls.rejectAll(this.#fault);
     this.#listener(this.#fault);
   }
 
   async #rebuild(old: SamplingEngine): Promise<void> {
     const started = this.#timers.now();
     // Its memory is wanted for the next one.
-    await Promise.race([old.close().catch(() => {}), this.#pause(this.#limits.closing)]);
-    while (this.#faults < this.#limits.faults) {
+    await Promise.race([old.close().catch(() => {}), this.#pause(this.#limits.closeTimeout)]);
+    while (this.#faults < this.#limits.maxFaults) {
       if (this.#closing.signal.aborted) {
         throw new InferenceError("shutting_down", "This worker is shutting down; try another one");
       }
       try {
         this.#life = this.#begin(
-          await reopen(this.#options, old.info, {
+          await restartEngine(this.#options, old.info, {
             timers: this.#timers,
-            limit: this.#limits.opening,
+            limit: this.#limits.openTimeout,
           }),
         );
         this.#status = { state: "running", fault: null };
@@ -217,7 +217,7 @@ export class LastingEngine implements SamplingEngine, Renewal {
         const kind = isFault(error) ? kindOf(error) : "reload";
         this.#status = { state: "rebuilding", fault: kind };
         this.#tell(kind, error as Error, "engine");
-        if (this.#faults < this.#limits.faults) await this.#pause(this.#limits.pause);
+        if (this.#faults < this.#limits.maxFaults) await this.#pause(this.#limits.retryDelay);
       }
     }
     this.#status = { ...this.#status, state: "failed" };
@@ -227,7 +227,7 @@ export class LastingEngine implements SamplingEngine, Renewal {
         "takes no more turns; try another one",
       { fault: this.#status.fault ?? undefined },
     );
-    this.#options.events?.onEnd?.(this.#fault);
+    this.#options.events?.onFailed?.(this.#fault);
     throw this.#fault;
   }
 

@@ -22,7 +22,7 @@ export interface EngineOpener {
  * @throws InferenceError `device_lost` where that takes longer, `model_mismatch` where it is another
  * one; else as `open` does.
  */
-export async function reopen(
+export async function restartEngine(
   { open, onProgress: tell }: EngineOpener,
   before: EngineInfo,
   { timers, limit }: { timers: Timers; limit: number },

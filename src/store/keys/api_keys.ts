@@ -4,7 +4,7 @@
  */
 
 import { InferenceError } from "../../core/errors.ts";
-import { isTenant } from "../../core/tenant.ts";
+import { isTenantName } from "../../core/tenant.ts";
 import { hashKey, keyId, newKeyText } from "./api_key_text.ts";
 import type { Backend, Key } from "../backends/backend.ts";
 import { type KeyLimits, limitsIn } from "./key_limits.ts";
@@ -161,7 +161,9 @@ function encode(value: unknown): Uint8Array {
 /** A row that is damaged or of a later version lets nobody in. */
 function decodeRow(value: Uint8Array): KeyRow | null {
   const row = parsed(value) as Partial<KeyRow> | null;
-  if (row?.version !== 1 || typeof row.tenant !== "string" || !isTenant(row.tenant)) return null;
+  if (row?.version !== 1 || typeof row.tenant !== "string" || !isTenantName(row.tenant)) {
+    return null;
+  }
   const limits = limitsIn(row.limits);
   if (limits === null) return null;
   const { tenant, created } = row as KeyRow;

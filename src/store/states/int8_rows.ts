@@ -5,7 +5,7 @@
  * times its scale leads to the same scale again.
  */
 
-import { fromHalves, LARGEST_HALF, toHalves } from "../../core/float16.ts";
+import { decodeFloat16, MAX_FLOAT16_AS_FLOAT32_BITS, tryFloat16Bits } from "../../core/float16.ts";
 
 const LARGEST_CODE = 127;
 
@@ -43,12 +43,12 @@ export function encodeRows(
       const size = words[at] & 0x7fffffff;
       if (size > largest) largest = size;
     }
-    if (largest > LARGEST_HALF) return false;
+    if (largest > MAX_FLOAT16_AS_FLOAT32_BITS) return false;
     sizes[row] = largest;
     steps[row] = stepOf(steps[row]);
   }
-  toHalves(steps, scales);
-  fromHalves(scales, steps);
+  tryFloat16Bits(steps, scales);
+  decodeFloat16(scales, steps);
   for (let row = 0, at = 0; row < rows; row++) {
     const perStep = steps[row] === 0 ? 0 : 1 / steps[row];
     for (const end = at + length; at < end; at++) {
@@ -71,7 +71,7 @@ export function decodeRows(
   const rows = scales.length;
   const length = out.length / rows;
   const steps = new Float32Array(rows);
-  const fault = fromHalves(scales, steps);
+  const fault = decodeFloat16(scales, steps);
   const good = fault < 0 ? rows : fault;
   for (let row = 0, at = 0; row < good; row++) {
     if (scales[row] & 0x8000) return row;

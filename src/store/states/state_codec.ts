@@ -17,7 +17,7 @@
  */
 
 import { InferenceError } from "../../core/errors.ts";
-import { fromHalves, toHalves } from "../../core/float16.ts";
+import { decodeFloat16, tryFloat16Bits } from "../../core/float16.ts";
 import { decodeRows, encodeRows } from "./int8_rows.ts";
 
 /**
@@ -86,7 +86,7 @@ export function encodeState(
   const body = bytes.subarray(STATE_HEADER_BYTES);
   let held = true;
   if (codec === "f32") body.set(bytesOf(state));
-  else if (codec === "f16") held = toHalves(state, halvesOf(body, state.length));
+  else if (codec === "f16") held = tryFloat16Bits(state, halvesOf(body, state.length));
   else held = encodeQ8(state, body, shape);
   return held ? bytes : encodeState(state, { codec: "f32", shape });
 }
@@ -109,7 +109,7 @@ export function decodeState(bytes: Uint8Array): Float32Array<ArrayBuffer> {
   if (shape === null || codec === "f32") bytesOf(state).set(body);
   else if (codec === "q8") decodeQ8(body, state, shape);
   else {
-    const fault = fromHalves(halvesOf(body, numbers), state);
+    const fault = decodeFloat16(halvesOf(body, numbers), state);
     if (fault >= 0) throw damaged(`number ${fault} is not finite`);
   }
   return state;
@@ -206,8 +206,8 @@ function* q8Parts(state: Float32Array, body: Uint8Array, { layers, width, headSi
 /** @returns Whether float16 has room for every number. */
 function encodeQ8(state: Float32Array, body: Uint8Array, shape: StateShape): boolean {
   for (const { attPrev, wkv, ffnPrev } of q8Parts(state, body, shape)) {
-    const held = toHalves(attPrev.numbers, attPrev.halves) &&
-      encodeRows(wkv.numbers, wkv.rows) && toHalves(ffnPrev.numbers, ffnPrev.halves);
+    const held = tryFloat16Bits(attPrev.numbers, attPrev.halves) &&
+      encodeRows(wkv.numbers, wkv.rows) && tryFloat16Bits(ffnPrev.numbers, ffnPrev.halves);
     if (!held) return false;
   }
   return true;
@@ -216,7 +216,7 @@ function encodeQ8(state: Float32Array, body: Uint8Array, shape: StateShape): boo
 function decodeQ8(body: Uint8Array, state: Float32Array, shape: StateShape): void {
   for (const { layer, attPrev, wkv, ffnPrev } of q8Parts(state, body, shape)) {
     for (const { numbers, halves } of [attPrev, ffnPrev]) {
-      const fault = fromHalves(halves, numbers);
+      const fault = decodeFloat16(halves, numbers);
       if (fault >= 0) throw damaged(`token shift ${fault} of layer ${layer} is not finite`);
     }
     const row = decodeRows(wkv.rows, wkv.numbers);

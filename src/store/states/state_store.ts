@@ -3,7 +3,7 @@
  * to them: conversations, and hashes of transcripts.
  */
 
-import { SILENT, type Telemetry } from "../../core/telemetry.ts";
+import { NO_TELEMETRY, type Telemetry } from "../../core/telemetry.ts";
 import { DEFAULT_TENANT } from "../../core/tenant.ts";
 import { Answers } from "../idempotency/idempotency_records.ts";
 import type { Backend } from "../backends/backend.ts";
@@ -77,7 +77,7 @@ export class StateStore {
     this.#random = random;
     this.#ttl = options.ttl ?? 7 * DAY_MS;
     this.#vocabularyHash = options.vocabularyHash;
-    this.#telemetry = options.telemetry ?? SILENT;
+    this.#telemetry = options.telemetry ?? NO_TELEMETRY;
     this.#blobs = new Blobs(backend, { tenant, now, random, cache });
     const { onChange } = options;
     this.#rows = new StateRows({ backend, blobs: this.#blobs, tenant, now, onChange });

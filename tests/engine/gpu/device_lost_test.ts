@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { PLAIN_SAMPLING } from "../../../src/core/sampling.ts";
+import { NEUTRAL_SAMPLING } from "../../../src/core/sampling.ts";
 import { InferenceError } from "../../../src/core/errors.ts";
 import { GpuEngine } from "../../../src/engine/gpu/gpu_engine.ts";
 import { MemorySource } from "../../../src/formats/byte_source.ts";
@@ -30,7 +30,7 @@ function start(scheduler: Scheduler, maxTokens: number) {
   const generation = scheduler.submit({
     state: null,
     tokens: [1, 2, 3],
-    sampling: { ...PLAIN_SAMPLING, seed: 1n },
+    sampling: { ...NEUTRAL_SAMPLING, seed: 1n },
     counts: new Map(),
     position: 0,
     maxTokens,

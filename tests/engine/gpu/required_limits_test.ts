@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { openFile } from "../../../src/model_files/file_source.ts";
-import { feed } from "../../../src/engine/prefill.ts";
+import { prefill } from "../../../src/engine/prefill.ts";
 import { GpuEngine } from "../../../src/engine/gpu/gpu_engine.ts";
 import { REQUIRED_LIMITS } from "../../../src/gpu/mod.ts";
 import { openModel } from "../../../src/model/load.ts";
@@ -22,7 +22,7 @@ Deno.test("kernels of either table run on a device that has the required limits 
     const sizes = { quant: "f16", slots: 1, maxStepTokens: 64 } as const;
     const engine = await GpuEngine.create(open, model, sizes);
     try {
-      const last = await feed(engine, tokens, { slot: 0, logits: "last" });
+      const last = await prefill(engine, tokens, { slot: 0, logits: "last" });
       assertClose(last, logits.subarray(-last.length), { atol: 3e-2, what: "logits" });
     } finally {
       await engine.close();

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { GpuEngine } from "../../../src/engine/gpu/gpu_engine.ts";
 import {
-  candidates,
   type LinearChoice,
   linearChoices,
+  tileCandidates,
 } from "../../../src/engine/gpu/linear_choice.ts";
 import { tune } from "../../../src/engine/gpu/tune.ts";
 import { MemorySource } from "../../../src/formats/byte_source.ts";
@@ -27,7 +27,7 @@ Deno.test("tuning finds a choice for every number of tokens, and a step's length
       maxStepTokens: 128,
     });
     const device = { ...GPU, software: open.software };
-    const all = candidates(1000, device);
+    const all = tileCandidates(1000, device);
     assert.deepEqual(tuning!.choices.map(({ tokens }) => tokens), all.map(({ tokens }) => tokens));
     for (const [i, { tile }] of tuning!.choices.entries()) {
       assert.ok(all[i].tiles.some((one) => JSON.stringify(one) === JSON.stringify(tile)));
@@ -37,7 +37,7 @@ Deno.test("tuning finds a choice for every number of tokens, and a step's length
 });
 
 Deno.test("what was tuned is chosen, where a workgroup has room for it", () => {
-  const found = candidates(1024, GPU)[0].tiles.at(-1)!;
+  const found = tileCandidates(1024, GPU)[0].tiles.at(-1)!;
   const tuned: LinearChoice[] = [{ tokens: 1, tile: found }, { tokens: 1e9, tile: null }];
   assert.deepEqual(linearChoices({ columns: 1024, most: 1 }, GPU, tuned), [
     { tokens: 1, tile: found },
@@ -76,8 +76,11 @@ slowTest("tuned engines give the same logits, to the bit", async () => {
   };
   const fixed = await logits();
   const { software } = await testDevice();
-  const last = candidates(144, { software, sharedBytes: 16384 })
+  const last = tileCandidates(144, { software, sharedBytes: 16384 })
     .map(({ tokens, tiles }) => ({ tokens, tile: tiles.at(-1)! }));
-  const onGpu = candidates(144, GPU).map(({ tokens, tiles }) => ({ tokens, tile: tiles.at(-1)! }));
+  const onGpu = tileCandidates(144, GPU).map(({ tokens, tiles }) => ({
+    tokens,
+    tile: tiles.at(-1)!,
+  }));
   for (const tuned of [last, onGpu]) sameNumbers(await logits(tuned), fixed);
 });

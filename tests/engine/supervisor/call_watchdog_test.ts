@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import type { InferenceError } from "../../../src/core/errors.ts";
-import { Calls, type SilenceLimits } from "../../../src/engine/supervisor/call_watchdog.ts";
+import { CallWatchdog, type TimeoutLimits } from "../../../src/engine/supervisor/call_watchdog.ts";
 import { FakeTimers } from "../../support/faults/fake_timers.ts";
 
-const LIMITS = { least: 30_000, unmeasured: 600_000 };
+const LIMITS = { minMs: 30_000, unmeasuredMs: 600_000 };
 
-function calls(limits: SilenceLimits | null = LIMITS) {
+function calls(limits: TimeoutLimits | null = LIMITS) {
   const timers = new FakeTimers();
   const silences: InferenceError[] = [];
-  const calls = new Calls({ timers, limits, onSilence: (error) => silences.push(error) });
+  const calls = new CallWatchdog({ timers, limits, onTimeout: (error) => silences.push(error) });
   /** A call that takes so long. */
   const take = async (work: number, milliseconds: number) => {
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -93,6 +93,6 @@ Deno.test("calls without limits may take as long as they like, and all end toget
   timers.pass(1e12);
   assert.equal(silences.length, 0);
   const gone = new Error("gone");
-  endless.end(gone);
+  endless.rejectAll(gone);
   for (const call of open) await assert.rejects(call, gone);
 });

@@ -5,12 +5,12 @@ import { InferenceError } from "../../../src/core/errors.ts";
 import { slowTest } from "../../support/quick.ts";
 import {
   ENDLESS,
-  type LastingCase,
-  lastingCase,
+  runWithoutFaults,
   SLOTS,
   start,
+  type SupervisorCase,
+  supervisorCase,
   turn,
-  undisturbed,
 } from "./supervisor_fixtures.ts";
 
 /** Whether it is a failure of the engine that is worth another try. */
@@ -20,14 +20,14 @@ function passes(error: unknown): boolean {
 }
 
 /** Takes the device away while nothing is under way, and waits until that is known. */
-async function loseIdle({ faults, engine }: LastingCase): Promise<void> {
+async function loseIdle({ faults, engine }: SupervisorCase): Promise<void> {
   faults.lose();
   while (engine.status.state === "running") await new Promise((resolve) => setTimeout(resolve, 1));
 }
 
 Deno.test("a lost device ends the turns in slots; those that wait, and later ones, run on the next", async () => {
-  const expected = [await undisturbed(turn(8)), await undisturbed(turn(9))];
-  await using it = await lastingCase();
+  const expected = [await runWithoutFaults(turn(8)), await runWithoutFaults(turn(9))];
+  await using it = await supervisorCase();
   const running = Array.from({ length: SLOTS }, (_, i) => start(it.scheduler, turn(i, ENDLESS)));
   await Promise.all(running.map(({ begun }) => begun));
   const waiting = start(it.scheduler, turn(8));
@@ -43,8 +43,8 @@ Deno.test("a lost device ends the turns in slots; those that wait, and later one
 slowTest(
   "a device that is lost while nobody uses it is replaced, and no turn notices",
   async () => {
-    const expected = await undisturbed(turn(3));
-    await using it = await lastingCase();
+    const expected = await runWithoutFaults(turn(3));
+    await using it = await supervisorCase();
     await loseIdle(it);
     assert.deepEqual(await start(it.scheduler, turn(3)).ended, expected);
     assert.deepEqual(it.seen, ["device_lost", "rebuilt"]);
@@ -54,7 +54,7 @@ slowTest(
 slowTest(
   "states that were in slots are read anew, also one that is named only afterwards",
   async () => {
-    await using it = await lastingCase();
+    await using it = await supervisorCase();
     const first = start(it.scheduler, turn(1));
     const second = start(it.scheduler, turn(2));
     const states = [(await first.ended).state!, (await second.ended).state!];
@@ -71,15 +71,15 @@ slowTest(
       const further = turn(5, { state: { key, load } });
       const { tokens } = await start(it.scheduler, further).ended;
       assert.equal(loaded, 1);
-      assert.deepEqual(tokens, (await undisturbed(further)).tokens);
+      assert.deepEqual(tokens, (await runWithoutFaults(further)).tokens);
     }
     assert.equal(it.scheduler.numbers.warm, 0);
   },
 );
 
 Deno.test("weights that are no numbers any more end all turns, and are loaded again", async () => {
-  const expected = await undisturbed(turn(4));
-  await using it = await lastingCase();
+  const expected = await runWithoutFaults(turn(4));
+  await using it = await supervisorCase();
   const turns = [0, 1].map((seed) => start(it.scheduler, turn(seed, ENDLESS)));
   await Promise.all(turns.map(({ begun }) => begun));
   it.faults.spoilWeights();
@@ -91,9 +91,9 @@ Deno.test("weights that are no numbers any more end all turns, and are loaded ag
 });
 
 Deno.test("a state that gives no numbers ends its own turn alone", async () => {
-  const expected = await undisturbed(turn(6));
-  const state = (await undisturbed(turn(1))).state!.map((v) => Math.sign(v) * 3e38);
-  await using it = await lastingCase();
+  const expected = await runWithoutFaults(turn(6));
+  const state = (await runWithoutFaults(turn(1))).state!.map((v) => Math.sign(v) * 3e38);
+  await using it = await supervisorCase();
   const other = start(it.scheduler, turn(6));
   const broken = turn(2, { state: { key: null, load: () => Promise.resolve(state) } });
   await assert.rejects(start(it.scheduler, broken).ended, (error) => {
@@ -105,8 +105,8 @@ Deno.test("a state that gives no numbers ends its own turn alone", async () => {
 });
 
 Deno.test("what a turn with such a state has read is not kept either", async () => {
-  const state = (await undisturbed(turn(1))).state!.map((v) => Math.sign(v) * 3e38);
-  await using it = await lastingCase();
+  const state = (await runWithoutFaults(turn(1))).state!.map((v) => Math.sign(v) * 3e38);
+  await using it = await supervisorCase();
   const read = turn(2, {
     state: { key: null, load: () => Promise.resolve(state) },
     maxTokens: 0,
@@ -115,8 +115,8 @@ Deno.test("what a turn with such a state has read is not kept either", async () 
 });
 
 Deno.test("a device that never comes back is given up, and what waits runs on the next one", async () => {
-  const expected = await undisturbed(turn(7));
-  await using it = await lastingCase();
+  const expected = await runWithoutFaults(turn(7));
+  await using it = await supervisorCase();
   it.faults.hang = true;
   const { ended } = start(it.scheduler, turn(0, ENDLESS));
   const waiting = start(it.scheduler, turn(7));
@@ -134,7 +134,7 @@ Deno.test("a device that never comes back is given up, and what waits runs on th
 });
 
 slowTest("a device that reports to have no memory left is replaced", async () => {
-  await using it = await lastingCase();
+  await using it = await supervisorCase();
   const { begun, ended } = start(it.scheduler, turn(1, ENDLESS));
   await begun;
   it.faults.exhaust();
@@ -144,8 +144,8 @@ slowTest("a device that reports to have no memory left is replaced", async () =>
 });
 
 slowTest("an engine that finds no memory at once finds it a little later", async () => {
-  const expected = await undisturbed(turn(7));
-  await using it = await lastingCase();
+  const expected = await runWithoutFaults(turn(7));
+  await using it = await supervisorCase();
   it.faults.full = true;
   it.faults.lose();
   await assert.rejects(start(it.scheduler, turn(1)).ended, passes);
@@ -157,7 +157,7 @@ slowTest("an engine that finds no memory at once finds it a little later", async
 });
 
 Deno.test("where no kernel compiles any more, it is over: waiting turns end, new ones are refused", async () => {
-  await using it = await lastingCase();
+  await using it = await supervisorCase();
   it.faults.noPipelines = true;
   await loseIdle(it);
   const waiting = start(it.scheduler, turn(1)).ended;
@@ -168,7 +168,7 @@ Deno.test("where no kernel compiles any more, it is over: waiting turns end, new
 });
 
 slowTest("three losses in a row are the end, unless a turn ends well between", async () => {
-  await using it = await lastingCase();
+  await using it = await supervisorCase();
   const lose = async () => {
     const { begun, ended } = start(it.scheduler, turn(1, ENDLESS));
     await begun;
@@ -182,23 +182,23 @@ slowTest("three losses in a row are the end, unless a turn ends well between", a
   await lose();
   assert.equal(it.seen.filter((event) => event === "rebuilt").length, 3);
   await lose();
-  await assert.rejects(it.engine.renew(), { code: "device_lost" });
+  await assert.rejects(it.engine.recover(), { code: "device_lost" });
   assert.equal(it.engine.status.state, "failed");
   assert.equal(it.seen.at(-1), "end");
 });
 
 slowTest("an engine of another model is not taken in the place of one", async () => {
-  await using it = await lastingCase();
+  await using it = await supervisorCase();
   it.file.index = 1;
   it.faults.lose();
   const waiting = start(it.scheduler, turn(1));
   await assert.rejects(it.timers.until(waiting.ended, 1000), { code: "device_lost" });
-  await assert.rejects(it.timers.until(it.engine.renew(), 1000), { code: "device_lost" });
+  await assert.rejects(it.timers.until(it.engine.recover(), 1000), { code: "device_lost" });
   assert.deepEqual(it.seen, ["device_lost", "reload", "reload", "end"]);
 });
 
 slowTest("a turn that waits for an engine can be cancelled", async () => {
-  await using it = await lastingCase();
+  await using it = await supervisorCase();
   it.faults.full = true;
   await loseIdle(it);
   const abort = new AbortController();
@@ -206,5 +206,5 @@ slowTest("a turn that waits for an engine can be cancelled", async () => {
   abort.abort();
   assert.deepEqual(await ended, { tokens: [], state: null });
   it.faults.full = false;
-  await it.timers.until(it.engine.renew(), 1000);
+  await it.timers.until(it.engine.recover(), 1000);
 });

@@ -1,17 +1,17 @@
 /** An engine on devices that fail as told, below a scheduler; and what turns give on a sound one. */
 
-import { PLAIN_SAMPLING } from "../../../src/core/sampling.ts";
+import { NEUTRAL_SAMPLING } from "../../../src/core/sampling.ts";
 import type { FaultKind } from "../../../src/core/errors.ts";
 import { GpuEngine } from "../../../src/engine/gpu/gpu_engine.ts";
-import { LastingEngine } from "../../../src/engine/supervisor/engine_supervisor.ts";
-import type { LastingLimits } from "../../../src/engine/supervisor/engine_recovery.ts";
+import { EngineSupervisor } from "../../../src/engine/supervisor/engine_supervisor.ts";
+import type { SupervisorLimits } from "../../../src/engine/supervisor/engine_recovery.ts";
 import { MemorySource } from "../../../src/formats/byte_source.ts";
 import { openDevice } from "../../../src/gpu/mod.ts";
 import { openModel } from "../../../src/model/load.ts";
 import { Scheduler } from "../../../src/scheduler/scheduler.ts";
 import type { TurnWork } from "../../../src/scheduler/scheduler_types.ts";
 import { FakeTimers } from "../../support/faults/fake_timers.ts";
-import { Faults, faultyGpu } from "../../support/faults/faulty_gpu.ts";
+import { faultyGpu, GpuFaults } from "../../support/faults/faulty_gpu.ts";
 import { writePth } from "../../formats/pth_fixture.ts";
 import { ODD_SIZES, tinyModel } from "../tiny_model.ts";
 
@@ -19,10 +19,10 @@ export const SLOTS = 4;
 
 const FILES = [1, 2].map((seed) => writePth(tinyModel(ODD_SIZES, seed)));
 
-export interface LastingCase extends AsyncDisposable {
-  engine: LastingEngine;
+export interface SupervisorCase extends AsyncDisposable {
+  engine: EngineSupervisor;
   scheduler: Scheduler;
-  faults: Faults;
+  faults: GpuFaults;
   timers: FakeTimers;
   /** Failures of the whole engine, then of turns alone, in order; and `"rebuilt"`. */
   seen: (FaultKind | "rebuilt" | "end" | `turn ${FaultKind}`)[];
@@ -30,13 +30,15 @@ export interface LastingCase extends AsyncDisposable {
   file: { index: number };
 }
 
-export async function lastingCase(limits: Partial<LastingLimits> = {}): Promise<LastingCase> {
-  const faults = new Faults();
+export async function supervisorCase(
+  limits: Partial<SupervisorLimits> = {},
+): Promise<SupervisorCase> {
+  const faults = new GpuFaults();
   const timers = new FakeTimers();
-  const seen: LastingCase["seen"] = [];
+  const seen: SupervisorCase["seen"] = [];
   const file = { index: 0 };
   const gpu = faultyGpu(navigator.gpu, faults);
-  const engine = await LastingEngine.open({
+  const engine = await EngineSupervisor.open({
     timers,
     limits,
     open: async () =>
@@ -49,7 +51,7 @@ export async function lastingCase(limits: Partial<LastingLimits> = {}): Promise<
     events: {
       onFault: (kind, _error, what) => seen.push(what === "engine" ? kind : `turn ${kind}`),
       onRebuilt: () => seen.push("rebuilt"),
-      onEnd: () => seen.push("end"),
+      onFailed: () => seen.push("end"),
     },
   });
   const scheduler = new Scheduler(engine, { renewal: engine });
@@ -72,7 +74,7 @@ export function turn(seed: number, overrides: Partial<TurnWork> = {}): TurnWork 
   return {
     state: null,
     tokens: [1, 2, 3],
-    sampling: { ...PLAIN_SAMPLING, seed: BigInt(seed) },
+    sampling: { ...NEUTRAL_SAMPLING, seed: BigInt(seed) },
     counts: new Map(),
     position: 0,
     maxTokens: 40,
@@ -101,10 +103,10 @@ export function start(scheduler: Scheduler, work: TurnWork) {
   return { generation, begun: begun.promise, ended };
 }
 
-let sound: Promise<LastingCase> | undefined;
+let sound: Promise<SupervisorCase> | undefined;
 
 /** What a turn gives where nothing fails. */
-export async function undisturbed(work: TurnWork) {
-  sound ??= lastingCase();
+export async function runWithoutFaults(work: TurnWork) {
+  sound ??= supervisorCase();
   return await start((await sound).scheduler, work).ended;
 }

@@ -1,7 +1,7 @@
 /** Whose pages may call, and by what names. */
 
 import assert from "node:assert/strict";
-import { originsOf } from "../../../src/server/origins.ts";
+import { originsFlag } from "../../../src/server/origins.ts";
 import { errorOf, HI, testApp } from "../fixtures.ts";
 
 const PAGE = "https://chat.example.com";
@@ -55,7 +55,7 @@ Deno.test("an origin that is allowed may call, and read what clients need", asyn
 
 Deno.test("pages of applications and extensions may call where their origins are allowed", async () => {
   const apps = ["app://obsidian.md", "tauri://localhost", "moz-extension://*", "file://", "null"];
-  const it = testApp({ origins: originsOf({ origins: apps.join(",") }) });
+  const it = testApp({ origins: originsFlag({ origins: apps.join(",") }) });
   for (const origin of [...apps.filter((app) => !app.endsWith("*")), "moz-extension://0f-1a"]) {
     const answered = await turn(it, origin);
     assert.equal(answered.status, 200, origin);
@@ -118,7 +118,7 @@ Deno.test("browsers are told not to guess, frame or leak; and to stay with TLS",
 });
 
 Deno.test("--origins takes origins, and nothing that a browser would never send", () => {
-  const origins = (list: string) => originsOf({ origins: list });
+  const origins = (list: string) => originsFlag({ origins: list });
   assert.deepEqual(origins("https://a.example, http://B.example:81,*"), [
     "https://a.example",
     "http://b.example:81",
@@ -130,7 +130,7 @@ Deno.test("--origins takes origins, and nothing that a browser would never send"
     "capacitor://localhost,vscode-webview://abc,moz-extension://*,file://,null";
   assert.deepEqual(origins(apps), apps.split(","));
   assert.deepEqual(origins("App://Obsidian.md/, file:///"), ["app://obsidian.md", "file://"]);
-  assert.deepEqual(originsOf({}), []);
+  assert.deepEqual(originsFlag({}), []);
   assert.deepEqual(origins(""), []);
   const none = ["a.example", "https://a.example/chat", "ftp://a.example", "https://u@a.b"];
   const apart = [

@@ -72,5 +72,5 @@ export async function refusals(it: TenantApp, limit: string): Promise<number> {
   const text = await (await it.app.request("/metrics", {
     headers: { authorization: "Bearer token" },
   })).text();
-  return Number(text.match(new RegExp(`limit_refused_total\\{limit="${limit}"\\} (\\d+)`))![1]);
+  return Number(text.match(new RegExp(`limit_rejections_total\\{limit="${limit}"\\} (\\d+)`))![1]);
 }

@@ -157,7 +157,7 @@ Deno.test("bytes are those that states are told to have, and a new one takes the
     message,
   );
   const metrics = await it.app.request("/metrics", { headers: { authorization: "Bearer token" } });
-  assert.match(await metrics.text(), /rwkv:limit_refused_total\{limit="bytes"\} 1\n/);
+  assert.match(await metrics.text(), /rwkv:limit_rejections_total\{limit="bytes"\} 1\n/);
   await remove(it, `/v1/states/${first}`);
   await stateOf(chat(it, "ada"));
 });

@@ -60,8 +60,8 @@ Deno.test("tokens and turns are counted as clients are told of them", async () =
   const success = (how: string) => metrics[`rwkv:request_success_total{finished_reason="${how}"}`];
   assert.deepEqual([success("stop"), success("length"), success("abort")], [7, 1, 0]);
   assert.equal(metrics["rwkv:request_failure_total"], 0);
-  assert.equal(metrics["rwkv:request_received_total"], 8);
-  assert.equal(metrics["rwkv:num_requests_underway"], 0);
+  assert.equal(metrics["rwkv:requests_received_total"], 8);
+  assert.equal(metrics["rwkv:num_requests_in_progress"], 0);
   for (const name of ["e2e_request_latency", "time_to_first_token", "request_queue_time"]) {
     assert.equal(metrics[`rwkv:${name}_seconds_count`], 8, name);
   }
@@ -124,11 +124,11 @@ Deno.test("turns received are those not begun, those that ended and those under 
     const metrics = await metricsOf(it);
     const of = (name: string) => metrics[`rwkv:${name}`] ?? 0;
     return {
-      received: of("request_received_total"),
-      unknown: of('request_unbegun_total{code="state_not_found"}'),
+      received: of("requests_received_total"),
+      unknown: of('requests_rejected_total{code="state_not_found"}'),
       finished: of('request_success_total{finished_reason="stop"}'),
       failed: of("request_failure_total"),
-      underway: of("num_requests_underway"),
+      underway: of("num_requests_in_progress"),
     };
   };
   const unknown = { ...HI, state_id: `state_${"0".repeat(48)}` };

@@ -6,7 +6,11 @@ import type { Backend } from "../../../src/store/backends/backend.ts";
 import { DenoKvBackend } from "../../../src/store/backends/deno_kv.ts";
 import { MemoryBackend } from "../../../src/store/backends/memory.ts";
 import { StateStore } from "../../../src/store/states/state_store.ts";
-import { type Faults, FaultyBackend, NO_FAULTS } from "../../support/faults/faulty_backend.ts";
+import {
+  type BackendFaults,
+  FaultyBackend,
+  NO_BACKEND_FAULTS,
+} from "../../support/faults/faulty_backend.ts";
 import { caseCount } from "../../support/quick.ts";
 import { Random } from "../../support/random_data.ts";
 import { content, MODEL, pattern, withTempFolder } from "../fixtures.ts";
@@ -93,7 +97,7 @@ function assertAllowed(error: unknown, clients: Clients): void {
   assert.ok(error.code === "state_not_found" && told?.fate !== "there", error.message);
 }
 
-async function run(inner: Backend, seed: number, faults: Faults): Promise<void> {
+async function run(inner: Backend, seed: number, faults: BackendFaults): Promise<void> {
   const random = new Random(seed);
   const clients = new Clients();
   const backends = Array.from({ length: WORKERS }, () => new FaultyBackend(inner, random));
@@ -101,7 +105,7 @@ async function run(inner: Backend, seed: number, faults: Faults): Promise<void> 
     const store = new StateStore(backend);
     for (let i = 0; i < OPERATIONS; i++) {
       // Trouble comes and goes.
-      backend.faults = i % 20 < 12 ? faults : NO_FAULTS;
+      backend.faults = i % 20 < 12 ? faults : NO_BACKEND_FAULTS;
       await operate(store, clients, random).catch((error) => assertAllowed(error, clients));
     }
   }));
@@ -136,7 +140,7 @@ async function stateOf(store: StateStore, id: string): Promise<Uint8Array | null
   }
 }
 
-const KINDS: Record<string, Faults> = {
+const KINDS: Record<string, BackendFaults> = {
   "is slow and fails": { slow: 0.5, fails: 0.08, lost: 0, full: false },
   "does what it does not answer": { slow: 0.5, fails: 0, lost: 0.08, full: false },
   "does everything wrong": { slow: 0.5, fails: 0.06, lost: 0.06, full: false },

@@ -10,7 +10,7 @@ import { MemoryBackend } from "../../../src/store/backends/memory.ts";
 import { EncryptedBackend } from "../../../src/store/encryption/encrypted_backend.ts";
 import { SEAL_BYTES } from "../../../src/store/encryption/row_encryption.ts";
 import { StateStore } from "../../../src/store/states/state_store.ts";
-import { FaultyBackend, NO_FAULTS } from "../../support/faults/faulty_backend.ts";
+import { FaultyBackend, NO_BACKEND_FAULTS } from "../../support/faults/faulty_backend.ts";
 import { Random } from "../../support/random_data.ts";
 import { testConformance } from "../backends/conformance.ts";
 import { MODEL } from "../fixtures.ts";
@@ -220,7 +220,7 @@ Deno.test("a store that cannot be reached is verified before it is used", async 
   const write = () =>
     backend.atomic([], [{ type: "set", key: ["default", "x"], value: bytes("plain") }]);
   await assert.rejects(write(), { code: "store_unavailable" });
-  faulty.faults = NO_FAULTS;
+  faulty.faults = NO_BACKEND_FAULTS;
   await assert.rejects(write(), { code: "store_unavailable", message: /set RWKV_MASTER_KEY/ });
   assert.equal(await rows.get(["default", "x"]), null);
 });

@@ -6,7 +6,7 @@ import type { Backend } from "../../../src/store/backends/backend.ts";
 import type { Conversation } from "../../../src/store/states/conversations.ts";
 import { MemoryBackend } from "../../../src/store/backends/memory.ts";
 import { type StateInfo, StateStore } from "../../../src/store/states/state_store.ts";
-import { AroundBackend } from "../../support/faults/backend_wrapper.ts";
+import { BackendWrapper } from "../../support/faults/backend_wrapper.ts";
 import { rejects } from "../../session/fixtures.ts";
 import { content, MODEL } from "../fixtures.ts";
 
@@ -26,7 +26,7 @@ type Fate =
 const FATES: readonly Fate[] = ["done twice", "unanswered", "late", "never done"];
 
 /** Loses the atomic of number `at`. */
-class LosingBackend extends AroundBackend {
+class LosingBackend extends BackendWrapper {
   lost = false;
   readonly #fate: Fate;
   #left: number;

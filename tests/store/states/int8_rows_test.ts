@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { fromHalves } from "../../../src/core/float16.ts";
+import { decodeFloat16 } from "../../../src/core/float16.ts";
 import { decodeRows, encodeRows } from "../../../src/store/states/int8_rows.ts";
 import { seeded } from "../../support/random_data.ts";
 import { hostileRow } from "./hostile_rows.ts";
@@ -12,7 +12,7 @@ function encoded(numbers: Float32Array, rows = 1) {
   const decoded = new Float32Array(numbers.length);
   assert.equal(decodeRows(made, decoded), -1);
   const steps = new Float32Array(rows);
-  fromHalves(made.scales, steps);
+  decodeFloat16(made.scales, steps);
   return { ...made, decoded, steps };
 }
 

@@ -1,7 +1,7 @@
 /** Several actors on one backend, their operations one at a time in an order that a test chooses. */
 
 import type { Backend } from "../../../src/store/backends/backend.ts";
-import { AroundBackend } from "../../support/faults/backend_wrapper.ts";
+import { BackendWrapper } from "../../support/faults/backend_wrapper.ts";
 
 /** Something that uses a backend as if it were alone. */
 export type Actor = (backend: Backend) => Promise<unknown>;
@@ -49,7 +49,7 @@ export function preempt(first: number, second: number, steps: number): Pick {
 }
 
 /** Waits for its turn before each operation, and says when it is done. */
-class TurnBackend extends AroundBackend {
+class TurnBackend extends BackendWrapper {
   readonly #options: { turn: () => Promise<void>; done: () => void };
 
   constructor(inner: Backend, options: { turn: () => Promise<void>; done: () => void }) {

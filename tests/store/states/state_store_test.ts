@@ -6,7 +6,7 @@ import type { Backend, Key } from "../../../src/store/backends/backend.ts";
 import { DenoKvBackend } from "../../../src/store/backends/deno_kv.ts";
 import { MemoryBackend } from "../../../src/store/backends/memory.ts";
 import { StateStore } from "../../../src/store/states/state_store.ts";
-import { AroundBackend } from "../../support/faults/backend_wrapper.ts";
+import { BackendWrapper } from "../../support/faults/backend_wrapper.ts";
 import { content, MODEL, OTHER_MODEL } from "../fixtures.ts";
 
 const NOW = 1_800_000_000_000;
@@ -170,7 +170,7 @@ Deno.test("a renewal that a turn's end overtakes changes nothing", async () => {
   const memory = new MemoryBackend();
   let before = () => Promise.resolve();
   /** Lets the turn end after the renewal has read its row. */
-  class Between extends AroundBackend {
+  class Between extends BackendWrapper {
     protected async around<T>(operation: () => Promise<T>, writes: boolean): Promise<T> {
       if (writes) await before();
       return await operation();

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { ColdReport } from "../../../src/cli/bench/cold.ts";
+import type { ColdStartReport } from "../../../src/cli/bench/cold.ts";
 import { slowTest } from "../../support/quick.ts";
 import { ROOT } from "./run_cli.ts";
 import { rwkv } from "./shared_cli.ts";
@@ -20,7 +20,7 @@ for (const device of ["cpu", "webgpu"]) {
     async () => {
       const { code, out, err } = await benchCold("--device", device, "--no-tune", "--json");
       assert.equal(code, 0, err);
-      const report: ColdReport = JSON.parse(out);
+      const report: ColdStartReport = JSON.parse(out);
       const { listening_ms, ready_ms, first_token_ms, loading_ms, load } = report;
       assert.deepEqual([report.model, report.device, report.quant], ["demo", device, "f16"]);
       assert.ok(0 < listening_ms.median && listening_ms.median < ready_ms.median, out);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type Spread, spread } from "../../../src/benchmark/cases.ts";
+import { type Spread, summarize } from "../../../src/benchmark/cases.ts";
 import { slowTest } from "../../support/quick.ts";
 import { rwkv } from "./shared_cli.ts";
 
@@ -130,7 +130,7 @@ Deno.test("bench refuses wrong flags with 2 and names the value", async () => {
 });
 
 Deno.test("a spread is the median between the least and the most", () => {
-  assert.deepEqual(spread([3, 1, 2]), { median: 2, min: 1, max: 3 });
-  assert.deepEqual(spread([4, 1, 3, 2]), { median: 2.5, min: 1, max: 4 });
-  assert.deepEqual(spread([12345.678]), { median: 12350, min: 12350, max: 12350 });
+  assert.deepEqual(summarize([3, 1, 2]), { median: 2, min: 1, max: 3 });
+  assert.deepEqual(summarize([4, 1, 3, 2]), { median: 2.5, min: 1, max: 4 });
+  assert.deepEqual(summarize([12345.678]), { median: 12350, min: 12350, max: 12350 });
 });

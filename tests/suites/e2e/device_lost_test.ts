@@ -107,7 +107,7 @@ slowTest(
     }));
     assert.equal(await metric(url, "device_losses_total"), 1);
     assert.equal(await metric(url, 'engine_faults_total{kind="device_lost"}'), 1);
-    assert.equal(await metric(url, "engine_rebuilds_total"), 1);
+    assert.equal(await metric(url, "engine_restarts_total"), 1);
     assert.match(worker.log(), /"The engine has failed".*device_lost/);
     assert.equal(await worker.stop(), 0, worker.log());
     await Deno.remove(folder, { recursive: true });

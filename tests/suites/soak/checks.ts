@@ -125,7 +125,7 @@ function miscount(
   troubled: boolean,
 ): string | null {
   if (code !== 0 || counts === null) return `it ended with ${code}, and told ${counts}`;
-  const { received, unbegun, stopped, length, aborted, failed, underway } = counts;
+  const { received, rejected: unbegun, stopped, length, aborted, failed, underway } = counts;
   const requests = [...answered.keys()].filter((id) => outcomes.has(id));
   const of = (...kinds: Outcome[]) =>
     requests.filter((id) => kinds.includes(outcomes.get(id)!)).length;
@@ -192,7 +192,7 @@ export async function settled(workers: readonly SoakWorker[], report: Report): P
   const since = performance.now();
   for (const worker of workers) {
     while (true) {
-      const underway = (await worker.metrics())("num_requests_underway");
+      const underway = (await worker.metrics())("num_requests_in_progress");
       if (underway === 0) break;
       if (performance.now() - since > SETTLED_MS) {
         report.add(`turns that ${worker.name} never ends`, String(underway), false);
@@ -209,9 +209,9 @@ async function sums(workers: readonly SoakWorker[]) {
     const of = await worker.metrics();
     const success = of("request_success_total");
     const stop = of("request_success_total", 'finished_reason="stop"');
-    all.received += of("request_received_total");
+    all.received += of("requests_received_total");
     all.finished += stop;
-    all.unbegun += of("request_unbegun_total");
+    all.unbegun += of("requests_rejected_total");
     all.other += success - stop + of("request_failure_total");
   }
   return all;

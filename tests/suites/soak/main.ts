@@ -10,7 +10,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { commit } from "../../../src/benchmark/commit.ts";
+import { currentCommit } from "../../../src/benchmark/commit.ts";
 import { onStopSignals } from "../../../src/server/signals.ts";
 import { findDenokv, freePort, KvServer, TOKEN } from "../fleet/denokv.ts";
 import { Report } from "../fleet/report.ts";
@@ -61,7 +61,7 @@ await cleanup.disposeAsync();
 if (flags.json) {
   console.log(
     JSON.stringify({
-      commit: await commit(),
+      commit: await currentCommit(),
       seconds,
       clients: count,
       seed,

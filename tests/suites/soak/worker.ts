@@ -4,9 +4,9 @@ import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { V8_FLAGS } from "../../../bench/collected.ts";
 import type { TurnCounts } from "../../../src/server/metrics.ts";
-import { STOPPED } from "../../../src/server/startup_log.ts";
+import { STOPPED_MESSAGE } from "../../../src/server/startup_log.ts";
 import { startWorkerProcess, type WorkerProcess } from "../e2e/worker_process.ts";
-import { HELD, type HeldLine } from "../../support/faults/live_memory.ts";
+import { LIVE_MEMORY_LABEL, type LiveMemoryLine } from "../../support/faults/live_memory.ts";
 import { freePort, TOKEN } from "../fleet/denokv.ts";
 
 export interface SoakWorkerOptions {
@@ -137,7 +137,9 @@ export class SoakWorker {
     const from = performance.now();
     const code = await process.stop();
     const to = performance.now();
-    const line = process.log().trim().split("\n").findLast((line) => line.includes(`"${STOPPED}"`));
+    const line = process.log().trim().split("\n").findLast((line) =>
+      line.includes(`"${STOPPED_MESSAGE}"`)
+    );
     const counts: Ended["counts"] = line === undefined ? null : JSON.parse(line);
     this.ended.push({ how: "stopped", code, counts, from, to, answered: this.#read(process) });
   }
@@ -169,7 +171,8 @@ export class SoakWorker {
   async held(): Promise<Held> {
     const process = this.#process;
     assert.ok(process, `${this.name} does not run`);
-    const lines = () => process.log().split("\n").filter((line) => line.includes(`"${HELD}"`));
+    const lines = () =>
+      process.log().split("\n").filter((line) => line.includes(`"${LIVE_MEMORY_LABEL}"`));
     const before = lines().length;
     process.send("SIGUSR2");
     const end = performance.now() + PROBE_MS;
@@ -177,7 +180,7 @@ export class SoakWorker {
       assert.ok(performance.now() < end, `${this.name} does not tell what it holds`);
       await delay(100);
     }
-    const { host, engine, stallMs } = JSON.parse(lines().at(-1)!) as HeldLine;
+    const { host, engine, stallMs } = JSON.parse(lines().at(-1)!) as LiveMemoryLine;
     const folder = `/proc/${process.pid}/fd`;
     const leads = [...Deno.readDirSync(folder)].map(({ name }) => readLink(`${folder}/${name}`));
     const status = Deno.readTextFileSync(`/proc/${process.pid}/status`);

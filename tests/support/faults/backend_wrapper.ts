@@ -11,7 +11,7 @@ import {
 } from "../../../src/store/backends/backend.ts";
 
 /** What tests have their faults and their order of operations from. */
-export abstract class AroundBackend implements Backend {
+export abstract class BackendWrapper implements Backend {
   readonly name = "around another";
   readonly valueBytes: number = LIMITS.valueBytes;
   readonly #inner: Backend;

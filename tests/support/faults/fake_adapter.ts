@@ -1,6 +1,6 @@
 /** Adapters that say of themselves what a test wants. */
 
-import { replaced } from "./faulty_gpu.ts";
+import { overrideMethods } from "./faulty_gpu.ts";
 
 export interface FakeAdapter {
   /** Name, as a driver gives it. */
@@ -14,17 +14,17 @@ export interface FakeAdapter {
 }
 
 /** A `GPU` with one adapter that opens no device, but is described as `fake` says; null has none. */
-export function describedGpu(fake: FakeAdapter | null): GPU {
+export function gpuWithAdapterInfo(fake: FakeAdapter | null): GPU {
   const requestAdapter = () => Promise.resolve(fake && adapter({ ...fake, refuses: "a fake" }));
   return { requestAdapter } as unknown as GPU;
 }
 
 /** A `GPU` whose adapter is that of `gpu`, described as `fake` says. */
-export function disguisedGpu(gpu: GPU, fake: FakeAdapter): GPU {
-  return replaced(gpu, {
+export function gpuWithFakeAdapter(gpu: GPU, fake: FakeAdapter): GPU {
+  return overrideMethods(gpu, {
     requestAdapter: async (options?: GPURequestAdapterOptions) => {
       const real = await gpu.requestAdapter(options);
-      return real && replaced(real, adapter(fake, real));
+      return real && overrideMethods(real, adapter(fake, real));
     },
   });
 }

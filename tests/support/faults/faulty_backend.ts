@@ -4,10 +4,10 @@ import { setImmediate } from "node:timers/promises";
 import { InferenceError } from "../../../src/core/errors.ts";
 import type { Backend } from "../../../src/store/backends/backend.ts";
 import type { Random } from "../random_data.ts";
-import { AroundBackend } from "./backend_wrapper.ts";
+import { BackendWrapper } from "./backend_wrapper.ts";
 
 /** How likely each fault is, of an operation. */
-export interface Faults {
+export interface BackendFaults {
   /** It takes some turns of the event loop. */
   slow: number;
   /** It is not done. */
@@ -18,12 +18,12 @@ export interface Faults {
   full: boolean;
 }
 
-export const NO_FAULTS: Faults = { slow: 0, fails: 0, lost: 0, full: false };
+export const NO_BACKEND_FAULTS: BackendFaults = { slow: 0, fails: 0, lost: 0, full: false };
 
 /** In front of a database that works. */
-export class FaultyBackend extends AroundBackend {
+export class FaultyBackend extends BackendWrapper {
   /** As they are now. */
-  faults: Faults = NO_FAULTS;
+  faults: BackendFaults = NO_BACKEND_FAULTS;
   /** How many operations have failed. */
   failures = 0;
   readonly #random: Random;

@@ -5,10 +5,10 @@
 
 import { answersCollected } from "../../../bench/collected.ts";
 import { type EngineOptions, openEngine } from "../../../src/server/open_engine.ts";
-import { answerEngineCalls, type WorkerScope } from "../../../src/engine/worker_host.ts";
-import { Faults, faultyGpu } from "./faulty_gpu.ts";
+import { handleEngineCalls, type WorkerScope } from "../../../src/engine/worker_rpc.ts";
+import { faultyGpu, GpuFaults } from "./faulty_gpu.ts";
 
-const faults = new Faults();
+const faults = new GpuFaults();
 
 // Before the engine's own listener, which knows nothing of this.
 addEventListener("message", (event) => {
@@ -18,7 +18,7 @@ addEventListener("message", (event) => {
   event.stopImmediatePropagation();
 });
 
-answerEngineCalls(
+handleEngineCalls(
   self as unknown as WorkerScope,
   (options, callbacks) =>
     openEngine(options as EngineOptions, {

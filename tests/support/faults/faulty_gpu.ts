@@ -1,7 +1,7 @@
 /** A `GPU` whose devices fail when a test wants them to. Everything else is the real one's. */
 
 /** What is to fail, and how. All devices that come of one `GPU` look here. */
-export class Faults {
+export class GpuFaults {
   /** Whether buffers are refused for want of memory. */
   full = false;
   /** Whether pipelines can't be built. */
@@ -49,7 +49,7 @@ export class Faults {
   wrap(device: GPUDevice): GPUDevice {
     this.devices.push(device);
     let denied = 0;
-    return replaced(device, {
+    return overrideMethods(device, {
       createBuffer: (descriptor: GPUBufferDescriptor) => {
         if (this.full) denied++;
         const buffer = device.createBuffer(descriptor);
@@ -77,11 +77,11 @@ export class Faults {
 }
 
 /** A `GPU` with devices that fail as `faults` says. */
-export function faultyGpu(gpu: GPU, faults: Faults): GPU {
-  return replaced(gpu, {
+export function faultyGpu(gpu: GPU, faults: GpuFaults): GPU {
+  return overrideMethods(gpu, {
     requestAdapter: async (options?: GPURequestAdapterOptions) => {
       const adapter = await gpu.requestAdapter(options);
-      return adapter && replaced(adapter, {
+      return adapter && overrideMethods(adapter, {
         requestDevice: async (descriptor?: GPUDeviceDescriptor) =>
           faults.wrap(await adapter.requestDevice(descriptor)),
       });
@@ -90,7 +90,7 @@ export function faultyGpu(gpu: GPU, faults: Faults): GPU {
 }
 
 /** As `target`, but for some members; the platform's methods want the real object as `this`. */
-export function replaced<T extends object>(
+export function overrideMethods<T extends object>(
   target: T,
   members: Partial<Record<keyof T, unknown>>,
 ): T {

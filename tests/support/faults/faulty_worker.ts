@@ -9,9 +9,9 @@ import type { OpenEngine } from "../../../src/server/open_engine.ts";
 import { parseFlags } from "../../../src/settings/parse_flags.ts";
 import { serveWorker } from "../../../src/server/serve.ts";
 import { SERVE_FLAGS } from "../../../src/settings/settings.ts";
-import { WorkerEngine } from "../../../src/engine/worker_host.ts";
+import { WorkerEngine } from "../../../src/engine/worker_rpc.ts";
 import { EventLoopWatchdog } from "./event_loop_watchdog.ts";
-import { HELD, type HeldLine } from "./live_memory.ts";
+import { LIVE_MEMORY_LABEL, type LiveMemoryLine } from "./live_memory.ts";
 
 let worker: Worker | undefined;
 
@@ -29,7 +29,12 @@ Deno.addSignalListener("SIGUSR2", async () => {
   watchdog[Symbol.dispose]();
   const stallMs = watchdog.longestStall;
   const engine = await collectedIn(worker!);
-  const line: HeldLine = { message: HELD, host: await collected(), engine, stallMs };
+  const line: LiveMemoryLine = {
+    message: LIVE_MEMORY_LABEL,
+    host: await collected(),
+    engine,
+    stallMs,
+  };
   console.error(JSON.stringify(line));
   watchdog = new EventLoopWatchdog();
 });

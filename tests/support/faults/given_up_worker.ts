@@ -23,8 +23,8 @@ try {
       const engine = await openEngineWorker(options, told);
       return Object.defineProperty(engine, "failed", { value: lost.promise });
     },
-    engineLimits: { pause: 1 },
-    failedMs: Number(Deno.env.get("RWKV_TEST_FAILED_MS")),
+    engineLimits: { retryDelay: 1 },
+    failureLingerMs: Number(Deno.env.get("RWKV_TEST_FAILED_MS")),
   });
   Deno.exit(0);
 } catch (error) {

@@ -3,11 +3,11 @@
 import type { ThreadMemory } from "../../../bench/collected.ts";
 
 /** The message of the line that tells it. */
-export const HELD = "Held";
+export const LIVE_MEMORY_LABEL = "Held";
 
 /** A line of JSON on stderr. */
-export interface HeldLine {
-  message: typeof HELD;
+export interface LiveMemoryLine {
+  message: typeof LIVE_MEMORY_LABEL;
   /** By the thread of HTTP, and by that of the engine, without garbage. */
   host: ThreadMemory;
   engine: ThreadMemory;

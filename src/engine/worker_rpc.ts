@@ -9,7 +9,7 @@ import { type ErrorCode, type FaultKind, InferenceError } from "../core/errors.t
 import type { Constraint } from "../core/sampling.ts";
 import type {
   EngineInfo,
-  Generated,
+  GenerateResult,
   GenerateRun,
   OnNotice,
   OnProgress,
@@ -106,7 +106,7 @@ export class WorkerEngine implements SamplingEngine {
     return this.#worker.call({ method: "step", runs });
   }
 
-  prepare(constraint: Constraint): Promise<void> {
+  prepareConstraint(constraint: Constraint): Promise<void> {
     return this.#worker.call({ method: "prepare", constraint });
   }
 
@@ -114,7 +114,7 @@ export class WorkerEngine implements SamplingEngine {
     return this.#worker.call({ method: "startSampling", slot, sampling });
   }
 
-  generate(runs: readonly GenerateRun[], steps: number): Promise<Generated[]> {
+  generate(runs: readonly GenerateRun[], steps: number): Promise<GenerateResult[]> {
     return this.#worker.call({ method: "generate", runs, steps });
   }
 
@@ -219,7 +219,7 @@ export interface WorkerScope {
 }
 
 /** Answers the calls of a `WorkerEngine` with the engine that `open` gives. */
-export function answerEngineCalls(
+export function handleEngineCalls(
   scope: WorkerScope,
   open: (
     options: unknown,
@@ -241,7 +241,7 @@ export function answerEngineCalls(
       case "step":
         return await engine.step(call.runs);
       case "prepare":
-        return await engine.prepare(call.constraint);
+        return await engine.prepareConstraint(call.constraint);
       case "startSampling":
         return await engine.startSampling(call.slot, call.sampling);
       case "generate":

@@ -38,25 +38,25 @@ export const STOPS_STRIDE = 258 * STOP_WORDS;
 export const NO_TOKEN = 0xffffffff;
 
 /** Why a turn has ended. */
-export const END = { none: 0, stop: 1, length: 2, notFinite: 3, allBanned: 4 } as const;
+export const FINISH = { none: 0, stop: 1, length: 2, notFinite: 3, allBanned: 4 } as const;
 
 /** Added to the logits of ids that must not be sampled; whatever is as low as half of it is banned. */
-export const BAN = -1e30;
+export const BANNED_BIAS = -1e30;
 
 /** Words before the ids in a slot's row of what a window has written: how many, and its end. */
-export const WRITTEN_HEADER = 2;
+export const SAMPLED_HEADER = 2;
 
 /** WGSL constants for all of these. */
 export function slotConstants(): Record<string, number> {
   const words = Object.entries(SLOT).map(([name, word]) => [`SLOT_${constantCase(name)}`, word]);
-  const ends = Object.entries(END).map(([name, value]) => [`END_${constantCase(name)}`, value]);
+  const ends = Object.entries(FINISH).map(([name, value]) => [`END_${constantCase(name)}`, value]);
   return {
     ...Object.fromEntries([...words, ...ends]),
     SLOT_WORDS,
     STOP_WORDS,
     STOPS_STRIDE,
     NO_TOKEN,
-    WRITTEN_HEADER,
+    WRITTEN_HEADER: SAMPLED_HEADER,
   };
 }
 

@@ -1,16 +1,16 @@
 /** Times dispatches one by one, by the device's own clock. */
 
 import { InferenceError } from "../core/errors.ts";
-import { encode, type SizedDispatch } from "./dispatch.ts";
+import { encodeDispatches, type SizedDispatch } from "./dispatch.ts";
 import { BUFFER_USAGE } from "./flags.ts";
-import { type DeviceQueue, Staging } from "./queue.ts";
+import { type DeviceQueue, StagingBuffer } from "./queue.ts";
 
-export class DispatchClock {
+export class DispatchTimer {
   readonly #dispatches: readonly SizedDispatch[];
   readonly #queue: DeviceQueue;
   readonly #times: GPUQuerySet;
   readonly #resolved: GPUBuffer;
-  readonly #staging: Staging;
+  readonly #staging: StagingBuffer;
 
   /** @throws InferenceError `invalid_value` where the device has no clock. */
   constructor(device: GPUDevice, queue: DeviceQueue, dispatches: readonly SizedDispatch[]) {
@@ -30,7 +30,7 @@ export class DispatchClock {
       size: count * 8,
       usage: QUERY_RESOLVE | COPY_SRC,
     });
-    this.#staging = new Staging(
+    this.#staging = new StagingBuffer(
       device.createBuffer({ label: "times", size: count * 8, usage: COPY_DST | MAP_READ }),
     );
   }
@@ -49,7 +49,7 @@ export class DispatchClock {
               endOfPassWriteIndex: 2 * i + 1,
             },
           });
-          encode(pass, [dispatch]);
+          encodeDispatches(pass, [dispatch]);
           pass.end();
         }
         encoder.resolveQuerySet(this.#times, 0, 2 * this.#dispatches.length, this.#resolved, 0);

@@ -1,17 +1,17 @@
 /** Gives runs that go on by themselves the token that their slot sampled last. */
 
-import source from "./feed.wgsl" with { type: "text" };
-import { slotConstants } from "./slot_words.ts";
+import source from "./gather_last_token.wgsl" with { type: "text" };
+import { slotConstants } from "./slot_layout.ts";
 import type { KernelSpec } from "./spec.ts";
 
 /**
  * Shapes: slots `u32[slots, SLOT_WORDS]`; rows `u32[tokens, 4]`; runs `u32[runs, 4]`. The first
  * `fed` runs get id and count.
  */
-export const feed: KernelSpec<null> = {
+export const gatherLastToken: KernelSpec<null> = {
   name: "feed",
   source: () => source,
   bindings: () => ({ slots: "read", rows: "readWrite", runs: "readWrite" }),
   constants: slotConstants,
-  grid: (_, { fed }) => [fed, 1, 1],
+  grid: (_, { gathered: fed }) => [fed, 1, 1],
 };
