@@ -9,7 +9,7 @@ import { checkJsonComplexity } from "../core/json_complexity.ts";
 import { TimeSlice } from "../core/time_slice.ts";
 import { type Role, type TranscriptEntry } from "../prompt/chat_template.ts";
 import { linesOf } from "./history.ts";
-import { recordOf, type TurnRecord } from "./turn_record.ts";
+import { recordOf, type StoredField, type TurnRecord } from "./turn_record.ts";
 import { DEFAULT_LIMITS } from "./session_limits.ts";
 
 /** What a record is checked against. */
@@ -44,7 +44,7 @@ const ROLES: Record<Role, true> = { system: true, developer: true, user: true, a
 type Check = (value: unknown, context: RecordContext) => void;
 
 /** By field: a new one of the record needs a check here. */
-const CHECKS: Record<keyof TurnRecord | "version", Check> = {
+const CHECKS: Record<StoredField, Check> = {
   version: (value) => {
     if (value !== 1) throw wrong("version", value, "1");
   },

@@ -37,13 +37,26 @@ export interface Instructions {
 }
 
 export function encodeRecord(record: TurnRecord): Uint8Array {
-  return new TextEncoder().encode(JSON.stringify({
-    ...record,
+  return new TextEncoder().encode(JSON.stringify(storedFields(record)));
+}
+
+/** Names of the fields as they are stored. */
+export type StoredField = keyof ReturnType<typeof storedFields>;
+
+function storedFields(record: TurnRecord) {
+  return {
     version: 1,
+    pending: record.pending,
+    absorbed: record.absorbed,
+    position: record.position,
     seed: record.seed.toString(),
     counts: [...record.counts],
     held: toHex(record.held),
-  }));
+    earlier: record.earlier,
+    transcript: record.transcript,
+    plain: record.plain,
+    instructions: record.instructions,
+  };
 }
 
 /** @throws InferenceError `state_damaged` for a record of another version. */
