@@ -22,11 +22,11 @@ export {
 } from "./src/formats/checkpoint.ts";
 export { BYTES, parseVocabulary, type Vocabulary } from "./src/tokenizer/vocabulary.ts";
 export { Tokenizer } from "./src/tokenizer/tokenizer.ts";
-export { type TokenCatalog, tokenTable } from "./src/tokenizer/token_table.ts";
+export { tokenTable, type TokenVocabulary } from "./src/tokenizer/token_table.ts";
 export { TextStream } from "./src/tokenizer/text_stream.ts";
 export type { Dimensions, Version } from "./src/model/dimensions.ts";
 export { stateLength } from "./src/model/architectures/registry.ts";
-export { type Model, modelOf, type ModelOptions, openModel } from "./src/model/load.ts";
+export { loadModel, type Model, type ModelOptions, openModel } from "./src/model/load.ts";
 export { convertModel, type ConvertOptions } from "./src/model/convert.ts";
 export type { Converted, ConvertedMatrix } from "./src/model/converted_file.ts";
 export { randomCheckpoint } from "./src/model/random_checkpoint.ts";
@@ -76,19 +76,19 @@ export {
   type TokenLogprobs,
   type TokenTable,
 } from "./src/core/sampling.ts";
-export { type ConstrainOptions, createConstrain } from "./src/grammar/constrain.ts";
+export { type ConstrainOptions, createTokenConstraints } from "./src/grammar/constrain.ts";
 export { sample } from "./src/sampler/sampler.ts";
 export { CpuSampling, type CpuSamplingOptions } from "./src/scheduler/cpu_sampling.ts";
 export { randomAt } from "./src/sampler/random.ts";
 export { Scheduler, type SchedulerOptions } from "./src/scheduler/scheduler.ts";
-export type { SchedulerNumbers } from "./src/scheduler/scheduler_stats.ts";
+export type { SchedulerSnapshot } from "./src/scheduler/scheduler_stats.ts";
 export type {
-  FinishedTurn,
   Generation,
+  GenerationRequest,
+  GenerationResult,
+  GenerationRunner,
   StateSource,
   TokenBatch,
-  TurnRunner,
-  TurnWork,
 } from "./src/scheduler/scheduler_types.ts";
 export {
   decodeState,

@@ -17,17 +17,25 @@ export {
 export { DenoKvBackend } from "./src/store/backends/deno_kv.ts";
 export { Sessions, type SessionsOptions } from "./src/session/sessions.ts";
 export { TenantSessions, type TenantSessionsOptions } from "./src/session/tenant_sessions.ts";
-export type { HeldTurn, TurnsUnderway } from "./src/session/active_turns.ts";
-export { Access, type AccessOptions, type Openness } from "./src/access/access.ts";
+export type { ActiveTurns, TrackedTurn } from "./src/session/active_turns.ts";
+export { KeyAuth, type KeyAuthOptions, type KeylessAccess } from "./src/access/key_auth.ts";
 export type { KeySource } from "./src/access/key_source.ts";
-export { type Ledger, type LedgerOptions, openLedger } from "./src/access/usage_tracker.ts";
+export {
+  openUsageTracker,
+  type UsageTracker,
+  type UsageTrackerOptions,
+} from "./src/access/usage_tracker.ts";
 export type { RateExchange, RateLimiter, RateLimiterOptions } from "./src/access/rate_limiter.ts";
 export type { BySecond, RateUsage } from "./src/store/usage/rate_rows.ts";
 export { type ApiKeyRecord, ApiKeys, type ApiKeysOptions } from "./src/store/keys/api_keys.ts";
 export type { KeyLimits } from "./src/store/keys/key_limits.ts";
 export { BlobCache } from "./src/store/states/blob_cache.ts";
 export { type AppOptions, createApp } from "./routes/app.ts";
-export type { Answers, Claim, OnceRequest } from "./src/store/idempotency/idempotency_records.ts";
+export type {
+  Claim,
+  IdempotencyRecords,
+  IdempotentRequest,
+} from "./src/store/idempotency/idempotency_records.ts";
 export type {
   Conversation as StoredConversation,
   ConversationRow,
@@ -61,14 +69,14 @@ export type {
 export type { TokenCodec } from "./src/prompt/reply.ts";
 export type {
   FinishReason,
+  ReserveMemory,
   Sampling,
   SessionModel,
   StateDescription,
-  TakeBytes,
   TextEvent,
   TextToken,
-  TokenChance,
   TokenCharge,
+  TokenProbability,
   TurnAccount,
   TurnEnd,
   TurnEvent,
@@ -76,11 +84,11 @@ export type {
   TurnResult,
   Usage as TurnUsage,
 } from "./src/session/session_types.ts";
-export type { AnswerDesk } from "./src/session/idempotency_service.ts";
+export type { IdempotencyService } from "./src/session/idempotency_service.ts";
 export type { ItemStoreOptions } from "./src/session/conversation_items.ts";
-export type { ConversationDesk } from "./src/session/conversation_service.ts";
-export type { TokenDesk } from "./src/session/token_service.ts";
-export type { StoreCondition, StoreWatch, WorkerDetails, WorkerStatus } from "./routes/worker.ts";
+export type { ConversationService } from "./src/session/conversation_service.ts";
+export type { TokenService } from "./src/session/token_service.ts";
+export type { StoreMonitor, StoreStatus, WorkerDetails, WorkerStatus } from "./routes/worker.ts";
 export type { Log } from "./routes/middleware/errors.ts";
 export type { BlobReference } from "./src/store/states/blobs.ts";
 export type { Manifest } from "./src/store/states/manifest.ts";
@@ -98,21 +106,21 @@ export type {
   TurnPhase,
 } from "./src/core/telemetry.ts";
 export type { MetricsText } from "./routes/system/metrics.ts";
-export type { AnsweredRequest } from "./routes/middleware/request_observer.ts";
+export type { ObservedRequest } from "./routes/middleware/request_observer.ts";
 export type {
   AddedItems,
-  AnswerUnderway,
   ConversationChange as ConversationMove,
   ExportedState,
-  GivenAnswer,
   NewConversation as ConversationStart,
   PageRequest,
-  ReportedEnd,
+  ReportedResult,
+  ResponseClaim,
   SessionsByTenant,
+  StoredResponse,
   TranscriptMessage,
   TranscriptPage,
   Turn,
   TurnReport,
 } from "./src/session/session_api.ts";
 export type { SessionLimits } from "./src/session/session_limits.ts";
-export type { Caller, Gate, RateKind, RateLeft } from "./src/access/access_api.ts";
+export type { AuthPolicy, Caller, RateKind, RateLimitStatus } from "./src/access/access_api.ts";

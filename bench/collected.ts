@@ -13,7 +13,7 @@ export interface ThreadMemory {
 }
 
 /** Collects this thread's garbage; needs `--expose-gc`. */
-export async function collected(): Promise<ThreadMemory> {
+export async function heapAfterGc(): Promise<ThreadMemory> {
   // What finalizers let go is garbage of the next round.
   for (let i = 0; i < 3; i++) {
     (globalThis as unknown as { gc: () => void }).gc();
@@ -24,7 +24,7 @@ export async function collected(): Promise<ThreadMemory> {
 }
 
 /** What the thread of a Worker holds, which answers by {@linkcode answersCollected}. */
-export async function collectedIn(worker: Worker): Promise<ThreadMemory> {
+export async function workerHeapAfterGc(worker: Worker): Promise<ThreadMemory> {
   const { port1, port2 } = new MessageChannel();
   const { promise, resolve } = Promise.withResolvers<ThreadMemory>();
   port1.onmessage = ({ data }) => resolve(data);
@@ -37,6 +37,6 @@ export async function collectedIn(worker: Worker): Promise<ThreadMemory> {
 /** Answers a message that asks what this thread holds; whether it was one. */
 export function answersCollected({ data }: MessageEvent): boolean {
   if (!(data instanceof MessagePort)) return false;
-  collected().then((memory) => data.postMessage(memory));
+  heapAfterGc().then((memory) => data.postMessage(memory));
   return true;
 }

@@ -1,6 +1,6 @@
 /** A client of the whole API that tallies what it sends, and how it is answered. */
 
-import type { Finish, Tally, TallyUsage } from "./expected_metrics.ts";
+import type { ExpectedMetrics, ExpectedUsage, Finish } from "./expected_metrics.ts";
 
 /** Replies are this long unless a request says otherwise, so that many fit into a few minutes. */
 const REPLY_TOKENS = 4;
@@ -31,15 +31,15 @@ interface LeftReply {
   promptTokens: number;
 }
 
-export class TalliedClient {
+export class CountingClient {
   readonly #url: string;
-  readonly #tally: Tally;
+  readonly #tally: ExpectedMetrics;
   /** Logit bias that keeps a reply from ending. */
   readonly #endless: Record<string, number>;
   #http = Deno.createHttpClient({});
   readonly #left: LeftReply[] = [];
 
-  constructor(url: string, tally: Tally, endless: Record<string, number>) {
+  constructor(url: string, tally: ExpectedMetrics, endless: Record<string, number>) {
     this.#url = url;
     this.#tally = tally;
     this.#endless = endless;
@@ -165,7 +165,7 @@ export class TalliedClient {
   }
 }
 
-function usageOf(usage: Json): TallyUsage {
+function usageOf(usage: Json): ExpectedUsage {
   return {
     prompt: usage.prompt_tokens,
     cached: usage.prompt_tokens_details.cached_tokens,

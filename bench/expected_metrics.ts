@@ -14,7 +14,7 @@ const KNOWN = new RegExp(
 );
 
 /** Tokens as any of the API's `usage` tells them. */
-export interface TallyUsage {
+export interface ExpectedUsage {
   prompt: number;
   cached: number;
   written: number;
@@ -22,12 +22,12 @@ export interface TallyUsage {
 
 export type Finish = "stop" | "length" | "abort";
 
-export class Tally {
+export class ExpectedMetrics {
   /** Requests sent. */
   requests = 0;
   readonly #answers = new Map<string, number>();
   readonly #turns: Record<Finish, number> = { stop: 0, length: 0, abort: 0 };
-  readonly #tokens: TallyUsage = { prompt: 0, cached: 0, written: 0 };
+  readonly #tokens: ExpectedUsage = { prompt: 0, cached: 0, written: 0 };
   #stored = 0;
 
   /** A request was answered. */
@@ -38,7 +38,7 @@ export class Tally {
   }
 
   /** A turn has ended for each of `finishes`; all have one usage. */
-  ended(finishes: readonly Finish[], usage: TallyUsage, { stored }: { stored: boolean }): void {
+  ended(finishes: readonly Finish[], usage: ExpectedUsage, { stored }: { stored: boolean }): void {
     for (const finish of finishes) this.#turns[finish]++;
     if (stored) this.#stored += finishes.length;
     this.#tokens.prompt += usage.prompt;

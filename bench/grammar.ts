@@ -14,7 +14,7 @@ import { summarize } from "../src/benchmark/cases.ts";
 import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
 import { engineOptions, openEngine } from "../src/server/open_engine.ts";
 import { type Constraint, NEUTRAL_SAMPLING } from "../src/core/sampling.ts";
-import { createConstrain } from "../src/grammar/constrain.ts";
+import { createTokenConstraints } from "../src/grammar/constrain.ts";
 import { randomAt } from "../src/sampler/random.ts";
 import { Scheduler } from "../src/scheduler/scheduler.ts";
 import { tokenTable } from "../src/tokenizer/token_table.ts";
@@ -68,7 +68,7 @@ const forms = Object.keys(FORMS).map((form) => ({
   slowest: [] as number[],
 }));
 for (let round = 0; round < rounds; round++) {
-  const constrain = createConstrain(tokens, { endToken: endOfText });
+  const constrain = createTokenConstraints(tokens, { endToken: endOfText });
   first.push(await timed(() => constrain({ type: "choice", choices: ["a"] })));
   for (const row of forms) {
     row.compile.push(await timed(() => constrain(FORMS[row.form])));
@@ -114,7 +114,7 @@ async function timed(work: () => Promise<unknown>): Promise<number> {
 
 /** Milliseconds of each token. */
 async function writeByChance(
-  held: Awaited<ReturnType<ReturnType<typeof createConstrain>>>,
+  held: Awaited<ReturnType<ReturnType<typeof createTokenConstraints>>>,
   seed: number,
 ): Promise<number[]> {
   const times: number[] = [];

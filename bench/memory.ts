@@ -14,8 +14,8 @@ import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
 import { measuredWorker } from "./measured_worker.ts";
 import { TALKS } from "./request_mix.ts";
 import { endingBans } from "./stream_client.ts";
-import { TalliedClient } from "./counting_client.ts";
-import { differences, Tally } from "./expected_metrics.ts";
+import { CountingClient } from "./counting_client.ts";
+import { differences, ExpectedMetrics } from "./expected_metrics.ts";
 import { number } from "../src/settings/flags.ts";
 import { MODEL_FLAGS } from "../src/settings/settings.ts";
 
@@ -59,9 +59,9 @@ const worker = await measuredWorker([
   "--state-cache",
   String(STATE_CACHE),
 ]);
-const tally = new Tally();
+const tally = new ExpectedMetrics();
 const bans = endingBans(await modelTokenizer(await findModel(flags)));
-const client = new TalliedClient(worker.url, tally, bans);
+const client = new CountingClient(worker.url, tally, bans);
 const failures: string[] = [];
 const checks: { what: string; figure: string; holds: boolean }[] = [];
 const { adapter, device, model, quant } = await client.send("GET", "/health");

@@ -6,7 +6,7 @@
 import { serveWorker } from "../src/server/serve.ts";
 import { parseFlags } from "../src/settings/parse_flags.ts";
 import { SERVE_FLAGS } from "../src/settings/settings.ts";
-import { collected, collectedIn, type ThreadMemory } from "./collected.ts";
+import { heapAfterGc, type ThreadMemory, workerHeapAfterGc } from "./collected.ts";
 
 /** Bytes that the process holds. */
 export interface HeldMemory {
@@ -28,8 +28,8 @@ globalThis.Worker = class extends Worker {
 
 Deno.addSignalListener("SIGUSR2", async () => {
   const held: HeldMemory = {
-    engine: await collectedIn(engine),
-    host: await collected(),
+    engine: await workerHeapAfterGc(engine),
+    host: await heapAfterGc(),
     rss: Deno.memoryUsage().rss,
   };
   console.log(JSON.stringify(held));

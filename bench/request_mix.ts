@@ -1,9 +1,9 @@
 /** Everything that clients ask of a worker, in short conversations of a few requests each. */
 
-import type { TalliedClient } from "./counting_client.ts";
+import type { CountingClient } from "./counting_client.ts";
 
 /** Takes one conversation; `name` is not used twice. */
-type Talk = (client: TalliedClient, name: string) => Promise<void>;
+type Talk = (client: CountingClient, name: string) => Promise<void>;
 
 const NO_STATE = `state_${"0".repeat(48)}`;
 

@@ -16,7 +16,7 @@ import { DEFAULT_ENGINE_SIZES, openEngineWorker } from "../src/server/open_engin
 import { Scheduler } from "../src/scheduler/scheduler.ts";
 import { appendEntries } from "../src/session/history.ts";
 import { Sessions } from "../src/session/sessions.ts";
-import { decodeRecord, encodeRecord } from "../src/session/turn_record.ts";
+import { decodeSnapshot, encodeSnapshot } from "../src/session/turn_snapshot.ts";
 import { DenoKvBackend } from "../src/store/backends/deno_kv.ts";
 import { StateStore } from "../src/store/states/state_store.ts";
 import { tokenTable } from "../src/tokenizer/token_table.ts";
@@ -79,21 +79,21 @@ async function conversation(tokens: number): Promise<string> {
   const store = new StateStore(backend);
   const first = await timed({ messages: [user(text(50))] });
   const { info, state, turn, open } = await store.load(first.stateId, { model });
-  const record = decodeRecord(turn);
-  const turns = Math.max(0, Math.round((tokens - record.absorbed) / TURN_TOKENS));
+  const record = decodeSnapshot(turn);
+  const turns = Math.max(0, Math.round((tokens - record.processedTokens) / TURN_TOKENS));
   const before = Array.from({ length: turns }, (_, i) => [
     user(`${i}${text(TURN_TOKENS / 2)}`),
     { role: "assistant" as const, content: text(TURN_TOKENS / 2) },
   ]).flat();
   const long = {
     ...record,
-    absorbed: record.absorbed + turns * TURN_TOKENS,
+    absorbed: record.processedTokens + turns * TURN_TOKENS,
     earlier: { count: before.length, hash: "0".repeat(64) },
   };
   const id = store.newId();
   const content = {
     state,
-    turn: encodeRecord(long),
+    turn: encodeSnapshot(long),
     history: await appendEntries(null, before),
     open,
   };

@@ -26,11 +26,11 @@ const REPLY = 64;
 
 /** "once": where the continuation starts; "often": every few tokens, from the first one on. */
 export const OCCASIONS = ["once", "often"] as const;
-export type Occasion = typeof OCCASIONS[number];
+export type StoreTime = typeof OCCASIONS[number];
 
 export interface Cost {
   codec: StateCodec;
-  stored: Occasion;
+  stored: StoreTime;
   bytes: number;
   /** Divergence from the exact state's prediction of the next token, in nats, over all tokens. */
   kl_mean: number;

@@ -9,7 +9,7 @@
 
 import { parseArgs } from "node:util";
 import { type Spread, summarize } from "../src/benchmark/cases.ts";
-import { atOnce } from "../src/store/states/map_concurrent.ts";
+import { mapConcurrent } from "../src/store/states/map_concurrent.ts";
 import type { Key } from "../src/store/backends/backend.ts";
 import { CHUNK_BYTES } from "../src/store/states/blobs.ts";
 import { DenoKvBackend } from "../src/store/backends/deno_kv.ts";
@@ -93,7 +93,7 @@ function chunkKeys(bytes: Uint8Array, id: string): Key[] {
 }
 
 function write(bytes: Uint8Array, keys: readonly Key[], lanes: number): Promise<void> {
-  return atOnce(every(12, keys.length), lanes, async (first) => {
+  return mapConcurrent(every(12, keys.length), lanes, async (first) => {
     await backend.atomic(
       [],
       keys.slice(first, first + 12).map((key, i) => {
@@ -106,13 +106,13 @@ function write(bytes: Uint8Array, keys: readonly Key[], lanes: number): Promise<
 }
 
 function readKeys(keys: readonly Key[]): Promise<void> {
-  return atOnce(every(10, keys.length), 8, async (first) => {
+  return mapConcurrent(every(10, keys.length), 8, async (first) => {
     await backend.getMany(keys.slice(first, first + 10));
   });
 }
 
 function readRanges(keys: readonly Key[]): Promise<void> {
-  return atOnce(every(32, keys.length), 8, async (first) => {
+  return mapConcurrent(every(32, keys.length), 8, async (first) => {
     await Array.fromAsync(backend.list(keys[0].slice(0, -1), { range: [first, first + 32] }));
   });
 }

@@ -210,7 +210,7 @@ async function simulateLoad(seed: number, speed: Calibration): Promise<Both> {
       stateBytes: 1,
       kv: speed.kv,
       request: speed.request,
-      within: 600_000,
+      timeoutMs: 600_000,
       maxTokens: "exact",
     },
   });

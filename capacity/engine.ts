@@ -52,7 +52,7 @@ export class SimulatedEngine implements SamplingEngine {
     const { profile, slots, maxStepTokens } = options;
     this.#options = options;
     this.info = {
-      device: profile.leavesOut ? "cpu" : "webgpu",
+      device: profile.omitted ? "cpu" : "webgpu",
       adapter: profile.name,
       software: false,
       quant: "f16",
@@ -124,7 +124,7 @@ export class SimulatedEngine implements SamplingEngine {
     { read, writers, steps }: { read: number; writers: readonly number[]; steps: number },
   ): number {
     const { profile } = this.#options;
-    if (!profile.leavesOut) return steps * stepMs(profile, writers.length, read);
+    if (!profile.omitted) return steps * stepMs(profile, writers.length, read);
     let ms = 0;
     for (let step = 0; step < steps; step++) {
       const going = writers.filter((tokens) => tokens > step).length;

@@ -116,9 +116,9 @@ function mark(workers: readonly SimulatedWorker[]): Mark {
   const total = { steps: 0, read: 0, sampled: 0, warm: 0, loads: 0, saves: 0 };
   for (const { numbers, loads, saves } of workers) {
     total.steps += numbers.steps;
-    total.read += numbers.tokensRead;
-    total.sampled += numbers.tokensSampled;
-    total.warm += numbers.warm;
+    total.read += numbers.prefillTokens;
+    total.sampled += numbers.sampledTokens;
+    total.warm += numbers.slotHits;
     total.loads += loads;
     total.saves += saves;
   }

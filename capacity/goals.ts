@@ -36,7 +36,7 @@ export function parseGoals(flags: Flags): Goals {
 }
 
 /** Goals that do not hold; one of whose figure there is nothing does. */
-export function missed(goals: Goals, figures: Measured): string[] {
+export function missedGoals(goals: Goals, figures: Measured): string[] {
   return Object.entries(goals).filter(([name, most]) => (GOALS[name](figures) ?? 0) > most)
     .map(([name]) => name);
 }

@@ -24,7 +24,7 @@
 import { parseArgs } from "node:util";
 import { InferenceError } from "../src/core/errors.ts";
 import { simulate } from "./fleet.ts";
-import { GOAL_FLAGS, leastWorkers, missed, parseGoals } from "./goals.ts";
+import { GOAL_FLAGS, leastWorkers, missedGoals, parseGoals } from "./goals.ts";
 import { DEFAULTS, OPTION_FLAGS, parseOptions } from "./options.ts";
 import { rounded, type Row, table } from "./report.ts";
 import { readProfile } from "./speed_profile.ts";
@@ -66,7 +66,7 @@ async function run(flags: Flags): Promise<number> {
   const rows: Row[] = [];
   const tryOut = async (workers: number) => {
     const { figures } = await simulate({ ...options, workers });
-    const row = { workers, missed: missed(goals, figures), figures };
+    const row = { workers, missed: missedGoals(goals, figures), figures };
     rows.push(row);
     console.error(
       `  ${workers} workers: ${

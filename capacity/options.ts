@@ -63,7 +63,7 @@ export function parseOptions(
         Math.ceil(profile.stateBytes / 2),
       kv: { load: get("kv-load", 0, 1e6), save: get("kv-save", 0, 1e6) },
       request: get("request", 0, 1e6),
-      within: 1000 * get("turn-seconds", 1, 1e6),
+      timeoutMs: 1000 * get("turn-seconds", 1, 1e6),
       maxTokens: count("max-tokens", 1, 1e6),
     },
     cores: number(flags, "shared-cores", { min: 0.01, max: 1e6 }) ?? Infinity,

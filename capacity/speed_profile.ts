@@ -19,7 +19,7 @@ export interface SpeedProfile {
   /** Of a state, as float32. */
   stateBytes: number;
   /** Whether turns that have ended cost nothing in the rest of a window: on the CPU. */
-  leavesOut: boolean;
+  omitted: boolean;
 }
 
 const median = z.object({ median: z.number().positive() });
@@ -75,7 +75,7 @@ export function parseProfile(document: unknown, file: string): SpeedProfile {
     readBack,
     writeState: state.write_ms.median,
     stateBytes: state.bytes,
-    leavesOut: device === "cpu",
+    omitted: device === "cpu",
   };
 }
 

@@ -2,7 +2,7 @@
 
 import { InferenceError } from "../src/core/errors.ts";
 import { NEUTRAL_SAMPLING } from "../src/core/sampling.ts";
-import type { SchedulerNumbers } from "../src/scheduler/scheduler_stats.ts";
+import type { SchedulerSnapshot } from "../src/scheduler/scheduler_stats.ts";
 import { Scheduler } from "../src/scheduler/scheduler.ts";
 import type { StateSource } from "../src/scheduler/scheduler_types.ts";
 import { BlobCache } from "../src/store/states/blob_cache.ts";
@@ -27,12 +27,12 @@ export interface WorkerOptions {
   /** What a request takes before it is the scheduler's. */
   request: number;
   /** What a turn may take. */
-  within: number;
+  timeoutMs: number;
   /** Tokens that clients let a reply have, or that there are to be exactly as many as it will have. */
   maxTokens: number | "exact";
 }
 
-export interface Asked {
+export interface SimulatedTurn {
   /** Names the state that it goes on from; `null`: a new conversation. */
   parent: string | null;
   /** Names the state that it leads to. */
@@ -67,12 +67,12 @@ export class SimulatedWorker {
     this.#blob = new Uint8Array(stateBytes);
   }
 
-  get numbers(): SchedulerNumbers {
-    return this.#scheduler.numbers;
+  get numbers(): SchedulerSnapshot {
+    return this.#scheduler.snapshot;
   }
 
   /** Runs a turn, from the request to the end of its answer, and notes what happens when. */
-  async serve(asked: Asked, times: TurnTimes): Promise<void> {
+  async serve(asked: SimulatedTurn, times: TurnTimes): Promise<void> {
     this.present++;
     await this.#clock.wait(this.#options.request);
     try {
@@ -85,8 +85,8 @@ export class SimulatedWorker {
     this.present--;
   }
 
-  async #run({ parent, child, prompt, reply }: Asked, times: TurnTimes): Promise<void> {
-    const { maxTokens, within, kv } = this.#options;
+  async #run({ parent, child, prompt, reply }: SimulatedTurn, times: TurnTimes): Promise<void> {
+    const { maxTokens, timeoutMs: within, kv } = this.#options;
     const generation = this.#scheduler.submit({
       state: parent === null ? null : this.#source(parent),
       tokens: new Array(prompt).fill(1),
@@ -96,7 +96,7 @@ export class SimulatedWorker {
       maxTokens: maxTokens === "exact" ? reply : Math.max(maxTokens, reply),
       endToken: null,
       stops: null,
-      within,
+      timeoutMs: within,
     });
     for await (const { tokens } of generation) {
       times.texts.push({ at: this.#clock.now, tokens: tokens.length });
@@ -112,7 +112,7 @@ export class SimulatedWorker {
     await this.#clock.wait(kv.save);
     this.saves++;
     this.#cache.set(child, this.#blob);
-    generation.keep(child, STATE);
+    generation.keepWarm(child, STATE);
   }
 
   #source(id: string): StateSource {

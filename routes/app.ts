@@ -2,18 +2,18 @@
 
 import type { Hono } from "hono";
 import { requestId } from "hono/request-id";
-import { OPEN_GATE } from "../src/access/access.ts";
-import { admitCallers, callerOf } from "./middleware/authentication.ts";
-import { type AnsweredRequest, tellAnswers } from "./middleware/request_observer.ts";
+import { NO_AUTH } from "../src/access/key_auth.ts";
+import { authenticate, callerOf } from "./middleware/authentication.ts";
+import { type ObservedRequest, observeResponses } from "./middleware/request_observer.ts";
 import { BODY_LIMITS } from "./middleware/body.ts";
 import { chatRoutes } from "./chat/chat.ts";
 import { completionRoutes } from "./completions/completions.ts";
 import { conversationRoutes } from "./conversations/conversations.ts";
-import { handleError, type Log, notFound, refuseOtherMethods } from "./middleware/errors.ts";
-import { KEEP_ALIVE_MS, UNREAD_MS } from "./generation/event_stream.ts";
-import { guard } from "./middleware/guard.ts";
+import { handleError, type Log, methodNotAllowed, notFound } from "./middleware/errors.ts";
+import { KEEP_ALIVE_MS, STALLED_READ_MS } from "./generation/event_stream.ts";
+import { originGuard } from "./middleware/guard.ts";
 import { healthRoutes } from "./system/health.ts";
-import { countRequests, openAccounts, tellRates } from "./middleware/rate_limits.ts";
+import { countRequests, openAccounts, rateLimitHeaders } from "./middleware/rate_limits.ts";
 import { metricsRoutes, type MetricsText } from "./system/metrics.ts";
 import { LargeBodies } from "./middleware/large_bodies.ts";
 import { modelRoutes } from "./models/models.ts";
@@ -22,20 +22,20 @@ import { documentOf, documentRoutes, type OpenApiDocument } from "./openapi/open
 import { pageRoutes } from "./page/page.ts";
 import { referenceRoutes } from "./openapi/docs_page.ts";
 import { responseRoutes } from "./responses/responses.ts";
-import { holdRoom, Room } from "./middleware/memory_budget.ts";
+import { leaseMemory, MemoryBudget } from "./middleware/memory_budget.ts";
 import type { RouteOptions } from "./route_options.ts";
 import { securityHeaders } from "./middleware/security_headers.ts";
 import { stateRoutes } from "./states/states.ts";
 import { tokenRoutes } from "./models/tokenize.ts";
-import { readySessions, type WorkerStatus } from "./worker.ts";
-import type { AccountApi, Caller, Gate } from "../src/access/access_api.ts";
+import { waitUntilReady, type WorkerStatus } from "./worker.ts";
+import type { AccountApi, AuthPolicy, Caller } from "../src/access/access_api.ts";
 
 /** What the application serves, and within what bounds. */
 export interface AppOptions {
   /** The worker that it speaks for, ready or not. */
   worker: WorkerStatus;
   /** Who may ask, and as whom; everybody, as the default tenant, unless given. */
-  gate?: Gate | undefined;
+  auth?: AuthPolicy | undefined;
   /** Opens the account of a caller; no limits apply unless given. */
   openAccount?: ((caller: Caller) => AccountApi) | undefined;
   /** Called with what clients are not told. */
@@ -43,9 +43,9 @@ export interface AppOptions {
   /** Bytes of a request body at most. */
   bodyLimit?: number | undefined;
   /** Milliseconds between pieces of a request body at most. */
-  bodyPause?: number | undefined;
+  stalledBodyTimeoutMs?: number | undefined;
   /** Milliseconds for which a client may read nothing of a stream that has something for it. */
-  unread?: number | undefined;
+  stalledReadTimeoutMs?: number | undefined;
   /** Milliseconds without an event after which a stream sends a comment. */
   keepAlive?: number | undefined;
   /** Origins whose pages may call; none but the worker's own unless given. */
@@ -59,7 +59,7 @@ export interface AppOptions {
   /** What `/metrics` is told for; without one, it is told only where no keys are needed. */
   metricsToken?: string | undefined;
   /** Told of every request that is answered. */
-  onAnswer?: ((answered: AnsweredRequest) => void) | undefined;
+  onResponse?: ((answered: ObservedRequest) => void) | undefined;
 }
 
 /** What requests may hold of memory together, in bodies of the largest size. */
@@ -70,30 +70,32 @@ const GENERATING = ["/v1/chat/completions", "/v1/completions", "/v1/responses"];
 
 /** The whole HTTP API, its document and its pages. Its `fetch` takes requests. */
 export function createApp(options: AppOptions): Hono {
-  const { worker, readyTimeout: timeout = 30_000, gate = OPEN_GATE } = options;
+  const { worker, readyTimeout: timeout = 30_000, auth: gate = NO_AUTH } = options;
   const log = options.log ?? console.error;
   const bytes = options.bodyLimit ?? BODY_LIMITS.bytes;
   const routes: RouteOptions = {
     sessions: async (c) => {
       const { tenant } = callerOf(c);
-      return (await readySessions(worker, { timeout, signal: c.req.raw.signal })).of(tenant);
+      return (await waitUntilReady(worker, { timeout, signal: c.req.raw.signal })).of(tenant);
     },
     body: {
       large: new LargeBodies(),
       bytes,
-      pause: options.bodyPause ?? BODY_LIMITS.pause,
+      stallTimeoutMs: options.stalledBodyTimeoutMs ?? BODY_LIMITS.stallTimeoutMs,
     },
-    unread: options.unread ?? UNREAD_MS,
+    stalledReadTimeoutMs: options.stalledReadTimeoutMs ?? STALLED_READ_MS,
     keepAlive: options.keepAlive ?? KEEP_ALIVE_MS,
     log,
   };
   const app = new ApiRoutes();
   let document: OpenApiDocument | undefined;
   const describe = () => document ??= documentOf(app);
-  if (options.onAnswer) app.use(tellAnswers(options.onAnswer));
+  if (options.onResponse) app.use(observeResponses(options.onResponse));
   app.use(requestId({ generator: () => `req_${crypto.randomUUID()}` }));
   app.use(securityHeaders());
-  app.use(...guard({ origins: options.origins ?? [], local: options.local ?? (() => false) }));
+  app.use(
+    ...originGuard({ origins: options.origins ?? [], local: options.local ?? (() => false) }),
+  );
   app.onError(handleError(log));
   app.notFound(notFound);
   app.route("/", pageRoutes());
@@ -102,10 +104,10 @@ export function createApp(options: AppOptions): Hono {
   if (metrics) app.route("/", metricsRoutes(metrics, { gate, token }));
   app.route("/", documentRoutes(describe));
   app.route("/", referenceRoutes(describe));
-  app.use("/v1/*", admitCallers(gate), holdRoom(new Room(BODIES * bytes)));
+  app.use("/v1/*", authenticate(gate), leaseMemory(new MemoryBudget(BODIES * bytes)));
   if (options.openAccount) {
     app.use("/v1/*", openAccounts(options.openAccount));
-    app.on("POST", GENERATING, tellRates());
+    app.on("POST", GENERATING, rateLimitHeaders());
     app.use("/v1/*", countRequests());
   }
   app.route("/v1", chatRoutes(routes));
@@ -115,6 +117,6 @@ export function createApp(options: AppOptions): Hono {
   app.route("/v1", responseRoutes(routes));
   app.route("/v1", stateRoutes(routes));
   app.route("/v1", tokenRoutes(routes));
-  refuseOtherMethods(app);
+  methodNotAllowed(app);
   return app;
 }

@@ -15,7 +15,7 @@ export interface RouteOptions {
   /** Bounds of request bodies. */
   body: BodyLimits;
   /** Milliseconds for which a client may read nothing of a stream. */
-  unread: number;
+  stalledReadTimeoutMs: number;
   /** Milliseconds without an event after which a stream sends a comment. */
   keepAlive: number;
   log: Log;

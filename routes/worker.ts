@@ -26,7 +26,7 @@ export interface WorkerDetails {
 }
 
 /** Whether what holds the states can be reached. */
-export interface StoreCondition {
+export interface StoreStatus {
   /** Before the first answer nothing is known. */
   status: "reachable" | "unreachable" | "unknown";
   /** What is wrong, without addresses or paths. */
@@ -36,13 +36,13 @@ export interface StoreCondition {
 }
 
 /** The store, as those see it who ask how it is. */
-export interface StoreWatch {
+export interface StoreMonitor {
   /** What it is. */
   kind: "memory" | "file" | "server";
   /** As last known. */
-  last(): StoreCondition;
+  last(): StoreStatus;
   /** As it is now, or was a few seconds ago. */
-  look(): Promise<StoreCondition>;
+  probe(): Promise<StoreStatus>;
 }
 
 /** A worker as its routes see it. */
@@ -56,7 +56,7 @@ export interface WorkerStatus {
   /** What `/health` tells. */
   readonly details: WorkerDetails;
   /** Once it is open. */
-  readonly store: StoreWatch | null;
+  readonly store: StoreMonitor | null;
 }
 
 export interface ReadyOptions {
@@ -66,7 +66,7 @@ export interface ReadyOptions {
 }
 
 /** @throws InferenceError `not_ready` or `cancelled` */
-export async function readySessions(
+export async function waitUntilReady(
   worker: WorkerStatus,
   { timeout, signal }: ReadyOptions,
 ): Promise<SessionsByTenant> {

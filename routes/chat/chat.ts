@@ -6,9 +6,13 @@ import { chunk, completion, type Heading, headingOf, usageChunk } from "./chat_r
 import { completionSchema, eventSchema } from "./chat_response_schema.ts";
 import { chatRequest, chatSchema } from "./chat_schema.ts";
 import { WRITE_ERRORS } from "../openapi/error_responses.ts";
-import { nameStates } from "../generation/event_stream.ts";
-import { foreignNames, withoutForeign } from "../generation/foreign_fields.ts";
-import { answerOnce, IDEMPOTENCY_ERRORS, idempotencyHeaders } from "../middleware/idempotency.ts";
+import { setStateHeaders } from "../generation/event_stream.ts";
+import { foreignNames, ignoreForeignFields } from "../generation/foreign_fields.ts";
+import {
+  IDEMPOTENCY_ERRORS,
+  idempotencyHeaders,
+  withIdempotency,
+} from "../middleware/idempotency.ts";
 import { accountOf, RATE_HEADERS } from "../middleware/rate_limits.ts";
 import { assertModel } from "../models/models.ts";
 import { ApiRoutes, defineRoute, jsonBody } from "../openapi/openapi.ts";
@@ -33,7 +37,7 @@ const createChatCompletion = defineRoute({
     "resume all the same.\n\n" + foreignNames("chat"),
   request: {
     headers: idempotencyHeaders,
-    body: jsonBody(withoutForeign(chatSchema, "chat"), "The turn."),
+    body: jsonBody(ignoreForeignFields(chatSchema, "chat"), "The turn."),
   },
   responses: {
     200: {
@@ -48,24 +52,26 @@ const createChatCompletion = defineRoute({
   errors: bodyReferenceErrors([...WRITE_ERRORS, ...IDEMPOTENCY_ERRORS]),
 });
 
-export function chatRoutes({ sessions, body, unread, keepAlive, log }: RouteOptions): ApiRoutes {
-  return new ApiRoutes(body).serve(createChatCompletion, async (c) => {
+export function chatRoutes(
+  { sessions, body, stalledReadTimeoutMs: unread, keepAlive, log }: RouteOptions,
+): ApiRoutes {
+  return new ApiRoutes(body).handle(createChatCompletion, async (c) => {
     const { signal } = c.req.raw;
     const body = c.req.valid("json");
     const request = chatRequest(body);
     const ready = await sessions(c);
     assertModel(ready.model, request.model);
-    return await answerOnce(c, { sessions: ready, log, body }, async (onTurns) => {
+    return await withIdempotency(c, { sessions: ready, log, body }, async (onTurns) => {
       const asked = { ...request.turn, account: accountOf(c) };
       const turns = await withBodyReferences(ready.startAll(asked, request.choices, signal));
       onTurns(turns);
       const heading = headingOf(turns[0], ready.model);
       if (request.stream) {
         const chunks = chunksOf(heading, request.includeUsage);
-        return streamTurns(c, turns, { chunks, log, unread, keepAlive });
+        return streamTurns(c, turns, { chunks, log, stalledReadTimeoutMs: unread, keepAlive });
       }
       const results = await Promise.all(turns.map((turn) => turn.result()));
-      nameStates(c, results);
+      setStateHeaders(c, results);
       return c.json(completion(heading, results), 200);
     });
   });

@@ -6,7 +6,11 @@ import { LOGPROBS_BOUND, topLogprobs } from "../generation/logprobs_schema.ts";
 import { messageSchema } from "./message_schema.ts";
 import { constraintOf, formatFields } from "../generation/response_format.ts";
 import { tokenLimit, tokensOf } from "../generation/sampling_schema.ts";
-import { turnFields, type WriteRequest, writeRequest } from "../generation/generation_schema.ts";
+import {
+  generationFields,
+  type GenerationRequest,
+  generationRequest,
+} from "../generation/generation_schema.ts";
 import {
   assertSupported,
   documented,
@@ -28,7 +32,7 @@ const UNSUPPORTED = {
 } satisfies UnsupportedFields;
 
 export const chatSchema = z.object({
-  ...turnFields,
+  ...generationFields,
   messages: z.array(messageSchema).nullish().openapi({
     description: "The conversation; what is new of it, where a state or a conversation goes on; " +
       "empty to let an open reply go on. A last message of the assistant is the beginning of the " +
@@ -67,7 +71,7 @@ export const chatSchema = z.object({
 export type ChatBody = z.infer<typeof chatSchema>;
 
 /** @throws InferenceError `unsupported_value` or `invalid_value`, naming the field */
-export function chatRequest(request: ChatBody): WriteRequest {
+export function chatRequest(request: ChatBody): GenerationRequest {
   assertSupported(request, UNSUPPORTED);
   if ((request.top_logprobs ?? 0) > 0 && !request.logprobs) {
     throw new InferenceError(
@@ -76,7 +80,7 @@ export function chatRequest(request: ChatBody): WriteRequest {
       { param: "top_logprobs" },
     );
   }
-  return writeRequest(request, {
+  return generationRequest(request, {
     messages: request.messages ?? [],
     prefill: continuesLast(request),
     constraint: constraintOf(request),

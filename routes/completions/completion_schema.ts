@@ -9,7 +9,11 @@ import {
 } from "../chat/chat_response_schema.ts";
 import { errorEventSchema } from "../openapi/error_schema.ts";
 import { LOGPROBS_BOUND, textLogprobsSchema } from "../generation/logprobs_schema.ts";
-import { turnFields, type WriteRequest, writeRequest } from "../generation/generation_schema.ts";
+import {
+  generationFields,
+  type GenerationRequest,
+  generationRequest,
+} from "../generation/generation_schema.ts";
 import {
   assertSupported,
   documented,
@@ -38,7 +42,7 @@ const prompt = z.union([z.string(), z.tuple([z.string()]).transform(([text]) => 
 });
 
 export const completionRequestSchema = z.object({
-  ...turnFields,
+  ...generationFields,
   prompt: prompt.nullish().openapi({
     description: "A text, which is written on as it stands: no template, and no end but `stop`, " +
       "`max_tokens` and the model's own. Left out to let an open reply go on.",
@@ -57,9 +61,11 @@ export const completionRequestSchema = z.object({
 });
 
 /** @throws InferenceError `unsupported_value`, naming the field */
-export function completionRequest(request: z.infer<typeof completionRequestSchema>): WriteRequest {
+export function completionRequest(
+  request: z.infer<typeof completionRequestSchema>,
+): GenerationRequest {
   assertSupported(request, UNSUPPORTED);
-  return writeRequest(request, {
+  return generationRequest(request, {
     messages: [],
     prompt: request.prompt ?? undefined,
     logprobs: request.logprobs === false ? undefined : request.logprobs ?? undefined,

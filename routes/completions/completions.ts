@@ -12,9 +12,13 @@ import {
   textEventSchema,
 } from "./completion_schema.ts";
 import { WRITE_ERRORS } from "../openapi/error_responses.ts";
-import { nameStates } from "../generation/event_stream.ts";
-import { foreignNames, withoutForeign } from "../generation/foreign_fields.ts";
-import { answerOnce, IDEMPOTENCY_ERRORS, idempotencyHeaders } from "../middleware/idempotency.ts";
+import { setStateHeaders } from "../generation/event_stream.ts";
+import { foreignNames, ignoreForeignFields } from "../generation/foreign_fields.ts";
+import {
+  IDEMPOTENCY_ERRORS,
+  idempotencyHeaders,
+  withIdempotency,
+} from "../middleware/idempotency.ts";
 import { accountOf, RATE_HEADERS } from "../middleware/rate_limits.ts";
 import { textLogprobs } from "../generation/logprobs_schema.ts";
 import { assertModel } from "../models/models.ts";
@@ -36,7 +40,7 @@ const createCompletion = defineRoute({
   request: {
     headers: idempotencyHeaders,
     body: jsonBody(
-      withoutForeign(completionRequestSchema, "completions"),
+      ignoreForeignFields(completionRequestSchema, "completions"),
       "The text, and how to go on.",
     ),
   },
@@ -54,25 +58,25 @@ const createCompletion = defineRoute({
 });
 
 export function completionRoutes(
-  { sessions, body, unread, keepAlive, log }: RouteOptions,
+  { sessions, body, stalledReadTimeoutMs: unread, keepAlive, log }: RouteOptions,
 ): ApiRoutes {
-  return new ApiRoutes(body).serve(createCompletion, async (c) => {
+  return new ApiRoutes(body).handle(createCompletion, async (c) => {
     const { signal } = c.req.raw;
     const body = c.req.valid("json");
     const request = completionRequest(body);
     const ready = await sessions(c);
     assertModel(ready.model, request.model);
-    return await answerOnce(c, { sessions: ready, log, body }, async (onTurns) => {
+    return await withIdempotency(c, { sessions: ready, log, body }, async (onTurns) => {
       const asked = { ...request.turn, account: accountOf(c) };
       const turns = await withBodyReferences(ready.startAll(asked, request.choices, signal));
       onTurns(turns);
       const heading = headingOf(turns[0], ready.model, "cmpl");
       if (request.stream) {
         const chunks = chunksOf(heading, request.includeUsage);
-        return streamTurns(c, turns, { chunks, log, unread, keepAlive });
+        return streamTurns(c, turns, { chunks, log, stalledReadTimeoutMs: unread, keepAlive });
       }
       const results = await Promise.all(turns.map((turn) => turn.result()));
-      nameStates(c, results);
+      setStateHeaders(c, results);
       return c.json(textCompletion(heading, results), 200);
     });
   });

@@ -28,7 +28,7 @@ import {
 import { itemOf, listOf, noItem, PAGE_ITEMS, pageOf } from "../responses/items.ts";
 import { accountOf } from "../middleware/rate_limits.ts";
 import { ApiRoutes, defineRoute, jsonBody, jsonResponse } from "../openapi/openapi.ts";
-import { heldBy } from "../middleware/memory_budget.ts";
+import { memoryLease } from "../middleware/memory_budget.ts";
 import type { RouteOptions } from "../route_options.ts";
 import { assertSupported } from "../generation/unsupported_fields.ts";
 import type { TranscriptPage } from "../../src/session/session_api.ts";
@@ -160,20 +160,20 @@ const getItem = defineRoute({
 
 export function conversationRoutes({ sessions, body }: RouteOptions): ApiRoutes {
   return new ApiRoutes(body)
-    .serve(createConversation, async (c) => {
+    .handle(createConversation, async (c) => {
       const { conversations } = await sessions(c);
       const body = c.req.valid("json");
       const account = accountOf(c);
       const begun = { ...wanted(body), items: entriesOf(body.items ?? [], "items") };
       const make = () => withBodyStates(conversations.create(begun, account));
-      const created = await account?.conversation(make) ?? await make();
+      const created = await account?.createConversation(make) ?? await make();
       return c.json(conversationObject(created), 200);
     })
-    .serve(getConversation, async (c) => {
+    .handle(getConversation, async (c) => {
       const { conversations } = await sessions(c);
       return c.json(conversationObject(await conversations.get(c.req.valid("param").id)), 200);
     })
-    .serve(updateConversation, async (c) => {
+    .handle(updateConversation, async (c) => {
       const { conversations } = await sessions(c);
       const { id } = c.req.valid("param");
       const body = c.req.valid("json");
@@ -181,24 +181,24 @@ export function conversationRoutes({ sessions, body }: RouteOptions): ApiRoutes 
       const changed = await withBodyStates(conversations.update(id, wanted(body)));
       return c.json(conversationObject(changed), 200);
     })
-    .serve(deleteConversation, async (c) => {
+    .handle(deleteConversation, async (c) => {
       const { conversations } = await sessions(c);
       const { id } = c.req.valid("param");
       await conversations.delete(id);
       accountOf(c)?.conversationRemoved();
       return c.json({ id, object: "conversation.deleted", deleted: true }, 200);
     })
-    .serve(listItems, async (c) => {
+    .handle(listItems, async (c) => {
       const { conversations } = await sessions(c);
       const { id } = c.req.valid("param");
       const { after: item, limit = PAGE_ITEMS, order = "desc" } = c.req.valid("query");
       const after = item === undefined ? undefined : indexOf(item, id) ?? -1;
       if (after === -1) throw noItem(item!);
-      const page = await conversations.transcript(id, { after, limit, order }, heldBy(c).take);
+      const page = await conversations.transcript(id, { after, limit, order }, memoryLease(c).grow);
       if (after !== undefined && after >= page.total) throw noItem(item!);
       return c.json(listOf(itemsOf(id, page), page), 200);
     })
-    .serve(createItems, async (c) => {
+    .handle(createItems, async (c) => {
       const { conversations } = await sessions(c);
       const { id } = c.req.valid("param");
       const messages = entriesOf(c.req.valid("json").items, "items");
@@ -206,7 +206,7 @@ export function conversationRoutes({ sessions, body }: RouteOptions): ApiRoutes 
       const items = messages.map((entry, i) => itemOf(messageId(id, before + i), entry));
       return c.json(pageOf(items, { order: "asc", limit: items.length }), 200);
     })
-    .serve(getItem, async (c) => {
+    .handle(getItem, async (c) => {
       const { conversations } = await sessions(c);
       const { id, item_id } = c.req.valid("param");
       const index = indexOf(item_id, id);
@@ -214,7 +214,7 @@ export function conversationRoutes({ sessions, body }: RouteOptions): ApiRoutes 
       const page = await conversations.transcript(
         id,
         { after: index - 1, limit: 1 },
-        heldBy(c).take,
+        memoryLease(c).grow,
       );
       if (page.messages.length === 0) throw itemNotFound(item_id, id);
       return c.json(itemsOf(id, page)[0], 200);

@@ -2,11 +2,11 @@
 
 import type { Context } from "hono";
 import { streamSSE } from "hono/streaming";
-import { Watch } from "../middleware/stall_timer.ts";
+import { StallTimer } from "../middleware/stall_timer.ts";
 import type { Turn } from "../../src/session/session_api.ts";
 
 /** Milliseconds for which a client may read nothing of what there is for it, unless told otherwise. */
-export const UNREAD_MS = 60_000;
+export const STALLED_READ_MS = 60_000;
 
 /**
  * Milliseconds without an event after which a comment is sent, unless told otherwise: proxies close
@@ -24,13 +24,13 @@ export interface EventStreamOptions {
   /** Those that are told of: they are cancelled when the client leaves, or stops reading. */
   turns: readonly Turn[];
   /** Milliseconds for which the client may read nothing of what there is for it. */
-  unread: number;
+  stalledReadTimeoutMs: number;
   /** Milliseconds without an event after which a comment is sent. */
   keepAlive: number;
 }
 
 /** Names the states that turns lead to, where they can be resumed. */
-export function nameStates(c: Context, states: readonly { stateId: string | null }[]): void {
+export function setStateHeaders(c: Context, states: readonly { stateId: string | null }[]): void {
   const ids = states.flatMap(({ stateId }) => stateId ?? []);
   if (ids.length > 0) c.header("x-state-id", ids.join(", "));
 }
@@ -38,14 +38,14 @@ export function nameStates(c: Context, states: readonly { stateId: string | null
 /** The answer of what `run` sends. */
 export function streamEvents(
   c: Context,
-  { turns, unread, keepAlive }: EventStreamOptions,
+  { turns, stalledReadTimeoutMs: unread, keepAlive }: EventStreamOptions,
   run: (send: (message: Message) => Promise<void>) => Promise<void>,
 ): Response {
-  nameStates(c, turns);
+  setStateHeaders(c, turns);
   c.header("x-accel-buffering", "no");
   return streamSSE(c, async (sse) => {
     sse.onAbort(() => turns.forEach((turn) => turn.cancel()));
-    using watch = new Watch({
+    using watch = new StallTimer({
       due: (since) => since + unread,
       late: () => sse.abort(),
     });

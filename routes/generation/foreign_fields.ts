@@ -216,7 +216,7 @@ const GROUPS = {
 };
 
 /** A schema that refuses, before its own checks, other servers' fields that would change the reply. */
-export function withoutForeign<T extends z.ZodType>(schema: T, kind: keyof typeof GROUPS) {
+export function ignoreForeignFields<T extends z.ZodType>(schema: T, kind: keyof typeof GROUPS) {
   return z.preprocess((body) => {
     if (typeof body === "object" && body !== null) assertNeutral(body as Body, GROUPS[kind]);
     return body;

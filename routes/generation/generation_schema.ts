@@ -25,7 +25,7 @@ const conversation = z.union(
   { error: "expected an id, or an object with one" },
 );
 
-export const turnFields = {
+export const generationFields = {
   model: modelId.nullish().openapi({
     description: "The id that `/v1/models` lists, or `default`; anything else is 404 " +
       "`model_not_found`. The one that runs, unless given or where it is empty.",
@@ -88,10 +88,10 @@ export const turnFields = {
   ...samplingFields,
 };
 
-type TurnBody = z.infer<z.ZodObject<typeof turnFields>>;
+type TurnBody = z.infer<z.ZodObject<typeof generationFields>>;
 
 /** A request to write, whatever it writes on. */
-export interface WriteRequest {
+export interface GenerationRequest {
   /** As the client calls it; `undefined` leaves it to the worker. */
   model: string | undefined;
   stream: boolean;
@@ -105,20 +105,20 @@ export interface WriteRequest {
  * @param own What this kind of request says besides.
  * @throws InferenceError `invalid_value`
  */
-export function writeRequest(
+export function generationRequest(
   request: TurnBody,
   own: Pick<TurnRequest, "messages"> & Partial<TurnRequest>,
-): WriteRequest {
+): GenerationRequest {
   const stream = request.stream ?? false;
   assertStored(request);
   const turn: TurnRequest = {
     stateId: request.state_id ?? undefined,
     conversation: request.conversation ?? undefined,
-    reread: request.on_mismatch === "reread",
-    keep: request.store ?? true,
+    reprocess: request.on_mismatch === "reread",
+    store: request.store ?? true,
     ttl: typeof request.state_ttl === "number" ? 1000 * request.state_ttl : undefined,
     maxTokens: tokensOf(request.max_tokens),
-    endless: request.ignore_eos ?? undefined,
+    ignoreEos: request.ignore_eos ?? undefined,
     stop: stopsOf(request),
     sampling: samplingOf(request),
     seed: seedOf(request),
@@ -138,7 +138,7 @@ export function writeRequest(
 /** @throws InferenceError `unsupported_value` for a length that may not be reached */
 function assertLength(
   min: number,
-  { endless, stop, maxTokens = DEFAULT_LIMITS.defaultMaxTokens }: TurnRequest,
+  { ignoreEos: endless, stop, maxTokens = DEFAULT_LIMITS.defaultMaxTokens }: TurnRequest,
 ): void {
   if (min === 0 || endless && stop === undefined && min <= maxTokens) return;
   throw new InferenceError(

@@ -1,7 +1,7 @@
 /** How probable tokens were, as completions and responses tell it. */
 
 import { z } from "@hono/zod-openapi";
-import type { TextToken, TokenChance } from "../../src/session/session_types.ts";
+import type { TextToken, TokenProbability } from "../../src/session/session_types.ts";
 
 const chance = {
   token: z.string().openapi({
@@ -95,7 +95,7 @@ export function textLogprobs(
   };
 }
 
-function told({ bytes, logprob }: TokenChance) {
+function told({ bytes, logprob }: TokenProbability) {
   return { token: textOf(bytes), logprob, bytes: [...bytes] };
 }
 

@@ -1,14 +1,14 @@
 /** Who asks: requests below `/v1` are admitted by their key, and have its tenant from then on. */
 
 import type { Context, MiddlewareHandler } from "hono";
-import type { Caller, Gate } from "../../src/access/access_api.ts";
+import type { AuthPolicy, Caller } from "../../src/access/access_api.ts";
 
 const CALLER = "caller";
 
 /** Lets through whom `gate` admits; others get what it throws. */
-export function admitCallers(gate: Gate): MiddlewareHandler {
+export function authenticate(gate: AuthPolicy): MiddlewareHandler {
   return async (c, next) => {
-    c.set(CALLER, await gate.admit(c.req.header("authorization")));
+    c.set(CALLER, await gate.authenticate(c.req.header("authorization")));
     await next();
   };
 }

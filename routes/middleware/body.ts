@@ -4,7 +4,7 @@ import { InferenceError } from "../../src/core/errors.ts";
 import { checkJsonComplexity } from "../../src/core/json_complexity.ts";
 import { inBlocks } from "./body_stream.ts";
 import { LargeBodies } from "./large_bodies.ts";
-import type { HeldRoom } from "./memory_budget.ts";
+import type { MemoryLease } from "./memory_budget.ts";
 
 /** What a body may be. */
 export interface BodyLimits {
@@ -16,20 +16,20 @@ export interface BodyLimits {
    * Milliseconds between two pieces of it at most, and, once three times that is over, on average
    * for every 64 KiB.
    */
-  pause: number;
+  stallTimeoutMs: number;
 }
 
 /** What one body is read within. */
-export interface BodyBounds extends BodyLimits {
+export interface BodyReadOptions extends BodyLimits {
   /** What its request holds. */
-  held: HeldRoom;
+  memory: MemoryLease;
 }
 
 /** Unless told otherwise. */
 export const BODY_LIMITS: BodyLimits = {
   large: new LargeBodies(),
   bytes: 8 * 1024 * 1024,
-  pause: 20_000,
+  stallTimeoutMs: 20_000,
 };
 
 /** What a JSON body may contain: no prompt has more messages, or more tokens as ids. */
@@ -44,7 +44,7 @@ export const JSON_LIMITS = { maxValues: 65_536, maxDepth: 512 } as const;
  */
 export async function readJson<T>(
   request: Request,
-  limits: BodyBounds,
+  limits: BodyReadOptions,
   check: (json: unknown) => T,
 ): Promise<T> {
   const bytes = await readBytes(request, limits);
@@ -86,7 +86,7 @@ function parseJson(bytes: Uint8Array): unknown {
  */
 export async function* readChunks(
   request: Request,
-  limits: BodyBounds,
+  limits: BodyReadOptions,
   remedy: string,
 ): AsyncGenerator<Uint8Array> {
   assertPlain(request);
@@ -100,10 +100,10 @@ export async function* readChunks(
   if (declared > limit) throw tooLarge(`${declared}`);
   let length = 0;
   try {
-    for await (const chunk of inBlocks(request.body, limits.pause)) {
+    for await (const chunk of inBlocks(request.body, limits.stallTimeoutMs)) {
       length += chunk.length;
       if (length > limit) throw tooLarge(`more than ${limit}`);
-      limits.held.take(chunk.length);
+      limits.memory.grow(chunk.length);
       yield chunk;
     }
   } catch (cause) {
@@ -123,7 +123,7 @@ function assertPlain(request: Request): void {
   );
 }
 
-async function readBytes(request: Request, limits: BodyBounds): Promise<Uint8Array> {
+async function readBytes(request: Request, limits: BodyReadOptions): Promise<Uint8Array> {
   const remedy = "send the conversation in parts, resuming with state_id";
   const chunks: Uint8Array[] = [];
   let length = 0;

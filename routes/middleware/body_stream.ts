@@ -2,13 +2,13 @@
 
 import { InferenceError } from "../../src/core/errors.ts";
 import { TimeSlice } from "../../src/core/time_slice.ts";
-import { Watch } from "./stall_timer.ts";
+import { StallTimer } from "./stall_timer.ts";
 
 /** Bytes of a block. */
 const BLOCK = 65_536;
 
 /** Pieces of a body at most: each costs some 40 µs, and 2 kB while it is kept, however small it is. */
-export const MOST_PIECES = 65_536;
+export const MAX_CHUNKS = 65_536;
 
 /**
  * A body's bytes in blocks of 64 KiB, the last one shorter; pieces that are larger are passed on as
@@ -49,7 +49,7 @@ async function* inTime(
   const start = performance.now();
   const slice = new TimeSlice();
   let [length, pieces, late] = [0, 0, false];
-  using watch = new Watch({
+  using watch = new StallTimer({
     due: (since) => Math.min(since + pause, start + pause * (3 + length / BLOCK)),
     late: () => {
       late = true;
@@ -63,7 +63,7 @@ async function* inTime(
       if (late) throw tooSlow(length, performance.now() - start);
       if (done) return;
       length += value.length;
-      if (++pieces > MOST_PIECES) throw tooManyPieces(length);
+      if (++pieces > MAX_CHUNKS) throw tooManyPieces(length);
       yield value;
       // Reading a body whose bytes are all here never waits for the event loop.
       if (slice.isOver) await slice.next();
@@ -84,7 +84,7 @@ function tooSlow(length: number, milliseconds: number): InferenceError {
 function tooManyPieces(length: number): InferenceError {
   return new InferenceError(
     "invalid_value",
-    `The request body has come in ${MOST_PIECES} pieces, with ${length} bytes in all; ` +
+    `The request body has come in ${MAX_CHUNKS} pieces, with ${length} bytes in all; ` +
       "send it in larger ones",
   );
 }

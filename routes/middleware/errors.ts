@@ -76,7 +76,7 @@ export function notFound(c: Context): Response {
 }
 
 /** For a path that knows only the methods in `allow`. */
-function methodNotAllowed(allow: string): Handler {
+function respondMethodNotAllowed(allow: string): Handler {
   return (c) => {
     c.header("allow", allow);
     throw new InferenceError(
@@ -87,10 +87,10 @@ function methodNotAllowed(allow: string): Handler {
 }
 
 /** Lets the paths of `app` answer 405 to all methods but those that they have routes for. */
-export function refuseOtherMethods(app: Hono): void {
+export function methodNotAllowed(app: Hono): void {
   const own = app.routes.filter(({ method }) => method !== METHOD_NAME_ALL);
   for (const [path, routes] of Map.groupBy(own, ({ path }) => path)) {
     const methods = new Set(routes.map(({ method }) => method));
-    app.all(path, methodNotAllowed([...methods].join(", ")));
+    app.all(path, respondMethodNotAllowed([...methods].join(", ")));
   }
 }

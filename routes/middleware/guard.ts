@@ -39,7 +39,7 @@ const HOST = /^(\[[\da-f:.]+\]|[\w.~%!$&'()*+,;=-]+)(:\d*)?$/i;
 const MAX_AGE = 3600;
 
 /** Answers browsers' questions, and refuses what pages may not ask. */
-export function guard({ origins, local }: GuardOptions): MiddlewareHandler[] {
+export function originGuard({ origins, local }: GuardOptions): MiddlewareHandler[] {
   const allowed = new Set(origins);
   // Nobody owns the host of another scheme: its name must not become a name of the worker.
   const hosts = new Set(origins.filter(isWeb).map((origin) => URL.parse(origin)?.hostname));

@@ -6,15 +6,15 @@ import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { InferenceError } from "../../src/core/errors.ts";
 import type { SessionApi } from "../../src/session/session_api.ts";
 import { handleError, type Log } from "./errors.ts";
-import type { AnswerUnderway, Turn } from "../../src/session/session_api.ts";
+import type { ResponseClaim, Turn } from "../../src/session/session_api.ts";
 
 /** Bytes of an answer that is kept, at most. */
-export const ANSWER_BYTES = 4 * 2 ** 20;
+export const MAX_STORED_BYTES = 4 * 2 ** 20;
 
 /** Bytes of all streams that this process collects to keep them, at most. */
-const COLLECTED_BYTES = 16 * ANSWER_BYTES;
+const COLLECTED_BYTES = 16 * MAX_STORED_BYTES;
 
-/** Of routes that call {@linkcode answerOnce}. */
+/** Of routes that call {@linkcode withIdempotency}. */
 export const IDEMPOTENCY_ERRORS = [
   "idempotency_key_reused",
   "request_in_progress",
@@ -40,7 +40,7 @@ export const idempotencyHeaders = z.object({
 /** Headers that are a request's own. */
 const OWN_HEADERS = ["x-request-id"];
 
-export interface OnceOptions {
+export interface IdempotencyOptions {
   sessions: SessionApi;
   log: Log;
   /** The body as it was checked; the same one is the same request. */
@@ -59,16 +59,16 @@ export type OnTurns = (turns: readonly Pick<Turn, "result">[]) => void;
  * @throws InferenceError `idempotency_key_reused`, `request_in_progress`, `answer_gone`,
  * `store_unavailable`, and what `run` throws
  */
-export async function answerOnce<T extends Response>(
+export async function withIdempotency<T extends Response>(
   c: Context,
-  options: OnceOptions,
+  options: IdempotencyOptions,
   run: (onTurns: OnTurns) => Promise<T>,
 ): Promise<T> {
   const { sessions, log, body } = options;
   const key = c.req.header("idempotency-key");
   if (key === undefined || body.store === false) return await run(() => {});
   const route = `${c.req.method} ${c.req.path}`;
-  const begun = await sessions.answers.begin({ key, route, body: JSON.stringify(body) });
+  const begun = await sessions.idempotency.begin({ key, route, body: JSON.stringify(body) });
   if ("given" in begun) {
     const { status, headers, body } = begun.given;
     c.header("idempotent-replayed", "true");
@@ -78,7 +78,7 @@ export async function answerOnce<T extends Response>(
       headers,
     ) as Response as T;
   }
-  const keeper = new Keeper(c, begun.underway, options);
+  const keeper = new IdempotencyRecorder(c, begun.underway, options);
   let answer: Response;
   try {
     answer = await run((turns) => keeper.turns = turns);
@@ -103,14 +103,14 @@ function passes({ code }: InferenceError): boolean {
 }
 
 /** Hands on an answer, and what it was to the store. */
-class Keeper {
+class IdempotencyRecorder {
   readonly #c: Context;
-  readonly #underway: AnswerUnderway;
-  readonly #options: OnceOptions;
+  readonly #underway: ResponseClaim;
+  readonly #options: IdempotencyOptions;
   /** Those that the answer is made of. */
   turns: Parameters<OnTurns>[0] = [];
 
-  constructor(c: Context, underway: AnswerUnderway, options: OnceOptions) {
+  constructor(c: Context, underway: ResponseClaim, options: IdempotencyOptions) {
     this.#c = c;
     this.#underway = underway;
     this.#options = options;
@@ -118,7 +118,7 @@ class Keeper {
 
   /** Nobody is to suffer of a key that can't be given up: it runs out. */
   async drop(): Promise<void> {
-    await this.#quietly(() => this.#underway.drop());
+    await this.#quietly(() => this.#underway.release());
   }
 
   async keep(answer: Response): Promise<Response> {
@@ -128,7 +128,7 @@ class Keeper {
     }
     if (!isStream(answer)) {
       const bytes = await answer.bytes();
-      await this.#store(answer, bytes.length > ANSWER_BYTES ? null : bytes);
+      await this.#store(answer, bytes.length > MAX_STORED_BYTES ? null : bytes);
       return new Response(bytes, answer);
     }
     return new Response(this.#watched(answer), answer);
@@ -170,11 +170,11 @@ class Keeper {
     if (!this.#isWhole(answer, body, states) || this.#c.req.raw.signal.aborted) {
       return await this.drop();
     }
-    if (body === null) return await this.#quietly(() => this.#underway.keepNothing(states));
+    if (body === null) return await this.#quietly(() => this.#underway.storeWithoutBody(states));
     const kept = Object.fromEntries(
       [...headers].filter(([name]) => !OWN_HEADERS.includes(name)),
     );
-    await this.#quietly(() => this.#underway.keep({ status, headers: kept, body }, states));
+    await this.#quietly(() => this.#underway.store({ status, headers: kept, body }, states));
   }
 
   /** Whether an answer came to its end: by its last event, or, where that is not at hand, its turns. */
@@ -218,7 +218,7 @@ class Collected {
   push(chunk: Uint8Array): void {
     if (this.#chunks === null) return;
     const { length } = chunk;
-    if (this.#bytes + length > ANSWER_BYTES || Collected.#total + length > COLLECTED_BYTES) {
+    if (this.#bytes + length > MAX_STORED_BYTES || Collected.#total + length > COLLECTED_BYTES) {
       this.take();
       this.#chunks = null;
       return;

@@ -11,16 +11,16 @@ import { callerOf } from "./authentication.ts";
 const SHARE = 0.5;
 
 /** What one request holds, until it is disposed of. */
-export interface HeldRoom extends Disposable {
+export interface MemoryLease extends Disposable {
   /** @throws InferenceError `overloaded` if there is no room for so many bytes more */
-  take(bytes: number): void;
+  grow(bytes: number): void;
 }
 
 /**
  * Room for the bytes of all requests. One whose tenant has no other is let in however large it is, as
  * long as there is room for all: bodies and states have bounds of their own.
  */
-export class Room {
+export class MemoryBudget {
   readonly #bytes: number;
   #taken = 0;
   readonly #byTenant = new Map<string, number>();
@@ -31,7 +31,7 @@ export class Room {
   }
 
   /** Begins a request of a tenant's. */
-  hold(tenant: string): HeldRoom {
+  lease(tenant: string): MemoryLease {
     let own = 0;
     let ended = false;
     const add = (bytes: number) => {
@@ -42,7 +42,7 @@ export class Room {
       else this.#byTenant.delete(tenant);
     };
     return {
-      take: (bytes) => {
+      grow: (bytes) => {
         // A client may have left while something is still done for it.
         if (ended) return;
         this.#assertRoom(this.#taken, { own, bytes, most: this.#bytes });
@@ -82,9 +82,9 @@ interface ServerInfo {
 }
 
 /** Gives every request what it holds, until its answer has been sent. */
-export function holdRoom(room: Room): MiddlewareHandler {
+export function leaseMemory(room: MemoryBudget): MiddlewareHandler {
   return async (c, next) => {
-    const held = room.hold(callerOf(c).tenant);
+    const held = room.lease(callerOf(c).tenant);
     c.set(HELD, held);
     const { completed } = (c.env ?? {}) as ServerInfo;
     try {
@@ -98,6 +98,6 @@ export function holdRoom(room: Room): MiddlewareHandler {
 }
 
 /** What a request holds. */
-export function heldBy(c: Context): HeldRoom {
+export function memoryLease(c: Context): MemoryLease {
   return c.get(HELD);
 }

@@ -50,11 +50,11 @@ export function countRequests(): MiddlewareHandler {
 }
 
 /** Tells what is left of the limits by the minute. */
-export function tellRates(): MiddlewareHandler {
+export function rateLimitHeaders(): MiddlewareHandler {
   return async (c, next) => {
     await next();
     if (!TOLD.has(c.res.status)) return;
-    for (const [kind, left] of Object.entries(accountOf(c)?.left ?? {})) {
+    for (const [kind, left] of Object.entries(accountOf(c)?.rateLimits ?? {})) {
       const name = (what: string) => `x-ratelimit-${what}-${kind as RateKind}`;
       c.res.headers.set(name("limit"), String(left.limit));
       c.res.headers.set(name("remaining"), String(left.remaining));

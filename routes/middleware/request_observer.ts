@@ -5,7 +5,7 @@ import type { Context, MiddlewareHandler } from "hono";
 import { routePath } from "hono/route";
 
 /** A request and what became of it. */
-export interface AnsweredRequest {
+export interface ObservedRequest {
   /** Or "other". */
   method: string;
   /** As the document has it; "other" where there is none. */
@@ -22,13 +22,13 @@ export interface AnsweredRequest {
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
 
 /** The span is Deno's, which knows nothing of routes. */
-function nameSpan(c: Context, { method, route }: Pick<AnsweredRequest, "method" | "route">): void {
+function nameSpan(c: Context, { method, route }: Pick<ObservedRequest, "method" | "route">): void {
   const span = trace.getActiveSpan();
   span?.setAttributes({ "rwkv.request_id": c.get("requestId"), "http.route": route });
   span?.updateName(`${method === "other" ? "HTTP" : method} ${route}`);
 }
 
-export function tellAnswers(onAnswer: (answered: AnsweredRequest) => void): MiddlewareHandler {
+export function observeResponses(onAnswer: (answered: ObservedRequest) => void): MiddlewareHandler {
   return async (c, next) => {
     const start = performance.now();
     await next();

@@ -1,7 +1,7 @@
 /** Waits that may take too long, watched by one timer: one for each costs more than most waits. */
 
 /** What is watched for. */
-export interface WatchOptions {
+export interface StallTimerOptions {
   /** When a wait that began at `since` has taken too long, both in milliseconds of `performance`. */
   due(since: number): number;
   /** Called when one has; once at most. */
@@ -12,14 +12,14 @@ export interface WatchOptions {
 const IDLE_MS = 100;
 
 /** Watches one wait after another, or several at once. */
-export class Watch implements Disposable {
-  readonly #options: WatchOptions;
+export class StallTimer implements Disposable {
+  readonly #options: StallTimerOptions;
   #waits = 0;
   #since = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Watches until it is disposed of. */
-  constructor(options: WatchOptions) {
+  constructor(options: StallTimerOptions) {
     this.#options = options;
     this.#look();
   }

@@ -36,11 +36,11 @@ const getModel = defineRoute({
 
 export function modelRoutes({ sessions }: RouteOptions): ApiRoutes {
   return new ApiRoutes()
-    .serve(listModels, async (c) => {
+    .handle(listModels, async (c) => {
       const { model } = await sessions(c);
       return c.json({ object: "list", data: [modelObject(model)] }, 200);
     })
-    .serve(getModel, async (c) => {
+    .handle(getModel, async (c) => {
       const { model } = await sessions(c);
       assertModel(model, c.req.valid("param").id);
       return c.json(modelObject(model), 200);

@@ -43,14 +43,14 @@ const detokenize = defineRoute({
 
 export function tokenRoutes({ sessions, body }: RouteOptions): ApiRoutes {
   return new ApiRoutes(body)
-    .serve(tokenize, async (c) => {
+    .handle(tokenize, async (c) => {
       const request = c.req.valid("json");
       const ready = await sessions(c);
       assertModel(ready.model, request.model ?? undefined);
       const tokens = await tokensOf(request, ready.tokens);
       return c.json({ tokens, count: tokens.length, max_model_len: null }, 200);
     })
-    .serve(detokenize, async (c) => {
+    .handle(detokenize, async (c) => {
       const request = c.req.valid("json");
       const ready = await sessions(c);
       assertModel(ready.model, request.model ?? undefined);

@@ -11,7 +11,7 @@ import type { ErrorCode } from "../../src/core/errors.ts";
 import { BODY_LIMITS, type BodyLimits, readJson } from "../middleware/body.ts";
 import { errorResponses } from "./error_responses.ts";
 import { headersOf } from "./response_headers.ts";
-import { heldBy } from "../middleware/memory_budget.ts";
+import { memoryLease } from "../middleware/memory_budget.ts";
 import { invalidValue, parse } from "../middleware/validation.ts";
 
 /** A route, all that is to be known of it; `responses` are those that its handler returns. */
@@ -61,7 +61,7 @@ export class ApiRoutes extends OpenAPIHono<BlankEnv> {
    * Documents and serves a route. Its handler finds what was checked by `c.req.valid("json")`, and
    * `"param"`, `"query"`, `"header"` in the same way; whatever fails is thrown as `invalid_value`.
    */
-  serve<R extends ApiRoute>(declared: R, handler: RouteHandler<R>): this {
+  handle<R extends ApiRoute>(declared: R, handler: RouteHandler<R>): this {
     const { errors, pattern, ...route }: ApiRoute = declared;
     const own = Object.entries(route.responses).map(([status, response]) => [
       status,
@@ -89,7 +89,7 @@ export class ApiRoutes extends OpenAPIHono<BlankEnv> {
 
   #takeJson(schema: z.ZodType<object>): MiddlewareHandler {
     return async (c: Context, next) => {
-      const bounds = { ...this.#body, held: heldBy(c) };
+      const bounds = { ...this.#body, memory: memoryLease(c) };
       const body = await readJson(c.req.raw, bounds, (json) => parse(schema, json));
       c.req.addValidatedData("json", body);
       await next();

@@ -69,7 +69,7 @@ const getDocument = defineRoute({
 
 /** @param describe The document of the whole app. */
 export function documentRoutes(describe: () => OpenApiDocument): ApiRoutes {
-  return new ApiRoutes().serve(getDocument, (c) => c.json({ ...describe() } as JsonObject, 200));
+  return new ApiRoutes().handle(getDocument, (c) => c.json({ ...describe() } as JsonObject, 200));
 }
 
 /** The document of an app, once all its routes are there. */

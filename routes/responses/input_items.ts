@@ -32,12 +32,12 @@ export function entriesOf(
 ): TranscriptEntry[] {
   return items.map(({ role, content }, i) => {
     const text = typeof content === "string" ? content : content.map(({ text }) => text).join("\n");
-    return said(`${name}[${i}].content`, role, text);
+    return itemText(`${name}[${i}].content`, role, text);
   });
 }
 
 /** @throws InferenceError `invalid_value` for a user who says nothing */
-export function said(
+export function itemText(
   param: string,
   role: TranscriptEntry["role"],
   content: string,

@@ -42,7 +42,7 @@ export function previousNotFound(id: string): InferenceError {
 }
 
 /** What a session says of its own request, in the words of `/v1/responses`. */
-export function inResponsesWords(error: unknown, previous: string | undefined): unknown {
+export function asResponseError(error: unknown, previous: string | undefined): unknown {
   if (!(error instanceof InferenceError)) return error;
   const { code, message, param } = error;
   if (param === "state_id" && previous !== undefined) {

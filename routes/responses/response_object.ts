@@ -5,7 +5,7 @@ import { outputMessage } from "./items.ts";
 import { responseIdOf } from "./response_ids.ts";
 import type { ResponseNote } from "./response_request.ts";
 import type { ResponseObject, ResponseUsage } from "./response_schema.ts";
-import type { ReportedEnd, TurnReport } from "../../src/session/session_api.ts";
+import type { ReportedResult, TurnReport } from "../../src/session/session_api.ts";
 
 /** A response before its end. */
 export interface ResponseStart {
@@ -19,7 +19,9 @@ export interface ResponseStart {
 }
 
 /** How a response ended. */
-export type ResponseEnd = ReportedEnd & Partial<Pick<TurnResult, "stateId" | "warning" | "tokens">>;
+export type ResponseEnd =
+  & ReportedResult
+  & Partial<Pick<TurnResult, "stateId" | "warning" | "tokens">>;
 
 export function responseObject(start: ResponseStart, end: ResponseEnd | null): ResponseObject {
   const { leadsTo, created, note: { message, given } } = start;
@@ -44,16 +46,19 @@ export function responseObject(start: ResponseStart, end: ResponseEnd | null): R
 }
 
 /** A response that is kept. */
-export function keptResponse(stateId: string, { note, created, end }: TurnReport): ResponseObject {
+export function storedResponse(
+  stateId: string,
+  { note, created, end }: TurnReport,
+): ResponseObject {
   const start = { leadsTo: stateId, stateId, created, note: note as ResponseNote };
   return responseObject(start, end);
 }
 
-export function statusOf({ finishReason }: ReportedEnd): "completed" | "incomplete" {
+export function statusOf({ finishReason }: ReportedResult): "completed" | "incomplete" {
   return finishReason === "stop" ? "completed" : "incomplete";
 }
 
-function usageOf({ usage }: ReportedEnd): ResponseUsage {
+function usageOf({ usage }: ReportedResult): ResponseUsage {
   return {
     input_tokens: usage.prompt_tokens,
     input_tokens_details: { cached_tokens: usage.prompt_tokens_details.cached_tokens },

@@ -6,7 +6,7 @@ import type { TranscriptEntry } from "../../src/prompt/chat_template.ts";
 import type { TurnRequest } from "../../src/session/session_types.ts";
 import { metadata } from "../conversations/conversation_schema.ts";
 import { conversationId, EXAMPLE_CONVERSATION, modelId } from "../openapi/ids_schema.ts";
-import { entriesOf, inputItem, said } from "./input_items.ts";
+import { entriesOf, inputItem, itemText } from "./input_items.ts";
 import type { Item } from "./item_schema.ts";
 import { itemOf, newMessageId } from "./items.ts";
 import { topLogprobs } from "../generation/logprobs_schema.ts";
@@ -210,7 +210,7 @@ export function responseRequest(
       // The last events of a stream have the whole message in them.
       logprobsAtEnd: true,
       stream: stream ?? false,
-      keep: store,
+      store: store,
       note,
     },
   };
@@ -221,7 +221,7 @@ function logprobsOf({ include, top_logprobs }: ResponseBody): number | undefined
 }
 
 function messagesOf({ input }: ResponseBody): TranscriptEntry[] {
-  if (typeof input === "string") return input === "" ? [] : [said("input", "user", input)];
+  if (typeof input === "string") return input === "" ? [] : [itemText("input", "user", input)];
   return entriesOf(input ?? [], "input");
 }
 

@@ -6,9 +6,17 @@ import { InferenceError } from "../../src/core/errors.ts";
 import type { SessionApi } from "../../src/session/session_api.ts";
 import { bodyReferenceErrors, withBodyReferences } from "../middleware/referenced_ids.ts";
 import { SESSION_ERRORS, WRITE_ERRORS } from "../openapi/error_responses.ts";
-import { type EventStreamOptions, nameStates, streamEvents } from "../generation/event_stream.ts";
-import { answerOnce, IDEMPOTENCY_ERRORS, idempotencyHeaders } from "../middleware/idempotency.ts";
-import { foreignNames, withoutForeign } from "../generation/foreign_fields.ts";
+import {
+  type EventStreamOptions,
+  setStateHeaders,
+  streamEvents,
+} from "../generation/event_stream.ts";
+import {
+  IDEMPOTENCY_ERRORS,
+  idempotencyHeaders,
+  withIdempotency,
+} from "../middleware/idempotency.ts";
+import { foreignNames, ignoreForeignFields } from "../generation/foreign_fields.ts";
 import { itemListQuery, itemListSchema } from "./item_schema.ts";
 import { pageOf } from "./items.ts";
 import { accountOf, RATE_HEADERS } from "../middleware/rate_limits.ts";
@@ -18,8 +26,8 @@ import { type ResponseEvent, responseEventSchema } from "./response_event_schema
 import { responseEvents } from "./response_events.ts";
 import { RESPONSE_EVENT_EXAMPLES, RESPONSE_EXAMPLE } from "./response_examples.ts";
 import { headersOf } from "../openapi/response_headers.ts";
-import { inResponsesWords, responseNotFound, stateIdOf } from "./response_ids.ts";
-import { keptResponse, responseObject } from "./response_object.ts";
+import { asResponseError, responseNotFound, stateIdOf } from "./response_ids.ts";
+import { responseObject, storedResponse } from "./response_object.ts";
 import { type ResponseNote, responseRequest, responseRequestSchema } from "./response_request.ts";
 import { deletedResponseSchema, responseId, responseSchema } from "./response_schema.ts";
 import type { RouteOptions } from "../route_options.ts";
@@ -53,7 +61,7 @@ const createResponse = defineRoute({
     foreignNames("responses"),
   request: {
     headers: idempotencyHeaders,
-    body: jsonBody(withoutForeign(responseRequestSchema, "responses"), "What to reply to."),
+    body: jsonBody(ignoreForeignFields(responseRequestSchema, "responses"), "What to reply to."),
   },
   responses: {
     200: {
@@ -126,49 +134,53 @@ const listInputItems = defineRoute({
 });
 
 export function responseRoutes(
-  { sessions, body, unread, keepAlive, log }: RouteOptions,
+  { sessions, body, stalledReadTimeoutMs: unread, keepAlive, log }: RouteOptions,
 ): ApiRoutes {
   return new ApiRoutes(body)
-    .serve(createResponse, async (c) => {
+    .handle(createResponse, async (c) => {
       const { signal } = c.req.raw;
       const body = c.req.valid("json");
       const ready = await sessions(c);
       assertModel(ready.model, body.model ?? undefined);
-      return await answerOnce(c, { sessions: ready, log, body, isWhole }, async (onTurns) => {
+      return await withIdempotency(c, { sessions: ready, log, body, isWhole }, async (onTurns) => {
         const { turn: request, note } = responseRequest(body, ready.model.id);
         const previous = body.previous_response_id ?? undefined;
         const started = ready.start({ ...request, account: accountOf(c) }, signal);
         const turn = await withBodyReferences(started)
-          .catch((error) => Promise.reject(inResponsesWords(error, previous)));
+          .catch((error) => Promise.reject(asResponseError(error, previous)));
         onTurns([turn]);
         const { leadsTo, stateId, created } = turn;
         const start = { leadsTo, stateId, created, note };
         if (!request.stream) {
           const end = await turn.result();
-          nameStates(c, [end]);
+          setStateHeaders(c, [end]);
           return c.json(responseObject(start, end), 200);
         }
         const events = responseEvents(turn, start, log);
-        return streamResponse(c, events, { turns: [turn], unread, keepAlive });
+        return streamResponse(c, events, {
+          turns: [turn],
+          stalledReadTimeoutMs: unread,
+          keepAlive,
+        });
       });
     })
-    .serve(getResponse, async (c) => {
+    .handle(getResponse, async (c) => {
       const { id } = c.req.valid("param");
       const report = await reportOf(await sessions(c), id);
-      return c.json(keptResponse(stateIdOf(id), report), 200);
+      return c.json(storedResponse(stateIdOf(id), report), 200);
     })
-    .serve(deleteResponse, async (c) => {
+    .handle(deleteResponse, async (c) => {
       const { id } = c.req.valid("param");
       const ready = await sessions(c);
       await reportOf(ready, id);
       await ready.delete(stateIdOf(id));
       return c.json({ id, object: "response", deleted: true }, 200);
     })
-    .serve(cancelResponse, async (c) => {
+    .handle(cancelResponse, async (c) => {
       await reportOf(await sessions(c), c.req.valid("param").id);
       throw new InferenceError("invalid_value", "Cannot cancel a synchronous response.");
     })
-    .serve(listInputItems, async (c) => {
+    .handle(listInputItems, async (c) => {
       const { note } = await reportOf(await sessions(c), c.req.valid("param").id);
       return c.json(pageOf((note as ResponseNote).input, c.req.valid("query")), 200);
     });

@@ -8,7 +8,7 @@ import { stateId } from "../openapi/ids_schema.ts";
 import { accountOf } from "../middleware/rate_limits.ts";
 import { ApiRoutes, defineRoute, jsonResponse } from "../openapi/openapi.ts";
 import { headersOf } from "../openapi/response_headers.ts";
-import { heldBy } from "../middleware/memory_budget.ts";
+import { memoryLease } from "../middleware/memory_budget.ts";
 import type { RouteOptions } from "../route_options.ts";
 import {
   deletedStateSchema,
@@ -103,31 +103,31 @@ const exportState = defineRoute({
 
 export function stateRoutes({ sessions, body }: RouteOptions): ApiRoutes {
   return new ApiRoutes()
-    .serve(importState, async (c) => {
+    .handle(importState, async (c) => {
       const ready = await sessions(c);
-      const limits = { ...body, bytes: ready.importLimit, held: heldBy(c) };
+      const limits = { ...body, bytes: ready.importLimit, memory: memoryLease(c) };
       const remedy = "more than any state of this model with its conversation";
       const state = await ready.importState(readChunks(c.req.raw, limits, remedy), accountOf(c));
       c.header("location", `/v1/states/${state.id}`);
       return c.json(stateObject(state), 201);
     })
-    .serve(getState, async (c) => {
+    .handle(getState, async (c) => {
       const ready = await sessions(c);
       const { after: skipped = 0, limit } = c.req.valid("query");
-      const page = { after: skipped - 1, limit, take: heldBy(c).take };
+      const page = { after: skipped - 1, limit, take: memoryLease(c).grow };
       return c.json(stateObject(await ready.describe(c.req.valid("param").id, page)), 200);
     })
-    .serve(deleteState, async (c) => {
+    .handle(deleteState, async (c) => {
       const ready = await sessions(c);
       const { id } = c.req.valid("param");
       await ready.delete(id);
       return c.json({ id, object: "state", deleted: true }, 200);
     })
-    .serve(exportState, async (c) => {
+    .handle(exportState, async (c) => {
       const ready = await sessions(c);
       const { name, bytes, parts } = await ready.exportState(
         c.req.valid("param").id,
-        heldBy(c).take,
+        memoryLease(c).grow,
       );
       return c.body(ReadableStream.from(pieces(parts)), 200, {
         "content-type": "application/octet-stream",

@@ -9,7 +9,7 @@ import {
 } from "./health_schema.ts";
 import { ApiRoutes, defineRoute, jsonResponse } from "../openapi/openapi.ts";
 import { headersOf } from "../openapi/response_headers.ts";
-import type { StoreCondition, WorkerStatus } from "../worker.ts";
+import type { StoreStatus, WorkerStatus } from "../worker.ts";
 
 const STATUS = {
   starting: "starting",
@@ -74,17 +74,17 @@ const getPing = defineRoute({
 
 export function healthRoutes(worker: WorkerStatus): ApiRoutes {
   return new ApiRoutes()
-    .serve(getHealth, async (c) => {
-      const store = await worker.store?.look();
+    .handle(getHealth, async (c) => {
+      const store = await worker.store?.probe();
       return c.json(health(worker, store), worker.state === "failed" ? 503 : 200);
     })
-    .serve(getReady, (c) => {
+    .handle(getReady, (c) => {
       const ready = worker.state === "ready";
       if (!ready) c.header("retry-after", "5");
       // Orchestrators wait for a second, and not for the store.
       return c.json(readiness(worker, worker.store?.last()), ready ? 200 : 503);
     })
-    .serve(getPing, (c) => {
+    .handle(getPing, (c) => {
       const { state } = worker;
       if (state === "starting" || state === "rebuilding") return c.body(null, 204);
       return c.json(statusOf(worker), state === "ready" ? 200 : 503);
@@ -98,7 +98,7 @@ function statusOf({ state, reason }: WorkerStatus): Pick<Readiness, "status" | "
   return { status: STATUS[state], reason: reason ?? notLoaded };
 }
 
-function readiness(worker: WorkerStatus, condition: StoreCondition | undefined): Readiness {
+function readiness(worker: WorkerStatus, condition: StoreStatus | undefined): Readiness {
   const { model, device, adapter } = worker.details;
   return {
     ...statusOf(worker),
@@ -111,7 +111,7 @@ function readiness(worker: WorkerStatus, condition: StoreCondition | undefined):
   };
 }
 
-function health(worker: WorkerStatus, condition: StoreCondition | undefined): Health {
+function health(worker: WorkerStatus, condition: StoreStatus | undefined): Health {
   const { software, deviceReason, quant, loaded, memory, warning } = worker.details;
   return {
     ...readiness(worker, condition),

@@ -1,10 +1,10 @@
 /** `GET /metrics`, for Prometheus. */
 
 import { z } from "@hono/zod-openapi";
-import { invalidKey } from "../../src/access/access.ts";
+import { invalidKey } from "../../src/access/key_auth.ts";
 import { hasToken } from "../../src/access/metrics_token.ts";
 import { ApiRoutes, defineRoute } from "../openapi/openapi.ts";
-import type { Gate } from "../../src/access/access_api.ts";
+import type { AuthPolicy } from "../../src/access/access_api.ts";
 
 /** What is told of the worker in numbers. */
 export interface MetricsText {
@@ -40,11 +40,13 @@ const getMetrics = defineRoute({
 
 export function metricsRoutes(
   metrics: MetricsText,
-  { gate, token }: { gate: Gate; token: string | undefined },
+  { gate, token }: { gate: AuthPolicy; token: string | undefined },
 ): ApiRoutes {
-  return new ApiRoutes().serve(getMetrics, async (c) => {
+  return new ApiRoutes().handle(getMetrics, async (c) => {
     const authorization = c.req.header("authorization");
-    const may = token === undefined ? !await gate.closed() : await hasToken(authorization, token);
+    const may = token === undefined
+      ? !await gate.keysRequired()
+      : await hasToken(authorization, token);
     if (!may) throw invalidKey();
     return c.text(await metrics.text(), 200, { "content-type": metrics.contentType });
   });

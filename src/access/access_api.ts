@@ -11,22 +11,22 @@ export interface Caller {
 }
 
 /** What the application asks about its callers. */
-export interface Gate {
+export interface AuthPolicy {
   /**
    * Whose a request is, by its header `Authorization`.
    *
    * @throws InferenceError `invalid_api_key` or `store_unavailable`
    */
-  admit(authorization: string | undefined): Promise<Caller>;
+  authenticate(authorization: string | undefined): Promise<Caller>;
   /** Whether keys are needed. Throws InferenceError `store_unavailable` while that is not known. */
-  closed(): Promise<boolean>;
+  keysRequired(): Promise<boolean>;
 }
 
 /** What is counted by the minute. */
 export type RateKind = "requests" | "tokens";
 
 /** A bound, and what is left of it. */
-export interface RateLeft {
+export interface RateLimitStatus {
   /** The bound. */
   limit: number;
   /** What may come yet. */
@@ -38,15 +38,15 @@ export interface RateLeft {
 /** What is charged for a turn's tokens. */
 export interface TokenCharge {
   /** So many more were written. */
-  wrote(tokens: number): void;
+  generated(tokens: number): void;
   /** So many of the prompt were not read after all. */
-  unread(tokens: number): void;
+  refund(tokens: number): void;
 }
 
 /** What one caller may use. */
 export interface AccountApi {
   /** Returns the maximum number of prompt tokens of a request; `fallback` if no limit applies. */
-  promptTokens(fallback: number): number;
+  promptTokenLimit(fallback: number): number;
 
   /**
    * Counts a request. The function that is returned takes the count back.
@@ -56,7 +56,7 @@ export interface AccountApi {
   countRequest(): () => void;
 
   /** @throws InferenceError `rate_limit_exceeded` if fewer tokens are left in this minute */
-  assertReadable(tokens: number): void;
+  assertTokensLeft(tokens: number): void;
 
   /** Charges the tokens of a prompt that is going to be processed. */
   charge(tokens: number): TokenCharge;
@@ -66,18 +66,18 @@ export interface AccountApi {
    *
    * @throws InferenceError `storage_limit_exceeded`
    */
-  holdRoom(states: number, bytes: number): Promise<() => void>;
+  reserveStorage(states: number, bytes: number): Promise<() => void>;
 
   /**
    * Creates a conversation if the limits allow it.
    *
    * @throws InferenceError `storage_limit_exceeded`, and what `make` throws
    */
-  conversation<T>(make: () => Promise<T>): Promise<T>;
+  createConversation<T>(make: () => Promise<T>): Promise<T>;
 
   /** Records that a conversation was deleted. */
   conversationRemoved(): void;
 
   /** What is left in this minute, for each limit that applies. */
-  readonly left: Partial<Record<RateKind, RateLeft>>;
+  readonly rateLimits: Partial<Record<RateKind, RateLimitStatus>>;
 }

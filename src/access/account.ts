@@ -6,10 +6,10 @@
 
 import { InferenceError, type LimitKind } from "../core/errors.ts";
 import type { KeyLimits } from "../store/keys/key_limits.ts";
-import type { AccountApi, Caller, RateKind, RateLeft, TokenCharge } from "./access_api.ts";
-import type { Ledger } from "./usage_tracker.ts";
+import type { AccountApi, Caller, RateKind, RateLimitStatus, TokenCharge } from "./access_api.ts";
+import type { UsageTracker } from "./usage_tracker.ts";
 
-const FREE: TokenCharge = { wrote() {}, unread() {} };
+const FREE: TokenCharge = { generated() {}, refund() {} };
 const NOTHING = () => {};
 
 /** What one caller may use. */
@@ -17,16 +17,16 @@ export class Account implements AccountApi {
   /** What holds for it. */
   readonly limits: KeyLimits;
   readonly #tenant: string;
-  readonly #ledger: Ledger;
+  readonly #ledger: UsageTracker;
 
-  constructor({ tenant, limits }: Caller, ledger: Ledger) {
+  constructor({ tenant, limits }: Caller, ledger: UsageTracker) {
     this.#tenant = tenant;
     this.limits = { ...ledger.defaults, ...limits };
     this.#ledger = ledger;
   }
 
   /** Tokens that one request may give to read: no more than a minute may have. */
-  promptTokens(fallback: number): number {
+  promptTokenLimit(fallback: number): number {
     const { promptTokens = fallback, tokensPerMinute = Infinity } = this.limits;
     return Math.min(promptTokens, tokensPerMinute);
   }
@@ -54,7 +54,7 @@ export class Account implements AccountApi {
   }
 
   /** @throws InferenceError `rate_limit_exceeded` for more tokens than the minute has left */
-  assertReadable(tokens: number): void {
+  assertTokensLeft(tokens: number): void {
     const { tokensPerMinute: limit } = this.limits;
     if (limit === undefined) return;
     const { rates } = this.#ledger;
@@ -76,8 +76,8 @@ export class Account implements AccountApi {
     const { rates } = this.#ledger;
     const takeBack = rates.add(this.#tenant, "tokens", tokens);
     return {
-      wrote: (tokens) => void rates.add(this.#tenant, "tokens", tokens),
-      unread: (tokens) => takeBack(tokens),
+      generated: (tokens) => void rates.add(this.#tenant, "tokens", tokens),
+      refund: (tokens) => takeBack(tokens),
     };
   }
 
@@ -86,7 +86,7 @@ export class Account implements AccountApi {
    *
    * @throws InferenceError `storage_limit_exceeded`
    */
-  async holdRoom(states: number, bytes: number): Promise<() => void> {
+  async reserveStorage(states: number, bytes: number): Promise<() => void> {
     const { states: mostStates, bytes: mostBytes } = this.limits;
     if (mostStates === undefined && mostBytes === undefined) return NOTHING;
     const { stored } = this.#ledger;
@@ -94,7 +94,7 @@ export class Account implements AccountApi {
     const there = stored.of(this.#tenant);
     this.#assertRoom("states", { there: there.states, more: states, most: mostStates });
     this.#assertRoom("bytes", { there: there.bytes, more: bytes, most: mostBytes });
-    return stored.hold(this.#tenant, states, bytes);
+    return stored.reserve(this.#tenant, states, bytes);
   }
 
   /**
@@ -102,7 +102,7 @@ export class Account implements AccountApi {
    *
    * @throws InferenceError `storage_limit_exceeded`, and what `make` throws
    */
-  async conversation<T>(make: () => Promise<T>): Promise<T> {
+  async createConversation<T>(make: () => Promise<T>): Promise<T> {
     const { states: mostStates, bytes: mostBytes } = this.limits;
     if (mostStates === undefined && mostBytes === undefined) return await make();
     const { stored } = this.#ledger;
@@ -125,7 +125,7 @@ export class Account implements AccountApi {
   }
 
   /** What is left by the minute, of what is bounded. */
-  get left(): Partial<Record<RateKind, RateLeft>> {
+  get rateLimits(): Partial<Record<RateKind, RateLimitStatus>> {
     const { requestsPerMinute, tokensPerMinute } = this.limits;
     const left = (kind: RateKind, limit: number | undefined) =>
       limit === undefined ? {} : { [kind]: this.#ledger.rates.left(this.#tenant, kind, limit) };

@@ -7,7 +7,7 @@
 import { InferenceError } from "../core/errors.ts";
 import { isTenantName, TENANT_NAME_RULE } from "../core/tenant.ts";
 import { hashKey } from "../store/keys/api_key_text.ts";
-import { LIMIT_WORDS, limitsOfWords, limitWords } from "../store/keys/key_limits.ts";
+import { formatLimits, LIMIT_FLAG_NAMES, parseLimitWords } from "../store/keys/key_limits.ts";
 import type { ListedKey } from "./key_source.ts";
 
 /** Keys of one's own making are to be no easier to guess than this many characters allow. */
@@ -15,7 +15,7 @@ const LEAST_CHARACTERS = 16;
 
 /** A line for a key. */
 export function keyLine({ tenant, hash, limits = {} }: ListedKey): string {
-  return [tenant, `sha256:${hash}`, ...limitWords(limits)].join(" ");
+  return [tenant, `sha256:${hash}`, ...formatLimits(limits)].join(" ");
 }
 
 /**
@@ -30,7 +30,7 @@ export function parseKeyFile(text: string, name: string): ListedKey[] {
     if (told === "") return [];
     const [tenant, digest = "", ...words] = told.split(/\s+/);
     const hash = digest.match(/^sha256:([0-9a-f]{64})$/)?.[1];
-    const limits = limitsOfWords(words);
+    const limits = parseLimitWords(words);
     if (hash !== undefined && limits !== null && isTenantName(tenant)) {
       return [{ tenant, hash, ...(words.length === 0 ? {} : { limits }) }];
     }
@@ -38,7 +38,7 @@ export function parseKeyFile(text: string, name: string): ListedKey[] {
       "usage",
       `Cannot use line ${i + 1} of ${name}: it must be a tenant, a space, "sha256:" and 64 ` +
         `hexadecimal digits, where a tenant has ${TENANT_NAME_RULE}; bounds may follow, each as ` +
-        `${Object.values(LIMIT_WORDS).join(", ")} and =NUMBER`,
+        `${Object.values(LIMIT_FLAG_NAMES).join(", ")} and =NUMBER`,
       { param: "keys" },
     );
   });

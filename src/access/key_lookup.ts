@@ -11,12 +11,12 @@
 
 import { InferenceError } from "../core/errors.ts";
 import { hashKey } from "../store/keys/api_key_text.ts";
-import { NoAnswer, within } from "../store/backends/reconnecting_client.ts";
-import { firstOf, type KeySource } from "./key_source.ts";
+import { TimeoutError, withTimeout } from "../store/backends/reconnecting_client.ts";
+import { firstResult, type KeySource } from "./key_source.ts";
 import type { Caller } from "./access_api.ts";
 
 /** Milliseconds that an answer counts. */
-export const LIFE_MS = 5_000;
+export const CACHE_MS = 5_000;
 /** Milliseconds that a known key goes on while nobody can be asked. */
 export const OUTAGE_MS = 600_000;
 /** Milliseconds that nobody is asked about known keys after nobody has answered. */
@@ -27,9 +27,9 @@ export interface KeyLookupOptions {
   /** Milliseconds. */
   now: () => number;
   /** Milliseconds that a known key's request waits for an answer. */
-  patience?: number | undefined;
+  confirmTimeoutMs?: number | undefined;
   /** Keys that are remembered, known and unknown ones each. */
-  most?: number | undefined;
+  maxEntries?: number | undefined;
 }
 
 interface Known {
@@ -51,7 +51,10 @@ export class KeyLookup {
   readonly #asking = new Map<string, Promise<Caller | null>>();
   #failed = -Infinity;
 
-  constructor({ sources, now, patience = 2_000, most = 10_000 }: KeyLookupOptions) {
+  constructor(
+    { sources, now, confirmTimeoutMs: patience = 2_000, maxEntries: most = 10_000 }:
+      KeyLookupOptions,
+  ) {
     this.#sources = sources;
     this.#now = now;
     this.#patience = patience;
@@ -75,14 +78,14 @@ export class KeyLookup {
     if (known !== undefined) {
       this.#known.delete(hash);
       this.#known.set(hash, known);
-      if (now - known.asked < LIFE_MS) return known.caller;
+      if (now - known.asked < CACHE_MS) return known.caller;
     }
-    if (now - (this.#unknown.get(hash) ?? -Infinity) < LIFE_MS) return null;
+    if (now - (this.#unknown.get(hash) ?? -Infinity) < CACHE_MS) return null;
     const lasting = known !== undefined && now - known.asked < OUTAGE_MS;
     if (lasting && now - this.#failed < PAUSE_MS) return known.caller;
     try {
       const asking = this.#ask(hash);
-      return lasting ? await within(asking, this.#patience) : await asking;
+      return lasting ? await withTimeout(asking, this.#patience) : await asking;
     } catch (error) {
       this.#failed = this.#now();
       if (lasting) return known.caller;
@@ -101,7 +104,7 @@ export class KeyLookup {
 
   async #answer(hash: string): Promise<Caller | null> {
     const asked = this.#now();
-    const caller = await firstOf(this.#sources, (source) => source.find(hash));
+    const caller = await firstResult(this.#sources, (source) => source.find(hash));
     const most = this.#most;
     if (caller === null) {
       this.#known.delete(hash);
@@ -126,7 +129,7 @@ function remember<T>(
 
 /** Who has shown no key yet is not told where keys are. */
 function unchecked(cause: unknown): unknown {
-  if (!(cause instanceof InferenceError) && !(cause instanceof NoAnswer)) return cause;
+  if (!(cause instanceof InferenceError) && !(cause instanceof TimeoutError)) return cause;
   return new InferenceError(
     "store_unavailable",
     "Cannot check the API key: what knows keys does not answer; try again",

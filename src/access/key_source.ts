@@ -17,7 +17,7 @@ export interface KeySource {
  *
  * @returns `null` if none counts. Throws what a place threw if none counts and one has failed.
  */
-export async function firstOf<T>(
+export async function firstResult<T>(
   sources: readonly KeySource[],
   ask: (source: KeySource) => Promise<T | null>,
 ): Promise<T | null> {

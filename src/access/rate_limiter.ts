@@ -11,8 +11,8 @@
  */
 
 import { type BySecond, PEER_MS, type RateUsage } from "../store/usage/rate_rows.ts";
-import { added, RateWindow, untilUnused, untilUsed, usedIn } from "./rate_window.ts";
-import type { RateKind, RateLeft } from "./access_api.ts";
+import { addSeconds, RateWindow, untilUnused, untilUsed, usedIn } from "./rate_window.ts";
+import type { RateKind, RateLimitStatus } from "./access_api.ts";
 
 /** Milliseconds between two times that a tenant's use is told. */
 const EVERY_MS = 1_000;
@@ -28,7 +28,7 @@ const IDLE_PART = 1 / 5;
 /** How workers hear of each other. */
 export interface RateExchange {
   /** Tells the others what this worker has counted. */
-  tell(tenant: string, usage: RateUsage): Promise<void>;
+  publish(tenant: string, usage: RateUsage): Promise<void>;
   /** What the others have told, by their names. */
   others(tenant: string): Promise<ReadonlyMap<string, RateUsage>>;
 }
@@ -113,7 +113,7 @@ export class RateLimiter {
   }
 
   /** What is left of a tenant's bound. */
-  left(tenant: string, kind: RateKind, limit: number): RateLeft {
+  left(tenant: string, kind: RateKind, limit: number): RateLimitStatus {
     const now = this.#now();
     const amounts = this.#tenants.get(tenant)?.amounts(kind) ?? [];
     return {
@@ -179,13 +179,16 @@ export class RateLimiter {
     try {
       if (isUntold(rates)) {
         const { requests, tokens } = rates.own;
-        await this.#exchange.tell(tenant, { requests: requests.bySecond, tokens: tokens.bySecond });
+        await this.#exchange.publish(tenant, {
+          requests: requests.bySecond,
+          tokens: tokens.bySecond,
+        });
         rates.told = totals;
       }
       const others = [...(await this.#exchange.others(tenant)).values()];
       rates.others = {
-        requests: added(others.map(({ requests }) => requests)),
-        tokens: added(others.map(({ tokens }) => tokens)),
+        requests: addSeconds(others.map(({ requests }) => requests)),
+        tokens: addSeconds(others.map(({ tokens }) => tokens)),
         count: others.length,
       };
       rates.heard = totals;

@@ -62,7 +62,7 @@ export function untilUsed(most: number, amounts: readonly BySecond[], now: numbe
   let over = usedIn(amounts, now) - most;
   if (over <= 0) return 0;
   const second = secondOf(now);
-  const counted = [...added(amounts)].filter(([then]) => isCounted(then, second));
+  const counted = [...addSeconds(amounts)].filter(([then]) => isCounted(then, second));
   for (const [then, amount] of counted.sort(([a], [b]) => a - b)) {
     over -= amount;
     if (over <= 0) return then * 1000 + WINDOW_MS - now;
@@ -83,7 +83,7 @@ export function untilUnused(amounts: readonly BySecond[], now: number): number {
 }
 
 /** Amounts that were counted apart, together. */
-export function added(amounts: readonly BySecond[]): BySecond {
+export function addSeconds(amounts: readonly BySecond[]): BySecond {
   const sums = new Map<number, number>();
   for (const part of amounts) {
     for (const [second, amount] of part) sums.set(second, (sums.get(second) ?? 0) + amount);

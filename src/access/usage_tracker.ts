@@ -10,7 +10,7 @@ import { StoredUsage } from "../store/usage/stored_usage.ts";
 import { RateLimiter } from "./rate_limiter.ts";
 
 /** Where it is counted what tenants use. */
-export interface Ledger {
+export interface UsageTracker {
   /** By the minute. */
   readonly rates: RateLimiter;
   /** What is kept. */
@@ -22,7 +22,7 @@ export interface Ledger {
 }
 
 /** What a ledger goes by. */
-export interface LedgerOptions {
+export interface UsageTrackerOptions {
   /** The store, perhaps still being opened; workers that share it share their counts. */
   backend: Backend | Promise<Backend>;
   /** Bounds of keys that have none of their own; none unless given. */
@@ -41,9 +41,9 @@ export interface LedgerOptions {
 const NAME_BYTES = 12;
 
 /** A ledger of one worker. Nothing is read or written for tenants without bounds. */
-export function openLedger(
-  { backend, defaults = {}, now = Date.now, random = randomBytes, ...rest }: LedgerOptions,
-): Ledger {
+export function openUsageTracker(
+  { backend, defaults = {}, now = Date.now, random = randomBytes, ...rest }: UsageTrackerOptions,
+): UsageTracker {
   const exchange = new RateRows({ backend, worker: toHex(random(NAME_BYTES)), now });
   const later = rest.later ?? ((work, milliseconds) => void setTimeout(work, milliseconds));
   return {

@@ -5,7 +5,7 @@
 
 import { NEUTRAL_SAMPLING } from "../core/sampling.ts";
 import type { Engine, SamplingEngine } from "../engine/engine.ts";
-import { Pace } from "../scheduler/step_controller.ts";
+import { StepController } from "../scheduler/step_controller.ts";
 import { StepCosts } from "../scheduler/step_costs.ts";
 
 /** Where `--tokens` is not given, a round decodes this many tokens a slot, or for this long. */
@@ -155,7 +155,7 @@ export async function decode(
   { batch, tokens, within = Infinity }: { batch: number; tokens: number; within?: number },
 ): Promise<{ seconds: number; steps: number }> {
   const runs = Array.from({ length: batch }, (_, slot) => ({ slot, tokens: [], sample: true }));
-  const pace = new Pace(engine, new StepCosts());
+  const pace = new StepController(engine, new StepCosts());
   const ahead: { steps: number; landed: Promise<unknown> }[] = [];
   const start = performance.now();
   let steps = 0;
@@ -169,7 +169,7 @@ export async function decode(
     const first = ahead.shift();
     if (!first) return { seconds: since(start), steps };
     await first.landed;
-    pace.wrote(first.steps, batch, performance.now() - last);
+    pace.decodeCompleted(first.steps, batch, performance.now() - last);
     last = performance.now();
   }
 }

@@ -1,7 +1,7 @@
 /** What a worker answers when it does not do what it is asked. */
 
 /** What an answer tells of an error besides its message. */
-export interface ApiErrorFacts {
+export interface ApiErrorDetails {
   /** The HTTP status. */
   status: number;
   /** The kind of error, as the API documents it; `unknown` for what no worker has sent. */
@@ -34,7 +34,7 @@ export class ApiError extends Error {
   readonly requestId: string | null;
 
   /** An error with the worker's own message. */
-  constructor(message: string, facts: ApiErrorFacts) {
+  constructor(message: string, facts: ApiErrorDetails) {
     super(message);
     this.status = facts.status;
     this.code = facts.code;

@@ -4,7 +4,7 @@
  * @module
  */
 
-export { ApiError, type ApiErrorFacts } from "./api_error.ts";
+export { ApiError, type ApiErrorDetails } from "./api_error.ts";
 export type * from "./api_types.ts";
 export { ChatStream, type Reply } from "./chat_stream.ts";
 export { type Client, createClient } from "./client.ts";

@@ -4,7 +4,7 @@ import { type Chars, hasChar, NEWLINE } from "./code_points.ts";
 import type { Grammar, Tree } from "./tree.ts";
 
 /** How a value of a tree comes from those of its parts. */
-export interface Reading<V> {
+export interface TreeFold<V> {
   /** Of a rule that refers to itself, to begin with: values only grow from there. */
   bottom: V;
   chars(chars: Chars): V;
@@ -15,7 +15,7 @@ export interface Reading<V> {
 }
 
 /** Reads every rule until nothing changes; returns the value of any tree of the grammar. */
-export function read<V>({ rules }: Pick<Grammar, "rules">, by: Reading<V>): (tree: Tree) => V {
+export function foldTree<V>({ rules }: Pick<Grammar, "rules">, by: TreeFold<V>): (tree: Tree) => V {
   const values = rules.map(() => by.bottom);
   const users = rules.map(() => new Set<number>());
   rules.forEach((tree, i) => rulesIn(tree).forEach((rule) => users[rule].add(i)));
@@ -38,7 +38,7 @@ export function read<V>({ rules }: Pick<Grammar, "rules">, by: Reading<V>): (tre
   return (tree) => value(tree, known);
 }
 
-function valueOf<V>(tree: Tree, by: Reading<V>, of: (part: Tree) => V, rules: readonly V[]): V {
+function valueOf<V>(tree: Tree, by: TreeFold<V>, of: (part: Tree) => V, rules: readonly V[]): V {
   switch (tree.type) {
     case "chars":
       return by.chars(tree.chars);
@@ -93,10 +93,10 @@ function inOrder(rules: readonly Tree[]): number[] {
 }
 
 /** Whether something can be made of a tree, where the same is told of its characters and texts. */
-export function possible(
+export function satisfiableRules(
   ofChars: (chars: Chars) => boolean,
   ofText: (text: string) => boolean,
-): Reading<boolean> {
+): TreeFold<boolean> {
   return {
     bottom: false,
     chars: ofChars,
@@ -108,7 +108,7 @@ export function possible(
 }
 
 /** Whether a tree can be nothing at all. */
-export const NULLABLE: Reading<boolean> = possible(() => false, (text) => text === "");
+export const NULLABLE: TreeFold<boolean> = satisfiableRules(() => false, (text) => text === "");
 
 /**
  * Ways that a tree can begin, at most, if each is counted on its own. What can't begin, as nothing
@@ -182,7 +182,7 @@ export function leftRecursion(
  * What a tree does to a line's end, as bits: from a text that does not end with a newline (bits 0 to
  * 2) or does (3 to 5) it can lead to one that does not, to one that does, or across an empty line.
  */
-export const LINES: Reading<number> = {
+export const LINES: TreeFold<number> = {
   bottom: 0,
   chars: (chars) => {
     const newline = hasChar(chars, NEWLINE);
@@ -225,7 +225,7 @@ function then(first: number, second: number): number {
 }
 
 /** Characters that a tree has, at least and at most. Only where no rule is. */
-export const LENGTHS: Reading<readonly [min: number, max: number]> = {
+export const LENGTHS: TreeFold<readonly [min: number, max: number]> = {
   bottom: [Infinity, 0],
   chars: () => [1, 1],
   text: (text) => [[...text].length, [...text].length],

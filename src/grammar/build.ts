@@ -3,12 +3,12 @@
 import {
   allParts,
   countBeginnings,
+  foldTree,
   leftRecursion,
   LINES,
   linesOf,
   NULLABLE,
-  possible,
-  read,
+  satisfiableRules,
 } from "./analysis.ts";
 import type { Chars } from "./code_points.ts";
 import {
@@ -21,7 +21,7 @@ import {
   RuleNode,
   TextNode,
 } from "./nodes.ts";
-import { Refusal } from "./refusal.ts";
+import { GrammarError } from "./refusal.ts";
 import type { Grammar, Tree } from "./tree.ts";
 import { type ByteRange, encodings } from "./utf8.ts";
 
@@ -49,32 +49,36 @@ const utf8 = new TextEncoder();
  * @returns The root, and all nodes.
  * @throws Refusal for a grammar that can't be held
  */
-export function build(grammar: Grammar, options: BuildOptions): { root: Node; nodes: Node[] } {
+export function buildNodes(grammar: Grammar, options: BuildOptions): { root: Node; nodes: Node[] } {
   const { root, rules } = grammar;
   const { size } = allParts([root, ...rules]);
   if (size > MAX_PARTS) {
-    throw new Refusal(`it comes to ${size} parts, at most ${MAX_PARTS} are taken`);
+    throw new GrammarError(`it comes to ${size} parts, at most ${MAX_PARTS} are taken`);
   }
-  const nullable = read(grammar, NULLABLE);
+  const nullable = foldTree(grammar, NULLABLE);
   const endless = leftRecursion(rules, nullable);
   if (endless !== null) {
-    throw new Refusal(
+    throw new GrammarError(
       `${options.nameOf(endless)} leads to itself, or through more than 200 others, before any ` +
         "character; let a character come first, or repeat with *",
     );
   }
   const ways = Math.max(...[root, ...rules].map(countBeginnings(nullable, rules)));
   if (ways > MAX_WAYS) {
-    throw new Refusal(`it can go on in ${ways} ways at once, at most ${MAX_WAYS} are taken`);
+    throw new GrammarError(`it can go on in ${ways} ways at once, at most ${MAX_WAYS} are taken`);
   }
   const nodes = new Nodes(grammar, options, nullable);
   const body = nodes.of(root);
   if (body === null) {
-    throw new Refusal("nothing can be written that it allows, in bytes that the vocabulary has");
+    throw new GrammarError(
+      "nothing can be written that it allows, in bytes that the vocabulary has",
+    );
   }
-  const { empty, newlineLast } = linesOf(read(grammar, LINES)(root));
+  const { empty, newlineLast } = linesOf(foldTree(grammar, LINES)(root));
   if (empty) {
-    throw new Refusal("it allows an empty line, which ends a reply; allow single newlines only");
+    throw new GrammarError(
+      "it allows an empty line, which ends a reply; allow single newlines only",
+    );
   }
   const end = newlineLast && options.endToken ? nodes.empty : nodes.optionalText("\n\n");
   const whole = nodes.pair(nodes.optionalText(" "), nodes.pair(body, end));
@@ -100,9 +104,9 @@ class Nodes {
   ) {
     this.#writable = writable;
     this.#rules = grammar.rules.map((tree) => this.#made(new RuleNode(nullable(tree))));
-    this.#possible = read(
+    this.#possible = foldTree(
       grammar,
-      possible(
+      satisfiableRules(
         (chars) => this.#set(chars).encodings.length > 0,
         (text) => utf8.encode(text).every((byte) => writable[byte] === 1),
       ),

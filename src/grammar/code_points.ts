@@ -34,7 +34,7 @@ export function charsIn(text: string): Chars {
   return charsOf([...text].map((char): Range => [char.codePointAt(0)!, char.codePointAt(0)!]));
 }
 
-export function without(chars: Chars, others: Chars): Chars {
+export function subtractChars(chars: Chars, others: Chars): Chars {
   const left: Range[] = [];
   for (let [low, high] of chars) {
     for (const [from, to] of others) {

@@ -1,7 +1,7 @@
 /** A grammar over the tokens of a vocabulary: which of them may come next. */
 
 import type { TokenConstraint } from "../core/sampling.ts";
-import { build, type BuildOptions } from "./build.ts";
+import { buildNodes, type BuildOptions } from "./build.ts";
 import { type State, States } from "./states.ts";
 import type { TokenTrie } from "./token_trie.ts";
 import type { Grammar } from "./tree.ts";
@@ -28,7 +28,7 @@ export class CompiledGrammar {
 
   /** @throws Refusal for a grammar that can't be held */
   constructor(grammar: Grammar, { trie, endToken, nameOf }: CompiledOptions) {
-    const { root, nodes } = build(grammar, {
+    const { root, nodes } = buildNodes(grammar, {
       writable: writableBytes(trie),
       endToken: endToken !== null,
       nameOf,

@@ -6,7 +6,7 @@ import { CompiledGrammar } from "./compiled.ts";
 import { parseEbnf } from "./ebnf.ts";
 import { anyObject, parseSchema } from "./json/json_schema.ts";
 import { parseRegex } from "./regex.ts";
-import { Refusal } from "./refusal.ts";
+import { GrammarError } from "./refusal.ts";
 import { type TokenTrie, tokenTrie } from "./token_trie.ts";
 import { type Grammar, oneOf } from "./tree.ts";
 
@@ -15,7 +15,7 @@ export interface ConstrainOptions {
   /** Id with which a reply ends; `null` where only an empty line ends one. */
   endToken: number | null;
   /** Grammars that are kept, those used last; 16 unless told. */
-  kept?: number | undefined;
+  cachedGrammars?: number | undefined;
 }
 
 /** Field in which each kind comes. */
@@ -36,9 +36,9 @@ const MAX_CHOICES = 1000;
  * A reply may begin with a space, which is not shown, and may end with an empty line as well as with
  * the end of text: models do both.
  */
-export function createConstrain(
+export function createTokenConstraints(
   tokens: TokenTable,
-  { endToken, kept = 16 }: ConstrainOptions,
+  { endToken, cachedGrammars: kept = 16 }: ConstrainOptions,
 ): CreateTokenConstraint {
   let trie: TokenTrie | null = null;
   const known = new Map<string, CompiledGrammar>();
@@ -72,10 +72,10 @@ function compile(
 }
 
 /** What is nested so deeply that it can't be gone through is refused as well. */
-function refusalOf(error: unknown): Refusal {
-  if (error instanceof Refusal) return error;
+function refusalOf(error: unknown): GrammarError {
+  if (error instanceof GrammarError) return error;
   if (error instanceof RangeError && /call stack/.test(error.message)) {
-    return new Refusal("it is nested too deeply");
+    return new GrammarError("it is nested too deeply");
   }
   throw error;
 }
@@ -100,9 +100,9 @@ function alone(root: Grammar["root"]) {
 }
 
 function choiceOf(choices: readonly string[]): Grammar["root"] {
-  if (choices.length === 0) throw new Refusal("there is nothing to choose from");
+  if (choices.length === 0) throw new GrammarError("there is nothing to choose from");
   if (choices.length > MAX_CHOICES) {
-    throw new Refusal(`${choices.length} choices, at most ${MAX_CHOICES} are taken`);
+    throw new GrammarError(`${choices.length} choices, at most ${MAX_CHOICES} are taken`);
   }
   bounded(choices.join(""));
   return oneOf(choices);
@@ -110,5 +110,5 @@ function choiceOf(choices: readonly string[]): Grammar["root"] {
 
 function bounded(text: string): string {
   if (text.length <= MAX_CHARS) return text;
-  throw new Refusal(`it has ${text.length} characters, at most ${MAX_CHARS} are taken`);
+  throw new GrammarError(`it has ${text.length} characters, at most ${MAX_CHARS} are taken`);
 }

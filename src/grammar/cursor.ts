@@ -1,6 +1,6 @@
 /** A text as a parser goes through it, character by character. */
 
-import { quoted, Refusal } from "./refusal.ts";
+import { GrammarError, quoted } from "./refusal.ts";
 
 const HEX = /^[0-9a-fA-F]+$/;
 
@@ -81,7 +81,7 @@ export class Cursor {
   }
 
   fail(problem: string): never {
-    throw new Refusal(`${this.place()}: ${problem}`);
+    throw new GrammarError(`${this.place()}: ${problem}`);
   }
 
   place(): string {

@@ -1,8 +1,8 @@
 /** Grammars in EBNF, as xgrammar and llama.cpp write it, as trees. */
 
-import { ALL_CHARS, charsIn, charsOf, type Range, without } from "./code_points.ts";
+import { ALL_CHARS, charsIn, charsOf, type Range, subtractChars } from "./code_points.ts";
 import { Cursor } from "./cursor.ts";
-import { quoted, Refusal } from "./refusal.ts";
+import { GrammarError, quoted } from "./refusal.ts";
 import {
   chars,
   choice,
@@ -45,10 +45,12 @@ class Parser {
     this.#space();
     while (!this.#cursor.done) this.#definition();
     for (const [name, { tree, place }] of this.#rules) {
-      if (tree === null) throw new Refusal(`${place}: the rule ${quoted(name)} is not defined`);
+      if (tree === null) {
+        throw new GrammarError(`${place}: the rule ${quoted(name)} is not defined`);
+      }
     }
     const root = this.#rules.get(ROOT);
-    if (!root) throw new Refusal(`there is no rule ${quoted(ROOT)}`);
+    if (!root) throw new GrammarError(`there is no rule ${quoted(ROOT)}`);
     const rules = [...this.#rules.values()].map(({ tree }) => tree!);
     return { root: { type: "rule", rule: root.index }, rules, names: [...this.#rules.keys()] };
   }
@@ -60,7 +62,7 @@ class Parser {
     this.#space();
     const rule = this.#rule(name, place);
     if (rule.tree !== null) {
-      throw new Refusal(`${place}: the rule ${quoted(name)} is defined twice`);
+      throw new GrammarError(`${place}: the rule ${quoted(name)} is defined twice`);
     }
     rule.tree = this.#choice();
     if (!this.#cursor.done && !this.#atDefinition()) this.#unexpected();
@@ -155,7 +157,7 @@ class Parser {
       ranges.push([low, high]);
     }
     const found = charsOf(ranges);
-    return chars(negated ? without(without(ALL_CHARS, found), charsIn("\n")) : found);
+    return chars(negated ? subtractChars(subtractChars(ALL_CHARS, found), charsIn("\n")) : found);
   }
 
   #char(): number {

@@ -1,6 +1,6 @@
 /** Why a constraint can't be held: told to whoever asked for it, with the field it came in. */
 
-export class Refusal extends Error {
+export class GrammarError extends Error {
   override readonly name = "Refusal";
 }
 
@@ -10,7 +10,7 @@ export function quoted(text: string): string {
 }
 
 /** A value as a message shows it. */
-export function shown(value: unknown): string {
+export function abbreviated(value: unknown): string {
   return shortened(JSON.stringify(value));
 }
 

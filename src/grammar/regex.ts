@@ -3,7 +3,14 @@
  * looks around, refers back or knows words is refused.
  */
 
-import { ALL_CHARS, type Chars, charsIn, charsOf, type Range, without } from "./code_points.ts";
+import {
+  ALL_CHARS,
+  type Chars,
+  charsIn,
+  charsOf,
+  type Range,
+  subtractChars,
+} from "./code_points.ts";
 import { Cursor } from "./cursor.ts";
 import { quoted } from "./refusal.ts";
 import { chars, choice, repeat, sequence, text, type Tree } from "./tree.ts";
@@ -32,15 +39,15 @@ const SPACE = charsOf([
 const LINE_ENDS = charsIn("\n\r\u2028\u2029");
 const NEWLINES = charsIn("\n");
 
-const ANY = without(ALL_CHARS, LINE_ENDS);
+const ANY = subtractChars(ALL_CHARS, LINE_ENDS);
 
 const CLASSES: Readonly<Record<string, Chars>> = {
   d: DIGITS,
-  D: without(ALL_CHARS, DIGITS),
+  D: subtractChars(ALL_CHARS, DIGITS),
   w: WORD,
-  W: without(ALL_CHARS, WORD),
+  W: subtractChars(ALL_CHARS, WORD),
   s: SPACE,
-  S: without(ALL_CHARS, SPACE),
+  S: subtractChars(ALL_CHARS, SPACE),
 };
 
 /** What begins a group of its own kind. */
@@ -182,7 +189,7 @@ class Parser {
       ranges.push([low, high]);
     }
     const found = charsOf(ranges);
-    return this.#visible(negated ? without(ALL_CHARS, found) : found, newline && !negated);
+    return this.#visible(negated ? subtractChars(ALL_CHARS, found) : found, newline && !negated);
   }
 
   #member(): number | Chars {
@@ -192,7 +199,7 @@ class Parser {
   }
 
   #visible(found: Chars, named: boolean): Chars {
-    return this.#options.newlines || named ? found : without(found, NEWLINES);
+    return this.#options.newlines || named ? found : subtractChars(found, NEWLINES);
   }
 
   #unexpected(): never {

@@ -4,10 +4,10 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
-import { type HubHttp, Refusal } from "./hub_http.ts";
+import { type HubHttp, HubRefusal } from "./hub_http.ts";
 import type { FileHash, HubFile } from "./names.ts";
 import { FileChanged, plainTag, type RemoteFile } from "./repository.ts";
-import { checkCancelled, Interruption } from "./retry.ts";
+import { checkCancelled, TransientError } from "./retry.ts";
 
 /** A file being filled from its beginning; nobody else writes it. */
 export interface Part {
@@ -127,7 +127,7 @@ async function request(http: HubHttp, file: RemoteFile, offset: number): Promise
     response = await http.get(file.url, headers);
   } catch (error) {
     // No such range: the file is shorter than it was.
-    if (error instanceof Refusal && error.status === 416) throw new FileChanged(file.path);
+    if (error instanceof HubRefusal && error.status === 416) throw new FileChanged(file.path);
     throw error;
   }
   if (isOther(http, file, response, offset)) {
@@ -180,8 +180,8 @@ class Pieces {
   }
 }
 
-function lost(at: number): Interruption {
-  return new Interruption(`The connection ended after ${at} bytes`);
+function lost(at: number): TransientError {
+  return new TransientError(`The connection ended after ${at} bytes`);
 }
 
 function named({ algorithm }: FileHash): string {

@@ -3,7 +3,7 @@
  * by hand for that, and a status becomes either an interruption, worth another try, or a refusal.
  */
 
-import { checkCancelled, Interruption, retryAfterSeconds, retrying } from "./retry.ts";
+import { checkCancelled, retry, retryAfterSeconds, TransientError } from "./retry.ts";
 
 export interface HubHttpOptions {
   /** The hub's address, without a slash at its end. */
@@ -13,7 +13,7 @@ export interface HubHttpOptions {
   signal?: AbortSignal | undefined;
   onPause?: ((reason: string, seconds: number) => void) | undefined;
   /** Milliseconds without a byte after which a connection counts as lost. */
-  silence?: number | undefined;
+  idleTimeoutMs?: number | undefined;
 }
 
 const MAX_REDIRECTS = 8;
@@ -27,7 +27,7 @@ const FIRST_TRIES = 4;
 const LINKED = ["x-linked-etag", "x-linked-size"];
 
 /** A status that will not be another one the next time. */
-export class Refusal extends Error {
+export class HubRefusal extends Error {
   constructor(
     readonly status: number,
     /** The hub's own code: `GatedRepo`, `RepoNotFound`, `EntryNotFound`. */
@@ -41,7 +41,7 @@ export class Refusal extends Error {
 export class HubHttp {
   readonly endpoint: string;
   readonly signal: AbortSignal | undefined;
-  readonly silence: number;
+  readonly idleTimeoutMs: number;
   readonly #origin: string;
   readonly #token: string | undefined;
   readonly #onPause: HubHttpOptions["onPause"];
@@ -50,7 +50,7 @@ export class HubHttp {
   constructor(options: HubHttpOptions) {
     this.endpoint = options.endpoint;
     this.signal = options.signal;
-    this.silence = options.silence ?? SILENCE;
+    this.idleTimeoutMs = options.idleTimeoutMs ?? SILENCE;
     this.#origin = new URL(options.endpoint).origin;
     this.#token = options.token;
     this.#onPause = options.onPause;
@@ -62,7 +62,7 @@ export class HubHttp {
 
   /** As `retrying`, by this hub's patience. */
   retrying<T>(work: (progressed: () => void) => Promise<T>): Promise<T> {
-    return retrying(work, {
+    return retry(work, {
       signal: this.signal,
       onPause: this.#onPause,
       tries: this.#answered ? TRIES : FIRST_TRIES,
@@ -96,7 +96,7 @@ export class HubHttp {
       if (response.ok) return described(response, at, linked);
       throw await failure(response, at, atHub);
     }
-    throw new Refusal(310, null, `${this.endpoint} redirects in a circle`);
+    throw new HubRefusal(310, null, `${this.endpoint} redirects in a circle`);
   }
 
   /**
@@ -113,18 +113,18 @@ export class HubHttp {
         const timer = setTimeout(() => {
           silent = true;
           reader.cancel().catch(() => {});
-        }, this.silence);
+        }, this.idleTimeoutMs);
         let read;
         try {
           read = await reader.read();
         } catch (cause) {
           checkCancelled(this.signal);
-          throw new Interruption("The connection was lost", { cause });
+          throw new TransientError("The connection was lost", { cause });
         } finally {
           clearTimeout(timer);
         }
         checkCancelled(this.signal);
-        if (silent) throw new Interruption(`Nothing has come for ${this.silence / 1000} s`);
+        if (silent) throw new TransientError(`Nothing has come for ${this.idleTimeoutMs / 1000} s`);
         if (read.done) return;
         yield read.value;
       }
@@ -142,7 +142,7 @@ export class HubHttp {
       sent.set("authorization", `Bearer ${this.#token}`);
     }
     const late = new AbortController();
-    const timer = setTimeout(() => late.abort(), this.silence);
+    const timer = setTimeout(() => late.abort(), this.idleTimeoutMs);
     const signals = this.signal ? [late.signal, this.signal] : [late.signal];
     try {
       return await fetch(url, {
@@ -153,9 +153,9 @@ export class HubHttp {
     } catch (cause) {
       checkCancelled(this.signal);
       const why = late.signal.aborted
-        ? `no answer in ${this.silence / 1000} s`
+        ? `no answer in ${this.idleTimeoutMs / 1000} s`
         : reason(cause as Error);
-      throw new Interruption(`Cannot reach ${url.origin}: ${why}`, { cause });
+      throw new TransientError(`Cannot reach ${url.origin}: ${why}`, { cause });
     } finally {
       clearTimeout(timer);
     }
@@ -173,7 +173,7 @@ function reason(error: Error): string {
 function redirected(from: URL, location: string): URL {
   const to = URL.parse(location, from);
   if (to === null || !/^https?:$/.test(to.protocol)) {
-    throw new Refusal(310, null, `${from.origin} redirects to what is no address`);
+    throw new HubRefusal(310, null, `${from.origin} redirects to what is no address`);
   }
   return to;
 }
@@ -198,8 +198,8 @@ async function failure(response: Response, url: URL, atHub: boolean): Promise<Er
   if (status === 429 || status === 408 || status >= 500 || (!atHub && status !== 416)) {
     // Elsewhere, a refusal is most often of an address that has expired; the hub gives another.
     const retryAfter = retryAfterSeconds(headers.get("retry-after"), Date.now());
-    return new Interruption(`${url.origin} answers with status ${status}`, { retryAfter });
+    return new TransientError(`${url.origin} answers with status ${status}`, { retryAfter });
   }
   const shown = told?.replaceAll(/[^\x20-\x7e]/g, " ").slice(0, 300);
-  return new Refusal(status, code, shown ?? `status ${status}`);
+  return new HubRefusal(status, code, shown ?? `status ${status}`);
 }

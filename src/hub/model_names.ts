@@ -37,7 +37,7 @@ export function modelStem(name: string): string {
  * Returns the model among the names of one folder: the only one, else the only one with the usual
  * name, `model.*`, else the only `pytorch_model.*`; null where none is alone in that.
  */
-export function usualModel(names: readonly string[]): string | null {
+export function defaultModel(names: readonly string[]): string | null {
   const models = names.filter(isModelName);
   for (const usual of [/^/, /^model\./, /^pytorch_model\./]) {
     const found = models.filter((name) => usual.test(name));

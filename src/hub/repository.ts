@@ -1,7 +1,7 @@
 /** A repository on a hub: what files it has, and what one of them is at this moment. */
 
 import { InferenceError } from "../core/errors.ts";
-import { type HubHttp, Refusal } from "./hub_http.ts";
+import { type HubHttp, HubRefusal } from "./hub_http.ts";
 import { type FileHash, type HubFile, isSafePath } from "./names.ts";
 
 /** A file as it is at this moment. */
@@ -125,7 +125,7 @@ export class Repository {
       return await work();
     } catch (error) {
       if (error instanceof InferenceError || error instanceof FileChanged) throw error;
-      if (error instanceof Refusal) throw this.explain(error, file);
+      if (error instanceof HubRefusal) throw this.explain(error, file);
       throw new InferenceError(
         "hub_error",
         `Cannot understand ${this.#http.endpoint}: ${(error as Error).message}; ` +
@@ -136,7 +136,7 @@ export class Repository {
   }
 
   /** A refusal as a person needs it. */
-  explain({ status, code, message }: Refusal, file?: string): InferenceError {
+  explain({ status, code, message }: HubRefusal, file?: string): InferenceError {
     const { endpoint, hasToken } = this.#http;
     const what = file === undefined ? this.name : `${file} of ${this.name}`;
     const because = (why: string) =>

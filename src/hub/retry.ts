@@ -6,7 +6,7 @@
 import { InferenceError } from "../core/errors.ts";
 
 /** What may go well the next time. */
-export class Interruption extends Error {
+export class TransientError extends Error {
   /** Seconds that the server asks to wait. */
   readonly retryAfter: number | undefined;
 
@@ -35,7 +35,7 @@ const LONGEST_ASKED = 600;
  * @throws InferenceError `hub_error` after the last try; `cancelled`. What else `work` throws passes
  * through.
  */
-export async function retrying<T>(
+export async function retry<T>(
   work: (progressed: () => void) => Promise<T>,
   { signal, onPause, tries }: RetryOptions,
 ): Promise<T> {
@@ -44,7 +44,7 @@ export async function retrying<T>(
       return await work(() => failures = 0);
     } catch (error) {
       checkCancelled(signal);
-      if (!(error instanceof Interruption)) throw error;
+      if (!(error instanceof TransientError)) throw error;
       failures++;
       const tooLong = (error.retryAfter ?? 0) > LONGEST_ASKED;
       if (failures >= tries || tooLong) {

@@ -6,7 +6,7 @@ import type { NewTensor } from "../formats/new_tensor.ts";
 import { SafetensorsWriter } from "../formats/safetensors_writer.ts";
 import { DTYPE_BYTES } from "../formats/tensor_layout.ts";
 import {
-  assertHalves,
+  assertFitsFloat16,
   codeBytes,
   isQuantized,
   matrixBytes,
@@ -19,7 +19,7 @@ import {
   type WeightType,
 } from "../quant/mod.ts";
 import { type Converted, type ConvertedMatrix, convertedMetadata } from "./converted_file.ts";
-import { heldTypes } from "./held_types.ts";
+import { weightTypes } from "./held_types.ts";
 import type { Model } from "./load.ts";
 
 /** Bytes that are copied at once. */
@@ -47,7 +47,7 @@ export async function convertModel(
   sink: ByteSink,
   { quant, onProgress = () => {} }: ConvertOptions,
 ): Promise<Converted> {
-  const types = heldTypes(model, quant);
+  const types = weightTypes(model, quant);
   const tensors: NewTensor[] = [];
   const reserved = new Map<string, ConvertedMatrix>();
   for (const [name, type] of types) {
@@ -140,7 +140,7 @@ async function writeHalves(
   for (let row = 0; row < rows; row += step) {
     const count = Math.min(step, rows - row);
     const values = await source.readRows(row, count);
-    assertHalves(values, name);
+    assertFitsFloat16(values, name);
     const halves = float16Bits(values);
     const held = new Float32Array(values.length);
     decodeFloat16(halves, held);

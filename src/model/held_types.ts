@@ -1,6 +1,6 @@
 /** As what an engine or a converted file is to hold each matrix of a model. */
 
-import { assertHeldAs, assignTypes, type Quant, type WeightType } from "../quant/mod.ts";
+import { assertStoredAs, assignTypes, type Quant, type WeightType } from "../quant/mod.ts";
 import type { Model } from "./load.ts";
 import { matrixNames } from "./architectures/registry.ts";
 
@@ -10,8 +10,8 @@ import { matrixNames } from "./architectures/registry.ts";
  * @throws InferenceError `invalid_value` where the file holds a matrix packed as another type, or
  * the policy names none.
  */
-export function heldTypes(model: Model, quant: Quant): ReadonlyMap<string, WeightType> {
+export function weightTypes(model: Model, quant: Quant): ReadonlyMap<string, WeightType> {
   const types = assignTypes(quant, matrixNames(model.dimensions));
-  for (const [name, type] of types) assertHeldAs(model.matrix(name), type);
+  for (const [name, type] of types) assertStoredAs(model.matrix(name), type);
   return types;
 }

@@ -33,7 +33,7 @@ export interface Model {
   /** Names in the checkpoint, by published name, of all tensors that are not packed. */
   readonly names: ReadonlyMap<string, string>;
   /** Tensors of the checkpoint, by its own names, that the model does not use. */
-  readonly unread: readonly string[];
+  readonly unusedTensors: readonly string[];
   /** A matrix, by one of `matrixNames`. */
   matrix(name: string): MatrixSource;
   /** Closes the file; engines that were made of it go on. */
@@ -56,7 +56,7 @@ export interface ModelOptions {
 export async function openModel(source: ByteSource, options: ModelOptions = {}): Promise<Model> {
   const checkpoint = await openCheckpoint(source);
   try {
-    return await modelOf(checkpoint, options);
+    return await loadModel(checkpoint, options);
   } catch (error) {
     await checkpoint.close();
     throw error;
@@ -64,7 +64,7 @@ export async function openModel(source: ByteSource, options: ModelOptions = {}):
 }
 
 /** As `openModel`, for a checkpoint that is open, or is no file. */
-export async function modelOf(
+export async function loadModel(
   checkpoint: Checkpoint,
   { groupNormEps, configEps }: ModelOptions = {},
 ): Promise<Model> {
@@ -111,7 +111,7 @@ export async function modelOf(
     vectors,
     checkpoint,
     names,
-    unread: [...names].flatMap(([published, name]) => used.has(published) ? [] : [name]),
+    unusedTensors: [...names].flatMap(([published, name]) => used.has(published) ? [] : [name]),
     matrix: (name) => packed.get(name) ?? floatMatrix(checkpoint, { name, names }),
     close: () => checkpoint.close(),
   };

@@ -1,7 +1,7 @@
 /** Chooses the file to pull among those of a repository. */
 
 import { InferenceError } from "../core/errors.ts";
-import { shardOf, usualModel } from "../hub/model_names.ts";
+import { defaultModel, shardOf } from "../hub/model_names.ts";
 import { type HubFile, isModelFile, newestOfSize, type PullTarget } from "../hub/names.ts";
 import type { Repository } from "../hub/repository.ts";
 import { nearest } from "../core/nearest.ts";
@@ -63,7 +63,7 @@ export async function chooseFile(
   if (models.length === 1) return models[0];
   // Folders may be of other models, and so none of them is the usual one.
   const paths = models.map(({ path }) => path);
-  const usual = paths.some((path) => path.includes("/")) ? null : usualModel(paths);
+  const usual = paths.some((path) => path.includes("/")) ? null : defaultModel(paths);
   if (usual !== null) {
     say(`Of ${models.length} models in ${repository.name}, ${usual} is taken`);
     return models.find(({ path }) => path === usual)!;

@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { InferenceError } from "../core/errors.ts";
-import { type HubHttp, Refusal } from "../hub/hub_http.ts";
+import { type HubHttp, HubRefusal } from "../hub/hub_http.ts";
 import { type HubFile, vocabularyFiles, WORLD_VOCABULARY } from "../hub/names.ts";
 import { FileChanged, Repository } from "../hub/repository.ts";
 import { parseVocabulary } from "../tokenizer/vocabulary.ts";
@@ -76,7 +76,7 @@ async function attempt<T>(work: () => Promise<T>): Promise<T | undefined> {
   try {
     return await work();
   } catch (error) {
-    const refused = error instanceof Refusal || error instanceof FileChanged ||
+    const refused = error instanceof HubRefusal || error instanceof FileChanged ||
       (error instanceof InferenceError && error.code === "hub_error");
     if (refused) return undefined;
     throw error;

@@ -2,7 +2,7 @@
 
 import { basename, dirname, join } from "node:path";
 import { InferenceError } from "../core/errors.ts";
-import { isIndexName, isModelName, modelStem, shardOf, usualModel } from "../hub/model_names.ts";
+import { defaultModel, isIndexName, isModelName, modelStem, shardOf } from "../hub/model_names.ts";
 import { configGroupNormEps, type ModelOptions } from "../model/load.ts";
 import type { Shape } from "../model/architectures/registry.ts";
 
@@ -58,7 +58,7 @@ export async function findModelFiles(
 }
 
 function onlyCheckpoint(folder: string, names: readonly string[]): string {
-  const usual = usualModel(names);
+  const usual = defaultModel(names);
   if (usual !== null) return usual;
   const found = names.filter(isModelName).sort();
   if (found.length > 0) {

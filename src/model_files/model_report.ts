@@ -34,7 +34,7 @@ export function formatNames(names: readonly string[]): string {
 }
 
 /** Returns a line about tensors that the model does not use, or null if there are none. */
-export function unusedTensorsNotice({ name, unread }: Model): string | null {
+export function unusedTensorsNotice({ name, unusedTensors: unread }: Model): string | null {
   if (unread.length === 0) return null;
   return `Ignoring ${unread.length} tensors of ${name} that no RWKV-5 model has: ` +
     `${formatNames(unread)}; \`rwkv info --json\` lists them`;

@@ -10,7 +10,7 @@ import {
   parseShardIndex,
   type ShardIndex,
 } from "../formats/shards.ts";
-import { type Model, modelOf, type ModelOptions } from "../model/load.ts";
+import { loadModel, type Model, type ModelOptions } from "../model/load.ts";
 import { randomCheckpoint } from "../model/random_checkpoint.ts";
 import type { Quant } from "../quant/mod.ts";
 import { openFile } from "./file_source.ts";
@@ -24,7 +24,7 @@ import type { ModelSource } from "./model_folder.ts";
 export async function openModelFile(path: string, options: ModelOptions): Promise<Model> {
   const checkpoint = await openFiles(path);
   try {
-    return await modelOf(checkpoint, options);
+    return await loadModel(checkpoint, options);
   } catch (error) {
     await checkpoint.close();
     throw error;
@@ -108,7 +108,7 @@ export async function openModelSource(
 ): Promise<{ model: Model; quant: Quant }> {
   const quant = wanted ?? DEFAULT_QUANT;
   if ("shape" in from) {
-    return { model: await modelOf(await randomCheckpoint(from.shape, quant), options), quant };
+    return { model: await loadModel(await randomCheckpoint(from.shape, quant), options), quant };
   }
   const model = await openModelFile(from.file, options);
   return { model, quant: wanted ?? model.converted?.quant ?? DEFAULT_QUANT };

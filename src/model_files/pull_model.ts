@@ -5,7 +5,7 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
-import { HubHttp, Refusal } from "../hub/hub_http.ts";
+import { HubHttp, HubRefusal } from "../hub/hub_http.ts";
 import { isIndexName } from "../hub/model_names.ts";
 import { fileName, type HubFile, isSafeName, modelName, type PullTarget } from "../hub/names.ts";
 import { defaultEndpoint, FileChanged, type RemoteFile, Repository } from "../hub/repository.ts";
@@ -42,7 +42,7 @@ export async function pullModel(target: PullTarget, options: PullOptions): Promi
     try {
       return await pullFile(cache, { http, repository, file, target, options });
     } catch (error) {
-      if (error instanceof Refusal) throw repository.explain(error, file.path);
+      if (error instanceof HubRefusal) throw repository.explain(error, file.path);
       if (!(error instanceof FileChanged)) throw error;
       if (changes === CHANGES) {
         throw new InferenceError(

@@ -23,11 +23,11 @@ export interface ReplyOptions {
   /** The reply so far, when it is written on. */
   text?: string | undefined;
   /** Bytes of the reply that were not shown yet. */
-  held?: Uint8Array | undefined;
+  undisplayedBytes?: Uint8Array | undefined;
   /** Whether it goes on a text as it stands: an empty line does not end it, nor is one added. */
-  plain?: boolean | undefined;
+  rawText?: boolean | undefined;
   /** Whether nothing but `stop` ends it: neither an empty line nor the end of text. */
-  endless?: boolean | undefined;
+  ignoreEos?: boolean | undefined;
 }
 
 const NEWLINE = 10;
@@ -48,7 +48,13 @@ export class Reply {
 
   constructor(
     tokenizer: TokenCodec,
-    { stop = [], text = "", held, plain = false, endless = false }: ReplyOptions = {},
+    {
+      stop = [],
+      text = "",
+      undisplayedBytes: undisplayedBytes,
+      rawText: plain = false,
+      ignoreEos: endless = false,
+    }: ReplyOptions = {},
   ) {
     this.#tokenizer = tokenizer;
     this.#plain = plain;
@@ -56,7 +62,11 @@ export class Reply {
     const shown = new TextEncoder().encode(text);
     this.#endOfText = endless ? null : tokenizer.endOfText;
     const always = plain || endless ? [] : [TURN_END];
-    this.#matcher = new StopMatcher([...always, ...stop], { shown, held, always: always.length });
+    this.#matcher = new StopMatcher([...always, ...stop], {
+      shown,
+      undisplayedBytes: undisplayedBytes,
+      alwaysStop: always.length,
+    });
     this.#newlines = trailingNewlines(this.#matcher.held, trailingNewlines(shown, 0));
   }
 

@@ -9,9 +9,9 @@ export interface StopMatcherOptions {
   /** Bytes that were shown before: a stop may have begun in them. */
   shown?: Uint8Array | undefined;
   /** Bytes that came before and were not shown. */
-  held?: Uint8Array | undefined;
+  undisplayedBytes?: Uint8Array | undefined;
   /** How many of the stops, from the first one on, end what is written on a cut reply too. */
-  always?: number | undefined;
+  alwaysStop?: number | undefined;
 }
 
 export class StopMatcher {
@@ -26,12 +26,15 @@ export class StopMatcher {
   #rest = new Uint8Array();
   #seen = 0;
 
-  constructor(stops: readonly string[], { shown, held, always = 1 }: StopMatcherOptions = {}) {
+  constructor(
+    stops: readonly string[],
+    { shown, undisplayedBytes: undisplayedBytes, alwaysStop: always = 1 }: StopMatcherOptions = {},
+  ) {
     this.#stops = stops.map((stop) => new TextEncoder().encode(stop));
     this.#always = always;
     this.#longest = Math.max(1, ...this.#stops.map((stop) => stop.length));
     const tail = (shown ?? new Uint8Array()).slice(-this.#longest);
-    this.#bytes = concat(tail, held ?? new Uint8Array());
+    this.#bytes = concat(tail, undisplayedBytes ?? new Uint8Array());
     this.#shown = tail.length;
   }
 

@@ -54,7 +54,7 @@ export async function* pieces(
   { type, first = 0, count = source.rows - first }: PieceOptions,
 ): AsyncGenerator<Piece> {
   const { name, columns, packed } = source;
-  assertHeldAs(source, type);
+  assertStoredAs(source, type);
   const step = Math.max(1, Math.floor(PIECE_BYTES / (columns * 4 * ROW_BLOCK))) * ROW_BLOCK;
   for (let firstRow = first; firstRow < first + count; firstRow += step) {
     const rows = Math.min(step, first + count - firstRow);
@@ -63,7 +63,7 @@ export async function* pieces(
       yield { ...read, firstRow, rows, squaredError: 0, squaredValues: 0 };
     } else {
       const values = await source.readRows(firstRow, rows);
-      if (type === "f16") assertHalves(values, name);
+      if (type === "f16") assertFitsFloat16(values, name);
       yield { ...packRows(values, { columns, type }), firstRow, rows };
     }
   }
@@ -73,7 +73,7 @@ export async function* pieces(
 const HALF_OVERFLOW = 65520;
 
 /** @throws InferenceError `invalid_value` where float16 would be infinite. */
-export function assertHalves(values: Float32Array, matrix: string): void {
+export function assertFitsFloat16(values: Float32Array, matrix: string): void {
   for (const value of values) {
     if (Math.abs(value) < HALF_OVERFLOW) continue;
     throw new InferenceError(
@@ -86,7 +86,7 @@ export function assertHalves(values: Float32Array, matrix: string): void {
 }
 
 /** @throws InferenceError `invalid_value` where a matrix is packed as another type. */
-export function assertHeldAs({ name, packed }: MatrixSource, type: WeightType): void {
+export function assertStoredAs({ name, packed }: MatrixSource, type: WeightType): void {
   if (packed === null || packed === type) return;
   throw new InferenceError(
     "invalid_value",

@@ -11,8 +11,8 @@ export {
   type WeightType,
 } from "../../kernels/layouts.ts";
 export {
-  assertHalves,
-  assertHeldAs,
+  assertFitsFloat16,
+  assertStoredAs,
   type MatrixSource,
   type Piece,
   pieces,

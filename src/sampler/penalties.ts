@@ -1,7 +1,7 @@
 /** How often each token was sampled, fading with time: what the penalties count. */
 
 /** Counts below this, the least normal float32, are 0. */
-export const LEAST_COUNT = 2 ** -126;
+export const MIN_COUNT = 2 ** -126;
 
 /**
  * Counts a sampled token: all counts times `decay`, then one more for `token`. In place, in float32 as
@@ -13,7 +13,7 @@ export function recordToken(counts: Map<number, number>, token: number, decay: n
     const factor = Math.fround(decay);
     for (const [id, count] of counts) {
       const faded = Math.fround(Math.fround(count) * factor);
-      if (faded < LEAST_COUNT) counts.delete(id);
+      if (faded < MIN_COUNT) counts.delete(id);
       else counts.set(id, faded);
     }
   }

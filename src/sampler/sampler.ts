@@ -2,7 +2,7 @@
 
 import { InferenceError } from "../core/errors.ts";
 import type { SamplingParams } from "../core/sampling.ts";
-import { cut } from "./cut.ts";
+import { filterTokens } from "./filter_tokens.ts";
 
 /**
  * The next token id.
@@ -35,7 +35,7 @@ export function sample(
   const total = sum(probabilities);
   for (let id = 0; id < probabilities.length; id++) probabilities[id] /= total;
   const least = (params.minP ?? 0) * probabilities[best];
-  const kept = cut(probabilities, params).filter((id) => probabilities[id] >= least);
+  const kept = filterTokens(probabilities, params).filter((id) => probabilities[id] >= least);
 
   // p^(1/T) up to a factor, by the logits: the power of a small probability would underflow.
   const weights = kept.map((id) => Math.exp((scores[id] - top) / params.temperature));

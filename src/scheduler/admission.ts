@@ -1,25 +1,25 @@
 /** Which turns may wait for a slot, which get one, and which give theirs up to others. */
 
 import { InferenceError } from "../core/errors.ts";
-import type { ActiveTurn } from "./active_turn.ts";
-import type { Counts } from "./scheduler_stats.ts";
+import type { ScheduledTurn } from "./scheduled_turn.ts";
+import type { SchedulerStats } from "./scheduler_stats.ts";
 import { turnToPreempt } from "./preemption.ts";
 import type { RunningTurns } from "./running_turns.ts";
 import { TurnQueue } from "./turn_queue.ts";
 
 export interface AdmissionOptions {
   running: RunningTurns;
-  counts: Counts;
+  stats: SchedulerStats;
   /** Slots of the engine. */
   slots: number;
   /** Requests that wait for a slot at most; a key that has fewer than its share may add to them. */
   maxQueue: number;
   /** Turns of one key that run or wait at most. */
-  maxPerKey: number;
+  maxPerFairnessKey: number;
 }
 
 export class Admission {
-  readonly waiting = new TurnQueue<ActiveTurn>();
+  readonly waiting = new TurnQueue<ScheduledTurn>();
   readonly #options: AdmissionOptions;
 
   constructor(options: AdmissionOptions) {
@@ -29,7 +29,7 @@ export class Admission {
   /** Keys of turns that run or wait. */
   get keys(): Set<string> {
     const keys = this.waiting.keys;
-    for (const { key } of this.#options.running) keys.add(key);
+    for (const { fairnessKey: key } of this.#options.running) keys.add(key);
     return keys;
   }
 
@@ -44,8 +44,8 @@ export class Admission {
    * @param count Its turns.
    * @throws InferenceError `overloaded`, `too_many_turns` or `invalid_value`
    */
-  assertRoom(key: string, count: number): void {
-    const { counts, slots, maxPerKey } = this.#options;
+  assertQueueNotFull(key: string, count: number): void {
+    const { stats: counts, slots, maxPerFairnessKey: maxPerKey } = this.#options;
     if (count > maxPerKey) {
       throw new InferenceError(
         "invalid_value",
@@ -55,10 +55,10 @@ export class Admission {
     }
     const waiting = this.waiting.requests();
     const own = this.waiting.count(key) +
-      this.#count((turn) => turn.key === key ? 1 + turn.followers.length : 0);
+      this.#count((turn) => turn.fairnessKey === key ? 1 + turn.followers.length : 0);
     const crowded = own + count > maxPerKey;
     if (!crowded && this.#mayWait(key, waiting)) return;
-    counts.total.refused++;
+    counts.total.queueRejections++;
     const retryAfter = counts.secondsUntilFree(waiting, slots);
     const again = `try again in ${retryAfter} s`;
     if (crowded) {
@@ -90,7 +90,7 @@ export class Admission {
     const { running } = this.#options;
     if (running.freeSlots > 0) return;
     const staying = [...running].filter(({ preempted }) => !preempted);
-    const key = this.waiting.peek(staying)?.key;
+    const key = this.waiting.peek(staying)?.fairnessKey;
     if (key === undefined) return;
     const waiting = this.waiting.count(key);
     for (let turn; (turn = turnToPreempt(running, { key, waiting, now }));) turn.preempted = true;
@@ -109,10 +109,10 @@ export class Admission {
   }
 
   /** Whether a key that has no slot is about to get one: it is not to wait for further steps. */
-  get isSlotOwed(): boolean {
+  get isSlotDue(): boolean {
     const turns = [...this.#options.running];
     if (!turns.some(({ preempted }) => preempted)) return false;
-    const served = new Set(turns.map(({ key }) => key));
+    const served = new Set(turns.map(({ fairnessKey: key }) => key));
     return [...this.waiting.keys].some((key) => !served.has(key));
   }
 
@@ -124,7 +124,7 @@ export class Admission {
     return keys > 1 && this.waiting.requests(key) < Math.max(1, Math.floor(maxQueue / keys));
   }
 
-  #count(of: (running: ActiveTurn) => number): number {
+  #count(of: (running: ScheduledTurn) => number): number {
     return [...this.#options.running].reduce((sum, turn) => sum + of(turn), 0);
   }
 }

@@ -9,7 +9,7 @@ import { randomAt } from "../sampler/random.ts";
 import { sample } from "../sampler/sampler.ts";
 import { advanceStopSearch } from "../core/stop_search.ts";
 
-export interface HostSlotOptions {
+export interface CpuSampledSlotOptions {
   constrained: TokenConstraint | null;
   /** Without them no stop string is found. */
   tokens: TokenTable | null;
@@ -17,17 +17,17 @@ export interface HostSlotOptions {
   banned: Uint8Array | null;
 }
 
-export class HostSlot {
+export class CpuSampledSlot {
   /** The token sampled last. */
   token: number | null = null;
   ended = false;
   readonly #sampling: SlotSampling;
-  readonly #options: HostSlotOptions;
+  readonly #options: CpuSampledSlotOptions;
   readonly #counts: Map<number, number>;
   readonly #stops: StopSearch | null;
   #sampled = 0;
 
-  constructor(sampling: SlotSampling, options: HostSlotOptions) {
+  constructor(sampling: SlotSampling, options: CpuSampledSlotOptions) {
     const { counts, stops, alreadySampled: sampled = [] } = sampling;
     this.#sampling = sampling;
     this.#options = options;

@@ -20,7 +20,7 @@ import {
   type SamplingEngine,
   type SlotSampling,
 } from "../engine/engine.ts";
-import { HostSlot } from "./cpu_sampled_slot.ts";
+import { CpuSampledSlot } from "./cpu_sampled_slot.ts";
 
 /** How sampling on the host goes along with a device. */
 export interface CpuSamplingOptions {
@@ -46,7 +46,7 @@ export class CpuSampling implements SamplingEngine {
   readonly #constrain: CreateTokenConstraint | undefined;
   readonly #tokens: TokenTable | undefined;
   readonly #banned: Uint8Array | null = null;
-  readonly #slots = new Map<number, HostSlot>();
+  readonly #slots = new Map<number, CpuSampledSlot>();
   /** Slots that are told to sample here, as soon as calls say so. */
   readonly #hosted = new Set<number>();
   #last: Promise<unknown> = Promise.resolve();
@@ -92,7 +92,7 @@ export class CpuSampling implements SamplingEngine {
       const { constraint } = sampling;
       const constrained = constraint === undefined ? null : await this.#begin(constraint);
       const tokens = this.#tokens ?? null;
-      const own = new HostSlot(sampling, { constrained, tokens, banned: this.#banned });
+      const own = new CpuSampledSlot(sampling, { constrained, tokens, banned: this.#banned });
       this.#slots.set(slot, own);
     });
   }

@@ -40,8 +40,8 @@ export class FairShare {
   }
 
   /** The turns that take part in the next step: all, or those of one key. */
-  select<T extends { readonly key: string }>(turns: readonly T[]): readonly T[] {
-    const keys = groupBy(turns, ({ key }) => key);
+  select<T extends { readonly fairnessKey: string }>(turns: readonly T[]): readonly T[] {
+    const keys = groupBy(turns, ({ fairnessKey }) => fairnessKey);
     if (keys.size < 2) return turns;
     const fewest = Math.min(...[...keys.values()].map(({ length }) => length));
     const costOf = (count: number) => this.#costs.of(count) ?? count;
@@ -52,8 +52,10 @@ export class FairShare {
   }
 
   /** Charges `ms` milliseconds of the engine to the keys of the turns that it served. */
-  charge(turns: readonly { readonly key: string }[], ms: number): void {
-    for (const { key } of turns) this.#used.set(key, this.usedBy(key) + ms / turns.length);
+  charge(turns: readonly { readonly fairnessKey: string }[], ms: number): void {
+    for (const { fairnessKey: key } of turns) {
+      this.#used.set(key, this.usedBy(key) + ms / turns.length);
+    }
   }
 
   /** Milliseconds that a key has used, by its virtual time. */

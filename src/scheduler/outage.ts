@@ -9,7 +9,7 @@ export class Outage {
   #end: { error: unknown } | null = null;
 
   /** Whether there is no engine. */
-  get lasts(): boolean {
+  get isActive(): boolean {
     return this.#renewing !== null || this.#end !== null;
   }
 
@@ -19,7 +19,7 @@ export class Outage {
   }
 
   /** Throws why there will be no engine any more, where that is so. */
-  assertPasses(): void {
+  throwIfFatal(): void {
     if (this.#end) throw this.#end.error;
   }
 
@@ -35,7 +35,7 @@ export class Outage {
   }
 
   /** Resolves when something has changed, or after a moment. */
-  async moment(): Promise<void> {
+  async waitForChange(): Promise<void> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const moment = new Promise<void>((resolve) => timer = setTimeout(resolve, MOMENT_MS));
     try {

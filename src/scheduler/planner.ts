@@ -5,11 +5,11 @@ import { groupBy } from "../core/group_by.ts";
 /** A turn as planning sees it. */
 export interface PlannableTurn {
   /** Whose it is: keys share steps evenly. */
-  readonly key: string;
+  readonly fairnessKey: string;
   /** Tokens that it can feed now; of a turn that writes, one or none. */
-  readonly feedable: number;
+  readonly prefillTokens: number;
   /** Whether it goes on from its own token. */
-  readonly writing: boolean;
+  readonly decoding: boolean;
 }
 
 /** How many tokens of which turn a step feeds. */
@@ -22,7 +22,7 @@ export interface StepBudget {
   /** Tokens of a step, at most. */
   tokens: number;
   /** Tokens of prompts in a step that somebody's next token waits for, at most. */
-  besideWriting: number;
+  prefillTokens: number;
 }
 
 /**
@@ -33,23 +33,26 @@ export interface StepBudget {
  */
 export function planStep<T extends PlannableTurn>(
   turns: readonly T[],
-  { tokens, besideWriting }: StepBudget,
+  { tokens, prefillTokens: besideWriting }: StepBudget,
 ): PlannedRun<T>[] {
-  const able = turns.filter(({ feedable }) => feedable > 0);
-  const runs = able.filter(({ writing }) => writing)
+  const able = turns.filter(({ prefillTokens: feedable }) => feedable > 0);
+  const runs = able.filter(({ decoding: writing }) => writing)
     .slice(0, tokens)
     .map((turn) => ({ turn, count: 1 }));
   const rest = tokens - runs.length;
   const budget = runs.length > 0 ? Math.min(rest, besideWriting) : rest;
-  return [...runs, ...sharePrompts(able.filter(({ writing }) => !writing), budget)];
+  return [...runs, ...sharePrompts(able.filter(({ decoding: writing }) => !writing), budget)];
 }
 
 function sharePrompts<T extends PlannableTurn>(
   turns: readonly T[],
   budget: number,
 ): PlannedRun<T>[] {
-  const keys = [...groupBy(turns, ({ key }) => key).values()]
-    .map((own) => ({ own, wanted: own.reduce((sum, { feedable }) => sum + feedable, 0) }))
+  const keys = [...groupBy(turns, ({ fairnessKey: key }) => key).values()]
+    .map((own) => ({
+      own,
+      wanted: own.reduce((sum, { prefillTokens: feedable }) => sum + feedable, 0),
+    }))
     // Who wants least is served first, and leaves what it does not need to the others.
     .sort((a, b) => a.wanted - b.wanted);
   const runs: PlannedRun<T>[] = [];
@@ -57,7 +60,7 @@ function sharePrompts<T extends PlannableTurn>(
     let share = Math.min(wanted, Math.ceil(budget / (keys.length - i)));
     budget -= share;
     for (const turn of own) {
-      const count = Math.min(share, turn.feedable);
+      const count = Math.min(share, turn.prefillTokens);
       if (count === 0) break;
       runs.push({ turn, count });
       share -= count;

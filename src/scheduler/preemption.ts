@@ -2,7 +2,7 @@
 
 /** A turn in a slot, as this sees it. */
 export interface PreemptableTurn {
-  readonly key: string;
+  readonly fairnessKey: string;
   /** Whether it leaves its slot already. */
   readonly preempted: boolean;
   /** Why it has ended, once it has: it leaves its slot anyway. */
@@ -35,18 +35,18 @@ export function turnToPreempt<T extends PreemptableTurn>(
       leaving++;
     } else {
       staying.push(turn);
-      counts.set(turn.key, (counts.get(turn.key) ?? 0) + 1);
+      counts.set(turn.fairnessKey, (counts.get(turn.fairnessKey) ?? 0) + 1);
     }
   }
   if (leaving >= waiting) return undefined;
   const own = (counts.get(key) ?? 0) + leaving;
-  const others = staying.filter((turn) => turn.key !== key);
-  const most = Math.max(0, ...others.map((turn) => counts.get(turn.key)!));
-  const candidates = others.filter((turn) => counts.get(turn.key) === most);
+  const others = staying.filter((turn) => turn.fairnessKey !== key);
+  const most = Math.max(0, ...others.map((turn) => counts.get(turn.fairnessKey)!));
+  const candidates = others.filter((turn) => counts.get(turn.fairnessKey) === most);
   // The one that came into its slot last has the least to lose.
   if (most >= own + 2) return candidates.reduce((a, b) => b.started >= a.started ? b : a);
   if (own > 0) return undefined;
   return candidates
-    .filter(({ started, served }) => served && now - started >= QUANTUM_MS)
+    .filter(({ started, served: served }) => served && now - started >= QUANTUM_MS)
     .sort((a, b) => a.started - b.started)[0];
 }

@@ -1,14 +1,14 @@
 /** Turns in slots: how each gets its state there, shares it, and leaves with it. */
 
 import type { SamplingEngine } from "../engine/engine.ts";
-import type { ActiveTurn } from "./active_turn.ts";
-import type { Counts } from "./scheduler_stats.ts";
-import type { FinishedTurn, StateSource } from "./scheduler_types.ts";
+import type { ScheduledTurn } from "./scheduled_turn.ts";
+import type { SchedulerStats } from "./scheduler_stats.ts";
+import type { GenerationResult, StateSource } from "./scheduler_types.ts";
 import { Slots } from "./slots.ts";
 
 export interface RunningTurnsOptions {
   engine: SamplingEngine;
-  counts: Counts;
+  stats: SchedulerStats;
   /** Milliseconds. */
   clock: () => number;
 }
@@ -17,22 +17,22 @@ export interface RunningTurnsOptions {
  * The set of turns in slots. Calls of the engine are not waited for where nothing depends on what
  * they return: it does things in order.
  */
-export class RunningTurns implements Iterable<ActiveTurn> {
+export class RunningTurns implements Iterable<ScheduledTurn> {
   readonly #options: RunningTurnsOptions;
   readonly #slots: Slots;
-  readonly #turns = new Set<ActiveTurn>();
+  readonly #turns = new Set<ScheduledTurn>();
   /** States on their way to slots, and from them. */
   readonly #loading = new Set<Promise<void>>();
   readonly #ending = new Set<Promise<void>>();
   /** What slots were given back as. */
-  readonly #leases = new WeakMap<ActiveTurn, number>();
+  readonly #leases = new WeakMap<ScheduledTurn, number>();
 
   constructor(options: RunningTurnsOptions) {
     this.#options = options;
     this.#slots = new Slots(options.engine.info.slots);
   }
 
-  [Symbol.iterator](): Iterator<ActiveTurn> {
+  [Symbol.iterator](): Iterator<ScheduledTurn> {
     return this.#turns.values();
   }
 
@@ -40,7 +40,7 @@ export class RunningTurns implements Iterable<ActiveTurn> {
     return this.#turns.size;
   }
 
-  has(turn: ActiveTurn): boolean {
+  has(turn: ScheduledTurn): boolean {
     return this.#turns.has(turn);
   }
 
@@ -49,12 +49,12 @@ export class RunningTurns implements Iterable<ActiveTurn> {
   }
 
   /** Gives a turn a slot, of which one must be free, and its state. */
-  add(turn: ActiveTurn): void {
+  add(turn: ScheduledTurn): void {
     const { state } = turn;
     const { slot, warm } = this.#slots.take(state?.key ?? null)!;
     this.#place(turn, slot);
     if (warm) {
-      this.#options.counts.total.warm++;
+      this.#options.stats.total.slotHits++;
       this.#begin(turn);
     } else if (state === null) {
       this.#begin(turn, this.#options.engine.writeState(slot, null));
@@ -69,7 +69,7 @@ export class RunningTurns implements Iterable<ActiveTurn> {
    *
    * @returns Those for which there is no slot: they come to it with a copy of their own.
    */
-  fork(): ActiveTurn[] {
+  fork(): ScheduledTurn[] {
     return [...this.#turns].filter((turn) => turn.forkable).flatMap((leader) => {
       const { engine } = this.#options;
       const followers = leader.takeFollowers();
@@ -88,9 +88,9 @@ export class RunningTurns implements Iterable<ActiveTurn> {
   }
 
   /** Takes a turn, of which nothing is under way, out of its slot, to go on in another one. */
-  suspend(turn: ActiveTurn): void {
-    const { engine, clock, counts } = this.#options;
-    const state = turn.untouched ? null : engine.readState(turn.slot);
+  suspend(turn: ScheduledTurn): void {
+    const { engine, clock, stats: counts } = this.#options;
+    const state = turn.isUnstarted ? null : engine.readState(turn.slot);
     state?.catch(() => {}); // told when the turn loads it
     this.#turns.delete(turn);
     this.#slots.release(turn.slot);
@@ -99,19 +99,19 @@ export class RunningTurns implements Iterable<ActiveTurn> {
   }
 
   /** Ends a turn with what its slot holds. The slot is free at once. */
-  finish(turn: ActiveTurn, reason: FinishedTurn["reason"]): void {
+  finish(turn: ScheduledTurn, reason: GenerationResult["reason"]): void {
     this.settle(turn, reason, () => this.#options.engine.readState(turn.slot));
     this.#release(turn);
   }
 
   /** Ends a turn, in a slot or not, with a state that is only read where the turn has changed it. */
   settle(
-    turn: ActiveTurn,
-    reason: FinishedTurn["reason"],
+    turn: ScheduledTurn,
+    reason: GenerationResult["reason"],
     read: () => Promise<Float32Array>,
   ): void {
-    this.#options.counts.total.ended += turn.followers.length;
-    if (turn.untouched) return turn.finish(reason, null);
+    this.#options.stats.total.ended += turn.followers.length;
+    if (turn.isUnstarted) return turn.finish(reason, null);
     const ending = read().then(
       (state) => turn.finish(reason, state),
       (error) => turn.fail(error),
@@ -119,9 +119,9 @@ export class RunningTurns implements Iterable<ActiveTurn> {
     this.#ending.add(ending);
   }
 
-  fail(turn: ActiveTurn, error: unknown): void {
+  fail(turn: ScheduledTurn, error: unknown): void {
     if (this.#turns.has(turn)) this.#release(turn);
-    this.#options.counts.total.ended += turn.followers.length;
+    this.#options.stats.total.ended += turn.followers.length;
     turn.fail(error);
   }
 
@@ -132,7 +132,7 @@ export class RunningTurns implements Iterable<ActiveTurn> {
   }
 
   /** Names the state that a turn has left in its slot, after replacing it where another is given. */
-  keep(turn: ActiveTurn, key: string, state?: Float32Array): void {
+  keep(turn: ScheduledTurn, key: string, state?: Float32Array): void {
     const lease = this.#leases.get(turn);
     const slot = lease === undefined ? null : this.#slots.keep(lease, key);
     if (slot === null || state === undefined) return;
@@ -149,21 +149,21 @@ export class RunningTurns implements Iterable<ActiveTurn> {
     await Promise.all(this.#ending);
   }
 
-  #place(turn: ActiveTurn, slot: number): void {
-    const { clock, counts } = this.#options;
+  #place(turn: ScheduledTurn, slot: number): void {
+    const { clock, stats: counts } = this.#options;
     turn.place(slot, clock());
     counts.total.secondsQueued += (turn.started - turn.waitingSince) / 1000;
     this.#turns.add(turn);
   }
 
   /** Lets a turn sample from the state that its slot has, or has been told to take. */
-  #begin(turn: ActiveTurn, placed?: Promise<void>): void {
+  #begin(turn: ScheduledTurn, placed?: Promise<void>): void {
     const { slot, sampling } = turn;
     Promise.all([placed, sampling && this.#options.engine.startSampling(slot, sampling)])
       .catch((error) => this.#failPlaced(turn, error));
   }
 
-  #load(turn: ActiveTurn, source: StateSource): void {
+  #load(turn: ScheduledTurn, source: StateSource): void {
     turn.loading = true;
     const loading = source.load().then((state) => {
       turn.loading = false;
@@ -176,14 +176,14 @@ export class RunningTurns implements Iterable<ActiveTurn> {
   }
 
   /** Fails a turn unless it has ended meanwhile. */
-  #failPlaced(turn: ActiveTurn, error: unknown): void {
+  #failPlaced(turn: ScheduledTurn, error: unknown): void {
     if (this.#turns.has(turn)) this.fail(turn, error);
   }
 
-  #release(turn: ActiveTurn): void {
-    const { clock, counts } = this.#options;
+  #release(turn: ScheduledTurn): void {
+    const { clock, stats: counts } = this.#options;
     this.#turns.delete(turn);
     this.#leases.set(turn, this.#slots.release(turn.slot));
-    counts.ended(clock() - turn.started);
+    counts.turnEnded(clock() - turn.started);
   }
 }

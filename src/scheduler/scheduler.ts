@@ -11,14 +11,14 @@ import type { Constraint } from "../core/sampling.ts";
 import type { GenerateResult, GenerateRun, SamplingEngine } from "../engine/engine.ts";
 import type { EngineRecovery } from "../engine/supervisor/engine_recovery.ts";
 import { Admission } from "./admission.ts";
-import { ActiveTurn } from "./active_turn.ts";
+import { ScheduledTurn } from "./scheduled_turn.ts";
 import { FairShare } from "./fair_share.ts";
-import { Counts, type SchedulerNumbers } from "./scheduler_stats.ts";
+import { type SchedulerSnapshot, SchedulerStats } from "./scheduler_stats.ts";
 import { Outage } from "./outage.ts";
-import { Pace } from "./step_controller.ts";
+import { StepController } from "./step_controller.ts";
 import { planStep } from "./planner.ts";
 import { RunningTurns } from "./running_turns.ts";
-import type { Generation, TurnRunner, TurnWork } from "./scheduler_types.ts";
+import type { Generation, GenerationRequest, GenerationRunner } from "./scheduler_types.ts";
 import { StepCosts } from "./step_costs.ts";
 
 /** Bounds of a scheduler. */
@@ -26,16 +26,16 @@ export interface SchedulerOptions {
   /** Requests that wait for a slot at most; a key that has fewer than its share may add to them. */
   maxQueue?: number | undefined;
   /** Turns of one key that run or wait at most. */
-  maxPerKey?: number | undefined;
+  maxPerFairnessKey?: number | undefined;
   /** The time in milliseconds. */
   clock?: (() => number) | undefined;
   /** Of an engine that is replaced when it fails: turns that wait go on waiting then. */
-  renewal?: EngineRecovery | undefined;
+  recovery?: EngineRecovery | undefined;
 }
 
 /** A call of the engine that has not come back. */
-interface Flight {
-  turns: ActiveTurn[];
+interface InFlightStep {
+  turns: ScheduledTurn[];
   steps: number;
   /** Tokens of prompts that are read in it, and turns that write. */
   read: number;
@@ -48,14 +48,14 @@ interface Flight {
  * Shares the steps of an engine among turns: each writes, prompts are read in pieces between, and
  * others wait in a bounded queue.
  */
-export class Scheduler implements TurnRunner {
+export class Scheduler implements GenerationRunner {
   readonly #engine: SamplingEngine;
   readonly #clock: () => number;
   readonly #admission: Admission;
   readonly #running: RunningTurns;
-  readonly #pace: Pace;
+  readonly #pace: StepController;
   readonly #share: FairShare;
-  readonly #counts = new Counts();
+  readonly #counts = new SchedulerStats();
   readonly #outage = new Outage();
   /** When a call came back last. */
   #landed = 0;
@@ -68,23 +68,23 @@ export class Scheduler implements TurnRunner {
     engine: SamplingEngine,
     {
       maxQueue = 64,
-      maxPerKey = Infinity,
+      maxPerFairnessKey: maxPerKey = Infinity,
       clock = () => performance.now(),
-      renewal,
+      recovery: renewal,
     }: SchedulerOptions = {},
   ) {
     this.#engine = engine;
     this.#clock = clock;
-    this.#running = new RunningTurns({ engine, counts: this.#counts, clock });
+    this.#running = new RunningTurns({ engine, stats: this.#counts, clock });
     this.#admission = new Admission({
       running: this.#running,
-      counts: this.#counts,
+      stats: this.#counts,
       slots: engine.info.slots,
       maxQueue,
-      maxPerKey,
+      maxPerFairnessKey: maxPerKey,
     });
     const costs = new StepCosts();
-    this.#pace = new Pace(engine, costs);
+    this.#pace = new StepController(engine, costs);
     this.#share = new FairShare(costs);
     renewal?.onFault((error) => {
       this.#running.failAll(error);
@@ -94,7 +94,7 @@ export class Scheduler implements TurnRunner {
   }
 
   /** What it does and has done, for metrics. */
-  get numbers(): SchedulerNumbers {
+  get snapshot(): SchedulerSnapshot {
     return {
       slots: this.#engine.info.slots,
       running: this.#running.size,
@@ -118,7 +118,7 @@ export class Scheduler implements TurnRunner {
    * @throws InferenceError `overloaded`, `too_many_turns`, `shutting_down`, `device_lost` where there
    * is no engine any more, or `invalid_value` for too long stops.
    */
-  submit(work: TurnWork): Generation {
+  submit(work: GenerationRequest): Generation {
     return this.submitAll([work])[0];
   }
 
@@ -126,16 +126,16 @@ export class Scheduler implements TurnRunner {
    * Several turns that start from the same state with the same tokens, which are read once. Until
    * then the first one's end is that of all. Throws as `submit`.
    */
-  submitAll(works: readonly TurnWork[]): Generation[] {
+  submitAll(works: readonly GenerationRequest[]): Generation[] {
     if (this.#closed) {
       throw new InferenceError("shutting_down", "This worker is shutting down; try another one");
     }
-    this.#outage.assertPasses();
+    this.#outage.throwIfFatal();
     const now = this.#clock();
-    const turns = works.map((work) => new ActiveTurn(work, now, works));
+    const turns = works.map((work) => new ScheduledTurn(work, now, works));
     const [leader, ...followers] = turns;
     this.#dropWaiting();
-    this.#admission.assertRoom(leader.key, turns.length);
+    this.#admission.assertQueueNotFull(leader.fairnessKey, turns.length);
     leader.followers = followers;
     this.#admission.waiting.push(leader);
     this.#looping ??= this.#loop();
@@ -145,7 +145,7 @@ export class Scheduler implements TurnRunner {
       get queued() {
         return turn.queued;
       },
-      keep: (key, state) => this.#running.keep(turn, key, state),
+      keepWarm: (key, state) => this.#running.keep(turn, key, state),
       [Symbol.asyncIterator]: () => turn.tokens[Symbol.asyncIterator](),
     }));
   }
@@ -158,13 +158,13 @@ export class Scheduler implements TurnRunner {
   }
 
   async #loop(): Promise<void> {
-    const flights: Flight[] = [];
+    const flights: InFlightStep[] = [];
     while (this.#admission.waiting.length + this.#running.size + flights.length > 0) {
       this.#dropWaiting();
-      if (this.#outage.lasts) {
+      if (this.#outage.isActive) {
         for (const flight of flights.splice(0)) await this.#land(flight);
         this.#dropHopeless();
-        await Promise.race([this.#outage.moment(), this.#submitted()]);
+        await Promise.race([this.#outage.waitForChange(), this.#submitted()]);
         continue;
       }
       this.#admission.admit();
@@ -172,7 +172,7 @@ export class Scheduler implements TurnRunner {
       this.#admission.suspendPreempted();
       this.#admission.preempt(this.#clock());
       this.#share.update(this.#admission.keys);
-      while (this.#pace.allows(flights) && !this.#admission.isSlotOwed) {
+      while (this.#pace.allows(flights) && !this.#admission.isSlotDue) {
         this.#admission.waiting.pushFirst(this.#running.fork());
         const flight = this.#launch();
         if (flight === null) break;
@@ -194,7 +194,9 @@ export class Scheduler implements TurnRunner {
   /** Ends turns that will not be run. */
   #dropWaiting(): void {
     const now = this.#clock();
-    for (const turn of this.#admission.waiting.take((turn) => turn.cancelled || turn.late(now))) {
+    for (
+      const turn of this.#admission.waiting.take((turn) => turn.cancelled || turn.timedOut(now))
+    ) {
       const reason = turn.cancelled ? "cancelled" : "late";
       this.#counts.total.ended++;
       this.#running.settle(turn, reason, () => turn.state!.load());
@@ -209,24 +211,24 @@ export class Scheduler implements TurnRunner {
   }
 
   /** Calls for the next steps, if any turn can take part in one. */
-  #launch(): Flight | null {
+  #launch(): InFlightStep | null {
     const started = this.#clock();
     const going = [...this.#running].filter((turn) => {
-      return (turn.feedable > 0 || turn.stepsAhead > 0) && !turn.late(started);
+      return (turn.prefillTokens > 0 || turn.stepsAhead > 0) && !turn.timedOut(started);
     });
     const plan = planStep(
       this.#share.select(going),
-      { tokens: this.#engine.info.maxStepTokens, besideWriting: this.#pace.besideWriting },
+      { tokens: this.#engine.info.maxStepTokens, prefillTokens: this.#pace.prefillBudget },
     );
     if (plan.length === 0) return null;
-    const reading = plan.filter(({ turn }) => !turn.writing);
-    const room = Math.max(...plan.map(({ turn }) => turn.room));
-    const single = reading.length > 0 || plan.some(({ turn }) => turn.onHost);
+    const reading = plan.filter(({ turn }) => !turn.decoding);
+    const room = Math.max(...plan.map(({ turn }) => turn.freeTokens));
+    const single = reading.length > 0 || plan.some(({ turn }) => turn.cpuSampled);
     const steps = single ? 1 : Math.min(this.#pace.steps(plan.length), room);
     const runs = plan.map(({ turn, count }): GenerateRun => {
-      const tokens = turn.writing ? [] : turn.takeLeft(count);
+      const tokens = turn.decoding ? [] : turn.takeRemaining(count);
       turn.stepsAhead += steps;
-      return { slot: turn.slot, tokens, sample: turn.writing };
+      return { slot: turn.slot, tokens, sample: turn.decoding };
     });
     const results = this.#engine.generate(runs, steps);
     results.catch(() => {}); // told when the call lands
@@ -240,17 +242,17 @@ export class Scheduler implements TurnRunner {
     };
   }
 
-  async #land({ turns, steps, read, writing, started, results }: Flight): Promise<void> {
+  async #land({ turns, steps, read, writing, started, results }: InFlightStep): Promise<void> {
     try {
       const generated = await results;
       const now = this.#clock();
       const ms = now - Math.max(started, this.#landed);
       this.#landed = now;
       this.#share.charge(turns, ms);
-      if (read === 0) this.#pace.wrote(steps, turns.length, ms);
-      else this.#pace.read(read, ms, { writing });
+      if (read === 0) this.#pace.decodeCompleted(steps, turns.length, ms);
+      else this.#pace.prefillCompleted(read, ms, { writing });
       const sampled = generated.reduce((sum, { tokens }) => sum + tokens.length, 0);
-      this.#counts.landed({ batch: turns.length, steps, read, sampled, ms });
+      this.#counts.stepCompleted({ batch: turns.length, steps, read, sampled, ms });
       for (const [i, turn] of turns.entries()) {
         if (!this.#running.has(turn)) continue;
         turn.take(generated[i], steps);
@@ -271,7 +273,7 @@ export class Scheduler implements TurnRunner {
       if (turn.end) this.#running.finish(turn, turn.end);
       else if (turn.stepsAhead > 0 || turn.loading) continue;
       else if (turn.cancelled) this.#running.finish(turn, "cancelled");
-      else if (turn.late(now)) this.#running.finish(turn, "late");
+      else if (turn.timedOut(now)) this.#running.finish(turn, "late");
       else if (turn.work.maxTokens === 0 && turn.left.length === 1) {
         this.#running.finish(turn, "length");
       }

@@ -1,7 +1,7 @@
 /** What an operator asks of a scheduler. */
 
 /** Counts since the start, but for what is now. */
-export interface SchedulerNumbers {
+export interface SchedulerSnapshot {
   /** Turns that may have a slot at once. */
   slots: number;
   /** Turns that have a slot now. */
@@ -13,19 +13,19 @@ export interface SchedulerNumbers {
   /** Turns that have ended. */
   ended: number;
   /** Turns that were not taken. */
-  refused: number;
+  queueRejections: number;
   /** Steps that the engine was called for. */
   steps: number;
   /** Tokens of prompts. */
-  tokensRead: number;
+  prefillTokens: number;
   /** Tokens that were written. */
-  tokensSampled: number;
+  sampledTokens: number;
   /** Tokens sampled per second while there are any: a moving mean. */
   tokensPerSecond: number;
   /** Times that a turn was suspended, to leave its slot to another tenant's. */
   preempted: number;
   /** Turns whose slot still held the state that they went on from. */
-  warm: number;
+  slotHits: number;
   /** Seconds that turns have waited for a slot, in all. */
   secondsQueued: number;
 }
@@ -33,23 +33,23 @@ export interface SchedulerNumbers {
 /** Seconds over which rates are averaged. */
 const MEMORY_SECONDS = 5;
 
-export class Counts {
+export class SchedulerStats {
   readonly total = {
     batch: 0,
     ended: 0,
-    refused: 0,
+    queueRejections: 0,
     steps: 0,
-    tokensRead: 0,
-    tokensSampled: 0,
+    prefillTokens: 0,
+    sampledTokens: 0,
     tokensPerSecond: 0,
     preempted: 0,
-    warm: 0,
+    slotHits: 0,
     secondsQueued: 0,
   };
   /** Milliseconds that a turn keeps its slot: a moving mean. */
   #turnMs: number | null = null;
 
-  landed({ batch, steps, read, sampled, ms }: {
+  stepCompleted({ batch, steps, read, sampled, ms }: {
     batch: number;
     steps: number;
     read: number;
@@ -59,14 +59,14 @@ export class Counts {
     const { total } = this;
     total.batch = batch;
     total.steps += steps;
-    total.tokensRead += read;
-    total.tokensSampled += sampled;
+    total.prefillTokens += read;
+    total.sampledTokens += sampled;
     const weight = 1 - Math.exp(-ms / 1000 / MEMORY_SECONDS);
     if (ms > 0) total.tokensPerSecond += weight * (sampled / ms * 1000 - total.tokensPerSecond);
   }
 
   /** A turn has given back its slot after `ms` milliseconds. */
-  ended(ms: number): void {
+  turnEnded(ms: number): void {
     this.total.ended++;
     this.#turnMs = this.#turnMs === null ? ms : 0.8 * this.#turnMs + 0.2 * ms;
   }

@@ -11,9 +11,9 @@ export interface StateSource {
 }
 
 /** One turn's work: feed `tokens` to `state`, then sample until an end. */
-export interface TurnWork {
+export interface GenerationRequest {
   /** Whose it is, for fairness; all are one's unless told. */
-  key?: string | undefined;
+  fairnessKey?: string | undefined;
   /** Recurrent state to start from, `null` for that before any token. */
   state: StateSource | null;
   /** Token ids to feed before the first sample; at least one. */
@@ -35,13 +35,13 @@ export interface TurnWork {
   /** How many most probable tokens are told with each one; nothing unless given. */
   logprobs?: number | undefined;
   /** Milliseconds after which the turn ends as it is, the time in the queue included. */
-  within?: number | undefined;
+  timeoutMs?: number | undefined;
   /** Ends the turn, with the tokens that are under way then. */
   signal?: AbortSignal | undefined;
 }
 
 /** How a turn has ended, and the state that it leads to. */
-export interface FinishedTurn {
+export interface GenerationResult {
   /** "stop": by the end token or a stop string; "length": `maxTokens` reached; "late": it took
    * longer than `within`; "cancelled": the signal. */
   reason: "stop" | "length" | "late" | "cancelled";
@@ -64,7 +64,7 @@ export interface TokenBatch {
 /** A turn under way. Iterates over what is sampled as it comes. */
 export interface Generation extends AsyncIterable<TokenBatch> {
   /** Resolves once when the turn has ended; rejects with what went wrong. */
-  readonly finished: Promise<FinishedTurn>;
+  readonly finished: Promise<GenerationResult>;
   /** Milliseconds until it had a slot; `null` while it has had none of its own. */
   readonly queued: number | null;
   /**
@@ -72,11 +72,11 @@ export interface Generation extends AsyncIterable<TokenBatch> {
    *
    * @param state What turns to come are to find there, where that is another one.
    */
-  keep(key: string, state?: Float32Array): void;
+  keepWarm(key: string, state?: Float32Array): void;
 }
 
 /** What sessions need of a scheduler. */
-export interface TurnRunner {
+export interface GenerationRunner {
   /**
    * Makes ready what turns with this constraint need.
    *
@@ -90,11 +90,11 @@ export interface TurnRunner {
    * @throws InferenceError `overloaded`, `too_many_turns`, `shutting_down`, or `invalid_value` for too
    * long stops.
    */
-  submit(work: TurnWork): Generation;
+  submit(work: GenerationRequest): Generation;
 
   /**
    * Several turns that start from the same state with the same tokens, which are read once. Until
    * then the first one's end is that of all. Throws as `submit`.
    */
-  submitAll(works: readonly TurnWork[]): Generation[];
+  submitAll(works: readonly GenerationRequest[]): Generation[];
 }

@@ -4,7 +4,7 @@
  */
 
 /** A slot that was free. */
-export interface TakenSlot {
+export interface SlotLease {
   slot: number;
   /** Whether it holds the state that was asked for. */
   warm: boolean;
@@ -32,7 +32,7 @@ export class Slots {
   }
 
   /** Takes the slot that holds the state `key`, or else the one that is missed least. */
-  take(key: string | null): TakenSlot | undefined {
+  take(key: string | null): SlotLease | undefined {
     const at = key === null ? -1 : this.#free.findIndex((free) => free.key === key);
     if (at >= 0) return { slot: this.#free.splice(at, 1)[0].slot, warm: true };
     const free = this.#free.shift();

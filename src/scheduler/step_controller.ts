@@ -19,7 +19,7 @@ const READING_MS = 60;
 /** Tokens of prompts that such a step reads however slow that is: else a prompt would not get on. */
 const LEAST_READ = 16;
 
-export class Pace {
+export class StepController {
   readonly #most: number;
   readonly #device: EngineInfo["device"];
   readonly #windowMs: number;
@@ -63,19 +63,19 @@ export class Pace {
   }
 
   /** Tokens of prompts to read in a step in which others write. */
-  get besideWriting(): number {
+  get prefillBudget(): number {
     if (this.#readMs === null) return LEAST_READ;
     return Math.max(LEAST_READ, Math.floor(READING_MS / this.#readMs));
   }
 
   /** `steps` steps took `ms` milliseconds, in which `turns` turns wrote and nothing was read. */
-  wrote(steps: number, turns: number, ms: number): void {
+  decodeCompleted(steps: number, turns: number, ms: number): void {
     this.#costs.learn(turns, ms / steps);
     this.#steps = Math.min(2 * steps, this.#most);
   }
 
   /** A step took `ms` milliseconds in which `tokens` tokens of prompts were read. */
-  read(tokens: number, ms: number, { writing }: { writing: number }): void {
+  prefillCompleted(tokens: number, ms: number, { writing }: { writing: number }): void {
     const own = writing > 0 ? this.#costs.of(writing) ?? 0 : 0;
     this.#readMs = mean(this.#readMs, Math.max(ms - own, ms / 10) / tokens);
     // Somebody waits for a first token, or has just had it.

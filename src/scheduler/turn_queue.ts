@@ -2,7 +2,7 @@
 
 /** What the queue sees of a turn. */
 export interface QueuedTurn {
-  readonly key: string;
+  readonly fairnessKey: string;
   /** The request that it belongs to. */
   readonly request: object;
   /** Turns of the same key that wait for this one. */
@@ -29,35 +29,37 @@ export class TurnQueue<T extends QueuedTurn> {
   /** How many turns wait, of one key or of all, followers included. */
   count(key?: string): number {
     return this.#turns
-      .filter((turn) => key === undefined || turn.key === key)
+      .filter((turn) => key === undefined || turn.fairnessKey === key)
       .reduce((sum, { followers }) => sum + 1 + followers.length, 0);
   }
 
   /** Keys that have turns here. */
   get keys(): Set<string> {
-    return new Set(this.#turns.map(({ key }) => key));
+    return new Set(this.#turns.map(({ fairnessKey: key }) => key));
   }
 
   /** How many requests wait, of one key or of all. */
   requests(key?: string): number {
-    const turns = this.#turns.filter((turn) => key === undefined || turn.key === key);
+    const turns = this.#turns.filter((turn) => key === undefined || turn.fairnessKey === key);
     return new Set(turns.map(({ request }) => request)).size;
   }
 
   /** Takes the turn that `peek` gives. */
-  next(running: Iterable<Pick<QueuedTurn, "key">>): T | undefined {
+  next(running: Iterable<Pick<QueuedTurn, "fairnessKey">>): T | undefined {
     const turn = this.peek(running);
     if (turn) this.#turns.splice(this.#turns.indexOf(turn), 1);
     return turn;
   }
 
   /** The first turn of the key with the fewest in `running`; of several, who came first. */
-  peek(running: Iterable<Pick<QueuedTurn, "key">>): T | undefined {
+  peek(running: Iterable<Pick<QueuedTurn, "fairnessKey">>): T | undefined {
     const counts = new Map<string, number>();
-    for (const { key } of running) counts.set(key, (counts.get(key) ?? 0) + 1);
+    for (const { fairnessKey: key } of running) counts.set(key, (counts.get(key) ?? 0) + 1);
     let best: T | undefined;
     for (const turn of this.#turns) {
-      if (!best || (counts.get(turn.key) ?? 0) < (counts.get(best.key) ?? 0)) best = turn;
+      if (!best || (counts.get(turn.fairnessKey) ?? 0) < (counts.get(best.fairnessKey) ?? 0)) {
+        best = turn;
+      }
     }
     return best;
   }

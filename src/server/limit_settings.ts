@@ -1,6 +1,6 @@
 /** Bounds of what a tenant may use: for all by `serve`, for one key by `keys create`. */
 
-import { type KeyLimits, LIMIT_NAMES, LIMIT_WORDS } from "../store/keys/key_limits.ts";
+import { type KeyLimits, LIMIT_FLAG_NAMES, LIMIT_NAMES } from "../store/keys/key_limits.ts";
 import type { Flags, FlagSpec } from "../settings/flags.ts";
 import { LIMIT_FLAGS, numberSetting } from "../settings/settings.ts";
 
@@ -15,7 +15,7 @@ export const KEY_LIMIT_FLAGS = Object.fromEntries(
 /** Bounds that flags give. */
 export function limitFlags(flags: Flags): KeyLimits {
   const given = LIMIT_NAMES.flatMap((name) => {
-    const limit = numberSetting(flags, LIMIT_WORDS[name]);
+    const limit = numberSetting(flags, LIMIT_FLAG_NAMES[name]);
     return limit === undefined ? [] : [[name, limit] as const];
   });
   return Object.fromEntries(given);

@@ -5,11 +5,11 @@
 
 import { context } from "@opentelemetry/api";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { AnsweredRequest } from "../../routes/middleware/request_observer.ts";
+import type { ObservedRequest } from "../../routes/middleware/request_observer.ts";
 import { FAULT_KINDS, type FaultKind, LIMIT_KINDS, type LimitKind } from "../core/errors.ts";
 import type { RejectionReason, Telemetry, TurnMetrics, TurnOutcome } from "../core/telemetry.ts";
 import type { EngineInfo } from "../engine/engine.ts";
-import type { SchedulerNumbers } from "../scheduler/scheduler_stats.ts";
+import type { SchedulerSnapshot } from "../scheduler/scheduler_stats.ts";
 import { recordTurnSpan } from "./traces.ts";
 
 /** Upper bounds, in seconds. */
@@ -32,7 +32,7 @@ export interface TurnCounts {
 export interface WorkerMetricsSource {
   engine: { info: EngineInfo };
   modelId: string;
-  schedulerStats: () => SchedulerNumbers;
+  schedulerStats: () => SchedulerSnapshot;
 }
 
 const COUNTED = {
@@ -153,9 +153,9 @@ export class Metrics implements Telemetry {
 
   /** Counts what a running worker knows by itself. */
   observeWorker({ engine: { info }, modelId, schedulerStats: numbers }: WorkerMetricsSource): void {
-    const now = (name: string, help: string, value: (numbers: SchedulerNumbers) => number) =>
+    const now = (name: string, help: string, value: (numbers: SchedulerSnapshot) => number) =>
       this.#gauge(name, help, () => value(numbers()));
-    const total = (name: string, help: string, value: (numbers: SchedulerNumbers) => number) =>
+    const total = (name: string, help: string, value: (numbers: SchedulerSnapshot) => number) =>
       this.#total(name, help, () => value(numbers()));
     now("num_requests_running", "Turns that have a slot", ({ running }) => running);
     now("num_requests_waiting", "Turns that wait for one", ({ waiting }) => waiting);
@@ -166,18 +166,26 @@ export class Metrics implements Telemetry {
       "Tokens written per second, of late",
       ({ tokensPerSecond }) => tokensPerSecond,
     );
-    total("queue_rejections_total", "Turns not taken, the queue being full", (n) => n.refused);
+    total(
+      "queue_rejections_total",
+      "Turns not taken, the queue being full",
+      (n) => n.queueRejections,
+    );
     total(
       "num_preemptions_total",
       "Times that a turn was suspended, to leave its slot to another tenant",
       ({ preempted }) => preempted,
     );
     total("engine_steps_total", "Steps of the model", ({ steps }) => steps);
-    total("engine_prefill_tokens_total", "Tokens of prompts read", ({ tokensRead }) => tokensRead);
+    total(
+      "engine_prefill_tokens_total",
+      "Tokens of prompts read",
+      ({ prefillTokens: tokensRead }) => tokensRead,
+    );
     total(
       "state_slot_hits_total",
       "Turns whose slot still held the state that they went on from",
-      ({ warm }) => warm,
+      ({ slotHits: warm }) => warm,
     );
     const memory = this.#labelled("device_memory_bytes", "What the engine has allocated", "kind");
     for (const [kind, bytes] of Object.entries(info.memory)) memory.set({ kind }, bytes);
@@ -197,7 +205,7 @@ export class Metrics implements Telemetry {
     return this.#registry.metrics();
   }
 
-  observeResponse({ method, route, status, seconds }: AnsweredRequest): void {
+  observeResponse({ method, route, status, seconds }: ObservedRequest): void {
     this.#answers.observe({ method, route, status }, seconds);
   }
 

@@ -1,7 +1,7 @@
 /** Where a worker's keys are, as a command line and the environment say, and who may do without. */
 
 import { isLoopback } from "../../routes/middleware/guard.ts";
-import { Access, type Openness } from "../access/access.ts";
+import { KeyAuth, type KeylessAccess } from "../access/key_auth.ts";
 import { keyFile } from "../access/key_file.ts";
 import { parseKeyVariable } from "../access/key_list.ts";
 import { fixedKeys, type KeySource } from "../access/key_source.ts";
@@ -9,7 +9,7 @@ import { InferenceError } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
 import { ApiKeys } from "../store/keys/api_keys.ts";
 import type { Backend } from "../store/backends/backend.ts";
-import { within } from "../store/backends/reconnecting_client.ts";
+import { withTimeout } from "../store/backends/reconnecting_client.ts";
 import { randomBytes } from "../store/states/state_id.ts";
 import { CLI_COMMAND, type Flags, text, usageError } from "../settings/flags.ts";
 
@@ -37,7 +37,7 @@ export interface OpenAccessOptions {
 
 /** Who may ask a worker. */
 export interface OpenedAccess {
-  access: Access;
+  access: KeyAuth;
   metricsToken: string | undefined;
   /**
    * Resolves when it may serve.
@@ -65,7 +65,7 @@ export function openAccess(
     sourceOf(keys),
   ];
   const openness = opennessOf(flags, hostname);
-  const access = new Access({ sources, openness, now: () => performance.now() });
+  const access = new KeyAuth({ sources, keylessAccess: openness, now: () => performance.now() });
   return {
     access,
     metricsToken: env(METRICS_VARIABLE) || undefined,
@@ -82,7 +82,7 @@ export function openAccess(
   };
 }
 
-function opennessOf(flags: Flags, hostname: string): Openness {
+function opennessOf(flags: Flags, hostname: string): KeylessAccess {
   if (flags.open) return "no-known-keys";
   return isLoopback(hostname) ? "no-keys" : "never";
 }
@@ -110,9 +110,9 @@ function fileOf(path: string | undefined): KeySource[] {
 }
 
 /** Whether it is known that there is no key; a store that can't be asked may have some. */
-async function mayLackKeys(access: Access): Promise<boolean> {
+async function mayLackKeys(access: KeyAuth): Promise<boolean> {
   try {
-    return !await within(access.hasKeys(), START_MS);
+    return !await withTimeout(access.hasKeys(), START_MS);
   } catch {
     return false;
   }

@@ -9,7 +9,7 @@ import { HOST_OVERHEAD_BYTES } from "../engine/memory_check.ts";
 import { GpuEngine } from "../engine/gpu/gpu_engine.ts";
 import { tuneWhenIdle } from "../engine/gpu/idle_tuning.ts";
 import { type OpenWorkerOptions, WorkerEngine } from "../engine/worker_rpc.ts";
-import { createConstrain } from "../grammar/constrain.ts";
+import { createTokenConstraints } from "../grammar/constrain.ts";
 import { openDevice } from "../gpu/mod.ts";
 import type { Model } from "../model/load.ts";
 import { CpuSampling } from "../scheduler/cpu_sampling.ts";
@@ -82,7 +82,8 @@ export async function openEngine(
   const ignored = unusedTensorsNotice(model);
   if (ignored !== null) onNotice("warn", ignored);
   const { device, maxStepTokens, tokens, tuning = "off", leastSlots = options.slots } = options;
-  const constrain = tokens && createConstrain(tokens, { endToken: options.endOfText ?? null });
+  const constrain = tokens &&
+    createTokenConstraints(tokens, { endToken: options.endOfText ?? null });
   try {
     if (tokens) assertVocabularyFits(tokens, model);
     const { open, selection } = await timed("device", selectDevice(device, gpu));

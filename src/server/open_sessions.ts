@@ -5,7 +5,7 @@ import { DEFAULT_TENANT } from "../core/tenant.ts";
 import type { OnNotice, OnProgress } from "../engine/engine.ts";
 import type { EngineSupervisor } from "../engine/supervisor/engine_supervisor.ts";
 import type { EngineEvents, SupervisorLimits } from "../engine/supervisor/engine_recovery.ts";
-import type { SchedulerNumbers } from "../scheduler/scheduler_stats.ts";
+import type { SchedulerSnapshot } from "../scheduler/scheduler_stats.ts";
 import { Scheduler } from "../scheduler/scheduler.ts";
 import { Sessions } from "../session/sessions.ts";
 import { TenantSessions } from "../session/tenant_sessions.ts";
@@ -15,7 +15,7 @@ import { STATE_CODECS } from "../store/states/state_codec.ts";
 import { type StateChange, StateStore } from "../store/states/state_store.ts";
 import type { StoredUsage } from "../store/usage/stored_usage.ts";
 import { StoreProbe } from "../store/backends/store_probe.ts";
-import { noteTenant } from "../store/tenants.ts";
+import { recordTenant } from "../store/tenants.ts";
 import { tokenTable, vocabularyHash } from "../tokenizer/token_table.ts";
 import type { WithProgress } from "../model_files/choose_file.ts";
 import { findModel, modelTokenizer } from "../model_files/find_model.ts";
@@ -45,7 +45,7 @@ export interface RunningSessions {
   /** Whether what is stored is encrypted at rest. */
   encrypted: boolean;
   store: StoreProbe;
-  schedulerStats: () => SchedulerNumbers;
+  schedulerStats: () => SchedulerSnapshot;
   /**
    * Lets turns under way end, for `grace` milliseconds at most; stores those that go on as open
    * turns, as far as they are; closes the store. The engine ends with the process, which is to
@@ -119,8 +119,8 @@ export async function openSessions(
   const { dimensions, fingerprint, quant } = engine.info;
   const scheduler = new Scheduler(engine, {
     maxQueue: numberSetting(flags, "queue"),
-    maxPerKey: numberSetting(flags, "turns-per-key"),
-    renewal: engine,
+    maxPerFairnessKey: numberSetting(flags, "turns-per-key"),
+    recovery: engine,
   });
   const { from } = files.source;
   const { mtime } = "file" in from ? await Deno.stat(from.file) : { mtime: null };
@@ -154,11 +154,11 @@ export async function openSessions(
   const tenants = new TenantSessions({
     open: (tenant, underway) => {
       // Where it can't be written now, it is when the tenant's sessions are made anew.
-      underway.chore(noteTenant(backend, tenant));
+      underway.runInBackground(recordTenant(backend, tenant));
       const { storedUsage: stored } = given;
       const onChange = stored && ((change: StateChange) => stored.changed(tenant, change));
       const store = new StateStore(backend, { ...states, tenant, onChange });
-      return new Sessions({ ...shared, store, underway });
+      return new Sessions({ ...shared, store, activeTurns: underway });
     },
   });
   return {
@@ -171,7 +171,7 @@ export async function openSessions(
     kv,
     encrypted: backend.secret !== undefined,
     store: new StoreProbe(backend),
-    schedulerStats: () => scheduler.numbers,
+    schedulerStats: () => scheduler.snapshot,
     close: async (grace) => {
       const ended = scheduler.close().then(() => tenants.settled());
       if (!await settlesWithin(ended, grace)) {

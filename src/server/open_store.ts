@@ -50,7 +50,7 @@ async function encrypted(backend: Backend, keys: MasterKeys): Promise<Backend> {
  */
 export async function openForEncryption(kv: string): Promise<{ rows: Backend; keys: MasterKeys }> {
   const keys = await masterKeys();
-  if (keys.sealing === null) {
+  if (keys.current === null) {
     throw usageError(
       `Cannot encrypt ${kv}: set ${MASTER_KEY} to a master key, as \`openssl rand -base64 32\` ` +
         "prints, and keep it: without it nothing can be read any more",

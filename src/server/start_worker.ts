@@ -3,12 +3,12 @@
  * come back.
  */
 
-import type { AnsweredRequest } from "../../routes/middleware/request_observer.ts";
+import type { ObservedRequest } from "../../routes/middleware/request_observer.ts";
 import { type AppOptions, createApp } from "../../routes/app.ts";
 import { isLoopback } from "../../routes/middleware/guard.ts";
 import type { WorkerDetails, WorkerStatus } from "../../routes/worker.ts";
 import { Account } from "../access/account.ts";
-import { openLedger } from "../access/usage_tracker.ts";
+import { openUsageTracker } from "../access/usage_tracker.ts";
 import type { InferenceError } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
 import type { OnNotice, OnProgress } from "../engine/engine.ts";
@@ -76,7 +76,7 @@ export function startWorker(
   });
   backend.catch(() => {}); // told by whoever needs it
   const { access, metricsToken, validate: checked } = openAccess(flags, { backend, env, hostname });
-  const ledger = openLedger({ backend, defaults, later: laterUnheld, telemetry: metrics });
+  const ledger = openUsageTracker({ backend, defaults, later: laterUnheld, telemetry: metrics });
   const allowed = checked(log).catch(async (error) => {
     (await backend.catch(() => null))?.close();
     throw error;
@@ -121,27 +121,27 @@ export function startWorker(
     get store() {
       if (!running) return null;
       const { kv, store } = running;
-      return { kind: storeKind(kv), last: () => store.last(), look: () => store.look() };
+      return { kind: storeKind(kv), last: () => store.last(), probe: () => store.probe() };
     },
   };
-  const onAnswer = (answered: AnsweredRequest) => {
+  const onAnswer = (answered: ObservedRequest) => {
     metrics.observeResponse(answered);
     logRequest(log, answered);
   };
   const local = async () =>
-    !flags.open && isLoopback(hostname) && !await access.closed().catch(() => false);
+    !flags.open && isLoopback(hostname) && !await access.keysRequired().catch(() => false);
   const onBug = (message: string, error: unknown) => logError(log, message, error);
   const app = createApp({
     ...options,
     origins,
     local,
     worker,
-    gate: access,
+    auth: access,
     openAccount: (caller) => new Account(caller, ledger),
     log: onBug,
     metrics,
     metricsToken,
-    onAnswer,
+    onResponse: onAnswer,
   });
   return { app, accessValidated: allowed, ready, engineFailed: givenUp.promise, metrics };
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import type { Quant } from "../engine/engine.ts";
 import { type Tuning, type TuningSizes, tuningSizes } from "../engine/gpu/tune.ts";
-import { heldTypes } from "../model/held_types.ts";
+import { weightTypes } from "../model/held_types.ts";
 import type { Model } from "../model/load.ts";
 
 const FOLDER = "data/tuning";
@@ -120,7 +120,7 @@ function fileName(
 
 /** The type that most matrices are held as. */
 function usualType(model: Model, quant: Quant): TuningSizes["type"] {
-  const groups = Map.groupBy(heldTypes(model, quant).values(), (type) => type);
+  const groups = Map.groupBy(weightTypes(model, quant).values(), (type) => type);
   return [...groups].sort(([, a], [, b]) => b.length - a.length)[0][0];
 }
 

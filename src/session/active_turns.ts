@@ -4,7 +4,7 @@
  */
 
 /** A turn, as far as others have to do with it. */
-export interface HeldTurn {
+export interface TrackedTurn {
   /** The state that it leads to. */
   readonly stateId: string;
   /** Resolves when it has ended, however that was. */
@@ -12,29 +12,29 @@ export interface HeldTurn {
   /** Aborted when it was cut short. */
   readonly signal: AbortSignal;
   /** Ends it as far as it went. */
-  cut(why: "interrupted"): void;
+  cancel(why: "interrupted"): void;
 }
 
 /** Turns, and what goes on beside them. */
-export class TurnsUnderway {
-  readonly #turns = new Map<string, HeldTurn>();
+export class ActiveTurns {
+  readonly #turns = new Map<string, TrackedTurn>();
   readonly #chores = new Set<Promise<void>>();
 
   /** Holds a turn of a tenant until it has ended. */
-  add(tenant: string, turn: HeldTurn): void {
+  add(tenant: string, turn: TrackedTurn): void {
     const name = nameOf(tenant, turn.stateId);
     this.#turns.set(name, turn);
     turn.done.then(() => this.#turns.delete(name));
   }
 
   /** Waits for the turn that leads to a tenant's state, if it has been cut and is being stored. */
-  async cutShort(tenant: string, stateId: string): Promise<void> {
+  async waitIfCancelled(tenant: string, stateId: string): Promise<void> {
     const turn = this.#turns.get(nameOf(tenant, stateId));
     if (turn?.signal.aborted) await turn.done;
   }
 
   /** Holds work that nobody waits for now; what fails of it is its own to tell. */
-  chore(work: Promise<unknown>): void {
+  runInBackground(work: Promise<unknown>): void {
     const chore = work.then(() => {}, () => {}).finally(() => this.#chores.delete(chore));
     this.#chores.add(chore);
   }
@@ -47,7 +47,7 @@ export class TurnsUnderway {
 
   /** Ends every turn: each is stored as far as it went, and its client told so. */
   interrupt(): void {
-    for (const turn of this.#turns.values()) turn.cut("interrupted");
+    for (const turn of this.#turns.values()) turn.cancel("interrupted");
   }
 }
 

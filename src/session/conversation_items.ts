@@ -8,13 +8,13 @@ import { decodeState } from "../store/states/state_codec.ts";
 import type { StateInfo, StateStore, StoredState } from "../store/states/state_store.ts";
 import { canonical, type TranscriptEntry } from "../prompt/chat_template.ts";
 import { appendEntries } from "./history.ts";
-import { keepState } from "./stored_encoding.ts";
+import { encodeForStorage } from "./stored_encoding.ts";
 import { describeModel } from "./model_description.ts";
 import type { TokenCodec } from "../prompt/reply.ts";
 import type { SessionModel, TurnAccount } from "./session_types.ts";
-import { boundedCodec } from "./turn_bounds.ts";
-import { withMessages } from "./turn_plan.ts";
-import { decodeRecord, encodeRecord, sealed } from "./turn_record.ts";
+import { boundedCodec } from "./turn_limits.ts";
+import { withMessages } from "./build_prompt.ts";
+import { archiveTurn, decodeSnapshot, encodeSnapshot } from "./turn_snapshot.ts";
 import type { Conversation } from "../store/states/conversations.ts";
 
 /** What messages are stored with. */
@@ -59,24 +59,26 @@ export async function storeItems(
   { head, conversation, account }: ItemPlace,
   { store, model, tokenizer, promptTokens }: ItemStoreOptions,
 ): Promise<StoredItems> {
-  const most = Math.floor((account?.promptTokens(promptTokens) ?? promptTokens) * WAITING_SHARE);
+  const most = Math.floor(
+    (account?.promptTokenLimit(promptTokens) ?? promptTokens) * WAITING_SHARE,
+  );
   const found = head === null ? null : await store.inspect(head, { model });
-  const previous = found && { record: decodeRecord(found.turn), open: found.info.open };
+  const previous = found && { record: decodeSnapshot(found.turn), open: found.info.open };
   const codec = boundedCodec(tokenizer, 2 * most, () => tooLong(`more than ${2 * most}`, most));
   const record = await withMessages(previous, messages, codec);
   if (record.pending.length > most) throw tooLong(`${record.pending.length}`, most);
-  const free = await account?.holdRoom(1, describeModel(model).storedBytes);
+  const free = await account?.reserveStorage(1, describeModel(model).storedBytes);
   try {
     const earlier = previous?.record.transcript ?? [];
     const from = record.earlier ? { after: record.earlier.hash } : { model: model.fingerprint };
-    const hashes = await store.prefixes.hashes(from, record.transcript.map(canonical));
+    const hashes = await store.prefixes.candidateHashes(from, record.transcript.map(canonical));
     const history = found && await store.readHistory(found.info);
     const content = {
       state: found && await stateOf(found.info, store, model),
-      turn: encodeRecord(sealed(record, earlier.length, hashes)),
+      turn: encodeSnapshot(archiveTurn(record, earlier.length, hashes)),
       history: await appendEntries(history, earlier),
       open: false,
-      tokens: record.absorbed,
+      tokens: record.processedTokens,
     };
     const { imported } = found?.info ?? {};
     const names = { id: store.newId(), model, parent: head, conversation, imported };
@@ -97,7 +99,9 @@ async function stateOf(
   model: SessionModel,
 ): Promise<Uint8Array | null> {
   const bytes = await store.readState(info);
-  return bytes && info.open ? keepState(decodeState(bytes), { open: false, model }).bytes : bytes;
+  return bytes && info.open
+    ? encodeForStorage(decodeState(bytes), { open: false, model }).bytes
+    : bytes;
 }
 
 function tooLong(tokens: string, most: number): InferenceError {

@@ -5,7 +5,7 @@ import { InferenceError } from "../core/errors.ts";
 import type { StateStore } from "../store/states/state_store.ts";
 import type { TranscriptEntry } from "../prompt/chat_template.ts";
 import { type ItemStoreOptions, storeItems } from "./conversation_items.ts";
-import type { TakeBytes, TurnAccount } from "./session_types.ts";
+import type { ReserveMemory, TurnAccount } from "./session_types.ts";
 import type {
   AddedItems,
   ConversationApi,
@@ -20,7 +20,7 @@ import { openTranscript, readPage } from "./transcript.ts";
 const ATTEMPTS = 8;
 
 /** Conversations by their names. */
-export class ConversationDesk implements ConversationApi {
+export class ConversationService implements ConversationApi {
   readonly #options: ItemStoreOptions;
   readonly #store: StateStore;
 
@@ -88,7 +88,7 @@ export class ConversationDesk implements ConversationApi {
   async transcript(
     id: string,
     page: PageRequest,
-    take?: TakeBytes,
+    take?: ReserveMemory,
   ): Promise<TranscriptPage & { open: boolean }> {
     const { head } = await this.get(id);
     if (head === null) return { messages: [], total: 0, hasMore: false, open: false };

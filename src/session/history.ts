@@ -39,7 +39,7 @@ export async function decodeEntries(history: Uint8Array | null): Promise<Transcr
   const slice = new TimeSlice();
   const decoder = new TextDecoder();
   const entries: TranscriptEntry[] = [];
-  for await (const line of linesOf(history)) {
+  for await (const line of historyLines(history)) {
     entries.push(JSON.parse(decoder.decode(line)));
     if (slice.isOver) await slice.next();
   }
@@ -47,7 +47,7 @@ export async function decodeEntries(history: Uint8Array | null): Promise<Transcr
 }
 
 /** The bytes of each line, those of empty lines left out. */
-export async function* linesOf(history: Uint8Array | null): AsyncGenerator<Uint8Array> {
+export async function* historyLines(history: Uint8Array | null): AsyncGenerator<Uint8Array> {
   if (history === null) return;
   const slice = new TimeSlice();
   for (let start = 0; start < history.length;) {

@@ -1,40 +1,49 @@
 /** Answers as routes give them, kept under a client's key: given once, and again to who asks again. */
 
-import { type Answers, type Claim, CLAIM_MS } from "../store/idempotency/idempotency_records.ts";
-import type { AnswerUnderway, GivenAnswer, IdempotencyApi, OnceRequest } from "./session_api.ts";
+import {
+  type Claim,
+  CLAIM_MS,
+  type IdempotencyRecords,
+} from "../store/idempotency/idempotency_records.ts";
+import type {
+  IdempotencyApi,
+  IdempotentRequest,
+  ResponseClaim,
+  StoredResponse,
+} from "./session_api.ts";
 
 /** Answers by their idempotency keys, and who waits for them. */
-export class AnswerDesk implements IdempotencyApi {
-  readonly #answers: Answers;
+export class IdempotencyService implements IdempotencyApi {
+  readonly #answers: IdempotencyRecords;
 
   /** A desk in front of a store's answers. */
-  constructor(answers: Answers) {
+  constructor(answers: IdempotencyRecords) {
     this.#answers = answers;
   }
 
   /** What was answered before, or what an answer is to be handed to. Throws as `Answers.claim`. */
   async begin(
-    request: OnceRequest,
-  ): Promise<{ given: GivenAnswer } | { underway: AnswerUnderway }> {
+    request: IdempotentRequest,
+  ): Promise<{ given: StoredResponse } | { underway: ResponseClaim }> {
     const found = await this.#answers.claim(request);
     if (found instanceof Uint8Array) return { given: decodeAnswer(found) };
     return { underway: underway(found) };
   }
 }
 
-function underway(claim: Claim): AnswerUnderway {
+function underway(claim: Claim): ResponseClaim {
   // A store that can't be reached may be reached the next time, while the claim lasts.
   const timer = setInterval(() => claim.renew().catch(() => {}), CLAIM_MS / 3);
   return {
-    keep: (answer, states) => {
+    store: (answer, states) => {
       clearInterval(timer);
       return claim.complete(encodeAnswer(answer), states);
     },
-    keepNothing: (states) => {
+    storeWithoutBody: (states) => {
       clearInterval(timer);
       return claim.completeWithout(states);
     },
-    drop: () => {
+    release: () => {
       clearInterval(timer);
       return claim.release();
     },
@@ -42,7 +51,7 @@ function underway(claim: Claim): AnswerUnderway {
 }
 
 /** A line of JSON, then the body as it is. */
-function encodeAnswer({ status, headers, body }: GivenAnswer): Uint8Array {
+function encodeAnswer({ status, headers, body }: StoredResponse): Uint8Array {
   const head = new TextEncoder().encode(`${JSON.stringify({ status, headers })}\n`);
   const bytes = new Uint8Array(head.length + body.length);
   bytes.set(head);
@@ -50,7 +59,7 @@ function encodeAnswer({ status, headers, body }: GivenAnswer): Uint8Array {
   return bytes;
 }
 
-function decodeAnswer(bytes: Uint8Array): GivenAnswer {
+function decodeAnswer(bytes: Uint8Array): StoredResponse {
   const end = bytes.indexOf(10);
   const { status, headers } = JSON.parse(new TextDecoder().decode(bytes.subarray(0, end)));
   return { status, headers, body: bytes.subarray(end + 1) };

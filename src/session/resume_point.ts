@@ -8,11 +8,16 @@ import { canonical, type Message, type TranscriptEntry } from "../prompt/chat_te
 import { decodeEntries } from "./history.ts";
 import type { SystemPrompts } from "./system_prompts.ts";
 import type { SessionModel, TurnRequest } from "./session_types.ts";
-import type { PromptBounds } from "./turn_bounds.ts";
-import type { PreviousTurn } from "./turn_plan.ts";
-import { decodeRecord, type Instructions, spoken, type TurnRecord } from "./turn_record.ts";
+import type { PromptLimits } from "./turn_limits.ts";
+import type { PreviousTurn } from "./build_prompt.ts";
+import {
+  decodeSnapshot,
+  type Instructions,
+  type TurnSnapshot,
+  visibleTranscript,
+} from "./turn_snapshot.ts";
 
-export interface Origin {
+export interface ResumePoint {
   /** The stored state; `null`: that before any token. */
   info: StateInfo | null;
   /** Its turn, as far as the next one carries it on. */
@@ -24,10 +29,10 @@ export interface Origin {
   /** To be moved on when the turn is stored. */
   conversation?: Conversation | undefined;
   /** Tokens that its state has absorbed for this very request. */
-  justRead: number;
+  processedNow: number;
 }
 
-export interface OriginsOptions {
+export interface ResumePointOptions {
   store: StateStore;
   model: SessionModel;
   /** `null`: histories are read as they are sent, nothing is looked up. */
@@ -35,11 +40,11 @@ export interface OriginsOptions {
 }
 
 /** How what is to be read first is read. */
-export interface Reading {
+export interface ResolveContext {
   /** Ends it. */
   signal: AbortSignal | undefined;
   /** Of the whole request. */
-  bounds: PromptBounds;
+  bounds: PromptLimits;
 }
 
 /** Why a state that the index names may be of no use. */
@@ -57,15 +62,15 @@ function likelyCounts(most: number): number[] {
   return counts;
 }
 
-export class Origins {
-  readonly #options: OriginsOptions;
+export class ResumePointResolver {
+  readonly #options: ResumePointOptions;
 
-  constructor(options: OriginsOptions) {
+  constructor(options: ResumePointOptions) {
     this.#options = options;
   }
 
   /** @throws InferenceError what `StateStore.load` and `Conversations.get` throw */
-  async find(request: TurnRequest, reading: Reading): Promise<Origin> {
+  async resolve(request: TurnRequest, reading: ResolveContext): Promise<ResumePoint> {
     const { stateId, conversation: id } = request;
     if (stateId !== undefined) return await this.#fromState(stateId, request, reading);
     if (id === undefined) return await this.#fromNothing(request, reading);
@@ -76,16 +81,20 @@ export class Origins {
     return { ...from, conversation };
   }
 
-  async #fromNothing(request: TurnRequest, reading: Reading): Promise<Origin> {
+  async #fromNothing(request: TurnRequest, reading: ResolveContext): Promise<ResumePoint> {
     const { messages, added } = instructed([], request);
     return { ...await this.#fromHistory(messages, request, reading), instructions: added };
   }
 
-  async #fromState(id: string, request: TurnRequest, reading: Reading): Promise<Origin> {
+  async #fromState(
+    id: string,
+    request: TurnRequest,
+    reading: ResolveContext,
+  ): Promise<ResumePoint> {
     const { store, model } = this.#options;
-    const { reread } = request;
+    const { reprocess: reread } = request;
     const { info, turn } = await store.inspect(id, reread ? {} : { model });
-    const record = decodeRecord(turn);
+    const record = decodeSnapshot(turn);
     const messages = await this.#unread(request.messages, { info, record });
     const previous = { record, open: info.open };
     const own = info.model.fingerprint === model.fingerprint;
@@ -95,15 +104,21 @@ export class Origins {
       if (own && instructions === undefined) {
         const count = (record.earlier?.count ?? 0) + record.transcript.length;
         const said = instructed([], { ...request, messages }, count);
-        return { info, previous, messages: said.messages, justRead: 0, instructions: said.added };
+        return {
+          info,
+          previous,
+          messages: said.messages,
+          processedNow: 0,
+          instructions: said.added,
+        };
       }
       // The state has absorbed what is to be gone: the rest is found by its words, or read again.
-      const before = spoken(await decodeEntries(await store.readHistory(info)), record);
+      const before = visibleTranscript(await decodeEntries(await store.readHistory(info)), record);
       const said = instructed(before, { ...request, messages });
       const from = await this.#fromHistory(said.messages, request, reading);
       return { ...from, instructions: said.added };
     }
-    if (own) return { info, previous, messages, justRead: 0, instructions };
+    if (own) return { info, previous, messages, processedNow: 0, instructions };
     const transcript = [
       ...await decodeEntries(await store.readHistory(info)),
       ...record.transcript,
@@ -111,9 +126,9 @@ export class Origins {
     const unread = { record: { ...record, transcript, earlier: null }, open: info.open };
     return {
       info: null,
-      previous: { ...unread, unread: true },
+      previous: { ...unread, historyBytes: true },
       messages,
-      justRead: 0,
+      processedNow: 0,
       instructions,
     };
   }
@@ -124,7 +139,7 @@ export class Origins {
    */
   async #unread(
     messages: readonly Message[],
-    { info, record }: { info: StateInfo; record: TurnRecord },
+    { info, record }: { info: StateInfo; record: TurnSnapshot },
   ): Promise<readonly Message[]> {
     const { transcript, earlier, instructions } = record;
     const count = (earlier?.count ?? 0) + transcript.length - (instructions ? 1 : 0);
@@ -135,7 +150,7 @@ export class Origins {
     if (!isSame(sent.slice(count - latest.length), latest)) return messages;
     if (earlier !== null || instructions) {
       const before = await decodeEntries(await this.#options.store.readHistory(info));
-      if (!isSame(sent, spoken(before, record))) return messages;
+      if (!isSame(sent, visibleTranscript(before, record))) return messages;
     }
     return messages.slice(count);
   }
@@ -143,14 +158,14 @@ export class Origins {
   /** The state after the longest part of a history that is known, for whoever sends it whole. */
   async #fromHistory(
     messages: readonly Message[],
-    { keep, account }: TurnRequest,
-    { signal, bounds }: Reading,
-  ): Promise<Origin> {
+    { store: keep, account }: TurnRequest,
+    { signal, bounds }: ResolveContext,
+  ): Promise<ResumePoint> {
     const { store, model, systemPrompts } = this.#options;
-    const nothing: Origin = { info: null, previous: null, messages, justRead: 0 };
+    const nothing: ResumePoint = { info: null, previous: null, messages, processedNow: 0 };
     if (systemPrompts === null || messages.length < 2) return nothing;
     const from = { model: model.fingerprint };
-    const hashes = await store.prefixes.hashes(from, messages.map(canonical));
+    const hashes = await store.prefixes.candidateHashes(from, messages.map(canonical));
     try {
       const counts = likelyCounts(hashes.length - 1);
       const known = counts.map((count) => hashes[count - 1]);
@@ -160,14 +175,19 @@ export class Origins {
         if (found === null) continue;
         const { earlier, transcript } = found.previous.record;
         if ((earlier?.count ?? 0) + transcript.length !== count) continue;
-        return { ...found, messages: messages.slice(count), justRead: 0 };
+        return { ...found, messages: messages.slice(count), processedNow: 0 };
       }
       const reader = { signal, account, bounds };
       const read = keep === false ? null : await systemPrompts.read(messages, hashes, reader);
       if (read === null) return nothing;
       const { info, record, count } = read;
       const previous = { record, open: false };
-      return { info, previous, messages: messages.slice(count), justRead: record.absorbed };
+      return {
+        info,
+        previous,
+        messages: messages.slice(count),
+        processedNow: record.processedTokens,
+      };
     } catch (error) {
       // A store that can't be reached costs what it would have saved.
       if (error instanceof InferenceError && error.code === "store_unavailable") return nothing;
@@ -183,7 +203,7 @@ export class Origins {
     const { store, model } = this.#options;
     try {
       const { info, turn } = await store.inspect(id, { model });
-      const record = { ...decodeRecord(turn), counts: new Map(), position: 0 };
+      const record = { ...decodeSnapshot(turn), counts: new Map(), position: 0 };
       return { info, previous: { record, open: info.open } };
     } catch (error) {
       if (error instanceof InferenceError && USELESS.includes(error.code)) return null;

@@ -2,7 +2,7 @@
 
 import { deferred } from "../core/deferred.ts";
 import { InferenceError } from "../core/errors.ts";
-import type { FinishedTurn, Generation } from "../scheduler/scheduler_types.ts";
+import type { Generation, GenerationResult } from "../scheduler/scheduler_types.ts";
 import type {
   StateContent,
   StateInfo,
@@ -11,50 +11,50 @@ import type {
 } from "../store/states/state_store.ts";
 import { canonical } from "../prompt/chat_template.ts";
 import { appendEntries } from "./history.ts";
-import { keepState, type KeptState } from "./stored_encoding.ts";
-import type { Origin } from "./resume_point.ts";
+import { encodeForStorage, type StoredEncoding } from "./stored_encoding.ts";
+import type { ResumePoint } from "./resume_point.ts";
 import type { Reply } from "../prompt/reply.ts";
 import type { SessionModel, TextToken, TurnEnd, TurnResult, Usage } from "./session_types.ts";
 import type { TokenLog } from "./token_log.ts";
 import type { TurnMeter } from "./turn_meter.ts";
-import { EventQueue } from "./turn.ts";
-import { apart } from "./turn_plan.ts";
-import { encodeRecord, sealed, type TurnRecord } from "./turn_record.ts";
+import { EventQueue } from "./turn_handle.ts";
+import { isolatedPrefix } from "./build_prompt.ts";
+import { archiveTurn, encodeSnapshot, type TurnSnapshot } from "./turn_snapshot.ts";
 import { encodeReport } from "./turn_report.ts";
-import type { ReportedEnd } from "./session_api.ts";
+import type { ReportedResult } from "./session_api.ts";
 
 export interface RunningTurnOptions {
   /** Id of the state that it leads to. */
   stateId: string;
   /** What it begins with. */
-  plan: TurnRecord;
+  snapshot: TurnSnapshot;
   reply: Reply;
   /** How often each token was sampled so far; changed as the turn goes on. */
   counts: Map<number, number>;
-  origin: Origin;
+  origin: ResumePoint;
   /** Milliseconds that the state lasts; the store's own unless told. */
   ttl?: number | undefined;
   /** Epoch milliseconds. */
   created: number;
   /** Whether the state is stored. */
-  keep: boolean;
+  store: boolean;
   /** Any JSON that is kept with it. */
   note?: unknown;
   /** Where tokens are to be told. */
-  log?: TokenLog | undefined;
+  tokenLog?: TokenLog | undefined;
   /**
    * Tokens of a stream that may wait for its client to read what is told of them; `null`: it is not
    * streamed, and they are held for its result.
    */
-  mostUnread: number | null;
+  maxUnreadLogprobs: number | null;
   meter: TurnMeter;
 }
 
 /** What becomes known when a turn has been taken. */
-export interface TurnUnderway {
+export interface TurnContext {
   generation: Generation;
   /** The state as it stands in the store meanwhile; `null` for a turn that is not streamed. */
-  begun: StateInfo | null;
+  initialState: StateInfo | null;
   store: StateStore;
   model: SessionModel;
 }
@@ -66,14 +66,14 @@ interface StoredTurn {
 }
 
 /** Why a turn is cut short: its client has left or reads too slowly, or this worker is to end. */
-export type CutReason = "gone" | "unread" | "interrupted";
+export type CancelReason = "gone" | "unread" | "interrupted";
 
 export class RunningTurn {
   readonly stateId: string;
-  readonly plan: TurnRecord;
+  readonly snapshot: TurnSnapshot;
   readonly reply: Reply;
   readonly counts: Map<number, number>;
-  readonly origin: Origin;
+  readonly origin: ResumePoint;
   readonly ttl: number | undefined;
   readonly created: number;
   readonly keep: boolean;
@@ -86,18 +86,21 @@ export class RunningTurn {
   readonly #controller = new AbortController();
   readonly #done = deferred<void>();
 
-  constructor({ stateId, plan, reply, counts, origin, ttl, log, ...rest }: RunningTurnOptions) {
+  constructor(
+    { stateId, snapshot: plan, reply, counts, origin, ttl, tokenLog: log, ...rest }:
+      RunningTurnOptions,
+  ) {
     this.stateId = stateId;
-    this.plan = plan;
+    this.snapshot = plan;
     this.reply = reply;
     this.counts = counts;
     this.origin = origin;
     this.ttl = ttl;
     this.created = rest.created;
-    this.keep = rest.keep;
+    this.keep = rest.store;
     this.#note = rest.note;
     this.#log = log;
-    this.#mostUnread = rest.mostUnread;
+    this.#mostUnread = rest.maxUnreadLogprobs;
     this.meter = rest.meter;
   }
 
@@ -112,46 +115,46 @@ export class RunningTurn {
   }
 
   /** What is kept for the client; `null` where it gave nothing for that. */
-  report(end: ReportedEnd | null): Uint8Array | null {
+  report(end: ReportedResult | null): Uint8Array | null {
     const { created } = this;
     return this.#note === undefined ? null : encodeReport({ note: this.#note, created, end });
   }
 
-  cut(reason: CutReason): void {
+  cancel(reason: CancelReason): void {
     this.#controller.abort(reason);
   }
 
   /** Ends a turn that is not to be run. */
   abandon(): void {
-    this.cut("gone");
+    this.cancel("gone");
     this.#done.resolve();
   }
 
   /** Passes on text until the turn's end, stores what it came to, and says so. */
-  async run({ generation, ...underway }: TurnUnderway): Promise<TurnResult> {
+  async run({ generation, ...underway }: TurnContext): Promise<TurnResult> {
     const { events, reply } = this;
     try {
       const readHistory = () => this.#readHistory(underway.store);
       // A turn that is streamed holds it, and its first words come first.
-      let history = underway.begun === null ? readHistory() : undefined;
+      let history = underway.initialState === null ? readHistory() : undefined;
       for await (const { tokens, logprobs } of generation) {
-        this.meter.came(tokens.length);
+        this.meter.onTokens(tokens.length);
         logprobs?.forEach((told, i) => this.#log?.push(tokens[i], told));
         this.#show(tokens.map((token) => reply.push(token)).join(""));
         history ??= readHistory();
-        if (events.unreadTokens > (this.#mostUnread ?? Infinity)) this.cut("unread");
+        if (events.unreadTokens > (this.#mostUnread ?? Infinity)) this.cancel("unread");
       }
       const finished = await generation.finished;
-      this.#assertWanted(finished, underway.begun !== null);
+      this.#assertWanted(finished, underway.initialState !== null);
       if (finished.reason !== "stop") this.#show(reply.cut());
       const open = finished.reason !== "stop";
       const kept = this.keep && finished.state
-        ? keepState(finished.state, { open, model: underway.model })
+        ? encodeForStorage(finished.state, { open, model: underway.model })
         : null;
       const { info, ...failure }: StoredTurn = kept === null
-        ? { info: underway.begun }
+        ? { info: underway.initialState }
         : await this.#store(finished, { ...underway, kept, history: history ?? readHistory() });
-      if (info?.state) generation.keep(info.state.id, kept?.rounded);
+      if (info?.state) generation.keepWarm(info.state.id, kept?.rounded);
       const end: TurnEnd = {
         finishReason: finished.reason === "stop" ? "stop" : "length",
         usage: this.#usage(finished.sampled),
@@ -175,7 +178,7 @@ export class RunningTurn {
   }
 
   /** Whether the worker has ended the turn, which is shutting down. */
-  #isInterrupted({ reason }: FinishedTurn): boolean {
+  #isInterrupted({ reason }: GenerationResult): boolean {
     return reason === "cancelled" && !["gone", "unread"].includes(this.signal.reason);
   }
 
@@ -192,7 +195,7 @@ export class RunningTurn {
   }
 
   /** What has come to nothing is not stored, unless its id is known already. */
-  #assertWanted(finished: FinishedTurn, begun: boolean): void {
+  #assertWanted(finished: GenerationResult, begun: boolean): void {
     const { reason, state, sampled } = finished;
     if (this.#isInterrupted(finished) && !(begun && sampled > 0)) throw this.#interruption(null);
     if (begun) return;
@@ -209,9 +212,9 @@ export class RunningTurn {
 
   /** A reply is its client's whether or not it can be stored. */
   async #store(
-    finished: FinishedTurn,
-    { store, model, begun, kept, history }: Omit<TurnUnderway, "generation"> & {
-      kept: KeptState;
+    finished: GenerationResult,
+    { store, model, initialState: begun, kept, history }: Omit<TurnContext, "generation"> & {
+      kept: StoredEncoding;
       history: Promise<Uint8Array | null>;
     },
   ): Promise<StoredTurn> {
@@ -220,22 +223,24 @@ export class RunningTurn {
     try {
       const record = this.#record(finished);
       const from = record.earlier ? { after: record.earlier.hash } : { model: model.fingerprint };
-      const hashes = await store.prefixes.hashes(from, record.transcript.map(canonical));
+      const hashes = await store.prefixes.candidateHashes(from, record.transcript.map(canonical));
       const { hidesText } = this.reply;
-      const prefix = record.plain || hidesText ? undefined : hashes.at(-1);
+      const prefix = record.rawText || hidesText ? undefined : hashes.at(-1);
       const names = { prefix, conversation, imported: info?.imported };
-      const next = sealed(record, this.#sealed, hashes);
+      const next = archiveTurn(record, this.#sealed, hashes);
       const content: StateContent = {
         state: kept.bytes,
         // What goes on from a text that is not shown is not found by its words either.
-        turn: encodeRecord(hidesText ? { ...next, earlier: apart(next.earlier, "stop") } : next),
+        turn: encodeSnapshot(
+          hidesText ? { ...next, earlier: isolatedPrefix(next.earlier, "stop") } : next,
+        ),
         history: await appendEntries(await history, record.transcript.slice(0, this.#sealed)),
         note: this.report({
           finishReason: finished.reason === "stop" ? "stop" : "length",
           usage: this.#usage(finished.sampled),
           text: this.#text,
         }),
-        tokens: record.absorbed,
+        tokens: record.processedTokens,
         open: finished.reason !== "stop",
       };
       const parent = info?.id ?? null;
@@ -273,40 +278,42 @@ export class RunningTurn {
   get #sealed(): number {
     const { info, previous } = this.origin;
     const before = info === null ? 0 : previous!.record.transcript.length;
-    return this.plan.transcript.length > before ? before : 0;
+    return this.snapshot.transcript.length > before ? before : 0;
   }
 
   /** The record of a turn that has ended, with all the messages that it began with. */
-  #record({ reason, pending, sampled }: FinishedTurn): TurnRecord {
-    const { plan, reply, counts } = this;
+  #record({ reason, pending, sampled }: GenerationResult): TurnSnapshot {
+    const { snapshot: plan, reply, counts } = this;
     const open = reason !== "stop";
     return {
       pending: open ? pending : reply.close(pending),
-      absorbed: plan.absorbed + plan.pending.length + sampled - pending.length,
+      processedTokens: plan.processedTokens + plan.pending.length + sampled - pending.length,
       position: plan.position + sampled,
       seed: plan.seed,
       counts,
-      held: open ? reply.held : new Uint8Array(),
+      undisplayedBytes: open ? reply.held : new Uint8Array(),
       earlier: plan.earlier,
       transcript: [...plan.transcript.slice(0, -1), { role: "assistant", content: reply.text }],
-      ...(plan.plain ? { plain: true } : {}),
+      ...(plan.rawText ? { rawText: true } : {}),
       ...(plan.instructions ? { instructions: plan.instructions } : {}),
     };
   }
 
   /** What this turn has added to the reply. */
   get #text(): string {
-    const { transcript } = this.plan;
+    const { transcript } = this.snapshot;
     return this.reply.text.slice(transcript[transcript.length - 1].content.length);
   }
 
   #usage(sampled: number): Usage {
-    const read = this.plan.absorbed + this.plan.pending.length;
+    const read = this.snapshot.processedTokens + this.snapshot.pending.length;
     return {
       prompt_tokens: read,
       completion_tokens: sampled,
       total_tokens: read + sampled,
-      prompt_tokens_details: { cached_tokens: this.plan.absorbed - this.origin.justRead },
+      prompt_tokens_details: {
+        cached_tokens: this.snapshot.processedTokens - this.origin.processedNow,
+      },
     };
   }
 

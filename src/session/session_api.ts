@@ -4,9 +4,9 @@ import type { Message, TranscriptEntry } from "../prompt/chat_template.ts";
 import type { Conversation, Metadata } from "../store/states/conversations.ts";
 import type {
   FinishReason,
+  ReserveMemory,
   SessionModel,
   StateDescription,
-  TakeBytes,
   TurnAccount,
   TurnEvent,
   TurnRequest,
@@ -17,7 +17,7 @@ import type {
 /** The sessions of one tenant. */
 export interface SessionApi {
   readonly model: SessionModel;
-  readonly answers: IdempotencyApi;
+  readonly idempotency: IdempotencyApi;
   readonly conversations: ConversationApi;
   readonly tokens: TokenApi;
 
@@ -30,14 +30,14 @@ export interface SessionApi {
   /** Describes a state, with a page of its transcript: the first 1000 messages by default. */
   describe(
     id: string,
-    page?: PageRequest & { take?: TakeBytes | undefined },
+    page?: PageRequest & { take?: ReserveMemory | undefined },
   ): Promise<StateDescription>;
 
   /** Returns the report of the turn that led to a state, or `null` if it has none. */
   report(id: string): Promise<TurnReport | null>;
 
   /** Exports a state as a file. */
-  exportState(id: string, take?: TakeBytes): Promise<ExportedState>;
+  exportState(id: string, take?: ReserveMemory): Promise<ExportedState>;
 
   /** Returns the largest file that `importState` accepts, in bytes. */
   readonly importLimit: number;
@@ -91,7 +91,7 @@ export interface ConversationApi {
   transcript(
     id: string,
     page: PageRequest,
-    take?: TakeBytes,
+    take?: ReserveMemory,
   ): Promise<TranscriptPage & { open: boolean }>;
   update(id: string, change: ConversationChange): Promise<Conversation>;
   delete(id: string): Promise<void>;
@@ -160,16 +160,18 @@ export interface TokenApi {
 }
 
 /** Maximum number of token ids of a tokenized text: the response is not paged. */
-export const MOST_TOKENS = 65_536;
+export const MAX_TOKENIZED = 65_536;
 
 /** Responses by their idempotency keys. */
 export interface IdempotencyApi {
   /** Returns the stored response, or claims the key for a new one. */
-  begin(request: OnceRequest): Promise<{ given: GivenAnswer } | { underway: AnswerUnderway }>;
+  begin(
+    request: IdempotentRequest,
+  ): Promise<{ given: StoredResponse } | { underway: ResponseClaim }>;
 }
 
 /** A request with an idempotency key. */
-export interface OnceRequest {
+export interface IdempotentRequest {
   /** The client's key. */
   key: string;
   /** Keys of different routes are different keys. */
@@ -179,7 +181,7 @@ export interface OnceRequest {
 }
 
 /** A complete HTTP response. */
-export interface GivenAnswer {
+export interface StoredResponse {
   status: number;
   headers: Record<string, string>;
   /** The bytes as they were sent. */
@@ -187,13 +189,13 @@ export interface GivenAnswer {
 }
 
 /** A claimed key: no other request with it runs until one of these is called. */
-export interface AnswerUnderway {
+export interface ResponseClaim {
   /** Stores the response for retries, until one of the states that it names is deleted. */
-  keep(answer: GivenAnswer, states: readonly string[]): Promise<void>;
+  store(answer: StoredResponse, states: readonly string[]): Promise<void>;
   /** Records a response that is too large to store and whose text is in `states`. */
-  keepNothing(states: readonly string[]): Promise<void>;
+  storeWithoutBody(states: readonly string[]): Promise<void>;
   /** Releases the key without a response. */
-  drop(): Promise<void>;
+  release(): Promise<void>;
 }
 
 /** A state as a file. */
@@ -213,11 +215,11 @@ export interface TurnReport {
   /** Epoch milliseconds. */
   created: number;
   /** `null` if the turn is running, or was when its worker ended. */
-  end: ReportedEnd | null;
+  end: ReportedResult | null;
 }
 
 /** How a turn ended. */
-export interface ReportedEnd {
+export interface ReportedResult {
   finishReason: FinishReason;
   usage: Usage;
   /** The text that the turn added to the reply. */

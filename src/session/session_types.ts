@@ -1,33 +1,33 @@
 /** What sessions take and give: requests, events, results, descriptions. */
 
 import type { Constraint } from "../core/sampling.ts";
-import type { TurnWork } from "../scheduler/scheduler_types.ts";
+import type { GenerationRequest } from "../scheduler/scheduler_types.ts";
 import type { StateCodec, StateShape } from "../store/states/state_codec.ts";
 import type { Message, TranscriptEntry } from "../prompt/chat_template.ts";
 
 export type { Conversation } from "../store/states/conversations.ts";
 
 /** How tokens are sampled; the seed goes with the turn. */
-export type Sampling = Omit<TurnWork["sampling"], "seed">;
+export type Sampling = Omit<GenerationRequest["sampling"], "seed">;
 
 /** What is charged for a turn's tokens. */
 export interface TokenCharge {
   /** So many more were written. */
-  wrote(tokens: number): void;
+  generated(tokens: number): void;
   /** So many of the prompt were not read after all. */
-  unread(tokens: number): void;
+  refund(tokens: number): void;
 }
 
 /** Whom turns are charged to, and within what bounds: an account of whoever asks. */
 export interface TurnAccount {
   /** Tokens that one request may give to read, where nothing else bounds them but `otherwise`. */
-  promptTokens(fallback: number): number;
+  promptTokenLimit(fallback: number): number;
   /**
    * Asserts that so many tokens may be read now.
    *
    * @throws InferenceError `rate_limit_exceeded`
    */
-  assertReadable(tokens: number): void;
+  assertTokensLeft(tokens: number): void;
   /** Charges a prompt that is going to be read. */
   charge(tokens: number): TokenCharge;
   /**
@@ -35,14 +35,14 @@ export interface TurnAccount {
    *
    * @throws InferenceError `storage_limit_exceeded`
    */
-  holdRoom(states: number, bytes: number): Promise<() => void>;
+  reserveStorage(states: number, bytes: number): Promise<() => void>;
 }
 
 /**
  * Told how many bytes are going to be read for a request, before they are; what it throws is thrown
  * instead of reading them.
  */
-export type TakeBytes = (bytes: number) => void;
+export type ReserveMemory = (bytes: number) => void;
 
 /** A turn to take: what is said, where it goes on from, how it is answered. */
 export interface TurnRequest {
@@ -62,7 +62,7 @@ export interface TurnRequest {
   /** Instead of a state: the conversation that is to go on, and to be moved to the new state. */
   conversation?: string | undefined;
   /** Whether a state of another model is read again from its transcript, instead of refused. */
-  reread?: boolean | undefined;
+  reprocess?: boolean | undefined;
   /** Milliseconds that the new state lasts; the store's own unless told. */
   ttl?: number | undefined;
   /** Tokens to sample at most. */
@@ -70,7 +70,7 @@ export interface TurnRequest {
   /** Strings that end the reply and are not part of it. */
   stop?: readonly string[] | undefined;
   /** Whether nothing but `stop` and `maxTokens` ends the reply. */
-  endless?: boolean | undefined;
+  ignoreEos?: boolean | undefined;
   /** How tokens are chosen, where not as the sessions do it. */
   sampling?: Partial<Sampling> | undefined;
   /** The same one gives the same text; a new one, or that of the turn which goes on, unless given. */
@@ -84,7 +84,7 @@ export interface TurnRequest {
   /** Whether the new state's id can be resumed from the start, not only when the turn has ended. */
   stream?: boolean | undefined;
   /** Whether the new state is stored; it is unless told. */
-  keep?: boolean | undefined;
+  store?: boolean | undefined;
   /** Any JSON that is kept with the new state, for `Sessions.report`. */
   note?: unknown;
   /** Whom it is charged to; nobody unless given. */
@@ -122,7 +122,7 @@ export interface TurnEnd {
 }
 
 /** A token, and how probable it was by the model alone. */
-export interface TokenChance {
+export interface TokenProbability {
   /** Its id. */
   token: number;
   /** Its text; perhaps a part of a character. */
@@ -132,9 +132,9 @@ export interface TokenChance {
 }
 
 /** A token of the reply, with those that were most probable in its place. */
-export interface TextToken extends TokenChance {
+export interface TextToken extends TokenProbability {
   /** The most probable one first. */
-  top: readonly TokenChance[];
+  top: readonly TokenProbability[];
 }
 
 /** A piece of a reply. */

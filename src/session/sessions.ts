@@ -8,35 +8,35 @@
 
 import { InferenceError } from "../core/errors.ts";
 import { NO_TELEMETRY, type Telemetry } from "../core/telemetry.ts";
-import type { TurnRunner } from "../scheduler/scheduler_types.ts";
+import type { GenerationRunner } from "../scheduler/scheduler_types.ts";
 import { type RandomBytes, randomBytes } from "../store/states/state_id.ts";
 import type { StateStore } from "../store/states/state_store.ts";
-import { AnswerDesk } from "./idempotency_service.ts";
-import { ConversationDesk } from "./conversation_service.ts";
-import { Origins } from "./resume_point.ts";
+import { IdempotencyService } from "./idempotency_service.ts";
+import { ConversationService } from "./conversation_service.ts";
+import { ResumePointResolver } from "./resume_point.ts";
 import type { TokenCodec } from "../prompt/reply.ts";
 import type {
+  ReserveMemory,
   Sampling,
   SessionModel,
   StateDescription,
-  TakeBytes,
   TurnAccount,
   TurnRequest,
 } from "./session_types.ts";
 import { describeState } from "./state_description.ts";
 import { exportState, importLimit, importState } from "./state_transfer.ts";
 import { SystemPrompts } from "./system_prompts.ts";
-import { TokenDesk } from "./token_service.ts";
+import { TokenService } from "./token_service.ts";
 import type { ExportedState, PageRequest, SessionApi, Turn, TurnReport } from "./session_api.ts";
 import { decodeReport } from "./turn_report.ts";
 import { TurnStarter } from "./turn_starter.ts";
 import { DEFAULT_LIMITS, type SessionLimits } from "./session_limits.ts";
-import { TurnsUnderway } from "./active_turns.ts";
+import { ActiveTurns } from "./active_turns.ts";
 
 /** What turns are made of. */
 export interface SessionsOptions {
   /** Carries turns out: a scheduler. */
-  runner: TurnRunner;
+  runner: GenerationRunner;
   /** Where states go, and come from. */
   store: StateStore;
   /** The model's own. */
@@ -48,11 +48,11 @@ export interface SessionsOptions {
   /** Sampling where the request does not say. */
   sampling?: Partial<Sampling> | undefined;
   /** Whether a history that is sent whole is looked up; it is unless told. */
-  prefixes?: boolean | undefined;
+  prefixCaching?: boolean | undefined;
   /** Told how turns go. */
   telemetry?: Telemetry | undefined;
   /** Where turns under way are held, with those of other tenants; by themselves unless given. */
-  underway?: TurnsUnderway | undefined;
+  activeTurns?: ActiveTurns | undefined;
   /** Epoch milliseconds. */
   clock?: (() => number) | undefined;
   /** Where seeds and ids come from; the platform's secure numbers unless told. */
@@ -64,34 +64,34 @@ export class Sessions implements SessionApi {
   /** What the model is called and is. */
   readonly model: SessionModel;
   /** Answers by their idempotency keys. */
-  readonly answers: AnswerDesk;
+  readonly idempotency: IdempotencyService;
   /** Names that move from state to state. */
-  readonly conversations: ConversationDesk;
+  readonly conversations: ConversationService;
   /** Texts to ids and back. */
-  readonly tokens: TokenDesk;
+  readonly tokens: TokenService;
   readonly #store: StateStore;
   readonly #telemetry: Telemetry;
-  readonly #underway: TurnsUnderway;
+  readonly #underway: ActiveTurns;
   readonly #starter: TurnStarter;
 
   /** Sessions of one model on one store. */
   constructor({ runner, store, tokenizer, model, limits, sampling, ...rest }: SessionsOptions) {
     this.model = model;
-    this.answers = new AnswerDesk(store.answers);
+    this.idempotency = new IdempotencyService(store.idempotencyRecords);
     const { promptTokens } = { ...DEFAULT_LIMITS, ...limits };
-    this.conversations = new ConversationDesk({ store, model, tokenizer, promptTokens });
-    this.tokens = new TokenDesk(tokenizer, model);
+    this.conversations = new ConversationService({ store, model, tokenizer, promptTokens });
+    this.tokens = new TokenService(tokenizer, model);
     this.#store = store;
     this.#telemetry = rest.telemetry ?? NO_TELEMETRY;
-    this.#underway = rest.underway ?? new TurnsUnderway();
-    const systemPrompts = rest.prefixes === false
+    this.#underway = rest.activeTurns ?? new ActiveTurns();
+    const systemPrompts = rest.prefixCaching === false
       ? null
       : new SystemPrompts({ store, runner, tokenizer, model });
     this.#starter = new TurnStarter({
       runner,
       store,
       model,
-      origins: new Origins({ store, model, systemPrompts }),
+      origins: new ResumePointResolver({ store, model, systemPrompts }),
       underway: this.#underway,
       work: {
         tenant: store.tenant,
@@ -138,7 +138,7 @@ export class Sessions implements SessionApi {
    */
   async describe(
     id: string,
-    page: PageRequest & { take?: TakeBytes | undefined } = {},
+    page: PageRequest & { take?: ReserveMemory | undefined } = {},
   ): Promise<StateDescription> {
     await this.#cutShort(id);
     return await describeState(this.#store, id, page);
@@ -153,7 +153,7 @@ export class Sessions implements SessionApi {
   }
 
   /** A stored state as a file. Throws as `describe` does. */
-  async exportState(id: string, take?: TakeBytes): Promise<ExportedState> {
+  async exportState(id: string, take?: ReserveMemory): Promise<ExportedState> {
     await this.#cutShort(id);
     return await exportState(this.#store, id, take);
   }
@@ -193,6 +193,6 @@ export class Sessions implements SessionApi {
 
   /** Waits for the turn that leads to `id`, if it has been cancelled here and is being stored. */
   #cutShort(id: string): Promise<void> {
-    return this.#underway.cutShort(this.#store.tenant, id);
+    return this.#underway.waitIfCancelled(this.#store.tenant, id);
   }
 }

@@ -2,7 +2,7 @@
 
 import { bytesOf } from "../store/states/manifest.ts";
 import type { StateStore } from "../store/states/state_store.ts";
-import type { StateDescription, TakeBytes } from "./session_types.ts";
+import type { ReserveMemory, StateDescription } from "./session_types.ts";
 import { openTranscript, readPage } from "./transcript.ts";
 import type { PageRequest } from "./session_api.ts";
 
@@ -14,7 +14,7 @@ import type { PageRequest } from "./session_api.ts";
 export async function describeState(
   store: StateStore,
   id: string,
-  { take, ...page }: PageRequest & { take?: TakeBytes | undefined } = {},
+  { take, ...page }: PageRequest & { take?: ReserveMemory | undefined } = {},
 ): Promise<StateDescription> {
   const stored = await openTranscript(store, id, take);
   const { messages, total, hasMore } = await readPage(store, stored, page);
@@ -26,7 +26,7 @@ export async function describeState(
     expires: info.expires,
     bytes: bytesOf(info),
     open: info.open,
-    tokens: record.absorbed,
+    tokens: record.processedTokens,
     pendingTokens: record.pending.length,
     messageCount: total,
     hasMore,

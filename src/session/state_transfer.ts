@@ -17,11 +17,11 @@ import {
 } from "../store/states/state_file.ts";
 import type { StateContent, StateStore } from "../store/states/state_store.ts";
 import { canonical } from "../prompt/chat_template.ts";
-import { checkHistory, checkRecord } from "./check_record.ts";
+import { checkHistory, checkSnapshot } from "./check_snapshot.ts";
 import { appendEntries } from "./history.ts";
 import type { ExportedState } from "./session_api.ts";
-import type { SessionModel, TakeBytes, TurnAccount } from "./session_types.ts";
-import { encodeRecord } from "./turn_record.ts";
+import type { ReserveMemory, SessionModel, TurnAccount } from "./session_types.ts";
+import { encodeSnapshot } from "./turn_snapshot.ts";
 
 /** Of a state's id, what its file's name shows: the whole would let whoever sees it resume. */
 const SHOWN_ID = "state_".length + 12;
@@ -32,7 +32,7 @@ const STATE_OVERHEAD = 1024;
 /** Ids are below this where the model is not known. */
 const MOST_VOCABULARY = 2 ** 31;
 
-export interface ImportOptions {
+export interface ImportStateOptions {
   store: StateStore;
   /** `null` where it is not at hand: then the file is only checked in itself. */
   model: SessionModel | null;
@@ -48,7 +48,7 @@ export interface ImportOptions {
 export async function exportState(
   store: StateStore,
   id: string,
-  take?: TakeBytes,
+  take?: ReserveMemory,
 ): Promise<ExportedState> {
   const stored = take ? bytesOf((await store.inspect(id)).info) : 0;
   take?.(stored);
@@ -74,15 +74,15 @@ export function importLimit(model: SessionModel): number {
  */
 export async function importState(
   chunks: AsyncIterable<Uint8Array>,
-  { store, model, account }: ImportOptions,
+  { store, model, account }: ImportStateOptions,
 ): Promise<string> {
   // Nothing is read for whom there is no room.
-  (await account?.holdRoom(1, 0))?.();
+  (await account?.reserveStorage(1, 0))?.();
   const file = await decodeStateFile(chunks, {
     accept: (facts) => model && assertFits(facts, model),
   });
   const { turn, history, state, open, created } = file;
-  const record = checkRecord(turn, {
+  const record = checkSnapshot(turn, {
     vocabulary: model?.vocabulary ?? MOST_VOCABULARY,
     open,
     fresh: state === null,
@@ -92,21 +92,21 @@ export async function importState(
   const id = store.newId();
   // The hash that the file tells is not believed, and must be what it is here.
   const messages = [...before, ...record.transcript].map(canonical);
-  const hashes = await store.prefixes.hashes({ model: file.model.fingerprint }, messages);
-  const known = !record.plain &&
+  const hashes = await store.prefixes.candidateHashes({ model: file.model.fingerprint }, messages);
+  const known = !record.rawText &&
     (record.earlier === null || record.earlier.hash === hashes[before.length - 1]);
   const earlier = record.earlier &&
     (known ? record.earlier : { ...record.earlier, hash: "unknown" });
   const content: StateContent = {
     state,
-    turn: encodeRecord({ ...record, earlier }),
+    turn: encodeSnapshot({ ...record, earlier }),
     history: await appendEntries(null, before),
     open,
-    tokens: record.absorbed,
+    tokens: record.processedTokens,
   };
   const parts = [content.state, content.turn, content.history];
   const bytes = parts.reduce((sum, part) => sum + (part?.length ?? 0), 0);
-  const free = await account?.holdRoom(1, bytes);
+  const free = await account?.reserveStorage(1, bytes);
   try {
     await store.save(content, {
       id,

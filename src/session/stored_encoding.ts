@@ -7,16 +7,16 @@
 import { decodeState, encodeState, readStateHeader } from "../store/states/state_codec.ts";
 import type { SessionModel } from "./session_types.ts";
 
-export interface KeptState {
+export interface StoredEncoding {
   bytes: Uint8Array;
   /** What the bytes stand for, where that is another state. */
   rounded: Float32Array | undefined;
 }
 
-export function keepState(
+export function encodeForStorage(
   state: Float32Array,
   { open, model: { codec, shape } }: { open: boolean; model: SessionModel },
-): KeptState {
+): StoredEncoding {
   const bytes = encodeState(state, { codec: open ? "f32" : codec, shape });
   const exact = readStateHeader(bytes).codec === "f32";
   return { bytes, rounded: exact ? undefined : decodeState(bytes) };

@@ -5,33 +5,33 @@
 
 import { InferenceError } from "../core/errors.ts";
 import { NEUTRAL_SAMPLING } from "../core/sampling.ts";
-import type { TurnRunner } from "../scheduler/scheduler_types.ts";
+import type { GenerationRunner } from "../scheduler/scheduler_types.ts";
 import type { StateInfo, StateStore } from "../store/states/state_store.ts";
 import { isSystem, type Message, messageText, REPLY_START } from "../prompt/chat_template.ts";
-import { keepState } from "./stored_encoding.ts";
+import { encodeForStorage } from "./stored_encoding.ts";
 import type { TokenCodec } from "../prompt/reply.ts";
 import type { SessionModel, TurnAccount } from "./session_types.ts";
-import type { PromptBounds } from "./turn_bounds.ts";
-import { encodeMessages } from "./turn_plan.ts";
-import { encodeRecord, type TurnRecord } from "./turn_record.ts";
+import type { PromptLimits } from "./turn_limits.ts";
+import { encodeMessages } from "./build_prompt.ts";
+import { encodeSnapshot, type TurnSnapshot } from "./turn_snapshot.ts";
 
 export interface SystemPromptsOptions {
   store: StateStore;
-  runner: TurnRunner;
+  runner: GenerationRunner;
   tokenizer: TokenCodec;
   model: SessionModel;
 }
 
 /** A system prompt that has been read. */
-export interface ReadPrompt {
+export interface ProcessedPrompt {
   info: StateInfo;
-  record: TurnRecord;
+  record: TurnSnapshot;
   /** Messages that it consists of. */
   count: number;
 }
 
 /** For whom one is read. */
-export interface PromptReader {
+export interface PromptContext {
   /** Ends it. */
   signal: AbortSignal | undefined;
   /** Whom it is charged to. */
@@ -44,7 +44,7 @@ const LEAST_TOKENS = 32;
 export class SystemPrompts {
   readonly #options: SystemPromptsOptions;
   /** Those that are being read, by hash. */
-  readonly #reading = new Map<string, Promise<ReadPrompt | null>>();
+  readonly #reading = new Map<string, Promise<ProcessedPrompt | null>>();
 
   constructor(options: SystemPromptsOptions) {
     this.#options = options;
@@ -60,8 +60,8 @@ export class SystemPrompts {
   async read(
     messages: readonly Message[],
     hashes: readonly string[],
-    { bounds, ...reader }: PromptReader & { bounds: PromptBounds },
-  ): Promise<ReadPrompt | null> {
+    { bounds, ...reader }: PromptContext & { bounds: PromptLimits },
+  ): Promise<ProcessedPrompt | null> {
     const end = messages.findIndex((message) => !isSystem(message));
     if (end <= 0) return null;
     const prompt = messages.slice(0, end);
@@ -82,11 +82,11 @@ export class SystemPrompts {
   async #read(
     prompt: readonly Message[],
     tokens: readonly number[],
-    { hash, signal, account }: PromptReader & { hash: string },
-  ): Promise<ReadPrompt | null> {
+    { hash, signal, account }: PromptContext & { hash: string },
+  ): Promise<ProcessedPrompt | null> {
     const { store, runner, model } = this.#options;
     const generation = runner.submit({
-      key: store.tenant,
+      fairnessKey: store.tenant,
       state: null,
       tokens,
       sampling: { ...NEUTRAL_SAMPLING, seed: 0n },
@@ -99,15 +99,15 @@ export class SystemPrompts {
     });
     const charge = account?.charge(tokens.length);
     const { reason, state, pending } = await generation.finished;
-    charge?.unread(pending.length);
+    charge?.refund(pending.length);
     if (reason !== "length" || state === null) return null;
-    const record: TurnRecord = {
+    const record: TurnSnapshot = {
       pending,
-      absorbed: tokens.length - pending.length,
+      processedTokens: tokens.length - pending.length,
       position: 0,
       seed: 0n,
       counts: new Map(),
-      held: new Uint8Array(),
+      undisplayedBytes: new Uint8Array(),
       earlier: null,
       transcript: prompt.map((message) => ({
         role: message.role,
@@ -116,16 +116,16 @@ export class SystemPrompts {
     };
     try {
       const open = false;
-      const { bytes, rounded } = keepState(state, { open, model });
+      const { bytes, rounded } = encodeForStorage(state, { open, model });
       const content = {
         state: bytes,
-        turn: encodeRecord(record),
+        turn: encodeSnapshot(record),
         open,
-        tokens: record.absorbed,
+        tokens: record.processedTokens,
       };
       const names = { id: store.newId(), model, parent: null, prefix: hash };
       const info = await store.save(content, names);
-      generation.keep(info.state!.id, rounded);
+      generation.keepWarm(info.state!.id, rounded);
       return { info, record, count: prompt.length };
     } catch (error) {
       if (error instanceof InferenceError && error.code === "store_unavailable") return null;

@@ -6,26 +6,26 @@
 
 import type { SessionsByTenant } from "./session_api.ts";
 import type { Sessions } from "./sessions.ts";
-import { TurnsUnderway } from "./active_turns.ts";
+import { ActiveTurns } from "./active_turns.ts";
 
 /** How tenants' sessions are had. */
 export interface TenantSessionsOptions {
   /** Makes a tenant's sessions, whose turns go to `underway`. */
-  open: (tenant: string, underway: TurnsUnderway) => Sessions;
+  open: (tenant: string, underway: ActiveTurns) => Sessions;
   /** Tenants whose sessions are held at once. */
-  most?: number | undefined;
+  maxTenants?: number | undefined;
 }
 
 /** The sessions of all tenants of a worker. */
 export class TenantSessions implements SessionsByTenant {
   readonly #open: TenantSessionsOptions["open"];
   readonly #most: number;
-  readonly #underway = new TurnsUnderway();
+  readonly #underway = new ActiveTurns();
   /** In order of use. */
   readonly #held = new Map<string, Sessions>();
 
   /** Sessions that are made as tenants come. */
-  constructor({ open, most = 1_000 }: TenantSessionsOptions) {
+  constructor({ open, maxTenants: most = 1_000 }: TenantSessionsOptions) {
     this.#open = open;
     this.#most = most;
   }

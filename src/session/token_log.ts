@@ -2,7 +2,7 @@
 
 import type { TokenLogprobs } from "../core/sampling.ts";
 import type { TokenCodec } from "../prompt/reply.ts";
-import type { TextToken, TokenChance } from "./session_types.ts";
+import type { TextToken, TokenProbability } from "./session_types.ts";
 
 export class TokenLog {
   readonly #tokenizer: TokenCodec;
@@ -31,7 +31,7 @@ export class TokenLog {
       .map(({ told }) => told);
   }
 
-  #chance(token: number, logprob: number): TokenChance {
+  #chance(token: number, logprob: number): TokenProbability {
     return { token, bytes: this.#tokenizer.tokenBytes(token) ?? new Uint8Array(), logprob };
   }
 }

@@ -4,13 +4,13 @@ import { InferenceError } from "../core/errors.ts";
 import { joinInSlices } from "../core/time_slice.ts";
 import type { Message } from "../prompt/chat_template.ts";
 import type { TokenCodec } from "../prompt/reply.ts";
-import { MOST_TOKENS, type TokenApi } from "./session_api.ts";
+import { MAX_TOKENIZED, type TokenApi } from "./session_api.ts";
 import type { SessionModel } from "./session_types.ts";
-import { boundedCodec } from "./turn_bounds.ts";
-import { planTurn } from "./turn_plan.ts";
+import { boundedCodec } from "./turn_limits.ts";
+import { buildPrompt } from "./build_prompt.ts";
 
 /** Texts and messages to ids, and back. */
-export class TokenDesk implements TokenApi {
+export class TokenService implements TokenApi {
   readonly #tokenizer: TokenCodec;
   readonly #model: SessionModel;
 
@@ -36,7 +36,7 @@ export class TokenDesk implements TokenApi {
    */
   async ofMessages(messages: readonly Message[]): Promise<number[]> {
     const tokenizer = this.#bounded("messages");
-    const { pending } = await planTurn(null, messages, {
+    const { pending } = await buildPrompt(null, messages, {
       tokenizer,
       seed: 0n,
       freshSeed: () => 0n,
@@ -61,10 +61,10 @@ export class TokenDesk implements TokenApi {
   }
 
   #bounded(param: string): TokenCodec {
-    return boundedCodec(this.#tokenizer, MOST_TOKENS, () => {
+    return boundedCodec(this.#tokenizer, MAX_TOKENIZED, () => {
       return new InferenceError(
         "invalid_value",
-        `${param}: there are more than ${MOST_TOKENS} tokens; send it in parts`,
+        `${param}: there are more than ${MAX_TOKENIZED} tokens; send it in parts`,
         { param },
       );
     });

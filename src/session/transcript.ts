@@ -4,10 +4,10 @@ import { TimeSlice } from "../core/time_slice.ts";
 import { textBytesOf } from "../store/states/manifest.ts";
 import type { StateInfo, StateStore } from "../store/states/state_store.ts";
 import type { TranscriptEntry } from "../prompt/chat_template.ts";
-import { linesOf } from "./history.ts";
+import { historyLines } from "./history.ts";
 import type { PageRequest, TranscriptMessage, TranscriptPage } from "./session_api.ts";
-import type { TakeBytes } from "./session_types.ts";
-import { decodeRecord, type TurnRecord } from "./turn_record.ts";
+import type { ReserveMemory } from "./session_types.ts";
+import { decodeSnapshot, type TurnSnapshot } from "./turn_snapshot.ts";
 
 /** Of a page, unless the request says otherwise. */
 const DEFAULT_PAGE = { messages: 1000, bytes: 4 * 1024 * 1024 } as const;
@@ -15,7 +15,7 @@ const DEFAULT_PAGE = { messages: 1000, bytes: 4 * 1024 * 1024 } as const;
 /** A stored turn whose transcript is read. */
 export interface StoredTranscript {
   info: StateInfo;
-  record: TurnRecord;
+  record: TurnSnapshot;
 }
 
 /**
@@ -26,11 +26,11 @@ export interface StoredTranscript {
 export async function openTranscript(
   store: StateStore,
   id: string,
-  take?: TakeBytes,
+  take?: ReserveMemory,
 ): Promise<StoredTranscript> {
   const { info, turn } = await store.inspect(id);
   take?.(textBytesOf(info));
-  return { info, record: decodeRecord(turn) };
+  return { info, record: decodeSnapshot(turn) };
 }
 
 /**
@@ -45,7 +45,7 @@ export async function readPage(
 ): Promise<TranscriptPage> {
   const { limit = DEFAULT_PAGE.messages, bytes: most = DEFAULT_PAGE.bytes, after } = page;
   const lines: Uint8Array[] = [];
-  for await (const line of linesOf(await store.readHistory(info))) lines.push(line);
+  for await (const line of historyLines(await store.readHistory(info))) lines.push(line);
   const hidden = page.withoutInstructions ? record.instructions?.at : undefined;
   const count = lines.length + record.transcript.length;
   const total = hidden === undefined ? count : count - 1;

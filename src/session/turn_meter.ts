@@ -2,7 +2,7 @@
 
 import { InferenceError } from "../core/errors.ts";
 import type { Telemetry, TurnMetrics, TurnOutcome, TurnPhase } from "../core/telemetry.ts";
-import type { FinishedTurn } from "../scheduler/scheduler_types.ts";
+import type { GenerationResult } from "../scheduler/scheduler_types.ts";
 import { blobsOf, type Manifest } from "../store/states/manifest.ts";
 import type { TokenCharge, Usage } from "./session_types.ts";
 
@@ -11,12 +11,12 @@ export interface TurnMeterOptions {
   /** Epoch milliseconds. */
   clock: () => number;
   /** When the turn came, by that clock. */
-  came: number;
+  startedAt: number;
   /** Whether what it reads is to be counted: the prompt of several choices is, once. */
-  readsPrompt: boolean;
+  processesPrompt: boolean;
 }
 
-const OUTCOME: Record<FinishedTurn["reason"], TurnOutcome> = {
+const OUTCOME: Record<GenerationResult["reason"], TurnOutcome> = {
   stop: "stop",
   length: "length",
   late: "length",
@@ -50,9 +50,9 @@ export class TurnMeter {
   }
 
   /** `count` tokens have come at once. */
-  came(count: number): void {
-    this.#charge?.wrote(count);
-    const { telemetry, clock, came } = this.#options;
+  onTokens(count: number): void {
+    this.#charge?.generated(count);
+    const { telemetry, clock, startedAt: came } = this.#options;
     const now = clock();
     if (this.#last === null) telemetry.timeToFirstToken((now - came) / 1000);
     else telemetry.interTokenLatency(count, (now - this.#last) / 1000 / count);
@@ -80,9 +80,9 @@ export class TurnMeter {
   }
 
   /** @param queued Milliseconds. */
-  ended(reason: FinishedTurn["reason"], queued: number | null, usage: Usage): void {
+  ended(reason: GenerationResult["reason"], queued: number | null, usage: Usage): void {
     const { prompt_tokens, prompt_tokens_details, completion_tokens } = usage;
-    const read = this.#options.readsPrompt;
+    const read = this.#options.processesPrompt;
     if (queued !== null) this.#partsOf(this.#submitted + queued);
     this.#end({
       outcome: OUTCOME[reason],
@@ -118,7 +118,7 @@ export class TurnMeter {
   }
 
   #end(turn: Omit<TurnMetrics, "seconds" | "phases">): void {
-    const { clock, came } = this.#options;
+    const { clock, startedAt: came } = this.#options;
     this.#tell?.({ ...turn, seconds: (clock() - came) / 1000, phases: this.#parts });
     this.#tell = null;
   }

@@ -6,44 +6,48 @@
 import { InferenceError } from "../core/errors.ts";
 import { toHex } from "../core/hex.ts";
 import type { Telemetry } from "../core/telemetry.ts";
-import type { StateSource, TurnRunner } from "../scheduler/scheduler_types.ts";
+import type { GenerationRunner, StateSource } from "../scheduler/scheduler_types.ts";
 import { decodeState } from "../store/states/state_codec.ts";
 import { newId, type RandomBytes } from "../store/states/state_id.ts";
 import type { StateInfo, StateStore } from "../store/states/state_store.ts";
-import type { Origin, Origins } from "./resume_point.ts";
+import type { ResumePoint, ResumePointResolver } from "./resume_point.ts";
 import { Reply } from "../prompt/reply.ts";
-import { RunningTurn, type TurnUnderway } from "./running_turn.ts";
+import { RunningTurn, type TurnContext } from "./running_turn.ts";
 import type { SessionModel, TurnRequest } from "./session_types.ts";
 import { TokenLog } from "./token_log.ts";
 import {
   assertLogprobsFit,
   chargeTurns,
-  holdRoom,
-  mostUnread,
-  PromptBounds,
-} from "./turn_bounds.ts";
+  maxUnreadLogprobs,
+  PromptLimits,
+  reserveStorage,
+} from "./turn_limits.ts";
 import { TurnMeter } from "./turn_meter.ts";
-import { planTurn } from "./turn_plan.ts";
-import { encodeRecord, type TurnRecord } from "./turn_record.ts";
-import { assertClear, turnWork, type TurnWorkOptions } from "./turn_work.ts";
-import type { TurnsUnderway } from "./active_turns.ts";
+import { buildPrompt } from "./build_prompt.ts";
+import { encodeSnapshot, type TurnSnapshot } from "./turn_snapshot.ts";
+import {
+  assertConsistent,
+  type GenerationOptions,
+  generationRequest,
+} from "./generation_request.ts";
+import type { ActiveTurns } from "./active_turns.ts";
 import type { Turn } from "./session_api.ts";
-import { TurnHandle } from "./turn.ts";
+import { TurnHandle } from "./turn_handle.ts";
 
 /** What turns are started with. */
 export interface TurnStarterOptions {
   /** Carries them out. */
-  runner: TurnRunner;
+  runner: GenerationRunner;
   /** Where their states go. */
   store: StateStore;
   /** What runs. */
   model: SessionModel;
   /** Where they go on from. */
-  origins: Origins;
+  origins: ResumePointResolver;
   /** Where they are held until they have ended. */
-  underway: TurnsUnderway;
+  underway: ActiveTurns;
   /** What they may ask for. */
-  work: TurnWorkOptions;
+  work: GenerationOptions;
   /** Told how they go. */
   telemetry: Telemetry;
   /** Epoch milliseconds. */
@@ -66,10 +70,10 @@ export class TurnStarter {
   /** As `Sessions.startAll`. */
   async start(request: TurnRequest, choices: number, signal?: AbortSignal): Promise<Turn[]> {
     const { runner, model, work } = this.#options;
-    assertClear(request, choices);
+    assertConsistent(request, choices);
     assertLogprobsFit(request, choices, work.limits);
     if (request.constraint !== undefined) await runner.prepare(request.constraint);
-    const free = await holdRoom(request, choices, model);
+    const free = await reserveStorage(request, choices, model);
     let turns: Turn[] = [];
     try {
       return turns = await this.#startAnew(request, choices, signal);
@@ -106,17 +110,19 @@ export class TurnStarter {
     const { store, underway, origins, telemetry, clock, work: { limits, tokenizer } } =
       this.#options;
     const came = clock();
-    if (request.stateId !== undefined) await underway.cutShort(store.tenant, request.stateId);
-    const bounds = new PromptBounds(request, { limits, telemetry });
-    const origin = await origins.find(request, { signal, bounds });
-    const plan = await planTurn(origin.previous, origin.messages, {
+    if (request.stateId !== undefined) {
+      await underway.waitIfCancelled(store.tenant, request.stateId);
+    }
+    const bounds = new PromptLimits(request, { limits, telemetry });
+    const origin = await origins.resolve(request, { signal, bounds });
+    const plan = await buildPrompt(origin.previous, origin.messages, {
       tokenizer: bounds.codec(tokenizer),
       seed: request.seed,
       freshSeed: () => this.#freshSeed(),
       prompt: request.prompt,
       instructions: origin.instructions,
       prefill: request.prefill,
-      endless: request.endless,
+      endless: request.ignoreEos,
     });
     bounds.assertFits(plan.pending.length);
     if (signal?.aborted) throw new InferenceError("cancelled", "The client has gone");
@@ -145,58 +151,58 @@ export class TurnStarter {
     const state = parent && this.#sourceOf(parent, meter);
     for (const turn of turns) turn.meter.submitted();
     const generations = runner.submitAll(
-      turns.map((turn) => ({ ...turnWork(request, turn, work), state })),
+      turns.map((turn) => ({ ...generationRequest(request, turn, work), state })),
     );
     chargeTurns(request, turns, generations);
     // Whoever awaits them below may not get that far.
     for (const { finished } of generations) finished.catch(() => {});
-    const begins = request.stream && request.keep !== false;
+    const begins = request.stream && request.store !== false;
     const begun = begins ? await this.#begin(turns, parent) : turns.map(() => null);
     if (begun === null) return null;
     // Off the path of the turn: what can't be renewed now is renewed when it is used next.
-    if (parent !== null) underway.chore(store.renew(parent));
+    if (parent !== null) underway.runInBackground(store.renew(parent));
     return turns.map((turn, i) =>
-      this.#run(turn, { generation: generations[i], begun: begun[i], store, model })
+      this.#run(turn, { generation: generations[i], initialState: begun[i], store, model })
     );
   }
 
   #prepare(
     request: TurnRequest,
     { origin, plan, came, choices }: {
-      origin: Origin;
-      plan: TurnRecord;
+      origin: ResumePoint;
+      plan: TurnSnapshot;
       came: number;
       choices: number;
     },
     choice: number,
   ): RunningTurn {
     const { store, telemetry, clock, work: { tokenizer, limits } } = this.#options;
-    const { transcript, held, counts, plain } = plan;
+    const { transcript, undisplayedBytes: held, counts, rawText: plain } = plan;
     const text = transcript[transcript.length - 1].content;
     return new RunningTurn({
       stateId: store.newId(),
-      plan: { ...plan, seed: BigInt.asUintN(64, plan.seed + BigInt(choice)) },
+      snapshot: { ...plan, seed: BigInt.asUintN(64, plan.seed + BigInt(choice)) },
       reply: new Reply(tokenizer, {
         stop: request.stop,
         text,
-        held,
-        plain,
-        endless: request.endless,
+        undisplayedBytes: held,
+        rawText: plain,
+        ignoreEos: request.ignoreEos,
       }),
       counts: new Map(counts),
       origin,
       ttl: request.ttl,
       created: clock(),
-      keep: request.keep ?? true,
+      store: request.store ?? true,
       note: request.note,
-      mostUnread: request.stream ? mostUnread(request, choices, limits) : null,
-      log: request.logprobs === undefined ? undefined : new TokenLog(tokenizer, held.length),
+      maxUnreadLogprobs: request.stream ? maxUnreadLogprobs(request, choices, limits) : null,
+      tokenLog: request.logprobs === undefined ? undefined : new TokenLog(tokenizer, held.length),
       meter: new TurnMeter({
         telemetry,
         clock,
-        came,
+        startedAt: came,
         // The prompt is read once for all choices.
-        readsPrompt: choice === 0,
+        processesPrompt: choice === 0,
       }),
     });
   }
@@ -204,7 +210,7 @@ export class TurnStarter {
   /** Lets a turn be cut short from its start to its end. */
   #watch(turn: RunningTurn, signal: AbortSignal | undefined): void {
     const { store, underway } = this.#options;
-    const cut = () => turn.cut("gone");
+    const cut = () => turn.cancel("gone");
     signal?.addEventListener("abort", cut, { once: true });
     underway.add(store.tenant, turn);
     turn.done.then(() => signal?.removeEventListener("abort", cut));
@@ -223,9 +229,9 @@ export class TurnStarter {
     const { store, model } = this.#options;
     const begun = await Promise.allSettled(
       turns.map((turn) => {
-        const { plan, stateId: id, ttl } = turn;
+        const { snapshot: plan, stateId: id, ttl } = turn;
         const note = turn.report(null);
-        return store.begin(parent, encodeRecord(plan), { id, model, ttl, note });
+        return store.begin(parent, encodeSnapshot(plan), { id, model, ttl, note });
       }),
     );
     const infos = begun.flatMap((one) => one.status === "fulfilled" ? one.value ?? [] : []);
@@ -240,9 +246,9 @@ export class TurnStarter {
     throw reason;
   }
 
-  #run(turn: RunningTurn, underway: TurnUnderway): Turn {
+  #run(turn: RunningTurn, underway: TurnContext): Turn {
     const { events } = turn;
-    const stateId = underway.begun && turn.stateId;
+    const stateId = underway.initialState && turn.stateId;
     const result = turn.run(underway);
     result.catch(() => {}); // its events tell as well; a caller may do with one of the two
     return new TurnHandle({
@@ -252,7 +258,7 @@ export class TurnStarter {
       stateId,
       events,
       result,
-      cancel: () => turn.cut("gone"),
+      cancel: () => turn.cancel("gone"),
     });
   }
 

@@ -10,7 +10,7 @@ const LAST_TIME = 8.64e15;
 
 export interface RowOptions {
   /** What messages say it is: `state "state_…"`. */
-  what: string;
+  kind: string;
   /** What messages call the row itself. */
   row: string;
   /** The request field that led to it. */
@@ -45,7 +45,7 @@ export function decodeRow(bytes: Uint8Array, options: RowOptions): Record<string
 /** The error of a row that can't be read. */
 export function damagedRow(
   problem: string,
-  { what, param, cause }: RowOptions & { cause?: unknown },
+  { kind: what, param, cause }: RowOptions & { cause?: unknown },
 ): InferenceError {
   return new InferenceError("state_damaged", `Cannot read ${what}: ${problem}`, { param, cause });
 }

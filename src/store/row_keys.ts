@@ -20,12 +20,12 @@ export function conversationsKey(tenant: string): Key {
 }
 
 /** Every key that was sent to be answered once lies under this, by its hash. */
-export function answersKey(tenant: string): Key {
+export function idempotencyKey(tenant: string): Key {
   return [tenant, "idempotency"];
 }
 
 /** Every state that a kept answer names lies under this, with the hash of the answer's key. */
-export function answersOfKey(tenant: string): Key {
+export function idempotencyOfStateKey(tenant: string): Key {
   return [tenant, "answer-of"];
 }
 

@@ -25,7 +25,7 @@ export function tenantRow(tenant: string): Mutation {
 }
 
 /** Makes a tenant known, if it is not yet. Throws InferenceError `store_unavailable`. */
-export async function noteTenant(backend: Backend, tenant: string): Promise<void> {
+export async function recordTenant(backend: Backend, tenant: string): Promise<void> {
   if (tenant === DEFAULT_TENANT) return;
   if (await backend.get([...TENANTS, tenant]) === null) {
     await backend.atomic([], [tenantRow(tenant)]);

@@ -5,7 +5,7 @@ import type { TokenTable } from "../core/sampling.ts";
 import { sha256 } from "../core/sha256.ts";
 
 /** What must be known of a tokenizer. */
-export interface TokenCatalog {
+export interface TokenVocabulary {
   /** Bytes of a token; `undefined` where the id is none, or has none. */
   tokenBytes(id: number): Uint8Array | undefined;
   /** Id that ends a text, if there is one. */
@@ -15,7 +15,7 @@ export interface TokenCatalog {
 }
 
 /** The bytes of all ids; those that are no token's are banned. */
-export function tokenTable(tokenizer: TokenCatalog): TokenTable {
+export function tokenTable(tokenizer: TokenVocabulary): TokenTable {
   const { size, endOfText } = tokenizer;
   const tokens = Array.from({ length: size }, (_, id) => tokenizer.tokenBytes(id));
   const offsets = new Uint32Array(size + 1);

@@ -1,8 +1,8 @@
 /** When a worker is open, whom it admits, and what it does while nobody can be asked. */
 
 import assert from "node:assert/strict";
-import { Access, type Openness } from "../../src/access/access.ts";
-import { KeyLookup, LIFE_MS, OUTAGE_MS } from "../../src/access/key_lookup.ts";
+import { KeyAuth, type KeylessAccess } from "../../src/access/key_auth.ts";
+import { CACHE_MS, KeyLookup, OUTAGE_MS } from "../../src/access/key_lookup.ts";
 import type { KeySource } from "../../src/access/key_source.ts";
 import { hasToken } from "../../src/access/metrics_token.ts";
 import { InferenceError } from "../../src/core/errors.ts";
@@ -47,10 +47,15 @@ function lookupOf(options: { most?: number; patience?: number } = {}) {
   return { clock, source, lookup };
 }
 
-function accessOf(openness: Openness, patience = 20) {
+function accessOf(openness: KeylessAccess, patience = 20) {
   const clock = { now: 0 };
   const source = new FakeSource();
-  const access = new Access({ sources: [source], openness, now: () => clock.now, patience });
+  const access = new KeyAuth({
+    sources: [source],
+    keylessAccess: openness,
+    now: () => clock.now,
+    confirmTimeoutMs: patience,
+  });
   return { clock, source, access };
 }
 
@@ -59,12 +64,12 @@ Deno.test("an answer counts for its life, and a revoked key no longer", async ()
   await source.add("one", "acme");
   assert.deepEqual(await lookup.find("one"), { tenant: "acme" });
   source.tenants.clear();
-  clock.now = LIFE_MS - 1;
+  clock.now = CACHE_MS - 1;
   assert.deepEqual(await lookup.find("one"), { tenant: "acme" });
   assert.equal(source.asked, 1);
-  clock.now = LIFE_MS;
+  clock.now = CACHE_MS;
   assert.equal(await lookup.find("one"), null);
-  assert.ok(LIFE_MS <= 10 * SECOND);
+  assert.ok(CACHE_MS <= 10 * SECOND);
 });
 
 Deno.test("an unknown key is asked for once in a life, then it may be known", async () => {
@@ -72,7 +77,7 @@ Deno.test("an unknown key is asked for once in a life, then it may be known", as
   for (let i = 0; i < 5; i++) assert.equal(await lookup.find("one"), null);
   assert.equal(source.asked, 1);
   await source.add("one", "acme");
-  clock.now = LIFE_MS;
+  clock.now = CACHE_MS;
   assert.deepEqual(await lookup.find("one"), { tenant: "acme" });
 });
 
@@ -100,7 +105,7 @@ Deno.test("while nobody can be asked known keys go on for a time, unknown ones g
   await source.add("one", "acme");
   await lookup.find("one");
   source.down = true;
-  for (const at of [LIFE_MS, 60 * SECOND, OUTAGE_MS - 1]) {
+  for (const at of [CACHE_MS, 60 * SECOND, OUTAGE_MS - 1]) {
     clock.now = at;
     assert.deepEqual(await lookup.find("one"), { tenant: "acme" });
     await rejects(lookup.find("other"), "store_unavailable", /^Cannot check the API key/);
@@ -119,7 +124,7 @@ Deno.test("a known key does not wait for a place that hangs, nor asks it again a
   await lookup.find("one");
   const { promise, resolve } = Promise.withResolvers<void>();
   source.hangs = promise;
-  clock.now = LIFE_MS;
+  clock.now = CACHE_MS;
   for (let i = 0; i < 5; i++) assert.deepEqual(await lookup.find("one"), { tenant: "acme" });
   assert.equal(source.asked, 2);
   // Its answer counts when it comes.
@@ -146,79 +151,79 @@ Deno.test("places are asked in their order: the first that knows a key decides, 
   await second.add("two", "other");
   const sources = [first, second];
   const lookup = new KeyLookup({ sources, now: () => 0 });
-  const access = new Access({ sources, openness: "no-keys", now: () => 0 });
+  const access = new KeyAuth({ sources, keylessAccess: "no-keys", now: () => 0 });
   assert.deepEqual(await lookup.find("two"), { tenant: "other" });
   second.hangs = new Promise(() => {});
   assert.deepEqual(await lookup.find("one"), { tenant: "acme" });
-  assert.equal(await access.closed(), true);
+  assert.equal(await access.keysRequired(), true);
 });
 
 Deno.test("a worker without keys is open until there is one, within the life of an answer", async () => {
   const { clock, source, access } = accessOf("no-keys");
-  assert.deepEqual(await access.admit(undefined), { tenant: "default" });
-  assert.deepEqual(await access.admit("Bearer whatever"), { tenant: "default" });
+  assert.deepEqual(await access.authenticate(undefined), { tenant: "default" });
+  assert.deepEqual(await access.authenticate("Bearer whatever"), { tenant: "default" });
   await source.add("one", "acme");
-  clock.now = LIFE_MS;
-  await rejects(access.admit(undefined), "invalid_api_key");
-  assert.equal(await access.closed(), true);
-  assert.deepEqual(await access.admit("Bearer one"), { tenant: "acme" });
+  clock.now = CACHE_MS;
+  await rejects(access.authenticate(undefined), "invalid_api_key");
+  assert.equal(await access.keysRequired(), true);
+  assert.deepEqual(await access.authenticate("Bearer one"), { tenant: "acme" });
 });
 
 Deno.test("a worker that has closed does not open when the last key is revoked", async () => {
   const { clock, source, access } = accessOf("no-keys");
   await source.add("one", "acme");
-  assert.deepEqual(await access.admit("Bearer one"), { tenant: "acme" });
+  assert.deepEqual(await access.authenticate("Bearer one"), { tenant: "acme" });
   source.tenants.clear();
-  clock.now = 10 * LIFE_MS;
-  await rejects(access.admit("Bearer one"), "invalid_api_key");
-  await rejects(access.admit(undefined), "invalid_api_key");
+  clock.now = 10 * CACHE_MS;
+  await rejects(access.authenticate("Bearer one"), "invalid_api_key");
+  await rejects(access.authenticate(undefined), "invalid_api_key");
 });
 
 Deno.test("a worker that must not be open is not, keys or none, store up or down", async () => {
   const { source, access } = accessOf("never");
-  await rejects(access.admit(undefined), "invalid_api_key");
-  await rejects(access.admit("Bearer one"), "invalid_api_key");
+  await rejects(access.authenticate(undefined), "invalid_api_key");
+  await rejects(access.authenticate("Bearer one"), "invalid_api_key");
   source.down = true;
-  await rejects(access.admit(undefined), "invalid_api_key");
-  await rejects(access.admit("Bearer two"), "store_unavailable");
+  await rejects(access.authenticate(undefined), "invalid_api_key");
+  await rejects(access.authenticate("Bearer two"), "store_unavailable");
 });
 
 Deno.test("while it is not known whether there are keys, only who said so is open", async () => {
   const unsure = accessOf("no-keys");
   unsure.source.down = true;
-  await rejects(unsure.access.admit(undefined), "store_unavailable", /secret-place/);
+  await rejects(unsure.access.authenticate(undefined), "store_unavailable", /secret-place/);
   unsure.source.down = false;
-  assert.deepEqual(await unsure.access.admit(undefined), { tenant: "default" });
+  assert.deepEqual(await unsure.access.authenticate(undefined), { tenant: "default" });
   // What was known stays while the store is away.
   unsure.source.down = true;
-  unsure.clock.now = 10 * LIFE_MS;
-  assert.deepEqual(await unsure.access.admit(undefined), { tenant: "default" });
+  unsure.clock.now = 10 * CACHE_MS;
+  assert.deepEqual(await unsure.access.authenticate(undefined), { tenant: "default" });
 
   const told = accessOf("no-known-keys");
   told.source.down = true;
-  assert.deepEqual(await told.access.admit(undefined), { tenant: "default" });
+  assert.deepEqual(await told.access.authenticate(undefined), { tenant: "default" });
   told.source.down = false;
   await told.source.add("one", "acme");
-  told.clock.now = LIFE_MS;
-  await rejects(told.access.admit(undefined), "invalid_api_key");
+  told.clock.now = CACHE_MS;
+  await rejects(told.access.authenticate(undefined), "invalid_api_key");
 });
 
 Deno.test("an open worker does not wait for a store that hangs", async () => {
   const { clock, source, access } = accessOf("no-keys", 5);
-  await access.admit(undefined);
+  await access.authenticate(undefined);
   source.hangs = new Promise(() => {});
-  clock.now = LIFE_MS;
-  assert.deepEqual(await access.admit(undefined), { tenant: "default" });
+  clock.now = CACHE_MS;
+  assert.deepEqual(await access.authenticate(undefined), { tenant: "default" });
 });
 
 Deno.test("a key comes as a bearer token, and in no other way", async () => {
   const { source, access } = accessOf("no-keys");
   await source.add("one", "acme");
   for (const header of ["Bearer one", "bearer one", "BEARER  one "]) {
-    assert.deepEqual(await access.admit(header), { tenant: "acme" }, header);
+    assert.deepEqual(await access.authenticate(header), { tenant: "acme" }, header);
   }
   for (const header of ["one", "Basic one", "Bearer", "Bearer ", "Bearer one two", "Bearer One"]) {
-    await rejects(access.admit(header), "invalid_api_key");
+    await rejects(access.authenticate(header), "invalid_api_key");
   }
 });
 
@@ -226,11 +231,11 @@ Deno.test("no key, an unknown and a revoked one are told the same", async () => 
   const { clock, source, access } = accessOf("no-keys");
   await source.add("one", "acme");
   await source.add("two", "acme");
-  await access.admit("Bearer one");
+  await access.authenticate("Bearer one");
   source.tenants.delete(await hashKey("one"));
-  clock.now = LIFE_MS;
+  clock.now = CACHE_MS;
   const told = async (header?: string) => {
-    const error = await access.admit(header).then(() => null, (error) => error);
+    const error = await access.authenticate(header).then(() => null, (error) => error);
     return { ...error, message: error.message };
   };
   assert.deepEqual(await told("Bearer one"), await told("Bearer never"));

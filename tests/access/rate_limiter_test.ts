@@ -312,7 +312,7 @@ Deno.test("a clock that is set back lets nothing count for ever, nor puts off he
   let now = 1_700_000_000_000;
   const waits: number[] = [];
   let due = () => {};
-  const exchange = { tell: () => Promise.resolve(), others: () => Promise.resolve(new Map()) };
+  const exchange = { publish: () => Promise.resolve(), others: () => Promise.resolve(new Map()) };
   const later = (work: () => void, milliseconds: number) => {
     due = work;
     waits.push(milliseconds);

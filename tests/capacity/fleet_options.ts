@@ -11,7 +11,7 @@ export const PLAIN: SpeedProfile = {
   readBack: 0,
   writeState: 0,
   stateBytes: 100_000,
-  leavesOut: false,
+  omitted: false,
 };
 
 export function fleet(
@@ -35,7 +35,7 @@ export function fleet(
       stateBytes: 50_000,
       kv: { load: 2, save: 4 },
       request: 1,
-      within: 600_000,
+      timeoutMs: 600_000,
       maxTokens: 512,
       ...worker,
     },

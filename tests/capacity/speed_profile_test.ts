@@ -27,7 +27,7 @@ Deno.test("the costs of a step are found in what bench measures", () => {
   assert.equal(profile.name, "m as f16 on a");
   assert.ok(Math.abs(profile.read.step - 5) < 1e-6, `${profile.read.step}`);
   assert.ok(Math.abs(profile.read.token - 0.5) < 1e-6, `${profile.read.token}`);
-  assert.equal(profile.leavesOut, false);
+  assert.equal(profile.omitted, false);
 });
 
 Deno.test("one prompt is taken for its tokens", () => {

@@ -7,7 +7,7 @@ import { createStopSearch } from "../../src/core/stop_search.ts";
 import { recordToken } from "../../src/sampler/penalties.ts";
 import { CpuSampling } from "../../src/scheduler/cpu_sampling.ts";
 import { Scheduler } from "../../src/scheduler/scheduler.ts";
-import type { TurnWork } from "../../src/scheduler/scheduler_types.ts";
+import type { GenerationRequest } from "../../src/scheduler/scheduler_types.ts";
 import { tokenTable } from "../../src/tokenizer/token_table.ts";
 import { caseCount, QUICK } from "../support/quick.ts";
 import { sameNumbers } from "../support/same_numbers.ts";
@@ -212,7 +212,7 @@ async function turns(engine: SamplingEngine, numbers: readonly number[]) {
   const scheduler = new Scheduler(engine);
   return await Promise.all(
     numbers.map(async (i) => {
-      const work: TurnWork = {
+      const work: GenerationRequest = {
         state: null,
         tokens: PROMPTS[i % 2].slice(i % 5),
         sampling: { ...GREEDY, temperature: i % 3, topP: 0.9, seed: BigInt(i) },

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
 import type { Constraint, TokenTable } from "../../src/core/sampling.ts";
-import { createConstrain } from "../../src/grammar/constrain.ts";
+import { createTokenConstraints } from "../../src/grammar/constrain.ts";
 import { TURN_END } from "../../src/prompt/chat_template.ts";
 import { tokenTable } from "../../src/tokenizer/token_table.ts";
 import { seeded } from "../support/random_data.ts";
@@ -84,7 +84,10 @@ Deno.test("a reply may begin with a space, which is the model's to write", async
 
 Deno.test("without an end of text a reply ends with an empty line", async () => {
   const bytes = tokenTable({ size: 256, endOfText: null, tokenBytes: (id) => Uint8Array.of(id) });
-  const only = await createConstrain(bytes, { endToken: null })({ type: "choice", choices: ["a"] });
+  const only = await createTokenConstraints(bytes, { endToken: null })({
+    type: "choice",
+    choices: ["a"],
+  });
   for (const char of "a\n\n") {
     const byte = char.charCodeAt(0);
     assert.ok(isAllowed(await only.tokenBitmask(), byte), JSON.stringify(char));
@@ -95,7 +98,7 @@ Deno.test("without an end of text a reply ends with an empty line", async () => 
 Deno.test("banned ids and gaps may never come", async () => {
   const banned = TABLE.banned.slice();
   banned[byteToken(0x61)] = 1;
-  const own = createConstrain({ ...TABLE, banned }, { endToken: END });
+  const own = createTokenConstraints({ ...TABLE, banned }, { endToken: END });
   const constraint = await own({ type: "regex", pattern: "[ab]+" });
   const allowed = await constraint.tokenBitmask();
   assert.ok(!isAllowed(allowed, byteToken(0x61)));
@@ -107,7 +110,7 @@ Deno.test("banned ids and gaps may never come", async () => {
 
 Deno.test("what the vocabulary has no byte for is left out, or refused where nothing is left", async () => {
   const letters = utf8.encode('ab"{}:, \n');
-  const own = createConstrain(
+  const own = createTokenConstraints(
     tokenTable({
       size: letters.length + 2,
       endOfText: END,
@@ -166,7 +169,7 @@ Deno.test("the vocabulary is not touched before the first constraint, and each i
       return table[key];
     },
   });
-  const own = createConstrain(watched, { endToken: END, kept: 2 });
+  const own = createTokenConstraints(watched, { endToken: END, cachedGrammars: 2 });
   assert.equal(read, 0);
   const choice = (text: string): Constraint => ({ type: "choice", choices: [text] });
   const first = await (await own(choice("a"))).tokenBitmask();

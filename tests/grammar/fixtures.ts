@@ -9,7 +9,7 @@ import type {
   CreateTokenConstraint,
   TokenConstraint,
 } from "../../src/core/sampling.ts";
-import { createConstrain } from "../../src/grammar/constrain.ts";
+import { createTokenConstraints } from "../../src/grammar/constrain.ts";
 import { tokenTable } from "../../src/tokenizer/token_table.ts";
 
 /** The id that ends a reply. */
@@ -39,7 +39,7 @@ export const TABLE = tokenTable({
   tokenBytes: (id) => id === END ? new Uint8Array() : TOKENS[id],
 });
 
-export const constrain: CreateTokenConstraint = createConstrain(TABLE, { endToken: END });
+export const constrain: CreateTokenConstraint = createTokenConstraints(TABLE, { endToken: END });
 
 /** The token of a byte alone. */
 export function byteToken(byte: number): number {

@@ -5,7 +5,7 @@ import { findModel, modelTokenizer } from "../../src/model_files/find_model.ts";
 import { openEngine } from "../../src/server/open_engine.ts";
 import { NEUTRAL_SAMPLING } from "../../src/core/sampling.ts";
 import { Scheduler } from "../../src/scheduler/scheduler.ts";
-import type { Generation, TurnWork } from "../../src/scheduler/scheduler_types.ts";
+import type { Generation, GenerationRequest } from "../../src/scheduler/scheduler_types.ts";
 import { REPLY_START, TURN_END } from "../../src/prompt/chat_template.ts";
 import { tokenTable } from "../../src/tokenizer/token_table.ts";
 import { slowTest } from "../support/quick.ts";
@@ -39,7 +39,7 @@ slowTest("replies of the demo model are valid by 300 schemas, or cut", async () 
   const scheduler = new Scheduler(engine, { maxQueue: 1000 });
   const prompt = tokenizer.encode(`User: Tell me about you.${TURN_END}${REPLY_START}`);
   const works = [0, 1].flatMap((temperature) =>
-    SCHEMAS.map((schema, i): TurnWork => ({
+    SCHEMAS.map((schema, i): GenerationRequest => ({
       state: null,
       tokens: prompt,
       sampling: { ...NEUTRAL_SAMPLING, temperature, seed: BigInt(i) },

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { modelStem, shardOf, usualModel } from "../../src/hub/model_names.ts";
+import { defaultModel, modelStem, shardOf } from "../../src/hub/model_names.ts";
 import {
   type HubFile,
   isModelFile,
@@ -121,7 +121,7 @@ Deno.test("the usual model among several", () => {
     [["model-00001-of-00001.safetensors"], "model-00001-of-00001.safetensors"],
     [[], null],
   ];
-  for (const [names, wanted] of cases) assert.equal(usualModel(names), wanted, `${names}`);
+  for (const [names, wanted] of cases) assert.equal(defaultModel(names), wanted, `${names}`);
   assert.deepEqual(shardOf("model-00002-of-00013.safetensors"), { part: 2, of: 13 });
   assert.equal(shardOf("model-00001-of-00001.bin"), null);
   assert.equal(modelStem("model.safetensors.index.json"), "model");

@@ -1,35 +1,35 @@
 import assert from "node:assert/strict";
-import { Interruption, pause, retryAfterSeconds, retrying } from "../../src/hub/retry.ts";
+import { pause, retry, retryAfterSeconds, TransientError } from "../../src/hub/retry.ts";
 
 const SOON = { retryAfter: 0 };
 
 Deno.test("it is given up after so many tries without progress, and not with it", async () => {
   let tries = 0;
-  const failing = retrying(() => {
+  const failing = retry(() => {
     tries++;
-    return Promise.reject(new Interruption("down", SOON));
+    return Promise.reject(new TransientError("down", SOON));
   }, { tries: 3 });
   await assert.rejects(failing, { code: "hub_error", message: "down" });
   assert.equal(tries, 3);
-  const gaining = await retrying((progressed) => {
+  const gaining = await retry((progressed) => {
     if (++tries === 20) return Promise.resolve("done");
     progressed();
-    return Promise.reject(new Interruption("lost", SOON));
+    return Promise.reject(new TransientError("lost", SOON));
   }, { tries: 3 });
   assert.equal(gaining, "done");
 });
 
 Deno.test("other errors pass through, and a pause ends when it is cancelled", async () => {
   const bug = new TypeError("bug");
-  await assert.rejects(retrying(() => Promise.reject(bug), { tries: 9 }), (error) => error === bug);
+  await assert.rejects(retry(() => Promise.reject(bug), { tries: 9 }), (error) => error === bug);
   const controller = new AbortController();
-  const waiting = retrying(
-    () => Promise.reject(new Interruption("down", { retryAfter: 500 })),
+  const waiting = retry(
+    () => Promise.reject(new TransientError("down", { retryAfter: 500 })),
     { tries: 9, signal: controller.signal, onPause: () => controller.abort() },
   );
   await assert.rejects(waiting, { code: "cancelled" });
-  const long = retrying(
-    () => Promise.reject(new Interruption("busy", { retryAfter: 7200 })),
+  const long = retry(
+    () => Promise.reject(new TransientError("busy", { retryAfter: 7200 })),
     { tries: 9 },
   );
   await assert.rejects(long, { code: "hub_error", message: /busy; it asks .* 7200 s/ });

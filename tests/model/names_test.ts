@@ -49,7 +49,9 @@ Deno.test("a prefix of all names is taken off, and the model is the same", async
   ];
   for (const prefix of prefixes) {
     for (const names of [plain, huggingFaceNames(plain)]) {
-      const { fingerprint: found, unread } = await open(renamed(names, (name) => prefix + name));
+      const { fingerprint: found, unusedTensors: unread } = await open(
+        renamed(names, (name) => prefix + name),
+      );
       assert.deepEqual([found, unread], [fingerprint, []], prefix);
     }
   }
@@ -96,7 +98,7 @@ Deno.test("several models in one file, and two tensors of one name, are refused 
 
 Deno.test("tensors that no model has are listed, and change nothing", async () => {
   const plain = tinyModel(SIZES);
-  const { dimensions, unread } = await open(plain);
+  const { dimensions, unusedTensors: unread } = await open(plain);
   assert.deepEqual(unread, []);
   const extra = new Map([...plain, ["blocks.1.att.rotary", some], ["step", some]] as const);
   // The bias of another head is none of the model's.
@@ -104,12 +106,15 @@ Deno.test("tensors that no model has are listed, and change nothing", async () =
     ...renamed(plain, (name) => `model.${name}`),
     ...["reward.head.weight", "reward.head.bias"].map((name) => [name, some] as const),
   ]);
-  assert.deepEqual((await open(rewarded)).unread, ["reward.head.weight", "reward.head.bias"]);
+  assert.deepEqual((await open(rewarded)).unusedTensors, [
+    "reward.head.weight",
+    "reward.head.bias",
+  ]);
   const model = await open(extra);
   assert.deepEqual(model.dimensions, dimensions);
-  assert.deepEqual(model.unread, ["blocks.1.att.rotary", "step"]);
+  assert.deepEqual(model.unusedTensors, ["blocks.1.att.rotary", "step"]);
   const prefixed = await open(renamed(extra, (name) => `module.${name}`));
-  assert.deepEqual(prefixed.unread, ["module.blocks.1.att.rotary", "module.step"]);
+  assert.deepEqual(prefixed.unusedTensors, ["module.blocks.1.att.rotary", "module.step"]);
 });
 
 Deno.test("tensors that change a model are refused by name, with what to do", async () => {

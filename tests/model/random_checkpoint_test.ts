@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { dequantize } from "../../src/quant/mod.ts";
-import { modelOf } from "../../src/model/load.ts";
+import { loadModel } from "../../src/model/load.ts";
 import { randomCheckpoint } from "../../src/model/random_checkpoint.ts";
 import { dimensionsOf, SHAPES } from "../../src/model/architectures/registry.ts";
 
@@ -10,7 +10,7 @@ function deviation(values: Float32Array): number {
 
 Deno.test("published sizes open as models of their dimensions", async () => {
   for (const shape of SHAPES) {
-    const model = await modelOf(await randomCheckpoint(shape, "nf4"));
+    const model = await loadModel(await randomCheckpoint(shape, "nf4"));
     assert.deepEqual(model.dimensions, dimensionsOf(shape));
     assert.equal(model.converted?.quant, "nf4");
   }
@@ -46,7 +46,7 @@ Deno.test("weights are of the same scale however they are held", async () => {
   const floats = await (await randomCheckpoint("0.1b", "none")).readRows("head.weight", 64, 80);
   assert.ok(Math.abs(deviation(floats) / wanted - 1) < 0.03, `${deviation(floats)}`);
   for (const type of ["int8", "nf4"] as const) {
-    const { matrix } = await modelOf(await randomCheckpoint("0.1b", type));
+    const { matrix } = await loadModel(await randomCheckpoint("0.1b", type));
     const { codes, scales } = await matrix("head.weight").readPacked(64, 80);
     // The order of rows and columns does not matter here, but that each code meets some scale.
     const plain = type === "int8"
@@ -66,7 +66,7 @@ Deno.test("weights are of the same scale however they are held", async () => {
 
 Deno.test("states of models held in two ways do not belong together: their weights differ", async () => {
   const prints = await Promise.all((["none", "int8", "nf4"] as const).map(async (quant) => {
-    return (await modelOf(await randomCheckpoint("0.1b", quant))).fingerprint;
+    return (await loadModel(await randomCheckpoint("0.1b", quant))).fingerprint;
   }));
   assert.equal(new Set(prints).size, 3);
 });

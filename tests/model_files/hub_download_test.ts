@@ -179,7 +179,7 @@ Deno.test("a connection on which nothing comes counts as lost", async () => {
   const content = madeUp(4 * MB);
   await withHub({ content }, async ({ hub, folder, pull }) => {
     hub.faults.set(FILE, [{ stallAfter: 3 * MB }]);
-    await pull({ silence: 300 });
+    await pull({ idleTimeoutMs: 300 });
     await assertHolds(`${folder}/${FILE}`, content);
     assert.deepEqual(hub.fetches(FILE).map(({ range }) => range), [null, `bytes=${3 * MB}-`]);
   });
@@ -211,7 +211,7 @@ Deno.test("a stopped download goes on where it ended, unless the file is another
 Deno.test("a file that changes between two requests is seen", async () => {
   await withHub({ content: madeUp(3 * MB) }, async ({ hub, pull, names }) => {
     hub.faults.set(FILE, [{ stallAfter: 2 * MB }]);
-    const pulling = pull({ silence: 500 });
+    const pulling = pull({ idleTimeoutMs: 500 });
     await hub.reached(FILE, 2 * MB);
     hub.add(REPO, { [FILE]: { content: madeUp(3 * MB, 2) } });
     await assert.rejects(pulling, FileChanged);

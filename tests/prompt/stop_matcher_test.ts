@@ -73,7 +73,7 @@ Deno.test("a stop may have begun in what was shown or held before", () => {
   assert.ok(shown.stopped);
   const other = new StopMatcher(["\n\n", "stop here"], { shown: bytes("do not stop h") });
   assert.equal(other.push(bytes("er")) + other.push(bytes("o")), "ero");
-  const both = new StopMatcher(["\n\n"], { shown: bytes("a"), held: bytes("\n") });
+  const both = new StopMatcher(["\n\n"], { shown: bytes("a"), undisplayedBytes: bytes("\n") });
   assert.equal(both.push(bytes("\n")), "");
   assert.ok(both.stopped);
 });

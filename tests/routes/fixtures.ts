@@ -2,10 +2,10 @@
 
 import assert from "node:assert/strict";
 import type { Hono } from "hono";
-import type { AnsweredRequest } from "../../routes/middleware/request_observer.ts";
+import type { ObservedRequest } from "../../routes/middleware/request_observer.ts";
 import { type AppOptions, createApp } from "../../routes/app.ts";
 import { Metrics } from "../../src/server/metrics.ts";
-import type { StoreWatch, WorkerStatus } from "../../routes/worker.ts";
+import type { StoreMonitor, WorkerStatus } from "../../routes/worker.ts";
 import { watched } from "./documented.ts";
 import { type Harness, harness } from "../session/fixtures.ts";
 
@@ -23,10 +23,10 @@ export const DETAILS = {
 
 export const REACHABLE = { status: "reachable", problem: null, since: 42 } as const;
 
-export const STORE: StoreWatch = {
+export const STORE: StoreMonitor = {
   kind: "memory",
   last: () => REACHABLE,
-  look: () => Promise.resolve(REACHABLE),
+  probe: () => Promise.resolve(REACHABLE),
 };
 
 export interface TestApp extends Harness {
@@ -50,8 +50,8 @@ export function testApp(
     store: STORE,
   };
   const log = (_message: string, error: unknown) => void logged.push(error);
-  const onAnswer = (answered: AnsweredRequest) => metrics.observeResponse(answered);
-  const app = createApp({ worker, log, metrics, onAnswer, ...options });
+  const onAnswer = (answered: ObservedRequest) => metrics.observeResponse(answered);
+  const app = createApp({ worker, log, metrics, onResponse: onAnswer, ...options });
   return { ...parts, logged, app: options.documented === false ? app : watched(app) };
 }
 

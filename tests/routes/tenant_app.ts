@@ -2,10 +2,10 @@
 
 import type { Hono } from "hono";
 import { type AppOptions, createApp } from "../../routes/app.ts";
-import { Access } from "../../src/access/access.ts";
+import { KeyAuth } from "../../src/access/key_auth.ts";
 import { fixedKeys } from "../../src/access/key_source.ts";
 import { Account } from "../../src/access/account.ts";
-import { type LedgerOptions, openLedger } from "../../src/access/usage_tracker.ts";
+import { openUsageTracker, type UsageTrackerOptions } from "../../src/access/usage_tracker.ts";
 import { Metrics } from "../../src/server/metrics.ts";
 import { Sessions } from "../../src/session/sessions.ts";
 import { TenantSessions } from "../../src/session/tenant_sessions.ts";
@@ -37,7 +37,7 @@ export interface NamedKey {
 export interface TenantAppOptions extends Partial<AppOptions> {
   keys?: readonly NamedKey[];
   /** What a ledger goes by; without it, nothing is bounded. */
-  bounds?: Omit<LedgerOptions, "backend">;
+  bounds?: Omit<UsageTrackerOptions, "backend">;
   backend?: Backend;
   model?: ToyRunnerOptions;
 }
@@ -51,7 +51,7 @@ export async function tenantApp(
   const runner = new ToyRunner(model);
   const cache = new BlobCache(1e6);
   const metrics = new Metrics();
-  const ledger = bounds && openLedger({ backend, telemetry: metrics, ...bounds });
+  const ledger = bounds && openUsageTracker({ backend, telemetry: metrics, ...bounds });
   const tenants = new TenantSessions({
     open: (tenant, underway) => {
       const onChange = (change: StateChange) => ledger?.stored.changed(tenant, change);
@@ -66,7 +66,7 @@ export async function tenantApp(
       .map(async ({ name, ...key }) => ({ ...key, hash: await hashKey(`${name}-key`) })),
   );
   const sources = [fixedKeys(keys)];
-  const gate = new Access({ sources, openness: "no-keys", now: () => performance.now() });
+  const gate = new KeyAuth({ sources, keylessAccess: "no-keys", now: () => performance.now() });
   const logged: string[] = [];
   const app = createApp({
     worker: {
@@ -76,10 +76,10 @@ export async function tenantApp(
       details: DETAILS,
       store: STORE,
     },
-    gate,
+    auth: gate,
     openAccount: ledger && ((caller) => new Account(caller, ledger)),
     metrics,
-    onAnswer: (answered) => metrics.observeResponse(answered),
+    onResponse: (answered) => metrics.observeResponse(answered),
     log: (message, error) => logged.push(`${message} ${error instanceof Error && error.stack}`),
     ...options,
   });

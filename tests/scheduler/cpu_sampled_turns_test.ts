@@ -7,7 +7,7 @@ import type { SamplingEngine } from "../../src/engine/engine.ts";
 import { logprobsOf } from "../../src/sampler/logprobs.ts";
 import { CpuSampling } from "../../src/scheduler/cpu_sampling.ts";
 import { Scheduler } from "../../src/scheduler/scheduler.ts";
-import type { TurnWork } from "../../src/scheduler/scheduler_types.ts";
+import type { GenerationRequest } from "../../src/scheduler/scheduler_types.ts";
 import { cpuEngine, run, TOKENS, work } from "./fixtures.ts";
 
 /** Allows multiples of three, and after `9` only 0. */
@@ -51,7 +51,7 @@ async function engines(): Promise<SamplingEngine[]> {
   ];
 }
 
-const THREES: Partial<TurnWork> = { constraint: { type: "json_object" }, endToken: 0 };
+const THREES: Partial<GenerationRequest> = { constraint: { type: "json_object" }, endToken: 0 };
 
 Deno.test("a constrained turn samples what is allowed only, alone and among others", async () => {
   for (const engine of await engines()) {

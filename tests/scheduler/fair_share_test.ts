@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { FairShare } from "../../src/scheduler/fair_share.ts";
 import { StepCosts } from "../../src/scheduler/step_costs.ts";
 
-const turns = (keys: string) => [...keys].map((key) => ({ key }));
+const turns = (keys: string) => [...keys].map((key) => ({ fairnessKey: key }));
 const selected = (share: FairShare, keys: string) =>
-  share.select(turns(keys)).map(({ key }) => key).join("");
+  share.select(turns(keys)).map(({ fairnessKey }) => fairnessKey).join("");
 
 function costs(ms: Record<number, number>): StepCosts {
   const known = new StepCosts();

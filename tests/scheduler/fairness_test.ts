@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import type { TokenConstraint } from "../../src/core/sampling.ts";
 import { CpuSampling } from "../../src/scheduler/cpu_sampling.ts";
 import { Scheduler } from "../../src/scheduler/scheduler.ts";
-import type { TurnWork } from "../../src/scheduler/scheduler_types.ts";
+import type { GenerationRequest } from "../../src/scheduler/scheduler_types.ts";
 import { collect, cpuEngine, engine, run, TOKENS, work } from "./fixtures.ts";
 
 /** Long enough to be suspended several times. */
@@ -12,21 +12,24 @@ const LONG = 400;
 
 /** Runs `turn` alone, then in one slot while other keys ask for it again and again. */
 async function undisturbedAndSuspended(
-  turn: () => TurnWork,
+  turn: () => GenerationRequest,
   create = () => engine(1),
 ) {
   const alone = await run(new Scheduler(await create()), turn());
   // Time passes fast, so that slots change hands often.
   let now = 0;
   const scheduler = new Scheduler(await create(), { clock: () => now += 200 });
-  const suspended = run(scheduler, { ...turn(), key: "long" });
+  const suspended = run(scheduler, { ...turn(), fairnessKey: "long" });
   let ended = false;
   suspended.finally(() => ended = true);
   for (let i = 0; !ended; i++) {
-    const short = await run(scheduler, work([1 + i % 9], { key: `short-${i % 3}`, maxTokens: 5 }));
+    const short = await run(
+      scheduler,
+      work([1 + i % 9], { fairnessKey: `short-${i % 3}`, maxTokens: 5 }),
+    );
     assert.equal(short.tokens.length, 5);
   }
-  return { alone, suspended: await suspended, preempted: scheduler.numbers.preempted };
+  return { alone, suspended: await suspended, preempted: scheduler.snapshot.preempted };
 }
 
 Deno.test("a suspended turn gives the tokens and the state of one that is not", async () => {
@@ -80,25 +83,29 @@ Deno.test("a constraint and log probabilities go on across a suspension", async 
 Deno.test("a key that has every slot gives up half of them to another one, and has them back", async () => {
   const scheduler = new Scheduler(await engine(4));
   const busy = scheduler.submitAll(
-    Array.from({ length: 8 }, (_, i) => work([5], { key: "busy", maxTokens: LONG, position: i })),
+    Array.from(
+      { length: 8 },
+      (_, i) => work([5], { fairnessKey: "busy", maxTokens: LONG, position: i }),
+    ),
   );
   const iterator = busy[3][Symbol.asyncIterator]();
   await iterator.next();
   const others = scheduler.submitAll(
-    Array.from({ length: 3 }, () => work([6], { key: "other", maxTokens: 8 })),
+    Array.from({ length: 3 }, () => work([6], { fairnessKey: "other", maxTokens: 8 })),
   );
   await Promise.all(others.map(({ finished }) => finished));
   assert.ok(busy.every(({ queued }, i) => i > 3 || queued !== null));
-  const { preempted } = scheduler.numbers;
+  const { preempted } = scheduler.snapshot;
   assert.ok(preempted >= 1 && preempted <= 3, `${preempted} times`);
   const ends = await Promise.all(busy.map(({ finished }) => finished));
   assert.deepEqual(new Set(ends.map(({ sampled }) => sampled)), new Set([LONG]));
-  assert.equal(scheduler.numbers.ended, 11);
+  assert.equal(scheduler.snapshot.ended, 11);
 });
 
 Deno.test("alone, a key may have every slot and the whole queue", async () => {
   const scheduler = new Scheduler(await engine(2), { maxQueue: 3 });
-  const submit = (key: string) => scheduler.submit(work([5], { key, maxTokens: LONG }));
+  const submit = (key: string) =>
+    scheduler.submit(work([5], { fairnessKey: key, maxTokens: LONG }));
   const busy = [submit("busy"), submit("busy"), submit("busy")];
   await busy[0][Symbol.asyncIterator]().next();
   busy.push(submit("busy"), submit("busy"));
@@ -106,7 +113,7 @@ Deno.test("alone, a key may have every slot and the whole queue", async () => {
     code: "overloaded",
     message: /queue is full \(3 requests/,
   });
-  assert.equal(scheduler.numbers.preempted, 0);
+  assert.equal(scheduler.snapshot.preempted, 0);
   // Another one still has its share, and no more.
   const other = [submit("other")];
   assert.throws(() => submit("other"), { code: "overloaded" });
@@ -131,17 +138,17 @@ Deno.test("a turn that is cancelled or too late while it is suspended ends as fa
     const scheduler = new Scheduler(await engine(1), { clock: () => now += 200 });
     const controller = new AbortController();
     const long = scheduler.submit(work([3], {
-      key: "long",
+      fairnessKey: "long",
       maxTokens: 10_000,
       signal: controller.signal,
-      within: why === "late" ? 20_000 : Infinity,
+      timeoutMs: why === "late" ? 20_000 : Infinity,
     }));
     const seen: number[] = [];
     const reading = (async () => {
       for await (const { tokens } of long) seen.push(...tokens);
     })();
-    const other = run(scheduler, work([8], { key: "other", maxTokens: 2000 }));
-    while (scheduler.numbers.preempted === 0) await Promise.resolve();
+    const other = run(scheduler, work([8], { fairnessKey: "other", maxTokens: 2000 }));
+    while (scheduler.snapshot.preempted === 0) await Promise.resolve();
     if (why === "cancelled") controller.abort();
     const { reason, state, pending, sampled } = await long.finished;
     await reading;
@@ -170,18 +177,21 @@ Deno.test("a key with one turn writes at its own pace beside one with many, wher
   }, TOKENS);
   const scheduler = new Scheduler(slow, { clock: () => now });
   const busy = Array.from({ length: 8 }, () => {
-    return scheduler.submit(work([5], { key: "busy", maxTokens: 2000 }));
+    return scheduler.submit(work([5], { fairnessKey: "busy", maxTokens: 2000 }));
   });
   await busy[0][Symbol.asyncIterator]().next();
   for (let i = 0; i < 5; i++) {
     const start = now;
-    const { sampled } = await scheduler.submit(work([6], { key: "other", maxTokens: 40 })).finished;
+    const { sampled } = await scheduler.submit(work([6], { fairnessKey: "other", maxTokens: 40 }))
+      .finished;
     assert.equal(sampled, 40);
     assert.ok(now - start <= 2 * 40 + 60, `${now - start} ms for 40 tokens`);
   }
   // Long turns get half of the time each.
   const start = now;
-  const long = await collect(scheduler.submit(work([6], { key: "other", maxTokens: 1000 })));
+  const long = await collect(
+    scheduler.submit(work([6], { fairnessKey: "other", maxTokens: 1000 })),
+  );
   assert.equal(long.sampled, 1000);
   const took = now - start;
   assert.ok(took >= 1700 && took <= 2300, `${took} ms for 1000 tokens`);

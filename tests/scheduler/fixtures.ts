@@ -6,7 +6,11 @@ import { MemorySource } from "../../src/formats/byte_source.ts";
 import { openModel } from "../../src/model/load.ts";
 import { CpuSampling } from "../../src/scheduler/cpu_sampling.ts";
 import type { Scheduler } from "../../src/scheduler/scheduler.ts";
-import type { Generation, StateSource, TurnWork } from "../../src/scheduler/scheduler_types.ts";
+import type {
+  Generation,
+  GenerationRequest,
+  StateSource,
+} from "../../src/scheduler/scheduler_types.ts";
 import { tokenTable } from "../../src/tokenizer/token_table.ts";
 import { tinyModel } from "../engine/tiny_model.ts";
 import { writePth } from "../formats/pth_fixture.ts";
@@ -36,7 +40,10 @@ export async function engine(slots = 3): Promise<SamplingEngine> {
   return new CpuSampling(await cpuEngine(slots), TOKENS);
 }
 
-export function work(tokens: number[], overrides: Partial<TurnWork> = {}): TurnWork {
+export function work(
+  tokens: number[],
+  overrides: Partial<GenerationRequest> = {},
+): GenerationRequest {
   return {
     state: null,
     tokens,
@@ -64,7 +71,7 @@ export function kept(state: Float32Array | null, key: string | null = null): Sta
   return { key, load: () => Promise.resolve(state!) };
 }
 
-export function run(scheduler: Scheduler, turn: TurnWork) {
+export function run(scheduler: Scheduler, turn: GenerationRequest) {
   return collect(scheduler.submit(turn));
 }
 

@@ -3,12 +3,12 @@ import { type PlannableTurn, planStep } from "../../src/scheduler/planner.ts";
 import { seeded } from "../support/random_data.ts";
 
 function turn(feedable: number, key = "", writing = false): PlannableTurn {
-  return { key, feedable, writing };
+  return { fairnessKey: key, prefillTokens: feedable, decoding: writing };
 }
 
 /** What each turn is given. */
-function counts(turns: PlannableTurn[], tokens: number, besideWriting = tokens): number[] {
-  const plan = planStep(turns, { tokens, besideWriting });
+function counts(turns: PlannableTurn[], tokens: number, prefillTokens = tokens): number[] {
+  const plan = planStep(turns, { tokens, prefillTokens: prefillTokens });
   return turns.map((turn) => plan.find((run) => run.turn === turn)?.count ?? 0);
 }
 
@@ -16,7 +16,7 @@ Deno.test("turns that write come first, prompts share what is left in order of a
   const turns = [turn(100), turn(1, "", true), turn(50), turn(1, "", true)];
   assert.deepEqual(counts(turns, 20), [18, 1, 0, 1]);
   assert.deepEqual(counts(turns, 140), [100, 1, 38, 1]);
-  assert.deepEqual(planStep(turns, { tokens: 20, besideWriting: 20 }).map(({ turn }) => turn), [
+  assert.deepEqual(planStep(turns, { tokens: 20, prefillTokens: 20 }).map(({ turn }) => turn), [
     turns[1],
     turns[3],
     turns[0],
@@ -75,7 +75,7 @@ class Traffic {
 Deno.test("budgets hold, order within a key is kept, and nobody starves", () => {
   for (let seed = 1; seed <= 40; seed++) {
     const traffic = new Traffic(seed);
-    const budget = { tokens: 64, besideWriting: 24 };
+    const budget = { tokens: 64, prefillTokens: 24 };
     let arrived = 0;
     for (let step = 0; step < 3000; step++) {
       if (step < 1500 && traffic.turns.length < 32 && traffic.chance(0.4)) {
@@ -85,33 +85,34 @@ Deno.test("budgets hold, order within a key is kept, and nobody starves", () => 
       if (step < 1500 && traffic.chance(0.02)) traffic.cancel();
       const views = traffic.turns.map((turn) => ({
         turn,
-        key: turn.key,
-        writing: turn.prompt === 0,
-        feedable: turn.prompt || 1,
+        fairnessKey: turn.key,
+        decoding: turn.prompt === 0,
+        prefillTokens: turn.prompt || 1,
       }));
       const plan = planStep(views, budget);
       const total = plan.reduce((sum, { count }) => sum + count, 0);
-      const writing = plan.filter(({ turn }) => turn.writing).length;
+      const writing = plan.filter(({ turn }) => turn.decoding).length;
       assert.ok(total <= budget.tokens);
-      assert.equal(writing, views.filter(({ writing }) => writing).length);
-      if (writing > 0) assert.ok(total - writing <= budget.besideWriting);
+      assert.equal(writing, views.filter(({ decoding }) => decoding).length);
+      if (writing > 0) assert.ok(total - writing <= budget.prefillTokens);
       assert.equal(new Set(plan.map(({ turn }) => turn)).size, plan.length);
-      for (const { turn, count } of plan) assert.ok(count >= 1 && count <= turn.feedable);
+      for (const { turn, count } of plan) assert.ok(count >= 1 && count <= turn.prefillTokens);
       // A step is as full as it may be.
       const wanted = views.reduce(
-        (sum, { writing, feedable }) => writing ? sum : sum + feedable,
+        (sum, { decoding, prefillTokens }) => decoding ? sum : sum + prefillTokens,
         0,
       );
       const room = writing > 0
-        ? Math.min(budget.besideWriting, budget.tokens - writing)
+        ? Math.min(budget.prefillTokens, budget.tokens - writing)
         : budget.tokens;
       assert.equal(total - writing, Math.min(wanted, room));
       // Of a key's prompts, an earlier one is read to its end before a later one begins.
       for (
-        const own of Map.groupBy(views.filter(({ writing }) => !writing), (v) => v.key).values()
+        const own of Map.groupBy(views.filter(({ decoding }) => !decoding), (v) => v.fairnessKey)
+          .values()
       ) {
         const given = own.map((view) => plan.find(({ turn }) => turn === view)?.count ?? 0);
-        const short = given.findIndex((count, i) => count < own[i].feedable);
+        const short = given.findIndex((count, i) => count < own[i].prefillTokens);
         if (short >= 0) assert.ok(given.slice(short + 1).every((count) => count === 0));
         // Every key gets on with each step.
         assert.ok(given[0] > 0, `seed ${seed}, step ${step}`);

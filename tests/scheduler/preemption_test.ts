@@ -4,7 +4,7 @@ import { type PreemptableTurn, turnToPreempt } from "../../src/scheduler/preempt
 /** Turns in slots, by key; later ones have come later. */
 function running(keys: string, over: Partial<PreemptableTurn> = {}): PreemptableTurn[] {
   return [...keys].map((key, i) => ({
-    key,
+    fairnessKey: key,
     preempted: false,
     end: null,
     started: 100 * i,

@@ -142,20 +142,21 @@ Deno.test("a refused turn is told when to come back; a waiting one that leaves m
     "cancelled",
     "length",
   ]);
-  const { ended, refused, running, waiting, tokensSampled } = scheduler.numbers;
+  const { ended, queueRejections: refused, running, waiting, sampledTokens: tokensSampled } =
+    scheduler.snapshot;
   assert.deepEqual([ended, refused, running, waiting, tokensSampled], [3, 1, 0, 0, 24]);
 });
 
 Deno.test("a key has no more turns than it may, and others are not held up by it", async () => {
-  const scheduler = new Scheduler(await engine(2), { maxPerKey: 3 });
+  const scheduler = new Scheduler(await engine(2), { maxPerFairnessKey: 3 });
   const order: string[] = [];
   const start = async (key: string) => {
-    await run(scheduler, work([1, 2], { key }));
+    await run(scheduler, work([1, 2], { fairnessKey: key }));
     order.push(key);
   };
   const turns = ["a", "a", "a", "b"].map(start);
   assert.throws(
-    () => scheduler.submit(work([1], { key: "a" })),
+    () => scheduler.submit(work([1], { fairnessKey: "a" })),
     (error) =>
       error instanceof InferenceError && error.code === "too_many_turns" && error.status === 429,
   );
@@ -163,13 +164,13 @@ Deno.test("a key has no more turns than it may, and others are not held up by it
   await Promise.all(turns);
   // One of a was there before anybody of b; then each has a slot.
   assert.deepEqual(order.slice(0, 2).sort(), ["a", "b"]);
-  await run(scheduler, work([1], { key: "a" }));
+  await run(scheduler, work([1], { fairnessKey: "a" }));
 });
 
 Deno.test("several choices are as many turns of their key, before and after they have split", async () => {
-  const scheduler = new Scheduler(await engine(1), { maxPerKey: 3 });
+  const scheduler = new Scheduler(await engine(1), { maxPerFairnessKey: 3 });
   const choices = (key: string, count: number) =>
-    scheduler.submitAll(Array.from({ length: count }, () => work([1, 2], { key })));
+    scheduler.submitAll(Array.from({ length: count }, () => work([1, 2], { fairnessKey: key })));
   const refused = (code: string, submit: () => unknown) =>
     assert.throws(submit, (error) => error instanceof InferenceError && error.code === code);
   refused("invalid_value", () => choices("a", 4));
@@ -186,8 +187,8 @@ Deno.test("several choices are as many turns of their key, before and after they
 Deno.test("a turn that takes longer than it may ends as it is, also while it waits", async () => {
   let now = 0;
   const scheduler = new Scheduler(await engine(1), { clock: () => now += 10 });
-  const slow = run(scheduler, work([1, 2], { maxTokens: 1000, within: 500 }));
-  const waiting = await run(scheduler, work([8, 9], { within: 20 }));
+  const slow = run(scheduler, work([1, 2], { maxTokens: 1000, timeoutMs: 500 }));
+  const waiting = await run(scheduler, work([8, 9], { timeoutMs: 20 }));
   assert.deepEqual([waiting.reason, waiting.pending, waiting.tokens], ["late", [8, 9], []]);
   const { reason, tokens, pending, state } = await slow;
   assert.equal(reason, "late");

@@ -4,13 +4,17 @@ import assert from "node:assert/strict";
 import { recordToken } from "../../src/sampler/penalties.ts";
 import { CpuSampling } from "../../src/scheduler/cpu_sampling.ts";
 import { Scheduler } from "../../src/scheduler/scheduler.ts";
-import type { StateSource, TurnWork } from "../../src/scheduler/scheduler_types.ts";
+import type { GenerationRequest, StateSource } from "../../src/scheduler/scheduler_types.ts";
 import { collect, cpuEngine, engine, kept, run, TOKENS, work } from "./fixtures.ts";
 
 const PROMPT = Array.from({ length: 40 }, (_, i) => (i * 13) % 50);
 
 /** The same prompt with a seed for each. */
-function choices(count: number, tokens = PROMPT, overrides: Partial<TurnWork> = {}): TurnWork[] {
+function choices(
+  count: number,
+  tokens = PROMPT,
+  overrides: Partial<GenerationRequest> = {},
+): GenerationRequest[] {
   return Array.from({ length: count }, (_, i) => {
     const { sampling } = work(tokens);
     const own = { ...sampling, seed: BigInt(i) };
@@ -38,13 +42,13 @@ for (const slots of [1, 3, 8]) {
       const scheduler = new Scheduler(new CpuSampling(inner, TOKENS));
       const other = run(scheduler, work([7, 8, 9]));
       const together = scheduler.submitAll(choices(5, tokens, from));
-      assert.deepEqual([scheduler.numbers.running, scheduler.numbers.waiting], [1, 5]);
+      assert.deepEqual([scheduler.snapshot.running, scheduler.snapshot.waiting], [1, 5]);
       assert.deepEqual(await Promise.all(together.map(collect)), alone);
       await other;
       const sampled = alone.reduce((sum, { sampled }) => sum + sampled, 0);
       // The prompt once, its last token for each, and every sampled token but the last ones.
       assert.equal(fed, (tokens.length - 1) + 5 + (sampled - 5) + (3 + 12 - 1));
-      const { running, waiting, ended } = scheduler.numbers;
+      const { running, waiting, ended } = scheduler.snapshot;
       assert.deepEqual([running, waiting, ended], [0, 0, 6]);
     });
   }
@@ -75,11 +79,11 @@ Deno.test("until the prompt is read, replies to it end together", async () => {
   for (const { finished } of failing) await assert.rejects(finished, /broken/);
   const late = new Scheduler(await engine(1), { clock: ((now) => () => now += 10)(0) });
   const first = run(late, work([1], { maxTokens: 50 }));
-  for (const turn of late.submitAll(choices(3, PROMPT, { within: 15 }))) {
+  for (const turn of late.submitAll(choices(3, PROMPT, { timeoutMs: 15 }))) {
     assert.equal((await turn.finished).reason, "late");
   }
   assert.equal((await first).sampled, 50);
-  assert.equal(late.numbers.ended, 4);
+  assert.equal(late.snapshot.ended, 4);
 });
 
 Deno.test("a turn goes on in the slot that holds its state, unless that was given away", async () => {
@@ -95,7 +99,7 @@ Deno.test("a turn goes on in the slot that holds its state, unless that was give
   const whole = await run(scheduler, work([1, 2, 3], { maxTokens: 20 }));
   const generation = scheduler.submit(work([1, 2, 3], { maxTokens: 7 }));
   const { tokens, pending, state } = await collect(generation);
-  generation.keep("seven");
+  generation.keepWarm("seven");
   const rest = () =>
     work(pending, {
       state: source(state!, "seven"),
@@ -105,13 +109,13 @@ Deno.test("a turn goes on in the slot that holds its state, unless that was give
     });
   const second = await run(scheduler, rest());
   assert.deepEqual(loads, []);
-  assert.equal(scheduler.numbers.warm, 1);
+  assert.equal(scheduler.snapshot.slotHits, 1);
   assert.deepEqual([...tokens, ...second.tokens], whole.tokens);
   assert.deepEqual(second.state, whole.state);
   // It has been written on since: the same state is to be had from its source only.
   assert.deepEqual((await run(scheduler, rest())).tokens, second.tokens);
   assert.deepEqual(loads, ["seven"]);
-  generation.keep("seven");
+  generation.keepWarm("seven");
   assert.deepEqual((await run(scheduler, rest())).tokens, second.tokens);
   assert.deepEqual(loads, ["seven", "seven"]);
 });
@@ -121,9 +125,9 @@ Deno.test("what a slot is told to hold instead is what the next turn starts from
   const generation = scheduler.submit(work([1, 2, 3]));
   const { state } = await collect(generation);
   const rounded = state!.map((value) => Math.round(value * 8) / 8);
-  generation.keep("rounded", rounded);
+  generation.keepWarm("rounded", rounded);
   const warm = await run(scheduler, work([4], { state: { key: "rounded", load: failed } }));
-  assert.equal(scheduler.numbers.warm, 1);
+  assert.equal(scheduler.snapshot.slotHits, 1);
   assert.deepEqual(warm, await run(scheduler, work([4], { state: kept(rounded) })));
   assert.notDeepEqual(warm.state, (await run(scheduler, work([4], { state: kept(state) }))).state);
 });
@@ -134,7 +138,7 @@ Deno.test("while a state is on its way, others go on; a failed load ends its tur
   const slow = scheduler.submit(work([4], { state: { key: "slow", load: () => promise } }));
   const other = await run(scheduler, work([1]));
   assert.equal(other.tokens.length, 12);
-  assert.equal(scheduler.numbers.running, 1);
+  assert.equal(scheduler.snapshot.running, 1);
   const { state } = await run(scheduler, work([2]));
   resolve(state!);
   const wanted = await run(scheduler, work([4], { state: kept(state) }));

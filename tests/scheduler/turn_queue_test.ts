@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { TurnQueue } from "../../src/scheduler/turn_queue.ts";
 
 interface QueuedTurn {
-  key: string;
+  fairnessKey: string;
   id: number;
   followers: number[];
   request: object;
@@ -10,7 +10,7 @@ interface QueuedTurn {
 
 function queue(...keys: string[]) {
   const turns = new TurnQueue<QueuedTurn>();
-  keys.forEach((key, id) => turns.push({ key, id, followers: [], request: {} }));
+  keys.forEach((key, id) => turns.push({ fairnessKey: key, id, followers: [], request: {} }));
   return turns;
 }
 
@@ -33,10 +33,10 @@ Deno.test("turns are counted by key, and taken out by a test", () => {
 
 Deno.test("turns that wait for another one are counted with it; some come before all others", () => {
   const turns = queue("a", "b");
-  turns.push({ key: "b", id: 2, followers: [3, 4], request: {} });
+  turns.push({ fairnessKey: "b", id: 2, followers: [3, 4], request: {} });
   assert.deepEqual([turns.length, turns.count(), turns.count("b")], [3, 5, 4]);
   const request = {};
-  turns.pushFirst([5, 6].map((id) => ({ key: "b", id, followers: [], request })));
+  turns.pushFirst([5, 6].map((id) => ({ fairnessKey: "b", id, followers: [], request })));
   assert.deepEqual([turns.requests(), turns.requests("b"), turns.requests("c")], [4, 3, 0]);
   assert.deepEqual([1, 2, 3].map(() => turns.next([])!.id), [5, 6, 0]);
 });

@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import {
   checkHistory,
-  checkRecord,
-  MOST_MESSAGES,
-  MOST_TURN_MESSAGES,
-} from "../../src/session/check_record.ts";
+  checkSnapshot,
+  MAX_MESSAGES,
+  MAX_TURN_MESSAGES,
+} from "../../src/session/check_snapshot.ts";
 import { appendEntries, decodeEntries } from "../../src/session/history.ts";
 import { longestStall } from "../support/faults/event_loop_watchdog.ts";
 
@@ -27,15 +27,15 @@ Deno.test("the shortest messages are taken, as many as are told", async () => {
 });
 
 Deno.test("a history has a bounded number of messages", async () => {
-  const bytes = (await appendEntries(null, Array(MOST_MESSAGES + 1).fill(entry)))!;
-  await assert.rejects(checkHistory(bytes, MOST_MESSAGES + 1), {
+  const bytes = (await appendEntries(null, Array(MAX_MESSAGES + 1).fill(entry)))!;
+  await assert.rejects(checkHistory(bytes, MAX_MESSAGES + 1), {
     ...refused,
     message:
       "Cannot use a state file: its turn says that its history has 65537 messages, at most " +
       "65536 are taken",
   });
-  const most = bytes.subarray(0, bytes.length - bytes.length / (MOST_MESSAGES + 1));
-  assert.equal((await checkHistory(most, MOST_MESSAGES)).length, MOST_MESSAGES);
+  const most = bytes.subarray(0, bytes.length - bytes.length / (MAX_MESSAGES + 1));
+  assert.equal((await checkHistory(most, MAX_MESSAGES)).length, MAX_MESSAGES);
 });
 
 Deno.test("lines without messages are refused, at little cost", async () => {
@@ -85,28 +85,28 @@ const record = ({ pending = "0", count = "1", transcript = '{"role":"assistant",
 const context = { vocabulary: 9, open: false, fresh: false };
 
 Deno.test("a record with a zero below zero is none that a worker wrote", () => {
-  assert.deepEqual(checkRecord(record({}), context).pending, [0]);
+  assert.deepEqual(checkSnapshot(record({}), context).pending, [0]);
   const wrong = { code: "invalid_state_file" };
-  assert.throws(() => checkRecord(record({ pending: "-0" }), context), {
+  assert.throws(() => checkSnapshot(record({ pending: "-0" }), context), {
     ...wrong,
     param: "turn.pending[0]",
   });
-  assert.throws(() => checkRecord(record({ count: "-0" }), context), wrong);
+  assert.throws(() => checkSnapshot(record({ count: "-0" }), context), wrong);
 });
 
 Deno.test("a record has a bounded number of messages, and of values", () => {
   const messages = (count: number) => Array(count).fill('{"role":"assistant","content":""}').join();
-  const most = record({ transcript: messages(MOST_TURN_MESSAGES) });
-  assert.equal(checkRecord(most, context).transcript.length, MOST_TURN_MESSAGES);
+  const most = record({ transcript: messages(MAX_TURN_MESSAGES) });
+  assert.equal(checkSnapshot(most, context).transcript.length, MAX_TURN_MESSAGES);
   assert.throws(
-    () => checkRecord(record({ transcript: messages(MOST_TURN_MESSAGES + 1) }), context),
+    () => checkSnapshot(record({ transcript: messages(MAX_TURN_MESSAGES + 1) }), context),
     {
       code: "invalid_state_file",
       param: "turn.transcript",
       message: /a list of 16385, and must be a list of at most 16384/,
     },
   );
-  assert.throws(() => checkRecord(record({ pending: Array(300_000).fill(0).join() }), context), {
+  assert.throws(() => checkSnapshot(record({ pending: Array(300_000).fill(0).join() }), context), {
     code: "invalid_state_file",
     param: "turn",
     message: /its turn holds more than 300000 values/,

@@ -4,17 +4,17 @@ import assert from "node:assert/strict";
 import { type ErrorCode, InferenceError } from "../../src/core/errors.ts";
 import type { Constraint, StopSearch } from "../../src/core/sampling.ts";
 import type {
-  FinishedTurn,
   Generation,
-  TurnRunner,
-  TurnWork,
+  GenerationRequest,
+  GenerationResult,
+  GenerationRunner,
 } from "../../src/scheduler/scheduler_types.ts";
 import { advanceStopSearch, createStopSearch } from "../../src/core/stop_search.ts";
 import { TokenQueue } from "../../src/scheduler/token_queue.ts";
 import type { TokenCodec } from "../../src/prompt/reply.ts";
 import type { TurnEvent, TurnRequest, TurnResult } from "../../src/session/session_types.ts";
 import { Sessions, type SessionsOptions } from "../../src/session/sessions.ts";
-import { decodeRecord } from "../../src/session/turn_record.ts";
+import { decodeSnapshot } from "../../src/session/turn_snapshot.ts";
 import type { Backend } from "../../src/store/backends/backend.ts";
 import { MemoryBackend } from "../../src/store/backends/memory.ts";
 import { decodeState } from "../../src/store/states/state_codec.ts";
@@ -86,8 +86,8 @@ export interface ToyRunnerOptions {
 }
 
 /** Runs turns as the scheduler does, on the toy model. */
-export class ToyRunner implements TurnRunner {
-  readonly works: TurnWork[] = [];
+export class ToyRunner implements GenerationRunner {
+  readonly works: GenerationRequest[] = [];
   /** Names of the states that turns have left, in order. */
   readonly kept: string[] = [];
   /** Those that are to be replaced, by name. */
@@ -102,11 +102,11 @@ export class ToyRunner implements TurnRunner {
     return Promise.resolve();
   }
 
-  submitAll(works: readonly TurnWork[]): Generation[] {
+  submitAll(works: readonly GenerationRequest[]): Generation[] {
     return works.map((work) => this.submit(work));
   }
 
-  submit(work: TurnWork): Generation {
+  submit(work: GenerationRequest): Generation {
     this.works.push(work);
     const tokens = new TokenQueue();
     const stops = work.stops && createStopSearch(work.stops);
@@ -115,7 +115,7 @@ export class ToyRunner implements TurnRunner {
     return {
       finished,
       queued: 0,
-      keep: (key, state) => {
+      keepWarm: (key, state) => {
         this.kept.push(key);
         if (state) this.rounded.set(key, state);
       },
@@ -124,16 +124,16 @@ export class ToyRunner implements TurnRunner {
   }
 
   async #run(
-    work: TurnWork,
+    work: GenerationRequest,
     stops: StopSearch | null,
     tokens: TokenQueue,
-  ): Promise<FinishedTurn> {
+  ): Promise<GenerationResult> {
     const start = await work.state?.load() ?? null;
     let state = start;
     let pending = [...work.tokens];
     for (let sampled = 0;;) {
       await this.#options.before?.(sampled);
-      const end = (reason: FinishedTurn["reason"]) => (
+      const end = (reason: GenerationResult["reason"]) => (
         { reason, state: state === start ? null : state, pending, sampled }
       );
       if (work.signal?.aborted) return end("cancelled");
@@ -159,7 +159,7 @@ export class ToyRunner implements TurnRunner {
     }
   }
 
-  #sample({ sampling, position, counts }: TurnWork, state: Float32Array, sampled: number) {
+  #sample({ sampling, position, counts }: GenerationRequest, state: Float32Array, sampled: number) {
     const at = position + sampled;
     const { script } = this.#options;
     if (script !== undefined) return script[at] ?? 0;
@@ -232,7 +232,7 @@ export async function collect(events: AsyncIterable<TurnEvent>): Promise<TurnEve
 
 export async function stored({ store }: Harness, id: string | null) {
   const { state, turn, open } = await store.load(id!, { model: MODEL });
-  return { state: state && decodeState(state), record: decodeRecord(turn), open };
+  return { state: state && decodeState(state), record: decodeSnapshot(turn), open };
 }
 
 export function rejects(promise: Promise<unknown>, code: ErrorCode, message = /./): Promise<void> {

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
-import { encodeRecord, spoken } from "../../src/session/turn_record.ts";
-import { checkRecord } from "../../src/session/check_record.ts";
+import { encodeSnapshot, visibleTranscript } from "../../src/session/turn_snapshot.ts";
+import { checkSnapshot } from "../../src/session/check_snapshot.ts";
 import { harness, ids, run, stored, tokenizer, user, VOCABULARY } from "./fixtures.ts";
 
 const CONTEXT = { vocabulary: VOCABULARY, open: false, fresh: false };
@@ -49,7 +49,7 @@ Deno.test("instructions stay where nothing is said of them, and where a reply go
   const { record } = await stored(it, three.stateId);
   assert.deepEqual(record.instructions, { at: 0, text: "Be brief" });
   const { transcript } = await it.sessions.describe(three.stateId);
-  const said = spoken(transcript.slice(0, -record.transcript.length), record);
+  const said = visibleTranscript(transcript.slice(0, -record.transcript.length), record);
   assert.deepEqual(said, transcript.slice(1));
 });
 
@@ -57,11 +57,12 @@ Deno.test("a state's file may have instructions, and none that are anything else
   const it = harness();
   const request = { messages: [user("hi")], instructions: "Be brief" };
   const { record } = await stored(it, (await run(it.sessions, request)).stateId);
-  assert.deepEqual(checkRecord(encodeRecord(record), CONTEXT), record);
+  assert.deepEqual(checkSnapshot(encodeSnapshot(record), CONTEXT), record);
   const wrong = ["x", { at: -1, text: "" }, { at: 0, text: 5 }, { at: 0, text: "", more: 1 }];
   for (const instructions of wrong) {
     assert.throws(
-      () => checkRecord(encodeRecord({ ...record, instructions: instructions as never }), CONTEXT),
+      () =>
+        checkSnapshot(encodeSnapshot({ ...record, instructions: instructions as never }), CONTEXT),
       (error) => error instanceof InferenceError && /^turn\.instructions/.test(error.param ?? ""),
     );
   }
@@ -74,7 +75,7 @@ Deno.test("a turn that is not kept leaves nothing", async () => {
       { role: "system" as const, content: "You are a helpful assistant who answers briefly." },
       user("hi"),
     ];
-    const turn = await it.sessions.start({ messages, keep: false, stream });
+    const turn = await it.sessions.start({ messages, store: false, stream });
     const { text, stateId, warning } = await turn.result();
     assert.deepEqual([text, stateId, warning], ["a", null, undefined]);
   }

@@ -13,7 +13,7 @@ Deno.test("a text goes on as it stands: no template, no end at an empty line", a
   const { record, open } = await stored(it, stateId);
   assert.ok(!open);
   // The end of the text is not fed, and nothing is added.
-  assert.deepEqual([record.pending, record.plain], [[], true]);
+  assert.deepEqual([record.pending, record.rawText], [[], true]);
 });
 
 Deno.test("a text in two parts is the text in one, and goes on with more of it", async () => {
@@ -53,7 +53,7 @@ Deno.test("a text is not found by a history with the same words, nor what goes o
   // The part that was read as messages is known, by the turn before.
   assert.equal(
     again.usage.prompt_tokens_details.cached_tokens,
-    (await stored(it, asked.stateId)).record.absorbed,
+    (await stored(it, asked.stateId)).record.processedTokens,
   );
 });
 

@@ -86,7 +86,7 @@ Deno.test("prefill: a form holds whole replies only", async () => {
   const request = { messages: BEGUN, prefill: true, constraint };
   await rejects(sessions.start(request), "invalid_value", /continue_final_message: false/);
   await rejects(
-    sessions.start({ messages: [user("hi")], endless: true, constraint }),
+    sessions.start({ messages: [user("hi")], ignoreEos: true, constraint }),
     "invalid_value",
     /ignore_eos/,
   );
@@ -95,14 +95,14 @@ Deno.test("prefill: a form holds whole replies only", async () => {
 Deno.test("endless: neither an empty line nor the end of text ends it", async () => {
   const script = ids(" a\n\nb", 0, ...ids("c\n\n\nd"));
   const it = harness({ script });
-  const one = await run(it.sessions, { messages: [user("hi")], endless: true, maxTokens: 8 });
+  const one = await run(it.sessions, { messages: [user("hi")], ignoreEos: true, maxTokens: 8 });
   assert.equal(one.usage.completion_tokens, 8);
   assert.equal(one.finishReason, "length");
   assert.equal(one.text, "a\n\nbc\n\n\nd");
   assert.equal(it.runner.works[0].endToken, null);
   const stop = await run(it.sessions, {
     messages: [user("hi")],
-    endless: true,
+    ignoreEos: true,
     maxTokens: 8,
     stop: ["c"],
   });

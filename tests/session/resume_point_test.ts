@@ -110,7 +110,7 @@ Deno.test("a history that is sent whole resumes at what is known of it, on any w
   const unknown = [user("hi"), assistant("something else"), user("so?")];
   const other = await run(one.sessions, { messages: unknown });
   assert.equal(other.usage.prompt_tokens_details.cached_tokens, 0);
-  const off = harness({ backend: one.backend, prefixes: false });
+  const off = harness({ backend: one.backend, prefixCaching: false });
   const anew = await run(off.sessions, { messages: [...messages, user("x")] });
   assert.equal(anew.usage.prompt_tokens_details.cached_tokens, 0);
 });
@@ -221,7 +221,7 @@ Deno.test("a system prompt is read once, for all conversations and workers", asy
   const later = await run(two.sessions, { ...ask("d"), stream: true });
   assert.equal(later.usage.prompt_tokens_details.cached_tokens, system - 1);
   assert.equal(two.runner.works.length, 1);
-  const plain = await run(harness({ prefixes: false }).sessions, ask("d"));
+  const plain = await run(harness({ prefixCaching: false }).sessions, ask("d"));
   assert.equal(later.text, plain.text);
   assert.equal(later.usage.prompt_tokens, plain.usage.prompt_tokens);
   // A short one is read sooner than it is fetched.
@@ -237,10 +237,10 @@ Deno.test("a state of another model is refused, or its transcript read again", a
   const other = harness({ backend: it.backend, model });
   const request = { messages: [user("on")], stateId: one.stateId, seed: 2n };
   await rejects(other.sessions.start(request), "model_mismatch");
-  const again = await run(other.sessions, { ...request, reread: true });
+  const again = await run(other.sessions, { ...request, reprocess: true });
   assert.equal(again.usage.prompt_tokens_details.cached_tokens, 0);
   const whole = [SYSTEM, user("hi"), assistant(one.text), user("on")];
-  const anew = await run(harness({ model, prefixes: false }).sessions, {
+  const anew = await run(harness({ model, prefixCaching: false }).sessions, {
     messages: whole,
     seed: 2n,
   });
@@ -266,9 +266,9 @@ Deno.test("a state of another vocabulary is as one of another model, whatever it
     "model_mismatch",
     /vocabulary aaaa .* bbbb; .*--vocab/,
   );
-  const again = await run(other.sessions, { ...request, reread: true });
+  const again = await run(other.sessions, { ...request, reprocess: true });
   assert.equal(again.usage.prompt_tokens_details.cached_tokens, 0);
-  const kept = await run(own.sessions, { ...request, reread: true });
+  const kept = await run(own.sessions, { ...request, reprocess: true });
   assert.ok(kept.usage.prompt_tokens_details.cached_tokens > 0);
   // Nor is it found by its words.
   const whole = [...history, assistant(one.text), user("more")];
@@ -302,7 +302,7 @@ Deno.test("an unfinished reply of another model goes on where it was", async () 
   const cut = await run(it.sessions, { messages: [user("hi")], maxTokens: 4 });
   const model = { ...MODEL, fingerprint: "sha256:other" };
   const other = harness({ backend: it.backend, model, script: ids(" def\n\n") });
-  const rest = await run(other.sessions, { messages: [], stateId: cut.stateId, reread: true });
+  const rest = await run(other.sessions, { messages: [], stateId: cut.stateId, reprocess: true });
   assert.equal(cut.text + rest.text, "abc def");
   assert.deepEqual(other.runner.works[0].tokens, [
     ...ids("User: hi\n\n"),
@@ -400,7 +400,7 @@ Deno.test("an imported state is not found by its words, nor is what goes on from
   }());
   const history = [user("a"), assistant("b"), user("c")];
   const read = async (messages: Message[]) => {
-    await (await it.sessions.start({ messages, keep: false })).result();
+    await (await it.sessions.start({ messages, store: false })).result();
     return it.runner.works.at(-1)!.state;
   };
   assert.equal(await read(history), null);

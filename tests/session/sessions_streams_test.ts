@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
-import type { Generation, TurnWork } from "../../src/scheduler/scheduler_types.ts";
+import type { Generation, GenerationRequest } from "../../src/scheduler/scheduler_types.ts";
 import { MemoryBackend } from "../../src/store/backends/memory.ts";
 import { decodeState, readStateHeader } from "../../src/store/states/state_codec.ts";
 import { collect, feed, harness, ids, MODEL, rejects, run, stored, user } from "./fixtures.ts";
@@ -128,7 +128,7 @@ Deno.test("a refused turn leaves nothing behind", async () => {
 Deno.test("turns that end before anything is read are as they began, if they are known at all", async () => {
   const it = harness();
   const parent = await run(it.sessions, { messages: [user("hi")], seed: 5n });
-  const ended = (reason: "late" | "cancelled") => (works: readonly TurnWork[]) =>
+  const ended = (reason: "late" | "cancelled") => (works: readonly GenerationRequest[]) =>
     works.map((work): Generation => ({
       finished: Promise.resolve({
         reason,
@@ -137,7 +137,7 @@ Deno.test("turns that end before anything is read are as they began, if they are
         sampled: 0,
       }),
       queued: null,
-      keep: () => {},
+      keepWarm: () => {},
       async *[Symbol.asyncIterator]() {},
     }));
   const request = { messages: [user("on")], stateId: parent.stateId };

@@ -24,7 +24,7 @@ Deno.test("a turn feeds the prompt, shows the reply, and stores the state", asyn
   assert.equal(open, false);
   assert.deepEqual(state, feed(null, [...prompt, ...script.slice(0, -1)]));
   assert.deepEqual(record.pending, script.slice(-1));
-  assert.equal(record.absorbed, prompt.length + script.length - 1);
+  assert.equal(record.processedTokens, prompt.length + script.length - 1);
   assert.equal(record.position, script.length);
   assert.equal(record.seed, 7n);
   assert.deepEqual(record.transcript, [
@@ -42,7 +42,7 @@ Deno.test("a resumed turn feeds what is pending and the new prompt, and nothing 
   assert.equal(tokenizer.decode(work.tokens as number[]), "\n\nUser: more\n\nAssistant:");
   assert.ok(!work.tokens.includes(0));
   assert.equal(work.position, first.length);
-  const { absorbed } = (await stored(it, one.stateId)).record;
+  const { processedTokens: absorbed } = (await stored(it, one.stateId)).record;
   assert.equal(two.usage.prompt_tokens_details.cached_tokens, absorbed);
   assert.equal(two.usage.prompt_tokens, absorbed + work.tokens.length);
   const { state, record } = await stored(it, two.stateId);

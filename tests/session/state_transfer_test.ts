@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
-import { encodeRecord } from "../../src/session/turn_record.ts";
+import { encodeSnapshot } from "../../src/session/turn_snapshot.ts";
 import { exportState, importState } from "../../src/session/state_transfer.ts";
 import { MemoryBackend } from "../../src/store/backends/memory.ts";
 import { encodeState, type StateShape } from "../../src/store/states/state_codec.ts";
@@ -257,24 +257,24 @@ Deno.test("what a closed turn, and one before any token, may hold", async () => 
   const it = harness();
   const record = {
     pending: Array(32_769).fill(1),
-    absorbed: 3,
+    processedTokens: 3,
     position: 0,
     seed: 0n,
     counts: new Map(),
-    held: new Uint8Array(),
+    undisplayedBytes: new Uint8Array(),
     earlier: null,
     transcript: [{ role: "assistant" as const, content: "" }],
   };
   const file = { model: MODEL, created: 0, open: false, history: null, state: null };
-  const importing = async (change: object, record: Parameters<typeof encodeRecord>[0]) => {
-    const parts = await encodeStateFile({ ...file, turn: encodeRecord(record), ...change });
+  const importing = async (change: object, record: Parameters<typeof encodeSnapshot>[0]) => {
+    const parts = await encodeStateFile({ ...file, turn: encodeSnapshot(record), ...change });
     return await it.sessions.importState(chunked(concat(parts)));
   };
   await rejects(importing({}, record), "invalid_state_file", /pending is a list of 32769/);
   const few = { ...record, pending: [] };
   await rejects(importing({}, few), "invalid_state_file", /absorbed is 3, and must be 0/);
   await rejects(importing({ open: true }, few), "invalid_state_file", /pending .* at least one/);
-  const { id } = await importing({}, { ...few, absorbed: 0 });
+  const { id } = await importing({}, { ...few, processedTokens: 0 });
   await run(it.sessions, { messages: [user("hi")], stateId: id, maxTokens: 2 });
 });
 

@@ -14,11 +14,11 @@ function tenantsOf(options: { most?: number; before?: () => Promise<void> } = {}
   const cache = new BlobCache(1e6);
   const opened: string[] = [];
   const tenants = new TenantSessions({
-    most: options.most,
+    maxTenants: options.most,
     open: (tenant, underway) => {
       opened.push(tenant);
       const store = new StateStore(backend, { tenant, cache });
-      return new Sessions({ runner, store, tokenizer, model: MODEL, underway });
+      return new Sessions({ runner, store, tokenizer, model: MODEL, activeTurns: underway });
     },
   });
   return { tenants, runner, cache, opened };
@@ -35,7 +35,7 @@ Deno.test("each tenant has sessions of its own, and sees no state of another", a
   await rejects(tenants.of("b").start(more), "state_not_found");
   // The scheduler is fair between tenants.
   await run(tenants.of("b"), { messages: [user("hi")], maxTokens: 3 });
-  assert.deepEqual(runner.works.map(({ key }) => key), ["a", "b"]);
+  assert.deepEqual(runner.works.map(({ fairnessKey: key }) => key), ["a", "b"]);
 });
 
 Deno.test("only so many tenants' sessions are held: those that were used last", async () => {

@@ -80,6 +80,6 @@ Deno.test("a stream of which too many probabilities wait to be read ends, and go
   assert.ok(read.length >= 20 && read.length < 30, `${read.length}`);
   const rest = await run(it.sessions, { messages: [], stateId: stateId! });
   assert.equal(read + rest.text, text);
-  const lost = await it.sessions.start({ ...request, keep: false });
+  const lost = await it.sessions.start({ ...request, store: false });
   await rejects(lost.result(), "cancelled", /waited .*read faster/);
 });

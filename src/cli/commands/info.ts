@@ -38,7 +38,7 @@ export const info: Command = {
     }
     const matrices = matrixReports(model, quant);
     const small = [...model.names].filter(([name, stored]) =>
-      !matrices.some((m) => m.name === name) && !model.unread.includes(stored)
+      !matrices.some((m) => m.name === name) && !model.unusedTensors.includes(stored)
     );
     const parameters = matrices.reduce((sum, { shape }) => sum + shape[0] * shape[1], 0) +
       small.reduce((sum, [, name]) => {
@@ -64,7 +64,7 @@ export const info: Command = {
       group_norm_eps: dimensions.groupNormEps,
       parameters,
       tensors: checkpoint.tensors.size,
-      unread: model.unread,
+      unread: model.unusedTensors,
       dtypes,
       bytes: "file" in from ? await bytesOf(await modelPaths(from.file)) : null,
       converted_from: converted?.source ?? null,

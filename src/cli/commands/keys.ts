@@ -6,7 +6,7 @@ import { keyLine, parseKeyFile } from "../../access/key_list.ts";
 import type { ListedKey as KeyOfList } from "../../access/key_source.ts";
 import { hashKey, keyId, newKeyText } from "../../store/keys/api_key_text.ts";
 import { type ApiKeyRecord, ApiKeys, noSuchKey } from "../../store/keys/api_keys.ts";
-import { type KeyLimits, limitWords } from "../../store/keys/key_limits.ts";
+import { formatLimits, type KeyLimits } from "../../store/keys/key_limits.ts";
 import { randomBytes } from "../../store/states/state_id.ts";
 import { type Command, JSON_FLAG } from "../args/command.ts";
 import { writeFileAtomic } from "../../model_files/file_sink.ts";
@@ -124,7 +124,7 @@ async function list(place: KeyPlace, _: readonly string[], { json }: Asked): Pro
     id,
     tenant,
     created === null ? "" : new Date(created).toISOString(),
-    limitWords(limits).join(" "),
+    formatLimits(limits).join(" "),
   ]);
   await printText(formatTable([["ID", "TENANT", "CREATED", "LIMITS"], ...rows]));
 }
@@ -144,7 +144,7 @@ async function storePlace(flags: Flags, { begins }: Action): Promise<KeyPlace> {
   );
   return {
     create: async (tenant, limits) => {
-      const own = limitWords(limits).length === 0 ? {} : { limits };
+      const own = formatLimits(limits).length === 0 ? {} : { limits };
       const { text, record } = await stored.create(tenant, own);
       return { text, key: listed(record) };
     },

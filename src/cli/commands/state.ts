@@ -6,7 +6,7 @@ import { exportState, importState } from "../../session/state_transfer.ts";
 import type { Backend } from "../../store/backends/backend.ts";
 import { collectAllGarbage, collectGarbage, GRACE_MS } from "../../store/states/gc.ts";
 import { StateStore } from "../../store/states/state_store.ts";
-import { noteTenant } from "../../store/tenants.ts";
+import { recordTenant } from "../../store/tenants.ts";
 import { type Command, JSON_FLAG } from "../args/command.ts";
 import { writeFileAtomic } from "../../model_files/file_sink.ts";
 import { encryptCommand } from "./state_encrypt.ts";
@@ -147,7 +147,7 @@ async function exportFile(
 async function importFile(backend: Backend, [path]: readonly string[], flags: Flags) {
   const chunks = path === "-" ? Deno.stdin.readable : chunked(await readFile(path));
   const tenant = tenantFlag(flags);
-  if (tenant !== undefined) await noteTenant(backend, tenant);
+  if (tenant !== undefined) await recordTenant(backend, tenant);
   const store = storeOf(backend, flags);
   const id = await importState(chunks, { store, model: null });
   if (flags.json) return await printJson({ id });

@@ -7,7 +7,7 @@ import { InferenceError } from "../../core/errors.ts";
 import type { Dimensions } from "../../model/dimensions.ts";
 import { stateLength } from "../../model/architectures/registry.ts";
 import type { ActivationName, Linear, Op } from "../../model/graph.ts";
-import { heldTypes } from "../../model/held_types.ts";
+import { weightTypes } from "../../model/held_types.ts";
 import type { Model } from "../../model/load.ts";
 import { layerGraph, matrixNames } from "../../model/architectures/registry.ts";
 import { assignTypes, type Quant } from "../../quant/mod.ts";
@@ -124,7 +124,7 @@ export class CpuEngine implements Engine {
     }: CpuEngineOptions,
   ): Promise<CpuEngine> {
     const { dimensions } = model;
-    const types = heldTypes(model, quant);
+    const types = weightTypes(model, quant);
     const measure = (quant: Quant) => measureCpuMemory(model, { quant, slots });
     if (available !== undefined) {
       assertFitsInMemory({

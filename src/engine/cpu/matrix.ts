@@ -14,7 +14,7 @@ import {
 } from "../../../kernels/layouts.ts";
 import { decodeFloat16, float16Bits } from "../../core/float16.ts";
 import {
-  assertHalves,
+  assertFitsFloat16,
   isQuantized,
   type MatrixSource,
   pieces,
@@ -69,7 +69,7 @@ export async function readMatrix(
   for (let row = 0; row < rows; row += PIECE_ROWS) {
     const part = await source.readRows(row, Math.min(PIECE_ROWS, rows - row));
     if (type === "f16") {
-      assertHalves(part, source.name);
+      assertFitsFloat16(part, source.name);
       decodeFloat16(float16Bits(part), part);
     }
     values.set(part, row * columns);

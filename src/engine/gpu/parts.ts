@@ -8,7 +8,7 @@ import {
   Pipelines,
   totalBytes,
 } from "../../gpu/mod.ts";
-import { heldTypes } from "../../model/held_types.ts";
+import { weightTypes } from "../../model/held_types.ts";
 import type { Model } from "../../model/load.ts";
 import type { DeviceSelection, EngineInfo, LoadTimes, OnProgress } from "../engine.ts";
 import { assertFitsInMemory } from "../memory_check.ts";
@@ -67,7 +67,7 @@ export async function createParts(
         `${device.limits.maxComputeInvocationsPerWorkgroup} threads of a workgroup; use --device cpu`,
     );
   }
-  heldTypes(model, options.quant);
+  weightTypes(model, options.quant);
   const measure = (quant: BufferOptions["quant"]): MemoryBytes =>
     measureBuffers(device.limits, model, { ...options, quant });
   const fits = { model, quant: options.quant, deviceName: adapter, measureMemory: measure };

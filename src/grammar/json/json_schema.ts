@@ -5,7 +5,7 @@
 
 import { allParts } from "../analysis.ts";
 import { MAX_PARTS as MAX_GRAMMAR_PARTS } from "../build.ts";
-import { quoted, Refusal } from "../refusal.ts";
+import { GrammarError, quoted } from "../refusal.ts";
 import { choice, type Grammar, text, type Tree } from "../tree.ts";
 import { arrayBy, arrayOf } from "./json_array.ts";
 import { numberBy } from "./json_number.ts";
@@ -46,13 +46,15 @@ const MAX_DEPTH = 64;
  */
 export function parseSchema(json: string): JsonGrammar {
   if (json.length > MAX_CHARS) {
-    throw new Refusal(`the schema has ${json.length} characters, at most ${MAX_CHARS} are taken`);
+    throw new GrammarError(
+      `the schema has ${json.length} characters, at most ${MAX_CHARS} are taken`,
+    );
   }
   let schema: unknown;
   try {
     schema = JSON.parse(json);
   } catch {
-    throw new Refusal("the schema is not JSON");
+    throw new GrammarError("the schema is not JSON");
   }
   return new Builder(schema).grammar();
 }
@@ -225,7 +227,7 @@ class Builder {
     this.#numberParts += allParts([tree]).size;
     if (this.#numberParts <= MAX_GRAMMAR_PARTS) return tree;
     const most = `at most ${MAX_GRAMMAR_PARTS} are taken`;
-    throw new Refusal(`its bounds come to ${this.#numberParts} parts, ${most}`);
+    throw new GrammarError(`its bounds come to ${this.#numberParts} parts, ${most}`);
   }
 
   #ofType(type: string, schema: Schema, depth: number): Tree {

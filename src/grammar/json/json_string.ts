@@ -1,7 +1,7 @@
 /** Strings: by pattern, format or length. */
 
-import { LENGTHS, read } from "../analysis.ts";
-import { quoted, Refusal } from "../refusal.ts";
+import { foldTree, LENGTHS } from "../analysis.ts";
+import { GrammarError, quoted } from "../refusal.ts";
 import { parseRegex } from "../regex.ts";
 import { repeat, type Tree } from "../tree.ts";
 import { asString, STRING_CHAR, stringOf } from "./json_text.ts";
@@ -72,9 +72,9 @@ function expressionOf(schema: Schema, format: string): string {
 function ofPattern(schema: Schema, pattern: string) {
   try {
     const tree = parseRegex(pattern, { search: true, newlines: true });
-    return { tree: stringOf(asString(tree)), lengths: read({ rules: [] }, LENGTHS)(tree) };
+    return { tree: stringOf(asString(tree)), lengths: foldTree({ rules: [] }, LENGTHS)(tree) };
   } catch (error) {
-    if (error instanceof Refusal) refuse(schema, `"pattern": ${error.message}`);
+    if (error instanceof GrammarError) refuse(schema, `"pattern": ${error.message}`);
     throw error;
   }
 }

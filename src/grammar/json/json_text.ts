@@ -7,7 +7,7 @@ import {
   charsOf,
   countChars,
   hasChar,
-  without,
+  subtractChars,
 } from "../code_points.ts";
 import { chars, choice, oneOf, optional, repeat, sequence, text, type Tree } from "../tree.ts";
 import { groupBy } from "../../core/group_by.ts";
@@ -19,8 +19,8 @@ const DIGIT = chars(charsOf([[0x30, 0x39]]));
 const CONTROLS = charsOf([[0, 0x1f]]);
 const MARKS = charsIn('"\\');
 const ASCII = charsOf([[0, 0x7f]]);
-const NOT_ASCII = without(ALL_CHARS, ASCII);
-const PLAIN = without(without(ALL_CHARS, CONTROLS), MARKS);
+const NOT_ASCII = subtractChars(ALL_CHARS, ASCII);
+const PLAIN = subtractChars(subtractChars(ALL_CHARS, CONTROLS), MARKS);
 
 /** What must be escaped. */
 const SPECIAL = [...CONTROLS, ...MARKS].flatMap(([low, high]) =>
@@ -61,8 +61,8 @@ export function stringChars(set: Chars): Tree {
 
 function makeStringChars(set: Chars): Tree {
   const special = SPECIAL.filter((char) => hasChar(set, char));
-  const ascii = without(without(without(set, CONTROLS), MARKS), NOT_ASCII);
-  const others = without(set, ASCII);
+  const ascii = subtractChars(subtractChars(subtractChars(set, CONTROLS), MARKS), NOT_ASCII);
+  const others = subtractChars(set, ASCII);
   return choice(
     ...ascii.length > 0 ? [chars(ascii)] : [],
     ...others.length > 0 ? [isAll(others) ? NOT_ASCII_CHAR : chars(others)] : [],
@@ -148,7 +148,7 @@ function notOneOf(names: readonly string[][]): Tree {
   const anything = repeat(stringChars(ALL_CHARS), 0, Infinity);
   if (names.length === 0) return anything;
   const led = groupBy(names.filter(({ length }) => length > 0), ([first]) => first);
-  const others = without(ALL_CHARS, charsIn([...led.keys()].join("")));
+  const others = subtractChars(ALL_CHARS, charsIn([...led.keys()].join("")));
   const longer = [
     sequence(stringChars(others), anything),
     ...[...led].map(([first, rest]) =>

@@ -1,6 +1,6 @@
 /** Reads JSON Schema's keywords, and refuses what can't be held, naming where it stands. */
 
-import { quoted, Refusal, shown } from "../refusal.ts";
+import { abbreviated, GrammarError, quoted } from "../refusal.ts";
 import type { Tree } from "../tree.ts";
 
 /** A schema that is an object, and its place in the whole as a JSON pointer. */
@@ -103,7 +103,7 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 export function refuse({ place }: Pick<Schema, "place">, problem: string): never {
-  throw new Refusal(`at ${quoted(place)}: ${problem}`);
+  throw new GrammarError(`at ${quoted(place)}: ${problem}`);
 }
 
 /** The value of a keyword that must be a whole number, 0 or more. */
@@ -145,7 +145,7 @@ export function object(schema: Schema, keyword: string): Record<string, unknown>
 export function wrong(schema: Schema, keyword: string, expected: string): never {
   return refuse(
     schema,
-    `"${keyword}" must be ${expected}, and is ${shown(schema.keywords[keyword])}`,
+    `"${keyword}" must be ${expected}, and is ${abbreviated(schema.keywords[keyword])}`,
   );
 }
 

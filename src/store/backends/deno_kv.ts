@@ -16,8 +16,8 @@ import {
   type ListOptions,
   type Mutation,
 } from "./backend.ts";
-import { explain } from "./kv_connect.ts";
-import { Link, NoAnswer, within } from "./reconnecting_client.ts";
+import { explainConnectError } from "./kv_connect.ts";
+import { ReconnectingClient, TimeoutError, withTimeout } from "./reconnecting_client.ts";
 
 /** Keys in one `getMany` of Deno KV. */
 const GET_MANY_KEYS = 10;
@@ -178,10 +178,10 @@ export class DenoKvBackend implements Backend {
 
 async function openFile(path: string, timeout: number): Promise<Opened> {
   await createPrivate(path);
-  const open = (left: number) => within(Deno.openKv(path), left);
+  const open = (left: number) => withTimeout(Deno.openKv(path), left);
   const kv = await untilFree(open, { timeout, random: Math.random });
   return {
-    use: (operation, milliseconds) => within(operation(kv), milliseconds),
+    use: (operation, milliseconds) => withTimeout(operation(kv), milliseconds),
     close: () => kv.close(),
   };
 }
@@ -206,7 +206,7 @@ async function openUrl(
   const tell = (error: unknown) =>
     onChange?.(error === null ? null : reasonOf(error, { name: url, timeout }));
   let started = false;
-  const link = new Link<Deno.Kv>({
+  const link = new ReconnectingClient<Deno.Kv>({
     open: async () => {
       const kv = await Deno.openKv(url);
       try {
@@ -223,7 +223,7 @@ async function openUrl(
   try {
     await link.use(() => Promise.resolve(), timeout);
   } catch (error) {
-    if (explain(error).lasting) {
+    if (explainConnectError(error).permanent) {
       link.close();
       throw error;
     }
@@ -291,13 +291,13 @@ function unavailable(verb: string, cause: unknown, asked: Asked): InferenceError
 /** What is wrong, and the remedy. */
 function reasonOf(cause: unknown, { name, timeout }: Asked): string {
   const isFile = !isUrl(name);
-  if (cause instanceof NoAnswer || isLocked(cause)) {
+  if (cause instanceof TimeoutError || isLocked(cause)) {
     const remedy = isFile
       ? "what else writes to that file"
       : "that the server there runs, and its log";
     return `it has not answered for ${timeout / 1000} s; see ${remedy}`;
   }
-  if (!isFile) return explain(cause).text;
+  if (!isFile) return explainConnectError(cause).text;
   const text = cause instanceof Error ? cause.message : String(cause);
   return /disk (is full|I\/O error)/.test(text)
     ? `${text}: free some room on its disk, and see that the disk works`

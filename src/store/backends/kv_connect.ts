@@ -4,7 +4,7 @@ export interface Explanation {
   /** What is wrong, and the remedy. */
   text: string;
   /** Whether it stays so until somebody changes a setting. */
-  lasting: boolean;
+  permanent: boolean;
 }
 
 const MEANINGS: readonly { failure: RegExp; text: string; lasting: boolean }[] = [
@@ -36,10 +36,10 @@ const MEANINGS: readonly { failure: RegExp; text: string; lasting: boolean }[] =
 ];
 
 /** @param failure what `Deno.openKv(url)` or an operation rejected with */
-export function explain(failure: unknown): Explanation {
+export function explainConnectError(failure: unknown): Explanation {
   const message = failure instanceof Error ? failure.message : String(failure);
   const reason = message.replace(/^Could not open Deno KV database: /, "");
   const meaning = MEANINGS.find((meaning) => meaning.failure.test(reason));
-  if (meaning === undefined) return { text: reason, lasting: false };
-  return { text: `${meaning.text} (${reason})`, lasting: meaning.lasting };
+  if (meaning === undefined) return { text: reason, permanent: false };
+  return { text: `${meaning.text} (${reason})`, permanent: meaning.lasting };
 }

@@ -14,7 +14,7 @@ const AT_ONCE = 16;
 /** Milliseconds after which a handle that is still being opened is given up for another one. */
 const OPENING_MS = 60_000;
 
-export interface LinkOptions<H> {
+export interface ReconnectingClientOptions<H> {
   /** Opens a handle, and rejects unless it works. */
   open: () => Promise<H>;
   close: (handle: H) => void;
@@ -23,7 +23,7 @@ export interface LinkOptions<H> {
 }
 
 /** There was no answer in time. What was asked for may happen still. */
-export class NoAnswer extends Error {
+export class TimeoutError extends Error {
   override readonly name = "NoAnswer";
 
   constructor() {
@@ -32,21 +32,21 @@ export class NoAnswer extends Error {
 }
 
 /** A handle, open or being opened. */
-interface Line<H> {
+interface Connection<H> {
   handle: Promise<H>;
   /** Milliseconds of `performance.now()`. */
   since: number;
   open: boolean;
-  turns: Turns;
+  turns: Semaphore;
 }
 
-export class Link<H> {
-  readonly #options: LinkOptions<H>;
-  #line: Line<H> | null = null;
+export class ReconnectingClient<H> {
+  readonly #options: ReconnectingClientOptions<H>;
+  #line: Connection<H> | null = null;
   #fails = false;
   #closed = false;
 
-  constructor(options: LinkOptions<H>) {
+  constructor(options: ReconnectingClientOptions<H>) {
     this.#options = options;
   }
 
@@ -60,11 +60,11 @@ export class Link<H> {
     try {
       while (true) {
         const line = this.#current();
-        const handle = await within(line.handle, left());
+        const handle = await withTimeout(line.handle, left());
         await line.turns.take(left());
         // The others may have found that it fails.
         if (line !== this.#line) continue;
-        const result = await this.#run(line, () => within(operation(handle), left()));
+        const result = await this.#run(line, () => withTimeout(operation(handle), left()));
         if (line === this.#line) this.#tell(null);
         return result;
       }
@@ -79,7 +79,7 @@ export class Link<H> {
     if (this.#line !== null) this.#giveUp(this.#line);
   }
 
-  async #run<T>(line: Line<H>, operation: () => Promise<T>): Promise<T> {
+  async #run<T>(line: Connection<H>, operation: () => Promise<T>): Promise<T> {
     try {
       return await operation();
     } catch (error) {
@@ -90,7 +90,7 @@ export class Link<H> {
     }
   }
 
-  #current(): Line<H> {
+  #current(): Connection<H> {
     if (this.#closed) throw new Error("it is closed");
     const line = this.#line;
     if (line !== null) {
@@ -100,14 +100,14 @@ export class Link<H> {
     return this.#line = this.#open();
   }
 
-  #open(): Line<H> {
+  #open(): Connection<H> {
     const handle = this.#options.open();
-    const line = { handle, since: performance.now(), open: false, turns: new Turns(AT_ONCE) };
+    const line = { handle, since: performance.now(), open: false, turns: new Semaphore(AT_ONCE) };
     handle.then(() => line.open = true, () => this.#giveUp(line));
     return line;
   }
 
-  #giveUp(line: Line<H>): void {
+  #giveUp(line: Connection<H>): void {
     if (line !== this.#line) return;
     this.#line = null;
     line.turns.dismiss();
@@ -123,7 +123,7 @@ export class Link<H> {
 }
 
 /** Lets so many run at once, in the order in which they came. */
-class Turns {
+class Semaphore {
   readonly #waiting = new Set<() => void>();
   #free: number;
 
@@ -144,7 +144,7 @@ class Turns {
       };
       const timer = setTimeout(() => {
         this.#waiting.delete(wake);
-        reject(new NoAnswer());
+        reject(new TimeoutError());
       }, Math.max(0, milliseconds));
       this.#waiting.add(wake);
     });
@@ -162,9 +162,9 @@ class Turns {
 }
 
 /** What `promise` comes to, unless that takes longer: then NoAnswer. */
-export async function within<T>(promise: Promise<T>, milliseconds: number): Promise<T> {
+export async function withTimeout<T>(promise: Promise<T>, milliseconds: number): Promise<T> {
   const { promise: late, reject } = deferred<never>();
-  const timer = setTimeout(() => reject(new NoAnswer()), Math.max(0, milliseconds));
+  const timer = setTimeout(() => reject(new TimeoutError()), Math.max(0, milliseconds));
   try {
     return await Promise.race([promise, late]);
   } finally {

@@ -5,7 +5,7 @@
 
 import type { Backend } from "./backend.ts";
 import { DEFAULT_TENANT } from "../../core/tenant.ts";
-import { NoAnswer, within } from "./reconnecting_client.ts";
+import { TimeoutError, withTimeout } from "./reconnecting_client.ts";
 
 /** What was found last. */
 export interface StoreCondition {
@@ -57,12 +57,12 @@ export class StoreProbe {
 
   /** What is known; if it is old, the store is asked anew, for whoever wants to know later. */
   last(): StoreCondition {
-    void this.look();
+    void this.probe();
     return this.#found;
   }
 
   /** What is known, after asking the store if that is old. */
-  async look(): Promise<StoreCondition> {
+  async probe(): Promise<StoreCondition> {
     const old = this.#clock() - this.#looked >= this.#every;
     if (old && !this.#asked) {
       this.#looking ??= this.#ask().finally(() => this.#looking = null);
@@ -77,10 +77,10 @@ export class StoreProbe {
       this.#asked = true;
       const answered = () => this.#asked = false;
       answer.then(answered, answered);
-      await within(answer, this.#limit);
+      await withTimeout(answer, this.#limit);
       this.#tell("reachable", null, null);
     } catch (error) {
-      const problem = error instanceof NoAnswer ? "it does not answer in time" : "it fails";
+      const problem = error instanceof TimeoutError ? "it does not answer in time" : "it fails";
       this.#tell("unreachable", problem, error);
     }
     this.#looked = this.#clock();

@@ -19,7 +19,7 @@ import { listStates } from "../states/list_states.ts";
 import { blobsOf, type Manifest } from "../states/manifest.ts";
 import type { MasterKeys } from "./master_keys.ts";
 import { PrefixIndex } from "../states/prefix_index.ts";
-import { isSealed } from "./row_encryption.ts";
+import { isEncrypted } from "./row_encryption.ts";
 import { type StateInfo, StateRows, TOMBSTONE_MS } from "../states/state_rows.ts";
 import { listTenants } from "../tenants.ts";
 
@@ -194,7 +194,7 @@ class TenantMigration {
     const known = this.#copies.get(blob.id);
     if (known && known.expires >= blob.expires) return known;
     const first = await this.#options.rows.get([...blobsKey(this.#options.tenant), blob.id, 0]);
-    if (first !== null && isSealed(first.value)) return blob;
+    if (first !== null && isEncrypted(first.value)) return blob;
     const copy = await this.#blobs.write(await this.#blobs.read(blob), blob.expires);
     this.#copies.set(blob.id, copy);
     return copy;
@@ -248,7 +248,7 @@ async function countValues(rows: Backend): Promise<{ sealed: number; plaintext: 
 }
 
 function isPlaintext({ value }: Pick<Entry, "value">): boolean {
-  return value.length > 0 && !isSealed(value);
+  return value.length > 0 && !isEncrypted(value);
 }
 
 function busy({ name }: Backend): InferenceError {

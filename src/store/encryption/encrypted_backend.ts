@@ -10,7 +10,13 @@ import { InferenceError } from "../../core/errors.ts";
 import type { Backend, Check, Entry, Key, ListOptions, Mutation } from "../backends/backend.ts";
 import { verifyEncryption } from "./encryption_status.ts";
 import { MasterKeys } from "./master_keys.ts";
-import { damagedValue, isSealed, seal, SEAL_BYTES, unseal } from "./row_encryption.ts";
+import {
+  damagedValue,
+  decryptRow,
+  ENCRYPTION_BYTES,
+  encryptRow,
+  isEncrypted,
+} from "./row_encryption.ts";
 
 export interface EncryptedBackendOptions {
   /** Epoch milliseconds. */
@@ -39,7 +45,7 @@ export class EncryptedBackend implements Backend {
     },
   ) {
     this.name = backend.name;
-    this.valueBytes = backend.valueBytes - (keys.sealing === null ? 0 : SEAL_BYTES);
+    this.valueBytes = backend.valueBytes - (keys.current === null ? 0 : ENCRYPTION_BYTES);
     this.secret = secret;
     this.#backend = backend;
     this.#keys = keys;
@@ -59,7 +65,7 @@ export class EncryptedBackend implements Backend {
     keys: MasterKeys,
     options: EncryptedBackendOptions = {},
   ): Promise<EncryptedBackend> {
-    const secret = keys.sealing === null ? undefined : await keys.secret("hashes");
+    const secret = keys.current === null ? undefined : await keys.secret("hashes");
     const encrypted = new EncryptedBackend(backend, { ...options, keys, secret });
     try {
       await encrypted.#verify();
@@ -102,7 +108,7 @@ export class EncryptedBackend implements Backend {
       mutations.map(async (mutation): Promise<Mutation> => {
         if (mutation.type === "delete") return mutation;
         const { key: at, value } = mutation;
-        return { ...mutation, value: await seal(this.#keys, { at, value, now }) };
+        return { ...mutation, value: await encryptRow(this.#keys, { at, value, now }) };
       }),
     );
     return await this.#backend.atomic(checks, sealed);
@@ -138,8 +144,8 @@ export class EncryptedBackend implements Backend {
 
   async #open(entry: Entry | null): Promise<Entry | null> {
     if (entry === null || entry.value.length === 0) return entry;
-    if (isSealed(entry.value)) return await unseal(this.#keys, entry);
-    if (this.#keys.sealing === null || this.#plaintext) return entry;
+    if (isEncrypted(entry.value)) return await decryptRow(this.#keys, entry);
+    if (this.#keys.current === null || this.#plaintext) return entry;
     throw damagedValue(entry.key, "it is plaintext in an encrypted store");
   }
 }

@@ -9,7 +9,7 @@ import type { Backend } from "../backends/backend.ts";
 import { ENCRYPTION } from "../row_keys.ts";
 import type { MasterKeys } from "./master_keys.ts";
 import { isFields } from "../row_json.ts";
-import { isSealed, seal, sealedWith, unseal } from "./row_encryption.ts";
+import { decryptRow, encryptionKeyName, encryptRow, isEncrypted } from "./row_encryption.ts";
 
 /** `migrating`: some values may still be plaintext. */
 export type EncryptionStatus = "encrypted" | "migrating";
@@ -31,7 +31,7 @@ export async function verifyEncryption(
   now: number,
 ): Promise<void> {
   const entry = await rows.get(ENCRYPTION);
-  if (keys.sealing === null) {
+  if (keys.current === null) {
     if (entry === null && !await isMarked(rows)) return;
     throw mismatch(rows, "it is encrypted: set RWKV_MASTER_KEY to its master key");
   }
@@ -47,7 +47,7 @@ export async function verifyEncryption(
     );
   }
   // The newest key of a list takes over from those before.
-  if (sealedWith(entry.value) !== keys.sealing) {
+  if (encryptionKeyName(entry.value) !== keys.current) {
     await writeEncryptionStatus(rows, keys, { status: "encrypted", now });
   }
 }
@@ -64,14 +64,16 @@ export async function readEncryptionStatus(
   const entry = await rows.get(ENCRYPTION);
   if (entry === null) return null;
   try {
-    if (!isSealed(entry.value)) throw new Error("it is plaintext");
-    const { value } = await unseal(keys, entry);
+    if (!isEncrypted(entry.value)) throw new Error("it is plaintext");
+    const { value } = await decryptRow(keys, entry);
     const row: unknown = JSON.parse(new TextDecoder().decode(value));
     const status = isFields(row) && row.version === 1 ? row.status : undefined;
     if (status === "encrypted" || status === "migrating") return status;
     throw new Error("it is of another version");
   } catch (cause) {
-    const named = isSealed(entry.value) ? `master key ${sealedWith(entry.value)}` : "another key";
+    const named = isEncrypted(entry.value)
+      ? `master key ${encryptionKeyName(entry.value)}`
+      : "another key";
     throw mismatch(rows, `it is encrypted with ${named}: add that to RWKV_MASTER_KEY`, cause);
   }
 }
@@ -83,7 +85,7 @@ export async function writeEncryptionStatus(
   { status, now }: { status: EncryptionStatus; now: number },
 ): Promise<void> {
   const content = new TextEncoder().encode(JSON.stringify({ version: 1, status }));
-  const value = await seal(keys, { at: ENCRYPTION, value: content, now });
+  const value = await encryptRow(keys, { at: ENCRYPTION, value: content, now });
   await rows.atomic([], [{ type: "set", key: ENCRYPTION, value }]);
 }
 
@@ -92,7 +94,7 @@ async function sampleOf(rows: Backend): Promise<{ sealed: number; plaintext: num
   const counts = { sealed: 0, plaintext: 0 };
   for await (const { value } of rows.list([], { limit: SAMPLE })) {
     if (value.length === 0) continue;
-    if (isSealed(value)) counts.sealed++;
+    if (isEncrypted(value)) counts.sealed++;
     else counts.plaintext++;
   }
   return counts;

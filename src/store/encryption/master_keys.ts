@@ -42,7 +42,7 @@ export class MasterKeys {
   }
 
   /** Name of the key that seals; `null` without any. */
-  get sealing(): string | null {
+  get current(): string | null {
     return this.#keys[0]?.name ?? null;
   }
 

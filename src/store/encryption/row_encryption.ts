@@ -23,13 +23,13 @@ const MAGIC = new TextEncoder().encode("RWS2");
 const OLD_MAGIC = new TextEncoder().encode("RWS1");
 
 /** How many bytes longer an encrypted value is. */
-export const SEAL_BYTES = MAGIC_BYTES + NAME_BYTES + DAY_BYTES + NONCE_BYTES + TAG_BYTES;
+export const ENCRYPTION_BYTES = MAGIC_BYTES + NAME_BYTES + DAY_BYTES + NONCE_BYTES + TAG_BYTES;
 
 /** The fewest bytes of an encrypted value of either version. */
-const LEAST_BYTES = SEAL_BYTES - DAY_BYTES;
+const LEAST_BYTES = ENCRYPTION_BYTES - DAY_BYTES;
 
 /** Whether a value has the form of an encrypted one. */
-export function isSealed(value: Uint8Array): boolean {
+export function isEncrypted(value: Uint8Array): boolean {
   return value.length >= LEAST_BYTES && (hasMagic(value, MAGIC) || hasMagic(value, OLD_MAGIC));
 }
 
@@ -38,16 +38,16 @@ export function isSealed(value: Uint8Array): boolean {
  *
  * @param now Epoch milliseconds.
  */
-export async function seal(
+export async function encryptRow(
   keys: MasterKeys,
   { at, value, now }: { at: Key; value: Uint8Array; now: number },
 ): Promise<Uint8Array> {
-  const { sealing } = keys;
+  const { current: sealing } = keys;
   if (sealing === null || value.length === 0) return value;
   const day = Math.floor(now / DAY_MS);
   const key = (await keys.keyOf(tenantOf(at), { name: sealing, day }))!;
-  const headBytes = SEAL_BYTES - TAG_BYTES;
-  const sealed = new Uint8Array(value.length + SEAL_BYTES);
+  const headBytes = ENCRYPTION_BYTES - TAG_BYTES;
+  const sealed = new Uint8Array(value.length + ENCRYPTION_BYTES);
   sealed.set(MAGIC);
   sealed.set(Uint8Array.fromHex(sealing), MAGIC_BYTES);
   new DataView(sealed.buffer).setUint32(MAGIC_BYTES + NAME_BYTES, day);
@@ -63,9 +63,9 @@ export async function seal(
  *
  * @throws InferenceError `state_damaged` if it cannot be decrypted
  */
-export async function unseal(keys: MasterKeys, entry: Entry): Promise<Entry> {
+export async function decryptRow(keys: MasterKeys, entry: Entry): Promise<Entry> {
   const { key: at, value } = entry;
-  const name = sealedWith(value);
+  const name = encryptionKeyName(value);
   const isOld = hasMagic(value, OLD_MAGIC);
   const day = isOld ? undefined : new DataView(value.buffer, value.byteOffset).getUint32(
     MAGIC_BYTES + NAME_BYTES,
@@ -74,7 +74,7 @@ export async function unseal(keys: MasterKeys, entry: Entry): Promise<Entry> {
   if (key === null) {
     throw damagedValue(at, `it is encrypted with master key ${name}: add that to RWKV_MASTER_KEY`);
   }
-  const headBytes = SEAL_BYTES - TAG_BYTES - (isOld ? DAY_BYTES : 0);
+  const headBytes = ENCRYPTION_BYTES - TAG_BYTES - (isOld ? DAY_BYTES : 0);
   const nonce = value.slice(headBytes - NONCE_BYTES, headBytes);
   try {
     const opened = await crypto.subtle.decrypt(parameters(at, nonce), key, value.slice(headBytes));
@@ -85,7 +85,7 @@ export async function unseal(keys: MasterKeys, entry: Entry): Promise<Entry> {
 }
 
 /** Name of the master key that a value is encrypted with. */
-export function sealedWith(value: Uint8Array): string {
+export function encryptionKeyName(value: Uint8Array): string {
   return toHex(value.subarray(MAGIC_BYTES, MAGIC_BYTES + NAME_BYTES));
 }
 

@@ -14,20 +14,20 @@
 import { toHex } from "../../core/hex.ts";
 import { sha256 } from "../../core/sha256.ts";
 import {
-  answerGone,
-  type AnswerRow,
-  decodeAnswerRow,
-  encodeAnswerRow,
+  decodeIdempotencyRow,
+  encodeIdempotencyRow,
+  type IdempotencyRow,
   inProgress,
-  reused,
+  keyReused,
+  responseMissing,
 } from "./idempotency_rows.ts";
 import type { Backend, Entry, Key, Mutation } from "../backends/backend.ts";
 import { Blobs } from "../states/blobs.ts";
-import { answersKey, answersOfKey, stateKey } from "../row_keys.ts";
+import { idempotencyKey, idempotencyOfStateKey, stateKey } from "../row_keys.ts";
 import { newId, type RandomBytes } from "../states/state_id.ts";
 
 /** Milliseconds that an answer is given again. */
-export const ANSWER_MS = 24 * 3_600_000;
+export const RECORD_TTL_MS = 24 * 3_600_000;
 /** Milliseconds for which a worker must see a claim unchanged before it may take it over. */
 export const CLAIM_MS = 30_000;
 /** Claims of others whose age is remembered at most. */
@@ -35,7 +35,7 @@ const MOST_SEEN = 10_000;
 /** How often a claim is tried while the key changes hands. */
 const ATTEMPTS = 8;
 
-export interface AnswersOptions {
+export interface IdempotencyRecordsOptions {
   backend: Backend;
   tenant: string;
   now: () => number;
@@ -45,7 +45,7 @@ export interface AnswersOptions {
 }
 
 /** What is asked for once. */
-export interface OnceRequest {
+export interface IdempotentRequest {
   /** The client's. */
   key: string;
   /** Keys of different routes are different keys. */
@@ -70,14 +70,14 @@ export interface Claim {
 }
 
 /** Requests with a key, each answered once. */
-export class Answers {
-  readonly #options: AnswersOptions;
+export class IdempotencyRecords {
+  readonly #options: IdempotencyRecordsOptions;
   readonly #blobs: Blobs;
   /** Claims of other requests, by hash: which version was seen, and since when. */
   readonly #seen = new Map<string, { versionstamp: string; since: number }>();
 
   /** Answers of one tenant in a backend. */
-  constructor(options: AnswersOptions) {
+  constructor(options: IdempotencyRecordsOptions) {
     this.#options = options;
     this.#blobs = new Blobs(options.backend, { ...options, area: "answer" });
   }
@@ -89,26 +89,26 @@ export class Answers {
    * `request_in_progress` while the first request is being answered, `answer_gone` if its answer was
    * deleted or too large to be kept, or `store_unavailable`
    */
-  async claim(request: OnceRequest): Promise<Uint8Array | Claim> {
+  async claim(request: IdempotentRequest): Promise<Uint8Array | Claim> {
     const { backend, tenant, now, random } = this.#options;
     const { secret } = backend;
     const named = [request.route, request.key, ...(secret === undefined ? [] : [secret])];
-    const key: Key = [...answersKey(tenant), await hash(named)];
+    const key: Key = [...idempotencyKey(tenant), await hash(named)];
     const body = await hash([request.body]);
     const owner = newId("", random);
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const entry = await backend.get(key);
-      const row = entry && decodeAnswerRow(entry.value);
+      const row = entry && decodeIdempotencyRow(entry.value);
       if (entry && row && this.#isHeld(row, entry)) {
         // Won by a write that was tried again after its answer was lost.
         if (row.owner === owner) return this.#claim(key, row, entry.versionstamp);
-        if (row.gone === "deleted") throw answerGone(request.key, row);
-        if (row.body !== body) throw reused(request.key);
-        if (row.gone !== undefined) throw answerGone(request.key, row);
+        if (row.gone === "deleted") throw responseMissing(request.key, row);
+        if (row.body !== body) throw keyReused(request.key);
+        if (row.gone !== undefined) throw responseMissing(request.key, row);
         if (row.answer === null) throw inProgress(request.key);
         return await this.#blobs.read(row.answer);
       }
-      const claimed: AnswerRow = {
+      const claimed: IdempotencyRow = {
         version: 1,
         body,
         owner,
@@ -122,7 +122,7 @@ export class Answers {
   }
 
   /** Whether a key is taken: by an answer, or by a claim that may still be renewed. */
-  #isHeld({ answer, gone, expires }: AnswerRow, { key, versionstamp }: Entry): boolean {
+  #isHeld({ answer, gone, expires }: IdempotencyRow, { key, versionstamp }: Entry): boolean {
     const { now, monotonic } = this.#options;
     if (answer !== null || gone !== undefined) return expires > now();
     const hash = String(key[2]);
@@ -134,7 +134,7 @@ export class Answers {
     return true;
   }
 
-  #claim(key: Key, claimed: AnswerRow, since: string): Claim {
+  #claim(key: Key, claimed: IdempotencyRow, since: string): Claim {
     const { backend, tenant, now } = this.#options;
     this.#seen.delete(String(key[2]));
     let held: string | null = since;
@@ -145,7 +145,7 @@ export class Answers {
       last = next.catch(() => {});
       return next;
     };
-    const put = async (row: AnswerRow, also: readonly Mutation[] = []): Promise<boolean> => {
+    const put = async (row: IdempotencyRow, also: readonly Mutation[] = []): Promise<boolean> => {
       if (held === null) return false;
       held = await this.#put(key, row, held, also) ?? await this.#written(key, row);
       return held !== null;
@@ -154,7 +154,7 @@ export class Answers {
       renew: () => inTurn(() => put({ ...claimed, expires: now() + CLAIM_MS })),
       complete: (bytes, states = []) =>
         inTurn(async () => {
-          const expires = now() + ANSWER_MS;
+          const expires = now() + RECORD_TTL_MS;
           const answer = await this.#blobs.write(bytes, expires);
           const links = states.map((state) => this.#link(state, key));
           if (!await put({ ...claimed, expires, answer }, links)) {
@@ -167,7 +167,7 @@ export class Answers {
       completeWithout: ([state] = []) =>
         inTurn(async () => {
           const gone = { gone: "too_large", ...(state === undefined ? {} : { state }) } as const;
-          await put({ ...claimed, expires: now() + ANSWER_MS, ...gone });
+          await put({ ...claimed, expires: now() + RECORD_TTL_MS, ...gone });
         }),
       release: () =>
         inTurn(async () => {
@@ -186,8 +186,8 @@ export class Answers {
    */
   async forget(state: string): Promise<void> {
     const { backend, tenant } = this.#options;
-    for await (const { key: link } of backend.list([...answersOfKey(tenant), state])) {
-      await this.#empty([...answersKey(tenant), link[3]]);
+    for await (const { key: link } of backend.list([...idempotencyOfStateKey(tenant), state])) {
+      await this.#empty([...idempotencyKey(tenant), link[3]]);
       await backend.delete(link);
     }
   }
@@ -202,7 +202,7 @@ export class Answers {
       if (row === null) return await backend.delete(key);
       // A claim that took the key since will keep another answer.
       if (row.answer === null) return;
-      const emptied: AnswerRow = { ...row, body: "", answer: null, gone: "deleted" };
+      const emptied: IdempotencyRow = { ...row, body: "", answer: null, gone: "deleted" };
       if (await this.#put(key, emptied, entry.versionstamp) === null) continue;
       return await this.#blobs.delete(row.answer);
     }
@@ -210,29 +210,29 @@ export class Answers {
 
   #put(
     key: Key,
-    row: AnswerRow,
+    row: IdempotencyRow,
     versionstamp: string | null,
     also: readonly Mutation[] = [],
   ): Promise<string | null> {
     const { backend, now } = this.#options;
-    const value = encodeAnswerRow(row);
+    const value = encodeIdempotencyRow(row);
     // The database's clock may differ as well, so it keeps a claim for long.
     const isClaim = row.answer === null && row.gone === undefined;
-    const expireIn = isClaim ? ANSWER_MS : Math.max(1, row.expires - now());
+    const expireIn = isClaim ? RECORD_TTL_MS : Math.max(1, row.expires - now());
     const set: Mutation = { type: "set", key, value, expireIn };
     return backend.atomic([{ key, versionstamp }], [set, ...also]);
   }
 
   /** What leads from a state to the answer at `key`. */
   #link(state: string, key: Key): Mutation {
-    const link = [...answersOfKey(this.#options.tenant), state, key[2]];
-    return { type: "set", key: link, value: new Uint8Array(), expireIn: ANSWER_MS };
+    const link = [...idempotencyOfStateKey(this.#options.tenant), state, key[2]];
+    return { type: "set", key: link, value: new Uint8Array(), expireIn: RECORD_TTL_MS };
   }
 
   /** The versionstamp of a row that was written though its writer was told otherwise. */
-  async #written(key: Key, row: AnswerRow): Promise<string | null> {
+  async #written(key: Key, row: IdempotencyRow): Promise<string | null> {
     const entry = await this.#options.backend.get(key);
-    const found = entry && decodeAnswerRow(entry.value);
+    const found = entry && decodeIdempotencyRow(entry.value);
     const own = found?.owner === row.owner && found.expires === row.expires &&
       found.answer?.id === row.answer?.id;
     return own ? entry!.versionstamp : null;
@@ -240,9 +240,9 @@ export class Answers {
 }
 
 /** `null` for a row that is damaged: its answer can't be given either. */
-function readable(value: Uint8Array): AnswerRow | null {
+function readable(value: Uint8Array): IdempotencyRow | null {
   try {
-    return decodeAnswerRow(value);
+    return decodeIdempotencyRow(value);
   } catch {
     return null;
   }

@@ -5,12 +5,12 @@ import { type BlobReference, isBlobReference } from "../states/blobs.ts";
 import { damagedRow, decodeRow, isTime } from "../row_json.ts";
 
 /** Why an answer that was given is not stored. */
-export type AnswerGone = "deleted" | "too_large";
+export type MissingResponse = "deleted" | "too_large";
 
-const GONE: readonly unknown[] = ["deleted", "too_large"] satisfies AnswerGone[];
+const GONE: readonly unknown[] = ["deleted", "too_large"] satisfies MissingResponse[];
 
 /** What is stored under a key: a claim, then an answer, or why there is none. */
-export interface AnswerRow {
+export interface IdempotencyRow {
   version: 1;
   /** Hash of the request's body; empty where the answer is gone. */
   body: string;
@@ -19,18 +19,18 @@ export interface AnswerRow {
   /** Epoch milliseconds: of the answer. That of a claim is for older workers and not looked at. */
   expires: number;
   answer: BlobReference | null;
-  gone?: AnswerGone;
+  gone?: MissingResponse;
   /** A state that has the text of an answer which was too large. */
   state?: string;
 }
 
-export function encodeAnswerRow(row: AnswerRow): Uint8Array {
+export function encodeIdempotencyRow(row: IdempotencyRow): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(row));
 }
 
 /** @throws InferenceError `state_damaged` */
-export function decodeAnswerRow(bytes: Uint8Array): AnswerRow {
-  const options = { what: "an answer that was given before", row: "it" };
+export function decodeIdempotencyRow(bytes: Uint8Array): IdempotencyRow {
+  const options = { kind: "an answer that was given before", row: "it" };
   const { body, owner, expires, answer, gone, state } = decodeRow(bytes, options);
   const fine = typeof body === "string" && typeof owner === "string" && isTime(expires) &&
     (answer === null || isBlobReference(answer)) && (gone === undefined || GONE.includes(gone)) &&
@@ -42,15 +42,15 @@ export function decodeAnswerRow(bytes: Uint8Array): AnswerRow {
     owner,
     expires,
     answer,
-    ...(gone === undefined ? {} : { gone: gone as AnswerGone }),
+    ...(gone === undefined ? {} : { gone: gone as MissingResponse }),
     ...(state === undefined ? {} : { state }),
   };
 }
 
 /** Bytes of a row and of the answer that it leads to, unless that has run out. */
-export function answerBytes(row: Uint8Array, now: number): number {
+export function responseBytes(row: Uint8Array, now: number): number {
   try {
-    const { expires, answer } = decodeAnswerRow(row);
+    const { expires, answer } = decodeIdempotencyRow(row);
     return expires > now ? row.length + (answer?.bytes ?? 0) : 0;
   } catch {
     // Whoever asks for it is told that it is damaged.
@@ -58,7 +58,7 @@ export function answerBytes(row: Uint8Array, now: number): number {
   }
 }
 
-export function reused(key: string): InferenceError {
+export function keyReused(key: string): InferenceError {
   return refusal(
     "idempotency_key_reused",
     key,
@@ -74,7 +74,7 @@ export function inProgress(key: string): InferenceError {
   );
 }
 
-export function answerGone(key: string, { gone, state }: AnswerRow): InferenceError {
+export function responseMissing(key: string, { gone, state }: IdempotencyRow): InferenceError {
   const where = state === undefined ? "" : `; the reply is in state "${state}"`;
   const what = gone === "deleted" ? "was deleted with its state" : `was too large to keep${where}`;
   return refusal(

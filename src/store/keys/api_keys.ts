@@ -7,7 +7,7 @@ import { InferenceError } from "../../core/errors.ts";
 import { isTenantName } from "../../core/tenant.ts";
 import { hashKey, keyId, newKeyText } from "./api_key_text.ts";
 import type { Backend, Key } from "../backends/backend.ts";
-import { type KeyLimits, limitsIn } from "./key_limits.ts";
+import { type KeyLimits, parseLimits } from "./key_limits.ts";
 import { API_KEY_IDS, API_KEYS } from "../row_keys.ts";
 import type { RandomBytes } from "../states/state_id.ts";
 import { assertTenant, tenantRow } from "../tenants.ts";
@@ -164,7 +164,7 @@ function decodeRow(value: Uint8Array): KeyRow | null {
   if (row?.version !== 1 || typeof row.tenant !== "string" || !isTenantName(row.tenant)) {
     return null;
   }
-  const limits = limitsIn(row.limits);
+  const limits = parseLimits(row.limits);
   if (limits === null) return null;
   const { tenant, created } = row as KeyRow;
   return { version: 1, tenant, created, ...(row.limits === undefined ? {} : { limits }) };

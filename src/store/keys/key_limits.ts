@@ -20,7 +20,7 @@ export interface KeyLimits {
 }
 
 /** All bounds, and what flags and lists of keys call them. */
-export const LIMIT_WORDS = {
+export const LIMIT_FLAG_NAMES = {
   requestsPerMinute: "requests-per-minute",
   tokensPerMinute: "tokens-per-minute",
   promptTokens: "max-prompt-tokens",
@@ -29,7 +29,7 @@ export const LIMIT_WORDS = {
 } as const satisfies Record<keyof KeyLimits, string>;
 
 /** Names of all bounds. */
-export const LIMIT_NAMES = Object.keys(LIMIT_WORDS) as (keyof KeyLimits)[];
+export const LIMIT_NAMES = Object.keys(LIMIT_FLAG_NAMES) as (keyof KeyLimits)[];
 
 /** Whether a number can be a bound. */
 export function isLimit(value: unknown): value is number {
@@ -37,7 +37,7 @@ export function isLimit(value: unknown): value is number {
 }
 
 /** The bounds in a row, those of other names left out; `null` where one is no bound. */
-export function limitsIn(value: unknown): KeyLimits | null {
+export function parseLimits(value: unknown): KeyLimits | null {
   if (value === undefined) return {};
   if (!isFields(value)) return null;
   const given = LIMIT_NAMES.filter((name) => value[name] !== undefined);
@@ -46,17 +46,17 @@ export function limitsIn(value: unknown): KeyLimits | null {
 }
 
 /** Bounds as words, `requests-per-minute=60` and the like. */
-export function limitWords(limits: KeyLimits): string[] {
+export function formatLimits(limits: KeyLimits): string[] {
   return LIMIT_NAMES.filter((name) => limits[name] !== undefined)
-    .map((name) => `${LIMIT_WORDS[name]}=${limits[name]}`);
+    .map((name) => `${LIMIT_FLAG_NAMES[name]}=${limits[name]}`);
 }
 
 /** The bounds that words say; `null` where one says none, or they say one twice. */
-export function limitsOfWords(words: readonly string[]): KeyLimits | null {
+export function parseLimitWords(words: readonly string[]): KeyLimits | null {
   const limits: { -readonly [name in keyof KeyLimits]: number } = {};
   for (const word of words) {
     const [, said, digits] = word.match(/^([a-z-]+)=(\d{1,16})$/) ?? [];
-    const name = LIMIT_NAMES.find((name) => LIMIT_WORDS[name] === said);
+    const name = LIMIT_NAMES.find((name) => LIMIT_FLAG_NAMES[name] === said);
     if (name === undefined || limits[name] !== undefined || !isLimit(Number(digits))) return null;
     limits[name] = Number(digits);
   }

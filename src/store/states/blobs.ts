@@ -7,7 +7,7 @@
 import { InferenceError } from "../../core/errors.ts";
 import { toHex } from "../../core/hex.ts";
 import { sha256 } from "../../core/sha256.ts";
-import { atOnce } from "./map_concurrent.ts";
+import { mapConcurrent } from "./map_concurrent.ts";
 import { type Backend, deleteKeys, type Key, LIMITS, type Mutation } from "../backends/backend.ts";
 import { BlobCache } from "./blob_cache.ts";
 import { newBlobId } from "./blob_id.ts";
@@ -90,7 +90,7 @@ export class Blobs {
       ...(chunk === CHUNK_BYTES ? {} : { chunk }),
     };
     const keys = this.#keys(reference);
-    await atOnce(every(CHUNKS_PER_ATOMIC, keys.length), AT_ONCE, async (first) => {
+    await mapConcurrent(every(CHUNKS_PER_ATOMIC, keys.length), AT_ONCE, async (first) => {
       const batch = keys.slice(first, first + CHUNKS_PER_ATOMIC).map((key, i): Mutation => {
         const start = (first + i) * chunk;
         return { type: "set", key, value: bytes.subarray(start, start + chunk), expireIn };
@@ -140,7 +140,7 @@ export class Blobs {
       entries.forEach((entry, i) => entry && place(entry.value, i));
     } else {
       const prefix = this.#prefix(reference);
-      await atOnce(every(CHUNKS_PER_RANGE, keys.length), AT_ONCE, async (from) => {
+      await mapConcurrent(every(CHUNKS_PER_RANGE, keys.length), AT_ONCE, async (from) => {
         const to = from + CHUNKS_PER_RANGE;
         const range = [from, to < keys.length ? to : Infinity] as const;
         for await (const { key, value } of this.#backend.list(prefix, { range })) {

@@ -159,7 +159,7 @@ export class Conversations {
 }
 
 function conversationIn(bytes: Uint8Array, id: string): ConversationRow {
-  const options = { what: `conversation "${id}"`, row: "it", param: "conversation" };
+  const options = { kind: `conversation "${id}"`, row: "it", param: "conversation" };
   const { head, created, metadata, expires } = decodeRow(bytes, options);
   if (isStringOrNull(head) && isTime(created) && isMetadata(metadata)) {
     return { version: 1, head, created, metadata, expires: isTime(expires) ? expires : undefined };

@@ -59,7 +59,7 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
 
 /** @throws InferenceError `state_damaged` */
 export function decodeManifest(bytes: Uint8Array, id: string): Manifest {
-  const options = { what: `state "${id}"`, row: "its manifest", param: "state_id" };
+  const options = { kind: `state "${id}"`, row: "its manifest", param: "state_id" };
   const manifest = decodeRow(bytes, options);
   if (!isManifest(manifest)) throw damagedRow("its manifest lacks fields", options);
   return manifest;

@@ -2,7 +2,7 @@
  * Runs `job` for every item, `lanes` of them at once, in their order. The first failure ends it;
  * what was under way then goes on by itself.
  */
-export async function atOnce<T>(
+export async function mapConcurrent<T>(
   items: readonly T[],
   lanes: number,
   job: (item: T) => Promise<void>,

@@ -5,7 +5,7 @@
 
 import { NO_TELEMETRY, type Telemetry } from "../../core/telemetry.ts";
 import { DEFAULT_TENANT } from "../../core/tenant.ts";
-import { Answers } from "../idempotency/idempotency_records.ts";
+import { IdempotencyRecords } from "../idempotency/idempotency_records.ts";
 import type { Backend } from "../backends/backend.ts";
 import { BlobCache } from "./blob_cache.ts";
 import { type BlobReference, Blobs } from "./blobs.ts";
@@ -26,12 +26,12 @@ import type {
 } from "./store_types.ts";
 import { assertTenant } from "../tenants.ts";
 import {
-  asSeenBy,
   assertSameModel,
   ATTEMPTS,
   busy,
   changed,
   expired,
+  forTenant,
   isCode,
 } from "./store_errors.ts";
 
@@ -51,7 +51,7 @@ export class StateStore {
   /** Whose states these are. */
   readonly tenant: string;
   /** Answers by their idempotency keys. */
-  readonly answers: Answers;
+  readonly idempotencyRecords: IdempotencyRecords;
   /** Names that move from state to state. */
   readonly conversations: Conversations;
   /** States by the transcripts that lead to them. */
@@ -82,7 +82,7 @@ export class StateStore {
     const { onChange } = options;
     this.#rows = new StateRows({ backend, blobs: this.#blobs, tenant, now, onChange });
     const { monotonic = () => performance.now() } = options;
-    this.answers = new Answers({ backend, tenant, now, monotonic, random });
+    this.idempotencyRecords = new IdempotencyRecords({ backend, tenant, now, monotonic, random });
     this.conversations = new Conversations({ backend, tenant, now, random, ttl: this.#ttl });
     const { maxPrefixes: maxRows = 10_000 } = options;
     this.prefixes = new PrefixIndex({ backend, tenant, now, maxRows });
@@ -122,7 +122,7 @@ export class StateStore {
     return this.#steady(id, async (info) => {
       if (model) assertSameModel(info, model);
       const turn = await this.#blobs.read(info.turn);
-      return { info: asSeenBy(info, this.#vocabularyHash), turn };
+      return { info: forTenant(info, this.#vocabularyHash), turn };
     });
   }
 
@@ -241,14 +241,14 @@ export class StateStore {
         // Gone since the attempt before: by us, and the answer was lost, or by somebody else.
         if (seen !== null && isCode(error, "state_not_found")) return null;
         // A deletion that broke off may have left them.
-        if (isCode(error, "state_not_found")) await this.answers.forget(id);
+        if (isCode(error, "state_not_found")) await this.idempotencyRecords.forget(id);
         throw error;
       });
       if (info !== null) seen = info;
       if (info !== null && !await this.#rows.delete(info)) continue;
       await this.#rows.collect(blobsOf(seen!));
       if (seen!.prefix !== undefined) await this.prefixes.forget(seen!.prefix, id);
-      await this.answers.forget(id);
+      await this.idempotencyRecords.forget(id);
       return;
     }
     throw busy(id);

@@ -34,7 +34,7 @@ function mismatch({ id }: StateInfo, what: string): InferenceError {
 }
 
 /** A state as a worker of another vocabulary sees it: its fingerprint is not that of the worker's model. */
-export function asSeenBy(info: StateInfo, vocabularyHash?: string): StateInfo {
+export function forTenant(info: StateInfo, vocabularyHash?: string): StateInfo {
   if (!hasOtherVocabulary(info.model, vocabularyHash)) return info;
   const { fingerprint, vocabularyHash: own } = info.model;
   return { ...info, model: { ...info.model, fingerprint: `${fingerprint}+${own}` } };

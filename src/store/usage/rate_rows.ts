@@ -42,7 +42,7 @@ export class RateRows {
   }
 
   /** Tells the others. Throws InferenceError `store_unavailable`. */
-  async tell(tenant: string, { requests, tokens }: RateUsage): Promise<void> {
+  async publish(tenant: string, { requests, tokens }: RateUsage): Promise<void> {
     const { backend, worker, now } = this.#options;
     const row = { version: 1, at: now(), requests: [...requests], tokens: [...tokens] };
     const value = new TextEncoder().encode(JSON.stringify(row));

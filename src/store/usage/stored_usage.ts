@@ -8,10 +8,10 @@
  * state that it goes on from do, counts for each. Answers are found by counting alone.
  */
 
-import { answerBytes } from "../idempotency/idempotency_rows.ts";
+import { responseBytes } from "../idempotency/idempotency_rows.ts";
 import type { Backend } from "../backends/backend.ts";
-import { answersKey, conversationsKey } from "../row_keys.ts";
-import { within } from "../backends/reconnecting_client.ts";
+import { conversationsKey, idempotencyKey } from "../row_keys.ts";
+import { withTimeout } from "../backends/reconnecting_client.ts";
 import { listStates } from "../states/list_states.ts";
 import { bytesOf, type Manifest } from "../states/manifest.ts";
 import type { StateChange } from "../states/state_rows.ts";
@@ -42,7 +42,7 @@ export interface StoredUsageOptions {
   /** Epoch milliseconds. */
   now: () => number;
   /** Milliseconds that are waited for a tenant's first count. */
-  patience?: number | undefined;
+  countTimeoutMs?: number | undefined;
 }
 
 /** A tenant's count, and what has changed since. */
@@ -74,12 +74,12 @@ export class StoredUsage {
   /** Sees to it that it is known what a tenant keeps, as far as that can be. */
   async ready(tenant: string): Promise<void> {
     const counted = this.#held(tenant);
-    const { now, patience = FIRST_MS } = this.#options;
+    const { now, countTimeoutMs: patience = FIRST_MS } = this.#options;
     if (now() - counted.tried >= counted.lasts) {
       counted.counting ??= this.#count(tenant, counted);
     }
     // Only a tenant's first turns wait, and not for long: later ones go by what is known.
-    await (counted.first ??= within(counted.counting!, patience).catch(() => {}));
+    await (counted.first ??= withTimeout(counted.counting!, patience).catch(() => {}));
   }
 
   /** What a tenant keeps, with what is held for turns under way, by what is known now. */
@@ -89,7 +89,7 @@ export class StoredUsage {
   }
 
   /** Holds room for what is to be stored; what is returned lets go of it. */
-  hold(tenant: string, states: number, bytes: number): () => void {
+  reserve(tenant: string, states: number, bytes: number): () => void {
     const { held } = this.#held(tenant);
     held.states += states;
     held.bytes += bytes;
@@ -156,8 +156,8 @@ export class StoredUsage {
         conversations++;
         bytes += value.length;
       }
-      for await (const { value } of backend.list(answersKey(tenant))) {
-        bytes += answerBytes(value, now());
+      for await (const { value } of backend.list(idempotencyKey(tenant))) {
+        bytes += responseBytes(value, now());
       }
       // What was told meanwhile may have been listed as it was before, or as it is now.
       for (const [id, manifest] of counted.changed) {

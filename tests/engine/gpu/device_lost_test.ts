@@ -54,7 +54,7 @@ Deno.test("a device lost amid windows ends every turn with device_lost, and late
   device.destroy();
   for (const { ended } of turns) await assert.rejects(ended, isLost);
   await assert.rejects(start(scheduler, 5).ended, isLost);
-  const { running, waiting } = scheduler.numbers;
+  const { running, waiting } = scheduler.snapshot;
   assert.deepEqual([running, waiting], [0, 0]);
   await scheduler.close();
 });

@@ -9,7 +9,7 @@ import { MemorySource } from "../../../src/formats/byte_source.ts";
 import { openDevice } from "../../../src/gpu/mod.ts";
 import { openModel } from "../../../src/model/load.ts";
 import { Scheduler } from "../../../src/scheduler/scheduler.ts";
-import type { TurnWork } from "../../../src/scheduler/scheduler_types.ts";
+import type { GenerationRequest } from "../../../src/scheduler/scheduler_types.ts";
 import { FakeTimers } from "../../support/faults/fake_timers.ts";
 import { faultyGpu, GpuFaults } from "../../support/faults/faulty_gpu.ts";
 import { writePth } from "../../formats/pth_fixture.ts";
@@ -54,7 +54,7 @@ export async function supervisorCase(
       onFailed: () => seen.push("end"),
     },
   });
-  const scheduler = new Scheduler(engine, { renewal: engine });
+  const scheduler = new Scheduler(engine, { recovery: engine });
   return {
     engine,
     scheduler,
@@ -70,7 +70,7 @@ export async function supervisorCase(
   };
 }
 
-export function turn(seed: number, overrides: Partial<TurnWork> = {}): TurnWork {
+export function turn(seed: number, overrides: Partial<GenerationRequest> = {}): GenerationRequest {
   return {
     state: null,
     tokens: [1, 2, 3],
@@ -88,7 +88,7 @@ export function turn(seed: number, overrides: Partial<TurnWork> = {}): TurnWork 
 export const ENDLESS = { maxTokens: 20_000 };
 
 /** Starts a turn; resolves `begun` with its first tokens, and `ended` with all of them. */
-export function start(scheduler: Scheduler, work: TurnWork) {
+export function start(scheduler: Scheduler, work: GenerationRequest) {
   const generation = scheduler.submit(work);
   const begun = Promise.withResolvers<void>();
   const ended = (async () => {
@@ -106,7 +106,7 @@ export function start(scheduler: Scheduler, work: TurnWork) {
 let sound: Promise<SupervisorCase> | undefined;
 
 /** What a turn gives where nothing fails. */
-export async function runWithoutFaults(work: TurnWork) {
+export async function runWithoutFaults(work: GenerationRequest) {
   sound ??= supervisorCase();
   return await start((await sound).scheduler, work).ended;
 }

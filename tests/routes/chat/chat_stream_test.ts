@@ -129,7 +129,7 @@ Deno.test("a client that stops reading stops its turn; one that reads slowly doe
       written++;
       await new Promise((resolve) => setTimeout(resolve, 10));
     };
-    const { app } = testApp({ script: ids("a".repeat(80)), before, unread: 200 });
+    const { app } = testApp({ script: ids("a".repeat(80)), before, stalledReadTimeoutMs: 200 });
     const ask = () =>
       app.request(path, {
         method: "POST",

@@ -3,12 +3,12 @@
 import assert from "node:assert/strict";
 import {
   BODY_LIMITS,
-  type BodyBounds,
+  type BodyReadOptions,
   readChunks,
   readJson,
 } from "../../../routes/middleware/body.ts";
-import { MOST_PIECES } from "../../../routes/middleware/body_stream.ts";
-import { Room } from "../../../routes/middleware/memory_budget.ts";
+import { MAX_CHUNKS } from "../../../routes/middleware/body_stream.ts";
+import { MemoryBudget } from "../../../routes/middleware/memory_budget.ts";
 import { errorOf, HI, testApp } from "../fixtures.ts";
 import { askAs, tenantApp } from "../tenant_app.ts";
 
@@ -21,8 +21,8 @@ function slow(pieces: readonly string[], pause: number): ReadableStream<Uint8Arr
   })());
 }
 
-function bounds(pause: number): BodyBounds {
-  return { ...BODY_LIMITS, pause, held: new Room(Infinity).hold("ada") };
+function bounds(pause: number): BodyReadOptions {
+  return { ...BODY_LIMITS, stallTimeoutMs: pause, memory: new MemoryBudget(Infinity).lease("ada") };
 }
 
 function request(body: ReadableStream<Uint8Array>): Request {
@@ -32,7 +32,7 @@ function request(body: ReadableStream<Uint8Array>): Request {
 const unchecked = (json: unknown) => json;
 
 Deno.test("a body that stops coming is given up, and the client told", async () => {
-  const { app } = testApp({ bodyPause: 30 });
+  const { app } = testApp({ stalledBodyTimeoutMs: 30 });
   let cancelled = false;
   const never = new ReadableStream<Uint8Array>({ cancel: () => void (cancelled = true) });
   const url = "http://localhost/v1/chat/completions";
@@ -92,7 +92,7 @@ Deno.test("pieces are put together to blocks, and are all there", async () => {
 
 Deno.test("a body in too many pieces is refused, with what to do", async () => {
   const { app } = testApp();
-  const body = pieces(MOST_PIECES + 1, 1);
+  const body = pieces(MAX_CHUNKS + 1, 1);
   const url = "http://localhost/v1/chat/completions";
   const { message } = await errorOf(
     app.request(url, { method: "POST", body }),
@@ -116,7 +116,7 @@ Deno.test("a reader that takes its time is not taken for a slow client", async (
 
 Deno.test("large bodies that do not end are bounded together; others come through, and all do later", async () => {
   const bodyLimit = 100_000;
-  const it = await tenantApp(["ada", "bob"], { bodyLimit, bodyPause: 30_000 });
+  const it = await tenantApp(["ada", "bob"], { bodyLimit, stalledBodyTimeoutMs: 30_000 });
   const request = (key: string, body: BodyInit) => {
     const init = { method: "POST", headers: { authorization: `Bearer ${key}-key` }, body };
     return Promise.resolve(it.app.request("http://localhost/v1/chat/completions", init));

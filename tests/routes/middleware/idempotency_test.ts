@@ -1,7 +1,7 @@
 /** `Idempotency-Key` on chat completions and responses, over workers of one store. */
 
 import assert from "node:assert/strict";
-import { ANSWER_BYTES } from "../../../routes/middleware/idempotency.ts";
+import { MAX_STORED_BYTES } from "../../../routes/middleware/idempotency.ts";
 import { CLAIM_MS } from "../../../src/store/idempotency/idempotency_records.ts";
 import { MemoryBackend } from "../../../src/store/backends/memory.ts";
 import { ids } from "../../session/fixtures.ts";
@@ -80,7 +80,7 @@ Deno.test("of an answer that is too large it is kept where its text is, and noth
     assert.equal(first.status, 200);
     const ids = first.headers.get("x-state-id")!.split(", ");
     const text = await first.text();
-    assert.ok(text.length > ANSWER_BYTES, `${text.length}`);
+    assert.ok(text.length > MAX_STORED_BYTES, `${text.length}`);
     assert.equal(await sizeOf(backend, "answer"), 0);
     const again = await once(it, body, key);
     assert.equal(again.headers.get("x-state-id"), ids[0]);
@@ -127,7 +127,7 @@ Deno.test("a worker that is killed blocks its key until it was seen unchanged fo
   const it = testApp({ backend, storeOptions: { now, monotonic: now }, script: SCRIPT });
   // What a killed worker leaves: a claim that nobody renews.
   const path = "POST /v1/chat/completions";
-  await it.store.answers.claim({ key: "key-1", route: path, body: JSON.stringify(HI) });
+  await it.store.idempotencyRecords.claim({ key: "key-1", route: path, body: JSON.stringify(HI) });
   await errorOf(once(it, HI), 409, "request_in_progress");
   time += CLAIM_MS;
   const text = await (await once(it, HI)).text();

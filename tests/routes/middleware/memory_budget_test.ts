@@ -1,68 +1,68 @@
 /** What requests hold of memory together. */
 
 import assert from "node:assert/strict";
-import { Room } from "../../../routes/middleware/memory_budget.ts";
+import { MemoryBudget } from "../../../routes/middleware/memory_budget.ts";
 import { tenantApp } from "../tenant_app.ts";
 import { HI } from "../fixtures.ts";
 
 const FULL = { code: "overloaded" };
 
 Deno.test("requests fill the room, a tenant's no more than half of it, and leave it when they end", () => {
-  const room = new Room(100);
-  const ada = room.hold("ada");
-  ada.take(30);
-  const second = room.hold("ada");
-  second.take(20);
-  assert.throws(() => second.take(1), FULL);
-  assert.throws(() => room.hold("ada").take(1), FULL);
-  const bob = room.hold("bob");
-  bob.take(50);
-  assert.throws(() => room.hold("eve").take(1), {
+  const room = new MemoryBudget(100);
+  const ada = room.lease("ada");
+  ada.grow(30);
+  const second = room.lease("ada");
+  second.grow(20);
+  assert.throws(() => second.grow(1), FULL);
+  assert.throws(() => room.lease("ada").grow(1), FULL);
+  const bob = room.lease("bob");
+  bob.grow(50);
+  assert.throws(() => room.lease("eve").grow(1), {
     ...FULL,
     message: /^Cannot hold 1 more bytes now: requests under way hold 100, of 100 that they may;/,
   });
   ada[Symbol.dispose]();
-  second.take(30);
+  second.grow(30);
   second[Symbol.dispose]();
   bob[Symbol.dispose]();
-  room.hold("eve").take(50);
+  room.lease("eve").grow(50);
 });
 
 Deno.test("a request that is alone may be larger than the room", () => {
-  const room = new Room(100);
-  const ada = room.hold("ada");
-  ada.take(90);
-  ada.take(90);
-  const bob = room.hold("bob");
-  assert.throws(() => bob.take(1), FULL);
+  const room = new MemoryBudget(100);
+  const ada = room.lease("ada");
+  ada.grow(90);
+  ada.grow(90);
+  const bob = room.lease("bob");
+  assert.throws(() => bob.grow(1), FULL);
   ada[Symbol.dispose]();
-  bob.take(1);
-  assert.throws(() => room.hold("ada").take(100), FULL);
+  bob.grow(1);
+  assert.throws(() => room.lease("ada").grow(100), FULL);
 });
 
 Deno.test("what is refused holds nothing", () => {
-  const room = new Room(100);
-  const first = room.hold("ada");
-  first.take(40);
+  const room = new MemoryBudget(100);
+  const first = room.lease("ada");
+  first.grow(40);
   for (let i = 0; i < 10; i++) {
-    using other = room.hold("ada");
-    assert.throws(() => other.take(11), FULL);
+    using other = room.lease("ada");
+    assert.throws(() => other.grow(11), FULL);
   }
-  using other = room.hold("ada");
-  other.take(10);
+  using other = room.lease("ada");
+  other.grow(10);
 });
 
 Deno.test("what is taken for a client that has left holds nothing", () => {
-  const room = new Room(100);
-  const gone = room.hold("ada");
-  gone.take(40);
+  const room = new MemoryBudget(100);
+  const gone = room.lease("ada");
+  gone.grow(40);
   gone[Symbol.dispose]();
-  gone.take(40);
+  gone.grow(40);
   gone[Symbol.dispose]();
-  const [first, second] = [room.hold("ada"), room.hold("ada")];
-  first.take(25);
-  second.take(25);
-  assert.throws(() => second.take(1), FULL);
+  const [first, second] = [room.lease("ada"), room.lease("ada")];
+  first.grow(25);
+  second.grow(25);
+  assert.throws(() => second.grow(1), FULL);
 });
 
 Deno.test("files and transcripts count until they are sent, and one that is left leaves nothing", async () => {

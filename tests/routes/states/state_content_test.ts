@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { Hono } from "hono";
-import { encodeRecord } from "../../../src/session/turn_record.ts";
+import { encodeSnapshot } from "../../../src/session/turn_snapshot.ts";
 import { encodeState } from "../../../src/store/states/state_codec.ts";
 import { encodeStateFile } from "../../../src/store/states/state_file.ts";
 import { GOLDEN } from "../../support/golden_data.ts";
@@ -134,13 +134,13 @@ slowTest("a state of 40 MB goes over a real connection and back", async () => {
     open: false,
     history: null,
     state: encodeState(numbers, { codec: "f32", shape }),
-    turn: encodeRecord({
+    turn: encodeSnapshot({
       pending: [1],
-      absorbed: 4,
+      processedTokens: 4,
       position: 0,
       seed: 0n,
       counts: new Map(),
-      held: new Uint8Array(),
+      undisplayedBytes: new Uint8Array(),
       earlier: null,
       transcript: [{ role: "assistant", content: "" }],
     }),

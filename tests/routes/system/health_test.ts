@@ -1,7 +1,7 @@
 /** What probes answer of a worker whose engine or store has failed. */
 
 import assert from "node:assert/strict";
-import type { StoreCondition, WorkerStatus } from "../../../routes/worker.ts";
+import type { StoreStatus, WorkerStatus } from "../../../routes/worker.ts";
 import { harness } from "../../session/fixtures.ts";
 import { DETAILS, HI, post, STORE, testApp } from "../fixtures.ts";
 
@@ -46,12 +46,12 @@ Deno.test("what is stored can be asked for though the engine is given up", async
 });
 
 Deno.test("a worker is ready while its store is unreachable, and tells since when it is", async () => {
-  const away: StoreCondition = {
+  const away: StoreStatus = {
     status: "unreachable",
     problem: "it does not answer in time",
     since: Date.UTC(2026, 0, 1),
   };
-  const store = { kind: "server", last: () => away, look: () => Promise.resolve(away) } as const;
+  const store = { kind: "server", last: () => away, probe: () => Promise.resolve(away) } as const;
   const { app } = testApp({ worker: worker({ store }) });
   for (const path of ["/ready", "/health"]) {
     const response = await app.request(path);
@@ -66,7 +66,7 @@ Deno.test("a worker is ready while its store is unreachable, and tells since whe
 });
 
 Deno.test("ready does not wait for the store, and tells model and device", async () => {
-  const store = { ...STORE, look: () => new Promise<never>(() => {}) };
+  const store = { ...STORE, probe: () => new Promise<never>(() => {}) };
   const { app } = testApp({ worker: worker({ store }) });
   const { model, device, adapter } = await (await app.request("/ready")).json();
   assert.deepEqual([model, device, adapter], [DETAILS.model, DETAILS.device, DETAILS.adapter]);

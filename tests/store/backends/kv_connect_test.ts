@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { InferenceError } from "../../../src/core/errors.ts";
 import { DenoKvBackend } from "../../../src/store/backends/deno_kv.ts";
-import { explain } from "../../../src/store/backends/kv_connect.ts";
+import { explainConnectError } from "../../../src/store/backends/kv_connect.ts";
 import { emptyStore, FakeServer, NOTHING, TOKEN } from "./fake_kv_server.ts";
 
 /** Runs `body` with the access token set to `token`, and puts back what was there. */
@@ -153,11 +153,14 @@ Deno.test("kv connect: a port that takes connections and never answers", async (
 
 Deno.test("kv connect: a server's trouble passes, and texts that nobody knows are kept", () => {
   const failed = "the metadata endpoint at 'http://x/' responded with status 503 Unavailable";
-  assert.deepEqual(explain(new TypeError(`Could not open Deno KV database: ${failed}`)), {
-    text: `no answer; see that a denokv server runs there (${failed})`,
-    lasting: false,
-  });
-  assert.deepEqual(explain("odd"), { text: "odd", lasting: false });
+  assert.deepEqual(
+    explainConnectError(new TypeError(`Could not open Deno KV database: ${failed}`)),
+    {
+      text: `no answer; see that a denokv server runs there (${failed})`,
+      lasting: false,
+    },
+  );
+  assert.deepEqual(explainConnectError("odd"), { text: "odd", lasting: false });
 });
 
 /** Resolves when the backend answers; its server is up, and its client may be waiting to try. */

@@ -1,7 +1,10 @@
 /** A link over handles that are only numbers. */
 
 import assert from "node:assert/strict";
-import { Link, NoAnswer } from "../../../src/store/backends/reconnecting_client.ts";
+import {
+  ReconnectingClient,
+  TimeoutError,
+} from "../../../src/store/backends/reconnecting_client.ts";
 
 const PATIENT = 60_000;
 const never = <T>() => new Promise<T>(() => {});
@@ -11,7 +14,7 @@ function numbered(opening: (n: number) => Promise<number> = (n) => Promise.resol
   const changes: unknown[] = [];
   const closed: number[] = [];
   let opened = 0;
-  const link = new Link<number>({
+  const link = new ReconnectingClient<number>({
     open: () => opening(++opened),
     close: (handle) => void closed.push(handle),
     onChange: (error) => changes.push(error === null ? null : (error as Error).message),
@@ -32,7 +35,7 @@ Deno.test("link: uses share one handle as long as it works", async () => {
 
 Deno.test("link: what is not answered ends in time, and the next use has a new handle", async () => {
   const { link, closed, changes } = numbered();
-  await assert.rejects(link.use(() => never(), 5), NoAnswer);
+  await assert.rejects(link.use(() => never(), 5), TimeoutError);
   assert.deepEqual(closed, [1]);
   assert.equal(await link.use(echo, PATIENT), 2);
   assert.deepEqual(changes, ["there was no answer in time", null]);
@@ -41,7 +44,7 @@ Deno.test("link: what is not answered ends in time, and the next use has a new h
 Deno.test("link: an operation that fails late or after its handle was given up is nobody's", async () => {
   const { link, changes } = numbered();
   const late = Promise.withResolvers<number>();
-  await assert.rejects(link.use(() => late.promise, 5), NoAnswer);
+  await assert.rejects(link.use(() => late.promise, 5), TimeoutError);
   assert.equal(await link.use(echo, PATIENT), 2);
   late.reject(new Error("late"));
   await new Promise((resolve) => setTimeout(resolve, 0));
@@ -66,8 +69,8 @@ Deno.test("link: what cannot be opened fails at once, and is opened anew for the
 Deno.test("link: an opening that hangs is waited for in time, by all together", async () => {
   const slow = Promise.withResolvers<number>();
   const { link, opened } = numbered(() => slow.promise);
-  await assert.rejects(link.use(echo, 5), NoAnswer);
-  await assert.rejects(link.use(echo, 5), NoAnswer);
+  await assert.rejects(link.use(echo, 5), TimeoutError);
+  await assert.rejects(link.use(echo, 5), TimeoutError);
   const third = link.use(echo, PATIENT);
   slow.resolve(7);
   assert.equal(await third, 7);
@@ -85,7 +88,7 @@ Deno.test("link: few uses run at once on a handle, and who waits gets the next o
   assert.equal(outcomes.filter(({ status }) => status === "rejected").length, 16);
   for (const outcome of outcomes) {
     if (outcome.status === "fulfilled") assert.equal(outcome.value, 2);
-    else assert.ok(outcome.reason instanceof NoAnswer);
+    else assert.ok(outcome.reason instanceof TimeoutError);
   }
 });
 
@@ -93,7 +96,7 @@ Deno.test("link: who waits for its turn in vain ends in time and takes nobody's 
   const { link, closed } = numbered();
   const gate = Promise.withResolvers<number>();
   const running = Array.from({ length: 16 }, () => link.use(() => gate.promise, PATIENT));
-  await assert.rejects(link.use(echo, 5), NoAnswer);
+  await assert.rejects(link.use(echo, 5), TimeoutError);
   gate.resolve(0);
   await Promise.all(running);
   const next = await Promise.all(Array.from({ length: 16 }, () => link.use(echo, PATIENT)));

@@ -28,7 +28,7 @@ function fakeStore() {
 Deno.test("a store is asked every few seconds at most, however often somebody wants to know", async () => {
   const { fake, probe } = fakeStore();
   assert.equal(probe.last().status, "unknown");
-  const found = await Promise.all([probe.look(), probe.look(), probe.look()]);
+  const found = await Promise.all([probe.probe(), probe.probe(), probe.probe()]);
   assert.deepEqual(found.map(({ status }) => status), Array(3).fill("reachable"));
   assert.equal(fake.asked, 1);
   fake.now += 2999;
@@ -36,21 +36,25 @@ Deno.test("a store is asked every few seconds at most, however often somebody wa
   assert.equal(fake.asked, 1);
   fake.now += 1;
   probe.last();
-  await probe.look();
+  await probe.probe();
   assert.equal(fake.asked, 2);
 });
 
 Deno.test("a store that fails is unreachable since it was found so, and its error's text is not told", async () => {
   const { fake, probe, changes } = fakeStore();
-  await probe.look();
+  await probe.probe();
   fake.mode = "broken";
   fake.now = 5000;
-  assert.deepEqual(await probe.look(), { status: "unreachable", problem: "it fails", since: 5000 });
+  assert.deepEqual(await probe.probe(), {
+    status: "unreachable",
+    problem: "it fails",
+    since: 5000,
+  });
   fake.now = 9000;
-  assert.equal((await probe.look()).since, 5000);
+  assert.equal((await probe.probe()).since, 5000);
   fake.mode = "well";
   fake.now = 13_000;
-  assert.deepEqual(await probe.look(), { status: "reachable", problem: null, since: 13_000 });
+  assert.deepEqual(await probe.probe(), { status: "reachable", problem: null, since: 13_000 });
   assert.equal(changes.length, 2);
   assert.deepEqual([changes[0] instanceof Error, changes[1]], [true, null]);
 });
@@ -58,9 +62,9 @@ Deno.test("a store that fails is unreachable since it was found so, and its erro
 Deno.test("a store that hangs is not waited for, nor asked again while it has not answered", async () => {
   const { fake, probe } = fakeStore();
   fake.mode = "silent";
-  const { status, problem } = await probe.look();
+  const { status, problem } = await probe.probe();
   assert.deepEqual([status, problem], ["unreachable", "it does not answer in time"]);
   fake.now += 60_000;
-  await probe.look();
+  await probe.probe();
   assert.equal(fake.asked, 1);
 });

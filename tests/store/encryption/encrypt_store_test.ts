@@ -8,10 +8,10 @@ import { encryptStore } from "../../../src/store/encryption/encrypt_store.ts";
 import { collectAllGarbage } from "../../../src/store/states/gc.ts";
 import { MasterKeys } from "../../../src/store/encryption/master_keys.ts";
 import { MemoryBackend } from "../../../src/store/backends/memory.ts";
-import { isSealed } from "../../../src/store/encryption/row_encryption.ts";
+import { isEncrypted } from "../../../src/store/encryption/row_encryption.ts";
 import { StateStore } from "../../../src/store/states/state_store.ts";
 import { ApiKeys } from "../../../src/store/keys/api_keys.ts";
-import { noteTenant } from "../../../src/store/tenants.ts";
+import { recordTenant } from "../../../src/store/tenants.ts";
 import { FaultyBackend } from "../../support/faults/faulty_backend.ts";
 import { Random } from "../../support/random_data.ts";
 import { content, MODEL, pattern } from "../fixtures.ts";
@@ -35,11 +35,11 @@ interface Planted {
 async function plant(rows: Backend): Promise<Planted> {
   const states: Planted["states"] = [];
   for (const tenant of ["default", "acme"]) {
-    await noteTenant(rows, tenant);
+    await recordTenant(rows, tenant);
     const store = new StateStore(rows, { tenant });
     for (const seed of [1, 2, 3]) {
       const id = store.newId();
-      const [hash] = await store.prefixes.hashes({ model: MODEL.fingerprint }, [
+      const [hash] = await store.prefixes.candidateHashes({ model: MODEL.fingerprint }, [
         { role: "user", content: `${SECRET} ${seed}` },
       ]);
       const next = { ...content(seed, { length: LENGTH }), history: bytes(SECRET) };
@@ -55,7 +55,7 @@ async function plant(rows: Backend): Promise<Planted> {
     head: states[0].id,
     metadata: { a: SECRET },
   });
-  const claim = await store.answers.claim({ key: "k", route: "/", body: SECRET });
+  const claim = await store.idempotencyRecords.claim({ key: "k", route: "/", body: SECRET });
   if (!(claim instanceof Uint8Array)) await claim.complete(bytes(SECRET.repeat(5000)));
   const keys = new ApiKeys({ backend: rows, now: Date.now, random });
   const { record: { hash } } = await keys.create("acme");
@@ -65,7 +65,7 @@ async function plant(rows: Backend): Promise<Planted> {
 /** Everything that was planted is there, and nothing else can be seen in the rows. */
 async function assertEncrypted(rows: Backend, planted: Planted): Promise<void> {
   for await (const { key, value } of rows.list([])) {
-    assert.ok(value.length === 0 || isSealed(value), JSON.stringify(key));
+    assert.ok(value.length === 0 || isEncrypted(value), JSON.stringify(key));
     assert.notEqual(key[1], "prefix");
   }
   const backend = await EncryptedBackend.over(rows, KEYS);

@@ -8,7 +8,7 @@ import { DenoKvBackend } from "../../../src/store/backends/deno_kv.ts";
 import { MasterKeys } from "../../../src/store/encryption/master_keys.ts";
 import { MemoryBackend } from "../../../src/store/backends/memory.ts";
 import { EncryptedBackend } from "../../../src/store/encryption/encrypted_backend.ts";
-import { SEAL_BYTES } from "../../../src/store/encryption/row_encryption.ts";
+import { ENCRYPTION_BYTES } from "../../../src/store/encryption/row_encryption.ts";
 import { StateStore } from "../../../src/store/states/state_store.ts";
 import { FaultyBackend, NO_BACKEND_FAULTS } from "../../support/faults/faulty_backend.ts";
 import { Random } from "../../support/random_data.ts";
@@ -48,7 +48,7 @@ async function planted(backend: Backend): Promise<{ id: string; hash: string }> 
   const store = new StateStore(backend);
   const state = new Uint8Array(200_000).fill(7);
   state.set(bytes(PLANTED), 70_000);
-  const [hash] = await store.prefixes.hashes({ model: MODEL.fingerprint }, [
+  const [hash] = await store.prefixes.candidateHashes({ model: MODEL.fingerprint }, [
     { role: "user", content: PLANTED },
   ]);
   const content = {
@@ -119,7 +119,7 @@ Deno.test("a value is good at its own place only, and as it was written", async 
   const at: Key = ["t", "state", "one"];
   await backend.atomic([], [{ type: "set", key: at, value: bytes("mine") }]);
   const { value } = (await rows.get(at))!;
-  assert.equal(value.length, 4 + SEAL_BYTES);
+  assert.equal(value.length, 4 + ENCRYPTION_BYTES);
   const put = (key: Key, value: Uint8Array) => rows.atomic([], [{ type: "set", key, value }]);
   for (const elsewhere of [["t", "state", "two"], ["u", "state", "one"], ["t", "blob", "one"]]) {
     await put(elsewhere, value);
@@ -164,7 +164,7 @@ Deno.test("a master key is 32 bytes in base64; what is none is refused by its pl
   await refused(`${NEW}, c2VjcmV0`, /master key 2: it has 6 bytes/);
   await refused("c2VjcmV0!", /master key 1: it is not base64/);
   await refused("", /master key 1: it has 0 bytes, .* `openssl rand -base64 32`/);
-  assert.match((await MasterKeys.parse(`${NEW} , ${OLD}`)).sealing!, /^[0-9a-f]{16}$/);
+  assert.match((await MasterKeys.parse(`${NEW} , ${OLD}`)).current!, /^[0-9a-f]{16}$/);
 });
 
 Deno.test("an encrypted store takes no plaintext value, in any row, from anybody", async () => {
@@ -229,12 +229,12 @@ Deno.test("values of the first version are read, and keys differ from day to day
   const rows = new MemoryBackend();
   const keys = await MasterKeys.parse(NEW);
   const at: Key = ["t", "state", "one"];
-  const key = (await keys.keyOf("t", { name: keys.sealing!, day: undefined }))!;
+  const key = (await keys.keyOf("t", { name: keys.current!, day: undefined }))!;
   const iv = new Uint8Array(12).fill(3);
   const additionalData = bytes(JSON.stringify(at));
   const parameters = { name: "AES-GCM", iv, additionalData };
   const encrypted = await crypto.subtle.encrypt(parameters, key, bytes("from before"));
-  const name = Uint8Array.fromHex(keys.sealing!);
+  const name = Uint8Array.fromHex(keys.current!);
   const value = new Uint8Array([...bytes("RWS1"), ...name, ...iv, ...new Uint8Array(encrypted)]);
   await rows.atomic([], [{ type: "set", key: at, value }]);
   const text = async (backend: Backend) => new TextDecoder().decode((await backend.get(at))!.value);

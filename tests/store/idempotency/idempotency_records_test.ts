@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import {
-  ANSWER_MS,
   type Claim,
   CLAIM_MS,
+  RECORD_TTL_MS,
 } from "../../../src/store/idempotency/idempotency_records.ts";
 import type { Backend, Check, Mutation } from "../../../src/store/backends/backend.ts";
 import { collectGarbage } from "../../../src/store/states/gc.ts";
@@ -20,7 +20,7 @@ function opened() {
   let time = 1_800_000_000_000;
   const now = () => time;
   const backend = new MemoryBackend({ now });
-  const open = () => new StateStore(backend, { now, monotonic: now }).answers;
+  const open = () => new StateStore(backend, { now, monotonic: now }).idempotencyRecords;
   return { backend, now, open, answers: open(), pass: (ms: number) => void (time += ms) };
 }
 
@@ -36,7 +36,7 @@ Deno.test("answers of any size are given again, elsewhere, for a day", async () 
     const bytes = pattern(length, 3);
     await (await claimed(answers.claim(ASKED))).complete(bytes);
     const given = () => open().claim(ASKED) as Promise<Uint8Array>;
-    pass(ANSWER_MS - 1);
+    pass(RECORD_TTL_MS - 1);
     await collectGarbage(backend, { now });
     assert.ok(Buffer.from(bytes).equals(await given()), `${length}`);
     pass(1);
@@ -91,7 +91,7 @@ Deno.test("clocks that differ let nobody take a claim that is renewed", async ()
     new StateStore(backend, {
       now: () => time + elapsed + ahead,
       monotonic: () => elapsed + booted,
-    }).answers;
+    }).idempotencyRecords;
   const DAY = 24 * 3_600_000;
   for (const ahead of [-DAY, -60_000, 60_000, DAY]) {
     const [holder, other] = [worker(0, 5), worker(ahead, 9_999_999)];
@@ -144,7 +144,7 @@ async function answered() {
   for (const id of states) {
     await store.save(content(1, { length: 100 }), { id, model: MODEL, parent: null });
   }
-  const claim = await claimed(store.answers.claim(ASKED));
+  const claim = await claimed(store.idempotencyRecords.claim(ASKED));
   return { ...it, store, states, claim };
 }
 
@@ -152,7 +152,9 @@ Deno.test("deleting a state deletes the answers that name it, and their keys say
   for (const deleted of [0, 1]) {
     const { store, states, claim, backend, open, pass } = await answered();
     await claim.complete(SECRET, states);
-    await (await claimed(store.answers.claim({ ...ASKED, key: "l" }))).complete(pattern(9, 1));
+    await (await claimed(store.idempotencyRecords.claim({ ...ASKED, key: "l" }))).complete(
+      pattern(9, 1),
+    );
     assert.match(await dump(backend), /secret/);
     await store.delete(states[deleted]);
     assert.doesNotMatch(await dump(backend), /secret/);
@@ -160,7 +162,7 @@ Deno.test("deleting a state deletes the answers that name it, and their keys say
     await rejects(open().claim({ ...ASKED, body: "[]" }), "answer_gone");
     assert.deepEqual(await open().claim({ ...ASKED, key: "l" }), pattern(9, 1));
     await store.delete(states[1 - deleted]);
-    pass(ANSWER_MS);
+    pass(RECORD_TTL_MS);
     await (await claimed(open().claim(ASKED))).complete(SECRET);
     assert.deepEqual(await open().claim(ASKED), SECRET);
   }
@@ -208,9 +210,9 @@ class ForgetfulBackend extends MemoryBackend {
 
 Deno.test("writes whose acknowledgement was lost count all the same", async () => {
   const backend = new ForgetfulBackend();
-  const claim = await claimed(new StateStore(backend).answers.claim(ASKED));
+  const claim = await claimed(new StateStore(backend).idempotencyRecords.claim(ASKED));
   assert.ok(await claim.renew());
   await claim.complete(pattern(70_000, 4));
-  const given = await new StateStore(backend).answers.claim(ASKED);
+  const given = await new StateStore(backend).idempotencyRecords.claim(ASKED);
   assert.ok(given instanceof Uint8Array && Buffer.from(given).equals(pattern(70_000, 4)));
 });

@@ -9,7 +9,7 @@ import { collectAllGarbage } from "../../../src/store/states/gc.ts";
 import { MemoryBackend } from "../../../src/store/backends/memory.ts";
 import { randomBytes } from "../../../src/store/states/state_id.ts";
 import { StateStore } from "../../../src/store/states/state_store.ts";
-import { listTenants, noteTenant } from "../../../src/store/tenants.ts";
+import { listTenants, recordTenant } from "../../../src/store/tenants.ts";
 import { rejects } from "../../session/fixtures.ts";
 import { content, MODEL } from "../fixtures.ts";
 
@@ -96,9 +96,9 @@ for (const [name, open] of BACKENDS) {
     async (keys, backend) => {
       assert.deepEqual(await listTenants(backend), ["default"]);
       const { record } = await keys.create("keyed");
-      await noteTenant(backend, "served");
-      await noteTenant(backend, "served");
-      await noteTenant(backend, "default");
+      await recordTenant(backend, "served");
+      await recordTenant(backend, "served");
+      await recordTenant(backend, "default");
       await keys.revoke(record.id);
       assert.deepEqual(await listTenants(backend), ["default", "keyed", "served"]);
     },
@@ -108,7 +108,7 @@ for (const [name, open] of BACKENDS) {
     const clock = { now: Date.now() };
     const now = () => clock.now;
     for (const tenant of ["default", "one", "two"]) {
-      await noteTenant(backend, tenant);
+      await recordTenant(backend, tenant);
       const store = new StateStore(backend, { tenant, now, ttl: 60_000 });
       const id = store.newId();
       await store.save(content(1, { length: 1000 }), { id, model: MODEL, parent: null });

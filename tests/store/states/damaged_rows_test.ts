@@ -19,13 +19,13 @@ async function stored() {
     prefix: "hash",
   });
   const conversation = await store.conversations.create({ head: id, metadata: { a: "b" } });
-  const claim = await store.answers.claim(REQUEST);
+  const claim = await store.idempotencyRecords.claim(REQUEST);
   assert.ok("complete" in claim);
   await claim.complete(new TextEncoder().encode("answer"));
   const readers: Record<string, () => Promise<unknown>> = {
     state: () => store.load(id),
     conversation: () => store.conversations.get(conversation.id),
-    idempotency: () => store.answers.claim(REQUEST),
+    idempotency: () => store.idempotencyRecords.claim(REQUEST),
   };
   return { backend, store, readers };
 }

@@ -44,7 +44,7 @@ function usageOf() {
   const clock = { now: 1_700_000_000_000 };
   const now = () => clock.now;
   const backend = new ListedBackend({ now });
-  const usage = new StoredUsage({ backend, now, patience: 50 });
+  const usage = new StoredUsage({ backend, now, countTimeoutMs: 50 });
   const storeOf = (watched = true) =>
     new StateStore(backend, {
       tenant: "acme",
@@ -74,7 +74,7 @@ async function counted({ backend, clock }: ReturnType<typeof usageOf>) {
 
 Deno.test("answers that are kept to be given again count until they run out, damaged ones included", async () => {
   const it = usageOf();
-  const { answers } = it.storeOf();
+  const { idempotencyRecords: answers } = it.storeOf();
   const claim = await answers.claim({ key: "k", route: "POST /x", body: "{}" });
   assert.ok(!(claim instanceof Uint8Array));
   await claim.complete(new Uint8Array(100_000));
@@ -172,7 +172,7 @@ Deno.test("a turn does not wait for a store that hangs, nor fail with one that i
 
 Deno.test("what is held counts until it is let go of, once", async () => {
   const it = usageOf();
-  const free = it.usage.hold("acme", 2, 500);
+  const free = it.usage.reserve("acme", 2, 500);
   assert.deepEqual(await amountOf(it), { states: 2, bytes: 500, conversations: 0 });
   free();
   free();

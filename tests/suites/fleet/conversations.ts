@@ -1,6 +1,6 @@
 /** Many conversations at once, each turn of which is known by the turn before. */
 
-import { atOnce } from "../../../src/store/states/map_concurrent.ts";
+import { mapConcurrent } from "../../../src/store/states/map_concurrent.ts";
 import { type Answer, persist, type Tally } from "./client.ts";
 import { messages } from "./dialogue.ts";
 
@@ -59,10 +59,14 @@ export async function converseAll(
       }
     }
   };
-  await atOnce([...Array(conversations).keys()], clients, (i) =>
-    converse(i).catch((error) => {
-      signal.throwIfAborted();
-      all.failures.push(`conversation ${i}: ${error instanceof Error ? error.message : error}`);
-    }));
+  await mapConcurrent(
+    [...Array(conversations).keys()],
+    clients,
+    (i) =>
+      converse(i).catch((error) => {
+        signal.throwIfAborted();
+        all.failures.push(`conversation ${i}: ${error instanceof Error ? error.message : error}`);
+      }),
+  );
   return all;
 }

@@ -2,7 +2,7 @@
 
 import { findModel, modelTokenizer } from "../../../src/model_files/find_model.ts";
 import { renderMessage, REPLY_START } from "../../../src/prompt/chat_template.ts";
-import { atOnce } from "../../../src/store/states/map_concurrent.ts";
+import { mapConcurrent } from "../../../src/store/states/map_concurrent.ts";
 import { persist, persistGet, type StateBody } from "./client.ts";
 import { converseAll, type Place, type Turn } from "./conversations.ts";
 import { messages, TURNS } from "./dialogue.ts";
@@ -83,7 +83,7 @@ async function checkIds(
   const states = new Map<string, StateBody>();
   let right = 0;
   let open = 0;
-  await atOnce(given, clients, async ({ id, conversation, turn }) => {
+  await mapConcurrent(given, clients, async ({ id, conversation, turn }) => {
     const { status, body } = await persistGet(`${url}/v1/states/${id}`, { signal });
     if (status !== 200) return;
     states.set(id, body);

@@ -4,7 +4,7 @@
  * its event loop stood still.
  */
 
-import { collected, collectedIn } from "../../../bench/collected.ts";
+import { heapAfterGc, workerHeapAfterGc } from "../../../bench/collected.ts";
 import type { OpenEngine } from "../../../src/server/open_engine.ts";
 import { parseFlags } from "../../../src/settings/parse_flags.ts";
 import { serveWorker } from "../../../src/server/serve.ts";
@@ -28,10 +28,10 @@ Deno.addSignalListener("SIGUSR2", async () => {
   // To collect the garbage is a stall of its own.
   watchdog[Symbol.dispose]();
   const stallMs = watchdog.longestStall;
-  const engine = await collectedIn(worker!);
+  const engine = await workerHeapAfterGc(worker!);
   const line: LiveMemoryLine = {
     message: LIVE_MEMORY_LABEL,
-    host: await collected(),
+    host: await heapAfterGc(),
     engine,
     stallMs,
   };

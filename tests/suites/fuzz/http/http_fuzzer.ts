@@ -10,7 +10,7 @@ import { DETAILS, STORE } from "../../../routes/fixtures.ts";
 import { harness, tokenizer as toy, VOCABULARY } from "../../../session/fixtures.ts";
 import { Tokenizer } from "../../../../src/tokenizer/tokenizer.ts";
 import { MemoryBackend } from "../../../../src/store/backends/memory.ts";
-import { createConstrain } from "../../../../src/grammar/constrain.ts";
+import { createTokenConstraints } from "../../../../src/grammar/constrain.ts";
 import { TABLE } from "../../../grammar/fixtures.ts";
 import {
   type Known,
@@ -151,7 +151,7 @@ class Run {
 
   static async begin(seed: number): Promise<Run> {
     const backend = new MemoryBackend();
-    const constrain = createConstrain(TABLE, { endToken: 0 });
+    const constrain = createTokenConstraints(TABLE, { endToken: 0 });
     const { sessions, runner } = harness({ backend, tokenizer: quickTokenizer() });
     // The toy model writes what it likes; constraints are compiled, and so refused, all the same.
     runner.prepare = async (constraint) => (await constrain(constraint)).close();

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { Constraint } from "../../../../src/core/sampling.ts";
-import { createConstrain } from "../../../../src/grammar/constrain.ts";
+import { createTokenConstraints } from "../../../../src/grammar/constrain.ts";
 import { allowedIds, END, TABLE, TOKENS } from "../../../grammar/fixtures.ts";
 import type { Target } from "../target.ts";
 
@@ -12,7 +12,7 @@ const KIB = 1024;
 const STEPS = 6;
 
 /** Kept between requests, as a worker keeps it: grammars are not, as each is another one. */
-const constrain = createConstrain(TABLE, { endToken: END, kept: 1 });
+const constrain = createTokenConstraints(TABLE, { endToken: END, cachedGrammars: 1 });
 
 const SCHEMA = {
   type: "object",

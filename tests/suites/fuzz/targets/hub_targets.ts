@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { InferenceError } from "../../../../src/core/errors.ts";
 import { DamagedDownload, download, type Part } from "../../../../src/hub/download.ts";
-import { HubHttp, Refusal } from "../../../../src/hub/hub_http.ts";
+import { HubHttp, HubRefusal } from "../../../../src/hub/hub_http.ts";
 import { isSafePath } from "../../../../src/hub/names.ts";
 import { FileChanged, type RemoteFile, Repository } from "../../../../src/hub/repository.ts";
 import type { Target } from "../target.ts";
@@ -44,7 +44,7 @@ async function answeredBy<T>(response: () => Response, read: () => Promise<T>): 
 function impatientHub(): HubHttp {
   return new HubHttp({
     endpoint: HUB,
-    silence: 500,
+    idleTimeoutMs: 500,
     onPause: (reason) => {
       throw new InferenceError("hub_error", reason);
     },
@@ -52,7 +52,7 @@ function impatientHub(): HubHttp {
 }
 
 function refusedBy(error: unknown): "refused" {
-  const known = error instanceof Refusal || error instanceof FileChanged;
+  const known = error instanceof HubRefusal || error instanceof FileChanged;
   if (known || error instanceof InferenceError) return "refused";
   throw error;
 }

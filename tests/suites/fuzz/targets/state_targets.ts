@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { InferenceError } from "../../../../src/core/errors.ts";
 import { appendEntries } from "../../../../src/session/history.ts";
-import { checkHistory, checkRecord } from "../../../../src/session/check_record.ts";
-import { encodeRecord } from "../../../../src/session/turn_record.ts";
+import { checkHistory, checkSnapshot } from "../../../../src/session/check_snapshot.ts";
+import { encodeSnapshot } from "../../../../src/session/turn_snapshot.ts";
 import { ApiKeys } from "../../../../src/store/keys/api_keys.ts";
 import { MemoryBackend } from "../../../../src/store/backends/memory.ts";
 import { RateRows } from "../../../../src/store/usage/rate_rows.ts";
@@ -182,10 +182,10 @@ function recordTarget(files: readonly Uint8Array<ArrayBuffer>[]): Target {
       for (const open of [true, false]) {
         for (const fresh of [true, false]) {
           const context = { vocabulary: MODEL.vocabulary, open, fresh };
-          const record = attempt(() => checkRecord(bytes, context));
+          const record = attempt(() => checkSnapshot(bytes, context));
           if (record === null) continue;
           outcome = "taken";
-          assert.deepEqual(checkRecord(encodeRecord(record), context), record);
+          assert.deepEqual(checkSnapshot(encodeSnapshot(record), context), record);
         }
       }
       return outcome;
@@ -240,7 +240,7 @@ async function rowsTarget(): Promise<Target> {
   const { stateId } = await run(it.sessions, { messages: [user("hi")], seed: 1n, maxTokens: 4 });
   const conversation = await store.conversations.create({ head: stateId, metadata: { a: "b" } });
   const request = { key: "k", route: "r", body: "b" };
-  const claim = await store.answers.claim(request);
+  const claim = await store.idempotencyRecords.claim(request);
   assert.ok("complete" in claim);
   await claim.complete(new TextEncoder().encode("an answer"));
   const rows: { key: readonly (string | number)[]; value: Uint8Array }[] = [];
@@ -250,7 +250,7 @@ async function rowsTarget(): Promise<Target> {
   const keys = new ApiKeys({ backend, now: Date.now, random: randomBytes });
   const { record } = await keys.create("default", { limits: { states: 9, bytes: 1e9 } });
   const ratesOf = (worker: string) => new RateRows({ backend, worker, now: Date.now });
-  await ratesOf("teller").tell("default", {
+  await ratesOf("teller").publish("default", {
     requests: new Map([[1_700_000_000, 1]]),
     tokens: new Map([[1_700_000_000, 20], [1_700_000_001, 4]]),
   });
@@ -262,7 +262,7 @@ async function rowsTarget(): Promise<Target> {
     () => it.sessions.describe(stateId),
     () => store.conversations.get(conversation.id),
     () => it.sessions.conversations.transcript(conversation.id, {}),
-    () => store.answers.claim(request),
+    () => store.idempotencyRecords.claim(request),
     () => keys.find(record.hash),
     () => ratesOf("reader").others("default"),
   ];

@@ -6,36 +6,36 @@
 
 import { InferenceError } from "../core/errors.ts";
 import { DEFAULT_TENANT } from "../core/tenant.ts";
-import { within } from "../store/backends/reconnecting_client.ts";
-import { KeyLookup, LIFE_MS } from "./key_lookup.ts";
-import { firstOf, type KeySource } from "./key_source.ts";
-import type { Caller, Gate } from "./access_api.ts";
+import { withTimeout } from "../store/backends/reconnecting_client.ts";
+import { CACHE_MS, KeyLookup } from "./key_lookup.ts";
+import { firstResult, type KeySource } from "./key_source.ts";
+import type { AuthPolicy, Caller } from "./access_api.ts";
 
 /** When a worker is open: never, once it is known that there is no key, or until one is known. */
-export type Openness = "never" | "no-keys" | "no-known-keys";
+export type KeylessAccess = "never" | "no-keys" | "no-known-keys";
 
 /** What a gate goes by. */
-export interface AccessOptions {
+export interface KeyAuthOptions {
   /** Where keys are known; the first one that knows a key decides. */
   sources: readonly KeySource[];
   /** When it is open. */
-  openness: Openness;
+  keylessAccess: KeylessAccess;
   /** Milliseconds. */
   now: () => number;
   /** Milliseconds that a request waits for what is known already to be confirmed. */
-  patience?: number | undefined;
+  confirmTimeoutMs?: number | undefined;
 }
 
 /** A gate that lets everybody in, as the default tenant. */
-export const OPEN_GATE: Gate = {
-  admit: () => Promise.resolve({ tenant: DEFAULT_TENANT }),
-  closed: () => Promise.resolve(false),
+export const NO_AUTH: AuthPolicy = {
+  authenticate: () => Promise.resolve({ tenant: DEFAULT_TENANT }),
+  keysRequired: () => Promise.resolve(false),
 };
 
 /** The gate of a worker. */
-export class Access implements Gate {
+export class KeyAuth implements AuthPolicy {
   readonly #sources: readonly KeySource[];
-  readonly #openness: Openness;
+  readonly #openness: KeylessAccess;
   readonly #now: () => number;
   readonly #patience: number;
   readonly #lookup: KeyLookup;
@@ -46,31 +46,33 @@ export class Access implements Gate {
   #looking: Promise<boolean> | null = null;
 
   /** A gate that asks `sources`. */
-  constructor({ sources, openness, now, patience = 2_000 }: AccessOptions) {
+  constructor(
+    { sources, keylessAccess: openness, now, confirmTimeoutMs: patience = 2_000 }: KeyAuthOptions,
+  ) {
     this.#sources = sources;
     this.#openness = openness;
     this.#now = now;
     this.#patience = patience;
-    this.#lookup = new KeyLookup({ sources, now, patience });
+    this.#lookup = new KeyLookup({ sources, now, confirmTimeoutMs: patience });
   }
 
-  /** See {@linkcode Gate}. */
-  async admit(authorization: string | undefined): Promise<Caller> {
-    if (!await this.closed()) return { tenant: DEFAULT_TENANT };
+  /** See {@linkcode AuthPolicy}. */
+  async authenticate(authorization: string | undefined): Promise<Caller> {
+    if (!await this.keysRequired()) return { tenant: DEFAULT_TENANT };
     const key = authorization?.match(/^Bearer +(\S+) *$/i)?.[1];
     const caller = key === undefined ? null : await this.#lookup.find(key);
     if (caller === null) throw invalidKey();
     return caller;
   }
 
-  /** See {@linkcode Gate}. */
-  async closed(): Promise<boolean> {
+  /** See {@linkcode AuthPolicy}. */
+  async keysRequired(): Promise<boolean> {
     if (this.#closed || this.#openness === "never") return true;
     const seen = this.#seenOpen;
-    if (seen !== null && this.#now() - seen < LIFE_MS) return false;
+    if (seen !== null && this.#now() - seen < CACHE_MS) return false;
     if (seen === null && this.#openness === "no-keys") return await this.hasKeys();
     try {
-      return await within(this.hasKeys(), this.#patience);
+      return await withTimeout(this.hasKeys(), this.#patience);
     } catch {
       this.#seenOpen = this.#now();
       return false;
@@ -84,7 +86,7 @@ export class Access implements Gate {
 
   async #look(): Promise<boolean> {
     const began = this.#now();
-    const any = await firstOf(this.#sources, async (source) => await source.any() || null);
+    const any = await firstResult(this.#sources, async (source) => await source.any() || null);
     if (any) return this.#closed = true;
     this.#seenOpen = began;
     return false;

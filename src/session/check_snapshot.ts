@@ -8,12 +8,12 @@ import { InferenceError } from "../core/errors.ts";
 import { checkJsonComplexity } from "../core/json_complexity.ts";
 import { TimeSlice } from "../core/time_slice.ts";
 import { type Role, type TranscriptEntry } from "../prompt/chat_template.ts";
-import { linesOf } from "./history.ts";
-import { recordOf, type StoredField, type TurnRecord } from "./turn_record.ts";
+import { historyLines } from "./history.ts";
+import { parseSnapshot, type StoredField, type TurnSnapshot } from "./turn_snapshot.ts";
 import { DEFAULT_LIMITS } from "./session_limits.ts";
 
 /** What a record is checked against. */
-export interface RecordContext {
+export interface SnapshotContext {
   /** Token ids are below this. */
   vocabulary: number;
   /** Whether the reply is unfinished. */
@@ -27,9 +27,9 @@ const MOST_TOKENS = Number.MAX_SAFE_INTEGER - 2 ** 40;
 /** A float32 that is counted up by one gets no further. */
 const MOST_COUNT = 2 ** 24;
 /** Messages of a history: some 30,000 turns. */
-export const MOST_MESSAGES = 65_536;
+export const MAX_MESSAGES = 65_536;
 /** Messages of one turn: more than its tokens could hold. */
-export const MOST_TURN_MESSAGES = 16_384;
+export const MAX_TURN_MESSAGES = 16_384;
 /** JSON of one message: the longest prompt of the longest tokens. */
 const MESSAGE_BYTES = 4 * 1024 * 1024;
 /** A message is an object of two strings. */
@@ -41,7 +41,7 @@ const HELD_BYTES = 64;
 
 const ROLES: Record<Role, true> = { system: true, developer: true, user: true, assistant: true };
 
-type Check = (value: unknown, context: RecordContext) => void;
+type Check = (value: unknown, context: SnapshotContext) => void;
 
 /** By field: a new one of the record needs a check here. */
 const CHECKS: Record<StoredField, Check> = {
@@ -107,7 +107,7 @@ const CHECKS: Record<StoredField, Check> = {
     if (typeof text !== "string") throw wrong("instructions.text", text, "a string");
   },
   transcript: (value, { open }) => {
-    const entries = listIn("transcript", value, MOST_TURN_MESSAGES);
+    const entries = listIn("transcript", value, MAX_TURN_MESSAGES);
     entries.forEach((entry, i) => checkEntry(`transcript[${i}]`, entry));
     const last = entries.at(-1) as TranscriptEntry | undefined;
     // A system prompt may have been read ahead, and messages may wait for a reply.
@@ -121,7 +121,7 @@ const CHECKS: Record<StoredField, Check> = {
  *
  * @throws InferenceError `invalid_state_file`
  */
-export function checkRecord(bytes: Uint8Array, context: RecordContext): TurnRecord {
+export function checkSnapshot(bytes: Uint8Array, context: SnapshotContext): TurnSnapshot {
   const excess = checkJsonComplexity(bytes, RECORD_LIMITS);
   if (excess !== null) {
     throw new InferenceError(
@@ -146,7 +146,7 @@ export function checkRecord(bytes: Uint8Array, context: RecordContext): TurnReco
   const record = objectIn("", value);
   assertKnown("", record, CHECKS);
   for (const [name, check] of Object.entries(CHECKS)) check(record[name], context);
-  return recordOf(record);
+  return parseSnapshot(record);
 }
 
 /**
@@ -159,15 +159,15 @@ export async function checkHistory(
   bytes: Uint8Array | null,
   count: number,
 ): Promise<TranscriptEntry[]> {
-  if (count > MOST_MESSAGES) {
+  if (count > MAX_MESSAGES) {
     throw historyError(
-      `its turn says that its history has ${count} messages, at most ${MOST_MESSAGES} are taken`,
+      `its turn says that its history has ${count} messages, at most ${MAX_MESSAGES} are taken`,
       "turn.earlier.count",
     );
   }
   const slice = new TimeSlice();
   const entries: TranscriptEntry[] = [];
-  for await (const line of linesOf(bytes)) {
+  for await (const line of historyLines(bytes)) {
     if (entries.length === count) {
       throw historyError(
         `its history has more messages than the ${count} that its turn says there are`,

@@ -7,7 +7,7 @@ import { describeModel } from "./model_description.ts";
 import type { TokenCodec } from "../prompt/reply.ts";
 import type { SessionModel, TurnRequest } from "./session_types.ts";
 import type { TurnMeter } from "./turn_meter.ts";
-import { maxTokensOf } from "./turn_work.ts";
+import { maxTokensOf } from "./generation_request.ts";
 import type { SessionLimits } from "./session_limits.ts";
 
 /** Times that a prompt may be too long for its tokens to be counted to the end. */
@@ -29,7 +29,7 @@ export function boundedCodec(codec: TokenCodec, most: number, tooMany: () => Err
 }
 
 /** What one request may give to read. */
-export class PromptBounds {
+export class PromptLimits {
   readonly #request: TurnRequest;
   readonly #telemetry: Telemetry;
   readonly #most: number;
@@ -45,7 +45,7 @@ export class PromptBounds {
     // What is left of a prompt that fitted once is read without being sent again.
     const sent = messages.length > 0 || prompt !== undefined;
     this.#most = sent
-      ? account?.promptTokens(limits.promptTokens) ?? limits.promptTokens
+      ? account?.promptTokenLimit(limits.promptTokens) ?? limits.promptTokens
       : Infinity;
   }
 
@@ -55,7 +55,7 @@ export class PromptBounds {
    */
   assertFits(tokens: number): void {
     if (tokens > this.#most) throw this.#tooLong(`${tokens}`);
-    this.#request.account?.assertReadable(tokens);
+    this.#request.account?.assertTokensLeft(tokens);
   }
 
   /**
@@ -106,7 +106,7 @@ export function assertLogprobsFit(
 }
 
 /** Tokens of each choice whose probabilities may wait for the client of a stream to read them. */
-export function mostUnread(
+export function maxUnreadLogprobs(
   { logprobs = 0 }: TurnRequest,
   choices: number,
   limits: SessionLimits,
@@ -119,13 +119,13 @@ export function mostUnread(
  *
  * @throws InferenceError `storage_limit_exceeded` by the turns' account
  */
-export async function holdRoom(
-  { account, keep = true }: TurnRequest,
+export async function reserveStorage(
+  { account, store: keep = true }: TurnRequest,
   choices: number,
   model: SessionModel,
 ): Promise<() => void> {
   if (account === undefined || !keep) return () => {};
-  return await account.holdRoom(choices, choices * describeModel(model).storedBytes);
+  return await account.reserveStorage(choices, choices * describeModel(model).storedBytes);
 }
 
 /**
@@ -134,13 +134,13 @@ export async function holdRoom(
  */
 export function chargeTurns(
   { account }: TurnRequest,
-  turns: readonly { plan: { pending: readonly number[] }; meter: TurnMeter }[],
+  turns: readonly { snapshot: { pending: readonly number[] }; meter: TurnMeter }[],
   [reader]: readonly Generation[],
 ): void {
-  const charge = account?.charge(turns[0].plan.pending.length);
+  const charge = account?.charge(turns[0].snapshot.pending.length);
   if (charge === undefined) return;
   for (const { meter } of turns) meter.charged(charge);
   reader.finished.then(({ sampled, pending }) => {
-    if (sampled === 0) charge.unread(pending.length);
+    if (sampled === 0) charge.refund(pending.length);
   }, () => {}); // what an engine that fails has read is not known
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { cut } from "../../src/sampler/cut.ts";
+import { filterTokens } from "../../src/sampler/filter_tokens.ts";
 import { randomAt } from "../../src/sampler/random.ts";
 
 /** The same by a full sort of ids. */
@@ -24,7 +24,7 @@ Deno.test("cuts are those of a full sort, for powers of two with many ties", () 
     const topK = Math.floor(draw(1001) * 12);
     for (const topP of [0, 2 ** -3, 0.3, 0.5, 0.9, 1, draw(1000)]) {
       assert.deepEqual(
-        cut(Float64Array.from(probabilities), { topP, topK }),
+        filterTokens(Float64Array.from(probabilities), { topP, topK }),
         slowCut(probabilities, topP, topK),
         `round ${round}, top-p ${topP}, top-k ${topK}`,
       );

@@ -2,13 +2,13 @@
 
 import { InferenceError } from "../core/errors.ts";
 import { NEUTRAL_SAMPLING } from "../core/sampling.ts";
-import type { TurnWork } from "../scheduler/scheduler_types.ts";
+import type { GenerationRequest } from "../scheduler/scheduler_types.ts";
 import type { Reply, TokenCodec } from "../prompt/reply.ts";
 import type { SessionLimits } from "./session_limits.ts";
 import type { Sampling, TurnRequest } from "./session_types.ts";
-import type { TurnRecord } from "./turn_record.ts";
+import type { TurnSnapshot } from "./turn_snapshot.ts";
 
-export interface TurnWorkOptions {
+export interface GenerationOptions {
   /** Whose turns these are. */
   tenant: string;
   tokenizer: TokenCodec;
@@ -21,7 +21,7 @@ export interface TurnWorkOptions {
 
 /** A turn as it begins. */
 export interface TurnStart {
-  plan: TurnRecord;
+  snapshot: TurnSnapshot;
   reply: Reply;
   /** How often each token was sampled so far; changed as the turn goes on. */
   counts: Map<number, number>;
@@ -29,24 +29,24 @@ export interface TurnStart {
 }
 
 /** @throws InferenceError `invalid_value` for a bias on what is no token */
-export function turnWork(
+export function generationRequest(
   request: TurnRequest,
-  { plan, reply, counts, signal }: TurnStart,
-  options: TurnWorkOptions,
-): Omit<TurnWork, "state"> {
+  { snapshot: plan, reply, counts, signal }: TurnStart,
+  options: GenerationOptions,
+): Omit<GenerationRequest, "state"> {
   const { tokenizer, limits } = options;
   return {
-    key: options.tenant,
+    fairnessKey: options.tenant,
     tokens: plan.pending,
     sampling: { ...samplingOf(request, options), seed: plan.seed },
     counts,
     position: plan.position,
     maxTokens: maxTokensOf(request, limits),
-    endToken: request.endless ? null : tokenizer.endOfText,
+    endToken: request.ignoreEos ? null : tokenizer.endOfText,
     stops: reply.stops,
     constraint: request.constraint,
     logprobs: request.logprobs,
-    within: limits.turnSeconds * 1000,
+    timeoutMs: limits.turnSeconds * 1000,
     signal,
   };
 }
@@ -60,8 +60,8 @@ export function maxTokensOf(
 }
 
 /** @throws InferenceError `invalid_value` for a request that contradicts itself */
-export function assertClear(
-  { stateId, conversation, constraint, messages, prefill, endless }: TurnRequest,
+export function assertConsistent(
+  { stateId, conversation, constraint, messages, prefill, ignoreEos: endless }: TurnRequest,
   choices: number,
 ): void {
   if (constraint !== undefined && messages.length === 0) {
@@ -105,7 +105,7 @@ export function assertClear(
   );
 }
 
-function samplingOf(request: TurnRequest, { sampling, vocabulary }: TurnWorkOptions): Sampling {
+function samplingOf(request: TurnRequest, { sampling, vocabulary }: GenerationOptions): Sampling {
   const wanted = { ...NEUTRAL_SAMPLING, ...sampling, ...request.sampling };
   for (const id of wanted.logitBias.keys()) {
     if (id < vocabulary) continue;

@@ -13,18 +13,18 @@ import {
 } from "../prompt/chat_template.ts";
 import type { EarlierMessages } from "./history.ts";
 import { Reply, type TokenCodec } from "../prompt/reply.ts";
-import type { Instructions, TurnRecord } from "./turn_record.ts";
+import type { Instructions, TurnSnapshot } from "./turn_snapshot.ts";
 
 /** A stored turn that is resumed. */
 export interface PreviousTurn {
-  record: TurnRecord;
+  record: TurnSnapshot;
   /** Whether its reply is unfinished. */
   open: boolean;
   /** Whether no state has absorbed any of it: its transcript, which is whole, is to be read again. */
-  unread?: boolean;
+  historyBytes?: boolean;
 }
 
-export interface PlanOptions {
+export interface BuildPromptOptions {
   tokenizer: TokenCodec;
   /** The request's seed, if it has one. */
   seed: bigint | undefined;
@@ -46,11 +46,11 @@ export interface PlanOptions {
  *
  * @throws InferenceError `invalid_value` if there is nothing to reply to.
  */
-export async function planTurn(
+export async function buildPrompt(
   previous: PreviousTurn | null,
   messages: readonly Message[],
-  options: PlanOptions,
-): Promise<TurnRecord> {
+  options: BuildPromptOptions,
+): Promise<TurnSnapshot> {
   const { tokenizer, seed, freshSeed, prompt, instructions, prefill, endless } = options;
   const silent = prompt === undefined && messages.length === 0;
   if (silent && !isUnanswered(previous)) return await continuation(previous, options);
@@ -62,8 +62,8 @@ export async function planTurn(
       { param: "prompt" },
     );
   }
-  if (previous?.unread) {
-    return await planTurn(null, [...previous.record.transcript, ...messages], options);
+  if (previous?.historyBytes) {
+    return await buildPrompt(null, [...previous.record.transcript, ...messages], options);
   }
   const record = previous?.record;
   const read = leftOver(previous, tokenizer);
@@ -78,14 +78,14 @@ export async function planTurn(
   const earlier = record?.earlier ?? null;
   return {
     pending: [...read, ...tokens],
-    absorbed: record?.absorbed ?? 0,
+    processedTokens: record?.processedTokens ?? 0,
     position: record?.position ?? 0,
     seed: seed ?? freshSeed(),
     counts: record?.counts ?? new Map(),
-    held: new Uint8Array(),
-    earlier: prompt === undefined && !endless ? earlier : apart(earlier, "plain"),
+    undisplayedBytes: new Uint8Array(),
+    earlier: prompt === undefined && !endless ? earlier : isolatedPrefix(earlier, "plain"),
     transcript: [...record?.transcript ?? [], ...added, { role: "assistant", content: opening }],
-    ...(prompt === undefined ? {} : { plain: true }),
+    ...(prompt === undefined ? {} : { rawText: true }),
     ...(instructions === undefined ? {} : { instructions }),
   };
 }
@@ -98,15 +98,15 @@ export async function withMessages(
   previous: PreviousTurn | null,
   messages: readonly TranscriptEntry[],
   tokenizer: TokenCodec,
-): Promise<TurnRecord> {
+): Promise<TurnSnapshot> {
   const record = previous?.record;
   return {
     pending: [...leftOver(previous, tokenizer), ...await encodeMessages(messages, tokenizer)],
-    absorbed: record?.absorbed ?? 0,
+    processedTokens: record?.processedTokens ?? 0,
     position: record?.position ?? 0,
     seed: record?.seed ?? 0n,
     counts: record?.counts ?? new Map(),
-    held: new Uint8Array(),
+    undisplayedBytes: new Uint8Array(),
     earlier: record?.earlier ?? null,
     transcript: [...record?.transcript ?? [], ...messages],
     ...(record?.instructions ? { instructions: record.instructions } : {}),
@@ -122,11 +122,14 @@ function isUnanswered(previous: PreviousTurn | null): boolean {
 function leftOver(previous: PreviousTurn | null, tokenizer: TokenCodec): readonly number[] {
   if (previous === null) return [];
   const { record, open } = previous;
-  return open && !record.plain ? closeOpenTurn(record, tokenizer) : record.pending;
+  return open && !record.rawText ? closeOpenTurn(record, tokenizer) : record.pending;
 }
 
 /** What a state that is not found by messages with the same words has before its own, as its children. */
-export function apart(earlier: EarlierMessages | null, why: "plain" | "stop"): EarlierMessages {
+export function isolatedPrefix(
+  earlier: EarlierMessages | null,
+  why: "plain" | "stop",
+): EarlierMessages {
   return { count: earlier?.count ?? 0, hash: `${why} ${earlier?.hash ?? ""}` };
 }
 
@@ -170,8 +173,8 @@ function assertSaid(messages: readonly Message[]): void {
 
 async function continuation(
   previous: PreviousTurn | null,
-  options: PlanOptions,
-): Promise<TurnRecord> {
+  options: BuildPromptOptions,
+): Promise<TurnSnapshot> {
   const { tokenizer, seed, endless } = options;
   if (previous === null) {
     throw new InferenceError(
@@ -189,12 +192,12 @@ async function continuation(
     );
   }
   const { record } = previous;
-  if (!previous.unread) {
-    const earlier = endless ? apart(record.earlier, "plain") : record.earlier;
+  if (!previous.historyBytes) {
+    const earlier = endless ? isolatedPrefix(record.earlier, "plain") : record.earlier;
     return { ...record, earlier, seed: seed ?? record.seed };
   }
   const reply = record.transcript[record.transcript.length - 1];
-  const fresh = await planTurn(null, record.transcript.slice(0, -1), {
+  const fresh = await buildPrompt(null, record.transcript.slice(0, -1), {
     ...options,
     prefill: false,
   });
@@ -207,10 +210,10 @@ async function continuation(
 }
 
 function closeOpenTurn(
-  { pending, held, transcript }: TurnRecord,
+  { pending, undisplayedBytes: held, transcript }: TurnSnapshot,
   tokenizer: TokenCodec,
 ): number[] {
   const end = -TURN_END.length;
   const text = transcript[transcript.length - 1].content.slice(end);
-  return new Reply(tokenizer, { text, held: held.slice(end) }).close(pending);
+  return new Reply(tokenizer, { text, undisplayedBytes: held.slice(end) }).close(pending);
 }

@@ -6,16 +6,21 @@ import { type GenerateResult, needsCpuSampling, type SlotSampling } from "../eng
 import { recordToken } from "../sampler/penalties.ts";
 import { createStopSearch } from "../core/stop_search.ts";
 import type { PlannableTurn } from "./planner.ts";
-import type { FinishedTurn, StateSource, TokenBatch, TurnWork } from "./scheduler_types.ts";
+import type {
+  GenerationRequest,
+  GenerationResult,
+  StateSource,
+  TokenBatch,
+} from "./scheduler_types.ts";
 import { TokenQueue } from "./token_queue.ts";
 
-export class ActiveTurn implements PlannableTurn {
-  readonly work: TurnWork;
-  readonly key: string;
+export class ScheduledTurn implements PlannableTurn {
+  readonly work: GenerationRequest;
+  readonly fairnessKey: string;
   /** The same object for all turns of a request. */
   readonly request: object;
   /** By the scheduler's clock: when it came, began to wait for a slot, and got that. */
-  readonly came: number;
+  readonly arrivedAt: number;
   waitingSince: number;
   started = 0;
   /** -1 before it has one. */
@@ -27,7 +32,7 @@ export class ActiveTurn implements PlannableTurn {
   /** Whether it is to leave its slot to another turn, as soon as nothing of it is under way. */
   preempted = false;
   /** Turns that are to go on from this one's state when only the last token is left to be read. */
-  followers: ActiveTurn[] = [];
+  followers: ScheduledTurn[] = [];
   /** What it starts from. */
   state: StateSource | null;
   /** Tokens that have not been handed to the engine. */
@@ -38,7 +43,7 @@ export class ActiveTurn implements PlannableTurn {
   end: "stop" | "length" | null = null;
   readonly #stops: StopSearch | null;
   readonly #tokens = new TokenQueue();
-  readonly #finished = deferred<FinishedTurn>();
+  readonly #finished = deferred<GenerationResult>();
   /** Tokens sampled so far, in all slots that it has had. */
   readonly #sampled: number[] = [];
   /** How many of its tokens were sampled before it got its slot. */
@@ -48,12 +53,12 @@ export class ActiveTurn implements PlannableTurn {
   #queued: number | null = null;
 
   /** @throws InferenceError `invalid_value` for too long stop strings. */
-  constructor(work: TurnWork, now: number, request: object = work) {
+  constructor(work: GenerationRequest, now: number, request: object = work) {
     if (work.tokens.length === 0) throw new Error("a turn needs at least one token to feed");
     this.work = work;
-    this.key = work.key ?? "";
+    this.fairnessKey = work.fairnessKey ?? "";
     this.request = request;
-    this.came = now;
+    this.arrivedAt = now;
     this.waitingSince = now;
     this.left = [...work.tokens];
     this.state = work.state;
@@ -62,7 +67,7 @@ export class ActiveTurn implements PlannableTurn {
     this.#finished.promise.catch(() => {});
   }
 
-  get finished(): Promise<FinishedTurn> {
+  get finished(): Promise<GenerationResult> {
     return this.#finished.promise;
   }
 
@@ -76,7 +81,7 @@ export class ActiveTurn implements PlannableTurn {
     this.slot = slot;
     this.started = now;
     this.served = false;
-    this.#queued ??= now - this.came;
+    this.#queued ??= now - this.arrivedAt;
   }
 
   /** Takes its slot away; `state` is what it leaves there, `null` if that is untouched. */
@@ -85,12 +90,12 @@ export class ActiveTurn implements PlannableTurn {
     this.preempted = false;
     this.waitingSince = now;
     this.#resumedAt = this.#sampled.length;
-    if (this.writing) this.left = [this.#sampled[this.#sampled.length - 1]];
+    if (this.decoding) this.left = [this.#sampled[this.#sampled.length - 1]];
     if (state !== null) this.state = { key: null, load: () => state };
   }
 
   /** Takes the next `count` tokens that it is to be fed. */
-  takeLeft(count: number): number[] {
+  takeRemaining(count: number): number[] {
     this.#fed = true;
     return this.left.splice(0, count);
   }
@@ -101,7 +106,7 @@ export class ActiveTurn implements PlannableTurn {
   }
 
   /** Whether nothing has been fed since it started. */
-  get untouched(): boolean {
+  get isUnstarted(): boolean {
     return !this.#fed;
   }
 
@@ -111,7 +116,7 @@ export class ActiveTurn implements PlannableTurn {
   }
 
   /** Its followers, on their own from now on: they have the last token of the prompt to read. */
-  takeFollowers(): ActiveTurn[] {
+  takeFollowers(): ScheduledTurn[] {
     const { followers } = this;
     this.followers = [];
     for (const follower of followers) {
@@ -126,33 +131,33 @@ export class ActiveTurn implements PlannableTurn {
   }
 
   /** Whether it has taken longer than it may. */
-  late(now: number): boolean {
-    return now - this.came > (this.work.within ?? Infinity);
+  timedOut(now: number): boolean {
+    return now - this.arrivedAt > (this.work.timeoutMs ?? Infinity);
   }
 
   /** Whether its whole prompt has been handed over, so that it goes on from its own tokens. */
-  get writing(): boolean {
+  get decoding(): boolean {
     return this.left.length === 0;
   }
 
   /** Tokens that the next step may feed: one if it writes, none if its end is under way. */
-  get feedable(): number {
+  get prefillTokens(): number {
     const { maxTokens } = this.work;
     if (this.end || this.cancelled || this.loading || this.preempted) return 0;
     if (maxTokens === 0 || this.followers.length > 0) return this.left.length - 1;
-    if (!this.writing) return this.left.length;
-    if (this.onHost && this.stepsAhead > 0) return 0;
+    if (!this.decoding) return this.left.length;
+    if (this.cpuSampled && this.stepsAhead > 0) return 0;
     return this.#sampled.length + this.stepsAhead < maxTokens ? 1 : 0;
   }
 
   /** Whether each of its tokens must come back before the next one. */
-  get onHost(): boolean {
+  get cpuSampled(): boolean {
     const { constraint, logprobs, sampling: params } = this.work;
     return needsCpuSampling({ constraint, logprobs, params });
   }
 
   /** Tokens that may yet be sampled. */
-  get room(): number {
+  get freeTokens(): number {
     return this.work.maxTokens - this.#sampled.length - this.stepsAhead;
   }
 
@@ -186,7 +191,7 @@ export class ActiveTurn implements PlannableTurn {
   }
 
   /** @param state The slot's state, after everything handed to the engine; `null` if untouched. */
-  finish(reason: FinishedTurn["reason"], state: Float32Array | null): void {
+  finish(reason: GenerationResult["reason"], state: Float32Array | null): void {
     for (const follower of this.followers) {
       follower.left = this.left;
       follower.finish(reason, state);

@@ -8,7 +8,7 @@
  * @param probabilities By id; at least one is above 0.
  * @param cuts `topP` of 1 or more, and `topK` of 0, keep all.
  */
-export function cut(
+export function filterTokens(
   probabilities: Float64Array,
   { topP, topK }: { topP: number; topK: number },
 ): number[] {

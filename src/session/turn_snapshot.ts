@@ -8,24 +8,24 @@ import { toHex } from "../core/hex.ts";
 import type { TranscriptEntry } from "../prompt/chat_template.ts";
 import type { EarlierMessages } from "./history.ts";
 
-export interface TurnRecord {
+export interface TurnSnapshot {
   /** Tokens to feed before anything else. */
   pending: readonly number[];
   /** Tokens that the state has absorbed. */
-  absorbed: number;
+  processedTokens: number;
   /** Tokens sampled in the whole conversation: the position of the next random number. */
   position: number;
   seed: bigint;
   /** How often each token was sampled, decayed. */
   counts: ReadonlyMap<number, number>;
   /** Bytes of an open reply that were sampled and not shown. */
-  held: Uint8Array;
+  undisplayedBytes: Uint8Array;
   /** Messages that are in the history and not here; `null`: none. */
   earlier: EarlierMessages | null;
   /** The latest messages; of an open turn, the last is the reply as far as it goes. */
   transcript: readonly TranscriptEntry[];
   /** Whether the last reply goes on a text as it stands: nothing but its own tokens ends it. */
-  plain?: boolean;
+  rawText?: boolean;
   /** The system message that the turn has for itself, and where in the whole transcript it is. */
   instructions?: Instructions;
 }
@@ -36,38 +36,38 @@ export interface Instructions {
   text: string;
 }
 
-export function encodeRecord(record: TurnRecord): Uint8Array {
+export function encodeSnapshot(record: TurnSnapshot): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(storedFields(record)));
 }
 
 /** Names of the fields as they are stored. */
 export type StoredField = keyof ReturnType<typeof storedFields>;
 
-function storedFields(record: TurnRecord) {
+function storedFields(record: TurnSnapshot) {
   return {
     version: 1,
     pending: record.pending,
-    absorbed: record.absorbed,
+    absorbed: record.processedTokens,
     position: record.position,
     seed: record.seed.toString(),
     counts: [...record.counts],
-    held: toHex(record.held),
+    held: toHex(record.undisplayedBytes),
     earlier: record.earlier,
     transcript: record.transcript,
-    plain: record.plain,
+    plain: record.rawText,
     instructions: record.instructions,
   };
 }
 
 /** @throws InferenceError `state_damaged` for a record of another version. */
-export function decodeRecord(bytes: Uint8Array): TurnRecord {
+export function decodeSnapshot(bytes: Uint8Array): TurnSnapshot {
   // The store has compared checksums: what is not of this version is whole, and of another.
-  return recordOf(JSON.parse(new TextDecoder().decode(bytes)));
+  return parseSnapshot(JSON.parse(new TextDecoder().decode(bytes)));
 }
 
-/** As {@linkcode decodeRecord}, of parsed JSON. */
+/** As {@linkcode decodeSnapshot}, of parsed JSON. */
 // deno-lint-ignore no-explicit-any
-export function recordOf(json: any): TurnRecord {
+export function parseSnapshot(json: any): TurnSnapshot {
   if (json?.version !== 1) {
     throw new InferenceError(
       "state_damaged",
@@ -77,14 +77,14 @@ export function recordOf(json: any): TurnRecord {
   }
   return {
     pending: json.pending,
-    absorbed: json.absorbed,
+    processedTokens: json.absorbed,
     position: json.position,
     seed: BigInt(json.seed),
     counts: new Map(json.counts),
-    held: Uint8Array.fromHex(json.held),
+    undisplayedBytes: Uint8Array.fromHex(json.held),
     earlier: json.earlier ?? null,
     transcript: json.transcript,
-    ...(json.plain === true ? { plain: true } : {}),
+    ...(json.plain === true ? { rawText: true } : {}),
     ...(json.instructions ? { instructions: json.instructions } : {}),
   };
 }
@@ -94,7 +94,11 @@ export function recordOf(json: any): TurnRecord {
  *
  * @param hashes After each message of the transcript, see `PrefixIndex`.
  */
-export function sealed(record: TurnRecord, count: number, hashes: readonly string[]): TurnRecord {
+export function archiveTurn(
+  record: TurnSnapshot,
+  count: number,
+  hashes: readonly string[],
+): TurnSnapshot {
   if (count === 0) return record;
   return {
     ...record,
@@ -104,9 +108,9 @@ export function sealed(record: TurnRecord, count: number, hashes: readonly strin
 }
 
 /** The whole conversation but for the instructions of its latest turn. */
-export function spoken(
+export function visibleTranscript(
   earlier: readonly TranscriptEntry[],
-  { transcript, instructions }: Pick<TurnRecord, "transcript" | "instructions">,
+  { transcript, instructions }: Pick<TurnSnapshot, "transcript" | "instructions">,
 ): TranscriptEntry[] {
   return [...earlier, ...transcript].filter((_, i) => i !== instructions?.at);
 }
