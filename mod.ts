@@ -31,11 +31,8 @@ export { type ApiKeyRecord, ApiKeys, type ApiKeysOptions } from "./src/store/key
 export type { KeyLimits } from "./src/store/keys/key_limits.ts";
 export { BlobCache } from "./src/store/states/blob_cache.ts";
 export { type AppOptions, createApp } from "./routes/app.ts";
-export type {
-  Claim,
-  IdempotencyRecords,
-  IdempotentRequest,
-} from "./src/store/idempotency/idempotency_records.ts";
+export type { Claim, IdempotencyRecords } from "./src/store/idempotency/idempotency_records.ts";
+export type { IdempotentRequest } from "./src/store/idempotency/idempotent_request.ts";
 export type {
   Conversation as StoredConversation,
   ConversationRow,
@@ -75,7 +72,6 @@ export type {
   StateDescription,
   TextEvent,
   TextToken,
-  TokenCharge,
   TokenProbability,
   TurnAccount,
   TurnEnd,
@@ -109,18 +105,29 @@ export type { MetricsText } from "./routes/system/metrics.ts";
 export type { ObservedRequest } from "./routes/middleware/request_observer.ts";
 export type {
   AddedItems,
+  ConversationApi,
   ConversationChange as ConversationMove,
   ExportedState,
+  IdempotencyApi,
   NewConversation as ConversationStart,
   PageRequest,
   ReportedResult,
   ResponseClaim,
+  SessionApi,
   SessionsByTenant,
   StoredResponse,
+  TokenApi,
   TranscriptMessage,
   TranscriptPage,
   Turn,
   TurnReport,
 } from "./src/session/session_api.ts";
 export type { SessionLimits } from "./src/session/session_limits.ts";
-export type { AuthPolicy, Caller, RateKind, RateLimitStatus } from "./src/access/access_api.ts";
+export type {
+  AccountApi,
+  AuthPolicy,
+  Caller,
+  RateKind,
+  RateLimitStatus,
+} from "./src/access/access_api.ts";
+export type { TokenCharge } from "./src/core/token_charge.ts";

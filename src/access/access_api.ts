@@ -1,5 +1,6 @@
 /** What the HTTP routes ask of keys and limits. Routes depend on these interfaces, not on the classes. */
 
+import type { TokenCharge } from "../core/token_charge.ts";
 import type { KeyLimits } from "../store/keys/key_limits.ts";
 
 /** Whose request it is. */
@@ -35,14 +36,6 @@ export interface RateLimitStatus {
   reset: number;
 }
 
-/** What is charged for a turn's tokens. */
-export interface TokenCharge {
-  /** So many more were written. */
-  generated(tokens: number): void;
-  /** So many of the prompt were not read after all. */
-  refund(tokens: number): void;
-}
-
 /** What one caller may use. */
 export interface AccountApi {
   /** Returns the maximum number of prompt tokens of a request; `fallback` if no limit applies. */
@@ -55,7 +48,11 @@ export interface AccountApi {
    */
   countRequest(): () => void;
 
-  /** @throws InferenceError `rate_limit_exceeded` if fewer tokens are left in this minute */
+  /**
+   * Asserts that this many prompt tokens may be processed now.
+   *
+   * @throws InferenceError `rate_limit_exceeded` if fewer tokens are left in this minute
+   */
   assertTokensLeft(tokens: number): void;
 
   /** Charges the tokens of a prompt that is going to be processed. */

@@ -4,9 +4,10 @@
  * are used up.
  */
 
+import type { TokenCharge } from "../core/token_charge.ts";
 import { InferenceError, type LimitKind } from "../core/errors.ts";
 import type { KeyLimits } from "../store/keys/key_limits.ts";
-import type { AccountApi, Caller, RateKind, RateLimitStatus, TokenCharge } from "./access_api.ts";
+import type { AccountApi, Caller, RateKind, RateLimitStatus } from "./access_api.ts";
 import type { UsageTracker } from "./usage_tracker.ts";
 
 const FREE: TokenCharge = { generated() {}, refund() {} };

@@ -104,8 +104,8 @@ export async function openEngine(
         quant,
         slots,
         maxStepTokens,
-        available,
-        opening: times,
+        availableBytes: available,
+        earlierLoadTimes: times,
         selection,
         onProgress,
       };

@@ -134,7 +134,7 @@ export async function openSessions(
   const shared = {
     runner: scheduler,
     telemetry,
-    prefixes: !flags["no-prefix-index"],
+    prefixCaching: !flags["no-prefix-index"],
     tokenizer,
     limits: { turnSeconds: numberSetting(flags, "turn-seconds") },
     model: {

@@ -87,7 +87,7 @@ export function startWorker(
     onNotice: ((level, message) => log[level](message)) satisfies OnNotice,
     telemetry: metrics,
     backend,
-    stored: ledger.stored,
+    storedUsage: ledger.stored,
     engineEvents: engineLog(log, givenUp.resolve),
     openEngine,
     engineLimits,

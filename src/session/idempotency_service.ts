@@ -5,12 +5,8 @@ import {
   CLAIM_MS,
   type IdempotencyRecords,
 } from "../store/idempotency/idempotency_records.ts";
-import type {
-  IdempotencyApi,
-  IdempotentRequest,
-  ResponseClaim,
-  StoredResponse,
-} from "./session_api.ts";
+import type { IdempotencyApi, ResponseClaim, StoredResponse } from "./session_api.ts";
+import type { IdempotentRequest } from "../store/idempotency/idempotent_request.ts";
 
 /** Answers by their idempotency keys, and who waits for them. */
 export class IdempotencyService implements IdempotencyApi {

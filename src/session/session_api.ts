@@ -1,6 +1,7 @@
 /** What sessions offer to the HTTP routes. Routes depend on these interfaces, not on the classes. */
 
 import type { Message, TranscriptEntry } from "../prompt/chat_template.ts";
+import type { IdempotentRequest } from "../store/idempotency/idempotent_request.ts";
 import type { Conversation, Metadata } from "../store/states/conversations.ts";
 import type {
   FinishReason,
@@ -16,9 +17,13 @@ import type {
 
 /** The sessions of one tenant. */
 export interface SessionApi {
+  /** The model that the worker runs. */
   readonly model: SessionModel;
+  /** Responses by their idempotency keys. */
   readonly idempotency: IdempotencyApi;
+  /** The conversations of the tenant. */
   readonly conversations: ConversationApi;
+  /** Tokenization with the model's vocabulary. */
   readonly tokens: TokenApi;
 
   /** Starts a turn. */
@@ -81,19 +86,25 @@ export interface Turn {
 
 /** Conversations by id. */
 export interface ConversationApi {
+  /** Creates a conversation. */
   create(conversation?: NewConversation, account?: TurnAccount): Promise<Conversation>;
+  /** Adds messages for the next turn to process. */
   addItems(
     id: string,
     items: readonly TranscriptEntry[],
     account?: TurnAccount,
   ): Promise<AddedItems>;
+  /** Returns a conversation. */
   get(id: string): Promise<Conversation>;
+  /** Returns a page of the transcript. */
   transcript(
     id: string,
     page: PageRequest,
     take?: ReserveMemory,
   ): Promise<TranscriptPage & { open: boolean }>;
+  /** Changes the state or the metadata of a conversation. */
   update(id: string, change: ConversationChange): Promise<Conversation>;
+  /** Deletes a conversation. Its states stay. */
   delete(id: string): Promise<void>;
 }
 
@@ -170,19 +181,11 @@ export interface IdempotencyApi {
   ): Promise<{ given: StoredResponse } | { underway: ResponseClaim }>;
 }
 
-/** A request with an idempotency key. */
-export interface IdempotentRequest {
-  /** The client's key. */
-  key: string;
-  /** Keys of different routes are different keys. */
-  route: string;
-  /** Everything that determines the response. */
-  body: string;
-}
-
 /** A complete HTTP response. */
 export interface StoredResponse {
+  /** HTTP status. */
   status: number;
+  /** Response headers, by name. */
   headers: Record<string, string>;
   /** The bytes as they were sent. */
   body: Uint8Array;
@@ -220,7 +223,9 @@ export interface TurnReport {
 
 /** How a turn ended. */
 export interface ReportedResult {
+  /** Why the reply ended. */
   finishReason: FinishReason;
+  /** Prompt and completion tokens. */
   usage: Usage;
   /** The text that the turn added to the reply. */
   text: string;

@@ -1,6 +1,7 @@
 /** What sessions take and give: requests, events, results, descriptions. */
 
 import type { Constraint } from "../core/sampling.ts";
+import type { TokenCharge } from "../core/token_charge.ts";
 import type { GenerationRequest } from "../scheduler/scheduler_types.ts";
 import type { StateCodec, StateShape } from "../store/states/state_codec.ts";
 import type { Message, TranscriptEntry } from "../prompt/chat_template.ts";
@@ -9,14 +10,6 @@ export type { Conversation } from "../store/states/conversations.ts";
 
 /** How tokens are sampled; the seed goes with the turn. */
 export type Sampling = Omit<GenerationRequest["sampling"], "seed">;
-
-/** What is charged for a turn's tokens. */
-export interface TokenCharge {
-  /** So many more were written. */
-  generated(tokens: number): void;
-  /** So many of the prompt were not read after all. */
-  refund(tokens: number): void;
-}
 
 /** Whom turns are charged to, and within what bounds: an account of whoever asks. */
 export interface TurnAccount {

@@ -4,7 +4,8 @@ import { InferenceError } from "../core/errors.ts";
 import type { Telemetry, TurnMetrics, TurnOutcome, TurnPhase } from "../core/telemetry.ts";
 import type { GenerationResult } from "../scheduler/scheduler_types.ts";
 import { blobsOf, type Manifest } from "../store/states/manifest.ts";
-import type { TokenCharge, Usage } from "./session_types.ts";
+import type { TokenCharge } from "../core/token_charge.ts";
+import type { Usage } from "./session_types.ts";
 
 export interface TurnMeterOptions {
   telemetry: Telemetry;

@@ -40,7 +40,7 @@ class FakeSource implements KeySource {
   }
 }
 
-function lookupOf(options: { most?: number; patience?: number } = {}) {
+function lookupOf(options: { maxEntries?: number; confirmTimeoutMs?: number } = {}) {
   const clock = { now: 0 };
   const source = new FakeSource();
   const lookup = new KeyLookup({ sources: [source], now: () => clock.now, ...options });
@@ -90,7 +90,7 @@ Deno.test("many requests with one key are one question", async () => {
 });
 
 Deno.test("unknown keys fill no memory, and drive no known one out", async () => {
-  const { source, lookup } = lookupOf({ most: 10 });
+  const { source, lookup } = lookupOf({ maxEntries: 10 });
   await source.add("one", "acme");
   await lookup.find("one");
   for (let i = 0; i < 100; i++) await lookup.find(`try ${i}`);
@@ -119,7 +119,7 @@ Deno.test("while nobody can be asked known keys go on for a time, unknown ones g
 });
 
 Deno.test("a known key does not wait for a place that hangs, nor asks it again and again", async () => {
-  const { clock, source, lookup } = lookupOf({ patience: 5 });
+  const { clock, source, lookup } = lookupOf({ confirmTimeoutMs: 5 });
   await source.add("one", "acme");
   await lookup.find("one");
   const { promise, resolve } = Promise.withResolvers<void>();

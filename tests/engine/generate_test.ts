@@ -163,7 +163,14 @@ Deno.test("a reply that goes on in another slot is the same to the bit, stop str
   const slot = 3;
   await engine.writeState(slot, first.state);
   const limit = LIMIT - at;
-  const rest = { ...own, stops, counts, position: at, limit, sampled: first.tokens };
+  const rest = {
+    ...own,
+    stops,
+    counts,
+    position: at,
+    maxTokens: limit,
+    alreadySampled: first.tokens,
+  };
   await engine.startSampling(slot, rest);
   let [next] = await engine.generate([{ slot, tokens: first.tokens.slice(-1), sample: true }], 1);
   const written = [...first.tokens, ...next.tokens];

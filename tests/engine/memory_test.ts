@@ -115,7 +115,7 @@ Deno.test("a model that does not fit is refused before a weight is read, with wh
   const needs = async (quant: Quant) =>
     totalBytes(measureBuffers(device.limits, await open(), { quant, ...SIZES }));
   const room = async (quant: Quant, available: number, message: RegExp) => {
-    const options = { quant, ...SIZES, available };
+    const options = { quant, ...SIZES, availableBytes: available };
     const wanted = { code: "insufficient_memory", message };
     await assert.rejects(GpuEngine.create(await testDevice(), await unread(), options), wanted);
   };
@@ -124,7 +124,7 @@ Deno.test("a model that does not fit is refused before a weight is read, with wh
   await room("int8", await needs("nf4"), /as int8: .*; --quant nf4 needs/);
   await room("int8", 1000, /no smaller format would fit: nf4 needs/);
   await room("nf4", 1000, /no smaller format would fit$/);
-  const cpu = { quant: "none", ...SIZES, available: 50_000 } as const;
+  const cpu = { quant: "none", ...SIZES, availableBytes: 50_000 } as const;
   await assert.rejects(CpuEngine.create(await unread(), cpu), {
     code: "insufficient_memory",
     message: /this machine has 0\.05 MB free; --quant int8 needs/,

@@ -145,8 +145,8 @@ Deno.test("many writers at once: one file, whole, and no other trace", async () 
 Deno.test("kill -9 in mid-write leaves no file, and the next write goes well", async () => {
   await withPath(null, async (path, files) => {
     const module = new URL("../../src/model_files/file_sink.ts", import.meta.url).href;
-    const code = `import { writeFileWhole } from "${module}";
-      await writeFileWhole(${JSON.stringify(path)}, async (sink) => {
+    const code = `import { writeFileAtomic } from "${module}";
+      await writeFileAtomic(${JSON.stringify(path)}, async (sink) => {
         for (let at = 0;; at += 4096) {
           await sink.write(at, new Uint8Array(4096).fill(1));
           if (at === 40960) console.log("writing");
@@ -174,10 +174,10 @@ Deno.test("kill -9 in mid-write leaves no file, and the next write goes well", a
 });
 
 Deno.test("a permission that was not granted is told as such", async () => {
-  const worker = `import { writeFileWhole } from "${
+  const worker = `import { writeFileAtomic } from "${
     new URL("../../src/model_files/file_sink.ts", import.meta.url).href
   }";
-    await writeFileWhole("/tmp/x.bin", async () => {}).catch((error) => console.log(error.name));`;
+    await writeFileAtomic("/tmp/x.bin", async () => {}).catch((error) => console.log(error.name));`;
   await withPath(null, async (path) => {
     await Deno.writeTextFile(`${path}.ts`, worker);
     const { stdout } = await new Deno.Command(Deno.execPath(), {

@@ -112,7 +112,7 @@ Deno.test("endless: neither an empty line nor the end of text ends it", async ()
 
 Deno.test("endless: messages with the same words do not find its state, an id does", async () => {
   const it = harness({ script: ids(" a\n\nUser: b") });
-  const endless = { messages: [user("hi")], endless: true, maxTokens: 9 };
+  const endless = { messages: [user("hi")], ignoreEos: true, maxTokens: 9 };
   const { text, stateId } = await run(it.sessions, endless);
   const more = [user("hi"), reply(text), user("on")];
   const apart = await run(it.sessions, { messages: more });
@@ -124,7 +124,7 @@ Deno.test("endless: messages with the same words do not find its state, an id do
   assert.ok(later.usage.prompt_tokens_details.cached_tokens <= apart.usage.total_tokens);
   // An open reply that goes on without end is apart as well.
   const cut = await run(it.sessions, { messages: [user("x")], maxTokens: 1 });
-  const further = { messages: [], stateId: cut.stateId, endless: true, maxTokens: 3 };
+  const further = { messages: [], stateId: cut.stateId, ignoreEos: true, maxTokens: 3 };
   const { record } = await stored(it, (await run(it.sessions, further)).stateId);
   assert.match(record.earlier!.hash, /^plain /);
 });

@@ -7,31 +7,31 @@ export interface Explanation {
   permanent: boolean;
 }
 
-const MEANINGS: readonly { failure: RegExp; text: string; lasting: boolean }[] = [
+const MEANINGS: readonly { failure: RegExp; text: string; permanent: boolean }[] = [
   {
     failure: /Missing DENO_KV_ACCESS_TOKEN/,
     text: "DENO_KV_ACCESS_TOKEN is not set; set it to the access token of the server",
-    lasting: true,
+    permanent: true,
   },
   {
     failure: /status[ =]40[13]\b|access token/i,
     text: "it refuses the access token; set DENO_KV_ACCESS_TOKEN to the one it was started with",
-    lasting: true,
+    permanent: true,
   },
   {
     failure: /KV Connect (endpoint|metadata version)|status[ =][1-4]\d\d\b|parse metadata/,
     text: "what answers there is no KV Connect server; give the URL of a denokv server",
-    lasting: true,
+    permanent: true,
   },
   {
     failure: /invalid (database )?url/i,
     text: "it is no URL; give one such as http://127.0.0.1:4512",
-    lasting: true,
+    permanent: true,
   },
   {
     failure: /failed to connect|timed out|sending request|status[ =]5\d\d\b/,
     text: "no answer; see that a denokv server runs there",
-    lasting: false,
+    permanent: false,
   },
 ];
 
@@ -41,5 +41,5 @@ export function explainConnectError(failure: unknown): Explanation {
   const reason = message.replace(/^Could not open Deno KV database: /, "");
   const meaning = MEANINGS.find((meaning) => meaning.failure.test(reason));
   if (meaning === undefined) return { text: reason, permanent: false };
-  return { text: `${meaning.text} (${reason})`, permanent: meaning.lasting };
+  return { text: `${meaning.text} (${reason})`, permanent: meaning.permanent };
 }

@@ -24,6 +24,7 @@ import {
 import type { Backend, Entry, Key, Mutation } from "../backends/backend.ts";
 import { Blobs } from "../states/blobs.ts";
 import { idempotencyKey, idempotencyOfStateKey, stateKey } from "../row_keys.ts";
+import type { IdempotentRequest } from "./idempotent_request.ts";
 import { newId, type RandomBytes } from "../states/state_id.ts";
 
 /** Milliseconds that an answer is given again. */
@@ -42,16 +43,6 @@ export interface IdempotencyRecordsOptions {
   /** Milliseconds that only ever grow, from any beginning. */
   monotonic: () => number;
   random: RandomBytes;
-}
-
-/** What is asked for once. */
-export interface IdempotentRequest {
-  /** The client's. */
-  key: string;
-  /** Keys of different routes are different keys. */
-  route: string;
-  /** All that decides on the answer. */
-  body: string;
 }
 
 /** The right to answer, until it runs out. */

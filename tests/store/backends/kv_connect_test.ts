@@ -157,10 +157,10 @@ Deno.test("kv connect: a server's trouble passes, and texts that nobody knows ar
     explainConnectError(new TypeError(`Could not open Deno KV database: ${failed}`)),
     {
       text: `no answer; see that a denokv server runs there (${failed})`,
-      lasting: false,
+      permanent: false,
     },
   );
-  assert.deepEqual(explainConnectError("odd"), { text: "odd", lasting: false });
+  assert.deepEqual(explainConnectError("odd"), { text: "odd", permanent: false });
 });
 
 /** Resolves when the backend answers; its server is up, and its client may be waiting to try. */
