@@ -5,7 +5,9 @@ import { QUICK } from "./support/quick.ts";
 
 const ROOT = new URL("..", import.meta.url);
 
-for (const name of ["docs/library.md", "docs/kernels.md", "docs/architecture.md", "docs/api.md"]) {
+for (
+  const name of ["docs/guide.md", "docs/internals/kernels.md", "docs/internals/architecture.md"]
+) {
   const text = await Deno.readTextFile(new URL(name, ROOT));
   const examples = [...text.matchAll(/```ts\n(.*?)```/gs)].map(([, code]) => code);
   examples.forEach((code, i) => {

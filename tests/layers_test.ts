@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 
 /** The page whose table of layers is checked. */
-const ARCHITECTURE = "docs/architecture.md";
+const ARCHITECTURE = "docs/internals/architecture.md";
 
 /** A row of the table. */
 interface Layer {

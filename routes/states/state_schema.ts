@@ -75,7 +75,7 @@ export const deletedStateSchema = z.object({
 
 export const stateFileSchema = z.string().openapi("StateFile", {
   format: "binary",
-  description: "A whole state, as `docs/state_format.md` lays it out.",
+  description: "A whole state, as `docs/internals/formats.md` lays it out.",
 });
 
 export type StateObject = z.infer<typeof stateSchema>;

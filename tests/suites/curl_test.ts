@@ -35,7 +35,7 @@ const PROMISED: Record<string, readonly Check[]> = {
       assert.ok(typeof name === "string" && [...name].length <= 9, name);
     },
   ],
-  "docs/api.md": [
+  "docs/guide.md": [
     (response) => {
       assert.equal(response.object, "response");
       assert.equal(response.id.replace("resp_", "state_"), response.state_id);

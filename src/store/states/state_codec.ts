@@ -1,6 +1,6 @@
 /**
  * A model's recurrent state as bytes: a header that tells everything, then the numbers, as one of
- * three codecs holds them. `docs/state_format.md` describes them for readers in other languages.
+ * three codecs holds them. `docs/internals/formats.md` describes them for readers in other languages.
  *
  * | bytes    | holds                                 |
  * |----------|---------------------------------------|

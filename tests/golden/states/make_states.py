@@ -1,4 +1,4 @@
-"""Writes the golden states, by docs/state_format.md alone: no line of the TypeScript codec is used.
+"""Writes the golden states, by docs/internals/formats.md alone: no line of the TypeScript codec is used.
 
 python make_states.py    # beside this file; needs nothing but Python
 """
