@@ -61,7 +61,7 @@ Deno.test("it stops with the token with which the matcher of a reply's text stop
     const stops = Array.from({ length: 1 + round % 3 }, () => text(1 + Math.floor(random() * 5)));
     const shown = bytes(text(Math.floor(random() * 6)));
     const held = bytes(text(Math.floor(random() * 4)));
-    const matcher = new StopMatcher(stops, { shown, undisplayedBytes: held });
+    const matcher = new StopMatcher(stops, { displayedBytes: shown, undisplayedBytes: held });
     const search = createStopSearch({
       strings: stops.map(bytes),
       precedingBytes: Uint8Array.of(...shown, ...held),
