@@ -48,7 +48,7 @@ Deno.test("what is stored can be asked for though the engine is given up", async
 Deno.test("a worker is ready while its store is unreachable, and tells since when it is", async () => {
   const away: StoreStatus = {
     status: "unreachable",
-    problem: "it does not answer in time",
+    problem: "it does not respond in time",
     since: Date.UTC(2026, 0, 1),
   };
   const store = { kind: "server", last: () => away, probe: () => Promise.resolve(away) } as const;
@@ -59,7 +59,7 @@ Deno.test("a worker is ready while its store is unreachable, and tells since whe
     assert.deepEqual((await response.json()).store, {
       kind: "server",
       status: "unreachable",
-      problem: "it does not answer in time",
+      problem: "it does not respond in time",
       since: "2026-01-01T00:00:00.000Z",
     });
   }

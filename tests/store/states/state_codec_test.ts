@@ -194,7 +194,7 @@ Deno.test("a state that is not of its shape is not encoded", () => {
     assert.throws(() => encodeState(new Float32Array(15), { codec, shape }), /15 numbers/);
     for (
       const [wrong, message] of [
-        [{ ...shape, headSize: 3 }, /width 4 is no multiple of head size 3/],
+        [{ ...shape, headSize: 3 }, /width 4 is not a multiple of head size 3/],
         [{ ...shape, layers: 0 }, /layers is 0/],
         [{ ...shape, width: 1.5 }, /width is 1.5/],
       ] as const
@@ -206,10 +206,10 @@ Deno.test("a state that is not of its shape is not encoded", () => {
 
 Deno.test("headers that cannot be are refused, each by its own message", () => {
   const most = 2 ** 32 - 1;
-  refuses(new Uint8Array(), /0 bytes are too few for any header/);
-  refuses(headerOf(2, 0).slice(0, 7), /7 bytes are too few for any header/);
+  refuses(new Uint8Array(), /0 bytes are too few for a header/);
+  refuses(headerOf(2, 0).slice(0, 7), /7 bytes are too few for a header/);
   refuses(new Uint8Array(100), /does not begin with RWKS/);
-  refuses(headerOf(0, 0, 1, 1, 1), /format version is 0, this worker reads 1 and 2/);
+  refuses(headerOf(0, 0, 1, 1, 1), /format version is 0 and this worker reads 1 and 2/);
   refuses(headerOf(3, 0, 1, 1, 1), /format version is 3/);
   refuses(headerOf(1, 1, 0, 0), /version 1 has no codec 1/);
   refuses(headerOf(2, 3, 1, 1, 1), /version 2 has no codec 3/);
@@ -218,7 +218,7 @@ Deno.test("headers that cannot be are refused, each by its own message", () => {
   refuses(headerOf(2, 1, 0, 1, 1), /layers is 0/);
   refuses(headerOf(2, 1, 1, 0, 1), /width is 0/);
   refuses(headerOf(2, 1, 1, 1, 0), /headSize is 0/);
-  refuses(headerOf(2, 1, 1, 6, 4), /width 6 is no multiple of head size 4/);
+  refuses(headerOf(2, 1, 1, 6, 4), /width 6 is not a multiple of head size 4/);
   // Sizes of which a few bytes hold nothing, and which no memory would.
   refusesToDecode(headerOf(1, 0, most, 0), /4294967295 numbers take .*, and there are 16/);
   for (const codec of STATE_CODECS.keys()) {

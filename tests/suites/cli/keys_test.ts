@@ -42,7 +42,7 @@ Deno.test("keys in a store: made, listed, revoked, and told once", async () => {
     assert.equal((await json(["keys", "ls", ...at])).keys.length, 1);
     const again = await rwkv(["keys", "revoke", id, ...at]);
     assert.equal(again.code, 1);
-    assert.match(again.stderr, /Cannot revoke key "key_[0-9a-f]{16}": there is none with this id/);
+    assert.match(again.stderr, /Cannot revoke key "key_[0-9a-f]{16}": no key has this id/);
   });
 });
 

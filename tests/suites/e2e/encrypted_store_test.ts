@@ -29,7 +29,7 @@ Deno.test("an encrypted store has no word of a conversation, which goes on under
     const third = await start(NEW);
     const refused = await fetch(`${third.url}/v1/states/${stateId}`);
     assert.equal(refused.status, 422);
-    assert.match((await refused.json()).error.message, /add that to RWKV_MASTER_KEY/);
+    assert.match((await refused.json()).error.message, /add that key to RWKV_MASTER_KEY/);
     await third.stop();
 
     const shown = (key: string) =>
