@@ -44,8 +44,8 @@ export const sample: KernelSpec<SampleSizes> = {
     stops: "read",
     vocabulary: "read",
     rows: "read",
-    chosen: "read",
-    written: "readWrite",
+    outputRows: "read",
+    sampled: "readWrite",
   }),
   constants: ({ vocabulary, window, lanes }) => ({
     ...slotConstants(),
@@ -55,7 +55,7 @@ export const sample: KernelSpec<SampleSizes> = {
     THREADS: GROUPS * lanes,
     LEVELS: Math.max(1, Math.ceil(Math.log2(columnGroups(vocabulary)) / Math.log2(GROUPS))),
     BANNED: { f32: BANNED_BIAS / 2 },
-    WRITTEN_STRIDE: SAMPLED_HEADER + window,
+    SAMPLED_STRIDE: SAMPLED_HEADER + window,
   }),
   grid: (_, { outputs }) => [outputs, 1, 1],
   // Logits and bias, once: later passes over the logits hit the cache.

@@ -60,12 +60,12 @@ Deno.test("the search stops at the same token as the matcher of the reply's text
   for (let round = 0; round < 3000; round++) {
     const stops = Array.from({ length: 1 + round % 3 }, () => text(1 + Math.floor(random() * 5)));
     const shown = bytes(text(Math.floor(random() * 6)));
-    const held = bytes(text(Math.floor(random() * 4)));
-    const matcher = new StopMatcher(stops, { shown, undisplayedBytes: held });
+    const undisplayedBytes = bytes(text(Math.floor(random() * 4)));
+    const matcher = new StopMatcher(stops, { shown, undisplayedBytes });
     const search = createStopSearch({
       strings: stops.map(bytes),
-      precedingBytes: Uint8Array.of(...shown, ...held),
-      unsearchedBytes: held.length,
+      precedingBytes: Uint8Array.of(...shown, ...undisplayedBytes),
+      unsearchedBytes: undisplayedBytes.length,
     });
     for (let i = 0; i < 8 && !matcher.stopped; i++) {
       const piece = bytes(text(Math.floor(random() * 4)));

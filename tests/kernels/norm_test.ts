@@ -26,27 +26,27 @@ for (
     const random = seeded(width);
     const slots = 4;
     const plane = 10 * width + 8;
-    const before = floats(random, slots * width);
+    const shiftIn = floats(random, slots * width);
     const data = {
       x: floats(random, 10 * width, { low: -3, high: 5 }),
       norm: floats(random, 2 * width),
       mix: floats(random, mixes * width, { low: 0 }),
       rows: tokenRows(RUNS),
-      before,
-      after: new Float32Array(slots * width),
+      shiftIn,
+      shiftOut: new Float32Array(slots * width),
       out: new Float32Array(mixes * plane),
     };
     const sizes = { width, mixes, plane };
     const counts = { tokens: 10, runs: RUNS.length, outputs: 0, gathered: 0 };
     const got = await runKernel(normShift, data, { sizes, counts });
-    const wanted = { ...data, shift: before.slice(), out: new Float32Array(mixes * plane) };
+    const wanted = { ...data, shift: shiftIn.slice(), out: new Float32Array(mixes * plane) };
     normShiftReference(wanted, { ...sizes, runs: RUNS });
     assertClose(got.out, wanted.out, { atol: 2e-5, what: "out" });
     for (const { slot } of RUNS) {
       const part = [slot * width, (slot + 1) * width] as const;
-      assertClose(got.after.subarray(...part), wanted.shift.subarray(...part), { atol: 2e-5 });
+      assertClose(got.shiftOut.subarray(...part), wanted.shift.subarray(...part), { atol: 2e-5 });
     }
-    assertClose(got.after.subarray(width, 2 * width), new Float32Array(width), { atol: 0 });
+    assertClose(got.shiftOut.subarray(width, 2 * width), new Float32Array(width), { atol: 0 });
   });
 }
 
@@ -117,12 +117,12 @@ Deno.test("select_norm normalizes only the output rows", async () => {
   const width = 36;
   const norm = floats(random, 2 * width);
   const x = floats(random, 9 * width, { low: -2, high: 8 });
-  const chosen = [8, 0, 3, 3];
-  const data = { x, norm, chosen: new Uint32Array(chosen), y: new Float32Array(5 * width) };
-  const counts = { tokens: 9, runs: 1, outputs: chosen.length, gathered: 0 };
+  const outputRows = [8, 0, 3, 3];
+  const data = { x, norm, outputRows: new Uint32Array(outputRows), y: new Float32Array(5 * width) };
+  const counts = { tokens: 9, runs: 1, outputs: outputRows.length, gathered: 0 };
   const { y } = await runKernel(selectNorm, data, { sizes: { width }, counts });
   const wanted = new Float32Array(5 * width);
-  chosen.forEach((row, o) => {
+  outputRows.forEach((row, o) => {
     wanted.set(layerNormReference(x.subarray(row * width, (row + 1) * width), norm), o * width);
   });
   assertClose(y, wanted, { atol: 2e-5 });
@@ -134,22 +134,22 @@ Deno.test("commit_shift copies only the slots of the step", async () => {
   const sites = 3;
   const slots = 4;
   const siteStride = slots * width + 16;
-  const before = floats(random, sites * siteStride);
-  const after = floats(random, sites * siteStride);
+  const shiftIn = floats(random, sites * siteStride);
+  const shiftOut = floats(random, sites * siteStride);
   const got = await runKernel(
     commitShift,
-    { runs: runRows(RUNS), after, before },
+    { runs: runRows(RUNS), shiftOut, shiftIn },
     {
       sizes: { width, sites, siteStride },
       counts: { tokens: 10, runs: 3, outputs: 0, gathered: 0 },
     },
   );
-  const wanted = before.slice();
+  const wanted = shiftIn.slice();
   for (let site = 0; site < sites; site++) {
     for (const { slot } of RUNS) {
       const from = site * siteStride + slot * width;
-      wanted.set(after.subarray(from, from + width), from);
+      wanted.set(shiftOut.subarray(from, from + width), from);
     }
   }
-  assertClose(got.before, wanted, { atol: 0 });
+  assertClose(got.shiftIn, wanted, { atol: 0 });
 });

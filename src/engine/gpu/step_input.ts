@@ -27,6 +27,6 @@ export function buildStepInput(
 }
 
 /** @param gathered Number of first runs whose token is gathered on the device. */
-export function stepCounts({ rows, runs, outputRows: chosen }: StepInput, fed = 0): StepCounts {
-  return { tokens: rows.length / 4, runs: runs.length / 4, outputs: chosen.length, gathered: fed };
+export function stepCounts({ rows, runs, outputRows }: StepInput, gathered = 0): StepCounts {
+  return { tokens: rows.length / 4, runs: runs.length / 4, outputs: outputRows.length, gathered };
 }

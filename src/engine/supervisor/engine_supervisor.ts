@@ -153,12 +153,12 @@ export class EngineSupervisor implements SamplingEngine, EngineRecovery {
 
   #activate(engine: SamplingEngine): ActiveEngine {
     const { device, software } = engine.info;
-    const { callTimeout: silence, softwareCallTimeout: softwareSilence } = this.#limits;
+    const { callTimeout, softwareCallTimeout } = this.#limits;
     const calls = new CallWatchdog({
       timers: this.#timers,
       limits: device === "cpu"
         ? null
-        : { minMs: silence, unmeasuredMs: software ? softwareSilence : silence },
+        : { minMs: callTimeout, unmeasuredMs: software ? softwareCallTimeout : callTimeout },
       onTimeout: (error) => this.#fail(active, error),
     });
     const active = { engine, calls };
