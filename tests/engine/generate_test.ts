@@ -5,7 +5,7 @@ import { NEUTRAL_SAMPLING, type SamplingParams } from "../../src/core/sampling.t
 import type { SamplingEngine, SlotSampling } from "../../src/engine/engine.ts";
 import { createStopSearch } from "../../src/core/stop_search.ts";
 import { recordToken } from "../../src/sampler/penalties.ts";
-import { CpuSampling } from "../../src/scheduler/cpu_sampling.ts";
+import { CpuSamplingEngine } from "../../src/scheduler/cpu_sampling.ts";
 import { Scheduler } from "../../src/scheduler/scheduler.ts";
 import type { GenerationRequest } from "../../src/scheduler/scheduler_types.ts";
 import { tokenTable } from "../../src/tokenizer/token_table.ts";
@@ -113,7 +113,7 @@ async function writeTogether(
 
 Deno.test("tokens and state match the CPU-sampled path, in windows of any length", async () => {
   const engine = await sharedEngine();
-  const oracle = new CpuSampling(engine, TOKENS);
+  const oracle = new CpuSamplingEngine(engine, TOKENS);
   const cases: Partial<SamplingParams>[] = [
     {},
     { presencePenalty: 0.6, frequencyPenalty: 0.4, penaltyDecay: 0.98 },
@@ -184,7 +184,7 @@ Deno.test("a reply continued in another slot is bit-identical, including stop st
 
 Deno.test("a turn that ends within a window leaves the state its last token was sampled from", async () => {
   const engine = await sharedEngine();
-  const oracle = new CpuSampling(engine, TOKENS);
+  const oracle = new CpuSamplingEngine(engine, TOKENS);
   const [prompt] = PROMPTS;
   const { tokens } = await write(oracle, { prompt, steps: 1, ...sampling() });
   const text = (from: number, to: number) => tokenizer.decode(tokens.slice(from, to));

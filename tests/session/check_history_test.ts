@@ -82,7 +82,7 @@ const record = ({ pending = "0", count = "1", transcript = '{"role":"assistant",
     `{"version":1,"pending":[${pending}],"absorbed":1,"position":0,"seed":"1",` +
       `"counts":[[3,${count}]],"held":"","earlier":null,"transcript":[${transcript}]}`,
   );
-const context = { vocabulary: 9, open: false, fresh: false };
+const context = { vocabulary: 9, open: false, isInitialState: false };
 
 Deno.test("a record with a zero below zero is none that a worker wrote", () => {
   assert.deepEqual(checkSnapshot(record({}), context).pending, [0]);

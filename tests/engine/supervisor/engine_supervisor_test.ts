@@ -68,12 +68,12 @@ slowTest(
         loaded++;
         return Promise.resolve(states[i]);
       };
-      const further = turn(5, { state: { key, load } });
+      const further = turn(5, { state: { fairnessKey: key, load } });
       const { tokens } = await start(it.scheduler, further).ended;
       assert.equal(loaded, 1);
       assert.deepEqual(tokens, (await runWithoutFaults(further)).tokens);
     }
-    assert.equal(it.scheduler.snapshot.slotHits, 0);
+    assert.equal(it.scheduler.snapshot.warmSlotHits, 0);
   },
 );
 
@@ -98,7 +98,7 @@ Deno.test("a state that yields NaN ends only its own turn", async () => {
   const state = (await runWithoutFaults(turn(1))).state!.map((v) => Math.sign(v) * 3e38);
   await using it = await supervisorCase();
   const other = start(it.scheduler, turn(6));
-  const broken = turn(2, { state: { key: null, load: () => Promise.resolve(state) } });
+  const broken = turn(2, { state: { fairnessKey: null, load: () => Promise.resolve(state) } });
   await assert.rejects(start(it.scheduler, broken).ended, (error) => {
     return error instanceof InferenceError && error.code === "numeric_fault";
   });
@@ -111,7 +111,7 @@ Deno.test("a prefill-only turn with such a state fails as well", async () => {
   const state = (await runWithoutFaults(turn(1))).state!.map((v) => Math.sign(v) * 3e38);
   await using it = await supervisorCase();
   const read = turn(2, {
-    state: { key: null, load: () => Promise.resolve(state) },
+    state: { fairnessKey: null, load: () => Promise.resolve(state) },
     maxTokens: 0,
   });
   await assert.rejects(it.scheduler.submit(read).finished, { code: "numeric_fault" });
