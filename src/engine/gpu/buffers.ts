@@ -148,7 +148,7 @@ export function createBuffers(
   };
 }
 
-/** What `makeBuffers` would take of a device with such limits. */
+/** What `createBuffers` would take of a device with such limits. */
 export function measureBuffers(
   limits: BufferDevice["limits"],
   model: Model,
