@@ -8,7 +8,7 @@ import {
   tryFloat16Bits,
 } from "../../src/core/float16.ts";
 import { floats, seeded } from "../support/random_data.ts";
-import { sameNumbers } from "../support/same_numbers.ts";
+import { assertSameNumbers } from "../support/same_numbers.ts";
 
 /** Every finite float16. */
 const HALVES = Uint16Array.from({ length: 65536 }, (_, half) => half)
@@ -18,15 +18,15 @@ function expectRounded(numbers: Float32Array, what: string) {
   const halves = new Uint16Array(numbers.length);
   assert.equal(tryFloat16Bits(numbers, halves), true, what);
   const own = new Float16Array(halves.buffer);
-  sameNumbers(Float32Array.from(own), Float32Array.from(Float16Array.from(numbers)), what);
+  assertSameNumbers(Float32Array.from(own), Float32Array.from(Float16Array.from(numbers)), what);
   assert.deepEqual(float16Bits(numbers), halves, what);
-  sameNumbers(numbers.map(roundToFloat16), numbers.map(Math.f16round), what);
+  assertSameNumbers(numbers.map(roundToFloat16), numbers.map(Math.f16round), what);
 }
 
 Deno.test("every float16 converts to float32 exactly and rounds back to itself", () => {
   const numbers = new Float32Array(HALVES.length);
   assert.equal(decodeFloat16(HALVES, numbers), -1);
-  sameNumbers(numbers, Float32Array.from(new Float16Array(HALVES.buffer)));
+  assertSameNumbers(numbers, Float32Array.from(new Float16Array(HALVES.buffer)));
   const again = new Uint16Array(HALVES.length);
   assert.equal(tryFloat16Bits(numbers, again), true);
   assert.ok(again.every((half, i) => half === HALVES[i]));

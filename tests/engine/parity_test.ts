@@ -4,7 +4,7 @@ import { openEngine } from "../../src/server/open_engine.ts";
 import type { SamplingEngine } from "../../src/engine/engine.ts";
 import { prefill } from "../../src/engine/prefill.ts";
 import { caseCount, QUICK } from "../support/quick.ts";
-import { sameNumbers } from "../support/same_numbers.ts";
+import { assertSameNumbers } from "../support/same_numbers.ts";
 
 const PROMPTS = [
   "User: Tell me a story about a cat.\n\nAssistant:",
@@ -92,9 +92,9 @@ Deno.test("a state copied to another slot continues bit-identically", async () =
     const [other] = await engine.step([run(1, [9])]);
     await Promise.all(copies);
     const [own, copied] = await engine.step([run(4, [8]), run(0, [9])]);
-    sameNumbers(copied, other);
+    assertSameNumbers(copied, other);
     assert.notDeepEqual(own.slice(0, 20), other.slice(0, 20));
-    sameNumbers(await engine.readState(0), await engine.readState(1));
+    assertSameNumbers(await engine.readState(0), await engine.readState(1));
     await assert.rejects(engine.copyState(0, engine.info.slots), /slot/);
   }
   await cpu.close();

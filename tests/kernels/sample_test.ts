@@ -133,7 +133,7 @@ const SETTINGS = [1, 0.999, 0.9, 0.5, 0.01, 0].flatMap((topP) =>
 );
 
 /** Returns the CPU sampler's ids for random numbers within the error of float32 sums. */
-function near({ logits, params, counts, position = 0, banned }: Turn): Set<number> {
+function acceptableIds({ logits, params, counts, position = 0, banned }: Turn): Set<number> {
   const all = { ...PLAIN, ...params };
   const random = randomAt(all.seed, position);
   const bans = banned && Uint8Array.from(logits, (_, id) => banned.includes(id) ? 1 : 0);
@@ -163,7 +163,7 @@ for (const [vocabulary, lanes] of [[1, 4], [3, 1], [65, 2], [301, 4], [5000, 16]
     sampled.forEach(({ ids, end }, i) => {
       assert.equal(end, FINISH.none);
       assert.equal(ids.length, 1);
-      const wanted = near(turns[i]);
+      const wanted = acceptableIds(turns[i]);
       assert.ok(wanted.has(ids[0]), `${JSON.stringify(settings[i])}: ${ids[0]}, ${[...wanted]}`);
       if (wanted.size === 1) exact++;
     });
@@ -196,7 +196,7 @@ Deno.test("bias, penalties, bans and decaying counts match the CPU sampler", asy
   const sampled = await sampleOnDevice(turns);
   sampled.forEach(({ ids, counts }, i) => {
     const { params, banned } = turns[i];
-    assert.ok(near(turns[i]).has(ids[0]), `turn ${i}: ${ids[0]}`);
+    assert.ok(acceptableIds(turns[i]).has(ids[0]), `turn ${i}: ${ids[0]}`);
     assert.ok(!banned!.includes(ids[0]));
     const wanted = new Map(turns[i].counts);
     recordToken(wanted, ids[0], params!.penaltyDecay!);

@@ -37,20 +37,20 @@ function start(scheduler: Scheduler, maxTokens: number) {
     endToken: null,
     stops: null,
   });
-  const begun = Promise.withResolvers<void>();
+  const started = Promise.withResolvers<void>();
   const ended = (async () => {
-    for await (const _ of generation) begun.resolve();
+    for await (const _ of generation) started.resolve();
     return await generation.finished;
   })();
   ended.catch(() => {});
-  return { begun: begun.promise, ended };
+  return { started: started.promise, ended };
 }
 
 Deno.test("a device lost during windows ends all turns, and later ones, with device_lost", async () => {
   const { engine, device } = await open();
   const scheduler = new Scheduler(engine);
   const turns = Array.from({ length: 6 }, () => start(scheduler, 1e6));
-  await Promise.all(turns.slice(0, 4).map(({ begun }) => begun));
+  await Promise.all(turns.slice(0, 4).map(({ started }) => started));
   device.destroy();
   for (const { ended } of turns) await assert.rejects(ended, isLost);
   await assert.rejects(start(scheduler, 5).ended, isLost);
