@@ -171,7 +171,9 @@ Deno.test("a reply continued in another slot is bit-identical, including stop st
     maxTokens: limit,
     alreadySampled: first.tokens,
   };
+  const prefixBits = stops.prefixBits.slice();
   await engine.startSampling(slot, rest);
+  assert.deepEqual(stops.prefixBits, prefixBits, "the search passed in is not modified");
   let [next] = await engine.generate([{ slot, tokens: first.tokens.slice(-1), sample: true }], 1);
   const generated = [...first.tokens, ...next.tokens];
   while (next.finishReason === null) {

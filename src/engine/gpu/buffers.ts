@@ -112,7 +112,7 @@ export interface EngineBuffers {
 export function createBuffers(
   buffers: DeviceBuffers,
   model: Model,
-  { quant, slots, maxStepTokens, tokenTable: tokens, maxPartBytes = Infinity }: BufferOptions,
+  { quant, slots, maxStepTokens, tokenTable, maxPartBytes = Infinity }: BufferOptions,
 ): EngineBuffers {
   const { dimensions } = model;
   const work = (label: string, bytes: number) => buffers.storage("work", label, bytes);
@@ -137,7 +137,7 @@ export function createBuffers(
     sampling: createSamplingBuffers(buffers, {
       slots,
       vocabulary: dimensions.vocabulary,
-      tokenTable: tokens,
+      tokenTable,
     }),
     vectors: new Map(
       [...model.vectors].map(([name, { byteLength }]) => {

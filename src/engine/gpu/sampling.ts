@@ -137,7 +137,7 @@ export class GpuSampling {
 
   /** Returns a copy of a search, advanced over the bytes of the tokens sampled so far. */
   #advancedSearch(stops: StopSearch, sampled: readonly number[]): StopSearch {
-    const search = { ...stops, bits: stops.prefixBits.slice() };
+    const search = { ...stops, prefixBits: stops.prefixBits.slice() };
     if (this.#tokens) {
       const { bytes, offsets } = this.#tokens;
       for (const id of sampled) {
@@ -165,22 +165,22 @@ export class GpuSampling {
   /** Decodes a slot's sampled tokens. */
   decodeResult(read: ArrayBuffer, slot: number): GenerateResult {
     const row = new Uint32Array(read, slot * SAMPLED_STRIDE * 4, SAMPLED_STRIDE);
-    const [count, end] = row;
+    const [count, finish] = row;
     return {
       tokens: [...row.subarray(SAMPLED_HEADER, SAMPLED_HEADER + count)],
-      finishReason: end === FINISH.stop ? "stop" : end === FINISH.length ? "length" : null,
-      fault: this.#faultOf(end),
+      finishReason: finish === FINISH.stop ? "stop" : finish === FINISH.length ? "length" : null,
+      fault: this.#faultOf(finish),
     };
   }
 
-  #faultOf(end: number): SamplingFault | null {
-    if (end === FINISH.notFinite) {
+  #faultOf(finish: number): SamplingFault | null {
+    if (finish === FINISH.notFinite) {
       const message =
         "Cannot sample: a logit is not finite, so the model's weights or its state are " +
         "damaged; start from another state";
       return { kind: "not_finite", message };
     }
-    if (end !== FINISH.allBanned) return null;
+    if (finish !== FINISH.allBanned) return null;
     const message =
       `Cannot sample: all ${this.#vocabulary} tokens are banned or have the logit -Infinity`;
     return { kind: "all_banned", message };

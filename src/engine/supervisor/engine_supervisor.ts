@@ -166,7 +166,7 @@ export class EngineSupervisor implements SamplingEngine, EngineRecovery {
     return active;
   }
 
-  /** @param work Number of tokens that the call computes. */
+  /** @param tokenCount Number of tokens that the call computes. */
   #call<T>(tokenCount: number, call: (engine: SamplingEngine) => Promise<T>): Promise<T> {
     if (this.#fault) return Promise.reject(this.#fault);
     const active = this.#active;
