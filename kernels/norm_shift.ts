@@ -20,8 +20,8 @@ export interface NormShiftSizes {
 }
 
 /**
- * Shapes: x `[tokens, width]`; norm `[2, width]`; mix `[mixes, width]`; rows `u32[tokens, 4]`:
- * id, slot, 1 if first of its run, 1 if last; shiftIn and shiftOut `[slots, width]`: the shift read by
+ * Shapes: x `[tokens, width]`; norm `[2, width]`; mix `[mixes, width]`; rows `u32[tokens, 4]`: id,
+ * slot, 1 if first of its run, 1 if last; shiftIn and shiftOut `[slots, width]`: the shift read by
  * a run's first token, and the one written by its last; out `[mixes, plane / width, width]`.
  *
  * `shiftIn` and `shiftOut` are separate buffers because the first and the last token of a run are

@@ -10,7 +10,7 @@
  */
 
 import philox from "./philox.wgsl" with { type: "text" };
-import cut from "./sample_filter.wgsl" with { type: "text" };
+import filter from "./sample_filter.wgsl" with { type: "text" };
 import source from "./sample.wgsl" with { type: "text" };
 import { columnGroups } from "./layouts.ts";
 import { BANNED_BIAS, SAMPLED_HEADER, slotConstants } from "./slot_layout.ts";
@@ -36,7 +36,7 @@ const GROUPS = 16;
  */
 export const sample: KernelSpec<SampleSizes> = {
   name: "sample",
-  source: () => `${philox}\n${cut}\n${source}`,
+  source: () => `${philox}\n${filter}\n${source}`,
   bindings: () => ({
     logits: "readWrite",
     adjustments: "readWrite",

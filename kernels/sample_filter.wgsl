@@ -21,7 +21,7 @@ struct Search {
   key: u32, // the digits of the key found so far; the remaining ones are 0
   before: u32, // mass of the tokens with smaller keys
   at: u32, // mass of the tokens with this key
-  reached: u32, // 0 if the total mass is less than wanted
+  reached: u32, // 0 if the total mass is less than the target
 }
 
 var<workgroup> thread_best: array<Best, THREADS>;
@@ -83,9 +83,16 @@ fn keys4(v: vec4f, top: f32) -> vec4u {
   return bitcast<vec4u>(top - v);
 }
 
-// Finds the key at which the cumulative mass of the tokens, in order of key, reaches `wanted`. If
-// `counting`, each token has mass 1; otherwise all tokens together have mass 2^31.
-fn find_cutoff(turn: Turn, top: f32, total: f32, wanted: u32, counting: bool, thread: u32) -> Search {
+// Finds the key at which the cumulative mass of the tokens, in order of key, reaches `target_mass`.
+// If `counting`, each token has mass 1; otherwise all tokens together have mass 2^31.
+fn find_cutoff(
+  turn: Turn,
+  top: f32,
+  total: f32,
+  target_mass: u32,
+  counting: bool,
+  thread: u32,
+) -> Search {
   var state = Search(0u, 0u, 0u, 1u);
   for (var shift = 24i; shift >= 0; shift -= 8) {
     for (var i = thread; i < DIGITS; i += THREADS) {
@@ -120,7 +127,7 @@ fn find_cutoff(turn: Turn, top: f32, total: f32, wanted: u32, counting: bool, th
     }
     workgroupBarrier();
     if thread == 0u {
-      shared_search = next_digit(state, wanted, u32(shift));
+      shared_search = next_digit(state, target_mass, u32(shift));
     }
     state = workgroupUniformLoad(&shared_search);
     if state.reached == 0u {
@@ -130,15 +137,15 @@ fn find_cutoff(turn: Turn, top: f32, total: f32, wanted: u32, counting: bool, th
   return state;
 }
 
-fn next_digit(state: Search, wanted: u32, shift: u32) -> Search {
+fn next_digit(state: Search, target_mass: u32, shift: u32) -> Search {
   var before = state.before;
   for (var g = 0u; g < GROUPS; g++) {
     let sum = group_masses[g];
-    if sum > 0u && before + sum >= wanted {
+    if sum > 0u && before + sum >= target_mass {
       for (var i = 0u; i < DIGITS / GROUPS; i++) {
         let digit = g * (DIGITS / GROUPS) + i;
         let mass = atomicLoad(&histogram[digit]);
-        if mass > 0u && before + mass >= wanted {
+        if mass > 0u && before + mass >= target_mass {
           return Search(state.key | (digit << shift), before, mass, 1u);
         }
         before += mass;

@@ -42,9 +42,9 @@ function remedy(
     .filter(({ bytes }) => bytes < needed);
   const fitting = narrower.find(({ bytes }) => bytes <= availableBytes);
   if (!fitting) {
-    const least = narrower.at(-1);
+    const smallest = narrower.at(-1);
     return "no smaller format would fit" +
-      (least ? `: ${least.name} needs ${sizeText(least.bytes)}` : "");
+      (smallest ? `: ${smallest.name} needs ${sizeText(smallest.bytes)}` : "");
   }
   const size = sizeText(fitting.bytes);
   return model.converted

@@ -36,13 +36,13 @@ Deno.test("numbers round to nearest, ties to even, at and next to every midpoint
   const numbers = new Float32Array(HALVES.length);
   decodeFloat16(HALVES, numbers);
   const sorted = numbers.toSorted();
-  const borders = sorted.slice(1).map((number, i) => (number + sorted[i]) / 2);
-  expectRounded(borders, "midpoints");
-  for (const beside of [-1, 1]) {
-    const words = new Int32Array(borders.slice().buffer);
+  const midpoints = sorted.slice(1).map((number, i) => (number + sorted[i]) / 2);
+  expectRounded(midpoints, "midpoints");
+  for (const offset of [-1, 1]) {
+    const words = new Int32Array(midpoints.slice().buffer);
     // The bit patterns next to zero's are not its numeric neighbors.
-    words.forEach((word, i) => words[i] = word << 1 === 0 ? word : word + beside);
-    expectRounded(new Float32Array(words.buffer), `${beside} from midpoints`);
+    words.forEach((word, i) => words[i] = word << 1 === 0 ? word : word + offset);
+    expectRounded(new Float32Array(words.buffer), `${offset} from midpoints`);
   }
   const random = seeded(1);
   const sizes = floats(random, 20_000, { low: -60, high: 15 });

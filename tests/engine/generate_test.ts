@@ -63,11 +63,11 @@ interface DecodedReply {
 
 function assertSameReply(
   { state, ...generated }: DecodedReply,
-  { state: wantedState, ...wanted }: DecodedReply,
+  { state: expectedState, ...expected }: DecodedReply,
   what: string,
 ) {
-  assert.deepEqual(generated, wanted, what);
-  assertSameNumbers(state, wantedState, what);
+  assert.deepEqual(generated, expected, what);
+  assertSameNumbers(state, expectedState, what);
 }
 
 interface Reply extends SlotSampling {
@@ -123,16 +123,16 @@ Deno.test("tokens and state match the CPU-sampled path, in windows of any length
   ];
   const replies = () =>
     cases.map((params, i): Reply => ({ prompt: PROMPTS[i % 2], ...sampling(params) }));
-  const wanted = await generateTogether(oracle, replies());
-  for (const { tokens } of wanted) assert.equal(tokens.length, MAX_TOKENS);
+  const expected = await generateTogether(oracle, replies());
+  for (const { tokens } of expected) assert.equal(tokens.length, MAX_TOKENS);
   for (const [i, generated] of (await generateTogether(engine, replies())).entries()) {
-    assertSameReply(generated, wanted[i], `case ${i}, together`);
+    assertSameReply(generated, expected[i], `case ${i}, together`);
   }
   for (const [i, reply] of replies().entries()) {
     if (QUICK && i % 2 === 0) continue;
     for (const steps of QUICK ? [7, 64] : [1, 7, 64]) {
       const generated = await generateReply(engine, { ...reply, counts: new Map(), steps });
-      assertSameReply(generated, wanted[i], `case ${i}, ${steps} steps`);
+      assertSameReply(generated, expected[i], `case ${i}, ${steps} steps`);
     }
   }
 });
@@ -155,8 +155,8 @@ Deno.test("a reply continued in another slot is bit-identical, including stop st
     precedingBytes: new Uint8Array(),
     unsearchedBytes: 0,
   });
-  const wanted = await generateReply(engine, { ...own, stops, prompt, steps: 8 });
-  assert.deepEqual([wanted.end, wanted.tokens.length], ["stop", at + 3]);
+  const expected = await generateReply(engine, { ...own, stops, prompt, steps: 8 });
+  assert.deepEqual([expected.end, expected.tokens.length], ["stop", at + 3]);
   const first = await generateReply(engine, { ...own, stops, prompt, maxTokens: at, steps: 8 });
   const counts = new Map<number, number>();
   for (const token of first.tokens) recordToken(counts, token, own.params.penaltyDecay);
@@ -181,7 +181,7 @@ Deno.test("a reply continued in another slot is bit-identical, including stop st
     generated.push(...next.tokens);
   }
   const state = await engine.readState(slot);
-  assertSameReply({ tokens: generated, end: next.finishReason, state }, wanted, "in two slots");
+  assertSameReply({ tokens: generated, end: next.finishReason, state }, expected, "in two slots");
 });
 
 Deno.test("a turn that ends within a window leaves the state its last token was sampled from", async () => {
@@ -202,16 +202,16 @@ Deno.test("a turn that ends within a window leaves the state its last token was 
       }),
     })],
   ];
-  const wanted = await generateTogether(
+  const expected = await generateTogether(
     oracle,
     ends.map(([, end]) => ({ prompt, ...sampling(), ...end() })),
   );
   for (const [i, [what, end]] of ends.entries()) {
-    const { length } = wanted[i].tokens;
+    const { length } = expected[i].tokens;
     assert.ok(length > 5 && length < 40, `${length}`);
     for (const steps of [4, 64]) {
       const generated = await generateReply(engine, { prompt, steps, ...sampling(), ...end() });
-      assertSameReply(generated, wanted[i], `${what}, ${steps} steps`);
+      assertSameReply(generated, expected[i], `${what}, ${steps} steps`);
     }
   }
 });
@@ -249,10 +249,10 @@ Deno.test("a reply is the same alone and in a batch of 32 turns that join and le
   const compared = QUICK ? numbers.filter((i) => i % 5 === 0) : numbers;
   const alone = await turns(one, compared);
   await one.close();
-  for (const [k, { state: wantedState, ...wanted }] of alone.entries()) {
+  for (const [k, { state: expectedState, ...expected }] of alone.entries()) {
     const { state, ...turn } = inBatch[compared[k]];
-    assert.deepEqual(turn, wanted, `turn ${compared[k]}`);
-    assertSameNumbers(state!, wantedState!, `turn ${compared[k]}`);
+    assert.deepEqual(turn, expected, `turn ${compared[k]}`);
+    assertSameNumbers(state!, expectedState!, `turn ${compared[k]}`);
   }
 });
 
@@ -279,10 +279,10 @@ Deno.test("a new turn in a slot is unaffected by the previous one", async () => 
     position: 77,
     maxTokens: 5,
   };
-  for (const left of [1, 3]) {
+  for (const previousSteps of [1, 3]) {
     await engine.writeState(0, new Float32Array(length).fill(1e20));
     await engine.startSampling(0, { ...sampling(), ...poison });
-    for (let step = 0; step < left; step++) {
+    for (let step = 0; step < previousSteps; step++) {
       await engine.generate([{ slot: 0, tokens: [5, 6], sample: true }], 1);
     }
     assertSameReply(
@@ -296,7 +296,7 @@ Deno.test("a new turn in a slot is unaffected by the previous one", async () => 
 Deno.test("windows requested ahead run in order", async () => {
   const engine = await sharedEngine();
   const [prompt] = PROMPTS;
-  const wanted = await generateReply(engine, { prompt, steps: 5, ...sampling() });
+  const expected = await generateReply(engine, { prompt, steps: 5, ...sampling() });
   await engine.writeState(1, null);
   const calls = [
     engine.startSampling(1, sampling()),
@@ -309,8 +309,8 @@ Deno.test("windows requested ahead run in order", async () => {
   ];
   const state = engine.readState(1);
   const generated = (await Promise.all(calls)).flatMap((result) => result?.[0].tokens ?? []);
-  assert.deepEqual(generated, wanted.tokens);
-  assertSameNumbers(await state, wanted.state);
+  assert.deepEqual(generated, expected.tokens);
+  assertSameNumbers(await state, expected.state);
 });
 
 Deno.test("invalid calls are rejected", async () => {

@@ -70,7 +70,7 @@ for (const quant of ["none", "f16", "int8", "nf4", "nf4,head=int8"] as const) {
   if (QUICK && (quant === "f16" || quant === "int8")) continue;
   Deno.test(`the measured bytes equal the allocated bytes, as ${quant}`, async () => {
     const device = await testDevice();
-    let made = 0;
+    let allocatedBytes = 0;
     const counting: OpenDevice = {
       ...device,
       device: new Proxy(device.device, {
@@ -80,14 +80,14 @@ for (const quant of ["none", "f16", "int8", "nf4", "nf4,head=int8"] as const) {
             return typeof value === "function" ? value.bind(target) : value;
           }
           return (descriptor: GPUBufferDescriptor) => {
-            made += descriptor.size;
+            allocatedBytes += descriptor.size;
             return target.createBuffer(descriptor);
           };
         },
       }),
     };
     const gpu = await GpuEngine.create(counting, await open(), { quant, ...SIZES });
-    assert.equal(totalBytes(gpu.info.memory), made);
+    assert.equal(totalBytes(gpu.info.memory), allocatedBytes);
     const limits = device.device.limits;
     assert.deepEqual(gpu.info.memory, measureBuffers(limits, await open(), { quant, ...SIZES }));
     let read = 0;
@@ -116,8 +116,8 @@ Deno.test("a model that does not fit is rejected before loading, with a format t
     totalBytes(measureBuffers(device.limits, await open(), { quant, ...SIZES }));
   const assertRejected = async (quant: Quant, available: number, message: RegExp) => {
     const options = { quant, ...SIZES, availableBytes: available };
-    const wanted = { code: "insufficient_memory", message };
-    await assert.rejects(GpuEngine.create(await testDevice(), await unread(), options), wanted);
+    const expected = { code: "insufficient_memory", message };
+    await assert.rejects(GpuEngine.create(await testDevice(), await unread(), options), expected);
   };
   await assertRejected(
     "none",

@@ -55,12 +55,12 @@ Deno.test("greedy replies are the same for any chunk size and on both engines", 
   const tokenizer = await modelTokenizer(files);
   const prompts = PROMPTS.map((text) => tokenizer.encode(text));
   const [gpu, cpu] = [await gpuEngine(), await open("cpu", prompts.length)];
-  const wanted = await greedy(cpu, prompts, 64);
+  const expected = await greedy(cpu, prompts, 64);
   for (const chunk of QUICK ? [7] : [1, 7]) {
-    assert.deepEqual(await greedy(gpu, prompts, chunk), wanted, `chunk ${chunk}`);
+    assert.deepEqual(await greedy(gpu, prompts, chunk), expected, `chunk ${chunk}`);
   }
   for (const [i, prompt] of prompts.slice(0, caseCount(3, 1)).entries()) {
-    assert.deepEqual(await greedy(gpu, [prompt], 64), [wanted[i]], "alone, chunk 64");
+    assert.deepEqual(await greedy(gpu, [prompt], 64), [expected[i]], "alone, chunk 64");
   }
   await cpu.close();
 });
@@ -77,8 +77,8 @@ Deno.test("a run's results are bit-identical whatever runs share its step", asyn
     logits: "last" as const,
   }));
   await engine.writeState(0, null);
-  const [among] = await engine.step([{ slot: 0, tokens, logits: "all" }, ...others]);
-  assert.deepEqual(among, alone);
+  const [inBatch] = await engine.step([{ slot: 0, tokens, logits: "all" }, ...others]);
+  assert.deepEqual(inBatch, alone);
   assert.deepEqual(await engine.readState(0), state);
 });
 

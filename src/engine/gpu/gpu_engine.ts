@@ -107,7 +107,7 @@ export class GpuEngine implements SamplingEngine {
     const input = buildStepInput(runs.map(({ slot, tokens, logits }) => ({
       slot,
       tokens,
-      wanted: (i) => logits === "all" || (logits === "last" && i === tokens.length - 1),
+      needsLogits: (i) => logits === "all" || (logits === "last" && i === tokens.length - 1),
     })));
     const { maxOutputs } = this.#buffers;
     const rounds: Promise<Float32Array[]>[] = [];
@@ -139,7 +139,7 @@ export class GpuEngine implements SamplingEngine {
     const ordered = [...runs].sort((a, b) => a.tokens.length - b.tokens.length);
     const input = buildStepInput(ordered.map(({ slot, tokens: inputs, sample }) => {
       const tokens = inputs.length === 0 ? [GATHERED] : inputs;
-      return { slot, tokens, wanted: (i) => sample && i === tokens.length - 1 };
+      return { slot, tokens, needsLogits: (i) => sample && i === tokens.length - 1 };
     }));
     const counts = stepCounts(input, runs.filter(({ tokens }) => tokens.length === 0).length);
     const read = this.#sampling.nextStaging();
@@ -171,7 +171,7 @@ export class GpuEngine implements SamplingEngine {
   async profile(batch: number, rounds: number): Promise<StepProfile> {
     const slots = Array.from({ length: batch }, (_, slot) => slot);
     const input = buildStepInput(
-      slots.map((slot) => ({ slot, tokens: [GATHERED], wanted: () => true })),
+      slots.map((slot) => ({ slot, tokens: [GATHERED], needsLogits: () => true })),
     );
     const dispatches = this.#stepDispatches(stepCounts(input, batch));
     await this.#queue.run({ write: () => this.#writeInput(input) });

@@ -61,9 +61,9 @@ Deno.test("a device lost during windows ends all turns, and later ones, with dev
 
 Deno.test("a closed engine rejects calls, but completes earlier ones", async () => {
   const { engine } = await open();
-  const made = engine.step([{ slot: 0, tokens: [1, 2], logits: "last" }]);
+  const pending = engine.step([{ slot: 0, tokens: [1, 2], logits: "last" }]);
   const closing = engine.close();
-  assert.equal((await made)[0].length, ODD_SIZES.vocabulary);
+  assert.equal((await pending)[0].length, ODD_SIZES.vocabulary);
   await closing;
   await assert.rejects(engine.step([{ slot: 0, tokens: [1], logits: "last" }]), isLost);
   await assert.rejects(engine.readState(0), isLost);

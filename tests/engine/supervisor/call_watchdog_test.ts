@@ -88,11 +88,11 @@ Deno.test("a reply that arrives within the grace period prevents the timeout", a
 });
 
 Deno.test("calls without limits never time out, and rejectAll rejects all of them", async () => {
-  const { timers, timeouts, calls: endless } = calls(null);
-  const open = [1, 2].map(() => endless.watch(1, new Promise<never>(() => {})));
+  const { timers, timeouts, calls: watchdog } = calls(null);
+  const open = [1, 2].map(() => watchdog.watch(1, new Promise<never>(() => {})));
   timers.advance(1e12);
   assert.equal(timeouts.length, 0);
-  const gone = new Error("gone");
-  endless.rejectAll(gone);
-  for (const call of open) await assert.rejects(call, gone);
+  const failure = new Error("failed");
+  watchdog.rejectAll(failure);
+  for (const call of open) await assert.rejects(call, failure);
 });
