@@ -87,7 +87,7 @@ async function conversation(tokens: number): Promise<string> {
   ]).flat();
   const long = {
     ...record,
-    absorbed: record.processedTokens + turns * TURN_TOKENS,
+    processedTokens: record.processedTokens + turns * TURN_TOKENS,
     earlier: { count: before.length, hash: "0".repeat(64) },
   };
   const id = store.newId();

@@ -125,14 +125,14 @@ Deno.test("encryption that is interrupted anywhere goes on where it was", async 
     const rows = new MemoryBackend();
     const planted = await plant(rows);
     const faulty = new FaultyBackend(rows, new Random(seed));
-    faulty.faults = { slow: 0, fails: 0.04, lost: 0.02, full: false };
+    faulty.faults = { delayed: 0, failed: 0.04, lostReply: 0.02, diskFull: false };
     let interruptions = 0;
     while (true) {
       try {
         await encryptStore(faulty, options);
         break;
       } catch {
-        if (++interruptions === 20) faulty.faults = { ...faulty.faults, fails: 0, lost: 0 };
+        if (++interruptions === 20) faulty.faults = { ...faulty.faults, failed: 0, lostReply: 0 };
         // In between no worker opens it, with its key or without.
         if (await rows.get(["~", "encryption"]) === null) continue;
         await assert.rejects(EncryptedBackend.over(rows, MasterKeys.NONE), /it is encrypted/);

@@ -215,7 +215,7 @@ Deno.test("a store that cannot be reached is verified before it is used", async 
   const rows = new MemoryBackend();
   await planted(await sealed(rows, NEW));
   const faulty = new FaultyBackend(rows, new Random(1));
-  faulty.faults = { slow: 0, fails: 1, lost: 0, full: false };
+  faulty.faults = { delayed: 0, failed: 1, lostReply: 0, diskFull: false };
   const backend = await EncryptedBackend.over(faulty, MasterKeys.NONE);
   const write = () =>
     backend.atomic([], [{ type: "set", key: ["default", "x"], value: bytes("plain") }]);

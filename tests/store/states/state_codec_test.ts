@@ -10,7 +10,7 @@ import {
   type StateShape,
 } from "../../../src/store/states/state_codec.ts";
 import { floats, seeded } from "../../support/random_data.ts";
-import { sameNumbers } from "../../support/same_numbers.ts";
+import { assertSameNumbers } from "../../support/same_numbers.ts";
 import { hostileRow } from "./hostile_rows.ts";
 
 const SHAPES: readonly StateShape[] = [
@@ -132,7 +132,7 @@ Deno.test("views at any offset are coded as well", () => {
       for (const shift of [1, 2, 3]) {
         const shifted = new Uint8Array(bytes.length + 8);
         shifted.set(bytes, shift);
-        sameNumbers(
+        assertSameNumbers(
           decodeState(shifted.subarray(shift, shift + bytes.length)),
           decodeState(bytes),
           `${codec} at ${shift}`,
@@ -163,10 +163,10 @@ Deno.test("f16 rounds every number, q8 token shifts as f16 does", () => {
   for (let i = 0; i < 200; i++) {
     const state = hostileState(random, shape);
     const halves = decodeState(encodeState(state, { codec: "f16", shape }));
-    sameNumbers(halves, Float32Array.from(Float16Array.from(state)), "f16");
+    assertSameNumbers(halves, Float32Array.from(Float16Array.from(state)), "f16");
     const codes = decodeState(encodeState(state, { codec: "q8", shape }));
     for (const at of [0, 6 * 4, 6 * 5, 6 * 9]) {
-      sameNumbers(codes.slice(at, at + 6), halves.slice(at, at + 6), `q8, shift at ${at}`);
+      assertSameNumbers(codes.slice(at, at + 6), halves.slice(at, at + 6), `q8, shift at ${at}`);
     }
   }
 });

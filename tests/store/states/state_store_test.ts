@@ -171,7 +171,7 @@ Deno.test("a renewal that a turn's end overtakes changes nothing", async () => {
   let before = () => Promise.resolve();
   /** Lets the turn end after the renewal has read its row. */
   class Between extends BackendWrapper {
-    protected async around<T>(operation: () => Promise<T>, writes: boolean): Promise<T> {
+    protected async intercept<T>(operation: () => Promise<T>, writes: boolean): Promise<T> {
       if (writes) await before();
       return await operation();
     }
