@@ -1,6 +1,6 @@
 /**
- * What `bench` times of an engine: decoding, reading prompts, moving states. Rounds take all cases
- * in turn, so that what disturbs the machine for a while disturbs all of them alike.
+ * The benchmark cases for an engine: decoding, prefill, and state transfer. Every round runs all
+ * cases, so a temporary disturbance of the machine affects all of them.
  */
 
 import { NEUTRAL_SAMPLING } from "../core/sampling.ts";
@@ -8,10 +8,10 @@ import type { Engine, SamplingEngine } from "../engine/engine.ts";
 import { StepController } from "../scheduler/step_controller.ts";
 import { StepCosts } from "../scheduler/step_costs.ts";
 
-/** Where `--tokens` is not given, a round decodes this many tokens a slot, or for this long. */
+/** Bounds of a decoding round without `--tokens`: whichever of the two is reached first. */
 const DEFAULT_DECODE = { tokens: 64, seconds: 2 };
 
-/** Median, least and most over rounds. */
+/** Median, minimum and maximum over the rounds. */
 export interface Spread {
   median: number;
   min: number;
@@ -19,25 +19,25 @@ export interface Spread {
 }
 
 export interface BenchmarkPlan {
-  /** Slots that decode at once, by case. */
+  /** Batch sizes to decode with, one case each. */
   batches: readonly number[];
-  /** Tokens of a prompt, by case. */
+  /** Prompt lengths in tokens, one case each. */
   prompts: readonly number[];
-  /** Tokens to decode in each slot and round; by count and time if undefined. */
+  /** Tokens to decode per slot and round. `undefined` uses `DEFAULT_DECODE`. */
   tokens: number | undefined;
   rounds: number;
 }
 
 export interface BenchmarkTimings {
-  /** `rate`: tokens per second, over all slots. */
+  /** `rate`: tokens per second over all slots. */
   decode: { batch: number; rate: Spread }[];
-  /** `rate`: tokens per second; `first`: seconds until the first token of a reply is known. */
+  /** `rate`: tokens per second. `first`: seconds to the first token of the reply. */
   prefill: { tokens: number; rate: Spread; first: Spread }[];
-  /** `read`, `write`: milliseconds of one call; a write has then been handed to the device. */
+  /** `read`, `write`: milliseconds per call. A write returns when the device has accepted it. */
   state: { bytes: number; read: Spread; write: Spread };
 }
 
-/** Greedy, without an end. */
+/** Greedy sampling without an end token. */
 const SAMPLING = {
   params: { ...NEUTRAL_SAMPLING, temperature: 0, seed: 0n },
   counts: new Map(),
@@ -47,7 +47,7 @@ const SAMPLING = {
   stops: null,
 };
 
-/** Times every case once in every round, after each was run a little to warm up. */
+/** Runs every case once per round, after a short warm-up run of each. */
 export async function timeEngine(
   engine: SamplingEngine,
   { batches, prompts, tokens, rounds }: BenchmarkPlan,
@@ -103,7 +103,7 @@ export async function timeEngine(
   };
 }
 
-/** Median, least and most of at least one value, to four digits. */
+/** Returns median, minimum and maximum of a non-empty list, rounded to four digits. */
 export function summarize(values: readonly number[]): Spread {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length / 2;
@@ -115,12 +115,12 @@ export function summarize(values: readonly number[]): Spread {
   };
 }
 
-/** Four digits, which is more than timings are good for. */
+/** Rounds to four significant digits, which exceeds the precision of the timings. */
 export function roundToFourDigits(value: number): number {
   return Number(value.toPrecision(4));
 }
 
-/** Tokens per second of `batch` slots. */
+/** Decodes with `batch` slots and returns tokens per second. */
 async function decodeRate(
   engine: SamplingEngine,
   { batch, tokens }: { batch: number; tokens: number | undefined },
@@ -134,7 +134,7 @@ async function decodeRate(
   return steps * batch / seconds;
 }
 
-/** Lets slots sample greedily, each behind a prompt; all prompts fit into one step. */
+/** Starts greedy sampling in one slot per prompt. All prompts must fit into one step. */
 export async function startSlots(
   engine: SamplingEngine,
   prompts: readonly (readonly number[])[],
@@ -147,8 +147,8 @@ export async function startSlots(
 }
 
 /**
- * Goes on with the first `batch` slots for `tokens` tokens each, or for about `within` seconds, as
- * the scheduler does: a window is called for while the one before is read.
+ * Decodes `tokens` tokens in each of the first `batch` slots, or for about `timeoutSeconds`. As in
+ * the scheduler, the next window is submitted before the previous one has completed.
  */
 export async function decode(
   engine: SamplingEngine,
@@ -174,7 +174,7 @@ export async function decode(
   }
 }
 
-/** Seconds until the first token behind a prompt is known. */
+/** Returns the seconds until the first token after a prompt is known. */
 export async function timeToFirstToken(
   engine: SamplingEngine,
   prompt: readonly number[],
@@ -195,7 +195,7 @@ export async function timeToFirstToken(
   return since(start);
 }
 
-/** Milliseconds to read the state of a slot, and to write it back. */
+/** Returns the milliseconds to read a slot's state and to write it back. */
 async function moveState(engine: Engine): Promise<{ bytes: number; read: number; write: number }> {
   const start = performance.now();
   const state = await engine.readState(0);
@@ -205,7 +205,7 @@ async function moveState(engine: Engine): Promise<{ bytes: number; read: number;
   return { bytes: state.byteLength, read, write: since(middle) * 1000 };
 }
 
-/** Ids that the model has, the same every time. */
+/** Returns token ids of the model's vocabulary, the same ones on every run. */
 function someTokens({ info }: Engine, count: number): number[] {
   const { vocabulary } = info.dimensions;
   return Array.from({ length: count }, (_, i) => (1 + i * 7919) % vocabulary);

@@ -1,6 +1,6 @@
-/** The word that somebody may have meant. */
+/** Suggestions for misspelt words. */
 
-/** The nearest of `words`, if it is as near as a slip of the keys would leave it. */
+/** Returns the word with the smallest edit distance, if it is small enough for a typing error. */
 export function nearest(word: string, words: readonly string[]): string | undefined {
   const limit = Math.max(2, Math.floor(word.length / 3));
   let best: string | undefined;
@@ -14,7 +14,7 @@ export function nearest(word: string, words: readonly string[]): string | undefi
   return best;
 }
 
-/** Letters to change, to add or to take away until `a` is `b`. */
+/** Returns the Levenshtein distance of `a` and `b`. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {

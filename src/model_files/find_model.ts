@@ -1,4 +1,4 @@
-/** Finds the model that flags ask for: files, random weights, or one that was pulled. */
+/** Finds the model that flags select: files, random weights, or a pulled model. */
 
 import { fileURLToPath } from "node:url";
 import { BYTES, parseVocabulary } from "../tokenizer/vocabulary.ts";
@@ -11,7 +11,7 @@ import { shapeFlag } from "../settings/model_settings.ts";
 
 export type { ModelFiles, ModelSource } from "./model_folder.ts";
 
-/** The embedded demo model. */
+/** Path of the demo model in this repository. */
 export const DEMO_MODEL = fileURLToPath(new URL("../../models/demo", import.meta.url));
 
 /**
@@ -47,16 +47,16 @@ export async function findModel(
 }
 
 /**
- * Reads a vocabulary: a file in any form that `parseVocabulary` knows, or `bytes`.
+ * Reads a vocabulary: a file in a format that `parseVocabulary` supports, or `bytes`.
  *
- * @throws InferenceError `invalid_vocabulary` naming the line or entry, or `file_error`.
+ * @throws InferenceError `invalid_vocabulary` with the line or entry, or `file_error`.
  */
 export async function openTokenizer(vocabulary: string): Promise<Tokenizer> {
   if (vocabulary === "bytes") return new Tokenizer(BYTES);
   return new Tokenizer(parseVocabulary(await readText(vocabulary), vocabulary));
 }
 
-/** As `openTokenizer`, for a model that must have a vocabulary. */
+/** Opens a model's tokenizer. Throws like `openTokenizer`, and if the model has no vocabulary. */
 export async function modelTokenizer({ id, source, vocabulary }: ModelFiles): Promise<Tokenizer> {
   if (vocabulary === null) {
     const { from } = source;

@@ -1,4 +1,4 @@
-/** From the name that `--model` gives to the folder of the pulled model that it means. */
+/** Resolves the name in `--model` to the folder of a pulled model. */
 
 import { InferenceError } from "../core/errors.ts";
 import { isModelFile, pullTarget, SHORT_NAMES } from "../hub/names.ts";
@@ -11,9 +11,10 @@ import type { Flags } from "../settings/flags.ts";
 export type DownloadReporter = Pick<ChooseFileOptions, "onMessage" | "withProgress">;
 
 /**
- * The folder of a pulled model, which is downloaded first where `--pull` or `RWKV_PULL` asks for that.
+ * Returns the folder of a pulled model. Downloads the model first if `--pull` or `RWKV_PULL` is
+ * set.
  *
- * @throws InferenceError `file_error` that says how to get it.
+ * @throws InferenceError `file_error` with the command that downloads it.
  */
 export async function resolvePulledModel(
   name: string,
@@ -36,11 +37,11 @@ export async function resolvePulledModel(
     "file_error",
     `Cannot use ${name}: there is no such file or folder, ` +
       (there.some((model) => model.name === name)
-        ? `and its download is not whole; pulling it again goes on`
+        ? `and its download is incomplete; pull it again to resume`
         : target
         ? `and it has not been pulled; \`rwkv pull ${name}\` downloads it`
         : `nor a pulled model of that name${guess ? `; did you mean ${guess}?` : ""}` +
-          `${guess ? "" : "; --model names one"}`),
+          `${guess ? "" : "; name one with --model"}`),
     { param: name },
   );
 }
@@ -54,7 +55,7 @@ function rootIfAny(): string | null {
   }
 }
 
-/** The flag, or its variable with anything but 0 or false. */
+/** Returns whether `--pull` is given or its variable is set to anything but a false value. */
 function pullAsked({ pull }: Flags): boolean {
   return pull !== undefined && pull !== false && !/^(0|false|no|off)?$/i.test(`${pull}`);
 }

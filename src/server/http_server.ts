@@ -1,41 +1,44 @@
 /**
- * Where requests come in. Deno's server ends once it could not take a connection, as when the process
- * has no file descriptor left. This one goes on.
+ * An HTTP server that survives failures to accept connections. `Deno.serve` ends when it cannot
+ * accept a connection, for example because the process has no file descriptors left.
  */
 
 import type { Logger } from "../core/log.ts";
 
 export interface HttpServerOptions {
   hostname: string;
-  /** 0: any that is free. */
+  /** 0 selects a free port. */
   port: number;
-  /** Answers; `completed` settles when the answer has been sent, or its client has left. */
+  /**
+   * Handles a request. `completed` settles when the response has been sent or the client has
+   * disconnected.
+   */
   fetch(request: Request, info: { completed: Promise<void> }): Response | Promise<Response>;
   log: Logger;
 }
 
-/** Milliseconds until it is tried again to listen. */
+/** Milliseconds between attempts to listen again. */
 const AGAIN_MS = 250;
 
-/** Milliseconds for which it is not told again that connections could not be taken. */
+/** Minimum milliseconds between two warnings about failed connections. */
 const TOLD_MS = 60_000;
 
 /**
- * Takes connections until it is shut down. If one cannot be taken, it drops those that have no
- * request, however little their clients have sent, to make room for others.
+ * Accepts connections until it is shut down. If a connection cannot be accepted, it closes all
+ * connections without a request in progress, to free file descriptors.
  */
 export class HttpServer {
-  /** What it listens on. */
+  /** The port that it listens on. */
   readonly port: number;
   readonly #options: HttpServerOptions;
-  /** `null`: it waits to listen again. */
+  /** `null` while it waits to listen again. */
   #listener: Listener | null;
-  /** Listeners that have failed, and still have requests. */
+  /** Failed listeners that still handle requests. */
   readonly #dropped = new Set<Promise<void>>();
   #again: ReturnType<typeof setTimeout> | undefined;
   #told = -Infinity;
 
-  /** @throws what `Deno.serve` does, for an address that it cannot listen on */
+  /** @throws The error of `Deno.serve` if it cannot listen on the address */
   constructor(options: HttpServerOptions) {
     this.#options = options;
     const listener = this.#listen(options.port);
@@ -43,7 +46,7 @@ export class HttpServer {
     this.port = listener.port;
   }
 
-  /** Takes no more connections; resolves when all answers are sent. */
+  /** Stops accepting connections. Resolves when all responses have been sent. */
   async shutdown(): Promise<void> {
     clearTimeout(this.#again);
     await Promise.all([this.#listener?.shutdown(), ...this.#dropped]);
@@ -76,15 +79,15 @@ export class HttpServer {
     const now = performance.now();
     if (now - this.#told < TOLD_MS) return;
     this.#told = now;
-    const message = "Cannot take connections for now: those without a request are dropped";
+    const message = "Cannot accept connections: closing those without a request";
     this.#options.log.warn(message, { error: String(error) });
   }
 }
 
-/** One server of Deno's, and the requests that it has. */
+/** A `Deno.serve` server and its requests in progress. */
 class Listener {
   readonly port: number;
-  /** Rejects when no more connections can be taken. */
+  /** Rejects when it can no longer accept connections. */
   readonly finished: Promise<void>;
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
   readonly #abort = new AbortController();
@@ -94,12 +97,12 @@ class Listener {
   constructor({ hostname, port, fetch }: HttpServerOptions) {
     const options = { hostname, port, signal: this.#abort.signal, onListen: () => {} };
     this.#server = Deno.serve(options, async (request, { completed }) => {
-      // So does one whose client has left.
+      // `completed` rejects if the client disconnects.
       const ended = completed.catch(() => {}).finally(() => this.#underWay.delete(ended));
       this.#underWay.add(ended);
       const response = await fetch(request, { completed });
-      // What its client asks next is to come over another connection: to the next listener, or, while
-      // this worker shuts down, to another worker.
+      // The client should send its next request over another connection, to the next listener or,
+      // during a shutdown, to another worker.
       if (this.#dropping) response.headers.set("connection", "close");
       return response;
     });
@@ -112,7 +115,7 @@ class Listener {
     return this.#server.shutdown();
   }
 
-  /** Ends all connections, as soon as none of them has a request. */
+  /** Closes all connections once there is no request in progress. */
   async drop(): Promise<void> {
     this.#dropping = true;
     while (this.#underWay.size > 0) await Promise.all(this.#underWay);

@@ -1,4 +1,4 @@
-/** Puts together what is behind a worker: engine, scheduler, store and sessions. */
+/** Opens the parts behind the routes of a worker: engine, scheduler, store and sessions. */
 
 import { NO_TELEMETRY, type Telemetry } from "../core/telemetry.ts";
 import { DEFAULT_TENANT } from "../core/tenant.ts";
@@ -30,53 +30,55 @@ import { openSupervisedEngine } from "./supervised_engine.ts";
 import { choice, type Flags } from "../settings/flags.ts";
 import { numberSetting, SETTINGS } from "../settings/settings.ts";
 
-/** Milliseconds for storing turns that are cut short. */
+/** Milliseconds reserved for storing interrupted turns. */
 const STORE_MS = 1500;
 
-/** Everything behind the routes. */
+/** The parts behind the routes. */
 export interface RunningSessions {
-  /** Everybody's. */
+  /** Sessions of all tenants. */
   tenants: TenantSessions;
-  /** The default tenant's. */
+  /** Sessions of the default tenant. */
   sessions: Sessions;
   engine: EngineSupervisor;
   modelId: string;
   kv: string;
-  /** Whether what is stored is encrypted at rest. */
+  /** Whether the store is encrypted at rest. */
   encrypted: boolean;
   store: StoreProbe;
   schedulerStats: () => SchedulerSnapshot;
   /**
-   * Lets turns under way end, for `grace` milliseconds at most; stores those that go on as open
-   * turns, as far as they are; closes the store. The engine ends with the process, which is to
-   * follow: to free a device and exit at once has crashed in software drivers.
+   * Waits up to `grace` milliseconds for turns to end, stores the remaining ones as open turns, and
+   * closes the store. The engine is left to the exit of the process, which must follow: destroying
+   * a device right before the exit has crashed in software drivers.
    */
   close: (grace: number) => Promise<void>;
 }
 
 export interface OpenSessionsOptions {
   telemetry?: Telemetry | undefined;
-  /** A store that is open or being opened, in place of the one that flags name. */
+  /** A store to use instead of the one that flags select. May still be opening. */
   backend?: Promise<Backend> | undefined;
-  /** Told what tenants store and remove. */
+  /** Receives the storage changes of tenants. */
   storedUsage?: StoredUsage | undefined;
-  /** Told what is wrong when the state store begins to fail, and `null` when it answers again. */
+  /**
+   * Called with the problem when the state store starts to fail, and with `null` when it recovers.
+   */
   onStoreChange?: (problem: string | null) => void;
-  /** Called with what an operator should see: how a download goes, how kernels were tuned. */
+  /** Receives messages for the operator, for example about downloads and tuning. */
   onNotice?: OnNotice | undefined;
   /** Shows the progress of a download of the model. */
   withProgress?: WithProgress | undefined;
-  /** Told how the engine fails and comes back. */
+  /** Receives failures and restarts of the engine. */
   engineEvents?: Partial<EngineEvents> | undefined;
-  /** Opens engines; in a Worker unless told. */
+  /** Opens engines. Defaults to `openEngineWorker`. */
   openEngine?: OpenEngine | undefined;
   engineLimits?: Partial<SupervisorLimits> | undefined;
 }
 
 /**
- * Loads the model into a Worker and opens the state store.
+ * Loads the model in a Web Worker and opens the state store.
  *
- * @throws InferenceError naming the file or flag that is at fault.
+ * @throws InferenceError with the file or flag that caused the failure.
  */
 export async function openSessions(
   flags: Flags,
@@ -153,7 +155,7 @@ export async function openSessions(
   };
   const tenants = new TenantSessions({
     open: (tenant, underway) => {
-      // Where it can't be written now, it is when the tenant's sessions are made anew.
+      // If this write fails, it is repeated when the tenant's sessions are opened again.
       underway.runInBackground(recordTenant(backend, tenant));
       const { storedUsage: stored } = given;
       const onChange = stored && ((change: StateChange) => stored.changed(tenant, change));
@@ -183,14 +185,14 @@ export async function openSessions(
   };
 }
 
-/** A number of slots that was asked for is had or refused. */
+/** Returns the engine sizes. An explicit number of slots is never reduced. */
 function slotsOf(flags: Flags): Pick<EngineOptions, "slots" | "leastSlots" | "maxStepTokens"> {
   if (flags.slots === undefined) return DEFAULT_ENGINE_SIZES;
   const slots = numberSetting(flags, "slots");
   return { slots, maxStepTokens: Math.max(slots, DEFAULT_ENGINE_SIZES.maxStepTokens) };
 }
 
-/** Whether `work` is done before `limit` milliseconds are over. */
+/** Returns whether `work` settles within `limit` milliseconds. */
 export async function settlesWithin(work: Promise<unknown>, limit: number): Promise<boolean> {
   const { promise: late, resolve } = Promise.withResolvers<false>();
   const timer = setTimeout(() => resolve(false), limit);

@@ -132,7 +132,9 @@ function listen(options: HttpServerOptions): { server: HttpServer; url: string }
     const inUse = cause instanceof Deno.errors.AddrInUse;
     throw usageError(
       `Cannot listen on ${hostname}:${port}: ` +
-        (inUse ? "it is in use; --port names another" : `${(cause as Error).message}; see --host`),
+        (inUse
+          ? "it is in use; choose another one with --port"
+          : `${(cause as Error).message}; see --host`),
     );
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Starts a worker: the HTTP application, who may ask, and behind it sessions that may come, fail and
- * come back.
+ * Starts a worker: the HTTP application, authentication, and the sessions, whose engine may load
+ * later, fail and restart.
  */
 
 import type { ObservedRequest } from "../../routes/middleware/request_observer.ts";
@@ -25,16 +25,22 @@ import { openSessions, type OpenSessionsOptions, type RunningSessions } from "./
 import { describeFault } from "./supervised_engine.ts";
 import type { Flags } from "../settings/flags.ts";
 
-/** A worker that starts: its application answers at once, turns wait until it is ready. */
+/**
+ * A worker during and after startup. Its application answers immediately; turns wait until it is
+ * ready.
+ */
 export interface StartedWorker {
   app: ReturnType<typeof createApp>;
-  /** Resolves when it may serve; rejects with why it must not, as `ready` does then. */
+  /**
+   * Resolves when the worker may serve. Rejects with the reason if it may not; `ready` then rejects
+   * too.
+   */
   accessValidated: Promise<void>;
-  /** Rejects with what went wrong. */
+  /** Rejects with the startup error. */
   ready: Promise<RunningSessions>;
-  /** Resolves if its engine is given up: no turn is carried out any more. */
+  /** Resolves if the engine fails for good, after which no turn can run. */
   engineFailed: Promise<InferenceError>;
-  /** What it counts. */
+  /** The worker's metrics. */
   metrics: Metrics;
 }
 
@@ -46,14 +52,14 @@ export interface StartWorkerOptions
       "worker" | "log" | "origins" | "local" | "gate" | "metrics" | "metricsToken" | "onAnswer"
     > {
   log: Logger;
-  /** The address that is listened on. */
+  /** The address that the server listens on. */
   hostname: string;
   onProgress?: OnProgress;
-  /** A variable of the environment. */
+  /** Reads an environment variable. */
   env?: (name: string) => string | undefined;
 }
 
-/** Starts a worker; other options go to the application. */
+/** Starts a worker. Other options are passed to the application. */
 export function startWorker(
   flags: Flags,
   { log, hostname, onProgress = () => {}, env = (name) => Deno.env.get(name), ...given }:
@@ -105,7 +111,7 @@ export function startWorker(
     throw error;
   });
   const tenants = ready.then((running) => running.tenants);
-  // Whoever asks for sessions sees the failure; nobody may have asked yet.
+  // Requests report this failure, but there may not have been one yet.
   tenants.catch(() => {});
   const worker: WorkerStatus = {
     get state() {
@@ -146,27 +152,31 @@ export function startWorker(
   return { app, accessValidated: allowed, ready, engineFailed: givenUp.promise, metrics };
 }
 
-/** A process that has ended its work does not wait for this. */
+/** Runs `work` later without keeping the process alive. */
 function laterUnheld(work: () => void, milliseconds: number): void {
   Deno.unrefTimer(setTimeout(work, milliseconds));
 }
 
 function tellOfStore(log: Logger, problem: string | null): void {
-  if (problem === null) return log.info("The state store answers again");
-  log.warn("The state store does not answer: nothing is resumed or stored until it does", {
-    problem,
-  });
+  if (problem === null) return log.info("The state store has recovered");
+  log.warn(
+    "The state store does not respond: states cannot be loaded or stored until it recovers",
+    {
+      problem,
+    },
+  );
 }
 
 function engineLog(log: Logger, onEnd: (error: InferenceError) => void): EngineEvents {
   return {
     onFault: (kind, { message: problem }, what) => {
-      if (what === "turn") log.warn("A turn has ended, its state gives no numbers", { problem });
-      else log.error("The engine has failed", { kind, problem });
+      if (what === "turn") {
+        log.warn("A turn has failed: its state contains NaN or infinite values", { problem });
+      } else log.error("The engine has failed", { kind, problem });
     },
-    onRebuilt: (seconds) => log.info("The engine runs again", { seconds: Math.round(seconds) }),
+    onRebuilt: (seconds) => log.info("The engine has restarted", { seconds: Math.round(seconds) }),
     onFailed: (error) => {
-      log.error("The engine is given up", { problem: error.message });
+      log.error("The engine has failed for good", { problem: error.message });
       onEnd(error);
     },
   };

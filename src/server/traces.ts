@@ -1,6 +1,6 @@
 /**
- * Turns as OpenTelemetry spans. Deno exports them, and the spans of requests that they belong to,
- * where `OTEL_DENO=true` says so; elsewhere nothing of this costs anything.
+ * Records turns as OpenTelemetry spans. With `OTEL_DENO=true`, Deno exports them together with the
+ * spans of their requests. Otherwise they cost nothing.
  */
 
 import { type Context, SpanStatusCode, trace } from "@opentelemetry/api";
@@ -8,7 +8,11 @@ import type { TurnMetrics } from "../core/telemetry.ts";
 
 const tracer = trace.getTracer("rwkv");
 
-/** @param request The context of the request that the turn is of. */
+/**
+ * Records the span of a turn.
+ *
+ * @param request The context of the turn's HTTP request.
+ */
 export function recordTurnSpan(turn: TurnMetrics, request: Context): void {
   const ended = Date.now();
   const attributes = {

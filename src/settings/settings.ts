@@ -139,7 +139,7 @@ export const SETTINGS = {
     env: "RWKV_STATE_TTL",
     help: "seconds until an unused state expires",
     defaultValue: WEEK,
-    defaultText: `${WEEK}, that is, 7 days`,
+    defaultText: `${WEEK} (7 days)`,
     range: { min: 60, max: 1e9 },
   },
   "state-cache": {

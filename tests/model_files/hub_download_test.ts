@@ -1,4 +1,4 @@
-/** Files from a hub to their folder, whatever happens on the way. */
+/** Downloads from a hub, including failures on the way. */
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -12,15 +12,15 @@ import { slowTest } from "../support/quick.ts";
 const REPO = "a/b";
 const FILE = "x.pth";
 const MB = 1_000_000;
-/** Bytes that are written at once. */
+/** Bytes per write to disk. */
 const PIECE = 1 << 20;
 
 interface Setting {
   hub: FakeHub;
   folder: string;
-  /** Describes the file anew and downloads it. */
+  /** Fetches the description of the file and downloads it. */
   pull: (options?: Partial<HubHttpOptions>) => Promise<RemoteFile>;
-  /** The same, stopped when so many bytes have come, which is when the hub falls silent. */
+  /** Starts a download and aborts it after `bytes` bytes, at which the hub stalls. */
   stop: (bytes: number) => Promise<void>;
   names: () => string[];
 }
@@ -42,7 +42,7 @@ async function withHub(file: FakeFile, run: (setting: Setting) => Promise<void>)
   const stop = async (bytes: number) => {
     const controller = new AbortController();
     hub.faults.set(FILE, [{ stallAfter: bytes }]);
-    // What was not enough for a piece is still to be written.
+    // A partial write buffer is flushed after the abort.
     const pulling = pull({ signal: controller.signal }, (done) => {
       if (done > bytes - PIECE) controller.abort();
     });
@@ -87,7 +87,7 @@ slowTest("200 MB that are cut five times arrive whole, and no byte twice", async
   });
 });
 
-Deno.test("bytes of another hash leave nothing behind", async () => {
+Deno.test("a download with the wrong hash leaves no file", async () => {
   for (const size of [3 * MB, 10]) {
     const wrong = { content: madeUp(size), hash: "0".repeat(64) };
     await withHub(wrong, async ({ hub, pull, names }) => {
@@ -100,7 +100,7 @@ Deno.test("bytes of another hash leave nothing behind", async () => {
         return true;
       });
       assert.deepEqual(names(), []);
-      // The same after a resumption.
+      // The same after a resumed download.
       hub.faults.set(FILE, [{ cutAfter: size / 2 }]);
       await assert.rejects(pull(), DamagedDownload);
       assert.deepEqual(names(), []);
@@ -108,7 +108,7 @@ Deno.test("bytes of another hash leave nothing behind", async () => {
   }
 });
 
-Deno.test("small files are held against git's hash", async () => {
+Deno.test("small files are checked against their git hash", async () => {
   const content = madeUp(5000);
   await withHub({ content, large: false }, async ({ folder, pull }) => {
     assert.equal((await pull()).hash.algorithm, "git-sha1");
@@ -121,7 +121,7 @@ Deno.test("small files are held against git's hash", async () => {
   });
 });
 
-Deno.test("the token goes to the hub and to nobody else", async () => {
+Deno.test("the token is sent to the hub only", async () => {
   await withHub({ content: madeUp(3 * MB) }, async ({ hub, pull }) => {
     hub.faults.set(FILE, [{ cutAfter: MB }, { status: 403 }]);
     await pull({ token: hub.token });
@@ -132,13 +132,13 @@ Deno.test("the token goes to the hub and to nobody else", async () => {
   });
 });
 
-Deno.test("a mirror that passes on the hub's next page is asked for it itself", async () => {
+Deno.test("a next-page link to the hub is resolved on the mirror", async () => {
   const asked: string[] = [];
   const mirror = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, (request) => {
     const { pathname, search } = new URL(request.url);
     asked.push(pathname + search);
     assert.equal(request.headers.get("authorization"), "Bearer hf_secret");
-    // Nothing of that name can be asked: the answer would be an error.
+    // This host does not exist, so following the link literally would fail.
     const link = `<https://hub.invalid/api/models/${REPO}/tree/main?cursor=2>; rel="next"`;
     const more: HeadersInit = search.includes("cursor") ? {} : { link };
     return Response.json([{ type: "file", path: `${asked.length}.pth`, size: 1 }], {
@@ -153,7 +153,7 @@ Deno.test("a mirror that passes on the hub's next page is asked for it itself", 
   await mirror.shutdown();
 });
 
-Deno.test("a hub that is busy or broken is asked again, when it says", async () => {
+Deno.test("a busy or failing hub is retried after its retry-after", async () => {
   await withHub({ content: madeUp(MB) }, async ({ hub, folder, pull }) => {
     const listing = `/api/models/${REPO}/tree/main`;
     hub.hubFaults.set(listing, [{ status: 503 }, { status: 429, headers: { "retry-after": "1" } }]);
@@ -175,7 +175,7 @@ Deno.test("a hub that is busy or broken is asked again, when it says", async () 
   });
 });
 
-Deno.test("a connection on which nothing comes counts as lost", async () => {
+Deno.test("a stalled connection times out and resumes", async () => {
   const content = madeUp(4 * MB);
   await withHub({ content }, async ({ hub, folder, pull }) => {
     hub.faults.set(FILE, [{ stallAfter: 3 * MB }]);
@@ -185,7 +185,7 @@ Deno.test("a connection on which nothing comes counts as lost", async () => {
   });
 });
 
-Deno.test("a stopped download goes on where it ended, unless the file is another one by then", async () => {
+Deno.test("an aborted download resumes unless the file has changed", async () => {
   const content = madeUp(6 * MB);
   await withHub({ content }, async ({ hub, folder, pull, stop, names }) => {
     await stop(4 * MB);
@@ -208,7 +208,7 @@ Deno.test("a stopped download goes on where it ended, unless the file is another
   });
 });
 
-Deno.test("a file that changes between two requests is seen", async () => {
+Deno.test("a change of the file between two requests is detected", async () => {
   await withHub({ content: madeUp(3 * MB) }, async ({ hub, pull, names }) => {
     hub.faults.set(FILE, [{ stallAfter: 2 * MB }]);
     const pulling = pull({ idleTimeoutMs: 500 });
@@ -219,7 +219,7 @@ Deno.test("a file that changes between two requests is seen", async () => {
   });
 });
 
-Deno.test("a server that knows no ranges is asked for all of it", async () => {
+Deno.test("a server without range support restarts the download", async () => {
   const content = madeUp(3 * MB);
   await withHub({ content, noRanges: true }, async ({ hub, folder, pull }) => {
     hub.faults.set(FILE, [{ cutAfter: 2 * MB }]);
@@ -229,8 +229,8 @@ Deno.test("a server that knows no ranges is asked for all of it", async () => {
   });
 });
 
-Deno.test("a full disk is told", {
-  // Where there is no such device, there is no way to try it.
+Deno.test("a full disk is reported", {
+  // The test needs /dev/full.
   ignore: Deno.build.os !== "linux",
 }, async () => {
   await withHub({ content: madeUp(3 * MB) }, async ({ pull, stop, names }) => {
@@ -242,7 +242,7 @@ Deno.test("a full disk is told", {
     try {
       await assert.rejects(pull(), {
         code: "file_error",
-        message: /^Cannot write .*there is no room/,
+        message: /^Cannot write .*the disk is full/,
       });
     } finally {
       Deno.FsFile.prototype.write = write;
@@ -251,7 +251,7 @@ Deno.test("a full disk is told", {
   });
 });
 
-Deno.test("no network is told soon", async () => {
+Deno.test("an unreachable hub is reported", async () => {
   const taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = taken.addr;
   taken.close();

@@ -1,22 +1,22 @@
-/** A hub, a cache, and processes whose messages can be waited for. */
+/** A fake hub, a model cache, and processes that tests can wait on. */
 
 import { DEMO_MODEL } from "../../src/model_files/find_model.ts";
 import { FakeHub } from "../hub/fake_hub.ts";
 import { type CliResult, startRwkv } from "../suites/cli/run_cli.ts";
 import { rwkv } from "../suites/cli/shared_cli.ts";
 
-/** The repository of the demo model. */
+/** Repository of the demo model. */
 export const DEMO = "a/demo";
 
 export interface Setting {
   hub: FakeHub;
-  /** The cache, in a folder where nothing else is. */
+  /** Root of the cache, in a new folder. */
   home: string;
   env: Record<string, string>;
   run: (...args: string[]) => Promise<CliResult>;
 }
 
-/** Files of the demo model. */
+/** Returns files of the demo model. */
 export function demoFiles(...names: string[]): Record<string, Uint8Array<ArrayBuffer>> {
   return Object.fromEntries(
     names.map((name) => [name, Deno.readFileSync(`${DEMO_MODEL}/${name}`)]),
@@ -42,7 +42,7 @@ export async function withHub(run: (setting: Setting) => Promise<void>): Promise
   }
 }
 
-/** Every file below a folder, with its size. */
+/** Returns all files below a folder with their sizes. */
 export async function filesBelow(folder: string): Promise<Map<string, number>> {
   const found = new Map<string, number>();
   for await (const { name, isDirectory } of Deno.readDir(folder)) {
@@ -53,7 +53,7 @@ export async function filesBelow(folder: string): Promise<Map<string, number>> {
   return found;
 }
 
-/** A running process whose stderr can be waited for. */
+/** A running process whose stderr tests can wait on. */
 export class Running {
   readonly child: Deno.ChildProcess;
   #stderr = "";
@@ -87,11 +87,11 @@ export class Running {
     this.#waiting = this.#waiting.filter(({ pattern }) => !pattern.test(this.#stderr));
     if (!this.#ended) return;
     for (const { pattern, reject } of this.#waiting) {
-      reject(new Error(`it ended before it said ${pattern}: ${this.#stderr}`));
+      reject(new Error(`the process exited before a match for ${pattern}: ${this.#stderr}`));
     }
   }
 
-  /** Resolves when stderr has what matches; rejects when it has ended without. */
+  /** Resolves when stderr matches. Rejects if the process exits first. */
   says(pattern: RegExp): Promise<RegExpMatchArray> {
     const { promise, resolve, reject } = Promise.withResolvers<RegExpMatchArray>();
     this.#waiting.push({ pattern, resolve, reject });

@@ -1,4 +1,4 @@
-/** `pull` where several run at once, are killed, or get what they should not. */
+/** `pull` with concurrent processes, killed processes, and invalid downloads. */
 
 import assert from "node:assert/strict";
 import { DEMO_MODEL } from "../../src/model_files/find_model.ts";
@@ -6,10 +6,10 @@ import { madeUp } from "../hub/fake_hub.ts";
 import { DEMO, filesBelow, Running, withHub } from "./pull_fixtures.ts";
 
 const MB = 1_000_000;
-/** Bytes that are written at once. */
+/** Bytes per write to disk. */
 const PIECE = 1 << 20;
 
-Deno.test("two processes at once download once", async () => {
+Deno.test("two concurrent processes download a model once", async () => {
   await withHub(async ({ hub, env }) => {
     const path = "model.safetensors";
     const { size } = await Deno.stat(`${DEMO_MODEL}/${path}`);
@@ -21,13 +21,13 @@ Deno.test("two processes at once download once", async () => {
     gate();
     const [one, two] = await Promise.all([first.end(), second.end()]);
     assert.deepEqual([one.code, two.code], [0, 0], one.stderr + two.stderr);
-    assert.match(two.stderr, /demo is here already/);
+    assert.match(two.stderr, /demo already exists/);
     assert.equal(hub.served.get(path), size);
     assert.equal(hub.fetches(path).length, 1);
   });
 });
 
-Deno.test("kill -9 in the middle, and the one that waits goes on from there", async () => {
+Deno.test("after SIGKILL, a waiting process resumes the download", async () => {
   await withHub(async ({ hub, home, env, run }) => {
     const content = madeUp(20 * MB);
     hub.add("a/big", { "big.pth": { content } });
@@ -41,7 +41,7 @@ Deno.test("kill -9 in the middle, and the one that waits goes on from there", as
     assert.match(JSON.parse((await run("models", "--json")).stdout)[0].name, /^big$/);
     const refused = await run("rm", "big");
     assert.match(refused.stderr, /Cannot remove big: it is being pulled/);
-    assert.match((await run("info", "--model", "big")).stderr, /download is not whole/);
+    assert.match((await run("info", "--model", "big")).stderr, /download is incomplete/);
     await first.end("SIGKILL");
     const { code, stderr } = await second.end();
     assert.equal(code, 0, stderr);
@@ -56,7 +56,7 @@ Deno.test("kill -9 in the middle, and the one that waits goes on from there", as
   });
 });
 
-/** The size of a folder's part when it has so many bytes. */
+/** Waits until the partial download in a folder exceeds `minBytes` and returns its size. */
 async function partOf(folder: string, least: number): Promise<number> {
   const watcher = Deno.watchFs(folder);
   try {
@@ -71,7 +71,7 @@ async function partOf(folder: string, least: number): Promise<number> {
   }
 }
 
-Deno.test("a file that changes on the hub under its download is downloaded anew", async () => {
+Deno.test("a file that changes during its download is downloaded again", async () => {
   await withHub(async ({ hub, home, env }) => {
     const [old, other] = [madeUp(5 * MB), madeUp(5 * MB, 2)];
     hub.add("a/big", { "big.pth": { content: old } });
@@ -82,14 +82,14 @@ Deno.test("a file that changes on the hub under its download is downloaded anew"
     cut();
     const { code, stderr } = await pulling.end();
     assert.equal(code, 0, stderr);
-    assert.match(stderr, /^big\.pth has changed on the hub: starting afresh$/m);
+    assert.match(stderr, /^big\.pth has changed on the hub: starting over$/m);
     const folder = `${home}/models/big`;
     assert.deepEqual(await Deno.readFile(`${folder}/big.pth`), other.slice(0, other.size));
     assert.equal((await filesBelow(folder)).size, 2);
   });
 });
 
-Deno.test("what is left of a download that was given up is removed with its name", async () => {
+Deno.test("rm removes an incomplete download by name", async () => {
   await withHub(async ({ hub, home, env, run }) => {
     hub.add("a/big", { "big.pth": { content: madeUp(5 * MB) } });
     hub.hold("big.pth", 4 * MB);
@@ -98,19 +98,19 @@ Deno.test("what is left of a download that was given up is removed with its name
     const { code, stderr } = await stopped.end("SIGINT");
     assert.equal(code, 1);
     assert.match(stderr, /^error: Stopped; what has been downloaded is kept/m);
-    assert.match((await run("models")).stdout, /^big .* not whole \(/m);
+    assert.match((await run("models")).stdout, /^big .* incomplete \(/m);
     assert.equal((await run("rm", "big")).code, 0);
     assert.deepEqual([...await filesBelow(`${home}/models`)], []);
   });
 });
 
-/** A folder, made here if it is not there yet, so that it can be watched. */
+/** Creates a folder so that it can be watched. */
 async function made(folder: string): Promise<string> {
   await Deno.mkdir(folder, { recursive: true });
   return folder;
 }
 
-Deno.test("a wrong hash leaves nothing that looks whole", async () => {
+Deno.test("a file with a wrong hash is not listed as complete", async () => {
   await withHub(async ({ hub, home, run }) => {
     hub.add("a/bad", { "bad.pth": { content: madeUp(MB), hash: "1".repeat(64) } });
     const { code, stderr } = await run("pull", "a/bad");

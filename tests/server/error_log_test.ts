@@ -4,7 +4,7 @@ import { createLogger } from "../../src/core/log.ts";
 
 const DIGITS = "0123456789ab".repeat(4);
 
-Deno.test("no line of an error has an id that resumes, and each shows which one it was", () => {
+Deno.test("logError shortens ids that could resume a conversation", () => {
   const lines: string[] = [];
   const log = createLogger({
     write: (line) => lines.push(line),

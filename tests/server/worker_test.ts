@@ -6,7 +6,7 @@ import { slowTest } from "../support/quick.ts";
 import { rwkv } from "../suites/cli/shared_cli.ts";
 
 const GREEDY = { sampling: { temperature: 0 }, maxTokens: 200 };
-/** Ends at its limit alone, so that much is left to write however long a disk takes to begin it. */
+/** Generates up to its token limit, so that enough remains even if the disk is slow at first. */
 const ENDLESS = {
   messages: [],
   prompt: "Once upon a time",
@@ -14,7 +14,7 @@ const ENDLESS = {
   maxTokens: 500,
 };
 
-Deno.test("a worker that stops stores a streamed turn as far as it is, to be carried on", async () => {
+Deno.test("a stopping worker stores a streamed turn so that it can be continued", async () => {
   const folder = await Deno.makeTempDir();
   const flags = { kv: `${folder}/states.sqlite3`, device: "cpu" };
   const first = await openSessions(flags);
@@ -42,7 +42,7 @@ Deno.test("a worker that stops stores a streamed turn as far as it is, to be car
   await Deno.remove(folder, { recursive: true });
 });
 
-Deno.test("a conversation goes from one way of holding the weights to another, not to another model", async () => {
+Deno.test("a conversation can change the quantization but not the model", async () => {
   const folder = await Deno.makeTempDir();
   const file = `${folder}/demo-int8.safetensors`;
   const { code, stderr } = await rwkv(["convert", DEMO_MODEL, file, "--quant", "int8"]);
@@ -79,7 +79,7 @@ Deno.test("a conversation goes from one way of holding the weights to another, n
 });
 
 slowTest(
-  "a conversation is the same on one worker and from worker to worker, however states are stored",
+  "a conversation is the same on one worker and across workers, with every state codec",
   async () => {
     const folder = await Deno.makeTempDir();
     const turns = ["Hi, my name is Ada.", "Tell me a story about a cat.", "What is my name?"];

@@ -1,4 +1,4 @@
-/** What a command is, and the flags that several commands share. */
+/** The definition of a command, and the flags that several commands share. */
 
 import type { SamplingParams } from "../../core/sampling.ts";
 import {
@@ -8,20 +8,20 @@ import {
 } from "../../core/sampling_parameters.ts";
 import { type Flags, type FlagSpec, number } from "../../settings/flags.ts";
 
-/** One entry of the table that help, parsing and completions are made of. */
+/** An entry of the table from which help, parsing and completions are built. */
 export interface Command {
   name: string;
   summary: string;
-  /** More than the summary says, in paragraphs. */
+  /** Paragraphs of help after the summary. */
   details?: readonly string[];
   /**
-   * Example command lines, without `deno task rwkv`; where something comes before it, as
-   * `echo Hi | rwkv generate`, `rwkv` stands for it. What follows a `#` is a comment.
+   * Example command lines without `deno task rwkv`. In an example that starts with another program,
+   * such as `echo Hi | rwkv generate`, `rwkv` stands for it. Text after `#` is a comment.
    */
   examples: readonly string[];
-  /** Positional arguments, in usage form. */
+  /** Usage of the positional arguments. */
   positional?: string;
-  /** What the first positional argument may be, for completions; a file, unless told. */
+  /** Completions of the first positional argument. Defaults to files. */
   words?: readonly string[];
   flags: Readonly<Record<string, FlagSpec>>;
   run: (flags: Flags, positionals: readonly string[]) => Promise<void>;
@@ -32,7 +32,7 @@ export const SAMPLING_FLAGS = {
   "max-tokens": {
     type: "string",
     value: "N",
-    help: "tokens to write at most",
+    help: "maximum tokens to generate",
     defaultValue: "256",
   },
   ...parameterFlags(),

@@ -1,12 +1,12 @@
 /**
- * Scripts by which shells complete the word `rwkv`. All that there is stands in them, so that a key
- * does not start a process.
+ * Shell scripts that complete the word `rwkv`. All candidates are part of the script, so that
+ * completion does not start a process.
  */
 
 import type { Command } from "./command.ts";
 import type { FlagSpec } from "../../settings/flags.ts";
 
-/** What may follow a flag: words, a file, or what nobody can guess. */
+/** Candidates for a flag's value: words, files, or none. */
 type Values = readonly string[] | "file" | "unknown";
 
 function valuesOf({ value = "" }: FlagSpec): Values {
@@ -67,7 +67,7 @@ complete -o filenames -F _rwkv rwkv
 }
 
 export function zshScript(commands: readonly Command[]): string {
-  // In single quotes; brackets and colons mean something to `_arguments` and `_describe`.
+  // Escapes brackets and colons, which `_arguments` and `_describe` interpret, for single quotes.
   const plain = (text: string) => text.replace(/[[\]:\\]/g, "\\$&").replaceAll("'", "'\\''");
   const action = (values: Values) => {
     if (values === "file") return "_files";
@@ -86,7 +86,7 @@ export function zshScript(commands: readonly Command[]): string {
       : [];
     return `    ${command.name})
       _arguments ${
-      ["'--help[tell all of this command]'", ...flags, ...rest].join(" \\\n        ")
+      ["'--help[show the help of this command]'", ...flags, ...rest].join(" \\\n        ")
     } ;;`;
   };
   return `#compdef rwkv
@@ -133,7 +133,7 @@ export function fishScript(commands: readonly Command[]): string {
   return [
     "# fish completions of rwkv",
     "complete -c rwkv -f",
-    "complete -c rwkv -l help -d 'tell what there is'",
+    "complete -c rwkv -l help -d 'show help'",
     ...commands.map(({ name, summary }) =>
       `complete -c rwkv -n __fish_use_subcommand -a ${name} -d ${quoted(summary)}`
     ),

@@ -1,6 +1,6 @@
 /**
- * `bench --cold`: how long workers take from the start of their process to the first token, part by
- * part, and how near the weights' way to the device comes to what file and device allow.
+ * `bench --cold`: measures how long workers take from process start to the first token, by phase,
+ * and compares the weight upload rate with the limits of the file and the device.
  */
 
 import type { LoadTimes } from "../../engine/engine.ts";
@@ -15,48 +15,48 @@ import { formatBytes } from "../../core/units.ts";
 import { type Flags, text } from "../../settings/flags.ts";
 import { engineFlags } from "../../settings/model_settings.ts";
 
-/** The document of `--json`. */
+/** The JSON document that `--json` prints. */
 export interface ColdStartReport {
   model: string;
   device: string;
   adapter: string;
   quant: string;
-  /** The code's, where git tells. */
+  /** The commit of this program, if git is available. */
   commit: string | null;
-  /** From the start of the process, in milliseconds. */
+  /** Milliseconds since process start. */
   listening_ms: Spread;
   ready_ms: Spread;
   first_token_ms: Spread;
-  /** Milliseconds of the engine's parts, between listening and ready. */
+  /** Milliseconds of each engine loading phase, between listening and ready. */
   loading_ms: Partial<Record<keyof LoadTimes, Spread>>;
   load?: LoadReport;
 }
 
-/** Of a model from a file, on a device. */
+/** Weight loading rates of a model file on a device. */
 interface LoadReport {
-  /** Of the weights, as they are held. */
+  /** Bytes of the weights in device memory. */
   bytes: number;
-  /** From the file to the device, with no kernels to build meanwhile. */
+  /** From the file to the device, without kernel compilation in parallel. */
   weights_gb_s: Spread;
-  /** Reading the file, and nothing else. */
+  /** Reading the file only. */
   read_gb_s: Spread;
-  /** Sending bytes to the device, and nothing else. */
+  /** Uploading bytes to the device only. */
   upload_gb_s: Spread;
-  /** Of what the slower of both allows. */
+  /** Fraction of the slower of the two rates above. */
   share: Spread;
 }
 
-/** Flags of `bench` that the worker is started with. */
+/** Flags of `bench` that are passed to the worker. */
 const PASSED = ["model", "shape", "vocab", "device", "quant", "group-norm-eps"];
 
-/** Bytes per second, of one round. */
+/** Bytes per second in one round. */
 interface Rates {
   weights: number;
   read: number;
   upload: number;
 }
 
-/** Starts as many workers as there are rounds, one after the other. */
+/** Starts one worker per round, one after another. */
 export async function measureColdStarts(
   flags: Flags,
   files: ModelFiles,
@@ -73,7 +73,7 @@ export async function measureColdStarts(
   if (flags["no-tune"]) args.push("--no-tune");
   const starts: ColdStart[] = [];
   const rates: Rates[] = [];
-  // The first one finds files and kernels' choices that later ones have: it is no part of the figures.
+  // The first start fills the file cache and the tuning cache, so it is not measured.
   await measureColdStart(args);
   const { from } = files.source;
   const file = "file" in from ? from.file : null;
@@ -129,16 +129,16 @@ function makeReport(
   };
 }
 
-/** What a part of the start is, for people. */
+/** Labels of the loading phases. */
 const PARTS: Record<keyof LoadTimes, string> = {
-  model: "opening the model's file",
-  device: "opening the device",
-  tuning: "reading the tuning cache",
-  weights: "sending the weights",
-  kernels: "meanwhile, building kernels",
+  model: "open the model file",
+  device: "open the device",
+  tuning: "read the tuning cache",
+  weights: "upload the weights",
+  kernels: "compile kernels (in parallel)",
 };
 
-/** The report for people. */
+/** Formats the report as text. */
 export function formatColdStartReport(report: ColdStartReport): string[] {
   const { loading_ms, load } = report;
   const ms = (spread: Spread) => `${shown(spread)} ms`;
@@ -154,16 +154,16 @@ export function formatColdStartReport(report: ColdStartReport): string[] {
   if (load) {
     rows.push(
       [`${formatBytes(load.bytes)} of weights`, `${shown(load.weights_gb_s)} GB/s`],
-      ["  reading the file alone", `${shown(load.read_gb_s)} GB/s`],
-      ["  sending bytes alone", `${shown(load.upload_gb_s)} GB/s`],
-      ["  share of the slower", shown(load.share)],
+      ["  file read only", `${shown(load.read_gb_s)} GB/s`],
+      ["  upload only", `${shown(load.upload_gb_s)} GB/s`],
+      ["  fraction of the slower", shown(load.share)],
     );
   }
   const width = Math.max(...rows.map(([what]) => what.length));
   return [
     `${report.model} as ${report.quant} on ${report.adapter}` +
     `${report.commit ? `, commit ${report.commit}` : ""}`,
-    "median (min to max) of workers started one after the other, after one that is not counted",
+    "median (min to max) of sequential worker starts, after a warm-up start",
     ...rows.map(([what, figures]) => `  ${what.padEnd(width)}  ${figures}`),
   ];
 }

@@ -1,4 +1,4 @@
-/** The commands of a chat: one table for help, completion and use. */
+/** The commands of a chat. Help, completion and execution share this table. */
 
 import { readFile } from "node:fs/promises";
 import { InferenceError } from "../../core/errors.ts";
@@ -10,31 +10,33 @@ import { usageError } from "../../settings/flags.ts";
 export const CHAT_COMMANDS: readonly ChatCommand[] = [
   {
     name: "help",
-    help: "lists these",
+    help: "lists the commands",
     run: async (talk) => {
       const usages = CHAT_COMMANDS.map(({ name, argument = "" }) => `/${name} ${argument}`);
       const width = Math.max(...usages.map(({ length }) => length));
       const rows = CHAT_COMMANDS.map(({ help }, i) => `${usages[i].padEnd(width)}  ${help}`);
       await talk.print(rows.join("\n"));
-      talk.notify("Ctrl-C stops a reply. A message that begins with / is written with //.");
+      talk.notify("Ctrl-C stops a reply. Type // to start a message with /.");
     },
   },
   {
     name: "more",
-    help: "lets a reply that was cut short go on",
+    help: "continues a truncated reply",
     run: async (talk) => {
-      stateOf(talk, "go on");
+      stateOf(talk, "continue");
       await talk.send([]);
     },
   },
   {
     name: "system",
     argument: "TEXT",
-    help: "sets a system message, read before your next one",
+    help: "sets a system message, sent before your next message",
     run: async (talk, text) => {
-      if (text === "") throw usageError("Cannot set a system message: /system TEXT names it");
+      if (text === "") {
+        throw usageError("Cannot set a system message: the text is missing; use /system TEXT");
+      }
       talk.pendingSystemMessage = text;
-      talk.notify("It goes with your next message.");
+      talk.notify("It will be sent with your next message.");
       await Promise.resolve();
     },
   },
@@ -45,7 +47,9 @@ export const CHAT_COMMANDS: readonly ChatCommand[] = [
       const { stateId } = talk;
       talk.stateId = talk.pendingSystemMessage = talk.stats = undefined;
       talk.notify(
-        stateId ? `A new conversation. /load ${stateId} goes back.` : "Nothing was said.",
+        stateId
+          ? `New conversation. /load ${stateId} returns to the last one.`
+          : "New conversation.",
       );
       await Promise.resolve();
     },
@@ -53,7 +57,7 @@ export const CHAT_COMMANDS: readonly ChatCommand[] = [
   {
     name: "save",
     argument: "[FILE]",
-    help: "tells the id of where you are, and writes it as a file",
+    help: "prints the state id, and writes the state to a file",
     run: async (talk, file) => {
       const id = stateOf(talk, "save");
       if (file !== "") {
@@ -73,9 +77,11 @@ export const CHAT_COMMANDS: readonly ChatCommand[] = [
   {
     name: "load",
     argument: "ID|FILE",
-    help: "goes on from there",
+    help: "resumes a state",
     run: async (talk, from) => {
-      if (from === "") throw usageError("Cannot load nothing: /load ID, or /load FILE");
+      if (from === "") {
+        throw usageError("Cannot load: the state is missing; use /load ID or /load FILE");
+      }
       await talk.resume(
         from.startsWith("state_") ? from : await talk.backend.importState(await fileBytes(from)),
       );
@@ -84,24 +90,24 @@ export const CHAT_COMMANDS: readonly ChatCommand[] = [
   },
   {
     name: "fork",
-    help: "tells an id to come back to, and goes on",
+    help: "prints a state id to return to later",
     run: async (talk) => {
       const id = stateOf(talk, "fork");
       await talk.print(id);
-      talk.notify(`/load ${id.slice(0, 12)}… comes back to here.`);
+      talk.notify(`/load ${id.slice(0, 12)}… returns here.`);
     },
   },
   {
     name: "stats",
-    help: "tells how fast the last reply was, and what is known",
+    help: "prints speed and token counts of the last reply",
     run: async (talk) => {
-      if (!talk.stats) throw usageError("Cannot tell of a reply: there was none yet");
+      if (!talk.stats) throw usageError("Cannot print statistics: there is no reply yet");
       await talk.print(formatStats(talk.stats));
     },
   },
   {
     name: "quit",
-    help: "leaves, as Ctrl-D does; the conversation is kept",
+    help: "quits, like Ctrl-D; the conversation stays stored",
     run: async (talk) => {
       talk.quit();
       await Promise.resolve();
@@ -111,7 +117,7 @@ export const CHAT_COMMANDS: readonly ChatCommand[] = [
 
 function stateOf({ stateId }: ChatDialogue, what: string): string {
   if (stateId !== undefined) return stateId;
-  throw usageError(`Cannot ${what}: nothing has been said yet`);
+  throw usageError(`Cannot ${what}: the conversation is empty`);
 }
 
 async function fileBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {

@@ -1,4 +1,4 @@
-/** A conversation in a terminal or a pipe: says messages, shows replies, and carries out commands. */
+/** A conversation over a terminal or a pipe: sends messages, prints replies, and runs commands. */
 
 import { ApiError } from "../../client/api_error.ts";
 import { InferenceError } from "../../core/errors.ts";
@@ -11,13 +11,13 @@ import { painter, printable } from "../output/terminal.ts";
 import { printText } from "../output/print.ts";
 import { usageError } from "../../settings/flags.ts";
 
-/** Messages of a conversation that are shown when it is carried on. */
+/** Number of earlier messages to print when a conversation is resumed. */
 const SHOWN = 10;
 
-/** What a line that begins with a slash does. */
+/** A command that starts with a slash. */
 export interface ChatCommand {
   name: string;
-  /** What comes after the name. */
+  /** Usage of the argument after the name. */
   argument?: string;
   help: string;
   run(talk: ChatDialogue, argument: string): Promise<void>;
@@ -27,19 +27,19 @@ export interface ChatDialogueOptions {
   backend: ChatBackend;
   commands: readonly ChatCommand[];
   input: ChatInput;
-  /** How replies are written. */
+  /** Sampling parameters and limits of replies. */
   params: Pick<ChatTurn, "sampling" | "seed" | "maxTokens">;
-  /** Whether a person types and reads. */
+  /** Whether input and output are a terminal. */
   interactive: boolean;
 }
 
 export class ChatDialogue {
   readonly backend: ChatBackend;
-  /** Where it stands; nothing before the first message. */
+  /** State of the conversation, or `undefined` before the first message. */
   stateId: string | undefined;
-  /** A system message that goes with the next one. */
+  /** System message to send before the next message. */
   pendingSystemMessage: string | undefined;
-  /** Of the last reply. */
+  /** Statistics of the last reply. */
   stats: ReplyStats | undefined;
   readonly #options: ChatDialogueOptions;
   readonly #paint = painter(Deno.stderr);
@@ -51,7 +51,7 @@ export class ChatDialogue {
     this.#options = options;
   }
 
-  /** Until the input ends, or it is left. */
+  /** Runs until the input ends or the user quits. */
   async run(): Promise<void> {
     const { input, interactive } = this.#options;
     while (!this.#left) {
@@ -60,19 +60,19 @@ export class ChatDialogue {
       try {
         await this.#take(line.trim());
       } catch (error) {
-        // Whoever types can do something about it, and a script is told.
+        // A user can correct the input. A script must see the failure.
         if (!interactive || !isTold(error)) throw error;
         console.error(`${this.#paint("red", "error:")} ${error.message}`);
       }
     }
   }
 
-  /** Ends it after what is under way. */
+  /** Quits after the current message or command. */
   quit(): void {
     this.#left = true;
   }
 
-  /** Goes on from a state, and shows what was said last. */
+  /** Resumes from a state and prints the latest messages. */
   async resume(stateId: string): Promise<void> {
     const { messages, total } = await this.backend.recentMessages(stateId, SHOWN);
     this.stateId = stateId;
@@ -82,17 +82,17 @@ export class ChatDialogue {
     for (const entry of messages) await this.print(entryText(entry));
   }
 
-  /** What was asked for, on stdout. */
+  /** Prints requested output to stdout. */
   async print(text: string): Promise<void> {
     await printText(`${this.#toTerminal ? printable(text) : text}\n`);
   }
 
-  /** What is worth knowing, for people alone. */
+  /** Prints a hint to stderr, in interactive chats only. */
   notify(text: string): void {
     if (this.#options.interactive) console.error(this.#paint("dim", text));
   }
 
-  /** Says messages, or lets the last reply go on, and shows what is written. */
+  /** Sends messages, or continues the last reply if there are none, and prints the reply. */
   async send(messages: readonly Message[]): Promise<void> {
     const { backend: partner, input, params } = this.#options;
     const { stateId } = this;
@@ -126,7 +126,7 @@ export class ChatDialogue {
     if (warning) console.error(warning);
     if (stop.signal.aborted) this.notify(reply ? "(stopped)" : "(stopped before it began)");
     else if (finishReason === "length") {
-      this.notify(`(cut after ${usage?.completion_tokens} tokens; /more lets it go on)`);
+      this.notify(`(truncated after ${usage?.completion_tokens} tokens; /more continues it)`);
     }
   }
 
@@ -146,8 +146,10 @@ export class ChatDialogue {
     if (command) return await command.run(this, argument);
     const guess = nearest(name, commands.map(({ name }) => name));
     throw usageError(
-      `Cannot do "/${name}": no such command` +
-        (guess ? `, did you mean "/${guess}"?` : "; /help lists them, // says a message with /"),
+      `Cannot run "/${name}": no such command` +
+        (guess
+          ? `, did you mean "/${guess}"?`
+          : "; /help lists the commands, // starts a message with /"),
     );
   }
 }

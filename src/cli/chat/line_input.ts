@@ -1,9 +1,9 @@
 /**
- * What a person types, line by line, with editing and a history; or what comes through a pipe.
+ * Line input for a chat: from a terminal, with editing and history, or from a pipe.
  *
- * Keys go through a stream of ours before `node:readline` gets them. It makes a paste of several
- * lines one message, and while a reply is written it takes Ctrl-C and keeps the rest for later, so
- * that nothing typed ahead is drawn into the reply.
+ * Terminal input passes through a stream before `node:readline` reads it. The stream joins a
+ * multi-line paste into one message. While a reply is generated, it handles Ctrl-C and buffers
+ * other input, so that typed text does not appear inside the reply.
  */
 
 import process from "node:process";
@@ -12,15 +12,15 @@ import { PassThrough } from "node:stream";
 import type { Paint } from "../output/terminal.ts";
 
 export interface ChatInput {
-  /** The next message, or `null` where there are no more. */
+  /** Returns the next message, or `null` at the end of the input. */
   nextMessage(): Promise<string | null>;
-  /** From now on Ctrl-C calls `stop`; until the returned function is called. */
+  /** Makes Ctrl-C call `stop` until the returned function is called. */
   captureInterrupts(stop: () => void): () => void;
-  /** There are no more. */
+  /** Ends the input. */
   close(): void;
 }
 
-/** Stands for the line breaks of a paste while its message is edited in one line. */
+/** Displayed in place of line breaks while a pasted message is edited in one line. */
 const BREAK = "⏎";
 
 const CTRL_C = "\x03";
@@ -28,7 +28,7 @@ const PASTE_BEGINS = "\x1b[200~";
 const PASTE_ENDS = "\x1b[201~";
 const PASTES = { on: "\x1b[?2004h", off: "\x1b[?2004l" };
 
-/** Lines of stdin. */
+/** Reads messages from stdin, one per line. */
 export function pipedInput(): ChatInput {
   const lines = createInterface({ input: process.stdin, terminal: false })[Symbol.asyncIterator]();
   const closed = Promise.withResolvers<null>();
@@ -40,7 +40,7 @@ export function pipedInput(): ChatInput {
   };
 }
 
-/** A terminal's keys, with the prompt on stderr. */
+/** Reads messages from a terminal and writes the prompt to stderr. */
 export function terminalInput(
   { paint, words }: { paint: Paint; words: readonly string[] },
 ): ChatInput {
@@ -83,7 +83,8 @@ class TerminalInput implements ChatInput {
       this.#wake();
     });
     this.#terminal.on("SIGINT", () => this.#interrupt());
-    // Without this it would stop the process by a signal, which Deno may not send.
+    // Without this listener readline would stop the process with a signal, which needs a
+    // permission.
     this.#terminal.on("SIGTSTP", () => {});
     this.#terminal.on("close", () => {
       this.#closed = true;
@@ -125,7 +126,7 @@ class TerminalInput implements ChatInput {
     else this.#held += keys;
   }
 
-  /** Ctrl-C while nobody replies: takes the line back, or leaves the second time. */
+  /** Handles Ctrl-C outside of a reply: clears the line, or quits when pressed a second time. */
   #interrupt(): void {
     if (this.#terminal.line !== "") {
       this.#terminal.write(null, { ctrl: true, name: "e" });
@@ -135,18 +136,18 @@ class TerminalInput implements ChatInput {
       this.close();
     } else {
       this.#warned = true;
-      process.stderr.write(`\n${this.#paint("dim", "Ctrl-C again, or Ctrl-D, leaves.")}\n`);
+      process.stderr.write(`\n${this.#paint("dim", "Press Ctrl-C again or Ctrl-D to quit.")}\n`);
       this.#terminal.prompt();
     }
   }
 }
 
-/** Takes the marks off pastes, and makes each one line. */
+/** Removes the bracketed-paste markers and joins each paste into one line. */
 export class PasteFilter {
   #pasting = false;
   #kept = "";
 
-  /** What of `typed` readline is to get. */
+  /** Returns the part of `typed` to pass to readline. */
   push(typed: string): string {
     let rest = this.#kept + typed;
     let keys = "";
@@ -167,8 +168,8 @@ export class PasteFilter {
 }
 
 /**
- * How many of a mark's letters the text ends with, `least` or more: the mark may come in two parts,
- * but outside of a paste a lone escape is a key.
+ * Returns how many letters of a marker the text ends with, if at least `least`. Markers can be
+ * split between reads, but a single escape outside of a paste is a key.
  */
 function begunAtEnd(text: string, mark: string, least: number): number {
   for (let length = mark.length - 1; length >= least; length--) {

@@ -1,11 +1,11 @@
-/** A worker elsewhere as a partner, over the client of its API. */
+/** A chat backend over the API client of a remote worker. */
 
 import { ApiError } from "../../client/api_error.ts";
 import { createClient } from "../../client/client.ts";
 import type { ChatBackend, ReplyResult } from "./backend.ts";
 import { deviceLabel } from "../output/worker_text.ts";
 
-/** @throws ApiError where nothing answers, or a worker that has failed. */
+/** @throws ApiError if the worker cannot be reached or has failed. */
 export async function createRemoteBackend(
   url: string,
   apiKey: string | undefined,
@@ -64,10 +64,10 @@ async function aboutWorker(url: string, client: ReturnType<typeof createClient>)
         code: "not_ready",
       });
     }
-    if (model === null || device === null) return `the worker at ${url}, which is starting`;
+    if (model === null || device === null) return `the worker at ${url}, which is still starting`;
     return `${model} at ${url}, on ${deviceLabel({ device, adapter, software: !!software })}`;
   } catch (error) {
-    // What stands in front of a worker may let nothing through but `/v1`.
+    // A reverse proxy may forward only `/v1`.
     if (error instanceof ApiError && [401, 403, 404].includes(error.status)) {
       return `the worker at ${url}`;
     }
@@ -75,7 +75,7 @@ async function aboutWorker(url: string, client: ReturnType<typeof createClient>)
   }
 }
 
-/** `fetch`, with what a person can do about a failure. */
+/** Returns `fetch` with connection errors that suggest a remedy. */
 function reachable(url: string): typeof fetch {
   return async (input, init) => {
     try {
@@ -91,16 +91,16 @@ function reachable(url: string): typeof fetch {
 }
 
 function brokenOff(url: string, error: unknown): ApiError {
-  return new ApiError(`The reply from ${url} broke off: ${reason(error)}; /more lets it go on`, {
+  return new ApiError(`Cannot read the reply from ${url}: ${reason(error)}; /more continues it`, {
     status: 0,
     code: "broken_off",
   });
 }
 
-/** The end of a chain of causes in one line, which names the cause. */
+/** Returns the innermost cause of an error in one line. */
 function reason(error: unknown): string {
   let { message, cause } = error as Error;
-  // The innermost tells what is wrong, the others where.
+  // The innermost cause says what failed. The outer ones say where.
   while (cause instanceof Error) ({ message, cause } = cause);
   return message.match(/([^:]+) \(os error \d+\)/)?.[1].trim().toLowerCase() ?? message;
 }

@@ -1,4 +1,4 @@
-/** `chat`: a conversation in the terminal, with a model of its own or with a worker elsewhere. */
+/** `chat`: a conversation in the terminal, with a local model or with a running worker. */
 
 import type { OnNotice } from "../../engine/engine.ts";
 import { CHAT_COMMANDS } from "../chat/commands.ts";
@@ -23,32 +23,36 @@ import {
 } from "../../settings/flags.ts";
 import { WORKER_FLAGS } from "../../settings/settings.ts";
 
-/** Flags without which a conversation is not found again, or not by the same model. */
+/** Flags that are needed to find the conversation and the same model again. */
 const RESUMING = ["model", "shape", "vocab", "kv"] as const;
 
 const WORKER: Readonly<Record<string, FlagSpec>> = WORKER_FLAGS;
 
 export const chat: Command = {
   name: "chat",
-  summary: "Chats in the terminal, the conversation kept by its state id",
+  summary: "Chats in the terminal and stores the conversation by state id",
   details: [
-    "/help lists what else can be done there. Ctrl-C stops a reply; Ctrl-D, or Ctrl-C twice, " +
-    "leaves. What is piped in is taken as one message a line, and only replies go to stdout.",
+    "/help lists the commands of a chat. Ctrl-C stops a reply; Ctrl-D, or Ctrl-C twice, quits. " +
+    "Piped input is read as one message per line, and only replies go to stdout.",
   ],
   examples: [
     "chat",
     "chat --state state_0123 --temperature 0",
-    "chat --url http://localhost:8000   # with a worker that runs",
+    "chat --url http://localhost:8000   # with a running worker",
     "echo 'What is 2 + 3?' | rwkv chat",
   ],
   flags: {
-    state: { type: "string", value: "ID", help: "the conversation to carry on" },
-    url: { type: "string", value: "URL", help: "a worker to talk to, instead of a model here" },
+    state: { type: "string", value: "ID", help: "state id of the conversation to resume" },
+    url: {
+      type: "string",
+      value: "URL",
+      help: "chat with the worker at this URL instead of a local model",
+    },
     key: {
       type: "string",
       value: "KEY",
       env: "RWKV_API_KEY",
-      help: "a key of that worker's; set the variable instead, for arguments are seen by others",
+      help: "API key of that worker; prefer the variable, because other users can see arguments",
     },
     ...SAMPLING_FLAGS,
     ...WORKER_FLAGS,
@@ -78,8 +82,8 @@ export const chat: Command = {
       input.close();
     });
     try {
-      talk.notify(`You talk to ${partner.description}.`);
-      talk.notify("/help lists commands, Ctrl-C stops a reply, Ctrl-D leaves.");
+      talk.notify(`Chatting with ${partner.description}.`);
+      talk.notify("/help lists commands, Ctrl-C stops a reply, Ctrl-D quits.");
       const from = text(flags, "state");
       if (from) await talk.resume(from);
       await talk.run();
@@ -89,7 +93,7 @@ export const chat: Command = {
       await partner.close();
     }
     if (talk.stateId) {
-      console.error(`${paint("dim", "Carry on with:")} ${resumeLine(talk.stateId, partner)}`);
+      console.error(`${paint("dim", "Resume with:")} ${resumeLine(talk.stateId, partner)}`);
     }
   },
 };
@@ -99,7 +103,7 @@ async function openPartner(flags: Flags, interactive: boolean): Promise<ChatBack
   if (url !== undefined) {
     return await createRemoteBackend(checkedUrl(url, flags), text(flags, "key"));
   }
-  // Later lines would come between a person's and the model's.
+  // Later notices would interrupt the conversation.
   let opening = true;
   const onNotice: OnNotice = (level, line) => {
     if (opening && level === "warn") console.error(line);
@@ -118,21 +122,26 @@ async function openPartner(flags: Flags, interactive: boolean): Promise<ChatBack
   return createLocalBackend(running, { description: about, resumeFlags: resuming });
 }
 
-/** @throws InferenceError `usage` for what is no address, or goes with a model here alone. */
+/**
+ * @throws InferenceError `usage` if `url` is not an HTTP URL, or a flag applies to local models
+ * only.
+ */
 function checkedUrl(url: string, flags: Flags): string {
   if (!/^https?:\/\//.test(url) || !URL.canParse(url)) {
-    throw usageError(`Cannot use --url ${url}: it must be an address, as http://localhost:8000`);
+    throw usageError(
+      `Cannot use --url ${url}: it must be an HTTP URL such as http://localhost:8000`,
+    );
   }
   const other = Object.keys(WORKER).find((name) => {
     const { env } = WORKER[name];
     return flags[name] !== undefined && flags[name] !== (env && Deno.env.get(env));
   });
-  if (other) throw usageError(`Cannot use --${other} with --url: that is the worker's own to say`);
+  if (other) throw usageError(`Cannot use --${other} with --url: it applies to local models only`);
   return url.replace(/\/+$/, "");
 }
 
 function onStoreChange(problem: string | null): void {
-  console.error(problem === null ? "The state store answers again" : `The state store: ${problem}`);
+  console.error(problem === null ? "The state store has recovered" : `The state store: ${problem}`);
 }
 
 function resumeLine(stateId: string, { resumeFlags: flags }: ChatBackend): string {
@@ -142,7 +151,7 @@ function resumeLine(stateId: string, { resumeFlags: flags }: ChatBackend): strin
   }`;
 }
 
-/** As a shell takes it for one word. */
+/** Quotes a value as one shell word. */
 function quoted(value: string): string {
   return /^[\w./:@%+,=-]+$/.test(value) ? value : `'${value.replaceAll("'", "'\\''")}'`;
 }

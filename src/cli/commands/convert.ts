@@ -1,4 +1,6 @@
-/** `convert`: a model's file with its matrices packed for the device, or a random one to try with. */
+/**
+ * `convert`: writes a model with its matrices packed for the device, or a random model for tests.
+ */
 
 import { dirname } from "node:path";
 import { InferenceError } from "../../core/errors.ts";
@@ -22,15 +24,15 @@ import { usageError } from "../../settings/flags.ts";
 import { quantFlag, shapeFlag } from "../../settings/model_settings.ts";
 import { MODEL_FLAGS } from "../../settings/settings.ts";
 
-/** Half of float16, at a loss that is hard to measure. */
+/** Half the size of float16, with a barely measurable loss. */
 const DEFAULT_QUANT: Quant = "int8";
 
-/** Bytes of a random tensor that are made at once. */
+/** Bytes of a random tensor that are generated per write. */
 const PIECE_BYTES = 4 * 1024 * 1024;
 
 export const convert: Command = {
   name: "convert",
-  summary: "Writes a model with its matrices quantized, to load at once",
+  summary: "Writes a model with quantized matrices, which loads fast",
   positional: "SRC DST.safetensors | --shape S DST.safetensors | --shape S DST.pth",
   examples: [
     "convert RWKV-5-World-1B5.pth world-1b5-int8.safetensors",
@@ -41,12 +43,13 @@ export const convert: Command = {
     quant: {
       type: "string",
       value: "none|f16|int8|nf4",
-      help: "how matrices are held, with exceptions by parts of names, nf4,head=int8",
+      help: "weight type, with exceptions by name such as nf4,head=int8",
       defaultValue: DEFAULT_QUANT,
     },
     shape: {
       ...MODEL_FLAGS.shape,
-      help: "random weights of a published size instead of SRC; a .pth holds them as bfloat16",
+      help:
+        "random weights of a published size instead of SRC; a .pth file stores them as bfloat16",
     },
     "group-norm-eps": MODEL_FLAGS["group-norm-eps"],
     ...JSON_FLAG,
@@ -57,17 +60,21 @@ export const convert: Command = {
     if (positionals.length !== (shape ? 1 : 2)) {
       throw usageError(
         shape
-          ? "Cannot convert: with --shape, name one file, the one to write"
-          : "Cannot convert: name two files, the model's and the one to write",
+          ? "Cannot convert: with --shape, name one file, the target"
+          : "Cannot convert: name two files, the model and the target",
       );
     }
     const target = positionals.at(-1)!;
     if (shape && target.endsWith(".pth")) {
-      if (quant) throw usageError("Cannot use --quant: a .pth holds bfloat16; name a .safetensors");
+      if (quant) {
+        throw usageError(
+          "Cannot use --quant: a .pth file stores bfloat16; name a .safetensors file",
+        );
+      }
       return await withInterruptSignal((signal) => writeRandom(shape, target, signal));
     }
     if (!target.endsWith(".safetensors")) {
-      throw usageError(`Cannot write ${target}: a converted file's name ends in .safetensors`);
+      throw usageError(`Cannot write ${target}: a converted file must end in .safetensors`);
     }
     const { source, vocabulary } = await findModel(
       shape ? flags : { ...flags, model: positionals[0] },
@@ -84,7 +91,7 @@ export const convert: Command = {
   },
 };
 
-/** Writes a model quantized, telling on stderr how that goes. */
+/** Writes a quantized model and reports progress on stderr. */
 export async function writeConverted(
   source: ModelSource,
   target: string,
@@ -113,8 +120,8 @@ export async function writeConverted(
     };
     console.error(
       `Wrote ${target}: ${formatBytes(report.bytes)}, ` +
-        `${Number(report.bits_per_weight.toFixed(2))} bits a weight, relative error ` +
-        `${worst(converted)} at worst, in ${formatDuration(report.seconds)}`,
+        `${Number(report.bits_per_weight.toFixed(2))} bits per weight, relative error ` +
+        `up to ${worst(converted)}, in ${formatDuration(report.seconds)}`,
     );
     return report;
   } finally {
@@ -129,7 +136,7 @@ function worst({ matrices }: Converted): string {
   return error === 0 ? "0" : `${Number(error.toPrecision(2))} (${name})`;
 }
 
-/** A .pth of random bfloat16 weights, as it might have been trained. */
+/** Writes a .pth file with random bfloat16 weights, in the layout of a trained model. */
 async function writeRandom(shape: Shape, target: string, signal: AbortSignal): Promise<void> {
   const checkpoint = await randomCheckpoint(shape, "none");
   const tensors = [...checkpoint.tensors.values()].map((tensor) => {
@@ -152,7 +159,7 @@ async function writeRandom(shape: Shape, target: string, signal: AbortSignal): P
   console.error(`Wrote ${target}: ${formatBytes((await Deno.stat(target)).size)} of bfloat16`);
 }
 
-/** @throws InferenceError `file_error` where the file to write is one of those to read. */
+/** @throws InferenceError `file_error` if the target is one of the source files. */
 async function assertOther({ from }: ModelSource, target: string): Promise<void> {
   if (!("file" in from)) return;
   try {
@@ -167,7 +174,7 @@ async function assertOther({ from }: ModelSource, target: string): Promise<void>
   }
   throw new InferenceError(
     "file_error",
-    `Cannot write ${target}: it is the model that is to be converted; name another file`,
+    `Cannot write ${target}: it is the model to convert; name another file`,
     { param: target },
   );
 }

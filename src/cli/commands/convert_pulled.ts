@@ -1,4 +1,4 @@
-/** Writes a pulled model quantized, as a pulled model of its own beside the first. */
+/** Writes a quantized copy of a pulled model as another pulled model. */
 
 import { join } from "node:path";
 import type { Quant } from "../../quant/mod.ts";
@@ -6,10 +6,12 @@ import { writeConverted } from "./convert.ts";
 import { type CachedModel, ModelCache } from "../../model_files/model_cache.ts";
 import { findModel } from "../../model_files/find_model.ts";
 
-/** What the quantized copy needs beside its weights; all else a converted file holds itself. */
+/** The only file that the copy needs besides the weights. A converted file contains the rest. */
 const VOCABULARY = "vocab.txt";
 
-/** @returns The quantized model; it answers to the names of the first with `-int8` or so behind. */
+/**
+ * @returns The quantized model. Its names are those of the original with a suffix such as `-int8`.
+ */
 export async function convertPulled(
   { name: original, folder: from, record }: CachedModel,
   { quant, say, signal }: { quant: Quant; say: (line: string) => void; signal: AbortSignal },
@@ -21,7 +23,7 @@ export async function convertPulled(
   return await cache.withLock(name, async () => {
     const there = await cache.get(name);
     if (there?.record?.etag === record!.etag && there.record.quant === quant) {
-      say(`${name} is here already: ${there.folder}`);
+      say(`${name} already exists: ${there.folder}`);
       return there;
     }
     const folder = await cache.createFolder(name);

@@ -1,4 +1,4 @@
-/** `eval`: how well a model predicts a text, and what quantization costs. */
+/** `eval`: measures how well a model predicts a text, and the loss from quantization. */
 
 import { InferenceError } from "../../core/errors.ts";
 import { type Command, JSON_FLAG } from "../args/command.ts";
@@ -13,7 +13,7 @@ import { MODEL_FLAGS } from "../../settings/settings.ts";
 
 export const evaluate: Command = {
   name: "eval",
-  summary: "Scores a text, and with --against tells what quantizing costs",
+  summary: "Scores a text, and with --against measures quantization loss",
   examples: [
     "eval --file story.txt --json",
     "eval --file story.txt --quant nf4 --against none",
@@ -24,21 +24,25 @@ export const evaluate: Command = {
     against: {
       type: "string",
       value: MODEL_FLAGS.quant.value,
-      help: "compare with the same model held like this",
+      help: "compare with the same model in this quantization",
     },
-    chunk: { type: "string", value: "N", help: "tokens a step", defaultValue: "64" },
+    chunk: { type: "string", value: "N", help: "tokens per step", defaultValue: "64" },
     ...JSON_FLAG,
   },
   run: async (flags) => {
     const maxStepTokens = number(flags, "chunk", { min: 1, max: 1024, integer: true }) ?? 64;
     const path = text(flags, "file");
-    if (!path) throw usageError("Cannot score nothing: name a text with --file");
+    if (!path) throw usageError("Cannot score: the text is missing; name a file with --file");
     const files = await findModel(flags);
     const tokens = (await modelTokenizer(files)).encode(await readText(path));
     if (tokens.length < 2) {
-      throw new InferenceError("invalid_value", `Cannot score ${path}: it has less than 2 tokens`, {
-        param: "file",
-      });
+      throw new InferenceError(
+        "invalid_value",
+        `Cannot score ${path}: it has fewer than 2 tokens`,
+        {
+          param: "file",
+        },
+      );
     }
     const against = quantFlag(flags, "against");
     const options = engineOptions(flags, files, { slots: 1, maxStepTokens });

@@ -17,10 +17,10 @@ import { MODEL_FLAGS } from "../../settings/settings.ts";
 
 export const generate: Command = {
   name: "generate",
-  summary: "Continues a text, written to stdout as it comes",
+  summary: "Continues a text and streams it to stdout",
   details: [
-    "Only the text goes to stdout. The prompt is --prompt's or, where that is missing or - is " +
-    "given, what comes on stdin, without its last line break.",
+    "Only the generated text goes to stdout. The prompt is --prompt or, if that is missing or -, " +
+    "the text on stdin without its last line break.",
   ],
   positional: "[-]",
   words: ["-"],
@@ -46,7 +46,7 @@ export const generate: Command = {
       tokens: tokenTable(tokenizer),
       endOfText: tokenizer.endOfText,
     };
-    // In a Worker, so that text goes out while the next one is computed.
+    // Runs in a Web Worker so that text is written while the next token is computed.
     const engine = await withProgress(
       "Loading",
       (onProgress) =>
@@ -85,31 +85,31 @@ export const generate: Command = {
       if (flags.json) await printJson({ text: written, tokens, finish_reason: reason });
       else if (terminal) await printText("\n");
     } finally {
-      // Where stdout is closed there would be more to come. The engine ends with the process.
+      // After stdout is closed, generation would continue. The engine ends with the process.
       left.abort();
       await finished.catch(() => {});
     }
   },
 };
 
-/** @throws InferenceError `usage` where there is no text. */
+/** @throws InferenceError `usage` if there is no prompt. */
 async function promptOf(flags: Flags, positionals: readonly string[]): Promise<string> {
   const given = text(flags, "prompt");
   const wrong = positionals.find((argument, i) => i > 0 || argument !== "-");
   if (wrong !== undefined || (positionals.length > 0 && given !== undefined)) {
     const argument = wrong ?? "-";
     throw usageError(
-      `Cannot use "${argument}": a text is given either with --prompt TEXT or, by -, on stdin`,
+      `Cannot use "${argument}": give the prompt either with --prompt TEXT or on stdin with -`,
     );
   }
   const piped = positionals.length > 0 || given === "-" ||
     (given === undefined && !Deno.stdin.isTerminal());
   const prompt = piped ? new TextDecoder().decode(await readStdin()).replace(/\r?\n$/, "") : given;
   if (prompt) return prompt;
-  throw usageError("Cannot continue nothing: give a text with --prompt TEXT or on stdin");
+  throw usageError("Cannot generate: the prompt is empty; use --prompt TEXT or stdin");
 }
 
-/** `--temperature`, `--top-p` and `--seed`. */
+/** Returns `--temperature`, `--top-p` and `--seed`. */
 export function samplingFlags(flags: Flags): SamplingParams {
   const seed = text(flags, "seed");
   if (seed !== undefined && !/^\d{1,19}$/.test(seed)) {

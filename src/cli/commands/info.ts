@@ -1,4 +1,4 @@
-/** `info`: what a checkpoint holds, and what an engine will take for it. */
+/** `info`: prints the contents of a checkpoint and the memory that an engine needs for it. */
 
 import { measureCpuMemory } from "../../engine/cpu/cpu_engine.ts";
 import { measureBuffers } from "../../engine/gpu/buffers.ts";
@@ -24,7 +24,7 @@ import { MODEL_FLAGS } from "../../settings/settings.ts";
 
 export const info: Command = {
   name: "info",
-  summary: "Shows a model's sizes, types and fingerprint, and its memory",
+  summary: "Shows a model's sizes, types, fingerprint and memory use",
   examples: ["info", "info --model RWKV-5-World-0.4B.pth --quant nf4", "info --shape 3b --json"],
   flags: { ...MODEL_FLAGS, ...JSON_FLAG },
   run: async (flags) => {

@@ -1,4 +1,4 @@
-/** `keys`: makes, lists and revokes API keys, in a store or in a file of their hashes. */
+/** `keys`: creates, lists and revokes API keys, in the store or in a file of hashed keys. */
 
 import { InferenceError } from "../../core/errors.ts";
 import { DEFAULT_TENANT } from "../../core/tenant.ts";
@@ -17,17 +17,17 @@ import { printJson, printText } from "../output/print.ts";
 import { type Flags, text, usageError } from "../../settings/flags.ts";
 import { KV_FLAG, TENANT_FLAG } from "../../settings/settings.ts";
 
-/** A key as it is listed. */
+/** An entry of `keys ls`. */
 interface ListedKey {
   id: string;
   tenant: string;
-  /** Epoch milliseconds; `null` where it is not known. */
+  /** Epoch milliseconds, or `null` if unknown. */
   created: number | null;
-  /** Its own bounds. */
+  /** Limits of this key only. */
   limits: KeyLimits;
 }
 
-/** Where keys are kept. */
+/** Storage of keys. */
 interface KeyPlace {
   create(tenant: string, limits: KeyLimits): Promise<{ text: string; key: ListedKey }>;
   list(): Promise<ListedKey[]>;
@@ -38,14 +38,14 @@ interface KeyPlace {
 interface Asked {
   tenant: string;
   limits: KeyLimits;
-  /** Whether a program reads what comes out. */
+  /** Whether to print JSON. */
   json: boolean;
 }
 
 interface Action {
   usage: string;
   positionals: number;
-  /** Whether there may be no keys yet, nor a place for them. */
+  /** Whether the action may create the storage. */
   begins: boolean;
   run(place: KeyPlace, args: readonly string[], asked: Asked): Promise<void>;
 }
@@ -58,13 +58,13 @@ const ACTIONS: Record<string, Action> = {
 
 export const keys: Command = {
   name: "keys",
-  summary: "Makes, lists and revokes API keys, each of a tenant",
+  summary: "Creates, lists and revokes the API keys of tenants",
   details: [
-    "create prints a new key, once: only its hash is kept. A tenant may have several keys, and sees " +
-    "no other tenant's conversations. Workers that run take a new key, and stop taking a revoked " +
-    "one, within 10 seconds; with the first key, every request needs one.",
-    "A key may have bounds of its own, in place of those that serve has for all. What is counted by " +
-    "the minute, and what is stored, is all that its tenant uses, with whichever key.",
+    "create prints a new key only once, because only its hash is stored. A tenant can have several " +
+    "keys, and cannot access the conversations of other tenants. Running workers accept a new key " +
+    "and reject a revoked one within 10 seconds. Once a key exists, every request needs one.",
+    "A key can have its own limits, which replace those of serve. Requests and tokens per minute " +
+    "and stored bytes are counted per tenant, over all of its keys.",
   ],
   examples: [
     "keys create --tenant acme",
@@ -77,8 +77,8 @@ export const keys: Command = {
   words: Object.keys(ACTIONS),
   flags: {
     ...KV_FLAG,
-    file: { type: "string", value: "FILE", help: "a file of keys, in place of the store" },
-    tenant: { ...TENANT_FLAG.tenant, help: "create: whose the key is" },
+    file: { type: "string", value: "FILE", help: "key file to use instead of the store" },
+    tenant: { ...TENANT_FLAG.tenant, help: "create: tenant of the key" },
     ...KEY_LIMIT_FLAGS,
     ...JSON_FLAG,
   },
@@ -112,7 +112,7 @@ async function create(
 ): Promise<void> {
   const { text: made, key } = await place.create(tenant, limits);
   if (json) return await printJson({ ...key, key: made });
-  console.error(`Key ${key.id} of tenant ${tenant}. It is not shown again.`);
+  console.error(`Created key ${key.id} of tenant ${tenant}. It will not be shown again.`);
   await printText(`${made}\n`);
 }
 
@@ -132,7 +132,7 @@ async function list(place: KeyPlace, _: readonly string[], { json }: Asked): Pro
 async function revoke(place: KeyPlace, [id]: readonly string[], { json }: Asked): Promise<void> {
   const gone = await place.revoke(id);
   if (json) return await printJson({ revoked: gone });
-  await printText(`${gone.id} of tenant ${gone.tenant} is revoked\n`);
+  await printText(`Revoked ${gone.id} of tenant ${gone.tenant}\n`);
 }
 
 async function storePlace(flags: Flags, { begins }: Action): Promise<KeyPlace> {
@@ -154,7 +154,7 @@ async function storePlace(flags: Flags, { begins }: Action): Promise<KeyPlace> {
   };
 }
 
-/** A file is replaced as a whole, so that a worker never reads half of it. */
+/** Replaces the file atomically, so that a worker never reads a partial file. */
 function filePlace(path: string, { begins }: Action): KeyPlace {
   const read = async () => {
     try {
@@ -165,7 +165,7 @@ function filePlace(path: string, { begins }: Action): KeyPlace {
       throw new InferenceError("file_error", message, { cause, param: "file" });
     }
   };
-  // Read under the lock of the one who writes, so that of two nobody's key is lost.
+  // Read under the write lock, so that concurrent changes do not overwrite each other.
   const change = <T>(to: (before: string) => Promise<[after: string, T]>) =>
     writeFileAtomic(path, async (sink) => {
       const [after, result] = await to(await read());

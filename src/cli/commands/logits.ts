@@ -1,4 +1,4 @@
-/** `logits`: feeds tokens and prints what the model gives for the next one. */
+/** `logits`: runs tokens through a model and prints the logits of the next token. */
 
 import { readFile } from "node:fs/promises";
 import { InferenceError } from "../../core/errors.ts";
@@ -16,28 +16,32 @@ import { printJson } from "../output/print.ts";
 import { type Flags, number, text, usageError } from "../../settings/flags.ts";
 import { MODEL_FLAGS } from "../../settings/settings.ts";
 
-/** Tokens of one step at most. */
+/** Maximum tokens per step. */
 const MAX_CHUNK = 1024;
 
 export const logits: Command = {
   name: "logits",
-  summary: "Feeds tokens to a model and prints the next logits as JSON",
+  summary: "Runs tokens through a model and prints the logits as JSON",
   examples: [
     "logits --tokens 1,2,3 --all --json",
     "logits --prompt 'User: hi' --state-out hi.safetensors --json",
   ],
   flags: {
     ...MODEL_FLAGS,
-    tokens: { type: "string", value: "1,2,3", help: "token ids to feed" },
-    prompt: { type: "string", value: "TEXT", help: "text to feed" },
+    tokens: { type: "string", value: "1,2,3", help: "token ids to process" },
+    prompt: { type: "string", value: "TEXT", help: "text to process" },
     all: { type: "boolean", help: "a row of logits for every token, not only for the last" },
-    chunk: { type: "string", value: "N", help: "tokens a step", defaultValue: "256" },
+    chunk: { type: "string", value: "N", help: "tokens per step", defaultValue: "256" },
     "state-in": {
       type: "string",
       value: "FILE",
       help: "safetensors file with the state to start from",
     },
-    "state-out": { type: "string", value: "FILE", help: "where to write the state afterwards" },
+    "state-out": {
+      type: "string",
+      value: "FILE",
+      help: "safetensors file to write the final state to",
+    },
     ...JSON_FLAG,
   },
   run: async (flags) => {
@@ -75,18 +79,18 @@ async function tokensToFeed(flags: Flags, files: ModelFiles): Promise<number[]> 
   const list = text(flags, "tokens");
   const prompt = text(flags, "prompt");
   if ((list === undefined) === (prompt === undefined)) {
-    throw usageError("Cannot tell what to feed: give either --tokens 1,2,3 or --prompt TEXT");
+    throw usageError("Cannot compute logits: give either --tokens 1,2,3 or --prompt TEXT");
   }
   if (list !== undefined) {
     return list.split(",").map((part) => {
       if (!/^\s*\d+\s*$/.test(part)) {
-        throw usageError(`Cannot use --tokens: "${part.trim()}" is no token id`);
+        throw usageError(`Cannot use --tokens: "${part.trim()}" is not a token id`);
       }
       return Number(part);
     });
   }
   const tokens = (await modelTokenizer(files)).encode(prompt!);
-  if (tokens.length === 0) throw usageError("Cannot feed an empty --prompt: give it some text");
+  if (tokens.length === 0) throw usageError("Cannot use --prompt: it is empty");
   return tokens;
 }
 

@@ -15,7 +15,7 @@ import { quantFlag } from "../../settings/model_settings.ts";
 
 export const pull: Command = {
   name: "pull",
-  summary: "Downloads a model and its vocabulary, to be used by its name",
+  summary: "Downloads a model and its vocabulary for use by name",
   positional: `${SHORT_NAMES.join("|")} | OWNER/REPO [FILE]`,
   examples: [
     "pull 0.4b",
@@ -27,12 +27,12 @@ export const pull: Command = {
     quant: {
       type: "string",
       value: "f16|int8|nf4",
-      help: "write it quantized as well, to load at once, under its name with -int8 behind",
+      help: "also write a quantized copy, named with a suffix such as -int8",
     },
     name: {
       type: "string",
       value: "NAME",
-      help: "what it is called here",
+      help: "name of the model in the cache",
       defaultText: "its file's name",
     },
     ...JSON_FLAG,
@@ -71,7 +71,7 @@ export const pull: Command = {
       return quant ? await convertPulled(pulled, { quant, say, signal }) : pulled;
     });
     const { names, vocabulary, version, quant: held } = model.record!;
-    say(`It is in ${model.folder}`);
+    say(`Model folder: ${model.folder}`);
     if (version !== null) {
       const vocab = vocabulary ? "" : " --vocab FILE";
       say(`Serve it:    deno task rwkv serve --model ${names[0] ?? model.name}${vocab}`);
@@ -82,14 +82,14 @@ export const pull: Command = {
   },
 };
 
-/** Asks a person at a terminal, until the answer is one of the numbers. */
+/** Prompts for a number until the answer is valid. */
 function askWhich(files: readonly HubFile[]): HubFile {
-  console.error("Which one?");
+  console.error("Which file?");
   files.forEach(({ path, size }, i) => {
     console.error(`${`${i + 1}`.padStart(4)}  ${path}  (${formatBytes(size)})`);
   });
   while (true) {
-    const answer = prompt("Its number:");
+    const answer = prompt("Number:");
     if (answer === null) throw usageError("Cannot pull: no file was chosen");
     const chosen = files[Number(answer) - 1] ??
       files.find(({ path }) => path === answer.trim() || fileName(path) === answer.trim());

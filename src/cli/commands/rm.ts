@@ -1,4 +1,4 @@
-/** `rm`: removes pulled models, also what is left of downloads that were never finished. */
+/** `rm`: removes pulled models and incomplete downloads. */
 
 import { InferenceError } from "../../core/errors.ts";
 import { type Command, JSON_FLAG } from "../args/command.ts";
@@ -15,12 +15,14 @@ export const rm: Command = {
   examples: ["rm 0.4b", "rm RWKV-5-World-0.4B-v2-20231113-ctx4096-int8"],
   flags: JSON_FLAG,
   run: async (flags, positionals) => {
-    if (positionals.length === 0) throw usageError("Cannot remove: name a model, as `models` does");
+    if (positionals.length === 0) {
+      throw usageError("Cannot remove: name a model; `rwkv models` lists them");
+    }
     const cache = new ModelCache();
     const removed = [];
     for (const wanted of positionals) {
       const all = await cache.list();
-      // By its own name also what is not whole.
+      // An incomplete download can be removed by its full name.
       const model = all.find(({ name }) => name === wanted) ?? await cache.find(wanted);
       if (!model) {
         const known = all.flatMap(({ name, record }) => [name, ...record?.names ?? []]);

@@ -1,4 +1,4 @@
-/** `state`: what a store holds, as a table, as files, and without what nobody needs. */
+/** `state`: lists, shows, exports, imports and removes the states of a store. */
 
 import { readFile } from "node:fs/promises";
 import { describeState } from "../../session/state_description.ts";
@@ -17,14 +17,14 @@ import { printJson, printText } from "../output/print.ts";
 import { type Flags, number, usageError } from "../../settings/flags.ts";
 import { KV_FLAG, TENANT_FLAG } from "../../settings/settings.ts";
 
-/** What `state` is told to do: with how many arguments, and how. */
+/** An action of `state`. */
 interface Action {
   usage: string;
   least: number;
   most: number;
-  /** Needs an open store, as all but one do. */
+  /** Runs with an open store. */
   run?(backend: Backend, args: readonly string[], flags: Flags): Promise<void>;
-  /** Opens the store itself. */
+  /** Runs without an open store and opens it differently. */
   runClosed?(flags: Flags): Promise<void>;
 }
 
@@ -42,9 +42,9 @@ export const state: Command = {
   name: "state",
   summary: "Lists, shows, exports, imports and removes stored states",
   details: [
-    "An action comes first: ls lists the newest states, show tells of one and what was said, " +
-    "export writes one as a file (- is stdout), import takes such a file in under an id of its " +
-    "own, rm removes states, gc collects what no state needs, of all tenants unless told.",
+    "Actions: ls lists the newest states, show prints a state with its transcript, export writes " +
+    "a state to a file (- is stdout), import reads such a file and assigns a new id, rm removes " +
+    "states, gc removes data that no state references, of all tenants by default.",
     "encrypt encrypts a store that has plaintext values with RWKV_MASTER_KEY. Stop its workers " +
     "first; if it is interrupted, run it again.",
   ],
@@ -66,21 +66,26 @@ export const state: Command = {
       ...TENANT_FLAG.tenant,
       defaultText: `${TENANT_FLAG.tenant.defaultValue}; for gc, all`,
     },
-    limit: { type: "string", value: "N", help: "ls: the newest N states", defaultValue: "100" },
+    limit: {
+      type: "string",
+      value: "N",
+      help: "ls: maximum number of states, newest first",
+      defaultValue: "100",
+    },
     "older-than": {
       type: "string",
       value: "S",
-      help: "gc: leave what was begun or has expired in the last S seconds",
+      help: "gc: keep data that was created or has expired in the last S seconds",
       defaultValue: `${GRACE_MS / 1000}`,
     },
-    "dry-run": { type: "boolean", help: "gc: tell what would go, and remove nothing" },
+    "dry-run": { type: "boolean", help: "gc: print what would be removed, and remove nothing" },
     "trust-plaintext": {
       type: "boolean",
-      help: "encrypt: also take plaintext values of a store that is encrypted in part",
+      help: "encrypt: accept plaintext values in a partly encrypted store",
     },
     "remove-unreadable": {
       type: "boolean",
-      help: "encrypt: remove states that cannot be read, instead of stopping at them",
+      help: "encrypt: remove states that cannot be read instead of failing",
     },
     ...JSON_FLAG,
   },
@@ -112,7 +117,7 @@ async function list(backend: Backend, _: readonly string[], flags: Flags): Promi
   await printText(formatStateTable(states, { total, now: Date.now() }));
 }
 
-/** The page that is a whole transcript. */
+/** Page that contains a whole transcript. */
 const WHOLE = { limit: Infinity, bytes: Infinity } as const;
 
 async function show(backend: Backend, [id]: readonly string[], flags: Flags): Promise<void> {
@@ -128,7 +133,7 @@ async function exportFile(
 ): Promise<void> {
   const { name, bytes, parts } = await exportState(storeOf(backend, flags), id);
   if (path === "-") {
-    if (flags.json) throw usageError("Cannot use --json with -: stdout takes the file");
+    if (flags.json) throw usageError("Cannot use --json with -: stdout is used for the file");
     for (const part of parts) await writeAll(part);
     return;
   }

@@ -1,4 +1,4 @@
-/** `tokenize`: text on stdin to ids, or back. */
+/** `tokenize`: converts text on stdin to token ids, or back. */
 
 import { InferenceError } from "../../core/errors.ts";
 import { type Command, JSON_FLAG } from "../args/command.ts";
@@ -8,7 +8,7 @@ import { text, usageError } from "../../settings/flags.ts";
 
 export const tokenize: Command = {
   name: "tokenize",
-  summary: "Turns text on stdin into a JSON array of token ids, or back",
+  summary: "Converts text on stdin to a JSON array of token ids, or back",
   examples: [
     "tokenize --vocab models/demo/vocab.txt --json < story.txt",
     "tokenize --vocab bytes --decode < ids.json",
@@ -20,7 +20,11 @@ export const tokenize: Command = {
   },
   run: async (flags) => {
     const vocabulary = text(flags, "vocab");
-    if (!vocabulary) throw usageError("Cannot tokenize without --vocab FILE (or --vocab bytes)");
+    if (!vocabulary) {
+      throw usageError(
+        "Cannot tokenize: the vocabulary is missing; use --vocab FILE or --vocab bytes",
+      );
+    }
     const tokenizer = await openTokenizer(vocabulary);
     const input = await readStdin();
     if (!flags.decode) return await printJson(tokenizer.encodeBytes(input));
@@ -30,7 +34,7 @@ export const tokenize: Command = {
 };
 
 function parseIds(json: string): number[] {
-  const problem = "stdin must hold a JSON array of token ids, like [72, 105]";
+  const problem = "stdin must contain a JSON array of token ids, like [72, 105]";
   let ids: unknown;
   try {
     ids = JSON.parse(json);

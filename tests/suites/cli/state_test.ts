@@ -1,4 +1,4 @@
-/** `state`: what is stored, listed, moved and removed. */
+/** The `state` command. */
 
 import assert from "node:assert/strict";
 import { openSessions } from "../../../src/server/open_sessions.ts";
@@ -34,7 +34,7 @@ function parsed({ code, stdout, stderr }: CliResult) {
   return JSON.parse(stdout);
 }
 
-Deno.test("state: listed, shown, exported, imported, removed, collected", async () => {
+Deno.test("state lists, shows, exports, imports, removes and collects states", async () => {
   await withStates(async ({ kv, ids, folder }) => {
     const state = (...args: string[]) => rwkv(["state", ...args, "--kv", kv]);
     const { states, total } = await json(["state", "ls", "--kv", kv]);
@@ -42,7 +42,7 @@ Deno.test("state: listed, shown, exported, imported, removed, collected", async 
     assert.deepEqual([total, states[0].open, states[1].open], [2, true, false]);
     assert.ok(states.every(({ tokens }: { tokens: number }) => tokens > 3));
     const table = (await state("ls", "--limit", "1")).stdout.split("\n");
-    assert.match(table[0], /^ID +MODEL +TURN +TOKENS +SIZE +BEGUN +EXPIRES$/);
+    assert.match(table[0], /^ID +MODEL +TURN +TOKENS +SIZE +CREATED +EXPIRES$/);
     assert.match(
       table[1],
       new RegExp(`^${ids[1]}  demo   open  .* kB  .*s ago +in (6 d 23|7 d 0) h$`),
@@ -77,7 +77,7 @@ Deno.test("state: listed, shown, exported, imported, removed, collected", async 
   });
 });
 
-Deno.test("state: a file through pipes is the file, and leaves no trace where it is refused", async () => {
+Deno.test("state import reads stdin, and a rejected file leaves no state", async () => {
   await withStates(async ({ kv, ids, folder }) => {
     const file = `${folder}/talk.rwkvstate`;
     await json(["state", "export", ids[0], file, "--kv", kv]);
@@ -94,7 +94,7 @@ Deno.test("state: a file through pipes is the file, and leaves no trace where it
   });
 });
 
-Deno.test("state: what is asked for wrongly is told", async () => {
+Deno.test("state reports wrong usage", async () => {
   const unknown = `state_${"0".repeat(48)}`;
   const cases: [args: string[], code: number, message: RegExp][] = [
     [[], 2, /no action is given; the usage is state ls \| show ID/],
@@ -103,7 +103,7 @@ Deno.test("state: what is asked for wrongly is told", async () => {
     [["show"], 2, /0 arguments after show: the usage is state show ID/],
     [["ls", "x"], 2, /1 arguments after ls/],
     [["ls", "--limit", "0", "--kv", ":memory:"], 2, /--limit 0/],
-    [["ls", "--kv", "/no/such/file"], 1, /no such file; --kv names the store/],
+    [["ls", "--kv", "/no/such/file"], 1, /no such file; name the store with --kv/],
     [["show", unknown, "--kv", ":memory:"], 1, /Cannot find state/],
     [["rm", unknown, "--kv", ":memory:"], 1, /Cannot find state/],
     [["export", unknown, "-", "--json", "--kv", ":memory:"], 1, /Cannot find state/],

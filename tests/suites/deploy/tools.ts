@@ -1,6 +1,6 @@
 /**
- * The programs that check what `deploy/` holds: linters from PyPI, in a virtual environment under
- * `data/`, and Debian's own programs, which are to be installed by whoever runs the checks.
+ * The programs that check `deploy/`: linters from PyPI, in a virtual environment under `data/`, and
+ * Debian packages, which must be installed.
  */
 
 import assert from "node:assert/strict";
@@ -15,7 +15,7 @@ const PACKAGES = [
   "kubernetes-validate==1.37.0",
 ];
 
-/** Programs by the Debian package that has them. */
+/** Debian package of each program. */
 const DEBIAN: Record<string, string> = {
   shellcheck: "shellcheck",
   nginx: "nginx-light",
@@ -28,7 +28,7 @@ const DEBIAN: Record<string, string> = {
 
 export interface Ran {
   code: number;
-  /** Of both streams, trimmed. */
+  /** Both streams, trimmed. */
   text: string;
   stdout: string;
 }
@@ -55,28 +55,31 @@ export async function run(
   return { code, stdout: out, text: `${out}${err}`.trim() };
 }
 
-/** Runs a program that is to end well; returns what it wrote on stdout. */
+/** Runs a program that must succeed and returns its stdout. */
 export async function mustRun(...call: Parameters<typeof run>): Promise<string> {
   const { code, text, stdout } = await run(...call);
   assert.equal(code, 0, `${call[0]} ${call[1].join(" ")}:\n${text}`);
   return stdout;
 }
 
-/** Path of one of Debian's programs; a system's own are not on everybody's PATH. */
+/**
+ * Returns the path of a Debian program. Also searches the system folders, which may be missing on
+ * PATH.
+ */
 export async function debian(program: string): Promise<string> {
   for (const folder of [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin", "/sbin"]) {
     const path = `${folder}/${program}`;
     if (folder && await Deno.stat(path).then(() => true, () => false)) return path;
   }
   throw new Error(
-    `There is no ${program}: install Debian's ${DEBIAN[program]}, or all that these checks need: ` +
+    `Cannot find ${program}: install the Debian package ${DEBIAN[program]}; all checks need: ` +
       [...new Set(Object.values(DEBIAN))].join(" "),
   );
 }
 
 let made: Promise<string> | undefined;
 
-/** Path of a program of the virtual environment, which is made when it is asked for first. */
+/** Returns the path of a program in the virtual environment, which the first call creates. */
 export async function python(program = "python"): Promise<string> {
   made ??= environment();
   return `${await made}/${program}`;
@@ -95,7 +98,7 @@ async function environment(): Promise<string> {
   return bin;
 }
 
-/** The documents of a YAML file. */
+/** Parses the documents of a YAML file. */
 export async function yaml(path: string): Promise<unknown[]> {
   const code = "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(sys.stdin))))";
   const input = await Deno.readTextFile(`${ROOT}${path}`);

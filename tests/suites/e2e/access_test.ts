@@ -1,14 +1,17 @@
-/** Keys and real workers: when one refuses to start, when it closes, and what it never tells. */
+/**
+ * API keys with real workers: when a worker refuses to start, when it requires keys, and what it
+ * never reveals.
+ */
 
 import assert from "node:assert/strict";
 import { rwkv } from "../cli/shared_cli.ts";
 import { slowTest } from "../../support/quick.ts";
 import { startWorkerProcess, type WorkerProcess } from "./worker_process.ts";
 
-/** What no key and no prompt is ever to be found in. */
+/** Part of every key and prompt. Must not appear in any output. */
 const MARK = "xylophon";
 
-/** Milliseconds within which what is waited for has to happen, on the busiest machine. */
+/** Milliseconds to wait for a status, enough for a busy machine. */
 const PATIENCE = 60_000;
 
 async function withStore(use: (kv: string, folder: string) => Promise<void>): Promise<void> {
@@ -45,17 +48,20 @@ async function status(answer: Promise<Response>): Promise<number> {
   return status;
 }
 
-/** Asks until the answer is as wanted; how long that may take, tests with a clock of their own say. */
+/**
+ * Repeats a request until it has the expected status. Tests with a fake clock cover the exact
+ * timing.
+ */
 async function until(wanted: number, asked: () => Promise<Response>): Promise<void> {
   const end = performance.now() + PATIENCE;
   for (let last = 0; last !== wanted;) {
-    assert.ok(performance.now() < end, `it is still ${last} after ${PATIENCE} ms`);
+    assert.ok(performance.now() < end, `status ${last} after ${PATIENCE} ms`);
     last = await status(asked());
     if (last !== wanted) await new Promise((resolve) => setTimeout(resolve, 200));
   }
 }
 
-Deno.test("a worker that others could reach without keys does not start, and says what to do", async () => {
+Deno.test("a worker refuses to start without keys on a public address and names a remedy", async () => {
   await withStore(async (kv) => {
     const start = (env: Record<string, string> = {}, host = "0.0.0.0") =>
       rwkv(["serve", "--host", host, "--port", "0", "--device", "cpu", "--kv", kv], "", { env });
@@ -78,7 +84,7 @@ Deno.test("a worker that others could reach without keys does not start, and say
 });
 
 slowTest(
-  "a worker for others starts with --open, and says so, or with a key of any place",
+  "a worker starts on a public address with --open or with a key from any source",
   async () => {
     await withStore(async (kv, folder) => {
       const file = `${folder}/keys.txt`;
@@ -91,13 +97,13 @@ slowTest(
         [{ RWKV_KEYS: file }, listed],
         [{}, (await newKey(kv, "ada")).key],
       ] as const;
-      // With a key in the store nobody is let in without; so that comes last, in a store of its own.
+      // A key in the store disables access without a key, so the last case has its own store.
       await Promise.all(cases.map(async ([env, key], i) => {
         const at = i === cases.length - 1 ? kv : `${folder}/${i}.sqlite3`;
         const options = { device: "cpu", flags: ["--host", "0.0.0.0"], env } as const;
         await using worker = await startWorkerProcess(at, options);
         assert.equal(
-          /There are no keys: whoever reaches 0\.0\.0\.0/.test(worker.log()),
+          /No API key exists: every client that reaches 0\.0\.0\.0/.test(worker.log()),
           key === null,
         );
         assert.equal(await status(ask(worker, null)), key === null ? 200 : 401);
@@ -108,7 +114,7 @@ slowTest(
 );
 
 slowTest(
-  "an open worker closes with the first key, and a revoked key stops, while it runs",
+  "a running worker requires a key once one exists and rejects a revoked key",
   async () => {
     await withStore(async (kv) => {
       const env = { RWKV_METRICS_TOKEN: `token-${MARK}` };
@@ -122,7 +128,7 @@ slowTest(
       assert.equal(await status(ask(worker, ada.key, { state_id })), 200);
       assert.equal(await status(ask(worker, bob.key, { state_id })), 400);
       assert.equal(await status(ask(worker, ada.key, { state_id: openState })), 400);
-      // Another key of the tenant's goes on with what the first one has begun.
+      // Another key of the same tenant can resume the state.
       const second = await newKey(kv, "ada");
       assert.equal(await status(ask(worker, second.key, { state_id })), 200);
       const { code } = await rwkv(["keys", "revoke", ada.id, "--kv", kv]);
@@ -135,7 +141,7 @@ slowTest(
   },
 );
 
-Deno.test("a tenant has no more turns than it may, and others are served meanwhile", async () => {
+Deno.test("a tenant at its turn limit does not block other tenants", async () => {
   await withStore(async (kv) => {
     const env = { RWKV_API_KEYS: "ada:0123456789abcdef,bob:fedcba9876543210" };
     const flags = ["--turns-per-key", "2"];
@@ -166,7 +172,7 @@ Deno.test("a tenant has no more turns than it may, and others are served meanwhi
   });
 });
 
-Deno.test("no key and no prompt is in the log, in errors or in metrics", async () => {
+Deno.test("logs, errors and metrics contain no key and no prompt", async () => {
   await withStore(async (kv) => {
     const keys = { ada: `ada-key-${MARK}`, bob: `bob-key-${MARK}` };
     const env = {
@@ -194,7 +200,7 @@ Deno.test("no key and no prompt is in the log, in errors or in metrics", async (
           return status;
         }),
       );
-      // Requests that fail, in every way there is without a fault of the worker's own.
+      // Requests with client errors of every kind.
       statuses.push(await tell(await ask(worker, key, { max_tokens: -2 })));
       statuses.push(await tell(await ask(worker, key, { state_id: `state_${"0".repeat(48)}` })));
       statuses.push(await tell(await ask(worker, key, { model: "other" })));

@@ -1,4 +1,4 @@
-/** A collector on the loopback address, as OpenTelemetry's exporters speak to one. */
+/** An OpenTelemetry collector on the loopback interface. */
 
 export interface Span {
   name: string;
@@ -10,7 +10,7 @@ export interface Span {
   attributes: { key: string; value: { stringValue?: string } }[];
 }
 
-/** Takes what OTLP sends in JSON. */
+/** Receives OTLP over HTTP with JSON. */
 export function collector() {
   const spans: Span[] = [];
   let told = "";
@@ -32,7 +32,7 @@ export function collector() {
   const url = `http://127.0.0.1:${server.addr.port}`;
   return {
     url,
-    /** What makes a worker tell this collector, and soon. */
+    /** Environment that makes a worker export to this collector with little delay. */
     env: {
       OTEL_DENO: "true",
       OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
@@ -42,7 +42,7 @@ export function collector() {
       OTEL_LOGS_EXPORTER: "none",
       OTEL_DENO_CONSOLE: "ignore",
     },
-    /** The spans of a trace, once those called so are among them. */
+    /** Returns the spans of a trace once it has spans with all of these names. */
     async of(traceId: string, names: readonly string[]): Promise<Span[]> {
       while (true) {
         const found = spans.filter((span) => span.traceId === traceId);
@@ -50,7 +50,7 @@ export function collector() {
         await arrived.promise;
       }
     },
-    /** Everything that was sent. */
+    /** All received bodies. */
     told: () => told,
     close: () => server.shutdown(),
   };

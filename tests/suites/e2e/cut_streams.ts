@@ -1,17 +1,17 @@
-/** Streams that are cut by a worker's end, and carried on by the next one. */
+/** Streams that are interrupted by the shutdown of a worker and continued by the next one. */
 
 import assert from "node:assert/strict";
 import { ask, askStreaming } from "./worker_process.ts";
 
 export interface CutStreams {
-  /** Replies that nobody disturbed. */
+  /** Replies without an interruption. */
   whole: string[];
   turns: { stateId: string; text: string }[];
   /** Exit status of the worker. */
   code: number;
 }
 
-/** Has the worker stopped amid several streams; fails where one does not end with `[DONE]`. */
+/** Stops a worker during several streams. Fails unless every stream ends properly. */
 export async function cutStreams(url: string, stop: () => Promise<number>): Promise<CutStreams> {
   const questions = Array.from({ length: 12 }, (_, i) => {
     return `Tell me a story about a dragon. It is ${i + 3} years old.`;
@@ -32,7 +32,7 @@ export async function cutStreams(url: string, stop: () => Promise<number>): Prom
   return { whole, turns, code: await stopped };
 }
 
-/** Carries on what was cut; together it is what it would have been. */
+/** Continues the interrupted replies and checks that they equal the uninterrupted ones. */
 export async function carryOn(url: string, { whole, turns }: CutStreams): Promise<void> {
   let open = 0;
   await Promise.all(turns.map(async ({ stateId, text }) => {
@@ -42,5 +42,5 @@ export async function carryOn(url: string, { whole, turns }: CutStreams): Promis
     const rest = state.open ? (await ask(url, null, { stateId, maxTokens: 512 })).text : "";
     assert.ok(whole.includes(text + rest), text + rest);
   }));
-  assert.ok(open > 0, "some were cut");
+  assert.ok(open > 0, "some replies were interrupted");
 }

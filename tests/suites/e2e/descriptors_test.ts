@@ -1,4 +1,4 @@
-/** A worker whose descriptors are all taken by connections that do nothing. */
+/** A worker whose file descriptors are exhausted by idle connections. */
 
 import assert from "node:assert/strict";
 import { slowTest } from "../../support/quick.ts";
@@ -8,10 +8,10 @@ import { ask, startWorkerProcess } from "./worker_process.ts";
 const DESCRIPTORS = 128;
 const TOKENS = 1000;
 
-/** What becomes of a connection over which only part of a head was sent. */
+/** A connection that has sent only part of a request head. */
 interface Idler {
   connection: Deno.Conn;
-  /** Resolves when the worker has ended it. */
+  /** Resolves when the worker has closed the connection. */
   ended: Promise<void>;
 }
 
@@ -33,13 +33,13 @@ async function answered(url: string): Promise<void> {
     const response = await fetch(`${url}/health`, { signal }).catch(() => null);
     await response?.body?.cancel();
     if (response?.status === 200) return;
-    assert.ok(performance.now() < end, "it does not answer");
+    assert.ok(performance.now() < end, "the worker does not answer");
     await delay(50);
   }
 }
 
 slowTest(
-  "a worker without descriptors ends its turns, drops idle connections and goes on",
+  "a worker without file descriptors finishes its turns, closes idle connections and recovers",
   async () => {
     const folder = await Deno.makeTempDir();
     const idlers: Idler[] = [];
@@ -48,7 +48,7 @@ slowTest(
       await using worker = await startWorkerProcess(`${folder}/states.sqlite3`, options);
       const { stateId } = await ask(worker.url, "Hi! My name is Ada.");
       const told = await ask(worker.url, "What is my name?", { stateId });
-      // A turn that lasts until there are none left, and longer.
+      // A turn that is still running when the descriptors are exhausted.
       const long = { logit_bias: { 0: -100 }, stop: [], max_tokens: TOKENS, stream: true };
       const turn = await fetch(`${worker.url}/v1/completions`, {
         method: "POST",
@@ -56,7 +56,7 @@ slowTest(
       });
       let done = false;
       const reading = turn.text().finally(() => done = true);
-      const full = () => worker.log().includes("Cannot take connections");
+      const full = () => worker.log().includes("Cannot accept connections");
       while (!full() && !done) {
         const one = await idler(worker.url);
         if (one === null) break;
@@ -73,9 +73,9 @@ slowTest(
       assert.equal((await ask(worker.url, "What is my name?", { stateId })).text, told.text);
       await Promise.race([
         Promise.all(idlers.slice(0, DESCRIPTORS / 2).map(({ ended }) => ended)),
-        delay(10_000).then(() => assert.fail("idle connections are still there")),
+        delay(10_000).then(() => assert.fail("idle connections are still open")),
       ]);
-      const warnings = worker.log().split("\n").filter((line) => line.includes("Cannot take"));
+      const warnings = worker.log().split("\n").filter((line) => line.includes("Cannot accept"));
       assert.equal(warnings.length, 1, worker.log());
       assert.equal(await worker.stop(), 0, worker.log());
     } finally {

@@ -1,4 +1,4 @@
-/** A worker process whose GPU is lost while it writes. */
+/** A worker process that loses its GPU during generation. */
 
 import assert from "node:assert/strict";
 import { slowTest } from "../../support/quick.ts";
@@ -10,11 +10,11 @@ interface BrokenStream {
   status: number;
   stateId: string;
   text: string;
-  /** The last event's data. */
+  /** Data of the last event. */
   last: string;
 }
 
-/** Streams a reply to its end, whatever that is. */
+/** Reads a streamed reply to its end, whether it succeeds or not. */
 async function stream(
   url: string,
   message: string,
@@ -48,7 +48,7 @@ async function metric(url: string, name: string): Promise<number> {
 }
 
 slowTest(
-  "a GPU that is lost amid eight streams: all end, and all go on when the worker is ready again",
+  "after the GPU is lost during eight streams, all end and can be resumed once the worker is ready",
   async () => {
     const folder = await Deno.makeTempDir();
     await using worker = await startWorkerProcess(`${folder}/states.sqlite3`, {
@@ -79,7 +79,7 @@ slowTest(
         },
       })
     ));
-    assert.ok(lost, "all were writing at once");
+    assert.ok(lost, "all streams were generating");
     for (const { status, stateId, last } of streams) {
       assert.equal(status, 200);
       const { error, state_id } = JSON.parse(last);
@@ -96,7 +96,7 @@ slowTest(
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
     await Promise.all(streams.map(async ({ stateId, text }, i) => {
-      // What was broken off, from the id in its header; and the turn anew, from the state before it.
+      // Continue the interrupted reply from its state, and repeat the turn from the previous state.
       const again = await ask(url, null, { stateId, maxTokens: 500 });
       assert.equal(again.text, whole[i].text);
       assert.ok(again.text.startsWith(text), `${text} | ${again.text}`);

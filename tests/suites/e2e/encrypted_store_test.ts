@@ -1,4 +1,4 @@
-/** Workers with a master key: what they leave in the file, and to whom they give it back. */
+/** Workers with a master key: what they write to the file, and who can read it. */
 
 import assert from "node:assert/strict";
 import { rwkv } from "../cli/shared_cli.ts";
@@ -7,7 +7,7 @@ import { ask, startWorkerProcess } from "./worker_process.ts";
 const OLD = btoa("o".repeat(32));
 const NEW = btoa("n".repeat(32));
 
-Deno.test("an encrypted store has no word of a conversation, which goes on under a newer key", async () => {
+Deno.test("an encrypted store contains no plaintext and can be read after a key rotation", async () => {
   const folder = await Deno.makeTempDir();
   const kv = `${folder}/states.sqlite3`;
   const start = (key: string) =>
@@ -47,7 +47,7 @@ Deno.test("an encrypted store has no word of a conversation, which goes on under
   }
 });
 
-Deno.test("a plaintext store is encrypted by a command, and its conversations go on", async () => {
+Deno.test("state encrypt encrypts a plaintext store, and its conversations can be resumed", async () => {
   const folder = await Deno.makeTempDir();
   const kv = `${folder}/states.sqlite3`;
   const start = (key: string) =>

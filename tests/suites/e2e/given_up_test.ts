@@ -1,4 +1,4 @@
-/** A worker process whose engine is given up for good. */
+/** A worker process whose engine fails for good. */
 
 import assert from "node:assert/strict";
 import { slowTest } from "../../support/quick.ts";
@@ -8,13 +8,13 @@ async function start(folder: string, failedMs: number): Promise<WorkerProcess> {
   return await startWorkerProcess(`${folder}/states.sqlite3`, {
     device: "cpu",
     main: "tests/support/faults/given_up_worker.ts",
-    // Any variable of the environment may be read.
+    // The test worker reads its own environment variable.
     options: ["--allow-env"],
     env: { RWKV_TEST_FAILED_MS: `${failedMs}` },
   });
 }
 
-/** Waits until the worker says that it has failed. */
+/** Waits until the worker reports that it has failed. */
 async function failed({ url }: WorkerProcess): Promise<void> {
   const end = performance.now() + 10_000;
   for (;;) {
@@ -27,7 +27,7 @@ async function failed({ url }: WorkerProcess): Promise<void> {
 }
 
 slowTest(
-  "a worker whose engine is given up says so for a while, and ends with status 1",
+  "a worker whose engine has failed for good reports it for a while and exits with status 1",
   async () => {
     const folder = await Deno.makeTempDir();
     await using worker = await start(folder, 1500);
@@ -47,12 +47,12 @@ slowTest(
     const { code } = await worker.ended as Deno.CommandStatus;
     assert.equal(code, 1, worker.log());
     assert.ok(performance.now() - since > 1000);
-    assert.match(worker.log(), /"The engine is given up"[^]*"Stopping"[^]*"Stopped"/);
+    assert.match(worker.log(), /"The engine has failed for good"[^]*"Stopping"[^]*"Stopped"/);
     await Deno.remove(folder, { recursive: true });
   },
 );
 
-slowTest("a worker whose engine is given up stops at once when it is told to", async () => {
+slowTest("a worker whose engine has failed for good stops immediately on SIGTERM", async () => {
   const folder = await Deno.makeTempDir();
   await using worker = await start(folder, 600_000);
   worker.send("SIGUSR1");

@@ -1,4 +1,4 @@
-/** Several workers on one SQLite file, whose conversations go from each to the next. */
+/** Several workers on one SQLite file with conversations that change workers after each turn. */
 
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
@@ -8,7 +8,10 @@ import { ask, askStreaming, startWorkerProcess, type WorkerProcess } from "./wor
 const TURNS = ["Hi! My name is Zorvin.", "What is 3 + 4?", "Tell me a story.", "What is my name?"];
 const CONVERSATIONS = 8;
 
-/** Text of every turn; `workerOf` says who takes a turn. Every other one is streamed. */
+/**
+ * Runs a conversation and returns the replies. `workerOf` selects the worker of a turn. Every other
+ * turn is streamed.
+ */
 async function converse(i: number, workerOf: (turn: number) => WorkerProcess): Promise<string[]> {
   const texts: string[] = [];
   let stateId: string | undefined;
@@ -29,7 +32,7 @@ async function converse(i: number, workerOf: (turn: number) => WorkerProcess): P
   return texts;
 }
 
-slowTest("three workers on one file hand conversations on, whoever else locks it", async () => {
+slowTest("three workers share conversations in one file that another process locks", async () => {
   const folder = await Deno.makeTempDir();
   const kv = `${folder}/states.sqlite3`;
   const options = { device: "cpu", flags: ["--state-cache", "0"] } as const;

@@ -1,4 +1,4 @@
-/** Replies that are held to a form, by a worker over HTTP. */
+/** Structured output of a worker over HTTP. */
 
 import assert from "node:assert/strict";
 import { judge } from "../../grammar/fixtures.ts";
@@ -35,7 +35,7 @@ async function ask(worker: WorkerProcess, fields: Record<string, unknown>) {
   return body;
 }
 
-Deno.test("a worker holds replies to schemas, streamed or not, and to expressions and grammars", async () => {
+Deno.test("replies follow schemas, streamed or not, and regular expressions and grammars", async () => {
   await using worker = await startWorkerProcess(":memory:", { device: "cpu" });
   const valid = judge(PERSON);
   for (const temperature of [0, 1]) {
@@ -74,7 +74,7 @@ Deno.test("a worker holds replies to schemas, streamed or not, and to expression
   assert.ok(valid(next.choices[0].message.content));
 });
 
-Deno.test("whatever schema is sent, it is refused or held, and the worker goes on", async () => {
+Deno.test("an arbitrary schema is rejected or followed, and the worker keeps serving", async () => {
   await using worker = await startWorkerProcess(":memory:", { device: "cpu" });
   const counts: Record<string, number> = {};
   const requests = caseCount(400, 80);

@@ -1,15 +1,15 @@
-/** What a worker tells its log, its metrics and a collector, when everything that it is sent is a secret. */
+/** Log, metrics and traces of a worker that receives secrets in every field. */
 
 import assert from "node:assert/strict";
 import { collector } from "./collector.ts";
 import { startWorkerProcess, type WorkerProcess } from "./worker_process.ts";
 
-/** What is in every text that a client sends, or a key. */
+/** Part of every text and key that the client sends. */
 const MARK = "xylophon";
 
 const KEY = `${MARK}-key-${"k".repeat(32)}`;
 const METRICS_TOKEN = `${MARK}-metrics-${"m".repeat(32)}`;
-/** 32 bytes in base64, which tells of nobody. */
+/** 32 bytes in base64. */
 const MASTER_KEY = btoa(MARK.padEnd(32, "s"));
 
 const UNKNOWN = "0123456789abcdef".repeat(3);
@@ -41,7 +41,7 @@ const messages = [
   { role: "user", content: `Hi, I am ${MARK}!` },
 ];
 
-Deno.test("no secret, prompt, reply or id is in a log, a metric, a trace or another's error", async () => {
+Deno.test("logs, metrics, traces and foreign errors contain no secret, prompt, reply or id", async () => {
   const folder = await Deno.makeTempDir();
   const { env, ...telemetry } = collector();
   const kv = `${folder}/states.sqlite3`;
@@ -115,7 +115,7 @@ Deno.test("no secret, prompt, reply or id is in a log, a metric, a trace or anot
       assert.ok(status >= 400 && status < 500, `${ask.path}: ${status}`);
       assert.ok(!text.includes(MARK), `${ask.path} answers ${text}`);
     }
-    // Names that a client gives to things are told to it alone.
+    // Errors may repeat names that the client has chosen, but only to that client.
     const named: Ask[] = [
       { path: `/v1/models/${MARK}` },
       { path: "/v1/chat/completions", body: chat, headers: { origin: `https://${MARK}.example` } },
@@ -138,7 +138,7 @@ Deno.test("no secret, prompt, reply or id is in a log, a metric, a trace or anot
 
     assert.match(telemetry.told(), /resourceSpans/);
     assert.match(telemetry.told(), /resourceMetrics/);
-    assert.match(worker.log(), /"Answered"/);
+    assert.match(worker.log(), /"Request completed"/);
     const told = { log: worker.log(), metrics, telemetry: telemetry.told() };
     for (const [where, text] of Object.entries(told)) {
       for (const secret of [MARK, MASTER_KEY, UNKNOWN, ...ids]) {

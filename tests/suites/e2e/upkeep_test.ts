@@ -1,4 +1,4 @@
-/** What docs/operations.md says of backups and upgrades, done to workers that serve meanwhile. */
+/** The backup and upgrade procedures of docs/operations.md, on workers under load. */
 
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
@@ -8,21 +8,21 @@ import { ask, askStreaming, startWorkerProcess, type WorkerProcess } from "./wor
 const CLIENTS = 4;
 const QUESTION = "What is my name?";
 
-/** A turn that a client has been answered. */
+/** A completed turn. */
 interface Taken {
   stateId: string;
-  /** By performance.now(). */
+  /** Completion time from `performance.now()`. */
   at: number;
 }
 
-/** Takes one turn, streamed or not. */
+/** Runs a turn, streamed or not. */
 async function turn(url: string, message: string, from: { stateId?: string }, streamed: boolean) {
   if (!streamed) return await ask(url, message, from);
   const { stateId, deltas } = await askStreaming(url, message, from);
   return { stateId, text: (await Array.fromAsync(deltas)).join("") };
 }
 
-/** Clients that go on with conversations until `done`; `take` takes a turn, and may not fail. */
+/** Runs clients with conversations until `done`. `take` runs a turn and must not fail. */
 async function converse(
   done: () => boolean,
   take: (message: string, from: { stateId?: string }, streamed: boolean) => Promise<string>,
@@ -40,7 +40,7 @@ async function converse(
   return taken;
 }
 
-slowTest("a copy made while a worker serves has every state from before it", async () => {
+slowTest("a backup of a running worker contains every earlier state", async () => {
   const folder = await Deno.makeTempDir();
   await using stack = new AsyncDisposableStack();
   stack.defer(() => Deno.remove(folder, { recursive: true }));
@@ -58,7 +58,7 @@ slowTest("a copy made while a worker serves has every state from before it", asy
     const until = async (count: number) => {
       while (!done && turns < count) await new Promise((resolve) => setTimeout(resolve, 10));
     };
-    // Each client has begun a conversation and gone on with it.
+    // By then, each client has started a conversation and continued it.
     await Promise.race([talking, until(4 * CLIENTS)]);
     began = performance.now();
     vacuumInto(kv, copy);
@@ -77,7 +77,7 @@ slowTest("a copy made while a worker serves has every state from before it", asy
   }
 });
 
-slowTest("workers that are restarted one after the other fail no turn", async () => {
+slowTest("a rolling restart fails no turn", async () => {
   const folder = await Deno.makeTempDir();
   await using stack = new AsyncDisposableStack();
   stack.defer(() => Deno.remove(folder, { recursive: true }));
@@ -90,7 +90,7 @@ slowTest("workers that are restarted one after the other fail no turn", async ()
   stack.defer(() => Promise.all(workers.map((worker) => worker.kill())).then(() => {}));
   const urls = workers.map(({ url }) => url);
   let next = 0, done = false;
-  // As a balancer: whoever does not take the connection has not got the request.
+  // Like a load balancer: retries only if the connection was refused, so no request is sent twice.
   const talking = converse(() => done, async (...args) => {
     const first = next++;
     const ask = (i: number) => turn(urls[(first + i) % urls.length], ...args);
@@ -111,11 +111,11 @@ slowTest("workers that are restarted one after the other fail no turn", async ()
   assert.ok(taken.length > 2 * CLIENTS, `${taken.length} turns`);
   for (const { stateId } of taken) {
     const { open } = await (await fetch(`${urls[0]}/v1/states/${stateId}`)).json();
-    assert.equal(open, false, "no reply was cut short");
+    assert.equal(open, false, "no reply was truncated");
   }
 });
 
-/** As `sqlite3 FROM "VACUUM INTO 'TO'"`. */
+/** Same as `sqlite3 FROM "VACUUM INTO 'TO'"`. */
 function vacuumInto(from: string, to: string): void {
   const database = new DatabaseSync(from);
   database.exec("PRAGMA busy_timeout = 10000");
