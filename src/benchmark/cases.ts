@@ -55,7 +55,7 @@ export async function timeEngine(
 ): Promise<BenchmarkTimings> {
   const decode = batches.map((batch) => ({ batch, rates: [] as number[] }));
   const prefill = prompts.map((length) => ({
-    prompt: someTokens(engine, length),
+    prompt: sampleTokens(engine, length),
     rates: [] as number[],
     firsts: [] as number[],
   }));
@@ -72,7 +72,7 @@ export async function timeEngine(
     await timeToFirstToken(engine, prompt.slice(0, engine.info.maxStepTokens));
     count();
   }
-  await moveState(engine);
+  await timeStateTransfer(engine);
   count();
   let bytes = 0;
   for (let round = 0; round < rounds; round++) {
@@ -86,10 +86,10 @@ export async function timeEngine(
       firsts.push(first);
       count();
     }
-    const moved = await moveState(engine);
-    reads.push(moved.read);
-    writes.push(moved.write);
-    bytes = moved.bytes;
+    const transfer = await timeStateTransfer(engine);
+    reads.push(transfer.read);
+    writes.push(transfer.write);
+    bytes = transfer.bytes;
     count();
   }
   return {
@@ -106,8 +106,8 @@ export async function timeEngine(
 /** Returns median, minimum and maximum of a non-empty list, rounded to four digits. */
 export function summarize(values: readonly number[]): Spread {
   const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length / 2;
-  const median = (sorted[Math.ceil(middle) - 1] + sorted[Math.floor(middle)]) / 2;
+  const half = sorted.length / 2;
+  const median = (sorted[Math.ceil(half) - 1] + sorted[Math.floor(half)]) / 2;
   return {
     median: roundToFourDigits(median),
     min: roundToFourDigits(sorted[0]),
@@ -125,11 +125,11 @@ async function decodeRate(
   engine: SamplingEngine,
   { batch, tokens }: { batch: number; tokens: number | undefined },
 ): Promise<number> {
-  await startSlots(engine, someTokens(engine, batch).map((token) => [token]));
+  await startSlots(engine, sampleTokens(engine, batch).map((token) => [token]));
   const { seconds, steps } = await decode(engine, {
     batch,
     tokens: tokens ?? DEFAULT_DECODE.tokens,
-    ...(tokens === undefined ? { within: DEFAULT_DECODE.seconds } : {}),
+    ...(tokens === undefined ? { timeoutSeconds: DEFAULT_DECODE.seconds } : {}),
   });
   return steps * batch / seconds;
 }
@@ -152,24 +152,28 @@ export async function startSlots(
  */
 export async function decode(
   engine: SamplingEngine,
-  { batch, tokens, within = Infinity }: { batch: number; tokens: number; within?: number },
+  { batch, tokens, timeoutSeconds = Infinity }: {
+    batch: number;
+    tokens: number;
+    timeoutSeconds?: number;
+  },
 ): Promise<{ seconds: number; steps: number }> {
   const runs = Array.from({ length: batch }, (_, slot) => ({ slot, tokens: [], sample: true }));
-  const pace = new StepController(engine, new StepCosts());
-  const ahead: { steps: number; landed: Promise<unknown> }[] = [];
+  const controller = new StepController(engine, new StepCosts());
+  const inFlight: { steps: number; completed: Promise<unknown> }[] = [];
   const start = performance.now();
   let steps = 0;
   let last = start;
   while (true) {
-    while (ahead.length < 2 && steps < tokens && since(start) < within) {
-      const count = Math.min(pace.steps(batch), tokens - steps);
-      ahead.push({ steps: count, landed: engine.generate(runs, count) });
+    while (inFlight.length < 2 && steps < tokens && secondsSince(start) < timeoutSeconds) {
+      const count = Math.min(controller.steps(batch), tokens - steps);
+      inFlight.push({ steps: count, completed: engine.generate(runs, count) });
       steps += count;
     }
-    const first = ahead.shift();
-    if (!first) return { seconds: since(start), steps };
-    await first.landed;
-    pace.decodeCompleted(first.steps, batch, performance.now() - last);
+    const first = inFlight.shift();
+    if (!first) return { seconds: secondsSince(start), steps };
+    await first.completed;
+    controller.decodeCompleted(first.steps, batch, performance.now() - last);
     last = performance.now();
   }
 }
@@ -192,25 +196,27 @@ export async function timeToFirstToken(
       engine.generate([{ slot: 0, tokens, sample: i === chunks.length - 1 }], 1)
     ),
   );
-  return since(start);
+  return secondsSince(start);
 }
 
 /** Returns the milliseconds to read a slot's state and to write it back. */
-async function moveState(engine: Engine): Promise<{ bytes: number; read: number; write: number }> {
+async function timeStateTransfer(
+  engine: Engine,
+): Promise<{ bytes: number; read: number; write: number }> {
   const start = performance.now();
   const state = await engine.readState(0);
-  const read = since(start) * 1000;
-  const middle = performance.now();
+  const read = secondsSince(start) * 1000;
+  const writeStart = performance.now();
   await engine.writeState(0, state);
-  return { bytes: state.byteLength, read, write: since(middle) * 1000 };
+  return { bytes: state.byteLength, read, write: secondsSince(writeStart) * 1000 };
 }
 
 /** Returns token ids of the model's vocabulary, the same ones on every run. */
-function someTokens({ info }: Engine, count: number): number[] {
+function sampleTokens({ info }: Engine, count: number): number[] {
   const { vocabulary } = info.dimensions;
   return Array.from({ length: count }, (_, i) => (1 + i * 7919) % vocabulary);
 }
 
-function since(start: number): number {
+function secondsSince(start: number): number {
   return (performance.now() - start) / 1000;
 }

@@ -49,7 +49,7 @@ export async function measureColdStart(args: readonly string[]): Promise<ColdSta
     stderr: "piped",
   }).spawn();
   try {
-    const { url, listening, ready, loading } = await untilReady(child.stderr);
+    const { url, listening, ready, loading } = await waitUntilReady(child.stderr);
     const client = createClient({ baseURL: `http://127.0.0.1:${new URL(url).port}` });
     const stream = await client.stream({
       messages: [{ role: "user", content: "Hi" }],
@@ -77,15 +77,15 @@ export async function measureColdStart(args: readonly string[]): Promise<ColdSta
 }
 
 /** Returns the startup information in a worker's log. Times are epoch milliseconds. */
-async function untilReady(
-  log: ReadableStream<Uint8Array>,
+async function waitUntilReady(
+  stderr: ReadableStream<Uint8Array>,
 ): Promise<{ url: string; listening: number; ready: number; loading: LoadTimes }> {
-  let said = "";
+  let log = "";
   // Cancelling the stream would close the pipe that the worker writes to.
-  const texts = log.pipeThrough(new TextDecoderStream()).values({ preventCancel: true });
+  const texts = stderr.pipeThrough(new TextDecoderStream()).values({ preventCancel: true });
   for await (const text of texts) {
-    said += text;
-    const entries = said.split("\n").slice(0, -1).map(parse);
+    log += text;
+    const entries = log.split("\n").slice(0, -1).map(parseLogLine);
     const ready = entries.find(({ message }) => message === READY_MESSAGE);
     if (!ready) continue;
     const serving = entries.find(({ message }) => message?.startsWith(SERVING_PREFIX))!;
@@ -98,12 +98,12 @@ async function untilReady(
   }
   throw new InferenceError(
     "not_ready",
-    `Cannot measure startup: the worker exited:\n${said.trim()}`,
+    `Cannot measure startup: the worker exited:\n${log.trim()}`,
   );
 }
 
 /** Parses a log line. A line that is not JSON has no message. */
-function parse(line: string): { time?: string; message?: string } & Record<string, unknown> {
+function parseLogLine(line: string): { time?: string; message?: string } & Record<string, unknown> {
   try {
     return JSON.parse(line);
   } catch {

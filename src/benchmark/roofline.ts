@@ -62,7 +62,7 @@ export async function measureRoofline({ device, software }: OpenDevice): Promise
       layout: pipeline.getBindGroupLayout(0),
       entries: [words, results].map((buffer, binding) => ({ binding, resource: { buffer } })),
     });
-    return await secondsOf(device, pipeline, group);
+    return await timeDispatch(device, pipeline, group);
   };
   try {
     return {
@@ -76,7 +76,7 @@ export async function measureRoofline({ device, software }: OpenDevice): Promise
 }
 
 /** Returns the seconds per dispatch, averaged over many dispatches. */
-async function secondsOf(
+async function timeDispatch(
   device: GPUDevice,
   pipeline: GPUComputePipeline,
   group: GPUBindGroup,

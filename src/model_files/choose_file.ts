@@ -34,7 +34,7 @@ export interface ChooseFileOptions {
 export async function chooseFile(
   repository: Repository,
   { file: path, short }: PullTarget,
-  { choose, onMessage: say }: ChooseFileOptions,
+  { choose, onMessage }: ChooseFileOptions,
 ): Promise<HubFile> {
   const files = await repository.files();
   const models = files.filter((file) => isModelFile(file.path));
@@ -43,7 +43,7 @@ export async function chooseFile(
     if (newest === null) {
       throw unknownFile(`${short}: ${repository.name} has no file of that size`, models);
     }
-    say(`${short} is ${newest.path}, the newest of its size in ${repository.name}`);
+    onMessage(`${short} is ${newest.path}, the newest of its size in ${repository.name}`);
     return newest;
   }
   if (path !== undefined) {
@@ -65,7 +65,7 @@ export async function chooseFile(
   const paths = models.map(({ path }) => path);
   const usual = paths.some((path) => path.includes("/")) ? null : defaultModel(paths);
   if (usual !== null) {
-    say(`Selected ${usual} of ${models.length} models in ${repository.name}`);
+    onMessage(`Selected ${usual} of ${models.length} models in ${repository.name}`);
     return models.find(({ path }) => path === usual)!;
   }
   if (models.length > 1 && choose) return choose(models);

@@ -26,7 +26,7 @@ export async function contentKey(
 ): Promise<string> {
   const files = await repository.files();
   const hashes = parts.map(({ file }) => {
-    const path = beside(remote, file);
+    const path = siblingPath(remote, file);
     return files.find((found) => found.path === path)?.hash?.hex ?? "none";
   });
   return [remote.etag, ...hashes].join(" ");
@@ -40,10 +40,10 @@ export async function contentKey(
 export async function downloadFiles(
   http: HubHttp,
   repository: Repository,
-  { remote, folder, say, withProgress = (_, work) => work(() => {}) }: {
+  { remote, folder, onMessage, withProgress = (_, work) => work(() => {}) }: {
     remote: RemoteFile;
     folder: string;
-    say: (line: string) => void;
+    onMessage: (line: string) => void;
     withProgress?: WithProgress | undefined;
   },
 ): Promise<Parts> {
@@ -51,8 +51,9 @@ export async function downloadFiles(
     const name = fileName(file.path);
     // Skips a complete file, which an interrupted pull may have left without a record.
     if (await matchesRemoteFile(join(folder, name), file)) return;
-    say(`Downloading ${file.path} (${formatBytes(file.size)}) of ${repository.name}`);
-    const onResume = (there: number) => say(`Resuming after ${formatBytes(there)}`);
+    onMessage(`Downloading ${file.path} (${formatBytes(file.size)}) of ${repository.name}`);
+    const onResume = (existingBytes: number) =>
+      onMessage(`Resuming after ${formatBytes(existingBytes)}`);
     await withProgress(
       "Downloading",
       (onProgress) => downloadFile(http, file, { folder, name, onResume, onProgress }),
@@ -67,7 +68,7 @@ export async function downloadFiles(
     }
     await removeOtherShards(folder, parts);
   }
-  const configPath = beside(remote, "config.json");
+  const configPath = siblingPath(remote, "config.json");
   const config = (await repository.files()).find((file) => file.path === configPath);
   if (config) {
     await downloadFile(http, await repository.describe(config), { folder, name: "config.json" });
@@ -81,18 +82,18 @@ async function shardsOf(
   index: RemoteFile,
   folder: string,
 ): Promise<HubFile[]> {
-  const refuse = (problem: string) =>
+  const invalidIndex = (problem: string) =>
     new InferenceError("hub_error", `Cannot pull ${index.path} of ${repository.name}: ${problem}`);
   if (index.size > MAX_INDEX_BYTES) {
-    throw refuse(`it has ${index.size} bytes, and an index has at most ${MAX_INDEX_BYTES}`);
+    throw invalidIndex(`it has ${index.size} bytes, and an index has at most ${MAX_INDEX_BYTES}`);
   }
   const text = await Deno.readTextFile(join(folder, fileName(index.path)));
   const listed = await repository.files();
   return parseShardIndex(text, index.path).files.map((file) => {
-    const path = beside(index, file);
+    const path = siblingPath(index, file);
     const shard = isSafeName(file) && listed.find((found) => found.path === path);
     if (!shard) {
-      throw refuse(
+      throw invalidIndex(
         `it names the shard ${JSON.stringify(file.slice(0, 200))}, which the repository does not ` +
           "have; name another model",
       );
@@ -110,6 +111,6 @@ async function removeOtherShards(folder: string, parts: Parts): Promise<void> {
 }
 
 /** Returns the path of `name` in the folder of a file. */
-function beside({ path }: HubFile, name: string): string {
+function siblingPath({ path }: HubFile, name: string): string {
   return path.slice(0, path.lastIndexOf("/") + 1) + name;
 }

@@ -27,10 +27,10 @@ const MAX_BYTES = 64 * 1024 * 1024;
 export async function downloadVocabulary(
   http: HubHttp,
   own: Repository,
-  { folder, facts, say }: {
+  { folder, facts, onMessage }: {
     folder: string;
     facts: ModelDetails | null;
-    say: (line: string) => void;
+    onMessage: (line: string) => void;
   },
 ): Promise<boolean> {
   if (await readable(join(folder, NAME))) return true;
@@ -43,11 +43,11 @@ export async function downloadVocabulary(
       (await repository.files()).find((file) => file.path === path)
     );
     if (file && await fetchFrom(http, repository, { file, folder })) {
-      say(`Using the vocabulary ${path} of ${repo}`);
+      onMessage(`Using the vocabulary ${path} of ${repo}`);
       return true;
     }
   }
-  say(
+  onMessage(
     `There is no valid vocabulary in ${own.name}` +
       `${facts?.vocabularySize === WORLD_SIZE ? " or in the known World repositories" : ""}: ` +
       "name one with --vocab FILE",

@@ -24,15 +24,15 @@ export async function writeFileAtomic<T>(
   { signal, mode }: { signal?: AbortSignal; mode?: number } = {},
 ): Promise<T> {
   const part = `${path}.part`;
-  checkSignal(path, signal);
-  const file = await attempt(path, () => openLocked(path, { part, mode }));
+  throwIfCancelled(path, signal);
+  const file = await withFileErrors(path, () => openLocked(path, { part, mode }));
   const sink = new FileSink(path, { file, signal });
   try {
-    await attempt(path, () => file.truncate());
+    await withFileErrors(path, () => file.truncate());
     const result = await write(sink);
-    await attempt(path, () => file.sync());
-    checkSignal(path, signal);
-    await attempt(path, () => Deno.rename(part, path));
+    await withFileErrors(path, () => file.sync());
+    throwIfCancelled(path, signal);
+    await withFileErrors(path, () => Deno.rename(part, path));
     await syncDirectory(path);
     return result;
   } catch (error) {
@@ -67,8 +67,8 @@ class FileSink implements ByteSink {
   }
 
   async #writeNow(offset: number, bytes: Uint8Array): Promise<void> {
-    checkSignal(this.name, this.#signal);
-    await attempt(this.name, async () => {
+    throwIfCancelled(this.name, this.#signal);
+    await withFileErrors(this.name, async () => {
       await this.#file.seek(offset, Deno.SeekMode.Start);
       for (let at = 0; at < bytes.length;) at += await this.#file.write(bytes.subarray(at));
     });
@@ -93,8 +93,8 @@ async function openLocked(
   });
   try {
     // A process that has just finished may have renamed or removed the file that was opened here.
-    const mine = await file.tryLock(true) && await isAt(file, part);
-    if (!mine) throw new Error("another process is writing it");
+    const owned = await file.tryLock(true) && await isAt(file, part);
+    if (!owned) throw new Error("another process is writing it");
     return file;
   } catch (error) {
     file.close();
@@ -136,7 +136,7 @@ export async function syncDirectory(path: string): Promise<void> {
 }
 
 /** Runs a file operation and converts its errors. The command line reports missing permissions. */
-async function attempt<T>(path: string, step: () => Promise<T>): Promise<T> {
+async function withFileErrors<T>(path: string, step: () => Promise<T>): Promise<T> {
   try {
     return await step();
   } catch (cause) {
@@ -148,7 +148,7 @@ async function attempt<T>(path: string, step: () => Promise<T>): Promise<T> {
   }
 }
 
-function checkSignal(path: string, signal: AbortSignal | undefined): void {
+function throwIfCancelled(path: string, signal: AbortSignal | undefined): void {
   if (signal?.aborted) {
     throw new InferenceError("cancelled", `Cannot write ${path}: it was cancelled`);
   }

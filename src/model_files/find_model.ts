@@ -5,7 +5,7 @@ import { BYTES, parseVocabulary } from "../tokenizer/vocabulary.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { fileError, findModelFiles, type ModelFiles, readText } from "./model_folder.ts";
 import { type DownloadReporter, resolvePulledModel } from "./pulled_model.ts";
-import { type Flags, text } from "../settings/flags.ts";
+import { type Flags, stringFlag } from "../settings/flags.ts";
 import { numberSetting } from "../settings/settings.ts";
 import { shapeFlag } from "../settings/model_settings.ts";
 
@@ -30,10 +30,10 @@ export async function findModel(
     return {
       id: `random-${shape}`,
       source: { from: { shape }, groupNormEps },
-      vocabulary: text(flags, "vocab") ?? "bytes",
+      vocabulary: stringFlag(flags, "vocab") ?? "bytes",
     };
   }
-  const path = text(flags, "model") ?? DEMO_MODEL;
+  const path = stringFlag(flags, "model") ?? DEMO_MODEL;
   let info: Deno.FileInfo;
   try {
     info = await Deno.stat(path);
@@ -43,7 +43,7 @@ export async function findModel(
     }
     throw fileError(path, (cause as Error).message, cause);
   }
-  return await findModelFiles(path, { info, groupNormEps, vocabulary: text(flags, "vocab") });
+  return await findModelFiles(path, { info, groupNormEps, vocabulary: stringFlag(flags, "vocab") });
 }
 
 /**
@@ -57,7 +57,9 @@ export async function openTokenizer(vocabulary: string): Promise<Tokenizer> {
 }
 
 /** Opens a model's tokenizer. Throws like `openTokenizer`, and if the model has no vocabulary. */
-export async function modelTokenizer({ id, source, vocabulary }: ModelFiles): Promise<Tokenizer> {
+export async function openModelTokenizer(
+  { id, source, vocabulary }: ModelFiles,
+): Promise<Tokenizer> {
   if (vocabulary === null) {
     const { from } = source;
     throw fileError(

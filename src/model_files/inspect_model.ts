@@ -20,7 +20,7 @@ export interface ModelDetails {
  */
 export async function inspectModel(
   folder: string,
-  say: (line: string) => void,
+  onMessage: (line: string) => void,
 ): Promise<ModelDetails | null> {
   try {
     const { source } = await findModelFiles(folder);
@@ -29,8 +29,8 @@ export async function inspectModel(
     const sizes = [...checkpoint.tensors.values()].map(({ shape }) =>
       shape.reduce((product, n) => product * n, 1)
     );
-    const ignored = unusedTensorsNotice(model);
-    if (ignored !== null) say(ignored);
+    const notice = unusedTensorsNotice(model);
+    if (notice !== null) onMessage(notice);
     await model.close();
     return {
       version: dimensions.version,
@@ -40,7 +40,7 @@ export async function inspectModel(
     };
   } catch (error) {
     if (!(error instanceof InferenceError)) throw error;
-    say(`This worker cannot run the model: ${error.message}`);
+    onMessage(`This worker cannot run the model: ${error.message}`);
     return null;
   }
 }

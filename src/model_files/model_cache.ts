@@ -54,8 +54,8 @@ export interface CachedModel {
  * @throws InferenceError `usage` if the environment names no such folder.
  */
 export function cacheRoot(env: (name: string) => string | undefined = Deno.env.get): string {
-  const own = env("RWKV_HOME");
-  if (own) return own;
+  const configured = env("RWKV_HOME");
+  if (configured) return configured;
   const xdg = env("XDG_CACHE_HOME");
   if (xdg && isAbsolute(xdg)) return join(xdg, "rwkv");
   const local = Deno.build.os === "windows" ? env("LOCALAPPDATA") : undefined;
@@ -93,15 +93,15 @@ export class ModelCache {
   async find(name: string): Promise<CachedModel | null> {
     const models = (await this.list()).filter(({ record: writeRecord }) => writeRecord !== null);
     const wanted = name.toLowerCase();
-    const ways: ((model: CachedModel) => boolean)[] = [
+    const criteria: ((model: CachedModel) => boolean)[] = [
       (model) => model.name === name,
       (model) => model.name.toLowerCase() === wanted,
       ({ record }) => record!.names.some((name) => name.toLowerCase() === wanted),
       ({ record }) => record!.file.toLowerCase() === wanted,
       ({ record }) => record!.repo.toLowerCase() === wanted,
     ];
-    for (const way of ways) {
-      const [last] = models.filter(way).sort((a, b) => pulledAt(b) - pulledAt(a));
+    for (const matches of criteria) {
+      const [last] = models.filter(matches).sort((a, b) => pulledAt(b) - pulledAt(a));
       if (last) return last;
     }
     return null;
@@ -177,10 +177,10 @@ export class ModelCache {
     await Deno.mkdir(dirname(path), { recursive: true });
     await removeSymlink(path);
     using file = await Deno.open(path, { read: true, write: true, create: true });
-    let told = false;
+    let notified = false;
     while (!await file.tryLock(true)) {
-      if (!told) onWait();
-      told = true;
+      if (!notified) onWait();
+      notified = true;
       await new Promise((resolve) => setTimeout(resolve, LOCK_POLL));
       if (signal?.aborted) {
         throw new InferenceError("cancelled", "Cancelled while waiting for another process");

@@ -41,9 +41,9 @@ export interface FindModelFilesOptions {
  */
 export async function findModelFiles(
   path: string,
-  { info: known, groupNormEps, vocabulary }: FindModelFilesOptions = {},
+  { info: knownInfo, groupNormEps, vocabulary }: FindModelFilesOptions = {},
 ): Promise<ModelFiles> {
-  const info = known ?? await Deno.stat(path);
+  const info = knownInfo ?? await Deno.stat(path);
   const folder = info.isDirectory ? path : dirname(path);
   const names: string[] = [];
   for await (const entry of Deno.readDir(folder)) names.push(entry.name);
@@ -64,8 +64,8 @@ export async function findModelFiles(
 }
 
 function onlyCheckpoint(folder: string, names: readonly string[]): string {
-  const usual = defaultModel(names);
-  if (usual !== null) return usual;
+  const preferred = defaultModel(names);
+  if (preferred !== null) return preferred;
   const found = names.filter(isModelName).sort();
   if (found.length > 0) {
     throw fileError(folder, `it contains several models (${found.join(", ")}); name one of them`);

@@ -27,20 +27,20 @@ export interface MatrixReport {
 }
 
 /** Maximum number of tensor names to print. */
-const NAMED = 8;
+const MAX_NAMES = 8;
 
 /** Formats tensor names for display: the first ones and the number of others. */
 export function formatNames(names: readonly string[]): string {
   if (names.length === 0) return "none";
-  const more = names.length - NAMED;
-  return names.slice(0, NAMED).join(", ") + (more > 0 ? ` and ${more} more` : "");
+  const more = names.length - MAX_NAMES;
+  return names.slice(0, MAX_NAMES).join(", ") + (more > 0 ? ` and ${more} more` : "");
 }
 
 /** Returns a warning about tensors that the model does not use, or null if there are none. */
-export function unusedTensorsNotice({ name, unusedTensors: unread }: Model): string | null {
-  if (unread.length === 0) return null;
-  return `Ignoring ${unread.length} tensors of ${name} that RWKV-5 does not use: ` +
-    `${formatNames(unread)}; \`rwkv info --json\` lists them`;
+export function unusedTensorsNotice({ name, unusedTensors }: Model): string | null {
+  if (unusedTensors.length === 0) return null;
+  return `Ignoring ${unusedTensors.length} tensors of ${name} that RWKV-5 does not use: ` +
+    `${formatNames(unusedTensors)}; \`rwkv info --json\` lists them`;
 }
 
 /** Returns all matrices in the order of the layer graph. */
@@ -80,9 +80,9 @@ export function matrixTable(reports: readonly MatrixReport[]): string[] {
   }
   const rows = [...groups.values()].map((group) => {
     const [{ name, shape, stored, held }] = group;
-    const several = name.replace(/^blocks\.\d+\./, `blocks.{${layersOf(group)}}.`);
+    const pattern = name.replace(/^blocks\.\d+\./, `blocks.{${layersOf(group)}}.`);
     return [
-      group.length > 1 ? several : name,
+      group.length > 1 ? pattern : name,
       shape.join(" x "),
       stored === held ? held : `${stored} -> ${held}`,
       group.reduce((sum, { bytes }) => sum + bytes, 0),

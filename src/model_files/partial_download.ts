@@ -19,7 +19,7 @@ import { formatBytes } from "../core/units.ts";
 const READ_BYTES = 1 << 20;
 
 /** Bytes of disk space that must remain free after a download. */
-const SPARE_BYTES = 16 * 1024 * 1024;
+const RESERVED_BYTES = 16 * 1024 * 1024;
 
 /**
  * Downloads `file` to `folder` as `name` and resumes a partial download. The caller must exclude
@@ -43,18 +43,18 @@ export async function downloadFile(
   await removeOtherParts(folder, name, partName);
   await removeSymlink(path);
   const part = await PartFile.open(path);
-  let kept = true;
+  let keep = true;
   try {
-    await checkRoom(folder, file, part.size);
+    await checkDiskSpace(folder, file, part.size);
     if (part.size > 0) onResume?.(part.size);
     await download(http, file, part, { digest: createDigest, onProgress });
     await part.sync();
   } catch (error) {
-    kept = !(error instanceof DamagedDownload);
+    keep = !(error instanceof DamagedDownload);
     throw error;
   } finally {
     part.close();
-    if (!kept || part.size === 0) await removeIfExists(path);
+    if (!keep || part.size === 0) await removeIfExists(path);
   }
   await Deno.rename(path, join(folder, name));
   await syncDirectory(join(folder, name));
@@ -83,9 +83,11 @@ export async function matchesRemoteFile(
 }
 
 /** Removes partial downloads of other versions of the file. */
-async function removeOtherParts(folder: string, name: string, own: string): Promise<void> {
+async function removeOtherParts(folder: string, name: string, current: string): Promise<void> {
   for await (const entry of Deno.readDir(folder)) {
-    if (entry.name.startsWith(`${name}.`) && entry.name.endsWith(".part") && entry.name !== own) {
+    if (
+      entry.name.startsWith(`${name}.`) && entry.name.endsWith(".part") && entry.name !== current
+    ) {
       await Deno.remove(join(folder, entry.name));
     }
   }
@@ -103,7 +105,11 @@ export function createDigest(algorithm: "sha256" | "sha1"): Digest {
 }
 
 /** @throws InferenceError `file_error` if the free disk space is known and insufficient. */
-async function checkRoom(folder: string, file: RemoteFile, there: number): Promise<void> {
+async function checkDiskSpace(
+  folder: string,
+  file: RemoteFile,
+  existingBytes: number,
+): Promise<void> {
   let free: number;
   try {
     const { bavail, bsize } = await statfs(folder);
@@ -112,16 +118,16 @@ async function checkRoom(folder: string, file: RemoteFile, there: number): Promi
     // Not every system reports the free space, and the permission may be missing.
     return;
   }
-  const needed = file.size - there;
-  if (free < needed + SPARE_BYTES) {
-    throw noRoom(folder, `${formatBytes(free)} free, ${formatBytes(needed)} needed`);
+  const needed = file.size - existingBytes;
+  if (free < needed + RESERVED_BYTES) {
+    throw diskFullError(folder, `${formatBytes(free)} free, ${formatBytes(needed)} needed`);
   }
 }
 
-function noRoom(path: string, why: string, cause?: unknown): InferenceError {
+function diskFullError(path: string, reason: string, cause?: unknown): InferenceError {
   return new InferenceError(
     "file_error",
-    `Cannot write to ${path}: the disk is full (${why}); ` +
+    `Cannot write to ${path}: the disk is full (${reason}); ` +
       "remove a model (`rwkv rm`), or name a folder on another disk with RWKV_HOME",
     { param: path, cause },
   );
@@ -167,7 +173,7 @@ class PartFile implements Part {
     } catch (cause) {
       const { code, message } = cause as { code?: string; message: string };
       if (code === "ENOSPC" || code === "EDQUOT") {
-        throw noRoom(this.#path, "the partial download is kept", cause);
+        throw diskFullError(this.#path, "the partial download is kept", cause);
       }
       throw new InferenceError("file_error", `Cannot write ${this.#path}: ${message}`, { cause });
     }

@@ -24,10 +24,10 @@ export interface PullOptions extends ChooseFileOptions {
 }
 
 /** Number of times that a file may change during a download before the pull fails. */
-const CHANGES = 3;
+const MAX_CHANGES = 3;
 
 /** Minimum duration of a pause, in seconds, to report. */
-const PAUSE_TOLD = 2;
+const MIN_REPORTED_PAUSE = 2;
 
 /**
  * Pulls a model.
@@ -46,7 +46,7 @@ export async function pullModel(target: PullTarget, options: PullOptions): Promi
     } catch (error) {
       if (error instanceof HubRefusal) throw repository.explain(error, file.path);
       if (!(error instanceof FileChanged)) throw error;
-      if (changes === CHANGES) {
+      if (changes === MAX_CHANGES) {
         throw new InferenceError(
           "hub_error",
           `Cannot pull ${file.path} of ${target.repo}: it changes on every request`,
@@ -57,9 +57,9 @@ export async function pullModel(target: PullTarget, options: PullOptions): Promi
   }
 }
 
-async function openHub({ onMessage: say, signal }: PullOptions): Promise<HubHttp> {
-  const named = Deno.env.get("HF_ENDPOINT")?.trim();
-  const endpoint = (named || await defaultEndpoint()).replace(/\/+$/, "");
+async function openHub({ onMessage, signal }: PullOptions): Promise<HubHttp> {
+  const configured = Deno.env.get("HF_ENDPOINT")?.trim();
+  const endpoint = (configured || await defaultEndpoint()).replace(/\/+$/, "");
   if (!/^https?:$/.test(URL.parse(endpoint)?.protocol ?? "")) {
     throw usageError(`Cannot use HF_ENDPOINT=${endpoint}: it must be an http or https URL`);
   }
@@ -68,7 +68,9 @@ async function openHub({ onMessage: say, signal }: PullOptions): Promise<HubHttp
     throw usageError("Cannot use HF_TOKEN: it must be printable ASCII without spaces");
   }
   const onPause = (reason: string, seconds: number) => {
-    if (seconds >= PAUSE_TOLD) say(`${reason}; retrying in ${formatDuration(seconds)}`);
+    if (seconds >= MIN_REPORTED_PAUSE) {
+      onMessage(`${reason}; retrying in ${formatDuration(seconds)}`);
+    }
   };
   return new HubHttp({ endpoint, token, signal, onPause });
 }
@@ -88,8 +90,8 @@ async function pullFile(cache: ModelCache, pull: Pull): Promise<CachedModel> {
   const remote = await repository.describe(file);
   const onWait = () => options.onMessage(`Another process is pulling ${name}: waiting for it`);
   return await cache.withLock(name, async () => {
-    const there = await cache.get(name);
-    const record = there?.record;
+    const existing = await cache.get(name);
+    const record = existing?.record;
     if (record && (record.repo !== repository.name || record.path !== file.path)) {
       throw new InferenceError(
         "file_error",
@@ -106,8 +108,8 @@ async function pullFile(cache: ModelCache, pull: Pull): Promise<CachedModel> {
         throw error;
       }
     } else {
-      options.onMessage(`${name} already exists: ${there!.folder}`);
-      const vocabulary = record.vocabulary || await vocabularyFor(pull, there!.folder);
+      options.onMessage(`${name} already exists: ${existing!.folder}`);
+      const vocabulary = record.vocabulary || await vocabularyFor(pull, existing!.folder);
       if (names.size > record.names.length || vocabulary !== record.vocabulary) {
         await cache.record(name, { ...record, names: [...names], vocabulary });
       }
@@ -119,7 +121,11 @@ async function pullFile(cache: ModelCache, pull: Pull): Promise<CachedModel> {
 /** Retries the download of a vocabulary that was missing before. */
 async function vocabularyFor({ http, repository, options }: Pull, folder: string) {
   const facts = await inspectModel(folder, () => {});
-  return await downloadVocabulary(http, repository, { folder, facts, say: options.onMessage });
+  return await downloadVocabulary(http, repository, {
+    folder,
+    facts,
+    onMessage: options.onMessage,
+  });
 }
 
 async function download(
@@ -127,14 +133,14 @@ async function download(
   name: string,
   { http, repository, remote, names, options }: Pull & { remote: RemoteFile; names: string[] },
 ): Promise<void> {
-  const { onMessage: say, withProgress } = options;
+  const { onMessage, withProgress } = options;
   const folder = await cache.createFolder(name);
   const start = performance.now();
   // Mark the model as incomplete, so that shards of two versions are never loaded together.
   if (isIndexName(remote.path)) await cache.deleteRecord(name);
-  const parts = await downloadFiles(http, repository, { remote, folder, say, withProgress });
-  const facts = await inspectModel(folder, say);
-  const vocabulary = await downloadVocabulary(http, repository, { folder, facts, say });
+  const parts = await downloadFiles(http, repository, { remote, folder, onMessage, withProgress });
+  const facts = await inspectModel(folder, onMessage);
+  const vocabulary = await downloadVocabulary(http, repository, { folder, facts, onMessage });
   await cache.record(name, {
     repo: repository.name,
     path: remote.path,
@@ -149,7 +155,7 @@ async function download(
     quant: facts?.quant ?? null,
     vocabulary,
   });
-  say(
+  onMessage(
     `Downloaded ${name} in ${formatDuration((performance.now() - start) / 1000)}` +
       (facts ? `: RWKV ${facts.version}, ${facts.parameters.toLocaleString("en")} parameters` : ""),
   );

@@ -21,22 +21,22 @@ export async function resolvePulledModel(
   flags: Flags,
   { onMessage: say, withProgress }: DownloadReporter,
 ): Promise<string> {
-  const root = rootIfAny();
+  const root = cacheRootOrNull();
   const cache = root === null ? null : new ModelCache(root);
   const found = await cache?.find(name);
   if (found) return found.folder;
   const target = isModelFile(name) ? null : pullTarget(name);
-  if (target && pullAsked(flags)) {
+  if (target && pullRequested(flags)) {
     const { pullModel } = await import("./pull_model.ts");
     return (await pullModel(target, { onMessage: say, withProgress })).folder;
   }
-  const there = await cache?.list() ?? [];
-  const known = [...SHORT_NAMES, ...there.map(({ name }) => name)];
-  const guess = nearest(name, known.filter((word) => word !== name.toLowerCase()));
+  const models = await cache?.list() ?? [];
+  const candidates = [...SHORT_NAMES, ...models.map(({ name }) => name)];
+  const guess = nearest(name, candidates.filter((word) => word !== name.toLowerCase()));
   throw new InferenceError(
     "file_error",
     `Cannot use ${name}: there is no such file or folder, ` +
-      (there.some((model) => model.name === name)
+      (models.some((model) => model.name === name)
         ? `and its download is incomplete; pull it again to resume`
         : target
         ? `and it has not been pulled; \`rwkv pull ${name}\` downloads it`
@@ -46,7 +46,7 @@ export async function resolvePulledModel(
   );
 }
 
-function rootIfAny(): string | null {
+function cacheRootOrNull(): string | null {
   try {
     return cacheRoot();
   } catch (error) {
@@ -56,6 +56,6 @@ function rootIfAny(): string | null {
 }
 
 /** Returns whether `--pull` is given or its variable is set to anything but a false value. */
-function pullAsked({ pull }: Flags): boolean {
+function pullRequested({ pull }: Flags): boolean {
   return pull !== undefined && pull !== false && !/^(0|false|no|off)?$/i.test(`${pull}`);
 }

@@ -13,18 +13,18 @@ const ID = /\b((?:state|resp|conv)_[0-9a-f]{8})[0-9a-f]{40}\b/g;
  * expected failure as a warning.
  */
 export function logError(log: Logger, message: string, error: unknown): void {
-  const fields = { error: cutIds(trace(error)) };
-  if (error instanceof InferenceError) log.warn(cutIds(message), fields);
-  else log.error(cutIds(message), fields);
+  const fields = { error: redactIds(describeError(error)) };
+  if (error instanceof InferenceError) log.warn(redactIds(message), fields);
+  else log.error(redactIds(message), fields);
 }
 
-function trace(error: unknown): string {
+function describeError(error: unknown): string {
   if (!(error instanceof Error)) return `${error}`;
   const { message, cause } = error;
   const text = error instanceof InferenceError ? message : error.stack ?? message;
   return text + (cause instanceof Error ? `\ncaused by: ${cause.message}` : "");
 }
 
-function cutIds(text: string): string {
+function redactIds(text: string): string {
   return text.replace(ID, "$1…");
 }

@@ -18,10 +18,10 @@ export interface HttpServerOptions {
 }
 
 /** Milliseconds between attempts to listen again. */
-const AGAIN_MS = 250;
+const RELISTEN_DELAY_MS = 250;
 
 /** Minimum milliseconds between two warnings about failed connections. */
-const TOLD_MS = 60_000;
+const WARNING_INTERVAL_MS = 60_000;
 
 /**
  * Accepts connections until it is shut down. If a connection cannot be accepted, it closes all
@@ -34,9 +34,9 @@ export class HttpServer {
   /** `null` while it waits to listen again. */
   #listener: Listener | null;
   /** Failed listeners that still handle requests. */
-  readonly #dropped = new Set<Promise<void>>();
-  #again: ReturnType<typeof setTimeout> | undefined;
-  #told = -Infinity;
+  readonly #drainingListeners = new Set<Promise<void>>();
+  #relistenTimer: ReturnType<typeof setTimeout> | undefined;
+  #lastWarning = -Infinity;
 
   /** @throws The error of `Deno.serve` if it cannot listen on the address */
   constructor(options: HttpServerOptions) {
@@ -48,37 +48,37 @@ export class HttpServer {
 
   /** Stops accepting connections. Resolves when all responses have been sent. */
   async shutdown(): Promise<void> {
-    clearTimeout(this.#again);
-    await Promise.all([this.#listener?.shutdown(), ...this.#dropped]);
+    clearTimeout(this.#relistenTimer);
+    await Promise.all([this.#listener?.shutdown(), ...this.#drainingListeners]);
   }
 
   #listen(port: number): Listener {
     const listener = new Listener({ ...this.#options, port });
     listener.finished.catch((error: unknown) => {
       this.#listener = null;
-      this.#tell(error);
-      const dropped = listener.drop().finally(() => this.#dropped.delete(dropped));
-      this.#dropped.add(dropped);
-      this.#listenAgain();
+      this.#warn(error);
+      const drained = listener.drain().finally(() => this.#drainingListeners.delete(drained));
+      this.#drainingListeners.add(drained);
+      this.#relistenLater();
     });
     return listener;
   }
 
-  #listenAgain(): void {
-    this.#again = setTimeout(() => {
+  #relistenLater(): void {
+    this.#relistenTimer = setTimeout(() => {
       try {
         this.#listener = this.#listen(this.port);
       } catch (error) {
-        this.#tell(error);
-        this.#listenAgain();
+        this.#warn(error);
+        this.#relistenLater();
       }
-    }, AGAIN_MS);
+    }, RELISTEN_DELAY_MS);
   }
 
-  #tell(error: unknown): void {
+  #warn(error: unknown): void {
     const now = performance.now();
-    if (now - this.#told < TOLD_MS) return;
-    this.#told = now;
+    if (now - this.#lastWarning < WARNING_INTERVAL_MS) return;
+    this.#lastWarning = now;
     const message = "Cannot accept connections: closing those without a request";
     this.#options.log.warn(message, { error: String(error) });
   }
@@ -91,19 +91,19 @@ class Listener {
   readonly finished: Promise<void>;
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
   readonly #abort = new AbortController();
-  readonly #underWay = new Set<Promise<void>>();
-  #dropping = false;
+  readonly #inProgress = new Set<Promise<void>>();
+  #draining = false;
 
   constructor({ hostname, port, fetch }: HttpServerOptions) {
     const options = { hostname, port, signal: this.#abort.signal, onListen: () => {} };
     this.#server = Deno.serve(options, async (request, { completed }) => {
       // `completed` rejects if the client disconnects.
-      const ended = completed.catch(() => {}).finally(() => this.#underWay.delete(ended));
-      this.#underWay.add(ended);
+      const ended = completed.catch(() => {}).finally(() => this.#inProgress.delete(ended));
+      this.#inProgress.add(ended);
       const response = await fetch(request, { completed });
       // The client should send its next request over another connection, to the next listener or,
       // during a shutdown, to another worker.
-      if (this.#dropping) response.headers.set("connection", "close");
+      if (this.#draining) response.headers.set("connection", "close");
       return response;
     });
     this.port = this.#server.addr.port;
@@ -111,14 +111,14 @@ class Listener {
   }
 
   shutdown(): Promise<void> {
-    this.#dropping = true;
+    this.#draining = true;
     return this.#server.shutdown();
   }
 
   /** Closes all connections once there is no request in progress. */
-  async drop(): Promise<void> {
-    this.#dropping = true;
-    while (this.#underWay.size > 0) await Promise.all(this.#underWay);
+  async drain(): Promise<void> {
+    this.#draining = true;
+    while (this.#inProgress.size > 0) await Promise.all(this.#inProgress);
     this.#abort.abort();
   }
 }

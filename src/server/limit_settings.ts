@@ -6,9 +6,9 @@ import { LIMIT_FLAGS, numberSetting } from "../settings/settings.ts";
 
 /** The same flags for a single key, without environment variables, which apply to workers only. */
 export const KEY_LIMIT_FLAGS = Object.fromEntries(
-  Object.entries(LIMIT_FLAGS).map(([name, { type, value }]): [string, FlagSpec] => [
+  Object.entries(LIMIT_FLAGS).map(([name, { type, placeholder }]): [string, FlagSpec] => [
     name,
-    { type, value, help: "create: limit of this key instead of serve's" },
+    { type, placeholder, help: "create: limit of this key instead of serve's" },
   ]),
 );
 

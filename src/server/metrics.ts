@@ -13,8 +13,8 @@ import type { SchedulerSnapshot } from "../scheduler/scheduler_stats.ts";
 import { recordTurnSpan } from "./traces.ts";
 
 /** Upper bounds of the buckets, in seconds. */
-const SHORT = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
-const LONG = [...SHORT, 10, 30, 60, 120, 300, 600];
+const SHORT_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+const LONG_BUCKETS = [...SHORT_BUCKETS, 10, 30, 60, 120, 300, 600];
 
 /** Number of turns by outcome. Turns in progress count only as received. */
 export interface TurnCounts {
@@ -35,7 +35,7 @@ export interface WorkerMetricsSource {
   schedulerStats: () => SchedulerSnapshot;
 }
 
-const COUNTED = {
+const OUTCOME_COUNTS = {
   stop: "stopped",
   length: "length",
   cancelled: "aborted",
@@ -52,12 +52,12 @@ export class Metrics implements Telemetry {
     "cached_prompt_tokens_total",
     "Prompt tokens that were not reprocessed",
   );
-  readonly #written = this.#counter("generation_tokens_total", "Generated tokens");
+  readonly #generated = this.#counter("generation_tokens_total", "Generated tokens");
   readonly #received = this.#counter(
     "requests_received_total",
     "Turns requested: rejected, completed and in progress",
   );
-  readonly #unbegun = this.#counter(
+  readonly #rejected = this.#counter(
     "requests_rejected_total",
     "Turns rejected before they started, by error code",
     "code",
@@ -68,40 +68,44 @@ export class Metrics implements Telemetry {
     "finished_reason",
   );
   readonly #failed = this.#counter("request_failure_total", "Turns that failed with an error");
-  readonly #first = this.#histogram(
+  readonly #timeToFirstToken = this.#histogram(
     "time_to_first_token_seconds",
     "Time from the arrival of a turn to its first token",
-    LONG,
+    LONG_BUCKETS,
   );
-  readonly #between = this.#histogram(
+  readonly #interTokenLatency = this.#histogram(
     "inter_token_latency_seconds",
     "Time between consecutive tokens; tokens that arrive together share it equally",
-    SHORT,
+    SHORT_BUCKETS,
   );
-  readonly #whole = this.#histogram(
+  readonly #turnLatency = this.#histogram(
     "e2e_request_latency_seconds",
     "Time from the arrival of a turn to its end, including storing its state",
-    LONG,
+    LONG_BUCKETS,
   );
-  readonly #queued = this.#histogram("request_queue_time_seconds", "Time in the queue", LONG);
+  readonly #queueTime = this.#histogram(
+    "request_queue_time_seconds",
+    "Time in the queue",
+    LONG_BUCKETS,
+  );
   readonly #loads = this.#histogram(
     "state_load_seconds",
     "Time to load a state, from memory or from the store",
-    SHORT,
+    SHORT_BUCKETS,
     "from",
   );
   readonly #loadBytes = this.#counter("state_load_bytes_total", "Bytes of loaded states", "from");
   readonly #saves = this.#histogram(
     "state_save_seconds",
     "Time to store the result of a turn",
-    SHORT,
+    SHORT_BUCKETS,
   );
   readonly #saveBytes = this.#counter("state_save_bytes_total", "Bytes of stored turn results");
   readonly #saveFailures = this.#counter(
     "state_save_failures_total",
     "Turns whose state could not be stored",
   );
-  readonly #refusals = this.#counter(
+  readonly #limitRejections = this.#counter(
     "limit_rejections_total",
     "Requests rejected by a usage limit, by limit",
     "limit",
@@ -116,20 +120,20 @@ export class Metrics implements Telemetry {
     "Failures of the engine by kind, including turns with NaN or infinite values",
     "kind",
   );
-  readonly #rebuilds = this.#counter(
+  readonly #restarts = this.#counter(
     "engine_restarts_total",
     "Engine restarts after a failure",
   );
-  readonly #answers = this.#histogram(
+  readonly #httpDurations = this.#histogram(
     "http_request_duration_seconds",
     "Time from a request to the start of its response",
-    LONG,
+    LONG_BUCKETS,
     "method",
     "route",
     "status",
   );
 
-  readonly #turns: TurnCounts = {
+  readonly #turnCounts: TurnCounts = {
     received: 0,
     rejected: 0,
     stopped: 0,
@@ -147,7 +151,7 @@ export class Metrics implements Telemetry {
     this.#gauge("process_resident_memory_bytes", "Resident memory of the process", () => {
       return Deno.memoryUsage().rss;
     }, "");
-    for (const limit of LIMIT_KINDS) this.#refusals.inc({ limit }, 0);
+    for (const limit of LIMIT_KINDS) this.#limitRejections.inc({ limit }, 0);
     for (const kind of FAULT_KINDS) this.#faults.inc({ kind }, 0);
     for (const from of ["memory", "store"]) this.#loadBytes.inc({ from }, 0);
     for (const finished_reason of ["stop", "length", "abort"]) {
@@ -156,40 +160,40 @@ export class Metrics implements Telemetry {
   }
 
   /** Registers the metrics that a loaded worker provides. */
-  observeWorker({ engine: { info }, modelId, schedulerStats: numbers }: WorkerMetricsSource): void {
-    const now = (name: string, help: string, value: (numbers: SchedulerSnapshot) => number) =>
-      this.#gauge(name, help, () => value(numbers()));
-    const total = (name: string, help: string, value: (numbers: SchedulerSnapshot) => number) =>
-      this.#total(name, help, () => value(numbers()));
-    now("num_requests_running", "Turns running in a slot", ({ running }) => running);
-    now("num_requests_waiting", "Turns waiting for a slot", ({ waiting }) => waiting);
-    now("slots", "Maximum turns that can run in parallel", ({ slots }) => slots);
-    now("batch_size", "Turns in the last step", ({ batch }) => batch);
-    now(
+  observeWorker({ engine: { info }, modelId, schedulerStats }: WorkerMetricsSource): void {
+    const gauge = (name: string, help: string, value: (stats: SchedulerSnapshot) => number) =>
+      this.#gauge(name, help, () => value(schedulerStats()));
+    const counter = (name: string, help: string, value: (stats: SchedulerSnapshot) => number) =>
+      this.#total(name, help, () => value(schedulerStats()));
+    gauge("num_requests_running", "Turns running in a slot", ({ running }) => running);
+    gauge("num_requests_waiting", "Turns waiting for a slot", ({ waiting }) => waiting);
+    gauge("slots", "Maximum turns that can run in parallel", ({ slots }) => slots);
+    gauge("batch_size", "Turns in the last step", ({ batch }) => batch);
+    gauge(
       "generation_tokens_per_second",
       "Recent generated tokens per second",
       ({ tokensPerSecond }) => tokensPerSecond,
     );
-    total(
+    counter(
       "queue_rejections_total",
       "Turns rejected because the queue was full",
-      (n) => n.queueRejections,
+      ({ queueRejections }) => queueRejections,
     );
-    total(
+    counter(
       "num_preemptions_total",
       "Turns suspended to free their slot for another tenant",
       ({ preempted }) => preempted,
     );
-    total("engine_steps_total", "Engine steps", ({ steps }) => steps);
-    total(
+    counter("engine_steps_total", "Engine steps", ({ steps }) => steps);
+    counter(
       "engine_prefill_tokens_total",
       "Prompt tokens processed in prefill",
-      ({ prefillTokens: tokensRead }) => tokensRead,
+      ({ prefillTokens }) => prefillTokens,
     );
-    total(
+    counter(
       "state_slot_hits_total",
       "Turns that resumed from a state still present in a slot",
-      ({ slotHits: warm }) => warm,
+      ({ slotHits }) => slotHits,
     );
     const memory = this.#labelled(
       "device_memory_bytes",
@@ -225,34 +229,34 @@ export class Metrics implements Telemetry {
   }
 
   observeResponse({ method, route, status, seconds }: ObservedRequest): void {
-    this.#answers.observe({ method, route, status }, seconds);
+    this.#httpDurations.observe({ method, route, status }, seconds);
   }
 
   timeToFirstToken(seconds: number): void {
-    this.#first.observe(seconds);
+    this.#timeToFirstToken.observe(seconds);
   }
 
   interTokenLatency(count: number, seconds: number): void {
-    for (let i = 0; i < count; i++) this.#between.observe(seconds);
+    for (let i = 0; i < count; i++) this.#interTokenLatency.observe(seconds);
   }
 
   /** The counters as plain numbers, for the log after metrics can no longer be scraped. */
   get turnCounts(): Readonly<TurnCounts> {
-    return this.#turns;
+    return this.#turnCounts;
   }
 
   /** Number of turns that have not ended. */
   get inProgress(): number {
-    const { received, rejected: unbegun, stopped, length, aborted, failed } = this.#turns;
-    return received - unbegun - stopped - length - aborted - failed;
+    const { received, rejected, stopped, length, aborted, failed } = this.#turnCounts;
+    return received - rejected - stopped - length - aborted - failed;
   }
 
-  turnsRequested(count: number): (why: RejectionReason) => void {
+  turnsRequested(count: number): (reason: RejectionReason) => void {
     this.#received.inc(count);
-    this.#turns.received += count;
+    this.#turnCounts.received += count;
     return (code) => {
-      this.#unbegun.inc({ code }, count);
-      this.#turns.rejected += count;
+      this.#rejected.inc({ code }, count);
+      this.#turnCounts.rejected += count;
     };
   }
 
@@ -267,10 +271,10 @@ export class Metrics implements Telemetry {
   #count(turn: TurnMetrics): void {
     this.#prompt.inc(turn.promptTokens);
     this.#cached.inc(turn.cachedTokens);
-    this.#written.inc(turn.completionTokens);
-    this.#whole.observe(turn.seconds);
-    if (turn.queuedSeconds !== null) this.#queued.observe(turn.queuedSeconds);
-    this.#turns[COUNTED[turn.outcome]]++;
+    this.#generated.inc(turn.completionTokens);
+    this.#turnLatency.observe(turn.seconds);
+    if (turn.queuedSeconds !== null) this.#queueTime.observe(turn.queuedSeconds);
+    this.#turnCounts[OUTCOME_COUNTS[turn.outcome]]++;
     if (turn.outcome === "error") return this.#failed.inc();
     const finished_reason = turn.outcome === "cancelled" ? "abort" : turn.outcome;
     this.#success.inc({ finished_reason });
@@ -288,7 +292,7 @@ export class Metrics implements Telemetry {
   }
 
   limitExceeded(limit: LimitKind): void {
-    this.#refusals.inc({ limit });
+    this.#limitRejections.inc({ limit });
   }
 
   storeRetried(): void {
@@ -301,7 +305,7 @@ export class Metrics implements Telemetry {
   }
 
   engineRebuilt(): void {
-    this.#rebuilds.inc();
+    this.#restarts.inc();
   }
 
   #counter<L extends string>(name: string, help: string, ...labelNames: L[]): Counter<L> {

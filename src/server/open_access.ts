@@ -14,7 +14,7 @@ import { ApiKeys } from "../store/keys/api_keys.ts";
 import type { Backend } from "../store/backends/backend.ts";
 import { withTimeout } from "../store/backends/reconnecting_client.ts";
 import { randomBytes } from "../store/states/state_id.ts";
-import { CLI_COMMAND, type Flags, text, usageError } from "../settings/flags.ts";
+import { CLI_COMMAND, type Flags, stringFlag, usageError } from "../settings/flags.ts";
 
 /** Not flags, because every user of a machine can see the arguments of a process. */
 const KEYS_VARIABLE = "RWKV_API_KEYS";
@@ -57,40 +57,40 @@ export function openAccess(
   { backend, env, hostname }: OpenAccessOptions,
 ): OpenedAccess {
   const variable = parseKeyVariable(env(KEYS_VARIABLE) ?? "", KEYS_VARIABLE).then(fixedKeys);
-  variable.catch(() => {}); // told by whoever asks
+  variable.catch(() => {}); // `validate` and lookups report this failure.
   const keys = backend.then((backend) =>
     new ApiKeys({ backend, now: Date.now, random: randomBytes })
   );
   keys.catch(() => {});
   const sources: KeySource[] = [
-    sourceOf(variable),
-    ...fileOf(text(flags, "keys")),
-    sourceOf(keys),
+    deferredSource(variable),
+    ...keyFileSources(stringFlag(flags, "keys")),
+    deferredSource(keys),
   ];
-  const openness = opennessOf(flags, hostname);
-  const access = new KeyAuth({ sources, keylessAccess: openness, now: () => performance.now() });
+  const keylessAccess = keylessAccessOf(flags, hostname);
+  const access = new KeyAuth({ sources, keylessAccess, now: () => performance.now() });
   return {
     access,
     metricsToken: env(METRICS_VARIABLE) || undefined,
     validate: async (log) => {
       await variable;
-      const path = text(flags, "keys");
+      const path = stringFlag(flags, "keys");
       // Report errors in the key file at startup rather than with the first request.
-      if (path !== undefined) await fileOf(path)[0].find("");
-      if (openness !== "no-keys" && await mayLackKeys(access)) {
-        if (openness === "never") throw unguarded(hostname);
+      if (path !== undefined) await keyFileSources(path)[0].find("");
+      if (keylessAccess !== "no-keys" && await hasNoKeys(access)) {
+        if (keylessAccess === "never") throw keysRequiredError(hostname);
         log.warn(`No API key exists: every client that reaches ${hostname} can use this worker`);
       }
     },
   };
 }
 
-function opennessOf(flags: Flags, hostname: string): KeylessAccess {
+function keylessAccessOf(flags: Flags, hostname: string): KeylessAccess {
   if (flags.open) return "no-known-keys";
   return isLoopback(hostname) ? "no-keys" : "never";
 }
 
-function sourceOf(source: Promise<KeySource>): KeySource {
+function deferredSource(source: Promise<KeySource>): KeySource {
   return {
     find: async (hash) => await (await source).find(hash),
     any: async () => await (await source).any(),
@@ -98,7 +98,7 @@ function sourceOf(source: Promise<KeySource>): KeySource {
 }
 
 /** Returns a source for the key file, if there is one. */
-function fileOf(path: string | undefined): KeySource[] {
+function keyFileSources(path: string | undefined): KeySource[] {
   if (path === undefined) return [];
   const read = async () => {
     try {
@@ -113,7 +113,7 @@ function fileOf(path: string | undefined): KeySource[] {
 }
 
 /** Returns whether no key exists. A store that cannot be read counts as having keys. */
-async function mayLackKeys(access: KeyAuth): Promise<boolean> {
+async function hasNoKeys(access: KeyAuth): Promise<boolean> {
   try {
     return !await withTimeout(access.hasKeys(), START_MS);
   } catch {
@@ -121,7 +121,7 @@ async function mayLackKeys(access: KeyAuth): Promise<boolean> {
   }
 }
 
-function unguarded(hostname: string): InferenceError {
+function keysRequiredError(hostname: string): InferenceError {
   return usageError(
     `Cannot serve on ${hostname} without keys: other machines could use this worker; create a key ` +
       `with \`${CLI_COMMAND} keys create\`, or allow access without keys with --open (RWKV_OPEN=1)`,

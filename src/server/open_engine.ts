@@ -22,7 +22,7 @@ import { CLI_COMMAND, type Flags } from "../settings/flags.ts";
 import { type DeviceChoice, engineFlags } from "../settings/model_settings.ts";
 
 /** Default sizes of a worker's engine: slots, and tokens per step over all slots. */
-export const DEFAULT_ENGINE_SIZES = { slots: 32, leastSlots: 4, maxStepTokens: 256 };
+export const DEFAULT_ENGINE_SIZES = { slots: 32, minSlots: 4, maxStepTokens: 256 };
 
 /** Options of an engine. Plain data, so that they can be posted to a Web Worker. */
 export interface EngineOptions {
@@ -31,7 +31,7 @@ export interface EngineOptions {
   quant: Quant | undefined;
   slots: number;
   /** Minimum number of slots to accept if memory is insufficient. Defaults to `slots`. */
-  leastSlots?: number | undefined;
+  minSlots?: number | undefined;
   maxStepTokens: number;
   /** The vocabulary, which sampling needs. */
   tokens?: TokenTable | undefined;
@@ -48,7 +48,7 @@ export interface EngineOptions {
 export function engineOptions(
   flags: Flags,
   { source }: ModelFiles,
-  size: Pick<EngineOptions, "slots" | "leastSlots" | "maxStepTokens">,
+  size: Pick<EngineOptions, "slots" | "minSlots" | "maxStepTokens">,
 ): EngineOptions {
   return { ...engineFlags(flags), source, ...size };
 }
@@ -74,7 +74,7 @@ export async function openEngine(
   { onProgress, onNotice = () => {}, gpu = platformGpu(options.device), idleMs, tuningFolder }:
     OpenEngineOptions = {},
 ): Promise<SamplingEngine> {
-  const times: { -readonly [part in keyof LoadTimes]: number } = {};
+  const times: { -readonly [phase in keyof LoadTimes]: number } = {};
   const timed = async <T>(part: keyof LoadTimes, work: Promise<T>): Promise<T> => {
     const start = performance.now();
     const value = await work;
@@ -82,9 +82,9 @@ export async function openEngine(
     return value;
   };
   const { model, quant } = await timed("model", openModelSource(options.source, options.quant));
-  const ignored = unusedTensorsNotice(model);
-  if (ignored !== null) onNotice("warn", ignored);
-  const { device, maxStepTokens, tokens, tuning = "off", leastSlots = options.slots } = options;
+  const notice = unusedTensorsNotice(model);
+  if (notice !== null) onNotice("warn", notice);
+  const { device, maxStepTokens, tokens, tuning = "off", minSlots = options.slots } = options;
   const constrain = tokens &&
     createTokenConstraints(tokens, { endToken: options.endOfText ?? null });
   try {
@@ -102,12 +102,12 @@ export async function openEngine(
     );
     const create = async (slots: number): Promise<SamplingEngine> => {
       // A software adapter uses system memory, so check it first. A GPU reports exhausted memory.
-      const available = open === null || open.software ? availableMemory() : undefined;
+      const availableBytes = open === null || open.software ? availableMemory() : undefined;
       const sizes = {
         quant,
         slots,
         maxStepTokens,
-        availableBytes: available,
+        availableBytes,
         earlierLoadTimes: times,
         selection,
         onProgress,
@@ -126,12 +126,12 @@ export async function openEngine(
       }
       return tokens ? new CpuSampling(engine, tokens, { device: engine, constrain }) : engine;
     };
-    for (let { slots } = options;; slots = Math.max(leastSlots, Math.floor(slots / 2))) {
+    for (let { slots } = options;; slots = Math.max(minSlots, Math.floor(slots / 2))) {
       try {
         return await create(slots);
       } catch (error) {
-        const full = error instanceof InferenceError && error.code === "insufficient_memory";
-        if (!full || slots <= leastSlots) throw error;
+        const outOfMemory = error instanceof InferenceError && error.code === "insufficient_memory";
+        if (!outOfMemory || slots <= minSlots) throw error;
       }
     }
   } finally {
@@ -193,14 +193,14 @@ function sleep(milliseconds: number): Promise<void> {
 /** Opens an engine in this thread or in a Web Worker. */
 export type OpenEngine = (
   options: EngineOptions,
-  told?: OpenWorkerOptions,
+  workerOptions?: OpenWorkerOptions,
 ) => Promise<SamplingEngine>;
 
 /** Opens an engine like `openEngine`, but in a Web Worker. */
-export const openEngineWorker: OpenEngine = (options, told) => {
+export const openEngineWorker: OpenEngine = (options, workerOptions) => {
   const url = new URL("./engine_worker.ts", import.meta.url);
   const worker = new Worker(url, { type: "module", name: "engine" });
-  return WorkerEngine.open(worker, options, told);
+  return WorkerEngine.open(worker, options, workerOptions);
 };
 
 /** Returns the bytes of available system memory, or `undefined` without the permission to ask. */

@@ -18,7 +18,7 @@ import { StoreProbe } from "../store/backends/store_probe.ts";
 import { recordTenant } from "../store/tenants.ts";
 import { tokenTable, vocabularyHash } from "../tokenizer/token_table.ts";
 import type { WithProgress } from "../model_files/choose_file.ts";
-import { findModel, modelTokenizer } from "../model_files/find_model.ts";
+import { findModel, openModelTokenizer } from "../model_files/find_model.ts";
 import {
   DEFAULT_ENGINE_SIZES,
   type EngineOptions,
@@ -27,7 +27,7 @@ import {
 } from "./open_engine.ts";
 import { kvFlag, openBackend } from "./open_store.ts";
 import { openSupervisedEngine } from "./supervised_engine.ts";
-import { choice, type Flags } from "../settings/flags.ts";
+import { choiceFlag, type Flags } from "../settings/flags.ts";
 import { numberSetting, SETTINGS } from "../settings/settings.ts";
 
 /** Milliseconds reserved for storing interrupted turns. */
@@ -90,11 +90,11 @@ export async function openSessions(
     onMessage: (line) => onNotice("info", line),
     withProgress: given.withProgress,
   });
-  const tokenizer = await modelTokenizer(files);
+  const tokenizer = await openModelTokenizer(files);
   const tokens = tokenTable(tokenizer);
   const vocabulary = await vocabularyHash(tokens, tokenizer.endOfText);
   const options = {
-    ...engineOptions(flags, files, slotsOf(flags)),
+    ...engineOptions(flags, files, engineSizes(flags)),
     tokens,
     endOfText: tokenizer.endOfText,
     tuning: flags["no-tune"] ? "off" as const : "idle" as const,
@@ -146,7 +146,7 @@ export async function openSessions(
       quant,
       vocabulary: dimensions.vocabulary,
       shape: dimensions,
-      codec: choice(flags, "state-codec", {
+      codec: choiceFlag(flags, "state-codec", {
         choices: STATE_CODECS,
         fallback: SETTINGS["state-codec"].defaultValue,
       }),
@@ -154,13 +154,14 @@ export async function openSessions(
     },
   };
   const tenants = new TenantSessions({
-    open: (tenant, underway) => {
+    open: (tenant, activeTurns) => {
       // If this write fails, it is repeated when the tenant's sessions are opened again.
-      underway.runInBackground(recordTenant(backend, tenant));
-      const { storedUsage: stored } = given;
-      const onChange = stored && ((change: StateChange) => stored.changed(tenant, change));
+      activeTurns.runInBackground(recordTenant(backend, tenant));
+      const { storedUsage } = given;
+      const onChange = storedUsage &&
+        ((change: StateChange) => storedUsage.changed(tenant, change));
       const store = new StateStore(backend, { ...states, tenant, onChange });
-      return new Sessions({ ...shared, store, activeTurns: underway });
+      return new Sessions({ ...shared, store, activeTurns });
     },
   });
   return {
@@ -175,10 +176,10 @@ export async function openSessions(
     store: new StoreProbe(backend),
     schedulerStats: () => scheduler.snapshot,
     close: async (grace) => {
-      const ended = scheduler.close().then(() => tenants.settled());
-      if (!await settlesWithin(ended, grace)) {
+      const settled = scheduler.close().then(() => tenants.settled());
+      if (!await settlesWithin(settled, grace)) {
         tenants.interrupt();
-        await settlesWithin(ended, STORE_MS);
+        await settlesWithin(settled, STORE_MS);
       }
       backend.close();
     },
@@ -186,7 +187,7 @@ export async function openSessions(
 }
 
 /** Returns the engine sizes. An explicit number of slots is never reduced. */
-function slotsOf(flags: Flags): Pick<EngineOptions, "slots" | "leastSlots" | "maxStepTokens"> {
+function engineSizes(flags: Flags): Pick<EngineOptions, "slots" | "minSlots" | "maxStepTokens"> {
   if (flags.slots === undefined) return DEFAULT_ENGINE_SIZES;
   const slots = numberSetting(flags, "slots");
   return { slots, maxStepTokens: Math.max(slots, DEFAULT_ENGINE_SIZES.maxStepTokens) };
@@ -194,10 +195,10 @@ function slotsOf(flags: Flags): Pick<EngineOptions, "slots" | "leastSlots" | "ma
 
 /** Returns whether `work` settles within `limit` milliseconds. */
 export async function settlesWithin(work: Promise<unknown>, limit: number): Promise<boolean> {
-  const { promise: late, resolve } = Promise.withResolvers<false>();
+  const { promise: timedOut, resolve } = Promise.withResolvers<false>();
   const timer = setTimeout(() => resolve(false), limit);
   try {
-    return await Promise.race([work.then(() => true), late]);
+    return await Promise.race([work.then(() => true), timedOut]);
   } finally {
     clearTimeout(timer);
   }

@@ -1,6 +1,6 @@
 /** `--origins`: the pages that may call a worker (CORS). */
 
-import { type Flags, text, usageError } from "../settings/flags.ts";
+import { type Flags, stringFlag, usageError } from "../settings/flags.ts";
 
 /**
  * An origin of an application or a browser extension: a scheme, and a host or `*` for every host.
@@ -12,7 +12,7 @@ const NO_PAGES = ["http", "https", "ftp", "ws", "wss", "file", "data", "blob", "
 
 /** Returns the origins in the form that browsers and web views send. */
 export function originsFlag(flags: Flags): string[] {
-  const list = text(flags, "origins")?.split(",").map((part) => part.trim()) ?? [];
+  const list = stringFlag(flags, "origins")?.split(",").map((part) => part.trim()) ?? [];
   return list.filter((part) => part !== "").map(originOf);
 }
 

@@ -6,8 +6,8 @@ import type { Logger } from "../core/log.ts";
 /** Frequent requests of monitoring systems. */
 const PROBES = new Set(["/health", "/ready", "/ping", "/metrics"]);
 
-export function logRequest(log: Logger, answered: ObservedRequest): void {
-  const { method, route, status, seconds, requestId } = answered;
+export function logRequest(log: Logger, observed: ObservedRequest): void {
+  const { method, route, status, seconds, requestId } = observed;
   if (PROBES.has(route)) return;
   log.verbose("Request completed", {
     method,

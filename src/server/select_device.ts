@@ -28,10 +28,10 @@ export async function selectDevice(
   const found = await findAdapter(gpu);
   if (choice === "webgpu") return await requested(gpu, found);
   if (!gpu || !found) return cpu(`there is no WebGPU adapter; ${INSTALL_DRIVER} to use it`);
-  const { name, software, insufficientLimits: lacking } = found;
+  const { name, software, insufficientLimits } = found;
   if (software) return cpu(`the only WebGPU adapter is ${name}, a software renderer; ${FORCE}`);
-  if (lacking.length > 0) {
-    return cpu(`the limits of the adapter ${name} are too low (${lacking.join(", ")})`);
+  if (insufficientLimits.length > 0) {
+    return cpu(`the limits of the adapter ${name} are too low (${insufficientLimits.join(", ")})`);
   }
   try {
     const open = await openAdapter(gpu, found);

@@ -49,7 +49,15 @@ export interface StartWorkerOptions
     Pick<OpenSessionsOptions, "openEngine" | "engineLimits" | "withProgress">,
     Omit<
       AppOptions,
-      "worker" | "log" | "origins" | "local" | "gate" | "metrics" | "metricsToken" | "onAnswer"
+      | "worker"
+      | "log"
+      | "origins"
+      | "local"
+      | "auth"
+      | "openAccount"
+      | "metrics"
+      | "metricsToken"
+      | "onResponse"
     > {
   log: Logger;
   /** The address that the server listens on. */
@@ -77,39 +85,42 @@ export function startWorker(
   };
   const metrics = new Metrics();
   const backend = openBackend(kvFlag(flags), {
-    onChange: (problem) => tellOfStore(log, problem),
+    onChange: (problem) => logStoreChange(log, problem),
     onRetry: () => metrics.storeRetried(),
   });
-  backend.catch(() => {}); // told by whoever needs it
-  const { access, metricsToken, validate: checked } = openAccess(flags, { backend, env, hostname });
-  const ledger = openUsageTracker({ backend, defaults, later: laterUnheld, telemetry: metrics });
-  const allowed = checked(log).catch(async (error) => {
+  backend.catch(() => {}); // Every consumer reports this failure itself.
+  const { access, metricsToken, validate } = openAccess(flags, { backend, env, hostname });
+  const usageTracker = openUsageTracker({ backend, defaults, later: runLater, telemetry: metrics });
+  const accessValidated = validate(log).catch(async (error) => {
     (await backend.catch(() => null))?.close();
     throw error;
   });
-  allowed.catch(() => {});
-  const givenUp = Promise.withResolvers<InferenceError>();
-  const told = {
+  accessValidated.catch(() => {});
+  const engineFailed = Promise.withResolvers<InferenceError>();
+  const sessionOptions = {
     onNotice: ((level, message) => log[level](message)) satisfies OnNotice,
     telemetry: metrics,
     backend,
-    storedUsage: ledger.stored,
-    engineEvents: engineLog(log, givenUp.resolve),
+    storedUsage: usageTracker.stored,
+    engineEvents: engineLog(log, engineFailed.resolve),
     openEngine,
     engineLimits,
     withProgress,
   };
-  const ready = allowed.then(() => openSessions(flags, onLoaded, told)).then((opened) => {
-    metrics.observeWorker(opened);
-    const { device, adapter, software, quant, memory, selection } = opened.engine.info;
-    Object.assign(details, { model: opened.modelId, device, adapter, software, quant, memory });
-    Object.assign(details, { deviceReason: selection?.reason, warning: selection?.warning });
-    running = opened;
-    return opened;
-  }, (error) => {
-    failed = true;
-    throw error;
-  });
+  const ready = accessValidated.then(() => openSessions(flags, onLoaded, sessionOptions)).then(
+    (opened) => {
+      metrics.observeWorker(opened);
+      const { device, adapter, software, quant, memory, selection } = opened.engine.info;
+      Object.assign(details, { model: opened.modelId, device, adapter, software, quant, memory });
+      Object.assign(details, { deviceReason: selection?.reason, warning: selection?.warning });
+      running = opened;
+      return opened;
+    },
+    (error) => {
+      failed = true;
+      throw error;
+    },
+  );
   const tenants = ready.then((running) => running.tenants);
   // Requests report this failure, but there may not have been one yet.
   tenants.catch(() => {});
@@ -130,34 +141,34 @@ export function startWorker(
       return { kind: storeKind(kv), last: () => store.last(), probe: () => store.probe() };
     },
   };
-  const onAnswer = (answered: ObservedRequest) => {
-    metrics.observeResponse(answered);
-    logRequest(log, answered);
+  const onResponse = (request: ObservedRequest) => {
+    metrics.observeResponse(request);
+    logRequest(log, request);
   };
   const local = async () =>
     !flags.open && isLoopback(hostname) && !await access.keysRequired().catch(() => false);
-  const onBug = (message: string, error: unknown) => logError(log, message, error);
+  const onError = (message: string, error: unknown) => logError(log, message, error);
   const app = createApp({
     ...options,
     origins,
     local,
     worker,
     auth: access,
-    openAccount: (caller) => new Account(caller, ledger),
-    log: onBug,
+    openAccount: (caller) => new Account(caller, usageTracker),
+    log: onError,
     metrics,
     metricsToken,
-    onResponse: onAnswer,
+    onResponse,
   });
-  return { app, accessValidated: allowed, ready, engineFailed: givenUp.promise, metrics };
+  return { app, accessValidated, ready, engineFailed: engineFailed.promise, metrics };
 }
 
 /** Runs `work` later without keeping the process alive. */
-function laterUnheld(work: () => void, milliseconds: number): void {
+function runLater(work: () => void, milliseconds: number): void {
   Deno.unrefTimer(setTimeout(work, milliseconds));
 }
 
-function tellOfStore(log: Logger, problem: string | null): void {
+function logStoreChange(log: Logger, problem: string | null): void {
   if (problem === null) return log.info("The state store has recovered");
   log.warn(
     "The state store does not respond: states cannot be loaded or stored until it recovers",
@@ -167,7 +178,7 @@ function tellOfStore(log: Logger, problem: string | null): void {
   );
 }
 
-function engineLog(log: Logger, onEnd: (error: InferenceError) => void): EngineEvents {
+function engineLog(log: Logger, onFailed: (error: InferenceError) => void): EngineEvents {
   return {
     onFault: (kind, { message: problem }, what) => {
       if (what === "turn") {
@@ -177,7 +188,7 @@ function engineLog(log: Logger, onEnd: (error: InferenceError) => void): EngineE
     onRebuilt: (seconds) => log.info("The engine has restarted", { seconds: Math.round(seconds) }),
     onFailed: (error) => {
       log.error("The engine has failed for good", { problem: error.message });
-      onEnd(error);
+      onFailed(error);
     },
   };
 }

@@ -22,8 +22,8 @@ export const LOAD_PHASES: readonly (keyof LoadTimes)[] = [
 ];
 
 /** Returns the log field with the duration of a phase. */
-export function loadField(part: keyof LoadTimes): string {
-  return `${part}_ms`;
+export function loadField(phase: keyof LoadTimes): string {
+  return `${phase}_ms`;
 }
 
 /** Logs the selected engine and the reason. */
@@ -34,6 +34,8 @@ export function logDevice(log: Logger, { selection }: EngineInfo): void {
 
 /** Returns the duration of each phase in whole milliseconds. */
 export function loadFields({ loading }: EngineInfo): LogFields {
-  const told = LOAD_PHASES.filter((part) => loading[part] !== undefined);
-  return Object.fromEntries(told.map((part) => [loadField(part), Math.round(loading[part]!)]));
+  const measured = LOAD_PHASES.filter((phase) => loading[phase] !== undefined);
+  return Object.fromEntries(
+    measured.map((phase) => [loadField(phase), Math.round(loading[phase]!)]),
+  );
 }

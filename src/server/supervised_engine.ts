@@ -31,8 +31,11 @@ export function openSupervisedEngine(
     SupervisedEngineOptions,
 ): Promise<EngineSupervisor> {
   return EngineSupervisor.open({
-    open: (before, given) =>
-      openEngine(before === null ? options : like(before, options), { ...given, onNotice }),
+    open: (previous, callbacks) =>
+      openEngine(previous === null ? options : sameConfiguration(previous, options), {
+        ...callbacks,
+        onNotice,
+      }),
     onProgress,
     limits,
     events: {
@@ -50,11 +53,11 @@ export function openSupervisedEngine(
 }
 
 /** Keeps the number of slots and the kind of device, so that a GPU is not replaced by the CPU. */
-function like({ slots, device }: EngineInfo, options: EngineOptions): EngineOptions {
-  return { ...options, device, slots, leastSlots: slots };
+function sameConfiguration({ slots, device }: EngineInfo, options: EngineOptions): EngineOptions {
+  return { ...options, device, slots, minSlots: slots };
 }
 
-const FAILED: Record<FaultKind, string> = {
+const FAULT_TEXTS: Record<FaultKind, string> = {
   device_lost: "The GPU was lost",
   out_of_memory: "The GPU is out of memory",
   shader: "The GPU driver cannot compile a kernel",
@@ -69,6 +72,6 @@ const FAILED: Record<FaultKind, string> = {
 export function describeFault({ state, fault }: EngineStatus): string | null {
   if (fault === null || state === "running") return null;
   return state === "rebuilding"
-    ? `${FAILED[fault]}: the engine is restarting`
-    : `${FAILED[fault]}, after several failures in a row: this worker accepts no more turns`;
+    ? `${FAULT_TEXTS[fault]}: the engine is restarting`
+    : `${FAULT_TEXTS[fault]}, after several failures in a row: this worker accepts no more turns`;
 }

@@ -14,19 +14,19 @@ const tracer = trace.getTracer("rwkv");
  * @param request The context of the turn's HTTP request.
  */
 export function recordTurnSpan(turn: TurnMetrics, request: Context): void {
-  const ended = Date.now();
+  const endTime = Date.now();
   const attributes = {
     "rwkv.outcome": turn.outcome,
     "rwkv.prompt_tokens": turn.promptTokens,
     "rwkv.cached_tokens": turn.cachedTokens,
     "rwkv.written_tokens": turn.completionTokens,
   };
-  const startTime = ended - 1000 * turn.seconds;
+  const startTime = endTime - 1000 * turn.seconds;
   const span = tracer.startSpan("turn", { startTime, attributes }, request);
   if (turn.outcome === "error") span.setStatus({ code: SpanStatusCode.ERROR });
-  const inside = trace.setSpan(request, span);
-  for (const { name, startMs: from, endMs: to } of turn.phases) {
-    tracer.startSpan(name, { startTime: from }, inside).end(to);
+  const turnContext = trace.setSpan(request, span);
+  for (const { name, startMs, endMs } of turn.phases) {
+    tracer.startSpan(name, { startTime: startMs }, turnContext).end(endMs);
   }
-  span.end(ended);
+  span.end(endTime);
 }

@@ -16,13 +16,18 @@ const VERSION = 1;
 const count = z.int().min(1);
 
 /** Rows and tokens per thread occupy registers, so larger values are never useful. */
-const owned = z.int().min(1).max(64);
+const perThread = z.int().min(1).max(64);
 
 /** Threads per workgroup that every adapter supports, and rows per block, one thread each. */
 const THREADS = 256;
 const BLOCK_ROWS = 8;
 
-const tile = z.object({ rowBlocks: owned, tokens: owned, lanes: count, threadBlocks: count })
+const tile = z.object({
+  rowBlocks: perThread,
+  tokens: perThread,
+  lanes: count,
+  threadBlocks: count,
+})
   .refine(({ lanes, threadBlocks }) => BLOCK_ROWS * lanes * threadBlocks <= THREADS);
 
 const file = z.object({
@@ -53,7 +58,7 @@ export class TuningCache {
     model: Model,
     { quant, maxStepTokens, folder = FOLDER }: TuningCacheOptions,
   ) {
-    this.sizes = tuningSizes(model, { type: usualType(model, quant), maxStepTokens });
+    this.sizes = tuningSizes(model, { type: mostCommonType(model, quant), maxStepTokens });
     this.path = join(folder, fileName(adapter, model, this.sizes));
     this.#adapter = adapter;
     this.#folder = folder;
@@ -119,7 +124,7 @@ function fileName(
 }
 
 /** Returns the type of most matrices. */
-function usualType(model: Model, quant: Quant): TuningSizes["type"] {
+function mostCommonType(model: Model, quant: Quant): TuningSizes["type"] {
   const groups = Map.groupBy(weightTypes(model, quant).values(), (type) => type);
   return [...groups].sort(([, a], [, b]) => b.length - a.length)[0][0];
 }

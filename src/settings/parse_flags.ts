@@ -1,4 +1,4 @@
-/** Parses the arguments of a command by its table of flags. */
+/** Parses the arguments of a command according to its flag table. */
 
 import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
 import { nearest } from "../core/nearest.ts";
@@ -78,13 +78,13 @@ function valueOf(
   }
   if (value === undefined) {
     throw usageError(
-      `Cannot use ${rawName}: it needs a value, ${rawName} ${spec.value ?? "VALUE"}`,
+      `Cannot use ${rawName}: it needs a value, ${rawName} ${spec.placeholder ?? "VALUE"}`,
     );
   }
   // `-1` is a number and `-` is stdin, but in `--port --host x` the value is missing.
   if (!inlineValue && /^-[^\d.]/.test(value)) {
     throw usageError(
-      `Cannot use ${rawName} ${value}: that is a flag; ${rawName}=${value} makes it a value`,
+      `Cannot use ${rawName} ${value}: the value looks like a flag; use ${rawName}=${value}`,
     );
   }
   return value;

@@ -6,7 +6,7 @@ import {
   SAMPLING_PARAMETERS,
   type SamplingParameter,
 } from "../../core/sampling_parameters.ts";
-import { type Flags, type FlagSpec, number } from "../../settings/flags.ts";
+import { type Flags, type FlagSpec, numberFlag } from "../../settings/flags.ts";
 
 /** An entry of the table from which help, parsing and completions are built. */
 export interface Command {
@@ -22,7 +22,7 @@ export interface Command {
   /** Usage of the positional arguments. */
   positional?: string;
   /** Completions of the first positional argument. Defaults to files. */
-  words?: readonly string[];
+  positionalChoices?: readonly string[];
   flags: Readonly<Record<string, FlagSpec>>;
   run: (flags: Flags, positionals: readonly string[]) => Promise<void>;
 }
@@ -31,14 +31,14 @@ export interface Command {
 export const SAMPLING_FLAGS = {
   "max-tokens": {
     type: "string",
-    value: "N",
+    placeholder: "N",
     help: "maximum tokens to generate",
     defaultValue: "256",
   },
   ...parameterFlags(),
   seed: {
     type: "string",
-    value: "S",
+    placeholder: "S",
     help: "the same seed gives the same text",
     defaultText: "random",
   },
@@ -58,16 +58,16 @@ function parameterFlags(): Record<string, FlagSpec> {
 }
 
 /**
- * Returns the sampling parameters that flags give, with the defaults of the command line.
+ * Returns the sampling parameters in flags, with the defaults of the command line.
  *
- * @throws InferenceError `usage` that names the flag, its value and the range.
+ * @throws InferenceError `usage` with the flag, the value and the valid range.
  */
-export function parametersOf(flags: Flags): Partial<SamplingParams> {
+export function samplingParameters(flags: Flags): Partial<SamplingParams> {
   return Object.fromEntries(
     SAMPLING_PARAMETER_NAMES.flatMap((name) => {
       const { key, flag, min, max, integer = false }: SamplingParameter = SAMPLING_PARAMETERS[name];
       if (!flag) return [];
-      return [[key, number(flags, flagOf(name), { min, max, integer }) ?? flag.defaultValue]];
+      return [[key, numberFlag(flags, flagOf(name), { min, max, integer }) ?? flag.defaultValue]];
     }),
   );
 }

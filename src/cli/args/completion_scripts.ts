@@ -9,9 +9,9 @@ import type { FlagSpec } from "../../settings/flags.ts";
 /** Candidates for a flag's value: words, files, or none. */
 type Values = readonly string[] | "file" | "unknown";
 
-function valuesOf({ value = "" }: FlagSpec): Values {
-  if (/^[a-z0-9.]+(\|[a-z0-9.]+)+$/.test(value)) return value.split("|");
-  return /\b(FILE|PATH)\b/.test(value) ? "file" : "unknown";
+function valuesOf({ placeholder = "" }: FlagSpec): Values {
+  if (/^[a-z0-9.]+(\|[a-z0-9.]+)+$/.test(placeholder)) return placeholder.split("|");
+  return /\b(FILE|PATH)\b/.test(placeholder) ? "file" : "unknown";
 }
 
 function takesValue([, { type }]: [string, FlagSpec]): boolean {
@@ -32,16 +32,16 @@ export function bashScript(commands: readonly Command[]): string {
       `        --${flag}) ${compgen(valuesOf(spec))}; return ;;`
     );
     const flags = [...Object.keys(command.flags), "help"].map((flag) => `--${flag}`);
-    const first = command.words ? compgen(command.words) : compgen("file");
+    const first = command.positionalChoices ? compgen(command.positionalChoices) : compgen("file");
     return [
       `    ${command.name})`,
       ...values.length > 0 ? ['      case "$prev" in', ...values, "      esac"] : [],
       '      if [[ "$cur" == -* ]]; then',
       `        ${compgen(flags)}`,
       ...command.positional ? [`      elif [[ $word -eq 2 ]]; then ${first}`] : [],
-      ...command.positional && !command.words
+      ...command.positional && !command.positionalChoices
         ? [`      else ${compgen("file")}`]
-        : command.words && /FILE|\.\.\./.test(command.positional ?? "")
+        : command.positionalChoices && /FILE|\.\.\./.test(command.positional ?? "")
         ? [`      else ${compgen("file")}`]
         : [],
       "      fi ;;",
@@ -76,13 +76,13 @@ export function zshScript(commands: readonly Command[]): string {
   const ofCommand = (command: Command) => {
     const flags = flagsOf(command).map(([flag, spec]) =>
       takesValue([flag, spec])
-        ? `'--${flag}=[${plain(spec.help)}]:${plain(spec.value ?? "value")}:${
+        ? `'--${flag}=[${plain(spec.help)}]:${plain(spec.placeholder ?? "value")}:${
           action(valuesOf(spec))
         }'`
         : `'--${flag}[${plain(spec.help)}]'`
     );
     const rest = command.positional
-      ? [`'1: :${action(command.words ?? "file")}'`, "'*: :_files'"]
+      ? [`'1: :${action(command.positionalChoices ?? "file")}'`, "'*: :_files'"]
       : [];
     return `    ${command.name})
       _arguments ${
@@ -118,7 +118,7 @@ export function fishScript(commands: readonly Command[]): string {
       if (values === "file") return "-r -F ";
       return values === "unknown" ? "-x " : `-x -a '${values.join(" ")}' `;
     };
-    const { name, words, positional } = command;
+    const { name, positionalChoices: words, positional } = command;
     return [
       ...flagsOf(command).map(([flag, spec]) =>
         `complete -c rwkv ${when(name)} -l ${flag} ` +

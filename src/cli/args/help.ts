@@ -21,7 +21,7 @@ export function helpCommand(commands: () => readonly Command[]): Command {
     name: "help",
     summary: "Lists the commands, or shows the help of one",
     positional: "[COMMAND]",
-    get words() {
+    get positionalChoices() {
       return commands().map(({ name }) => name);
     },
     examples: ["help", "help serve"],
@@ -87,8 +87,8 @@ export function commandHelp(command: Command, paint: Paint = PLAIN_PAINT): strin
   ].join("\n");
 }
 
-function flagUsage(flag: string, { value }: FlagSpec): string {
-  return `--${flag}${value ? ` ${value}` : ""}`;
+function flagUsage(flag: string, { placeholder }: FlagSpec): string {
+  return `--${flag}${placeholder ? ` ${placeholder}` : ""}`;
 }
 
 function flagText({ help, defaultValue, defaultText, env }: FlagSpec): string {

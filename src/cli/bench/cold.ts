@@ -12,7 +12,7 @@ import { engineOptions } from "../../server/open_engine.ts";
 import { selectDevice } from "../../server/select_device.ts";
 import { LOAD_PHASES } from "../../server/startup_log.ts";
 import { formatBytes } from "../../core/units.ts";
-import { type Flags, text } from "../../settings/flags.ts";
+import { type Flags, stringFlag } from "../../settings/flags.ts";
 import { engineFlags } from "../../settings/model_settings.ts";
 
 /** The JSON document that `--json` prints. */
@@ -47,7 +47,7 @@ interface LoadReport {
 }
 
 /** Flags of `bench` that are passed to the worker. */
-const PASSED = ["model", "shape", "vocab", "device", "quant", "group-norm-eps"];
+const PASSED_FLAGS = ["model", "shape", "vocab", "device", "quant", "group-norm-eps"];
 
 /** Bytes per second in one round. */
 interface Rates {
@@ -66,8 +66,8 @@ export async function measureColdStarts(
     onProgress: (done: number, total: number) => void;
   },
 ): Promise<ColdStartReport> {
-  const args = PASSED.flatMap((name) => {
-    const value = text(flags, name);
+  const args = PASSED_FLAGS.flatMap((name) => {
+    const value = stringFlag(flags, name);
     return value === undefined ? [] : [`--${name}`, value];
   });
   if (flags["no-tune"]) args.push("--no-tune");
@@ -101,9 +101,9 @@ function makeReport(
   commit: string | null,
 ): ColdStartReport {
   const [{ worker: { model, device, adapter, quant, memory } }] = starts;
-  const loading = LOAD_PHASES.flatMap((part) => {
-    const times = starts.map((start) => start.loading[part]);
-    return times.includes(undefined) ? [] : [[part, summarize(times as number[])]];
+  const loading = LOAD_PHASES.flatMap((phase) => {
+    const times = starts.map((start) => start.loading[phase]);
+    return times.includes(undefined) ? [] : [[phase, summarize(times as number[])]];
   });
   return {
     model: model!,
@@ -130,7 +130,7 @@ function makeReport(
 }
 
 /** Labels of the loading phases. */
-const PARTS: Record<keyof LoadTimes, string> = {
+const PHASE_LABELS: Record<keyof LoadTimes, string> = {
   model: "open the model file",
   device: "open the device",
   tuning: "read the tuning cache",
@@ -141,22 +141,22 @@ const PARTS: Record<keyof LoadTimes, string> = {
 /** Formats the report as text. */
 export function formatColdStartReport(report: ColdStartReport): string[] {
   const { loading_ms, load } = report;
-  const ms = (spread: Spread) => `${shown(spread)} ms`;
+  const ms = (spread: Spread) => `${formatSpread(spread)} ms`;
   const rows: [string, string][] = [
     ["process to listening", ms(report.listening_ms)],
-    ...LOAD_PHASES.flatMap((part): [string, string][] => {
-      const taken = loading_ms[part];
-      return taken ? [[`  ${PARTS[part]}`, ms(taken)]] : [];
+    ...LOAD_PHASES.flatMap((phase): [string, string][] => {
+      const duration = loading_ms[phase];
+      return duration ? [[`  ${PHASE_LABELS[phase]}`, ms(duration)]] : [];
     }),
     ["process to ready", ms(report.ready_ms)],
     ["process to first token", ms(report.first_token_ms)],
   ];
   if (load) {
     rows.push(
-      [`${formatBytes(load.bytes)} of weights`, `${shown(load.weights_gb_s)} GB/s`],
-      ["  file read only", `${shown(load.read_gb_s)} GB/s`],
-      ["  upload only", `${shown(load.upload_gb_s)} GB/s`],
-      ["  fraction of the slower", shown(load.share)],
+      [`${formatBytes(load.bytes)} of weights`, `${formatSpread(load.weights_gb_s)} GB/s`],
+      ["  file read only", `${formatSpread(load.read_gb_s)} GB/s`],
+      ["  upload only", `${formatSpread(load.upload_gb_s)} GB/s`],
+      ["  fraction of the slower", formatSpread(load.share)],
     );
   }
   const width = Math.max(...rows.map(([what]) => what.length));
@@ -168,6 +168,6 @@ export function formatColdStartReport(report: ColdStartReport): string[] {
   ];
 }
 
-function shown({ median, min, max }: Spread): string {
+function formatSpread({ median, min, max }: Spread): string {
   return `${median} (${min} to ${max})`;
 }

@@ -159,20 +159,26 @@ export function formatReport(report: BenchmarkReport): string[] {
   const rows: Row[] = [
     ...decode.map(({ batch, tokens_per_second, share_of_read }): Row => ({
       what: `decode, batch ${batch}`,
-      figures: `${shown(tokens_per_second)} tokens/s`,
+      figures: `${formatSpread(tokens_per_second)} tokens/s`,
       share: percent(share_of_read, "streaming read"),
     })),
     ...prefill.map(({ tokens, tokens_per_second, share_of_fma }): Row => ({
       what: `prompt of ${tokens}`,
-      figures: `${shown(tokens_per_second)} tokens/s`,
+      figures: `${formatSpread(tokens_per_second)} tokens/s`,
       share: percent(share_of_fma, "multiply-add"),
     })),
     ...prefill.map(({ tokens, seconds_to_first_token }): Row => ({
       what: `first token, prompt of ${tokens}`,
-      figures: `${shown(seconds_to_first_token)} s`,
+      figures: `${formatSpread(seconds_to_first_token)} s`,
     })),
-    { what: `state read, ${formatBytes(state.bytes)}`, figures: `${shown(state.read_ms)} ms` },
-    { what: `state write, ${formatBytes(state.bytes)}`, figures: `${shown(state.write_ms)} ms` },
+    {
+      what: `state read, ${formatBytes(state.bytes)}`,
+      figures: `${formatSpread(state.read_ms)} ms`,
+    },
+    {
+      what: `state write, ${formatBytes(state.bytes)}`,
+      figures: `${formatSpread(state.write_ms)} ms`,
+    },
     { what: "load", figures: `${report.load_s} s` },
   ];
   if (roofs) {
@@ -185,10 +191,10 @@ export function formatReport(report: BenchmarkReport): string[] {
     const step = `step, batch ${batch}`;
     rows.push(
       { what: `${step}: dispatches`, figures: `${dispatches_per_step}` },
-      { what: `${step}: encode`, figures: `${shown(encode_ms)} ms` },
+      { what: `${step}: encode`, figures: `${formatSpread(encode_ms)} ms` },
       ...kernels.map(({ kernel, dispatches, ms, share, gb_s, share_of_read }): Row => ({
         what: `  ${dispatches} x ${kernel}`,
-        figures: `${shown(ms)} ms`,
+        figures: `${formatSpread(ms)} ms`,
         share: `${percent(share, "the step")}` +
           (gb_s > 0 ? `, ${gb_s} GB/s, ${percent(share_of_read, "streaming read")}` : ""),
       })),
@@ -206,7 +212,7 @@ export function formatReport(report: BenchmarkReport): string[] {
   ];
 }
 
-function shown({ median, min, max }: Spread): string {
+function formatSpread({ median, min, max }: Spread): string {
   return `${median} (${min} to ${max})`;
 }
 

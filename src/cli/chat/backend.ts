@@ -51,27 +51,27 @@ export interface ChatBackend {
 /** Creates a backend over sessions in this process. */
 export function createLocalBackend(
   { sessions, close }: RunningSessions,
-  { description: about, resumeFlags: flags }: Pick<ChatBackend, "description" | "resumeFlags">,
+  { description, resumeFlags }: Pick<ChatBackend, "description" | "resumeFlags">,
 ): ChatBackend {
   return {
-    description: about,
-    resumeFlags: flags,
+    description,
+    resumeFlags,
     startTurn: async ({ seed, ...turn }, signal) => {
       const request = { ...turn, ...(seed === undefined ? {} : { seed }), stream: true };
       const { stateId, ...running } = await sessions.start(request, signal).then((turn) => ({
         stateId: turn.stateId,
         events: turn.events(),
       }));
-      let end: ReplyResult | undefined;
+      let result: ReplyResult | undefined;
       return {
         stateId,
         get result() {
-          return end;
+          return result;
         },
         async *[Symbol.asyncIterator]() {
           for await (const event of running.events) {
             if (event.type === "text") yield event.text;
-            else end = event;
+            else result = event;
           }
         },
       };

@@ -11,42 +11,42 @@ export const CHAT_COMMANDS: readonly ChatCommand[] = [
   {
     name: "help",
     help: "lists the commands",
-    run: async (talk) => {
+    run: async (dialogue) => {
       const usages = CHAT_COMMANDS.map(({ name, argument = "" }) => `/${name} ${argument}`);
       const width = Math.max(...usages.map(({ length }) => length));
       const rows = CHAT_COMMANDS.map(({ help }, i) => `${usages[i].padEnd(width)}  ${help}`);
-      await talk.print(rows.join("\n"));
-      talk.notify("Ctrl-C stops a reply. Type // to start a message with /.");
+      await dialogue.print(rows.join("\n"));
+      dialogue.notify("Ctrl-C stops a reply. Type // to start a message with /.");
     },
   },
   {
     name: "more",
     help: "continues a truncated reply",
-    run: async (talk) => {
-      stateOf(talk, "continue");
-      await talk.send([]);
+    run: async (dialogue) => {
+      requireState(dialogue, "continue");
+      await dialogue.send([]);
     },
   },
   {
     name: "system",
     argument: "TEXT",
     help: "sets a system message, sent before your next message",
-    run: async (talk, text) => {
+    run: async (dialogue, text) => {
       if (text === "") {
         throw usageError("Cannot set a system message: the text is missing; use /system TEXT");
       }
-      talk.pendingSystemMessage = text;
-      talk.notify("It will be sent with your next message.");
+      dialogue.pendingSystemMessage = text;
+      dialogue.notify("It will be sent with your next message.");
       await Promise.resolve();
     },
   },
   {
     name: "reset",
     help: "starts a new conversation",
-    run: async (talk) => {
-      const { stateId } = talk;
-      talk.stateId = talk.pendingSystemMessage = talk.stats = undefined;
-      talk.notify(
+    run: async (dialogue) => {
+      const { stateId } = dialogue;
+      dialogue.stateId = dialogue.pendingSystemMessage = dialogue.stats = undefined;
+      dialogue.notify(
         stateId
           ? `New conversation. /load ${stateId} returns to the last one.`
           : "New conversation.",
@@ -58,10 +58,10 @@ export const CHAT_COMMANDS: readonly ChatCommand[] = [
     name: "save",
     argument: "[FILE]",
     help: "prints the state id, and writes the state to a file",
-    run: async (talk, file) => {
-      const id = stateOf(talk, "save");
+    run: async (dialogue, file) => {
+      const id = requireState(dialogue, "save");
       if (file !== "") {
-        const parts = await talk.backend.exportState(id);
+        const parts = await dialogue.backend.exportState(id);
         await writeFileAtomic(file, async (sink) => {
           let at = 0;
           for (const part of parts) {
@@ -69,58 +69,60 @@ export const CHAT_COMMANDS: readonly ChatCommand[] = [
             at += part.length;
           }
         });
-        talk.notify(`Written to ${file}.`);
+        dialogue.notify(`Written to ${file}.`);
       }
-      await talk.print(id);
+      await dialogue.print(id);
     },
   },
   {
     name: "load",
     argument: "ID|FILE",
     help: "resumes a state",
-    run: async (talk, from) => {
+    run: async (dialogue, from) => {
       if (from === "") {
         throw usageError("Cannot load: the state is missing; use /load ID or /load FILE");
       }
-      await talk.resume(
-        from.startsWith("state_") ? from : await talk.backend.importState(await fileBytes(from)),
+      await dialogue.resume(
+        from.startsWith("state_")
+          ? from
+          : await dialogue.backend.importState(await readBytes(from)),
       );
-      talk.pendingSystemMessage = talk.stats = undefined;
+      dialogue.pendingSystemMessage = dialogue.stats = undefined;
     },
   },
   {
     name: "fork",
     help: "prints a state id to return to later",
-    run: async (talk) => {
-      const id = stateOf(talk, "fork");
-      await talk.print(id);
-      talk.notify(`/load ${id.slice(0, 12)}… returns here.`);
+    run: async (dialogue) => {
+      const id = requireState(dialogue, "fork");
+      await dialogue.print(id);
+      dialogue.notify(`/load ${id.slice(0, 12)}… returns here.`);
     },
   },
   {
     name: "stats",
     help: "prints speed and token counts of the last reply",
-    run: async (talk) => {
-      if (!talk.stats) throw usageError("Cannot print statistics: there is no reply yet");
-      await talk.print(formatStats(talk.stats));
+    run: async (dialogue) => {
+      if (!dialogue.stats) throw usageError("Cannot print statistics: there is no reply yet");
+      await dialogue.print(formatStats(dialogue.stats));
     },
   },
   {
     name: "quit",
     help: "quits, like Ctrl-D; the conversation stays stored",
-    run: async (talk) => {
-      talk.quit();
+    run: async (dialogue) => {
+      dialogue.quit();
       await Promise.resolve();
     },
   },
 ];
 
-function stateOf({ stateId }: ChatDialogue, what: string): string {
+function requireState({ stateId }: ChatDialogue, action: string): string {
   if (stateId !== undefined) return stateId;
-  throw usageError(`Cannot ${what}: the conversation is empty`);
+  throw usageError(`Cannot ${action}: the conversation is empty`);
 }
 
-async function fileBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
+async function readBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
   try {
     return new Uint8Array(await readFile(path));
   } catch (cause) {

@@ -12,7 +12,7 @@ import { printText } from "../output/print.ts";
 import { usageError } from "../../settings/flags.ts";
 
 /** Number of earlier messages to print when a conversation is resumed. */
-const SHOWN = 10;
+const RESUMED_MESSAGES = 10;
 
 /** A command that starts with a slash. */
 export interface ChatCommand {
@@ -20,7 +20,7 @@ export interface ChatCommand {
   /** Usage of the argument after the name. */
   argument?: string;
   help: string;
-  run(talk: ChatDialogue, argument: string): Promise<void>;
+  run(dialogue: ChatDialogue, argument: string): Promise<void>;
 }
 
 export interface ChatDialogueOptions {
@@ -44,7 +44,7 @@ export class ChatDialogue {
   readonly #options: ChatDialogueOptions;
   readonly #paint = painter(Deno.stderr);
   readonly #toTerminal = Deno.stdout.isTerminal();
-  #left = false;
+  #quitting = false;
 
   constructor(options: ChatDialogueOptions) {
     this.backend = options.backend;
@@ -54,14 +54,14 @@ export class ChatDialogue {
   /** Runs until the input ends or the user quits. */
   async run(): Promise<void> {
     const { input, interactive } = this.#options;
-    while (!this.#left) {
+    while (!this.#quitting) {
       const line = await input.nextMessage();
       if (line === null) break;
       try {
-        await this.#take(line.trim());
+        await this.#handleLine(line.trim());
       } catch (error) {
         // A user can correct the input. A script must see the failure.
-        if (!interactive || !isTold(error)) throw error;
+        if (!interactive || !isUserError(error)) throw error;
         console.error(`${this.#paint("red", "error:")} ${error.message}`);
       }
     }
@@ -69,12 +69,12 @@ export class ChatDialogue {
 
   /** Quits after the current message or command. */
   quit(): void {
-    this.#left = true;
+    this.#quitting = true;
   }
 
   /** Resumes from a state and prints the latest messages. */
   async resume(stateId: string): Promise<void> {
-    const { messages, total } = await this.backend.recentMessages(stateId, SHOWN);
+    const { messages, total } = await this.backend.recentMessages(stateId, RESUMED_MESSAGES);
     this.stateId = stateId;
     if (!this.#options.interactive) return;
     const earlier = total - messages.length;
@@ -94,16 +94,16 @@ export class ChatDialogue {
 
   /** Sends messages, or continues the last reply if there are none, and prints the reply. */
   async send(messages: readonly Message[]): Promise<void> {
-    const { backend: partner, input, params } = this.#options;
+    const { backend, input, params } = this.#options;
     const { stateId } = this;
     const stop = new AbortController();
-    const ended = input.captureInterrupts(() => stop.abort());
+    const releaseInterrupts = input.captureInterrupts(() => stop.abort());
     const start = performance.now();
     let reply: ChatReply | undefined;
     let first: number | null = null;
     let last = start;
     try {
-      reply = await partner.startTurn({ ...params, messages, stateId }, stop.signal);
+      reply = await backend.startTurn({ ...params, messages, stateId }, stop.signal);
       for await (const piece of reply) {
         last = performance.now();
         first ??= last;
@@ -112,7 +112,7 @@ export class ChatDialogue {
     } catch (error) {
       if (!stop.signal.aborted) throw error;
     } finally {
-      ended();
+      releaseInterrupts();
       if (first !== null || reply?.result) await printText("\n");
       this.stateId = reply?.result?.stateId ?? reply?.stateId ?? stateId;
     }
@@ -124,13 +124,14 @@ export class ChatDialogue {
       generationMs: first && last - first,
     };
     if (warning) console.error(warning);
-    if (stop.signal.aborted) this.notify(reply ? "(stopped)" : "(stopped before it began)");
-    else if (finishReason === "length") {
+    if (stop.signal.aborted) {
+      this.notify(reply ? "(stopped)" : "(stopped before the reply started)");
+    } else if (finishReason === "length") {
       this.notify(`(truncated after ${usage?.completion_tokens} tokens; /more continues it)`);
     }
   }
 
-  async #take(line: string): Promise<void> {
+  async #handleLine(line: string): Promise<void> {
     if (line === "") return;
     const command = line.match(/^\/([a-z]+)(?:\s+([^]*))?$/i);
     if (command) return await this.#command(command[1].toLowerCase(), (command[2] ?? "").trim());
@@ -159,6 +160,6 @@ function entryText({ role, content }: TranscriptEntry): string {
   return role === "user" ? `> ${content}` : `(system) ${content}`;
 }
 
-function isTold(error: unknown): error is Error {
+function isUserError(error: unknown): error is Error {
   return error instanceof InferenceError || error instanceof ApiError;
 }

@@ -10,9 +10,9 @@ export async function createRemoteBackend(
   url: string,
   apiKey: string | undefined,
 ): Promise<ChatBackend> {
-  const client = createClient({ baseURL: url, apiKey, fetch: reachable(url) });
+  const client = createClient({ baseURL: url, apiKey, fetch: fetchWithRemedy(url) });
   return {
-    description: await aboutWorker(url, client),
+    description: await describeWorker(url, client),
     resumeFlags: [["url", url]],
     startTurn: async ({ messages, stateId, sampling, seed, maxTokens }, signal) => {
       const stream = await client.stream({
@@ -23,22 +23,22 @@ export async function createRemoteBackend(
         seed: seed === undefined ? undefined : Number(seed),
         max_tokens: maxTokens,
       }, { signal });
-      let end: ReplyResult | undefined;
+      let result: ReplyResult | undefined;
       return {
         get stateId() {
           return stream.stateId;
         },
         get result() {
-          return end;
+          return result;
         },
         async *[Symbol.asyncIterator]() {
           try {
             yield* stream;
-            end = await stream.reply();
+            result = await stream.reply();
           } catch (error) {
             if (signal.aborted) {
-              end = { stateId: stream.stateId, finishReason: "length", usage: null };
-            } else throw error instanceof ApiError ? error : brokenOff(url, error);
+              result = { stateId: stream.stateId, finishReason: "length", usage: null };
+            } else throw error instanceof ApiError ? error : readError(url, error);
           }
         },
       };
@@ -55,7 +55,10 @@ export async function createRemoteBackend(
   };
 }
 
-async function aboutWorker(url: string, client: ReturnType<typeof createClient>): Promise<string> {
+async function describeWorker(
+  url: string,
+  client: ReturnType<typeof createClient>,
+): Promise<string> {
   try {
     const { status, model, device, adapter, software } = await client.health();
     if (status === "failed") {
@@ -76,29 +79,35 @@ async function aboutWorker(url: string, client: ReturnType<typeof createClient>)
 }
 
 /** Returns `fetch` with connection errors that suggest a remedy. */
-function reachable(url: string): typeof fetch {
+function fetchWithRemedy(url: string): typeof fetch {
   return async (input, init) => {
     try {
       return await fetch(input, init);
     } catch (error) {
       if (init?.signal?.aborted || error instanceof Deno.errors.NotCapable) throw error;
-      throw new ApiError(`Cannot reach ${url}: ${reason(error)}; is a worker running there?`, {
-        status: 0,
-        code: "unreachable",
-      });
+      throw new ApiError(
+        `Cannot reach ${url}: ${innermostMessage(error)}; is a worker running there?`,
+        {
+          status: 0,
+          code: "unreachable",
+        },
+      );
     }
   };
 }
 
-function brokenOff(url: string, error: unknown): ApiError {
-  return new ApiError(`Cannot read the reply from ${url}: ${reason(error)}; /more continues it`, {
-    status: 0,
-    code: "broken_off",
-  });
+function readError(url: string, error: unknown): ApiError {
+  return new ApiError(
+    `Cannot read the reply from ${url}: ${innermostMessage(error)}; /more continues it`,
+    {
+      status: 0,
+      code: "broken_off",
+    },
+  );
 }
 
 /** Returns the innermost cause of an error in one line. */
-function reason(error: unknown): string {
+function innermostMessage(error: unknown): string {
   let { message, cause } = error as Error;
   // The innermost cause says what failed. The outer ones say where.
   while (cause instanceof Error) ({ message, cause } = cause);

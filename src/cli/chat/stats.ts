@@ -12,14 +12,16 @@ export interface ReplyStats {
 }
 
 export function formatStats(
-  { usage, timeToFirstTextMs: firstMs, generationMs: writeMs }: ReplyStats,
+  { usage, timeToFirstTextMs, generationMs }: ReplyStats,
 ): string {
-  const first = firstMs === null ? "no text" : `first text after ${Math.round(firstMs)} ms`;
+  const first = timeToFirstTextMs === null
+    ? "no text"
+    : `first text after ${Math.round(timeToFirstTextMs)} ms`;
   if (usage === null) return `reply    stopped, ${first}`;
   const { completion_tokens: written, total_tokens, prompt_tokens_details: { cached_tokens } } =
     usage;
-  const rate = writeMs
-    ? `, ${Number(((written - 1) / writeMs * 1000).toPrecision(3))} tokens/s`
+  const rate = generationMs
+    ? `, ${Number(((written - 1) / generationMs * 1000).toPrecision(3))} tokens/s`
     : "";
   return [
     `reply    ${written} tokens${rate}, ${first}`,

@@ -23,7 +23,7 @@ import { withProgress } from "../output/progress.ts";
 import { selectDevice } from "../../server/select_device.ts";
 import { printDeviceWarning } from "../output/worker_text.ts";
 import { printJson, printText } from "../output/print.ts";
-import { type Flags, number, text, usageError } from "../../settings/flags.ts";
+import { type Flags, numberFlag, stringFlag, usageError } from "../../settings/flags.ts";
 import { MODEL_FLAGS, TUNE_FLAG } from "../../settings/settings.ts";
 
 export const bench: Command = {
@@ -40,25 +40,25 @@ export const bench: Command = {
     ...MODEL_FLAGS,
     batch: {
       type: "string",
-      value: "1,8",
+      placeholder: "1,8",
       help: "batch sizes to decode with",
       defaultValue: "1,8,32",
     },
     prompt: {
       type: "string",
-      value: "32,512",
+      placeholder: "32,512",
       help: "prompt lengths in tokens",
       defaultValue: "32,512,2048",
     },
     tokens: {
       type: "string",
-      value: "N",
+      placeholder: "N",
       help: "tokens to decode per slot and round",
       defaultText: "64, or as many as fit into 2 s",
     },
     rounds: {
       type: "string",
-      value: "N",
+      placeholder: "N",
       help: "number of rounds, for medians",
       defaultValue: "3",
     },
@@ -77,8 +77,8 @@ export const bench: Command = {
     const plan: BenchmarkPlan = {
       batches: numbers(flags, "batch", { max: 1024, fallback: [1, 8, 32] }),
       prompts: numbers(flags, "prompt", { max: 1e6, fallback: [32, 512, 2048] }),
-      tokens: number(flags, "tokens", { min: 1, max: 1e6, integer: true }),
-      rounds: number(flags, "rounds", { min: 1, max: 1000, integer: true }) ?? 3,
+      tokens: numberFlag(flags, "tokens", { min: 1, max: 1e6, integer: true }),
+      rounds: numberFlag(flags, "rounds", { min: 1, max: 1000, integer: true }) ?? 3,
     };
     const files = await findModel(flags);
     if (flags.cold) return await benchCold(flags, files, plan);
@@ -182,7 +182,7 @@ function numbers(
   name: string,
   { max, fallback }: { max: number; fallback: readonly number[] },
 ): number[] {
-  const list = text(flags, name);
+  const list = stringFlag(flags, name);
   if (list === undefined) return [...fallback];
   return [
     ...new Set(

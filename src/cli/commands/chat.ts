@@ -17,16 +17,16 @@ import {
   CLI_COMMAND,
   type Flags,
   type FlagSpec,
-  number,
-  text,
+  numberFlag,
+  stringFlag,
   usageError,
 } from "../../settings/flags.ts";
 import { WORKER_FLAGS } from "../../settings/settings.ts";
 
 /** Flags that are needed to find the conversation and the same model again. */
-const RESUMING = ["model", "shape", "vocab", "kv"] as const;
+const RESUME_FLAGS = ["model", "shape", "vocab", "kv"] as const;
 
-const WORKER: Readonly<Record<string, FlagSpec>> = WORKER_FLAGS;
+const LOCAL_FLAGS: Readonly<Record<string, FlagSpec>> = WORKER_FLAGS;
 
 export const chat: Command = {
   name: "chat",
@@ -42,15 +42,15 @@ export const chat: Command = {
     "echo 'What is 2 + 3?' | rwkv chat",
   ],
   flags: {
-    state: { type: "string", value: "ID", help: "state id of the conversation to resume" },
+    state: { type: "string", placeholder: "ID", help: "state id of the conversation to resume" },
     url: {
       type: "string",
-      value: "URL",
+      placeholder: "URL",
       help: "chat with the worker at this URL instead of a local model",
     },
     key: {
       type: "string",
-      value: "KEY",
+      placeholder: "KEY",
       env: "RWKV_API_KEY",
       help: "API key of that worker; prefer the variable, because other users can see arguments",
     },
@@ -61,47 +61,47 @@ export const chat: Command = {
     const { seed, ...sampling } = samplingFlags(flags);
     const params = {
       sampling,
-      seed: text(flags, "seed") === undefined ? undefined : seed,
-      maxTokens: number(flags, "max-tokens", { min: 1, max: 1e6, integer: true }),
+      seed: stringFlag(flags, "seed") === undefined ? undefined : seed,
+      maxTokens: numberFlag(flags, "max-tokens", { min: 1, max: 1e6, integer: true }),
     };
     const interactive = Deno.stdin.isTerminal() && Deno.stderr.isTerminal();
-    const partner = await openPartner(flags, interactive);
+    const backend = await openChatBackend(flags, interactive);
     const paint = painter(Deno.stderr);
     const input = interactive
       ? terminalInput({ paint, words: CHAT_COMMANDS.map(({ name }) => `/${name}`) })
       : pipedInput();
-    const talk = new ChatDialogue({
-      backend: partner,
+    const dialogue = new ChatDialogue({
+      backend,
       commands: CHAT_COMMANDS,
       input,
       params,
       interactive,
     });
     const signalsDone = onStopSignals(() => {
-      talk.quit();
+      dialogue.quit();
       input.close();
     });
     try {
-      talk.notify(`Chatting with ${partner.description}.`);
-      talk.notify("/help lists commands, Ctrl-C stops a reply, Ctrl-D quits.");
-      const from = text(flags, "state");
-      if (from) await talk.resume(from);
-      await talk.run();
+      dialogue.notify(`Chatting with ${backend.description}.`);
+      dialogue.notify("/help lists commands, Ctrl-C stops a reply, Ctrl-D quits.");
+      const from = stringFlag(flags, "state");
+      if (from) await dialogue.resume(from);
+      await dialogue.run();
     } finally {
       input.close();
       signalsDone();
-      await partner.close();
+      await backend.close();
     }
-    if (talk.stateId) {
-      console.error(`${paint("dim", "Resume with:")} ${resumeLine(talk.stateId, partner)}`);
+    if (dialogue.stateId) {
+      console.error(`${paint("dim", "Resume with:")} ${resumeLine(dialogue.stateId, backend)}`);
     }
   },
 };
 
-async function openPartner(flags: Flags, interactive: boolean): Promise<ChatBackend> {
-  const url = text(flags, "url");
+async function openChatBackend(flags: Flags, interactive: boolean): Promise<ChatBackend> {
+  const url = stringFlag(flags, "url");
   if (url !== undefined) {
-    return await createRemoteBackend(checkedUrl(url, flags), text(flags, "key"));
+    return await createRemoteBackend(parseUrl(url, flags), stringFlag(flags, "key"));
   }
   // Later notices would interrupt the conversation.
   let opening = true;
@@ -114,29 +114,33 @@ async function openPartner(flags: Flags, interactive: boolean): Promise<ChatBack
   );
   opening = false;
   if (interactive) printDeviceWarning(running.engine.info);
-  const about = `${modelLabel(running.modelId, flags)}, on ${deviceLabel(running.engine.info)}`;
-  const resuming = RESUMING.flatMap((flag) => {
-    const value = text(flags, flag);
+  const description = `${modelLabel(running.modelId, flags)}, on ${
+    deviceLabel(running.engine.info)
+  }`;
+  const resumeFlags = RESUME_FLAGS.flatMap((flag) => {
+    const value = stringFlag(flags, flag);
     return value === undefined ? [] : [[flag, value] as const];
   });
-  return createLocalBackend(running, { description: about, resumeFlags: resuming });
+  return createLocalBackend(running, { description, resumeFlags });
 }
 
 /**
  * @throws InferenceError `usage` if `url` is not an HTTP URL, or a flag applies to local models
  * only.
  */
-function checkedUrl(url: string, flags: Flags): string {
+function parseUrl(url: string, flags: Flags): string {
   if (!/^https?:\/\//.test(url) || !URL.canParse(url)) {
     throw usageError(
       `Cannot use --url ${url}: it must be an HTTP URL such as http://localhost:8000`,
     );
   }
-  const other = Object.keys(WORKER).find((name) => {
-    const { env } = WORKER[name];
+  const localFlag = Object.keys(LOCAL_FLAGS).find((name) => {
+    const { env } = LOCAL_FLAGS[name];
     return flags[name] !== undefined && flags[name] !== (env && Deno.env.get(env));
   });
-  if (other) throw usageError(`Cannot use --${other} with --url: it applies to local models only`);
+  if (localFlag) {
+    throw usageError(`Cannot use --${localFlag} with --url: it applies to local models only`);
+  }
   return url.replace(/\/+$/, "");
 }
 
@@ -144,8 +148,8 @@ function onStoreChange(problem: string | null): void {
   console.error(problem === null ? "The state store has recovered" : `The state store: ${problem}`);
 }
 
-function resumeLine(stateId: string, { resumeFlags: flags }: ChatBackend): string {
-  const all = [["state", stateId] as const, ...flags];
+function resumeLine(stateId: string, { resumeFlags }: ChatBackend): string {
+  const all = [["state", stateId] as const, ...resumeFlags];
   return `${CLI_COMMAND} chat ${
     all.map(([flag, value]) => `--${flag} ${quoted(value)}`).join(" ")
   }`;

@@ -17,7 +17,7 @@ export function completionsCommand(commands: () => readonly Command[]): Command 
       `zsh rwkv() { deno task -q rwkv "$@"; }, and a similar one for fish.`,
     ],
     positional: shells.join("|"),
-    words: shells,
+    positionalChoices: shells,
     examples: [
       "completions bash > ~/.local/share/bash-completion/completions/rwkv",
       "completions zsh > ~/.zfunc/_rwkv   # a folder of $fpath",

@@ -42,7 +42,7 @@ export const convert: Command = {
   flags: {
     quant: {
       type: "string",
-      value: "none|f16|int8|nf4",
+      placeholder: "none|f16|int8|nf4",
       help: "weight type, with exceptions by name such as nf4,head=int8",
       defaultValue: DEFAULT_QUANT,
     },
@@ -79,13 +79,15 @@ export const convert: Command = {
     const { source, vocabulary } = await findModel(
       shape ? flags : { ...flags, model: positionals[0] },
     );
-    await assertOther(source, target);
+    await assertNotSource(source, target);
     const report = await withInterruptSignal((signal) =>
       writeConverted(source, target, { quant: quant ?? DEFAULT_QUANT, signal })
     );
-    const elsewhere = vocabulary && dirname(vocabulary) !== dirname(target);
+    const vocabularyElsewhere = vocabulary && dirname(vocabulary) !== dirname(target);
     console.error(
-      `Try it: deno task rwkv chat --model ${target}${elsewhere ? ` --vocab ${vocabulary}` : ""}`,
+      `Try it: deno task rwkv chat --model ${target}${
+        vocabularyElsewhere ? ` --vocab ${vocabulary}` : ""
+      }`,
     );
     if (flags.json) return await printJson(report);
   },
@@ -99,8 +101,8 @@ export async function writeConverted(
 ) {
   const start = performance.now();
   const { model } = await openModelSource(source, quant);
-  const ignored = unusedTensorsNotice(model);
-  if (ignored !== null) console.error(ignored);
+  const notice = unusedTensorsNotice(model);
+  if (notice !== null) console.error(notice);
   try {
     const converted = await withProgress(
       "Converting",
@@ -121,7 +123,7 @@ export async function writeConverted(
     console.error(
       `Wrote ${target}: ${formatBytes(report.bytes)}, ` +
         `${Number(report.bits_per_weight.toFixed(2))} bits per weight, relative error ` +
-        `up to ${worst(converted)}, in ${formatDuration(report.seconds)}`,
+        `up to ${maxError(converted)}, in ${formatDuration(report.seconds)}`,
     );
     return report;
   } finally {
@@ -130,7 +132,7 @@ export async function writeConverted(
 }
 
 /** `0.076 (blocks.0.att.key.weight)`. */
-function worst({ matrices }: Converted): string {
+function maxError({ matrices }: Converted): string {
   const [name, error] = [...matrices].map(([name, { error }]) => [name, error ?? 0] as const)
     .reduce((a, b) => b[1] > a[1] ? b : a);
   return error === 0 ? "0" : `${Number(error.toPrecision(2))} (${name})`;
@@ -160,14 +162,14 @@ async function writeRandom(shape: Shape, target: string, signal: AbortSignal): P
 }
 
 /** @throws InferenceError `file_error` if the target is one of the source files. */
-async function assertOther({ from }: ModelSource, target: string): Promise<void> {
+async function assertNotSource({ from }: ModelSource, target: string): Promise<void> {
   if (!("file" in from)) return;
   try {
-    const written = await Deno.realPath(target);
-    const read = await Promise.all(
+    const targetPath = await Deno.realPath(target);
+    const sourcePaths = await Promise.all(
       (await modelPaths(from.file)).map((path) => Deno.realPath(path)),
     );
-    if (!read.includes(written)) return;
+    if (!sourcePaths.includes(targetPath)) return;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return;
     throw error;

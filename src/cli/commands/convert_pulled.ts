@@ -13,18 +13,22 @@ const VOCABULARY = "vocab.txt";
  * @returns The quantized model. Its names are those of the original with a suffix such as `-int8`.
  */
 export async function convertPulled(
-  { name: original, folder: from, record }: CachedModel,
-  { quant, say, signal }: { quant: Quant; say: (line: string) => void; signal: AbortSignal },
+  { name: originalName, folder: from, record }: CachedModel,
+  { quant, onMessage, signal }: {
+    quant: Quant;
+    onMessage: (line: string) => void;
+    signal: AbortSignal;
+  },
 ): Promise<CachedModel> {
   const cache = new ModelCache();
-  const ending = `-${quant.replaceAll(/[^\w.]+/g, "-")}`;
-  const name = original + ending;
-  const onWait = () => say(`Another process is writing ${name}: waiting for it`);
+  const suffix = `-${quant.replaceAll(/[^\w.]+/g, "-")}`;
+  const name = originalName + suffix;
+  const onWait = () => onMessage(`Another process is writing ${name}: waiting for it`);
   return await cache.withLock(name, async () => {
-    const there = await cache.get(name);
-    if (there?.record?.etag === record!.etag && there.record.quant === quant) {
-      say(`${name} already exists: ${there.folder}`);
-      return there;
+    const existing = await cache.get(name);
+    if (existing?.record?.etag === record!.etag && existing.record.quant === quant) {
+      onMessage(`${name} already exists: ${existing.folder}`);
+      return existing;
     }
     const folder = await cache.createFolder(name);
     const { source } = await findModel({ model: from });
@@ -37,12 +41,12 @@ export async function convertPulled(
       ...record!,
       file,
       parts: [],
-      names: record!.names.map((name) => name + ending),
+      names: record!.names.map((name) => name + suffix),
       bytes,
       pulled: new Date().toISOString(),
       quant,
     });
-    say(`The original remains; \`deno task rwkv rm ${original}\` removes it`);
+    onMessage(`The original model remains; \`deno task rwkv rm ${originalName}\` removes it`);
     return (await cache.get(name))!;
   }, { onWait, signal });
 }

@@ -80,7 +80,7 @@ export const info: Command = {
     };
     if (flags.json) return await printJson({ ...facts, matrices });
     const lines = Object.entries(facts).map(([name, value]) =>
-      `${name.replaceAll("_", " ").padEnd(16)} ${shown(name, value)}`
+      `${name.replaceAll("_", " ").padEnd(16)} ${formatValue(name, value)}`
     );
     lines.push(
       `${
@@ -98,7 +98,7 @@ async function bytesOf(paths: readonly string[]): Promise<number> {
   return files.reduce((sum, { size }) => sum + size, 0);
 }
 
-function shown(name: string, value: unknown): string {
+function formatValue(name: string, value: unknown): string {
   if (value === null) return "none";
   if (name === "bits_per_weight") return `${Number((value as number).toFixed(3))}`;
   if (name === "bytes" || name === "state_bytes") {

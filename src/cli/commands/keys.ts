@@ -14,7 +14,7 @@ import { KEY_LIMIT_FLAGS, limitFlags } from "../../server/limit_settings.ts";
 import { kvFlag, openBackend, openExistingBackend, tenantFlag } from "../../server/open_store.ts";
 import { formatTable } from "../output/table_text.ts";
 import { printJson, printText } from "../output/print.ts";
-import { type Flags, text, usageError } from "../../settings/flags.ts";
+import { type Flags, stringFlag, usageError } from "../../settings/flags.ts";
 import { KV_FLAG, TENANT_FLAG } from "../../settings/settings.ts";
 
 /** An entry of `keys ls`. */
@@ -28,14 +28,14 @@ interface ListedKey {
 }
 
 /** Storage of keys. */
-interface KeyPlace {
+interface KeyStorage {
   create(tenant: string, limits: KeyLimits): Promise<{ text: string; key: ListedKey }>;
   list(): Promise<ListedKey[]>;
   revoke(id: string): Promise<ListedKey>;
   close(): void;
 }
 
-interface Asked {
+interface KeyOptions {
   tenant: string;
   limits: KeyLimits;
   /** Whether to print JSON. */
@@ -46,14 +46,14 @@ interface Action {
   usage: string;
   positionals: number;
   /** Whether the action may create the storage. */
-  begins: boolean;
-  run(place: KeyPlace, args: readonly string[], asked: Asked): Promise<void>;
+  createsStorage: boolean;
+  run(storage: KeyStorage, args: readonly string[], options: KeyOptions): Promise<void>;
 }
 
 const ACTIONS: Record<string, Action> = {
-  create: { usage: "create", positionals: 0, begins: true, run: create },
-  ls: { usage: "ls", positionals: 0, begins: false, run: list },
-  revoke: { usage: "revoke ID", positionals: 1, begins: false, run: revoke },
+  create: { usage: "create", positionals: 0, createsStorage: true, run: create },
+  ls: { usage: "ls", positionals: 0, createsStorage: false, run: list },
+  revoke: { usage: "revoke ID", positionals: 1, createsStorage: false, run: revoke },
 };
 
 export const keys: Command = {
@@ -74,10 +74,10 @@ export const keys: Command = {
     "keys create --tenant acme --file keys.txt   # for serve --keys keys.txt",
   ],
   positional: Object.values(ACTIONS).map(({ usage }) => usage).join(" | "),
-  words: Object.keys(ACTIONS),
+  positionalChoices: Object.keys(ACTIONS),
   flags: {
     ...KV_FLAG,
-    file: { type: "string", value: "FILE", help: "key file to use instead of the store" },
+    file: { type: "string", placeholder: "FILE", help: "key file to use instead of the store" },
     tenant: { ...TENANT_FLAG.tenant, help: "create: tenant of the key" },
     ...KEY_LIMIT_FLAGS,
     ...JSON_FLAG,
@@ -95,29 +95,35 @@ export const keys: Command = {
     }
     const tenant = tenantFlag(flags) ?? DEFAULT_TENANT;
     const limits = limitFlags(flags);
-    const file = text(flags, "file");
-    const place = file === undefined ? await storePlace(flags, action) : filePlace(file, action);
+    const file = stringFlag(flags, "file");
+    const storage = file === undefined
+      ? await openKeyStore(flags, action)
+      : openKeyFile(file, action);
     try {
-      await action.run(place, args, { tenant, limits, json: flags.json === true });
+      await action.run(storage, args, { tenant, limits, json: flags.json === true });
     } finally {
-      place.close();
+      storage.close();
     }
   },
 };
 
 async function create(
-  place: KeyPlace,
+  storage: KeyStorage,
   _: readonly string[],
-  { tenant, limits, json }: Asked,
+  { tenant, limits, json }: KeyOptions,
 ): Promise<void> {
-  const { text: made, key } = await place.create(tenant, limits);
-  if (json) return await printJson({ ...key, key: made });
+  const { text, key } = await storage.create(tenant, limits);
+  if (json) return await printJson({ ...key, key: text });
   console.error(`Created key ${key.id} of tenant ${tenant}. It will not be shown again.`);
-  await printText(`${made}\n`);
+  await printText(`${text}\n`);
 }
 
-async function list(place: KeyPlace, _: readonly string[], { json }: Asked): Promise<void> {
-  const listed = await place.list();
+async function list(
+  storage: KeyStorage,
+  _: readonly string[],
+  { json }: KeyOptions,
+): Promise<void> {
+  const listed = await storage.list();
   if (json) return await printJson({ keys: listed });
   if (listed.length === 0) return await printText("There are no keys.\n");
   const rows = listed.map(({ id, tenant, created, limits }) => [
@@ -129,14 +135,18 @@ async function list(place: KeyPlace, _: readonly string[], { json }: Asked): Pro
   await printText(formatTable([["ID", "TENANT", "CREATED", "LIMITS"], ...rows]));
 }
 
-async function revoke(place: KeyPlace, [id]: readonly string[], { json }: Asked): Promise<void> {
-  const gone = await place.revoke(id);
-  if (json) return await printJson({ revoked: gone });
-  await printText(`Revoked ${gone.id} of tenant ${gone.tenant}\n`);
+async function revoke(
+  storage: KeyStorage,
+  [id]: readonly string[],
+  { json }: KeyOptions,
+): Promise<void> {
+  const revoked = await storage.revoke(id);
+  if (json) return await printJson({ revoked });
+  await printText(`Revoked ${revoked.id} of tenant ${revoked.tenant}\n`);
 }
 
-async function storePlace(flags: Flags, { begins }: Action): Promise<KeyPlace> {
-  const open = begins ? openBackend : openExistingBackend;
+async function openKeyStore(flags: Flags, { createsStorage }: Action): Promise<KeyStorage> {
+  const open = createsStorage ? openBackend : openExistingBackend;
   const backend = await open(kvFlag(flags));
   const stored = new ApiKeys({ backend, now: Date.now, random: randomBytes });
   const listed = ({ id, tenant, created, limits = {} }: ApiKeyRecord): ListedKey => (
@@ -144,8 +154,8 @@ async function storePlace(flags: Flags, { begins }: Action): Promise<KeyPlace> {
   );
   return {
     create: async (tenant, limits) => {
-      const own = formatLimits(limits).length === 0 ? {} : { limits };
-      const { text, record } = await stored.create(tenant, own);
+      const ownLimits = formatLimits(limits).length === 0 ? {} : { limits };
+      const { text, record } = await stored.create(tenant, ownLimits);
       return { text, key: listed(record) };
     },
     list: async () => (await stored.list()).map(listed),
@@ -155,12 +165,12 @@ async function storePlace(flags: Flags, { begins }: Action): Promise<KeyPlace> {
 }
 
 /** Replaces the file atomically, so that a worker never reads a partial file. */
-function filePlace(path: string, { begins }: Action): KeyPlace {
+function openKeyFile(path: string, { createsStorage }: Action): KeyStorage {
   const read = async () => {
     try {
       return await Deno.readTextFile(path);
     } catch (cause) {
-      if (begins && cause instanceof Deno.errors.NotFound) return "";
+      if (createsStorage && cause instanceof Deno.errors.NotFound) return "";
       const message = `Cannot read the keys in ${path}: ${(cause as Error).message}`;
       throw new InferenceError("file_error", message, { cause, param: "file" });
     }
@@ -196,9 +206,9 @@ function filePlace(path: string, { begins }: Action): KeyPlace {
       change(async (before) => {
         await Promise.resolve();
         const lines = before.split("\n");
-        const gone = lines.map(idOf).find((key) => key?.id === id);
-        if (!gone) throw noSuchKey(id);
-        return [lines.filter((line) => idOf(line)?.id !== id).join("\n"), gone];
+        const revoked = lines.map(idOf).find((key) => key?.id === id);
+        if (!revoked) throw noSuchKey(id);
+        return [lines.filter((line) => idOf(line)?.id !== id).join("\n"), revoked];
       }),
     close: () => {},
   };

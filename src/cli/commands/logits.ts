@@ -9,11 +9,11 @@ import { openCheckpoint } from "../../formats/checkpoint.ts";
 import { encodeSafetensors } from "../../formats/safetensors.ts";
 import { type Command, JSON_FLAG } from "../args/command.ts";
 import { writeFileAtomic } from "../../model_files/file_sink.ts";
-import { findModel, type ModelFiles, modelTokenizer } from "../../model_files/find_model.ts";
+import { findModel, type ModelFiles, openModelTokenizer } from "../../model_files/find_model.ts";
 import { engineOptions, openEngine } from "../../server/open_engine.ts";
 import { withProgress } from "../output/progress.ts";
 import { printJson } from "../output/print.ts";
-import { type Flags, number, text, usageError } from "../../settings/flags.ts";
+import { type Flags, numberFlag, stringFlag, usageError } from "../../settings/flags.ts";
 import { MODEL_FLAGS } from "../../settings/settings.ts";
 
 /** Maximum tokens per step. */
@@ -28,27 +28,27 @@ export const logits: Command = {
   ],
   flags: {
     ...MODEL_FLAGS,
-    tokens: { type: "string", value: "1,2,3", help: "token ids to process" },
-    prompt: { type: "string", value: "TEXT", help: "text to process" },
+    tokens: { type: "string", placeholder: "1,2,3", help: "token ids to process" },
+    prompt: { type: "string", placeholder: "TEXT", help: "text to process" },
     all: { type: "boolean", help: "a row of logits for every token, not only for the last" },
-    chunk: { type: "string", value: "N", help: "tokens per step", defaultValue: "256" },
+    chunk: { type: "string", placeholder: "N", help: "tokens per step", defaultValue: "256" },
     "state-in": {
       type: "string",
-      value: "FILE",
+      placeholder: "FILE",
       help: "safetensors file with the state to start from",
     },
     "state-out": {
       type: "string",
-      value: "FILE",
+      placeholder: "FILE",
       help: "safetensors file to write the final state to",
     },
     ...JSON_FLAG,
   },
   run: async (flags) => {
-    const chunk = number(flags, "chunk", { min: 1, max: 1e9, integer: true }) ?? 256;
+    const chunk = numberFlag(flags, "chunk", { min: 1, max: 1e9, integer: true }) ?? 256;
     const files = await findModel(flags);
     const tokens = await tokensToFeed(flags, files);
-    const stateIn = text(flags, "state-in");
+    const stateIn = stringFlag(flags, "state-in");
     const state = stateIn ? await readStateFile(stateIn) : null;
     const maxStepTokens = Math.min(chunk, MAX_CHUNK, tokens.length);
     const options = engineOptions(flags, files, { slots: 1, maxStepTokens });
@@ -61,7 +61,7 @@ export const logits: Command = {
       await engine.writeState(0, state);
       const values = await prefill(engine, tokens, { slot: 0, logits: flags.all ? "all" : "last" });
       checkLogits(values, "these tokens");
-      const stateOut = text(flags, "state-out");
+      const stateOut = stringFlag(flags, "state-out");
       if (stateOut) await writeStateFile(stateOut, await engine.readState(0));
       const { vocabulary } = engine.info.dimensions;
       const rows: number[][] = [];
@@ -76,8 +76,8 @@ export const logits: Command = {
 };
 
 async function tokensToFeed(flags: Flags, files: ModelFiles): Promise<number[]> {
-  const list = text(flags, "tokens");
-  const prompt = text(flags, "prompt");
+  const list = stringFlag(flags, "tokens");
+  const prompt = stringFlag(flags, "prompt");
   if ((list === undefined) === (prompt === undefined)) {
     throw usageError("Cannot compute logits: give either --tokens 1,2,3 or --prompt TEXT");
   }
@@ -89,7 +89,7 @@ async function tokensToFeed(flags: Flags, files: ModelFiles): Promise<number[]> 
       return Number(part);
     });
   }
-  const tokens = (await modelTokenizer(files)).encode(prompt!);
+  const tokens = (await openModelTokenizer(files)).encode(prompt!);
   if (tokens.length === 0) throw usageError("Cannot use --prompt: it is empty");
   return tokens;
 }

@@ -18,7 +18,7 @@ export const models: Command = {
       console.error(`No models in ${cache.root}; \`deno task rwkv pull 0.4b\` downloads one`);
       return;
     }
-    await printText(`${table(found)}\n`);
+    await printText(`${formatModels(found)}\n`);
     const bytes = found.reduce((sum, model) => sum + model.bytes, 0);
     console.error(`${formatBytes(bytes)} in ${cache.root}`);
   },
@@ -42,7 +42,7 @@ export function modelToJson({ name, folder, record, bytes, modified }: CachedMod
   };
 }
 
-function table(models: readonly CachedModel[]): string {
+function formatModels(models: readonly CachedModel[]): string {
   const rows = [["NAME", "ALSO", "FILE", "BYTES", "QUANT", "RWKV", "SIZE", "PULLED (UTC)"]];
   for (const { name, record, bytes, modified } of models) {
     rows.push([

@@ -10,7 +10,7 @@ import { pullModel } from "../../model_files/pull_model.ts";
 import { withInterruptSignal } from "../../server/signals.ts";
 import { formatBytes } from "../../core/units.ts";
 import { printJson } from "../output/print.ts";
-import { type FlagSpec, text, usageError } from "../../settings/flags.ts";
+import { type FlagSpec, stringFlag, usageError } from "../../settings/flags.ts";
 import { quantFlag } from "../../settings/model_settings.ts";
 
 export const pull: Command = {
@@ -26,12 +26,12 @@ export const pull: Command = {
   flags: {
     quant: {
       type: "string",
-      value: "f16|int8|nf4",
+      placeholder: "f16|int8|nf4",
       help: "also write a quantized copy, named with a suffix such as -int8",
     },
     name: {
       type: "string",
-      value: "NAME",
+      placeholder: "NAME",
       help: "name of the model in the cache",
       defaultText: "its file's name",
     },
@@ -52,38 +52,42 @@ export const pull: Command = {
           (guess ? `; did you mean ${guess}?` : ""),
       );
     }
-    const name = text(flags, "name");
+    const name = stringFlag(flags, "name");
     if (name !== undefined && !isSafeName(name)) {
       throw usageError(`Cannot use --name ${name}: use letters, digits, and . _ - between them`);
     }
     const quant = quantFlag(flags, "quant");
-    const asks = Deno.stdin.isTerminal() && Deno.stderr.isTerminal() && !flags.json;
-    const say = (line: string) => console.error(line);
+    const interactive = Deno.stdin.isTerminal() && Deno.stderr.isTerminal() && !flags.json;
+    const onMessage = (line: string) => console.error(line);
     const model = await withInterruptSignal(async (signal) => {
       const options = {
         name,
-        onMessage: say,
+        onMessage,
         signal,
         withProgress,
-        ...asks ? { choose: askWhich } : {},
+        ...interactive ? { choose: promptForFile } : {},
       };
       const pulled = await pullModel(target, options);
-      return quant ? await convertPulled(pulled, { quant, say, signal }) : pulled;
+      return quant ? await convertPulled(pulled, { quant, onMessage, signal }) : pulled;
     });
-    const { names, vocabulary, version, quant: held } = model.record!;
-    say(`Model folder: ${model.folder}`);
+    const { names, vocabulary, version, quant: currentQuant } = model.record!;
+    onMessage(`Model folder: ${model.folder}`);
     if (version !== null) {
       const vocab = vocabulary ? "" : " --vocab FILE";
-      say(`Serve it:    deno task rwkv serve --model ${names[0] ?? model.name}${vocab}`);
-      const again = [wanted, ...file ? [file] : [], ...name ? ["--name", name] : []].join(" ");
-      if (!held) say(`Quantize it: deno task rwkv pull ${again} --quant int8`);
+      onMessage(`Serve it:    deno task rwkv serve --model ${names[0] ?? model.name}${vocab}`);
+      const pullArguments = [wanted, ...file ? [file] : [], ...name ? ["--name", name] : []].join(
+        " ",
+      );
+      if (!currentQuant) {
+        onMessage(`Quantize it: deno task rwkv pull ${pullArguments} --quant int8`);
+      }
     }
     if (flags.json) await printJson(modelToJson(model));
   },
 };
 
 /** Prompts for a number until the answer is valid. */
-function askWhich(files: readonly HubFile[]): HubFile {
+function promptForFile(files: readonly HubFile[]): HubFile {
   console.error("Which file?");
   files.forEach(({ path, size }, i) => {
     console.error(`${`${i + 1}`.padStart(4)}  ${path}  (${formatBytes(size)})`);

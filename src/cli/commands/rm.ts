@@ -20,18 +20,18 @@ export const rm: Command = {
     }
     const cache = new ModelCache();
     const removed = [];
-    for (const wanted of positionals) {
+    for (const requested of positionals) {
       const all = await cache.list();
       // An incomplete download can be removed by its full name.
-      const model = all.find(({ name }) => name === wanted) ?? await cache.find(wanted);
+      const model = all.find(({ name }) => name === requested) ?? await cache.find(requested);
       if (!model) {
         const known = all.flatMap(({ name, record }) => [name, ...record?.names ?? []]);
-        const guess = nearest(wanted, known);
+        const guess = nearest(requested, known);
         throw new InferenceError(
           "file_error",
-          `Cannot remove ${wanted}: there is no pulled model of that name` +
+          `Cannot remove ${requested}: there is no pulled model of that name` +
             (guess ? `; did you mean ${guess}?` : "; `rwkv models` lists them"),
-          { param: wanted },
+          { param: requested },
         );
       }
       const { name, bytes } = model;

@@ -14,14 +14,14 @@ import { listNewestStates } from "./state_list.ts";
 import { formatGarbage, formatState, formatStateTable } from "./state_text.ts";
 import { kvFlag, openExistingBackend, tenantFlag } from "../../server/open_store.ts";
 import { printJson, printText } from "../output/print.ts";
-import { type Flags, number, usageError } from "../../settings/flags.ts";
+import { type Flags, numberFlag, usageError } from "../../settings/flags.ts";
 import { KV_FLAG, TENANT_FLAG } from "../../settings/settings.ts";
 
 /** An action of `state`. */
 interface Action {
   usage: string;
-  least: number;
-  most: number;
+  minArguments: number;
+  maxArguments: number;
   /** Runs with an open store. */
   run?(backend: Backend, args: readonly string[], flags: Flags): Promise<void>;
   /** Runs without an open store and opens it differently. */
@@ -29,13 +29,13 @@ interface Action {
 }
 
 const ACTIONS: Record<string, Action> = {
-  ls: { usage: "ls", least: 0, most: 0, run: list },
-  show: { usage: "show ID", least: 1, most: 1, run: show },
-  export: { usage: "export ID [FILE]", least: 1, most: 2, run: exportFile },
-  import: { usage: "import FILE", least: 1, most: 1, run: importFile },
-  rm: { usage: "rm ID...", least: 1, most: Infinity, run: remove },
-  gc: { usage: "gc", least: 0, most: 0, run: collect },
-  encrypt: { usage: "encrypt", least: 0, most: 0, runClosed: encryptCommand },
+  ls: { usage: "ls", minArguments: 0, maxArguments: 0, run: list },
+  show: { usage: "show ID", minArguments: 1, maxArguments: 1, run: show },
+  export: { usage: "export ID [FILE]", minArguments: 1, maxArguments: 2, run: exportFile },
+  import: { usage: "import FILE", minArguments: 1, maxArguments: 1, run: importFile },
+  rm: { usage: "rm ID...", minArguments: 1, maxArguments: Infinity, run: remove },
+  gc: { usage: "gc", minArguments: 0, maxArguments: 0, run: collect },
+  encrypt: { usage: "encrypt", minArguments: 0, maxArguments: 0, runClosed: encryptCommand },
 };
 
 export const state: Command = {
@@ -59,7 +59,7 @@ export const state: Command = {
     "state encrypt   # with RWKV_MASTER_KEY set",
   ],
   positional: Object.values(ACTIONS).map(({ usage }) => usage).join(" | "),
-  words: Object.keys(ACTIONS),
+  positionalChoices: Object.keys(ACTIONS),
   flags: {
     ...KV_FLAG,
     tenant: {
@@ -68,13 +68,13 @@ export const state: Command = {
     },
     limit: {
       type: "string",
-      value: "N",
+      placeholder: "N",
       help: "ls: maximum number of states, newest first",
       defaultValue: "100",
     },
     "older-than": {
       type: "string",
-      value: "S",
+      placeholder: "S",
       help: "gc: keep data that was created or has expired in the last S seconds",
       defaultValue: `${GRACE_MS / 1000}`,
     },
@@ -95,7 +95,7 @@ export const state: Command = {
       const what = name === "" ? "no action is given" : `there is no action "${name}"`;
       throw usageError(`Cannot run state: ${what}; the usage is state ${state.positional}`);
     }
-    if (args.length < action.least || args.length > action.most) {
+    if (args.length < action.minArguments || args.length > action.maxArguments) {
       throw usageError(
         `Cannot use ${args.length} arguments after ${name}: the usage is state ${action.usage}`,
       );
@@ -111,7 +111,7 @@ export const state: Command = {
 };
 
 async function list(backend: Backend, _: readonly string[], flags: Flags): Promise<void> {
-  const limit = number(flags, "limit", { min: 1, max: 1e6, integer: true }) ?? 100;
+  const limit = numberFlag(flags, "limit", { min: 1, max: 1e6, integer: true }) ?? 100;
   const { states, total } = await listNewestStates(backend, { limit, tenant: tenantFlag(flags) });
   if (flags.json) return await printJson({ states, total });
   await printText(formatStateTable(states, { total, now: Date.now() }));
@@ -121,9 +121,9 @@ async function list(backend: Backend, _: readonly string[], flags: Flags): Promi
 const WHOLE = { limit: Infinity, bytes: Infinity } as const;
 
 async function show(backend: Backend, [id]: readonly string[], flags: Flags): Promise<void> {
-  const told = await describeState(storeOf(backend, flags), id, WHOLE);
-  if (flags.json) return await printJson(told);
-  await printText(formatState(told, Date.now()));
+  const description = await describeState(storeOf(backend, flags), id, WHOLE);
+  if (flags.json) return await printJson(description);
+  await printText(formatState(description, Date.now()));
 }
 
 async function exportFile(
@@ -167,15 +167,15 @@ async function remove(backend: Backend, ids: readonly string[], flags: Flags): P
 }
 
 async function collect(backend: Backend, _: readonly string[], flags: Flags): Promise<void> {
-  const seconds = number(flags, "older-than", { min: 0, max: 1e9 });
+  const seconds = numberFlag(flags, "older-than", { min: 0, max: 1e9 });
   const dryRun = flags["dry-run"] === true;
   const olderThan = seconds === undefined ? undefined : 1000 * seconds;
   const tenant = tenantFlag(flags);
-  const gone = tenant === undefined
+  const garbage = tenant === undefined
     ? await collectAllGarbage(backend, { olderThan, dryRun })
     : await collectGarbage(backend, { olderThan, dryRun, tenant });
-  if (flags.json) return await printJson({ dry_run: dryRun, ...gone });
-  await printText(formatGarbage(gone, dryRun));
+  if (flags.json) return await printJson({ dry_run: dryRun, ...garbage });
+  await printText(formatGarbage(garbage, dryRun));
 }
 
 function storeOf(backend: Backend, flags: Flags): StateStore {

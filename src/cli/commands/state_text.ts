@@ -41,8 +41,8 @@ export function formatState(state: StateDescription, now: number): string {
   return [...facts, "", ...said, ""].join("\n");
 }
 
-export function formatGarbage(gone: Garbage, dryRun: boolean): string {
-  const { states, refs, blobs, chunks, bytes, unreadable } = gone;
+export function formatGarbage(garbage: Garbage, dryRun: boolean): string {
+  const { states, refs, blobs, chunks, bytes, unreadable } = garbage;
   const verb = dryRun ? "Would remove" : "Removed";
   const left = unreadable === 0 ? "" : `Kept ${unreadable} states that this version cannot read.\n`;
   return `${verb} ${formatBytes(bytes)}: ${blobs} blobs in ${chunks} chunks, ${refs} references, ` +

@@ -4,7 +4,7 @@ import { InferenceError } from "../../core/errors.ts";
 import { type Command, JSON_FLAG } from "../args/command.ts";
 import { openTokenizer } from "../../model_files/find_model.ts";
 import { printJson, readStdin } from "../output/print.ts";
-import { text, usageError } from "../../settings/flags.ts";
+import { stringFlag, usageError } from "../../settings/flags.ts";
 
 export const tokenize: Command = {
   name: "tokenize",
@@ -14,12 +14,12 @@ export const tokenize: Command = {
     "tokenize --vocab bytes --decode < ids.json",
   ],
   flags: {
-    vocab: { type: "string", value: "FILE", help: "vocabulary file, or the word bytes" },
+    vocab: { type: "string", placeholder: "FILE", help: "vocabulary file, or the word bytes" },
     decode: { type: "boolean", help: "read a JSON array of ids and write their text" },
     ...JSON_FLAG,
   },
   run: async (flags) => {
-    const vocabulary = text(flags, "vocab");
+    const vocabulary = stringFlag(flags, "vocab");
     if (!vocabulary) {
       throw usageError(
         "Cannot tokenize: the vocabulary is missing; use --vocab FILE or --vocab bytes",

@@ -20,6 +20,6 @@ export function painter(stream: { isTerminal(): boolean }): Paint {
 
 /** Removes control characters from a model's text, which could move the cursor or set colours. */
 export function printable(text: string): string {
-  // deno-lint-ignore no-control-regex -- these are what it is about
+  // deno-lint-ignore no-control-regex -- removes control characters
   return text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, "");
 }

@@ -1,12 +1,13 @@
 /** Formats a worker's model and device for display. */
 
 import type { EngineInfo } from "../../engine/engine.ts";
-import { type Flags, text } from "../../settings/flags.ts";
+import { type Flags, stringFlag } from "../../settings/flags.ts";
 
 /** @param id Id of the model. */
 export function modelLabel(id: string, flags: Flags): string {
-  const own = text(flags, "model") !== undefined || text(flags, "shape") !== undefined;
-  return own ? id : `${id}, a tiny demo model`;
+  const explicit = stringFlag(flags, "model") !== undefined ||
+    stringFlag(flags, "shape") !== undefined;
+  return explicit ? id : `${id}, a tiny demo model`;
 }
 
 /** Prints the warning about the selected device, if there is one. */
