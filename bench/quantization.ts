@@ -20,7 +20,9 @@ for (const name of ["demo", "rwkv5-bf16", "rwkv5-f32-n32"]) {
   const files = await findModel({ model: name === "demo" ? DEMO_MODEL : GOLDEN + name });
   const { source } = files;
   const tokens = name === "demo"
-    ? (await openModelTokenizer(files)).encode(await Deno.readTextFile(`${DEMO_MODEL}/dialogues.txt`))
+    ? (await openModelTokenizer(files)).encode(
+      await Deno.readTextFile(`${DEMO_MODEL}/dialogues.txt`),
+    )
     : (await readGolden(name)).tokens;
   const open = (quant: Quant) =>
     openEngine({ source, device: "cpu", quant, slots: 1, maxStepTokens: 64 });

@@ -20,17 +20,21 @@ const UNREADABLE = bytes("'a'\n'b'\n");
 async function fetched(
   repos: Record<string, Record<string, Uint8Array<ArrayBuffer>>>,
   facts: ModelDetails | null,
-): Promise<{ text: string | null; said: string[]; files: string[] }> {
+): Promise<{ text: string | null; messages: string[]; files: string[] }> {
   const hub = new FakeHub({ "a/b": {}, ...repos });
   const folder = await Deno.makeTempDir();
   try {
     const http = new HubHttp({ endpoint: hub.endpoint });
-    const said: string[] = [];
-    const say = (line: string) => void said.push(line);
-    const got = await downloadVocabulary(http, new Repository(http, "a/b"), { folder, facts, say });
+    const messages: string[] = [];
+    const onMessage = (line: string) => void messages.push(line);
+    const got = await downloadVocabulary(http, new Repository(http, "a/b"), {
+      folder,
+      facts,
+      onMessage,
+    });
     const files = [...Deno.readDirSync(folder)].map(({ name }) => name);
     const text = got ? await Deno.readTextFile(`${folder}/vocab.txt`) : null;
-    return { text, said, files };
+    return { text, messages, files };
   } finally {
     await hub.close();
     await Deno.remove(folder, { recursive: true });
@@ -41,12 +45,12 @@ Deno.test("a repository's own vocabulary is preferred if it is valid", async () 
   const [first, second] = WORLD_VOCABULARY;
   const far = { [first.repo]: { [first.path]: FAR } };
   const own = await fetched({ "a/b": { "rwkv_vocab_v20230424.txt": OWN }, ...far }, WORLD);
-  assert.deepEqual([own.text, own.said], ["1 'a' 1\n", []]);
+  assert.deepEqual([own.text, own.messages], ["1 'a' 1\n", []]);
   const both = { "a/b": { "rwkv_vocab.txt": UNREADABLE, "vocab.txt": OWN }, ...far };
   assert.equal((await fetched(both, WORLD)).text, "1 'a' 1\n");
   const broken = await fetched({ "a/b": { "vocab.txt": UNREADABLE }, ...far }, WORLD);
   assert.equal(broken.text, "1 'b' 1\n");
-  assert.deepEqual(broken.said, [`Using the vocabulary ${first.path} of ${first.repo}`]);
+  assert.deepEqual(broken.messages, [`Using the vocabulary ${first.path} of ${first.repo}`]);
   // The first source may be missing or have another format.
   const moved = {
     [first.repo]: { [first.path]: UNREADABLE },
@@ -60,13 +64,13 @@ Deno.test("without a vocabulary no file is left, and the message names --vocab",
   const [{ repo, path }] = WORLD_VOCABULARY;
   for (const facts of [WORLD, OTHER, null]) {
     const repos = facts === WORLD ? {} : { [repo]: { [path]: FAR } };
-    const { text, said, files } = await fetched(
+    const { text, messages, files } = await fetched(
       { "a/b": { "vocab.txt": UNREADABLE }, ...repos },
       facts,
     );
-    assert.deepEqual([text, files, said.length], [null, [], 1]);
+    assert.deepEqual([text, files, messages.length], [null, [], 1]);
     assert.match(
-      said[0],
+      messages[0],
       /^There is no valid vocabulary in a\/b.*: name one with --vocab FILE$/,
     );
   }
