@@ -34,9 +34,9 @@ export async function readRate(path: string): Promise<number> {
 /** Returns the bytes per second of loading weights from the model file to the device. */
 export async function loadRate(
   { device }: OpenDevice,
-  { source, quant: wanted, slots, maxStepTokens }: EngineOptions,
+  { source, quant: requestedQuant, slots, maxStepTokens }: EngineOptions,
 ): Promise<number> {
-  const { model, quant } = await openModelSource(source, wanted);
+  const { model, quant } = await openModelSource(source, requestedQuant);
   const made = new DeviceBuffers(device);
   try {
     const buffers = createBuffers(made, model, { quant, slots, maxStepTokens });

@@ -20,12 +20,12 @@ const THREADS = 256;
  */
 const GROUPS = 1024;
 /** Iterations of the loop in the multiply-add kernel. */
-const TURNS = 64;
+const ITERATIONS = 64;
 /**
  * Operations per thread and iteration: 8 x 4 chains x 4 numbers, one multiplication and one
  * addition each.
  */
-const TURN_OPERATIONS = 8 * 4 * 4 * 2;
+const ITERATION_OPERATIONS = 8 * 4 * 4 * 2;
 /**
  * Bytes to read. Exceeds the caches of GPUs. CPU caches are smaller, and filling memory is slower
  * there.
@@ -34,15 +34,15 @@ const READ_BYTES = { gpu: 256 * 1024 * 1024, software: 64 * 1024 * 1024 };
 /** Minimum duration of a measurement. Makes the launch overhead negligible. */
 const MIN_MS = 40;
 /** Number of measurements. The fastest one counts, because the roofline is an upper bound. */
-const TRIES = 5;
+const REPETITIONS = 5;
 
 /** Measures the adapter of an open device, then destroys the device. */
 export async function measureRoofline({ device, software }: OpenDevice): Promise<Roofline> {
   const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
   const block = THREADS * 4 * 16;
   const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
-  const wanted = Math.min(software ? READ_BYTES.software : READ_BYTES.gpu, limit);
-  const bytes = Math.floor(wanted / block) * block;
+  const targetBytes = Math.min(software ? READ_BYTES.software : READ_BYTES.gpu, limit);
+  const bytes = Math.floor(targetBytes / block) * block;
   const { STORAGE } = GPUBufferUsage;
   const words = device.createBuffer({ label: "roofline words", size: bytes, usage: STORAGE });
   const results = device.createBuffer({
@@ -67,8 +67,8 @@ export async function measureRoofline({ device, software }: OpenDevice): Promise
   try {
     return {
       read_gb_s: bytes / await seconds("read_all", {}) / 1e9,
-      fma_gflop_s: GROUPS * THREADS * TURNS * TURN_OPERATIONS /
-        await seconds("multiply_add", { TURNS }) / 1e9,
+      fma_gflop_s: GROUPS * THREADS * ITERATIONS * ITERATION_OPERATIONS /
+        await seconds("multiply_add", { ITERATIONS }) / 1e9,
     };
   } finally {
     device.destroy();
@@ -97,6 +97,6 @@ async function timeDispatch(
   let dispatches = 1;
   while (await time(dispatches) < MIN_MS) dispatches *= 2;
   let best = Infinity;
-  for (let i = 0; i < TRIES; i++) best = Math.min(best, await time(dispatches));
+  for (let i = 0; i < REPETITIONS; i++) best = Math.min(best, await time(dispatches));
   return best / 1000 / dispatches;
 }

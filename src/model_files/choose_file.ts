@@ -9,9 +9,9 @@ import { formatBytes } from "../core/units.ts";
 import { usageError } from "../settings/flags.ts";
 
 /** Maximum number of files in an error message. */
-const NAMED = 12;
+const MAX_NAMES = 12;
 
-/** Shows how far `work` has come while it runs. */
+/** Runs `work` and displays its progress. */
 export type WithProgress = <T>(
   label: string,
   work: (onProgress: (done: number, total: number) => void) => Promise<T>,
@@ -20,9 +20,9 @@ export type WithProgress = <T>(
 export interface ChooseFileOptions {
   /** Receives progress messages, one line each. */
   onMessage: (line: string) => void;
-  /** Lets the user choose one of several files. Without it, several files are an error. */
-  /** Shows the progress of downloads; nothing is shown without it. */
+  /** Shows the progress of downloads. Without it, progress is not shown. */
   withProgress?: WithProgress | undefined;
+  /** Lets the user choose one of several files. Without it, several files are an error. */
   choose?: ((files: readonly HubFile[]) => HubFile) | undefined;
 }
 
@@ -71,10 +71,10 @@ export async function chooseFile(
   if (models.length > 1 && choose) return choose(models);
   throw models.length === 0
     ? unknownFile(
-      `${repository.name}: it has no model ` +
+      `${repository.name}: it has no ` +
         (files.some(({ path }) => shardOf(path))
-          ? "that is complete, only shards without an index"
-          : "(.pth, .safetensors, .st, .bin, .pt or .ckpt)"),
+          ? "complete model, only shards without an index"
+          : "model (.pth, .safetensors, .st, .bin, .pt or .ckpt)"),
       [],
     )
     : usageError(
@@ -90,7 +90,7 @@ function unknownFile(problem: string, models: readonly HubFile[]): InferenceErro
 }
 
 function list(models: readonly HubFile[]): string {
-  const named = models.slice(0, NAMED).map(({ path, size }) =>
+  const named = models.slice(0, MAX_NAMES).map(({ path, size }) =>
     `\n  ${path}  (${formatBytes(size)})`
   );
   const more = models.length - named.length;

@@ -15,10 +15,10 @@ export type { ModelFiles, ModelSource } from "./model_folder.ts";
 export const DEMO_MODEL = fileURLToPath(new URL("../../models/demo", import.meta.url));
 
 /**
- * Resolves the model flags; the name of a pulled model stands for its folder.
+ * Resolves the model flags. The name of a pulled model resolves to its folder.
  *
  * @param reporter Reports the download, if `--pull` starts one.
- * @throws InferenceError `file_error` naming the path, if there is not exactly one checkpoint.
+ * @throws InferenceError `file_error` with the path, unless there is exactly one checkpoint.
  */
 export async function findModel(
   flags: Flags,

@@ -92,13 +92,13 @@ export class ModelCache {
    */
   async find(name: string): Promise<CachedModel | null> {
     const models = (await this.list()).filter(({ record: writeRecord }) => writeRecord !== null);
-    const wanted = name.toLowerCase();
+    const lowerCaseName = name.toLowerCase();
     const criteria: ((model: CachedModel) => boolean)[] = [
       (model) => model.name === name,
-      (model) => model.name.toLowerCase() === wanted,
-      ({ record }) => record!.names.some((name) => name.toLowerCase() === wanted),
-      ({ record }) => record!.file.toLowerCase() === wanted,
-      ({ record }) => record!.repo.toLowerCase() === wanted,
+      (model) => model.name.toLowerCase() === lowerCaseName,
+      ({ record }) => record!.names.some((name) => name.toLowerCase() === lowerCaseName),
+      ({ record }) => record!.file.toLowerCase() === lowerCaseName,
+      ({ record }) => record!.repo.toLowerCase() === lowerCaseName,
     ];
     for (const matches of criteria) {
       const [last] = models.filter(matches).sort((a, b) => pulledAt(b) - pulledAt(a));

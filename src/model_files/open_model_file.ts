@@ -105,12 +105,12 @@ const DEFAULT_QUANT: Quant = "f16";
 /** Opens a model and determines the quantization to load it with. */
 export async function openModelSource(
   { from, ...options }: ModelSource,
-  wanted: Quant | undefined,
+  requestedQuant: Quant | undefined,
 ): Promise<{ model: Model; quant: Quant }> {
-  const quant = wanted ?? DEFAULT_QUANT;
+  const quant = requestedQuant ?? DEFAULT_QUANT;
   if ("shape" in from) {
     return { model: await loadModel(await randomCheckpoint(from.shape, quant), options), quant };
   }
   const model = await openModelFile(from.file, options);
-  return { model, quant: wanted ?? model.converted?.quant ?? DEFAULT_QUANT };
+  return { model, quant: requestedQuant ?? model.converted?.quant ?? DEFAULT_QUANT };
 }

@@ -7,7 +7,7 @@ import type { ChooseFileOptions } from "./choose_file.ts";
 import { nearest } from "../core/nearest.ts";
 import type { Flags } from "../settings/flags.ts";
 
-/** Reports how a download proceeds. */
+/** Receives the messages and the progress of a download. */
 export type DownloadReporter = Pick<ChooseFileOptions, "onMessage" | "withProgress">;
 
 /**
@@ -19,7 +19,7 @@ export type DownloadReporter = Pick<ChooseFileOptions, "onMessage" | "withProgre
 export async function resolvePulledModel(
   name: string,
   flags: Flags,
-  { onMessage: say, withProgress }: DownloadReporter,
+  { onMessage, withProgress }: DownloadReporter,
 ): Promise<string> {
   const root = cacheRootOrNull();
   const cache = root === null ? null : new ModelCache(root);
@@ -28,7 +28,7 @@ export async function resolvePulledModel(
   const target = isModelFile(name) ? null : pullTarget(name);
   if (target && pullRequested(flags)) {
     const { pullModel } = await import("./pull_model.ts");
-    return (await pullModel(target, { onMessage: say, withProgress })).folder;
+    return (await pullModel(target, { onMessage, withProgress })).folder;
   }
   const models = await cache?.list() ?? [];
   const candidates = [...SHORT_NAMES, ...models.map(({ name }) => name)];

@@ -38,12 +38,12 @@ Deno.test("every flag in an example exists", () => {
 Deno.test("bash completes commands, flags and values", async () => {
   const { stdout: script } = await rwkv(["completions", "bash"]);
   const complete = async (...words: string[]) => {
-    const asked = `${script}
+    const completion = `${script}
 COMP_WORDS=(${words.map((word) => `'${word}'`).join(" ")})
 COMP_CWORD=${words.length - 1}
 _rwkv
 printf '%s\\n' "\${COMPREPLY[@]}"`;
-    const { code, stdout } = await new Deno.Command("bash", { args: ["-c", asked] }).output();
+    const { code, stdout } = await new Deno.Command("bash", { args: ["-c", completion] }).output();
     assert.equal(code, 0);
     return new TextDecoder().decode(stdout).trim().split("\n");
   };

@@ -87,10 +87,10 @@ Deno.test("a folder resolves to its only model or to the one with the usual name
     }, "model.safetensors.index.json"],
     [{ "model-00001-of-00001.safetensors": SAFETENSORS }, "model-00001-of-00001.safetensors"],
   ];
-  for (const [files, wanted] of cases) {
+  for (const [files, expected] of cases) {
     await inFolder(files, async (folder) => {
       const { source, fingerprint } = await openAt(folder);
-      assert.deepEqual(source.from, { file: `${folder}/${wanted}` });
+      assert.deepEqual(source.from, { file: `${folder}/${expected}` });
       assert.equal(fingerprint, plain);
     });
   }
@@ -131,14 +131,17 @@ Deno.test("missing, damaged and foreign shards are named", async () => {
   const files = shards(3, "model.safetensors", TENSORS);
   const second = "model-00002-of-00003.safetensors";
   const index = "model.safetensors.index.json";
-  const { [second]: bytes, ...without } = files;
+  const { [second]: bytes, ...incomplete } = files;
   const map = JSON.parse(files[index] as string).weight_map;
   const indexed = (changes: Record<string, string>) => ({
     ...files,
     [index]: JSON.stringify({ weight_map: { ...map, ...changes } }),
   });
   const cases: [Files, RegExp][] = [
-    [without, /00002-of-00003\.safetensors: it is missing, and .*index\.json lists it as a shard/],
+    [
+      incomplete,
+      /00002-of-00003\.safetensors: it is missing, and .*index\.json lists it as a shard/,
+    ],
     [
       { ...files, [second]: (bytes as Uint8Array<ArrayBuffer>).slice(0, -4) },
       /00002-of-00003\.safetensors: its tensors end at byte \d+ of \d+: .*incomplete or damaged/,
@@ -198,10 +201,10 @@ Deno.test("a vocabulary beside the model is found in every format, text before J
     [["rwkv_vocab_v20230424.json"], "rwkv_vocab_v20230424.json"],
     [["tokenizer.json", "config.json"], null],
   ];
-  for (const [names, wanted] of cases) {
+  for (const [names, expected] of cases) {
     const files = Object.fromEntries(names.map((name) => [name, "{}"]));
     await inFolder({ "model.st": SAFETENSORS, ...files }, async (folder) => {
-      assert.equal((await openAt(folder)).vocabulary, wanted && `${folder}/${wanted}`);
+      assert.equal((await openAt(folder)).vocabulary, expected && `${folder}/${expected}`);
     });
   }
 });
@@ -213,13 +216,13 @@ Deno.test("info and convert accept a folder of shards and report unused tensors"
   await inFolder(files, async (folder) => {
     const info = await rwkv(["info", "--model", folder, "--device", "cpu", "--json"]);
     assert.equal(info.code, 0, info.stderr);
-    const told = JSON.parse(info.stdout);
-    assert.deepEqual(told.unread.sort(), ["blocks.0.att.extra", "step"]);
-    assert.equal(told.tensors, tensors.size);
+    const report = JSON.parse(info.stdout);
+    assert.deepEqual(report.unread.sort(), ["blocks.0.att.extra", "step"]);
+    assert.equal(report.tensors, tensors.size);
     const weights = [...TENSORS.values()].reduce((sum, { data }) => sum + data.length, 0);
-    assert.equal(told.parameters, weights);
+    assert.equal(report.parameters, weights);
     const sizes = Object.values(files).map((content) => content.length);
-    assert.equal(told.bytes, sizes.reduce((sum, size) => sum + size));
+    assert.equal(report.bytes, sizes.reduce((sum, size) => sum + size));
     const text = await rwkv(["info", "--model", folder, "--device", "cpu"]);
     assert.match(text.stdout, /^unread +(blocks\.0\.att\.extra, step|step, blocks\S+)$/m);
 
@@ -239,7 +242,7 @@ Deno.test("info and convert accept a folder of shards and report unused tensors"
     const run = await rwkv(["convert", folder, target]);
     assert.equal(run.code, 0, run.stderr);
     assert.match(run.stderr, warning);
-    assert.equal((await openAt(target)).fingerprint, told.fingerprint);
+    assert.equal((await openAt(target)).fingerprint, report.fingerprint);
     // A source file is never overwritten.
     const shard = `${folder}/model-00001-of-00002.safetensors`;
     await Deno.rename(`${folder}/pytorch_model-00001-of-00002.bin`, shard);

@@ -13,19 +13,19 @@ const REPO = "a/b";
 const FILE = "x.pth";
 const MB = 1_000_000;
 /** Bytes per write to disk. */
-const PIECE = 1 << 20;
+const WRITE_BYTES = 1 << 20;
 
-interface Setting {
+interface Fixture {
   hub: FakeHub;
   folder: string;
   /** Fetches the description of the file and downloads it. */
   pull: (options?: Partial<HubHttpOptions>) => Promise<RemoteFile>;
   /** Starts a download and aborts it after `bytes` bytes, at which the hub stalls. */
-  stop: (bytes: number) => Promise<void>;
+  abortAfter: (bytes: number) => Promise<void>;
   names: () => string[];
 }
 
-async function withHub(file: FakeFile, run: (setting: Setting) => Promise<void>): Promise<void> {
+async function withHub(file: FakeFile, run: (setting: Fixture) => Promise<void>): Promise<void> {
   const hub = new FakeHub({ [REPO]: { [FILE]: file } });
   const folder = await Deno.makeTempDir();
   const pull = async (
@@ -39,18 +39,18 @@ async function withHub(file: FakeFile, run: (setting: Setting) => Promise<void>)
     await downloadFile(http, remote, { folder, name: FILE, onProgress });
     return remote;
   };
-  const stop = async (bytes: number) => {
+  const abortAfter = async (bytes: number) => {
     const controller = new AbortController();
     hub.faults.set(FILE, [{ stallAfter: bytes }]);
     // A partial write buffer is flushed after the abort.
     const pulling = pull({ signal: controller.signal }, (done) => {
-      if (done > bytes - PIECE) controller.abort();
+      if (done > bytes - WRITE_BYTES) controller.abort();
     });
     await assert.rejects(pulling, { code: "cancelled" });
   };
   const names = () => [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
   try {
-    await run({ hub, folder, pull, stop, names });
+    await run({ hub, folder, pull, abortAfter, names });
   } finally {
     await hub.close();
     await Deno.remove(folder, { recursive: true });
@@ -125,23 +125,23 @@ Deno.test("the token is sent to the hub only", async () => {
   await withHub({ content: madeUp(3 * MB) }, async ({ hub, pull }) => {
     hub.faults.set(FILE, [{ cutAfter: MB }, { status: 403 }]);
     await pull({ token: hub.token });
-    const told = (origin: string) =>
+    const authorizations = (origin: string) =>
       new Set(hub.seen.filter((seen) => seen.origin === origin).map((s) => s.authorization));
-    assert.deepEqual(told("hub"), new Set([`Bearer ${hub.token}`]));
-    assert.deepEqual(told("cdn"), new Set([null]));
+    assert.deepEqual(authorizations("hub"), new Set([`Bearer ${hub.token}`]));
+    assert.deepEqual(authorizations("cdn"), new Set([null]));
   });
 });
 
 Deno.test("a next-page link to the hub is resolved on the mirror", async () => {
-  const asked: string[] = [];
+  const requests: string[] = [];
   const mirror = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, (request) => {
     const { pathname, search } = new URL(request.url);
-    asked.push(pathname + search);
+    requests.push(pathname + search);
     assert.equal(request.headers.get("authorization"), "Bearer hf_secret");
     // This host does not exist, so following the link literally would fail.
     const link = `<https://hub.invalid/api/models/${REPO}/tree/main?cursor=2>; rel="next"`;
     const more: HeadersInit = search.includes("cursor") ? {} : { link };
-    return Response.json([{ type: "file", path: `${asked.length}.pth`, size: 1 }], {
+    return Response.json([{ type: "file", path: `${requests.length}.pth`, size: 1 }], {
       headers: more,
     });
   });
@@ -149,7 +149,7 @@ Deno.test("a next-page link to the hub is resolved on the mirror", async () => {
   const files = await new Repository(new HubHttp({ endpoint, token: "hf_secret" }), REPO).files();
   assert.deepEqual(files.map(({ path }) => path), ["1.pth", "2.pth"]);
   const tree = `/hf/api/models/${REPO}/tree/main`;
-  assert.deepEqual(asked, [`${tree}?recursive=true&expand=false`, `${tree}?cursor=2`]);
+  assert.deepEqual(requests, [`${tree}?recursive=true&expand=false`, `${tree}?cursor=2`]);
   await mirror.shutdown();
 });
 
@@ -187,18 +187,18 @@ Deno.test("a stalled connection times out and resumes", async () => {
 
 Deno.test("an aborted download resumes unless the file has changed", async () => {
   const content = madeUp(6 * MB);
-  await withHub({ content }, async ({ hub, folder, pull, stop, names }) => {
-    await stop(4 * MB);
+  await withHub({ content }, async ({ hub, folder, pull, abortAfter, names }) => {
+    await abortAfter(4 * MB);
     const [part] = names();
     assert.match(part, /^x\.pth\.[0-9a-f]{12}\.part$/);
     const { size } = await Deno.stat(`${folder}/${part}`);
-    assert.ok(size > 4 * MB - PIECE, `${size}`);
+    assert.ok(size > 4 * MB - WRITE_BYTES, `${size}`);
     await pull();
     assert.equal(hub.fetches(FILE).at(-1)!.range, `bytes=${size}-`);
     await assertHolds(`${folder}/${FILE}`, content);
 
     await Deno.remove(`${folder}/${FILE}`);
-    await stop(4 * MB);
+    await abortAfter(4 * MB);
     const other = madeUp(6 * MB, 2);
     hub.add(REPO, { [FILE]: { content: other } });
     await pull();
@@ -233,9 +233,9 @@ Deno.test("a full disk is reported", {
   // The test needs /dev/full.
   ignore: Deno.build.os !== "linux",
 }, async () => {
-  await withHub({ content: madeUp(3 * MB) }, async ({ pull, stop, names }) => {
-    await stop(2 * MB);
-    const kept = names();
+  await withHub({ content: madeUp(3 * MB) }, async ({ pull, abortAfter, names }) => {
+    await abortAfter(2 * MB);
+    const before = names();
     using full = await Deno.open("/dev/full", { write: true });
     const { write } = Deno.FsFile.prototype;
     Deno.FsFile.prototype.write = (bytes) => write.call(full, bytes);
@@ -247,14 +247,14 @@ Deno.test("a full disk is reported", {
     } finally {
       Deno.FsFile.prototype.write = write;
     }
-    assert.deepEqual(names(), kept);
+    assert.deepEqual(names(), before);
   });
 });
 
 Deno.test("an unreachable hub is reported", async () => {
-  const taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = taken.addr;
-  taken.close();
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  listener.close();
   const http = new HubHttp({ endpoint: `http://127.0.0.1:${port}` });
   await assert.rejects(new Repository(http, REPO).files(), {
     code: "hub_error",

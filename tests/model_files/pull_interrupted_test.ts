@@ -3,22 +3,22 @@
 import assert from "node:assert/strict";
 import { DEMO_MODEL } from "../../src/model_files/find_model.ts";
 import { madeUp } from "../hub/fake_hub.ts";
-import { DEMO, filesBelow, Running, withHub } from "./pull_fixtures.ts";
+import { DEMO, filesBelow, RunningCommand, withHub } from "./pull_fixtures.ts";
 
 const MB = 1_000_000;
 /** Bytes per write to disk. */
-const PIECE = 1 << 20;
+const WRITE_BYTES = 1 << 20;
 
 Deno.test("two concurrent processes download a model once", async () => {
   await withHub(async ({ hub, env }) => {
     const path = "model.safetensors";
     const { size } = await Deno.stat(`${DEMO_MODEL}/${path}`);
-    const gate = hub.hold(path, 2 * MB);
-    const first = new Running(["pull", DEMO], env);
+    const release = hub.hold(path, 2 * MB);
+    const first = new RunningCommand(["pull", DEMO], env);
     await hub.reached(path, 2 * MB);
-    const second = new Running(["pull", DEMO], env);
-    await second.says(/Another process is pulling demo: waiting/);
-    gate();
+    const second = new RunningCommand(["pull", DEMO], env);
+    await second.waitForOutput(/Another process is pulling demo: waiting/);
+    release();
     const [one, two] = await Promise.all([first.end(), second.end()]);
     assert.deepEqual([one.code, two.code], [0, 0], one.stderr + two.stderr);
     assert.match(two.stderr, /demo already exists/);
@@ -33,11 +33,11 @@ Deno.test("after SIGKILL, a waiting process resumes the download", async () => {
     hub.add("a/big", { "big.pth": { content } });
     hub.hold("big.pth", 12 * MB);
     const folder = `${home}/models/big`;
-    const first = new Running(["pull", "a/big"], env);
+    const first = new RunningCommand(["pull", "a/big"], env);
     await hub.reached("big.pth", 12 * MB);
-    const second = new Running(["pull", "a/big"], env);
-    await second.says(/Another process is pulling big: waiting/);
-    const there = await partOf(folder, 12 * MB - PIECE);
+    const second = new RunningCommand(["pull", "a/big"], env);
+    await second.waitForOutput(/Another process is pulling big: waiting/);
+    const partialSize = await partOf(folder, 12 * MB - WRITE_BYTES);
     assert.match(JSON.parse((await run("models", "--json")).stdout)[0].name, /^big$/);
     const refused = await run("rm", "big");
     assert.match(refused.stderr, /Cannot remove big: it is being pulled/);
@@ -46,8 +46,8 @@ Deno.test("after SIGKILL, a waiting process resumes the download", async () => {
     const { code, stderr } = await second.end();
     assert.equal(code, 0, stderr);
     const [, resumed] = hub.fetches("big.pth");
-    assert.equal(resumed.range, `bytes=${there}-`);
-    assert.ok(hub.served.get("big.pth")! - content.size <= PIECE);
+    assert.equal(resumed.range, `bytes=${partialSize}-`);
+    assert.ok(hub.served.get("big.pth")! - content.size <= WRITE_BYTES);
     const files = [...await filesBelow(folder)].map((
       [path, size],
     ) => [path.slice(folder.length), size]);
@@ -57,12 +57,12 @@ Deno.test("after SIGKILL, a waiting process resumes the download", async () => {
 });
 
 /** Waits until the partial download in a folder exceeds `minBytes` and returns its size. */
-async function partOf(folder: string, least: number): Promise<number> {
+async function partOf(folder: string, minBytes: number): Promise<number> {
   const watcher = Deno.watchFs(folder);
   try {
     while (true) {
       for (const [path, size] of await filesBelow(folder)) {
-        if (path.endsWith(".part") && size > least) return size;
+        if (path.endsWith(".part") && size > minBytes) return size;
       }
       await watcher[Symbol.asyncIterator]().next();
     }
@@ -76,7 +76,7 @@ Deno.test("a file that changes during its download is downloaded again", async (
     const [old, other] = [madeUp(5 * MB), madeUp(5 * MB, 2)];
     hub.add("a/big", { "big.pth": { content: old } });
     const cut = hub.hold("big.pth", 3 * MB, { cut: true });
-    const pulling = new Running(["pull", "a/big"], env);
+    const pulling = new RunningCommand(["pull", "a/big"], env);
     await hub.reached("big.pth", 3 * MB);
     hub.add("a/big", { "big.pth": { content: other } });
     cut();
@@ -93,8 +93,8 @@ Deno.test("rm removes an incomplete download by name", async () => {
   await withHub(async ({ hub, home, env, run }) => {
     hub.add("a/big", { "big.pth": { content: madeUp(5 * MB) } });
     hub.hold("big.pth", 4 * MB);
-    const stopped = new Running(["pull", "a/big"], env);
-    await partOf(await made(`${home}/models/big`), 4 * MB - PIECE);
+    const stopped = new RunningCommand(["pull", "a/big"], env);
+    await partOf(await createFolder(`${home}/models/big`), 4 * MB - WRITE_BYTES);
     const { code, stderr } = await stopped.end("SIGINT");
     assert.equal(code, 1);
     assert.match(stderr, /^error: Stopped; what has been downloaded is kept/m);
@@ -105,7 +105,7 @@ Deno.test("rm removes an incomplete download by name", async () => {
 });
 
 /** Creates a folder so that it can be watched. */
-async function made(folder: string): Promise<string> {
+async function createFolder(folder: string): Promise<string> {
   await Deno.mkdir(folder, { recursive: true });
   return folder;
 }

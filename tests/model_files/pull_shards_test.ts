@@ -47,8 +47,8 @@ for (const base of ["model.safetensors", "pytorch_model.bin"]) {
       assert.match(pulled.stderr, /^Downloading \S+-00002-of-00003\.\w+ \(.*\) of a\/sharded$/m);
       const folder = `${home}/models/sharded`;
       const names = [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
-      const wanted = [...Object.keys(files), "config.json", "pulled.json", "vocab.txt"];
-      assert.deepEqual(names, wanted.sort());
+      const expected = [...Object.keys(files), "config.json", "pulled.json", "vocab.txt"];
+      assert.deepEqual(names, expected.sort());
       for (const model of ["sharded", "a/sharded", "sharded-int8"]) {
         const logits = await run("logits", "--model", model, "--tokens", "5,6", "--device", "cpu");
         assert.equal(logits.code, 0, logits.stderr);
@@ -129,15 +129,19 @@ Deno.test("a repository without a shard or an index is rejected with its name", 
 Deno.test("the usual model in a repository's root is selected", async () => {
   await withHub(async ({ hub, run }) => {
     const bin = writePth(MODEL);
-    const beside = { "training_args.bin": bin, "optimizer.pt": bin, "vocab.json": '{"1": "a"}' };
-    hub.add("a/bin", { "pytorch_model.bin": bin, "x.bin": bin, ...repository(beside) });
+    const otherFiles = {
+      "training_args.bin": bin,
+      "optimizer.pt": bin,
+      "vocab.json": '{"1": "a"}',
+    };
+    hub.add("a/bin", { "pytorch_model.bin": bin, "x.bin": bin, ...repository(otherFiles) });
     const pulled = await run("pull", "a/bin");
     assert.equal(pulled.code, 0, pulled.stderr);
     assert.match(pulled.stderr, /^Selected pytorch_model\.bin of 2 models in a\/bin$/m);
     const { stdout, stderr } = await run("info", "--model", "bin", "--json");
     assert.notEqual(stdout, "", stderr);
-    const told = JSON.parse(stdout);
-    assert.match(told.file, /\/bin\/pytorch_model\.bin$/);
-    assert.match(told.vocabulary_file, /vocab\.txt$/);
+    const info = JSON.parse(stdout);
+    assert.match(info.file, /\/bin\/pytorch_model\.bin$/);
+    assert.match(info.vocabulary_file, /vocab\.txt$/);
   });
 });

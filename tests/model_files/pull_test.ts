@@ -3,15 +3,15 @@
 import assert from "node:assert/strict";
 import { DEMO_MODEL } from "../../src/model_files/find_model.ts";
 import { madeUp } from "../hub/fake_hub.ts";
-import { DEMO, demoFiles, filesBelow, Running, withHub } from "./pull_fixtures.ts";
+import { DEMO, demoFiles, filesBelow, RunningCommand, withHub } from "./pull_fixtures.ts";
 import { rwkv } from "../suites/cli/shared_cli.ts";
 
 const MB = 1_000_000;
 const WORLD = "BlinkDL/rwkv-5-world";
 
 /** Sends a greeting to a listening worker and returns the reply. */
-async function greet(worker: Running): Promise<string> {
-  const [, port] = await worker.says(/http:\/\/localhost:(\d+)/);
+async function greet(worker: RunningCommand): Promise<string> {
+  const [, port] = await worker.waitForOutput(/http:\/\/localhost:(\d+)/);
   const response = await fetch(`http://127.0.0.1:${port}/v1/chat/completions`, {
     method: "POST",
     headers: { "content-type": "application/json" },
@@ -37,15 +37,15 @@ Deno.test("a pulled model is served by name, even without the hub", async () => 
     const names = [...Deno.readDirSync(entry.folder)].map(({ name }) => name).sort();
     assert.deepEqual(names, ["config.json", "model.safetensors", "pulled.json", "vocab.txt"]);
     for (const name of ["config.json", "model.safetensors", "vocab.txt"]) {
-      const [got, wanted] = [`${entry.folder}/${name}`, `${DEMO_MODEL}/${name}`].map((path) =>
+      const [got, expected] = [`${entry.folder}/${name}`, `${DEMO_MODEL}/${name}`].map((path) =>
         Deno.readFileSync(path)
       );
-      assert.deepEqual(got, wanted, name);
+      assert.deepEqual(got, expected, name);
     }
     const before = hub.seen.length;
     hub.hubFaults.set(`/api/models/${DEMO}/tree/main`, Array(99).fill({ status: 500 }));
     const flags = ["--port", "0", "--kv", `${home}/states`, "--device", "cpu"];
-    const worker = new Running(["serve", "--model", DEMO, "--pull", ...flags], env);
+    const worker = new RunningCommand(["serve", "--model", DEMO, "--pull", ...flags], env);
     assert.ok((await greet(worker)).length > 0);
     assert.equal((await worker.end("SIGTERM")).code, 0);
     assert.equal(hub.seen.length, before);
@@ -73,16 +73,16 @@ Deno.test("serve --pull downloads the model and is not ready until then", async 
     const path = "model.safetensors";
     hub.faults.set(path, [{ stallAfter: 2 * MB }]);
     const flags = ["--port", "0", "--kv", `${home}/states`, "--device", "cpu"];
-    const asked = { ...env, RWKV_PULL: "1" };
-    const first = new Running(["serve", "--model", DEMO, ...flags], asked);
-    const [, port] = await first.says(/http:\/\/localhost:(\d+)/);
+    const pullEnv = { ...env, RWKV_PULL: "1" };
+    const first = new RunningCommand(["serve", "--model", DEMO, ...flags], pullEnv);
+    const [, port] = await first.waitForOutput(/http:\/\/localhost:(\d+)/);
     await hub.reached(path, 2 * MB);
     const ready = await fetch(`http://127.0.0.1:${port}/ready`);
     await ready.body?.cancel();
     assert.equal(ready.status, 503);
     // A stop signal ends the worker without waiting for the download.
     assert.equal((await first.end("SIGTERM")).code, 0);
-    const second = new Running(["serve", "--model", DEMO, "--pull", ...flags], env);
+    const second = new RunningCommand(["serve", "--model", DEMO, "--pull", ...flags], env);
     await greet(second);
     const { stderr } = await second.end("SIGTERM");
     assert.match(stderr, /"Downloading model\.safetensors \(5\.93 MB\) of a\/demo"/);
@@ -123,9 +123,9 @@ Deno.test("a short name selects the newest file of its size, and --quant adds a 
     const { name, names, quant } = JSON.parse(stdout);
     assert.equal(name, "RWKV-5-World-0.4B-v2-20231113-ctx4096-int8");
     assert.deepEqual([names, quant], [["0.4b-int8"], "int8"]);
-    for (const [model, held] of [["0.4b", "f16"], ["0.4B-int8", "int8"]]) {
+    for (const [model, quant] of [["0.4b", "f16"], ["0.4B-int8", "int8"]]) {
       const info = await run("info", "--model", model, "--json");
-      assert.equal(JSON.parse(info.stdout).quant, held, info.stderr);
+      assert.equal(JSON.parse(info.stdout).quant, quant, info.stderr);
     }
     const again = await run("pull", "0.4b", "--quant", "int8");
     assert.match(again.stderr, /^RWKV-5-World-0\.4B-v2-20231113-ctx4096 already exists/m);

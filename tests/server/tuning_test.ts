@@ -80,13 +80,15 @@ Deno.test("a damaged or foreign cache is reported, a missing one is not", async 
 });
 
 Deno.test("a cache with an invalid tile is rejected", () => {
-  const told = (change: Record<string, number>) => {
+  const parseTile = (change: Record<string, number>) => {
     const tile = { rowBlocks: 4, tokens: 8, lanes: 8, threadBlocks: 1, ...change };
     const choices = [{ tokens: 1, tile: null }, { tokens: 8, tile }];
     return parseTuning(JSON.stringify({ version: 1, adapter: "a", choices, stepTokens: 64 }));
   };
-  assert.equal(told({})?.choices.length, 2);
+  assert.equal(parseTile({})?.choices.length, 2);
   for (const key of ["rowBlocks", "tokens", "lanes", "threadBlocks"]) {
-    for (const value of [0, -1, 0.5, 2 ** 20, 2 ** 53]) assert.equal(told({ [key]: value }), null);
+    for (const value of [0, -1, 0.5, 2 ** 20, 2 ** 53]) {
+      assert.equal(parseTile({ [key]: value }), null);
+    }
   }
 });

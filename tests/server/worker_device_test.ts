@@ -12,7 +12,7 @@ import { slowTest } from "../support/quick.ts";
 interface DeviceWorker extends AsyncDisposable {
   health(): Promise<Record<string, unknown>>;
   /** Returns a greedy reply. */
-  say(message: string): Promise<string>;
+  sendMessage(message: string): Promise<string>;
   /** Log lines so far. */
   lines: string[];
 }
@@ -39,7 +39,7 @@ async function deviceWorker(
   return {
     lines,
     health: async () => await (await app.request("/health")).json(),
-    say: async (content) => {
+    sendMessage: async (content) => {
       const body = { messages: [{ role: "user", content }], temperature: 0, max_tokens: 12 };
       const response = await app.request("/v1/chat/completions", {
         method: "POST",
@@ -55,9 +55,9 @@ async function deviceWorker(
   };
 }
 
-async function until(condition: () => boolean, what: string): Promise<void> {
-  for (let tries = 0; !condition(); tries++) {
-    assert.ok(tries < 600, `timed out: ${what}`);
+async function waitFor(condition: () => boolean, what: string): Promise<void> {
+  for (let attempts = 0; !condition(); attempts++) {
+    assert.ok(attempts < 600, `timed out: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
@@ -75,7 +75,7 @@ Deno.test("a worker with only a software renderer runs the CPU engine and report
       device_reason: reason,
       warning: reason,
     });
-    assert.ok((await worker.say("Hi!")).length > 0);
+    assert.ok((await worker.sendMessage("Hi!")).length > 0);
     assert.deepEqual([...Deno.readDirSync(folder)], [], "nothing is tuned");
   } finally {
     await Deno.remove(folder, { recursive: true });
@@ -96,7 +96,7 @@ Deno.test("a worker uses a hardware adapter and does not tune before it is ready
       warning: null,
       software: false,
     });
-    assert.ok((await worker.say("Hi!")).length > 0);
+    assert.ok((await worker.sendMessage("Hi!")).length > 0);
     assert.deepEqual([...Deno.readDirSync(folder)], [], "nothing is tuned yet");
   } finally {
     await Deno.remove(folder, { recursive: true });
@@ -109,11 +109,11 @@ slowTest("a worker on a hardware adapter tunes its kernels once it is idle", asy
   const texts: string[] = [];
   try {
     await using worker = await deviceWorker(HARDWARE, folder);
-    texts.push(await worker.say("My name is Ada."));
-    await until(() => cached().length === 1, "the tuning cache");
+    texts.push(await worker.sendMessage("My name is Ada."));
+    await waitFor(() => cached().length === 1, "the tuning cache");
     assert.match(worker.lines.join("\n"), /Tuned kernels for NVIDIA L4/);
     // The reply is the same with the tuned kernels.
-    texts.push(await worker.say("My name is Ada."));
+    texts.push(await worker.sendMessage("My name is Ada."));
     const [path] = cached();
     assert.match(path, /nvidia-l4-rwkv5\.2-192-\d+-f16-256\.json$/);
     assert.equal(JSON.parse(await Deno.readTextFile(path)).adapter, "NVIDIA L4");
@@ -122,14 +122,14 @@ slowTest("a worker on a hardware adapter tunes its kernels once it is idle", asy
     await Deno.writeTextFile(path, "{");
     {
       await using next = await deviceWorker(HARDWARE, folder);
-      await until(() => Deno.readTextFileSync(path) !== "{", "a new cache");
+      await waitFor(() => Deno.readTextFileSync(path) !== "{", "a new cache");
       const warnings = next.lines.filter((line) => line.includes("Ignoring the tuning cache"));
       assert.equal(warnings.length, 1, next.lines.join("\n"));
     }
 
     // A valid cache is used unchanged.
     await using last = await deviceWorker(HARDWARE, folder);
-    texts.push(await last.say("My name is Ada."));
+    texts.push(await last.sendMessage("My name is Ada."));
     assert.deepEqual(last.lines.filter((line) => /tun/.test(line)), []);
     assert.equal(new Set(texts).size, 1, texts.join("\n"));
   } finally {

@@ -29,8 +29,8 @@ export const info: Command = {
   flags: { ...MODEL_FLAGS, ...JSON_FLAG },
   run: async (flags) => {
     const files = await findModel(flags);
-    const { device: choice, quant: wanted } = engineFlags(flags);
-    const { model, quant } = await openModelSource(files.source, wanted);
+    const { device: choice, quant: requestedQuant } = engineFlags(flags);
+    const { model, quant } = await openModelSource(files.source, requestedQuant);
     const { dimensions, checkpoint, converted } = model;
     const dtypes: Record<string, number> = {};
     for (const { dtype } of checkpoint.tensors.values()) {

@@ -195,11 +195,11 @@ function openKeyFile(path: string, { createsStorage }: Action): KeyStorage {
         parseKeyFile(before, path);
         const text = newKeyText(randomBytes);
         const hash = await hashKey(text);
-        const begun = before === "" || before.endsWith("\n") ? before : `${before}\n`;
+        const prefix = before === "" || before.endsWith("\n") ? before : `${before}\n`;
         const created = Date.now();
         const comment = `${keyId(hash)}, ${new Date(created).toISOString()}`;
         const line = `${keyLine({ tenant, hash, limits })}  # ${comment}\n`;
-        return [begun + line, { text, key: { id: keyId(hash), tenant, created, limits } }];
+        return [prefix + line, { text, key: { id: keyId(hash), tenant, created, limits } }];
       }),
     list: async () => parseKeyFile(await read(), path).map(listed),
     revoke: (id) =>

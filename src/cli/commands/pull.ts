@@ -38,17 +38,17 @@ export const pull: Command = {
     ...JSON_FLAG,
   } satisfies Record<string, FlagSpec>,
   run: async (flags, positionals) => {
-    const [wanted, file] = positionals;
-    if (wanted === undefined || positionals.length > 2) {
+    const [requested, file] = positionals;
+    if (requested === undefined || positionals.length > 2) {
       throw usageError(
         `Cannot pull: name a size (${SHORT_NAMES.join(", ")}), or OWNER/REPO and a file`,
       );
     }
-    const target = pullTarget(wanted, file);
+    const target = pullTarget(requested, file);
     if (!target) {
-      const guess = nearest(wanted, SHORT_NAMES);
+      const guess = nearest(requested, SHORT_NAMES);
       throw usageError(
-        `Cannot pull ${wanted}: it is neither OWNER/REPO nor one of ${SHORT_NAMES.join(", ")}` +
+        `Cannot pull ${requested}: it is neither OWNER/REPO nor one of ${SHORT_NAMES.join(", ")}` +
           (guess ? `; did you mean ${guess}?` : ""),
       );
     }
@@ -75,9 +75,10 @@ export const pull: Command = {
     if (version !== null) {
       const vocab = vocabulary ? "" : " --vocab FILE";
       onMessage(`Serve it:    deno task rwkv serve --model ${names[0] ?? model.name}${vocab}`);
-      const pullArguments = [wanted, ...file ? [file] : [], ...name ? ["--name", name] : []].join(
-        " ",
-      );
+      const pullArguments = [requested, ...file ? [file] : [], ...name ? ["--name", name] : []]
+        .join(
+          " ",
+        );
       if (!currentQuant) {
         onMessage(`Quantize it: deno task rwkv pull ${pullArguments} --quant int8`);
       }

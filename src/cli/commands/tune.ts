@@ -25,7 +25,7 @@ export const tuneCommand: Command = {
   examples: ["tune", "tune --model 1.5b --quant int8", "tune --device webgpu --json"],
   flags: { ...MODEL_FLAGS, ...JSON_FLAG },
   run: async (flags) => {
-    const { device, quant: wanted } = engineFlags(flags);
+    const { device, quant: requestedQuant } = engineFlags(flags);
     const files = await findModel(flags);
     const { open, selection } = await selectDevice(device);
     if (!open) {
@@ -35,7 +35,7 @@ export const tuneCommand: Command = {
         { param: "device" },
       );
     }
-    const { model, quant } = await openModelSource(files.source, wanted);
+    const { model, quant } = await openModelSource(files.source, requestedQuant);
     const cache = new TuningCache(open.adapter, model, { quant, ...DEFAULT_ENGINE_SIZES });
     await model.close();
     const start = performance.now();

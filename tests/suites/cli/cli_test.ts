@@ -83,11 +83,11 @@ Deno.test("chat prints the state id that resumes the conversation", async () => 
 
 Deno.test("eval scores a text and measures quantization loss", async () => {
   const file = await Deno.makeTempFile();
-  const told = [["My name is Ada.", "Nice to meet you, Ada!"], [
+  const dialogue = [["My name is Ada.", "Nice to meet you, Ada!"], [
     "What is 2 + 3?",
     "2 plus 3 is 5.",
   ]];
-  const text = told.map(([user, reply]) => `User: ${user}\n\nAssistant: ${reply}\n\n`).join("");
+  const text = dialogue.map(([user, reply]) => `User: ${user}\n\nAssistant: ${reply}\n\n`).join("");
   await Deno.writeTextFile(file, text.repeat(3));
   const run = async (...args: string[]) => {
     const { code, stdout, stderr } = await rwkv(["eval", "--file", file, "--json", ...args]);
@@ -153,11 +153,11 @@ Deno.test("a failure exits with status 1 and names file, value and remedy", asyn
     dtype: "F32",
   } as const;
   const tensors = tinyModel(sizes);
-  const whole = writePth(tensors);
-  await Deno.writeFile(`${folder}/cut.pth`, whole.subarray(0, whole.length / 2));
+  const complete = writePth(tensors);
+  await Deno.writeFile(`${folder}/cut.pth`, complete.subarray(0, complete.length / 2));
   await Deno.writeTextFile(`${folder}/renamed.pth`, "not a model");
-  const without = new Map([...tensors].filter(([name]) => name !== "blocks.0.ffn.value.weight"));
-  await Deno.writeFile(`${folder}/missing.pth`, writePth(without));
+  const incomplete = new Map([...tensors].filter(([name]) => name !== "blocks.0.ffn.value.weight"));
+  await Deno.writeFile(`${folder}/missing.pth`, writePth(incomplete));
   tensors.get("head.weight")!.data[5] = NaN;
   await Deno.writeFile(`${folder}/nan.pth`, writePth(tensors));
   await Deno.writeTextFile(`${folder}/vocab.txt`, "1 'a' 1\n2 oops 4\n");

@@ -27,16 +27,16 @@ Deno.test("convert writes a loadable file, and info describes it", async () => {
     assert.deepEqual(await names(folder), ["demo-nf4.safetensors"]);
 
     const { stdout } = await rwkv(["info", "--model", file, "--json"]);
-    const told = JSON.parse(stdout);
+    const info = JSON.parse(stdout);
     const original = JSON.parse((await rwkv(["info", "--json"])).stdout);
-    assert.equal(told.quant, "nf4,head=int8");
-    assert.equal(told.converted_from, "model.safetensors");
-    assert.equal(told.bits_per_weight, report.bits_per_weight);
-    assert.equal(told.parameters, original.parameters);
-    assert.equal(told.fingerprint, original.fingerprint);
-    assert.ok(told.memory.weights < original.memory.weights / 2);
-    assert.equal(told.memory.states, original.memory.states);
-    const head = told.matrices.at(-1);
+    assert.equal(info.quant, "nf4,head=int8");
+    assert.equal(info.converted_from, "model.safetensors");
+    assert.equal(info.bits_per_weight, report.bits_per_weight);
+    assert.equal(info.parameters, original.parameters);
+    assert.equal(info.fingerprint, original.fingerprint);
+    assert.ok(info.memory.weights < original.memory.weights / 2);
+    assert.equal(info.memory.states, original.memory.states);
+    const head = info.matrices.at(-1);
     assert.deepEqual([head.name, head.stored, head.held], ["head.weight", "int8", "int8"]);
     assert.equal(head.error, report.matrices["head.weight"].error);
 
@@ -86,9 +86,9 @@ slowTest(
       const pth = `${folder}/r.pth`;
       assert.equal((await rwkv(["convert", "--shape", "0.1b", pth])).code, 0);
       const { stdout } = await rwkv(["info", "--model", pth, "--json"]);
-      const told = JSON.parse(stdout);
-      assert.deepEqual([told.layers, told.width, told.vocabulary], [12, 768, 65536]);
-      assert.deepEqual(Object.keys(told.dtypes), ["BF16"]);
+      const info = JSON.parse(stdout);
+      assert.deepEqual([info.layers, info.width, info.vocabulary], [12, 768, 65536]);
+      assert.deepEqual(Object.keys(info.dtypes), ["BF16"]);
     });
   },
 );

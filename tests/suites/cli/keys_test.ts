@@ -23,13 +23,13 @@ async function json(args: string[]) {
 Deno.test("keys in a store are created, listed and revoked, and printed only once", async () => {
   await withFolder(async (folder) => {
     const at = ["--kv", `${folder}/states.sqlite3`];
-    const made = await rwkv(["keys", "create", "--tenant", "acme", ...at]);
-    assert.equal(made.code, 0, made.stderr);
-    const text = made.stdout.trimEnd();
-    assert.equal(made.stdout, `${text}\n`);
+    const created = await rwkv(["keys", "create", "--tenant", "acme", ...at]);
+    assert.equal(created.code, 0, created.stderr);
+    const text = created.stdout.trimEnd();
+    assert.equal(created.stdout, `${text}\n`);
     assert.ok(isKeyText(text));
     const id = keyId(await hashKey(text));
-    assert.ok(made.stderr.includes(id) && made.stderr.includes("acme"), made.stderr);
+    assert.ok(created.stderr.includes(id) && created.stderr.includes("acme"), created.stderr);
     const other = await json(["keys", "create", ...at]);
     assert.deepEqual([other.tenant, other.id], ["default", keyId(await hashKey(other.key))]);
     const { keys } = await json(["keys", "ls", ...at]);
@@ -103,15 +103,15 @@ Deno.test("limits of a key are stored and listed, and those of the environment a
 
 Deno.test("keys reports wrong usage", async () => {
   await withFolder(async (folder) => {
-    const told = async (...args: string[]) => {
+    const output = async (...args: string[]) => {
       const { code, stderr } = await rwkv(["keys", ...args, "--kv", `${folder}/none.sqlite3`]);
       return `${code} ${stderr}`;
     };
-    assert.match(await told(), /^2 .*no action is given.*create \| ls \| revoke ID/);
-    assert.match(await told("make"), /^2 .*no action "make"/);
-    assert.match(await told("revoke"), /^2 .*the usage is keys revoke ID/);
-    assert.match(await told("create", "--tenant", "No Name"), /^2 .*Cannot use --tenant No Name/);
-    assert.match(await told("ls"), /^1 .*there is no such file/);
+    assert.match(await output(), /^2 .*no action is given.*create \| ls \| revoke ID/);
+    assert.match(await output("make"), /^2 .*no action "make"/);
+    assert.match(await output("revoke"), /^2 .*the usage is keys revoke ID/);
+    assert.match(await output("create", "--tenant", "No Name"), /^2 .*Cannot use --tenant No Name/);
+    assert.match(await output("ls"), /^1 .*there is no such file/);
   });
 });
 

@@ -4,7 +4,7 @@
  */
 
 import assert from "node:assert/strict";
-import { ask } from "../e2e/worker_process.ts";
+import { sendMessage } from "../e2e/worker_process.ts";
 
 const ROOT = new URL("../../..", import.meta.url).pathname;
 const PROBE = `${ROOT}tests/suites/cli/permissions_probe.ts`;
@@ -40,13 +40,13 @@ async function output(
 }
 
 /** Returns the attempts with the result that the probe reports for each. */
-async function tried(tries: string[][], run: (tries: string) => Promise<string>) {
-  const results: string[] = JSON.parse(await run(JSON.stringify(tries)));
-  return tries.map((one, i) => [...one, results[i]].join(" "));
+async function attempt(attempts: string[][], run: (attempts: string) => Promise<string>) {
+  const results: string[] = JSON.parse(await run(JSON.stringify(attempts)));
+  return attempts.map((one, i) => [...one, results[i]].join(" "));
 }
 
-function each(tries: string[][], result: string): string[] {
-  return tries.map((one) => [...one, result].join(" "));
+function withResult(attempts: string[][], result: string): string[] {
+  return attempts.map((one) => [...one, result].join(" "));
 }
 
 async function startWorker(
@@ -82,12 +82,12 @@ async function startWorker(
 }
 
 /** Runs a turn, restarts the worker, and runs a turn that resumes the first one. */
-async function talk(start: () => Promise<Started>): Promise<string> {
+async function runTwoTurns(start: () => Promise<Started>): Promise<string> {
   const first = await start();
-  const { stateId } = await ask(first.url, "Hi! My name is Zorvin.", { maxTokens: 8 });
+  const { stateId } = await sendMessage(first.url, "Hi! My name is Zorvin.", { maxTokens: 8 });
   await first.stop();
   const second = await start();
-  await ask(second.url, "What is my name?", { stateId, maxTokens: 8 });
+  await sendMessage(second.url, "What is my name?", { stateId, maxTokens: 8 });
   return await second.stop();
 }
 
@@ -101,10 +101,10 @@ Deno.test("deno task start may read, listen and write to ./data, and nothing els
     ["memory"],
   ];
   await Deno.mkdir(`${ROOT}data`, { recursive: true });
-  const run = (tries: string) =>
-    output(Deno.execPath(), ["run", "-P=start", "--no-prompt", PROBE, tries], { cwd: ROOT });
-  assert.deepEqual(await tried(allowed, run), each(allowed, "done"));
-  assert.deepEqual(await tried(FORBIDDEN, run), each(FORBIDDEN, "NotCapable"));
+  const run = (attempts: string) =>
+    output(Deno.execPath(), ["run", "-P=start", "--no-prompt", PROBE, attempts], { cwd: ROOT });
+  assert.deepEqual(await attempt(allowed, run), withResult(allowed, "done"));
+  assert.deepEqual(await attempt(FORBIDDEN, run), withResult(FORBIDDEN, "NotCapable"));
 });
 
 Deno.test("deno task start has all permissions that it needs", async () => {
@@ -113,7 +113,7 @@ Deno.test("deno task start has all permissions that it needs", async () => {
   assert.equal(program, "deno");
   const kv = `data/permissions-${crypto.randomUUID()}.sqlite3`;
   try {
-    await talk(() =>
+    await runTwoTurns(() =>
       startWorker(Deno.execPath(), [...args, "--port", "0", "--kv", kv], { cwd: ROOT })
     );
   } finally {
@@ -164,8 +164,8 @@ Deno.test(
         RWKV_KV: "http://user@127.0.0.1:18432/kv?x",
         RWKV_ALLOW_NET: "127.0.0.1:18433",
       };
-      const run = (tries: string) =>
-        output(`${ROOT}deploy/start.sh`, [tries], { ...options, env: settings });
+      const run = (attempts: string) =>
+        output(`${ROOT}deploy/start.sh`, [attempts], { ...options, env: settings });
       const allowed = [
         ["read", `${ROOT}models/demo/vocab.txt`],
         ["read", `${folder}/data`],
@@ -191,8 +191,8 @@ Deno.test(
         ["connect", "127.0.0.1", "18434"],
         ["connect", "192.0.2.1", "80"],
       ];
-      assert.deepEqual(await tried(allowed, run), each(allowed, "done"));
-      assert.deepEqual(await tried(forbidden, run), each(forbidden, "NotCapable"));
+      assert.deepEqual(await attempt(allowed, run), withResult(allowed, "done"));
+      assert.deepEqual(await attempt(forbidden, run), withResult(forbidden, "NotCapable"));
     });
   },
 );
@@ -203,7 +203,7 @@ Deno.test(
   async () => {
     const program = `#!/bin/sh\nexec ${Deno.execPath()} "$@"`;
     await withStartScript(program, async (folder, options) => {
-      await talk(() => startWorker(`${ROOT}deploy/start.sh`, ["serve"], options));
+      await runTwoTurns(() => startWorker(`${ROOT}deploy/start.sh`, ["serve"], options));
       assert.ok((await Deno.stat(`${folder}/data/states.sqlite3`)).isFile);
     });
   },

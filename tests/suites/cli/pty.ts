@@ -53,7 +53,7 @@ export class Pty implements AsyncDisposable {
   }
 
   /** Waits for a match in the output after the previous match, and returns it. */
-  async see(pattern: RegExp): Promise<RegExpMatchArray> {
+  async waitFor(pattern: RegExp): Promise<RegExpMatchArray> {
     const limit = AbortSignal.timeout(LIMIT_MS);
     limit.addEventListener("abort", () => this.#wake());
     while (true) {
@@ -69,7 +69,7 @@ export class Pty implements AsyncDisposable {
   }
 
   /** Waits until the program exits and returns its exit status. */
-  async end(): Promise<number> {
+  async waitForExit(): Promise<number> {
     const { code } = await this.#child.status;
     await this.#reading;
     return code;
@@ -77,13 +77,13 @@ export class Pty implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#ended) this.#child.kill("SIGKILL");
-    await this.end();
+    await this.waitForExit();
     await this.#keys.close().catch(() => {});
   }
 }
 
 /** Removes colours and cursor movements. */
 export function plain(output: string): string {
-  // deno-lint-ignore no-control-regex -- these are what a terminal is told
+  // deno-lint-ignore no-control-regex -- terminal control sequences
   return output.replace(/\x1b\[[\d;?]*[A-Za-z]|\x1b[78]|\r/g, "");
 }

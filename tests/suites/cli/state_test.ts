@@ -52,18 +52,22 @@ Deno.test("state lists, shows, exports, imports, removes and collects states", a
     const shown = await state("show", ids[0]);
     assert.match(shown.stdout, /^id {7}state_/);
     assert.match(shown.stdout, /\nuser: Hi, I am Ada\.\nassistant: .+\n$/);
-    const told = await json(["state", "show", ids[0], "--kv", kv]);
-    assert.deepEqual([told.id, told.open, told.transcript.length], [ids[0], false, 2]);
+    const shownJson = await json(["state", "show", ids[0], "--kv", kv]);
+    assert.deepEqual([shownJson.id, shownJson.open, shownJson.transcript.length], [
+      ids[0],
+      false,
+      2,
+    ]);
 
     const file = `${folder}/talk.rwkvstate`;
     assert.equal((await state("export", ids[0], file)).stdout, `${file}\n`);
-    const there = `${folder}/other.sqlite3`;
-    await Deno.writeFile(there, new Uint8Array());
-    const { id } = await json(["state", "import", file, "--kv", there]);
+    const otherStore = `${folder}/other.sqlite3`;
+    await Deno.writeFile(otherStore, new Uint8Array());
+    const { id } = await json(["state", "import", file, "--kv", otherStore]);
     assert.notEqual(id, ids[0]);
-    const moved = await json(["state", "show", id, "--kv", there]);
-    assert.deepEqual(moved.transcript, told.transcript);
-    const { sessions, close } = await openSessions({ device: "cpu", kv: there });
+    const moved = await json(["state", "show", id, "--kv", otherStore]);
+    assert.deepEqual(moved.transcript, shownJson.transcript);
+    const { sessions, close } = await openSessions({ device: "cpu", kv: otherStore });
     const messages = [{ role: "user" as const, content: "What is my name?" }];
     const turn = await sessions.start({ messages, stateId: id, sampling: { temperature: 0 } });
     assert.match((await turn.result()).text, /Ada/);
@@ -103,7 +107,7 @@ Deno.test("state reports wrong usage", async () => {
     [["show"], 2, /0 arguments after show: the usage is state show ID/],
     [["ls", "x"], 2, /1 arguments after ls/],
     [["ls", "--limit", "0", "--kv", ":memory:"], 2, /--limit 0/],
-    [["ls", "--kv", "/no/such/file"], 1, /no such file; name the store with --kv/],
+    [["ls", "--kv", "/no/such/file"], 1, /no such file; --kv names the store/],
     [["show", unknown, "--kv", ":memory:"], 1, /Cannot find state/],
     [["rm", unknown, "--kv", ":memory:"], 1, /Cannot find state/],
     [["export", unknown, "-", "--json", "--kv", ":memory:"], 1, /Cannot find state/],

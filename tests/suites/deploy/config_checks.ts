@@ -187,7 +187,7 @@ Deno.test("systemd accepts the unit and rates its exposure as low", async () => 
 });
 
 /** Returns every metric name in the rules and the dashboard. */
-async function metricsAsked(): Promise<string[]> {
+async function queriedMetrics(): Promise<string[]> {
   const files = ["prometheus/rules.yml", "grafana/dashboards/rwkv-edge.json"];
   const texts = await Promise.all(files.map((file) => Deno.readTextFile(`${ROOT}deploy/${file}`)));
   const names = texts.join("\n").matchAll(/\b(?:rwkv:|process_)[a-z0-9_]+/g);
@@ -203,12 +203,12 @@ Deno.test("promtool accepts /metrics, which has every metric in the rules and th
     // promtool only reports the colon in the names, which vLLM uses too.
     const found = text.split("\n").filter((line) => line !== "" && !/contain ':'$/.test(line));
     assert.deepEqual(found, []);
-    const there = new Set([...metrics.matchAll(/^[a-z][a-z0-9_:]+/gm)].map(([name]) => name));
-    const asked = await metricsAsked();
-    assert.ok(asked.length > 20);
+    const exposed = new Set([...metrics.matchAll(/^[a-z][a-z0-9_:]+/gm)].map(([name]) => name));
+    const queried = await queriedMetrics();
+    assert.ok(queried.length > 20);
     // Labelled metrics appear with their first event.
     const late = ["rwkv:state_load_seconds_bucket"];
-    assert.deepEqual(asked.filter((name) => !there.has(name) && !late.includes(name)), []);
+    assert.deepEqual(queried.filter((name) => !exposed.has(name) && !late.includes(name)), []);
   });
 });
 

@@ -3,8 +3,8 @@
  */
 
 import assert from "node:assert/strict";
-import { carryOn, type CutStreams, cutStreams } from "../e2e/cut_streams.ts";
-import { ask } from "../e2e/worker_process.ts";
+import { continueStreams, type InterruptedStreams, interruptStreams } from "../e2e/cut_streams.ts";
+import { sendMessage } from "../e2e/worker_process.ts";
 import { type Image, isolated } from "./image_root.ts";
 import { mustRun, ROOT, run, WORK } from "./tools.ts";
 
@@ -95,34 +95,34 @@ Deno.test("the worker starts without a network on a read-only root and reports i
 Deno.test("a conversation continues unchanged after SIGKILL", async () => {
   await newVolume();
   const questions = ["Hi! My name is Zorvin.", "What is my name?"];
-  let undisturbed: string;
+  let uninterrupted: string;
   let stateId: string;
   {
     await using container = start({ RWKV_KV: "/data/states.sqlite3" });
     await untilReady(container);
-    const first = await ask(URL_WITHIN, questions[0]);
+    const first = await sendMessage(URL_WITHIN, questions[0]);
     stateId = first.stateId;
-    undisturbed = (await ask(URL_WITHIN, questions[1], { stateId })).text;
-    assert.match(undisturbed, /Zorvin/);
+    uninterrupted = (await sendMessage(URL_WITHIN, questions[1], { stateId })).text;
+    assert.match(uninterrupted, /Zorvin/);
     await container.end("SIGKILL");
   }
   await using container = start({ RWKV_KV: "/data/states.sqlite3" });
   await untilReady(container);
-  assert.equal((await ask(URL_WITHIN, questions[1], { stateId })).text, undisturbed);
+  assert.equal((await sendMessage(URL_WITHIN, questions[1], { stateId })).text, uninterrupted);
 });
 
 Deno.test("on SIGTERM the worker ends its streams, and the next worker continues them", async () => {
   await newVolume();
-  let cut: CutStreams;
+  let interrupted: InterruptedStreams;
   {
     await using container = start({ RWKV_GRACE: "0.1" });
     await untilReady(container);
-    cut = await cutStreams(URL_WITHIN, () => container.end(image.stopSignal));
-    assert.equal(cut.code, 0, container.log());
+    interrupted = await interruptStreams(URL_WITHIN, () => container.end(image.stopSignal));
+    assert.equal(interrupted.code, 0, container.log());
   }
   await using container = start();
   await untilReady(container);
-  await carryOn(URL_WITHIN, cut);
+  await continueStreams(URL_WITHIN, interrupted);
 });
 
 Deno.test("the worker has the permissions that its settings need, and nothing else", async () => {
@@ -145,8 +145,8 @@ Deno.test("the worker has the permissions that its settings need, and nothing el
     PATH: `/app/shim:${image.env.PATH}`,
     RWKV_KV: "http://127.0.0.1:4512",
   };
-  const tried = async (tries: string[][]) => {
-    const command = [...image.entrypoint, JSON.stringify(tries)];
+  const attempt = async (attempts: string[][]) => {
+    const command = [...image.entrypoint, JSON.stringify(attempts)];
     return JSON.parse(await mustRun(...isolated({ ...image, env }, command, MOUNTS)));
   };
   const allowed = [
@@ -173,8 +173,8 @@ Deno.test("the worker has the permissions that its settings need, and nothing el
     ["ffi", "libc.so.6"],
     ["hostname"],
   ];
-  assert.deepEqual(await tried(allowed), allowed.map(() => "done"));
-  assert.deepEqual(await tried(forbidden), forbidden.map(() => "NotCapable"));
+  assert.deepEqual(await attempt(allowed), allowed.map(() => "done"));
+  assert.deepEqual(await attempt(forbidden), forbidden.map(() => "NotCapable"));
   await Deno.remove(probe);
   await Deno.remove(shim, { recursive: true });
 });

@@ -26,7 +26,7 @@ const DEBIAN: Record<string, string> = {
   ip: "iproute2",
 };
 
-export interface Ran {
+export interface CommandOutput {
   code: number;
   /** Both streams, trimmed. */
   text: string;
@@ -37,7 +37,7 @@ export async function run(
   program: string,
   args: readonly string[],
   options: Pick<Deno.CommandOptions, "cwd" | "env"> & { input?: string } = {},
-): Promise<Ran> {
+): Promise<CommandOutput> {
   const { input, ...rest } = options;
   const child = new Deno.Command(program, {
     args: [...args],
@@ -77,24 +77,24 @@ export async function debian(program: string): Promise<string> {
   );
 }
 
-let made: Promise<string> | undefined;
+let installed: Promise<string> | undefined;
 
 /** Returns the path of a program in the virtual environment, which the first call creates. */
 export async function python(program = "python"): Promise<string> {
-  made ??= environment();
-  return `${await made}/${program}`;
+  installed ??= environment();
+  return `${await installed}/${program}`;
 }
 
 async function environment(): Promise<string> {
   const folder = `${WORK}/python`;
   const bin = `${folder}/bin`;
-  const wanted = PACKAGES.join("\n");
+  const required = PACKAGES.join("\n");
   const mark = `${folder}/installed`;
-  if (await Deno.readTextFile(mark).catch(() => null) === wanted) return bin;
+  if (await Deno.readTextFile(mark).catch(() => null) === required) return bin;
   await Deno.mkdir(WORK, { recursive: true });
   await mustRun("python3", ["-m", "venv", "--clear", folder]);
   await mustRun(`${bin}/python`, ["-m", "pip", "install", "--quiet", ...PACKAGES]);
-  await Deno.writeTextFile(mark, wanted);
+  await Deno.writeTextFile(mark, required);
   return bin;
 }
 

@@ -13,19 +13,19 @@ export interface Span {
 /** Receives OTLP over HTTP with JSON. */
 export function collector() {
   const spans: Span[] = [];
-  let told = "";
-  let arrived = Promise.withResolvers<void>();
+  let received = "";
+  let nextArrival = Promise.withResolvers<void>();
   const server = Deno.serve(
     { port: 0, hostname: "127.0.0.1", onListen: () => {} },
     async (request) => {
       const text = await request.text();
-      told += text;
+      received += text;
       const { resourceSpans = [] } = JSON.parse(text);
       for (const { scopeSpans } of resourceSpans) {
         for (const scope of scopeSpans) spans.push(...scope.spans);
       }
-      arrived.resolve();
-      arrived = Promise.withResolvers();
+      nextArrival.resolve();
+      nextArrival = Promise.withResolvers();
       return Response.json({});
     },
   );
@@ -47,11 +47,11 @@ export function collector() {
       while (true) {
         const found = spans.filter((span) => span.traceId === traceId);
         if (names.every((name) => found.some((span) => span.name === name))) return found;
-        await arrived.promise;
+        await nextArrival.promise;
       }
     },
     /** All received bodies. */
-    told: () => told,
+    received: () => received,
     close: () => server.shutdown(),
   };
 }

@@ -3,19 +3,19 @@
 import assert from "node:assert/strict";
 import { slowTest } from "../../support/quick.ts";
 import { setTimeout as delay } from "node:timers/promises";
-import { ask, startWorkerProcess } from "./worker_process.ts";
+import { sendMessage, startWorkerProcess } from "./worker_process.ts";
 
 const DESCRIPTORS = 128;
 const TOKENS = 1000;
 
 /** A connection that has sent only part of a request head. */
-interface Idler {
+interface IdleConnection {
   connection: Deno.Conn;
   /** Resolves when the worker has closed the connection. */
   ended: Promise<void>;
 }
 
-async function idler(url: string): Promise<Idler | null> {
+async function openIdleConnection(url: string): Promise<IdleConnection | null> {
   const { hostname, port } = new URL(url);
   const connection = await Deno.connect({ hostname, port: Number(port) }).catch(() => null);
   if (connection === null) return null;
@@ -26,7 +26,7 @@ async function idler(url: string): Promise<Idler | null> {
 }
 
 /** Resolves when the worker answers. */
-async function answered(url: string): Promise<void> {
+async function waitUntilAnswered(url: string): Promise<void> {
   const end = performance.now() + 10_000;
   while (true) {
     const signal = AbortSignal.timeout(1000);
@@ -42,12 +42,12 @@ slowTest(
   "a worker without file descriptors finishes its turns, closes idle connections and recovers",
   async () => {
     const folder = await Deno.makeTempDir();
-    const idlers: Idler[] = [];
+    const idlers: IdleConnection[] = [];
     try {
       const options = { device: "cpu", descriptors: DESCRIPTORS } as const;
       await using worker = await startWorkerProcess(`${folder}/states.sqlite3`, options);
-      const { stateId } = await ask(worker.url, "Hi! My name is Ada.");
-      const told = await ask(worker.url, "What is my name?", { stateId });
+      const { stateId } = await sendMessage(worker.url, "Hi! My name is Ada.");
+      const expected = await sendMessage(worker.url, "What is my name?", { stateId });
       // A turn that is still running when the descriptors are exhausted.
       const long = { logit_bias: { 0: -100 }, stop: [], max_tokens: TOKENS, stream: true };
       const turn = await fetch(`${worker.url}/v1/completions`, {
@@ -58,7 +58,7 @@ slowTest(
       const reading = turn.text().finally(() => done = true);
       const full = () => worker.log().includes("Cannot accept connections");
       while (!full() && !done) {
-        const one = await idler(worker.url);
+        const one = await openIdleConnection(worker.url);
         if (one === null) break;
         idlers.push(one);
       }
@@ -69,8 +69,11 @@ slowTest(
       const text = await reading;
       assert.match(text, /"finish_reason":"length"/);
       assert.ok(text.trimEnd().endsWith("[DONE]"), text.slice(-300));
-      await answered(worker.url);
-      assert.equal((await ask(worker.url, "What is my name?", { stateId })).text, told.text);
+      await waitUntilAnswered(worker.url);
+      assert.equal(
+        (await sendMessage(worker.url, "What is my name?", { stateId })).text,
+        expected.text,
+      );
       await Promise.race([
         Promise.all(idlers.slice(0, DESCRIPTORS / 2).map(({ ended }) => ended)),
         delay(10_000).then(() => assert.fail("idle connections are still open")),

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { slowTest } from "../../support/quick.ts";
-import { ask, chatBody, startWorkerProcess } from "./worker_process.ts";
+import { chatBody, sendMessage, startWorkerProcess } from "./worker_process.ts";
 
 const CLIENTS = 8;
 
@@ -59,10 +59,12 @@ slowTest(
     const questions = Array.from({ length: CLIENTS }, (_, i) => {
       return `Tell me a story about a dragon. It is ${i + 3} years old.`;
     });
-    const before = await Promise.all(questions.map(() => ask(url, "Hi! My name is Zorvin.")));
-    const whole = await Promise.all(
+    const before = await Promise.all(
+      questions.map(() => sendMessage(url, "Hi! My name is Zorvin.")),
+    );
+    const uninterrupted = await Promise.all(
       questions.map((question, i) =>
-        ask(url, question, { stateId: before[i].stateId, maxTokens: 500 })
+        sendMessage(url, question, { stateId: before[i].stateId, maxTokens: 500 })
       ),
     );
 
@@ -97,12 +99,15 @@ slowTest(
     }
     await Promise.all(streams.map(async ({ stateId, text }, i) => {
       // Continue the interrupted reply from its state, and repeat the turn from the previous state.
-      const again = await ask(url, null, { stateId, maxTokens: 500 });
-      assert.equal(again.text, whole[i].text);
-      assert.ok(again.text.startsWith(text), `${text} | ${again.text}`);
-      const anew = await ask(url, questions[i], { stateId: before[i].stateId, maxTokens: 500 });
-      assert.equal(anew.text, whole[i].text);
-      const name = await ask(url, "What is my name?", { stateId: again.stateId });
+      const continued = await sendMessage(url, null, { stateId, maxTokens: 500 });
+      assert.equal(continued.text, uninterrupted[i].text);
+      assert.ok(continued.text.startsWith(text), `${text} | ${continued.text}`);
+      const repeated = await sendMessage(url, questions[i], {
+        stateId: before[i].stateId,
+        maxTokens: 500,
+      });
+      assert.equal(repeated.text, uninterrupted[i].text);
+      const name = await sendMessage(url, "What is my name?", { stateId: continued.stateId });
       assert.match(name.text, /Zorvin/);
     }));
     assert.equal(await metric(url, "device_losses_total"), 1);

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { slowTest } from "../../support/quick.ts";
-import { askStreaming, startWorkerProcess, type WorkerProcess } from "./worker_process.ts";
+import { startWorkerProcess, streamMessage, type WorkerProcess } from "./worker_process.ts";
 
 async function start(folder: string, failedMs: number): Promise<WorkerProcess> {
   return await startWorkerProcess(`${folder}/states.sqlite3`, {
@@ -15,7 +15,7 @@ async function start(folder: string, failedMs: number): Promise<WorkerProcess> {
 }
 
 /** Waits until the worker reports that it has failed. */
-async function failed({ url }: WorkerProcess): Promise<void> {
+async function waitUntilFailed({ url }: WorkerProcess): Promise<void> {
   const end = performance.now() + 10_000;
   for (;;) {
     const response = await fetch(`${url}/ready`);
@@ -31,11 +31,11 @@ slowTest(
   async () => {
     const folder = await Deno.makeTempDir();
     await using worker = await start(folder, 1500);
-    const { stateId, deltas } = await askStreaming(worker.url, "Tell me a story.");
+    const { stateId, deltas } = await streamMessage(worker.url, "Tell me a story.");
     const reading = Array.fromAsync(deltas).catch(() => {});
     worker.send("SIGUSR1");
     await reading;
-    await failed(worker);
+    await waitUntilFailed(worker);
     const since = performance.now();
     const refused = await fetch(`${worker.url}/v1/chat/completions`, {
       method: "POST",
@@ -56,7 +56,7 @@ slowTest("a worker whose engine has failed for good stops immediately on SIGTERM
   const folder = await Deno.makeTempDir();
   await using worker = await start(folder, 600_000);
   worker.send("SIGUSR1");
-  await failed(worker);
+  await waitUntilFailed(worker);
   assert.equal(await worker.stop(), 0, worker.log());
   await Deno.remove(folder, { recursive: true });
 });

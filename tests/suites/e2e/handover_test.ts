@@ -3,7 +3,12 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { slowTest } from "../../support/quick.ts";
-import { ask, askStreaming, startWorkerProcess, type WorkerProcess } from "./worker_process.ts";
+import {
+  sendMessage,
+  startWorkerProcess,
+  streamMessage,
+  type WorkerProcess,
+} from "./worker_process.ts";
 
 const TURNS = ["Hi! My name is Zorvin.", "What is 3 + 4?", "Tell me a story.", "What is my name?"];
 const CONVERSATIONS = 8;
@@ -20,11 +25,11 @@ async function converse(i: number, workerOf: (turn: number) => WorkerProcess): P
     const message = `${question} It is the ${i + 3}rd day.`;
     const { url } = workerOf(turn);
     if ((i + turn) % 2 === 0) {
-      const reply = await ask(url, message, from);
+      const reply = await sendMessage(url, message, from);
       texts.push(reply.text);
       stateId = reply.stateId;
     } else {
-      const stream = await askStreaming(url, message, from);
+      const stream = await streamMessage(url, message, from);
       texts.push((await Array.fromAsync(stream.deltas)).join(""));
       stateId = stream.stateId;
     }

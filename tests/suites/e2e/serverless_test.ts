@@ -1,9 +1,9 @@
 /** `deploy/worker.ts` under `deno serve`, as on a host with its own server. */
 
 import assert from "node:assert/strict";
-import { carryOn, type CutStreams, cutStreams } from "./cut_streams.ts";
+import { continueStreams, type InterruptedStreams, interruptStreams } from "./cut_streams.ts";
 import { slowTest } from "../../support/quick.ts";
-import { ask } from "./worker_process.ts";
+import { sendMessage } from "./worker_process.ts";
 
 const ROOT = new URL("../../..", import.meta.url).pathname;
 
@@ -59,7 +59,7 @@ Deno.test("a fetch handler loads the model with the first request: 204 and 503, 
     assert.equal(await status(`${url}/ping`), 204);
     assert.equal(await status(`${url}/ready`), 503);
     // A turn waits for the model.
-    await ask(url, "Hello!", { maxTokens: 4 });
+    await sendMessage(url, "Hello!", { maxTokens: 4 });
     assert.equal(await status(`${url}/ready`), 200);
     assert.equal(await status(`${url}/ping`), 200);
   });
@@ -68,12 +68,12 @@ Deno.test("a fetch handler loads the model with the first request: 204 and 503, 
 slowTest("a stopped fetch handler ends its streams, and another one continues them", async () => {
   const kv = `data/serverless-${crypto.randomUUID()}.sqlite3`;
   try {
-    let cut: CutStreams | undefined;
+    let interrupted: InterruptedStreams | undefined;
     await withServed({ RWKV_KV: kv, RWKV_GRACE: "0.1" }, async (url, stop) => {
-      cut = await cutStreams(url, stop);
-      assert.equal(cut.code, 0);
+      interrupted = await interruptStreams(url, stop);
+      assert.equal(interrupted.code, 0);
     });
-    await withServed({ RWKV_KV: kv }, (url) => carryOn(url, cut!));
+    await withServed({ RWKV_KV: kv }, (url) => continueStreams(url, interrupted!));
   } finally {
     for (const end of ["", "-shm", "-wal"]) await Deno.remove(ROOT + kv + end).catch(() => {});
   }

@@ -25,23 +25,23 @@ Deno.test("the spans of a turn are nested in its request within the client's tra
   try {
     const first = await startWorkerProcess(kv, { device: "cpu", env });
     const { state_id } = await turn(first.url, traces[0], chatBody("Hi! My name is Ada."));
-    const begun = await spans.of(traces[0], WHOLE);
+    const firstSpans = await spans.of(traces[0], WHOLE);
     await first.kill();
     await using second = await startWorkerProcess(kv, { device: "cpu", env });
     await turn(second.url, traces[1], { ...chatBody("What is my name?"), state_id });
     const resumed = await spans.of(traces[1], WHOLE);
-    for (const [i, found] of [begun, resumed].entries()) {
-      const [whole] = found.filter(({ name }) => name === "turn");
-      const [request] = found.filter(({ spanId }) => spanId === whole.parentSpanId);
+    for (const [i, found] of [firstSpans, resumed].entries()) {
+      const [turnSpan] = found.filter(({ name }) => name === "turn");
+      const [request] = found.filter(({ spanId }) => spanId === turnSpan.parentSpanId);
       assert.equal(request.parentSpanId, "b7ad6b7169203331");
       const named = request.attributes.find(({ key }) => key === "rwkv.request_id");
       assert.equal(named?.value.stringValue, `req-${traces[i]}`);
-      const parts = found.filter(({ parentSpanId }) => parentSpanId === whole.spanId);
+      const parts = found.filter(({ parentSpanId }) => parentSpanId === turnSpan.spanId);
       const names = ["queue", ...i === 0 ? [] : ["state load"], "prefill", "decode", "state save"];
       assert.deepEqual(parts.map(({ name }) => name).sort(), names.sort());
       for (const part of parts) {
-        assert.ok(BigInt(part.startTimeUnixNano) >= BigInt(whole.startTimeUnixNano), part.name);
-        assert.ok(BigInt(part.endTimeUnixNano) <= BigInt(whole.endTimeUnixNano), part.name);
+        assert.ok(BigInt(part.startTimeUnixNano) >= BigInt(turnSpan.startTimeUnixNano), part.name);
+        assert.ok(BigInt(part.endTimeUnixNano) <= BigInt(turnSpan.endTimeUnixNano), part.name);
       }
     }
     // The logs contain the requests of both workers, but nothing that could resume a conversation.

@@ -3,13 +3,18 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { slowTest } from "../../support/quick.ts";
-import { ask, askStreaming, startWorkerProcess, type WorkerProcess } from "./worker_process.ts";
+import {
+  sendMessage,
+  startWorkerProcess,
+  streamMessage,
+  type WorkerProcess,
+} from "./worker_process.ts";
 
 const CLIENTS = 4;
 const QUESTION = "What is my name?";
 
 /** A completed turn. */
-interface Taken {
+interface CompletedTurn {
   stateId: string;
   /** Completion time from `performance.now()`. */
   at: number;
@@ -17,22 +22,22 @@ interface Taken {
 
 /** Runs a turn, streamed or not. */
 async function turn(url: string, message: string, from: { stateId?: string }, streamed: boolean) {
-  if (!streamed) return await ask(url, message, from);
-  const { stateId, deltas } = await askStreaming(url, message, from);
+  if (!streamed) return await sendMessage(url, message, from);
+  const { stateId, deltas } = await streamMessage(url, message, from);
   return { stateId, text: (await Array.fromAsync(deltas)).join("") };
 }
 
 /** Runs clients with conversations until `done`. `take` runs a turn and must not fail. */
 async function converse(
   done: () => boolean,
-  take: (message: string, from: { stateId?: string }, streamed: boolean) => Promise<string>,
-): Promise<Taken[]> {
-  const taken: Taken[] = [];
+  runTurn: (message: string, from: { stateId?: string }, streamed: boolean) => Promise<string>,
+): Promise<CompletedTurn[]> {
+  const taken: CompletedTurn[] = [];
   await Promise.all(Array.from({ length: CLIENTS }, async (_, client) => {
     let from: { stateId?: string } = {};
     for (let i = 0; !done(); i++) {
       const message = i % 4 === 0 ? `Hi! My name is Zorvin${client}.` : QUESTION;
-      const stateId = await take(message, i % 4 === 0 ? {} : from, (client + i) % 2 === 0);
+      const stateId = await runTurn(message, i % 4 === 0 ? {} : from, (client + i) % 2 === 0);
       from = { stateId };
       taken.push({ stateId, at: performance.now() });
     }
@@ -68,12 +73,15 @@ slowTest("a backup of a running worker contains every earlier state", async () =
     const before = taken.filter(({ at }) => at < began);
     assert.ok(before.length >= CLIENTS && before.length < taken.length, `${before.length}`);
     await Promise.all(before.map(async ({ stateId }) => {
-      expected.set(stateId, (await ask(worker.url, QUESTION, { stateId, maxTokens: 8 })).text);
+      expected.set(
+        stateId,
+        (await sendMessage(worker.url, QUESTION, { stateId, maxTokens: 8 })).text,
+      );
     }));
   }
   await using restored = await startWorkerProcess(copy, { device: "cpu" });
   for (const [stateId, text] of expected) {
-    assert.equal((await ask(restored.url, QUESTION, { stateId, maxTokens: 8 })).text, text);
+    assert.equal((await sendMessage(restored.url, QUESTION, { stateId, maxTokens: 8 })).text, text);
   }
 });
 
@@ -100,7 +108,7 @@ slowTest("a rolling restart fails no turn", async () => {
     });
     return stateId;
   }).finally(() => done = true);
-  talking.catch(() => {}); // told below
+  talking.catch(() => {}); // `await talking` reports a failure.
   for (const [i, url] of urls.entries()) {
     await new Promise((resolve) => setTimeout(resolve, 1000));
     assert.equal(await workers[i].stop(), 0, workers[i].log());

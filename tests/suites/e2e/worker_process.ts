@@ -109,7 +109,7 @@ export interface Reply {
 }
 
 /** Sends one user message, or none, and returns the greedy reply. */
-export async function ask(
+export async function sendMessage(
   url: string,
   message: string | null,
   { stateId, maxTokens }: { stateId?: string; maxTokens?: number } = {},
@@ -143,7 +143,7 @@ export function chatBody(
 }
 
 /** Starts a streamed reply. The caller reads the stream. */
-export async function askStreaming(
+export async function streamMessage(
   url: string,
   message: string | null,
   { stateId, signal }: { stateId?: string; signal?: AbortSignal } = {},

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { QUICK, slowTest } from "../../support/quick.ts";
 import {
-  ask,
-  askStreaming,
   chatBody,
+  sendMessage,
   startWorkerProcess,
+  streamMessage,
   type WorkerProcess,
 } from "./worker_process.ts";
 
@@ -40,14 +40,14 @@ async function transcript(worker: WorkerProcess, id: string) {
 withDatabase("a conversation continues unchanged after a restart", async (kv) => {
   const questions = ["Hi! My name is Zorvin.", "What is 3 + 4?", "What is my name?"];
   const device = QUICK ? "auto" : "webgpu";
-  const without: string[] = [];
-  const within: string[] = [];
+  const uninterrupted: string[] = [];
+  const restarted: string[] = [];
   {
     await using worker = await startWorkerProcess(kv, { device });
     let id: string | undefined;
     for (const question of questions) {
-      const reply = await ask(worker.url, question, id ? { stateId: id } : {});
-      without.push(reply.text);
+      const reply = await sendMessage(worker.url, question, id ? { stateId: id } : {});
+      uninterrupted.push(reply.text);
       id = reply.stateId;
     }
     assert.equal(await worker.stop(), 0, worker.log());
@@ -55,12 +55,12 @@ withDatabase("a conversation continues unchanged after a restart", async (kv) =>
   let id: string | undefined;
   for (const question of questions) {
     await using worker = await startWorkerProcess(kv, { device });
-    const reply = await ask(worker.url, question, id ? { stateId: id } : {});
-    within.push(reply.text);
+    const reply = await sendMessage(worker.url, question, id ? { stateId: id } : {});
+    restarted.push(reply.text);
     id = reply.stateId;
     await worker.kill();
   }
-  assert.deepEqual(within, without);
+  assert.deepEqual(restarted, uninterrupted);
 });
 
 withDatabase(
@@ -68,18 +68,18 @@ withDatabase(
   async (kv) => {
     await using gpu = await startWorkerProcess(kv, { device: "webgpu" });
     await using cpu = await startWorkerProcess(`${kv}-cpu`, { device: "cpu" });
-    const whole = await ask(gpu.url, STORY);
+    const whole = await sendMessage(gpu.url, STORY);
     assert.equal(whole.finishReason, "stop");
     assert.ok(whole.completionTokens >= 24, `a story of ${whole.completionTokens} tokens`);
-    const streamed = await askStreaming(gpu.url, STORY);
+    const streamed = await streamMessage(gpu.url, STORY);
     assert.equal(await join(streamed.deltas), whole.text);
-    assert.equal((await ask(cpu.url, STORY)).text, whole.text);
+    assert.equal((await sendMessage(cpu.url, STORY)).text, whole.text);
 
-    let piece = await ask(gpu.url, STORY, { maxTokens: 5 });
+    let piece = await sendMessage(gpu.url, STORY, { maxTokens: 5 });
     let text = piece.text;
     for (let i = 0; piece.finishReason === "length"; i++) {
       assert.ok(i < 100, "the reply never ends");
-      piece = await ask(gpu.url, null, { stateId: piece.stateId, maxTokens: 1 + i % 4 });
+      piece = await sendMessage(gpu.url, null, { stateId: piece.stateId, maxTokens: 1 + i % 4 });
       text += piece.text;
     }
     assert.equal(text, whole.text);
@@ -91,10 +91,10 @@ withDatabase("after SIGKILL at any time, every id that a client received resumes
   let whole = "";
   for (const delay of QUICK ? [60, 450] : [0, 15, 60, 200, 450, 900]) {
     await using worker = await startWorkerProcess(kv);
-    whole ||= (await ask(worker.url, STORY)).text;
-    const told = await ask(worker.url, "My lucky number is 4711.");
+    whole ||= (await sendMessage(worker.url, STORY)).text;
+    const told = await sendMessage(worker.url, "My lucky number is 4711.");
     given.push({ id: told.stateId, reply: told.text });
-    const turn = await askStreaming(worker.url, STORY);
+    const turn = await streamMessage(worker.url, STORY);
     given.push({ id: turn.stateId, reply: null });
     const reading = join(turn.deltas).catch(() => {});
     await new Promise((resolve) => setTimeout(resolve, delay));
@@ -113,7 +113,7 @@ withDatabase("after SIGKILL at any time, every id that a client received resumes
 });
 
 async function continued(worker: WorkerProcess, id: string, before: string): Promise<string> {
-  return before + (await ask(worker.url, null, { stateId: id, maxTokens: 512 })).text;
+  return before + (await sendMessage(worker.url, null, { stateId: id, maxTokens: 512 })).text;
 }
 
 withDatabase(
@@ -121,13 +121,15 @@ withDatabase(
   async (kv) => {
     const questions = Array.from({ length: 16 }, (_, i) => `${STORY} It is ${i + 3} years old.`);
     const whole: string[] = [];
-    const cut: { id: string; text: string }[] = [];
+    const interrupted: { id: string; text: string }[] = [];
     {
       await using worker = await startWorkerProcess(kv, { flags: ["--grace", "0.1"] });
-      const replies = await Promise.all(questions.map((question) => ask(worker.url, question)));
+      const replies = await Promise.all(
+        questions.map((question) => sendMessage(worker.url, question)),
+      );
       for (const { text } of replies) whole.push(text);
       const turns = await Promise.all(
-        questions.map((question) => askStreaming(worker.url, question)),
+        questions.map((question) => streamMessage(worker.url, question)),
       );
       const begun = Promise.withResolvers<void>();
       const reading = turns.map(async ({ stateId, deltas }) => {
@@ -136,7 +138,7 @@ withDatabase(
           text += delta;
           if (text.length > 5) begun.resolve();
         }
-        cut.push({ id: stateId, text });
+        interrupted.push({ id: stateId, text });
       });
       await begun.promise;
       assert.equal(await worker.stop(), 0, worker.log());
@@ -144,7 +146,7 @@ withDatabase(
     }
     await using worker = await startWorkerProcess(kv);
     let open = 0;
-    await Promise.all(cut.map(async ({ id, text }) => {
+    await Promise.all(interrupted.map(async ({ id, text }) => {
       const { body } = await transcript(worker, id);
       assert.equal(body.transcript.at(-1).content, text);
       if (body.open) open++;
@@ -158,12 +160,12 @@ withDatabase(
 
 withDatabase("a disconnect cancels the turn, which can be continued", async (kv) => {
   await using worker = await startWorkerProcess(kv);
-  const whole = await ask(worker.url, STORY);
+  const whole = await sendMessage(worker.url, STORY);
   let [content, stateId] = ["", ""];
   // A fast worker may finish before it notices the disconnect: then try again.
   for (let attempt = 0; content === "" && attempt < 5; attempt++) {
     const controller = new AbortController();
-    const turn = await askStreaming(worker.url, STORY, { signal: controller.signal });
+    const turn = await streamMessage(worker.url, STORY, { signal: controller.signal });
     stateId = turn.stateId;
     try {
       for await (const part of turn.deltas) if (part) controller.abort();
@@ -216,7 +218,7 @@ withDatabase("invalid requests get an error, and the worker keeps serving", asyn
     /^400 context_length_exceeded .*32,?768/,
   );
   assert.equal((await fetch(`${worker.url}/health`)).status, 200);
-  assert.equal((await ask(worker.url, "Hello!")).finishReason, "stop");
+  assert.equal((await sendMessage(worker.url, "Hello!")).finishReason, "stop");
 });
 
 withDatabase("a worker told to stop ends with status 0; a port in use is told", async (kv) => {
@@ -244,8 +246,8 @@ Deno.test("deno serve runs the worker from main.ts, with settings from the envir
     log += text;
     const url = log.match(/Listening on (http:\/\/[\d.]+:\d+)/)?.[1];
     if (!url) continue;
-    const first = await ask(url, "Hello!");
-    assert.equal((await ask(url, "And now?", { stateId: first.stateId })).status, 200);
+    const first = await sendMessage(url, "Hello!");
+    assert.equal((await sendMessage(url, "And now?", { stateId: first.stateId })).status, 200);
     assert.equal((await (await fetch(`${url}/health`)).json()).device, "cpu");
     child.kill("SIGKILL");
     break;
