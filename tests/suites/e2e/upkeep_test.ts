@@ -32,17 +32,17 @@ async function converse(
   done: () => boolean,
   runTurn: (message: string, from: { stateId?: string }, streamed: boolean) => Promise<string>,
 ): Promise<CompletedTurn[]> {
-  const taken: CompletedTurn[] = [];
+  const completed: CompletedTurn[] = [];
   await Promise.all(Array.from({ length: CLIENTS }, async (_, client) => {
     let from: { stateId?: string } = {};
     for (let i = 0; !done(); i++) {
       const message = i % 4 === 0 ? `Hi! My name is Zorvin${client}.` : QUESTION;
       const stateId = await runTurn(message, i % 4 === 0 ? {} : from, (client + i) % 2 === 0);
       from = { stateId };
-      taken.push({ stateId, at: performance.now() });
+      completed.push({ stateId, at: performance.now() });
     }
   }));
-  return taken;
+  return completed;
 }
 
 slowTest("a backup of a running worker contains every earlier state", async () => {
@@ -69,9 +69,9 @@ slowTest("a backup of a running worker contains every earlier state", async () =
     vacuumInto(kv, copy);
     await Promise.race([talking, until(turns + CLIENTS)]);
     done = true;
-    const taken = await talking;
-    const before = taken.filter(({ at }) => at < began);
-    assert.ok(before.length >= CLIENTS && before.length < taken.length, `${before.length}`);
+    const completed = await talking;
+    const before = completed.filter(({ at }) => at < began);
+    assert.ok(before.length >= CLIENTS && before.length < completed.length, `${before.length}`);
     await Promise.all(before.map(async ({ stateId }) => {
       expected.set(
         stateId,
@@ -115,9 +115,9 @@ slowTest("a rolling restart fails no turn", async () => {
     workers[i] = await start(Number(new URL(url).port));
   }
   done = true;
-  const taken = await talking;
-  assert.ok(taken.length > 2 * CLIENTS, `${taken.length} turns`);
-  for (const { stateId } of taken) {
+  const completed = await talking;
+  assert.ok(completed.length > 2 * CLIENTS, `${completed.length} turns`);
+  for (const { stateId } of completed) {
     const { open } = await (await fetch(`${urls[0]}/v1/states/${stateId}`)).json();
     assert.equal(open, false, "no reply was truncated");
   }

@@ -92,8 +92,8 @@ withDatabase("after SIGKILL at any time, every id that a client received resumes
   for (const delay of QUICK ? [60, 450] : [0, 15, 60, 200, 450, 900]) {
     await using worker = await startWorkerProcess(kv);
     whole ||= (await sendMessage(worker.url, STORY)).text;
-    const told = await sendMessage(worker.url, "My lucky number is 4711.");
-    given.push({ id: told.stateId, reply: told.text });
+    const lucky = await sendMessage(worker.url, "My lucky number is 4711.");
+    given.push({ id: lucky.stateId, reply: lucky.text });
     const turn = await streamMessage(worker.url, STORY);
     given.push({ id: turn.stateId, reply: null });
     const reading = join(turn.deltas).catch(() => {});
@@ -131,16 +131,16 @@ withDatabase(
       const turns = await Promise.all(
         questions.map((question) => streamMessage(worker.url, question)),
       );
-      const begun = Promise.withResolvers<void>();
+      const started = Promise.withResolvers<void>();
       const reading = turns.map(async ({ stateId, deltas }) => {
         let text = "";
         for await (const delta of deltas) {
           text += delta;
-          if (text.length > 5) begun.resolve();
+          if (text.length > 5) started.resolve();
         }
         interrupted.push({ id: stateId, text });
       });
-      await begun.promise;
+      await started.promise;
       assert.equal(await worker.stop(), 0, worker.log());
       await Promise.all(reading);
     }
@@ -221,7 +221,7 @@ withDatabase("invalid requests get an error, and the worker keeps serving", asyn
   assert.equal((await sendMessage(worker.url, "Hello!")).finishReason, "stop");
 });
 
-withDatabase("a worker told to stop ends with status 0; a port in use is told", async (kv) => {
+withDatabase("a stopped worker exits with status 0, and a port in use is reported", async (kv) => {
   await using worker = await startWorkerProcess(kv, { device: "cpu" });
   const port = new URL(worker.url).port;
   const { code, stderr } = await new Deno.Command(Deno.execPath(), {
