@@ -166,7 +166,7 @@ export async function decode(
   let last = start;
   while (true) {
     while (inFlight.length < 2 && steps < tokens && secondsSince(start) < timeoutSeconds) {
-      const count = Math.min(controller.steps(batch), tokens - steps);
+      const count = Math.min(controller.windowSteps(batch), tokens - steps);
       inFlight.push({ steps: count, completed: engine.generate(runs, count) });
       steps += count;
     }

@@ -1,20 +1,20 @@
-/** Suggestions for misspelt words. */
+/** Suggestions for mistyped words. */
 
-/** Returns the word with the smallest edit distance, if it is small enough for a typing error. */
+/** Returns the word most similar to `word`, if it is close enough to be a typing error. */
 export function nearest(word: string, words: readonly string[]): string | undefined {
   const limit = Math.max(2, Math.floor(word.length / 3));
   let best: string | undefined;
-  let least = Math.min(limit + 1, word.length);
+  let bestDistance = Math.min(limit + 1, word.length);
   for (const candidate of words) {
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
-    if (distance >= least) continue;
+    if (distance >= bestDistance) continue;
     best = candidate;
-    least = distance;
+    bestDistance = distance;
   }
   return best;
 }
 
-/** Returns the Levenshtein distance of `a` and `b`. */
+/** Returns the Levenshtein distance between two words. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {

@@ -168,7 +168,7 @@ export class Metrics implements Telemetry {
     gauge("num_requests_running", "Turns running in a slot", ({ running }) => running);
     gauge("num_requests_waiting", "Turns waiting for a slot", ({ waiting }) => waiting);
     gauge("slots", "Maximum turns that can run in parallel", ({ slots }) => slots);
-    gauge("batch_size", "Turns in the last step", ({ batch }) => batch);
+    gauge("batch_size", "Turns in the last step", ({ batchSize }) => batchSize);
     gauge(
       "generation_tokens_per_second",
       "Recent generated tokens per second",
@@ -182,7 +182,7 @@ export class Metrics implements Telemetry {
     counter(
       "num_preemptions_total",
       "Turns suspended to free their slot for another tenant",
-      ({ preempted }) => preempted,
+      ({ preemptions }) => preemptions,
     );
     counter("engine_steps_total", "Engine steps", ({ steps }) => steps);
     counter(
@@ -193,7 +193,7 @@ export class Metrics implements Telemetry {
     counter(
       "state_slot_hits_total",
       "Turns that resumed from a state still present in a slot",
-      ({ slotHits }) => slotHits,
+      ({ warmSlotHits }) => warmSlotHits,
     );
     const memory = this.#labelled(
       "device_memory_bytes",

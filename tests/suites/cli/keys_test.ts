@@ -119,7 +119,7 @@ Deno.test("--tenant selects the states to list, show and import, and gc covers a
   await withFolder(async (folder) => {
     const kv = `${folder}/states.sqlite3`;
     const running = await openSessions({ device: "cpu", kv });
-    const turn = await running.tenants.of("acme").start({
+    const turn = await running.tenants.forTenant("acme").start({
       messages: [{ role: "user", content: "Hi!" }],
       maxTokens: 3,
     });

@@ -38,7 +38,9 @@ async function haveTalk(urls: readonly string[], said: readonly string[]): Promi
   let stateId: string | undefined;
   for (const [turn, message] of said.entries()) {
     const url = urls[turn % urls.length];
-    const reply = await sendMessage(url, message, { ...(stateId === undefined ? {} : { stateId }) });
+    const reply = await sendMessage(url, message, {
+      ...(stateId === undefined ? {} : { stateId }),
+    });
     assert.equal(reply.finishReason, "stop", "a reply of a script ends by itself");
     replies.push(reply.text);
     stateId = reply.stateId;
