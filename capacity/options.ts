@@ -5,7 +5,13 @@ import { parseDistribution } from "./distribution.ts";
 import { BALANCERS, type FleetOptions } from "./fleet.ts";
 import type { Load } from "./load.ts";
 import type { SpeedProfile } from "./speed_profile.ts";
-import { choiceFlag, type Flags, numberFlag, stringFlag, usageError } from "../src/settings/flags.ts";
+import {
+  choiceFlag,
+  type Flags,
+  numberFlag,
+  stringFlag,
+  usageError,
+} from "../src/settings/flags.ts";
 import { SETTINGS } from "../src/settings/settings.ts";
 
 /** What the flags are when they are not given; the worker's own are its defaults. */
