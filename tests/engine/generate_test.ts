@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { DEMO_MODEL, findModel, modelTokenizer } from "../../src/model_files/find_model.ts";
+import { DEMO_MODEL, findModel, openModelTokenizer } from "../../src/model_files/find_model.ts";
 import { openEngine } from "../../src/server/open_engine.ts";
 import { NEUTRAL_SAMPLING, type SamplingParams } from "../../src/core/sampling.ts";
 import type { SamplingEngine, SlotSampling } from "../../src/engine/engine.ts";
@@ -13,7 +13,7 @@ import { caseCount, QUICK } from "../support/quick.ts";
 import { assertSameNumbers } from "../support/same_numbers.ts";
 
 const files = await findModel({ model: DEMO_MODEL });
-const tokenizer = await modelTokenizer(files);
+const tokenizer = await openModelTokenizer(files);
 const TOKENS = tokenTable(tokenizer);
 
 const PROMPTS = [

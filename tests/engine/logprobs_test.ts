@@ -1,7 +1,7 @@
 /** Compares log probabilities of the GPU engine and the CPU engine. */
 
 import assert from "node:assert/strict";
-import { DEMO_MODEL, findModel, modelTokenizer } from "../../src/model_files/find_model.ts";
+import { DEMO_MODEL, findModel, openModelTokenizer } from "../../src/model_files/find_model.ts";
 import { openEngine } from "../../src/server/open_engine.ts";
 import { NEUTRAL_SAMPLING, type TokenLogprobs } from "../../src/core/sampling.ts";
 import { Scheduler } from "../../src/scheduler/scheduler.ts";
@@ -11,7 +11,7 @@ const PROMPT = "User: Tell me a story about a cat.\n\nAssistant:";
 
 Deno.test("both engines return the same log probabilities, next to turns sampled on the device", async () => {
   const files = await findModel({ model: DEMO_MODEL });
-  const tokenizer = await modelTokenizer(files);
+  const tokenizer = await openModelTokenizer(files);
   const results: { tokens: number[]; logprobs: TokenLogprobs[] }[] = [];
   for (const device of ["webgpu", "cpu"] as const) {
     const engine = await openEngine({

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { DEMO_MODEL, findModel, modelTokenizer } from "../../src/model_files/find_model.ts";
+import { DEMO_MODEL, findModel, openModelTokenizer } from "../../src/model_files/find_model.ts";
 import { openEngine } from "../../src/server/open_engine.ts";
 import type { SamplingEngine } from "../../src/engine/engine.ts";
 import { prefill } from "../../src/engine/prefill.ts";
@@ -52,7 +52,7 @@ async function greedy(
 }
 
 Deno.test("greedy replies are the same for any chunk size and on both engines", async () => {
-  const tokenizer = await modelTokenizer(files);
+  const tokenizer = await openModelTokenizer(files);
   const prompts = PROMPTS.map((text) => tokenizer.encode(text));
   const [gpu, cpu] = [await gpuEngine(), await open("cpu", prompts.length)];
   const expected = await greedy(cpu, prompts, 64);

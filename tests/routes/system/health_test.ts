@@ -12,7 +12,7 @@ function worker(changes: Partial<WorkerStatus>): WorkerStatus {
 }
 
 Deno.test("a worker whose engine is opened again is not ready and says why, and starts as RunPod sees it", async () => {
-  const reason = "The GPU was lost: the engine is being opened again";
+  const reason = "The GPU was lost: the engine is restarting";
   const { app } = testApp({ worker: worker({ state: "rebuilding", reason }) });
   const ready = await app.request("/ready");
   assert.equal(ready.status, 503);

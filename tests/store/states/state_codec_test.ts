@@ -220,7 +220,7 @@ Deno.test("headers that cannot be are refused, each by its own message", () => {
   refuses(headerOf(2, 1, 1, 1, 0), /headSize is 0/);
   refuses(headerOf(2, 1, 1, 6, 4), /width 6 is not a multiple of head size 4/);
   // Sizes of which a few bytes hold nothing, and which no memory would.
-  refusesToDecode(headerOf(1, 0, most, 0), /4294967295 numbers take .*, and there are 16/);
+  refusesToDecode(headerOf(1, 0, most, 0), /4294967295 numbers need .*, but there are 16/);
   for (const codec of STATE_CODECS.keys()) {
     refusesToDecode(headerOf(2, codec, most, most, most), /take .* bytes, and there are 20/);
     refusesToDecode(headerOf(2, codec, most, 64, 64), /take .* bytes, and there are 20/);
