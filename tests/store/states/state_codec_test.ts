@@ -222,8 +222,8 @@ Deno.test("headers that cannot be are refused, each by its own message", () => {
   // Sizes of which a few bytes hold nothing, and which no memory would.
   refusesToDecode(headerOf(1, 0, most, 0), /4294967295 numbers need .*, but there are 16/);
   for (const codec of STATE_CODECS.keys()) {
-    refusesToDecode(headerOf(2, codec, most, most, most), /take .* bytes, and there are 20/);
-    refusesToDecode(headerOf(2, codec, most, 64, 64), /take .* bytes, and there are 20/);
+    refusesToDecode(headerOf(2, codec, most, most, most), /need .* bytes, but there are 20/);
+    refusesToDecode(headerOf(2, codec, most, 64, 64), /need .* bytes, but there are 20/);
   }
 });
 
@@ -238,7 +238,7 @@ Deno.test("bodies that no encoder writes are refused, each by its own message", 
   };
   for (const codec of STATE_CODECS) {
     const bytes = encoded(codec);
-    const what = new RegExp(`2 layers of 4 with head size 2 as ${codec} take ${bytes.length} byt`);
+    const what = new RegExp(`2 layers of 4 with head size 2 as ${codec} need ${bytes.length} byt`);
     refusesToDecode(bytes.slice(0, -1), what);
     refusesToDecode(new Uint8Array([...bytes, 0]), what);
   }
