@@ -50,7 +50,7 @@ export class ApiError extends Error {
  *
  * @param response What it came with.
  */
-export function apiError(body: unknown, response: Response): ApiError {
+export function toApiError(body: unknown, response: Response): ApiError {
   const { status, headers } = response;
   const told = typeof body === "object" && body !== null && "error" in body ? body.error : null;
   const { message, code, param } = (told ?? {}) as Record<string, unknown>;

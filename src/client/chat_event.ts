@@ -3,7 +3,7 @@
 import type { ChatCompletionChunk } from "./api_types.ts";
 
 /** What an event tells; `null` for what is none of a worker's. */
-export function chatEvent(data: string): ChatCompletionChunk | { error: unknown } | null {
+export function parseChatEvent(data: string): ChatCompletionChunk | { error: unknown } | null {
   let event: unknown;
   try {
     event = JSON.parse(data);

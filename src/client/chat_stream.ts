@@ -1,8 +1,8 @@
 /** A reply as it is written: its text piece by piece, and where it has led to. */
 
-import { ApiError, apiError } from "./api_error.ts";
-import { chatEvent } from "./chat_event.ts";
-import { dataOf } from "./event_data.ts";
+import { ApiError, toApiError } from "./api_error.ts";
+import { parseChatEvent } from "./chat_event.ts";
+import { readEventData } from "./event_data.ts";
 import type { ChatUsage } from "./types.ts";
 
 /** A reply, all of it. */
@@ -59,16 +59,16 @@ export class ChatStream implements AsyncIterable<string> {
     let text = "";
     let last: Pick<Reply, "stateId" | "finishReason" | "warning"> | undefined;
     let usage: ChatUsage | undefined;
-    for await (const data of dataOf(this.#response.body)) {
+    for await (const data of readEventData(this.#response.body)) {
       if (data === "[DONE]") {
         if (last === undefined || usage === undefined) throw this.#brokenOff();
         this.#stateId = last.stateId;
         this.#reply = { text, usage, ...last };
         return;
       }
-      const event = chatEvent(data);
+      const event = parseChatEvent(data);
       if (event === null) throw this.#notUnderstood();
-      if ("error" in event) throw apiError(event, this.#response);
+      if ("error" in event) throw toApiError(event, this.#response);
       usage = event.usage ?? usage;
       const choice = event.choices[0];
       if (choice === undefined) continue;

@@ -4,7 +4,7 @@
  */
 
 import { ChatStream, type Reply } from "./chat_stream.ts";
-import { Talk, type TalkOptions } from "./talk.ts";
+import { ChatSession, type ChatSessionOptions } from "./talk.ts";
 import { type ClientOptions, Transport } from "./transport.ts";
 import type {
   CallOptions,
@@ -33,7 +33,7 @@ export interface Client {
   /** A text written on as it stands, without any template. */
   completeText(params: TextParams, options?: CallOptions): Promise<TextCompletion>;
   /** A conversation that keeps the id of its state itself. */
-  conversation(options?: TalkOptions): Talk;
+  conversation(options?: ChatSessionOptions): ChatSession;
   /** Stored states, by their ids. */
   states: {
     /** What is known of one, with a page of its transcript. */
@@ -84,7 +84,7 @@ export function createClient(clientOptions: ClientOptions): Client {
     },
     completeText: (json, options) =>
       transport.json("/v1/completions", { ...options, json: { ...json, stream: false } }),
-    conversation: (options) => new Talk(client, options),
+    conversation: (options) => new ChatSession(client, options),
     states: {
       get: (id, { after, limit, ...options } = {}) => {
         const query = new URLSearchParams();
@@ -122,7 +122,7 @@ export function createClient(clientOptions: ClientOptions): Client {
       },
       get: (id, options) => transport.json(at("models", id), options),
     },
-    health: (options) => transport.json("/health", { ...options, also: 503 }),
+    health: (options) => transport.json("/health", { ...options, alsoAccept: 503 }),
   };
   return client;
 }

@@ -10,7 +10,7 @@ const MOST_CHARS = 4 * 1024 * 1024;
  *
  * @throws ApiError for a line that has no end
  */
-export async function* dataOf(
+export async function* readEventData(
   body: ReadableStream<Uint8Array> | null,
 ): AsyncGenerator<string> {
   if (body === null) return;

@@ -8,7 +8,7 @@ export { ApiError, type ApiErrorDetails } from "./api_error.ts";
 export type * from "./api_types.ts";
 export { ChatStream, type Reply } from "./chat_stream.ts";
 export { type Client, createClient } from "./client.ts";
-export { type Said, Talk, type TalkOptions, type TurnTaker } from "./talk.ts";
+export { type MessageInput, ChatSession, type ChatSessionOptions, type ChatApi } from "./talk.ts";
 export type { ClientOptions } from "./transport.ts";
 export type {
   CallOptions,

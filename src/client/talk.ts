@@ -4,7 +4,7 @@ import type { ChatStream, Reply } from "./chat_stream.ts";
 import type { CallOptions, ChatMessage, StreamParams, TurnParams } from "./types.ts";
 
 /** What a talk asks of its client. */
-export interface TurnTaker {
+export interface ChatApi {
   /** One turn, its reply alone. */
   chat(params: StreamParams, options?: CallOptions): Promise<Reply>;
   /** One turn, its reply as it is written. */
@@ -12,7 +12,7 @@ export interface TurnTaker {
 }
 
 /** Where a talk begins. */
-export interface TalkOptions {
+export interface ChatSessionOptions {
   /** The state to go on from. */
   stateId?: string | null | undefined;
   /** Read before the first message. */
@@ -22,17 +22,17 @@ export interface TalkOptions {
 }
 
 /** What is said: a user's text, or messages. */
-export type Said = string | ChatMessage[];
+export type MessageInput = string | ChatMessage[];
 
 /** One turn at a time; to answer the same place twice, `fork`. */
-export class Talk {
-  readonly #taker: TurnTaker;
-  readonly #options: TalkOptions;
+export class ChatSession {
+  readonly #taker: ChatApi;
+  readonly #options: ChatSessionOptions;
   #stateId: string | null;
   #stream: ChatStream | undefined;
 
   /** A talk of a client's; `client.conversation()` makes it. */
-  constructor(taker: TurnTaker, options: TalkOptions = {}) {
+  constructor(taker: ChatApi, options: ChatSessionOptions = {}) {
     this.#taker = taker;
     this.#options = options;
     this.#stateId = options.stateId ?? null;
@@ -44,14 +44,14 @@ export class Talk {
   }
 
   /** Says something and waits for the whole reply. A reply that was not stored moves nothing. */
-  async say(said: Said, params: TurnParams = {}, options?: CallOptions): Promise<Reply> {
+  async send(said: MessageInput, params: TurnParams = {}, options?: CallOptions): Promise<Reply> {
     const reply = await this.#taker.chat(this.#turn(said, params), options);
     this.#move(reply.stateId);
     return reply;
   }
 
   /** Says something and gets the reply as it is written. */
-  async stream(said: Said, params: TurnParams = {}, options?: CallOptions): Promise<ChatStream> {
+  async stream(said: MessageInput, params: TurnParams = {}, options?: CallOptions): Promise<ChatStream> {
     const stream = await this.#taker.stream(this.#turn(said, params), options);
     this.#move(stream.stateId);
     this.#stream = stream;
@@ -59,16 +59,16 @@ export class Talk {
   }
 
   /** Lets a reply that was cut short go on. */
-  goOn(params?: TurnParams, options?: CallOptions): Promise<Reply> {
-    return this.say([], params, options);
+  continueReply(params?: TurnParams, options?: CallOptions): Promise<Reply> {
+    return this.send([], params, options);
   }
 
   /** Another one that stands where this one does. */
-  fork(): Talk {
-    return new Talk(this.#taker, { ...this.#options, stateId: this.stateId });
+  fork(): ChatSession {
+    return new ChatSession(this.#taker, { ...this.#options, stateId: this.stateId });
   }
 
-  #turn(said: Said, params: TurnParams): StreamParams {
+  #turn(said: MessageInput, params: TurnParams): StreamParams {
     const { system } = this.#options;
     const messages = typeof said === "string" ? [{ role: "user" as const, content: said }] : said;
     const from = this.stateId;

@@ -1,6 +1,6 @@
 /** Requests to a worker, by whatever `fetch` there is. */
 
-import { ApiError, apiError } from "./api_error.ts";
+import { ApiError, toApiError } from "./api_error.ts";
 import type { CallOptions } from "./types.ts";
 
 /** Which worker is asked, and how. */
@@ -13,14 +13,14 @@ export interface ClientOptions {
   fetch?: typeof fetch | undefined;
 }
 
-export interface Call extends CallOptions {
+export interface TransportRequest extends CallOptions {
   method?: "GET" | "POST" | "DELETE" | undefined;
   /** Sent as JSON. */
   json?: unknown;
   /** Sent as it is. */
   bytes?: Uint8Array<ArrayBuffer> | Blob | undefined;
   /** A status besides 200s whose body is an answer all the same. */
-  also?: number | undefined;
+  alsoAccept?: number | undefined;
 }
 
 export class Transport {
@@ -36,7 +36,7 @@ export class Transport {
   }
 
   /** @throws ApiError for an answer that tells of an error; what `fetch` throws passes through. */
-  async send(path: string, call: Call = {}): Promise<Response> {
+  async send(path: string, call: TransportRequest = {}): Promise<Response> {
     const headers: Record<string, string> = {};
     if (this.#apiKey !== undefined) headers.authorization = `Bearer ${this.#apiKey}`;
     if (call.idempotencyKey !== undefined) headers["idempotency-key"] = call.idempotencyKey;
@@ -48,12 +48,12 @@ export class Transport {
       body: call.json === undefined ? call.bytes ?? null : JSON.stringify(call.json),
       signal: call.signal ?? null,
     });
-    if (response.ok || response.status === call.also) return response;
-    throw apiError(await response.json().catch(() => null), response);
+    if (response.ok || response.status === call.alsoAccept) return response;
+    throw toApiError(await response.json().catch(() => null), response);
   }
 
   /** The body of an answer; throws as `send`. */
-  async json<T>(path: string, call?: Call): Promise<T> {
+  async json<T>(path: string, call?: TransportRequest): Promise<T> {
     const response = await this.send(path, call);
     const text = await response.text();
     try {

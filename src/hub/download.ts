@@ -4,13 +4,13 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
-import { type HubHttp, HubRefusal } from "./hub_http.ts";
+import { type HubClient, HubStatusError } from "./hub_http.ts";
 import type { FileHash, HubFile } from "./names.ts";
-import { FileChanged, plainTag, type RemoteFile } from "./repository.ts";
-import { checkCancelled, TransientError } from "./retry.ts";
+import { FileChangedError, normalizeEtag, type RemoteFile } from "./repository.ts";
+import { throwIfCancelled, TransientError } from "./retry.ts";
 
 /** A file being filled from its beginning; nobody else writes it. */
-export interface Part {
+export interface PartialFile {
   /** Bytes that are in it. */
   readonly size: number;
   /** These bytes, in pieces. */
@@ -32,7 +32,7 @@ export interface DownloadOptions {
 }
 
 /** What came is not what the hub says the file is: nothing of it can be gone on with. */
-export class DamagedDownload extends InferenceError {
+export class CorruptDownloadError extends InferenceError {
   constructor(file: HubFile, problem: string) {
     super("file_error", `Cannot use ${file.path}: ${problem}`, { param: file.path });
   }
@@ -47,16 +47,16 @@ const PIECE = 1 << 20;
  * @throws FileChanged; Refusal; DamagedDownload; InferenceError `hub_error`, `cancelled`.
  */
 export async function download(
-  http: HubHttp,
+  http: HubClient,
   file: RemoteFile,
-  part: Part,
+  part: PartialFile,
   { digest, onProgress = () => {} }: DownloadOptions,
 ): Promise<void> {
   if (part.size > file.size) await part.clear();
   let sum = await hashSoFar(http, file, part, digest);
   let furthest = part.size;
   onProgress(part.size, file.size);
-  await http.retrying(async (progressed) => {
+  await http.withRetries(async (progressed) => {
     if (part.size === file.size) return;
     const response = await request(http, file, part.size);
     if (part.size > 0 && response.status !== 206) {
@@ -66,7 +66,7 @@ export async function download(
     }
     const pieces = new Pieces(async (bytes) => {
       if (part.size + bytes.length > file.size) {
-        throw new DamagedDownload(file, `more than its ${file.size} bytes came`);
+        throw new CorruptDownloadError(file, `more than its ${file.size} bytes came`);
       }
       await part.append(bytes);
       sum.update(bytes);
@@ -86,7 +86,7 @@ export async function download(
   });
   const hex = sum.hex();
   if (hex !== file.hash.hex) {
-    throw new DamagedDownload(
+    throw new CorruptDownloadError(
       file,
       `the ${named(file.hash)} of what came is ${hex} and should be ${file.hash.hex}; it is ` +
         "removed, and the same command downloads it anew",
@@ -106,44 +106,44 @@ export function startDigest(
 }
 
 async function hashSoFar(
-  { signal }: HubHttp,
+  { signal }: HubClient,
   file: RemoteFile,
-  part: Part,
+  part: PartialFile,
   digest: DownloadOptions["digest"],
 ): Promise<Digest> {
   const sum = startDigest(file.hash, file.size, digest);
   for await (const bytes of part.read()) {
-    checkCancelled(signal);
+    throwIfCancelled(signal);
     sum.update(bytes);
   }
   return sum;
 }
 
 /** The file from `offset` on; from its beginning where the server knows no ranges. */
-async function request(http: HubHttp, file: RemoteFile, offset: number): Promise<Response> {
+async function request(http: HubClient, file: RemoteFile, offset: number): Promise<Response> {
   const headers: HeadersInit = offset > 0 ? { range: `bytes=${offset}-` } : {};
   let response: Response;
   try {
     response = await http.get(file.url, headers);
   } catch (error) {
     // No such range: the file is shorter than it was.
-    if (error instanceof HubRefusal && error.status === 416) throw new FileChanged(file.path);
+    if (error instanceof HubStatusError && error.status === 416) throw new FileChangedError(file.path);
     throw error;
   }
   if (isOther(http, file, response, offset)) {
     await response.body?.cancel();
-    throw new FileChanged(file.path);
+    throw new FileChangedError(file.path);
   }
   return response;
 }
 
 /** Whether what comes is not the rest of the file that was described. */
-function isOther(http: HubHttp, file: RemoteFile, response: Response, offset: number): boolean {
+function isOther(http: HubClient, file: RemoteFile, response: Response, offset: number): boolean {
   const { headers, status, url } = response;
   // A tag of elsewhere is no tag of the hub's.
   const ofHub = new URL(url).origin === new URL(http.endpoint).origin;
   const tag = headers.get("x-linked-etag") ?? (ofHub ? headers.get("etag") : null);
-  if (tag !== null && plainTag(tag) !== file.etag) return true;
+  if (tag !== null && normalizeEtag(tag) !== file.etag) return true;
   if (status !== 206) {
     const length = headers.get("content-length");
     return length !== null && Number(length) !== file.size;

@@ -3,15 +3,15 @@
  * by hand for that, and a status becomes either an interruption, worth another try, or a refusal.
  */
 
-import { checkCancelled, retry, retryAfterSeconds, TransientError } from "./retry.ts";
+import { throwIfCancelled, retry, parseRetryAfter, TransientError } from "./retry.ts";
 
-export interface HubHttpOptions {
+export interface HubClientOptions {
   /** The hub's address, without a slash at its end. */
   endpoint: string;
   /** For repositories that are not open to all. */
   token?: string | undefined;
   signal?: AbortSignal | undefined;
-  onPause?: ((reason: string, seconds: number) => void) | undefined;
+  onRetry?: ((reason: string, seconds: number) => void) | undefined;
   /** Milliseconds without a byte after which a connection counts as lost. */
   idleTimeoutMs?: number | undefined;
 }
@@ -27,7 +27,7 @@ const FIRST_TRIES = 4;
 const LINKED = ["x-linked-etag", "x-linked-size"];
 
 /** A status that will not be another one the next time. */
-export class HubRefusal extends Error {
+export class HubStatusError extends Error {
   constructor(
     readonly status: number,
     /** The hub's own code: `GatedRepo`, `RepoNotFound`, `EntryNotFound`. */
@@ -38,22 +38,22 @@ export class HubRefusal extends Error {
   }
 }
 
-export class HubHttp {
+export class HubClient {
   readonly endpoint: string;
   readonly signal: AbortSignal | undefined;
   readonly idleTimeoutMs: number;
   readonly #origin: string;
   readonly #token: string | undefined;
-  readonly #onPause: HubHttpOptions["onPause"];
+  readonly #onPause: HubClientOptions["onRetry"];
   #answered = false;
 
-  constructor(options: HubHttpOptions) {
+  constructor(options: HubClientOptions) {
     this.endpoint = options.endpoint;
     this.signal = options.signal;
     this.idleTimeoutMs = options.idleTimeoutMs ?? SILENCE;
     this.#origin = new URL(options.endpoint).origin;
     this.#token = options.token;
-    this.#onPause = options.onPause;
+    this.#onPause = options.onRetry;
   }
 
   get hasToken(): boolean {
@@ -61,11 +61,11 @@ export class HubHttp {
   }
 
   /** As `retrying`, by this hub's patience. */
-  retrying<T>(work: (progressed: () => void) => Promise<T>): Promise<T> {
+  withRetries<T>(work: (progressed: () => void) => Promise<T>): Promise<T> {
     return retry(work, {
       signal: this.signal,
-      onPause: this.#onPause,
-      tries: this.#answered ? TRIES : FIRST_TRIES,
+      onRetry: this.#onPause,
+      maxAttempts: this.#answered ? TRIES : FIRST_TRIES,
     });
   }
 
@@ -96,7 +96,7 @@ export class HubHttp {
       if (response.ok) return described(response, at, linked);
       throw await failure(response, at, atHub);
     }
-    throw new HubRefusal(310, null, `${this.endpoint} redirects in a circle`);
+    throw new HubStatusError(310, null, `${this.endpoint} redirects in a circle`);
   }
 
   /**
@@ -118,12 +118,12 @@ export class HubHttp {
         try {
           read = await reader.read();
         } catch (cause) {
-          checkCancelled(this.signal);
+          throwIfCancelled(this.signal);
           throw new TransientError("The connection was lost", { cause });
         } finally {
           clearTimeout(timer);
         }
-        checkCancelled(this.signal);
+        throwIfCancelled(this.signal);
         if (silent) throw new TransientError(`Nothing has come for ${this.idleTimeoutMs / 1000} s`);
         if (read.done) return;
         yield read.value;
@@ -151,7 +151,7 @@ export class HubHttp {
         signal: AbortSignal.any(signals),
       });
     } catch (cause) {
-      checkCancelled(this.signal);
+      throwIfCancelled(this.signal);
       const why = late.signal.aborted
         ? `no answer in ${this.idleTimeoutMs / 1000} s`
         : reason(cause as Error);
@@ -173,7 +173,7 @@ function reason(error: Error): string {
 function redirected(from: URL, location: string): URL {
   const to = URL.parse(location, from);
   if (to === null || !/^https?:$/.test(to.protocol)) {
-    throw new HubRefusal(310, null, `${from.origin} redirects to what is no address`);
+    throw new HubStatusError(310, null, `${from.origin} redirects to what is no address`);
   }
   return to;
 }
@@ -197,9 +197,9 @@ async function failure(response: Response, url: URL, atHub: boolean): Promise<Er
   await response.body?.cancel();
   if (status === 429 || status === 408 || status >= 500 || (!atHub && status !== 416)) {
     // Elsewhere, a refusal is most often of an address that has expired; the hub gives another.
-    const retryAfter = retryAfterSeconds(headers.get("retry-after"), Date.now());
+    const retryAfter = parseRetryAfter(headers.get("retry-after"), Date.now());
     return new TransientError(`${url.origin} answers with status ${status}`, { retryAfter });
   }
   const shown = told?.replaceAll(/[^\x20-\x7e]/g, " ").slice(0, 300);
-  return new HubRefusal(status, code, shown ?? `status ${status}`);
+  return new HubStatusError(status, code, shown ?? `status ${status}`);
 }

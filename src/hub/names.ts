@@ -54,19 +54,19 @@ export interface PullTarget {
 }
 
 /** `0.4b`, or `OWNER/NAME` with or without a file; null for anything else. */
-export function pullTarget(name: string, file?: string): PullTarget | null {
+export function parsePullTarget(name: string, file?: string): PullTarget | null {
   const short = name.toLowerCase();
   if (Object.hasOwn(SIZES, short)) return file === undefined ? { repo: WORLD.repo, short } : null;
-  return isRepo(name) ? { repo: name, file } : null;
+  return isRepositoryName(name) ? { repo: name, file } : null;
 }
 
 /** Whether a text is `OWNER/NAME` and cannot be anything else in an address. */
-export function isRepo(name: string): boolean {
+export function isRepositoryName(name: string): boolean {
   return /^[A-Za-z0-9][\w.-]{0,95}\/[A-Za-z0-9][\w.-]{0,95}$/.test(name) && !name.includes("..");
 }
 
 /** The newest file of a size: the latest version, then the latest date, then the last by name. */
-export function newestOfSize<T extends HubFile>(short: string, files: readonly T[]): T | null {
+export function newestModelOfSize<T extends HubFile>(short: string, files: readonly T[]): T | null {
   const spellings = SIZES[short] ?? [];
   const found = files.filter(({ path }) => {
     const name = path.toLowerCase();

@@ -1,7 +1,7 @@
 /** A repository on a hub: what files it has, and what one of them is at this moment. */
 
 import { InferenceError } from "../core/errors.ts";
-import { type HubHttp, HubRefusal } from "./hub_http.ts";
+import { type HubClient, HubStatusError } from "./hub_http.ts";
 import { type FileHash, type HubFile, isSafePath } from "./names.ts";
 
 /** A file as it is at this moment. */
@@ -15,7 +15,7 @@ export interface RemoteFile extends HubFile {
 }
 
 /** The file is another one than it was: what is known of it has to be asked for again. */
-export class FileChanged extends Error {
+export class FileChangedError extends Error {
   constructor(readonly path: string) {
     super(`${path} has changed`);
   }
@@ -38,10 +38,10 @@ export async function defaultEndpoint(): Promise<string> {
 
 export class Repository {
   readonly name: string;
-  readonly #http: HubHttp;
+  readonly #http: HubClient;
   #files: HubFile[] | undefined;
 
-  constructor(http: HubHttp, name: string) {
+  constructor(http: HubClient, name: string) {
     this.#http = http;
     this.name = name;
   }
@@ -86,11 +86,11 @@ export class Repository {
       file.path,
     );
     if (info === null) throw this.#missing(file.path);
-    const etag = plainTag(info.etag);
+    const etag = normalizeEtag(info.etag);
     const hash = file.hash ?? hashOf(etag);
     const other = hashOf(etag);
     const differs = other?.algorithm === hash?.algorithm && other?.hex !== hash?.hex;
-    if (differs || info.size !== file.size) throw new FileChanged(file.path);
+    if (differs || info.size !== file.size) throw new FileChangedError(file.path);
     if (hash === null) {
       throw new InferenceError(
         "hub_error",
@@ -112,7 +112,7 @@ export class Repository {
         if (listing && ++pages > MOST_PAGES) throw new Error("its listing has no end");
         // A mirror may pass on where the hub itself has the next page.
         const next = `${http.endpoint}${pathname.slice(pathname.indexOf("/api/"))}${search}`;
-        return http.retrying(async () => {
+        return http.withRetries(async () => {
           const response = await http.get(listing ? next : `${input}`, init?.headers);
           return await withBody(http, response, listing);
         });
@@ -124,8 +124,8 @@ export class Repository {
     try {
       return await work();
     } catch (error) {
-      if (error instanceof InferenceError || error instanceof FileChanged) throw error;
-      if (error instanceof HubRefusal) throw this.explain(error, file);
+      if (error instanceof InferenceError || error instanceof FileChangedError) throw error;
+      if (error instanceof HubStatusError) throw this.toInferenceError(error, file);
       throw new InferenceError(
         "hub_error",
         `Cannot understand ${this.#http.endpoint}: ${(error as Error).message}; ` +
@@ -136,7 +136,7 @@ export class Repository {
   }
 
   /** A refusal as a person needs it. */
-  explain({ status, code, message }: HubRefusal, file?: string): InferenceError {
+  toInferenceError({ status, code, message }: HubStatusError, file?: string): InferenceError {
     const { endpoint, hasToken } = this.#http;
     const what = file === undefined ? this.name : `${file} of ${this.name}`;
     const because = (why: string) =>
@@ -177,7 +177,7 @@ export class Repository {
  * The answer with its body whole, so that a cut in it is seen while it can be asked for again; or
  * with none, where only what comes before it is of interest and it may be a file's.
  */
-async function withBody(http: HubHttp, response: Response, wanted: boolean): Promise<Response> {
+async function withBody(http: HubClient, response: Response, wanted: boolean): Promise<Response> {
   const { status, headers, url } = response;
   const chunks: Uint8Array<ArrayBuffer>[] = [];
   if (!wanted) await response.body?.cancel();
@@ -202,6 +202,6 @@ function hashOf(id: string | undefined): FileHash | null {
 }
 
 /** An entity tag without its quotation marks and its mark of weakness. */
-export function plainTag(etag: string): string {
+export function normalizeEtag(etag: string): string {
   return etag.trim().replace(/^W\//, "").replace(/^"(.*)"$/, "$1");
 }

@@ -19,9 +19,9 @@ export class TransientError extends Error {
 export interface RetryOptions {
   signal?: AbortSignal | undefined;
   /** Told before each pause. */
-  onPause?: ((reason: string, seconds: number) => void) | undefined;
+  onRetry?: ((reason: string, seconds: number) => void) | undefined;
   /** Tries without progress after which it is given up. */
-  tries: number;
+  maxAttempts: number;
 }
 
 /** Longest pause that doubling comes to, and longest one that a server may ask for, in seconds. */
@@ -37,13 +37,13 @@ const LONGEST_ASKED = 600;
  */
 export async function retry<T>(
   work: (progressed: () => void) => Promise<T>,
-  { signal, onPause, tries }: RetryOptions,
+  { signal, onRetry: onPause, maxAttempts: tries }: RetryOptions,
 ): Promise<T> {
   for (let failures = 0;;) {
     try {
       return await work(() => failures = 0);
     } catch (error) {
-      checkCancelled(signal);
+      throwIfCancelled(signal);
       if (!(error instanceof TransientError)) throw error;
       failures++;
       const tooLong = (error.retryAfter ?? 0) > LONGEST_ASKED;
@@ -54,7 +54,7 @@ export async function retry<T>(
           retryAfter: error.retryAfter,
         });
       }
-      const seconds = error.retryAfter ?? pause(failures);
+      const seconds = error.retryAfter ?? retryDelay(failures);
       onPause?.(error.message, seconds);
       await wait(seconds, signal);
     }
@@ -62,12 +62,12 @@ export async function retry<T>(
 }
 
 /** Seconds before try `failures + 1`, spread so that many who fail at once do not return at once. */
-export function pause(failures: number, random: () => number = Math.random): number {
+export function retryDelay(failures: number, random: () => number = Math.random): number {
   return Math.min(LONGEST_PAUSE, 0.25 * 2 ** (failures - 1)) * (0.75 + random() / 2);
 }
 
 /** Seconds that `retry-after` asks for: a number of them, or a date. */
-export function retryAfterSeconds(header: string | null, now: number): number | undefined {
+export function parseRetryAfter(header: string | null, now: number): number | undefined {
   if (header === null) return undefined;
   if (/^\s*\d+\s*$/.test(header)) return Number(header);
   const date = Date.parse(header);
@@ -75,7 +75,7 @@ export function retryAfterSeconds(header: string | null, now: number): number | 
 }
 
 /** @throws InferenceError `cancelled` after `signal`. */
-export function checkCancelled(signal: AbortSignal | undefined): void {
+export function throwIfCancelled(signal: AbortSignal | undefined): void {
   if (signal?.aborted) {
     throw new InferenceError(
       "cancelled",
@@ -85,7 +85,7 @@ export function checkCancelled(signal: AbortSignal | undefined): void {
 }
 
 async function wait(seconds: number, signal: AbortSignal | undefined): Promise<void> {
-  checkCancelled(signal);
+  throwIfCancelled(signal);
   const { promise, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, 1000 * seconds);
   const onAbort = () => resolve();
@@ -96,5 +96,5 @@ async function wait(seconds: number, signal: AbortSignal | undefined): Promise<v
     clearTimeout(timer);
     signal?.removeEventListener("abort", onAbort);
   }
-  checkCancelled(signal);
+  throwIfCancelled(signal);
 }

@@ -8,8 +8,8 @@ import { createHash } from "node:crypto";
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { InferenceError } from "../core/errors.ts";
-import { DamagedDownload, type Digest, download, type Part, startDigest } from "../hub/download.ts";
-import type { HubHttp } from "../hub/hub_http.ts";
+import { CorruptDownloadError, type Digest, download, type PartialFile, startDigest } from "../hub/download.ts";
+import type { HubClient } from "../hub/hub_http.ts";
 import type { RemoteFile } from "../hub/repository.ts";
 import { removeSymlink, syncDirectory } from "./file_sink.ts";
 import { removeIfExists } from "./model_cache.ts";
@@ -28,7 +28,7 @@ const SPARE_BYTES = 16 * 1024 * 1024;
  * @throws What `download` throws; InferenceError `file_error` also where there is no room.
  */
 export async function downloadFile(
-  http: HubHttp,
+  http: HubClient,
   file: RemoteFile,
   { folder, name, onResume, onProgress }: {
     folder: string;
@@ -50,7 +50,7 @@ export async function downloadFile(
     await download(http, file, part, { digest: createDigest, onProgress });
     await part.sync();
   } catch (error) {
-    kept = !(error instanceof DamagedDownload);
+    kept = !(error instanceof CorruptDownloadError);
     throw error;
   } finally {
     part.close();
@@ -128,7 +128,7 @@ function noRoom(path: string, why: string, cause?: unknown): InferenceError {
 }
 
 /** A part on disk, written at its end. */
-class PartFile implements Part {
+class PartFile implements PartialFile {
   readonly #path: string;
   readonly #file: Deno.FsFile;
   #size: number;

@@ -5,10 +5,10 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
-import { HubHttp, HubRefusal } from "../hub/hub_http.ts";
+import { HubClient, HubStatusError } from "../hub/hub_http.ts";
 import { isIndexName } from "../hub/model_names.ts";
 import { fileName, type HubFile, isSafeName, modelName, type PullTarget } from "../hub/names.ts";
-import { defaultEndpoint, FileChanged, type RemoteFile, Repository } from "../hub/repository.ts";
+import { defaultEndpoint, FileChangedError, type RemoteFile, Repository } from "../hub/repository.ts";
 import { inspectModel } from "./inspect_model.ts";
 import { type CachedModel, ModelCache } from "./model_cache.ts";
 import { chooseFile, type ChooseFileOptions } from "./choose_file.ts";
@@ -42,8 +42,8 @@ export async function pullModel(target: PullTarget, options: PullOptions): Promi
     try {
       return await pullFile(cache, { http, repository, file, target, options });
     } catch (error) {
-      if (error instanceof HubRefusal) throw repository.explain(error, file.path);
-      if (!(error instanceof FileChanged)) throw error;
+      if (error instanceof HubStatusError) throw repository.toInferenceError(error, file.path);
+      if (!(error instanceof FileChangedError)) throw error;
       if (changes === CHANGES) {
         throw new InferenceError(
           "hub_error",
@@ -55,7 +55,7 @@ export async function pullModel(target: PullTarget, options: PullOptions): Promi
   }
 }
 
-async function openHub({ onMessage: say, signal }: PullOptions): Promise<HubHttp> {
+async function openHub({ onMessage: say, signal }: PullOptions): Promise<HubClient> {
   const named = Deno.env.get("HF_ENDPOINT")?.trim();
   const endpoint = (named || await defaultEndpoint()).replace(/\/+$/, "");
   if (!/^https?:$/.test(URL.parse(endpoint)?.protocol ?? "")) {
@@ -68,11 +68,11 @@ async function openHub({ onMessage: say, signal }: PullOptions): Promise<HubHttp
   const onPause = (reason: string, seconds: number) => {
     if (seconds >= PAUSE_TOLD) say(`${reason}; trying again in ${formatDuration(seconds)}`);
   };
-  return new HubHttp({ endpoint, token, signal, onPause });
+  return new HubClient({ endpoint, token, signal, onRetry: onPause });
 }
 
 interface Pull {
-  http: HubHttp;
+  http: HubClient;
   repository: Repository;
   file: HubFile;
   target: PullTarget;

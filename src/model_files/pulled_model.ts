@@ -1,7 +1,7 @@
 /** From the name that `--model` gives to the folder of the pulled model that it means. */
 
 import { InferenceError } from "../core/errors.ts";
-import { isModelFile, pullTarget, SHORT_NAMES } from "../hub/names.ts";
+import { isModelFile, parsePullTarget, SHORT_NAMES } from "../hub/names.ts";
 import { cacheRoot, ModelCache } from "./model_cache.ts";
 import type { ChooseFileOptions } from "./choose_file.ts";
 import { nearest } from "../core/nearest.ts";
@@ -24,7 +24,7 @@ export async function resolvePulledModel(
   const cache = root === null ? null : new ModelCache(root);
   const found = await cache?.find(name);
   if (found) return found.folder;
-  const target = isModelFile(name) ? null : pullTarget(name);
+  const target = isModelFile(name) ? null : parsePullTarget(name);
   if (target && pullAsked(flags)) {
     const { pullModel } = await import("./pull_model.ts");
     return (await pullModel(target, { onMessage: say, withProgress })).folder;

@@ -27,7 +27,7 @@ Deno.test("client: a talk goes on from its state, whole and streamed", async () 
   await withClient(it, async (client) => {
     const talk = client.conversation({ system: "be brief" });
     assert.equal(talk.stateId, null);
-    const one = await talk.say("hi");
+    const one = await talk.send("hi");
     assert.equal(one.text, "Hello");
     assert.equal(one.finishReason, "stop");
     assert.equal(talk.stateId, one.stateId);
@@ -41,7 +41,7 @@ Deno.test("client: a talk goes on from its state, whole and streamed", async () 
     assert.ok(two.usage.prompt_tokens_details.cached_tokens > 0);
     assert.equal(talk.stateId, two.stateId);
     const later = client.conversation({ stateId: talk.stateId });
-    assert.equal((await later.say("sure?")).text, "yes");
+    assert.equal((await later.send("sure?")).text, "yes");
     const { transcript } = await client.states.get(later.stateId!);
     assert.deepEqual(transcript.map(({ content }) => content), [
       "be brief",
@@ -68,7 +68,7 @@ Deno.test("client: a reply that is left goes on, and a fork leaves the talk as i
     }
     await assert.rejects(stream.reply(), isError("broken_off", 200));
     const from = talk.stateId;
-    const rest = await talk.fork().goOn();
+    const rest = await talk.fork().continueReply();
     assert.equal(talk.stateId, from);
     const { transcript } = await client.states.get(rest.stateId!);
     assert.equal(transcript.at(-1)!.content, "abcdefghijklmnopqrstuvwxyz");
@@ -93,7 +93,7 @@ Deno.test("client: states leave, come in and end", async () => {
       assert.match((error as ApiError).requestId!, /^req_/);
       return true;
     });
-    assert.equal((await client.conversation({ stateId: state.id }).say("hi")).text, "b");
+    assert.equal((await client.conversation({ stateId: state.id }).send("hi")).text, "b");
   });
 });
 
@@ -211,7 +211,7 @@ Deno.test("client: a key is sent with every call, and a wrong one is an error of
     });
   const [ada, bob] = [clientOf("ada-key"), clientOf("bob-key")];
   const talk = ada.conversation();
-  await talk.say("hi");
+  await talk.send("hi");
   const stream = await talk.stream("and?");
   for await (const _ of stream);
   const id = talk.stateId!;

@@ -25,17 +25,17 @@ export interface FakeFile {
 /** What is to go wrong with a request for a file's bytes. */
 export interface Fault {
   /** The connection breaks after so many bytes. */
-  cutAfter?: number;
+  disconnectAfter?: number;
   /** Nothing more comes after so many bytes, and the connection stays. */
   stallAfter?: number;
   /** Nothing more comes after so many bytes until then. */
-  holdAfter?: number;
-  until?: Promise<void>;
+  pauseAfter?: number;
+  resumeWhen?: Promise<void>;
   status?: number;
   headers?: HeadersInit;
 }
 
-export interface Seen {
+export interface RecordedRequest {
   origin: "hub" | "cdn";
   path: string;
   range: string | null;
@@ -49,9 +49,9 @@ const CHUNK = 64 * 1024;
 export class FakeHub {
   readonly repos = new Map<string, Map<string, FakeFile>>();
   /** Every request. */
-  readonly seen: Seen[] = [];
+  readonly requests: RecordedRequest[] = [];
   /** Bytes handed out, by path, without those that only ask what a file is. */
-  readonly served = new Map<string, number>();
+  readonly bytesServed = new Map<string, number>();
   /** Faults by path, at the hub and where bytes come from; each is met once. */
   readonly hubFaults = new Map<string, Fault[]>();
   readonly faults = new Map<string, Fault[]>();
@@ -85,7 +85,7 @@ export class FakeHub {
   }
 
   /** Resolves when so many bytes of a file have been handed out. */
-  reached(path: string, bytes: number): Promise<void> {
+  waitForBytes(path: string, bytes: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting.push({ path, bytes, resolve });
     this.#tell();
@@ -93,17 +93,17 @@ export class FakeHub {
   }
 
   /** Keeps the next request for a file's bytes waiting after so many, until what is returned is called. */
-  hold(path: string, bytes: number, { cut = false }: { cut?: boolean } = {}): () => void {
+  pauseNext(path: string, bytes: number, { cut = false }: { cut?: boolean } = {}): () => void {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#stalled.push({ resolve });
-    const fault: Fault = { holdAfter: bytes, until: promise };
-    this.faults.set(path, [cut ? { ...fault, cutAfter: bytes } : fault]);
+    const fault: Fault = { pauseAfter: bytes, resumeWhen: promise };
+    this.faults.set(path, [cut ? { ...fault, disconnectAfter: bytes } : fault]);
     return resolve;
   }
 
   /** Requests for a file's bytes where those come from. */
-  fetches(path: string): Seen[] {
-    return this.seen.filter((request) => request.origin === "cdn" && request.path.endsWith(path));
+  fetches(path: string): RecordedRequest[] {
+    return this.requests.filter((request) => request.origin === "cdn" && request.path.endsWith(path));
   }
 
   async close(): Promise<void> {
@@ -119,7 +119,7 @@ export class FakeHub {
     const { headers } = request;
     const path = decodeURIComponent(url.pathname);
     const authorization = headers.get("authorization");
-    this.seen.push({ origin: "hub", path, range: headers.get("range"), authorization });
+    this.requests.push({ origin: "hub", path, range: headers.get("range"), authorization });
     const fault = this.hubFaults.get(path)?.shift();
     if (fault) {
       return new Response("fault", { status: fault.status!, headers: fault.headers ?? {} });
@@ -188,7 +188,7 @@ export class FakeHub {
   #bytes(request: Request): Response {
     const { headers } = request;
     const path = decodeURIComponent(new URL(request.url).pathname);
-    this.seen.push({
+    this.requests.push({
       origin: "cdn",
       path,
       range: headers.get("range"),
@@ -234,16 +234,16 @@ export class FakeHub {
     },
   ): ReadableStream<Uint8Array> {
     let at = start;
-    let holdAt = start + (fault?.holdAfter ?? Infinity);
-    const limit = start + (fault?.cutAfter ?? fault?.stallAfter ?? Infinity);
+    let holdAt = start + (fault?.pauseAfter ?? Infinity);
+    const limit = start + (fault?.disconnectAfter ?? fault?.stallAfter ?? Infinity);
     return new ReadableStream({
       pull: async (controller) => {
         if (at >= holdAt) {
           holdAt = Infinity;
-          await fault!.until;
+          await fault!.resumeWhen;
         }
         if (at >= limit) {
-          if (fault!.cutAfter !== undefined) return controller.error(new Error("cut"));
+          if (fault!.disconnectAfter !== undefined) return controller.error(new Error("cut"));
           const stalled = Promise.withResolvers<void>();
           this.#stalled.push(stalled);
           await stalled.promise;
@@ -252,7 +252,7 @@ export class FakeHub {
         if (at >= end) return controller.close();
         const next = Math.min(at + CHUNK, end, limit, holdAt);
         controller.enqueue(content.slice(at, next));
-        if (counted) this.served.set(name, (this.served.get(name) ?? 0) + next - at);
+        if (counted) this.bytesServed.set(name, (this.bytesServed.get(name) ?? 0) + next - at);
         at = next;
         this.#tell();
       },
@@ -261,7 +261,7 @@ export class FakeHub {
 
   #tell(): void {
     for (const { path, bytes, resolve } of this.#waiting) {
-      if ((this.served.get(path) ?? 0) >= bytes) resolve();
+      if ((this.bytesServed.get(path) ?? 0) >= bytes) resolve();
     }
   }
 
@@ -309,7 +309,7 @@ export function contentOf(bytes: Uint8Array<ArrayBuffer>): Content {
 }
 
 /** Bytes that are cheap to make and differ from block to block. */
-export function madeUp(size: number, seed = 1): Content {
+export function syntheticContent(size: number, seed = 1): Content {
   const block = new Uint8Array(CHUNK);
   let x = seed;
   for (let i = 0; i < CHUNK; i++) block[i] = (x = Math.imul(x, 48271) % 0x7fffffff) >> 8;

@@ -1,7 +1,7 @@
 /** What a hub lists is bounded, and is what it should be. */
 
 import assert from "node:assert/strict";
-import { HubHttp } from "../../src/hub/hub_http.ts";
+import { HubClient } from "../../src/hub/hub_http.ts";
 import { Repository } from "../../src/hub/repository.ts";
 
 /** What a listing comes to whose pages are these, by their number. */
@@ -12,7 +12,7 @@ async function listed(page: (number: number) => { entries: unknown[]; more: bool
     const next = `<${new URL(`?cursor=${pages}`, url)}>; rel="next"`;
     return Response.json(entries, { headers: more ? { link: next } : {} });
   });
-  const http = new HubHttp({ endpoint: `http://127.0.0.1:${server.addr.port}` });
+  const http = new HubClient({ endpoint: `http://127.0.0.1:${server.addr.port}` });
   try {
     return { files: await new Repository(http, "a/b").files(), pages };
   } finally {

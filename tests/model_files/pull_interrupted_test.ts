@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { DEMO_MODEL } from "../../src/model_files/find_model.ts";
-import { madeUp } from "../hub/fake_hub.ts";
+import { syntheticContent } from "../hub/fake_hub.ts";
 import { DEMO, filesBelow, Running, withHub } from "./pull_fixtures.ts";
 
 const MB = 1_000_000;
@@ -13,28 +13,28 @@ Deno.test("two processes at once download once", async () => {
   await withHub(async ({ hub, env }) => {
     const path = "model.safetensors";
     const { size } = await Deno.stat(`${DEMO_MODEL}/${path}`);
-    const gate = hub.hold(path, 2 * MB);
+    const gate = hub.pauseNext(path, 2 * MB);
     const first = new Running(["pull", DEMO], env);
-    await hub.reached(path, 2 * MB);
+    await hub.waitForBytes(path, 2 * MB);
     const second = new Running(["pull", DEMO], env);
     await second.says(/Another process is pulling demo: waiting/);
     gate();
     const [one, two] = await Promise.all([first.end(), second.end()]);
     assert.deepEqual([one.code, two.code], [0, 0], one.stderr + two.stderr);
     assert.match(two.stderr, /demo is here already/);
-    assert.equal(hub.served.get(path), size);
+    assert.equal(hub.bytesServed.get(path), size);
     assert.equal(hub.fetches(path).length, 1);
   });
 });
 
 Deno.test("kill -9 in the middle, and the one that waits goes on from there", async () => {
   await withHub(async ({ hub, home, env, run }) => {
-    const content = madeUp(20 * MB);
+    const content = syntheticContent(20 * MB);
     hub.add("a/big", { "big.pth": { content } });
-    hub.hold("big.pth", 12 * MB);
+    hub.pauseNext("big.pth", 12 * MB);
     const folder = `${home}/models/big`;
     const first = new Running(["pull", "a/big"], env);
-    await hub.reached("big.pth", 12 * MB);
+    await hub.waitForBytes("big.pth", 12 * MB);
     const second = new Running(["pull", "a/big"], env);
     await second.says(/Another process is pulling big: waiting/);
     const there = await partOf(folder, 12 * MB - PIECE);
@@ -47,7 +47,7 @@ Deno.test("kill -9 in the middle, and the one that waits goes on from there", as
     assert.equal(code, 0, stderr);
     const [, resumed] = hub.fetches("big.pth");
     assert.equal(resumed.range, `bytes=${there}-`);
-    assert.ok(hub.served.get("big.pth")! - content.size <= PIECE);
+    assert.ok(hub.bytesServed.get("big.pth")! - content.size <= PIECE);
     const files = [...await filesBelow(folder)].map((
       [path, size],
     ) => [path.slice(folder.length), size]);
@@ -73,11 +73,11 @@ async function partOf(folder: string, least: number): Promise<number> {
 
 Deno.test("a file that changes on the hub under its download is downloaded anew", async () => {
   await withHub(async ({ hub, home, env }) => {
-    const [old, other] = [madeUp(5 * MB), madeUp(5 * MB, 2)];
+    const [old, other] = [syntheticContent(5 * MB), syntheticContent(5 * MB, 2)];
     hub.add("a/big", { "big.pth": { content: old } });
-    const cut = hub.hold("big.pth", 3 * MB, { cut: true });
+    const cut = hub.pauseNext("big.pth", 3 * MB, { cut: true });
     const pulling = new Running(["pull", "a/big"], env);
-    await hub.reached("big.pth", 3 * MB);
+    await hub.waitForBytes("big.pth", 3 * MB);
     hub.add("a/big", { "big.pth": { content: other } });
     cut();
     const { code, stderr } = await pulling.end();
@@ -91,8 +91,8 @@ Deno.test("a file that changes on the hub under its download is downloaded anew"
 
 Deno.test("what is left of a download that was given up is removed with its name", async () => {
   await withHub(async ({ hub, home, env, run }) => {
-    hub.add("a/big", { "big.pth": { content: madeUp(5 * MB) } });
-    hub.hold("big.pth", 4 * MB);
+    hub.add("a/big", { "big.pth": { content: syntheticContent(5 * MB) } });
+    hub.pauseNext("big.pth", 4 * MB);
     const stopped = new Running(["pull", "a/big"], env);
     await partOf(await made(`${home}/models/big`), 4 * MB - PIECE);
     const { code, stderr } = await stopped.end("SIGINT");
@@ -112,7 +112,7 @@ async function made(folder: string): Promise<string> {
 
 Deno.test("a wrong hash leaves nothing that looks whole", async () => {
   await withHub(async ({ hub, home, run }) => {
-    hub.add("a/bad", { "bad.pth": { content: madeUp(MB), hash: "1".repeat(64) } });
+    hub.add("a/bad", { "bad.pth": { content: syntheticContent(MB), hash: "1".repeat(64) } });
     const { code, stderr } = await run("pull", "a/bad");
     assert.equal(code, 1);
     assert.match(stderr, /Cannot use bad\.pth: the SHA-256 of what came is/);

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { DEMO_MODEL } from "../../src/model_files/find_model.ts";
-import { madeUp } from "../hub/fake_hub.ts";
+import { syntheticContent } from "../hub/fake_hub.ts";
 import { DEMO, demoFiles, filesBelow, Running, withHub } from "./pull_fixtures.ts";
 import { rwkv } from "../suites/cli/shared_cli.ts";
 
@@ -42,13 +42,13 @@ Deno.test("a pulled model is served by its name, also without its hub", async ()
       );
       assert.deepEqual(got, wanted, name);
     }
-    const before = hub.seen.length;
+    const before = hub.requests.length;
     hub.hubFaults.set(`/api/models/${DEMO}/tree/main`, Array(99).fill({ status: 500 }));
     const flags = ["--port", "0", "--kv", `${home}/states`, "--device", "cpu"];
     const worker = new Running(["serve", "--model", DEMO, "--pull", ...flags], env);
     assert.ok((await greet(worker)).length > 0);
     assert.equal((await worker.end("SIGTERM")).code, 0);
-    assert.equal(hub.seen.length, before);
+    assert.equal(hub.requests.length, before);
 
     const listed = await run("models");
     assert.match(
@@ -76,7 +76,7 @@ Deno.test("serve --pull downloads first, and says until then that it starts", as
     const asked = { ...env, RWKV_PULL: "1" };
     const first = new Running(["serve", "--model", DEMO, ...flags], asked);
     const [, port] = await first.says(/http:\/\/localhost:(\d+)/);
-    await hub.reached(path, 2 * MB);
+    await hub.waitForBytes(path, 2 * MB);
     const ready = await fetch(`http://127.0.0.1:${port}/ready`);
     await ready.body?.cancel();
     assert.equal(ready.status, 503);
@@ -111,9 +111,9 @@ Deno.test("a short name is the newest file of that size, and --quant writes it q
   await withHub(async ({ hub, run }) => {
     const bytes = Deno.readFileSync(`${DEMO_MODEL}/model.safetensors`);
     hub.add(WORLD, {
-      "RWKV-5-World-0.4B-v2-20231101-ctx4096.pth": { content: madeUp(10) },
+      "RWKV-5-World-0.4B-v2-20231101-ctx4096.pth": { content: syntheticContent(10) },
       "RWKV-5-World-0.4B-v2-20231113-ctx4096.pth": bytes,
-      "RWKV-5-World-3B-v2-20231118-ctx16k.pth": { content: madeUp(10) },
+      "RWKV-5-World-3B-v2-20231118-ctx16k.pth": { content: syntheticContent(10) },
     });
     const { code, stderr, stdout } = await run("pull", "0.4B", "--quant", "int8", "--json");
     assert.equal(code, 0, stderr);
@@ -146,7 +146,7 @@ Deno.test("a repository with several models wants a file; a wrong one gets the n
       "a/many",
       Object.fromEntries(
         ["one.pth", "two.pth", "three/four.safetensors", "notes.txt"]
-          .map((path) => [path, { content: madeUp(100) }]),
+          .map((path) => [path, { content: syntheticContent(100) }]),
       ),
     );
     const several = await run("pull", "a/many");
@@ -175,7 +175,7 @@ Deno.test("a repository with several models wants a file; a wrong one gets the n
 
 Deno.test("who may not have a repository is told what to do", async () => {
   await withHub(async ({ hub, env }) => {
-    const file = { "a.pth": { content: madeUp(100) } };
+    const file = { "a.pth": { content: syntheticContent(100) } };
     for (const name of ["gated/one", "gated/unasked", "private/one"]) hub.add(name, file);
     const cases: [string, string, RegExp | null][] = [
       ["gated/one", "", /accept its licence at http\S+\/gated\/one, and set HF_TOKEN/],
@@ -198,13 +198,13 @@ Deno.test("who may not have a repository is told what to do", async () => {
       if (message) assert.match(stderr, message);
       assert.ok(!token || !stderr.includes(token));
     }
-    assert.ok(hub.seen.every((seen) => seen.origin === "hub" || seen.authorization === null));
+    assert.ok(hub.requests.every((seen) => seen.origin === "hub" || seen.authorization === null));
   });
 });
 
 Deno.test("names from outside do not leave the cache", async () => {
   await withHub(async ({ hub, home, run }) => {
-    const content = madeUp(1000);
+    const content = syntheticContent(1000);
     const hostile = ["../../evil.pth", "/tmp/evil.pth", "a/../../../evil.pth", "..\\evil.pth"];
     hub.add("a/evil", Object.fromEntries(hostile.map((path) => [path, { content }])));
     const all = await run("pull", "a/evil");
