@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { InferenceError } from "../core/errors.ts";
-import { type HubClient, HubStatusError } from "../hub/hub_http.ts";
+import { type HubClient, HubStatusError } from "../hub/hub_client.ts";
 import { type HubFile, vocabularyFiles, WORLD_VOCABULARY } from "../hub/names.ts";
 import { FileChangedError, Repository } from "../hub/repository.ts";
 import { parseVocabulary } from "../tokenizer/vocabulary.ts";

@@ -9,7 +9,7 @@ import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { InferenceError } from "../core/errors.ts";
 import { CorruptDownloadError, type Digest, download, type PartialFile, startDigest } from "../hub/download.ts";
-import type { HubClient } from "../hub/hub_http.ts";
+import type { HubClient } from "../hub/hub_client.ts";
 import type { RemoteFile } from "../hub/repository.ts";
 import { removeSymlink, syncDirectory } from "./file_sink.ts";
 import { removeIfExists } from "./model_cache.ts";

@@ -5,7 +5,7 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
-import { HubClient, HubStatusError } from "../hub/hub_http.ts";
+import { HubClient, HubStatusError } from "../hub/hub_client.ts";
 import { isIndexName } from "../hub/model_names.ts";
 import { fileName, type HubFile, isSafeName, modelName, type PullTarget } from "../hub/names.ts";
 import { defaultEndpoint, FileChangedError, type RemoteFile, Repository } from "../hub/repository.ts";

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { downloadFile } from "../../src/model_files/partial_download.ts";
 import { CorruptDownloadError } from "../../src/hub/download.ts";
-import { HubClient, type HubClientOptions } from "../../src/hub/hub_http.ts";
+import { HubClient, type HubClientOptions } from "../../src/hub/hub_client.ts";
 import { FileChangedError, type RemoteFile, Repository } from "../../src/hub/repository.ts";
 import { type Content, type FakeFile, FakeHub, syntheticContent } from "../hub/fake_hub.ts";
 import { slowTest } from "../support/quick.ts";
@@ -76,7 +76,7 @@ slowTest("200 MB that are cut five times arrive whole, and no byte twice", async
   const content = syntheticContent(200 * MB);
   await withHub({ content }, async ({ hub, folder, pull, names }) => {
     const cuts = [30 * MB, 1, 64 * 1024, 70 * MB + 5, 12_345_678];
-    hub.faults.set(FILE, cuts.map((cutAfter) => ({ cutAfter })));
+    hub.faults.set(FILE, cuts.map((disconnectAfter) => ({ disconnectAfter })));
     await pull();
     await assertHolds(`${folder}/${FILE}`, content);
     assert.deepEqual(names(), [FILE]);
@@ -95,7 +95,7 @@ Deno.test("bytes of another hash leave nothing behind", async () => {
         assert.ok(error instanceof CorruptDownloadError);
         assert.match(
           error.message,
-          /^Cannot use x\.pth: the SHA-256 of what came is [0-9a-f]{64} /,
+          /^Cannot use x\.pth: its SHA-256 is [0-9a-f]{64}, expected /,
         );
         return true;
       });
@@ -116,7 +116,7 @@ Deno.test("small files are held against git's hash", async () => {
   });
   const wrong = { content, large: false, hash: "0".repeat(40) };
   await withHub(wrong, async ({ pull, names }) => {
-    await assert.rejects(pull(), /git hash of what came is/);
+    await assert.rejects(pull(), /its git hash is/);
     assert.deepEqual(names(), []);
   });
 });

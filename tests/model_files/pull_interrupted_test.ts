@@ -75,7 +75,7 @@ Deno.test("a file that changes on the hub under its download is downloaded anew"
   await withHub(async ({ hub, home, env }) => {
     const [old, other] = [syntheticContent(5 * MB), syntheticContent(5 * MB, 2)];
     hub.add("a/big", { "big.pth": { content: old } });
-    const cut = hub.pauseNext("big.pth", 3 * MB, { cut: true });
+    const cut = hub.pauseNext("big.pth", 3 * MB, { disconnect: true });
     const pulling = new Running(["pull", "a/big"], env);
     await hub.waitForBytes("big.pth", 3 * MB);
     hub.add("a/big", { "big.pth": { content: other } });
@@ -97,7 +97,7 @@ Deno.test("what is left of a download that was given up is removed with its name
     await partOf(await made(`${home}/models/big`), 4 * MB - PIECE);
     const { code, stderr } = await stopped.end("SIGINT");
     assert.equal(code, 1);
-    assert.match(stderr, /^error: Stopped; what has been downloaded is kept/m);
+    assert.match(stderr, /^error: Stopped; run the same command to resume the download/m);
     assert.match((await run("models")).stdout, /^big .* not whole \(/m);
     assert.equal((await run("rm", "big")).code, 0);
     assert.deepEqual([...await filesBelow(`${home}/models`)], []);
@@ -115,7 +115,7 @@ Deno.test("a wrong hash leaves nothing that looks whole", async () => {
     hub.add("a/bad", { "bad.pth": { content: syntheticContent(MB), hash: "1".repeat(64) } });
     const { code, stderr } = await run("pull", "a/bad");
     assert.equal(code, 1);
-    assert.match(stderr, /Cannot use bad\.pth: the SHA-256 of what came is/);
+    assert.match(stderr, /Cannot use bad\.pth: its SHA-256 is/);
     assert.deepEqual([...await filesBelow(`${home}/models`)], []);
     assert.equal((await run("models", "--json")).stdout, "[]\n");
     assert.match((await run("info", "--model", "bad")).stderr, /nor a pulled model of that name/);

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { downloadFile } from "../../src/model_files/partial_download.ts";
 import { ModelCache } from "../../src/model_files/model_cache.ts";
-import { HubClient } from "../../src/hub/hub_http.ts";
+import { HubClient } from "../../src/hub/hub_client.ts";
 import { isModelFile, isSafeName, isSafePath } from "../../src/hub/names.ts";
 import { Repository } from "../../src/hub/repository.ts";
 import { FakeHub } from "../hub/fake_hub.ts";

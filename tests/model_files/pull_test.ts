@@ -176,17 +176,21 @@ Deno.test("a repository with several models wants a file; a wrong one gets the n
 Deno.test("who may not have a repository is told what to do", async () => {
   await withHub(async ({ hub, env }) => {
     const file = { "a.pth": { content: syntheticContent(100) } };
-    for (const name of ["gated/one", "gated/unasked", "private/one"]) hub.add(name, file);
+    for (const name of ["gated/one", "gated/no-access", "private/one"]) hub.add(name, file);
     const cases: [string, string, RegExp | null][] = [
-      ["gated/one", "", /accept its licence at http\S+\/gated\/one, and set HF_TOKEN/],
+      ["gated/one", "", /accept its licence at http\S+\/gated\/one and set HF_TOKEN/],
       [
-        "gated/unasked",
+        "gated/no-access",
         hub.token,
-        /accept its licence at http\S+\/gated\/unasked, as the one whose/,
+        /accept its licence at http\S+\/gated\/no-access with the account of the token in HF_TOKEN/,
       ],
-      ["gated/one", "hf_wrong", /does not take the token in HF_TOKEN/],
-      ["private/one", "", /no such repository, or it is private and needs a token in HF_TOKEN/],
-      ["none/such", hub.token, /there is no such repository at http/],
+      ["gated/one", "hf_wrong", /rejects the token in HF_TOKEN/],
+      [
+        "private/one",
+        "",
+        /repository does not exist, or it is private and needs a token in HF_TOKEN/,
+      ],
+      ["none/such", hub.token, /the repository does not exist at http/],
       ["gated/one", hub.token, null],
       ["private/one", hub.token, null],
     ];

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import type { ModelDetails } from "../../src/model_files/inspect_model.ts";
 import { downloadVocabulary } from "../../src/model_files/download_vocabulary.ts";
-import { HubClient } from "../../src/hub/hub_http.ts";
+import { HubClient } from "../../src/hub/hub_client.ts";
 import { WORLD_VOCABULARY } from "../../src/hub/names.ts";
 import { Repository } from "../../src/hub/repository.ts";
 import { FakeHub } from "../hub/fake_hub.ts";

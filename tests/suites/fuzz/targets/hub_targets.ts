@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { InferenceError } from "../../../../src/core/errors.ts";
 import { CorruptDownloadError, download, type PartialFile } from "../../../../src/hub/download.ts";
-import { HubClient, HubStatusError } from "../../../../src/hub/hub_http.ts";
+import { HubClient, HubStatusError } from "../../../../src/hub/hub_client.ts";
 import { isSafePath } from "../../../../src/hub/names.ts";
 import { FileChangedError, type RemoteFile, Repository } from "../../../../src/hub/repository.ts";
 import type { Target } from "../target.ts";
