@@ -76,7 +76,9 @@ export function createApp(options: AppOptions): Hono {
   const routes: RouteOptions = {
     sessions: async (c) => {
       const { tenant } = callerOf(c);
-      return (await waitUntilReady(worker, { timeout, signal: c.req.raw.signal })).of(tenant);
+      return (await waitUntilReady(worker, { timeout, signal: c.req.raw.signal })).forTenant(
+        tenant,
+      );
     },
     body: {
       large: new LargeBodies(),

@@ -8,7 +8,7 @@
 import { open, readFile, writeFile } from "node:fs/promises";
 import {
   CpuEngine,
-  CpuSampling,
+  CpuSamplingEngine,
   decodeState,
   decodeStateFile,
   encodeState,
@@ -42,7 +42,7 @@ const tokens = tokenTable(tokenizer);
 const reference = await CpuEngine.create(model, OPTIONS);
 const engine = device === "webgpu"
   ? await createGpuEngine(model)
-  : new CpuSampling(reference, tokens);
+  : new CpuSamplingEngine(reference, tokens);
 
 const ids = tokenizer.encode(prompt);
 const options = { slot: 0, logits: "last" } as const;

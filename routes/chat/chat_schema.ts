@@ -82,7 +82,7 @@ export function chatRequest(request: ChatBody): GenerationRequest {
   }
   return generationRequest(request, {
     messages: request.messages ?? [],
-    prefill: continuesLast(request),
+    continueFinalMessage: continuesLast(request),
     constraint: constraintOf(request),
     maxTokens: tokensOf(request.max_completion_tokens) ?? tokensOf(request.max_tokens),
     logprobs: request.logprobs ? request.top_logprobs ?? 0 : undefined,

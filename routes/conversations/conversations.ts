@@ -202,7 +202,11 @@ export function conversationRoutes({ sessions, body }: RouteOptions): ApiRoutes 
       const { conversations } = await sessions(c);
       const { id } = c.req.valid("param");
       const messages = entriesOf(c.req.valid("json").items, "items");
-      const { before } = await conversations.addItems(id, messages, accountOf(c));
+      const { precedingMessages: before } = await conversations.addItems(
+        id,
+        messages,
+        accountOf(c),
+      );
       const items = messages.map((entry, i) => itemOf(messageId(id, before + i), entry));
       return c.json(pageOf(items, { order: "asc", limit: items.length }), 200);
     })

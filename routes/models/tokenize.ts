@@ -54,15 +54,15 @@ export function tokenRoutes({ sessions, body }: RouteOptions): ApiRoutes {
       const request = c.req.valid("json");
       const ready = await sessions(c);
       assertModel(ready.model, request.model ?? undefined);
-      return c.json({ prompt: await ready.tokens.textOf(request.tokens) }, 200);
+      return c.json({ prompt: await ready.tokens.detokenize(request.tokens) }, 200);
     });
 }
 
 async function tokensOf(request: TokenizeRequest, desk: TokenApi): Promise<number[]> {
   const prompt = request.prompt ?? null;
   const messages = request.messages ?? null;
-  if (prompt !== null && messages === null) return desk.ofText(prompt);
-  if (messages !== null && prompt === null) return await desk.ofMessages(messages);
+  if (prompt !== null && messages === null) return desk.tokenize(prompt);
+  if (messages !== null && prompt === null) return await desk.tokenizeMessages(messages);
   const what = prompt === null ? "neither is given" : "both are given";
   throw new InferenceError(
     "invalid_value",

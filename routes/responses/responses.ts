@@ -149,7 +149,7 @@ export function responseRoutes(
         const turn = await withBodyReferences(started)
           .catch((error) => Promise.reject(asResponseError(error, previous)));
         onTurns([turn]);
-        const { leadsTo, stateId, created } = turn;
+        const { finalStateId: leadsTo, stateId, created } = turn;
         const start = { leadsTo, stateId, created, note };
         if (!request.stream) {
           const end = await turn.result();
