@@ -26,8 +26,8 @@ async function submitKey(visit: Visit, key: string, { remember = false } = {}): 
 /** Returns where the browser has stored the key. */
 function storageOf({ page }: Visit, key: string): Promise<string[]> {
   return page.evaluate((key) => {
-    const holds = (storage: Storage) => Object.values({ ...storage }).includes(key);
-    return [holds(sessionStorage) ? "tab" : [], holds(localStorage) ? "browser" : []].flat();
+    const contains = (storage: Storage) => Object.values({ ...storage }).includes(key);
+    return [contains(sessionStorage) ? "tab" : [], contains(localStorage) ? "browser" : []].flat();
   }, key);
 }
 
