@@ -2,7 +2,7 @@
 
 import { InferenceError } from "../core/errors.ts";
 import { defaultModel, shardOf } from "../hub/model_names.ts";
-import { type HubFile, isModelFile, newestOfSize, type PullTarget } from "../hub/names.ts";
+import { type HubFile, isModelFile, newestModelOfSize, type PullTarget } from "../hub/names.ts";
 import type { Repository } from "../hub/repository.ts";
 import { nearest } from "../core/nearest.ts";
 import { formatBytes } from "../core/units.ts";
@@ -39,7 +39,7 @@ export async function chooseFile(
   const files = await repository.files();
   const models = files.filter((file) => isModelFile(file.path));
   if (short !== undefined) {
-    const newest = newestOfSize(short, files);
+    const newest = newestModelOfSize(short, files);
     if (newest === null) {
       throw unknownFile(`${short}: ${repository.name} has no file of that size`, models);
     }

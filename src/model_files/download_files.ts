@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { InferenceError } from "../core/errors.ts";
 import { MAX_INDEX_BYTES, parseShardIndex } from "../formats/shards.ts";
-import type { HubHttp } from "../hub/hub_http.ts";
+import type { HubClient } from "../hub/hub_client.ts";
 import { isIndexName, shardOf } from "../hub/model_names.ts";
 import { fileName, type HubFile, isSafeName } from "../hub/names.ts";
 import type { RemoteFile, Repository } from "../hub/repository.ts";
@@ -38,7 +38,7 @@ export async function contentKey(
  * @returns The shards if `remote` is an index.
  */
 export async function downloadFiles(
-  http: HubHttp,
+  http: HubClient,
   repository: Repository,
   { remote, folder, onMessage, withProgress = (_, work) => work(() => {}) }: {
     remote: RemoteFile;

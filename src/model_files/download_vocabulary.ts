@@ -2,9 +2,9 @@
 
 import { join } from "node:path";
 import { InferenceError } from "../core/errors.ts";
-import { type HubHttp, HubRefusal } from "../hub/hub_http.ts";
+import { type HubClient, HubStatusError } from "../hub/hub_client.ts";
 import { type HubFile, vocabularyFiles, WORLD_VOCABULARY } from "../hub/names.ts";
-import { FileChanged, Repository } from "../hub/repository.ts";
+import { FileChangedError, Repository } from "../hub/repository.ts";
 import { parseVocabulary } from "../tokenizer/vocabulary.ts";
 import type { ModelDetails } from "./inspect_model.ts";
 import { removeIfExists } from "./model_cache.ts";
@@ -25,7 +25,7 @@ const MAX_BYTES = 64 * 1024 * 1024;
  * @returns Whether there is a vocabulary. If not, a message says how to provide one.
  */
 export async function downloadVocabulary(
-  http: HubHttp,
+  http: HubClient,
   own: Repository,
   { folder, facts, onMessage }: {
     folder: string;
@@ -56,7 +56,7 @@ export async function downloadVocabulary(
 }
 
 async function fetchFrom(
-  http: HubHttp,
+  http: HubClient,
   repository: Repository,
   { file, folder }: { file: HubFile; folder: string },
 ): Promise<boolean> {
@@ -76,7 +76,7 @@ async function attempt<T>(work: () => Promise<T>): Promise<T | undefined> {
   try {
     return await work();
   } catch (error) {
-    const refused = error instanceof HubRefusal || error instanceof FileChanged ||
+    const refused = error instanceof HubStatusError || error instanceof FileChangedError ||
       (error instanceof InferenceError && error.code === "hub_error");
     if (refused) return undefined;
     throw error;

@@ -8,8 +8,14 @@ import { createHash } from "node:crypto";
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { InferenceError } from "../core/errors.ts";
-import { DamagedDownload, type Digest, download, type Part, startDigest } from "../hub/download.ts";
-import type { HubHttp } from "../hub/hub_http.ts";
+import {
+  CorruptDownloadError,
+  type Digest,
+  download,
+  type PartialFile,
+  startDigest,
+} from "../hub/download.ts";
+import type { HubClient } from "../hub/hub_client.ts";
 import type { RemoteFile } from "../hub/repository.ts";
 import { removeSymlink, syncDirectory } from "./file_sink.ts";
 import { removeIfExists } from "./model_cache.ts";
@@ -28,7 +34,7 @@ const RESERVED_BYTES = 16 * 1024 * 1024;
  * @throws The errors of `download`; InferenceError `file_error` if disk space is insufficient.
  */
 export async function downloadFile(
-  http: HubHttp,
+  http: HubClient,
   file: RemoteFile,
   { folder, name, onResume, onProgress }: {
     folder: string;
@@ -50,7 +56,7 @@ export async function downloadFile(
     await download(http, file, part, { digest: createDigest, onProgress });
     await part.sync();
   } catch (error) {
-    keep = !(error instanceof DamagedDownload);
+    keep = !(error instanceof CorruptDownloadError);
     throw error;
   } finally {
     part.close();
@@ -134,7 +140,7 @@ function diskFullError(path: string, reason: string, cause?: unknown): Inference
 }
 
 /** A partial download on disk. New bytes are appended. */
-class PartFile implements Part {
+class PartFile implements PartialFile {
   readonly #path: string;
   readonly #file: Deno.FsFile;
   #size: number;

@@ -5,10 +5,15 @@
  */
 
 import { InferenceError } from "../core/errors.ts";
-import { HubHttp, HubRefusal } from "../hub/hub_http.ts";
+import { HubClient, HubStatusError } from "../hub/hub_client.ts";
 import { isIndexName } from "../hub/model_names.ts";
 import { fileName, type HubFile, isSafeName, modelName, type PullTarget } from "../hub/names.ts";
-import { defaultEndpoint, FileChanged, type RemoteFile, Repository } from "../hub/repository.ts";
+import {
+  defaultEndpoint,
+  FileChangedError,
+  type RemoteFile,
+  Repository,
+} from "../hub/repository.ts";
 import { inspectModel } from "./inspect_model.ts";
 import { type CachedModel, ModelCache } from "./model_cache.ts";
 import { chooseFile, type ChooseFileOptions } from "./choose_file.ts";
@@ -44,8 +49,8 @@ export async function pullModel(target: PullTarget, options: PullOptions): Promi
     try {
       return await pullFile(cache, { http, repository, file, target, options });
     } catch (error) {
-      if (error instanceof HubRefusal) throw repository.explain(error, file.path);
-      if (!(error instanceof FileChanged)) throw error;
+      if (error instanceof HubStatusError) throw repository.toInferenceError(error, file.path);
+      if (!(error instanceof FileChangedError)) throw error;
       if (changes === MAX_CHANGES) {
         throw new InferenceError(
           "hub_error",
@@ -57,7 +62,7 @@ export async function pullModel(target: PullTarget, options: PullOptions): Promi
   }
 }
 
-async function openHub({ onMessage, signal }: PullOptions): Promise<HubHttp> {
+async function openHub({ onMessage, signal }: PullOptions): Promise<HubClient> {
   const configured = Deno.env.get("HF_ENDPOINT")?.trim();
   const endpoint = (configured || await defaultEndpoint()).replace(/\/+$/, "");
   if (!/^https?:$/.test(URL.parse(endpoint)?.protocol ?? "")) {
@@ -67,16 +72,16 @@ async function openHub({ onMessage, signal }: PullOptions): Promise<HubHttp> {
   if (token !== undefined && !/^[\x21-\x7e]+$/.test(token)) {
     throw usageError("Cannot use HF_TOKEN: it must be printable ASCII without spaces");
   }
-  const onPause = (reason: string, seconds: number) => {
+  const onRetry = (reason: string, seconds: number) => {
     if (seconds >= MIN_REPORTED_PAUSE) {
       onMessage(`${reason}; retrying in ${formatDuration(seconds)}`);
     }
   };
-  return new HubHttp({ endpoint, token, signal, onPause });
+  return new HubClient({ endpoint, token, signal, onRetry });
 }
 
 interface Pull {
-  http: HubHttp;
+  http: HubClient;
   repository: Repository;
   file: HubFile;
   target: PullTarget;

@@ -1,7 +1,7 @@
 /** Resolves the name in `--model` to the folder of a pulled model. */
 
 import { InferenceError } from "../core/errors.ts";
-import { isModelFile, pullTarget, SHORT_NAMES } from "../hub/names.ts";
+import { isModelFile, parsePullTarget, SHORT_NAMES } from "../hub/names.ts";
 import { cacheRoot, ModelCache } from "./model_cache.ts";
 import type { ChooseFileOptions } from "./choose_file.ts";
 import { nearest } from "../core/nearest.ts";
@@ -25,7 +25,7 @@ export async function resolvePulledModel(
   const cache = root === null ? null : new ModelCache(root);
   const found = await cache?.find(name);
   if (found) return found.folder;
-  const target = isModelFile(name) ? null : pullTarget(name);
+  const target = isModelFile(name) ? null : parsePullTarget(name);
   if (target && pullRequested(flags)) {
     const { pullModel } = await import("./pull_model.ts");
     return (await pullModel(target, { onMessage, withProgress })).folder;

@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { downloadFile } from "../../src/model_files/partial_download.ts";
-import { DamagedDownload } from "../../src/hub/download.ts";
-import { HubHttp, type HubHttpOptions } from "../../src/hub/hub_http.ts";
-import { FileChanged, type RemoteFile, Repository } from "../../src/hub/repository.ts";
-import { type Content, type FakeFile, FakeHub, madeUp } from "../hub/fake_hub.ts";
+import { CorruptDownloadError } from "../../src/hub/download.ts";
+import { HubClient, type HubClientOptions } from "../../src/hub/hub_client.ts";
+import { FileChangedError, type RemoteFile, Repository } from "../../src/hub/repository.ts";
+import { type Content, type FakeFile, FakeHub, syntheticContent } from "../hub/fake_hub.ts";
 import { slowTest } from "../support/quick.ts";
 
 const REPO = "a/b";
@@ -19,7 +19,7 @@ interface Fixture {
   hub: FakeHub;
   folder: string;
   /** Fetches the description of the file and downloads it. */
-  pull: (options?: Partial<HubHttpOptions>) => Promise<RemoteFile>;
+  pull: (options?: Partial<HubClientOptions>) => Promise<RemoteFile>;
   /** Starts a download and aborts it after `bytes` bytes, at which the hub stalls. */
   abortAfter: (bytes: number) => Promise<void>;
   names: () => string[];
@@ -29,10 +29,10 @@ async function withHub(file: FakeFile, run: (setting: Fixture) => Promise<void>)
   const hub = new FakeHub({ [REPO]: { [FILE]: file } });
   const folder = await Deno.makeTempDir();
   const pull = async (
-    options: Partial<HubHttpOptions> = {},
+    options: Partial<HubClientOptions> = {},
     onProgress: (done: number) => void = () => {},
   ) => {
-    const http = new HubHttp({ endpoint: hub.endpoint, ...options });
+    const http = new HubClient({ endpoint: hub.endpoint, ...options });
     const repository = new Repository(http, REPO);
     const found = (await repository.files()).find(({ path }) => path === FILE)!;
     const remote = await repository.describe(found);
@@ -73,60 +73,60 @@ async function assertHolds(path: string, content: Content): Promise<void> {
 }
 
 slowTest("200 MB that are cut five times arrive whole, and no byte twice", async () => {
-  const content = madeUp(200 * MB);
+  const content = syntheticContent(200 * MB);
   await withHub({ content }, async ({ hub, folder, pull, names }) => {
     const cuts = [30 * MB, 1, 64 * 1024, 70 * MB + 5, 12_345_678];
-    hub.faults.set(FILE, cuts.map((cutAfter) => ({ cutAfter })));
+    hub.faults.set(FILE, cuts.map((disconnectAfter) => ({ disconnectAfter })));
     await pull();
     await assertHolds(`${folder}/${FILE}`, content);
     assert.deepEqual(names(), [FILE]);
     const offsets = hub.fetches(FILE).map(({ range }) => Number(range?.match(/\d+/)?.[0] ?? 0));
     assert.equal(offsets.length, 1 + cuts.length);
-    const twice = hub.served.get(FILE)! - content.size;
+    const twice = hub.bytesServed.get(FILE)! - content.size;
     assert.ok(twice <= 64 * 1024, `${twice} bytes were fetched twice: ${offsets}`);
   });
 });
 
 Deno.test("a download with the wrong hash leaves no file", async () => {
   for (const size of [3 * MB, 10]) {
-    const wrong = { content: madeUp(size), hash: "0".repeat(64) };
+    const wrong = { content: syntheticContent(size), hash: "0".repeat(64) };
     await withHub(wrong, async ({ hub, pull, names }) => {
       await assert.rejects(pull(), (error) => {
-        assert.ok(error instanceof DamagedDownload);
+        assert.ok(error instanceof CorruptDownloadError);
         assert.match(
           error.message,
-          /^Cannot use x\.pth: the SHA-256 of what came is [0-9a-f]{64} /,
+          /^Cannot use x\.pth: its SHA-256 is [0-9a-f]{64}, expected /,
         );
         return true;
       });
       assert.deepEqual(names(), []);
       // The same after a resumed download.
-      hub.faults.set(FILE, [{ cutAfter: size / 2 }]);
-      await assert.rejects(pull(), DamagedDownload);
+      hub.faults.set(FILE, [{ disconnectAfter: size / 2 }]);
+      await assert.rejects(pull(), CorruptDownloadError);
       assert.deepEqual(names(), []);
     });
   }
 });
 
 Deno.test("small files are checked against their git hash", async () => {
-  const content = madeUp(5000);
+  const content = syntheticContent(5000);
   await withHub({ content, large: false }, async ({ folder, pull }) => {
     assert.equal((await pull()).hash.algorithm, "git-sha1");
     await assertHolds(`${folder}/${FILE}`, content);
   });
   const wrong = { content, large: false, hash: "0".repeat(40) };
   await withHub(wrong, async ({ pull, names }) => {
-    await assert.rejects(pull(), /git hash of what came is/);
+    await assert.rejects(pull(), /its git hash is/);
     assert.deepEqual(names(), []);
   });
 });
 
 Deno.test("the token is sent to the hub only", async () => {
-  await withHub({ content: madeUp(3 * MB) }, async ({ hub, pull }) => {
-    hub.faults.set(FILE, [{ cutAfter: MB }, { status: 403 }]);
+  await withHub({ content: syntheticContent(3 * MB) }, async ({ hub, pull }) => {
+    hub.faults.set(FILE, [{ disconnectAfter: MB }, { status: 403 }]);
     await pull({ token: hub.token });
     const authorizations = (origin: string) =>
-      new Set(hub.seen.filter((seen) => seen.origin === origin).map((s) => s.authorization));
+      new Set(hub.requests.filter((seen) => seen.origin === origin).map((s) => s.authorization));
     assert.deepEqual(authorizations("hub"), new Set([`Bearer ${hub.token}`]));
     assert.deepEqual(authorizations("cdn"), new Set([null]));
   });
@@ -146,7 +146,7 @@ Deno.test("a next-page link to the hub is resolved on the mirror", async () => {
     });
   });
   const endpoint = `http://127.0.0.1:${mirror.addr.port}/hf`;
-  const files = await new Repository(new HubHttp({ endpoint, token: "hf_secret" }), REPO).files();
+  const files = await new Repository(new HubClient({ endpoint, token: "hf_secret" }), REPO).files();
   assert.deepEqual(files.map(({ path }) => path), ["1.pth", "2.pth"]);
   const tree = `/hf/api/models/${REPO}/tree/main`;
   assert.deepEqual(requests, [`${tree}?recursive=true&expand=false`, `${tree}?cursor=2`]);
@@ -154,14 +154,14 @@ Deno.test("a next-page link to the hub is resolved on the mirror", async () => {
 });
 
 Deno.test("a busy or failing hub is retried after its retry-after", async () => {
-  await withHub({ content: madeUp(MB) }, async ({ hub, folder, pull }) => {
+  await withHub({ content: syntheticContent(MB) }, async ({ hub, folder, pull }) => {
     const listing = `/api/models/${REPO}/tree/main`;
     hub.hubFaults.set(listing, [{ status: 503 }, { status: 429, headers: { "retry-after": "1" } }]);
     hub.hubFaults.set(`/${REPO}/resolve/main/${FILE}`, [{ status: 500 }]);
     hub.faults.set(FILE, [{ status: 502 }, { status: 429, headers: { "retry-after": "0" } }]);
     const pauses: [string, number][] = [];
     const start = performance.now();
-    await pull({ onPause: (reason, seconds) => pauses.push([reason, seconds]) });
+    await pull({ onRetry: (reason, seconds) => pauses.push([reason, seconds]) });
     assert.ok(performance.now() - start > 1000);
     assert.deepEqual(pauses.map(([reason]) => reason.match(/status (\d+)$/)?.[1]), [
       "503",
@@ -171,12 +171,12 @@ Deno.test("a busy or failing hub is retried after its retry-after", async () => 
       "429",
     ]);
     assert.deepEqual([pauses[1][1], pauses[4][1]], [1, 0]);
-    await assertHolds(`${folder}/${FILE}`, madeUp(MB));
+    await assertHolds(`${folder}/${FILE}`, syntheticContent(MB));
   });
 });
 
 Deno.test("a stalled connection times out and resumes", async () => {
-  const content = madeUp(4 * MB);
+  const content = syntheticContent(4 * MB);
   await withHub({ content }, async ({ hub, folder, pull }) => {
     hub.faults.set(FILE, [{ stallAfter: 3 * MB }]);
     await pull({ idleTimeoutMs: 300 });
@@ -186,7 +186,7 @@ Deno.test("a stalled connection times out and resumes", async () => {
 });
 
 Deno.test("an aborted download resumes unless the file has changed", async () => {
-  const content = madeUp(6 * MB);
+  const content = syntheticContent(6 * MB);
   await withHub({ content }, async ({ hub, folder, pull, abortAfter, names }) => {
     await abortAfter(4 * MB);
     const [part] = names();
@@ -199,7 +199,7 @@ Deno.test("an aborted download resumes unless the file has changed", async () =>
 
     await Deno.remove(`${folder}/${FILE}`);
     await abortAfter(4 * MB);
-    const other = madeUp(6 * MB, 2);
+    const other = syntheticContent(6 * MB, 2);
     hub.add(REPO, { [FILE]: { content: other } });
     await pull();
     assert.equal(hub.fetches(FILE).at(-1)!.range, null);
@@ -209,23 +209,23 @@ Deno.test("an aborted download resumes unless the file has changed", async () =>
 });
 
 Deno.test("a change of the file between two requests is detected", async () => {
-  await withHub({ content: madeUp(3 * MB) }, async ({ hub, pull, names }) => {
+  await withHub({ content: syntheticContent(3 * MB) }, async ({ hub, pull, names }) => {
     hub.faults.set(FILE, [{ stallAfter: 2 * MB }]);
     const pulling = pull({ idleTimeoutMs: 500 });
-    await hub.reached(FILE, 2 * MB);
-    hub.add(REPO, { [FILE]: { content: madeUp(3 * MB, 2) } });
-    await assert.rejects(pulling, FileChanged);
+    await hub.waitForBytes(FILE, 2 * MB);
+    hub.add(REPO, { [FILE]: { content: syntheticContent(3 * MB, 2) } });
+    await assert.rejects(pulling, FileChangedError);
     assert.ok(names().every((name) => name.endsWith(".part")), `${names()}`);
   });
 });
 
 Deno.test("a server without range support restarts the download", async () => {
-  const content = madeUp(3 * MB);
+  const content = syntheticContent(3 * MB);
   await withHub({ content, noRanges: true }, async ({ hub, folder, pull }) => {
-    hub.faults.set(FILE, [{ cutAfter: 2 * MB }]);
+    hub.faults.set(FILE, [{ disconnectAfter: 2 * MB }]);
     await pull();
     await assertHolds(`${folder}/${FILE}`, content);
-    assert.ok(hub.served.get(FILE)! <= 5 * MB);
+    assert.ok(hub.bytesServed.get(FILE)! <= 5 * MB);
   });
 });
 
@@ -233,7 +233,7 @@ Deno.test("a full disk is reported", {
   // The test needs /dev/full.
   ignore: Deno.build.os !== "linux",
 }, async () => {
-  await withHub({ content: madeUp(3 * MB) }, async ({ pull, abortAfter, names }) => {
+  await withHub({ content: syntheticContent(3 * MB) }, async ({ pull, abortAfter, names }) => {
     await abortAfter(2 * MB);
     const before = names();
     using full = await Deno.open("/dev/full", { write: true });
@@ -255,7 +255,7 @@ Deno.test("an unreachable hub is reported", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
   listener.close();
-  const http = new HubHttp({ endpoint: `http://127.0.0.1:${port}` });
+  const http = new HubClient({ endpoint: `http://127.0.0.1:${port}` });
   await assert.rejects(new Repository(http, REPO).files(), {
     code: "hub_error",
     message: /^Cannot reach http:\/\/127\.0\.0\.1:\d+: .*refused/,

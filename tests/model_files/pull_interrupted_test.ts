@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { DEMO_MODEL } from "../../src/model_files/find_model.ts";
-import { madeUp } from "../hub/fake_hub.ts";
+import { syntheticContent } from "../hub/fake_hub.ts";
 import { DEMO, filesBelow, RunningCommand, withHub } from "./pull_fixtures.ts";
 
 const MB = 1_000_000;
@@ -13,28 +13,28 @@ Deno.test("two concurrent processes download a model once", async () => {
   await withHub(async ({ hub, env }) => {
     const path = "model.safetensors";
     const { size } = await Deno.stat(`${DEMO_MODEL}/${path}`);
-    const release = hub.hold(path, 2 * MB);
+    const release = hub.pauseNext(path, 2 * MB);
     const first = new RunningCommand(["pull", DEMO], env);
-    await hub.reached(path, 2 * MB);
+    await hub.waitForBytes(path, 2 * MB);
     const second = new RunningCommand(["pull", DEMO], env);
     await second.waitForOutput(/Another process is pulling demo: waiting/);
     release();
     const [one, two] = await Promise.all([first.end(), second.end()]);
     assert.deepEqual([one.code, two.code], [0, 0], one.stderr + two.stderr);
     assert.match(two.stderr, /demo already exists/);
-    assert.equal(hub.served.get(path), size);
+    assert.equal(hub.bytesServed.get(path), size);
     assert.equal(hub.fetches(path).length, 1);
   });
 });
 
 Deno.test("after SIGKILL, a waiting process resumes the download", async () => {
   await withHub(async ({ hub, home, env, run }) => {
-    const content = madeUp(20 * MB);
+    const content = syntheticContent(20 * MB);
     hub.add("a/big", { "big.pth": { content } });
-    hub.hold("big.pth", 12 * MB);
+    hub.pauseNext("big.pth", 12 * MB);
     const folder = `${home}/models/big`;
     const first = new RunningCommand(["pull", "a/big"], env);
-    await hub.reached("big.pth", 12 * MB);
+    await hub.waitForBytes("big.pth", 12 * MB);
     const second = new RunningCommand(["pull", "a/big"], env);
     await second.waitForOutput(/Another process is pulling big: waiting/);
     const partialSize = await partOf(folder, 12 * MB - WRITE_BYTES);
@@ -47,7 +47,7 @@ Deno.test("after SIGKILL, a waiting process resumes the download", async () => {
     assert.equal(code, 0, stderr);
     const [, resumed] = hub.fetches("big.pth");
     assert.equal(resumed.range, `bytes=${partialSize}-`);
-    assert.ok(hub.served.get("big.pth")! - content.size <= WRITE_BYTES);
+    assert.ok(hub.bytesServed.get("big.pth")! - content.size <= WRITE_BYTES);
     const files = [...await filesBelow(folder)].map((
       [path, size],
     ) => [path.slice(folder.length), size]);
@@ -73,11 +73,11 @@ async function partOf(folder: string, minBytes: number): Promise<number> {
 
 Deno.test("a file that changes during its download is downloaded again", async () => {
   await withHub(async ({ hub, home, env }) => {
-    const [old, other] = [madeUp(5 * MB), madeUp(5 * MB, 2)];
+    const [old, other] = [syntheticContent(5 * MB), syntheticContent(5 * MB, 2)];
     hub.add("a/big", { "big.pth": { content: old } });
-    const cut = hub.hold("big.pth", 3 * MB, { cut: true });
+    const cut = hub.pauseNext("big.pth", 3 * MB, { disconnect: true });
     const pulling = new RunningCommand(["pull", "a/big"], env);
-    await hub.reached("big.pth", 3 * MB);
+    await hub.waitForBytes("big.pth", 3 * MB);
     hub.add("a/big", { "big.pth": { content: other } });
     cut();
     const { code, stderr } = await pulling.end();
@@ -91,13 +91,13 @@ Deno.test("a file that changes during its download is downloaded again", async (
 
 Deno.test("rm removes an incomplete download by name", async () => {
   await withHub(async ({ hub, home, env, run }) => {
-    hub.add("a/big", { "big.pth": { content: madeUp(5 * MB) } });
-    hub.hold("big.pth", 4 * MB);
+    hub.add("a/big", { "big.pth": { content: syntheticContent(5 * MB) } });
+    hub.pauseNext("big.pth", 4 * MB);
     const stopped = new RunningCommand(["pull", "a/big"], env);
     await partOf(await createFolder(`${home}/models/big`), 4 * MB - WRITE_BYTES);
     const { code, stderr } = await stopped.end("SIGINT");
     assert.equal(code, 1);
-    assert.match(stderr, /^error: Stopped; what has been downloaded is kept/m);
+    assert.match(stderr, /^error: Stopped; run the same command to resume the download/m);
     assert.match((await run("models")).stdout, /^big .* incomplete \(/m);
     assert.equal((await run("rm", "big")).code, 0);
     assert.deepEqual([...await filesBelow(`${home}/models`)], []);
@@ -112,10 +112,10 @@ async function createFolder(folder: string): Promise<string> {
 
 Deno.test("a file with a wrong hash is not listed as complete", async () => {
   await withHub(async ({ hub, home, run }) => {
-    hub.add("a/bad", { "bad.pth": { content: madeUp(MB), hash: "1".repeat(64) } });
+    hub.add("a/bad", { "bad.pth": { content: syntheticContent(MB), hash: "1".repeat(64) } });
     const { code, stderr } = await run("pull", "a/bad");
     assert.equal(code, 1);
-    assert.match(stderr, /Cannot use bad\.pth: the SHA-256 of what came is/);
+    assert.match(stderr, /Cannot use bad\.pth: its SHA-256 is/);
     assert.deepEqual([...await filesBelow(`${home}/models`)], []);
     assert.equal((await run("models", "--json")).stdout, "[]\n");
     assert.match((await run("info", "--model", "bad")).stderr, /nor a pulled model of that name/);

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { downloadFile } from "../../src/model_files/partial_download.ts";
 import { ModelCache } from "../../src/model_files/model_cache.ts";
-import { HubHttp } from "../../src/hub/hub_http.ts";
+import { HubClient } from "../../src/hub/hub_client.ts";
 import { isModelFile, isSafeName, isSafePath } from "../../src/hub/names.ts";
 import { Repository } from "../../src/hub/repository.ts";
 import { FakeHub } from "../hub/fake_hub.ts";
@@ -43,7 +43,7 @@ Deno.test("an unsafe name is neither a hub file nor a model name", async () => {
     "a/b": Object.fromEntries(HOSTILE.map((path) => [path, new Uint8Array(3)])),
   });
   try {
-    const repository = new Repository(new HubHttp({ endpoint: hub.endpoint }), "a/b");
+    const repository = new Repository(new HubClient({ endpoint: hub.endpoint }), "a/b");
     assert.deepEqual(await repository.files(), []);
   } finally {
     await hub.close();
@@ -72,7 +72,7 @@ Deno.test(
     await withFolders(async (folder, outside) => {
       const hub = new FakeHub({ "a/b": { "x.pth": new Uint8Array(5000).fill(7) } });
       try {
-        const http = new HubHttp({ endpoint: hub.endpoint });
+        const http = new HubClient({ endpoint: hub.endpoint });
         const repository = new Repository(http, "a/b");
         const [file] = await repository.files();
         const remote = await repository.describe(file);

@@ -53,10 +53,10 @@ for (const base of ["model.safetensors", "pytorch_model.bin"]) {
         const logits = await run("logits", "--model", model, "--tokens", "5,6", "--device", "cpu");
         assert.equal(logits.code, 0, logits.stderr);
       }
-      const before = hub.seen.length;
+      const before = hub.requests.length;
       const again = await run("pull", "a/sharded");
       assert.match(again.stderr, /^sharded already exists/m);
-      assert.deepEqual(hub.seen.slice(before).filter(({ origin }) => origin === "cdn"), []);
+      assert.deepEqual(hub.requests.slice(before).filter(({ origin }) => origin === "cdn"), []);
     });
   });
 }

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { DEMO_MODEL } from "../../src/model_files/find_model.ts";
-import { madeUp } from "../hub/fake_hub.ts";
+import { syntheticContent } from "../hub/fake_hub.ts";
 import { DEMO, demoFiles, filesBelow, RunningCommand, withHub } from "./pull_fixtures.ts";
 import { rwkv } from "../suites/cli/shared_cli.ts";
 
@@ -42,13 +42,13 @@ Deno.test("a pulled model is served by name, even without the hub", async () => 
       );
       assert.deepEqual(got, expected, name);
     }
-    const before = hub.seen.length;
+    const before = hub.requests.length;
     hub.hubFaults.set(`/api/models/${DEMO}/tree/main`, Array(99).fill({ status: 500 }));
     const flags = ["--port", "0", "--kv", `${home}/states`, "--device", "cpu"];
     const worker = new RunningCommand(["serve", "--model", DEMO, "--pull", ...flags], env);
     assert.ok((await greet(worker)).length > 0);
     assert.equal((await worker.end("SIGTERM")).code, 0);
-    assert.equal(hub.seen.length, before);
+    assert.equal(hub.requests.length, before);
 
     const listed = await run("models");
     assert.match(
@@ -76,7 +76,7 @@ Deno.test("serve --pull downloads the model and is not ready until then", async 
     const pullEnv = { ...env, RWKV_PULL: "1" };
     const first = new RunningCommand(["serve", "--model", DEMO, ...flags], pullEnv);
     const [, port] = await first.waitForOutput(/http:\/\/localhost:(\d+)/);
-    await hub.reached(path, 2 * MB);
+    await hub.waitForBytes(path, 2 * MB);
     const ready = await fetch(`http://127.0.0.1:${port}/ready`);
     await ready.body?.cancel();
     assert.equal(ready.status, 503);
@@ -111,9 +111,9 @@ Deno.test("a short name selects the newest file of its size, and --quant adds a 
   await withHub(async ({ hub, run }) => {
     const bytes = Deno.readFileSync(`${DEMO_MODEL}/model.safetensors`);
     hub.add(WORLD, {
-      "RWKV-5-World-0.4B-v2-20231101-ctx4096.pth": { content: madeUp(10) },
+      "RWKV-5-World-0.4B-v2-20231101-ctx4096.pth": { content: syntheticContent(10) },
       "RWKV-5-World-0.4B-v2-20231113-ctx4096.pth": bytes,
-      "RWKV-5-World-3B-v2-20231118-ctx16k.pth": { content: madeUp(10) },
+      "RWKV-5-World-3B-v2-20231118-ctx16k.pth": { content: syntheticContent(10) },
     });
     const { code, stderr, stdout } = await run("pull", "0.4B", "--quant", "int8", "--json");
     assert.equal(code, 0, stderr);
@@ -146,7 +146,7 @@ Deno.test("a repository with several models requires a file name and suggests a 
       "a/many",
       Object.fromEntries(
         ["one.pth", "two.pth", "three/four.safetensors", "notes.txt"]
-          .map((path) => [path, { content: madeUp(100) }]),
+          .map((path) => [path, { content: syntheticContent(100) }]),
       ),
     );
     const several = await run("pull", "a/many");
@@ -175,18 +175,22 @@ Deno.test("a repository with several models requires a file name and suggests a 
 
 Deno.test("an inaccessible repository is reported with a remedy", async () => {
   await withHub(async ({ hub, env }) => {
-    const file = { "a.pth": { content: madeUp(100) } };
-    for (const name of ["gated/one", "gated/unasked", "private/one"]) hub.add(name, file);
+    const file = { "a.pth": { content: syntheticContent(100) } };
+    for (const name of ["gated/one", "gated/no-access", "private/one"]) hub.add(name, file);
     const cases: [string, string, RegExp | null][] = [
-      ["gated/one", "", /accept its licence at http\S+\/gated\/one, and set HF_TOKEN/],
+      ["gated/one", "", /accept its licence at http\S+\/gated\/one and set HF_TOKEN/],
       [
-        "gated/unasked",
+        "gated/no-access",
         hub.token,
-        /accept its licence at http\S+\/gated\/unasked, as the one whose/,
+        /accept its licence at http\S+\/gated\/no-access with the account of the token in HF_TOKEN/,
       ],
-      ["gated/one", "hf_wrong", /does not take the token in HF_TOKEN/],
-      ["private/one", "", /no such repository, or it is private and needs a token in HF_TOKEN/],
-      ["none/such", hub.token, /there is no such repository at http/],
+      ["gated/one", "hf_wrong", /rejects the token in HF_TOKEN/],
+      [
+        "private/one",
+        "",
+        /repository does not exist, or it is private and needs a token in HF_TOKEN/,
+      ],
+      ["none/such", hub.token, /the repository does not exist at http/],
       ["gated/one", hub.token, null],
       ["private/one", hub.token, null],
     ];
@@ -198,13 +202,13 @@ Deno.test("an inaccessible repository is reported with a remedy", async () => {
       if (message) assert.match(stderr, message);
       assert.ok(!token || !stderr.includes(token));
     }
-    assert.ok(hub.seen.every((seen) => seen.origin === "hub" || seen.authorization === null));
+    assert.ok(hub.requests.every((seen) => seen.origin === "hub" || seen.authorization === null));
   });
 });
 
 Deno.test("hostile names do not escape the cache", async () => {
   await withHub(async ({ hub, home, run }) => {
-    const content = madeUp(1000);
+    const content = syntheticContent(1000);
     const hostile = ["../../evil.pth", "/tmp/evil.pth", "a/../../../evil.pth", "..\\evil.pth"];
     hub.add("a/evil", Object.fromEntries(hostile.map((path) => [path, { content }])));
     const all = await run("pull", "a/evil");

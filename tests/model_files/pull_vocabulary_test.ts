@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import type { ModelDetails } from "../../src/model_files/inspect_model.ts";
 import { downloadVocabulary } from "../../src/model_files/download_vocabulary.ts";
-import { HubHttp } from "../../src/hub/hub_http.ts";
+import { HubClient } from "../../src/hub/hub_client.ts";
 import { WORLD_VOCABULARY } from "../../src/hub/names.ts";
 import { Repository } from "../../src/hub/repository.ts";
 import { FakeHub } from "../hub/fake_hub.ts";
@@ -24,7 +24,7 @@ async function fetched(
   const hub = new FakeHub({ "a/b": {}, ...repos });
   const folder = await Deno.makeTempDir();
   try {
-    const http = new HubHttp({ endpoint: hub.endpoint });
+    const http = new HubClient({ endpoint: hub.endpoint });
     const messages: string[] = [];
     const onMessage = (line: string) => void messages.push(line);
     const got = await downloadVocabulary(http, new Repository(http, "a/b"), {

@@ -1,6 +1,12 @@
 /** `pull`: downloads a model from the hub into the cache. */
 
-import { fileName, type HubFile, isSafeName, pullTarget, SHORT_NAMES } from "../../hub/names.ts";
+import {
+  fileName,
+  type HubFile,
+  isSafeName,
+  parsePullTarget,
+  SHORT_NAMES,
+} from "../../hub/names.ts";
 import { type Command, JSON_FLAG } from "../args/command.ts";
 import { convertPulled } from "./convert_pulled.ts";
 import { modelToJson } from "./models.ts";
@@ -44,7 +50,7 @@ export const pull: Command = {
         `Cannot pull: name a size (${SHORT_NAMES.join(", ")}), or OWNER/REPO and a file`,
       );
     }
-    const target = pullTarget(requested, file);
+    const target = parsePullTarget(requested, file);
     if (!target) {
       const guess = nearest(requested, SHORT_NAMES);
       throw usageError(

@@ -138,7 +138,12 @@ Deno.test("a field of the header that is wrong is named", async () => {
     ["open", 1, /header\.open must be true or false/],
     ["turn", null, /header\.turn must be an object/],
     ["turn.bytes", 1.5, /header\.turn\.bytes must be a whole number/],
-    ["turn.bytes", 8_388_609, /turn has 8388609 bytes; the maximum is 8388608/, "payload_too_large"],
+    [
+      "turn.bytes",
+      8_388_609,
+      /turn has 8388609 bytes; the maximum is 8388608/,
+      "payload_too_large",
+    ],
     ["turn.sha256", "A".repeat(64), /header\.turn\.sha256 must be 64 hexadecimal digits/],
     ["state", undefined, /header\.state must be an object/],
     ["state.bytes", 2 ** 30 + 1, /the maximum is 1073741824/, "payload_too_large"],
