@@ -9,18 +9,18 @@ import { BODY_LIMITS } from "./middleware/body.ts";
 import { chatRoutes } from "./chat/chat.ts";
 import { completionRoutes } from "./completions/completions.ts";
 import { conversationRoutes } from "./conversations/conversations.ts";
-import { handleError, type Log, methodNotAllowed, notFound } from "./middleware/errors.ts";
-import { KEEP_ALIVE_MS, STALLED_READ_MS } from "./generation/event_stream.ts";
+import { handleError, type Log, notFound, rejectOtherMethods } from "./middleware/errors.ts";
+import { KEEP_ALIVE_MS, STALLED_READ_TIMEOUT_MS } from "./generation/event_stream.ts";
 import { originGuard } from "./middleware/guard.ts";
 import { healthRoutes } from "./system/health.ts";
-import { countRequests, openAccounts, rateLimitHeaders } from "./middleware/rate_limits.ts";
-import { metricsRoutes, type MetricsText } from "./system/metrics.ts";
-import { LargeBodies } from "./middleware/large_bodies.ts";
+import { attachAccounts, countRequests, rateLimitHeaders } from "./middleware/rate_limits.ts";
+import { metricsRoutes, type MetricsSource } from "./system/metrics.ts";
+import { LargeBodyQueue } from "./middleware/large_bodies.ts";
 import { modelRoutes } from "./models/models.ts";
 import { ApiRoutes } from "./openapi/openapi.ts";
-import { documentOf, documentRoutes, type OpenApiDocument } from "./openapi/openapi_document.ts";
+import { buildDocument, documentRoutes, type OpenApiDocument } from "./openapi/openapi_document.ts";
 import { pageRoutes } from "./page/page.ts";
-import { referenceRoutes } from "./openapi/docs_page.ts";
+import { docsPageRoutes } from "./openapi/docs_page.ts";
 import { responseRoutes } from "./responses/responses.ts";
 import { leaseMemory, MemoryBudget } from "./middleware/memory_budget.ts";
 import type { RouteOptions } from "./route_options.ts";
@@ -41,21 +41,21 @@ export interface AppOptions {
   /** Called with what clients are not told. */
   log?: Log | undefined;
   /** Bytes of a request body at most. */
-  bodyLimit?: number | undefined;
+  maxBodyBytes?: number | undefined;
   /** Milliseconds between pieces of a request body at most. */
   stalledBodyTimeoutMs?: number | undefined;
   /** Milliseconds for which a client may read nothing of a stream that has something for it. */
   stalledReadTimeoutMs?: number | undefined;
   /** Milliseconds without an event after which a stream sends a comment. */
-  keepAlive?: number | undefined;
+  keepAliveMs?: number | undefined;
   /** Origins whose pages may call; none but the worker's own unless given. */
-  origins?: readonly string[] | undefined;
+  allowedOrigins?: readonly string[] | undefined;
   /** Whether it is for this machine alone, and asks nobody for a key; not unless given. */
-  local?: (() => boolean | Promise<boolean>) | undefined;
+  localOnly?: (() => boolean | Promise<boolean>) | undefined;
   /** Milliseconds that a request waits for a worker that starts. */
-  readyTimeout?: number | undefined;
+  readyTimeoutMs?: number | undefined;
   /** What `/metrics` tells; there is none unless given. */
-  metrics?: MetricsText | undefined;
+  metrics?: MetricsSource | undefined;
   /** What `/metrics` is told for; without one, it is told only where no keys are needed. */
   metricsToken?: string | undefined;
   /** Told of every request that is answered. */
@@ -70,31 +70,36 @@ const GENERATING = ["/v1/chat/completions", "/v1/completions", "/v1/responses"];
 
 /** The whole HTTP API, its document and its pages. Its `fetch` takes requests. */
 export function createApp(options: AppOptions): Hono {
-  const { worker, readyTimeout: timeout = 30_000, auth: gate = NO_AUTH } = options;
+  const { worker, readyTimeoutMs: timeout = 30_000, auth: gate = NO_AUTH } = options;
   const log = options.log ?? console.error;
-  const bytes = options.bodyLimit ?? BODY_LIMITS.bytes;
+  const bytes = options.maxBodyBytes ?? BODY_LIMITS.maxBytes;
   const routes: RouteOptions = {
     sessions: async (c) => {
       const { tenant } = callerOf(c);
-      return (await waitUntilReady(worker, { timeout, signal: c.req.raw.signal })).of(tenant);
+      return (await waitUntilReady(worker, { timeoutMs: timeout, signal: c.req.raw.signal })).of(
+        tenant,
+      );
     },
     body: {
-      large: new LargeBodies(),
-      bytes,
+      largeBodies: new LargeBodyQueue(),
+      maxBytes: bytes,
       stallTimeoutMs: options.stalledBodyTimeoutMs ?? BODY_LIMITS.stallTimeoutMs,
     },
-    stalledReadTimeoutMs: options.stalledReadTimeoutMs ?? STALLED_READ_MS,
-    keepAlive: options.keepAlive ?? KEEP_ALIVE_MS,
+    stalledReadTimeoutMs: options.stalledReadTimeoutMs ?? STALLED_READ_TIMEOUT_MS,
+    keepAliveMs: options.keepAliveMs ?? KEEP_ALIVE_MS,
     log,
   };
   const app = new ApiRoutes();
   let document: OpenApiDocument | undefined;
-  const describe = () => document ??= documentOf(app);
+  const describe = () => document ??= buildDocument(app);
   if (options.onResponse) app.use(observeResponses(options.onResponse));
   app.use(requestId({ generator: () => `req_${crypto.randomUUID()}` }));
   app.use(securityHeaders());
   app.use(
-    ...originGuard({ origins: options.origins ?? [], local: options.local ?? (() => false) }),
+    ...originGuard({
+      allowedOrigins: options.allowedOrigins ?? [],
+      localOnly: options.localOnly ?? (() => false),
+    }),
   );
   app.onError(handleError(log));
   app.notFound(notFound);
@@ -103,10 +108,10 @@ export function createApp(options: AppOptions): Hono {
   const { metrics, metricsToken: token } = options;
   if (metrics) app.route("/", metricsRoutes(metrics, { gate, token }));
   app.route("/", documentRoutes(describe));
-  app.route("/", referenceRoutes(describe));
+  app.route("/", docsPageRoutes(describe));
   app.use("/v1/*", authenticate(gate), leaseMemory(new MemoryBudget(BODIES * bytes)));
   if (options.openAccount) {
-    app.use("/v1/*", openAccounts(options.openAccount));
+    app.use("/v1/*", attachAccounts(options.openAccount));
     app.on("POST", GENERATING, rateLimitHeaders());
     app.use("/v1/*", countRequests());
   }
@@ -117,6 +122,6 @@ export function createApp(options: AppOptions): Hono {
   app.route("/v1", responseRoutes(routes));
   app.route("/v1", stateRoutes(routes));
   app.route("/v1", tokenRoutes(routes));
-  methodNotAllowed(app);
+  rejectOtherMethods(app);
   return app;
 }

@@ -17,6 +17,6 @@ export interface RouteOptions {
   /** Milliseconds for which a client may read nothing of a stream. */
   stalledReadTimeoutMs: number;
   /** Milliseconds without an event after which a stream sends a comment. */
-  keepAlive: number;
+  keepAliveMs: number;
   log: Log;
 }

@@ -61,14 +61,14 @@ export interface WorkerStatus {
 
 export interface ReadyOptions {
   /** Milliseconds to wait for a worker that starts. */
-  timeout: number;
+  timeoutMs: number;
   signal: AbortSignal;
 }
 
 /** @throws InferenceError `not_ready` or `cancelled` */
 export async function waitUntilReady(
   worker: WorkerStatus,
-  { timeout, signal }: ReadyOptions,
+  { timeoutMs: timeout, signal }: ReadyOptions,
 ): Promise<SessionsByTenant> {
   const { promise: interrupted, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => {

@@ -13,7 +13,7 @@ import { chatLogprobs } from "../generation/logprobs_schema.ts";
 import type { Turn } from "../../src/session/session_api.ts";
 
 /** What every object of one turn begins with. */
-export type Heading = Pick<Completion, "id" | "created" | "model" | "system_fingerprint">;
+export type CommonFields = Pick<Completion, "id" | "created" | "model" | "system_fingerprint">;
 
 export interface ChunkOptions {
   /** Of the choice. */
@@ -29,11 +29,11 @@ export interface ChunkOptions {
 }
 
 /** @param kind What ids begin with. */
-export function headingOf(
+export function commonFieldsOf(
   turn: Turn,
   model: SessionModel,
   kind: "chatcmpl" | "cmpl" = "chatcmpl",
-): Heading {
+): CommonFields {
   return {
     id: `${kind}-${turn.id}`,
     created: Math.floor(turn.created / 1000),
@@ -43,7 +43,7 @@ export function headingOf(
 }
 
 /** @param results The choices, one or more. */
-export function completion(heading: Heading, results: readonly TurnResult[]): Completion {
+export function chatCompletion(heading: CommonFields, results: readonly TurnResult[]): Completion {
   return {
     ...heading,
     object: "chat.completion",
@@ -52,15 +52,15 @@ export function completion(heading: Heading, results: readonly TurnResult[]): Co
       message: { role: "assistant", content: result.text, refusal: null },
       logprobs: chatLogprobs(result.tokens),
       finish_reason: result.finishReason,
-      ...stateOf(result),
+      ...stateFieldsOf(result),
     })),
     usage: usageOf(results),
-    ...stateOf(results[0]),
+    ...stateFieldsOf(results[0]),
   };
 }
 
 /** The state that a choice leads to. */
-export function stateOf({ stateId, warning }: Pick<ChunkOptions, "stateId" | "warning">) {
+export function stateFieldsOf({ stateId, warning }: Pick<ChunkOptions, "stateId" | "warning">) {
   return {
     ...(stateId === undefined ? {} : { state_id: stateId }),
     ...(warning === undefined ? {} : { warning }),
@@ -75,12 +75,12 @@ export function usageOf(ends: readonly TurnEnd[]): Usage {
   return { ...usage, completion_tokens: written, total_tokens: total };
 }
 
-export function chunk(
-  heading: Heading,
+export function chatChunk(
+  heading: CommonFields,
   delta: Delta,
   { index, finishReason, tokens, includeUsage = false, ...end }: ChunkOptions,
 ): Chunk {
-  const state = stateOf(end);
+  const state = stateFieldsOf(end);
   return {
     ...heading,
     object: "chat.completion.chunk",
@@ -96,12 +96,12 @@ export function chunk(
   };
 }
 
-export function usageChunk(heading: Heading, ends: readonly TurnEnd[]): Chunk {
+export function usageChunk(heading: CommonFields, ends: readonly TurnEnd[]): Chunk {
   return {
     ...heading,
     object: "chat.completion.chunk",
     choices: [],
     usage: usageOf(ends),
-    ...stateOf(ends[0]),
+    ...stateFieldsOf(ends[0]),
   };
 }

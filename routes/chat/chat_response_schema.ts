@@ -6,7 +6,7 @@ import { epochSeconds, EXAMPLE_STATE, modelId } from "../openapi/ids_schema.ts";
 import { chatLogprobsSchema } from "../generation/logprobs_schema.ts";
 
 /** What every object of one turn begins with. */
-export const headingFields = {
+export const commonFields = {
   id: z.string().openapi({
     description: "Names the turn, the same in all its chunks.",
     example: "chatcmpl-0123456789abcdef0123456789abcdef0123456789abcdef",
@@ -76,7 +76,7 @@ const choiceSchema = z.object({
 }).openapi("ChatChoice");
 
 export const completionSchema = z.object({
-  ...headingFields,
+  ...commonFields,
   object: z.literal("chat.completion").openapi({
     description: "What this is.",
     example: "chat.completion",
@@ -104,7 +104,7 @@ const chunkChoiceSchema = z.object({
 }).openapi("ChatChunkChoice");
 
 export const chunkSchema = z.object({
-  ...headingFields,
+  ...commonFields,
   object: z.literal("chat.completion.chunk").openapi({
     description: "What this is.",
     example: "chat.completion.chunk",

@@ -2,18 +2,18 @@
 
 import { z } from "@hono/zod-openapi";
 import { InferenceError } from "../../src/core/errors.ts";
-import { LOGPROBS_BOUND, topLogprobs } from "../generation/logprobs_schema.ts";
+import { LOGPROBS_LIMIT, topLogprobs } from "../generation/logprobs_schema.ts";
 import { messageSchema } from "./message_schema.ts";
 import { constraintOf, formatFields } from "../generation/response_format.ts";
-import { tokenLimit, tokensOf } from "../generation/sampling_schema.ts";
+import { tokenLimit, tokenLimitOf } from "../generation/sampling_schema.ts";
 import {
+  type CompletionParams,
+  completionParams,
   generationFields,
-  type GenerationRequest,
-  generationRequest,
 } from "../generation/generation_schema.ts";
 import {
   assertSupported,
-  documented,
+  documentedFields,
   type UnsupportedFields,
 } from "../generation/unsupported_fields.ts";
 
@@ -55,7 +55,7 @@ export const chatSchema = z.object({
     example: 256,
   }),
   logprobs: z.boolean().nullish().openapi({
-    description: "Whether it is told how probable each token of the reply was. " + LOGPROBS_BOUND,
+    description: "Whether it is told how probable each token of the reply was. " + LOGPROBS_LIMIT,
     example: true,
   }),
   top_logprobs: topLogprobs.nullish().openapi({
@@ -63,7 +63,7 @@ export const chatSchema = z.object({
     example: 3,
   }),
   ...formatFields,
-  ...documented(UNSUPPORTED),
+  ...documentedFields(UNSUPPORTED),
 }, { error: "expected a JSON object" }).openapi("ChatCompletionRequest", {
   example: { model: "default", messages: [{ role: "user", content: "Hello" }], max_tokens: 64 },
 });
@@ -71,7 +71,7 @@ export const chatSchema = z.object({
 export type ChatBody = z.infer<typeof chatSchema>;
 
 /** @throws InferenceError `unsupported_value` or `invalid_value`, naming the field */
-export function chatRequest(request: ChatBody): GenerationRequest {
+export function chatParams(request: ChatBody): CompletionParams {
   assertSupported(request, UNSUPPORTED);
   if ((request.top_logprobs ?? 0) > 0 && !request.logprobs) {
     throw new InferenceError(
@@ -80,11 +80,11 @@ export function chatRequest(request: ChatBody): GenerationRequest {
       { param: "top_logprobs" },
     );
   }
-  return generationRequest(request, {
+  return completionParams(request, {
     messages: request.messages ?? [],
     prefill: continuesLast(request),
     constraint: constraintOf(request),
-    maxTokens: tokensOf(request.max_completion_tokens) ?? tokensOf(request.max_tokens),
+    maxTokens: tokenLimitOf(request.max_completion_tokens) ?? tokenLimitOf(request.max_tokens),
     logprobs: request.logprobs ? request.top_logprobs ?? 0 : undefined,
   });
 }

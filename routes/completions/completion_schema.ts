@@ -2,21 +2,21 @@
 
 import { z } from "@hono/zod-openapi";
 import {
+  commonFields,
   finishReason,
-  headingFields,
   stateFields,
   usageSchema,
 } from "../chat/chat_response_schema.ts";
 import { errorEventSchema } from "../openapi/error_schema.ts";
-import { LOGPROBS_BOUND, textLogprobsSchema } from "../generation/logprobs_schema.ts";
+import { LOGPROBS_LIMIT, textLogprobsSchema } from "../generation/logprobs_schema.ts";
 import {
+  type CompletionParams,
+  completionParams,
   generationFields,
-  type GenerationRequest,
-  generationRequest,
 } from "../generation/generation_schema.ts";
 import {
   assertSupported,
-  documented,
+  documentedFields,
   type UnsupportedFields,
 } from "../generation/unsupported_fields.ts";
 
@@ -52,20 +52,20 @@ export const completionRequestSchema = z.object({
     error: "expected an integer from 0 to 20, or false",
   }).nullish().openapi({
     description: "Tells how probable each token was, with so many of the most probable ones; " +
-      "`false` or null: not at all. " + LOGPROBS_BOUND,
+      "`false` or null: not at all. " + LOGPROBS_LIMIT,
     example: 2,
   }),
-  ...documented(UNSUPPORTED),
+  ...documentedFields(UNSUPPORTED),
 }, { error: "expected a JSON object" }).openapi("CompletionRequest", {
   example: { model: "default", prompt: "Once upon a time", max_tokens: 64 },
 });
 
 /** @throws InferenceError `unsupported_value`, naming the field */
-export function completionRequest(
+export function textCompletionParams(
   request: z.infer<typeof completionRequestSchema>,
-): GenerationRequest {
+): CompletionParams {
   assertSupported(request, UNSUPPORTED);
-  return generationRequest(request, {
+  return completionParams(request, {
     messages: [],
     prompt: request.prompt ?? undefined,
     logprobs: request.logprobs === false ? undefined : request.logprobs ?? undefined,
@@ -82,7 +82,7 @@ const choiceFields = {
 };
 
 const objectFields = {
-  ...headingFields,
+  ...commonFields,
   object: z.literal("text_completion").openapi({
     description: "What this is.",
     example: "text_completion",

@@ -3,7 +3,7 @@
 import { z } from "@hono/zod-openapi";
 import { conversationId, epochSeconds, EXAMPLE_STATE, stateId } from "../openapi/ids_schema.ts";
 import { inputItem } from "../responses/input_items.ts";
-import { documented, type UnsupportedFields } from "../generation/unsupported_fields.ts";
+import { documentedFields, type UnsupportedFields } from "../generation/unsupported_fields.ts";
 
 /** OpenAI's bounds. */
 export const metadata = z.record(z.string().max(64), z.string().max(512)).refine(
@@ -28,7 +28,7 @@ export const conversationChangeSchema = z.object({
   state_id: stateId.nullish().openapi({
     description: "The state that the conversation is to go on from.",
   }),
-  ...documented(UNCHANGEABLE),
+  ...documentedFields(UNCHANGEABLE),
 }, { error: "expected a JSON object" }).openapi("ConversationChange", {
   example: { metadata: { topic: "tea" } },
 });

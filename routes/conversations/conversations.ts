@@ -3,7 +3,7 @@
 import { z } from "@hono/zod-openapi";
 import { InferenceError } from "../../src/core/errors.ts";
 import type { Conversation } from "../../src/session/session_types.ts";
-import { bodyStateErrors, withBodyStates } from "../middleware/referenced_ids.ts";
+import { bodyStateErrors, withMissingStateAs400 } from "../middleware/referenced_ids.ts";
 import {
   type ConversationChange,
   conversationChangeSchema,
@@ -17,7 +17,7 @@ import {
 } from "./conversation_schema.ts";
 import { BODY_ERRORS, SESSION_ERRORS, STATE_ERRORS } from "../openapi/error_responses.ts";
 import { conversationId } from "../openapi/ids_schema.ts";
-import { entriesOf } from "../responses/input_items.ts";
+import { transcriptEntriesOf } from "../responses/input_items.ts";
 import {
   EXAMPLE_MESSAGE,
   type Item,
@@ -25,7 +25,13 @@ import {
   itemListSchema,
   itemSchema,
 } from "../responses/item_schema.ts";
-import { itemOf, listOf, noItem, PAGE_ITEMS, pageOf } from "../responses/items.ts";
+import {
+  DEFAULT_PAGE_SIZE,
+  itemList,
+  itemOf,
+  itemPage,
+  unknownAfterItem,
+} from "../responses/items.ts";
 import { accountOf } from "../middleware/rate_limits.ts";
 import { ApiRoutes, defineRoute, jsonBody, jsonResponse } from "../openapi/openapi.ts";
 import { memoryLease } from "../middleware/memory_budget.ts";
@@ -164,8 +170,8 @@ export function conversationRoutes({ sessions, body }: RouteOptions): ApiRoutes 
       const { conversations } = await sessions(c);
       const body = c.req.valid("json");
       const account = accountOf(c);
-      const begun = { ...wanted(body), items: entriesOf(body.items ?? [], "items") };
-      const make = () => withBodyStates(conversations.create(begun, account));
+      const begun = { ...wanted(body), items: transcriptEntriesOf(body.items ?? [], "items") };
+      const make = () => withMissingStateAs400(conversations.create(begun, account));
       const created = await account?.createConversation(make) ?? await make();
       return c.json(conversationObject(created), 200);
     })
@@ -178,7 +184,7 @@ export function conversationRoutes({ sessions, body }: RouteOptions): ApiRoutes 
       const { id } = c.req.valid("param");
       const body = c.req.valid("json");
       assertSupported(body, UNCHANGEABLE);
-      const changed = await withBodyStates(conversations.update(id, wanted(body)));
+      const changed = await withMissingStateAs400(conversations.update(id, wanted(body)));
       return c.json(conversationObject(changed), 200);
     })
     .handle(deleteConversation, async (c) => {
@@ -191,20 +197,24 @@ export function conversationRoutes({ sessions, body }: RouteOptions): ApiRoutes 
     .handle(listItems, async (c) => {
       const { conversations } = await sessions(c);
       const { id } = c.req.valid("param");
-      const { after: item, limit = PAGE_ITEMS, order = "desc" } = c.req.valid("query");
+      const { after: item, limit = DEFAULT_PAGE_SIZE, order = "desc" } = c.req.valid("query");
       const after = item === undefined ? undefined : indexOf(item, id) ?? -1;
-      if (after === -1) throw noItem(item!);
-      const page = await conversations.transcript(id, { after, limit, order }, memoryLease(c).grow);
-      if (after !== undefined && after >= page.total) throw noItem(item!);
-      return c.json(listOf(itemsOf(id, page), page), 200);
+      if (after === -1) throw unknownAfterItem(item!);
+      const page = await conversations.transcript(
+        id,
+        { after, limit, order },
+        memoryLease(c).reserve,
+      );
+      if (after !== undefined && after >= page.total) throw unknownAfterItem(item!);
+      return c.json(itemList(itemsOf(id, page), page), 200);
     })
     .handle(createItems, async (c) => {
       const { conversations } = await sessions(c);
       const { id } = c.req.valid("param");
-      const messages = entriesOf(c.req.valid("json").items, "items");
+      const messages = transcriptEntriesOf(c.req.valid("json").items, "items");
       const { before } = await conversations.addItems(id, messages, accountOf(c));
       const items = messages.map((entry, i) => itemOf(messageId(id, before + i), entry));
-      return c.json(pageOf(items, { order: "asc", limit: items.length }), 200);
+      return c.json(itemPage(items, { order: "asc", limit: items.length }), 200);
     })
     .handle(getItem, async (c) => {
       const { conversations } = await sessions(c);
@@ -214,7 +224,7 @@ export function conversationRoutes({ sessions, body }: RouteOptions): ApiRoutes 
       const page = await conversations.transcript(
         id,
         { after: index - 1, limit: 1 },
-        memoryLease(c).grow,
+        memoryLease(c).reserve,
       );
       if (page.messages.length === 0) throw itemNotFound(item_id, id);
       return c.json(itemsOf(id, page)[0], 200);

@@ -6,7 +6,7 @@ import { StallTimer } from "../middleware/stall_timer.ts";
 import type { Turn } from "../../src/session/session_api.ts";
 
 /** Milliseconds for which a client may read nothing of what there is for it, unless told otherwise. */
-export const STALLED_READ_MS = 60_000;
+export const STALLED_READ_TIMEOUT_MS = 60_000;
 
 /**
  * Milliseconds without an event after which a comment is sent, unless told otherwise: proxies close
@@ -15,7 +15,7 @@ export const STALLED_READ_MS = 60_000;
 export const KEEP_ALIVE_MS = 10_000;
 
 /** An event. */
-export interface Message {
+export interface ServerSentEvent {
   event?: string;
   data: string;
 }
@@ -26,11 +26,11 @@ export interface EventStreamOptions {
   /** Milliseconds for which the client may read nothing of what there is for it. */
   stalledReadTimeoutMs: number;
   /** Milliseconds without an event after which a comment is sent. */
-  keepAlive: number;
+  keepAliveMs: number;
 }
 
 /** Names the states that turns lead to, where they can be resumed. */
-export function setStateHeaders(c: Context, states: readonly { stateId: string | null }[]): void {
+export function setStateIdHeader(c: Context, states: readonly { stateId: string | null }[]): void {
   const ids = states.flatMap(({ stateId }) => stateId ?? []);
   if (ids.length > 0) c.header("x-state-id", ids.join(", "));
 }
@@ -38,27 +38,27 @@ export function setStateHeaders(c: Context, states: readonly { stateId: string |
 /** The answer of what `run` sends. */
 export function streamEvents(
   c: Context,
-  { turns, stalledReadTimeoutMs: unread, keepAlive }: EventStreamOptions,
-  run: (send: (message: Message) => Promise<void>) => Promise<void>,
+  { turns, stalledReadTimeoutMs: unread, keepAliveMs: keepAlive }: EventStreamOptions,
+  run: (send: (message: ServerSentEvent) => Promise<void>) => Promise<void>,
 ): Response {
-  setStateHeaders(c, turns);
+  setStateIdHeader(c, turns);
   c.header("x-accel-buffering", "no");
   return streamSSE(c, async (sse) => {
     sse.onAbort(() => turns.forEach((turn) => turn.cancel()));
     using watch = new StallTimer({
-      due: (since) => since + unread,
-      late: () => sse.abort(),
+      deadline: (since) => since + unread,
+      onTimeout: () => sse.abort(),
     });
     let silent = true;
     const timer = setInterval(() => {
       // What is on its way already keeps the connection alive.
-      if (silent) void watch.during(sse.write(": keep-alive\n\n")).catch(() => {});
+      if (silent) void watch.watch(sse.write(": keep-alive\n\n")).catch(() => {});
       silent = true;
     }, keepAlive);
     try {
       await run((message) => {
         silent = false;
-        return watch.during(sse.writeSSE(message));
+        return watch.watch(sse.writeSSE(message));
       });
     } finally {
       clearInterval(timer);

@@ -216,7 +216,7 @@ const GROUPS = {
 };
 
 /** A schema that refuses, before its own checks, other servers' fields that would change the reply. */
-export function ignoreForeignFields<T extends z.ZodType>(schema: T, kind: keyof typeof GROUPS) {
+export function rejectForeignFields<T extends z.ZodType>(schema: T, kind: keyof typeof GROUPS) {
   return z.preprocess((body) => {
     if (typeof body === "object" && body !== null) assertNeutral(body as Body, GROUPS[kind]);
     return body;
@@ -224,7 +224,7 @@ export function ignoreForeignFields<T extends z.ZodType>(schema: T, kind: keyof 
 }
 
 /** What a request's description says of these fields. */
-export function foreignNames(kind: keyof typeof GROUPS): string {
+export function describeForeignFields(kind: keyof typeof GROUPS): string {
   const names = GROUPS[kind].flatMap(({ fields }) => Object.keys(fields)).sort();
   return "Fields of other servers that would change the reply, and are not among these, are 400 " +
     `\`unsupported_value\` unless their value changes nothing: \`${names.join("`, `")}\`.`;

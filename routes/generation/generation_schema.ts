@@ -10,7 +10,7 @@ import {
   seedOf,
   stopsOf,
   tokenLimit,
-  tokensOf,
+  tokenLimitOf,
 } from "./sampling_schema.ts";
 import { DEFAULT_LIMITS } from "../../src/session/session_limits.ts";
 
@@ -91,13 +91,13 @@ export const generationFields = {
 type TurnBody = z.infer<z.ZodObject<typeof generationFields>>;
 
 /** A request to write, whatever it writes on. */
-export interface GenerationRequest {
+export interface CompletionParams {
   /** As the client calls it; `undefined` leaves it to the worker. */
   model: string | undefined;
   stream: boolean;
   includeUsage: boolean;
   /** Replies to write, each with a state of its own. */
-  choices: number;
+  choiceCount: number;
   turn: TurnRequest;
 }
 
@@ -105,19 +105,19 @@ export interface GenerationRequest {
  * @param own What this kind of request says besides.
  * @throws InferenceError `invalid_value`
  */
-export function generationRequest(
+export function completionParams(
   request: TurnBody,
   own: Pick<TurnRequest, "messages"> & Partial<TurnRequest>,
-): GenerationRequest {
+): CompletionParams {
   const stream = request.stream ?? false;
-  assertStored(request);
+  assertConversationStored(request);
   const turn: TurnRequest = {
     stateId: request.state_id ?? undefined,
     conversation: request.conversation ?? undefined,
     reprocess: request.on_mismatch === "reread",
     store: request.store ?? true,
     ttl: typeof request.state_ttl === "number" ? 1000 * request.state_ttl : undefined,
-    maxTokens: tokensOf(request.max_tokens),
+    maxTokens: tokenLimitOf(request.max_tokens),
     ignoreEos: request.ignore_eos ?? undefined,
     stop: stopsOf(request),
     sampling: samplingOf(request),
@@ -129,7 +129,7 @@ export function generationRequest(
   return {
     model: request.model ?? undefined,
     stream,
-    choices: request.n ?? 1,
+    choiceCount: request.n ?? 1,
     includeUsage: stream && (request.stream_options?.include_usage ?? false),
     turn,
   };
@@ -150,7 +150,7 @@ function assertLength(
 }
 
 /** @throws InferenceError `invalid_value` for what is to be in a conversation and not to be stored */
-export function assertStored(
+export function assertConversationStored(
   { store, conversation }: Pick<TurnBody, "store" | "conversation">,
 ): void {
   if (store !== false || conversation === null || conversation === undefined) return;

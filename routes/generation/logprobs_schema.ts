@@ -22,7 +22,7 @@ const chance = {
 const chanceSchema = z.object(chance).openapi("TokenLogprob");
 
 /** What a description says of how many may be asked for. */
-export const LOGPROBS_BOUND = "Choices times tokens to write at most times probabilities a token " +
+export const LOGPROBS_LIMIT = "Choices times tokens to write at most times probabilities a token " +
   "(those most probable, and its own) are at most 200,000, unless the reply is streamed. A stream of which as " +
   "many wait to be read ends with `length`, and its state goes on.";
 

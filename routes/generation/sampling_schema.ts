@@ -13,7 +13,7 @@ import type { Sampling } from "../../src/session/session_types.ts";
 const MAX_STOPS = 256;
 
 /** Tokens that one request may bias at most. */
-export const MAX_BIASES = 4096;
+export const MAX_LOGIT_BIASES = 4096;
 
 const stop = z.union(
   [z.string(), z.array(z.string()).max(MAX_STOPS)],
@@ -38,8 +38,8 @@ const logitBias = z.preprocess((value, { addIssue }) => {
   if (Array.isArray(value) && value.length === 0) return {};
   if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
   const count = Object.keys(value).length;
-  if (count <= MAX_BIASES) return value;
-  addIssue(`${count} tokens are given; at most ${MAX_BIASES} can be biased`);
+  if (count <= MAX_LOGIT_BIASES) return value;
+  addIssue(`${count} tokens are given; at most ${MAX_LOGIT_BIASES} can be biased`);
   return z.NEVER;
 }, biases);
 
@@ -52,9 +52,9 @@ export const samplingFields = {
   }),
   ...numericFields(),
   logit_bias: logitBias.nullish().openapi({
-    description: `Added to logits, from -100 to 100, by token id; ${MAX_BIASES} at most.`,
+    description: `Added to logits, from -100 to 100, by token id; ${MAX_LOGIT_BIASES} at most.`,
     example: { "261": -100 },
-    maxProperties: MAX_BIASES,
+    maxProperties: MAX_LOGIT_BIASES,
   }),
   seed: seed.nullish().openapi({
     type: ["integer", "null"],
@@ -107,7 +107,7 @@ export function stopsOf({ stop }: SamplingRequest): readonly string[] | undefine
 }
 
 /** Returns a limit of tokens; `undefined` leaves it to the worker. */
-export function tokensOf(limit: number | null | undefined): number | undefined {
+export function tokenLimitOf(limit: number | null | undefined): number | undefined {
   return limit === -1 ? undefined : limit ?? undefined;
 }
 

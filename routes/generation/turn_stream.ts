@@ -9,7 +9,7 @@ import type { Turn } from "../../src/session/session_api.ts";
 /** What is sent of a turn, as objects. `index` is the choice's. */
 export interface TurnChunks {
   /** Before any text; `null`: nothing. */
-  begin(index: number): unknown;
+  start(index: number): unknown;
   text(event: TextEvent, index: number): unknown;
   end(end: TurnEnd, index: number): unknown;
   /** When all have ended; `null`: nothing. */
@@ -26,7 +26,7 @@ export function streamTurns(
       if (data !== null) await write({ data: JSON.stringify(data) });
     };
     const sendTurn = async (turn: Turn, index: number): Promise<TurnEnd> => {
-      await send(chunks.begin(index));
+      await send(chunks.start(index));
       let end: TurnEnd | undefined;
       for await (const event of turn.events()) {
         if (event.type === "end") end = event;

@@ -7,7 +7,7 @@ import { InferenceError } from "../../src/core/errors.ts";
 export type UnsupportedFields = Record<string, { takes: z.ZodType; message: string }>;
 
 /** Fields of a schema that documents them; what they hold is `assertSupported`'s to check. */
-export function documented<T extends UnsupportedFields>(
+export function documentedFields<T extends UnsupportedFields>(
   fields: T,
 ): { [Name in keyof T]: z.ZodOptional<z.ZodUnknown> } {
   const shape = Object.entries(fields).map(([name, { takes, message }]) => {

@@ -2,16 +2,16 @@
 
 import { InferenceError } from "../../src/core/errors.ts";
 import { checkJsonComplexity } from "../../src/core/json_complexity.ts";
-import { inBlocks } from "./body_stream.ts";
-import { LargeBodies } from "./large_bodies.ts";
+import { readBlocks } from "./body_stream.ts";
+import { LargeBodyQueue } from "./large_bodies.ts";
 import type { MemoryLease } from "./memory_budget.ts";
 
 /** What a body may be. */
 export interface BodyLimits {
   /** Where large JSON bodies wait for each other. */
-  large: LargeBodies;
+  largeBodies: LargeBodyQueue;
   /** At most. */
-  bytes: number;
+  maxBytes: number;
   /**
    * Milliseconds between two pieces of it at most, and, once three times that is over, on average
    * for every 64 KiB.
@@ -27,8 +27,8 @@ export interface BodyReadOptions extends BodyLimits {
 
 /** Unless told otherwise. */
 export const BODY_LIMITS: BodyLimits = {
-  large: new LargeBodies(),
-  bytes: 8 * 1024 * 1024,
+  largeBodies: new LargeBodyQueue(),
+  maxBytes: 8 * 1024 * 1024,
   stallTimeoutMs: 20_000,
 };
 
@@ -48,7 +48,7 @@ export async function readJson<T>(
   check: (json: unknown) => T,
 ): Promise<T> {
   const bytes = await readBytes(request, limits);
-  return await limits.large.process(bytes.length, async (step) => {
+  return await limits.largeBodies.process(bytes.length, async (step) => {
     await step(() => {
       const excess = checkJsonComplexity(bytes, JSON_LIMITS);
       if (excess !== null) throw new InferenceError("invalid_value", `The request body ${excess}`);
@@ -90,7 +90,7 @@ export async function* readChunks(
   remedy: string,
 ): AsyncGenerator<Uint8Array> {
   assertPlain(request);
-  const limit = limits.bytes;
+  const limit = limits.maxBytes;
   const tooLarge = (what: string) =>
     new InferenceError(
       "payload_too_large",
@@ -100,10 +100,10 @@ export async function* readChunks(
   if (declared > limit) throw tooLarge(`${declared}`);
   let length = 0;
   try {
-    for await (const chunk of inBlocks(request.body, limits.stallTimeoutMs)) {
+    for await (const chunk of readBlocks(request.body, limits.stallTimeoutMs)) {
       length += chunk.length;
       if (length > limit) throw tooLarge(`more than ${limit}`);
-      limits.memory.grow(chunk.length);
+      limits.memory.reserve(chunk.length);
       yield chunk;
     }
   } catch (cause) {

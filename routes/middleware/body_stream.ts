@@ -19,7 +19,7 @@ export const MAX_CHUNKS = 65_536;
  * @throws InferenceError `request_timeout` where pieces are too long in coming, `invalid_value` where
  * there are too many
  */
-export async function* inBlocks(
+export async function* readBlocks(
   body: ReadableStream<Uint8Array> | null,
   pause: number,
 ): AsyncGenerator<Uint8Array> {
@@ -50,8 +50,8 @@ async function* inTime(
   const slice = new TimeSlice();
   let [length, pieces, late] = [0, 0, false];
   using watch = new StallTimer({
-    due: (since) => Math.min(since + pause, start + pause * (3 + length / BLOCK)),
-    late: () => {
+    deadline: (since) => Math.min(since + pause, start + pause * (3 + length / BLOCK)),
+    onTimeout: () => {
       late = true;
       // What is being read ends by this.
       reader.cancel().catch(() => {});
@@ -59,7 +59,7 @@ async function* inTime(
   });
   try {
     while (true) {
-      const { done, value } = await watch.during(reader.read());
+      const { done, value } = await watch.watch(reader.read());
       if (late) throw tooSlow(length, performance.now() - start);
       if (done) return;
       length += value.length;

@@ -87,7 +87,7 @@ function respondMethodNotAllowed(allow: string): Handler {
 }
 
 /** Lets the paths of `app` answer 405 to all methods but those that they have routes for. */
-export function methodNotAllowed(app: Hono): void {
+export function rejectOtherMethods(app: Hono): void {
   const own = app.routes.filter(({ method }) => method !== METHOD_NAME_ALL);
   for (const [path, routes] of Map.groupBy(own, ({ path }) => path)) {
     const methods = new Set(routes.map(({ method }) => method));

@@ -7,16 +7,16 @@
 import type { MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
 import { InferenceError } from "../../src/core/errors.ts";
-import { RATE_HEADERS } from "./rate_limits.ts";
+import { RATE_LIMIT_HEADERS } from "./rate_limits.ts";
 
-export interface GuardOptions {
+export interface OriginGuardOptions {
   /**
    * Origins whose pages may call, as `https://chat.example.com` or `app://obsidian.md`;
    * `moz-extension://*` for all of a scheme that is not the web's, `*` for all.
    */
-  origins: readonly string[];
+  allowedOrigins: readonly string[];
   /** Whether the worker is for this machine alone, and asks nobody for a key. */
-  local: () => boolean | Promise<boolean>;
+  localOnly: () => boolean | Promise<boolean>;
 }
 
 /** What pages of other origins may read of answers. */
@@ -26,7 +26,7 @@ const EXPOSED = [
   "retry-after",
   "x-should-retry",
   "content-disposition",
-  ...RATE_HEADERS,
+  ...RATE_LIMIT_HEADERS,
 ];
 
 /** Methods that change nothing: without leave, a page can't read what they answer. */
@@ -39,7 +39,9 @@ const HOST = /^(\[[\da-f:.]+\]|[\w.~%!$&'()*+,;=-]+)(:\d*)?$/i;
 const MAX_AGE = 3600;
 
 /** Answers browsers' questions, and refuses what pages may not ask. */
-export function originGuard({ origins, local }: GuardOptions): MiddlewareHandler[] {
+export function originGuard(
+  { allowedOrigins: origins, localOnly: local }: OriginGuardOptions,
+): MiddlewareHandler[] {
   const allowed = new Set(origins);
   // Nobody owns the host of another scheme: its name must not become a name of the worker.
   const hosts = new Set(origins.filter(isWeb).map((origin) => URL.parse(origin)?.hostname));

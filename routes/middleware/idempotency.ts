@@ -9,10 +9,10 @@ import { handleError, type Log } from "./errors.ts";
 import type { ResponseClaim, Turn } from "../../src/session/session_api.ts";
 
 /** Bytes of an answer that is kept, at most. */
-export const MAX_STORED_BYTES = 4 * 2 ** 20;
+export const MAX_STORED_RESPONSE_BYTES = 4 * 2 ** 20;
 
 /** Bytes of all streams that this process collects to keep them, at most. */
-const COLLECTED_BYTES = 16 * MAX_STORED_BYTES;
+const COLLECTED_BYTES = 16 * MAX_STORED_RESPONSE_BYTES;
 
 /** Of routes that call {@linkcode withIdempotency}. */
 export const IDEMPOTENCY_ERRORS = [
@@ -46,7 +46,7 @@ export interface IdempotencyOptions {
   /** The body as it was checked; the same one is the same request. */
   body: { store?: boolean | null | undefined };
   /** Whether a stream's text came to its end; `data: [DONE]` ends it unless told. */
-  isWhole?: ((text: string) => boolean) | undefined;
+  isComplete?: ((text: string) => boolean) | undefined;
 }
 
 /** Receives the turns that an answer is made of, as soon as they are there. */
@@ -128,7 +128,7 @@ class IdempotencyRecorder {
     }
     if (!isStream(answer)) {
       const bytes = await answer.bytes();
-      await this.#store(answer, bytes.length > MAX_STORED_BYTES ? null : bytes);
+      await this.#store(answer, bytes.length > MAX_STORED_RESPONSE_BYTES ? null : bytes);
       return new Response(bytes, answer);
     }
     return new Response(this.#watched(answer), answer);
@@ -181,7 +181,7 @@ class IdempotencyRecorder {
   #isWhole(answer: Response, body: Uint8Array | null, states: readonly string[]): boolean {
     if (!isStream(answer)) return true;
     if (body === null) return states.length === this.turns.length;
-    const { isWhole = endsWithDone } = this.#options;
+    const { isComplete: isWhole = endsWithDone } = this.#options;
     return isWhole(new TextDecoder().decode(body));
   }
 
@@ -218,7 +218,10 @@ class Collected {
   push(chunk: Uint8Array): void {
     if (this.#chunks === null) return;
     const { length } = chunk;
-    if (this.#bytes + length > MAX_STORED_BYTES || Collected.#total + length > COLLECTED_BYTES) {
+    if (
+      this.#bytes + length > MAX_STORED_RESPONSE_BYTES ||
+      Collected.#total + length > COLLECTED_BYTES
+    ) {
       this.take();
       this.#chunks = null;
       return;

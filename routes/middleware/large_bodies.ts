@@ -11,14 +11,14 @@ const LARGE_BYTES = 256 * 1024;
 const PAUSE_FACTOR = 2;
 
 /** One step of processing a body; steps of large bodies are in different turns of the event loop. */
-export type Step = <T>(work: () => T) => Promise<T>;
+export type RunTask = <T>(work: () => T) => Promise<T>;
 
 /** The queue of a worker's large bodies. */
-export class LargeBodies {
+export class LargeBodyQueue {
   #previous: Promise<void> = Promise.resolve();
 
   /** Processes a body of so many bytes, after those that came before. */
-  async process<T>(bytes: number, work: (step: Step) => Promise<T>): Promise<T> {
+  async process<T>(bytes: number, work: (step: RunTask) => Promise<T>): Promise<T> {
     if (bytes < LARGE_BYTES) return await work((one) => Promise.resolve(one()));
     const previous = this.#previous;
     const { promise, resolve } = Promise.withResolvers<void>();

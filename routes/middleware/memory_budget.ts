@@ -13,7 +13,7 @@ const SHARE = 0.5;
 /** What one request holds, until it is disposed of. */
 export interface MemoryLease extends Disposable {
   /** @throws InferenceError `overloaded` if there is no room for so many bytes more */
-  grow(bytes: number): void;
+  reserve(bytes: number): void;
 }
 
 /**
@@ -42,7 +42,7 @@ export class MemoryBudget {
       else this.#byTenant.delete(tenant);
     };
     return {
-      grow: (bytes) => {
+      reserve: (bytes) => {
         // A client may have left while something is still done for it.
         if (ended) return;
         this.#assertRoom(this.#taken, { own, bytes, most: this.#bytes });

@@ -15,12 +15,12 @@ const TOLD = new Set([200, 429]);
 const UNCOUNTED = new Set<ErrorCode>(["rate_limit_exceeded", "storage_limit_exceeded"]);
 
 /** Headers of answers to requests that are counted, in OpenAI's words. */
-export const RATE_HEADERS = (["limit", "remaining", "reset"] as const).flatMap((what) =>
+export const RATE_LIMIT_HEADERS = (["limit", "remaining", "reset"] as const).flatMap((what) =>
   (["requests", "tokens"] as const).map((kind): ResponseHeader => `x-ratelimit-${what}-${kind}`)
 );
 
 /** Gives every caller its account. */
-export function openAccounts(open: (caller: Caller) => AccountApi): MiddlewareHandler {
+export function attachAccounts(open: (caller: Caller) => AccountApi): MiddlewareHandler {
   return async (c, next) => {
     c.set(ACCOUNT, open(callerOf(c)));
     await next();
@@ -58,13 +58,13 @@ export function rateLimitHeaders(): MiddlewareHandler {
       const name = (what: string) => `x-ratelimit-${what}-${kind as RateKind}`;
       c.res.headers.set(name("limit"), String(left.limit));
       c.res.headers.set(name("remaining"), String(left.remaining));
-      c.res.headers.set(name("reset"), durationText(left.reset));
+      c.res.headers.set(name("reset"), formatDuration(left.reset));
     }
   };
 }
 
 /** As OpenAI writes it: `250ms`, `12s`, `6m0s`. */
-export function durationText(milliseconds: number): string {
+export function formatDuration(milliseconds: number): string {
   const whole = Math.ceil(milliseconds);
   if (whole < 1000) return `${whole}ms`;
   const seconds = Math.ceil(whole / 1000);

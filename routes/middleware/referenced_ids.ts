@@ -12,34 +12,39 @@ const STATE_CODES: readonly ErrorCode[] = ["state_not_found", "state_expired"];
 const ALL_CODES: readonly ErrorCode[] = [...STATE_CODES, "conversation_not_found"];
 
 /** Throws what `work` throws: with status 400 where a state of the request's body is not there. */
-export async function withBodyStates<T>(work: Promise<T>): Promise<T> {
+export async function withMissingStateAs400<T>(work: Promise<T>): Promise<T> {
   return await work.catch((error) => Promise.reject(asBadRequest(error, STATE_CODES)));
 }
 
 /** The same, of states and conversations. */
-export async function withBodyReferences<T>(work: Promise<T>): Promise<T> {
+export async function withMissingReferenceAs400<T>(work: Promise<T>): Promise<T> {
   return await work.catch((error) => Promise.reject(asBadRequest(error, ALL_CODES)));
 }
 
 /** The errors of a route, of which some are about what its body names. */
-export interface BodyErrors extends ReadonlyArray<ErrorCode> {
+export interface BodyReferenceErrors extends ReadonlyArray<ErrorCode> {
   /** Those that are answered with 400. */
-  readonly inBody: readonly ErrorCode[];
+  readonly badRequestCodes: readonly ErrorCode[];
 }
 
 /** Errors of a route whose body may name a state. */
-export function bodyStateErrors(codes: readonly ErrorCode[]): BodyErrors {
-  return Object.assign([...codes], { inBody: STATE_CODES });
+export function bodyStateErrors(codes: readonly ErrorCode[]): BodyReferenceErrors {
+  return Object.assign([...codes], { badRequestCodes: STATE_CODES });
 }
 
 /** The same, of a state or a conversation. */
-export function bodyReferenceErrors(codes: readonly ErrorCode[]): BodyErrors {
-  return Object.assign([...codes], { inBody: ALL_CODES });
+export function bodyReferenceErrors(codes: readonly ErrorCode[]): BodyReferenceErrors {
+  return Object.assign([...codes], { badRequestCodes: ALL_CODES });
 }
 
 /** Returns the status that a code has on a route with the errors `codes`. */
-export function statusOn(code: ErrorCode, codes: readonly ErrorCode[] | BodyErrors): number {
-  return "inBody" in codes && codes.inBody.includes(code) ? 400 : ERROR_STATUS[code];
+export function statusOnRoute(
+  code: ErrorCode,
+  codes: readonly ErrorCode[] | BodyReferenceErrors,
+): number {
+  return "badRequestCodes" in codes && codes.badRequestCodes.includes(code)
+    ? 400
+    : ERROR_STATUS[code];
 }
 
 function asBadRequest(error: unknown, codes: readonly ErrorCode[]): unknown {

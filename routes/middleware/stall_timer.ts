@@ -3,9 +3,9 @@
 /** What is watched for. */
 export interface StallTimerOptions {
   /** When a wait that began at `since` has taken too long, both in milliseconds of `performance`. */
-  due(since: number): number;
+  deadline(since: number): number;
   /** Called when one has; once at most. */
-  late(): void;
+  onTimeout(): void;
 }
 
 /** Milliseconds between two looks at least while nothing is waited for. */
@@ -25,7 +25,7 @@ export class StallTimer implements Disposable {
   }
 
   /** Waits for `promise`. Of several waits, one has begun when the last one has ended. */
-  async during<T>(promise: Promise<T>): Promise<T> {
+  async watch<T>(promise: Promise<T>): Promise<T> {
     if (this.#waits++ === 0) this.#since = performance.now();
     try {
       return await promise;
@@ -41,8 +41,8 @@ export class StallTimer implements Disposable {
 
   #look(): void {
     const now = performance.now();
-    const due = this.#options.due(this.#waits === 0 ? now : this.#since);
-    if (this.#waits > 0 && due <= now) return this.#options.late();
+    const due = this.#options.deadline(this.#waits === 0 ? now : this.#since);
+    if (this.#waits > 0 && due <= now) return this.#options.onTimeout();
     const least = this.#waits === 0 ? IDLE_MS : 1;
     this.#timer = setTimeout(() => this.#look(), Math.max(least, due - now));
   }

@@ -42,7 +42,7 @@ export function modelRoutes({ sessions }: RouteOptions): ApiRoutes {
     })
     .handle(getModel, async (c) => {
       const { model } = await sessions(c);
-      assertModel(model, c.req.valid("param").id);
+      assertModelLoaded(model, c.req.valid("param").id);
       return c.json(modelObject(model), 200);
     });
 }
@@ -53,7 +53,7 @@ export function modelRoutes({ sessions }: RouteOptions): ApiRoutes {
  *
  * @throws InferenceError `model_not_found`
  */
-export function assertModel({ id }: SessionModel, name: string | undefined): void {
+export function assertModelLoaded({ id }: SessionModel, name: string | undefined): void {
   if ([undefined, "", id, "default"].includes(name)) return;
   throw new InferenceError(
     "model_not_found",

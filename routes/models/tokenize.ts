@@ -3,7 +3,7 @@
 import { InferenceError } from "../../src/core/errors.ts";
 import type { TokenApi } from "../../src/session/session_api.ts";
 import { BODY_ERRORS, SESSION_ERRORS } from "../openapi/error_responses.ts";
-import { assertModel } from "./models.ts";
+import { assertModelLoaded } from "./models.ts";
 import { ApiRoutes, defineRoute, jsonBody, jsonResponse } from "../openapi/openapi.ts";
 import type { RouteOptions } from "../route_options.ts";
 import {
@@ -46,14 +46,14 @@ export function tokenRoutes({ sessions, body }: RouteOptions): ApiRoutes {
     .handle(tokenize, async (c) => {
       const request = c.req.valid("json");
       const ready = await sessions(c);
-      assertModel(ready.model, request.model ?? undefined);
+      assertModelLoaded(ready.model, request.model ?? undefined);
       const tokens = await tokensOf(request, ready.tokens);
       return c.json({ tokens, count: tokens.length, max_model_len: null }, 200);
     })
     .handle(detokenize, async (c) => {
       const request = c.req.valid("json");
       const ready = await sessions(c);
-      assertModel(ready.model, request.model ?? undefined);
+      assertModelLoaded(ready.model, request.model ?? undefined);
       return c.json({ prompt: await ready.tokens.textOf(request.tokens) }, 200);
     });
 }

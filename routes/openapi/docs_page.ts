@@ -3,15 +3,15 @@
 import { Hono } from "hono";
 import type { OpenApiDocument } from "./openapi_document.ts";
 import { PAGE_HEADERS } from "../page/page.ts";
-import { renderReference } from "./docs_page/render.ts";
+import { renderDocsPage } from "./docs_page/render.ts";
 import styles from "./docs_page/docs_page.css" with { type: "text" };
 
 /** @param describe The document of the whole app. */
-export function referenceRoutes(describe: () => OpenApiDocument): Hono {
+export function docsPageRoutes(describe: () => OpenApiDocument): Hono {
   let page: Promise<string> | undefined;
   return new Hono()
     .get("/docs", async (c) => {
-      page ??= renderReference(describe());
+      page ??= renderDocsPage(describe());
       return c.body(await page, 200, {
         ...PAGE_HEADERS,
         "content-type": "text/html; charset=utf-8",

@@ -7,11 +7,11 @@ import {
   type ErrorCode,
   InferenceError,
 } from "../../src/core/errors.ts";
-import { statusOn } from "../middleware/referenced_ids.ts";
+import { statusOnRoute } from "../middleware/referenced_ids.ts";
 import { type ErrorBody, errorSchema } from "./error_schema.ts";
 import { errorBody, RETRY_AFTER } from "../middleware/errors.ts";
-import { RATE_HEADERS } from "../middleware/rate_limits.ts";
-import { headersOf, type ResponseHeader } from "./response_headers.ts";
+import { RATE_LIMIT_HEADERS } from "../middleware/rate_limits.ts";
+import { headerRefs, type ResponseHeader } from "./response_headers.ts";
 
 /** Of every route: see `guard.ts`. */
 const GUARD_ERRORS = ["host_not_allowed", "origin_not_allowed"] as const;
@@ -54,7 +54,7 @@ const TURN_ERRORS = [
 ] as const;
 
 /** Of chat and text completions. */
-export const WRITE_ERRORS = [
+export const GENERATION_ERRORS = [
   ...BODY_ERRORS,
   "unsupported_value",
   ...SESSION_ERRORS,
@@ -89,7 +89,7 @@ interface Case {
 /** By status. Every route is guarded, and may have a bug. */
 export function errorResponses(codes: readonly ErrorCode[]): Record<string, ErrorResponse> {
   const cases = [...new Set([...codes, ...GUARD_ERRORS])]
-    .map((code) => caseOf(code, statusOn(code, codes)));
+    .map((code) => caseOf(code, statusOnRoute(code, codes)));
   const bug: Case = {
     code: "internal_error",
     status: 500,
@@ -112,7 +112,7 @@ function responseOf(
 ): ErrorResponse {
   return {
     description: cases.map(({ code, when }) => `\`${code}\`: ${when}`).join(".\n\n") + ".",
-    headers: headersOf("x-request-id", ...always, ...cases.flatMap(({ headers }) => headers)),
+    headers: headerRefs("x-request-id", ...always, ...cases.flatMap(({ headers }) => headers)),
     content: {
       "application/json": {
         schema: errorSchema,
@@ -128,7 +128,7 @@ function caseOf(code: ErrorCode, status: number): Case {
   const headers: ResponseHeader[] = [];
   if (code in RETRY_AFTER) headers.push("retry-after");
   else if (ERROR_STATUS[code] === 409) headers.push("x-should-retry");
-  if (code === "rate_limit_exceeded") headers.push(...RATE_HEADERS);
+  if (code === "rate_limit_exceeded") headers.push(...RATE_LIMIT_HEADERS);
   if (code === "conversation_conflict" || code === "answer_gone") headers.push("x-state-id");
   if (ERROR_STATUS[code] === 401) headers.push("www-authenticate");
   const when = ERROR_DESCRIPTIONS[code];

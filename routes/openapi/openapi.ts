@@ -10,7 +10,7 @@ import type { z } from "zod";
 import type { ErrorCode } from "../../src/core/errors.ts";
 import { BODY_LIMITS, type BodyLimits, readJson } from "../middleware/body.ts";
 import { errorResponses } from "./error_responses.ts";
-import { headersOf } from "./response_headers.ts";
+import { headerRefs } from "./response_headers.ts";
 import { memoryLease } from "../middleware/memory_budget.ts";
 import { invalidValue, parse } from "../middleware/validation.ts";
 
@@ -65,7 +65,7 @@ export class ApiRoutes extends OpenAPIHono<BlankEnv> {
     const { errors, pattern, ...route }: ApiRoute = declared;
     const own = Object.entries(route.responses).map(([status, response]) => [
       status,
-      { ...response, headers: { ...headersOf("x-request-id"), ...headersIn(response) } },
+      { ...response, headers: { ...headerRefs("x-request-id"), ...headersIn(response) } },
     ]);
     const responses = { ...Object.fromEntries(own), ...errorResponses(errors) };
     this.openAPIRegistry.registerPath({ ...route, responses });

@@ -73,7 +73,7 @@ export function documentRoutes(describe: () => OpenApiDocument): ApiRoutes {
 }
 
 /** The document of an app, once all its routes are there. */
-export function documentOf(app: ApiRoutes): OpenApiDocument {
+export function buildDocument(app: ApiRoutes): OpenApiDocument {
   const document = app.getOpenAPI31Document({
     openapi: "3.1.0",
     info: INFO,

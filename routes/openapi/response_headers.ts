@@ -94,7 +94,7 @@ export const RESPONSE_HEADERS: Record<ResponseHeader, Header> = {
 };
 
 /** References to headers, for a response. */
-export function headersOf(...names: ResponseHeader[]): Record<string, { $ref: string }> {
+export function headerRefs(...names: ResponseHeader[]): Record<string, { $ref: string }> {
   return Object.fromEntries(
     names.map((name) => [name, { $ref: `#/components/headers/${name}` }]),
   );

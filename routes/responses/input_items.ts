@@ -26,18 +26,18 @@ export const inputItem = z.object({
  * @param name Of the field that has them.
  * @throws InferenceError `invalid_value` for a user who says nothing
  */
-export function entriesOf(
+export function transcriptEntriesOf(
   items: readonly z.infer<typeof inputItem>[],
   name: string,
 ): TranscriptEntry[] {
   return items.map(({ role, content }, i) => {
     const text = typeof content === "string" ? content : content.map(({ text }) => text).join("\n");
-    return itemText(`${name}[${i}].content`, role, text);
+    return transcriptEntryOf(`${name}[${i}].content`, role, text);
   });
 }
 
 /** @throws InferenceError `invalid_value` for a user who says nothing */
-export function itemText(
+export function transcriptEntryOf(
   param: string,
   role: TranscriptEntry["role"],
   content: string,

@@ -6,7 +6,7 @@ import type { Item, ItemList, ItemListQuery, ItemStatus, OutputMessage } from ".
 import { tokenLogprobs } from "../generation/logprobs_schema.ts";
 
 /** Items of a page, unless the request says otherwise. */
-export const PAGE_ITEMS = 20;
+export const DEFAULT_PAGE_SIZE = 20;
 
 export function newMessageId(): string {
   return `msg_${crypto.getRandomValues(new Uint8Array(24)).toHex()}`;
@@ -47,16 +47,16 @@ export function itemOf(
  * @param items In the order in which they were said.
  * @throws InferenceError `invalid_value` if there is no item `after`
  */
-export function pageOf(items: readonly Item[], query: ItemListQuery): ItemList {
-  const { after, limit = PAGE_ITEMS, order = "desc" } = query;
+export function itemPage(items: readonly Item[], query: ItemListQuery): ItemList {
+  const { after, limit = DEFAULT_PAGE_SIZE, order = "desc" } = query;
   const ordered = order === "asc" ? items : items.toReversed();
   const before = ordered.findIndex(({ id }) => id === after);
-  if (after !== undefined && before < 0) throw noItem(after);
+  if (after !== undefined && before < 0) throw unknownAfterItem(after);
   const data = ordered.slice(before + 1, before + 1 + limit);
-  return listOf(data, { hasMore: before + 1 + limit < ordered.length });
+  return itemList(data, { hasMore: before + 1 + limit < ordered.length });
 }
 
-export function listOf(data: Item[], { hasMore }: { hasMore: boolean }): ItemList {
+export function itemList(data: Item[], { hasMore }: { hasMore: boolean }): ItemList {
   return {
     object: "list",
     data,
@@ -66,7 +66,7 @@ export function listOf(data: Item[], { hasMore }: { hasMore: boolean }): ItemLis
   };
 }
 
-export function noItem(id: string): InferenceError {
+export function unknownAfterItem(id: string): InferenceError {
   return new InferenceError(
     "invalid_value",
     `after: there is no item ${JSON.stringify(id.slice(0, 80))} in this list`,

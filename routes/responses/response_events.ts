@@ -5,7 +5,7 @@ import { errorBody, type Log } from "../middleware/errors.ts";
 import { outputMessage, outputText } from "./items.ts";
 import { tokenLogprobs } from "../generation/logprobs_schema.ts";
 import type { ResponseEvent } from "./response_event_schema.ts";
-import { responseObject, type ResponseStart, statusOf } from "./response_object.ts";
+import { responseObject, type ResponseStart, responseStatus } from "./response_object.ts";
 import type { Turn } from "../../src/session/session_api.ts";
 
 type Unnumbered<T> = T extends unknown ? Omit<T, "sequence_number"> : never;
@@ -56,7 +56,7 @@ async function* eventsOf(turn: Turn, start: ResponseStart, log: Log): AsyncGener
     return;
   }
   const ended = { ...end!, text, tokens };
-  const status = statusOf(ended);
+  const status = responseStatus(ended);
   yield { type: "response.output_text.done", ...at, text, logprobs: tokenLogprobs(tokens) };
   yield { type: "response.content_part.done", ...at, part: outputText(text, tokens) };
   const whole = outputMessage(id, ended, status);

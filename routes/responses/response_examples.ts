@@ -6,7 +6,7 @@ import type { ResponseEvent } from "./response_event_schema.ts";
 import { responseObject, type ResponseStart } from "./response_object.ts";
 
 const START: ResponseStart = {
-  leadsTo: EXAMPLE_STATE,
+  finalStateId: EXAMPLE_STATE,
   stateId: EXAMPLE_STATE,
   created: 1_800_000_000_000,
   note: {

@@ -20,7 +20,7 @@ export function stateIdOf(responseId: string): string {
 
 /** @throws InferenceError `previous_response_not_found` likewise. */
 export function previousStateId(responseId: string): string {
-  if (!RESPONSE_ID.test(responseId)) throw previousNotFound(responseId);
+  if (!RESPONSE_ID.test(responseId)) throw previousResponseNotFound(responseId);
   return stateIdOf(responseId);
 }
 
@@ -32,7 +32,7 @@ export function responseNotFound(id: string): InferenceError {
   );
 }
 
-export function previousNotFound(id: string): InferenceError {
+export function previousResponseNotFound(id: string): InferenceError {
   return new InferenceError(
     "previous_response_not_found",
     `Cannot go on from response ${JSON.stringify(id.slice(0, 80))}: no such id, or it was not ` +
@@ -46,7 +46,9 @@ export function asResponseError(error: unknown, previous: string | undefined): u
   if (!(error instanceof InferenceError)) return error;
   const { code, message, param } = error;
   if (param === "state_id" && previous !== undefined) {
-    if (code === "state_not_found" || code === "state_expired") return previousNotFound(previous);
+    if (code === "state_not_found" || code === "state_expired") {
+      return previousResponseNotFound(previous);
+    }
     return new InferenceError(code, message, { param: "previous_response_id", cause: error });
   }
   if (param?.startsWith("response_format")) {

@@ -3,19 +3,19 @@
 import type { TurnResult } from "../../src/session/session_types.ts";
 import { outputMessage } from "./items.ts";
 import { responseIdOf } from "./response_ids.ts";
-import type { ResponseNote } from "./response_request.ts";
+import type { ResponseRequestRecord } from "./response_request.ts";
 import type { ResponseObject, ResponseUsage } from "./response_schema.ts";
 import type { ReportedResult, TurnReport } from "../../src/session/session_api.ts";
 
 /** A response before its end. */
 export interface ResponseStart {
   /** The state that it leads to, stored or not. */
-  leadsTo: string;
+  finalStateId: string;
   /** The same, where it can be resumed. */
   stateId: string | null;
   /** Epoch milliseconds. */
   created: number;
-  note: ResponseNote;
+  note: ResponseRequestRecord;
 }
 
 /** How a response ended. */
@@ -24,8 +24,8 @@ export type ResponseEnd =
   & Partial<Pick<TurnResult, "stateId" | "warning" | "tokens">>;
 
 export function responseObject(start: ResponseStart, end: ResponseEnd | null): ResponseObject {
-  const { leadsTo, created, note: { message, given } } = start;
-  const status = end === null ? "in_progress" : statusOf(end);
+  const { finalStateId: leadsTo, created, note: { message, given } } = start;
+  const status = end === null ? "in_progress" : responseStatus(end);
   const stateId = end?.stateId === undefined ? start.stateId : end.stateId;
   return {
     id: responseIdOf(leadsTo),
@@ -36,7 +36,7 @@ export function responseObject(start: ResponseStart, end: ResponseEnd | null): R
     error: null,
     incomplete_details: status === "incomplete" ? { reason: "max_output_tokens" } : null,
     ...given,
-    output: end === null ? [] : [outputMessage(message, end, statusOf(end))],
+    output: end === null ? [] : [outputMessage(message, end, responseStatus(end))],
     reasoning: { effort: null, summary: null },
     tools: [],
     usage: end && usageOf(end),
@@ -50,11 +50,11 @@ export function storedResponse(
   stateId: string,
   { note, created, end }: TurnReport,
 ): ResponseObject {
-  const start = { leadsTo: stateId, stateId, created, note: note as ResponseNote };
+  const start = { finalStateId: stateId, stateId, created, note: note as ResponseRequestRecord };
   return responseObject(start, end);
 }
 
-export function statusOf({ finishReason }: ReportedResult): "completed" | "incomplete" {
+export function responseStatus({ finishReason }: ReportedResult): "completed" | "incomplete" {
   return finishReason === "stop" ? "completed" : "incomplete";
 }
 

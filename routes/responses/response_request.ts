@@ -6,7 +6,7 @@ import type { TranscriptEntry } from "../../src/prompt/chat_template.ts";
 import type { TurnRequest } from "../../src/session/session_types.ts";
 import { metadata } from "../conversations/conversation_schema.ts";
 import { conversationId, EXAMPLE_CONVERSATION, modelId } from "../openapi/ids_schema.ts";
-import { entriesOf, inputItem, itemText } from "./input_items.ts";
+import { inputItem, transcriptEntriesOf, transcriptEntryOf } from "./input_items.ts";
 import type { Item } from "./item_schema.ts";
 import { itemOf, newMessageId } from "./items.ts";
 import { topLogprobs } from "../generation/logprobs_schema.ts";
@@ -19,12 +19,12 @@ import {
   seedOf,
   stopsOf,
   tokenLimit,
-  tokensOf,
+  tokenLimitOf,
 } from "../generation/sampling_schema.ts";
-import { assertStored } from "../generation/generation_schema.ts";
+import { assertConversationStored } from "../generation/generation_schema.ts";
 import {
   assertSupported,
-  documented,
+  documentedFields,
   type UnsupportedFields,
 } from "../generation/unsupported_fields.ts";
 
@@ -123,7 +123,7 @@ export const responseRequestSchema = z.object({
     example: true,
   }),
   ...samplingFields,
-  ...documented(UNSUPPORTED),
+  ...documentedFields(UNSUPPORTED),
 }, { error: "expected a JSON object" }).openapi("ResponseRequest", {
   example: { model: "default", input: "Hello", max_output_tokens: 64 },
 });
@@ -131,15 +131,15 @@ export const responseRequestSchema = z.object({
 export type ResponseBody = z.infer<typeof responseRequestSchema>;
 
 /** What is kept with a response, to tell of it again. */
-export interface ResponseNote {
+export interface ResponseRequestRecord {
   /** The id of its output message. */
   message: string;
   input: readonly Item[];
   /** Of the response, what the request decides. */
-  given: GivenFields;
+  given: EchoedFields;
 }
 
-export type GivenFields = Pick<
+export type EchoedFields = Pick<
   ResponseObject,
   | "conversation"
   | "instructions"
@@ -165,7 +165,7 @@ export type GivenFields = Pick<
 export function responseRequest(
   body: ResponseBody,
   model: string,
-): { turn: TurnRequest; note: ResponseNote } {
+): { turn: TurnRequest; note: ResponseRequestRecord } {
   assertSupported(body, UNSUPPORTED);
   assertClear(body);
   const messages = messagesOf(body);
@@ -173,13 +173,13 @@ export function responseRequest(
   const previous = body.previous_response_id ?? null;
   const store = body.store ?? true;
   const format: TextFormat = body.text?.format ?? { type: "text" };
-  const note: ResponseNote = {
+  const note: ResponseRequestRecord = {
     message: newMessageId(),
     input: messages.map((message) => itemOf(newMessageId(), message)),
     given: {
       conversation: conversation === null ? null : { id: conversation },
       instructions: instructions === "" ? null : instructions,
-      max_output_tokens: tokensOf(body.max_output_tokens) ?? null,
+      max_output_tokens: tokenLimitOf(body.max_output_tokens) ?? null,
       metadata: metadata ?? {},
       model,
       parallel_tool_calls: body.parallel_tool_calls ?? true,
@@ -202,7 +202,7 @@ export function responseRequest(
       conversation: conversation ?? undefined,
       instructions: note.given.instructions,
       constraint: textConstraint(format) ?? undefined,
-      maxTokens: tokensOf(body.max_output_tokens),
+      maxTokens: tokenLimitOf(body.max_output_tokens),
       stop: stopsOf(body),
       sampling: samplingOf(body),
       seed: seedOf(body),
@@ -221,12 +221,14 @@ function logprobsOf({ include, top_logprobs }: ResponseBody): number | undefined
 }
 
 function messagesOf({ input }: ResponseBody): TranscriptEntry[] {
-  if (typeof input === "string") return input === "" ? [] : [itemText("input", "user", input)];
-  return entriesOf(input ?? [], "input");
+  if (typeof input === "string") {
+    return input === "" ? [] : [transcriptEntryOf("input", "user", input)];
+  }
+  return transcriptEntriesOf(input ?? [], "input");
 }
 
 function assertClear({ conversation, previous_response_id, store }: ResponseBody): void {
-  assertStored({ conversation, store });
+  assertConversationStored({ conversation, store });
   if ((conversation ?? null) === null) return;
   const param = "conversation";
   if ((previous_response_id ?? null) !== null) {

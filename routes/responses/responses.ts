@@ -4,11 +4,11 @@ import { z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { InferenceError } from "../../src/core/errors.ts";
 import type { SessionApi } from "../../src/session/session_api.ts";
-import { bodyReferenceErrors, withBodyReferences } from "../middleware/referenced_ids.ts";
-import { SESSION_ERRORS, WRITE_ERRORS } from "../openapi/error_responses.ts";
+import { bodyReferenceErrors, withMissingReferenceAs400 } from "../middleware/referenced_ids.ts";
+import { GENERATION_ERRORS, SESSION_ERRORS } from "../openapi/error_responses.ts";
 import {
   type EventStreamOptions,
-  setStateHeaders,
+  setStateIdHeader,
   streamEvents,
 } from "../generation/event_stream.ts";
 import {
@@ -16,19 +16,23 @@ import {
   idempotencyHeaders,
   withIdempotency,
 } from "../middleware/idempotency.ts";
-import { foreignNames, ignoreForeignFields } from "../generation/foreign_fields.ts";
+import { describeForeignFields, rejectForeignFields } from "../generation/foreign_fields.ts";
 import { itemListQuery, itemListSchema } from "./item_schema.ts";
-import { pageOf } from "./items.ts";
-import { accountOf, RATE_HEADERS } from "../middleware/rate_limits.ts";
-import { assertModel } from "../models/models.ts";
+import { itemPage } from "./items.ts";
+import { accountOf, RATE_LIMIT_HEADERS } from "../middleware/rate_limits.ts";
+import { assertModelLoaded } from "../models/models.ts";
 import { ApiRoutes, defineRoute, jsonBody, jsonResponse } from "../openapi/openapi.ts";
 import { type ResponseEvent, responseEventSchema } from "./response_event_schema.ts";
 import { responseEvents } from "./response_events.ts";
 import { RESPONSE_EVENT_EXAMPLES, RESPONSE_EXAMPLE } from "./response_examples.ts";
-import { headersOf } from "../openapi/response_headers.ts";
+import { headerRefs } from "../openapi/response_headers.ts";
 import { asResponseError, responseNotFound, stateIdOf } from "./response_ids.ts";
 import { responseObject, storedResponse } from "./response_object.ts";
-import { type ResponseNote, responseRequest, responseRequestSchema } from "./response_request.ts";
+import {
+  responseRequest,
+  type ResponseRequestRecord,
+  responseRequestSchema,
+} from "./response_request.ts";
 import { deletedResponseSchema, responseId, responseSchema } from "./response_schema.ts";
 import type { RouteOptions } from "../route_options.ts";
 import type { TurnReport } from "../../src/session/session_api.ts";
@@ -58,15 +62,15 @@ const createResponse = defineRoute({
     "`response.output_text.done`, `response.content_part.done`, `response.output_item.done`, and " +
     "`response.completed` or `response.incomplete`. A turn that fails ends with " +
     "`response.failed`; one whose conversation has gone on elsewhere meanwhile, with `error`.\n\n" +
-    foreignNames("responses"),
+    describeForeignFields("responses"),
   request: {
     headers: idempotencyHeaders,
-    body: jsonBody(ignoreForeignFields(responseRequestSchema, "responses"), "What to reply to."),
+    body: jsonBody(rejectForeignFields(responseRequestSchema, "responses"), "What to reply to."),
   },
   responses: {
     200: {
       description: "The response, whole or as a stream.",
-      headers: headersOf("x-state-id", "idempotent-replayed", ...RATE_HEADERS),
+      headers: headerRefs("x-state-id", "idempotent-replayed", ...RATE_LIMIT_HEADERS),
       content: {
         "application/json": { schema: responseSchema, example: RESPONSE_EXAMPLE },
         "text/event-stream": { schema: responseEventSchema, examples: RESPONSE_EVENT_EXAMPLES },
@@ -74,7 +78,7 @@ const createResponse = defineRoute({
     },
   },
   errors: bodyReferenceErrors([
-    ...WRITE_ERRORS,
+    ...GENERATION_ERRORS,
     "previous_response_not_found",
     ...IDEMPOTENCY_ERRORS,
   ]),
@@ -134,35 +138,39 @@ const listInputItems = defineRoute({
 });
 
 export function responseRoutes(
-  { sessions, body, stalledReadTimeoutMs: unread, keepAlive, log }: RouteOptions,
+  { sessions, body, stalledReadTimeoutMs: unread, keepAliveMs: keepAlive, log }: RouteOptions,
 ): ApiRoutes {
   return new ApiRoutes(body)
     .handle(createResponse, async (c) => {
       const { signal } = c.req.raw;
       const body = c.req.valid("json");
       const ready = await sessions(c);
-      assertModel(ready.model, body.model ?? undefined);
-      return await withIdempotency(c, { sessions: ready, log, body, isWhole }, async (onTurns) => {
-        const { turn: request, note } = responseRequest(body, ready.model.id);
-        const previous = body.previous_response_id ?? undefined;
-        const started = ready.start({ ...request, account: accountOf(c) }, signal);
-        const turn = await withBodyReferences(started)
-          .catch((error) => Promise.reject(asResponseError(error, previous)));
-        onTurns([turn]);
-        const { leadsTo, stateId, created } = turn;
-        const start = { leadsTo, stateId, created, note };
-        if (!request.stream) {
-          const end = await turn.result();
-          setStateHeaders(c, [end]);
-          return c.json(responseObject(start, end), 200);
-        }
-        const events = responseEvents(turn, start, log);
-        return streamResponse(c, events, {
-          turns: [turn],
-          stalledReadTimeoutMs: unread,
-          keepAlive,
-        });
-      });
+      assertModelLoaded(ready.model, body.model ?? undefined);
+      return await withIdempotency(
+        c,
+        { sessions: ready, log, body, isComplete: isWhole },
+        async (onTurns) => {
+          const { turn: request, note } = responseRequest(body, ready.model.id);
+          const previous = body.previous_response_id ?? undefined;
+          const started = ready.start({ ...request, account: accountOf(c) }, signal);
+          const turn = await withMissingReferenceAs400(started)
+            .catch((error) => Promise.reject(asResponseError(error, previous)));
+          onTurns([turn]);
+          const { leadsTo: finalStateId, stateId, created } = turn;
+          const start = { finalStateId, stateId, created, note };
+          if (!request.stream) {
+            const end = await turn.result();
+            setStateIdHeader(c, [end]);
+            return c.json(responseObject(start, end), 200);
+          }
+          const events = responseEvents(turn, start, log);
+          return streamResponse(c, events, {
+            turns: [turn],
+            stalledReadTimeoutMs: unread,
+            keepAliveMs: keepAlive,
+          });
+        },
+      );
     })
     .handle(getResponse, async (c) => {
       const { id } = c.req.valid("param");
@@ -182,7 +190,7 @@ export function responseRoutes(
     })
     .handle(listInputItems, async (c) => {
       const { note } = await reportOf(await sessions(c), c.req.valid("param").id);
-      return c.json(pageOf((note as ResponseNote).input, c.req.valid("query")), 200);
+      return c.json(itemPage((note as ResponseRequestRecord).input, c.req.valid("query")), 200);
     });
 }
 

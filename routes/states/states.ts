@@ -7,7 +7,7 @@ import { SESSION_ERRORS, STATE_ERRORS } from "../openapi/error_responses.ts";
 import { stateId } from "../openapi/ids_schema.ts";
 import { accountOf } from "../middleware/rate_limits.ts";
 import { ApiRoutes, defineRoute, jsonResponse } from "../openapi/openapi.ts";
-import { headersOf } from "../openapi/response_headers.ts";
+import { headerRefs } from "../openapi/response_headers.ts";
 import { memoryLease } from "../middleware/memory_budget.ts";
 import type { RouteOptions } from "../route_options.ts";
 import {
@@ -42,7 +42,7 @@ const importState = defineRoute({
     },
   },
   responses: {
-    201: { ...jsonResponse(stateSchema, "The new state."), headers: headersOf("location") },
+    201: { ...jsonResponse(stateSchema, "The new state."), headers: headerRefs("location") },
   },
   errors: [
     ...SESSION_ERRORS,
@@ -94,7 +94,7 @@ const exportState = defineRoute({
   responses: {
     200: {
       description: "The file.",
-      headers: headersOf("content-disposition"),
+      headers: headerRefs("content-disposition"),
       content: stateFile,
     },
   },
@@ -114,7 +114,7 @@ export function stateRoutes({ sessions, body }: RouteOptions): ApiRoutes {
     .handle(getState, async (c) => {
       const ready = await sessions(c);
       const { after: skipped = 0, limit } = c.req.valid("query");
-      const page = { after: skipped - 1, limit, take: memoryLease(c).grow };
+      const page = { after: skipped - 1, limit, take: memoryLease(c).reserve };
       return c.json(stateObject(await ready.describe(c.req.valid("param").id, page)), 200);
     })
     .handle(deleteState, async (c) => {
@@ -127,7 +127,7 @@ export function stateRoutes({ sessions, body }: RouteOptions): ApiRoutes {
       const ready = await sessions(c);
       const { name, bytes, parts } = await ready.exportState(
         c.req.valid("param").id,
-        memoryLease(c).grow,
+        memoryLease(c).reserve,
       );
       return c.body(ReadableStream.from(pieces(parts)), 200, {
         "content-type": "application/octet-stream",

@@ -8,7 +8,7 @@ import {
   statusSchema,
 } from "./health_schema.ts";
 import { ApiRoutes, defineRoute, jsonResponse } from "../openapi/openapi.ts";
-import { headersOf } from "../openapi/response_headers.ts";
+import { headerRefs } from "../openapi/response_headers.ts";
 import type { StoreStatus, WorkerStatus } from "../worker.ts";
 
 const STATUS = {
@@ -50,7 +50,7 @@ const getReady = defineRoute({
         readySchema,
         "The model loads, for the first time or again, could not be loaded, or runs no more.",
       ),
-      headers: headersOf("retry-after"),
+      headers: headerRefs("retry-after"),
     },
   },
   errors: [],

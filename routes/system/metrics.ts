@@ -7,7 +7,7 @@ import { ApiRoutes, defineRoute } from "../openapi/openapi.ts";
 import type { AuthPolicy } from "../../src/access/access_api.ts";
 
 /** What is told of the worker in numbers. */
-export interface MetricsText {
+export interface MetricsSource {
   /** Its media type. */
   contentType: string;
   /** As it stands now. */
@@ -39,7 +39,7 @@ const getMetrics = defineRoute({
 });
 
 export function metricsRoutes(
-  metrics: MetricsText,
+  metrics: MetricsSource,
   { gate, token }: { gate: AuthPolicy; token: string | undefined },
 ): ApiRoutes {
   return new ApiRoutes().handle(getMetrics, async (c) => {

@@ -43,7 +43,14 @@ export interface StartWorkerOptions
     Pick<OpenSessionsOptions, "openEngine" | "engineLimits" | "withProgress">,
     Omit<
       AppOptions,
-      "worker" | "log" | "origins" | "local" | "gate" | "metrics" | "metricsToken" | "onAnswer"
+      | "worker"
+      | "log"
+      | "allowedOrigins"
+      | "localOnly"
+      | "auth"
+      | "metrics"
+      | "metricsToken"
+      | "onResponse"
     > {
   log: Logger;
   /** The address that is listened on. */
@@ -133,8 +140,8 @@ export function startWorker(
   const onBug = (message: string, error: unknown) => logError(log, message, error);
   const app = createApp({
     ...options,
-    origins,
-    local,
+    allowedOrigins: origins,
+    localOnly: local,
     worker,
     auth: access,
     openAccount: (caller) => new Account(caller, ledger),

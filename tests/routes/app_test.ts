@@ -147,7 +147,7 @@ Deno.test("a worker that starts: probes tell, requests wait", async () => {
 
 Deno.test("requests wait only so long for a worker that starts", async () => {
   const { worker } = startingWorker();
-  const app = createApp({ worker, readyTimeout: 20, log: () => {} });
+  const app = createApp({ worker, readyTimeoutMs: 20, log: () => {} });
   const response = await post(app, HI);
   assert.equal(response.headers.get("retry-after"), "5");
   const error = await errorOf(response, 503, "not_ready");

@@ -13,11 +13,11 @@ export interface Operation {
   parameters: { name: string; in: string; required?: boolean; schema: Schema }[];
   body: { description?: string; content: Record<string, MediaType> } | undefined;
   /** What it answers when all is well. */
-  answers: Answer[];
+  responses: DocumentedResponse[];
   errors: { status: string; code: string; when: string }[];
 }
 
-export interface Answer {
+export interface DocumentedResponse {
   status: string;
   description: string;
   headers: string[];
@@ -47,7 +47,7 @@ interface DeclaredResponse {
   content?: Record<string, MediaType>;
 }
 
-export function operationsOf({ paths = {} }: OpenApiDocument): Operation[] {
+export function listOperations({ paths = {} }: OpenApiDocument): Operation[] {
   return Object.entries(paths).flatMap(([path, item]) =>
     Object.entries(item as Record<string, Declared>).map(([method, declared]) => {
       const responses = Object.entries(declared.responses);
@@ -60,7 +60,7 @@ export function operationsOf({ paths = {} }: OpenApiDocument): Operation[] {
         description: declared.description,
         parameters: declared.parameters ?? [],
         body: declared.requestBody,
-        answers: responses.filter(([, response]) => !isError(response)).map(answerOf),
+        responses: responses.filter(([, response]) => !isError(response)).map(answerOf),
         errors: responses.filter(([, response]) => isError(response)).flatMap(errorsOf),
       };
     })
@@ -74,7 +74,7 @@ function isError({ content }: DeclaredResponse): boolean {
 function answerOf([status, { description, headers = {}, content = {} }]: [
   string,
   DeclaredResponse,
-]): Answer {
+]): DocumentedResponse {
   return { status, description, headers: Object.keys(headers), content };
 }
 

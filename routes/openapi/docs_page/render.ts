@@ -2,8 +2,13 @@
 
 import { html } from "hono/html";
 import type { OpenApiDocument } from "../openapi_document.ts";
-import { type Answer, type MediaType, type Operation, operationsOf } from "./operations.ts";
-import { boundsOf, type Schema, Schemas } from "./schema_text.ts";
+import {
+  type DocumentedResponse,
+  listOperations,
+  type MediaType,
+  type Operation,
+} from "./operations.ts";
+import { formatBounds, type Schema, Schemas } from "./schema_text.ts";
 
 type Html = ReturnType<typeof html>;
 
@@ -13,9 +18,9 @@ const MAX_DEPTH = 6;
 /** Where the examples' requests go: where a worker listens unless told otherwise. */
 const ORIGIN = "http://localhost:8000";
 
-export async function renderReference(document: OpenApiDocument): Promise<string> {
+export async function renderDocsPage(document: OpenApiDocument): Promise<string> {
   const schemas = new Schemas(document);
-  const operations = operationsOf(document);
+  const operations = listOperations(document);
   const { info, tags = [] } = document;
   const page = html`
     <!DOCTYPE html>
@@ -80,7 +85,8 @@ function resource(
 }
 
 function article(operation: Operation, schemas: Schemas): Html {
-  const { id, method, path, summary, description, parameters, body, answers, errors } = operation;
+  const { id, method, path, summary, description, parameters, body, responses: answers, errors } =
+    operation;
   return html`
     <article id="${id}" aria-labelledby="${id}-name">
     <h3 id="${id}-name">${name(method, path)}</h3>
@@ -129,8 +135,8 @@ function field(
   { required, place, schemas, depth }: FieldOptions,
 ): Html {
   const { description = schemas.resolve(schema).description ?? "" } = schema;
-  const bounds = boundsOf(schema);
-  const notes = [schemas.typeOf(schema), bounds, place && `in the ${place}`]
+  const bounds = formatBounds(schema);
+  const notes = [schemas.typeName(schema), bounds, place && `in the ${place}`]
     .filter((text) => text !== "" && text !== undefined).join(", ");
   const shown = schema.example;
   return html`
@@ -143,7 +149,7 @@ function field(
       <dd>${prose(description)}${shown === undefined || shown === null
         ? ""
         : html`<p class="sample">For example <code>${JSON.stringify(shown)}</code></p>`}${schemas
-        .inside(schema).map(({ label, schema: inner }) =>
+        .objectSchemas(schema).map(({ label, schema: inner }) =>
           html`<details><summary>Fields of ${
             label === "" ? html`<code>${name}</code>` : label
           }</summary>
@@ -155,7 +161,7 @@ ${fields(inner, schemas, depth + 1)}</details>`
 
 function fields(schema: Schema, schemas: Schemas, depth: number): Html {
   if (depth > MAX_DEPTH) return html``;
-  const alternatives = schemas.inside(schema);
+  const alternatives = schemas.objectSchemas(schema);
   return html`${
     alternatives.map(({ label, schema: { properties = {}, required = [] } }) =>
       html`${
@@ -169,7 +175,10 @@ function fields(schema: Schema, schemas: Schemas, depth: number): Html {
   }`;
 }
 
-function answer({ status, description, headers, content }: Answer, schemas: Schemas): Html {
+function answer(
+  { status, description, headers, content }: DocumentedResponse,
+  schemas: Schemas,
+): Html {
   const names = headers.map((name, i) =>
     html`${i === 0 ? "" : ", "}<a href="#header-${name}"><code>${name}</code></a>`
   );
@@ -178,7 +187,7 @@ function answer({ status, description, headers, content }: Answer, schemas: Sche
     <p><strong>${status}</strong> ${text(description)} Headers: ${names}.</p>
     ${Object.entries(content).map(([type, media]) => {
       const { schema = {} } = media;
-      return html`<details><summary><code>${type}</code>: ${schemas.typeOf(schema)}</summary>
+      return html`<details><summary><code>${type}</code>: ${schemas.typeName(schema)}</summary>
 ${prose(schemas.resolve(schema).description ?? "")}
 ${fields(schema, schemas, 0)}</details>
 ${example(`Example, ${type}`, sample(type, media, schemas))}`;

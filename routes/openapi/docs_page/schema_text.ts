@@ -41,11 +41,11 @@ export class Schemas {
   }
 
   /** `string or null`, `list of Message`, `one of a, b`. */
-  typeOf(schema: Schema): string {
+  typeName(schema: Schema): string {
     if (schema.$ref !== undefined) return nameOf(schema.$ref);
     const alternatives = schema.anyOf ?? schema.oneOf;
     if (alternatives !== undefined) {
-      return [...new Set(alternatives.map((one) => this.typeOf(one)))].join(" or ");
+      return [...new Set(alternatives.map((one) => this.typeName(one)))].join(" or ");
     }
     if (schema.const !== undefined) return JSON.stringify(schema.const);
     if (schema.enum !== undefined) {
@@ -56,11 +56,11 @@ export class Schemas {
   }
 
   /** The object's schema that a field holds, in a list or not, with what is to be said before it. */
-  inside(schema: Schema): { label: string; schema: Schema }[] {
+  objectSchemas(schema: Schema): { label: string; schema: Schema }[] {
     const found = this.resolve(schema);
     const alternatives = found.anyOf ?? found.oneOf;
-    if (alternatives !== undefined) return alternatives.flatMap((one) => this.inside(one));
-    if (found.items !== undefined) return this.inside(found.items);
+    if (alternatives !== undefined) return alternatives.flatMap((one) => this.objectSchemas(one));
+    if (found.items !== undefined) return this.objectSchemas(found.items);
     if (found.properties === undefined) return [];
     return [{ label: schema.$ref === undefined ? "" : nameOf(schema.$ref), schema: found }];
   }
@@ -81,12 +81,12 @@ export class Schemas {
   #listOf({ items }: Schema): string {
     return items === undefined || Object.keys(items).length === 0
       ? "list"
-      : `list of ${this.typeOf(items)}`;
+      : `list of ${this.typeName(items)}`;
   }
 }
 
 /** `0 to 2`, `at least 1`, `at most 16 items`; empty where there are no bounds. */
-export function boundsOf(schema: Schema): string {
+export function formatBounds(schema: Schema): string {
   return [
     between(schema.minimum, schema.maximum, ""),
     between(schema.minLength, schema.maxLength, " characters"),

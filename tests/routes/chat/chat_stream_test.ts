@@ -33,7 +33,7 @@ Deno.test("a stream: role, text, end with the state, done", async () => {
 
 Deno.test("a stream is kept alive by comments while there is nothing to send", async () => {
   const gate = Promise.withResolvers<void>();
-  const { app } = testApp({ script: REPLY, before: () => gate.promise, keepAlive: 20 });
+  const { app } = testApp({ script: REPLY, before: () => gate.promise, keepAliveMs: 20 });
   const response = await post(app, { ...HI, stream: true });
   const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";

@@ -203,7 +203,7 @@ Deno.test("what cannot be served is said so", async () => {
 });
 
 Deno.test("bodies that are not JSON, not UTF-8, or too large", async () => {
-  const { app } = testApp({ bodyLimit: 100 });
+  const { app } = testApp({ maxBodyBytes: 100 });
   for (const body of ["", "{", "not json", '{"a":1}x']) {
     await errorOf(post(app, body), 400, "invalid_value");
   }

@@ -116,7 +116,10 @@ Deno.test("a reader that takes its time is not taken for a slow client", async (
 
 Deno.test("large bodies that do not end are bounded together; others come through, and all do later", async () => {
   const bodyLimit = 100_000;
-  const it = await tenantApp(["ada", "bob"], { bodyLimit, stalledBodyTimeoutMs: 30_000 });
+  const it = await tenantApp(["ada", "bob"], {
+    maxBodyBytes: bodyLimit,
+    stalledBodyTimeoutMs: 30_000,
+  });
   const request = (key: string, body: BodyInit) => {
     const init = { method: "POST", headers: { authorization: `Bearer ${key}-key` }, body };
     return Promise.resolve(it.app.request("http://localhost/v1/chat/completions", init));

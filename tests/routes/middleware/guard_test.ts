@@ -31,7 +31,7 @@ Deno.test("pages of other origins may not call; the worker's own page and progra
 });
 
 Deno.test("an origin that is allowed may call, and read what clients need", async () => {
-  const it = testApp({ origins: [PAGE, "https://b.example"] });
+  const it = testApp({ allowedOrigins: [PAGE, "https://b.example"] });
   const asked = await it.app.request("/v1/chat/completions", {
     method: "OPTIONS",
     headers: {
@@ -50,12 +50,12 @@ Deno.test("an origin that is allowed may call, and read what clients need", asyn
   assert.match(answered.headers.get("access-control-expose-headers")!, /x-state-id/);
   assert.equal(answered.headers.get("access-control-allow-credentials"), null);
   await errorOf(turn(it, "https://c.example"), 403, "origin_not_allowed");
-  assert.equal((await turn(testApp({ origins: ["*"] }), "https://c.example")).status, 200);
+  assert.equal((await turn(testApp({ allowedOrigins: ["*"] }), "https://c.example")).status, 200);
 });
 
 Deno.test("pages of applications and extensions may call where their origins are allowed", async () => {
   const apps = ["app://obsidian.md", "tauri://localhost", "moz-extension://*", "file://", "null"];
-  const it = testApp({ origins: originsFlag({ origins: apps.join(",") }) });
+  const it = testApp({ allowedOrigins: originsFlag({ origins: apps.join(",") }) });
   for (const origin of [...apps.filter((app) => !app.endsWith("*")), "moz-extension://0f-1a"]) {
     const answered = await turn(it, origin);
     assert.equal(answered.status, 200, origin);
@@ -74,14 +74,14 @@ Deno.test("pages of applications and extensions may call where their origins are
 });
 
 Deno.test("the host of an application's origin is no name of the worker", async () => {
-  const it = testApp({ origins: ["app://obsidian.md"], local: () => true });
+  const it = testApp({ allowedOrigins: ["app://obsidian.md"], localOnly: () => true });
   await errorOf(turn(it, undefined, "http://obsidian.md"), 403, "host_not_allowed");
   assert.equal((await turn(it, "app://obsidian.md")).status, 200);
 });
 
 Deno.test("a worker for its own machine answers to that machine's names only", async () => {
   let local = true;
-  const it = testApp({ origins: [PAGE], local: () => local });
+  const it = testApp({ allowedOrigins: [PAGE], localOnly: () => local });
   for (const host of ["localhost:8000", "127.0.0.1", "127.8.8.8:1", "[::1]:8000", "a.localhost"]) {
     assert.equal((await turn(it, undefined, `http://${host}`)).status, 200, host);
   }

@@ -1,7 +1,7 @@
 /** `Idempotency-Key` on chat completions and responses, over workers of one store. */
 
 import assert from "node:assert/strict";
-import { MAX_STORED_BYTES } from "../../../routes/middleware/idempotency.ts";
+import { MAX_STORED_RESPONSE_BYTES } from "../../../routes/middleware/idempotency.ts";
 import { CLAIM_MS } from "../../../src/store/idempotency/idempotency_records.ts";
 import { MemoryBackend } from "../../../src/store/backends/memory.ts";
 import { ids } from "../../session/fixtures.ts";
@@ -80,7 +80,7 @@ Deno.test("of an answer that is too large it is kept where its text is, and noth
     assert.equal(first.status, 200);
     const ids = first.headers.get("x-state-id")!.split(", ");
     const text = await first.text();
-    assert.ok(text.length > MAX_STORED_BYTES, `${text.length}`);
+    assert.ok(text.length > MAX_STORED_RESPONSE_BYTES, `${text.length}`);
     assert.equal(await sizeOf(backend, "answer"), 0);
     const again = await once(it, body, key);
     assert.equal(again.headers.get("x-state-id"), ids[0]);

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import OpenAI from "openai";
-import { durationText } from "../../../routes/middleware/rate_limits.ts";
+import { formatDuration } from "../../../routes/middleware/rate_limits.ts";
 import type { Entry } from "../../../src/store/backends/backend.ts";
 import type { KeyLimits } from "../../../src/store/keys/key_limits.ts";
 import { MemoryBackend } from "../../../src/store/backends/memory.ts";
@@ -189,13 +189,13 @@ Deno.test("an answer that is given again is not counted again, and tells what is
 });
 
 Deno.test("times are written as OpenAI writes them", () => {
-  const written = [0, 250, 999.2, 1_000, 11_001, 60_000, 61_000, 360_000].map(durationText);
+  const written = [0, 250, 999.2, 1_000, 11_001, 60_000, 61_000, 360_000].map(formatDuration);
   assert.deepEqual(written, ["0ms", "250ms", "1s", "1s", "12s", "1m0s", "1m1s", "6m0s"]);
 });
 
 Deno.test("pages of other origins may read what is left", async () => {
   const origin = "https://chat.example.com";
-  const it = await limitedApp({ requestsPerMinute: 5 }, { origins: [origin] });
+  const it = await limitedApp({ requestsPerMinute: 5 }, { allowedOrigins: [origin] });
   const answer = await chat(it, "ada", {}, { origin });
   const exposed = answer.headers.get("access-control-expose-headers")!;
   for (const what of ["limit", "remaining", "reset"]) {

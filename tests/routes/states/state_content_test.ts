@@ -82,7 +82,7 @@ Deno.test("what cannot be had or taken is told, by field", async () => {
 });
 
 Deno.test("a body has bounds of its own, whatever its client says of its length", async () => {
-  const { app } = testApp({ bodyLimit: 10 });
+  const { app } = testApp({ maxBodyBytes: 10 });
   assert.equal((await upload(app, GOLDEN_FILE)).status, 201);
   assert.equal((await upload(app, GOLDEN_FILE, { "content-length": "5" })).status, 201);
   const limit = 48 + 16_384 + (8 + 64) * 1024 ** 2 + 3 * 4 + 1024;
