@@ -78,7 +78,7 @@ export {
 } from "./src/core/sampling.ts";
 export { type ConstrainOptions, createTokenConstraints } from "./src/grammar/constrain.ts";
 export { sample } from "./src/sampler/sampler.ts";
-export { CpuSampling, type CpuSamplingOptions } from "./src/scheduler/cpu_sampling.ts";
+export { CpuSamplingEngine, type CpuSamplingOptions } from "./src/scheduler/cpu_sampling.ts";
 export { randomAt } from "./src/sampler/random.ts";
 export { Scheduler, type SchedulerOptions } from "./src/scheduler/scheduler.ts";
 export type { SchedulerSnapshot } from "./src/scheduler/scheduler_stats.ts";

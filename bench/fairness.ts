@@ -68,7 +68,7 @@ await new Promise((resolve) => setTimeout(resolve, 2000));
 const { running, waiting } = numbers();
 console.error(`  ${running} turns of the busy tenant run and ${waiting} wait`);
 const beside = summarize(await timeChats());
-const { preempted } = numbers();
+const { preemptions: preempted } = numbers();
 clients.terminate();
 const ratio = beside.median / alone.median;
 const report = {

@@ -118,7 +118,7 @@ function mark(workers: readonly SimulatedWorker[]): Mark {
     total.steps += numbers.steps;
     total.read += numbers.prefillTokens;
     total.sampled += numbers.sampledTokens;
-    total.warm += numbers.slotHits;
+    total.warm += numbers.warmSlotHits;
     total.loads += loads;
     total.saves += saves;
   }

@@ -102,7 +102,7 @@ export class SimulatedWorker {
       times.texts.push({ at: this.#clock.now, tokens: tokens.length });
     }
     const { state } = await generation.finished;
-    times.queued = generation.queued;
+    times.queued = generation.queuedMs;
     if (state === null) {
       throw new InferenceError(
         "overloaded",
@@ -117,7 +117,7 @@ export class SimulatedWorker {
 
   #source(id: string): StateSource {
     return {
-      key: id,
+      fairnessKey: id,
       load: async () => {
         if (this.#cache.get(id) !== undefined) return STATE;
         this.loads++;

@@ -76,7 +76,7 @@ export function createApp(options: AppOptions): Hono {
   const routes: RouteOptions = {
     sessions: async (c) => {
       const { tenant } = callerOf(c);
-      return (await waitUntilReady(worker, { timeoutMs, signal: c.req.raw.signal })).of(
+      return (await waitUntilReady(worker, { timeoutMs, signal: c.req.raw.signal })).forTenant(
         tenant,
       );
     },

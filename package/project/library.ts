@@ -8,7 +8,7 @@
 import { open, readFile, writeFile } from "node:fs/promises";
 import {
   CpuEngine,
-  CpuSampling,
+  CpuSamplingEngine,
   decodeState,
   decodeStateFile,
   encodeState,
@@ -40,7 +40,7 @@ const tokenizer = new Tokenizer(
 );
 const tokens = tokenTable(tokenizer);
 const reference = await CpuEngine.create(model, HELD);
-const engine = device === "webgpu" ? await onGpu(model) : new CpuSampling(reference, tokens);
+const engine = device === "webgpu" ? await onGpu(model) : new CpuSamplingEngine(reference, tokens);
 
 const ids = tokenizer.encode(prompt);
 const options = { slot: 0, logits: "last" } as const;

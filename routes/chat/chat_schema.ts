@@ -82,7 +82,7 @@ export function chatParams(request: ChatBody): CompletionParams {
   }
   return completionParams(request, {
     messages: request.messages ?? [],
-    prefill: continuesLast(request),
+    continueFinalMessage: continuesLast(request),
     constraint: constraintOf(request),
     maxTokens: tokenLimitOf(request.max_completion_tokens) ?? tokenLimitOf(request.max_tokens),
     logprobs: request.logprobs ? request.top_logprobs ?? 0 : undefined,

@@ -214,8 +214,8 @@ export function conversationRoutes({ sessions, body }: RouteOptions): ApiRoutes 
       const { conversations } = await sessions(c);
       const { id } = c.req.valid("param");
       const messages = transcriptEntriesOf(c.req.valid("json").items, "items");
-      const { before } = await conversations.addItems(id, messages, accountOf(c));
-      const items = messages.map((entry, i) => itemOf(messageId(id, before + i), entry));
+      const { precedingMessages } = await conversations.addItems(id, messages, accountOf(c));
+      const items = messages.map((entry, i) => itemOf(messageId(id, precedingMessages + i), entry));
       return c.json(itemPage(items, { order: "asc", limit: items.length }), 200);
     })
     .handle(getItem, async (c) => {

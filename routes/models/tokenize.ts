@@ -54,15 +54,15 @@ export function tokenRoutes({ sessions, body }: RouteOptions): ApiRoutes {
       const request = c.req.valid("json");
       const ready = await sessions(c);
       assertModelLoaded(ready.model, request.model ?? undefined);
-      return c.json({ prompt: await ready.tokens.textOf(request.tokens) }, 200);
+      return c.json({ prompt: await ready.tokens.detokenize(request.tokens) }, 200);
     });
 }
 
 async function tokensOfRequest(request: TokenizeRequest, tokenApi: TokenApi): Promise<number[]> {
   const prompt = request.prompt ?? null;
   const messages = request.messages ?? null;
-  if (prompt !== null && messages === null) return tokenApi.ofText(prompt);
-  if (messages !== null && prompt === null) return await tokenApi.ofMessages(messages);
+  if (prompt !== null && messages === null) return tokenApi.tokenize(prompt);
+  if (messages !== null && prompt === null) return await tokenApi.tokenizeMessages(messages);
   const problem = prompt === null ? "neither is given" : "both are given";
   throw new InferenceError(
     "invalid_value",

@@ -148,7 +148,7 @@ export function responseRoutes(
       assertModelLoaded(ready.model, body.model ?? undefined);
       return await withIdempotency(
         c,
-        { sessions: ready, log, body, isComplete: isWhole },
+        { sessions: ready, log, body, isComplete },
         async (onTurns) => {
           const { turn: request, note } = responseRequest(body, ready.model.id);
           const previous = body.previous_response_id ?? undefined;
@@ -156,7 +156,7 @@ export function responseRoutes(
           const turn = await withMissingReferenceAs400(started)
             .catch((error) => Promise.reject(asResponseError(error, previous)));
           onTurns([turn]);
-          const { leadsTo: finalStateId, stateId, created } = turn;
+          const { finalStateId, stateId, created } = turn;
           const start = { finalStateId, stateId, created, note };
           if (!request.stream) {
             const end = await turn.result();
@@ -207,7 +207,7 @@ function streamResponse(
 }
 
 /** Whether a stream's text came to its end. */
-function isWhole(text: string): boolean {
+function isComplete(text: string): boolean {
   return /^\nevent: response\.(completed|incomplete)\n/.test(
     text.slice(text.lastIndexOf("\nevent: ")),
   );

@@ -162,7 +162,7 @@ export async function decode(
   let last = start;
   while (true) {
     while (ahead.length < 2 && steps < tokens && since(start) < within) {
-      const count = Math.min(pace.steps(batch), tokens - steps);
+      const count = Math.min(pace.windowSteps(batch), tokens - steps);
       ahead.push({ steps: count, landed: engine.generate(runs, count) });
       steps += count;
     }

@@ -1,6 +1,6 @@
 /**
- * The numeric sampling parameters: one table of names, ranges, defaults and help. The API's schemas,
- * the sampler's checks, the command line's flags and the chat page's settings are made from it.
+ * The numeric sampling parameters: one table of names, ranges, defaults and help. It generates the
+ * API's schemas, the sampler's checks, the command line's flags and the chat page's settings.
  */
 
 /** A numeric sampling parameter. */
@@ -11,11 +11,11 @@ export interface SamplingParameter {
   readonly min: number;
   readonly max: number;
   readonly integer?: boolean;
-  /** The value that has no effect on the model's own distribution, and the default of the API. */
+  /** The neutral value, which keeps the model's own distribution; also the API's default. */
   readonly defaultValue: number;
   /** The range that the API accepts, if it differs. */
   readonly api?: { readonly min?: number; readonly max?: number };
-  /** A further value of the API that stands for `defaultValue`. */
+  /** Another API value that means `defaultValue`. */
   readonly disabledBy?: number;
   /** Describes the parameter in the API, without its default. */
   readonly description: string;

@@ -81,7 +81,7 @@ export function cleanText(text: string): string {
  * A message that a reply begins with, for the model to continue: without empty lines, which would
  * end it, but with the spaces or the one newline that it ends with.
  */
-export function openingText(message: Message): string {
+export function replyOpening(message: Message): string {
   const text = messageText(message);
   const clean = cleanText(text);
   if (clean === "") return "";
@@ -104,6 +104,6 @@ export function isSystem({ role }: Pick<Message, "role">): boolean {
 }
 
 /** The same for messages that are the same to the model. */
-export function canonical(message: Message): { role: string; content: string } {
+export function canonicalMessage(message: Message): { role: string; content: string } {
   return { role: SPEAKER[message.role], content: cleanText(messageText(message)) };
 }

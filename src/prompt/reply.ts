@@ -63,7 +63,7 @@ export class Reply {
     this.#endOfText = endless ? null : tokenizer.endOfText;
     const always = plain || endless ? [] : [TURN_END];
     this.#matcher = new StopMatcher([...always, ...stop], {
-      shown,
+      displayedBytes: shown,
       undisplayedBytes: undisplayedBytes,
       alwaysStop: always.length,
     });
@@ -83,13 +83,13 @@ export class Reply {
    * Whether the tokens that a state reads of the closed reply have text that was not shown: a stop
    * that is no empty line. Who sends the reply in a history does not send that.
    */
-  get hidesText(): boolean {
+  get hasHiddenText(): boolean {
     return this.#hidesText;
   }
 
   /** What ends the reply from here on, for whoever samples it. */
   get stops(): StopStrings {
-    return this.#matcher.rest;
+    return this.#matcher.stopStrings;
   }
 
   /** Bytes that a cut reply has not shown. */
@@ -112,7 +112,7 @@ export class Reply {
       const kept = bytes.subarray(0, turnEnd(bytes, this.#newlines));
       if (kept.length < bytes.length) this.#lastToken = this.#encode(kept);
       this.#newlines = trailingNewlines(kept, this.#newlines);
-      const { cutOff } = this.#matcher;
+      const { discardedBytes: cutOff } = this.#matcher;
       const unread = this.#lastToken === null ? 0 : bytes.length - kept.length;
       this.#hidesText = cutOff.subarray(0, cutOff.length - unread).some((byte) => byte !== NEWLINE);
     } else {
@@ -122,20 +122,20 @@ export class Reply {
   }
 
   /** Bytes that have become visible, those held from before included. */
-  get seen(): number {
-    return this.#matcher.seen;
+  get displayedByteCount(): number {
+    return this.#matcher.displayedByteCount;
   }
 
   /** The text that becomes visible when the reply is cut short. */
-  cut(): string {
-    return this.#show(this.#matcher.cut());
+  flushDisplayable(): string {
+    return this.#show(this.#matcher.flushDisplayable());
   }
 
   /**
    * Tokens to feed before anything else follows: those `pending`, then what is missing of `\n\n`.
    * The end of text is never fed, nor what a last token has after `\n\n`.
    */
-  close(pending: readonly number[]): number[] {
+  closingTokens(pending: readonly number[]): number[] {
     const tokens = this.#lastToken === null
       ? [...pending]
       : [...pending.slice(0, -1), ...this.#lastToken];

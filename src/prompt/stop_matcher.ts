@@ -7,7 +7,7 @@ import type { StopStrings } from "../core/sampling.ts";
 
 export interface StopMatcherOptions {
   /** Bytes that were shown before: a stop may have begun in them. */
-  shown?: Uint8Array | undefined;
+  displayedBytes?: Uint8Array | undefined;
   /** Bytes that came before and were not shown. */
   undisplayedBytes?: Uint8Array | undefined;
   /** How many of the stops, from the first one on, end what is written on a cut reply too. */
@@ -28,7 +28,8 @@ export class StopMatcher {
 
   constructor(
     stops: readonly string[],
-    { shown, undisplayedBytes: undisplayedBytes, alwaysStop: always = 1 }: StopMatcherOptions = {},
+    { displayedBytes: shown, undisplayedBytes: undisplayedBytes, alwaysStop: always = 1 }:
+      StopMatcherOptions = {},
   ) {
     this.#stops = stops.map((stop) => new TextEncoder().encode(stop));
     this.#always = always;
@@ -44,12 +45,12 @@ export class StopMatcher {
   }
 
   /** Bytes that came and are never shown: the stop that was found, and what the last token has after it. */
-  get cutOff(): Uint8Array {
+  get discardedBytes(): Uint8Array {
     return this.#rest;
   }
 
   /** Bytes that have been shown since the matcher was made. */
-  get seen(): number {
+  get displayedByteCount(): number {
     return this.#seen;
   }
 
@@ -59,7 +60,7 @@ export class StopMatcher {
   }
 
   /** The same search, to be carried on elsewhere. */
-  get rest(): StopStrings {
+  get stopStrings(): StopStrings {
     const before = this.#bytes;
     return {
       strings: this.#stops,
@@ -87,7 +88,7 @@ export class StopMatcher {
    * The text to show when a reply is cut short: all but a part of a character, and what might
    * begin a stop that always holds. These stay in `held`, for whoever writes on.
    */
-  cut(): string {
+  flushDisplayable(): string {
     return this.#stopped ? "" : this.#show(this.#safeEnd(this.#stops.slice(0, this.#always)));
   }
 

@@ -7,7 +7,7 @@ import type { TokenLogprobs } from "../core/sampling.ts";
  * @param banned 1 at the ids that are no tokens.
  * @param count Most probable tokens to tell.
  */
-export function logprobsOf(
+export function computeLogprobs(
   token: number,
   logits: Float32Array,
   { banned, count }: { banned: Uint8Array | null; count: number },

@@ -35,7 +35,7 @@ export class Admission {
 
   /** Turns that wait for a slot, or for the one whose prompt is theirs. */
   get waitingTurns(): number {
-    return this.waiting.count() + this.#count((turn) => turn.followers.length);
+    return this.waiting.turnCount() + this.#count((turn) => turn.followers.length);
   }
 
   /**
@@ -44,7 +44,7 @@ export class Admission {
    * @param count Its turns.
    * @throws InferenceError `overloaded`, `too_many_turns` or `invalid_value`
    */
-  assertQueueNotFull(key: string, count: number): void {
+  assertCanEnqueue(key: string, count: number): void {
     const { stats: counts, slots, maxPerFairnessKey: maxPerKey } = this.#options;
     if (count > maxPerKey) {
       throw new InferenceError(
@@ -53,8 +53,8 @@ export class Admission {
         { param: "n" },
       );
     }
-    const waiting = this.waiting.requests();
-    const own = this.waiting.count(key) +
+    const waiting = this.waiting.requestCount();
+    const own = this.waiting.turnCount(key) +
       this.#count((turn) => turn.fairnessKey === key ? 1 + turn.followers.length : 0);
     const crowded = own + count > maxPerKey;
     if (!crowded && this.#mayWait(key, waiting)) return;
@@ -92,20 +92,20 @@ export class Admission {
     const staying = [...running].filter(({ preempted }) => !preempted);
     const key = this.waiting.peek(staying)?.fairnessKey;
     if (key === undefined) return;
-    const waiting = this.waiting.count(key);
+    const waiting = this.waiting.turnCount(key);
     for (let turn; (turn = turnToPreempt(running, { key, waiting, now }));) turn.preempted = true;
   }
 
   /** Takes turns that were told to leave out of their slots, and gives these to others. */
   suspendPreempted(): void {
     const { running } = this.#options;
-    const leaving = [...running].filter(({ preempted, stepsAhead, loading }) => {
+    const leaving = [...running].filter(({ preempted, stepsInFlight: stepsAhead, loading }) => {
       return preempted && stepsAhead === 0 && !loading;
     });
     if (leaving.length === 0) return;
     for (const turn of leaving) running.suspend(turn);
     this.admit();
-    this.waiting.pushFirst(leaving);
+    this.waiting.pushFront(leaving);
   }
 
   /** Whether a key that has no slot is about to get one: it is not to wait for further steps. */
@@ -121,7 +121,7 @@ export class Admission {
     const { maxQueue } = this.#options;
     if (waiting < maxQueue) return true;
     const keys = this.waiting.keys.add(key).size;
-    return keys > 1 && this.waiting.requests(key) < Math.max(1, Math.floor(maxQueue / keys));
+    return keys > 1 && this.waiting.requestCount(key) < Math.max(1, Math.floor(maxQueue / keys));
   }
 
   #count(of: (running: ScheduledTurn) => number): number {

@@ -3,23 +3,23 @@
 import { InferenceError } from "../core/errors.ts";
 import type { StopSearch, TokenConstraint, TokenTable } from "../core/sampling.ts";
 import type { GenerateResult, SlotSampling } from "../engine/engine.ts";
-import { logprobsOf } from "../sampler/logprobs.ts";
+import { computeLogprobs } from "../sampler/logprobs.ts";
 import { recordToken } from "../sampler/penalties.ts";
 import { randomAt } from "../sampler/random.ts";
 import { sample } from "../sampler/sampler.ts";
 import { advanceStopSearch } from "../core/stop_search.ts";
 
 export interface CpuSampledSlotOptions {
-  constrained: TokenConstraint | null;
+  constraint: TokenConstraint | null;
   /** Without them no stop string is found. */
-  tokens: TokenTable | null;
+  tokenTable: TokenTable | null;
   /** 1 at the ids that must never be sampled. */
   banned: Uint8Array | null;
 }
 
 export class CpuSampledSlot {
   /** The token sampled last. */
-  token: number | null = null;
+  lastToken: number | null = null;
   ended = false;
   readonly #sampling: SlotSampling;
   readonly #options: CpuSampledSlotOptions;
@@ -34,7 +34,7 @@ export class CpuSampledSlot {
     this.#counts = new Map(counts);
     this.#stops = stops && { ...stops, prefixBits: stops.prefixBits.slice() };
     for (const token of sampled) {
-      options.constrained?.accept(token);
+      options.constraint?.accept(token);
       if (this.#stops) advanceStopSearch(this.#stops, this.#bytesOf(token));
     }
   }
@@ -42,7 +42,7 @@ export class CpuSampledSlot {
   /** Samples the next token from `logits`, which are changed, and adds it to `result`. */
   async sample(logits: Float32Array, result: GenerateResult): Promise<void> {
     const { params, position, maxTokens: limit, endToken, logprobs } = this.#sampling;
-    const { constrained, banned } = this.#options;
+    const { constraint: constrained, banned } = this.#options;
     const untouched = logprobs !== undefined && constrained ? logits.slice() : logits;
     if (constrained) keepAllowed(logits, await constrained.tokenBitmask());
     const random = randomAt(params.seed, position + this.#sampled);
@@ -57,11 +57,11 @@ export class CpuSampledSlot {
       return;
     }
     if (logprobs !== undefined) {
-      (result.logprobs ??= []).push(logprobsOf(token, untouched, { banned, count: logprobs }));
+      (result.logprobs ??= []).push(computeLogprobs(token, untouched, { banned, count: logprobs }));
     }
     constrained?.accept(token);
     recordToken(this.#counts, token, params.penaltyDecay);
-    this.token = token;
+    this.lastToken = token;
     this.#sampled++;
     result.tokens.push(token);
     const stopped = this.#stops !== null && advanceStopSearch(this.#stops, this.#bytesOf(token));
@@ -72,11 +72,11 @@ export class CpuSampledSlot {
 
   /** Frees what it holds. */
   close(): void {
-    this.#options.constrained?.close();
+    this.#options.constraint?.close();
   }
 
   #bytesOf(token: number): Uint8Array {
-    const { tokens } = this.#options;
+    const { tokenTable: tokens } = this.#options;
     return tokens?.bytes.subarray(tokens.offsets[token], tokens.offsets[token + 1]) ??
       new Uint8Array();
   }

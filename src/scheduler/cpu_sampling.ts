@@ -29,14 +29,14 @@ export interface CpuSamplingOptions {
   /** Samples for the turns that do not need this; it must be the engine itself. */
   device?: SamplingEngine | undefined;
   /** Begins constraints; without it none can be held. */
-  constrain?: CreateTokenConstraint | undefined;
+  createConstraint?: CreateTokenConstraint | undefined;
 }
 
 /**
  * Samples on the host around any engine, token by token: for the CPU engine, and for what devices do
  * not do.
  */
-export class CpuSampling implements SamplingEngine {
+export class CpuSamplingEngine implements SamplingEngine {
   /** That of the engine. */
   readonly info: EngineInfo;
   /** Steps that one call of `generate` takes at most. */
@@ -55,7 +55,7 @@ export class CpuSampling implements SamplingEngine {
   constructor(
     engine: Engine,
     tokens?: TokenTable,
-    { maxSteps = 64, device, constrain }: CpuSamplingOptions = {},
+    { maxSteps = 64, device, createConstraint: constrain }: CpuSamplingOptions = {},
   ) {
     this.info = engine.info;
     this.#engine = engine;
@@ -92,7 +92,11 @@ export class CpuSampling implements SamplingEngine {
       const { constraint } = sampling;
       const constrained = constraint === undefined ? null : await this.#begin(constraint);
       const tokens = this.#tokens ?? null;
-      const own = new CpuSampledSlot(sampling, { constrained, tokens, banned: this.#banned });
+      const own = new CpuSampledSlot(sampling, {
+        constraint: constrained,
+        tokenTable: tokens,
+        banned: this.#banned,
+      });
       this.#slots.set(slot, own);
     });
   }
@@ -137,8 +141,8 @@ export class CpuSampling implements SamplingEngine {
       const going = runs.flatMap(({ slot, tokens, sample }, i) => {
         const own = this.#slots.get(slot);
         if (tokens.length > 0) return [{ slot, tokens, own: sample ? own : undefined, i }];
-        if (own === undefined || own.ended || own.token === null) return [];
-        return [{ slot, tokens: [own.token], own: sample ? own : undefined, i }];
+        if (own === undefined || own.ended || own.lastToken === null) return [];
+        return [{ slot, tokens: [own.lastToken], own: sample ? own : undefined, i }];
       });
       const logits = await this.#engine.step(
         going.map(({ slot, tokens, own }) => ({ slot, tokens, logits: own ? "last" : "none" })),

@@ -26,13 +26,13 @@ export class FairShare {
   /** Told which keys have turns now. A key that comes back goes on from the time that it has used. */
   update(active: ReadonlySet<string>): void {
     const stayed = [...active].filter((key) => this.#active.has(key));
-    const start = Math.min(...stayed.map((key) => this.usedBy(key))) - CREDIT_MS;
+    const start = Math.min(...stayed.map((key) => this.virtualTime(key))) - CREDIT_MS;
     for (const key of active) {
       if (this.#active.has(key)) continue;
-      this.#used.set(key, stayed.length === 0 ? 0 : Math.max(this.usedBy(key), start));
+      this.#used.set(key, stayed.length === 0 ? 0 : Math.max(this.virtualTime(key), start));
     }
     for (const key of this.#used.keys()) {
-      if (!active.has(key) && (stayed.length === 0 || this.usedBy(key) <= start)) {
+      if (!active.has(key) && (stayed.length === 0 || this.virtualTime(key) <= start)) {
         this.#used.delete(key);
       }
     }
@@ -44,22 +44,22 @@ export class FairShare {
     const keys = groupBy(turns, ({ fairnessKey }) => fairnessKey);
     if (keys.size < 2) return turns;
     const fewest = Math.min(...[...keys.values()].map(({ length }) => length));
-    const costOf = (count: number) => this.#costs.of(count) ?? count;
+    const costOf = (count: number) => this.#costs.estimate(count) ?? count;
     // One at a time, each key gets its part of the time.
     if (costOf(turns.length) <= keys.size * costOf(fewest)) return turns;
-    const [first] = [...keys.keys()].sort((a, b) => this.usedBy(a) - this.usedBy(b));
+    const [first] = [...keys.keys()].sort((a, b) => this.virtualTime(a) - this.virtualTime(b));
     return keys.get(first)!;
   }
 
   /** Charges `ms` milliseconds of the engine to the keys of the turns that it served. */
   charge(turns: readonly { readonly fairnessKey: string }[], ms: number): void {
     for (const { fairnessKey: key } of turns) {
-      this.#used.set(key, this.usedBy(key) + ms / turns.length);
+      this.#used.set(key, this.virtualTime(key) + ms / turns.length);
     }
   }
 
   /** Milliseconds that a key has used, by its virtual time. */
-  usedBy(key: string): number {
+  virtualTime(key: string): number {
     return this.#used.get(key) ?? 0;
   }
 }

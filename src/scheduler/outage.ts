@@ -14,7 +14,7 @@ export class Outage {
   }
 
   /** Why there will be none any more; `null` while there is hope. */
-  get end(): unknown {
+  get fatalError(): unknown {
     return this.#end === null ? null : this.#end.error;
   }
 

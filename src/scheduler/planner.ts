@@ -7,7 +7,7 @@ export interface PlannableTurn {
   /** Whose it is: keys share steps evenly. */
   readonly fairnessKey: string;
   /** Tokens that it can feed now; of a turn that writes, one or none. */
-  readonly prefillTokens: number;
+  readonly schedulableTokens: number;
   /** Whether it goes on from its own token. */
   readonly decoding: boolean;
 }
@@ -20,9 +20,9 @@ export interface PlannedRun<T> {
 
 export interface StepBudget {
   /** Tokens of a step, at most. */
-  tokens: number;
+  maxTokens: number;
   /** Tokens of prompts in a step that somebody's next token waits for, at most. */
-  prefillTokens: number;
+  maxPrefillTokens: number;
 }
 
 /**
@@ -33,9 +33,9 @@ export interface StepBudget {
  */
 export function planStep<T extends PlannableTurn>(
   turns: readonly T[],
-  { tokens, prefillTokens: besideWriting }: StepBudget,
+  { maxTokens: tokens, maxPrefillTokens: besideWriting }: StepBudget,
 ): PlannedRun<T>[] {
-  const able = turns.filter(({ prefillTokens: feedable }) => feedable > 0);
+  const able = turns.filter(({ schedulableTokens: feedable }) => feedable > 0);
   const runs = able.filter(({ decoding: writing }) => writing)
     .slice(0, tokens)
     .map((turn) => ({ turn, count: 1 }));
@@ -51,7 +51,7 @@ function sharePrompts<T extends PlannableTurn>(
   const keys = [...groupBy(turns, ({ fairnessKey: key }) => key).values()]
     .map((own) => ({
       own,
-      wanted: own.reduce((sum, { prefillTokens: feedable }) => sum + feedable, 0),
+      wanted: own.reduce((sum, { schedulableTokens: feedable }) => sum + feedable, 0),
     }))
     // Who wants least is served first, and leaves what it does not need to the others.
     .sort((a, b) => a.wanted - b.wanted);
@@ -60,7 +60,7 @@ function sharePrompts<T extends PlannableTurn>(
     let share = Math.min(wanted, Math.ceil(budget / (keys.length - i)));
     budget -= share;
     for (const turn of own) {
-      const count = Math.min(share, turn.prefillTokens);
+      const count = Math.min(share, turn.schedulableTokens);
       if (count === 0) break;
       runs.push({ turn, count });
       share -= count;

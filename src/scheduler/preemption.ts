@@ -6,11 +6,11 @@ export interface PreemptableTurn {
   /** Whether it leaves its slot already. */
   readonly preempted: boolean;
   /** Why it has ended, once it has: it leaves its slot anyway. */
-  readonly end: unknown;
+  readonly finishReason: unknown;
   /** When it got its slot, in milliseconds. */
-  readonly started: number;
-  /** Whether a step has served it there. */
-  readonly served: boolean;
+  readonly startedAt: number;
+  /** Whether a step has hasStepped it there. */
+  readonly hasStepped: boolean;
 }
 
 /** Milliseconds for which a turn keeps its slot where there are fewer slots than keys. */
@@ -31,7 +31,7 @@ export function turnToPreempt<T extends PreemptableTurn>(
   const counts = new Map<string, number>();
   let leaving = 0;
   for (const turn of running) {
-    if (turn.preempted || turn.end !== null) {
+    if (turn.preempted || turn.finishReason !== null) {
       leaving++;
     } else {
       staying.push(turn);
@@ -44,9 +44,11 @@ export function turnToPreempt<T extends PreemptableTurn>(
   const most = Math.max(0, ...others.map((turn) => counts.get(turn.fairnessKey)!));
   const candidates = others.filter((turn) => counts.get(turn.fairnessKey) === most);
   // The one that came into its slot last has the least to lose.
-  if (most >= own + 2) return candidates.reduce((a, b) => b.started >= a.started ? b : a);
+  if (most >= own + 2) return candidates.reduce((a, b) => b.startedAt >= a.startedAt ? b : a);
   if (own > 0) return undefined;
   return candidates
-    .filter(({ started, served: served }) => served && now - started >= QUANTUM_MS)
-    .sort((a, b) => a.started - b.started)[0];
+    .filter(({ startedAt: started, hasStepped: hasStepped }) =>
+      hasStepped && now - started >= QUANTUM_MS
+    )
+    .sort((a, b) => a.startedAt - b.startedAt)[0];
 }

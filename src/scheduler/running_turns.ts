@@ -45,16 +45,16 @@ export class RunningTurns implements Iterable<ScheduledTurn> {
   }
 
   get freeSlots(): number {
-    return this.#slots.free;
+    return this.#slots.freeCount;
   }
 
   /** Gives a turn a slot, of which one must be free, and its state. */
   add(turn: ScheduledTurn): void {
     const { state } = turn;
-    const { slot, warm } = this.#slots.take(state?.key ?? null)!;
+    const { slot, warm } = this.#slots.acquire(state?.fairnessKey ?? null)!;
     this.#place(turn, slot);
     if (warm) {
-      this.#options.stats.total.slotHits++;
+      this.#options.stats.total.warmSlotHits++;
       this.#begin(turn);
     } else if (state === null) {
       this.#begin(turn, this.#options.engine.writeState(slot, null));
@@ -70,19 +70,19 @@ export class RunningTurns implements Iterable<ScheduledTurn> {
    * @returns Those for which there is no slot: they come to it with a copy of their own.
    */
   fork(): ScheduledTurn[] {
-    return [...this.#turns].filter((turn) => turn.forkable).flatMap((leader) => {
+    return [...this.#turns].filter((turn) => turn.canFork).flatMap((leader) => {
       const { engine } = this.#options;
-      const followers = leader.takeFollowers();
-      const placed = followers.slice(0, this.#slots.free);
+      const followers = leader.detachFollowers();
+      const placed = followers.slice(0, this.#slots.freeCount);
       for (const turn of placed) {
-        this.#place(turn, this.#slots.take(null)!.slot);
+        this.#place(turn, this.#slots.acquire(null)!.slot);
         this.#begin(turn, engine.copyState(leader.slot, turn.slot));
       }
       const waiting = followers.slice(placed.length);
       if (waiting.length === 0) return [];
       const copy = engine.readState(leader.slot);
       copy.catch(() => {}); // told when a turn loads it
-      for (const turn of waiting) turn.state = { key: null, load: () => copy };
+      for (const turn of waiting) turn.state = { fairnessKey: null, load: () => copy };
       return waiting;
     });
   }
@@ -95,7 +95,7 @@ export class RunningTurns implements Iterable<ScheduledTurn> {
     this.#turns.delete(turn);
     this.#slots.release(turn.slot);
     turn.suspend(state, clock());
-    counts.total.preempted++;
+    counts.total.preemptions++;
   }
 
   /** Ends a turn with what its slot holds. The slot is free at once. */
@@ -110,7 +110,7 @@ export class RunningTurns implements Iterable<ScheduledTurn> {
     reason: GenerationResult["reason"],
     read: () => Promise<Float32Array>,
   ): void {
-    this.#options.stats.total.ended += turn.followers.length;
+    this.#options.stats.total.turnsEnded += turn.followers.length;
     if (turn.isUnstarted) return turn.finish(reason, null);
     const ending = read().then(
       (state) => turn.finish(reason, state),
@@ -121,38 +121,38 @@ export class RunningTurns implements Iterable<ScheduledTurn> {
 
   fail(turn: ScheduledTurn, error: unknown): void {
     if (this.#turns.has(turn)) this.#release(turn);
-    this.#options.stats.total.ended += turn.followers.length;
+    this.#options.stats.total.turnsEnded += turn.followers.length;
     turn.fail(error);
   }
 
   /** Fails all turns, of whose states nothing is known any more, nor of those that were kept. */
   failAll(error: unknown): void {
     for (const turn of [...this.#turns]) this.fail(turn, error);
-    this.#slots.forget();
+    this.#slots.clearKeys();
   }
 
   /** Names the state that a turn has left in its slot, after replacing it where another is given. */
-  keep(turn: ScheduledTurn, key: string, state?: Float32Array): void {
+  keepWarm(turn: ScheduledTurn, key: string, state?: Float32Array): void {
     const lease = this.#leases.get(turn);
-    const slot = lease === undefined ? null : this.#slots.keep(lease, key);
+    const slot = lease === undefined ? null : this.#slots.keepWarm(lease, key);
     if (slot === null || state === undefined) return;
-    this.#options.engine.writeState(slot, state).catch(() => this.#slots.forget());
+    this.#options.engine.writeState(slot, state).catch(() => this.#slots.clearKeys());
   }
 
   /** Resolves when one of the states that are being loaded is there, at once if none is. */
-  async loaded(): Promise<void> {
+  async waitForLoad(): Promise<void> {
     await Promise.race([...this.#loading, ...(this.#loading.size === 0 ? [null] : [])]);
   }
 
   /** Resolves when all turns that were finished have their states. */
-  async ended(): Promise<void> {
+  async drain(): Promise<void> {
     await Promise.all(this.#ending);
   }
 
   #place(turn: ScheduledTurn, slot: number): void {
     const { clock, stats: counts } = this.#options;
-    turn.place(slot, clock());
-    counts.total.secondsQueued += (turn.started - turn.waitingSince) / 1000;
+    turn.assignSlot(slot, clock());
+    counts.total.queueSeconds += (turn.startedAt - turn.waitingSince) / 1000;
     this.#turns.add(turn);
   }
 
@@ -184,6 +184,6 @@ export class RunningTurns implements Iterable<ScheduledTurn> {
     const { clock, stats: counts } = this.#options;
     this.#turns.delete(turn);
     this.#leases.set(turn, this.#slots.release(turn.slot));
-    counts.turnEnded(clock() - turn.started);
+    counts.turnsEnded(clock() - turn.startedAt);
   }
 }

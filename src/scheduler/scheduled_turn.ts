@@ -15,20 +15,20 @@ import type {
 import { TokenQueue } from "./token_queue.ts";
 
 export class ScheduledTurn implements PlannableTurn {
-  readonly work: GenerationRequest;
+  readonly generationRequest: GenerationRequest;
   readonly fairnessKey: string;
   /** The same object for all turns of a request. */
   readonly request: object;
   /** By the scheduler's clock: when it came, began to wait for a slot, and got that. */
   readonly arrivedAt: number;
   waitingSince: number;
-  started = 0;
+  startedAt = 0;
   /** -1 before it has one. */
   slot = -1;
   /** Whether its state is on its way to the slot. */
   loading = false;
   /** Whether a step has served it since it got its slot. */
-  served = false;
+  hasStepped = false;
   /** Whether it is to leave its slot to another turn, as soon as nothing of it is under way. */
   preempted = false;
   /** Turns that are to go on from this one's state when only the last token is left to be read. */
@@ -36,11 +36,11 @@ export class ScheduledTurn implements PlannableTurn {
   /** What it starts from. */
   state: StateSource | null;
   /** Tokens that have not been handed to the engine. */
-  left: number[];
+  remainingTokens: number[];
   /** Steps handed to the engine that have not come back. */
-  stepsAhead = 0;
+  stepsInFlight = 0;
   /** Why it has ended, once it has. */
-  end: "stop" | "length" | null = null;
+  finishReason: "stop" | "length" | null = null;
   readonly #stops: StopSearch | null;
   readonly #tokens = new TokenQueue();
   readonly #finished = deferred<GenerationResult>();
@@ -55,12 +55,12 @@ export class ScheduledTurn implements PlannableTurn {
   /** @throws InferenceError `invalid_value` for too long stop strings. */
   constructor(work: GenerationRequest, now: number, request: object = work) {
     if (work.tokens.length === 0) throw new Error("a turn needs at least one token to feed");
-    this.work = work;
+    this.generationRequest = work;
     this.fairnessKey = work.fairnessKey ?? "";
     this.request = request;
     this.arrivedAt = now;
     this.waitingSince = now;
-    this.left = [...work.tokens];
+    this.remainingTokens = [...work.tokens];
     this.state = work.state;
     this.#stops = work.stops && createStopSearch(work.stops);
     // Whoever iterates sees the error as well; a caller may do only one of the two.
@@ -72,15 +72,15 @@ export class ScheduledTurn implements PlannableTurn {
   }
 
   /** Milliseconds until it had its first slot. */
-  get queued(): number | null {
+  get queuedMs(): number | null {
     return this.#queued;
   }
 
   /** Gives it a slot. */
-  place(slot: number, now: number): void {
+  assignSlot(slot: number, now: number): void {
     this.slot = slot;
-    this.started = now;
-    this.served = false;
+    this.startedAt = now;
+    this.hasStepped = false;
     this.#queued ??= now - this.arrivedAt;
   }
 
@@ -90,14 +90,14 @@ export class ScheduledTurn implements PlannableTurn {
     this.preempted = false;
     this.waitingSince = now;
     this.#resumedAt = this.#sampled.length;
-    if (this.decoding) this.left = [this.#sampled[this.#sampled.length - 1]];
-    if (state !== null) this.state = { key: null, load: () => state };
+    if (this.decoding) this.remainingTokens = [this.#sampled[this.#sampled.length - 1]];
+    if (state !== null) this.state = { fairnessKey: null, load: () => state };
   }
 
   /** Takes the next `count` tokens that it is to be fed. */
   takeRemaining(count: number): number[] {
     this.#fed = true;
-    return this.left.splice(0, count);
+    return this.remainingTokens.splice(0, count);
   }
 
   /** Ids as they are sampled. */
@@ -111,59 +111,61 @@ export class ScheduledTurn implements PlannableTurn {
   }
 
   /** Whether its followers can go on from its state. */
-  get forkable(): boolean {
-    return this.followers.length > 0 && this.left.length === 1 && !this.loading && !this.cancelled;
+  get canFork(): boolean {
+    return this.followers.length > 0 && this.remainingTokens.length === 1 && !this.loading &&
+      !this.cancelled;
   }
 
   /** Its followers, on their own from now on: they have the last token of the prompt to read. */
-  takeFollowers(): ScheduledTurn[] {
+  detachFollowers(): ScheduledTurn[] {
     const { followers } = this;
     this.followers = [];
     for (const follower of followers) {
-      follower.left = [...this.left];
+      follower.remainingTokens = [...this.remainingTokens];
       follower.#fed = this.#fed;
     }
     return followers;
   }
 
   get cancelled(): boolean {
-    return this.work.signal?.aborted ?? false;
+    return this.generationRequest.signal?.aborted ?? false;
   }
 
   /** Whether it has taken longer than it may. */
   timedOut(now: number): boolean {
-    return now - this.arrivedAt > (this.work.timeoutMs ?? Infinity);
+    return now - this.arrivedAt > (this.generationRequest.timeoutMs ?? Infinity);
   }
 
   /** Whether its whole prompt has been handed over, so that it goes on from its own tokens. */
   get decoding(): boolean {
-    return this.left.length === 0;
+    return this.remainingTokens.length === 0;
   }
 
   /** Tokens that the next step may feed: one if it writes, none if its end is under way. */
-  get prefillTokens(): number {
-    const { maxTokens } = this.work;
-    if (this.end || this.cancelled || this.loading || this.preempted) return 0;
-    if (maxTokens === 0 || this.followers.length > 0) return this.left.length - 1;
-    if (!this.decoding) return this.left.length;
-    if (this.cpuSampled && this.stepsAhead > 0) return 0;
-    return this.#sampled.length + this.stepsAhead < maxTokens ? 1 : 0;
+  get schedulableTokens(): number {
+    const { maxTokens } = this.generationRequest;
+    if (this.finishReason || this.cancelled || this.loading || this.preempted) return 0;
+    if (maxTokens === 0 || this.followers.length > 0) return this.remainingTokens.length - 1;
+    if (!this.decoding) return this.remainingTokens.length;
+    if (this.cpuSampled && this.stepsInFlight > 0) return 0;
+    return this.#sampled.length + this.stepsInFlight < maxTokens ? 1 : 0;
   }
 
   /** Whether each of its tokens must come back before the next one. */
   get cpuSampled(): boolean {
-    const { constraint, logprobs, sampling: params } = this.work;
+    const { constraint, logprobs, sampling: params } = this.generationRequest;
     return needsCpuSampling({ constraint, logprobs, params });
   }
 
   /** Tokens that may yet be sampled. */
-  get freeTokens(): number {
-    return this.work.maxTokens - this.#sampled.length - this.stepsAhead;
+  get samplingBudget(): number {
+    return this.generationRequest.maxTokens - this.#sampled.length - this.stepsInFlight;
   }
 
   /** How it samples, from its first token on; `null` if it does not. */
   get sampling(): SlotSampling | null {
-    const { sampling, counts, position, maxTokens, endToken, constraint, logprobs } = this.work;
+    const { sampling, counts, position, maxTokens, endToken, constraint, logprobs } =
+      this.generationRequest;
     if (maxTokens === 0) return null;
     return {
       params: sampling,
@@ -179,27 +181,36 @@ export class ScheduledTurn implements PlannableTurn {
   }
 
   /** Takes what the engine has sampled in `steps` steps. */
-  take({ tokens, finishReason: end, logprobs }: GenerateResult, steps: number): void {
-    this.stepsAhead -= steps;
-    this.served = true;
+  completeSteps({ tokens, finishReason: end, logprobs }: GenerateResult, steps: number): void {
+    this.stepsInFlight -= steps;
+    this.hasStepped = true;
     for (const token of tokens) {
-      recordToken(this.work.counts, token, this.work.sampling.penaltyDecay);
+      recordToken(
+        this.generationRequest.counts,
+        token,
+        this.generationRequest.sampling.penaltyDecay,
+      );
       this.#sampled.push(token);
     }
     if (tokens.length > 0) this.#tokens.push({ tokens, ...(logprobs ? { logprobs } : {}) });
-    this.end = end;
+    this.finishReason = end;
   }
 
   /** @param state The slot's state, after everything handed to the engine; `null` if untouched. */
   finish(reason: GenerationResult["reason"], state: Float32Array | null): void {
     for (const follower of this.followers) {
-      follower.left = this.left;
+      follower.remainingTokens = this.remainingTokens;
       follower.finish(reason, state);
     }
     this.#tokens.end();
     const last = this.#sampled.at(-1);
-    const pending = last === undefined ? this.left : [last];
-    this.#finished.resolve({ reason, state, pending, sampled: this.#sampled.length });
+    const pending = last === undefined ? this.remainingTokens : [last];
+    this.#finished.resolve({
+      reason,
+      state,
+      pendingTokens: pending,
+      sampledTokens: this.#sampled.length,
+    });
   }
 
   fail(error: unknown): void {

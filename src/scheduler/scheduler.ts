@@ -108,7 +108,7 @@ export class Scheduler implements GenerationRunner {
    *
    * @throws InferenceError `invalid_value` for one that can't be held
    */
-  prepare(constraint: Constraint): Promise<void> {
+  prepareConstraint(constraint: Constraint): Promise<void> {
     return this.#engine.prepareConstraint(constraint);
   }
 
@@ -135,17 +135,17 @@ export class Scheduler implements GenerationRunner {
     const turns = works.map((work) => new ScheduledTurn(work, now, works));
     const [leader, ...followers] = turns;
     this.#dropWaiting();
-    this.#admission.assertQueueNotFull(leader.fairnessKey, turns.length);
+    this.#admission.assertCanEnqueue(leader.fairnessKey, turns.length);
     leader.followers = followers;
     this.#admission.waiting.push(leader);
     this.#looping ??= this.#loop();
     this.#wake();
     return turns.map((turn): Generation => ({
       finished: turn.finished,
-      get queued() {
-        return turn.queued;
+      get queuedMs() {
+        return turn.queuedMs;
       },
-      keepWarm: (key, state) => this.#running.keep(turn, key, state),
+      keepWarm: (key, state) => this.#running.keepWarm(turn, key, state),
       [Symbol.asyncIterator]: () => turn.tokens[Symbol.asyncIterator](),
     }));
   }
@@ -154,7 +154,7 @@ export class Scheduler implements GenerationRunner {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#looping;
-    await this.#running.ended();
+    await this.#running.drain();
   }
 
   async #loop(): Promise<void> {
@@ -172,15 +172,15 @@ export class Scheduler implements GenerationRunner {
       this.#admission.suspendPreempted();
       this.#admission.preempt(this.#clock());
       this.#share.update(this.#admission.keys);
-      while (this.#pace.allows(flights) && !this.#admission.isSlotDue) {
-        this.#admission.waiting.pushFirst(this.#running.fork());
+      while (this.#pace.canLaunch(flights) && !this.#admission.isSlotDue) {
+        this.#admission.waiting.pushFront(this.#running.fork());
         const flight = this.#launch();
         if (flight === null) break;
         flights.push(flight);
       }
       const first = flights.shift();
       if (first) await this.#land(first);
-      else await Promise.race([this.#running.loaded(), this.#submitted()]);
+      else await Promise.race([this.#running.waitForLoad(), this.#submitted()]);
     }
     // Here and not in a `finally`: a turn submitted meanwhile would find a loop that has ended.
     this.#looping = null;
@@ -195,39 +195,39 @@ export class Scheduler implements GenerationRunner {
   #dropWaiting(): void {
     const now = this.#clock();
     for (
-      const turn of this.#admission.waiting.take((turn) => turn.cancelled || turn.timedOut(now))
+      const turn of this.#admission.waiting.remove((turn) => turn.cancelled || turn.timedOut(now))
     ) {
       const reason = turn.cancelled ? "cancelled" : "late";
-      this.#counts.total.ended++;
+      this.#counts.total.turnsEnded++;
       this.#running.settle(turn, reason, () => turn.state!.load());
     }
   }
 
   /** Ends the turns that wait for an engine that will not come. */
   #dropHopeless(): void {
-    const { end } = this.#outage;
+    const { fatalError: end } = this.#outage;
     if (end === null) return;
-    for (const turn of this.#admission.waiting.take(() => true)) this.#running.fail(turn, end);
+    for (const turn of this.#admission.waiting.remove(() => true)) this.#running.fail(turn, end);
   }
 
   /** Calls for the next steps, if any turn can take part in one. */
   #launch(): InFlightStep | null {
     const started = this.#clock();
     const going = [...this.#running].filter((turn) => {
-      return (turn.prefillTokens > 0 || turn.stepsAhead > 0) && !turn.timedOut(started);
+      return (turn.schedulableTokens > 0 || turn.stepsInFlight > 0) && !turn.timedOut(started);
     });
     const plan = planStep(
       this.#share.select(going),
-      { tokens: this.#engine.info.maxStepTokens, prefillTokens: this.#pace.prefillBudget },
+      { maxTokens: this.#engine.info.maxStepTokens, maxPrefillTokens: this.#pace.prefillBudget },
     );
     if (plan.length === 0) return null;
     const reading = plan.filter(({ turn }) => !turn.decoding);
-    const room = Math.max(...plan.map(({ turn }) => turn.freeTokens));
+    const room = Math.max(...plan.map(({ turn }) => turn.samplingBudget));
     const single = reading.length > 0 || plan.some(({ turn }) => turn.cpuSampled);
-    const steps = single ? 1 : Math.min(this.#pace.steps(plan.length), room);
+    const steps = single ? 1 : Math.min(this.#pace.windowSteps(plan.length), room);
     const runs = plan.map(({ turn, count }): GenerateRun => {
       const tokens = turn.decoding ? [] : turn.takeRemaining(count);
-      turn.stepsAhead += steps;
+      turn.stepsInFlight += steps;
       return { slot: turn.slot, tokens, sample: turn.decoding };
     });
     const results = this.#engine.generate(runs, steps);
@@ -255,7 +255,7 @@ export class Scheduler implements GenerationRunner {
       this.#counts.stepCompleted({ batch: turns.length, steps, read, sampled, ms });
       for (const [i, turn] of turns.entries()) {
         if (!this.#running.has(turn)) continue;
-        turn.take(generated[i], steps);
+        turn.completeSteps(generated[i], steps);
         const { fault } = generated[i];
         if (fault === null) continue;
         this.#running.fail(turn, new InferenceError("numeric_fault", fault.message));
@@ -270,11 +270,11 @@ export class Scheduler implements GenerationRunner {
   #finishEnded(): void {
     const now = this.#clock();
     for (const turn of [...this.#running]) {
-      if (turn.end) this.#running.finish(turn, turn.end);
-      else if (turn.stepsAhead > 0 || turn.loading) continue;
+      if (turn.finishReason) this.#running.finish(turn, turn.finishReason);
+      else if (turn.stepsInFlight > 0 || turn.loading) continue;
       else if (turn.cancelled) this.#running.finish(turn, "cancelled");
       else if (turn.timedOut(now)) this.#running.finish(turn, "late");
-      else if (turn.work.maxTokens === 0 && turn.left.length === 1) {
+      else if (turn.generationRequest.maxTokens === 0 && turn.remainingTokens.length === 1) {
         this.#running.finish(turn, "length");
       }
     }

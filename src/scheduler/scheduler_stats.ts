@@ -9,9 +9,9 @@ export interface SchedulerSnapshot {
   /** Turns that wait for one now. */
   waiting: number;
   /** Turns in the last step that has come back. */
-  batch: number;
+  batchSize: number;
   /** Turns that have ended. */
-  ended: number;
+  turnsEnded: number;
   /** Turns that were not taken. */
   queueRejections: number;
   /** Steps that the engine was called for. */
@@ -23,11 +23,11 @@ export interface SchedulerSnapshot {
   /** Tokens sampled per second while there are any: a moving mean. */
   tokensPerSecond: number;
   /** Times that a turn was suspended, to leave its slot to another tenant's. */
-  preempted: number;
+  preemptions: number;
   /** Turns whose slot still held the state that they went on from. */
-  slotHits: number;
+  warmSlotHits: number;
   /** Seconds that turns have waited for a slot, in all. */
-  secondsQueued: number;
+  queueSeconds: number;
 }
 
 /** Seconds over which rates are averaged. */
@@ -35,16 +35,16 @@ const MEMORY_SECONDS = 5;
 
 export class SchedulerStats {
   readonly total = {
-    batch: 0,
-    ended: 0,
+    batchSize: 0,
+    turnsEnded: 0,
     queueRejections: 0,
     steps: 0,
     prefillTokens: 0,
     sampledTokens: 0,
     tokensPerSecond: 0,
-    preempted: 0,
-    slotHits: 0,
-    secondsQueued: 0,
+    preemptions: 0,
+    warmSlotHits: 0,
+    queueSeconds: 0,
   };
   /** Milliseconds that a turn keeps its slot: a moving mean. */
   #turnMs: number | null = null;
@@ -57,7 +57,7 @@ export class SchedulerStats {
     ms: number;
   }): void {
     const { total } = this;
-    total.batch = batch;
+    total.batchSize = batch;
     total.steps += steps;
     total.prefillTokens += read;
     total.sampledTokens += sampled;
@@ -66,8 +66,8 @@ export class SchedulerStats {
   }
 
   /** A turn has given back its slot after `ms` milliseconds. */
-  turnEnded(ms: number): void {
-    this.total.ended++;
+  turnsEnded(ms: number): void {
+    this.total.turnsEnded++;
     this.#turnMs = this.#turnMs === null ? ms : 0.8 * this.#turnMs + 0.2 * ms;
   }
 

@@ -5,7 +5,7 @@ import type { Constraint, SamplingParams, StopStrings, TokenLogprobs } from "../
 /** A recurrent state that is kept somewhere. */
 export interface StateSource {
   /** Names it, and no other state: a slot that still holds it is used as it is. */
-  key: string | null;
+  fairnessKey: string | null;
   /** Gets it, when there is a slot for it. */
   load(): Promise<Float32Array>;
 }
@@ -48,9 +48,9 @@ export interface GenerationResult {
   /** The state after all tokens but `pending`; `null`: the one it started from. */
   state: Float32Array | null;
   /** Tokens not yet fed to `state`: the last one sampled, or what is left of the prompt. */
-  pending: number[];
+  pendingTokens: number[];
   /** Tokens sampled in this turn. */
-  sampled: number;
+  sampledTokens: number;
 }
 
 /** Tokens that came at once. */
@@ -66,7 +66,7 @@ export interface Generation extends AsyncIterable<TokenBatch> {
   /** Resolves once when the turn has ended; rejects with what went wrong. */
   readonly finished: Promise<GenerationResult>;
   /** Milliseconds until it had a slot; `null` while it has had none of its own. */
-  readonly queued: number | null;
+  readonly queuedMs: number | null;
   /**
    * Once it has ended: names its state, for turns to come, as long as its slot holds that.
    *
@@ -82,7 +82,7 @@ export interface GenerationRunner {
    *
    * @throws InferenceError `invalid_value` for one that can't be held
    */
-  prepare(constraint: Constraint): Promise<void>;
+  prepareConstraint(constraint: Constraint): Promise<void>;
 
   /**
    * Queues one turn.

@@ -4,7 +4,7 @@
  */
 
 /** A slot that was free. */
-export interface SlotLease {
+export interface AcquiredSlot {
   slot: number;
   /** Whether it holds the state that was asked for. */
   warm: boolean;
@@ -15,7 +15,7 @@ interface FreeSlot {
   /** Names the state in it; `null`: nobody will ask for it. */
   key: string | null;
   /** Which giving-back left it so. */
-  lease: number;
+  releaseId: number;
 }
 
 export class Slots {
@@ -24,15 +24,15 @@ export class Slots {
   #leases = 0;
 
   constructor(count: number) {
-    this.#free = Array.from({ length: count }, (_, slot) => ({ slot, key: null, lease: 0 }));
+    this.#free = Array.from({ length: count }, (_, slot) => ({ slot, key: null, releaseId: 0 }));
   }
 
-  get free(): number {
+  get freeCount(): number {
     return this.#free.length;
   }
 
   /** Takes the slot that holds the state `key`, or else the one that is missed least. */
-  take(key: string | null): SlotLease | undefined {
+  acquire(key: string | null): AcquiredSlot | undefined {
     const at = key === null ? -1 : this.#free.findIndex((free) => free.key === key);
     if (at >= 0) return { slot: this.#free.splice(at, 1)[0].slot, warm: true };
     const free = this.#free.shift();
@@ -40,17 +40,17 @@ export class Slots {
   }
 
   /** Nobody will ask for what is in any slot, nor name it. */
-  forget(): void {
+  clearKeys(): void {
     for (const free of this.#free) {
       free.key = null;
-      free.lease = 0;
+      free.releaseId = 0;
     }
   }
 
   /** Gives a slot back. Returns by what `keep` will know it. */
   release(slot: number): number {
     const lease = ++this.#leases;
-    this.#free.unshift({ slot, key: null, lease });
+    this.#free.unshift({ slot, key: null, releaseId: lease });
     return lease;
   }
 
@@ -59,8 +59,8 @@ export class Slots {
    *
    * @returns The slot, or `null` if it has been taken since.
    */
-  keep(lease: number, key: string): number | null {
-    const at = this.#free.findIndex((free) => free.lease === lease);
+  keepWarm(lease: number, key: string): number | null {
+    const at = this.#free.findIndex((free) => free.releaseId === lease);
     if (at < 0) return null;
     const [free] = this.#free.splice(at, 1);
     this.#free.push({ ...free, key });

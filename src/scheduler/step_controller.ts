@@ -46,8 +46,8 @@ export class StepController {
    * Steps to do at once with `turns` turns: one at first, then twice as many each time until they
    * take as long as a window should.
    */
-  steps(turns: number): number {
-    const ms = this.#costs.of(turns);
+  windowSteps(turns: number): number {
+    const ms = this.#costs.estimate(turns);
     return ms === null ? 1 : Math.max(1, Math.min(this.#steps, Math.round(this.#windowMs / ms)));
   }
 
@@ -55,10 +55,10 @@ export class StepController {
    * Whether another call may be made while these have not come back. A GPU works on one while the
    * results of another are read; on the CPU that saves little, and who comes next waits for both.
    */
-  allows(flights: readonly { steps: number; turns: readonly unknown[] }[]): boolean {
+  canLaunch(flights: readonly { steps: number; turns: readonly unknown[] }[]): boolean {
     if (flights.length >= AHEAD) return false;
     if (this.#device === "webgpu") return true;
-    const ms = flights.map(({ steps, turns }) => steps * (this.#costs.of(turns.length) ?? 0));
+    const ms = flights.map(({ steps, turns }) => steps * (this.#costs.estimate(turns.length) ?? 0));
     return ms.reduce((sum, own) => sum + own, 0) <= this.#windowMs;
   }
 
@@ -70,13 +70,13 @@ export class StepController {
 
   /** `steps` steps took `ms` milliseconds, in which `turns` turns wrote and nothing was read. */
   decodeCompleted(steps: number, turns: number, ms: number): void {
-    this.#costs.learn(turns, ms / steps);
+    this.#costs.observe(turns, ms / steps);
     this.#steps = Math.min(2 * steps, this.#most);
   }
 
   /** A step took `ms` milliseconds in which `tokens` tokens of prompts were read. */
   prefillCompleted(tokens: number, ms: number, { writing }: { writing: number }): void {
-    const own = writing > 0 ? this.#costs.of(writing) ?? 0 : 0;
+    const own = writing > 0 ? this.#costs.estimate(writing) ?? 0 : 0;
     this.#readMs = mean(this.#readMs, Math.max(ms - own, ms / 10) / tokens);
     // Somebody waits for a first token, or has just had it.
     this.#steps = 1;

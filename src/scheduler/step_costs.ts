@@ -8,7 +8,7 @@ export class StepCosts {
   readonly #ms = new Map<number, number>();
 
   /** Learns that a step with `turns` turns took `ms` milliseconds. */
-  learn(turns: number, ms: number): void {
+  observe(turns: number, ms: number): void {
     const before = this.#ms.get(turns) ?? ms;
     this.#ms.set(turns, before + WEIGHT * (ms - before));
   }
@@ -18,7 +18,7 @@ export class StepCosts {
    * interpolates; beyond them it takes each turn to cost the same, so that small steps are tried, and
    * become known.
    */
-  of(turns: number): number | null {
+  estimate(turns: number): number | null {
     if (this.#ms.size === 0) return null;
     let [below, above] = [0, Infinity];
     for (const known of this.#ms.keys()) {

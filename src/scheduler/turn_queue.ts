@@ -22,12 +22,12 @@ export class TurnQueue<T extends QueuedTurn> {
   }
 
   /** Lets turns in before all others. */
-  pushFirst(turns: readonly T[]): void {
+  pushFront(turns: readonly T[]): void {
     this.#turns.unshift(...turns);
   }
 
   /** How many turns wait, of one key or of all, followers included. */
-  count(key?: string): number {
+  turnCount(key?: string): number {
     return this.#turns
       .filter((turn) => key === undefined || turn.fairnessKey === key)
       .reduce((sum, { followers }) => sum + 1 + followers.length, 0);
@@ -39,7 +39,7 @@ export class TurnQueue<T extends QueuedTurn> {
   }
 
   /** How many requests wait, of one key or of all. */
-  requests(key?: string): number {
+  requestCount(key?: string): number {
     const turns = this.#turns.filter((turn) => key === undefined || turn.fairnessKey === key);
     return new Set(turns.map(({ request }) => request)).size;
   }
@@ -65,7 +65,7 @@ export class TurnQueue<T extends QueuedTurn> {
   }
 
   /** Takes out all turns that `test` holds for. */
-  take(test: (turn: T) => boolean): T[] {
+  remove(test: (turn: T) => boolean): T[] {
     const taken = this.#turns.filter(test);
     for (const turn of taken) this.#turns.splice(this.#turns.indexOf(turn), 1);
     return taken;

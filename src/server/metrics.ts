@@ -160,7 +160,7 @@ export class Metrics implements Telemetry {
     now("num_requests_running", "Turns that have a slot", ({ running }) => running);
     now("num_requests_waiting", "Turns that wait for one", ({ waiting }) => waiting);
     now("slots", "Turns that can run at once", ({ slots }) => slots);
-    now("batch_size", "Turns in the last step", ({ batch }) => batch);
+    now("batch_size", "Turns in the last step", ({ batchSize: batch }) => batch);
     now(
       "generation_tokens_per_second",
       "Tokens written per second, of late",
@@ -174,7 +174,7 @@ export class Metrics implements Telemetry {
     total(
       "num_preemptions_total",
       "Times that a turn was suspended, to leave its slot to another tenant",
-      ({ preempted }) => preempted,
+      ({ preemptions: preempted }) => preempted,
     );
     total("engine_steps_total", "Steps of the model", ({ steps }) => steps);
     total(
@@ -185,7 +185,7 @@ export class Metrics implements Telemetry {
     total(
       "state_slot_hits_total",
       "Turns whose slot still held the state that they went on from",
-      ({ slotHits: warm }) => warm,
+      ({ warmSlotHits: warm }) => warm,
     );
     const memory = this.#labelled("device_memory_bytes", "What the engine has allocated", "kind");
     for (const [kind, bytes] of Object.entries(info.memory)) memory.set({ kind }, bytes);

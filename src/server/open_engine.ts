@@ -12,7 +12,7 @@ import { type OpenWorkerOptions, WorkerEngine } from "../engine/worker_rpc.ts";
 import { createTokenConstraints } from "../grammar/constrain.ts";
 import { openDevice } from "../gpu/mod.ts";
 import type { Model } from "../model/load.ts";
-import { CpuSampling } from "../scheduler/cpu_sampling.ts";
+import { CpuSamplingEngine } from "../scheduler/cpu_sampling.ts";
 import type { ModelFiles, ModelSource } from "../model_files/model_folder.ts";
 import { unusedTensorsNotice } from "../model_files/model_report.ts";
 import { openModelSource } from "../model_files/open_model_file.ts";
@@ -110,7 +110,9 @@ export async function openEngine(
         onProgress,
       };
       if (!open) {
-        return new CpuSampling(await CpuEngine.create(model, sizes), tokens, { constrain });
+        return new CpuSamplingEngine(await CpuEngine.create(model, sizes), tokens, {
+          createConstraint: constrain,
+        });
       }
       const engine = await GpuEngine.create(open, model, {
         ...sizes,
@@ -121,7 +123,9 @@ export async function openEngine(
       if (cache && !tuned && tuning === "idle" && !open.software) {
         void tuneInBackground(engine, { cache, gpu, onNotice, idleMs });
       }
-      return tokens ? new CpuSampling(engine, tokens, { device: engine, constrain }) : engine;
+      return tokens
+        ? new CpuSamplingEngine(engine, tokens, { device: engine, createConstraint: constrain })
+        : engine;
     };
     for (let { slots } = options;; slots = Math.max(leastSlots, Math.floor(slots / 2))) {
       try {

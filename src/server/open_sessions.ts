@@ -164,7 +164,7 @@ export async function openSessions(
   return {
     tenants,
     get sessions() {
-      return tenants.of(DEFAULT_TENANT);
+      return tenants.forTenant(DEFAULT_TENANT);
     },
     engine,
     modelId: files.id,

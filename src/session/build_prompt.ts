@@ -5,9 +5,9 @@ import { TimeSlice } from "../core/time_slice.ts";
 import {
   type Message,
   messageText,
-  openingText,
   renderMessage,
   REPLY_START,
+  replyOpening,
   type TranscriptEntry,
   TURN_END,
 } from "../prompt/chat_template.ts";
@@ -17,11 +17,11 @@ import type { Instructions, TurnSnapshot } from "./turn_snapshot.ts";
 
 /** A stored turn that is resumed. */
 export interface PreviousTurn {
-  record: TurnSnapshot;
+  snapshot: TurnSnapshot;
   /** Whether its reply is unfinished. */
   open: boolean;
   /** Whether no state has absorbed any of it: its transcript, which is whole, is to be read again. */
-  historyBytes?: boolean;
+  needsReprocessing?: boolean;
 }
 
 export interface BuildPromptOptions {
@@ -35,9 +35,9 @@ export interface BuildPromptOptions {
   /** The system message that the turn has for itself. */
   instructions?: Instructions | undefined;
   /** Whether the last message is the beginning of the reply. */
-  prefill?: boolean | undefined;
+  continueFinalMessage?: boolean | undefined;
   /** Whether an empty line does not end the reply: messages with the same words do not find it. */
-  endless?: boolean | undefined;
+  ignoreEos?: boolean | undefined;
 }
 
 /**
@@ -51,7 +51,15 @@ export async function buildPrompt(
   messages: readonly Message[],
   options: BuildPromptOptions,
 ): Promise<TurnSnapshot> {
-  const { tokenizer, seed, freshSeed, prompt, instructions, prefill, endless } = options;
+  const {
+    tokenizer,
+    seed,
+    freshSeed,
+    prompt,
+    instructions,
+    continueFinalMessage: prefill,
+    ignoreEos: endless,
+  } = options;
   const silent = prompt === undefined && messages.length === 0;
   if (silent && !isUnanswered(previous)) return await continuation(previous, options);
   assertSaid(messages);
@@ -62,13 +70,13 @@ export async function buildPrompt(
       { param: "prompt" },
     );
   }
-  if (previous?.historyBytes) {
-    return await buildPrompt(null, [...previous.record.transcript, ...messages], options);
+  if (previous?.needsReprocessing) {
+    return await buildPrompt(null, [...previous.snapshot.transcript, ...messages], options);
   }
-  const record = previous?.record;
+  const record = previous?.snapshot;
   const read = leftOver(previous, tokenizer);
   const complete = prefill ? messages.slice(0, -1) : messages;
-  const opening = prefill ? openingText(messages[messages.length - 1]) : "";
+  const opening = prefill ? replyOpening(messages[messages.length - 1]) : "";
   const added = prompt === undefined
     ? complete.map((message) => ({ role: message.role, content: messageText(message) }))
     : [{ role: "user" as const, content: prompt }];
@@ -94,12 +102,12 @@ export async function buildPrompt(
  * The record of a state that has messages behind it, and no reply to them: they are read when the
  * next turn begins.
  */
-export async function withMessages(
+export async function appendMessages(
   previous: PreviousTurn | null,
   messages: readonly TranscriptEntry[],
   tokenizer: TokenCodec,
 ): Promise<TurnSnapshot> {
-  const record = previous?.record;
+  const record = previous?.snapshot;
   return {
     pending: [...leftOver(previous, tokenizer), ...await encodeMessages(messages, tokenizer)],
     processedTokens: record?.processedTokens ?? 0,
@@ -115,13 +123,13 @@ export async function withMessages(
 
 /** Whether a state ends with what its user has said, which is to be replied to. */
 function isUnanswered(previous: PreviousTurn | null): boolean {
-  return previous?.record.transcript.at(-1)?.role === "user";
+  return previous?.snapshot.transcript.at(-1)?.role === "user";
 }
 
 /** Tokens that are to be read before what is new; they end the reply of an open turn. */
 function leftOver(previous: PreviousTurn | null, tokenizer: TokenCodec): readonly number[] {
   if (previous === null) return [];
-  const { record, open } = previous;
+  const { snapshot: record, open } = previous;
   return open && !record.rawText ? closeOpenTurn(record, tokenizer) : record.pending;
 }
 
@@ -175,7 +183,7 @@ async function continuation(
   previous: PreviousTurn | null,
   options: BuildPromptOptions,
 ): Promise<TurnSnapshot> {
-  const { tokenizer, seed, endless } = options;
+  const { tokenizer, seed, ignoreEos: endless } = options;
   if (previous === null) {
     throw new InferenceError(
       "invalid_value",
@@ -191,15 +199,15 @@ async function continuation(
       { param: "messages" },
     );
   }
-  const { record } = previous;
-  if (!previous.historyBytes) {
+  const { snapshot: record } = previous;
+  if (!previous.needsReprocessing) {
     const earlier = endless ? isolatedPrefix(record.earlier, "plain") : record.earlier;
     return { ...record, earlier, seed: seed ?? record.seed };
   }
   const reply = record.transcript[record.transcript.length - 1];
   const fresh = await buildPrompt(null, record.transcript.slice(0, -1), {
     ...options,
-    prefill: false,
+    continueFinalMessage: false,
   });
   const written = reply.content === "" ? [] : tokenizer.encode(` ${reply.content}`);
   return {
@@ -215,5 +223,5 @@ function closeOpenTurn(
 ): number[] {
   const end = -TURN_END.length;
   const text = transcript[transcript.length - 1].content.slice(end);
-  return new Reply(tokenizer, { text, undisplayedBytes: held.slice(end) }).close(pending);
+  return new Reply(tokenizer, { text, undisplayedBytes: held.slice(end) }).closingTokens(pending);
 }

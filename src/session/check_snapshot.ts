@@ -19,7 +19,7 @@ export interface SnapshotContext {
   /** Whether the reply is unfinished. */
   open: boolean;
   /** Whether the state beside it is the one before any token. */
-  fresh: boolean;
+  isInitialState: boolean;
 }
 
 /** With all the tokens that a conversation may add, these stay safe integers. */
@@ -56,7 +56,7 @@ const CHECKS: Record<StoredField, Check> = {
     }
     ids.forEach((id, i) => checkToken(`pending[${i}]`, id, vocabulary));
   },
-  absorbed: (value, { fresh }) => {
+  absorbed: (value, { isInitialState: fresh }) => {
     checkWhole("absorbed", value, MOST_TOKENS);
     if (fresh && value !== 0) throw wrong("absorbed", value, "0, as the file has no state");
   },

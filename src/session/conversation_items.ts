@@ -6,14 +6,14 @@
 import { InferenceError } from "../core/errors.ts";
 import { decodeState } from "../store/states/state_codec.ts";
 import type { StateInfo, StateStore, StoredState } from "../store/states/state_store.ts";
-import { canonical, type TranscriptEntry } from "../prompt/chat_template.ts";
+import { canonicalMessage, type TranscriptEntry } from "../prompt/chat_template.ts";
 import { appendEntries } from "./history.ts";
 import { encodeForStorage } from "./stored_encoding.ts";
 import { describeModel } from "./model_description.ts";
 import type { TokenCodec } from "../prompt/reply.ts";
 import type { SessionModel, TurnAccount } from "./session_types.ts";
-import { boundedCodec } from "./turn_limits.ts";
-import { withMessages } from "./build_prompt.ts";
+import { limitedCodec } from "./turn_limits.ts";
+import { appendMessages } from "./build_prompt.ts";
 import { archiveTurn, decodeSnapshot, encodeSnapshot } from "./turn_snapshot.ts";
 import type { Conversation } from "../store/states/conversations.ts";
 
@@ -30,7 +30,7 @@ export interface ItemStoreOptions {
 }
 
 /** What messages are put behind, and within whose bounds. */
-export interface ItemPlace {
+export interface ItemTarget {
   /** The state; `null`: that before any token. */
   head: string | null;
   /** To be moved on to the new state. */
@@ -42,7 +42,7 @@ export interface ItemPlace {
 export interface StoredItems {
   state: StoredState;
   /** Messages before them, without instructions. */
-  before: number;
+  precedingMessages: number;
 }
 
 /** Of a prompt's tokens, the part that may wait: a message must fit behind them. */
@@ -56,22 +56,22 @@ const WAITING_SHARE = 1 / 2;
  */
 export async function storeItems(
   messages: readonly TranscriptEntry[],
-  { head, conversation, account }: ItemPlace,
+  { head, conversation, account }: ItemTarget,
   { store, model, tokenizer, promptTokens }: ItemStoreOptions,
 ): Promise<StoredItems> {
   const most = Math.floor(
     (account?.promptTokenLimit(promptTokens) ?? promptTokens) * WAITING_SHARE,
   );
   const found = head === null ? null : await store.inspect(head, { model });
-  const previous = found && { record: decodeSnapshot(found.turn), open: found.info.open };
-  const codec = boundedCodec(tokenizer, 2 * most, () => tooLong(`more than ${2 * most}`, most));
-  const record = await withMessages(previous, messages, codec);
+  const previous = found && { snapshot: decodeSnapshot(found.turn), open: found.info.open };
+  const codec = limitedCodec(tokenizer, 2 * most, () => tooLong(`more than ${2 * most}`, most));
+  const record = await appendMessages(previous, messages, codec);
   if (record.pending.length > most) throw tooLong(`${record.pending.length}`, most);
   const free = await account?.reserveStorage(1, describeModel(model).storedBytes);
   try {
-    const earlier = previous?.record.transcript ?? [];
+    const earlier = previous?.snapshot.transcript ?? [];
     const from = record.earlier ? { after: record.earlier.hash } : { model: model.fingerprint };
-    const hashes = await store.prefixes.candidateHashes(from, record.transcript.map(canonical));
+    const hashes = await store.prefixes.prefixHashes(from, record.transcript.map(canonicalMessage));
     const history = found && await store.readHistory(found.info);
     const content = {
       state: found && await stateOf(found.info, store, model),
@@ -82,10 +82,10 @@ export async function storeItems(
     };
     const { imported } = found?.info ?? {};
     const names = { id: store.newId(), model, parent: head, conversation, imported };
-    const count = (previous?.record.earlier?.count ?? 0) + earlier.length;
+    const count = (previous?.snapshot.earlier?.count ?? 0) + earlier.length;
     return {
       state: await store.save(content, names),
-      before: record.instructions === undefined ? count : count - 1,
+      precedingMessages: record.instructions === undefined ? count : count - 1,
     };
   } finally {
     free?.();

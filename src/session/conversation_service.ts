@@ -61,8 +61,8 @@ export class ConversationService implements ConversationApi {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const conversation = await this.get(id);
       const place = { head: conversation.head, conversation, account };
-      const { state, before } = await storeItems(items, place, this.#options);
-      if (state.moved) return { before, stateId: state.id };
+      const { state, precedingMessages: before } = await storeItems(items, place, this.#options);
+      if (state.moved) return { precedingMessages: before, stateId: state.id };
       await this.#store.delete(state.id);
     }
     throw new InferenceError(

@@ -41,7 +41,7 @@ export function generationRequest(
     sampling: { ...samplingOf(request, options), seed: plan.seed },
     counts,
     position: plan.position,
-    maxTokens: maxTokensOf(request, limits),
+    maxTokens: effectiveMaxTokens(request, limits),
     endToken: request.ignoreEos ? null : tokenizer.endOfText,
     stops: reply.stops,
     constraint: request.constraint,
@@ -52,7 +52,7 @@ export function generationRequest(
 }
 
 /** Tokens that a turn samples at most. */
-export function maxTokensOf(
+export function effectiveMaxTokens(
   { maxTokens }: Pick<TurnRequest, "maxTokens">,
   limits: SessionLimits,
 ): number {
@@ -61,7 +61,14 @@ export function maxTokensOf(
 
 /** @throws InferenceError `invalid_value` for a request that contradicts itself */
 export function assertConsistent(
-  { stateId, conversation, constraint, messages, prefill, ignoreEos: endless }: TurnRequest,
+  {
+    stateId,
+    conversation,
+    constraint,
+    messages,
+    continueFinalMessage: prefill,
+    ignoreEos: endless,
+  }: TurnRequest,
   choices: number,
 ): void {
   if (constraint !== undefined && messages.length === 0) {

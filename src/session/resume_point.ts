@@ -4,7 +4,7 @@ import { InferenceError } from "../core/errors.ts";
 import type { Conversation } from "../store/states/conversations.ts";
 import type { HashedMessage } from "../store/states/prefix_index.ts";
 import type { StateInfo, StateStore } from "../store/states/state_store.ts";
-import { canonical, type Message, type TranscriptEntry } from "../prompt/chat_template.ts";
+import { canonicalMessage, type Message, type TranscriptEntry } from "../prompt/chat_template.ts";
 import { decodeEntries } from "./history.ts";
 import type { SystemPrompts } from "./system_prompts.ts";
 import type { SessionModel, TurnRequest } from "./session_types.ts";
@@ -96,7 +96,7 @@ export class ResumePointResolver {
     const { info, turn } = await store.inspect(id, reread ? {} : { model });
     const record = decodeSnapshot(turn);
     const messages = await this.#unread(request.messages, { info, record });
-    const previous = { record, open: info.open };
+    const previous = { snapshot: record, open: info.open };
     const own = info.model.fingerprint === model.fingerprint;
     const { instructions } = record;
     const wanted = request.instructions;
@@ -123,10 +123,10 @@ export class ResumePointResolver {
       ...await decodeEntries(await store.readHistory(info)),
       ...record.transcript,
     ];
-    const unread = { record: { ...record, transcript, earlier: null }, open: info.open };
+    const unread = { snapshot: { ...record, transcript, earlier: null }, open: info.open };
     return {
       info: null,
-      previous: { ...unread, historyBytes: true },
+      previous: { ...unread, needsReprocessing: true },
       messages,
       processedNow: 0,
       instructions,
@@ -144,7 +144,7 @@ export class ResumePointResolver {
     const { transcript, earlier, instructions } = record;
     const count = (earlier?.count ?? 0) + transcript.length - (instructions ? 1 : 0);
     if (count === 0 || messages.length < count) return messages;
-    const sent = messages.slice(0, count).map(canonical);
+    const sent = messages.slice(0, count).map(canonicalMessage);
     // The latest messages are at hand, and differ unless the whole history was sent.
     const latest = instructions ? transcript.slice(-1) : transcript;
     if (!isSame(sent.slice(count - latest.length), latest)) return messages;
@@ -165,7 +165,7 @@ export class ResumePointResolver {
     const nothing: ResumePoint = { info: null, previous: null, messages, processedNow: 0 };
     if (systemPrompts === null || messages.length < 2) return nothing;
     const from = { model: model.fingerprint };
-    const hashes = await store.prefixes.candidateHashes(from, messages.map(canonical));
+    const hashes = await store.prefixes.prefixHashes(from, messages.map(canonicalMessage));
     try {
       const counts = likelyCounts(hashes.length - 1);
       const known = counts.map((count) => hashes[count - 1]);
@@ -173,15 +173,17 @@ export class ResumePointResolver {
         const found = await this.#known(state);
         const count = counts[at];
         if (found === null) continue;
-        const { earlier, transcript } = found.previous.record;
+        const { earlier, transcript } = found.previous.snapshot;
         if ((earlier?.count ?? 0) + transcript.length !== count) continue;
         return { ...found, messages: messages.slice(count), processedNow: 0 };
       }
       const reader = { signal, account, bounds };
-      const read = keep === false ? null : await systemPrompts.read(messages, hashes, reader);
+      const read = keep === false
+        ? null
+        : await systemPrompts.prefillAndStore(messages, hashes, reader);
       if (read === null) return nothing;
-      const { info, record, count } = read;
-      const previous = { record, open: false };
+      const { info, snapshot: record, messageCount: count } = read;
+      const previous = { snapshot: record, open: false };
       return {
         info,
         previous,
@@ -204,7 +206,7 @@ export class ResumePointResolver {
     try {
       const { info, turn } = await store.inspect(id, { model });
       const record = { ...decodeSnapshot(turn), counts: new Map(), position: 0 };
-      return { info, previous: { record, open: info.open } };
+      return { info, previous: { snapshot: record, open: info.open } };
     } catch (error) {
       if (error instanceof InferenceError && USELESS.includes(error.code)) return null;
       throw error;
@@ -215,7 +217,7 @@ export class ResumePointResolver {
 /** Whether what was sent looks the same to the model as a transcript. */
 function isSame(sent: readonly HashedMessage[], transcript: readonly TranscriptEntry[]): boolean {
   return transcript.every((entry, i) => {
-    const { role, content } = canonical(entry);
+    const { role, content } = canonicalMessage(entry);
     return sent[i].role === role && sent[i].content === content;
   });
 }

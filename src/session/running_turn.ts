@@ -9,7 +9,7 @@ import type {
   StateStore,
   StoredState,
 } from "../store/states/state_store.ts";
-import { canonical } from "../prompt/chat_template.ts";
+import { canonicalMessage } from "../prompt/chat_template.ts";
 import { appendEntries } from "./history.ts";
 import { encodeForStorage, type StoredEncoding } from "./stored_encoding.ts";
 import type { ResumePoint } from "./resume_point.ts";
@@ -31,7 +31,7 @@ export interface RunningTurnOptions {
   reply: Reply;
   /** How often each token was sampled so far; changed as the turn goes on. */
   counts: Map<number, number>;
-  origin: ResumePoint;
+  resumePoint: ResumePoint;
   /** Milliseconds that the state lasts; the store's own unless told. */
   ttl?: number | undefined;
   /** Epoch milliseconds. */
@@ -46,7 +46,7 @@ export interface RunningTurnOptions {
    * Tokens of a stream that may wait for its client to read what is told of them; `null`: it is not
    * streamed, and they are held for its result.
    */
-  maxUnreadLogprobs: number | null;
+  maxUnreadTokens: number | null;
   meter: TurnMeter;
 }
 
@@ -73,10 +73,10 @@ export class RunningTurn {
   readonly snapshot: TurnSnapshot;
   readonly reply: Reply;
   readonly counts: Map<number, number>;
-  readonly origin: ResumePoint;
+  readonly resumePoint: ResumePoint;
   readonly ttl: number | undefined;
   readonly created: number;
-  readonly keep: boolean;
+  readonly store: boolean;
   readonly #note: unknown;
   readonly #log: TokenLog | undefined;
   readonly #mostUnread: number | null;
@@ -87,20 +87,28 @@ export class RunningTurn {
   readonly #done = deferred<void>();
 
   constructor(
-    { stateId, snapshot: plan, reply, counts, origin, ttl, tokenLog: log, ...rest }:
-      RunningTurnOptions,
+    {
+      stateId,
+      snapshot: snapshot,
+      reply,
+      counts,
+      resumePoint: origin,
+      ttl,
+      tokenLog: log,
+      ...rest
+    }: RunningTurnOptions,
   ) {
     this.stateId = stateId;
-    this.snapshot = plan;
+    this.snapshot = snapshot;
     this.reply = reply;
     this.counts = counts;
-    this.origin = origin;
+    this.resumePoint = origin;
     this.ttl = ttl;
     this.created = rest.created;
-    this.keep = rest.store;
+    this.store = rest.store;
     this.#note = rest.note;
     this.#log = log;
-    this.#mostUnread = rest.maxUnreadLogprobs;
+    this.#mostUnread = rest.maxUnreadTokens;
     this.meter = rest.meter;
   }
 
@@ -146,22 +154,22 @@ export class RunningTurn {
       }
       const finished = await generation.finished;
       this.#assertWanted(finished, underway.initialState !== null);
-      if (finished.reason !== "stop") this.#show(reply.cut());
+      if (finished.reason !== "stop") this.#show(reply.flushDisplayable());
       const open = finished.reason !== "stop";
-      const kept = this.keep && finished.state
+      const kept = this.store && finished.state
         ? encodeForStorage(finished.state, { open, model: underway.model })
         : null;
       const { info, ...failure }: StoredTurn = kept === null
         ? { info: underway.initialState }
         : await this.#store(finished, { ...underway, kept, history: history ?? readHistory() });
-      if (info?.state) generation.keepWarm(info.state.id, kept?.rounded);
+      if (info?.state) generation.keepWarm(info.state.id, kept?.roundedState);
       const end: TurnEnd = {
         finishReason: finished.reason === "stop" ? "stop" : "length",
-        usage: this.#usage(finished.sampled),
+        usage: this.#usage(finished.sampledTokens),
         stateId: info && this.stateId,
         ...failure,
       };
-      this.meter.ended(finished.reason, generation.queued, end.usage);
+      this.meter.ended(finished.reason, generation.queuedMs, end.usage);
       if (this.#isInterrupted(finished)) throw this.#interruption(end.stateId);
       events.push({ type: "end", ...end });
       if (info?.moved === false) throw this.#conflict();
@@ -196,7 +204,7 @@ export class RunningTurn {
 
   /** What has come to nothing is not stored, unless its id is known already. */
   #assertWanted(finished: GenerationResult, begun: boolean): void {
-    const { reason, state, sampled } = finished;
+    const { reason, state, sampledTokens: sampled } = finished;
     if (this.#isInterrupted(finished) && !(begun && sampled > 0)) throw this.#interruption(null);
     if (begun) return;
     if (reason === "cancelled") {
@@ -218,13 +226,16 @@ export class RunningTurn {
       history: Promise<Uint8Array | null>;
     },
   ): Promise<StoredTurn> {
-    const { stateId: id, ttl, origin: { info, conversation } } = this;
-    const saved = this.meter.saving();
+    const { stateId: id, ttl, resumePoint: { info, conversation } } = this;
+    const saved = this.meter.startStateSave();
     try {
       const record = this.#record(finished);
       const from = record.earlier ? { after: record.earlier.hash } : { model: model.fingerprint };
-      const hashes = await store.prefixes.candidateHashes(from, record.transcript.map(canonical));
-      const { hidesText } = this.reply;
+      const hashes = await store.prefixes.prefixHashes(
+        from,
+        record.transcript.map(canonicalMessage),
+      );
+      const { hasHiddenText: hidesText } = this.reply;
       const prefix = record.rawText || hidesText ? undefined : hashes.at(-1);
       const names = { prefix, conversation, imported: info?.imported };
       const next = archiveTurn(record, this.#sealed, hashes);
@@ -237,7 +248,7 @@ export class RunningTurn {
         history: await appendEntries(await history, record.transcript.slice(0, this.#sealed)),
         note: this.report({
           finishReason: finished.reason === "stop" ? "stop" : "length",
-          usage: this.#usage(finished.sampled),
+          usage: this.#usage(finished.sampledTokens),
           text: this.#text,
         }),
         tokens: record.processedTokens,
@@ -257,7 +268,7 @@ export class RunningTurn {
   }
 
   #conflict(): InferenceError {
-    const id = this.origin.conversation?.id;
+    const id = this.resumePoint.conversation?.id;
     return new InferenceError(
       "conversation_conflict",
       `Conversation "${id}" has gone on elsewhere since this turn began; the reply is kept as ` +
@@ -268,7 +279,7 @@ export class RunningTurn {
 
   /** What came before the turn that this one goes on from. */
   #readHistory(store: StateStore): Promise<Uint8Array | null> {
-    const { info } = this.origin;
+    const { info } = this.resumePoint;
     const history = info === null ? Promise.resolve(null) : store.readHistory(info);
     history.catch(() => {}); // told when the turn is stored
     return history;
@@ -276,17 +287,19 @@ export class RunningTurn {
 
   /** Messages of the transcript that later turns do not need: those of the turn before. */
   get #sealed(): number {
-    const { info, previous } = this.origin;
-    const before = info === null ? 0 : previous!.record.transcript.length;
+    const { info, previous } = this.resumePoint;
+    const before = info === null ? 0 : previous!.snapshot.transcript.length;
     return this.snapshot.transcript.length > before ? before : 0;
   }
 
   /** The record of a turn that has ended, with all the messages that it began with. */
-  #record({ reason, pending, sampled }: GenerationResult): TurnSnapshot {
+  #record(
+    { reason, pendingTokens: pending, sampledTokens: sampled }: GenerationResult,
+  ): TurnSnapshot {
     const { snapshot: plan, reply, counts } = this;
     const open = reason !== "stop";
     return {
-      pending: open ? pending : reply.close(pending),
+      pending: open ? pending : reply.closingTokens(pending),
       processedTokens: plan.processedTokens + plan.pending.length + sampled - pending.length,
       position: plan.position + sampled,
       seed: plan.seed,
@@ -312,14 +325,14 @@ export class RunningTurn {
       completion_tokens: sampled,
       total_tokens: read + sampled,
       prompt_tokens_details: {
-        cached_tokens: this.snapshot.processedTokens - this.origin.processedNow,
+        cached_tokens: this.snapshot.processedTokens - this.resumePoint.processedNow,
       },
     };
   }
 
   #show(text: string): void {
     if (text === "") return;
-    const tokens = this.#log?.take(this.reply.seen);
+    const tokens = this.#log?.take(this.reply.displayedByteCount);
     // A stream's are held by its events until they are read.
     if (this.#mostUnread === null) this.#told.push(...tokens ?? []);
     this.events.push({ type: "text", text, ...(tokens ? { tokens } : {}) });

@@ -60,7 +60,7 @@ export interface SessionApi {
 /** The sessions of all tenants. */
 export interface SessionsByTenant {
   /** Returns the sessions of a tenant. */
-  of(tenant: string): SessionApi;
+  forTenant(tenant: string): SessionApi;
 }
 
 /** A running turn: its text as it is generated, and its result. */
@@ -70,7 +70,7 @@ export interface Turn {
   /** Epoch milliseconds. */
   readonly created: number;
   /** Id of the state that the turn leads to, if that is stored. */
-  readonly leadsTo: string;
+  readonly finalStateId: string;
   /** Id of the state that the turn leads to, if that can be resumed already. */
   readonly stateId: string | null;
 
@@ -125,7 +125,7 @@ export interface NewConversation extends ConversationChange {
 /** Messages that were added to a conversation. */
 export interface AddedItems {
   /** Number of messages before these. */
-  before: number;
+  precedingMessages: number;
   /** The new state of the conversation. */
   stateId: string;
 }
@@ -135,7 +135,7 @@ export interface PageRequest {
   /** Maximum number of messages; 1000 by default. */
   limit?: number | undefined;
   /** Bytes of JSON after which the page ends; 4 MiB by default. */
-  bytes?: number | undefined;
+  maxBytes?: number | undefined;
   /** Index of the message before the page; the page starts with the first message by default. */
   after?: number | undefined;
   /** `asc`, the earliest message first, by default. */
@@ -163,11 +163,11 @@ export interface TranscriptMessage extends TranscriptEntry {
 /** Tokenization with the model's vocabulary. */
 export interface TokenApi {
   /** Returns the token ids of a text. */
-  ofText(text: string): number[];
+  tokenize(text: string): number[];
   /** Returns the token ids that a first turn with these messages processes. */
-  ofMessages(messages: readonly Message[]): Promise<number[]>;
+  tokenizeMessages(messages: readonly Message[]): Promise<number[]>;
   /** Returns the text of token ids. */
-  textOf(ids: readonly number[]): Promise<string>;
+  detokenize(ids: readonly number[]): Promise<string>;
 }
 
 /** Maximum number of token ids of a tokenized text: the response is not paged. */

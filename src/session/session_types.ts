@@ -42,7 +42,7 @@ export interface TurnRequest {
   /** With `stateId`: only what is new; none to write on a reply that was cut short. */
   messages: readonly Message[];
   /** Whether the last message, of the assistant, is the beginning of the reply. */
-  prefill?: boolean | undefined;
+  continueFinalMessage?: boolean | undefined;
   /** Instead of messages: a text that is written on as it stands, without any template. */
   prompt?: string | undefined;
   /** The state that it goes on from. */

@@ -91,9 +91,9 @@ export class Sessions implements SessionApi {
       runner,
       store,
       model,
-      origins: new ResumePointResolver({ store, model, systemPrompts }),
-      underway: this.#underway,
-      work: {
+      resumePoints: new ResumePointResolver({ store, model, systemPrompts }),
+      activeTurns: this.#underway,
+      generation: {
         tenant: store.tenant,
         tokenizer,
         limits: { ...DEFAULT_LIMITS, ...limits },

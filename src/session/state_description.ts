@@ -18,7 +18,7 @@ export async function describeState(
 ): Promise<StateDescription> {
   const stored = await openTranscript(store, id, take);
   const { messages, total, hasMore } = await readPage(store, stored, page);
-  const { info, record } = stored;
+  const { info, snapshot: record } = stored;
   return {
     id: info.id,
     model: info.model,

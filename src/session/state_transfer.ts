@@ -16,7 +16,7 @@ import {
   type StateFileFacts,
 } from "../store/states/state_file.ts";
 import type { StateContent, StateStore } from "../store/states/state_store.ts";
-import { canonical } from "../prompt/chat_template.ts";
+import { canonicalMessage } from "../prompt/chat_template.ts";
 import { checkHistory, checkSnapshot } from "./check_snapshot.ts";
 import { appendEntries } from "./history.ts";
 import type { ExportedState } from "./session_api.ts";
@@ -85,14 +85,14 @@ export async function importState(
   const record = checkSnapshot(turn, {
     vocabulary: model?.vocabulary ?? MOST_VOCABULARY,
     open,
-    fresh: state === null,
+    isInitialState: state === null,
   });
   const before = await checkHistory(history, record.earlier?.count ?? 0);
   if (state !== null) checkNumbers(state, model);
   const id = store.newId();
   // The hash that the file tells is not believed, and must be what it is here.
-  const messages = [...before, ...record.transcript].map(canonical);
-  const hashes = await store.prefixes.candidateHashes({ model: file.model.fingerprint }, messages);
+  const messages = [...before, ...record.transcript].map(canonicalMessage);
+  const hashes = await store.prefixes.prefixHashes({ model: file.model.fingerprint }, messages);
   const known = !record.rawText &&
     (record.earlier === null || record.earlier.hash === hashes[before.length - 1]);
   const earlier = record.earlier &&

@@ -10,7 +10,7 @@ import type { SessionModel } from "./session_types.ts";
 export interface StoredEncoding {
   bytes: Uint8Array;
   /** What the bytes stand for, where that is another state. */
-  rounded: Float32Array | undefined;
+  roundedState: Float32Array | undefined;
 }
 
 export function encodeForStorage(
@@ -19,5 +19,5 @@ export function encodeForStorage(
 ): StoredEncoding {
   const bytes = encodeState(state, { codec: open ? "f32" : codec, shape });
   const exact = readStateHeader(bytes).codec === "f32";
-  return { bytes, rounded: exact ? undefined : decodeState(bytes) };
+  return { bytes, roundedState: exact ? undefined : decodeState(bytes) };
 }

@@ -25,9 +25,9 @@ export interface SystemPromptsOptions {
 /** A system prompt that has been read. */
 export interface ProcessedPrompt {
   info: StateInfo;
-  record: TurnSnapshot;
+  snapshot: TurnSnapshot;
   /** Messages that it consists of. */
-  count: number;
+  messageCount: number;
 }
 
 /** For whom one is read. */
@@ -57,7 +57,7 @@ export class SystemPrompts {
    * @param options.bounds Of the whole request, this prompt included.
    * @returns `null` if there is none, or it is too short, or what follows must not wait for it.
    */
-  async read(
+  async prefillAndStore(
     messages: readonly Message[],
     hashes: readonly string[],
     { bounds, ...reader }: PromptContext & { bounds: PromptLimits },
@@ -65,11 +65,11 @@ export class SystemPrompts {
     const end = messages.findIndex((message) => !isSystem(message));
     if (end <= 0) return null;
     const prompt = messages.slice(0, end);
-    const tokenizer = bounds.codec(this.#options.tokenizer);
+    const tokenizer = bounds.limitCodec(this.#options.tokenizer);
     const tokens = await encodeMessages(prompt, tokenizer);
     if (tokens.length < LEAST_TOKENS) return null;
     const rest = await encodeMessages(messages.slice(end), tokenizer);
-    bounds.assertFits(tokens.length + rest.length + tokenizer.encode(REPLY_START).length);
+    bounds.assertWithinLimit(tokens.length + rest.length + tokenizer.encode(REPLY_START).length);
     const hash = hashes[end - 1];
     const others = this.#reading.get(hash);
     if (others) return await others;
@@ -98,7 +98,7 @@ export class SystemPrompts {
       signal,
     });
     const charge = account?.charge(tokens.length);
-    const { reason, state, pending } = await generation.finished;
+    const { reason, state, pendingTokens: pending } = await generation.finished;
     charge?.refund(pending.length);
     if (reason !== "length" || state === null) return null;
     const record: TurnSnapshot = {
@@ -116,7 +116,7 @@ export class SystemPrompts {
     };
     try {
       const open = false;
-      const { bytes, rounded } = encodeForStorage(state, { open, model });
+      const { bytes, roundedState: rounded } = encodeForStorage(state, { open, model });
       const content = {
         state: bytes,
         turn: encodeSnapshot(record),
@@ -126,7 +126,7 @@ export class SystemPrompts {
       const names = { id: store.newId(), model, parent: null, prefix: hash };
       const info = await store.save(content, names);
       generation.keepWarm(info.state!.id, rounded);
-      return { info, record, count: prompt.length };
+      return { info, snapshot: record, messageCount: prompt.length };
     } catch (error) {
       if (error instanceof InferenceError && error.code === "store_unavailable") return null;
       throw error;

@@ -36,7 +36,7 @@ export class TenantSessions implements SessionsByTenant {
   }
 
   /** The sessions of a tenant. */
-  of(tenant: string): Sessions {
+  forTenant(tenant: string): Sessions {
     const sessions = this.#held.get(tenant) ?? this.#open(tenant, this.#underway);
     this.#held.delete(tenant);
     this.#held.set(tenant, sessions);

@@ -6,7 +6,7 @@ import type { Message } from "../prompt/chat_template.ts";
 import type { TokenCodec } from "../prompt/reply.ts";
 import { MAX_TOKENIZED, type TokenApi } from "./session_api.ts";
 import type { SessionModel } from "./session_types.ts";
-import { boundedCodec } from "./turn_limits.ts";
+import { limitedCodec } from "./turn_limits.ts";
 import { buildPrompt } from "./build_prompt.ts";
 
 /** Texts and messages to ids, and back. */
@@ -25,7 +25,7 @@ export class TokenService implements TokenApi {
    *
    * @throws InferenceError `invalid_value` for too many of them
    */
-  ofText(text: string): number[] {
+  tokenize(text: string): number[] {
     return this.#bounded("prompt").encode(text);
   }
 
@@ -34,7 +34,7 @@ export class TokenService implements TokenApi {
    *
    * @throws InferenceError `invalid_value` where such a turn would, and for too many of them
    */
-  async ofMessages(messages: readonly Message[]): Promise<number[]> {
+  async tokenizeMessages(messages: readonly Message[]): Promise<number[]> {
     const tokenizer = this.#bounded("messages");
     const { pending } = await buildPrompt(null, messages, {
       tokenizer,
@@ -49,7 +49,7 @@ export class TokenService implements TokenApi {
    *
    * @throws InferenceError `invalid_value` for an id that the vocabulary does not have
    */
-  async textOf(ids: readonly number[]): Promise<string> {
+  async detokenize(ids: readonly number[]): Promise<string> {
     const parts: Uint8Array[] = [];
     for (const [i, id] of ids.entries()) {
       if (id === this.#tokenizer.endOfText) continue;
@@ -61,7 +61,7 @@ export class TokenService implements TokenApi {
   }
 
   #bounded(param: string): TokenCodec {
-    return boundedCodec(this.#tokenizer, MAX_TOKENIZED, () => {
+    return limitedCodec(this.#tokenizer, MAX_TOKENIZED, () => {
       return new InferenceError(
         "invalid_value",
         `${param}: there are more than ${MAX_TOKENIZED} tokens; send it in parts`,

@@ -15,7 +15,7 @@ const DEFAULT_PAGE = { messages: 1000, bytes: 4 * 1024 * 1024 } as const;
 /** A stored turn whose transcript is read. */
 export interface StoredTranscript {
   info: StateInfo;
-  record: TurnSnapshot;
+  snapshot: TurnSnapshot;
 }
 
 /**
@@ -30,7 +30,7 @@ export async function openTranscript(
 ): Promise<StoredTranscript> {
   const { info, turn } = await store.inspect(id);
   take?.(textBytesOf(info));
-  return { info, record: decodeSnapshot(turn) };
+  return { info, snapshot: decodeSnapshot(turn) };
 }
 
 /**
@@ -40,10 +40,10 @@ export async function openTranscript(
  */
 export async function readPage(
   store: StateStore,
-  { info, record }: StoredTranscript,
+  { info, snapshot: record }: StoredTranscript,
   page: PageRequest,
 ): Promise<TranscriptPage> {
-  const { limit = DEFAULT_PAGE.messages, bytes: most = DEFAULT_PAGE.bytes, after } = page;
+  const { limit = DEFAULT_PAGE.messages, maxBytes: most = DEFAULT_PAGE.bytes, after } = page;
   const lines: Uint8Array[] = [];
   for await (const line of historyLines(await store.readHistory(info))) lines.push(line);
   const hidden = page.withoutInstructions ? record.instructions?.at : undefined;

@@ -7,7 +7,7 @@ export interface TurnOptions {
   id: string;
   /** Epoch milliseconds. */
   created: number;
-  leadsTo: string;
+  finalStateId: string;
   stateId: string | null;
   events: EventQueue;
   result: Promise<TurnResult>;
@@ -21,7 +21,7 @@ export class TurnHandle implements Turn {
   /** Epoch milliseconds. */
   readonly created: number;
   /** Id of the state that the turn leads to, if that is stored. */
-  readonly leadsTo: string;
+  readonly finalStateId: string;
   /** Id of the state that the turn leads to, where that can be resumed from now on. */
   readonly stateId: string | null;
   readonly #options: TurnOptions;
@@ -30,7 +30,7 @@ export class TurnHandle implements Turn {
   constructor(options: TurnOptions) {
     this.id = options.id;
     this.created = options.created;
-    this.leadsTo = options.leadsTo;
+    this.finalStateId = options.finalStateId;
     this.stateId = options.stateId;
     this.#options = options;
   }

@@ -7,14 +7,14 @@ import { describeModel } from "./model_description.ts";
 import type { TokenCodec } from "../prompt/reply.ts";
 import type { SessionModel, TurnRequest } from "./session_types.ts";
 import type { TurnMeter } from "./turn_meter.ts";
-import { maxTokensOf } from "./generation_request.ts";
+import { effectiveMaxTokens } from "./generation_request.ts";
 import type { SessionLimits } from "./session_limits.ts";
 
 /** Times that a prompt may be too long for its tokens to be counted to the end. */
 const COUNTED = 2;
 
 /** A codec that encodes so many tokens in all, and throws where there are more. */
-export function boundedCodec(codec: TokenCodec, most: number, tooMany: () => Error): TokenCodec {
+export function limitedCodec(codec: TokenCodec, most: number, tooMany: () => Error): TokenCodec {
   let left = most;
   return {
     endOfText: codec.endOfText,
@@ -53,7 +53,7 @@ export class PromptLimits {
    * @param tokens All that the model is to read for the request.
    * @throws InferenceError `context_length_exceeded`, or `rate_limit_exceeded` by the turn's account
    */
-  assertFits(tokens: number): void {
+  assertWithinLimit(tokens: number): void {
     if (tokens > this.#most) throw this.#tooLong(`${tokens}`);
     this.#request.account?.assertTokensLeft(tokens);
   }
@@ -62,9 +62,9 @@ export class PromptLimits {
    * A codec for the prompt, once: it gives up where that is too long by far, and does not look at
    * the rest.
    */
-  codec(codec: TokenCodec): TokenCodec {
+  limitCodec(codec: TokenCodec): TokenCodec {
     const most = COUNTED * this.#most;
-    return boundedCodec(codec, most, () => this.#tooLong(`more than ${most}`));
+    return limitedCodec(codec, most, () => this.#tooLong(`more than ${most}`));
   }
 
   #tooLong(tokens: string): InferenceError {
@@ -91,7 +91,7 @@ export function assertLogprobsFit(
 ): void {
   const { logprobs, stream, logprobsAtEnd = !stream } = request;
   if (logprobs === undefined || !logprobsAtEnd) return;
-  const tokens = maxTokensOf(request, limits);
+  const tokens = effectiveMaxTokens(request, limits);
   const count = choices * tokens * (logprobs + 1);
   if (count <= limits.logprobs) return;
   throw new InferenceError(
@@ -106,7 +106,7 @@ export function assertLogprobsFit(
 }
 
 /** Tokens of each choice whose probabilities may wait for the client of a stream to read them. */
-export function maxUnreadLogprobs(
+export function maxUnreadTokens(
   { logprobs = 0 }: TurnRequest,
   choices: number,
   limits: SessionLimits,
@@ -139,8 +139,8 @@ export function chargeTurns(
 ): void {
   const charge = account?.charge(turns[0].snapshot.pending.length);
   if (charge === undefined) return;
-  for (const { meter } of turns) meter.charged(charge);
-  reader.finished.then(({ sampled, pending }) => {
+  for (const { meter } of turns) meter.setCharge(charge);
+  reader.finished.then(({ sampledTokens: sampled, pendingTokens: pending }) => {
     if (sampled === 0) charge.refund(pending.length);
   }, () => {}); // what an engine that fails has read is not known
 }

@@ -46,7 +46,7 @@ export class TurnMeter {
   }
 
   /** Its tokens are charged from now on. */
-  charged(charge: TokenCharge): void {
+  setCharge(charge: TokenCharge): void {
     this.#charge = charge;
   }
 
@@ -62,7 +62,7 @@ export class TurnMeter {
   }
 
   /** Waits for the state that the turn starts from. */
-  async loading<T>(state: Promise<T>): Promise<T> {
+  async measureStateLoad<T>(state: Promise<T>): Promise<T> {
     const from = this.#options.clock();
     const loaded = await state;
     this.#part("state load", from, this.#options.clock());
@@ -70,7 +70,7 @@ export class TurnMeter {
   }
 
   /** The turn's state is being saved: to be told what came of it, `null` if it could not be. */
-  saving(): (stored: Manifest | null) => void {
+  startStateSave(): (stored: Manifest | null) => void {
     const { telemetry, clock } = this.#options;
     const start = clock();
     return (stored) => {

@@ -18,7 +18,7 @@ import { TokenLog } from "./token_log.ts";
 import {
   assertLogprobsFit,
   chargeTurns,
-  maxUnreadLogprobs,
+  maxUnreadTokens,
   PromptLimits,
   reserveStorage,
 } from "./turn_limits.ts";
@@ -43,11 +43,11 @@ export interface TurnStarterOptions {
   /** What runs. */
   model: SessionModel;
   /** Where they go on from. */
-  origins: ResumePointResolver;
+  resumePoints: ResumePointResolver;
   /** Where they are held until they have ended. */
-  underway: ActiveTurns;
+  activeTurns: ActiveTurns;
   /** What they may ask for. */
-  work: GenerationOptions;
+  generation: GenerationOptions;
   /** Told how they go. */
   telemetry: Telemetry;
   /** Epoch milliseconds. */
@@ -69,10 +69,10 @@ export class TurnStarter {
 
   /** As `Sessions.startAll`. */
   async start(request: TurnRequest, choices: number, signal?: AbortSignal): Promise<Turn[]> {
-    const { runner, model, work } = this.#options;
+    const { runner, model, generation: work } = this.#options;
     assertConsistent(request, choices);
     assertLogprobsFit(request, choices, work.limits);
-    if (request.constraint !== undefined) await runner.prepare(request.constraint);
+    if (request.constraint !== undefined) await runner.prepareConstraint(request.constraint);
     const free = await reserveStorage(request, choices, model);
     let turns: Turn[] = [];
     try {
@@ -107,8 +107,14 @@ export class TurnStarter {
     choices: number,
     signal: AbortSignal | undefined,
   ): Promise<Turn[] | null> {
-    const { store, underway, origins, telemetry, clock, work: { limits, tokenizer } } =
-      this.#options;
+    const {
+      store,
+      activeTurns: underway,
+      resumePoints: origins,
+      telemetry,
+      clock,
+      generation: { limits, tokenizer },
+    } = this.#options;
     const came = clock();
     if (request.stateId !== undefined) {
       await underway.waitIfCancelled(store.tenant, request.stateId);
@@ -116,15 +122,15 @@ export class TurnStarter {
     const bounds = new PromptLimits(request, { limits, telemetry });
     const origin = await origins.resolve(request, { signal, bounds });
     const plan = await buildPrompt(origin.previous, origin.messages, {
-      tokenizer: bounds.codec(tokenizer),
+      tokenizer: bounds.limitCodec(tokenizer),
       seed: request.seed,
       freshSeed: () => this.#freshSeed(),
       prompt: request.prompt,
       instructions: origin.instructions,
-      prefill: request.prefill,
-      endless: request.ignoreEos,
+      continueFinalMessage: request.continueFinalMessage,
+      ignoreEos: request.ignoreEos,
     });
-    bounds.assertFits(plan.pending.length);
+    bounds.assertWithinLimit(plan.pending.length);
     if (signal?.aborted) throw new InferenceError("cancelled", "The client has gone");
 
     const turns = Array.from({ length: choices }, (_, i) => {
@@ -146,7 +152,7 @@ export class TurnStarter {
     turns: readonly RunningTurn[],
     parent: StateInfo | null,
   ): Promise<Turn[] | null> {
-    const { runner, store, model, underway, work } = this.#options;
+    const { runner, store, model, activeTurns: underway, generation: work } = this.#options;
     const [{ meter }] = turns;
     const state = parent && this.#sourceOf(parent, meter);
     for (const turn of turns) turn.meter.submitted();
@@ -176,7 +182,7 @@ export class TurnStarter {
     },
     choice: number,
   ): RunningTurn {
-    const { store, telemetry, clock, work: { tokenizer, limits } } = this.#options;
+    const { store, telemetry, clock, generation: { tokenizer, limits } } = this.#options;
     const { transcript, undisplayedBytes: held, counts, rawText: plain } = plan;
     const text = transcript[transcript.length - 1].content;
     return new RunningTurn({
@@ -190,12 +196,12 @@ export class TurnStarter {
         ignoreEos: request.ignoreEos,
       }),
       counts: new Map(counts),
-      origin,
+      resumePoint: origin,
       ttl: request.ttl,
       created: clock(),
       store: request.store ?? true,
       note: request.note,
-      maxUnreadLogprobs: request.stream ? maxUnreadLogprobs(request, choices, limits) : null,
+      maxUnreadTokens: request.stream ? maxUnreadTokens(request, choices, limits) : null,
       tokenLog: request.logprobs === undefined ? undefined : new TokenLog(tokenizer, held.length),
       meter: new TurnMeter({
         telemetry,
@@ -209,7 +215,7 @@ export class TurnStarter {
 
   /** Lets a turn be cut short from its start to its end. */
   #watch(turn: RunningTurn, signal: AbortSignal | undefined): void {
-    const { store, underway } = this.#options;
+    const { store, activeTurns: underway } = this.#options;
     const cut = () => turn.cancel("gone");
     signal?.addEventListener("abort", cut, { once: true });
     underway.add(store.tenant, turn);
@@ -254,7 +260,7 @@ export class TurnStarter {
     return new TurnHandle({
       id: newId("", this.#options.random),
       created: turn.created,
-      leadsTo: turn.stateId,
+      finalStateId: turn.stateId,
       stateId,
       events,
       result,
@@ -266,8 +272,8 @@ export class TurnStarter {
   #sourceOf(info: StateInfo, meter: TurnMeter): StateSource | null {
     if (info.state === null) return null;
     const { store } = this.#options;
-    const load = async () => decodeState((await meter.loading(store.readState(info)))!);
-    return { key: info.state.id, load };
+    const load = async () => decodeState((await meter.measureStateLoad(store.readState(info)))!);
+    return { fairnessKey: info.state.id, load };
   }
 
   #freshSeed(): bigint {

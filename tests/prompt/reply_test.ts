@@ -10,9 +10,9 @@ function run(tokens: number[], options?: ReplyOptions) {
     shown += reply.push(token);
     if (reply.ended) break;
   }
-  const closing = reply.close(tokens.slice(-1));
+  const closing = reply.closingTokens(tokens.slice(-1));
   const fed = [...tokens.slice(0, -1), ...closing];
-  const { text, ended, hidesText } = reply;
+  const { text, ended, hasHiddenText: hidesText } = reply;
   return { shown, text, ended, hidesText, fed: tokenizer.decode(fed), closing };
 }
 
@@ -53,7 +53,7 @@ Deno.test("held bytes are shown when the reply goes on", () => {
   const first = new Reply(tokenizer);
   let shown = "";
   for (const token of ids(" a\n")) shown += first.push(token);
-  shown += first.cut();
+  shown += first.flushDisplayable();
   assert.equal(shown, "a");
   const more = new Reply(tokenizer, { text: shown, undisplayedBytes: first.held });
   assert.equal(more.push(ids("b")[0]), "\nb");

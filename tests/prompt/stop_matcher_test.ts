@@ -57,23 +57,29 @@ Deno.test("nothing is shown that may begin a stop, nor half a character", () => 
 Deno.test("a cut reply shows what other stops held back, and keeps the rest", () => {
   const held = (text: string) => {
     const matcher = new StopMatcher(["\n\n", "\nUser:"]);
-    return [matcher.push(bytes(text)) + matcher.cut(), new TextDecoder().decode(matcher.held)];
+    return [
+      matcher.push(bytes(text)) + matcher.flushDisplayable(),
+      new TextDecoder().decode(matcher.held),
+    ];
   };
   assert.deepEqual(held("a\nUs"), ["a\nUs", ""]);
   assert.deepEqual(held("a\n"), ["a", "\n"]);
   const matcher = new StopMatcher(["\n\n"]);
-  assert.equal(matcher.push(Uint8Array.of(97, 0xf0, 0x9f)) + matcher.cut(), "a");
+  assert.equal(matcher.push(Uint8Array.of(97, 0xf0, 0x9f)) + matcher.flushDisplayable(), "a");
   assert.deepEqual(matcher.held, Uint8Array.of(0xf0, 0x9f));
 });
 
 Deno.test("a stop may have begun in what was shown or held before", () => {
-  const shown = new StopMatcher(["\n\n", "stop here"], { shown: bytes("do not stop h") });
+  const shown = new StopMatcher(["\n\n", "stop here"], { displayedBytes: bytes("do not stop h") });
   assert.equal(shown.push(bytes("er")), "");
   assert.equal(shown.push(bytes("e!")), "");
   assert.ok(shown.stopped);
-  const other = new StopMatcher(["\n\n", "stop here"], { shown: bytes("do not stop h") });
+  const other = new StopMatcher(["\n\n", "stop here"], { displayedBytes: bytes("do not stop h") });
   assert.equal(other.push(bytes("er")) + other.push(bytes("o")), "ero");
-  const both = new StopMatcher(["\n\n"], { shown: bytes("a"), undisplayedBytes: bytes("\n") });
+  const both = new StopMatcher(["\n\n"], {
+    displayedBytes: bytes("a"),
+    undisplayedBytes: bytes("\n"),
+  });
   assert.equal(both.push(bytes("\n")), "");
   assert.ok(both.stopped);
 });

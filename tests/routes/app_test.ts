@@ -138,7 +138,7 @@ Deno.test("a worker that starts: probes tell, requests wait", async () => {
   assert.equal(await status("/ping"), 204);
   const waiting = post(app, HI);
   const { sessions } = harness({ script: ids(" Hello", 0) });
-  resolve({ of: () => sessions });
+  resolve({ forTenant: () => sessions });
   assert.equal((await waiting).status, 200);
   assert.equal(await status("/health"), 200);
   assert.equal(await status("/ready"), 200);

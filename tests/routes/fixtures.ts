@@ -45,7 +45,7 @@ export function testApp(
   const worker: WorkerStatus = {
     state: "ready",
     reason: null,
-    ready: Promise.resolve({ of: () => parts.sessions }),
+    ready: Promise.resolve({ forTenant: () => parts.sessions }),
     details: DETAILS,
     store: STORE,
   };

@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
 import type { Constraint, TokenConstraint } from "../../src/core/sampling.ts";
 import type { SamplingEngine } from "../../src/engine/engine.ts";
-import { logprobsOf } from "../../src/sampler/logprobs.ts";
-import { CpuSampling } from "../../src/scheduler/cpu_sampling.ts";
+import { computeLogprobs } from "../../src/sampler/logprobs.ts";
+import { CpuSamplingEngine } from "../../src/scheduler/cpu_sampling.ts";
 import { Scheduler } from "../../src/scheduler/scheduler.ts";
 import type { GenerationRequest } from "../../src/scheduler/scheduler_types.ts";
 import { cpuEngine, run, TOKENS, work } from "./fixtures.ts";
@@ -44,10 +44,10 @@ function constrain({ type }: Constraint): Promise<TokenConstraint> {
 /** An engine whose device samples what it can, as a GPU does, and one that samples nothing. */
 async function engines(): Promise<SamplingEngine[]> {
   const inner = await cpuEngine(4);
-  const device = new CpuSampling(inner, TOKENS);
+  const device = new CpuSamplingEngine(inner, TOKENS);
   return [
-    new CpuSampling(device, TOKENS, { device, constrain }),
-    new CpuSampling(await cpuEngine(4), TOKENS, { constrain }),
+    new CpuSamplingEngine(device, TOKENS, { device, createConstraint: constrain }),
+    new CpuSamplingEngine(await cpuEngine(4), TOKENS, { createConstraint: constrain }),
   ];
 }
 
@@ -91,7 +91,10 @@ Deno.test("tokens that are explained are those of a turn that is not, and their 
     let fed = [4, 5];
     for (const [i, token] of tokens.entries()) {
       const [logits] = await fresh.step([{ slot: 0, tokens: fed, logits: "last" }]);
-      assert.deepEqual(told[i], logprobsOf(token, logits, { banned: TOKENS.banned, count: 3 }));
+      assert.deepEqual(
+        told[i],
+        computeLogprobs(token, logits, { banned: TOKENS.banned, count: 3 }),
+      );
       fed = [token];
     }
   }
@@ -127,10 +130,12 @@ Deno.test("a constraint that can't be held is refused beforehand", async () => {
   for (const engine of await engines()) {
     const scheduler = new Scheduler(engine);
     const bad: Constraint = { type: "regex", pattern: "(" };
-    await assert.rejects(scheduler.prepare(bad), { code: "invalid_value" });
+    await assert.rejects(scheduler.prepareConstraint(bad), { code: "invalid_value" });
     await assert.rejects(run(scheduler, work([1], { constraint: bad })), { code: "invalid_value" });
     assert.equal((await run(scheduler, work([1]))).tokens.length, 12);
   }
-  const none = new Scheduler(new CpuSampling(await cpuEngine(1), TOKENS));
-  await assert.rejects(none.prepare({ type: "json_object" }), { code: "unsupported_value" });
+  const none = new Scheduler(new CpuSamplingEngine(await cpuEngine(1), TOKENS));
+  await assert.rejects(none.prepareConstraint({ type: "json_object" }), {
+    code: "unsupported_value",
+  });
 });

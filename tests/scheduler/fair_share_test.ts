@@ -8,17 +8,17 @@ const selected = (share: FairShare, keys: string) =>
 
 function costs(ms: Record<number, number>): StepCosts {
   const known = new StepCosts();
-  for (const [count, one] of Object.entries(ms)) known.learn(Number(count), one);
+  for (const [count, one] of Object.entries(ms)) known.observe(Number(count), one);
   return known;
 }
 
 Deno.test("costs are learned by numbers of turns, and guessed between and beyond them", () => {
   const known = costs({ 4: 20, 8: 28 });
-  assert.deepEqual([4, 8, 6, 5].map((count) => known.of(count)), [20, 28, 24, 22]);
-  assert.deepEqual([1, 16].map((count) => known.of(count)), [5, 56]);
-  assert.equal(new StepCosts().of(3), null);
-  known.learn(4, 10);
-  assert.equal(known.of(4), 15);
+  assert.deepEqual([4, 8, 6, 5].map((count) => known.estimate(count)), [20, 28, 24, 22]);
+  assert.deepEqual([1, 16].map((count) => known.estimate(count)), [5, 56]);
+  assert.equal(new StepCosts().estimate(3), null);
+  known.observe(4, 10);
+  assert.equal(known.estimate(4), 15);
 });
 
 Deno.test("where a step costs much the same for all, all share it", () => {
@@ -46,14 +46,14 @@ Deno.test("a key that comes has a credit, not all the time that it was away", ()
   share.update(new Set("a"));
   share.charge(turns("a"), 5000);
   share.update(new Set("ab"));
-  assert.equal(share.usedBy("a") - share.usedBy("b"), 150);
+  assert.equal(share.virtualTime("a") - share.virtualTime("b"), 150);
   // It has none again when it leaves and comes back at once.
   share.charge(turns("b"), 140);
   share.update(new Set("a"));
   share.update(new Set("ab"));
-  assert.equal(share.usedBy("a") - share.usedBy("b"), 10);
+  assert.equal(share.virtualTime("a") - share.virtualTime("b"), 10);
   share.update(new Set("b"));
   share.update(new Set());
   share.update(new Set("c"));
-  assert.equal(share.usedBy("c"), 0);
+  assert.equal(share.virtualTime("c"), 0);
 });

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { TokenConstraint } from "../../src/core/sampling.ts";
-import { CpuSampling } from "../../src/scheduler/cpu_sampling.ts";
+import { CpuSamplingEngine } from "../../src/scheduler/cpu_sampling.ts";
 import { Scheduler } from "../../src/scheduler/scheduler.ts";
 import type { GenerationRequest } from "../../src/scheduler/scheduler_types.ts";
 import { collect, cpuEngine, engine, run, TOKENS, work } from "./fixtures.ts";
@@ -29,7 +29,7 @@ async function undisturbedAndSuspended(
     );
     assert.equal(short.tokens.length, 5);
   }
-  return { alone, suspended: await suspended, preempted: scheduler.snapshot.preempted };
+  return { alone, suspended: await suspended, preempted: scheduler.snapshot.preemptions };
 }
 
 Deno.test("a suspended turn gives the tokens and the state of one that is not", async () => {
@@ -74,7 +74,7 @@ Deno.test("a constraint and log probabilities go on across a suspension", async 
   };
   const it = await undisturbedAndSuspended(
     () => work([4], { maxTokens: 100, constraint: { type: "json_object" }, logprobs: 2 }),
-    async () => new CpuSampling(await cpuEngine(1), TOKENS, { constrain }),
+    async () => new CpuSamplingEngine(await cpuEngine(1), TOKENS, { createConstraint: constrain }),
   );
   assert.ok(it.preempted >= 3, `${it.preempted} times`);
   assert.deepEqual(it.suspended, it.alone);
@@ -94,12 +94,12 @@ Deno.test("a key that has every slot gives up half of them to another one, and h
     Array.from({ length: 3 }, () => work([6], { fairnessKey: "other", maxTokens: 8 })),
   );
   await Promise.all(others.map(({ finished }) => finished));
-  assert.ok(busy.every(({ queued }, i) => i > 3 || queued !== null));
-  const { preempted } = scheduler.snapshot;
+  assert.ok(busy.every(({ queuedMs: queued }, i) => i > 3 || queued !== null));
+  const { preemptions: preempted } = scheduler.snapshot;
   assert.ok(preempted >= 1 && preempted <= 3, `${preempted} times`);
   const ends = await Promise.all(busy.map(({ finished }) => finished));
-  assert.deepEqual(new Set(ends.map(({ sampled }) => sampled)), new Set([LONG]));
-  assert.equal(scheduler.snapshot.ended, 11);
+  assert.deepEqual(new Set(ends.map(({ sampledTokens: sampled }) => sampled)), new Set([LONG]));
+  assert.equal(scheduler.snapshot.turnsEnded, 11);
 });
 
 Deno.test("alone, a key may have every slot and the whole queue", async () => {
@@ -113,7 +113,7 @@ Deno.test("alone, a key may have every slot and the whole queue", async () => {
     code: "overloaded",
     message: /queue is full \(3 requests/,
   });
-  assert.equal(scheduler.snapshot.preempted, 0);
+  assert.equal(scheduler.snapshot.preemptions, 0);
   // Another one still has its share, and no more.
   const other = [submit("other")];
   assert.throws(() => submit("other"), { code: "overloaded" });
@@ -148,9 +148,9 @@ Deno.test("a turn that is cancelled or too late while it is suspended ends as fa
       for await (const { tokens } of long) seen.push(...tokens);
     })();
     const other = run(scheduler, work([8], { fairnessKey: "other", maxTokens: 2000 }));
-    while (scheduler.snapshot.preempted === 0) await Promise.resolve();
+    while (scheduler.snapshot.preemptions === 0) await Promise.resolve();
     if (why === "cancelled") controller.abort();
-    const { reason, state, pending, sampled } = await long.finished;
+    const { reason, state, pendingTokens: pending, sampledTokens: sampled } = await long.finished;
     await reading;
     assert.deepEqual([reason, sampled], [why, seen.length]);
     assert.deepEqual(pending, seen.slice(-1));
@@ -164,7 +164,7 @@ Deno.test("a key with one turn writes at its own pace beside one with many, wher
   // Each token takes a millisecond: the time of a step is that of its turns.
   let now = 0;
   const inner = await cpuEngine(9);
-  const slow = new CpuSampling({
+  const slow = new CpuSamplingEngine({
     info: inner.info,
     step: (runs) => {
       now += runs.reduce((sum, { tokens }) => sum + tokens.length, 0);
@@ -182,7 +182,9 @@ Deno.test("a key with one turn writes at its own pace beside one with many, wher
   await busy[0][Symbol.asyncIterator]().next();
   for (let i = 0; i < 5; i++) {
     const start = now;
-    const { sampled } = await scheduler.submit(work([6], { fairnessKey: "other", maxTokens: 40 }))
+    const { sampledTokens: sampled } = await scheduler.submit(
+      work([6], { fairnessKey: "other", maxTokens: 40 }),
+    )
       .finished;
     assert.equal(sampled, 40);
     assert.ok(now - start <= 2 * 40 + 60, `${now - start} ms for 40 tokens`);
@@ -192,7 +194,7 @@ Deno.test("a key with one turn writes at its own pace beside one with many, wher
   const long = await collect(
     scheduler.submit(work([6], { fairnessKey: "other", maxTokens: 1000 })),
   );
-  assert.equal(long.sampled, 1000);
+  assert.equal(long.sampledTokens, 1000);
   const took = now - start;
   assert.ok(took >= 1700 && took <= 2300, `${took} ms for 1000 tokens`);
   await Promise.all(busy.map(({ finished }) => finished));

@@ -4,7 +4,7 @@ import { CpuEngine } from "../../src/engine/cpu/cpu_engine.ts";
 import type { Engine, SamplingEngine } from "../../src/engine/engine.ts";
 import { MemorySource } from "../../src/formats/byte_source.ts";
 import { openModel } from "../../src/model/load.ts";
-import { CpuSampling } from "../../src/scheduler/cpu_sampling.ts";
+import { CpuSamplingEngine } from "../../src/scheduler/cpu_sampling.ts";
 import type { Scheduler } from "../../src/scheduler/scheduler.ts";
 import type {
   Generation,
@@ -37,7 +37,7 @@ export const TOKENS = tokenTable({
 });
 
 export async function engine(slots = 3): Promise<SamplingEngine> {
-  return new CpuSampling(await cpuEngine(slots), TOKENS);
+  return new CpuSamplingEngine(await cpuEngine(slots), TOKENS);
 }
 
 export function work(
@@ -68,7 +68,7 @@ export function work(
 
 /** A state that is kept somewhere. */
 export function kept(state: Float32Array | null, key: string | null = null): StateSource {
-  return { key, load: () => Promise.resolve(state!) };
+  return { fairnessKey: key, load: () => Promise.resolve(state!) };
 }
 
 export function run(scheduler: Scheduler, turn: GenerationRequest) {

@@ -3,12 +3,12 @@ import { type PlannableTurn, planStep } from "../../src/scheduler/planner.ts";
 import { seeded } from "../support/random_data.ts";
 
 function turn(feedable: number, key = "", writing = false): PlannableTurn {
-  return { fairnessKey: key, prefillTokens: feedable, decoding: writing };
+  return { fairnessKey: key, schedulableTokens: feedable, decoding: writing };
 }
 
 /** What each turn is given. */
 function counts(turns: PlannableTurn[], tokens: number, prefillTokens = tokens): number[] {
-  const plan = planStep(turns, { tokens, prefillTokens: prefillTokens });
+  const plan = planStep(turns, { maxTokens: tokens, maxPrefillTokens: prefillTokens });
   return turns.map((turn) => plan.find((run) => run.turn === turn)?.count ?? 0);
 }
 
@@ -16,11 +16,14 @@ Deno.test("turns that write come first, prompts share what is left in order of a
   const turns = [turn(100), turn(1, "", true), turn(50), turn(1, "", true)];
   assert.deepEqual(counts(turns, 20), [18, 1, 0, 1]);
   assert.deepEqual(counts(turns, 140), [100, 1, 38, 1]);
-  assert.deepEqual(planStep(turns, { tokens: 20, prefillTokens: 20 }).map(({ turn }) => turn), [
-    turns[1],
-    turns[3],
-    turns[0],
-  ]);
+  assert.deepEqual(
+    planStep(turns, { maxTokens: 20, maxPrefillTokens: 20 }).map(({ turn }) => turn),
+    [
+      turns[1],
+      turns[3],
+      turns[0],
+    ],
+  );
 });
 
 Deno.test("a step that somebody waits for reads less", () => {
@@ -75,7 +78,7 @@ class Traffic {
 Deno.test("budgets hold, order within a key is kept, and nobody starves", () => {
   for (let seed = 1; seed <= 40; seed++) {
     const traffic = new Traffic(seed);
-    const budget = { tokens: 64, prefillTokens: 24 };
+    const budget = { maxTokens: 64, maxPrefillTokens: 24 };
     let arrived = 0;
     for (let step = 0; step < 3000; step++) {
       if (step < 1500 && traffic.turns.length < 32 && traffic.chance(0.4)) {
@@ -87,24 +90,24 @@ Deno.test("budgets hold, order within a key is kept, and nobody starves", () => 
         turn,
         fairnessKey: turn.key,
         decoding: turn.prompt === 0,
-        prefillTokens: turn.prompt || 1,
+        schedulableTokens: turn.prompt || 1,
       }));
       const plan = planStep(views, budget);
       const total = plan.reduce((sum, { count }) => sum + count, 0);
       const writing = plan.filter(({ turn }) => turn.decoding).length;
-      assert.ok(total <= budget.tokens);
+      assert.ok(total <= budget.maxTokens);
       assert.equal(writing, views.filter(({ decoding }) => decoding).length);
-      if (writing > 0) assert.ok(total - writing <= budget.prefillTokens);
+      if (writing > 0) assert.ok(total - writing <= budget.maxPrefillTokens);
       assert.equal(new Set(plan.map(({ turn }) => turn)).size, plan.length);
-      for (const { turn, count } of plan) assert.ok(count >= 1 && count <= turn.prefillTokens);
+      for (const { turn, count } of plan) assert.ok(count >= 1 && count <= turn.schedulableTokens);
       // A step is as full as it may be.
       const wanted = views.reduce(
-        (sum, { decoding, prefillTokens }) => decoding ? sum : sum + prefillTokens,
+        (sum, { decoding, schedulableTokens }) => decoding ? sum : sum + schedulableTokens,
         0,
       );
       const room = writing > 0
-        ? Math.min(budget.prefillTokens, budget.tokens - writing)
-        : budget.tokens;
+        ? Math.min(budget.maxPrefillTokens, budget.maxTokens - writing)
+        : budget.maxTokens;
       assert.equal(total - writing, Math.min(wanted, room));
       // Of a key's prompts, an earlier one is read to its end before a later one begins.
       for (
@@ -112,7 +115,7 @@ Deno.test("budgets hold, order within a key is kept, and nobody starves", () => 
           .values()
       ) {
         const given = own.map((view) => plan.find(({ turn }) => turn === view)?.count ?? 0);
-        const short = given.findIndex((count, i) => count < own[i].prefillTokens);
+        const short = given.findIndex((count, i) => count < own[i].schedulableTokens);
         if (short >= 0) assert.ok(given.slice(short + 1).every((count) => count === 0));
         // Every key gets on with each step.
         assert.ok(given[0] > 0, `seed ${seed}, step ${step}`);

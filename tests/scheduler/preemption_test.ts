@@ -6,9 +6,9 @@ function running(keys: string, over: Partial<PreemptableTurn> = {}): Preemptable
   return [...keys].map((key, i) => ({
     fairnessKey: key,
     preempted: false,
-    end: null,
-    started: 100 * i,
-    served: true,
+    finishReason: null,
+    startedAt: 100 * i,
+    hasStepped: true,
     ...over,
   }));
 }
@@ -36,7 +36,10 @@ Deno.test("no more turns leave than wait, or than is fair", () => {
   assert.equal(leaving, 4);
   assert.equal(chosen([...running("aaa"), ...running("a", { preempted: true })], "b"), undefined);
   // One that has ended leaves its slot anyway.
-  assert.equal(chosen([...running("aaa"), ...running("a", { end: "stop" })], "b"), undefined);
+  assert.equal(
+    chosen([...running("aaa"), ...running("a", { finishReason: "stop" })], "b"),
+    undefined,
+  );
 });
 
 Deno.test("where there are fewer slots than keys, each has its second", () => {
@@ -45,5 +48,5 @@ Deno.test("where there are fewer slots than keys, each has its second", () => {
   assert.equal(chosen(running("ab"), "c", { now: 5000 }), 0);
   assert.equal(chosen(running("a"), "a", { now: 5000 }), undefined);
   // One that has had no step yet would never get on.
-  assert.equal(chosen(running("ab", { served: false }), "c", { now: 5000 }), undefined);
+  assert.equal(chosen(running("ab", { hasStepped: false }), "c", { now: 5000 }), undefined);
 });

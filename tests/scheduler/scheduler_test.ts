@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
 import type { Engine } from "../../src/engine/engine.ts";
-import { CpuSampling } from "../../src/scheduler/cpu_sampling.ts";
+import { CpuSamplingEngine } from "../../src/scheduler/cpu_sampling.ts";
 import { Scheduler } from "../../src/scheduler/scheduler.ts";
 import { cpuEngine, engine, kept, run, TOKENS, work } from "./fixtures.ts";
 
@@ -24,15 +24,15 @@ Deno.test("a turn in two parts gives the tokens and the state of one", async () 
   const whole = await run(scheduler, work([1, 2, 3], { maxTokens: 20 }));
   const counts = new Map<number, number>();
   const first = await run(scheduler, work([1, 2, 3], { maxTokens: 7, counts }));
-  assert.deepEqual(first.pending, first.tokens.slice(-1));
-  const { state, pending, sampled } = first;
+  assert.deepEqual(first.pendingTokens, first.tokens.slice(-1));
+  const { state, pendingTokens: pending, sampledTokens: sampled } = first;
   const second = await run(
     scheduler,
     work(pending, { state: kept(state), position: sampled, counts, maxTokens: 13 }),
   );
   assert.deepEqual([...first.tokens, ...second.tokens], whole.tokens);
   assert.deepEqual(second.state, whole.state);
-  assert.deepEqual(second.pending, whole.pending);
+  assert.deepEqual(second.pendingTokens, whole.pendingTokens);
 });
 
 Deno.test("the turn ends with its end token or a stop string, the last token left pending", async () => {
@@ -42,7 +42,7 @@ Deno.test("the turn ends with its end token or a stop string, the last token lef
   const ended = await run(scheduler, work([4], { maxTokens: 40, endToken: tokens[at] }));
   assert.equal(ended.reason, "stop");
   assert.deepEqual(ended.tokens, tokens.slice(0, at + 1));
-  assert.deepEqual(ended.pending, [tokens[at]]);
+  assert.deepEqual(ended.pendingTokens, [tokens[at]]);
   const until = await run(scheduler, work([4], { maxTokens: at + 1 }));
   assert.deepEqual(ended.state, until.state);
   // The end of one token and the beginning of the next one.
@@ -50,18 +50,20 @@ Deno.test("the turn ends with its end token or a stop string, the last token lef
   const stops = { strings: [stop], precedingBytes: new Uint8Array(), unsearchedBytes: 0 };
   const stopped = await run(scheduler, work([4], { maxTokens: 40, stops }));
   assert.equal(stopped.reason, "stop");
-  assert.deepEqual(stopped.pending, stopped.tokens.slice(-1));
+  assert.deepEqual(stopped.pendingTokens, stopped.tokens.slice(-1));
   assert.deepEqual(stopped.tokens, tokens.slice(0, stopped.tokens.length));
   assert.ok(stopped.tokens.length <= at + 1);
 });
 
 Deno.test("a reply and its state are the same whatever is done at once", async () => {
   const wanted = await run(
-    new Scheduler(new CpuSampling(await cpuEngine(1), TOKENS, { maxSteps: 1 })),
+    new Scheduler(new CpuSamplingEngine(await cpuEngine(1), TOKENS, { maxSteps: 1 })),
     work([4, 5], { maxTokens: 100 }),
   );
   for (const maxSteps of [2, 7, 64]) {
-    const scheduler = new Scheduler(new CpuSampling(await cpuEngine(1), TOKENS, { maxSteps }));
+    const scheduler = new Scheduler(
+      new CpuSamplingEngine(await cpuEngine(1), TOKENS, { maxSteps }),
+    );
     assert.deepEqual(await run(scheduler, work([4, 5], { maxTokens: 100 })), wanted);
   }
 });
@@ -69,14 +71,16 @@ Deno.test("a reply and its state are the same whatever is done at once", async (
 Deno.test("no tokens asked for: the prompt is fed but for its last token", async () => {
   const scheduler = new Scheduler(await engine());
   const fed = await run(scheduler, work([5, 6, 7], { maxTokens: 0 }));
-  assert.deepEqual([fed.tokens, fed.pending, fed.sampled], [[], [7], 0]);
-  const next = await run(scheduler, work(fed.pending, { state: kept(fed.state) }));
+  assert.deepEqual([fed.tokens, fed.pendingTokens, fed.sampledTokens], [[], [7], 0]);
+  const next = await run(scheduler, work(fed.pendingTokens, { state: kept(fed.state) }));
   const whole = await run(scheduler, work([5, 6, 7]));
   assert.deepEqual(next.tokens, whole.tokens);
 });
 
 Deno.test("a cancelled turn ends with what is under way, its state and pending tokens consistent", async () => {
-  const scheduler = new Scheduler(new CpuSampling(await cpuEngine(3), TOKENS, { maxSteps: 3 }));
+  const scheduler = new Scheduler(
+    new CpuSamplingEngine(await cpuEngine(3), TOKENS, { maxSteps: 3 }),
+  );
   const controller = new AbortController();
   const generation = scheduler.submit(
     work([1, 2, 3], { maxTokens: 1000, signal: controller.signal }),
@@ -86,14 +90,14 @@ Deno.test("a cancelled turn ends with what is under way, its state and pending t
     tokens.push(...batch.tokens);
     if (tokens.length >= 5) controller.abort();
   }
-  const { reason, state, pending } = await generation.finished;
+  const { reason, state, pendingTokens: pending } = await generation.finished;
   assert.equal(reason, "cancelled");
   // The fifth token came with two more at most, and two windows were under way.
   assert.ok(tokens.length <= 5 + 2 + 2 * 3, `${tokens.length} tokens`);
   const counts = new Map<number, number>();
   const whole = await run(scheduler, work([1, 2, 3], { counts, maxTokens: tokens.length }));
   assert.deepEqual(tokens, whole.tokens);
-  assert.deepEqual(pending, whole.pending);
+  assert.deepEqual(pending, whole.pendingTokens);
   assert.deepEqual(state, whole.state);
 });
 
@@ -101,7 +105,7 @@ Deno.test("a turn cancelled while it waits gives back its prompt", async () => {
   const scheduler = new Scheduler(await engine(1));
   const busy = run(scheduler, work([1], { maxTokens: 30 }));
   const waiting = await run(scheduler, work([8, 9], { signal: AbortSignal.abort() }));
-  assert.deepEqual([waiting.reason, waiting.pending], ["cancelled", [8, 9]]);
+  assert.deepEqual([waiting.reason, waiting.pendingTokens], ["cancelled", [8, 9]]);
   assert.equal(waiting.state, null);
   await busy;
 });
@@ -142,8 +146,13 @@ Deno.test("a refused turn is told when to come back; a waiting one that leaves m
     "cancelled",
     "length",
   ]);
-  const { ended, queueRejections: refused, running, waiting, sampledTokens: tokensSampled } =
-    scheduler.snapshot;
+  const {
+    turnsEnded: ended,
+    queueRejections: refused,
+    running,
+    waiting,
+    sampledTokens: tokensSampled,
+  } = scheduler.snapshot;
   assert.deepEqual([ended, refused, running, waiting, tokensSampled], [3, 1, 0, 0, 24]);
 });
 
@@ -189,8 +198,8 @@ Deno.test("a turn that takes longer than it may ends as it is, also while it wai
   const scheduler = new Scheduler(await engine(1), { clock: () => now += 10 });
   const slow = run(scheduler, work([1, 2], { maxTokens: 1000, timeoutMs: 500 }));
   const waiting = await run(scheduler, work([8, 9], { timeoutMs: 20 }));
-  assert.deepEqual([waiting.reason, waiting.pending, waiting.tokens], ["late", [8, 9], []]);
-  const { reason, tokens, pending, state } = await slow;
+  assert.deepEqual([waiting.reason, waiting.pendingTokens, waiting.tokens], ["late", [8, 9], []]);
+  const { reason, tokens, pendingTokens: pending, state } = await slow;
   assert.equal(reason, "late");
   assert.ok(tokens.length > 0 && tokens.length < 1000);
   assert.deepEqual(pending, tokens.slice(-1));
@@ -198,7 +207,7 @@ Deno.test("a turn that takes longer than it may ends as it is, also while it wai
     new Scheduler(await engine(1)),
     work([1, 2], { maxTokens: tokens.length }),
   );
-  assert.deepEqual([tokens, pending], [whole.tokens, whole.pending]);
+  assert.deepEqual([tokens, pending], [whole.tokens, whole.pendingTokens]);
   assert.deepEqual(state, whole.state);
 });
 
@@ -224,7 +233,7 @@ Deno.test("an engine's failure ends the turns in it, and the next one runs", asy
     copyState: (from, to) => inner.copyState(from, to),
     close: () => inner.close(),
   };
-  const scheduler = new Scheduler(new CpuSampling(faulty));
+  const scheduler = new Scheduler(new CpuSamplingEngine(faulty));
   await assert.rejects(run(scheduler, work([1])), /broken/);
   failing = false;
   assert.equal((await run(scheduler, work([1]))).tokens.length, 12);

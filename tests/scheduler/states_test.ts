@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { recordToken } from "../../src/sampler/penalties.ts";
-import { CpuSampling } from "../../src/scheduler/cpu_sampling.ts";
+import { CpuSamplingEngine } from "../../src/scheduler/cpu_sampling.ts";
 import { Scheduler } from "../../src/scheduler/scheduler.ts";
 import type { GenerationRequest, StateSource } from "../../src/scheduler/scheduler_types.ts";
 import { collect, cpuEngine, engine, kept, run, TOKENS, work } from "./fixtures.ts";
@@ -39,16 +39,16 @@ for (const slots of [1, 3, 8]) {
         fed += runs.reduce((sum, run) => sum + run.tokens.length, 0);
         return step(runs);
       };
-      const scheduler = new Scheduler(new CpuSampling(inner, TOKENS));
+      const scheduler = new Scheduler(new CpuSamplingEngine(inner, TOKENS));
       const other = run(scheduler, work([7, 8, 9]));
       const together = scheduler.submitAll(choices(5, tokens, from));
       assert.deepEqual([scheduler.snapshot.running, scheduler.snapshot.waiting], [1, 5]);
       assert.deepEqual(await Promise.all(together.map(collect)), alone);
       await other;
-      const sampled = alone.reduce((sum, { sampled }) => sum + sampled, 0);
+      const sampled = alone.reduce((sum, { sampledTokens: sampled }) => sum + sampled, 0);
       // The prompt once, its last token for each, and every sampled token but the last ones.
       assert.equal(fed, (tokens.length - 1) + 5 + (sampled - 5) + (3 + 12 - 1));
-      const { running, waiting, ended } = scheduler.snapshot;
+      const { running, waiting, turnsEnded: ended } = scheduler.snapshot;
       assert.deepEqual([running, waiting, ended], [0, 0, 6]);
     });
   }
@@ -62,10 +62,10 @@ Deno.test("until the prompt is read, replies to it end together", async () => {
     controller.abort();
     return step(runs);
   };
-  const scheduler = new Scheduler(new CpuSampling(inner, TOKENS));
+  const scheduler = new Scheduler(new CpuSamplingEngine(inner, TOKENS));
   const turns = scheduler.submitAll(choices(3, PROMPT, { signal: controller.signal }));
   const ended = await Promise.all(turns.map(collect));
-  for (const { reason, tokens, pending, state } of ended) {
+  for (const { reason, tokens, pendingTokens: pending, state } of ended) {
     assert.deepEqual([reason, tokens], ["cancelled", []]);
     assert.ok(pending.length > 1 && pending.length < PROMPT.length);
     assert.deepEqual(pending, PROMPT.slice(-pending.length));
@@ -82,15 +82,15 @@ Deno.test("until the prompt is read, replies to it end together", async () => {
   for (const turn of late.submitAll(choices(3, PROMPT, { timeoutMs: 15 }))) {
     assert.equal((await turn.finished).reason, "late");
   }
-  assert.equal((await first).sampled, 50);
-  assert.equal(late.snapshot.ended, 4);
+  assert.equal((await first).sampledTokens, 50);
+  assert.equal(late.snapshot.turnsEnded, 4);
 });
 
 Deno.test("a turn goes on in the slot that holds its state, unless that was given away", async () => {
   const scheduler = new Scheduler(await engine(2));
   const loads: string[] = [];
   const source = (state: Float32Array, key: string): StateSource => ({
-    key,
+    fairnessKey: key,
     load: () => {
       loads.push(key);
       return Promise.resolve(state);
@@ -98,7 +98,7 @@ Deno.test("a turn goes on in the slot that holds its state, unless that was give
   });
   const whole = await run(scheduler, work([1, 2, 3], { maxTokens: 20 }));
   const generation = scheduler.submit(work([1, 2, 3], { maxTokens: 7 }));
-  const { tokens, pending, state } = await collect(generation);
+  const { tokens, pendingTokens: pending, state } = await collect(generation);
   generation.keepWarm("seven");
   const rest = () =>
     work(pending, {
@@ -109,7 +109,7 @@ Deno.test("a turn goes on in the slot that holds its state, unless that was give
     });
   const second = await run(scheduler, rest());
   assert.deepEqual(loads, []);
-  assert.equal(scheduler.snapshot.slotHits, 1);
+  assert.equal(scheduler.snapshot.warmSlotHits, 1);
   assert.deepEqual([...tokens, ...second.tokens], whole.tokens);
   assert.deepEqual(second.state, whole.state);
   // It has been written on since: the same state is to be had from its source only.
@@ -126,8 +126,8 @@ Deno.test("what a slot is told to hold instead is what the next turn starts from
   const { state } = await collect(generation);
   const rounded = state!.map((value) => Math.round(value * 8) / 8);
   generation.keepWarm("rounded", rounded);
-  const warm = await run(scheduler, work([4], { state: { key: "rounded", load: failed } }));
-  assert.equal(scheduler.snapshot.slotHits, 1);
+  const warm = await run(scheduler, work([4], { state: { fairnessKey: "rounded", load: failed } }));
+  assert.equal(scheduler.snapshot.warmSlotHits, 1);
   assert.deepEqual(warm, await run(scheduler, work([4], { state: kept(rounded) })));
   assert.notDeepEqual(warm.state, (await run(scheduler, work([4], { state: kept(state) }))).state);
 });
@@ -135,7 +135,7 @@ Deno.test("what a slot is told to hold instead is what the next turn starts from
 Deno.test("while a state is on its way, others go on; a failed load ends its turn alone", async () => {
   const scheduler = new Scheduler(await engine(2));
   const { promise, resolve } = Promise.withResolvers<Float32Array>();
-  const slow = scheduler.submit(work([4], { state: { key: "slow", load: () => promise } }));
+  const slow = scheduler.submit(work([4], { state: { fairnessKey: "slow", load: () => promise } }));
   const other = await run(scheduler, work([1]));
   assert.equal(other.tokens.length, 12);
   assert.equal(scheduler.snapshot.running, 1);
@@ -144,7 +144,7 @@ Deno.test("while a state is on its way, others go on; a failed load ends its tur
   const wanted = await run(scheduler, work([4], { state: kept(state) }));
   assert.deepEqual(await collect(slow), wanted);
 
-  const failing = run(scheduler, work([4], { state: { key: null, load: failed } }));
+  const failing = run(scheduler, work([4], { state: { fairnessKey: null, load: failed } }));
   const going = run(scheduler, work([1]));
   await assert.rejects(failing, /gone/);
   assert.deepEqual(await going, other);
@@ -154,12 +154,15 @@ Deno.test("while a state is on its way, others go on; a failed load ends its tur
   const controller = new AbortController();
   const late = Promise.withResolvers<Float32Array>();
   const left = scheduler.submit(
-    work([4], { state: { key: null, load: () => late.promise }, signal: controller.signal }),
+    work([4], {
+      state: { fairnessKey: null, load: () => late.promise },
+      signal: controller.signal,
+    }),
   );
   await run(scheduler, work([1]));
   controller.abort();
   late.resolve(state!);
-  const { reason, state: none, pending } = await left.finished;
+  const { reason, state: none, pendingTokens: pending } = await left.finished;
   assert.deepEqual([reason, none, pending], ["cancelled", null, [4]]);
   await scheduler.close();
 });

@@ -24,9 +24,9 @@ Deno.test("first come, first served within a key; the key with the fewest runnin
 
 Deno.test("turns are counted by key, and taken out by a test", () => {
   const turns = queue("a", "b", "a");
-  assert.equal(turns.count("a"), 2);
-  assert.deepEqual(turns.take(({ id }) => id !== 1).map(({ id }) => id), [0, 2]);
-  assert.equal(turns.count("a"), 0);
+  assert.equal(turns.turnCount("a"), 2);
+  assert.deepEqual(turns.remove(({ id }) => id !== 1).map(({ id }) => id), [0, 2]);
+  assert.equal(turns.turnCount("a"), 0);
   assert.equal(turns.next([])!.id, 1);
   assert.equal(turns.next([]), undefined);
 });
@@ -34,9 +34,13 @@ Deno.test("turns are counted by key, and taken out by a test", () => {
 Deno.test("turns that wait for another one are counted with it; some come before all others", () => {
   const turns = queue("a", "b");
   turns.push({ fairnessKey: "b", id: 2, followers: [3, 4], request: {} });
-  assert.deepEqual([turns.length, turns.count(), turns.count("b")], [3, 5, 4]);
+  assert.deepEqual([turns.length, turns.turnCount(), turns.turnCount("b")], [3, 5, 4]);
   const request = {};
-  turns.pushFirst([5, 6].map((id) => ({ fairnessKey: "b", id, followers: [], request })));
-  assert.deepEqual([turns.requests(), turns.requests("b"), turns.requests("c")], [4, 3, 0]);
+  turns.pushFront([5, 6].map((id) => ({ fairnessKey: "b", id, followers: [], request })));
+  assert.deepEqual([turns.requestCount(), turns.requestCount("b"), turns.requestCount("c")], [
+    4,
+    3,
+    0,
+  ]);
   assert.deepEqual([1, 2, 3].map(() => turns.next([])!.id), [5, 6, 0]);
 });

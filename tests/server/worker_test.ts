@@ -110,7 +110,7 @@ slowTest(
         alone.push(said.text);
         id = said.id;
       }
-      assert.equal(one.schedulerStats().slotHits, turns.length - 1);
+      assert.equal(one.schedulerStats().warmSlotHits, turns.length - 1);
       bytes.push((await one.sessions.describe(id!)).bytes);
       await one.close(0);
       const moved: string[] = [];
@@ -120,7 +120,7 @@ slowTest(
         const said = await say(other, content, id);
         moved.push(said.text);
         id = said.id;
-        assert.equal(other.schedulerStats().slotHits, 0);
+        assert.equal(other.schedulerStats().warmSlotHits, 0);
         await other.close(0);
       }
       assert.deepEqual(moved, alone, codec);

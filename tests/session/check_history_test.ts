@@ -55,7 +55,7 @@ Deno.test("a message that is too long, or is no message, is refused before it is
       `{"role":"user","content":"${"x".repeat(4 * 1024 * 1024)}"}\n`,
       /message 0 .* has 4194\d+ bytes/,
     ],
-    [`[${"{},".repeat(1_000_000)}{}]\n`, /message 0 of its history holds more than 16 values/],
+    [`[${"{},".repeat(1_000_000)}{}]\n`, /message 0 of its history contains more than 16 values/],
     [`${"[".repeat(1_000_000)}\n`, /message 0 of its history is nested more than 4 deep/],
     ['{"role":"user"\n', /not lines of JSON/],
   ];
@@ -82,7 +82,7 @@ const record = ({ pending = "0", count = "1", transcript = '{"role":"assistant",
     `{"version":1,"pending":[${pending}],"absorbed":1,"position":0,"seed":"1",` +
       `"counts":[[3,${count}]],"held":"","earlier":null,"transcript":[${transcript}]}`,
   );
-const context = { vocabulary: 9, open: false, fresh: false };
+const context = { vocabulary: 9, open: false, isInitialState: false };
 
 Deno.test("a record with a zero below zero is none that a worker wrote", () => {
   assert.deepEqual(checkSnapshot(record({}), context).pending, [0]);
@@ -109,6 +109,6 @@ Deno.test("a record has a bounded number of messages, and of values", () => {
   assert.throws(() => checkSnapshot(record({ pending: Array(300_000).fill(0).join() }), context), {
     code: "invalid_state_file",
     param: "turn",
-    message: /its turn holds more than 300000 values/,
+    message: /its turn contains more than 300000 values/,
   });
 });

@@ -98,7 +98,7 @@ export class ToyRunner implements GenerationRunner {
     this.#options = options;
   }
 
-  prepare(_constraint: Constraint): Promise<void> {
+  prepareConstraint(_constraint: Constraint): Promise<void> {
     return Promise.resolve();
   }
 
@@ -114,7 +114,7 @@ export class ToyRunner implements GenerationRunner {
     finished.then(() => tokens.end(), (error) => tokens.end(error));
     return {
       finished,
-      queued: 0,
+      queuedMs: 0,
       keepWarm: (key, state) => {
         this.kept.push(key);
         if (state) this.rounded.set(key, state);
@@ -134,7 +134,12 @@ export class ToyRunner implements GenerationRunner {
     for (let sampled = 0;;) {
       await this.#options.before?.(sampled);
       const end = (reason: GenerationResult["reason"]) => (
-        { reason, state: state === start ? null : state, pending, sampled }
+        {
+          reason,
+          state: state === start ? null : state,
+          pendingTokens: pending,
+          sampledTokens: sampled,
+        }
       );
       if (work.signal?.aborted) return end("cancelled");
       if (work.maxTokens === 0) {

@@ -6,7 +6,7 @@ import { encodeSnapshot, visibleTranscript } from "../../src/session/turn_snapsh
 import { checkSnapshot } from "../../src/session/check_snapshot.ts";
 import { harness, ids, run, stored, tokenizer, user, VOCABULARY } from "./fixtures.ts";
 
-const CONTEXT = { vocabulary: VOCABULARY, open: false, fresh: false };
+const CONTEXT = { vocabulary: VOCABULARY, open: false, isInitialState: false };
 
 Deno.test("instructions are gone through without, from the last state that has none", async () => {
   const it = harness();

@@ -1,7 +1,7 @@
 /** Replies that begin with the last message, and replies that nothing but their length ends. */
 
 import assert from "node:assert/strict";
-import { openingText } from "../../src/prompt/chat_template.ts";
+import { replyOpening } from "../../src/prompt/chat_template.ts";
 import { collect, harness, ids, rejects, run, stored, user } from "./fixtures.ts";
 
 function reply(content: string) {
@@ -12,7 +12,7 @@ const BEGUN = [user("hi"), reply("It is")];
 
 Deno.test("prefill: the model reads the beginning of the reply and writes what follows", async () => {
   const it = harness({ script: ids(" so\n\n") });
-  const one = await run(it.sessions, { messages: BEGUN, prefill: true });
+  const one = await run(it.sessions, { messages: BEGUN, continueFinalMessage: true });
   assert.deepEqual(it.runner.works[0].tokens, ids("User: hi\n\nAssistant: It is"));
   assert.equal(one.text, " so");
   assert.equal(one.finishReason, "stop");
@@ -28,7 +28,7 @@ Deno.test("prefill: streams tell what follows, and a cut reply goes on", async (
   const it = harness({ script: ids(" so and so\n\n") });
   const turn = await it.sessions.start({
     messages: BEGUN,
-    prefill: true,
+    continueFinalMessage: true,
     stream: true,
     maxTokens: 4,
   });
@@ -45,7 +45,7 @@ Deno.test("prefill: behind a state, a closed and an open one", async () => {
   for (const [maxTokens, before] of [[9, "\n\n"], [1, "b\n\n"]] as const) {
     const it = harness({ script: ids("b\n\n") });
     const { stateId } = await run(it.sessions, { messages: [user("a")], maxTokens });
-    await run(it.sessions, { messages: BEGUN, stateId, prefill: true });
+    await run(it.sessions, { messages: BEGUN, stateId, continueFinalMessage: true });
     const read = [...ids(before), ...ids("User: hi\n\nAssistant: It is")];
     assert.deepEqual(it.runner.works[1].tokens, read);
   }
@@ -53,7 +53,10 @@ Deno.test("prefill: behind a state, a closed and an open one", async () => {
 
 Deno.test("prefill: empty beginnings, blank lines, ends", async () => {
   const it = harness({ script: ids(" so\n\n") });
-  const { text } = await run(it.sessions, { messages: [user("hi"), reply(" ")], prefill: true });
+  const { text } = await run(it.sessions, {
+    messages: [user("hi"), reply(" ")],
+    continueFinalMessage: true,
+  });
   assert.equal(text, "so");
   assert.deepEqual(it.runner.works[0].tokens, ids("User: hi\n\nAssistant:"));
   for (
@@ -65,17 +68,21 @@ Deno.test("prefill: empty beginnings, blank lines, ends", async () => {
       ["", ""],
       [" \n", ""],
     ]
-  ) assert.equal(openingText(reply(given)), read, JSON.stringify(given));
+  ) assert.equal(replyOpening(reply(given)), read, JSON.stringify(given));
 });
 
 Deno.test("prefill: a newline that it ends with is one of the two that end a turn", async () => {
   const it = harness({ script: ids("\n") });
   const messages = [user("hi"), reply("It is\n")];
-  const one = await run(it.sessions, { messages, prefill: true });
+  const one = await run(it.sessions, { messages, continueFinalMessage: true });
   assert.equal(one.text, "");
   assert.equal(one.finishReason, "stop");
   const cut = harness({ script: ids("xyz") });
-  const { stateId } = await run(cut.sessions, { messages, prefill: true, maxTokens: 1 });
+  const { stateId } = await run(cut.sessions, {
+    messages,
+    continueFinalMessage: true,
+    maxTokens: 1,
+  });
   await run(cut.sessions, { messages: [user("on")], stateId });
   assert.deepEqual(cut.runner.works[1].tokens, ids("x\n\nUser: on\n\nAssistant:"));
 });
@@ -83,7 +90,7 @@ Deno.test("prefill: a newline that it ends with is one of the two that end a tur
 Deno.test("prefill: a form holds whole replies only", async () => {
   const { sessions } = harness();
   const constraint = { type: "json_object" } as const;
-  const request = { messages: BEGUN, prefill: true, constraint };
+  const request = { messages: BEGUN, continueFinalMessage: true, constraint };
   await rejects(sessions.start(request), "invalid_value", /continue_final_message: false/);
   await rejects(
     sessions.start({ messages: [user("hi")], ignoreEos: true, constraint }),

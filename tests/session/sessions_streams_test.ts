@@ -133,10 +133,10 @@ Deno.test("turns that end before anything is read are as they began, if they are
       finished: Promise.resolve({
         reason,
         state: null,
-        pending: [...work.tokens],
-        sampled: 0,
+        pendingTokens: [...work.tokens],
+        sampledTokens: 0,
       }),
-      queued: null,
+      queuedMs: null,
       keepWarm: () => {},
       async *[Symbol.asyncIterator]() {},
     }));
@@ -196,7 +196,7 @@ Deno.test("a state is named to the runner by what it will be asked for with", as
   for (const stream of [false, true]) {
     const one = await run(it.sessions, { messages: [user("hi")], stream });
     await run(it.sessions, { messages: [user("on")], stateId: one.stateId });
-    assert.equal(it.runner.works.at(-1)!.state!.key, it.runner.kept.at(-2));
+    assert.equal(it.runner.works.at(-1)!.state!.fairnessKey, it.runner.kept.at(-2));
   }
   // A turn under way has its parent's state, under the parent's name.
   const gate = Promise.withResolvers<void>();
@@ -208,7 +208,7 @@ Deno.test("a state is named to the runner by what it will be asked for with", as
     stream: true,
   });
   await run(it.sessions, { messages: [], stateId: turn.stateId! });
-  assert.equal(it.runner.works.at(-1)!.state!.key, it.runner.kept.at(-2));
+  assert.equal(it.runner.works.at(-1)!.state!.fairnessKey, it.runner.kept.at(-2));
   gate.resolve();
   await turn.result();
 });

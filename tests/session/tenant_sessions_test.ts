@@ -26,37 +26,37 @@ function tenantsOf(options: { most?: number; before?: () => Promise<void> } = {}
 
 Deno.test("each tenant has sessions of its own, and sees no state of another", async () => {
   const { tenants, runner } = tenantsOf();
-  assert.equal(tenants.of("a"), tenants.of("a"));
-  assert.notEqual(tenants.of("a"), tenants.of("b"));
-  const { stateId } = await run(tenants.of("a"), { messages: [user("hi")], maxTokens: 3 });
-  await tenants.of("a").describe(stateId);
-  await rejects(tenants.of("b").describe(stateId), "state_not_found");
+  assert.equal(tenants.forTenant("a"), tenants.forTenant("a"));
+  assert.notEqual(tenants.forTenant("a"), tenants.forTenant("b"));
+  const { stateId } = await run(tenants.forTenant("a"), { messages: [user("hi")], maxTokens: 3 });
+  await tenants.forTenant("a").describe(stateId);
+  await rejects(tenants.forTenant("b").describe(stateId), "state_not_found");
   const more = { messages: [user("more")], stateId };
-  await rejects(tenants.of("b").start(more), "state_not_found");
+  await rejects(tenants.forTenant("b").start(more), "state_not_found");
   // The scheduler is fair between tenants.
-  await run(tenants.of("b"), { messages: [user("hi")], maxTokens: 3 });
+  await run(tenants.forTenant("b"), { messages: [user("hi")], maxTokens: 3 });
   assert.deepEqual(runner.works.map(({ fairnessKey: key }) => key), ["a", "b"]);
 });
 
 Deno.test("only so many tenants' sessions are held: those that were used last", async () => {
   const { tenants, opened } = tenantsOf({ most: 2 });
-  for (const tenant of ["a", "b", "a", "c", "a", "b"]) tenants.of(tenant);
+  for (const tenant of ["a", "b", "a", "c", "a", "b"]) tenants.forTenant(tenant);
   assert.deepEqual(opened, ["a", "b", "c", "b"]);
   assert.equal(tenants.size, 2);
-  const { stateId } = await run(tenants.of("a"), { messages: [user("hi")], maxTokens: 3 });
-  for (const tenant of ["b", "c", "d"]) tenants.of(tenant);
-  assert.equal((await tenants.of("a").describe(stateId)).id, stateId);
+  const { stateId } = await run(tenants.forTenant("a"), { messages: [user("hi")], maxTokens: 3 });
+  for (const tenant of ["b", "c", "d"]) tenants.forTenant(tenant);
+  assert.equal((await tenants.forTenant("a").describe(stateId)).id, stateId);
 });
 
 Deno.test("a turn is cut short and waited for, also when its tenant's sessions have gone", async () => {
   const { promise, resolve } = Promise.withResolvers<void>();
   const { tenants } = tenantsOf({ most: 1, before: () => promise });
-  const turn = await tenants.of("a").start({
+  const turn = await tenants.forTenant("a").start({
     messages: [user("hi")],
     maxTokens: 1000,
     stream: true,
   });
-  tenants.of("b");
+  tenants.forTenant("b");
   assert.equal(tenants.size, 1);
   let settled = false;
   const ended = tenants.settled().then(() => settled = true);
@@ -66,7 +66,7 @@ Deno.test("a turn is cut short and waited for, also when its tenant's sessions h
   resolve();
   await ended;
   await rejects(turn.result(), "shutting_down");
-  assert.equal((await tenants.of("a").describe(turn.leadsTo)).open, true);
+  assert.equal((await tenants.forTenant("a").describe(turn.finalStateId)).open, true);
 });
 
 Deno.test("tenants share one cache of so many bytes, and nothing in it", async () => {

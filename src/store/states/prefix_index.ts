@@ -56,7 +56,7 @@ export class PrefixIndex {
    * @param from What comes before them: a hash, or what states belong to; other models have other
    * hashes.
    */
-  async candidateHashes(
+  async prefixHashes(
     from: { after: string } | { model: string },
     messages: readonly HashedMessage[],
   ): Promise<string[]> {

@@ -49,7 +49,7 @@ Deno.test("what a reply must be is prepared, and then reaches every choice", asy
   for (const [fields, constraint] of ASKED) {
     const { app, runner } = testApp({ script: ids(" a\n\n") });
     const prepared: Constraint[] = [];
-    runner.prepare = (of) => {
+    runner.prepareConstraint = (of) => {
       assert.equal(runner.works.length, 0, "before anything is submitted");
       prepared.push(of);
       return Promise.resolve();
@@ -65,7 +65,7 @@ Deno.test("what can't be held is refused before anything begins, whole or as a s
   for (const stream of [false, true]) {
     const { app, runner } = testApp();
     const param = "response_format";
-    runner.prepare = () =>
+    runner.prepareConstraint = () =>
       Promise.reject(new InferenceError("invalid_value", `${param}: no`, { param }));
     const asked = { ...HI, stream, response_format: { type: "json_object" } };
     const error = await errorOf(post(app, asked), 400, "invalid_value");

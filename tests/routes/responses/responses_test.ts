@@ -288,7 +288,7 @@ Deno.test("a response is held to a form, and tells which", async () => {
   });
   await respond(it, { input: "on", previous_response_id: response.id });
   assert.equal(it.runner.works[1].constraint, undefined);
-  it.runner.prepare = () => {
+  it.runner.prepareConstraint = () => {
     const message = "response_format.json_schema.schema: not is not supported";
     return Promise.reject(
       new InferenceError("invalid_value", message, { param: "response_format" }),

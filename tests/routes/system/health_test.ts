@@ -7,7 +7,7 @@ import { DETAILS, HI, post, STORE, testApp } from "../fixtures.ts";
 
 function worker(changes: Partial<WorkerStatus>): WorkerStatus {
   const { sessions } = harness();
-  const ready = Promise.resolve({ of: () => sessions });
+  const ready = Promise.resolve({ forTenant: () => sessions });
   return { state: "ready", reason: null, ready, details: DETAILS, store: STORE, ...changes };
 }
 
@@ -38,7 +38,7 @@ Deno.test("a worker whose engine is given up fails all three probes, and says wh
 
 Deno.test("what is stored can be asked for though the engine is given up", async () => {
   const parts = harness();
-  const ready = Promise.resolve({ of: () => parts.sessions });
+  const ready = Promise.resolve({ forTenant: () => parts.sessions });
   const { app } = testApp({ worker: worker({ ready }) });
   const { state_id } = await (await post(app, HI)).json();
   const { app: failed } = testApp({ worker: worker({ ready, state: "failed", reason: "gone" }) });

@@ -39,7 +39,7 @@ async function plant(rows: Backend): Promise<Planted> {
     const store = new StateStore(rows, { tenant });
     for (const seed of [1, 2, 3]) {
       const id = store.newId();
-      const [hash] = await store.prefixes.candidateHashes({ model: MODEL.fingerprint }, [
+      const [hash] = await store.prefixes.prefixHashes({ model: MODEL.fingerprint }, [
         { role: "user", content: `${SECRET} ${seed}` },
       ]);
       const next = { ...content(seed, { length: LENGTH }), history: bytes(SECRET) };

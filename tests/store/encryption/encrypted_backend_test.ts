@@ -48,7 +48,7 @@ async function planted(backend: Backend): Promise<{ id: string; hash: string }> 
   const store = new StateStore(backend);
   const state = new Uint8Array(200_000).fill(7);
   state.set(bytes(PLANTED), 70_000);
-  const [hash] = await store.prefixes.candidateHashes({ model: MODEL.fingerprint }, [
+  const [hash] = await store.prefixes.prefixHashes({ model: MODEL.fingerprint }, [
     { role: "user", content: PLANTED },
   ]);
   const content = {

@@ -132,19 +132,19 @@ Deno.test("killed at any write, a conversation is where it was or where it is to
 Deno.test("hashes are of all messages up to one, of their model and tenant", async () => {
   const { store } = open();
   const messages = ["a", "b", "c"].map((content) => ({ role: "User", content }));
-  const hashes = await store.prefixes.candidateHashes({ model: "m" }, messages);
+  const hashes = await store.prefixes.prefixHashes({ model: "m" }, messages);
   assert.deepEqual(
-    await store.prefixes.candidateHashes({ model: "m" }, messages.slice(0, 2)),
+    await store.prefixes.prefixHashes({ model: "m" }, messages.slice(0, 2)),
     hashes.slice(0, 2),
   );
   const others = [
-    await store.prefixes.candidateHashes({ model: "n" }, messages),
-    await open({ tenant: "other" }).store.prefixes.candidateHashes({ model: "m" }, messages),
-    await store.prefixes.candidateHashes({ model: "m" }, [
+    await store.prefixes.prefixHashes({ model: "n" }, messages),
+    await open({ tenant: "other" }).store.prefixes.prefixHashes({ model: "m" }, messages),
+    await store.prefixes.prefixHashes({ model: "m" }, [
       { role: "System", content: "a" },
       ...messages.slice(1),
     ]),
-    await store.prefixes.candidateHashes({ model: "m" }, [
+    await store.prefixes.prefixHashes({ model: "m" }, [
       { role: "User", content: "ab" },
       ...messages.slice(2),
     ]),
@@ -155,7 +155,7 @@ Deno.test("hashes are of all messages up to one, of their model and tenant", asy
 Deno.test("a transcript leads to its latest state, until that is deleted", async () => {
   let now = 1_800_000_000_000;
   const { store, backend } = open({ now: () => now++ });
-  const [a, b, c] = await store.prefixes.candidateHashes(
+  const [a, b, c] = await store.prefixes.prefixHashes(
     { model: "m" },
     ["a", "b", "c"].map((content) => ({ role: "User", content })),
   );

@@ -119,7 +119,7 @@ Deno.test("states of a tenant are listed, shown and imported by --tenant, and al
   await withFolder(async (folder) => {
     const kv = `${folder}/states.sqlite3`;
     const running = await openSessions({ device: "cpu", kv });
-    const turn = await running.tenants.of("acme").start({
+    const turn = await running.tenants.forTenant("acme").start({
       messages: [{ role: "user", content: "Hi!" }],
       maxTokens: 3,
     });

@@ -154,11 +154,11 @@ class Run {
     const constrain = createTokenConstraints(TABLE, { endToken: 0 });
     const { sessions, runner } = harness({ backend, tokenizer: quickTokenizer() });
     // The toy model writes what it likes; constraints are compiled, and so refused, all the same.
-    runner.prepare = async (constraint) => (await constrain(constraint)).close();
+    runner.prepareConstraint = async (constraint) => (await constrain(constraint)).close();
     const worker: WorkerStatus = {
       state: "ready",
       reason: null,
-      ready: Promise.resolve({ of: () => sessions }),
+      ready: Promise.resolve({ forTenant: () => sessions }),
       details: DETAILS,
       store: STORE,
     };

@@ -181,7 +181,7 @@ function recordTarget(files: readonly Uint8Array<ArrayBuffer>[]): Target {
       let outcome: "taken" | "refused" = "refused";
       for (const open of [true, false]) {
         for (const fresh of [true, false]) {
-          const context = { vocabulary: MODEL.vocabulary, open, fresh };
+          const context = { vocabulary: MODEL.vocabulary, open, isInitialState: fresh };
           const record = attempt(() => checkSnapshot(bytes, context));
           if (record === null) continue;
           outcome = "taken";
