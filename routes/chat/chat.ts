@@ -1,4 +1,4 @@
-/** `POST /v1/chat/completions`: one turn, or several choices of one, resuming from `state_id` when given. */
+/** `POST /v1/chat/completions`: generates one or several replies, resuming from `state_id` if given. */
 
 import { bodyReferenceErrors, withMissingReferenceAs400 } from "../middleware/referenced_ids.ts";
 import { COMPLETION_EXAMPLE, EVENT_EXAMPLES } from "./chat_examples.ts";
@@ -31,23 +31,23 @@ const createChatCompletion = defineRoute({
   path: "/chat/completions",
   operationId: "createChatCompletion",
   tags: ["Chat"],
-  summary: "Take a turn",
-  description: "Writes a reply to messages, from nothing or from where a state or a conversation " +
-    "stands. The answer is OpenAI's, with the `state_id` that it leads to beside `choices`, and " +
-    "in each choice.\n\n" +
-    "With `stream`, it comes as server-sent events. Each is `data: ` and a JSON object: for each " +
-    "choice a chunk with the role, chunks with its text, and one with the `finish_reason` and " +
-    "the `state_id`; then one with the usage where it is asked for. The last event is " +
-    "`data: [DONE]`. An error in mid-stream comes as an event of its own, with the `state_id` that " +
-    "resumes the turn, and ends the stream without `[DONE]`; the ids in the header `x-state-id` " +
-    "resume all the same.\n\n" + describeForeignFields("chat"),
+  summary: "Create a chat completion",
+  description: "Generates a reply. Resumes from `state_id` or `conversation` when given. The " +
+    "response has OpenAI's format, and the `state_id` of the new state beside `choices` and in " +
+    "each choice.\n\n" +
+    "With `stream`, the response is a stream of server-sent events. Each event is `data: ` and a " +
+    "JSON object: for each choice a chunk with the role, chunks with text, and a chunk with the " +
+    "`finish_reason` and the `state_id`; then, if requested, a chunk with the usage. The last event " +
+    "is `data: [DONE]`. An error during the stream is sent as an event with the `state_id` that " +
+    "resumes the turn, and ends the stream without `[DONE]`. The ids in the header `x-state-id` " +
+    "can be resumed in any case.\n\n" + describeForeignFields("chat"),
   request: {
     headers: idempotencyHeaders,
-    body: jsonBody(rejectForeignFields(chatSchema, "chat"), "The turn."),
+    body: jsonBody(rejectForeignFields(chatSchema, "chat"), "The chat completion request."),
   },
   responses: {
     200: {
-      description: "The reply, whole or as a stream.",
+      description: "The chat completion, as JSON or as a stream.",
       headers: headerRefs("x-state-id", "idempotent-replayed", ...RATE_LIMIT_HEADERS),
       content: {
         "application/json": { schema: completionSchema, example: COMPLETION_EXAMPLE },
@@ -59,7 +59,7 @@ const createChatCompletion = defineRoute({
 });
 
 export function chatRoutes(
-  { sessions, body, stalledReadTimeoutMs: unread, keepAliveMs: keepAlive, log }: RouteOptions,
+  { sessions, body, stalledReadTimeoutMs, keepAliveMs, log }: RouteOptions,
 ): ApiRoutes {
   return new ApiRoutes(body).handle(createChatCompletion, async (c) => {
     const { signal } = c.req.raw;
@@ -68,36 +68,36 @@ export function chatRoutes(
     const ready = await sessions(c);
     assertModelLoaded(ready.model, request.model);
     return await withIdempotency(c, { sessions: ready, log, body }, async (onTurns) => {
-      const asked = { ...request.turn, account: accountOf(c) };
+      const turnRequest = { ...request.turn, account: accountOf(c) };
       const turns = await withMissingReferenceAs400(
-        ready.startAll(asked, request.choiceCount, signal),
+        ready.startAll(turnRequest, request.choiceCount, signal),
       );
       onTurns(turns);
-      const heading = commonFieldsOf(turns[0], ready.model);
+      const common = commonFieldsOf(turns[0], ready.model);
       if (request.stream) {
-        const chunks = chunksOf(heading, request.includeUsage);
+        const chunks = chunksOf(common, request.includeUsage);
         return streamTurns(c, turns, {
           chunks,
           log,
-          stalledReadTimeoutMs: unread,
-          keepAliveMs: keepAlive,
+          stalledReadTimeoutMs,
+          keepAliveMs,
         });
       }
       const results = await Promise.all(turns.map((turn) => turn.result()));
       setStateIdHeader(c, results);
-      return c.json(chatCompletion(heading, results), 200);
+      return c.json(chatCompletion(common, results), 200);
     });
   });
 }
 
-/** The chunks of a choice's stream. */
-function chunksOf(heading: CommonFields, includeUsage: boolean): TurnChunks {
+/** Returns the chunks of a streamed chat completion. */
+function chunksOf(common: CommonFields, includeUsage: boolean): TurnChunks {
   return {
     start: (index) =>
-      chatChunk(heading, { role: "assistant", content: "" }, { index, includeUsage }),
+      chatChunk(common, { role: "assistant", content: "" }, { index, includeUsage }),
     text: ({ text: content, tokens }, index) =>
-      chatChunk(heading, { content }, { index, includeUsage, ...(tokens ? { tokens } : {}) }),
-    end: (end, index) => chatChunk(heading, {}, { ...end, index, includeUsage }),
-    usage: (ends) => includeUsage ? usageChunk(heading, ends) : null,
+      chatChunk(common, { content }, { index, includeUsage, ...(tokens ? { tokens } : {}) }),
+    end: (end, index) => chatChunk(common, {}, { ...end, index, includeUsage }),
+    usage: (ends) => includeUsage ? usageChunk(common, ends) : null,
   };
 }

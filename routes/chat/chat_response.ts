@@ -1,4 +1,4 @@
-/** Turns as OpenAI's chat completion objects. */
+/** Builds OpenAI's chat completion objects from turns. */
 
 import type {
   FinishReason,
@@ -12,23 +12,27 @@ import type { Chunk, Completion, Delta } from "./chat_response_schema.ts";
 import { chatLogprobs } from "../generation/logprobs_schema.ts";
 import type { Turn } from "../../src/session/session_api.ts";
 
-/** What every object of one turn begins with. */
+/** Fields that all objects of one response share. */
 export type CommonFields = Pick<Completion, "id" | "created" | "model" | "system_fingerprint">;
 
 export interface ChunkOptions {
-  /** Of the choice. */
+  /** Index of the choice. */
   index: number;
   finishReason?: FinishReason | undefined;
-  /** At its end; `null`: it was not stored, which `warning` explains if that was not asked for. */
+  /** The state after the end of the reply; `null` if it was not stored. */
   stateId?: string | null;
   warning?: string;
-  /** Of the text, where they are asked for. */
+  /** Tokens of the text, if log probabilities were requested. */
   tokens?: readonly TextToken[];
-  /** Whether a chunk with the usage is to come: the others say `null` then. */
+  /** Whether the stream ends with a usage chunk; the other chunks then have `usage: null`. */
   includeUsage?: boolean | undefined;
 }
 
-/** @param kind What ids begin with. */
+/**
+ * Returns the common fields of a response.
+ *
+ * @param kind Prefix of the id.
+ */
 export function commonFieldsOf(
   turn: Turn,
   model: SessionModel,
@@ -42,10 +46,10 @@ export function commonFieldsOf(
   };
 }
 
-/** @param results The choices, one or more. */
-export function chatCompletion(heading: CommonFields, results: readonly TurnResult[]): Completion {
+/** Returns a chat completion with a choice for each result. */
+export function chatCompletion(common: CommonFields, results: readonly TurnResult[]): Completion {
   return {
-    ...heading,
+    ...common,
     object: "chat.completion",
     choices: results.map((result, index) => ({
       index,
@@ -59,7 +63,7 @@ export function chatCompletion(heading: CommonFields, results: readonly TurnResu
   };
 }
 
-/** The state that a choice leads to. */
+/** Returns the fields about the state of a choice. */
 export function stateFieldsOf({ stateId, warning }: Pick<ChunkOptions, "stateId" | "warning">) {
   return {
     ...(stateId === undefined ? {} : { state_id: stateId }),
@@ -67,22 +71,23 @@ export function stateFieldsOf({ stateId, warning }: Pick<ChunkOptions, "stateId"
   };
 }
 
-/** The prompt is read once for all choices. */
+/** Returns the usage of all choices, which share one prompt. */
 export function usageOf(ends: readonly TurnEnd[]): Usage {
   const [{ usage }] = ends;
-  const written = ends.reduce((sum, { usage }) => sum + usage.completion_tokens, 0);
-  const total = usage.prompt_tokens + written;
-  return { ...usage, completion_tokens: written, total_tokens: total };
+  const completionTokens = ends.reduce((sum, { usage }) => sum + usage.completion_tokens, 0);
+  const total = usage.prompt_tokens + completionTokens;
+  return { ...usage, completion_tokens: completionTokens, total_tokens: total };
 }
 
+/** Returns a chunk of a streamed chat completion. */
 export function chatChunk(
-  heading: CommonFields,
+  common: CommonFields,
   delta: Delta,
   { index, finishReason, tokens, includeUsage = false, ...end }: ChunkOptions,
 ): Chunk {
   const state = stateFieldsOf(end);
   return {
-    ...heading,
+    ...common,
     object: "chat.completion.chunk",
     choices: [{
       index,
@@ -96,9 +101,10 @@ export function chatChunk(
   };
 }
 
-export function usageChunk(heading: CommonFields, ends: readonly TurnEnd[]): Chunk {
+/** Returns the final chunk with the usage of all choices. */
+export function usageChunk(common: CommonFields, ends: readonly TurnEnd[]): Chunk {
   return {
-    ...heading,
+    ...common,
     object: "chat.completion.chunk",
     choices: [],
     usage: usageOf(ends),

@@ -1,4 +1,4 @@
-/** `POST /v1/completions`: a text, written on as it stands. */
+/** `POST /v1/completions`: continues a text without a chat template. */
 
 import type { TextToken, TurnResult } from "../../src/session/session_types.ts";
 import { bodyReferenceErrors, withMissingReferenceAs400 } from "../middleware/referenced_ids.ts";
@@ -37,21 +37,22 @@ const createCompletion = defineRoute({
   path: "/completions",
   operationId: "createCompletion",
   tags: ["Chat"],
-  summary: "Write on a text",
-  description: "Writes on a text as it stands, from nothing or from where a state stands. The " +
-    "answer is OpenAI's, with the `state_id` that it leads to: send it with more text, or with " +
-    "none to let what was cut short go on. Streams are as those of chat completions.\n\n" +
+  summary: "Create a completion",
+  description:
+    "Continues a text without a chat template. Resumes from `state_id` when given. The " +
+    "response has OpenAI's format and the new `state_id`, which can be resumed with more text, or " +
+    "without text to continue a truncated reply. Streams work like those of chat completions.\n\n" +
     describeForeignFields("completions"),
   request: {
     headers: idempotencyHeaders,
     body: jsonBody(
       rejectForeignFields(completionRequestSchema, "completions"),
-      "The text, and how to go on.",
+      "The completion request.",
     ),
   },
   responses: {
     200: {
-      description: "What was written, whole or as a stream.",
+      description: "The completion, as JSON or as a stream.",
       headers: headerRefs("x-state-id", "idempotent-replayed", ...RATE_LIMIT_HEADERS),
       content: {
         "application/json": { schema: textCompletionSchema },
@@ -63,7 +64,7 @@ const createCompletion = defineRoute({
 });
 
 export function completionRoutes(
-  { sessions, body, stalledReadTimeoutMs: unread, keepAliveMs: keepAlive, log }: RouteOptions,
+  { sessions, body, stalledReadTimeoutMs, keepAliveMs, log }: RouteOptions,
 ): ApiRoutes {
   return new ApiRoutes(body).handle(createCompletion, async (c) => {
     const { signal } = c.req.raw;
@@ -72,31 +73,31 @@ export function completionRoutes(
     const ready = await sessions(c);
     assertModelLoaded(ready.model, request.model);
     return await withIdempotency(c, { sessions: ready, log, body }, async (onTurns) => {
-      const asked = { ...request.turn, account: accountOf(c) };
+      const turnRequest = { ...request.turn, account: accountOf(c) };
       const turns = await withMissingReferenceAs400(
-        ready.startAll(asked, request.choiceCount, signal),
+        ready.startAll(turnRequest, request.choiceCount, signal),
       );
       onTurns(turns);
-      const heading = commonFieldsOf(turns[0], ready.model, "cmpl");
+      const common = commonFieldsOf(turns[0], ready.model, "cmpl");
       if (request.stream) {
-        const chunks = chunksOf(heading, request.includeUsage);
+        const chunks = chunksOf(common, request.includeUsage);
         return streamTurns(c, turns, {
           chunks,
           log,
-          stalledReadTimeoutMs: unread,
-          keepAliveMs: keepAlive,
+          stalledReadTimeoutMs,
+          keepAliveMs,
         });
       }
       const results = await Promise.all(turns.map((turn) => turn.result()));
       setStateIdHeader(c, results);
-      return c.json(textCompletion(heading, results), 200);
+      return c.json(textCompletion(common, results), 200);
     });
   });
 }
 
-function textCompletion(heading: CommonFields, results: readonly TurnResult[]): TextCompletion {
+function textCompletion(common: CommonFields, results: readonly TurnResult[]): TextCompletion {
   return {
-    ...heading,
+    ...common,
     object: "text_completion",
     choices: results.map((result, index) => ({
       index,
@@ -110,28 +111,32 @@ function textCompletion(heading: CommonFields, results: readonly TurnResult[]): 
   };
 }
 
-/** The chunks of a choice's stream. */
-function chunksOf(heading: CommonFields, includeUsage: boolean): TurnChunks {
-  /** Characters that each choice has had. */
-  const written: number[] = [];
+/** Returns the chunks of a streamed completion. */
+function chunksOf(common: CommonFields, includeUsage: boolean): TurnChunks {
+  /** Characters sent of each choice. */
+  const sentLengths: number[] = [];
   const chunk = (choices: TextChunk["choices"], more: Partial<TextChunk> = {}): TextChunk => ({
-    ...heading,
+    ...common,
     object: "text_completion",
     choices,
     ...(includeUsage ? { usage: null } : {}),
     ...more,
   });
-  const piece = (index: number, text: string, tokens?: readonly TextToken[]) => {
-    const at = written[index] ?? 0;
-    written[index] = at + text.length;
-    return { index, text, logprobs: textLogprobs(tokens, at) };
+  const textFields = (index: number, text: string, tokens?: readonly TextToken[]) => {
+    const offset = sentLengths[index] ?? 0;
+    sentLengths[index] = offset + text.length;
+    return { index, text, logprobs: textLogprobs(tokens, offset) };
   };
   return {
     start: () => null,
     text: ({ text, tokens }, index) =>
-      chunk([{ ...piece(index, text, tokens), finish_reason: null }]),
+      chunk([{ ...textFields(index, text, tokens), finish_reason: null }]),
     end: (end, index) => {
-      const last = { ...piece(index, ""), finish_reason: end.finishReason, ...stateFieldsOf(end) };
+      const last = {
+        ...textFields(index, ""),
+        finish_reason: end.finishReason,
+        ...stateFieldsOf(end),
+      };
       return chunk([last], stateFieldsOf(end));
     },
     usage: (ends) =>

@@ -18,7 +18,7 @@ export const metadata = z.record(z.string().max(64), z.string().max(512)).refine
 /** Fields that can be set only when a conversation is created. */
 export const CREATE_ONLY_FIELDS = {
   items: {
-    takes: z.array(z.unknown()).max(0),
+    accepts: z.array(z.unknown()).max(0),
     message: "add messages with POST /v1/conversations/{id}/items",
   },
 } satisfies UnsupportedFields;

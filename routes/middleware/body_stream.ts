@@ -48,7 +48,7 @@ async function* readTimed(
   const start = performance.now();
   const slice = new TimeSlice();
   let [length, chunks, timedOut] = [0, 0, false];
-  using watch = new StallTimer({
+  using stallTimer = new StallTimer({
     deadline: (since) =>
       Math.min(since + stallTimeoutMs, start + stallTimeoutMs * (3 + length / BLOCK_BYTES)),
     onTimeout: () => {
@@ -59,7 +59,7 @@ async function* readTimed(
   });
   try {
     while (true) {
-      const { done, value } = await watch.watch(reader.read());
+      const { done, value } = await stallTimer.watch(reader.read());
       if (timedOut) throw tooSlow(length, performance.now() - start);
       if (done) return;
       length += value.length;

@@ -1,4 +1,4 @@
-/** Errors as the OpenAPI document tells of them: for each status the codes that it comes with. */
+/** Error responses of the OpenAPI document: for each status, the possible error codes. */
 
 import type { z } from "zod";
 import {
@@ -13,10 +13,10 @@ import { errorBody, RETRY_AFTER } from "../middleware/errors.ts";
 import { RATE_LIMIT_HEADERS } from "../middleware/rate_limits.ts";
 import { headerRefs, type ResponseHeader } from "./response_headers.ts";
 
-/** Of every route: see `guard.ts`. */
+/** Errors of every route, from `guard.ts`. */
 const GUARD_ERRORS = ["host_not_allowed", "origin_not_allowed"] as const;
 
-/** Of every route that asks for sessions, for which keys are checked. */
+/** Errors of every route that uses sessions, which require authentication. */
 export const SESSION_ERRORS = [
   "invalid_api_key",
   "store_unavailable",
@@ -24,7 +24,7 @@ export const SESSION_ERRORS = [
   "cancelled",
 ] as const;
 
-/** Of every route that takes a body. */
+/** Errors of every route with a request body. */
 export const BODY_ERRORS = [
   "invalid_value",
   "payload_too_large",
@@ -34,7 +34,7 @@ export const BODY_ERRORS = [
   "rate_limit_exceeded",
 ] as const;
 
-/** Of every route that looks for a state that the client names. */
+/** Errors of every route that loads a state by its id. */
 export const STATE_ERRORS = [
   "state_not_found",
   "state_expired",
@@ -42,7 +42,7 @@ export const STATE_ERRORS = [
   "store_unavailable",
 ] as const;
 
-/** Of every route that lets the model write. */
+/** Errors of every route that generates text. */
 const TURN_ERRORS = [
   "context_length_exceeded",
   "too_many_turns",
@@ -53,7 +53,7 @@ const TURN_ERRORS = [
   "numeric_fault",
 ] as const;
 
-/** Of chat and text completions. */
+/** Errors of chat and text completions. */
 export const GENERATION_ERRORS = [
   ...BODY_ERRORS,
   "unsupported_value",
@@ -72,7 +72,7 @@ interface ErrorResponse {
   content: {
     "application/json": {
       schema: z.ZodType<ErrorBody>;
-      /** By code. */
+      /** Examples by error code. */
       examples: Record<string, { summary: string; value: ErrorBody }>;
     };
   };

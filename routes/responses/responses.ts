@@ -1,4 +1,4 @@
-/** `/v1/responses`: turns by OpenAI's other interface, each of which goes on from the one before. */
+/** `/v1/responses`: OpenAI's Responses API, in which each response can continue a previous one. */
 
 import { z } from "@hono/zod-openapi";
 import type { Context } from "hono";
@@ -40,7 +40,7 @@ import type { TurnReport } from "../../src/session/session_api.ts";
 const tags = ["Responses"];
 const params = z.object({ id: responseId });
 
-/** Of a response that is looked for. */
+/** Errors of looking up a response. */
 const LOOKUP_ERRORS = [
   ...SESSION_ERRORS,
   "response_not_found",
@@ -54,22 +54,27 @@ const createResponse = defineRoute({
   operationId: "createResponse",
   tags,
   summary: "Create a response",
-  description: "Writes a reply, from nothing or from where a response or a conversation stands. " +
-    "The answer is OpenAI's, with the `state_id` that it leads to.\n\n" +
-    "With `stream`, it comes as server-sent events, `event: ` and the type, `data: ` and a JSON " +
-    "object: `response.created`, `response.in_progress`, `response.output_item.added`, " +
-    "`response.content_part.added`, `response.output_text.delta` as often as there is text, " +
-    "`response.output_text.done`, `response.content_part.done`, `response.output_item.done`, and " +
-    "`response.completed` or `response.incomplete`. A turn that fails ends with " +
-    "`response.failed`; one whose conversation has gone on elsewhere meanwhile, with `error`.\n\n" +
+  description:
+    "Generates a reply. Continues `previous_response_id` or `conversation` when given. " +
+    "The response has OpenAI's format, and the `state_id` of the new state.\n\n" +
+    "With `stream`, the response is a stream of server-sent events, with `event: ` and the type, " +
+    "`data: ` and a JSON object: `response.created`, `response.in_progress`, " +
+    "`response.output_item.added`, `response.content_part.added`, `response.output_text.delta` for " +
+    "each part of the text, `response.output_text.done`, `response.content_part.done`, " +
+    "`response.output_item.done`, and `response.completed` or `response.incomplete`. A failed turn " +
+    "ends with `response.failed`. If the conversation was advanced by another request in the " +
+    "meantime, the stream ends with `error`.\n\n" +
     describeForeignFields("responses"),
   request: {
     headers: idempotencyHeaders,
-    body: jsonBody(rejectForeignFields(responseRequestSchema, "responses"), "What to reply to."),
+    body: jsonBody(
+      rejectForeignFields(responseRequestSchema, "responses"),
+      "The response request.",
+    ),
   },
   responses: {
     200: {
-      description: "The response, whole or as a stream.",
+      description: "The response, as JSON or as a stream.",
       headers: headerRefs("x-state-id", "idempotent-replayed", ...RATE_LIMIT_HEADERS),
       content: {
         "application/json": { schema: responseSchema, example: RESPONSE_EXAMPLE },
@@ -90,8 +95,8 @@ const getResponse = defineRoute({
   operationId: "retrieveResponse",
   tags,
   summary: "Retrieve a response",
-  description: "As it was answered, from any worker, until its state expires. One that is under " +
-    "way, or whose worker was killed, is `in_progress`; it can be gone on from all the same.",
+  description: "Retrieves a stored response from any worker until its state expires. A running " +
+    "response, or one whose worker was killed, is `in_progress`; it can be continued.",
   request: { params },
   responses: { 200: jsonResponse(responseSchema, "The response.") },
   errors: LOOKUP_ERRORS,
@@ -104,10 +109,10 @@ const deleteResponse = defineRoute({
   tags,
   summary: "Delete a response",
   description:
-    "With its state, and the answer that an `Idempotency-Key` keeps of it. Responses that " +
-    "went on from it stay.",
+    "Deletes a response with its state and its stored `Idempotency-Key` response. Responses " +
+    "that continued it are not deleted.",
   request: { params },
-  responses: { 200: jsonResponse(deletedResponseSchema, "The response is gone.") },
+  responses: { 200: jsonResponse(deletedResponseSchema, "The response was deleted.") },
   errors: LOOKUP_ERRORS,
 });
 
@@ -118,8 +123,8 @@ const cancelResponse = defineRoute({
   tags,
   summary: "Cancel a response",
   description:
-    "Only responses in the background can be cancelled, and there are none. To cancel a " +
-    "stream, close it.",
+    "Always fails, because background responses are not supported. To cancel a stream, close " +
+    "the connection.",
   request: { params },
   responses: {},
   errors: [...LOOKUP_ERRORS, "invalid_value"],
@@ -130,15 +135,16 @@ const listInputItems = defineRoute({
   path: "/responses/{id}/input_items",
   operationId: "listInputItems",
   tags,
-  summary: "List a response's input",
-  description: "The messages of its own request, without those of the responses before.",
+  summary: "List input items",
+  description:
+    "Lists the messages of the response's own request, without those of previous responses.",
   request: { params, query: itemListQuery },
   responses: { 200: jsonResponse(itemListSchema, "The messages.") },
   errors: [...LOOKUP_ERRORS, "invalid_value"],
 });
 
 export function responseRoutes(
-  { sessions, body, stalledReadTimeoutMs: unread, keepAliveMs: keepAlive, log }: RouteOptions,
+  { sessions, body, stalledReadTimeoutMs, keepAliveMs, log }: RouteOptions,
 ): ApiRoutes {
   return new ApiRoutes(body)
     .handle(createResponse, async (c) => {
@@ -166,8 +172,8 @@ export function responseRoutes(
           const events = responseEvents(turn, start, log);
           return streamResponse(c, events, {
             turns: [turn],
-            stalledReadTimeoutMs: unread,
-            keepAliveMs: keepAlive,
+            stalledReadTimeoutMs,
+            keepAliveMs,
           });
         },
       );
@@ -206,7 +212,7 @@ function streamResponse(
   });
 }
 
-/** Whether a stream's text came to its end. */
+/** Whether a stream's text is complete. */
 function isComplete(text: string): boolean {
   return /^\nevent: response\.(completed|incomplete)\n/.test(
     text.slice(text.lastIndexOf("\nevent: ")),
@@ -216,9 +222,9 @@ function isComplete(text: string): boolean {
 /** @throws InferenceError `response_not_found`, `state_damaged` or `store_unavailable` */
 async function reportOf(sessions: SessionApi, id: string): Promise<TurnReport> {
   const report = await sessions.report(stateIdOf(id)).catch((error) => {
-    const gone = error instanceof InferenceError &&
+    const isMissing = error instanceof InferenceError &&
       (error.code === "state_not_found" || error.code === "state_expired");
-    if (gone) return null;
+    if (isMissing) return null;
     throw error;
   });
   if (report === null) throw responseNotFound(id);
