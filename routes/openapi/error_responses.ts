@@ -78,7 +78,7 @@ interface ErrorResponse {
   };
 }
 
-interface Case {
+interface ErrorCase {
   code: string;
   status: number;
   when: string;
@@ -86,28 +86,28 @@ interface Case {
   value: ErrorBody;
 }
 
-/** By status. Every route is guarded, and may have a bug. */
+/** Returns the error responses of a route by status, with those of the guard and an internal error. */
 export function errorResponses(codes: readonly ErrorCode[]): Record<string, ErrorResponse> {
   const cases = [...new Set([...codes, ...GUARD_ERRORS])]
-    .map((code) => caseOf(code, statusOnRoute(code, codes)));
-  const bug: Case = {
+    .map((code) => errorCase(code, statusOnRoute(code, codes)));
+  const internalError: ErrorCase = {
     code: "internal_error",
     status: 500,
-    when: "a bug; its text is in the log only",
+    when: "an internal error; the details are only in the log",
     headers: [],
     value: errorBody(undefined),
   };
-  // Errors that last are given again as well.
-  const again = codes.includes("idempotency_key_reused");
-  const byStatus = Map.groupBy([...cases, bug], ({ status }) => status);
+  // Permanent errors are replayed too.
+  const isIdempotent = codes.includes("idempotency_key_reused");
+  const byStatus = Map.groupBy([...cases, internalError], ({ status }) => status);
   return Object.fromEntries([...byStatus].map(([status, found]) => [
     status,
-    responseOf(found, again ? ["idempotent-replayed"] : []),
+    responseOf(found, isIdempotent ? ["idempotent-replayed"] : []),
   ]));
 }
 
 function responseOf(
-  cases: readonly Case[],
+  cases: readonly ErrorCase[],
   always: readonly ResponseHeader[],
 ): ErrorResponse {
   return {
@@ -124,7 +124,7 @@ function responseOf(
   };
 }
 
-function caseOf(code: ErrorCode, status: number): Case {
+function errorCase(code: ErrorCode, status: number): ErrorCase {
   const headers: ResponseHeader[] = [];
   if (code in RETRY_AFTER) headers.push("retry-after");
   else if (ERROR_STATUS[code] === 409) headers.push("x-should-retry");

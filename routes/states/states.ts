@@ -107,7 +107,7 @@ export function stateRoutes({ sessions, body }: RouteOptions): ApiRoutes {
   return new ApiRoutes()
     .handle(importState, async (c) => {
       const ready = await sessions(c);
-      const limits = { ...body, bytes: ready.importLimit, memory: memoryLease(c) };
+      const limits = { ...body, maxBytes: ready.importLimit, memory: memoryLease(c) };
       const remedy = "no state of this model is that large";
       const state = await ready.importState(readChunks(c.req.raw, limits, remedy), accountOf(c));
       c.header("location", `/v1/states/${state.id}`);
