@@ -15,8 +15,8 @@ export function createStopSearch(
   if (length > MAX_STOP_BYTES) {
     throw new InferenceError(
       "invalid_value",
-      `Cannot use these stop strings: they have ${length} bytes in total and the limit is ` +
-        `${MAX_STOP_BYTES}; send fewer or shorter ones`,
+      `stop: the strings have ${length} bytes in total and the limit is ${MAX_STOP_BYTES}; send ` +
+        "fewer or shorter ones",
       { param: "stop" },
     );
   }

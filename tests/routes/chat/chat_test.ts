@@ -182,7 +182,7 @@ Deno.test("invalid values are rejected with the field's name", async () => {
     assert.equal(error.param, param, error.message);
     assert.equal(error.type, "invalid_request_error");
     assert.match(error.message, message);
-    assert.ok(error.message.startsWith(param));
+    assert.ok(error.message.startsWith(param), error.message);
   }
 });
 

@@ -110,9 +110,9 @@ Deno.test("invalid and contradictory formats are rejected with the field's name"
       [
         { structured_outputs: { regex: "a", choice: ["a"] } },
         "structured_outputs.choice",
-        /structured_outputs\.regex is given/,
+        /structured_outputs\.regex is also set/,
       ],
-      [{ guided_regex: "a", guided_choice: ["a"] }, "guided_choice", /guided_regex is given/],
+      [{ guided_regex: "a", guided_choice: ["a"] }, "guided_choice", /guided_regex is also set/],
       [{ guided_regex: "a", response_format: { type: "json_object" } }, "guided_regex", /given/],
     ] as const
   ) {

@@ -91,7 +91,7 @@ Deno.test("the size limit applies regardless of content-length", async () => {
     413,
     "payload_too_large",
   );
-  assert.match(message, new RegExp(`has ${limit + 1} bytes, at most ${limit} are taken`));
+  assert.match(message, new RegExp(`has ${limit + 1} bytes, the limit is ${limit}`));
   let sent = 0;
   const endless = new ReadableStream({
     pull(controller) {
