@@ -68,8 +68,8 @@ Deno.test("a transcript is paginated", async () => {
   assert.deepEqual(await page("?after=5"), ["b", false]);
   assert.deepEqual(await page("?after=6"), ["", false]);
   for (const query of ["limit=0", "limit=1001", "after=-1", "after=x", "limit=1.5"]) {
-    const refused = app.request(`/v1/states/${state_id}?${query}`);
-    const { param } = await errorOf(refused, 400, "invalid_value");
+    const rejected = app.request(`/v1/states/${state_id}?${query}`);
+    const { param } = await errorOf(rejected, 400, "invalid_value");
     assert.equal(param, query.split("=")[0]);
   }
 });

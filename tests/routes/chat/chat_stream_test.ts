@@ -91,9 +91,9 @@ Deno.test("a failure during a stream ends it with an error object", async () => 
     const response = await post(app, { ...HI, stream: true });
     assert.equal(response.status, 200);
     const data = await dataOf(response);
-    const { error, state_id: told } = JSON.parse(data.pop()!);
+    const { error, state_id: stateId } = JSON.parse(data.pop()!);
     assert.equal(error.code, code);
-    assert.equal(told, response.headers.get("x-state-id"));
+    assert.equal(stateId, response.headers.get("x-state-id"));
     assert.doesNotMatch(JSON.stringify(error), /secret/);
     assert.deepEqual(Object.keys(error).sort(), ["code", "message", "param", "type"]);
     assert.ok(!data.includes("[DONE]"));

@@ -75,14 +75,14 @@ Deno.test("log probabilities have OpenAI's two formats, equal with and without s
   assert.deepEqual(top_logprobs[1], { a: -script[1], "\u0000": -999 });
   assert.deepEqual(text_offset, [0, 1, 2, 3, 4, 5]);
 
-  const asked = { ...HI, logprobs: true, top_logprobs: 2 };
-  const chat = await (await post(it.app, asked)).json();
+  const requestBody = { ...HI, logprobs: true, top_logprobs: 2 };
+  const chat = await (await post(it.app, requestBody)).json();
   const { content, refusal } = chat.choices[0].logprobs;
   assert.equal(refusal, null);
   const bytes = Uint8Array.from(content.flatMap(({ bytes }: { bytes: number[] }) => bytes));
   assert.equal(new TextDecoder().decode(bytes).trimStart(), chat.choices[0].message.content);
   assert.deepEqual(content[1].top_logprobs[0], { token: "a", logprob: -script[1], bytes: [97] });
-  const data = await dataOf(await post(it.app, { ...asked, stream: true }));
+  const data = await dataOf(await post(it.app, { ...requestBody, stream: true }));
   const streamed = data.slice(0, -1).flatMap((line) => {
     return JSON.parse(line).choices[0].logprobs?.content ?? [];
   });

@@ -153,8 +153,8 @@ for (const [path, plain] of Object.entries(ROUTES)) {
     const it = testApp();
     for (const [param, value] of Object.entries({ ...REJECTED, ...REJECTED_ON[path] })) {
       for (const stream of [false, true]) {
-        const asked = ask(it, path, { ...plain, stream, [param]: value });
-        const error = await errorOf(asked, 400, "unsupported_value");
+        const pending = ask(it, path, { ...plain, stream, [param]: value });
+        const error = await errorOf(pending, 400, "unsupported_value");
         assert.equal(error.param, param);
         assert.ok(error.message.startsWith(`${param}: `), error.message);
       }

@@ -130,10 +130,10 @@ Deno.test("a disconnected client cancels its turn, which stores nothing", async 
   await withClient(it, async (client) => {
     const leaving = new AbortController();
     const { signal } = leaving;
-    const asked = client.chat.completions.create({ model: "toy", messages: HI }, { signal });
+    const pending = client.chat.completions.create({ model: "toy", messages: HI }, { signal });
     while (it.runner.works.length === 0) await before();
     leaving.abort();
-    await assert.rejects(asked);
+    await assert.rejects(pending);
     while (!it.runner.works[0].signal!.aborted) await before();
     await it.sessions.settled();
     for await (const { key } of it.backend.list(["default"])) assert.fail(`found ${key}`);

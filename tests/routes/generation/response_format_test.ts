@@ -67,8 +67,8 @@ Deno.test("an unsupported constraint is rejected before the turn starts, with an
     const param = "response_format";
     runner.prepareConstraint = () =>
       Promise.reject(new InferenceError("invalid_value", `${param}: no`, { param }));
-    const asked = { ...HI, stream, response_format: { type: "json_object" } };
-    const error = await errorOf(post(app, asked), 400, "invalid_value");
+    const body = { ...HI, stream, response_format: { type: "json_object" } };
+    const error = await errorOf(post(app, body), 400, "invalid_value");
     assert.deepEqual([error.param, runner.works.length], [param, 0]);
   }
 });
@@ -113,7 +113,11 @@ Deno.test("invalid and contradictory formats are rejected with the field's name"
         /structured_outputs\.regex is also set/,
       ],
       [{ guided_regex: "a", guided_choice: ["a"] }, "guided_choice", /guided_regex is also set/],
-      [{ guided_regex: "a", response_format: { type: "json_object" } }, "guided_regex", /given/],
+      [
+        { guided_regex: "a", response_format: { type: "json_object" } },
+        "guided_regex",
+        /is also set/,
+      ],
     ] as const
   ) {
     const error = await errorOf(post(app, { ...HI, ...fields }), 400, "invalid_value");

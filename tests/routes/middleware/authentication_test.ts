@@ -75,15 +75,19 @@ Deno.test("/metrics requires its token if API keys or a token exist", async () =
     await answer.body?.cancel();
     return answer.status;
   };
-  const asked = async (app: unknown) => {
+  const statuses = async (app: unknown) => {
     const of = app as { request: typeof fetch };
     return [await status(of), await status(of, "Bearer ada-key"), await status(of, "Bearer token")];
   };
   const metricsToken = "token";
-  assert.deepEqual(await asked((await tenantApp(["ada"], { metricsToken })).app), [401, 401, 200]);
-  assert.deepEqual(await asked((await tenantApp(["ada"])).app), [401, 401, 401]);
-  assert.deepEqual(await asked((await tenantApp([], { metricsToken })).app), [401, 401, 200]);
-  assert.deepEqual(await asked((await tenantApp([])).app), [200, 200, 200]);
+  assert.deepEqual(await statuses((await tenantApp(["ada"], { metricsToken })).app), [
+    401,
+    401,
+    200,
+  ]);
+  assert.deepEqual(await statuses((await tenantApp(["ada"])).app), [401, 401, 401]);
+  assert.deepEqual(await statuses((await tenantApp([], { metricsToken })).app), [401, 401, 200]);
+  assert.deepEqual(await statuses((await tenantApp([])).app), [200, 200, 200]);
   const refused = await (await tenantApp(["ada"])).app.request("/metrics");
   assert.equal(refused.headers.get("www-authenticate"), "Bearer");
   await errorOf(refused, 401, "invalid_api_key");

@@ -32,7 +32,7 @@ Deno.test("pages of other origins are rejected; the worker's own page and other 
 
 Deno.test("an allowed origin may call and read the headers that clients need", async () => {
   const it = testApp({ allowedOrigins: [PAGE, "https://b.example"] });
-  const asked = await it.app.request("/v1/chat/completions", {
+  const preflight = await it.app.request("/v1/chat/completions", {
     method: "OPTIONS",
     headers: {
       origin: PAGE,
@@ -40,10 +40,13 @@ Deno.test("an allowed origin may call and read the headers that clients need", a
       "access-control-request-headers": "authorization,content-type,x-stainless-lang",
     },
   });
-  assert.equal(asked.status, 204);
-  assert.equal(asked.headers.get("access-control-allow-origin"), PAGE);
-  assert.match(asked.headers.get("access-control-allow-methods")!, /POST/);
-  assert.match(asked.headers.get("access-control-allow-headers")!, /authorization.*x-stainless/);
+  assert.equal(preflight.status, 204);
+  assert.equal(preflight.headers.get("access-control-allow-origin"), PAGE);
+  assert.match(preflight.headers.get("access-control-allow-methods")!, /POST/);
+  assert.match(
+    preflight.headers.get("access-control-allow-headers")!,
+    /authorization.*x-stainless/,
+  );
   const answered = await turn(it, PAGE);
   assert.equal(answered.status, 200);
   assert.equal(answered.headers.get("access-control-allow-origin"), PAGE);
@@ -60,11 +63,11 @@ Deno.test("origins of applications and extensions can be allowed", async () => {
     const answered = await turn(it, origin);
     assert.equal(answered.status, 200, origin);
     assert.equal(answered.headers.get("access-control-allow-origin"), origin);
-    const asked = await it.app.request("/v1/chat/completions", {
+    const preflight = await it.app.request("/v1/chat/completions", {
       method: "OPTIONS",
       headers: { origin, "access-control-request-method": "POST" },
     });
-    assert.equal(asked.headers.get("access-control-allow-origin"), origin);
+    assert.equal(preflight.headers.get("access-control-allow-origin"), origin);
   }
   for (const origin of ["app://other", "chrome-extension://a", "https://obsidian.md", "app://*x"]) {
     await errorOf(turn(it, origin), 403, "origin_not_allowed");

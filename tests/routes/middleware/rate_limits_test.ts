@@ -31,8 +31,7 @@ Deno.test("requests above the limit get 429 in OpenAI's format, and succeed afte
   const retryAfter = Number(refused.headers.get("retry-after"));
   assert.equal(
     error.message,
-    "Cannot take this request: a minute may have 2 requests of this key's tenant, and no more may " +
-      `come now; wait ${retryAfter} s`,
+    `Rate limit exceeded: 2 requests per minute for this key's tenant; retry in ${retryAfter} s`,
   );
   assert.deepEqual(rateHeaders(refused, "requests"), ["2", "0", "1m1s"]);
   assert.deepEqual(rateHeaders(refused, "tokens"), [null, null, null]);

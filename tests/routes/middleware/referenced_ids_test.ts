@@ -42,11 +42,11 @@ Deno.test("an unknown id in a body returns 400, with and without streaming", asy
   const { app, logged } = testApp();
   for (const [path, body, code, param] of BODIES) {
     for (const stream of [false, true]) {
-      const asked = app.request(`/v1${path}`, {
+      const pending = app.request(`/v1${path}`, {
         method: "POST",
         body: JSON.stringify({ ...body, stream }),
       });
-      const error = await errorOf(asked, 400, code);
+      const error = await errorOf(pending, 400, code);
       assert.equal(error.param, param);
       assert.equal(error.type, "invalid_request_error");
     }

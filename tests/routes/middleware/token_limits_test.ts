@@ -64,8 +64,8 @@ Deno.test("a prompt above the remaining tokens is rejected before it is processe
   assert.match(
     message,
     new RegExp(
-      `^Cannot read \\d+ tokens now: a minute may have 60 tokens of this key's tenant, and ` +
-        `${left} are left; wait ${retryAfter} s$`,
+      `^Rate limit exceeded: 60 tokens per minute for this key's tenant, ${left} left, and the ` +
+        `prompt has \\d+; retry in ${retryAfter} s$`,
     ),
   );
   assert.deepEqual(rateHeaders(refused, "tokens").slice(0, 2), ["60", String(left)]);

@@ -13,10 +13,14 @@ Deno.test("a prompt is tokenized and detokenized", async () => {
   const { app } = testApp();
   const prompt = "User: € wörld\n\n";
   const response = await send(app, "tokenize", { prompt, model: "default" });
-  const told = await response.json();
+  const tokenized = await response.json();
   assert.equal(response.status, 200);
-  assert.deepEqual(told, { tokens: ids(prompt), count: ids(prompt).length, max_model_len: null });
-  const back = await send(app, "detokenize", { tokens: [...told.tokens, 0] });
+  assert.deepEqual(tokenized, {
+    tokens: ids(prompt),
+    count: ids(prompt).length,
+    max_model_len: null,
+  });
+  const back = await send(app, "detokenize", { tokens: [...tokenized.tokens, 0] });
   assert.deepEqual(await back.json(), { prompt });
   assert.equal((await (await send(app, "tokenize", { prompt: "" })).json()).count, 0);
 });

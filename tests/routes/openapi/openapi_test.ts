@@ -61,8 +61,8 @@ Deno.test("the document is valid OpenAPI 3.1", async () => {
 Deno.test("the document has exactly the routes of the app", () => {
   const served = app.routes.filter(({ method, path }) => method !== "ALL" && !PAGES.test(path))
     .map(({ method, path }) => `${method} ${path.replaceAll(/:(\w+)(\{[^}]*\})?/g, "{$1}")}`);
-  const told = operations.map(({ method, path }) => `${method.toUpperCase()} ${path}`);
-  assert.deepEqual([...new Set(served)].sort(), told.sort());
+  const documentedRoutes = operations.map(({ method, path }) => `${method.toUpperCase()} ${path}`);
+  assert.deepEqual([...new Set(served)].sort(), documentedRoutes.sort());
 });
 
 Deno.test("every reference of the document resolves", () => {
@@ -82,16 +82,16 @@ Deno.test("every error code is documented with its status", () => {
   for (const { responses } of operations) {
     for (const [status, { content = {} }] of Object.entries(responses)) {
       for (const code of Object.keys(content["application/json"]?.examples ?? {})) {
-        const wanted = code === "internal_error" ? 500 : ERROR_STATUS[code as "usage"];
+        const expected = code === "internal_error" ? 500 : ERROR_STATUS[code as "usage"];
         // An unknown id is a bad request in a body, and not found in a path.
         const named = /^(state|conversation)_(not_found|expired)$/.test(code);
-        assert.ok(Number(status) === wanted || named && status === "400", `${code} ${status}`);
+        assert.ok(Number(status) === expected || named && status === "400", `${code} ${status}`);
         codes.add(code);
       }
     }
   }
-  const wanted = Object.keys(ERROR_STATUS).filter((code) => !UNDOCUMENTED_CODES.includes(code));
-  assert.deepEqual([...codes].sort(), [...wanted, "internal_error"].sort());
+  const expected = Object.keys(ERROR_STATUS).filter((code) => !UNDOCUMENTED_CODES.includes(code));
+  assert.deepEqual([...codes].sort(), [...expected, "internal_error"].sort());
 });
 
 Deno.test("every field has a description and, unless it is an object, an example", () => {
@@ -146,8 +146,8 @@ Deno.test("the example bodies are accepted", async () => {
     const { example } = document.components.schemas[name];
     const response = await testApp({ script: ids(" a\n\n") }).app
       .request(path, { method: method.toUpperCase(), body: JSON.stringify(example) });
-    const refused = await response.json();
-    assert.notEqual(response.status, 400, `${path}: ${JSON.stringify(refused)}`);
+    const rejected = await response.json();
+    assert.notEqual(response.status, 400, `${path}: ${JSON.stringify(rejected)}`);
   }
 });
 

@@ -162,8 +162,8 @@ slowTest("a state of 40 MB is exported and imported over a real connection", asy
     );
     // Rejected early, and the client can still read the error.
     file[100] ^= 1;
-    const refused = await fetch(`${url}/states`, { method: "POST", body: file });
-    await errorOf(refused, 400, "invalid_state_file");
+    const rejected = await fetch(`${url}/states`, { method: "POST", body: file });
+    await errorOf(rejected, 400, "invalid_state_file");
     file[100] ^= 1;
   }
 });
@@ -285,7 +285,7 @@ async function mutate(file: Uint8Array, fuzz: Fuzz): Promise<Uint8Array<ArrayBuf
 }
 
 Deno.test("thousands of corrupted and malicious files cause no internal error, and accepted ones can be resumed", async () => {
-  const counts = { taken: 0, refused: 0 };
+  const counts = { taken: 0, rejected: 0 };
   const closed = await reseal(GOLDEN_FILE, (header) => void (header.open = false));
   const files = caseCount(6000, 600);
   // Rejected files leave nothing and share one app; an accepted one is followed by a new app.
@@ -302,7 +302,7 @@ Deno.test("thousands of corrupted and malicious files cause no internal error, a
     if (response.status !== 201) {
       assert.ok(body.error.message.length < 500, what);
       for await (const _ of backend.list(["default"])) assert.fail(what);
-      counts.refused++;
+      counts.rejected++;
       continue;
     }
     counts.taken++;
@@ -318,6 +318,6 @@ Deno.test("thousands of corrupted and malicious files cause no internal error, a
     }
     assert.deepEqual(logged, []);
   }
-  const enough = counts.taken > files / 20 && counts.refused > files / 2;
+  const enough = counts.taken > files / 20 && counts.rejected > files / 2;
   assert.ok(enough, JSON.stringify(counts));
 });
