@@ -101,7 +101,7 @@ export type {
   TurnOutcome,
   TurnPhase,
 } from "./src/core/telemetry.ts";
-export type { MetricsText } from "./routes/system/metrics.ts";
+export type { MetricsSource } from "./routes/system/metrics.ts";
 export type { ObservedRequest } from "./routes/middleware/request_observer.ts";
 export type {
   AddedItems,

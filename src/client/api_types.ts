@@ -5,139 +5,137 @@
 /** A request for a chat completion: messages, the state to resume, and parameters. */
 export interface ChatCompletionRequest {
   /**
-   * The id that `/v1/models` lists, or `default`; anything else is 404 `model_not_found`. The
-   * one that runs, unless given or where it is empty.
+   * The model's id from `/v1/models`, or `default`; any other name returns 404
+   * `model_not_found`. Default, also for an empty string: the running model.
    */
   model?: string | null | undefined;
-  /** The state that is resumed; the request then holds only what is new. */
+  /** The state to resume. The request then contains only new messages. */
   state_id?: string | null | undefined;
   /**
-   * An id, or an object with it: resumes the conversation where it stands, and moves it on.
-   * Not together with `state_id`.
+   * A conversation id, or an object with one. The turn resumes the conversation's current
+   * state and advances it. Mutually exclusive with `state_id`.
    */
   conversation?:
     | string
     | {
-      /** Names a conversation. */
+      /** Id of a conversation. */
       id: string;
     }
     | null
     | undefined;
   /**
-   * What happens to a state of another model: it is refused (`error`, unless given), or read
-   * again from its transcript (`reread`).
+   * Handling of a state of another model: `error` rejects it, `reread` reprocesses its
+   * transcript. Default: `error`.
    */
   on_mismatch?: "error" | "reread" | null | undefined;
-  /** Seconds that the new state lasts after its last use; the worker's own unless given. */
+  /** Lifetime of the new state after its last use, in seconds. Default: the worker's setting. */
   state_ttl?: number | null | undefined;
   /**
-   * `false`: nothing of this turn is kept, neither state nor text nor, under an
-   * `Idempotency-Key`, its answer; `state_id` is null. Not in a conversation. `true` unless
-   * given.
+   * `false`: nothing is stored: neither the state nor the text nor, under an
+   * `Idempotency-Key`, the response; `state_id` is null. Not allowed in a conversation.
+   * Default: `true`.
    */
   store?: boolean | null | undefined;
-  /** Whether the reply comes as server-sent events, `[DONE]` at the end. */
+  /** Whether to stream the reply as server-sent events, terminated by `[DONE]`. */
   stream?: boolean | null | undefined;
-  /** Of streams. */
+  /** Options for streaming. */
   stream_options?:
     | {
-      /** Whether a chunk with the usage comes before `[DONE]`. */
+      /** Whether to send a chunk with the usage before `[DONE]`. */
       include_usage?: boolean | null | undefined;
     }
     | null
     | undefined;
-  /** Tokens to write at most; 512 unless given, or where it is -1. */
+  /** Maximum number of tokens to generate. Default, also for -1: 512. */
   max_tokens?: number | null | undefined;
   /**
-   * Whether the reply goes on behind the end of the text and behind empty lines, to
-   * `max_tokens` or a stop string. Not with a form. `false` unless given.
+   * Whether to continue after the end-of-text token and after empty lines, up to `max_tokens`
+   * or a stop string. Not supported with structured output. Default: `false`.
    */
   ignore_eos?: boolean | null | undefined;
   /**
-   * Tokens to write at least; above 0 only with `ignore_eos`, without `stop`, and not above
-   * `max_tokens`. 0 unless given.
+   * Minimum number of tokens to generate. Values above 0 require `ignore_eos`, no `stop`, and
+   * `max_tokens` of at least this value. Default: 0.
    */
   min_tokens?: number | null | undefined;
   /**
-   * Choices, each with a `state_id` of its own. The prompt is read once for all. The first
-   * one is that which `n` 1 would give, the next ones have the seeds after it.
+   * Number of choices, each with its own `state_id`. The prompt is processed once. The first
+   * choice equals that of `n` 1; the others use the consecutive seeds.
    */
   n?: number | null | undefined;
   /**
-   * A string, or up to 256 of 2,048 bytes together: the reply ends before it. Empty strings
-   * are ignored. An empty line always ends a chat reply. The state has read the string all
-   * the same, so that `state_id` goes on behind it.
+   * A string, or up to 256 strings of 2,048 bytes in total. The reply ends before the first
+   * match. Empty strings are ignored. An empty line always ends a chat reply. The state
+   * includes the stop string, so a turn that resumes it continues after the string.
    */
   stop?: string | string[] | null | undefined;
-  /** Sampling temperature. 0 always takes the most probable token. 1 unless given. */
+  /** Sampling temperature. 0 always takes the most probable token. Default: 1. */
   temperature?: number | null | undefined;
   /**
    * Nucleus sampling: keeps the most probable tokens whose probabilities add up to this
-   * value. 1 unless given.
+   * value. Default: 1.
    */
   top_p?: number | null | undefined;
-  /** Keeps this many of the most probable tokens. 0 and -1 keep all of them. 0 unless given. */
+  /** Keeps this many of the most probable tokens. 0 and -1 keep all of them. Default: 0. */
   top_k?: number | null | undefined;
-  /**
-   * Keeps tokens whose probability is at least this fraction of the highest one. 0 unless
-   * given.
-   */
+  /** Keeps tokens whose probability is at least this fraction of the highest one. Default: 0. */
   min_p?: number | null | undefined;
   /**
    * Divides the positive logits, and multiplies the negative logits, of tokens sampled
-   * earlier in the conversation. From 0.1; 1 and 0 disable it. 1 unless given.
+   * earlier in the conversation. From 0.1; 1 and 0 disable it. Default: 1.
    */
   repetition_penalty?: number | null | undefined;
   /**
-   * Subtracted once from the logits of tokens sampled earlier in the whole conversation. 0
-   * unless given.
+   * Subtracted once from the logits of tokens sampled earlier in the whole conversation.
+   * Default: 0.
    */
   presence_penalty?: number | null | undefined;
   /**
-   * Subtracted from a token's logit for each time it was sampled in the whole conversation. 0
-   * unless given.
+   * Subtracted from a token's logit for each time it was sampled in the whole conversation.
+   * Default: 0.
    */
   frequency_penalty?: number | null | undefined;
-  /** Factor on the counts of the penalties after each token. 1 unless given. */
+  /** Factor on the counts of the penalties after each token. Default: 1. */
   penalty_decay?: number | null | undefined;
-  /** Added to logits, from -100 to 100, by token id; 4096 at most. */
+  /** Values from -100 to 100 added to logits, by token id; at most 4096 entries. */
   logit_bias?: Record<string, number> | null | undefined;
   /**
-   * From -2^63 to 2^64-1. The same seed gives the same text on any worker, and after any
-   * resume; beyond 2^53, seeds that JSON numbers cannot tell apart are the same. A new one,
-   * or that of the turn which goes on, unless given.
+   * From -2^63 to 2^64-1. The same seed gives the same text on any worker and after any
+   * resume. Beyond 2^53, different integers may parse to the same JSON number. Default: a
+   * random seed, or the seed of the continued turn.
    */
   seed?: number | null | undefined;
   /**
-   * The conversation; what is new of it, where a state or a conversation goes on; empty to
-   * let an open reply go on. A last message of the assistant is the beginning of the reply,
-   * which continues it, unless `continue_final_message` is `false`.
+   * The messages: the whole conversation, or only new messages if the request resumes a state
+   * or conversation. Empty to continue an unfinished reply. If the last message is an
+   * assistant message, the reply continues it unless `continue_final_message` is `false`.
    */
   messages?: Message[] | null | undefined;
   /**
-   * Whether the reply continues the last message, which is the assistant's: the answer has
-   * only what follows. It does so unless this is `false`. Not with a form.
+   * Whether the reply continues the last message if that is an assistant message. The
+   * response contains only the continuation. Not supported with structured output. Default:
+   * `true`.
    */
   continue_final_message?: boolean | null | undefined;
   /**
-   * `true`: as `continue_final_message` `false`. `false` only where the last message is
-   * continued.
+   * `true` is equivalent to `continue_final_message: false`. `false` is supported only if the
+   * reply continues the last message.
    */
   add_generation_prompt?: boolean | null | undefined;
-  /** The same as `max_tokens`, and goes before it. */
+  /** Same as `max_tokens`; takes precedence over it. */
   max_completion_tokens?: number | null | undefined;
   /**
-   * Whether it is told how probable each token of the reply was. Choices times tokens to
-   * write at most times probabilities a token (those most probable, and its own) are at most
-   * 200,000, unless the reply is streamed. A stream of which as many wait to be read ends
-   * with `length`, and its state goes on.
+   * Whether to return the log probability of each token of the reply. Without streaming, the
+   * number of choices, times the token limit, times the probabilities per token (the top ones
+   * and the token's own) is at most 200,000. A stream with as many unread probabilities ends
+   * with `length` and can be continued.
    */
   logprobs?: boolean | null | undefined;
-  /** How many most probable tokens are told with each one; needs `logprobs`. */
+  /** Number of most probable tokens to return at each position; requires `logprobs`. */
   top_logprobs?: number | null | undefined;
   /**
-   * What the reply must be: any text, any JSON object, or JSON that is valid by a schema. A
-   * reply that `max_tokens` cuts is a part of it.
+   * Format of the reply: any text, any JSON object, or JSON that matches a schema. A reply
+   * that reaches `max_tokens` is incomplete.
    */
   response_format?:
     | {
@@ -145,116 +143,116 @@ export interface ChatCompletionRequest {
       type: "text";
     }
     | {
-      /** Any JSON object, or JSON by a schema. */
+      /** Any JSON object, or JSON that matches a schema. */
       type: "json_object";
       /**
-       * A JSON schema. What no grammar can hold (`not`, `if`, `uniqueItems`, …) is 400
-       * `invalid_value`, by name and place.
+       * A JSON schema. Keywords that a grammar cannot express (`not`, `if`, `uniqueItems`, …)
+       * return 400 `invalid_value` with their name and path.
        */
       schema?: object | undefined;
     }
     | {
-      /** JSON by a schema. */
+      /** JSON that matches a schema. */
       type: "json_schema";
-      /** The schema, and what it is called. */
+      /** The schema and its name. */
       json_schema: {
-        /** Yours. */
+        /** Ignored. */
         name?: string | null | undefined;
-        /** Yours. */
+        /** Ignored. */
         description?: string | null | undefined;
         /**
-         * A JSON schema. What no grammar can hold (`not`, `if`, `uniqueItems`, …) is 400
-         * `invalid_value`, by name and place.
+         * A JSON schema. Keywords that a grammar cannot express (`not`, `if`, `uniqueItems`, …)
+         * return 400 `invalid_value` with their name and path.
          */
         schema: object;
-        /** The schema is held to in any case. */
+        /** Ignored; the schema is always enforced. */
         strict?: boolean | null | undefined;
       };
     }
     | null
     | undefined;
-  /** A regular expression that the whole reply matches. */
+  /** A regular expression that the whole reply must match. */
   guided_regex?: string | null | undefined;
-  /** Texts of which the reply is one. */
+  /** The reply must be one of these texts. */
   guided_choice?: string[] | null | undefined;
-  /** A grammar in EBNF that makes the reply by its rule `root`. */
+  /** An EBNF grammar. The reply must match its rule `root`. */
   guided_grammar?: string | null | undefined;
-  /** A JSON schema, or its text, that the reply is valid by. */
+  /** A JSON schema, as an object or as text, that the reply must match. */
   guided_json?: object | string | null | undefined;
-  /** A JSON schema, or its text, that the reply is valid by. */
+  /** A JSON schema, as an object or as text, that the reply must match. */
   json_schema?: object | string | null | undefined;
-  /** A grammar in EBNF that makes the reply by its rule `root`. */
+  /** An EBNF grammar. The reply must match its rule `root`. */
   grammar?: string | null | undefined;
-  /** What the reply must be, as vLLM names it: one of its fields. */
+  /** Format of the reply with vLLM's names. Exactly one of the fields may be set. */
   structured_outputs?:
     | {
-      /** A JSON schema, or its text, that the reply is valid by. */
+      /** A JSON schema, as an object or as text, that the reply must match. */
       json?: object | string | null | undefined;
-      /** A regular expression that the whole reply matches. */
+      /** A regular expression that the whole reply must match. */
       regex?: string | null | undefined;
-      /** Texts of which the reply is one. */
+      /** The reply must be one of these texts. */
       choice?: string[] | null | undefined;
-      /** A grammar in EBNF that makes the reply by its rule `root`. */
+      /** An EBNF grammar. The reply must match its rule `root`. */
       grammar?: string | null | undefined;
-      /** Any object. */
+      /** Any JSON object. */
       json_object?: boolean | null | undefined;
     }
     | null
     | undefined;
   /**
-   * Taken only where it asks for nothing, else 400 `unsupported_value`: tools are not
-   * supported.
+   * Accepted only with a value that has no effect, else 400 `unsupported_value`: tools are
+   * not supported.
    */
   tools?: unknown[] | null | undefined;
   /**
-   * Taken only where it asks for nothing, else 400 `unsupported_value`: functions are not
-   * supported.
+   * Accepted only with a value that has no effect, else 400 `unsupported_value`: functions
+   * are not supported.
    */
   functions?: unknown[] | null | undefined;
   /**
-   * Taken only where it asks for nothing, else 400 `unsupported_value`: tools are not
-   * supported.
+   * Accepted only with a value that has no effect, else 400 `unsupported_value`: tools are
+   * not supported.
    */
   tool_choice?: "none" | "auto" | null | undefined;
   /**
-   * Taken only where it asks for nothing, else 400 `unsupported_value`: functions are not
-   * supported.
+   * Accepted only with a value that has no effect, else 400 `unsupported_value`: functions
+   * are not supported.
    */
   function_call?: "none" | "auto" | null | undefined;
   /**
-   * Taken only where it asks for nothing, else 400 `unsupported_value`: only ["text"] is
-   * supported.
+   * Accepted only with a value that has no effect, else 400 `unsupported_value`: only
+   * ["text"] is supported.
    */
   modalities?: "text"[] | null | undefined;
   /**
-   * Taken only where it asks for nothing, else 400 `unsupported_value`: audio is not
+   * Accepted only with a value that has no effect, else 400 `unsupported_value`: audio is not
    * supported.
    */
   audio?: null | undefined;
   /**
-   * Taken only where it asks for nothing, else 400 `unsupported_value`: web search is not
-   * supported.
+   * Accepted only with a value that has no effect, else 400 `unsupported_value`: web search
+   * is not supported.
    */
   web_search_options?: null | undefined;
 }
 
 /** A complete chat completion, with one or several choices. */
 export interface ChatCompletion {
-  /** Names the turn, the same in all its chunks. */
+  /** Id of the response, equal in all its chunks. */
   id: string;
-  /** When the turn began, in epoch seconds. */
+  /** Creation time in epoch seconds. */
   created: number;
-  /** The model that wrote. */
+  /** The model that generated the reply. */
   model: string;
-  /** Of the model's weights. */
+  /** Hash of the model's weights. */
   system_fingerprint: string;
-  /** What this is. */
+  /** The object type. */
   object: "chat.completion";
-  /** As many as `n` asks for. */
+  /** The choices, as many as `n`. */
   choices: ChatChoice[];
-  /** Tokens read and written. */
+  /** Token counts. */
   usage: Usage;
-  /** The state after the reply; null where none was stored. */
+  /** The state after the reply; null if it was not stored. */
   state_id?: string | null | undefined;
   /** Why the state could not be stored. */
   warning?: string | undefined;
@@ -262,36 +260,36 @@ export interface ChatCompletion {
 
 /** A chunk of a streamed chat completion. */
 export interface ChatCompletionChunk {
-  /** Names the turn, the same in all its chunks. */
+  /** Id of the response, equal in all its chunks. */
   id: string;
-  /** When the turn began, in epoch seconds. */
+  /** Creation time in epoch seconds. */
   created: number;
-  /** The model that wrote. */
+  /** The model that generated the reply. */
   model: string;
-  /** Of the model's weights. */
+  /** Hash of the model's weights. */
   system_fingerprint: string;
-  /** What this is. */
+  /** The object type. */
   object: "chat.completion.chunk";
-  /** One; none in the chunk with the usage. */
+  /** One choice; empty in the usage chunk. */
   choices: ChatChunkChoice[];
-  /** Where `stream_options.include_usage` asks for it: null but in the last chunk. */
+  /** Present with `stream_options.include_usage`; null except in the last chunk. */
   usage?:
     | {
-      /** Everything that the model has read, what its state had absorbed before included. */
+      /** All tokens of the prompt, including those already processed by the resumed state. */
       prompt_tokens: number;
-      /** Written, in all choices. */
+      /** Generated tokens of all choices. */
       completion_tokens: number;
       /** The sum of both. */
       total_tokens: number;
-      /** Of the prompt. */
+      /** Details of the prompt tokens. */
       prompt_tokens_details: {
-        /** Tokens of the prompt that did not have to be read again. */
+        /** Tokens of the prompt that were not reprocessed. */
         cached_tokens: number;
       };
     }
     | null
     | undefined;
-  /** The state after the reply; null where none was stored. */
+  /** The state after the reply; null if it was not stored. */
   state_id?: string | null | undefined;
   /** Why the state could not be stored. */
   warning?: string | undefined;
@@ -300,134 +298,132 @@ export interface ChatCompletionChunk {
 /** A request for a text completion. */
 export interface CompletionRequest {
   /**
-   * The id that `/v1/models` lists, or `default`; anything else is 404 `model_not_found`. The
-   * one that runs, unless given or where it is empty.
+   * The model's id from `/v1/models`, or `default`; any other name returns 404
+   * `model_not_found`. Default, also for an empty string: the running model.
    */
   model?: string | null | undefined;
-  /** The state that is resumed; the request then holds only what is new. */
+  /** The state to resume. The request then contains only new messages. */
   state_id?: string | null | undefined;
   /**
-   * An id, or an object with it: resumes the conversation where it stands, and moves it on.
-   * Not together with `state_id`.
+   * A conversation id, or an object with one. The turn resumes the conversation's current
+   * state and advances it. Mutually exclusive with `state_id`.
    */
   conversation?:
     | string
     | {
-      /** Names a conversation. */
+      /** Id of a conversation. */
       id: string;
     }
     | null
     | undefined;
   /**
-   * What happens to a state of another model: it is refused (`error`, unless given), or read
-   * again from its transcript (`reread`).
+   * Handling of a state of another model: `error` rejects it, `reread` reprocesses its
+   * transcript. Default: `error`.
    */
   on_mismatch?: "error" | "reread" | null | undefined;
-  /** Seconds that the new state lasts after its last use; the worker's own unless given. */
+  /** Lifetime of the new state after its last use, in seconds. Default: the worker's setting. */
   state_ttl?: number | null | undefined;
   /**
-   * `false`: nothing of this turn is kept, neither state nor text nor, under an
-   * `Idempotency-Key`, its answer; `state_id` is null. Not in a conversation. `true` unless
-   * given.
+   * `false`: nothing is stored: neither the state nor the text nor, under an
+   * `Idempotency-Key`, the response; `state_id` is null. Not allowed in a conversation.
+   * Default: `true`.
    */
   store?: boolean | null | undefined;
-  /** Whether the reply comes as server-sent events, `[DONE]` at the end. */
+  /** Whether to stream the reply as server-sent events, terminated by `[DONE]`. */
   stream?: boolean | null | undefined;
-  /** Of streams. */
+  /** Options for streaming. */
   stream_options?:
     | {
-      /** Whether a chunk with the usage comes before `[DONE]`. */
+      /** Whether to send a chunk with the usage before `[DONE]`. */
       include_usage?: boolean | null | undefined;
     }
     | null
     | undefined;
-  /** Tokens to write at most; 512 unless given, or where it is -1. */
+  /** Maximum number of tokens to generate. Default, also for -1: 512. */
   max_tokens?: number | null | undefined;
   /**
-   * Whether the reply goes on behind the end of the text and behind empty lines, to
-   * `max_tokens` or a stop string. Not with a form. `false` unless given.
+   * Whether to continue after the end-of-text token and after empty lines, up to `max_tokens`
+   * or a stop string. Not supported with structured output. Default: `false`.
    */
   ignore_eos?: boolean | null | undefined;
   /**
-   * Tokens to write at least; above 0 only with `ignore_eos`, without `stop`, and not above
-   * `max_tokens`. 0 unless given.
+   * Minimum number of tokens to generate. Values above 0 require `ignore_eos`, no `stop`, and
+   * `max_tokens` of at least this value. Default: 0.
    */
   min_tokens?: number | null | undefined;
   /**
-   * Choices, each with a `state_id` of its own. The prompt is read once for all. The first
-   * one is that which `n` 1 would give, the next ones have the seeds after it.
+   * Number of choices, each with its own `state_id`. The prompt is processed once. The first
+   * choice equals that of `n` 1; the others use the consecutive seeds.
    */
   n?: number | null | undefined;
   /**
-   * A string, or up to 256 of 2,048 bytes together: the reply ends before it. Empty strings
-   * are ignored. An empty line always ends a chat reply. The state has read the string all
-   * the same, so that `state_id` goes on behind it.
+   * A string, or up to 256 strings of 2,048 bytes in total. The reply ends before the first
+   * match. Empty strings are ignored. An empty line always ends a chat reply. The state
+   * includes the stop string, so a turn that resumes it continues after the string.
    */
   stop?: string | string[] | null | undefined;
-  /** Sampling temperature. 0 always takes the most probable token. 1 unless given. */
+  /** Sampling temperature. 0 always takes the most probable token. Default: 1. */
   temperature?: number | null | undefined;
   /**
    * Nucleus sampling: keeps the most probable tokens whose probabilities add up to this
-   * value. 1 unless given.
+   * value. Default: 1.
    */
   top_p?: number | null | undefined;
-  /** Keeps this many of the most probable tokens. 0 and -1 keep all of them. 0 unless given. */
+  /** Keeps this many of the most probable tokens. 0 and -1 keep all of them. Default: 0. */
   top_k?: number | null | undefined;
-  /**
-   * Keeps tokens whose probability is at least this fraction of the highest one. 0 unless
-   * given.
-   */
+  /** Keeps tokens whose probability is at least this fraction of the highest one. Default: 0. */
   min_p?: number | null | undefined;
   /**
    * Divides the positive logits, and multiplies the negative logits, of tokens sampled
-   * earlier in the conversation. From 0.1; 1 and 0 disable it. 1 unless given.
+   * earlier in the conversation. From 0.1; 1 and 0 disable it. Default: 1.
    */
   repetition_penalty?: number | null | undefined;
   /**
-   * Subtracted once from the logits of tokens sampled earlier in the whole conversation. 0
-   * unless given.
+   * Subtracted once from the logits of tokens sampled earlier in the whole conversation.
+   * Default: 0.
    */
   presence_penalty?: number | null | undefined;
   /**
-   * Subtracted from a token's logit for each time it was sampled in the whole conversation. 0
-   * unless given.
+   * Subtracted from a token's logit for each time it was sampled in the whole conversation.
+   * Default: 0.
    */
   frequency_penalty?: number | null | undefined;
-  /** Factor on the counts of the penalties after each token. 1 unless given. */
+  /** Factor on the counts of the penalties after each token. Default: 1. */
   penalty_decay?: number | null | undefined;
-  /** Added to logits, from -100 to 100, by token id; 4096 at most. */
+  /** Values from -100 to 100 added to logits, by token id; at most 4096 entries. */
   logit_bias?: Record<string, number> | null | undefined;
   /**
-   * From -2^63 to 2^64-1. The same seed gives the same text on any worker, and after any
-   * resume; beyond 2^53, seeds that JSON numbers cannot tell apart are the same. A new one,
-   * or that of the turn which goes on, unless given.
+   * From -2^63 to 2^64-1. The same seed gives the same text on any worker and after any
+   * resume. Beyond 2^53, different integers may parse to the same JSON number. Default: a
+   * random seed, or the seed of the continued turn.
    */
   seed?: number | null | undefined;
   /**
-   * A text, which is written on as it stands: no template, and no end but `stop`,
-   * `max_tokens` and the model's own. Left out to let an open reply go on.
+   * The text to continue, without a chat template. The completion ends at `stop`,
+   * `max_tokens` or the end-of-text token. Omit it to continue an unfinished completion.
    */
   prompt?: string | [string] | null | undefined;
   /**
-   * Tells how probable each token was, with so many of the most probable ones; `false` or
-   * null: not at all. Choices times tokens to write at most times probabilities a token
-   * (those most probable, and its own) are at most 200,000, unless the reply is streamed. A
-   * stream of which as many wait to be read ends with `length`, and its state goes on.
+   * Number of most probable tokens to return at each position, with the log probability of
+   * each generated token; `false` or null for none. Without streaming, the number of choices,
+   * times the token limit, times the probabilities per token (the top ones and the token's
+   * own) is at most 200,000. A stream with as many unread probabilities ends with `length`
+   * and can be continued.
    */
   logprobs?: number | false | null | undefined;
   /**
-   * Taken only where it asks for nothing, else 400 `unsupported_value`: the prompt is not
-   * written again.
+   * Accepted only with a value that has no effect, else 400 `unsupported_value`: echoing the
+   * prompt is not supported.
    */
   echo?: false | null | undefined;
   /**
-   * Taken only where it asks for nothing, else 400 `unsupported_value`: what comes after a
-   * gap cannot be told.
+   * Accepted only with a value that has no effect, else 400 `unsupported_value`: infilling is
+   * not supported.
    */
   suffix?: "" | null | undefined;
   /**
-   * Taken only where it asks for nothing, else 400 `unsupported_value`: replies are held to a
-   * form in chat completions only.
+   * Accepted only with a value that has no effect, else 400 `unsupported_value`: structured
+   * output is supported only in chat completions.
    */
   response_format?:
     | {
@@ -437,192 +433,192 @@ export interface CompletionRequest {
     | null
     | undefined;
   /**
-   * Taken only where it asks for nothing, else 400 `unsupported_value`: replies are held to a
-   * form in chat completions only.
+   * Accepted only with a value that has no effect, else 400 `unsupported_value`: structured
+   * output is supported only in chat completions.
    */
   guided_regex?: "" | null | undefined;
   /**
-   * Taken only where it asks for nothing, else 400 `unsupported_value`: replies are held to a
-   * form in chat completions only.
+   * Accepted only with a value that has no effect, else 400 `unsupported_value`: structured
+   * output is supported only in chat completions.
    */
   guided_choice?: unknown[] | null | undefined;
   /**
-   * Taken only where it asks for nothing, else 400 `unsupported_value`: replies are held to a
-   * form in chat completions only.
+   * Accepted only with a value that has no effect, else 400 `unsupported_value`: structured
+   * output is supported only in chat completions.
    */
   guided_grammar?: "" | null | undefined;
 }
 
 /** A text completion. */
 export interface TextCompletion {
-  /** Names the turn, the same in all its chunks. */
+  /** Id of the response, equal in all its chunks. */
   id: string;
-  /** When the turn began, in epoch seconds. */
+  /** Creation time in epoch seconds. */
   created: number;
-  /** The model that wrote. */
+  /** The model that generated the reply. */
   model: string;
-  /** Of the model's weights. */
+  /** Hash of the model's weights. */
   system_fingerprint: string;
-  /** What this is. */
+  /** The object type. */
   object: "text_completion";
-  /** The state after the reply; null where none was stored. */
+  /** The state after the reply; null if it was not stored. */
   state_id?: string | null | undefined;
   /** Why the state could not be stored. */
   warning?: string | undefined;
-  /** As many as `n` asks for. */
+  /** The choices, as many as `n`. */
   choices: TextChoice[];
-  /** Tokens read and written. */
+  /** Token counts. */
   usage: Usage;
 }
 
 /** A named conversation. Each turn moves it to a new state. */
 export interface Conversation {
-  /** Names a conversation. */
+  /** Id of a conversation. */
   id: string;
-  /** What this is. */
+  /** The object type. */
   object: "conversation";
-  /** When it began, in epoch seconds. */
+  /** Creation time in epoch seconds. */
   created_at: number;
-  /** As it was given. */
+  /** The metadata set by the client. */
   metadata: Record<string, string>;
-  /** The state that it has come to; null before the first turn or message. */
+  /** The current state; null before the first turn or message. */
   state_id: string | null;
 }
 
 /** The changes to a conversation. */
 export interface ConversationChange {
-  /** Strings of up to 512 characters, by names of up to 64; 16 of them at most. */
+  /** At most 16 entries, with keys of up to 64 and values of up to 512 characters. */
   metadata?: Record<string, string> | null | undefined;
-  /** The state that the conversation is to go on from. */
+  /** The state from which the conversation continues. */
   state_id?: string | null | undefined;
   /**
-   * Taken only where it asks for nothing, else 400 `unsupported_value`: messages are added by
-   * POST /v1/conversations/{id}/items.
+   * Accepted only with a value that has no effect, else 400 `unsupported_value`: add messages
+   * with POST /v1/conversations/{id}/items.
    */
   items?: unknown[] | null | undefined;
 }
 
 /** The initial values of a new conversation. */
 export interface NewConversation {
-  /** Strings of up to 512 characters, by names of up to 64; 16 of them at most. */
+  /** At most 16 entries, with keys of up to 64 and values of up to 512 characters. */
   metadata?: Record<string, string> | null | undefined;
-  /** The state that the conversation is to go on from. */
+  /** The state from which the conversation continues. */
   state_id?: string | null | undefined;
-  /** Messages that the first turn reads, 20 at most: behind the state, where one is given. */
+  /** At most 20 messages, which the first turn processes after the given state. */
   items?: ResponseInputItem[] | null | undefined;
 }
 
-/** What is not known yet is null. */
+/** Unknown values are null. */
 export interface Health {
   /**
-   * Whether the model loads, runs, is loaded again since the GPU has failed, or could not be
-   * loaded.
+   * `starting`: the model is loading. `ok`: it is running. `rebuilding`: it is being reloaded
+   * after a GPU failure. `failed`: it failed to load or stopped running.
    */
   status: "starting" | "ok" | "rebuilding" | "failed";
-  /** Why it is neither starting nor ok. */
+  /** Why the status is neither `starting` nor `ok`. */
   reason: string | null;
   /** The model's id. */
   model: string | null;
-  /** What it runs on. */
+  /** The engine that runs the model. */
   device: "webgpu" | "cpu" | null;
-  /** The GPU and its driver, as the platform names them. */
+  /** Names of the GPU and its driver, from the platform. */
   adapter: string | null;
-  /** The store of states, once it is open. */
+  /** The state store; null until it is open. */
   store: StoreHealth | null;
-  /** Which engine runs, and why. */
+  /** The selected engine, and the reason. */
   device_reason: string | null;
   /** Whether the adapter is a software renderer. */
   software: boolean | null;
-  /** How the weights are held. */
+  /** Format of the weights in memory. */
   quant: string | null;
-  /** Share of the weights that is in its place. */
+  /** Fraction of the weights that is loaded. */
   loaded: number | null;
-  /** Bytes that the engine has allocated. */
+  /** Bytes allocated by the engine. */
   memory: {
-    /** Of the weights. */
+    /** Weights. */
     weights: number;
-    /** Of the states of all slots. */
+    /** States of all slots. */
     states: number;
-    /** Of what steps need. */
+    /** Working memory of the steps. */
     work: number;
-    /** Their sum. */
+    /** Sum of the above. */
     total: number;
   } | null;
-  /** Why no GPU is used, unless `--device cpu` asks for that. */
+  /** Why no GPU is used, unless `--device cpu` was given. */
   warning: string | null;
 }
 
 /** A model of the worker. */
 export interface Model {
-  /** The model's name. */
+  /** Id of the model. */
   id: string;
-  /** What this is. */
+  /** The object type. */
   object: "model";
-  /** When its file was written, in epoch seconds. */
+  /** Modification time of the model file, in epoch seconds. */
   created: number;
-  /** Always the same. */
+  /** Always `rwkv`. */
   owned_by: "rwkv";
-  /** Of the weights: states go on with every model that has the same one. */
+  /** Hash of the weights. States can be resumed by any model with the same fingerprint. */
   fingerprint: string;
-  /** How this worker holds the weights. */
+  /** Format of the weights in this worker's memory. */
   quantization: string | null;
-  /** Of the model. */
+  /** Dimensions of the model. */
   sizes: {
-    /** Blocks. */
+    /** Number of layers. */
     layers: number;
-    /** Channels. */
+    /** Embedding size. */
     width: number;
-    /** Channels of a head. */
+    /** Channels per head. */
     head_size: number;
-    /** Rows of the head; ids of tokens are below. */
+    /** Vocabulary size. Token ids are below it. */
     vocabulary: number;
   };
-  /** Bytes of a state, however long the conversation is. */
+  /** Size of a state in bytes, independent of the length of the conversation. */
   state_bytes: {
-    /** How this worker stores states. */
+    /** Encoding of stored states. */
     codec: "f32" | "f16" | "q8";
-    /** Of a state as it is stored, its header included; the conversation comes on top. */
+    /** Size of a stored state with its header, without the conversation. */
     stored: number;
-    /** Of its numbers as the engine holds them. */
+    /** Size of a state in the engine's memory. */
     float32: number;
   };
 }
 
 /** A stored state's metadata and transcript. */
 export interface State {
-  /** Names a stored state. */
+  /** Id of a stored state. */
   id: string;
-  /** What this is. */
+  /** The object type. */
   object: "state";
-  /** The model that wrote it. */
+  /** The model that created the state. */
   model: string;
   /**
-   * Of the model's weights, with `+` and the vocabulary's hash where that is another one than
-   * the worker's: a worker with the same ones may resume the state.
+   * Hash of the model's weights, followed by `+` and the vocabulary's hash if the vocabulary
+   * differs from the worker's. A worker with the same hashes can resume the state.
    */
   model_fingerprint: string;
   /**
-   * How the worker that wrote it held the weights. Any other way of holding the same model
-   * resumes it.
+   * Weight format of the worker that created the state. The same model in any other format
+   * can resume it.
    */
   quant: string | null;
-  /** When it was stored, in epoch seconds. */
+  /** Creation time in epoch seconds. */
   created: number;
-  /** When it expires unless it is used before, in epoch seconds. */
+  /** Expiry time in epoch seconds; each use extends it. */
   expires_at: number;
-  /** Stored for it: the state, the turn and the transcript. */
+  /** Stored bytes: the state, the turn and the transcript. */
   bytes: number;
-  /** Whether the reply is unfinished and goes on without a new message. */
+  /** Whether the reply is unfinished, so that it can be continued without a new message. */
   open: boolean;
-  /** Absorbed by the state. */
+  /** Tokens processed by the state. */
   tokens: number;
-  /** To be read first when the state is resumed. */
+  /** Tokens to process first when the state is resumed. */
   pending_tokens: number;
-  /** Messages of the whole conversation that led to it. */
+  /** Number of messages in the conversation. */
   message_count: number;
-  /** The conversation, or the page of it that `after` and `limit` ask for. */
+  /** The page of the conversation selected by `after` and `limit`. */
   transcript: TranscriptEntry[];
-  /** Whether there are messages after this page. It also ends after 4 MiB. */
+  /** Whether there are more messages. A page also ends after 4 MiB. */
   has_more: boolean;
 }
 
@@ -631,13 +627,13 @@ export type Message = PromptMessage | ReplyMessage;
 
 /** One reply of a chat completion. */
 export interface ChatChoice {
-  /** Of the choice. */
+  /** Index of the choice. */
   index: number;
   /** The reply. */
   message: {
-    /** Who speaks. */
+    /** Role of the author. */
     role: "assistant";
-    /** What this turn added to the reply. */
+    /** The text generated by this request. */
     content: string;
     /** Always null. */
     refusal: null;
@@ -645,47 +641,47 @@ export interface ChatChoice {
   /** The log probabilities of a reply's tokens. */
   logprobs: ChatLogprobs | null;
   /**
-   * `stop`: the reply ended. `length`: it was cut short, by the limit or by a cancellation,
-   * and goes on when its state is resumed without a message.
+   * `stop`: the reply is complete. `length`: it was truncated by the token limit or a
+   * cancellation, and continues when its state is resumed without a message.
    */
   finish_reason: "stop" | "length";
-  /** The state after the reply; null where none was stored. */
+  /** The state after the reply; null if it was not stored. */
   state_id?: string | null | undefined;
   /** Why the state could not be stored. */
   warning?: string | undefined;
 }
 
-/** Tokens read and written. */
+/** Token counts. */
 export interface Usage {
-  /** Everything that the model has read, what its state had absorbed before included. */
+  /** All tokens of the prompt, including those already processed by the resumed state. */
   prompt_tokens: number;
-  /** Written, in all choices. */
+  /** Generated tokens of all choices. */
   completion_tokens: number;
   /** The sum of both. */
   total_tokens: number;
-  /** Of the prompt. */
+  /** Details of the prompt tokens. */
   prompt_tokens_details: {
-    /** Tokens of the prompt that did not have to be read again. */
+    /** Tokens of the prompt that were not reprocessed. */
     cached_tokens: number;
   };
 }
 
 /** The new part of one reply. */
 export interface ChatChunkChoice {
-  /** Of the choice. */
+  /** Index of the choice. */
   index: number;
-  /** What is new; empty in the last chunk of a choice. */
+  /** The difference to the previous chunk; empty in the last chunk of a choice. */
   delta: {
-    /** In the first chunk of a choice. */
+    /** Present in the first chunk of a choice. */
     role?: "assistant" | undefined;
-    /** More of the reply. */
+    /** The next part of the reply. */
     content?: string | undefined;
   };
   /** The log probabilities of a reply's tokens. */
   logprobs: ChatLogprobs | null;
-  /** Null but in the last chunk of a choice. */
+  /** Null except in the last chunk of a choice. */
   finish_reason: "stop" | "length" | null;
-  /** The state after the reply; null where none was stored. */
+  /** The state after the reply; null if it was not stored. */
   state_id?: string | null | undefined;
   /** Why the state could not be stored. */
   warning?: string | undefined;
@@ -693,75 +689,75 @@ export interface ChatChunkChoice {
 
 /** One choice of a text completion. */
 export interface TextChoice {
-  /** Of the choice. */
+  /** Index of the choice. */
   index: number;
-  /** What was written. */
+  /** The generated text. */
   text: string;
   /** The log probabilities of a text's tokens. */
   logprobs: TextLogprobs | null;
-  /** The state after the reply; null where none was stored. */
+  /** The state after the reply; null if it was not stored. */
   state_id?: string | null | undefined;
   /** Why the state could not be stored. */
   warning?: string | undefined;
   /**
-   * `stop`: the reply ended. `length`: it was cut short, by the limit or by a cancellation,
-   * and goes on when its state is resumed without a message.
+   * `stop`: the reply is complete. `length`: it was truncated by the token limit or a
+   * cancellation, and continues when its state is resumed without a message.
    */
   finish_reason: "stop" | "length";
 }
 
 /** A message to add. */
 export interface ResponseInputItem {
-  /** May be left out. */
+  /** Optional. */
   type?: "message" | undefined;
-  /** Who speaks. */
+  /** Role of the author. */
   role: "system" | "developer" | "user" | "assistant";
-  /** A text, or its parts, a line each. */
+  /** A text, or text parts, which are joined with newlines. */
   content: string | ResponseInputPart[];
 }
 
-/** The store of states, once it is open. */
+/** The state store; null until it is open. */
 export interface StoreHealth {
-  /** What holds the states. */
+  /** Where states are stored. */
   kind: "memory" | "file" | "server";
   /**
-   * Whether it answers, as it was asked some seconds ago at most, or has just not been asked
-   * yet. While it does not, only turns that start anew are answered.
+   * Result of the last probe, at most some seconds old; `unknown` before the first one. While
+   * the store is unreachable, only turns that do not resume a state are served.
    */
   status: "reachable" | "unreachable" | "unknown";
-  /** What is wrong where it is unreachable. */
+  /** Why the store is unreachable. */
   problem: string | null;
-  /** Since when it has been so, as far as this worker knows, by ISO 8601. */
+  /** Start of this status as observed by this worker, in ISO 8601. */
   since: string;
 }
 
 /** A message of a state's transcript. */
 export interface TranscriptEntry {
-  /** Who spoke. */
+  /** Role of the author. */
   role: "system" | "developer" | "user" | "assistant";
-  /** What was said. */
+  /** Text of the message. */
   content: string;
 }
 
 /** A message of the prompt. */
 export interface PromptMessage {
-  /** Who speaks; `developer` is the same as `system`. */
+  /** Role of the author. `developer` is equivalent to `system`. */
   role: "system" | "developer" | "user";
-  /** A text, or its parts, a line each. */
+  /** A text, or text parts, which are joined with newlines. */
   content: string | TextPart[];
 }
 
 /** An earlier reply of the model. */
 export interface ReplyMessage {
-  /** A reply. */
+  /** A reply of the model. */
   role: "assistant";
-  /** A text, or its parts, a line each. */
+  /** A text, or text parts, which are joined with newlines. */
   content?: string | TextPart[] | null | undefined;
 }
 
 /** The log probabilities of a reply's tokens. */
 export interface ChatLogprobs {
-  /** The tokens of the text, in order. */
+  /** The tokens of the text in order. */
   content: ChatTokenLogprobs[];
   /** Always null. */
   refusal: null;
@@ -771,17 +767,17 @@ export interface ChatLogprobs {
 export interface TextLogprobs {
   /** The tokens of the text. */
   tokens: string[];
-  /** Natural logarithms of their probabilities. */
+  /** Natural logarithms of the tokens' probabilities. */
   token_logprobs: number[];
-  /** For each, the most probable tokens in its place. */
+  /** For each position, the most probable tokens. */
   top_logprobs: Record<string, number>[];
-  /** Where each begins in the text, in characters. */
+  /** Offset of each token in the text, in characters. */
   text_offset: number[];
 }
 
 /** A text part of a message. */
 export interface ResponseInputPart {
-  /** Only text is read. */
+  /** Only text is supported. */
   type: "input_text" | "output_text";
   /** The text. */
   text: string;
@@ -789,7 +785,7 @@ export interface ResponseInputPart {
 
 /** A text part of a message. */
 export interface TextPart {
-  /** Only text is read. */
+  /** Only text is supported. */
   type: "text";
   /** The text. */
   text: string;
@@ -797,22 +793,22 @@ export interface TextPart {
 
 /** The log probability of a token, and the most probable alternatives. */
 export interface ChatTokenLogprobs {
-  /** Its text; what is not UTF-8 by itself shows as U+FFFD. */
+  /** The token's text. Bytes that are not valid UTF-8 are replaced with U+FFFD. */
   token: string;
-  /** Natural logarithm of its probability by the model alone, before any sampling setting. */
+  /** Natural logarithm of the model's probability, before sampling parameters are applied. */
   logprob: number;
-  /** Its bytes. */
+  /** The token's bytes. */
   bytes: number[];
-  /** The most probable tokens in its place, the most probable one first. */
+  /** The most probable tokens at this position, in descending order. */
   top_logprobs: ChatTokenLogprob[];
 }
 
 /** The log probability of a token. */
 export interface ChatTokenLogprob {
-  /** Its text; what is not UTF-8 by itself shows as U+FFFD. */
+  /** The token's text. Bytes that are not valid UTF-8 are replaced with U+FFFD. */
   token: string;
-  /** Natural logarithm of its probability by the model alone, before any sampling setting. */
+  /** Natural logarithm of the model's probability, before sampling parameters are applied. */
   logprob: number;
-  /** Its bytes. */
+  /** The token's bytes. */
   bytes: number[];
 }

@@ -51,8 +51,8 @@ export interface StartWorkerOptions
       AppOptions,
       | "worker"
       | "log"
-      | "origins"
-      | "local"
+      | "allowedOrigins"
+      | "localOnly"
       | "auth"
       | "openAccount"
       | "metrics"
@@ -150,8 +150,8 @@ export function startWorker(
   const onError = (message: string, error: unknown) => logError(log, message, error);
   const app = createApp({
     ...options,
-    origins,
-    local,
+    allowedOrigins: origins,
+    localOnly: local,
     worker,
     auth: access,
     openAccount: (caller) => new Account(caller, usageTracker),
