@@ -5,8 +5,7 @@
 
 import { NEUTRAL_SAMPLING } from "../core/sampling.ts";
 import type { Engine, SamplingEngine } from "../engine/engine.ts";
-import { StepController } from "../scheduler/step_controller.ts";
-import { StepCosts } from "../scheduler/step_costs.ts";
+import { StepController, StepCosts } from "../scheduler/step_controller.ts";
 
 /** Where `--tokens` is not given, a round decodes this many tokens a slot, or for this long. */
 const DEFAULT_DECODE = { tokens: 64, seconds: 2 };

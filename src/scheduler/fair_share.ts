@@ -8,7 +8,7 @@
  */
 
 import { groupBy } from "../core/group_by.ts";
-import type { StepCosts } from "./step_costs.ts";
+import type { StepCosts } from "./step_controller.ts";
 
 /** Milliseconds of engine time that a key may use first when it comes: short turns end within it. */
 const CREDIT_MS = 150;

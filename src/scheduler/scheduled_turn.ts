@@ -12,7 +12,6 @@ import type {
   StateSource,
   TokenBatch,
 } from "./scheduler_types.ts";
-import { TokenQueue } from "./token_queue.ts";
 
 export class ScheduledTurn implements PlannableTurn {
   readonly generationRequest: GenerationRequest;
@@ -217,5 +216,35 @@ export class ScheduledTurn implements PlannableTurn {
     for (const follower of this.followers) follower.fail(error);
     this.#tokens.end(error);
     this.#finished.reject(error);
+  }
+}
+
+/** An async iterable that is pushed to; for one consumer. */
+export class TokenQueue implements AsyncIterable<TokenBatch> {
+  readonly #waiting: TokenBatch[] = [];
+  #ended = false;
+  #failure: unknown;
+  #wake: () => void = () => {};
+
+  /** Adds tokens that have come at once. */
+  push(batch: TokenBatch): void {
+    this.#waiting.push(batch);
+    this.#wake();
+  }
+
+  /** Ends the iteration once all tokens are taken, with an error if given. */
+  end(failure?: unknown): void {
+    this.#ended = true;
+    this.#failure = failure;
+    this.#wake();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<TokenBatch> {
+    while (true) {
+      while (this.#waiting.length > 0) yield this.#waiting.shift()!;
+      if (this.#ended) break;
+      await new Promise<void>((resolve) => this.#wake = resolve);
+    }
+    if (this.#failure !== undefined) throw this.#failure;
   }
 }

@@ -15,11 +15,10 @@ import { ScheduledTurn } from "./scheduled_turn.ts";
 import { FairShare } from "./fair_share.ts";
 import { type SchedulerSnapshot, SchedulerStats } from "./scheduler_stats.ts";
 import { Outage } from "./outage.ts";
-import { StepController } from "./step_controller.ts";
+import { StepController, StepCosts } from "./step_controller.ts";
 import { planStep } from "./planner.ts";
 import { RunningTurns } from "./running_turns.ts";
 import type { Generation, GenerationRequest, GenerationRunner } from "./scheduler_types.ts";
-import { StepCosts } from "./step_costs.ts";
 
 /** Bounds of a scheduler. */
 export interface SchedulerOptions {

@@ -11,9 +11,8 @@ import {
   type TranscriptEntry,
   TURN_END,
 } from "../prompt/chat_template.ts";
-import type { EarlierMessages } from "./history.ts";
+import type { EarlierMessages, Instructions, TurnSnapshot } from "./stored_turn.ts";
 import { Reply, type TokenCodec } from "../prompt/reply.ts";
-import type { Instructions, TurnSnapshot } from "./turn_snapshot.ts";
 
 /** A stored turn that is resumed. */
 export interface PreviousTurn {

@@ -7,9 +7,8 @@
 import { InferenceError } from "../core/errors.ts";
 import { checkJsonComplexity } from "../core/json_complexity.ts";
 import { TimeSlice } from "../core/time_slice.ts";
-import { type Role, type TranscriptEntry } from "../prompt/chat_template.ts";
-import { historyLines } from "./history.ts";
-import { parseSnapshot, type StoredField, type TurnSnapshot } from "./turn_snapshot.ts";
+import type { Role, TranscriptEntry } from "../prompt/chat_template.ts";
+import { historyLines, parseSnapshot, type StoredField, type TurnSnapshot } from "./stored_turn.ts";
 import { DEFAULT_LIMITS } from "./session_limits.ts";
 
 /** What a record is checked against. */

@@ -5,17 +5,17 @@ import type { Conversation } from "../store/states/conversations.ts";
 import type { HashedMessage } from "../store/states/prefix_index.ts";
 import type { StateInfo, StateStore } from "../store/states/state_store.ts";
 import { canonicalMessage, type Message, type TranscriptEntry } from "../prompt/chat_template.ts";
-import { decodeEntries } from "./history.ts";
-import type { SystemPrompts } from "./system_prompts.ts";
-import type { SessionModel, TurnRequest } from "./session_types.ts";
-import type { PromptLimits } from "./turn_limits.ts";
-import type { PreviousTurn } from "./build_prompt.ts";
 import {
+  decodeEntries,
   decodeSnapshot,
   type Instructions,
   type TurnSnapshot,
   visibleTranscript,
-} from "./turn_snapshot.ts";
+} from "./stored_turn.ts";
+import type { SystemPrompts } from "./system_prompts.ts";
+import type { SessionModel, TurnRequest } from "./session_types.ts";
+import type { PromptLimits } from "./generation_request.ts";
+import type { PreviousTurn } from "./build_prompt.ts";
 
 export interface ResumePoint {
   /** The stored state; `null`: that before any token. */

@@ -10,17 +10,21 @@ import type {
   StoredState,
 } from "../store/states/state_store.ts";
 import { canonicalMessage } from "../prompt/chat_template.ts";
-import { appendEntries } from "./history.ts";
-import { encodeForStorage, type StoredEncoding } from "./stored_encoding.ts";
+import {
+  appendEntries,
+  archiveTurn,
+  encodeForStorage,
+  encodeReport,
+  encodeSnapshot,
+  type StoredEncoding,
+  type TurnSnapshot,
+} from "./stored_turn.ts";
 import type { ResumePoint } from "./resume_point.ts";
 import type { Reply } from "../prompt/reply.ts";
 import type { SessionModel, TextToken, TurnEnd, TurnResult, Usage } from "./session_types.ts";
-import type { TokenLog } from "./token_log.ts";
+import { EventQueue, type TokenLog } from "./turn_handle.ts";
 import type { TurnMeter } from "./turn_meter.ts";
-import { EventQueue } from "./turn_handle.ts";
 import { isolatedPrefix } from "./build_prompt.ts";
-import { archiveTurn, encodeSnapshot, type TurnSnapshot } from "./turn_snapshot.ts";
-import { encodeReport } from "./turn_report.ts";
 import type { ReportedResult } from "./session_api.ts";
 
 export interface RunningTurnOptions {

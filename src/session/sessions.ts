@@ -23,15 +23,15 @@ import type {
   TurnAccount,
   TurnRequest,
 } from "./session_types.ts";
-import { describeState } from "./state_description.ts";
+import { describeState } from "./transcript.ts";
 import { exportState, importLimit, importState } from "./state_transfer.ts";
 import { SystemPrompts } from "./system_prompts.ts";
 import { TokenService } from "./token_service.ts";
 import type { ExportedState, PageRequest, SessionApi, Turn, TurnReport } from "./session_api.ts";
-import { decodeReport } from "./turn_report.ts";
+import { decodeReport } from "./stored_turn.ts";
 import { TurnStarter } from "./turn_starter.ts";
 import { DEFAULT_LIMITS, type SessionLimits } from "./session_limits.ts";
-import { ActiveTurns } from "./active_turns.ts";
+import { ActiveTurns } from "./turn_handle.ts";
 
 /** What turns are made of. */
 export interface SessionsOptions {

@@ -18,10 +18,9 @@ import {
 import type { StateContent, StateStore } from "../store/states/state_store.ts";
 import { canonicalMessage } from "../prompt/chat_template.ts";
 import { checkHistory, checkSnapshot } from "./check_snapshot.ts";
-import { appendEntries } from "./history.ts";
+import { appendEntries, encodeSnapshot } from "./stored_turn.ts";
 import type { ExportedState } from "./session_api.ts";
 import type { ReserveMemory, SessionModel, TurnAccount } from "./session_types.ts";
-import { encodeSnapshot } from "./turn_snapshot.ts";
 
 /** Of a state's id, what its file's name shows: the whole would let whoever sees it resume. */
 const SHOWN_ID = "state_".length + 12;

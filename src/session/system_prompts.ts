@@ -8,12 +8,11 @@ import { NEUTRAL_SAMPLING } from "../core/sampling.ts";
 import type { GenerationRunner } from "../scheduler/scheduler_types.ts";
 import type { StateInfo, StateStore } from "../store/states/state_store.ts";
 import { isSystem, type Message, messageText, REPLY_START } from "../prompt/chat_template.ts";
-import { encodeForStorage } from "./stored_encoding.ts";
+import { encodeForStorage, encodeSnapshot, type TurnSnapshot } from "./stored_turn.ts";
 import type { TokenCodec } from "../prompt/reply.ts";
 import type { SessionModel, TurnAccount } from "./session_types.ts";
-import type { PromptLimits } from "./turn_limits.ts";
+import type { PromptLimits } from "./generation_request.ts";
 import { encodeMessages } from "./build_prompt.ts";
-import { encodeSnapshot, type TurnSnapshot } from "./turn_snapshot.ts";
 
 export interface SystemPromptsOptions {
   store: StateStore;

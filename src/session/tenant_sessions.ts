@@ -6,7 +6,7 @@
 
 import type { SessionsByTenant } from "./session_api.ts";
 import type { Sessions } from "./sessions.ts";
-import { ActiveTurns } from "./active_turns.ts";
+import { ActiveTurns } from "./turn_handle.ts";
 
 /** How tenants' sessions are had. */
 export interface TenantSessionsOptions {

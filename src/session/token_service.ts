@@ -6,7 +6,7 @@ import type { Message } from "../prompt/chat_template.ts";
 import type { TokenCodec } from "../prompt/reply.ts";
 import { MAX_TOKENIZED, type TokenApi } from "./session_api.ts";
 import type { SessionModel } from "./session_types.ts";
-import { limitedCodec } from "./turn_limits.ts";
+import { limitedCodec } from "./generation_request.ts";
 import { buildPrompt } from "./build_prompt.ts";
 
 /** Texts and messages to ids, and back. */

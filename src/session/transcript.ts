@@ -1,13 +1,12 @@
 /** Transcripts of stored states, page by page. */
 
 import { TimeSlice } from "../core/time_slice.ts";
-import { textBytesOf } from "../store/states/manifest.ts";
+import { bytesOf, textBytesOf } from "../store/states/manifest.ts";
 import type { StateInfo, StateStore } from "../store/states/state_store.ts";
 import type { TranscriptEntry } from "../prompt/chat_template.ts";
-import { historyLines } from "./history.ts";
+import { decodeSnapshot, historyLines, type TurnSnapshot } from "./stored_turn.ts";
 import type { PageRequest, TranscriptMessage, TranscriptPage } from "./session_api.ts";
-import type { ReserveMemory } from "./session_types.ts";
-import { decodeSnapshot, type TurnSnapshot } from "./turn_snapshot.ts";
+import type { ReserveMemory, StateDescription } from "./session_types.ts";
 
 /** Of a page, unless the request says otherwise. */
 const DEFAULT_PAGE = { messages: 1000, bytes: 4 * 1024 * 1024 } as const;
@@ -67,4 +66,32 @@ export async function readPage(
     if (slice.isOver) await slice.next();
   }
   return { messages, total, hasMore: first + messages.length < total };
+}
+
+/**
+ * Describes a state with a page of its transcript.
+ *
+ * @throws InferenceError as `StateStore.inspect` does, and what `take` throws
+ */
+export async function describeState(
+  store: StateStore,
+  id: string,
+  { take, ...page }: PageRequest & { take?: ReserveMemory | undefined } = {},
+): Promise<StateDescription> {
+  const stored = await openTranscript(store, id, take);
+  const { messages, total, hasMore } = await readPage(store, stored, page);
+  const { info, snapshot: record } = stored;
+  return {
+    id: info.id,
+    model: info.model,
+    created: info.created,
+    expires: info.expires,
+    bytes: bytesOf(info),
+    open: info.open,
+    tokens: record.processedTokens,
+    pendingTokens: record.pending.length,
+    messageCount: total,
+    hasMore,
+    transcript: messages.map(({ role, content }) => ({ role, content })),
+  };
 }

@@ -1,7 +1,9 @@
 /** A turn under way, as a client sees it: text as it comes, and how it ended. */
 
 import type { Turn } from "./session_api.ts";
-import type { TurnEvent, TurnResult } from "./session_types.ts";
+import type { TextToken, TokenProbability, TurnEvent, TurnResult } from "./session_types.ts";
+import type { TokenLogprobs } from "../core/sampling.ts";
+import type { TokenCodec } from "../prompt/reply.ts";
 
 export interface TurnOptions {
   id: string;
@@ -95,4 +97,89 @@ export class EventQueue implements AsyncIterable<TurnEvent> {
 
 function tokensOf(event: TurnEvent): number {
   return event.type === "text" ? event.tokens?.length ?? 0 : 0;
+}
+
+/** A turn, as far as others have to do with it. */
+export interface TrackedTurn {
+  /** The state that it leads to. */
+  readonly stateId: string;
+  /** Resolves when it has ended, however that was. */
+  readonly done: Promise<void>;
+  /** Aborted when it was cut short. */
+  readonly signal: AbortSignal;
+  /** Ends it as far as it went. */
+  cancel(why: "interrupted"): void;
+}
+
+/** Turns, and what goes on beside them. */
+export class ActiveTurns {
+  readonly #turns = new Map<string, TrackedTurn>();
+  readonly #chores = new Set<Promise<void>>();
+
+  /** Holds a turn of a tenant until it has ended. */
+  add(tenant: string, turn: TrackedTurn): void {
+    const name = nameOf(tenant, turn.stateId);
+    this.#turns.set(name, turn);
+    turn.done.then(() => this.#turns.delete(name));
+  }
+
+  /** Waits for the turn that leads to a tenant's state, if it has been cut and is being stored. */
+  async waitIfCancelled(tenant: string, stateId: string): Promise<void> {
+    const turn = this.#turns.get(nameOf(tenant, stateId));
+    if (turn?.signal.aborted) await turn.done;
+  }
+
+  /** Holds work that nobody waits for now; what fails of it is its own to tell. */
+  runInBackground(work: Promise<unknown>): void {
+    const chore = work.then(() => {}, () => {}).finally(() => this.#chores.delete(chore));
+    this.#chores.add(chore);
+  }
+
+  /** Resolves when every turn has ended and is stored, and all work beside is done. */
+  async settled(): Promise<void> {
+    await Promise.all([...this.#turns.values()].map(({ done }) => done));
+    await Promise.all(this.#chores);
+  }
+
+  /** Ends every turn: each is stored as far as it went, and its client told so. */
+  interrupt(): void {
+    for (const turn of this.#turns.values()) turn.cancel("interrupted");
+  }
+}
+
+/** No tenant's name has a slash. */
+function nameOf(tenant: string, stateId: string): string {
+  return `${tenant}/${stateId}`;
+}
+
+export class TokenLog {
+  readonly #tokenizer: TokenCodec;
+  /** Tokens whose text has not been shown, with where it ends in the bytes that have come. */
+  readonly #waiting: { told: TextToken; end: number }[] = [];
+  #bytes: number;
+
+  /** @param before Bytes that came before and are still to be shown. */
+  constructor(tokenizer: TokenCodec, before: number) {
+    this.#tokenizer = tokenizer;
+    this.#bytes = before;
+  }
+
+  /** Takes a token that was sampled. */
+  push(token: number, { logprob, top }: TokenLogprobs): void {
+    const told = this.#chance(token, logprob);
+    this.#bytes += told.bytes.length;
+    const likely = top.map(({ token, logprob }) => this.#chance(token, logprob));
+    this.#waiting.push({ told: { ...told, top: likely }, end: this.#bytes });
+  }
+
+  /** The tokens that have been shown and not told, where `seen` bytes have been shown. */
+  take(seen: number): TextToken[] {
+    const count = this.#waiting.findIndex(({ end }) => end > seen);
+    return this.#waiting.splice(0, count < 0 ? this.#waiting.length : count)
+      .map(({ told }) => told);
+  }
+
+  #chance(token: number, logprob: number): TokenProbability {
+    return { token, bytes: this.#tokenizer.tokenBytes(token) ?? new Uint8Array(), logprob };
+  }
 }

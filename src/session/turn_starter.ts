@@ -14,25 +14,21 @@ import type { ResumePoint, ResumePointResolver } from "./resume_point.ts";
 import { Reply } from "../prompt/reply.ts";
 import { RunningTurn, type TurnContext } from "./running_turn.ts";
 import type { SessionModel, TurnRequest } from "./session_types.ts";
-import { TokenLog } from "./token_log.ts";
+import { type ActiveTurns, TokenLog, TurnHandle } from "./turn_handle.ts";
 import {
+  assertConsistent,
   assertLogprobsFit,
   chargeTurns,
+  type GenerationOptions,
+  generationRequest,
   maxUnreadTokens,
   PromptLimits,
   reserveStorage,
-} from "./turn_limits.ts";
+} from "./generation_request.ts";
 import { TurnMeter } from "./turn_meter.ts";
 import { buildPrompt } from "./build_prompt.ts";
-import { encodeSnapshot, type TurnSnapshot } from "./turn_snapshot.ts";
-import {
-  assertConsistent,
-  type GenerationOptions,
-  generationRequest,
-} from "./generation_request.ts";
-import type { ActiveTurns } from "./active_turns.ts";
+import { encodeSnapshot, type TurnSnapshot } from "./stored_turn.ts";
 import type { Turn } from "./session_api.ts";
-import { TurnHandle } from "./turn_handle.ts";
 
 /** What turns are started with. */
 export interface TurnStarterOptions {

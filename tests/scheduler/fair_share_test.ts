@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { FairShare } from "../../src/scheduler/fair_share.ts";
-import { StepCosts } from "../../src/scheduler/step_costs.ts";
+import { StepCosts } from "../../src/scheduler/step_controller.ts";
 
 const turns = (keys: string) => [...keys].map((key) => ({ fairnessKey: key }));
 const selected = (share: FairShare, keys: string) =>

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Slots } from "../../src/scheduler/slots.ts";
+import { Slots } from "../../src/scheduler/running_turns.ts";
 
 Deno.test("a conversation gets its own slot back, others what is empty, then what was left longest", () => {
   const slots = new Slots(4);

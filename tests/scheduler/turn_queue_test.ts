@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { TurnQueue } from "../../src/scheduler/turn_queue.ts";
+import { TurnQueue } from "../../src/scheduler/admission.ts";
 
 interface QueuedTurn {
   fairnessKey: string;

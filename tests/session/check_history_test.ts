@@ -7,7 +7,7 @@ import {
   MAX_MESSAGES,
   MAX_TURN_MESSAGES,
 } from "../../src/session/check_snapshot.ts";
-import { appendEntries, decodeEntries } from "../../src/session/history.ts";
+import { appendEntries, decodeEntries } from "../../src/session/stored_turn.ts";
 import { longestStall } from "../support/faults/event_loop_watchdog.ts";
 
 const entry = { role: "user", content: "" } as const;

@@ -10,11 +10,11 @@ import type {
   GenerationRunner,
 } from "../../src/scheduler/scheduler_types.ts";
 import { advanceStopSearch, createStopSearch } from "../../src/core/stop_search.ts";
-import { TokenQueue } from "../../src/scheduler/token_queue.ts";
+import { TokenQueue } from "../../src/scheduler/scheduled_turn.ts";
 import type { TokenCodec } from "../../src/prompt/reply.ts";
 import type { TurnEvent, TurnRequest, TurnResult } from "../../src/session/session_types.ts";
 import { Sessions, type SessionsOptions } from "../../src/session/sessions.ts";
-import { decodeSnapshot } from "../../src/session/turn_snapshot.ts";
+import { decodeSnapshot } from "../../src/session/stored_turn.ts";
 import type { Backend } from "../../src/store/backends/backend.ts";
 import { MemoryBackend } from "../../src/store/backends/memory.ts";
 import { decodeState } from "../../src/store/states/state_codec.ts";

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
-import { encodeSnapshot, visibleTranscript } from "../../src/session/turn_snapshot.ts";
+import { encodeSnapshot, visibleTranscript } from "../../src/session/stored_turn.ts";
 import { checkSnapshot } from "../../src/session/check_snapshot.ts";
 import { harness, ids, run, stored, tokenizer, user, VOCABULARY } from "./fixtures.ts";
 

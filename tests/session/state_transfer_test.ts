@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
-import { encodeSnapshot } from "../../src/session/turn_snapshot.ts";
+import { encodeSnapshot } from "../../src/session/stored_turn.ts";
 import { exportState, importState } from "../../src/session/state_transfer.ts";
 import { MemoryBackend } from "../../src/store/backends/memory.ts";
 import { encodeState, type StateShape } from "../../src/store/states/state_codec.ts";
