@@ -117,7 +117,7 @@ export class SimulatedWorker {
 
   #source(id: string): StateSource {
     return {
-      fairnessKey: id,
+      stateKey: id,
       load: async () => {
         if (this.#cache.get(id) !== undefined) return STATE;
         this.loads++;

@@ -69,8 +69,8 @@ export async function withIdempotency<T extends Response>(
   if (key === undefined || body.store === false) return await run(() => {});
   const route = `${c.req.method} ${c.req.path}`;
   const begun = await sessions.idempotency.begin({ key, route, body: JSON.stringify(body) });
-  if ("given" in begun) {
-    const { status, headers, body } = begun.given;
+  if ("stored" in begun) {
+    const { status, headers, body } = begun.stored;
     c.header("idempotent-replayed", "true");
     return c.body(
       body as Uint8Array<ArrayBuffer>,
@@ -78,7 +78,7 @@ export async function withIdempotency<T extends Response>(
       headers,
     ) as Response as T;
   }
-  const keeper = new IdempotencyRecorder(c, begun.underway, options);
+  const keeper = new IdempotencyRecorder(c, begun.claim, options);
   let answer: Response;
   try {
     answer = await run((turns) => keeper.turns = turns);

@@ -1,12 +1,13 @@
-/** Which tokens top-p and top-k keep, exactly, mostly without sorting the whole vocabulary. */
+/** Exact top-p and top-k filtering, usually without sorting the whole vocabulary. */
 
 /**
- * Ids that stay, ascending: the most probable ones until their probabilities sum up to `topP`, and all
- * that are as probable as the last of these; then the `topK` most probable of them, lower ids first
- * among equals. One with probability 0 never stays; the most probable always does.
+ * Returns the ids of the remaining tokens in ascending order. Top-p keeps the most probable tokens
+ * until their probabilities sum up to `topP`, and all tokens as probable as the last of these.
+ * Top-k then keeps the `topK` most probable of them, lower ids first among equals. A token with
+ * probability 0 never remains; the most probable token always does.
  *
  * @param probabilities By id; at least one is above 0.
- * @param cuts `topP` of 1 or more, and `topK` of 0, keep all.
+ * @param limits `topP` of 1 or more and `topK` of 0 keep all tokens.
  */
 export function filterTokens(
   probabilities: Float64Array,
@@ -26,8 +27,8 @@ export function filterTokens(
 }
 
 /**
- * The smallest probability that stays, met in descending order once the sum is `enough` or there are
- * `limit` of them, and how many are above it.
+ * Returns the smallest remaining probability and the number of probabilities above it. Visits the
+ * probabilities in descending order until their sum is `enough` or their number is `limit`.
  */
 function findLeast(
   probabilities: Float64Array,
@@ -51,8 +52,8 @@ function findLeast(
 }
 
 /**
- * All probabilities above 0 in bands of falling size, each band sorted upwards. The first bands hold
- * few values and are mostly enough, so that the long tail is never sorted.
+ * Yields all probabilities above 0 in bands of descending size, each band sorted ascending. The
+ * first bands contain few values and usually suffice, so the long tail is rarely sorted.
  */
 function* descendingBands(probabilities: Float64Array): Generator<Float64Array> {
   let most = 0;

@@ -1,4 +1,4 @@
-/** What a turn starts from, worked out of a request and the turn before. */
+/** Builds the initial snapshot of a turn from the request and the previous turn. */
 
 import { InferenceError } from "../core/errors.ts";
 import { TimeSlice } from "../core/time_slice.ts";
@@ -19,31 +19,34 @@ export interface PreviousTurn {
   snapshot: TurnSnapshot;
   /** Whether its reply is unfinished. */
   open: boolean;
-  /** Whether no state has absorbed any of it: its transcript, which is whole, is to be read again. */
+  /**
+   * Whether no compatible state has processed it. Its transcript is complete and is processed
+   * again.
+   */
   needsReprocessing?: boolean;
 }
 
 export interface BuildPromptOptions {
   tokenizer: TokenCodec;
-  /** The request's seed, if it has one. */
+  /** Seed of the request, if it has one. */
   seed: bigint | undefined;
-  /** For a turn that has no seed yet. */
+  /** Returns a seed for a turn that has none. */
   freshSeed: () => bigint;
-  /** A text to be written on, instead of messages to be replied to. */
+  /** A raw text to continue instead of messages to answer. */
   prompt?: string | undefined;
-  /** The system message that the turn has for itself. */
+  /** System message of this turn only. */
   instructions?: Instructions | undefined;
   /** Whether the last message is the beginning of the reply. */
   continueFinalMessage?: boolean | undefined;
-  /** Whether an empty line does not end the reply: messages with the same words do not find it. */
+  /** Whether an empty line does not end the reply. Such a reply is excluded from prefix caching. */
   ignoreEos?: boolean | undefined;
 }
 
 /**
- * The record with which a turn starts: `pending` is what the model reads before it writes, and the
- * transcript ends with the reply to write, or to write on.
+ * Builds the initial snapshot of a turn. `pending` is the prompt to process, and the transcript
+ * ends with the reply to generate or to continue.
  *
- * @throws InferenceError `invalid_value` if there is nothing to reply to.
+ * @throws InferenceError `invalid_value` if there is nothing to reply to
  */
 export async function buildPrompt(
   previous: PreviousTurn | null,
@@ -56,8 +59,8 @@ export async function buildPrompt(
     freshSeed,
     prompt,
     instructions,
-    continueFinalMessage: prefill,
-    ignoreEos: endless,
+    continueFinalMessage,
+    ignoreEos,
   } = options;
   const silent = prompt === undefined && messages.length === 0;
   if (silent && !isUnanswered(previous)) return await continuation(previous, options);
@@ -74,8 +77,8 @@ export async function buildPrompt(
   }
   const record = previous?.snapshot;
   const read = leftOver(previous, tokenizer);
-  const complete = prefill ? messages.slice(0, -1) : messages;
-  const opening = prefill ? replyOpening(messages[messages.length - 1]) : "";
+  const complete = continueFinalMessage ? messages.slice(0, -1) : messages;
+  const opening = continueFinalMessage ? replyOpening(messages[messages.length - 1]) : "";
   const added = prompt === undefined
     ? complete.map((message) => ({ role: message.role, content: messageText(message) }))
     : [{ role: "user" as const, content: prompt }];
@@ -90,17 +93,14 @@ export async function buildPrompt(
     seed: seed ?? freshSeed(),
     counts: record?.counts ?? new Map(),
     undisplayedBytes: new Uint8Array(),
-    earlier: prompt === undefined && !endless ? earlier : isolatedPrefix(earlier, "plain"),
+    earlier: prompt === undefined && !ignoreEos ? earlier : isolatedPrefix(earlier, "plain"),
     transcript: [...record?.transcript ?? [], ...added, { role: "assistant", content: opening }],
     ...(prompt === undefined ? {} : { rawText: true }),
     ...(instructions === undefined ? {} : { instructions }),
   };
 }
 
-/**
- * The record of a state that has messages behind it, and no reply to them: they are read when the
- * next turn begins.
- */
+/** Appends messages without a reply to a snapshot. The next turn processes them. */
 export async function appendMessages(
   previous: PreviousTurn | null,
   messages: readonly TranscriptEntry[],
@@ -120,19 +120,22 @@ export async function appendMessages(
   };
 }
 
-/** Whether a state ends with what its user has said, which is to be replied to. */
+/** Whether a state ends with a user message that has no reply yet. */
 function isUnanswered(previous: PreviousTurn | null): boolean {
   return previous?.snapshot.transcript.at(-1)?.role === "user";
 }
 
-/** Tokens that are to be read before what is new; they end the reply of an open turn. */
+/** Returns the tokens to process before new messages. They close the reply of an open turn. */
 function leftOver(previous: PreviousTurn | null, tokenizer: TokenCodec): readonly number[] {
   if (previous === null) return [];
-  const { snapshot: record, open } = previous;
-  return open && !record.rawText ? closeOpenTurn(record, tokenizer) : record.pending;
+  const { snapshot, open } = previous;
+  return open && !snapshot.rawText ? closeOpenTurn(snapshot, tokenizer) : snapshot.pending;
 }
 
-/** What a state that is not found by messages with the same words has before its own, as its children. */
+/**
+ * Returns a history hash that no list of messages can have. It excludes a state and the states
+ * after it from prefix caching.
+ */
 export function isolatedPrefix(
   earlier: EarlierMessages | null,
   why: "plain" | "stop",
@@ -141,8 +144,8 @@ export function isolatedPrefix(
 }
 
 /**
- * Encodes each message on its own, so that the ids do not depend on which of them were read before;
- * in time slices.
+ * Encodes each message separately, so that the ids do not depend on which messages were processed
+ * before. Yields to the event loop between time slices.
  */
 export async function encodeMessages(
   messages: readonly Message[],
@@ -157,13 +160,17 @@ export async function encodeMessages(
   return ids;
 }
 
-/** The beginning of a reply, as the model would have written it. */
+/** Encodes the beginning of a reply as the model would have generated it. */
 function encodeReply(text: string, tokenizer: TokenCodec): number[] {
   const start = tokenizer.encode(REPLY_START);
   return text === "" ? start : [...start, ...tokenizer.encode(` ${text}`)];
 }
 
-/** @throws InferenceError `invalid_value` for a user who says nothing */
+/**
+ * Asserts that no user message is empty.
+ *
+ * @throws InferenceError `invalid_value`
+ */
 function assertSaid(messages: readonly Message[]): void {
   messages.forEach((message, i) => {
     if (message.role !== "user" || messageText(message).trim() !== "") return;
@@ -182,7 +189,7 @@ async function continuation(
   previous: PreviousTurn | null,
   options: BuildPromptOptions,
 ): Promise<TurnSnapshot> {
-  const { tokenizer, seed, ignoreEos: endless } = options;
+  const { tokenizer, seed, ignoreEos } = options;
   if (previous === null) {
     throw new InferenceError(
       "invalid_value",
@@ -198,13 +205,13 @@ async function continuation(
       { param: "messages" },
     );
   }
-  const { snapshot: record } = previous;
+  const { snapshot } = previous;
   if (!previous.needsReprocessing) {
-    const earlier = endless ? isolatedPrefix(record.earlier, "plain") : record.earlier;
-    return { ...record, earlier, seed: seed ?? record.seed };
+    const earlier = ignoreEos ? isolatedPrefix(snapshot.earlier, "plain") : snapshot.earlier;
+    return { ...snapshot, earlier, seed: seed ?? snapshot.seed };
   }
-  const reply = record.transcript[record.transcript.length - 1];
-  const fresh = await buildPrompt(null, record.transcript.slice(0, -1), {
+  const reply = snapshot.transcript[snapshot.transcript.length - 1];
+  const fresh = await buildPrompt(null, snapshot.transcript.slice(0, -1), {
     ...options,
     continueFinalMessage: false,
   });
@@ -212,15 +219,16 @@ async function continuation(
   return {
     ...fresh,
     pending: [...fresh.pending, ...written],
-    transcript: record.transcript,
+    transcript: snapshot.transcript,
   };
 }
 
 function closeOpenTurn(
-  { pending, undisplayedBytes: held, transcript }: TurnSnapshot,
+  { pending, undisplayedBytes, transcript }: TurnSnapshot,
   tokenizer: TokenCodec,
 ): number[] {
   const end = -TURN_END.length;
   const text = transcript[transcript.length - 1].content.slice(end);
-  return new Reply(tokenizer, { text, undisplayedBytes: held.slice(end) }).closingTokens(pending);
+  return new Reply(tokenizer, { text, undisplayedBytes: undisplayedBytes.slice(end) })
+    .closingTokens(pending);
 }

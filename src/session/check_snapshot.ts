@@ -1,7 +1,7 @@
 /**
- * Turn records and histories from anybody: each field is one that a worker may have written, or the record is
- * refused with the field's name. The first wrong value ends the check, so that a large record full
- * of them costs nothing.
+ * Validates untrusted turn snapshots and histories. Every field must have a value that a worker
+ * could have written; otherwise the error names the field. Validation stops at the first invalid
+ * value, so a large invalid snapshot is cheap to reject.
  */
 
 import { InferenceError } from "../core/errors.ts";
@@ -11,53 +11,55 @@ import type { Role, TranscriptEntry } from "../prompt/chat_template.ts";
 import { historyLines, parseSnapshot, type StoredField, type TurnSnapshot } from "./stored_turn.ts";
 import { DEFAULT_LIMITS } from "./session_limits.ts";
 
-/** What a record is checked against. */
+/** What a snapshot is validated against. */
 export interface SnapshotContext {
-  /** Token ids are below this. */
+  /** Upper bound of token ids, exclusive. */
   vocabulary: number;
   /** Whether the reply is unfinished. */
   open: boolean;
-  /** Whether the state beside it is the one before any token. */
+  /** Whether the file has no state, so that the turn starts before any token. */
   isInitialState: boolean;
 }
 
-/** With all the tokens that a conversation may add, these stay safe integers. */
+/** Token counts stay safe integers when a conversation continues from this maximum. */
 const MOST_TOKENS = Number.MAX_SAFE_INTEGER - 2 ** 40;
-/** A float32 that is counted up by one gets no further. */
+/** Adding 1 to a float32 has no effect from this value on. */
 const MOST_COUNT = 2 ** 24;
-/** Messages of a history: some 30,000 turns. */
+/** Maximum number of messages of a history: about 30,000 turns. */
 export const MAX_MESSAGES = 65_536;
-/** Messages of one turn: more than its tokens could hold. */
+/** Maximum number of messages of one turn, more than its prompt tokens could encode. */
 export const MAX_TURN_MESSAGES = 16_384;
-/** JSON of one message: the longest prompt of the longest tokens. */
+/** Maximum JSON size of one message: the longest prompt of the longest tokens. */
 const MESSAGE_BYTES = 4 * 1024 * 1024;
-/** A message is an object of two strings. */
+/** A message is an object with two strings. */
 const MESSAGE_LIMITS = { maxValues: 16, maxDepth: 4 } as const;
-/** The counts of a vocabulary of 65,536 tokens, the longest prompt and the most messages. */
+/** The counts of a vocabulary of 65,536 tokens, the longest prompt and the maximum of messages. */
 const RECORD_LIMITS = { maxValues: 300_000, maxDepth: Infinity } as const;
-/** More than half a character, or what may become the end of a turn. */
+/** More than an incomplete character or a possible beginning of the end of a turn. */
 const HELD_BYTES = 64;
 
 const ROLES: Record<Role, true> = { system: true, developer: true, user: true, assistant: true };
 
 type Check = (value: unknown, context: SnapshotContext) => void;
 
-/** By field: a new one of the record needs a check here. */
+/** Checks by stored field. The type requires a check for every new field. */
 const CHECKS: Record<StoredField, Check> = {
   version: (value) => {
     if (value !== 1) throw wrong("version", value, "1");
   },
   pending: (value, { vocabulary, open }) => {
-    // Messages that wait for a reply are pending as well.
+    // Messages that wait for a reply are pending, too.
     const ids = listIn("pending", value, DEFAULT_LIMITS.promptTokens);
     if (open && ids.length === 0) {
       throw wrong("pending", value, "at least one token, as the turn is open");
     }
     ids.forEach((id, i) => checkToken(`pending[${i}]`, id, vocabulary));
   },
-  absorbed: (value, { isInitialState: fresh }) => {
+  absorbed: (value, { isInitialState }) => {
     checkWhole("absorbed", value, MOST_TOKENS);
-    if (fresh && value !== 0) throw wrong("absorbed", value, "0, as the file has no state");
+    if (isInitialState && value !== 0) {
+      throw wrong("absorbed", value, "0, as the file has no state");
+    }
   },
   position: (value) => checkWhole("position", value, MOST_TOKENS),
   seed: (value) => {
@@ -91,7 +93,7 @@ const CHECKS: Record<StoredField, Check> = {
     const earlier = objectIn("earlier", value);
     assertKnown("earlier", earlier, { count: true, hash: true });
     checkWhole("earlier.count", earlier.count, MOST_TOKENS);
-    // What it is will be worked out anew.
+    // The hash is computed again on import.
     if (typeof earlier.hash !== "string") throw wrong("earlier.hash", earlier.hash, "a string");
   },
   plain: (value) => {
@@ -109,14 +111,14 @@ const CHECKS: Record<StoredField, Check> = {
     const entries = listIn("transcript", value, MAX_TURN_MESSAGES);
     entries.forEach((entry, i) => checkEntry(`transcript[${i}]`, entry));
     const last = entries.at(-1) as TranscriptEntry | undefined;
-    // A system prompt may have been read ahead, and messages may wait for a reply.
+    // A prefilled system prompt or messages that wait for a reply end without a reply.
     if (last?.role === "assistant" || (!open && last)) return;
     throw wrong("transcript", value, "a list that ends with the assistant's reply");
   },
 };
 
 /**
- * Reads a record that may be anything.
+ * Parses and validates an untrusted snapshot.
  *
  * @throws InferenceError `invalid_state_file`
  */
@@ -149,9 +151,9 @@ export function checkSnapshot(bytes: Uint8Array, context: SnapshotContext): Turn
 }
 
 /**
- * Reads a history that may be anything, in time slices.
+ * Parses and validates an untrusted history in time slices.
  *
- * @param count Messages that the turn says are in it.
+ * @param count Number of messages according to the snapshot.
  * @throws InferenceError `invalid_state_file`
  */
 export async function checkHistory(
@@ -221,7 +223,7 @@ function checkToken(name: string, value: unknown, vocabulary: number): void {
   throw wrong(name, value, `a token id, a whole number from 0 to ${vocabulary - 1}`);
 }
 
-/** Without -0, which no worker writes. */
+/** Excludes -0, which no worker writes. */
 function isWhole(value: unknown): value is number {
   return Number.isSafeInteger(value) && value as number >= 0 && !Object.is(value, -0);
 }
@@ -244,7 +246,7 @@ function objectIn(name: string, value: unknown): Record<string, unknown> {
   return value as Record<string, unknown>;
 }
 
-/** What is unknown here may be trusted by a later worker. */
+/** Rejects unknown fields, because a later version might trust them. */
 function assertKnown(name: string, value: object, known: object): void {
   const other = Object.keys(value).find((key) => !Object.hasOwn(known, key));
   if (other === undefined) return;

@@ -1,4 +1,8 @@
-/** Conversations as clients handle them: each points at a state of this worker's model. */
+/**
+ * Conversations: names that point to a state of this worker's model. Messages that are added
+ * without a reply are stored in the transcript of a new state and as tokens that the next turn
+ * processes first.
+ */
 
 import type { Conversation } from "../store/states/conversations.ts";
 import { InferenceError } from "../core/errors.ts";
@@ -27,23 +31,23 @@ import type { TokenCodec } from "../prompt/reply.ts";
 import { limitedCodec } from "./generation_request.ts";
 import { appendMessages } from "./build_prompt.ts";
 
-/** How often messages are added anew because the conversation was moved meanwhile. */
+/** Number of attempts to add messages while other requests change the conversation. */
 const ATTEMPTS = 8;
 
-/** Conversations by their names. */
+/** The conversations of one tenant. */
 export class ConversationService implements ConversationApi {
   readonly #options: ItemStoreOptions;
   readonly #store: StateStore;
 
-  /** A desk in front of a store, for one model. */
+  /** Creates the service for one store and one model. */
   constructor(options: ItemStoreOptions) {
     this.#options = options;
     this.#store = options.store;
   }
 
   /**
-   * Begins one, from a state where there is one, with messages where there are some. Throws as
-   * `StateStore.inspect`, and as `addItems`.
+   * Creates a conversation, optionally from a state and with messages. Throws as
+   * `StateStore.inspect` and as `addItems`.
    */
   async create(
     { stateId, metadata = {}, items = [] }: NewConversation = {},
@@ -59,10 +63,10 @@ export class ConversationService implements ConversationApi {
   }
 
   /**
-   * Adds messages to a conversation where it stands, for its next turn to read.
+   * Adds messages to a conversation for its next turn to process.
    *
-   * @throws InferenceError as `get` and `StateStore.inspect`; `context_length_exceeded` for more than
-   * a turn could read, or `storage_limit_exceeded` by the account
+   * @throws InferenceError as `get` and `StateStore.inspect`; `context_length_exceeded` for more
+   * tokens than a turn can process, or `storage_limit_exceeded` by the account
    */
   async addItems(
     id: string,
@@ -72,8 +76,8 @@ export class ConversationService implements ConversationApi {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const conversation = await this.get(id);
       const place = { head: conversation.head, conversation, account };
-      const { state, precedingMessages: before } = await storeItems(items, place, this.#options);
-      if (state.moved) return { precedingMessages: before, stateId: state.id };
+      const { state, precedingMessages } = await storeItems(items, place, this.#options);
+      if (state.moved) return { precedingMessages, stateId: state.id };
       await this.#store.delete(state.id);
     }
     throw new InferenceError(
@@ -84,7 +88,7 @@ export class ConversationService implements ConversationApi {
   }
 
   /**
-   * Returns what a name leads to.
+   * Returns a conversation.
    *
    * @throws InferenceError `conversation_not_found`
    */
@@ -93,8 +97,8 @@ export class ConversationService implements ConversationApi {
   }
 
   /**
-   * A page of what was said until where it stands, without the instructions of the latest turn.
-   * Throws as `get`, as `StateStore.inspect`, and what `take` throws.
+   * Returns a page of the transcript, without the instructions of the latest turn. Throws as `get`,
+   * as `StateStore.inspect` and as `reserve`.
    */
   async transcript(
     id: string,
@@ -108,7 +112,7 @@ export class ConversationService implements ConversationApi {
     return { ...read, open: stored.info.open };
   }
 
-  /** Throws as `get`, and as `create`. */
+  /** Updates the state or the metadata. Throws as `get` and as `create`. */
   async update(id: string, { stateId, metadata }: ConversationChange): Promise<Conversation> {
     if (stateId !== undefined) await this.#assertState(stateId);
     return await this.#store.conversations.update(id, {
@@ -117,7 +121,7 @@ export class ConversationService implements ConversationApi {
     });
   }
 
-  /** Its states stay. Throws as `get`. */
+  /** Deletes the conversation but not its states. Throws as `get`. */
   delete(id: string): Promise<void> {
     return this.#store.conversations.delete(id);
   }
@@ -127,50 +131,50 @@ export class ConversationService implements ConversationApi {
   }
 }
 
-/** What messages are stored with. */
+/** Dependencies of stored messages. */
 export interface ItemStoreOptions {
-  /** Where they go. */
+  /** Stores the states. */
   store: StateStore;
-  /** What is to read them. */
+  /** The model that processes the messages. */
   model: SessionModel;
-  /** The model's own. */
+  /** The tokenizer of the model. */
   tokenizer: TokenCodec;
-  /** Tokens that one request may give to read. */
-  promptTokens: number;
+  /** Maximum number of prompt tokens of one request. */
+  maxPromptTokens: number;
 }
 
-/** What messages are put behind, and within whose bounds. */
+/** The state after which messages are added, and the limits for them. */
 export interface ItemTarget {
-  /** The state; `null`: that before any token. */
+  /** Id of the state; `null` is the state before any token. */
   head: string | null;
-  /** To be moved on to the new state. */
+  /** A conversation to move to the new state. */
   conversation?: Conversation | undefined;
   account?: TurnAccount | undefined;
 }
 
-/** Where messages were stored. */
+/** The result of storing messages. */
 export interface StoredItems {
   state: StoredState;
-  /** Messages before them, without instructions. */
+  /** Number of messages before them, without instructions. */
   precedingMessages: number;
 }
 
-/** Of a prompt's tokens, the part that may wait: a message must fit behind them. */
+/** Fraction of the prompt limit that may wait, so that the message of the next turn still fits. */
 const WAITING_SHARE = 1 / 2;
 
 /**
- * Stores messages behind a state, as a new one.
+ * Stores messages after a state, as a new state.
  *
- * @throws InferenceError `context_length_exceeded` for more than a turn could read; as
- * `StateStore.inspect`; by the account `storage_limit_exceeded`
+ * @throws InferenceError `context_length_exceeded` for more tokens than a turn can process; as
+ * `StateStore.inspect`; `storage_limit_exceeded` by the account
  */
 export async function storeItems(
   messages: readonly TranscriptEntry[],
   { head, conversation, account }: ItemTarget,
-  { store, model, tokenizer, promptTokens }: ItemStoreOptions,
+  { store, model, tokenizer, maxPromptTokens }: ItemStoreOptions,
 ): Promise<StoredItems> {
   const most = Math.floor(
-    (account?.promptTokenLimit(promptTokens) ?? promptTokens) * WAITING_SHARE,
+    (account?.promptTokenLimit(maxPromptTokens) ?? maxPromptTokens) * WAITING_SHARE,
   );
   const found = head === null ? null : await store.inspect(head, { model });
   const previous = found && { snapshot: decodeSnapshot(found.turn), open: found.info.open };
@@ -202,7 +206,7 @@ export async function storeItems(
   }
 }
 
-/** A state's bytes, as those of a finished turn are kept. */
+/** Returns the state's bytes in the encoding of finished turns. */
 async function stateOf(
   info: StateInfo,
   store: StateStore,

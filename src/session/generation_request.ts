@@ -1,4 +1,7 @@
-/** What a request asks of the scheduler, within this worker's limits. */
+/**
+ * Turns a request into a generation request for the scheduler, and enforces the limits of the
+ * worker and of the caller's account.
+ */
 
 import { InferenceError } from "../core/errors.ts";
 import { NEUTRAL_SAMPLING } from "../core/sampling.ts";
@@ -11,38 +14,42 @@ import type { Telemetry } from "../core/telemetry.ts";
 import type { TurnMeter } from "./turn_meter.ts";
 
 export interface GenerationOptions {
-  /** Whose turns these are. */
+  /** Tenant of the turns; also their fairness key. */
   tenant: string;
   tokenizer: TokenCodec;
   limits: SessionLimits;
-  /** Rows of the head. */
+  /** Number of output rows of the model. */
   vocabulary: number;
-  /** Sampling where the request does not say. */
+  /** Default sampling parameters. */
   sampling: Partial<Sampling> | undefined;
 }
 
-/** A turn as it begins. */
-export interface TurnStart {
+/** A turn that is ready to be submitted. */
+export interface PreparedTurn {
   snapshot: TurnSnapshot;
   reply: Reply;
-  /** How often each token was sampled so far; changed as the turn goes on. */
+  /** How often each token was sampled; updated during the turn. */
   counts: Map<number, number>;
   signal: AbortSignal;
 }
 
-/** @throws InferenceError `invalid_value` for a bias on what is no token */
+/**
+ * Builds the generation request of a turn.
+ *
+ * @throws InferenceError `invalid_value` for a logit bias on an unknown token
+ */
 export function generationRequest(
   request: TurnRequest,
-  { snapshot: plan, reply, counts, signal }: TurnStart,
+  { snapshot, reply, counts, signal }: PreparedTurn,
   options: GenerationOptions,
 ): Omit<GenerationRequest, "state"> {
   const { tokenizer, limits } = options;
   return {
     fairnessKey: options.tenant,
-    tokens: plan.pending,
-    sampling: { ...samplingOf(request, options), seed: plan.seed },
+    tokens: snapshot.pending,
+    sampling: { ...samplingOf(request, options), seed: snapshot.seed },
     counts,
-    position: plan.position,
+    position: snapshot.position,
     maxTokens: effectiveMaxTokens(request, limits),
     endToken: request.ignoreEos ? null : tokenizer.endOfText,
     stops: reply.stops,
@@ -53,7 +60,7 @@ export function generationRequest(
   };
 }
 
-/** Tokens that a turn samples at most. */
+/** Returns the maximum number of tokens that a turn may sample. */
 export function effectiveMaxTokens(
   { maxTokens }: Pick<TurnRequest, "maxTokens">,
   limits: SessionLimits,
@@ -61,15 +68,19 @@ export function effectiveMaxTokens(
   return Math.min(maxTokens ?? limits.defaultMaxTokens, limits.maxTokens);
 }
 
-/** @throws InferenceError `invalid_value` for a request that contradicts itself */
+/**
+ * Asserts that the options of a request do not contradict each other.
+ *
+ * @throws InferenceError `invalid_value`
+ */
 export function assertConsistent(
   {
     stateId,
     conversation,
     constraint,
     messages,
-    continueFinalMessage: prefill,
-    ignoreEos: endless,
+    continueFinalMessage,
+    ignoreEos,
   }: TurnRequest,
   choices: number,
 ): void {
@@ -81,7 +92,7 @@ export function assertConsistent(
       { param: "response_format" },
     );
   }
-  if (constraint !== undefined && prefill) {
+  if (constraint !== undefined && continueFinalMessage) {
     throw new InferenceError(
       "invalid_value",
       "response_format: what a reply must be is held from its beginning on, and the last of " +
@@ -90,7 +101,7 @@ export function assertConsistent(
       { param: "response_format" },
     );
   }
-  if (constraint !== undefined && endless) {
+  if (constraint !== undefined && ignoreEos) {
     throw new InferenceError(
       "invalid_value",
       "response_format: ignore_eos is true as well, and a reply with a form ends with it; leave " +
@@ -127,10 +138,12 @@ function samplingOf(request: TurnRequest, { sampling, vocabulary }: GenerationOp
   return wanted;
 }
 
-/** Times that a prompt may be too long for its tokens to be counted to the end. */
+/**
+ * A prompt is tokenized up to this multiple of its limit, so that the error can state its length.
+ */
 const COUNTED = 2;
 
-/** A codec that encodes so many tokens in all, and throws where there are more. */
+/** Wraps a codec that throws after `most` tokens in total. */
 export function limitedCodec(codec: TokenCodec, most: number, tooMany: () => Error): TokenCodec {
   let left = most;
   return {
@@ -145,13 +158,13 @@ export function limitedCodec(codec: TokenCodec, most: number, tooMany: () => Err
   };
 }
 
-/** What one request may give to read. */
+/** Limits of the prompt of one request. */
 export class PromptLimits {
   readonly #request: TurnRequest;
   readonly #telemetry: Telemetry;
   readonly #most: number;
 
-  /** Of a request, within a worker's limits. */
+  /** Creates the limits of a request. */
   constructor(
     request: TurnRequest,
     { limits, telemetry }: { limits: SessionLimits; telemetry: Telemetry },
@@ -159,7 +172,8 @@ export class PromptLimits {
     const { account, messages, prompt } = request;
     this.#request = request;
     this.#telemetry = telemetry;
-    // What is left of a prompt that fitted once is read without being sent again.
+    // Without a new prompt, only pending tokens of an earlier prompt are processed. That prompt
+    // passed the limit when it was sent.
     const sent = messages.length > 0 || prompt !== undefined;
     this.#most = sent
       ? account?.promptTokenLimit(limits.promptTokens) ?? limits.promptTokens
@@ -167,8 +181,10 @@ export class PromptLimits {
   }
 
   /**
-   * @param tokens All that the model is to read for the request.
-   * @throws InferenceError `context_length_exceeded`, or `rate_limit_exceeded` by the turn's account
+   * Asserts that the prompt is within its limits.
+   *
+   * @param tokens Number of tokens that the model processes for the request.
+   * @throws InferenceError `context_length_exceeded`, or `rate_limit_exceeded` by the account
    */
   assertWithinLimit(tokens: number): void {
     if (tokens > this.#most) throw this.#tooLong(`${tokens}`);
@@ -176,8 +192,7 @@ export class PromptLimits {
   }
 
   /**
-   * A codec for the prompt, once: it gives up where that is too long by far, and does not look at
-   * the rest.
+   * Wraps a codec for tokenizing the prompt once. It throws early if the prompt is far too long.
    */
   limitCodec(codec: TokenCodec): TokenCodec {
     const most = COUNTED * this.#most;
@@ -197,7 +212,7 @@ export class PromptLimits {
 }
 
 /**
- * Asserts that the probabilities of a reply that are to be held until its end are not too many.
+ * Asserts that the log probabilities that are buffered until the end of a reply are not too many.
  *
  * @throws InferenceError `invalid_value`
  */
@@ -222,7 +237,10 @@ export function assertLogprobsFit(
   );
 }
 
-/** Tokens of each choice whose probabilities may wait for the client of a stream to read them. */
+/**
+ * Returns the maximum number of tokens of a choice whose log probabilities may wait for a slow
+ * client.
+ */
 export function maxUnreadTokens(
   { logprobs = 0 }: TurnRequest,
   choices: number,
@@ -232,22 +250,22 @@ export function maxUnreadTokens(
 }
 
 /**
- * Holds room for what turns are going to store; what is returned lets go of it.
+ * Reserves storage for the states of turns. Returns a function that releases the reservation.
  *
- * @throws InferenceError `storage_limit_exceeded` by the turns' account
+ * @throws InferenceError `storage_limit_exceeded` by the account
  */
 export async function reserveStorage(
-  { account, store: keep = true }: TurnRequest,
+  { account, store = true }: TurnRequest,
   choices: number,
   model: SessionModel,
 ): Promise<() => void> {
-  if (account === undefined || !keep) return () => {};
+  if (account === undefined || !store) return () => {};
   return await account.reserveStorage(choices, choices * describeModel(model).storedBytes);
 }
 
 /**
- * Charges turns for the prompt that they have in common, and for what they write; what of the prompt
- * is not read after all, since they were left, is given back.
+ * Charges turns for their shared prompt and for the tokens that they generate. Refunds prompt
+ * tokens that were not processed because the turns were cancelled.
  */
 export function chargeTurns(
   { account }: TurnRequest,
@@ -257,7 +275,7 @@ export function chargeTurns(
   const charge = account?.charge(turns[0].snapshot.pending.length);
   if (charge === undefined) return;
   for (const { meter } of turns) meter.setCharge(charge);
-  reader.finished.then(({ sampledTokens: sampled, pendingTokens: pending }) => {
-    if (sampled === 0) charge.refund(pending.length);
-  }, () => {}); // what an engine that fails has read is not known
+  reader.finished.then(({ sampledTokens, pendingTokens }) => {
+    if (sampledTokens === 0) charge.refund(pendingTokens.length);
+  }, () => {}); // after an engine failure the number of processed tokens is unknown
 }

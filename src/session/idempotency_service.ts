@@ -1,4 +1,6 @@
-/** Answers as routes give them, kept under a client's key: given once, and again to who asks again. */
+/**
+ * Idempotency: stores the response to a request under the client's key and returns it for retries.
+ */
 
 import {
   type Claim,
@@ -8,27 +10,27 @@ import {
 import type { IdempotencyApi, ResponseClaim, StoredResponse } from "./session_api.ts";
 import type { IdempotentRequest } from "../store/idempotency/idempotent_request.ts";
 
-/** Answers by their idempotency keys, and who waits for them. */
+/** Responses by their idempotency keys. */
 export class IdempotencyService implements IdempotencyApi {
   readonly #answers: IdempotencyRecords;
 
-  /** A desk in front of a store's answers. */
+  /** Creates the service for a store's records. */
   constructor(answers: IdempotencyRecords) {
     this.#answers = answers;
   }
 
-  /** What was answered before, or what an answer is to be handed to. Throws as `Answers.claim`. */
+  /** Returns the stored response, or claims the key. Throws as `IdempotencyRecords.claim`. */
   async begin(
     request: IdempotentRequest,
-  ): Promise<{ given: StoredResponse } | { underway: ResponseClaim }> {
+  ): Promise<{ stored: StoredResponse } | { claim: ResponseClaim }> {
     const found = await this.#answers.claim(request);
-    if (found instanceof Uint8Array) return { given: decodeAnswer(found) };
-    return { underway: underway(found) };
+    if (found instanceof Uint8Array) return { stored: decodeAnswer(found) };
+    return { claim: underway(found) };
   }
 }
 
 function underway(claim: Claim): ResponseClaim {
-  // A store that can't be reached may be reached the next time, while the claim lasts.
+  // If the store is unreachable, a later renewal may succeed before the claim expires.
   const timer = setInterval(() => claim.renew().catch(() => {}), CLAIM_MS / 3);
   return {
     store: (answer, states) => {
@@ -46,7 +48,7 @@ function underway(claim: Claim): ResponseClaim {
   };
 }
 
-/** A line of JSON, then the body as it is. */
+/** The format is one line of JSON, then the body. */
 function encodeAnswer({ status, headers, body }: StoredResponse): Uint8Array {
   const head = new TextEncoder().encode(`${JSON.stringify({ status, headers })}\n`);
   const bytes = new Uint8Array(head.length + body.length);

@@ -1,4 +1,4 @@
-/** A turn as this process runs it, from its first token to the state that is stored of it. */
+/** Runs one turn, from its first token to its stored state. */
 
 import { deferred } from "../core/deferred.ts";
 import { InferenceError } from "../core/errors.ts";
@@ -28,48 +28,50 @@ import { isolatedPrefix } from "./build_prompt.ts";
 import type { ReportedResult } from "./session_api.ts";
 
 export interface RunningTurnOptions {
-  /** Id of the state that it leads to. */
+  /** Id of the final state. */
   stateId: string;
-  /** What it begins with. */
+  /** The initial snapshot. */
   snapshot: TurnSnapshot;
   reply: Reply;
-  /** How often each token was sampled so far; changed as the turn goes on. */
+  /** How often each token was sampled; updated during the turn. */
   counts: Map<number, number>;
   resumePoint: ResumePoint;
-  /** Milliseconds that the state lasts; the store's own unless told. */
+  /** Lifetime of the state in milliseconds; the store's default if not given. */
   ttl?: number | undefined;
   /** Epoch milliseconds. */
   created: number;
-  /** Whether the state is stored. */
+  /** Whether the final state is stored. */
   store: boolean;
-  /** Any JSON that is kept with it. */
+  /** Any JSON to store with the state for the client. */
   note?: unknown;
-  /** Where tokens are to be told. */
+  /** Collects log probabilities if the request asks for them. */
   tokenLog?: TokenLog | undefined;
   /**
-   * Tokens of a stream that may wait for its client to read what is told of them; `null`: it is not
-   * streamed, and they are held for its result.
+   * Maximum number of tokens with log probabilities that may wait for the client of a stream;
+   * `null` if the turn is not streamed and they are collected for its result.
    */
   maxUnreadTokens: number | null;
   meter: TurnMeter;
 }
 
-/** What becomes known when a turn has been taken. */
+/** What a turn needs to run, known after it was submitted. */
 export interface TurnContext {
   generation: Generation;
-  /** The state as it stands in the store meanwhile; `null` for a turn that is not streamed. */
+  /** The state in the store during the turn; `null` if the turn is not streamed. */
   initialState: StateInfo | null;
   store: StateStore;
   model: SessionModel;
 }
 
-/** What the store has of a turn; nothing, for the reason that is told. */
+/** The stored state, or the reason why it was not stored. */
 interface StoredTurn {
   info: (StateInfo & Partial<StoredState>) | null;
   warning?: string;
 }
 
-/** Why a turn is cut short: its client has left or reads too slowly, or this worker is to end. */
+/**
+ * Why a turn is cancelled: the client disconnected, it reads too slowly, or the worker shuts down.
+ */
 export type CancelReason = "gone" | "unread" | "interrupted";
 
 export class RunningTurn {
@@ -93,12 +95,12 @@ export class RunningTurn {
   constructor(
     {
       stateId,
-      snapshot: snapshot,
+      snapshot,
       reply,
       counts,
-      resumePoint: origin,
+      resumePoint,
       ttl,
-      tokenLog: log,
+      tokenLog,
       ...rest
     }: RunningTurnOptions,
   ) {
@@ -106,27 +108,27 @@ export class RunningTurn {
     this.snapshot = snapshot;
     this.reply = reply;
     this.counts = counts;
-    this.resumePoint = origin;
+    this.resumePoint = resumePoint;
     this.ttl = ttl;
     this.created = rest.created;
     this.store = rest.store;
     this.#note = rest.note;
-    this.#log = log;
+    this.#log = tokenLog;
     this.#mostUnread = rest.maxUnreadTokens;
     this.meter = rest.meter;
   }
 
-  /** Aborted when the turn is cut short. */
+  /** Aborted when the turn is cancelled. */
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
 
-  /** Resolves when it is over, and stored if it is to be. */
+  /** Resolves when the turn has ended and is stored if it should be. */
   get done(): Promise<void> {
     return this.#done.promise;
   }
 
-  /** What is kept for the client; `null` where it gave nothing for that. */
+  /** Encodes the report for the client; `null` if the request has no note. */
   report(end: ReportedResult | null): Uint8Array | null {
     const { created } = this;
     return this.#note === undefined ? null : encodeReport({ note: this.#note, created, end });
@@ -136,18 +138,19 @@ export class RunningTurn {
     this.#controller.abort(reason);
   }
 
-  /** Ends a turn that is not to be run. */
+  /** Ends a turn that was not started. */
   abandon(): void {
     this.cancel("gone");
     this.#done.resolve();
   }
 
-  /** Passes on text until the turn's end, stores what it came to, and says so. */
+  /** Emits text until the turn ends, stores the final state, then emits the end. */
   async run({ generation, ...underway }: TurnContext): Promise<TurnResult> {
     const { events, reply } = this;
     try {
       const readHistory = () => this.#readHistory(underway.store);
-      // A turn that is streamed holds it, and its first words come first.
+      // The initial state of a streamed turn refers to the history already. Reading it can wait
+      // until the first text was sent.
       let history = underway.initialState === null ? readHistory() : undefined;
       for await (const { tokens, logprobs } of generation) {
         this.meter.onTokens(tokens.length);
@@ -189,12 +192,12 @@ export class RunningTurn {
     }
   }
 
-  /** Whether the worker has ended the turn, which is shutting down. */
+  /** Whether the worker has cancelled the turn because it shuts down. */
   #isInterrupted({ reason }: GenerationResult): boolean {
     return reason === "cancelled" && !["gone", "unread"].includes(this.signal.reason);
   }
 
-  /** A shutdown is never reported as an answer. */
+  /** A shutdown is an error, so that clients retry elsewhere. */
   #interruption(stateId: string | null): InferenceError {
     return new InferenceError(
       "shutting_down",
@@ -206,10 +209,12 @@ export class RunningTurn {
     );
   }
 
-  /** What has come to nothing is not stored, unless its id is known already. */
+  /** Throws if the turn ended without a result to store, unless the client knows its id already. */
   #assertWanted(finished: GenerationResult, begun: boolean): void {
-    const { reason, state, sampledTokens: sampled } = finished;
-    if (this.#isInterrupted(finished) && !(begun && sampled > 0)) throw this.#interruption(null);
+    const { reason, state, sampledTokens } = finished;
+    if (this.#isInterrupted(finished) && !(begun && sampledTokens > 0)) {
+      throw this.#interruption(null);
+    }
     if (begun) return;
     if (reason === "cancelled") {
       const why = this.signal.reason === "unread"
@@ -218,19 +223,19 @@ export class RunningTurn {
         : "The client has gone";
       throw new InferenceError("cancelled", why);
     }
-    if (reason !== "late" || state !== null) return;
+    if (reason !== "timeout" || state !== null) return;
     throw new InferenceError("overloaded", "No slot was free in all the time that a turn may take");
   }
 
-  /** A reply is its client's whether or not it can be stored. */
+  /** Stores the final state. If that fails, the client still gets the reply, with a warning. */
   async #store(
     finished: GenerationResult,
-    { store, model, initialState: begun, kept, history }: Omit<TurnContext, "generation"> & {
+    { store, model, initialState, kept, history }: Omit<TurnContext, "generation"> & {
       kept: StoredEncoding;
       history: Promise<Uint8Array | null>;
     },
   ): Promise<StoredTurn> {
-    const { stateId: id, ttl, resumePoint: { info, conversation } } = this;
+    const { stateId, ttl, resumePoint: { info, conversation } } = this;
     const saved = this.meter.startStateSave();
     try {
       const record = this.#record(finished);
@@ -239,15 +244,16 @@ export class RunningTurn {
         from,
         record.transcript.map(canonicalMessage),
       );
-      const { hasHiddenText: hidesText } = this.reply;
-      const prefix = record.rawText || hidesText ? undefined : hashes.at(-1);
+      const { hasHiddenText } = this.reply;
+      const prefix = record.rawText || hasHiddenText ? undefined : hashes.at(-1);
       const names = { prefix, conversation, imported: info?.imported };
       const next = archiveTurn(record, this.#sealed, hashes);
       const content: StateContent = {
         state: kept.bytes,
-        // What goes on from a text that is not shown is not found by its words either.
+        // The transcript does not show all text that the state has processed, so prefix caching
+        // must not find this state or a later one.
         turn: encodeSnapshot(
-          hidesText ? { ...next, earlier: isolatedPrefix(next.earlier, "stop") } : next,
+          hasHiddenText ? { ...next, earlier: isolatedPrefix(next.earlier, "stop") } : next,
         ),
         history: await appendEntries(await history, record.transcript.slice(0, this.#sealed)),
         note: this.report({
@@ -259,9 +265,9 @@ export class RunningTurn {
         open: finished.reason !== "stop",
       };
       const parent = info?.id ?? null;
-      const stored = begun === null
-        ? await store.save(content, { id, model, ttl, parent, ...names })
-        : await store.commit(begun, content, names);
+      const stored = initialState === null
+        ? await store.save(content, { id: stateId, model, ttl, parent, ...names })
+        : await store.commit(initialState, content, names);
       saved(stored);
       return { info: stored };
     } catch (error) {
@@ -281,42 +287,43 @@ export class RunningTurn {
     );
   }
 
-  /** What came before the turn that this one goes on from. */
+  /** Reads the history before the resumed turn. */
   #readHistory(store: StateStore): Promise<Uint8Array | null> {
     const { info } = this.resumePoint;
     const history = info === null ? Promise.resolve(null) : store.readHistory(info);
-    history.catch(() => {}); // told when the turn is stored
+    history.catch(() => {}); // `#storeResult` reports it
     return history;
   }
 
-  /** Messages of the transcript that later turns do not need: those of the turn before. */
+  /** Number of messages to move to the history: those of the resumed turn. */
   get #sealed(): number {
     const { info, previous } = this.resumePoint;
     const before = info === null ? 0 : previous!.snapshot.transcript.length;
     return this.snapshot.transcript.length > before ? before : 0;
   }
 
-  /** The record of a turn that has ended, with all the messages that it began with. */
+  /** Returns the final snapshot, with all messages of the initial one. */
   #record(
-    { reason, pendingTokens: pending, sampledTokens: sampled }: GenerationResult,
+    { reason, pendingTokens, sampledTokens }: GenerationResult,
   ): TurnSnapshot {
-    const { snapshot: plan, reply, counts } = this;
+    const { snapshot, reply, counts } = this;
     const open = reason !== "stop";
     return {
-      pending: open ? pending : reply.closingTokens(pending),
-      processedTokens: plan.processedTokens + plan.pending.length + sampled - pending.length,
-      position: plan.position + sampled,
-      seed: plan.seed,
+      pending: open ? pendingTokens : reply.closingTokens(pendingTokens),
+      processedTokens: snapshot.processedTokens + snapshot.pending.length + sampledTokens -
+        pendingTokens.length,
+      position: snapshot.position + sampledTokens,
+      seed: snapshot.seed,
       counts,
       undisplayedBytes: open ? reply.held : new Uint8Array(),
-      earlier: plan.earlier,
-      transcript: [...plan.transcript.slice(0, -1), { role: "assistant", content: reply.text }],
-      ...(plan.rawText ? { rawText: true } : {}),
-      ...(plan.instructions ? { instructions: plan.instructions } : {}),
+      earlier: snapshot.earlier,
+      transcript: [...snapshot.transcript.slice(0, -1), { role: "assistant", content: reply.text }],
+      ...(snapshot.rawText ? { rawText: true } : {}),
+      ...(snapshot.instructions ? { instructions: snapshot.instructions } : {}),
     };
   }
 
-  /** What this turn has added to the reply. */
+  /** The text that this turn has added to the reply. */
   get #text(): string {
     const { transcript } = this.snapshot;
     return this.reply.text.slice(transcript[transcript.length - 1].content.length);
@@ -329,7 +336,7 @@ export class RunningTurn {
       completion_tokens: sampled,
       total_tokens: read + sampled,
       prompt_tokens_details: {
-        cached_tokens: this.snapshot.processedTokens - this.resumePoint.processedNow,
+        cached_tokens: this.snapshot.processedTokens - this.resumePoint.newlyProcessedTokens,
       },
     };
   }
@@ -337,7 +344,7 @@ export class RunningTurn {
   #show(text: string): void {
     if (text === "") return;
     const tokens = this.#log?.take(this.reply.displayedByteCount);
-    // A stream's are held by its events until they are read.
+    // In a stream, the events keep the tokens until they are read.
     if (this.#mostUnread === null) this.#told.push(...tokens ?? []);
     this.events.push({ type: "text", text, ...(tokens ? { tokens } : {}) });
   }

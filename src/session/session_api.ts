@@ -178,7 +178,7 @@ export interface IdempotencyApi {
   /** Returns the stored response, or claims the key for a new one. */
   begin(
     request: IdempotentRequest,
-  ): Promise<{ given: StoredResponse } | { underway: ResponseClaim }>;
+  ): Promise<{ stored: StoredResponse } | { claim: ResponseClaim }>;
 }
 
 /** A complete HTTP response. */

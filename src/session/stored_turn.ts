@@ -1,6 +1,9 @@
 /**
- * The turn record: all that a session must know, besides the model's state, to carry on a
- * conversation exactly as if it had never stopped. Kept as JSON in the store's `turn` blob.
+ * What is stored about a turn, besides the manifest: its snapshot, the history before it, its
+ * state's encoding and the report for its client.
+ *
+ * The snapshot contains everything except the model's state that continuing the conversation
+ * exactly requires. It is JSON in the store's `turn` blob.
  */
 
 import { InferenceError } from "../core/errors.ts";
@@ -19,29 +22,29 @@ import type { SessionModel } from "./session_types.ts";
 import type { TurnReport } from "./session_api.ts";
 
 export interface TurnSnapshot {
-  /** Tokens to feed before anything else. */
+  /** Tokens to process first. */
   pending: readonly number[];
-  /** Tokens that the state has absorbed. */
+  /** Number of tokens that the state has processed. */
   processedTokens: number;
-  /** Tokens sampled in the whole conversation: the position of the next random number. */
+  /** Number of tokens sampled in the conversation: the position in the random sequence. */
   position: number;
   seed: bigint;
-  /** How often each token was sampled, decayed. */
+  /** Decayed number of times that each token was sampled. */
   counts: ReadonlyMap<number, number>;
-  /** Bytes of an open reply that were sampled and not shown. */
+  /** Sampled bytes of an open reply that were not displayed yet. */
   undisplayedBytes: Uint8Array;
-  /** Messages that are in the history and not here; `null`: none. */
+  /** Messages in the history, not in `transcript`; `null` if there are none. */
   earlier: EarlierMessages | null;
-  /** The latest messages; of an open turn, the last is the reply as far as it goes. */
+  /** The latest messages. In an open turn the last one is the reply so far. */
   transcript: readonly TranscriptEntry[];
-  /** Whether the last reply goes on a text as it stands: nothing but its own tokens ends it. */
+  /** Whether the turn continues a raw text. Then no chat template surrounds the reply. */
   rawText?: boolean;
-  /** The system message that the turn has for itself, and where in the whole transcript it is. */
+  /** The system message of this turn only, and its position in the whole transcript. */
   instructions?: Instructions;
 }
 
 export interface Instructions {
-  /** Messages before it. */
+  /** Number of messages before it. */
   at: number;
   text: string;
 }
@@ -50,7 +53,7 @@ export function encodeSnapshot(record: TurnSnapshot): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(storedFields(record)));
 }
 
-/** Names of the fields as they are stored. */
+/** Names of the stored fields. */
 export type StoredField = keyof ReturnType<typeof storedFields>;
 
 function storedFields(record: TurnSnapshot) {
@@ -69,13 +72,17 @@ function storedFields(record: TurnSnapshot) {
   };
 }
 
-/** @throws InferenceError `state_damaged` for a record of another version. */
+/**
+ * Decodes a snapshot.
+ *
+ * @throws InferenceError `state_damaged` for an unknown version
+ */
 export function decodeSnapshot(bytes: Uint8Array): TurnSnapshot {
-  // The store has compared checksums: what is not of this version is whole, and of another.
+  // The store has verified checksums, so an unknown version is not damage but another format.
   return parseSnapshot(JSON.parse(new TextDecoder().decode(bytes)));
 }
 
-/** As {@linkcode decodeSnapshot}, of parsed JSON. */
+/** Decodes a snapshot from parsed JSON, as {@linkcode decodeSnapshot}. */
 // deno-lint-ignore no-explicit-any
 export function parseSnapshot(json: any): TurnSnapshot {
   if (json?.version !== 1) {
@@ -100,9 +107,9 @@ export function parseSnapshot(json: any): TurnSnapshot {
 }
 
 /**
- * Returns a record without the first `count` messages of its transcript, which go to the history.
+ * Returns a snapshot whose first `count` messages are moved to the history.
  *
- * @param hashes After each message of the transcript, see `PrefixIndex`.
+ * @param hashes The hash after each message of the transcript, see `PrefixIndex`.
  */
 export function archiveTurn(
   record: TurnSnapshot,
@@ -117,7 +124,7 @@ export function archiveTurn(
   };
 }
 
-/** The whole conversation but for the instructions of its latest turn. */
+/** Returns the whole transcript without the instructions of the latest turn. */
 export function visibleTranscript(
   earlier: readonly TranscriptEntry[],
   { transcript, instructions }: Pick<TurnSnapshot, "transcript" | "instructions">,
@@ -125,18 +132,21 @@ export function visibleTranscript(
   return [...earlier, ...transcript].filter((_, i) => i !== instructions?.at);
 }
 
-/** What is known of a history without reading it. */
+/** Summary of a history, so that most turns need not read it. */
 export interface EarlierMessages {
   count: number;
-  /** Of the transcript so far, see `PrefixIndex`. */
+  /** Prefix hash after the last message, see `PrefixIndex`. */
   hash: string;
 }
 
 const NEWLINE = 10;
-/** Empty lines that are skipped before the time slice is looked at again. */
+/** Number of empty lines to skip before the next check of the time slice. */
 const EMPTY_LINES = 65_536;
 
-/** A history that goes on with `entries`; `null` where there is nothing in it. */
+/**
+ * Appends messages to a history; `null` if the result is empty. A history may have many megabytes,
+ * so all functions on it work in time slices.
+ */
 export async function appendEntries(
   history: Uint8Array | null,
   entries: readonly TranscriptEntry[],
@@ -152,7 +162,7 @@ export async function appendEntries(
   return await joinInSlices(history === null ? lines : [history, ...lines]);
 }
 
-/** The whole of a history that this or another worker has written. */
+/** Decodes a history that a worker has written. */
 export async function decodeEntries(history: Uint8Array | null): Promise<TranscriptEntry[]> {
   const slice = new TimeSlice();
   const decoder = new TextDecoder();
@@ -164,13 +174,13 @@ export async function decodeEntries(history: Uint8Array | null): Promise<Transcr
   return entries;
 }
 
-/** The bytes of each line, those of empty lines left out. */
+/** Yields the bytes of each line except empty ones. */
 export async function* historyLines(history: Uint8Array | null): AsyncGenerator<Uint8Array> {
   if (history === null) return;
   const slice = new TimeSlice();
   for (let start = 0; start < history.length;) {
     if (slice.isOver) await slice.next();
-    // No worker writes empty lines, and a file may have millions.
+    // No worker writes empty lines, but an imported file may contain millions.
     const empty = start + EMPTY_LINES;
     while (history[start] === NEWLINE && start < empty) start++;
     const newline = history.indexOf(NEWLINE, start);
@@ -182,7 +192,7 @@ export async function* historyLines(history: Uint8Array | null): AsyncGenerator<
 
 export interface StoredEncoding {
   bytes: Uint8Array;
-  /** What the bytes stand for, where that is another state. */
+  /** The state that the bytes decode to, if it differs from the original. */
   roundedState: Float32Array | undefined;
 }
 
@@ -199,13 +209,13 @@ export interface ModelDescription {
   layers: number;
   width: number;
   headSize: number;
-  /** Rows of the head. */
+  /** Number of output rows. */
   vocabulary: number;
   /** How states of finished turns are stored. */
   codec: StateCodec;
-  /** Of such a state, its header included. */
+  /** Size of such a state in bytes, header included. */
   storedBytes: number;
-  /** Of the state's numbers alone, as the engine holds them. */
+  /** Size of the state's numbers as float32 in bytes. */
   float32Bytes: number;
 }
 
@@ -226,7 +236,11 @@ export function encodeReport(report: TurnReport): Uint8Array {
   return new TextEncoder().encode(JSON.stringify({ ...report, version: 1 }));
 }
 
-/** @throws InferenceError `state_damaged` for a report of another version. */
+/**
+ * Decodes a report.
+ *
+ * @throws InferenceError `state_damaged` for an unknown version
+ */
 export function decodeReport(bytes: Uint8Array): TurnReport {
   const { version, note, created, end } = JSON.parse(new TextDecoder().decode(bytes));
   if (version === 1) return { note, created, end };

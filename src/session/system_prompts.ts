@@ -1,6 +1,6 @@
 /**
- * System prompts that conversations begin with: each is read once, stored, and found by its hash
- * from then on, by every worker.
+ * Prefills the system prompt of a conversation once and stores the state, so that every worker
+ * finds it in the prefix cache.
  */
 
 import { InferenceError } from "../core/errors.ts";
@@ -21,28 +21,28 @@ export interface SystemPromptsOptions {
   model: SessionModel;
 }
 
-/** A system prompt that has been read. */
+/** A prefilled system prompt. */
 export interface ProcessedPrompt {
   info: StateInfo;
   snapshot: TurnSnapshot;
-  /** Messages that it consists of. */
+  /** Number of messages in it. */
   messageCount: number;
 }
 
-/** For whom one is read. */
+/** The request that needs the prompt. */
 export interface PromptContext {
-  /** Ends it. */
+  /** Cancels the prefill. */
   signal: AbortSignal | undefined;
-  /** Whom it is charged to. */
+  /** The account to charge. */
   account: TurnAccount | undefined;
 }
 
-/** Tokens from which on a system prompt is kept: fewer are read sooner than a state is fetched. */
+/** Minimum length of a stored prompt. Prefilling a shorter one is faster than loading its state. */
 const LEAST_TOKENS = 32;
 
 export class SystemPrompts {
   readonly #options: SystemPromptsOptions;
-  /** Those that are being read, by hash. */
+  /** Prefills in progress, by hash. */
   readonly #reading = new Map<string, Promise<ProcessedPrompt | null>>();
 
   constructor(options: SystemPromptsOptions) {
@@ -50,11 +50,11 @@ export class SystemPrompts {
   }
 
   /**
-   * Reads and stores the system prompt that `messages` begin with.
+   * Prefills and stores the system prompt at the beginning of `messages`.
    *
-   * @param hashes After each message.
-   * @param options.bounds Of the whole request, this prompt included.
-   * @returns `null` if there is none, or it is too short, or what follows must not wait for it.
+   * @param hashes The hash after each message.
+   * @param options.bounds Limits of the whole request, this prompt included.
+   * @returns `null` if there is no prompt, if it is too short, or if it could not be stored
    */
   async prefillAndStore(
     messages: readonly Message[],
@@ -97,12 +97,12 @@ export class SystemPrompts {
       signal,
     });
     const charge = account?.charge(tokens.length);
-    const { reason, state, pendingTokens: pending } = await generation.finished;
-    charge?.refund(pending.length);
+    const { reason, state, pendingTokens } = await generation.finished;
+    charge?.refund(pendingTokens.length);
     if (reason !== "length" || state === null) return null;
     const record: TurnSnapshot = {
-      pending,
-      processedTokens: tokens.length - pending.length,
+      pending: pendingTokens,
+      processedTokens: tokens.length - pendingTokens.length,
       position: 0,
       seed: 0n,
       counts: new Map(),
@@ -115,7 +115,7 @@ export class SystemPrompts {
     };
     try {
       const open = false;
-      const { bytes, roundedState: rounded } = encodeForStorage(state, { open, model });
+      const { bytes, roundedState } = encodeForStorage(state, { open, model });
       const content = {
         state: bytes,
         turn: encodeSnapshot(record),
@@ -124,7 +124,7 @@ export class SystemPrompts {
       };
       const names = { id: store.newId(), model, parent: null, prefix: hash };
       const info = await store.save(content, names);
-      generation.keepWarm(info.state!.id, rounded);
+      generation.keepWarm(info.state!.id, roundedState);
       return { info, snapshot: record, messageCount: prompt.length };
     } catch (error) {
       if (error instanceof InferenceError && error.code === "store_unavailable") return null;

@@ -1,4 +1,4 @@
-/** Texts as token ids and back, as the model of this worker reads them. */
+/** Tokenization with the model's vocabulary. */
 
 import { InferenceError } from "../core/errors.ts";
 import { joinInSlices } from "../core/time_slice.ts";
@@ -9,30 +9,31 @@ import type { SessionModel } from "./session_types.ts";
 import { limitedCodec } from "./generation_request.ts";
 import { buildPrompt } from "./build_prompt.ts";
 
-/** Texts and messages to ids, and back. */
+/** Tokenizes texts and messages, and detokenizes ids. */
 export class TokenService implements TokenApi {
   readonly #tokenizer: TokenCodec;
   readonly #model: SessionModel;
 
-  /** A desk in front of the model's tokenizer. */
+  /** Creates the service for the model's tokenizer. */
   constructor(tokenizer: TokenCodec, model: SessionModel) {
     this.#tokenizer = tokenizer;
     this.#model = model;
   }
 
   /**
-   * Ids of a text as it stands.
+   * Returns the token ids of a text.
    *
-   * @throws InferenceError `invalid_value` for too many of them
+   * @throws InferenceError `invalid_value` for too many tokens
    */
   tokenize(text: string): number[] {
     return this.#bounded("prompt").encode(text);
   }
 
   /**
-   * Ids that a turn reads of these messages where nothing came before, the reply's start included.
+   * Returns the token ids that a first turn with these messages processes, including the start of
+   * the reply.
    *
-   * @throws InferenceError `invalid_value` where such a turn would, and for too many of them
+   * @throws InferenceError `invalid_value` if such a turn is invalid, or for too many tokens
    */
   async tokenizeMessages(messages: readonly Message[]): Promise<number[]> {
     const tokenizer = this.#bounded("messages");
@@ -45,7 +46,7 @@ export class TokenService implements TokenApi {
   }
 
   /**
-   * The text of ids; bytes that are no UTF-8, as ids may give them, become U+FFFD.
+   * Returns the text of token ids. Bytes that are not UTF-8 become U+FFFD.
    *
    * @throws InferenceError `invalid_value` for an id that the vocabulary does not have
    */

@@ -1,4 +1,4 @@
-/** Transcripts of stored states, page by page. */
+/** Reads stored states for clients: descriptions, and transcripts page by page. */
 
 import { TimeSlice } from "../core/time_slice.ts";
 import { bytesOf, textBytesOf } from "../store/states/manifest.ts";
@@ -8,7 +8,7 @@ import { decodeSnapshot, historyLines, type TurnSnapshot } from "./stored_turn.t
 import type { PageRequest, TranscriptMessage, TranscriptPage } from "./session_api.ts";
 import type { ReserveMemory, StateDescription } from "./session_types.ts";
 
-/** Of a page, unless the request says otherwise. */
+/** Default size of a page. */
 const DEFAULT_PAGE = { messages: 1000, bytes: 4 * 1024 * 1024 } as const;
 
 /** A stored turn whose transcript is read. */
@@ -18,9 +18,9 @@ export interface StoredTranscript {
 }
 
 /**
- * Reads a state's turn record.
+ * Reads the snapshot of a state.
  *
- * @throws InferenceError as `StateStore.inspect` does, and what `take` throws
+ * @throws InferenceError as `StateStore.inspect` and as `reserve`
  */
 export async function openTranscript(
   store: StateStore,
@@ -33,20 +33,20 @@ export async function openTranscript(
 }
 
 /**
- * Reads a page of a transcript: only its messages are parsed.
+ * Reads a page of a transcript. Parses only the messages of the page.
  *
- * @throws InferenceError as `StateStore.readHistory` does
+ * @throws InferenceError as `StateStore.readHistory`
  */
 export async function readPage(
   store: StateStore,
-  { info, snapshot: record }: StoredTranscript,
+  { info, snapshot }: StoredTranscript,
   page: PageRequest,
 ): Promise<TranscriptPage> {
-  const { limit = DEFAULT_PAGE.messages, maxBytes: most = DEFAULT_PAGE.bytes, after } = page;
+  const { limit = DEFAULT_PAGE.messages, maxBytes = DEFAULT_PAGE.bytes, after } = page;
   const lines: Uint8Array[] = [];
   for await (const line of historyLines(await store.readHistory(info))) lines.push(line);
-  const hidden = page.withoutInstructions ? record.instructions?.at : undefined;
-  const count = lines.length + record.transcript.length;
+  const hidden = page.withoutInstructions ? snapshot.instructions?.at : undefined;
+  const count = lines.length + snapshot.transcript.length;
   const total = hidden === undefined ? count : count - 1;
   const indexOf = (n: number) => page.order === "desc" ? total - 1 - n : n;
   const first = after === undefined ? 0 : indexOf(after) + 1;
@@ -54,12 +54,12 @@ export async function readPage(
   const decoder = new TextDecoder();
   const messages: TranscriptMessage[] = [];
   let bytes = 0;
-  for (let n = first; n < total && messages.length < limit && bytes < most; n++) {
+  for (let n = first; n < total && messages.length < limit && bytes < maxBytes; n++) {
     const index = indexOf(n);
     const at = hidden !== undefined && index >= hidden ? index + 1 : index;
     const line = lines[at];
     const { role, content }: TranscriptEntry = line === undefined
-      ? record.transcript[at - lines.length]
+      ? snapshot.transcript[at - lines.length]
       : JSON.parse(decoder.decode(line));
     bytes += line?.length ?? content.length;
     messages.push({ role, content, index });
@@ -69,9 +69,9 @@ export async function readPage(
 }
 
 /**
- * Describes a state with a page of its transcript.
+ * Describes a state, with a page of its transcript.
  *
- * @throws InferenceError as `StateStore.inspect` does, and what `take` throws
+ * @throws InferenceError as `StateStore.inspect` and as `reserve`
  */
 export async function describeState(
   store: StateStore,
@@ -80,7 +80,7 @@ export async function describeState(
 ): Promise<StateDescription> {
   const stored = await openTranscript(store, id, take);
   const { messages, total, hasMore } = await readPage(store, stored, page);
-  const { info, snapshot: record } = stored;
+  const { info, snapshot } = stored;
   return {
     id: info.id,
     model: info.model,
@@ -88,8 +88,8 @@ export async function describeState(
     expires: info.expires,
     bytes: bytesOf(info),
     open: info.open,
-    tokens: record.processedTokens,
-    pendingTokens: record.pending.length,
+    tokens: snapshot.processedTokens,
+    pendingTokens: snapshot.pending.length,
     messageCount: total,
     hasMore,
     transcript: messages.map(({ role, content }) => ({ role, content })),

@@ -1,4 +1,4 @@
-/** Measures one turn, and tells of it. */
+/** Measures one turn for telemetry and charges its tokens. */
 
 import { InferenceError } from "../core/errors.ts";
 import type { Telemetry, TurnMetrics, TurnOutcome, TurnPhase } from "../core/telemetry.ts";
@@ -9,29 +9,29 @@ import type { Usage } from "./session_types.ts";
 
 export interface TurnMeterOptions {
   telemetry: Telemetry;
-  /** Epoch milliseconds. */
+  /** Returns epoch milliseconds. */
   clock: () => number;
-  /** When the turn came, by that clock. */
+  /** Arrival of the request, by that clock. */
   startedAt: number;
-  /** Whether what it reads is to be counted: the prompt of several choices is, once. */
+  /** Whether prompt tokens count for this turn. Several choices share one prompt. */
   processesPrompt: boolean;
 }
 
 const OUTCOME: Record<GenerationResult["reason"], TurnOutcome> = {
   stop: "stop",
   length: "length",
-  late: "length",
+  timeout: "length",
   cancelled: "cancelled",
 };
 
 export class TurnMeter {
   readonly #options: TurnMeterOptions;
   readonly #parts: TurnPhase[] = [];
-  /** Takes what came of the turn, once. */
+  /** Reports the metrics of the turn, once. */
   #tell: ((turn: TurnMetrics) => void) | null;
   #submitted = 0;
   #charge: TokenCharge | null = null;
-  /** When the first tokens came, and the last. */
+  /** Times of the first and the last tokens. */
   #first: number | null = null;
   #last: number | null = null;
 
@@ -40,28 +40,28 @@ export class TurnMeter {
     this.#tell = options.telemetry.turnStarted();
   }
 
-  /** It has begun to wait for a slot. */
+  /** Records that the turn waits for a slot. */
   submitted(): void {
     this.#submitted = this.#options.clock();
   }
 
-  /** Its tokens are charged from now on. */
+  /** Sets the charge for generated tokens. */
   setCharge(charge: TokenCharge): void {
     this.#charge = charge;
   }
 
-  /** `count` tokens have come at once. */
+  /** Records `count` new tokens. */
   onTokens(count: number): void {
     this.#charge?.generated(count);
-    const { telemetry, clock, startedAt: came } = this.#options;
+    const { telemetry, clock, startedAt } = this.#options;
     const now = clock();
-    if (this.#last === null) telemetry.timeToFirstToken((now - came) / 1000);
+    if (this.#last === null) telemetry.timeToFirstToken((now - startedAt) / 1000);
     else telemetry.interTokenLatency(count, (now - this.#last) / 1000 / count);
     this.#first ??= now;
     this.#last = now;
   }
 
-  /** Waits for the state that the turn starts from. */
+  /** Measures loading the initial state. */
   async measureStateLoad<T>(state: Promise<T>): Promise<T> {
     const from = this.#options.clock();
     const loaded = await state;
@@ -69,7 +69,10 @@ export class TurnMeter {
     return loaded;
   }
 
-  /** The turn's state is being saved: to be told what came of it, `null` if it could not be. */
+  /**
+   * Starts measuring the save of the final state. Call the result with the stored manifest, or with
+   * `null` if saving failed.
+   */
   startStateSave(): (stored: Manifest | null) => void {
     const { telemetry, clock } = this.#options;
     const start = clock();
@@ -80,7 +83,11 @@ export class TurnMeter {
     };
   }
 
-  /** @param queued Milliseconds. */
+  /**
+   * Reports the end of the turn.
+   *
+   * @param queued Milliseconds in the queue.
+   */
   ended(reason: GenerationResult["reason"], queued: number | null, usage: Usage): void {
     const { prompt_tokens, prompt_tokens_details, completion_tokens } = usage;
     const read = this.#options.processesPrompt;
@@ -94,7 +101,9 @@ export class TurnMeter {
     });
   }
 
-  /** Tells nothing of a turn that has ended: what failed then is to move its conversation. */
+  /**
+   * Reports a failed turn. Has no effect after `ended`, when only moving the conversation can fail.
+   */
   failed(error: unknown): void {
     const gone = error instanceof InferenceError && error.code === "cancelled";
     this.#end({
@@ -106,7 +115,11 @@ export class TurnMeter {
     });
   }
 
-  /** @param placed When it got its slot. */
+  /**
+   * Adds the phases of the turn.
+   *
+   * @param placed When it got its slot.
+   */
   #partsOf(placed: number): void {
     this.#part("queue", this.#submitted, placed);
     if (this.#first === null || this.#last === null) return;
@@ -119,8 +132,8 @@ export class TurnMeter {
   }
 
   #end(turn: Omit<TurnMetrics, "seconds" | "phases">): void {
-    const { clock, startedAt: came } = this.#options;
-    this.#tell?.({ ...turn, seconds: (clock() - came) / 1000, phases: this.#parts });
+    const { clock, startedAt } = this.#options;
+    this.#tell?.({ ...turn, seconds: (clock() - startedAt) / 1000, phases: this.#parts });
     this.#tell = null;
   }
 }

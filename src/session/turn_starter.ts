@@ -1,6 +1,6 @@
 /**
- * Starts turns: from what is asked to replies that are being written, with states of their own. It
- * starts over when the state that is resumed is replaced meanwhile.
+ * Starts turns: validates the request, finds the resume point, builds the prompt, submits it and
+ * returns handles. Starts over if the resumed state is replaced meanwhile.
  */
 
 import { InferenceError } from "../core/errors.ts";
@@ -30,32 +30,32 @@ import { buildPrompt } from "./build_prompt.ts";
 import { encodeSnapshot, type TurnSnapshot } from "./stored_turn.ts";
 import type { Turn } from "./session_api.ts";
 
-/** What turns are started with. */
+/** Dependencies of the turn starter. */
 export interface TurnStarterOptions {
-  /** Carries them out. */
+  /** Runs generations. */
   runner: GenerationRunner;
-  /** Where their states go. */
+  /** Stores states. */
   store: StateStore;
-  /** What runs. */
+  /** The model that the worker runs. */
   model: SessionModel;
-  /** Where they go on from. */
+  /** Finds resume points. */
   resumePoints: ResumePointResolver;
-  /** Where they are held until they have ended. */
+  /** Registry of running turns. */
   activeTurns: ActiveTurns;
-  /** What they may ask for. */
+  /** Options and limits of generation requests. */
   generation: GenerationOptions;
-  /** Told how they go. */
+  /** Observes turns. */
   telemetry: Telemetry;
-  /** Epoch milliseconds. */
+  /** Returns epoch milliseconds. */
   clock: () => number;
-  /** Where seeds and ids come from. */
+  /** Source of seeds and ids. */
   random: RandomBytes;
 }
 
-/** How often a turn starts over because the state it resumes was replaced meanwhile. */
+/** Maximum number of attempts while the resumed state is being replaced. */
 const ATTEMPTS = 5;
 
-/** Starts turns of one tenant. */
+/** Starts the turns of one tenant. */
 export class TurnStarter {
   readonly #options: TurnStarterOptions;
 
@@ -63,24 +63,24 @@ export class TurnStarter {
     this.#options = options;
   }
 
-  /** As `Sessions.startAll`. */
+  /** Starts turns, as `Sessions.startAll`. */
   async start(request: TurnRequest, choices: number, signal?: AbortSignal): Promise<Turn[]> {
-    const { runner, model, generation: work } = this.#options;
+    const { runner, model, generation } = this.#options;
     assertConsistent(request, choices);
-    assertLogprobsFit(request, choices, work.limits);
+    assertLogprobsFit(request, choices, generation.limits);
     if (request.constraint !== undefined) await runner.prepareConstraint(request.constraint);
     const free = await reserveStorage(request, choices, model);
     let turns: Turn[] = [];
     try {
       return turns = await this.#startAnew(request, choices, signal);
     } finally {
-      // A streamed turn's state is stored by now, the others' are when they have ended.
+      // A streamed turn is stored already; others are stored when they end.
       if (request.stream) free();
       else void Promise.allSettled(turns.map((turn) => turn.result())).then(free);
     }
   }
 
-  /** Starts over as often as what the turns go on from is replaced meanwhile. */
+  /** Retries while the resumed state is being replaced. */
   async #startAnew(
     request: TurnRequest,
     choices: number,
@@ -97,7 +97,11 @@ export class TurnStarter {
     );
   }
 
-  /** @returns `null` if the state that is resumed was replaced meanwhile. */
+  /**
+   * Starts turns once.
+   *
+   * @returns `null` if the resumed state was replaced meanwhile
+   */
   async #start(
     request: TurnRequest,
     choices: number,
@@ -105,18 +109,18 @@ export class TurnStarter {
   ): Promise<Turn[] | null> {
     const {
       store,
-      activeTurns: underway,
-      resumePoints: origins,
+      activeTurns,
+      resumePoints,
       telemetry,
       clock,
       generation: { limits, tokenizer },
     } = this.#options;
     const came = clock();
     if (request.stateId !== undefined) {
-      await underway.waitIfCancelled(store.tenant, request.stateId);
+      await activeTurns.waitIfCancelled(store.tenant, request.stateId);
     }
     const bounds = new PromptLimits(request, { limits, telemetry });
-    const origin = await origins.resolve(request, { signal, bounds });
+    const origin = await resumePoints.resolve(request, { signal, bounds });
     const plan = await buildPrompt(origin.previous, origin.messages, {
       tokenizer: bounds.limitCodec(tokenizer),
       seed: request.seed,
@@ -142,27 +146,31 @@ export class TurnStarter {
     return started;
   }
 
-  /** @returns `null` if the parent was replaced meanwhile. */
+  /**
+   * Submits the turns to the scheduler.
+   *
+   * @returns `null` if the parent was replaced meanwhile
+   */
   async #submit(
     request: TurnRequest,
     turns: readonly RunningTurn[],
     parent: StateInfo | null,
   ): Promise<Turn[] | null> {
-    const { runner, store, model, activeTurns: underway, generation: work } = this.#options;
+    const { runner, store, model, activeTurns, generation } = this.#options;
     const [{ meter }] = turns;
     const state = parent && this.#sourceOf(parent, meter);
     for (const turn of turns) turn.meter.submitted();
     const generations = runner.submitAll(
-      turns.map((turn) => ({ ...generationRequest(request, turn, work), state })),
+      turns.map((turn) => ({ ...generationRequest(request, turn, generation), state })),
     );
     chargeTurns(request, turns, generations);
-    // Whoever awaits them below may not get that far.
+    // An error below may prevent awaiting these promises.
     for (const { finished } of generations) finished.catch(() => {});
     const begins = request.stream && request.store !== false;
     const begun = begins ? await this.#begin(turns, parent) : turns.map(() => null);
     if (begun === null) return null;
-    // Off the path of the turn: what can't be renewed now is renewed when it is used next.
-    if (parent !== null) underway.runInBackground(store.renew(parent));
+    // Extends the parent's lifetime in the background. If that fails, the next use extends it.
+    if (parent !== null) activeTurns.runInBackground(store.renew(parent));
     return turns.map((turn, i) =>
       this.#run(turn, { generation: generations[i], initialState: begun[i], store, model })
     );
@@ -179,7 +187,7 @@ export class TurnStarter {
     choice: number,
   ): RunningTurn {
     const { store, telemetry, clock, generation: { tokenizer, limits } } = this.#options;
-    const { transcript, undisplayedBytes: held, counts, rawText: plain } = plan;
+    const { transcript, undisplayedBytes, counts, rawText } = plan;
     const text = transcript[transcript.length - 1].content;
     return new RunningTurn({
       stateId: store.newId(),
@@ -187,8 +195,8 @@ export class TurnStarter {
       reply: new Reply(tokenizer, {
         stop: request.stop,
         text,
-        undisplayedBytes: held,
-        rawText: plain,
+        undisplayedBytes,
+        rawText,
         ignoreEos: request.ignoreEos,
       }),
       counts: new Map(counts),
@@ -198,31 +206,34 @@ export class TurnStarter {
       store: request.store ?? true,
       note: request.note,
       maxUnreadTokens: request.stream ? maxUnreadTokens(request, choices, limits) : null,
-      tokenLog: request.logprobs === undefined ? undefined : new TokenLog(tokenizer, held.length),
+      tokenLog: request.logprobs === undefined
+        ? undefined
+        : new TokenLog(tokenizer, undisplayedBytes.length),
       meter: new TurnMeter({
         telemetry,
         clock,
         startedAt: came,
-        // The prompt is read once for all choices.
+        // All choices share one prompt.
         processesPrompt: choice === 0,
       }),
     });
   }
 
-  /** Lets a turn be cut short from its start to its end. */
+  /** Registers a turn and cancels it when `signal` aborts. */
   #watch(turn: RunningTurn, signal: AbortSignal | undefined): void {
-    const { store, activeTurns: underway } = this.#options;
+    const { store, activeTurns } = this.#options;
     const cut = () => turn.cancel("gone");
     signal?.addEventListener("abort", cut, { once: true });
-    underway.add(store.tenant, turn);
+    activeTurns.add(store.tenant, turn);
     turn.done.then(() => signal?.removeEventListener("abort", cut));
   }
 
   /**
-   * Lets the states of turns exist: of all or, if one can't, of none; a store that can't be reached
-   * holds up nobody's reply.
+   * Stores the initial states of the turns: of all, or of none if one fails. An unreachable store
+   * does not prevent the reply.
    *
-   * @returns `null` if the parent was replaced meanwhile; else for each turn what it began with.
+   * @returns `null` if the parent was replaced meanwhile; otherwise the initial state of each turn,
+   * which is `null` if the store is unreachable
    */
   async #begin(
     turns: readonly RunningTurn[],
@@ -231,9 +242,9 @@ export class TurnStarter {
     const { store, model } = this.#options;
     const begun = await Promise.allSettled(
       turns.map((turn) => {
-        const { snapshot: plan, stateId: id, ttl } = turn;
+        const { snapshot, stateId, ttl } = turn;
         const note = turn.report(null);
-        return store.begin(parent, encodeSnapshot(plan), { id, model, ttl, note });
+        return store.begin(parent, encodeSnapshot(snapshot), { id: stateId, model, ttl, note });
       }),
     );
     const infos = begun.flatMap((one) => one.status === "fulfilled" ? one.value ?? [] : []);
@@ -252,7 +263,7 @@ export class TurnStarter {
     const { events } = turn;
     const stateId = underway.initialState && turn.stateId;
     const result = turn.run(underway);
-    result.catch(() => {}); // its events tell as well; a caller may do with one of the two
+    result.catch(() => {}); // the events report it, too; a caller may use only one of the two
     return new TurnHandle({
       id: newId("", this.#options.random),
       created: turn.created,
@@ -264,12 +275,15 @@ export class TurnStarter {
     });
   }
 
-  /** Where the scheduler gets a state from, and whether it has it still: its bytes never change. */
+  /**
+   * Returns the source from which the scheduler loads a state. A state's blob never changes, so its
+   * id identifies a state that is still in a slot.
+   */
   #sourceOf(info: StateInfo, meter: TurnMeter): StateSource | null {
     if (info.state === null) return null;
     const { store } = this.#options;
     const load = async () => decodeState((await meter.measureStateLoad(store.readState(info)))!);
-    return { fairnessKey: info.state.id, load };
+    return { stateKey: info.state.id, load };
   }
 
   #freshSeed(): bigint {

@@ -12,8 +12,8 @@ function run(tokens: number[], options?: ReplyOptions) {
   }
   const closing = reply.closingTokens(tokens.slice(-1));
   const fed = [...tokens.slice(0, -1), ...closing];
-  const { text, ended, hasHiddenText: hidesText } = reply;
-  return { shown, text, ended, hidesText, fed: tokenizer.decode(fed), closing };
+  const { text, ended, hasHiddenText } = reply;
+  return { shown, text, ended, hidesText: hasHiddenText, fed: tokenizer.decode(fed), closing };
 }
 
 Deno.test("every ended reply leaves exactly two newlines in the state", () => {

@@ -94,11 +94,11 @@ Deno.test("a key that has every slot gives up half of them to another one, and h
     Array.from({ length: 3 }, () => work([6], { fairnessKey: "other", maxTokens: 8 })),
   );
   await Promise.all(others.map(({ finished }) => finished));
-  assert.ok(busy.every(({ queuedMs: queued }, i) => i > 3 || queued !== null));
-  const { preemptions: preempted } = scheduler.snapshot;
-  assert.ok(preempted >= 1 && preempted <= 3, `${preempted} times`);
+  assert.ok(busy.every(({ queuedMs }, i) => i > 3 || queuedMs !== null));
+  const { preemptions } = scheduler.snapshot;
+  assert.ok(preemptions >= 1 && preemptions <= 3, `${preemptions} times`);
   const ends = await Promise.all(busy.map(({ finished }) => finished));
-  assert.deepEqual(new Set(ends.map(({ sampledTokens: sampled }) => sampled)), new Set([LONG]));
+  assert.deepEqual(new Set(ends.map(({ sampledTokens }) => sampledTokens)), new Set([LONG]));
   assert.equal(scheduler.snapshot.turnsEnded, 11);
 });
 
@@ -133,7 +133,7 @@ Deno.test("a request with many choices is one request in the queue", async () =>
 });
 
 Deno.test("a turn that is cancelled or too late while it is suspended ends as far as it went", async () => {
-  for (const why of ["cancelled", "late"] as const) {
+  for (const why of ["cancelled", "timeout"] as const) {
     let now = 0;
     const scheduler = new Scheduler(await engine(1), { clock: () => now += 200 });
     const controller = new AbortController();
@@ -141,7 +141,7 @@ Deno.test("a turn that is cancelled or too late while it is suspended ends as fa
       fairnessKey: "long",
       maxTokens: 10_000,
       signal: controller.signal,
-      timeoutMs: why === "late" ? 20_000 : Infinity,
+      timeoutMs: why === "timeout" ? 20_000 : Infinity,
     }));
     const seen: number[] = [];
     const reading = (async () => {
@@ -150,11 +150,14 @@ Deno.test("a turn that is cancelled or too late while it is suspended ends as fa
     const other = run(scheduler, work([8], { fairnessKey: "other", maxTokens: 2000 }));
     while (scheduler.snapshot.preemptions === 0) await Promise.resolve();
     if (why === "cancelled") controller.abort();
-    const { reason, state, pendingTokens: pending, sampledTokens: sampled } = await long.finished;
+    const { reason, state, pendingTokens, sampledTokens } = await long.finished;
     await reading;
-    assert.deepEqual([reason, sampled], [why, seen.length]);
-    assert.deepEqual(pending, seen.slice(-1));
-    const until = await run(new Scheduler(await engine(1)), work([3], { maxTokens: sampled }));
+    assert.deepEqual([reason, sampledTokens], [why, seen.length]);
+    assert.deepEqual(pendingTokens, seen.slice(-1));
+    const until = await run(
+      new Scheduler(await engine(1)),
+      work([3], { maxTokens: sampledTokens }),
+    );
     assert.deepEqual([until.tokens, until.state], [seen, state]);
     await other;
   }
@@ -182,11 +185,11 @@ Deno.test("a key with one turn writes at its own pace beside one with many, wher
   await busy[0][Symbol.asyncIterator]().next();
   for (let i = 0; i < 5; i++) {
     const start = now;
-    const { sampledTokens: sampled } = await scheduler.submit(
+    const { sampledTokens } = await scheduler.submit(
       work([6], { fairnessKey: "other", maxTokens: 40 }),
     )
       .finished;
-    assert.equal(sampled, 40);
+    assert.equal(sampledTokens, 40);
     assert.ok(now - start <= 2 * 40 + 60, `${now - start} ms for 40 tokens`);
   }
   // Long turns get half of the time each.

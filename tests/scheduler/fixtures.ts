@@ -68,7 +68,7 @@ export function work(
 
 /** A state that is kept somewhere. */
 export function kept(state: Float32Array | null, key: string | null = null): StateSource {
-  return { fairnessKey: key, load: () => Promise.resolve(state!) };
+  return { stateKey: key, load: () => Promise.resolve(state!) };
 }
 
 export function run(scheduler: Scheduler, turn: GenerationRequest) {

@@ -45,11 +45,11 @@ for (const slots of [1, 3, 8]) {
       assert.deepEqual([scheduler.snapshot.running, scheduler.snapshot.waiting], [1, 5]);
       assert.deepEqual(await Promise.all(together.map(collect)), alone);
       await other;
-      const sampled = alone.reduce((sum, { sampledTokens: sampled }) => sum + sampled, 0);
+      const sampled = alone.reduce((sum, { sampledTokens }) => sum + sampledTokens, 0);
       // The prompt once, its last token for each, and every sampled token but the last ones.
       assert.equal(fed, (tokens.length - 1) + 5 + (sampled - 5) + (3 + 12 - 1));
-      const { running, waiting, turnsEnded: ended } = scheduler.snapshot;
-      assert.deepEqual([running, waiting, ended], [0, 0, 6]);
+      const { running, waiting, turnsEnded } = scheduler.snapshot;
+      assert.deepEqual([running, waiting, turnsEnded], [0, 0, 6]);
     });
   }
 }
@@ -65,11 +65,11 @@ Deno.test("until the prompt is read, replies to it end together", async () => {
   const scheduler = new Scheduler(new CpuSamplingEngine(inner, TOKENS));
   const turns = scheduler.submitAll(choices(3, PROMPT, { signal: controller.signal }));
   const ended = await Promise.all(turns.map(collect));
-  for (const { reason, tokens, pendingTokens: pending, state } of ended) {
+  for (const { reason, tokens, pendingTokens, state } of ended) {
     assert.deepEqual([reason, tokens], ["cancelled", []]);
-    assert.ok(pending.length > 1 && pending.length < PROMPT.length);
-    assert.deepEqual(pending, PROMPT.slice(-pending.length));
-    const rest = work(pending, { state: kept(state) });
+    assert.ok(pendingTokens.length > 1 && pendingTokens.length < PROMPT.length);
+    assert.deepEqual(pendingTokens, PROMPT.slice(-pendingTokens.length));
+    const rest = work(pendingTokens, { state: kept(state) });
     const { tokens: resumed } = await run(new Scheduler(await engine()), rest);
     const whole = await run(new Scheduler(await engine()), work(PROMPT));
     assert.deepEqual(resumed, whole.tokens);
@@ -80,7 +80,7 @@ Deno.test("until the prompt is read, replies to it end together", async () => {
   const late = new Scheduler(await engine(1), { clock: ((now) => () => now += 10)(0) });
   const first = run(late, work([1], { maxTokens: 50 }));
   for (const turn of late.submitAll(choices(3, PROMPT, { timeoutMs: 15 }))) {
-    assert.equal((await turn.finished).reason, "late");
+    assert.equal((await turn.finished).reason, "timeout");
   }
   assert.equal((await first).sampledTokens, 50);
   assert.equal(late.snapshot.turnsEnded, 4);
@@ -90,7 +90,7 @@ Deno.test("a turn goes on in the slot that holds its state, unless that was give
   const scheduler = new Scheduler(await engine(2));
   const loads: string[] = [];
   const source = (state: Float32Array, key: string): StateSource => ({
-    fairnessKey: key,
+    stateKey: key,
     load: () => {
       loads.push(key);
       return Promise.resolve(state);
@@ -98,10 +98,10 @@ Deno.test("a turn goes on in the slot that holds its state, unless that was give
   });
   const whole = await run(scheduler, work([1, 2, 3], { maxTokens: 20 }));
   const generation = scheduler.submit(work([1, 2, 3], { maxTokens: 7 }));
-  const { tokens, pendingTokens: pending, state } = await collect(generation);
+  const { tokens, pendingTokens, state } = await collect(generation);
   generation.keepWarm("seven");
   const rest = () =>
-    work(pending, {
+    work(pendingTokens, {
       state: source(state!, "seven"),
       position: 7,
       counts: countsOf(tokens),
@@ -126,7 +126,7 @@ Deno.test("what a slot is told to hold instead is what the next turn starts from
   const { state } = await collect(generation);
   const rounded = state!.map((value) => Math.round(value * 8) / 8);
   generation.keepWarm("rounded", rounded);
-  const warm = await run(scheduler, work([4], { state: { fairnessKey: "rounded", load: failed } }));
+  const warm = await run(scheduler, work([4], { state: { stateKey: "rounded", load: failed } }));
   assert.equal(scheduler.snapshot.warmSlotHits, 1);
   assert.deepEqual(warm, await run(scheduler, work([4], { state: kept(rounded) })));
   assert.notDeepEqual(warm.state, (await run(scheduler, work([4], { state: kept(state) }))).state);
@@ -135,7 +135,7 @@ Deno.test("what a slot is told to hold instead is what the next turn starts from
 Deno.test("while a state is on its way, others go on; a failed load ends its turn alone", async () => {
   const scheduler = new Scheduler(await engine(2));
   const { promise, resolve } = Promise.withResolvers<Float32Array>();
-  const slow = scheduler.submit(work([4], { state: { fairnessKey: "slow", load: () => promise } }));
+  const slow = scheduler.submit(work([4], { state: { stateKey: "slow", load: () => promise } }));
   const other = await run(scheduler, work([1]));
   assert.equal(other.tokens.length, 12);
   assert.equal(scheduler.snapshot.running, 1);
@@ -144,7 +144,7 @@ Deno.test("while a state is on its way, others go on; a failed load ends its tur
   const wanted = await run(scheduler, work([4], { state: kept(state) }));
   assert.deepEqual(await collect(slow), wanted);
 
-  const failing = run(scheduler, work([4], { state: { fairnessKey: null, load: failed } }));
+  const failing = run(scheduler, work([4], { state: { stateKey: null, load: failed } }));
   const going = run(scheduler, work([1]));
   await assert.rejects(failing, /gone/);
   assert.deepEqual(await going, other);
@@ -155,15 +155,15 @@ Deno.test("while a state is on its way, others go on; a failed load ends its tur
   const late = Promise.withResolvers<Float32Array>();
   const left = scheduler.submit(
     work([4], {
-      state: { fairnessKey: null, load: () => late.promise },
+      state: { stateKey: null, load: () => late.promise },
       signal: controller.signal,
     }),
   );
   await run(scheduler, work([1]));
   controller.abort();
   late.resolve(state!);
-  const { reason, state: none, pendingTokens: pending } = await left.finished;
-  assert.deepEqual([reason, none, pending], ["cancelled", null, [4]]);
+  const { reason, state: none, pendingTokens } = await left.finished;
+  assert.deepEqual([reason, none, pendingTokens], ["cancelled", null, [4]]);
   await scheduler.close();
 });
 

@@ -128,7 +128,7 @@ Deno.test("a refused turn leaves nothing behind", async () => {
 Deno.test("turns that end before anything is read are as they began, if they are known at all", async () => {
   const it = harness();
   const parent = await run(it.sessions, { messages: [user("hi")], seed: 5n });
-  const ended = (reason: "late" | "cancelled") => (works: readonly GenerationRequest[]) =>
+  const ended = (reason: "timeout" | "cancelled") => (works: readonly GenerationRequest[]) =>
     works.map((work): Generation => ({
       finished: Promise.resolve({
         reason,
@@ -141,12 +141,12 @@ Deno.test("turns that end before anything is read are as they began, if they are
       async *[Symbol.asyncIterator]() {},
     }));
   const request = { messages: [user("on")], stateId: parent.stateId };
-  for (const reason of ["late", "cancelled"] as const) {
+  for (const reason of ["timeout", "cancelled"] as const) {
     const stopped = harness({ backend: it.backend });
     stopped.runner.submitAll = ended(reason);
     const plain = await stopped.sessions.start(request);
     stopped.sessions.interrupt();
-    await rejects(plain.result(), reason === "late" ? "overloaded" : "shutting_down");
+    await rejects(plain.result(), reason === "timeout" ? "overloaded" : "shutting_down");
     const turn = await stopped.sessions.start({ ...request, stream: true });
     stopped.sessions.interrupt();
     if (reason === "cancelled") await rejects(turn.result(), "shutting_down");
@@ -196,7 +196,7 @@ Deno.test("a state is named to the runner by what it will be asked for with", as
   for (const stream of [false, true]) {
     const one = await run(it.sessions, { messages: [user("hi")], stream });
     await run(it.sessions, { messages: [user("on")], stateId: one.stateId });
-    assert.equal(it.runner.works.at(-1)!.state!.fairnessKey, it.runner.kept.at(-2));
+    assert.equal(it.runner.works.at(-1)!.state!.stateKey, it.runner.kept.at(-2));
   }
   // A turn under way has its parent's state, under the parent's name.
   const gate = Promise.withResolvers<void>();
@@ -208,7 +208,7 @@ Deno.test("a state is named to the runner by what it will be asked for with", as
     stream: true,
   });
   await run(it.sessions, { messages: [], stateId: turn.stateId! });
-  assert.equal(it.runner.works.at(-1)!.state!.fairnessKey, it.runner.kept.at(-2));
+  assert.equal(it.runner.works.at(-1)!.state!.stateKey, it.runner.kept.at(-2));
   gate.resolve();
   await turn.result();
 });

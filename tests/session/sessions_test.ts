@@ -42,9 +42,9 @@ Deno.test("a resumed turn feeds what is pending and the new prompt, and nothing 
   assert.equal(tokenizer.decode(work.tokens as number[]), "\n\nUser: more\n\nAssistant:");
   assert.ok(!work.tokens.includes(0));
   assert.equal(work.position, first.length);
-  const { processedTokens: absorbed } = (await stored(it, one.stateId)).record;
-  assert.equal(two.usage.prompt_tokens_details.cached_tokens, absorbed);
-  assert.equal(two.usage.prompt_tokens, absorbed + work.tokens.length);
+  const { processedTokens } = (await stored(it, one.stateId)).record;
+  assert.equal(two.usage.prompt_tokens_details.cached_tokens, processedTokens);
+  assert.equal(two.usage.prompt_tokens, processedTokens + work.tokens.length);
   const { state, record } = await stored(it, two.stateId);
   const all = "User: hi\n\nAssistant: Hello\n\nUser: more\n\nAssistant: b";
   assert.deepEqual(state, feed(null, tokenizer.encode(all)));

@@ -35,7 +35,7 @@ Deno.test("each tenant has sessions of its own, and sees no state of another", a
   await rejects(tenants.forTenant("b").start(more), "state_not_found");
   // The scheduler is fair between tenants.
   await run(tenants.forTenant("b"), { messages: [user("hi")], maxTokens: 3 });
-  assert.deepEqual(runner.works.map(({ fairnessKey: key }) => key), ["a", "b"]);
+  assert.deepEqual(runner.works.map(({ fairnessKey }) => fairnessKey), ["a", "b"]);
 });
 
 Deno.test("only so many tenants' sessions are held: those that were used last", async () => {

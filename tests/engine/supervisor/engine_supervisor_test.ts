@@ -68,7 +68,7 @@ slowTest(
         loaded++;
         return Promise.resolve(states[i]);
       };
-      const further = turn(5, { state: { fairnessKey: key, load } });
+      const further = turn(5, { state: { stateKey: key, load } });
       const { tokens } = await start(it.scheduler, further).ended;
       assert.equal(loaded, 1);
       assert.deepEqual(tokens, (await runWithoutFaults(further)).tokens);
@@ -95,7 +95,7 @@ Deno.test("a state that gives no numbers ends its own turn alone", async () => {
   const state = (await runWithoutFaults(turn(1))).state!.map((v) => Math.sign(v) * 3e38);
   await using it = await supervisorCase();
   const other = start(it.scheduler, turn(6));
-  const broken = turn(2, { state: { fairnessKey: null, load: () => Promise.resolve(state) } });
+  const broken = turn(2, { state: { stateKey: null, load: () => Promise.resolve(state) } });
   await assert.rejects(start(it.scheduler, broken).ended, (error) => {
     return error instanceof InferenceError && error.code === "numeric_fault";
   });
@@ -108,7 +108,7 @@ Deno.test("what a turn with such a state has read is not kept either", async () 
   const state = (await runWithoutFaults(turn(1))).state!.map((v) => Math.sign(v) * 3e38);
   await using it = await supervisorCase();
   const read = turn(2, {
-    state: { fairnessKey: null, load: () => Promise.resolve(state) },
+    state: { stateKey: null, load: () => Promise.resolve(state) },
     maxTokens: 0,
   });
   await assert.rejects(it.scheduler.submit(read).finished, { code: "numeric_fault" });
