@@ -48,7 +48,7 @@ export function messageText({ content }: Message): string {
 const [TAB, NEWLINE, RETURN, SPACE] = [9, 10, 13, 32];
 
 /** Number of code units per `String.fromCharCode` call, where each is an argument. */
-const AT_ONCE = 8192;
+const CHUNK_UNITS = 8192;
 
 /** Removes everything that could end a paragraph: `\r`, empty lines and surrounding whitespace. */
 export function cleanText(text: string): string {
@@ -70,8 +70,8 @@ export function cleanText(text: string): string {
     if (code === RETURN && text.charCodeAt(at + 1) === NEWLINE) at++;
   }
   let clean = "";
-  for (let at = 0; at < length; at += AT_ONCE) {
-    const units = kept.subarray(at, Math.min(at + AT_ONCE, length));
+  for (let at = 0; at < length; at += CHUNK_UNITS) {
+    const units = kept.subarray(at, Math.min(at + CHUNK_UNITS, length));
     clean += Reflect.apply(String.fromCharCode, null, units);
   }
   return clean.trim();

@@ -68,7 +68,7 @@ export class Reply {
       undisplayedBytes: undisplayedBytes,
       alwaysStop: always.length,
     });
-    this.#newlines = trailingNewlines(this.#matcher.held, trailingNewlines(shown, 0));
+    this.#newlines = trailingNewlines(this.#matcher.undisplayedBytes, trailingNewlines(shown, 0));
   }
 
   /** All displayed text, including that of earlier turns of the same reply. */
@@ -94,8 +94,8 @@ export class Reply {
   }
 
   /** Bytes of an unfinished reply that were not displayed. */
-  get held(): Uint8Array {
-    return this.#matcher.held;
+  get undisplayedBytes(): Uint8Array {
+    return this.#matcher.undisplayedBytes;
   }
 
   /** Adds a sampled token. Returns the text that can be displayed. */
@@ -104,10 +104,10 @@ export class Reply {
     if (token === this.#endOfText) {
       this.#ended = true;
       this.#lastToken = [];
-      return this.#show(this.#matcher.flush());
+      return this.#display(this.#matcher.flush());
     }
     const bytes = this.#tokenizer.tokenBytes(token) ?? new Uint8Array();
-    const text = this.#show(this.#matcher.push(bytes));
+    const text = this.#display(this.#matcher.push(bytes));
     if (this.#matcher.stopped) this.#ended = true;
     if (this.#matcher.stopped && !this.#plain) {
       const kept = bytes.subarray(0, turnEnd(bytes, this.#newlines));
@@ -131,7 +131,7 @@ export class Reply {
 
   /** Returns the rest of the text that can be displayed when the reply ends unfinished. */
   flushDisplayable(): string {
-    return this.#show(this.#matcher.flushDisplayable());
+    return this.#display(this.#matcher.flushDisplayable());
   }
 
   /**
@@ -148,7 +148,7 @@ export class Reply {
   }
 
   /** The model generates a space after `Assistant:`. It is not part of the reply. */
-  #show(text: string): string {
+  #display(text: string): string {
     const visible = this.#text === "" && !this.#plain ? text.trimStart() : text;
     this.#text += visible;
     return visible;

@@ -22,11 +22,11 @@ export class StopMatcher {
   readonly #always: number;
   /** The last displayed bytes, then the undisplayed ones. */
   #bytes: Uint8Array;
-  #shown: number;
+  #displayedEnd: number;
   #stopped = false;
   /** Bytes from the stop string on. */
-  #rest = new Uint8Array();
-  #seen = 0;
+  #discarded = new Uint8Array();
+  #displayedByteCount = 0;
 
   constructor(
     stops: readonly string[],
@@ -37,7 +37,7 @@ export class StopMatcher {
     this.#longest = Math.max(1, ...this.#stops.map((stop) => stop.length));
     const tail = (displayedBytes ?? new Uint8Array()).slice(-this.#longest);
     this.#bytes = concat(tail, undisplayedBytes ?? new Uint8Array());
-    this.#shown = tail.length;
+    this.#displayedEnd = tail.length;
   }
 
   /** Whether a stop string was found. Nothing more is displayed then. */
@@ -47,17 +47,17 @@ export class StopMatcher {
 
   /** Bytes that are never displayed: the stop string and the rest of the last token. */
   get discardedBytes(): Uint8Array {
-    return this.#rest;
+    return this.#discarded;
   }
 
   /** Number of bytes displayed by this matcher. */
   get displayedByteCount(): number {
-    return this.#seen;
+    return this.#displayedByteCount;
   }
 
   /** Bytes that were not displayed. */
-  get held(): Uint8Array {
-    return this.#bytes.slice(this.#shown);
+  get undisplayedBytes(): Uint8Array {
+    return this.#bytes.slice(this.#displayedEnd);
   }
 
   /** The stop strings with the current search position, to continue the search elsewhere. */
@@ -66,7 +66,7 @@ export class StopMatcher {
     return {
       strings: this.#stops,
       precedingBytes: before,
-      unsearchedBytes: before.length - this.#shown,
+      unsearchedBytes: before.length - this.#displayedEnd,
     };
   }
 
@@ -76,13 +76,13 @@ export class StopMatcher {
     this.#bytes = concat(this.#bytes, bytes);
     const end = this.#firstStop();
     if (end !== null) {
-      const text = this.#show(Math.max(end, this.#shown));
+      const text = this.#display(Math.max(end, this.#displayedEnd));
       this.#stopped = true;
-      this.#rest = this.#bytes.slice(this.#shown);
-      this.#bytes = this.#bytes.slice(0, this.#shown);
+      this.#discarded = this.#bytes.slice(this.#displayedEnd);
+      this.#bytes = this.#bytes.slice(0, this.#displayedEnd);
       return text;
     }
-    return this.#show(this.#safeEnd(this.#stops));
+    return this.#display(this.#safeEnd(this.#stops));
   }
 
   /**
@@ -91,21 +91,21 @@ export class StopMatcher {
    * `undisplayedBytes` for a continuation.
    */
   flushDisplayable(): string {
-    return this.#stopped ? "" : this.#show(this.#safeEnd(this.#stops.slice(0, this.#always)));
+    return this.#stopped ? "" : this.#display(this.#safeEnd(this.#stops.slice(0, this.#always)));
   }
 
   /** Returns all remaining text of a reply that ended without a stop string. */
   flush(): string {
-    return this.#stopped ? "" : this.#show(this.#bytes.length);
+    return this.#stopped ? "" : this.#display(this.#bytes.length);
   }
 
-  #show(end: number): string {
+  #display(end: number): string {
     const text = new TextDecoder("utf-8", { ignoreBOM: true })
-      .decode(this.#bytes.subarray(this.#shown, end));
-    this.#seen += end - this.#shown;
+      .decode(this.#bytes.subarray(this.#displayedEnd, end));
+    this.#displayedByteCount += end - this.#displayedEnd;
     const keep = Math.max(0, end - this.#longest);
     this.#bytes = this.#bytes.slice(keep);
-    this.#shown = end - keep;
+    this.#displayedEnd = end - keep;
     return text;
   }
 
@@ -116,7 +116,7 @@ export class StopMatcher {
       for (let at = 0; at + stop.length <= this.#bytes.length; at++) {
         if (first !== null && at >= first) break;
         // A stop string that ends in displayed bytes would have been found before.
-        if (at + stop.length > this.#shown && startsAt(this.#bytes, stop, at)) first = at;
+        if (at + stop.length > this.#displayedEnd && startsAt(this.#bytes, stop, at)) first = at;
       }
     }
     return first;
@@ -136,7 +136,7 @@ export class StopMatcher {
     for (let at = Math.max(0, bytes.length - this.#longest + 1); at < end; at++) {
       if (mayBegin(at)) end = at;
     }
-    return Math.max(end, this.#shown);
+    return Math.max(end, this.#displayedEnd);
   }
 }
 

@@ -26,7 +26,7 @@ export class FairShare {
   /** Sets the active keys. A key that returns continues from the time that it had used. */
   update(active: ReadonlySet<string>): void {
     const remaining = [...active].filter((key) => this.#active.has(key));
-    const start = Math.min(...stayed.map((key) => this.virtualTime(key))) - CREDIT_MS;
+    const start = Math.min(...remaining.map((key) => this.virtualTime(key))) - CREDIT_MS;
     for (const key of active) {
       if (this.#active.has(key)) continue;
       this.#virtualTimes.set(

@@ -54,7 +54,7 @@ function sharePrompts<T extends PlannableTurn>(
       demand: own.reduce((sum, { schedulableTokens }) => sum + schedulableTokens, 0),
     }))
     // The key with the smallest demand goes first and leaves its unused share to the others.
-    .sort((a, b) => a.wanted - b.wanted);
+    .sort((a, b) => a.demand - b.demand);
   const runs: PlannedRun<T>[] = [];
   for (const [i, { own, demand }] of keys.entries()) {
     let share = Math.min(demand, Math.ceil(budget / (keys.length - i)));

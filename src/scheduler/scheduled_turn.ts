@@ -71,7 +71,7 @@ export class ScheduledTurn implements PlannableTurn {
     this.request = request;
     this.arrivedAt = now;
     this.waitingSince = now;
-    this.remainingTokens = [...work.tokens];
+    this.remainingTokens = [...generationRequest.tokens];
     this.state = generationRequest.state;
     this.#stops = generationRequest.stops && createStopSearch(generationRequest.stops);
     // A caller may await either this promise or the iteration. Both report the error.

@@ -127,7 +127,10 @@ export class Scheduler implements GenerationRunner {
    */
   submitAll(requests: readonly GenerationRequest[]): Generation[] {
     if (this.#closed) {
-      throw new InferenceError("shutting_down", "This worker is shutting down; try another one");
+      throw new InferenceError(
+        "shutting_down",
+        "This worker is shutting down; retry on another worker",
+      );
     }
     this.#outage.throwIfFatal();
     const now = this.#clock();

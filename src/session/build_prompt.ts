@@ -62,21 +62,21 @@ export async function buildPrompt(
     continueFinalMessage,
     ignoreEos,
   } = options;
-  const silent = prompt === undefined && messages.length === 0;
-  if (silent && !isUnanswered(previous)) return await continuation(previous, options);
-  assertSaid(messages);
+  const hasNoInput = prompt === undefined && messages.length === 0;
+  if (hasNoInput && !isUnanswered(previous)) return await continueReply(previous, options);
+  assertUserMessagesNotEmpty(messages);
   if (prompt === "" && previous === null) {
     throw new InferenceError(
       "invalid_value",
-      "prompt: it is empty; write something to go on from, or give a state_id",
+      "prompt: it is empty; send a text to continue, or a state_id",
       { param: "prompt" },
     );
   }
   if (previous?.needsReprocessing) {
     return await buildPrompt(null, [...previous.snapshot.transcript, ...messages], options);
   }
-  const record = previous?.snapshot;
-  const read = leftOver(previous, tokenizer);
+  const snapshot = previous?.snapshot;
+  const leading = leadingTokens(previous, tokenizer);
   const complete = continueFinalMessage ? messages.slice(0, -1) : messages;
   const opening = continueFinalMessage ? replyOpening(messages[messages.length - 1]) : "";
   const added = prompt === undefined
@@ -85,16 +85,16 @@ export async function buildPrompt(
   const tokens = prompt === undefined
     ? [...await encodeMessages(complete, tokenizer), ...encodeReply(opening, tokenizer)]
     : tokenizer.encode(prompt);
-  const earlier = record?.earlier ?? null;
+  const earlier = snapshot?.earlier ?? null;
   return {
-    pending: [...read, ...tokens],
-    processedTokens: record?.processedTokens ?? 0,
-    position: record?.position ?? 0,
+    pending: [...leading, ...tokens],
+    processedTokens: snapshot?.processedTokens ?? 0,
+    position: snapshot?.position ?? 0,
     seed: seed ?? freshSeed(),
-    counts: record?.counts ?? new Map(),
+    counts: snapshot?.counts ?? new Map(),
     undisplayedBytes: new Uint8Array(),
     earlier: prompt === undefined && !ignoreEos ? earlier : isolatedPrefix(earlier, "plain"),
-    transcript: [...record?.transcript ?? [], ...added, { role: "assistant", content: opening }],
+    transcript: [...snapshot?.transcript ?? [], ...added, { role: "assistant", content: opening }],
     ...(prompt === undefined ? {} : { rawText: true }),
     ...(instructions === undefined ? {} : { instructions }),
   };
@@ -106,17 +106,17 @@ export async function appendMessages(
   messages: readonly TranscriptEntry[],
   tokenizer: TokenCodec,
 ): Promise<TurnSnapshot> {
-  const record = previous?.snapshot;
+  const snapshot = previous?.snapshot;
   return {
-    pending: [...leftOver(previous, tokenizer), ...await encodeMessages(messages, tokenizer)],
-    processedTokens: record?.processedTokens ?? 0,
-    position: record?.position ?? 0,
-    seed: record?.seed ?? 0n,
-    counts: record?.counts ?? new Map(),
+    pending: [...leadingTokens(previous, tokenizer), ...await encodeMessages(messages, tokenizer)],
+    processedTokens: snapshot?.processedTokens ?? 0,
+    position: snapshot?.position ?? 0,
+    seed: snapshot?.seed ?? 0n,
+    counts: snapshot?.counts ?? new Map(),
     undisplayedBytes: new Uint8Array(),
-    earlier: record?.earlier ?? null,
-    transcript: [...record?.transcript ?? [], ...messages],
-    ...(record?.instructions ? { instructions: record.instructions } : {}),
+    earlier: snapshot?.earlier ?? null,
+    transcript: [...snapshot?.transcript ?? [], ...messages],
+    ...(snapshot?.instructions ? { instructions: snapshot.instructions } : {}),
   };
 }
 
@@ -126,7 +126,7 @@ function isUnanswered(previous: PreviousTurn | null): boolean {
 }
 
 /** Returns the tokens to process before new messages. They close the reply of an open turn. */
-function leftOver(previous: PreviousTurn | null, tokenizer: TokenCodec): readonly number[] {
+function leadingTokens(previous: PreviousTurn | null, tokenizer: TokenCodec): readonly number[] {
   if (previous === null) return [];
   const { snapshot, open } = previous;
   return open && !snapshot.rawText ? closeOpenTurn(snapshot, tokenizer) : snapshot.pending;
@@ -138,9 +138,9 @@ function leftOver(previous: PreviousTurn | null, tokenizer: TokenCodec): readonl
  */
 export function isolatedPrefix(
   earlier: EarlierMessages | null,
-  why: "plain" | "stop",
+  reason: "plain" | "stop",
 ): EarlierMessages {
-  return { count: earlier?.count ?? 0, hash: `${why} ${earlier?.hash ?? ""}` };
+  return { count: earlier?.count ?? 0, hash: `${reason} ${earlier?.hash ?? ""}` };
 }
 
 /**
@@ -171,13 +171,13 @@ function encodeReply(text: string, tokenizer: TokenCodec): number[] {
  *
  * @throws InferenceError `invalid_value`
  */
-function assertSaid(messages: readonly Message[]): void {
+function assertUserMessagesNotEmpty(messages: readonly Message[]): void {
   messages.forEach((message, i) => {
     if (message.role !== "user" || messageText(message).trim() !== "") return;
     const param = `messages[${i}].content`;
     throw new InferenceError(
       "invalid_value",
-      `${param}: it is empty; write something to reply to`,
+      `${param}: it is empty; send a text to reply to`,
       {
         param,
       },
@@ -185,7 +185,7 @@ function assertSaid(messages: readonly Message[]): void {
   });
 }
 
-async function continuation(
+async function continueReply(
   previous: PreviousTurn | null,
   options: BuildPromptOptions,
 ): Promise<TurnSnapshot> {
@@ -200,8 +200,8 @@ async function continuation(
   if (!previous.open) {
     throw new InferenceError(
       "invalid_value",
-      "messages: the last turn of this state is complete, so there must be a new message; " +
-        "only a reply that was cut short goes on without one",
+      "messages: the last turn of this state is complete; send a new message, " +
+        "because only an unfinished reply can be continued without one",
       { param: "messages" },
     );
   }
@@ -215,10 +215,10 @@ async function continuation(
     ...options,
     continueFinalMessage: false,
   });
-  const written = reply.content === "" ? [] : tokenizer.encode(` ${reply.content}`);
+  const replyTokens = reply.content === "" ? [] : tokenizer.encode(` ${reply.content}`);
   return {
     ...fresh,
-    pending: [...fresh.pending, ...written],
+    pending: [...fresh.pending, ...replyTokens],
     transcript: snapshot.transcript,
   };
 }

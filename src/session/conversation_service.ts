@@ -75,14 +75,14 @@ export class ConversationService implements ConversationApi {
   ): Promise<AddedItems> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const conversation = await this.get(id);
-      const place = { head: conversation.head, conversation, account };
-      const { state, precedingMessages } = await storeItems(items, place, this.#options);
+      const target = { head: conversation.head, conversation, account };
+      const { state, precedingMessages } = await storeItems(items, target, this.#options);
       if (state.moved) return { precedingMessages, stateId: state.id };
       await this.#store.delete(state.id);
     }
     throw new InferenceError(
       "store_unavailable",
-      `Cannot add items to conversation "${id}": it was moved ${ATTEMPTS} times meanwhile; try again`,
+      `Cannot add items to conversation "${id}": other requests changed it ${ATTEMPTS} times meanwhile; retry`,
       { param: "items" },
     );
   }
@@ -103,11 +103,11 @@ export class ConversationService implements ConversationApi {
   async transcript(
     id: string,
     page: PageRequest,
-    take?: ReserveMemory,
+    reserve?: ReserveMemory,
   ): Promise<TranscriptPage & { open: boolean }> {
     const { head } = await this.get(id);
     if (head === null) return { messages: [], total: 0, hasMore: false, open: false };
-    const stored = await openTranscript(this.#store, head, take);
+    const stored = await openTranscript(this.#store, head, reserve);
     const read = await readPage(this.#store, stored, { ...page, withoutInstructions: true });
     return { ...read, open: stored.info.open };
   }
@@ -160,7 +160,7 @@ export interface StoredItems {
 }
 
 /** Fraction of the prompt limit that may wait, so that the message of the next turn still fits. */
-const WAITING_SHARE = 1 / 2;
+const PENDING_FRACTION = 1 / 2;
 
 /**
  * Stores messages after a state, as a new state.
@@ -173,22 +173,26 @@ export async function storeItems(
   { head, conversation, account }: ItemTarget,
   { store, model, tokenizer, maxPromptTokens }: ItemStoreOptions,
 ): Promise<StoredItems> {
-  const most = Math.floor(
-    (account?.promptTokenLimit(maxPromptTokens) ?? maxPromptTokens) * WAITING_SHARE,
+  const maxPending = Math.floor(
+    (account?.promptTokenLimit(maxPromptTokens) ?? maxPromptTokens) * PENDING_FRACTION,
   );
   const found = head === null ? null : await store.inspect(head, { model });
   const previous = found && { snapshot: decodeSnapshot(found.turn), open: found.info.open };
-  const codec = limitedCodec(tokenizer, 2 * most, () => tooLong(`more than ${2 * most}`, most));
+  const codec = limitedCodec(
+    tokenizer,
+    2 * maxPending,
+    () => tooLong(`more than ${2 * maxPending}`, maxPending),
+  );
   const record = await appendMessages(previous, messages, codec);
-  if (record.pending.length > most) throw tooLong(`${record.pending.length}`, most);
-  const free = await account?.reserveStorage(1, describeModel(model).storedBytes);
+  if (record.pending.length > maxPending) throw tooLong(`${record.pending.length}`, maxPending);
+  const release = await account?.reserveStorage(1, describeModel(model).storedBytes);
   try {
     const earlier = previous?.snapshot.transcript ?? [];
     const from = record.earlier ? { after: record.earlier.hash } : { model: model.fingerprint };
     const hashes = await store.prefixes.prefixHashes(from, record.transcript.map(canonicalMessage));
     const history = found && await store.readHistory(found.info);
     const content = {
-      state: found && await stateOf(found.info, store, model),
+      state: found && await storedStateBytes(found.info, store, model),
       turn: encodeSnapshot(archiveTurn(record, earlier.length, hashes)),
       history: await appendEntries(history, earlier),
       open: false,
@@ -202,12 +206,12 @@ export async function storeItems(
       precedingMessages: record.instructions === undefined ? count : count - 1,
     };
   } finally {
-    free?.();
+    release?.();
   }
 }
 
 /** Returns the state's bytes in the encoding of finished turns. */
-async function stateOf(
+async function storedStateBytes(
   info: StateInfo,
   store: StateStore,
   model: SessionModel,
@@ -218,11 +222,11 @@ async function stateOf(
     : bytes;
 }
 
-function tooLong(tokens: string, most: number): InferenceError {
+function tooLong(tokens: string, maxPending: number): InferenceError {
   return new InferenceError(
     "context_length_exceeded",
-    `items: ${tokens} tokens would wait for the next turn to read, and at most ${most} may; ` +
-      "send fewer or shorter messages, with turns between them",
+    `items: ${tokens} tokens would be pending for the next turn, the limit is ${maxPending}; ` +
+      "send fewer or shorter messages, or run a turn in between",
     { param: "items", limit: "prompt_tokens" },
   );
 }

@@ -47,7 +47,7 @@ export function generationRequest(
   return {
     fairnessKey: options.tenant,
     tokens: snapshot.pending,
-    sampling: { ...samplingOf(request, options), seed: snapshot.seed },
+    sampling: { ...mergeSampling(request, options), seed: snapshot.seed },
     counts,
     position: snapshot.position,
     maxTokens: effectiveMaxTokens(request, limits),
@@ -87,25 +87,25 @@ export function assertConsistent(
   if (constraint !== undefined && messages.length === 0) {
     throw new InferenceError(
       "invalid_value",
-      "response_format: what a reply must be is held from its beginning on, and messages is " +
-        "empty; let it go on without, or send a message",
+      "response_format: a format applies from the beginning of a reply, and messages is empty; " +
+        "continue the reply without a format, or send a message",
       { param: "response_format" },
     );
   }
   if (constraint !== undefined && continueFinalMessage) {
     throw new InferenceError(
       "invalid_value",
-      "response_format: what a reply must be is held from its beginning on, and the last of " +
-        "messages is the assistant's, which the reply continues; send continue_final_message: " +
-        "false for a new reply, or no format",
+      "response_format: a format applies from the beginning of a reply, and the reply continues " +
+        "the last message, which is the assistant's; send continue_final_message: false for a " +
+        "new reply, or no format",
       { param: "response_format" },
     );
   }
   if (constraint !== undefined && ignoreEos) {
     throw new InferenceError(
       "invalid_value",
-      "response_format: ignore_eos is true as well, and a reply with a form ends with it; leave " +
-        "one of the two out",
+      "response_format: it cannot be combined with ignore_eos, because the format determines the " +
+        "end of the reply; send only one of the two",
       { param: "response_format" },
     );
   }
@@ -113,46 +113,53 @@ export function assertConsistent(
   if (stateId !== undefined) {
     throw new InferenceError(
       "invalid_value",
-      "conversation: state_id is given as well; a turn goes on from one of the two",
+      "conversation: it cannot be combined with state_id; send only one of the two",
       { param: "conversation" },
     );
   }
   if (choices === 1) return;
   throw new InferenceError(
     "invalid_value",
-    `n: ${choices} choices are asked for, and a conversation can go on with one only`,
+    `n: ${choices} choices cannot continue one conversation; request one choice, or use state_id`,
     { param: "n" },
   );
 }
 
-function samplingOf(request: TurnRequest, { sampling, vocabulary }: GenerationOptions): Sampling {
-  const wanted = { ...NEUTRAL_SAMPLING, ...sampling, ...request.sampling };
-  for (const id of wanted.logitBias.keys()) {
+function mergeSampling(
+  request: TurnRequest,
+  { sampling, vocabulary }: GenerationOptions,
+): Sampling {
+  const merged = { ...NEUTRAL_SAMPLING, ...sampling, ...request.sampling };
+  for (const id of merged.logitBias.keys()) {
     if (id < vocabulary) continue;
     throw new InferenceError(
       "invalid_value",
-      `logit_bias: token ${id} does not exist, ids are below ${vocabulary}`,
+      `logit_bias: token ${id} does not exist; ids are below ${vocabulary}`,
       { param: "logit_bias" },
     );
   }
-  return wanted;
+  return merged;
 }
 
 /**
  * A prompt is tokenized up to this multiple of its limit, so that the error can state its length.
  */
-const COUNTED = 2;
+const COUNTING_FACTOR = 2;
 
 /** Wraps a codec that throws after `most` tokens in total. */
-export function limitedCodec(codec: TokenCodec, most: number, tooMany: () => Error): TokenCodec {
-  let left = most;
+export function limitedCodec(
+  codec: TokenCodec,
+  maxTokens: number,
+  createError: () => Error,
+): TokenCodec {
+  let left = maxTokens;
   return {
     endOfText: codec.endOfText,
     tokenBytes: (id) => codec.tokenBytes(id),
     encode: (text) => {
       const ids = codec.encode(text, left);
       left -= ids.length;
-      if (left < 0) throw tooMany();
+      if (left < 0) throw createError();
       return ids;
     },
   };
@@ -162,7 +169,7 @@ export function limitedCodec(codec: TokenCodec, most: number, tooMany: () => Err
 export class PromptLimits {
   readonly #request: TurnRequest;
   readonly #telemetry: Telemetry;
-  readonly #most: number;
+  readonly #maxTokens: number;
 
   /** Creates the limits of a request. */
   constructor(
@@ -175,7 +182,7 @@ export class PromptLimits {
     // Without a new prompt, only pending tokens of an earlier prompt are processed. That prompt
     // passed the limit when it was sent.
     const sent = messages.length > 0 || prompt !== undefined;
-    this.#most = sent
+    this.#maxTokens = sent
       ? account?.promptTokenLimit(limits.promptTokens) ?? limits.promptTokens
       : Infinity;
   }
@@ -187,7 +194,7 @@ export class PromptLimits {
    * @throws InferenceError `context_length_exceeded`, or `rate_limit_exceeded` by the account
    */
   assertWithinLimit(tokens: number): void {
-    if (tokens > this.#most) throw this.#tooLong(`${tokens}`);
+    if (tokens > this.#maxTokens) throw this.#tooLong(`${tokens}`);
     this.#request.account?.assertTokensLeft(tokens);
   }
 
@@ -195,8 +202,8 @@ export class PromptLimits {
    * Wraps a codec for tokenizing the prompt once. It throws early if the prompt is far too long.
    */
   limitCodec(codec: TokenCodec): TokenCodec {
-    const most = COUNTED * this.#most;
-    return limitedCodec(codec, most, () => this.#tooLong(`more than ${most}`));
+    const maxTokens = COUNTING_FACTOR * this.#maxTokens;
+    return limitedCodec(codec, maxTokens, () => this.#tooLong(`more than ${maxTokens}`));
   }
 
   #tooLong(tokens: string): InferenceError {
@@ -204,7 +211,7 @@ export class PromptLimits {
     const param = this.#request.prompt === undefined ? "messages" : "prompt";
     return new InferenceError(
       "context_length_exceeded",
-      `${param}: the prompt has ${tokens} tokens, one request may have at most ${this.#most}; ` +
+      `${param}: the prompt has ${tokens} tokens, the limit of a request is ${this.#maxTokens}; ` +
         "send it in parts, resuming with state_id",
       { param, limit: "prompt_tokens" },
     );
@@ -230,8 +237,8 @@ export function assertLogprobsFit(
     "invalid_value",
     `logprobs: ${choices} x ${tokens} tokens with ${
       logprobs + 1
-    } probabilities each are ${count}, ` +
-      `and at most ${limits.logprobs} are held for one request; ask for fewer choices, tokens or ` +
+    } log probabilities each are ${count}, ` +
+      `the limit of a request is ${limits.logprobs}; request fewer choices, tokens or ` +
       `top_logprobs${stream ? "" : ", or stream a completion"}`,
     { param: "logprobs" },
   );

@@ -12,30 +12,30 @@ import type { IdempotentRequest } from "../store/idempotency/idempotent_request.
 
 /** Responses by their idempotency keys. */
 export class IdempotencyService implements IdempotencyApi {
-  readonly #answers: IdempotencyRecords;
+  readonly #records: IdempotencyRecords;
 
   /** Creates the service for a store's records. */
-  constructor(answers: IdempotencyRecords) {
-    this.#answers = answers;
+  constructor(records: IdempotencyRecords) {
+    this.#records = records;
   }
 
   /** Returns the stored response, or claims the key. Throws as `IdempotencyRecords.claim`. */
   async begin(
     request: IdempotentRequest,
   ): Promise<{ stored: StoredResponse } | { claim: ResponseClaim }> {
-    const found = await this.#answers.claim(request);
-    if (found instanceof Uint8Array) return { stored: decodeAnswer(found) };
-    return { claim: underway(found) };
+    const found = await this.#records.claim(request);
+    if (found instanceof Uint8Array) return { stored: decodeResponse(found) };
+    return { claim: responseClaim(found) };
   }
 }
 
-function underway(claim: Claim): ResponseClaim {
+function responseClaim(claim: Claim): ResponseClaim {
   // If the store is unreachable, a later renewal may succeed before the claim expires.
   const timer = setInterval(() => claim.renew().catch(() => {}), CLAIM_MS / 3);
   return {
-    store: (answer, states) => {
+    store: (response, states) => {
       clearInterval(timer);
-      return claim.complete(encodeAnswer(answer), states);
+      return claim.complete(encodeResponse(response), states);
     },
     storeWithoutBody: (states) => {
       clearInterval(timer);
@@ -49,7 +49,7 @@ function underway(claim: Claim): ResponseClaim {
 }
 
 /** The format is one line of JSON, then the body. */
-function encodeAnswer({ status, headers, body }: StoredResponse): Uint8Array {
+function encodeResponse({ status, headers, body }: StoredResponse): Uint8Array {
   const head = new TextEncoder().encode(`${JSON.stringify({ status, headers })}\n`);
   const bytes = new Uint8Array(head.length + body.length);
   bytes.set(head);
@@ -57,7 +57,7 @@ function encodeAnswer({ status, headers, body }: StoredResponse): Uint8Array {
   return bytes;
 }
 
-function decodeAnswer(bytes: Uint8Array): StoredResponse {
+function decodeResponse(bytes: Uint8Array): StoredResponse {
   const end = bytes.indexOf(10);
   const { status, headers } = JSON.parse(new TextDecoder().decode(bytes.subarray(0, end)));
   return { status, headers, body: bytes.subarray(end + 1) };

@@ -47,17 +47,17 @@ export interface ResolveContext {
   /** Cancels the prefill. */
   signal: AbortSignal | undefined;
   /** Limits of the whole request. */
-  bounds: PromptLimits;
+  promptLimits: PromptLimits;
 }
 
 /** Errors for which a state from the prefix cache is skipped. */
-const USELESS = ["state_not_found", "state_expired", "state_damaged", "model_mismatch"];
+const SKIPPED_ERRORS = ["state_not_found", "state_expired", "state_damaged", "model_mismatch"];
 
 /** Lengths of prefixes to look up: this many of the longest and of the shortest ones. */
 const [LONGEST, SHORTEST] = [500, 10];
 
 /** Returns the prefix lengths to look up in a history of `most` messages, longest first. */
-function likelyCounts(most: number): number[] {
+function candidatePrefixLengths(most: number): number[] {
   const counts: number[] = [];
   for (let count = most; count > 0; count--) {
     if (count > most - LONGEST || count <= SHORTEST) counts.push(count);
@@ -77,64 +77,69 @@ export class ResumePointResolver {
    *
    * @throws InferenceError as `StateStore.load` and `Conversations.get`
    */
-  async resolve(request: TurnRequest, reading: ResolveContext): Promise<ResumePoint> {
+  async resolve(request: TurnRequest, context: ResolveContext): Promise<ResumePoint> {
     const { stateId, conversation: id } = request;
-    if (stateId !== undefined) return await this.#fromState(stateId, request, reading);
-    if (id === undefined) return await this.#fromNothing(request, reading);
+    if (stateId !== undefined) return await this.#fromState(stateId, request, context);
+    if (id === undefined) return await this.#fromInitialState(request, context);
     const conversation = await this.#options.store.conversations.get(id);
     const from = conversation.head === null
-      ? await this.#fromNothing(request, reading)
-      : await this.#fromState(conversation.head, request, reading);
+      ? await this.#fromInitialState(request, context)
+      : await this.#fromState(conversation.head, request, context);
     return { ...from, conversation };
   }
 
-  async #fromNothing(request: TurnRequest, reading: ResolveContext): Promise<ResumePoint> {
-    const { messages, added } = instructed([], request);
-    return { ...await this.#fromHistory(messages, request, reading), instructions: added };
+  async #fromInitialState(request: TurnRequest, context: ResolveContext): Promise<ResumePoint> {
+    const { messages, added } = withInstructions([], request);
+    return { ...await this.#fromHistory(messages, request, context), instructions: added };
   }
 
   async #fromState(
     id: string,
     request: TurnRequest,
-    reading: ResolveContext,
+    context: ResolveContext,
   ): Promise<ResumePoint> {
     const { store, model } = this.#options;
     const { reprocess } = request;
     const { info, turn } = await store.inspect(id, reprocess ? {} : { model });
-    const record = decodeSnapshot(turn);
-    const messages = await this.#unread(request.messages, { info, record });
-    const previous = { snapshot: record, open: info.open };
-    const own = info.model.fingerprint === model.fingerprint;
-    const { instructions } = record;
-    const wanted = request.instructions;
-    if (wanted !== undefined && messages.length > 0 && wanted !== (instructions?.text ?? null)) {
-      if (own && instructions === undefined) {
-        const count = (record.earlier?.count ?? 0) + record.transcript.length;
-        const said = instructed([], { ...request, messages }, count);
+    const snapshot = decodeSnapshot(turn);
+    const messages = await this.#unprocessedMessages(request.messages, { info, snapshot });
+    const previous = { snapshot: snapshot, open: info.open };
+    const sameModel = info.model.fingerprint === model.fingerprint;
+    const { instructions } = snapshot;
+    const requested = request.instructions;
+    if (
+      requested !== undefined && messages.length > 0 && requested !== (instructions?.text ?? null)
+    ) {
+      if (sameModel && instructions === undefined) {
+        const count = (snapshot.earlier?.count ?? 0) + snapshot.transcript.length;
+        const combined = withInstructions([], { ...request, messages }, count);
         return {
           info,
           previous,
-          messages: said.messages,
+          messages: combined.messages,
           newlyProcessedTokens: 0,
-          instructions: said.added,
+          instructions: combined.added,
         };
       }
       // The state has processed instructions that must not apply any more. Another state may have
       // the visible transcript as a prefix; otherwise all of it is processed again.
-      const before = visibleTranscript(await decodeEntries(await store.readHistory(info)), record);
-      const said = instructed(before, { ...request, messages });
-      const from = await this.#fromHistory(said.messages, request, reading);
-      return { ...from, instructions: said.added };
+      const before = visibleTranscript(
+        await decodeEntries(await store.readHistory(info)),
+        snapshot,
+      );
+      const combined = withInstructions(before, { ...request, messages });
+      const from = await this.#fromHistory(combined.messages, request, context);
+      return { ...from, instructions: combined.added };
     }
-    if (own) return { info, previous, messages, newlyProcessedTokens: 0, instructions };
+    if (sameModel) return { info, previous, messages, newlyProcessedTokens: 0, instructions };
     const transcript = [
       ...await decodeEntries(await store.readHistory(info)),
-      ...record.transcript,
+      ...snapshot.transcript,
     ];
-    const unread = { snapshot: { ...record, transcript, earlier: null }, open: info.open };
+    const whole = { snapshot: { ...snapshot, transcript, earlier: null }, open: info.open };
     return {
       info: null,
-      previous: { ...unread, needsReprocessing: true },
+      previous: { ...whole, needsReprocessing: true },
       messages,
       newlyProcessedTokens: 0,
       instructions,
@@ -145,11 +150,11 @@ export class ResumePointResolver {
    * Returns the messages that a state has not processed. Clients may send the whole history
    * together with a state id; if it starts with the transcript of the state, only the rest is new.
    */
-  async #unread(
+  async #unprocessedMessages(
     messages: readonly Message[],
-    { info, record }: { info: StateInfo; record: TurnSnapshot },
+    { info, snapshot }: { info: StateInfo; snapshot: TurnSnapshot },
   ): Promise<readonly Message[]> {
-    const { transcript, earlier, instructions } = record;
+    const { transcript, earlier, instructions } = snapshot;
     const count = (earlier?.count ?? 0) + transcript.length - (instructions ? 1 : 0);
     if (count === 0 || messages.length < count) return messages;
     const sent = messages.slice(0, count).map(canonicalMessage);
@@ -158,7 +163,7 @@ export class ResumePointResolver {
     if (!isSame(sent.slice(count - latest.length), latest)) return messages;
     if (earlier !== null || instructions) {
       const before = await decodeEntries(await this.#options.store.readHistory(info));
-      if (!isSame(sent, visibleTranscript(before, record))) return messages;
+      if (!isSame(sent, visibleTranscript(before, snapshot))) return messages;
     }
     return messages.slice(count);
   }
@@ -167,30 +172,30 @@ export class ResumePointResolver {
   async #fromHistory(
     messages: readonly Message[],
     { store: keep, account }: TurnRequest,
-    { signal, bounds }: ResolveContext,
+    { signal, promptLimits }: ResolveContext,
   ): Promise<ResumePoint> {
     const { store, model, systemPrompts } = this.#options;
-    const nothing: ResumePoint = { info: null, previous: null, messages, newlyProcessedTokens: 0 };
-    if (systemPrompts === null || messages.length < 2) return nothing;
+    const initial: ResumePoint = { info: null, previous: null, messages, newlyProcessedTokens: 0 };
+    if (systemPrompts === null || messages.length < 2) return initial;
     const from = { model: model.fingerprint };
     const hashes = await store.prefixes.prefixHashes(from, messages.map(canonicalMessage));
     try {
-      const counts = likelyCounts(hashes.length - 1);
-      const known = counts.map((count) => hashes[count - 1]);
-      for await (const { at, state } of store.prefixes.find(known)) {
-        const found = await this.#known(state);
+      const counts = candidatePrefixLengths(hashes.length - 1);
+      const candidates = counts.map((count) => hashes[count - 1]);
+      for await (const { at, state } of store.prefixes.find(candidates)) {
+        const found = await this.#cachedState(state);
         const count = counts[at];
         if (found === null) continue;
         const { earlier, transcript } = found.previous.snapshot;
         if ((earlier?.count ?? 0) + transcript.length !== count) continue;
         return { ...found, messages: messages.slice(count), newlyProcessedTokens: 0 };
       }
-      const reader = { signal, account, bounds };
-      const read = keep === false
+      const promptContext = { signal, account, promptLimits };
+      const prompt = keep === false
         ? null
-        : await systemPrompts.prefillAndStore(messages, hashes, reader);
-      if (read === null) return nothing;
-      const { info, snapshot, messageCount } = read;
+        : await systemPrompts.prefillAndStore(messages, hashes, promptContext);
+      if (prompt === null) return initial;
+      const { info, snapshot, messageCount } = prompt;
       const previous = { snapshot, open: false };
       return {
         info,
@@ -200,7 +205,7 @@ export class ResumePointResolver {
       };
     } catch (error) {
       // Without the store there is no cached prefix; the turn still runs.
-      if (error instanceof InferenceError && error.code === "store_unavailable") return nothing;
+      if (error instanceof InferenceError && error.code === "store_unavailable") return initial;
       throw error;
     }
   }
@@ -209,14 +214,14 @@ export class ResumePointResolver {
    * Returns a state from the prefix cache. The reply must be the same as after a full prefill, so
    * the counts and the position of earlier sampling are reset.
    */
-  async #known(id: string): Promise<{ info: StateInfo; previous: PreviousTurn } | null> {
+  async #cachedState(id: string): Promise<{ info: StateInfo; previous: PreviousTurn } | null> {
     const { store, model } = this.#options;
     try {
       const { info, turn } = await store.inspect(id, { model });
-      const record = { ...decodeSnapshot(turn), counts: new Map(), position: 0 };
-      return { info, previous: { snapshot: record, open: info.open } };
+      const snapshot = { ...decodeSnapshot(turn), counts: new Map(), position: 0 };
+      return { info, previous: { snapshot: snapshot, open: info.open } };
     } catch (error) {
-      if (error instanceof InferenceError && USELESS.includes(error.code)) return null;
+      if (error instanceof InferenceError && SKIPPED_ERRORS.includes(error.code)) return null;
       throw error;
     }
   }
@@ -236,14 +241,14 @@ function isSame(sent: readonly HashedMessage[], transcript: readonly TranscriptE
  * @param processed Earlier messages that are processed again.
  * @param count Number of messages that the state has processed.
  */
-function instructed(
-  said: readonly Message[],
+function withInstructions(
+  processed: readonly Message[],
   { messages, instructions = null }: TurnRequest,
   count = 0,
 ): { messages: readonly Message[]; added: Instructions | undefined } {
-  if (instructions === null) return { messages: [...said, ...messages], added: undefined };
+  if (instructions === null) return { messages: [...processed, ...messages], added: undefined };
   return {
-    messages: [...said, { role: "system", content: instructions }, ...messages],
-    added: { at: count + said.length, text: instructions },
+    messages: [...processed, { role: "system", content: instructions }, ...messages],
+    added: { at: count + processed.length, text: instructions },
   };
 }

@@ -72,7 +72,7 @@ interface StoredTurn {
 /**
  * Why a turn is cancelled: the client disconnected, it reads too slowly, or the worker shuts down.
  */
-export type CancelReason = "gone" | "unread" | "interrupted";
+export type CancelReason = "client_disconnected" | "client_too_slow" | "interrupted";
 
 export class RunningTurn {
   readonly stateId: string;
@@ -84,10 +84,10 @@ export class RunningTurn {
   readonly created: number;
   readonly store: boolean;
   readonly #note: unknown;
-  readonly #log: TokenLog | undefined;
-  readonly #mostUnread: number | null;
+  readonly #tokenLog: TokenLog | undefined;
+  readonly #maxUnreadTokens: number | null;
   readonly meter: TurnMeter;
-  readonly #told: TextToken[] = [];
+  readonly #emittedTokens: TextToken[] = [];
   readonly events: EventQueue = new EventQueue();
   readonly #controller = new AbortController();
   readonly #done = deferred<void>();
@@ -113,8 +113,8 @@ export class RunningTurn {
     this.created = rest.created;
     this.store = rest.store;
     this.#note = rest.note;
-    this.#log = tokenLog;
-    this.#mostUnread = rest.maxUnreadTokens;
+    this.#tokenLog = tokenLog;
+    this.#maxUnreadTokens = rest.maxUnreadTokens;
     this.meter = rest.meter;
   }
 
@@ -140,36 +140,42 @@ export class RunningTurn {
 
   /** Ends a turn that was not started. */
   abandon(): void {
-    this.cancel("gone");
+    this.cancel("client_disconnected");
     this.#done.resolve();
   }
 
   /** Emits text until the turn ends, stores the final state, then emits the end. */
-  async run({ generation, ...underway }: TurnContext): Promise<TurnResult> {
+  async run({ generation, ...context }: TurnContext): Promise<TurnResult> {
     const { events, reply } = this;
     try {
-      const readHistory = () => this.#readHistory(underway.store);
+      const readHistory = () => this.#readHistory(context.store);
       // The initial state of a streamed turn refers to the history already. Reading it can wait
       // until the first text was sent.
-      let history = underway.initialState === null ? readHistory() : undefined;
+      let history = context.initialState === null ? readHistory() : undefined;
       for await (const { tokens, logprobs } of generation) {
         this.meter.onTokens(tokens.length);
-        logprobs?.forEach((told, i) => this.#log?.push(tokens[i], told));
-        this.#show(tokens.map((token) => reply.push(token)).join(""));
+        logprobs?.forEach((token, i) => this.#tokenLog?.push(tokens[i], token));
+        this.#emit(tokens.map((token) => reply.push(token)).join(""));
         history ??= readHistory();
-        if (events.unreadTokens > (this.#mostUnread ?? Infinity)) this.cancel("unread");
+        if (events.unreadTokens > (this.#maxUnreadTokens ?? Infinity)) {
+          this.cancel("client_too_slow");
+        }
       }
       const finished = await generation.finished;
-      this.#assertWanted(finished, underway.initialState !== null);
-      if (finished.reason !== "stop") this.#show(reply.flushDisplayable());
+      this.#assertHasResult(finished, context.initialState !== null);
+      if (finished.reason !== "stop") this.#emit(reply.flushDisplayable());
       const open = finished.reason !== "stop";
-      const kept = this.store && finished.state
-        ? encodeForStorage(finished.state, { open, model: underway.model })
+      const encoded = this.store && finished.state
+        ? encodeForStorage(finished.state, { open, model: context.model })
         : null;
-      const { info, ...failure }: StoredTurn = kept === null
-        ? { info: underway.initialState }
-        : await this.#store(finished, { ...underway, kept, history: history ?? readHistory() });
-      if (info?.state) generation.keepWarm(info.state.id, kept?.roundedState);
+      const { info, ...failure }: StoredTurn = encoded === null
+        ? { info: context.initialState }
+        : await this.#storeResult(finished, {
+          ...context,
+          encoded,
+          history: history ?? readHistory(),
+        });
+      if (info?.state) generation.keepWarm(info.state.id, encoded?.roundedState);
       const end: TurnEnd = {
         finishReason: finished.reason === "stop" ? "stop" : "length",
         usage: this.#usage(finished.sampledTokens),
@@ -181,8 +187,10 @@ export class RunningTurn {
       events.push({ type: "end", ...end });
       if (info?.moved === false) throw this.#conflict();
       events.end();
-      const told = this.#log && this.#mostUnread === null ? { tokens: this.#told } : {};
-      return { ...end, text: this.#text, ...told };
+      const collected = this.#tokenLog && this.#maxUnreadTokens === null
+        ? { tokens: this.#emittedTokens }
+        : {};
+      return { ...end, text: this.#text, ...collected };
     } catch (error) {
       this.meter.failed(error);
       events.fail(error);
@@ -194,7 +202,8 @@ export class RunningTurn {
 
   /** Whether the worker has cancelled the turn because it shuts down. */
   #isInterrupted({ reason }: GenerationResult): boolean {
-    return reason === "cancelled" && !["gone", "unread"].includes(this.signal.reason);
+    return reason === "cancelled" &&
+      !["client_disconnected", "client_too_slow"].includes(this.signal.reason);
   }
 
   /** A shutdown is an error, so that clients retry elsewhere. */
@@ -203,65 +212,73 @@ export class RunningTurn {
       "shutting_down",
       "This worker is shutting down; " +
         (stateId === null
-          ? "try another one"
-          : `the reply so far is kept as state "${stateId}", which state_id resumes on another one`),
+          ? "retry on another worker"
+          : `the reply so far is stored as state "${stateId}"; resume it with state_id on another worker`),
       stateId === null ? {} : { stateId },
     );
   }
 
   /** Throws if the turn ended without a result to store, unless the client knows its id already. */
-  #assertWanted(finished: GenerationResult, begun: boolean): void {
+  #assertHasResult(finished: GenerationResult, hasInitialState: boolean): void {
     const { reason, state, sampledTokens } = finished;
-    if (this.#isInterrupted(finished) && !(begun && sampledTokens > 0)) {
+    if (this.#isInterrupted(finished) && !(hasInitialState && sampledTokens > 0)) {
       throw this.#interruption(null);
     }
-    if (begun) return;
+    if (hasInitialState) return;
     if (reason === "cancelled") {
-      const why = this.signal.reason === "unread"
-        ? `The stream was ended: log probabilities of ${this.#mostUnread} tokens waited for its ` +
-          "client; read faster, or ask for fewer top_logprobs"
-        : "The client has gone";
+      const why = this.signal.reason === "client_too_slow"
+        ? `Cannot continue the stream: the log probabilities of ${this.#maxUnreadTokens} tokens are ` +
+          "unread; read faster or request fewer top_logprobs"
+        : "The client disconnected";
       throw new InferenceError("cancelled", why);
     }
     if (reason !== "timeout" || state !== null) return;
-    throw new InferenceError("overloaded", "No slot was free in all the time that a turn may take");
+    throw new InferenceError(
+      "overloaded",
+      "Cannot run the turn: no slot was free within its time limit; retry later",
+    );
   }
 
   /** Stores the final state. If that fails, the client still gets the reply, with a warning. */
-  async #store(
+  async #storeResult(
     finished: GenerationResult,
-    { store, model, initialState, kept, history }: Omit<TurnContext, "generation"> & {
-      kept: StoredEncoding;
+    { store, model, initialState, encoded, history }: Omit<TurnContext, "generation"> & {
+      encoded: StoredEncoding;
       history: Promise<Uint8Array | null>;
     },
   ): Promise<StoredTurn> {
     const { stateId, ttl, resumePoint: { info, conversation } } = this;
     const saved = this.meter.startStateSave();
     try {
-      const record = this.#record(finished);
-      const from = record.earlier ? { after: record.earlier.hash } : { model: model.fingerprint };
+      const snapshot = this.#finalSnapshot(finished);
+      const from = snapshot.earlier
+        ? { after: snapshot.earlier.hash }
+        : { model: model.fingerprint };
       const hashes = await store.prefixes.prefixHashes(
         from,
-        record.transcript.map(canonicalMessage),
+        snapshot.transcript.map(canonicalMessage),
       );
       const { hasHiddenText } = this.reply;
-      const prefix = record.rawText || hasHiddenText ? undefined : hashes.at(-1);
+      const prefix = snapshot.rawText || hasHiddenText ? undefined : hashes.at(-1);
       const names = { prefix, conversation, imported: info?.imported };
-      const next = archiveTurn(record, this.#sealed, hashes);
+      const next = archiveTurn(snapshot, this.#archivedCount, hashes);
       const content: StateContent = {
-        state: kept.bytes,
+        state: encoded.bytes,
         // The transcript does not show all text that the state has processed, so prefix caching
         // must not find this state or a later one.
         turn: encodeSnapshot(
           hasHiddenText ? { ...next, earlier: isolatedPrefix(next.earlier, "stop") } : next,
         ),
-        history: await appendEntries(await history, record.transcript.slice(0, this.#sealed)),
+        history: await appendEntries(
+          await history,
+          snapshot.transcript.slice(0, this.#archivedCount),
+        ),
         note: this.report({
           finishReason: finished.reason === "stop" ? "stop" : "length",
           usage: this.#usage(finished.sampledTokens),
           text: this.#text,
         }),
-        tokens: record.processedTokens,
+        tokens: snapshot.processedTokens,
         open: finished.reason !== "stop",
       };
       const parent = info?.id ?? null;
@@ -281,8 +298,8 @@ export class RunningTurn {
     const id = this.resumePoint.conversation?.id;
     return new InferenceError(
       "conversation_conflict",
-      `Conversation "${id}" has gone on elsewhere since this turn began; the reply is kept as ` +
-        `state "${this.stateId}", which state_id resumes`,
+      `Cannot move conversation "${id}": another request changed it during this turn; resume the ` +
+        `reply with state_id, it is stored as state "${this.stateId}"`,
       { param: "conversation", stateId: this.stateId },
     );
   }
@@ -296,14 +313,14 @@ export class RunningTurn {
   }
 
   /** Number of messages to move to the history: those of the resumed turn. */
-  get #sealed(): number {
+  get #archivedCount(): number {
     const { info, previous } = this.resumePoint;
     const before = info === null ? 0 : previous!.snapshot.transcript.length;
     return this.snapshot.transcript.length > before ? before : 0;
   }
 
   /** Returns the final snapshot, with all messages of the initial one. */
-  #record(
+  #finalSnapshot(
     { reason, pendingTokens, sampledTokens }: GenerationResult,
   ): TurnSnapshot {
     const { snapshot, reply, counts } = this;
@@ -315,7 +332,7 @@ export class RunningTurn {
       position: snapshot.position + sampledTokens,
       seed: snapshot.seed,
       counts,
-      undisplayedBytes: open ? reply.held : new Uint8Array(),
+      undisplayedBytes: open ? reply.undisplayedBytes : new Uint8Array(),
       earlier: snapshot.earlier,
       transcript: [...snapshot.transcript.slice(0, -1), { role: "assistant", content: reply.text }],
       ...(snapshot.rawText ? { rawText: true } : {}),
@@ -330,22 +347,22 @@ export class RunningTurn {
   }
 
   #usage(sampled: number): Usage {
-    const read = this.snapshot.processedTokens + this.snapshot.pending.length;
+    const promptTokens = this.snapshot.processedTokens + this.snapshot.pending.length;
     return {
-      prompt_tokens: read,
+      prompt_tokens: promptTokens,
       completion_tokens: sampled,
-      total_tokens: read + sampled,
+      total_tokens: promptTokens + sampled,
       prompt_tokens_details: {
         cached_tokens: this.snapshot.processedTokens - this.resumePoint.newlyProcessedTokens,
       },
     };
   }
 
-  #show(text: string): void {
+  #emit(text: string): void {
     if (text === "") return;
-    const tokens = this.#log?.take(this.reply.displayedByteCount);
+    const tokens = this.#tokenLog?.take(this.reply.displayedByteCount);
     // In a stream, the events keep the tokens until they are read.
-    if (this.#mostUnread === null) this.#told.push(...tokens ?? []);
+    if (this.#maxUnreadTokens === null) this.#emittedTokens.push(...tokens ?? []);
     this.events.push({ type: "text", text, ...(tokens ? { tokens } : {}) });
   }
 }

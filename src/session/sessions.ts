@@ -71,7 +71,7 @@ export class Sessions implements SessionApi {
   readonly tokens: TokenService;
   readonly #store: StateStore;
   readonly #telemetry: Telemetry;
-  readonly #underway: ActiveTurns;
+  readonly #activeTurns: ActiveTurns;
   readonly #starter: TurnStarter;
 
   /** Creates sessions for one model and one store. */
@@ -88,7 +88,7 @@ export class Sessions implements SessionApi {
     this.tokens = new TokenService(tokenizer, model);
     this.#store = store;
     this.#telemetry = rest.telemetry ?? NO_TELEMETRY;
-    this.#underway = rest.activeTurns ?? new ActiveTurns();
+    this.#activeTurns = rest.activeTurns ?? new ActiveTurns();
     const systemPrompts = rest.prefixCaching === false
       ? null
       : new SystemPrompts({ store, runner, tokenizer, model });
@@ -97,7 +97,7 @@ export class Sessions implements SessionApi {
       store,
       model,
       resumePoints: new ResumePointResolver({ store, model, systemPrompts }),
-      activeTurns: this.#underway,
+      activeTurns: this.#activeTurns,
       generation: {
         tenant: store.tenant,
         tokenizer,
@@ -127,11 +127,11 @@ export class Sessions implements SessionApi {
    * the first one that of the request, and its own final state. Throws as `start`.
    */
   async startAll(request: TurnRequest, choices: number, signal?: AbortSignal): Promise<Turn[]> {
-    const unbegun = this.#telemetry.turnsRequested(choices);
+    const onRejected = this.#telemetry.turnsRequested(choices);
     try {
       return await this.#starter.start(request, choices, signal);
     } catch (error) {
-      unbegun(error instanceof InferenceError ? error.code : "internal_error");
+      onRejected(error instanceof InferenceError ? error.code : "internal_error");
       throw error;
     }
   }
@@ -143,9 +143,9 @@ export class Sessions implements SessionApi {
    */
   async describe(
     id: string,
-    page: PageRequest & { take?: ReserveMemory | undefined } = {},
+    page: PageRequest & { reserve?: ReserveMemory | undefined } = {},
   ): Promise<StateDescription> {
-    await this.#cutShort(id);
+    await this.#waitIfCancelled(id);
     return await describeState(this.#store, id, page);
   }
 
@@ -154,16 +154,16 @@ export class Sessions implements SessionApi {
    * as `describe`.
    */
   async report(id: string): Promise<TurnReport | null> {
-    await this.#cutShort(id);
+    await this.#waitIfCancelled(id);
     const { info } = await this.#store.inspect(id);
     const note = await this.#store.readNote(info);
     return note && decodeReport(note);
   }
 
   /** Exports a state as a file. Throws as `describe`. */
-  async exportState(id: string, take?: ReserveMemory): Promise<ExportedState> {
-    await this.#cutShort(id);
-    return await exportState(this.#store, id, take);
+  async exportState(id: string, reserve?: ReserveMemory): Promise<ExportedState> {
+    await this.#waitIfCancelled(id);
+    return await exportState(this.#store, id, reserve);
   }
 
   get importLimit(): number {
@@ -193,7 +193,7 @@ export class Sessions implements SessionApi {
 
   /** Resolves when all running turns have ended and are stored. */
   async settled(): Promise<void> {
-    await this.#underway.settled();
+    await this.#activeTurns.settled();
     await this.#store.prefixes.settled();
   }
 
@@ -202,11 +202,11 @@ export class Sessions implements SessionApi {
    * error.
    */
   interrupt(): void {
-    this.#underway.interrupt();
+    this.#activeTurns.interrupt();
   }
 
   /** Waits for the turn that leads to `id` if it is cancelled and being stored. */
-  #cutShort(id: string): Promise<void> {
-    return this.#underway.waitIfCancelled(this.#store.tenant, id);
+  #waitIfCancelled(id: string): Promise<void> {
+    return this.#activeTurns.waitIfCancelled(this.#store.tenant, id);
   }
 }

@@ -23,13 +23,13 @@ import type { ExportedState } from "./session_api.ts";
 import type { ReserveMemory, SessionModel, TurnAccount } from "./session_types.ts";
 
 /** The file name shows only a part of the state's id, because the whole id permits resuming it. */
-const SHOWN_ID = "state_".length + 12;
+const SHOWN_ID_LENGTH = "state_".length + 12;
 
 /** Maximum size of an encoded state in addition to its numbers. */
 const STATE_OVERHEAD = 1024;
 
 /** Upper bound of token ids if the model is unknown. */
-const MOST_VOCABULARY = 2 ** 31;
+const MAX_VOCABULARY = 2 ** 31;
 
 export interface ImportStateOptions {
   store: StateStore;
@@ -47,17 +47,17 @@ export interface ImportStateOptions {
 export async function exportState(
   store: StateStore,
   id: string,
-  take?: ReserveMemory,
+  reserve?: ReserveMemory,
 ): Promise<ExportedState> {
-  const stored = take ? bytesOf((await store.inspect(id)).info) : 0;
-  take?.(stored);
+  const stored = reserve ? bytesOf((await store.inspect(id)).info) : 0;
+  reserve?.(stored);
   const { info, turn, history = null, state, open } = await store.load(id);
   const { model, created } = info;
   const parts = await encodeStateFile({ model, created, open, turn, history, state });
   const bytes = parts.reduce((sum, { length }) => sum + length, 0);
   // The file may be larger than the stored bytes, because the store may compress numbers.
-  take?.(Math.max(0, bytes - stored));
-  return { name: `${id.slice(0, SHOWN_ID)}.rwkvstate`, bytes, parts };
+  reserve?.(Math.max(0, bytes - stored));
+  return { name: `${id.slice(0, SHOWN_ID_LENGTH)}.rwkvstate`, bytes, parts };
 }
 
 /** Returns the maximum size of a state file for a model in bytes. */
@@ -83,7 +83,7 @@ export async function importState(
   });
   const { turn, history, state, open, created } = file;
   const record = checkSnapshot(turn, {
-    vocabulary: model?.vocabulary ?? MOST_VOCABULARY,
+    vocabulary: model?.vocabulary ?? MAX_VOCABULARY,
     open,
     isInitialState: state === null,
   });
@@ -106,7 +106,7 @@ export async function importState(
   };
   const parts = [content.state, content.turn, content.history];
   const bytes = parts.reduce((sum, part) => sum + (part?.length ?? 0), 0);
-  const free = await account?.reserveStorage(1, bytes);
+  const release = await account?.reserveStorage(1, bytes);
   try {
     await store.save(content, {
       id,
@@ -117,7 +117,7 @@ export async function importState(
       imported: true,
     });
   } finally {
-    free?.();
+    release?.();
   }
   return id;
 }
@@ -134,16 +134,16 @@ function assertFits({ model: of, stateBytes }: StateFileFacts, model: SessionMod
   if (hasOtherVocabulary(of, model.vocabularyHash)) {
     throw new InferenceError(
       "model_mismatch",
-      `Cannot use a state file: it was written with the vocabulary ${of.vocabularyHash}, this ` +
-        `worker has ${model.vocabularyHash}; start it with the other one (--vocab)`,
+      `Cannot use a state file: its vocabulary is ${of.vocabularyHash}, this worker uses ` +
+        `${model.vocabularyHash}; start the worker with the other vocabulary (--vocab)`,
       { param: "header.model.vocabularyHash" },
     );
   }
-  const most = stateLimit(model);
-  if (stateBytes === null || stateBytes <= most) return;
+  const maxBytes = stateLimit(model);
+  if (stateBytes === null || stateBytes <= maxBytes) return;
   throw invalid(
     "header.state.bytes",
-    `the state has ${stateBytes} bytes, those of this model have at most ${most}`,
+    `the state has ${stateBytes} bytes, the maximum of this model is ${maxBytes}`,
   );
 }
 

@@ -49,26 +49,26 @@ export interface Instructions {
   text: string;
 }
 
-export function encodeSnapshot(record: TurnSnapshot): Uint8Array {
-  return new TextEncoder().encode(JSON.stringify(storedFields(record)));
+export function encodeSnapshot(snapshot: TurnSnapshot): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(storedFields(snapshot)));
 }
 
 /** Names of the stored fields. */
 export type StoredField = keyof ReturnType<typeof storedFields>;
 
-function storedFields(record: TurnSnapshot) {
+function storedFields(snapshot: TurnSnapshot) {
   return {
     version: 1,
-    pending: record.pending,
-    absorbed: record.processedTokens,
-    position: record.position,
-    seed: record.seed.toString(),
-    counts: [...record.counts],
-    held: toHex(record.undisplayedBytes),
-    earlier: record.earlier,
-    transcript: record.transcript,
-    plain: record.rawText,
-    instructions: record.instructions,
+    pending: snapshot.pending,
+    absorbed: snapshot.processedTokens,
+    position: snapshot.position,
+    seed: snapshot.seed.toString(),
+    counts: [...snapshot.counts],
+    held: toHex(snapshot.undisplayedBytes),
+    earlier: snapshot.earlier,
+    transcript: snapshot.transcript,
+    plain: snapshot.rawText,
+    instructions: snapshot.instructions,
   };
 }
 
@@ -88,7 +88,7 @@ export function parseSnapshot(json: any): TurnSnapshot {
   if (json?.version !== 1) {
     throw new InferenceError(
       "state_damaged",
-      `Cannot read a turn of version ${String(json?.version)}: this worker reads 1`,
+      `Cannot read a turn of version ${String(json?.version)}: this worker supports version 1`,
       { param: "state_id" },
     );
   }
@@ -112,15 +112,15 @@ export function parseSnapshot(json: any): TurnSnapshot {
  * @param hashes The hash after each message of the transcript, see `PrefixIndex`.
  */
 export function archiveTurn(
-  record: TurnSnapshot,
+  snapshot: TurnSnapshot,
   count: number,
   hashes: readonly string[],
 ): TurnSnapshot {
-  if (count === 0) return record;
+  if (count === 0) return snapshot;
   return {
-    ...record,
-    earlier: { count: (record.earlier?.count ?? 0) + count, hash: hashes[count - 1] },
-    transcript: record.transcript.slice(count),
+    ...snapshot,
+    earlier: { count: (snapshot.earlier?.count ?? 0) + count, hash: hashes[count - 1] },
+    transcript: snapshot.transcript.slice(count),
   };
 }
 
@@ -141,7 +141,7 @@ export interface EarlierMessages {
 
 const NEWLINE = 10;
 /** Number of empty lines to skip before the next check of the time slice. */
-const EMPTY_LINES = 65_536;
+const EMPTY_LINES_PER_CHECK = 65_536;
 
 /**
  * Appends messages to a history; `null` if the result is empty. A history may have many megabytes,
@@ -181,7 +181,7 @@ export async function* historyLines(history: Uint8Array | null): AsyncGenerator<
   for (let start = 0; start < history.length;) {
     if (slice.isOver) await slice.next();
     // No worker writes empty lines, but an imported file may contain millions.
-    const empty = start + EMPTY_LINES;
+    const empty = start + EMPTY_LINES_PER_CHECK;
     while (history[start] === NEWLINE && start < empty) start++;
     const newline = history.indexOf(NEWLINE, start);
     const end = newline < 0 ? history.length : newline;
@@ -246,7 +246,7 @@ export function decodeReport(bytes: Uint8Array): TurnReport {
   if (version === 1) return { note, created, end };
   throw new InferenceError(
     "state_damaged",
-    `Cannot read a report of version ${String(version)}: this worker reads 1`,
+    `Cannot read a report of version ${String(version)}: this worker supports version 1`,
     { param: "state_id" },
   );
 }

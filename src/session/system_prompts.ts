@@ -38,12 +38,12 @@ export interface PromptContext {
 }
 
 /** Minimum length of a stored prompt. Prefilling a shorter one is faster than loading its state. */
-const LEAST_TOKENS = 32;
+const MIN_TOKENS = 32;
 
 export class SystemPrompts {
   readonly #options: SystemPromptsOptions;
   /** Prefills in progress, by hash. */
-  readonly #reading = new Map<string, Promise<ProcessedPrompt | null>>();
+  readonly #inProgress = new Map<string, Promise<ProcessedPrompt | null>>();
 
   constructor(options: SystemPromptsOptions) {
     this.#options = options;
@@ -59,26 +59,28 @@ export class SystemPrompts {
   async prefillAndStore(
     messages: readonly Message[],
     hashes: readonly string[],
-    { bounds, ...reader }: PromptContext & { bounds: PromptLimits },
+    { promptLimits, ...context }: PromptContext & { promptLimits: PromptLimits },
   ): Promise<ProcessedPrompt | null> {
     const end = messages.findIndex((message) => !isSystem(message));
     if (end <= 0) return null;
     const prompt = messages.slice(0, end);
-    const tokenizer = bounds.limitCodec(this.#options.tokenizer);
+    const tokenizer = promptLimits.limitCodec(this.#options.tokenizer);
     const tokens = await encodeMessages(prompt, tokenizer);
-    if (tokens.length < LEAST_TOKENS) return null;
+    if (tokens.length < MIN_TOKENS) return null;
     const rest = await encodeMessages(messages.slice(end), tokenizer);
-    bounds.assertWithinLimit(tokens.length + rest.length + tokenizer.encode(REPLY_START).length);
+    promptLimits.assertWithinLimit(
+      tokens.length + rest.length + tokenizer.encode(REPLY_START).length,
+    );
     const hash = hashes[end - 1];
-    const others = this.#reading.get(hash);
-    if (others) return await others;
-    const reading = this.#read(prompt, tokens, { ...reader, hash })
-      .finally(() => this.#reading.delete(hash));
-    this.#reading.set(hash, reading);
-    return await reading;
+    const existing = this.#inProgress.get(hash);
+    if (existing) return await existing;
+    const prefilling = this.#prefill(prompt, tokens, { ...context, hash })
+      .finally(() => this.#inProgress.delete(hash));
+    this.#inProgress.set(hash, prefilling);
+    return await prefilling;
   }
 
-  async #read(
+  async #prefill(
     prompt: readonly Message[],
     tokens: readonly number[],
     { hash, signal, account }: PromptContext & { hash: string },

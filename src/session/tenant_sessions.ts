@@ -11,7 +11,7 @@ import { ActiveTurns } from "./turn_handle.ts";
 /** Options of tenant sessions. */
 export interface TenantSessionsOptions {
   /** Creates the sessions of a tenant, whose turns are registered in `activeTurns`. */
-  open: (tenant: string, underway: ActiveTurns) => Sessions;
+  open: (tenant: string, activeTurns: ActiveTurns) => Sessions;
   /** Maximum number of tenants in memory. */
   maxTenants?: number | undefined;
 }
@@ -19,39 +19,41 @@ export interface TenantSessionsOptions {
 /** The sessions of all tenants of a worker. */
 export class TenantSessions implements SessionsByTenant {
   readonly #open: TenantSessionsOptions["open"];
-  readonly #most: number;
-  readonly #underway = new ActiveTurns();
+  readonly #maxTenants: number;
+  readonly #activeTurns = new ActiveTurns();
   /** In order of use. */
-  readonly #held = new Map<string, Sessions>();
+  readonly #sessions = new Map<string, Sessions>();
 
   /** Creates a registry that opens sessions on demand. */
   constructor({ open, maxTenants = 1_000 }: TenantSessionsOptions) {
     this.#open = open;
-    this.#most = maxTenants;
+    this.#maxTenants = maxTenants;
   }
 
   /** Number of tenants in memory. */
   get size(): number {
-    return this.#held.size;
+    return this.#sessions.size;
   }
 
   /** Returns the sessions of a tenant. */
   forTenant(tenant: string): Sessions {
-    const sessions = this.#held.get(tenant) ?? this.#open(tenant, this.#underway);
-    this.#held.delete(tenant);
-    this.#held.set(tenant, sessions);
-    if (this.#held.size > this.#most) this.#held.delete(this.#held.keys().next().value!);
+    const sessions = this.#sessions.get(tenant) ?? this.#open(tenant, this.#activeTurns);
+    this.#sessions.delete(tenant);
+    this.#sessions.set(tenant, sessions);
+    if (this.#sessions.size > this.#maxTenants) {
+      this.#sessions.delete(this.#sessions.keys().next().value!);
+    }
     return sessions;
   }
 
   /** Resolves when the running turns of all tenants have ended and are stored. */
   async settled(): Promise<void> {
-    await this.#underway.settled();
-    await Promise.all([...this.#held.values()].map((sessions) => sessions.settled()));
+    await this.#activeTurns.settled();
+    await Promise.all([...this.#sessions.values()].map((sessions) => sessions.settled()));
   }
 
   /** Ends the running turns of all tenants. Each is stored as far as it was generated. */
   interrupt(): void {
-    this.#underway.interrupt();
+    this.#activeTurns.interrupt();
   }
 }

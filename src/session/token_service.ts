@@ -26,7 +26,7 @@ export class TokenService implements TokenApi {
    * @throws InferenceError `invalid_value` for too many tokens
    */
   tokenize(text: string): number[] {
-    return this.#bounded("prompt").encode(text);
+    return this.#limitedCodec("prompt").encode(text);
   }
 
   /**
@@ -36,7 +36,7 @@ export class TokenService implements TokenApi {
    * @throws InferenceError `invalid_value` if such a turn is invalid, or for too many tokens
    */
   async tokenizeMessages(messages: readonly Message[]): Promise<number[]> {
-    const tokenizer = this.#bounded("messages");
+    const tokenizer = this.#limitedCodec("messages");
     const { pending } = await buildPrompt(null, messages, {
       tokenizer,
       seed: 0n,
@@ -55,28 +55,28 @@ export class TokenService implements TokenApi {
     for (const [i, id] of ids.entries()) {
       if (id === this.#tokenizer.endOfText) continue;
       const bytes = id < this.#model.vocabulary ? this.#tokenizer.tokenBytes(id) : undefined;
-      if (bytes === undefined) throw this.#unknown(id, i);
+      if (bytes === undefined) throw this.#unknownToken(id, i);
       parts.push(bytes);
     }
     return new TextDecoder("utf-8", { ignoreBOM: true }).decode(await joinInSlices(parts));
   }
 
-  #bounded(param: string): TokenCodec {
+  #limitedCodec(param: string): TokenCodec {
     return limitedCodec(this.#tokenizer, MAX_TOKENIZED, () => {
       return new InferenceError(
         "invalid_value",
-        `${param}: there are more than ${MAX_TOKENIZED} tokens; send it in parts`,
+        `${param}: the input has more than ${MAX_TOKENIZED} tokens; send it in parts`,
         { param },
       );
     });
   }
 
-  #unknown(id: number, at: number): InferenceError {
+  #unknownToken(id: number, at: number): InferenceError {
     const param = `tokens[${at}]`;
     return new InferenceError(
       "invalid_value",
-      `${param}: the vocabulary has no token ${id}; send ids that /v1/tokenize gives, ` +
-        `all below ${this.#model.vocabulary}`,
+      `${param}: the vocabulary has no token ${id}; send ids from /v1/tokenize, ` +
+        `which are below ${this.#model.vocabulary}`,
       { param },
     );
   }

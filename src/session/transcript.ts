@@ -25,10 +25,10 @@ export interface StoredTranscript {
 export async function openTranscript(
   store: StateStore,
   id: string,
-  take?: ReserveMemory,
+  reserve?: ReserveMemory,
 ): Promise<StoredTranscript> {
   const { info, turn } = await store.inspect(id);
-  take?.(textBytesOf(info));
+  reserve?.(textBytesOf(info));
   return { info, snapshot: decodeSnapshot(turn) };
 }
 
@@ -76,9 +76,9 @@ export async function readPage(
 export async function describeState(
   store: StateStore,
   id: string,
-  { take, ...page }: PageRequest & { take?: ReserveMemory | undefined } = {},
+  { reserve, ...page }: PageRequest & { reserve?: ReserveMemory | undefined } = {},
 ): Promise<StateDescription> {
-  const stored = await openTranscript(store, id, take);
+  const stored = await openTranscript(store, id, reserve);
   const { messages, total, hasMore } = await readPage(store, stored, page);
   const { info, snapshot } = stored;
   return {

@@ -119,7 +119,7 @@ export interface TrackedTurn {
  */
 export class ActiveTurns {
   readonly #turns = new Map<string, TrackedTurn>();
-  readonly #chores = new Set<Promise<void>>();
+  readonly #backgroundWork = new Set<Promise<void>>();
 
   /** Registers a turn of a tenant until it has ended. */
   add(tenant: string, turn: TrackedTurn): void {
@@ -136,14 +136,15 @@ export class ActiveTurns {
 
   /** Registers background work. Its errors are ignored here. */
   runInBackground(work: Promise<unknown>): void {
-    const chore = work.then(() => {}, () => {}).finally(() => this.#chores.delete(chore));
-    this.#chores.add(chore);
+    const settled = work.then(() => {}, () => {})
+      .finally(() => this.#backgroundWork.delete(settled));
+    this.#backgroundWork.add(settled);
   }
 
   /** Resolves when all turns have ended and are stored, and all background work is done. */
   async settled(): Promise<void> {
     await Promise.all([...this.#turns.values()].map(({ done }) => done));
-    await Promise.all(this.#chores);
+    await Promise.all(this.#backgroundWork);
   }
 
   /** Ends all turns. Each is stored as far as it was generated, and its client gets an error. */
@@ -162,7 +163,7 @@ export class TokenLog {
   /**
    * Tokens that are not displayed completely, each with the offset of its end in the reply's bytes.
    */
-  readonly #waiting: { told: TextToken; end: number }[] = [];
+  readonly #waiting: { token: TextToken; end: number }[] = [];
   #bytes: number;
 
   /**
@@ -177,20 +178,20 @@ export class TokenLog {
 
   /** Adds a sampled token. */
   push(token: number, { logprob, top }: TokenLogprobs): void {
-    const told = this.#chance(token, logprob);
-    this.#bytes += told.bytes.length;
-    const likely = top.map(({ token, logprob }) => this.#chance(token, logprob));
-    this.#waiting.push({ told: { ...told, top: likely }, end: this.#bytes });
+    const sampled = this.#probability(token, logprob);
+    this.#bytes += sampled.bytes.length;
+    const alternatives = top.map(({ token, logprob }) => this.#probability(token, logprob));
+    this.#waiting.push({ token: { ...sampled, top: alternatives }, end: this.#bytes });
   }
 
   /** Removes and returns the tokens within the first `displayed` bytes. */
-  take(seen: number): TextToken[] {
-    const count = this.#waiting.findIndex(({ end }) => end > seen);
+  take(displayed: number): TextToken[] {
+    const count = this.#waiting.findIndex(({ end }) => end > displayed);
     return this.#waiting.splice(0, count < 0 ? this.#waiting.length : count)
-      .map(({ told }) => told);
+      .map(({ token }) => token);
   }
 
-  #chance(token: number, logprob: number): TokenProbability {
+  #probability(token: number, logprob: number): TokenProbability {
     return { token, bytes: this.#tokenizer.tokenBytes(token) ?? new Uint8Array(), logprob };
   }
 }

@@ -28,7 +28,7 @@ export class TurnMeter {
   readonly #options: TurnMeterOptions;
   readonly #parts: TurnPhase[] = [];
   /** Reports the metrics of the turn, once. */
-  #tell: ((turn: TurnMetrics) => void) | null;
+  #report: ((turn: TurnMetrics) => void) | null;
   #submitted = 0;
   #charge: TokenCharge | null = null;
   /** Times of the first and the last tokens. */
@@ -37,7 +37,7 @@ export class TurnMeter {
 
   constructor(options: TurnMeterOptions) {
     this.#options = options;
-    this.#tell = options.telemetry.turnStarted();
+    this.#report = options.telemetry.turnStarted();
   }
 
   /** Records that the turn waits for a slot. */
@@ -65,7 +65,7 @@ export class TurnMeter {
   async measureStateLoad<T>(state: Promise<T>): Promise<T> {
     const from = this.#options.clock();
     const loaded = await state;
-    this.#part("state load", from, this.#options.clock());
+    this.#addPhase("state load", from, this.#options.clock());
     return loaded;
   }
 
@@ -79,7 +79,7 @@ export class TurnMeter {
     return (stored) => {
       const bytes = stored && blobsOf(stored).reduce((sum, { bytes }) => sum + bytes, 0);
       telemetry.stateSaved(bytes, (clock() - start) / 1000);
-      this.#part("state save", start, clock());
+      this.#addPhase("state save", start, clock());
     };
   }
 
@@ -91,7 +91,7 @@ export class TurnMeter {
   ended(reason: GenerationResult["reason"], queued: number | null, usage: Usage): void {
     const { prompt_tokens, prompt_tokens_details, completion_tokens } = usage;
     const read = this.#options.processesPrompt;
-    if (queued !== null) this.#partsOf(this.#submitted + queued);
+    if (queued !== null) this.#addPhases(this.#submitted + queued);
     this.#end({
       outcome: OUTCOME[reason],
       queuedSeconds: queued === null ? null : queued / 1000,
@@ -105,9 +105,9 @@ export class TurnMeter {
    * Reports a failed turn. Has no effect after `ended`, when only moving the conversation can fail.
    */
   failed(error: unknown): void {
-    const gone = error instanceof InferenceError && error.code === "cancelled";
+    const cancelled = error instanceof InferenceError && error.code === "cancelled";
     this.#end({
-      outcome: gone ? "cancelled" : "error",
+      outcome: cancelled ? "cancelled" : "error",
       queuedSeconds: null,
       promptTokens: 0,
       cachedTokens: 0,
@@ -120,20 +120,20 @@ export class TurnMeter {
    *
    * @param placed When it got its slot.
    */
-  #partsOf(placed: number): void {
-    this.#part("queue", this.#submitted, placed);
+  #addPhases(slotTime: number): void {
+    this.#addPhase("queue", this.#submitted, slotTime);
     if (this.#first === null || this.#last === null) return;
-    this.#part("prefill", placed, this.#first);
-    this.#part("decode", this.#first, this.#last);
+    this.#addPhase("prefill", slotTime, this.#first);
+    this.#addPhase("decode", this.#first, this.#last);
   }
 
-  #part(name: TurnPhase["name"], from: number, to: number): void {
+  #addPhase(name: TurnPhase["name"], from: number, to: number): void {
     this.#parts.push({ name, startMs: from, endMs: Math.max(from, to) });
   }
 
   #end(turn: Omit<TurnMetrics, "seconds" | "phases">): void {
     const { clock, startedAt } = this.#options;
-    this.#tell?.({ ...turn, seconds: (clock() - startedAt) / 1000, phases: this.#parts });
-    this.#tell = null;
+    this.#report?.({ ...turn, seconds: (clock() - startedAt) / 1000, phases: this.#parts });
+    this.#report = null;
   }
 }

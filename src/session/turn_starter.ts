@@ -69,19 +69,19 @@ export class TurnStarter {
     assertConsistent(request, choices);
     assertLogprobsFit(request, choices, generation.limits);
     if (request.constraint !== undefined) await runner.prepareConstraint(request.constraint);
-    const free = await reserveStorage(request, choices, model);
+    const release = await reserveStorage(request, choices, model);
     let turns: Turn[] = [];
     try {
-      return turns = await this.#startAnew(request, choices, signal);
+      return turns = await this.#startWithRetries(request, choices, signal);
     } finally {
       // A streamed turn is stored already; others are stored when they end.
-      if (request.stream) free();
-      else void Promise.allSettled(turns.map((turn) => turn.result())).then(free);
+      if (request.stream) release();
+      else void Promise.allSettled(turns.map((turn) => turn.result())).then(release);
     }
   }
 
   /** Retries while the resumed state is being replaced. */
-  async #startAnew(
+  async #startWithRetries(
     request: TurnRequest,
     choices: number,
     signal: AbortSignal | undefined,
@@ -92,7 +92,7 @@ export class TurnStarter {
     }
     throw new InferenceError(
       "store_unavailable",
-      `Cannot resume state "${request.stateId}": it changed ${ATTEMPTS} times meanwhile`,
+      `Cannot resume state "${request.stateId}": it was replaced ${ATTEMPTS} times meanwhile; retry`,
       { param: "state_id" },
     );
   }
@@ -115,31 +115,31 @@ export class TurnStarter {
       clock,
       generation: { limits, tokenizer },
     } = this.#options;
-    const came = clock();
+    const startedAt = clock();
     if (request.stateId !== undefined) {
       await activeTurns.waitIfCancelled(store.tenant, request.stateId);
     }
-    const bounds = new PromptLimits(request, { limits, telemetry });
-    const origin = await resumePoints.resolve(request, { signal, bounds });
-    const plan = await buildPrompt(origin.previous, origin.messages, {
-      tokenizer: bounds.limitCodec(tokenizer),
+    const promptLimits = new PromptLimits(request, { limits, telemetry });
+    const resumePoint = await resumePoints.resolve(request, { signal, promptLimits });
+    const snapshot = await buildPrompt(resumePoint.previous, resumePoint.messages, {
+      tokenizer: promptLimits.limitCodec(tokenizer),
       seed: request.seed,
       freshSeed: () => this.#freshSeed(),
       prompt: request.prompt,
-      instructions: origin.instructions,
+      instructions: resumePoint.instructions,
       continueFinalMessage: request.continueFinalMessage,
       ignoreEos: request.ignoreEos,
     });
-    bounds.assertWithinLimit(plan.pending.length);
-    if (signal?.aborted) throw new InferenceError("cancelled", "The client has gone");
+    promptLimits.assertWithinLimit(snapshot.pending.length);
+    if (signal?.aborted) throw new InferenceError("cancelled", "The client disconnected");
 
     const turns = Array.from({ length: choices }, (_, i) => {
-      return this.#prepare(request, { origin, plan, came, choices }, i);
+      return this.#prepare(request, { resumePoint, snapshot, startedAt, choices }, i);
     });
-    for (const turn of turns) this.#watch(turn, signal);
+    for (const turn of turns) this.#register(turn, signal);
     let started: Turn[] | null = null;
     try {
-      started = await this.#submit(request, turns, origin.info);
+      started = await this.#submit(request, turns, resumePoint.info);
     } finally {
       if (started === null) { for (const turn of turns) turn.abandon(); }
     }
@@ -158,7 +158,7 @@ export class TurnStarter {
   ): Promise<Turn[] | null> {
     const { runner, store, model, activeTurns, generation } = this.#options;
     const [{ meter }] = turns;
-    const state = parent && this.#sourceOf(parent, meter);
+    const state = parent && this.#stateSource(parent, meter);
     for (const turn of turns) turn.meter.submitted();
     const generations = runner.submitAll(
       turns.map((turn) => ({ ...generationRequest(request, turn, generation), state })),
@@ -166,32 +166,34 @@ export class TurnStarter {
     chargeTurns(request, turns, generations);
     // An error below may prevent awaiting these promises.
     for (const { finished } of generations) finished.catch(() => {});
-    const begins = request.stream && request.store !== false;
-    const begun = begins ? await this.#begin(turns, parent) : turns.map(() => null);
-    if (begun === null) return null;
+    const storesInitialStates = request.stream && request.store !== false;
+    const initialStates = storesInitialStates
+      ? await this.#storeInitialStates(turns, parent)
+      : turns.map(() => null);
+    if (initialStates === null) return null;
     // Extends the parent's lifetime in the background. If that fails, the next use extends it.
     if (parent !== null) activeTurns.runInBackground(store.renew(parent));
     return turns.map((turn, i) =>
-      this.#run(turn, { generation: generations[i], initialState: begun[i], store, model })
+      this.#run(turn, { generation: generations[i], initialState: initialStates[i], store, model })
     );
   }
 
   #prepare(
     request: TurnRequest,
-    { origin, plan, came, choices }: {
-      origin: ResumePoint;
-      plan: TurnSnapshot;
-      came: number;
+    { resumePoint, snapshot, startedAt, choices }: {
+      resumePoint: ResumePoint;
+      snapshot: TurnSnapshot;
+      startedAt: number;
       choices: number;
     },
     choice: number,
   ): RunningTurn {
     const { store, telemetry, clock, generation: { tokenizer, limits } } = this.#options;
-    const { transcript, undisplayedBytes, counts, rawText } = plan;
+    const { transcript, undisplayedBytes, counts, rawText } = snapshot;
     const text = transcript[transcript.length - 1].content;
     return new RunningTurn({
       stateId: store.newId(),
-      snapshot: { ...plan, seed: BigInt.asUintN(64, plan.seed + BigInt(choice)) },
+      snapshot: { ...snapshot, seed: BigInt.asUintN(64, snapshot.seed + BigInt(choice)) },
       reply: new Reply(tokenizer, {
         stop: request.stop,
         text,
@@ -200,7 +202,7 @@ export class TurnStarter {
         ignoreEos: request.ignoreEos,
       }),
       counts: new Map(counts),
-      resumePoint: origin,
+      resumePoint: resumePoint,
       ttl: request.ttl,
       created: clock(),
       store: request.store ?? true,
@@ -212,7 +214,7 @@ export class TurnStarter {
       meter: new TurnMeter({
         telemetry,
         clock,
-        startedAt: came,
+        startedAt: startedAt,
         // All choices share one prompt.
         processesPrompt: choice === 0,
       }),
@@ -220,12 +222,12 @@ export class TurnStarter {
   }
 
   /** Registers a turn and cancels it when `signal` aborts. */
-  #watch(turn: RunningTurn, signal: AbortSignal | undefined): void {
+  #register(turn: RunningTurn, signal: AbortSignal | undefined): void {
     const { store, activeTurns } = this.#options;
-    const cut = () => turn.cancel("gone");
-    signal?.addEventListener("abort", cut, { once: true });
+    const cancel = () => turn.cancel("client_disconnected");
+    signal?.addEventListener("abort", cancel, { once: true });
     activeTurns.add(store.tenant, turn);
-    turn.done.then(() => signal?.removeEventListener("abort", cut));
+    turn.done.then(() => signal?.removeEventListener("abort", cancel));
   }
 
   /**
@@ -235,22 +237,24 @@ export class TurnStarter {
    * @returns `null` if the parent was replaced meanwhile; otherwise the initial state of each turn,
    * which is `null` if the store is unreachable
    */
-  async #begin(
+  async #storeInitialStates(
     turns: readonly RunningTurn[],
     parent: StateInfo | null,
   ): Promise<(StateInfo | null)[] | null> {
     const { store, model } = this.#options;
-    const begun = await Promise.allSettled(
+    const initialStates = await Promise.allSettled(
       turns.map((turn) => {
         const { snapshot, stateId, ttl } = turn;
         const note = turn.report(null);
         return store.begin(parent, encodeSnapshot(snapshot), { id: stateId, model, ttl, note });
       }),
     );
-    const infos = begun.flatMap((one) => one.status === "fulfilled" ? one.value ?? [] : []);
-    if (infos.length === turns.length) return infos;
-    await Promise.allSettled(infos.map(({ id }) => store.delete(id)));
-    const failed = begun.find(({ status }) => status === "rejected");
+    const stored = initialStates.flatMap((one) =>
+      one.status === "fulfilled" ? one.value ?? [] : []
+    );
+    if (stored.length === turns.length) return stored;
+    await Promise.allSettled(stored.map(({ id }) => store.delete(id)));
+    const failed = initialStates.find(({ status }) => status === "rejected");
     if (failed?.status !== "rejected") return null;
     const { reason } = failed;
     if (reason instanceof InferenceError && reason.code === "store_unavailable") {
@@ -259,10 +263,10 @@ export class TurnStarter {
     throw reason;
   }
 
-  #run(turn: RunningTurn, underway: TurnContext): Turn {
+  #run(turn: RunningTurn, context: TurnContext): Turn {
     const { events } = turn;
-    const stateId = underway.initialState && turn.stateId;
-    const result = turn.run(underway);
+    const stateId = context.initialState && turn.stateId;
+    const result = turn.run(context);
     result.catch(() => {}); // the events report it, too; a caller may use only one of the two
     return new TurnHandle({
       id: newId("", this.#options.random),
@@ -271,7 +275,7 @@ export class TurnStarter {
       stateId,
       events,
       result,
-      cancel: () => turn.cancel("gone"),
+      cancel: () => turn.cancel("client_disconnected"),
     });
   }
 
@@ -279,7 +283,7 @@ export class TurnStarter {
    * Returns the source from which the scheduler loads a state. A state's blob never changes, so its
    * id identifies a state that is still in a slot.
    */
-  #sourceOf(info: StateInfo, meter: TurnMeter): StateSource | null {
+  #stateSource(info: StateInfo, meter: TurnMeter): StateSource | null {
     if (info.state === null) return null;
     const { store } = this.#options;
     const load = async () => decodeState((await meter.measureStateLoad(store.readState(info)))!);

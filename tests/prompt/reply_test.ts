@@ -55,9 +55,9 @@ Deno.test("held bytes are shown when the reply goes on", () => {
   for (const token of ids(" a\n")) shown += first.push(token);
   shown += first.flushDisplayable();
   assert.equal(shown, "a");
-  const more = new Reply(tokenizer, { text: shown, undisplayedBytes: first.held });
+  const more = new Reply(tokenizer, { text: shown, undisplayedBytes: first.undisplayedBytes });
   assert.equal(more.push(ids("b")[0]), "\nb");
-  const over = new Reply(tokenizer, { text: shown, undisplayedBytes: first.held });
+  const over = new Reply(tokenizer, { text: shown, undisplayedBytes: first.undisplayedBytes });
   assert.equal(over.push(11), "");
   assert.ok(over.ended);
 });

@@ -49,7 +49,7 @@ Deno.test("nothing is shown that may begin a stop, nor half a character", () => 
   assert.equal(matcher.push(bytes("!")), "EN!");
   assert.equal(matcher.push(Uint8Array.of(0xe2, 0x82)), "");
   assert.equal(matcher.push(Uint8Array.of(0xac, 0x0a)), "€");
-  assert.deepEqual(matcher.held, Uint8Array.of(0x0a));
+  assert.deepEqual(matcher.undisplayedBytes, Uint8Array.of(0x0a));
   assert.equal(matcher.push(bytes("\nmore")), "");
   assert.ok(matcher.stopped);
 });
@@ -59,14 +59,14 @@ Deno.test("a cut reply shows what other stops held back, and keeps the rest", ()
     const matcher = new StopMatcher(["\n\n", "\nUser:"]);
     return [
       matcher.push(bytes(text)) + matcher.flushDisplayable(),
-      new TextDecoder().decode(matcher.held),
+      new TextDecoder().decode(matcher.undisplayedBytes),
     ];
   };
   assert.deepEqual(held("a\nUs"), ["a\nUs", ""]);
   assert.deepEqual(held("a\n"), ["a", "\n"]);
   const matcher = new StopMatcher(["\n\n"]);
   assert.equal(matcher.push(Uint8Array.of(97, 0xf0, 0x9f)) + matcher.flushDisplayable(), "a");
-  assert.deepEqual(matcher.held, Uint8Array.of(0xf0, 0x9f));
+  assert.deepEqual(matcher.undisplayedBytes, Uint8Array.of(0xf0, 0x9f));
 });
 
 Deno.test("a stop may have begun in what was shown or held before", () => {
