@@ -106,7 +106,7 @@ export class SimulatedWorker {
     if (state === null) {
       throw new InferenceError(
         "overloaded",
-        "No slot was free in all the time that a turn may take",
+        "Cannot run the turn: no slot was free within its time limit; retry later",
       );
     }
     await this.#clock.wait(kv.save);

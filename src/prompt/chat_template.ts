@@ -54,24 +54,24 @@ const CHUNK_UNITS = 8192;
 export function cleanText(text: string): string {
   if (!text.includes("\n") && !text.includes("\r")) return text.trim();
   // Works on code units: a string for each of millions of lines would be slow.
-  const kept = new Uint16Array(text.length + 1);
+  const buffer = new Uint16Array(text.length + 1);
   let [length, line, blank] = [0, 0, true];
   for (let at = 0; at <= text.length; at++) {
     const code = at < text.length ? text.charCodeAt(at) : NEWLINE;
     if (code !== NEWLINE && code !== RETURN) {
-      kept[length++] = code;
+      buffer[length++] = code;
       blank &&= code === SPACE || code === TAB;
       continue;
     }
     if (blank) length = line;
-    else kept[length++] = NEWLINE;
+    else buffer[length++] = NEWLINE;
     line = length;
     blank = true;
     if (code === RETURN && text.charCodeAt(at + 1) === NEWLINE) at++;
   }
   let clean = "";
   for (let at = 0; at < length; at += CHUNK_UNITS) {
-    const units = kept.subarray(at, Math.min(at + CHUNK_UNITS, length));
+    const units = buffer.subarray(at, Math.min(at + CHUNK_UNITS, length));
     clean += Reflect.apply(String.fromCharCode, null, units);
   }
   return clean.trim();

@@ -10,8 +10,8 @@ import { StopMatcher } from "./stop_matcher.ts";
 
 /** The tokenizer methods that sessions use. */
 export interface TokenCodec {
-  /** Returns the ids of a text. Stops after `most` + 1 ids. */
-  encode(text: string, most?: number): number[];
+  /** Returns the ids of a text. Stops after `limit` + 1 ids. */
+  encode(text: string, limit?: number): number[];
   /** Returns the bytes of a token; `undefined` if the id is unknown or has no bytes. */
   tokenBytes(id: number): Uint8Array | undefined;
   /** Id of the end-of-text token, if there is one. */
@@ -60,15 +60,18 @@ export class Reply {
     this.#tokenizer = tokenizer;
     this.#plain = rawText;
     this.#text = text;
-    const shown = new TextEncoder().encode(text);
+    const displayed = new TextEncoder().encode(text);
     this.#endOfText = ignoreEos ? null : tokenizer.endOfText;
     const always = rawText || ignoreEos ? [] : [TURN_END];
     this.#matcher = new StopMatcher([...always, ...stop], {
-      displayedBytes: shown,
+      displayedBytes: displayed,
       undisplayedBytes: undisplayedBytes,
       alwaysStop: always.length,
     });
-    this.#newlines = trailingNewlines(this.#matcher.undisplayedBytes, trailingNewlines(shown, 0));
+    this.#newlines = trailingNewlines(
+      this.#matcher.undisplayedBytes,
+      trailingNewlines(displayed, 0),
+    );
   }
 
   /** All displayed text, including that of earlier turns of the same reply. */
@@ -110,14 +113,14 @@ export class Reply {
     const text = this.#display(this.#matcher.push(bytes));
     if (this.#matcher.stopped) this.#ended = true;
     if (this.#matcher.stopped && !this.#plain) {
-      const kept = bytes.subarray(0, turnEnd(bytes, this.#newlines));
-      if (kept.length < bytes.length) this.#lastToken = this.#encode(kept);
-      this.#newlines = trailingNewlines(kept, this.#newlines);
+      const retained = bytes.subarray(0, turnEnd(bytes, this.#newlines));
+      if (retained.length < bytes.length) this.#lastToken = this.#encode(retained);
+      this.#newlines = trailingNewlines(retained, this.#newlines);
       const { discardedBytes } = this.#matcher;
-      const unread = this.#lastToken === null ? 0 : bytes.length - kept.length;
-      this.#hidesText = discardedBytes.subarray(0, discardedBytes.length - unread).some((byte) =>
-        byte !== NEWLINE
-      );
+      const unprocessed = this.#lastToken === null ? 0 : bytes.length - retained.length;
+      this.#hidesText = discardedBytes.subarray(0, discardedBytes.length - unprocessed).some((
+        byte,
+      ) => byte !== NEWLINE);
     } else {
       this.#newlines = trailingNewlines(bytes, this.#newlines);
     }

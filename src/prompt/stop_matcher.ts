@@ -103,9 +103,9 @@ export class StopMatcher {
     const text = new TextDecoder("utf-8", { ignoreBOM: true })
       .decode(this.#bytes.subarray(this.#displayedEnd, end));
     this.#displayedByteCount += end - this.#displayedEnd;
-    const keep = Math.max(0, end - this.#longest);
-    this.#bytes = this.#bytes.slice(keep);
-    this.#displayedEnd = end - keep;
+    const start = Math.max(0, end - this.#longest);
+    this.#bytes = this.#bytes.slice(start);
+    this.#displayedEnd = end - start;
     return text;
   }
 
@@ -149,8 +149,8 @@ export function incompleteAt(bytes: Uint8Array): number {
   for (let back = 1; back <= Math.min(3, bytes.length); back++) {
     const byte = bytes[bytes.length - back];
     if (byte >= 0x80 && byte < 0xc0) continue;
-    const wanted = byte >= 0xf0 && byte < 0xf5 ? 4 : byte >= 0xe0 && byte < 0xf0 ? 3 : 2;
-    return byte >= 0xc2 && byte < 0xf5 && back < wanted ? bytes.length - back : bytes.length;
+    const expected = byte >= 0xf0 && byte < 0xf5 ? 4 : byte >= 0xe0 && byte < 0xf0 ? 3 : 2;
+    return byte >= 0xc2 && byte < 0xf5 && back < expected ? bytes.length - back : bytes.length;
   }
   return bytes.length;
 }

@@ -14,41 +14,41 @@ export function filterTokens(
   { topP, topK }: { topP: number; topK: number },
 ): number[] {
   const limit = topK === 0 ? Infinity : topK;
-  const { least, above } = topP >= 1 && limit >= probabilities.length
-    ? { least: 0, above: 0 }
-    : findLeast(probabilities, topP >= 1 ? Infinity : topP, limit);
-  const kept: number[] = [];
+  const { minimum, above } = topP >= 1 && limit >= probabilities.length
+    ? { minimum: 0, above: 0 }
+    : findMinimum(probabilities, topP >= 1 ? Infinity : topP, limit);
+  const remaining: number[] = [];
   let equals = limit - above;
   for (let id = 0; id < probabilities.length; id++) {
     const p = probabilities[id];
-    if (p > least || (p === least && p > 0 && equals-- > 0)) kept.push(id);
+    if (p > minimum || (p === minimum && p > 0 && equals-- > 0)) remaining.push(id);
   }
-  return kept;
+  return remaining;
 }
 
 /**
  * Returns the smallest remaining probability and the number of probabilities above it. Visits the
- * probabilities in descending order until their sum is `enough` or their number is `limit`.
+ * probabilities in descending order until their sum is `threshold` or their number is `limit`.
  */
-function findLeast(
+function findMinimum(
   probabilities: Float64Array,
-  enough: number,
+  threshold: number,
   limit: number,
-): { least: number; above: number } {
-  let least = Infinity;
+): { minimum: number; above: number } {
+  let minimum = Infinity;
   let count = 0;
   let above = 0;
   let cumulative = 0;
   for (const band of descendingBands(probabilities)) {
     for (let i = band.length - 1; i >= 0; i--) {
-      if (band[i] < least) above = count;
-      least = band[i];
+      if (band[i] < minimum) above = count;
+      minimum = band[i];
       count++;
-      cumulative += least;
-      if (cumulative >= enough || count >= limit) return { least, above };
+      cumulative += minimum;
+      if (cumulative >= threshold || count >= limit) return { minimum, above };
     }
   }
-  return { least, above };
+  return { minimum, above };
 }
 
 /**
@@ -56,11 +56,11 @@ function findLeast(
  * first bands contain few values and usually suffice, so the long tail is rarely sorted.
  */
 function* descendingBands(probabilities: Float64Array): Generator<Float64Array> {
-  let most = 0;
-  for (let id = 0; id < probabilities.length; id++) most = Math.max(most, probabilities[id]);
+  let maximum = 0;
+  for (let id = 0; id < probabilities.length; id++) maximum = Math.max(maximum, probabilities[id]);
   let upper = Infinity;
   for (const factor of [2 ** -4, 2 ** -10, 2 ** -20, 2 ** -40, 0]) {
-    const lower = Math.max(most * factor, Number.MIN_VALUE);
+    const lower = Math.max(maximum * factor, Number.MIN_VALUE);
     yield probabilities.filter((p) => p < upper && p >= lower).sort();
     upper = lower;
   }

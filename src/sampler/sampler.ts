@@ -36,15 +36,15 @@ export function sample(
   const total = sum(probabilities);
   for (let id = 0; id < probabilities.length; id++) probabilities[id] /= total;
   const least = (params.minP ?? 0) * probabilities[best];
-  const kept = filterTokens(probabilities, params).filter((id) => probabilities[id] >= least);
+  const remaining = filterTokens(probabilities, params).filter((id) => probabilities[id] >= least);
 
   // p^(1/T) up to a factor, computed from the logits: the power of a small probability underflows.
-  const weights = kept.map((id) => Math.exp((scores[id] - top) / params.temperature));
+  const weights = remaining.map((id) => Math.exp((scores[id] - top) / params.temperature));
   const target = random * sum(weights);
   let cumulative = 0;
-  for (let i = 0; i < kept.length; i++) {
+  for (let i = 0; i < remaining.length; i++) {
     cumulative += weights[i];
-    if (target < cumulative) return kept[i];
+    if (target < cumulative) return remaining[i];
   }
   throw new RangeError(`The random number ${random} is not in [0, 1)`);
 }

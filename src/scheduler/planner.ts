@@ -49,17 +49,17 @@ function sharePrompts<T extends PlannableTurn>(
   budget: number,
 ): PlannedRun<T>[] {
   const keys = [...groupBy(turns, ({ fairnessKey }) => fairnessKey).values()]
-    .map((own) => ({
-      own,
-      demand: own.reduce((sum, { schedulableTokens }) => sum + schedulableTokens, 0),
+    .map((keyTurns) => ({
+      keyTurns,
+      demand: keyTurns.reduce((sum, { schedulableTokens }) => sum + schedulableTokens, 0),
     }))
     // The key with the smallest demand goes first and leaves its unused share to the others.
     .sort((a, b) => a.demand - b.demand);
   const runs: PlannedRun<T>[] = [];
-  for (const [i, { own, demand }] of keys.entries()) {
+  for (const [i, { keyTurns, demand }] of keys.entries()) {
     let share = Math.min(demand, Math.ceil(budget / (keys.length - i)));
     budget -= share;
-    for (const turn of own) {
+    for (const turn of keyTurns) {
       const count = Math.min(share, turn.schedulableTokens);
       if (count === 0) break;
       runs.push({ turn, count });

@@ -64,7 +64,7 @@ export class ScheduledTurn implements PlannableTurn {
     request: object = generationRequest,
   ) {
     if (generationRequest.tokens.length === 0) {
-      throw new Error("a turn needs at least one token to feed");
+      throw new Error("Cannot schedule a turn: it has no tokens to process");
     }
     this.generationRequest = generationRequest;
     this.fairnessKey = generationRequest.fairnessKey ?? "";

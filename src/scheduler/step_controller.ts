@@ -62,7 +62,7 @@ export class StepController {
     const ms = inFlight.map(({ steps, turns }) =>
       steps * (this.#costs.estimate(turns.length) ?? 0)
     );
-    return ms.reduce((sum, own) => sum + own, 0) <= this.#windowMs;
+    return ms.reduce((sum, stepMs) => sum + stepMs, 0) <= this.#windowMs;
   }
 
   /** Maximum number of prompt tokens of a step that also decodes. */
@@ -81,8 +81,8 @@ export class StepController {
 
   /** Records that a step with `tokens` prompt tokens took `ms` milliseconds. */
   prefillCompleted(tokens: number, ms: number, { decoding }: { decoding: number }): void {
-    const own = decoding > 0 ? this.#costs.estimate(decoding) ?? 0 : 0;
-    this.#prefillTokenMs = mean(this.#prefillTokenMs, Math.max(ms - own, ms / 10) / tokens);
+    const decodeMs = decoding > 0 ? this.#costs.estimate(decoding) ?? 0 : 0;
+    this.#prefillTokenMs = mean(this.#prefillTokenMs, Math.max(ms - decodeMs, ms / 10) / tokens);
     // A turn waits for its first token, or has just received it.
     this.#steps = 1;
   }

@@ -77,16 +77,16 @@ const CHECKS: Record<StoredField, Check> = {
       checkToken(`counts[${i}][0]`, id, vocabulary);
       if (seen.has(id)) throw invalid(`counts[${i}][0]`, id, "an id that does not occur before");
       seen.add(id);
-      const counted = typeof count === "number" && count >= 0 && count <= MAX_COUNT;
-      if (!counted || Object.is(count, -0)) {
+      const validCount = typeof count === "number" && count >= 0 && count <= MAX_COUNT;
+      if (!validCount || Object.is(count, -0)) {
         throw invalid(`counts[${i}][1]`, count, `a number from 0 to ${MAX_COUNT}`);
       }
     });
   },
   held: (value) => {
-    const fine = typeof value === "string" && value.length <= 2 * MAX_UNDISPLAYED_BYTES &&
+    const valid = typeof value === "string" && value.length <= 2 * MAX_UNDISPLAYED_BYTES &&
       /^([0-9a-f]{2})*$/.test(value);
-    if (!fine) {
+    if (!valid) {
       throw invalid(
         "held",
         value,
@@ -234,14 +234,14 @@ function isNonNegativeInteger(value: unknown): value is number {
   return Number.isSafeInteger(value) && value as number >= 0 && !Object.is(value, -0);
 }
 
-function checkInteger(name: string, value: unknown, most: number): void {
-  if (isNonNegativeInteger(value) && value <= most) return;
-  throw invalid(name, value, `a whole number from 0 to ${most}`);
+function checkInteger(name: string, value: unknown, max: number): void {
+  if (isNonNegativeInteger(value) && value <= max) return;
+  throw invalid(name, value, `a whole number from 0 to ${max}`);
 }
 
-function asList(name: string, value: unknown, most: number): unknown[] {
+function asList(name: string, value: unknown, max: number): unknown[] {
   if (!Array.isArray(value)) throw invalid(name, value, "a list");
-  if (value.length > most) throw invalid(name, value, `a list of at most ${most}`);
+  if (value.length > max) throw invalid(name, value, `a list of at most ${max}`);
   return value;
 }
 

@@ -57,10 +57,10 @@ const SKIPPED_ERRORS = ["state_not_found", "state_expired", "state_damaged", "mo
 const [LONGEST, SHORTEST] = [500, 10];
 
 /** Returns the prefix lengths to look up in a history of `most` messages, longest first. */
-function candidatePrefixLengths(most: number): number[] {
+function candidatePrefixLengths(maxCount: number): number[] {
   const counts: number[] = [];
-  for (let count = most; count > 0; count--) {
-    if (count > most - LONGEST || count <= SHORTEST) counts.push(count);
+  for (let count = maxCount; count > 0; count--) {
+    if (count > maxCount - LONGEST || count <= SHORTEST) counts.push(count);
   }
   return counts;
 }
@@ -171,7 +171,7 @@ export class ResumePointResolver {
   /** Returns the cached state for the longest known prefix of a history. */
   async #fromHistory(
     messages: readonly Message[],
-    { store: keep, account }: TurnRequest,
+    { store: storeEnabled, account }: TurnRequest,
     { signal, promptLimits }: ResolveContext,
   ): Promise<ResumePoint> {
     const { store, model, systemPrompts } = this.#options;
@@ -191,7 +191,7 @@ export class ResumePointResolver {
         return { ...found, messages: messages.slice(count), newlyProcessedTokens: 0 };
       }
       const promptContext = { signal, account, promptLimits };
-      const prompt = keep === false
+      const prompt = storeEnabled === false
         ? null
         : await systemPrompts.prefillAndStore(messages, hashes, promptContext);
       if (prompt === null) return initial;

@@ -122,19 +122,21 @@ export async function importState(
   return id;
 }
 
-function assertFits({ model: of, stateBytes }: StateFileFacts, model: SessionModel): void {
-  if (of.fingerprint !== model.fingerprint) {
+function assertFits({ model: fileModel, stateBytes }: StateFileFacts, model: SessionModel): void {
+  if (fileModel.fingerprint !== model.fingerprint) {
     throw new InferenceError(
       "model_mismatch",
-      `Cannot use a state file: it belongs to model ${JSON.stringify(of.id)} ` +
-        `(${of.fingerprint}), this worker runs ${JSON.stringify(model.id)} (${model.fingerprint})`,
+      `Cannot use a state file: it belongs to model ${JSON.stringify(fileModel.id)} ` +
+        `(${fileModel.fingerprint}), this worker runs ${
+          JSON.stringify(model.id)
+        } (${model.fingerprint})`,
       { param: "header.model.fingerprint" },
     );
   }
-  if (hasOtherVocabulary(of, model.vocabularyHash)) {
+  if (hasOtherVocabulary(fileModel, model.vocabularyHash)) {
     throw new InferenceError(
       "model_mismatch",
-      `Cannot use a state file: its vocabulary is ${of.vocabularyHash}, this worker uses ` +
+      `Cannot use a state file: its vocabulary is ${fileModel.vocabularyHash}, this worker uses ` +
         `${model.vocabularyHash}; start the worker with the other vocabulary (--vocab)`,
       { param: "header.model.vocabularyHash" },
     );
@@ -163,12 +165,16 @@ function checkNumbers(bytes: Uint8Array, model: SessionModel | null): void {
 
 /** States of format version 1 contain their length but not their shape. */
 function assertShape(bytes: Uint8Array, shape: StateShape): void {
-  const { shape: own, numbers } = readStateHeader(bytes);
+  const { shape: fileShape, numbers } = readStateHeader(bytes);
   const text = ({ layers, width, headSize }: StateShape) => `${layers} x ${width} x ${headSize}`;
-  if (numbers === stateNumbers(shape) && (own === null || text(own) === text(shape))) return;
+  if (numbers === stateNumbers(shape) && (fileShape === null || text(fileShape) === text(shape))) {
+    return;
+  }
   throw invalid(
     "state",
-    `the state has ${numbers} numbers${own ? ` of shape ${text(own)}` : ""}, those of this model ` +
+    `the state has ${numbers} numbers${
+      fileShape ? ` of shape ${text(fileShape)}` : ""
+    }, states of this model ` +
       `have ${stateNumbers(shape)} of shape ${text(shape)}`,
   );
 }

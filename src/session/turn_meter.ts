@@ -88,15 +88,15 @@ export class TurnMeter {
    *
    * @param queued Milliseconds in the queue.
    */
-  ended(reason: GenerationResult["reason"], queued: number | null, usage: Usage): void {
+  ended(reason: GenerationResult["reason"], queuedMs: number | null, usage: Usage): void {
     const { prompt_tokens, prompt_tokens_details, completion_tokens } = usage;
-    const read = this.#options.processesPrompt;
-    if (queued !== null) this.#addPhases(this.#submitted + queued);
+    const countsPrompt = this.#options.processesPrompt;
+    if (queuedMs !== null) this.#addPhases(this.#submitted + queuedMs);
     this.#end({
       outcome: OUTCOME[reason],
-      queuedSeconds: queued === null ? null : queued / 1000,
-      promptTokens: read ? prompt_tokens : 0,
-      cachedTokens: read ? prompt_tokens_details.cached_tokens : 0,
+      queuedSeconds: queuedMs === null ? null : queuedMs / 1000,
+      promptTokens: countsPrompt ? prompt_tokens : 0,
+      cachedTokens: countsPrompt ? prompt_tokens_details.cached_tokens : 0,
       completionTokens: completion_tokens,
     });
   }

@@ -2,7 +2,10 @@ import assert from "node:assert/strict";
 import { Reply, type ReplyOptions } from "../../src/prompt/reply.ts";
 import { ids, tokenizer } from "../session/fixtures.ts";
 
-/** Feeds tokens until the reply ends; closes it with the last one pending, as a scheduler has it. */
+/**
+ * Adds tokens until the reply ends, then closes it with the last token pending, as a scheduler
+ * does.
+ */
 function run(tokens: number[], options?: ReplyOptions) {
   const reply = new Reply(tokenizer, options);
   let shown = "";
@@ -43,13 +46,13 @@ Deno.test("every ended reply leaves exactly two newlines in the state", () => {
   }
 });
 
-Deno.test("only what comes before the text is trimmed", () => {
+Deno.test("trims only leading whitespace", () => {
   assert.equal(run(ids("  \n a  b ", 0)).shown, "a  b ");
   assert.equal(run(ids(" b", 0), { text: "a" }).text, "a b");
   assert.equal(run(ids(" b", 0), { text: "" }).text, "b");
 });
 
-Deno.test("held bytes are shown when the reply goes on", () => {
+Deno.test("undisplayed bytes are displayed when the reply continues", () => {
   const first = new Reply(tokenizer);
   let shown = "";
   for (const token of ids(" a\n")) shown += first.push(token);

@@ -3,7 +3,7 @@ import { incompleteAt, StopMatcher } from "../../src/prompt/stop_matcher.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-/** Everything shown of `text`, fed in pieces that end at `cuts`. */
+/** Returns everything displayed of `text` when it is pushed in pieces that end at `cuts`. */
 function run(text: string, stops: string[], cuts: number[]): { shown: string; stopped: boolean } {
   const matcher = new StopMatcher(stops);
   const all = bytes(text);
@@ -16,7 +16,7 @@ function run(text: string, stops: string[], cuts: number[]): { shown: string; st
   return { shown: shown + (matcher.stopped ? "" : matcher.flush()), stopped: matcher.stopped };
 }
 
-Deno.test("a stop is found wherever the bytes are parted", () => {
+Deno.test("finds a stop string across any split of the bytes", () => {
   for (
     const [text, stops, expected] of [
       ["one\n\ntwo", ["\n\n"], "one"],
@@ -42,7 +42,7 @@ Deno.test("a stop is found wherever the bytes are parted", () => {
   }
 });
 
-Deno.test("nothing is shown that may begin a stop, nor half a character", () => {
+Deno.test("does not display a possible beginning of a stop string or a partial character", () => {
   const matcher = new StopMatcher(["\n\n", "END"]);
   assert.equal(matcher.push(bytes("a E")), "a ");
   assert.equal(matcher.push(bytes("N")), "");
@@ -54,7 +54,7 @@ Deno.test("nothing is shown that may begin a stop, nor half a character", () => 
   assert.ok(matcher.stopped);
 });
 
-Deno.test("a cut reply shows what other stops held back, and keeps the rest", () => {
+Deno.test("an unfinished reply displays text withheld for optional stops and keeps the rest", () => {
   const held = (text: string) => {
     const matcher = new StopMatcher(["\n\n", "\nUser:"]);
     return [
@@ -69,7 +69,7 @@ Deno.test("a cut reply shows what other stops held back, and keeps the rest", ()
   assert.deepEqual(matcher.undisplayedBytes, Uint8Array.of(0xf0, 0x9f));
 });
 
-Deno.test("a stop may have begun in what was shown or held before", () => {
+Deno.test("a stop string may begin in earlier bytes, displayed or not", () => {
   const shown = new StopMatcher(["\n\n", "stop here"], { displayedBytes: bytes("do not stop h") });
   assert.equal(shown.push(bytes("er")), "");
   assert.equal(shown.push(bytes("e!")), "");
@@ -84,7 +84,7 @@ Deno.test("a stop may have begun in what was shown or held before", () => {
   assert.ok(both.stopped);
 });
 
-Deno.test("invalid bytes become replacement characters, as if they came at once", () => {
+Deno.test("invalid bytes become the same replacement characters as in one piece", () => {
   const all = Uint8Array.of(0x61, 0x80, 0xe2, 0x28, 0xf0, 0x9f, 0x62, 0xc3, 0xff, 0xed, 0xa0, 0x80);
   const expected = new TextDecoder().decode(all);
   for (let cut = 0; cut <= all.length; cut++) {
@@ -99,7 +99,7 @@ Deno.test("a byte order mark is text", () => {
   assert.equal(run("\ufeffa", ["\n\n"], [1]).shown, "\ufeffa");
 });
 
-Deno.test("where a character is incomplete", () => {
+Deno.test("finds an incomplete character", () => {
   assert.equal(incompleteAt(bytes("aé")), 3);
   assert.equal(incompleteAt(bytes("aé").subarray(0, 2)), 1);
   assert.equal(incompleteAt(bytes("🦊").subarray(0, 3)), 0);

@@ -1,4 +1,4 @@
-/** Turns that need the host between tokens: constrained ones, and ones that are explained. */
+/** Turns that need sampling on the CPU: constraints and log probabilities. */
 
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
@@ -10,7 +10,7 @@ import { Scheduler } from "../../src/scheduler/scheduler.ts";
 import type { GenerationRequest } from "../../src/scheduler/scheduler_types.ts";
 import { cpuEngine, run, TOKENS, work } from "./fixtures.ts";
 
-/** Allows multiples of three, and after `9` only 0. */
+/** Allows multiples of three, and only 0 after `9`. */
 class Threes implements TokenConstraint {
   static open = 0;
   #last = -1;
@@ -41,7 +41,7 @@ function constrain({ type }: Constraint): Promise<TokenConstraint> {
   return Promise.reject(new InferenceError("invalid_value", "no such grammar"));
 }
 
-/** An engine whose device samples what it can, as a GPU does, and one that samples nothing. */
+/** Returns an engine whose device samples like a GPU, and one that does not sample. */
 async function engines(): Promise<SamplingEngine[]> {
   const inner = await cpuEngine(4);
   const device = new CpuSamplingEngine(inner, TOKENS);
@@ -53,7 +53,7 @@ async function engines(): Promise<SamplingEngine[]> {
 
 const THREES: Partial<GenerationRequest> = { constraint: { type: "json_object" }, endToken: 0 };
 
-Deno.test("a constrained turn samples what is allowed only, alone and among others", async () => {
+Deno.test("a constrained turn samples only allowed tokens, alone and in a batch", async () => {
   for (const engine of await engines()) {
     const scheduler = new Scheduler(engine);
     const free = await run(scheduler, work([1, 2, 3], { maxTokens: 30 }));
@@ -74,7 +74,7 @@ Deno.test("a constrained turn samples what is allowed only, alone and among othe
   assert.ok(Threes.open <= 4 * 2, "as many as there are slots");
 });
 
-Deno.test("tokens that are explained are those of a turn that is not, and their logits the engine's", async () => {
+Deno.test("log probabilities do not change tokens and match the engine's logits", async () => {
   for (const engine of await engines()) {
     const scheduler = new Scheduler(engine);
     const plain = await run(scheduler, work([4, 5]));
@@ -100,7 +100,7 @@ Deno.test("tokens that are explained are those of a turn that is not, and their 
   }
 });
 
-Deno.test("what a device does not do is done here: the same text with either engine", async () => {
+Deno.test("CPU sampling complements the device: both engines give the same text", async () => {
   const texts = [];
   for (const engine of await engines()) {
     const sampling = { ...work([1]).sampling, minP: 0.2, repetitionPenalty: 1.5 };
@@ -112,7 +112,7 @@ Deno.test("what a device does not do is done here: the same text with either eng
   assert.deepEqual(texts[0], texts[1]);
 });
 
-Deno.test("log probabilities are the model's own, whatever is allowed", async () => {
+Deno.test("log probabilities ignore constraints", async () => {
   for (const engine of await engines()) {
     const generation = new Scheduler(engine).submit(work([4, 5], { ...THREES, logprobs: 50 }));
     for await (const { tokens, logprobs } of generation) {
@@ -126,7 +126,7 @@ Deno.test("log probabilities are the model's own, whatever is allowed", async ()
   }
 });
 
-Deno.test("a constraint that can't be held is refused beforehand", async () => {
+Deno.test("rejects an unsupported constraint before the turn", async () => {
   for (const engine of await engines()) {
     const scheduler = new Scheduler(engine);
     const bad: Constraint = { type: "regex", pattern: "(" };

@@ -1,4 +1,4 @@
-/** Tenants share slots, queue and time; a turn that leaves its slot goes on as if it had stayed. */
+/** Tenants share slots, queue and time; a preempted turn continues as if it had kept its slot. */
 
 import assert from "node:assert/strict";
 import type { TokenConstraint } from "../../src/core/sampling.ts";
@@ -7,16 +7,16 @@ import { Scheduler } from "../../src/scheduler/scheduler.ts";
 import type { GenerationRequest } from "../../src/scheduler/scheduler_types.ts";
 import { collect, cpuEngine, engine, run, TOKENS, work } from "./fixtures.ts";
 
-/** Long enough to be suspended several times. */
+/** Long enough for several preemptions. */
 const LONG = 400;
 
-/** Runs `turn` alone, then in one slot while other keys ask for it again and again. */
+/** Runs `turn` alone, then in one slot while other keys submit turns continuously. */
 async function undisturbedAndSuspended(
   turn: () => GenerationRequest,
   create = () => engine(1),
 ) {
   const alone = await run(new Scheduler(await create()), turn());
-  // Time passes fast, so that slots change hands often.
+  // The clock runs fast, so that slots change hands often.
   let now = 0;
   const scheduler = new Scheduler(await create(), { clock: () => now += 200 });
   const suspended = run(scheduler, { ...turn(), fairnessKey: "long" });
@@ -32,22 +32,22 @@ async function undisturbedAndSuspended(
   return { alone, suspended: await suspended, preempted: scheduler.snapshot.preemptions };
 }
 
-Deno.test("a suspended turn gives the tokens and the state of one that is not", async () => {
+Deno.test("a preempted turn gives the same tokens and state as an undisturbed one", async () => {
   const it = await undisturbedAndSuspended(() => work([3, 1, 4], { maxTokens: LONG }));
   assert.ok(it.preempted >= 5, `${it.preempted} times`);
   assert.deepEqual(it.suspended, it.alone);
 });
 
-Deno.test("a turn may be suspended while its prompt is read", async () => {
+Deno.test("a turn may be preempted during prefill", async () => {
   const prompt = Array.from({ length: 600 }, (_, i) => (i * 13) % 50);
   const it = await undisturbedAndSuspended(() => work(prompt, { maxTokens: 20 }));
   assert.ok(it.preempted >= 5, `${it.preempted} times`);
   assert.deepEqual(it.suspended, it.alone);
 });
 
-Deno.test("stop strings are found across a suspension", async () => {
+Deno.test("finds stop strings across a preemption", async () => {
   const { tokens } = await run(new Scheduler(await engine()), work([4], { maxTokens: LONG }));
-  // Eight tokens together are in the reply once.
+  // These eight consecutive tokens occur once in the reply.
   for (const at of [100, 101, 102, 103, 200, 300]) {
     const stop = new TextEncoder().encode(tokens.slice(at - 8, at).map((id) => `<${id}>`).join(""));
     const stops = { strings: [stop], precedingBytes: new Uint8Array(), unsearchedBytes: 0 };
@@ -58,8 +58,8 @@ Deno.test("stop strings are found across a suspension", async () => {
   }
 });
 
-Deno.test("a constraint and log probabilities go on across a suspension", async () => {
-  // Tokens must go up by one, or start over.
+Deno.test("constraints and log probabilities continue across a preemption", async () => {
+  // Tokens must increase by one or start over.
   const constrain = (): Promise<TokenConstraint> => {
     let last = 5;
     return Promise.resolve({
@@ -80,7 +80,7 @@ Deno.test("a constraint and log probabilities go on across a suspension", async 
   assert.deepEqual(it.suspended, it.alone);
 });
 
-Deno.test("a key that has every slot gives up half of them to another one, and has them back", async () => {
+Deno.test("a key with every slot gives half of them to another key and gets them back", async () => {
   const scheduler = new Scheduler(await engine(4));
   const busy = scheduler.submitAll(
     Array.from(
@@ -102,7 +102,7 @@ Deno.test("a key that has every slot gives up half of them to another one, and h
   assert.equal(scheduler.snapshot.turnsEnded, 11);
 });
 
-Deno.test("alone, a key may have every slot and the whole queue", async () => {
+Deno.test("a single key may use every slot and the whole queue", async () => {
   const scheduler = new Scheduler(await engine(2), { maxQueue: 3 });
   const submit = (key: string) =>
     scheduler.submit(work([5], { fairnessKey: key, maxTokens: LONG }));
@@ -111,28 +111,28 @@ Deno.test("alone, a key may have every slot and the whole queue", async () => {
   busy.push(submit("busy"), submit("busy"));
   assert.throws(() => submit("busy"), {
     code: "overloaded",
-    message: /queue is full \(3 requests/,
+    message: /Queue is full \(3 requests/,
   });
   assert.equal(scheduler.snapshot.preemptions, 0);
-  // Another one still has its share, and no more.
+  // Another key still has its share, and no more.
   const other = [submit("other")];
   assert.throws(() => submit("other"), { code: "overloaded" });
   await Promise.all([...busy, ...other].map(({ finished }) => finished));
 });
 
-Deno.test("a request with many choices is one request in the queue", async () => {
+Deno.test("a request with several choices counts once in the queue", async () => {
   const scheduler = new Scheduler(await engine(1), { maxQueue: 2 });
   const submit = () => scheduler.submitAll(Array.from({ length: 5 }, () => work([5])));
   const all = [submit()];
   await all[0][0][Symbol.asyncIterator]().next();
-  // Four choices of the first one, and another request.
+  // Four choices of the first request, and another request.
   all.push(submit());
   assert.throws(submit, { code: "overloaded" });
   const ends = await Promise.all(all.flat().map(({ finished }) => finished));
   assert.equal(ends.length, 10);
 });
 
-Deno.test("a turn that is cancelled or too late while it is suspended ends as far as it went", async () => {
+Deno.test("a preempted turn that is cancelled or timed out ends with its tokens so far", async () => {
   for (const why of ["cancelled", "timeout"] as const) {
     let now = 0;
     const scheduler = new Scheduler(await engine(1), { clock: () => now += 200 });
@@ -163,8 +163,8 @@ Deno.test("a turn that is cancelled or too late while it is suspended ends as fa
   }
 });
 
-Deno.test("a key with one turn writes at its own pace beside one with many, where steps are slow", async () => {
-  // Each token takes a millisecond: the time of a step is that of its turns.
+Deno.test("with slow steps, a key with one turn is not slowed down by a key with many", async () => {
+  // Each token takes a millisecond: the time of a step is proportional to its turns.
   let now = 0;
   const inner = await cpuEngine(9);
   const slow = new CpuSamplingEngine({

@@ -66,7 +66,7 @@ export function work(
   };
 }
 
-/** A state that is kept somewhere. */
+/** Returns a source of a stored state. */
 export function kept(state: Float32Array | null, key: string | null = null): StateSource {
   return { stateKey: key, load: () => Promise.resolve(state!) };
 }

@@ -5,7 +5,7 @@ import { CpuSamplingEngine } from "../../src/scheduler/cpu_sampling.ts";
 import { Scheduler } from "../../src/scheduler/scheduler.ts";
 import { cpuEngine, engine, kept, run, TOKENS, work } from "./fixtures.ts";
 
-Deno.test("a reply is the same alone and among others that join and leave", async () => {
+Deno.test("a reply is the same alone and in a changing batch", async () => {
   const prompt = Array.from({ length: 40 }, (_, i) => (i * 13) % 50);
   const alone = await run(new Scheduler(await engine()), work(prompt));
   assert.equal(alone.tokens.length, 12);
@@ -19,7 +19,7 @@ Deno.test("a reply is the same alone and among others that join and leave", asyn
   assert.deepEqual(among, alone);
 });
 
-Deno.test("a turn in two parts gives the tokens and the state of one", async () => {
+Deno.test("a turn in two parts gives the same tokens and state as one turn", async () => {
   const scheduler = new Scheduler(await engine());
   const whole = await run(scheduler, work([1, 2, 3], { maxTokens: 20 }));
   const counts = new Map<number, number>();
@@ -35,7 +35,7 @@ Deno.test("a turn in two parts gives the tokens and the state of one", async () 
   assert.deepEqual(second.pendingTokens, whole.pendingTokens);
 });
 
-Deno.test("the turn ends with its end token or a stop string, the last token left pending", async () => {
+Deno.test("a turn ends with an end token or a stop string and leaves the last token pending", async () => {
   const scheduler = new Scheduler(await engine());
   const { tokens } = await run(scheduler, work([4], { maxTokens: 40 }));
   const at = tokens.findIndex((token, i) => i > 3 && tokens.indexOf(token) === i);
@@ -55,7 +55,7 @@ Deno.test("the turn ends with its end token or a stop string, the last token lef
   assert.ok(stopped.tokens.length <= at + 1);
 });
 
-Deno.test("a reply and its state are the same whatever is done at once", async () => {
+Deno.test("a reply and its state do not depend on the batch", async () => {
   const wanted = await run(
     new Scheduler(new CpuSamplingEngine(await cpuEngine(1), TOKENS, { maxSteps: 1 })),
     work([4, 5], { maxTokens: 100 }),
@@ -68,7 +68,7 @@ Deno.test("a reply and its state are the same whatever is done at once", async (
   }
 });
 
-Deno.test("no tokens asked for: the prompt is fed but for its last token", async () => {
+Deno.test("max_tokens 0 processes the prompt except for its last token", async () => {
   const scheduler = new Scheduler(await engine());
   const fed = await run(scheduler, work([5, 6, 7], { maxTokens: 0 }));
   assert.deepEqual([fed.tokens, fed.pendingTokens, fed.sampledTokens], [[], [7], 0]);
@@ -77,7 +77,7 @@ Deno.test("no tokens asked for: the prompt is fed but for its last token", async
   assert.deepEqual(next.tokens, whole.tokens);
 });
 
-Deno.test("a cancelled turn ends with what is under way, its state and pending tokens consistent", async () => {
+Deno.test("a cancelled turn ends after the in-flight steps with consistent state and pending tokens", async () => {
   const scheduler = new Scheduler(
     new CpuSamplingEngine(await cpuEngine(3), TOKENS, { maxSteps: 3 }),
   );
@@ -92,7 +92,7 @@ Deno.test("a cancelled turn ends with what is under way, its state and pending t
   }
   const { reason, state, pendingTokens } = await generation.finished;
   assert.equal(reason, "cancelled");
-  // The fifth token came with two more at most, and two windows were under way.
+  // At most two more tokens came with the fifth one, and two windows were in flight.
   assert.ok(tokens.length <= 5 + 2 + 2 * 3, `${tokens.length} tokens`);
   const counts = new Map<number, number>();
   const whole = await run(scheduler, work([1, 2, 3], { counts, maxTokens: tokens.length }));
@@ -101,7 +101,7 @@ Deno.test("a cancelled turn ends with what is under way, its state and pending t
   assert.deepEqual(state, whole.state);
 });
 
-Deno.test("a turn cancelled while it waits gives back its prompt", async () => {
+Deno.test("a turn that is cancelled while waiting returns its prompt as pending", async () => {
   const scheduler = new Scheduler(await engine(1));
   const busy = run(scheduler, work([1], { maxTokens: 30 }));
   const waiting = await run(scheduler, work([8, 9], { signal: AbortSignal.abort() }));
@@ -110,7 +110,7 @@ Deno.test("a turn cancelled while it waits gives back its prompt", async () => {
   await busy;
 });
 
-Deno.test("slots are not mixed up: a turn after another one starts from its own state", async () => {
+Deno.test("a turn starts from its own state in a reused slot", async () => {
   const scheduler = new Scheduler(await engine(1));
   const fresh = await run(scheduler, work([9, 8]));
   await run(scheduler, work([30, 31, 32, 33], { maxTokens: 30 }));
@@ -119,7 +119,7 @@ Deno.test("slots are not mixed up: a turn after another one starts from its own 
 
 Deno.test("the queue is bounded", async () => {
   const scheduler = new Scheduler(await engine(1), { maxQueue: 2 });
-  // One in the slot, two that wait.
+  // One turn in the slot, two waiting.
   const turns = [1, 2, 3].map((token) => run(scheduler, work([token])));
   assert.throws(
     () => scheduler.submit(work([4])),
@@ -128,7 +128,7 @@ Deno.test("the queue is bounded", async () => {
   await Promise.all(turns);
 });
 
-Deno.test("a refused turn is told when to come back; a waiting one that leaves makes room at once", async () => {
+Deno.test("a rejected turn gets a retry time; a cancelled waiting turn frees its place immediately", async () => {
   const scheduler = new Scheduler(await engine(1), { maxQueue: 1 });
   const controller = new AbortController();
   const turns = [
@@ -162,7 +162,7 @@ Deno.test("a refused turn is told when to come back; a waiting one that leaves m
   ]);
 });
 
-Deno.test("a key has no more turns than it may, and others are not held up by it", async () => {
+Deno.test("limits the turns of a key without blocking other keys", async () => {
   const scheduler = new Scheduler(await engine(2), { maxPerFairnessKey: 3 });
   const order: string[] = [];
   const start = async (key: string) => {
@@ -177,12 +177,12 @@ Deno.test("a key has no more turns than it may, and others are not held up by it
   );
   turns.push(start("b"));
   await Promise.all(turns);
-  // One of a was there before anybody of b; then each has a slot.
+  // One turn of a was there before the turns of b; then each key has a slot.
   assert.deepEqual(order.slice(0, 2).sort(), ["a", "b"]);
   await run(scheduler, work([1], { fairnessKey: "a" }));
 });
 
-Deno.test("several choices are as many turns of their key, before and after they have split", async () => {
+Deno.test("each choice counts as a turn of its key, before and after the fork", async () => {
   const scheduler = new Scheduler(await engine(1), { maxPerFairnessKey: 3 });
   const choices = (key: string, count: number) =>
     scheduler.submitAll(Array.from({ length: count }, () => work([1, 2], { fairnessKey: key })));
@@ -199,12 +199,16 @@ Deno.test("several choices are as many turns of their key, before and after they
   await Promise.all(choices("a", 3).map(({ finished }) => finished));
 });
 
-Deno.test("a turn that takes longer than it may ends as it is, also while it waits", async () => {
+Deno.test("a turn that exceeds its timeout ends with what it has, also while waiting", async () => {
   let now = 0;
   const scheduler = new Scheduler(await engine(1), { clock: () => now += 10 });
   const slow = run(scheduler, work([1, 2], { maxTokens: 1000, timeoutMs: 500 }));
   const waiting = await run(scheduler, work([8, 9], { timeoutMs: 20 }));
-  assert.deepEqual([waiting.reason, waiting.pendingTokens, waiting.tokens], ["timeout", [8, 9], []]);
+  assert.deepEqual([waiting.reason, waiting.pendingTokens, waiting.tokens], [
+    "timeout",
+    [8, 9],
+    [],
+  ]);
   const { reason, tokens, pendingTokens, state } = await slow;
   assert.equal(reason, "timeout");
   assert.ok(tokens.length > 0 && tokens.length < 1000);
@@ -217,7 +221,7 @@ Deno.test("a turn that takes longer than it may ends as it is, also while it wai
   assert.deepEqual(state, whole.state);
 });
 
-Deno.test("a closed scheduler ends what runs and takes nothing more", async () => {
+Deno.test("a closed scheduler finishes running turns and rejects new ones", async () => {
   const scheduler = new Scheduler(await engine());
   const turn = run(scheduler, work([1]));
   await scheduler.close();
@@ -228,7 +232,7 @@ Deno.test("a closed scheduler ends what runs and takes nothing more", async () =
   );
 });
 
-Deno.test("an engine's failure ends the turns in it, and the next one runs", async () => {
+Deno.test("an engine failure ends the running turns, and the next turn runs", async () => {
   const inner = await cpuEngine(3);
   let failing = true;
   const faulty: Engine = {

@@ -1,4 +1,4 @@
-/** How turns come by the states that they start from: copies, loads, and what slots still hold. */
+/** How turns get their initial states: by copies, by loads and from warm slots. */
 
 import assert from "node:assert/strict";
 import { recordToken } from "../../src/sampler/penalties.ts";
@@ -9,7 +9,7 @@ import { collect, cpuEngine, engine, kept, run, TOKENS, work } from "./fixtures.
 
 const PROMPT = Array.from({ length: 40 }, (_, i) => (i * 13) % 50);
 
-/** The same prompt with a seed for each. */
+/** The same prompt with a different seed for each choice. */
 function choices(
   count: number,
   tokens = PROMPT,
@@ -24,7 +24,7 @@ function choices(
 
 for (const slots of [1, 3, 8]) {
   for (const tokens of [PROMPT, PROMPT.slice(0, 2), PROMPT.slice(0, 1)]) {
-    Deno.test(`five replies to one prompt of ${tokens.length} are those of five turns, in ${slots} slots`, async () => {
+    Deno.test(`five choices of one prompt of ${tokens.length} tokens equal five turns, in ${slots} slots`, async () => {
       const state = await (await cpuEngine(1)).readState(0);
       state.fill(0.25);
       const from = { state: kept(state) };
@@ -46,7 +46,8 @@ for (const slots of [1, 3, 8]) {
       assert.deepEqual(await Promise.all(together.map(collect)), alone);
       await other;
       const sampled = alone.reduce((sum, { sampledTokens }) => sum + sampledTokens, 0);
-      // The prompt once, its last token for each, and every sampled token but the last ones.
+      // The prompt once, its last token for each choice, and every sampled token except the last
+      // ones.
       assert.equal(fed, (tokens.length - 1) + 5 + (sampled - 5) + (3 + 12 - 1));
       const { running, waiting, turnsEnded } = scheduler.snapshot;
       assert.deepEqual([running, waiting, turnsEnded], [0, 0, 6]);
@@ -54,7 +55,7 @@ for (const slots of [1, 3, 8]) {
   }
 }
 
-Deno.test("until the prompt is read, replies to it end together", async () => {
+Deno.test("choices end together until their shared prompt is processed", async () => {
   const controller = new AbortController();
   const inner = await cpuEngine(3);
   const step = inner.step.bind(inner);
@@ -86,7 +87,7 @@ Deno.test("until the prompt is read, replies to it end together", async () => {
   assert.equal(late.snapshot.turnsEnded, 4);
 });
 
-Deno.test("a turn goes on in the slot that holds its state, unless that was given away", async () => {
+Deno.test("a turn resumes in the slot with its state unless the slot was reused", async () => {
   const scheduler = new Scheduler(await engine(2));
   const loads: string[] = [];
   const source = (state: Float32Array, key: string): StateSource => ({
@@ -112,7 +113,7 @@ Deno.test("a turn goes on in the slot that holds its state, unless that was give
   assert.equal(scheduler.snapshot.warmSlotHits, 1);
   assert.deepEqual([...tokens, ...second.tokens], whole.tokens);
   assert.deepEqual(second.state, whole.state);
-  // It has been written on since: the same state is to be had from its source only.
+  // The state in the slot has advanced since, so it must be loaded from its source.
   assert.deepEqual((await run(scheduler, rest())).tokens, second.tokens);
   assert.deepEqual(loads, ["seven"]);
   generation.keepWarm("seven");
@@ -120,7 +121,7 @@ Deno.test("a turn goes on in the slot that holds its state, unless that was give
   assert.deepEqual(loads, ["seven", "seven"]);
 });
 
-Deno.test("what a slot is told to hold instead is what the next turn starts from", async () => {
+Deno.test("the next turn starts from the state that replaced the slot's state", async () => {
   const scheduler = new Scheduler(await engine(1));
   const generation = scheduler.submit(work([1, 2, 3]));
   const { state } = await collect(generation);
@@ -132,7 +133,7 @@ Deno.test("what a slot is told to hold instead is what the next turn starts from
   assert.notDeepEqual(warm.state, (await run(scheduler, work([4], { state: kept(state) }))).state);
 });
 
-Deno.test("while a state is on its way, others go on; a failed load ends its turn alone", async () => {
+Deno.test("other turns run while a state loads; a failed load ends only its own turn", async () => {
   const scheduler = new Scheduler(await engine(2));
   const { promise, resolve } = Promise.withResolvers<Float32Array>();
   const slow = scheduler.submit(work([4], { state: { stateKey: "slow", load: () => promise } }));
@@ -171,7 +172,7 @@ function failed(): Promise<Float32Array> {
   return Promise.reject(new Error("gone"));
 }
 
-/** Counts after these tokens, decayed as `work` does. */
+/** Returns the counts after these tokens, decayed as `work` does. */
 function countsOf(tokens: readonly number[]): Map<number, number> {
   const counts = new Map<number, number>();
   for (const token of tokens) recordToken(counts, token, 0.99);

@@ -20,14 +20,17 @@ import { MemoryBackend } from "../../src/store/backends/memory.ts";
 import { decodeState } from "../../src/store/states/state_codec.ts";
 import { StateStore, type StateStoreOptions } from "../../src/store/states/state_store.ts";
 
-/** Ids 1 to 256 are bytes, then come these; 0 ends a text, and the rest of the head is padding. */
+/**
+ * Ids 1 to 256 are bytes, followed by these words; 0 ends a text, and the remaining rows are
+ * padding.
+ */
 const WORDS = ["\n\n", "\n\n\n", ".\n\n", " Hello", " wörld", "User:", "Assistant:", "stop", "€"];
 export const VOCABULARY = 272;
 
 export class ToyTokenizer implements TokenCodec {
   readonly endOfText = 0;
   readonly #tokens: (Uint8Array | undefined)[] = [undefined];
-  /** Ids by the byte that their tokens begin with. */
+  /** Ids by the first byte of their tokens. */
   readonly #ids = new Map<number, number[]>();
 
   constructor() {
@@ -69,7 +72,7 @@ export const tokenizer = new ToyTokenizer();
 const SHAPE = { layers: 1, width: 1, headSize: 1 };
 const NUMBERS = 3;
 
-/** The toy model's step: every token changes every number, exactly. */
+/** One step of the toy model: every token changes every number, exactly. */
 export function feed(state: Float32Array | null, tokens: readonly number[]): Float32Array {
   const next = state?.slice() ?? new Float32Array(NUMBERS);
   for (const token of tokens) {
@@ -79,18 +82,18 @@ export function feed(state: Float32Array | null, tokens: readonly number[]): Flo
 }
 
 export interface ToyRunnerOptions {
-  /** Tokens to sample, by position in the conversation; else the state and the seed decide. */
+  /** Tokens to sample, by position in the conversation; otherwise the state and the seed decide. */
   script?: readonly number[] | undefined;
-  /** What happens before each token; throws to fail the turn. */
+  /** Called before each token; throws to fail the turn. */
   before?: ((sampled: number) => Promise<void> | void) | undefined;
 }
 
 /** Runs turns as the scheduler does, on the toy model. */
 export class ToyRunner implements GenerationRunner {
   readonly works: GenerationRequest[] = [];
-  /** Names of the states that turns have left, in order. */
+  /** Keys of the final states of turns, in order. */
   readonly kept: string[] = [];
-  /** Those that are to be replaced, by name. */
+  /** Replacements of final states, by key. */
   readonly rounded = new Map<string, Float32Array>();
   readonly #options: ToyRunnerOptions;
 
@@ -195,7 +198,7 @@ export interface Harness {
   backend: Backend;
 }
 
-/** Sessions as a fresh process has them, over given data if there is some. */
+/** Creates sessions as a fresh process does, over existing data if given. */
 export function harness(
   options: ToyRunnerOptions & Partial<SessionsOptions> & {
     backend?: Backend;
@@ -213,12 +216,12 @@ export function user(content: string) {
   return { role: "user" as const, content };
 }
 
-/** Ids of `text`, as the toy tokenizer has them, then `more`. */
+/** Returns the toy tokenizer's ids of `text`, then `more`. */
 export function ids(text: string, ...more: number[]): number[] {
   return [...tokenizer.encode(text), ...more];
 }
 
-/** A turn that is stored. */
+/** Runs a turn and asserts that it is stored. */
 export async function run(
   sessions: Sessions,
   request: TurnRequest,

@@ -1,4 +1,4 @@
-/** Turns with instructions of their own, turns that are not kept, and what is kept for a client. */
+/** Turns with instructions, turns that are not stored, and reports for clients. */
 
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
@@ -8,7 +8,7 @@ import { harness, ids, run, stored, tokenizer, user, VOCABULARY } from "./fixtur
 
 const CONTEXT = { vocabulary: VOCABULARY, open: false, isInitialState: false };
 
-Deno.test("instructions are gone through without, from the last state that has none", async () => {
+Deno.test("replacing instructions resumes the last state without instructions", async () => {
   const it = harness();
   const one = await run(it.sessions, { messages: [user("one")], seed: 1n });
   const two = await run(it.sessions, {
@@ -26,7 +26,7 @@ Deno.test("instructions are gone through without, from the last state that has n
     two.usage.prompt_tokens_details.cached_tokens,
   );
   assert.equal((await stored(it, three.stateId)).record.instructions, undefined);
-  // Nothing but time is lost where that state is not there any more.
+  // If that state is missing, the turn takes longer but gives the same result.
   await it.store.delete(one.stateId);
   const anew = await run(it.sessions, { ...request, stateId: two.stateId });
   assert.equal(anew.usage.prompt_tokens_details.cached_tokens, 0);
@@ -35,7 +35,7 @@ Deno.test("instructions are gone through without, from the last state that has n
   assert.doesNotMatch(read, /System/);
 });
 
-Deno.test("instructions stay where nothing is said of them, and where a reply goes on", async () => {
+Deno.test("instructions stay by default and when a reply continues", async () => {
   const it = harness({ script: ids(" abc\n\n d\n\n") });
   const one = await run(it.sessions, {
     messages: [user("hi")],
@@ -53,7 +53,7 @@ Deno.test("instructions stay where nothing is said of them, and where a reply go
   assert.deepEqual(said, transcript.slice(1));
 });
 
-Deno.test("a state's file may have instructions, and none that are anything else", async () => {
+Deno.test("a state file may contain valid instructions only", async () => {
   const it = harness();
   const request = { messages: [user("hi")], instructions: "Be brief" };
   const { record } = await stored(it, (await run(it.sessions, request)).stateId);
@@ -68,7 +68,7 @@ Deno.test("a state's file may have instructions, and none that are anything else
   }
 });
 
-Deno.test("a turn that is not kept leaves nothing", async () => {
+Deno.test("a turn with store: false stores nothing", async () => {
   const it = harness({ script: ids(" a\n\n b\n\n") });
   for (const stream of [false, true]) {
     const messages = [
@@ -83,7 +83,7 @@ Deno.test("a turn that is not kept leaves nothing", async () => {
   for await (const { key } of it.backend.list(["default"])) assert.fail(`found ${key}`);
 });
 
-Deno.test("what a client gave along is told again with how the turn ended", async () => {
+Deno.test("the report contains the client's note and the result of the turn", async () => {
   const it = harness({ script: ids(" a\n\n"), clock: () => 42 });
   const { text, usage, finishReason, stateId } = await run(it.sessions, {
     messages: [user("hi")],

@@ -1,4 +1,4 @@
-/** Turns that are streamed, cut short, or fail: what their events say, and what is left stored. */
+/** Streamed, cancelled and failed turns: their events and what they leave in the store. */
 
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
@@ -7,7 +7,7 @@ import { MemoryBackend } from "../../src/store/backends/memory.ts";
 import { decodeState, readStateHeader } from "../../src/store/states/state_codec.ts";
 import { collect, feed, harness, ids, MODEL, rejects, run, stored, user } from "./fixtures.ts";
 
-Deno.test("events are the text and the end, after the state is stored", async () => {
+Deno.test("events are the text, then the end after the state is stored", async () => {
   const it = harness({ script: ids(" a€b", 0) });
   const turn = await it.sessions.start({ messages: [user("hi")], stream: true });
   const events = await collect(turn.events());
@@ -18,7 +18,7 @@ Deno.test("events are the text and the end, after the state is stored", async ()
   assert.equal((await stored(it, turn.stateId)).open, false);
 });
 
-Deno.test("a streamed turn can be resumed before it has written a word", async () => {
+Deno.test("a streamed turn can be resumed before its first text", async () => {
   const gate = Promise.withResolvers<void>();
   const one = harness({ before: () => gate.promise });
   const turn = await one.sessions.start({ messages: [user("hi")], seed: 5n, stream: true });
@@ -26,7 +26,7 @@ Deno.test("a streamed turn can be resumed before it has written a word", async (
   assert.equal(provisional.state, null);
   assert.ok(provisional.open);
   assert.deepEqual(provisional.record.transcript[1], { role: "assistant", content: "" });
-  // This process is gone; another one goes on.
+  // A second process continues after the first one has ended.
   const two = harness({ backend: one.backend });
   const resumed = await run(two.sessions, { messages: [], stateId: turn.stateId! });
   gate.resolve();
@@ -38,7 +38,7 @@ Deno.test("a streamed turn can be resumed before it has written a word", async (
   );
 });
 
-Deno.test("a provisional turn of a resumed conversation starts from its parent", async () => {
+Deno.test("the initial state of a resumed conversation starts from its parent", async () => {
   const it = harness();
   const one = await run(it.sessions, { messages: [user("hi")], seed: 5n });
   const parent = await stored(it, one.stateId);
@@ -55,7 +55,7 @@ Deno.test("a provisional turn of a resumed conversation starts from its parent",
   assert.equal(resumed.text, (await turn.result()).text);
 });
 
-Deno.test("a cancelled stream is stored as far as it went, and goes on from there", async () => {
+Deno.test("a cancelled stream is stored and can be continued", async () => {
   const expected = await run(harness({ script: ids(" abcdefgh", 0) }).sessions, {
     messages: [user("hi")],
   });
@@ -67,7 +67,7 @@ Deno.test("a cancelled stream is stored as far as it went, and goes on from ther
     const it = harness({ script: ids(" abcdefgh", 0), before });
     const request = { messages: [user("hi")], stream: true };
     const turn = await it.sessions.start(request, abort.signal).catch(() => null);
-    if (turn === null) continue; // cancelled before it began
+    if (turn === null) continue; // cancelled before it started
     const cut = await turn.result();
     assert.equal(cut.finishReason, "length");
     assert.ok((await stored(it, turn.stateId)).open);
@@ -77,7 +77,7 @@ Deno.test("a cancelled stream is stored as far as it went, and goes on from ther
   }
 });
 
-Deno.test("an id is resumed where its turn was stopped, even at once", async () => {
+Deno.test("a cancelled turn can be resumed immediately", async () => {
   const before = () => new Promise<void>((resolve) => setTimeout(resolve, 2));
   const it = harness({ script: ids(" abcdefgh", 0), before });
   const turn = await it.sessions.start({ messages: [user("hi")], stream: true });
@@ -91,7 +91,7 @@ Deno.test("an id is resumed where its turn was stopped, even at once", async () 
   assert.equal((await turn.result()).text + rest.text, "abcdefgh");
 });
 
-Deno.test("a cancelled turn that is not streamed stores nothing", async () => {
+Deno.test("a cancelled turn without streaming stores nothing", async () => {
   const abort = new AbortController();
   const before = (sampled: number) => void (sampled === 2 && abort.abort());
   const it = harness({ script: ids(" abcdefgh", 0), before });
@@ -101,7 +101,7 @@ Deno.test("a cancelled turn that is not streamed stores nothing", async () => {
   await rejects(it.sessions.start({ messages: [user("hi")] }, abort.signal), "cancelled");
 });
 
-Deno.test("an engine's failure ends the events, and leaves the provisional state", async () => {
+Deno.test("an engine failure ends the events and leaves the initial state", async () => {
   const before = (sampled: number) => {
     if (sampled === 2) throw new InferenceError("device_lost", "The device is gone");
   };
@@ -115,7 +115,7 @@ Deno.test("an engine's failure ends the events, and leaves the provisional state
   assert.equal(resumed.text, expected.text);
 });
 
-Deno.test("a refused turn leaves nothing behind", async () => {
+Deno.test("a rejected turn stores nothing", async () => {
   const it = harness();
   it.runner.submit = () => {
     throw new InferenceError("overloaded", "Too many turns");
@@ -125,7 +125,7 @@ Deno.test("a refused turn leaves nothing behind", async () => {
   for await (const { key } of states) assert.fail(`found ${key}`);
 });
 
-Deno.test("turns that end before anything is read are as they began, if they are known at all", async () => {
+Deno.test("turns that end before any step keep their initial state, if they have one", async () => {
   const it = harness();
   const parent = await run(it.sessions, { messages: [user("hi")], seed: 5n });
   const ended = (reason: "timeout" | "cancelled") => (works: readonly GenerationRequest[]) =>
@@ -160,7 +160,7 @@ Deno.test("turns that end before anything is read are as they began, if they are
   }
 });
 
-Deno.test("a stream that this worker must end is stored and goes on; a whole reply is refused", async () => {
+Deno.test("on shutdown a stream is stored and can be continued; a turn without streaming fails", async () => {
   const script = ids(" abcdefgh", 0);
   const start = async (stream: boolean) => {
     const before = (sampled: number) => {
@@ -170,7 +170,7 @@ Deno.test("a stream that this worker must end is stored and goes on; a whole rep
     return { it, turn: await it.sessions.start({ messages: [user("hi")], stream }) };
   };
   const { it, turn } = await start(true);
-  // Its client is told, with the state, instead of taking the beginning for the answer.
+  // The client gets an error with the state, so it does not mistake the beginning for the reply.
   let text = "";
   await assert.rejects(async () => {
     for await (const event of turn.events()) if (event.type === "text") text += event.text;
@@ -185,20 +185,20 @@ Deno.test("a stream that this worker must end is stored and goes on; a whole rep
   const rest = await run(resumed, { messages: [], stateId: turn.stateId! });
   assert.equal(rest.text, "cdefgh");
 
-  // Nothing is known of it to its client, who asks another worker.
+  // The client knows nothing of this turn and retries on another worker.
   const whole = await start(false);
   await rejects(whole.turn.result(), "shutting_down");
   for await (const { key } of whole.it.backend.list(["default"])) assert.fail(`found ${key}`);
 });
 
-Deno.test("a state is named to the runner by what it will be asked for with", async () => {
+Deno.test("the runner keeps a state warm under the key of its next use", async () => {
   const it = harness();
   for (const stream of [false, true]) {
     const one = await run(it.sessions, { messages: [user("hi")], stream });
     await run(it.sessions, { messages: [user("on")], stateId: one.stateId });
     assert.equal(it.runner.works.at(-1)!.state!.stateKey, it.runner.kept.at(-2));
   }
-  // A turn under way has its parent's state, under the parent's name.
+  // A running turn stores its parent's state under the parent's key.
   const gate = Promise.withResolvers<void>();
   const slow = harness({ backend: it.backend, before: () => gate.promise });
   const parent = await run(it.sessions, { messages: [user("hi")] });
@@ -213,7 +213,7 @@ Deno.test("a state is named to the runner by what it will be asked for with", as
   await turn.result();
 });
 
-Deno.test("a finished turn goes on from what is stored of it, an unfinished one is stored to the bit", async () => {
+Deno.test("a finished turn continues from its stored encoding; an unfinished one is stored exactly", async () => {
   const script = ids(" abcdefgh", 0);
   for (const codec of ["f32", "f16", "q8"] as const) {
     const it = harness({ script, model: { ...MODEL, codec } });
@@ -231,7 +231,7 @@ Deno.test("a finished turn goes on from what is stored of it, an unfinished one 
   }
 });
 
-Deno.test("several choices begin together or not at all", async () => {
+Deno.test("several choices start together or not at all", async () => {
   const it = harness();
   const parent = await run(it.sessions, { messages: [user("hi")] });
   const begin = it.store.begin.bind(it.store);
