@@ -8,20 +8,27 @@ import { ids, tokenizer } from "../session/fixtures.ts";
  */
 function run(tokens: number[], options?: ReplyOptions) {
   const reply = new Reply(tokenizer, options);
-  let shown = "";
+  let displayed = "";
   for (const token of tokens) {
-    shown += reply.push(token);
+    displayed += reply.push(token);
     if (reply.ended) break;
   }
   const closing = reply.closingTokens(tokens.slice(-1));
-  const fed = [...tokens.slice(0, -1), ...closing];
+  const pushed = [...tokens.slice(0, -1), ...closing];
   const { text, ended, hasHiddenText } = reply;
-  return { shown, text, ended, hidesText: hasHiddenText, fed: tokenizer.decode(fed), closing };
+  return {
+    displayed,
+    text,
+    ended,
+    hidesText: hasHiddenText,
+    pushed: tokenizer.decode(pushed),
+    closing,
+  };
 }
 
 Deno.test("every ended reply leaves exactly two newlines in the state", () => {
   for (
-    const [tokens, stop, shown, fed] of [
+    const [tokens, stop, displayed, pushed] of [
       [ids(" hi\n\n"), [], "hi", " hi\n\n"],
       [ids(" hi", 0), [], "hi", " hi\n\n"],
       [ids(" hi\n", 0), [], "hi\n", " hi\n\n"],
@@ -39,28 +46,28 @@ Deno.test("every ended reply leaves exactly two newlines in the state", () => {
     ] as const
   ) {
     const result = run([...tokens], { stop });
-    assert.deepEqual([result.shown, result.fed, result.ended], [shown, fed, true]);
-    assert.equal(result.text, shown);
-    assert.equal(result.hidesText, shown.trimEnd() !== fed.trim(), fed);
+    assert.deepEqual([result.displayed, result.pushed, result.ended], [displayed, pushed, true]);
+    assert.equal(result.text, displayed);
+    assert.equal(result.hidesText, displayed.trimEnd() !== pushed.trim(), pushed);
     assert.ok(!result.closing.includes(0));
   }
 });
 
 Deno.test("trims only leading whitespace", () => {
-  assert.equal(run(ids("  \n a  b ", 0)).shown, "a  b ");
+  assert.equal(run(ids("  \n a  b ", 0)).displayed, "a  b ");
   assert.equal(run(ids(" b", 0), { text: "a" }).text, "a b");
   assert.equal(run(ids(" b", 0), { text: "" }).text, "b");
 });
 
 Deno.test("undisplayed bytes are displayed when the reply continues", () => {
   const first = new Reply(tokenizer);
-  let shown = "";
-  for (const token of ids(" a\n")) shown += first.push(token);
-  shown += first.flushDisplayable();
-  assert.equal(shown, "a");
-  const more = new Reply(tokenizer, { text: shown, undisplayedBytes: first.undisplayedBytes });
+  let displayed = "";
+  for (const token of ids(" a\n")) displayed += first.push(token);
+  displayed += first.flushDisplayable();
+  assert.equal(displayed, "a");
+  const more = new Reply(tokenizer, { text: displayed, undisplayedBytes: first.undisplayedBytes });
   assert.equal(more.push(ids("b")[0]), "\nb");
-  const over = new Reply(tokenizer, { text: shown, undisplayedBytes: first.undisplayedBytes });
+  const over = new Reply(tokenizer, { text: displayed, undisplayedBytes: first.undisplayedBytes });
   assert.equal(over.push(11), "");
   assert.ok(over.ended);
 });

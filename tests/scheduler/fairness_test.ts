@@ -5,13 +5,13 @@ import type { TokenConstraint } from "../../src/core/sampling.ts";
 import { CpuSamplingEngine } from "../../src/scheduler/cpu_sampling.ts";
 import { Scheduler } from "../../src/scheduler/scheduler.ts";
 import type { GenerationRequest } from "../../src/scheduler/scheduler_types.ts";
-import { collect, cpuEngine, engine, run, TOKENS, work } from "./fixtures.ts";
+import { collect, cpuEngine, engine, run, TOKENS, turnRequest } from "./fixtures.ts";
 
 /** Long enough for several preemptions. */
 const LONG = 400;
 
 /** Runs `turn` alone, then in one slot while other keys submit turns continuously. */
-async function undisturbedAndSuspended(
+async function runAloneAndPreempted(
   turn: () => GenerationRequest,
   create = () => engine(1),
 ) {
@@ -25,7 +25,7 @@ async function undisturbedAndSuspended(
   for (let i = 0; !ended; i++) {
     const short = await run(
       scheduler,
-      work([1 + i % 9], { fairnessKey: `short-${i % 3}`, maxTokens: 5 }),
+      turnRequest([1 + i % 9], { fairnessKey: `short-${i % 3}`, maxTokens: 5 }),
     );
     assert.equal(short.tokens.length, 5);
   }
@@ -33,25 +33,28 @@ async function undisturbedAndSuspended(
 }
 
 Deno.test("a preempted turn gives the same tokens and state as an undisturbed one", async () => {
-  const it = await undisturbedAndSuspended(() => work([3, 1, 4], { maxTokens: LONG }));
+  const it = await runAloneAndPreempted(() => turnRequest([3, 1, 4], { maxTokens: LONG }));
   assert.ok(it.preempted >= 5, `${it.preempted} times`);
   assert.deepEqual(it.suspended, it.alone);
 });
 
 Deno.test("a turn may be preempted during prefill", async () => {
   const prompt = Array.from({ length: 600 }, (_, i) => (i * 13) % 50);
-  const it = await undisturbedAndSuspended(() => work(prompt, { maxTokens: 20 }));
+  const it = await runAloneAndPreempted(() => turnRequest(prompt, { maxTokens: 20 }));
   assert.ok(it.preempted >= 5, `${it.preempted} times`);
   assert.deepEqual(it.suspended, it.alone);
 });
 
 Deno.test("finds stop strings across a preemption", async () => {
-  const { tokens } = await run(new Scheduler(await engine()), work([4], { maxTokens: LONG }));
+  const { tokens } = await run(
+    new Scheduler(await engine()),
+    turnRequest([4], { maxTokens: LONG }),
+  );
   // These eight consecutive tokens occur once in the reply.
   for (const at of [100, 101, 102, 103, 200, 300]) {
     const stop = new TextEncoder().encode(tokens.slice(at - 8, at).map((id) => `<${id}>`).join(""));
     const stops = { strings: [stop], precedingBytes: new Uint8Array(), unsearchedBytes: 0 };
-    const it = await undisturbedAndSuspended(() => work([4], { maxTokens: LONG, stops }));
+    const it = await runAloneAndPreempted(() => turnRequest([4], { maxTokens: LONG, stops }));
     assert.ok(it.preempted >= 2);
     assert.deepEqual([it.suspended.reason, it.suspended.tokens.length], ["stop", at]);
     assert.deepEqual(it.suspended, it.alone);
@@ -72,8 +75,8 @@ Deno.test("constraints and log probabilities continue across a preemption", asyn
       close: () => {},
     });
   };
-  const it = await undisturbedAndSuspended(
-    () => work([4], { maxTokens: 100, constraint: { type: "json_object" }, logprobs: 2 }),
+  const it = await runAloneAndPreempted(
+    () => turnRequest([4], { maxTokens: 100, constraint: { type: "json_object" }, logprobs: 2 }),
     async () => new CpuSamplingEngine(await cpuEngine(1), TOKENS, { createConstraint: constrain }),
   );
   assert.ok(it.preempted >= 3, `${it.preempted} times`);
@@ -85,13 +88,13 @@ Deno.test("a key with every slot gives half of them to another key and gets them
   const busy = scheduler.submitAll(
     Array.from(
       { length: 8 },
-      (_, i) => work([5], { fairnessKey: "busy", maxTokens: LONG, position: i }),
+      (_, i) => turnRequest([5], { fairnessKey: "busy", maxTokens: LONG, position: i }),
     ),
   );
   const iterator = busy[3][Symbol.asyncIterator]();
   await iterator.next();
   const others = scheduler.submitAll(
-    Array.from({ length: 3 }, () => work([6], { fairnessKey: "other", maxTokens: 8 })),
+    Array.from({ length: 3 }, () => turnRequest([6], { fairnessKey: "other", maxTokens: 8 })),
   );
   await Promise.all(others.map(({ finished }) => finished));
   assert.ok(busy.every(({ queuedMs }, i) => i > 3 || queuedMs !== null));
@@ -105,7 +108,7 @@ Deno.test("a key with every slot gives half of them to another key and gets them
 Deno.test("a single key may use every slot and the whole queue", async () => {
   const scheduler = new Scheduler(await engine(2), { maxQueue: 3 });
   const submit = (key: string) =>
-    scheduler.submit(work([5], { fairnessKey: key, maxTokens: LONG }));
+    scheduler.submit(turnRequest([5], { fairnessKey: key, maxTokens: LONG }));
   const busy = [submit("busy"), submit("busy"), submit("busy")];
   await busy[0][Symbol.asyncIterator]().next();
   busy.push(submit("busy"), submit("busy"));
@@ -122,7 +125,7 @@ Deno.test("a single key may use every slot and the whole queue", async () => {
 
 Deno.test("a request with several choices counts once in the queue", async () => {
   const scheduler = new Scheduler(await engine(1), { maxQueue: 2 });
-  const submit = () => scheduler.submitAll(Array.from({ length: 5 }, () => work([5])));
+  const submit = () => scheduler.submitAll(Array.from({ length: 5 }, () => turnRequest([5])));
   const all = [submit()];
   await all[0][0][Symbol.asyncIterator]().next();
   // Four choices of the first request, and another request.
@@ -137,7 +140,7 @@ Deno.test("a preempted turn that is cancelled or timed out ends with its tokens 
     let now = 0;
     const scheduler = new Scheduler(await engine(1), { clock: () => now += 200 });
     const controller = new AbortController();
-    const long = scheduler.submit(work([3], {
+    const long = scheduler.submit(turnRequest([3], {
       fairnessKey: "long",
       maxTokens: 10_000,
       signal: controller.signal,
@@ -147,7 +150,7 @@ Deno.test("a preempted turn that is cancelled or timed out ends with its tokens 
     const reading = (async () => {
       for await (const { tokens } of long) seen.push(...tokens);
     })();
-    const other = run(scheduler, work([8], { fairnessKey: "other", maxTokens: 2000 }));
+    const other = run(scheduler, turnRequest([8], { fairnessKey: "other", maxTokens: 2000 }));
     while (scheduler.snapshot.preemptions === 0) await Promise.resolve();
     if (why === "cancelled") controller.abort();
     const { reason, state, pendingTokens, sampledTokens } = await long.finished;
@@ -156,7 +159,7 @@ Deno.test("a preempted turn that is cancelled or timed out ends with its tokens 
     assert.deepEqual(pendingTokens, seen.slice(-1));
     const until = await run(
       new Scheduler(await engine(1)),
-      work([3], { maxTokens: sampledTokens }),
+      turnRequest([3], { maxTokens: sampledTokens }),
     );
     assert.deepEqual([until.tokens, until.state], [seen, state]);
     await other;
@@ -180,13 +183,13 @@ Deno.test("with slow steps, a key with one turn is not slowed down by a key with
   }, TOKENS);
   const scheduler = new Scheduler(slow, { clock: () => now });
   const busy = Array.from({ length: 8 }, () => {
-    return scheduler.submit(work([5], { fairnessKey: "busy", maxTokens: 2000 }));
+    return scheduler.submit(turnRequest([5], { fairnessKey: "busy", maxTokens: 2000 }));
   });
   await busy[0][Symbol.asyncIterator]().next();
   for (let i = 0; i < 5; i++) {
     const start = now;
     const { sampledTokens } = await scheduler.submit(
-      work([6], { fairnessKey: "other", maxTokens: 40 }),
+      turnRequest([6], { fairnessKey: "other", maxTokens: 40 }),
     )
       .finished;
     assert.equal(sampledTokens, 40);
@@ -195,7 +198,7 @@ Deno.test("with slow steps, a key with one turn is not slowed down by a key with
   // Long turns get half of the time each.
   const start = now;
   const long = await collect(
-    scheduler.submit(work([6], { fairnessKey: "other", maxTokens: 1000 })),
+    scheduler.submit(turnRequest([6], { fairnessKey: "other", maxTokens: 1000 })),
   );
   assert.equal(long.sampledTokens, 1000);
   const took = now - start;

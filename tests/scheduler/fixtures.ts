@@ -40,7 +40,7 @@ export async function engine(slots = 3): Promise<SamplingEngine> {
   return new CpuSamplingEngine(await cpuEngine(slots), TOKENS);
 }
 
-export function work(
+export function turnRequest(
   tokens: number[],
   overrides: Partial<GenerationRequest> = {},
 ): GenerationRequest {
@@ -67,7 +67,7 @@ export function work(
 }
 
 /** Returns a source of a stored state. */
-export function kept(state: Float32Array | null, key: string | null = null): StateSource {
+export function storedState(state: Float32Array | null, key: string | null = null): StateSource {
   return { stateKey: key, load: () => Promise.resolve(state!) };
 }
 

@@ -73,7 +73,7 @@ const SHAPE = { layers: 1, width: 1, headSize: 1 };
 const NUMBERS = 3;
 
 /** One step of the toy model: every token changes every number, exactly. */
-export function feed(state: Float32Array | null, tokens: readonly number[]): Float32Array {
+export function toyStep(state: Float32Array | null, tokens: readonly number[]): Float32Array {
   const next = state?.slice() ?? new Float32Array(NUMBERS);
   for (const token of tokens) {
     for (let i = 0; i < NUMBERS; i++) next[i] = (next[i] * (31 + i) + token * 17 + i + 1) % 65_521;
@@ -92,9 +92,9 @@ export interface ToyRunnerOptions {
 export class ToyRunner implements GenerationRunner {
   readonly works: GenerationRequest[] = [];
   /** Keys of the final states of turns, in order. */
-  readonly kept: string[] = [];
+  readonly warmStateKeys: string[] = [];
   /** Replacements of final states, by key. */
-  readonly rounded = new Map<string, Float32Array>();
+  readonly replacedStates = new Map<string, Float32Array>();
   readonly #options: ToyRunnerOptions;
 
   constructor(options: ToyRunnerOptions = {}) {
@@ -105,35 +105,35 @@ export class ToyRunner implements GenerationRunner {
     return Promise.resolve();
   }
 
-  submitAll(works: readonly GenerationRequest[]): Generation[] {
-    return works.map((work) => this.submit(work));
+  submitAll(requests: readonly GenerationRequest[]): Generation[] {
+    return requests.map((request) => this.submit(request));
   }
 
-  submit(work: GenerationRequest): Generation {
-    this.works.push(work);
+  submit(request: GenerationRequest): Generation {
+    this.works.push(request);
     const tokens = new TokenQueue();
-    const stops = work.stops && createStopSearch(work.stops);
-    const finished = this.#run(work, stops, tokens);
+    const stops = request.stops && createStopSearch(request.stops);
+    const finished = this.#run(request, stops, tokens);
     finished.then(() => tokens.end(), (error) => tokens.end(error));
     return {
       finished,
       queuedMs: 0,
       keepWarm: (key, state) => {
-        this.kept.push(key);
-        if (state) this.rounded.set(key, state);
+        this.warmStateKeys.push(key);
+        if (state) this.replacedStates.set(key, state);
       },
       [Symbol.asyncIterator]: () => tokens[Symbol.asyncIterator](),
     };
   }
 
   async #run(
-    work: GenerationRequest,
+    request: GenerationRequest,
     stops: StopSearch | null,
     tokens: TokenQueue,
   ): Promise<GenerationResult> {
-    const start = await work.state?.load() ?? null;
+    const start = await request.state?.load() ?? null;
     let state = start;
-    let pending = [...work.tokens];
+    let pending = [...request.tokens];
     for (let sampled = 0;;) {
       await this.#options.before?.(sampled);
       const end = (reason: GenerationResult["reason"]) => (
@@ -144,26 +144,26 @@ export class ToyRunner implements GenerationRunner {
           sampledTokens: sampled,
         }
       );
-      if (work.signal?.aborted) return end("cancelled");
-      if (work.maxTokens === 0) {
-        state = feed(state, pending.splice(0, pending.length - 1));
+      if (request.signal?.aborted) return end("cancelled");
+      if (request.maxTokens === 0) {
+        state = toyStep(state, pending.splice(0, pending.length - 1));
         return end("length");
       }
-      if (sampled === work.maxTokens) return end("length");
-      state = feed(state, pending);
-      const token = this.#sample(work, state, sampled);
-      work.counts.set(token, (work.counts.get(token) ?? 0) + 1);
+      if (sampled === request.maxTokens) return end("length");
+      state = toyStep(state, pending);
+      const token = this.#sample(request, state, sampled);
+      request.counts.set(token, (request.counts.get(token) ?? 0) + 1);
       pending = [token];
       sampled++;
-      const told = {
+      const tokenLogprobs = {
         logprob: -token,
         top: [{ token, logprob: -token }, { token: 1, logprob: -999 }],
       };
-      const logprobs = work.logprobs === undefined ? {} : { logprobs: [told] };
+      const logprobs = request.logprobs === undefined ? {} : { logprobs: [tokenLogprobs] };
       tokens.push({ tokens: [token], ...logprobs });
       const stopped = stops &&
         advanceStopSearch(stops, tokenizer.tokenBytes(token) ?? new Uint8Array());
-      if (stopped || token === work.endToken) return end("stop");
+      if (stopped || token === request.endToken) return end("stop");
     }
   }
 
@@ -171,7 +171,7 @@ export class ToyRunner implements GenerationRunner {
     const at = position + sampled;
     const { script } = this.#options;
     if (script !== undefined) return script[at] ?? 0;
-    const [a, b] = feed(state, [at, Number(sampling.seed % 65_521n), counts.size]);
+    const [a, b] = toyStep(state, [at, Number(sampling.seed % 65_521n), counts.size]);
     // One in sixteen tokens ends the turn, one is half a character, the rest are letters.
     const choice = a % 16;
     if (choice === 0) return [0, 257, 258, 259][b % 4];
@@ -240,7 +240,7 @@ export async function collect(events: AsyncIterable<TurnEvent>): Promise<TurnEve
 
 export async function stored({ store }: Harness, id: string | null) {
   const { state, turn, open } = await store.load(id!, { model: MODEL });
-  return { state: state && decodeState(state), record: decodeSnapshot(turn), open };
+  return { state: state && decodeState(state), snapshot: decodeSnapshot(turn), open };
 }
 
 export function rejects(promise: Promise<unknown>, code: ErrorCode, message = /./): Promise<void> {

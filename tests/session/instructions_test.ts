@@ -17,15 +17,15 @@ Deno.test("replacing instructions resumes the last state without instructions", 
     instructions: "Be brief",
     seed: 2n,
   });
-  const { record } = await stored(it, two.stateId);
-  assert.deepEqual(record.instructions, { at: 2, text: "Be brief" });
+  const { snapshot } = await stored(it, two.stateId);
+  assert.deepEqual(snapshot.instructions, { at: 2, text: "Be brief" });
   const request = { messages: [user("three")], instructions: null, seed: 3n };
   const three = await run(it.sessions, { ...request, stateId: two.stateId });
   assert.equal(
     three.usage.prompt_tokens_details.cached_tokens,
     two.usage.prompt_tokens_details.cached_tokens,
   );
-  assert.equal((await stored(it, three.stateId)).record.instructions, undefined);
+  assert.equal((await stored(it, three.stateId)).snapshot.instructions, undefined);
   // If that state is missing, the turn takes longer but gives the same result.
   await it.store.delete(one.stateId);
   const anew = await run(it.sessions, { ...request, stateId: two.stateId });
@@ -46,23 +46,26 @@ Deno.test("instructions stay by default and when a reply continues", async () =>
   assert.equal(one.text + two.text, "abc");
   const three = await run(it.sessions, { messages: [user("on")], stateId: two.stateId });
   assert.equal(three.text, "d");
-  const { record } = await stored(it, three.stateId);
-  assert.deepEqual(record.instructions, { at: 0, text: "Be brief" });
+  const { snapshot } = await stored(it, three.stateId);
+  assert.deepEqual(snapshot.instructions, { at: 0, text: "Be brief" });
   const { transcript } = await it.sessions.describe(three.stateId);
-  const said = visibleTranscript(transcript.slice(0, -record.transcript.length), record);
+  const said = visibleTranscript(transcript.slice(0, -snapshot.transcript.length), snapshot);
   assert.deepEqual(said, transcript.slice(1));
 });
 
 Deno.test("a state file may contain valid instructions only", async () => {
   const it = harness();
   const request = { messages: [user("hi")], instructions: "Be brief" };
-  const { record } = await stored(it, (await run(it.sessions, request)).stateId);
-  assert.deepEqual(checkSnapshot(encodeSnapshot(record), CONTEXT), record);
+  const { snapshot } = await stored(it, (await run(it.sessions, request)).stateId);
+  assert.deepEqual(checkSnapshot(encodeSnapshot(snapshot), CONTEXT), snapshot);
   const wrong = ["x", { at: -1, text: "" }, { at: 0, text: 5 }, { at: 0, text: "", more: 1 }];
   for (const instructions of wrong) {
     assert.throws(
       () =>
-        checkSnapshot(encodeSnapshot({ ...record, instructions: instructions as never }), CONTEXT),
+        checkSnapshot(
+          encodeSnapshot({ ...snapshot, instructions: instructions as never }),
+          CONTEXT,
+        ),
       (error) => error instanceof InferenceError && /^turn\.instructions/.test(error.param ?? ""),
     );
   }

@@ -10,24 +10,33 @@ Deno.test("a raw text continues without a template and past empty lines", async 
   const [work] = it.runner.works;
   assert.deepEqual(work.tokens, ids("Once"));
   assert.deepEqual(work.stops!.strings, []);
-  const { record, open } = await stored(it, stateId);
+  const { snapshot, open } = await stored(it, stateId);
   assert.ok(!open);
   // The end-of-text token is not processed, and nothing is added.
-  assert.deepEqual([record.pending, record.rawText], [[], true]);
+  assert.deepEqual([snapshot.pending, snapshot.rawText], [[], true]);
 });
 
 Deno.test("a text in two parts gives the same result as one and can be extended", async () => {
   const script = ids(" abc def ghi", 0);
   const whole = await run(harness({ script }).sessions, { messages: [], prompt: "x" });
   const it = harness({ script });
-  const cut = await run(it.sessions, { messages: [], prompt: "x", maxTokens: 5 });
-  const rest = await run(it.sessions, { messages: [], stateId: cut.stateId });
-  assert.equal(cut.text + rest.text, whole.text);
-  const more = await run(it.sessions, { messages: [], prompt: " and", stateId: cut.stateId });
-  const { pending } = (await stored(it, cut.stateId)).record;
+  const unfinished = await run(it.sessions, { messages: [], prompt: "x", maxTokens: 5 });
+  const rest = await run(it.sessions, { messages: [], stateId: unfinished.stateId });
+  assert.equal(unfinished.text + rest.text, whole.text);
+  const more = await run(it.sessions, {
+    messages: [],
+    prompt: " and",
+    stateId: unfinished.stateId,
+  });
+  const { pending } = (await stored(it, unfinished.stateId)).snapshot;
   assert.deepEqual(it.runner.works.at(-1)!.tokens, [...pending, ...ids(" and")]);
   const { transcript } = await it.sessions.describe(more.stateId);
-  assert.deepEqual(transcript.map(({ content }) => content), ["x", cut.text, " and", more.text]);
+  assert.deepEqual(transcript.map(({ content }) => content), [
+    "x",
+    unfinished.text,
+    " and",
+    more.text,
+  ]);
 });
 
 Deno.test("stop strings end a text across token boundaries and are not displayed", async () => {
@@ -53,7 +62,7 @@ Deno.test("prefix caching does not find a raw text or its continuations", async 
   // The part that was processed as messages is cached by the turn before.
   assert.equal(
     again.usage.prompt_tokens_details.cached_tokens,
-    (await stored(it, asked.stateId)).record.processedTokens,
+    (await stored(it, asked.stateId)).snapshot.processedTokens,
   );
 });
 

@@ -16,8 +16,8 @@ Deno.test("continue_final_message: the model continues the beginning of the repl
   assert.deepEqual(it.runner.works[0].tokens, ids("User: hi\n\nAssistant: It is"));
   assert.equal(one.text, " so");
   assert.equal(one.finishReason, "stop");
-  const { record } = await stored(it, one.stateId);
-  assert.deepEqual(record.transcript, [user("hi"), reply("It is so")]);
+  const { snapshot } = await stored(it, one.stateId);
+  assert.deepEqual(snapshot.transcript, [user("hi"), reply("It is so")]);
   // Prefix caching finds the whole reply in a history.
   const next = [user("hi"), reply("It is so"), user("on")];
   const two = await run(it.sessions, { messages: next });
@@ -34,9 +34,9 @@ Deno.test("continue_final_message: streams emit the rest, and an unfinished repl
   });
   const texts = (await collect(turn.events())).map((event) => "text" in event ? event.text : "");
   assert.equal(texts.join(""), " so ");
-  const { open, record } = await stored(it, turn.stateId);
+  const { open, snapshot } = await stored(it, turn.stateId);
   assert.ok(open);
-  assert.equal(record.transcript.at(-1)!.content, "It is so ");
+  assert.equal(snapshot.transcript.at(-1)!.content, "It is so ");
   const rest = await run(it.sessions, { messages: [], stateId: turn.stateId! });
   assert.equal(rest.text, "and so");
 });
@@ -77,14 +77,14 @@ Deno.test("continue_final_message: a trailing newline counts towards the end of 
   const one = await run(it.sessions, { messages, continueFinalMessage: true });
   assert.equal(one.text, "");
   assert.equal(one.finishReason, "stop");
-  const cut = harness({ script: ids("xyz") });
-  const { stateId } = await run(cut.sessions, {
+  const unfinished = harness({ script: ids("xyz") });
+  const { stateId } = await run(unfinished.sessions, {
     messages,
     continueFinalMessage: true,
     maxTokens: 1,
   });
-  await run(cut.sessions, { messages: [user("on")], stateId });
-  assert.deepEqual(cut.runner.works[1].tokens, ids("x\n\nUser: on\n\nAssistant:"));
+  await run(unfinished.sessions, { messages: [user("on")], stateId });
+  assert.deepEqual(unfinished.runner.works[1].tokens, ids("x\n\nUser: on\n\nAssistant:"));
 });
 
 Deno.test("continue_final_message: a format applies to whole replies only", async () => {
@@ -122,16 +122,16 @@ Deno.test("ignore_eos: the state is found by its id but not by prefix caching", 
   const endless = { messages: [user("hi")], ignoreEos: true, maxTokens: 9 };
   const { text, stateId } = await run(it.sessions, endless);
   const more = [user("hi"), reply(text), user("on")];
-  const apart = await run(it.sessions, { messages: more });
-  assert.equal(apart.usage.prompt_tokens_details.cached_tokens, 0);
+  const isolated = await run(it.sessions, { messages: more });
+  assert.equal(isolated.usage.prompt_tokens_details.cached_tokens, 0);
   const on = await run(it.sessions, { messages: [user("on")], stateId });
   assert.ok(on.usage.prompt_tokens_details.cached_tokens > 0);
   const after = [...more, reply(on.text), user("more")];
   const later = await run(it.sessions, { messages: after });
-  assert.ok(later.usage.prompt_tokens_details.cached_tokens <= apart.usage.total_tokens);
+  assert.ok(later.usage.prompt_tokens_details.cached_tokens <= isolated.usage.total_tokens);
   // A continued open reply with ignore_eos is excluded from prefix caching, too.
-  const cut = await run(it.sessions, { messages: [user("x")], maxTokens: 1 });
-  const further = { messages: [], stateId: cut.stateId, ignoreEos: true, maxTokens: 3 };
-  const { record } = await stored(it, (await run(it.sessions, further)).stateId);
-  assert.match(record.earlier!.hash, /^plain /);
+  const unfinished = await run(it.sessions, { messages: [user("x")], maxTokens: 1 });
+  const further = { messages: [], stateId: unfinished.stateId, ignoreEos: true, maxTokens: 3 };
+  const { snapshot } = await stored(it, (await run(it.sessions, further)).stateId);
+  assert.match(snapshot.earlier!.hash, /^plain /);
 });

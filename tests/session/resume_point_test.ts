@@ -80,8 +80,8 @@ Deno.test("of two concurrent turns of a conversation one gets a conflict, and bo
     assert.equal((await two.sessions.conversations.get(id)).head, fast.stateId);
     const alone = harness();
     const wanted = await run(alone.sessions, { messages: [user("hi")], seed: 1n });
-    const { record } = await stored(two, lost);
-    assert.equal(record.transcript.at(-1)!.content, wanted.text);
+    const { snapshot } = await stored(two, lost);
+    assert.equal(snapshot.transcript.at(-1)!.content, wanted.text);
   }
 });
 
@@ -180,8 +180,8 @@ Deno.test("looks up only candidate prefixes of a long history", async () => {
 
 Deno.test("an unfinished reply in a history is closed before the next message", async () => {
   const it = harness({ script: ids(" abcdefgh\n\n") });
-  const cut = await run(it.sessions, { messages: [user("hi")], maxTokens: 4 });
-  assert.equal(cut.text, "abc");
+  const unfinished = await run(it.sessions, { messages: [user("hi")], maxTokens: 4 });
+  assert.equal(unfinished.text, "abc");
   const history = [user("hi"), assistant("abc"), user("on")];
   const next = await run(it.sessions, { messages: history });
   assert.ok(next.usage.prompt_tokens_details.cached_tokens > 0);
@@ -299,11 +299,15 @@ Deno.test("a state without a vocabulary hash is resumed", async () => {
 Deno.test("an unfinished reply of another model is continued", async () => {
   const script = ids(" abc def\n\n");
   const it = harness({ script });
-  const cut = await run(it.sessions, { messages: [user("hi")], maxTokens: 4 });
+  const unfinished = await run(it.sessions, { messages: [user("hi")], maxTokens: 4 });
   const model = { ...MODEL, fingerprint: "sha256:other" };
   const other = harness({ backend: it.backend, model, script: ids(" def\n\n") });
-  const rest = await run(other.sessions, { messages: [], stateId: cut.stateId, reprocess: true });
-  assert.equal(cut.text + rest.text, "abc def");
+  const rest = await run(other.sessions, {
+    messages: [],
+    stateId: unfinished.stateId,
+    reprocess: true,
+  });
+  assert.equal(unfinished.text + rest.text, "abc def");
   assert.deepEqual(other.runner.works[0].tokens, [
     ...ids("User: hi\n\n"),
     ...ids("Assistant:"),

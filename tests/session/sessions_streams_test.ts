@@ -5,7 +5,7 @@ import { InferenceError } from "../../src/core/errors.ts";
 import type { Generation, GenerationRequest } from "../../src/scheduler/scheduler_types.ts";
 import { MemoryBackend } from "../../src/store/backends/memory.ts";
 import { decodeState, readStateHeader } from "../../src/store/states/state_codec.ts";
-import { collect, feed, harness, ids, MODEL, rejects, run, stored, user } from "./fixtures.ts";
+import { collect, harness, ids, MODEL, rejects, run, stored, toyStep, user } from "./fixtures.ts";
 
 Deno.test("events are the text, then the end after the state is stored", async () => {
   const it = harness({ script: ids(" a€b", 0) });
@@ -25,7 +25,7 @@ Deno.test("a streamed turn can be resumed before its first text", async () => {
   const provisional = await stored(one, turn.stateId);
   assert.equal(provisional.state, null);
   assert.ok(provisional.open);
-  assert.deepEqual(provisional.record.transcript[1], { role: "assistant", content: "" });
+  assert.deepEqual(provisional.snapshot.transcript[1], { role: "assistant", content: "" });
   // A second process continues after the first one has ended.
   const two = harness({ backend: one.backend });
   const resumed = await run(two.sessions, { messages: [], stateId: turn.stateId! });
@@ -46,9 +46,9 @@ Deno.test("the initial state of a resumed conversation starts from its parent", 
   const slow = harness({ backend: it.backend, before: () => gate.promise });
   const request = { messages: [user("on")], stateId: one.stateId, seed: 6n, stream: true };
   const turn = await slow.sessions.start(request);
-  const { state, record } = await stored(it, turn.stateId);
+  const { state, snapshot } = await stored(it, turn.stateId);
   assert.deepEqual(state, parent.state);
-  assert.deepEqual(record.pending, slow.runner.works[0].tokens);
+  assert.deepEqual(snapshot.pending, slow.runner.works[0].tokens);
   await it.sessions.delete(one.stateId);
   const resumed = await run(it.sessions, { messages: [], stateId: turn.stateId! });
   gate.resolve();
@@ -68,12 +68,12 @@ Deno.test("a cancelled stream is stored and can be continued", async () => {
     const request = { messages: [user("hi")], stream: true };
     const turn = await it.sessions.start(request, abort.signal).catch(() => null);
     if (turn === null) continue; // cancelled before it started
-    const cut = await turn.result();
-    assert.equal(cut.finishReason, "length");
+    const unfinished = await turn.result();
+    assert.equal(unfinished.finishReason, "length");
     assert.ok((await stored(it, turn.stateId)).open);
     const next = harness({ script: ids(" abcdefgh", 0), backend: it.backend });
     const rest = await run(next.sessions, { messages: [], stateId: turn.stateId! });
-    assert.equal(cut.text + rest.text, expected.text);
+    assert.equal(unfinished.text + rest.text, expected.text);
   }
 });
 
@@ -81,10 +81,10 @@ Deno.test("a cancelled turn can be resumed immediately", async () => {
   const before = () => new Promise<void>((resolve) => setTimeout(resolve, 2));
   const it = harness({ script: ids(" abcdefgh", 0), before });
   const turn = await it.sessions.start({ messages: [user("hi")], stream: true });
-  let shown = "";
+  let displayed = "";
   for await (const event of turn.events()) {
-    if (event.type === "text") shown += event.text;
-    if (shown.length >= 3) break;
+    if (event.type === "text") displayed += event.text;
+    if (displayed.length >= 3) break;
   }
   turn.cancel();
   const rest = await run(it.sessions, { messages: [], stateId: turn.stateId! });
@@ -196,7 +196,7 @@ Deno.test("the runner keeps a state warm under the key of its next use", async (
   for (const stream of [false, true]) {
     const one = await run(it.sessions, { messages: [user("hi")], stream });
     await run(it.sessions, { messages: [user("on")], stateId: one.stateId });
-    assert.equal(it.runner.works.at(-1)!.state!.stateKey, it.runner.kept.at(-2));
+    assert.equal(it.runner.works.at(-1)!.state!.stateKey, it.runner.warmStateKeys.at(-2));
   }
   // A running turn stores its parent's state under the parent's key.
   const gate = Promise.withResolvers<void>();
@@ -208,7 +208,7 @@ Deno.test("the runner keeps a state warm under the key of its next use", async (
     stream: true,
   });
   await run(it.sessions, { messages: [], stateId: turn.stateId! });
-  assert.equal(it.runner.works.at(-1)!.state!.stateKey, it.runner.kept.at(-2));
+  assert.equal(it.runner.works.at(-1)!.state!.stateKey, it.runner.warmStateKeys.at(-2));
   gate.resolve();
   await turn.result();
 });
@@ -217,17 +217,20 @@ Deno.test("a finished turn continues from its stored encoding; an unfinished one
   const script = ids(" abcdefgh", 0);
   for (const codec of ["f32", "f16", "q8"] as const) {
     const it = harness({ script, model: { ...MODEL, codec } });
-    const cut = await run(it.sessions, { messages: [user("hi")], maxTokens: 4 });
-    assert.equal(it.runner.rounded.size, 0);
-    const exact = await stored(harness({ backend: it.backend }), cut.stateId);
-    const prompt = feed(null, ids("User: hi\n\nAssistant:").concat(ids(" abc").slice(0, 3)));
+    const unfinished = await run(it.sessions, { messages: [user("hi")], maxTokens: 4 });
+    assert.equal(it.runner.replacedStates.size, 0);
+    const exact = await stored(harness({ backend: it.backend }), unfinished.stateId);
+    const prompt = toyStep(null, ids("User: hi\n\nAssistant:").concat(ids(" abc").slice(0, 3)));
     assert.deepEqual(exact.state, prompt);
-    const rest = await run(it.sessions, { messages: [], stateId: cut.stateId });
-    assert.equal(cut.text + rest.text, "abcdefgh");
+    const rest = await run(it.sessions, { messages: [], stateId: unfinished.stateId });
+    assert.equal(unfinished.text + rest.text, "abcdefgh");
     const { info, state } = await it.store.load(rest.stateId, { model: MODEL });
     assert.equal(readStateHeader(state!).codec, codec);
     const held = decodeState(state!);
-    assert.deepEqual(it.runner.rounded.get(info.state!.id), codec === "f32" ? undefined : held);
+    assert.deepEqual(
+      it.runner.replacedStates.get(info.state!.id),
+      codec === "f32" ? undefined : held,
+    );
   }
 });
 

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { Message } from "../../src/prompt/chat_template.ts";
-import { feed, harness, ids, MODEL, rejects, run, stored, tokenizer, user } from "./fixtures.ts";
+import { harness, ids, MODEL, rejects, run, stored, tokenizer, toyStep, user } from "./fixtures.ts";
 
 Deno.test("a turn processes the prompt, returns the reply and stores the state", async () => {
   const script = ids(" Hello wörld.\n\n");
@@ -20,14 +20,14 @@ Deno.test("a turn processes the prompt, returns the reply and stores the state",
     total_tokens: prompt.length + script.length,
     prompt_tokens_details: { cached_tokens: 0 },
   });
-  const { state, record, open } = await stored(it, result.stateId);
+  const { state, snapshot, open } = await stored(it, result.stateId);
   assert.equal(open, false);
-  assert.deepEqual(state, feed(null, [...prompt, ...script.slice(0, -1)]));
-  assert.deepEqual(record.pending, script.slice(-1));
-  assert.equal(record.processedTokens, prompt.length + script.length - 1);
-  assert.equal(record.position, script.length);
-  assert.equal(record.seed, 7n);
-  assert.deepEqual(record.transcript, [
+  assert.deepEqual(state, toyStep(null, [...prompt, ...script.slice(0, -1)]));
+  assert.deepEqual(snapshot.pending, script.slice(-1));
+  assert.equal(snapshot.processedTokens, prompt.length + script.length - 1);
+  assert.equal(snapshot.position, script.length);
+  assert.equal(snapshot.seed, 7n);
+  assert.deepEqual(snapshot.transcript, [
     { role: "user", content: "hi" },
     { role: "assistant", content: "Hello wörld." },
   ]);
@@ -42,17 +42,17 @@ Deno.test("a resumed turn processes only pending tokens and the new prompt", asy
   assert.equal(tokenizer.decode(work.tokens as number[]), "\n\nUser: more\n\nAssistant:");
   assert.ok(!work.tokens.includes(0));
   assert.equal(work.position, first.length);
-  const { processedTokens } = (await stored(it, one.stateId)).record;
+  const { processedTokens } = (await stored(it, one.stateId)).snapshot;
   assert.equal(two.usage.prompt_tokens_details.cached_tokens, processedTokens);
   assert.equal(two.usage.prompt_tokens, processedTokens + work.tokens.length);
-  const { state, record } = await stored(it, two.stateId);
+  const { state, snapshot } = await stored(it, two.stateId);
   const all = "User: hi\n\nAssistant: Hello\n\nUser: more\n\nAssistant: b";
-  assert.deepEqual(state, feed(null, tokenizer.encode(all)));
+  assert.deepEqual(state, toyStep(null, tokenizer.encode(all)));
   const { transcript } = await it.sessions.describe(two.stateId);
   assert.deepEqual(transcript.map(({ content }) => content), ["hi", "Hello", "more", "b"]);
   // Earlier messages are in the history.
-  assert.deepEqual(record.transcript, transcript.slice(2));
-  assert.equal(record.earlier!.count, 2);
+  assert.deepEqual(snapshot.transcript, transcript.slice(2));
+  assert.equal(snapshot.earlier!.count, 2);
   // The parent is unchanged: a fork of the conversation.
   const fork = await run(it.sessions, { messages: [user("more")], stateId: one.stateId });
   assert.notEqual(fork.stateId, two.stateId);
@@ -78,9 +78,9 @@ Deno.test("a reply that is interrupted anywhere and resumed equals an uninterrup
         sampled += maxTokens;
       }
       assert.equal(text, expected.text);
-      const { state, record, open } = await stored(it, result.stateId);
+      const { state, snapshot, open } = await stored(it, result.stateId);
       assert.deepEqual(state, end.state);
-      assert.deepEqual(record, end.record);
+      assert.deepEqual(snapshot, end.snapshot);
       assert.equal(open, end.open);
     }
   }
@@ -188,7 +188,7 @@ Deno.test("penalty counts continue across turns", async () => {
   const it = harness({ script: ids(" aa", 0, ...ids("b"), 0) });
   const one = await run(it.sessions, { messages: [user("hi")] });
   await run(it.sessions, { messages: [user("more")], stateId: one.stateId });
-  const { counts } = (await stored(it, one.stateId)).record;
+  const { counts } = (await stored(it, one.stateId)).snapshot;
   assert.equal(counts.get(1 + 97), 2);
   assert.equal(it.runner.works[1].counts.get(1 + 97), 2);
   assert.equal(it.runner.works[1].counts.get(0), 2);

@@ -29,9 +29,9 @@ Deno.test("tokens come with their text, without the tokens of a stop string", as
 Deno.test("undisplayed tokens of an unfinished reply come with its continuation", async () => {
   const script = [...ids(" a"), 1 + 0xc3, 1 + 0xb6, ...ids("b\n\n")];
   const it = harness({ script });
-  const cut = await run(it.sessions, { messages: [user("hi")], maxTokens: 3, logprobs: 0 });
-  assert.deepEqual([cut.text, textOf(cut.tokens!)], ["a", "a"]);
-  const rest = await run(it.sessions, { messages: [], stateId: cut.stateId, logprobs: 0 });
+  const unfinished = await run(it.sessions, { messages: [user("hi")], maxTokens: 3, logprobs: 0 });
+  assert.deepEqual([unfinished.text, textOf(unfinished.tokens!)], ["a", "a"]);
+  const rest = await run(it.sessions, { messages: [], stateId: unfinished.stateId, logprobs: 0 });
   assert.equal(rest.text, "öb");
   // The first half of the ö was sampled before.
   assert.deepEqual(rest.tokens!.map(({ token }) => token), [1 + 0xb6, 1 + 98]);
