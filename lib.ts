@@ -108,3 +108,4 @@ export {
   type StateFileFacts,
 } from "./src/store/states/state_file.ts";
 export * from "./src/client/mod.ts";
+export type { SamplingValues } from "./src/core/sampling_parameters.ts";

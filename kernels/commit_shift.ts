@@ -1,4 +1,4 @@
-/** Makes the shifts that a step's last tokens left the ones that the next step reads. */
+/** Copies the token shifts written by a step to where the next step reads them. */
 
 import source from "./commit_shift.wgsl" with { type: "text" };
 import type { KernelSpec } from "./spec.ts";
@@ -7,7 +7,7 @@ export interface CommitShiftSizes {
   width: number;
   /** Token shifts in the model: two a layer. */
   sites: number;
-  /** Numbers between two sites. */
+  /** Elements between two sites. */
   siteStride: number;
 }
 

@@ -1,6 +1,6 @@
 // commit_shift: before[site, slot] = after[site, slot] for every run's slot
-//   runs          : u32[runs, 4]              slot, first row, count, 0; left alone with count 0
-//   after, before : f32[sites, slots, WIDTH]  sites SITE4 * 4 apart
+//   runs          : u32[runs, 4]              slot, first row, count, 0; skipped if count is 0
+//   after, before : f32[sites, slots, WIDTH]  site stride SITE4 * 4
 // Constants: WIDTH4, SITE4, THREADS. Grid (runs, sites, 1).
 @group(0) @binding(0) var<storage, read> runs: array<vec4u>;
 @group(0) @binding(1) var<storage, read> after: array<vec4f>;

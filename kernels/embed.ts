@@ -1,4 +1,6 @@
-/** Embedding rows of token ids, layer-normed: `x = layer_norm(emb[id], ln0)`, in float32. */
+/**
+ * Looks up and normalizes the embeddings of token ids: `x = layer_norm(emb[id], ln0)`, in float32.
+ */
 
 import type { WeightType } from "./layouts.ts";
 import { LAYER_NORM_EPS, layerNormReference, NORM_THREADS } from "./layer_norm.ts";
@@ -8,7 +10,7 @@ import type { KernelSpec } from "./spec.ts";
 import { WEIGHT_READER, weightConstants } from "./weights.ts";
 
 export interface EmbedSizes {
-  /** Ids of this part of the table: from `firstId` on, `ids` of them; others are left alone. */
+  /** This part of the table has `ids` ids from `firstId` on; tokens with other ids are skipped. */
   firstId: number;
   ids: number;
   width: number;
@@ -33,7 +35,9 @@ export const embed: KernelSpec<EmbedSizes> = {
   grid: (_, { tokens }) => [tokens, 1, 1],
 };
 
-/** Plain loops. table `[ids, width]`, norm `[2, width]`; x `[tokens, width]` is written. */
+/**
+ * Reference in plain loops. table `[ids, width]`, norm `[2, width]`; writes x `[tokens, width]`.
+ */
 export function embedReference(
   data: { table: Float32Array; norm: Float32Array; ids: readonly number[]; x: Float32Array },
   width: number,

@@ -1,7 +1,7 @@
-// embed: x[t] = layer_norm(table[id of t]) for the ids in this part of the table
-//   weights : table part [IDS, WIDTH], read through weight4, see layouts.ts
+// embed: x[t] = layer_norm(table[id of t]), for ids in this part of the table
+//   weights : part of the table, [IDS, WIDTH], read with weight4, see layouts.ts
 //   norm    : f32[2, WIDTH]  weight, bias
-//   rows    : u32[tokens, 4] id, slot, row before (or none), last of its run
+//   rows    : u32[tokens, 4] id, slot, first of its run, last of its run
 //   x       : f32[tokens, WIDTH]
 // Constants: FIRST_ID, IDS, COLUMNS4, THREADS, EPS. Grid (tokens, 1, 1).
 @group(0) @binding(1) var<storage, read> norm: array<vec4f>;
@@ -10,7 +10,7 @@
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-  // Wraps around for ids before this part, which puts them outside as well.
+  // For ids before this part the subtraction wraps around, so they count as outside too.
   let id = rows[group.x].x - FIRST_ID;
   let inside = id < IDS;
   var sum = 0.0;

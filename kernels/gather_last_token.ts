@@ -1,12 +1,12 @@
-/** Gives runs that go on by themselves the token that their slot sampled last. */
+/** Gathers the last sampled token of each slot that continues decoding. */
 
 import source from "./gather_last_token.wgsl" with { type: "text" };
 import { slotConstants } from "./slot_layout.ts";
 import type { KernelSpec } from "./spec.ts";
 
 /**
- * Shapes: slots `u32[slots, SLOT_WORDS]`; rows `u32[tokens, 4]`; runs `u32[runs, 4]`. The first
- * `fed` runs get id and count.
+ * Shapes: slots `u32[slots, SLOT_WORDS]`; rows `u32[tokens, 4]`; runs `u32[runs, 4]`. Writes the id
+ * and the count of the first `gathered` runs.
  */
 export const gatherLastToken: KernelSpec<null> = {
   name: "feed",

@@ -1,9 +1,9 @@
-// feed: gives runs that go on by themselves the token that their slot sampled last
-//   slots : u32[slots, SLOT_WORDS]  see slot_words.ts
+// gather_last_token: writes the last sampled token of each continuing slot to the step's rows
+//   slots : u32[slots, SLOT_WORDS]  see slot_layout.ts
 //   rows  : u32[tokens, 4]          id, slot, first of its run, last of its run
 //   runs  : u32[runs, 4]            slot, first row, count, 0
-// Constants: those of slot_words.ts. Grid (fed, 1, 1), a thread each: the first runs, of one token
-// each. One that has ended gets a count of 0, with which no kernel changes its state.
+// Constants: those of slot_layout.ts. Grid (gathered, 1, 1), one thread each, for the first runs,
+// which have one token each. A finished turn gets count 0, so that no kernel changes its state.
 @group(0) @binding(0) var<storage, read> slots: array<u32>;
 @group(0) @binding(1) var<storage, read_write> rows: array<vec4u>;
 @group(0) @binding(2) var<storage, read_write> runs: array<vec4u>;

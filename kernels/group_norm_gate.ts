@@ -1,4 +1,4 @@
-/** Group norm with one group a head, times the gate: `y = group_norm(y, ln_x) * g`. */
+/** Group norm with one group per head, times the gate: `y = group_norm(y, ln_x) * g`. */
 
 import source from "./group_norm_gate.wgsl" with { type: "text" };
 import { layerNormReference, NORM_THREADS } from "./layer_norm.ts";
@@ -8,7 +8,7 @@ import type { KernelSpec } from "./spec.ts";
 export interface GroupNormGateSizes {
   heads: number;
   headSize: number;
-  /** 1e-5 times the square of head_size_divisor. */
+  /** 1e-5 times head_size_divisor squared. */
   eps: number;
   /** False for version 5.0, which has no gate. */
   gated: boolean;
@@ -38,7 +38,7 @@ export const groupNormGate: KernelSpec<GroupNormGateSizes> = {
   grid: ({ heads }, { tokens }) => [heads, tokens, 1],
 };
 
-/** Plain loops; y is changed in place. */
+/** Reference in plain loops; updates y in place. */
 export function groupNormGateReference(
   data: { y: Float32Array; norm: Float32Array; gate?: Float32Array },
   { heads, headSize, eps, tokens }: Omit<GroupNormGateSizes, "gated"> & { tokens: number },

@@ -1,6 +1,6 @@
-// group_norm_gate: y = group_norm(y, one group a head) * gate
+// group_norm_gate: y = group_norm(y) * gate, one group per head
 //   norm    : f32[2, HEADS * N]       weight, bias
-//   y, gate : f32[tokens, HEADS * N]  y in place
+//   y, gate : f32[tokens, HEADS * N]  y updated in place
 // Constants: HEADS, N, THREADS, EPS. Grid (heads, tokens, 1).
 @group(0) @binding(0) var<storage, read> norm: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;

@@ -1,11 +1,11 @@
-/** What the kernels that normalise a row have in common. */
+/** Constants and reference shared by the kernels that normalize a row. */
 
 export const LAYER_NORM_EPS = 1e-5;
 
-/** Threads, and so partial sums, with which a row is normalised; fixed, since results depend on it. */
+/** Threads, and so partial sums, per normalized row. Fixed, because results depend on it. */
 export const NORM_THREADS = 32;
 
-/** `(v - mean) / sqrt(variance + eps) * weight + bias`, plain loops; norm `[2, length]`. */
+/** Reference: `(v - mean) / sqrt(variance + eps) * weight + bias`; norm `[2, length]`. */
 export function layerNormReference(
   row: Float32Array,
   norm: Float32Array,

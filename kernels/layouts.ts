@@ -1,29 +1,29 @@
 /**
- * How matrices lie in device memory: the one place that knows.
+ * The layout of matrices in device memory. No other file defines it.
  *
- * A matrix `[rows, columns]` is cut into blocks of 8 rows. Within a block, groups of four
- * consecutive columns of the 8 rows lie one after the other, so that 8 neighbouring threads, each
- * with a row of its own, read neighbouring words:
+ * A matrix `[rows, columns]` is split into blocks of 8 rows. Within a block, the 8 rows' groups of
+ * four consecutive columns are interleaved, so that 8 adjacent threads, each processing one row,
+ * read adjacent words:
  *
- *     place of the group (row, column / 4) =
+ *     index of the group (row, column / 4) =
  *       (floor(row / 8) * columnGroups + floor(column / 4)) * 8 + row % 8
  *
- * A group takes 16 bytes as f32, 8 as f16, 4 as int8. With nf4, two neighbouring groups of a row
- * share a word of 4 bytes, the first one in its low half, each code 4 bits, the first one lowest.
+ * A group takes 16 bytes as f32, 8 as f16 and 4 as int8. With nf4, two adjacent groups of a row
+ * share a 4-byte word, the first in its low half; each code has 4 bits, the first code lowest.
  * Rows are padded to a multiple of 8 and columns to a multiple of 4 (nf4: 8), both with zeros.
  *
  * Quantized matrices have a float16 scale for every `SCALE_BLOCK` columns of a row. Scales follow
- * the codes in the same buffer, `[row / 8][column / SCALE_BLOCK][row % 8]`. A weight is
- * `code / 127 * scale` with int8, codes -127 to 127, and `NF4[code] * scale` with nf4, whose scales
- * may be negative.
+ * the codes in the same buffer, as `[row / 8][column / SCALE_BLOCK][row % 8]`. An int8 weight is
+ * `code / 127 * scale` with codes from -127 to 127. An nf4 weight is `NF4[code] * scale`; its
+ * scales may be negative.
  */
 
 import { roundUp } from "./spec.ts";
 
-/** Types of a matrix in device memory. */
+/** Element types of a matrix in device memory. */
 export type WeightType = "f32" | "f16" | "int8" | "nf4";
 
-/** Types with codes and scales. */
+/** Element types with codes and scales. */
 export type QuantizedType = "int8" | "nf4";
 
 export const ROW_BLOCK = 8;
@@ -31,7 +31,7 @@ export const ROW_BLOCK = 8;
 /** Columns that share a scale. */
 export const SCALE_BLOCK: Record<QuantizedType, number> = { int8: 64, nf4: 32 };
 
-/** Values of the 4-bit codes: quantiles of a normal distribution (QLoRA, appendix E). */
+/** Values of the 4-bit codes: quantiles of the normal distribution (QLoRA, appendix E). */
 export const NF4: readonly number[] = [
   -1,
   -0.6961928009986877,
@@ -54,11 +54,11 @@ export const NF4: readonly number[] = [
 /** The code whose value is zero. */
 export const NF4_ZERO = 7;
 
-/** A quantized matrix, or rows of it, row after row. */
+/** A quantized matrix, or some of its rows, in row-major order. */
 export interface QuantizedRows {
   /** `[rows, columns]`: -127 to 127 with int8, 0 to 15 with nf4. */
   codes: Int8Array;
-  /** `[rows, ceil(columns / SCALE_BLOCK)]`, each a number that float16 has. */
+  /** `[rows, ceil(columns / SCALE_BLOCK)]`, each representable as float16. */
   scales: Float32Array;
 }
 
@@ -66,29 +66,29 @@ export function isQuantized(type: string): type is QuantizedType {
   return type === "int8" || type === "nf4";
 }
 
-/** Groups of four columns, the last one padded. */
+/** Returns the number of groups of four columns, the last one padded. */
 export function columnGroups(columns: number): number {
   return Math.ceil(columns / 4);
 }
 
-/** Scales of a row. */
+/** Returns the number of scales per row. */
 export function scaleBlocks(columns: number, type: QuantizedType): number {
   return Math.ceil(columns / SCALE_BLOCK[type]);
 }
 
-/** Bytes of `rows` rows without their scales, padding included. */
+/** Returns the bytes of `rows` rows without scales, including padding. */
 export function codeBytes(rows: number, columns: number, type: WeightType): number {
   const padded = roundUp(rows, ROW_BLOCK);
   if (type === "nf4") return padded * Math.ceil(columns / 8) * 4;
   return padded * columnGroups(columns) * { f32: 16, f16: 8, int8: 4 }[type];
 }
 
-/** Bytes of the scales of `rows` rows, padding included. */
+/** Returns the bytes of the scales of `rows` rows, including padding. */
 export function scaleBytes(rows: number, columns: number, type: WeightType): number {
   return isQuantized(type) ? roundUp(rows, ROW_BLOCK) * scaleBlocks(columns, type) * 2 : 0;
 }
 
-/** Bytes of `rows` rows in all. */
+/** Returns the bytes of `rows` rows with their scales. */
 export function matrixBytes(rows: number, columns: number, type: WeightType): number {
   return codeBytes(rows, columns, type) + scaleBytes(rows, columns, type);
 }
@@ -99,10 +99,10 @@ interface MatrixSize {
 }
 
 /**
- * Packs float rows, the first one at a block's start.
+ * Packs float rows; the first row starts a block.
  *
- * @param values `[rows, columns]`: f32, or the bits of f16.
- * @returns `codeBytes(rows, columns, type)` bytes, of the same type.
+ * @param values `[rows, columns]`: f32 values or f16 bits.
+ * @returns `codeBytes(rows, columns, type)` bytes of the same type.
  */
 export function packFloats(
   values: Float32Array | Uint16Array,
@@ -123,7 +123,7 @@ export function packFloats(
   return packed;
 }
 
-/** Packs the codes of quantized rows: `codeBytes(rows, columns, type)` bytes. */
+/** Packs the codes of quantized rows into `codeBytes(rows, columns, type)` bytes. */
 export function packCodes(
   { codes }: QuantizedRows,
   { rows, columns, type }: MatrixSize & { type: QuantizedType },
@@ -152,7 +152,7 @@ export function packCodes(
 /**
  * Packs the scales of quantized rows.
  *
- * @param scales Bits of f16 `[rows, ceil(columns / SCALE_BLOCK)]`.
+ * @param scales f16 bits `[rows, ceil(columns / SCALE_BLOCK)]`.
  * @returns `scaleBytes(rows, columns, type)` bytes.
  */
 export function packScales(

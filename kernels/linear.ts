@@ -1,14 +1,15 @@
 /**
- * Matrix times activations, `y[t] = W x[t]`, with what follows it fused in: as `linearRows`, whose
- * threads own rows and keep sums for some of them and some tokens in registers, and as `matmul`,
- * whose workgroups share tiles of both. Which is faster depends on adapter and number of tokens.
+ * Matrix times activations, `y[t] = W x[t]`, fused with the activation function and the write mode.
+ * There are two kernels: in `linearRows`, each thread accumulates some rows for some tokens in
+ * registers; in `matmul`, workgroups share tiles of weights and activations. Which one is faster
+ * depends on the adapter and the number of tokens.
  *
  * Both add in the same order, so that a row's result does not depend on how many tokens share a
- * step: columns in segments of `SEGMENT`, each segment summed from its first column to its last in
- * four lanes (column mod 4) with fused multiply-adds, lanes joined as (0 + 1) + (2 + 3), segments
- * added from first to last. Sums start from a zero that the compiler cannot see (`counts.w`): from
- * a literal one it may turn the first fused multiply-add into a product, and fuse that with the
- * addition of another lane.
+ * step. Columns are split into segments of `SEGMENT`. Each segment is summed from its first to its
+ * last column in four lanes (column mod 4) with fused multiply-adds; the lanes are added as
+ * (0 + 1) + (2 + 3), and the segments from first to last. Sums start from a zero that the compiler
+ * cannot see (`counts.w`): given a literal zero, it may turn the first fused multiply-add into a
+ * product and fuse that product with the addition of another lane.
  */
 
 import matmulSource from "./matmul.wgsl" with { type: "text" };
@@ -22,19 +23,19 @@ import { WEIGHT_READER, weightConstants } from "./weights.ts";
 export type { Activation, LinearPart } from "./linear_part.ts";
 export { balanceTile, type RowsTile } from "./linear_rows.ts";
 
-/** Columns summed as one; fixed, since results depend on it. */
+/** Columns per segment. Fixed, because results depend on it. */
 export const SEGMENT = 128;
 
-/** `store` writes, `add` adds to what is there, `gatedAdd` multiplies by a gate and adds. */
+/** `store` overwrites y, `add` adds to y, `gatedAdd` multiplies by a gate and adds to y. */
 export type WriteMode = "store" | "add" | "gatedAdd";
 
 export interface LinearSizes {
   parts: readonly LinearPart[];
   columns: number;
   type: WeightType;
-  /** Rows that the buffer holds in all. */
+  /** Total rows of the buffer. */
   bufferRows: number;
-  /** Which count the tokens are: all tokens of a step, or those whose logits are wanted. */
+  /** Which tokens are processed: all tokens of a step, or only those that need logits. */
   per: "tokens" | "outputs";
   write: WriteMode;
 }
@@ -71,7 +72,7 @@ function variant({ parts, columns, type }: LinearSizes): string {
   return `${parts.reduce((sum, { rows }) => sum + rows, 0)} x ${columns} ${type}`;
 }
 
-/** Bytes of weights, once for every tile of `tokens` tokens. */
+/** Returns the bytes of weights read: all of them once per tile of `tokens` tokens. */
 function weightBytes(
   { parts, columns, type, per }: LinearSizes,
   counts: StepCounts,
@@ -81,7 +82,7 @@ function weightBytes(
   return bytes * Math.ceil(counts[per] / tokens);
 }
 
-/** Numbers in a workgroup's memory that `linearRows` keeps sums in. */
+/** Returns how many floats of workgroup memory `linearRows` uses for partial sums. */
 export function sharedSumCount(
   { rowBlocks, tokens, lanes, threadBlocks }: RowsTile,
   columns: number,
@@ -90,7 +91,7 @@ export function sharedSumCount(
   return Math.ceil(columns / SEGMENT) * rowBlocks * tokens * ROW_BLOCK * threadBlocks;
 }
 
-/** Rows by thread, sums in registers: reads each weight once for the tokens of a tile. */
+/** One row per thread with sums in registers; reads each weight once per tile of tokens. */
 export const linearRows: KernelSpec<LinearRowsSizes> = {
   name: "linear_rows",
   source: (sizes) => source(sizes, linearRowsSource({ ...sizes, shifted: false })),
@@ -106,8 +107,8 @@ export const linearRows: KernelSpec<LinearRowsSizes> = {
 };
 
 /**
- * `normShift` and `linearRows` in one, for runs of one token: a part's `xOffset` tells where its mix
- * begins in `mix`. Shapes as for `normShift`, but for y, which is that of `linearRows`.
+ * `normShift` fused with `linearRows`, for runs of one token. A part's `xOffset` is the start of
+ * its mix in `mix`. Shapes as in `normShift`, except y, which is as in `linearRows`.
  */
 export const linearShifted: KernelSpec<LinearRowsSizes> = {
   name: "linear_shifted",
@@ -134,10 +135,10 @@ export const linearShifted: KernelSpec<LinearRowsSizes> = {
   bytes: (sizes, counts) => weightBytes(sizes, counts, sizes.tile.tokens),
 };
 
-/** Rows and tokens of one workgroup's tile in `matmul`. */
+/** Rows, and also tokens, of a workgroup's tile in `matmul`. */
 export const TILE = 32;
 
-/** Tiled matrix-matrix, for one part. */
+/** Tiled matrix-matrix product, for one part. */
 export const matmul: KernelSpec<LinearSizes> = {
   name: "matmul",
   source: (sizes) => {
@@ -167,8 +168,8 @@ export const matmul: KernelSpec<LinearSizes> = {
 };
 
 /**
- * Plain loops in float64, for one part. W `[rows, columns]`, x `[tokens, columns]`, y and gate
- * `[tokens, outStride]`, y changed in place.
+ * Reference in plain loops and float64, for one part. W `[rows, columns]`, x `[tokens, columns]`, y
+ * and gate `[tokens, outStride]`; updates y in place.
  */
 export function linearReference(
   data: { W: Float32Array; x: Float32Array; y: Float32Array; gate?: Float32Array },

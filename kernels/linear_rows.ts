@@ -1,9 +1,9 @@
 /**
- * WGSL of `linear_rows`, for a tile of a given size.
+ * Generates the WGSL of `linear_rows` for a given tile.
  *
- * The text is unrolled here and not by loops in WGSL: sums must stay in registers, and compilers of
- * software adapters leave loops of more than 32 rounds as they are, with arrays in memory (five
- * times slower).
+ * The loops are unrolled here and not in WGSL, because sums must stay in registers: compilers of
+ * software adapters do not unroll loops of more than 32 iterations and then keep the arrays in
+ * memory, which is five times slower.
  */
 
 import { ROW_BLOCK } from "./layouts.ts";
@@ -12,28 +12,33 @@ import shiftedSource from "./linear_shifted.wgsl" with { type: "text" };
 import { ACTIVATION, type LinearPart, writtenRows } from "./linear_part.ts";
 import { reduceSource } from "./reduce.ts";
 
-/** What one thread does, and how threads make a workgroup. */
+/** The work of one thread, and the arrangement of threads in a workgroup. */
 export interface RowsTile {
-  /** Blocks of 8 rows, of each of which a thread owns a row. */
+  /** Blocks of 8 rows per thread; a thread computes one row of each. */
   rowBlocks: number;
-  /** Tokens for which a weight is read once. */
+  /** Tokens per thread; each weight is read once for all of them. */
   tokens: number;
-  /** Threads that share a row, each with segments of its own; above 1 the sums meet in shared memory. */
+  /**
+   * Threads that share a row, each summing other segments; above 1, sums go through workgroup
+   * memory.
+   */
   lanes: number;
-  /** Groups of 8 threads side by side in a workgroup, each with `rowBlocks` blocks. */
+  /** Groups of 8 threads per workgroup, each with its own `rowBlocks` blocks. */
   threadBlocks: number;
 }
 
 /**
- * Bindings as in matmul.wgsl; constants COLUMNS4, SEGMENT4, SEGMENTS, SCALE_GROUPS, COUNT, LANES.
- * Grid (workgroups of all parts, ceil(tokens / tile.tokens), 1). The order of additions is that of
- * linear.ts.
+ * Returns the shader text. Bindings as in matmul.wgsl; constants COLUMNS4, SEGMENT4, SEGMENTS,
+ * SCALE_GROUPS, COUNT, LANES. Grid (workgroups of all parts, ceil(tokens / tile.tokens), 1). The
+ * order of additions is described in linear.ts.
  */
 export function linearRowsSource(
   { parts, tile, shifted }: { parts: readonly LinearPart[]; tile: RowsTile; shifted: boolean },
 ): string {
   const { rowBlocks, tokens, lanes, threadBlocks } = tile;
-  if (shifted && tokens > 1) throw new Error("a shifted tile has one token");
+  if (shifted && tokens > 1) {
+    throw new Error("Cannot fuse the token shift: the tile has more than one token");
+  }
   const rows = [...Array(rowBlocks).keys()];
   const cells = [...Array(tokens).keys()].flatMap((t) => rows.map((i) => ({ t, i })));
   const each = <T>(items: readonly T[], line: (item: T, index: number) => string) =>
@@ -56,10 +61,10 @@ ${shared ? `var<workgroup> partial: array<f32, SEGMENTS * ${cells.length * width
 struct Part {
   group: u32, // first workgroup
   block: u32, // first block of weights
-  rows: u32, // to write
+  rows: u32, // number of rows to write
   x4: u32, // first vec4f of x
-  y: u32, // where the first token's row goes
-  stride: u32, // numbers between two tokens' rows of y
+  y: u32, // start of the first token's row in y
+  stride: u32, // elements between two tokens' rows of y
 }
 
 fn activate(group: u32, v: f32) -> f32 {
@@ -126,7 +131,7 @@ fn main(
 `;
 }
 
-/** Workgroups that a part takes: none works on two. */
+/** Returns the number of workgroups of a part. A workgroup never spans two parts. */
 export function workgroupCount(
   { rows }: LinearPart,
   { rowBlocks, threadBlocks }: RowsTile,
@@ -135,8 +140,8 @@ export function workgroupCount(
 }
 
 /**
- * `tile` with the fewest blocks a thread that take no more workgroups: parts whose rows are no
- * multiple of the tile's then end in few rows that nobody needs.
+ * Returns `tile` with the fewest blocks per thread that need no more workgroups. This reduces the
+ * padding rows of parts whose row count is not a multiple of the tile's.
  */
 export function balanceTile(parts: readonly LinearPart[], tile: RowsTile): RowsTile {
   const groups = (rowBlocks: number) =>
@@ -151,7 +156,7 @@ function firstGroups(parts: readonly LinearPart[], tile: RowsTile): number[] {
   return parts.map((part) => (next += workgroupCount(part, tile)) - workgroupCount(part, tile));
 }
 
-/** WGSL that declares `part`, the one of this workgroup. */
+/** Returns WGSL that declares `part`, the part of this workgroup. */
 function partChoice(parts: readonly LinearPart[], tile: RowsTile): string {
   const groups = firstGroups(parts, tile);
   const values = parts.map((part, i) => {
@@ -173,7 +178,7 @@ function partChoice(parts: readonly LinearPart[], tile: RowsTile): string {
   return [`var part = ${values[0]};`, ...others].join("\n");
 }
 
-/** WGSL that returns the activation of `v` for the part that begins at workgroup `group`. */
+/** Returns WGSL that applies the activation of the part whose first workgroup is `group` to `v`. */
 function activationChoice(parts: readonly LinearPart[], tile: RowsTile): string {
   const lines = firstGroups(parts, tile).map((group, i) => ({
     group,

@@ -1,11 +1,11 @@
-// Joined to linear_rows and reduce: what it multiplies is made first, by every workgroup for itself, as
-// norm_shift would have made it for a run of one token.
+// Included in linear_rows after reduce. Each workgroup first computes the input vector itself, with
+// the same result as norm_shift for a run of one token.
 //   x             : f32[tokens, WIDTH]  before the norm; WIDTH = COLUMNS4 * 4
 //   norm          : f32[2, WIDTH]       weight, bias
 //   mix           : f32[mixes, WIDTH]
 //   rows          : u32[tokens, 4]      id, slot, first of its run, last of its run
-//   before, after : f32[slots, WIDTH]   shift read, shift left
-// Constants: THREADS of norm_shift, EPS, GROUP_THREADS of this workgroup.
+//   before, after : f32[slots, WIDTH]   token shift read, token shift written
+// Constants: THREADS of norm_shift, EPS, GROUP_THREADS (threads of this workgroup).
 @group(0) @binding(4) var<storage, read> norm: array<vec4f>;
 @group(0) @binding(5) var<storage, read> mix: array<vec4f>;
 @group(0) @binding(6) var<storage, read> rows: array<vec4u>;
@@ -14,8 +14,8 @@
 
 var<workgroup> mixed: array<vec4f, COLUMNS4>;
 
-// Fills `mixed` with the mix that begins at mix[first]; every thread must call it. The order of
-// additions is that of norm_shift, whatever the size of this workgroup.
+// Fills `mixed` with the mix that starts at mix[first]. All threads must call it. The order of
+// additions is that of norm_shift and does not depend on the size of this workgroup.
 fn make_mixed(token: u32, first: u32, thread: u32, keep: bool) {
   let at = token * COLUMNS4;
   for (var lane = thread; lane < THREADS; lane += GROUP_THREADS) {

@@ -1,12 +1,12 @@
-// matmul: as linear_rows, by workgroups that share tiles of 32 rows and 32 tokens: same sums, same
-// order of additions.
-//   weights : [rows, columns], read through weight4, see layouts.ts
+// matmul: computes the same as linear_rows, with the same order of additions, but with tiles of 32
+// rows and 32 tokens shared by a workgroup.
+//   weights : [rows, columns], read with weight4, see layouts.ts
 //   x       : f32[tokens, COLUMNS4 * 4]
 //   y, gate : f32[tokens, OUT_STRIDE]
+//   counts  : vec4u                       tokens, runs, outputs, 0
 // Constants: ROWS, COLUMNS4, SEGMENT4, SEGMENTS, FIRST_BLOCK, X_OFFSET4, Y_OFFSET, OUT_STRIDE.
-//   counts  : vec4u: tokens, runs, outputs, 0
-// Grid (ceil(rows / 32), ceil(tokens / 32), 1), 8 x 8 threads: thread (i, j) owns rows i, i + 8,
-// i + 16, i + 24 and tokens j, j + 8, j + 16, j + 24 of the tile.
+// Grid (ceil(rows / 32), ceil(tokens / 32), 1), 8 x 8 threads. Thread (i, j) computes the tile's
+// rows i, i + 8, i + 16, i + 24 and tokens j, j + 8, j + 16, j + 24.
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<uniform> counts: vec4u;
@@ -51,7 +51,7 @@ fn main(
         x_tile[n] = v;
       }
       workgroupBarrier();
-      // Past the last group both tiles hold zeros: fma(0, 0, sum) leaves the sum as it is.
+      // Past the last group both tiles are zero, and fma(0, 0, sum) does not change the sum.
       for (var c = 0u; c < DEPTH; c++) {
         let w0 = w_tile[c * 32u + local.x];
         let w1 = w_tile[c * 32u + local.x + 8u];

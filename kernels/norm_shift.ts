@@ -1,8 +1,9 @@
 /**
- * Layer norm and token shift in one: what each matrix of a mix reads.
+ * Layer norm fused with the token shift; the outputs are the inputs of the next matrices.
  *
- * `xx = layer_norm(x)`, then for every mix m `out[m] = xx * mix[m] + before * (1 - mix[m])`, where
- * `before` is the xx of the token before: of the row before within a run, else the stored shift.
+ * `xx = layer_norm(x)`, then for every mix m `out[m] = xx * mix[m] + prev * (1 - mix[m])`, where
+ * `prev` is the xx of the previous token: of the previous row within a run, or the stored shift for
+ * a run's first token.
  */
 
 import source from "./norm_shift.wgsl" with { type: "text" };
@@ -14,17 +15,17 @@ export interface NormShiftSizes {
   width: number;
   /** Number of mixes. */
   mixes: number;
-  /** Numbers between two mixes' planes in `out`. */
+  /** Elements between two mixes' planes in `out`. */
   plane: number;
 }
 
 /**
  * Shapes: x `[tokens, width]`; norm `[2, width]`; mix `[mixes, width]`; rows `u32[tokens, 4]`:
  * id, slot, 1 if first of its run, 1 if last; before and after `[slots, width]`: the shift read by
- * a run's first token, and the one left by its last; out `[mixes, plane / width, width]`.
+ * a run's first token, and the one written by its last; out `[mixes, plane / width, width]`.
  *
- * `before` and `after` are different buffers, since the first and the last token of a run are
- * worked on at the same time.
+ * `before` and `after` are separate buffers because the first and the last token of a run are
+ * processed concurrently.
  */
 export const normShift: KernelSpec<NormShiftSizes> = {
   name: "norm_shift",
@@ -55,7 +56,7 @@ export interface RunRows {
   count: number;
 }
 
-/** Plain loops over runs; shift `[slots, width]` is read and replaced. */
+/** Reference in plain loops over runs; reads and replaces shift `[slots, width]`. */
 export function normShiftReference(
   data: {
     x: Float32Array;

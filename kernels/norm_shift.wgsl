@@ -1,12 +1,12 @@
-// norm_shift: xx = layer_norm(x); out[m] = xx * mix[m] + before * (1 - mix[m])
+// norm_shift: xx = layer_norm(x); out[m] = xx * mix[m] + prev * (1 - mix[m])
 //   x             : f32[tokens, WIDTH]
 //   norm          : f32[2, WIDTH]       weight, bias
 //   mix           : f32[MIXES, WIDTH]
 //   rows          : u32[tokens, 4]      id, slot, first of its run, last of its run
-//   before, after : f32[slots, WIDTH]   shift read by the first, left by the last token of a run
+//   before, after : f32[slots, WIDTH]   shift read by a run's first token, written by its last
 //   out           : f32[MIXES, PLANE]   each plane f32[tokens, WIDTH]
-// Constants: WIDTH4, MIXES, PLANE4, THREADS, EPS. Grid (tokens, 1, 1). The token before is
-// normalised again here, which is cheaper than a dispatch of its own.
+// Constants: WIDTH4, MIXES, PLANE4, THREADS, EPS. Grid (tokens, 1, 1). Each workgroup normalizes
+// the previous token again, which is cheaper than a separate dispatch.
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read> norm: array<vec4f>;
 @group(0) @binding(2) var<storage, read> mix: array<vec4f>;
@@ -15,7 +15,7 @@
 @group(0) @binding(5) var<storage, read_write> after: array<vec4f>;
 @group(0) @binding(6) var<storage, read_write> out: array<vec4f>;
 
-// Mean and 1 / deviation of a row of x; every thread must call it.
+// Returns the mean and 1 / standard deviation of a row of x. All threads must call it.
 fn moments(row: u32, thread: u32) -> vec2f {
   var sum = 0.0;
   for (var c = thread; c < WIDTH4; c += THREADS) {

@@ -1,6 +1,6 @@
 // Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
 
-// The upper 32 bits of a product.
+// Returns the upper 32 bits of a product.
 fn multiply_high(a: u32, b: u32) -> u32 {
   let a0 = a & 0xffffu;
   let a1 = a >> 16u;
@@ -27,7 +27,8 @@ fn philox(position: vec2u, seed: vec2u) -> vec4u {
   return counter;
 }
 
-// A number from 0 to 1, which rounding may make 1: the 53 bits of src/sampler/random.ts.
+// Returns a number from 0 to 1, from the same 53 bits as src/sampler/random.ts; rounding may yield
+// 1.
 fn random_at(position: vec2u, seed: vec2u) -> f32 {
   let words = philox(position, seed);
   return fma(f32(words.x >> 5u), 0x1p-27, f32(words.y >> 6u) * 0x1p-53);

@@ -1,21 +1,21 @@
 /**
- * Sums over a workgroup, joined to kernels that normalise.
+ * Sums over a workgroup, included in the kernels that normalize.
  *
- * The text is unrolled here and not by a loop in WGSL: compilers of software adapters take ten times
- * as long to unroll a loop over shared memory, which is what a worker's start waits for.
+ * The loop is unrolled here and not in WGSL, because compilers of software adapters take ten times
+ * as long to unroll a loop over shared memory, which delays the worker's startup.
  */
 
 /**
- * WGSL of `lane_sums`, `lanes_total` and `workgroup_sum`.
+ * Returns WGSL that defines `lane_sums`, `lanes_total` and `workgroup_sum`.
  *
- * @param threads How many partial sums there are: the constant THREADS of the kernel.
+ * @param threads Number of partial sums: the kernel's constant THREADS.
  */
 export function reduceSource(threads: number): string {
   const additions = Array.from({ length: threads }, (_, i) => `  sum += lane_sums[${i}];`);
   return `
 var<workgroup> lane_sums: array<f32, ${threads}>;
 
-// The sum of lane_sums, the same in every thread, added from the first to the last.
+// Returns the sum of lane_sums in every thread, added from first to last.
 fn lanes_total() -> f32 {
   workgroupBarrier();
   var sum = 0.0;
@@ -23,7 +23,7 @@ ${additions.join("\n")}
   return sum;
 }
 
-// The sum of one number of each of the first ${threads} threads.
+// Returns the sum of the values of the first ${threads} threads.
 fn workgroup_sum(thread: u32, value: f32) -> f32 {
   workgroupBarrier();
   if thread < ${threads}u {

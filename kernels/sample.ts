@@ -1,11 +1,12 @@
 /**
- * Chooses the next tokens on the device, so that a step need not wait for the one before to be read
- * back: bias, penalties, top-p, top-k, temperature, the draw, and whether the turn ends.
+ * Samples the next tokens on the device, so that a step does not wait until the previous one is
+ * read back. Applies bias, penalties, top-p, top-k and temperature, draws a token, and checks
+ * whether the turn ends.
  *
- * The oracle is `src/sampler/sampler.ts`. Nothing is sorted. For the cuts, a radix search by the bits
- * of the logits' distance from the top finds the last one that stays, in four rounds over the
- * logits. For the draw, sixteen groups of threads add up a sixteenth of the vocabulary each, then a
- * sixteenth of the one that the random number falls into, until one token is left.
+ * The reference is `src/sampler/sampler.ts`. Nothing is sorted. For top-p and top-k, a radix search
+ * over the bits of the logits' distance from the maximum finds the cutoff, in four passes over the
+ * logits. For the draw, sixteen groups of threads each sum a sixteenth of the vocabulary, then a
+ * sixteenth of the part that the random number falls into, until one token remains.
  */
 
 import philox from "./philox.wgsl" with { type: "text" };
@@ -17,20 +18,21 @@ import type { KernelSpec } from "./spec.ts";
 
 export interface SampleSizes {
   vocabulary: number;
-  /** Tokens that a slot writes at most before they are read. */
+  /** Maximum tokens that a slot samples before they are read. */
   window: number;
-  /** A sixteenth of the threads of a workgroup. */
+  /** Threads per group; a workgroup has sixteen groups. */
   lanes: number;
 }
 
-/** Groups of threads. */
+/** Groups of threads per workgroup. */
 const GROUPS = 16;
 
 /**
- * Shapes: logits `[outputs, ids]`, ids the vocabulary rounded up to a multiple of 4; adjustments
- * `[slots, 2, ids]`: bias, counts; slots and stops as slot_words.ts tells; vocabulary `u32`: where
- * the bytes of each id begin and the last one's end, then the bytes; rows `u32[tokens, 4]`; chosen
- * `u32[outputs]`; written `u32[slots, 2 + window]`: how many ids, an `END`, ids.
+ * Shapes: logits `[outputs, ids]`, where ids is the vocabulary rounded up to a multiple of 4;
+ * adjustments `[slots, 2, ids]`: bias, counts; slots and stops as in slot_layout.ts; vocabulary
+ * `u32`: the start of each id's bytes and the end of the last one, then the bytes; rows
+ * `u32[tokens, 4]`; outputRows `u32[outputs]`; sampled `u32[slots, 2 + window]`: the number of ids,
+ * a `FINISH` code, then the ids.
  */
 export const sample: KernelSpec<SampleSizes> = {
   name: "sample",
@@ -56,6 +58,6 @@ export const sample: KernelSpec<SampleSizes> = {
     WRITTEN_STRIDE: SAMPLED_HEADER + window,
   }),
   grid: (_, { outputs }) => [outputs, 1, 1],
-  // Logits and bias, once; what a cut reads again is near by then.
+  // Logits and bias, once: later passes over the logits hit the cache.
   bytes: ({ vocabulary }, { outputs }) => outputs * vocabulary * 8,
 };

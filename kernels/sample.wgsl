@@ -1,14 +1,14 @@
-// sample: chooses a token from logits, counts it, and looks whether the turn ends with it
-//   logits      : f32[outputs, QUADS * 4]     changed: bias and penalties are applied
-//   adjustments : f32[slots, 2, QUADS * 4]    bias (BAN or less: never sampled), counts
-//   slots       : u32[slots, SLOT_WORDS]      see slot_words.ts
-//   stops       : u32[slots, STOPS_STRIDE]    stop strings as sets of bits
-//   vocabulary  : u32[ids + 1, ...]           where ids' bytes begin, then the bytes
+// sample: samples a token from logits, counts it, and checks whether it ends the turn
+//   logits      : f32[outputs, QUADS * 4]     updated in place by bias and penalties
+//   adjustments : f32[slots, 2, QUADS * 4]    bias (BANNED or less: never sampled), counts
+//   slots       : u32[slots, SLOT_WORDS]      see slot_layout.ts
+//   stops       : u32[slots, STOPS_STRIDE]    bit masks of the stop strings
+//   vocabulary  : u32[ids + 1, ...]           start of each id's bytes, then the bytes
 //   rows        : u32[tokens, 4]              id, slot, first of its run, last of its run
-//   chosen      : u32[outputs]                rows of x
-//   written     : u32[slots, WRITTEN_STRIDE]  how many ids, why the turn ended, ids
-// Constants: QUADS, IDS, LANES, THREADS = 16 * LANES, BANNED, WRITTEN_STRIDE, those of slot_words.ts.
-// Grid (outputs, 1, 1). Semantics as src/sampler/sampler.ts tells, in float32.
+//   output_rows : u32[outputs]                indices into rows
+//   sampled     : u32[slots, SAMPLED_STRIDE]  number of ids, finish code, ids
+// Constants: QUADS, IDS, LANES, THREADS = 16 * LANES, BANNED, SAMPLED_STRIDE, and those of
+// slot_layout.ts. Grid (outputs, 1, 1). Same semantics as src/sampler/sampler.ts, in float32.
 @group(0) @binding(0) var<storage, read_write> logits: array<vec4f>;
 @group(0) @binding(1) var<storage, read_write> adjustments: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> slots: array<u32>;
@@ -62,7 +62,7 @@ fn read_turn(output: u32) -> Turn {
   );
 }
 
-// Applies bias and penalties; returns the largest score of all and its id, the lowest of several.
+// Applies bias and penalties. Returns the maximum score and its id; on ties, the lowest id.
 fn adjust(turn: Turn, thread: u32) -> Best {
   var best = Best(BANNED, NO_TOKEN);
   var fault = false;
@@ -89,14 +89,14 @@ fn adjust(turn: Turn, thread: u32) -> Best {
   return best_of_all(best, thread);
 }
 
-// The token that the random number falls on, among those kept in the order of their ids.
+// Returns the token that the random number selects among the kept tokens, in order of id.
 fn draw(turn: Turn, kept: Kept, thread: u32) -> u32 {
   let position = vec2u(slots[turn.at + SLOT_POSITION], slots[turn.at + SLOT_POSITION + 1u]);
   let seed = vec2u(slots[turn.at + SLOT_SEED], slots[turn.at + SLOT_SEED + 1u]);
   return find(turn, kept, thread, false, random_at(position, seed));
 }
 
-// Counts a token: all counts fade, then it gets one more.
+// Counts a token: all counts decay, then the token's count increases by one.
 fn record(turn: Turn, token: u32, thread: u32) {
   if turn.decay != 1.0 {
     for (var q = thread; q < QUADS; q += THREADS) {
@@ -111,7 +111,7 @@ fn record(turn: Turn, token: u32, thread: u32) {
   }
 }
 
-// Whether a stop string is complete with a token's bytes: shift-and, see src/sampler/stop_search.ts.
+// Returns whether a token's bytes complete a stop string: shift-and, see src/core/stop_search.ts.
 fn stops_at(turn: Turn, token: u32) -> bool {
   let slot = turn.at / SLOT_WORDS;
   let words = slots[turn.at + SLOT_STOP_WORDS];
@@ -136,7 +136,7 @@ fn stops_at(turn: Turn, token: u32) -> bool {
   return found;
 }
 
-// Puts a token where the next step and the reader find it; one thread does.
+// Stores a token for the next step and for readback. Called by one thread.
 fn write(turn: Turn, token: u32) {
   let left = slots[turn.at + SLOT_LEFT] - 1u;
   let stopped = stops_at(turn, token) || token == slots[turn.at + SLOT_END_TOKEN];

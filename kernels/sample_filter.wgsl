@@ -1,5 +1,5 @@
-// Joined to sample: which tokens top-p and top-k keep, and the one at a place in line, without
-// sorting. The 16 * LANES threads work as 16 groups.
+// Included in sample: finds the tokens that top-p and top-k keep, and the token at a given
+// cumulative weight, without sorting. The 16 * LANES threads work as 16 groups.
 const GROUPS = 16u;
 const DIGITS = 256u;
 
@@ -8,20 +8,20 @@ struct Best {
   id: u32,
 }
 
-// Tokens whose distance below the top has a key below `key`, and of those with that key the ones
-// with ids up to `last`. Keys are the bits of the distance, which order as the distances do.
+// The kept tokens: those with a key below `key`, and those with this key and an id up to `last`. A
+// token's key is the bit pattern of its distance from the maximum, which sorts like the distance.
 struct Kept {
   top: f32,
   key: u32,
   last: u32,
 }
 
-// Where a search has come to.
+// State of a radix search.
 struct Search {
-  key: u32, // what is known of the key, its last digits 0
+  key: u32, // the digits of the key found so far; the remaining ones are 0
   before: u32, // mass of the tokens with smaller keys
-  at: u32, // mass of those with this key
-  reached: u32, // 0 if all masses together are less than what is wanted
+  at: u32, // mass of the tokens with this key
+  reached: u32, // 0 if the total mass is less than wanted
 }
 
 var<workgroup> thread_best: array<Best, THREADS>;
@@ -39,7 +39,7 @@ fn better(a: Best, b: Best) -> Best {
   return a;
 }
 
-// The best of one a thread, the same in every thread.
+// Returns the best of all threads' values, in every thread.
 fn best_of_all(mine: Best, thread: u32) -> Best {
   thread_best[thread] = mine;
   workgroupBarrier();
@@ -58,7 +58,7 @@ fn best_of_all(mine: Best, thread: u32) -> Best {
   return best;
 }
 
-// Leaves the sums of the groups' numbers in group_sums.
+// Writes the sum of each group's values to group_sums.
 fn sum_groups(mine: f32, thread: u32) {
   workgroupBarrier();
   thread_sums[thread] = mine;
@@ -73,7 +73,7 @@ fn sum_groups(mine: f32, thread: u32) {
   workgroupBarrier();
 }
 
-// e^-distance, 0 for banned tokens.
+// Returns e^-distance, or 0 for banned tokens.
 fn mass4(turn: Turn, q: u32, top: f32) -> vec4f {
   let v = logits[turn.output + q];
   return select(exp(v - top), vec4f(0.0), v <= vec4f(BANNED));
@@ -83,8 +83,8 @@ fn keys4(v: vec4f, top: f32) -> vec4u {
   return bitcast<vec4u>(top - v);
 }
 
-// The key at which the masses of tokens, in the order of their keys, come to `wanted`: as many as
-// that of them if `counting`, else that part of 2^31, which all of them make together.
+// Finds the key at which the cumulative mass of the tokens, in order of key, reaches `wanted`. If
+// `counting`, each token has mass 1; otherwise all tokens together have mass 2^31.
 fn search(turn: Turn, top: f32, total: f32, wanted: u32, counting: bool, thread: u32) -> Search {
   var state = Search(0u, 0u, 0u, 1u);
   for (var shift = 24i; shift >= 0; shift -= 8) {
@@ -92,7 +92,7 @@ fn search(turn: Turn, top: f32, total: f32, wanted: u32, counting: bool, thread:
       atomicStore(&histogram[i], 0u);
     }
     workgroupBarrier();
-    // A shift by 32 would be none.
+    // A shift by 32 would not shift at all.
     let above = select(0xffffffffu << u32(shift + 8), 0u, shift == 24);
     for (var q = thread; q < QUADS; q += THREADS) {
       let v = logits[turn.output + q];
@@ -149,8 +149,8 @@ fn next_digit(state: Search, wanted: u32, shift: u32) -> Search {
   return Search(0u, 0u, 0u, 0u);
 }
 
-// Key and last id stand apart from the top, which compilers cannot see to be the same in all threads:
-// barriers depend on them.
+// Computes which tokens top-p and top-k keep. The key and the last id must not depend on `top`:
+// barriers depend on them, and compilers cannot prove that `top` is uniform.
 fn keep(turn: Turn, top: f32, thread: u32) -> Kept {
   var key = 0xffffffffu;
   var last = NO_TOKEN;
@@ -173,7 +173,7 @@ fn keep(turn: Turn, top: f32, thread: u32) -> Kept {
     let found = search(turn, top, 1.0, turn.top_k, true, thread);
     if found.reached == 1u && found.key <= key {
       key = found.key;
-      // Of equals the lower ids stay, as many as there is room for.
+      // Among tokens with this key, keep the lowest ids up to top_k.
       let room = turn.top_k - found.before;
       if room < found.at {
         last = find(turn, Kept(top, key, NO_TOKEN), thread, true, f32(room) - 0.5);
@@ -183,7 +183,8 @@ fn keep(turn: Turn, top: f32, thread: u32) -> Kept {
   return Kept(top, key, last);
 }
 
-// Weights in the line: 1 for tokens with the last key if `counting`, else the kept tokens' powers.
+// Returns tokens' weights: if `counting`, 1 for those with the last key; otherwise the unnormalized
+// probabilities of the kept tokens.
 fn weights4(turn: Turn, kept: Kept, q: u32, counting: bool) -> vec4f {
   let v = logits[turn.output + q];
   let keys = keys4(v, kept.top);
@@ -197,8 +198,9 @@ fn weights4(turn: Turn, kept: Kept, q: u32, counting: bool) -> vec4f {
   return select(vec4f(0.0), exp((v - kept.top) / turn.temperature), stays);
 }
 
-// Walks along the line of tokens by id: to `place` if `counting`, else to that part of the line. The
-// token where it comes to, or the last one with a weight if rounding leads beyond.
+// Returns the token at which the cumulative weight, in order of id, reaches `place`, or `place`
+// times the total weight unless `counting`. If rounding exceeds the total, returns the last token
+// with a weight.
 fn find(turn: Turn, kept: Kept, thread: u32, counting: bool, place: f32) -> u32 {
   let group = thread / LANES;
   var first = 0u;

@@ -1,4 +1,4 @@
-/** The final layer norm, of those tokens only whose logits are wanted. */
+/** The final layer norm, applied only to tokens that need logits. */
 
 import source from "./select_norm.wgsl" with { type: "text" };
 import { LAYER_NORM_EPS, NORM_THREADS } from "./layer_norm.ts";
@@ -6,8 +6,8 @@ import { reduceSource } from "./reduce.ts";
 import type { KernelSpec } from "./spec.ts";
 
 /**
- * Shapes: x `[tokens, width]`; norm `[2, width]`; chosen `u32[outputs]`, row numbers of x; y
- * `[outputs, width]`, `y[o] = layer_norm(x[chosen[o]])`.
+ * Shapes: x `[tokens, width]`; norm `[2, width]`; outputRows `u32[outputs]`, row indices of x; y
+ * `[outputs, width]`, `y[o] = layer_norm(x[outputRows[o]])`.
  */
 export const selectNorm: KernelSpec<{ width: number }> = {
   name: "select_norm",

@@ -1,12 +1,12 @@
-/** What a slot that samples looks like in device memory: words of a turn, and where else it has room. */
+/** The device-memory layout of a slot's sampling state. */
 
-/** Words of a slot, each a `u32` or the bits of an `f32`, by name; `bits` begins the last ones. */
+/** Word offsets within a slot. Each word is a `u32` or the bits of an `f32`. */
 export const SLOT = {
-  /** 1 while the turn goes on; then its steps change nothing. */
+  /** 1 while the turn runs; a finished turn's steps change nothing. */
   active: 0,
-  /** The token sampled last, which is read next. */
+  /** The last sampled token, which is the next input. */
   token: 1,
-  /** Tokens that may yet be sampled. */
+  /** Number of tokens that may still be sampled. */
   left: 2,
   seed: 4,
   position: 6,
@@ -16,37 +16,39 @@ export const SLOT = {
   presencePenalty: 11,
   frequencyPenalty: 12,
   penaltyDecay: 13,
-  /** 1 where penalties are to be counted. */
+  /** 1 if tokens are counted for penalties. */
   counting: 14,
   /** Id that ends the turn, or `NO_TOKEN`. */
   endToken: 15,
-  /** Words of the stop strings' sets, and 1 where a stop string had been found before. */
+  /**
+   * Words per stop-string mask, and 1 if a stop string was found before this turn's first token.
+   */
   stopWords: 16,
   stopFound: 17,
   bits: 20,
 } as const;
 
-/** Words that a set of stop strings' bytes takes at most. */
+/** Maximum words per stop-string mask. */
 export const STOP_WORDS = 64;
 
 export const SLOT_WORDS = SLOT.bits + STOP_WORDS;
 
-/** Words of a slot's stop strings: a set by byte, then the firsts and the lasts. */
+/** Words of a slot's stop strings: a mask per byte value, then the start and the end mask. */
 export const STOPS_STRIDE = 258 * STOP_WORDS;
 
-/** No id. */
+/** Stands for the absence of an id. */
 export const NO_TOKEN = 0xffffffff;
 
-/** Why a turn has ended. */
+/** Codes for why a turn ended. */
 export const FINISH = { none: 0, stop: 1, length: 2, notFinite: 3, allBanned: 4 } as const;
 
-/** Added to the logits of ids that must not be sampled; whatever is as low as half of it is banned. */
+/** Bias of ids that must not be sampled. Logits at or below half of it count as banned. */
 export const BANNED_BIAS = -1e30;
 
-/** Words before the ids in a slot's row of what a window has written: how many, and its end. */
+/** Words before the ids in a slot's row of sampled tokens: their number and the finish code. */
 export const SAMPLED_HEADER = 2;
 
-/** WGSL constants for all of these. */
+/** Returns WGSL constants for all of these. */
 export function slotConstants(): Record<string, number> {
   const words = Object.entries(SLOT).map(([name, word]) => [`SLOT_${constantCase(name)}`, word]);
   const ends = Object.entries(FINISH).map(([name, value]) => [`END_${constantCase(name)}`, value]);

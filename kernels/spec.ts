@@ -1,47 +1,48 @@
 /**
- * What a kernel is: WGSL, the constants put before it, its bindings in order, and its grid.
+ * The specification of a kernel: WGSL, the constants prepended to it, its bindings in order, and
+ * its grid.
  *
- * Sizes reach a shader as `const` lines before its text and not as `override`s, because the length
- * of a function-local array (the registers of WKV) must be a constant expression, and one way to
- * pass a number is easier to read than two. A shader names the constants that it expects at its
- * top.
+ * Sizes are passed as `const` lines before the shader's text and not as `override`s, because the
+ * length of a function-local array (the registers of WKV) must be a constant expression, and a
+ * single way to pass numbers is easier to read. Each shader lists the constants that it expects in
+ * its header.
  */
 
-/** How a shader uses a binding. */
+/** A shader's access to a binding. */
 export type Access = "read" | "readWrite" | "uniform";
 
-/** A `const` of the shader: a number is `u32`, `{ f32 }` a float. */
+/** A `const` of the shader: a number becomes a `u32`, `{ f32 }` an `f32`. */
 export type Constant = number | { f32: number };
 
-/** Counts that change from step to step. */
+/** Counts that vary between steps. */
 export interface StepCounts {
-  /** Tokens of this step, over all runs. */
+  /** Tokens of the step, over all runs. */
   tokens: number;
-  /** Runs of consecutive tokens, one a slot. */
+  /** Runs of consecutive tokens, one per slot. */
   runs: number;
-  /** Tokens whose logits are wanted. */
+  /** Tokens that need logits. */
   outputs: number;
-  /** Runs, the first ones, whose token is on the device. */
+  /** The first runs, whose token is gathered on the device from their slot. */
   gathered: number;
 }
 
-/** Declares a kernel for the sizes `P`. */
+/** Declares a kernel with sizes `P`. */
 export interface KernelSpec<P> {
   name: string;
-  /** WGSL text after the constants. */
+  /** Returns the WGSL text that follows the constants. */
   source: (sizes: P) => string;
-  /** What is bound to group 0, numbered in order. */
+  /** Returns the bindings of group 0, numbered in order. */
   bindings: (sizes: P) => Record<string, Access>;
   constants: (sizes: P) => Record<string, Constant>;
-  /** Workgroups to dispatch. */
+  /** Returns the number of workgroups to dispatch. */
   grid: (sizes: P, counts: StepCounts) => [x: number, y: number, z: number];
-  /** Tells uses of the kernel apart where they are timed. */
+  /** Returns a label that distinguishes uses of the kernel in profiles. */
   variant?: (sizes: P) => string;
-  /** Bytes of weights, states and logits that it reads and writes at least; none unless told. */
+  /** Returns the minimum bytes of weights, states and logits read and written; 0 by default. */
   bytes?: (sizes: P, counts: StepCounts) => number;
 }
 
-/** The WGSL module of a kernel at given sizes. */
+/** Returns the WGSL module of a kernel with the given sizes. */
 export function shaderCode<P>(spec: KernelSpec<P>, sizes: P): string {
   const lines = Object.entries(spec.constants(sizes)).map(([name, value]) =>
     typeof value === "number"
@@ -56,7 +57,7 @@ function floatLiteral(value: number): string {
   return /[.e]/.test(text) ? `${text}f` : `${text}.0f`;
 }
 
-/** The next multiple of `unit` at or above `value`. */
+/** Rounds `value` up to a multiple of `unit`. */
 export function roundUp(value: number, unit: number): number {
   return Math.ceil(value / unit) * unit;
 }

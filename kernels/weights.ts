@@ -1,10 +1,10 @@
 /**
- * How shaders read weights: WGSL that declares the binding `weights` and a function `weight4(block,
- * c, r)`, the group of four columns c of row `8 * block + r`, dequantized where it must be.
+ * WGSL to read weights. It declares the binding `weights` and the function `weight4(block, c, r)`,
+ * which returns column group c (four columns) of row `8 * block + r`, dequantized if necessary.
  *
- * Loops over columns read a scale once for all that share it: `scale_of(block, c, r)` holds for the
- * `SCALE_GROUPS` groups from c on, and `scaled4(block, c, r, scale)` is `weight4` with it. Types
- * without scales have 1, which they ignore.
+ * Loops over columns can read each scale only once: `scale_of(block, c, r)` is valid for the
+ * `SCALE_GROUPS` groups from c on, and `scaled4(block, c, r, scale)` is `weight4` with a given
+ * scale. Types without scales return 1 and ignore it.
  */
 
 import {
@@ -36,7 +36,7 @@ fn weight4(block: u32, c: u32, r: u32) -> vec4f {
 }
 `;
 
-/** Expects the constants of `weightConstants`. */
+/** WGSL reader of each weight type. Requires the constants of `weightConstants`. */
 export const WEIGHT_READER: Record<WeightType, string> = {
   f32: `${UNSCALED}${WEIGHT4}
 @group(0) @binding(0) var<storage, read> weights: array<vec4f>;
@@ -73,7 +73,7 @@ fn scaled4(block: u32, c: u32, r: u32, scale: f32) -> vec4f {
 `,
 };
 
-/** Constants for `WEIGHT_READER`, of a matrix or a part of one. */
+/** Returns the constants of `WEIGHT_READER` for a matrix or a part of one. */
 export function weightConstants(
   { rows, columns, type }: { rows: number; columns: number; type: WeightType },
 ): Record<string, number> {

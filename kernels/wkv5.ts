@@ -1,12 +1,12 @@
 /**
  * WKV5, the recurrence of RWKV-5's time mix:
  * `y[j] = sum_i r[i] * (u[i] * k[i] * v[j] + S[i, j])`, then
- * `S[i, j] = w[i] * S[i, j] + k[i] * v[j]`, i the key and j the value channel of a head.
+ * `S[i, j] = w[i] * S[i, j] + k[i] * v[j]`, where i is the key and j the value channel of a head.
  *
- * Two kernels for the same sums in the same order: `wkv5Step` for steps with one token a run, which
- * works on the state where it lies and does the group norm and the gate as well, and `wkv5Chunk`,
- * which keeps a head's state in registers over all tokens of its run. Sums start from `runs[].w`, a
- * zero that the compiler cannot see; linear.ts tells why.
+ * Two kernels compute the same sums in the same order. `wkv5Step` handles steps with one token per
+ * run; it updates the state in memory and also applies the group norm and the gate. `wkv5Chunk`
+ * keeps a head's state in registers over all tokens of its run. Sums start from `runs[].w`, a zero
+ * that the compiler cannot see; linear.ts explains why.
  */
 
 import chunkSource from "./wkv5_chunk.wgsl" with { type: "text" };
@@ -45,23 +45,23 @@ export const wkv5Chunk: KernelSpec<Wkv5Sizes> = {
   bytes: stateBytes,
 };
 
-/** States are read and written once. */
+/** Returns the bytes of the states, each read and written once. */
 function stateBytes({ heads, headSize }: Wkv5Sizes, { runs }: StepCounts): number {
   return runs * heads * headSize * headSize * 4 * 2;
 }
 
 export interface Wkv5StepSizes extends Wkv5Sizes {
-  /** Where r, k, v and the gate begin in `projected`, in numbers; multiples of 4. */
+  /** Start of r, k, v and the gate in `projected`, in elements; multiples of 4. */
   offsets: Record<"r" | "k" | "v" | "g", number>;
-  /** Of the group norm: 1e-5 times the square of head_size_divisor. */
+  /** Epsilon of the group norm: 1e-5 times head_size_divisor squared. */
   eps: number;
   /** False for version 5.0, which has no gate. */
   gated: boolean;
 }
 
 /**
- * `y = group_norm(wkv5, norm) * g`, for runs of one token. Shapes as for `wkv5Chunk`, but for
- * projected, which holds r, k, v and g; norm `[2, heads * N]`, weight and bias.
+ * `y = group_norm(wkv5, norm) * g`, for runs of one token. Shapes as in `wkv5Chunk`, except that
+ * projected contains r, k, v and g; norm `[2, heads * N]`, weight and bias.
  */
 export const wkv5Step: KernelSpec<Wkv5StepSizes> = {
   name: "wkv5_step",
@@ -92,12 +92,12 @@ ${stepSource}`,
   bytes: stateBytes,
 };
 
-/** Partial sums of the group norm: those of `groupNormGate`, none of which is empty here. */
+/** Returns the partial sums of the group norm: those of `groupNormGate` without empty ones. */
 function normThreads(headSize: number): number {
   return Math.min(NORM_THREADS, headSize);
 }
 
-/** Plain loops over runs; state `[slots, heads, N, N]` and y are written. */
+/** Reference in plain loops over runs; writes state `[slots, heads, N, N]` and y. */
 export function wkv5Reference(
   data: Record<"r" | "k" | "v" | "w" | "u" | "state" | "y", Float32Array>,
   { heads, headSize: N, runs }: Wkv5Sizes & { runs: readonly RunRows[] },

@@ -1,10 +1,10 @@
-// wkv5_chunk: the recurrence over all rows of every run, the state in registers between them, read
-// and written once.
+// wkv5_chunk: computes the recurrence over all rows of each run. The state stays in registers and
+// is read and written once.
 //   r, k, v, y : f32[tokens, HEADS, N]
 //   w, u       : f32[HEADS, N]            w = decay in (0, 1), u = bonus
 //   runs       : u32[runs, 4]             slot, first row, count, 0
 //   state      : f32[slots, HEADS, N, N]  [key i, value j], updated in place
-// Constants: HEADS, N. Grid (heads, runs, 1), N threads: thread j owns value column j.
+// Constants: HEADS, N. Grid (heads, runs, 1), N threads: thread j computes value column j.
 @group(0) @binding(0) var<storage, read> r: array<vec4f>;
 @group(0) @binding(1) var<storage, read> k: array<vec4f>;
 @group(0) @binding(2) var<storage, read> v: array<f32>;

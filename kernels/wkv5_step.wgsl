@@ -1,13 +1,13 @@
-// wkv5_step: wkv5 for runs of one token, then group norm a head and the gate, in one.
-//   projected : r, k, v, g, each f32[tokens, HEADS, N], from R_AT, K_AT, V_AT, G_AT on
+// wkv5_step: wkv5 for runs of one token, fused with the group norm per head and the gate.
+//   projected : r, k, v, g, each f32[tokens, HEADS, N], starting at R_AT, K_AT, V_AT, G_AT
 //   w, u      : f32[HEADS, N]            w = decay in (0, 1), u = bonus
-//   runs      : u32[runs, 4]             slot, first row, count, 0; left alone with count 0
+//   runs      : u32[runs, 4]             slot, first row, count, 0; skipped if count is 0
 //   state     : f32[slots, HEADS, N, N]  [key i, value j], updated in place
 //   norm      : f32[2, HEADS * N]        weight, bias
 //   y         : f32[tokens, HEADS, N]
-// Constants: HEADS, N, R_AT, K_AT, V_AT, G_AT (multiples of 4), THREADS, EPS. Grid (heads, runs, 1),
-// N / 4 threads: thread j owns the value columns 4 j to 4 j + 3. The order of additions is that of
-// wkv5_chunk and group_norm_gate.
+// Constants: HEADS, N, R_AT, K_AT, V_AT, G_AT (multiples of 4), THREADS, EPS. Grid (heads, runs,
+// 1), N / 4 threads: thread j computes value columns 4 j to 4 j + 3. The order of additions is that
+// of wkv5_chunk and group_norm_gate.
 @group(0) @binding(0) var<storage, read> projected: array<vec4f>;
 @group(0) @binding(1) var<storage, read> w: array<vec4f>;
 @group(0) @binding(2) var<storage, read> u: array<vec4f>;
@@ -20,8 +20,8 @@ const N4 = N / 4u;
 
 var<workgroup> head_y: array<f32, N>;
 
-// The sum of head_y, or of its squared differences to `mean`: lanes of every THREADS-th number, as
-// group_norm_gate's threads have them.
+// Returns the sum of head_y, or of its squared differences from `mean`. Each lane sums every
+// THREADS-th element, like the threads of group_norm_gate.
 fn head_sum(j: u32, mean: f32, squared: bool) -> f32 {
   workgroupBarrier();
   for (var lane = j; lane < THREADS; lane += N4) {
@@ -46,7 +46,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) j:
   let base = (run.x * HEADS + head) * N * N4 + j;
   let value = projected[V_AT / 4u + row + j];
   let zero = vec4f(f32(run.w));
-  // Sums of every fourth key channel.
+  // Each sums every fourth key channel.
   var sum0 = zero;
   var sum1 = zero;
   var sum2 = zero;

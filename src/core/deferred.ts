@@ -1,4 +1,7 @@
-/** A promise and its two ends; Node has `Promise.withResolvers` only from version 22 on. */
+/**
+ * A promise with its `resolve` and `reject` functions. `Promise.withResolvers` does the same, but
+ * Node has it only since version 22.
+ */
 
 export interface Deferred<T> {
   promise: Promise<T>;
@@ -8,9 +11,9 @@ export interface Deferred<T> {
 
 export function deferred<T>(): Deferred<T> {
   let resolve!: Deferred<T>["resolve"], reject!: Deferred<T>["reject"];
-  const promise = new Promise<T>((good, bad) => {
-    resolve = good;
-    reject = bad;
+  const promise = new Promise<T>((resolvePromise, rejectPromise) => {
+    resolve = resolvePromise;
+    reject = rejectPromise;
   });
   return { promise, resolve, reject };
 }

@@ -1,10 +1,10 @@
 /**
- * The one error class of the project. Its code is part of the API: routes turn it into a status
- * and an OpenAI error object, the command line into an exit status. Anything else that is thrown
- * is a bug: it answers 500 and never shows its text.
+ * The one error class of the project. Its code is part of the API: routes map it to an HTTP status
+ * and an OpenAI error object, the command line maps it to an exit status. Every other error is a
+ * bug: the response is a 500 that never shows the error's text.
  */
 
-/** What went wrong, by the name that the API documents. */
+/** The documented `code` of an API error. */
 export type ErrorCode =
   | "invalid_api_key"
   | "invalid_value"
@@ -49,9 +49,9 @@ export type ErrorCode =
   | "hub_error";
 
 /**
- * What has failed of an engine: its device is gone, has no memory, refuses a shader or other work,
- * computes no numbers, or does not answer; or the Worker that it lives in has ended, or its model
- * could not be loaded again.
+ * The cause of an engine failure. The device is lost, is out of memory, rejects a shader or other
+ * work, computes NaN or infinite values, or does not respond; or the engine's Worker has failed; or
+ * the model cannot be reloaded.
  */
 export type FaultKind =
   | "device_lost"
@@ -75,7 +75,7 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   "reload",
 ];
 
-/** What is bounded for a key: by the minute, of one request, and of what its tenant has stored. */
+/** The limits of an API key: per minute, per request, and on what its tenant stores. */
 export type LimitKind =
   | "requests"
   | "tokens"
@@ -84,7 +84,7 @@ export type LimitKind =
   | "conversations"
   | "bytes";
 
-/** All that is bounded. */
+/** All kinds of limits. */
 export const LIMIT_KINDS: readonly LimitKind[] = [
   "requests",
   "tokens",
@@ -139,97 +139,95 @@ export const ERROR_STATUS: Readonly<Record<ErrorCode, number>> = {
   hub_error: 502,
 };
 
-/** When every error comes about, for those who read the API's documentation. */
+/** When each error occurs, for the API documentation. */
 export const ERROR_DESCRIPTIONS: Readonly<Record<ErrorCode, string>> = {
-  invalid_api_key: "the worker wants a key, and none was sent, or one that it does not take",
-  invalid_value: "a field is wrong; `param` names it",
-  unsupported_value: "a field asks for what is not supported; `param` names it",
-  cancelled: "the client has gone",
-  context_length_exceeded: "there are more prompt tokens than one request may have",
-  model_mismatch: "the state belongs to another model or vocabulary; not worth a retry",
-  model_not_found: "another model is asked for than the one that runs",
-  state_not_found: "there is no such state, or it was deleted, or expired long ago",
+  invalid_api_key: "the API key is missing or invalid",
+  invalid_value: "a field has an invalid value; `param` names the field",
+  unsupported_value: "a field requests an unsupported feature; `param` names the field",
+  cancelled: "the client closed the connection",
+  context_length_exceeded: "the prompt exceeds the number of tokens allowed per request",
+  model_mismatch: "the state belongs to another model or vocabulary; do not retry",
+  model_not_found: "the requested model is not the one that this worker runs",
+  state_not_found: "the state does not exist, was deleted, or expired more than a day ago",
   state_expired: "the state expired within the last day",
-  state_damaged: "bytes of the state are missing or differ from their checksum",
-  conversation_not_found: "there is no such conversation, or it was deleted or expired",
-  conversation_conflict: "the conversation has gone on elsewhere meanwhile; not worth a retry",
-  response_not_found: "there is no such response, or it was deleted or expired",
-  previous_response_not_found:
-    "there is no such response to go on from, or it was deleted or expired",
-  invalid_state_file: "a file is no state, or not as workers write them; `param` names the field",
-  idempotency_key_reused: "the key was sent with another body before",
-  request_in_progress: "the first request with the key is being answered; try again after " +
-    "`retry-after` seconds",
+  state_damaged: "bytes of the state are missing or do not match their checksum",
+  conversation_not_found: "the conversation does not exist, was deleted or has expired",
+  conversation_conflict: "another request changed the conversation in the meantime; do not retry",
+  response_not_found: "the response does not exist, was deleted or has expired",
+  previous_response_not_found: "the previous response does not exist, was deleted or has expired",
+  invalid_state_file: "the file is not a valid state file; `param` names the field",
+  idempotency_key_reused: "the idempotency key was used before with another body",
+  request_in_progress: "the first request with this idempotency key is still running; retry " +
+    "after `retry-after` seconds",
   answer_gone:
-    "the request with the key was answered, and the answer was deleted with its state; " +
+    "the response recorded for this idempotency key was deleted together with its state; " +
     "send a new key to run the request again",
-  not_found: "there is nothing at this path",
-  method_not_allowed: "the path does not take this method; `allow` lists those that it takes",
-  payload_too_large: "the body is larger than the worker takes",
+  not_found: "no route matches this path",
+  method_not_allowed: "the path does not support this method; `allow` lists the supported ones",
+  payload_too_large: "the body exceeds the size limit",
   unsupported_encoding: "the body is compressed",
-  request_timeout: "the body did not come in time",
-  host_not_allowed: "the worker is for its own machine, and was called by another name",
-  origin_not_allowed: "a page of another origin calls, which is not allowed to",
+  request_timeout: "the body did not arrive in time",
+  host_not_allowed: "the `host` header names a host that this worker does not serve",
+  origin_not_allowed: "the page's origin may not call this worker",
   overloaded:
-    "too many turns are waiting, or too much is being sent; try again after `retry-after` seconds",
-  too_many_turns: "a key has as many turns under way as it may",
-  rate_limit_exceeded: "a key's requests or tokens of the minute are used up; try again after " +
+    "the queue is full or the memory for requests is exhausted; retry after `retry-after` seconds",
+  too_many_turns: "the key already runs as many concurrent turns as allowed",
+  rate_limit_exceeded: "the key's requests or tokens per minute are used up; retry after " +
     "`retry-after` seconds",
   storage_limit_exceeded:
-    "a key's tenant has as many states, conversations or bytes stored as it " +
-    "may; delete some, or send `store: false`",
-  shutting_down: "the worker ends; try again after `retry-after` seconds",
-  not_ready: "the model is loading, or could not be loaded",
+    "the key's tenant has reached its limit of stored states, conversations or bytes; delete " +
+    "some, or send `store: false`",
+  shutting_down: "the worker is shutting down; retry after `retry-after` seconds",
+  not_ready: "the model is loading or failed to load",
   device_lost:
-    "the GPU has failed, and with it the turns that it was at; nothing of them is kept, " +
-    "try again after `retry-after` seconds",
+    "the GPU failed, and all turns running on it were lost; retry after `retry-after` seconds",
   insufficient_memory: "the model does not fit into memory",
-  store_unavailable: "the store of states can't be reached; try again after `retry-after` seconds",
-  invalid_checkpoint: "the model's file can't be read",
-  invalid_vocabulary: "the vocabulary's file can't be read",
+  store_unavailable: "the state store is unavailable; retry after `retry-after` seconds",
+  invalid_checkpoint: "the model file is invalid or cannot be read",
+  invalid_vocabulary: "the vocabulary file is invalid or cannot be read",
   numeric_fault:
-    "the model gave NaN or infinite logits, since this state has got out of hand; go " +
-    "on from another one",
-  usage: "a command or a flag is wrong",
-  file_error: "a file can't be read or written",
-  no_adapter: "there is no GPU adapter",
-  hub_error: "a hub of models can't be reached, or refuses",
+    "the model produced NaN or infinite logits because this state has diverged; resume from " +
+    "another state",
+  usage: "a command or a flag is invalid",
+  file_error: "a file cannot be read or written",
+  no_adapter: "no usable GPU adapter was found",
+  hub_error: "the model hub is unreachable or rejected the request",
 };
 
-/** What an error tells besides its message, which it may have a cause for. */
+/** Structured details of an error, beyond its message. */
 export interface InferenceErrorOptions extends ErrorOptions {
-  /** Of an HTTP answer, where it is not the one that the code has otherwise. */
+  /** HTTP status that replaces the default of the code. */
   status?: number | undefined;
   /** The request field, flag or file that the message is about. */
   param?: string | undefined;
-  /** Seconds after which it is worth to try again. */
+  /** Seconds after which the client should retry. */
   retryAfter?: number | undefined;
-  /** The state that holds what was done, where something was. */
+  /** State with the partial result, if one was saved. */
   stateId?: string | undefined;
-  /** What has failed of an engine, of which nothing more is to be had. */
+  /** Cause of an engine failure; the engine is unusable after it. */
   fault?: FaultKind | undefined;
-  /** What a key has used up, or would use too much of. */
+  /** Limit that the request exceeds. */
   limit?: LimitKind | undefined;
 }
 
-/** A failure the caller can act on: the message names the thing, its value and the remedy. */
+/** A failure the caller can act on. The message names the subject, its value and the remedy. */
 export class InferenceError extends Error {
-  /** Tells it from other errors, also where `instanceof` cannot. */
+  /** Identifies the class where `instanceof` does not work, such as across realms. */
   override readonly name = "InferenceError";
   /** The request field, flag or file that the message is about. */
   readonly param: string | undefined;
-  /** Seconds after which it is worth to try again. */
+  /** Seconds after which the client should retry. */
   readonly retryAfter: number | undefined;
-  /** The state that holds what was done, where something was. */
+  /** State with the partial result, if one was saved. */
   readonly stateId: string | undefined;
-  /** What has failed of an engine, of which nothing more is to be had. */
+  /** Cause of an engine failure; the engine is unusable after it. */
   readonly fault: FaultKind | undefined;
-  /** What a key has used up, or would use too much of. */
+  /** Limit that the request exceeds. */
   readonly limit: LimitKind | undefined;
-  /** The status of an HTTP answer that tells of it. */
+  /** Status of the HTTP response that reports the error. */
   readonly status: number;
 
-  /** An error of a kind, which callers decide by; its message is for people. */
+  /** Creates an error. Callers decide by `code`; `message` is for people. */
   constructor(readonly code: ErrorCode, message: string, options: InferenceErrorOptions = {}) {
     super(message, options);
     this.param = options.param;

@@ -1,4 +1,4 @@
-/** Items by a key, in their order; Node has `Map.groupBy` only from version 21 on. */
+/** Groups items by key, in order. Node has `Map.groupBy` only since version 21. */
 
 export function groupBy<T, K>(items: Iterable<T>, keyOf: (item: T) => K): Map<K, T[]> {
   const groups = new Map<K, T[]>();

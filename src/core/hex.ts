@@ -1,4 +1,4 @@
-/** Bytes as lower-case hexadecimal digits; Node has its own `toHex` only from version 25 on. */
+/** Encodes bytes as lower-case hexadecimal. Node has `Uint8Array.toHex` only since version 25. */
 
 export function toHex(bytes: Uint8Array): string {
   let digits = "";

@@ -1,13 +1,13 @@
 /**
- * How many values JSON text contains, found before it is parsed: a value of a few bytes takes many
- * times as much memory once it is parsed, and more again if it is invalid.
+ * Counts the values in JSON text before parsing it. A value of a few bytes takes many times as much
+ * memory once parsed, and even more if validation rejects it.
  */
 
-/** What JSON text may contain. */
+/** Limits on the contents of JSON text. */
 export interface JsonLimits {
-  /** Values, property names not counted. */
+  /** Number of values, not counting property names. */
   maxValues: number;
-  /** Levels of lists and objects within each other. */
+  /** Nesting depth of arrays and objects. */
   maxDepth: number;
 }
 
@@ -15,13 +15,13 @@ const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
 /**
- * Scans UTF-8 text that may be JSON, valid or not.
+ * Scans UTF-8 text, which need not be valid JSON.
  *
- * @returns How it exceeds the limits, such as `holds more than 100 values`; `null` if it does not.
+ * @returns The limit it exceeds, such as `contains more than 100 values`; `null` if none.
  */
 export function checkJsonComplexity(
   bytes: Uint8Array,
-  { maxValues: most, maxDepth: deepest }: JsonLimits,
+  { maxValues, maxDepth }: JsonLimits,
 ): string | null {
   let values = 1;
   let depth = 0;
@@ -36,21 +36,21 @@ export function checkJsonComplexity(
       case 0x5b: // [
       case 0x7b: // {
         values++;
-        if (++depth > deepest) return `is nested more than ${deepest} deep`;
+        if (++depth > maxDepth) return `is nested more than ${maxDepth} deep`;
         break;
       case 0x5d: // ]
       case 0x7d: // }
         depth--;
     }
-    if (values > most) return `holds more than ${most} values`;
+    if (values > maxValues) return `contains more than ${maxValues} values`;
   }
   return null;
 }
 
-/** The position of the quotation mark that ends the string which begins at `start`. */
+/** Returns the position of the quotation mark that closes the string opened at `start`. */
 function endOfString(bytes: Uint8Array, start: number): number {
   let at = start + 1;
-  // A native search for the quotation mark is slower where a string has many escapes.
+  // `indexOf` for the quotation mark is slower for strings with many escapes.
   while (at < bytes.length && bytes[at] !== QUOTE) at += bytes[at] === BACKSLASH ? 2 : 1;
   return at;
 }

@@ -1,4 +1,4 @@
-/** Log lines on stderr: for people on a terminal, JSON elsewhere. */
+/** Log lines on stderr: plain text on a terminal, JSON otherwise. */
 
 export type LogFields = Record<string, string | number | boolean | null | undefined>;
 
@@ -6,7 +6,7 @@ export interface Logger {
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
-  /** Of what happens all the time: not for people who look on. */
+  /** Logs a frequent event, such as a request: at level info as JSON, not at all as text. */
   verbose(message: string, fields?: LogFields): void;
 }
 
@@ -17,17 +17,17 @@ export interface LoggerOptions {
   now: () => Date;
 }
 
-/** A logger over `write`. */
+/** Creates a logger that passes each line to `write`. */
 export function createLogger({ write, format, now }: LoggerOptions): Logger {
   const log = (level: "info" | "warn" | "error") => (message: string, fields: LogFields = {}) => {
     if (format === "json") {
       write(JSON.stringify({ time: now().toISOString(), level, message, ...fields }));
       return;
     }
-    const rest = Object.entries(fields)
+    const fieldTexts = Object.entries(fields)
       .filter(([, value]) => value !== undefined)
       .map(([name, value]) => ` ${name}=${value}`);
-    write(`${level === "info" ? "" : `${level}: `}${message}${rest.join("")}`);
+    write(`${level === "info" ? "" : `${level}: `}${message}${fieldTexts.join("")}`);
   };
   const info = log("info");
   const routine = format === "json" ? info : () => {};

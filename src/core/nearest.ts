@@ -1,20 +1,20 @@
-/** The word that somebody may have meant. */
+/** Suggestions for mistyped words. */
 
-/** The nearest of `words`, if it is as near as a slip of the keys would leave it. */
+/** Returns the word most similar to `word`, if it is close enough to be a typing error. */
 export function nearest(word: string, words: readonly string[]): string | undefined {
   const limit = Math.max(2, Math.floor(word.length / 3));
   let best: string | undefined;
-  let least = Math.min(limit + 1, word.length);
+  let bestDistance = Math.min(limit + 1, word.length);
   for (const candidate of words) {
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
-    if (distance >= least) continue;
+    if (distance >= bestDistance) continue;
     best = candidate;
-    least = distance;
+    bestDistance = distance;
   }
   return best;
 }
 
-/** Letters to change, to add or to take away until `a` is `b`. */
+/** Returns the Levenshtein distance between two words. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {

@@ -1,112 +1,96 @@
-/** How tokens are chosen and where a reply stops: what sessions, schedulers and engines share. */
+/** Types for sampling, constraints and stop strings, shared by sessions, schedulers and engines. */
 
-import { SAMPLING_PARAMETERS } from "./sampling_parameters.ts";
+import { DEFAULT_SAMPLING_VALUES, type SamplingValues } from "./sampling_parameters.ts";
 
-/** How the next token is chosen from logits. */
-export interface SamplingParams {
-  /** 0 is argmax. */
-  temperature: number;
-  /** Nucleus: keep the most probable tokens whose probabilities sum up to this; 1 keeps all. */
-  topP: number;
-  /** Keep this many most probable tokens; 0 keeps all. */
-  topK: number;
-  /** Subtracted once from the logit of every token with a count. */
-  presencePenalty: number;
-  /** Subtracted per count. */
-  frequencyPenalty: number;
-  /** Keep the tokens at least this part as probable as the most probable one; 0 keeps all. */
-  minP?: number;
-  /** Divides the positive logits of tokens with a count, and multiplies the others; 1 for none. */
-  repetitionPenalty?: number;
-  /** Factor on all counts after every sampled token; 1 for OpenAI's semantics. */
-  penaltyDecay: number;
-  /** Added to logits, by token id. */
+/**
+ * Parameters for sampling the next token from logits: the numeric ones of `SAMPLING_PARAMETERS`,
+ * and those that are not a number.
+ */
+export type SamplingParams = SamplingValues & {
+  /** Values added to logits, by token id. */
   logitBias: ReadonlyMap<number, number>;
-  /** Unsigned 64-bit seed as a bigint: with the position it determines the random number. */
+  /** Unsigned 64-bit seed; together with the position it determines the random number. */
   seed: bigint;
-}
+};
 
-/** The model's own distribution: nothing is cut, penalized or biased. */
+/** Neutral parameters: sample from the model's own distribution. */
 export const NEUTRAL_SAMPLING: Readonly<Omit<SamplingParams, "seed">> = {
-  temperature: SAMPLING_PARAMETERS.temperature.defaultValue,
-  topP: SAMPLING_PARAMETERS.top_p.defaultValue,
-  topK: SAMPLING_PARAMETERS.top_k.defaultValue,
-  presencePenalty: SAMPLING_PARAMETERS.presence_penalty.defaultValue,
-  frequencyPenalty: SAMPLING_PARAMETERS.frequency_penalty.defaultValue,
-  penaltyDecay: SAMPLING_PARAMETERS.penalty_decay.defaultValue,
+  ...DEFAULT_SAMPLING_VALUES,
   logitBias: new Map(),
 };
 
-/** What the text of a reply must be. */
+/** The format that the text of a reply must follow. */
 export type Constraint =
   | { type: "json_object" }
-  /** The schema as JSON. */
+  /** The schema as JSON text. */
   | { type: "json_schema"; schema: string }
   | { type: "regex"; pattern: string }
   | { type: "choice"; choices: readonly string[] }
-  /** In EBNF as xgrammar and llama.cpp write it, from its rule `root`. */
+  /** EBNF in the syntax of xgrammar and llama.cpp; the start rule is `root`. */
   | { type: "grammar"; ebnf: string };
 
-/** A constraint on its way through a reply. */
+/** The progress of a constraint through one reply. */
 export interface TokenConstraint {
-  /** `[ceil(vocabulary / 32)]`: bit `id % 32` of word `id / 32` is set where the token may come next. */
+  /** Returns `[ceil(vocabulary / 32)]` words: bit `id % 32` of word `id / 32` allows the token. */
   tokenBitmask(): Promise<Int32Array>;
-  /** Takes the token that came. */
+  /** Advances past a sampled token. */
   accept(token: number): void;
-  /** Frees what it holds; nothing may follow. */
+  /** Frees its memory; no calls may follow. */
   close(): void;
 }
 
-/** Begins a constraint. @throws InferenceError `invalid_value` for one that can't be held */
+/** Compiles a constraint. @throws InferenceError `invalid_value` if it is unsupported */
 export type CreateTokenConstraint = (constraint: Constraint) => Promise<TokenConstraint>;
 
-/** How probable a sampled token was by the model alone, and what was most probable then. */
+/** Log probabilities of a sampled token and its alternatives, before sampling parameters apply. */
 export interface TokenLogprobs {
-  /** Natural logarithm of its probability. */
+  /** Natural logarithm of the sampled token's probability. */
   logprob: number;
-  /** The most probable first. */
+  /** The most probable tokens, in descending order. */
   top: readonly { token: number; logprob: number }[];
 }
 
-/** What sampling must know of token ids, `size` of them; a model's further ones are never sampled. */
+/** The bytes of `size` token ids. Ids of the model beyond `size` are never sampled. */
 export interface TokenTable {
-  /** Bytes of all ids, one after the other. */
+  /** Bytes of all ids, concatenated. */
   bytes: Uint8Array;
-  /** `[size + 1]`: where each id's bytes begin in `bytes`, and where the last one's end. */
+  /** `[size + 1]`: start of each id's bytes in `bytes`, then the end of the last one. */
   offsets: Uint32Array;
-  /** `[size]`: 1 at ids that must never be sampled. */
+  /** `[size]`: 1 for ids that must never be sampled. */
   banned: Uint8Array;
 }
 
-/** Byte strings that end a reply, and how much of them has been written already. */
+/** Byte strings that end a reply, and the reply's bytes so far. */
 export interface StopStrings {
-  /** As bytes; none is empty. */
+  /** The strings, encoded; none is empty. */
   strings: readonly Uint8Array[];
-  /** Bytes of the reply so far: a stop may have begun in them. The last ones are enough. */
+  /** The last bytes of the reply so far, in which a stop string may have begun. */
   precedingBytes: Uint8Array;
-  /** How many of the last bytes of `before` have not been searched: a stop that ends in them ends
-   * the reply with its next token. */
+  /**
+   * How many of the last preceding bytes have not been searched. A stop string that ends in them
+   * ends the reply with its next token.
+   */
   unsearchedBytes: number;
 }
 
-/** Bytes that the stop strings of a reply may have together. */
+/** Maximum total bytes of a reply's stop strings. */
 export const MAX_STOP_BYTES = 2048;
 
 /**
- * A search for stop strings on its way through a reply's bytes, by the shift-and algorithm
- * (Baeza-Yates and Gonnet, "A new approach to text searching", 1992). The strings lie one after the
- * other, a bit for each of their bytes, in words of 32 bits.
+ * State of a search for stop strings in a reply's bytes, by the shift-and algorithm (Baeza-Yates
+ * and Gonnet, "A new approach to text searching", 1992). The strings are concatenated, with one bit
+ * per byte, in 32-bit words.
  */
 export interface StopSearch {
-  /** 32-bit words of a set of bits. */
+  /** 32-bit words per mask. */
   words: number;
-  /** `[256, words]`: where each byte stands in the strings. */
+  /** `[256, words]`: for each byte value, its positions in the strings. */
   byteMasks: Uint32Array;
-  /** `[words]`: where strings begin. */
+  /** `[words]`: the first position of each string. */
   startMask: Uint32Array;
-  /** As `first`, of the ends. */
+  /** `[words]`: the last position of each string. */
   endMask: Uint32Array;
-  /** `[words]`: which beginnings of the strings the bytes so far end with, by their last byte. */
+  /** `[words]`: the prefixes that the bytes so far end with, each marked at its last position. */
   prefixBits: Uint32Array;
   /** Whether a string has been found. */
   found: boolean;

@@ -1,12 +1,12 @@
-/** Finds stop strings in the bytes of sampled tokens, wherever tokens part them. */
+/** Finds stop strings in the bytes of sampled tokens, including strings split across tokens. */
 
 import { InferenceError } from "./errors.ts";
 import { MAX_STOP_BYTES, type StopSearch, type StopStrings } from "./sampling.ts";
 
 /**
- * A search for `strings`, on behind the bytes `before`.
+ * Starts a search for `strings` after the preceding bytes of the reply.
  *
- * @throws InferenceError `invalid_value` where the strings are longer than `MAX_STOP_BYTES`.
+ * @throws InferenceError `invalid_value` if the strings exceed `MAX_STOP_BYTES` in total.
  */
 export function createStopSearch(
   { strings, precedingBytes: before, unsearchedBytes: unsearched }: StopStrings,
@@ -15,7 +15,8 @@ export function createStopSearch(
   if (length > MAX_STOP_BYTES) {
     throw new InferenceError(
       "invalid_value",
-      `stop: the strings have ${length} bytes together, and may have ${MAX_STOP_BYTES}`,
+      `Cannot use these stop strings: they have ${length} bytes in total and the limit is ` +
+        `${MAX_STOP_BYTES}; send fewer or shorter ones`,
       { param: "stop" },
     );
   }
@@ -41,7 +42,7 @@ export function createStopSearch(
   return search;
 }
 
-/** Goes on over `bytes`; returns whether a string has been found by now. */
+/** Searches the next `bytes`; returns whether a string has been found so far. */
 export function advanceStopSearch(search: StopSearch, bytes: Uint8Array): boolean {
   const { words, byteMasks: byByte, startMask: first, endMask: last, prefixBits: bits } = search;
   for (const byte of bytes) {

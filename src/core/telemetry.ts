@@ -1,34 +1,34 @@
 /**
- * What the worker's parts tell of what they do, for whoever counts or traces it. Nobody waits for a
- * listener, and none may throw.
+ * Events that the worker's components report, for metrics and traces. Callers do not wait for
+ * listeners, and listeners must not throw.
  */
 
 import type { ErrorCode, FaultKind, LimitKind } from "./errors.ts";
 
-/** Why a turn ended: as its client was told, or why it was told of an error instead. */
+/** How a turn ended: the finish reason sent to the client, or an error. */
 export type TurnOutcome = "stop" | "length" | "cancelled" | "error";
 
-/** A turn that has ended. */
+/** Measurements of a turn that has ended. */
 export interface TurnMetrics {
   /** How it ended. */
   outcome: TurnOutcome;
-  /** From its arrival to its end, its state stored. */
+  /** Time from the turn's arrival until its state is stored. */
   seconds: number;
-  /** In the queue, of a turn that got a slot. */
+  /** Time in the queue; `null` if the turn never got a slot. */
   queuedSeconds: number | null;
-  /** As its client was told, and so are the others; of an error, nothing. */
+  /** Prompt tokens as reported to the client; like the other counts, 0 after an error. */
   promptTokens: number;
-  /** Of these, what did not have to be read again. */
+  /** Prompt tokens that were not reprocessed. */
   cachedTokens: number;
   /** Tokens of the reply. */
   completionTokens: number;
-  /** What it did, in no order. */
+  /** The phases of the turn, unordered. */
   phases: readonly TurnPhase[];
 }
 
-/** Something that a turn did or waited for. */
+/** A phase of a turn: work or waiting. */
 export interface TurnPhase {
-  /** Which. */
+  /** The phase. */
   name: "queue" | "state load" | "prefill" | "decode" | "state save";
   /** Epoch milliseconds. */
   startMs: number;
@@ -36,34 +36,34 @@ export interface TurnPhase {
   endMs: number;
 }
 
-/** Why a turn was not begun: what its client was told. */
+/** Why a turn was not started: the error code sent to the client. */
 export type RejectionReason = ErrorCode | "internal_error";
 
-/** Who is told. Times are seconds. */
+/** A listener to these events. */
 export interface Telemetry {
-  /** The first token of a reply came, so long after the turn's arrival. */
+  /** The first token of a reply was sampled, `seconds` after the turn's arrival. */
   timeToFirstToken(seconds: number): void;
-  /** `count` more came, each `seconds` after the one before. */
+  /** `count` more tokens were sampled, each `seconds` after the previous one. */
   interTokenLatency(count: number, seconds: number): void;
-  /** Turns are asked for: what is returned is told why, if none of them is begun. */
+  /** `count` turns were requested. Call the result with the reason if none of them is started. */
   turnsRequested(count: number): (why: RejectionReason) => void;
-  /** A turn is made ready, in the context of its request: what is returned is told of its end. */
+  /** A turn started, in the context of its request. Call the result when it ends. */
   turnStarted(): (turn: TurnMetrics) => void;
-  /** A state's bytes were read, from where they are held. */
+  /** A state was loaded from memory or from the store. */
   stateLoaded(from: "memory" | "store", bytes: number, seconds: number): void;
-  /** All that a state consists of was written; `null`: it could not be. */
+  /** A state was saved; `null` bytes: saving failed. */
   stateSaved(bytes: number | null, seconds: number): void;
-  /** A request was refused: it would have used more than its key may. */
+  /** A request was rejected because it exceeds a limit of its key. */
   limitExceeded(limit: LimitKind): void;
-  /** The database was busy, and is asked again. */
+  /** A database operation failed temporarily and is retried. */
   storeRetried(): void;
-  /** Something of the engine has failed. */
+  /** The engine or one of its turns failed. */
   engineFailed(kind: FaultKind): void;
-  /** Another engine is in the place of one that has failed. */
+  /** A failed engine was replaced. */
   engineRebuilt(): void;
 }
 
-/** Tells nobody. */
+/** A listener that ignores all events. */
 export const NO_TELEMETRY: Telemetry = {
   timeToFirstToken() {},
   interTokenLatency() {},

@@ -3,34 +3,34 @@
  * between.
  */
 
-/** Milliseconds that work may take before it yields. */
+/** Milliseconds of work between two yields. */
 const SLICE_MS = 8;
 
-/** The time slice of one piece of work, which begins when this is made. */
+/** A time slice for a long task; it starts when the object is created. */
 export class TimeSlice {
   #end = performance.now() + SLICE_MS;
 
-  /** Whether the work has used up its slice and should `await` {@linkcode TimeSlice.next}. */
+  /** Whether the slice is used up and the task should `await` {@linkcode TimeSlice.next}. */
   get isOver(): boolean {
     return performance.now() >= this.#end;
   }
 
-  /** Yields to the event loop; the next slice begins when it resolves. */
+  /** Yields to the event loop; the next slice starts when this resolves. */
   async next(): Promise<void> {
     await yieldToEventLoop();
     this.#end = performance.now() + SLICE_MS;
   }
 }
 
-/** Resolves in a later turn of the event loop, after the events that are waiting now. */
+/** Resolves in a later iteration of the event loop, after the events that are pending now. */
 export function yieldToEventLoop(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
-/** Bytes that are copied before the slice is looked at again. */
+/** Bytes copied between two checks of the time slice. */
 const COPY_BYTES = 4 * 1024 * 1024;
 
-/** Concatenates `parts`, which may have many megabytes, in time slices. */
+/** Concatenates `parts`, which may total many megabytes, in time slices. */
 export async function joinInSlices(parts: readonly Uint8Array[]): Promise<Uint8Array<ArrayBuffer>> {
   const slice = new TimeSlice();
   const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));

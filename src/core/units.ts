@@ -1,6 +1,6 @@
-/** Numbers for people. */
+/** Formats sizes and durations for people. */
 
-/** `1.75 GB`, `48 kB`: three digits, powers of a thousand. */
+/** Formats bytes with three digits and decimal units, such as `1.75 GB` or `48 kB`. */
 export function formatBytes(bytes: number): string {
   const units = ["bytes", "kB", "MB", "GB", "TB"];
   let unit = 0;
@@ -12,7 +12,7 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 ? value : Number(value.toPrecision(3))} ${units[unit]}`;
 }
 
-/** `7 s`, `3 min 20 s`, `1 h 5 min`, `6 d 22 h`. */
+/** Formats a duration, such as `7 s`, `3 min 20 s`, `1 h 5 min` or `6 d 22 h`. */
 export function formatDuration(seconds: number): string {
   const whole = Math.ceil(seconds);
   if (whole < 60) return `${whole} s`;

@@ -1,8 +1,10 @@
 /**
- * What an engine is: token ids in, logits or sampled ids out, recurrent states in numbered slots. The
- * scheduler is its only caller. An engine never decides what to run next.
+ * The interface of an engine. It takes token ids, returns logits or sampled ids, and keeps
+ * recurrent states in numbered slots. The scheduler is its only caller and decides what to run
+ * next.
  */
 
+import { hasCpuOnlyValue } from "../core/sampling_parameters.ts";
 import type { InferenceError } from "../core/errors.ts";
 import type { Constraint, SamplingParams, StopSearch, TokenLogprobs } from "../core/sampling.ts";
 import type { MemoryBytes } from "../gpu/mod.ts";
@@ -13,189 +15,189 @@ export type { MemoryBytes } from "../gpu/mod.ts";
 export type { Quant } from "../quant/mod.ts";
 export { stateLength } from "../model/architectures/registry.ts";
 
-/** Which logits of a run are wanted: of no token, of its last, or of every one. */
+/** The tokens of a run whose logits are returned: none, the last one, or all. */
 export type LogitsSelection = "none" | "last" | "all";
 
-/** Called with what an operator should see in the log. */
+/** Receives messages for the operator's log. */
 export type OnNotice = (level: "info" | "warn", message: string) => void;
 
-/** Told while weights are read: bytes that are in their place, of how many. */
+/** Called while weights are loaded, with the bytes loaded so far and the total. */
 export type OnProgress = (done: number, total: number) => void;
 
 /**
- * Milliseconds that the parts of opening an engine took, those that were done: opening the model's
- * file and the device, reading the tuning cache, then sending weights, while which kernels are
- * built.
+ * Milliseconds of each phase of loading an engine, if it took place: opening the model's file and
+ * the device, reading the tuning cache, uploading weights and, concurrently, building kernels.
  */
 export type LoadTimes = Readonly<
   Partial<Record<"model" | "device" | "tuning" | "weights" | "kernels", number>>
 >;
 
-/** Consecutive tokens of one sequence, fed to the state in `slot`. */
+/** Consecutive tokens of one sequence, processed from the state in `slot`. */
 export interface Run {
-  /** Number of the slot, below `info.slots`. */
+  /** Slot number, below `info.slots`. */
   slot: number;
-  /** Token ids, each below `dimensions.vocabulary`; at least one. */
+  /** Token ids, at least one, each below `dimensions.vocabulary`. */
   tokens: readonly number[];
-  /** Which rows of logits it gives. */
+  /** The rows of logits to return. */
   logits: LogitsSelection;
 }
 
-/** Why an engine runs on the device that it does. */
+/** Why this device was selected. */
 export interface DeviceSelection {
   /** The engine and the reason for it, such as "CPU engine: there is no WebGPU adapter". */
   reason: string;
-  /** What an operator should know about the choice, such as a GPU that cannot be used. */
+  /** Warning for the operator, such as a GPU that cannot be used. */
   warning: string | null;
 }
 
-/** What an engine is, and how much it can do at once. */
+/** Properties and limits of an engine. */
 export interface EngineInfo {
-  /** What computes. */
+  /** The kind of device that computes. */
   device: "webgpu" | "cpu";
-  /** Adapter and driver as the platform names them, or "plain TypeScript". */
+  /** Adapter and driver as named by the platform, or "plain TypeScript". */
   adapter: string;
-  /** True where the adapter is a software renderer. */
+  /** True if the adapter is a software renderer. */
   software: boolean;
-  /** How the weights are held. */
+  /** Format of the weights in memory. */
   quant: Quant;
   /** Version and sizes of the model. */
   dimensions: Dimensions;
-  /** The model's: states belong to it. */
+  /** Fingerprint of the model; states are valid only for the same fingerprint. */
   fingerprint: string;
-  /** Sequences whose states are held at once. */
+  /** Number of slots: sequences processed concurrently. */
   slots: number;
-  /** Tokens that one step takes at most, over all its runs. */
+  /** Maximum tokens per step, over all runs. */
   maxStepTokens: number;
-  /** Bytes that the engine has allocated, on the device or, on the CPU, in the process. */
+  /** Bytes allocated by the engine on the device, or by the CPU engine in the process. */
   memory: MemoryBytes;
-  /** How long it took to open. */
+  /** Duration of each loading phase. */
   loading: LoadTimes;
-  /** Why `device` was selected, unless the caller named it. */
+  /** Why `device` was selected, unless the caller specified it. */
   selection?: DeviceSelection | undefined;
 }
 
 /**
- * A loaded model. Calls may overlap: they are carried out in the order in which they were made.
+ * A loaded model. Calls may overlap and run in the order in which they were made.
  *
- * A state is one Float32Array, for every layer `att_prev[C]`, `wkv[H][N][N]` (key, value),
- * `ffn_prev[C]`, one after the other: `layers * C * (N + 2)` numbers.
+ * A state is one Float32Array. It contains, for each layer, `att_prev[C]`, `wkv[H][N][N]` (key,
+ * value) and `ffn_prev[C]`, concatenated: `layers * C * (N + 2)` elements.
  */
 export interface Engine {
-  /** What it is; the same as long as it lives. */
+  /** Properties of the engine; they never change. */
   readonly info: EngineInfo;
 
-  /** Resolves when it has failed, where it can tell without being called; then every call rejects. */
+  /** Resolves when the engine detects its own failure; after that, every call rejects. */
   readonly failed?: Promise<InferenceError> | undefined;
 
   /**
-   * Feeds every run to its slot, at most one run a slot, and returns for every run the logits it
-   * asked for, `[rows, vocabulary]` flattened: 0, 1 or `tokens.length` rows.
+   * Processes the runs, at most one per slot. Returns the requested logits of each run,
+   * `[rows, vocabulary]` flattened, with 0, 1 or `tokens.length` rows.
    *
-   * @throws InferenceError `invalid_value` for an id, slot or size out of range; no slot has
-   * changed then.
+   * @throws InferenceError `invalid_value` for an id, slot or size out of range; then no slot has
+   * changed.
    */
   step(runs: readonly Run[]): Promise<Float32Array[]>;
 
   /**
-   * A copy of the state in `slot`.
+   * Returns a copy of the state in `slot`.
    *
-   * @throws InferenceError `numeric_fault` where it holds what is no finite number.
+   * @throws InferenceError `numeric_fault` if the state contains NaN or infinity.
    */
   readState(slot: number): Promise<Float32Array>;
 
-  /** Replaces the state in `slot`; `null` is the state before any token, all zero. */
+  /** Replaces the state in `slot`; `null` writes the initial state, all zero. */
   writeState(slot: number, state: Float32Array | null): Promise<void>;
 
-  /** Gives the slot `to` the state in `from`, which stays as it is. */
+  /** Copies the state in slot `from` to slot `to`. */
   copyState(from: number, to: number): Promise<void>;
 
-  /** Frees device memory. Every later call throws. */
+  /** Frees device memory. Every later call rejects. */
   close(): Promise<void>;
 }
 
-/** How a slot samples, from its next token on. */
+/** Sampling settings of a slot, effective from its next token. */
 export interface SlotSampling {
-  /** How tokens are chosen. */
+  /** Sampling parameters. */
   params: SamplingParams;
-  /** How often each token was sampled before, for the penalties. */
+  /** Token counts so far, for the penalties. */
   counts: ReadonlyMap<number, number>;
-  /** Tokens sampled before: the next random number's position. */
+  /** Number of tokens sampled so far, which is the position of the next random number. */
   position: number;
-  /** Tokens to sample at most; 1 or more. */
+  /** Maximum number of tokens to sample; at least 1. */
   maxTokens: number;
-  /** Id with which the turn ends. */
+  /** Id that ends the turn. */
   endToken: number | null;
-  /** Strings with which the turn ends; not changed. */
+  /** Search for the strings that end the turn; not modified. */
   stops: StopSearch | null;
-  /** What the tokens must form. */
+  /** Format that the reply must follow. */
   constraint?: Constraint | undefined;
-  /** How many most probable tokens are told with each one; nothing unless given. */
+  /** Number of most probable tokens to return with each token; no log probabilities if omitted. */
   logprobs?: number | undefined;
-  /** Tokens that the turn has sampled in another slot, behind which `stops` and `constraint` go on. */
+  /** Tokens that the turn sampled in another slot; `stops` and `constraint` continue after them. */
   alreadySampled?: readonly number[] | undefined;
 }
 
-/** Whether a turn needs the host between one token and the next: for what devices do not do. */
+/**
+ * Returns whether a turn uses features that the device does not support and the CPU must sample.
+ */
 export function needsCpuSampling(
   { constraint, logprobs, params }: Pick<SlotSampling, "constraint" | "logprobs" | "params">,
 ): boolean {
-  const { minP = 0, repetitionPenalty = 1 } = params;
-  return constraint !== undefined || logprobs !== undefined || minP > 0 || repetitionPenalty !== 1;
+  return constraint !== undefined || logprobs !== undefined || hasCpuOnlyValue(params);
 }
 
-/** What a turn does in a step: feeds `tokens`, and samples one from the logits that follow. */
+/** A turn's part of a step: processes `tokens` and samples a token from the resulting logits. */
 export interface GenerateRun {
-  /** Number of the slot, below `info.slots`. */
+  /** Slot number, below `info.slots`. */
   slot: number;
-  /** None: the token that the slot sampled last. */
+  /** Token ids; if empty, the last token sampled in the slot. */
   tokens: readonly number[];
-  /** Whether a token is sampled after these; false while a prompt is read. */
+  /** Whether to sample a token after these; false during prefill. */
   sample: boolean;
 }
 
-/** Why nothing could be sampled: what is no number, or a choice that leaves no token. */
+/** Why no token could be sampled: logits are not finite, or every token is banned. */
 export interface SamplingFault {
-  /** Which of the two. */
+  /** The kind of fault. */
   kind: "not_finite" | "all_banned";
-  /** As an error tells it. */
+  /** Error message. */
   message: string;
 }
 
-/** What a run has sampled. */
+/** The tokens sampled by a run. */
 export interface GenerateResult {
-  /** In order; the last one has not been fed. */
+  /** Sampled ids in order; the last one has not been processed yet. */
   tokens: number[];
-  /** "stop": by an end token or a stop string; "length": by the limit. */
+  /** "stop": end token or stop string; "length": token limit; `null`: the turn continues. */
   finishReason: "stop" | "length" | null;
-  /** Why nothing could be sampled, where that is so. */
+  /** Why no token could be sampled, if so. */
   fault: SamplingFault | null;
-  /** Of each of `tokens`, where they are asked for. */
+  /** Log probabilities of each of `tokens`, if requested. */
   logprobs?: TokenLogprobs[];
 }
 
-/** An engine that also samples, so that its caller need not see every token before the next one. */
+/** An engine that also samples, so that the caller does not handle each token between steps. */
 export interface SamplingEngine extends Engine {
-  /** Steps that one call of `generate` takes at most. */
+  /** Maximum steps per call of `generate`. */
   readonly maxSteps: number;
 
   /**
-   * Makes ready what turns with this constraint need.
+   * Compiles a constraint for later turns.
    *
-   * @throws InferenceError `invalid_value` for one that can't be held.
+   * @throws InferenceError `invalid_value` if the constraint is unsupported.
    */
   prepareConstraint(constraint: Constraint): Promise<void>;
 
-  /** Lets `slot` sample as told, from the next logits on; `writeState` does not change it. */
+  /** Sets how `slot` samples from its next logits on; `writeState` does not change this. */
   startSampling(slot: number, sampling: SlotSampling): Promise<void>;
 
   /**
-   * Does `steps` steps with these runs, at most one a slot, and returns for every run what it
-   * sampled. A turn that has ended takes no part in later steps and calls: its state is the one that
-   * its last token was sampled from.
+   * Runs `steps` steps with these runs, at most one per slot. Returns the tokens that each run
+   * sampled. Later steps and calls skip a turn that has ended: its state remains the one from which
+   * its last token was sampled.
    *
-   * @param steps Above 1 only where every run goes on from its own token.
-   * @throws InferenceError `invalid_value` as `step`.
+   * @param steps May exceed 1 only if every run continues from its own token.
+   * @throws InferenceError `invalid_value` like `step`.
    */
   generate(runs: readonly GenerateRun[], steps: number): Promise<GenerateResult[]>;
 }

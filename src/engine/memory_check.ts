@@ -1,25 +1,24 @@
-/** Says before loading whether a model fits, and what would fit instead. */
+/** Checks before loading whether a model fits into memory, and suggests a format that does. */
 
 import { InferenceError } from "../core/errors.ts";
 import { type MemoryBytes, totalBytes } from "../gpu/mod.ts";
 import type { Model } from "../model/load.ts";
 import { type Quant, QUANT_NAMES } from "../quant/mod.ts";
 
-/** Memory that a process takes beside what an engine allocates, at most. */
+/** Upper bound of the process memory beyond what an engine allocates. */
 export const HOST_OVERHEAD_BYTES = 256 * 2 ** 20;
 
-/** A model, a place for it, and what an engine would allocate there. */
+/** A model, the memory of a device, and the bytes that an engine would allocate there. */
 export interface MemoryRequirement {
   model: Model;
   quant: Quant;
-  /** What has the memory: an adapter, or this machine. */
+  /** Name of the memory's owner: an adapter, or this machine. */
   deviceName: string;
-  /** Bytes. */
   availableBytes: number;
   measureMemory: (quant: Quant) => MemoryBytes;
 }
 
-/** @throws InferenceError `insufficient_memory` with both figures and what would fit. */
+/** @throws InferenceError `insufficient_memory` with both sizes and a format that would fit. */
 export function assertFitsInMemory(fit: MemoryRequirement): void {
   const { model, quant, deviceName: place, availableBytes: available, measureMemory: measure } =
     fit;
@@ -27,13 +26,13 @@ export function assertFitsInMemory(fit: MemoryRequirement): void {
   if (needed <= available) return;
   throw new InferenceError(
     "insufficient_memory",
-    `Cannot hold ${model.name} as ${quant}: it needs ${sizeText(needed)} of memory and ${place} ` +
+    `Cannot load ${model.name} as ${quant}: it needs ${sizeText(needed)} of memory and ${place} ` +
       `has ${sizeText(available)} free; ${remedy(fit, needed)}`,
     { param: "quant" },
   );
 }
 
-/** The widest of the narrower formats that fits, if any does. */
+/** Suggests the largest format below `needed` that fits, if any. */
 function remedy(
   { model, availableBytes: available, measureMemory: measure }: MemoryRequirement,
   needed: number,
@@ -48,11 +47,11 @@ function remedy(
   }
   const size = sizeText(fitting.bytes);
   return model.converted
-    ? `${fitting.name} needs ${size}: convert its original file with --quant ${fitting.name}`
+    ? `${fitting.name} needs ${size}: convert the original file with --quant ${fitting.name}`
     : `--quant ${fitting.name} needs ${size}`;
 }
 
-/** For people: `1.75 GB`, `0.05 MB`. */
+/** Formats a size, such as `1.75 GB` or `0.05 MB`. */
 function sizeText(bytes: number): string {
   return bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(2)} MB`;
 }

@@ -1,9 +1,9 @@
-/** Feeds a sequence of any length to one slot, in chunks. */
+/** Processes a sequence of any length in one slot, in chunks. */
 
 import type { Engine, LogitsSelection } from "./engine.ts";
 
 /**
- * Feeds `tokens` to `slot`, `chunk` at a time, and returns the logits asked for,
+ * Processes `tokens` in `slot`, `chunk` tokens per step. Returns the requested logits,
  * `[rows, vocabulary]` flattened.
  */
 export async function prefill(

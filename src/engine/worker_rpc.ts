@@ -1,7 +1,7 @@
 /**
- * An engine in a Worker of its own, so that a long step never holds up HTTP: what the caller's side
- * sends, and what answers on the Worker's side. Arrays are transferred where they are not needed
- * any more. How the Worker opens its engine is not known here.
+ * RPC to an engine in its own Worker, so that a long step never blocks HTTP. `WorkerEngine` is the
+ * caller's side, `handleEngineCalls` the Worker's side. Arrays that the sender no longer needs are
+ * transferred. The Worker supplies the function that opens the engine.
  */
 
 import { deferred } from "../core/deferred.ts";
@@ -18,7 +18,7 @@ import type {
   SlotSampling,
 } from "./engine.ts";
 
-/** What the calling side asks for. */
+/** A call to the Worker. */
 type Call =
   | { method: "open"; options: unknown }
   | { method: "step"; runs: readonly Run[] }
@@ -32,8 +32,8 @@ type Call =
 
 type Request = Call & { id: number };
 
-/** An error on its way between Workers. */
-interface SentError {
+/** A serialized error. */
+interface SerializedError {
   code?: ErrorCode;
   message: string;
   param?: string | undefined;
@@ -43,23 +43,23 @@ interface SentError {
 type Reply =
   | { id: number; progress: [done: number, total: number] }
   | { id: number; value: unknown }
-  | { id: number; error: SentError }
+  | { id: number; error: SerializedError }
   | { notice: Parameters<OnNotice> }
-  /** The engine has failed, whether or not a call has found out. */
-  | { failed: SentError };
+  /** The engine has failed, whether or not a call was pending. */
+  | { failed: SerializedError };
 
-/** Milliseconds that a Worker gets to free its device, before it is ended all the same. */
+/** Milliseconds for a Worker to free its device before it is terminated. */
 const CLOSE_MS = 5000;
 
 export interface OpenWorkerOptions {
   onProgress?: OnProgress | undefined;
-  /** Called while the engine is opened and later. */
+  /** Called while the engine is opened, and later. */
   onNotice?: OnNotice | undefined;
-  /** Ends the Worker while it opens its engine; no more is known of it then. */
+  /** Terminates the Worker while it opens its engine. */
   signal?: AbortSignal | undefined;
 }
 
-/** An engine that lives in a Worker. */
+/** An engine in a Worker. */
 export class WorkerEngine implements SamplingEngine {
   readonly info: EngineInfo;
   readonly maxSteps: number;
@@ -75,9 +75,9 @@ export class WorkerEngine implements SamplingEngine {
   }
 
   /**
-   * Opens an engine in a Worker that runs `answerEngineCalls`.
+   * Opens an engine in a Worker that runs `handleEngineCalls`.
    *
-   * @param options Passed to the Worker's own `open`; must be cloneable.
+   * @param options Passed to the Worker's `open`; must be structured-cloneable.
    */
   static async open(
     worker: Worker,
@@ -97,7 +97,7 @@ export class WorkerEngine implements SamplingEngine {
     }
   }
 
-  /** Resolves when the engine has failed, or its Worker. */
+  /** Resolves when the engine or its Worker fails. */
   get failed(): Promise<InferenceError> {
     return this.#worker.failed;
   }
@@ -130,12 +130,12 @@ export class WorkerEngine implements SamplingEngine {
     return this.#worker.call({ method: "copyState", from, to });
   }
 
-  /** Frees the device if its Worker still answers, and ends that in any case. */
+  /** Frees the device if the Worker still responds, and terminates the Worker in any case. */
   async close(): Promise<void> {
-    const { promise: late, resolve } = deferred<void>();
+    const { promise: timeout, resolve } = deferred<void>();
     const timer = setTimeout(resolve, CLOSE_MS);
     try {
-      await Promise.race([this.#worker.call({ method: "close" }), late]);
+      await Promise.race([this.#worker.call({ method: "close" }), timeout]);
     } finally {
       clearTimeout(timer);
       this.#worker.terminate();
@@ -143,28 +143,30 @@ export class WorkerEngine implements SamplingEngine {
   }
 }
 
-/** Sends calls to a Worker and matches its replies to them. */
+/** Sends calls to a Worker and matches replies to calls. */
 class EngineCaller {
   readonly #worker: Worker;
-  readonly #open = new Map<number, PromiseWithResolvers<unknown>>();
+  readonly #pending = new Map<number, PromiseWithResolvers<unknown>>();
   readonly #failed = deferred<InferenceError>();
   #nextId = 0;
   #failure: InferenceError | null = null;
 
-  /** @param onProgress Of opening the engine, the only call that tells of its progress. */
+  /** @param onProgress Receives the progress of `open`; other calls report none. */
   constructor(
     worker: Worker,
     { onProgress, onNotice }: { onProgress: OnProgress; onNotice: OnNotice },
   ) {
     this.#worker = worker;
     worker.onmessage = ({ data }: MessageEvent<Reply>) => {
-      if ("failed" in data) return this.#failed.resolve(revive(data.failed) as InferenceError);
+      if ("failed" in data) {
+        return this.#failed.resolve(deserializeError(data.failed) as InferenceError);
+      }
       if ("notice" in data) return onNotice(...data.notice);
       if ("progress" in data) return onProgress(...data.progress);
-      const call = this.#open.get(data.id);
-      this.#open.delete(data.id);
+      const call = this.#pending.get(data.id);
+      this.#pending.delete(data.id);
       if ("value" in data) call?.resolve(data.value);
-      else call?.reject(revive(data.error));
+      else call?.reject(deserializeError(data.error));
     };
     worker.onerror = (event) => {
       event.preventDefault();
@@ -179,12 +181,12 @@ class EngineCaller {
     return this.#failed.promise;
   }
 
-  // deno-lint-ignore no-explicit-any -- each method's result is what `answerEngineCalls` returns
+  // deno-lint-ignore no-explicit-any -- the result type depends on the method
   call(request: Call): Promise<any> {
     if (this.#failure) return Promise.reject(this.#failure);
     const id = this.#nextId++;
     const pending = deferred<unknown>();
-    this.#open.set(id, pending);
+    this.#pending.set(id, pending);
     this.#worker.postMessage({ ...request, id } satisfies Request);
     return pending.promise;
   }
@@ -196,29 +198,29 @@ class EngineCaller {
 
   #fail(error: InferenceError): void {
     this.#failure ??= error;
-    for (const { reject } of this.#open.values()) reject(error);
-    this.#open.clear();
+    for (const { reject } of this.#pending.values()) reject(error);
+    this.#pending.clear();
   }
 }
 
-function revive({ code, message, param, fault }: SentError): Error {
+function deserializeError({ code, message, param, fault }: SerializedError): Error {
   return code ? new InferenceError(code, message, { param, fault }) : new Error(message);
 }
 
-function sent(error: unknown): SentError {
+function serializeError(error: unknown): SerializedError {
   const { message } = error as Error;
   if (!(error instanceof InferenceError)) return { message };
   const { code, param, fault } = error;
   return { code, message, param, fault };
 }
 
-/** What a Worker's global scope offers here. */
+/** The part of a Worker's global scope used here. */
 export interface WorkerScope {
   onmessage: ((event: MessageEvent) => void) | null;
   postMessage(message: unknown, transfer: Transferable[]): void;
 }
 
-/** Answers the calls of a `WorkerEngine` with the engine that `open` gives. */
+/** Handles the calls of a `WorkerEngine` with the engine returned by `open`. */
 export function handleEngineCalls(
   scope: WorkerScope,
   open: (
@@ -227,16 +229,16 @@ export function handleEngineCalls(
   ) => Promise<SamplingEngine>,
 ): void {
   let engine: SamplingEngine | null = null;
-  const answer = async (call: Request): Promise<unknown> => {
+  const handle = async (call: Request): Promise<unknown> => {
     if (call.method === "open") {
       engine = await open(call.options, {
         onProgress: (...progress) => scope.postMessage({ id: call.id, progress }, []),
         onNotice: (...notice) => scope.postMessage({ notice }, []),
       });
-      engine.failed?.then((error) => scope.postMessage({ failed: sent(error) }, []));
+      engine.failed?.then((error) => scope.postMessage({ failed: serializeError(error) }, []));
       return { info: engine.info, maxSteps: engine.maxSteps };
     }
-    if (!engine) throw new Error(`the engine is not open: ${call.method}`);
+    if (!engine) throw new Error(`Cannot call ${call.method}: the engine is not open`);
     switch (call.method) {
       case "step":
         return await engine.step(call.runs);
@@ -258,15 +260,15 @@ export function handleEngineCalls(
   };
   scope.onmessage = async ({ data }: MessageEvent<Request>) => {
     try {
-      const value = await answer(data);
+      const value = await handle(data);
       scope.postMessage({ id: data.id, value }, buffersOf(value));
     } catch (error) {
-      scope.postMessage({ id: data.id, error: sent(error) }, []);
+      scope.postMessage({ id: data.id, error: serializeError(error) }, []);
     }
   };
 }
 
-/** The array buffers in a result, which the Worker does not need any more. */
+/** Returns the array buffers of a result, to transfer them. */
 function buffersOf(value: unknown): Transferable[] {
   if (value instanceof Float32Array) return [value.buffer as ArrayBuffer];
   return Array.isArray(value) ? value.flatMap(buffersOf) : [];

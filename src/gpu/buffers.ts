@@ -1,26 +1,26 @@
 /**
- * Device buffers: made through one object, which counts what they take, refused with both numbers in
- * the message when too large, filled and read.
+ * Device buffers. One object creates them, counts their bytes, and rejects an oversized buffer with
+ * both sizes in the message.
  */
 
 import { InferenceError } from "../core/errors.ts";
 import { BUFFER_USAGE, MAP_MODE } from "./flags.ts";
 
-/** Bytes that one `writeBuffer` sends at most: larger calls are slower. */
+/** Maximum bytes per `writeBuffer` call; larger calls are slower. */
 const UPLOAD_BYTES = 16 * 1024 * 1024;
 
-/** What memory is for: weights, states of all slots, or everything that a step needs. */
+/** Purpose of device memory: weights, the states of all slots, or working memory of a step. */
 export type MemoryUse = "weights" | "states" | "work";
 
-/** Bytes by use. */
+/** Bytes by purpose. */
 export type MemoryBytes = Record<MemoryUse, number>;
 
-/** Sum of all uses. */
+/** Returns the total over all purposes. */
 export function totalBytes(bytes: MemoryBytes): number {
   return bytes.weights + bytes.states + bytes.work;
 }
 
-/** The part of a device that buffers are made of: another one can stand in, to measure only. */
+/** The part of a device that creates buffers. A substitute can measure sizes without allocating. */
 export interface BufferDevice {
   readonly limits: Pick<GPUSupportedLimits, "maxBufferSize" | "maxStorageBufferBindingSize">;
   createBuffer(descriptor: GPUBufferDescriptor): GPUBuffer;
@@ -28,35 +28,35 @@ export interface BufferDevice {
   popErrorScope(): Promise<GPUError | null>;
 }
 
-/** Makes a device's buffers. */
+/** Creates a device's buffers. */
 export class DeviceBuffers {
-  /** Bytes of all buffers made so far. */
+  /** Bytes of all buffers created so far. */
   readonly bytes: MemoryBytes = { weights: 0, states: 0, work: 0 };
   readonly #device: BufferDevice;
-  readonly #made: { buffer: GPUBuffer; failure: Promise<GPUError | null> }[] = [];
+  readonly #buffers: { buffer: GPUBuffer; failure: Promise<GPUError | null> }[] = [];
 
   constructor(device: BufferDevice) {
     this.#device = device;
   }
 
-  /** Bytes that a storage buffer may have. */
+  /** Maximum bytes of a storage buffer. */
   get maxStorageBytes(): number {
     const { maxBufferSize, maxStorageBufferBindingSize } = this.#device.limits;
     return Math.min(maxBufferSize, maxStorageBufferBindingSize);
   }
 
   /**
-   * A storage buffer of at least `bytes` bytes, zeroed.
+   * Creates a zeroed storage buffer of at least `bytes` bytes.
    *
-   * @throws InferenceError `invalid_value` if the device does not take a buffer of that size.
+   * @throws InferenceError `invalid_value` if the size exceeds the device's limits.
    */
   storage(use: MemoryUse, label: string, bytes: number): GPUBuffer {
     const limit = this.maxStorageBytes;
     if (padded(bytes) > limit) {
       throw new InferenceError(
         "invalid_value",
-        `Cannot make the buffer "${label}": it needs ${padded(bytes)} bytes and the device binds ` +
-          `at most ${limit}; ` +
+        `Cannot create the buffer "${label}": it needs ${padded(bytes)} bytes and the device ` +
+          `supports at most ${limit}; ` +
           (use === "weights" ? "use a smaller --quant" : "use fewer slots or a shorter step"),
       );
     }
@@ -66,7 +66,7 @@ export class DeviceBuffers {
     });
   }
 
-  /** A buffer of numbers that are the same for all threads. */
+  /** Creates a uniform buffer. */
   uniform(label: string, bytes: number): GPUBuffer {
     return this.#create("work", label, {
       bytes,
@@ -74,7 +74,7 @@ export class DeviceBuffers {
     });
   }
 
-  /** A buffer that the CPU can map to read results. */
+  /** Creates a buffer that the CPU can map to read results. */
   staging(use: MemoryUse, label: string, bytes: number): GPUBuffer {
     return this.#create(use, label, {
       bytes,
@@ -90,15 +90,17 @@ export class DeviceBuffers {
     const size = padded(bytes);
     this.#device.pushErrorScope("out-of-memory");
     const buffer = this.#device.createBuffer({ label, size, usage });
-    this.#made.push({ buffer, failure: this.#device.popErrorScope() });
+    this.#buffers.push({ buffer, failure: this.#device.popErrorScope() });
     this.bytes[use] += size;
     return buffer;
   }
 
-  /** Bytes of the buffers made before the first one that the device had no memory for, if any. */
+  /**
+   * Returns the bytes allocated before the first out-of-memory error, or `null` if none occurred.
+   */
   async bytesBeforeOutOfMemory(): Promise<number | null> {
     let bytes = 0;
-    for (const { buffer, failure } of this.#made) {
+    for (const { buffer, failure } of this.#buffers) {
       if (await failure) return bytes;
       bytes += buffer.size;
     }
@@ -107,7 +109,7 @@ export class DeviceBuffers {
 
   /** Frees all buffers. */
   destroy(): void {
-    for (const { buffer } of this.#made) buffer.destroy();
+    for (const { buffer } of this.#buffers) buffer.destroy();
   }
 }
 
@@ -115,7 +117,7 @@ function padded(bytes: number): number {
   return Math.max(16, Math.ceil(bytes / 16) * 16);
 }
 
-/** Writes to a buffer in pieces; `data` a multiple of 4 bytes long. */
+/** Writes to a buffer in chunks. The length of `data` is a multiple of 4 bytes. */
 export function upload(
   device: GPUDevice,
   buffer: GPUBuffer,
@@ -134,9 +136,9 @@ export function upload(
 }
 
 /**
- * A copy of the first bytes of a staging buffer, when all work submitted so far is done.
+ * Returns a copy of a staging buffer's first bytes once all work submitted so far has completed.
  *
- * @throws InferenceError `device_lost` if the device is gone.
+ * @throws InferenceError `device_lost` if the device is lost.
  */
 export async function readBytes(staging: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
   try {

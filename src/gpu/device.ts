@@ -1,23 +1,23 @@
-/** Finds an adapter and opens a device on it, with the adapter's own limits. */
+/** Finds an adapter and opens a device with the adapter's own limits. */
 
 import { InferenceError } from "../core/errors.ts";
 
-/** An adapter, and what is known of it before a device is opened. */
+/** An adapter and its properties, before a device is opened. */
 export interface FoundAdapter {
   adapter: GPUAdapter;
-  /** Name as the driver gives it. */
+  /** Name reported by the driver. */
   name: string;
   /** True for a software renderer. */
   software: boolean;
-  /** Each limit that is below what the kernels need, such as "maxStorageBuffersPerShaderStage 4 of 8". */
+  /** Limits below those the kernels need, such as "maxStorageBuffersPerShaderStage 4 of 8". */
   insufficientLimits: string[];
 }
 
-/** An open device, and what is known of the adapter behind it. */
+/** An open device and the properties of its adapter. */
 export interface OpenDevice {
-  /** With the limits of its adapter, and a clock where there is one. */
+  /** Opened with its adapter's limits, and with timestamp queries if supported. */
   device: GPUDevice;
-  /** Name as the driver gives it. */
+  /** Adapter name reported by the driver. */
   adapter: string;
   /** True for a software renderer. */
   software: boolean;
@@ -34,8 +34,8 @@ const WANTED_LIMITS = [
 ] as const;
 
 /**
- * Limits that the kernels rely on: WebGPU's defaults, which every conforming adapter has. Adapters
- * behind OpenGL may be below them.
+ * Limits that the kernels require. These are WebGPU's defaults, which every conforming adapter
+ * supports; adapters on OpenGL may not.
  */
 export const REQUIRED_LIMITS = {
   maxStorageBuffersPerShaderStage: 8,
@@ -51,18 +51,18 @@ export const REQUIRED_LIMITS = {
 const SOFTWARE_RENDERER =
   /llvmpipe|lavapipe|softpipe|swrast|swiftshader|microsoft basic render|\bwarp\b|software render/i;
 
-/** Asked for where they exist: kernels are timed by the device's clock. */
+/** Features requested where supported: timestamps measure kernel times. */
 const WANTED_FEATURES: readonly GPUFeatureName[] = ["timestamp-query"];
 
-/** Dawn's devices crash once nothing refers to the `GPU` that they come from: kept as long as they. */
-const origins = new WeakMap<GPUDevice, GPU>();
+/** Keeps each device's `GPU` alive: Dawn's devices crash after it is garbage-collected. */
+const gpuOfDevice = new WeakMap<GPUDevice, GPU>();
 
-/** Name of an adapter for people. */
+/** Returns a readable name of an adapter. */
 function adapterName({ info }: GPUAdapter): string {
   return info.description || info.device || info.vendor || "unnamed adapter";
 }
 
-/** The platform's preferred adapter, or null where there is none: hardware goes before software. */
+/** Returns the platform's preferred adapter, hardware before software, or null if there is none. */
 export async function findAdapter(gpu: GPU | undefined): Promise<FoundAdapter | null> {
   const adapter = await gpu?.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) return null;
@@ -79,10 +79,10 @@ export async function findAdapter(gpu: GPU | undefined): Promise<FoundAdapter | 
 }
 
 /**
- * Opens a device on an adapter of `gpu`. An adapter opens one device at most.
+ * Opens a device on an adapter of `gpu`. An adapter can open only one device.
  *
  * @throws InferenceError `no_adapter` if the adapter's limits are too low for the kernels;
- * `device_lost` if it refuses a device.
+ * `device_lost` if the adapter cannot open a device.
  */
 export async function openAdapter(
   gpu: GPU,
@@ -100,7 +100,7 @@ export async function openAdapter(
   try {
     const requiredFeatures = WANTED_FEATURES.filter((name) => adapter.features.has(name));
     const device = await adapter.requestDevice({ label: "rwkv", requiredLimits, requiredFeatures });
-    origins.set(device, gpu);
+    gpuOfDevice.set(device, gpu);
     return { device, adapter: name, software };
   } catch (cause) {
     throw new InferenceError(
@@ -112,9 +112,9 @@ export async function openAdapter(
 }
 
 /**
- * Opens a device on the platform's preferred adapter, or returns null where there is none.
+ * Opens a device on the platform's preferred adapter. Returns null if there is no adapter.
  *
- * @throws InferenceError as `openAdapter` does.
+ * @throws InferenceError like `openAdapter`.
  */
 export async function openDevice(gpu: GPU | undefined): Promise<OpenDevice | null> {
   const found = await findAdapter(gpu);

@@ -1,19 +1,19 @@
-/** Pipelines of kernels, built once per shader text, and dispatches with their buffers bound. */
+/** Compute pipelines, built once per shader text, and dispatches with their buffers bound. */
 
 import { type KernelSpec, shaderCode, type StepCounts } from "../../kernels/spec.ts";
 import { InferenceError } from "../core/errors.ts";
 import { SHADER_STAGE } from "./flags.ts";
 
-/** A buffer, or a part of one, to bind. Offsets are multiples of 256 bytes. */
+/** A buffer, or a range of one, to bind. Offsets are multiples of 256 bytes. */
 export interface BoundBuffer {
   buffer: GPUBuffer;
   offset?: number;
   size?: number;
 }
 
-/** A kernel with pipeline and buffers, ready for any step. */
+/** A kernel with its pipeline and buffers; the grid depends on the step. */
 export interface Dispatch {
-  /** The kernel, and which use of it, for a profile. */
+  /** The kernel's name and variant, shown in profiles. */
   readonly label: string;
   readonly pipeline: GPUComputePipeline;
   readonly group: GPUBindGroup;
@@ -27,7 +27,7 @@ const BINDING_TYPE = {
   uniform: "uniform",
 } as const;
 
-/** Builds pipelines for one device and keeps them by shader text. */
+/** Builds pipelines for one device and caches them by shader text. */
 export class Pipelines {
   readonly #device: GPUDevice;
   readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
@@ -37,9 +37,9 @@ export class Pipelines {
   }
 
   /**
-   * Binds `buffers`, one for every binding of the kernel, by name.
+   * Builds the kernel's pipeline and binds `buffers` by binding name.
    *
-   * @throws InferenceError `device_lost` with the shader compiler's messages.
+   * @throws InferenceError `device_lost` with the compiler's messages if the shader is rejected.
    */
   async prepare<P>(
     spec: KernelSpec<P>,
@@ -52,7 +52,7 @@ export class Pipelines {
       layout: pipeline.getBindGroupLayout(0),
       entries: Object.keys(spec.bindings(sizes)).map((name, binding) => {
         const bound = buffers[name];
-        if (!bound) throw new Error(`kernel ${spec.name}: nothing bound to ${name}`);
+        if (!bound) throw new Error(`Cannot bind kernel ${spec.name}: no buffer for ${name}`);
         const { buffer, offset = 0, size } = bound;
         return { binding, resource: { buffer, offset, ...(size === undefined ? {} : { size }) } };
       }),
@@ -106,18 +106,18 @@ export class Pipelines {
   }
 }
 
-/** A dispatch of known size. */
+/** A dispatch with a fixed grid. */
 export interface SizedDispatch {
   readonly label: string;
   readonly pipeline: GPUComputePipeline;
   readonly group: GPUBindGroup;
-  /** Workgroups. */
+  /** Number of workgroups. */
   readonly size: readonly [x: number, y: number, z: number];
-  /** Bytes that it reads and writes at least. */
+  /** Minimum bytes read and written. */
   readonly bytes: number;
 }
 
-/** Dispatches for a step of given counts, in order; those with an empty grid are left out. */
+/** Computes the grids for a step, in order, and omits dispatches with an empty grid. */
 export function sizeDispatches(
   dispatches: readonly Dispatch[],
   counts: StepCounts,
@@ -129,7 +129,7 @@ export function sizeDispatches(
     .filter(({ size: [x, y, z] }) => x * y * z > 0);
 }
 
-/** Adds dispatches to a pass, in order. */
+/** Encodes dispatches into a pass, in order. */
 export function encodeDispatches(
   pass: GPUComputePassEncoder,
   dispatches: readonly SizedDispatch[],

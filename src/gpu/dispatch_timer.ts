@@ -1,4 +1,4 @@
-/** Times dispatches one by one, by the device's own clock. */
+/** Measures each dispatch with the device's timestamp queries. */
 
 import { InferenceError } from "../core/errors.ts";
 import { encodeDispatches, type SizedDispatch } from "./dispatch.ts";
@@ -12,12 +12,12 @@ export class DispatchTimer {
   readonly #resolved: GPUBuffer;
   readonly #staging: StagingBuffer;
 
-  /** @throws InferenceError `invalid_value` where the device has no clock. */
+  /** @throws InferenceError `invalid_value` if the device does not support timestamp queries. */
   constructor(device: GPUDevice, queue: DeviceQueue, dispatches: readonly SizedDispatch[]) {
     if (!device.features.has("timestamp-query")) {
       throw new InferenceError(
         "invalid_value",
-        "Cannot time kernels: this adapter has no timestamps (timestamp-query)",
+        "Cannot time kernels: this adapter does not support timestamp-query",
       );
     }
     const count = 2 * dispatches.length;
@@ -35,7 +35,7 @@ export class DispatchTimer {
     );
   }
 
-  /** Milliseconds of every dispatch, each in a pass of its own. */
+  /** Returns the milliseconds of each dispatch, run in its own pass. */
   async run(): Promise<number[]> {
     const bytes = this.#resolved.size;
     const read = await this.#queue.run({

@@ -1,6 +1,6 @@
 /**
- * WebGPU's flags, as its specification numbers them. The globals of these names are there in browsers
- * and in Deno, but not beside a `GPU` that a package makes, such as Dawn's for Node.
+ * WebGPU flag values from the specification. Browsers and Deno define globals for them, but a `GPU`
+ * from a package, such as Dawn for Node, comes without these globals.
  */
 
 export const BUFFER_USAGE = {

@@ -1,4 +1,4 @@
-/** The GPU layer: devices, buffers, pipelines. */
+/** GPU layer: devices, buffers, pipelines. */
 
 export {
   findAdapter,

@@ -1,22 +1,21 @@
 /**
- * Hands work to a device in order, and keeps it busy while results are read back.
+ * Submits work to a device in order and keeps the device busy while results are read back.
  *
- * Where the platform waits for the device inside of `mapAsync` and sleeps before it tells (Deno: ten
- * milliseconds at least), what is called next is encoded before that wait, and submitted right after
- * it: the device then runs while this thread sleeps.
+ * In Deno, `mapAsync` blocks this thread for at least ten milliseconds. The queue therefore encodes
+ * and submits the next work before that wait, so that the device computes while this thread sleeps.
  */
 
 import { deferred } from "../core/deferred.ts";
 import { type FaultKind, InferenceError } from "../core/errors.ts";
 import { readBytes } from "./buffers.ts";
 
-/** Milliseconds within which a device that is lost says so, after a call to it has thrown. */
-const LOST_MS = 1_000;
+/** Milliseconds to wait for a device's `lost` event after a call on it has thrown. */
+const LOST_EVENT_MS = 1_000;
 
-/** A buffer that results are copied to, to be read by the CPU. */
+/** A buffer into which results are copied for the CPU to read. */
 export class StagingBuffer {
   readonly buffer: GPUBuffer;
-  /** Resolves when what was copied last has been read. */
+  /** Resolves when the last copied results have been read. */
   idle: Promise<void> = Promise.resolve();
 
   constructor(buffer: GPUBuffer) {
@@ -24,7 +23,7 @@ export class StagingBuffer {
   }
 }
 
-/** Staging buffers that take turns: one can be read while the next one is written. */
+/** Staging buffers used in rotation: one can be read while the next is written. */
 export class StagingRing {
   readonly #stagings: StagingBuffer[];
 
@@ -33,7 +32,7 @@ export class StagingRing {
     this.#stagings = buffers.map((buffer) => new StagingBuffer(buffer));
   }
 
-  /** The one whose turn it is. */
+  /** Returns the next buffer in rotation. */
   next(): StagingBuffer {
     const staging = this.#stagings.shift()!;
     this.#stagings.push(staging);
@@ -42,54 +41,58 @@ export class StagingRing {
 }
 
 export interface QueueWork {
-  /** Makes commands, at once, while earlier work may still run. */
+  /** Encodes commands synchronously; earlier work may still be running. */
   encode?: (encoder: GPUCommandEncoder) => void;
-  /** Writes to buffers, when everything before has been submitted. */
+  /** Writes to buffers after all earlier work has been submitted. */
   write?: () => void;
-  /** What the commands have copied, to be read: the first `bytes` bytes. */
+  /** Reads the first `bytes` bytes of a staging buffer that the commands copy to. */
   read?: { staging: StagingBuffer; bytes: number };
-  /** Whether more work may be called for while this is read: it is waited for a little, to be encoded. */
+  /**
+   * Whether more work may follow; the queue then waits briefly before reading, to encode it first.
+   */
   expectMore?: boolean;
 }
 
 export class DeviceQueue {
   readonly #device: GPUDevice;
-  /** What the device reported outside of any call; everything later fails with it. */
+  /** Error that the device reported outside of any call; all later work rejects with it. */
   #fault: InferenceError | null = null;
   readonly #failed = deferred<InferenceError>();
-  /** Resolves when the last work is submitted, and the wait for it, if any, is over or has begun. */
-  #handed: Promise<void> = Promise.resolve();
-  /** Resolves when everything so far has been read: to nothing, or each would hold the one before. */
+  /** Resolves when the last work has been submitted and its read, if any, has started. */
+  #submitted: Promise<void> = Promise.resolve();
+  /**
+   * Resolves, without a value so as to retain no earlier promise, when all reads have completed.
+   */
   #read: Promise<void> = Promise.resolve();
 
-  /** Calls of `run` that have not returned, and when the last one did. */
+  /** Number of `run` calls in progress, and when the last one returned. */
   #running = 0;
   #lastRun = performance.now();
 
   constructor(device: GPUDevice) {
     this.#device = device;
     device.lost.then(({ reason, message }) => {
-      this.#fail(`The GPU is gone (${reason}): ${message}`, "device_lost");
+      this.#fail(`The GPU device was lost (${reason}): ${message}`, "device_lost");
     });
     device.addEventListener("uncapturederror", (event) => {
       event.preventDefault();
       const { error } = event as GPUUncapturedErrorEvent;
-      // By name: the class is no global where the `GPU` was passed in.
+      // Compared by name: the class may not be a global if the `GPU` was passed in.
       if (error.constructor.name === "GPUOutOfMemoryError") {
-        this.#fail(`The GPU has no memory left: ${error.message}`, "out_of_memory");
-      } else this.#fail(`The GPU refused work: ${error.message}`, "refused");
+        this.#fail(`The GPU is out of memory: ${error.message}`, "out_of_memory");
+      } else this.#fail(`The GPU rejected work: ${error.message}`, "refused");
     });
   }
 
-  /** Resolves when the device has failed: everything later rejects with that. */
+  /** Resolves with the error when the device fails; all later work rejects with it. */
   get failed(): Promise<InferenceError> {
     return this.#failed.promise;
   }
 
   /**
-   * Does work behind all that was called for before.
+   * Runs work after all earlier work.
    *
-   * @returns What was to be read, once it is done; else nothing, once it is submitted.
+   * @returns The bytes read, once the work has completed; without `read`, `null` once submitted.
    * @throws InferenceError `device_lost`
    */
   async run(work: QueueWork): Promise<ArrayBuffer | null> {
@@ -97,43 +100,47 @@ export class DeviceQueue {
     try {
       return await this.#run(work);
     } catch (error) {
-      throw error instanceof InferenceError ? error : await this.#behind(error);
+      throw error instanceof InferenceError ? error : await this.#causeOf(error);
     } finally {
       this.#running--;
       this.#lastRun = performance.now();
     }
   }
 
-  /** Milliseconds since work was last in progress; 0 while it is. */
+  /** Milliseconds since work was last in progress; 0 while work is in progress. */
   get idleMs(): number {
     return this.#running > 0 ? 0 : performance.now() - this.#lastRun;
   }
 
-  /** A lost device may throw at whoever calls it before it says that it is lost. */
-  async #behind(error: unknown): Promise<unknown> {
+  /**
+   * Returns the cause of an exception: calls on a lost device may throw before its `lost` event.
+   */
+  async #causeOf(error: unknown): Promise<unknown> {
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise((resolve) => timer = setTimeout(() => resolve(error), LOST_MS));
-    const cause = await Promise.race([this.#failed.promise, late]);
+    const timeout = new Promise((resolve) =>
+      timer = setTimeout(() => resolve(error), LOST_EVENT_MS)
+    );
+    const cause = await Promise.race([this.#failed.promise, timeout]);
     clearTimeout(timer);
     return cause;
   }
 
   async #run({ encode, write, read, expectMore: more }: QueueWork): Promise<ArrayBuffer | null> {
-    const before = { handed: this.#handed, read: this.#read, idle: read?.staging.idle };
-    const handed = deferred<void>();
+    const before = { submitted: this.#submitted, read: this.#read, idle: read?.staging.idle };
+    const submitted = deferred<void>();
     const done = deferred<void>();
-    this.#handed = handed.promise;
+    this.#submitted = submitted.promise;
     if (read) {
       read.staging.idle = done.promise;
       this.#read = Promise.all([before.read, done.promise]).then(() => {});
     }
     try {
-      this.#check();
+      this.#assertWorking();
       const encoder = encode && this.#device.createCommandEncoder();
       if (encoder) encode(encoder);
       const commands = encoder?.finish();
-      await Promise.all([before.handed, before.idle]);
-      this.#check();
+      await Promise.all([before.submitted, before.idle]);
+      this.#assertWorking();
       write?.();
       if (commands) this.#device.queue.submit([commands]);
       if (!read) return null;
@@ -142,23 +149,23 @@ export class DeviceQueue {
         await new Promise((resolve) => setTimeout(resolve));
       }
       const mapped = readBytes(read.staging.buffer, read.bytes);
-      handed.resolve();
+      submitted.resolve();
       const bytes = await mapped;
-      this.#check();
+      this.#assertWorking();
       return bytes;
     } finally {
-      handed.resolve();
+      submitted.resolve();
       done.resolve();
     }
   }
 
-  /** Does nothing more: resolves when all work so far is done, and refuses what comes later. */
+  /** Rejects all later work; resolves when the work so far has completed. */
   async close(): Promise<void> {
-    await Promise.all([this.#handed, this.#read]);
+    await Promise.all([this.#submitted, this.#read]);
     this.#fault ??= new InferenceError("device_lost", "The engine is closed");
   }
 
-  #check(): void {
+  #assertWorking(): void {
     if (this.#fault) throw this.#fault;
   }
 

@@ -1,4 +1,4 @@
-/** Float16 in plain arithmetic against the platform's own, which is not used elsewhere. */
+/** Compares the float16 conversions with the platform's Float16Array. */
 
 import assert from "node:assert/strict";
 import {
@@ -23,7 +23,7 @@ function expectRounded(numbers: Float32Array, what: string) {
   sameNumbers(numbers.map(roundToFloat16), numbers.map(Math.f16round), what);
 }
 
-Deno.test("every float16 is widened exactly, and rounds to itself", () => {
+Deno.test("every float16 converts to float32 exactly and rounds back to itself", () => {
   const numbers = new Float32Array(HALVES.length);
   assert.equal(decodeFloat16(HALVES, numbers), -1);
   sameNumbers(numbers, Float32Array.from(new Float16Array(HALVES.buffer)));
@@ -32,24 +32,24 @@ Deno.test("every float16 is widened exactly, and rounds to itself", () => {
   assert.ok(again.every((half, i) => half === HALVES[i]));
 });
 
-Deno.test("numbers round to nearest, ties to even, at and beside every border", () => {
+Deno.test("numbers round to nearest, ties to even, at and next to every midpoint", () => {
   const numbers = new Float32Array(HALVES.length);
   decodeFloat16(HALVES, numbers);
   const sorted = numbers.toSorted();
   const borders = sorted.slice(1).map((number, i) => (number + sorted[i]) / 2);
-  expectRounded(borders, "borders");
+  expectRounded(borders, "midpoints");
   for (const beside of [-1, 1]) {
     const words = new Int32Array(borders.slice().buffer);
-    // Zero's neighbours are no neighbours by their bits.
+    // The bit patterns next to zero's are not its numeric neighbors.
     words.forEach((word, i) => words[i] = word << 1 === 0 ? word : word + beside);
-    expectRounded(new Float32Array(words.buffer), `${beside} beside borders`);
+    expectRounded(new Float32Array(words.buffer), `${beside} from midpoints`);
   }
   const random = seeded(1);
   const sizes = floats(random, 20_000, { low: -60, high: 15 });
   expectRounded(sizes.map((size) => (random() < 0.5 ? -1 : 1) * 2 ** size), "random");
 });
 
-Deno.test("what float16 has no room for is told, at any place", () => {
+Deno.test("numbers out of float16's range are reported at any position", () => {
   for (const number of [65504.004, -65504.004, 65519, 1e9, Infinity, -Infinity, NaN]) {
     for (const at of [0, 3, 6]) {
       const numbers = new Float32Array(7).fill(65504);

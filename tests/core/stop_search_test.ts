@@ -6,7 +6,7 @@ import { seeded } from "../support/random_data.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-/** The piece of `pieces` with which a stop is found, or -1. */
+/** Returns the index of the piece with which a stop string is found, or -1. */
 function found(stops: readonly string[], pieces: readonly string[]): number {
   const search = createStopSearch({
     strings: stops.map(bytes),
@@ -16,7 +16,7 @@ function found(stops: readonly string[], pieces: readonly string[]): number {
   return pieces.findIndex((piece) => advanceStopSearch(search, bytes(piece)));
 }
 
-Deno.test("a stop is found wherever the bytes are parted", () => {
+Deno.test("a stop string is found wherever the bytes are split", () => {
   assert.equal(found(["\n\n"], ["a\n", "b", "\n", "\n"]), 3);
   assert.equal(found(["\n\n"], ["a\n\nb"]), 0);
   assert.equal(found(["ababc"], ["aba", "bab", "c"]), 2);
@@ -26,18 +26,18 @@ Deno.test("a stop is found wherever the bytes are parted", () => {
   assert.equal(found([""], ["anything"]), -1);
 });
 
-Deno.test("strings that take several words are found, and do not run into each other", () => {
+Deno.test("strings of several words are found, and adjacent strings do not match across", () => {
   const long = "0123456789".repeat(7);
   const stops = [long, "x".repeat(31), "yz", long.slice(5)];
   assert.equal(found(stops, ["x".repeat(30), "yx", "y", "z"]), 3);
   assert.equal(found(stops, [long.slice(1), "9"]), 0);
   assert.equal(found([long, "zz"], [`9${long.slice(0, 69)}`, "8", `${long}`]), 2);
   assert.equal(found([long], [...long]), 69);
-  // The end of one string followed by the beginning of the next is no match of either.
+  // The end of one string followed by the start of the next does not match either string.
   assert.equal(found(["ab", "cd"], ["bc", "ac", "ad"]), -1);
 });
 
-Deno.test("a stop may have begun before; one that was complete already does not count", () => {
+Deno.test("a stop may begin in the preceding bytes; one already searched does not count", () => {
   const start = (text: string, unsearched: number) =>
     createStopSearch({
       strings: [bytes("\n\n"), bytes("END")],
@@ -52,7 +52,7 @@ Deno.test("a stop may have begun before; one that was complete already does not 
   assert.equal(advanceStopSearch(start("a\n", 1), bytes("\nb")), true);
 });
 
-Deno.test("it stops with the token with which the matcher of a reply's text stops", () => {
+Deno.test("the search stops at the same token as the matcher of the reply's text", () => {
   const random = seeded(11);
   const letters = "ab\n";
   const text = (length: number) =>
@@ -79,7 +79,7 @@ Deno.test("it stops with the token with which the matcher of a reply's text stop
   }
 });
 
-Deno.test("too long a set of strings is refused", () => {
+Deno.test("stop strings above the total size limit are rejected", () => {
   assert.throws(
     () =>
       createStopSearch({

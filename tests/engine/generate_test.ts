@@ -23,7 +23,7 @@ const PROMPTS = [
 
 const GREEDY: SamplingParams = { ...NEUTRAL_SAMPLING, temperature: 0, seed: 5n };
 
-/** Tokens of a reply that nothing else ends. */
+/** Tokens of a reply that only the limit ends. */
 const LIMIT = caseCount(60, 40);
 
 function open(slots: number): Promise<SamplingEngine> {
@@ -39,7 +39,7 @@ function open(slots: number): Promise<SamplingEngine> {
 
 let shared: Promise<SamplingEngine> | undefined;
 
-/** Opens, once, the engine of all tests that need few slots. */
+/** Opens the engine shared by all tests that need few slots. */
 function sharedEngine(): Promise<SamplingEngine> {
   return shared ??= open(5);
 }
@@ -74,7 +74,7 @@ interface Reply extends SlotSampling {
   prompt: readonly number[];
 }
 
-/** Returns what slot 0 writes after a prompt, in windows of `steps`, and the state it is left with. */
+/** Returns the reply and the final state of slot 0 for a prompt, in windows of `steps` steps. */
 async function write(
   engine: SamplingEngine,
   { steps, ...reply }: Reply & { steps: number },
@@ -82,7 +82,7 @@ async function write(
   return (await writeTogether(engine, [reply], steps))[0];
 }
 
-/** Returns what slots 0, 1, … write at the same time, each after its own prompt. */
+/** Returns the replies and final states of slots 0, 1, … that decode together. */
 async function writeTogether(
   engine: SamplingEngine,
   replies: readonly Reply[],
@@ -111,7 +111,7 @@ async function writeTogether(
   );
 }
 
-Deno.test("text and state are those of the CPU-sampled path, in windows of any length", async () => {
+Deno.test("tokens and state match the CPU-sampled path, in windows of any length", async () => {
   const engine = await sharedEngine();
   const oracle = new CpuSamplingEngine(engine, TOKENS);
   const cases: Partial<SamplingParams>[] = [
@@ -132,12 +132,12 @@ Deno.test("text and state are those of the CPU-sampled path, in windows of any l
     if (QUICK && i % 2 === 0) continue;
     for (const steps of QUICK ? [7, 64] : [1, 7, 64]) {
       const written = await write(engine, { ...reply, counts: new Map(), steps });
-      sameWritten(written, wanted[i], `case ${i}, ${steps} at once`);
+      sameWritten(written, wanted[i], `case ${i}, ${steps} steps`);
     }
   }
 });
 
-Deno.test("a reply that goes on in another slot is the same to the bit, stop strings included", async () => {
+Deno.test("a reply continued in another slot is bit-identical, including stop strings", async () => {
   const engine = await sharedEngine();
   const [prompt] = PROMPTS;
   const own = sampling({
@@ -148,7 +148,7 @@ Deno.test("a reply that goes on in another slot is the same to the bit, stop str
   });
   const { tokens } = await write(engine, { ...own, prompt, steps: 8 });
   const at = 20;
-  // It begins in one slot, and ends in the other one.
+  // The stop string begins in one slot and ends in the other.
   const stop = tokenizer.decode(tokens.slice(at - 2, at + 3));
   const stops = createStopSearch({
     strings: [stop],
@@ -182,7 +182,7 @@ Deno.test("a reply that goes on in another slot is the same to the bit, stop str
   sameWritten({ tokens: written, end: next.finishReason, state }, wanted, "in two slots");
 });
 
-Deno.test("a turn that ends inside of a window leaves the state that its last token came from", async () => {
+Deno.test("a turn that ends within a window leaves the state its last token was sampled from", async () => {
   const engine = await sharedEngine();
   const oracle = new CpuSamplingEngine(engine, TOKENS);
   const [prompt] = PROMPTS;
@@ -209,12 +209,12 @@ Deno.test("a turn that ends inside of a window leaves the state that its last to
     assert.ok(length > 5 && length < 40, `${length}`);
     for (const steps of [4, 64]) {
       const written = await write(engine, { prompt, steps, ...sampling(), ...end() });
-      sameWritten(written, wanted[i], `${what}, ${steps} at once`);
+      sameWritten(written, wanted[i], `${what}, ${steps} steps`);
     }
   }
 });
 
-/** Carries out turns that start one after the other, each with sampling of its own by its number. */
+/** Runs turns that start one after the other, each with its own sampling settings by its number. */
 async function turns(engine: SamplingEngine, numbers: readonly number[]) {
   const scheduler = new Scheduler(engine);
   return await Promise.all(
@@ -238,7 +238,7 @@ async function turns(engine: SamplingEngine, numbers: readonly number[]) {
   );
 }
 
-Deno.test("a reply is the same alone and among 32 that join and leave", async () => {
+Deno.test("a reply is the same alone and in a batch of 32 turns that join and leave", async () => {
   const engine = await open(32);
   const numbers = Array.from({ length: 32 }, (_, i) => i);
   const among = await turns(engine, numbers);
@@ -254,7 +254,7 @@ Deno.test("a reply is the same alone and among 32 that join and leave", async ()
   }
 });
 
-Deno.test("nothing of a turn before is left in a slot", async () => {
+Deno.test("a new turn in a slot is unaffected by the previous one", async () => {
   const engine = await sharedEngine();
   const [prompt] = PROMPTS;
   const fresh = await write(engine, { prompt, steps: 8, ...sampling() });
@@ -283,11 +283,15 @@ Deno.test("nothing of a turn before is left in a slot", async () => {
     for (let step = 0; step < left; step++) {
       await engine.generate([{ slot: 0, tokens: [5, 6], sample: true }], 1);
     }
-    sameWritten(await write(engine, { prompt, steps: 8, ...sampling() }), fresh, "after another");
+    sameWritten(
+      await write(engine, { prompt, steps: 8, ...sampling() }),
+      fresh,
+      "after another turn",
+    );
   }
 });
 
-Deno.test("windows that are called for ahead follow each other", async () => {
+Deno.test("windows requested ahead run in order", async () => {
   const engine = await sharedEngine();
   const [prompt] = PROMPTS;
   const wanted = await write(engine, { prompt, steps: 5, ...sampling() });
@@ -307,7 +311,7 @@ Deno.test("windows that are called for ahead follow each other", async () => {
   sameNumbers(await state, wanted.state);
 });
 
-Deno.test("what a slot can't do is refused", async () => {
+Deno.test("invalid calls are rejected", async () => {
   const engine = await sharedEngine();
   const go = { slot: 0, tokens: [], sample: true };
   const refused: [Promise<unknown>, RegExp][] = [

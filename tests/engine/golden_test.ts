@@ -4,7 +4,7 @@ import { assertClose } from "../support/close.ts";
 import { GOLDEN, readGolden } from "../support/golden_data.ts";
 import { QUICK } from "../support/quick.ts";
 
-/** On WebGPU, where every checkpoint takes kernels of its own, and so does every range of chunks. */
+/** The cases on WebGPU, where each checkpoint and each chunk size compiles different kernels. */
 const QUICK_CASES = ["rwkv5-bf16 as f16", "rwkv5.0-bf16 as none"];
 
 const LOGITS_ATOL = { none: 2e-4, f16: 3e-2 };
@@ -13,7 +13,7 @@ for (const name of ["rwkv5-bf16", "rwkv5-f32-n32", "rwkv5.0-bf16"]) {
   for (const device of ["webgpu", "cpu"] as const) {
     for (const quant of ["none", "f16"] as const) {
       if (QUICK && device === "webgpu" && !QUICK_CASES.includes(`${name} as ${quant}`)) continue;
-      Deno.test(`${name} agrees with its goldens on ${device}, ${quant}`, async (t) => {
+      Deno.test(`${name} matches its golden data on ${device}, ${quant}`, async (t) => {
         const expected = await readGolden(name);
         const engine = await openEngine({
           source: { from: { file: `${GOLDEN}${name}/model.pth` } },

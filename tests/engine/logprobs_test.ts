@@ -1,4 +1,4 @@
-/** Log probabilities of the GPU engine beside those of the CPU engine. */
+/** Compares log probabilities of the GPU engine and the CPU engine. */
 
 import assert from "node:assert/strict";
 import { DEMO_MODEL, findModel, modelTokenizer } from "../../src/model_files/find_model.ts";
@@ -9,7 +9,7 @@ import { tokenTable } from "../../src/tokenizer/token_table.ts";
 
 const PROMPT = "User: Tell me a story about a cat.\n\nAssistant:";
 
-Deno.test("both engines tell the same log probabilities, in turns that sample on the device too", async () => {
+Deno.test("both engines return the same log probabilities, next to turns sampled on the device", async () => {
   const files = await findModel({ model: DEMO_MODEL });
   const tokenizer = await modelTokenizer(files);
   const told: { tokens: number[]; logprobs: TokenLogprobs[] }[] = [];

@@ -27,7 +27,7 @@ const open = () => openModel(new MemorySource("tiny.pth", file));
 
 const SIZES = { slots: 3, maxStepTokens: 5 };
 
-/** A device that has `bytes` of memory, and counts what it still holds. */
+/** A device with `bytes` of memory that counts the bytes still allocated. */
 function smallDevice({ device, ...rest }: OpenDevice, bytes: number) {
   const held = { bytes: 0 };
   const failures: boolean[] = [];
@@ -68,7 +68,7 @@ function smallDevice({ device, ...rest }: OpenDevice, bytes: number) {
 
 for (const quant of ["none", "f16", "int8", "nf4", "nf4,head=int8"] as const) {
   if (QUICK && (quant === "f16" || quant === "int8")) continue;
-  Deno.test(`what is measured beforehand is what is allocated, as ${quant}`, async () => {
+  Deno.test(`the measured bytes equal the allocated bytes, as ${quant}`, async () => {
     const device = await testDevice();
     let made = 0;
     const counting: OpenDevice = {
@@ -102,7 +102,7 @@ for (const quant of ["none", "f16", "int8", "nf4", "nf4,head=int8"] as const) {
   });
 }
 
-Deno.test("a model that does not fit is refused before a weight is read, with what would fit", async () => {
+Deno.test("a model that does not fit is rejected before loading, with a format that fits", async () => {
   const { device } = await testDevice();
   const unread = async (): Promise<Model> => {
     const model = await open();
@@ -131,18 +131,18 @@ Deno.test("a model that does not fit is refused before a weight is read, with wh
   });
 });
 
-Deno.test("a converted file that does not fit is to be converted to a smaller one", async () => {
+Deno.test("for a converted file that does not fit, the error suggests another conversion", async () => {
   const sink = new MemorySink("tiny-int8.safetensors");
   await convertModel(await open(), sink, { quant: "int8" });
   const model = await openModel(new MemorySource(sink.name, sink.bytes));
   const fits = totalBytes(measureCpuMemory(model, { quant: "nf4", ...SIZES }));
   await assert.rejects(CpuEngine.create(model, { quant: "int8", ...SIZES, availableBytes: fits }), {
     code: "insufficient_memory",
-    message: /convert its original file with --quant nf4/,
+    message: /convert the original file with --quant nf4/,
   });
 });
 
-Deno.test("a device that runs out of memory says how far it got, and keeps nothing", async () => {
+Deno.test("out of memory reports the available bytes and frees all buffers", async () => {
   const { device } = await testDevice();
   const bytes = totalBytes(
     measureBuffers(device.limits, await open(), { quant: "f16", ...SIZES }),
@@ -156,7 +156,7 @@ Deno.test("a device that runs out of memory says how far it got, and keeps nothi
   await GpuEngine.create(small, await open(), { quant: "int8", ...SIZES });
 });
 
-Deno.test("a buffer above the device's limits is refused with both numbers and the remedy", async () => {
+Deno.test("a buffer above the device's limits is rejected with both sizes and a remedy", async () => {
   const { device } = await testDevice();
   const buffers = new DeviceBuffers({
     limits: { maxBufferSize: 4096, maxStorageBufferBindingSize: 2048 },

@@ -39,7 +39,7 @@ const CASES: TinySizes[] = [
 
 const OPTIONS = { quant: "none", slots: 3, maxStepTokens: 40 } as const;
 
-/** Both engines on a checkpoint file; `maxPartBytes` cuts matrices small. */
+/** Opens both engines on a checkpoint file; `maxPartBytes` splits matrices into small parts. */
 async function engines(
   file: Uint8Array,
   { groupNormEps, maxPartBytes, cpuOnly = false }: {
@@ -77,9 +77,9 @@ async function assertAgrees(
 }
 
 for (const sizes of CASES) {
-  // On WebGPU, every size takes kernels of its own.
+  // On WebGPU, each size compiles different kernels.
   const cpuOnly = QUICK && sizes !== ODD_SIZES;
-  Deno.test(`engines agree with the oracle at ${JSON.stringify(sizes)}`, async () => {
+  Deno.test(`engines match the oracle at ${JSON.stringify(sizes)}`, async () => {
     const tensors = tinyModel(sizes);
     const tokens = tokensBelow(sizes.vocabulary, 37);
     const wanted = { tokens, ...oracle(tensors, tokens) };
@@ -99,9 +99,9 @@ slowTest("matrices larger than a binding are split by rows", async () => {
   await assertAgrees(engine, wanted);
 });
 
-Deno.test("the group norm's epsilon is what it is told to be", async () => {
+Deno.test("the group norm uses the configured epsilon", async () => {
   const tensors = tinyModel(CASES[0]);
-  // Small values bring the group's variance near the epsilon.
+  // Small values make the group's variance comparable to the epsilon.
   tensors.get("blocks.0.att.value.weight")!.data.forEach((v, i, data) => data[i] = v * 0.01);
   const tokens = tokensBelow(101, 37);
   const usual = oracle(tensors, tokens);
@@ -109,7 +109,7 @@ Deno.test("the group norm's epsilon is what it is told to be", async () => {
   const difference = Math.max(
     ...small.logits.flat().map((v, i) => Math.abs(v - usual.logits.flat()[i])),
   );
-  assert.ok(difference > 0.01, "the case cannot tell the two apart");
+  assert.ok(difference > 0.01, "the case does not distinguish the two epsilons");
   for (const engine of await engines(writePth(tensors), { groupNormEps: 1e-5 })) {
     await assertAgrees(engine, { tokens, ...small });
   }
@@ -130,7 +130,7 @@ Deno.test("safetensors and Hugging Face names give the same engine and fingerpri
   assert.notEqual(await print(pth), await print(writePth(tinyModel(CASES[0], 2))));
 });
 
-Deno.test("a 5.2 bonus that is merely called time_first is used as it is", async () => {
+Deno.test("a 5.2 bonus named time_first is used unchanged", async () => {
   const tensors = tinyModel(CASES[0]);
   const tokens = tokensBelow(101, 37);
   const wanted = { tokens, ...oracle(tensors, tokens) };

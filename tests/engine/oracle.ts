@@ -1,14 +1,14 @@
 /**
- * RWKV-5 as the equations write it, in float64, one token after the other, with nothing of the
- * project in it: what the engines are held against on checkpoints without published logits.
+ * RWKV-5 written directly from its equations, in float64, token by token, without project code. The
+ * engines are compared with it on checkpoints that have no published logits.
  */
 
 import type { PthTensor } from "../formats/pth_fixture.ts";
 
 export interface OracleResult {
-  /** A row a token. */
+  /** One row per token. */
   logits: number[][];
-  /** Per layer att_prev, wkv [H][N][N], ffn_prev. */
+  /** For each layer att_prev, wkv [H][N][N], ffn_prev. */
   state: number[];
 }
 

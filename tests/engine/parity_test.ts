@@ -22,14 +22,14 @@ function open(device: "webgpu" | "cpu", slots: number): Promise<SamplingEngine> 
 
 let shared: Promise<SamplingEngine> | undefined;
 
-/** Opens, once, the GPU engine of all tests. */
+/** Opens the GPU engine shared by all tests. */
 function gpuEngine(): Promise<SamplingEngine> {
   return shared ??= open("webgpu", 20);
 }
 
 /**
- * Returns greedy ids after each prompt, which are read in chunks of `chunk`. A step takes the next
- * token of every one; all go on past the ends of the replies.
+ * Returns the greedy ids after each prompt, with prefill in chunks of `chunk` tokens. Each step
+ * decodes all replies, beyond their end tokens.
  */
 async function greedy(
   engine: SamplingEngine,
@@ -51,7 +51,7 @@ async function greedy(
   return ids;
 }
 
-Deno.test("greedy replies are the same in any chunks, on the GPU engine and on the CPU engine", async () => {
+Deno.test("greedy replies are the same for any chunk size and on both engines", async () => {
   const tokenizer = await modelTokenizer(files);
   const prompts = PROMPTS.map((text) => tokenizer.encode(text));
   const [gpu, cpu] = [await gpuEngine(), await open("cpu", prompts.length)];
@@ -65,7 +65,7 @@ Deno.test("greedy replies are the same in any chunks, on the GPU engine and on t
   await cpu.close();
 });
 
-Deno.test("a step's results do not depend on who shares it, to the bit", async () => {
+Deno.test("a run's results are bit-identical whatever runs share its step", async () => {
   const engine = await gpuEngine();
   const tokens = Array.from({ length: 24 }, (_, i) => 1 + (i * 97) % 2000);
   await engine.writeState(0, null);
@@ -82,12 +82,12 @@ Deno.test("a step's results do not depend on who shares it, to the bit", async (
   assert.deepEqual(await engine.readState(0), state);
 });
 
-Deno.test("a state copied to another slot goes on there as in its own, to the bit", async () => {
+Deno.test("a state copied to another slot continues bit-identically", async () => {
   const cpu = await open("cpu", 5);
   for (const engine of [await gpuEngine(), cpu]) {
     const run = (slot: number, tokens: number[]) => ({ slot, tokens, logits: "last" as const });
     await engine.step([run(1, [12, 300, 7]), run(4, [5])]);
-    // Called ahead, as a scheduler does: calls are done in order.
+    // Not awaited first, as in the scheduler: calls run in order.
     const copies = [engine.copyState(1, 4), engine.copyState(1, 0)];
     const [other] = await engine.step([run(1, [9])]);
     await Promise.all(copies);

@@ -14,12 +14,12 @@ import { ODD_SIZES, tinyModel } from "./tiny_model.ts";
 
 const odd = writePth(tinyModel({ ...ODD_SIZES, dtype: "F16" }));
 
-/** Kernels for few tokens are built faster. */
+/** Kernels for few tokens compile faster. */
 const maxStepTokens = caseCount(32, 8);
 
 interface Case {
   open: () => Promise<Model>;
-  /** So that codes and scales are split as well: bytes of a few rows. */
+  /** Bytes of a few rows, so that codes and scales are split into parts. */
   maxPartBytes?: number | undefined;
 }
 
@@ -32,7 +32,7 @@ const MODELS: Record<string, Case> = {
   },
   "odd sizes": {
     open: () => openModel(new MemorySource("odd", odd)),
-    // Every part takes kernels of its own.
+    // Each part compiles different kernels.
     maxPartBytes: QUICK ? undefined : 2000,
   },
 };
@@ -49,7 +49,7 @@ for (const [name, { open, maxPartBytes }] of Object.entries(MODELS)) {
       const tokens = Array.from({ length: 41 }, (_, i) => (i * 37 + 1) % vocabulary);
       const wanted = await prefill(cpu, tokens, { slot: 0, logits: "all" });
       const largest = wanted.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
-      // The last of the larger chunks is one token as well.
+      // With larger chunks, too, the last chunk has one token.
       for (const chunk of QUICK ? [maxStepTokens] : [1, maxStepTokens]) {
         await gpu.writeState(0, null);
         const got = await prefill(gpu, tokens, { slot: 0, logits: "all", chunk });

@@ -1,4 +1,4 @@
-/** Random checkpoints of any size and version, as files write them. */
+/** Random checkpoints of any size and version, with the tensor names and dtypes of files. */
 
 import type { PthDtype, PthTensor } from "../formats/pth_fixture.ts";
 import { floats, seeded } from "../support/random_data.ts";
@@ -13,7 +13,7 @@ export interface TinySizes {
   dtype: PthDtype;
 }
 
-/** Head size 8; width, hidden width and vocabulary that are multiples of little. */
+/** Sizes that are not multiples of the kernels' block sizes. */
 export const ODD_SIZES: TinySizes = {
   version: "5.2",
   layers: 2,
@@ -24,7 +24,7 @@ export const ODD_SIZES: TinySizes = {
   dtype: "F32",
 };
 
-/** Tensors by published name, values rounded to the dtype. */
+/** Returns tensors by published name, with values rounded to the dtype. */
 export function tinyModel(sizes: TinySizes, seed = 1): Map<string, PthTensor> {
   const { version, layers, heads, headSize, ffnWidth, vocabulary, dtype } = sizes;
   const random = seeded(seed);
@@ -73,13 +73,13 @@ export function tinyModel(sizes: TinySizes, seed = 1): Map<string, PthTensor> {
 function rounded(value: number, dtype: PthDtype): number {
   if (dtype === "F32") return Math.fround(value);
   if (dtype === "F16") return Math.f16round(value);
-  // Bfloat16 by truncation: any value of the type will do here.
+  // Truncation suffices for bfloat16: any representable value will do.
   const words = new Uint32Array(new Float32Array([value]).buffer);
   words[0] &= 0xffff0000;
   return new Float32Array(words.buffer)[0];
 }
 
-/** The same tensors under the names of Hugging Face's port. */
+/** Returns the same tensors with the names of the Hugging Face port. */
 export function huggingFaceNames<T>(tensors: ReadonlyMap<string, T>): Map<string, T> {
   const long: Record<string, string> = { k: "key", v: "value", r: "receptance", g: "gate" };
   return new Map([...tensors].map(([name, tensor]) => [

@@ -1,9 +1,9 @@
-/** Work for a device that throws. */
+/** Work on a device whose calls throw. */
 
 import assert from "node:assert/strict";
 import { DeviceQueue } from "../../src/gpu/mod.ts";
 
-/** A device that can't be called, and says that it is lost when it is told to. */
+/** A device whose calls throw, and that reports its loss when `lose` is called. */
 function deadDevice(thrown: Error): { device: GPUDevice; lose(): void } {
   const lost = Promise.withResolvers<{ reason: string; message: string }>();
   const device = {
@@ -19,7 +19,7 @@ function deadDevice(thrown: Error): { device: GPUDevice; lose(): void } {
   };
 }
 
-Deno.test("a call that throws before its device says that it is lost fails as one to a lost device", async () => {
+Deno.test("a call that throws before its device reports the loss fails with device_lost", async () => {
   const { device, lose } = deadDevice(new Error("Parent device is lost"));
   const queue = new DeviceQueue(device);
   const work = queue.run({ encode: () => {} });
@@ -28,7 +28,7 @@ Deno.test("a call that throws before its device says that it is lost fails as on
   await assert.rejects(queue.run({ encode: () => {} }), { code: "device_lost" });
 });
 
-Deno.test("what a device that is there throws is not taken for its loss", async () => {
+Deno.test("an exception from a working device is not mistaken for its loss", async () => {
   const bug = new TypeError("a bug of the tests");
   const queue = new DeviceQueue(deadDevice(bug).device);
   await assert.rejects(queue.run({ encode: () => {} }), bug);

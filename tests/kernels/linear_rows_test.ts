@@ -15,7 +15,7 @@ function partsOf(...rows: number[]): LinearPart[] {
   }));
 }
 
-/** Groups of rows that the parts take, and the rows that are computed for nothing. */
+/** Returns the workgroups that the parts take and the padding rows that they compute. */
 function cost(parts: readonly LinearPart[], { rowBlocks, threadBlocks }: RowsTile) {
   const height = 8 * rowBlocks * threadBlocks;
   const groups = parts.map(({ rows }) => Math.ceil(rows / height));
@@ -25,7 +25,7 @@ function cost(parts: readonly LinearPart[], { rowBlocks, threadBlocks }: RowsTil
   };
 }
 
-Deno.test("a tile shares rows evenly among no more workgroups", () => {
+Deno.test("a balanced tile takes no more workgroups and wastes no more rows", () => {
   assert.equal(balanceTile(partsOf(192, 192, 192, 192), TILE).rowBlocks, 12);
   assert.equal(balanceTile(partsOf(672, 192), TILE).rowBlocks, 14);
   assert.equal(balanceTile(partsOf(768), TILE).rowBlocks, 16);

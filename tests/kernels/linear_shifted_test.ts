@@ -17,7 +17,7 @@ for (const width of [4, 68, 260]) {
       { rowBlocks: 1, tokens: 1, lanes: 3, threadBlocks: 5 },
     ]
   ) {
-    Deno.test(`linear_shifted is norm_shift and linear_rows to the bit at width ${width}, ${JSON.stringify(tile)}`, async () => {
+    Deno.test(`linear_shifted is bit-identical to norm_shift and linear_rows at width ${width}, ${JSON.stringify(tile)}`, async () => {
       const random = seeded(width);
       const tokens = RUNS.length;
       const plane = tokens * width;

@@ -88,16 +88,16 @@ function prepare({ rows, columns, tokens, type, activation, write }: Case) {
   return { part, sizes, data, W: values, x, counts: { tokens, runs: 1, outputs: 0, gathered: 0 } };
 }
 
-/** One of each type of weights. */
+/** One case per weight type. */
 const QUICK_CASES = [CASES[2], CASES[4], CASES[6], CASES[8]];
 
 for (const c of QUICK ? QUICK_CASES : CASES) {
-  Deno.test(`matrix kernels match plain loops, and each other to the bit, at ${JSON.stringify(c)}`, async () => {
+  Deno.test(`matrix kernels match plain loops, and each other bit for bit, at ${JSON.stringify(c)}`, async () => {
     const { part, sizes, data, W, x, counts } = prepare(c);
     const tiled = await runKernel(matmul, data, { sizes, counts });
     const wanted = { W, x, y: data.y.slice(), gate: data.gate };
     linearReference(wanted, { ...c, part });
-    // Padding rows may be written: only the matrix's own rows and what lies before them count.
+    // Padding rows may be written, so compare only the matrix's own rows and those before.
     for (let t = 0; t < c.tokens; t++) {
       const from = t * part.outStride;
       const to = from + part.rowOffset + c.rows;
@@ -110,7 +110,7 @@ for (const c of QUICK ? QUICK_CASES : CASES) {
   });
 }
 
-Deno.test("matrices in one buffer are multiplied in one dispatch, each from its own input", async () => {
+Deno.test("matrices in one buffer are multiplied in one dispatch, each with its own input", async () => {
   const [columns, tokens] = [70, 5];
   const random = seeded(7);
   const xPlane = roundUp(columns, 4) * tokens + 8;

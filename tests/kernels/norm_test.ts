@@ -59,7 +59,7 @@ for (const type of ["f32", "f16", "int8", "nf4"] satisfies WeightType[]) {
         { rows: ids, columns: width, type },
       );
       const norm = floats(random, 2 * width);
-      // Ids of this part start at 5; those outside leave x alone.
+      // Ids of this part start at 5; ids outside leave x unchanged.
       const firstId = 5;
       const tokens = [0, 5, 4 + ids, 5 + ids, 4, 5 + Math.floor(ids / 2)];
       const untouched = floats(random, tokens.length * width);
@@ -112,7 +112,7 @@ for (
   });
 }
 
-Deno.test("select_norm normalises the chosen rows and no other", async () => {
+Deno.test("select_norm normalizes only the output rows", async () => {
   const random = seeded(7);
   const width = 36;
   const norm = floats(random, 2 * width);
@@ -128,7 +128,7 @@ Deno.test("select_norm normalises the chosen rows and no other", async () => {
   assertClose(y, wanted, { atol: 2e-5 });
 });
 
-Deno.test("commit_shift copies the slots of the step and no other", async () => {
+Deno.test("commit_shift copies only the slots of the step", async () => {
   const random = seeded(9);
   const width = 12;
   const sites = 3;

@@ -1,4 +1,4 @@
-/** A matrix as the kernels read it, and the floats that it stands for. */
+/** Packs a matrix in the kernels' layout, and returns the floats that it represents. */
 
 import {
   isQuantized,

@@ -12,10 +12,10 @@ import { testDevice } from "../support/adapter.ts";
 
 export type Arrays = Record<string, ArrayBufferView<ArrayBuffer>>;
 
-/** Of the device that a test file shares: a kernel is compiled once. */
+/** Shared by the tests of a file, so that each kernel is compiled once. */
 let pipelines: Pipelines | undefined;
 
-/** Dispatches `spec` over `data` and returns every binding it may write, as float32. */
+/** Dispatches `spec` over `data` and returns all writable bindings, as float32. */
 export async function runKernel<P>(
   spec: KernelSpec<P>,
   data: Arrays,
@@ -51,7 +51,7 @@ export async function runKernel<P>(
     staged.push([name, staging, byteLength]);
   }
   device.queue.submit([encoder.finish()]);
-  // All at once: the platform sleeps in every read.
+  // Concurrently, because the platform sleeps in each read.
   const results = Object.fromEntries(
     await Promise.all(staged.map(async ([name, staging, bytes]) => {
       const values = new Float32Array(await readBytes(staging, bytes));
@@ -65,12 +65,12 @@ export async function runKernel<P>(
   return results;
 }
 
-/** The `runs` binding. */
+/** Returns the contents of the `runs` binding. */
 export function runRows(runs: readonly { slot: number; first: number; count: number }[]) {
   return new Uint32Array(runs.flatMap(({ slot, first, count }) => [slot, first, count, 0]));
 }
 
-/** The `rows` binding, all ids 0 unless given. */
+/** Returns the contents of the `rows` binding; ids default to 0. */
 export function tokenRows(
   runs: readonly { slot: number; first: number; count: number }[],
   ids: readonly number[] = [],

@@ -42,7 +42,7 @@ interface Sampled {
   words: Uint32Array;
 }
 
-/** One token of every turn, in one dispatch; turn i is in slot `turns.length - 1 - i`. */
+/** Samples one token per turn in one dispatch; turn i is in slot `turns.length - 1 - i`. */
 async function sampleOnDevice(
   turns: readonly Turn[],
   { lanes = 4, tokenBytes = () => new Uint8Array() }: {
@@ -56,7 +56,7 @@ async function sampleOnDevice(
   const logits = new Float32Array(n * ids);
   const adjustments = new Float32Array(n * 2 * ids);
   const slots = new Uint32Array(n * SLOT_WORDS);
-  // Large, and read only for turns that search.
+  // Large, and read only for turns with stop strings.
   const stops = new Uint32Array(turns.some(({ search }) => search) ? n * STOPS_STRIDE : 4);
   const rows = new Uint32Array(n * 4);
   turns.forEach((turn, i) => {
@@ -117,7 +117,7 @@ function vocabularyWords(size: number, tokenBytes: (id: number) => Uint8Array) {
   return Uint32Array.of(...starts, ...new Uint32Array(bytes.buffer));
 }
 
-/** Logits about as a model gives them: a few likely ones over a broad floor. */
+/** Returns logits distributed like a model's: a few likely tokens and many unlikely ones. */
 function modelLogits(length: number, seed: number): Float32Array {
   const random = seeded(seed);
   return Float32Array.from({ length }, () => {
@@ -132,7 +132,7 @@ const SETTINGS = [1, 0.999, 0.9, 0.5, 0.01, 0].flatMap((topP) =>
   )
 );
 
-/** Ids that the CPU's sampler gives for random numbers as near as float32 sums can tell apart. */
+/** Returns the CPU sampler's ids for random numbers within the error of float32 sums. */
 function near({ logits, params, counts, position = 0, banned }: Turn): Set<number> {
   const all = { ...PLAIN, ...params };
   const random = randomAt(all.seed, position);
@@ -146,12 +146,12 @@ function near({ logits, params, counts, position = 0, banned }: Turn): Set<numbe
   return ids;
 }
 
-/** Of vocabularies, each of which takes a kernel of its own. */
+/** Vocabulary sizes; each compiles a different kernel. */
 const QUICK_SIZES = [301, 65536];
 
 for (const [vocabulary, lanes] of [[1, 4], [3, 1], [65, 2], [301, 4], [5000, 16], [65536, 4]]) {
   if (QUICK && !QUICK_SIZES.includes(vocabulary)) continue;
-  Deno.test(`the CPU sampler's token for the same random number, of ${vocabulary}`, async () => {
+  Deno.test(`samples the same token as the CPU sampler, vocabulary ${vocabulary}`, async () => {
     const settings = vocabulary > 5000 ? SETTINGS.filter((_, i) => i % 5 === 0) : SETTINGS;
     const turns = settings.map((params, i): Turn => ({
       logits: modelLogits(vocabulary, i),
@@ -167,11 +167,11 @@ for (const [vocabulary, lanes] of [[1, 4], [3, 1], [65, 2], [301, 4], [5000, 16]
       assert.ok(wanted.has(ids[0]), `${JSON.stringify(settings[i])}: ${ids[0]}, ${[...wanted]}`);
       if (wanted.size === 1) exact++;
     });
-    assert.ok(exact > 0.9 * turns.length, `${exact} of ${turns.length} had one answer`);
+    assert.ok(exact > 0.9 * turns.length, `${exact} of ${turns.length} were unambiguous`);
   });
 }
 
-Deno.test("bias, penalties and bans, and counts that fade as the CPU's do", async () => {
+Deno.test("bias, penalties, bans and decaying counts match the CPU sampler", async () => {
   const vocabulary = 203;
   const turns = Array.from({ length: 40 }, (_, i): Turn => {
     const random = seeded(i);
@@ -204,7 +204,7 @@ Deno.test("bias, penalties and bans, and counts that fade as the CPU's do", asyn
   });
 });
 
-Deno.test("ties: all stay at top-p's cutoff, the lower ids at top-k's, and for argmax", async () => {
+Deno.test("ties: top-p keeps all at its cutoff; top-k and argmax prefer lower ids", async () => {
   const logits = Float32Array.of(0, 1, 0, 1, 1, 0, 0, -1);
   const drawn = async (params: Partial<SamplingParams>) => {
     const turns = Array.from({ length: 200 }, (_, i) => ({ logits, params, position: i }));
@@ -220,7 +220,7 @@ Deno.test("ties: all stay at top-p's cutoff, the lower ids at top-k's, and for a
   assert.deepEqual(await drawn({ temperature: 0 }), [1]);
 });
 
-Deno.test("tokens come as often as they should", async () => {
+Deno.test("sampled tokens follow the expected distribution", async () => {
   const logits = Float32Array.from(floats(seeded(8), 40, { low: -2, high: 2 }));
   const draws = caseCount(8000, 2000);
   for (
@@ -247,17 +247,17 @@ Deno.test("tokens come as often as they should", async () => {
     }
     let chiSquare = 0, cells = 0;
     expected.forEach((count, id) => {
-      if (count === 0) assert.equal(seen[id], 0, "a token that was cut");
+      if (count === 0) assert.equal(seen[id], 0, "a token that was filtered out");
       if (count < 5) return;
       chiSquare += (seen[id] - count) ** 2 / count;
       cells++;
     });
-    // Five standard deviations above the mean of the distribution; the seeds are fixed.
+    // Five standard deviations above the mean of the chi-square distribution; the seeds are fixed.
     assert.ok(chiSquare < cells + 5 * Math.sqrt(2 * cells), `${chiSquare} over ${cells} cells`);
   }
 });
 
-Deno.test("a turn ends with its end token, its last token, or a stop string", async () => {
+Deno.test("a turn ends at its end token, its token limit, or a stop string", async () => {
   const tokens = ["a", "b\n", "\nc", "d\n\ne", "€", "\n", "y", "z"].map((text) =>
     new TextEncoder().encode(text)
   );
@@ -303,7 +303,7 @@ Deno.test("a turn ends with its end token, its last token, or a stop string", as
   });
 });
 
-Deno.test("a turn that has ended is left alone; logits that are no numbers end one", async () => {
+Deno.test("a finished turn is skipped; NaN or infinite logits end a turn", async () => {
   const logits = modelLogits(203, 1);
   const withNaN = (value: number) => logits.map((v, id) => id === 33 ? value : v);
   const all = Array.from(logits, (_, id) => id);

@@ -40,7 +40,7 @@ const RAGGED: Case[] = [
   { heads: 1, headSize: 20, slots: 1, runs: [{ slot: 0, first: 0, count: 129 }] },
 ];
 
-/** Head sizes of models, and one that is no power of two. */
+/** Head sizes of models, and one that is not a power of two. */
 const QUICK_HEADS = [64, 8, 12];
 
 const isLeftOut = ({ headSize }: Case) => QUICK && !QUICK_HEADS.includes(headSize);
@@ -78,7 +78,7 @@ for (const c of [...SINGLE, ...RAGGED]) {
 for (const gated of [true, false]) {
   for (const c of SINGLE) {
     if (isLeftOut(c)) continue;
-    Deno.test(`wkv5_step, ${gated ? "gated" : "plain"}, is wkv5 and group norm to the bit at ${JSON.stringify(c)}`, async () => {
+    Deno.test(`wkv5_step, ${gated ? "gated" : "plain"}, is bit-identical to wkv5 and group norm at ${JSON.stringify(c)}`, async () => {
       const { data, sizes, counts } = prepare(c);
       const random = seeded(c.heads);
       const gate = floats(random, data.r.length);
@@ -98,7 +98,7 @@ for (const gated of [true, false]) {
       wkv5Reference(wanted, { ...sizes, runs: c.runs });
       const after = { y: wanted.y, norm, ...(gated ? { gate } : {}) };
       groupNormGateReference(after, { ...sizes, eps, tokens: counts.tokens });
-      // Where a head's values are nearly equal, normalising enlarges what the sums are off by.
+      // If a head's values are nearly equal, normalization amplifies the error of the sums.
       assertClose(got.y, wanted.y, { atol: 2e-4, what: "y" });
       assertClose(got.state, wanted.state, { atol: 2e-5, what: "state" });
 

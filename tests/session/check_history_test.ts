@@ -54,7 +54,7 @@ Deno.test("rejects a message that is too long or invalid before parsing it", asy
       `{"role":"user","content":"${"x".repeat(4 * 1024 * 1024)}"}\n`,
       /message 0 .* has 4194\d+ bytes/,
     ],
-    [`[${"{},".repeat(1_000_000)}{}]\n`, /message 0 of its history holds more than 16 values/],
+    [`[${"{},".repeat(1_000_000)}{}]\n`, /message 0 of its history contains more than 16 values/],
     [`${"[".repeat(1_000_000)}\n`, /message 0 of its history is nested more than 4 deep/],
     ['{"role":"user"\n', /not lines of JSON/],
   ];
@@ -108,6 +108,6 @@ Deno.test("limits the messages and the values of a snapshot", () => {
   assert.throws(() => checkSnapshot(record({ pending: Array(300_000).fill(0).join() }), context), {
     code: "invalid_state_file",
     param: "turn",
-    message: /its turn holds more than 300000 values/,
+    message: /its turn contains more than 300000 values/,
   });
 });

@@ -1,16 +1,16 @@
-/** The device that GPU tests run on. There is no skipping: without an adapter they fail. */
+/** The device of the GPU tests. Without an adapter they fail; they are never skipped. */
 
 import { type OpenDevice, openDevice } from "../../src/gpu/mod.ts";
 
 let opened: Promise<OpenDevice> | undefined;
 
-/** Opens the device once for a test file. */
+/** Returns the device, opened once per test file. */
 export function testDevice(): Promise<OpenDevice> {
   opened ??= (async () => {
     const open = await openDevice(navigator.gpu);
     if (!open) {
       throw new Error(
-        "GPU tests need a WebGPU adapter: install a Vulkan driver, " +
+        "Cannot run GPU tests: there is no WebGPU adapter; install a Vulkan driver, " +
           "for example Debian's mesa-vulkan-drivers and libvulkan1",
       );
     }

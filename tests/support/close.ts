@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 
-/** Largest absolute difference; NaN counts as infinite. */
+/** Returns the largest absolute difference; NaN counts as infinite. */
 export function maxDifference(got: Float32Array, wanted: Float32Array): number {
   assert.equal(got.length, wanted.length, "lengths differ");
   let worst = 0;
@@ -13,7 +13,7 @@ export function maxDifference(got: Float32Array, wanted: Float32Array): number {
   return worst;
 }
 
-/** Fails where any number is further off than `atol`. */
+/** Asserts that all differences are at most `atol`. */
 export function assertClose(
   got: Float32Array,
   wanted: Float32Array,

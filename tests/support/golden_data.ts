@@ -1,16 +1,16 @@
-/** Checkpoints with logits and states from a float64 implementation that is not this project's. */
+/** Golden data: checkpoints with logits and states from an independent float64 implementation. */
 
 import { openFile } from "../../src/model_files/file_source.ts";
 import { openCheckpoint } from "../../src/formats/checkpoint.ts";
 
-/** Folder of the golden files, with a slash at its end. */
+/** Folder of the golden files, with a trailing slash. */
 export const GOLDEN = new URL("../golden/", import.meta.url).pathname;
 
 export interface Golden {
   tokens: number[];
   /** `[tokens, vocabulary]`. */
   logits: Float32Array;
-  /** After all tokens. */
+  /** State after all tokens. */
   state: Float32Array;
 }
 

@@ -1,6 +1,6 @@
 /** Seeded test data. */
 
-/** Numbers in [0, 1), the same for the same seed (mulberry32). */
+/** Returns a generator of numbers in [0, 1), deterministic for a seed (mulberry32). */
 export function seeded(seed: number): () => number {
   let a = seed >>> 0;
   return () => {
@@ -11,7 +11,7 @@ export function seeded(seed: number): () => number {
   };
 }
 
-/** `length` floats in [low, high). */
+/** Returns `length` floats in [low, high). */
 export function floats(
   random: () => number,
   length: number,
@@ -20,7 +20,7 @@ export function floats(
   return Float32Array.from({ length }, () => low + (high - low) * random());
 }
 
-/** Choices, the same for the same seed. */
+/** Random choices, deterministic for a seed. */
 export class Random {
   readonly #next: () => number;
 

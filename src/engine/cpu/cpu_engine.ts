@@ -1,6 +1,7 @@
 /**
- * The reference engine in plain TypeScript: the same layer graph, one token after the other, sums
- * in float64. It is the fallback where there is no adapter, and the oracle of the GPU engine.
+ * The reference engine in plain TypeScript. It runs the same layer graph token by token, with sums
+ * in float64. It is the fallback without a GPU adapter, and the tests' reference for the GPU
+ * engine.
  */
 
 import { InferenceError } from "../../core/errors.ts";
@@ -25,27 +26,27 @@ import type {
 } from "../engine.ts";
 import { assertFitsInMemory } from "../memory_check.ts";
 
-/** How a model is held in memory. */
+/** Options of `CpuEngine.create`. */
 export interface CpuEngineOptions {
-  /** How weights are held. */
+  /** Format of the weights in memory. */
   quant: Quant;
-  /** Sequences whose states are held at once. */
+  /** Number of slots: sequences processed concurrently. */
   slots: number;
-  /** Tokens that one step takes at most, over all its runs. */
+  /** Maximum tokens per step, over all runs. */
   maxStepTokens: number;
-  /** Bytes that this machine is known to have free, if that is known. */
+  /** Free memory of this machine in bytes, if known. */
   availableBytes?: number | undefined;
-  /** What has gone before, for `info.loading`. */
+  /** Times of earlier loading phases, included in `info.loading`. */
   earlierLoadTimes?: LoadTimes | undefined;
-  /** For `info.selection`. */
+  /** Reported as `info.selection`. */
   selection?: DeviceSelection | undefined;
-  /** Told while weights are read. */
+  /** Called while weights are read. */
   onProgress?: OnProgress | undefined;
 }
 
 type Activations = Record<ActivationName, Float32Array>;
 
-/** Numbers in each activation: those of one token. */
+/** Returns the length of each activation, for one token. */
 function activationLengths(
   { width, ffnWidth, vocabulary }: Dimensions,
 ): Record<ActivationName, number> {
@@ -64,7 +65,7 @@ function activationLengths(
   };
 }
 
-/** What an engine would allocate. */
+/** Returns the bytes that an engine would allocate. */
 export function measureCpuMemory(
   model: Model,
   { quant, slots }: Pick<CpuEngineOptions, "quant" | "slots">,
@@ -79,9 +80,9 @@ export function measureCpuMemory(
   return { weights, states: slots * stateLength(dimensions) * 4, work };
 }
 
-/** The reference engine: plain TypeScript, one token after the other, on the caller's thread. */
+/** The reference engine: plain TypeScript, token by token, on the caller's thread. */
 export class CpuEngine implements Engine {
-  /** What it is; `device` is "cpu". */
+  /** Properties of the engine; `device` is "cpu". */
   readonly info: EngineInfo;
   readonly #graph: readonly Op[];
   readonly #vectors: ReadonlyMap<string, Float32Array>;
@@ -106,10 +107,10 @@ export class CpuEngine implements Engine {
   }
 
   /**
-   * Reads a model's weights into memory as `quant` says; float16 values are held as float32.
+   * Reads a model's weights into memory in the format `quant`; float16 is stored as float32.
    *
-   * @throws InferenceError `insufficient_memory` before any weight is read; `invalid_value` where
-   * the model can't be held so.
+   * @throws InferenceError `insufficient_memory` before any weight is read; `invalid_value` if the
+   * model cannot be stored as `quant`.
    */
   static async create(
     model: Model,
@@ -159,18 +160,20 @@ export class CpuEngine implements Engine {
     return new CpuEngine(info, model, matrices);
   }
 
-  // deno-lint-ignore require-await -- a promise like every engine's, and errors reject it
+  // deno-lint-ignore require-await -- `async` turns exceptions into rejections
   async step(runs: readonly Run[]): Promise<Float32Array[]> {
-    this.#check();
+    this.#assertOpen();
     checkRuns(runs, this.info);
     return runs.map(({ slot, tokens, logits }) => {
       const { vocabulary } = this.info.dimensions;
       const count = logits === "all" ? tokens.length : logits === "last" ? 1 : 0;
       const result = new Float32Array(count * vocabulary);
       tokens.forEach((id, i) => {
-        const wanted = logits === "all" || (logits === "last" && i === tokens.length - 1);
-        this.#token(id, this.#states[slot], wanted);
-        if (wanted) result.set(this.#activations.logits, logits === "all" ? i * vocabulary : 0);
+        const needsLogits = logits === "all" || (logits === "last" && i === tokens.length - 1);
+        this.#processToken(id, this.#states[slot], needsLogits);
+        if (needsLogits) {
+          result.set(this.#activations.logits, logits === "all" ? i * vocabulary : 0);
+        }
       });
       return result;
     });
@@ -178,14 +181,14 @@ export class CpuEngine implements Engine {
 
   // deno-lint-ignore require-await -- as above
   async readState(slot: number): Promise<Float32Array> {
-    this.#check();
+    this.#assertOpen();
     checkSlot(slot, this.info);
     return this.#states[slot].slice();
   }
 
   // deno-lint-ignore require-await -- as above
   async writeState(slot: number, state: Float32Array | null): Promise<void> {
-    this.#check();
+    this.#assertOpen();
     checkSlot(slot, this.info);
     if (state) {
       checkState(state, this.info);
@@ -197,7 +200,7 @@ export class CpuEngine implements Engine {
 
   // deno-lint-ignore require-await -- as above
   async copyState(from: number, to: number): Promise<void> {
-    this.#check();
+    this.#assertOpen();
     checkSlot(from, this.info);
     checkSlot(to, this.info);
     this.#states[to].set(this.#states[from]);
@@ -208,12 +211,12 @@ export class CpuEngine implements Engine {
     this.#closed = true;
   }
 
-  #check(): void {
+  #assertOpen(): void {
     if (this.#closed) throw new InferenceError("device_lost", "The engine is closed");
   }
 
-  /** Runs the graph for one token, up to the logits where they are wanted. */
-  #token(id: number, state: Float32Array, logits: boolean): void {
+  /** Runs the graph for one token; computes logits only if requested. */
+  #processToken(id: number, state: Float32Array, logits: boolean): void {
     const { dimensions } = this.info;
     const { width, headSize } = dimensions;
     const a = this.#activations;
@@ -273,7 +276,7 @@ export class CpuEngine implements Engine {
   }
 }
 
-/** The part of a state that holds the token shift of a site. */
+/** Returns the part of a state with the token shift of a site. */
 function shiftOf(state: Float32Array, site: number, { width, headSize }: Dimensions): Float32Array {
   const layer = Math.floor(site / 2) * width * (headSize + 2);
   const start = layer + (site % 2 === 0 ? 0 : width + width * headSize);

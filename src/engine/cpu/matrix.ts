@@ -1,6 +1,6 @@
 /**
- * Matrices of the reference engine: as floats, or as the packed codes and scales that a device would
- * hold, dequantized as they are read.
+ * Matrices of the reference engine: floats, or the same packed codes and scales as on a device,
+ * dequantized when they are read.
  */
 
 import {
@@ -25,9 +25,9 @@ import { multiply } from "./operations.ts";
 export interface CpuMatrix {
   readonly rows: number;
   readonly columns: number;
-  /** Calls `put` with every row times x `[columns]`. */
+  /** Calls `put` with the product of each row and x `[columns]`. */
   multiply(x: Float32Array, put: (row: number, sum: number) => void): void;
-  /** A row as floats. */
+  /** Returns a row as floats. */
   row(index: number): Float32Array;
 }
 
@@ -36,17 +36,17 @@ interface MatrixSize {
   columns: number;
 }
 
-/** Rows of floats that are read from the checkpoint at once. */
+/** Rows read from the checkpoint per call. */
 const PIECE_ROWS = 1024;
 
-/** Bytes that a matrix takes in this engine: float16 weights and scales are held as float32. */
+/** Returns a matrix's bytes in this engine, which stores float16 weights and scales as float32. */
 export function cpuMatrixBytes({ rows, columns }: MatrixSize, type: WeightType): number {
   return isQuantized(type)
     ? codeBytes(rows, columns, type) + 2 * scaleBytes(rows, columns, type)
     : rows * columns * 4;
 }
 
-/** Reads a matrix into memory; `onRead` is told of bytes, as `cpuMatrixBytes` counts them. */
+/** Reads a matrix into memory. `onRead` receives bytes as counted by `cpuMatrixBytes`. */
 export async function readMatrix(
   source: MatrixSource,
   type: WeightType,
@@ -98,9 +98,9 @@ class FloatMatrix implements CpuMatrix {
   }
 }
 
-/** By byte: the values of its codes at scale 1, one with int8, two with nf4, the low half first. */
+/** Lookup tables from a byte to the values of its codes at scale 1: one for int8, two for nf4. */
 const VALUES: Record<QuantizedType, readonly Float32Array[]> = {
-  // -128 is no code, and kernels read it as -127.
+  // -128 is not a valid code; kernels read it as -127.
   int8: [Float32Array.from({ length: 256 }, (_, b) => Math.max(-127, (b << 24) >> 24) / 127)],
   nf4: [
     Float32Array.from({ length: 256 }, (_, b) => NF4[b & 15]),
@@ -114,10 +114,10 @@ class PackedMatrix implements CpuMatrix {
   readonly #type: QuantizedType;
   readonly #codes: Uint8Array;
   readonly #scales: Float32Array;
-  /** Words of four bytes a row, and those that share a scale. */
+  /** Words of four bytes per row, and per scale. */
   readonly #words: number;
   readonly #wordsPerScale: number;
-  /** x, with zeros up to the last word's end. */
+  /** x, padded with zeros to a multiple of a word. */
   readonly #x: Float64Array;
 
   constructor({ rows, columns, type, codes, scales }: MatrixSize & {
@@ -176,7 +176,7 @@ interface Operands {
   x: Float64Array;
 }
 
-/** Sum over words `[from, to)` of a row; `at` is the place of the first word's first byte. */
+/** Returns the dot product over words `[from, to)` of a row, whose codes start at byte `at`. */
 function dotInt8({ codes, x }: Operands, at: number, from: number, to: number): number {
   const [values] = VALUES.int8;
   let sum = 0;
@@ -188,7 +188,7 @@ function dotInt8({ codes, x }: Operands, at: number, from: number, to: number): 
   return sum;
 }
 
-/** As `dotInt8`. */
+/** Like `dotInt8`, for nf4. */
 function dotNf4({ codes, x }: Operands, at: number, from: number, to: number): number {
   const [low, high] = VALUES.nf4;
   let sum = 0;

@@ -1,11 +1,11 @@
-/** The reference engine's arithmetic, for one token: sums in float64, results in float32. */
+/** Arithmetic of the reference engine, for one token: sums in float64, results in float32. */
 
 /** `out = (x - mean) / sqrt(variance + eps) * weight + bias`; norm `[2, x.length]`. */
 export function layerNorm(x: Float32Array, norm: Float32Array, out: Float32Array, eps = 1e-5) {
   normalize(x, out, { norm, start: 0, length: x.length, eps });
 }
 
-/** One group a head, in place; norm `[2, y.length]`. */
+/** Normalizes y in place with one group per head; norm `[2, y.length]`. */
 export function groupNorm(
   y: Float32Array,
   norm: Float32Array,
@@ -33,7 +33,7 @@ function normalize(
   }
 }
 
-/** `out[m] = xx * mix[m] + shift * (1 - mix[m])`, after which shift is xx. */
+/** Computes `out[m] = xx * mix[m] + shift * (1 - mix[m])`, then copies xx to shift. */
 export function shiftMix(
   xx: Float32Array,
   mix: Float32Array,
@@ -49,7 +49,7 @@ export function shiftMix(
   shift.set(xx);
 }
 
-/** Calls `put` with every row of `matrix` `[rows, x.length]` times x. */
+/** Calls `put` with the product of each row of `matrix` `[rows, x.length]` and x. */
 export function multiply(
   matrix: Float32Array,
   x: Float32Array,
@@ -59,7 +59,7 @@ export function multiply(
   const rows = matrix.length / columns;
   for (let row = 0; row < rows; row++) {
     const base = row * columns;
-    // Four independent sums: additions of one would wait for each other.
+    // Four independent sums, because dependent additions would wait for each other.
     let a = 0, b = 0, c = 0, d = 0, i = 0;
     for (; i + 3 < columns; i += 4) {
       a += matrix[base + i] * x[i];
@@ -72,7 +72,9 @@ export function multiply(
   }
 }
 
-/** One step of WKV5; r, k, v, w, u, y `[H * N]`; S `[H, N, N]` as [key, value], updated. */
+/**
+ * One step of WKV5; r, k, v, w, u, y `[H * N]`; S `[H, N, N]` as [key, value], updated in place.
+ */
 export function wkv(
   { r, k, v, w, u, S, y }: Record<"r" | "k" | "v" | "w" | "u" | "S" | "y", Float32Array>,
   N: number,

@@ -1,7 +1,7 @@
 /**
- * Every buffer that an engine needs, made in one place before any weight is read: so that what does
- * not fit is refused at once, and so that the same code, over a device that only measures, tells
- * beforehand what a model will take.
+ * Creates every buffer of an engine before any weight is read, so that a model that does not fit is
+ * rejected early. With a device that only measures, the same code computes the memory that a model
+ * needs.
  */
 
 import { columnGroups, matrixBytes, ROW_BLOCK } from "../../../kernels/layouts.ts";
@@ -23,63 +23,63 @@ import { matrixGroups, matrixNames, shiftSites } from "../../model/architectures
 import { assignTypes, type MatrixSource, type Quant, type WeightType } from "../../quant/mod.ts";
 import { createSamplingBuffers, logitsStride, type SamplingBuffers } from "./sampling_buffers.ts";
 
-/** Bytes that parts of buffers start at multiples of, to be bound. */
+/** Required alignment of bound buffer ranges, in bytes. */
 const BINDING_ALIGNMENT = 256;
 
-/** States that are read at the same time. */
+/** Maximum concurrent state reads. */
 const STATE_STAGINGS = 4;
 
-/** Bytes of logits that are held on the device at once. */
+/** Bytes of the logits buffer; a step with more logits runs the head several times. */
 const LOGITS_BYTES = 32 * 1024 * 1024;
 
-/** How a model is held on a device. */
+/** Options that determine an engine's buffers. */
 export interface BufferOptions {
-  /** How weights are held. */
+  /** Format of the weights in memory. */
   quant: Quant;
-  /** Sequences whose states are held at once. */
+  /** Number of slots: sequences processed concurrently. */
   slots: number;
-  /** Tokens that one step takes at most, over all its runs. */
+  /** Maximum tokens per step, over all runs. */
   maxStepTokens: number;
-  /** What the ids are; without it none is banned from sampling, and no stop string is found. */
+  /** Bytes of the token ids; without it, no id is banned and no stop string is found. */
   tokenTable?: TokenTable | undefined;
-  /** Bytes of one weight buffer at most; the device's limit unless told. */
+  /** Maximum bytes of a weight buffer; defaults to the device's limit. */
   maxPartBytes?: number | undefined;
 }
 
-/** What a step tells the kernels. */
+/** Input buffers of a step. */
 export interface StepInputs {
   /** `u32[tokens, 4]`: id, slot, 1 if first of its run, 1 if last. */
   rows: GPUBuffer;
   /** `u32[runs, 4]`: slot, first row, count, 0. */
   runs: GPUBuffer;
-  /** `u32[outputs]`: rows whose logits are wanted. */
+  /** `u32[outputs]`: rows that need logits. */
   outputRows: GPUBuffer;
   /** `vec4u`: tokens, runs, outputs, 0. */
   counts: GPUBuffer;
 }
 
-/** Where states lie, see `GpuState`. */
+/** Buffers of the states, see `GpuState`. */
 export interface StateBuffers {
-  /** Numbers between two sites. */
+  /** Elements between two sites. */
   siteStride: number;
   shiftIn: GPUBuffer;
   shiftOut: GPUBuffer;
-  /** By layer. */
+  /** WKV states by layer. */
   wkv: readonly GPUBuffer[];
-  /** One state on its way from a slot to another one. */
+  /** Scratch space for copying a state between slots. */
   copyScratch: GPUBuffer;
-  /** Several: states of turns that end together are read at the same time. */
+  /** Several buffers, so that states of turns that end together are read concurrently. */
   staging: StagingRing;
 }
 
-/** Rows `firstRow` to `firstRow + rows - 1` of a matrix, in a buffer. */
+/** Rows `firstRow` to `firstRow + rows - 1` of a matrix, within a buffer. */
 export interface MatrixPart {
   buffer: GPUBuffer;
   firstRow: number;
   rows: number;
-  /** Blocks of other matrices that lie before this part's in the buffer. */
+  /** Blocks of other matrices that precede this part in the buffer. */
   firstBlock: number;
-  /** Rows that the buffer holds in all, each matrix's padded to blocks: scales follow them. */
+  /** Total rows of the buffer, each matrix padded to blocks; the scales follow them. */
   bufferRows: number;
 }
 
@@ -92,9 +92,9 @@ export interface EngineBuffers {
   inputs: StepInputs;
   state: StateBuffers;
   activations: Readonly<Record<ActivationName, Required<BoundBuffer>>>;
-  /** Numbers between two planes of `mixed`. */
+  /** Elements between two planes of `mixed`. */
   planeStride: number;
-  /** Tokens that a step takes at most, and those whose logits fit at once. */
+  /** Maximum tokens per step, and maximum rows of the logits buffer. */
   maxStepTokens: number;
   maxOutputs: number;
   logitsStaging: StagingBuffer;
@@ -104,10 +104,10 @@ export interface EngineBuffers {
 }
 
 /**
- * Makes all buffers of an engine; none is filled.
+ * Creates all buffers of an engine, without contents.
  *
- * @throws InferenceError `invalid_value` for a buffer above the device's limits, or a policy that
- * names no matrix.
+ * @throws InferenceError `invalid_value` if a buffer exceeds the device's limits, or if `quant`
+ * names an unknown matrix.
  */
 export function createBuffers(
   buffers: DeviceBuffers,
@@ -116,9 +116,9 @@ export function createBuffers(
 ): EngineBuffers {
   const { dimensions } = model;
   const work = (label: string, bytes: number) => buffers.storage("work", label, bytes);
-  const fitting = Math.floor(LOGITS_BYTES / (logitsStride(dimensions) * 4));
-  // Every slot may want to sample in one step.
-  const maxOutputs = Math.min(maxStepTokens, Math.max(slots, fitting));
+  const fittingRows = Math.floor(LOGITS_BYTES / (logitsStride(dimensions) * 4));
+  // All slots may sample in the same step.
+  const maxOutputs = Math.min(maxStepTokens, Math.max(slots, fittingRows));
   const plane = maxStepTokens * dimensions.width;
   const sizes = activationLengths(dimensions, { tokens: maxStepTokens, plane, maxOutputs });
   return {
@@ -164,7 +164,7 @@ export function measureBuffers(
   return buffers.bytes;
 }
 
-/** Numbers between two tokens' rows of the channel mix's hidden layer. */
+/** Returns the elements between two tokens' rows of the channel mix's hidden layer. */
 export function hiddenStride({ ffnWidth }: Dimensions): number {
   return columnGroups(ffnWidth) * 4;
 }
@@ -189,8 +189,8 @@ function activationLengths(
   };
 }
 
-/** What one dispatch may write together lies in one buffer. */
-const WRITTEN_TOGETHER: readonly (readonly ActivationName[])[] = [
+/** Activations that one dispatch may write; each group shares a buffer. */
+const SHARED_BUFFERS: readonly (readonly ActivationName[])[] = [
   ["r", "k", "v", "g"],
   ["hidden", "receptance"],
 ];
@@ -199,10 +199,10 @@ function makeActivations(
   sizes: Record<ActivationName, number>,
   make: (label: string, bytes: number) => GPUBuffer,
 ): EngineBuffers["activations"] {
-  const alone = (Object.keys(sizes) as ActivationName[])
-    .filter((name) => !WRITTEN_TOGETHER.flat().includes(name));
+  const separate = (Object.keys(sizes) as ActivationName[])
+    .filter((name) => !SHARED_BUFFERS.flat().includes(name));
   const views: [ActivationName, Required<BoundBuffer>][] = [];
-  for (const names of [...WRITTEN_TOGETHER, ...alone.map((name) => [name])]) {
+  for (const names of [...SHARED_BUFFERS, ...separate.map((name) => [name])]) {
     const bytes = names.map((name) => Math.max(16, roundUp(sizes[name] * 4, 16)));
     const offsets = bytes.map((_, i) =>
       bytes.slice(0, i).reduce((sum, size) => sum + roundUp(size, BINDING_ALIGNMENT), 0)
@@ -240,8 +240,8 @@ function makeStates(
 }
 
 /**
- * Matrices that are multiplied together and have one type lie in one buffer, as if they were one.
- * What is larger than the device binds is cut by rows into several buffers instead.
+ * Places matrices that are multiplied together and have the same type in one buffer. A matrix above
+ * the device's binding limit is split by rows into several buffers.
  */
 function makeMatrices(
   buffers: DeviceBuffers,
@@ -271,14 +271,17 @@ function makeMatrices(
       }
     } else {
       for (const name of names) {
-        placed.set(name, cutMatrix(buffers, model.matrix(name), { type: types.get(name)!, limit }));
+        placed.set(
+          name,
+          splitMatrix(buffers, model.matrix(name), { type: types.get(name)!, limit }),
+        );
       }
     }
   }
   return placed;
 }
 
-function cutMatrix(
+function splitMatrix(
   buffers: DeviceBuffers,
   { name, rows, columns }: MatrixSource,
   { type, limit }: { type: WeightType; limit: number },

@@ -1,4 +1,4 @@
-/** The engine on WebGPU: states, sampling and the tokens in between resident in device memory. */
+/** The WebGPU engine. States, sampling and the tokens between steps stay in device memory. */
 
 import type { StepCounts } from "../../../kernels/spec.ts";
 import { InferenceError } from "../../core/errors.ts";
@@ -39,14 +39,14 @@ import type { LinearChoice } from "./linear_choice.ts";
 import { logitsStride, MAX_STEPS } from "./sampling_buffers.ts";
 import { buildStepInput, stepCounts, type StepInput } from "./step_input.ts";
 
-/** Stands for a token that is on the device. */
-const FED = 0;
+/** Placeholder id of a token that is gathered on the device. */
+const GATHERED = 0;
 
-/** An engine on WebGPU: the whole of a step is one submit, sampling included. */
+/** An engine on WebGPU. A step, including sampling, is one submit. */
 export class GpuEngine implements SamplingEngine {
-  /** What it is; `device` is "webgpu". */
+  /** Properties of the engine; `device` is "webgpu". */
   readonly info: EngineInfo;
-  /** Steps that one call of `generate` takes at most. */
+  /** Maximum steps per call of `generate`. */
   readonly maxSteps: number = MAX_STEPS;
   readonly #device: GPUDevice;
   readonly #queue: DeviceQueue;
@@ -69,8 +69,8 @@ export class GpuEngine implements SamplingEngine {
   /**
    * Uploads a model's weights to a device.
    *
-   * @throws InferenceError `insufficient_memory` before any weight is read, where there is too
-   * little; `invalid_value` where the model can't be held so; `device_lost` if the device refuses a
+   * @throws InferenceError `insufficient_memory` before any weight is read if memory is too small;
+   * `invalid_value` if the model cannot be stored as `quant`; `device_lost` if the device rejects a
    * kernel.
    */
   static async create(
@@ -81,22 +81,22 @@ export class GpuEngine implements SamplingEngine {
     return new GpuEngine(open.device, await createParts(open, model, options));
   }
 
-  /** Resolves when its device has failed. */
+  /** Resolves when the device fails. */
   get failed(): Promise<InferenceError> {
     return this.#queue.failed;
   }
 
-  /** Milliseconds since the last call; 0 during one. */
+  /** Milliseconds since the last call; 0 during a call. */
   get idleMs(): number {
     return this.#queue.idleMs;
   }
 
-  /** Whether `close` was called. */
+  /** Whether `close` has been called. */
   get closed(): boolean {
     return this.#closed;
   }
 
-  /** Switches to tiles that tuning has found. Calls go on meanwhile, and results do not change. */
+  /** Switches to tuned tiles. Calls continue meanwhile, and results do not change. */
   async applyTuning(choices: readonly LinearChoice[]): Promise<void> {
     this.#plan = await this.#plan.withTuning(choices);
   }
@@ -113,32 +113,32 @@ export class GpuEngine implements SamplingEngine {
     const rounds: Promise<Float32Array[]>[] = [];
     let first = 0;
     do {
-      // Logits beyond what is held at once take further rounds of the head alone.
+      // Logits that exceed the buffer take further rounds, which run only the head.
       const chosen = input.outputRows.slice(first, first + maxOutputs);
       rounds.push(this.#logits({ ...input, outputRows: chosen }, first === 0));
       first += maxOutputs;
     } while (first < input.outputRows.length);
-    return this.#byRun(runs, (await Promise.all(rounds)).flat());
+    return this.#groupByRun(runs, (await Promise.all(rounds)).flat());
   }
 
   prepareConstraint(_constraint: Constraint): Promise<void> {
-    return Promise.reject(deviceOnly());
+    return Promise.reject(unsupportedOnDevice());
   }
 
   async startSampling(slot: number, sampling: SlotSampling): Promise<void> {
     checkSlot(slot, this.info);
     checkSlotSampling(sampling, this.info);
-    if (needsCpuSampling(sampling)) throw deviceOnly();
+    if (needsCpuSampling(sampling)) throw unsupportedOnDevice();
     await this.#queue.run({ write: () => this.#sampling.start(slot, sampling) });
   }
 
   async generate(runs: readonly GenerateRun[], steps: number): Promise<GenerateResult[]> {
     checkGenerate(runs, steps, { ...this.info, maxSteps: this.maxSteps });
     if (runs.length === 0) return [];
-    // Those whose tokens are on the device come first.
+    // Runs whose token is gathered on the device come first.
     const ordered = [...runs].sort((a, b) => a.tokens.length - b.tokens.length);
-    const input = buildStepInput(ordered.map(({ slot, tokens: given, sample }) => {
-      const tokens = given.length === 0 ? [FED] : given;
+    const input = buildStepInput(ordered.map(({ slot, tokens: inputs, sample }) => {
+      const tokens = inputs.length === 0 ? [GATHERED] : inputs;
       return { slot, tokens, wanted: (i) => sample && i === tokens.length - 1 };
     }));
     const counts = stepCounts(input, runs.filter(({ tokens }) => tokens.length === 0).length);
@@ -164,14 +164,14 @@ export class GpuEngine implements SamplingEngine {
   }
 
   /**
-   * Times a step in which the first `batch` slots go on, as `generate` would do it.
+   * Measures a step in which the first `batch` slots continue decoding, as in `generate`.
    *
-   * @throws InferenceError `invalid_value` where the device has no clock.
+   * @throws InferenceError `invalid_value` if the device does not support timestamp queries.
    */
   async profile(batch: number, rounds: number): Promise<StepProfile> {
     const slots = Array.from({ length: batch }, (_, slot) => slot);
     const input = buildStepInput(
-      slots.map((slot) => ({ slot, tokens: [FED], wanted: () => true })),
+      slots.map((slot) => ({ slot, tokens: [GATHERED], wanted: () => true })),
     );
     const dispatches = this.#stepDispatches(stepCounts(input, batch));
     await this.#queue.run({ write: () => this.#writeInput(input) });
@@ -208,7 +208,7 @@ export class GpuEngine implements SamplingEngine {
     this.#device.destroy();
   }
 
-  /** One submit: the layers if asked for, then the logits of the chosen rows, a row each. */
+  /** Runs the layers, if requested, and the head in one submit; returns one row per output. */
   async #logits(input: StepInput, layers: boolean): Promise<Float32Array[]> {
     const { outputRows: chosen } = input;
     const counts = stepCounts(input);
@@ -249,7 +249,7 @@ export class GpuEngine implements SamplingEngine {
     upload(this.#device, counts, new Uint32Array([tokens, count, outputs, 0]));
   }
 
-  #byRun(runs: readonly Run[], rows: readonly Float32Array[]): Float32Array[] {
+  #groupByRun(runs: readonly Run[], rows: readonly Float32Array[]): Float32Array[] {
     const { vocabulary } = this.info.dimensions;
     let at = 0;
     return runs.map(({ tokens, logits }) => {
@@ -261,10 +261,10 @@ export class GpuEngine implements SamplingEngine {
   }
 }
 
-function deviceOnly(): InferenceError {
+function unsupportedOnDevice(): InferenceError {
   return new InferenceError(
     "unsupported_value",
-    "Cannot constrain tokens, tell their log probabilities, or apply min_p or a repetition penalty " +
-      "on the device: CpuSampling does",
+    "Cannot sample on the device: constraints, log probabilities, min_p and repetition penalties " +
+      "are unsupported there; use CpuSampling",
   );
 }

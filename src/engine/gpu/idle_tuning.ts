@@ -1,39 +1,41 @@
-/** Tunes an engine's kernels while it has nothing to do, and applies what was found. */
+/** Tunes an engine's kernels while the engine is idle, and applies the result. */
 
 import { InferenceError } from "../../core/errors.ts";
 import type { OpenDevice } from "../../gpu/mod.ts";
 import type { GpuEngine } from "./gpu_engine.ts";
 import { tune, type Tuning, type TuningSizes } from "./tune.ts";
 
-/** Milliseconds without a call after which an engine counts as idle. */
+/** Default milliseconds without a call after which an engine counts as idle. */
 const IDLE_MS = 5000;
 
 export interface IdleTuningOptions {
-  /** Opens a second device on the engine's adapter: a failure there leaves the engine alone. */
+  /**
+   * Opens a second device on the engine's adapter, so that a failure does not affect the engine.
+   */
   openDevice: () => Promise<OpenDevice | null>;
   sizes: TuningSizes;
-  /** Resolves after so many milliseconds. */
+  /** Resolves after the given milliseconds. */
   sleep: (milliseconds: number) => Promise<void>;
   /** Milliseconds without a call after which the engine counts as idle. */
   idleMs?: number | undefined;
 }
 
 /**
- * Waits until `engine` is idle, then tunes, pausing before each measurement for as long as the
- * engine is in use. A request that arrives waits for one measurement at most.
+ * Waits until `engine` is idle, then tunes. Pauses before each measurement while the engine is in
+ * use, so that a request waits for at most one measurement.
  *
- * @returns `null` if the adapter is gone or has no clock to time with.
- * @throws InferenceError `device_lost` if the engine is closed meanwhile; whatever the second device
- * fails with.
+ * @returns `null` if the adapter is gone or does not support timestamp queries.
+ * @throws InferenceError `device_lost` if the engine is closed meanwhile, or the failure of the
+ * second device.
  */
 export async function tuneWhenIdle(
   engine: Pick<GpuEngine, "idleMs" | "closed" | "applyTuning">,
   { openDevice, sizes, sleep, idleMs = IDLE_MS }: IdleTuningOptions,
 ): Promise<Tuning | null> {
   const pause = async () => {
-    for (let left; (left = idleMs - engine.idleMs) > 0;) {
+    for (let remaining; (remaining = idleMs - engine.idleMs) > 0;) {
       assertOpen(engine);
-      await sleep(left);
+      await sleep(remaining);
     }
     assertOpen(engine);
   };

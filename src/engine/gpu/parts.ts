@@ -1,4 +1,4 @@
-/** Puts a model on a device: buffers, weights, kernels, and what there is to tell of them. */
+/** Loads a model onto a device: buffers, weights, kernels and the engine's info. */
 
 import { InferenceError } from "../../core/errors.ts";
 import {
@@ -23,21 +23,21 @@ import { GpuSampling } from "./sampling.ts";
 import { uploadWeights } from "./weights.ts";
 import type { LinearChoice } from "./linear_choice.ts";
 
-/** How a model is held on a device. */
+/** Options of `GpuEngine.create`. */
 export interface GpuEngineOptions extends BufferOptions {
-  /** Bytes that the device is known to have free, if that is known. */
+  /** Free memory of the device in bytes, if known. */
   availableBytes?: number | undefined;
-  /** What tuning has found on this device; else fixed choices. */
+  /** Tiles tuned for this device; defaults to fixed choices. */
   tuned?: readonly LinearChoice[] | undefined;
-  /** What has gone before, for `info.loading`. */
+  /** Times of earlier loading phases, included in `info.loading`. */
   earlierLoadTimes?: LoadTimes | undefined;
-  /** For `info.selection`. */
+  /** Reported as `info.selection`. */
   selection?: DeviceSelection | undefined;
-  /** Told while weights are uploaded. */
+  /** Called while weights are uploaded. */
   onProgress?: OnProgress | undefined;
 }
 
-/** What an engine consists of. */
+/** The parts of a GPU engine. */
 export interface EngineParts {
   info: EngineInfo;
   buffers: EngineBuffers;
@@ -45,7 +45,7 @@ export interface EngineParts {
   sampling: GpuSampling;
 }
 
-/** Throws as `GpuEngine.create` does. */
+/** Creates the parts of an engine. Throws like `GpuEngine.create`. */
 export async function createParts(
   { device, adapter, software }: OpenDevice,
   model: Model,
@@ -70,22 +70,25 @@ export async function createParts(
   weightTypes(model, options.quant);
   const measure = (quant: BufferOptions["quant"]): MemoryBytes =>
     measureBuffers(device.limits, model, { ...options, quant });
-  const fits = { model, quant: options.quant, deviceName: adapter, measureMemory: measure };
-  if (available !== undefined) assertFitsInMemory({ ...fits, availableBytes: available });
+  const requirement = { model, quant: options.quant, deviceName: adapter, measureMemory: measure };
+  if (available !== undefined) assertFitsInMemory({ ...requirement, availableBytes: available });
   device.pushErrorScope("validation");
-  const made = new DeviceBuffers(device);
-  const buffers = createBuffers(made, model, options);
-  const given = await made.bytesBeforeOutOfMemory();
-  if (given !== null) {
-    made.destroy();
+  const deviceBuffers = new DeviceBuffers(device);
+  const buffers = createBuffers(deviceBuffers, model, options);
+  const allocatable = await deviceBuffers.bytesBeforeOutOfMemory();
+  if (allocatable !== null) {
+    deviceBuffers.destroy();
     await device.popErrorScope();
-    assertFitsInMemory({ ...fits, availableBytes: Math.min(given, totalBytes(made.bytes) - 1) });
+    assertFitsInMemory({
+      ...requirement,
+      availableBytes: Math.min(allocatable, totalBytes(deviceBuffers.bytes) - 1),
+    });
   }
-  // Where the one waits, the other goes on.
+  // Weights are uploaded while kernels are built.
   const start = performance.now();
-  const taken = () => performance.now() - start;
-  const filled = uploadWeights(device, model, { buffers, onProgress }).then(taken);
-  filled.catch(() => {}); // told below
+  const elapsed = () => performance.now() - start;
+  const uploaded = uploadWeights(device, model, { buffers, onProgress }).then(elapsed);
+  uploaded.catch(() => {}); // awaited below
   const pipelines = new Pipelines(device);
   const plan = await GpuPlan.build({ device, software, pipelines, tuned }, model, buffers);
   const { quant, slots, maxStepTokens, tokenTable: tokens } = options;
@@ -93,13 +96,13 @@ export async function createParts(
     buffers,
     sizes: { slots, vocabulary: dimensions.vocabulary, tokenTable: tokens },
   });
-  const kernels = taken();
-  const loading = { ...opening, weights: await filled, kernels };
+  const kernels = elapsed();
+  const loading = { ...opening, weights: await uploaded, kernels };
   const error = await device.popErrorScope();
   if (error) {
     throw new InferenceError(
       "device_lost",
-      `Cannot put ${model.name} on ${adapter}: ${error.message}`,
+      `Cannot load ${model.name} on ${adapter}: ${error.message}`,
       { fault: "refused" },
     );
   }
@@ -112,7 +115,7 @@ export async function createParts(
     fingerprint: model.fingerprint,
     slots,
     maxStepTokens,
-    memory: made.bytes,
+    memory: deviceBuffers.bytes,
     loading,
     selection,
   };

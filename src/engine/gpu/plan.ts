@@ -1,4 +1,4 @@
-/** Turns a model's layer graph into dispatches: kernels with weights and activations bound. */
+/** Converts a model's layer graph to dispatches: kernels with weights and activations bound. */
 
 import { commitShift } from "../../../kernels/commit_shift.ts";
 import { embed } from "../../../kernels/embed.ts";
@@ -24,10 +24,10 @@ import { shiftSiteBinding } from "./state.ts";
 import { logitsStride } from "./sampling_buffers.ts";
 import { type LinearChoice, linearChoices, type TileDevice, tileDevice } from "./linear_choice.ts";
 
-/** Picks what to dispatch for an operation, by the size of a step. */
+/** Returns the dispatches of an operation for a step of the given size. */
 type PlannedOp = (counts: StepCounts) => readonly Dispatch[];
 
-/** Bytes of a workgroup's memory that sums may take, at most. */
+/** Maximum bytes of workgroup memory for partial sums. */
 const SUM_BYTES = 8 * 1024;
 
 type NormShiftOp = Extract<Op, { op: "normShift" }>;
@@ -59,14 +59,14 @@ export class GpuPlan {
     this.#tuned = tuned;
   }
 
-  /** Prepares every kernel. */
+  /** Prepares all kernels. */
   static async build(device: PlanDevice, model: Model, buffers: EngineBuffers): Promise<GpuPlan> {
     const plan = new GpuPlan(device, model, buffers);
     const graph = layerGraph(model.dimensions);
     for (let i = 0; i < graph.length; i++) {
       const [op, next] = [graph[i], graph[i + 1]];
-      if (op.op === "normShift" && next.op === "linears" && plan.#joins(op, next)) {
-        plan.#layers.push(await plan.#shifted(op, next));
+      if (op.op === "normShift" && next.op === "linears" && plan.#canFuse(op, next)) {
+        plan.#layers.push(await plan.#planShifted(op, next));
         i++;
         continue;
       }
@@ -79,17 +79,17 @@ export class GpuPlan {
     return plan;
   }
 
-  /** The same plan with the tiles that tuning has found. */
+  /** Returns the same plan with tuned tiles. */
   withTuning(tuned: readonly LinearChoice[]): Promise<GpuPlan> {
     return GpuPlan.build({ ...this.#device, tuned }, this.#model, this.#buffers);
   }
 
-  /** Dispatches of all layers, and those that keep the new shifts. */
+  /** Returns the dispatches of all layers and of the commit of the token shifts. */
   layers(counts: StepCounts): Dispatch[] {
     return this.#layers.flatMap((op) => op(counts));
   }
 
-  /** Dispatches from the last layer's output to the logits of the chosen tokens. */
+  /** Returns the dispatches from the last layer's output to the logits of the output rows. */
   head(counts: StepCounts): Dispatch[] {
     return this.#head.flatMap((op) => op(counts));
   }
@@ -102,7 +102,7 @@ export class GpuPlan {
       case "embed": {
         const norm = this.#vector(op.norm);
         const { type, parts } = this.#buffers.matrices.get(op.table)!;
-        return always(
+        return constant(
           await Promise.all(parts.map(({ buffer, firstRow, rows: ids }) =>
             this.#pipelines.prepare(
               embed,
@@ -113,7 +113,7 @@ export class GpuPlan {
         );
       }
       case "normShift":
-        return always([
+        return constant([
           await this.#pipelines.prepare(
             normShift,
             { width, mixes: op.mixes, plane: this.#buffers.planeStride },
@@ -125,7 +125,7 @@ export class GpuPlan {
       case "wkv5":
         return await this.#wkv5(op);
       case "selectNorm":
-        return always([
+        return constant([
           await this.#pipelines.prepare(selectNorm, { width }, {
             x,
             norm: this.#vector(op.norm),
@@ -137,28 +137,28 @@ export class GpuPlan {
   }
 
   /**
-   * Whether a step of one token does a norm with its linears in one dispatch. Each workgroup then
-   * normalises for itself, which costs more than a dispatch where there are many; a row must fit
-   * into a workgroup's memory beside its sums.
+   * Returns whether steps of one token fuse a norm with its linears into one dispatch. Each
+   * workgroup then normalizes by itself, which with many mixes costs more than a separate dispatch.
+   * A row must fit into workgroup memory together with the partial sums.
    */
-  #joins({ mixes }: NormShiftOp, { linears }: LinearsOp): boolean {
+  #canFuse({ mixes }: NormShiftOp, { linears }: LinearsOp): boolean {
     const { maxComputeWorkgroupStorageSize } = this.#device.device.limits;
     const { columns } = this.#model.matrix(linears[0].weight);
     return mixes <= 2 && columns * 4 + SUM_BYTES <= maxComputeWorkgroupStorageSize;
   }
 
-  async #shifted(norm: NormShiftOp, op: LinearsOp): Promise<PlannedOp> {
-    const apart = [await this.#prepare(norm), await this.#prepare(op)];
+  async #planShifted(norm: NormShiftOp, op: LinearsOp): Promise<PlannedOp> {
+    const separate = [await this.#prepare(norm), await this.#prepare(op)];
     const { linears } = op;
     const { columns } = this.#model.matrix(linears[0].weight);
-    const [{ tile }] = linearChoices({ columns, most: 1 }, this.#tiles, this.#tuned);
-    const together: Dispatch[] = [];
+    const [{ tile }] = linearChoices({ columns, maxTokens: 1 }, this.#tiles, this.#tuned);
+    const fused: Dispatch[] = [];
     for (const { buffer, type, bufferRows, placed } of this.#byBuffer(linears)) {
       const parts = placed.map(({ linear, part }) => ({
         ...this.#linearPart(linear, part),
         xOffset: linear.plane * columns,
       }));
-      together.push(
+      fused.push(
         await this.#pipelines.prepare(
           linearShifted,
           { columns, type, bufferRows, parts, tile: tile!, per: "tokens", write: "store" },
@@ -171,7 +171,7 @@ export class GpuPlan {
         ),
       );
     }
-    return (counts) => counts.tokens === 1 ? together : apart.flatMap((planned) => planned(counts));
+    return (counts) => counts.tokens === 1 ? fused : separate.flatMap((planned) => planned(counts));
   }
 
   #shiftBuffers({ norm, mix, site }: NormShiftOp): Record<string, BoundBuffer> {
@@ -186,7 +186,7 @@ export class GpuPlan {
     };
   }
 
-  /** Runs of one token take one dispatch, others two. */
+  /** Plans WKV5: one dispatch if all runs have one token, otherwise two. */
   async #wkv5({ layer, decay, bonus, norm, gated }: Wkv5Op): Promise<PlannedOp> {
     const { heads, headSize, groupNormEps: eps } = this.#model.dimensions;
     const { inputs, state, activations: { r, k, v, g, y } } = this.#buffers;
@@ -222,8 +222,8 @@ export class GpuPlan {
     const { inputs, activations: bound, maxOutputs, maxStepTokens } = this.#buffers;
     const per = to === "logits" ? "outputs" : "tokens";
     const { columns } = this.#model.matrix(linears[0].weight);
-    const most = per === "outputs" ? maxOutputs : maxStepTokens;
-    const choices = linearChoices({ columns, most }, this.#tiles, this.#tuned)
+    const maxTokens = per === "outputs" ? maxOutputs : maxStepTokens;
+    const choices = linearChoices({ columns, maxTokens }, this.#tiles, this.#tuned)
       .map((choice) => ({ ...choice, dispatches: [] as Dispatch[] }));
     for (const { buffer, type, bufferRows, placed } of this.#byBuffer(linears)) {
       const buffers: Record<string, BoundBuffer> = {
@@ -250,7 +250,7 @@ export class GpuPlan {
     return (counts) => choices.find(({ tokens }) => counts[per] <= tokens)!.dispatches;
   }
 
-  /** Where the matrices lie, those of one buffer together. */
+  /** Groups the matrices' parts by buffer. */
   #byBuffer(linears: readonly Linear[]) {
     const all = linears.flatMap((linear) => {
       const { type, parts } = this.#buffers.matrices.get(linear.weight)!;
@@ -284,7 +284,7 @@ export class GpuPlan {
   async #commit(): Promise<PlannedOp> {
     const { inputs, state: { shiftIn: before, shiftOut: after, siteStride } } = this.#buffers;
     const { dimensions } = this.#model;
-    return always([
+    return constant([
       await this.#pipelines.prepare(
         commitShift,
         { width: dimensions.width, sites: shiftSites(dimensions), siteStride },
@@ -299,11 +299,11 @@ export class GpuPlan {
 
   #vector(name: string): BoundBuffer {
     const buffer = this.#buffers.vectors.get(name);
-    if (!buffer) throw new Error(`the graph asks for an unknown vector ${name}`);
+    if (!buffer) throw new Error(`Cannot bind vector ${name}: the model has no such vector`);
     return { buffer };
   }
 }
 
-function always(dispatches: readonly Dispatch[]): PlannedOp {
+function constant(dispatches: readonly Dispatch[]): PlannedOp {
   return () => dispatches;
 }

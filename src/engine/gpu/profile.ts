@@ -1,34 +1,34 @@
-/** Where the time of a step goes. */
+/** Profiles the dispatches of a step. */
 
 import { DispatchTimer, encodeDispatches, type SizedDispatch } from "../../gpu/mod.ts";
 import type { DeviceQueue } from "../../gpu/mod.ts";
 
-/** Uses of a kernel with the same sizes, over one step. */
+/** All dispatches of a kernel with the same sizes in one step. */
 export interface KernelProfile {
   /** The kernel's name. */
   kernel: string;
-  /** Uses in a step. */
+  /** Dispatches per step. */
   dispatches: number;
-  /** All of them together, by the device's clock: a number for every round. */
+  /** Total milliseconds of these dispatches by device timestamps, for each round. */
   ms: number[];
-  /** Bytes of weights, states and logits that they read and write at least. */
+  /** Minimum bytes of weights, states and logits that they read and write. */
   bytes: number;
 }
 
-/** Where the time of a step goes, over several rounds. */
+/** Profile of a step over several rounds. */
 export interface StepProfile {
-  /** Of all kernels. */
+  /** Dispatches of all kernels. */
   dispatches: number;
-  /** Milliseconds that the CPU takes to encode a step: a number for every round. */
+  /** Milliseconds of CPU time to encode a step, for each round. */
   encodeMs: number[];
-  /** In the order of their first dispatch. */
+  /** Kernels in order of their first dispatch. */
   kernels: KernelProfile[];
 }
 
-/** Steps that are encoded to time one. */
+/** Steps encoded per measurement of the encoding time. */
 const ENCODED = 16;
 
-/** Times a step's dispatches, each on its own, in `rounds` steps. */
+/** Measures each dispatch of a step separately, over `rounds` rounds. */
 export async function profileDispatches(
   device: GPUDevice,
   queue: DeviceQueue,

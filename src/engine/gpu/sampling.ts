@@ -1,4 +1,4 @@
-/** Turns that sample on the device: what their slots need there, and what comes back of them. */
+/** Sampling on the device: encodes a slot's sampling settings and decodes the sampled tokens. */
 
 import { gatherLastToken } from "../../../kernels/gather_last_token.ts";
 import { sample } from "../../../kernels/sample.ts";
@@ -30,16 +30,16 @@ import {
   type SamplingSizes,
 } from "./sampling_buffers.ts";
 
-/** Sixteenths of a workgroup's threads: few where one core runs them all in turn. */
-const LANES = { software: 1, gpu: 16 };
+/** Threads per group, of sixteen groups. One for software adapters, which run threads serially. */
+const GROUP_THREADS = { software: 1, gpu: 16 };
 
 export class GpuSampling {
   readonly #device: GPUDevice;
   readonly #buffers: SamplingBuffers;
   readonly #vocabulary: number;
-  /** Bias of a slot that has none but the bans. */
+  /** Default bias of a slot, which only bans tokens. */
   readonly #bans: Float32Array<ArrayBuffer>;
-  /** Slots whose bias on the device is another one. */
+  /** Slots whose bias on the device differs from the default. */
   readonly #biased = new Set<number>();
   readonly #tokens: TokenTable | undefined;
   readonly #feed: Dispatch;
@@ -89,7 +89,7 @@ export class GpuSampling {
         {
           vocabulary: sizes.vocabulary,
           window: MAX_STEPS,
-          lanes: software ? LANES.software : LANES.gpu,
+          lanes: software ? GROUP_THREADS.software : GROUP_THREADS.gpu,
         },
         {
           logits,
@@ -105,12 +105,12 @@ export class GpuSampling {
     });
   }
 
-  /** What comes before the layers, and what after the head. */
+  /** The dispatch before the layers, and the one after the head. */
   get dispatches(): { before: Dispatch; after: Dispatch } {
     return { before: this.#feed, after: this.#sample };
   }
 
-  /** Lets a slot sample from its next token on. */
+  /** Uploads a slot's sampling settings, effective from its next token. */
   start(slot: number, sampling: SlotSampling): void {
     const { params, counts, stops } = sampling;
     const plane = this.#bans.byteLength;
@@ -127,7 +127,7 @@ export class GpuSampling {
       for (const [id, count] of counts) if (id < this.#vocabulary) numbers[id] = count;
       upload(this.#device, this.#buffers.adjustments, numbers, (slot * 2 + 1) * plane);
     }
-    const search = stops && this.#searched(stops, sampling.alreadySampled ?? []);
+    const search = stops && this.#advancedSearch(stops, sampling.alreadySampled ?? []);
     if (search) {
       upload(this.#device, this.#buffers.stops, encodeStopMasks(search), slot * STOPS_STRIDE * 4);
     }
@@ -135,8 +135,8 @@ export class GpuSampling {
     upload(this.#device, this.#buffers.slots, words, slot * SLOT_WORDS * 4);
   }
 
-  /** A search that has gone on over the bytes of `sampled`. */
-  #searched(stops: StopSearch, sampled: readonly number[]): StopSearch {
+  /** Returns a copy of a search, advanced over the bytes of the tokens sampled so far. */
+  #advancedSearch(stops: StopSearch, sampled: readonly number[]): StopSearch {
     const search = { ...stops, bits: stops.prefixBits.slice() };
     if (this.#tokens) {
       const { bytes, offsets } = this.#tokens;
@@ -147,7 +147,7 @@ export class GpuSampling {
     return search;
   }
 
-  /** The staging buffer whose turn it is, and the bytes that a window leaves there. */
+  /** Returns the next staging buffer and the bytes that a window writes to it. */
   nextStaging(): { staging: StagingBuffer; bytes: number } {
     const { staging, sampled: written } = this.#buffers;
     return { staging: staging.next(), bytes: written.size };
@@ -162,7 +162,7 @@ export class GpuSampling {
     encoder.copyBufferToBuffer(written, 0, buffer, 0, written.size);
   }
 
-  /** What a slot has written, in what was read. */
+  /** Decodes a slot's sampled tokens. */
   decodeResult(read: ArrayBuffer, slot: number): GenerateResult {
     const row = new Uint32Array(read, slot * SAMPLED_STRIDE * 4, SAMPLED_STRIDE);
     const [count, end] = row;
@@ -176,8 +176,8 @@ export class GpuSampling {
   #faultOf(end: number): SamplingFault | null {
     if (end === FINISH.notFinite) {
       const message =
-        "Cannot sample: a logit is not finite; the model's weights or its state are " +
-        "damaged, start from another state";
+        "Cannot sample: a logit is not finite, so the model's weights or its state are " +
+        "damaged; start from another state";
       return { kind: "not_finite", message };
     }
     if (end !== FINISH.allBanned) return null;
@@ -196,7 +196,7 @@ export class GpuSampling {
   }
 }
 
-/** The words of a slot that begins to sample. */
+/** Encodes the words of a slot that starts to sample. */
 export function encodeSlot(
   { params, position, maxTokens: limit, endToken, stops }: SlotSampling,
 ): Uint32Array<ArrayBuffer> {
@@ -220,14 +220,14 @@ export function encodeSlot(
   return words;
 }
 
-/** The sets of a slot's stop strings. */
+/** Encodes the masks of a slot's stop strings. */
 export function encodeStopMasks(
   { byteMasks: byByte, startMask: first, endMask: last }: StopSearch,
 ): Uint32Array<ArrayBuffer> {
   return Uint32Array.of(...byByte, ...first, ...last);
 }
 
-/** Whether it matters how often tokens were sampled. */
+/** Returns whether the penalties need token counts. */
 function isCounting({ presencePenalty, frequencyPenalty }: SlotSampling["params"]): boolean {
   return presencePenalty !== 0 || frequencyPenalty !== 0;
 }

@@ -1,17 +1,17 @@
-/** Device buffers of slots that sample. */
+/** Device buffers for sampling. */
 
 import { columnGroups } from "../../../kernels/layouts.ts";
 import { SAMPLED_HEADER, SLOT_WORDS, STOPS_STRIDE } from "../../../kernels/slot_layout.ts";
 import type { TokenTable } from "../../core/sampling.ts";
 import { type DeviceBuffers, StagingRing } from "../../gpu/mod.ts";
 
-/** Steps that are done before their tokens are read, at most. */
+/** Maximum steps per window; a window's tokens are read together. */
 export const MAX_STEPS = 64;
 
-/** Words that a slot writes: how many ids, why it ended, ids. */
+/** Words per slot of the sampled tokens: number of ids, finish code, ids. */
 export const SAMPLED_STRIDE = SAMPLED_HEADER + MAX_STEPS;
 
-/** Shapes as `kernels/sample.ts` tells. */
+/** Shapes as in `kernels/sample.ts`. */
 export interface SamplingBuffers {
   adjustments: GPUBuffer;
   slots: GPUBuffer;
@@ -24,11 +24,11 @@ export interface SamplingBuffers {
 export interface SamplingSizes {
   slots: number;
   vocabulary: number;
-  /** Without it no id is banned, and none has bytes. */
+  /** Without it, no id is banned and no id has bytes. */
   tokenTable: TokenTable | undefined;
 }
 
-/** Makes the buffers; none is filled. */
+/** Creates the buffers, without contents. */
 export function createSamplingBuffers(
   buffers: DeviceBuffers,
   { slots, vocabulary, tokenTable: tokens }: SamplingSizes,
@@ -41,12 +41,12 @@ export function createSamplingBuffers(
     stops: work("stops", slots * STOPS_STRIDE * 4),
     vocabulary: work("vocabulary", (vocabulary + 1) * 4 + (tokens?.bytes.length ?? 0)),
     sampled: work("written", written),
-    // One is read while the other is written.
+    // Two, so that one is read while the other is written.
     staging: new StagingRing([0, 1].map(() => buffers.staging("work", "written", written))),
   };
 }
 
-/** Numbers between two tokens' logits, and in a slot's bias and counts: the vocabulary, padded. */
+/** Returns the padded vocabulary size: the length of rows of logits, bias and counts. */
 export function logitsStride({ vocabulary }: { vocabulary: number }): number {
   return columnGroups(vocabulary) * 4;
 }

@@ -1,9 +1,9 @@
 /**
  * The recurrent states of all slots in device memory.
  *
- * Shifts lie by site (two a layer), `[sites][slots][C]`, in two copies: the one that a step reads
- * and the one that it leaves, made equal at the step's end. WKV states lie by layer,
- * `[slots][H][N][N]`, updated in place.
+ * Token shifts are stored by site (two per layer), `[sites][slots][C]`, in two copies: a step reads
+ * one and writes the other, and then copies the second to the first. WKV states are stored by
+ * layer, `[slots][H][N][N]`, and updated in place.
  */
 
 import { type BoundBuffer, type StagingBuffer, upload } from "../../gpu/mod.ts";
@@ -22,17 +22,17 @@ export class GpuState {
     this.#buffers = buffers;
   }
 
-  /** The staging buffer whose turn it is, and the bytes that `copy` leaves there. */
+  /** Returns the next staging buffer and the bytes that `copyToStaging` writes to it. */
   nextStaging(): { staging: StagingBuffer; bytes: number } {
     return { staging: this.#buffers.staging.next(), bytes: stateLength(this.#dimensions) * 4 };
   }
 
-  /** Copies a slot's state, laid out as `Engine` tells, to where it can be read. */
+  /** Encodes a copy of a slot's state, in the layout of `Engine`, to a staging buffer. */
   copyToStaging(encoder: GPUCommandEncoder, slot: number, staging: StagingBuffer): void {
     this.#gather(encoder, slot, staging.buffer);
   }
 
-  /** Copies a slot's state to another slot: by a third place, since no buffer copies to itself. */
+  /** Encodes a copy between slots, via scratch space: WebGPU forbids copies within a buffer. */
   copySlot(encoder: GPUCommandEncoder, from: number, to: number): void {
     const { copyScratch: forking } = this.#buffers;
     this.#gather(encoder, from, forking);
@@ -62,7 +62,7 @@ export class GpuState {
     }
   }
 
-  /** Where the pieces of a slot's state lie, in the state's order. */
+  /** Yields the ranges of a slot's state, in the state's order. */
   *#parts(slot: number): Generator<{ buffer: GPUBuffer; offset: number; bytes: number }> {
     const { layers, width, headSize } = this.#dimensions;
     const { shiftIn: before, siteStride, wkv } = this.#buffers;
@@ -80,7 +80,7 @@ export class GpuState {
   }
 }
 
-/** One site of a shift buffer, to bind. */
+/** Returns the binding of one site of a shift buffer. */
 export function shiftSiteBinding(
   buffer: GPUBuffer,
   site: number,

@@ -1,16 +1,16 @@
-/** How the runs of a step are laid out for the kernels. */
+/** The layout of a step's runs for the kernels. */
 
 import type { StepCounts } from "../../../kernels/spec.ts";
 
 export interface StepInput {
-  /** `u32[tokens, 4]` and `u32[runs, 4]`, as `StepInputs` tells. */
+  /** `u32[tokens, 4]` and `u32[runs, 4]`, as in `StepInputs`. */
   rows: number[];
   runs: number[];
-  /** Rows whose logits are wanted. */
+  /** Rows that need logits. */
   outputRows: number[];
 }
 
-/** Lays runs out one after the other; `wanted` tells which of their tokens' logits are. */
+/** Concatenates runs; `wanted` returns whether the run's i-th token needs logits. */
 export function buildStepInput(
   runs: readonly { slot: number; tokens: readonly number[]; wanted: (i: number) => boolean }[],
 ): StepInput {
@@ -26,7 +26,7 @@ export function buildStepInput(
   return input;
 }
 
-/** @param fed How many of the first runs go on from a token on the device. */
+/** @param gathered Number of first runs whose token is gathered on the device. */
 export function stepCounts({ rows, runs, outputRows: chosen }: StepInput, fed = 0): StepCounts {
   return { tokens: rows.length / 4, runs: runs.length / 4, outputs: chosen.length, gathered: fed };
 }

@@ -1,6 +1,6 @@
 /**
- * Finds the fastest tiles of `linear_rows` on a device, for the matrices of a model's layer, and how
- * many tokens of a prompt a step should take. Only speed depends on what is found.
+ * Finds the fastest tiles of `linear_rows` on a device for the matrices of a model's layer, and the
+ * best number of prompt tokens per step. The result affects only speed.
  */
 
 import {
@@ -27,11 +27,11 @@ import type { Model } from "../../model/load.ts";
 import { matrixGroups } from "../../model/architectures/registry.ts";
 import { type LinearChoice, tileCandidates, tileDevice } from "./linear_choice.ts";
 
-/** What was found on a device; plain data, to be kept. */
+/** The result of tuning, as plain data for the tuning cache. */
 export interface Tuning {
   /** In ascending order of tokens; see `LinearChoice`. */
   choices: LinearChoice[];
-  /** Tokens that a step should take at most: more gain nothing. */
+  /** Maximum useful tokens per step; more tokens do not increase throughput. */
   stepTokens: number;
 }
 
@@ -41,33 +41,33 @@ interface MatrixSize {
 }
 
 export interface TuningSizes {
-  /** Matrices of a layer, each size once; those that are multiplied together count as one. */
+  /** Distinct sizes of a layer's matrices; matrices that are multiplied together count as one. */
   matrices: readonly MatrixSize[];
-  /** Of the weights. */
+  /** Type of the weights. */
   type: WeightType;
-  /** Tokens that a step may take at most. */
+  /** Maximum tokens per step. */
   maxStepTokens: number;
 }
 
-/** Milliseconds after which no more candidates are tried. */
+/** Milliseconds after which no more candidates are measured. */
 const BUDGET_MS = 3000;
 
-/** A tile is taken if it needs at most this part of the fixed choice's time: less is noise. */
+/** A tile replaces the fixed choice only below this fraction of its time; the rest is noise. */
 const GAIN = 0.92;
 
-/** A step need not take more tokens if it is nearly as fast by the token. */
-const ENOUGH = 1.02;
+/** A step is long enough if its time per token is within this factor of the best. */
+const TOLERANCE = 1.02;
 
-/** Times that a candidate is run; the fastest counts. */
+/** Runs per candidate; the fastest counts. */
 const RUNS = 7;
 
-/** Tokens for which tiles of any number of tokens are timed. */
-const MANY = 64;
+/** Tokens with which tiles for any number of tokens are measured. */
+const MANY_TOKENS = 64;
 
-/** Dispatches of a layer, which each take a while to begin. */
+/** Dispatches per layer, each with a launch overhead. */
 const LAYER_DISPATCHES = 7;
 
-/** What there is to tune for a model whose weights are held as `type`. */
+/** Returns the sizes to tune for a model with weights of the given type. */
 export function tuningSizes(
   { dimensions, matrix }: Pick<Model, "dimensions" | "matrix">,
   { type, maxStepTokens }: Pick<TuningSizes, "type" | "maxStepTokens">,
@@ -82,14 +82,14 @@ export function tuningSizes(
 }
 
 export interface TuneOptions {
-  /** Awaited before each measurement, so that tuning can wait for an idle device; may throw. */
+  /** Awaited before each measurement, to wait for an idle device; may throw. */
   pause?: () => Promise<void>;
 }
 
 /**
- * Times the candidates for some 3 s in all, pauses not counted.
+ * Measures the candidates for about 3 s in total, not counting pauses.
  *
- * @returns `null` where the device has no clock to time with.
+ * @returns `null` if the device does not support timestamp queries.
  */
 export async function tune(
   open: OpenDevice,
@@ -100,33 +100,33 @@ export async function tune(
   const columns = Math.max(...sizes.matrices.map(({ columns }) => columns));
   const { maxStepTokens } = sizes;
   const bench = new LinearBench(open, sizes);
-  let spent = 0;
-  const timed = async (measure: () => Promise<number>): Promise<number> => {
+  let measuredMs = 0;
+  const measureTime = async (measure: () => Promise<number>): Promise<number> => {
     await pause();
     const start = performance.now();
     try {
       return await measure();
     } finally {
-      spent += performance.now() - start;
+      measuredMs += performance.now() - start;
     }
   };
   try {
     const choices: LinearChoice[] = [];
     for (const { tokens, tiles } of tileCandidates(columns, tileDevice(open))) {
-      const count = Math.min(tokens, MANY, maxStepTokens);
+      const count = Math.min(tokens, MANY_TOKENS, maxStepTokens);
       const [fixed, ...others] = tiles;
-      let best = { tile: fixed, ms: GAIN * await timed(() => bench.layerMs(fixed, count)) };
+      let best = { tile: fixed, ms: GAIN * await measureTime(() => bench.layerMs(fixed, count)) };
       for (const tile of others) {
-        if (spent > BUDGET_MS) break;
-        const ms = await timed(() => bench.layerMs(tile, count));
+        if (measuredMs > BUDGET_MS) break;
+        const ms = await measureTime(() => bench.layerMs(tile, count));
         if (ms < best.ms) best = { tile, ms };
       }
       choices.push({ tokens, tile: best.tile });
     }
     const { tile } = choices[choices.length - 1];
-    const beginning = LAYER_DISPATCHES * await timed(() => bench.beginningMs(tile));
-    const stepTokens = await enoughTokens(maxStepTokens, async (tokens) => {
-      return beginning + await timed(() => bench.layerMs(tile, tokens));
+    const layerOverhead = LAYER_DISPATCHES * await measureTime(() => bench.launchOverheadMs(tile));
+    const stepTokens = await shortestStep(maxStepTokens, async (tokens) => {
+      return layerOverhead + await measureTime(() => bench.layerMs(tile, tokens));
     });
     return { choices, stepTokens };
   } finally {
@@ -134,8 +134,8 @@ export async function tune(
   }
 }
 
-/** The fewest tokens, doubled from 32 on, that a step is as fast with by the token as with any. */
-async function enoughTokens(
+/** Returns the smallest step length, doubled from 32 on, with nearly the best time per token. */
+async function shortestStep(
   maxStepTokens: number,
   stepMs: (tokens: number) => Promise<number>,
 ): Promise<number> {
@@ -145,35 +145,36 @@ async function enoughTokens(
     if (tokens === maxStepTokens) break;
   }
   const best = Math.min(...times.map(({ perToken }) => perToken));
-  return times.find(({ perToken }) => perToken <= ENOUGH * best)!.tokens;
+  return times.find(({ perToken }) => perToken <= TOLERANCE * best)!.tokens;
 }
 
-/** Matrices of a layer on a device, to be multiplied with different tiles. */
+/** Multiplies a layer's matrices with different tiles to measure them. */
 class LinearBench {
   readonly #device: GPUDevice;
   readonly #queue: DeviceQueue;
   readonly #pipelines: Pipelines;
-  readonly #made: DeviceBuffers;
+  readonly #deviceBuffers: DeviceBuffers;
   readonly #sizes: TuningSizes;
-  /** Each large enough for any of the matrices. */
+  /** Each large enough for all of the matrices. */
   readonly #buffers: Record<"weights" | "x" | "y" | "counts", Required<BoundBuffer>>;
 
   constructor({ device }: OpenDevice, sizes: TuningSizes) {
     const { type, maxStepTokens } = sizes;
-    const made = new DeviceBuffers(device);
-    // What is larger than the device binds is cut by engines as well.
+    const deviceBuffers = new DeviceBuffers(device);
+    // Engines, too, split matrices above the device's binding limit.
     const mostRows = ({ columns }: MatrixSize) =>
-      Math.floor(made.maxStorageBytes / matrixBytes(ROW_BLOCK, columns, type)) * ROW_BLOCK;
+      Math.floor(deviceBuffers.maxStorageBytes / matrixBytes(ROW_BLOCK, columns, type)) * ROW_BLOCK;
     const matrices = sizes.matrices.map((matrix) => (
       { ...matrix, rows: Math.min(matrix.rows, mostRows(matrix)) }
     ));
     const bytes = (size: (matrix: MatrixSize) => number) => Math.max(...matrices.map(size));
     const whole = (buffer: GPUBuffer) => ({ buffer, offset: 0, size: buffer.size });
-    const storage = (label: string, size: number) => whole(made.storage("work", label, size));
+    const storage = (label: string, size: number) =>
+      whole(deviceBuffers.storage("work", label, size));
     this.#device = device;
     this.#queue = new DeviceQueue(device);
     this.#pipelines = new Pipelines(device);
-    this.#made = made;
+    this.#deviceBuffers = deviceBuffers;
     this.#sizes = { ...sizes, matrices };
     this.#buffers = {
       weights: storage(
@@ -182,12 +183,12 @@ class LinearBench {
       ),
       x: storage("x", bytes(({ columns }) => maxStepTokens * columns * 4)),
       y: storage("y", bytes(({ rows }) => maxStepTokens * rows * 4)),
-      counts: whole(made.uniform("counts", 16)),
+      counts: whole(deviceBuffers.uniform("counts", 16)),
     };
     this.#fill();
   }
 
-  /** Milliseconds to multiply each matrix with `tokens` vectors. */
+  /** Returns the milliseconds to multiply all matrices with `tokens` vectors. */
   async layerMs(tile: RowsTile | null, tokens: number): Promise<number> {
     let sum = 0;
     for (const matrix of this.#sizes.matrices) {
@@ -209,8 +210,8 @@ class LinearBench {
     return sum;
   }
 
-  /** Milliseconds that a dispatch takes beside its work: small ones in a row, by the wall's clock. */
-  async beginningMs(tile: RowsTile | null): Promise<number> {
+  /** Returns the launch overhead of a dispatch in milliseconds, from many small dispatches. */
+  async launchOverheadMs(tile: RowsTile | null): Promise<number> {
     const [smallest] = [...this.#sizes.matrices]
       .sort((a, b) => a.rows * a.columns - b.rows * b.columns);
     const dispatch = await this.#prepare(tile, { ...smallest, rows: 8 });
@@ -218,8 +219,8 @@ class LinearBench {
     const time = async (count: number) => {
       const dispatches = sizeDispatches(Array.from({ length: count }, () => dispatch), of(1));
       const start = performance.now();
-      const encoder = this.#device.createCommandEncoder({ label: "beginnings" });
-      const pass = encoder.beginComputePass({ label: "beginnings" });
+      const encoder = this.#device.createCommandEncoder({ label: "launch overhead" });
+      const pass = encoder.beginComputePass({ label: "launch overhead" });
       encodeDispatches(pass, dispatches);
       pass.end();
       this.#device.queue.submit([encoder.finish()]);
@@ -231,7 +232,7 @@ class LinearBench {
   }
 
   close(): void {
-    this.#made.destroy();
+    this.#deviceBuffers.destroy();
   }
 
   #prepare(tile: RowsTile | null, { rows, columns }: MatrixSize): Promise<Dispatch> {
@@ -262,7 +263,7 @@ class LinearBench {
       : this.#pipelines.prepare(matmul, sizes, this.#buffers);
   }
 
-  /** Zeros may be quicker than numbers. Any pattern will do that is no denormal in any type. */
+  /** Fills buffers with a pattern that is not subnormal in any type; zeros may compute faster. */
   #fill(): void {
     const pattern = new Uint32Array(64 * 1024).fill(0x3c2a3d51);
     for (const { buffer } of [this.#buffers.weights, this.#buffers.x]) {

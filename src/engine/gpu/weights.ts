@@ -1,4 +1,4 @@
-/** Fills the buffers of an engine with a model's weights, piece by piece. */
+/** Uploads a model's weights to an engine's buffers, piece by piece. */
 
 import { codeBytes, matrixBytes, ROW_BLOCK, scaleBytes } from "../../../kernels/layouts.ts";
 import { upload } from "../../gpu/mod.ts";
@@ -8,12 +8,12 @@ import type { OnProgress } from "../engine.ts";
 import type { EngineBuffers } from "./buffers.ts";
 
 /**
- * Bytes that are sent before those sent earlier are waited for: copies of twice as many are kept, and
- * more are read from the file in the time that waiting takes.
+ * Bytes uploaded between two waits for the device. Up to twice as many are buffered in host memory,
+ * while more are read from the file.
  */
-const IN_FLIGHT_BYTES = 16 * 1024 * 1024;
+const MAX_IN_FLIGHT_BYTES = 16 * 1024 * 1024;
 
-/** Sends all weights to the device. */
+/** Uploads all weights to the device. */
 export async function uploadWeights(
   device: GPUDevice,
   model: Model,
@@ -30,24 +30,26 @@ export async function uploadWeights(
   );
   const total = [...buffersOfWeights].reduce((sum, { size }) => sum + size, 0);
   let done = 0, inFlight = 0;
-  let arrived = Promise.resolve();
-  for await (const { piece, buffer, codesAt, scalesAt, bytes } of ahead(placed(model, matrices))) {
+  let uploaded = Promise.resolve();
+  for await (
+    const { piece, buffer, codesAt, scalesAt, bytes } of prefetch(placePieces(model, matrices))
+  ) {
     upload(device, buffer, piece.codes, codesAt);
     upload(device, buffer, piece.scales, scalesAt);
     done += bytes;
     inFlight += bytes;
     onProgress(done, total);
-    if (inFlight < IN_FLIGHT_BYTES) continue;
-    await arrived;
-    arrived = settle(device);
-    arrived.catch(() => {}); // told when it is waited for
+    if (inFlight < MAX_IN_FLIGHT_BYTES) continue;
+    await uploaded;
+    uploaded = waitForUploads(device);
+    uploaded.catch(() => {}); // reported when it is awaited
     inFlight = 0;
   }
-  await arrived;
-  await settle(device);
+  await uploaded;
+  await waitForUploads(device);
 }
 
-/** Rows of a matrix, and where they go. */
+/** Rows of a matrix and their position in a buffer. */
 interface PlacedPiece {
   piece: Piece;
   buffer: GPUBuffer;
@@ -56,8 +58,8 @@ interface PlacedPiece {
   bytes: number;
 }
 
-/** All matrices in pieces, as they are read. */
-async function* placed(
+/** Yields all matrices piece by piece as they are read. */
+async function* placePieces(
   model: Model,
   matrices: EngineBuffers["matrices"],
 ): AsyncGenerator<PlacedPiece, void> {
@@ -82,20 +84,20 @@ async function* placed(
   }
 }
 
-/** The same, with the next one on its way while one is used. */
-async function* ahead<T>(values: AsyncGenerator<T, void>): AsyncGenerator<T, void> {
+/** Yields the same values, and requests the next one while one is in use. */
+async function* prefetch<T>(values: AsyncGenerator<T, void>): AsyncGenerator<T, void> {
   let next = values.next();
   while (true) {
     const { done, value } = await next;
     if (done) return;
     next = values.next();
-    next.catch(() => {}); // told when it is waited for
+    next.catch(() => {}); // reported when it is awaited
     yield value;
   }
 }
 
-/** Waits until what was sent has arrived. */
-async function settle({ queue }: GPUDevice): Promise<void> {
+/** Waits until all uploads have completed. */
+async function waitForUploads({ queue }: GPUDevice): Promise<void> {
   queue.submit([]);
   await queue.onSubmittedWorkDone();
 }

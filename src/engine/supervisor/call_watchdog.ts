@@ -1,26 +1,26 @@
 /**
- * Calls of an engine that are under way, and whether they come back: they are carried out in order, so
- * when none comes back for far longer than such a call has ever taken, the device hangs.
+ * Watchdog for calls to an engine. Calls run in order, so if none completes for far longer than any
+ * similar call has taken, the device hangs.
  */
 
 import { InferenceError } from "../../core/errors.ts";
 
-/** Bounds of silence, in milliseconds. */
+/** Bounds of the timeout, in milliseconds. */
 export interface TimeoutLimits {
-  /** At least so long. */
+  /** Minimum timeout. */
   minMs: number;
-  /** As long as nothing is known of the device's speed. */
+  /** Timeout until the device's speed has been measured. */
   unmeasuredMs: number;
 }
 
-/** Time as the calls see it, in milliseconds. */
+/** A clock and timers, in milliseconds. */
 export interface Timers {
   now(): number;
-  /** Calls `then` once, later; returns what prevents it. */
+  /** Schedules `then`; returns a function that cancels it. */
   after(milliseconds: number, then: () => void): () => void;
 }
 
-/** The platform's own. */
+/** The platform's clock and timers. */
 export const REAL_TIMERS: Timers = {
   now: () => performance.now(),
   after: (milliseconds, then) => {
@@ -29,17 +29,17 @@ export const REAL_TIMERS: Timers = {
   },
 };
 
-/** Times as long as a call has taken, by the token, that one may take. */
-const PATIENCE = 20;
+/** The timeout per token is this factor times the slowest recent time per token. */
+const TIMEOUT_FACTOR = 20;
 
-/** How fast a slow call is forgotten: with each one, so much of it stays. */
-const MEMORY = 0.9;
+/** Decay factor that each call applies to the slowest time per token. */
+const SLOWEST_DECAY = 0.9;
 
-/** Milliseconds in which replies may still be found that came while this thread was held up. */
-const SECOND_LOOK_MS = 1000;
+/** Grace period for replies that arrived while this thread was blocked. */
+const GRACE_MS = 1000;
 
 interface Call {
-  /** Tokens that it computes; 0 where it is not measured. */
+  /** Number of tokens to compute; 0 excludes the call from the measurement. */
   work: number;
   started: number;
   reject: (error: unknown) => void;
@@ -47,72 +47,72 @@ interface Call {
 
 export interface CallWatchdogOptions {
   timers: Timers;
-  /** `null`: never mind. */
+  /** `null` disables timeouts. */
   limits: TimeoutLimits | null;
-  /** Told once, when nothing has come back for too long. */
+  /** Called once, when a call has timed out. */
   onTimeout: (error: InferenceError) => void;
 }
 
 export class CallWatchdog {
   readonly #options: CallWatchdogOptions;
-  /** In the order in which they were made. */
-  readonly #open = new Set<Call>();
-  /** Milliseconds by the token, of the slowest call of late. */
+  /** Pending calls, oldest first. */
+  readonly #pending = new Set<Call>();
+  /** Milliseconds per token of the slowest recent call. */
   #slowest: number | null = null;
-  #landed = -Infinity;
+  #lastCompleted = -Infinity;
   #stopTimer = () => {};
 
   constructor(options: CallWatchdogOptions) {
     this.#options = options;
   }
 
-  /** What `result` comes to, unless all is over before. */
+  /** Settles like `result`, or rejects when `rejectAll` is called first. */
   watch<T>(work: number, result: Promise<T>): Promise<T> {
     const { now } = this.#options.timers;
     return new Promise<T>((resolve, reject) => {
       const call: Call = { work, started: now(), reject };
-      this.#open.add(call);
-      if (this.#open.size === 1) this.#wait();
-      result.then(resolve, reject).finally(() => this.#land(call));
+      this.#pending.add(call);
+      if (this.#pending.size === 1) this.#restartTimer();
+      result.then(resolve, reject).finally(() => this.#complete(call));
     });
   }
 
-  /** Rejects all calls under way with `error`. */
+  /** Rejects all pending calls with `error`. */
   rejectAll(error: unknown): void {
     this.#stopTimer();
-    for (const { reject } of this.#open) reject(error);
-    this.#open.clear();
+    for (const { reject } of this.#pending) reject(error);
+    this.#pending.clear();
   }
 
-  #land(call: Call): void {
-    if (!this.#open.delete(call)) return;
+  #complete(call: Call): void {
+    if (!this.#pending.delete(call)) return;
     const now = this.#options.timers.now();
     const { work, started } = call;
     if (work > 0) {
-      const rate = (now - Math.max(started, this.#landed)) / work;
-      this.#slowest = Math.max(rate, MEMORY * (this.#slowest ?? 0));
+      const rate = (now - Math.max(started, this.#lastCompleted)) / work;
+      this.#slowest = Math.max(rate, SLOWEST_DECAY * (this.#slowest ?? 0));
     }
-    this.#landed = now;
-    this.#wait();
+    this.#lastCompleted = now;
+    this.#restartTimer();
   }
 
-  /** Waits for the oldest call. */
-  #wait(): void {
+  /** Restarts the timeout for the oldest call. */
+  #restartTimer(): void {
     const { timers, limits } = this.#options;
     this.#stopTimer();
-    const [oldest] = this.#open;
+    const [oldest] = this.#pending;
     if (!oldest || !limits) return;
     const limit = this.#slowest === null
       ? Math.max(limits.minMs, limits.unmeasuredMs)
-      : Math.max(limits.minMs, PATIENCE * this.#slowest * oldest.work);
+      : Math.max(limits.minMs, TIMEOUT_FACTOR * this.#slowest * oldest.work);
     this.#stopTimer = timers.after(limit, () => {
-      this.#stopTimer = timers.after(SECOND_LOOK_MS, () => this.#tell(limit));
+      this.#stopTimer = timers.after(GRACE_MS, () => this.#reportTimeout(limit));
     });
   }
 
-  #tell(limit: number): void {
+  #reportTimeout(limit: number): void {
     const seconds = Math.round(limit / 1000);
-    const message = `The GPU hangs: nothing has come back of it for ${seconds} s`;
+    const message = `The GPU hangs: no call has completed for ${seconds} s`;
     this.#options.onTimeout(new InferenceError("device_lost", message, { fault: "hung" }));
   }
 }

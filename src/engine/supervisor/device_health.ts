@@ -1,31 +1,31 @@
-/** Tells a device that computes no numbers from a state that has got out of hand. */
+/** Distinguishes a faulty device from a diverged state after logits were not finite. */
 
 import { InferenceError } from "../../core/errors.ts";
 import type { GenerateResult, GenerateRun, SamplingEngine } from "../engine.ts";
 
-/** Tokens that are read for it at most. */
-const TOKENS = 16;
+/** Maximum tokens processed for the check. */
+const MAX_TOKENS = 16;
 
 /**
- * Reads what a turn has read, but from the empty state, in the slot of a turn that has ended since
+ * Processes a turn's tokens again from the initial state, in the slot of a turn that ended because
  * its logits were not finite.
  *
- * @throws InferenceError `device_lost` where logits are not finite here either: then it is not the
- * turn's state that is at fault.
+ * @throws InferenceError `device_lost` if these logits are not finite either, so that the device
+ * and not the turn's state is at fault.
  */
 export async function assertDeviceHealthy(
   engine: SamplingEngine,
-  { slot, tokens: fed }: GenerateRun,
+  { slot, tokens: inputs }: GenerateRun,
   { tokens: sampled }: GenerateResult,
 ): Promise<void> {
-  const tokens = [...fed, ...sampled].slice(-Math.min(TOKENS, engine.info.maxStepTokens));
-  const emptied = engine.writeState(slot, null);
+  const tokens = [...inputs, ...sampled].slice(-Math.min(MAX_TOKENS, engine.info.maxStepTokens));
+  const cleared = engine.writeState(slot, null);
   const stepped = engine.step([{ slot, tokens: tokens.length > 0 ? tokens : [0], logits: "last" }]);
-  const [, [logits]] = await Promise.all([emptied, stepped]);
+  const [, [logits]] = await Promise.all([cleared, stepped]);
   if (logits.every(Number.isFinite)) return;
   throw new InferenceError(
     "device_lost",
-    "The GPU gives no numbers: logits are not finite, whatever state they are computed from",
+    "The GPU computes invalid results: logits are not finite even from the initial state",
     { fault: "numeric" },
   );
 }

@@ -1,52 +1,52 @@
-/** How an engine that is replaced when it fails is told of, and within what bounds it is replaced. */
+/** Interfaces, events and limits of recovery from engine failures. */
 
 import type { FaultKind, InferenceError } from "../../core/errors.ts";
 
-/** How the one who uses an engine's slots hears that they are lost. */
+/** Notifies the user of an engine's slots that they are lost. */
 export interface EngineRecovery {
-  /** Lets `listener` know of each failure: all slots are lost, and every call rejects from then on. */
+  /** Sets a listener for failures. All slots are lost then, and calls reject until `recover`. */
   onFault(listener: (error: InferenceError) => void): void;
 
   /**
-   * Resolves when there is an engine again, all slots of which are free; calls are taken from then
-   * on.
+   * Acknowledges a failure. Resolves when an engine is running again, with all slots free; from
+   * then on it accepts calls.
    *
-   * @throws InferenceError `device_lost` when there will be none any more.
+   * @throws InferenceError `device_lost` if the engine cannot be restarted.
    */
   recover(): Promise<void>;
 }
 
-/** How it is. */
+/** Status of an engine that restarts after failures. */
 export interface EngineStatus {
-  /** Whether it can be called, will be able to again, or never more. */
+  /** "failed" is final. */
   state: "running" | "rebuilding" | "failed";
-  /** What has failed last, where it can't be called. */
+  /** Cause of the last failure; `null` while running. */
   fault: FaultKind | null;
 }
 
-/** What happens to it. */
+/** Callbacks for failures and restarts. */
 export interface EngineEvents {
-  /** Something has failed: the whole engine, or one turn alone, whose state gives no numbers. */
+  /** The whole engine failed, or a single turn whose state yields NaN or infinite logits. */
   onFault(kind: FaultKind, error: Error, what: "engine" | "turn"): void;
-  /** There is an engine again, after so many seconds. */
+  /** The engine was restarted within the given seconds. */
   onRebuilt(seconds: number): void;
-  /** There will be none any more. */
+  /** The engine cannot be restarted. */
   onFailed(error: InferenceError): void;
 }
 
-/** Milliseconds, but for `faults`. */
+/** Timeouts in milliseconds, and the maximum number of failures. */
 export interface SupervisorLimits {
-  /** That any call may take. */
+  /** Minimum timeout of a call. */
   callTimeout: number;
-  /** That a software adapter may take as long as its speed is not known. */
+  /** Timeout of calls to a software adapter until its speed has been measured. */
   softwareCallTimeout: number;
-  /** That nothing may be heard of an engine that is opened again. */
+  /** Timeout without progress while an engine is restarted. */
   openTimeout: number;
-  /** That an old engine may take to free its device. */
+  /** Timeout for a failed engine to free its device. */
   closeTimeout: number;
-  /** From a failure to open an engine to the next try. */
+  /** Delay between a failed restart and the next attempt. */
   retryDelay: number;
-  /** Failures in a row, without a turn that ends well between, with which it is over. */
+  /** Failures in a row, without a completed turn, after which the supervisor gives up. */
   maxFaults: number;
 }
 

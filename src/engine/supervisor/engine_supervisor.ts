@@ -1,7 +1,7 @@
 /**
- * An engine that outlives its devices: when one fails, all that was under way on it ends, and another
- * engine like it is opened in its place. What slots held is lost with the device, so nothing is
- * carried out until the caller has been told and says that it knows.
+ * An engine that survives device failures. When a device fails, the supervisor rejects all pending
+ * calls and opens a new engine like the failed one. The states in slots are lost with the device,
+ * so all calls reject until the caller acknowledges the failure with `recover`.
  */
 
 import { type FaultKind, InferenceError } from "../../core/errors.ts";
@@ -31,31 +31,31 @@ export interface EngineSupervisorOptions extends EngineOpener {
   timers?: Timers | undefined;
 }
 
-/** An engine, as long as it works. */
+/** A running engine and the watchdog of its calls. */
 interface ActiveEngine {
   engine: SamplingEngine;
   calls: CallWatchdog;
 }
 
-/** Seconds after which clients are asked to try again at most, however long a rebuild takes. */
-const LONGEST_RETRY = 60;
+/** Maximum `retry-after` in seconds, however long a restart takes. */
+const MAX_RETRY_AFTER = 60;
 
 export class EngineSupervisor implements SamplingEngine, EngineRecovery {
   readonly maxSteps: number;
   readonly #options: EngineSupervisorOptions;
   readonly #limits: SupervisorLimits;
   readonly #timers: Timers;
-  /** The engine that works, or the last one that did. */
-  #life: ActiveEngine;
-  /** What calls reject with. */
+  /** The running engine, or the last one that ran. */
+  #active: ActiveEngine;
+  /** Error that calls reject with until the caller recovers. */
   #fault: InferenceError | null = null;
   #status: EngineStatus = { state: "running", fault: null };
-  /** Resolves when there is an engine again. */
-  #renewing: Promise<void> = Promise.resolve();
-  /** Failures since a turn has ended well. */
+  /** Resolves when an engine is running again. */
+  #restarting: Promise<void> = Promise.resolve();
+  /** Failures since the last turn that ended without one. */
   #faults = 0;
   #listener: (error: InferenceError) => void = () => {};
-  /** Aborted when it is closed. */
+  /** Aborted by `close`. */
   readonly #closing = new AbortController();
   readonly #retryAfter: number;
 
@@ -63,12 +63,12 @@ export class EngineSupervisor implements SamplingEngine, EngineRecovery {
     this.#options = options;
     this.#limits = { ...SUPERVISOR_LIMITS, ...options.limits };
     this.#timers = options.timers ?? REAL_TIMERS;
-    this.#retryAfter = Math.min(LONGEST_RETRY, 1 + Math.ceil(seconds));
+    this.#retryAfter = Math.min(MAX_RETRY_AFTER, 1 + Math.ceil(seconds));
     this.maxSteps = engine.maxSteps;
-    this.#life = this.#begin(engine);
+    this.#active = this.#activate(engine);
   }
 
-  /** Opens the first engine. Throws as `open` does. */
+  /** Opens the first engine. Throws like `options.open`. */
   static async open(options: EngineSupervisorOptions): Promise<EngineSupervisor> {
     const { now } = options.timers ?? REAL_TIMERS;
     const started = now();
@@ -78,9 +78,9 @@ export class EngineSupervisor implements SamplingEngine, EngineRecovery {
     return new EngineSupervisor(engine, (now() - started) / 1000, options);
   }
 
-  /** What the engine is, or was. Another one in its place is like it. */
+  /** Properties of the current or last engine. A replacement has the same. */
   get info(): EngineInfo {
-    return this.#life.engine.info;
+    return this.#active.engine.info;
   }
 
   get status(): EngineStatus {
@@ -93,22 +93,22 @@ export class EngineSupervisor implements SamplingEngine, EngineRecovery {
 
   async recover(): Promise<void> {
     while (this.#fault !== null) {
-      const renewing = this.#renewing;
-      await renewing;
-      // Another one may have failed meanwhile.
-      if (renewing === this.#renewing) this.#fault = null;
+      const restarting = this.#restarting;
+      await restarting;
+      // The replacement may have failed in the meantime.
+      if (restarting === this.#restarting) this.#fault = null;
     }
   }
 
-  /** Touches no slot, so it waits for an engine. */
+  /** Waits for a running engine instead of rejecting, because it does not use a slot. */
   async prepareConstraint(constraint: Constraint): Promise<void> {
-    await this.#renewing;
-    const { engine, calls } = this.#life;
+    await this.#restarting;
+    const { engine, calls } = this.#active;
     await calls.watch(0, engine.prepareConstraint(constraint));
   }
 
   step(runs: readonly Run[]): Promise<Float32Array[]> {
-    return this.#call(workOf(runs), (engine) => engine.step(runs));
+    return this.#call(countTokens(runs), (engine) => engine.step(runs));
   }
 
   startSampling(slot: number, sampling: SlotSampling): Promise<void> {
@@ -116,13 +116,16 @@ export class EngineSupervisor implements SamplingEngine, EngineRecovery {
   }
 
   generate(runs: readonly GenerateRun[], steps: number): Promise<GenerateResult[]> {
-    return this.#call(steps * workOf(runs), async (engine) => {
+    return this.#call(steps * countTokens(runs), async (engine) => {
       const results = await engine.generate(runs, steps);
       const at = results.findIndex(({ fault }) => fault?.kind === "not_finite");
       if (at >= 0 && engine.info.device === "webgpu") {
-        // The turn has ended: its slot may be used before the caller gives it to another one.
+        // The turn has ended, so its slot is free for the check until the caller reuses it.
         await assertDeviceHealthy(engine, runs[at], results[at]);
-        this.#tell("numeric", new InferenceError("numeric_fault", results[at].fault!.message));
+        this.#reportFault(
+          "numeric",
+          new InferenceError("numeric_fault", results[at].fault!.message),
+        );
       }
       return results;
     });
@@ -144,11 +147,11 @@ export class EngineSupervisor implements SamplingEngine, EngineRecovery {
 
   async close(): Promise<void> {
     this.#closing.abort();
-    await this.#renewing.catch(() => {});
-    await this.#life.engine.close();
+    await this.#restarting.catch(() => {});
+    await this.#active.engine.close();
   }
 
-  #begin(engine: SamplingEngine): ActiveEngine {
+  #activate(engine: SamplingEngine): ActiveEngine {
     const { device, software } = engine.info;
     const { callTimeout: silence, softwareCallTimeout: softwareSilence } = this.#limits;
     const calls = new CallWatchdog({
@@ -156,27 +159,29 @@ export class EngineSupervisor implements SamplingEngine, EngineRecovery {
       limits: device === "cpu"
         ? null
         : { minMs: silence, unmeasuredMs: software ? softwareSilence : silence },
-      onTimeout: (error) => this.#fail(life, error),
+      onTimeout: (error) => this.#fail(active, error),
     });
-    const life = { engine, calls };
-    engine.failed?.then((error) => this.#fail(life, error));
-    return life;
+    const active = { engine, calls };
+    engine.failed?.then((error) => this.#fail(active, error));
+    return active;
   }
 
-  /** @param work Tokens that it computes. */
-  #call<T>(work: number, call: (engine: SamplingEngine) => Promise<T>): Promise<T> {
+  /** @param work Number of tokens that the call computes. */
+  #call<T>(tokenCount: number, call: (engine: SamplingEngine) => Promise<T>): Promise<T> {
     if (this.#fault) return Promise.reject(this.#fault);
-    const life = this.#life;
-    const result = call(life.engine).catch((error) => {
+    const active = this.#active;
+    const result = call(active.engine).catch((error) => {
       if (!isFault(error)) throw error;
-      this.#fail(life, error);
+      this.#fail(active, error);
       throw this.#fault ?? error;
     });
-    return life.calls.watch(work, result);
+    return active.calls.watch(tokenCount, result);
   }
 
-  #fail(life: ActiveEngine, error: InferenceError): void {
-    if (life !== this.#life || this.#status.state !== "running" || this.#closing.signal.aborted) {
+  #fail(active: ActiveEngine, error: InferenceError): void {
+    if (
+      active !== this.#active || this.#status.state !== "running" || this.#closing.signal.aborted
+    ) {
       return;
     }
     const kind = kindOf(error);
@@ -184,26 +189,29 @@ export class EngineSupervisor implements SamplingEngine, EngineRecovery {
     this.#status = { state: "rebuilding", fault: kind };
     this.#fault = new InferenceError(
       "device_lost",
-      `${error.message}; the turns that it was at have ended, and the engine is opened again`,
+      `${error.message}; all running turns have ended and the engine is restarting`,
       { cause: error, fault: kind, retryAfter: this.#retryAfter },
     );
-    this.#tell(kind, error, "engine");
-    this.#renewing = this.#rebuild(life.engine);
-    this.#renewing.catch(() => {}); // told to whoever renews
-    life.calls.rejectAll(this.#fault);
+    this.#reportFault(kind, error, "engine");
+    this.#restarting = this.#restart(active.engine);
+    this.#restarting.catch(() => {}); // reported by `recover`
+    active.calls.rejectAll(this.#fault);
     this.#listener(this.#fault);
   }
 
-  async #rebuild(old: SamplingEngine): Promise<void> {
+  async #restart(old: SamplingEngine): Promise<void> {
     const started = this.#timers.now();
-    // Its memory is wanted for the next one.
-    await Promise.race([old.close().catch(() => {}), this.#pause(this.#limits.closeTimeout)]);
+    // The replacement needs the memory of the old engine.
+    await Promise.race([old.close().catch(() => {}), this.#delay(this.#limits.closeTimeout)]);
     while (this.#faults < this.#limits.maxFaults) {
       if (this.#closing.signal.aborted) {
-        throw new InferenceError("shutting_down", "This worker is shutting down; try another one");
+        throw new InferenceError(
+          "shutting_down",
+          "Cannot restart the engine: this worker is shutting down; use another worker",
+        );
       }
       try {
-        this.#life = this.#begin(
+        this.#active = this.#activate(
           await restartEngine(this.#options, old.info, {
             timers: this.#timers,
             limit: this.#limits.openTimeout,
@@ -216,31 +224,31 @@ export class EngineSupervisor implements SamplingEngine, EngineRecovery {
         this.#faults++;
         const kind = isFault(error) ? kindOf(error) : "reload";
         this.#status = { state: "rebuilding", fault: kind };
-        this.#tell(kind, error as Error, "engine");
-        if (this.#faults < this.#limits.maxFaults) await this.#pause(this.#limits.retryDelay);
+        this.#reportFault(kind, error as Error, "engine");
+        if (this.#faults < this.#limits.maxFaults) await this.#delay(this.#limits.retryDelay);
       }
     }
     this.#status = { ...this.#status, state: "failed" };
     this.#fault = new InferenceError(
       "device_lost",
-      `The GPU has failed ${this.#faults} times without a turn that ended well between: this worker ` +
-        "takes no more turns; try another one",
+      `Cannot restart the engine: the GPU failed ${this.#faults} times in a row without a completed ` +
+        "turn; use another worker",
       { fault: this.#status.fault ?? undefined },
     );
     this.#options.events?.onFailed?.(this.#fault);
     throw this.#fault;
   }
 
-  #pause(milliseconds: number): Promise<void> {
+  #delay(milliseconds: number): Promise<void> {
     return new Promise((resolve) => void this.#timers.after(milliseconds, resolve));
   }
 
-  #tell(kind: FaultKind, error: Error, what: "engine" | "turn" = "turn"): void {
+  #reportFault(kind: FaultKind, error: Error, what: "engine" | "turn" = "turn"): void {
     this.#options.events?.onFault?.(kind, error, what);
   }
 }
 
-/** Whether nothing more is to be had of an engine that threw this. */
+/** Returns whether an error means that the engine is unusable. */
 function isFault(error: unknown): error is InferenceError {
   if (!(error instanceof InferenceError)) return false;
   return error.fault !== undefined || error.code === "device_lost" ||
@@ -251,7 +259,7 @@ function kindOf({ fault, code }: InferenceError): FaultKind {
   return fault ?? (code === "insufficient_memory" ? "out_of_memory" : "device_lost");
 }
 
-/** Tokens of a step. */
-function workOf(runs: readonly { tokens: readonly number[] }[]): number {
+/** Returns the number of tokens of a step. */
+function countTokens(runs: readonly { tokens: readonly number[] }[]): number {
   return runs.reduce((sum, { tokens }) => sum + Math.max(1, tokens.length), 0);
 }

@@ -1,4 +1,4 @@
-/** Opens an engine in the place of one that has failed, which may fail or hang as well. */
+/** Opens a replacement for a failed engine; opening may itself fail or hang. */
 
 import { deferred } from "../../core/deferred.ts";
 import { InferenceError } from "../../core/errors.ts";
@@ -7,56 +7,54 @@ import type { EngineInfo, OnProgress, SamplingEngine } from "../engine.ts";
 
 /** Opens engines. */
 export interface EngineOpener {
-  /** Opens an engine: the first one, or one in the place of that which `before` tells of. */
+  /** Opens the first engine (`before` is `null`), or a replacement for the engine `before`. */
   open(
     before: EngineInfo | null,
     options: { onProgress: OnProgress; signal: AbortSignal },
   ): Promise<SamplingEngine>;
-  /** Told while weights are read, each time. */
+  /** Called while weights are read, at each start. */
   onProgress?: OnProgress | undefined;
 }
 
 /**
- * Opens an engine like the one before. Nothing may be heard of it for `limit` milliseconds.
+ * Opens an engine like the previous one.
  *
- * @throws InferenceError `device_lost` where that takes longer, `model_mismatch` where it is another
- * one; else as `open` does.
+ * @throws InferenceError `device_lost` if there is no progress for `limit` milliseconds,
+ * `model_mismatch` if the new engine differs; otherwise like `open`.
  */
 export async function restartEngine(
-  { open, onProgress: tell }: EngineOpener,
+  { open, onProgress: reportProgress }: EngineOpener,
   before: EngineInfo,
   { timers, limit }: { timers: Timers; limit: number },
 ): Promise<SamplingEngine> {
-  const { promise: silent, reject } = deferred<never>();
+  const { promise: timedOut, reject } = deferred<never>();
   const abort = new AbortController();
-  const give = () => {
-    const message = `The GPU hangs: nothing was heard for ${
-      limit / 1000
-    } s of an engine that opens`;
+  const timeOut = () => {
+    const message = `The GPU hangs: restarting the engine made no progress for ${limit / 1000} s`;
     reject(new InferenceError("device_lost", message, { fault: "hung" }));
   };
-  let stop = timers.after(limit, give);
+  let stopTimer = timers.after(limit, timeOut);
   const onProgress: OnProgress = (done, total) => {
-    stop();
-    stop = timers.after(limit, give);
-    tell?.(done, total);
+    stopTimer();
+    stopTimer = timers.after(limit, timeOut);
+    reportProgress?.(done, total);
   };
-  const opened = open(before, { onProgress, signal: abort.signal });
+  const opening = open(before, { onProgress, signal: abort.signal });
   try {
-    const engine = await Promise.race([opened, silent]);
-    assertAlike(engine.info, before);
+    const engine = await Promise.race([opening, timedOut]);
+    assertSameEngine(engine.info, before);
     return engine;
   } catch (error) {
     abort.abort();
-    opened.then((engine) => engine.close()).catch(() => {});
+    opening.then((engine) => engine.close()).catch(() => {});
     throw error;
   } finally {
-    stop();
+    stopTimer();
   }
 }
 
-/** States must go on as they were, and the scheduler's slots be there. */
-function assertAlike(now: EngineInfo, before: EngineInfo): void {
+/** Requires the same model and slots, because states and the scheduler depend on them. */
+function assertSameEngine(now: EngineInfo, before: EngineInfo): void {
   const same = now.fingerprint === before.fingerprint && now.slots === before.slots &&
     now.device === before.device;
   if (same) return;
@@ -64,7 +62,9 @@ function assertAlike(now: EngineInfo, before: EngineInfo): void {
     `model ${fingerprint} with ${slots} slots on ${device}`;
   throw new InferenceError(
     "model_mismatch",
-    `Cannot go on with another engine: it has ${text(now)}, and there was ${text(before)}`,
+    `Cannot restart the engine: it now has ${text(now)} and had ${
+      text(before)
+    }; restart the worker`,
     { fault: "reload" },
   );
 }

@@ -25,7 +25,7 @@ function isLost(error: unknown): boolean {
   return error instanceof InferenceError && error.code === "device_lost";
 }
 
-/** Starts a turn; its tokens so far, and how it ends. */
+/** Starts a turn; returns promises for its first token and its end. */
 function start(scheduler: Scheduler, maxTokens: number) {
   const generation = scheduler.submit({
     state: null,
@@ -46,7 +46,7 @@ function start(scheduler: Scheduler, maxTokens: number) {
   return { begun: begun.promise, ended };
 }
 
-Deno.test("a device lost amid windows ends every turn with device_lost, and later ones at once", async () => {
+Deno.test("a device lost during windows ends all turns, and later ones, with device_lost", async () => {
   const { engine, device } = await open();
   const scheduler = new Scheduler(engine);
   const turns = Array.from({ length: 6 }, () => start(scheduler, 1e6));
@@ -59,7 +59,7 @@ Deno.test("a device lost amid windows ends every turn with device_lost, and late
   await scheduler.close();
 });
 
-Deno.test("a closed engine refuses calls, and does those that were made before", async () => {
+Deno.test("a closed engine rejects calls, but completes earlier ones", async () => {
   const { engine } = await open();
   const made = engine.step([{ slot: 0, tokens: [1, 2], logits: "last" }]);
   const closing = engine.close();

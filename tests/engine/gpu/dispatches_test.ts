@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { DEMO_MODEL, findModel } from "../../../src/model_files/find_model.ts";
 import { openEngine } from "../../../src/server/open_engine.ts";
 
-Deno.test("a decoded token takes at most six dispatches a layer and eight more", async () => {
+Deno.test("decoding a token takes at most six dispatches per layer plus eight", async () => {
   const { source } = await findModel({ model: DEMO_MODEL });
   const engine = await openEngine({
     source,
@@ -25,6 +25,6 @@ Deno.test("a decoded token takes at most six dispatches a layer and eight more",
     await engine.close();
   }
   const { layers } = engine.info.dimensions;
-  assert.ok(dispatches > layers, `${dispatches} were seen`);
-  assert.ok(dispatches <= 6 * layers + 8, `${dispatches} for ${layers} layers`);
+  assert.ok(dispatches > layers, `${dispatches} dispatches`);
+  assert.ok(dispatches <= 6 * layers + 8, `${dispatches} dispatches for ${layers} layers`);
 });

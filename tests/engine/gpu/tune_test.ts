@@ -18,7 +18,7 @@ import { tinyModel } from "../tiny_model.ts";
 const SOFTWARE = { software: true, sharedBytes: 16384 };
 const GPU = { software: false, sharedBytes: 16384 };
 
-Deno.test("tuning finds a choice for every number of tokens, and a step's length", async () => {
+Deno.test("tuning finds a tile for every number of tokens, and a step length", async () => {
   const open = await testDevice();
   for (const type of QUICK ? ["f16"] as const : ["f16", "int8"] as const) {
     const tuning = await tune(open, {
@@ -36,22 +36,22 @@ Deno.test("tuning finds a choice for every number of tokens, and a step's length
   }
 });
 
-Deno.test("what was tuned is chosen, where a workgroup has room for it", () => {
+Deno.test("tuned tiles are chosen if they fit into workgroup memory", () => {
   const found = tileCandidates(1024, GPU)[0].tiles.at(-1)!;
   const tuned: LinearChoice[] = [{ tokens: 1, tile: found }, { tokens: 1e9, tile: null }];
-  assert.deepEqual(linearChoices({ columns: 1024, most: 1 }, GPU, tuned), [
+  assert.deepEqual(linearChoices({ columns: 1024, maxTokens: 1 }, GPU, tuned), [
     { tokens: 1, tile: found },
   ]);
-  const [wide] = linearChoices({ columns: 65536, most: 1 }, GPU, tuned);
+  const [wide] = linearChoices({ columns: 65536, maxTokens: 1 }, GPU, tuned);
   assert.notDeepEqual(wide.tile, found);
   for (const device of [GPU, SOFTWARE]) {
-    const fixed = linearChoices({ columns: 1024, most: 512 }, device);
-    assert.deepEqual(fixed, linearChoices({ columns: 1024, most: 512 }, device, fixed));
+    const fixed = linearChoices({ columns: 1024, maxTokens: 512 }, device);
+    assert.deepEqual(fixed, linearChoices({ columns: 1024, maxTokens: 512 }, device, fixed));
     assert.ok(fixed.at(-1)!.tokens >= 512);
   }
 });
 
-slowTest("tuned engines give the same logits, to the bit", async () => {
+slowTest("tuned engines return bit-identical logits", async () => {
   const file = writePth(tinyModel({
     version: "5.2",
     layers: 2,

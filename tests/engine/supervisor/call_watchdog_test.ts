@@ -9,14 +9,14 @@ function calls(limits: TimeoutLimits | null = LIMITS) {
   const timers = new FakeTimers();
   const silences: InferenceError[] = [];
   const calls = new CallWatchdog({ timers, limits, onTimeout: (error) => silences.push(error) });
-  /** A call that takes so long. */
+  /** Makes a call that takes the given time. */
   const take = async (work: number, milliseconds: number) => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const watched = calls.watch(work, promise);
     timers.pass(milliseconds);
     resolve();
     await watched;
-    // What follows a call's end runs after it.
+    // Let the handlers of the completed call run.
     await new Promise((resolve) => setTimeout(resolve));
   };
   const start = (work: number) => {
@@ -27,7 +27,7 @@ function calls(limits: TimeoutLimits | null = LIMITS) {
   return { timers, silences, calls, take, start };
 }
 
-Deno.test("a call may take half a minute, and longer while nothing is known of a slow device", async () => {
+Deno.test("the timeout is half a minute, and longer until the device's speed is known", async () => {
   const { timers, silences, take, start } = calls();
   start(1);
   timers.pass(600_999);
@@ -44,7 +44,7 @@ Deno.test("a call may take half a minute, and longer while nothing is known of a
   await take(0, 1);
 });
 
-Deno.test("a device that takes its time by the token gets it", async () => {
+Deno.test("the timeout grows with the device's time per token", async () => {
   const { timers, silences, take, start } = calls();
   await take(4, 40_000);
   start(256);
@@ -54,7 +54,7 @@ Deno.test("a device that takes its time by the token gets it", async () => {
   assert.equal(silences.length, 1);
 });
 
-Deno.test("how slow a device once was is forgotten", async () => {
+Deno.test("the slowest time per token decays", async () => {
   const { timers, silences, take, start } = calls();
   await take(1, 500_000);
   for (let i = 0; i < 150; i++) await take(1, 10);
@@ -63,7 +63,7 @@ Deno.test("how slow a device once was is forgotten", async () => {
   assert.equal(silences.length, 1);
 });
 
-Deno.test("calls that come back one by one are no silence, however many wait", async () => {
+Deno.test("queued calls that complete one by one do not time out", async () => {
   const { timers, silences, take, start } = calls();
   await take(1, 10);
   const waiting = Array.from({ length: 20 }, () => start(1));
@@ -76,7 +76,7 @@ Deno.test("calls that come back one by one are no silence, however many wait", a
   assert.equal(silences.length, 0);
 });
 
-Deno.test("a reply that was held up with this thread is found at the second look", async () => {
+Deno.test("a reply that arrives within the grace period prevents the timeout", async () => {
   const { timers, silences, take, start } = calls();
   await take(1, 10);
   const { resolve } = start(1);
@@ -87,7 +87,7 @@ Deno.test("a reply that was held up with this thread is found at the second look
   assert.equal(silences.length, 0);
 });
 
-Deno.test("calls without limits may take as long as they like, and all end together", async () => {
+Deno.test("calls without limits never time out, and rejectAll rejects all of them", async () => {
   const { timers, silences, calls: endless } = calls(null);
   const open = [1, 2].map(() => endless.watch(1, new Promise<never>(() => {})));
   timers.pass(1e12);

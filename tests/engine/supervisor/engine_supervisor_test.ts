@@ -1,4 +1,4 @@
-/** Devices that fail under a scheduler: who ends, who waits, and what runs afterwards. */
+/** Device failures under a scheduler: which turns end, which wait, and what runs afterwards. */
 
 import assert from "node:assert/strict";
 import { InferenceError } from "../../../src/core/errors.ts";
@@ -13,19 +13,19 @@ import {
   turn,
 } from "./supervisor_fixtures.ts";
 
-/** Whether it is a failure of the engine that is worth another try. */
+/** Returns whether an error is an engine failure that the client should retry. */
 function passes(error: unknown): boolean {
   return error instanceof InferenceError && error.code === "device_lost" && error.status === 503 &&
     error.retryAfter! >= 1;
 }
 
-/** Takes the device away while nothing is under way, and waits until that is known. */
+/** Loses the device while the engine is idle, and waits until the supervisor notices. */
 async function loseIdle({ faults, engine }: SupervisorCase): Promise<void> {
   faults.lose();
   while (engine.status.state === "running") await new Promise((resolve) => setTimeout(resolve, 1));
 }
 
-Deno.test("a lost device ends the turns in slots; those that wait, and later ones, run on the next", async () => {
+Deno.test("a lost device ends the turns in slots; waiting and later turns run on the next device", async () => {
   const expected = [await runWithoutFaults(turn(8)), await runWithoutFaults(turn(9))];
   await using it = await supervisorCase();
   const running = Array.from({ length: SLOTS }, (_, i) => start(it.scheduler, turn(i, ENDLESS)));
@@ -41,7 +41,7 @@ Deno.test("a lost device ends the turns in slots; those that wait, and later one
 });
 
 slowTest(
-  "a device that is lost while nobody uses it is replaced, and no turn notices",
+  "a device lost while idle is replaced without affecting any turn",
   async () => {
     const expected = await runWithoutFaults(turn(3));
     await using it = await supervisorCase();
@@ -52,7 +52,7 @@ slowTest(
 );
 
 slowTest(
-  "states that were in slots are read anew, also one that is named only afterwards",
+  "states that were in slots are loaded again, including one that gets its key afterwards",
   async () => {
     await using it = await supervisorCase();
     const first = start(it.scheduler, turn(1));
@@ -77,20 +77,23 @@ slowTest(
   },
 );
 
-Deno.test("weights that are no numbers any more end all turns, and are loaded again", async () => {
+Deno.test("weights corrupted to NaN end all turns and are reloaded", async () => {
   const expected = await runWithoutFaults(turn(4));
   await using it = await supervisorCase();
   const turns = [0, 1].map((seed) => start(it.scheduler, turn(seed, ENDLESS)));
   await Promise.all(turns.map(({ begun }) => begun));
   it.faults.spoilWeights();
   for (const { ended } of turns) {
-    await assert.rejects(ended, (error) => passes(error) && /no numbers/.test(String(error)));
+    await assert.rejects(
+      ended,
+      (error) => passes(error) && /computes invalid results/.test(String(error)),
+    );
   }
   assert.deepEqual(await start(it.scheduler, turn(4)).ended, expected);
   assert.deepEqual(it.seen, ["numeric", "rebuilt"]);
 });
 
-Deno.test("a state that gives no numbers ends its own turn alone", async () => {
+Deno.test("a state that yields NaN ends only its own turn", async () => {
   const expected = await runWithoutFaults(turn(6));
   const state = (await runWithoutFaults(turn(1))).state!.map((v) => Math.sign(v) * 3e38);
   await using it = await supervisorCase();
@@ -104,7 +107,7 @@ Deno.test("a state that gives no numbers ends its own turn alone", async () => {
   assert.equal(it.faults.devices.length, 1);
 });
 
-Deno.test("what a turn with such a state has read is not kept either", async () => {
+Deno.test("a prefill-only turn with such a state fails as well", async () => {
   const state = (await runWithoutFaults(turn(1))).state!.map((v) => Math.sign(v) * 3e38);
   await using it = await supervisorCase();
   const read = turn(2, {
@@ -114,7 +117,7 @@ Deno.test("what a turn with such a state has read is not kept either", async () 
   await assert.rejects(it.scheduler.submit(read).finished, { code: "numeric_fault" });
 });
 
-Deno.test("a device that never comes back is given up, and what waits runs on the next one", async () => {
+Deno.test("a hanging device is abandoned, and waiting turns run on the next one", async () => {
   const expected = await runWithoutFaults(turn(7));
   await using it = await supervisorCase();
   it.faults.hang = true;
@@ -127,23 +130,23 @@ Deno.test("a device that never comes back is given up, and what waits runs on th
   assert.deepEqual(it.seen, ["hung"]);
   await assert.rejects(ended, (error) => passes(error) && /hangs/.test(String(error)));
   it.faults.hang = false;
-  // The old device is not waited for longer than this.
+  // The supervisor waits no longer than this for the old device.
   it.timers.pass(10_000);
   assert.deepEqual(await waiting.ended, expected);
   assert.deepEqual(it.seen, ["hung", "rebuilt"]);
 });
 
-slowTest("a device that reports to have no memory left is replaced", async () => {
+slowTest("a device that reports out of memory is replaced", async () => {
   await using it = await supervisorCase();
   const { begun, ended } = start(it.scheduler, turn(1, ENDLESS));
   await begun;
   it.faults.exhaust();
-  await assert.rejects(ended, (error) => passes(error) && /no memory/.test(String(error)));
+  await assert.rejects(ended, (error) => passes(error) && /out of memory/.test(String(error)));
   assert.equal((await start(it.scheduler, turn(1)).ended).tokens.length, 40);
   assert.deepEqual(it.seen, ["out_of_memory", "rebuilt"]);
 });
 
-slowTest("an engine that finds no memory at once finds it a little later", async () => {
+slowTest("a restart that runs out of memory is retried later", async () => {
   const expected = await runWithoutFaults(turn(7));
   await using it = await supervisorCase();
   it.faults.full = true;
@@ -156,7 +159,7 @@ slowTest("an engine that finds no memory at once finds it a little later", async
   assert.deepEqual(it.seen, ["device_lost", "out_of_memory", "rebuilt"]);
 });
 
-Deno.test("where no kernel compiles any more, it is over: waiting turns end, new ones are refused", async () => {
+Deno.test("if kernels no longer compile, waiting turns end and new ones are rejected", async () => {
   await using it = await supervisorCase();
   it.faults.noPipelines = true;
   await loseIdle(it);
@@ -167,7 +170,7 @@ Deno.test("where no kernel compiles any more, it is over: waiting turns end, new
   assert.throws(() => it.scheduler.submit(turn(1)), { code: "device_lost" });
 });
 
-slowTest("three losses in a row are the end, unless a turn ends well between", async () => {
+slowTest("three losses in a row are final, unless a turn completes in between", async () => {
   await using it = await supervisorCase();
   const lose = async () => {
     const { begun, ended } = start(it.scheduler, turn(1, ENDLESS));
@@ -187,7 +190,7 @@ slowTest("three losses in a row are the end, unless a turn ends well between", a
   assert.equal(it.seen.at(-1), "end");
 });
 
-slowTest("an engine of another model is not taken in the place of one", async () => {
+slowTest("an engine of another model is not accepted as a replacement", async () => {
   await using it = await supervisorCase();
   it.file.index = 1;
   it.faults.lose();
@@ -197,7 +200,7 @@ slowTest("an engine of another model is not taken in the place of one", async ()
   assert.deepEqual(it.seen, ["device_lost", "reload", "reload", "end"]);
 });
 
-slowTest("a turn that waits for an engine can be cancelled", async () => {
+slowTest("a turn that waits for a restart can be cancelled", async () => {
   await using it = await supervisorCase();
   it.faults.full = true;
   await loseIdle(it);

@@ -1,4 +1,6 @@
-/** An engine on devices that fail as told, below a scheduler; and what turns give on a sound one. */
+/**
+ * A supervised engine on faulty devices, with a scheduler; and the results of turns without faults.
+ */
 
 import { NEUTRAL_SAMPLING } from "../../../src/core/sampling.ts";
 import type { FaultKind } from "../../../src/core/errors.ts";
@@ -24,9 +26,9 @@ export interface SupervisorCase extends AsyncDisposable {
   scheduler: Scheduler;
   faults: GpuFaults;
   timers: FakeTimers;
-  /** Failures of the whole engine, then of turns alone, in order; and `"rebuilt"`. */
+  /** Events in order: engine failures, failures of single turns, restarts and the final failure. */
   seen: (FaultKind | "rebuilt" | "end" | `turn ${FaultKind}`)[];
-  /** Which of two models the next engine gets. */
+  /** Selects the model of the next engine. */
   file: { index: number };
 }
 
@@ -45,7 +47,7 @@ export async function supervisorCase(
       await GpuEngine.create(
         (await openDevice(gpu))!,
         await openModel(new MemorySource("tiny", FILES[file.index])),
-        // Few tokens a step, so that few kernels are built for every device.
+        // Few tokens per step, so that few kernels are built for each device.
         { quant: "none", slots: SLOTS, maxStepTokens: SLOTS },
       ),
     events: {
@@ -84,10 +86,10 @@ export function turn(seed: number, overrides: Partial<GenerationRequest> = {}): 
   };
 }
 
-/** Of turns that a failure is to end. */
+/** For turns that run until a failure ends them. */
 export const ENDLESS = { maxTokens: 20_000 };
 
-/** Starts a turn; resolves `begun` with its first tokens, and `ended` with all of them. */
+/** Starts a turn. `begun` resolves with the first tokens, `ended` with all of them. */
 export function start(scheduler: Scheduler, work: GenerationRequest) {
   const generation = scheduler.submit(work);
   const begun = Promise.withResolvers<void>();
@@ -105,7 +107,7 @@ export function start(scheduler: Scheduler, work: GenerationRequest) {
 
 let sound: Promise<SupervisorCase> | undefined;
 
-/** What a turn gives where nothing fails. */
+/** Returns the result of a turn on an engine without faults. */
 export async function runWithoutFaults(work: GenerationRequest) {
   sound ??= supervisorCase();
   return await start((await sound).scheduler, work).ended;

@@ -167,7 +167,7 @@ Deno.test("wrong values are refused, naming the field", async () => {
       [{ stream: "yes" }, "stream", /expected boolean/],
       [{ max_tokens: -2 }, "max_tokens", />=1, or -1/],
       [{ stop: Array(257).fill("a") }, "stop", /at most 256/],
-      [{ stop: "a".repeat(2049) }, "stop", /bytes together, and may have 2048/],
+      [{ stop: "a".repeat(2049) }, "stop", /bytes in total and the limit is 2048/],
       [{ seed: 0.5 }, "seed", /int/],
       [{ seed: 2 ** 64 + 4096 }, "seed", /<=18446744073709552000/],
       [{ top_k: -2 }, "top_k", />=-1/],

@@ -22,7 +22,7 @@ Deno.test("a body of millions of values is refused before they are made", async 
       const error = await errorOf(post(app, withField(field, list)), 400, "invalid_value");
       assert.equal(
         error.message,
-        `The request body holds more than ${JSON_LIMITS.maxValues} values`,
+        `The request body contains more than ${JSON_LIMITS.maxValues} values`,
       );
     }
   }

@@ -1,4 +1,4 @@
-/** A database before another one, each of whose operations goes through one method. */
+/** A backend that passes every operation on another backend through one method. */
 
 import {
   type Backend,
@@ -10,9 +10,9 @@ import {
   type Mutation,
 } from "../../../src/store/backends/backend.ts";
 
-/** What tests have their faults and their order of operations from. */
+/** Base class of backends that inject faults or control the order of operations. */
 export abstract class BackendWrapper implements Backend {
-  readonly name = "around another";
+  readonly name = "wrapper";
   readonly valueBytes: number = LIMITS.valueBytes;
   readonly #inner: Backend;
 
@@ -20,7 +20,7 @@ export abstract class BackendWrapper implements Backend {
     this.#inner = inner;
   }
 
-  /** Does an operation, or not; a listing is one for each entry, and one more for its end. */
+  /** Performs an operation or fails. A listing is one operation per entry and one for its end. */
   protected abstract around<T>(operation: () => Promise<T>, writes: boolean): Promise<T>;
 
   get(key: Key): Promise<Entry | null> {

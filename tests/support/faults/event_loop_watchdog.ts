@@ -1,15 +1,15 @@
-/** How long the event loop of this process stands still. */
+/** Measures how long this process's event loop is blocked. */
 
 const PERIOD_MS = 2;
 
-/** Looks at the clock every 2 ms from when it is made until it is disposed of. */
+/** Checks the clock every 2 ms until it is disposed of. */
 export class EventLoopWatchdog implements Disposable {
   #last = performance.now();
   #longest = 0;
   #disposed = false;
   readonly #timer = setInterval(() => this.#tick(), PERIOD_MS);
 
-  /** Milliseconds of the longest stall so far. */
+  /** The longest stall so far, in milliseconds. */
   get longestStall(): number {
     if (!this.#disposed) this.#tick();
     return this.#longest;
@@ -29,8 +29,8 @@ export class EventLoopWatchdog implements Disposable {
 }
 
 /**
- * Milliseconds of the longest stall while `work` runs. Busy machines pause processes, so it is the
- * least of a few runs, and of no more once one is shorter than `enough`.
+ * Returns the longest stall while `work` runs, in milliseconds. Busy machines pause processes, so
+ * this is the minimum of several runs, which end early once a stall is shorter than `enough`.
  */
 export async function longestStall(
   work: () => Promise<unknown>,

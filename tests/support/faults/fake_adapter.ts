@@ -1,25 +1,25 @@
-/** Adapters that say of themselves what a test wants. */
+/** Adapters that report the properties set by a test. */
 
 import { overrideMethods } from "./faulty_gpu.ts";
 
 export interface FakeAdapter {
-  /** Name, as a driver gives it. */
+  /** Name reported by the driver. */
   description: string;
-  /** Whether the platform says that it is a software renderer. */
+  /** Whether the platform reports a software renderer. */
   isFallbackAdapter?: boolean;
-  /** Limits in place of its own. */
+  /** Limits that replace the adapter's own. */
   limits?: Partial<Record<keyof GPUSupportedLimits, number>>;
-  /** Why it opens no device. */
+  /** Error message of `requestDevice`, which then always fails. */
   refuses?: string;
 }
 
-/** A `GPU` with one adapter that opens no device, but is described as `fake` says; null has none. */
+/** Returns a `GPU` with one adapter described by `fake` that opens no device; none for null. */
 export function gpuWithAdapterInfo(fake: FakeAdapter | null): GPU {
   const requestAdapter = () => Promise.resolve(fake && adapter({ ...fake, refuses: "a fake" }));
   return { requestAdapter } as unknown as GPU;
 }
 
-/** A `GPU` whose adapter is that of `gpu`, described as `fake` says. */
+/** Returns a `GPU` with the adapter of `gpu`, but described by `fake`. */
 export function gpuWithFakeAdapter(gpu: GPU, fake: FakeAdapter): GPU {
   return overrideMethods(gpu, {
     requestAdapter: async (options?: GPURequestAdapterOptions) => {

@@ -1,4 +1,4 @@
-/** Time that passes only when a test says so. */
+/** Timers whose time passes only when a test advances it. */
 
 import type { Timers } from "../../../src/engine/supervisor/call_watchdog.ts";
 
@@ -19,7 +19,7 @@ export class FakeTimers implements Timers {
     return () => this.#waiting.delete(waiting);
   };
 
-  /** Lets time pass, and what is due happen, in order. */
+  /** Advances the time and runs due timers in order. */
   pass(milliseconds: number): void {
     const until = this.#now + milliseconds;
     while (true) {
@@ -32,7 +32,7 @@ export class FakeTimers implements Timers {
     this.#now = until;
   }
 
-  /** Lets time pass, again and again, until `done` settles. */
+  /** Advances the time repeatedly until `done` settles. */
   async until<T>(done: Promise<T>, milliseconds: number): Promise<T> {
     let settled = false;
     const settle = () => settled = true;

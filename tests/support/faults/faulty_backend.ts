@@ -1,4 +1,4 @@
-/** A database that fails as databases do: slowly, at random, with answers that get lost, or for want of room. */
+/** A backend with injected faults: delays, random failures, lost replies and a full disk. */
 
 import { setImmediate } from "node:timers/promises";
 import { InferenceError } from "../../../src/core/errors.ts";
@@ -6,25 +6,25 @@ import type { Backend } from "../../../src/store/backends/backend.ts";
 import type { Random } from "../random_data.ts";
 import { BackendWrapper } from "./backend_wrapper.ts";
 
-/** How likely each fault is, of an operation. */
+/** Probability of each fault, per operation. */
 export interface BackendFaults {
-  /** It takes some turns of the event loop. */
+  /** The operation takes some iterations of the event loop. */
   slow: number;
-  /** It is not done. */
+  /** The operation fails without effect. */
   fails: number;
-  /** It is done, and nobody hears of it. */
+  /** The operation takes effect, but reports a failure. */
   lost: number;
-  /** Nothing is written, nor deleted. */
+  /** All writes and deletions fail. */
   full: boolean;
 }
 
 export const NO_BACKEND_FAULTS: BackendFaults = { slow: 0, fails: 0, lost: 0, full: false };
 
-/** In front of a database that works. */
+/** Injects faults into the operations of a working backend. */
 export class FaultyBackend extends BackendWrapper {
-  /** As they are now. */
+  /** The current faults. */
   faults: BackendFaults = NO_BACKEND_FAULTS;
-  /** How many operations have failed. */
+  /** Number of failed operations. */
   failures = 0;
   readonly #random: Random;
 
@@ -48,6 +48,6 @@ export class FaultyBackend extends BackendWrapper {
 
   #failure(): InferenceError {
     this.failures++;
-    return new InferenceError("store_unavailable", "a fault of the tests");
+    return new InferenceError("store_unavailable", "Injected fault");
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The engine's Worker, as `src/server/engine_worker.ts` is, whose devices fail when a message says so. One
- * that is a port asks what it holds.
+ * An engine Worker like `src/server/engine_worker.ts`, whose device is lost on the message "lose".
+ * A message with a port requests its heap usage.
  */
 
 import { answersCollected } from "../../../bench/collected.ts";
@@ -10,7 +10,7 @@ import { faultyGpu, GpuFaults } from "./faulty_gpu.ts";
 
 const faults = new GpuFaults();
 
-// Before the engine's own listener, which knows nothing of this.
+// Added before the engine's own listener, which does not know these messages.
 addEventListener("message", (event) => {
   const { data } = event as MessageEvent;
   if (data === "lose") faults.lose();

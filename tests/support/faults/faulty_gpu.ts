@@ -1,14 +1,14 @@
-/** A `GPU` whose devices fail when a test wants them to. Everything else is the real one's. */
+/** Wraps a real `GPU` to inject device failures. */
 
-/** What is to fail, and how. All devices that come of one `GPU` look here. */
+/** The faults to inject into all devices of one `GPU`. */
 export class GpuFaults {
-  /** Whether buffers are refused for want of memory. */
+  /** Whether creating buffers fails with out of memory. */
   full = false;
-  /** Whether pipelines can't be built. */
+  /** Whether creating pipelines fails. */
   noPipelines = false;
-  /** Whether buffers that are mapped from now on stay as they are for ever. */
+  /** Whether mapping buffers never completes. */
   hang = false;
-  /** Every device that was opened, the last one last. */
+  /** All devices opened, in order. */
   readonly devices: GPUDevice[] = [];
   readonly #buffers: { device: GPUDevice; buffer: GPUBuffer; label: string }[] = [];
   #hung: PromiseWithResolvers<void> = Promise.withResolvers();
@@ -17,35 +17,37 @@ export class GpuFaults {
     return this.devices[this.devices.length - 1];
   }
 
-  /** Resolves when something waits for a buffer that is never mapped. */
+  /** Resolves when a call waits for a buffer that is never mapped. */
   get hung(): Promise<void> {
     return this.#hung.promise;
   }
 
-  /** Takes the device away. */
+  /** Loses the device. */
   lose(): void {
     this.device.destroy();
   }
 
-  /** Lets the device report that it has no memory left, outside of any call. */
+  /** Makes the device report out of memory outside of any call. */
   exhaust(): void {
     const error = new GPUOutOfMemoryError("none is left");
     this.device.dispatchEvent(Object.assign(new Event("uncapturederror"), { error }));
   }
 
-  /** Writes NaN, in float32 and float16, over the head's weights. */
+  /** Overwrites the head's weights with NaN, in float32 and float16. */
   spoilWeights(): void {
     const { device } = this;
     const heads = this.#buffers.filter((made) =>
       made.device === device && made.label.includes("head")
     );
-    if (heads.length === 0) throw new Error("there is no buffer of the head's weights");
+    if (heads.length === 0) {
+      throw new Error("Cannot corrupt the head's weights: there is no such buffer");
+    }
     for (const { buffer } of heads) {
       device.queue.writeBuffer(buffer, 0, new Uint32Array(buffer.size / 4).fill(0x7fff_7fff));
     }
   }
 
-  /** A device that fails as told. */
+  /** Returns the device with these faults injected. */
   wrap(device: GPUDevice): GPUDevice {
     this.devices.push(device);
     let denied = 0;
@@ -76,7 +78,7 @@ export class GpuFaults {
   }
 }
 
-/** A `GPU` with devices that fail as `faults` says. */
+/** Returns a `GPU` with `faults` injected into its devices. */
 export function faultyGpu(gpu: GPU, faults: GpuFaults): GPU {
   return overrideMethods(gpu, {
     requestAdapter: async (options?: GPURequestAdapterOptions) => {
@@ -89,7 +91,7 @@ export function faultyGpu(gpu: GPU, faults: GpuFaults): GPU {
   });
 }
 
-/** As `target`, but for some members; the platform's methods want the real object as `this`. */
+/** Returns `target` with some members replaced; other methods get the real object as `this`. */
 export function overrideMethods<T extends object>(
   target: T,
   members: Partial<Record<keyof T, unknown>>,

@@ -1,7 +1,7 @@
 /**
- * `serve`, but SIGUSR1 takes its device away, and SIGUSR2 lets it write to stderr, as a line of JSON,
- * what its threads hold without their garbage (for which V8 needs `--expose-gc`), and for how long
- * its event loop stood still.
+ * `serve` with two signal handlers: SIGUSR1 loses the device; SIGUSR2 writes a line of JSON to
+ * stderr with the heap usage of its threads after garbage collection (which requires `--expose-gc`)
+ * and the longest stall of its event loop.
  */
 
 import { heapAfterGc, workerHeapAfterGc } from "../../../bench/collected.ts";
@@ -25,7 +25,7 @@ Deno.addSignalListener("SIGUSR1", () => worker?.postMessage("lose"));
 let watchdog = new EventLoopWatchdog();
 
 Deno.addSignalListener("SIGUSR2", async () => {
-  // To collect the garbage is a stall of its own.
+  // Garbage collection itself stalls the event loop.
   watchdog[Symbol.dispose]();
   const stallMs = watchdog.longestStall;
   const engine = await workerHeapAfterGc(worker!);

@@ -1,4 +1,4 @@
-/** `serve` on the CPU, whose engine SIGUSR1 takes away for good: none is opened in its place. */
+/** `serve` on the CPU; after SIGUSR1 its engine fails and cannot be restarted. */
 
 import { openEngineWorker } from "../../../src/server/open_engine.ts";
 import { parseFlags } from "../../../src/settings/parse_flags.ts";
@@ -19,7 +19,9 @@ try {
   await serveWorker(flags, {
     openEngine: async (options, told) => {
       const state = await Promise.race([lost.promise, null]);
-      if (state !== null) throw new InferenceError("file_error", "There is no model any more");
+      if (state !== null) {
+        throw new InferenceError("file_error", "Cannot open the model: it was removed");
+      }
       const engine = await openEngineWorker(options, told);
       return Object.defineProperty(engine, "failed", { value: lost.promise });
     },

@@ -1,16 +1,16 @@
-/** What a worker of the tests says that it holds. */
+/** The heap usage that a test worker reports. */
 
 import type { ThreadMemory } from "../../../bench/collected.ts";
 
-/** The message of the line that tells it. */
+/** The `message` of the report. */
 export const LIVE_MEMORY_LABEL = "Held";
 
-/** A line of JSON on stderr. */
+/** The report, a line of JSON on stderr. */
 export interface LiveMemoryLine {
   message: typeof LIVE_MEMORY_LABEL;
-  /** By the thread of HTTP, and by that of the engine, without garbage. */
+  /** Usage of the HTTP thread and of the engine's thread, after garbage collection. */
   host: ThreadMemory;
   engine: ThreadMemory;
-  /** Milliseconds of the event loop's longest stall since the line before. */
+  /** The event loop's longest stall since the previous report, in milliseconds. */
   stallMs: number;
 }
