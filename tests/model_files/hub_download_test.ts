@@ -1,4 +1,4 @@
-/** Files from a hub to their folder, whatever happens on the way. */
+/** Downloads from a hub, including failures on the way. */
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -12,20 +12,20 @@ import { slowTest } from "../support/quick.ts";
 const REPO = "a/b";
 const FILE = "x.pth";
 const MB = 1_000_000;
-/** Bytes that are written at once. */
-const PIECE = 1 << 20;
+/** Bytes per write to disk. */
+const WRITE_BYTES = 1 << 20;
 
-interface Setting {
+interface Fixture {
   hub: FakeHub;
   folder: string;
-  /** Describes the file anew and downloads it. */
+  /** Fetches the description of the file and downloads it. */
   pull: (options?: Partial<HubHttpOptions>) => Promise<RemoteFile>;
-  /** The same, stopped when so many bytes have come, which is when the hub falls silent. */
-  stop: (bytes: number) => Promise<void>;
+  /** Starts a download and aborts it after `bytes` bytes, at which the hub stalls. */
+  abortAfter: (bytes: number) => Promise<void>;
   names: () => string[];
 }
 
-async function withHub(file: FakeFile, run: (setting: Setting) => Promise<void>): Promise<void> {
+async function withHub(file: FakeFile, run: (setting: Fixture) => Promise<void>): Promise<void> {
   const hub = new FakeHub({ [REPO]: { [FILE]: file } });
   const folder = await Deno.makeTempDir();
   const pull = async (
@@ -39,18 +39,18 @@ async function withHub(file: FakeFile, run: (setting: Setting) => Promise<void>)
     await downloadFile(http, remote, { folder, name: FILE, onProgress });
     return remote;
   };
-  const stop = async (bytes: number) => {
+  const abortAfter = async (bytes: number) => {
     const controller = new AbortController();
     hub.faults.set(FILE, [{ stallAfter: bytes }]);
-    // What was not enough for a piece is still to be written.
+    // A partial write buffer is flushed after the abort.
     const pulling = pull({ signal: controller.signal }, (done) => {
-      if (done > bytes - PIECE) controller.abort();
+      if (done > bytes - WRITE_BYTES) controller.abort();
     });
     await assert.rejects(pulling, { code: "cancelled" });
   };
   const names = () => [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
   try {
-    await run({ hub, folder, pull, stop, names });
+    await run({ hub, folder, pull, abortAfter, names });
   } finally {
     await hub.close();
     await Deno.remove(folder, { recursive: true });
@@ -87,7 +87,7 @@ slowTest("200 MB that are cut five times arrive whole, and no byte twice", async
   });
 });
 
-Deno.test("bytes of another hash leave nothing behind", async () => {
+Deno.test("a download with the wrong hash leaves no file", async () => {
   for (const size of [3 * MB, 10]) {
     const wrong = { content: madeUp(size), hash: "0".repeat(64) };
     await withHub(wrong, async ({ hub, pull, names }) => {
@@ -100,7 +100,7 @@ Deno.test("bytes of another hash leave nothing behind", async () => {
         return true;
       });
       assert.deepEqual(names(), []);
-      // The same after a resumption.
+      // The same after a resumed download.
       hub.faults.set(FILE, [{ cutAfter: size / 2 }]);
       await assert.rejects(pull(), DamagedDownload);
       assert.deepEqual(names(), []);
@@ -108,7 +108,7 @@ Deno.test("bytes of another hash leave nothing behind", async () => {
   }
 });
 
-Deno.test("small files are held against git's hash", async () => {
+Deno.test("small files are checked against their git hash", async () => {
   const content = madeUp(5000);
   await withHub({ content, large: false }, async ({ folder, pull }) => {
     assert.equal((await pull()).hash.algorithm, "git-sha1");
@@ -121,27 +121,27 @@ Deno.test("small files are held against git's hash", async () => {
   });
 });
 
-Deno.test("the token goes to the hub and to nobody else", async () => {
+Deno.test("the token is sent to the hub only", async () => {
   await withHub({ content: madeUp(3 * MB) }, async ({ hub, pull }) => {
     hub.faults.set(FILE, [{ cutAfter: MB }, { status: 403 }]);
     await pull({ token: hub.token });
-    const told = (origin: string) =>
+    const authorizations = (origin: string) =>
       new Set(hub.seen.filter((seen) => seen.origin === origin).map((s) => s.authorization));
-    assert.deepEqual(told("hub"), new Set([`Bearer ${hub.token}`]));
-    assert.deepEqual(told("cdn"), new Set([null]));
+    assert.deepEqual(authorizations("hub"), new Set([`Bearer ${hub.token}`]));
+    assert.deepEqual(authorizations("cdn"), new Set([null]));
   });
 });
 
-Deno.test("a mirror that passes on the hub's next page is asked for it itself", async () => {
-  const asked: string[] = [];
+Deno.test("a next-page link to the hub is resolved on the mirror", async () => {
+  const requests: string[] = [];
   const mirror = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, (request) => {
     const { pathname, search } = new URL(request.url);
-    asked.push(pathname + search);
+    requests.push(pathname + search);
     assert.equal(request.headers.get("authorization"), "Bearer hf_secret");
-    // Nothing of that name can be asked: the answer would be an error.
+    // This host does not exist, so following the link literally would fail.
     const link = `<https://hub.invalid/api/models/${REPO}/tree/main?cursor=2>; rel="next"`;
     const more: HeadersInit = search.includes("cursor") ? {} : { link };
-    return Response.json([{ type: "file", path: `${asked.length}.pth`, size: 1 }], {
+    return Response.json([{ type: "file", path: `${requests.length}.pth`, size: 1 }], {
       headers: more,
     });
   });
@@ -149,11 +149,11 @@ Deno.test("a mirror that passes on the hub's next page is asked for it itself", 
   const files = await new Repository(new HubHttp({ endpoint, token: "hf_secret" }), REPO).files();
   assert.deepEqual(files.map(({ path }) => path), ["1.pth", "2.pth"]);
   const tree = `/hf/api/models/${REPO}/tree/main`;
-  assert.deepEqual(asked, [`${tree}?recursive=true&expand=false`, `${tree}?cursor=2`]);
+  assert.deepEqual(requests, [`${tree}?recursive=true&expand=false`, `${tree}?cursor=2`]);
   await mirror.shutdown();
 });
 
-Deno.test("a hub that is busy or broken is asked again, when it says", async () => {
+Deno.test("a busy or failing hub is retried after its retry-after", async () => {
   await withHub({ content: madeUp(MB) }, async ({ hub, folder, pull }) => {
     const listing = `/api/models/${REPO}/tree/main`;
     hub.hubFaults.set(listing, [{ status: 503 }, { status: 429, headers: { "retry-after": "1" } }]);
@@ -175,7 +175,7 @@ Deno.test("a hub that is busy or broken is asked again, when it says", async () 
   });
 });
 
-Deno.test("a connection on which nothing comes counts as lost", async () => {
+Deno.test("a stalled connection times out and resumes", async () => {
   const content = madeUp(4 * MB);
   await withHub({ content }, async ({ hub, folder, pull }) => {
     hub.faults.set(FILE, [{ stallAfter: 3 * MB }]);
@@ -185,20 +185,20 @@ Deno.test("a connection on which nothing comes counts as lost", async () => {
   });
 });
 
-Deno.test("a stopped download goes on where it ended, unless the file is another one by then", async () => {
+Deno.test("an aborted download resumes unless the file has changed", async () => {
   const content = madeUp(6 * MB);
-  await withHub({ content }, async ({ hub, folder, pull, stop, names }) => {
-    await stop(4 * MB);
+  await withHub({ content }, async ({ hub, folder, pull, abortAfter, names }) => {
+    await abortAfter(4 * MB);
     const [part] = names();
     assert.match(part, /^x\.pth\.[0-9a-f]{12}\.part$/);
     const { size } = await Deno.stat(`${folder}/${part}`);
-    assert.ok(size > 4 * MB - PIECE, `${size}`);
+    assert.ok(size > 4 * MB - WRITE_BYTES, `${size}`);
     await pull();
     assert.equal(hub.fetches(FILE).at(-1)!.range, `bytes=${size}-`);
     await assertHolds(`${folder}/${FILE}`, content);
 
     await Deno.remove(`${folder}/${FILE}`);
-    await stop(4 * MB);
+    await abortAfter(4 * MB);
     const other = madeUp(6 * MB, 2);
     hub.add(REPO, { [FILE]: { content: other } });
     await pull();
@@ -208,7 +208,7 @@ Deno.test("a stopped download goes on where it ended, unless the file is another
   });
 });
 
-Deno.test("a file that changes between two requests is seen", async () => {
+Deno.test("a change of the file between two requests is detected", async () => {
   await withHub({ content: madeUp(3 * MB) }, async ({ hub, pull, names }) => {
     hub.faults.set(FILE, [{ stallAfter: 2 * MB }]);
     const pulling = pull({ idleTimeoutMs: 500 });
@@ -219,7 +219,7 @@ Deno.test("a file that changes between two requests is seen", async () => {
   });
 });
 
-Deno.test("a server that knows no ranges is asked for all of it", async () => {
+Deno.test("a server without range support restarts the download", async () => {
   const content = madeUp(3 * MB);
   await withHub({ content, noRanges: true }, async ({ hub, folder, pull }) => {
     hub.faults.set(FILE, [{ cutAfter: 2 * MB }]);
@@ -229,32 +229,32 @@ Deno.test("a server that knows no ranges is asked for all of it", async () => {
   });
 });
 
-Deno.test("a full disk is told", {
-  // Where there is no such device, there is no way to try it.
+Deno.test("a full disk is reported", {
+  // The test needs /dev/full.
   ignore: Deno.build.os !== "linux",
 }, async () => {
-  await withHub({ content: madeUp(3 * MB) }, async ({ pull, stop, names }) => {
-    await stop(2 * MB);
-    const kept = names();
+  await withHub({ content: madeUp(3 * MB) }, async ({ pull, abortAfter, names }) => {
+    await abortAfter(2 * MB);
+    const before = names();
     using full = await Deno.open("/dev/full", { write: true });
     const { write } = Deno.FsFile.prototype;
     Deno.FsFile.prototype.write = (bytes) => write.call(full, bytes);
     try {
       await assert.rejects(pull(), {
         code: "file_error",
-        message: /^Cannot write .*there is no room/,
+        message: /^Cannot write .*the disk is full/,
       });
     } finally {
       Deno.FsFile.prototype.write = write;
     }
-    assert.deepEqual(names(), kept);
+    assert.deepEqual(names(), before);
   });
 });
 
-Deno.test("no network is told soon", async () => {
-  const taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = taken.addr;
-  taken.close();
+Deno.test("an unreachable hub is reported", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  listener.close();
   const http = new HubHttp({ endpoint: `http://127.0.0.1:${port}` });
   await assert.rejects(new Repository(http, REPO).files(), {
     code: "hub_error",

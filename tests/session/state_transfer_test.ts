@@ -151,7 +151,7 @@ Deno.test("the state must match the model and be finite", async () => {
   const it = harness();
   const golden = await openFile();
   const cases: [state: Uint8Array, message: RegExp][] = [
-    [new Uint8Array(), /too few for any header/],
+    [new Uint8Array(), /too few for a header/],
     [encode(new Float32Array(6), { layers: 2 }), /6 numbers of shape 2 x 1 x 1, .* have 3 of/],
     [encode(new Float32Array(8), { width: 2, headSize: 2 }), /8 numbers of shape 1 x 2 x 2/],
     [encode(Float32Array.of(1, 2, NaN)), /number 2 is NaN, and must be finite/],

@@ -85,7 +85,7 @@ Deno.test("of an answer that is too large it is kept where its text is, and noth
     const again = await once(it, body, key);
     assert.equal(again.headers.get("x-state-id"), ids[0]);
     const error = await errorOf(again, 410, "answer_gone");
-    assert.match(error.message, new RegExp(`too large to keep.*${ids[0]}.*new key`));
+    assert.match(error.message, new RegExp(`too large to store.*${ids[0]}.*new key`));
     await errorOf(once(it, { ...body, seed: 1 }, key), 422, "idempotency_key_reused");
   }
   // One that is large and breaks off is done again, as one that is small.

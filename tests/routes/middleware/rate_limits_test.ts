@@ -22,8 +22,8 @@ Deno.test("requests beyond the bound get 429 in OpenAI's shape, and are taken wh
   const retryAfter = Number(refused.headers.get("retry-after"));
   assert.equal(
     error.message,
-    "Cannot take this request: a minute may have 2 requests of this key's tenant, and no more may " +
-      `come now; wait ${retryAfter} s`,
+    "Rate limit exceeded: 2 requests per minute for this key's tenant; " +
+      `retry in ${retryAfter} s`,
   );
   assert.deepEqual(told(refused, "requests"), ["2", "0", "1m1s"]);
   assert.deepEqual(told(refused, "tokens"), [null, null, null]);

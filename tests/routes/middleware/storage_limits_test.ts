@@ -34,7 +34,7 @@ Deno.test("a turn whose state would be one too many is refused before it runs, b
   const fork = await errorOf(chat(it, "ada", { n: 2 }), 403, "storage_limit_exceeded");
   assert.equal(
     fork.message,
-    "Cannot store more states: this key's tenant has 1 of 2 that it may have, and 2 would come; " +
+    "Cannot store 2 more states: this key's tenant has 1 of 2; " +
       "delete states (DELETE /v1/states/{id}), or send store: false",
   );
   assert.equal(fork.type, "invalid_request_error");
@@ -127,7 +127,7 @@ Deno.test("conversations are as many as states may be, and each one's turns coun
     ids.push((await made.json()).id);
   }
   const { message } = await errorOf(make(), 403, "storage_limit_exceeded");
-  assert.match(message, /^Cannot store more conversations: .* has 2 of 2 .*DELETE \/v1\/conv/);
+  assert.match(message, /^Cannot store 1 more conversations: .* has 2 of 2 .*DELETE \/v1\/conv/);
   const [conversation] = ids;
   for (let i = 0; i < 2; i++) await stateOf(chat(it, "ada", { conversation }));
   await errorOf(chat(it, "ada", { conversation }), 403, "storage_limit_exceeded");
@@ -151,8 +151,8 @@ Deno.test("bytes are those that states are told to have, and a new one takes the
   const { message } = await errorOf(chat(it, "ada"), 403, "storage_limit_exceeded");
   assert.ok(
     message.startsWith(
-      `Cannot store more bytes: this key's tenant has ${bytes} of ${bytes + stored - 1} that it ` +
-        `may have, and ${stored} would come; delete states`,
+      `Cannot store ${stored} more bytes: this key's tenant has ${bytes} of ` +
+        `${bytes + stored - 1}; delete states`,
     ),
     message,
   );

@@ -55,8 +55,8 @@ Deno.test("a prompt that the minute has no room for is refused before anything i
   assert.match(
     message,
     new RegExp(
-      `^Cannot read \\d+ tokens now: a minute may have 60 tokens of this key's tenant, and ` +
-        `${left} are left; wait ${retryAfter} s$`,
+      `^Rate limit exceeded: 60 tokens per minute for this key's tenant, ${left} left, ` +
+        `and the prompt has \\d+; retry in ${retryAfter} s$`,
     ),
   );
   assert.deepEqual(told(refused, "tokens").slice(0, 2), ["60", String(left)]);

@@ -91,7 +91,7 @@ Deno.test("a body has bounds of its own, whatever its client says of its length"
     413,
     "payload_too_large",
   );
-  assert.match(message, new RegExp(`has ${limit + 1} bytes, at most ${limit} are taken`));
+  assert.match(message, new RegExp(`has ${limit + 1} bytes; the maximum is ${limit} are taken`));
   let sent = 0;
   const endless = new ReadableStream({
     pull(controller) {

@@ -12,7 +12,7 @@ function worker(changes: Partial<WorkerStatus>): WorkerStatus {
 }
 
 Deno.test("a worker whose engine is opened again is not ready and says why, and starts as RunPod sees it", async () => {
-  const reason = "The GPU was lost: the engine is being opened again";
+  const reason = "The GPU was lost: the engine is restarting";
   const { app } = testApp({ worker: worker({ state: "rebuilding", reason }) });
   const ready = await app.request("/ready");
   assert.equal(ready.status, 503);
@@ -48,7 +48,7 @@ Deno.test("what is stored can be asked for though the engine is given up", async
 Deno.test("a worker is ready while its store is unreachable, and tells since when it is", async () => {
   const away: StoreStatus = {
     status: "unreachable",
-    problem: "it does not answer in time",
+    problem: "it does not respond in time",
     since: Date.UTC(2026, 0, 1),
   };
   const store = { kind: "server", last: () => away, probe: () => Promise.resolve(away) } as const;
@@ -59,7 +59,7 @@ Deno.test("a worker is ready while its store is unreachable, and tells since whe
     assert.deepEqual((await response.json()).store, {
       kind: "server",
       status: "unreachable",
-      problem: "it does not answer in time",
+      problem: "it does not respond in time",
       since: "2026-01-01T00:00:00.000Z",
     });
   }
