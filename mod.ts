@@ -17,7 +17,7 @@ export {
 export { DenoKvBackend } from "./src/store/backends/deno_kv.ts";
 export { Sessions, type SessionsOptions } from "./src/session/sessions.ts";
 export { TenantSessions, type TenantSessionsOptions } from "./src/session/tenant_sessions.ts";
-export type { ActiveTurns, TrackedTurn } from "./src/session/active_turns.ts";
+export type { ActiveTurns, TrackedTurn } from "./src/session/turn_handle.ts";
 export { KeyAuth, type KeyAuthOptions, type KeylessAccess } from "./src/access/key_auth.ts";
 export type { KeySource } from "./src/access/key_source.ts";
 export {
@@ -81,8 +81,7 @@ export type {
   Usage as TurnUsage,
 } from "./src/session/session_types.ts";
 export type { IdempotencyService } from "./src/session/idempotency_service.ts";
-export type { ItemStoreOptions } from "./src/session/conversation_items.ts";
-export type { ConversationService } from "./src/session/conversation_service.ts";
+export type { ConversationService, ItemStoreOptions } from "./src/session/conversation_service.ts";
 export type { TokenService } from "./src/session/token_service.ts";
 export type { StoreMonitor, StoreStatus, WorkerDetails, WorkerStatus } from "./routes/worker.ts";
 export type { Log } from "./routes/middleware/errors.ts";

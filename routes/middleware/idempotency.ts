@@ -68,9 +68,9 @@ export async function withIdempotency<T extends Response>(
   const key = c.req.header("idempotency-key");
   if (key === undefined || body.store === false) return await run(() => {});
   const route = `${c.req.method} ${c.req.path}`;
-  const claim = await sessions.idempotency.begin({ key, route, body: JSON.stringify(body) });
-  if ("given" in claim) {
-    const { status, headers, body } = claim.given;
+  const begun = await sessions.idempotency.begin({ key, route, body: JSON.stringify(body) });
+  if ("stored" in begun) {
+    const { status, headers, body } = begun.stored;
     c.header("idempotent-replayed", "true");
     return c.body(
       body as Uint8Array<ArrayBuffer>,
@@ -78,7 +78,7 @@ export async function withIdempotency<T extends Response>(
       headers,
     ) as Response as T;
   }
-  const recorder = new IdempotencyRecorder(c, claim.underway, options);
+  const recorder = new IdempotencyRecorder(c, begun.claim, options);
   let response: Response;
   try {
     response = await run((turns) => recorder.turns = turns);

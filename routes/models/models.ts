@@ -2,7 +2,7 @@
 
 import { z } from "@hono/zod-openapi";
 import { InferenceError } from "../../src/core/errors.ts";
-import { describeModel } from "../../src/session/model_description.ts";
+import { describeModel } from "../../src/session/stored_turn.ts";
 import type { SessionModel } from "../../src/session/session_types.ts";
 import { SESSION_ERRORS } from "../openapi/error_responses.ts";
 import { modelId } from "../openapi/ids_schema.ts";

@@ -116,7 +116,7 @@ export function stateRoutes({ sessions, body }: RouteOptions): ApiRoutes {
     .handle(getState, async (c) => {
       const ready = await sessions(c);
       const { after: skipped = 0, limit } = c.req.valid("query");
-      const page = { after: skipped - 1, limit, take: memoryLease(c).reserve };
+      const page = { after: skipped - 1, limit, reserve: memoryLease(c).reserve };
       return c.json(stateObject(await ready.describe(c.req.valid("param").id, page)), 200);
     })
     .handle(deleteState, async (c) => {

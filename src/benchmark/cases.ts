@@ -5,8 +5,7 @@
 
 import { NEUTRAL_SAMPLING } from "../core/sampling.ts";
 import type { Engine, SamplingEngine } from "../engine/engine.ts";
-import { StepController } from "../scheduler/step_controller.ts";
-import { StepCosts } from "../scheduler/step_costs.ts";
+import { StepController, StepCosts } from "../scheduler/step_controller.ts";
 
 /** Bounds of a decoding round without `--tokens`: whichever of the two is reached first. */
 const DEFAULT_DECODE = { tokens: 64, seconds: 2 };

@@ -1,7 +1,7 @@
 /** `state`: lists, shows, exports, imports and removes the states of a store. */
 
 import { readFile } from "node:fs/promises";
-import { describeState } from "../../session/state_description.ts";
+import { describeState } from "../../session/transcript.ts";
 import { exportState, importState } from "../../session/state_transfer.ts";
 import type { Backend } from "../../store/backends/backend.ts";
 import { collectAllGarbage, collectGarbage, GRACE_MS } from "../../store/states/gc.ts";

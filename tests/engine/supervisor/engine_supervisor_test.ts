@@ -71,7 +71,7 @@ slowTest(
         loaded++;
         return Promise.resolve(states[i]);
       };
-      const further = turnRequest(5, { state: { fairnessKey: key, load } });
+      const further = turnRequest(5, { state: { stateKey: key, load } });
       const { tokens } = await startTurn(fixture.scheduler, further).ended;
       assert.equal(loaded, 1);
       assert.deepEqual(tokens, (await runWithoutFaults(further)).tokens);
@@ -104,7 +104,7 @@ Deno.test("a state that yields NaN ends only its own turn", async () => {
   await using fixture = await supervisorCase();
   const other = startTurn(fixture.scheduler, turnRequest(6));
   const broken = turnRequest(2, {
-    state: { fairnessKey: null, load: () => Promise.resolve(state) },
+    state: { stateKey: null, load: () => Promise.resolve(state) },
   });
   await assert.rejects(startTurn(fixture.scheduler, broken).ended, (error) => {
     return error instanceof InferenceError && error.code === "numeric_fault";
@@ -118,7 +118,7 @@ Deno.test("a prefill-only turn with such a state fails as well", async () => {
   const state = (await runWithoutFaults(turnRequest(1))).state!.map((v) => Math.sign(v) * 3e38);
   await using fixture = await supervisorCase();
   const read = turnRequest(2, {
-    state: { fairnessKey: null, load: () => Promise.resolve(state) },
+    state: { stateKey: null, load: () => Promise.resolve(state) },
     maxTokens: 0,
   });
   await assert.rejects(fixture.scheduler.submit(read).finished, { code: "numeric_fault" });

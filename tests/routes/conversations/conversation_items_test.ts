@@ -159,7 +159,7 @@ Deno.test("invalid items are rejected with the field's name", async () => {
       400,
       "context_length_exceeded",
     );
-    assert.match(long.message, /^items: .* at most 50 may/);
+    assert.match(long.message, /^items: .* the limit is 50;/);
   }
   const missing = `/conversations/conv_${"0".repeat(48)}/items`;
   await errorOf(send(app, missing, { items: [user] }), 404, "conversation_not_found");

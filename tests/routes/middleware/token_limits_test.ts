@@ -142,7 +142,7 @@ Deno.test("a prompt above the per-request limit is rejected immediately with its
     assert.match(
       error.message,
       new RegExp(
-        `^${param}: the prompt has (more than )?\\d+ tokens, one request may have at most 20; send it `,
+        `^${param}: the prompt has (more than )?\\d+ tokens, the limit of a request is 20; send it `,
       ),
     );
   }
@@ -158,6 +158,6 @@ Deno.test("a prompt above the per-minute limit returns context_length_exceeded",
   const it = await limitedApp({ tokensPerMinute: 20 });
   const refused = chat(it, "ada", { messages: [{ role: "user", content: LONG }] });
   const { message } = await errorOf(refused, 400, "context_length_exceeded");
-  assert.match(message, /one request may have at most 20/);
+  assert.match(message, /the limit of a request is 20/);
   assert.equal(it.runner.works.length, 0);
 });

@@ -43,7 +43,7 @@ Deno.test("too many token ids are rejected", async () => {
     ] as const
   ) {
     const { message } = await errorOf(send(app, "tokenize", body), 400, "invalid_value");
-    assert.equal(message, `${param}: there are more than 65536 tokens; send it in parts`);
+    assert.equal(message, `${param}: the input has more than 65536 tokens; send it in parts`);
   }
 });
 

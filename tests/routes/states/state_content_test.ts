@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { Hono } from "hono";
-import { encodeSnapshot } from "../../../src/session/turn_snapshot.ts";
+import { encodeSnapshot } from "../../../src/session/stored_turn.ts";
 import { encodeState } from "../../../src/store/states/state_codec.ts";
 import { encodeStateFile } from "../../../src/store/states/state_file.ts";
 import { GOLDEN } from "../../support/golden_data.ts";
