@@ -1,6 +1,6 @@
 /** A client of the whole API that tallies what it sends, and how it is answered. */
 
-import type { ExpectedMetrics, ExpectedUsage, Finish } from "./expected_metrics.ts";
+import type { ExpectedMetrics, ExpectedUsage, FinishReason } from "./expected_metrics.ts";
 
 /** Replies are this long unless a request says otherwise, so that many fit into a few minutes. */
 const REPLY_TOKENS = 4;
@@ -14,7 +14,7 @@ const PATIENCE = 200;
 // deno-lint-ignore no-explicit-any -- answers of every route, and nobody is told of their types
 export type Json = any;
 
-export interface Sending {
+export interface SendOptions {
   /** As the worker's metrics call it; the path unless told. */
   route?: string;
   /** Sent as JSON, bytes and texts as they are. */
@@ -46,10 +46,10 @@ export class CountingClient {
   }
 
   /** Sends one request; the answer's body is JSON, events of a stream, bytes or text, as it is told. */
-  async send(method: string, path: string, sending: Sending = {}): Promise<Json> {
+  async send(method: string, path: string, sending: SendOptions = {}): Promise<Json> {
     const { route = path, status = 200, label = method } = sending;
     const response = await this.#fetch(method, path, sending);
-    this.#tally.answered(label, route, response.status);
+    this.#tally.countResponse(label, route, response.status);
     const type = response.headers.get("content-type") ?? "";
     const answer = type.startsWith("application/json")
       ? await response.json()
@@ -79,23 +79,23 @@ export class CountingClient {
     });
     const response = Array.isArray(answer) ? answer.at(-1).response : answer;
     const { usage, status } = response;
-    this.#tally.ended([status === "completed" ? "stop" : "length"], {
+    this.#tally.countTurns([status === "completed" ? "stop" : "length"], {
       prompt: usage.input_tokens,
       cached: usage.input_tokens_details.cached_tokens,
-      written: usage.output_tokens,
+      generated: usage.output_tokens,
     }, { stored: body.store ?? true });
     return response;
   }
 
   /** Asks for a reply without end, and leaves when it has begun. */
-  async leaveStream(content: string): Promise<void> {
+  async abortStream(content: string): Promise<void> {
     const messages = [{ role: "user", content }];
     const { count } = await this.send("POST", "/v1/tokenize", { body: { messages } });
     const leaving = new AbortController();
     const path = "/v1/chat/completions";
     const body = { messages, max_tokens: ENDLESS_TOKENS, logit_bias: this.#endless, stream: true };
     const response = await this.#fetch("POST", path, { body }, leaving.signal);
-    this.#tally.answered("POST", path, response.status);
+    this.#tally.countResponse("POST", path, response.status);
     const reader = response.body!.getReader();
     for (let events = 0; events < 3; events++) await reader.read();
     leaving.abort();
@@ -104,25 +104,25 @@ export class CountingClient {
   }
 
   /** Asks for a reply without end, and leaves while it is written. */
-  async leaveWhole(content: string): Promise<void> {
+  async abortCompletion(content: string): Promise<void> {
     const messages = [{ role: "user", content }];
     const path = "/v1/chat/completions";
     const body = { messages, max_tokens: ENDLESS_TOKENS, logit_bias: this.#endless };
     const gone = await this.#fetch("POST", path, { body }, AbortSignal.timeout(PATIENCE))
       .then(() => false, () => true);
     if (!gone) throw new Error(`a reply without end was whole within ${PATIENCE} ms`);
-    this.#tally.answered("POST", path, 499);
-    this.#tally.ended(["abort"], { prompt: 0, cached: 0, written: 0 }, { stored: false });
+    this.#tally.countResponse("POST", path, 499);
+    this.#tally.countTurns(["abort"], { prompt: 0, cached: 0, generated: 0 }, { stored: false });
   }
 
   /** Sees what became of the replies that were left. To be called when nothing is under way. */
-  async tallyLeft(): Promise<void> {
+  async countAborted(): Promise<void> {
     for (const { stateId, promptTokens } of this.#left.splice(0)) {
       const { tokens, pending_tokens } = await this.send("GET", `/v1/states/${stateId}`, {
         route: "/v1/states/{id}",
       });
       const written = tokens + pending_tokens - promptTokens;
-      this.#tally.ended(["abort"], { prompt: promptTokens, cached: 0, written }, { stored: true });
+      this.#tally.countTurns(["abort"], { prompt: promptTokens, cached: 0, generated: written }, { stored: true });
     }
   }
 
@@ -143,14 +143,14 @@ export class CountingClient {
     });
     const chunks: Json[] = Array.isArray(answer) ? answer : [answer];
     const choices: Json[] = chunks.flatMap((chunk) => chunk.choices);
-    const finishes: Finish[] = choices.flatMap(({ finish_reason }) => finish_reason ?? []);
+    const finishes: FinishReason[] = choices.flatMap(({ finish_reason }) => finish_reason ?? []);
     const { state_id, usage } = chunks.at(-1);
-    this.#tally.ended(finishes, usageOf(usage), { stored: true });
+    this.#tally.countTurns(finishes, usageOf(usage), { stored: true });
     const text = choices.filter(({ index }) => index === 0).map(textOf).join("");
     return { stateId: state_id as string, text };
   }
 
-  #fetch(method: string, path: string, sending: Sending, signal?: AbortSignal): Promise<Response> {
+  #fetch(method: string, path: string, sending: SendOptions, signal?: AbortSignal): Promise<Response> {
     const { body, headers = {} } = sending;
     const asIs = typeof body === "string" || body instanceof Uint8Array;
     return fetch(this.#url + path, {
@@ -169,7 +169,7 @@ function usageOf(usage: Json): ExpectedUsage {
   return {
     prompt: usage.prompt_tokens,
     cached: usage.prompt_tokens_details.cached_tokens,
-    written: usage.completion_tokens,
+    generated: usage.completion_tokens,
   };
 }
 

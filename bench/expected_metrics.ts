@@ -4,7 +4,8 @@
 const KNOWN = new RegExp(
   "^rwkv:(" + [
     "http_request_duration_seconds_count",
-    "request_(success|failure|refused)_total",
+    "request_(success|failure)_total",
+    "queue_rejections_total",
     "(prompt|cached_prompt|generation)_tokens_total",
     "e2e_request_latency_seconds_count",
     "state_save_(seconds_count|failures_total)",
@@ -17,33 +18,33 @@ const KNOWN = new RegExp(
 export interface ExpectedUsage {
   prompt: number;
   cached: number;
-  written: number;
+  generated: number;
 }
 
-export type Finish = "stop" | "length" | "abort";
+export type FinishReason = "stop" | "length" | "abort";
 
 export class ExpectedMetrics {
   /** Requests sent. */
   requests = 0;
   readonly #answers = new Map<string, number>();
-  readonly #turns: Record<Finish, number> = { stop: 0, length: 0, abort: 0 };
-  readonly #tokens: ExpectedUsage = { prompt: 0, cached: 0, written: 0 };
+  readonly #turns: Record<FinishReason, number> = { stop: 0, length: 0, abort: 0 };
+  readonly #tokens: ExpectedUsage = { prompt: 0, cached: 0, generated: 0 };
   #stored = 0;
 
   /** A request was answered. */
-  answered(method: string, route: string, status: number): void {
+  countResponse(method: string, route: string, status: number): void {
     this.requests++;
     const labels = `method="${method}",route="${route}",status="${status}"`;
     this.#answers.set(labels, (this.#answers.get(labels) ?? 0) + 1);
   }
 
   /** A turn has ended for each of `finishes`; all have one usage. */
-  ended(finishes: readonly Finish[], usage: ExpectedUsage, { stored }: { stored: boolean }): void {
+  countTurns(finishes: readonly FinishReason[], usage: ExpectedUsage, { stored }: { stored: boolean }): void {
     for (const finish of finishes) this.#turns[finish]++;
     if (stored) this.#stored += finishes.length;
     this.#tokens.prompt += usage.prompt;
     this.#tokens.cached += usage.cached;
-    this.#tokens.written += usage.written;
+    this.#tokens.generated += usage.generated;
   }
 
   /** What the worker's metrics must be when nothing is under way. */
@@ -60,7 +61,7 @@ export class ExpectedMetrics {
       ["rwkv:queue_rejections_total", 0],
       ["rwkv:prompt_tokens_total", this.#tokens.prompt],
       ["rwkv:cached_prompt_tokens_total", this.#tokens.cached],
-      ["rwkv:generation_tokens_total", this.#tokens.written],
+      ["rwkv:generation_tokens_total", this.#tokens.generated],
       ["rwkv:e2e_request_latency_seconds_count", stop + length + abort],
       ["rwkv:state_save_seconds_count", this.#stored],
       ["rwkv:state_save_failures_total", 0],

@@ -13,7 +13,7 @@ import { parseArgs } from "node:util";
 import { decode, startSlots, summarize } from "../src/benchmark/cases.ts";
 import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
 import { localWorker } from "./local_worker.ts";
-import { ask, endingBans } from "./stream_client.ts";
+import { streamChat, stopTokenBans } from "./stream_client.ts";
 import { number } from "../src/settings/flags.ts";
 import { MODEL_FLAGS } from "../src/settings/settings.ts";
 
@@ -30,7 +30,7 @@ const tokens = number(flags, "tokens", { min: 2, max: 1e5, integer: true }) ?? 2
 const rounds = number(flags, "rounds", { min: 1, max: 1000, integer: true }) ?? 5;
 
 const { engine, modelId, url, exit } = await localWorker(flags);
-const bans = endingBans(await modelTokenizer(await findModel(flags)));
+const bans = stopTokenBans(await modelTokenizer(await findModel(flags)));
 
 const rows: Record<string, string | number>[] = [];
 for (const batch of flags.batch.split(",").map(Number)) {
@@ -71,7 +71,7 @@ async function engineRate(batch: number): Promise<number> {
 
 async function httpRate(batch: number): Promise<number> {
   const answers = await Promise.all(Array.from({ length: batch }, (_, i) =>
-    ask(url, {
+    streamChat(url, {
       messages: [{ role: "user", content: `Tell me story number ${i}.` }],
       max_tokens: tokens,
       temperature: 0,

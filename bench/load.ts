@@ -10,7 +10,7 @@ import { parseArgs } from "node:util";
 import { roundToFourDigits } from "../src/benchmark/cases.ts";
 import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
 import { localWorker } from "./local_worker.ts";
-import { type Answer, type Ask, ask, endingBans, words } from "./stream_client.ts";
+import { type StreamedReply, type ChatRequest, streamChat, stopTokenBans, randomWords } from "./stream_client.ts";
 import { number } from "../src/settings/flags.ts";
 import { MODEL_FLAGS } from "../src/settings/settings.ts";
 
@@ -36,19 +36,19 @@ const clients = number(flags, "clients", { min: 1, max: 1000, integer: true }) ?
 const seconds = number(flags, "seconds", { min: 1, max: 3600 }) ?? 60;
 const worker = await localWorker(flags);
 const tokenizer = await modelTokenizer(await findModel(flags));
-const bans = endingBans(tokenizer);
+const bans = stopTokenBans(tokenizer);
 const checks: { what: string; figure: string; holds: boolean }[] = [];
 
 const say = (text: string) => console.error(text);
 say(`${ASKS} replies alone`);
-const asks = Array.from({ length: ASKS }, (_, i): Ask => ({
-  messages: [{ role: "user", content: words(tokenizer, PROMPTS[i % PROMPTS.length], i) }],
+const asks = Array.from({ length: ASKS }, (_, i): ChatRequest => ({
+  messages: [{ role: "user", content: randomWords(tokenizer, PROMPTS[i % PROMPTS.length], i) }],
   max_tokens: REPLIES[i % REPLIES.length],
   temperature: i % 2,
   seed: i,
 }));
 const alone: string[] = [];
-for (const body of asks) alone.push((await ask(worker.url, body)).text);
+for (const body of asks) alone.push((await streamChat(worker.url, body)).text);
 
 say(`${clients} clients for ${seconds} s`);
 await mixedLoad();
@@ -83,13 +83,13 @@ async function mixedLoad(): Promise<void> {
     let tokens = 0;
     const start = performance.now();
     for (; performance.now() < until; i = (i + 1) % ASKS) {
-      const answer = await ask(worker.url, asks[i]);
+      const answer = await streamChat(worker.url, asks[i]);
       if (BUSY.includes(answer.status)) {
         busy++;
         await new Promise((resolve) => setTimeout(resolve, 1000));
         continue;
       }
-      if (answer.status !== 200 || answer.finish === null) {
+      if (answer.status !== 200 || answer.finishReason === null) {
         failed++;
         continue;
       }
@@ -121,7 +121,7 @@ async function throughput(): Promise<void> {
   const rate = async (count: number) => {
     const start = performance.now();
     const answers = await Promise.all(
-      Array.from({ length: count }, (_, i) => ask(worker.url, writingAsk(i, 256))),
+      Array.from({ length: count }, (_, i) => streamChat(worker.url, writingAsk(i, 256))),
     );
     const tokens = answers.reduce((sum, answer) => sum + answer.completionTokens, 0);
     return tokens / (performance.now() - start) * 1000;
@@ -143,11 +143,11 @@ async function throughput(): Promise<void> {
 }
 
 async function longPrompt(): Promise<void> {
-  const streams = Array.from({ length: 8 }, (_, i) => ask(worker.url, writingAsk(i, 900)));
+  const streams = Array.from({ length: 8 }, (_, i) => streamChat(worker.url, writingAsk(i, 900)));
   await new Promise((resolve) => setTimeout(resolve, 2000));
   const from = performance.now();
-  const content = words(tokenizer, 4000, 99);
-  const long = await ask(worker.url, {
+  const content = randomWords(tokenizer, 4000, 99);
+  const long = await streamChat(worker.url, {
     messages: [{ role: "user", content }],
     max_tokens: 1,
     temperature: 0,
@@ -180,7 +180,7 @@ async function leavers(): Promise<void> {
     await Promise.all(Array.from({ length: 64 }, async () => {
       while (left-- > 0) {
         const signal = AbortSignal.timeout(Math.floor(400 * chance()));
-        await ask(worker.url, asks[left % ASKS], signal).catch(() => {});
+        await streamChat(worker.url, asks[left % ASKS], signal).catch(() => {});
       }
     }));
     await worker.idle();
@@ -208,7 +208,7 @@ async function leavers(): Promise<void> {
     `${roundToFourDigits(after / 1e6)} MB, ${roundToFourDigits(before / 1e6)} MB`,
     after <= 1.05 * before,
   );
-  const answer = await ask(worker.url, asks[0]);
+  const answer = await streamChat(worker.url, asks[0]);
   check(
     "the next reply",
     answer.text === alone[0] ? "as alone" : "differs",
@@ -217,9 +217,9 @@ async function leavers(): Promise<void> {
 }
 
 /** Asks for a reply of exactly `tokens` tokens: nothing that ends one may be written. */
-function writingAsk(i: number, tokens: number): Ask {
+function writingAsk(i: number, tokens: number): ChatRequest {
   return {
-    messages: [{ role: "user", content: words(tokenizer, 12, i) }],
+    messages: [{ role: "user", content: randomWords(tokenizer, 12, i) }],
     max_tokens: tokens,
     temperature: 1,
     seed: i,
@@ -228,7 +228,7 @@ function writingAsk(i: number, tokens: number): Ask {
 }
 
 /** Milliseconds between texts of a stream. */
-function gapsOf({ times }: Answer, within = (_: number) => true): number[] {
+function gapsOf({ times }: StreamedReply, within = (_: number) => true): number[] {
   return times.slice(1).flatMap((time, i) =>
     within(time) && within(times[i]) ? [time - times[i]] : []
   );

@@ -1,17 +1,17 @@
 /** A worker in a process of its own, looked at from outside: its memory, descriptors and log. */
 
-import { V8_FLAGS } from "./collected.ts";
-import type { HeldMemory } from "./memory_worker.ts";
+import { V8_FLAGS } from "./heap_usage.ts";
+import type { WorkerMemory } from "./memory_worker.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
 
 /** What a worker has written on stderr. */
-export interface WrittenLog {
+export interface LogSummary {
   /** Of the lines that tell of a request. */
   requests: number;
   bytes: number;
   /** All other lines since the worker was ready. */
-  others: string[];
+  otherLines: string[];
 }
 
 /** Starts `serve` on a free port, with `args` besides; resolves when it is ready. */
@@ -23,7 +23,7 @@ export async function measuredWorker(args: readonly string[]) {
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-  const log: WrittenLog = { requests: 0, bytes: 0, others: [] };
+  const log: LogSummary = { requests: 0, bytes: 0, otherLines: [] };
   const ready = Promise.withResolvers<string>();
   const reading = (async () => {
     let url = "", isReady = false;
@@ -33,7 +33,7 @@ export async function measuredWorker(args: readonly string[]) {
         log.requests++;
         log.bytes += line.length + 1;
       } else if (isReady) {
-        log.others.push(line);
+        log.otherLines.push(line);
       } else if (line.includes('"message":"Ready"')) {
         isReady = true;
         ready.resolve(url.replace("localhost", "127.0.0.1"));
@@ -49,8 +49,8 @@ export async function measuredWorker(args: readonly string[]) {
     url,
     log,
     /** After collections of garbage; the least of a few looks. */
-    memory: async (): Promise<HeldMemory> => {
-      const seen: HeldMemory[] = [];
+    memory: async (): Promise<WorkerMemory> => {
+      const seen: WorkerMemory[] = [];
       for (let i = 0; i < 3; i++) {
         child.kill("SIGUSR2");
         const { value } = await answers.next();

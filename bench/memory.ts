@@ -12,8 +12,8 @@ import { parseArgs } from "node:util";
 import { roundToFourDigits } from "../src/benchmark/cases.ts";
 import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
 import { measuredWorker } from "./measured_worker.ts";
-import { TALKS } from "./request_mix.ts";
-import { endingBans } from "./stream_client.ts";
+import { SCENARIOS } from "./request_mix.ts";
+import { stopTokenBans } from "./stream_client.ts";
 import { CountingClient } from "./counting_client.ts";
 import { differences, ExpectedMetrics } from "./expected_metrics.ts";
 import { number } from "../src/settings/flags.ts";
@@ -60,7 +60,7 @@ const worker = await measuredWorker([
   String(STATE_CACHE),
 ]);
 const tally = new ExpectedMetrics();
-const bans = endingBans(await modelTokenizer(await findModel(flags)));
+const bans = stopTokenBans(await modelTokenizer(await findModel(flags)));
 const client = new CountingClient(worker.url, tally, bans);
 const failures: string[] = [];
 const checks: { what: string; figure: string; holds: boolean }[] = [];
@@ -84,7 +84,7 @@ await Deno.remove(folder, { recursive: true });
 const [first, last] = [looks[0], looks[looks.length - 1]];
 const { log } = worker;
 const bytesPerRequest = log.bytes / log.requests;
-const others = log.others.filter((line) => !/"message":"(Stopping|Stopped)"/.test(line));
+const others = log.otherLines.filter((line) => !/"message":"(Stopping|Stopped)"/.test(line));
 check("answers other than they must be", listed(failures), failures.length === 0);
 for (const [name, what] of Object.entries(HELD)) {
   const [before, after] = [first, last].map((held) => held[name as keyof typeof HELD]);
@@ -137,7 +137,7 @@ async function load(until: number): Promise<void> {
     while (tally.requests < until) {
       const talk = talks++;
       try {
-        await TALKS[talk % TALKS.length](client, `guest${talk}`);
+        await SCENARIOS[talk % SCENARIOS.length](client, `guest${talk}`);
       } catch (error) {
         failures.push(error instanceof Error ? error.message : String(error));
       }
@@ -153,7 +153,7 @@ async function look() {
     if (!busy) break;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  await client.tallyLeft();
+  await client.countAborted();
   client.disconnect();
   const { rss, host, engine } = await worker.memory();
   const descriptors = worker.descriptors();

@@ -1,9 +1,9 @@
 /** The engine's Worker, with an ear for who asks what it holds: a message that is a port. */
 
-import { answersCollected } from "./collected.ts";
+import { replyWithHeapUsage } from "./heap_usage.ts";
 
 self.addEventListener("message", (event) => {
-  if (answersCollected(event as MessageEvent)) event.stopImmediatePropagation();
+  if (replyWithHeapUsage(event as MessageEvent)) event.stopImmediatePropagation();
 });
 
 // After the listener, which so hears first.

@@ -6,10 +6,10 @@
 import { serveWorker } from "../src/server/serve.ts";
 import { parseFlags } from "../src/settings/parse_flags.ts";
 import { SERVE_FLAGS } from "../src/settings/settings.ts";
-import { heapAfterGc, type ThreadMemory, workerHeapAfterGc } from "./collected.ts";
+import { heapAfterGc, type ThreadMemory, workerHeapAfterGc } from "./heap_usage.ts";
 
 /** Bytes that the process holds. */
-export interface HeldMemory {
+export interface WorkerMemory {
   /** Resident. */
   rss: number;
   /** By the thread of HTTP, and by that of the engine. */
@@ -27,7 +27,7 @@ globalThis.Worker = class extends Worker {
 };
 
 Deno.addSignalListener("SIGUSR2", async () => {
-  const held: HeldMemory = {
+  const held: WorkerMemory = {
     engine: await workerHeapAfterGc(engine),
     host: await heapAfterGc(),
     rss: Deno.memoryUsage().rss,

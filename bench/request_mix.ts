@@ -108,8 +108,8 @@ const forms: Talk = async (client, name) => {
 };
 
 const leavers: Talk = async (client, name) => {
-  await client.leaveStream(`Tell ${name}`);
-  await client.leaveWhole(`Tell ${name}`);
+  await client.abortStream(`Tell ${name}`);
+  await client.abortCompletion(`Tell ${name}`);
 };
 
 /** Requests that are refused. */
@@ -130,7 +130,7 @@ const refused: Talk = async (client, name) => {
 };
 
 /** All kinds; clients take them in turn. */
-export const TALKS: readonly Talk[] = [
+export const SCENARIOS: readonly Talk[] = [
   chat,
   wholeHistory,
   completions,

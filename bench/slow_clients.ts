@@ -10,8 +10,8 @@
 import { parseArgs } from "node:util";
 import { summarize } from "../src/benchmark/cases.ts";
 import { localWorker } from "./local_worker.ts";
-import type { HoldRequest } from "./slow_connections.ts";
-import { ask } from "./stream_client.ts";
+import type { OpenConnections } from "./slow_connections.ts";
+import { streamChat } from "./stream_client.ts";
 import { number } from "../src/settings/flags.ts";
 import { MODEL_FLAGS } from "../src/settings/settings.ts";
 
@@ -40,7 +40,7 @@ const holder = new Worker(new URL("./slow_connections.ts", import.meta.url), { t
 async function hold(count: number): Promise<number> {
   const { promise, resolve } = Promise.withResolvers<number>();
   holder.onmessage = ({ data }: MessageEvent<number>) => resolve(data);
-  holder.postMessage({ port: Number(new URL(url).port), connections: count } satisfies HoldRequest);
+  holder.postMessage({ port: Number(new URL(url).port), connections: count } satisfies OpenConnections);
   return await promise;
 }
 
@@ -51,7 +51,7 @@ async function timeRequests(): Promise<number[]> {
   await Promise.all(Array.from({ length: CLIENTS }, async () => {
     while (left-- > 0) {
       const start = performance.now();
-      const { status, finish } = await ask(url, {
+      const { status, finishReason: finish } = await streamChat(url, {
         messages: [{ role: "user", content: "Hi, my name is Ada." }],
         max_tokens: 4,
         temperature: 0,

@@ -6,7 +6,7 @@
  */
 
 /** What `slow_clients.ts` sends: where to, and how many; none closes them. */
-export interface HoldRequest {
+export interface OpenConnections {
   port: number;
   connections: number;
 }
@@ -27,7 +27,7 @@ const encoder = new TextEncoder();
 let generation = 0;
 const held = new Set<Deno.Conn>();
 
-self.onmessage = async ({ data }: MessageEvent<HoldRequest>) => {
+self.onmessage = async ({ data }: MessageEvent<OpenConnections>) => {
   const own = ++generation;
   for (const connection of held) close(connection);
   for (let first = 0; first < data.connections; first += BATCH) {

@@ -30,7 +30,7 @@ async function slowestPing(): Promise<number> {
 
 const rows: { request: string; status: number; seconds: number; ping_ms: number }[] = [];
 
-async function measure({ name, path, method = "POST", body, next }: WorstRequest): Promise<void> {
+async function measure({ name, path, method = "POST", body, followUps: next }: WorstRequest): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 200));
   await slowestPing();
   const start = performance.now();

@@ -16,7 +16,7 @@ import {
 import type { Tokenizer } from "../src/tokenizer/tokenizer.ts";
 
 /** Tokens by which each conversation goes on. */
-export const CONTINUED = 100;
+export const CONTINUATION_TOKENS = 100;
 
 /** Tokens after which a conversation of many turns is stored. */
 export const STORED_EVERY = 16;
@@ -25,8 +25,8 @@ export const STORED_EVERY = 16;
 const REPLY = 64;
 
 /** "once": where the continuation starts; "often": every few tokens, from the first one on. */
-export const OCCASIONS = ["once", "often"] as const;
-export type StoreTime = typeof OCCASIONS[number];
+export const STORE_TIMES = ["once", "often"] as const;
+export type StoreTime = typeof STORE_TIMES[number];
 
 export interface Cost {
   codec: StateCodec;
@@ -67,7 +67,7 @@ export async function stateCosts(
   },
 ): Promise<Cost[]> {
   const costs = STATE_CODECS.flatMap((codec) =>
-    OCCASIONS.map((stored): Cost => ({
+    STORE_TIMES.map((stored): Cost => ({
       codec,
       stored,
       bytes: 0,
@@ -83,7 +83,7 @@ export async function stateCosts(
     for (const cost of costs) await addCost(cost, engine, continued);
     onProgress(i + 1);
   }
-  const tokens = conversations.length * CONTINUED;
+  const tokens = conversations.length * CONTINUATION_TOKENS;
   return costs.map((cost) => ({ ...cost, kl_mean: cost.kl_mean / tokens }));
 }
 
@@ -122,10 +122,10 @@ async function goOn(engine: Engine, told: readonly number[]): Promise<Continued>
   const state = await engine.readState(0);
   const fed = told.slice(-1);
   const predicted: Float64Array[] = [];
-  for (let i = 0; i < CONTINUED; i++) {
+  for (let i = 0; i < CONTINUATION_TOKENS; i++) {
     const logits = await prefill(engine, [fed[i]], { slot: 0, logits: "last" });
     predicted.push(logSoftmax(logits));
-    if (i < CONTINUED - 1) fed.push(argmax(logits));
+    if (i < CONTINUATION_TOKENS - 1) fed.push(argmax(logits));
   }
   return { absorbed, state, fed, predicted };
 }

@@ -14,7 +14,7 @@ import { currentCommit } from "../src/benchmark/commit.ts";
 import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
 import { engineOptions, openEngine } from "../src/server/open_engine.ts";
 import { heldOut } from "../tests/demo/held_out.ts";
-import { CONTINUED, type Cost, OCCASIONS, stateCosts, STORED_EVERY } from "./state_quality.ts";
+import { CONTINUATION_TOKENS, type Cost, STORE_TIMES, stateCosts, STORED_EVERY } from "./state_quality.ts";
 import { type Speed, stateSpeeds } from "./state_speed.ts";
 import { number } from "../src/settings/flags.ts";
 import { MODEL_FLAGS } from "../src/settings/settings.ts";
@@ -31,7 +31,7 @@ const { values: flags } = parseArgs({
   },
 });
 const all = await heldOut();
-const most = all.length * CONTINUED;
+const most = all.length * CONTINUATION_TOKENS;
 const tokens = number(flags, "tokens", { min: 1, max: most, integer: true }) ?? 10_000;
 const rounds = number(flags, "rounds", { min: 1, max: 1000, integer: true }) ?? 9;
 
@@ -41,7 +41,7 @@ const files = await findModel(flags);
 const tokenizer = await modelTokenizer(files);
 const engine = await openEngine(engineOptions(flags, files, { slots: 1, maxStepTokens: 128 }));
 if (engine.info.selection?.warning) console.error(engine.info.selection.warning);
-const count = Math.ceil(tokens / CONTINUED);
+const count = Math.ceil(tokens / CONTINUATION_TOKENS);
 // From all over the set, whose parts differ.
 const conversations = Array.from(
   { length: count },
@@ -63,20 +63,20 @@ if (flags.json) {
     quant,
     commit: await currentCommit(),
     conversations: count,
-    tokens: count * CONTINUED,
+    tokens: count * CONTINUATION_TOKENS,
     often: STORED_EVERY,
     costs,
-    smallest: Object.fromEntries(OCCASIONS.map((stored) => [stored, smallest(stored)])),
+    smallest: Object.fromEntries(STORE_TIMES.map((stored) => [stored, smallest(stored)])),
     speeds,
   }));
 } else {
-  console.log(`${files.id} as ${quant} on ${adapter}: ${count * CONTINUED} tokens\n`);
+  console.log(`${files.id} as ${quant} on ${adapter}: ${count * CONTINUATION_TOKENS} tokens\n`);
   console.log(
     "| stored | codec | bytes | mean KL | worst KL | argmax differs | by a lead of | continuations differ |",
   );
   console.log("|---|---|---|---|---|---|---|---|");
   for (const cost of costs) console.log(costRow(cost));
-  for (const stored of OCCASIONS) {
+  for (const stored of STORE_TIMES) {
     console.log(`\nsmallest that is good enough, stored ${stored}: ${smallest(stored)}`);
   }
   console.log("\n| shape | codec | bytes | encode, MB/s | decode, MB/s |");

@@ -5,7 +5,7 @@ import type { Tokenizer } from "../src/tokenizer/tokenizer.ts";
 const NEWLINE = 10;
 
 /** The body of a request, but for what makes it a stream. */
-export interface Ask {
+export interface ChatRequest {
   messages: { role: "user"; content: string }[];
   max_tokens: number;
   temperature: number;
@@ -14,23 +14,23 @@ export interface Ask {
   state_id?: string | null;
 }
 
-export interface Answer {
+export interface StreamedReply {
   status: number;
   text: string;
-  finish: string | null;
+  finishReason: string | null;
   promptTokens: number;
   completionTokens: number;
   /** Milliseconds of the request, and of each event with text. */
-  asked: number;
+  requestedAt: number;
   times: number[];
   /** When its last byte had come. */
-  ended: number;
+  endedAt: number;
   /** What the next turn goes on from. */
   stateId: string | null;
 }
 
 /** A logit bias that bans whatever ends a reply, or might: end of text, newlines. */
-export function endingBans(tokenizer: Tokenizer): Record<string, number> {
+export function stopTokenBans(tokenizer: Tokenizer): Record<string, number> {
   const ids = Array.from({ length: tokenizer.size }, (_, id) => id).filter((id) =>
     id === tokenizer.endOfText || tokenizer.tokenBytes(id)?.includes(NEWLINE)
   );
@@ -38,16 +38,16 @@ export function endingBans(tokenizer: Tokenizer): Record<string, number> {
 }
 
 /** Asks once; a stream that breaks off has no `finish`. */
-export async function ask(url: string, body: Ask, signal?: AbortSignal): Promise<Answer> {
-  const answer: Answer = {
+export async function streamChat(url: string, body: ChatRequest, signal?: AbortSignal): Promise<StreamedReply> {
+  const answer: StreamedReply = {
     status: 0,
     text: "",
-    finish: null,
+    finishReason: null,
     promptTokens: 0,
     completionTokens: 0,
-    asked: performance.now(),
+    requestedAt: performance.now(),
     times: [],
-    ended: 0,
+    endedAt: 0,
     stateId: null,
   };
   const response = await fetch(`${url}/v1/chat/completions`, {
@@ -59,7 +59,7 @@ export async function ask(url: string, body: Ask, signal?: AbortSignal): Promise
   answer.status = response.status;
   if (!response.ok) {
     await response.body?.cancel();
-    answer.ended = performance.now();
+    answer.endedAt = performance.now();
     return answer;
   }
   let rest = "";
@@ -69,12 +69,12 @@ export async function ask(url: string, body: Ask, signal?: AbortSignal): Promise
     rest = events.pop()!;
     for (const event of events) take(answer, event.replace(/^data: /, ""));
   }
-  answer.ended = performance.now();
+  answer.endedAt = performance.now();
   return answer;
 }
 
 /** About `tokens` tokens of text: words of the vocabulary, others for another seed. */
-export function words(tokenizer: Tokenizer, tokens: number, seed: number): string {
+export function randomWords(tokenizer: Tokenizer, tokens: number, seed: number): string {
   const all = Array.from({ length: tokenizer.size }, (_, id) => tokenizer.tokenBytes(id))
     .map((bytes) => new TextDecoder().decode(bytes))
     .filter((text) => /^ [a-z]+$/.test(text));
@@ -83,7 +83,7 @@ export function words(tokenizer: Tokenizer, tokens: number, seed: number): strin
     .join("").trim();
 }
 
-function take(answer: Answer, data: string): void {
+function take(answer: StreamedReply, data: string): void {
   if (data === "[DONE]") return;
   const { choices = [], usage, state_id } = JSON.parse(data);
   answer.stateId = state_id ?? answer.stateId;
@@ -97,5 +97,5 @@ function take(answer: Answer, data: string): void {
     answer.text += choice.delta.content;
     answer.times.push(performance.now());
   }
-  answer.finish = choice.finish_reason ?? answer.finish;
+  answer.finishReason = choice.finish_reason ?? answer.finishReason;
 }

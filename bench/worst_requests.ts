@@ -10,7 +10,7 @@ export interface WorstRequest {
   body?: string | Uint8Array<ArrayBuffer>;
   /** Sent after it, by what it answered. */
   // deno-lint-ignore no-explicit-any
-  next?: (answer: any) => WorstRequest[];
+  followUps?: (answer: any) => WorstRequest[];
 }
 
 /** Bytes of a JSON body: a little less than the default limit. */
@@ -142,7 +142,7 @@ async function importRequests(fingerprint: string): Promise<WorstRequest[]> {
       name,
       path: "/v1/states",
       body,
-      next: ({ id }) => [
+      followUps: ({ id }) => [
         { name: `${name}: describe`, method: "GET", path: `/v1/states/${id}` },
         { name: `${name}: last page`, method: "GET", path: `/v1/states/${id}?limit=2` },
         { name: `${name}: export`, method: "GET", path: `/v1/states/${id}/content` },
@@ -161,7 +161,7 @@ async function importRequests(fingerprint: string): Promise<WorstRequest[]> {
           name: `${name}: conversation`,
           path: "/v1/conversations",
           body: JSON.stringify({ state_id: id }),
-          next: ({ id }) => [
+          followUps: ({ id }) => [
             { name: `${name}: items`, method: "GET", path: `/v1/conversations/${id}/items` },
           ],
         },

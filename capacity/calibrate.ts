@@ -1,7 +1,7 @@
 /** How fast real workers are, as a client sees it: what a simulation of them has to know. */
 
 import { summarize } from "../src/benchmark/cases.ts";
-import type { Answer } from "../bench/stream_client.ts";
+import type { StreamedReply } from "../bench/stream_client.ts";
 import { type Distribution, meanOf } from "./distribution.ts";
 import type { RealClient } from "./real_clients.ts";
 import type { SpeedProfile } from "./speed_profile.ts";
@@ -46,14 +46,14 @@ export async function calibrate(
     cores.push(together.reduce((sum, rate) => sum + rate, 0) / alone);
     for (const [i, prompt] of PROMPTS.entries()) {
       for (let again = 0; again < 2; again++) {
-        const fresh = await client.ask(url, { prompt, reply: 2 });
+        const fresh = await client.requestTurn(url, { prompt, reply: 2 });
         firsts[i].push(first(fresh));
         around = fresh.promptTokens - prompt;
         if (prompt !== PROMPTS[0]) continue;
-        saves.push(fresh.ended - fresh.times[fresh.times.length - 1]);
+        saves.push(fresh.endedAt - fresh.times[fresh.times.length - 1]);
         // At another worker, which does not have it in memory.
         const { stateId } = fresh;
-        const resumed = await client.ask(urls[1 + again % (urls.length - 1)], {
+        const resumed = await client.requestTurn(urls[1 + again % (urls.length - 1)], {
           prompt,
           reply: 2,
           stateId,
@@ -81,7 +81,7 @@ export async function calibrate(
 }
 
 /** The mean of two, which tell the same apart from how fast. */
-export function between(a: Calibration, b: Calibration): Calibration {
+export function meanCalibration(a: Calibration, b: Calibration): Calibration {
   const mean = (of: (one: Calibration) => number) => (of(a) + of(b)) / 2;
   return {
     ...a,
@@ -111,7 +111,7 @@ export function turnsPerSecond(
 /** Tokens per second of so many conversations that write, once all do. */
 async function write(client: RealClient, url: string, batch: number): Promise<number> {
   const answers = await Promise.all(
-    Array.from({ length: batch }, () => client.ask(url, { prompt: 4, reply: REPLY })),
+    Array.from({ length: batch }, () => client.requestTurn(url, { prompt: 4, reply: REPLY })),
   );
   const from = Math.max(...answers.map(({ times }) => times[0]));
   const to = Math.min(...answers.map(({ times }) => times[times.length - 1]));
@@ -120,7 +120,7 @@ async function write(client: RealClient, url: string, batch: number): Promise<nu
   return texts.length * batch * REPLY / all / ((to - from) / 1000);
 }
 
-function first({ asked, times }: Answer): number {
+function first({ requestedAt: asked, times }: StreamedReply): number {
   return times[0] - asked;
 }
 

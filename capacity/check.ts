@@ -15,15 +15,15 @@ import { roundToFourDigits, summarize } from "../src/benchmark/cases.ts";
 import { currentCommit } from "../src/benchmark/commit.ts";
 import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
 import { startWorkerProcess } from "../tests/suites/e2e/worker_process.ts";
-import { between, calibrate, type Calibration, turnsPerSecond } from "./calibrate.ts";
+import { meanCalibration, calibrate, type Calibration, turnsPerSecond } from "./calibrate.ts";
 import { parseDistribution } from "./distribution.ts";
 import { simulate, windowOf } from "./fleet.ts";
 import type { Load } from "./load.ts";
-import { delay, drive, RealClient } from "./real_clients.ts";
+import { delay, runClients, RealClient } from "./real_clients.ts";
 import { rounded } from "./report.ts";
 import { parseProfile, type SpeedProfile } from "./speed_profile.ts";
-import { type Figures, figuresOf } from "./turn_times.ts";
-import { counted, type Counters, readCounters } from "./worker_counters.ts";
+import { type Figures, computeFigures } from "./turn_times.ts";
+import { counterRates, type Counters, readCounters } from "./worker_counters.ts";
 import { choice, number } from "../src/settings/flags.ts";
 
 /** By how much a figure that is held may be off. */
@@ -102,7 +102,7 @@ for (let round = 0; round < rounds; round++) {
   );
   const measured = await measureLoad(firstSeed + round);
   const after = await calibrate(client, measuring);
-  const simulated = await simulateLoad(firstSeed + round, between(before, after));
+  const simulated = await simulateLoad(firstSeed + round, meanCalibration(before, after));
   pairs.push({ measured, simulated });
   calibrations.push(before = after);
 }
@@ -173,7 +173,7 @@ Deno.exit(rows.every(({ holds }) => holds) ? 0 : 1);
 async function measureLoad(seed: number): Promise<Both> {
   const window = windowOf(times);
   let marks: Promise<Counters>[] = [];
-  const turns = await drive(client, {
+  const turns = await runClients(client, {
     urls,
     load,
     seed,
@@ -186,10 +186,10 @@ async function measureLoad(seed: number): Promise<Both> {
       });
     },
   });
-  const figures = figuresOf(turns, window);
+  const figures = computeFigures(turns, window);
   const { seconds } = times;
   const written = figures.tokens_per_second;
-  return { ...figures, ...counted(await Promise.all(marks), { seconds, written }) };
+  return { ...figures, ...counterRates(await Promise.all(marks), { seconds, written }) };
 }
 
 /** What the same clients would have seen of workers of such a speed. */

@@ -4,7 +4,7 @@ import { DEFAULT_ENGINE_SIZES } from "../src/server/open_engine.ts";
 import { VirtualClock } from "./clock.ts";
 import { Cores } from "./cores.ts";
 import { type Conversation, conversations, type Load } from "./load.ts";
-import { type Figures, figuresOf, type TurnTimes, type Window } from "./turn_times.ts";
+import { type Figures, computeFigures, type TurnTimes, type Window } from "./turn_times.ts";
 import { SimulatedWorker, type WorkerOptions } from "./worker.ts";
 
 /** How the balancer chooses: in turn, or who has the fewest turns. */
@@ -57,25 +57,25 @@ export async function simulate(options: FleetOptions): Promise<Simulated> {
   const choose = () =>
     options.balancer === "round-robin"
       ? workers[next++ % workers.length]
-      : workers.reduce((best, worker) => worker.present < best.present ? worker : best);
+      : workers.reduce((best, worker) => worker.activeTurns < best.activeTurns ? worker : best);
 
   const converse = async (conversation: Conversation) => {
     const name = (turn: number) => `${conversation.number}/${turn}`;
-    let parent = conversation.begun ? name(-1) : null;
+    let parent = conversation.hasState ? name(-1) : null;
     for (let index = 0; clock.now < window.to; index++) {
       const { think, ...turn } = conversation.turn(index);
       const times: TurnTimes = {
-        asked: clock.now,
-        texts: [],
-        ended: null,
-        refused: false,
-        queued: null,
+        requestedAt: clock.now,
+        chunks: [],
+        endedAt: null,
+        rejected: false,
+        queueMs: null,
       };
       turns.push(times);
       const child = name(index);
-      await choose().serve({ ...turn, parent, child }, times);
+      await choose().serve({ ...turn, parentId: parent, stateId: child }, times);
       // Who is refused asks for something else later.
-      if (!times.refused) parent = child;
+      if (!times.rejected) parent = child;
       if (think === null) return;
       await clock.wait(think);
     }
@@ -89,9 +89,9 @@ export async function simulate(options: FleetOptions): Promise<Simulated> {
   for (const time of [window.from, window.to]) clock.at(time, () => marks.push(mark(workers)));
   await clock.run();
   if (failures.length > 0) throw failures[0];
-  const lost = turns.filter(({ ended }) => ended === null).length;
+  const lost = turns.filter(({ endedAt: ended }) => ended === null).length;
   if (lost > 0) throw new Error(`${lost} turns never came to an end`);
-  const figures = { ...figuresOf(turns, window), ...workerFigures(marks, window) };
+  const figures = { ...computeFigures(turns, window), ...workerFigures(marks, window) };
   return { turns, figures };
 }
 
@@ -114,7 +114,7 @@ interface Mark {
 
 function mark(workers: readonly SimulatedWorker[]): Mark {
   const total = { steps: 0, read: 0, sampled: 0, warm: 0, loads: 0, saves: 0 };
-  for (const { numbers, loads, saves } of workers) {
+  for (const { stats: numbers, loads, saves } of workers) {
     total.steps += numbers.steps;
     total.read += numbers.prefillTokens;
     total.sampled += numbers.sampledTokens;

@@ -34,7 +34,7 @@ export interface Conversation {
   /** When it is first heard of, in milliseconds. */
   start: number;
   /** Whether there is a state that it goes on from. */
-  begun: boolean;
+  hasState: boolean;
   turn(index: number): Turn;
 }
 
@@ -60,7 +60,7 @@ export function conversations(
   const conversation = (number: number, start: number, begun: boolean): Conversation => ({
     number,
     start,
-    begun,
+    hasState: begun,
     turn: (index) => {
       const draw = (what: keyof typeof DRAWS) => random(number, 4 * index + DRAWS[what]);
       const last = "perSecond" in load.arrivals && draw("last") < 1 / load.turns;

@@ -1,7 +1,7 @@
 /** The clients that are simulated, asking real workers. */
 
 import type { Tokenizer } from "../src/tokenizer/tokenizer.ts";
-import { type Answer, ask, endingBans, words } from "../bench/stream_client.ts";
+import { type StreamedReply, streamChat, stopTokenBans, randomWords } from "../bench/stream_client.ts";
 import { type Conversation, conversations, type Load } from "./load.ts";
 import type { TurnTimes } from "./turn_times.ts";
 
@@ -16,15 +16,15 @@ export class RealClient {
 
   constructor(tokenizer: Tokenizer) {
     this.#tokenizer = tokenizer;
-    this.#bans = endingBans(tokenizer);
+    this.#bans = stopTokenBans(tokenizer);
   }
 
-  async ask(
+  async requestTurn(
     url: string,
     { prompt, reply, stateId = null }: { prompt: number; reply: number; stateId?: string | null },
-  ): Promise<Answer> {
-    const answer = await ask(url, {
-      messages: [{ role: "user", content: words(this.#tokenizer, prompt, this.#asked++) }],
+  ): Promise<StreamedReply> {
+    const answer = await streamChat(url, {
+      messages: [{ role: "user", content: randomWords(this.#tokenizer, prompt, this.#asked++) }],
       max_tokens: reply,
       temperature: 0,
       logit_bias: this.#bans,
@@ -49,14 +49,14 @@ export interface DriveOptions {
 }
 
 /** Sends each turn to the next worker. Resolves with what came of all when the last has ended. */
-export async function drive(
+export async function runClients(
   client: RealClient,
   { urls, load, seed, until, onBegin }: DriveOptions,
 ): Promise<TurnTimes[]> {
   const all = conversations(load, { seed, until });
   const states = new Map<Conversation, string | null>();
-  for (const [i, conversation] of all.filter(({ begun }) => begun).entries()) {
-    const { stateId } = await client.ask(urls[i % urls.length], { prompt: 4, reply: 2 });
+  for (const [i, conversation] of all.filter(({ hasState: begun }) => begun).entries()) {
+    const { stateId } = await client.requestTurn(urls[i % urls.length], { prompt: 4, reply: 2 });
     states.set(conversation, stateId);
   }
   const turns: TurnTimes[] = [];
@@ -69,27 +69,27 @@ export async function drive(
     for (let index = 0; performance.now() - begin < until; index++) {
       const { prompt, reply, think } = conversation.turn(index);
       const url = urls[next++ % urls.length];
-      const answer = await client.ask(url, { prompt, reply, stateId });
+      const answer = await client.requestTurn(url, { prompt, reply, stateId });
       const times = timesOf(answer, begin);
       turns.push(times);
-      if (!times.refused) stateId = answer.stateId;
+      if (!times.rejected) stateId = answer.stateId;
       if (think === null) return;
       await delay(think);
     }
   };
   await Promise.all(all.map(converse));
-  return turns.sort((a, b) => a.asked - b.asked);
+  return turns.sort((a, b) => a.requestedAt - b.requestedAt);
 }
 
-function timesOf(answer: Answer, begin: number): TurnTimes {
+function timesOf(answer: StreamedReply, begin: number): TurnTimes {
   // Texts are told and tokens are not: each text counts for as many as any other.
   const tokens = answer.completionTokens / answer.times.length;
   return {
-    asked: answer.asked - begin,
-    texts: answer.times.map((at) => ({ at: at - begin, tokens })),
-    ended: answer.ended - begin,
-    refused: BUSY.includes(answer.status),
-    queued: null,
+    requestedAt: answer.requestedAt - begin,
+    chunks: answer.times.map((at) => ({ at: at - begin, tokens })),
+    endedAt: answer.endedAt - begin,
+    rejected: BUSY.includes(answer.status),
+    queueMs: null,
   };
 }
 

@@ -2,14 +2,14 @@
 
 /** A turn as its client sees it; times in milliseconds since the beginning. */
 export interface TurnTimes {
-  asked: number;
+  requestedAt: number;
   /** Texts as they came, and of how many tokens each was. */
-  texts: { at: number; tokens: number }[];
+  chunks: { at: number; tokens: number }[];
   /** When its last word came, the state stored, or the refusal; `null`: not yet. */
-  ended: number | null;
-  refused: boolean;
+  endedAt: number | null;
+  rejected: boolean;
   /** Milliseconds that it waited for a slot; `null` where nobody tells. */
-  queued: number | null;
+  queueMs: number | null;
 }
 
 export interface Window {
@@ -43,27 +43,27 @@ export interface Figures {
   present: number;
 }
 
-export function figuresOf(all: readonly TurnTimes[], { from, to }: Window): Figures {
-  const turns = all.filter(({ asked }) => asked >= from && asked < to);
-  const over = turns.filter(({ ended }) => ended !== null && ended <= to);
-  const refused = turns.filter((turn) => turn.refused).length;
-  const finished = over.filter((turn) => !turn.refused).length;
+export function computeFigures(all: readonly TurnTimes[], { from, to }: Window): Figures {
+  const turns = all.filter(({ requestedAt: asked }) => asked >= from && asked < to);
+  const over = turns.filter(({ endedAt: ended }) => ended !== null && ended <= to);
+  const refused = turns.filter((turn) => turn.rejected).length;
+  const finished = over.filter((turn) => !turn.rejected).length;
   const seconds = (to - from) / 1000;
   let tokens = 0, present = 0;
-  for (const { asked, texts, ended } of all) {
+  for (const { requestedAt: asked, chunks: texts, endedAt: ended } of all) {
     for (const text of texts) if (text.at >= from && text.at < to) tokens += text.tokens;
     present += Math.max(0, Math.min(ended ?? Infinity, to) - Math.max(asked, from));
   }
   return {
     turns: { asked: turns.length, finished, refused, under_way: turns.length - finished - refused },
     ttft_ms: quantiles(
-      turns.flatMap(({ asked, texts }) => texts.slice(0, 1).map(({ at }) => at - asked)),
+      turns.flatMap(({ requestedAt: asked, chunks: texts }) => texts.slice(0, 1).map(({ at }) => at - asked)),
     ),
     gap_ms: quantiles(
-      turns.flatMap(({ texts }) => texts.slice(1).map(({ at }, i) => at - texts[i].at)),
+      turns.flatMap(({ chunks: texts }) => texts.slice(1).map(({ at }, i) => at - texts[i].at)),
     ),
-    token_ms: quantiles(turns.flatMap(({ texts }) => perToken(texts))),
-    queue_ms: quantiles(turns.flatMap(({ queued }) => queued ?? [])),
+    token_ms: quantiles(turns.flatMap(({ chunks: texts }) => perToken(texts))),
+    queue_ms: quantiles(turns.flatMap(({ queueMs: queued }) => queued ?? [])),
     refused: turns.length === 0 ? 0 : refused / turns.length,
     turns_per_second: turns.length / seconds,
     tokens_per_second: tokens / seconds,
@@ -80,7 +80,7 @@ export function quantiles(values: readonly number[]): Quantiles | null {
   return { p50: at(0.5), p95: at(0.95), p99: at(0.99) };
 }
 
-function perToken(texts: TurnTimes["texts"]): number[] {
+function perToken(texts: TurnTimes["chunks"]): number[] {
   const later = texts.slice(1).reduce((sum, { tokens }) => sum + tokens, 0);
   return later === 0 ? [] : [(texts[texts.length - 1].at - texts[0].at) / later];
 }

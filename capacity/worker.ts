@@ -34,9 +34,9 @@ export interface WorkerOptions {
 
 export interface SimulatedTurn {
   /** Names the state that it goes on from; `null`: a new conversation. */
-  parent: string | null;
+  parentId: string | null;
   /** Names the state that it leads to. */
-  child: string;
+  stateId: string;
   prompt: number;
   reply: number;
 }
@@ -52,7 +52,7 @@ export class SimulatedWorker {
   /** Stands for every state: only its size counts. */
   readonly #blob: Uint8Array;
   /** Turns that it has and has not answered. */
-  present = 0;
+  activeTurns = 0;
   /** States that were read from the store, and that were written to it. */
   loads = 0;
   saves = 0;
@@ -67,25 +67,25 @@ export class SimulatedWorker {
     this.#blob = new Uint8Array(stateBytes);
   }
 
-  get numbers(): SchedulerSnapshot {
+  get stats(): SchedulerSnapshot {
     return this.#scheduler.snapshot;
   }
 
   /** Runs a turn, from the request to the end of its answer, and notes what happens when. */
   async serve(asked: SimulatedTurn, times: TurnTimes): Promise<void> {
-    this.present++;
+    this.activeTurns++;
     await this.#clock.wait(this.#options.request);
     try {
       await this.#run(asked, times);
     } catch (error) {
       if (!(error instanceof InferenceError && error.code === "overloaded")) throw error;
-      times.refused = true;
+      times.rejected = true;
     }
-    times.ended = this.#clock.now;
-    this.present--;
+    times.endedAt = this.#clock.now;
+    this.activeTurns--;
   }
 
-  async #run({ parent, child, prompt, reply }: SimulatedTurn, times: TurnTimes): Promise<void> {
+  async #run({ parentId: parent, stateId: child, prompt, reply }: SimulatedTurn, times: TurnTimes): Promise<void> {
     const { maxTokens, timeoutMs: within, kv } = this.#options;
     const generation = this.#scheduler.submit({
       state: parent === null ? null : this.#source(parent),
@@ -99,10 +99,10 @@ export class SimulatedWorker {
       timeoutMs: within,
     });
     for await (const { tokens } of generation) {
-      times.texts.push({ at: this.#clock.now, tokens: tokens.length });
+      times.chunks.push({ at: this.#clock.now, tokens: tokens.length });
     }
     const { state } = await generation.finished;
-    times.queued = generation.queuedMs;
+    times.queueMs = generation.queuedMs;
     if (state === null) {
       throw new InferenceError(
         "overloaded",

@@ -24,7 +24,7 @@ export async function readCounters(urls: readonly string[]): Promise<Counters> {
 }
 
 /** Figures as those of simulated workers; `written` tokens a second are known otherwise. */
-export function counted(
+export function counterRates(
   [before, after]: readonly Counters[],
   { seconds, written }: { seconds: number; written: number },
 ) {

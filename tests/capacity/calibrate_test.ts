@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { between, type Calibration, turnsPerSecond } from "../../capacity/calibrate.ts";
-import { counted } from "../../capacity/worker_counters.ts";
+import { meanCalibration, type Calibration, turnsPerSecond } from "../../capacity/calibrate.ts";
+import { counterRates } from "../../capacity/worker_counters.ts";
 import { PLAIN } from "./fleet_options.ts";
 
 function calibration(ms: number, cores: number): Calibration {
@@ -18,7 +18,7 @@ function calibration(ms: number, cores: number): Calibration {
 }
 
 Deno.test("two measurements are taken for their mean", () => {
-  const mean = between(calibration(2, 1.5), calibration(4, 1.7));
+  const mean = meanCalibration(calibration(2, 1.5), calibration(4, 1.7));
   assert.deepEqual(mean, calibration(3, 1.6));
 });
 
@@ -30,5 +30,5 @@ Deno.test("what workers can do at most follows from what turns take", () => {
 
 Deno.test("counts of two moments become figures of the time between them", () => {
   const marks = [{ steps: 100, read: 50 }, { steps: 300, read: 450 }];
-  assert.deepEqual(counted(marks, { seconds: 10, written: 40 }), { batch: 2, read_per_second: 40 });
+  assert.deepEqual(counterRates(marks, { seconds: 10, written: 40 }), { batch: 2, read_per_second: 40 });
 });

@@ -25,7 +25,7 @@ Deno.test("every turn that is asked for finishes, is refused or is under way", a
   for (const count of [finished, refused, under_way]) assert.ok(count > 0);
   assert.ok(under_way <= 2 + 3);
   assert.ok(turns.length > asked, "those before the window do not count");
-  for (const { asked, texts, ended, refused } of turns) {
+  for (const { requestedAt: asked, chunks: texts, endedAt: ended, rejected: refused } of turns) {
     assert.equal(texts.length === 0, refused);
     const times = [asked, ...texts.map(({ at }) => at), ended!];
     assert.deepEqual(times, times.toSorted((a, b) => a - b));
@@ -34,8 +34,8 @@ Deno.test("every turn that is asked for finishes, is refused or is under way", a
 
 Deno.test("turns under way are as many as their rate times how long they take", async () => {
   const { turns, figures } = await simulate(fleet({ seconds: 1000 }));
-  const own = turns.filter(({ asked }) => asked >= 20_000 && asked < 1_020_000);
-  const seconds = own.reduce((sum, { asked, ended }) => sum + ended! - asked, 0) / 1000;
+  const own = turns.filter(({ requestedAt: asked }) => asked >= 20_000 && asked < 1_020_000);
+  const seconds = own.reduce((sum, { requestedAt: asked, endedAt: ended }) => sum + ended! - asked, 0) / 1000;
   assert.ok(figures.present > 2);
   assertNear(figures.present, figures.turns_per_second * seconds / own.length, 0.03);
 });
@@ -55,8 +55,8 @@ for (const rate of [0.3, 0.6, 0.8]) {
         reply: () => 1,
       },
     }));
-    const own = turns.filter(({ asked }) => asked >= 20_000);
-    const waited = own.reduce((sum, { queued }) => sum + queued!, 0) / own.length;
+    const own = turns.filter(({ requestedAt: asked }) => asked >= 20_000);
+    const waited = own.reduce((sum, { queueMs: queued }) => sum + queued!, 0) / own.length;
     assertNear(waited, rate * service / (2 * (1 - rate)), 0.05);
   });
 }
@@ -79,8 +79,8 @@ slowTest("one slot with prompts of exponential length waits as M/M/1 does", asyn
       reply: () => 1,
     },
   }));
-  const own = turns.filter(({ asked }) => asked >= 20_000);
-  const waited = own.reduce((sum, { queued }) => sum + queued!, 0) / own.length;
+  const own = turns.filter(({ requestedAt: asked }) => asked >= 20_000);
+  const waited = own.reduce((sum, { queueMs: queued }) => sum + queued!, 0) / own.length;
   assertNear(waited, rate * service / (1 - rate), 0.05);
   assertNear(figures.utilisation.mean, rate, 0.02);
 });

@@ -62,7 +62,7 @@ Deno.test("a number of conversations that go on for ever think and ask", () => {
   const until = 200_000;
   const load = { ...LOAD, arrivals: { conversations: 100 } };
   const all = conversations(load, { seed: 3, until });
-  assert.ok(all.every(({ begun }) => begun));
+  assert.ok(all.every(({ hasState: begun }) => begun));
   const count = askedAt(all, until).length;
   assert.ok(Math.abs(count - 1000) < 5 * Math.sqrt(1000), `${count}`);
 });

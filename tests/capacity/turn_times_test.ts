@@ -1,19 +1,19 @@
 import assert from "node:assert/strict";
 import { leastWorkers } from "../../capacity/goals.ts";
-import { figuresOf, quantiles, type TurnTimes } from "../../capacity/turn_times.ts";
+import { computeFigures, quantiles, type TurnTimes } from "../../capacity/turn_times.ts";
 
 function turn(asked: number, rest: Partial<TurnTimes>): TurnTimes {
-  return { asked, texts: [], ended: null, refused: false, queued: null, ...rest };
+  return { requestedAt: asked, chunks: [], endedAt: null, rejected: false, queueMs: null, ...rest };
 }
 
 Deno.test("figures are of the window's turns, and of what happens within it", () => {
   const texts = [{ at: 1100, tokens: 1 }, { at: 1150, tokens: 4 }, { at: 1250, tokens: 6 }];
-  const figures = figuresOf([
-    turn(500, { texts: [{ at: 900, tokens: 1 }, { at: 1200, tokens: 3 }], ended: 1500, queued: 9 }),
-    turn(1000, { texts, ended: 1300, queued: 20 }),
-    turn(1400, { ended: 1400, refused: true }),
-    turn(1900, { texts: [{ at: 2100, tokens: 8 }], ended: 2200, queued: 40 }),
-    turn(2000, { texts: [{ at: 2001, tokens: 8 }], ended: 2200, queued: 7 }),
+  const figures = computeFigures([
+    turn(500, { chunks: [{ at: 900, tokens: 1 }, { at: 1200, tokens: 3 }], endedAt: 1500, queueMs: 9 }),
+    turn(1000, { chunks: texts, endedAt: 1300, queueMs: 20 }),
+    turn(1400, { endedAt: 1400, rejected: true }),
+    turn(1900, { chunks: [{ at: 2100, tokens: 8 }], endedAt: 2200, queueMs: 40 }),
+    turn(2000, { chunks: [{ at: 2001, tokens: 8 }], endedAt: 2200, queueMs: 7 }),
   ], { from: 1000, to: 2000 });
   assert.deepEqual(figures, {
     turns: { asked: 3, finished: 1, refused: 1, under_way: 1 },

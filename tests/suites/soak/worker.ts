@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
-import { V8_FLAGS } from "../../../bench/collected.ts";
+import { V8_FLAGS } from "../../../bench/heap_usage.ts";
 import type { TurnCounts } from "../../../src/server/metrics.ts";
 import { STOPPED_MESSAGE } from "../../../src/server/startup_log.ts";
 import { startWorkerProcess, type WorkerProcess } from "../e2e/worker_process.ts";

@@ -1,6 +1,6 @@
 /** What a worker of the tests says that it holds. */
 
-import type { ThreadMemory } from "../../../bench/collected.ts";
+import type { ThreadMemory } from "../../../bench/heap_usage.ts";
 
 /** The message of the line that tells it. */
 export const LIVE_MEMORY_LABEL = "Held";

@@ -23,7 +23,7 @@ export async function heapAfterGc(): Promise<ThreadMemory> {
   return { heapUsed, external };
 }
 
-/** What the thread of a Worker holds, which answers by {@linkcode answersCollected}. */
+/** What the thread of a Worker holds, which answers by {@linkcode replyWithHeapUsage}. */
 export async function workerHeapAfterGc(worker: Worker): Promise<ThreadMemory> {
   const { port1, port2 } = new MessageChannel();
   const { promise, resolve } = Promise.withResolvers<ThreadMemory>();
@@ -35,7 +35,7 @@ export async function workerHeapAfterGc(worker: Worker): Promise<ThreadMemory> {
 }
 
 /** Answers a message that asks what this thread holds; whether it was one. */
-export function answersCollected({ data }: MessageEvent): boolean {
+export function replyWithHeapUsage({ data }: MessageEvent): boolean {
   if (!(data instanceof MessagePort)) return false;
   heapAfterGc().then((memory) => data.postMessage(memory));
   return true;
