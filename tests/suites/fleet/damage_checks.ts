@@ -57,7 +57,7 @@ async function errorMessage(
   const error = response.status === 200 ? text.match(/data: (\{"error".*\})/)?.[1] : text;
   assert.ok(error, `the worker generated a reply: ${text}`);
   assert.doesNotMatch(text, /"content":"[^"]/);
-  const { code, message: text } = JSON.parse(error).error;
-  assert.equal(code, "state_damaged", text);
-  return text;
+  const details = JSON.parse(error).error;
+  assert.equal(details.code, "state_damaged", details.message);
+  return details.message;
 }
