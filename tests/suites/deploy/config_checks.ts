@@ -1,4 +1,4 @@
-/** `deno task test:deploy`: what `deploy/` holds, by the programs that it is written for. */
+/** `deno task test:deploy`: checks the files in `deploy/` with the programs that read them. */
 
 import assert from "node:assert/strict";
 import { parseKeyVariable } from "../../../src/access/key_list.ts";
@@ -51,13 +51,13 @@ async function withWorker(body: (worker: WorkerProcess) => Promise<void>): Promi
   await body(worker);
 }
 
-Deno.test("hadolint and shellcheck have nothing to say", async () => {
+Deno.test("hadolint and shellcheck report no problems", async () => {
   await mustRun(await python("hadolint"), ["deploy/Dockerfile"]);
   await mustRun(await debian("shellcheck"), ["deploy/start.sh", ".ci/run"]);
 });
 
 for (const gpu of [null, "nvidia", "dri"]) {
-  Deno.test(`compose reads its files, ${gpu ? `with ${gpu}` : "without a GPU"}`, async () => {
+  Deno.test(`compose accepts its files ${gpu ? `with ${gpu}` : "without a GPU"}`, async () => {
     const files = ["compose.yaml", ...(gpu ? [`compose.${gpu}.yaml`] : [])];
     const args = files.flatMap((file) => ["-f", `deploy/${file}`]);
     const { services, secrets } = JSON.parse(
@@ -71,28 +71,28 @@ for (const gpu of [null, "nvidia", "dri"]) {
     assert.equal(worker.deploy.replicas, 3);
     assert.equal(worker.environment.RWKV_KV, "http://denokv:4512");
     assert.equal(worker.environment.DENO_KV_ACCESS_TOKEN, denokv.environment.DENO_KV_ACCESS_TOKEN);
-    // A worker has keys, and Prometheus what it is asked with.
+    // Workers have keys, and Prometheus has the metrics token.
     assert.match(worker.environment.RWKV_API_KEYS, /^\w+:.{16,}$/);
     assert.deepEqual(prometheus.secrets.map(({ source }: { source: string }) => source), [
       "metrics_token",
     ]);
     assert.equal(secrets.metrics_token.environment, "RWKV_METRICS_TOKEN");
     assert.ok(worker.environment.RWKV_METRICS_TOKEN);
-    // What is left after the grace is for storing and sending.
+    // The time after the grace period is for storing and sending.
     assert.equal(worker.stop_grace_period, "30s");
     assert.ok(30 >= Number(worker.environment.RWKV_GRACE) + 5);
-    // Whatever is mounted from here is here.
-    const bound = [worker, balancer, prometheus, grafana].flatMap(({ volumes }) => volumes)
+    // All files that are mounted from the repository exist.
+    const mounted = [worker, balancer, prometheus, grafana].flatMap(({ volumes }) => volumes)
       .filter(({ type }) => type === "bind");
-    assert.ok(bound.length >= 5);
-    for (const { source } of bound) await Deno.stat(source);
+    assert.ok(mounted.length >= 5);
+    for (const { source } of mounted) await Deno.stat(source);
     assert.equal(worker.read_only, true);
     assert.equal(gpu === "nvidia", worker.runtime === "nvidia");
     assert.equal(gpu === "dri", worker.devices !== undefined);
   });
 }
 
-Deno.test("compose asks for a token where there is none", async () => {
+Deno.test("compose requires a token", async () => {
   const { stdout, text } = await run(
     await python("docker-compose"),
     ["--env-file", "/dev/null", "-f", "deploy/compose.yaml", "config"],
@@ -102,7 +102,7 @@ Deno.test("compose asks for a token where there is none", async () => {
   assert.match(text, /copy deploy\/example\.env to deploy\/\.env/);
 });
 
-Deno.test("Kubernetes' own schemas hold, and nothing is left out", async () => {
+Deno.test("manifests match Kubernetes' schemas, and kustomization lists all", async () => {
   const files = [...Deno.readDirSync(`${ROOT}${KUBERNETES}`)].map(({ name }) => name)
     .filter((name) => name !== "kustomization.yaml").sort();
   const [{ resources }] = await yaml(`${KUBERNETES}/kustomization.yaml`) as [
@@ -112,14 +112,14 @@ Deno.test("Kubernetes' own schemas hold, and nothing is left out", async () => {
   const validate = await python("kubernetes-validate");
   const paths = files.map((file) => `${KUBERNETES}/${file}`);
   await mustRun(validate, ["--strict", ...paths]);
-  // It would tell.
+  // The validator detects errors.
   const input = (await Deno.readTextFile(`${ROOT}${KUBERNETES}/deployment.yaml`))
     .replace("terminationGracePeriodSeconds", "terminationGraceSeconds");
   await Deno.writeTextFile(`${WORK}/wrong.yaml`, input);
   assert.notEqual((await run(validate, ["--strict", `${WORK}/wrong.yaml`])).code, 0);
 });
 
-Deno.test("the Deployment fits the worker: probes, grace, labels, user", async () => {
+Deno.test("the Deployment matches the worker: probes, grace period, labels and user", async () => {
   const all = await manifests();
   const { spec } = all.find(({ kind }) => kind === "Deployment")!;
   const { metadata: { labels }, spec: pod } = spec.template;
@@ -131,7 +131,7 @@ Deno.test("the Deployment fits the worker: probes, grace, labels, user", async (
       assert.equal(response.status, 200);
     }
   });
-  // What is taken from a Secret is in one; the example's own keys are keys.
+  // Referenced secrets exist, and the example keys are valid.
   const secrets = new Map(
     all.filter(({ kind }) => kind === "Secret")
       .map(({ metadata, stringData }) => [metadata.name, stringData]),
@@ -173,10 +173,10 @@ Deno.test("the Deployment fits the worker: probes, grace, labels, user", async (
   }
 });
 
-Deno.test("systemd takes the unit, and finds little exposed", async () => {
+Deno.test("systemd accepts the unit and rates its exposure as low", async () => {
   const unit = await Deno.readTextFile(`${ROOT}deploy/rwkv-edge.service`);
   const path = `${WORK}/rwkv-edge.service`;
-  // The program is where these checks run.
+  // Use the program of this checkout.
   await Deno.writeTextFile(path, unit.replaceAll("=/opt/rwkv-edge/", `=${ROOT}`));
   const analyze = await debian("systemd-analyze");
   const { code, text } = await run(analyze, ["verify", path]);
@@ -186,35 +186,35 @@ Deno.test("systemd takes the unit, and finds little exposed", async () => {
   assert.ok(Number(unit.match(/^TimeoutStopSec=(\d+)/m)?.[1]) >= grace + 5);
 });
 
-/** Every name of a metric that rules and dashboard ask for. */
-async function metricsAsked(): Promise<string[]> {
+/** Returns the names of all metrics that rules and dashboard use. */
+async function usedMetrics(): Promise<string[]> {
   const files = ["prometheus/rules.yml", "grafana/dashboards/rwkv-edge.json"];
   const texts = await Promise.all(files.map((file) => Deno.readTextFile(`${ROOT}deploy/${file}`)));
   const names = texts.join("\n").matchAll(/\b(?:rwkv:|process_)[a-z0-9_]+/g);
   return [...new Set([...names].map(([name]) => name))];
 }
 
-Deno.test("promtool takes /metrics, which has all that rules and dashboard ask for", async () => {
+Deno.test("promtool accepts /metrics, which has all metrics of rules and dashboard", async () => {
   await withWorker(async ({ url }) => {
     const body = JSON.stringify(chatBody("Hi!", { maxTokens: 4 }));
     await (await fetch(`${url}/v1/chat/completions`, { method: "POST", body })).text();
     const metrics = await (await fetch(`${url}/metrics`)).text();
     const { text } = await run(await debian("promtool"), ["check", "metrics"], { input: metrics });
-    // A colon, as vLLM's names have, is all that it may find.
+    // The only allowed finding is the colon in names, as in vLLM's.
     const found = text.split("\n").filter((line) => line !== "" && !/contain ':'$/.test(line));
     assert.deepEqual(found, []);
-    const there = new Set([...metrics.matchAll(/^[a-z][a-z0-9_:]+/gm)].map(([name]) => name));
-    const asked = await metricsAsked();
-    assert.ok(asked.length > 20);
-    // Labelled ones come with their first event.
-    const late = ["rwkv:state_load_seconds_bucket"];
-    assert.deepEqual(asked.filter((name) => !there.has(name) && !late.includes(name)), []);
+    const exported = new Set([...metrics.matchAll(/^[a-z][a-z0-9_:]+/gm)].map(([name]) => name));
+    const used = await usedMetrics();
+    assert.ok(used.length > 20);
+    // Labelled metrics appear with their first event.
+    const labelled = ["rwkv:state_load_seconds_bucket"];
+    assert.deepEqual(used.filter((name) => !exported.has(name) && !labelled.includes(name)), []);
   });
 });
 
-Deno.test("promtool takes configuration and rules, and each alert is raised in time", async () => {
+Deno.test("promtool accepts configuration and rules, and each alert fires in time", async () => {
   const promtool = await debian("promtool");
-  // The token is where compose mounts it, and the rules beside the configuration.
+  // Use a local token file instead of compose's mount; the rules are beside the configuration.
   const text = await Deno.readTextFile(`${ROOT}deploy/prometheus/prometheus.yml`);
   const config = text.replace("/run/secrets/metrics_token", "token");
   assert.notEqual(config, text);
@@ -233,7 +233,7 @@ Deno.test("promtool takes configuration and rules, and each alert is raised in t
   );
 });
 
-Deno.test("the dashboard's queries are PromQL, and its panels lie side by side", async () => {
+Deno.test("the dashboard's queries are valid PromQL, and its panels do not overlap", async () => {
   interface Panel {
     id: number;
     title: string;
@@ -262,13 +262,13 @@ Deno.test("the dashboard's queries are PromQL, and its panels lie side by side",
     assert.ok(x + w <= 24, title);
     for (let i = 0; i < w * h; i++) {
       const cell = `${x + i % w},${y + Math.floor(i / w)}`;
-      assert.ok(!cells.has(cell), `${title} lies on another panel`);
+      assert.ok(!cells.has(cell), `${title} overlaps another panel`);
       cells.add(cell);
     }
   }
 });
 
-/** nginx with the balancer's configuration, but for where it listens and where workers are. */
+/** Runs nginx with the balancer's configuration on a test port and with a test worker. */
 async function withBalancer(
   workers: string,
   body: (url: string) => Promise<void>,
@@ -288,9 +288,9 @@ async function withBalancer(
   try {
     const url = `http://127.0.0.1:${port}`;
     for (let i = 0; i < 200; i++) {
-      const answer = await fetch(`${url}/metrics`).catch(() => null);
-      await answer?.body?.cancel();
-      if (answer) break;
+      const response = await fetch(`${url}/metrics`).catch(() => null);
+      await response?.body?.cancel();
+      if (response) break;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     await body(url);
@@ -301,7 +301,7 @@ async function withBalancer(
   }
 }
 
-Deno.test("nginx takes the configuration, passes streams on as they come, keeps /metrics in", async () => {
+Deno.test("nginx accepts the configuration, forwards streams unbuffered and hides /metrics", async () => {
   await mustRun(await debian("nginx"), ["-t", "-c", `${ROOT}deploy/nginx.conf`]);
   await withWorker((worker) =>
     withBalancer(worker.url, async (url) => {
@@ -313,23 +313,23 @@ Deno.test("nginx takes the configuration, passes streams on as they come, keeps 
         body: JSON.stringify(chatBody("Tell me a story about a dragon.", { stream: true })),
       });
       assert.ok(response.headers.get("x-state-id"));
-      let pieces = 0;
+      let chunks = 0;
       let text = "";
       for await (const piece of response.body!.pipeThrough(new TextDecoderStream())) {
-        pieces++;
+        chunks++;
         text += piece;
-        if (pieces > 1) continue;
-        // The turn is still running when its first words are here.
+        if (chunks > 1) continue;
+        // The turn is still running when its first chunk arrives.
         const metrics = await (await fetch(`${worker.url}/metrics`)).text();
         assert.match(metrics, /^rwkv:num_requests_running 1$/m);
       }
       assert.match(text, /data: \[DONE\]/);
-      assert.ok(pieces > 3, `${pieces} pieces`);
+      assert.ok(chunks > 3, `${chunks} pieces`);
     })
   );
 });
 
-Deno.test("everything is of one version, and the image has the Deno that tests ran on", async () => {
+Deno.test("all files have one version, and the image has the Deno version of the tests", async () => {
   const { version } = JSON.parse(await Deno.readTextFile(`${ROOT}deno.json`));
   const compose = await Deno.readTextFile(`${ROOT}deploy/compose.yaml`);
   assert.equal(compose.match(/image: rwkv-edge:(\S+)/)?.[1], version);
@@ -342,7 +342,7 @@ Deno.test("everything is of one version, and the image has the Deno that tests r
   assert.deepEqual(deno.slice(1), Deno.version.deno.split(".").slice(0, 2));
 });
 
-Deno.test("contributors' CI runs the same gate", async () => {
+Deno.test("the CI workflow runs the gate", async () => {
   const [{ jobs }] = await yaml(".github/workflows/ci.yml") as [
     { jobs: Record<string, { steps: { run?: string }[] }> },
   ];

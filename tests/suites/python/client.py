@@ -50,6 +50,6 @@ for wrong, kind, code in [
     except kind as error:
         assert error.code == code, error
     else:
-        raise AssertionError(f"{wrong} was taken")
+        raise AssertionError(f"{wrong} was accepted")
 
-print(f"openai {openai.__version__}: completions, streams, resuming, keys and errors are fine")
+print(f"openai {openai.__version__}: completions, streams, resuming, idempotency keys and errors work")
