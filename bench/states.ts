@@ -78,7 +78,7 @@ if (flags.json) {
 } else {
   console.log(`${files.id} as ${quant} on ${adapter}: ${count * CONTINUATION_TOKENS} tokens\n`);
   console.log(
-    "| stored | codec | bytes | mean KL | worst KL | argmax differs | by a lead of | continuations differ |",
+    "| stored | codec | bytes | mean KL | worst KL | argmax differs | largest lead | continuations differ |",
   );
   console.log("|---|---|---|---|---|---|---|---|");
   for (const cost of costs) console.log(costRow(cost));

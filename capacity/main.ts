@@ -1,25 +1,24 @@
 /**
  * `deno task simulate`: estimates how many workers a load needs, by simulation. No model runs: the
  * real scheduler drives a simulated engine that takes the times that `rwkv bench --json` measured.
- * Time is virtual, so that minutes of many workers take seconds. The same seed gives the same
- * result.
+ * Time is virtual, so that minutes of many workers take seconds. The same seed gives the same result.
  *
- * - Speed: `--profile FILE`, the output of `rwkv bench --json` (bench/results/demo-webgpu.json). -
- * Fleet: `--workers N,N,…` (1), or `--find` for the smallest number up to `--most N` (1024) that
- * meets the goals; `--slots`, `--queue`, `--turn-seconds`, `--state-cache` of each worker, as in
- * `serve`; `--balancer round-robin|least`; `--shared-cores C` if engines share cores. - Load:
- * `--arrivals R` turns per second (1) of conversations of `--turns N` (mean 5), or `--conversations
- * N` endless ones; `--think S` (30), mean seconds from a reply's end to the next turn; `--prompt`
- * and `--reply` tokens of a turn (exp:200 each): N, N-N (uniform), N,N,… (one of them), exp:MEAN,
- * or log:MEDIAN:P95; `--max-tokens N` (512), the limit that clients send. - Overheads in
- * milliseconds: `--kv-load` (2) and `--kv-save` (4) of a state, `--request` (2) for everything
- * before the queue; `--state-bytes N` as stored (half of the profile's). - Goals, as maxima:
- * `--ttft-p50|p95|p99`, `--gap-p50|p99`, `--token-p50|p95`, `--queue-p95` in milliseconds,
- * `--refused` as a fraction of the turns. - `--seconds N` (300) are measured after `--warmup N`
- * (60); `--seed N` (1); `--json`.
+ * - Speed: `--profile FILE`, the output of `rwkv bench --json` (bench/results/demo-webgpu.json).
+ * - Fleet: `--workers N,N,…` (1), or `--find` for the smallest number up to `--most N` (1024) that
+ *   meets the goals; `--slots`, `--queue`, `--turn-seconds`, `--state-cache` of each worker, as in
+ *   `serve`; `--balancer round-robin|least`; `--shared-cores C` if engines share cores.
+ * - Load: `--arrivals R` turns per second (1) of conversations of `--turns N` (mean 5), or
+ *   `--conversations N` endless ones; `--think S` (30), mean seconds from a reply's end to the next
+ *   turn; `--prompt` and `--reply` tokens of a turn (exp:200 each): N, N-N (uniform), N,N,… (one of
+ *   them), exp:MEAN, or log:MEDIAN:P95; `--max-tokens N` (512), the limit that clients send.
+ * - Overheads in milliseconds: `--kv-load` (2) and `--kv-save` (4) of a state, `--request` (2) for
+ *   everything before the queue; `--state-bytes N` as stored (half of the profile's).
+ * - Goals, as maxima: `--ttft-p50|p95|p99`, `--gap-p50|p99`, `--token-p50|p95`, `--queue-p95` in
+ *   milliseconds, `--refused` as a fraction of the turns.
+ * - `--seconds N` (300) are measured after `--warmup N` (60); `--seed N` (1); `--json`.
  *
- * A rejected turn is not retried: its conversation continues with the next turn after a pause.
- * Exits with status 1 if `--find` finds no number.
+ * A rejected turn is not retried: its conversation continues with the next turn after a pause. Exits
+ * with status 1 if `--find` finds no number.
  */
 
 import { parseArgs } from "node:util";

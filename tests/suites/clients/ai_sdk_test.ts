@@ -59,16 +59,16 @@ testWithWorker("ai: text, usage and finish reasons", async (baseURL) => {
 });
 
 testWithWorker("ai: a streamed reply equals the unstreamed one", async (baseURL) => {
-  const whole = await generateText({ ...requestOptions(baseURL), prompt: STORY });
+  const unstreamed = await generateText({ ...requestOptions(baseURL), prompt: STORY });
   const stream = streamText({ ...requestOptions(baseURL), prompt: STORY });
   const pieces = await Array.fromAsync(stream.textStream);
   assert.ok(pieces.length > 2, `${pieces.length} pieces`);
-  assert.equal(pieces.join(""), whole.text);
+  assert.equal(pieces.join(""), unstreamed.text);
   assert.equal(await stream.finishReason, "stop");
   const { inputTokens, outputTokens } = await stream.usage;
   assert.deepEqual([inputTokens, outputTokens], [
-    whole.usage.inputTokens,
-    whole.usage.outputTokens,
+    unstreamed.usage.inputTokens,
+    unstreamed.usage.outputTokens,
   ]);
 });
 

@@ -49,13 +49,13 @@ testWithWorker("langchain: several messages and usage", async (baseURL) => {
 
 testWithWorker("langchain: a streamed reply equals the unstreamed one", async (baseURL) => {
   const chat = chatOf(baseURL);
-  const whole = await chat.invoke("Tell me a story.");
+  const unstreamed = await chat.invoke("Tell me a story.");
   const chunks = await Array.fromAsync(await chat.stream("Tell me a story."));
   assert.ok(chunks.filter(({ text }) => text !== "").length > 2, `${chunks.length} chunks`);
   const joined = chunks.reduce((all, chunk) => all.concat(chunk));
-  assert.equal(joined.text, whole.text);
-  assert.equal(usageOf(joined).output_tokens, usageOf(whole).output_tokens);
-  assert.equal(usageOf(joined).input_tokens, usageOf(whole).input_tokens);
+  assert.equal(joined.text, unstreamed.text);
+  assert.equal(usageOf(joined).output_tokens, usageOf(unstreamed).output_tokens);
+  assert.equal(usageOf(joined).input_tokens, usageOf(unstreamed).input_tokens);
 });
 
 testWithWorker(

@@ -39,7 +39,7 @@ interface Settings {
 interface TurnResult {
   text: string;
   /** Newly processed prompt tokens, and cached tokens. */
-  fresh: number;
+  newTokens: number;
   cached: number;
 }
 
@@ -55,7 +55,7 @@ const METHODS: Record<string, (settings: Settings) => RunTurn> = {
       previous_response_id = response.id;
       const { input_tokens, input_tokens_details: { cached_tokens } } = response.usage!;
       const text = response.output_text;
-      return { text, fresh: input_tokens - cached_tokens, cached: cached_tokens };
+      return { text, newTokens: input_tokens - cached_tokens, cached: cached_tokens };
     };
   },
   state_id: (settings) => {
@@ -94,7 +94,7 @@ async function complete(
 function turnResult({ choices, usage }: Completion): TurnResult {
   assert.equal(choices[0].finish_reason, "stop");
   const cached = usage!.prompt_tokens_details!.cached_tokens!;
-  return { text: choices[0].message.content!, fresh: usage!.prompt_tokens - cached, cached };
+  return { text: choices[0].message.content!, newTokens: usage!.prompt_tokens - cached, cached };
 }
 
 /** Runs all conversations concurrently, turn by turn; returns the results by name. */
@@ -142,13 +142,16 @@ Deno.test("openai: twelve turns on a worker that is killed four times continue o
         assert.deepEqual(killed.get(name), turns);
       });
       await t.step(`${name}: only new tokens were processed`, () => {
-        for (const [i, { cached, fresh }] of turns.entries()) {
-          const before = i === 0 ? 0 : turns[i - 1].cached + turns[i - 1].fresh;
+        for (const [i, { cached, newTokens }] of turns.entries()) {
+          const before = i === 0 ? 0 : turns[i - 1].cached + turns[i - 1].newTokens;
           assert.ok(
             cached >= before,
             `turn ${i}: of ${before} processed tokens, ${cached} were cached`,
           );
-          assert.ok(fresh > 0 && fresh < 24, `turn ${i}: ${fresh} tokens were processed`);
+          assert.ok(
+            newTokens > 0 && newTokens < 24,
+            `turn ${i}: ${newTokens} tokens were processed`,
+          );
         }
       });
     }

@@ -87,13 +87,13 @@ export async function python(program = "python"): Promise<string> {
 async function environment(): Promise<string> {
   const folder = `${WORK}/python`;
   const bin = `${folder}/bin`;
-  const wanted = PACKAGES.join("\n");
+  const requirements = PACKAGES.join("\n");
   const marker = `${folder}/installed`;
-  if (await Deno.readTextFile(marker).catch(() => null) === wanted) return bin;
+  if (await Deno.readTextFile(marker).catch(() => null) === requirements) return bin;
   await Deno.mkdir(WORK, { recursive: true });
   await mustRun("python3", ["-m", "venv", "--clear", folder]);
   await mustRun(`${bin}/python`, ["-m", "pip", "install", "--quiet", ...PACKAGES]);
-  await Deno.writeTextFile(marker, wanted);
+  await Deno.writeTextFile(marker, requirements);
   return bin;
 }
 

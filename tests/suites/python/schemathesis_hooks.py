@@ -49,7 +49,8 @@ def before_call(context, case, kwargs):
 @schemathesis.hook
 def before_load_schema(context, raw_schema):
     """
-    The document describes streams as OpenAI's does: `schema` describes an event's data. Schemathesis follows OpenAPI 3.2, where `itemSchema` describes the whole event.
+    The document describes streams as OpenAI's does: `schema` describes an event's data.
+    Schemathesis follows OpenAPI 3.2, where `itemSchema` describes the whole event.
     """
     for path in raw_schema["paths"].values():
         for operation in path.values():

@@ -187,8 +187,8 @@ export async function checkWithoutFaults(
   const after = await sums(workers);
   const outcomes = [...clients.outcomes].filter(([id]) => !known.has(id)).map(([, one]) => one);
   const of = (outcome: Outcome) => outcomes.filter((one) => one === outcome).length;
-  const [finished, refused] = [of("finished"), of("rejected") + of("no_store")];
-  const clientCounts = { received: finished + refused, finished, rejected: refused, other: 0 };
+  const [finished, rejected] = [of("finished"), of("rejected") + of("no_store")];
+  const clientCounts = { received: finished + rejected, finished, rejected, other: 0 };
   const workerCounts = {
     received: after.received - before.received,
     finished: after.finished - before.finished,

@@ -97,7 +97,7 @@ export class KvProxy implements Disposable {
     };
     open(client);
     const server = open(await Deno.connect(this.#target));
-    const request = { asked: false };
+    const request = { inProgress: false };
     await Promise.any([
       this.#forwardRequests(client, server, request),
       this.#forwardResponses(client, server, request),
@@ -105,24 +105,24 @@ export class KvProxy implements Disposable {
   }
 
   /** Forwards requests; returns when the connection must end. */
-  async #forwardRequests(client: Deno.Conn, server: Deno.Conn, request: { asked: boolean }) {
+  async #forwardRequests(client: Deno.Conn, server: Deno.Conn, request: { inProgress: boolean }) {
     for await (const bytes of chunks(client)) {
-      const isStart = !request.asked;
+      const isStart = !request.inProgress;
       while (this.#mode === "hangs") await delay(50);
       if (this.#mode === "dropped requests") return;
       if (isStart && this.#mode === "errors" && this.#random() < 0.8) {
         // The rest of the request cannot be consumed, so the connection ends.
         return await writeAll(client, ERROR);
       }
-      request.asked = true;
+      request.inProgress = true;
       await writeAll(server, bytes);
     }
   }
 
-  async #forwardResponses(client: Deno.Conn, server: Deno.Conn, request: { asked: boolean }) {
+  async #forwardResponses(client: Deno.Conn, server: Deno.Conn, request: { inProgress: boolean }) {
     for await (const bytes of chunks(server)) {
-      const isStart = request.asked;
-      request.asked = false;
+      const isStart = request.inProgress;
+      request.inProgress = false;
       if (this.#mode === "slow") await delay(SLOW_MS * this.#random());
       if (isStart && this.#mode === "dropped responses" && this.#random() < 0.5) return;
       if (isStart && this.#mode === "truncated responses" && this.#random() < 0.5) {

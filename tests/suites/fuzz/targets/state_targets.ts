@@ -185,8 +185,8 @@ function recordTarget(files: readonly Uint8Array<ArrayBuffer>[]): Target {
     read: async (bytes) => {
       let outcome: "accepted" | "rejected" = "rejected";
       for (const open of [true, false]) {
-        for (const fresh of [true, false]) {
-          const context = { vocabulary: MODEL.vocabulary, open, isInitialState: fresh };
+        for (const isInitialState of [true, false]) {
+          const context = { vocabulary: MODEL.vocabulary, open, isInitialState };
           const record = attempt(() => checkSnapshot(bytes, context));
           if (record === null) continue;
           outcome = "accepted";
