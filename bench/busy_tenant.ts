@@ -1,7 +1,7 @@
 /// <reference lib="deno.worker" />
-/** A tenant that keeps requests for long replies going, from a thread of its own. */
+/** A tenant that keeps a fixed number of long generation requests running, in its own thread. */
 
-/** What is kept going. */
+/** The requests to keep running. */
 export interface BusyTenant {
   url: string;
   key: string;
@@ -10,10 +10,10 @@ export interface BusyTenant {
 }
 
 self.onmessage = ({ data }: MessageEvent<BusyTenant>) => {
-  for (let i = 0; i < data.requests; i++) void keepGoing(data);
+  for (let i = 0; i < data.requests; i++) void sendForever(data);
 };
 
-async function keepGoing({ url, key, choices: n }: BusyTenant): Promise<void> {
+async function sendForever({ url, key, choices: n }: BusyTenant): Promise<void> {
   while (true) {
     const response = await fetch(`${url}/v1/chat/completions`, {
       method: "POST",
@@ -22,7 +22,7 @@ async function keepGoing({ url, key, choices: n }: BusyTenant): Promise<void> {
         messages: [{ role: "user", content: "Tell me a story." }],
         n,
         max_tokens: 32_768,
-        // End of text, a newline and what the demo model has in its place.
+        // Token ids of end of text, of a newline and of the demo model's newline.
         logit_bias: { "0": -100, "1": -100, "12": -100 },
         stream: true,
       }),

@@ -1,10 +1,11 @@
-/** What clients have sent and been answered, held against what the worker counts of it. */
+/** Computes the metrics that a worker must report from the responses that clients received. */
 
-/** The series of metrics that a tally knows the values of. */
-const KNOWN = new RegExp(
+/** The metric series whose values {@linkcode ExpectedMetrics} computes. */
+const COMPARED_SERIES = new RegExp(
   "^rwkv:(" + [
     "http_request_duration_seconds_count",
-    "request_(success|failure|refused)_total",
+    "request_(success|failure)_total",
+    "queue_rejections_total",
     "(prompt|cached_prompt|generation)_tokens_total",
     "e2e_request_latency_seconds_count",
     "state_save_(seconds_count|failures_total)",
@@ -13,54 +14,58 @@ const KNOWN = new RegExp(
   ].join("|") + ")\\b",
 );
 
-/** Tokens as any of the API's `usage` tells them. */
+/** Token counts of a `usage` object of the API. */
 export interface ExpectedUsage {
   prompt: number;
   cached: number;
-  written: number;
+  generated: number;
 }
 
-export type Finish = "stop" | "length" | "abort";
+export type FinishReason = "stop" | "length" | "abort";
 
 export class ExpectedMetrics {
   /** Requests sent. */
   requests = 0;
-  readonly #answers = new Map<string, number>();
-  readonly #turns: Record<Finish, number> = { stop: 0, length: 0, abort: 0 };
-  readonly #tokens: ExpectedUsage = { prompt: 0, cached: 0, written: 0 };
+  readonly #responses = new Map<string, number>();
+  readonly #turns: Record<FinishReason, number> = { stop: 0, length: 0, abort: 0 };
+  readonly #tokens: ExpectedUsage = { prompt: 0, cached: 0, generated: 0 };
   #stored = 0;
 
-  /** A request was answered. */
-  answered(method: string, route: string, status: number): void {
+  /** Counts a response. */
+  countResponse(method: string, route: string, status: number): void {
     this.requests++;
     const labels = `method="${method}",route="${route}",status="${status}"`;
-    this.#answers.set(labels, (this.#answers.get(labels) ?? 0) + 1);
+    this.#responses.set(labels, (this.#responses.get(labels) ?? 0) + 1);
   }
 
-  /** A turn has ended for each of `finishes`; all have one usage. */
-  ended(finishes: readonly Finish[], usage: ExpectedUsage, { stored }: { stored: boolean }): void {
-    for (const finish of finishes) this.#turns[finish]++;
-    if (stored) this.#stored += finishes.length;
+  /** Counts the finished turns of one request; `usage` is their sum. */
+  countTurns(
+    finishReasons: readonly FinishReason[],
+    usage: ExpectedUsage,
+    { stored }: { stored: boolean },
+  ): void {
+    for (const reason of finishReasons) this.#turns[reason]++;
+    if (stored) this.#stored += finishReasons.length;
     this.#tokens.prompt += usage.prompt;
     this.#tokens.cached += usage.cached;
-    this.#tokens.written += usage.written;
+    this.#tokens.generated += usage.generated;
   }
 
-  /** What the worker's metrics must be when nothing is under way. */
+  /** Returns what the metrics must be when no request is in progress. */
   expected(): Map<string, number> {
     const { stop, length, abort } = this.#turns;
     return new Map([
-      ...[...this.#answers].map(([labels, count]): [string, number] => {
+      ...[...this.#responses].map(([labels, count]): [string, number] => {
         return [`rwkv:http_request_duration_seconds_count{${labels}}`, count];
       }),
-      ...Object.entries(this.#turns).map(([finish, count]): [string, number] => {
-        return [`rwkv:request_success_total{finished_reason="${finish}"}`, count];
+      ...Object.entries(this.#turns).map(([reason, count]): [string, number] => {
+        return [`rwkv:request_success_total{finished_reason="${reason}"}`, count];
       }),
       ["rwkv:request_failure_total", 0],
       ["rwkv:queue_rejections_total", 0],
       ["rwkv:prompt_tokens_total", this.#tokens.prompt],
       ["rwkv:cached_prompt_tokens_total", this.#tokens.cached],
-      ["rwkv:generation_tokens_total", this.#tokens.written],
+      ["rwkv:generation_tokens_total", this.#tokens.generated],
       ["rwkv:e2e_request_latency_seconds_count", stop + length + abort],
       ["rwkv:state_save_seconds_count", this.#stored],
       ["rwkv:state_save_failures_total", 0],
@@ -71,15 +76,17 @@ export class ExpectedMetrics {
   }
 }
 
-/** The series that differ from what they must be, and those that nobody has caused. */
+/** Lists the series whose values differ and those that were not expected at all. */
 export function differences(metrics: string, expected: ReadonlyMap<string, number>): string[] {
-  const counted = new Map(
-    metrics.split("\n").filter((line) => KNOWN.test(line)).map((line): [string, number] => {
-      const at = line.lastIndexOf(" ");
-      return [line.slice(0, at), Number(line.slice(at + 1))];
-    }),
+  const reported = new Map(
+    metrics.split("\n").filter((line) => COMPARED_SERIES.test(line)).map(
+      (line): [string, number] => {
+        const at = line.lastIndexOf(" ");
+        return [line.slice(0, at), Number(line.slice(at + 1))];
+      },
+    ),
   );
-  return [...new Set([...expected.keys(), ...counted.keys()])]
-    .filter((series) => counted.get(series) !== expected.get(series))
-    .map((series) => `${series} is ${counted.get(series)}, and ${expected.get(series)} were sent`);
+  return [...new Set([...expected.keys(), ...reported.keys()])]
+    .filter((series) => reported.get(series) !== expected.get(series))
+    .map((series) => `${series} is ${reported.get(series)}, expected ${expected.get(series)}`);
 }

@@ -1,10 +1,10 @@
 /**
- * `deno task bench:fairness`: how long a tenant's short chat takes while another tenant keeps a worker
- * as busy as it can.
+ * `deno task bench:fairness`: latency of one tenant's short chat completions while another tenant
+ * saturates the worker.
  *
- * Flags: those that open a model, `--requests N` (64) that the busy tenant keeps going, `--choices N`
- * (16) of each, `--rounds N` (20), `--json`. Exit 0 when the median is at most three times that of
- * the worker alone.
+ * Flags: those that open a model, `--requests N` (64) that the busy tenant keeps running,
+ * `--choices N` (16) of each, `--rounds N` (20), `--json`. Exits with status 0 if the median
+ * latency is at most three times that of an idle worker.
  */
 
 import { parseArgs } from "node:util";
@@ -13,8 +13,8 @@ import { localWorker } from "./local_worker.ts";
 import { numberFlag } from "../src/settings/flags.ts";
 import { MODEL_FLAGS } from "../src/settings/settings.ts";
 
-/** Times as long as alone, at most. */
-const BOUND = 3;
+/** Maximum ratio to the latency on an idle worker. */
+const MAX_RATIO = 3;
 const KEYS = { busy: "busy-tenants-key", short: "short-tenants-key" };
 
 const { values: flags } = parseArgs({
@@ -30,12 +30,12 @@ const requests = numberFlag(flags, "requests", { min: 1, max: 1000, integer: tru
 const choices = numberFlag(flags, "choices", { min: 1, max: 16, integer: true }) ?? 16;
 const rounds = numberFlag(flags, "rounds", { min: 1, max: 1000, integer: true }) ?? 20;
 
-const { engine, url, schedulerStats: numbers, exit } = await localWorker(flags, {
+const { engine, url, schedulerStats, exit } = await localWorker(flags, {
   RWKV_API_KEYS: `busy:${KEYS.busy},short:${KEYS.short}`,
 });
 const clients = new Worker(new URL("./busy_tenant.ts", import.meta.url), { type: "module" });
 
-/** Milliseconds of a short chat. */
+/** Returns the milliseconds that a short chat completion takes. */
 async function shortChat(): Promise<number> {
   const start = performance.now();
   const response = await fetch(`${url}/v1/chat/completions`, {
@@ -44,11 +44,11 @@ async function shortChat(): Promise<number> {
     body: JSON.stringify({ messages: [{ role: "user", content: "Hi" }], max_tokens: 10 }),
   });
   const text = await response.text();
-  if (!response.ok) throw new Error(`a short chat failed: ${response.status} ${text}`);
+  if (!response.ok) throw new Error(`Short chat completion failed: ${response.status} ${text}`);
   return performance.now() - start;
 }
 
-async function timeChats(): Promise<number[]> {
+async function measureLatency(): Promise<number[]> {
   const times: number[] = [];
   for (let round = 0; round < rounds; round++) {
     times.push(await shortChat());
@@ -57,20 +57,20 @@ async function timeChats(): Promise<number[]> {
   return times;
 }
 
-await timeChats(); // warms up
-const alone = summarize(await timeChats());
+await measureLatency(); // warm-up
+const idle = summarize(await measureLatency());
 clients.postMessage({ url, key: KEYS.busy, requests, choices });
-// Until all slots are taken, and the others wait.
-for (let tries = 0; tries < 600 && numbers().running < engine.info.slots; tries++) {
+// Wait until all slots are in use and the other requests are queued.
+for (let tries = 0; tries < 600 && schedulerStats().running < engine.info.slots; tries++) {
   await new Promise((resolve) => setTimeout(resolve, 100));
 }
 await new Promise((resolve) => setTimeout(resolve, 2000));
-const { running, waiting } = numbers();
-console.error(`  ${running} turns of the busy tenant run and ${waiting} wait`);
-const beside = summarize(await timeChats());
-const { preemptions: preempted } = numbers();
+const { running, waiting } = schedulerStats();
+console.error(`  busy tenant: ${running} turns running, ${waiting} waiting`);
+const loaded = summarize(await measureLatency());
+const { preemptions: preempted } = schedulerStats();
 clients.terminate();
-const ratio = beside.median / alone.median;
+const ratio = loaded.median / idle.median;
 const report = {
   adapter: engine.info.adapter,
   requests,
@@ -78,11 +78,11 @@ const report = {
   running,
   waiting,
   preempted,
-  alone_ms: alone,
-  beside_ms: beside,
+  alone_ms: idle,
+  beside_ms: loaded,
   ratio,
-  holds: ratio <= BOUND,
+  holds: ratio <= MAX_RATIO,
 };
 if (flags.json) console.log(JSON.stringify(report));
-else console.log(`a short chat beside a busy tenant: ${ratio.toFixed(2)} times as long as alone`);
+else console.log(`latency beside a busy tenant: ${ratio.toFixed(2)} times that of an idle worker`);
 await exit(report.holds ? 0 : 1);

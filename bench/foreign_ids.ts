@@ -1,10 +1,10 @@
 /**
- * `deno task bench:foreign-ids`: whether the time of an answer tells an id of another tenant's from
- * one that nobody has.
+ * `deno task bench:foreign-ids`: checks that response times do not reveal whether an id of another
+ * tenant exists.
  *
- * A worker on an SQLite file with two tenants: one has states and conversations, the other asks for
- * them, for ids that nobody has, and for others of these, which shows what chance alone makes of
- * it; each time in another order. Flags: `--rounds N` (1,000), `--json`. Milliseconds.
+ * A worker on an SQLite file serves two tenants. One owns states and conversations. The other
+ * requests these ids, random ids, and further random ids as a control that shows the noise. Each
+ * round uses a new order. Flags: `--rounds N` (1,000), `--json`. Times are in milliseconds.
  */
 
 import { parseArgs } from "node:util";
@@ -17,7 +17,7 @@ const { values: flags } = parseArgs({
   options: { rounds: { type: "string" }, json: { type: "boolean" } },
 });
 const rounds = numberFlag(flags, "rounds", { min: 10, max: 1e6, integer: true }) ?? 1000;
-/** What one tenant has, of each kind. */
+/** States, and conversations, that the owner has. */
 const STORED = 50;
 
 const KEYS = { owner: "the-key-of-the-owner", stranger: "the-key-of-a-stranger" };
@@ -46,58 +46,60 @@ for (let i = 0; i < STORED; i++) {
 
 const unknown = (prefix: string) => prefix + toHex(randomBytes(24));
 
-/** What is asked for, by an id of each kind. */
+/** The measured requests, one for each kind of id. */
 const REQUESTS = [
   {
     name: "GET /v1/states/{id}",
     owned: states,
     prefix: "state_",
-    ask: (id: string) => send("stranger", `/v1/states/${id}`),
+    request: (id: string) => send("stranger", `/v1/states/${id}`),
   },
   {
     name: "POST /v1/chat/completions with state_id",
     owned: states,
     prefix: "state_",
-    ask: (id: string) => send("stranger", "/v1/chat/completions", { messages, state_id: id }),
+    request: (id: string) => send("stranger", "/v1/chat/completions", { messages, state_id: id }),
   },
   {
     name: "GET /v1/conversations/{id}",
     owned: conversations,
     prefix: "conv_",
-    ask: (id: string) => send("stranger", `/v1/conversations/${id}`),
+    request: (id: string) => send("stranger", `/v1/conversations/${id}`),
   },
   {
     name: "GET /v1/responses/{id}",
     owned: states.map((id) => id.replace("state_", "resp_")),
     prefix: "resp_",
-    ask: (id: string) => send("stranger", `/v1/responses/${id}`),
+    request: (id: string) => send("stranger", `/v1/responses/${id}`),
   },
 ];
 
 const rows = [];
-for (const { name, owned, prefix, ask } of REQUESTS) {
+for (const { name, owned, prefix, request } of REQUESTS) {
   const times: Record<"foreign" | "unknown" | "control", number[]> = {
     foreign: [],
     unknown: [],
     control: [],
   };
-  const tries = Object.keys(times) as (keyof typeof times)[];
+  const kinds = Object.keys(times) as (keyof typeof times)[];
   for (let round = -20; round < rounds; round++) {
-    for (const kind of shuffled(tries)) {
+    for (const kind of shuffled(kinds)) {
       const id = kind === "foreign" ? owned[Math.abs(round) % owned.length] : unknown(prefix);
       const start = performance.now();
-      const answer = await ask(id);
-      await answer.body?.cancel();
+      const response = await request(id);
+      await response.body?.cancel();
       const milliseconds = performance.now() - start;
-      if (![400, 404].includes(answer.status)) throw new Error(`${name} answered ${answer.status}`);
-      // The first ones warm up.
+      if (![400, 404].includes(response.status)) {
+        throw new Error(`${name} returned ${response.status}`);
+      }
+      // The first rounds are the warm-up.
       if (round >= 0) times[kind].push(milliseconds);
     }
   }
   rows.push({
     request: name,
-    ...Object.fromEntries(tries.map((kind) => [kind, quartiles(times[kind])])),
-    // Of one round's pair each, so that what slows down both is in neither.
+    ...Object.fromEntries(kinds.map((kind) => [kind, quartiles(times[kind])])),
+    // Differences within a round, so that a slow phase of the machine cancels out.
     "foreign - unknown": quartiles(times.foreign.map((time, i) => time - times.unknown[i])),
     "control - unknown": quartiles(times.control.map((time, i) => time - times.unknown[i])),
   });
@@ -108,7 +110,7 @@ else {
 }
 await worker.exit(0);
 
-/** The median, a quarter of all below and above, and the extremes. */
+/** Returns the median, the first and third quartile, and the range. */
 function quartiles(values: readonly number[]) {
   const sorted = [...values].sort((a, b) => a - b);
   const at = (share: number) => Number(sorted[Math.floor(share * (sorted.length - 1))].toFixed(4));

@@ -1,12 +1,14 @@
 /**
- * `deno task bench:grammar`: what holding replies to a form costs, in time before the first token, for
- * each token, and of the decoding rate.
+ * `deno task bench:grammar`: cost of structured output: time to compile a constraint, time per
+ * token mask, and decoding rate.
  *
  * Flags: those that open a model (`--shape 0.1b --vocab FILE` for the World vocabulary), `--tokens
- * N` (200), `--rounds N` (5), `--json`. Each form is worked out anew in every round and then written by
- * chance; rates are those of one conversation, free and held in turns. Prints `{"vocabulary","tokens",
- * "first_ms","forms":[{"form","compile_ms","token_ms","slowest_ms"}],"decode":{"free","held",
- * "share_median","share_min","share_max"}}`, milliseconds as medians over the rounds.
+ * N` (200), `--rounds N` (5), `--json`. Every round compiles each constraint again and then samples
+ * random allowed tokens. Decoding rates are those of one conversation, alternately without and with
+ * a constraint. Prints `{"vocabulary","tokens","first_ms","forms":[{"form","compile_ms","token_ms",
+ * "slowest_ms"}],"decode":{"free","held","share_median","share_min","share_max"}}`: milliseconds
+ * are medians over the rounds, `free` and `held` are tokens per second without and with a
+ * constraint.
  */
 
 import { parseArgs } from "node:util";
@@ -38,21 +40,21 @@ const person = {
   email: { type: "string", format: "email" },
   tags: { type: "array", items: { enum: ["red", "green", "blue"] }, maxItems: 3 },
 };
-const wide = Array.from(
+const manyFields = Array.from(
   { length: 100 },
   (_, i) => [`field${i}`, { type: "string", maxLength: 40 }],
 );
 
-function schema(of: object): Constraint {
-  return { type: "json_schema", schema: JSON.stringify(of) };
+function schema(value: object): Constraint {
+  return { type: "json_schema", schema: JSON.stringify(value) };
 }
 
-const FORMS: Record<string, Constraint> = {
+const CONSTRAINTS: Record<string, Constraint> = {
   "any object": { type: "json_object" },
-  "a person": schema({ type: "object", properties: person, required: Object.keys(person) }),
-  "100 optional strings": schema({ type: "object", properties: Object.fromEntries(wide) }),
-  "a string of 1,000 characters at most": schema({ type: "string", maxLength: 1000 }),
-  "an expression": { type: "regex", pattern: "(\\w+, ){0,50}\\w+ (and|or) \\w+\\." },
+  "person": schema({ type: "object", properties: person, required: Object.keys(person) }),
+  "100 optional strings": schema({ type: "object", properties: Object.fromEntries(manyFields) }),
+  "a string of at most 1,000 characters": schema({ type: "string", maxLength: 1000 }),
+  "regular expression": { type: "regex", pattern: "(\\w+, ){0,50}\\w+ (and|or) \\w+\\." },
 };
 
 const files = await findModel(flags);
@@ -60,19 +62,19 @@ const tokenizer = await openModelTokenizer(files);
 const tokens = tokenTable(tokenizer);
 const endOfText = tokenizer.endOfText;
 
-const first: number[] = [];
-const forms = Object.keys(FORMS).map((form) => ({
-  form,
+const firstCompile: number[] = [];
+const samples = Object.keys(CONSTRAINTS).map((constraint) => ({
+  constraint,
   compile: [] as number[],
   token: [] as number[],
   slowest: [] as number[],
 }));
 for (let round = 0; round < rounds; round++) {
-  const constrain = createTokenConstraints(tokens, { endToken: endOfText });
-  first.push(await timed(() => constrain({ type: "choice", choices: ["a"] })));
-  for (const row of forms) {
-    row.compile.push(await timed(() => constrain(FORMS[row.form])));
-    const times = await writeByChance(await constrain(FORMS[row.form]), round);
+  const compileConstraint = createTokenConstraints(tokens, { endToken: endOfText });
+  firstCompile.push(await timed(() => compileConstraint({ type: "choice", choices: ["a"] })));
+  for (const row of samples) {
+    row.compile.push(await timed(() => compileConstraint(CONSTRAINTS[row.constraint])));
+    const times = await timeTokenMasks(await compileConstraint(CONSTRAINTS[row.constraint]), round);
     row.token.push(times.reduce((a, b) => a + b, 0) / times.length);
     row.slowest.push(Math.max(...times));
   }
@@ -81,8 +83,8 @@ for (let round = 0; round < rounds; round++) {
 const report = {
   vocabulary: files.vocabulary,
   tokens: tokenizer.size,
-  first_ms: summarize(first).median,
-  forms: forms.map(({ form, compile, token, slowest }) => ({
+  first_ms: summarize(firstCompile).median,
+  forms: samples.map(({ constraint: form, compile, token, slowest }) => ({
     form,
     compile_ms: summarize(compile).median,
     token_ms: summarize(token).median,
@@ -93,16 +95,20 @@ const report = {
 if (flags.json) {
   console.log(JSON.stringify(report));
 } else {
-  const shown = (value: number) => value.toFixed(2);
-  console.log(`${report.tokens} tokens, the first form ${shown(report.first_ms)} ms\n`);
-  console.log("| form | to begin, ms | a token, ms | the slowest one, ms |\n|---|---|---|---|");
+  const format = (value: number) => value.toFixed(2);
+  console.log(`${report.tokens} tokens, first constraint ${format(report.first_ms)} ms\n`);
+  console.log(
+    "| constraint | compile, ms | token mask, ms | slowest mask, ms |\n|---|---|---|---|",
+  );
   for (const { form, compile_ms, token_ms, slowest_ms } of report.forms) {
-    console.log(`| ${form} | ${[compile_ms, token_ms, slowest_ms].map(shown).join(" | ")} |`);
+    console.log(`| ${form} | ${[compile_ms, token_ms, slowest_ms].map(format).join(" | ")} |`);
   }
   const { free, held, share_median, share_min, share_max } = report.decode;
   console.log(
-    `\nfree ${shown(free)}, held ${shown(held)} tokens/s: ${shown(share_median)} ` +
-      `(${shown(share_min)} to ${shown(share_max)})`,
+    `\nunconstrained ${format(free)}, constrained ${format(held)} tokens/s: ratio ${
+      format(share_median)
+    } ` +
+      `(${format(share_min)} to ${format(share_max)})`,
   );
 }
 
@@ -112,26 +118,26 @@ async function timed(work: () => Promise<unknown>): Promise<number> {
   return performance.now() - started;
 }
 
-/** Milliseconds of each token. */
-async function writeByChance(
-  held: Awaited<ReturnType<ReturnType<typeof createTokenConstraints>>>,
+/** Returns the milliseconds that each token mask took. */
+async function timeTokenMasks(
+  constraint: Awaited<ReturnType<ReturnType<typeof createTokenConstraints>>>,
   seed: number,
 ): Promise<number[]> {
   const times: number[] = [];
   for (let i = 0; i < count; i++) {
     const started = performance.now();
-    const allowed = await held.tokenBitmask();
+    const allowed = await constraint.tokenBitmask();
     times.push(performance.now() - started);
     const ids = [...tokens.banned.keys()].filter((id) =>
       (allowed[id >> 5] >>> (id & 31) & 1) === 1 && id !== endOfText
     );
     if (ids.length === 0) break;
-    held.accept(ids[Math.floor(randomAt(BigInt(seed), i) * ids.length)]);
+    constraint.accept(ids[Math.floor(randomAt(BigInt(seed), i) * ids.length)]);
   }
   return times;
 }
 
-/** Tokens per second of one conversation, by a form that never ends and without any. */
+/** Measures tokens per second of one conversation, with an unbounded constraint and without one. */
 async function decodeRates() {
   const engine = await openEngine({
     ...engineOptions(flags, files, { slots: 1, maxStepTokens: 64 }),
@@ -139,7 +145,7 @@ async function decodeRates() {
     endOfText,
   });
   const scheduler = new Scheduler(engine);
-  const endless = schema({
+  const unbounded = schema({
     type: "array",
     minItems: 1e9,
     items: { type: "string", maxLength: 20 },
@@ -156,18 +162,18 @@ async function decodeRates() {
       stops: null,
       constraint,
     });
-    let begun = 0;
+    let firstTokenAt = 0;
     let sampled = 0;
     for await (const batch of generation) {
-      if (begun === 0) begun = performance.now();
+      if (firstTokenAt === 0) firstTokenAt = performance.now();
       else sampled += batch.tokens.length;
     }
-    return 1000 * sampled / (performance.now() - begun);
+    return 1000 * sampled / (performance.now() - firstTokenAt);
   };
   const pairs: { free: number; held: number }[] = [];
   for (let round = -1; round < rounds; round++) {
-    const pair = { free: await rate(undefined), held: await rate(endless) };
-    // The first warms up.
+    const pair = { free: await rate(undefined), held: await rate(unbounded) };
+    // The first round is the warm-up.
     if (round >= 0) pairs.push(pair);
   }
   await engine.close();

@@ -1,27 +1,34 @@
 /**
- * `deno task bench:load`: many clients on one worker, and whether each is served as if it were alone.
+ * `deno task bench:load`: many clients on one worker; checks correct replies, fairness, throughput
+ * and memory.
  *
- * Flags: those that open a model, `--clients N` (64), `--seconds S` (60), `--json`. A whole worker
- * answers streamed chat completions over the loopback address to clients in this process, each of
- * which asks again as soon as it is answered. Exit status 1 if one of the checks fails.
+ * Flags: those that open a model, `--clients N` (64), `--seconds S` (60), `--json`. A complete
+ * worker serves streamed chat completions over the loopback address to clients in this process.
+ * Each client sends its next request as soon as a reply ends. Exits with status 1 if a check fails.
  */
 
 import { parseArgs } from "node:util";
 import { roundToFourDigits } from "../src/benchmark/cases.ts";
 import { findModel, openModelTokenizer } from "../src/model_files/find_model.ts";
 import { localWorker } from "./local_worker.ts";
-import { type Answer, type Ask, ask, endingBans, words } from "./stream_client.ts";
+import {
+  type ChatRequest,
+  randomWords,
+  stopTokenBans,
+  streamChat,
+  type StreamedReply,
+} from "./stream_client.ts";
 import { numberFlag } from "../src/settings/flags.ts";
 import { MODEL_FLAGS } from "../src/settings/settings.ts";
 
-/** Tokens of prompts and, at most, of replies: the clients take them in turn. */
-const PROMPTS = [8, 2000, 30, 120, 16, 600, 60, 250];
-const REPLIES = [96, 24, 64, 40];
+/** Prompt lengths and reply limits in tokens; requests cycle through them. */
+const PROMPT_TOKENS = [8, 2000, 30, 120, 16, 600, 60, 250];
+const REPLY_TOKENS = [96, 24, 64, 40];
 
-/** Different requests. */
-const ASKS = 32;
+/** Number of different requests. */
+const REQUEST_COUNT = 32;
 
-/** Statuses with which a worker says that it has too much to do. */
+/** Statuses of an overloaded worker. */
 const BUSY = [429, 503];
 
 const { values: flags } = parseArgs({
@@ -36,35 +43,38 @@ const clients = numberFlag(flags, "clients", { min: 1, max: 1000, integer: true 
 const seconds = numberFlag(flags, "seconds", { min: 1, max: 3600 }) ?? 60;
 const worker = await localWorker(flags);
 const tokenizer = await openModelTokenizer(await findModel(flags));
-const bans = endingBans(tokenizer);
+const bans = stopTokenBans(tokenizer);
 const checks: { what: string; figure: string; holds: boolean }[] = [];
 
-const say = (text: string) => console.error(text);
-say(`${ASKS} replies alone`);
-const asks = Array.from({ length: ASKS }, (_, i): Ask => ({
-  messages: [{ role: "user", content: words(tokenizer, PROMPTS[i % PROMPTS.length], i) }],
-  max_tokens: REPLIES[i % REPLIES.length],
+const progress = (text: string) => console.error(text);
+progress(`${REQUEST_COUNT} reference replies, one at a time`);
+const requests = Array.from({ length: REQUEST_COUNT }, (_, i): ChatRequest => ({
+  messages: [{
+    role: "user",
+    content: randomWords(tokenizer, PROMPT_TOKENS[i % PROMPT_TOKENS.length], i),
+  }],
+  max_tokens: REPLY_TOKENS[i % REPLY_TOKENS.length],
   temperature: i % 2,
   seed: i,
 }));
-const alone: string[] = [];
-for (const body of asks) alone.push((await ask(worker.url, body)).text);
+const references: string[] = [];
+for (const body of requests) references.push((await streamChat(worker.url, body)).text);
 
-say(`${clients} clients for ${seconds} s`);
+progress(`${clients} clients for ${seconds} s`);
 await mixedLoad();
-say("one client, then 32, writing only");
+progress("decoding: 1 client, then 32");
 await throughput();
-say("a prompt of 4,000 tokens among 8 streams");
+progress("a prompt of 4,000 tokens beside 8 streams");
 await longPrompt();
-say("3,500 clients that leave");
-await leavers();
+progress("3,500 aborted requests");
+await abortedRequests();
 
 const { adapter, quant } = worker.engine.info;
 if (flags.json) {
   console.log(JSON.stringify({ adapter, model: worker.modelId, quant, clients, checks }));
 } else {
   for (const { what, figure, holds } of checks) {
-    console.log(`${holds ? "holds" : "FAILS"}  ${what}: ${figure}`);
+    console.log(`${holds ? "pass" : "FAIL"}  ${what}: ${figure}`);
   }
 }
 await worker.exit(checks.every(({ holds }) => holds) ? 0 : 1);
@@ -78,37 +88,37 @@ async function mixedLoad(): Promise<void> {
   let next = 0, busy = 0, wrong = 0, failed = 0, replies = 0;
   const gaps: number[] = [];
   const rates = await Promise.all(Array.from({ length: clients }, async () => {
-    // Each takes all requests in turn, from another one on.
-    let i = next++ % ASKS;
+    // Each client cycles through all requests, from a different starting point.
+    let i = next++ % REQUEST_COUNT;
     let tokens = 0;
     const start = performance.now();
-    for (; performance.now() < until; i = (i + 1) % ASKS) {
-      const answer = await ask(worker.url, asks[i]);
-      if (BUSY.includes(answer.status)) {
+    for (; performance.now() < until; i = (i + 1) % REQUEST_COUNT) {
+      const reply = await streamChat(worker.url, requests[i]);
+      if (BUSY.includes(reply.status)) {
         busy++;
         await new Promise((resolve) => setTimeout(resolve, 1000));
         continue;
       }
-      if (answer.status !== 200 || answer.finish === null) {
+      if (reply.status !== 200 || reply.finishReason === null) {
         failed++;
         continue;
       }
       replies++;
-      if (answer.text !== alone[i]) wrong++;
-      gaps.push(...gapsOf(answer));
-      tokens += answer.completionTokens;
+      if (reply.text !== references[i]) wrong++;
+      gaps.push(...chunkGaps(reply));
+      tokens += reply.completionTokens;
     }
     return tokens / (performance.now() - start) * 1000;
   }));
   const mean = rates.reduce((sum, rate) => sum + rate, 0) / rates.length;
   const slowest = Math.min(...rates);
-  const [median, late] = [quantile(gaps, 0.5), quantile(gaps, 0.99)];
-  check("errors", `${failed} of ${replies + failed}, ${busy} times busy`, failed === 0);
-  check("replies that differ from those alone", `${wrong} of ${replies}`, wrong === 0);
+  const [median, p99] = [quantile(gaps, 0.5), quantile(gaps, 0.99)];
+  check("errors", `${failed} of ${replies + failed}; ${busy} rejected as overloaded`, failed === 0);
+  check("replies that differ from their reference", `${wrong} of ${replies}`, wrong === 0);
   check(
-    "gaps between texts of a stream, p99 at most 4 times the median",
-    `${roundToFourDigits(late)} ms, ${roundToFourDigits(median)} ms`,
-    late <= 4 * median,
+    "inter-chunk latency, p99 at most 4 times the median",
+    `${roundToFourDigits(p99)} ms, ${roundToFourDigits(median)} ms`,
+    p99 <= 4 * median,
   );
   check(
     "slowest client at least half the mean",
@@ -120,10 +130,10 @@ async function mixedLoad(): Promise<void> {
 async function throughput(): Promise<void> {
   const rate = async (count: number) => {
     const start = performance.now();
-    const answers = await Promise.all(
-      Array.from({ length: count }, (_, i) => ask(worker.url, writingAsk(i, 256))),
+    const replies = await Promise.all(
+      Array.from({ length: count }, (_, i) => streamChat(worker.url, fixedLengthRequest(i, 256))),
     );
-    const tokens = answers.reduce((sum, answer) => sum + answer.completionTokens, 0);
+    const tokens = replies.reduce((sum, reply) => sum + reply.completionTokens, 0);
     return tokens / (performance.now() - start) * 1000;
   };
   await rate(32);
@@ -134,7 +144,7 @@ async function throughput(): Promise<void> {
   }
   const ratio = quantile(many.map((rate, i) => rate / one[i]), 0.5);
   check(
-    "32 clients at least 4 times the tokens of one",
+    "throughput of 32 clients at least 4 times that of one",
     `${roundToFourDigits(quantile(many, 0.5))}, ${
       roundToFourDigits(quantile(one, 0.5))
     } tokens/s, ratio ${roundToFourDigits(ratio)}`,
@@ -143,83 +153,92 @@ async function throughput(): Promise<void> {
 }
 
 async function longPrompt(): Promise<void> {
-  const streams = Array.from({ length: 8 }, (_, i) => ask(worker.url, writingAsk(i, 900)));
+  const streams = Array.from(
+    { length: 8 },
+    (_, i) => streamChat(worker.url, fixedLengthRequest(i, 900)),
+  );
   await new Promise((resolve) => setTimeout(resolve, 2000));
   const from = performance.now();
-  const content = words(tokenizer, 4000, 99);
-  const long = await ask(worker.url, {
+  const content = randomWords(tokenizer, 4000, 99);
+  const long = await streamChat(worker.url, {
     messages: [{ role: "user", content }],
     max_tokens: 1,
     temperature: 0,
   });
   const to = long.times.at(-1) ?? performance.now();
-  const answers = await Promise.all(streams);
-  const during = answers.flatMap((answer) => gapsOf(answer, (time) => time > from && time <= to));
-  const apart = answers.flatMap((answer) => gapsOf(answer, (time) => time <= from));
-  const [median, before, most] = [quantile(during, 0.5), quantile(apart, 0.5), quantile(during, 1)];
+  const replies = await Promise.all(streams);
+  const during = replies.flatMap((reply) => chunkGaps(reply, (time) => time > from && time <= to));
+  const earlier = replies.flatMap((reply) => chunkGaps(reply, (time) => time <= from));
+  const [median, before, longest] = [
+    quantile(during, 0.5),
+    quantile(earlier, 0.5),
+    quantile(during, 1),
+  ];
   check(
-    "a long prompt lengthens gaps by one step of reading (60 ms) at most",
+    "a long prompt adds at most one prefill step (60 ms) to inter-chunk latency",
     `median ${roundToFourDigits(median)} ms, ${roundToFourDigits(before)} ms before; longest ${
-      roundToFourDigits(most)
+      roundToFourDigits(longest)
     } ms; ` +
-      `${long.promptTokens} tokens read in ${roundToFourDigits(to - from)} ms`,
+      `${long.promptTokens} tokens processed in ${roundToFourDigits(to - from)} ms`,
     median <= before + 60,
   );
 }
 
-async function leavers(): Promise<void> {
-  const bytes = () => {
-    // States that nobody holds any more would count until the next collection.
+async function abortedRequests(): Promise<void> {
+  const residentBytes = () => {
+    // Unreferenced states would count until the next garbage collection.
     (globalThis as { gc?: () => void }).gc?.();
     return Deno.memoryUsage().rss;
   };
   let random = 1;
-  const chance = () => (random = random * 48271 % 2147483647) / 2147483647;
+  const nextRandom = () => (random = random * 48271 % 2147483647) / 2147483647;
   const wave = async (count: number) => {
-    let left = count;
+    let remaining = count;
     await Promise.all(Array.from({ length: 64 }, async () => {
-      while (left-- > 0) {
-        const signal = AbortSignal.timeout(Math.floor(400 * chance()));
-        await ask(worker.url, asks[left % ASKS], signal).catch(() => {});
+      while (remaining-- > 0) {
+        const signal = AbortSignal.timeout(Math.floor(400 * nextRandom()));
+        await streamChat(worker.url, requests[remaining % REQUEST_COUNT], signal).catch(() => {});
       }
     }));
     await worker.idle();
   };
-  // Collections come when they come: the least of a few waves is what is really held.
-  const held = async () => {
-    const seen: number[] = [];
+  // The time of a garbage collection varies; the minimum of some waves is what stays allocated.
+  const settledMemory = async () => {
+    const samples: number[] = [];
     for (let i = 0; i < 3; i++) {
       await wave(500);
-      seen.push(bytes());
+      samples.push(residentBytes());
     }
-    return Math.min(...seen);
+    return Math.min(...samples);
   };
   await wave(500);
-  const before = await held();
-  const after = await held();
+  const before = await settledMemory();
+  const after = await settledMemory();
   const { running, waiting } = worker.schedulerStats();
   check(
-    "slots in use after all have left",
-    `${running}, ${waiting} waiting`,
+    "slots in use after all requests were aborted",
+    `${running}; ${waiting} waiting`,
     running + waiting === 0,
   );
   check(
-    "memory within 5 % of that before",
+    "memory within 5 % of the value before",
     `${roundToFourDigits(after / 1e6)} MB, ${roundToFourDigits(before / 1e6)} MB`,
     after <= 1.05 * before,
   );
-  const answer = await ask(worker.url, asks[0]);
+  const reply = await streamChat(worker.url, requests[0]);
   check(
-    "the next reply",
-    answer.text === alone[0] ? "as alone" : "differs",
-    answer.text === alone[0],
+    "next reply",
+    reply.text === references[0] ? "equals its reference" : "differs",
+    reply.text === references[0],
   );
 }
 
-/** Asks for a reply of exactly `tokens` tokens: nothing that ends one may be written. */
-function writingAsk(i: number, tokens: number): Ask {
+/**
+ * Returns a request whose reply has exactly `tokens` tokens: tokens that could end it are banned.
+ */
+function fixedLengthRequest(i: number, tokens: number): ChatRequest {
   return {
-    messages: [{ role: "user", content: words(tokenizer, 12, i) }],
+    messages: [{ role: "user", content: randomWords(tokenizer, 12, i) }],
     max_tokens: tokens,
     temperature: 1,
     seed: i,
@@ -227,14 +246,14 @@ function writingAsk(i: number, tokens: number): Ask {
   };
 }
 
-/** Milliseconds between texts of a stream. */
-function gapsOf({ times }: Answer, within = (_: number) => true): number[] {
+/** Returns the milliseconds between the text chunks of a stream. */
+function chunkGaps({ times }: StreamedReply, includes = (_: number) => true): number[] {
   return times.slice(1).flatMap((time, i) =>
-    within(time) && within(times[i]) ? [time - times[i]] : []
+    includes(time) && includes(times[i]) ? [time - times[i]] : []
   );
 }
 
-function quantile(values: readonly number[], part: number): number {
+function quantile(values: readonly number[], fraction: number): number {
   const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] ?? NaN;
+  return sorted[Math.min(sorted.length - 1, Math.floor(fraction * sorted.length))] ?? NaN;
 }

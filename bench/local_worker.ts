@@ -1,11 +1,13 @@
-/** A whole worker in this process, its engine in a Worker, on a port of the loopback address. */
+/**
+ * Runs a complete worker in this process, with its engine in a Worker thread, on a loopback port.
+ */
 
 import { HttpServer, type HttpServerOptions } from "../src/server/http_server.ts";
 import { startWorker } from "../src/server/start_worker.ts";
 import { createLogger } from "../src/core/log.ts";
 import type { Flags } from "../src/settings/flags.ts";
 
-/** Serves `flags`' model; states go to a file that is removed at the end. `env` is all that is set. */
+/** Serves the model of `flags` from a temporary state store. `env` replaces the environment. */
 export async function localWorker(flags: Flags, env: Record<string, string> = {}) {
   const folder = await Deno.makeTempDir();
   const log = createLogger({ write: () => {}, format: "text", now: () => new Date() });
@@ -18,7 +20,7 @@ export async function localWorker(flags: Flags, env: Record<string, string> = {}
   return {
     ...running,
     url: `http://${hostname}:${server.port}`,
-    /** Resolves when no turn runs or waits, or after ten seconds. */
+    /** Resolves when no turn is running or waiting, or after ten seconds. */
     idle: async (): Promise<void> => {
       for (let tries = 0; tries < 100; tries++) {
         const { running: turns, waiting } = running.schedulerStats();
@@ -26,7 +28,7 @@ export async function localWorker(flags: Flags, env: Record<string, string> = {}
         await new Promise((resolve) => setTimeout(resolve, 100));
       }
     },
-    /** Ends the process, which the engine's Worker would keep alive. */
+    /** Exits the process, which the engine's Worker would otherwise keep alive. */
     exit: async (code: number): Promise<never> => {
       await server.shutdown();
       await running.close(0);

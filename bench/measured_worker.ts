@@ -1,20 +1,20 @@
-/** A worker in a process of its own, looked at from outside: its memory, descriptors and log. */
+/** Runs a worker in its own process and measures it from outside: memory, descriptors and log. */
 
-import { V8_FLAGS } from "./collected.ts";
-import type { HeldMemory } from "./memory_worker.ts";
+import { V8_FLAGS } from "./heap_usage.ts";
+import type { WorkerMemory } from "./memory_worker.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
 
-/** What a worker has written on stderr. */
-export interface WrittenLog {
-  /** Of the lines that tell of a request. */
+/** A summary of a worker's log on stderr. */
+export interface LogSummary {
+  /** Number and size of the lines about requests. */
   requests: number;
   bytes: number;
-  /** All other lines since the worker was ready. */
-  others: string[];
+  /** All other lines after the worker became ready. */
+  otherLines: string[];
 }
 
-/** Starts `serve` on a free port, with `args` besides; resolves when it is ready. */
+/** Starts `serve` with `args` on a free port; resolves when it is ready. */
 export async function measuredWorker(args: readonly string[]) {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "-q", V8_FLAGS, "-P=rwkv", "bench/memory_worker.ts"]
@@ -23,7 +23,7 @@ export async function measuredWorker(args: readonly string[]) {
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-  const log: WrittenLog = { requests: 0, bytes: 0, others: [] };
+  const log: LogSummary = { requests: 0, bytes: 0, otherLines: [] };
   const ready = Promise.withResolvers<string>();
   const reading = (async () => {
     let url = "", isReady = false;
@@ -33,7 +33,7 @@ export async function measuredWorker(args: readonly string[]) {
         log.requests++;
         log.bytes += line.length + 1;
       } else if (isReady) {
-        log.others.push(line);
+        log.otherLines.push(line);
       } else if (line.includes('"message":"Ready"')) {
         isReady = true;
         ready.resolve(url.replace("localhost", "127.0.0.1"));
@@ -41,32 +41,32 @@ export async function measuredWorker(args: readonly string[]) {
         console.error(line);
       }
     }
-    ready.reject(new Error("the worker ended before it was ready"));
+    ready.reject(new Error("Worker exited before it was ready"));
   })();
-  const answers = linesOf(child.stdout);
+  const reports = linesOf(child.stdout);
   const url = await ready.promise;
   return {
     url,
     log,
-    /** After collections of garbage; the least of a few looks. */
-    memory: async (): Promise<HeldMemory> => {
-      const seen: HeldMemory[] = [];
+    /** Returns memory usage after garbage collections, the lowest of three samples. */
+    memory: async (): Promise<WorkerMemory> => {
+      const samples: WorkerMemory[] = [];
       for (let i = 0; i < 3; i++) {
         child.kill("SIGUSR2");
-        const { value } = await answers.next();
-        seen.push(JSON.parse(value!));
+        const { value } = await reports.next();
+        samples.push(JSON.parse(value!));
         await new Promise((resolve) => setTimeout(resolve, 500));
       }
-      return seen.reduce((least, held) => held.rss < least.rss ? held : least);
+      return samples.reduce((lowest, sample) => sample.rss < lowest.rss ? sample : lowest);
     },
-    /** What its open file descriptors lead to, by kind: the names of files, else `socket` and so on. */
+    /** Returns the targets of its open file descriptors: file names, or a kind such as `socket`. */
     descriptors: (): string[] => {
       const folder = `/proc/${child.pid}/fd`;
       return [...Deno.readDirSync(folder)].map(({ name }) => {
         return Deno.readLinkSync(`${folder}/${name}`).replace(/:\[\d+\]$/, "");
       }).sort();
     },
-    /** Asks it to stop; resolves to its exit status. */
+    /** Sends SIGTERM; resolves to the exit status. */
     stop: async (): Promise<number> => {
       child.kill("SIGTERM");
       const { code } = await child.status;
@@ -77,10 +77,10 @@ export async function measuredWorker(args: readonly string[]) {
 }
 
 async function* linesOf(stream: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGenerator<string> {
-  let rest = "";
+  let partial = "";
   for await (const text of stream.pipeThrough(new TextDecoderStream())) {
-    const lines = (rest + text).split("\n");
-    rest = lines.pop()!;
+    const lines = (partial + text).split("\n");
+    partial = lines.pop()!;
     yield* lines;
   }
 }

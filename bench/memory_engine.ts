@@ -1,10 +1,10 @@
-/** The engine's Worker, with an ear for who asks what it holds: a message that is a port. */
+/** The engine's Worker, extended to answer heap usage requests: messages that are a port. */
 
-import { answersCollected } from "./collected.ts";
+import { replyWithHeapUsage } from "./heap_usage.ts";
 
 self.addEventListener("message", (event) => {
-  if (answersCollected(event as MessageEvent)) event.stopImmediatePropagation();
+  if (replyWithHeapUsage(event as MessageEvent)) event.stopImmediatePropagation();
 });
 
-// After the listener, which so hears first.
+// Imported after the listener is added, so that the listener sees each message first.
 await import("../src/server/engine_worker.ts");

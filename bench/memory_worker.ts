@@ -1,18 +1,18 @@
 /**
- * The worker of `bench:memory`, a process of its own: `serve` with the flags given, which at SIGUSR2
- * collects the garbage of both its threads and writes what they hold as a line of JSON on stdout.
+ * The worker process of `bench:memory`: `serve` with the given flags. On SIGUSR2 it collects the
+ * garbage of both its threads and writes their memory usage to stdout as a line of JSON.
  */
 
 import { serveWorker } from "../src/server/serve.ts";
 import { parseFlags } from "../src/settings/parse_flags.ts";
 import { SERVE_FLAGS } from "../src/settings/settings.ts";
-import { heapAfterGc, type ThreadMemory, workerHeapAfterGc } from "./collected.ts";
+import { heapAfterGc, type ThreadMemory, workerHeapAfterGc } from "./heap_usage.ts";
 
-/** Bytes that the process holds. */
-export interface HeldMemory {
-  /** Resident. */
+/** Memory usage of the process, in bytes. */
+export interface WorkerMemory {
+  /** Resident set size. */
   rss: number;
-  /** By the thread of HTTP, and by that of the engine. */
+  /** Heap of the main thread, which serves HTTP, and of the engine's thread. */
   host: ThreadMemory;
   engine: ThreadMemory;
 }
@@ -27,15 +27,15 @@ globalThis.Worker = class extends Worker {
 };
 
 Deno.addSignalListener("SIGUSR2", async () => {
-  const held: HeldMemory = {
+  const memory: WorkerMemory = {
     engine: await workerHeapAfterGc(engine),
     host: await heapAfterGc(),
     rss: Deno.memoryUsage().rss,
   };
-  console.log(JSON.stringify(held));
+  console.log(JSON.stringify(memory));
 });
 
-const table = { name: "serve", flags: SERVE_FLAGS };
-const { flags } = parseFlags(table, Deno.args, (name) => Deno.env.get(name));
+const command = { name: "serve", flags: SERVE_FLAGS };
+const { flags } = parseFlags(command, Deno.args, (name) => Deno.env.get(name));
 await serveWorker(flags);
 Deno.exit(0);

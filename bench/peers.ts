@@ -1,14 +1,14 @@
 /**
- * `deno task bench:peers`: our engine beside web-rwkv, on the same adapter with random models of the
- * same published size.
+ * `deno task bench:peers`: compares this engine with web-rwkv on the same adapter, with random
+ * models of the same published size.
  *
  * Flags: `--shape 0.1b`, `--quant f16,int8` (a list), `--rounds N` (5), `--cases LIST`, `--json`.
- * Cases are `decode-B`, B sequences at once, in tokens per second over all of them; `prefill-N`, in
- * tokens of a prompt per second; `ttft-N`, in seconds until its first token is sampled, which is the
- * same measurement. Both sides stay loaded, and take turns: one idles while the other is measured.
- * A ratio is of the two measurements of a round; above 1, ours is better.
+ * Cases: `decode-B`, B concurrent sequences, in tokens per second over all of them; `prefill-N`, in
+ * prompt tokens per second; `ttft-N`, in seconds to the first token, from the same measurement.
+ * Both processes stay loaded and are measured alternately; one idles while the other works. A ratio
+ * compares the two measurements of a round; above 1, this engine is faster.
  *
- * With int8 and nf4, web-rwkv keeps embedding and head in f16: so do we here.
+ * With int8 and nf4, web-rwkv keeps embedding and head in f16, so this engine does the same here.
  */
 
 import { parseArgs } from "node:util";
@@ -22,10 +22,10 @@ const PEER = new URL("./peers/web-rwkv/Cargo.toml", import.meta.url).pathname;
 const OURS = new URL("./peers/ours.ts", import.meta.url).pathname;
 const CASES = "decode-1,decode-8,decode-32,prefill-512,ttft-512";
 
-/** Steps that decoding is measured over, on a GPU. */
+/** Decoding steps of a measurement on a GPU. */
 const GPU_STEPS = 128;
 
-/** On a software adapter, of one sequence: a few seconds on two cores. */
+/** Decoding steps of one sequence on a software adapter: a few seconds on two cores. */
 const SOFTWARE_STEPS: Readonly<Record<Shape, number>> = {
   "0.1b": 8,
   "0.4b": 3,
@@ -37,11 +37,11 @@ const SOFTWARE_STEPS: Readonly<Record<Shape, number>> = {
 interface Case {
   name: string;
   kind: "decode" | "prefill" | "ttft";
-  /** Sequences to decode, or tokens of a prompt. */
+  /** Number of sequences, or tokens of the prompt. */
   size: number;
 }
 
-/** Seconds of each side's measurement, a pair for every round. */
+/** Seconds that each process measured, one pair per round. */
 type Pairs = readonly { ours: number; peer: number }[];
 
 interface Row {
@@ -54,8 +54,8 @@ interface Row {
   ratio_max: number;
 }
 
-/** A process that measures one engine: a line to it for each line from it. */
-class Side {
+/** A process that measures one engine and answers each line of input with a line of output. */
+class EngineProcess {
   readonly #process: Deno.ChildProcess;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
   readonly #output: AsyncGenerator<string, void>;
@@ -68,7 +68,7 @@ class Side {
     this.#output = lines(this.#process.stdout);
   }
 
-  /** What it says once it has loaded its model. */
+  /** Resolves when the model is loaded. */
   async ready(): Promise<{ adapter: string; software?: boolean }> {
     return JSON.parse(await this.#line());
   }
@@ -85,7 +85,7 @@ class Side {
 
   async #line(): Promise<string> {
     const { value, done } = await this.#output.next();
-    if (done) throw new Error(`${this.name} has ended early; its messages are above`);
+    if (done) throw new Error(`${this.name} exited early; see its messages above`);
     return value;
   }
 }
@@ -105,7 +105,7 @@ const cases = flags.cases.split(",").map(parseCase);
 const quants = flags.quant.split(",");
 const unknown = quants.find((quant) => !["f16", "int8", "nf4"].includes(quant));
 if (unknown !== undefined) {
-  throw usageError(`Cannot use --quant ${unknown}: it must be of f16, int8, nf4`);
+  throw usageError(`Cannot use --quant ${unknown}: it must be a list of f16, int8 and nf4`);
 }
 
 await build();
@@ -119,7 +119,7 @@ function parseCase(name: string): Case {
   const size = Number(match?.[2]);
   if (!match || (match[1] === "decode" && size > 32)) {
     throw usageError(
-      `Cannot use --cases ${name}: it must be like ${CASES}, of 32 sequences at most`,
+      `Cannot use --cases ${name}: it must be like ${CASES}, with at most 32 sequences`,
     );
   }
   return { name, kind: match[1] as Case["kind"], size };
@@ -132,19 +132,21 @@ async function build(): Promise<void> {
     if ((await cargo.spawn().status).success) return;
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-    console.error("Cannot build web-rwkv: there is no cargo; get Rust from https://rustup.rs");
+    console.error(
+      "Cannot build web-rwkv: cargo is not installed; install Rust from https://rustup.rs",
+    );
     Deno.exit(1);
   }
-  console.error("Cannot build web-rwkv: cargo's messages are above");
+  console.error("Cannot build web-rwkv: see cargo's messages above");
   Deno.exit(1);
 }
 
-/** Every case, with both sides' matrices held as `quant`. */
+/** Measures every case with the matrices of both engines stored as `quant`. */
 async function compare(quant: string): Promise<Row[]> {
   const model = ["--shape", shape, "--quant"];
   const same = quant === "f16" ? quant : `${quant},emb=f16,head=f16`;
-  // One after the other: loading needs more memory than having loaded.
-  const ours = new Side("ours", Deno.execPath(), [
+  // The processes start one after the other, because loading needs more memory than a loaded model.
+  const ours = new EngineProcess("ours", Deno.execPath(), [
     "run",
     "-P=bench",
     "--no-prompt",
@@ -154,7 +156,7 @@ async function compare(quant: string): Promise<Row[]> {
   ]);
   const { adapter, software } = await ours.ready();
   const run = ["run", "--release", "--quiet", "--manifest-path", PEER, "--", ...model, quant];
-  const peer = new Side("web-rwkv", "cargo", run);
+  const peer = new EngineProcess("web-rwkv", "cargo", run);
   const other = await peer.ready();
   console.error(`${shape} ${quant}: ours on ${adapter}, web-rwkv on ${other.adapter}`);
 
@@ -164,24 +166,30 @@ async function compare(quant: string): Promise<Row[]> {
     const steps = stepsOf(one, software === true);
     const request = one.kind === "decode" ? `decode ${one.size} ${steps}` : `prefill ${one.size}`;
     let pairs = measured.get(request);
-    if (!pairs) measured.set(request, pairs = await takeTurns(request, ours, peer));
+    if (!pairs) measured.set(request, pairs = await measureAlternately(request, ours, peer));
     rows.push(rowOf(one, quant, pairs, steps));
   }
   await Promise.all([ours.close(), peer.close()]);
   return rows;
 }
 
-/** Fewer steps of more sequences take as long: they share the reading of weights, not the rest. */
+/**
+ * Larger batches take fewer steps for the same time: sequences share only the reading of weights.
+ */
 function stepsOf({ kind, size }: Case, software: boolean): number {
   if (kind !== "decode") return 1;
   return software ? Math.max(2, Math.ceil(SOFTWARE_STEPS[shape] / Math.sqrt(size))) : GPU_STEPS;
 }
 
-async function takeTurns(request: string, ours: Side, peer: Side): Promise<Pairs> {
+async function measureAlternately(
+  request: string,
+  ours: EngineProcess,
+  peer: EngineProcess,
+): Promise<Pairs> {
   const pairs: { ours: number; peer: number }[] = [];
   for (let round = -1; round < rounds; round++) {
     const pair = { ours: await ours.seconds(request), peer: await peer.seconds(request) };
-    // The first makes pipelines and buffers.
+    // The first round creates pipelines and buffers.
     if (round >= 0) pairs.push(pair);
     console.error(
       `  ${request}: ours ${pair.ours.toFixed(2)} s, web-rwkv ${pair.peer.toFixed(2)} s`,
@@ -191,13 +199,13 @@ async function takeTurns(request: string, ours: Side, peer: Side): Promise<Pairs
 }
 
 function rowOf({ name, kind, size }: Case, quant: string, pairs: Pairs, steps: number): Row {
-  const figure = (seconds: number) => kind === "ttft" ? seconds : size * steps / seconds;
+  const convert = (seconds: number) => kind === "ttft" ? seconds : size * steps / seconds;
   const ratio = summarize(pairs.map(({ ours, peer }) => peer / ours));
   return {
     case: name,
     quant,
-    ours: summarize(pairs.map(({ ours }) => figure(ours))).median,
-    peer: summarize(pairs.map(({ peer }) => figure(peer))).median,
+    ours: summarize(pairs.map(({ ours }) => convert(ours))).median,
+    peer: summarize(pairs.map(({ peer }) => convert(peer))).median,
     ratio_median: ratio.median,
     ratio_min: ratio.min,
     ratio_max: ratio.max,
@@ -205,18 +213,18 @@ function rowOf({ name, kind, size }: Case, quant: string, pairs: Pairs, steps: n
 }
 
 function printTable(rows: readonly Row[]): void {
-  console.log("| case | weights | ours | web-rwkv | ratio | from | to |");
+  console.log("| case | weights | ours | web-rwkv | ratio | min | max |");
   console.log("|---|---|---|---|---|---|---|");
   for (const row of rows) {
     const unit = row.case.startsWith("ttft") ? "s" : "tokens/s";
     const { ratio_median, ratio_min, ratio_max } = row;
-    const figures = [
+    const cells = [
       `${row.ours} ${unit}`,
       `${row.peer} ${unit}`,
       ratio_median,
       ratio_min,
       ratio_max,
     ];
-    console.log(`| ${row.case} | ${row.quant} | ${figures.join(" | ")} |`);
+    console.log(`| ${row.case} | ${row.quant} | ${cells.join(" | ")} |`);
   }
 }

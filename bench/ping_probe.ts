@@ -1,28 +1,30 @@
 /// <reference lib="deno.worker" />
-/** Asks `/ping` again and again from a thread of its own, and keeps the slowest answer's time. */
+/** Requests `/ping` repeatedly from its own thread and records the slowest response time. */
 
-/** Sent once; every later message is answered by the milliseconds since the last one. */
+/**
+ * Starts the probe. Every later message is answered with the slowest time since the previous one.
+ */
 export interface ProbeRequest {
   url: string;
 }
 
 let slowest = 0;
-let asked = 0;
+let requestedAt = 0;
 
 self.onmessage = ({ data }: MessageEvent<ProbeRequest>) => {
   if (data?.url) void probe(data.url);
   else {
-    self.postMessage(Math.max(slowest, asked && performance.now() - asked));
+    self.postMessage(Math.max(slowest, requestedAt && performance.now() - requestedAt));
     slowest = 0;
   }
 };
 
 async function probe(url: string): Promise<void> {
   while (true) {
-    asked = performance.now();
+    requestedAt = performance.now();
     await (await fetch(`${url}/ping`)).arrayBuffer();
-    slowest = Math.max(slowest, performance.now() - asked);
-    asked = 0;
+    slowest = Math.max(slowest, performance.now() - requestedAt);
+    requestedAt = 0;
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
 }

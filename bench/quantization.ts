@@ -1,7 +1,7 @@
 /**
- * `deno task bench:quant`: what each way of holding weights costs, as a table in Markdown: for the
- * demo model over `models/demo/dialogues.txt`, for the golden checkpoints (random weights) over
- * their own tokens. On the CPU engine, whose weights are those of the GPU engine.
+ * `deno task bench:quant`: quality of each weight quantization, as a table in Markdown: of the demo
+ * model on `models/demo/dialogues.txt`, and of the golden checkpoints (random weights) on their own
+ * tokens. Uses the CPU engine, whose weights equal those of the GPU engine.
  */
 
 import { DEMO_MODEL, findModel, openModelTokenizer } from "../src/model_files/find_model.ts";

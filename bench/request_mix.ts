@@ -1,16 +1,16 @@
-/** Everything that clients ask of a worker, in short conversations of a few requests each. */
+/** Short scenarios of a few requests each that together cover the whole API. */
 
 import type { CountingClient } from "./counting_client.ts";
 
-/** Takes one conversation; `name` is not used twice. */
-type Talk = (client: CountingClient, name: string) => Promise<void>;
+/** Runs one scenario; `name` is unique. */
+type Scenario = (client: CountingClient, name: string) => Promise<void>;
 
-const NO_STATE = `state_${"0".repeat(48)}`;
+const UNKNOWN_STATE = `state_${"0".repeat(48)}`;
 
 const user = (content: string) => ({ role: "user", content });
 
-/** A chat that goes on by state ids. */
-const chat: Talk = async (client, name) => {
+/** A chat that resumes by state id. */
+const chat: Scenario = async (client, name) => {
   const first = await client.chat({ messages: [user(`I am ${name}`)] });
   const second = await client.chat({
     messages: [user("And you?")],
@@ -27,20 +27,20 @@ const chat: Talk = async (client, name) => {
   await client.send("GET", `/v1/states/${second.stateId}`, { route: "/v1/states/{id}" });
 };
 
-/** A chat whose history is sent whole each time. */
-const wholeHistory: Talk = async (client, name) => {
+/** A chat that sends its whole history each time. */
+const fullHistory: Scenario = async (client, name) => {
   const messages = [{ role: "system", content: "Be brief" }, user(`I am ${name}`)];
   const { text } = await client.chat({ messages, temperature: 0 });
-  const answer = { role: "assistant", content: text };
-  await client.chat({ messages: [...messages, answer, user("Go on")], stream: true });
+  const reply = { role: "assistant", content: text };
+  await client.chat({ messages: [...messages, reply, user("Go on")], stream: true });
 };
 
-const completions: Talk = async (client, name) => {
+const completions: Scenario = async (client, name) => {
   const { stateId } = await client.complete({ prompt: `Once ${name} ` });
   await client.complete({ prompt: " and then", state_id: stateId, stream: true, stop: ["\n\n"] });
 };
 
-const responses: Talk = async (client, name) => {
+const responses: Scenario = async (client, name) => {
   const first = await client.respond({ input: `I am ${name}`, metadata: { name } });
   const { id } = await client.respond({
     input: "Go on",
@@ -54,7 +54,7 @@ const responses: Talk = async (client, name) => {
   await client.send("DELETE", `/v1/responses/${id}`, { route });
 };
 
-const conversations: Talk = async (client, name) => {
+const conversations: Scenario = async (client, name) => {
   const route = "/v1/conversations/{id}";
   const { id } = await client.send("POST", "/v1/conversations", { body: { metadata: { name } } });
   await client.chat({ messages: [user(`I am ${name}`)], conversation: id });
@@ -64,7 +64,7 @@ const conversations: Talk = async (client, name) => {
   await client.send("DELETE", `/v1/conversations/${id}`, { route });
 };
 
-const states: Talk = async (client, name) => {
+const states: Scenario = async (client, name) => {
   const route = "/v1/states/{id}";
   const { stateId } = await client.chat({ messages: [user(`I am ${name}`)] });
   const file = await client.send("GET", `/v1/states/${stateId}/content`, {
@@ -77,8 +77,8 @@ const states: Talk = async (client, name) => {
   await client.send("GET", `/v1/states/${id}`, { route, status: 404 });
 };
 
-/** What takes no turn. */
-const questions: Talk = async (client, name) => {
+/** Requests that generate no reply. */
+const withoutGeneration: Scenario = async (client, name) => {
   const { tokens } = await client.send("POST", "/v1/tokenize", { body: { prompt: name } });
   await client.send("POST", "/v1/detokenize", { body: { tokens } });
   for (const path of ["/v1/models", "/health", "/ready", "/ping", "/openapi.json", "/"]) {
@@ -86,8 +86,8 @@ const questions: Talk = async (client, name) => {
   }
 };
 
-/** The same request sent twice under one key, then another one under it. */
-const repeated: Talk = async (client, name) => {
+/** The same request twice with one idempotency key, then a different one with that key. */
+const idempotent: Scenario = async (client, name) => {
   const path = "/v1/chat/completions";
   const headers = { "idempotency-key": name };
   const body = { messages: [user(`I am ${name}`)], max_tokens: 4 };
@@ -96,8 +96,8 @@ const repeated: Talk = async (client, name) => {
   await client.send("POST", path, { body: { ...body, seed: 1 }, headers, status: 422 });
 };
 
-/** Replies held to forms that nobody has asked for before. */
-const forms: Talk = async (client, name) => {
+/** Structured output with constraints that are not in any cache. */
+const structuredOutput: Scenario = async (client, name) => {
   await client.chat({ messages: [user("Who?")], guided_regex: `${name}[a-z]{1,4}` });
   const schema = { type: "object", properties: { [name]: { type: "integer" } } };
   await client.chat({
@@ -107,18 +107,18 @@ const forms: Talk = async (client, name) => {
   });
 };
 
-const leavers: Talk = async (client, name) => {
-  await client.leaveStream(`Tell ${name}`);
-  await client.leaveWhole(`Tell ${name}`);
+const aborted: Scenario = async (client, name) => {
+  await client.abortStream(`Tell ${name}`);
+  await client.abortCompletion(`Tell ${name}`);
 };
 
-/** Requests that are refused. */
-const refused: Talk = async (client, name) => {
+/** Requests that the worker rejects. */
+const invalid: Scenario = async (client, name) => {
   const path = "/v1/chat/completions";
   const messages = [user(name)];
   await client.send("POST", path, { body: `{"${name}`, status: 400 });
   await client.send("POST", path, { body: { messages, model: name }, status: 404 });
-  await client.send("POST", path, { body: { messages, state_id: NO_STATE }, status: 400 });
+  await client.send("POST", path, { body: { messages, state_id: UNKNOWN_STATE }, status: 400 });
   await client.send("POST", path, { body: { messages, temperature: -1 }, status: 400 });
   await client.send("POST", path, { body: { messages, tools: [{}] }, status: 400 });
   await client.send("POST", path, { body: { messages, guided_regex: `(${name}` }, status: 400 });
@@ -129,17 +129,17 @@ const refused: Talk = async (client, name) => {
   await client.send("POST", "/v1/states", { body: name, headers, status: 400 });
 };
 
-/** All kinds; clients take them in turn. */
-export const TALKS: readonly Talk[] = [
+/** All scenarios; clients cycle through them. */
+export const SCENARIOS: readonly Scenario[] = [
   chat,
-  wholeHistory,
+  fullHistory,
   completions,
   responses,
   conversations,
   states,
-  questions,
-  repeated,
-  forms,
-  leavers,
-  refused,
+  withoutGeneration,
+  idempotent,
+  structuredOutput,
+  aborted,
+  invalid,
 ];

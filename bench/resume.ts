@@ -1,12 +1,12 @@
 /**
- * `deno task bench:resume`: how long a conversation takes to go on, by how much came before.
+ * `deno task bench:resume`: time to resume a conversation, by the length of its history.
  *
- * Flags: `--shape 0.4b` (random weights) or those that open a model, `--history 100,100000` (tokens
- * that were read and written before), `--rounds N` (7), `--kv PATH|URL`, `--json`. Each round opens
- * sessions that hold nothing in memory, resumes each conversation with a short message, and reads a
- * new prompt of 1,000 tokens: times in milliseconds to the first token, and to the stored end of a
- * reply of 8 tokens. Histories are transcripts in turns of 500 tokens beside a state that was really
- * reached; reading them would give another state of the same size.
+ * Flags: `--shape 0.4b` (random weights) or those that open a model, `--history 100,100000`
+ * (earlier tokens), `--rounds N` (7), `--kv PATH|URL`, `--json`. Each round opens sessions without
+ * cached states, resumes each conversation with a short message, and processes a new prompt of
+ * 1,000 tokens. Reports milliseconds to the first token and to the stored end of a reply of 8
+ * tokens. Histories are generated transcripts of 500 tokens a turn, attached to the real state of a
+ * short conversation: processing them would only give another state of the same size.
  */
 
 import { parseArgs } from "node:util";
@@ -63,8 +63,8 @@ const PHRASE = " and then the brave old dog";
 const text = (count: number) => PHRASE.repeat(count / tokenizer.encode(PHRASE).length);
 const user = (content: string) => ({ role: "user" as const, content });
 
-/** Sessions as a process has them that has just started. */
-function fresh(): Sessions {
+/** Returns sessions as in a newly started process. */
+function newSessions(): Sessions {
   return new Sessions({
     runner: new Scheduler(engine),
     store: new StateStore(backend),
@@ -73,7 +73,7 @@ function fresh(): Sessions {
   });
 }
 
-/** A conversation of so many tokens. */
+/** Stores a conversation of `tokens` tokens and returns its state id. */
 async function conversation(tokens: number): Promise<string> {
   const store = new StateStore(backend);
   const first = await timed({ messages: [user(text(50))] });
@@ -101,8 +101,8 @@ async function conversation(tokens: number): Promise<string> {
 }
 
 async function timed(request: { messages: ReturnType<typeof user>[]; stateId?: string }) {
-  const sessions = fresh();
-  const began = performance.now();
+  const sessions = newSessions();
+  const startedAt = performance.now();
   const turn = await sessions.start({
     ...request,
     maxTokens: REPLY_TOKENS,
@@ -110,8 +110,8 @@ async function timed(request: { messages: ReturnType<typeof user>[]; stateId?: s
     seed: 1n,
   });
   let first = 0;
-  for await (const _ of turn.events()) first ||= performance.now() - began;
-  const whole = performance.now() - began;
+  for await (const _ of turn.events()) first ||= performance.now() - startedAt;
+  const whole = performance.now() - startedAt;
   await sessions.settled();
   return { stateId: (await turn.result()).stateId!, first, whole };
 }
@@ -128,7 +128,7 @@ for (let round = -1; round < rounds; round++) {
   ];
   for (const [name, request] of cases) {
     const time = await timed(request);
-    // The first warms up.
+    // The first round is the warm-up.
     if (round >= 0) times.set(name, [...times.get(name) ?? [], time]);
   }
 }

@@ -1,24 +1,24 @@
 /**
- * `deno task bench:slow`: what many slow connections cost the other clients of a worker.
+ * `deno task bench:slow`: effect of many slow connections on the latency of other clients.
  *
- * Flags: those that open a model, `--connections N` (2000), `--requests N` (200 a phase), `--rounds N`
- * (3), `--json`. Short chat completions, four at a time, are timed in turns without and with the
- * slow connections. Exit 0 when none fails, and the slowest of a hundred takes at most twice as long,
- * in the median of the rounds.
+ * Flags: those that open a model, `--connections N` (2000), `--requests N` (200 a phase), `--rounds
+ * N` (3), `--json`. Times short chat completions, four at a time, alternately without and with the
+ * slow connections. Exits with status 0 if no request fails and the p99 latency at most doubles, by
+ * the median of the rounds.
  */
 
 import { parseArgs } from "node:util";
 import { summarize } from "../src/benchmark/cases.ts";
 import { localWorker } from "./local_worker.ts";
-import type { HoldRequest } from "./slow_connections.ts";
-import { ask } from "./stream_client.ts";
+import type { OpenConnections } from "./slow_connections.ts";
+import { streamChat } from "./stream_client.ts";
 import { numberFlag } from "../src/settings/flags.ts";
 import { MODEL_FLAGS } from "../src/settings/settings.ts";
 
-/** Clients that ask without a pause. */
+/** Clients that send requests without a pause. */
 const CLIENTS = 4;
-/** Times as long as without, at most. */
-const BOUND = 2;
+/** Maximum ratio of the latencies with and without slow connections. */
+const MAX_RATIO = 2;
 
 const { values: flags } = parseArgs({
   options: {
@@ -34,29 +34,33 @@ const requests = numberFlag(flags, "requests", { min: 100, max: 1e6, integer: tr
 const rounds = numberFlag(flags, "rounds", { min: 1, max: 100, integer: true }) ?? 3;
 
 const { engine, url, exit } = await localWorker(flags);
-const holder = new Worker(new URL("./slow_connections.ts", import.meta.url), { type: "module" });
+const slowConnections = new Worker(new URL("./slow_connections.ts", import.meta.url), {
+  type: "module",
+});
 
-/** Opens so many slow connections in place of those before; how many there are then. */
-async function hold(count: number): Promise<number> {
+/** Replaces the slow connections by `count` new ones; returns how many are open. */
+async function openSlowConnections(count: number): Promise<number> {
   const { promise, resolve } = Promise.withResolvers<number>();
-  holder.onmessage = ({ data }: MessageEvent<number>) => resolve(data);
-  holder.postMessage({ port: Number(new URL(url).port), connections: count } satisfies HoldRequest);
+  slowConnections.onmessage = ({ data }: MessageEvent<number>) => resolve(data);
+  slowConnections.postMessage(
+    { port: Number(new URL(url).port), connections: count } satisfies OpenConnections,
+  );
   return await promise;
 }
 
-/** Milliseconds of each request. */
+/** Returns the milliseconds of each request, sorted. */
 async function timeRequests(): Promise<number[]> {
   const times: number[] = [];
-  let left = requests;
+  let remaining = requests;
   await Promise.all(Array.from({ length: CLIENTS }, async () => {
-    while (left-- > 0) {
+    while (remaining-- > 0) {
       const start = performance.now();
-      const { status, finish } = await ask(url, {
+      const { status, finishReason: finish } = await streamChat(url, {
         messages: [{ role: "user", content: "Hi, my name is Ada." }],
         max_tokens: 4,
         temperature: 0,
       });
-      if (status !== 200 || finish === null) throw new Error(`a request failed: ${status}`);
+      if (status !== 200 || finish === null) throw new Error(`Request failed: status ${status}`);
       times.push(performance.now() - start);
     }
   }));
@@ -65,31 +69,35 @@ async function timeRequests(): Promise<number[]> {
 
 const p99 = (times: readonly number[]) => times[Math.floor(0.99 * times.length)];
 
-await timeRequests(); // warms up
+await timeRequests(); // warm-up
 const pairs: { without: number; beside: number }[] = [];
-let least = Infinity;
+let fewestOpen = Infinity;
 for (let round = 0; round < rounds; round++) {
-  await hold(0);
+  await openSlowConnections(0);
   const without = p99(await timeRequests());
-  least = Math.min(least, await hold(connections));
+  fewestOpen = Math.min(fewestOpen, await openSlowConnections(connections));
   const beside = p99(await timeRequests());
-  least = Math.min(least, await hold(connections));
+  fewestOpen = Math.min(fewestOpen, await openSlowConnections(connections));
   pairs.push({ without, beside });
-  console.error(`  p99 ${without.toFixed(1)} ms without, ${beside.toFixed(1)} ms beside ${least}`);
+  console.error(
+    `  p99 ${without.toFixed(1)} ms without, ${
+      beside.toFixed(1)
+    } ms with ${fewestOpen} slow connections`,
+  );
 }
-await hold(0);
-holder.terminate();
+await openSlowConnections(0);
+slowConnections.terminate();
 
 const ratio = summarize(pairs.map(({ without, beside }) => beside / without));
 const report = {
   adapter: engine.info.adapter,
-  connections: least,
+  connections: fewestOpen,
   requests,
   without_p99_ms: summarize(pairs.map(({ without }) => without)),
   beside_p99_ms: summarize(pairs.map(({ beside }) => beside)),
   ratio,
-  holds: ratio.median <= BOUND && least >= connections,
+  holds: ratio.median <= MAX_RATIO && fewestOpen >= connections,
 };
 if (flags.json) console.log(JSON.stringify(report));
-else console.log(`p99 beside ${least} slow connections: ${ratio.median} times that without`);
+else console.log(`p99 with ${fewestOpen} slow connections: ${ratio.median} times that without`);
 await exit(report.holds ? 0 : 1);

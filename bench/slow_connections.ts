@@ -1,19 +1,19 @@
 /// <reference lib="deno.worker" />
 /**
- * A Worker that holds connections on which next to nothing comes: a third of them send nothing, a
- * third a head that does not end, a third a body that does not, all but the first a byte now and then.
- * Those that are closed are opened again.
+ * A Worker that opens slow connections. A third of them send nothing, a third an unfinished head,
+ * and a third an unfinished body; the last two kinds send a byte now and then. Connections that the
+ * server closes are opened again.
  */
 
-/** What `slow_clients.ts` sends: where to, and how many; none closes them. */
-export interface HoldRequest {
+/** The message of `slow_clients.ts`: the port and the number of connections; 0 closes all. */
+export interface OpenConnections {
   port: number;
   connections: number;
 }
 
 /** Milliseconds between a connection's bytes. */
 const DRIP_MS = 2000;
-/** Connections that are opened at once. */
+/** Connections that are opened concurrently. */
 const BATCH = 100;
 
 const HEAD = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n";
@@ -25,29 +25,32 @@ const KINDS = [
 
 const encoder = new TextEncoder();
 let generation = 0;
-const held = new Set<Deno.Conn>();
+const open = new Set<Deno.Conn>();
 
-self.onmessage = async ({ data }: MessageEvent<HoldRequest>) => {
-  const own = ++generation;
-  for (const connection of held) close(connection);
+self.onmessage = async ({ data }: MessageEvent<OpenConnections>) => {
+  const ownGeneration = ++generation;
+  for (const connection of open) close(connection);
   for (let first = 0; first < data.connections; first += BATCH) {
     const count = Math.min(BATCH, data.connections - first);
-    const opened = Array.from({ length: count }, (_, i) => hold(data.port, first + i, own));
+    const opened = Array.from(
+      { length: count },
+      (_, i) => keepOpen(data.port, first + i, ownGeneration),
+    );
     await Promise.all(opened);
   }
-  self.postMessage(held.size);
+  self.postMessage(open.size);
 };
 
-async function hold(port: number, i: number, own: number): Promise<void> {
+async function keepOpen(port: number, i: number, ownGeneration: number): Promise<void> {
   const { first, drip } = KINDS[i % KINDS.length];
   const connection = await Deno.connect({ hostname: "127.0.0.1", port });
-  held.add(connection);
+  open.add(connection);
   const timer = setInterval(() => send(connection, drip), DRIP_MS);
   await send(connection, first);
   void untilClosed(connection).then(() => {
     clearInterval(timer);
     close(connection);
-    if (own === generation) void hold(port, i, own);
+    if (ownGeneration === generation) void keepOpen(port, i, ownGeneration);
   });
 }
 
@@ -60,15 +63,15 @@ async function untilClosed(connection: Deno.Conn): Promise<void> {
   try {
     while (await connection.read(buffer) !== null);
   } catch {
-    // Closed, by either side.
+    // Closed by either side.
   }
 }
 
 function close(connection: Deno.Conn): void {
-  if (!held.delete(connection)) return;
+  if (!open.delete(connection)) return;
   try {
     connection.close();
   } catch {
-    // By the other side, before.
+    // Already closed by the other side.
   }
 }

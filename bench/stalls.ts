@@ -1,8 +1,9 @@
 /**
- * `deno task bench:stalls`: how long `/ping` takes during the worst requests that a client may send.
+ * `deno task bench:stalls`: latency of `/ping` during the most expensive requests that a client may
+ * send.
  *
- * Flags: `--only TEXT` (names that contain it), `--json`. The demo model runs on the CPU engine. Exit
- * 0 when no answer took more than 100 ms.
+ * Flags: `--only TEXT` (names that contain it), `--json`. Runs the demo model on the CPU engine.
+ * Exits with status 0 if no response took more than 100 ms.
  */
 
 import { parseArgs } from "node:util";
@@ -10,7 +11,7 @@ import { measuredWorker } from "./measured_worker.ts";
 import type { ProbeRequest } from "./ping_probe.ts";
 import { type WorstRequest, worstRequests } from "./worst_requests.ts";
 
-const BOUND_MS = 100;
+const MAX_PING_MS = 100;
 
 const { values: flags } = parseArgs({
   options: { only: { type: "string" }, json: { type: "boolean" } },
@@ -20,7 +21,7 @@ const worker = await measuredWorker(["--device", "cpu", "--kv", `${await Deno.ma
 const probe = new Worker(new URL("./ping_probe.ts", import.meta.url), { type: "module" });
 probe.postMessage({ url: worker.url } satisfies ProbeRequest);
 
-/** Milliseconds of the slowest answer to `/ping` since this was last asked. */
+/** Returns the milliseconds of the slowest `/ping` since the previous call. */
 async function slowestPing(): Promise<number> {
   const { promise, resolve } = Promise.withResolvers<number>();
   probe.onmessage = ({ data }) => resolve(data);
@@ -30,23 +31,25 @@ async function slowestPing(): Promise<number> {
 
 const rows: { request: string; status: number; seconds: number; ping_ms: number }[] = [];
 
-async function measure({ name, path, method = "POST", body, next }: WorstRequest): Promise<void> {
+async function measure(
+  { name, path, method = "POST", body, followUps: next }: WorstRequest,
+): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 200));
   await slowestPing();
   const start = performance.now();
   const response = await fetch(worker.url + path, { method, ...(body ? { body } : {}) });
-  const answer = new Uint8Array(await response.arrayBuffer());
+  const responseBody = new Uint8Array(await response.arrayBuffer());
   const seconds = (performance.now() - start) / 1000;
   const ping = await slowestPing();
   rows.push({ request: name, status: response.status, seconds, ping_ms: ping });
-  const told = response.ok ? "" : new TextDecoder().decode(answer.subarray(0, 160));
+  const errorText = response.ok ? "" : new TextDecoder().decode(responseBody.subarray(0, 160));
   console.error(
     `${ping.toFixed(0).padStart(6)} ms ${seconds.toFixed(2).padStart(7)} s  ` +
-      `${response.status} ${name} (${answer.length} bytes) ${told}`,
+      `${response.status} ${name} (${responseBody.length} bytes) ${errorText}`,
   );
   if (!response.ok || next === undefined) return;
-  for (const following of next(JSON.parse(new TextDecoder().decode(answer)))) {
-    await measure(following);
+  for (const followUp of next(JSON.parse(new TextDecoder().decode(responseBody)))) {
+    await measure(followUp);
   }
 }
 
@@ -57,8 +60,8 @@ for (const request of await worstRequests(fingerprint)) {
 }
 probe.terminate();
 const slowest = Math.max(...rows.map(({ ping_ms }) => ping_ms));
-const report = { bound_ms: BOUND_MS, slowest_ms: slowest, requests: rows };
+const report = { bound_ms: MAX_PING_MS, slowest_ms: slowest, requests: rows };
 if (flags.json) console.log(JSON.stringify(report));
-else console.log(`slowest answer to /ping: ${slowest.toFixed(0)} ms`);
+else console.log(`slowest /ping: ${slowest.toFixed(0)} ms`);
 await worker.stop();
-Deno.exit(slowest <= BOUND_MS ? 0 : 1);
+Deno.exit(slowest <= MAX_PING_MS ? 0 : 1);

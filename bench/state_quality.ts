@@ -1,6 +1,7 @@
 /**
- * What storing a state costs, told by what the model says next: conversations go on from the exact
- * state, and the same tokens are fed to the state as each codec gives it back.
+ * Measures the quality cost of storing states in a lossy codec. Conversations continue greedily
+ * from the exact state; the same tokens are then processed from the decoded state, and the
+ * predictions are compared.
  */
 
 import { klDivergence, logSoftmax } from "../src/benchmark/eval_metrics.ts";
@@ -15,18 +16,20 @@ import {
 } from "../src/store/states/state_codec.ts";
 import type { Tokenizer } from "../src/tokenizer/tokenizer.ts";
 
-/** Tokens by which each conversation goes on. */
-export const CONTINUED = 100;
+/** Length of each continuation, in tokens. */
+export const CONTINUATION_TOKENS = 100;
 
-/** Tokens after which a conversation of many turns is stored. */
+/** Tokens between two saves of a conversation that is stored "often". */
 export const STORED_EVERY = 16;
 
-/** Tokens of a reply on the way, at most. */
-const REPLY = 64;
+/** Maximum length of the replies before the continuation. */
+const REPLY_TOKENS = 64;
 
-/** "once": where the continuation starts; "often": every few tokens, from the first one on. */
-export const OCCASIONS = ["once", "often"] as const;
-export type StoreTime = typeof OCCASIONS[number];
+/**
+ * "once": stored where the continuation starts; "often": stored every few tokens from the start.
+ */
+export const STORE_TIMES = ["once", "often"] as const;
+export type StoreTime = typeof STORE_TIMES[number];
 
 export interface Cost {
   codec: StateCodec;
@@ -35,29 +38,31 @@ export interface Cost {
   /** Divergence from the exact state's prediction of the next token, in nats, over all tokens. */
   kl_mean: number;
   kl_max: number;
-  /** Tokens whose likeliest successor is another one. */
+  /** Positions whose most likely next token differs. */
   argmax_differs: number;
-  /** By how much the exact state's likeliest successor led the other there, in probability, at most. */
+  /** At these positions, the largest probability margin of the exact state's choice. */
   lead_max: number;
   /**
-   * Conversations whose greedy continuation would be another one: those with such a token, since
-   * up to the first of them both continuations are the same.
+   * Conversations whose greedy continuation would differ: those with at least one such position,
+   * because both continuations are equal up to the first one.
    */
   continuations_differ: number;
 }
 
-/** A conversation that has gone on from its exact state. */
-interface Continued {
-  /** Tokens that the state has absorbed. */
-  absorbed: readonly number[];
+/** A conversation and its greedy continuation from the exact state. */
+interface Continuation {
+  /** Tokens that the state covers. */
+  processed: readonly number[];
   state: Float32Array;
-  /** Tokens fed from then on, each but the first the likeliest behind the ones before. */
-  fed: readonly number[];
-  /** Log probabilities behind each of `fed`. */
+  /**
+   * Tokens processed from there; each but the first is the most likely one after those before it.
+   */
+  inputs: readonly number[];
+  /** Log probabilities of the token after each of `inputs`. */
   predicted: readonly Float64Array[];
 }
 
-/** Measures all codecs over conversations, each given by what its user says. */
+/** Measures all codecs over conversations, each given by its user messages. */
 export async function stateCosts(
   engine: Engine,
   tokenizer: Tokenizer,
@@ -67,7 +72,7 @@ export async function stateCosts(
   },
 ): Promise<Cost[]> {
   const costs = STATE_CODECS.flatMap((codec) =>
-    OCCASIONS.map((stored): Cost => ({
+    STORE_TIMES.map((stored): Cost => ({
       codec,
       stored,
       bytes: 0,
@@ -79,75 +84,78 @@ export async function stateCosts(
     }))
   );
   for (const [i, turns] of conversations.entries()) {
-    const continued = await goOn(engine, await talk(engine, tokenizer, turns));
-    for (const cost of costs) await addCost(cost, engine, continued);
+    const continuation = await continueGreedily(
+      engine,
+      await runConversation(engine, tokenizer, turns),
+    );
+    for (const cost of costs) await addCost(cost, engine, continuation);
     onProgress(i + 1);
   }
-  const tokens = conversations.length * CONTINUED;
+  const tokens = conversations.length * CONTINUATION_TOKENS;
   return costs.map((cost) => ({ ...cost, kl_mean: cost.kl_mean / tokens }));
 }
 
-/** Has a conversation up to its last reply: all tokens of it, that reply's prompt last. */
-async function talk(
+/** Runs a conversation and returns its tokens up to the prompt of the last reply. */
+async function runConversation(
   engine: Engine,
   tokenizer: Tokenizer,
   turns: readonly string[],
 ): Promise<number[]> {
   await engine.writeState(0, null);
-  const told: number[] = [];
-  const end = tokenizer.encode(TURN_END);
+  const tokens: number[] = [];
+  const turnEnd = tokenizer.encode(TURN_END);
   const textOf = (token: number) => new TextDecoder().decode(tokenizer.tokenBytes(token));
   for (const [i, content] of turns.entries()) {
     const prompt = tokenizer.encode(renderMessage({ role: "user", content }) + REPLY_START);
-    told.push(...prompt);
+    tokens.push(...prompt);
     if (i === turns.length - 1) break;
-    let fresh = prompt;
-    for (let written = 0; written < REPLY; written++) {
-      const token = argmax(await prefill(engine, fresh, { slot: 0, logits: "last" }));
+    let unread = prompt;
+    for (let written = 0; written < REPLY_TOKENS; written++) {
+      const token = argmax(await prefill(engine, unread, { slot: 0, logits: "last" }));
       if (token === tokenizer.endOfText || textOf(token).includes(TURN_END)) break;
-      told.push(token);
-      fresh = [token];
+      tokens.push(token);
+      unread = [token];
     }
-    await prefill(engine, end, { slot: 0, logits: "none" });
-    told.push(...end);
+    await prefill(engine, turnEnd, { slot: 0, logits: "none" });
+    tokens.push(...turnEnd);
   }
-  return told;
+  return tokens;
 }
 
-/** Goes on greedily behind `told`, whose last token is what a resumed turn feeds first. */
-async function goOn(engine: Engine, told: readonly number[]): Promise<Continued> {
-  const absorbed = told.slice(0, -1);
+/** Continues greedily after `tokens`, whose last token a resumed turn processes first. */
+async function continueGreedily(engine: Engine, tokens: readonly number[]): Promise<Continuation> {
+  const processed = tokens.slice(0, -1);
   await engine.writeState(0, null);
-  await prefill(engine, absorbed, { slot: 0, logits: "none" });
+  await prefill(engine, processed, { slot: 0, logits: "none" });
   const state = await engine.readState(0);
-  const fed = told.slice(-1);
+  const inputs = tokens.slice(-1);
   const predicted: Float64Array[] = [];
-  for (let i = 0; i < CONTINUED; i++) {
-    const logits = await prefill(engine, [fed[i]], { slot: 0, logits: "last" });
+  for (let i = 0; i < CONTINUATION_TOKENS; i++) {
+    const logits = await prefill(engine, [inputs[i]], { slot: 0, logits: "last" });
     predicted.push(logSoftmax(logits));
-    if (i < CONTINUED - 1) fed.push(argmax(logits));
+    if (i < CONTINUATION_TOKENS - 1) inputs.push(argmax(logits));
   }
-  return { absorbed, state, fed, predicted };
+  return { processed, state, inputs, predicted };
 }
 
-/** Adds what the predictions of one conversation differ by; `kl_mean` is their sum. */
-async function addCost(cost: Cost, engine: Engine, continued: Continued): Promise<void> {
-  const { absorbed, state, fed, predicted } = continued;
+/** Adds the differences of one conversation; `kl_mean` accumulates the sum. */
+async function addCost(cost: Cost, engine: Engine, continuation: Continuation): Promise<void> {
+  const { processed, state, inputs, predicted } = continuation;
   const { vocabulary } = engine.info.dimensions;
   if (cost.stored === "once") await engine.writeState(0, state);
   else {
     await engine.writeState(0, null);
-    for (let at = 0; at < absorbed.length; at += STORED_EVERY) {
+    for (let at = 0; at < processed.length; at += STORED_EVERY) {
       if (at > 0) await store(cost, engine);
-      const tokens = absorbed.slice(at, at + STORED_EVERY);
+      const tokens = processed.slice(at, at + STORED_EVERY);
       await prefill(engine, tokens, { slot: 0, logits: "none" });
     }
   }
-  const length = cost.stored === "once" ? fed.length : STORED_EVERY;
+  const length = cost.stored === "once" ? inputs.length : STORED_EVERY;
   let differ = 0;
-  for (let at = 0; at < fed.length; at += length) {
+  for (let at = 0; at < inputs.length; at += length) {
     await store(cost, engine);
-    const tokens = fed.slice(at, at + length);
+    const tokens = inputs.slice(at, at + length);
     const logits = await prefill(engine, tokens, { slot: 0, logits: "all" });
     for (let i = 0; i < tokens.length; i++) {
       const p = predicted[at + i];
@@ -155,17 +163,17 @@ async function addCost(cost: Cost, engine: Engine, continued: Continued): Promis
       const kl = klDivergence(p, q);
       cost.kl_mean += kl;
       cost.kl_max = Math.max(cost.kl_max, kl);
-      const [likeliest, other] = [argmax(p), argmax(q)];
-      if (likeliest === other) continue;
+      const [expected, actual] = [argmax(p), argmax(q)];
+      if (expected === actual) continue;
       differ++;
-      cost.lead_max = Math.max(cost.lead_max, Math.exp(p[likeliest]) - Math.exp(p[other]));
+      cost.lead_max = Math.max(cost.lead_max, Math.exp(p[expected]) - Math.exp(p[actual]));
     }
   }
   cost.argmax_differs += differ;
   if (differ > 0) cost.continuations_differ++;
 }
 
-/** Replaces the engine's state by what the codec gives back of it. */
+/** Replaces the engine's state by its encoded and decoded copy. */
 async function store(cost: Cost, engine: Engine): Promise<void> {
   const state = await engine.readState(0);
   const bytes = encodeState(state, { codec: cost.codec, shape: engine.info.dimensions });

@@ -1,4 +1,4 @@
-/** How fast states of published sizes are encoded and decoded, and how large they get. */
+/** Measures encoding speed, decoding speed and size of states of published model sizes. */
 
 import { type Spread, summarize } from "../src/benchmark/cases.ts";
 import {
@@ -20,7 +20,7 @@ export interface Speed {
   shape: string;
   codec: StateCodec;
   bytes: number;
-  /** Millions of bytes of float32 numbers, per second. */
+  /** MB of float32 numbers per second. */
   encode_mb_s: Spread;
   decode_mb_s: Spread;
 }
@@ -35,18 +35,18 @@ export function stateSpeeds(rounds: number): Speed[] {
       bytes: 0,
     }));
     for (let round = -1; round < rounds; round++) {
-      for (const one of cases) {
-        const { codec } = one;
+      for (const sample of cases) {
+        const { codec } = sample;
         const start = performance.now();
         const bytes = encodeState(state, { codec, shape });
         const middle = performance.now();
         decodeState(bytes);
         const end = performance.now();
-        one.bytes = bytes.length;
-        // The first warms up.
+        sample.bytes = bytes.length;
+        // The first round is the warm-up.
         if (round < 0) continue;
-        one.encode.push(state.byteLength / 1000 / (middle - start));
-        one.decode.push(state.byteLength / 1000 / (end - middle));
+        sample.encode.push(state.byteLength / 1000 / (middle - start));
+        sample.decode.push(state.byteLength / 1000 / (end - middle));
       }
     }
     return cases.map(({ codec, encode, decode, bytes }): Speed => ({
@@ -59,7 +59,7 @@ export function stateSpeeds(rounds: number): Speed[] {
   });
 }
 
-/** Rows of numbers of one size each, from 2^-8 to 2^4. */
+/** Returns a state whose rows have magnitudes from 2^-8 to 2^4. */
 function randomState({ layers, width, headSize }: StateShape): Float32Array {
   const random = seeded(1);
   const state = new Float32Array(layers * width * (headSize + 2));

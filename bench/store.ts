@@ -1,10 +1,11 @@
 /**
- * `deno task bench:store`: how fast states are written to a store and read from it.
+ * `deno task bench:store`: write and read speed of states in a store.
  *
- * Flags: `--kv PATH|URL` (an SQLite file of its own unless given), `--sizes 1,6.5,13,21.6` (millions
- * of bytes), `--rounds N` (9), `--json`. Times in milliseconds: `save` and `load` of a whole state;
- * and of its chunks alone, written in atomics of 12, one after the other or 8 at once, and read by
- * one `list`, by `getMany` of 10 keys, 8 at once, or by `list` of 32 chunks, 8 at once.
+ * Flags: `--kv PATH|URL` (default: a temporary SQLite file), `--sizes 1,6.5,13,21.6` (MB),
+ * `--rounds N` (9), `--json`. Times are in milliseconds: `save` and `load` of a whole state; and of
+ * its chunks alone, written in atomic operations of 12 chunks, sequentially or 8 concurrently, and
+ * read by one `list`, by `getMany` of 10 keys (8 concurrently), or by `list` of 32 chunks (8
+ * concurrently).
  */
 
 import { parseArgs } from "node:util";
@@ -37,7 +38,7 @@ for (const megabytes of flags.sizes.split(",").map(Number)) {
   const times: Record<string, number[]> = {};
   for (let round = -1; round < rounds; round++) {
     for (const [name, milliseconds] of Object.entries(await measure(bytes))) {
-      // The first warms up.
+      // The first round is the warm-up.
       if (round >= 0) (times[name] ??= []).push(milliseconds);
     }
   }
@@ -56,10 +57,10 @@ if (flags.json) {
 }
 backend.close();
 await Deno.remove(folder, { recursive: true });
-// What Deno's client left behind would go on for ever.
+// Deno's KV client keeps the process alive otherwise.
 Deno.exit();
 
-/** Milliseconds of everything that is measured, once. */
+/** Measures every operation once, in milliseconds. */
 async function measure(state: Uint8Array): Promise<Record<string, number>> {
   const times: Record<string, number> = {};
   const time = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
@@ -92,8 +93,8 @@ function chunkKeys(bytes: Uint8Array, id: string): Key[] {
   return Array.from({ length: count }, (_, i) => ["bench", "blob", id, i]);
 }
 
-function write(bytes: Uint8Array, keys: readonly Key[], lanes: number): Promise<void> {
-  return mapConcurrent(every(12, keys.length), lanes, async (first) => {
+function write(bytes: Uint8Array, keys: readonly Key[], concurrency: number): Promise<void> {
+  return mapConcurrent(multiples(12, keys.length), concurrency, async (first) => {
     await backend.atomic(
       [],
       keys.slice(first, first + 12).map((key, i) => {
@@ -106,19 +107,19 @@ function write(bytes: Uint8Array, keys: readonly Key[], lanes: number): Promise<
 }
 
 function readKeys(keys: readonly Key[]): Promise<void> {
-  return mapConcurrent(every(10, keys.length), 8, async (first) => {
+  return mapConcurrent(multiples(10, keys.length), 8, async (first) => {
     await backend.getMany(keys.slice(first, first + 10));
   });
 }
 
 function readRanges(keys: readonly Key[]): Promise<void> {
-  return mapConcurrent(every(32, keys.length), 8, async (first) => {
+  return mapConcurrent(multiples(32, keys.length), 8, async (first) => {
     await Array.fromAsync(backend.list(keys[0].slice(0, -1), { range: [first, first + 32] }));
   });
 }
 
-/** 0, `step`, 2 x `step` and so on, below `end`. */
-function every(step: number, end: number): number[] {
+/** Returns the multiples of `step` below `end`, from 0. */
+function multiples(step: number, end: number): number[] {
   return Array.from({ length: Math.ceil(end / step) }, (_, i) => i * step);
 }
 

@@ -1,11 +1,11 @@
-/** A client of streamed chat completions that looks at the clock. */
+/** A client of streamed chat completions that records when each chunk arrived. */
 
 import type { Tokenizer } from "../src/tokenizer/tokenizer.ts";
 
 const NEWLINE = 10;
 
-/** The body of a request, but for what makes it a stream. */
-export interface Ask {
+/** The body of a chat completion request, without its streaming fields. */
+export interface ChatRequest {
   messages: { role: "user"; content: string }[];
   max_tokens: number;
   temperature: number;
@@ -14,23 +14,23 @@ export interface Ask {
   state_id?: string | null;
 }
 
-export interface Answer {
+export interface StreamedReply {
   status: number;
   text: string;
-  finish: string | null;
+  finishReason: string | null;
   promptTokens: number;
   completionTokens: number;
-  /** Milliseconds of the request, and of each event with text. */
-  asked: number;
+  /** Times of the request and of each text chunk, in milliseconds of `performance.now()`. */
+  requestedAt: number;
   times: number[];
-  /** When its last byte had come. */
-  ended: number;
-  /** What the next turn goes on from. */
+  /** Time of the last byte. */
+  endedAt: number;
+  /** The state that the next turn resumes. */
   stateId: string | null;
 }
 
-/** A logit bias that bans whatever ends a reply, or might: end of text, newlines. */
-export function endingBans(tokenizer: Tokenizer): Record<string, number> {
+/** Returns a logit bias that bans every token that may end a reply: end of text and newlines. */
+export function stopTokenBans(tokenizer: Tokenizer): Record<string, number> {
   const ids = Array.from({ length: tokenizer.size }, (_, id) => id).filter((id) =>
     id === tokenizer.endOfText || tokenizer.tokenBytes(id)?.includes(NEWLINE)
   );
@@ -38,16 +38,20 @@ export function endingBans(tokenizer: Tokenizer): Record<string, number> {
 }
 
 /** Asks once; a stream that breaks off has no `finish`. */
-export async function ask(url: string, body: Ask, signal?: AbortSignal): Promise<Answer> {
-  const answer: Answer = {
+export async function streamChat(
+  url: string,
+  body: ChatRequest,
+  signal?: AbortSignal,
+): Promise<StreamedReply> {
+  const reply: StreamedReply = {
     status: 0,
     text: "",
-    finish: null,
+    finishReason: null,
     promptTokens: 0,
     completionTokens: 0,
-    asked: performance.now(),
+    requestedAt: performance.now(),
     times: [],
-    ended: 0,
+    endedAt: 0,
     stateId: null,
   };
   const response = await fetch(`${url}/v1/chat/completions`, {
@@ -56,25 +60,25 @@ export async function ask(url: string, body: Ask, signal?: AbortSignal): Promise
     body: JSON.stringify({ ...body, stream: true, stream_options: { include_usage: true } }),
     ...(signal ? { signal } : {}),
   });
-  answer.status = response.status;
+  reply.status = response.status;
   if (!response.ok) {
     await response.body?.cancel();
-    answer.ended = performance.now();
-    return answer;
+    reply.endedAt = performance.now();
+    return reply;
   }
-  let rest = "";
+  let partial = "";
   const decoder = new TextDecoder();
   for await (const bytes of response.body!) {
-    const events = (rest + decoder.decode(bytes, { stream: true })).split("\n\n");
-    rest = events.pop()!;
-    for (const event of events) take(answer, event.replace(/^data: /, ""));
+    const events = (partial + decoder.decode(bytes, { stream: true })).split("\n\n");
+    partial = events.pop()!;
+    for (const event of events) addEvent(reply, event.replace(/^data: /, ""));
   }
-  answer.ended = performance.now();
-  return answer;
+  reply.endedAt = performance.now();
+  return reply;
 }
 
-/** About `tokens` tokens of text: words of the vocabulary, others for another seed. */
-export function words(tokenizer: Tokenizer, tokens: number, seed: number): string {
+/** Returns about `tokens` tokens of text: words of the vocabulary, chosen by the seed. */
+export function randomWords(tokenizer: Tokenizer, tokens: number, seed: number): string {
   const all = Array.from({ length: tokenizer.size }, (_, id) => tokenizer.tokenBytes(id))
     .map((bytes) => new TextDecoder().decode(bytes))
     .filter((text) => /^ [a-z]+$/.test(text));
@@ -83,19 +87,19 @@ export function words(tokenizer: Tokenizer, tokens: number, seed: number): strin
     .join("").trim();
 }
 
-function take(answer: Answer, data: string): void {
+function addEvent(reply: StreamedReply, data: string): void {
   if (data === "[DONE]") return;
   const { choices = [], usage, state_id } = JSON.parse(data);
-  answer.stateId = state_id ?? answer.stateId;
+  reply.stateId = state_id ?? reply.stateId;
   if (usage) {
-    answer.promptTokens = usage.prompt_tokens;
-    answer.completionTokens = usage.completion_tokens;
+    reply.promptTokens = usage.prompt_tokens;
+    reply.completionTokens = usage.completion_tokens;
   }
   const [choice] = choices;
   if (!choice) return;
   if (choice.delta.content) {
-    answer.text += choice.delta.content;
-    answer.times.push(performance.now());
+    reply.text += choice.delta.content;
+    reply.times.push(performance.now());
   }
-  answer.finish = choice.finish_reason ?? answer.finish;
+  reply.finishReason = choice.finish_reason ?? reply.finishReason;
 }

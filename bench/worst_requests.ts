@@ -1,19 +1,22 @@
-/** The largest requests of each kind that a worker accepts, or refuses only after it has read them. */
+/**
+ * The most expensive requests of each kind that a worker accepts, or rejects only after reading
+ * them.
+ */
 
 import { encodeStateFile, FILE_LIMITS } from "../src/store/states/state_file.ts";
 
-/** A request, and the requests that follow from its response. */
+/** A request, and requests derived from its response. */
 export interface WorstRequest {
   name: string;
   path: string;
   method?: "GET" | "POST";
   body?: string | Uint8Array<ArrayBuffer>;
-  /** Sent after it, by what it answered. */
+  /** Returns the follow-up requests for a response. */
   // deno-lint-ignore no-explicit-any
-  next?: (answer: any) => WorstRequest[];
+  followUps?: (response: any) => WorstRequest[];
 }
 
-/** Bytes of a JSON body: a little less than the default limit. */
+/** Size of a JSON body in bytes, just below the default limit. */
 const BODY_BYTES = 8_380_000;
 
 const user = (content: string) => ({ role: "user", content });
@@ -23,13 +26,13 @@ const chat = (name: string, body: object): WorstRequest => ({
   body: JSON.stringify({ max_tokens: 1, ...body }),
 });
 
-/** As many copies of `item`, as JSON, as fit into a body. */
-function fill<T>(item: T, most = Infinity): T[] {
+/** Returns as many copies of `item` as fit into a JSON body. */
+function fill<T>(item: T, maxCount = Infinity): T[] {
   const count = Math.floor(BODY_BYTES / (JSON.stringify(item).length + 1));
-  return Array(Math.min(count, most)).fill(item);
+  return Array(Math.min(count, maxCount)).fill(item);
 }
 
-/** Every request, for a model with this fingerprint; `imports`: also files of states. */
+/** Returns every request for a model with this fingerprint; `imports` adds state file imports. */
 export async function worstRequests(
   fingerprint: string,
   { imports = true } = {},
@@ -142,7 +145,7 @@ async function importRequests(fingerprint: string): Promise<WorstRequest[]> {
       name,
       path: "/v1/states",
       body,
-      next: ({ id }) => [
+      followUps: ({ id }) => [
         { name: `${name}: describe`, method: "GET", path: `/v1/states/${id}` },
         { name: `${name}: last page`, method: "GET", path: `/v1/states/${id}?limit=2` },
         { name: `${name}: export`, method: "GET", path: `/v1/states/${id}/content` },
@@ -161,7 +164,7 @@ async function importRequests(fingerprint: string): Promise<WorstRequest[]> {
           name: `${name}: conversation`,
           path: "/v1/conversations",
           body: JSON.stringify({ state_id: id }),
-          next: ({ id }) => [
+          followUps: ({ id }) => [
             { name: `${name}: items`, method: "GET", path: `/v1/conversations/${id}/items` },
           ],
         },

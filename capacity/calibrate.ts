@@ -1,71 +1,71 @@
-/** How fast real workers are, as a client sees it: what a simulation of them has to know. */
+/** Measures over HTTP how fast real workers are: the parameters of their simulation. */
 
 import { summarize } from "../src/benchmark/cases.ts";
-import type { Answer } from "../bench/stream_client.ts";
+import type { StreamedReply } from "../bench/stream_client.ts";
 import { type Distribution, meanOf } from "./distribution.ts";
 import type { RealClient } from "./real_clients.ts";
 import type { SpeedProfile } from "./speed_profile.ts";
 
-/** Conversations that write at once, and tokens of each. */
+/** Batch sizes, and reply tokens of each conversation. */
 const BATCHES = [1, 2, 4, 8];
-const REPLY = 32;
+const REPLY_TOKENS = 32;
 
-/** Tokens of prompts, all within one step. */
-const PROMPTS = [16, 70, 140];
+/** Prompt lengths in tokens; each fits into one step. */
+const PROMPT_TOKENS = [16, 70, 140];
 
 export interface Calibration {
   profile: SpeedProfile;
-  /** What all workers do at once, over what one does alone. */
+  /** Throughput of all workers together, relative to one worker alone. */
   cores: number;
   request: number;
   kv: { load: number; save: number };
-  /** Tokens of a prompt that are not its words. */
+  /** Tokens that the chat template adds to a prompt. */
   around: number;
 }
 
 /**
- * Milliseconds, medians of `rounds` rounds.
+ * Measures the workers; times are milliseconds, medians of `rounds` rounds.
  *
- * @param engine What `bench` tells of one alone: what a step costs by itself, and a read-back, which
- * a client can't tell from the rest of a request.
+ * @param engine The profile that `bench` measured on one engine: its cost of a step and of a
+ * read-back, which a client cannot separate from the rest of a request.
  */
 export async function calibrate(
   client: RealClient,
   { urls, rounds, engine }: { urls: readonly string[]; rounds: number; engine: SpeedProfile },
 ): Promise<Calibration> {
   const [url] = urls;
-  for (const one of urls) await write(client, one, 2);
+  for (const one of urls) await decodeRate(client, one, 2);
   const rates = BATCHES.map((): number[] => []);
-  const firsts = PROMPTS.map((): number[] => []);
+  const firstTokenTimes = PROMPT_TOKENS.map((): number[] => []);
   const cores: number[] = [], loads: number[] = [], saves: number[] = [];
   let around = 0;
   for (let round = 0; round < rounds; round++) {
-    for (const [i, batch] of BATCHES.entries()) rates[i].push(await write(client, url, batch));
-    const alone = await write(client, url, 4);
-    const together = await Promise.all(urls.map((one) => write(client, one, 4)));
+    for (const [i, batch] of BATCHES.entries()) rates[i].push(await decodeRate(client, url, batch));
+    const alone = await decodeRate(client, url, 4);
+    const together = await Promise.all(urls.map((one) => decodeRate(client, one, 4)));
     cores.push(together.reduce((sum, rate) => sum + rate, 0) / alone);
-    for (const [i, prompt] of PROMPTS.entries()) {
-      for (let again = 0; again < 2; again++) {
-        const fresh = await client.ask(url, { prompt, reply: 2 });
-        firsts[i].push(first(fresh));
-        around = fresh.promptTokens - prompt;
-        if (prompt !== PROMPTS[0]) continue;
-        saves.push(fresh.ended - fresh.times[fresh.times.length - 1]);
-        // At another worker, which does not have it in memory.
-        const { stateId } = fresh;
-        const resumed = await client.ask(urls[1 + again % (urls.length - 1)], {
+    for (const [i, prompt] of PROMPT_TOKENS.entries()) {
+      for (let repeat = 0; repeat < 2; repeat++) {
+        const opened = await client.requestTurn(url, { prompt, reply: 2 });
+        firstTokenTimes[i].push(firstTokenMs(opened));
+        around = opened.promptTokens - prompt;
+        if (prompt !== PROMPT_TOKENS[0]) continue;
+        saves.push(opened.endedAt - opened.times[opened.times.length - 1]);
+        // Resume on another worker, which does not have the state in memory.
+        const { stateId } = opened;
+        const resumed = await client.requestTurn(urls[1 + repeat % (urls.length - 1)], {
           prompt,
           reply: 2,
           stateId,
         });
-        loads.push(Math.max(0, first(resumed) - first(fresh)));
+        loads.push(Math.max(0, firstTokenMs(resumed) - firstTokenMs(opened)));
       }
     }
   }
   const median = (values: readonly number[]) => summarize(values).median;
-  const { token, request } = line(PROMPTS.map((prompt, i) => ({
+  const { token, request } = fitLine(PROMPT_TOKENS.map((prompt, i) => ({
     tokens: prompt + around,
-    ms: median(firsts[i]),
+    ms: median(firstTokenTimes[i]),
   })));
   return {
     profile: {
@@ -80,9 +80,9 @@ export async function calibrate(
   };
 }
 
-/** The mean of two, which tell the same apart from how fast. */
-export function between(a: Calibration, b: Calibration): Calibration {
-  const mean = (of: (one: Calibration) => number) => (of(a) + of(b)) / 2;
+/** Returns the mean of two calibrations of the same workers. */
+export function meanCalibration(a: Calibration, b: Calibration): Calibration {
+  const mean = (select: (one: Calibration) => number) => (select(a) + select(b)) / 2;
   return {
     ...a,
     profile: {
@@ -99,7 +99,7 @@ export function between(a: Calibration, b: Calibration): Calibration {
   };
 }
 
-/** Turns that all workers can do at most, writing four at once. */
+/** Estimates the maximum turns per second of all workers, each decoding a batch of four. */
 export function turnsPerSecond(
   { profile: { decode, read }, cores, around }: Calibration,
   { prompt, reply }: { prompt: Distribution; reply: Distribution },
@@ -108,26 +108,31 @@ export function turnsPerSecond(
   return 1000 * cores / ((meanOf(prompt) + around) * read.token + meanOf(reply) * ms / 4);
 }
 
-/** Tokens per second of so many conversations that write, once all do. */
-async function write(client: RealClient, url: string, batch: number): Promise<number> {
-  const answers = await Promise.all(
-    Array.from({ length: batch }, () => client.ask(url, { prompt: 4, reply: REPLY })),
+/** Measures tokens per second of `batch` conversations while all of them are decoding. */
+async function decodeRate(client: RealClient, url: string, batch: number): Promise<number> {
+  const replies = await Promise.all(
+    Array.from(
+      { length: batch },
+      () => client.requestTurn(url, { prompt: 4, reply: REPLY_TOKENS }),
+    ),
   );
-  const from = Math.max(...answers.map(({ times }) => times[0]));
-  const to = Math.min(...answers.map(({ times }) => times[times.length - 1]));
-  const texts = answers.flatMap(({ times }) => times.filter((time) => time > from && time <= to));
-  const all = answers.reduce((sum, { times }) => sum + times.length, 0);
-  return texts.length * batch * REPLY / all / ((to - from) / 1000);
+  const from = Math.max(...replies.map(({ times }) => times[0]));
+  const to = Math.min(...replies.map(({ times }) => times[times.length - 1]));
+  const measured = replies.flatMap(({ times }) =>
+    times.filter((time) => time > from && time <= to)
+  );
+  const all = replies.reduce((sum, { times }) => sum + times.length, 0);
+  return measured.length * batch * REPLY_TOKENS / all / ((to - from) / 1000);
 }
 
-function first({ asked, times }: Answer): number {
-  return times[0] - asked;
+function firstTokenMs({ requestedAt, times }: StreamedReply): number {
+  return times[0] - requestedAt;
 }
 
-/** The line through points that has the least squares. */
-function line(points: readonly { tokens: number; ms: number }[]) {
-  const mean = (of: (point: typeof points[number]) => number) =>
-    points.reduce((sum, point) => sum + of(point), 0) / points.length;
+/** Fits a line by least squares. */
+function fitLine(points: readonly { tokens: number; ms: number }[]) {
+  const mean = (select: (point: typeof points[number]) => number) =>
+    points.reduce((sum, point) => sum + select(point), 0) / points.length;
   const [x, y] = [mean(({ tokens }) => tokens), mean(({ ms }) => ms)];
   const token = mean(({ tokens, ms }) => (tokens - x) * (ms - y)) /
     mean(({ tokens }) => (tokens - x) ** 2);

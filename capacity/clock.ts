@@ -1,32 +1,32 @@
 /**
- * Virtual time: events happen in the order of their times, as fast as they can be computed. Nothing
- * here looks at a clock or waits for one.
+ * Virtual time: events run in the order of their times, as fast as they can be computed. Nothing
+ * here reads or waits for a real clock.
  */
 
 import { setImmediate } from "node:timers";
 
 interface Event {
   at: number;
-  /** Of events at the same time the one that was planned first comes first. */
+  /** Sequence number: events at the same time run in scheduling order. */
   order: number;
   action: () => void;
 }
 
 export class VirtualClock {
   #now = 0;
-  #planned = 0;
-  /** A binary heap, the next event first. */
+  #scheduled = 0;
+  /** A binary heap with the next event first. */
   readonly #events: Event[] = [];
 
-  /** Milliseconds since the beginning. */
+  /** Milliseconds since the start. */
   get now(): number {
     return this.#now;
   }
 
-  /** Plans an event. One whose time has passed happens next. */
+  /** Schedules an event; one in the past runs next. */
   at(time: number, action: () => void): void {
     const events = this.#events;
-    events.push({ at: Math.max(time, this.#now), order: this.#planned++, action });
+    events.push({ at: Math.max(time, this.#now), order: this.#scheduled++, action });
     for (let child = events.length - 1; child > 0;) {
       const parent = (child - 1) >> 1;
       if (!before(events[child], events[parent])) break;
@@ -35,19 +35,19 @@ export class VirtualClock {
     }
   }
 
-  /** Resolves when so many milliseconds have passed. */
+  /** Resolves after `ms` virtual milliseconds. */
   wait(ms: number): Promise<void> {
     return new Promise((resolve) => this.at(this.#now + ms, resolve));
   }
 
-  /** Lets everything happen that is planned, and what follows from that. */
+  /** Runs all scheduled events, and the events that they schedule. */
   async run(): Promise<void> {
-    await settled();
+    await microtasksDone();
     while (this.#events.length > 0) {
       const { at, action } = this.#take();
       this.#now = at;
       action();
-      await settled();
+      await microtasksDone();
     }
   }
 
@@ -59,12 +59,12 @@ export class VirtualClock {
     events[0] = last;
     for (let parent = 0;;) {
       const [left, right] = [2 * parent + 1, 2 * parent + 2];
-      let least = parent;
-      if (left < events.length && before(events[left], events[least])) least = left;
-      if (right < events.length && before(events[right], events[least])) least = right;
-      if (least === parent) return first;
-      [events[parent], events[least]] = [events[least], events[parent]];
-      parent = least;
+      let smallest = parent;
+      if (left < events.length && before(events[left], events[smallest])) smallest = left;
+      if (right < events.length && before(events[right], events[smallest])) smallest = right;
+      if (smallest === parent) return first;
+      [events[parent], events[smallest]] = [events[smallest], events[parent]];
+      parent = smallest;
     }
   }
 }
@@ -73,7 +73,9 @@ function before(a: Event, b: Event): boolean {
   return a.at < b.at || (a.at === b.at && a.order < b.order);
 }
 
-/** Resolves when no promise has anything left to tell: what follows an event happens at its time. */
-function settled(): Promise<void> {
+/**
+ * Resolves when all promise callbacks have run, so that an event's consequences happen at its time.
+ */
+function microtasksDone(): Promise<void> {
   return new Promise((resolve) => void setImmediate(resolve));
 }

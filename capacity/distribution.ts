@@ -1,12 +1,12 @@
-/** Distributions of lengths and times, as flags write them. */
+/** Distributions of lengths and times in the syntax of flags. */
 
 import { usageError } from "../src/settings/flags.ts";
 
-/** Gives a value for a number in [0, 1), larger ones for larger numbers. */
+/** Maps a random number in [0, 1) to a value; monotonic. */
 export type Distribution = (random: number) => number;
 
-/** What `--help` and errors say of them. */
-export const FORMS = "N, N-N (even between), N,N,… (one of them), exp:MEAN, or log:MEDIAN:P95";
+/** The syntax, as errors show it. */
+export const SYNTAX = "N, N-N (uniform), N,N,… (one of them), exp:MEAN, or log:MEDIAN:P95";
 
 /** The 95th percentile of the normal distribution. */
 const NORMAL_P95 = 1.6448536269514722;
@@ -14,10 +14,10 @@ const NORMAL_P95 = 1.6448536269514722;
 /** @throws InferenceError `usage` naming the flag and its value */
 export function parseDistribution(flag: string, text: string): Distribution {
   const [name, ...rest] = text.split(":");
-  const numbers = (parts: readonly string[], least: number) => {
+  const numbers = (parts: readonly string[], min: number) => {
     const values = parts.map((part) => part.trim() === "" ? NaN : Number(part));
-    if (values.every((value) => value >= least && value < 1e12)) return values;
-    throw usageError(`Cannot use --${flag} ${text}: it must be ${FORMS}`);
+    if (values.every((value) => value >= min && value < 1e12)) return values;
+    throw usageError(`Cannot use --${flag} ${text}: it must be ${SYNTAX}`);
   };
   if (name === "exp" && rest.length === 1) {
     const [mean] = numbers(rest, 0);
@@ -36,7 +36,7 @@ export function parseDistribution(flag: string, text: string): Distribution {
   return (random) => from + random * (to - from);
 }
 
-/** Its mean, over so many values that lie evenly. */
+/** Returns its mean over `values` evenly spaced quantiles. */
 export function meanOf(distribution: Distribution, values = 10_000): number {
   let sum = 0;
   for (let i = 0; i < values; i++) sum += distribution((i + 0.5) / values);
@@ -44,8 +44,8 @@ export function meanOf(distribution: Distribution, values = 10_000): number {
 }
 
 /**
- * The standard normal's quantile, by Newton's method on its distribution function, which converges
- * from the logistic approximation in a few steps.
+ * Returns the standard normal's quantile by Newton's method on its distribution function, which
+ * converges in a few steps from the logistic approximation.
  */
 function normalAt(random: number): number {
   const p = Math.min(1 - 1e-12, Math.max(1e-12, random));
@@ -58,7 +58,7 @@ function normalAt(random: number): number {
   return z;
 }
 
-/** The part of the standard normal that lies below `z`, by its series (Marsaglia 2004). */
+/** Returns the standard normal's distribution function at `z`, by its series (Marsaglia 2004). */
 function normalBelow(z: number): number {
   if (z < -8) return 0;
   if (z > 8) return 1;

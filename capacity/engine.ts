@@ -1,6 +1,6 @@
 /**
- * An engine that computes nothing and takes the time that a real one would: for the real scheduler,
- * in virtual time.
+ * A simulated engine for the real scheduler: it computes nothing and takes the time of a real
+ * engine, in virtual time.
  */
 
 import type {
@@ -16,7 +16,7 @@ import { type SpeedProfile, stepMs } from "./speed_profile.ts";
 
 const STATE = new Float32Array();
 
-/** Steps that real engines take at most at once. */
+/** Maximum steps of a window, as of real engines. */
 const MAX_STEPS = 64;
 
 export interface SimulatedEngineOptions {
@@ -27,25 +27,25 @@ export interface SimulatedEngineOptions {
   maxStepTokens: number;
 }
 
-/** A slot's reply: what has been written of it, of how much. */
-interface Writing {
-  written: number;
+/** The reply of a slot: tokens generated so far, their limit, and its natural length. */
+interface SlotReply {
+  generated: number;
   limit: number;
   length: number;
 }
 
 /**
- * As real ones do, it carries out calls in order, and results are read while the next call runs. What
- * a turn writes follows from its seed; here that is the number of tokens after which it stops.
+ * Like a real engine, it runs calls in order, and results are read back while the next call runs.
+ * The seed of a turn is the number of tokens after which it stops.
  */
 export class SimulatedEngine implements SamplingEngine {
   readonly info: EngineInfo;
   readonly maxSteps = MAX_STEPS;
   readonly #options: SimulatedEngineOptions;
-  readonly #slots: Writing[] = [];
+  readonly #slots: SlotReply[] = [];
   readonly #calls: { ms: number; done: () => void }[] = [];
   #running = false;
-  #began = 0;
+  #callStartedAt = 0;
   #busy = 0;
 
   constructor(options: SimulatedEngineOptions) {
@@ -74,13 +74,13 @@ export class SimulatedEngine implements SamplingEngine {
     };
   }
 
-  /** Milliseconds that it has computed. */
+  /** Milliseconds for which it was busy. */
   get busy(): number {
-    return this.#busy + (this.#running ? this.#options.clock.now - this.#began : 0);
+    return this.#busy + (this.#running ? this.#options.clock.now - this.#callStartedAt : 0);
   }
 
   step(): Promise<Float32Array[]> {
-    throw new Error("a simulated engine has no logits");
+    throw new Error("Cannot return logits: the engine is simulated");
   }
 
   prepareConstraint(): Promise<void> {
@@ -88,17 +88,20 @@ export class SimulatedEngine implements SamplingEngine {
   }
 
   startSampling(slot: number, { params, maxTokens: limit }: SlotSampling): Promise<void> {
-    this.#slots[slot] = { written: 0, limit, length: Number(params.seed) };
+    this.#slots[slot] = { generated: 0, limit, length: Number(params.seed) };
     return Promise.resolve();
   }
 
-  /** Calls keep their order, so what comes of one is known when it is made. */
+  /** Calls run in order, so the result of a call is known when it is made. */
   async generate(runs: readonly GenerateRun[], steps: number): Promise<GenerateResult[]> {
     const read = runs.reduce((sum, { tokens }) => sum + tokens.length, 0);
-    const writers = runs.filter(({ tokens }) => tokens.length === 0)
-      .map(({ slot }) => left(this.#slots[slot]));
-    const results = runs.map(({ slot, sample }) => this.#write(slot, sample ? steps : 0));
-    await this.#call(this.#duration({ read, writers, steps }), this.#options.profile.readBack);
+    const remaining = runs.filter(({ tokens }) => tokens.length === 0)
+      .map(({ slot }) => remainingTokens(this.#slots[slot]));
+    const results = runs.map(({ slot, sample }) => this.#generateTokens(slot, sample ? steps : 0));
+    await this.#call(
+      this.#duration({ read, remaining, steps }),
+      this.#options.profile.readBack,
+    );
     return results;
   }
 
@@ -119,31 +122,35 @@ export class SimulatedEngine implements SamplingEngine {
     return Promise.resolve();
   }
 
-  /** @param writers Tokens that each turn that writes has left. */
+  /** @param remaining Remaining tokens of each decoding turn. */
   #duration(
-    { read, writers, steps }: { read: number; writers: readonly number[]; steps: number },
+    { read, remaining, steps }: {
+      read: number;
+      remaining: readonly number[];
+      steps: number;
+    },
   ): number {
     const { profile } = this.#options;
-    if (!profile.omitted) return steps * stepMs(profile, writers.length, read);
+    if (!profile.omitted) return steps * stepMs(profile, remaining.length, read);
     let ms = 0;
     for (let step = 0; step < steps; step++) {
-      const going = writers.filter((tokens) => tokens > step).length;
-      if (going + read > 0) ms += stepMs(profile, going, read);
+      const active = remaining.filter((tokens) => tokens > step).length;
+      if (active + read > 0) ms += stepMs(profile, active, read);
     }
     return ms;
   }
 
-  #write(slot: number, most: number): GenerateResult {
-    if (most === 0) return { tokens: [], finishReason: null, fault: null };
-    const writing = this.#slots[slot];
-    const count = Math.min(most, left(writing));
-    writing.written += count;
-    const stopped = writing.written >= writing.length;
-    const end = left(writing) > 0 ? null : stopped ? "stop" : "length";
+  #generateTokens(slot: number, maxCount: number): GenerateResult {
+    if (maxCount === 0) return { tokens: [], finishReason: null, fault: null };
+    const reply = this.#slots[slot];
+    const count = Math.min(maxCount, remainingTokens(reply));
+    reply.generated += count;
+    const stopped = reply.generated >= reply.length;
+    const end = remainingTokens(reply) > 0 ? null : stopped ? "stop" : "length";
     return { tokens: new Array(count).fill(1), finishReason: end, fault: null };
   }
 
-  /** Resolves when a call has been carried out, and what it tells has been read. */
+  /** Resolves when a call has run and its result has been read back. */
   #call(ms: number, readBack = 0): Promise<void> {
     const { clock } = this.#options;
     return new Promise((resolve) => {
@@ -159,9 +166,9 @@ export class SimulatedEngine implements SamplingEngine {
     const call = this.#calls.shift();
     if (!call) return;
     this.#running = true;
-    this.#began = clock.now;
+    this.#callStartedAt = clock.now;
     cores.run(call.ms, () => {
-      this.#busy += clock.now - this.#began;
+      this.#busy += clock.now - this.#callStartedAt;
       this.#running = false;
       this.#next();
       call.done();
@@ -169,6 +176,6 @@ export class SimulatedEngine implements SamplingEngine {
   }
 }
 
-function left({ written, limit, length }: Writing): number {
-  return Math.min(limit, length) - written;
+function remainingTokens({ generated, limit, length }: SlotReply): number {
+  return Math.min(limit, length) - generated;
 }

@@ -1,38 +1,38 @@
-/** Many workers, a balancer without sticky sessions before them, and clients. */
+/** Simulates a fleet of workers behind a load balancer without sticky sessions, and its clients. */
 
 import { DEFAULT_ENGINE_SIZES } from "../src/server/open_engine.ts";
 import { VirtualClock } from "./clock.ts";
 import { Cores } from "./cores.ts";
 import { type Conversation, conversations, type Load } from "./load.ts";
-import { type Figures, figuresOf, type TurnTimes, type Window } from "./turn_times.ts";
+import { computeFigures, type Figures, type TurnTimes, type Window } from "./turn_times.ts";
 import { SimulatedWorker, type WorkerOptions } from "./worker.ts";
 
-/** How the balancer chooses: in turn, or who has the fewest turns. */
+/** Balancing policies: each worker in turn, or the worker with the fewest turns in progress. */
 export const BALANCERS = ["round-robin", "least"] as const;
 
 export interface FleetOptions {
   workers: number;
   balancer: (typeof BALANCERS)[number];
   worker: Omit<WorkerOptions, "maxStepTokens">;
-  /** Cores that all workers share; Infinity: each has its own device. */
+  /** Cores that all workers share; Infinity gives each its own device. */
   cores: number;
   load: Load;
   seed: number;
-  /** Seconds before what is measured, and of that. */
+  /** Seconds before the measurement, and of the measurement. */
   warmup: number;
   seconds: number;
 }
 
-/** What workers did within the window. */
+/** Metrics of the workers within the measurement window. */
 export interface WorkerFigures {
-  /** Part of the time in which engines computed, in the mean and of the busiest one. */
+  /** Fraction of the time for which engines were busy: the mean, and the busiest engine. */
   utilisation: { mean: number; max: number };
-  /** Tokens written in a step, in the mean. */
+  /** Mean number of tokens generated per step. */
   batch: number;
   steps_per_second: number;
-  /** Tokens of prompts. */
+  /** Prompt tokens. */
   read_per_second: number;
-  /** States: in their slot still, read from the store (others were in memory), and stored. */
+  /** States found in their slot, loaded from the store (the others were in memory), and saved. */
   states: { warm_per_second: number; loads_per_second: number; saves_per_second: number };
 }
 
@@ -41,41 +41,41 @@ export interface Simulated {
   figures: Figures & WorkerFigures;
 }
 
-/** Runs one fleet. Whatever the window's end finds under way is carried to its end. */
+/** Simulates one fleet. Turns in progress at the window's end run to completion. */
 export async function simulate(options: FleetOptions): Promise<Simulated> {
   const window = windowOf(options);
   const clock = new VirtualClock();
   const cores = new Cores(clock, options.cores);
-  const all = { ...options.worker, maxStepTokens: DEFAULT_ENGINE_SIZES.maxStepTokens };
+  const workerOptions = { ...options.worker, maxStepTokens: DEFAULT_ENGINE_SIZES.maxStepTokens };
   const workers = Array.from(
     { length: options.workers },
-    () => new SimulatedWorker(clock, cores, all),
+    () => new SimulatedWorker(clock, cores, workerOptions),
   );
   const turns: TurnTimes[] = [];
   const failures: unknown[] = [];
   let next = 0;
-  const choose = () =>
+  const nextWorker = () =>
     options.balancer === "round-robin"
       ? workers[next++ % workers.length]
-      : workers.reduce((best, worker) => worker.present < best.present ? worker : best);
+      : workers.reduce((best, worker) => worker.activeTurns < best.activeTurns ? worker : best);
 
-  const converse = async (conversation: Conversation) => {
+  const runConversation = async (conversation: Conversation) => {
     const name = (turn: number) => `${conversation.number}/${turn}`;
-    let parent = conversation.begun ? name(-1) : null;
+    let parentId = conversation.hasState ? name(-1) : null;
     for (let index = 0; clock.now < window.to; index++) {
       const { think, ...turn } = conversation.turn(index);
       const times: TurnTimes = {
-        asked: clock.now,
-        texts: [],
-        ended: null,
-        refused: false,
-        queued: null,
+        requestedAt: clock.now,
+        chunks: [],
+        endedAt: null,
+        rejected: false,
+        queueMs: null,
       };
       turns.push(times);
-      const child = name(index);
-      await choose().serve({ ...turn, parent, child }, times);
-      // Who is refused asks for something else later.
-      if (!times.refused) parent = child;
+      const stateId = name(index);
+      await nextWorker().serve({ ...turn, parentId, stateId }, times);
+      // After a rejection the conversation continues from its previous state.
+      if (!times.rejected) parentId = stateId;
       if (think === null) return;
       await clock.wait(think);
     }
@@ -83,15 +83,20 @@ export async function simulate(options: FleetOptions): Promise<Simulated> {
   for (
     const conversation of conversations(options.load, { seed: options.seed, until: window.to })
   ) {
-    clock.at(conversation.start, () => void converse(conversation).catch((e) => failures.push(e)));
+    clock.at(
+      conversation.start,
+      () => void runConversation(conversation).catch((e) => failures.push(e)),
+    );
   }
-  const marks: Mark[] = [];
-  for (const time of [window.from, window.to]) clock.at(time, () => marks.push(mark(workers)));
+  const snapshots: CounterSnapshot[] = [];
+  for (const time of [window.from, window.to]) {
+    clock.at(time, () => snapshots.push(takeSnapshot(workers)));
+  }
   await clock.run();
   if (failures.length > 0) throw failures[0];
-  const lost = turns.filter(({ ended }) => ended === null).length;
-  if (lost > 0) throw new Error(`${lost} turns never came to an end`);
-  const figures = { ...figuresOf(turns, window), ...workerFigures(marks, window) };
+  const unfinished = turns.filter(({ endedAt }) => endedAt === null).length;
+  if (unfinished > 0) throw new Error(`${unfinished} turns did not finish`);
+  const figures = { ...computeFigures(turns, window), ...workerFigures(snapshots, window) };
   return { turns, figures };
 }
 
@@ -99,8 +104,8 @@ export function windowOf({ warmup, seconds }: { warmup: number; seconds: number 
   return { from: 1000 * warmup, to: 1000 * (warmup + seconds) };
 }
 
-/** Counts so far: of each worker, and in all. */
-interface Mark {
+/** Counters so far: busy time of each worker, and totals. */
+interface CounterSnapshot {
   busy: number[];
   total: {
     steps: number;
@@ -112,9 +117,9 @@ interface Mark {
   };
 }
 
-function mark(workers: readonly SimulatedWorker[]): Mark {
+function takeSnapshot(workers: readonly SimulatedWorker[]): CounterSnapshot {
   const total = { steps: 0, read: 0, sampled: 0, warm: 0, loads: 0, saves: 0 };
-  for (const { numbers, loads, saves } of workers) {
+  for (const { stats: numbers, loads, saves } of workers) {
     total.steps += numbers.steps;
     total.read += numbers.prefillTokens;
     total.sampled += numbers.sampledTokens;
@@ -125,16 +130,19 @@ function mark(workers: readonly SimulatedWorker[]): Mark {
   return { busy: workers.map(({ engine }) => engine.busy), total };
 }
 
-function workerFigures([before, after]: readonly Mark[], { from, to }: Window): WorkerFigures {
-  const parts = after.busy.map((busy, i) => (busy - before.busy[i]) / (to - from));
-  const of = (name: keyof Mark["total"]) => after.total[name] - before.total[name];
-  const rate = (name: keyof Mark["total"]) => of(name) / (to - from) * 1000;
+function workerFigures(
+  [before, after]: readonly CounterSnapshot[],
+  { from, to }: Window,
+): WorkerFigures {
+  const utilisations = after.busy.map((busy, i) => (busy - before.busy[i]) / (to - from));
+  const increase = (name: keyof CounterSnapshot["total"]) => after.total[name] - before.total[name];
+  const rate = (name: keyof CounterSnapshot["total"]) => increase(name) / (to - from) * 1000;
   return {
     utilisation: {
-      mean: parts.reduce((sum, part) => sum + part, 0) / parts.length,
-      max: Math.max(...parts),
+      mean: utilisations.reduce((sum, value) => sum + value, 0) / utilisations.length,
+      max: Math.max(...utilisations),
     },
-    batch: of("steps") === 0 ? 0 : of("sampled") / of("steps"),
+    batch: increase("steps") === 0 ? 0 : increase("sampled") / increase("steps"),
     steps_per_second: rate("steps"),
     read_per_second: rate("read"),
     states: {

@@ -1,12 +1,14 @@
-/** What is asked of a fleet, and the least one that gives it. */
+/**
+ * Latency and rejection goals of a fleet, and the search for the smallest fleet that meets them.
+ */
 
 import type { Simulated } from "./fleet.ts";
 import { type Flags, numberFlag } from "../src/settings/flags.ts";
 
 type Measured = Simulated["figures"];
 
-/** Each is a flag, and holds where the figure is at most its value. */
-const GOALS: Readonly<Record<string, (figures: Measured) => number | undefined>> = {
+/** Each goal is a flag and is met if the metric is at most its value. */
+const GOAL_METRICS: Readonly<Record<string, (figures: Measured) => number | undefined>> = {
   "ttft-p50": ({ ttft_ms }) => ttft_ms?.p50,
   "ttft-p95": ({ ttft_ms }) => ttft_ms?.p95,
   "ttft-p99": ({ ttft_ms }) => ttft_ms?.p99,
@@ -19,47 +21,47 @@ const GOALS: Readonly<Record<string, (figures: Measured) => number | undefined>>
 };
 
 export const GOAL_FLAGS = Object.fromEntries(
-  Object.keys(GOALS).map((name) => [name, { type: "string" as const }]),
+  Object.keys(GOAL_METRICS).map((name) => [name, { type: "string" as const }]),
 );
 
-/** Values of goals, by their flags. */
+/** Goal values by flag name. */
 export type Goals = Readonly<Record<string, number>>;
 
 /** @throws InferenceError `usage` */
 export function parseGoals(flags: Flags): Goals {
   return Object.fromEntries(
-    Object.keys(GOALS).flatMap((name) => {
+    Object.keys(GOAL_METRICS).flatMap((name) => {
       const value = numberFlag(flags, name, { min: 0, max: name === "refused" ? 1 : 1e9 });
       return value === undefined ? [] : [[name, value]];
     }),
   );
 }
 
-/** Goals that do not hold; one of whose figure there is nothing does. */
+/** Returns the goals that are missed. A goal whose metric has no samples is met. */
 export function missedGoals(goals: Goals, figures: Measured): string[] {
-  return Object.entries(goals).filter(([name, most]) => (GOALS[name](figures) ?? 0) > most)
+  return Object.entries(goals).filter(([name, limit]) => (GOAL_METRICS[name](figures) ?? 0) > limit)
     .map(([name]) => name);
 }
 
 /**
- * The least number of workers for which `holds`: twice as many until it does, then between. More
- * workers are taken to be no worse.
+ * Finds the smallest number of workers for which `meetsGoals` returns true, by doubling and then
+ * bisection. Assumes that more workers are never worse.
  *
- * @returns `null` if `most` are not enough
+ * @returns `null` if `maxWorkers` are not enough
  */
 export async function leastWorkers(
-  holds: (workers: number) => Promise<boolean>,
-  most: number,
+  meetsGoals: (workers: number) => Promise<boolean>,
+  maxWorkers: number,
 ): Promise<number | null> {
   let [low, high] = [0, 1];
-  while (!await holds(high)) {
-    if (high === most) return null;
+  while (!await meetsGoals(high)) {
+    if (high === maxWorkers) return null;
     low = high;
-    high = Math.min(2 * high, most);
+    high = Math.min(2 * high, maxWorkers);
   }
   while (high - low > 1) {
     const middle = Math.floor((low + high) / 2);
-    if (await holds(middle)) high = middle;
+    if (await meetsGoals(middle)) high = middle;
     else low = middle;
   }
   return high;

@@ -1,7 +1,7 @@
 /**
- * What clients ask for: conversations and their turns. Everything is drawn from the seed, by
- * conversation and turn, so that the same clients can be sent to any number of workers, simulated or
- * real.
+ * The load that clients generate: conversations and their turns. All values derive from the seed,
+ * the conversation and the turn, so that the same clients can run against any number of workers,
+ * simulated or real.
  */
 
 import { randomAt } from "../src/sampler/random.ts";
@@ -9,13 +9,13 @@ import type { Distribution } from "./distribution.ts";
 
 export interface Load {
   /**
-   * Turns a second over all conversations, which come and go; or the number of conversations, which
-   * go on for ever.
+   * Turns per second over conversations that start and end, or a fixed number of endless
+   * conversations.
    */
   arrivals: { perSecond: number } | { conversations: number };
-  /** Turns of a conversation in the mean, where they come and go; how many is geometric. */
+  /** Mean turns of a conversation that ends; geometrically distributed. */
   turns: number;
-  /** Seconds between the end of a reply and the next turn in the mean; exponential. */
+  /** Mean seconds between the end of a reply and the next turn; exponentially distributed. */
   think: number;
   /** Tokens of a turn's prompt and of its reply. */
   prompt: Distribution;
@@ -25,28 +25,28 @@ export interface Load {
 export interface Turn {
   prompt: number;
   reply: number;
-  /** Milliseconds after its end until the next one is asked for; `null`: it is the last. */
+  /** Milliseconds from its end to the next turn; `null` for the last turn. */
   think: number | null;
 }
 
 export interface Conversation {
   number: number;
-  /** When it is first heard of, in milliseconds. */
+  /** Time of its first turn, in milliseconds. */
   start: number;
-  /** Whether there is a state that it goes on from. */
-  begun: boolean;
+  /** Whether its first turn resumes a state. */
+  hasState: boolean;
   turn(index: number): Turn;
 }
 
-/** Random numbers of a turn. */
-const DRAWS = { prompt: 0, reply: 1, last: 2, think: 3 };
+/** Positions of a turn's random numbers. */
+const POSITIONS = { prompt: 0, reply: 1, last: 2, think: 3 };
 
-/** Streams of random numbers that are no conversation's. */
+/** The random number stream of arrivals; no conversation has this number. */
 const ARRIVALS = 2 ** 32 - 1;
 
 /**
- * Conversations in the order of their starts. The load is steady from the beginning on: there are
- * conversations then in whose pauses it falls.
+ * Returns conversations in the order of their starts. The load is steady from the start: some
+ * conversations began earlier and are in a pause when it starts.
  *
  * @param seed Below 2^32.
  * @param until Milliseconds.
@@ -60,9 +60,9 @@ export function conversations(
   const conversation = (number: number, start: number, begun: boolean): Conversation => ({
     number,
     start,
-    begun,
+    hasState: begun,
     turn: (index) => {
-      const draw = (what: keyof typeof DRAWS) => random(number, 4 * index + DRAWS[what]);
+      const draw = (name: keyof typeof POSITIONS) => random(number, 4 * index + POSITIONS[name]);
       const last = "perSecond" in load.arrivals && draw("last") < 1 / load.turns;
       return {
         prompt: wholeTokens(load.prompt(draw("prompt"))),
@@ -79,15 +79,15 @@ export function conversations(
     }
     return all.sort((a, b) => a.start - b.start);
   }
-  const between = 1000 / load.arrivals.perSecond;
+  const meanInterval = 1000 / load.arrivals.perSecond;
   for (let i = 0, at = 0;; i++) {
-    at += exponential(between, random(ARRIVALS, 2 * i));
+    at += exponential(meanInterval, random(ARRIVALS, 2 * i));
     if (at >= until) return all;
-    // Turns come at the rate that is asked for. Of each that does not begin a conversation, either
-    // the turn before was in this time, or the pause had begun before.
-    const chance = random(ARRIVALS, 2 * i + 1) * load.turns;
-    if (chance < 1) all.push(conversation(i, at, false));
-    else if ((chance - 1) / (load.turns - 1) < Math.exp(-at / 1000 / load.think)) {
+    // Turns arrive at the requested rate. A turn that does not begin a conversation either follows
+    // a turn within the simulated time, or ends a pause that began earlier.
+    const draw = random(ARRIVALS, 2 * i + 1) * load.turns;
+    if (draw < 1) all.push(conversation(i, at, false));
+    else if ((draw - 1) / (load.turns - 1) < Math.exp(-at / 1000 / load.think)) {
       all.push(conversation(i, at, true));
     }
   }

@@ -1,24 +1,24 @@
 /**
- * `deno task simulate`: how many workers a load takes, by simulation. Nothing is computed by a model:
- * the scheduler is the real one, its engine takes the time that `rwkv bench --json` has measured, and
- * time is virtual, so that minutes of many workers pass in seconds. The same seed tells the same.
+ * `deno task simulate`: estimates how many workers a load needs, by simulation. No model runs: the
+ * real scheduler drives a simulated engine that takes the times that `rwkv bench --json` measured.
+ * Time is virtual, so that minutes of many workers take seconds. The same seed gives the same result.
  *
- * - Speed: `--profile FILE`, a document of `rwkv bench --json` (bench/results/demo-webgpu.json).
- * - Fleet: `--workers N,N,…` (1), or `--find`, the least number up to `--most N` (1024) that holds
- *   the goals; `--slots`, `--queue`, `--turn-seconds`, `--state-cache` of each, as `serve` has them;
- *   `--balancer round-robin|least`; `--shared-cores C`, where engines are on the same few cores.
- * - Load: `--arrivals R`, turns a second (1) of conversations of `--turns N` (5, in the mean), or
- *   `--conversations N` that go on for ever; `--think S` (30) from a reply's end to the next turn, in
- *   the mean; tokens of a turn's `--prompt` and `--reply` (exp:200 each): N, N-N (even between),
- *   N,N,… (one of them), exp:MEAN, or log:MEDIAN:P95; `--max-tokens N` (512) that clients allow.
- * - Around it, in milliseconds: `--kv-load` (2) and `--kv-save` (4) of a state, `--request` (2) for
- *   all before the queue; `--state-bytes N` as stored (half of the profile's).
- * - Goals, each at most: `--ttft-p50|p95|p99`, `--gap-p50|p99`, `--token-p50|p95`, `--queue-p95` in
- *   milliseconds, `--refused` as a part of the turns.
+ * - Speed: `--profile FILE`, the output of `rwkv bench --json` (bench/results/demo-webgpu.json).
+ * - Fleet: `--workers N,N,…` (1), or `--find` for the smallest number up to `--most N` (1024) that
+ *   meets the goals; `--slots`, `--queue`, `--turn-seconds`, `--state-cache` of each worker, as in
+ *   `serve`; `--balancer round-robin|least`; `--shared-cores C` if engines share cores.
+ * - Load: `--arrivals R` turns per second (1) of conversations of `--turns N` (mean 5), or
+ *   `--conversations N` endless ones; `--think S` (30), mean seconds from a reply's end to the next
+ *   turn; `--prompt` and `--reply` tokens of a turn (exp:200 each): N, N-N (uniform), N,N,… (one of
+ *   them), exp:MEAN, or log:MEDIAN:P95; `--max-tokens N` (512), the limit that clients send.
+ * - Overheads in milliseconds: `--kv-load` (2) and `--kv-save` (4) of a state, `--request` (2) for
+ *   everything before the queue; `--state-bytes N` as stored (half of the profile's).
+ * - Goals, as maxima: `--ttft-p50|p95|p99`, `--gap-p50|p99`, `--token-p50|p95`, `--queue-p95` in
+ *   milliseconds, `--refused` as a fraction of the turns.
  * - `--seconds N` (300) are measured after `--warmup N` (60); `--seed N` (1); `--json`.
  *
- * A refused turn is not asked for again: its conversation asks for the next one after a pause. Exit
- * status 1 if `--find` finds none.
+ * A rejected turn is not retried: its conversation continues with the next turn after a pause. Exits
+ * with status 1 if `--find` finds no number.
  */
 
 import { parseArgs } from "node:util";
@@ -64,13 +64,13 @@ async function run(flags: Flags): Promise<number> {
   const options = parseOptions(flags, profile);
   const goals = parseGoals(flags);
   const rows: Row[] = [];
-  const tryOut = async (workers: number) => {
+  const evaluate = async (workers: number) => {
     const { figures } = await simulate({ ...options, workers });
     const row = { workers, missed: missedGoals(goals, figures), figures };
     rows.push(row);
     console.error(
       `  ${workers} workers: ${
-        row.missed.length === 0 ? "done" : `misses ${row.missed.join(", ")}`
+        row.missed.length === 0 ? "meets all goals" : `misses ${row.missed.join(", ")}`
       }`,
     );
     return row.missed.length === 0;
@@ -78,14 +78,16 @@ async function run(flags: Flags): Promise<number> {
   let found: number | null = null;
   if (flags.find) {
     if (Object.keys(goals).length === 0) {
-      throw usageError("Cannot use --find without a goal: give one, as --ttft-p95 500");
+      throw usageError("Cannot use --find without a goal: give one, such as --ttft-p95 500");
     }
     found = await leastWorkers(
-      tryOut,
+      evaluate,
       numberFlag(flags, "most", { min: 1, max: 1024, integer: true }) ?? 1024,
     );
   } else {
-    for (const workers of workerCounts(stringFlag(flags, "workers") ?? "1")) await tryOut(workers);
+    for (const workers of workerCounts(stringFlag(flags, "workers") ?? "1")) {
+      await evaluate(workers);
+    }
   }
   if (flags.json) {
     console.log(JSON.stringify(rounded({
@@ -99,7 +101,7 @@ async function run(flags: Flags): Promise<number> {
     const lines = table(rows, { goals: Object.keys(goals).length > 0 });
     console.log(`${[profile.name, ...lines].join("\n")}`);
     if (flags.find) {
-      console.log(found === null ? "\nno such number holds the goals" : `\n${found} workers`);
+      console.log(found === null ? "\nno number of workers meets the goals" : `\n${found} workers`);
     }
   }
   return flags.find && found === null ? 1 : 0;

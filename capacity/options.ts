@@ -1,4 +1,4 @@
-/** Flags of a simulation. */
+/** Parses the flags of a simulation. */
 
 import { DEFAULT_ENGINE_SIZES } from "../src/server/open_engine.ts";
 import { parseDistribution } from "./distribution.ts";
@@ -14,7 +14,7 @@ import {
 } from "../src/settings/flags.ts";
 import { SETTINGS } from "../src/settings/settings.ts";
 
-/** What the flags are when they are not given; the worker's own are its defaults. */
+/** Default values of the flags; those of the worker are `serve`'s defaults. */
 export const DEFAULTS = {
   slots: String(DEFAULT_ENGINE_SIZES.slots),
   queue: String(SETTINGS.queue.defaultValue),
@@ -45,7 +45,7 @@ export const OPTION_FLAGS = {
 };
 
 /**
- * Everything but the number of workers.
+ * Parses all options except the number of workers.
  *
  * @throws InferenceError `usage`
  */
@@ -54,36 +54,37 @@ export function parseOptions(
   profile: SpeedProfile,
 ): Omit<FleetOptions, "workers"> {
   const flags = { ...DEFAULTS, ...given };
-  const get = (name: string, min: number, max: number) => numberFlag(flags, name, { min, max })!;
-  const count = (name: string, min: number, max: number) =>
+  const inRange = (name: string, min: number, max: number) =>
+    numberFlag(flags, name, { min, max })!;
+  const integerInRange = (name: string, min: number, max: number) =>
     numberFlag(flags, name, { min, max, integer: true })!;
   return {
     balancer: choiceFlag(flags, "balancer", { choices: BALANCERS, fallback: "round-robin" }),
     worker: {
       profile,
-      slots: count("slots", 1, 1024),
-      queue: count("queue", 1, 1e6),
-      cacheBytes: 2 ** 20 * get("state-cache", 0, 1e6),
-      // As the default codec stores them, half of float32.
+      slots: integerInRange("slots", 1, 1024),
+      queue: integerInRange("queue", 1, 1e6),
+      cacheBytes: 2 ** 20 * inRange("state-cache", 0, 1e6),
+      // The default codec stores states in half of float32's size.
       stateBytes: numberFlag(flags, "state-bytes", { min: 1, max: 1e9, integer: true }) ??
         Math.ceil(profile.stateBytes / 2),
-      kv: { load: get("kv-load", 0, 1e6), save: get("kv-save", 0, 1e6) },
-      request: get("request", 0, 1e6),
-      timeoutMs: 1000 * get("turn-seconds", 1, 1e6),
-      maxTokens: count("max-tokens", 1, 1e6),
+      kv: { load: inRange("kv-load", 0, 1e6), save: inRange("kv-save", 0, 1e6) },
+      request: inRange("request", 0, 1e6),
+      timeoutMs: 1000 * inRange("turn-seconds", 1, 1e6),
+      maxTokens: integerInRange("max-tokens", 1, 1e6),
     },
     cores: numberFlag(flags, "shared-cores", { min: 0.01, max: 1e6 }) ?? Infinity,
     load: parseLoad(given, flags),
-    seed: count("seed", 0, 2 ** 32 - 1),
-    warmup: get("warmup", 0, 1e6),
-    seconds: get("seconds", 1, 1e6),
+    seed: integerInRange("seed", 0, 2 ** 32 - 1),
+    warmup: inRange("warmup", 0, 1e6),
+    seconds: inRange("seconds", 1, 1e6),
   };
 }
 
 function parseLoad(given: Flags, flags: Flags): Load {
   const conversations = numberFlag(given, "conversations", { min: 1, max: 1e7, integer: true });
   if (conversations !== undefined && stringFlag(given, "arrivals") !== undefined) {
-    throw usageError("Cannot use --arrivals beside --conversations: each is a load of its own");
+    throw usageError("Cannot use --arrivals with --conversations: give only one of them");
   }
   return {
     arrivals: conversations === undefined

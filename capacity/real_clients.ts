@@ -1,39 +1,44 @@
-/** The clients that are simulated, asking real workers. */
+/** Runs the clients of a simulation against real workers. */
 
 import type { Tokenizer } from "../src/tokenizer/tokenizer.ts";
-import { type Answer, ask, endingBans, words } from "../bench/stream_client.ts";
+import {
+  randomWords,
+  stopTokenBans,
+  streamChat,
+  type StreamedReply,
+} from "../bench/stream_client.ts";
 import { type Conversation, conversations, type Load } from "./load.ts";
 import type { TurnTimes } from "./turn_times.ts";
 
-/** Statuses with which a worker says that it has too much to do. */
+/** Statuses of an overloaded worker. */
 const BUSY = [429, 503];
 
-/** Asks for turns of given lengths, each of another text. */
+/** Requests turns of given lengths, each with a different text. */
 export class RealClient {
   readonly #tokenizer: Tokenizer;
   readonly #bans: Record<string, number>;
-  #asked = 0;
+  #requests = 0;
 
   constructor(tokenizer: Tokenizer) {
     this.#tokenizer = tokenizer;
-    this.#bans = endingBans(tokenizer);
+    this.#bans = stopTokenBans(tokenizer);
   }
 
-  async ask(
+  async requestTurn(
     url: string,
     { prompt, reply, stateId = null }: { prompt: number; reply: number; stateId?: string | null },
-  ): Promise<Answer> {
-    const answer = await ask(url, {
-      messages: [{ role: "user", content: words(this.#tokenizer, prompt, this.#asked++) }],
+  ): Promise<StreamedReply> {
+    const result = await streamChat(url, {
+      messages: [{ role: "user", content: randomWords(this.#tokenizer, prompt, this.#requests++) }],
       max_tokens: reply,
       temperature: 0,
       logit_bias: this.#bans,
       ...(stateId === null ? {} : { state_id: stateId }),
     });
-    if (BUSY.includes(answer.status)) return answer;
-    if (answer.status === 200 && answer.completionTokens === reply) return answer;
+    if (BUSY.includes(result.status)) return result;
+    if (result.status === 200 && result.completionTokens === reply) return result;
     throw new Error(
-      `a reply of ${reply} tokens has ${answer.completionTokens}, status ${answer.status}`,
+      `Expected a reply of ${reply} tokens, got ${result.completionTokens}, status ${result.status}`,
     );
   }
 }
@@ -42,58 +47,58 @@ export interface DriveOptions {
   urls: readonly string[];
   load: Load;
   seed: number;
-  /** Milliseconds after which no turn is asked for any more. */
+  /** Milliseconds after which no turn starts. */
   until: number;
-  /** Told when the clients begin. */
+  /** Called when the clients start. */
   onBegin: () => void;
 }
 
-/** Sends each turn to the next worker. Resolves with what came of all when the last has ended. */
-export async function drive(
+/** Sends each turn to the next worker; resolves with all turns when the last has ended. */
+export async function runClients(
   client: RealClient,
   { urls, load, seed, until, onBegin }: DriveOptions,
 ): Promise<TurnTimes[]> {
-  const all = conversations(load, { seed, until });
+  const started = conversations(load, { seed, until });
   const states = new Map<Conversation, string | null>();
-  for (const [i, conversation] of all.filter(({ begun }) => begun).entries()) {
-    const { stateId } = await client.ask(urls[i % urls.length], { prompt: 4, reply: 2 });
+  for (const [i, conversation] of started.filter(({ hasState }) => hasState).entries()) {
+    const { stateId } = await client.requestTurn(urls[i % urls.length], { prompt: 4, reply: 2 });
     states.set(conversation, stateId);
   }
   const turns: TurnTimes[] = [];
   let next = 0;
-  const begin = performance.now();
+  const startedAt = performance.now();
   onBegin();
-  const converse = async (conversation: Conversation) => {
+  const runConversation = async (conversation: Conversation) => {
     let stateId = states.get(conversation) ?? null;
     await delay(conversation.start);
-    for (let index = 0; performance.now() - begin < until; index++) {
+    for (let index = 0; performance.now() - startedAt < until; index++) {
       const { prompt, reply, think } = conversation.turn(index);
       const url = urls[next++ % urls.length];
-      const answer = await client.ask(url, { prompt, reply, stateId });
-      const times = timesOf(answer, begin);
+      const result = await client.requestTurn(url, { prompt, reply, stateId });
+      const times = turnTimes(result, startedAt);
       turns.push(times);
-      if (!times.refused) stateId = answer.stateId;
+      if (!times.rejected) stateId = result.stateId;
       if (think === null) return;
       await delay(think);
     }
   };
-  await Promise.all(all.map(converse));
-  return turns.sort((a, b) => a.asked - b.asked);
+  await Promise.all(started.map(runConversation));
+  return turns.sort((a, b) => a.requestedAt - b.requestedAt);
 }
 
-function timesOf(answer: Answer, begin: number): TurnTimes {
-  // Texts are told and tokens are not: each text counts for as many as any other.
-  const tokens = answer.completionTokens / answer.times.length;
+function turnTimes(result: StreamedReply, startedAt: number): TurnTimes {
+  // Chunks do not carry token counts, so each chunk counts as the same number of tokens.
+  const tokens = result.completionTokens / result.times.length;
   return {
-    asked: answer.asked - begin,
-    texts: answer.times.map((at) => ({ at: at - begin, tokens })),
-    ended: answer.ended - begin,
-    refused: BUSY.includes(answer.status),
-    queued: null,
+    requestedAt: result.requestedAt - startedAt,
+    chunks: result.times.map((at) => ({ at: at - startedAt, tokens })),
+    endedAt: result.endedAt - startedAt,
+    rejected: BUSY.includes(result.status),
+    queueMs: null,
   };
 }
 
-/** Resolves after so many milliseconds. */
+/** Resolves after `ms` milliseconds. */
 export function delay(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }

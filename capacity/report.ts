@@ -1,48 +1,48 @@
-/** What simulations have told, for people. */
+/** Formats the results of simulations as a table. */
 
 import { roundToFourDigits } from "../src/benchmark/cases.ts";
 import type { Simulated } from "./fleet.ts";
 import type { Quantiles } from "./turn_times.ts";
 
-/** A fleet and what it did. */
+/** A fleet and its results. */
 export interface Row {
   workers: number;
-  /** Goals that it misses. */
+  /** Names of the goals that it misses. */
   missed: string[];
   figures: Simulated["figures"];
 }
 
-/** What is told of every fleet, by the table's lines. */
+/** The table's lines and their values for a fleet. */
 const LINES: readonly [string, (row: Row) => string][] = [
-  ["turns asked for", ({ figures: { turns } }) => `${turns.asked}`],
-  ["  finished", ({ figures: { turns } }) => `${turns.finished}`],
-  ["  refused", ({ figures: { turns, refused } }) => `${turns.refused} (${percent(refused)})`],
-  ["  under way at the end", ({ figures: { turns } }) => `${turns.under_way}`],
-  ["first token, p50 ms", ({ figures }) => quantile(figures.ttft_ms, "p50")],
-  ["first token, p95 ms", ({ figures }) => quantile(figures.ttft_ms, "p95")],
-  ["first token, p99 ms", ({ figures }) => quantile(figures.ttft_ms, "p99")],
-  ["gap between texts, p50 ms", ({ figures }) => quantile(figures.gap_ms, "p50")],
-  ["gap between texts, p99 ms", ({ figures }) => quantile(figures.gap_ms, "p99")],
-  ["time of a token, p50 ms", ({ figures }) => quantile(figures.token_ms, "p50")],
-  ["time of a token, p95 ms", ({ figures }) => quantile(figures.token_ms, "p95")],
-  ["in the queue, p50 ms", ({ figures }) => quantile(figures.queue_ms, "p50")],
-  ["in the queue, p95 ms", ({ figures }) => quantile(figures.queue_ms, "p95")],
-  ["engines at work", ({ figures }) => percent(figures.utilisation.mean)],
-  ["tokens written a step", ({ figures }) => few(figures.batch)],
-  ["turns under way", ({ figures }) => few(figures.present)],
-  ["turns a second", ({ figures }) => few(figures.turns_per_second)],
-  ["tokens written a second", ({ figures }) => few(figures.tokens_per_second)],
-  ["tokens read a second", ({ figures }) => few(figures.read_per_second)],
-  ["states loaded a second", ({ figures }) => few(figures.states.loads_per_second)],
-  ["states saved a second", ({ figures }) => few(figures.states.saves_per_second)],
+  ["turns requested", ({ figures: { turns } }) => `${turns.asked}`],
+  ["  completed", ({ figures: { turns } }) => `${turns.finished}`],
+  ["  rejected", ({ figures: { turns, refused } }) => `${turns.refused} (${percentage(refused)})`],
+  ["  in progress at the end", ({ figures: { turns } }) => `${turns.under_way}`],
+  ["time to first token, p50 ms", ({ figures }) => quantile(figures.ttft_ms, "p50")],
+  ["time to first token, p95 ms", ({ figures }) => quantile(figures.ttft_ms, "p95")],
+  ["time to first token, p99 ms", ({ figures }) => quantile(figures.ttft_ms, "p99")],
+  ["inter-chunk latency, p50 ms", ({ figures }) => quantile(figures.gap_ms, "p50")],
+  ["inter-chunk latency, p99 ms", ({ figures }) => quantile(figures.gap_ms, "p99")],
+  ["time per output token, p50 ms", ({ figures }) => quantile(figures.token_ms, "p50")],
+  ["time per output token, p95 ms", ({ figures }) => quantile(figures.token_ms, "p95")],
+  ["queue time, p50 ms", ({ figures }) => quantile(figures.queue_ms, "p50")],
+  ["queue time, p95 ms", ({ figures }) => quantile(figures.queue_ms, "p95")],
+  ["engine utilisation", ({ figures }) => percentage(figures.utilisation.mean)],
+  ["generated tokens per step", ({ figures }) => threeDigits(figures.batch)],
+  ["turns in progress", ({ figures }) => threeDigits(figures.present)],
+  ["turns per second", ({ figures }) => threeDigits(figures.turns_per_second)],
+  ["generated tokens per second", ({ figures }) => threeDigits(figures.tokens_per_second)],
+  ["prompt tokens per second", ({ figures }) => threeDigits(figures.read_per_second)],
+  ["state loads per second", ({ figures }) => threeDigits(figures.states.loads_per_second)],
+  ["state saves per second", ({ figures }) => threeDigits(figures.states.saves_per_second)],
 ];
 
-/** A column for each fleet, the smallest first. */
+/** Returns the table's lines: a column for each fleet, the smallest first. */
 export function table(rows: readonly Row[], { goals }: { goals: boolean }): string[] {
   const sorted = rows.toSorted((a, b) => a.workers - b.workers);
   const lines: [string, ...string[]][] = [
     ["workers", ...sorted.map(({ workers }) => `${workers}`)],
-    ...LINES.map(([name, tell]): [string, ...string[]] => [name, ...sorted.map(tell)]),
+    ...LINES.map(([name, format]): [string, ...string[]] => [name, ...sorted.map(format)]),
   ];
   if (goals) lines.push(["misses", ...sorted.map(({ missed }) => missed.join(" ") || "-")]);
   const widths = lines[0].map((_, i) => Math.max(...lines.map((cells) => cells[i].length)));
@@ -51,7 +51,7 @@ export function table(rows: readonly Row[], { goals }: { goals: boolean }): stri
   );
 }
 
-/** A document's numbers, as precise as they are good for. */
+/** Rounds all numbers of a document to four significant digits. */
 export function rounded(value: unknown): unknown {
   if (typeof value === "number") return Number.isInteger(value) ? value : roundToFourDigits(value);
   if (Array.isArray(value)) return value.map(rounded);
@@ -60,13 +60,13 @@ export function rounded(value: unknown): unknown {
 }
 
 function quantile(quantiles: Quantiles | null, part: keyof Quantiles): string {
-  return quantiles === null ? "-" : few(quantiles[part]);
+  return quantiles === null ? "-" : threeDigits(quantiles[part]);
 }
 
-function few(value: number): string {
+function threeDigits(value: number): string {
   return `${Number(value.toPrecision(3))}`;
 }
 
-function percent(part: number): string {
+function percentage(part: number): string {
   return `${Number((100 * part).toPrecision(3))} %`;
 }

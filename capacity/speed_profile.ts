@@ -1,4 +1,4 @@
-/** How fast a worker's engine is: what `rwkv bench --json` has measured, as times of steps. */
+/** The speed of a worker's engine: step times derived from the output of `rwkv bench --json`. */
 
 import { z } from "zod";
 import { DEFAULT_ENGINE_SIZES } from "../src/server/open_engine.ts";
@@ -6,25 +6,25 @@ import { InferenceError } from "../src/core/errors.ts";
 
 /** All times in milliseconds. */
 export interface SpeedProfile {
-  /** What was measured, and on what. */
+  /** Name of the model, its quantization and the adapter. */
   name: string;
-  /** A step in which so many conversations write, by rising batch. */
+  /** Times of a decode step, by rising batch size. */
   decode: { batch: number; ms: number }[];
-  /** A step that only reads takes `step`, and `token` for each token of a prompt. */
+  /** A prefill step takes `step`, plus `token` for each prompt token. */
   read: { step: number; token: number };
-  /** How much later results come than the next call begins. */
+  /** Time from the end of a call to its result on the CPU; the next call runs meanwhile. */
   readBack: number;
-  /** Putting a state into a slot. */
+  /** Time to write a state into a slot. */
   writeState: number;
-  /** Of a state, as float32. */
+  /** Bytes of a state as float32. */
   stateBytes: number;
-  /** Whether turns that have ended cost nothing in the rest of a window: on the CPU. */
+  /** Whether finished turns cost nothing in the rest of a window, as on the CPU engine. */
   omitted: boolean;
 }
 
 const median = z.object({ median: z.number().positive() });
 
-/** The part of `bench --json` that counts here. */
+/** The used part of the output of `bench --json`. */
 const report = z.object({
   model: z.string(),
   device: z.string(),
@@ -38,7 +38,7 @@ const report = z.object({
   state: z.object({ bytes: z.number().positive(), read_ms: median, write_ms: median }),
 });
 
-/** @throws InferenceError `usage` for a file that is none of `bench --json` */
+/** @throws InferenceError `usage` if the file is not the output of `bench --json` */
 export async function readProfile(file: string): Promise<SpeedProfile> {
   try {
     return parseProfile(JSON.parse(await Deno.readTextFile(file)), file);
@@ -49,7 +49,7 @@ export async function readProfile(file: string): Promise<SpeedProfile> {
   }
 }
 
-/** @throws InferenceError `usage` for what is no document of `bench --json` */
+/** @throws InferenceError `usage` if `document` is not the output of `bench --json` */
 export function parseProfile(document: unknown, file: string): SpeedProfile {
   const { success, data, error } = report.safeParse(document);
   if (!success) {
@@ -68,7 +68,7 @@ export function parseProfile(document: unknown, file: string): SpeedProfile {
     decode: decode
       .map(({ batch, tokens_per_second: { median } }) => ({ batch, ms: 1000 * batch / median }))
       .sort((a, b) => a.batch - b.batch),
-    read: fitReading(prefill.map(({ tokens, seconds_to_first_token: { median } }) => ({
+    read: fitPrefill(prefill.map(({ tokens, seconds_to_first_token: { median } }) => ({
       tokens,
       ms: Math.max(median * 1000 - readBack, median * 100),
     }))),
@@ -79,18 +79,21 @@ export function parseProfile(document: unknown, file: string): SpeedProfile {
   };
 }
 
-/** Milliseconds of a step in which `writers` turns write and `tokens` tokens of prompts are read. */
-export function stepMs(profile: SpeedProfile, writers: number, tokens: number): number {
+/** Returns the milliseconds of a step with `writers` decoding turns and `tokens` prompt tokens. */
+export function stepMs(profile: SpeedProfile, decoding: number, tokens: number): number {
   const { read } = profile;
-  const own = writers > 0 ? decodeMs(profile, writers) : read.step;
-  return own + tokens * read.token;
+  const base = decoding > 0 ? decodeMs(profile, decoding) : read.step;
+  return base + tokens * read.token;
 }
 
-/** Straight lines between what was measured, and on beyond it; never less than the least batch's. */
+/**
+ * Interpolates linearly between measured batch sizes and extrapolates beyond them; at least the
+ * time of the smallest batch.
+ */
 function decodeMs({ decode }: SpeedProfile, batch: number): number {
-  const [least] = decode;
-  if (decode.length === 1) return least.ms * Math.max(1, batch / least.batch);
-  if (batch <= least.batch) return least.ms;
+  const [smallest] = decode;
+  if (decode.length === 1) return smallest.ms * Math.max(1, batch / smallest.batch);
+  if (batch <= smallest.batch) return smallest.ms;
   const next = decode.findIndex((point) => point.batch >= batch);
   const at = next < 0 ? decode.length - 1 : next;
   const [a, b] = [decode[at - 1], decode[at]];
@@ -98,10 +101,10 @@ function decodeMs({ decode }: SpeedProfile, batch: number): number {
 }
 
 /**
- * A prompt takes as many steps as the scheduler's bound asks for: the two costs that are nearest to
- * the measured times, by least squares of the relative errors.
+ * Fits the two prefill costs to the measured times by least squares of the relative errors. The
+ * scheduler's token limit per step gives the number of steps of a prompt.
  */
-function fitReading(
+function fitPrefill(
   prompts: readonly { tokens: number; ms: number }[],
 ): { step: number; token: number } {
   let ss = 0, st = 0, tt = 0, s = 0, t = 0;
@@ -119,7 +122,7 @@ function fitReading(
   const determinant = ss * tt - st * st;
   const step = (s * tt - t * st) / determinant;
   const token = (t * ss - s * st) / determinant;
-  // One prompt alone, or noise, does not tell the two apart.
+  // A single prompt, or noise, cannot separate the two costs.
   if (determinant > 1e-9 * ss * tt && step >= 0 && token > 0) return { step, token };
   return { step: 0, token: t / tt };
 }

@@ -1,15 +1,15 @@
-/** When things happened to turns, simulated or real, and what figures come of that. */
+/** Timings of turns, simulated or real, and the metrics computed from them. */
 
-/** A turn as its client sees it; times in milliseconds since the beginning. */
+/** A turn as its client observes it; times in milliseconds since the start. */
 export interface TurnTimes {
-  asked: number;
-  /** Texts as they came, and of how many tokens each was. */
-  texts: { at: number; tokens: number }[];
-  /** When its last word came, the state stored, or the refusal; `null`: not yet. */
-  ended: number | null;
-  refused: boolean;
-  /** Milliseconds that it waited for a slot; `null` where nobody tells. */
-  queued: number | null;
+  requestedAt: number;
+  /** Text chunks: when each arrived, and its number of tokens. */
+  chunks: { at: number; tokens: number }[];
+  /** Time of the last event: the stored end or the rejection; `null` while in progress. */
+  endedAt: number | null;
+  rejected: boolean;
+  /** Milliseconds that it waited for a slot; `null` if unknown. */
+  queueMs: number | null;
 }
 
 export interface Window {
@@ -25,45 +25,47 @@ export interface Quantiles {
 }
 
 export interface Figures {
-  /** Turns that were asked for within the window; each has finished, was refused, or goes on at its end. */
+  /** Turns requested within the window: completed, rejected, or in progress at its end. */
   turns: { asked: number; finished: number; refused: number; under_way: number };
-  /** Of these turns; `null` where there is nothing to tell. */
+  /** Of these turns; `null` without samples. */
   ttft_ms: Quantiles | null;
-  /** Between two texts of a reply, each of one token or several. */
+  /** Between two chunks of a reply, each of one or more tokens. */
   gap_ms: Quantiles | null;
-  /** A reply's time for each token, from its first on. */
+  /** Mean time per token of a reply, after its first chunk. */
   token_ms: Quantiles | null;
   queue_ms: Quantiles | null;
-  /** Refused turns over asked ones. */
+  /** Rejected turns as a fraction of requested ones. */
   refused: number;
   /** Within the window, over all workers. */
   turns_per_second: number;
   tokens_per_second: number;
-  /** Turns under way at once, in the mean. */
+  /** Mean number of turns in progress. */
   present: number;
 }
 
-export function figuresOf(all: readonly TurnTimes[], { from, to }: Window): Figures {
-  const turns = all.filter(({ asked }) => asked >= from && asked < to);
-  const over = turns.filter(({ ended }) => ended !== null && ended <= to);
-  const refused = turns.filter((turn) => turn.refused).length;
-  const finished = over.filter((turn) => !turn.refused).length;
+export function computeFigures(all: readonly TurnTimes[], { from, to }: Window): Figures {
+  const turns = all.filter(({ requestedAt }) => requestedAt >= from && requestedAt < to);
+  const endedAt = turns.filter(({ endedAt }) => endedAt !== null && endedAt <= to);
+  const refused = turns.filter((turn) => turn.rejected).length;
+  const finished = endedAt.filter((turn) => !turn.rejected).length;
   const seconds = (to - from) / 1000;
   let tokens = 0, present = 0;
-  for (const { asked, texts, ended } of all) {
-    for (const text of texts) if (text.at >= from && text.at < to) tokens += text.tokens;
-    present += Math.max(0, Math.min(ended ?? Infinity, to) - Math.max(asked, from));
+  for (const { requestedAt, chunks, endedAt } of all) {
+    for (const chunk of chunks) if (chunk.at >= from && chunk.at < to) tokens += chunk.tokens;
+    present += Math.max(0, Math.min(endedAt ?? Infinity, to) - Math.max(requestedAt, from));
   }
   return {
     turns: { asked: turns.length, finished, refused, under_way: turns.length - finished - refused },
     ttft_ms: quantiles(
-      turns.flatMap(({ asked, texts }) => texts.slice(0, 1).map(({ at }) => at - asked)),
+      turns.flatMap(({ requestedAt, chunks }) =>
+        chunks.slice(0, 1).map(({ at }) => at - requestedAt)
+      ),
     ),
     gap_ms: quantiles(
-      turns.flatMap(({ texts }) => texts.slice(1).map(({ at }, i) => at - texts[i].at)),
+      turns.flatMap(({ chunks }) => chunks.slice(1).map(({ at }, i) => at - chunks[i].at)),
     ),
-    token_ms: quantiles(turns.flatMap(({ texts }) => perToken(texts))),
-    queue_ms: quantiles(turns.flatMap(({ queued }) => queued ?? [])),
+    token_ms: quantiles(turns.flatMap(({ chunks }) => perToken(chunks))),
+    queue_ms: quantiles(turns.flatMap(({ queueMs: queued }) => queued ?? [])),
     refused: turns.length === 0 ? 0 : refused / turns.length,
     turns_per_second: turns.length / seconds,
     tokens_per_second: tokens / seconds,
@@ -71,16 +73,16 @@ export function figuresOf(all: readonly TurnTimes[], { from, to }: Window): Figu
   };
 }
 
-/** @returns `null` of no values */
+/** @returns `null` if there are no values */
 export function quantiles(values: readonly number[]): Quantiles | null {
   if (values.length === 0) return null;
   const sorted = Float64Array.from(values).sort();
-  const at = (part: number) =>
-    sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))];
+  const at = (fraction: number) =>
+    sorted[Math.min(sorted.length - 1, Math.floor(fraction * sorted.length))];
   return { p50: at(0.5), p95: at(0.95), p99: at(0.99) };
 }
 
-function perToken(texts: TurnTimes["texts"]): number[] {
-  const later = texts.slice(1).reduce((sum, { tokens }) => sum + tokens, 0);
-  return later === 0 ? [] : [(texts[texts.length - 1].at - texts[0].at) / later];
+function perToken(chunks: TurnTimes["chunks"]): number[] {
+  const later = chunks.slice(1).reduce((sum, { tokens }) => sum + tokens, 0);
+  return later === 0 ? [] : [(chunks[chunks.length - 1].at - chunks[0].at) / later];
 }

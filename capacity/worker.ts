@@ -1,4 +1,4 @@
-/** A worker in virtual time: the real scheduler on an engine that only takes time, and a store. */
+/** A worker in virtual time: the real scheduler, a simulated engine and a simulated store. */
 
 import { InferenceError } from "../src/core/errors.ts";
 import { NEUTRAL_SAMPLING } from "../src/core/sampling.ts";
@@ -12,31 +12,31 @@ import { SimulatedEngine } from "./engine.ts";
 import type { SpeedProfile } from "./speed_profile.ts";
 import type { TurnTimes } from "./turn_times.ts";
 
-/** What all workers have alike. Times in milliseconds. */
+/** Options that all workers share. Times are in milliseconds. */
 export interface WorkerOptions {
   profile: SpeedProfile;
   slots: number;
-  /** Turns that wait for a slot at most. */
+  /** Maximum number of turns that wait for a slot. */
   queue: number;
   maxStepTokens: number;
-  /** Of states as they are stored: those that its memory has room for, and one. */
+  /** Size of the state cache, and of one stored state. */
   cacheBytes: number;
   stateBytes: number;
-  /** How long the store takes for a state. */
+  /** Time to load and to save a state. */
   kv: { load: number; save: number };
-  /** What a request takes before it is the scheduler's. */
+  /** Time of a request before the scheduler receives it. */
   request: number;
-  /** What a turn may take. */
+  /** Maximum time of a turn. */
   timeoutMs: number;
-  /** Tokens that clients let a reply have, or that there are to be exactly as many as it will have. */
+  /** The token limit that clients send; "exact" is the reply's own length. */
   maxTokens: number | "exact";
 }
 
 export interface SimulatedTurn {
-  /** Names the state that it goes on from; `null`: a new conversation. */
-  parent: string | null;
-  /** Names the state that it leads to. */
-  child: string;
+  /** Name of the state that it resumes; `null` for a new conversation. */
+  parentId: string | null;
+  /** Name of the state that it creates. */
+  stateId: string;
   prompt: number;
   reply: number;
 }
@@ -49,11 +49,11 @@ export class SimulatedWorker {
   readonly #options: WorkerOptions;
   readonly #scheduler: Scheduler;
   readonly #cache: BlobCache;
-  /** Stands for every state: only its size counts. */
+  /** Stands for every state; only its size matters. */
   readonly #blob: Uint8Array;
-  /** Turns that it has and has not answered. */
-  present = 0;
-  /** States that were read from the store, and that were written to it. */
+  /** Turns in progress. */
+  activeTurns = 0;
+  /** States loaded from the store, and saved to it. */
   loads = 0;
   saves = 0;
 
@@ -67,28 +67,31 @@ export class SimulatedWorker {
     this.#blob = new Uint8Array(stateBytes);
   }
 
-  get numbers(): SchedulerSnapshot {
+  get stats(): SchedulerSnapshot {
     return this.#scheduler.snapshot;
   }
 
-  /** Runs a turn, from the request to the end of its answer, and notes what happens when. */
-  async serve(asked: SimulatedTurn, times: TurnTimes): Promise<void> {
-    this.present++;
+  /** Runs a turn from the request to the end of its response and records its timings. */
+  async serve(turn: SimulatedTurn, times: TurnTimes): Promise<void> {
+    this.activeTurns++;
     await this.#clock.wait(this.#options.request);
     try {
-      await this.#run(asked, times);
+      await this.#run(turn, times);
     } catch (error) {
       if (!(error instanceof InferenceError && error.code === "overloaded")) throw error;
-      times.refused = true;
+      times.rejected = true;
     }
-    times.ended = this.#clock.now;
-    this.present--;
+    times.endedAt = this.#clock.now;
+    this.activeTurns--;
   }
 
-  async #run({ parent, child, prompt, reply }: SimulatedTurn, times: TurnTimes): Promise<void> {
-    const { maxTokens, timeoutMs: within, kv } = this.#options;
+  async #run(
+    { parentId, stateId, prompt, reply }: SimulatedTurn,
+    times: TurnTimes,
+  ): Promise<void> {
+    const { maxTokens, timeoutMs: timeout, kv } = this.#options;
     const generation = this.#scheduler.submit({
-      state: parent === null ? null : this.#source(parent),
+      state: parentId === null ? null : this.#source(parentId),
       tokens: new Array(prompt).fill(1),
       sampling: { ...NEUTRAL_SAMPLING, seed: BigInt(reply) },
       counts: new Map(),
@@ -96,23 +99,23 @@ export class SimulatedWorker {
       maxTokens: maxTokens === "exact" ? reply : Math.max(maxTokens, reply),
       endToken: null,
       stops: null,
-      timeoutMs: within,
+      timeoutMs: timeout,
     });
     for await (const { tokens } of generation) {
-      times.texts.push({ at: this.#clock.now, tokens: tokens.length });
+      times.chunks.push({ at: this.#clock.now, tokens: tokens.length });
     }
     const { state } = await generation.finished;
-    times.queued = generation.queuedMs;
+    times.queueMs = generation.queuedMs;
     if (state === null) {
       throw new InferenceError(
         "overloaded",
-        "Cannot run the turn: no slot was free within its time limit; retry later",
+        "No slot became free within the turn's time limit",
       );
     }
     await this.#clock.wait(kv.save);
     this.saves++;
-    this.#cache.set(child, this.#blob);
-    generation.keepWarm(child, STATE);
+    this.#cache.set(stateId, this.#blob);
+    generation.keepWarm(stateId, STATE);
   }
 
   #source(id: string): StateSource {

@@ -1,4 +1,4 @@
-/** What real workers have counted, from their metrics. */
+/** Reads counters from the metrics of real workers. */
 
 /** Sums over all workers. */
 export interface Counters {
@@ -23,8 +23,10 @@ export async function readCounters(urls: readonly string[]): Promise<Counters> {
   return { steps: sum(METRICS.steps), read: sum(METRICS.read) };
 }
 
-/** Figures as those of simulated workers; `written` tokens a second are known otherwise. */
-export function counted(
+/**
+ * Computes the rates that simulated workers report; clients measured `written` tokens per second.
+ */
+export function counterRates(
   [before, after]: readonly Counters[],
   { seconds, written }: { seconds: number; written: number },
 ) {

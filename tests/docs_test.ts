@@ -1,4 +1,4 @@
-/** The TypeScript in the documentation runs as it stands. */
+/** Runs the TypeScript examples in the documentation unchanged. */
 
 import assert from "node:assert/strict";
 import { QUICK } from "./support/quick.ts";
@@ -14,7 +14,7 @@ for (
     Deno.test(`example ${i + 1} of ${name} runs`, async () => {
       const file = await Deno.makeTempFile({ suffix: ".ts" });
       await Deno.writeTextFile(file, code.replaceAll('"./mod.ts"', `"${new URL("mod.ts", ROOT)}"`));
-      // Its types are of the whole library, which takes a while to check.
+      // Type checking covers the whole library, which takes a while.
       const check = QUICK ? "--no-check" : "--check";
       const { success, stderr } = await new Deno.Command(Deno.execPath(), {
         args: ["run", "-A", check, "--config", new URL("deno.json", ROOT).pathname, file],
@@ -26,7 +26,7 @@ for (
   });
 }
 
-Deno.test("every symbol of the library is documented, and all types that it names are exported", async () => {
+Deno.test("every symbol of the library is documented, and all referenced types are exported", async () => {
   for (const entry of ["lib.ts", "src/client/mod.ts", "mod.ts"]) {
     const { stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["doc", "--lint", entry],
@@ -34,16 +34,16 @@ Deno.test("every symbol of the library is documented, and all types that it name
       env: { NO_COLOR: "1" },
       stdout: "null",
     }).output();
-    const told = new TextDecoder().decode(stderr);
-    const faults = told.split(/^(?=error\[)/m).filter((part) => part.startsWith("error["));
-    // Hono's own class is its package's to export.
-    const own = faults.filter((fault) => !fault.includes("references private type 'Hono'"));
-    assert.deepEqual(own, [], `${entry}: ${told}`);
-    assert.ok(faults.length > 0 || /Checked \d/.test(told), told);
+    const output = new TextDecoder().decode(stderr);
+    const faults = output.split(/^(?=error\[)/m).filter((part) => part.startsWith("error["));
+    // Hono exports this class itself.
+    const problems = faults.filter((fault) => !fault.includes("references private type 'Hono'"));
+    assert.deepEqual(problems, [], `${entry}: ${output}`);
+    assert.ok(faults.length > 0 || /Checked \d/.test(output), output);
   }
 });
 
-Deno.test("the README's commands are tasks, and its links lead somewhere", async () => {
+Deno.test("the README's commands are tasks, and its links resolve", async () => {
   const text = await Deno.readTextFile(new URL("README.md", ROOT));
   const { tasks } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
   const named = [...text.matchAll(/deno(?:@2)? task (\w+)/g)].map(([, task]) => task);
@@ -53,10 +53,10 @@ Deno.test("the README's commands are tasks, and its links lead somewhere", async
   }
 });
 
-Deno.test("every alert is told of, and none that there is not", async () => {
+Deno.test("the documentation describes exactly the existing alerts", async () => {
   const rules = await Deno.readTextFile(new URL("deploy/prometheus/rules.yml", ROOT));
   const alerts = [...rules.matchAll(/- alert: (\w+)/g)].map(([, name]) => name);
   const text = await Deno.readTextFile(new URL("docs/operations.md", ROOT));
-  const [, told] = text.match(/## What each alert means\n(.*?)\n## /s)!;
-  assert.deepEqual([...told.matchAll(/^\*\*(\w+)\*\*/gm)].map(([, name]) => name), alerts);
+  const [, section] = text.match(/## What each alert means\n(.*?)\n## /s)!;
+  assert.deepEqual([...section.matchAll(/^\*\*(\w+)\*\*/gm)].map(([, name]) => name), alerts);
 });

@@ -1,15 +1,15 @@
-/** Every import goes the way that the architecture's table of layers allows. */
+/** Every import follows the architecture document's table of layers. */
 
 import assert from "node:assert/strict";
 
-/** The page whose table of layers is checked. */
+/** The document that contains the table of layers. */
 const ARCHITECTURE = "docs/internals/architecture.md";
 
 /** A row of the table. */
 interface Layer {
   /** Layers that it may import besides itself, or `null` for all of them. */
   mayImport: readonly string[] | null;
-  /** Whether it must run without `Deno.*`. */
+  /** Whether it must not use `Deno.*`. */
   portable: boolean;
 }
 
@@ -20,7 +20,9 @@ interface Module {
 
 const ROOT = new URL("..", import.meta.url).href;
 
-/** Modules of the project that the chat route may reach: a route must not reach the engine. */
+/**
+ * Maximum number of project modules that the chat route may import: it must not reach the engine.
+ */
 const MAX_ROUTE_MODULES = 60;
 
 const LAYERS = await readLayers();
@@ -63,7 +65,7 @@ Deno.test("imports have no cycle", async () => {
   for (const specifier of imports.keys()) assert.deepEqual(visit(specifier, []), null);
 });
 
-Deno.test("the chat route needs only the interfaces below it", async () => {
+Deno.test("the chat route imports only interfaces of the layers below", async () => {
   const files = (await modulesOf("routes/chat/chat.ts")).filter(({ specifier }) =>
     layerOf(specifier) !== null
   );
@@ -74,7 +76,7 @@ Deno.test("every layer of the table exists", async () => {
   for (const layer of LAYERS.keys()) await Deno.stat(new URL(layer, ROOT));
 });
 
-Deno.test("the client needs nothing else to run", async () => {
+Deno.test("the client imports no other layer at run time", async () => {
   const needed = (await modules()).filter(({ specifier }) => layerOf(specifier) === "src/client")
     .flatMap(({ dependencies = [] }) => dependencies.flatMap(({ code }) => code?.specifier ?? []));
   assert.ok(needed.length > 5);
@@ -128,7 +130,7 @@ async function modulesOf(entry: string): Promise<Module[]> {
   return JSON.parse(new TextDecoder().decode(stdout)).modules;
 }
 
-/** All modules that the command line, the worker and the library reach. */
+/** Returns all modules that the command line, the worker and the library reach. */
 async function modules(): Promise<Module[]> {
   const found = new Map<string, Module>();
   for (

@@ -1,17 +1,16 @@
 /**
- * What is downloaded when: a first start fetches everything in `deno.lock`, whether it is imported
- * or not, so packages that only tests need are in the locks beside these.
+ * Checks the lock files. A first start downloads everything in `deno.lock`, imported or not, so
+ * packages that only tests need are in separate locks.
  */
 
 import assert from "node:assert/strict";
 
 const ROOT = new URL("..", import.meta.url);
 
-/** Each is the one before with more packages. */
+/** Each lock extends the previous one. */
 const LOCKS = ["deno.lock", "tests/deno.lock", "tests/suites/clients/deno.lock"];
 
-const REMEDY =
-  "a run without --lock has written to it: take back what it wrote, and add packages " +
+const REMEDY = "a run without --lock has changed it: revert the change, and add packages " +
   "for tests to the scopes of deno.json";
 
 interface Lock {
@@ -22,18 +21,18 @@ interface Lock {
 const { imports, lock } = await json("deno.json");
 const locks: Lock[] = await Promise.all(LOCKS.map(json));
 
-Deno.test("the worker's lock has what the worker imports, and nothing of the tests'", () => {
-  const wanted = Object.values(imports);
+Deno.test("the worker's lock has exactly the worker's imports", () => {
+  const expected = Object.values(imports);
   const types = (specifier: string) => specifier.startsWith("npm:@types/");
   const locked = Object.keys(locks[0].specifiers).filter((specifier) => !types(specifier));
-  assert.deepEqual(locked.sort(), wanted.sort(), `deno.lock: ${REMEDY}`);
+  assert.deepEqual(locked.sort(), expected.sort(), `deno.lock: ${REMEDY}`);
 });
 
-Deno.test("a run fails rather than writes to a lock", () => {
+Deno.test("locks are frozen", () => {
   assert.deepEqual(lock, { path: "./deno.lock", frozen: true });
 });
 
-Deno.test("tests run with the packages that the worker runs with", () => {
+Deno.test("tests use the worker's package versions", () => {
   for (const [i, lock] of locks.slice(1).entries()) {
     for (const [specifier, version] of Object.entries(locks[i].specifiers)) {
       assert.equal(lock.specifiers[specifier], version, `${LOCKS[i + 1]}: ${specifier}`);
@@ -44,12 +43,12 @@ Deno.test("tests run with the packages that the worker runs with", () => {
   }
 });
 
-Deno.test("what only the clients' tests need is in no other lock", () => {
+Deno.test("packages of the client tests are in no other lock", () => {
   for (const name of ["ai", "@langchain/openai"]) {
-    const having = LOCKS.filter((_, i) =>
+    const found = LOCKS.filter((_, i) =>
       Object.keys(locks[i].npm).some((key) => key.startsWith(`${name}@`))
     );
-    assert.deepEqual(having, ["tests/suites/clients/deno.lock"], `${name}: ${REMEDY}`);
+    assert.deepEqual(found, ["tests/suites/clients/deno.lock"], `${name}: ${REMEDY}`);
   }
 });
 

@@ -1,7 +1,7 @@
 /**
  * `deno task test` and, with `--full`, `deno task test:full`: installs a WebGPU adapter and curl if
- * they are missing, runs the tests, and ends with one line, `N passed, N failed`. Other arguments go
- * to `deno test`: `deno task test tests/docs_test.ts` runs all tests of one file.
+ * they are missing, runs the tests, and prints `N passed, N failed` as the last line. Other
+ * arguments go to `deno test`: `deno task test tests/docs_test.ts` runs one file.
  */
 
 import { JOBS, OTHER_SUITES, runSuite, TEST_FLAGS } from "./runner/batches.ts";
@@ -11,8 +11,8 @@ import { QUICK_VARIABLE } from "./support/quick.ts";
 
 const SLOWEST = 10;
 
-// Without a Vulkan driver an adapter may still be found through OpenGL: a software renderer on one
-// core, ten times slower than Debian's Vulkan one.
+// Without this, Deno may fall back to an OpenGL software renderer, which uses one core and is ten
+// times slower than Debian's Vulkan one.
 if (Deno.build.os === "linux") {
   Deno.env.set("DENO_WEBGPU_BACKEND", Deno.env.get("DENO_WEBGPU_BACKEND") || "vulkan");
 }
@@ -38,7 +38,7 @@ async function runAll(full: boolean): Promise<Counts> {
   return counts;
 }
 
-/** Runs the files that are named, in one process, and shows its output as it comes. */
+/** Runs the named files in one process and streams its output. */
 async function runNamed(args: readonly string[]): Promise<Counts> {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["test", ...TEST_FLAGS, `--ignore=${OTHER_SUITES}`, ...args],

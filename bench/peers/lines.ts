@@ -1,4 +1,4 @@
-/** Lines of a byte stream: what the two sides of `bench/peers.ts` and it talk in. */
+/** Splits a byte stream into lines, the protocol between `bench/peers.ts` and its two processes. */
 
 export async function* lines(bytes: ReadableStream<BufferSource>): AsyncGenerator<string, void> {
   let rest = "";

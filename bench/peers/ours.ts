@@ -1,6 +1,7 @@
 /**
- * Our side of `bench/peers.ts`: answers the line protocol of `web-rwkv/src/main.rs` with the speed of
- * our engine. `--shape S --quant Q`, as of every command that opens a model.
+ * This project's side of `bench/peers.ts`: answers the line protocol of `web-rwkv/src/main.rs` with
+ * measurements of this engine. Flags: `--shape S --quant Q`, as for every command that opens a
+ * model.
  */
 
 import { parseArgs } from "node:util";
@@ -10,7 +11,7 @@ import { engineOptions, openEngine } from "../../src/server/open_engine.ts";
 import { lines } from "./lines.ts";
 import { MODEL_FLAGS } from "../../src/settings/settings.ts";
 
-/** Tokens that a state has read before decoding is measured. */
+/** Prompt tokens of each sequence before decoding is measured. */
 const WARM_PROMPT = 4;
 
 const { values: flags } = parseArgs({ options: MODEL_FLAGS });
@@ -19,11 +20,11 @@ const engine = await openEngine({ ...options, device: "webgpu" });
 const { adapter, software } = engine.info;
 console.log(JSON.stringify({ ready: true, adapter, software }));
 for await (const line of lines(Deno.stdin.readable)) {
-  console.log(JSON.stringify({ seconds: await answer(line) }));
+  console.log(JSON.stringify({ seconds: await measure(line) }));
 }
 await engine.close();
 
-async function answer(line: string): Promise<number> {
+async function measure(line: string): Promise<number> {
   const [what, ...counts] = line.split(" ");
   if (what === "decode") {
     const [batch, tokens] = counts.map(Number);
@@ -31,7 +32,7 @@ async function answer(line: string): Promise<number> {
     return (await decode(engine, { batch, tokens })).seconds;
   }
   if (what === "prefill") return await timeToFirstToken(engine, prompt(Number(counts[0]), 0));
-  throw new Error(`Cannot answer "${line}"`);
+  throw new Error(`Unknown request "${line}"`);
 }
 
 function prompt(tokens: number, sequence: number): number[] {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { VirtualClock } from "../../capacity/clock.ts";
 import { Cores } from "../../capacity/cores.ts";
 
-Deno.test("events happen in the order of their times, equal ones as they were planned", async () => {
+Deno.test("events run in order of time, simultaneous ones in scheduling order", async () => {
   const clock = new VirtualClock();
   const seen: string[] = [];
   const times = [5, 3, 9, 3, 1, 7, 3, 8, 2, 6];
@@ -11,7 +11,7 @@ Deno.test("events happen in the order of their times, equal ones as they were pl
   assert.deepEqual(seen, "1:4 2:8 3:1 3:3 3:6 5:0 6:9 7:5 8:7 9:2".split(" "));
 });
 
-Deno.test("what follows an event by promises happens at its time", async () => {
+Deno.test("promise callbacks of an event run at the event's time", async () => {
   const clock = new VirtualClock();
   const seen: number[] = [];
   const chain = async () => {
@@ -27,7 +27,7 @@ Deno.test("what follows an event by promises happens at its time", async () => {
   assert.deepEqual(seen, [10, 11, 15]);
 });
 
-Deno.test("an event whose time has passed is the next one", async () => {
+Deno.test("an event in the past runs next", async () => {
   const clock = new VirtualClock();
   const seen: number[] = [];
   clock.at(10, () => clock.at(3, () => seen.push(clock.now)));
@@ -36,8 +36,8 @@ Deno.test("an event whose time has passed is the next one", async () => {
   assert.deepEqual(seen, [10, 20]);
 });
 
-/** When jobs of so many milliseconds are done that begin at these times. */
-async function ends(jobs: [number, number][], cores: number): Promise<number[]> {
+/** Returns the times at which jobs, given as [start, milliseconds], are done. */
+async function endTimes(jobs: [number, number][], cores: number): Promise<number[]> {
   const clock = new VirtualClock();
   const shared = new Cores(clock, cores);
   const done: number[] = [];
@@ -46,11 +46,14 @@ async function ends(jobs: [number, number][], cores: number): Promise<number[]> 
   return done;
 }
 
-Deno.test("jobs share cores evenly, and none gets more than one", async () => {
-  assert.deepEqual(await ends([[0, 10], [0, 20], [0, 30]], 1), [30, 50, 60]);
-  assert.deepEqual(await ends([[0, 10], [5, 10]], 1), [15, 20]);
-  assert.deepEqual(await ends([[0, 10], [0, 20], [0, 30]], 3), [10, 20, 30]);
-  assert.deepEqual(await ends([[0, 10], [0, 10], [0, 10], [0, 10]], 2), [20, 20, 20, 20]);
-  assert.deepEqual(await ends([[0, 10], [0, 20]], 1.5), [10 / 0.75, 20 / 0.75 - 10 / 0.75 + 10]);
-  assert.deepEqual(await ends([[0, 10], [2, 20], [4, 30]], Infinity), [10, 22, 34]);
+Deno.test("jobs share cores evenly and use at most one each", async () => {
+  assert.deepEqual(await endTimes([[0, 10], [0, 20], [0, 30]], 1), [30, 50, 60]);
+  assert.deepEqual(await endTimes([[0, 10], [5, 10]], 1), [15, 20]);
+  assert.deepEqual(await endTimes([[0, 10], [0, 20], [0, 30]], 3), [10, 20, 30]);
+  assert.deepEqual(await endTimes([[0, 10], [0, 10], [0, 10], [0, 10]], 2), [20, 20, 20, 20]);
+  assert.deepEqual(await endTimes([[0, 10], [0, 20]], 1.5), [
+    10 / 0.75,
+    20 / 0.75 - 10 / 0.75 + 10,
+  ]);
+  assert.deepEqual(await endTimes([[0, 10], [2, 20], [4, 30]], Infinity), [10, 22, 34]);
 });

@@ -1,9 +1,9 @@
-/** A small fleet whose engine has round times. */
+/** A small simulated fleet with round step times. */
 
 import type { FleetOptions } from "../../capacity/fleet.ts";
 import type { SpeedProfile } from "../../capacity/speed_profile.ts";
 
-/** Without anything that a formula would have to know of. */
+/** A profile without overheads, so that queueing formulas apply exactly. */
 export const PLAIN: SpeedProfile = {
   name: "plain",
   decode: [{ batch: 1, ms: 10 }, { batch: 32, ms: 41 }],

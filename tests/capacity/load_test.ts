@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { FORMS, meanOf, parseDistribution } from "../../capacity/distribution.ts";
+import { meanOf, parseDistribution, SYNTAX } from "../../capacity/distribution.ts";
 import { type Conversation, conversations, type Load } from "../../capacity/load.ts";
 
 const LOAD: Load = {
@@ -10,8 +10,8 @@ const LOAD: Load = {
   reply: parseDistribution("reply", "10-20"),
 };
 
-/** When turns are asked for that take no time. */
-function askedAt(all: readonly Conversation[], until: number): number[] {
+/** Returns the request times of turns that take no time. */
+function requestTimes(all: readonly Conversation[], until: number): number[] {
   const times: number[] = [];
   for (const conversation of all) {
     let at = conversation.start;
@@ -25,8 +25,8 @@ function askedAt(all: readonly Conversation[], until: number): number[] {
   return times;
 }
 
-Deno.test("distributions have the means and quantiles that they are named by", () => {
-  const mean = (form: string) => meanOf(parseDistribution("reply", form));
+Deno.test("distributions have the specified means and quantiles", () => {
+  const mean = (syntax: string) => meanOf(parseDistribution("reply", syntax));
   assert.equal(mean("200"), 200);
   assert.ok(Math.abs(mean("10-30") - 20) < 0.01);
   assert.ok(Math.abs(mean("1,2,6") - 3) < 0.01);
@@ -38,36 +38,38 @@ Deno.test("distributions have the means and quantiles that they are named by", (
   assert.deepEqual([0, 0.34, 0.99].map(parseDistribution("reply", "6,1,2")), [1, 2, 6]);
 });
 
-Deno.test("what is no distribution is refused, and named", () => {
-  for (const form of ["", "x", "-5", "exp:", "exp:1:2", "log:5", "log:0:2", "1,,2", "2-", "1e99"]) {
+Deno.test("an invalid distribution is rejected with its value", () => {
+  for (
+    const syntax of ["", "x", "-5", "exp:", "exp:1:2", "log:5", "log:0:2", "1,,2", "2-", "1e99"]
+  ) {
     assert.throws(
-      () => parseDistribution("reply", form),
-      { code: "usage", message: `Cannot use --reply ${form}: it must be ${FORMS}` },
+      () => parseDistribution("reply", syntax),
+      { code: "usage", message: `Cannot use --reply ${syntax}: it must be ${SYNTAX}` },
     );
   }
 });
 
-Deno.test("turns come at the rate that is asked for, from the beginning on", () => {
+Deno.test("turns arrive at the requested rate from the start", () => {
   const until = 400_000;
-  const times = askedAt(conversations(LOAD, { seed: 3, until }), until);
-  // Four deviations of a Poisson count, and something for turns of one conversation.
+  const times = requestTimes(conversations(LOAD, { seed: 3, until }), until);
+  // Four standard deviations of a Poisson count, and a margin for turns of one conversation.
   for (const [from, to] of [[0, 20_000], [20_000, 100_000], [100_000, until]]) {
     const count = times.filter((time) => time >= from && time < to).length;
-    const wanted = (to - from) / 100;
-    assert.ok(Math.abs(count - wanted) < 5 * Math.sqrt(wanted), `${count}, not ${wanted}`);
+    const expected = (to - from) / 100;
+    assert.ok(Math.abs(count - expected) < 5 * Math.sqrt(expected), `${count}, not ${expected}`);
   }
 });
 
-Deno.test("a number of conversations that go on for ever think and ask", () => {
+Deno.test("endless conversations alternate thinking and turns", () => {
   const until = 200_000;
   const load = { ...LOAD, arrivals: { conversations: 100 } };
   const all = conversations(load, { seed: 3, until });
-  assert.ok(all.every(({ begun }) => begun));
-  const count = askedAt(all, until).length;
+  assert.ok(all.every(({ hasState }) => hasState));
+  const count = requestTimes(all, until).length;
   assert.ok(Math.abs(count - 1000) < 5 * Math.sqrt(1000), `${count}`);
 });
 
-Deno.test("conversations have as many turns as asked for in the mean", () => {
+Deno.test("conversations have the requested mean number of turns", () => {
   const all = conversations({ ...LOAD, think: 0 }, { seed: 1, until: 1e6 });
   const turns = all.map((conversation) => {
     let count = 1;
@@ -78,13 +80,13 @@ Deno.test("conversations have as many turns as asked for in the mean", () => {
   assert.ok(Math.abs(mean - 4) < 0.3, `${mean}`);
 });
 
-Deno.test("a turn is the same whatever else there is", () => {
-  const [few, many] = [10_000, 100_000].map((until) => conversations(LOAD, { seed: 9, until }));
-  assert.ok(few.length > 0 && many.length > few.length);
-  for (const [i, conversation] of few.entries()) {
-    assert.deepEqual(many[i].start, conversation.start);
-    assert.deepEqual(many[i].turn(3), conversation.turn(3));
+Deno.test("a turn does not depend on the other conversations", () => {
+  const [short, long] = [10_000, 100_000].map((until) => conversations(LOAD, { seed: 9, until }));
+  assert.ok(short.length > 0 && long.length > short.length);
+  for (const [i, conversation] of short.entries()) {
+    assert.deepEqual(long[i].start, conversation.start);
+    assert.deepEqual(long[i].turn(3), conversation.turn(3));
   }
   const other = conversations(LOAD, { seed: 10, until: 10_000 });
-  assert.notDeepEqual(other[0].turn(0), few[0].turn(0));
+  assert.notDeepEqual(other[0].turn(0), short[0].turn(0));
 });

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 const ROOT = new URL("../..", import.meta.url).pathname;
 const QUICK = ["--arrivals", "10", "--seconds", "20", "--warmup", "5"];
 
-/** As the task runs it, with the task's permissions. */
+/** Runs the simulation with the permissions of its task. */
 async function run(args: readonly string[]) {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "-q", "-P=simulate", "--no-prompt", "--lock=tests/deno.lock"]
@@ -31,7 +31,7 @@ Deno.test("the simulation prints one JSON document, the same for the same seed",
   }
 });
 
-Deno.test("the simulation finds the least number of workers that holds the goals", async () => {
+Deno.test("the simulation finds the smallest number of workers that meets the goals", async () => {
   const goal = ["--queue-p95", "100", "--refused", "0"];
   const { code, stdout } = await run(["--find", "--json", ...goal, ...QUICK]);
   assert.equal(code, 0);
@@ -40,15 +40,18 @@ Deno.test("the simulation finds the least number of workers that holds the goals
   assert.ok(found > 1);
   const none = await run(["--find", "--most", "2", "--ttft-p50", "1", ...QUICK]);
   assert.equal(none.code, 1);
-  assert.match(none.stdout, /^demo as f16.*\nworkers +1 +2\n[\s\S]*no such number/);
+  assert.match(
+    none.stdout,
+    /^demo as f16.*\nworkers +1 +2\n[\s\S]*no number of workers meets the goals/,
+  );
 });
 
-Deno.test("the simulation refuses wrong flags with 2 and names the value", async () => {
+Deno.test("the simulation rejects invalid flags with status 2 and names the value", async () => {
   const cases = [
     [["--workers", "0"], "--workers 0"],
     [["--reply", "many"], "--reply many"],
     [["--find"], "--find without a goal"],
-    [["--arrivals", "1", "--conversations", "5"], "--arrivals beside --conversations"],
+    [["--arrivals", "1", "--conversations", "5"], "--arrivals with --conversations"],
     [["--refused", "2"], "--refused 2"],
     [["--profile", "deno.json"], "--profile deno.json: model"],
     [["--nonsense"], "--nonsense"],

@@ -19,7 +19,7 @@ function report(prefill: { tokens: number; seconds: number }[], device = "webgpu
   };
 }
 
-Deno.test("the costs of a step are found in what bench measures", () => {
+Deno.test("prefill costs are fitted to the results of bench", () => {
   // 5 ms a step of at most 256 tokens, 0.5 ms a token, and 10 ms to read the result.
   const seconds = (tokens: number) => (10 + 5 * Math.ceil(tokens / 256) + 0.5 * tokens) / 1000;
   const prefill = [32, 512, 2048].map((tokens) => ({ tokens, seconds: seconds(tokens) }));
@@ -30,21 +30,21 @@ Deno.test("the costs of a step are found in what bench measures", () => {
   assert.equal(profile.omitted, false);
 });
 
-Deno.test("one prompt is taken for its tokens", () => {
+Deno.test("with one prompt, all time is per-token cost", () => {
   const { read } = parseProfile(report([{ tokens: 100, seconds: 0.11 }], "cpu"), "f.json");
   assert.deepEqual(read, { step: 0, token: 1 });
 });
 
-Deno.test("steps of other batches lie on lines between those measured", () => {
+Deno.test("step times are interpolated between measured batch sizes", () => {
   const profile = parseProfile(report([{ tokens: 100, seconds: 0.11 }]), "f.json");
-  // 10 ms for one, 20 for eight.
-  const times = [1, 8, 4.5, 15].map((writers) => stepMs(profile, writers, 0));
+  // 10 ms for batch 1, 20 ms for batch 8.
+  const times = [1, 8, 4.5, 15].map((decoding) => stepMs(profile, decoding, 0));
   assert.deepEqual(times.map((time) => Math.round(1000 * time) / 1000), [10, 20, 15, 30]);
   assert.equal(stepMs(profile, 1, 5), 15);
   assert.equal(stepMs(profile, 0, 5), 5);
 });
 
-Deno.test("the recorded results are profiles, and tell what they measured", async () => {
+Deno.test("the recorded results are profiles that reproduce their measurements", async () => {
   for (const [name, batch] of [["demo-cpu", 1], ["demo-webgpu", 32]] as const) {
     const file = new URL(`../../bench/results/${name}.json`, import.meta.url).pathname;
     const profile = await readProfile(file);
@@ -54,13 +54,13 @@ Deno.test("the recorded results are profiles, and tell what they measured", asyn
     assert.ok(Math.abs(stepMs(profile, batch, 0) / ms - 1) < 0.01);
     for (const { tokens, seconds_to_first_token: { median } } of prefill) {
       const steps = Math.ceil(tokens / 256);
-      const told = steps * profile.read.step + tokens * profile.read.token + profile.readBack;
-      assert.ok(Math.abs(told / 1000 / median - 1) < 0.1, `${name}, ${tokens}: ${told}`);
+      const predicted = steps * profile.read.step + tokens * profile.read.token + profile.readBack;
+      assert.ok(Math.abs(predicted / 1000 / median - 1) < 0.1, `${name}, ${tokens}: ${predicted}`);
     }
   }
 });
 
-Deno.test("a file that is none of bench's is refused, and what is wrong with it told", async () => {
+Deno.test("a file that bench did not write is rejected with the reason", async () => {
   const { decode: _, ...rest } = report([{ tokens: 100, seconds: 0.11 }]);
   assert.throws(() => parseProfile(rest, "f.json"), {
     code: "usage",

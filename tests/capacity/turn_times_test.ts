@@ -1,19 +1,23 @@
 import assert from "node:assert/strict";
 import { leastWorkers } from "../../capacity/goals.ts";
-import { figuresOf, quantiles, type TurnTimes } from "../../capacity/turn_times.ts";
+import { computeFigures, quantiles, type TurnTimes } from "../../capacity/turn_times.ts";
 
-function turn(asked: number, rest: Partial<TurnTimes>): TurnTimes {
-  return { asked, texts: [], ended: null, refused: false, queued: null, ...rest };
+function turn(requestedAt: number, rest: Partial<TurnTimes>): TurnTimes {
+  return { requestedAt, chunks: [], endedAt: null, rejected: false, queueMs: null, ...rest };
 }
 
-Deno.test("figures are of the window's turns, and of what happens within it", () => {
-  const texts = [{ at: 1100, tokens: 1 }, { at: 1150, tokens: 4 }, { at: 1250, tokens: 6 }];
-  const figures = figuresOf([
-    turn(500, { texts: [{ at: 900, tokens: 1 }, { at: 1200, tokens: 3 }], ended: 1500, queued: 9 }),
-    turn(1000, { texts, ended: 1300, queued: 20 }),
-    turn(1400, { ended: 1400, refused: true }),
-    turn(1900, { texts: [{ at: 2100, tokens: 8 }], ended: 2200, queued: 40 }),
-    turn(2000, { texts: [{ at: 2001, tokens: 8 }], ended: 2200, queued: 7 }),
+Deno.test("figures cover the window's turns, and rates the events within it", () => {
+  const chunks = [{ at: 1100, tokens: 1 }, { at: 1150, tokens: 4 }, { at: 1250, tokens: 6 }];
+  const figures = computeFigures([
+    turn(500, {
+      chunks: [{ at: 900, tokens: 1 }, { at: 1200, tokens: 3 }],
+      endedAt: 1500,
+      queueMs: 9,
+    }),
+    turn(1000, { chunks, endedAt: 1300, queueMs: 20 }),
+    turn(1400, { endedAt: 1400, rejected: true }),
+    turn(1900, { chunks: [{ at: 2100, tokens: 8 }], endedAt: 2200, queueMs: 40 }),
+    turn(2000, { chunks: [{ at: 2001, tokens: 8 }], endedAt: 2200, queueMs: 7 }),
   ], { from: 1000, to: 2000 });
   assert.deepEqual(figures, {
     turns: { asked: 3, finished: 1, refused: 1, under_way: 1 },
@@ -28,22 +32,22 @@ Deno.test("figures are of the window's turns, and of what happens within it", ()
   });
 });
 
-Deno.test("quantiles are values that there are, and there are none of nothing", () => {
+Deno.test("quantiles are actual values, and null without values", () => {
   const values = Array.from({ length: 1000 }, (_, i) => 999 - i);
   assert.deepEqual(quantiles(values), { p50: 500, p95: 950, p99: 990 });
   assert.equal(quantiles([]), null);
 });
 
-Deno.test("the least number of workers is found with few tries", async () => {
-  for (const wanted of [1, 2, 3, 7, 64, 100]) {
+Deno.test("the smallest number of workers is found with few simulations", async () => {
+  for (const smallest of [1, 2, 3, 7, 64, 100]) {
     const tried: number[] = [];
-    const holds = (workers: number) => {
+    const meetsGoals = (workers: number) => {
       tried.push(workers);
-      return Promise.resolve(workers >= wanted);
+      return Promise.resolve(workers >= smallest);
     };
-    assert.equal(await leastWorkers(holds, 100), wanted);
+    assert.equal(await leastWorkers(meetsGoals, 100), smallest);
     assert.equal(new Set(tried).size, tried.length);
-    assert.ok(tried.length <= 2 * Math.ceil(Math.log2(wanted + 1)) + 2, `${tried}`);
+    assert.ok(tried.length <= 2 * Math.ceil(Math.log2(smallest + 1)) + 2, `${tried}`);
   }
   assert.equal(await leastWorkers(() => Promise.resolve(false), 100), null);
 });

@@ -1,7 +1,8 @@
 /**
- * One half of the held-out evaluation, in a process of its own: `tell KV DEVICE FIRST STEP` has every
- * STEP-th conversation of the set, from FIRST on, up to its last question and prints the state ids as
- * JSON; `ask KV DEVICE FIRST STEP` reads such ids on stdin, resumes each, asks, and prints the replies.
+ * One half of the held-out evaluation, in its own process. `start KV DEVICE FIRST STEP` runs every
+ * STEP-th conversation of the set, starting at FIRST, up to its last question, and prints the state
+ * ids as JSON. `finish KV DEVICE FIRST STEP` reads such ids on stdin, resumes each state, asks the
+ * last question, and prints the replies.
  */
 
 import { openSessions } from "../../src/server/open_sessions.ts";
@@ -19,18 +20,18 @@ export async function heldOut(): Promise<Conversation[]> {
   return JSON.parse(await Deno.readTextFile(url)).conversations;
 }
 
-/** Every `step`-th of `values`, from `first` on. */
+/** Returns every `step`-th of `values`, starting at index `first`. */
 export function everyNth<T>(values: readonly T[], first: number, step: number): T[] {
   return values.filter((_, i) => i >= first && (i - first) % step === 0);
 }
 
-/** Conversations that run at once. */
-const AT_ONCE = 16;
+/** Number of concurrent conversations. */
+const CONCURRENCY = 16;
 
 if (import.meta.main) {
   const [part, kv, device, first, step] = Deno.args;
   const running = await openSessions({ kv, device });
-  const say = async (message: string, stateId: string | undefined) => {
+  const runTurn = async (message: string, stateId: string | undefined) => {
     const turn = await running.sessions.start({
       messages: [{ role: "user", content: message }],
       stateId,
@@ -40,19 +41,19 @@ if (import.meta.main) {
     return await turn.result();
   };
   const conversations = everyNth(await heldOut(), Number(first), Number(step));
-  const ids: string[] = part === "ask" ? await new Response(Deno.stdin.readable).json() : [];
+  const ids: string[] = part === "finish" ? await new Response(Deno.stdin.readable).json() : [];
   const results: string[] = [];
   let next = 0;
-  await Promise.all(Array.from({ length: AT_ONCE }, async () => {
+  await Promise.all(Array.from({ length: CONCURRENCY }, async () => {
     while (next < conversations.length) {
       const index = next++;
       const { turns } = conversations[index];
-      if (part === "ask") {
-        results[index] = (await say(turns[turns.length - 1], ids[index])).text;
+      if (part === "finish") {
+        results[index] = (await runTurn(turns[turns.length - 1], ids[index])).text;
         continue;
       }
       let id: string | undefined;
-      for (const message of turns.slice(0, -1)) id = (await say(message, id)).stateId!;
+      for (const message of turns.slice(0, -1)) id = (await runTurn(message, id)).stateId!;
       results[index] = id!;
     }
   }));

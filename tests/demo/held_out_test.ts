@@ -1,49 +1,57 @@
-/** The demo model remembers: what it was told turns ago, resumed in another process. */
+/** The demo model remembers a fact over several turns and a resume in another process. */
 
 import assert from "node:assert/strict";
 import { slowTest } from "../support/quick.ts";
 import { type Conversation, everyNth, heldOut } from "./held_out.ts";
 
-const BOUND = { known: 0.95, unseen: 0.8 };
+const MIN_ACCURACY = { known: 0.95, unseen: 0.8 };
 
-/** Processes that share the conversations, and the first of those that each one takes. */
+/** Processes that share the conversations, given by the index of their first one. */
 const PARTS = [0, 1];
 
-/** The faster one for this, even on a software adapter. */
+/** The faster device for this test, even on a software adapter. */
 const DEVICE = "webgpu";
 
 slowTest(
-  "the demo model remembers what it was told, across a stored and resumed state",
+  "the demo model remembers a fact across a stored and resumed state",
   async () => {
     const all = await heldOut();
     assert.equal(all.length, 200);
     for (const { turns, value, kind } of all) {
-      const told = turns.findIndex((turn) => mentions(turn, value));
-      assert.ok(told >= 0 && told <= turns.length - 5, `three turns between: ${turns.join(" | ")}`);
+      const mentioned = turns.findIndex((turn) => mentions(turn, value));
+      assert.ok(
+        mentioned >= 0 && mentioned <= turns.length - 5,
+        `three turns between: ${turns.join(" | ")}`,
+      );
       assert.ok(!mentions(turns[turns.length - 1], value));
-      assert.ok(kind in BOUND);
+      assert.ok(kind in MIN_ACCURACY);
     }
     const folder = await Deno.makeTempDir();
     const kv = `${folder}/states.sqlite3`;
     const share = (part: number) => [kv, DEVICE, `${part}`, `${PARTS.length}`];
-    const ids = await Promise.all(PARTS.map((part) => run(["tell", ...share(part)], "")));
-    const replies = await Promise.all(PARTS.map((part) => run(["ask", ...share(part)], ids[part])));
+    const ids = await Promise.all(PARTS.map((part) => run(["start", ...share(part)], "")));
+    const replies = await Promise.all(
+      PARTS.map((part) => run(["finish", ...share(part)], ids[part])),
+    );
     await Deno.remove(folder, { recursive: true });
-    const asked = PARTS.flatMap((part) => {
+    const answered = PARTS.flatMap((part) => {
       const conversations = everyNth(all, part, PARTS.length);
-      const told: string[] = JSON.parse(replies[part]);
-      assert.equal(told.length, conversations.length);
-      return conversations.map((c, i) => ({ ...c, reply: told[i] }));
+      const texts: string[] = JSON.parse(replies[part]);
+      assert.equal(texts.length, conversations.length);
+      return conversations.map((c, i) => ({ ...c, reply: texts[i] }));
     });
-    assert.equal(asked.length, all.length);
+    assert.equal(answered.length, all.length);
 
-    for (const [kind, bound] of Object.entries(BOUND)) {
-      const ofKind = asked.filter((c) => c.kind === kind);
+    for (const [kind, minimum] of Object.entries(MIN_ACCURACY)) {
+      const ofKind = answered.filter((c) => c.kind === kind);
       const wrong = ofKind.filter(({ reply, value }) => !mentions(reply, value));
-      const right = ofKind.length - wrong.length;
-      console.log(`${kind}: ${right} of ${ofKind.length} right`);
+      const correct = ofKind.length - wrong.length;
+      console.log(`${kind}: ${correct} of ${ofKind.length} right`);
       const list = wrong.map(describe).join("\n");
-      assert.ok(right >= bound * ofKind.length, `${kind}: ${right} of ${ofKind.length}\n${list}`);
+      assert.ok(
+        correct >= minimum * ofKind.length,
+        `${kind}: ${correct} of ${ofKind.length}\n${list}`,
+      );
     }
   },
 );
@@ -52,7 +60,7 @@ function describe({ turns, value, reply }: Conversation & { reply: string }): st
   return `${value}: ${turns.join(" | ")} -> ${reply}`;
 }
 
-/** Whether `value` stands in `text` as words of their own, whatever the case. */
+/** Returns whether `text` contains `value` as whole words, ignoring case. */
 function mentions(text: string, value: string): boolean {
   const escaped = value.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
   return new RegExp(`(?<![\\p{L}\\p{N}])${escaped}(?![\\p{L}\\p{N}])`, "iu").test(text);

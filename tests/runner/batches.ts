@@ -1,25 +1,25 @@
-/** Runs test files in several processes at a time, each with a batch of them. */
+/** Runs test files in several processes, each with a batch of files. */
 
 import { type Counts, type FileResult, fileResults, summaryCounts } from "./results.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
-/** JUnit files of the last run, below the only folder that tests leave something in. */
+/** JUnit files of the last run; `data` is the only folder in which tests leave files. */
 const JUNIT = "data/tests";
 
-/** Processes at a time. Each also keeps the software adapter's threads busy. */
+/** Concurrent processes. Each also keeps the software adapter's threads busy. */
 export const JOBS = Math.min(4, navigator.hardwareConcurrency);
 
 /** Batches for each process: few enough to start quickly, enough to share the work evenly. */
 const BATCHES_PER_JOB = 8;
 
-/** Minutes after which a batch is killed: something in it hangs. */
+/** Minutes after which a batch counts as hung and is killed. */
 const TIMEOUT_MINUTES = 20;
 
-/** What all test processes are started with. */
+/** Flags of all test processes. */
 export const TEST_FLAGS = ["-A", "--unstable-kv", "--lock=tests/deno.lock"];
 
-/** Suites with tasks of their own. */
+/** Suites that have their own tasks. */
 export const OTHER_SUITES = ["tests/suites/clients", "tests/suites/browser"];
 
 /** Outcome of all batches. */
@@ -27,7 +27,10 @@ export interface SuiteResult extends Counts {
   files: FileResult[];
 }
 
-/** Runs every test file and the type checker; prints a line for each file, and what failed. */
+/**
+ * Runs every test file and the type checker; prints a line for each file, and the output of failed
+ * batches.
+ */
 export async function runSuite(env: Record<string, string>): Promise<SuiteResult> {
   const result: SuiteResult = { passed: 0, failed: 0, files: [] };
   await Deno.mkdir(new URL(JUNIT, ROOT), { recursive: true });
@@ -38,7 +41,7 @@ export async function runSuite(env: Record<string, string>): Promise<SuiteResult
     const junit = `${JUNIT}/junit-${i}.xml`;
     const args = ["test", "--no-check", ...TEST_FLAGS, `--junit-path=${junit}`, ...files];
     const { output, success } = await run(args, env);
-    // A process that broke down before its summary, or that leaked, has failed whatever it counted.
+    // A process that crashed before its summary, or that leaked, counts as failed.
     const counts = summaryCounts(output) ?? { passed: 0, failed: 0 };
     const failed = success ? 0 : Math.max(1, counts.failed);
     const results = await Deno.readTextFile(new URL(junit, ROOT)).then(fileResults, () => []);
@@ -81,10 +84,10 @@ function testFiles(): string[] {
   return files.sort();
 }
 
-/** Deals files out like cards, so that the files of a slow folder are in different batches. */
+/** Distributes files round-robin, so that files of a slow folder are in different batches. */
 function batches(files: readonly string[], count: number): string[][] {
-  const dealt = Array.from({ length: count }, (_, i) => files.filter((_, at) => at % count === i));
-  return dealt.filter(({ length }) => length > 0);
+  const groups = Array.from({ length: count }, (_, i) => files.filter((_, at) => at % count === i));
+  return groups.filter(({ length }) => length > 0);
 }
 
 async function run(
@@ -104,5 +107,5 @@ async function run(
   const { success, stdout, stderr } = await child.output();
   const decoder = new TextDecoder();
   const output = decoder.decode(stdout) + decoder.decode(stderr);
-  return { success, output: signal.aborted ? `${output}\nkilled: it did not end` : output };
+  return { success, output: signal.aborted ? `${output}\nkilled: time limit exceeded` : output };
 }

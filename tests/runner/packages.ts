@@ -1,4 +1,4 @@
-/** Installs what tests need of Debian: a software WebGPU adapter and curl. */
+/** Installs the Debian packages that tests need: a software WebGPU adapter and curl. */
 
 const ADAPTER_PACKAGES = ["mesa-vulkan-drivers", "libvulkan1"];
 
@@ -8,23 +8,23 @@ export async function ensureAdapter(): Promise<boolean> {
   const names = ADAPTER_PACKAGES.join(" and ");
   const remedy = `install a Vulkan driver for your GPU, or Debian's ${names}`;
   if (!await mayInstall()) {
-    console.error(`error: GPU tests need a WebGPU adapter and there is none: ${remedy}`);
+    console.error(`error: Cannot run GPU tests: there is no WebGPU adapter; ${remedy}`);
     return false;
   }
-  console.error(`There is no WebGPU adapter: installing ${names}`);
+  console.error(`No WebGPU adapter found: installing ${names}`);
   if (await install(ADAPTER_PACKAGES) && await hasAdapter()) return true;
-  console.error(`error: installing ${names} gave no WebGPU adapter: ${remedy}`);
+  console.error(`error: Cannot run GPU tests: ${names} provide no WebGPU adapter; ${remedy}`);
   return false;
 }
 
 /** Installs curl if it is missing and can be installed; the tests that need it fail otherwise. */
 export async function ensureCurl(): Promise<void> {
   if (await succeeds("curl", ["--version"], "null") || !await mayInstall()) return;
-  console.error("There is no curl: installing it");
+  console.error("curl not found: installing it");
   await install(["curl"]);
 }
 
-/** As root on Debian. */
+/** Returns whether packages can be installed: as root on Debian. */
 async function mayInstall(): Promise<boolean> {
   return Deno.uid() === 0 && await succeeds("apt-get", ["--version"], "null");
 }
@@ -34,7 +34,7 @@ async function install(packages: string[]): Promise<boolean> {
     await succeeds("apt-get", ["install", "-y", "-qq", "--no-install-recommends", ...packages]);
 }
 
-/** Asks in a process of its own: a process loads the Vulkan driver once, or never. */
+/** Checks in a separate process, because a process tries to load the Vulkan driver only once. */
 function hasAdapter(): Promise<boolean> {
   const code = "Deno.exit(await navigator.gpu?.requestAdapter() ? 0 : 1)";
   return succeeds(Deno.execPath(), ["eval", code]);

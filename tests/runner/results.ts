@@ -1,4 +1,4 @@
-/** Reads what `deno test` says about a run: its summary, and the times in its JUnit file. */
+/** Parses the output of `deno test`: its summary, and the times in its JUnit file. */
 
 export interface Counts {
   passed: number;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { fileResults, slowestFiles, summaryCounts } from "./results.ts";
 
-Deno.test("the summary of a run is read with and without colours, and the last one counts", () => {
+Deno.test("the last summary of a run is parsed, with and without colours", () => {
   const first = "ok | 7 passed (2 steps) | 0 failed (3s)\n";
   const last = "\x1b[32mFAILED\x1b[0m | 12 passed (3 steps) | 2 failed | 1 ignored (1s)\n";
   assert.deepEqual(summaryCounts(first), { passed: 7, failed: 0 });
@@ -9,7 +9,7 @@ Deno.test("the summary of a run is read with and without colours, and the last o
   assert.equal(summaryCounts("error: Module not found"), null);
 });
 
-Deno.test("a file's time is that of its tests, in which their steps are contained", () => {
+Deno.test("a file's time is the sum of its tests, which include their steps", () => {
   const junit = `<?xml version="1.0" encoding="UTF-8"?>
 <testsuites name="deno test" tests="4" failures="0" errors="0" time="9">
     <testsuite name="./tests/a_test.ts" tests="3" disabled="0" errors="0" failures="0">

@@ -1,18 +1,18 @@
-/** The documentation's calls of curl, run by a shell as they stand, against a worker. */
+/** Runs the documentation's curl commands in a shell, unchanged, against a worker. */
 
 import assert from "node:assert/strict";
 import { startWorkerProcess } from "./e2e/worker_process.ts";
 
 const ROOT = new URL("../..", import.meta.url);
 
-// deno-lint-ignore no-explicit-any -- JSON as it is answered
-type Answer = any;
+// deno-lint-ignore no-explicit-any -- JSON of any response
+type Json = any;
 
-/** Whether an answer is what the text around its block says; `again` runs the block once more. */
-type Check = (answer: Answer, again: () => Promise<Answer>) => void | Promise<void>;
+/** Checks that a response matches the text around its block; `again` runs the block again. */
+type Check = (response: Json, again: () => Promise<Json>) => void | Promise<void>;
 
-/** What each block is to answer, in their order. */
-const PROMISED: Record<string, readonly Check[]> = {
+/** The checks of each file's blocks, in order. */
+const CHECKS: Record<string, readonly Check[]> = {
   "README.md": [
     (completion) => {
       assert.equal(completion.object, "chat.completion");
@@ -20,9 +20,12 @@ const PROMISED: Record<string, readonly Check[]> = {
       assert.ok(completion.choices[0].message.content.length > 0);
     },
     async (completion, again) => {
-      const known = completion.usage.prompt_tokens_details.cached_tokens;
-      assert.ok(known > 8, `${known} tokens were not read again`);
-      await remembers(completion, { again, textOf: (it) => it.choices[0].message.content });
+      const previous = completion.usage.prompt_tokens_details.cached_tokens;
+      assert.ok(previous > 8, `${previous} tokens were cached`);
+      await assertRemembersName(completion, {
+        again,
+        textOf: (it) => it.choices[0].message.content,
+      });
     },
     (state) => {
       assert.equal(state.object, "state");
@@ -42,7 +45,7 @@ const PROMISED: Record<string, readonly Check[]> = {
     },
     async (response, again) => {
       assert.ok(response.usage.input_tokens_details.cached_tokens > 8);
-      await remembers(response, { again, textOf: (it) => it.output[0].content[0].text });
+      await assertRemembersName(response, { again, textOf: (it) => it.output[0].content[0].text });
     },
     (state) => {
       assert.equal(state.object, "state");
@@ -54,68 +57,78 @@ const PROMISED: Record<string, readonly Check[]> = {
   ],
 };
 
-/** A reply is sampled, so once in a while it says something else. */
-async function remembers(
-  answer: Answer,
-  { again, textOf }: { again: () => Promise<Answer>; textOf: (answer: Answer) => string },
+/** Replies are sampled, so that some do not mention the name; retry a few times. */
+async function assertRemembersName(
+  response: Json,
+  { again, textOf }: { again: () => Promise<Json>; textOf: (response: Json) => string },
 ): Promise<void> {
-  const texts = [textOf(answer)];
+  const texts = [textOf(response)];
   while (!texts.at(-1)!.includes("Ada")) {
-    assert.ok(texts.length < 8, `the name is not remembered: ${texts.join(" | ")}`);
+    assert.ok(texts.length < 8, `no reply contains the name: ${texts.join(" | ")}`);
     texts.push(textOf(await again()));
   }
 }
 
-for (const [name, checks] of Object.entries(PROMISED)) {
-  Deno.test(`curl: every call in ${name} does what is said of it`, async () => {
+for (const [name, checks] of Object.entries(CHECKS)) {
+  Deno.test(`curl: every command in ${name} does what the text says`, async () => {
     await assertCurl();
     const blocks = blocksOf(await Deno.readTextFile(new URL(name, ROOT)));
-    assert.equal(blocks.length, checks.length, `blocks of ${name} that a check is there for`);
+    assert.equal(blocks.length, checks.length, `number of blocks in ${name}`);
     const folder = await Deno.makeTempDir();
     await using stack = new AsyncDisposableStack();
     stack.defer(() => Deno.remove(folder, { recursive: true }));
     const worker = stack.use(await startWorkerProcess(":memory:", { device: "cpu" }));
-    let known: Answer = {};
+    let previous: Json = {};
     for (const [i, block] of blocks.entries()) {
-      const call = filled(block, known).replaceAll("localhost:8000", new URL(worker.url).host);
-      const run = () => answerOf(call, folder);
-      known = await run();
-      await checks[i](known, run);
+      const call = fillPlaceholders(block, previous).replaceAll(
+        "localhost:8000",
+        new URL(worker.url).host,
+      );
+      const run = () => runBlock(call, folder);
+      previous = await run();
+      await checks[i](previous, run);
     }
   });
 }
 
-/** The blocks for a shell that call curl; none may be of another kind. */
+/** Returns the shell blocks that call curl; fails if another kind of block does. */
 function blocksOf(text: string): string[] {
   const fenced = [...text.matchAll(/^```(\w*)\n(.*?)^```$/gms)]
     .filter(([, , code]) => /\bcurl\b/.test(code));
   for (const [, language, code] of fenced) assert.equal(language, "sh", code);
   const calls = (code: string) => code.match(/\bcurl\s+-/g)?.length ?? 0;
   const run = fenced.reduce((sum, [, , code]) => sum + calls(code), 0);
-  assert.equal(run, calls(text), "a call of curl stands outside of a block");
+  assert.equal(run, calls(text), "a curl command is outside of a block");
   return fenced.map(([, , code]) => code);
 }
 
-/** Placeholders are of the answer before. */
-function filled(block: string, known: Answer): string {
-  const ids: Record<string, unknown> = { state: known.state_id, resp: known.id, conv: known.id };
+/** Replaces placeholders by ids of the previous response. */
+function fillPlaceholders(block: string, previous: Json): string {
+  const ids: Record<string, unknown> = {
+    state: previous.state_id,
+    resp: previous.id,
+    conv: previous.id,
+  };
   return block.replaceAll(/\b([a-z]+)_…/g, (placeholder, kind) => {
     const id = ids[kind];
-    assert.ok(typeof id === "string" && id.startsWith(`${kind}_`), `there is no ${placeholder}`);
+    assert.ok(
+      typeof id === "string" && id.startsWith(`${kind}_`),
+      `the previous response has no ${placeholder}`,
+    );
     return id;
   });
 }
 
-/** Runs a block, and reads the JSON that it prints; a status of 400 or more fails it. */
-async function answerOf(block: string, folder: string): Promise<Answer> {
+/** Runs a block and parses the JSON that it prints; fails on a status of 400 or more. */
+async function runBlock(block: string, folder: string): Promise<Json> {
   const script = `set -e\ncurl() { command curl --fail-with-body "$@"; }\n${block}`;
   const { code, stdout, stderr } = await new Deno.Command("sh", {
     args: ["-c", script],
     cwd: folder,
   }).output();
-  const [said, complaint] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-  assert.equal(code, 0, `${block}\nended with ${code}: ${said}${complaint}`);
-  return JSON.parse(said);
+  const [output, errors] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+  assert.equal(code, 0, `${block}\nexited with ${code}: ${output}${errors}`);
+  return JSON.parse(output);
 }
 
 async function assertCurl(): Promise<void> {

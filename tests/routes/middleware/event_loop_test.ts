@@ -14,7 +14,7 @@ Deno.test("no request blocks the event loop for long", async (t) => {
   // A store that answers through the event loop, like that of a real worker.
   const backend = await DenoKvBackend.open(":memory:");
   const { app, sessions } = testApp({ backend, documented: false });
-  const measure = async ({ name, path, method = "POST", body, next }: WorstRequest) => {
+  const measure = async ({ name, path, method = "POST", body, followUps: next }: WorstRequest) => {
     let answer: unknown;
     await t.step(name, async () => {
       const stall = await longestStall(async () => {

@@ -1,4 +1,4 @@
-/** Vercel's AI SDK with its provider for what is compatible with OpenAI. */
+/** Vercel's AI SDK with its provider for OpenAI-compatible servers. */
 
 import assert from "node:assert/strict";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
@@ -11,7 +11,7 @@ import {
   streamText,
 } from "ai";
 import { z } from "zod";
-import { served, stateLeft } from "./served.ts";
+import { abortedState, testWithWorker } from "./served.ts";
 
 const PERSON = z.object({
   name: z.string().min(1).max(12),
@@ -19,14 +19,14 @@ const PERSON = z.object({
   likes: z.enum(["tea", "cake"]),
 });
 
-/** Longer than a reply can be written while its client makes up its mind. */
+/** A reply so long that its client can abort it. */
 const LONG = "[a-z ]{3000}";
 
 const HI = "Hi! My name is Ada.";
 const WHO = "What is my name?";
 const STORY = "Tell me a story.";
 
-// That generateObject is on its way out is known; people use it.
+// generateObject is deprecated but still in use; do not warn about it.
 globalThis.AI_SDK_LOG_WARNINGS = false;
 
 function modelOf(baseURL: string, { id = "default", fetch = globalThis.fetch } = {}) {
@@ -34,13 +34,13 @@ function modelOf(baseURL: string, { id = "default", fetch = globalThis.fetch } =
   return createOpenAICompatible({ ...options, baseURL, fetch })(id);
 }
 
-function asked(baseURL: string) {
+function requestOptions(baseURL: string) {
   return { model: modelOf(baseURL), temperature: 0, maxRetries: 0 };
 }
 
-served("ai: text, usage, ends", async (baseURL) => {
+testWithWorker("ai: text, usage and finish reasons", async (baseURL) => {
   const { text, finishReason, usage, response, warnings } = await generateText({
-    ...asked(baseURL),
+    ...requestOptions(baseURL),
     system: "Be brief.",
     prompt: HI,
     seed: 1,
@@ -53,38 +53,38 @@ served("ai: text, usage, ends", async (baseURL) => {
   assert.deepEqual(warnings, []);
   assert.ok(usage.inputTokens! > 0 && usage.outputTokens! > 0);
   assert.equal(usage.totalTokens, usage.inputTokens! + usage.outputTokens!);
-  const cut = await generateText({ ...asked(baseURL), prompt: STORY, maxOutputTokens: 3 });
+  const cut = await generateText({ ...requestOptions(baseURL), prompt: STORY, maxOutputTokens: 3 });
   assert.equal(cut.finishReason, "length");
   assert.equal(cut.usage.outputTokens, 3);
 });
 
-served("ai: a stream is the text that is answered at once", async (baseURL) => {
-  const whole = await generateText({ ...asked(baseURL), prompt: STORY });
-  const stream = streamText({ ...asked(baseURL), prompt: STORY });
+testWithWorker("ai: a streamed reply equals the unstreamed one", async (baseURL) => {
+  const unstreamed = await generateText({ ...requestOptions(baseURL), prompt: STORY });
+  const stream = streamText({ ...requestOptions(baseURL), prompt: STORY });
   const pieces = await Array.fromAsync(stream.textStream);
   assert.ok(pieces.length > 2, `${pieces.length} pieces`);
-  assert.equal(pieces.join(""), whole.text);
+  assert.equal(pieces.join(""), unstreamed.text);
   assert.equal(await stream.finishReason, "stop");
   const { inputTokens, outputTokens } = await stream.usage;
   assert.deepEqual([inputTokens, outputTokens], [
-    whole.usage.inputTokens,
-    whole.usage.outputTokens,
+    unstreamed.usage.inputTokens,
+    unstreamed.usage.outputTokens,
   ]);
 });
 
-served(
-  "ai: a history sent again is not read again, and a state is gone on from",
+testWithWorker(
+  "ai: a repeated history is not reprocessed, and a state can be resumed",
   async (baseURL) => {
     const messages: ModelMessage[] = [{ role: "user", content: HI }];
-    const first = await generateText({ ...asked(baseURL), messages });
+    const first = await generateText({ ...requestOptions(baseURL), messages });
     messages.push({ role: "assistant", content: first.text }, { role: "user", content: WHO });
-    const again = await generateText({ ...asked(baseURL), messages });
+    const again = await generateText({ ...requestOptions(baseURL), messages });
     assert.match(again.text, /Ada/);
     assert.ok(again.usage.inputTokenDetails.cacheReadTokens! >= first.usage.inputTokens!);
 
     const state_id = first.response.headers!["x-state-id"];
     const resumed = await generateText({
-      ...asked(baseURL),
+      ...requestOptions(baseURL),
       prompt: WHO,
       providerOptions: { rwkv: { state_id } },
     });
@@ -93,84 +93,101 @@ served(
   },
 );
 
-served("ai: structured output fits its schema, at once and streamed", async (baseURL) => {
-  const prompt = "I am Ada, I am 36 years old, and I like tea.";
-  const { output } = await generateText({
-    ...asked(baseURL),
-    prompt,
-    output: Output.object({ schema: PERSON }),
-  });
-  assert.deepEqual(PERSON.parse(output), output);
-  const { object } = await generateObject({ ...asked(baseURL), prompt, schema: PERSON });
-  assert.deepEqual(object, output);
-  const stream = streamText({
-    ...asked(baseURL),
-    prompt,
-    output: Output.object({ schema: PERSON }),
-  });
-  const partial = await Array.fromAsync(stream.partialOutputStream);
-  assert.ok(partial.length > 2, `${partial.length} steps`);
-  assert.deepEqual(await stream.output, output);
-  const choice = await generateText({
-    ...asked(baseURL),
-    prompt,
-    output: Output.choice({ options: ["tea", "cake"] }),
-  });
-  assert.ok(["tea", "cake"].includes(choice.output));
-});
+testWithWorker(
+  "ai: structured output fits its schema, with and without streaming",
+  async (baseURL) => {
+    const prompt = "I am Ada, I am 36 years old, and I like tea.";
+    const { output } = await generateText({
+      ...requestOptions(baseURL),
+      prompt,
+      output: Output.object({ schema: PERSON }),
+    });
+    assert.deepEqual(PERSON.parse(output), output);
+    const { object } = await generateObject({ ...requestOptions(baseURL), prompt, schema: PERSON });
+    assert.deepEqual(object, output);
+    const stream = streamText({
+      ...requestOptions(baseURL),
+      prompt,
+      output: Output.object({ schema: PERSON }),
+    });
+    const partial = await Array.fromAsync(stream.partialOutputStream);
+    assert.ok(partial.length > 2, `${partial.length} steps`);
+    assert.deepEqual(await stream.output, output);
+    const choice = await generateText({
+      ...requestOptions(baseURL),
+      prompt,
+      output: Output.choice({ options: ["tea", "cake"] }),
+    });
+    assert.ok(["tea", "cake"].includes(choice.output));
+  },
+);
 
-served(
-  "ai: a stream that is aborted stops its turn, and leaves it open",
+testWithWorker(
+  "ai: an aborted stream cancels its turn and leaves the state open",
   async (baseURL) => {
     let stateId = "";
-    const keeping: typeof fetch = async (url, init) => {
+    const recordingFetch: typeof fetch = async (url, init) => {
       const response = await fetch(url, init);
       stateId = response.headers.get("x-state-id") ?? "";
       return response;
     };
-    const leaving = new AbortController();
-    let seen = "";
+    const abort = new AbortController();
+    let received = "";
     let aborted = false;
     const { fullStream } = streamText({
-      ...asked(baseURL),
-      model: modelOf(baseURL, { fetch: keeping }),
+      ...requestOptions(baseURL),
+      model: modelOf(baseURL, { fetch: recordingFetch }),
       prompt: STORY,
       maxOutputTokens: 3000,
       providerOptions: { rwkv: { guided_regex: LONG } },
-      abortSignal: leaving.signal,
+      abortSignal: abort.signal,
     });
     for await (const part of fullStream) {
       if (part.type === "abort") aborted = true;
       if (part.type !== "text-delta") continue;
-      seen += part.text;
-      leaving.abort();
+      received += part.text;
+      abort.abort();
     }
     assert.ok(aborted);
-    const { open, transcript } = await stateLeft(baseURL, stateId);
+    const { open, transcript } = await abortedState(baseURL, stateId);
     const written = transcript.at(-1)!.content;
     assert.ok(open);
-    assert.ok(written.startsWith(seen) && written.length < 3000, `${written.length} letters`);
+    assert.ok(
+      written.startsWith(received) && written.length < 3000,
+      `${written.length} characters`,
+    );
   },
 );
 
-served("ai: errors are told, and tried again only where that may help", async (baseURL) => {
-  await assert.rejects(
-    generateText({ ...asked(baseURL), model: modelOf(baseURL, { id: "gpt" }), prompt: HI }),
-    (error) =>
-      APICallError.isInstance(error) && error.statusCode === 404 && !error.isRetryable &&
-      /gpt/.test(error.message),
-  );
-  const state_id = `state_${"0".repeat(48)}`;
-  await assert.rejects(
-    generateText({ ...asked(baseURL), prompt: HI, providerOptions: { rwkv: { state_id } } }),
-    (error) => APICallError.isInstance(error) && /state_not_found/.test(error.responseBody ?? ""),
-  );
-  const weather = {
-    description: "The weather",
-    inputSchema: z.object({ city: z.string() }),
-  };
-  await assert.rejects(
-    generateText({ ...asked(baseURL), prompt: HI, tools: { weather } }),
-    (error) => APICallError.isInstance(error) && /tools/.test(error.message),
-  );
-});
+testWithWorker(
+  "ai: errors are reported, and retried only where a retry may help",
+  async (baseURL) => {
+    await assert.rejects(
+      generateText({
+        ...requestOptions(baseURL),
+        model: modelOf(baseURL, { id: "gpt" }),
+        prompt: HI,
+      }),
+      (error) =>
+        APICallError.isInstance(error) && error.statusCode === 404 && !error.isRetryable &&
+        /gpt/.test(error.message),
+    );
+    const state_id = `state_${"0".repeat(48)}`;
+    await assert.rejects(
+      generateText({
+        ...requestOptions(baseURL),
+        prompt: HI,
+        providerOptions: { rwkv: { state_id } },
+      }),
+      (error) => APICallError.isInstance(error) && /state_not_found/.test(error.responseBody ?? ""),
+    );
+    const weather = {
+      description: "The weather",
+      inputSchema: z.object({ city: z.string() }),
+    };
+    await assert.rejects(
+      generateText({ ...requestOptions(baseURL), prompt: HI, tools: { weather } }),
+      (error) => APICallError.isInstance(error) && /tools/.test(error.message),
+    );
+  },
+);

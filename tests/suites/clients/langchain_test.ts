@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { ChatOpenAI, type ChatOpenAIFields } from "@langchain/openai";
 import { z } from "zod";
-import { served } from "./served.ts";
+import { testWithWorker } from "./served.ts";
 
 const PERSON = z.object({ name: z.string().min(1).max(12), likes: z.enum(["tea", "cake"]) });
 
@@ -30,7 +30,7 @@ function usageOf({ usage_metadata }: { usage_metadata?: unknown }): Usage {
   return usage_metadata as Usage;
 }
 
-served("langchain: several messages, usage", async (baseURL) => {
+testWithWorker("langchain: several messages and usage", async (baseURL) => {
   const chat = chatOf(baseURL);
   const first = await chat.invoke([["system", "Be brief."], ["human", "Hi! My name is Ada."]]);
   assert.match(first.text, /Ada/);
@@ -47,30 +47,33 @@ served("langchain: several messages, usage", async (baseURL) => {
   assert.ok(usage.input_token_details.cache_read >= usageOf(first).input_tokens);
 });
 
-served("langchain: a stream is the text that is answered at once", async (baseURL) => {
+testWithWorker("langchain: a streamed reply equals the unstreamed one", async (baseURL) => {
   const chat = chatOf(baseURL);
-  const whole = await chat.invoke("Tell me a story.");
+  const unstreamed = await chat.invoke("Tell me a story.");
   const chunks = await Array.fromAsync(await chat.stream("Tell me a story."));
   assert.ok(chunks.filter(({ text }) => text !== "").length > 2, `${chunks.length} chunks`);
   const joined = chunks.reduce((all, chunk) => all.concat(chunk));
-  assert.equal(joined.text, whole.text);
-  assert.equal(usageOf(joined).output_tokens, usageOf(whole).output_tokens);
-  assert.equal(usageOf(joined).input_tokens, usageOf(whole).input_tokens);
+  assert.equal(joined.text, unstreamed.text);
+  assert.equal(usageOf(joined).output_tokens, usageOf(unstreamed).output_tokens);
+  assert.equal(usageOf(joined).input_tokens, usageOf(unstreamed).input_tokens);
 });
 
-served("langchain: withStructuredOutput holds replies to its schema", async (baseURL) => {
-  const options = { name: "person", method: "jsonSchema", strict: true } as const;
-  const person = await chatOf(baseURL).withStructuredOutput(PERSON, options)
-    .invoke("I am Ada, and I like tea.");
-  assert.deepEqual(PERSON.parse(person), person);
-  const { raw, parsed } = await chatOf(baseURL)
-    .withStructuredOutput(PERSON, { ...options, includeRaw: true })
-    .invoke("I am Ada, and I like tea.");
-  assert.deepEqual(parsed, person);
-  assert.deepEqual(JSON.parse(raw.text), person);
-});
+testWithWorker(
+  "langchain: withStructuredOutput constrains replies to its schema",
+  async (baseURL) => {
+    const options = { name: "person", method: "jsonSchema", strict: true } as const;
+    const person = await chatOf(baseURL).withStructuredOutput(PERSON, options)
+      .invoke("I am Ada, and I like tea.");
+    assert.deepEqual(PERSON.parse(person), person);
+    const { raw, parsed } = await chatOf(baseURL)
+      .withStructuredOutput(PERSON, { ...options, includeRaw: true })
+      .invoke("I am Ada, and I like tea.");
+    assert.deepEqual(parsed, person);
+    assert.deepEqual(JSON.parse(raw.text), person);
+  },
+);
 
-served("langchain: the Responses API, gone on with", async (baseURL) => {
+testWithWorker("langchain: resuming through the Responses API", async (baseURL) => {
   const chat = chatOf(baseURL, { useResponsesApi: true });
   const first = await chat.invoke("Hi! My name is Ada.");
   const previous_response_id = String(first.response_metadata.id);
@@ -79,7 +82,7 @@ served("langchain: the Responses API, gone on with", async (baseURL) => {
   assert.ok(usageOf(reply).input_token_details.cache_read > 0);
 });
 
-served("langchain: a limit cuts, errors are thrown", async (baseURL) => {
+testWithWorker("langchain: a token limit truncates, and errors are thrown", async (baseURL) => {
   const cut = await chatOf(baseURL, { maxTokens: 3 }).invoke("Tell me a story.");
   assert.equal(cut.response_metadata.finish_reason, "length");
   assert.equal(usageOf(cut).output_tokens, 3);

@@ -1,7 +1,7 @@
 /**
- * Twelve turns through OpenAI's client, of a worker that is killed and started again in between:
- * the same texts as without, and nothing read twice, whichever way the client names what came
- * before.
+ * Twelve turns through OpenAI's client against a worker that is killed and restarted in between:
+ * the texts equal those of an uninterrupted worker, and no token is processed twice, with every
+ * method of resuming.
  */
 
 import assert from "node:assert/strict";
@@ -9,7 +9,7 @@ import OpenAI from "openai";
 import { startWorkerProcess } from "../e2e/worker_process.ts";
 import { apiOf } from "./served.ts";
 
-/** Each conversation has a name of its own in it, so that none finds what another has said. */
+/** Each conversation contains its own name, so that none can reuse another one's states. */
 const TURNS = [
   "Hi! My name is {}.",
   "Tell me a story.",
@@ -25,7 +25,7 @@ const TURNS = [
   "What is my name, again?",
 ];
 
-/** After these turns the worker is killed. */
+/** The worker is killed after these turns. */
 const KILLED_AFTER = [0, 3, 4, 8];
 
 const SETTINGS = { greedy: { temperature: 0 }, seeded: { temperature: 1, seed: 7 } };
@@ -35,18 +35,18 @@ interface Settings {
   seed?: number;
 }
 
-/** What a turn told. */
-interface Told {
+/** The result of a turn. */
+interface TurnResult {
   text: string;
-  /** Tokens that had to be read, and tokens that a state had absorbed. */
-  fresh: number;
+  /** Newly processed prompt tokens, and cached tokens. */
+  newTokens: number;
   cached: number;
 }
 
-/** Takes the next turn; what came before is the conversation's own to keep. */
-type Say = (client: OpenAI, message: string) => Promise<Told>;
+/** Runs the next turn; the closure keeps the history or the id to resume. */
+type RunTurn = (client: OpenAI, message: string) => Promise<TurnResult>;
 
-const WAYS: Record<string, (settings: Settings) => Say> = {
+const METHODS: Record<string, (settings: Settings) => RunTurn> = {
   previous_response_id: (settings) => {
     let previous_response_id: string | null = null;
     return async (client, input) => {
@@ -55,7 +55,7 @@ const WAYS: Record<string, (settings: Settings) => Say> = {
       previous_response_id = response.id;
       const { input_tokens, input_tokens_details: { cached_tokens } } = response.usage!;
       const text = response.output_text;
-      return { text, fresh: input_tokens - cached_tokens, cached: cached_tokens };
+      return { text, newTokens: input_tokens - cached_tokens, cached: cached_tokens };
     };
   },
   state_id: (settings) => {
@@ -66,16 +66,16 @@ const WAYS: Record<string, (settings: Settings) => Say> = {
         state_id,
       });
       state_id = completion.state_id;
-      return told(completion);
+      return turnResult(completion);
     };
   },
-  "the whole history": (settings) => {
+  "full history": (settings) => {
     const messages: OpenAI.ChatCompletionMessageParam[] = [];
     return async (client, content) => {
       messages.push({ role: "user", content });
       const completion = await complete(client, messages, settings);
       messages.push({ role: "assistant", content: completion.choices[0].message.content });
-      return told(completion);
+      return turnResult(completion);
     };
   },
 };
@@ -85,25 +85,28 @@ type Completion = OpenAI.ChatCompletion & { state_id: string };
 async function complete(
   client: OpenAI,
   messages: OpenAI.ChatCompletionMessageParam[],
-  more: object,
+  settings: object,
 ): Promise<Completion> {
-  const request = { model: "default", messages, ...more };
+  const request = { model: "default", messages, ...settings };
   return await client.chat.completions.create(request) as Completion;
 }
 
-function told({ choices, usage }: Completion): Told {
+function turnResult({ choices, usage }: Completion): TurnResult {
   assert.equal(choices[0].finish_reason, "stop");
   const cached = usage!.prompt_tokens_details!.cached_tokens!;
-  return { text: choices[0].message.content!, fresh: usage!.prompt_tokens - cached, cached };
+  return { text: choices[0].message.content!, newTokens: usage!.prompt_tokens - cached, cached };
 }
 
-/** All conversations at once, turn by turn; what each was told, by its name. */
-async function converse(kv: string, killedAfter: readonly number[]): Promise<Map<string, Told[]>> {
-  const conversations = Object.entries(WAYS).flatMap(([way, start]) =>
+/** Runs all conversations concurrently, turn by turn; returns the results by name. */
+async function runConversations(
+  kv: string,
+  killedAfter: readonly number[],
+): Promise<Map<string, TurnResult[]>> {
+  const conversations = Object.entries(METHODS).flatMap(([method, start]) =>
     Object.entries(SETTINGS).map(([name, settings]) => ({
-      name: `${way}, ${name}`,
-      say: start(settings),
-      told: [] as Told[],
+      name: `${method}, ${name}`,
+      runTurn: start(settings),
+      results: [] as TurnResult[],
     }))
   );
   const start = () => startWorkerProcess(kv, { device: "cpu" });
@@ -111,8 +114,8 @@ async function converse(kv: string, killedAfter: readonly number[]): Promise<Map
   try {
     for (const [turn, text] of TURNS.entries()) {
       const client = new OpenAI({ baseURL: apiOf(worker), apiKey: "none", maxRetries: 0 });
-      await Promise.all(conversations.map(async ({ say, told }, i) => {
-        told.push(await say(client, text.replace("{}", NAMES[i])));
+      await Promise.all(conversations.map(async ({ runTurn, results }, i) => {
+        results.push(await runTurn(client, text.replace("{}", NAMES[i])));
       }));
       if (!killedAfter.includes(turn)) continue;
       await worker.kill();
@@ -121,28 +124,34 @@ async function converse(kv: string, killedAfter: readonly number[]): Promise<Map
   } finally {
     await worker.kill();
   }
-  return new Map(conversations.map(({ name, told }) => [name, told]));
+  return new Map(conversations.map(({ name, results }) => [name, results]));
 }
 
 const NAMES = ["Ada", "Ben", "Zorvin", "Mia", "Tom", "Lily"];
 
-Deno.test("openai: twelve turns of a worker that is killed four times are one conversation", async (t) => {
+Deno.test("openai: twelve turns on a worker that is killed four times continue one conversation", async (t) => {
   const folder = await Deno.makeTempDir();
   try {
-    const alone = await converse(`${folder}/alone.sqlite3`, []);
-    const killed = await converse(`${folder}/killed.sqlite3`, KILLED_AFTER);
-    assert.equal(alone.size, 6);
-    for (const [name, turns] of alone) {
-      await t.step(`by ${name}: the same, text for text`, () => {
+    const uninterrupted = await runConversations(`${folder}/alone.sqlite3`, []);
+    const killed = await runConversations(`${folder}/killed.sqlite3`, KILLED_AFTER);
+    assert.equal(uninterrupted.size, 6);
+    for (const [name, turns] of uninterrupted) {
+      await t.step(`${name}: same texts as uninterrupted`, () => {
         assert.equal(turns.length, TURNS.length);
         assert.ok(new Set(turns.map(({ text }) => text)).size > 6, "the replies are alike");
         assert.deepEqual(killed.get(name), turns);
       });
-      await t.step(`by ${name}: only what is new was read`, () => {
-        for (const [i, { cached, fresh }] of turns.entries()) {
-          const before = i === 0 ? 0 : turns[i - 1].cached + turns[i - 1].fresh;
-          assert.ok(cached >= before, `turn ${i}: of ${before} tokens read, ${cached} were known`);
-          assert.ok(fresh > 0 && fresh < 24, `turn ${i}: ${fresh} tokens were read`);
+      await t.step(`${name}: only new tokens were processed`, () => {
+        for (const [i, { cached, newTokens }] of turns.entries()) {
+          const before = i === 0 ? 0 : turns[i - 1].cached + turns[i - 1].newTokens;
+          assert.ok(
+            cached >= before,
+            `turn ${i}: of ${before} processed tokens, ${cached} were cached`,
+          );
+          assert.ok(
+            newTokens > 0 && newTokens < 24,
+            `turn ${i}: ${newTokens} tokens were processed`,
+          );
         }
       });
     }

@@ -1,15 +1,15 @@
-/** A client that asks until it is answered, as one behind a network has to. */
+/** A client that retries until it gets a response, as clients behind a network must. */
 
 import assert from "node:assert/strict";
 import { WORKER } from "./proxy.ts";
 
-export interface Ask {
+export interface ChatRequest {
   message: string | null;
   stateId: string | null;
   stream: boolean;
 }
 
-export interface Answer {
+export interface Reply {
   text: string;
   stateId: string;
   promptTokens: number;
@@ -17,37 +17,37 @@ export interface Answer {
   worker: string | null;
 }
 
-/** What happened to a client meanwhile. */
-export interface Tally {
-  /** Times that an answer was lost or refused, and asked for again. */
-  again: number;
-  /** Ids of streams that broke. */
-  broken: string[];
+/** Statistics about a client's failed attempts. */
+export interface RetryStats {
+  /** Number of retries after lost or rejected requests. */
+  retries: number;
+  /** State ids of streams that broke. */
+  brokenStates: string[];
 }
 
-/** An answer that did not come, or that says that another try may help. */
-class Lost extends Error {}
+/** A lost response, or one that allows a retry. */
+class RetryableError extends Error {}
 
-/** Asks until there is an answer whose state is stored; gives up when `signal` says so. */
-export async function persist(
+/** Retries until a reply and its stored state arrive, or `signal` is aborted. */
+export async function chatWithRetries(
   url: string,
-  ask: Ask,
-  { tally, signal }: { tally: Tally; signal: AbortSignal },
-): Promise<Answer> {
+  request: ChatRequest,
+  { stats, signal }: { stats: RetryStats; signal: AbortSignal },
+): Promise<Reply> {
   while (true) {
     try {
-      return await askOnce(url, ask, { tally, signal });
+      return await attempt(url, request, { stats, signal });
     } catch (error) {
       signal.throwIfAborted();
-      if (!(error instanceof Lost)) throw error;
-      tally.again++;
+      if (!(error instanceof RetryableError)) throw error;
+      stats.retries++;
       await new Promise((resolve) => setTimeout(resolve, 200));
     }
   }
 }
 
-/** The body of an answer to GET, asked for until there is one. */
-export async function persistGet<T = StateBody>(
+/** Retries a GET request until it gets a response below 500; returns its body. */
+export async function getWithRetries<T = StateBody>(
   url: string,
   { signal }: { signal: AbortSignal },
 ): Promise<{ status: number; body: T }> {
@@ -59,7 +59,7 @@ export async function persistGet<T = StateBody>(
   }
 }
 
-/** What `GET /v1/states/{id}` tells. */
+/** The response of `GET /v1/states/{id}`. */
 export interface StateBody {
   open: boolean;
   tokens: number;
@@ -67,11 +67,11 @@ export interface StateBody {
   transcript: { role: string; content: string }[];
 }
 
-async function askOnce(
+async function attempt(
   url: string,
-  { message, stateId, stream }: Ask,
-  { tally, signal }: { tally: Tally; signal: AbortSignal },
-): Promise<Answer> {
+  { message, stateId, stream }: ChatRequest,
+  { stats, signal }: { stats: RetryStats; signal: AbortSignal },
+): Promise<Reply> {
   const body = {
     messages: message === null ? [] : [{ role: "user", content: message }],
     temperature: 0,
@@ -83,17 +83,20 @@ async function askOnce(
     method: "POST",
     body: JSON.stringify(body),
     signal,
-  }).catch(lost);
+  }).catch(rethrowRetryable);
   if ([429, 502, 503].includes(response.status)) {
     await response.body?.cancel();
-    throw new Lost(`status ${response.status}`);
+    throw new RetryableError(`status ${response.status}`);
   }
-  const given = response.headers.get("x-state-id");
+  const headerStateId = response.headers.get("x-state-id");
   try {
-    const read = stream && response.status === 200 ? readStream : readWhole;
-    const { text, id, usage } = await read(response);
-    if (id === null) throw new Lost("the state was not stored");
-    assert.ok(given === null || given === id, `it has the state ${id}, its header ${given}`);
+    const parse = stream && response.status === 200 ? readStream : readWhole;
+    const { text, id, usage } = await parse(response);
+    if (id === null) throw new RetryableError("the state was not stored");
+    assert.ok(
+      headerStateId === null || headerStateId === id,
+      `the reply has state ${id}, its header ${headerStateId}`,
+    );
     return {
       text,
       stateId: id,
@@ -102,7 +105,9 @@ async function askOnce(
       worker: response.headers.get(WORKER),
     };
   } catch (error) {
-    if (given !== null && error instanceof Lost) tally.broken.push(given);
+    if (headerStateId !== null && error instanceof RetryableError) {
+      stats.brokenStates.push(headerStateId);
+    }
     throw error;
   }
 }
@@ -112,23 +117,23 @@ interface Usage {
   prompt_tokens_details: { cached_tokens: number };
 }
 
-interface Read {
+interface ParsedReply {
   text: string;
   id: string | null;
   usage: Usage;
 }
 
-async function readWhole(response: Response): Promise<Read> {
-  const text = await response.text().catch(lost);
+async function readWhole(response: Response): Promise<ParsedReply> {
+  const text = await response.text().catch(rethrowRetryable);
   assert.equal(response.status, 200, text);
   const body = JSON.parse(text);
   return { text: body.choices[0].message.content, id: body.state_id, usage: body.usage };
 }
 
-async function readStream(response: Response): Promise<Read> {
-  const all = await response.text().catch(lost);
-  if (!all.endsWith("data: [DONE]\n\n")) throw new Lost("the stream broke");
-  const read: Read = {
+async function readStream(response: Response): Promise<ParsedReply> {
+  const all = await response.text().catch(rethrowRetryable);
+  if (!all.endsWith("data: [DONE]\n\n")) throw new RetryableError("the stream broke");
+  const reply: ParsedReply = {
     text: "",
     id: null,
     usage: { prompt_tokens: 0, prompt_tokens_details: { cached_tokens: 0 } },
@@ -136,14 +141,14 @@ async function readStream(response: Response): Promise<Read> {
   for (const event of all.split("\n\n").slice(0, -2)) {
     if (event.startsWith(":")) continue;
     const chunk = JSON.parse(event.replace(/^data: /, ""));
-    if (chunk.error) throw new Lost(chunk.error.message);
-    read.text += chunk.choices[0]?.delta.content ?? "";
-    read.id = chunk.state_id ?? read.id;
-    if (chunk.usage) read.usage = chunk.usage;
+    if (chunk.error) throw new RetryableError(chunk.error.message);
+    reply.text += chunk.choices[0]?.delta.content ?? "";
+    reply.id = chunk.state_id ?? reply.id;
+    if (chunk.usage) reply.usage = chunk.usage;
   }
-  return read;
+  return reply;
 }
 
-function lost(error: unknown): never {
-  throw new Lost(String(error));
+function rethrowRetryable(error: unknown): never {
+  throw new RetryableError(String(error));
 }

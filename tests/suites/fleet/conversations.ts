@@ -1,61 +1,61 @@
-/** Many conversations at once, each turn of which is known by the turn before. */
+/** Runs many conversations concurrently; each turn resumes the state of the one before. */
 
 import { mapConcurrent } from "../../../src/store/states/map_concurrent.ts";
-import { type Answer, persist, type Tally } from "./client.ts";
+import { chatWithRetries, type Reply, type RetryStats } from "./client.ts";
 import { messages } from "./dialogue.ts";
 
-/** A place in a conversation; turn 0 is the first. */
-export interface Place {
+/** A position in a conversation; turn 0 is the first. */
+export interface TurnPosition {
   conversation: number;
   turn: number;
 }
 
-export interface Turn extends Place {
-  /** What it resumed. */
-  before: Turn | null;
-  answer: Answer;
+export interface Turn extends TurnPosition {
+  /** The turn that it resumed. */
+  previous: Turn | null;
+  reply: Reply;
 }
 
-export interface Conversed {
+export interface ConversationResults {
   turns: Turn[];
-  /** Ids of streams that broke, and where. */
-  broken: (Place & { id: string })[];
-  /** Times that an answer was lost or refused, and asked for again. */
-  again: number;
-  /** Why conversations broke off. */
+  /** State ids of broken streams, with their positions. */
+  brokenStates: (TurnPosition & { id: string })[];
+  /** Number of retries after lost or rejected requests. */
+  retries: number;
+  /** Reasons of conversations that failed. */
   failures: string[];
 }
 
 export interface ConverseOptions {
   conversations: number;
-  /** Of each conversation. */
+  /** Turns of each conversation. */
   turns: number;
-  /** Conversations under way at once. */
+  /** Number of concurrent conversations. */
   clients: number;
   signal: AbortSignal;
   onTurn?: (() => void) | undefined;
 }
 
-/** Every other turn is streamed. */
-export async function converseAll(
+/** Runs all conversations. Every other turn is streamed. */
+export async function runConversations(
   url: string,
   { conversations, turns, clients, signal, onTurn }: ConverseOptions,
-): Promise<Conversed> {
-  const all: Conversed = { turns: [], broken: [], again: 0, failures: [] };
-  const converse = async (conversation: number) => {
-    let before: Turn | null = null;
+): Promise<ConversationResults> {
+  const results: ConversationResults = { turns: [], brokenStates: [], retries: 0, failures: [] };
+  const runConversation = async (conversation: number) => {
+    let previous: Turn | null = null;
     for (const [turn, message] of messages(conversation).slice(0, turns).entries()) {
-      const stateId: string | null = before?.answer.stateId ?? null;
-      const ask = { message, stateId, stream: (conversation + turn) % 2 === 0 };
-      const tally: Tally = { again: 0, broken: [] };
+      const stateId: string | null = previous?.reply.stateId ?? null;
+      const request = { message, stateId, stream: (conversation + turn) % 2 === 0 };
+      const stats: RetryStats = { retries: 0, brokenStates: [] };
       try {
-        const answer = await persist(url, ask, { tally, signal });
-        before = { conversation, turn, before, answer };
-        all.turns.push(before);
+        const reply = await chatWithRetries(url, request, { stats, signal });
+        previous = { conversation, turn, previous, reply };
+        results.turns.push(previous);
         onTurn?.();
       } finally {
-        all.again += tally.again;
-        all.broken.push(...tally.broken.map((id) => ({ conversation, turn, id })));
+        results.retries += stats.retries;
+        results.brokenStates.push(...stats.brokenStates.map((id) => ({ conversation, turn, id })));
       }
     }
   };
@@ -63,10 +63,12 @@ export async function converseAll(
     [...Array(conversations).keys()],
     clients,
     (i) =>
-      converse(i).catch((error) => {
+      runConversation(i).catch((error) => {
         signal.throwIfAborted();
-        all.failures.push(`conversation ${i}: ${error instanceof Error ? error.message : error}`);
+        results.failures.push(
+          `conversation ${i}: ${error instanceof Error ? error.message : error}`,
+        );
       }),
   );
-  return all;
+  return results;
 }

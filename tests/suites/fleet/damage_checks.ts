@@ -1,8 +1,8 @@
-/** What clients are told of states that are harmed in the store, by every worker. */
+/** Checks that every worker reports states that are damaged in the store. */
 
 import assert from "node:assert/strict";
 import { DAMAGES } from "../../store/states/damage.ts";
-import { persist } from "./client.ts";
+import { chatWithRetries } from "./client.ts";
 import { messages } from "./dialogue.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Report } from "./report.ts";
@@ -11,36 +11,36 @@ export async function checkDamages(
   fleet: Fleet,
   { kv, report, signal }: { kv: Deno.Kv; report: Report; signal: AbortSignal },
 ): Promise<void> {
-  const ask = async (stateId: string | null, turn: number) => {
+  const chat = async (stateId: string | null, turn: number) => {
     const request = { message: messages(0)[turn], stateId, stream: false };
-    const tally = { again: 0, broken: [] };
-    return (await persist(fleet.proxy.url, request, { tally, signal })).stateId;
+    const stats = { retries: 0, brokenStates: [] };
+    return (await chatWithRetries(fleet.proxy.url, request, { stats, signal })).stateId;
   };
   const states: { id: string; other: string }[] = [];
   for (const _ of DAMAGES) {
-    const other = await ask(null, 0);
-    states.push({ other, id: await ask(other, 1) });
+    const other = await chat(null, 0);
+    states.push({ other, id: await chat(other, 1) });
   }
-  // Nobody has them in memory then.
+  // Restart the workers, so that none has the states in memory.
   await fleet.restart();
   for (const [i, { name, harm, message }] of DAMAGES.entries()) {
-    await report.try(`${name} is told`, async () => {
+    await report.try(`${name} is reported`, async () => {
       const { id } = states[i];
       await harm(kv, states[i]);
-      let told = "";
+      let text = "";
       for (const { url } of fleet.workers) {
         for (const stream of [false, true]) {
-          told = await refusal(url, { message: messages(0)[2], stateId: id, stream });
-          assert.match(told, message);
+          text = await errorMessage(url, { message: messages(0)[2], stateId: id, stream });
+          assert.match(text, message);
         }
       }
-      return `status 422 state_damaged, "${told}"`;
+      return `status 422 state_damaged, "${text}"`;
     });
   }
 }
 
-/** What a worker says that must not serve. */
-async function refusal(
+/** Returns the error message of a worker, which must not generate a reply. */
+async function errorMessage(
   url: string,
   { message, stateId, stream }: { message: string; stateId: string; stream: boolean },
 ): Promise<string> {
@@ -55,9 +55,9 @@ async function refusal(
   });
   const text = await response.text();
   const error = response.status === 200 ? text.match(/data: (\{"error".*\})/)?.[1] : text;
-  assert.ok(error, `it was served: ${text}`);
+  assert.ok(error, `the worker generated a reply: ${text}`);
   assert.doesNotMatch(text, /"content":"[^"]/);
-  const { code, message: told } = JSON.parse(error).error;
-  assert.equal(code, "state_damaged", told);
-  return told;
+  const details = JSON.parse(error).error;
+  assert.equal(details.code, "state_damaged", details.message);
+  return details.message;
 }

@@ -1,4 +1,4 @@
-/** A `denokv` server: where its program is from, and a process of it that is killed and put up again. */
+/** Finds or builds `denokv`, and runs a server process that tests can kill and restart. */
 
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
@@ -6,23 +6,26 @@ import { mkdir } from "node:fs/promises";
 const CACHE = new URL("../../../data/fleet/denokv", import.meta.url).pathname;
 export const TOKEN = "a-token-of-the-fleet";
 
-/** The program that DENOKV names, the one on PATH, or one that cargo builds once. */
+/** Returns the program in DENOKV, the one on PATH, or one that cargo builds once. */
 export async function findDenokv(signal: AbortSignal): Promise<string> {
   const named = Deno.env.get("DENOKV");
   if (named) {
-    assert.ok(await runs(named), `Cannot run ${named}, which DENOKV names: give another program`);
+    assert.ok(await runs(named), `Cannot run DENOKV=${named}: set it to another program`);
     return named;
   }
   const built = `${CACHE}/bin/denokv`;
   for (const program of ["denokv", built]) if (await runs(program)) return program;
   console.error(
-    "There is no denokv: `cargo install denokv` builds it in data/fleet, once; that takes minutes",
+    "denokv is not installed: building it once in data/fleet by `cargo install denokv`, which takes minutes",
   );
-  assert.ok(await runs("cargo"), "Cannot build denokv: install cargo, or set DENOKV to a program");
+  assert.ok(
+    await runs("cargo"),
+    "Cannot build denokv: cargo is not installed; install it or set DENOKV",
+  );
   await mkdir(CACHE, { recursive: true });
   const args = ["install", "denokv", "--root", CACHE];
   const { success } = await new Deno.Command("cargo", { args, signal, stdout: "inherit" }).output();
-  assert.ok(success, "Cannot build denokv: see what cargo says above, or set DENOKV to a program");
+  assert.ok(success, "Cannot build denokv: see cargo's messages above, or set DENOKV");
   return built;
 }
 
@@ -40,7 +43,7 @@ export interface KvServerOptions {
   /** The SQLite file that it serves. */
   file: string;
   port: number;
-  /** Lets it start no more. */
+  /** Prevents further starts when aborted. */
   signal: AbortSignal;
 }
 
@@ -56,7 +59,7 @@ export class KvServer implements AsyncDisposable {
     return `http://127.0.0.1:${this.#options.port}`;
   }
 
-  /** Starts it, and waits until it answers. */
+  /** Starts the server and waits until it responds. */
   async start(token = TOKEN): Promise<void> {
     const { program, file, port, signal } = this.#options;
     signal.throwIfAborted();
@@ -67,15 +70,15 @@ export class KvServer implements AsyncDisposable {
       stderr: "null",
     }).spawn();
     for (let i = 0; i < 500; i++) {
-      const answer = await fetch(this.url, { method: "POST" }).catch(() => null);
-      await answer?.body?.cancel();
-      if (answer) return;
+      const response = await fetch(this.url, { method: "POST" }).catch(() => null);
+      await response?.body?.cancel();
+      if (response) return;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
-    throw new Error(`${program} does not answer on port ${port}`);
+    throw new Error(`${program} does not respond on port ${port}`);
   }
 
-  /** As `kill -9`. */
+  /** Sends SIGKILL. */
   async kill(): Promise<void> {
     const child = this.#child;
     this.#child = null;
@@ -83,7 +86,7 @@ export class KvServer implements AsyncDisposable {
     await child?.status;
   }
 
-  /** Lets it hang: it takes connections and does nothing. */
+  /** Suspends the server: it accepts connections and does not respond. */
   pause(): void {
     this.#child?.kill("SIGSTOP");
   }
@@ -97,7 +100,7 @@ export class KvServer implements AsyncDisposable {
   }
 }
 
-/** A port that is free now. */
+/** Returns a port that is currently free. */
 export function freePort(): number {
   using listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
   return (listener.addr as Deno.NetAddr).port;

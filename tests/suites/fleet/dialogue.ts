@@ -1,4 +1,4 @@
-/** What the clients of the fleet say: conversations that all differ, and ask for what was said. */
+/** The user messages of the fleet's clients. Conversations differ, and ask for earlier facts. */
 
 const NAMES = ["Zorvin", "Ada", "Bilmo", "Wanda", "Krista", "Leon", "Ottoka", "Mirela", "Juna"];
 const COLOURS = ["sirin", "chestnut", "green", "teal", "ivory", "purple", "amber"];
@@ -7,7 +7,7 @@ const ANIMALS = ["dragon", "tortoise", "cat", "horse", "parrot"];
 /** Turns of a conversation. */
 export const TURNS = 6;
 
-/** What is said in conversation `i`, and one message more, to see whether its end resumes. */
+/** Returns the user messages of conversation `i`, plus one that checks whether its end resumes. */
 export function messages(i: number): string[] {
   const pick = (from: readonly string[]) => from[i % from.length];
   return [

@@ -1,4 +1,4 @@
-/** A fleet: workers behind a proxy, on one store, and what befalls them. */
+/** A fleet of workers behind a proxy, on one store, with injected faults. */
 
 import { setTimeout as pause } from "node:timers/promises";
 import { type KvServer } from "./denokv.ts";
@@ -6,10 +6,10 @@ import { Proxy } from "./proxy.ts";
 import { FleetWorker, type WorkerOptions } from "./workers.ts";
 
 const WORKERS = 3;
-/** Times that the store is killed. */
+/** Number of times that the store is killed. */
 export const STORE_KILLS = 2;
-/** Milliseconds that it stays away then. */
-const STORE_AWAY_MS = 1000;
+/** Milliseconds until the store restarts. */
+const STORE_DOWNTIME_MS = 1000;
 
 export interface Kills {
   workers: number;
@@ -20,7 +20,7 @@ export class Fleet implements AsyncDisposable {
   readonly workers: readonly FleetWorker[];
   readonly proxy: Proxy;
   readonly #store: KvServer;
-  /** Of workers that start again. */
+  /** Restarts in progress. */
   readonly #starting = new Set<Promise<void>>();
 
   constructor(store: KvServer, options: Omit<WorkerOptions, "kv">) {
@@ -37,17 +37,17 @@ export class Fleet implements AsyncDisposable {
   }
 
   /**
-   * Kills a worker every so many milliseconds, and the store when its parts of the work are done;
-   * all start again on their ports. Ends when `progress`, from 0 on, has come to 1.
+   * Kills a worker every `every` milliseconds, and the store at fixed fractions of the progress.
+   * All restart on their ports. Ends when `progress` reaches 1.
    */
-  async disturb(progress: () => number, every: number): Promise<Kills> {
+  async injectFaults(progress: () => number, every: number): Promise<Kills> {
     const kills = { workers: 0, stores: 0 };
     let last = performance.now();
     while (progress() < 1) {
       await pause(50);
       if (kills.stores < STORE_KILLS && progress() > (kills.stores + 1) / (STORE_KILLS + 1)) {
         await this.#store.kill();
-        await pause(STORE_AWAY_MS);
+        await pause(STORE_DOWNTIME_MS);
         await this.#store.start();
         kills.stores++;
       }
@@ -65,7 +65,7 @@ export class Fleet implements AsyncDisposable {
     return kills;
   }
 
-  /** Starts all workers again: none has anything in memory then. */
+  /** Restarts all workers, which clears their memory. */
   async restart(): Promise<void> {
     await Promise.all(this.workers.map(async (worker) => {
       await worker.kill();

@@ -1,15 +1,18 @@
-/** Whether a fleet whose workers and store are killed is, to its clients, one uninterrupted worker. */
+/**
+ * Checks that clients cannot distinguish a fleet whose workers and store are killed from one
+ * uninterrupted worker.
+ */
 
 import { findModel, openModelTokenizer } from "../../../src/model_files/find_model.ts";
 import { renderMessage, REPLY_START } from "../../../src/prompt/chat_template.ts";
 import { mapConcurrent } from "../../../src/store/states/map_concurrent.ts";
-import { persist, persistGet, type StateBody } from "./client.ts";
-import { converseAll, type Place, type Turn } from "./conversations.ts";
+import { chatWithRetries, getWithRetries, type StateBody } from "./client.ts";
+import { runConversations, type Turn, type TurnPosition } from "./conversations.ts";
 import { messages, TURNS } from "./dialogue.ts";
 import { type Fleet, STORE_KILLS } from "./fleet.ts";
 import type { Report } from "./report.ts";
 
-/** Workers that are to be killed in a run, at least. */
+/** Minimum number of worker kills in a run. */
 const WORKER_KILLS = 3;
 
 export interface RunOptions {
@@ -18,120 +21,135 @@ export interface RunOptions {
   signal: AbortSignal;
 }
 
-/** Texts of each conversation's turns, and of one more. */
-export type Wanted = readonly (readonly string[])[];
+/** Expected texts of each conversation's turns, and of one more turn. */
+export type ExpectedTexts = readonly (readonly string[])[];
 
-/** An id that a client was given: at a turn's end, or when a stream began that then broke. */
-type Given = Place & { id: string };
+/** A state id that a client received: at a turn's end, or at the start of a stream that broke. */
+type IssuedId = TurnPosition & { id: string };
 
-/** What one worker says that nobody disturbs. */
-export async function uninterrupted(url: string, options: RunOptions): Promise<Wanted> {
-  const wanted: string[][] = Array.from({ length: options.conversations }, () => []);
-  const { turns, failures, again } = await converseAll(url, { ...options, turns: TURNS + 1 });
-  if (failures.length > 0 || again > 0) {
-    throw new Error(`The uninterrupted worker failed: ${failures[0] ?? `${again} times`}`);
+/** Runs the conversations on one uninterrupted worker. */
+export async function runUninterrupted(url: string, options: RunOptions): Promise<ExpectedTexts> {
+  const expected: string[][] = Array.from({ length: options.conversations }, () => []);
+  const { turns, failures, retries } = await runConversations(url, {
+    ...options,
+    turns: TURNS + 1,
+  });
+  if (failures.length > 0 || retries > 0) {
+    throw new Error(`The uninterrupted worker failed: ${failures[0] ?? `${retries} times`}`);
   }
-  for (const { conversation, turn, answer } of turns) wanted[conversation][turn] = answer.text;
-  return wanted;
+  for (const { conversation, turn, reply } of turns) expected[conversation][turn] = reply.text;
+  return expected;
 }
 
-/** Lets conversations go on while workers and store are killed, then looks for every id. */
+/** Runs the conversations while workers and store are killed, then checks every state id. */
 export async function checkFleet(
   fleet: Fleet,
-  { wanted, report, every, ...options }: RunOptions & {
-    wanted: Wanted;
+  { expected, report, every, ...options }: RunOptions & {
+    expected: ExpectedTexts;
     report: Report;
-    /** Milliseconds between two kills of a worker. */
+    /** Milliseconds between worker kills. */
     every: number;
   },
 ): Promise<void> {
   const all = options.conversations * TURNS;
-  let answered = 0;
-  let over = false;
+  let completed = 0;
+  let finished = false;
   const began = performance.now();
-  const [kills, { turns, broken, again, failures }] = await Promise.all([
-    fleet.disturb(() => over ? 1 : answered / (all + 1), every),
-    converseAll(fleet.proxy.url, { ...options, turns: TURNS, onTurn: () => answered++ })
-      .finally(() => over = true),
+  const [kills, { turns, brokenStates, retries, failures }] = await Promise.all([
+    fleet.injectFaults(() => finished ? 1 : completed / (all + 1), every),
+    runConversations(fleet.proxy.url, { ...options, turns: TURNS, onTurn: () => completed++ })
+      .finally(() => finished = true),
   ]);
   const seconds = Math.round((performance.now() - began) / 1000);
   report.add(
-    "workers and the store are killed meanwhile",
-    `${kills.workers} and ${kills.stores} times in ${seconds} s; ${broken.length} streams broke, ` +
-      `${again} answers were asked for again`,
+    "worker and store kills during the run",
+    `${kills.workers} and ${kills.stores} times in ${seconds} s; ${brokenStates.length} streams broke, ` +
+      `${retries} requests were retried`,
     kills.workers >= WORKER_KILLS && kills.stores === STORE_KILLS,
   );
-  report.add("conversations that broke off", failures[0] ?? "0", failures.length === 0);
-  const isRight = ({ conversation, turn, answer }: Turn) =>
-    answer.text === wanted[conversation][turn];
-  report.count("turns as one uninterrupted worker's", turns.filter(isRight).length, all);
-  const later = turns.flatMap((turn) => turn.before ? { turn, before: turn.before } : []);
-  const moved = later.filter(({ turn, before }) => turn.answer.worker !== before.answer.worker);
-  report.count("turns on another worker than the one before", moved.length, all - all / TURNS);
+  report.add("failed conversations", failures[0] ?? "0", failures.length === 0);
+  const isCorrect = ({ conversation, turn, reply }: Turn) =>
+    reply.text === expected[conversation][turn];
+  report.count("turns equal to an uninterrupted worker's", turns.filter(isCorrect).length, all);
+  const later = turns.flatMap((turn) => turn.previous ? { turn, previous: turn.previous } : []);
+  const onOtherWorker = later.filter(({ turn, previous }) =>
+    turn.reply.worker !== previous.reply.worker
+  );
+  report.count(
+    "turns on a different worker than the previous turn",
+    onOtherWorker.length,
+    all - all / TURNS,
+  );
 
-  const given = [...turns.map((turn) => ({ ...turn, id: turn.answer.stateId })), ...broken];
-  const states = await checkIds(fleet.proxy.url, given, { ...options, wanted, report });
+  const issued = [...turns.map((turn) => ({ ...turn, id: turn.reply.stateId })), ...brokenStates];
+  const states = await checkIds(fleet.proxy.url, issued, { ...options, expected, report });
   await checkTokens(turns, states, report);
 }
 
-/** That every id resolves, and goes on as it should. */
+/** Checks that every id resolves and resumes correctly. */
 async function checkIds(
   url: string,
-  given: readonly Given[],
-  { clients, signal, wanted, report }: RunOptions & { wanted: Wanted; report: Report },
+  issued: readonly IssuedId[],
+  { clients, signal, expected, report }: RunOptions & {
+    expected: ExpectedTexts;
+    report: Report;
+  },
 ): Promise<Map<string, StateBody>> {
   const states = new Map<string, StateBody>();
-  let right = 0;
+  let correct = 0;
   let open = 0;
-  await mapConcurrent(given, clients, async ({ id, conversation, turn }) => {
-    const { status, body } = await persistGet(`${url}/v1/states/${id}`, { signal });
+  await mapConcurrent(issued, clients, async ({ id, conversation, turn }) => {
+    const { status, body } = await getWithRetries(`${url}/v1/states/${id}`, { signal });
     if (status !== 200) return;
     states.set(id, body);
     if (body.open) open++;
-    const before = body.transcript.at(-1)!.content;
+    const previous = body.transcript.at(-1)!.content;
     const message = body.open ? null : messages(conversation)[turn + 1];
-    const ask = { message, stateId: id, stream: false };
-    const answer = await persist(url, ask, { tally: { again: 0, broken: [] }, signal })
+    const request = { message, stateId: id, stream: false };
+    const reply = await chatWithRetries(url, request, {
+      stats: { retries: 0, brokenStates: [] },
+      signal,
+    })
       .catch((error) => (signal.throwIfAborted(), { text: `${error}` }));
-    const texts = wanted[conversation];
-    const isRight = body.open
-      ? before + answer.text === texts[turn]
-      : before === texts[turn] && answer.text === texts[turn + 1];
-    if (isRight) right++;
+    const texts = expected[conversation];
+    const isCorrect = body.open
+      ? previous + reply.text === texts[turn]
+      : previous === texts[turn] && reply.text === texts[turn + 1];
+    if (isCorrect) correct++;
   });
-  report.count("ids that a client was given and that resolve", states.size, given.length);
+  report.count("state ids that resolve", states.size, issued.length);
   report.add(
-    "ids that go on with the right text",
-    `${right} of ${given.length}, ${open} of them in the middle of a reply`,
-    right === given.length,
+    "state ids that resume with the right text",
+    `${correct} of ${issued.length}, ${open} of them open`,
+    correct === issued.length,
   );
   return states;
 }
 
-/** That a turn reads what its state has pending, and what is new. */
+/** Checks that a turn processes only the pending tokens of its state and the new text. */
 async function checkTokens(
   turns: readonly Turn[],
   states: ReadonlyMap<string, StateBody>,
   report: Report,
 ): Promise<void> {
   const tokenizer = await openModelTokenizer(await findModel({}));
-  let right = 0;
-  let read = 0;
+  let correct = 0;
+  let processed = 0;
   let cached = 0;
-  for (const { conversation, turn, before, answer } of turns) {
-    const state = before && states.get(before.answer.stateId);
+  for (const { conversation, turn, previous, reply } of turns) {
+    const state = previous && states.get(previous.reply.stateId);
     const content = messages(conversation)[turn];
-    const fresh = tokenizer.encode(renderMessage({ role: "user", content })).length +
+    const newTokens = tokenizer.encode(renderMessage({ role: "user", content })).length +
       tokenizer.encode(REPLY_START).length + (state?.pending_tokens ?? 0);
-    const isRight = answer.cachedTokens === (state?.tokens ?? 0) &&
-      answer.promptTokens - answer.cachedTokens === fresh;
-    if (isRight) right++;
-    read += answer.promptTokens - answer.cachedTokens;
-    cached += answer.cachedTokens;
+    const isCorrect = reply.cachedTokens === (state?.tokens ?? 0) &&
+      reply.promptTokens - reply.cachedTokens === newTokens;
+    if (isCorrect) correct++;
+    processed += reply.promptTokens - reply.cachedTokens;
+    cached += reply.cachedTokens;
   }
   report.add(
-    "turns that read only the new text",
-    `${right} of ${turns.length}; ${read} tokens read, ${cached} more kept in states`,
-    right === turns.length,
+    "turns that process only new tokens",
+    `${correct} of ${turns.length}; ${processed} tokens processed, ${cached} cached in states`,
+    correct === turns.length,
   );
 }

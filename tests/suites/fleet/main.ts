@@ -1,12 +1,12 @@
 /**
- * `deno task test:fleet`: three workers on one `denokv` server, behind a proxy, while workers and
- * server are killed; and the store's backend over such a server.
+ * `deno task test:fleet`: three workers on one `denokv` server behind a proxy, while workers and
+ * server are killed; and the store backend against such a server.
  *
- * Flags: `--conversations N` (60; 500 for the full figure) of 6 turns, `--clients N` (12 at once),
- * `--kill-seconds S` (4, between two kills of a worker), `--seconds S` (900 for everything),
- * `--device auto|webgpu|cpu`, `--codec f32|f16|q8` (as workers choose), `--json`. The program is that
- * of the environment variable DENOKV, the one on PATH, or one that cargo builds once below
- * `data/fleet`. Prints a line for each check, and ends with status 0 if all hold.
+ * Flags: `--conversations N` (60; 500 for the full result) of 6 turns, `--clients N` (12),
+ * `--kill-seconds S` (4, between worker kills), `--seconds S` (900, a limit for everything),
+ * `--device auto|webgpu|cpu`, `--codec f32|f16|q8` (default: the worker's), `--json`. Uses the
+ * `denokv` program of the environment variable DENOKV, the one on PATH, or one that cargo builds
+ * once in `data/fleet`. Prints a line for each check, and exits with status 0 if all pass.
  */
 
 import { parseArgs } from "node:util";
@@ -14,10 +14,10 @@ import { onStopSignals } from "../../../src/server/signals.ts";
 import { checkDamages } from "./damage_checks.ts";
 import { findDenokv, freePort, KvServer, TOKEN } from "./denokv.ts";
 import { Fleet } from "./fleet.ts";
-import { checkFleet, uninterrupted } from "./fleet_checks.ts";
+import { checkFleet, runUninterrupted } from "./fleet_checks.ts";
 import { checkNames } from "./name_checks.ts";
 import { Report } from "./report.ts";
-import { checkConformance, checkTroubles } from "./store_checks.ts";
+import { checkConformance, checkOutages } from "./store_checks.ts";
 import { FleetWorker } from "./workers.ts";
 import { choiceFlag, numberFlag } from "../../../src/settings/flags.ts";
 
@@ -42,14 +42,14 @@ const device = choiceFlag(flags, "device", {
 });
 
 const { codec } = flags;
-const say = (line: string) => flags.json ? console.error(line) : console.log(line);
-const ending = new AbortController();
-const { signal } = ending;
-const report = new Report(say, signal);
+const print = (line: string) => flags.json ? console.error(line) : console.log(line);
+const abort = new AbortController();
+const { signal } = abort;
+const report = new Report(print, signal);
 const stopped = Promise.withResolvers<never>();
-onStopSignals(() => stopped.reject(new Error("it was interrupted")));
+onStopSignals(() => stopped.reject(new Error("Interrupted")));
 const timer = setTimeout(
-  () => stopped.reject(new Error(`it took more than ${limit} s`)),
+  () => stopped.reject(new Error(`Time limit of ${limit} s exceeded`)),
   limit * 1000,
 );
 
@@ -57,7 +57,7 @@ const cleanup = new AsyncDisposableStack();
 let unhandled = 0;
 addEventListener("unhandledrejection", (event) => {
   event.preventDefault();
-  // What is under way when it ends early.
+  // Rejections of interrupted work are expected.
   if (!signal.aborted) console.error(`unhandled (${++unhandled}):`, event.reason);
 });
 let status = 1;
@@ -66,11 +66,11 @@ try {
   await Promise.race([running, stopped.promise]);
   status = report.holds ? 0 : 1;
 } catch (error) {
-  say(`FAILS  ${error instanceof Error ? error.message : error}`);
+  print(`FAIL  ${error instanceof Error ? error.message : error}`);
 }
 clearTimeout(timer);
-ending.abort();
-// What was interrupted gives up now, and starts nothing more.
+abort.abort();
+// Interrupted work ends now and starts nothing new.
 await Promise.allSettled([running]);
 await cleanup.disposeAsync();
 if (flags.json) console.log(JSON.stringify({ conversations, device, checks: report.checks }));
@@ -82,39 +82,39 @@ async function run(): Promise<void> {
   cleanup.defer(() => Deno.remove(folder, { recursive: true }));
   Deno.env.set("DENO_KV_ACCESS_TOKEN", TOKEN);
   const began = performance.now();
-  const served = (name: string) => {
+  const kvServer = (name: string) => {
     const file = `${folder}/${name}.sqlite3`;
     return cleanup.use(new KvServer({ program, file, port: freePort(), signal }));
   };
 
-  say("The store alone");
-  const server = served("troubles");
+  print("Store backend");
+  const server = kvServer("troubles");
   await server.start();
   await checkConformance(server, report);
-  await checkTroubles(server, report);
+  await checkOutages(server, report);
   await server.kill();
 
-  say(`${conversations} conversations with one worker`);
+  print(`${conversations} conversations on one worker`);
   const options = { conversations, clients, signal };
-  const alone = new FleetWorker({ kv: `${folder}/alone.sqlite3`, device, codec, signal });
-  cleanup.defer(() => alone.kill());
-  await alone.start();
-  const wanted = await uninterrupted(alone.url, options);
-  await alone.kill();
+  const singleWorker = new FleetWorker({ kv: `${folder}/alone.sqlite3`, device, codec, signal });
+  cleanup.defer(() => singleWorker.kill());
+  await singleWorker.start();
+  const expected = await runUninterrupted(singleWorker.url, options);
+  await singleWorker.kill();
 
-  say("The same with a fleet");
-  const store = served("fleet");
+  print("The same conversations on a fleet");
+  const store = kvServer("fleet");
   await store.start();
   const fleet = cleanup.use(new Fleet(store, { device, codec, signal }));
   await fleet.start();
-  await checkFleet(fleet, { ...options, wanted, report, every });
+  await checkFleet(fleet, { ...options, expected, report, every });
   await checkNames(fleet, { store, report, signal });
   const kv = await Deno.openKv(store.url);
   await checkDamages(fleet, { kv, report, signal });
   kv.close();
-  const dead = fleet.workers.filter(({ deaths }) => deaths > 0);
-  report.add("workers that ended by themselves", `${dead.length}`, dead.length === 0);
-  for (const { lastWords } of dead) say(lastWords);
-  report.add("rejections that nobody handled here", `${unhandled}`, unhandled === 0);
-  say(`It took ${Math.round((performance.now() - began) / 1000)} s`);
+  const exited = fleet.workers.filter(({ unexpectedExits: deaths }) => deaths > 0);
+  report.add("workers that exited unexpectedly", `${exited.length}`, exited.length === 0);
+  for (const { exitLog: lastWords } of exited) print(lastWords);
+  report.add("unhandled rejections of this process", `${unhandled}`, unhandled === 0);
+  print(`Finished in ${Math.round((performance.now() - began) / 1000)} s`);
 }

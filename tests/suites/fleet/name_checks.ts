@@ -1,31 +1,31 @@
-/** Conversations by name, histories that are sent whole, and replies that cannot be stored. */
+/** Checks named conversations, full histories, and replies that cannot be stored. */
 
 import assert from "node:assert/strict";
-import { persistGet } from "./client.ts";
+import { getWithRetries } from "./client.ts";
 import type { KvServer } from "./denokv.ts";
 import { messages } from "./dialogue.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Report } from "./report.ts";
 
-/** Rounds of two writers at one conversation. */
+/** Rounds of two concurrent writers on one conversation. */
 const ROUNDS = 200;
 
 export async function checkNames(
   fleet: Fleet,
   { store, report, signal }: { store: KvServer; report: Report; signal: AbortSignal },
 ): Promise<void> {
-  await report.try("a history sent whole is not read again, whoever is asked", () => {
-    return sendWhole(fleet);
+  await report.try("a full history is not reprocessed, on any worker", () => {
+    return sendFullHistory(fleet);
   });
-  await report.try("of two writers at one conversation one wins, and no reply is lost", () => {
-    return writeTwice(fleet, signal);
+  await report.try("one of two concurrent writers wins, and no reply is lost", () => {
+    return writeConcurrently(fleet, signal);
   });
-  await report.try("a reply comes though the store goes away, and the next one is stored", () => {
-    return loseStore(fleet, store);
+  await report.try("a reply completes without the store, and a later one is stored again", () => {
+    return killStoreDuringReply(fleet, store);
   });
 }
 
-async function sendWhole(fleet: Fleet): Promise<string> {
+async function sendFullHistory(fleet: Fleet): Promise<string> {
   let read = 0;
   let cached = 0;
   for (let i = 0; i < 5; i++) {
@@ -35,54 +35,60 @@ async function sendWhole(fleet: Fleet): Promise<string> {
       const { status, body } = await chat(urlOf(fleet, turn), { messages: history });
       assert.equal(status, 200, JSON.stringify(body));
       const { prompt_tokens, prompt_tokens_details } = body.usage;
-      const known = prompt_tokens_details.cached_tokens;
-      assert.ok(turn === 0 ? known === 0 : known > 0, `turn ${turn}: ${known} tokens were known`);
-      // The reply before ends with tokens that are still to be read, and the new message comes.
-      assert.ok(prompt_tokens - known < 40, `${prompt_tokens - known} tokens were read`);
-      read += prompt_tokens - known;
-      cached += known;
+      const cachedTokens = prompt_tokens_details.cached_tokens;
+      assert.ok(
+        turn === 0 ? cachedTokens === 0 : cachedTokens > 0,
+        `turn ${turn}: ${cachedTokens} tokens were cached`,
+      );
+      // New are the pending tokens of the previous reply, and the new message.
+      assert.ok(
+        prompt_tokens - cachedTokens < 40,
+        `${prompt_tokens - cachedTokens} tokens were processed`,
+      );
+      read += prompt_tokens - cachedTokens;
+      cached += cachedTokens;
       history.push({ role: "assistant", content: body.choices[0].message.content });
     }
   }
-  return `${read} tokens read, ${cached} known`;
+  return `${read} tokens processed, ${cached} cached`;
 }
 
-async function writeTwice(fleet: Fleet, signal: AbortSignal): Promise<string> {
+async function writeConcurrently(fleet: Fleet, signal: AbortSignal): Promise<string> {
   const created = await fetch(`${urlOf(fleet, 0)}/v1/conversations`, {
     method: "POST",
     body: "{}",
   });
   const { id: conversation } = await created.json();
   for (let round = 0; round < ROUNDS; round++) {
-    const asked = await Promise.all([0, 1].map((i) =>
+    const responses = await Promise.all([0, 1].map((i) =>
       chat(urlOf(fleet, round + i), {
         messages: [{ role: "user", content: `${round} ${i}?` }],
         max_tokens: 6,
         conversation,
       })
     ));
-    asked.sort((a, b) => a.status - b.status);
-    const [won, lost] = asked;
+    responses.sort((a, b) => a.status - b.status);
+    const [won, lost] = responses;
     assert.deepEqual([won.status, lost.status], [200, 409], `round ${round}`);
     assert.equal(lost.body.error.code, "conversation_conflict");
     const url = `${urlOf(fleet, round + 2)}/v1`;
-    const { body } = await persistGet<{ state_id: string }>(
+    const { body } = await getWithRetries<{ state_id: string }>(
       `${url}/conversations/${conversation}`,
       { signal },
     );
     assert.equal(body.state_id, won.body.state_id, `round ${round}`);
-    const kept = await persistGet(`${url}/states/${lost.stateId}`, { signal });
-    assert.equal(kept.status, 200, `round ${round}`);
+    const stored = await getWithRetries(`${url}/states/${lost.stateId}`, { signal });
+    assert.equal(stored.status, 200, `round ${round}`);
   }
   return `${ROUNDS} rounds`;
 }
 
-async function loseStore(fleet: Fleet, store: KvServer): Promise<string> {
+async function killStoreDuringReply(fleet: Fleet, store: KvServer): Promise<string> {
   const url = urlOf(fleet, 0);
-  const ask = { messages: [{ role: "user", content: messages(3)[3] }], max_tokens: 60 };
+  const request = { messages: [{ role: "user", content: messages(3)[3] }], max_tokens: 60 };
   const response = await fetch(`${url}/v1/chat/completions`, {
     method: "POST",
-    body: JSON.stringify({ ...ask, stream: true }),
+    body: JSON.stringify({ ...request, stream: true }),
   });
   let text = "";
   let killed = false;
@@ -96,14 +102,14 @@ async function loseStore(fleet: Fleet, store: KvServer): Promise<string> {
   assert.equal(last.state_id, null, text.slice(-500));
   assert.match(last.warning, /not stored/);
   assert.ok(text.endsWith("data: [DONE]\n\n"));
-  const plain = await chat(url, ask);
-  assert.deepEqual([plain.status, plain.body.state_id], [200, null]);
+  const unstored = await chat(url, request);
+  assert.deepEqual([unstored.status, unstored.body.state_id], [200, null]);
   await store.start();
   for (let tries = 1;; tries++) {
-    const { status, body } = await chat(url, ask);
+    const { status, body } = await chat(url, request);
     assert.equal(status, 200);
-    if (body.state_id !== null) return `stored again by the same worker, at try ${tries}`;
-    assert.ok(tries < 50, "it does not store again");
+    if (body.state_id !== null) return `stored again by the same worker, on attempt ${tries}`;
+    assert.ok(tries < 50, "the worker does not store again");
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
 }

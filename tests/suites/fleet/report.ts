@@ -1,4 +1,4 @@
-/** What is checked, with its figure: a line each as it becomes known. */
+/** Collects the results of checks and prints a line for each. */
 
 export interface Check {
   what: string;
@@ -11,7 +11,7 @@ export class Report {
   readonly #print: (line: string) => void;
   readonly #signal: AbortSignal;
 
-  /** @param signal When it is aborted, what is tried throws. */
+  /** @param signal Makes {@linkcode Report.try} throw when it is aborted. */
   constructor(print: (line: string) => void, signal: AbortSignal) {
     this.#print = print;
     this.#signal = signal;
@@ -23,10 +23,10 @@ export class Report {
 
   add(what: string, figure: string, holds: boolean): void {
     this.checks.push({ what, figure, holds });
-    this.#print(`${holds ? "holds" : "FAILS"}  ${what}: ${figure}`);
+    this.#print(`${holds ? "pass" : "FAIL"}  ${what}: ${figure}`);
   }
 
-  /** For what is so or throws. */
+  /** Adds a check that returns its figure or throws. */
   async try(what: string, check: () => Promise<string>): Promise<void> {
     this.#signal.throwIfAborted();
     try {
@@ -37,8 +37,8 @@ export class Report {
     }
   }
 
-  /** For many of a kind, all of which are to be right. */
-  count(what: string, right: number, all: number): void {
-    this.add(what, `${right} of ${all}`, right === all && all > 0);
+  /** Adds a check of many items, all of which must be correct. */
+  count(what: string, correct: number, all: number): void {
+    this.add(what, `${correct} of ${all}`, correct === all && all > 0);
   }
 }

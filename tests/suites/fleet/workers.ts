@@ -1,4 +1,4 @@
-/** Workers of a fleet: processes on ports of their own, killed and started again. */
+/** Workers of a fleet: processes with a fixed port that can be killed and restarted. */
 
 import { startWorkerProcess, type WorkerProcess } from "../e2e/worker_process.ts";
 import { freePort, TOKEN } from "./denokv.ts";
@@ -6,18 +6,18 @@ import { freePort, TOKEN } from "./denokv.ts";
 export interface WorkerOptions {
   kv: string;
   device: "auto" | "webgpu" | "cpu";
-  /** How states are stored; the worker's own choice unless given. */
+  /** The state codec; the worker's default if undefined. */
   codec?: string | undefined;
-  /** Kills it for good. */
+  /** Ends the worker permanently. */
   signal: AbortSignal;
 }
 
 export class FleetWorker {
   readonly port: number = freePort();
-  /** Times that it ended and nobody had killed it. */
-  deaths = 0;
-  /** How it ended by itself, and what it had to say. */
-  lastWords = "";
+  /** Number of unexpected exits. */
+  unexpectedExits = 0;
+  /** The end of its log at the last unexpected exit. */
+  exitLog = "";
   readonly #options: WorkerOptions;
   #process: WorkerProcess | null = null;
 
@@ -33,7 +33,7 @@ export class FleetWorker {
     return this.#process !== null;
   }
 
-  /** Resolves when it is ready. */
+  /** Starts it; resolves when it is ready. */
   async start(): Promise<void> {
     const { kv, device, codec, signal } = this.#options;
     signal.throwIfAborted();
@@ -48,12 +48,12 @@ export class FleetWorker {
     process.ended.then(() => {
       if (this.#process !== process) return;
       this.#process = null;
-      this.deaths++;
-      this.lastWords = process.log().slice(-2000);
+      this.unexpectedExits++;
+      this.exitLog = process.log().slice(-2000);
     });
   }
 
-  /** As `kill -9`. */
+  /** Sends SIGKILL. */
   async kill(): Promise<void> {
     const process = this.#process;
     this.#process = null;

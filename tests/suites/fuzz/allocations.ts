@@ -1,6 +1,6 @@
 /**
- * Counts the bytes of typed arrays and buffers that are asked for, whether they are to be had or not:
- * unlike the memory that a process takes, that is the same each time.
+ * Counts the bytes of all array buffers and typed arrays that code tries to allocate. Unlike
+ * process memory, this count is reproducible.
  */
 
 const KINDS = [
@@ -12,14 +12,14 @@ const KINDS = [
 
 let bytes = 0;
 
-/** Bytes asked for since the last call. */
-export function takeAllocated(): number {
+/** Returns the bytes requested since the last call. */
+export function takeAllocatedBytes(): number {
   const since = bytes;
   bytes = 0;
   return since;
 }
 
-/** Has everything that this thread makes from now on counted. */
+/** Counts all allocations of this thread from now on. */
 export function countAllocations(): void {
   for (const name of KINDS) {
     const original = globalThis[name];
@@ -34,7 +34,7 @@ export function countAllocations(): void {
   }
 }
 
-/** Elements that are made: none by a view. */
+/** Returns the number of elements that are allocated; a view allocates none. */
 function lengthOf(from: unknown): number {
   if (typeof from === "number") return from > 0 ? from : 0;
   if (from instanceof ArrayBuffer || typeof from !== "object" || from === null) return 0;

@@ -1,34 +1,34 @@
 /**
- * The thread that fuzzed parsers run in. Which case is under way stands in shared memory, where it
- * can be read while this thread hangs.
+ * The thread that runs fuzzed parsers. The current case is in shared memory, where the main thread
+ * can read it even while this thread hangs.
  */
 
 import { countAllocations } from "./allocations.ts";
 import { caseBytes, outcomeOf } from "./cases.ts";
 import { targetNamed } from "./targets.ts";
 
-/** What the thread is to do: cases `from` to `to`, `to` not among them, or the bytes given. */
-export interface Order {
+/** A job for the thread: cases `from` up to but excluding `to`, or the given bytes. */
+export interface FuzzJob {
   target: string;
   seed: number;
   from: number;
   to: number;
-  /** In place of made ones. */
+  /** Input to use instead of generated cases. */
   bytes?: Uint8Array<ArrayBuffer> | undefined;
-  /** Of the case that is under way. */
+  /** Number of the current case, and the count of started ones. */
   at: Int32Array<SharedArrayBuffer>;
 }
 
-/** What it tells. */
-export interface Told {
-  taken: number;
-  refused: number;
-  /** In milliseconds, of one case, and which it was. */
+/** The thread's result. */
+export interface BatchResult {
+  accepted: number;
+  rejected: number;
+  /** The slowest case and its milliseconds. */
   slowest: { ms: number; index: number };
   findings: { index: number; fault: string }[];
 }
 
-/** Cases after which rejections that nobody has handled are looked for. */
+/** Number of cases between checks for unhandled rejections. */
 const BATCH = 20;
 
 const rejections: string[] = [];
@@ -43,13 +43,18 @@ countAllocations();
 
 const scope = self as unknown as Pick<Worker, "onmessage" | "postMessage">;
 
-scope.onmessage = async ({ data }: MessageEvent<Order>) => {
+scope.onmessage = async ({ data }: MessageEvent<FuzzJob>) => {
   scope.postMessage(await run(data));
 };
 
-async function run({ target: name, seed, from, to, bytes, at }: Order): Promise<Told> {
+async function run({ target: name, seed, from, to, bytes, at }: FuzzJob): Promise<BatchResult> {
   const target = await targetNamed(name);
-  const told: Told = { taken: 0, refused: 0, slowest: { ms: 0, index: from }, findings: [] };
+  const result: BatchResult = {
+    accepted: 0,
+    rejected: 0,
+    slowest: { ms: 0, index: from },
+    findings: [],
+  };
   for (let index = from; index < to; index++) {
     const input = bytes ?? caseBytes(target, seed, index);
     Atomics.store(at, 0, index);
@@ -57,15 +62,18 @@ async function run({ target: name, seed, from, to, bytes, at }: Order): Promise<
     const start = performance.now();
     const outcome = await outcomeOf(target, input);
     const ms = performance.now() - start;
-    if (ms > told.slowest.ms) told.slowest = { ms, index };
-    if (typeof outcome === "object") told.findings.push({ index, ...outcome });
-    else told[outcome]++;
+    if (ms > result.slowest.ms) result.slowest = { ms, index };
+    if (typeof outcome === "object") result.findings.push({ index, ...outcome });
+    else result[outcome]++;
     if ((index - from) % BATCH === BATCH - 1 || index === to - 1) {
       await new Promise((resolve) => setTimeout(resolve));
       for (const reason of rejections.splice(0)) {
-        told.findings.push({ index, fault: `unhandled, here or up to ${BATCH} before: ${reason}` });
+        result.findings.push({
+          index,
+          fault: `unhandled rejection, in this case or up to ${BATCH} before: ${reason}`,
+        });
       }
     }
   }
-  return told;
+  return result;
 }

@@ -1,6 +1,6 @@
 /**
- * `deno task fuzz`: reads damaged files by every parser, many times over, and tells what went wrong.
- * What a finding was found by is kept below `data/fuzz`.
+ * `deno task fuzz`: runs every parser on damaged files and reports failures. Inputs that caused a
+ * finding are saved in `data/fuzz`.
  */
 
 import { parseArgs } from "node:util";
@@ -47,7 +47,7 @@ async function main(args: string[]): Promise<boolean> {
     const [name] = names;
     await targetNamed(name);
     const result = await fuzzBytes({ target: name, limitMs }, await Deno.readFile(values.file));
-    console.log(result.findings[0]?.fault ?? (result.taken ? "It is taken" : "It is refused"));
+    console.log(result.findings[0]?.fault ?? (result.accepted ? "accepted" : "rejected"));
     return result.findings.length === 0;
   }
   let found = 0;
@@ -76,15 +76,17 @@ async function runTarget({ name, seed, limitMs }: Run, cases: number): Promise<F
     onProgress: (done) => progress(`${name}: ${done} of ${cases}`),
   });
   progress("");
-  const { taken, refused, slowestMs, findings } = result;
+  const { accepted, rejected, slowestMs, findings } = result;
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
   console.log(
-    `${name.padEnd(14)} ${result.cases} cases, ${taken} taken, ${refused} refused, slowest ` +
+    `${
+      name.padEnd(14)
+    } ${result.cases} cases, ${accepted} accepted, ${rejected} rejected, slowest ` +
       `${Math.round(slowestMs)} ms, ${seconds} s, ${findings.length} findings`,
   );
-  // Of findings that look the same, one is told.
-  const alike = Map.groupBy(findings, ({ fault }) => fault.replaceAll(/\d+/g, "0"));
-  for (const [{ index, fault }, ...others] of alike.values()) {
+  // Similar findings are printed once.
+  const groups = Map.groupBy(findings, ({ fault }) => fault.replaceAll(/\d+/g, "0"));
+  for (const [{ index, fault }, ...others] of groups.values()) {
     await Deno.mkdir(FOLDER, { recursive: true });
     const path = `${FOLDER}/${name}-${seed}-${index}`;
     await Deno.writeFile(path, caseBytes(target, seed, index));
@@ -97,7 +99,7 @@ async function runTarget({ name, seed, limitMs }: Run, cases: number): Promise<F
 function wholeNumber(text: string): number {
   const value = Number(text);
   if (/^\d{1,10}$/.test(text)) return value;
-  throw new Error(`${text} is no whole number\n${USAGE}`);
+  throw new Error(`${text} is not a whole number\n${USAGE}`);
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args) ? 0 : 1);

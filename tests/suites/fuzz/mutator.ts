@@ -1,21 +1,21 @@
 /**
- * Damages files, the same for the same seed: bits, cuts, copies, parts of other files, numbers set to
- * where bounds are, words that a format knows.
+ * Damages files deterministically by seed: flips bits, truncates, duplicates, splices in parts of
+ * other files, sets numbers to boundary values, and inserts words of the format.
  */
 
 import type { Random } from "../../support/random_data.ts";
 
-/** What a format's files are made of. */
+/** The corpus and vocabulary of a format. */
 export interface Material {
-  /** Whole files. */
+  /** Intact files. */
   corpus: readonly Uint8Array[];
-  /** Words that mean something in the format. */
+  /** Words with a meaning in the format. */
   words: readonly string[];
-  /** Bytes of a damaged file at most. */
+  /** Maximum size of a damaged file in bytes. */
   most: number;
 }
 
-/** Where lengths, counts and offsets have their bounds. */
+/** Boundary values of lengths, counts and offsets. */
 const BOUNDARIES: readonly bigint[] = [
   ...[0n, 1n, 2n, 7n, 8n, 15n, 16n, 17n, 100n, 127n, 128n, 255n, 256n, 1023n, 1024n, 4096n],
   ...[16n, 20n, 24n, 30n, 31n, 32n, 40n, 53n, 62n, 63n, 64n].flatMap((bits) => [
@@ -26,21 +26,21 @@ const BOUNDARIES: readonly bigint[] = [
   100_000_000n,
 ];
 
-/** The same in text, and what reads as a number, or nearly. */
+/** Boundary values as text, and texts that resemble numbers. */
 const NUMBERS: readonly string[] = [
   ...BOUNDARIES.map(String),
   ...["-1", "-0", "0.5", "1e308", "1e999", "-1e999", "1e-400", "NaN", "null", "true", '"1"'],
   ...["1".repeat(400), "9007199254740993", "0x10", "1_000", "[]", "{}", "[1]"],
 ];
 
-/** Text that readers of text may stumble over. */
+/** Texts that are difficult for text parsers. */
 const ODD_TEXT: readonly string[] = [
   ...['"', "'", "\\", "\\u0000", "\\ud800", "{", "}", "[", "]", ",", ":", "\n", "\r\n", " ", "\t"],
   ...["\0", "\ufeff", "\u2028", "é", "🎈", "__proto__", "constructor", "toString", "../", "/", "%"],
   ...["[".repeat(300), '{"a":'.repeat(300), "a".repeat(5000), "(".repeat(100), "😀".repeat(50)],
 ];
 
-/** Bytes of a word; one with letters beyond a byte is UTF-8. */
+/** Returns the bytes of a word: Latin-1 if possible, otherwise UTF-8. */
 function bytesOf(word: string): Uint8Array {
   const units = [...word].map((char) => char.codePointAt(0)!);
   return units.every((unit) => unit < 256)
@@ -48,13 +48,13 @@ function bytesOf(word: string): Uint8Array {
     : new TextEncoder().encode(word);
 }
 
-/** A file of the corpus with one to several faults. */
+/** Returns a file of the corpus with one or more faults. */
 export function mutated(
   { corpus, words, most }: Material,
   random: Random,
 ): Uint8Array<ArrayBuffer> {
   let bytes: Uint8Array = random.of(corpus);
-  // Most files are to get past the first check.
+  // Few faults, so that most files pass the first check.
   for (let faults = 1 + faultsAfterFirst(random); faults > 0; faults--) {
     bytes = damaged(bytes, { corpus, words, random });
   }
@@ -95,22 +95,22 @@ const KINDS: readonly Kind[] = [
   function cut(bytes, { random }) {
     return bytes.slice(0, random.below(bytes.length + 1));
   },
-  function taken(bytes, { random }) {
+  function removed(bytes, { random }) {
     const [from, to] = range(bytes, random);
-    return joined(bytes.subarray(0, from), bytes.subarray(to));
+    return concatenate(bytes.subarray(0, from), bytes.subarray(to));
   },
-  function twice(bytes, { random }) {
+  function repeated(bytes, { random }) {
     const [from, to] = range(bytes, random);
     const times = random.chance(0.1) ? 64 : 1;
     const copies = Array.from({ length: times }, () => bytes.subarray(from, to));
-    return joined(bytes.subarray(0, to), ...copies, bytes.subarray(to));
+    return concatenate(bytes.subarray(0, to), ...copies, bytes.subarray(to));
   },
   function spliced(bytes, { corpus, random }) {
     const other = random.of(corpus);
     const [from, to] = range(other, random);
     const at = random.below(bytes.length + 1);
     const on = random.chance(0.5) ? at : Math.min(bytes.length, at + to - from);
-    return joined(bytes.subarray(0, at), other.subarray(from, to), bytes.subarray(on));
+    return concatenate(bytes.subarray(0, at), other.subarray(from, to), bytes.subarray(on));
   },
   length,
   length,
@@ -120,18 +120,18 @@ const KINDS: readonly Kind[] = [
     const text = bytesOf(random.of(random.chance(0.6) && words.length > 0 ? words : ODD_TEXT));
     const at = random.below(bytes.length + 1);
     const on = random.chance(0.5) ? at : Math.min(bytes.length, at + text.length);
-    return joined(bytes.subarray(0, at), text, bytes.subarray(on));
+    return concatenate(bytes.subarray(0, at), text, bytes.subarray(on));
   },
   function token(bytes, { words, random }) {
-    // One word of a text in the place of another.
+    // Replaces one token of a text by a word of the format.
     const found = tokens(bytes);
     if (found.length === 0 || words.length === 0) return bytes;
     const { from, to } = random.of(found);
-    return joined(bytes.subarray(0, from), bytesOf(random.of(words)), bytes.subarray(to));
+    return concatenate(bytes.subarray(0, from), bytesOf(random.of(words)), bytes.subarray(to));
   },
 ];
 
-/** Writes a boundary in two, four or eight bytes, or moves what is there by a little. */
+/** Sets an integer of two, four or eight bytes to a boundary value, or changes it slightly. */
 function length(bytes: Uint8Array, { random }: Damage): Uint8Array {
   const size = random.of([2, 4, 4, 8]);
   if (bytes.length < size) return bytes;
@@ -153,7 +153,7 @@ function length(bytes: Uint8Array, { random }: Damage): Uint8Array {
   return result;
 }
 
-/** Writes another number where there are digits. */
+/** Replaces a number in text. */
 function number(bytes: Uint8Array, { random }: Damage): Uint8Array {
   const found = digits(bytes, random);
   if (found === null) return bytes;
@@ -161,7 +161,7 @@ function number(bytes: Uint8Array, { random }: Damage): Uint8Array {
   const value = random.chance(0.3) && old.length < 16
     ? String(Number(old) + random.below(5) - 2)
     : random.of(NUMBERS);
-  return joined(bytes.subarray(0, found.from), bytesOf(value), bytes.subarray(found.to));
+  return concatenate(bytes.subarray(0, found.from), bytesOf(value), bytes.subarray(found.to));
 }
 
 interface Found {
@@ -169,7 +169,7 @@ interface Found {
   to: number;
 }
 
-/** The first digits after a place in a text. */
+/** Finds the first digits after a random position. */
 function digits(bytes: Uint8Array, random: Random): Found | null {
   const isDigit = (at: number) => bytes[at] >= 0x30 && bytes[at] <= 0x39;
   let from = random.below(bytes.length + 1);
@@ -180,7 +180,7 @@ function digits(bytes: Uint8Array, random: Random): Found | null {
   return to > from ? { from, to } : null;
 }
 
-/** Names, numbers and single marks of a text. */
+/** Finds the names, numbers and punctuation marks of a text. */
 function tokens(bytes: Uint8Array): Found[] {
   const text = new TextDecoder("latin1").decode(bytes.subarray(0, 65_536));
   return [...text.matchAll(/[\w.-]+|[^\w\s]/g)].map(({ index, 0: { length } }) => ({
@@ -189,14 +189,14 @@ function tokens(bytes: Uint8Array): Found[] {
   }));
 }
 
-/** A part of a file, most often a small one. */
+/** Returns a random range of a file, usually a small one. */
 function range(bytes: Uint8Array, random: Random): [from: number, to: number] {
   const from = random.below(bytes.length + 1);
   const most = random.chance(0.7) ? Math.min(64, bytes.length - from) : bytes.length - from;
   return [from, from + random.below(most + 1)];
 }
 
-function joined(...parts: readonly Uint8Array[]): Uint8Array {
+function concatenate(...parts: readonly Uint8Array[]): Uint8Array {
   const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
   for (const part of parts) {

@@ -1,21 +1,22 @@
-/** What is fuzzed, and what must hold of it. */
+/** The interface of a fuzzing target. */
 
 import type { Material } from "./mutator.ts";
 
-/** A parser, as a function of bytes. */
+/** A parser as a function of bytes. */
 export interface Target extends Material {
-  /** What it is called on the command line. */
+  /** Its name on the command line. */
   name: string;
-  /** Bytes of typed arrays that reading `size` bytes may make, all added up. */
+  /** Returns the maximum total of typed array bytes that reading `size` bytes may allocate. */
   allocates: (size: number) => number;
-  /** Cases that it gets for each hundred of a run; 1 unless told. */
+  /** Its share of the cases of a run; 1 by default. */
   share?: number;
   /**
-   * Reads the bytes to the end, and everything that they describe. Returns whether they are taken;
-   * throws whatever the parser does. What is taken and not right is an `AssertionError`.
+   * Parses the bytes completely, including everything that they describe. Returns whether the
+   * parser accepted them, and passes on the parser's errors. A wrong result of accepted bytes
+   * throws an `AssertionError`.
    */
-  read(bytes: Uint8Array<ArrayBuffer>): Promise<"taken" | "refused">;
+  read(bytes: Uint8Array<ArrayBuffer>): Promise<"accepted" | "rejected">;
 }
 
-/** What a case came to. */
-export type Outcome = "taken" | "refused" | { fault: string };
+/** The outcome of a case. */
+export type Outcome = "accepted" | "rejected" | { fault: string };

@@ -1,4 +1,4 @@
-/** Everything that reads what comes from outside, but for HTTP requests. */
+/** Lists all fuzzing targets: everything that parses external input, except HTTP requests. */
 
 import type { Target } from "./target.ts";
 import { checkpointTargets } from "./targets/checkpoint_targets.ts";
@@ -9,14 +9,14 @@ import { hubTargets } from "./targets/hub_targets.ts";
 import { stateTargets } from "./targets/state_targets.ts";
 import { textTargets } from "./targets/text_targets.ts";
 
-let made: Promise<readonly Target[]> | undefined;
+let cached: Promise<readonly Target[]> | undefined;
 
-/** All targets; their files are made when they are first asked for. */
+/** Returns all targets; their files are created on first use. */
 export function targets(): Promise<readonly Target[]> {
-  return made ??= make();
+  return cached ??= createTargets();
 }
 
-async function make(): Promise<readonly Target[]> {
+async function createTargets(): Promise<readonly Target[]> {
   return [
     ...await checkpointTargets(),
     ...textTargets(),
@@ -27,12 +27,12 @@ async function make(): Promise<readonly Target[]> {
   ];
 }
 
-/** The target of a name; a plain error that lists all where there is none. */
+/** Returns a target by name; throws an error that lists all names if it is unknown. */
 export async function targetNamed(name: string): Promise<Target> {
   const all = await targets();
   const found = [...all, ...FAULTY_TARGETS].find((target) => target.name === name);
   if (found) return found;
   throw new Error(
-    `there is no parser ${name}; there are ${all.map(({ name }) => name).join(", ")}`,
+    `Unknown parser ${name}; use one of ${all.map(({ name }) => name).join(", ")}`,
   );
 }

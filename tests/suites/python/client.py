@@ -26,19 +26,19 @@ for chunk in stream:
 assert "".join(pieces) == text, ("".join(pieces), text)
 assert usage.completion_tokens == first.usage.completion_tokens
 
-asked = [{"role": "user", "content": "What is my name?"}]
+question = [{"role": "user", "content": "What is my name?"}]
 second = client.chat.completions.create(
-    messages=asked, extra_body={"state_id": state_id}, **settings
+    messages=question, extra_body={"state_id": state_id}, **settings
 )
 read = second.usage.prompt_tokens_details.cached_tokens
 assert read > 0, second
 
 headers = {"idempotency-key": state_id}
-answers = [
-    client.chat.completions.create(messages=asked, extra_headers=headers, model="default")
+replies = [
+    client.chat.completions.create(messages=question, extra_headers=headers, model="default")
     for _ in range(2)
 ]
-assert answers[0] == answers[1]
+assert replies[0] == replies[1]
 
 for wrong, kind, code in [
     ({"model": "gpt"}, openai.NotFoundError, "model_not_found"),
@@ -50,6 +50,6 @@ for wrong, kind, code in [
     except kind as error:
         assert error.code == code, error
     else:
-        raise AssertionError(f"{wrong} was taken")
+        raise AssertionError(f"{wrong} was accepted")
 
-print(f"openai {openai.__version__}: completions, streams, resuming, keys and errors are fine")
+print(f"openai {openai.__version__}: completions, streams, resuming, idempotency keys and errors work")

@@ -1,6 +1,6 @@
 /**
- * What the tasks in Python have in common: a virtual environment under `data/`, a worker with the
- * demo model on the CPU engine, and a status for the task.
+ * Shared parts of the Python tasks: a virtual environment in `data/`, a worker with the demo model
+ * on the CPU engine, and the task's exit status.
  */
 
 import { startWorkerProcess } from "../e2e/worker_process.ts";
@@ -8,44 +8,44 @@ import { startWorkerProcess } from "../e2e/worker_process.ts";
 const ROOT = new URL("../../..", import.meta.url).pathname;
 
 export interface PythonTask {
-  /** Of the folder under `data/`. */
+  /** Name of the folder in `data/`. */
   name: string;
-  /** What pip installs, with a range of versions. */
+  /** The pip requirement, with a version range. */
   requirement: string;
-  /** Its name in Python. */
+  /** The name of its Python module. */
   module: string;
-  /** Arguments for Python, given the worker's URL. */
+  /** Returns Python's arguments for a worker's URL. */
   args: (url: string) => string[];
   env?: Record<string, string>;
 }
 
 /**
- * Runs a task against a worker of its own.
+ * Runs a task against its own worker.
  *
- * @returns The exit status; 2 where there is no Python with pip and venv.
+ * @returns The exit status; 2 without Python, pip and venv.
  */
 export async function runPythonTask(task: PythonTask): Promise<number> {
   const folder = `${ROOT}data/${task.name}`;
   const python = await findPython();
   if (python === null) {
     console.error(
-      "error: this needs Python 3.10 or later with pip and venv, and there is none: install it, " +
+      "error: Cannot find Python 3.10 or later with pip and venv: install it, " +
         "on Debian the packages python3-pip and python3-venv",
     );
     return 2;
   }
   await Deno.mkdir(`${ROOT}data`, { recursive: true });
-  const own = `${folder}/bin/python`;
-  if (await run(own, ["-c", `import ${task.module}`], { output: "null" }) !== 0) {
-    const made = await run(python, ["-m", "venv", "--clear", folder]);
-    if (made !== 0) return made;
-    const installed = await run(own, ["-m", "pip", "install", "--quiet", task.requirement]);
+  const venvPython = `${folder}/bin/python`;
+  if (await run(venvPython, ["-c", `import ${task.module}`], { output: "null" }) !== 0) {
+    const created = await run(python, ["-m", "venv", "--clear", folder]);
+    if (created !== 0) return created;
+    const installed = await run(venvPython, ["-m", "pip", "install", "--quiet", task.requirement]);
     if (installed !== 0) return installed;
   }
   const kv = await Deno.makeTempFile({ dir: `${ROOT}data`, suffix: ".sqlite3" });
   try {
     await using worker = await startWorkerProcess(kv, { device: "cpu" });
-    return await run(own, task.args(worker.url), { cwd: folder, env: task.env ?? {} });
+    return await run(venvPython, task.args(worker.url), { cwd: folder, env: task.env ?? {} });
   } finally {
     for (const suffix of ["", "-shm", "-wal"]) await Deno.remove(kv + suffix).catch(() => {});
   }
@@ -59,7 +59,7 @@ async function findPython(): Promise<string | null> {
   return null;
 }
 
-/** The exit status; 127 where there is no such command. */
+/** Returns the exit status; 127 if the command does not exist. */
 async function run(
   command: string,
   args: string[],

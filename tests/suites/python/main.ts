@@ -1,4 +1,4 @@
-/** `deno task test:python`: OpenAI's Python client against a worker with the demo model. */
+/** `deno task test:python`: tests OpenAI's Python client against a worker with the demo model. */
 
 import { runPythonTask } from "./environment.ts";
 

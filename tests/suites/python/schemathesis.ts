@@ -1,7 +1,7 @@
 /**
- * `deno task test:schemathesis`: requests made from `/openapi.json`, valid, nearly valid and wrong,
- * and whether what a worker answers is what its document says. Arguments are passed on to
- * Schemathesis: `--seed 7 --max-examples 300`.
+ * `deno task test:schemathesis`: generates valid, almost valid and invalid requests from
+ * `/openapi.json` and checks that a worker's responses conform to the document. Passes arguments on
+ * to Schemathesis: `--seed 7 --max-examples 300`.
  */
 
 import { runPythonTask } from "./environment.ts";

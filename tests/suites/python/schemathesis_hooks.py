@@ -1,10 +1,10 @@
-"""What Schemathesis is told about the worker: short replies, fit requests, and what an event is."""
+"""Schemathesis hooks: limit reply lengths, make most requests valid, and describe stream events."""
 
 import itertools
 
 import schemathesis
 
-# Tokens of a reply at most, so that a run ends in minutes.
+# Maximum reply length in tokens, so that a run takes minutes.
 TOKENS = 8
 LIMITS = {
     "/v1/chat/completions": ("max_tokens", "max_completion_tokens"),
@@ -12,22 +12,22 @@ LIMITS = {
     "/v1/responses": ("max_output_tokens",),
 }
 
-# A reply is held to one of these.
+# A request may use only one of these constraints.
 FORMS = ("response_format", "guided_regex", "guided_choice", "guided_grammar")
 
-# Left to chance, hardly any stream is asked for in a way that is not refused.
+# Random generation hardly ever produces a valid streaming request.
 STREAMS = itertools.cycle((True, False))
 
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Bounds how long replies get, and leaves out what lets most requests be refused."""
+    """Limits reply lengths, and removes fields that make most requests invalid."""
     path, body = case.operation.path, case.body
     if path not in LIMITS or not isinstance(body, dict):
         return
-    # A key that is known answers other bodies with an error.
+    # A reused key with a different body is an error.
     case.headers.pop("Idempotency-Key", None)
-    # The ids of examples are of nothing that there is.
+    # The ids in examples do not exist.
     for name in ("state_id", "conversation", "previous_response_id"):
         if "0123456789abcdef" in str(body.get(name)):
             del body[name]
@@ -36,12 +36,12 @@ def before_call(context, case, kwargs):
     for name in LIMITS[path]:
         value = body.get(name)
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        # What is no number stays, to be refused.
+        # Other types stay and must be rejected.
         if number and value > TOKENS:
             body[name] = TOKENS
     if body.get("stream") in (None, True, False):
         body["stream"] = next(STREAMS)
-    # Null is the same as leaving a limit out.
+    # Null means the default limit.
     if all(body.get(name) is None for name in LIMITS[path]):
         body[LIMITS[path][0]] = TOKENS
 
@@ -49,8 +49,8 @@ def before_call(context, case, kwargs):
 @schemathesis.hook
 def before_load_schema(context, raw_schema):
     """
-    The document tells of streams as OpenAI's does: `schema` is that of an event's data. Schemathesis
-    goes by OpenAPI 3.2, where `itemSchema` is that of the whole event.
+    The document describes streams as OpenAI's does: `schema` describes an event's data.
+    Schemathesis follows OpenAPI 3.2, where `itemSchema` describes the whole event.
     """
     for path in raw_schema["paths"].values():
         for operation in path.values():
@@ -67,5 +67,5 @@ def event(schema):
 
 @schemathesis.hook
 def after_call(context, case, response):
-    """The end of a stream of completions is no JSON."""
+    """The last event of a completions stream is not JSON."""
     response.content = response.content.removesuffix(b"data: [DONE]\n\n")

@@ -1,32 +1,32 @@
-/** What must be true after a soak. */
+/** The checks at the end of a soak test. */
 
 import { setTimeout as delay } from "node:timers/promises";
 import type { Report } from "../fleet/report.ts";
 import type { Random } from "../../support/random_data.ts";
-import { askOnce } from "./answers.ts";
-import type { Clients, Known, Outcome } from "./clients.ts";
+import { sendOnce } from "./client_request.ts";
+import type { Clients, KnownState, Outcome } from "./clients.ts";
 import type { Faults } from "./faults.ts";
-import type { Ended, SoakWorker } from "./worker.ts";
+import type { ProcessEnd, SoakWorker } from "./worker.ts";
 
-/** States whose next turn is asked for. */
-const RESUMED = 200;
-/** Open turns that are let go on. */
-const WENT_ON = 50;
-/** Requests at once. */
-const AT_ONCE = 16;
-/** Milliseconds after which a turn that nobody waits for is one that never ends. */
-const SETTLED_MS = 60_000;
+/** Number of states that are resumed with their next turn. */
+const RESUME_COUNT = 200;
+/** Number of open turns that are continued. */
+const CONTINUE_COUNT = 50;
+/** Number of concurrent requests. */
+const CONCURRENCY = 16;
+/** Milliseconds after which a turn without a waiting client counts as stuck. */
+const STUCK_AFTER_MS = 60_000;
 
-const PLAIN = { stream: false, key: null, leaves: null };
+const PLAIN = { stream: false, key: null, abortAfter: null };
 
 interface StateBody {
   open: boolean;
   transcript: { role: string; content: string }[];
 }
 
-/** Every id that was told, by what it leads to. */
+/** Checks the content of every state id that a client received, and resumes some of them. */
 export async function checkIds(
-  { known, open }: Pick<Clients, "known" | "open">,
+  { complete, open }: Pick<Clients, "complete" | "open">,
   { workers, report, random }: {
     workers: readonly SoakWorker[];
     report: Report;
@@ -35,127 +35,142 @@ export async function checkIds(
 ): Promise<void> {
   const urls = workers.map(({ url }) => url);
   const faults: string[] = [];
-  const right = async (one: Known, whole: boolean) => {
-    const fault = await faultOf(random.of(urls), one, whole);
+  const checkState = async (one: KnownState, complete: boolean) => {
+    const fault = await stateFault(random.of(urls), one, complete);
     if (fault !== null) faults.push(fault);
   };
-  await each(known, (one) => right(one, true));
-  report.count("ids of whole turns that lead to them", known.length - faults.length, known.length);
+  await forEachConcurrently(complete, (one) => checkState(one, true));
+  report.count(
+    "state ids of complete turns with the right content",
+    complete.length - faults.length,
+    complete.length,
+  );
   const before = faults.length;
-  await each(open, (one) => right(one, false));
+  await forEachConcurrently(open, (one) => checkState(one, false));
   const lost = faults.length - before;
-  if (open.length > 0) report.count("ids of open turns that do", open.length - lost, open.length);
+  if (open.length > 0) {
+    report.count("state ids of open turns with the right content", open.length - lost, open.length);
+  }
 
-  const going = known.filter(({ turns, script }) => turns < script.turns.length);
-  const some = random.some(going, Math.min(RESUMED, going.length));
-  await each(some, async (one) => {
+  const unfinished = complete.filter(({ turns, script }) => turns < script.turns.length);
+  const resumed = random.some(unfinished, Math.min(RESUME_COUNT, unfinished.length));
+  await forEachConcurrently(resumed, async (one) => {
     const { message, reply } = one.script.turns[one.turns];
-    const ask = { ...PLAIN, requestId: `next-${one.id}`, message, stateId: one.id };
-    const answer = await askOnce({ ...ask, url: random.of(urls) });
-    const text = answer.kind === "whole" ? answer.text : JSON.stringify(answer);
-    if (text !== reply) faults.push(`${one.id} goes on with ${text} instead of ${reply}`);
+    const request = { ...PLAIN, requestId: `next-${one.id}`, message, stateId: one.id };
+    const result = await sendOnce({ ...request, url: random.of(urls) });
+    const text = result.kind === "complete" ? result.text : JSON.stringify(result);
+    if (text !== reply) faults.push(`${one.id} continues with ${text} instead of ${reply}`);
   });
-  const wentOn = random.some(open, Math.min(WENT_ON, open.length));
-  await each(wentOn, async (one) => {
-    const ask = { ...PLAIN, requestId: `on-${one.id}`, message: null, stateId: one.id };
-    const answer = await askOnce({ ...ask, url: random.of(urls) });
-    // It may have come to its end.
-    const id = answer.kind === "whole" ? answer.stateId! : one.id;
-    const fault = await faultOf(random.of(urls), { ...one, id }, true);
-    if (fault !== null) faults.push(`after it went on, ${fault}`);
+  const continued = random.some(open, Math.min(CONTINUE_COUNT, open.length));
+  await forEachConcurrently(continued, async (one) => {
+    const request = { ...PLAIN, requestId: `on-${one.id}`, message: null, stateId: one.id };
+    const result = await sendOnce({ ...request, url: random.of(urls) });
+    // The open reply may have been complete already.
+    const id = result.kind === "complete" ? result.stateId! : one.id;
+    const fault = await stateFault(random.of(urls), { ...one, id }, true);
+    if (fault !== null) faults.push(`after continuing it: ${fault}`);
   });
-  const figure = `${some.length} with the next turn, ${wentOn.length} open ones`;
-  report.add("ids that go on as they must", figure, faults.length === 0);
+  const figure = `${resumed.length} with the next turn, ${continued.length} open ones`;
+  report.add("state ids that resume correctly", figure, faults.length === 0);
   for (const fault of faults.slice(0, 10)) console.error(fault);
 }
 
-/** What is wrong with a state; `null`: nothing. */
-async function faultOf(url: string, one: Known, whole: boolean): Promise<string | null> {
+/** Returns what is wrong with a state, or `null`. */
+async function stateFault(url: string, one: KnownState, complete: boolean): Promise<string | null> {
   const { id, script, turns } = one;
   const response = await fetch(`${url}/v1/states/${id}`);
   if (response.status !== 200) return `${id}: ${response.status} ${await response.text()}`;
   const { open, transcript }: StateBody = await response.json();
-  const wanted = script.turns.slice(0, turns).flatMap(({ message, reply }) => [message, reply]);
-  const said = transcript.map(({ content }) => content.trim());
-  const last = said.pop() ?? "";
-  const reply = wanted.pop()!.trim();
-  const before = String(said) === String(wanted.map((text) => text.trim()));
-  const fine = before && (open && !whole ? reply.startsWith(last) : !open && last === reply);
-  return fine
+  const expected = script.turns.slice(0, turns).flatMap(({ message, reply }) => [message, reply]);
+  const contents = transcript.map(({ content }) => content.trim());
+  const last = contents.pop() ?? "";
+  const reply = expected.pop()!.trim();
+  const before = String(contents) === String(expected.map((text) => text.trim()));
+  const isCorrect = before &&
+    (open && !complete ? reply.startsWith(last) : !open && last === reply);
+  return isCorrect
     ? null
-    : `${id} of ${script.name}, ${turns} turns: ${JSON.stringify({ open, said, last })}`;
+    : `${id} of ${script.name}, ${turns} turns: ${JSON.stringify({ open, contents, last })}`;
 }
 
-/** Whether what processes counted adds up, and fits what clients were told. */
+/**
+ * Checks that the counters of processes are consistent with each other and with the clients'
+ * results.
+ */
 export function checkCounts(
   { outcomes }: Pick<Clients, "outcomes">,
   { workers, faults, report }: {
     workers: readonly SoakWorker[];
-    faults: Pick<Faults, "troubled">;
+    faults: Pick<Faults, "hadStoreOutage">;
     report: Report;
   },
 ): void {
   const ended = workers.flatMap((worker) => worker.ended);
-  const stopped = ended.filter(({ how }) => how === "stopped");
+  const stopped = ended.filter(({ reason }) => reason === "stopped");
   const wrong = stopped.map((process) => {
-    return miscount(process, outcomes, faults.troubled(process.from, process.to));
+    return miscount(process, outcomes, faults.hadStoreOutage(process.from, process.to));
   }).filter((one) => one !== null);
   const turns = stopped.reduce((sum, { counts }) => sum + (counts?.received ?? 0), 0);
   report.add(
-    "stopped processes that ended well, with all turns accounted for",
+    "stopped processes with exit status 0 and consistent turn counters",
     `${stopped.length - wrong.length} of ${stopped.length}, ${turns} turns`,
     wrong.length === 0 && stopped.length > 0,
   );
   for (const one of wrong.slice(0, 10)) console.error(one);
-  const killed = ended.filter(({ how }) => how === "killed");
-  const unlogged = killed.filter(({ answered }) => answered.size === 0).length;
-  report.add("killed processes", `${killed.length}, ${unlogged} of them before any answer`, true);
-  const alone = ended.filter(({ how }) => how === "by itself").length;
-  report.add("processes that ended by themselves", String(alone), alone === 0);
+  const killed = ended.filter(({ reason }) => reason === "killed");
+  const unlogged = killed.filter(({ statuses }) => statuses.size === 0).length;
+  report.add("killed processes", `${killed.length}, ${unlogged} of them before any response`, true);
+  const alone = ended.filter(({ reason }) => reason === "exited").length;
+  report.add("processes that exited unexpectedly", String(alone), alone === 0);
 }
 
 /**
- * What does not add up; `null`: all does. A request with a key that is refused may not have come to
- * be a turn, nor one that found no store, and what became of a turn whose client was not told is the
- * worker's to say. None is under way in the end, unless the store was in trouble then.
+ * Returns inconsistent counters, or `null`. A rejected request with a key, or one that found no
+ * store, may not count as a turn. The outcome of a turn whose client got no response is complete to
+ * the worker only. No turn is in progress at the end, unless the store had an outage then.
  */
 function miscount(
-  { code, counts, answered }: Ended,
+  { code, counts, statuses }: ProcessEnd,
   outcomes: ReadonlyMap<string, Outcome>,
-  troubled: boolean,
+  outage: boolean,
 ): string | null {
-  if (code !== 0 || counts === null) return `it ended with ${code}, and told ${counts}`;
-  const { received, rejected, stopped, length, aborted, failed, in_progress: inProgress } = counts;
-  const requests = [...answered.keys()].filter((id) => outcomes.has(id));
+  if (code !== 0 || counts === null) return `it exited with ${code} and logged ${counts}`;
+  const { received, rejected, stopped, length, aborted, failed, underway } = counts;
+  const requests = [...statuses.keys()].filter((id) => outcomes.has(id));
   const of = (...kinds: Outcome[]) =>
     requests.filter((id) => kinds.includes(outcomes.get(id)!)).length;
   const keyed = requests.filter((id) => id.startsWith("keyed")).length;
   const plain = requests.length - keyed;
   const keyedTurns = requests.filter((id) => {
-    return id.startsWith("keyed") && ["finished", "cut"].includes(outcomes.get(id)!);
+    return id.startsWith("keyed") && ["finished", "interrupted"].includes(outcomes.get(id)!);
   }).length;
-  const storeless = requests.filter((id) => {
-    return id.startsWith("plain") && outcomes.get(id) === "storeless";
+  const withoutStore = requests.filter((id) => {
+    return id.startsWith("plain") && outcomes.get(id) === "no_store";
   }).length;
-  // Asked by the harness itself.
-  const own = answered.size - requests.length;
+  // Requests of the harness itself.
+  const harnessTurns = statuses.size - requests.length;
   const sums: [string, number, number, number][] = [
-    ["received", received, plain - storeless + keyedTurns + own, plain + keyed + own],
-    ["sum", rejected + stopped + length + aborted + failed + inProgress, received, received],
-    ["in progress", inProgress, 0, troubled ? received : 0],
     [
-      "whole",
+      "received",
+      received,
+      plain - withoutStore + keyedTurns + harnessTurns,
+      plain + keyed + harnessTurns,
+    ],
+    ["sum", rejected + stopped + length + aborted + failed + underway, received, received],
+    ["underway", underway, 0, outage ? received : 0],
+    [
+      "complete",
       stopped + length,
       of("finished"),
-      of("finished", "cut", "left", "lost", "failed") + own,
+      of("finished", "interrupted", "aborted", "disconnected", "failed") + harnessTurns,
     ],
   ];
   const wrong = sums.filter(([, value, least, most]) => value < least || value > most);
   return wrong.length === 0 ? null : JSON.stringify({ counts, wrong });
 }
 
-/** Some time without faults: what workers counted must be what clients were told. */
-export async function checkQuietTime(
+/** Runs clients without faults; the workers' counters must equal the clients' results. */
+export async function checkWithoutFaults(
   clients: Clients,
   { workers, report, count, seconds }: {
     workers: readonly SoakWorker[];
@@ -167,35 +182,36 @@ export async function checkQuietTime(
   const before = await sums(workers);
   const known = new Set(clients.outcomes.keys());
   const end = performance.now() + 1000 * seconds;
-  await clients.run(count, { until: () => performance.now() > end, leave: false });
+  await clients.run(count, { until: () => performance.now() > end, abort: false });
   await settled(workers, report);
   const after = await sums(workers);
   const outcomes = [...clients.outcomes].filter(([id]) => !known.has(id)).map(([, one]) => one);
   const of = (outcome: Outcome) => outcomes.filter((one) => one === outcome).length;
-  const [finished, refused] = [of("finished"), of("refused") + of("storeless")];
-  const expected = { received: finished + refused, finished, rejected: refused, other: 0 };
-  const counted = {
+  const [finished, rejected] = [of("finished"), of("rejected") + of("no_store")];
+  const clientCounts = { received: finished + rejected, finished, rejected, other: 0 };
+  const workerCounts = {
     received: after.received - before.received,
     finished: after.finished - before.finished,
     rejected: after.rejected - before.rejected,
     other: after.other - before.other,
   };
   report.add(
-    "turns of a quiet time, as clients and as workers count them",
-    `${JSON.stringify(expected)} ${JSON.stringify(counted)}`,
-    JSON.stringify(expected) === JSON.stringify(counted) && outcomes.length === expected.received,
+    "turns of a time without faults, as counted by clients and by workers",
+    `${JSON.stringify(clientCounts)} ${JSON.stringify(workerCounts)}`,
+    JSON.stringify(clientCounts) === JSON.stringify(workerCounts) &&
+      outcomes.length === clientCounts.received,
   );
 }
 
-/** Resolves when no worker has a turn under way, or when one seems to have it for ever. */
+/** Waits until no worker has a turn in progress; reports turns that are stuck. */
 export async function settled(workers: readonly SoakWorker[], report: Report): Promise<void> {
   const since = performance.now();
   for (const worker of workers) {
     while (true) {
-      const inProgress = (await worker.metrics())("num_requests_in_progress");
-      if (inProgress === 0) break;
-      if (performance.now() - since > SETTLED_MS) {
-        report.add(`turns that ${worker.name} never ends`, String(inProgress), false);
+      const underway = (await worker.metrics())("num_requests_in_progress");
+      if (underway === 0) break;
+      if (performance.now() - since > STUCK_AFTER_MS) {
+        report.add(`turns that are stuck on ${worker.name}`, String(underway), false);
         break;
       }
       await delay(100);
@@ -217,9 +233,12 @@ async function sums(workers: readonly SoakWorker[]) {
   return all;
 }
 
-async function each<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  const left = [...items];
-  await Promise.all(Array.from({ length: AT_ONCE }, async () => {
-    for (let item = left.pop(); item !== undefined; item = left.pop()) await work(item);
+async function forEachConcurrently<T>(
+  items: readonly T[],
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const remaining = [...items];
+  await Promise.all(Array.from({ length: CONCURRENCY }, async () => {
+    for (let item = remaining.pop(); item !== undefined; item = remaining.pop()) await work(item);
   }));
 }

@@ -1,32 +1,32 @@
-/** Clients that ask without a pause, and all that they know of what they were told. */
+/** Clients that send requests without a pause and record everything that they receive. */
 
 import { setTimeout as delay } from "node:timers/promises";
 import type { Random } from "../../support/random_data.ts";
-import { type Answer, type Ask, askOnce } from "./answers.ts";
+import { type ClientRequest, type RequestResult, sendOnce } from "./client_request.ts";
 import type { Script } from "./scripts.ts";
 import type { SoakWorker } from "./worker.ts";
 
-/** A state that a client was told of, and what is in it. */
-export interface Known {
+/** A state that a client received, and its expected content. */
+export interface KnownState {
   id: string;
   script: Script;
-  /** Turns that are in it; of an open one, the last may not be whole. */
+  /** Number of turns in it; the last turn of an open state may be incomplete. */
   turns: number;
 }
 
 /**
- * How a request ended, as its client knows: a whole reply may be one that its worker cut, to be stopped,
- * and one that was refused for want of the store may not have come to be a turn.
+ * How a request ended for its client. A complete response may hold a reply that a stopping worker
+ * interrupted. A request that was rejected without a store may not count as a turn.
  */
 export type Outcome =
-  | Exclude<Answer["kind"], "whole">
+  | Exclude<RequestResult["kind"], "complete">
   | "finished"
-  | "cut"
+  | "interrupted"
   | "replayed"
-  | "storeless";
+  | "no_store";
 
-/** What a worker may answer while it is disturbed, or has too much to do. */
-const ALLOWED = [
+/** Error codes that a worker may return during faults or overload. */
+const ALLOWED_CODES = [
   "overloaded",
   "too_many_turns",
   "shutting_down",
@@ -43,17 +43,17 @@ export interface ClientsOptions {
 }
 
 export class Clients {
-  /** Whole turns that were told of, in the order in which they were. */
-  readonly known: Known[] = [];
-  /** Turns that broke off under an id that resumes. */
-  readonly open: Known[] = [];
-  /** Answers that are none of those that may be. */
-  readonly wrong: string[] = [];
-  /** What came of each request, by its id. */
+  /** States of complete turns, in order of completion. */
+  readonly complete: KnownState[] = [];
+  /** States of interrupted turns. */
+  readonly open: KnownState[] = [];
+  /** Descriptions of invalid responses. */
+  readonly invalid: string[] = [];
+  /** Outcome of each request by request id. */
   readonly outcomes = new Map<string, Outcome>();
-  /** Of those refused or failed, by code. */
+  /** Number of rejected or failed requests by error code. */
   readonly codes = new Map<string, number>();
-  /** Turns that ended and were not stored. */
+  /** Number of complete turns that were not stored. */
   unstored = 0;
   readonly #options: ClientsOptions;
   #requests = 0;
@@ -62,63 +62,69 @@ export class Clients {
     this.#options = options;
   }
 
-  /** How many requests ended so. */
+  /** Returns the number of requests with this outcome. */
   count(outcome: Outcome): number {
     return [...this.outcomes.values()].filter((one) => one === outcome).length;
   }
 
-  /** So many clients ask until it is time to end, and for the answers that they wait for then. */
-  async run(count: number, { until, leave }: { until: () => boolean; leave: boolean }) {
+  /** Runs `count` clients until `until` returns true, and then until their last responses. */
+  async run(count: number, { until, abort }: { until: () => boolean; abort: boolean }) {
     await Promise.all(Array.from({ length: count }, async () => {
       while (!until()) {
-        if (leave && this.open.length > 0 && this.#options.random.chance(0.1)) await this.#goOn();
-        else await this.#turn(leave);
+        if (abort && this.open.length > 0 && this.#options.random.chance(0.1)) {
+          await this.#continueOpen();
+        } else await this.#turn(abort);
       }
     }));
   }
 
-  /** A new conversation, or one more turn of one, or of what it was at any time: a fork. */
-  async #turn(leave: boolean): Promise<void> {
+  /**
+   * Starts a conversation, or runs the next turn of a random earlier state, which may create a
+   * fork.
+   */
+  async #turn(abort: boolean): Promise<void> {
     const { random, scripts } = this.#options;
-    const from = this.known.length === 0 || random.chance(0.3) ? null : random.of(this.known);
-    const whole = from !== null && from.turns === from.script.turns.length;
-    const { script, turns, id } = from === null || whole
+    const origin = this.complete.length === 0 || random.chance(0.3)
+      ? null
+      : random.of(this.complete);
+    const isFinished = origin !== null && origin.turns === origin.script.turns.length;
+    const { script, turns, id } = origin === null || isFinished
       ? { script: random.of(scripts), turns: 0, id: null }
-      : from;
+      : origin;
     const { message, reply } = script.turns[turns];
     const stream = random.chance(0.5);
     const key = !stream && random.chance(0.4) ? crypto.randomUUID() : null;
-    const leaves = leave && stream && random.chance(0.2) ? random.below(12) : null;
-    const answer = await this.#ask({ message, stateId: id, stream, key, leaves });
+    const abortAfter = abort && stream && random.chance(0.2) ? random.below(12) : null;
+    const result = await this.#send({ message, stateId: id, stream, key, abortAfter });
     const next = { script, turns: turns + 1 };
-    if (answer.kind === "whole") {
-      const { text, ended, stateId, begun } = answer;
-      if (ended ? text !== reply : !reply.startsWith(text)) {
-        this.wrong.push(`${script.name}, turn ${turns}: ${text} instead of ${reply}`);
+    if (result.kind === "complete") {
+      const { text, finished, stateId, headerStateId } = result;
+      if (finished ? text !== reply : !reply.startsWith(text)) {
+        this.invalid.push(`${script.name}, turn ${turns}: ${text} instead of ${reply}`);
       }
-      if (stateId !== null) (ended ? this.known : this.open).push({ ...next, id: stateId });
-      // It was begun to be stored, and that is what there is.
-      else if (begun !== null) this.open.push({ ...next, id: begun });
-    } else if (answer.kind !== "refused" && answer.begun !== null) {
-      this.open.push({ ...next, id: answer.begun });
+      if (stateId !== null) (finished ? this.complete : this.open).push({ ...next, id: stateId });
+      // Only the state from the start of the turn was stored.
+      else if (headerStateId !== null) this.open.push({ ...next, id: headerStateId });
+    } else if (result.kind !== "rejected" && result.headerStateId !== null) {
+      this.open.push({ ...next, id: result.headerStateId });
     }
   }
 
-  /** Lets an open reply go on. */
-  async #goOn(): Promise<void> {
+  /** Continues an open reply. */
+  async #continueOpen(): Promise<void> {
     const [one] = this.open.splice(this.#options.random.below(this.open.length), 1);
-    const ask = { message: null, stateId: one.id, stream: false, key: null, leaves: null };
-    const answer = await this.#ask(ask);
-    if (answer.kind === "whole" && answer.stateId !== null) {
-      (answer.ended ? this.known : this.open).push({ ...one, id: answer.stateId });
-    } else if (answer.kind === "refused" && answer.code === "invalid_value") {
-      // It had come to its end, though its client was not told.
-      this.known.push(one);
+    const request = { message: null, stateId: one.id, stream: false, key: null, abortAfter: null };
+    const result = await this.#send(request);
+    if (result.kind === "complete" && result.stateId !== null) {
+      (result.finished ? this.complete : this.open).push({ ...one, id: result.stateId });
+    } else if (result.kind === "rejected" && result.code === "invalid_value") {
+      // The reply was complete, although its client got no response.
+      this.complete.push(one);
     } else this.open.push(one);
   }
 
-  /** Asks; again if there is a key and another try may help. */
-  async #ask(ask: Omit<Ask, "url" | "requestId">): Promise<Answer> {
+  /** Sends a request; retries it if it has an idempotency key and a retry may succeed. */
+  async #send(request: Omit<ClientRequest, "url" | "requestId">): Promise<RequestResult> {
     const { workers, random } = this.#options;
     while (true) {
       const running = workers.filter(({ runs }) => runs);
@@ -128,43 +134,47 @@ export class Clients {
       }
       const worker = random.of(running);
       const { process } = worker;
-      const requestId = `${ask.key === null ? "plain" : "keyed"}-${this.#requests++}`;
-      const answer = await askOnce({ ...ask, requestId, url: worker.url });
-      this.#note(requestId, answer);
-      const wrong = this.#faultOf(answer, ask);
-      if (wrong !== null) this.wrong.push(`${worker.name}: ${wrong}`);
-      // Whoever is still there breaks no connection.
-      if (answer.kind === "lost" && worker.process === process) {
-        this.wrong.push(`${worker.name} lives and broke off: ${answer.reason}`);
+      const requestId = `${request.key === null ? "plain" : "keyed"}-${this.#requests++}`;
+      const result = await sendOnce({ ...request, requestId, url: worker.url });
+      this.#record(requestId, result);
+      const fault = this.#responseFault(result, request);
+      if (fault !== null) this.invalid.push(`${worker.name}: ${fault}`);
+      // A running process must not break connections.
+      if (result.kind === "disconnected" && worker.process === process) {
+        this.invalid.push(`${worker.name} broke a connection while running: ${result.reason}`);
       }
-      if (answer.kind === "lost" || answer.kind === "refused") await delay(100);
-      const again = answer.kind === "lost" ||
-        answer.kind === "refused" && ALLOWED.includes(answer.code);
-      if (ask.key === null || !again) return answer;
+      if (result.kind === "disconnected" || result.kind === "rejected") await delay(100);
+      const retry = result.kind === "disconnected" ||
+        result.kind === "rejected" && ALLOWED_CODES.includes(result.code);
+      if (request.key === null || !retry) return result;
     }
   }
 
-  #note(requestId: string, answer: Answer): void {
-    this.outcomes.set(requestId, outcomeOf(answer));
-    if (answer.kind === "whole" && answer.stateId === null) this.unstored++;
-    if ("code" in answer) this.codes.set(answer.code, (this.codes.get(answer.code) ?? 0) + 1);
+  #record(requestId: string, result: RequestResult): void {
+    this.outcomes.set(requestId, outcomeOf(result));
+    if (result.kind === "complete" && result.stateId === null) this.unstored++;
+    if ("code" in result) this.codes.set(result.code, (this.codes.get(result.code) ?? 0) + 1);
   }
 
-  /** What may not be in an answer; `null`: nothing. */
-  #faultOf(answer: Answer, { message }: Pick<Ask, "message">): string | null {
-    if (answer.kind === "failed") return ALLOWED.includes(answer.code) ? null : answer.code;
-    if (answer.kind !== "refused") return null;
-    const { status, code, retryAfter } = answer;
-    // An open turn may have come to its end unheard.
+  /** Returns what is invalid in a response, or `null`. */
+  #responseFault(
+    result: RequestResult,
+    { message }: Pick<ClientRequest, "message">,
+  ): string | null {
+    if (result.kind === "failed") return ALLOWED_CODES.includes(result.code) ? null : result.code;
+    if (result.kind !== "rejected") return null;
+    const { status, code, retryAfter } = result;
+    // An open turn may be complete without its client's knowledge.
     if (message === null && code === "invalid_value") return null;
-    const fine = ALLOWED.includes(code) && [409, 429, 503].includes(status) && retryAfter !== null;
-    return fine ? null : `${status} ${code}, retry-after ${retryAfter}: ${answer.message}`;
+    const isAllowed = ALLOWED_CODES.includes(code) && [409, 429, 503].includes(status) &&
+      retryAfter !== null;
+    return isAllowed ? null : `${status} ${code}, retry-after ${retryAfter}: ${result.message}`;
   }
 }
 
-function outcomeOf(answer: Answer): Outcome {
-  if (answer.kind === "refused" && answer.code === "store_unavailable") return "storeless";
-  if (answer.kind !== "whole") return answer.kind;
-  if (answer.replayed) return "replayed";
-  return answer.ended ? "finished" : "cut";
+function outcomeOf(result: RequestResult): Outcome {
+  if (result.kind === "rejected" && result.code === "store_unavailable") return "no_store";
+  if (result.kind !== "complete") return result.kind;
+  if (result.replayed) return "replayed";
+  return result.finished ? "finished" : "interrupted";
 }

@@ -1,78 +1,78 @@
-/** What befalls workers and store, one thing every few seconds, by chance. */
+/** Injects random faults into workers and store, one every few seconds. */
 
 import { setTimeout as delay } from "node:timers/promises";
 import type { KvServer } from "../fleet/denokv.ts";
 import type { Random } from "../../support/random_data.ts";
-import { type KvProxy, STORMS } from "./kv_proxy.ts";
+import { FAULT_MODES, type KvProxy } from "./kv_proxy.ts";
 import type { SoakWorker } from "./worker.ts";
 
-export interface Befallen {
+export interface FaultTargets {
   workers: readonly SoakWorker[];
   store: KvServer;
   proxy: KvProxy;
 }
 
-/** Milliseconds between two faults. */
-const BETWEEN = [2_000, 5_000] as const;
-/** Milliseconds that bad weather lasts; now and then longer than a worker waits for its store. */
-const STORM = [500, 4_000] as const;
-const LONG_STORM = 13_000;
-/** Milliseconds that a worker may be unready before its platform replaces it. */
-const PATIENCE = 20_000;
+/** Range of milliseconds between two faults. */
+const PAUSE_MS = [2_000, 5_000] as const;
+/** Range of milliseconds of a store outage; a long one exceeds a worker's store timeout. */
+const OUTAGE_MS = [500, 4_000] as const;
+const LONG_OUTAGE_MS = 13_000;
+/** Milliseconds after which a worker that is not ready is replaced, as a platform does. */
+const REPLACE_AFTER_MS = 20_000;
 
-/** Disturbs all until it is told to end; what it began it finishes. */
+/** Injects faults until it is asked to end; faults in progress run to completion. */
 export class Faults {
-  /** How often each kind has come. */
+  /** Number of faults of each kind. */
   readonly counts = new Map<string, number>();
-  /** Faults that could not be brought about, or mended. */
+  /** Faults that could not be injected or reverted. */
   readonly failures: string[] = [];
-  /** Workers that are left alone but for their store and their device. */
-  readonly spared = new Set<SoakWorker>();
-  /** Turns that had ended well when a worker that is spared last lost its device. */
-  #endedAtLoss = -1;
-  /** When the store was in trouble. */
-  readonly #troubles: { from: number; to: number }[] = [];
-  readonly #befallen: Befallen;
+  /** Workers that are neither killed nor stopped. */
+  readonly protectedWorkers = new Set<SoakWorker>();
+  /** Finished turns of a protected worker at its last device loss. */
+  #finishedAtLoss = -1;
+  /** Times of store outages. */
+  readonly #outages: { from: number; to: number }[] = [];
+  readonly #targets: FaultTargets;
   readonly #random: Random;
-  readonly #underway = new Set<Promise<void>>();
+  readonly #inProgress = new Set<Promise<void>>();
 
-  constructor(befallen: Befallen, random: Random) {
-    this.#befallen = befallen;
+  constructor(targets: FaultTargets, random: Random) {
+    this.#targets = targets;
     this.#random = random;
   }
 
   async run(until: () => boolean): Promise<void> {
-    const { workers, proxy } = this.#befallen;
+    const { workers, proxy } = this.#targets;
     const replacing = this.#replaceUnready(until);
     while (!until()) {
-      await delay(this.#between(BETWEEN));
+      await delay(this.#between(PAUSE_MS));
       const kinds: [string, (() => Promise<unknown>) | null][] = [
-        ["store away", this.#storm()],
+        ["store fault", this.#disturbStore()],
         ["store killed", this.#killStore()],
         ["device lost", this.#loseDevice()],
-        ["worker killed", this.#end((worker) => worker.kill())],
-        ["worker stopped", this.#end((worker) => worker.stop())],
+        ["worker killed", this.#endWorker((worker) => worker.kill())],
+        ["worker stopped", this.#endWorker((worker) => worker.stop())],
       ];
       const [kind, fault] = this.#random.of(kinds);
       if (fault === null || until()) continue;
       const done = fault()
-        .then((came) => {
-          if (came !== false) this.#count(kind);
+        .then((injected) => {
+          if (injected !== false) this.#count(kind);
         })
         .catch((error) => void this.failures.push(`${kind}: ${error}`))
-        .finally(() => this.#underway.delete(done));
-      this.#underway.add(done);
+        .finally(() => this.#inProgress.delete(done));
+      this.#inProgress.add(done);
     }
-    await Promise.all([replacing, ...this.#underway]);
-    proxy.weather = "fine";
+    await Promise.all([replacing, ...this.#inProgress]);
+    proxy.mode = "none";
     for (const worker of workers) await this.#waitFor(worker);
   }
 
-  /** Until it is ready; one that does not become so is replaced. */
+  /** Waits until a worker is ready; replaces it if it takes too long. */
   async #waitFor(worker: SoakWorker): Promise<void> {
     const since = performance.now();
     while (await worker.isReady() !== true) {
-      if (performance.now() - since > PATIENCE) {
+      if (performance.now() - since > REPLACE_AFTER_MS) {
         this.#count("unready worker replaced");
         await worker.stop();
         await worker.start();
@@ -86,69 +86,72 @@ export class Faults {
     this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
   }
 
-  #between([least, most]: readonly [number, number]): number {
-    return least + this.#random.below(most - least);
+  #between([min, max]: readonly [number, number]): number {
+    return min + this.#random.below(max - min);
   }
 
-  #storm(): (() => Promise<void>) | null {
-    const { proxy } = this.#befallen;
-    if (proxy.weather !== "fine") return null;
-    const weather = this.#random.of(STORMS);
-    const lasts = this.#random.chance(0.1) ? LONG_STORM : this.#between(STORM);
+  #disturbStore(): (() => Promise<void>) | null {
+    const { proxy } = this.#targets;
+    if (proxy.mode !== "none") return null;
+    const mode = this.#random.of(FAULT_MODES);
+    const duration = this.#random.chance(0.1) ? LONG_OUTAGE_MS : this.#between(OUTAGE_MS);
     return () =>
-      this.#trouble(async () => {
-        proxy.weather = weather;
-        await delay(lasts);
-        proxy.weather = "fine";
+      this.#recordOutage(async () => {
+        proxy.mode = mode;
+        await delay(duration);
+        proxy.mode = "none";
       });
   }
 
   #killStore(): (() => Promise<void>) | null {
-    const { store } = this.#befallen;
-    const away = this.#between(STORM);
-    return this.#once("store", () =>
-      this.#trouble(async () => {
+    const { store } = this.#targets;
+    const duration = this.#between(OUTAGE_MS);
+    return this.#exclusive("store", () =>
+      this.#recordOutage(async () => {
         await store.kill();
-        await delay(away);
+        await delay(duration);
         await store.start();
       }));
   }
 
-  /** Whether the store was in trouble at some time between two. */
-  troubled(from: number, to: number): boolean {
-    return this.#troubles.some((trouble) => trouble.from <= to && from <= trouble.to);
+  /** Returns whether a store outage overlaps the given time. */
+  hadStoreOutage(from: number, to: number): boolean {
+    return this.#outages.some((outage) => outage.from <= to && from <= outage.to);
   }
 
-  async #trouble(work: () => Promise<void>): Promise<void> {
-    const trouble = { from: performance.now(), to: Infinity };
-    this.#troubles.push(trouble);
+  async #recordOutage(work: () => Promise<void>): Promise<void> {
+    const outage = { from: performance.now(), to: Infinity };
+    this.#outages.push(outage);
     await work();
-    trouble.to = performance.now();
+    outage.to = performance.now();
   }
 
-  /** A worker that is spared loses none before a turn has ended well: three in a row would end it. */
+  /**
+   * Loses a device. A protected worker loses it only after a finished turn, because three losses in
+   * a row would end the process.
+   */
   #loseDevice(): (() => Promise<boolean>) | null {
-    const worker = this.#befallen.workers.find(({ hasDevice, runs }) => hasDevice && runs);
+    const worker = this.#targets.workers.find(({ hasDevice, runs }) => hasDevice && runs);
     if (worker === undefined) return null;
     return async () => {
-      if (this.spared.has(worker)) {
+      if (this.protectedWorkers.has(worker)) {
         const of = await worker.metrics().catch(() => null);
-        const ended = of?.("request_success_total", '"stop"') ?? this.#endedAtLoss;
-        if (ended === this.#endedAtLoss) return false;
-        this.#endedAtLoss = ended;
+        const finished = of?.("request_success_total", '"stop"') ?? this.#finishedAtLoss;
+        if (finished === this.#finishedAtLoss) return false;
+        this.#finishedAtLoss = finished;
       }
       worker.loseDevice();
       return true;
     };
   }
 
-  /** One worker at least goes on. */
-  #end(how: (worker: SoakWorker) => Promise<void>): (() => Promise<void>) | null {
-    const running = this.#befallen.workers.filter(({ runs }) => runs);
-    const choices = running.filter((worker) => !this.spared.has(worker));
-    if (running.length < this.#befallen.workers.length || choices.length === 0) return null;
+  /** Ends a worker, unless another one is down. */
+  #endWorker(how: (worker: SoakWorker) => Promise<void>): (() => Promise<void>) | null {
+    const running = this.#targets.workers.filter(({ runs }) => runs);
+    const choices = running.filter((worker) => !this.protectedWorkers.has(worker));
+    if (running.length < this.#targets.workers.length || choices.length === 0) return null;
     const worker = this.#random.of(choices);
-    return this.#once("worker", async () => {
+    return this.#exclusive("worker", async () => {
       await how(worker);
       await worker.start();
     });
@@ -156,8 +159,8 @@ export class Faults {
 
   readonly #busy = new Set<string>();
 
-  /** `null` while one of the kind is under way. */
-  #once(kind: string, work: () => Promise<void>): (() => Promise<void>) | null {
+  /** Returns `null` while a fault of the same kind is in progress. */
+  #exclusive(kind: string, work: () => Promise<void>): (() => Promise<void>) | null {
     if (this.#busy.has(kind)) return null;
     return async () => {
       this.#busy.add(kind);
@@ -169,17 +172,17 @@ export class Faults {
     };
   }
 
-  /** Does what a platform does with a worker that is not ready for long. */
+  /** Replaces workers that are not ready for too long, as a platform does. */
   async #replaceUnready(until: () => boolean): Promise<void> {
     const since = new Map<SoakWorker, number>();
     while (!until()) {
       await delay(500);
-      for (const worker of this.#befallen.workers) {
+      for (const worker of this.#targets.workers) {
         if (!worker.runs || await worker.isReady() !== false) since.delete(worker);
         else if (!since.has(worker)) since.set(worker, performance.now());
-        else if (performance.now() - since.get(worker)! > PATIENCE) {
+        else if (performance.now() - since.get(worker)! > REPLACE_AFTER_MS) {
           since.delete(worker);
-          const replace = this.#once("worker", async () => {
+          const replace = this.#exclusive("worker", async () => {
             await worker.stop();
             await worker.start();
           });

@@ -1,66 +1,66 @@
-/** Whether processes grow. */
+/** Checks whether processes leak memory or descriptors. */
 
 import { setTimeout as delay } from "node:timers/promises";
 import type { Report } from "../fleet/report.ts";
-import type { Held, SoakWorker } from "./worker.ts";
+import type { ResourceUsage, SoakWorker } from "./worker.ts";
 
-/** Times by which memory may have grown since. */
-const GROWN = 1.1;
-/** Seconds for which that tells something: V8 takes minutes to come to the size that it keeps. */
-const LEAST_SECONDS = 900;
+/** Maximum ratio of memory growth. */
+const MAX_GROWTH = 1.1;
+/** Minimum duration of a meaningful check: V8 takes minutes to reach its steady heap size. */
+const MIN_SECONDS = 900;
 
-/** Milliseconds for which an event loop may stand still where all processors are busy. */
-const STALL_MS = 1000;
+/** Maximum stall of an event loop while all processors are busy, in milliseconds. */
+const MAX_STALL_MS = 1000;
 
-/** What a process holds when it has nothing to do; the least of some looks. */
-export async function heldIdle(worker: SoakWorker): Promise<Held> {
-  const looks: Held[] = [];
-  for (let look = 0; look < 3; look++) {
+/** Measures an idle process, with the minimum of several samples. */
+export async function measureIdle(worker: SoakWorker): Promise<ResourceUsage> {
+  const samples: ResourceUsage[] = [];
+  for (let sample = 0; sample < 3; sample++) {
     await delay(1000);
-    looks.push(await worker.held());
+    samples.push(await worker.measure());
   }
-  const least = (of: (held: Held) => number) => Math.min(...looks.map(of));
+  const minimum = (of: (usage: ResourceUsage) => number) => Math.min(...samples.map(of));
   return {
-    stallMs: Math.max(...looks.map(({ stallMs }) => stallMs)),
-    live: least(({ live }) => live),
-    resident: least(({ resident }) => resident),
-    sockets: least(({ sockets }) => sockets),
-    files: least(({ files }) => files),
+    stallMs: Math.max(...samples.map(({ stallMs }) => stallMs)),
+    live: minimum(({ live }) => live),
+    resident: minimum(({ resident }) => resident),
+    sockets: minimum(({ sockets }) => sockets),
+    files: minimum(({ files }) => files),
   };
 }
 
 /**
- * A check that a process holds no more at the end than it did, but for connections that clients keep,
- * and that its event loop did not stand still:
- * of the looks of each half the least, since what allocators keep comes and goes.
+ * Checks that memory and descriptors of a process did not grow, except for connections that clients
+ * keep open, and that its event loop did not stall. Compares the minima of both halves of the
+ * samples, because allocators retain varying amounts.
  */
 export function checkGrowth(
   report: Report,
-  { what, looks, clients, seconds }: {
+  { what, samples, clients, seconds }: {
     what: string;
-    looks: readonly Held[];
+    samples: readonly ResourceUsage[];
     clients: number;
     seconds: number;
   },
 ): void {
-  const half = looks.length / 2;
-  const least = (kind: keyof Held, from: number) =>
-    Math.min(...looks.slice(from, from + half).map((held) => held[kind]));
-  const told = (kind: keyof Held, unit: number) =>
-    `${kind} ${looks.map((held) => Math.round(held[kind] / unit)).join(" ")}`;
+  const half = samples.length / 2;
+  const minimum = (kind: keyof ResourceUsage, from: number) =>
+    Math.min(...samples.slice(from, from + half).map((usage) => usage[kind]));
+  const series = (kind: keyof ResourceUsage, unit: number) =>
+    `${kind} ${samples.map((usage) => Math.round(usage[kind] / unit)).join(" ")}`;
   const figure = [
-    `${told("live", 1e6)} MB`,
-    `${told("resident", 1e6)} MB`,
-    told("files", 1),
-    told("sockets", 1),
-    `stalls ${looks.map(({ stallMs }) => Math.round(stallMs)).join(" ")} ms`,
+    `${series("live", 1e6)} MB`,
+    `${series("resident", 1e6)} MB`,
+    series("files", 1),
+    series("sockets", 1),
+    `stalls ${samples.map(({ stallMs }) => Math.round(stallMs)).join(" ")} ms`,
   ].join(", ");
-  const flat = (["live", "resident"] as const).every((kind) => {
-    return least(kind, half) <= GROWN * least(kind, 0);
+  const isStable = (["live", "resident"] as const).every((kind) => {
+    return minimum(kind, half) <= MAX_GROWTH * minimum(kind, 0);
   });
-  const closed = least("files", half) <= least("files", 0) &&
-    // One for each client, and one for what it makes the worker ask its store.
-    looks.every(({ sockets }) => sockets <= 2 * clients);
-  const responsive = looks.every(({ stallMs }) => stallMs <= STALL_MS);
-  report.add(what, figure, responsive && (seconds < LEAST_SECONDS || flat && closed));
+  const closed = minimum("files", half) <= minimum("files", 0) &&
+    // One for each client, and one for the store request that it causes.
+    samples.every(({ sockets }) => sockets <= 2 * clients);
+  const responsive = samples.every(({ stallMs }) => stallMs <= MAX_STALL_MS);
+  report.add(what, figure, responsive && (seconds < MIN_SECONDS || isStable && closed));
 }

@@ -1,53 +1,53 @@
 /**
- * What stands between workers and their store, byte by byte, and lets the store seem slow, broken or
- * away. What a client sends after an answer has begun is taken for its next request: HTTP/1.1
- * without pipelining, as Deno's client speaks it.
+ * A byte-level proxy between workers and their store that makes the store slow, faulty or
+ * unreachable. Bytes that a client sends after a response has begun start its next request:
+ * HTTP/1.1 without pipelining, as Deno's client uses it.
  */
 
 import { setTimeout as delay } from "node:timers/promises";
 
-/** How requests fare. */
-export type Weather =
-  /** As they should. */
-  | "fine"
-  /** Answers come a while later. */
+/** Fault modes of the proxy. */
+export type FaultMode =
+  /** No fault. */
+  | "none"
+  /** Responses are delayed. */
   | "slow"
-  /** Most get a server's error, and are not done. */
+  /** Most requests fail with a server error and are not executed. */
   | "errors"
-  /** Not done: the connection breaks. */
-  | "cut"
-  /** Done: the connection breaks before the answer, half of the times. */
-  | "lost answers"
-  /** Done: the connection breaks within the answer, half of the times. */
-  | "half answers"
-  /** Not done before it is over: nobody answers. */
+  /** The connection breaks before the request is executed. */
+  | "dropped requests"
+  /** The request is executed; in half of the cases the connection breaks before the response. */
+  | "dropped responses"
+  /** The request is executed; in half of the cases the connection breaks within the response. */
+  | "truncated responses"
+  /** Requests wait until the mode ends. */
   | "hangs"
-  /** Nobody listens. */
-  | "refused";
+  /** Connections are refused. */
+  | "refused connections";
 
-/** All kinds of bad weather. */
-export const STORMS: readonly Weather[] = [
+/** All modes with a fault. */
+export const FAULT_MODES: readonly FaultMode[] = [
   "slow",
   "errors",
-  "cut",
-  "lost answers",
-  "half answers",
+  "dropped requests",
+  "dropped responses",
+  "truncated responses",
   "hangs",
-  "refused",
+  "refused connections",
 ];
 
-/** Milliseconds of a piece of an answer that is slow, at most. */
+/** Maximum delay of a chunk of a slow response, in milliseconds. */
 const SLOW_MS = 1_500;
 const ERROR = new TextEncoder().encode("HTTP/1.1 500 Error\r\ncontent-length: 0\r\n\r\n");
 
-/** In front of one server. */
+/** A proxy in front of one server. */
 export class KvProxy implements Disposable {
   readonly #target: Deno.ConnectOptions;
   readonly #random: () => number;
   readonly #connections = new Set<Deno.Conn>();
   readonly #port: number;
   #listener: Deno.Listener;
-  #weather: Weather = "fine";
+  #mode: FaultMode = "none";
 
   constructor(port: number, random: () => number) {
     this.#target = { port, hostname: "127.0.0.1" };
@@ -60,21 +60,21 @@ export class KvProxy implements Disposable {
     return `http://127.0.0.1:${this.#port}`;
   }
 
-  get weather(): Weather {
-    return this.#weather;
+  get mode(): FaultMode {
+    return this.#mode;
   }
 
-  set weather(weather: Weather) {
-    const before = this.#weather;
-    this.#weather = weather;
-    if (weather === "refused") {
+  set mode(mode: FaultMode) {
+    const previous = this.#mode;
+    this.#mode = mode;
+    if (mode === "refused connections") {
       this.#listener.close();
       for (const connection of this.#connections) closeQuietly(connection);
-    } else if (before === "refused") this.#listener = this.#listen(this.#port);
+    } else if (previous === "refused connections") this.#listener = this.#listen(this.#port);
   }
 
   [Symbol.dispose](): void {
-    this.weather = "refused";
+    this.mode = "refused connections";
   }
 
   #listen(port: number): Deno.Listener {
@@ -97,35 +97,35 @@ export class KvProxy implements Disposable {
     };
     open(client);
     const server = open(await Deno.connect(this.#target));
-    const request = { asked: false };
+    const request = { inProgress: false };
     await Promise.any([
-      this.#requests(client, server, request),
-      this.#answers(client, server, request),
+      this.#forwardRequests(client, server, request),
+      this.#forwardResponses(client, server, request),
     ]);
   }
 
-  /** Ends when the connection is to. */
-  async #requests(client: Deno.Conn, server: Deno.Conn, request: { asked: boolean }) {
-    for await (const bytes of pieces(client)) {
-      const begins = !request.asked;
-      while (this.#weather === "hangs") await delay(50);
-      if (this.#weather === "cut") return;
-      if (begins && this.#weather === "errors" && this.#random() < 0.8) {
-        // The rest of the request is nobody's, so the connection ends with it.
+  /** Forwards requests; returns when the connection must end. */
+  async #forwardRequests(client: Deno.Conn, server: Deno.Conn, request: { inProgress: boolean }) {
+    for await (const bytes of chunks(client)) {
+      const isStart = !request.inProgress;
+      while (this.#mode === "hangs") await delay(50);
+      if (this.#mode === "dropped requests") return;
+      if (isStart && this.#mode === "errors" && this.#random() < 0.8) {
+        // The rest of the request cannot be consumed, so the connection ends.
         return await writeAll(client, ERROR);
       }
-      request.asked = true;
+      request.inProgress = true;
       await writeAll(server, bytes);
     }
   }
 
-  async #answers(client: Deno.Conn, server: Deno.Conn, request: { asked: boolean }) {
-    for await (const bytes of pieces(server)) {
-      const begins = request.asked;
-      request.asked = false;
-      if (this.#weather === "slow") await delay(SLOW_MS * this.#random());
-      if (begins && this.#weather === "lost answers" && this.#random() < 0.5) return;
-      if (begins && this.#weather === "half answers" && this.#random() < 0.5) {
+  async #forwardResponses(client: Deno.Conn, server: Deno.Conn, request: { inProgress: boolean }) {
+    for await (const bytes of chunks(server)) {
+      const isStart = request.inProgress;
+      request.inProgress = false;
+      if (this.#mode === "slow") await delay(SLOW_MS * this.#random());
+      if (isStart && this.#mode === "dropped responses" && this.#random() < 0.5) return;
+      if (isStart && this.#mode === "truncated responses" && this.#random() < 0.5) {
         return await writeAll(client, bytes.subarray(0, bytes.length >> 1));
       }
       await writeAll(client, bytes);
@@ -133,7 +133,7 @@ export class KvProxy implements Disposable {
   }
 }
 
-async function* pieces(connection: Deno.Conn): AsyncGenerator<Uint8Array> {
+async function* chunks(connection: Deno.Conn): AsyncGenerator<Uint8Array> {
   const buffer = new Uint8Array(65_536);
   while (true) {
     const count = await connection.read(buffer);
@@ -146,7 +146,7 @@ async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void>
   for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
 }
 
-/** It may have been closed by the other side, or by the weather. */
+/** The other side, or a fault mode, may have closed it already. */
 function closeQuietly(connection: Deno.Conn): void {
   try {
     connection.close();

@@ -1,8 +1,8 @@
-/** A worker of the soak: one process after another on the same port, and what each has counted. */
+/** A worker of the soak test: successive processes on one port, and the counters of each. */
 
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
-import { V8_FLAGS } from "../../../bench/collected.ts";
+import { V8_FLAGS } from "../../../bench/heap_usage.ts";
 import type { TurnCounts } from "../../../src/server/metrics.ts";
 import { STOPPED_MESSAGE } from "../../../src/server/startup_log.ts";
 import { startWorkerProcess, type WorkerProcess } from "../e2e/worker_process.ts";
@@ -13,34 +13,34 @@ export interface SoakWorkerOptions {
   name: string;
   kv: string;
   device: "webgpu" | "cpu";
-  /** Kills it for good. */
+  /** Ends the worker permanently. */
   signal: AbortSignal;
 }
 
-/** How a process ended. */
-export interface Ended {
-  how: "killed" | "stopped" | "by itself";
+/** How a process ended, and its counters. */
+export interface ProcessEnd {
+  reason: "killed" | "stopped" | "exited";
   code: number | null;
-  /** What it said last, if it was stopped. */
-  counts: (TurnCounts & { in_progress: number }) | null;
-  /** How long that took, in milliseconds of `performance`. */
+  /** The counters that it logged last, if it was stopped. */
+  counts: (TurnCounts & { underway: number }) | null;
+  /** Start and end of the shutdown, in milliseconds of `performance.now()`. */
   from: number;
   to: number;
-  /** Statuses of the chats that it answered, by request. */
-  answered: ReadonlyMap<string, number>;
+  /** Statuses of its chat responses by request id. */
+  statuses: ReadonlyMap<string, number>;
 }
 
-/** What a process holds. */
-export interface Held {
-  /** Milliseconds of its event loop's longest stall since the look before. */
+/** Resource usage of a process. */
+export interface ResourceUsage {
+  /** The longest stall of its event loop since the previous sample, in milliseconds. */
   stallMs: number;
-  /** Bytes of live objects, and of array buffers, of both threads. */
+  /** Bytes of live objects and array buffers of both threads. */
   live: number;
-  /** Bytes in memory of its own. */
+  /** Resident private memory in bytes. */
   resident: number;
-  /** Connections that it has open, some of which wait for clients to use them again. */
+  /** Open connections, including idle ones that clients keep. */
   sockets: number;
-  /** Files and the like. */
+  /** Open files and other descriptors. */
   files: number;
 }
 
@@ -55,22 +55,24 @@ interface LogLine {
 
 const CHAT = "/v1/chat/completions";
 
-/** Lines of what stands beside the log that no worker is to write, whatever befalls it. */
-const WRONG = /Uncaught|unhandled|Error:|panicked|Segmentation/i;
-/** What those that do not matter begin with: the KV Connect client tells of each try, Mesa of a display. */
-const HARMLESS = /^(KV Connect|Warning |Download |Check |error: XDG_RUNTIME_DIR)/;
-/** What a worker tells as an error when its device is taken away. */
-const TROUBLE = /engine|device/i;
+/** Output beside the log that indicates a bug, even during faults. */
+const BUG_OUTPUT = /Uncaught|unhandled|Error:|panicked|Segmentation/i;
+/**
+ * Prefixes of harmless output: the KV Connect client reports each attempt, Mesa a missing display.
+ */
+const HARMLESS_OUTPUT = /^(KV Connect|Warning |Download |Check |error: XDG_RUNTIME_DIR)/;
+/** Expected error messages of a worker that loses its device. */
+const DEVICE_ERROR = /engine|device/i;
 
-/** Milliseconds that an answer to a probe may take. */
-const PROBE_MS = 10_000;
+/** Timeout of a probe in milliseconds. */
+const PROBE_TIMEOUT_MS = 10_000;
 
 export class SoakWorker {
   readonly name: string;
   readonly port: number = freePort();
-  readonly ended: Ended[] = [];
-  /** Of logs of all processes so far. */
-  readonly wrong: string[] = [];
+  readonly ended: ProcessEnd[] = [];
+  /** Log lines that indicate a bug, of all processes so far. */
+  readonly faults: string[] = [];
   readonly #options: SoakWorkerOptions;
   #process: WorkerProcess | null = null;
 
@@ -83,7 +85,7 @@ export class SoakWorker {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** The one that runs, for whoever wants to know whether it still is the same. */
+  /** Identifies the running process, so that callers can detect a restart. */
   get process(): unknown {
     return this.#process;
   }
@@ -92,12 +94,12 @@ export class SoakWorker {
     return this.#process !== null;
   }
 
-  /** Whether its device can be taken away. */
+  /** Whether its device can be lost. */
   get hasDevice(): boolean {
     return this.#options.device === "webgpu";
   }
 
-  /** Resolves when it is ready. */
+  /** Starts it; resolves when it is ready. */
   async start(): Promise<void> {
     const { kv, device, signal } = this.#options;
     signal.throwIfAborted();
@@ -114,25 +116,25 @@ export class SoakWorker {
       if (this.#process !== process) return;
       this.#process = null;
       const at = performance.now();
-      const end = { from: at, to: at, answered: new Map() };
-      this.ended.push({ how: "by itself", code: null, counts: null, ...end });
-      this.wrong.push(`${this.name} ended by itself:\n${process.log().slice(-3000)}`);
+      const end = { from: at, to: at, statuses: new Map() };
+      this.ended.push({ reason: "exited", code: null, counts: null, ...end });
+      this.faults.push(`${this.name} exited unexpectedly:\n${process.log().slice(-3000)}`);
     });
   }
 
-  /** As `kill -9`. */
+  /** Sends SIGKILL. */
   async kill(): Promise<void> {
-    const process = this.#leave();
+    const process = this.#detachProcess();
     if (process === null) return;
     const from = performance.now();
     await process.kill();
-    const end = { from, to: performance.now(), answered: this.#read(process) };
-    this.ended.push({ how: "killed", code: null, counts: null, ...end });
+    const end = { from, to: performance.now(), statuses: this.#scanLog(process) };
+    this.ended.push({ reason: "killed", code: null, counts: null, ...end });
   }
 
-  /** As a platform does, with SIGTERM. */
+  /** Sends SIGTERM, as a platform does. */
   async stop(): Promise<void> {
-    const process = this.#leave();
+    const process = this.#detachProcess();
     if (process === null) return;
     const from = performance.now();
     const code = await process.stop();
@@ -140,25 +142,32 @@ export class SoakWorker {
     const line = process.log().trim().split("\n").findLast((line) =>
       line.includes(`"${STOPPED_MESSAGE}"`)
     );
-    const counts: Ended["counts"] = line === undefined ? null : JSON.parse(line);
-    this.ended.push({ how: "stopped", code, counts, from, to, answered: this.#read(process) });
+    const counts: ProcessEnd["counts"] = line === undefined ? null : JSON.parse(line);
+    this.ended.push({
+      reason: "stopped",
+      code,
+      counts,
+      from,
+      to,
+      statuses: this.#scanLog(process),
+    });
   }
 
   loseDevice(): void {
     this.#process?.send("SIGUSR1");
   }
 
-  /** `null` while it does not answer. */
+  /** Returns `null` while it does not respond. */
   async isReady(): Promise<boolean | null> {
-    const signal = AbortSignal.timeout(PROBE_MS);
+    const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);
     const response = await fetch(`${this.url}/ready`, { signal }).catch(() => null);
     await response?.body?.cancel();
     return response && response.status === 200;
   }
 
-  /** A number of `/metrics`, all of its labels together. */
+  /** Reads `/metrics`; the returned function sums a metric over its labels. */
   async metrics(): Promise<(name: string, label?: string) => number> {
-    const signal = AbortSignal.timeout(PROBE_MS);
+    const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);
     const text = await (await fetch(`${this.url}/metrics`, { signal })).text();
     const lines = text.split("\n").filter((line) => !line.startsWith("#"));
     return (name, label = "") =>
@@ -167,56 +176,58 @@ export class SoakWorker {
         .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" "))), 0);
   }
 
-  /** What its process holds when its garbage is gone. */
-  async held(): Promise<Held> {
+  /** Measures its process after a garbage collection. */
+  async measure(): Promise<ResourceUsage> {
     const process = this.#process;
-    assert.ok(process, `${this.name} does not run`);
+    assert.ok(process, `${this.name} is not running`);
     const lines = () =>
       process.log().split("\n").filter((line) => line.includes(`"${LIVE_MEMORY_LABEL}"`));
     const before = lines().length;
     process.send("SIGUSR2");
-    const end = performance.now() + PROBE_MS;
+    const end = performance.now() + PROBE_TIMEOUT_MS;
     while (lines().length === before) {
-      assert.ok(performance.now() < end, `${this.name} does not tell what it holds`);
+      assert.ok(performance.now() < end, `${this.name} does not report its memory`);
       await delay(100);
     }
     const { host, engine, stallMs } = JSON.parse(lines().at(-1)!) as LiveMemoryLine;
     const folder = `/proc/${process.pid}/fd`;
-    const leads = [...Deno.readDirSync(folder)].map(({ name }) => readLink(`${folder}/${name}`));
+    const descriptors = [...Deno.readDirSync(folder)].map(({ name }) =>
+      readLink(`${folder}/${name}`)
+    );
     const status = Deno.readTextFileSync(`/proc/${process.pid}/status`);
     return {
       stallMs,
       live: host.heapUsed + host.external + engine.heapUsed + engine.external,
       resident: 1024 * Number(status.match(/RssAnon:\s+(\d+)/)?.[1]),
-      sockets: leads.filter((lead) => lead.startsWith("socket:")).length,
-      files: leads.filter((lead) => !lead.startsWith("socket:")).length,
+      sockets: descriptors.filter((target) => target.startsWith("socket:")).length,
+      files: descriptors.filter((target) => !target.startsWith("socket:")).length,
     };
   }
 
-  #leave(): WorkerProcess | null {
+  #detachProcess(): WorkerProcess | null {
     const process = this.#process;
     this.#process = null;
     return process;
   }
 
-  /** Looks through the log of a process that has ended: what it answered, and what is wrong. */
-  #read(process: WorkerProcess): Map<string, number> {
-    const answered = new Map<string, number>();
-    // The last line of one that was killed may be cut.
+  /** Scans the log of a process that has ended for its responses and for errors. */
+  #scanLog(process: WorkerProcess): Map<string, number> {
+    const statuses = new Map<string, number>();
+    // The last line of a killed process may be incomplete.
     for (const text of process.log().split("\n").slice(0, -1)) {
       const line = text.startsWith("{") ? JSON.parse(text) as LogLine : null;
       const { route, request, status } = line ?? {};
-      if (route === CHAT && request !== undefined) answered.set(request, status!);
-      const wrong = line === null
-        ? WRONG.test(text) && !HARMLESS.test(text)
-        : line.level === "error" && !TROUBLE.test(line.message);
-      if (wrong) this.wrong.push(`${this.name}: ${text.slice(0, 1000)}`);
+      if (route === CHAT && request !== undefined) statuses.set(request, status!);
+      const isFault = line === null
+        ? BUG_OUTPUT.test(text) && !HARMLESS_OUTPUT.test(text)
+        : line.level === "error" && !DEVICE_ERROR.test(line.message);
+      if (isFault) this.faults.push(`${this.name}: ${text.slice(0, 1000)}`);
     }
-    return answered;
+    return statuses;
   }
 }
 
-/** What a descriptor leads to; nothing if it has been closed. */
+/** Returns the target of a descriptor, or an empty string if it is closed. */
 function readLink(path: string): string {
   try {
     return Deno.readLinkSync(path);

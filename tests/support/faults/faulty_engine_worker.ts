@@ -3,7 +3,7 @@
  * A message with a port requests its heap usage.
  */
 
-import { answersCollected } from "../../../bench/collected.ts";
+import { replyWithHeapUsage } from "../../../bench/heap_usage.ts";
 import { type EngineOptions, openEngine } from "../../../src/server/open_engine.ts";
 import { handleEngineCalls, type WorkerScope } from "../../../src/engine/worker_rpc.ts";
 import { faultyGpu, GpuFaults } from "./faulty_gpu.ts";
@@ -14,7 +14,7 @@ const faults = new GpuFaults();
 addEventListener("message", (event) => {
   const { data } = event as MessageEvent;
   if (data === "lose") faults.loseDevice();
-  else if (!answersCollected(event as MessageEvent)) return;
+  else if (!replyWithHeapUsage(event as MessageEvent)) return;
   event.stopImmediatePropagation();
 });
 

@@ -4,7 +4,7 @@
  * and the longest stall of its event loop.
  */
 
-import { heapAfterGc, workerHeapAfterGc } from "../../../bench/collected.ts";
+import { heapAfterGc, workerHeapAfterGc } from "../../../bench/heap_usage.ts";
 import type { OpenEngine } from "../../../src/server/open_engine.ts";
 import { parseFlags } from "../../../src/settings/parse_flags.ts";
 import { serveWorker } from "../../../src/server/serve.ts";

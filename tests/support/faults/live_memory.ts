@@ -1,6 +1,6 @@
 /** The heap usage that a test worker reports. */
 
-import type { ThreadMemory } from "../../../bench/collected.ts";
+import type { ThreadMemory } from "../../../bench/heap_usage.ts";
 
 /** The `message` of the report. */
 export const LIVE_MEMORY_LABEL = "Live memory";

@@ -1,15 +1,17 @@
-//! The web-rwkv side of `bench/peers.ts`: a random model of a published size on the preferred
-//! Vulkan adapter, and its speed on request.
+//! The web-rwkv side of `bench/peers.ts`: loads a random model of a published size on the preferred
+//! Vulkan adapter and measures its speed on request.
 //!
-//! `--shape 0.1b|0.4b|1.5b|3b|7b --quant f16|int8|nf4`. Once loaded, a line `{"ready":true,...}` on
-//! stdout; then for every line on stdin a line `{"seconds":number}`:
+//! `--shape 0.1b|0.4b|1.5b|3b|7b --quant f16|int8|nf4`. Writes a line `{"ready":true,...}` to
+//! stdout when the model is loaded. Then answers every line on stdin with a line
+//! `{"seconds":number}`:
 //!
 //! - `decode BATCH TOKENS`: BATCH sequences decode TOKENS tokens each, one step after the other.
-//! - `prefill TOKENS [CHUNK]`: one sequence reads TOKENS tokens, up to having sampled the first.
+//! - `prefill TOKENS [CHUNK]`: one sequence processes a prompt of TOKENS tokens and samples its
+//!   first token.
 //!
-//! Sampling is greedy, on the CPU, from logits read back: as the crate's examples do, less their
-//! softmax, which greedy sampling has no need of. As there, a bundle has as many states as sequences.
-//! The crate quantizes the matrices of layers; embedding and head stay f16.
+//! Sampling is greedy, on the CPU, from logits read back, as in the crate's examples but without
+//! their softmax, which greedy sampling does not need. As in the examples, a bundle has as many
+//! states as sequences. The crate quantizes the matrices of layers; embedding and head stay f16.
 
 mod weights;
 
@@ -28,14 +30,14 @@ use web_rwkv::{
 };
 use weights::RandomModel;
 
-/// Tokens of a prompt that the crate takes at once. For 512 tokens of 0.1b on llvmpipe 64 and 128
-/// took 18 s, 256 took 20 s and 32 took 30 s; 128 is also what the crate's examples take.
+/// Prompt tokens that the crate processes per step. For 512 tokens of 0.1b on llvmpipe, 64 and 128
+/// took 18 s, 256 took 20 s and 32 took 30 s; the crate's examples use 128.
 const CHUNK: usize = 128;
 
-/// Tokens that a state has read before decoding is measured.
+/// Prompt tokens of each sequence before decoding is measured.
 const WARM_PROMPT: usize = 4;
 
-/// A runtime, and the states that it works on.
+/// A runtime and its states.
 struct Sequences {
     runtime: TokioRuntime<Rnn>,
     bundle: v5::Bundle<f16>,
@@ -43,12 +45,12 @@ struct Sequences {
 
 struct Peer {
     model: v5::Model,
-    /// By number of sequences.
+    /// Open runtimes by number of sequences.
     opened: HashMap<usize, Sequences>,
 }
 
 impl Peer {
-    /// `batch` sequences whose states are as before any token.
+    /// Returns `batch` sequences with initial states.
     async fn sequences(&mut self, batch: usize) -> Result<&Sequences> {
         if !self.opened.contains_key(&batch) {
             let bundle = v5::Bundle::<f16>::new(self.model.clone(), batch);
@@ -101,7 +103,7 @@ fn of_last(tokens: Vec<u32>) -> RnnInputBatch {
     RnnInputBatch::new(tokens, RnnOption::Last)
 }
 
-/// Reads what is left of `input`, and samples the token after it for every sequence.
+/// Processes the rest of `input` and samples the next token of every sequence.
 async fn next_tokens(
     runtime: &TokioRuntime<Rnn>,
     mut input: RnnInput,

@@ -1,4 +1,4 @@
-//! An RWKV-5.2 model of a published size with random weights, made tensor by tensor as it is read.
+//! An RWKV-5.2 model of a published size with random weights, generated tensor by tensor on read.
 
 use std::borrow::Cow;
 
@@ -9,14 +9,14 @@ use web_rwkv::runtime::loader::{Reader, ReaderTensor};
 const VOCABULARY: usize = 65536;
 const HEAD_SIZE: usize = 64;
 
-/// Names and shapes of all tensors, f16 every one.
+/// Names and shapes of all tensors, which are all f16.
 pub struct RandomModel {
     pub layers: usize,
     tensors: Vec<(String, Vec<usize>)>,
 }
 
 impl RandomModel {
-    /// A model of a size of `src/model/shapes.ts`, or none where there is no such size.
+    /// Returns a model of one of the project's published sizes, or `None` for an unknown size.
     pub fn of_shape(shape: &str) -> Option<Self> {
         let (layers, width) = match shape {
             "0.1b" => (12, 768),

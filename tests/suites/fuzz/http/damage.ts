@@ -1,10 +1,13 @@
-/** Damages requests that are made from the OpenAPI document: bodies, headers, paths, methods. */
+/**
+ * Damages requests that were generated from the OpenAPI document: bodies, headers, paths and
+ * methods.
+ */
 
 import type { MadeRequest } from "../../../routes/random_requests.ts";
 import type { Random } from "../../../support/random_data.ts";
 import { mutated } from "../mutator.ts";
 
-/** Values that are put in place of others, as JSON. */
+/** Replacement values, as JSON. */
 const VALUES = [
   ...["null", "true", "0", "-1", "1e999", "-1e999", "1e-400", "9007199254740993", "0.1", '""'],
   ...['"\\ud800"', '"\\u0000"', "[]", "{}", "[[]]", "[null]", '{"__proto__":{"a":1}}', '"null"'],
@@ -65,7 +68,9 @@ function inBody(request: MadeRequest, random: Random): MadeRequest {
   const body = request.body ?? "{}";
   const kind = random.below(8);
   if (typeof body === "string" && kind === 0) return { ...request, body: manyKeys(body, random) };
-  if (typeof body === "string" && kind === 1) return { ...request, body: swapped(body, random) };
+  if (typeof body === "string" && kind === 1) {
+    return { ...request, body: withReplacedValue(body, random) };
+  }
   if (kind === 2) return { ...request, body: multipart(body) };
   if (typeof body === "string" && kind === 3) return { ...request, body: large(body, random) };
   const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
@@ -73,15 +78,15 @@ function inBody(request: MadeRequest, random: Random): MadeRequest {
   return { ...request, body: damaged };
 }
 
-/** Another value in the place of one. */
-function swapped(body: string, random: Random): string {
+/** Replaces a value. */
+function withReplacedValue(body: string, random: Random): string {
   const places = [...body.matchAll(/(?<=:)(?:"[^"\\]*"|[\d.]+|true|false|null)/g)];
   if (places.length === 0) return body;
   const { index, 0: old } = random.of(places);
   return body.slice(0, index) + random.of(VALUES) + body.slice(index + old.length);
 }
 
-/** A key twice, or very many keys. */
+/** Adds a duplicate key, or very many keys. */
 function manyKeys(body: string, random: Random): string {
   const count = random.of([1, 3, 1000, 20_000]);
   const keys = Array.from({ length: count }, (_, i) => `"${random.of(["k", "n", "é"])}${i}":1`);
@@ -89,7 +94,7 @@ function manyKeys(body: string, random: Random): string {
   return `${body.slice(0, -1)}${body === "{}" ? "" : ","}"${again}":null,${keys.join()}}`;
 }
 
-/** A long text, a long list, or deep nesting in the place of a value. */
+/** Replaces a value by a long text, a long list or deep nesting. */
 function large(body: string, random: Random): string {
   const value = random.of([
     () => JSON.stringify("x".repeat(200_000)),

@@ -1,6 +1,6 @@
 /**
- * Sends damaged requests to an app in memory, real but for its model, which writes at once, and holds
- * what comes back against what must hold of every answer.
+ * Sends damaged requests to an in-memory app, which is complete except for a toy model, and checks
+ * every response.
  */
 
 import { createApp } from "../../../../routes/app.ts";
@@ -22,7 +22,7 @@ import {
 } from "../../../routes/random_requests.ts";
 import { damagedRequest } from "./damage.ts";
 
-/** A request whose answer is not as it must be. */
+/** A request with an invalid response. */
 export interface HttpFinding {
   index: number;
   request: MadeRequest;
@@ -31,10 +31,10 @@ export interface HttpFinding {
 
 export interface HttpResult {
   requests: number;
-  /** By status. */
+  /** Number of responses by status. */
   statuses: Map<number, number>;
   slowestMs: number;
-  /** Bytes of heap and buffers at the end, beside what there was after the first requests. */
+  /** Growth of heap and buffers since the first requests, in bytes. */
   grown: number;
   findings: HttpFinding[];
 }
@@ -42,23 +42,23 @@ export interface HttpResult {
 export interface HttpOptions {
   requests: number;
   seed: number;
-  /** Milliseconds until an answer is whole; a few tokens are in it. */
+  /** Maximum milliseconds of a response, which contains a few tokens. */
   limitMs: number;
   onProgress?: ((done: number) => void) | undefined;
 }
 
-/** Statuses above 499 that an app may answer by design. */
+/** Server error statuses that the app may return by design. */
 const DELIBERATE = [503];
 
-/** Asked before and after, and between: must be answered the same always. */
-const NORMAL = JSON.stringify({
+/** A valid request that is sent before, between and after; its reply must not change. */
+const VALID_REQUEST = JSON.stringify({
   messages: [{ role: "user", content: "Tell me something." }],
   max_tokens: 24,
   seed: 7,
   temperature: 1,
 });
 
-const EVERY = 500;
+const CHECK_INTERVAL = 500;
 
 export async function fuzzHttp(options: HttpOptions): Promise<HttpResult> {
   const { requests, seed, limitMs, onProgress = () => {} } = options;
@@ -74,24 +74,24 @@ export async function fuzzHttp(options: HttpOptions): Promise<HttpResult> {
   let baseline = 0;
   for (let index = 0; index < requests && result.findings.length < 20; index++) {
     const request = run.next(index);
-    const found = (fault: string) => result.findings.push({ index, request, fault });
+    const addFinding = (fault: string) => result.findings.push({ index, request, fault });
     const start = performance.now();
     try {
-      const status = await inTime(run.send(request), 10 * limitMs);
+      const status = await withTimeout(run.send(request), 10 * limitMs);
       result.statuses.set(status, (result.statuses.get(status) ?? 0) + 1);
     } catch (error) {
-      found(error instanceof Error ? error.stack ?? error.message : String(error));
+      addFinding(error instanceof Error ? error.stack ?? error.message : String(error));
     }
     const ms = performance.now() - start;
     result.slowestMs = Math.max(result.slowestMs, ms);
-    if (ms > limitMs) found(`it took ${Math.round(ms)} ms`);
-    for (const fault of run.takeFaults()) found(fault);
+    if (ms > limitMs) addFinding(`it took ${Math.round(ms)} ms`);
+    for (const fault of run.takeFaults()) addFinding(fault);
     result.requests++;
-    if (index % EVERY !== EVERY - 1 && index !== requests - 1) continue;
+    if (index % CHECK_INTERVAL !== CHECK_INTERVAL - 1 && index !== requests - 1) continue;
     const text = await run.normal();
-    if (text !== expected) found(`a normal request is answered ${text}, and was ${expected}`);
+    if (text !== expected) addFinding(`a valid request returned ${text} instead of ${expected}`);
     await run.forget();
-    if (index < 2 * EVERY) baseline = memory();
+    if (index < 2 * CHECK_INTERVAL) baseline = memory();
     result.grown = memory() - baseline;
     onProgress(index + 1);
   }
@@ -105,13 +105,13 @@ function memory(): number {
   return heapUsed + external;
 }
 
-async function inTime<T>(answered: Promise<T>, limitMs: number): Promise<T> {
+async function withTimeout<T>(response: Promise<T>, limitMs: number): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer in ${limitMs} ms`)), limitMs);
+  const timeout = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no response within ${limitMs} ms`)), limitMs);
   });
   try {
-    return await Promise.race([answered, late]);
+    return await Promise.race([response, timeout]);
   } finally {
     clearTimeout(timer);
   }
@@ -131,7 +131,7 @@ class Run {
     this.#faults.push(`unhandled: ${event.reason?.stack ?? event.reason}`);
   };
 
-  private constructor(seed: number, made: {
+  private constructor(seed: number, parts: {
     document: unknown;
     app: ReturnType<typeof createApp>;
     backend: MemoryBackend;
@@ -139,13 +139,13 @@ class Run {
     log: { error?: (error: unknown) => void };
   }) {
     this.#seed = seed;
-    this.#app = made.app;
-    this.#backend = made.backend;
-    this.#sessions = made.sessions;
+    this.#app = parts.app;
+    this.#backend = parts.backend;
+    this.#sessions = parts.sessions;
     this.#known = { ids: new Map(), files: [] };
-    this.#operations = operationsOf(made.document);
-    this.#maker = new RequestMaker(made.document, this.#known, seed);
-    made.log.error = (error) => this.#faults.push(`logged: ${(error as Error)?.stack ?? error}`);
+    this.#operations = operationsOf(parts.document);
+    this.#maker = new RequestMaker(parts.document, this.#known, seed);
+    parts.log.error = (error) => this.#faults.push(`logged: ${(error as Error)?.stack ?? error}`);
     globalThis.addEventListener("unhandledrejection", this.#onRejection);
   }
 
@@ -153,7 +153,7 @@ class Run {
     const backend = new MemoryBackend();
     const constrain = createTokenConstraints(TABLE, { endToken: 0 });
     const { sessions, runner } = harness({ backend, tokenizer: quickTokenizer() });
-    // The toy model writes what it likes; constraints are compiled, and so refused, all the same.
+    // The toy model ignores constraints; they are still compiled, and rejected if invalid.
     runner.prepareConstraint = async (constraint) => (await constrain(constraint)).close();
     const worker: WorkerStatus = {
       state: "ready",
@@ -168,12 +168,12 @@ class Run {
     return new Run(seed, { document, app, backend, sessions, log });
   }
 
-  /** Whatever the one before came to, a request is the same for the same number and ids. */
+  /** Returns request `index`; it depends only on the seed, the number and the known ids. */
   next(index: number): MadeRequest {
     const random = new Random(Math.imul(this.#seed, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca6b));
-    const writing = this.#operations.filter(({ body }) => body !== undefined);
-    const made = this.#maker.request(random.of(random.chance(0.6) ? writing : this.#operations));
-    return random.chance(0.15) ? made : damagedRequest(made, random);
+    const withBody = this.#operations.filter(({ body }) => body !== undefined);
+    const parts = this.#maker.request(random.of(random.chance(0.6) ? withBody : this.#operations));
+    return random.chance(0.15) ? parts : damagedRequest(parts, random);
   }
 
   takeFaults(): string[] {
@@ -185,24 +185,24 @@ class Run {
   async normal(): Promise<string> {
     const response = await this.#app.request("/v1/chat/completions", {
       method: "POST",
-      body: NORMAL,
+      body: VALID_REQUEST,
     });
     const body = await response.json();
     return body.choices?.[0].message.content ?? JSON.stringify(body);
   }
 
-  /** @returns The status; throws for an answer that must not be. */
+  /** @returns The status. Throws if the response is invalid. */
   async send({ method, url, headers, body }: MadeRequest): Promise<number> {
     let request: Request;
     try {
-      const none = body === undefined || method === "GET" || method === "HEAD";
+      const isEmpty = body === undefined || method === "GET" || method === "HEAD";
       request = new Request(new URL(url, "http://localhost"), {
         method,
         headers,
-        body: none ? null : body,
+        body: isEmpty ? null : body,
       });
     } catch {
-      return 0; // nothing that any client can send
+      return 0; // not a request that a client can send
     }
     const response = await this.#app.fetch(request);
     const { status } = response;
@@ -228,7 +228,7 @@ class Run {
     }
   }
 
-  /** Lets go of what is stored, so that memory tells of what is not. */
+  /** Deletes all stored rows, so that memory growth shows leaks only. */
   async forget(): Promise<void> {
     await this.#sessions.settled();
     for await (const { key } of this.#backend.list(["default"])) {
@@ -243,7 +243,7 @@ class Run {
   }
 }
 
-/** The toy model's tokens, read as quickly as a real model's. */
+/** Returns a tokenizer for the toy model's tokens that is as fast as a real one. */
 function quickTokenizer() {
   const tokens = new Map<number, Uint8Array>();
   for (let id = 1; id < VOCABULARY; id++) {
@@ -261,11 +261,11 @@ function quickTokenizer() {
 
 function assertError(bytes: Uint8Array): void {
   const text = new TextDecoder().decode(bytes);
-  if (text.length > 4096) throw new Error(`an error of ${text.length} characters`);
-  const { error, ...more } = JSON.parse(text);
+  if (text.length > 4096) throw new Error(`error of ${text.length} characters`);
+  const { error, ...others } = JSON.parse(text);
   const keys = Object.keys(error).sort().join();
-  const fine = keys === "code,message,param,type" && Object.keys(more).length === 0 &&
+  const isValid = keys === "code,message,param,type" && Object.keys(others).length === 0 &&
     [error.message, error.type, error.code].every((value) => typeof value === "string") &&
     (error.param === null || typeof error.param === "string");
-  if (!fine) throw new Error(`an error of another form: ${text.slice(0, 300)}`);
+  if (!isValid) throw new Error(`malformed error: ${text.slice(0, 300)}`);
 }

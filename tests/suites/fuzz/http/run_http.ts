@@ -1,13 +1,13 @@
-/** `deno task fuzz --http N`: damaged requests, and what they came to. */
+/** `deno task fuzz --http N`: sends damaged requests and prints a summary. */
 
 import { fuzzHttp } from "./http_fuzzer.ts";
 
 const FOLDER = "data/fuzz";
 
-/** Bytes by which memory may have grown at the end: caches that are filled once. */
-const MOST_GROWN = 64 * 1024 * 1024;
+/** Maximum memory growth in bytes; caches fill once. */
+const MAX_GROWTH = 64 * 1024 * 1024;
 
-/** @returns Whether nothing was found. */
+/** @returns Whether there were no findings. */
 export async function runHttp(
   { requests, seed, limitMs }: { requests: number; seed: number; limitMs: number },
 ): Promise<boolean> {
@@ -38,6 +38,6 @@ export async function runHttp(
     await Deno.writeTextFile(path, JSON.stringify({ ...request, body: shown }));
     console.log(`  ${path}: ${fault.slice(0, 1500).replaceAll("\n", "\n    ")}`);
   }
-  if (result.grown > MOST_GROWN) console.log("Memory has grown by more than caches take");
-  return result.findings.length === 0 && result.grown <= MOST_GROWN;
+  if (result.grown > MAX_GROWTH) console.log("Memory grew by more than the size of all caches");
+  return result.findings.length === 0 && result.grown <= MAX_GROWTH;
 }

@@ -1,4 +1,4 @@
-/** Model files: pickles, torch's archives, safetensors, converted models. */
+/** Fuzzing targets for model files: pickles, torch archives, safetensors and converted models. */
 
 import assert from "node:assert/strict";
 import { MemorySink } from "../../../../src/formats/byte_sink.ts";
@@ -30,7 +30,7 @@ const DTYPES = [...DTYPE_BYTES.keys(), "F4"];
 
 const SHAPE_WORDS = ["[]", "[0]", "[1,1,1,1,1,1,1,1]", "[0,9007199254740991]", "[4294967296]"];
 
-/** A hundred bytes of pickle, and files of a few tensors, so that faults meet what matters. */
+/** Files of a few tensors, so that most faults hit structure rather than tensor data. */
 const FEW = new Map([...MODELS[0]].filter(([, { shape }]) => shape.length === 2).slice(0, 3));
 
 export async function checkpointTargets(): Promise<Target[]> {
@@ -63,7 +63,7 @@ function pickleTarget(): Target {
     // deno-lint-ignore require-await
     read: async (bytes) => {
       readTorchPickle(bytes, "fuzzed");
-      return "taken";
+      return "accepted";
     },
   };
 }
@@ -158,13 +158,13 @@ async function convertedTarget(): Promise<Target> {
   };
 }
 
-/** Tensors are read four times, widened to float32, and may lie over one another four deep. */
+/** Tensors are read four times and widened to float32, and up to four of them may overlap. */
 function checkpointBytes(size: number): number {
   return 64 * size + 4 * KIB * KIB;
 }
 
-/** Opens a file, reads every tensor in every way, and loads it as a model. */
-async function readModelFile(bytes: Uint8Array): Promise<"taken"> {
+/** Opens a file, reads every tensor through every method, and loads it as a model. */
+async function readModelFile(bytes: Uint8Array): Promise<"accepted"> {
   const checkpoint = await openCheckpoint(new MemorySource("fuzzed", bytes));
   for (const name of checkpoint.tensors.keys()) await readTensor(checkpoint, name);
   const model = await openModel(new MemorySource("fuzzed", bytes));
@@ -177,7 +177,7 @@ async function readModelFile(bytes: Uint8Array): Promise<"taken"> {
     assert.ok(values.length % model.dimensions.width === 0, `${name} has ${values.length} values`);
   }
   await model.close();
-  return "taken";
+  return "accepted";
 }
 
 async function readTensor(checkpoint: Checkpoint, name: string): Promise<void> {
@@ -195,7 +195,7 @@ async function readTensor(checkpoint: Checkpoint, name: string): Promise<void> {
   ];
   let at = 0;
   for (const part of parts) {
-    // The same numbers, whichever way they are read.
+    // All methods must return the same numbers.
     assert.ok(part.every((value, i) => value === whole[at + i]), `rows of ${name} differ`);
     at += part.length;
   }

@@ -1,4 +1,4 @@
-/** A worker's replies, as the client reads them. */
+/** Fuzzing targets for the client: responses of a worker. */
 
 import assert from "node:assert/strict";
 import { ApiError } from "../../../../src/client/api_error.ts";
@@ -55,9 +55,9 @@ function eventsTarget(): Target {
     most: 64 * KIB,
     allocates: (size) => 16 * size + 16 * KIB,
     read: async (bytes) => {
-      const pieces = ReadableStream.from(inPieces(bytes));
+      const pieces = ReadableStream.from(chunks(bytes));
       const stream = new ChatStream(new Response(pieces, { headers: { "x-state-id": "state_0" } }));
-      return await clientReads(async () => {
+      return await outcomeOfClient(async () => {
         const { text, stateId, finishReason } = await stream.reply();
         assert.equal(typeof text, "string");
         assert.ok(stateId === null || typeof stateId === "string");
@@ -67,7 +67,7 @@ function eventsTarget(): Target {
   };
 }
 
-async function* inPieces(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+async function* chunks(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   await Promise.resolve();
   for (let at = 0; at < bytes.length; at += 37) yield bytes.subarray(at, at + 37);
 }
@@ -90,21 +90,21 @@ function errorTarget(): Target {
         baseURL: "http://worker.invalid",
         fetch: () => Promise.resolve(responseOf(bytes)),
       });
-      return await clientReads(async () => void await transport.json("/v1/models"));
+      return await outcomeOfClient(async () => void await transport.json("/v1/models"));
     },
   };
 }
 
-async function clientReads(read: () => Promise<void>): Promise<"taken" | "refused"> {
+async function outcomeOfClient(read: () => Promise<void>): Promise<"accepted" | "rejected"> {
   try {
     await read();
-    return "taken";
+    return "accepted";
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     const { message, code, param, retryAfter } = error;
     assert.ok(typeof message === "string" && typeof code === "string");
     assert.ok(param === null || typeof param === "string");
     assert.ok(retryAfter === undefined || retryAfter >= 0, `retry after ${retryAfter}`);
-    return "refused";
+    return "rejected";
   }
 }

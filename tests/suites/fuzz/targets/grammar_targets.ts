@@ -1,4 +1,6 @@
-/** What replies are held to: JSON schemas, regular expressions, grammars, choices. */
+/**
+ * Fuzzing targets for structured output: JSON schemas, regular expressions, grammars and choices.
+ */
 
 import assert from "node:assert/strict";
 import type { Constraint } from "../../../../src/core/sampling.ts";
@@ -8,11 +10,11 @@ import type { Target } from "../target.ts";
 
 const KIB = 1024;
 
-/** Tokens that are written by each grammar that is taken. */
+/** Number of tokens sampled from each accepted grammar. */
 const STEPS = 6;
 
-/** Kept between requests, as a worker keeps it: grammars are not, as each is another one. */
-const constrain = createTokenConstraints(TABLE, { endToken: END, cachedGrammars: 1 });
+/** Shared between cases, as in a worker. Its cache is minimal because every grammar differs. */
+const compileConstraint = createTokenConstraints(TABLE, { endToken: END, cachedGrammars: 1 });
 
 const SCHEMA = {
   type: "object",
@@ -39,7 +41,7 @@ const SCHEMA = {
 
 export function grammarTargets(): Target[] {
   return [
-    ofText("schema", (schema) => ({ type: "json_schema", schema }), {
+    textTarget("schema", (schema) => ({ type: "json_schema", schema }), {
       corpus: [
         JSON.stringify(SCHEMA),
         ...Object.values(SCHEMA.properties).map((schema) => JSON.stringify(schema)),
@@ -55,7 +57,7 @@ export function grammarTargets(): Target[] {
         ...["#/properties/more", "(a|b)*", "^(a{0,99}){0,99}$", "email", "uri", "__proto__"],
       ],
     }),
-    ofText("regex", (pattern) => ({ type: "regex", pattern }), {
+    textTarget("regex", (pattern) => ({ type: "regex", pattern }), {
       corpus: [
         "\\d{3}-\\d{4}",
         "(a|b(?:c|d)*)+[^x-z]?$",
@@ -68,7 +70,7 @@ export function grammarTargets(): Target[] {
         ...["[\\u{0}-\\u{10ffff}]", "(".repeat(70), ")".repeat(70), "(a?)".repeat(200), "[^a]*"],
       ],
     }),
-    ofText("ebnf", (ebnf) => ({ type: "grammar", ebnf }), {
+    textTarget("ebnf", (ebnf) => ({ type: "grammar", ebnf }), {
       corpus: [
         'root ::= "yes" | "no" [!?]?',
         'root ::= expr\nexpr ::= term ("+" term)*\nterm ::= [0-9]+ | "(" expr ")" # a comment\n',
@@ -80,14 +82,14 @@ export function grammarTargets(): Target[] {
         ...["a? ".repeat(100), "(".repeat(70), "x".repeat(300)],
       ],
     }),
-    ofText("choice", (text) => ({ type: "choice", choices: text.split("\n") }), {
+    textTarget("choice", (text) => ({ type: "choice", choices: text.split("\n") }), {
       corpus: ["yes\nno", "a\nab\nabc\nb", "", "größe\ngröße🎈\n\ud83c"],
       words: ["\n", "a\n".repeat(50), "ab\n", "\n\n"],
     }),
   ];
 }
 
-function ofText(
+function textTarget(
   name: string,
   constraintOf: (text: string) => Constraint,
   { corpus, words }: { corpus: readonly string[]; words: readonly string[] },
@@ -97,22 +99,22 @@ function ofText(
     corpus: corpus.map((text) => new TextEncoder().encode(text)),
     words,
     most: 64 * KIB,
-    // Sets of tokens, and bytes of texts that become nodes.
+    // Token sets, and grammar nodes per byte of text.
     allocates: (size) => 512 * size + 4 * KIB * KIB,
     read: async (bytes) => {
-      const constraint = await constrain(constraintOf(new TextDecoder().decode(bytes)));
+      const constraint = await compileConstraint(constraintOf(new TextDecoder().decode(bytes)));
       let choice = bytes.reduce((sum, byte) => (31 * sum + byte) >>> 0, 7);
       for (let step = 0; step < STEPS; step++) {
         const ids = await allowedIds(constraint);
-        assert.ok(ids.length > 0, "nothing may come next, not even the end");
+        assert.ok(ids.length > 0, "no token is allowed, not even end of text");
         const id = ids[choice % ids.length];
-        assert.ok(id === END || TOKENS[id] !== undefined, `${id} is no token`);
+        assert.ok(id === END || TOKENS[id] !== undefined, `${id} is not a token`);
         constraint.accept(id);
         if (id === END) break;
         choice = (Math.imul(choice, 1_103_515_245) + 12_345) >>> 0;
       }
       constraint.close();
-      return "taken";
+      return "accepted";
     },
   };
 }

@@ -1,12 +1,12 @@
-/** Replies of HTTP as bytes, which are damaged as such. */
+/** HTTP responses as bytes, so that they can be damaged. */
 
-/** A reply as text: status, headers, an empty line, the body. */
+/** Encodes a response as text: status, headers, an empty line, the body. */
 export function reply(status: number, headers: Record<string, string>, body: string): Uint8Array {
   const head = Object.entries(headers).map(([name, value]) => `${name}: ${value}\n`).join("");
   return new TextEncoder().encode(`${status}\n${head}\n${body}`);
 }
 
-/** What a reply's bytes say, as far as HTTP allows it. */
+/** Decodes a response as far as HTTP allows. */
 export function responseOf(bytes: Uint8Array<ArrayBuffer>): Response {
   const end = indexOfBlank(bytes);
   const [first = "", ...lines] = new TextDecoder("latin1").decode(bytes.subarray(0, end)).split(
@@ -19,7 +19,7 @@ export function responseOf(bytes: Uint8Array<ArrayBuffer>): Response {
     try {
       headers.append(line.slice(0, at), line.slice(at + 1));
     } catch {
-      // No header that a server could send.
+      // Not a header that a server could send.
     }
   }
   const valid = Number.isInteger(status) && status >= 200 && status <= 599;

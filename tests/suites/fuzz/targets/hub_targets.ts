@@ -1,4 +1,4 @@
-/** Replies of a hub of models: listings, descriptions, files. */
+/** Fuzzing targets for the model hub: listings, descriptions and files. */
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -14,8 +14,8 @@ const KIB = 1024;
 
 const HUB = "http://hub.invalid";
 
-/** Requests that one reading may make: a hub that never ends is not to be asked for ever. */
-const MOST_REQUESTS = 210;
+/** Maximum requests of one case, so that an endless listing is detected. */
+const MAX_REQUESTS = 210;
 
 const CONTENT = new TextEncoder().encode("the bytes of a model".repeat(20));
 const SHA256 = createHash("sha256").update(CONTENT).digest("hex");
@@ -24,24 +24,24 @@ export function hubTargets(): Target[] {
   return [listingTarget(), downloadTarget()];
 }
 
-/** Runs `read` while every request is answered by `response`. */
-async function answeredBy<T>(response: () => Response, read: () => Promise<T>): Promise<T> {
+/** Runs `read` with a `fetch` that always returns `response`. */
+async function withResponse<T>(response: () => Response, read: () => Promise<T>): Promise<T> {
   const { fetch } = globalThis;
   let requests = 0;
   globalThis.fetch = () => {
-    if (++requests > MOST_REQUESTS) throw new Error("it asks for ever");
+    if (++requests > MAX_REQUESTS) throw new Error("too many requests");
     return Promise.resolve(response());
   };
   try {
     return await read();
   } finally {
     globalThis.fetch = fetch;
-    assert.ok(requests <= MOST_REQUESTS, `${requests} requests were made`);
+    assert.ok(requests <= MAX_REQUESTS, `${requests} requests were made`);
   }
 }
 
-/** A hub that is not asked again after a pause: those take seconds. */
-function impatientHub(): HubClient {
+/** A hub client that fails instead of pausing before a retry, because pauses take seconds. */
+function hubWithoutRetries(): HubClient {
   return new HubClient({
     endpoint: HUB,
     idleTimeoutMs: 500,
@@ -51,9 +51,9 @@ function impatientHub(): HubClient {
   });
 }
 
-function refusedBy(error: unknown): "refused" {
+function rejectedBy(error: unknown): "rejected" {
   const known = error instanceof HubStatusError || error instanceof FileChangedError;
-  if (known || error instanceof InferenceError) return "refused";
+  if (known || error instanceof InferenceError) return "rejected";
   throw error;
 }
 
@@ -97,11 +97,11 @@ function listingTarget(): Target {
       ...["x-linked-size: 400\n", "retry-after: 1e9\n", "etag: \n", "type", "[]", "{}", "\\u0000"],
     ],
     most: 64 * KIB,
-    allocates: (size) => 64 * (MOST_REQUESTS + 2) * (size + KIB),
+    allocates: (size) => 64 * (MAX_REQUESTS + 2) * (size + KIB),
     read: async (bytes) => {
       try {
-        await answeredBy(() => responseOf(bytes), async () => {
-          const repository = new Repository(impatientHub(), "a/b");
+        await withResponse(() => responseOf(bytes), async () => {
+          const repository = new Repository(hubWithoutRetries(), "a/b");
           const files = await repository.files();
           for (const { path, size } of files) {
             assert.ok(isSafePath(path) && !path.split("/").includes(".."), path);
@@ -109,9 +109,9 @@ function listingTarget(): Target {
           }
           if (files.length > 0) await repository.describe(files[0]);
         });
-        return "taken";
+        return "accepted";
       } catch (error) {
-        return refusedBy(error);
+        return rejectedBy(error);
       }
     },
   };
@@ -144,7 +144,7 @@ function downloadTarget(): Target {
       "etag: x\n",
     ],
     most: 64 * KIB,
-    allocates: (size) => MOST_REQUESTS * (2 * size + 2 * KIB * KIB),
+    allocates: (size) => MAX_REQUESTS * (2 * size + 2 * KIB * KIB),
     read: async (bytes) => {
       const part = new MemoryPart(
         bytes.length % 3 === 0 ? CONTENT.slice(0, 100) : CONTENT.slice(0, 0),
@@ -157,19 +157,19 @@ function downloadTarget(): Target {
         };
       };
       try {
-        await answeredBy(
+        await withResponse(
           () => responseOf(bytes),
-          () => download(impatientHub(), file, part, { digest }),
+          () => download(hubWithoutRetries(), file, part, { digest }),
         );
       } catch (error) {
         assert.ok(
           part.size <= length || error instanceof CorruptDownloadError,
           `${part.size} bytes`,
         );
-        return refusedBy(error);
+        return rejectedBy(error);
       }
       assert.deepEqual(part.bytes, CONTENT);
-      return "taken";
+      return "accepted";
     },
   };
 }

@@ -1,4 +1,6 @@
-/** States: their files, what is in these behind the checksums, and rows of a store. */
+/**
+ * Fuzzing targets for states: state files, their parts behind the checksums, and rows of a store.
+ */
 
 import assert from "node:assert/strict";
 import { InferenceError } from "../../../../src/core/errors.ts";
@@ -34,7 +36,7 @@ export async function stateTargets(): Promise<Target[]> {
   ];
 }
 
-/** Files of the toy model: whole and open turns, with and without what came before. */
+/** Creates state files of the toy model: complete and open turns, with and without history. */
 async function stateFiles(): Promise<Uint8Array<ArrayBuffer>[]> {
   const it = harness();
   const fileOf = async (id: string) => concat((await it.sessions.exportState(id)).parts);
@@ -54,7 +56,7 @@ async function stateFiles(): Promise<Uint8Array<ArrayBuffer>[]> {
   ];
 }
 
-/** Checksums cover every byte: what is taken is one of the files that were written. */
+/** Checksums cover every byte, so only the original files may be accepted. */
 function fileTarget(corpus: Uint8Array<ArrayBuffer>[]): Target {
   const known = new Set(corpus.map((file) => file.toHex()));
   return {
@@ -74,13 +76,13 @@ function fileTarget(corpus: Uint8Array<ArrayBuffer>[]): Target {
     allocates: (size) => 8 * size + 64 * KIB,
     read: async (bytes) => {
       await decodeStateFile(chunked(bytes, 100));
-      assert.ok(known.has(bytes.toHex()), "a damaged file was taken");
-      return "taken";
+      assert.ok(known.has(bytes.toHex()), "a damaged file was accepted");
+      return "accepted";
     },
   };
 }
 
-/** The parts of a file, each with its length before it, as files are made of with right checksums. */
+/** Fuzzes the parts of a file, each with a length prefix; the target adds valid checksums. */
 function importTarget(files: readonly Uint8Array<ArrayBuffer>[]): Target {
   return {
     name: "state-import",
@@ -92,7 +94,7 @@ function importTarget(files: readonly Uint8Array<ArrayBuffer>[]): Target {
     most: 64 * KIB,
     allocates: (size) => 32 * size + 256 * KIB,
     read: async (bytes) => {
-      const { turn, history, state } = cutInto(bytes);
+      const { turn, history, state } = splitParts(bytes);
       const file = await replace(files[files.length - 1], { turn, history, state });
       const it = harness();
       const { id, open } = await it.sessions.importState(chunked(file, 1000));
@@ -100,9 +102,9 @@ function importTarget(files: readonly Uint8Array<ArrayBuffer>[]): Target {
       const again = await harness().sessions.importState(chunked(out));
       const { transcript } = await it.sessions.describe(id);
       assert.deepEqual(again.transcript, transcript);
-      // It can be gone on with.
+      // The state can be resumed.
       await run(it.sessions, { messages: open ? [] : [user("on")], stateId: id, maxTokens: 2 });
-      return "taken";
+      return "accepted";
     },
   };
 }
@@ -111,13 +113,13 @@ function lengthOf(part: Uint8Array): Uint8Array {
   return new Uint8Array(Uint16Array.of(part.length).buffer);
 }
 
-function cutInto(bytes: Uint8Array) {
+function splitParts(bytes: Uint8Array) {
   const parts: Uint8Array[] = [];
   let at = 0;
   for (let i = 0; i < 3; i++) {
-    const told = at + 2 <= bytes.length ? bytes[at] + 256 * bytes[at + 1] : 0;
-    parts.push(bytes.slice(Math.min(at + 2, bytes.length), at + 2 + told));
-    at += 2 + told;
+    const length = at + 2 <= bytes.length ? bytes[at] + 256 * bytes[at + 1] : 0;
+    parts.push(bytes.slice(Math.min(at + 2, bytes.length), at + 2 + length));
+    at += 2 + length;
   }
   const [turn, history, state] = parts;
   return { turn, history, state };
@@ -141,13 +143,16 @@ async function codecTarget(): Promise<Target> {
       const { shape, codec, numbers } = readStateHeader(bytes);
       const state = decodeState(bytes);
       assert.equal(state.length, numbers);
-      if (shape === null) return "taken";
-      // 8-bit codes are kept by another round only where a worker chose them.
-      const kept = decodeState(
+      if (shape === null) return "accepted";
+      // Encoding 8-bit codes again is exact only for codes that a worker produced.
+      const reencoded = decodeState(
         encodeState(state, { codec: codec === "q8" ? "f32" : codec, shape }),
       );
-      assert.ok(kept.every((value, i) => Object.is(value, state[i])), "another round differs");
-      return "taken";
+      assert.ok(
+        reencoded.every((value, i) => Object.is(value, state[i])),
+        "encoding the state again changes it",
+      );
+      return "accepted";
     },
   };
 }
@@ -177,13 +182,13 @@ function recordTarget(files: readonly Uint8Array<ArrayBuffer>[]): Target {
     allocates: (size) => 4 * size + 16 * KIB,
     // deno-lint-ignore require-await
     read: async (bytes) => {
-      let outcome: "taken" | "refused" = "refused";
+      let outcome: "accepted" | "rejected" = "rejected";
       for (const open of [true, false]) {
-        for (const fresh of [true, false]) {
-          const context = { vocabulary: MODEL.vocabulary, open, isInitialState: fresh };
+        for (const isInitialState of [true, false]) {
+          const context = { vocabulary: MODEL.vocabulary, open, isInitialState };
           const record = attempt(() => checkSnapshot(bytes, context));
           if (record === null) continue;
-          outcome = "taken";
+          outcome = "accepted";
           assert.deepEqual(checkSnapshot(encodeSnapshot(record), context), record);
         }
       }
@@ -205,12 +210,12 @@ async function historyTarget(): Promise<Target> {
     most: 64 * KIB,
     allocates: (size) => 4 * size + 16 * KIB,
     read: async (bytes) => {
-      let outcome: "taken" | "refused" = "refused";
+      let outcome: "accepted" | "rejected" = "rejected";
       for (let count = 0; count < 6; count++) {
-        const taken = await checkHistory(bytes, count).catch(refused);
-        if (taken === null) continue;
-        outcome = "taken";
-        assert.deepEqual(await checkHistory(await appendEntries(null, taken), count), taken);
+        const accepted = await checkHistory(bytes, count).catch(nullIfRejected);
+        if (accepted === null) continue;
+        outcome = "accepted";
+        assert.deepEqual(await checkHistory(await appendEntries(null, accepted), count), accepted);
       }
       return outcome;
     },
@@ -226,12 +231,12 @@ function attempt<T>(read: () => T): T | null {
   }
 }
 
-function refused(error: unknown): null {
+function nullIfRejected(error: unknown): null {
   if (error instanceof InferenceError) return null;
   throw error;
 }
 
-/** Rows of a store that another worker has written, or that a disk has damaged. */
+/** Fuzzes rows of a store that another worker wrote or a disk damaged. */
 async function rowsTarget(): Promise<Target> {
   const backend = new MemoryBackend();
   const store = new StateStore(backend);
@@ -277,21 +282,21 @@ async function rowsTarget(): Promise<Target> {
     most: 64 * KIB,
     allocates: (size) => 16 * size + 256 * KIB,
     read: async (bytes) => {
-      let outcome: "taken" | "refused" = "refused";
+      let outcome: "accepted" | "rejected" = "rejected";
       for (const { key, value } of rows) {
         await backend.atomic([], [{ type: "set", key: [...key], value: bytes, expireIn: 1e9 }]);
-        let refused = 0;
+        let nullIfRejected = 0;
         for (const reader of readers) {
           try {
             await reader();
           } catch (error) {
             if (!(error instanceof InferenceError)) throw error;
-            refused++;
+            nullIfRejected++;
           }
         }
-        // A row is taken where it stands only: elsewhere others read it. Those of keys and rates are
-        // never refused: one that is wrong tells nothing.
-        if (refused === 0 && key[0] !== "~") outcome = "taken";
+        // Only the reader of a row's own key can accept it. Invalid rows of keys and rates are
+        // ignored rather than rejected.
+        if (nullIfRejected === 0 && key[0] !== "~") outcome = "accepted";
         await backend.atomic([], [{ type: "set", key: [...key], value, expireIn: 1e9 }]);
       }
       return outcome;

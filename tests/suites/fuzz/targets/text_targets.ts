@@ -1,4 +1,7 @@
-/** Small files beside models and in caches: vocabularies, configurations, records, tuning. */
+/**
+ * Fuzzing targets for small files beside models and in caches: vocabularies, configurations,
+ * records and tuning results.
+ */
 
 import assert from "node:assert/strict";
 import { parseRecord } from "../../../../src/model_files/model_cache.ts";
@@ -52,7 +55,7 @@ function vocabularyTarget(): Target {
       ],
     ],
     most: 64 * KIB,
-    // Ids are below a million, so that a table of them has a bound.
+    // Token ids are below 2^20, which limits the size of the table.
     allocates: (size) => 64 * size + 24 * KIB * KIB,
     // deno-lint-ignore require-await
     read: async (bytes) => {
@@ -64,7 +67,7 @@ function vocabularyTarget(): Target {
       }
       const small = tokenizer.size < 10_000;
       if (small) assert.equal(tokenTable(tokenizer).banned.length, tokenizer.size);
-      return "taken";
+      return "accepted";
     },
   };
 }
@@ -84,7 +87,7 @@ function shardsTarget(): Target {
       const { files, fileOf } = parseShardIndex(decoded(bytes), "fuzzed");
       assert.ok(files.length > 0 && files.length <= fileOf.size);
       for (const file of files) assert.doesNotMatch(file, /[/\\\0]|^\.+$/);
-      return "taken";
+      return "accepted";
     },
   };
 }
@@ -104,7 +107,7 @@ function configTarget(): Target {
     read: async (bytes) => {
       const eps = configGroupNormEps(decoded(bytes), "config.json");
       assert.ok(eps === undefined || (eps >= 0 && eps < 1e8), `${eps}`);
-      return "taken";
+      return "accepted";
     },
   };
 }
@@ -146,11 +149,11 @@ function recordTarget(): Target {
       try {
         found = parseRecord(decoded(bytes));
       } catch {
-        return "refused"; // whatever is thrown: the record counts as missing
+        return "rejected"; // any error makes the record count as missing
       }
       assert.ok(isSafeName(found.file), found.file);
       assert.ok(Number.isFinite(Date.parse(found.pulled)), found.pulled);
-      return "taken";
+      return "accepted";
     },
   };
 }
@@ -172,15 +175,15 @@ function tuningTarget(): Target {
     // deno-lint-ignore require-await
     read: async (bytes) => {
       const found = parseTuning(decoded(bytes));
-      if (found === null) return "refused";
+      if (found === null) return "rejected";
       assert.ok(found.stepTokens >= 1 && found.choices.length >= 1);
       for (const { tile } of found.choices) {
         if (tile === null) continue;
-        // A workgroup has at most 256 threads, eight to a block.
+        // A workgroup has at most 256 threads, in blocks of eight.
         assert.ok(8 * tile.lanes * tile.threadBlocks <= 256, JSON.stringify(tile));
         assert.ok(tile.rowBlocks <= 64 && tile.tokens <= 64, JSON.stringify(tile));
       }
-      return "taken";
+      return "accepted";
     },
   };
 }

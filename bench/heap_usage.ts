@@ -1,20 +1,21 @@
-/** A look at what threads hold when their garbage is gone. */
+/** Measures the heap of a thread after a garbage collection. */
 
 /**
- * What V8 needs for it. It lets room for new objects grow to 16 MB, three times a thread, whenever it
- * likes, and collections do not take it back: kept small, it is not taken for a leak.
+ * V8 flags that the measurements need. By default V8 may grow each thread's young generation to
+ * three semi-spaces of 16 MB and never shrinks it. A small maximum prevents the bench from
+ * reporting that growth as a leak.
  */
 export const V8_FLAGS = "--v8-flags=--expose-gc,--max-semi-space-size=4";
 
-/** Bytes that a thread's live objects take, and array buffers beside them. */
+/** Bytes of a thread's live objects, and of memory outside the heap such as array buffers. */
 export interface ThreadMemory {
   heapUsed: number;
   external: number;
 }
 
-/** Collects this thread's garbage; needs `--expose-gc`. */
+/** Collects this thread's garbage and returns its memory usage; needs `--expose-gc`. */
 export async function heapAfterGc(): Promise<ThreadMemory> {
-  // What finalizers let go is garbage of the next round.
+  // Objects that finalizers release are only collected in the next round.
   for (let i = 0; i < 3; i++) {
     (globalThis as unknown as { gc: () => void }).gc();
     await new Promise((resolve) => setTimeout(resolve, 50));
@@ -23,7 +24,7 @@ export async function heapAfterGc(): Promise<ThreadMemory> {
   return { heapUsed, external };
 }
 
-/** What the thread of a Worker holds, which answers by {@linkcode answersCollected}. */
+/** Returns the heap usage of a Worker that calls {@linkcode replyWithHeapUsage}. */
 export async function workerHeapAfterGc(worker: Worker): Promise<ThreadMemory> {
   const { port1, port2 } = new MessageChannel();
   const { promise, resolve } = Promise.withResolvers<ThreadMemory>();
@@ -34,8 +35,8 @@ export async function workerHeapAfterGc(worker: Worker): Promise<ThreadMemory> {
   return memory;
 }
 
-/** Answers a message that asks what this thread holds; whether it was one. */
-export function answersCollected({ data }: MessageEvent): boolean {
+/** Replies to a heap usage request; returns whether the message was such a request. */
+export function replyWithHeapUsage({ data }: MessageEvent): boolean {
   if (!(data instanceof MessagePort)) return false;
   heapAfterGc().then((memory) => data.postMessage(memory));
   return true;
