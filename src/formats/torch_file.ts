@@ -11,7 +11,7 @@ import { MAX_PICKLE_BYTES } from "./pickle.ts";
 import { findStateDict } from "./state_dict.ts";
 import { DTYPE_BYTES, elementCount, type TensorLayout } from "./tensor_layout.ts";
 import { readTorchPickle, type TorchTensor } from "./torch_pickle.ts";
-import { directoryOnly, findZipDirectory } from "./zip_end.ts";
+import { directoryAsArchive, findZipDirectory } from "./zip_directory.ts";
 
 /** Entries, and bytes of directory, that are accepted: a storage takes some hundred bytes. */
 const MAX_ENTRIES = 65_535;
@@ -145,7 +145,7 @@ async function readDirectory(source: ByteSource): Promise<Map<string, Entry>> {
           `${MAX_ENTRIES} entries or ${MAX_DIRECTORY_BYTES} bytes: save its tensors alone`,
       );
     }
-    const directory = directoryOnly(await source.read(offset, size), count);
+    const directory = directoryAsArchive(await source.read(offset, size), count);
     // Nothing is extracted to a file system, so any name will do.
     const zip = new ZipReader(new Uint8ArrayReader(directory), {
       strictness: "balanced",

@@ -1,7 +1,7 @@
 /** The names in a torch pickle that stand for data: storages, tensors, parameters, dicts. */
 
 import { invalidCheckpoint } from "./byte_source.ts";
-import { inertGlobals } from "./inert_names.ts";
+import { inertGlobals } from "./inert_globals.ts";
 import { readPickle } from "./pickle.ts";
 import { PickleGlobal, PickleObject, type PickleValue } from "./pickle_value.ts";
 

@@ -11,15 +11,19 @@ import {
   isQuantized,
   matrixBytes,
   type MatrixSource,
+  packedPieces,
   packedTensors,
-  pieces,
   type Quant,
   quantName,
   scaleBytes,
   type WeightType,
 } from "../quant/mod.ts";
-import { type Converted, type ConvertedMatrix, convertedMetadata } from "./converted_file.ts";
-import { weightTypes } from "./held_types.ts";
+import {
+  type ConversionInfo,
+  type ConvertedMatrix,
+  encodeConversionInfo,
+} from "./converted_file.ts";
+import { weightTypes } from "./weight_types.ts";
 import type { Model } from "./load.ts";
 
 /** Bytes that are copied at once. */
@@ -46,7 +50,7 @@ export async function convertModel(
   model: Model,
   sink: ByteSink,
   { quant, onProgress = () => {} }: ConvertOptions,
-): Promise<Converted> {
+): Promise<ConversionInfo> {
   const types = weightTypes(model, quant);
   const tensors: NewTensor[] = [];
   const reserved = new Map<string, ConvertedMatrix>();
@@ -66,8 +70,8 @@ export async function convertModel(
   tensors.push(...others);
   const { digest, name, dimensions: { groupNormEps } } = model;
   const source = model.converted?.source ?? name.replace(/^.*[/\\]/, "");
-  const converted: Converted = { quant, source, digest, groupNormEps, matrices: reserved };
-  const writer = new SafetensorsWriter(sink, tensors, { reserve: convertedMetadata(converted) });
+  const converted: ConversionInfo = { quant, source, digest, groupNormEps, matrices: reserved };
+  const writer = new SafetensorsWriter(sink, tensors, { reserve: encodeConversionInfo(converted) });
 
   const total = [...model.checkpoint.tensors.values()].reduce((sum, t) => sum + t.byteLength, 0);
   let done = 0;
@@ -81,7 +85,7 @@ export async function convertModel(
   for (const { name } of others) {
     await copyTensor(writer, model, { name, onBytes });
   }
-  await writer.finish(convertedMetadata({ ...converted, matrices }));
+  await writer.finish(encodeConversionInfo({ ...converted, matrices }));
   return { ...converted, matrices };
 }
 
@@ -116,7 +120,7 @@ async function writeMatrix(
   const { codes, scales } = packedTensors({ name, rows, columns, type });
   const rowBytes = bytesOf(model, source) / rows;
   let squaredError = 0, squaredValues = 0;
-  for await (const piece of pieces(source, { type })) {
+  for await (const piece of packedPieces(source, { type })) {
     await writer.write(codes.name, codeBytes(piece.firstRow, columns, type), piece.codes);
     await writer.write(scales.name, scaleBytes(piece.firstRow, columns, type), piece.scales);
     squaredError += piece.squaredError;

@@ -9,8 +9,8 @@ import { z } from "zod";
 import { invalidCheckpoint } from "../formats/byte_source.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import {
-  badScale,
   codeBytes,
+  firstNonFiniteScale,
   isQuantized,
   type MatrixSource,
   packedTensors,
@@ -40,7 +40,7 @@ export interface ConvertedMatrix {
 }
 
 /** What a converted file tells of itself. */
-export interface Converted {
+export interface ConversionInfo {
   /** The policy that it was made by. */
   quant: Quant;
   /** Name of the file that it was made from. */
@@ -75,7 +75,7 @@ const MetadataSchema = z.object({
 });
 
 /** `__metadata__` of a converted file. */
-export function convertedMetadata(converted: Converted): Record<string, string> {
+export function encodeConversionInfo(converted: ConversionInfo): Record<string, string> {
   return {
     [VERSION_KEY]: VERSION,
     quant: converted.quant,
@@ -92,7 +92,7 @@ export function convertedMetadata(converted: Converted): Record<string, string> 
  *
  * @throws InferenceError `invalid_checkpoint` for one that is damaged or of another version.
  */
-export function readConverted(checkpoint: Checkpoint): Converted | null {
+export function readConversionInfo(checkpoint: Checkpoint): ConversionInfo | null {
   const { name, metadata } = checkpoint;
   const version = metadata[VERSION_KEY];
   if (version === undefined) return null;
@@ -173,7 +173,7 @@ export function packedMatrix(
         codes: await read(codes.name, codeBytes),
         scales: await read(scales.name, scaleBytes),
       };
-      const bad = badScale(piece.scales);
+      const bad = firstNonFiniteScale(piece.scales);
       if (bad >= 0) {
         const perRowBlock = piece.scales.length / 2 * ROW_BLOCK / padded;
         const row = first + Math.floor(bad / perRowBlock) * ROW_BLOCK + bad % ROW_BLOCK;

@@ -5,7 +5,7 @@ import { type ByteSource, invalidCheckpoint } from "../formats/byte_source.ts";
 import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.ts";
 import { isQuantized, type MatrixSource, packedTensors } from "../quant/mod.ts";
 import { assertNoAdapters } from "./adapters.ts";
-import { type Converted, packedMatrix, readConverted } from "./converted_file.ts";
+import { type ConversionInfo, packedMatrix, readConversionInfo } from "./converted_file.ts";
 import type { Dimensions } from "./dimensions.ts";
 import { fingerprint, tensorDigest } from "./fingerprint.ts";
 import { publishedNames } from "./names.ts";
@@ -25,7 +25,7 @@ export interface Model {
   /** The same for files with the same tensors; states belong to it. */
   readonly fingerprint: string;
   /** What a converted file tells of itself; `null` for any other. */
-  readonly converted: Converted | null;
+  readonly converted: ConversionInfo | null;
   /** Small tensors, prepared as `prepareVectors` tells. */
   readonly vectors: ReadonlyMap<string, Float32Array>;
   /** The file itself. */
@@ -69,7 +69,7 @@ export async function loadModel(
   { groupNormEps, configEps }: ModelOptions = {},
 ): Promise<Model> {
   assertNotPrepared(checkpoint);
-  const converted = readConverted(checkpoint);
+  const converted = readConversionInfo(checkpoint);
   const shapes = new Map<string, readonly number[]>();
   const packed = new Map<string, MatrixSource>();
   const packedNames = new Set<string>();

@@ -21,8 +21,13 @@ import {
   type Quant,
   quantName,
 } from "../quant/mod.ts";
-import { type ConvertedMatrix, convertedMetadata } from "./converted_file.ts";
-import { architectureOf, dimensionsOf, matrixNames, type Shape } from "./architectures/registry.ts";
+import { type ConvertedMatrix, encodeConversionInfo } from "./converted_file.ts";
+import {
+  architectureOf,
+  dimensionsOf,
+  matrixNames,
+  type ModelSize,
+} from "./architectures/registry.ts";
 
 /** Fills `bytes`, whose first one is number `byteOffset` of its tensor. */
 type Fill = (bytes: Uint8Array, byteOffset: number) => void;
@@ -78,7 +83,7 @@ class RandomCheckpoint implements Checkpoint {
  *
  * @throws InferenceError `invalid_value` for a policy that names no matrix.
  */
-export async function randomCheckpoint(shape: Shape, quant: Quant): Promise<Checkpoint> {
+export async function randomCheckpoint(shape: ModelSize, quant: Quant): Promise<Checkpoint> {
   const dimensions = dimensionsOf(shape);
   const architecture = architectureOf(dimensions);
   const types = assignTypes(quant, matrixNames(dimensions));
@@ -93,7 +98,7 @@ export async function randomCheckpoint(shape: Shape, quant: Quant): Promise<Chec
   const checkpoint = new RandomCheckpoint(
     name,
     packed
-      ? convertedMetadata({
+      ? encodeConversionInfo({
         quant,
         source: name,
         digest: await digestOf(`${name} ${quant}`),

@@ -4,12 +4,12 @@ import { basename, dirname, join } from "node:path";
 import { InferenceError } from "../core/errors.ts";
 import { defaultModel, isIndexName, isModelName, modelStem, shardOf } from "../hub/model_names.ts";
 import { configGroupNormEps, type ModelOptions } from "../model/load.ts";
-import type { Shape } from "../model/architectures/registry.ts";
+import type { ModelSize } from "../model/architectures/registry.ts";
 
 /** Where a model comes from: plain data, so that a Worker can be told. */
 export interface ModelSource extends ModelOptions {
   /** Path of a checkpoint or of an index of shards, or the size of one with random weights. */
-  from: { file: string } | { shape: Shape };
+  from: { file: string } | { shape: ModelSize };
 }
 
 export interface ModelFiles {

@@ -25,7 +25,7 @@ export interface MatrixSource {
 }
 
 /** Consecutive rows of a matrix, packed. */
-export interface Piece extends PackedRows {
+export interface PackedPiece extends PackedRows {
   firstRow: number;
   rows: number;
   /** Sums over these rows, of a matrix that was quantized just now; else zero. */
@@ -49,10 +49,10 @@ const PIECE_BYTES = 4 * 1024 * 1024;
  *
  * @throws InferenceError `invalid_value` where it is packed as another type already.
  */
-export async function* pieces(
+export async function* packedPieces(
   source: MatrixSource,
   { type, first = 0, count = source.rows - first }: PieceOptions,
-): AsyncGenerator<Piece> {
+): AsyncGenerator<PackedPiece> {
   const { name, columns, packed } = source;
   assertStoredAs(source, type);
   const step = Math.max(1, Math.floor(PIECE_BYTES / (columns * 4 * ROW_BLOCK))) * ROW_BLOCK;

@@ -14,11 +14,11 @@ export {
   assertFitsFloat16,
   assertStoredAs,
   type MatrixSource,
-  type Piece,
-  pieces,
+  type PackedPiece,
+  packedPieces,
 } from "./matrix_source.ts";
 export type { PackedRows } from "./pack.ts";
-export { badScale, packedTensors } from "./packed_tensors.ts";
+export { firstNonFiniteScale, packedTensors } from "./packed_tensors.ts";
 export {
   assignTypes,
   parseQuant,

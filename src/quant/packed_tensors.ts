@@ -38,7 +38,7 @@ export function packedTensors(
 }
 
 /** Index of the first scale that is no number or infinite, or -1. */
-export function badScale(scales: Uint8Array<ArrayBuffer>): number {
+export function firstNonFiniteScale(scales: Uint8Array<ArrayBuffer>): number {
   const { buffer, byteOffset, byteLength } = scales.byteOffset % 2 === 0 ? scales : scales.slice();
   const bits = new Uint16Array(buffer, byteOffset, byteLength / 2);
   for (let i = 0; i < bits.length; i++) {

@@ -1,6 +1,6 @@
 /** Reads the settings of model and device. */
 
-import { type Shape, SHAPES } from "../model/architectures/registry.ts";
+import { MODEL_SIZES, type ModelSize } from "../model/architectures/registry.ts";
 import { parseQuant, type Quant } from "../quant/mod.ts";
 import { choice, type Flags, text, usageError } from "./flags.ts";
 
@@ -27,7 +27,7 @@ export function quantFlag(flags: Flags, name: string): Quant | undefined {
 }
 
 /** Returns `--shape`, or `undefined` if it is not given. */
-export function shapeFlag(flags: Flags): Shape | undefined {
+export function shapeFlag(flags: Flags): ModelSize | undefined {
   if (text(flags, "shape") === undefined) return undefined;
-  return choice(flags, "shape", { choices: SHAPES, fallback: SHAPES[0] });
+  return choice(flags, "shape", { choices: MODEL_SIZES, fallback: MODEL_SIZES[0] });
 }

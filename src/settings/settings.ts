@@ -5,7 +5,7 @@
  */
 
 import { DEFAULT_TENANT } from "../core/tenant.ts";
-import { SHAPES } from "../model/architectures/registry.ts";
+import { MODEL_SIZES } from "../model/architectures/registry.ts";
 import { STATE_CODECS } from "../store/states/state_codec.ts";
 import { type Flags, type FlagSpec, number } from "./flags.ts";
 
@@ -43,7 +43,7 @@ export const SETTINGS = {
   shape: {
     group: "Model and device",
     type: "string",
-    value: SHAPES.join("|"),
+    value: MODEL_SIZES.join("|"),
     help: "random weights of a published size instead of a model, for benchmarks",
   },
   vocab: {

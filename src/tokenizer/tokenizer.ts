@@ -47,7 +47,7 @@ export class Tokenizer {
   encodeBytes(bytes: Uint8Array, most = Infinity): number[] {
     const ids: number[] = [];
     for (let at = 0; at < bytes.length && ids.length <= most;) {
-      const id = this.#trie.longest(bytes, at);
+      const id = this.#trie.longestMatch(bytes, at);
       if (id < 0) {
         throw new InferenceError(
           "invalid_value",

@@ -51,7 +51,7 @@ export class Trie {
   }
 
   /** Id of the longest token that `bytes` has at `start`, or -1. */
-  longest(bytes: Uint8Array, start: number): number {
+  longestMatch(bytes: Uint8Array, start: number): number {
     const firstChild = this.#firstChild;
     const byte = this.#byte;
     let node = start < bytes.length ? this.#roots[bytes[start]] : 0;

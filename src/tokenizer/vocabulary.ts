@@ -28,7 +28,7 @@ const BAD_SIZE = `a token that has not 1 to ${MAX_TOKEN_BYTES} bytes`;
 const MAX_LITERAL = 10 * MAX_TOKEN_BYTES + 3;
 
 /** The built-in vocabulary `bytes`: ids are bytes, so 0 is byte 0 and no id ends a text. */
-export const BYTES: Vocabulary = {
+export const BYTE_VOCABULARY: Vocabulary = {
   name: "bytes",
   tokens: new Map(Array.from({ length: 256 }, (_, byte) => [byte, Uint8Array.of(byte)])),
   endOfText: null,

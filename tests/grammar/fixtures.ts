@@ -9,7 +9,7 @@ import type {
   CreateTokenConstraint,
   TokenConstraint,
 } from "../../src/core/sampling.ts";
-import { createTokenConstraints } from "../../src/grammar/constrain.ts";
+import { createTokenConstraints } from "../../src/grammar/token_constraints.ts";
 import { tokenTable } from "../../src/tokenizer/token_table.ts";
 
 /** The id that ends a reply. */

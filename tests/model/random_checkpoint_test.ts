@@ -2,14 +2,14 @@ import assert from "node:assert/strict";
 import { dequantize } from "../../src/quant/mod.ts";
 import { loadModel } from "../../src/model/load.ts";
 import { randomCheckpoint } from "../../src/model/random_checkpoint.ts";
-import { dimensionsOf, SHAPES } from "../../src/model/architectures/registry.ts";
+import { dimensionsOf, MODEL_SIZES } from "../../src/model/architectures/registry.ts";
 
 function deviation(values: Float32Array): number {
   return Math.sqrt(values.reduce((sum, v) => sum + v * v, 0) / values.length);
 }
 
 Deno.test("published sizes open as models of their dimensions", async () => {
-  for (const shape of SHAPES) {
+  for (const shape of MODEL_SIZES) {
     const model = await loadModel(await randomCheckpoint(shape, "nf4"));
     assert.deepEqual(model.dimensions, dimensionsOf(shape));
     assert.equal(model.converted?.quant, "nf4");

@@ -2,7 +2,11 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { InferenceError } from "../../src/core/errors.ts";
 import { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
-import { BYTES, parseVocabulary, type Vocabulary } from "../../src/tokenizer/vocabulary.ts";
+import {
+  BYTE_VOCABULARY,
+  parseVocabulary,
+  type Vocabulary,
+} from "../../src/tokenizer/vocabulary.ts";
 import golden from "../golden/tokens.json" with { type: "json" };
 
 const at = (path: string) => new URL(`../../${path}`, import.meta.url);
@@ -10,7 +14,7 @@ const WORLD = at("../shared/vocab/rwkv_vocab_v20230424.txt");
 
 /** The World vocabulary where the machine has it, the demo's, and two small ones. */
 const vocabularies: Vocabulary[] = [
-  BYTES,
+  BYTE_VOCABULARY,
   parseVocabulary(smallVocabulary(), "small"),
   ...[WORLD, at("models/demo/vocab.txt")].filter((url) => existsSync(url))
     .map((url) => parseVocabulary(Deno.readTextFileSync(url), url.pathname)),
@@ -161,7 +165,7 @@ Deno.test("the end of text has no bytes, and encoding never gives it", () => {
   assert.deepEqual(tokenizer.tokenBytes(0), new Uint8Array());
   assert.deepEqual(tokenizer.decode([0, ...tokenizer.encode("ab"), 0]), Uint8Array.of(97, 98));
   assert(!tokenizer.encode("\0a\0\0").includes(0));
-  assert.deepEqual(new Tokenizer(BYTES).decode([0]), Uint8Array.of(0));
+  assert.deepEqual(new Tokenizer(BYTE_VOCABULARY).decode([0]), Uint8Array.of(0));
 });
 
 Deno.test("an id that is not in the vocabulary is refused by name", () => {
@@ -188,7 +192,7 @@ Deno.test("a byte without a token is refused with its place", () => {
 });
 
 Deno.test("lone surrogates are read as U+FFFD, and nothing is nothing", () => {
-  const tokenizer = new Tokenizer(BYTES);
+  const tokenizer = new Tokenizer(BYTE_VOCABULARY);
   assert.deepEqual(tokenizer.encode("a\ud800b"), [97, 0xef, 0xbf, 0xbd, 98]);
   assert.deepEqual(tokenizer.encode(""), []);
   assert.deepEqual(tokenizer.decode([]), new Uint8Array());

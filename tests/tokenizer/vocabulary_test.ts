@@ -2,7 +2,11 @@ import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
 import { tokenTable, vocabularyHash } from "../../src/tokenizer/token_table.ts";
 import { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
-import { BYTES, parseVocabulary, type Vocabulary } from "../../src/tokenizer/vocabulary.ts";
+import {
+  BYTE_VOCABULARY,
+  parseVocabulary,
+  type Vocabulary,
+} from "../../src/tokenizer/vocabulary.ts";
 
 const parse = (text: string) => parseVocabulary(text, "vocab.txt");
 
@@ -134,9 +138,11 @@ Deno.test("malformed lines are refused by number", () => {
 });
 
 Deno.test("the built-in vocabulary's ids are bytes", () => {
-  assert.equal(BYTES.tokens.size, 256);
-  for (let byte = 0; byte < 256; byte++) assert.deepEqual([...BYTES.tokens.get(byte)!], [byte]);
-  assert.equal(BYTES.endOfText, null);
+  assert.equal(BYTE_VOCABULARY.tokens.size, 256);
+  for (let byte = 0; byte < 256; byte++) {
+    assert.deepEqual([...BYTE_VOCABULARY.tokens.get(byte)!], [byte]);
+  }
+  assert.equal(BYTE_VOCABULARY.endOfText, null);
 });
 
 Deno.test("a literal is read up to the length that a token can have", () => {
@@ -164,6 +170,6 @@ Deno.test("vocabularies have the same hash if they have the same tokens, however
     "1 'a' 1\n7 'ba' 2\n9 'b' 1\n",
     "1 'a' 1\n7 'b' 1\n9 'ab' 2\n10 'c' 1\n",
   ];
-  const hashes = await Promise.all([...others.map(parse), BYTES].map(hash));
+  const hashes = await Promise.all([...others.map(parse), BYTE_VOCABULARY].map(hash));
   assert.equal(new Set([own, ...hashes]).size, others.length + 2);
 });

@@ -17,7 +17,7 @@ import {
   assertFitsFloat16,
   isQuantized,
   type MatrixSource,
-  pieces,
+  packedPieces,
   type WeightType,
 } from "../../quant/mod.ts";
 import { multiply } from "./operations.ts";
@@ -56,7 +56,7 @@ export async function readMatrix(
   if (isQuantized(type)) {
     const codes = new Uint8Array(codeBytes(rows, columns, type));
     const scales = new Float32Array(scaleBytes(rows, columns, type) / 2);
-    for await (const piece of pieces(source, { type })) {
+    for await (const piece of packedPieces(source, { type })) {
       codes.set(piece.codes, codeBytes(piece.firstRow, columns, type));
       const { buffer, byteOffset, byteLength } = piece.scales;
       const halves = new Uint16Array(buffer, byteOffset, byteLength / 2);

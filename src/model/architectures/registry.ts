@@ -9,13 +9,15 @@ import { rwkv5 } from "./rwkv5.ts";
 export const ARCHITECTURES: readonly Architecture[] = [rwkv5];
 
 /** A size of a published model, such as `0.4b`. */
-export type Shape = string;
+export type ModelSize = string;
 
 /** All published sizes, by generation and then from small to large. */
-export const SHAPES: readonly Shape[] = ARCHITECTURES.flatMap(({ sizes }) => Object.keys(sizes));
+export const MODEL_SIZES: readonly ModelSize[] = ARCHITECTURES.flatMap(({ sizes }) =>
+  Object.keys(sizes)
+);
 
 /** Returns the dimensions of a published model. */
-export function dimensionsOf(shape: Shape): Dimensions {
+export function dimensionsOf(shape: ModelSize): Dimensions {
   const dimensions = ARCHITECTURES.map(({ sizes }) => sizes[shape]).find(Boolean);
   if (!dimensions) throw new Error(`there is no published model of size ${shape}`);
   return dimensions;

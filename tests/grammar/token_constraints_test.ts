@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
 import type { Constraint, TokenTable } from "../../src/core/sampling.ts";
-import { createTokenConstraints } from "../../src/grammar/constrain.ts";
+import { createTokenConstraints } from "../../src/grammar/token_constraints.ts";
 import { TURN_END } from "../../src/prompt/chat_template.ts";
 import { tokenTable } from "../../src/tokenizer/token_table.ts";
 import { seeded } from "../support/random_data.ts";

@@ -52,7 +52,10 @@ export async function findZipDirectory(source: ByteSource): Promise<ZipDirectory
  * @param directory Bytes of the directory.
  * @param entries Its entries, at most 65,535.
  */
-export function directoryOnly(directory: Uint8Array, entries: number): Uint8Array<ArrayBuffer> {
+export function directoryAsArchive(
+  directory: Uint8Array,
+  entries: number,
+): Uint8Array<ArrayBuffer> {
   const archive = new Uint8Array(directory.length + END_BYTES);
   archive.set(directory);
   const end = new DataView(archive.buffer, directory.length);
