@@ -1,4 +1,4 @@
-/** The quantization layer: which matrix is held as what, and the bytes that it then is. */
+/** The quantization layer: the weight type of each matrix, and its packed bytes. */
 
 export {
   codeBytes,
