@@ -1,7 +1,8 @@
 /**
- * One half of the held-out evaluation, in a process of its own: `tell KV DEVICE FIRST STEP` has every
- * STEP-th conversation of the set, from FIRST on, up to its last question and prints the state ids as
- * JSON; `ask KV DEVICE FIRST STEP` reads such ids on stdin, resumes each, asks, and prints the replies.
+ * One half of the held-out evaluation, in its own process. `tell KV DEVICE FIRST STEP` runs every
+ * STEP-th conversation of the set, starting at FIRST, up to its last question, and prints the state ids
+ * as JSON. `ask KV DEVICE FIRST STEP` reads the ids from stdin, resumes each state, asks the question
+ * and prints the replies.
  */
 
 import { openSessions } from "../../src/server/open_sessions.ts";
@@ -19,12 +20,12 @@ export async function heldOut(): Promise<Conversation[]> {
   return JSON.parse(await Deno.readTextFile(url)).conversations;
 }
 
-/** Every `step`-th of `values`, from `first` on. */
+/** Returns every `step`-th of `values`, starting at `first`. */
 export function everyNth<T>(values: readonly T[], first: number, step: number): T[] {
   return values.filter((_, i) => i >= first && (i - first) % step === 0);
 }
 
-/** Conversations that run at once. */
+/** Number of concurrent conversations. */
 const AT_ONCE = 16;
 
 if (import.meta.main) {

@@ -1,4 +1,4 @@
-/** The demo model remembers: what it was told turns ago, resumed in another process. */
+/** The demo model recalls a fact from earlier turns after the state is resumed in another process. */
 
 import assert from "node:assert/strict";
 import { slowTest } from "../support/quick.ts";
@@ -6,10 +6,10 @@ import { type Conversation, everyNth, heldOut } from "./held_out.ts";
 
 const BOUND = { known: 0.95, unseen: 0.8 };
 
-/** Processes that share the conversations, and the first of those that each one takes. */
+/** Number of processes that share the conversations, and the first index of each. */
 const PARTS = [0, 1];
 
-/** The faster one for this, even on a software adapter. */
+/** The fastest device for this test, even on a software adapter. */
 const DEVICE = "webgpu";
 
 slowTest(
@@ -52,7 +52,7 @@ function describe({ turns, value, reply }: Conversation & { reply: string }): st
   return `${value}: ${turns.join(" | ")} -> ${reply}`;
 }
 
-/** Whether `value` stands in `text` as words of their own, whatever the case. */
+/** Returns whether `text` contains `value` as whole words, ignoring case. */
 function mentions(text: string, value: string): boolean {
   const escaped = value.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
   return new RegExp(`(?<![\\p{L}\\p{N}])${escaped}(?![\\p{L}\\p{N}])`, "iu").test(text);

@@ -97,7 +97,7 @@ Deno.test("a wrong number of bytes is an error", async () => {
   await assert.rejects(write(5), /data\/0: its size is 6 bytes, but more were provided/);
   const x: NewTorchTensor = { name: "x", dtype: "F16", shape: [3] };
   const twice = writeTorchFile(new MemorySink("test.bin"), [x, x], { bytesOf: () => [] });
-  await assert.rejects(twice, /"x" twice/);
+  await assert.rejects(twice, /"x": the name occurs twice/);
 });
 
 Deno.test("errors of the sink and of the source propagate and close both", async () => {

@@ -7,7 +7,7 @@ function ebnf(text: string) {
   return { type: "grammar", ebnf: text } as const;
 }
 
-Deno.test("a grammar takes the texts that it makes, and no others", async () => {
+Deno.test("a grammar accepts exactly its texts", async () => {
   const sums = ebnf(`
     # Sums, with products in them.
     root ::= sum ("\\n" sum)?
@@ -24,7 +24,7 @@ Deno.test("a grammar takes the texts that it makes, and no others", async () => 
   }
 });
 
-Deno.test("texts, classes and counts are as xgrammar writes them", async () => {
+Deno.test("literals, classes and counts follow the syntax of xgrammar", async () => {
   const cases: [string, string[], string[]][] = [
     ['root ::= "é\\u00e9\\x41\\"\\\\\\U0001F388"', ['éé\x41"\\🎈'], ["é"]],
     ["root ::= [a-zé\\-\\]]{2}", ["é-", "a]"], ["aA", "a"]],

@@ -146,7 +146,7 @@ Deno.test("shards that are missing, damaged or of another model are named", asyn
     ],
     [
       indexed({ "more.weight": second }),
-      /it names tensor "more\.weight" in model-00002-of-00003\.safetensors, which does not have it/,
+      /it names tensor "more\.weight" in model-00002-of-00003\.safetensors, which does not contain it/,
     ],
     [
       {
@@ -154,7 +154,7 @@ Deno.test("shards that are missing, damaged or of another model are named", asyn
         "copy.safetensors": files[second],
         [index]: JSON.stringify({ weight_map: { ...map, "emb.weight": "copy.safetensors" } }),
       },
-      /names tensor "emb\.weight" in copy\.safetensors, which does not have it/,
+      /names tensor "emb\.weight" in copy\.safetensors, which does not contain it/,
     ],
     [
       {
