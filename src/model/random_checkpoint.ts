@@ -19,6 +19,7 @@ import {
   NF4,
   packedTensors,
   type Quant,
+  type QuantizedType,
   quantName,
 } from "../quant/mod.ts";
 import { type ConvertedMatrix, encodeConversionInfo } from "./converted_file.ts";
@@ -114,8 +115,9 @@ export async function randomCheckpoint(shape: ModelSize, quant: Quant): Promise<
       const [rows, columns] = shape;
       const { codes, scales } = packedTensors({ name, rows, columns, type });
       const deviation = 1 / Math.sqrt(columns);
-      checkpoint.add(codes, type === "int8" ? int8Codes(seed) : nf4Codes(seed));
-      checkpoint.add(scales, scalesAround(deviation / UNIT_DEVIATION[type], hash(seed, 1)));
+      const { fill, deviation: codeDeviation } = RANDOM_CODES[type];
+      checkpoint.add(codes, fill(seed));
+      checkpoint.add(scales, scalesAround(deviation / codeDeviation, hash(seed, 1)));
     } else {
       checkpoint.add(
         { name, dtype: "BF16", shape },
@@ -132,10 +134,16 @@ const SUM_RANGE = 510 / Math.sqrt(4 * (256 ** 2 - 1) / 12);
 /** Assumed largest value of a block, in standard deviations. */
 const INT8_RANGE = 2.5;
 
-/** Standard deviation of decoded random codes at scale 1. */
-const UNIT_DEVIATION = {
-  int8: 1 / INT8_RANGE,
-  nf4: Math.sqrt(NF4.reduce((sum, value) => sum + value * value, 0) / NF4.length),
+/** Generators of random codes, and the standard deviation of the decoded codes at scale 1. */
+const RANDOM_CODES: Record<
+  QuantizedType,
+  { fill: (seed: number) => Fill; deviation: number }
+> = {
+  int8: { fill: int8Codes, deviation: 1 / INT8_RANGE },
+  nf4: {
+    fill: nf4Codes,
+    deviation: Math.sqrt(NF4.reduce((sum, value) => sum + value * value, 0) / NF4.length),
+  },
 };
 
 /** Maps a sum of four bytes to an approximately standard normal number. */

@@ -3,7 +3,13 @@
  * so that loading is a copy. Float matrices are stored as ordinary tensors.
  */
 
-import { codeBytes, type QuantizedType, ROW_BLOCK, scaleBlocks } from "../../kernels/layouts.ts";
+import {
+  codeBytes,
+  QUANTIZED_LAYOUTS,
+  type QuantizedType,
+  ROW_BLOCK,
+  scaleBlocks,
+} from "../../kernels/layouts.ts";
 
 /** The description of one tensor. */
 export interface PackedTensor {
@@ -26,7 +32,7 @@ export function packedTensors(
   return {
     codes: {
       name: `${name}.${type}`,
-      dtype: type === "int8" ? "I8" : "U8",
+      dtype: QUANTIZED_LAYOUTS[type].dtype,
       shape: [rowBlocks, words, ROW_BLOCK, 4],
     },
     scales: {

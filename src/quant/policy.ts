@@ -4,19 +4,21 @@
  * tensor name (`blocks.0.att.value.weight`). The last matching exception applies.
  */
 
-import type { WeightType } from "../../kernels/layouts.ts";
+import { QUANTIZED_LAYOUTS, type QuantizedType, type WeightType } from "../../kernels/layouts.ts";
 import { InferenceError } from "../core/errors.ts";
 
 /** Name of a weight type: float32 (`none`), float16, or 8-bit or 4-bit codes with scales. */
-export type QuantName = "none" | "f16" | "int8" | "nf4";
+export type QuantName = "none" | Exclude<WeightType, "f32">;
 
 /** A policy as text. */
 export type Quant = QuantName | `${QuantName},${string}`;
 
 /** All names, from the widest to the narrowest type. */
-export const QUANT_NAMES: readonly QuantName[] = ["none", "f16", "int8", "nf4"];
-
-const TYPES: Record<QuantName, WeightType> = { none: "f32", f16: "f16", int8: "int8", nf4: "nf4" };
+export const QUANT_NAMES: readonly QuantName[] = [
+  "none",
+  "f16",
+  ...Object.keys(QUANTIZED_LAYOUTS) as QuantizedType[],
+];
 
 interface Exception {
   part: string;
@@ -80,10 +82,11 @@ function parse(text: string): { type: WeightType; exceptions: Exception[] } {
 }
 
 function typeNamed(word: string, text: string): WeightType {
-  if (!Object.hasOwn(TYPES, word)) {
+  const name = QUANT_NAMES.find((candidate) => candidate === word);
+  if (name === undefined) {
     throw policyError(text, `"${word}" is not one of ${QUANT_NAMES.join(", ")}`);
   }
-  return TYPES[word as QuantName];
+  return name === "none" ? "f32" : name;
 }
 
 function policyError(text: string, problem: string): InferenceError {

@@ -1,5 +1,5 @@
 /**
- * Quantizes float rows to codes and float16 scales, in blocks of `SCALE_BLOCK` columns of a row.
+ * Quantizes float rows to codes and float16 scales, in blocks of `scaleBlock` columns of a row.
  * `dequantize` returns the values that the kernels compute with.
  *
  * The scale of an int8 block is its largest magnitude. The scale of an nf4 block is the result of a
@@ -10,9 +10,9 @@
 
 import {
   NF4,
+  QUANTIZED_LAYOUTS,
   type QuantizedRows,
   type QuantizedType,
-  SCALE_BLOCK,
   scaleBlocks,
 } from "../../kernels/layouts.ts";
 import { roundToFloat16 } from "../core/float16.ts";
@@ -54,15 +54,15 @@ export function quantize(
   { columns, type }: { columns: number; type: QuantizedType },
 ): QuantizedRows & QuantError {
   const rows = values.length / columns;
-  const size = SCALE_BLOCK[type];
+  const size = QUANTIZED_LAYOUTS[type].scaleBlock;
   const codes = new Int8Array(values.length);
   const scales = new Float32Array(rows * scaleBlocks(columns, type));
-  const [pick, encode] = type === "int8" ? [int8Scale, encodeInt8] : [nf4Scale, encodeNf4];
+  const { chooseScale, encode } = QUANTIZERS[type];
   let at = 0, squaredError = 0, squaredValues = 0;
   for (let row = 0; row < values.length; row += columns) {
     for (let from = row; from < row + columns; from += size) {
       const block = { values, codes, from, to: Math.min(row + columns, from + size) };
-      const scale = pick(block);
+      const scale = chooseScale(block);
       scales[at++] = scale;
       squaredError += encode(block, scale);
       for (let i = from; i < block.to; i++) squaredValues += values[i] * values[i];
@@ -78,14 +78,15 @@ export function dequantize(
 ): Float32Array {
   const blocks = scaleBlocks(columns, type);
   return Float32Array.from(codes, (code, i) => {
-    const block = Math.floor(i / columns) * blocks + Math.floor(i % columns / SCALE_BLOCK[type]);
+    const block = Math.floor(i / columns) * blocks +
+      Math.floor(i % columns / QUANTIZED_LAYOUTS[type].scaleBlock);
     return decode(code, type) * scales[block];
   });
 }
 
 /** Returns the value of a code at scale 1. */
 export function decode(code: number, type: QuantizedType): number {
-  return type === "int8" ? Math.fround(code / 127) : NF4[code];
+  return QUANTIZERS[type].decode(code);
 }
 
 /** Values `[from, to)` that share a scale, and the array for their codes. */
@@ -95,6 +96,25 @@ interface Block {
   from: number;
   to: number;
 }
+
+/** How to quantize to a type. */
+interface Quantizer {
+  /** Returns the scale of a block. */
+  chooseScale(block: Block): number;
+  /** Writes a block's codes and returns its squared error. */
+  encode(block: Block, scale: number): number;
+  /** Returns the value of a code at scale 1. */
+  decode(code: number): number;
+}
+
+const QUANTIZERS: Record<QuantizedType, Quantizer> = {
+  int8: {
+    chooseScale: int8Scale,
+    encode: encodeInt8,
+    decode: (code) => Math.fround(code / 127),
+  },
+  nf4: { chooseScale: nf4Scale, encode: encodeNf4, decode: (code) => NF4[code] },
+};
 
 function largest({ values, from, to }: Block): number {
   let largest = 0;

@@ -6,6 +6,7 @@
 
 import { DEFAULT_TENANT } from "../core/tenant.ts";
 import { MODEL_SIZES } from "../model/architectures/registry.ts";
+import { QUANT_NAMES } from "../quant/mod.ts";
 import { STATE_CODECS } from "../store/states/state_codec.ts";
 import { type Flags, type FlagSpec, number } from "./flags.ts";
 
@@ -65,7 +66,7 @@ export const SETTINGS = {
   quant: {
     group: "Model and device",
     type: "string",
-    value: "none|f16|int8|nf4",
+    value: QUANT_NAMES.join("|"),
     env: "RWKV_QUANT",
     help: "weight type of matrices: float32, float16, 8 or 4 bits; exceptions as nf4,head=int8",
     defaultText: "a converted file's own, else f16",

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { NF4, NF4_ZERO, type QuantizedType, SCALE_BLOCK } from "../../kernels/layouts.ts";
+import { NF4, QUANTIZED_LAYOUTS, type QuantizedType } from "../../kernels/layouts.ts";
 import { dequantize, quantize } from "../../src/quant/quantize.ts";
 import { floats, seeded } from "../support/random_data.ts";
 
@@ -34,7 +34,7 @@ Deno.test("errors match the number of bits, for unaligned widths too", () => {
 });
 
 Deno.test("the searched scale has a smaller error than the largest magnitude", () => {
-  const columns = SCALE_BLOCK.nf4;
+  const columns = QUANTIZED_LAYOUTS.nf4.scaleBlock;
   const values = normal(200 * columns, 1);
   let plain = 0, square = 0;
   for (let row = 0; row < 200; row++) {
@@ -91,13 +91,13 @@ Deno.test("rows are quantized independently", () => {
     const whole = quantize(values, { columns, type });
     const third = quantize(values.slice(2 * columns, 3 * columns), { columns, type });
     assert.deepEqual(whole.codes.slice(2 * columns, 3 * columns), third.codes);
-    const blocks = Math.ceil(columns / SCALE_BLOCK[type]);
+    const blocks = Math.ceil(columns / QUANTIZED_LAYOUTS[type].scaleBlock);
     assert.deepEqual(whole.scales.slice(2 * blocks, 3 * blocks), third.scales);
   }
 });
 
 Deno.test("the nf4 table is sorted, with zero at the padding code", () => {
   assert.equal(NF4.length, 16);
-  assert.equal(NF4[NF4_ZERO], 0);
+  assert.equal(NF4[QUANTIZED_LAYOUTS.nf4.zeroCode], 0);
   assert.ok(NF4.every((value, i) => i === 0 || value > NF4[i - 1]));
 });

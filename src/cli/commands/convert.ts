@@ -7,7 +7,7 @@ import { convertModel } from "../../model/convert.ts";
 import type { ConversionInfo } from "../../model/converted_file.ts";
 import { randomCheckpoint } from "../../model/random_checkpoint.ts";
 import type { ModelSize } from "../../model/architectures/registry.ts";
-import type { Quant } from "../../quant/mod.ts";
+import { type Quant, QUANT_NAMES } from "../../quant/mod.ts";
 import { type Command, JSON_FLAG } from "../args/command.ts";
 import { writeFileAtomic } from "../../model_files/file_sink.ts";
 import { findModel, type ModelSource } from "../../model_files/find_model.ts";
@@ -40,7 +40,7 @@ export const convert: Command = {
   flags: {
     quant: {
       type: "string",
-      value: "none|f16|int8|nf4",
+      value: QUANT_NAMES.join("|"),
       help: "how matrices are held, with exceptions by parts of names, nf4,head=int8",
       defaultValue: DEFAULT_QUANT,
     },

@@ -10,6 +10,7 @@ import { pullModel } from "../../model_files/pull_model.ts";
 import { withInterruptSignal } from "../../server/signals.ts";
 import { formatBytes } from "../../core/units.ts";
 import { printJson } from "../output/print.ts";
+import { QUANT_NAMES } from "../../quant/mod.ts";
 import { type FlagSpec, text, usageError } from "../../settings/flags.ts";
 import { quantFlag } from "../../settings/model_settings.ts";
 
@@ -26,7 +27,7 @@ export const pull: Command = {
   flags: {
     quant: {
       type: "string",
-      value: "f16|int8|nf4",
+      value: QUANT_NAMES.filter((name) => name !== "none").join("|"),
       help: "write it quantized as well, to load at once, under its name with -int8 behind",
     },
     name: {
