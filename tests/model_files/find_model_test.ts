@@ -162,7 +162,7 @@ Deno.test("shards that are missing, damaged or of another model are named", asyn
         "b.st": SAFETENSORS,
         [index]: '{"weight_map": {"emb.weight": "a.st", "head.weight": "b.st"}}',
       },
-      /tensor "emb\.weight" is in \S+a\.st and in \S+b\.st: fetch the shards of one version/,
+      /tensor "emb\.weight" is in \S+a\.st and in \S+b\.st: use shards of the same version/,
     ],
     [{ [index]: "{" }, /JSON without a "weight_map"/],
     [{ [index]: '{"weight_map": {"a": 3}}' }, /JSON without a "weight_map"/],
