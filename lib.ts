@@ -20,7 +20,7 @@ export {
   openCheckpoint,
   type TensorInfo,
 } from "./src/formats/checkpoint.ts";
-export { BYTES, parseVocabulary, type Vocabulary } from "./src/tokenizer/vocabulary.ts";
+export { BYTE_VOCABULARY, parseVocabulary, type Vocabulary } from "./src/tokenizer/vocabulary.ts";
 export { Tokenizer } from "./src/tokenizer/tokenizer.ts";
 export { tokenTable, type TokenVocabulary } from "./src/tokenizer/token_table.ts";
 export { TextStream } from "./src/tokenizer/text_stream.ts";
@@ -28,9 +28,9 @@ export type { Dimensions, Version } from "./src/model/dimensions.ts";
 export { stateLength } from "./src/model/architectures/registry.ts";
 export { loadModel, type Model, type ModelOptions, openModel } from "./src/model/load.ts";
 export { convertModel, type ConvertOptions } from "./src/model/convert.ts";
-export type { Converted, ConvertedMatrix } from "./src/model/converted_file.ts";
+export type { ConversionInfo, ConvertedMatrix } from "./src/model/converted_file.ts";
 export { randomCheckpoint } from "./src/model/random_checkpoint.ts";
-export { type Shape, SHAPES } from "./src/model/architectures/registry.ts";
+export { MODEL_SIZES, type ModelSize } from "./src/model/architectures/registry.ts";
 export {
   type MatrixSource,
   type PackedRows,
@@ -76,7 +76,10 @@ export {
   type TokenLogprobs,
   type TokenTable,
 } from "./src/core/sampling.ts";
-export { type ConstrainOptions, createTokenConstraints } from "./src/grammar/constrain.ts";
+export {
+  createTokenConstraints,
+  type TokenConstraintOptions,
+} from "./src/grammar/token_constraints.ts";
 export { sample } from "./src/sampler/sampler.ts";
 export { CpuSamplingEngine, type CpuSamplingOptions } from "./src/scheduler/cpu_sampling.ts";
 export { randomAt } from "./src/sampler/random.ts";

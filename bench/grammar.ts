@@ -16,7 +16,7 @@ import { summarize } from "../src/benchmark/cases.ts";
 import { findModel, openModelTokenizer } from "../src/model_files/find_model.ts";
 import { engineOptions, openEngine } from "../src/server/open_engine.ts";
 import { type Constraint, NEUTRAL_SAMPLING } from "../src/core/sampling.ts";
-import { createTokenConstraints } from "../src/grammar/constrain.ts";
+import { createTokenConstraints } from "../src/grammar/token_constraints.ts";
 import { randomAt } from "../src/sampler/random.ts";
 import { Scheduler } from "../src/scheduler/scheduler.ts";
 import { tokenTable } from "../src/tokenizer/token_table.ts";

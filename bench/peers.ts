@@ -13,7 +13,7 @@
 
 import { parseArgs } from "node:util";
 import { summarize } from "../src/benchmark/cases.ts";
-import type { Shape } from "../src/model/architectures/registry.ts";
+import type { ModelSize } from "../src/model/architectures/registry.ts";
 import { lines } from "./peers/lines.ts";
 import { numberFlag, usageError } from "../src/settings/flags.ts";
 import { shapeFlag } from "../src/settings/model_settings.ts";
@@ -26,7 +26,7 @@ const CASES = "decode-1,decode-8,decode-32,prefill-512,ttft-512";
 const GPU_STEPS = 128;
 
 /** Decoding steps of one sequence on a software adapter: a few seconds on two cores. */
-const SOFTWARE_STEPS: Readonly<Record<Shape, number>> = {
+const SOFTWARE_STEPS: Readonly<Record<ModelSize, number>> = {
   "0.1b": 8,
   "0.4b": 3,
   "1.5b": 2,

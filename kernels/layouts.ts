@@ -12,8 +12,8 @@
  * share a 4-byte word, the first in its low half; each code has 4 bits, the first code lowest.
  * Rows are padded to a multiple of 8 and columns to a multiple of 4 (nf4: 8), both with zeros.
  *
- * Quantized matrices have a float16 scale for every `SCALE_BLOCK` columns of a row. Scales follow
- * the codes in the same buffer, as `[row / 8][column / SCALE_BLOCK][row % 8]`. An int8 weight is
+ * Quantized matrices have a float16 scale for every `scaleBlock` columns of a row. Scales follow
+ * the codes in the same buffer, as `[row / 8][column / scaleBlock][row % 8]`. An int8 weight is
  * `code / 127 * scale` with codes from -127 to 127. An nf4 weight is `NF4[code] * scale`; its
  * scales may be negative.
  */
@@ -28,8 +28,28 @@ export type QuantizedType = "int8" | "nf4";
 
 export const ROW_BLOCK = 8;
 
-/** Columns that share a scale. */
-export const SCALE_BLOCK: Record<QuantizedType, number> = { int8: 64, nf4: 32 };
+/** How a quantized type is stored. */
+export interface QuantizedLayout {
+  /** Bits per code, a divisor of 32. */
+  bits: number;
+  /** Columns that share a scale. */
+  scaleBlock: number;
+  /** The code of the value zero, used as padding. */
+  zeroCode: number;
+  /** The safetensors dtype of the codes in converted files. */
+  dtype: "I8" | "U8";
+}
+
+/**
+ * The table of quantized types. A new type needs an entry here, and the compiler then requires one in
+ * each of four other tables: the shader reader (`weights.ts`), the quantizer (`src/quant/quantize.ts`),
+ * the CPU decoder (`src/engine/cpu/matrix.ts`) and the random codes
+ * (`src/model/random_checkpoint.ts`). Everything else derives from this table.
+ */
+export const QUANTIZED_LAYOUTS: Readonly<Record<QuantizedType, QuantizedLayout>> = {
+  int8: { bits: 8, scaleBlock: 64, zeroCode: 0, dtype: "I8" },
+  nf4: { bits: 4, scaleBlock: 32, zeroCode: 7, dtype: "U8" },
+};
 
 /** Values of the 4-bit codes: quantiles of the normal distribution (QLoRA, appendix E). */
 export const NF4: readonly number[] = [
@@ -51,19 +71,16 @@ export const NF4: readonly number[] = [
   1,
 ];
 
-/** The code whose value is zero. */
-export const NF4_ZERO = 7;
-
 /** A quantized matrix, or some of its rows, in row-major order. */
 export interface QuantizedRows {
   /** `[rows, columns]`: -127 to 127 with int8, 0 to 15 with nf4. */
   codes: Int8Array;
-  /** `[rows, ceil(columns / SCALE_BLOCK)]`, each representable as float16. */
+  /** `[rows, ceil(columns / scaleBlock)]`, each representable as float16. */
   scales: Float32Array;
 }
 
 export function isQuantized(type: string): type is QuantizedType {
-  return type === "int8" || type === "nf4";
+  return Object.hasOwn(QUANTIZED_LAYOUTS, type);
 }
 
 /** Returns the number of groups of four columns, the last one padded. */
@@ -73,14 +90,19 @@ export function columnGroups(columns: number): number {
 
 /** Returns the number of scales per row. */
 export function scaleBlocks(columns: number, type: QuantizedType): number {
-  return Math.ceil(columns / SCALE_BLOCK[type]);
+  return Math.ceil(columns / QUANTIZED_LAYOUTS[type].scaleBlock);
+}
+
+/** Returns the number of 4-byte words of codes per row, the last one padded. */
+function codeWords(columns: number, type: QuantizedType): number {
+  return Math.ceil(columns / (32 / QUANTIZED_LAYOUTS[type].bits));
 }
 
 /** Returns the bytes of `rows` rows without scales, including padding. */
 export function codeBytes(rows: number, columns: number, type: WeightType): number {
   const padded = roundUp(rows, ROW_BLOCK);
-  if (type === "nf4") return padded * Math.ceil(columns / 8) * 4;
-  return padded * columnGroups(columns) * { f32: 16, f16: 8, int8: 4 }[type];
+  if (isQuantized(type)) return padded * codeWords(columns, type) * 4;
+  return padded * columnGroups(columns) * (type === "f32" ? 16 : 8);
 }
 
 /** Returns the bytes of the scales of `rows` rows, including padding. */
@@ -128,11 +150,11 @@ export function packCodes(
   { codes }: QuantizedRows,
   { rows, columns, type }: MatrixSize & { type: QuantizedType },
 ): Uint32Array<ArrayBuffer> {
-  const [perWord, bits] = type === "int8" ? [4, 8] : [8, 4];
-  const words = Math.ceil(columns / perWord);
+  const { bits, zeroCode } = QUANTIZED_LAYOUTS[type];
+  const perWord = 32 / bits;
+  const words = codeWords(columns, type);
   const packed = new Uint32Array(roundUp(rows, ROW_BLOCK) * words);
   const mask = (1 << bits) - 1;
-  const zero = type === "int8" ? 0 : NF4_ZERO;
   for (let row = 0; row < rows; row++) {
     const base = Math.floor(row / ROW_BLOCK) * words * ROW_BLOCK + (row % ROW_BLOCK);
     const from = row * columns;
@@ -140,7 +162,7 @@ export function packCodes(
       let word = 0;
       for (let i = 0; i < perWord; i++) {
         const column = w * perWord + i;
-        const code = column < columns ? codes[from + column] : zero;
+        const code = column < columns ? codes[from + column] : zeroCode;
         word |= (code & mask) << (i * bits);
       }
       packed[base + w * ROW_BLOCK] = word >>> 0;
@@ -152,7 +174,7 @@ export function packCodes(
 /**
  * Packs the scales of quantized rows.
  *
- * @param scales f16 bits `[rows, ceil(columns / SCALE_BLOCK)]`.
+ * @param scales f16 bits `[rows, ceil(columns / scaleBlock)]`.
  * @returns `scaleBytes(rows, columns, type)` bytes.
  */
 export function packScales(

@@ -12,7 +12,7 @@ import {
   columnGroups,
   isQuantized,
   NF4,
-  SCALE_BLOCK,
+  QUANTIZED_LAYOUTS,
   scaleBlocks,
   type WeightType,
 } from "./layouts.ts";
@@ -83,6 +83,6 @@ export function weightConstants(
     COLUMNS4,
     SCALES_AT: codeBytes(rows, columns, type) / 4,
     SCALE_BLOCKS: scaleBlocks(columns, type),
-    SCALE_GROUPS: SCALE_BLOCK[type] / 4,
+    SCALE_GROUPS: QUANTIZED_LAYOUTS[type].scaleBlock / 4,
   };
 }

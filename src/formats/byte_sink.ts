@@ -1,33 +1,33 @@
 /**
- * Random-access writes under the model writers, the counterpart of a byte source. Offsets come in any
- * order, because a header is often known only after what it describes.
+ * Random-access writes for the model writers, the counterpart of a byte source. Writes can come in any
+ * order because a header is often known only after the data that it describes.
  */
 
-/** A file being made: it ends where the furthest write ends. */
+/** A file being written. Its size is the end of the furthest write. */
 export interface ByteSink {
-  /** What messages call it, usually the file's path. */
+  /** Name in error messages, usually the file's path. */
   readonly name: string;
   /**
-   * Puts all of `bytes` at `offset`, over what is there; what is never written is zeros. The caller
-   * must not change `bytes` before the promise resolves.
+   * Writes `bytes` at `offset` and replaces existing content. Gaps are zeros. The caller must not
+   * change `bytes` before the promise resolves.
    */
   write(offset: number, bytes: Uint8Array): Promise<void>;
 }
 
-/** A sink in memory, for small files and tests; it grows as needed. */
+/** A sink in memory, for small files and tests. Grows as needed. */
 export class MemorySink implements ByteSink {
-  /** What messages call it. */
+  /** Name in error messages. */
   readonly name: string;
   #buffer: Uint8Array<ArrayBuffer>;
   #size = 0;
 
-  /** A sink with room for `capacity` bytes, where the size is known: then nothing is copied. */
+  /** Creates a sink. With a `capacity` of the final size, nothing is copied. */
   constructor(name: string, capacity = 0) {
     this.name = name;
     this.#buffer = new Uint8Array(capacity);
   }
 
-  /** What has been written so far; a view that later writes may change. */
+  /** The bytes written so far, as a view that later writes can change. */
   get bytes(): Uint8Array<ArrayBuffer> {
     return this.#buffer.subarray(0, this.#size);
   }

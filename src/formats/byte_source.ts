@@ -1,59 +1,59 @@
 /**
- * Random-access bytes under the checkpoint readers: a file, a buffer, a range of something remote.
- * A source checks the range of every read, so that a length field in a damaged file can never make
- * a reader see bytes that are not there.
+ * Random-access reads for the checkpoint readers, from a file, a buffer or a remote range. A source
+ * checks the range of every read, so a wrong length field in a damaged file cannot read out of bounds.
  */
 
 import { InferenceError } from "../core/errors.ts";
 
 /** Bytes of a known size, read in any order. Reads may overlap in time. */
 export interface ByteSource {
-  /** What messages call it, usually the file's path. */
+  /** Name in error messages, usually the file's path. */
   readonly name: string;
-  /** Bytes in all. */
+  /** Size in bytes. */
   readonly size: number;
   /**
-   * Exactly `length` bytes from `offset`; the result may be a view that the caller must not change.
+   * Returns exactly `length` bytes from `offset`. The result can be a view, so the caller must not
+   * change it.
    *
-   * @throws InferenceError `invalid_checkpoint` where the range is not inside the source.
+   * @throws InferenceError `invalid_checkpoint` if the range is not inside the source.
    */
   read(offset: number, length: number): Promise<Uint8Array>;
-  /** Frees what the source holds; no read may follow. */
+  /** Releases the source's resources. No read may follow. */
   close(): Promise<void>;
 }
 
 /** A source over bytes in memory, without a copy. */
 export class MemorySource implements ByteSource {
-  /** What messages call it. */
+  /** Name in error messages. */
   readonly name: string;
   readonly #bytes: Uint8Array;
 
-  /** A source over `bytes`, which must not change while anything reads from it. */
+  /** Creates a source over `bytes`, which must not change while the source is in use. */
   constructor(name: string, bytes: Uint8Array) {
     this.name = name;
     this.#bytes = bytes;
   }
 
-  /** Bytes in all. */
+  /** Size in bytes. */
   get size(): number {
     return this.#bytes.length;
   }
 
-  /** Exactly `length` bytes from `offset`, as a view. */
+  /** Returns `length` bytes from `offset`, as a view. */
   // deno-lint-ignore require-await
   async read(offset: number, length: number): Promise<Uint8Array> {
     checkRange(this, offset, length);
     return this.#bytes.subarray(offset, offset + length);
   }
 
-  /** There is nothing to free. */
+  /** Does nothing: there are no resources. */
   async close(): Promise<void> {}
 }
 
 /**
- * What every source's `read` calls first.
+ * Checks the range of a read. Every source calls it first.
  *
- * @throws InferenceError `invalid_checkpoint` where `offset` and `length` are no range of `source`.
+ * @throws InferenceError `invalid_checkpoint` if `offset` and `length` are not a range of `source`.
  */
 export function checkRange(
   source: Pick<ByteSource, "name" | "size">,
@@ -66,12 +66,12 @@ export function checkRange(
     throw invalidCheckpoint(
       source.name,
       `cannot read ${length} bytes at offset ${offset} of ${source.size}: ` +
-        "the file is incomplete or damaged, fetch it again",
+        "the file is incomplete or damaged; download it again",
     );
   }
 }
 
-/** The error of all checkpoint readers: the file's name, then what is wrong and what to do. */
+/** Creates the error of all checkpoint readers: file name, problem and remedy. */
 export function invalidCheckpoint(
   file: string,
   problem: string,

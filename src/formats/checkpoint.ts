@@ -1,6 +1,6 @@
 /**
- * The one interface to a model file, whatever its format, and the choice of format by content.
- * Tensors are listed at once and read on demand; a file is never loaded whole.
+ * The common interface of model files of all formats. The format is detected from the content. Opening
+ * a file lists its tensors; their data is read on demand, so a file is never loaded as a whole.
  */
 
 import { InferenceError } from "../core/errors.ts";
@@ -12,35 +12,35 @@ import { readTorchLayout } from "./torch_file.ts";
 
 export type { TensorInfo } from "./tensor_layout.ts";
 
-/** Formats of model files: PyTorch's zip files, and safetensors. */
+/** Formats of model files: PyTorch's zip archives and safetensors. */
 export type CheckpointFormat = "pth" | "safetensors";
 
-/** An open model file. Every method may throw InferenceError `invalid_checkpoint`. */
+/** An open model file. Every method can throw InferenceError `invalid_checkpoint`. */
 export interface Checkpoint {
-  /** The source's name. */
+  /** Name of the source. */
   readonly name: string;
-  /** What the content is, whatever the name says. */
+  /** Format of the content, independent of the file name. */
   readonly format: CheckpointFormat;
-  /** The `__metadata__` of a safetensors file; texts and numbers beside the tensors of a .pth. */
+  /** The `__metadata__` of a safetensors file; the strings and numbers next to the tensors of a .pth. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** By name, in the file's order. */
+  /** Tensors by name, in file order. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
 
-  /** All elements in row-major order, widened to float32; NaN and infinities are refused. */
+  /** Reads all elements in row-major order as float32. NaN and infinities are errors. */
   read(name: string): Promise<Float32Array>;
 
   /**
-   * As {@linkcode read}, of rows `[firstRow, firstRow + rowCount)` along the first dimension. Of a
-   * row-major tensor only these rows' bytes are read, in pieces of at most 16 MiB.
+   * Reads the rows `[firstRow, firstRow + rowCount)` of the first dimension, like {@linkcode read}.
+   * For a row-major tensor, only the bytes of these rows are read, at most 16 MiB at a time.
    *
-   * @throws InferenceError `invalid_value` for rows outside the tensor, or a scalar.
+   * @throws InferenceError `invalid_value` for rows outside the tensor, or for a scalar.
    */
   readRows(name: string, firstRow: number, rowCount: number): Promise<Float32Array>;
 
   /**
-   * Little-endian bytes in the file's dtype, of the elements in row-major order: `byteOffset` counts
-   * in that order, whatever the strides in the file. Cheap for a row-major tensor; of another one the
-   * whole tensor is gathered first, which needs a dtype that can be read.
+   * Reads little-endian bytes in the file's dtype. `byteOffset` counts in row-major order, whatever
+   * the strides in the file. For a row-major tensor this is a plain read; any other tensor is first
+   * gathered as a whole, which requires a supported dtype.
    *
    * @throws InferenceError `invalid_value` for a range outside the tensor.
    */
@@ -51,10 +51,10 @@ export interface Checkpoint {
 }
 
 /**
- * Opens a .pth or .safetensors file, told apart by content. The checkpoint owns the source from here
- * on, and closes it also where opening fails.
+ * Opens a .pth or .safetensors file; the content decides the format. The checkpoint takes ownership of
+ * the source and closes it even if opening fails.
  *
- * @throws InferenceError `invalid_checkpoint` for anything but a whole, well-formed file.
+ * @throws InferenceError `invalid_checkpoint` unless the file is complete and well-formed.
  */
 export async function openCheckpoint(source: ByteSource): Promise<Checkpoint> {
   try {
@@ -98,7 +98,7 @@ class LayoutCheckpoint implements Checkpoint {
 
   async readRows(name: string, firstRow: number, rowCount: number): Promise<Float32Array> {
     const layout = this.#layout(name);
-    this.#checkPart(name, "rows", { first: firstRow, count: rowCount, of: layout.shape[0] ?? -1 });
+    this.#checkRange(name, "rows", { first: firstRow, count: rowCount, of: layout.shape[0] ?? -1 });
     const rowLength = layout.shape.slice(1).reduce((product, size) => product * size, 1);
     const rows = rowsOf(layout, firstRow, rowCount);
     return await readFloats(this.#source, rows, firstRow * rowLength);
@@ -106,7 +106,11 @@ class LayoutCheckpoint implements Checkpoint {
 
   async readRaw(name: string, byteOffset: number, byteLength: number): Promise<Uint8Array> {
     const layout = this.#layout(name);
-    this.#checkPart(name, "bytes", { first: byteOffset, count: byteLength, of: layout.byteLength });
+    this.#checkRange(name, "bytes", {
+      first: byteOffset,
+      count: byteLength,
+      of: layout.byteLength,
+    });
     return await readBytes(this.#source, layout, { byteOffset, byteLength });
   }
 
@@ -120,7 +124,7 @@ class LayoutCheckpoint implements Checkpoint {
     return layout;
   }
 
-  #checkPart(
+  #checkRange(
     tensor: string,
     unit: string,
     { first, count, of }: { first: number; count: number; of: number },
@@ -137,23 +141,23 @@ class LayoutCheckpoint implements Checkpoint {
   }
 }
 
-/** First bytes of files that are often met in a model's place, and what to do about them. */
-const FOREIGN: readonly (readonly [magic: string, problem: string])[] = [
+/** Magic bytes of files that users often pass instead of a model, and the remedies. */
+const UNSUPPORTED_FORMATS: readonly (readonly [magic: string, problem: string])[] = [
   [
     "\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.",
-    "is in torch's old format: load it and save it again with torch.save of torch 1.6 or later",
+    "uses torch's legacy format: load it and save it again with torch 1.6 or later",
   ],
   ["GGUF", "is a GGUF file, which is not supported: use the model's .pth or .safetensors file"],
   ...["ggml", "lmgg", "fmgg", "tjgg"].map((magic): [string, string] => [
     magic,
     "is a ggml file, which is not supported: use the model's .pth or .safetensors file",
   ]),
-  ["<", "is a web page or XML instead of the file: the download was refused, download it again"],
+  ["<", "is a web page or XML instead of a model: the download failed; download it again"],
   [
     "version https://git-lfs",
     "is a Git LFS pointer instead of the file: run `git lfs pull`, or download the file itself",
   ],
-  ["{", "is JSON and holds no tensors: name the model's file, or the shards that it lists"],
+  ["{", "is JSON without tensors: pass the model file, or the shards that it lists"],
   ["\x1f\x8b", "is compressed with gzip: decompress it first"],
   ["\x28\xb5\x2f\xfd", "is compressed with zstd: decompress it first"],
   ["\xfd7zXZ", "is compressed with xz: decompress it first"],
@@ -167,12 +171,12 @@ async function detectFormat(source: ByteSource): Promise<CheckpointFormat> {
   const text = String.fromCharCode(...head);
   if (text.startsWith("PK\x03\x04") || text.startsWith("PK\x05\x06")) return "pth";
   if (text[8] === "{") return "safetensors";
-  const foreign = FOREIGN.find(([magic]) => text.startsWith(magic));
+  const unsupported = UNSUPPORTED_FORMATS.find(([magic]) => text.startsWith(magic));
   throw invalidCheckpoint(
     source.name,
-    foreign?.[1] ??
+    unsupported?.[1] ??
       (source.size === 0
-        ? "is empty: fetch it again"
-        : "is neither a .pth nor a .safetensors file, by its first bytes"),
+        ? "is empty: download it again"
+        : "is neither a .pth nor a .safetensors file according to its first bytes"),
   );
 }

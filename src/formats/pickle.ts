@@ -1,44 +1,45 @@
 /**
- * A pickle reader that executes nothing. Pickle is a small stack language; this reads the part of it
- * that data needs (protocols 2 to 5) and looks names up in a list given by the caller. A pickle that
- * names anything else, such as `os.system`, is refused at that name.
+ * A pickle reader that executes no code. Pickle is a small stack language. This reader supports the
+ * opcodes that data needs (protocols 2 to 5) and looks globals up in an allow-list of the caller. Any
+ * other global, such as `os.system`, is an error.
  *
- * Time and memory are bounded: bytes and opcodes are limited, each opcode makes at most one value,
- * what is referred to again is never copied, and nothing recurses.
+ * Time and memory are bounded: bytes and opcodes are limited, each opcode creates at most one value,
+ * references are not copied, and nothing recurses.
  */
 
 import { invalidCheckpoint } from "./byte_source.ts";
 import { PickleGlobal, PickleInert, type PickleValue } from "./pickle_value.ts";
 
+/** How to read a pickle. */
 export interface PickleOptions {
-  /** The file's name, for messages. */
+  /** Name of the file in error messages. */
   name: string;
   /** The allow-list, by "module name". */
   globals: ReadonlyMap<string, PickleGlobal>;
-  /** What a persistent id stands for. */
+  /** Resolves a persistent id. */
   persistent: (id: PickleValue) => PickleValue;
 }
 
-/** Bytes of pickle that are accepted; a large model's has some hundred thousand. */
+/** Maximum size of a pickle in bytes; a large model needs some hundred thousand. */
 export const MAX_PICKLE_BYTES = 16 * 2 ** 20;
-/** Opcodes that are accepted, and so values; a tensor takes about thirty. */
+/** Maximum number of opcodes, and therefore of values; a tensor takes about thirty. */
 const MAX_OPCODES = 1_000_000;
-/** Marks that may be open at once: the nesting of one value. */
+/** Maximum number of open marks, which is the nesting depth of a value. */
 const MAX_DEPTH = 1000;
-/** Bytes of an integer: more than any size or offset needs. */
+/** Maximum bytes of an integer; more than any size or offset needs. */
 const MAX_INTEGER_BYTES = 16;
 
 /**
- * The value that a pickle describes.
+ * Reads the value of a pickle.
  *
- * @throws InferenceError `invalid_checkpoint` for a damaged pickle, for an opcode that data does not
- * need, and for a name that is not in `options.globals`.
+ * @throws InferenceError `invalid_checkpoint` for a damaged pickle, an unsupported opcode, or a global
+ * that is not in `options.globals`.
  */
 export function readPickle(bytes: Uint8Array, options: PickleOptions): PickleValue {
   if (bytes.length > MAX_PICKLE_BYTES) {
     throw invalidCheckpoint(
       options.name,
-      `its pickle has ${bytes.length} bytes, more than the ${MAX_PICKLE_BYTES} accepted: ` +
+      `its pickle has ${bytes.length} bytes, the maximum is ${MAX_PICKLE_BYTES}; ` +
         "save the tensors alone",
     );
   }
@@ -50,7 +51,7 @@ class PickleMachine {
   readonly #view: DataView;
   readonly #options: PickleOptions;
   readonly #memo = new Map<number, PickleValue>();
-  /** Stacks beneath open marks; values beneath a mark cannot be reached. */
+  /** Stacks below the open marks; opcodes cannot reach values below a mark. */
   readonly #outer: PickleValue[][] = [];
   #stack: PickleValue[] = [];
   #at = 0;
@@ -67,7 +68,7 @@ class PickleMachine {
       this.#opcodeAt = this.#at;
       const opcode = this.#uint8();
       if (opcode === 0x2e) return this.#pop(); // STOP
-      this.#step(opcode);
+      this.#execute(opcode);
     }
     throw this.#error(`it has more than ${MAX_OPCODES} opcodes`);
   }
@@ -79,10 +80,10 @@ class PickleMachine {
     );
   }
 
-  /** Offset of the next `length` bytes, which are consumed. */
+  /** Consumes `length` bytes and returns their offset. */
   #take(length: number): number {
     const start = this.#at;
-    if (length > this.#bytes.length - start) throw this.#error("it ends too early");
+    if (length > this.#bytes.length - start) throw this.#error("unexpected end");
     this.#at = start + length;
     return start;
   }
@@ -111,7 +112,7 @@ class PickleMachine {
 
   #line(): string {
     const end = this.#bytes.indexOf(0x0a, this.#at);
-    if (end < 0) throw this.#error("it ends too early");
+    if (end < 0) throw this.#error("unexpected end");
     const text = this.#text(end - this.#at);
     this.#take(1);
     return text;
@@ -133,7 +134,7 @@ class PickleMachine {
     this.#stack = [];
   }
 
-  /** The values above the last mark, which is removed. */
+  /** Removes the last mark and returns the values above it. */
   #popMark(): PickleValue[] {
     const values = this.#stack;
     const outer = this.#outer.pop();
@@ -167,43 +168,43 @@ class PickleMachine {
     return Number.isSafeInteger(number) ? number : value;
   }
 
-  #remember(index: number): void {
+  #memoize(index: number): void {
     const value = this.#stack.at(-1);
     if (value === undefined) throw this.#error("its stack is empty");
     this.#memo.set(index, value);
   }
 
-  #recall(index: number): void {
+  #pushMemo(index: number): void {
     const value = this.#memo.get(index);
     if (value === undefined) {
-      throw this.#error(`it refers to value ${index}, which it does not have`);
+      throw this.#error(`it references memo ${index}, which does not exist`);
     }
     this.#push(value);
   }
 
   #append(values: readonly PickleValue[]): void {
     const list = this.#stack.at(-1);
-    if (!Array.isArray(list)) throw this.#error("it appends to what is no list");
+    if (!Array.isArray(list)) throw this.#error("it appends to a value that is not a list");
     for (const value of values) list.push(value);
   }
 
   #setItems(values: readonly PickleValue[]): void {
     const dict = this.#stack.at(-1);
-    if (!(dict instanceof Map)) throw this.#error("it sets items of what is no dict");
+    if (!(dict instanceof Map)) throw this.#error("it sets items of a value that is not a dict");
     if (values.length % 2 !== 0) throw this.#error("a key in it has no value");
     for (let i = 0; i < values.length; i += 2) dict.set(values[i], values[i + 1]);
   }
 
   #global(module: PickleValue, name: PickleValue): void {
     if (typeof module !== "string" || typeof name !== "string") {
-      throw this.#error("it names a global by what is no string");
+      throw this.#error("the name of a global is not a string");
     }
     const value = this.#options.globals.get(`${module} ${name}`);
     if (!value) {
       const shown = JSON.stringify(`${module}.${name}`.slice(0, 200));
       throw this.#error(
-        `it names ${shown}, which is no part of a model's weights and could run code; ` +
-          "use a checkpoint that holds tensors only, such as a .safetensors file, or save " +
+        `it references ${shown}, which is not part of a model's weights and could run code; ` +
+          "use a checkpoint with tensors only, such as a .safetensors file, or save " +
           "model.state_dict() alone",
       );
     }
@@ -214,26 +215,26 @@ class PickleMachine {
     const args = this.#pop();
     const callee = this.#pop();
     if (!(callee instanceof PickleGlobal) || !callee.call || !Array.isArray(args)) {
-      throw this.#error("it calls what cannot be called");
+      throw this.#error("it calls a value that is not callable");
     }
     this.#push(callee.call(args));
   }
 
-  /** Attributes set on an object, such as a state dict's `_metadata`: none is needed. */
+  /** Drops attributes of an object, such as a state dict's `_metadata`; none are needed. */
   #build(): void {
     this.#pop();
     const object = this.#stack.at(-1);
     if (!(object instanceof Map || object instanceof PickleInert)) {
-      throw this.#error("it sets attributes of no object");
+      throw this.#error("it sets attributes of a value that is not an object");
     }
   }
 
   #protocol(): void {
     const version = this.#uint8();
-    if (version > 5) throw this.#error(`it has protocol ${version}, and 2 to 5 are known`);
+    if (version > 5) throw this.#error(`protocol ${version} is not supported; use 2 to 5`);
   }
 
-  #step(opcode: number): void {
+  #execute(opcode: number): void {
     switch (opcode) {
       case 0x80: // PROTO
         return this.#protocol();
@@ -300,15 +301,15 @@ class PickleMachine {
       case 0x75: // SETITEMS
         return this.#setItems(this.#popMark());
       case 0x71: // BINPUT
-        return this.#remember(this.#uint8());
+        return this.#memoize(this.#uint8());
       case 0x72: // LONG_BINPUT
-        return this.#remember(this.#uint32());
+        return this.#memoize(this.#uint32());
       case 0x94: // MEMOIZE
-        return this.#remember(this.#memo.size);
+        return this.#memoize(this.#memo.size);
       case 0x68: // BINGET
-        return this.#recall(this.#uint8());
+        return this.#pushMemo(this.#uint8());
       case 0x6a: // LONG_BINGET
-        return this.#recall(this.#uint32());
+        return this.#pushMemo(this.#uint32());
       case 0x63: // GLOBAL
         return this.#global(this.#line(), this.#line());
       case 0x93: // STACK_GLOBAL
@@ -316,12 +317,12 @@ class PickleMachine {
       case 0x51: // BINPERSID
         return this.#push(this.#options.persistent(this.#pop()));
       case 0x52: // REDUCE
-      case 0x81: // NEWOBJ: a call as well, as far as data goes
+      case 0x81: // NEWOBJ: equivalent to a call for plain data
         return this.#reduce();
       case 0x62: // BUILD
         return this.#build();
       default:
-        throw this.#error(`opcode 0x${opcode.toString(16)} is not needed for data`);
+        throw this.#error(`opcode 0x${opcode.toString(16)} is not supported`);
     }
   }
 }

@@ -1,6 +1,6 @@
-/** The values that a pickle can describe, as plain data. */
+/** The values of pickles, as plain data. */
 
-/** Anything a pickle can hold here. Lists and tuples are arrays, dicts are maps. */
+/** Any supported value. Lists and tuples are arrays; dicts are maps. */
 export type PickleValue =
   | null
   | boolean
@@ -12,10 +12,10 @@ export type PickleValue =
   | PickleValue[]
   | Map<PickleValue, PickleValue>;
 
-/** Base of what the caller's functions make; opaque to the reader. */
+/** Base class of the values that the caller's globals create; opaque to the reader. */
 export abstract class PickleObject {}
 
-/** A name a pickle may use. `call` is what calling it with a tuple of arguments gives, if it may. */
+/** A global that a pickle may reference. `call` evaluates a call with a tuple of arguments, if allowed. */
 export class PickleGlobal extends PickleObject {
   constructor(
     readonly name: string,
@@ -25,7 +25,7 @@ export class PickleGlobal extends PickleObject {
   }
 }
 
-/** A value of which nothing is needed; attributes may be set on it, and are dropped. */
+/** A placeholder for a value that is not needed. Its attributes are dropped. */
 export class PickleInert extends PickleObject {
   constructor(readonly name: string) {
     super();

@@ -1,6 +1,6 @@
-/** Writes pickles opcode by opcode, protocol 2 or 4: what values they make is the caller's affair. */
+/** Writes pickles opcode by opcode, in protocol 2 or 4. The caller is responsible for the semantics. */
 
-/** Every method but the last adds to the pickle and returns the writer. */
+/** A pickle being written. Every method except `bytes` appends to it and returns the writer. */
 export class PickleWriter {
   readonly #bytes: number[] = [];
   readonly #protocol: 2 | 4;
@@ -9,7 +9,7 @@ export class PickleWriter {
   constructor(protocol: 2 | 4 = 2) {
     this.#protocol = protocol;
     this.raw(0x80, protocol);
-    // A frame that claims less than the rest is legal, and a reader may ignore it.
+    // A frame shorter than the rest is legal, and readers may ignore it.
     if (protocol === 4) this.raw(0x95, 1, 0, 0, 0, 0, 0, 0, 0);
   }
 
@@ -17,7 +17,7 @@ export class PickleWriter {
     return this.#add(bytes);
   }
 
-  /** An opcode without an argument, by its character. */
+  /** Appends an opcode without an argument, given as its character. */
   op(code: string): this {
     return this.raw(code.charCodeAt(0));
   }
@@ -42,7 +42,7 @@ export class PickleWriter {
     return this.raw(0x47, ...bytes);
   }
 
-  /** A tuple of integers, by the opcodes that Python would use. */
+  /** Appends a tuple of integers with the opcodes that Python uses. */
   ints(values: readonly number[]): this {
     if (values.length === 0) return this.op(")");
     if (values.length > 3) this.op("(");
@@ -55,7 +55,7 @@ export class PickleWriter {
     return this.#add(new TextEncoder().encode(`c${module}\n${name}\n`));
   }
 
-  /** Remembers the top of the stack. */
+  /** Memoizes the top of the stack. */
   memo(): this {
     if (this.#protocol === 4) return this.raw(0x94);
     return this.raw(0x72, ...new Uint8Array(Uint32Array.of(this.#memos++).buffer));

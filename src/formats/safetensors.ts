@@ -1,7 +1,7 @@
 /**
- * The safetensors format: eight bytes of header length, a JSON header, then the tensors' bytes without
- * gaps. Reading checks what the reference implementation checks; writing is for small files in memory,
- * and safetensors_writer.ts for others.
+ * The safetensors format: an eight-byte header length, a JSON header, and the tensors' bytes without
+ * gaps. The reader makes the same checks as the reference implementation. `encodeSafetensors` builds
+ * small files in memory; safetensors_writer.ts writes files of any size.
  */
 
 import { z } from "zod";
@@ -15,13 +15,13 @@ import {
   type TensorLayout,
 } from "./tensor_layout.ts";
 
-/** Bytes of the JSON header that are accepted; a large model's has some hundred thousand. */
+/** Maximum size of the JSON header in bytes; a large model needs some hundred thousand. */
 const MAX_HEADER = 16 * 2 ** 20;
 
-/** Dimensions of a tensor that are accepted. */
+/** Maximum number of dimensions of a tensor. */
 const MAX_RANK = 32;
 
-/** Looked at by hand: of many entries that are wrong, zod would tell each. */
+/** Entries are parsed one by one, because zod would report every malformed one. */
 const HeaderSchema = z.looseObject({
   __metadata__: z.custom<Record<string, string>>(isMetadata).optional(),
 });
@@ -42,16 +42,16 @@ export interface SafetensorsTensor {
 }
 
 /**
- * The tensors of a safetensors file, in the order of its header, and its `__metadata__`.
+ * Reads the tensors of a safetensors file, in header order, and its `__metadata__`.
  *
- * @throws InferenceError `invalid_checkpoint` where the header is not JSON of the right form, or the
- * tensors do not fill the rest of the file exactly, without gap or overlap.
+ * @throws InferenceError `invalid_checkpoint` if the header is malformed or the tensors do not fill the
+ * rest of the file exactly, without gaps or overlaps.
  */
 export async function readSafetensorsLayout(source: ByteSource): Promise<{
   layouts: Map<string, TensorLayout>;
   metadata: Record<string, string>;
 }> {
-  const { entries, metadata, dataStart } = await readStateHeader(source);
+  const { entries, metadata, dataStart } = await readHeader(source);
   const layouts = new Map<string, TensorLayout>();
   for (const [name, value] of entries) {
     const entry = EntrySchema.safeParse(value);
@@ -61,12 +61,12 @@ export async function readSafetensorsLayout(source: ByteSource): Promise<{
     }
     const { dtype, shape, data_offsets: [begin, end] } = entry.data;
     const byteLength = elementCount(source.name, name, shape) * (DTYPE_BYTES.get(dtype) ?? NaN);
-    // The size of a dtype that is not known here is taken as the file states it.
+    // For an unknown dtype, the size that the file states is accepted.
     if (begin > end || (!Number.isNaN(byteLength) && end - begin !== byteLength)) {
       throw invalidCheckpoint(
         source.name,
         `tensor "${name}", ${dtype} of shape [${shape}], cannot lie at bytes ${begin} to ${end}: ` +
-          "the file is damaged, fetch it again",
+          "the file is damaged, download it again",
       );
     }
     layouts.set(name, {
@@ -82,7 +82,7 @@ export async function readSafetensorsLayout(source: ByteSource): Promise<{
   return { layouts, metadata };
 }
 
-async function readStateHeader(source: ByteSource): Promise<{
+async function readHeader(source: ByteSource): Promise<{
   entries: [string, unknown][];
   metadata: Record<string, string>;
   dataStart: number;
@@ -93,7 +93,7 @@ async function readStateHeader(source: ByteSource): Promise<{
     throw invalidCheckpoint(
       source.name,
       `states a safetensors header of ${length} bytes in a file of ${source.size}: ` +
-        "it is incomplete or damaged, fetch it again",
+        "it is incomplete or damaged, download it again",
     );
   }
   const bytes = await source.read(8, Number(length));
@@ -103,7 +103,7 @@ async function readStateHeader(source: ByteSource): Promise<{
   } catch (cause) {
     throw invalidCheckpoint(
       source.name,
-      "its safetensors header is not JSON: the file is damaged, fetch it again",
+      "its safetensors header is not JSON: the file is damaged, download it again",
       { cause },
     );
   }
@@ -125,7 +125,7 @@ function isMetadata(value: unknown): value is Record<string, string> {
     Object.values(value).every((text) => typeof text === "string");
 }
 
-/** The tensors, by offset, must follow one another from the header to the end of the file. */
+/** Checks that the tensors cover the file from the header to the end, without gaps. */
 function checkCoverage(
   source: ByteSource,
   layouts: ReadonlyMap<string, TensorLayout>,
@@ -149,16 +149,16 @@ function checkCoverage(
     throw invalidCheckpoint(
       source.name,
       `its tensors end at byte ${end} of ${source.size}: the file is incomplete or damaged, ` +
-        "fetch it again",
+        "download it again",
     );
   }
 }
 
 /**
- * A safetensors file of F32 tensors, in the order given.
+ * Encodes a safetensors file of F32 tensors in the given order.
  *
- * @param metadata Becomes `__metadata__`; left out where empty.
- * @throws InferenceError `invalid_value` where a shape does not match its data.
+ * @param metadata Written as `__metadata__`; omitted if empty.
+ * @throws InferenceError `invalid_value` if a shape does not match its data.
  */
 export function encodeSafetensors(
   tensors: ReadonlyMap<string, SafetensorsTensor>,
@@ -168,7 +168,7 @@ export function encodeSafetensors(
     if (name === "__metadata__" || shape.reduce((a, b) => a * b, 1) !== data.length) {
       throw new InferenceError(
         "invalid_value",
-        `Cannot write tensor "${name}": its shape is [${shape}], its data has ${data.length} numbers`,
+        `Cannot write tensor "${name}": shape [${shape}] does not match its ${data.length} numbers`,
       );
     }
   }

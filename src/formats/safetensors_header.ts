@@ -1,18 +1,18 @@
-/** The head of a safetensors file as it is written: its length, JSON, and spaces up to the data. */
+/** Encodes the header of a safetensors file: its length, the JSON, and padding up to the data. */
 
 import { byteLengths, type NewTensor } from "./new_tensor.ts";
 import type { TensorInfo } from "./tensor_layout.ts";
 
-/** Becomes `__metadata__`, which is left out where empty. */
+/** Written as `__metadata__`; omitted if empty. */
 export type SafetensorsMetadata = Readonly<Record<string, string>>;
 
-/** A tensor and its place. */
+/** A tensor and its position in the file. */
 export interface PlacedTensor extends TensorInfo {
-  /** Offset of its first byte after the head. */
+  /** Offset of its first byte from the end of the header. */
   readonly begin: number;
 }
 
-/** The tensors one after the other, without gaps. */
+/** Assigns consecutive positions to the tensors, without gaps. */
 export function placeTensors(tensors: readonly NewTensor[]): PlacedTensor[] {
   const lengths = byteLengths(tensors);
   if (lengths.has("__metadata__")) throw new Error('Cannot write a tensor named "__metadata__"');
@@ -26,10 +26,11 @@ export function placeTensors(tensors: readonly NewTensor[]): PlacedTensor[] {
 }
 
 /**
- * All bytes before the tensors' own. Spaces align the data to eight bytes, as the reference
- * implementation does, or fill a head that was made longer than it had to be.
+ * Encodes the bytes before the tensors' data. Spaces align the data to eight bytes, as in the
+ * reference implementation, or fill up a reserved length.
  *
- * @param length Bytes of the head; by default as few as possible. A plain error where they are too few.
+ * @param length Size of the header in bytes, the minimum by default. Throws a plain error if it is too
+ * small.
  */
 export function encodeHead(
   tensors: readonly PlacedTensor[],
@@ -45,7 +46,9 @@ export function encodeHead(
   const needed = 8 + Math.ceil(json.length / 8) * 8;
   const head = new Uint8Array(length ?? needed).fill(0x20);
   if (head.length < needed) {
-    throw new Error(`Cannot write a head of ${needed} bytes where ${head.length} were kept for it`);
+    throw new Error(
+      `Cannot write the header: it has ${needed} bytes, but ${head.length} are reserved`,
+    );
   }
   new DataView(head.buffer).setBigUint64(0, BigInt(head.length - 8), true);
   head.set(json, 8);

@@ -1,6 +1,6 @@
 /**
- * Writes a safetensors file piece by piece, of any size and dtype. Its head comes first in the file
- * and last in time: metadata may tell of what was met while the tensors were written.
+ * Writes a safetensors file of any size and dtype incrementally. The header is first in the file but
+ * written last, because the metadata can depend on the tensors, such as quantization errors.
  */
 
 import type { ByteSink } from "./byte_sink.ts";
@@ -12,20 +12,20 @@ import {
   type SafetensorsMetadata,
 } from "./safetensors_header.ts";
 
-/** A file is whole only once {@linkcode SafetensorsWriter.finish} has resolved. */
+/** A file being written; complete once {@linkcode SafetensorsWriter.finish} has resolved. */
 export class SafetensorsWriter {
-  /** Bytes of the whole file. */
+  /** Size of the whole file in bytes. */
   readonly byteLength: number;
   readonly #sink: ByteSink;
-  readonly #headLength: number;
+  readonly #headerLength: number;
   readonly #tensors: ReadonlyMap<string, PlacedTensor>;
-  /** Bytes still to come, by tensor. */
+  /** Bytes not yet written, by tensor. */
   readonly #missing: Map<string, number>;
 
   /**
-   * @param tensors In the order in which they will lie in the file.
-   * @param options.reserve Metadata that takes as many bytes as that of `finish`, or more: room for
-   * it is kept. None by default.
+   * @param tensors In file order.
+   * @param options.reserve Metadata at least as long as that of `finish`; determines the size of the
+   * header. Empty by default.
    */
   constructor(
     sink: ByteSink,
@@ -34,19 +34,19 @@ export class SafetensorsWriter {
   ) {
     const placed = placeTensors(tensors);
     this.#sink = sink;
-    this.#headLength = encodeHead(placed, reserve).length;
+    this.#headerLength = encodeHead(placed, reserve).length;
     this.#tensors = new Map(placed.map((tensor) => [tensor.name, tensor]));
     this.#missing = new Map(placed.map(({ name, byteLength }) => [name, byteLength]));
-    this.byteLength = placed.reduce((sum, { byteLength }) => sum + byteLength, this.#headLength);
+    this.byteLength = placed.reduce((sum, { byteLength }) => sum + byteLength, this.#headerLength);
   }
 
   /**
-   * Writes a part of a tensor: `bytes` from `byteOffset` of its elements in row-major order,
-   * little-endian. Parts and tensors may come in any order, but no byte twice.
+   * Writes a part of a tensor at `byteOffset` in row-major order, little-endian. Parts and tensors can
+   * come in any order, but each byte must be written once.
    */
   async write(name: string, byteOffset: number, bytes: Uint8Array): Promise<void> {
     const tensor = this.#tensors.get(name);
-    if (!tensor) throw new Error(`Cannot write tensor "${name}": it was not announced`);
+    if (!tensor) throw new Error(`Cannot write tensor "${name}": it is not in the list of tensors`);
     const { begin, byteLength } = tensor;
     const inside = Number.isSafeInteger(byteOffset) && byteOffset >= 0 &&
       byteOffset + bytes.length <= byteLength;
@@ -55,13 +55,13 @@ export class SafetensorsWriter {
         `Cannot write ${bytes.length} bytes at ${byteOffset} of tensor "${name}" of ${byteLength}`,
       );
     }
-    await this.#sink.write(this.#headLength + begin + byteOffset, bytes);
+    await this.#sink.write(this.#headerLength + begin + byteOffset, bytes);
     this.#missing.set(name, this.#missing.get(name)! - bytes.length);
   }
 
   /**
-   * Writes the head. A plain error where a tensor's bytes are not all written, each once, or where
-   * the metadata takes more room than was kept.
+   * Writes the header. Throws a plain error if any byte was not written exactly once, or if the
+   * metadata exceeds the reserved length.
    */
   async finish(metadata: SafetensorsMetadata = {}): Promise<void> {
     for (const [name, missing] of this.#missing) {
@@ -74,6 +74,6 @@ export class SafetensorsWriter {
       }
     }
     const tensors = [...this.#tensors.values()];
-    await this.#sink.write(0, encodeHead(tensors, metadata, this.#headLength));
+    await this.#sink.write(0, encodeHead(tensors, metadata, this.#headerLength));
   }
 }

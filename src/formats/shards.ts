@@ -1,33 +1,33 @@
 /**
- * Checkpoints in several files (shards), with a JSON index that names the file of each tensor, as
- * Hugging Face's libraries write them for safetensors and for torch files alike.
+ * Sharded checkpoints: several files and a JSON index with the file of each tensor, as written by
+ * Hugging Face's libraries for both safetensors and torch files.
  */
 
 import { z } from "zod";
 import { invalidCheckpoint } from "./byte_source.ts";
 import type { Checkpoint, CheckpointFormat, TensorInfo } from "./checkpoint.ts";
 
-/** Bytes of an index that are accepted; a large model's has some hundred thousand. */
+/** Maximum size of an index in bytes; a large model needs some hundred thousand. */
 export const MAX_INDEX_BYTES = 16 * 2 ** 20;
 
-/** Shards that are accepted: all of them are open at once. */
+/** Maximum number of shards; all of them are open at the same time. */
 const MAX_SHARDS = 1000;
 
 const IndexSchema = z.looseObject({ weight_map: z.record(z.string(), z.string()) });
 
-/** What an index says. */
+/** A parsed index. */
 export interface ShardIndex {
-  /** Names of the files beside the index, each once. */
+  /** Names of the files in the index's folder, each once. */
   readonly files: readonly string[];
   /** The file of each tensor. */
   readonly fileOf: ReadonlyMap<string, string>;
 }
 
 /**
- * Reads the text of an index.
+ * Parses an index.
  *
- * @param name What messages call it.
- * @throws InferenceError `invalid_checkpoint` for anything but an index of files in its own folder.
+ * @param name Name in error messages.
+ * @throws InferenceError `invalid_checkpoint` if it is malformed or names files outside its folder.
  */
 export function parseShardIndex(text: string, name: string): ShardIndex {
   let fileOf: Map<string, string>;
@@ -36,8 +36,8 @@ export function parseShardIndex(text: string, name: string): ShardIndex {
   } catch (cause) {
     throw invalidCheckpoint(
       name,
-      'it is JSON without a "weight_map" of tensors and files, so no index of shards: name a ' +
-        "model's file, its index (model.safetensors.index.json), or its folder",
+      'it is not a shard index: "weight_map" is missing or malformed; pass a model ' +
+        "file, its index (model.safetensors.index.json), or its folder",
       { cause },
     );
   }
@@ -46,23 +46,25 @@ export function parseShardIndex(text: string, name: string): ShardIndex {
   if (outside !== undefined) {
     throw invalidCheckpoint(
       name,
-      `it names the shard ${JSON.stringify(outside.slice(0, 200))}, which is no file beside it: ` +
-        "fetch the index again",
+      `it names the shard ${
+        JSON.stringify(outside.slice(0, 200))
+      }, which is not a file in its folder: ` +
+        "download the index again",
     );
   }
   if (files.length === 0 || files.length > MAX_SHARDS) {
     throw invalidCheckpoint(
       name,
-      `it names ${files.length} shards, and must name 1 to ${MAX_SHARDS}: fetch the index again`,
+      `it names ${files.length} shards instead of 1 to ${MAX_SHARDS}: download the index again`,
     );
   }
   return { files, fileOf };
 }
 
 /**
- * Joins open shards, by their files' names, to one checkpoint, which owns them from here on.
+ * Joins open shards, by file name, to one checkpoint, which takes ownership of them.
  *
- * @throws InferenceError `invalid_checkpoint` where a tensor is not in its shard, or in two.
+ * @throws InferenceError `invalid_checkpoint` if a tensor is missing from its shard or is in two shards.
  */
 export function joinShards(
   name: string,
@@ -73,7 +75,7 @@ export function joinShards(
     if (!shards.get(file)?.tensors.has(tensor)) {
       throw invalidCheckpoint(
         name,
-        `it names tensor "${tensor}" in ${file}, which does not have it: fetch both files again`,
+        `it names tensor "${tensor}" in ${file}, which does not contain it: download both files again`,
       );
     }
   }
@@ -100,7 +102,7 @@ class ShardedCheckpoint implements Checkpoint {
         if (other) {
           throw invalidCheckpoint(
             name,
-            `tensor "${tensor}" is in ${other.name} and in ${shard.name}: fetch the shards of one ` +
+            `tensor "${tensor}" is in ${other.name} and in ${shard.name}: use shards of the same ` +
               "version of the model",
           );
         }

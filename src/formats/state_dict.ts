@@ -1,37 +1,37 @@
-/** Finds the state dict in what a training script saved: alone, or under keys beside other things. */
+/** Finds the state dict in a saved checkpoint, at the top level or under keys next to other data. */
 
 import { invalidCheckpoint } from "./byte_source.ts";
 import type { PickleValue } from "./pickle_value.ts";
 import { TorchTensor } from "./torch_pickle.ts";
 
-/** Dicts within dicts that are looked into. */
+/** Maximum nesting depth of the search. */
 const MAX_DEPTH = 4;
 
-/** Keys under which tensors are an optimizer's, not a model's. */
-const NO_MODEL = /(^|_)(optim|optimizers?|schedulers?)(_|$)/i;
+/** Keys of optimizer state, whose tensors are not a model's. */
+const OPTIMIZER_KEY = /(^|_)(optim|optimizers?|schedulers?)(_|$)/i;
 
-/** A dict with tensors, and the keys that lead to it. */
+/** A dict with tensors, and its key path. */
 interface Candidate {
   path: readonly string[];
   dict: ReadonlyMap<PickleValue, PickleValue>;
   tensors: Map<string, TorchTensor>;
 }
 
-/** A model's tensors by name, and the texts and numbers that stand beside them. */
+/** A model's tensors by name, and the strings and numbers next to them. */
 export interface StateDict {
   tensors: Map<string, TorchTensor>;
   metadata: Record<string, string>;
 }
 
 /**
- * Returns the one dict of tensors that a checkpoint holds, at any key of its first levels.
+ * Returns the only dict of tensors in a checkpoint, at any key path of limited depth.
  *
- * @throws InferenceError `invalid_checkpoint` if there is none, or several with different tensors: a
- * model and its moving average, say.
+ * @throws InferenceError `invalid_checkpoint` if there is none, or several with different tensors, such
+ * as a model and its moving average.
  */
 export function findStateDict(value: PickleValue, file: string): StateDict {
   const found = tensorDicts(value);
-  // Batch counters and the like are tensors, but no weights.
+  // Batch counters and similar values are tensors but not weights.
   const weights = found.filter(({ tensors }) =>
     [...tensors.keys()].some((name) => name.endsWith(".weight"))
   );
@@ -39,7 +39,7 @@ export function findStateDict(value: PickleValue, file: string): StateDict {
   if (!first) {
     throw invalidCheckpoint(
       file,
-      "it holds no dict of tensors: save model.state_dict() with torch.save",
+      "it contains no dict of tensors: save model.state_dict() with torch.save",
     );
   }
   const different = others.filter((other) => !haveSameTensors(first.tensors, other.tensors));
@@ -47,7 +47,9 @@ export function findStateDict(value: PickleValue, file: string): StateDict {
     const all = [first, ...different].map(expression);
     throw invalidCheckpoint(
       file,
-      `it holds ${all.length} dicts of tensors, ${all.join(" and ")}: save one of them alone, as ` +
+      `it contains ${all.length} dicts of tensors, ${
+        all.join(" and ")
+      }: save one of them alone, as ` +
         `torch.save(${all.at(-1)}, "model.pth")`,
     );
   }
@@ -59,7 +61,7 @@ export function findStateDict(value: PickleValue, file: string): StateDict {
   return { tensors: first.tensors, metadata: Object.fromEntries(metadata) };
 }
 
-/** All dicts with tensors, the outermost first; each once, however often it is referred to. */
+/** Returns all dicts with tensors, outermost first, each once. */
 function tensorDicts(value: PickleValue): Candidate[] {
   const found: Candidate[] = [];
   const seen = new Set<PickleValue>();
@@ -71,7 +73,7 @@ function tensorDicts(value: PickleValue): Candidate[] {
     for (const [key, item] of dict) {
       if (typeof key !== "string") continue;
       if (item instanceof TorchTensor) tensors.set(key, item);
-      else if (path.length < MAX_DEPTH && item instanceof Map && !NO_MODEL.test(key)) {
+      else if (path.length < MAX_DEPTH && item instanceof Map && !OPTIMIZER_KEY.test(key)) {
         queue.push({ path: [...path, key], value: item });
       }
     }
@@ -80,7 +82,7 @@ function tensorDicts(value: PickleValue): Candidate[] {
   return found;
 }
 
-/** Whether both have the same names for the same bytes, as a dict that was saved under two keys. */
+/** Returns whether both dicts have the same names for the same bytes, as when saved under two keys. */
 function haveSameTensors(
   a: ReadonlyMap<string, TorchTensor>,
   b: ReadonlyMap<string, TorchTensor>,
@@ -93,7 +95,7 @@ function haveSameTensors(
   });
 }
 
-/** `checkpoint["state"]["model"]`. */
+/** Formats a key path as a Python expression, such as `checkpoint["state"]["model"]`. */
 function expression({ path }: Candidate): string {
   return `checkpoint${path.map((key) => `[${JSON.stringify(key.slice(0, 80))}]`).join("")}`;
 }

@@ -1,8 +1,8 @@
-/** Where a tensor's elements lie in a file: the one description that all formats are reduced to. */
+/** The position of a tensor's elements in a file, in a form that is common to all formats. */
 
 import { invalidCheckpoint } from "./byte_source.ts";
 
-/** Bytes of one element by dtype, as safetensors names dtypes. */
+/** Bytes per element, by the dtype names of safetensors. */
 export const DTYPE_BYTES: ReadonlyMap<string, number> = new Map([
   ["F64", 8],
   ["I64", 8],
@@ -21,36 +21,36 @@ export const DTYPE_BYTES: ReadonlyMap<string, number> = new Map([
   ["F8_E5M2", 1],
 ]);
 
-/** What a checkpoint tells of a tensor before it is read. */
+/** The description of a tensor, available before its data is read. */
 export interface TensorInfo {
-  /** As the file has it. */
+  /** Name in the file. */
   readonly name: string;
-  /** "F32", "F16" and "BF16" can be read as floats; others are only listed. */
+  /** "F32", "F16" and "BF16" can be read as floats; others can only be listed. */
   readonly dtype: string;
   /** Outermost dimension first; empty for a scalar. */
   readonly shape: readonly number[];
-  /** Bytes of all elements in the file's dtype. */
+  /** Size of all elements in bytes, in the file's dtype. */
   readonly byteLength: number;
 }
 
-/** A tensor's place in its file, checked against the file's size. */
+/** A tensor's position in its file, validated against the file's size. */
 export interface TensorLayout extends TensorInfo {
   /** Byte offset of element `[0, 0, …]` in the file. */
   readonly offset: number;
-  /** Elements from one index to the next, by dimension. */
+  /** Distance between consecutive indices in elements, by dimension. */
   readonly strides: readonly number[];
 }
 
 /**
- * Product of the dimensions.
+ * Returns the product of the dimensions.
  *
- * @throws InferenceError `invalid_checkpoint` where a dimension or the product is no safe integer.
+ * @throws InferenceError `invalid_checkpoint` if a dimension or the product is not a safe integer.
  */
 export function elementCount(file: string, tensor: string, shape: readonly number[]): number {
   let count = 1;
   for (const size of shape) {
     if (!Number.isSafeInteger(size) || size < 0) {
-      throw invalidCheckpoint(file, `tensor "${tensor}" has the impossible shape [${shape}]`);
+      throw invalidCheckpoint(file, `tensor "${tensor}" has the invalid shape [${shape}]`);
     }
     count *= size;
   }
@@ -60,7 +60,7 @@ export function elementCount(file: string, tensor: string, shape: readonly numbe
   return count;
 }
 
-/** Strides of a row-major tensor. */
+/** Returns the strides of a row-major tensor. */
 export function contiguousStrides(shape: readonly number[]): number[] {
   const strides = new Array<number>(shape.length);
   let stride = 1;
@@ -71,7 +71,7 @@ export function contiguousStrides(shape: readonly number[]): number[] {
   return strides;
 }
 
-/** Whether the elements lie one after the other in row-major order. */
+/** Returns whether the elements are consecutive in row-major order. */
 export function isContiguous({ shape, strides }: Pick<TensorLayout, "shape" | "strides">): boolean {
   const expected = contiguousStrides(shape);
   return shape.includes(0) || shape.every((size, d) => size === 1 || strides[d] === expected[d]);

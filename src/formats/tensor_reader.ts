@@ -1,6 +1,6 @@
 /**
- * Reads tensors by layout from a byte source. A contiguous tensor is read in pieces; a strided one is
- * gathered block by block, so that no more than a piece of the file is in memory beside the result.
+ * Reads tensors by layout from a byte source. A contiguous tensor is read in chunks; a strided one is
+ * gathered block by block, so memory holds at most one chunk of the file in addition to the result.
  */
 
 import { type ByteSource, invalidCheckpoint } from "./byte_source.ts";
@@ -12,15 +12,15 @@ import {
 } from "./tensor_layout.ts";
 import { firstNonFinite, isFloat, widen, words16, words32 } from "./widen.ts";
 
-/** Bytes that are read from the source at once. */
-const PIECE = 16 * 2 ** 20;
+/** Bytes per read. */
+const CHUNK_BYTES = 16 * 2 ** 20;
 
 /**
- * All elements in row-major order, widened to float32.
+ * Reads all elements in row-major order as float32.
  *
- * @param firstIndex Index of the layout's first element in its tensor, for messages.
- * @throws InferenceError `invalid_checkpoint` for a dtype that is no float of at most 32 bits, and
- * for NaN or infinity.
+ * @param firstIndex Index of the layout's first element in its tensor, for error messages.
+ * @throws InferenceError `invalid_checkpoint` for a dtype other than F32, F16 and BF16, and for NaN or
+ * infinity.
  */
 export async function readFloats(
   source: ByteSource,
@@ -30,21 +30,21 @@ export async function readFloats(
   const itemSize = floatBytes(source, layout);
   const values = new Float32Array(layout.byteLength / itemSize);
   const contiguous = isContiguous(layout);
-  const step = contiguous ? PIECE / itemSize : values.length;
+  const step = contiguous ? CHUNK_BYTES / itemSize : values.length;
   for (let start = 0; start < values.length; start += step) {
-    const piece = values.subarray(start, start + step);
+    const chunk = values.subarray(start, start + step);
     const bytes = contiguous
-      ? await source.read(layout.offset + start * itemSize, piece.length * itemSize)
+      ? await source.read(layout.offset + start * itemSize, chunk.length * itemSize)
       : await gather(source, layout, itemSize);
-    widen(layout.dtype, bytes, piece);
-    const bad = firstNonFinite(piece);
+    widen(layout.dtype, bytes, chunk);
+    const bad = firstNonFinite(chunk);
     if (bad >= 0) {
       throw invalidCheckpoint(
         source.name,
-        `tensor "${layout.name}" holds ${piece[bad]} at index ${
+        `tensor "${layout.name}" contains ${chunk[bad]} at index ${
           firstIndex + start + bad
         }: the file ` +
-          "is damaged or comes from a training run that diverged, use another one",
+          "is damaged or comes from a diverged training run; use another one",
       );
     }
   }
@@ -52,8 +52,8 @@ export async function readFloats(
 }
 
 /**
- * Bytes `[byteOffset, byteOffset + byteLength)` of the tensor as though it were contiguous: its
- * elements in row-major order, little-endian, in the file's dtype. They do not depend on strides.
+ * Reads the bytes `[byteOffset, byteOffset + byteLength)` of the tensor's elements in row-major order,
+ * little-endian, in the file's dtype. The result does not depend on the strides.
  */
 export async function readBytes(
   source: ByteSource,
@@ -65,7 +65,7 @@ export async function readBytes(
   return bytes.subarray(byteOffset, byteOffset + byteLength);
 }
 
-/** Rows `[first, first + count)` along the first dimension. */
+/** Returns the layout of the rows `[first, first + count)` of the first dimension. */
 export function rowsOf(layout: TensorLayout, first: number, count: number): TensorLayout {
   const { shape, strides, byteLength } = layout;
   const itemSize = DTYPE_BYTES.get(layout.dtype) ?? 1;
@@ -81,13 +81,13 @@ function floatBytes(source: ByteSource, { name, dtype }: TensorLayout): number {
   if (!isFloat(dtype)) {
     throw invalidCheckpoint(
       source.name,
-      `tensor "${name}" has dtype ${dtype}, and only F32, F16 and BF16 can be read: convert it first`,
+      `tensor "${name}" has the unsupported dtype ${dtype}: convert it to F32, F16 or BF16`,
     );
   }
   return DTYPE_BYTES.get(dtype)!;
 }
 
-/** A strided tensor's elements in row-major order. */
+/** Reads the elements of a strided tensor in row-major order. */
 async function gather(
   source: ByteSource,
   layout: TensorLayout,
@@ -101,7 +101,7 @@ async function gather(
 
   const block = async (shape: number[], from: number, to: number): Promise<void> => {
     const last = shape.reduce((sum, size, d) => sum + (size - 1) * layout.strides[d], 0);
-    if ((last + 1) * itemSize > PIECE) {
+    if ((last + 1) * itemSize > CHUNK_BYTES) {
       // Halve the dimension that spreads the block over most of the file.
       const spread = shape.map((size, d) => (size - 1) * layout.strides[d]);
       const d = spread.indexOf(Math.max(...spread));
@@ -121,7 +121,7 @@ async function gather(
   return result;
 }
 
-/** Copies a block, innermost dimension last, with an odometer over the outer ones. */
+/** Copies a block: a loop over the innermost dimension inside a counter over the outer ones. */
 function copyBlock(
   from: Uint16Array | Uint32Array,
   to: Uint16Array | Uint32Array,

@@ -1,7 +1,7 @@
 /**
- * Torch's .pth format: a zip archive with a pickle that describes the tensors, and their storages as
- * stored (uncompressed) entries, which are read straight from the file. CRCs are not checked: torch
- * can be told to write none.
+ * Reads torch's .pth format: a zip archive with a pickle that describes the tensors, and uncompressed
+ * entries with their storages, which are read directly from the file. CRCs are not checked because
+ * torch can be configured not to write them.
  */
 
 import { Uint8ArrayReader, ZipReader } from "@zip.js/zip.js/lib/zip-core.js";
@@ -11,30 +11,30 @@ import { MAX_PICKLE_BYTES } from "./pickle.ts";
 import { findStateDict } from "./state_dict.ts";
 import { DTYPE_BYTES, elementCount, type TensorLayout } from "./tensor_layout.ts";
 import { readTorchPickle, type TorchTensor } from "./torch_pickle.ts";
-import { directoryOnly, findZipDirectory } from "./zip_end.ts";
+import { directoryAsArchive, findZipDirectory } from "./zip_directory.ts";
 
-/** Entries, and bytes of directory, that are accepted: a storage takes some hundred bytes. */
+/** Maximum number of entries, and maximum size of the directory; a storage takes about 100 bytes. */
 const MAX_ENTRIES = 65_535;
 const MAX_DIRECTORY_BYTES = 16 * 2 ** 20;
 
 const LOCAL_HEADER_BYTES = 30;
 const LOCAL_HEADER_MAGIC = 0x04034b50;
 
-/** Times the file's size that its tensors may come to: some have the same storage, for good reason. */
-const MAX_SHARED = 4;
+/** Maximum ratio of tensor bytes to file size; tied weights share storages, so it exceeds 1. */
+const MAX_SHARING = 4;
 
 /** A stored entry of the archive. */
 interface Entry {
   /** Offset of its local header. */
   header: number;
   size: number;
-  /** No byte of it lies at or after this offset. */
+  /** Exclusive upper bound of its bytes in the file. */
   limit: number;
 }
 
 /**
- * The tensors of a .pth file, by name, in the file's order, and what stands beside them. The whole
- * directory and every tensor's place are checked here; no weights are read.
+ * Reads the layouts of the tensors of a .pth file, in file order, and the metadata next to them. Checks
+ * the whole directory and the position of every tensor, but reads no weights.
  *
  * @throws InferenceError `invalid_checkpoint`
  */
@@ -48,7 +48,10 @@ export async function readTorchLayout(source: ByteSource): Promise<{
 
   const pickle = entries.get(`${prefix}data.pkl`)!;
   if (pickle.size > MAX_PICKLE_BYTES) {
-    throw invalidCheckpoint(source.name, `its data.pkl has ${pickle.size} bytes: too many`);
+    throw invalidCheckpoint(
+      source.name,
+      `its data.pkl has ${pickle.size} bytes; the maximum is ${MAX_PICKLE_BYTES}`,
+    );
   }
   const bytes = await source.read(await locate(source, pickle), pickle.size);
   const pickled = readTorchPickle(bytes, source.name);
@@ -62,7 +65,7 @@ export async function readTorchLayout(source: ByteSource): Promise<{
     if (!entry) {
       throw invalidCheckpoint(
         source.name,
-        `tensor "${name}" is in data/${key}, which the archive does not have: fetch the file again`,
+        `tensor "${name}" is in data/${key}, which the archive does not have: download the file again`,
       );
     }
     const start = starts.get(key) ?? await locate(source, entry);
@@ -73,7 +76,7 @@ export async function readTorchLayout(source: ByteSource): Promise<{
   return { layouts, metadata };
 }
 
-/** A tensor's layout in the file, after the checks that it lies inside its storage. */
+/** Returns a tensor's layout in the file, after checking that it is inside its storage. */
 function place(
   source: ByteSource,
   name: string,
@@ -88,7 +91,7 @@ function place(
     throw invalidCheckpoint(
       source.name,
       `tensor "${name}" ends at element ${end} of a storage of ${storage.elements} elements in ` +
-        `${size} bytes: the file is damaged, fetch it again`,
+        `${size} bytes: the file is damaged, download it again`,
     );
   }
   if (count > storage.elements || !isInjective(shape, strides)) {
@@ -108,7 +111,7 @@ function place(
   };
 }
 
-/** Whether strides tell that no two indices are one element: each steps over all that is within it. */
+/** Returns whether no two indices address the same element: each stride exceeds the extent within it. */
 function isInjective(shape: readonly number[], strides: readonly number[]): boolean {
   if (shape.includes(0)) return true;
   const steps = strides.map((stride, d) => ({ stride, size: shape[d] }))
@@ -122,15 +125,15 @@ function isInjective(shape: readonly number[], strides: readonly number[]): bool
   });
 }
 
-/** Many tensors of one storage would take more memory and time than the file's size tells. */
+/** Limits the total size: many views of one storage could take far more memory than the file's size. */
 function checkTotal(source: ByteSource, layouts: ReadonlyMap<string, TensorLayout>): void {
   let total = 0;
   for (const { byteLength } of layouts.values()) total += byteLength;
-  if (total <= MAX_SHARED * source.size) return;
+  if (total <= MAX_SHARING * source.size) return;
   throw invalidCheckpoint(
     source.name,
-    `its ${layouts.size} tensors come to ${total} bytes in a file of ${source.size}, as they share ` +
-      "their storages: save each as tensor.clone()",
+    `its ${layouts.size} tensors take ${total} bytes in a file of ${source.size} because they share ` +
+      "storages: save each as tensor.clone()",
   );
 }
 
@@ -145,8 +148,8 @@ async function readDirectory(source: ByteSource): Promise<Map<string, Entry>> {
           `${MAX_ENTRIES} entries or ${MAX_DIRECTORY_BYTES} bytes: save its tensors alone`,
       );
     }
-    const directory = directoryOnly(await source.read(offset, size), count);
-    // Nothing is extracted to a file system, so any name will do.
+    const directory = directoryAsArchive(await source.read(offset, size), count);
+    // Nothing is extracted to a file system, so any name is safe.
     const zip = new ZipReader(new Uint8ArrayReader(directory), {
       strictness: "balanced",
       filenameValidation: "tolerant",
@@ -156,12 +159,12 @@ async function readDirectory(source: ByteSource): Promise<Map<string, Entry>> {
       if (entry.compressionMethod !== 0 || entry.encrypted) {
         throw invalidCheckpoint(
           source.name,
-          `it is a zip archive whose entry ${entry.filename} is compressed or encrypted, as ` +
-            "torch.save writes none: unpack it, and use the model's file that is in it",
+          `it is a zip archive whose entry ${entry.filename} is compressed or encrypted, ` +
+            "which torch.save never writes: unpack it and use the model file inside",
         );
       }
       if (entry.compressedSize !== entry.uncompressedSize) {
-        throw new Error(`entry ${entry.filename} has two sizes`);
+        throw new Error(`entry ${entry.filename} has inconsistent sizes`);
       }
       if (entries.has(entry.filename)) throw new Error(`entry ${entry.filename} occurs twice`);
       entries.set(entry.filename, {
@@ -175,8 +178,8 @@ async function readDirectory(source: ByteSource): Promise<Map<string, Entry>> {
     const problem = cause instanceof Error ? cause.message : String(cause);
     throw invalidCheckpoint(
       source.name,
-      `it is no zip archive as torch.save writes it (${problem}): the file is incomplete or ` +
-        "damaged, fetch it again, or save it again with torch.save",
+      `it is not a zip archive of torch.save (${problem}): the file is incomplete or ` +
+        "damaged; download it again, or save it again with torch.save",
       { cause },
     );
   }
@@ -184,7 +187,7 @@ async function readDirectory(source: ByteSource): Promise<Map<string, Entry>> {
   return entries;
 }
 
-/** Entries follow one another; each ends where the next one's header starts, or before. */
+/** Checks that entries do not overlap: each must end before the next one's header. */
 function checkOverlap(source: ByteSource, entries: ReadonlyMap<string, Entry>): void {
   const inOrder = [...entries].sort(([, a], [, b]) => a.header - b.header);
   inOrder.forEach(([name, entry], i) => {
@@ -193,13 +196,13 @@ function checkOverlap(source: ByteSource, entries: ReadonlyMap<string, Entry>): 
       throw invalidCheckpoint(
         source.name,
         `zip entry ${name} of ${entry.size} bytes at ${entry.header} reaches past ${entry.limit}: ` +
-          "the file is incomplete or damaged, fetch it again",
+          "the file is incomplete or damaged, download it again",
       );
     }
   });
 }
 
-/** Offset of an entry's data, after its local header. */
+/** Returns the offset of an entry's data, after its local header. */
 async function locate(source: ByteSource, { header, size, limit }: Entry): Promise<number> {
   const bytes = await source.read(header, LOCAL_HEADER_BYTES);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -207,13 +210,13 @@ async function locate(source: ByteSource, { header, size, limit }: Entry): Promi
   if (view.getUint32(0, true) !== LOCAL_HEADER_MAGIC || start + size > limit) {
     throw invalidCheckpoint(
       source.name,
-      `has no zip entry of ${size} bytes at ${header}: the file is damaged, fetch it again`,
+      `has no zip entry of ${size} bytes at ${header}: the file is damaged, download it again`,
     );
   }
   return start;
 }
 
-/** The archive's folder, whatever its name, with its slash; empty without one. */
+/** Returns the archive's top folder with its slash, or an empty string if there is none. */
 function findPrefix(source: ByteSource, entries: ReadonlyMap<string, Entry>): string {
   const names = [...entries.keys()];
   const pickles = names.filter((name) => /^([^/]*\/)?data\.pkl$/.test(name));
@@ -228,13 +231,13 @@ function findPrefix(source: ByteSource, entries: ReadonlyMap<string, Entry>): st
   if (pickles.length === 0 && inner !== undefined) {
     throw invalidCheckpoint(
       source.name,
-      `it is a zip archive with ${inner} in it: unpack it, and use that file`,
+      `it is a zip archive that contains ${inner}: unpack it and use that file`,
     );
   }
   if (pickles.length !== 1) {
     throw invalidCheckpoint(
       source.name,
-      `it is a zip archive with ${pickles.length} data.pkl, and a .pth has one: ` +
+      `it is a zip archive with ${pickles.length} data.pkl instead of one: ` +
         "use a file written by torch.save",
     );
   }
@@ -242,13 +245,13 @@ function findPrefix(source: ByteSource, entries: ReadonlyMap<string, Entry>): st
 }
 
 async function checkByteOrder(source: ByteSource, entry: Entry | undefined): Promise<void> {
-  if (!entry) return; // older torch, always little-endian
+  if (!entry) return; // Older versions of torch always write little-endian.
   const bytes = await source.read(await locate(source, entry), Math.min(entry.size, 16));
   const order = new TextDecoder().decode(bytes).trim();
   if (order !== "little") {
     throw invalidCheckpoint(
       source.name,
-      `its byte order is ${JSON.stringify(order)}, and only "little" is supported: ` +
+      `its byte order is ${JSON.stringify(order)}, but only "little" is supported: ` +
         "save it again on a little-endian machine",
     );
   }

@@ -1,11 +1,11 @@
-/** The names in a torch pickle that stand for data: storages, tensors, parameters, dicts. */
+/** The pickle globals of torch: storages, tensors, parameters and dicts. */
 
 import { invalidCheckpoint } from "./byte_source.ts";
-import { inertGlobals } from "./inert_names.ts";
+import { inertGlobals } from "./inert_globals.ts";
 import { readPickle } from "./pickle.ts";
 import { PickleGlobal, PickleObject, type PickleValue } from "./pickle_value.ts";
 
-/** Torch's storage classes and the dtypes they hold. */
+/** Dtypes of torch's storage classes. */
 const STORAGE_DTYPES: Readonly<Record<string, string>> = {
   DoubleStorage: "F64",
   FloatStorage: "F32",
@@ -19,10 +19,10 @@ const STORAGE_DTYPES: Readonly<Record<string, string>> = {
   BoolStorage: "BOOL",
 };
 
-/** Dimensions of a tensor that are accepted: no layer's has more than five. */
+/** Maximum number of dimensions of a tensor; no layer has more than five. */
 const MAX_RANK = 8;
 
-/** Tensors that are accepted; the largest models have some thousands. */
+/** Maximum number of tensors; the largest models have some thousands. */
 const MAX_TENSORS = 65_535;
 
 class StorageClass extends PickleGlobal {
@@ -31,7 +31,7 @@ class StorageClass extends PickleGlobal {
   }
 }
 
-/** A run of elements of one dtype, in an archive entry of its own. */
+/** A sequence of elements of one dtype, in its own archive entry. */
 export class TorchStorage extends PickleObject {
   /** @param key Name of the archive entry under `data/`. */
   constructor(readonly key: string, readonly dtype: string, readonly elements: number) {
@@ -39,7 +39,7 @@ export class TorchStorage extends PickleObject {
   }
 }
 
-/** A view of a storage; sizes are as the pickle states them, unchecked. */
+/** A view of a storage. Its sizes come from the pickle and are not validated. */
 export class TorchTensor extends PickleObject {
   constructor(
     readonly storage: TorchStorage,
@@ -56,7 +56,7 @@ export class TorchTensor extends PickleObject {
 }
 
 /**
- * What the `data.pkl` of a torch archive describes, with {@linkcode TorchTensor} for its tensors.
+ * Reads the `data.pkl` of a torch archive, with tensors as {@linkcode TorchTensor}.
  *
  * @throws InferenceError `invalid_checkpoint`
  */
@@ -67,12 +67,12 @@ export function readTorchPickle(bytes: Uint8Array, name: string): PickleValue {
   const rebuildTensor = ([storage, offset, shape, strides]: readonly PickleValue[]) => {
     const valid = storage instanceof TorchStorage && isSize(offset) &&
       isSizes(shape) && isSizes(strides) && shape.length === strides.length;
-    if (!valid) throw fail("describes a tensor with an impossible shape, stride or offset");
+    if (!valid) throw fail("describes a tensor with an invalid shape, stride or offset");
     if (++tensors > MAX_TENSORS) throw fail(`describes more than ${MAX_TENSORS} tensors`);
     return new TorchTensor(storage, { offset, shape: [...shape], strides: [...strides] });
   };
   const rebuildParameter = ([tensor]: readonly PickleValue[]) => {
-    if (!(tensor instanceof TorchTensor)) throw fail("describes a parameter that is no tensor");
+    if (!(tensor instanceof TorchTensor)) throw fail("describes a parameter that is not a tensor");
     return tensor;
   };
   const orderedDict = (args: readonly PickleValue[]) => {
@@ -96,7 +96,7 @@ export function readTorchPickle(bytes: Uint8Array, name: string): PickleValue {
     const [kind, type, key, , elements] = Array.isArray(id) ? id : [];
     const valid = kind === "storage" && type instanceof StorageClass && typeof key === "string" &&
       isSize(elements);
-    if (!valid) throw fail("refers to something outside that is no storage");
+    if (!valid) throw fail("has a persistent id that is not a storage");
     return new TorchStorage(key, type.dtype, elements);
   };
 

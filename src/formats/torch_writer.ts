@@ -1,7 +1,7 @@
 /**
- * Writes a .pth piece by piece, as torch.save does: a zip archive with a pickle that describes a dict
- * of tensors, and a storage for each. Sizes are known beforehand, so that nothing is held in memory
- * but the piece that is being written.
+ * Writes a .pth file incrementally, in the layout of torch.save: a zip archive with a pickle that
+ * describes a dict of tensors, and one storage per tensor. Sizes are known in advance, so memory holds
+ * only the chunk being written.
  */
 
 import type { ByteSink } from "./byte_sink.ts";
@@ -10,7 +10,7 @@ import { PickleWriter } from "./pickle_writer.ts";
 import { contiguousStrides } from "./tensor_layout.ts";
 import { StoredZipWriter } from "./zip_writer.ts";
 
-/** Torch's storage classes for the dtypes that are written. */
+/** Torch's storage classes of the supported dtypes. */
 const STORAGE_CLASSES = { F32: "FloatStorage", F16: "HalfStorage", BF16: "BFloat16Storage" };
 
 export type TorchDtype = keyof typeof STORAGE_CLASSES;
@@ -21,15 +21,15 @@ export interface NewTorchTensor extends NewTensor {
 
 export interface TorchFileOptions<T extends NewTorchTensor> {
   /**
-   * The bytes of a tensor in pieces of any size, row-major and little-endian; a piece must not change
-   * after it was given. Called for one tensor after the other, in their order.
+   * Returns the bytes of a tensor in chunks of any size, row-major and little-endian. A chunk must not
+   * change after it is yielded. Called once per tensor, in order.
    */
   bytesOf: (tensor: T) => AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
-  /** Writes zip64 records where none is needed, for tests. */
+  /** Always writes zip64 records, for tests. */
   zip64?: boolean;
 }
 
-/** A tensor as a pickle describes it: a view of a storage, offset and strides in elements. */
+/** A tensor in a pickle: a view of a storage, with offset and strides in elements. */
 export interface PickledTensor {
   storage: { dtype: TorchDtype; key: string; elements: number };
   offset: number;
@@ -37,12 +37,12 @@ export interface PickledTensor {
   strides: readonly number[];
 }
 
-/** The folder of all entries: torch's own choice for a file that has no name. */
+/** The folder of all entries, torch's default name. */
 const FOLDER = "archive";
 
 /**
- * Writes a state dict of `tensors`. What `sink` or `bytesOf` throws passes through; a plain error
- * where `bytesOf` gives more or fewer bytes than a tensor has.
+ * Writes a state dict of `tensors`. Errors of `sink` and `bytesOf` propagate. Throws a plain error if
+ * `bytesOf` yields more or fewer bytes than a tensor has.
  */
 export async function writeTorchFile<T extends NewTorchTensor>(
   sink: ByteSink,
@@ -80,7 +80,7 @@ function pickleStateDict(tensors: readonly NewTorchTensor[]): Uint8Array {
   return pickle.op("u").op(".").bytes();
 }
 
-/** Adds the call that makes a tensor, which needs no gradient, over a storage of the archive. */
+/** Appends the call that rebuilds a tensor without gradient from a storage of the archive. */
 export function pickleTensor(
   pickle: PickleWriter,
   { storage: { dtype, key, elements }, offset, shape, strides }: PickledTensor,

@@ -1,10 +1,9 @@
 /**
- * Exact widening of stored floats to float32: every F16 and BF16 value is a float32 value.
- *
- * Files are little-endian, and so is every platform with WebGPU: typed arrays are used as they are.
+ * Converts stored floats to float32. The conversion is exact: every F16 and BF16 value is a float32
+ * value. Files are little-endian, like every platform with WebGPU, so typed arrays are used directly.
  */
 
-const readers: Record<string, (bytes: Uint8Array, out: Float32Array) => void> = {
+const converters: Record<string, (bytes: Uint8Array, out: Float32Array) => void> = {
   F32: (bytes, out) => new Uint8Array(out.buffer, out.byteOffset, out.byteLength).set(bytes),
   F16: (bytes, out) => {
     const halves = words16(bytes);
@@ -18,22 +17,22 @@ const readers: Record<string, (bytes: Uint8Array, out: Float32Array) => void> = 
   },
 };
 
-/** Whether {@linkcode widen} knows the dtype. */
+/** Returns whether {@linkcode widen} supports the dtype. */
 export function isFloat(dtype: string): boolean {
-  return Object.hasOwn(readers, dtype);
+  return Object.hasOwn(converters, dtype);
 }
 
 /**
- * Fills `out` with the values of `bytes`.
+ * Converts `bytes` to float32 and stores the values in `out`.
  *
- * @param dtype One for which {@linkcode isFloat} is true.
+ * @param dtype A dtype for which {@linkcode isFloat} returns true.
  * @param bytes `out.length` elements, little-endian, at any alignment.
  */
 export function widen(dtype: string, bytes: Uint8Array, out: Float32Array): void {
-  readers[dtype](bytes, out);
+  converters[dtype](bytes, out);
 }
 
-/** Index of the first NaN or infinity, or -1. */
+/** Returns the index of the first NaN or infinity, or -1. */
 export function firstNonFinite(values: Float32Array): number {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
   for (let i = 0; i < bits.length; i++) {
@@ -42,18 +41,18 @@ export function firstNonFinite(values: Float32Array): number {
   return -1;
 }
 
-/** `bytes`, copied only where a typed array of `size`-byte elements cannot lie over them. */
+/** Returns `bytes`, or an aligned copy if a typed array of `size`-byte elements needs one. */
 function aligned(bytes: Uint8Array, size: number): Uint8Array {
   return bytes.byteOffset % size === 0 ? bytes : bytes.slice();
 }
 
-/** A view of 16-bit elements. */
+/** Returns `bytes` as 16-bit elements. */
 export function words16(bytes: Uint8Array): Uint16Array {
   const { buffer, byteOffset, byteLength } = aligned(bytes, 2);
   return new Uint16Array(buffer, byteOffset, byteLength / 2);
 }
 
-/** A view of 32-bit elements. */
+/** Returns `bytes` as 32-bit elements. */
 export function words32(bytes: Uint8Array): Uint32Array {
   const { buffer, byteOffset, byteLength } = aligned(bytes, 4);
   return new Uint32Array(buffer, byteOffset, byteLength / 4);
@@ -61,7 +60,7 @@ export function words32(bytes: Uint8Array): Uint32Array {
 
 let cachedHalfTable: Float32Array | undefined;
 
-/** The value of each of the 65,536 half floats. */
+/** Returns the float32 values of all 65,536 half floats. */
 function halfTable(): Float32Array {
   if (cachedHalfTable) return cachedHalfTable;
   const table = new Float32Array(65536);

@@ -1,31 +1,31 @@
 /**
- * Writes a zip archive of stored (uncompressed) entries to a byte sink, piece by piece: zip.js makes
- * the records and sums, and this places the data.
+ * Writes a zip archive of uncompressed entries to a byte sink incrementally. zip.js creates the records
+ * and checksums; this file aligns the data.
  */
 
 import { ZipWriter } from "@zip.js/zip.js/lib/zip-core.js";
 import type { ByteSink } from "./byte_sink.ts";
 
-/** Data starts at a multiple of this, as torch has it, so that a mapped file can be used in place. */
+/** Alignment of entry data, as in torch, so that a memory-mapped file can be used in place. */
 const ALIGNMENT = 64;
 const LOCAL_HEADER_BYTES = 30;
-/** The zip64 record of a local header: id, length and two sizes. */
+/** Size of the zip64 record in a local header: id, length and two sizes. */
 const LOCAL_ZIP64_BYTES = 20;
-/** Sizes from here on need one. */
+/** Smallest entry size that needs a zip64 record. */
 const ZIP64_FROM = 0xffffffff;
-/** The id under which torch puts padding into a header, and the bytes before the padding itself. */
+/** Extra-field id of torch's header padding, and the size of the field before the padding. */
 const PADDING_ID = 0x4246;
 const PADDING_HEADER_BYTES = 4;
-/** The first day that an archive can name, at midnight: equal contents give equal files. */
+/** The earliest date of the format, so that equal contents produce equal files. */
 const DAY_ZERO = 0x00210000;
 
-/** An archive that is being written, one entry after the other. */
+/** An archive being written, entry by entry. */
 export class StoredZipWriter {
   readonly #zip: ZipWriter<unknown>;
   readonly #zip64: boolean;
   #position = 0;
 
-  /** @param options.zip64 Whether entries get zip64 records that their sizes do not need, for tests. */
+  /** @param options.zip64 Always writes zip64 records, for tests. */
   constructor(sink: ByteSink, { zip64 = false }: { zip64?: boolean } = {}) {
     this.#zip64 = zip64;
     const stream = new WritableStream<Uint8Array>({
@@ -43,10 +43,10 @@ export class StoredZipWriter {
   }
 
   /**
-   * Adds an entry. What the sink or `pieces` throws passes through; the archive is then of no use.
+   * Adds an entry. Errors of the sink and of `pieces` propagate and leave the archive unusable.
    *
-   * @param name In ASCII.
-   * @param content.byteLength Bytes of all pieces; any other number is a plain error.
+   * @param name ASCII name.
+   * @param content.byteLength Total size of the pieces; a mismatch throws a plain error.
    */
   async add(
     name: string,
@@ -67,18 +67,18 @@ export class StoredZipWriter {
         ...(zip64 ? { zip64 } : {}),
       });
     } finally {
-      // The stream stays open where the sink fails, and what gives the pieces may hold a file.
+      // If the sink fails, the stream stays open, and the source of the pieces can own an open file.
       await content.return(undefined);
     }
   }
 
-  /** Writes the directory: only now is it an archive. */
+  /** Writes the directory, which completes the archive. */
   async close(): Promise<void> {
     await this.#zip.close();
   }
 }
 
-/** The pieces, which must be of the length that the headers before and after them state. */
+/** Yields the pieces and checks that their total matches the length in the headers. */
 async function* exactly(
   pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   { name, byteLength }: { name: string; byteLength: number },
@@ -91,6 +91,8 @@ async function* exactly(
   }
   if (length !== byteLength) {
     const found = length > byteLength ? "more" : length;
-    throw new Error(`Cannot write ${name}: it has ${byteLength} bytes, and ${found} were given`);
+    throw new Error(
+      `Cannot write ${name}: its size is ${byteLength} bytes, but ${found} were provided`,
+    );
   }
 }

@@ -1,16 +1,16 @@
-/** Makes nodes of a grammar, for a vocabulary that may lack bytes. */
+/** Compiles a grammar to nodes, for a vocabulary that may lack tokens for some bytes. */
 
 import {
-  allParts,
-  countBeginnings,
+  allSubtrees,
+  countStartAlternatives,
+  findLeftRecursion,
   foldTree,
-  leftRecursion,
-  LINES,
-  linesOf,
+  NEWLINE_TRANSITIONS,
+  newlineEffects,
   NULLABLE,
-  satisfiableRules,
+  satisfiabilityFold,
 } from "./analysis.ts";
-import type { Chars } from "./code_points.ts";
+import type { CharSet } from "./code_points.ts";
 import {
   ByteNode,
   ChoiceNode,
@@ -21,80 +21,85 @@ import {
   RuleNode,
   TextNode,
 } from "./nodes.ts";
-import { GrammarError } from "./refusal.ts";
+import { GrammarError } from "./grammar_error.ts";
 import type { Grammar, Tree } from "./tree.ts";
 import { type ByteRange, encodings } from "./utf8.ts";
 
-/** Ways that may be open for one next byte. */
-export const MAX_WAYS = 1024;
+/** Maximum number of alternatives that can be open at one byte. */
+export const MAX_ALTERNATIVES = 1024;
 
-/** Parts of a grammar: 50,000 of them are ready within some 0.3 s. */
-export const MAX_PARTS = 50_000;
+/** Maximum number of subtrees in a grammar; compiling 50,000 takes about 0.3 s. */
+export const MAX_GRAMMAR_PARTS = 50_000;
 
 export interface BuildOptions {
-  /** `[256]`: 1 at the bytes that can be written. */
+  /** `[256]`: 1 for each byte that the vocabulary can produce. */
   writable: Uint8Array;
-  /** Whether a reply can end at any time that its grammar allows, or with an empty line only. */
-  endToken: boolean;
-  /** What a rule is called, in messages. */
-  nameOf: (rule: number) => string;
+  /** Whether an end token can end a reply; otherwise only an empty line ends it. */
+  hasEndToken: boolean;
+  /** Returns the name of a rule for error messages. */
+  ruleName: (rule: number) => string;
 }
 
 const utf8 = new TextEncoder();
 
 /**
- * The nodes of a whole reply: the grammar, behind the space with which replies begin, and before the
- * empty line that ends one as well as the end of text does.
+ * Builds the nodes of a whole reply: an optional leading space, the grammar, and the empty line that
+ * ends a reply where no end token does.
  *
- * @returns The root, and all nodes.
- * @throws Refusal for a grammar that can't be held
+ * @returns The root and all nodes.
+ * @throws GrammarError if the grammar is too large, left-recursive or unsatisfiable
  */
 export function buildNodes(grammar: Grammar, options: BuildOptions): { root: Node; nodes: Node[] } {
   const { root, rules } = grammar;
-  const { size } = allParts([root, ...rules]);
-  if (size > MAX_PARTS) {
-    throw new GrammarError(`it comes to ${size} parts, at most ${MAX_PARTS} are taken`);
+  const { size } = allSubtrees([root, ...rules]);
+  if (size > MAX_GRAMMAR_PARTS) {
+    throw new GrammarError(`the grammar has ${size} parts; the maximum is ${MAX_GRAMMAR_PARTS}`);
   }
   const nullable = foldTree(grammar, NULLABLE);
-  const endless = leftRecursion(rules, nullable);
-  if (endless !== null) {
+  const recursive = findLeftRecursion(rules, nullable);
+  if (recursive !== null) {
     throw new GrammarError(
-      `${options.nameOf(endless)} leads to itself, or through more than 200 others, before any ` +
-        "character; let a character come first, or repeat with *",
+      `${
+        options.ruleName(recursive)
+      } is left-recursive, or starts a chain of more than 200 rules; ` +
+        "put a character first or use the * operator",
     );
   }
-  const ways = Math.max(...[root, ...rules].map(countBeginnings(nullable, rules)));
-  if (ways > MAX_WAYS) {
-    throw new GrammarError(`it can go on in ${ways} ways at once, at most ${MAX_WAYS} are taken`);
+  const alternatives = Math.max(...[root, ...rules].map(countStartAlternatives(nullable, rules)));
+  if (alternatives > MAX_ALTERNATIVES) {
+    throw new GrammarError(
+      `the grammar has ${alternatives} alternatives at one position; the maximum is ${MAX_ALTERNATIVES}`,
+    );
   }
   const nodes = new Nodes(grammar, options, nullable);
   const body = nodes.of(root);
   if (body === null) {
     throw new GrammarError(
-      "nothing can be written that it allows, in bytes that the vocabulary has",
+      "the grammar matches no text that the vocabulary can produce",
     );
   }
-  const { empty, newlineLast } = linesOf(foldTree(grammar, LINES)(root));
-  if (empty) {
+  const { emptyLine, newlineLast } = newlineEffects(foldTree(grammar, NEWLINE_TRANSITIONS)(root));
+  if (emptyLine) {
     throw new GrammarError(
-      "it allows an empty line, which ends a reply; allow single newlines only",
+      "the grammar allows an empty line, which ends a reply; allow single newlines only",
     );
   }
-  const end = newlineLast && options.endToken ? nodes.empty : nodes.optionalText("\n\n");
+  const end = newlineLast && options.hasEndToken ? nodes.empty : nodes.optionalText("\n\n");
   const whole = nodes.pair(nodes.optionalText(" "), nodes.pair(body, end));
   return { root: whole, nodes: nodes.all };
 }
 
+/** Builds nodes and shares equal ones. */
 class Nodes {
   readonly all: Node[] = [];
-  readonly empty: Node = this.#made(new EmptyNode());
+  readonly empty: Node = this.#register(new EmptyNode());
   readonly #writable: Uint8Array;
   readonly #rules: readonly RuleNode[];
-  readonly #possible: (tree: Tree) => boolean;
-  readonly #known = new Map<Tree, Node>();
-  /** Encodings and their ends, by their ranges, so that what is the same is one node. */
+  readonly #isSatisfiable: (tree: Tree) => boolean;
+  readonly #nodeOf = new Map<Tree, Node>();
+  /** Nodes of UTF-8 encodings and their suffixes, by byte ranges, so that equal suffixes share a node. */
   readonly #encoded = new Map<string, Node>();
-  /** What can be written of sets of characters, and its nodes, by their ranges. */
+  /** Producible encodings of character sets, and their nodes, by ranges. */
   readonly #sets = new Map<string, { encodings: ByteRange[][][]; node: Node | null }>();
 
   constructor(
@@ -103,10 +108,10 @@ class Nodes {
     nullable: (tree: Tree) => boolean,
   ) {
     this.#writable = writable;
-    this.#rules = grammar.rules.map((tree) => this.#made(new RuleNode(nullable(tree))));
-    this.#possible = foldTree(
+    this.#rules = grammar.rules.map((tree) => this.#register(new RuleNode(nullable(tree))));
+    this.#isSatisfiable = foldTree(
       grammar,
-      satisfiableRules(
+      satisfiabilityFold(
         (chars) => this.#set(chars).encodings.length > 0,
         (text) => utf8.encode(text).every((byte) => writable[byte] === 1),
       ),
@@ -114,25 +119,25 @@ class Nodes {
     grammar.rules.forEach((tree, i) => this.#rules[i].body = this.of(tree));
   }
 
-  /** The node of a tree; `null` if nothing can be made of it. */
+  /** Returns the node of a tree, or `null` if the tree matches no text. */
   of(tree: Tree): Node | null {
-    if (!this.#possible(tree)) return null;
-    const known = this.#known.get(tree) ?? this.#of(tree);
-    this.#known.set(tree, known);
+    if (!this.#isSatisfiable(tree)) return null;
+    const known = this.#nodeOf.get(tree) ?? this.#build(tree);
+    this.#nodeOf.set(tree, known);
     return known;
   }
 
   pair(first: Node, second: Node): Node {
     if (first instanceof EmptyNode) return second;
-    return second instanceof EmptyNode ? first : this.#made(new PairNode(first, second));
+    return second instanceof EmptyNode ? first : this.#register(new PairNode(first, second));
   }
 
   optionalText(text: string): Node {
-    return this.#made(new RepeatNode(this.#text(text), 0, 1));
+    return this.#register(new RepeatNode(this.#text(text), 0, 1));
   }
 
-  /** Of a tree that something can be made of. */
-  #of(tree: Tree): Node {
+  /** Builds the node of a satisfiable tree. */
+  #build(tree: Tree): Node {
     switch (tree.type) {
       case "chars":
         return this.#ofChars(tree.chars);
@@ -145,7 +150,7 @@ class Nodes {
       case "repeat": {
         const part = tree.max === 0 ? null : this.of(tree.part);
         if (part === null || part instanceof EmptyNode) return this.empty;
-        return this.#made(new RepeatNode(part, tree.min, tree.max));
+        return this.#register(new RepeatNode(part, tree.min, tree.max));
       }
       case "rule":
         return this.#rules[tree.rule];
@@ -153,20 +158,20 @@ class Nodes {
   }
 
   #text(text: string): Node {
-    return text === "" ? this.empty : this.#made(new TextNode(utf8.encode(text)));
+    return text === "" ? this.empty : this.#register(new TextNode(utf8.encode(text)));
   }
 
   #choice(options: readonly Node[]): Node {
-    return options.length === 1 ? options[0] : this.#made(new ChoiceNode(options));
+    return options.length === 1 ? options[0] : this.#register(new ChoiceNode(options));
   }
 
-  #ofChars(chars: Chars): Node {
+  #ofChars(chars: CharSet): Node {
     const set = this.#set(chars);
     return set.node ??= this.#choice(set.encodings.map((ranges) => this.#encoding(ranges)));
   }
 
-  /** What can be written of the encodings of characters, byte by byte. */
-  #set(chars: Chars): { encodings: ByteRange[][][]; node: Node | null } {
+  /** Returns the encodings of a character set that the vocabulary can produce, byte by byte. */
+  #set(chars: CharSet): { encodings: ByteRange[][][]; node: Node | null } {
     const name = chars.join();
     const known = this.#sets.get(name);
     if (known) return known;
@@ -195,12 +200,12 @@ class Nodes {
     const known = this.#encoded.get(name);
     if (known) return known;
     const [first, ...rest] = bytes;
-    const node = this.pair(this.#made(new ByteNode(first)), this.#encoding(rest));
+    const node = this.pair(this.#register(new ByteNode(first)), this.#encoding(rest));
     this.#encoded.set(name, node);
     return node;
   }
 
-  #made<T extends Node>(node: T): T {
+  #register<T extends Node>(node: T): T {
     this.all.push(node);
     return node;
   }

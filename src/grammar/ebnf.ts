@@ -1,8 +1,8 @@
-/** Grammars in EBNF, as xgrammar and llama.cpp write it, as trees. */
+/** Parses EBNF grammars in the syntax of xgrammar and llama.cpp (GBNF). */
 
-import { ALL_CHARS, charsIn, charsOf, type Range, subtractChars } from "./code_points.ts";
+import { ALL_CHARS, type CharRange, charsIn, charsOf, subtractChars } from "./code_points.ts";
 import { Cursor } from "./cursor.ts";
-import { GrammarError, quoted } from "./refusal.ts";
+import { GrammarError, quoted } from "./grammar_error.ts";
 import {
   chars,
   choice,
@@ -15,9 +15,10 @@ import {
   type Tree,
 } from "./tree.ts";
 
+/** A parsed grammar with its rule names. */
 export interface EbnfGrammar extends Grammar {
-  /** Of the rules. */
-  names: readonly string[];
+  /** Names of the rules, by index. */
+  ruleNames: readonly string[];
 }
 
 const ROOT = "root";
@@ -26,14 +27,18 @@ const NAME = /^[A-Za-z0-9_.-]$/;
 const MAX_DEPTH = 64;
 const MAX_RULES = 1000;
 
-/** @throws Refusal that tells where, for a grammar that is malformed or not supported */
+/**
+ * Parses a grammar whose root rule is `root`.
+ *
+ * @throws GrammarError with the position if the grammar is malformed or not supported
+ */
 export function parseEbnf(ebnf: string): EbnfGrammar {
   return new Parser(ebnf).grammar();
 }
 
 class Parser {
   readonly #cursor: Cursor;
-  /** Rules by name, in the order in which they are named; those that are not defined yet have none. */
+  /** Rules by name, in order of first reference. A rule that is not yet defined has no tree. */
   readonly #rules = new Map<string, { index: number; tree: Tree | null; place: string }>();
   #depth = 0;
 
@@ -50,9 +55,9 @@ class Parser {
       }
     }
     const root = this.#rules.get(ROOT);
-    if (!root) throw new GrammarError(`there is no rule ${quoted(ROOT)}`);
+    if (!root) throw new GrammarError(`the rule ${quoted(ROOT)} is not defined`);
     const rules = [...this.#rules.values()].map(({ tree }) => tree!);
-    return { root: { type: "rule", rule: root.index }, rules, names: [...this.#rules.keys()] };
+    return { root: { type: "rule", rule: root.index }, rules, ruleNames: [...this.#rules.keys()] };
   }
 
   #definition(): void {
@@ -124,7 +129,7 @@ class Parser {
 
   #group(): Tree {
     const cursor = this.#cursor;
-    if (cursor.peek() === "=") cursor.fail("what looks ahead, (= …), is not supported");
+    if (cursor.peek() === "=") cursor.fail("lookahead assertions, (= …), are not supported");
     if (++this.#depth > MAX_DEPTH) cursor.fail(`groups are nested more than ${MAX_DEPTH} deep`);
     const inner = this.#choice();
     this.#depth--;
@@ -132,28 +137,28 @@ class Parser {
     return inner;
   }
 
-  /** What follows a quotation mark, up to the next one. */
+  /** Consumes the rest of a literal after its opening quotation mark. */
   #text(): string {
     const cursor = this.#cursor;
     let found = "";
     while (!cursor.take('"')) {
-      if (/^[\r\n]$/.test(cursor.peek())) cursor.fail("a text ends with its line");
+      if (/^[\r\n]$/.test(cursor.peek())) cursor.fail("unterminated literal");
       found += String.fromCodePoint(this.#char());
     }
     return found;
   }
 
-  /** What follows an opening bracket. Without a newline, unless it is named. */
+  /** Consumes the rest of a class after its opening bracket. A negated class excludes the newline. */
   #class(): Tree {
     const cursor = this.#cursor;
     const negated = cursor.take("^");
-    const ranges: Range[] = [];
+    const ranges: CharRange[] = [];
     while (!cursor.take("]")) {
       const low = this.#char();
       const ranged = cursor.peek() === "-" && cursor.peek(1) !== "]";
       if (ranged) cursor.next();
       const high = ranged ? this.#char() : low;
-      if (high < low) cursor.fail("the range ends before it begins");
+      if (high < low) cursor.fail("the range is out of order");
       ranges.push([low, high]);
     }
     const found = charsOf(ranges);
@@ -177,7 +182,7 @@ class Parser {
     return name;
   }
 
-  /** Whether a name and `::=` come next. */
+  /** Returns whether a name and `::=` are next. */
   #atDefinition(): boolean {
     if (!NAME_START.test(this.#cursor.peek())) return false;
     let ahead = 1;
@@ -186,7 +191,7 @@ class Parser {
     return [..."::="].every((char, i) => this.#cursor.peek(ahead + i) === char);
   }
 
-  /** Takes blanks, newlines and comments. */
+  /** Consumes whitespace and comments. */
   #space(): void {
     do this.#cursor.takeWhile(/^\s$/); while (this.#cursor.take("#") && this.#comment());
   }
@@ -198,6 +203,6 @@ class Parser {
 
   #unexpected(): never {
     const char = this.#cursor.peek();
-    return this.#cursor.fail(char === "" ? "it ends too early" : `${quoted(char)} is unexpected`);
+    return this.#cursor.fail(char === "" ? "unexpected end" : `unexpected ${quoted(char)}`);
   }
 }

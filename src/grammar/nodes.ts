@@ -1,22 +1,23 @@
 /**
- * A grammar as nodes that tell which bytes may come first, and what is left to come after each:
- * Antimirov's partial derivatives ("Partial derivatives of regular expressions and finite automaton
- * constructions", 1996), carried on to rules. All of it is worked out when it is first needed, so a
- * repetition costs what is used of it, however often it may go on.
+ * A grammar as nodes with partial derivatives: each node lists the bytes that can come first and what
+ * can follow each. This is Antimirov's construction ("Partial derivatives of regular expressions and
+ * finite automaton constructions", 1996), extended to rules. Derivatives are computed on first use,
+ * so the cost of a repetition does not depend on its maximum count.
  */
 
-/** One of these bytes may come next, and then `rest`, one node after the other. */
+/** One of the bytes `low` to `high`, followed by the nodes of `continuation` in order. */
 export interface Edge {
   low: number;
   high: number;
-  rest: readonly Node[];
+  continuation: readonly Node[];
 }
 
+/** A part of a grammar, with cached derivatives. */
 export abstract class Node {
   #edges: readonly Edge[] | null = null;
-  #rests: (readonly (readonly Node[])[])[] = [];
+  #continuations: (readonly (readonly Node[])[])[] = [];
 
-  /** Whether it can be nothing at all. */
+  /** Whether the node matches the empty text. */
   abstract readonly nullable: boolean;
 
   protected abstract derive(): readonly Edge[];
@@ -25,20 +26,21 @@ export abstract class Node {
     return this.#edges ??= this.derive();
   }
 
-  /** What may be left after a byte. Bytes of one class, of which it is one, never differ in that. */
-  restsAfter(byte: number, byteClass: number): readonly (readonly Node[])[] {
-    return this.#rests[byteClass] ??= this.edges
+  /** Returns the continuations after a byte. They are the same for all bytes of `byteClass`. */
+  continuationsAfter(byte: number, byteClass: number): readonly (readonly Node[])[] {
+    return this.#continuations[byteClass] ??= this.edges
       .filter(({ low, high }) => low <= byte && byte <= high)
-      .map(({ rest }) => rest);
+      .map(({ continuation }) => continuation);
   }
 
-  /** Forgets what it has worked out, and the nodes that were made for it. */
-  forget(): void {
+  /** Drops the cached derivatives and the nodes that were created for them. */
+  clearCache(): void {
     this.#edges = null;
-    this.#rests = [];
+    this.#continuations = [];
   }
 }
 
+/** Matches the empty text. */
 export class EmptyNode extends Node {
   readonly nullable = true;
 
@@ -47,7 +49,7 @@ export class EmptyNode extends Node {
   }
 }
 
-/** A byte of these ranges. */
+/** Matches one byte within the ranges. */
 export class ByteNode extends Node {
   readonly nullable = false;
 
@@ -56,11 +58,11 @@ export class ByteNode extends Node {
   }
 
   protected derive(): readonly Edge[] {
-    return this.ranges.map(([low, high]) => ({ low, high, rest: [] }));
+    return this.ranges.map(([low, high]) => ({ low, high, continuation: [] }));
   }
 }
 
-/** These bytes, at least one. */
+/** Matches a sequence of one or more bytes. */
 export class TextNode extends Node {
   readonly nullable = false;
 
@@ -71,10 +73,11 @@ export class TextNode extends Node {
   protected derive(): readonly Edge[] {
     const [byte] = this.bytes;
     const rest = this.bytes.length === 1 ? [] : [new TextNode(this.bytes.subarray(1))];
-    return [{ low: byte, high: byte, rest }];
+    return [{ low: byte, high: byte, continuation: rest }];
   }
 }
 
+/** Matches `first` and then `second`. */
 export class PairNode extends Node {
   readonly nullable: boolean;
 
@@ -85,11 +88,15 @@ export class PairNode extends Node {
 
   protected derive(): readonly Edge[] {
     const { first, second } = this;
-    const edges = first.edges.map((edge) => ({ ...edge, rest: [...edge.rest, second] }));
+    const edges = first.edges.map((edge) => ({
+      ...edge,
+      continuation: [...edge.continuation, second],
+    }));
     return first.nullable ? [...edges, ...second.edges] : edges;
   }
 }
 
+/** Matches any one of its options. */
 export class ChoiceNode extends Node {
   readonly nullable: boolean;
 
@@ -103,12 +110,13 @@ export class ChoiceNode extends Node {
   }
 }
 
+/** Matches `part` from `min` to `max` times. */
 export class RepeatNode extends Node {
   readonly nullable: boolean;
   readonly #min: number;
-  #less: readonly Node[] | null = null;
+  #remainder: readonly Node[] | null = null;
 
-  /** @param max 1 or more; may be Infinity */
+  /** @param max 1 or more, or Infinity */
   constructor(readonly part: Node, min: number, readonly max: number) {
     super();
     this.#min = part.nullable ? 0 : min;
@@ -116,25 +124,29 @@ export class RepeatNode extends Node {
   }
 
   protected derive(): readonly Edge[] {
-    const less = this.#less ??= this.#remaining();
-    return this.part.edges.map((edge) => ({ ...edge, rest: [...edge.rest, ...less] }));
+    const remainder = this.#remainder ??= this.#remaining();
+    return this.part.edges.map((edge) => ({
+      ...edge,
+      continuation: [...edge.continuation, ...remainder],
+    }));
   }
 
-  /** What may come when the part has been there once more. */
+  /** Returns the repetition that remains after one more match of the part. */
   #remaining(): readonly Node[] {
     if (this.max === 1) return [];
     if (this.max === Infinity && this.#min === 0) return [this];
     return [new RepeatNode(this.part, Math.max(0, this.#min - 1), this.max - 1)];
   }
 
-  override forget(): void {
-    super.forget();
-    this.#less = null;
+  override clearCache(): void {
+    super.clearCache();
+    this.#remainder = null;
   }
 }
 
+/** Matches the body of a rule. */
 export class RuleNode extends Node {
-  /** Set when all rules are known. */
+  /** Set once all rules are built; rules can refer to each other. */
   body: Node | null = null;
 
   constructor(readonly nullable: boolean) {

@@ -1,24 +1,25 @@
 /**
- * Regular expressions as trees: JavaScript's with the flag `u`, as far as they are regular. What
- * looks around, refers back or knows words is refused.
+ * Parses the regular subset of JavaScript's regular expressions with the flag `u`. Lookaround,
+ * backreferences and word boundaries are rejected.
  */
 
 import {
   ALL_CHARS,
-  type Chars,
+  type CharRange,
+  type CharSet,
   charsIn,
   charsOf,
-  type Range,
   subtractChars,
 } from "./code_points.ts";
 import { Cursor } from "./cursor.ts";
-import { quoted } from "./refusal.ts";
+import { quoted } from "./grammar_error.ts";
 import { chars, choice, repeat, sequence, text, type Tree } from "./tree.ts";
 
+/** How an expression is matched. */
 export interface RegexOptions {
-  /** Whether the expression may match in the midst of a text, as it does unless it has anchors. */
+  /** Whether an expression without anchors matches anywhere in the text instead of the whole text. */
   search: boolean;
-  /** Whether classes such as `[^a]` and `\s`, which do not name the newline, have it. */
+  /** Whether classes such as `[^a]` and `\s` include the newline although they do not name it. */
   newlines: boolean;
 }
 
@@ -41,7 +42,7 @@ const NEWLINES = charsIn("\n");
 
 const ANY = subtractChars(ALL_CHARS, LINE_ENDS);
 
-const CLASSES: Readonly<Record<string, Chars>> = {
+const CLASSES: Readonly<Record<string, CharSet>> = {
   d: DIGITS,
   D: subtractChars(ALL_CHARS, DIGITS),
   w: WORD,
@@ -50,12 +51,12 @@ const CLASSES: Readonly<Record<string, Chars>> = {
   S: subtractChars(ALL_CHARS, SPACE),
 };
 
-/** What begins a group of its own kind. */
+/** Characters after `(?` that start an unsupported group. */
 const GROUPS = /^[=!<#>iIsmxuaL-]$/;
 
 const MAX_DEPTH = 64;
 
-/** @throws Refusal that tells where, for an expression that is malformed or not supported */
+/** @throws GrammarError with the position if the expression is malformed or not supported */
 export function parseRegex(pattern: string, options: RegexOptions): Tree {
   const parser = new Parser(pattern, options);
   return parser.whole();
@@ -103,7 +104,7 @@ class Parser {
     const cursor = this.#cursor;
     const bounds = this.#quantifier();
     if (bounds === null) return part;
-    cursor.take("?"); // lazy: the same texts
+    cursor.take("?"); // A lazy quantifier matches the same texts.
     if (/^[*+?]$/.test(cursor.peek())) this.#unexpected();
     return repeat(part, ...bounds);
   }
@@ -129,7 +130,9 @@ class Parser {
     if (cursor.take(".")) return chars(ANY);
     if (!cursor.take("\\")) return text(cursor.next());
     const found = this.#escape();
-    return typeof found === "number" ? chars([[found, found]]) : chars(this.#visible(found, false));
+    return typeof found === "number"
+      ? chars([[found, found]])
+      : chars(this.#withNewlineRule(found, false));
   }
 
   #group(): Tree {
@@ -153,8 +156,8 @@ class Parser {
     return inner;
   }
 
-  /** What follows a backslash: a character, or a class. */
-  #escape(): number | Chars {
+  /** Consumes the rest of an escape after its backslash; returns a code point or a set. */
+  #escape(): number | CharSet {
     const cursor = this.#cursor;
     const letter = cursor.next();
     if (letter in CLASSES) return CLASSES[letter];
@@ -167,10 +170,10 @@ class Parser {
     return cursor.fail(`\\${letter} is not supported`);
   }
 
-  #class(): Chars {
+  #class(): CharSet {
     const cursor = this.#cursor;
     const negated = cursor.take("^");
-    const ranges: Range[] = [];
+    const ranges: CharRange[] = [];
     let newline = false;
     while (!cursor.take("]")) {
       const low = this.#member();
@@ -182,28 +185,31 @@ class Parser {
       if (cursor.peek() === "-" && cursor.peek(1) !== "]") {
         cursor.next();
         const member = this.#member();
-        high = typeof member === "number" ? member : cursor.fail("a range ends with a class");
+        high = typeof member === "number" ? member : cursor.fail("a range cannot end with a class");
       }
-      if (high < low) cursor.fail("the range ends before it begins");
+      if (high < low) cursor.fail("the range is out of order");
       newline ||= low <= 10 && 10 <= high;
       ranges.push([low, high]);
     }
     const found = charsOf(ranges);
-    return this.#visible(negated ? subtractChars(ALL_CHARS, found) : found, newline && !negated);
+    return this.#withNewlineRule(
+      negated ? subtractChars(ALL_CHARS, found) : found,
+      newline && !negated,
+    );
   }
 
-  #member(): number | Chars {
+  #member(): number | CharSet {
     const cursor = this.#cursor;
     if (!cursor.take("\\")) return cursor.next().codePointAt(0)!;
     return cursor.take("b") ? 8 : this.#escape();
   }
 
-  #visible(found: Chars, named: boolean): Chars {
+  #withNewlineRule(found: CharSet, named: boolean): CharSet {
     return this.#options.newlines || named ? found : subtractChars(found, NEWLINES);
   }
 
   #unexpected(): never {
     const char = this.#cursor.peek();
-    return this.#cursor.fail(char === "" ? "it ends too early" : `${quoted(char)} is unexpected`);
+    return this.#cursor.fail(char === "" ? "unexpected end" : `unexpected ${quoted(char)}`);
   }
 }

@@ -1,43 +1,44 @@
-/** The tokens of a vocabulary by their bytes, so that those that begin alike are followed together. */
+/** A trie of a vocabulary's tokens, so that tokens with a common prefix are matched together. */
 
 import type { TokenTable } from "../core/sampling.ts";
 
-/** A tree with a node for every beginning of a token; nodes come before those that go on from them. */
+/** A trie in flat arrays. Nodes are in depth-first order, so a node precedes its descendants. */
 export interface TokenTrie {
-  /** Nodes, the root not counted. */
+  /** Number of nodes without the root. */
   size: number;
   /** `[size]`: the byte that leads to each node. */
   bytes: Uint8Array;
   /** `[size]`: bytes from the root to each node, 1 or more. */
   depths: Uint16Array;
-  /** `[size]`: the first node that does not go on from this one. */
+  /** `[size]`: the first node after each node's subtree. */
   ends: Uint32Array;
-  /** `[size + 1]`: where the tokens that end at each node are among `ids`. */
+  /** `[size + 1]`: start of each node's tokens in `ids`. */
   tokens: Uint32Array;
   ids: Uint32Array;
-  /** Tokens of the vocabulary, banned ones included. */
+  /** Size of the vocabulary, including banned tokens. */
   vocabulary: number;
   bytesOf(id: number): Uint8Array;
 }
 
+/** Builds the trie of all tokens that are not banned. */
 export function tokenTrie({ bytes: all, offsets, banned }: TokenTable): TokenTrie {
   const vocabulary = banned.length;
   const bytesOf = (id: number) => all.subarray(offsets[id], offsets[id + 1]);
   const ids = Uint32Array.from(banned.keys())
     .filter((id) => banned[id] === 0 && offsets[id + 1] > offsets[id])
     .sort((a, b) => compare(bytesOf(a), bytesOf(b)));
-  const most = ids.reduce((sum, id) => sum + offsets[id + 1] - offsets[id], 0);
-  const bytes = new Uint8Array(most);
-  const depths = new Uint16Array(most);
-  const ends = new Uint32Array(most);
-  const tokens = new Uint32Array(most + 1);
-  /** Nodes from the root to the last one. */
+  const capacity = ids.reduce((sum, id) => sum + offsets[id + 1] - offsets[id], 0);
+  const bytes = new Uint8Array(capacity);
+  const depths = new Uint16Array(capacity);
+  const ends = new Uint32Array(capacity);
+  const tokens = new Uint32Array(capacity + 1);
+  /** Path from the root to the last node. */
   const path: number[] = [];
   let size = 0;
-  let before: Uint8Array = new Uint8Array();
+  let previous: Uint8Array = new Uint8Array();
   ids.forEach((id, at) => {
     const token = bytesOf(id);
-    const shared = sharedLength(before, token);
+    const shared = sharedLength(previous, token);
     for (const node of path.splice(shared)) ends[node] = size;
     for (let i = shared; i < token.length; i++) {
       bytes[size] = token[i];
@@ -45,7 +46,7 @@ export function tokenTrie({ bytes: all, offsets, banned }: TokenTable): TokenTri
       tokens[size] = at;
       path.push(size++);
     }
-    before = token;
+    previous = token;
   });
   for (const node of path) ends[node] = size;
   tokens[size] = ids.length;

@@ -1,19 +1,20 @@
-/** Grammars as trees over characters: what regular expressions, schemas and EBNF are turned into. */
+/** Syntax trees over characters, the common form of regular expressions, schemas and EBNF. */
 
-import type { Chars } from "./code_points.ts";
+import type { CharSet } from "./code_points.ts";
 
+/** A node of the syntax tree. */
 export type Tree =
-  /** One of these characters. */
-  | { type: "chars"; chars: Chars }
+  /** Any one character of the set. */
+  | { type: "chars"; chars: CharSet }
   | { type: "text"; text: string }
-  /** One after the other. */
+  /** All parts in order. */
   | { type: "sequence"; parts: readonly Tree[] }
   | { type: "choice"; options: readonly Tree[] }
-  /** `max` may be Infinity. */
+  /** `part` from `min` to `max` times; `max` may be Infinity. */
   | { type: "repeat"; part: Tree; min: number; max: number }
   | { type: "rule"; rule: number };
 
-/** Trees may share parts; rules may refer to each other and to themselves. */
+/** A root and the rules that it refers to. Trees may share subtrees; rules may be recursive. */
 export interface Grammar {
   root: Tree;
   rules: readonly Tree[];
@@ -25,7 +26,7 @@ export function text(text: string): Tree {
   return { type: "text", text };
 }
 
-export function chars(chars: Chars): Tree {
+export function chars(chars: CharSet): Tree {
   return { type: "chars", chars };
 }
 
@@ -45,13 +46,13 @@ export function optional(part: Tree): Tree {
   return repeat(part, 0, 1);
 }
 
-/** One of these texts. Beginnings that they share come once, so that few ways are open at a time. */
+/** Builds a choice of texts. Common prefixes are factored out, which keeps few alternatives open. */
 export function oneOf(texts: readonly string[]): Tree {
-  return join([...new Set(texts)].map((text) => [...text]).sort(compare), 0);
+  return factorPrefixes([...new Set(texts)].map((text) => [...text]).sort(compare), 0);
 }
 
-/** @param texts In order, all the same before `at`. */
-function join(texts: readonly string[][], at: number): Tree {
+/** @param texts Sorted, with equal characters before `at`. */
+function factorPrefixes(texts: readonly string[][], at: number): Tree {
   const [first] = texts;
   const last = texts[texts.length - 1];
   let end = at;
@@ -63,7 +64,7 @@ function join(texts: readonly string[][], at: number): Tree {
     const char = texts[from][end];
     let to = from + 1;
     while (to < texts.length && texts[to][end] === char) to++;
-    options.push(join(texts.slice(from, to), end));
+    options.push(factorPrefixes(texts.slice(from, to), end));
     from = to;
   }
   return sequence(shared, choice(...options));

@@ -1,20 +1,20 @@
-/** Sets of characters as the bytes that encode them. */
+/** Converts character sets to the byte ranges of their UTF-8 encodings. */
 
-import type { Chars } from "./code_points.ts";
+import type { CharSet } from "./code_points.ts";
 
-/** From the first byte to the second, both included. */
+/** Bytes from `low` to `high`, both inclusive. */
 export type ByteRange = readonly [low: number, high: number];
 
-/** Largest characters of one, two, three and four bytes. */
+/** Largest code points that take one, two, three and four bytes. */
 const LARGEST = [0x7f, 0x7ff, 0xffff, 0x10ffff];
 
 const utf8 = new TextEncoder();
 
 /**
- * Sequences of byte ranges that together are the encodings of `chars`, each of them once. Ranges of
- * all bytes that go on a character come last in each sequence.
+ * Returns sequences of byte ranges that together match each encoding of `chars` exactly once. Ranges
+ * that cover all continuation bytes come last in a sequence, so that suffixes can be shared.
  */
-export function encodings(chars: Chars): ByteRange[][] {
+export function encodings(chars: CharSet): ByteRange[][] {
   return chars.flatMap(([low, high]) =>
     LARGEST.flatMap((largest, i) => {
       const from = Math.max(low, i === 0 ? 0 : LARGEST[i - 1] + 1);
@@ -24,21 +24,21 @@ export function encodings(chars: Chars): ByteRange[][] {
   );
 }
 
-/** Between two encodings of the same length, both included. */
+/** Returns the sequences from one encoding to another of the same length, both inclusive. */
 function between(low: readonly number[], high: readonly number[]): ByteRange[][] {
   if (low.length === 0) return [[]];
   const [[first, ...lowRest], [last, ...highRest]] = [low, high];
   const lowest = lowRest.map(() => 0x80);
   const highest = lowRest.map(() => 0xbf);
-  const led = (from: number, to: number, rests: ByteRange[][]) =>
+  const prefixed = (from: number, to: number, rests: ByteRange[][]) =>
     from > to ? [] : rests.map((rest): ByteRange[] => [[from, to], ...rest]);
-  if (first === last) return led(first, first, between(lowRest, highRest));
+  if (first === last) return prefixed(first, first, between(lowRest, highRest));
   const fromLow = same(lowRest, lowest);
   const toHigh = same(highRest, highest);
   return [
-    ...fromLow ? [] : led(first, first, between(lowRest, highest)),
-    ...led(first + (fromLow ? 0 : 1), last - (toHigh ? 0 : 1), between(lowest, highest)),
-    ...toHigh ? [] : led(last, last, between(lowest, highRest)),
+    ...fromLow ? [] : prefixed(first, first, between(lowRest, highest)),
+    ...prefixed(first + (fromLow ? 0 : 1), last - (toHigh ? 0 : 1), between(lowest, highest)),
+    ...toHigh ? [] : prefixed(last, last, between(lowest, highRest)),
   ];
 }
 

@@ -1,14 +1,14 @@
 /**
- * Tensors beside a model's own that change what it computes. None of them is applied here, so a file
- * that has them is refused: its logits would be those of another model.
+ * Detects adapter tensors, which change what a model computes. No adapter is supported, so a file with
+ * such tensors is rejected: without them, the logits would be those of a different model.
  */
 
 import { InferenceError } from "../core/errors.ts";
 
 interface Adapter {
-  /** Of published names. */
+  /** Matches published names. */
   pattern: RegExp;
-  /** What such tensors are, and what to do. */
+  /** Description of such tensors, and the remedy. */
   problem: string;
 }
 
@@ -17,14 +17,14 @@ const ADAPTERS: readonly Adapter[] = [
     pattern:
       /\.lora_[A-Za-z]+|(?<!_lora)\.lora\.\d|\.(bone|disha|ia3_l|oft_[rR]|vera_lambda_\w+|hada_\w+|lokr_\w+)(\.|$)|\.(base_layer|modules_to_save|original_module)\.|(^|\.)prompt_encoder\./,
     problem:
-      "part of an adapter (LoRA or alike) that is not merged into the model: merge it into " +
+      "part of an adapter (LoRA or similar) that is not merged into the model: merge it into " +
       "the base model, with PEFT's merge_and_unload() or RWKV-PEFT's merge script, and use the " +
       "merged file",
   },
   {
     pattern: /\.time_state$/,
     problem:
-      "a tuned initial state, which this worker does not apply: use the base model's file, " +
+      "a tuned initial state, which this worker does not support: use the base model's file, " +
       "or save this one without its time_state tensors",
   },
   {
@@ -35,6 +35,8 @@ const ADAPTERS: readonly Adapter[] = [
 ];
 
 /**
+ * Rejects checkpoints with adapter tensors.
+ *
  * @param names Names in the file, by published name.
  * @throws InferenceError `invalid_checkpoint` naming the first tensor of an adapter.
  */

@@ -1,4 +1,4 @@
-/** Writes a model as a converted file: tensor by tensor, in pieces, whatever its size. */
+/** Writes a model as a converted file, tensor by tensor in chunks, so memory use is independent of its size. */
 
 import { decodeFloat16, float16Bits } from "../core/float16.ts";
 import type { ByteSink } from "../formats/byte_sink.ts";
@@ -11,42 +11,46 @@ import {
   isQuantized,
   matrixBytes,
   type MatrixSource,
+  packedPieces,
   packedTensors,
-  pieces,
   type Quant,
   quantName,
   scaleBytes,
   type WeightType,
 } from "../quant/mod.ts";
-import { type Converted, type ConvertedMatrix, convertedMetadata } from "./converted_file.ts";
-import { weightTypes } from "./held_types.ts";
+import {
+  type ConversionInfo,
+  type ConvertedMatrix,
+  encodeConversionInfo,
+} from "./converted_file.ts";
+import { weightTypes } from "./weight_types.ts";
 import type { Model } from "./load.ts";
 
-/** Bytes that are copied at once. */
+/** Bytes per copy. */
 const COPY_BYTES = 16 * 1024 * 1024;
 
-/** An error as long in JSON as any that is written, to keep room for it. */
+/** An error value whose JSON is as long as that of any other, to reserve space in the header. */
 const LONGEST_ERROR = 1.2345678e-100;
 
-/** What a model is converted to. */
+/** Options of a conversion. */
 export interface ConvertOptions {
-  /** How matrices are held in the file. */
+  /** Weight types of the matrices in the file. */
   quant: Quant;
-  /** Told of bytes of the original that have been dealt with, of how many. */
+  /** Called with the number of source bytes processed, and the total. */
   onProgress?: (done: number, total: number) => void;
 }
 
 /**
- * Converts a model; what it tells of itself is returned.
+ * Converts a model and returns the metadata of the new file. Errors of the sink propagate.
  *
- * @throws InferenceError `invalid_value` for a policy that names no matrix, or where the model is
- * converted already, to other types; `invalid_checkpoint`; and what the sink throws.
+ * @throws InferenceError `invalid_value` for a policy that matches no matrix, or if the model is already
+ * converted to other types; `invalid_checkpoint` for a damaged file.
  */
 export async function convertModel(
   model: Model,
   sink: ByteSink,
   { quant, onProgress = () => {} }: ConvertOptions,
-): Promise<Converted> {
+): Promise<ConversionInfo> {
   const types = weightTypes(model, quant);
   const tensors: NewTensor[] = [];
   const reserved = new Map<string, ConvertedMatrix>();
@@ -66,8 +70,8 @@ export async function convertModel(
   tensors.push(...others);
   const { digest, name, dimensions: { groupNormEps } } = model;
   const source = model.converted?.source ?? name.replace(/^.*[/\\]/, "");
-  const converted: Converted = { quant, source, digest, groupNormEps, matrices: reserved };
-  const writer = new SafetensorsWriter(sink, tensors, { reserve: convertedMetadata(converted) });
+  const converted: ConversionInfo = { quant, source, digest, groupNormEps, matrices: reserved };
+  const writer = new SafetensorsWriter(sink, tensors, { reserve: encodeConversionInfo(converted) });
 
   const total = [...model.checkpoint.tensors.values()].reduce((sum, t) => sum + t.byteLength, 0);
   let done = 0;
@@ -81,11 +85,11 @@ export async function convertModel(
   for (const { name } of others) {
     await copyTensor(writer, model, { name, onBytes });
   }
-  await writer.finish(convertedMetadata({ ...converted, matrices }));
+  await writer.finish(encodeConversionInfo({ ...converted, matrices }));
   return { ...converted, matrices };
 }
 
-/** All tensors that are no matrices, those with the widest elements first, so that all lie aligned. */
+/** Returns all tensors except the matrices, widest elements first, so that all are aligned. */
 function otherTensors(model: Model, matrices: ReadonlyMap<string, unknown>): NewTensor[] {
   const width = ({ dtype }: NewTensor) => DTYPE_BYTES.get(dtype) ?? 0;
   return [...model.names]
@@ -97,7 +101,7 @@ function otherTensors(model: Model, matrices: ReadonlyMap<string, unknown>): New
     .sort((a, b) => width(b) - width(a));
 }
 
-/** Writes a matrix and returns its relative error, rounded; `null` where none was made. */
+/** Writes a matrix and returns its relative error, rounded; `null` if the conversion is exact. */
 async function writeMatrix(
   writer: SafetensorsWriter,
   model: Model,
@@ -112,11 +116,11 @@ async function writeMatrix(
     await copyTensor(writer, model, { name, onBytes });
     return null;
   }
-  if (type === "f16") return await writeHalves(writer, model, { source, onBytes });
+  if (type === "f16") return await writeFloat16(writer, model, { source, onBytes });
   const { codes, scales } = packedTensors({ name, rows, columns, type });
   const rowBytes = bytesOf(model, source) / rows;
   let squaredError = 0, squaredValues = 0;
-  for await (const piece of pieces(source, { type })) {
+  for await (const piece of packedPieces(source, { type })) {
     await writer.write(codes.name, codeBytes(piece.firstRow, columns, type), piece.codes);
     await writer.write(scales.name, scaleBytes(piece.firstRow, columns, type), piece.scales);
     squaredError += piece.squaredError;
@@ -124,11 +128,11 @@ async function writeMatrix(
     onBytes(piece.rows * rowBytes);
   }
   if (source.packed !== null) return model.converted?.matrices.get(name)?.error ?? null;
-  return relative(squaredError, squaredValues);
+  return relativeError(squaredError, squaredValues);
 }
 
-/** As `writeMatrix`, of a matrix as F16 in row-major order. */
-async function writeHalves(
+/** Writes a matrix as F16 in row-major order, like `writeMatrix`. */
+async function writeFloat16(
   writer: SafetensorsWriter,
   model: Model,
   { source, onBytes }: { source: MatrixSource; onBytes: (bytes: number) => void },
@@ -142,16 +146,16 @@ async function writeHalves(
     const values = await source.readRows(row, count);
     assertFitsFloat16(values, name);
     const halves = float16Bits(values);
-    const held = new Float32Array(values.length);
-    decodeFloat16(halves, held);
+    const rounded = new Float32Array(values.length);
+    decodeFloat16(halves, rounded);
     for (let i = 0; i < values.length; i++) {
-      squaredError += (values[i] - held[i]) ** 2;
+      squaredError += (values[i] - rounded[i]) ** 2;
       squaredValues += values[i] ** 2;
     }
     await writer.write(name, row * columns * 2, new Uint8Array(halves.buffer));
     onBytes(count * rowBytes);
   }
-  return squaredError === 0 ? null : relative(squaredError, squaredValues);
+  return squaredError === 0 ? null : relativeError(squaredError, squaredValues);
 }
 
 async function copyTensor(
@@ -172,13 +176,13 @@ function storedName(model: Model, name: string): string {
   return model.names.get(name)!;
 }
 
-/** Bytes that a matrix takes in the model's own file. */
+/** Returns the size of a matrix in the source file. */
 function bytesOf({ checkpoint, names }: Model, { name, rows, columns, packed }: MatrixSource) {
   if (packed === null) return checkpoint.tensors.get(names.get(name)!)!.byteLength;
   return matrixBytes(rows, columns, packed);
 }
 
-/** Root of the squared error over the squared values, to four digits. */
-function relative(squaredError: number, squaredValues: number): number {
+/** Returns the square root of squared error over squared values, rounded to four digits. */
+function relativeError(squaredError: number, squaredValues: number): number {
   return squaredValues === 0 ? 0 : Number(Math.sqrt(squaredError / squaredValues).toPrecision(4));
 }

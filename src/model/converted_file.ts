@@ -1,16 +1,16 @@
 /**
- * Converted files: safetensors files in which matrices are packed for the device, with what they
- * were made from in the metadata. Tensors that are no matrices stand as in the original file, under
- * their published names; a matrix held as float does too, as F16 or in its own type; an int8 or nf4
- * one is two tensors, see `packedTensors`.
+ * Converted files: safetensors files whose matrices are packed for the device, and whose metadata
+ * describes the source. All other tensors are copied from the source under their published names. A
+ * float matrix is one tensor, as F16 or in its original type. An int8 or nf4 matrix is two tensors, see
+ * `packedTensors`.
  */
 
 import { z } from "zod";
 import { invalidCheckpoint } from "../formats/byte_source.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import {
-  badScale,
   codeBytes,
+  firstNonFiniteScale,
   isQuantized,
   type MatrixSource,
   packedTensors,
@@ -23,38 +23,38 @@ import {
   scaleBytes,
 } from "../quant/mod.ts";
 
-/** Metadata key that tells a converted file, with its version as the value. */
+/** Metadata key that marks a converted file; its value is the format version. */
 const VERSION_KEY = "rwkv_edge_converted";
 const VERSION = "1";
 
-/** What a converted file tells of one matrix. */
+/** Metadata of one matrix in a converted file. */
 export interface ConvertedMatrix {
-  /** How it is held. */
+  /** Weight type in the file. */
   held: QuantName;
   /** Outputs. */
   rows: number;
   /** Inputs. */
   columns: number;
-  /** Root of the squared error over the squared values; `null` where none was made. */
+  /** Square root of squared error over squared values; `null` if the conversion is exact. */
   error: number | null;
 }
 
-/** What a converted file tells of itself. */
-export interface Converted {
-  /** The policy that it was made by. */
+/** Metadata of a converted file. */
+export interface ConversionInfo {
+  /** The quantization policy of the conversion. */
   quant: Quant;
-  /** Name of the file that it was made from. */
+  /** Name of the source file. */
   source: string;
-  /** `tensorDigest` of that file. */
+  /** `tensorDigest` of the source file. */
   digest: string;
   /** Epsilon of the group norm. */
   groupNormEps: number;
-  /** By published name: all of them. */
+  /** All matrices, by published name. */
   matrices: ReadonlyMap<string, ConvertedMatrix>;
 }
 
-/** Characters that tell of the matrices: those of a large model take some ten thousand. */
-const MAX_MATRICES = 2 ** 20;
+/** Maximum length of the matrix metadata; a large model needs some ten thousand characters. */
+const MAX_MATRICES_CHARS = 2 ** 20;
 
 const MatricesSchema = z.record(
   z.string(),
@@ -71,11 +71,11 @@ const MetadataSchema = z.object({
   source: z.string(),
   source_digest: z.string().regex(/^[0-9a-f]{64}$/),
   group_norm_eps: z.string().transform(Number).pipe(z.number().positive()),
-  matrices: z.string().max(MAX_MATRICES),
+  matrices: z.string().max(MAX_MATRICES_CHARS),
 });
 
-/** `__metadata__` of a converted file. */
-export function convertedMetadata(converted: Converted): Record<string, string> {
+/** Encodes the `__metadata__` of a converted file. */
+export function encodeConversionInfo(converted: ConversionInfo): Record<string, string> {
   return {
     [VERSION_KEY]: VERSION,
     quant: converted.quant,
@@ -87,19 +87,19 @@ export function convertedMetadata(converted: Converted): Record<string, string> 
 }
 
 /**
- * Reads the metadata of a converted file, and checks its packed tensors against it; `null` for any
- * other file.
+ * Reads the metadata of a converted file and validates its packed tensors against it. Returns `null` for
+ * any other file.
  *
- * @throws InferenceError `invalid_checkpoint` for one that is damaged or of another version.
+ * @throws InferenceError `invalid_checkpoint` if the file is damaged or has another format version.
  */
-export function readConverted(checkpoint: Checkpoint): Converted | null {
+export function readConversionInfo(checkpoint: Checkpoint): ConversionInfo | null {
   const { name, metadata } = checkpoint;
   const version = metadata[VERSION_KEY];
   if (version === undefined) return null;
   if (version !== VERSION) {
     throw invalidCheckpoint(
       name,
-      `is a converted file of version ${version}, and this program reads ${VERSION}: use a newer ` +
+      `is a converted file of version ${version}, but this program reads ${VERSION}: use a newer ` +
         "program, or convert the model's original file again",
     );
   }
@@ -116,7 +116,7 @@ export function readConverted(checkpoint: Checkpoint): Converted | null {
   const checked = new Map<string, ConvertedMatrix>();
   for (const [matrix, { held, ...sizes }] of Object.entries(matrices)) {
     if (!isQuantName(held)) {
-      throw damaged(`it holds ${matrix} as "${held}", which this program does not know`);
+      throw damaged(`matrix ${matrix} has the unknown weight type "${held}"`);
     }
     checked.set(matrix, { held, ...sizes });
     if (!isQuantized(held)) continue;
@@ -126,7 +126,7 @@ export function readConverted(checkpoint: Checkpoint): Converted | null {
       if (found?.dtype !== wanted.dtype || `${found.shape}` !== `${wanted.shape}`) {
         throw damaged(
           `tensor "${wanted.name}" ` +
-            (found ? `is ${found.dtype} [${found.shape}] and not ` : "is missing, ") +
+            (found ? `is ${found.dtype} [${found.shape}] instead of ` : "is missing, ") +
             `${wanted.dtype} [${wanted.shape}]`,
         );
       }
@@ -145,7 +145,7 @@ function isQuantName(word: string): word is QuantName {
   return (QUANT_NAMES as readonly string[]).includes(word);
 }
 
-/** A packed matrix of a converted file. */
+/** Returns a packed matrix of a converted file. */
 export function packedMatrix(
   checkpoint: Checkpoint,
   { name, rows, columns, type }: {
@@ -161,25 +161,25 @@ export function packedMatrix(
     rows,
     columns,
     packed: type,
-    readRows: () => Promise.reject(new Error(`${name} is packed and has no floats`)),
+    readRows: () => Promise.reject(new Error(`Cannot read ${name} as floats: it is packed`)),
     readPacked: async (first, count) => {
       const padded = Math.ceil(count / ROW_BLOCK) * ROW_BLOCK;
       const read = async (tensor: string, bytes: typeof codeBytes) => {
         const [from, length] = [bytes(first, columns, type), bytes(padded, columns, type)];
-        // What a file's bytes lie in is never shared between threads.
+        // The buffers of file reads are never shared between threads.
         return await checkpoint.readRaw(tensor, from, length) as Uint8Array<ArrayBuffer>;
       };
       const piece = {
         codes: await read(codes.name, codeBytes),
         scales: await read(scales.name, scaleBytes),
       };
-      const bad = badScale(piece.scales);
+      const bad = firstNonFiniteScale(piece.scales);
       if (bad >= 0) {
         const perRowBlock = piece.scales.length / 2 * ROW_BLOCK / padded;
         const row = first + Math.floor(bad / perRowBlock) * ROW_BLOCK + bad % ROW_BLOCK;
         throw invalidCheckpoint(
           checkpoint.name,
-          `tensor "${scales.name}" holds a scale for row ${row} that is infinite or no number: ` +
+          `tensor "${scales.name}" has a scale for row ${row} that is infinite or NaN: ` +
             "the file is damaged, convert the model's original file again",
         );
       }

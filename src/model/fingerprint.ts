@@ -1,7 +1,7 @@
 /**
- * A model's fingerprint: what says that a state belongs to it. It stands on a digest of the
- * checkpoint's tensors, which a converted file carries along: states go from one way of holding a
- * model's weights to another.
+ * A model's fingerprint identifies the states that belong to it. It derives from a digest of the
+ * checkpoint's tensors. A converted file stores the digest of its source, so states are portable
+ * between weight types of one model.
  */
 
 import { toHex } from "../core/hex.ts";
@@ -13,9 +13,9 @@ import type { Dimensions } from "./dimensions.ts";
 const SAMPLE_BYTES = 4096;
 
 /**
- * SHA-256, in hexadecimal digits, over the published names, shapes and element types of all tensors
- * and over samples of their bytes: milliseconds for a file of any size, and the same for the same
- * tensors under other names.
+ * Returns the hexadecimal SHA-256 of the published names, shapes and dtypes of all tensors and of
+ * samples of their bytes. It takes milliseconds for a file of any size, and does not depend on the names
+ * in the file.
  *
  * @param names Names in the file, by published name.
  */
@@ -42,7 +42,7 @@ export async function tensorDigest(
   return toHex(await sha256(all));
 }
 
-/** `rwkv5.2-` and 24 hexadecimal digits, for a checkpoint computed with a group norm epsilon. */
+/** Returns a fingerprint such as `rwkv5.2-` and 24 hexadecimal digits, which includes the group norm epsilon. */
 export async function fingerprint(
   digest: string,
   { version, groupNormEps }: Dimensions,

@@ -1,9 +1,8 @@
 /**
- * The operations of which a model version's layer graph is made. An engine carries them out, one
- * after the other, for all tokens of a step at once; what they read and write are activations,
- * weights by name, and the state.
+ * The operations of a layer graph. An engine executes them in order, each for all tokens of a step. They
+ * read and write activations, named weights and the state.
  *
- * Per step T tokens, of which O are chosen for logits; C the width, F that of the channel mix.
+ * A step has T tokens, O of them selected for logits. C is the width, F the width of the channel mix.
  */
 
 /**
@@ -25,10 +24,10 @@ export type ActivationName =
 
 /** `y = activation(W x)`, stored, added to y, or multiplied by a gate and added to y. */
 export interface Linear {
-  /** A matrix. */
+  /** Name of the matrix. */
   weight: string;
   from: ActivationName;
-  /** Which plane of `from`; 0 where it has but one. */
+  /** Plane of `from`; 0 if there is only one. */
   plane: number;
   to: ActivationName;
   activation: "none" | "silu" | "sigmoid" | "relu2";
@@ -37,7 +36,7 @@ export interface Linear {
   gate?: ActivationName;
 }
 
-/** Linears that read nothing of what the others write: an engine may do them as one. */
+/** Independent linears, which an engine can execute together. */
 export interface LinearsOp {
   op: "linears";
   linears: readonly Linear[];
@@ -54,7 +53,7 @@ export type Op =
    * y = group_norm(y, norm), times g where gated
    */
   | { op: "wkv5"; layer: number; decay: string; bonus: string; norm: string; gated: boolean }
-  /** selected = layer_norm(x of the chosen tokens, norm) */
+  /** selected = layer_norm(x of the selected tokens, norm) */
   | { op: "selectNorm"; norm: string };
 
 /** Returns the names of the matrices of a graph, grouped by the operations that use them. */

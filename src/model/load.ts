@@ -1,50 +1,50 @@
-/** Opens a checkpoint as a model: dimensions, prepared small tensors, matrices by rows. */
+/** Loads a checkpoint as a model: dimensions, prepared small tensors, and matrices readable by rows. */
 
 import { InferenceError } from "../core/errors.ts";
 import { type ByteSource, invalidCheckpoint } from "../formats/byte_source.ts";
 import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.ts";
 import { isQuantized, type MatrixSource, packedTensors } from "../quant/mod.ts";
 import { assertNoAdapters } from "./adapters.ts";
-import { type Converted, packedMatrix, readConverted } from "./converted_file.ts";
+import { type ConversionInfo, packedMatrix, readConversionInfo } from "./converted_file.ts";
 import type { Dimensions } from "./dimensions.ts";
 import { fingerprint, tensorDigest } from "./fingerprint.ts";
 import { publishedNames } from "./names.ts";
 import { architectureOf, readDimensions } from "./architectures/registry.ts";
 
-/** 1e-5 times 8 squared, 8 being the head_size_divisor of the published models. */
+/** 1e-5 times the square of 8, the head_size_divisor of the published models. */
 export const DEFAULT_GROUP_NORM_EPS = 64e-5;
 
-/** An open checkpoint. Its matrices can be read until it is closed. */
+/** A model in an open checkpoint. Its matrices can be read until it is closed. */
 export interface Model {
   /** Name of the file. */
   readonly name: string;
-  /** Version and sizes, as the tensors tell them. */
+  /** Version and sizes, derived from the tensors. */
   readonly dimensions: Dimensions;
-  /** `tensorDigest` of the checkpoint, or of the one that it was converted from. */
+  /** `tensorDigest` of the checkpoint, or of the source of a converted file. */
   readonly digest: string;
-  /** The same for files with the same tensors; states belong to it. */
+  /** Identifies the states of this model; equal for files with the same tensors. */
   readonly fingerprint: string;
-  /** What a converted file tells of itself; `null` for any other. */
-  readonly converted: Converted | null;
-  /** Small tensors, prepared as `prepareVectors` tells. */
+  /** Metadata of a converted file; `null` for any other file. */
+  readonly converted: ConversionInfo | null;
+  /** Small tensors, prepared by `Architecture.prepareVectors`. */
   readonly vectors: ReadonlyMap<string, Float32Array>;
-  /** The file itself. */
+  /** The open file. */
   readonly checkpoint: Checkpoint;
-  /** Names in the checkpoint, by published name, of all tensors that are not packed. */
+  /** Names in the file by published name, without packed tensors. */
   readonly names: ReadonlyMap<string, string>;
-  /** Tensors of the checkpoint, by its own names, that the model does not use. */
+  /** Names in the file of the tensors that the model does not use. */
   readonly unusedTensors: readonly string[];
-  /** A matrix, by one of `matrixNames`. */
+  /** Returns a matrix by one of the names from `matrixNames`. */
   matrix(name: string): MatrixSource;
-  /** Closes the file; engines that were made of it go on. */
+  /** Closes the file. Engines created from the model stay usable. */
   close(): Promise<void>;
 }
 
-/** What files may not tell of a model. */
+/** Settings that the checkpoint may not contain. */
 export interface ModelOptions {
-  /** Epsilon of the group norm, whatever the files say. */
+  /** Epsilon of the group norm; overrides the files. */
   groupNormEps?: number | undefined;
-  /** That of the config.json beside the file; a converted file's own goes before it. */
+  /** Epsilon from the config.json next to the file; a converted file's own value overrides it. */
   configEps?: number | undefined;
 }
 
@@ -63,13 +63,13 @@ export async function openModel(source: ByteSource, options: ModelOptions = {}):
   }
 }
 
-/** As `openModel`, for a checkpoint that is open, or is no file. */
+/** Loads a model from an open checkpoint, which need not be a file. */
 export async function loadModel(
   checkpoint: Checkpoint,
   { groupNormEps, configEps }: ModelOptions = {},
 ): Promise<Model> {
   assertNotPrepared(checkpoint);
-  const converted = readConverted(checkpoint);
+  const converted = readConversionInfo(checkpoint);
   const shapes = new Map<string, readonly number[]>();
   const packed = new Map<string, MatrixSource>();
   const packedNames = new Set<string>();
@@ -86,7 +86,7 @@ export async function loadModel(
   assertNoAdapters(names, checkpoint.name);
   for (const [published, name] of names) {
     if (packed.has(published)) {
-      throw invalidCheckpoint(checkpoint.name, `holds ${name} twice, packed and as floats`);
+      throw invalidCheckpoint(checkpoint.name, `contains ${name} twice, packed and as floats`);
     }
     shapes.set(published, checkpoint.tensors.get(name)!.shape);
   }
@@ -117,7 +117,7 @@ export async function loadModel(
   };
 }
 
-/** @throws InferenceError `invalid_checkpoint` for a file that the rwkv package of Python wrote. */
+/** Rejects files that Python's rwkv package has converted. */
 function assertNotPrepared({ name, metadata: { _strategy: strategy } }: Checkpoint): void {
   if (strategy === undefined) return;
   throw invalidCheckpoint(
@@ -125,18 +125,20 @@ function assertNotPrepared({ name, metadata: { _strategy: strategy } }: Checkpoi
     `it was converted by Python's rwkv package for the strategy ${
       JSON.stringify(strategy)
     }, which ` +
-      "transposes and rescales matrices for that package alone: use the original .pth from which it " +
-      "was converted, as its publisher has it",
+      "transposes and rescales matrices for that package alone: use the original .pth of the " +
+      "publisher instead",
   );
 }
 
-/** A matrix that the file holds as floats. */
+/** Returns a matrix that is stored as floats. */
 function floatMatrix(
   checkpoint: Checkpoint,
   { name, names }: { name: string; names: ReadonlyMap<string, string> },
 ): MatrixSource {
   const stored = names.get(name);
-  if (stored === undefined) throw new Error(`the graph asks for an unknown matrix ${name}`);
+  if (stored === undefined) {
+    throw new Error(`Cannot read matrix ${name}: the file does not contain it`);
+  }
   const [rows, columns] = checkpoint.tensors.get(stored)!.shape;
   return {
     name,
@@ -144,17 +146,18 @@ function floatMatrix(
     columns,
     packed: null,
     readRows: (first, count) => checkpoint.readRows(stored, first, count),
-    readPacked: () => Promise.reject(new Error(`${name} is not packed`)),
+    readPacked: () =>
+      Promise.reject(new Error(`Cannot read ${name} as packed rows: it is not packed`)),
   };
 }
 
 /**
- * Group norm eps out of a model's `config.json`, or undefined where it does not say.
+ * Reads the group norm epsilon from a model's `config.json`; returns undefined if it has none.
  *
- * @throws InferenceError `invalid_checkpoint` if it is no JSON or the divisor no positive number.
+ * @throws InferenceError `invalid_checkpoint` if the text is not JSON or the divisor is not positive.
  */
 export function configGroupNormEps(text: string, name: string): number | undefined {
-  const refuse = (message: string, cause?: unknown) =>
+  const configError = (message: string, cause?: unknown) =>
     new InferenceError("invalid_checkpoint", `Cannot use ${name}: ${message}`, {
       cause,
       param: name,
@@ -163,13 +166,15 @@ export function configGroupNormEps(text: string, name: string): number | undefin
   try {
     config = JSON.parse(text);
   } catch (cause) {
-    throw refuse(`it is not JSON (${(cause as Error).message})`, cause);
+    throw configError(`it is not JSON (${(cause as Error).message})`, cause);
   }
-  if (typeof config !== "object" || config === null) throw refuse("it is not a JSON object");
+  if (typeof config !== "object" || config === null) throw configError("it is not a JSON object");
   const divisor = (config as Record<string, unknown>).head_size_divisor;
   if (divisor === undefined) return undefined;
   if (typeof divisor !== "number" || !(divisor > 0 && divisor < 1e6)) {
-    throw refuse(`head_size_divisor is ${JSON.stringify(divisor)} and must be a positive number`);
+    throw configError(
+      `head_size_divisor is ${JSON.stringify(divisor)}, but must be a positive number`,
+    );
   }
   return 1e-5 * divisor * divisor;
 }

@@ -1,7 +1,6 @@
 /**
- * Tensor names. Everything in the project uses the published ones (`blocks.0.att.key.weight`); files
- * with those of Hugging Face's port, or with prefixes that training tools add, are read through this
- * table.
+ * Tensor names. The project uses the published names (`blocks.0.att.key.weight`). This file maps the
+ * names of Hugging Face's port and the prefixes of training tools to them.
  */
 
 import { invalidCheckpoint } from "../formats/byte_source.ts";
@@ -18,21 +17,21 @@ const PARTS: [RegExp, string][] = [
   [/\.time_mix_gate$/, ".time_mix_g"],
 ];
 
-/** Wrappers of torch and Lightning, which put their own name before or into a module's. */
+/** Segments that wrappers of torch and Lightning insert into module names. */
 const WRAPPERS =
   /(?<=^|\.)(?:_orig_mod|_forward_module|_fsdp_wrapped_module|_checkpoint_wrapped_module)\./g;
 
-/** The published name of a tensor. */
+/** Returns the published name of a tensor. */
 export function publishedName(name: string): string {
   return PARTS.reduce((n, [pattern, replacement]) => n.replace(pattern, replacement), name);
 }
 
 /**
- * Returns the file's names by published name, in the file's order. A prefix of all names, such as
- * `module.` or `base_model.model.`, is taken off; names without it stay as they are.
+ * Returns the names in the file by published name, in file order. A common prefix such as `module.` or
+ * `base_model.model.` is removed; names without it are unchanged.
  *
- * @throws InferenceError `invalid_checkpoint` for a file with several models, or with two tensors of
- * one published name: which of them is meant would be a guess.
+ * @throws InferenceError `invalid_checkpoint` for a file with several models, or with two tensors of the
+ * same published name, because the choice would be ambiguous.
  */
 export function publishedNames(stored: Iterable<string>, file: string): Map<string, string> {
   const plain = new Map([...stored].map((name) => [name, name.replace(WRAPPERS, "")]));
@@ -46,7 +45,7 @@ export function publishedNames(stored: Iterable<string>, file: string): Map<stri
     if (other !== undefined) {
       throw invalidCheckpoint(
         file,
-        `tensors "${other}" and "${name}" are both "${published}": save the file with one of them`,
+        `tensors "${other}" and "${name}" both map to "${published}": save the file with one of them`,
       );
     }
     names.set(published, name);
@@ -54,18 +53,18 @@ export function publishedNames(stored: Iterable<string>, file: string): Map<stri
   return names;
 }
 
-/** What comes before `emb.weight` and `head.weight` alike; the port's `rwkv.` is no part of it. */
+/** Returns the common prefix of `emb.weight` and `head.weight`, without the port's `rwkv.`. */
 function modelPrefix(names: readonly string[], file: string): string {
   const stems = stemsOf(names, /(?:emb|embeddings)\.weight$/).filter((stem) =>
     names.some((name) => name.startsWith(`${stem}blocks.`))
   );
   if (stems.length > 1) {
     const shown = stems.map((stem) => `"${stem}"`).join(" and ");
-    const kept = JSON.stringify(stems.find((stem) => stem !== ""));
+    const example = JSON.stringify(stems.find((stem) => stem !== ""));
     throw invalidCheckpoint(
       file,
-      `it holds ${stems.length} models, with names that begin with ${shown}: save one of them ` +
-        `alone, as {k: v for k, v in state_dict.items() if k.startswith(${kept})}`,
+      `it contains ${stems.length} models, with the name prefixes ${shown}: save one of them ` +
+        `alone, as {k: v for k, v in state_dict.items() if k.startswith(${example})}`,
     );
   }
   const [stem = ""] = stems;
@@ -74,7 +73,7 @@ function modelPrefix(names: readonly string[], file: string): string {
   return heads.reduce((longest, head) => head.length > longest.length ? head : longest);
 }
 
-/** What comes before the pattern in the names that end with it, at the start of a segment. */
+/** Returns the distinct prefixes of the names that end with the pattern at a segment boundary. */
 function stemsOf(names: readonly string[], ending: RegExp): string[] {
   const stems = names.flatMap((name) => {
     const at = name.search(ending);
@@ -83,7 +82,7 @@ function stemsOf(names: readonly string[], ending: RegExp): string[] {
   return [...new Set(stems)];
 }
 
-/** The segments, each with its dot, with which both begin. */
+/** Returns the common leading segments, with their dots. */
 function commonSegments(a: string, b: string): string {
   const [left, right] = [a, b].map((stem) => stem.split(/(?<=\.)/));
   const differs = left.findIndex((segment, i) => segment !== right[i]);

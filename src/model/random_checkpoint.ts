@@ -1,10 +1,10 @@
 /**
- * Checkpoints of real shape with random weights, made as they are read: for benchmarks, and for tests
- * of memory and loading without a download. Matrices that a policy holds as int8 or nf4 come packed,
- * as out of a converted file; everything else is BF16, as published.
+ * Checkpoints of published sizes with random weights that are generated on read, for benchmarks and for
+ * tests of memory and loading without a download. Quantized matrices are packed, as in a converted file;
+ * all other tensors are BF16, as published.
  *
- * A number is a function of the tensor's name and its place alone, so that any part of a tensor can
- * be read on its own. Weights are about normal, with a standard deviation of 1 / sqrt(columns).
+ * A weight depends only on the tensor's name and its index, so any part of a tensor can be read on its
+ * own. Weights are approximately normal, with a standard deviation of 1 / sqrt(columns).
  */
 
 import { float16Bits, roundToFloat16 } from "../core/float16.ts";
@@ -19,12 +19,18 @@ import {
   NF4,
   packedTensors,
   type Quant,
+  type QuantizedType,
   quantName,
 } from "../quant/mod.ts";
-import { type ConvertedMatrix, convertedMetadata } from "./converted_file.ts";
-import { architectureOf, dimensionsOf, matrixNames, type Shape } from "./architectures/registry.ts";
+import { type ConvertedMatrix, encodeConversionInfo } from "./converted_file.ts";
+import {
+  architectureOf,
+  dimensionsOf,
+  matrixNames,
+  type ModelSize,
+} from "./architectures/registry.ts";
 
-/** Fills `bytes`, whose first one is number `byteOffset` of its tensor. */
+/** Generates the bytes of a tensor from `byteOffset`. */
 type Fill = (bytes: Uint8Array, byteOffset: number) => void;
 
 class RandomCheckpoint implements Checkpoint {
@@ -68,17 +74,17 @@ class RandomCheckpoint implements Checkpoint {
 
   #tensor(name: string): TensorInfo {
     const tensor = this.tensors.get(name);
-    if (!tensor) throw new Error(`${this.name} has no tensor ${name}`);
+    if (!tensor) throw new Error(`Cannot read ${name}: ${this.name} has no such tensor`);
     return tensor;
   }
 }
 
 /**
- * A checkpoint of a published size.
+ * Creates a checkpoint of a published size.
  *
- * @throws InferenceError `invalid_value` for a policy that names no matrix.
+ * @throws InferenceError `invalid_value` for a policy that matches no matrix.
  */
-export async function randomCheckpoint(shape: Shape, quant: Quant): Promise<Checkpoint> {
+export async function randomCheckpoint(shape: ModelSize, quant: Quant): Promise<Checkpoint> {
   const dimensions = dimensionsOf(shape);
   const architecture = architectureOf(dimensions);
   const types = assignTypes(quant, matrixNames(dimensions));
@@ -93,7 +99,7 @@ export async function randomCheckpoint(shape: Shape, quant: Quant): Promise<Chec
   const checkpoint = new RandomCheckpoint(
     name,
     packed
-      ? convertedMetadata({
+      ? encodeConversionInfo({
         quant,
         source: name,
         digest: await digestOf(`${name} ${quant}`),
@@ -109,8 +115,9 @@ export async function randomCheckpoint(shape: Shape, quant: Quant): Promise<Chec
       const [rows, columns] = shape;
       const { codes, scales } = packedTensors({ name, rows, columns, type });
       const deviation = 1 / Math.sqrt(columns);
-      checkpoint.add(codes, type === "int8" ? int8Codes(seed) : nf4Codes(seed));
-      checkpoint.add(scales, scalesAround(deviation / UNIT_DEVIATION[type], hash(seed, 1)));
+      const { fill, deviation: codeDeviation } = RANDOM_CODES[type];
+      checkpoint.add(codes, fill(seed));
+      checkpoint.add(scales, scalesAround(deviation / codeDeviation, hash(seed, 1)));
     } else {
       checkpoint.add(
         { name, dtype: "BF16", shape },
@@ -121,26 +128,32 @@ export async function randomCheckpoint(shape: Shape, quant: Quant): Promise<Chec
   return checkpoint;
 }
 
-/** Largest deviations that a sum of four bytes has from its mean, in standard deviations. */
+/** Largest deviation of a sum of four bytes from its mean, in standard deviations. */
 const SUM_RANGE = 510 / Math.sqrt(4 * (256 ** 2 - 1) / 12);
 
-/** Where a value that is largest in its block lies, in standard deviations. */
+/** Assumed largest value of a block, in standard deviations. */
 const INT8_RANGE = 2.5;
 
-/** Standard deviation of the values that random codes stand for, at scale 1. */
-const UNIT_DEVIATION = {
-  int8: 1 / INT8_RANGE,
-  nf4: Math.sqrt(NF4.reduce((sum, value) => sum + value * value, 0) / NF4.length),
+/** Generators of random codes, and the standard deviation of the decoded codes at scale 1. */
+const RANDOM_CODES: Record<
+  QuantizedType,
+  { fill: (seed: number) => Fill; deviation: number }
+> = {
+  int8: { fill: int8Codes, deviation: 1 / INT8_RANGE },
+  nf4: {
+    fill: nf4Codes,
+    deviation: Math.sqrt(NF4.reduce((sum, value) => sum + value * value, 0) / NF4.length),
+  },
 };
 
-/** About normal, by a sum of four bytes. */
+/** Maps a sum of four bytes to an approximately standard normal number. */
 function normal(sum: number): number {
   return (sum / 510 - 1) * SUM_RANGE;
 }
 
-/** @param at Maps a standard normal number to a weight. */
-function bfloats(at: (z: number) => number, seed: number): Fill {
-  const floats = Float32Array.from({ length: 1021 }, (_, sum) => at(normal(sum)));
+/** @param weightAt Maps a standard normal number to a weight. */
+function bfloats(weightAt: (z: number) => number, seed: number): Fill {
+  const floats = Float32Array.from({ length: 1021 }, (_, sum) => weightAt(normal(sum)));
   const table = Uint16Array.from(new Uint32Array(floats.buffer), (bits) => bits >>> 16);
   return (bytes, byteOffset) => {
     const values = new Uint16Array(bytes.buffer);
@@ -160,7 +173,7 @@ function int8Codes(seed: number): Fill {
   };
 }
 
-/** Codes of a normal distribution's quantiles are as likely as each other. */
+/** The codes are quantiles of a normal distribution, so all of them are equally likely. */
 function nf4Codes(seed: number): Fill {
   return (bytes, byteOffset) => {
     const words = new Uint32Array(bytes.buffer);
@@ -184,7 +197,7 @@ function byteSum(bits: number): number {
   return (bits & 255) + ((bits >>> 8) & 255) + ((bits >>> 16) & 255) + (bits >>> 24);
 }
 
-/** 32 bits of a place: the finalizer of MurmurHash3. */
+/** Hashes an index to 32 bits with the finalizer of MurmurHash3. */
 function hash(seed: number, index: number): number {
   let bits = (seed + Math.imul(index, 0x9e3779b9)) | 0;
   bits = Math.imul(bits ^ (bits >>> 16), 0x85ebca6b);

@@ -1,7 +1,7 @@
 /** Finds the model that flags select: files, random weights, or a pulled model. */
 
 import { fileURLToPath } from "node:url";
-import { BYTES, parseVocabulary } from "../tokenizer/vocabulary.ts";
+import { BYTE_VOCABULARY, parseVocabulary } from "../tokenizer/vocabulary.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { fileError, findModelFiles, type ModelFiles, readText } from "./model_folder.ts";
 import { type DownloadReporter, resolvePulledModel } from "./pulled_model.ts";
@@ -52,7 +52,7 @@ export async function findModel(
  * @throws InferenceError `invalid_vocabulary` with the line or entry, or `file_error`.
  */
 export async function openTokenizer(vocabulary: string): Promise<Tokenizer> {
-  if (vocabulary === "bytes") return new Tokenizer(BYTES);
+  if (vocabulary === "bytes") return new Tokenizer(BYTE_VOCABULARY);
   return new Tokenizer(parseVocabulary(await readText(vocabulary), vocabulary));
 }
 

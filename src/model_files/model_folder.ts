@@ -4,12 +4,12 @@ import { basename, dirname, join } from "node:path";
 import { InferenceError } from "../core/errors.ts";
 import { defaultModel, isIndexName, isModelName, modelStem, shardOf } from "../hub/model_names.ts";
 import { configGroupNormEps, type ModelOptions } from "../model/load.ts";
-import type { Shape } from "../model/architectures/registry.ts";
+import type { ModelSize } from "../model/architectures/registry.ts";
 
 /** Origin of a model. Plain data, so that it can be posted to a Web Worker. */
 export interface ModelSource extends ModelOptions {
   /** Path of a checkpoint or of a shard index, or the size of a model with random weights. */
-  from: { file: string } | { shape: Shape };
+  from: { file: string } | { shape: ModelSize };
 }
 
 export interface ModelFiles {

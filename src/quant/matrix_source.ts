@@ -1,6 +1,6 @@
 /**
- * Matrices of a model, read by rows, since one may be larger than memory should hold twice: as
- * floats, or, out of a converted file, as the packed rows that they are.
+ * Matrices of a model, read by rows because a matrix can be too large to keep two copies in memory. A
+ * matrix is read as floats or, from a converted file, as packed rows.
  */
 
 import { ROW_BLOCK, type WeightType } from "../../kernels/layouts.ts";
@@ -8,51 +8,51 @@ import { InferenceError } from "../core/errors.ts";
 import { type PackedRows, packRows } from "./pack.ts";
 import { quantName } from "./policy.ts";
 
-/** A matrix `[rows, columns]` that multiplies from the left, wherever its rows come from. */
+/** A matrix `[rows, columns]` that is multiplied from the left, from any source. */
 export interface MatrixSource {
-  /** As published. */
+  /** Published name. */
   readonly name: string;
   /** Outputs. */
   readonly rows: number;
   /** Inputs. */
   readonly columns: number;
-  /** What it is packed as; `null` where it can be read as floats. */
+  /** Weight type if packed; `null` if readable as floats. */
   readonly packed: WeightType | null;
-  /** float32 `[count, columns]`, of a matrix that is not packed. */
+  /** Reads float32 `[count, columns]` of a matrix that is not packed. */
   readRows(first: number, count: number): Promise<Float32Array>;
-  /** Rows of a packed matrix; `first` a multiple of 8, `count` too unless it ends the matrix. */
+  /** Reads rows of a packed matrix. `first` and `count` must be multiples of 8, except at the end. */
   readPacked(first: number, count: number): Promise<PackedRows>;
 }
 
 /** Consecutive rows of a matrix, packed. */
-export interface Piece extends PackedRows {
+export interface PackedPiece extends PackedRows {
   firstRow: number;
   rows: number;
-  /** Sums over these rows, of a matrix that was quantized just now; else zero. */
+  /** Sums over these rows if they were quantized now; otherwise zero. */
   squaredError: number;
   squaredValues: number;
 }
 
+/** The rows to pack, and their type. */
 export interface PieceOptions {
   type: WeightType;
-  /** Rows `[first, first + count)`, all unless given; `first` a multiple of 8. */
+  /** Rows `[first, first + count)`, all by default; `first` must be a multiple of 8. */
   first?: number;
   count?: number;
 }
 
-/** Bytes of float32 that a piece comes from at most. */
+/** Maximum float32 bytes per piece. */
 const PIECE_BYTES = 4 * 1024 * 1024;
 
 /**
- * Packs a matrix piece by piece. Whoever takes the pieces, a device, a file or the CPU engine, gets
- * the same bytes.
+ * Packs a matrix piece by piece. Devices, converted files and the CPU engine use the same bytes.
  *
- * @throws InferenceError `invalid_value` where it is packed as another type already.
+ * @throws InferenceError `invalid_value` if the matrix is already packed as another type.
  */
-export async function* pieces(
+export async function* packedPieces(
   source: MatrixSource,
   { type, first = 0, count = source.rows - first }: PieceOptions,
-): AsyncGenerator<Piece> {
+): AsyncGenerator<PackedPiece> {
   const { name, columns, packed } = source;
   assertStoredAs(source, type);
   const step = Math.max(1, Math.floor(PIECE_BYTES / (columns * 4 * ROW_BLOCK))) * ROW_BLOCK;
@@ -69,29 +69,29 @@ export async function* pieces(
   }
 }
 
-/** From here on float16 rounds to infinity. */
-const HALF_OVERFLOW = 65520;
+/** Smallest magnitude that float16 rounds to infinity. */
+const FLOAT16_OVERFLOW = 65520;
 
-/** @throws InferenceError `invalid_value` where float16 would be infinite. */
+/** @throws InferenceError `invalid_value` if a value exceeds the range of float16 */
 export function assertFitsFloat16(values: Float32Array, matrix: string): void {
   for (const value of values) {
-    if (Math.abs(value) < HALF_OVERFLOW) continue;
+    if (Math.abs(value) < FLOAT16_OVERFLOW) continue;
     throw new InferenceError(
       "invalid_value",
-      `Cannot hold ${matrix} as f16: it has a weight of ${value}, and float16 ends at 65504; use ` +
+      `Cannot store ${matrix} as f16: weight ${value} exceeds the float16 maximum 65504; use ` +
         "--quant none or int8",
       { param: "quant" },
     );
   }
 }
 
-/** @throws InferenceError `invalid_value` where a matrix is packed as another type. */
+/** @throws InferenceError `invalid_value` if the matrix is packed as another type */
 export function assertStoredAs({ name, packed }: MatrixSource, type: WeightType): void {
   if (packed === null || packed === type) return;
   throw new InferenceError(
     "invalid_value",
-    `Cannot hold ${name} as ${quantName(type)}: the file holds it as ${quantName(packed)}; leave ` +
-      "--quant (RWKV_QUANT) away, or convert the model's original file again",
+    `Cannot load ${name} as ${quantName(type)}: the file stores it as ${quantName(packed)}; omit ` +
+      "--quant (RWKV_QUANT), or convert the model's original file again",
     { param: "quant" },
   );
 }

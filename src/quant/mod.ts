@@ -1,4 +1,4 @@
-/** The quantization layer: which matrix is held as what, and the bytes that it then is. */
+/** The quantization layer: the weight type of each matrix, and its packed bytes. */
 
 export {
   codeBytes,
@@ -14,11 +14,11 @@ export {
   assertFitsFloat16,
   assertStoredAs,
   type MatrixSource,
-  type Piece,
-  pieces,
+  type PackedPiece,
+  packedPieces,
 } from "./matrix_source.ts";
 export type { PackedRows } from "./pack.ts";
-export { badScale, packedTensors } from "./packed_tensors.ts";
+export { firstNonFiniteScale, packedTensors } from "./packed_tensors.ts";
 export {
   assignTypes,
   parseQuant,

@@ -1,4 +1,4 @@
-/** Float rows to the bytes that lie in device memory, in converted files and in the CPU engine. */
+/** Packs float rows into the layout of device memory, converted files and the CPU engine. */
 
 import {
   isQuantized,
@@ -10,15 +10,15 @@ import {
 import { float16Bits } from "../core/float16.ts";
 import { type QuantError, quantize } from "./quantize.ts";
 
-/** Rows of a matrix as layouts.ts lays them out, the first one at the start of a row block. */
+/** Rows of a matrix in the layout of layouts.ts; the first row starts a row block. */
 export interface PackedRows {
   /** `codeBytes(rows, columns, type)` bytes. */
   codes: Uint8Array<ArrayBuffer>;
-  /** `scaleBytes(rows, columns, type)` bytes: none for floats. */
+  /** `scaleBytes(rows, columns, type)` bytes; empty for floats. */
   scales: Uint8Array<ArrayBuffer>;
 }
 
-/** Packs f32 `[rows, columns]`; the error is that of quantizing, and zero for floats. */
+/** Packs f32 `[rows, columns]` and returns the quantization error, zero for floats. */
 export function packRows(
   values: Float32Array,
   { columns, type }: { columns: number; type: WeightType },

@@ -1,18 +1,24 @@
 /**
- * How a packed matrix is written to a safetensors file: its codes and its scales as two tensors, in
- * the order of device memory, so that loading is a copy. Floats are no packed tensors: they lie in a
- * file as they always do.
+ * The tensors of a packed matrix in a safetensors file: codes and scales, in the order of device memory,
+ * so that loading is a copy. Float matrices are stored as ordinary tensors.
  */
 
-import { codeBytes, type QuantizedType, ROW_BLOCK, scaleBlocks } from "../../kernels/layouts.ts";
+import {
+  codeBytes,
+  QUANTIZED_LAYOUTS,
+  type QuantizedType,
+  ROW_BLOCK,
+  scaleBlocks,
+} from "../../kernels/layouts.ts";
 
+/** The description of one tensor. */
 export interface PackedTensor {
   name: string;
   dtype: "I8" | "U8" | "F16";
   shape: readonly number[];
 }
 
-/** Codes `[row blocks, words, 8, 4 bytes]` and scales `[row blocks, blocks, 8]` of a matrix. */
+/** Describes the codes `[row blocks, words, 8, 4 bytes]` and scales `[row blocks, blocks, 8]` of a matrix. */
 export function packedTensors(
   { name, rows, columns, type }: {
     name: string;
@@ -26,7 +32,7 @@ export function packedTensors(
   return {
     codes: {
       name: `${name}.${type}`,
-      dtype: type === "int8" ? "I8" : "U8",
+      dtype: QUANTIZED_LAYOUTS[type].dtype,
       shape: [rowBlocks, words, ROW_BLOCK, 4],
     },
     scales: {
@@ -37,8 +43,8 @@ export function packedTensors(
   };
 }
 
-/** Index of the first scale that is no number or infinite, or -1. */
-export function badScale(scales: Uint8Array<ArrayBuffer>): number {
+/** Returns the index of the first scale that is NaN or infinite, or -1. */
+export function firstNonFiniteScale(scales: Uint8Array<ArrayBuffer>): number {
   const { buffer, byteOffset, byteLength } = scales.byteOffset % 2 === 0 ? scales : scales.slice();
   const bits = new Uint16Array(buffer, byteOffset, byteLength / 2);
   for (let i = 0; i < bits.length; i++) {

@@ -1,22 +1,24 @@
 /**
- * Which matrix is held as what. Written as one word, `int8`, or as a word and exceptions,
- * `nf4,head=int8,att.value=f16`: an exception names one or more consecutive parts of a tensor's
- * published name (`blocks.0.att.value.weight`), and the last one that fits counts.
+ * The quantization policy: the weight type of each matrix. A policy is a type, `int8`, or a type with
+ * exceptions, `nf4,head=int8,att.value=f16`. An exception names consecutive segments of a published
+ * tensor name (`blocks.0.att.value.weight`). The last matching exception applies.
  */
 
-import type { WeightType } from "../../kernels/layouts.ts";
+import { QUANTIZED_LAYOUTS, type QuantizedType, type WeightType } from "../../kernels/layouts.ts";
 import { InferenceError } from "../core/errors.ts";
 
-/** How matrices are held: as float32, float16, 8-bit or 4-bit codes with scales. */
-export type QuantName = "none" | "f16" | "int8" | "nf4";
+/** Name of a weight type: float32 (`none`), float16, or 8-bit or 4-bit codes with scales. */
+export type QuantName = "none" | Exclude<WeightType, "f32">;
 
-/** A policy as it is written. */
+/** A policy as text. */
 export type Quant = QuantName | `${QuantName},${string}`;
 
-/** From the widest to the narrowest. */
-export const QUANT_NAMES: readonly QuantName[] = ["none", "f16", "int8", "nf4"];
-
-const TYPES: Record<QuantName, WeightType> = { none: "f32", f16: "f16", int8: "int8", nf4: "nf4" };
+/** All names, from the widest to the narrowest type. */
+export const QUANT_NAMES: readonly QuantName[] = [
+  "none",
+  "f16",
+  ...Object.keys(QUANTIZED_LAYOUTS) as QuantizedType[],
+];
 
 interface Exception {
   part: string;
@@ -24,41 +26,41 @@ interface Exception {
 }
 
 /**
- * What each matrix is to be held as.
+ * Returns the weight type of each matrix.
  *
  * @param matrices Published names.
- * @throws InferenceError `invalid_value` naming what is no word for a type, or no part of any name.
+ * @throws InferenceError `invalid_value` for an unknown type, or an exception that matches no matrix.
  */
 export function assignTypes(
   policy: Quant,
   matrices: readonly string[],
 ): ReadonlyMap<string, WeightType> {
   const { type, exceptions } = parse(policy);
-  const fits = (name: string, { part }: Exception) => `.${name}.`.includes(`.${part}.`);
+  const matches = (name: string, { part }: Exception) => `.${name}.`.includes(`.${part}.`);
   for (const exception of exceptions) {
-    if (matrices.some((name) => fits(name, exception))) continue;
-    throw refuse(
+    if (matrices.some((name) => matches(name, exception))) continue;
+    throw policyError(
       policy,
-      `"${exception.part}" is no part of a matrix's name; such are emb, head, att.key, ` +
+      `"${exception.part}" matches no matrix; examples are emb, head, att.key, ` +
         "ffn.value, blocks.0",
     );
   }
   return new Map(matrices.map((name) => {
-    return [name, exceptions.findLast((exception) => fits(name, exception))?.type ?? type];
+    return [name, exceptions.findLast((exception) => matches(name, exception))?.type ?? type];
   }));
 }
 
 /**
- * A text as a policy, if it is well formed.
+ * Validates a policy.
  *
- * @throws InferenceError `invalid_value` naming the word that is none, and what it may be.
+ * @throws InferenceError `invalid_value` with the invalid part and the valid ones.
  */
 export function parseQuant(text: string): Quant {
   parse(text);
   return text as Quant;
 }
 
-/** The word for a type. */
+/** Returns the name of a weight type. */
 export function quantName(type: WeightType): QuantName {
   return type === "f32" ? "none" : type;
 }
@@ -69,7 +71,10 @@ function parse(text: string): { type: WeightType; exceptions: Exception[] } {
   const exceptions = rest.map((exception) => {
     const [part, word, ...more] = exception.split("=");
     if (!/^[\w.]+$/.test(part) || word === undefined || more.length > 0) {
-      throw refuse(text, `"${exception}" is no exception like head=int8 or blocks.0.att.value=f16`);
+      throw policyError(
+        text,
+        `"${exception}" is not an exception such as head=int8 or blocks.0.att.value=f16`,
+      );
     }
     return { part, type: typeNamed(word, text) };
   });
@@ -77,14 +82,15 @@ function parse(text: string): { type: WeightType; exceptions: Exception[] } {
 }
 
 function typeNamed(word: string, text: string): WeightType {
-  if (!Object.hasOwn(TYPES, word)) {
-    throw refuse(text, `"${word}" is none of ${QUANT_NAMES.join(", ")}`);
+  const name = QUANT_NAMES.find((candidate) => candidate === word);
+  if (name === undefined) {
+    throw policyError(text, `"${word}" is not one of ${QUANT_NAMES.join(", ")}`);
   }
-  return TYPES[word as QuantName];
+  return name === "none" ? "f32" : name;
 }
 
-function refuse(text: string, problem: string): InferenceError {
-  return new InferenceError("invalid_value", `Cannot hold weights as "${text}": ${problem}`, {
+function policyError(text: string, problem: string): InferenceError {
+  return new InferenceError("invalid_value", `Cannot use quantization "${text}": ${problem}`, {
     param: "quant",
   });
 }

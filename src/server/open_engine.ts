@@ -9,7 +9,7 @@ import { HOST_OVERHEAD_BYTES } from "../engine/memory_check.ts";
 import { GpuEngine } from "../engine/gpu/gpu_engine.ts";
 import { tuneWhenIdle } from "../engine/gpu/idle_tuning.ts";
 import { type OpenWorkerOptions, WorkerEngine } from "../engine/worker_rpc.ts";
-import { createTokenConstraints } from "../grammar/constrain.ts";
+import { createTokenConstraints } from "../grammar/token_constraints.ts";
 import { openDevice } from "../gpu/mod.ts";
 import type { Model } from "../model/load.ts";
 import { CpuSamplingEngine } from "../scheduler/cpu_sampling.ts";

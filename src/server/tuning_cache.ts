@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import type { Quant } from "../engine/engine.ts";
 import { type Tuning, type TuningSizes, tuningSizes } from "../engine/gpu/tune.ts";
-import { weightTypes } from "../model/held_types.ts";
+import { weightTypes } from "../model/weight_types.ts";
 import type { Model } from "../model/load.ts";
 
 const FOLDER = "data/tuning";

@@ -1,6 +1,6 @@
 /** Reads the settings of the model and the device. */
 
-import { type Shape, SHAPES } from "../model/architectures/registry.ts";
+import { MODEL_SIZES, type ModelSize } from "../model/architectures/registry.ts";
 import { parseQuant, type Quant } from "../quant/mod.ts";
 import { choiceFlag, type Flags, stringFlag, usageError } from "./flags.ts";
 
@@ -27,7 +27,7 @@ export function quantFlag(flags: Flags, name: string): Quant | undefined {
 }
 
 /** Returns `--shape`, or `undefined` if it is missing. */
-export function shapeFlag(flags: Flags): Shape | undefined {
+export function shapeFlag(flags: Flags): ModelSize | undefined {
   if (stringFlag(flags, "shape") === undefined) return undefined;
-  return choiceFlag(flags, "shape", { choices: SHAPES, fallback: SHAPES[0] });
+  return choiceFlag(flags, "shape", { choices: MODEL_SIZES, fallback: MODEL_SIZES[0] });
 }

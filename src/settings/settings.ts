@@ -5,7 +5,8 @@
  */
 
 import { DEFAULT_TENANT } from "../core/tenant.ts";
-import { SHAPES } from "../model/architectures/registry.ts";
+import { MODEL_SIZES } from "../model/architectures/registry.ts";
+import { QUANT_NAMES } from "../quant/mod.ts";
 import { STATE_CODECS } from "../store/states/state_codec.ts";
 import { type Flags, type FlagSpec, numberFlag } from "./flags.ts";
 
@@ -43,7 +44,7 @@ export const SETTINGS = {
   shape: {
     group: "Model and device",
     type: "string",
-    placeholder: SHAPES.join("|"),
+    placeholder: MODEL_SIZES.join("|"),
     help: "random weights of a published size instead of a model, for benchmarks",
   },
   vocab: {
@@ -65,7 +66,7 @@ export const SETTINGS = {
   quant: {
     group: "Model and device",
     type: "string",
-    placeholder: "none|f16|int8|nf4",
+    placeholder: QUANT_NAMES.join("|"),
     env: "RWKV_QUANT",
     help:
       "weight type of matrices: float32, float16, 8 or 4 bits; with exceptions such as nf4,head=int8",

@@ -1,4 +1,4 @@
-/** Literals of a Python str or bytes, as `repr` writes them. */
+/** Parses literals of Python's str and bytes in the form of `repr`. */
 
 const SIMPLE_ESCAPES: Readonly<Record<string, string>> = {
   n: "\n",
@@ -11,7 +11,7 @@ const SIMPLE_ESCAPES: Readonly<Record<string, string>> = {
 
 const utf8 = new TextEncoder();
 
-/** Returns the bytes of a literal, in UTF-8 for a str; `null` for anything else. */
+/** Returns the bytes of a literal, UTF-8 for a str, or `null` if it is malformed. */
 export function parseLiteral(literal: string): Uint8Array | null {
   const parts = /^(b?)(['"])(.*)\2$/s.exec(literal);
   if (!parts) return null;

@@ -1,18 +1,18 @@
-/** Bytes that come in pieces, as text: a character is given out once all of it is there. */
+/** Incremental UTF-8 decoding: a character is emitted once all of its bytes have arrived. */
 
 /**
- * Decodes UTF-8 piece by piece. All that `push` and `flush` return, put together, is what one
- * `TextDecoder` would make of all the bytes: invalid ones become U+FFFD, a byte order mark stays.
+ * Decodes UTF-8 incrementally. The concatenated results of `push` and `flush` equal the output of one
+ * `TextDecoder` for all bytes: invalid bytes become U+FFFD, and a byte order mark is preserved.
  */
 export class TextStream {
   readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-  /** The characters that `bytes` complete, which may be none. */
+  /** Adds bytes and returns the characters that they complete, if any. */
   push(bytes: Uint8Array): string {
     return this.#decoder.decode(bytes, { stream: true });
   }
 
-  /** What is left: U+FFFD where the bytes end within a character. The stream can be used again. */
+  /** Ends the text: returns U+FFFD for an incomplete character. The stream can be reused. */
   flush(): string {
     return this.#decoder.decode();
   }

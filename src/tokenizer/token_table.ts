@@ -1,20 +1,20 @@
-/** A tokenizer's ids as a table, for sampling. */
+/** Converts a tokenizer's vocabulary to the token table of the sampler. */
 
 import { toHex } from "../core/hex.ts";
 import type { TokenTable } from "../core/sampling.ts";
 import { sha256 } from "../core/sha256.ts";
 
-/** What must be known of a tokenizer. */
+/** The part of a tokenizer that the table needs. */
 export interface TokenVocabulary {
-  /** Bytes of a token; `undefined` where the id is none, or has none. */
+  /** Returns the bytes of a token, or `undefined` if the id has no token. */
   tokenBytes(id: number): Uint8Array | undefined;
-  /** Id that ends a text, if there is one. */
+  /** End-of-text id, or `null`. */
   readonly endOfText: number | null;
-  /** No id is as large. */
+  /** Largest id plus one. */
   readonly size: number;
 }
 
-/** The bytes of all ids; those that are no token's are banned. */
+/** Returns the bytes of all ids. Ids without a token are banned. */
 export function tokenTable(tokenizer: TokenVocabulary): TokenTable {
   const { size, endOfText } = tokenizer;
   const tokens = Array.from({ length: size }, (_, id) => tokenizer.tokenBytes(id));
@@ -27,8 +27,8 @@ export function tokenTable(tokenizer: TokenVocabulary): TokenTable {
 }
 
 /**
- * 24 hexadecimal digits of SHA-256 over all ids and their bytes, and the id that ends a text: the
- * same for the same vocabulary, however its file is written.
+ * Returns 24 hexadecimal digits of the SHA-256 of all tokens and the end-of-text id. The hash does not
+ * depend on the file format of the vocabulary.
  */
 export async function vocabularyHash(
   { bytes, offsets, banned }: TokenTable,

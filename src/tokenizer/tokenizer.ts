@@ -1,4 +1,4 @@
-/** Text to token ids and back: greedy longest match over UTF-8 bytes. */
+/** Encodes text to token ids by greedy longest match over UTF-8 bytes, and decodes them. */
 
 import { InferenceError } from "../core/errors.ts";
 import { Trie } from "./trie.ts";
@@ -7,17 +7,17 @@ import type { Vocabulary } from "./vocabulary.ts";
 const utf8 = new TextEncoder();
 const NO_BYTES = new Uint8Array();
 
-/** Immutable; one serves any number of conversations. */
+/** Immutable, so all conversations share one instance. */
 export class Tokenizer {
-  /** The largest id and one: no id of the vocabulary is as large. */
+  /** Largest id plus one. */
   readonly size: number;
-  /** Id that ends a text and has no bytes, or `null`. */
+  /** End-of-text id, which has no bytes, or `null`. */
   readonly endOfText: number | null;
   readonly #name: string;
   readonly #tokens: ReadonlyMap<number, Uint8Array>;
   readonly #trie: Trie;
 
-  /** A tokenizer of a vocabulary, whose tokens must not change. */
+  /** Creates a tokenizer. The vocabulary must not change afterwards. */
   constructor(vocabulary: Vocabulary) {
     const { name, tokens, endOfText } = vocabulary;
     this.#name = name;
@@ -30,24 +30,24 @@ export class Tokenizer {
   }
 
   /**
-   * Ids of a text. Lone surrogates, which have no UTF-8, are read as U+FFFD.
+   * Encodes a text. Lone surrogates, which UTF-8 cannot represent, become U+FFFD.
    *
-   * @param most Where there are more, only the first ones are given, one more than `most`.
-   * @throws InferenceError `invalid_value` where the vocabulary has no token for a byte.
+   * @param limit Stops after `limit + 1` ids, so that callers can detect a text that is too long.
+   * @throws InferenceError `invalid_value` if the vocabulary has no token for a byte.
    */
-  encode(text: string, most = Infinity): number[] {
-    return this.encodeBytes(utf8.encode(text), most);
+  encode(text: string, limit = Infinity): number[] {
+    return this.encodeBytes(utf8.encode(text), limit);
   }
 
   /**
-   * As {@linkcode Tokenizer.encode}, of bytes that need not be UTF-8. Never gives the end of text.
+   * Encodes bytes, which need not be valid UTF-8. Never returns the end-of-text id.
    *
-   * @throws InferenceError `invalid_value` where the vocabulary has no token for a byte.
+   * @throws InferenceError `invalid_value` if the vocabulary has no token for a byte.
    */
-  encodeBytes(bytes: Uint8Array, most = Infinity): number[] {
+  encodeBytes(bytes: Uint8Array, limit = Infinity): number[] {
     const ids: number[] = [];
-    for (let at = 0; at < bytes.length && ids.length <= most;) {
-      const id = this.#trie.longest(bytes, at);
+    for (let at = 0; at < bytes.length && ids.length <= limit;) {
+      const id = this.#trie.longestMatch(bytes, at);
       if (id < 0) {
         throw new InferenceError(
           "invalid_value",
@@ -62,7 +62,7 @@ export class Tokenizer {
   }
 
   /**
-   * Bytes of a sequence of ids. They may end, or even start, within a character: see `TextStream`.
+   * Returns the bytes of a sequence of ids. They can start or end within a character; see `TextStream`.
    *
    * @throws InferenceError `invalid_value` for an id that the vocabulary does not have.
    */
@@ -74,8 +74,8 @@ export class Tokenizer {
       if (!part) {
         throw new InferenceError(
           "invalid_value",
-          `Cannot decode the token id ${id}: the vocabulary ${this.#name} does not have it; ` +
-            `its ids are below ${this.size}`,
+          `Cannot decode the token id ${id}: the vocabulary ${this.#name} does not contain it; ` +
+            `use ids below ${this.size}`,
         );
       }
       parts.push(part);
@@ -90,7 +90,7 @@ export class Tokenizer {
     return bytes;
   }
 
-  /** Bytes of one token, none for the end of text; `undefined` for an id without a token. */
+  /** Returns the bytes of a token, none for end of text, or `undefined` for an id without a token. */
   tokenBytes(id: number): Uint8Array | undefined {
     return id === this.endOfText ? NO_BYTES : this.#tokens.get(id);
   }

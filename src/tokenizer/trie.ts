@@ -1,9 +1,9 @@
 /**
- * The longest token at a position, found by a trie in three flat arrays. Nodes are numbered breadth
- * first with siblings in byte order, so the children of a node are one sorted range of numbers.
+ * Finds the longest token at a position with a trie in three flat arrays. Nodes are numbered
+ * breadth-first with siblings in byte order, so the children of a node are a sorted range.
  */
 
-/** Immutable once built; about nine bytes a node. */
+/** Immutable after construction; takes about nine bytes per node. */
 export class Trie {
   /** First child of each node; the next node's first child ends the range. */
   readonly #firstChild: Uint32Array;
@@ -11,17 +11,17 @@ export class Trie {
   readonly #byte: Uint8Array;
   /** The id that ends at each node, or -1. */
   readonly #id: Int32Array;
-  /** Child of the root by byte; 0, the root itself, for none. */
+  /** Child of the root by byte; 0, the root itself, if there is none. */
   readonly #roots = new Uint32Array(256);
 
-  /** @param tokens Ids and their bytes; at least one byte each, no two alike. */
+  /** @param tokens Ids and their bytes, which must be distinct and not empty. */
   constructor(tokens: Iterable<readonly [id: number, bytes: Uint8Array]>) {
     const sorted = [...tokens].sort(([, a], [, b]) => compareBytes(a, b));
     const capacity = 1 + sorted.reduce((sum, [, bytes]) => sum + bytes.length, 0);
     const firstChild = new Uint32Array(capacity + 1);
     const byte = new Uint8Array(capacity);
     const id = new Int32Array(capacity).fill(-1);
-    // The sorted tokens that pass through each node are one range of them.
+    // The tokens that share a node's prefix are a range of the sorted tokens.
     const rangeStart = new Uint32Array(capacity);
     const rangeEnd = new Uint32Array(capacity);
     const depth = new Uint16Array(capacity);
@@ -31,7 +31,7 @@ export class Trie {
       firstChild[node] = nodes;
       let i = rangeStart[node];
       const at = depth[node];
-      // Its own token, the shortest, comes first.
+      // The node's own token is the shortest, so it is first.
       if (i < rangeEnd[node] && sorted[i][1].length === at) id[node] = sorted[i++][0];
       while (i < rangeEnd[node]) {
         const next = sorted[i][1][at];
@@ -50,8 +50,8 @@ export class Trie {
     for (let child = 1; child < this.#firstChild[1]; child++) this.#roots[byte[child]] = child;
   }
 
-  /** Id of the longest token that `bytes` has at `start`, or -1. */
-  longest(bytes: Uint8Array, start: number): number {
+  /** Returns the id of the longest token that matches `bytes` at `start`, or -1. */
+  longestMatch(bytes: Uint8Array, start: number): number {
     const firstChild = this.#firstChild;
     const byte = this.#byte;
     let node = start < bytes.length ? this.#roots[bytes[start]] : 0;

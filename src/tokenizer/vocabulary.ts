@@ -1,7 +1,7 @@
 /**
- * Vocabularies: which bytes each token id stands for. The World format has a line `id literal length`
- * for each token, its literal written as Python writes a str or bytes. Two other forms of the same
- * vocabulary are read as well: a literal a line, whose line number is the id, and a JSON object.
+ * Parses vocabularies, which map token ids to bytes. The World format has a line `id literal length` per
+ * token, with a Python literal of a str or bytes. Two other formats are supported: one literal per line,
+ * where the line number is the id, and a JSON object.
  */
 
 import { InferenceError } from "../core/errors.ts";
@@ -9,39 +9,39 @@ import { parseLiteral } from "./python_literal.ts";
 
 /** Tokens and their ids. */
 export interface Vocabulary {
-  /** What messages call it, usually the file's path. */
+  /** Name in error messages, usually the file's path. */
   readonly name: string;
-  /** Bytes by id; at least one byte each, no two alike. Ids may have gaps. */
+  /** Bytes by id, distinct and not empty. Ids can have gaps. */
   readonly tokens: ReadonlyMap<number, Uint8Array>;
-  /** Id that ends a text and has no bytes, 0 in the World format; `null` without one. */
+  /** End-of-text id, which has no bytes (0 in the World format), or `null`. */
   readonly endOfText: number | null;
 }
 
-/** Ids are below this: ten times the largest vocabulary in use, and no memory to speak of. */
+/** Exclusive upper bound of ids: ten times the largest vocabulary in use, at little memory. */
 const MAX_ID = 2 ** 20;
 /** The longest token of the World vocabulary has 128 bytes. */
 const MAX_TOKEN_BYTES = 4096;
 
-const BAD_SIZE = `a token that has not 1 to ${MAX_TOKEN_BYTES} bytes`;
+const BAD_SIZE = `a token outside 1 to ${MAX_TOKEN_BYTES} bytes`;
 
-/** Characters of its literal: `\U00000041` is one byte. */
+/** Maximum characters of a literal: an escape such as `\U00000041` is one byte. */
 const MAX_LITERAL = 10 * MAX_TOKEN_BYTES + 3;
 
-/** The built-in vocabulary `bytes`: ids are bytes, so 0 is byte 0 and no id ends a text. */
-export const BYTES: Vocabulary = {
+/** The built-in vocabulary `bytes`. Ids are bytes, so there is no end-of-text id. */
+export const BYTE_VOCABULARY: Vocabulary = {
   name: "bytes",
   tokens: new Map(Array.from({ length: 256 }, (_, byte) => [byte, Uint8Array.of(byte)])),
   endOfText: null,
 };
 
 /**
- * Reads a vocabulary in any of the three forms, which its first characters tell apart. Id 0 is the end
- * of text: the World format usually does not list it, and it has no bytes whatever the file says.
+ * Parses a vocabulary in any of the three formats; the first characters decide. Id 0 is the end of text.
+ * The World format usually omits it, and any bytes that a file gives it are ignored.
  *
- * @param text The whole file; lines end in `\n` or `\r\n`, and the last ones may be empty.
- * @param name What messages call it.
- * @throws InferenceError `invalid_vocabulary` that names the line or the entry, for one that is
- * malformed, whose length is not that of its literal in UTF-8, or whose id or bytes another one has.
+ * @param text The whole file, with lines ending in `\n` or `\r\n`.
+ * @param name Name in error messages.
+ * @throws InferenceError `invalid_vocabulary` with the line or entry if it is malformed, states a wrong
+ * length, or repeats an id or bytes.
  */
 export function parseVocabulary(text: string, name: string): Vocabulary {
   const plain = text.replace(/^\ufeff/, "");
@@ -54,12 +54,12 @@ export function parseVocabulary(text: string, name: string): Vocabulary {
     else readWorld(lines, list);
   }
   if (list.tokens.size === 0) {
-    throw list.refuse("it has no tokens: use the vocabulary file that came with the model");
+    throw list.error("it has no tokens: use the vocabulary file that came with the model");
   }
   return { name, tokens: list.tokens, endOfText: 0 };
 }
 
-/** Tokens as they are read. */
+/** Collects tokens and creates errors. */
 class TokenList {
   readonly tokens = new Map<number, Uint8Array>();
   readonly #name: string;
@@ -69,15 +69,15 @@ class TokenList {
     this.#name = name;
   }
 
-  refuse(problem: string, cause?: unknown): InferenceError {
+  error(problem: string, cause?: unknown): InferenceError {
     return new InferenceError("invalid_vocabulary", `${this.#name}: ${problem}`, { cause });
   }
 
   /**
-   * Returns a function that makes the error of a problem at a place of the file.
+   * Returns a function that creates the error of a problem in a line or entry.
    *
-   * @param place What the line or entry is called; `shown` is its text.
-   * @param form What it should look like.
+   * @param place Name of the line or entry; `shown` is its text.
+   * @param form The expected form.
    */
   failures(place: string, shown: string, form: string): (problem: string) => InferenceError {
     return (problem) => {
@@ -89,7 +89,7 @@ class TokenList {
     };
   }
 
-  /** Adds the token of the line or entry called `place`; `fail` makes its errors. */
+  /** Adds the token of a line or entry; `fail` creates its errors. */
   add(
     id: number,
     bytes: Uint8Array,
@@ -105,7 +105,7 @@ class TokenList {
   }
 }
 
-/** Lines `id literal length`. */
+/** Reads lines `id literal length`. */
 function readWorld(lines: readonly string[], list: TokenList): void {
   lines.forEach((line, index) => {
     const place = `line ${index + 1}`;
@@ -127,7 +127,7 @@ function readWorld(lines: readonly string[], list: TokenList): void {
   });
 }
 
-/** A literal a line, the first one of which is the end of text: the vocab.txt of Hugging Face's port. */
+/** Reads one literal per line, the first of them end of text: the vocab.txt of Hugging Face's port. */
 function readLiterals(lines: readonly string[], list: TokenList): void {
   lines.forEach((line, id) => {
     const place = `line ${id + 1}`;
@@ -141,7 +141,7 @@ function readLiterals(lines: readonly string[], list: TokenList): void {
     if (line.length > MAX_LITERAL) throw fail(BAD_SIZE);
     const bytes = parseLiteral(line.trim());
     if (!bytes) throw fail("no literal");
-    // Without that line, whether the first token has id 0 or 1 would be a guess.
+    // Without that line, it is ambiguous whether the first token has id 0 or 1.
     if (id === 0 && !END_OF_TEXT.test(new TextDecoder().decode(bytes))) {
       throw fail("no end of text");
     }
@@ -149,17 +149,17 @@ function readLiterals(lines: readonly string[], list: TokenList): void {
   });
 }
 
-/** What a file calls the token that ends a text. */
+/** Names of the end-of-text token in files. */
 const END_OF_TEXT = /^<\/?s>$|^<\|?(endoftext|eos|rwkv_tokenizer_end_of_text)\|?>$/;
 
-/** `{"1": "\u0000", "129": [128]}`, the form of web-rwkv, Ai00 and RWKV-Runner. */
+/** Reads `{"1": "\u0000", "129": [128]}`, the format of web-rwkv, Ai00 and RWKV-Runner. */
 function readJson(text: string, list: TokenList): void {
   let entries: [string, unknown][];
   try {
     entries = Object.entries(JSON.parse(text));
   } catch (cause) {
-    throw list.refuse(
-      `it is no JSON (${(cause as Error).message}): fetch the vocabulary again`,
+    throw list.error(
+      `it is not JSON (${(cause as Error).message}): download the vocabulary again`,
       cause,
     );
   }
@@ -172,9 +172,9 @@ function readJson(text: string, list: TokenList): void {
         "use the vocabulary file that came with the model",
     );
     const id = /^\d{1,9}$/.test(key) ? Number(key) : NaN;
-    if (!(id < MAX_ID)) throw fail(`a key that is no id in 0 to ${MAX_ID - 1}`);
+    if (!(id < MAX_ID)) throw fail(`a key that is not an id from 0 to ${MAX_ID - 1}`);
     const bytes = jsonBytes(value);
-    if (!bytes) throw fail("no text and no bytes");
+    if (!bytes) throw fail("neither text nor bytes");
     list.add(id, bytes, { place: `in ${place}`, fail });
   }
 }

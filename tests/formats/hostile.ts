@@ -1,4 +1,4 @@
-/** What the tests with damaged files share. */
+/** Helpers for tests with damaged files. */
 
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
@@ -9,7 +9,7 @@ export function open(bytes: Uint8Array, name = "test.bin"): Promise<Checkpoint> 
   return openCheckpoint(new MemorySource(name, bytes));
 }
 
-/** Asserts that the file is refused, in words that match. */
+/** Asserts that opening or reading the file fails with a matching message. */
 export async function assertRefused(bytes: Uint8Array, message: RegExp): Promise<void> {
   await assert.rejects(readAll(bytes), (error: unknown) => {
     assert(error instanceof InferenceError, `${error}`);
@@ -20,7 +20,7 @@ export async function assertRefused(bytes: Uint8Array, message: RegExp): Promise
   });
 }
 
-/** Opens a file and reads every tensor; whatever goes wrong must be an InferenceError. */
+/** Opens a file and reads every tensor; any failure must be an InferenceError. */
 export async function survives(bytes: Uint8Array, what: string): Promise<"read" | "refused"> {
   try {
     await readAll(bytes);
@@ -38,7 +38,7 @@ async function readAll(bytes: Uint8Array): Promise<void> {
   await checkpoint.close();
 }
 
-/** A small generator of test data: SplitMix32. */
+/** A small random number generator (SplitMix32). */
 export function testRandom(seed: number): (below: number) => number {
   let state = seed;
   return (below) => {

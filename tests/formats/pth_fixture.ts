@@ -1,4 +1,4 @@
-/** Writes .pth files in memory, as torch.save does or damaged, so that tests need no Python. */
+/** Writes intact and damaged .pth files in memory, so that tests need no Python. */
 
 import { PickleWriter } from "../../src/formats/pickle_writer.ts";
 import { contiguousStrides } from "../../src/formats/tensor_layout.ts";
@@ -14,7 +14,7 @@ export interface PthTensor {
   data: Float32Array;
 }
 
-/** A second tensor over another one's storage; offset and strides in elements. */
+/** A view of another tensor's storage; offset and strides in elements. */
 export interface PthView {
   of: string;
   offset: number;
@@ -25,27 +25,27 @@ export interface PthView {
 export interface PthOptions {
   /** Folder name in the archive; "archive" by default. */
   prefix?: string;
-  /** 2, as torch writes by default, or 4. */
+  /** 2, the default of torch, or 4. */
   protocol?: 2 | 4;
-  /** Keys of outer dicts to put the state dict under, the outermost first. */
+  /** Key path of the state dict, outermost first. */
   nest?: string | readonly string[];
   /** Adds keys and values to the outermost dict, after the state dict; needs `nest`. */
   beside?: (pickle: PickleWriter) => void;
-  /** Texts and numbers in the state dict, before its tensors. */
+  /** Strings and numbers in the state dict, before its tensors. */
   scalars?: Readonly<Record<string, string | number>>;
-  /** As `nn.Module.state_dict()`: an OrderedDict with a `_metadata` attribute. */
+  /** Writes an OrderedDict with a `_metadata` attribute, like `nn.Module.state_dict()`. */
   ordered?: boolean;
   views?: ReadonlyMap<string, PthView>;
   byteOrder?: string;
-  /** Whether the archive has zip64 end records. */
+  /** Writes zip64 end records. */
   zip64?: boolean;
-  /** Bytes to use in place of the pickle. */
+  /** Bytes that replace the pickle. */
   pickle?: Uint8Array;
-  /** Last changes to the archive's entries. */
+  /** Changes the archive's entries before it is written. */
   edit?: (entries: ZipEntry[]) => ZipEntry[];
 }
 
-/** A .pth file of the tensors, in their order. */
+/** Writes a .pth file of the tensors, in order. */
 export function writePth(
   tensors: ReadonlyMap<string, PthTensor>,
   options: PthOptions = {},
@@ -101,12 +101,12 @@ function writeStateDict(
   return pickle.op(".").bytes();
 }
 
-/** Little-endian bytes of values rounded to a dtype. */
+/** Rounds values to a dtype and returns their little-endian bytes. */
 export function encodeFloats(dtype: PthDtype, data: Float32Array): Uint8Array {
   if (dtype === "F32") return new Uint8Array(Float32Array.from(data).buffer);
   if (dtype === "F16") return new Uint8Array(Float16Array.from(data).buffer);
   const bits = new Uint32Array(Float32Array.from(data).buffer);
-  // To the nearest, ties to even.
+  // Rounds to nearest, ties to even.
   const rounded = Uint16Array.from(bits, (b) => (b + 0x7fff + ((b >>> 16) & 1)) >>> 16);
   return new Uint8Array(rounded.buffer);
 }

@@ -5,7 +5,7 @@ import { assertRefused, open, survives, testRandom } from "./hostile.ts";
 import { encodeFloats } from "./pth_fixture.ts";
 import { concat } from "./zip_fixture.ts";
 
-/** A file of a header, given as JSON or as text, and data. */
+/** Builds a file from a header, as JSON or text, and data. */
 function file(header: unknown, data: Uint8Array = new Uint8Array()): Uint8Array {
   const text = typeof header === "string" ? header : JSON.stringify(header);
   const bytes = new TextEncoder().encode(text);
@@ -14,7 +14,7 @@ function file(header: unknown, data: Uint8Array = new Uint8Array()): Uint8Array 
 
 const state = Float32Array.of(1.5, -0, 1e-42, 3e38, 0.1, -7);
 
-Deno.test("what is written is read back, with its metadata", async () => {
+Deno.test("a written file is read back with its metadata", async () => {
   const metadata = { model: "demo", "weiß": "世界", "__proto__x": "1" };
   const tensors = new Map([
     ["state", { shape: [2, 3], data: state }],
@@ -37,7 +37,7 @@ Deno.test("what is written is read back, with its metadata", async () => {
   assert.deepEqual((await open(encodeSafetensors(tensors))).metadata, {});
 });
 
-Deno.test("a shape that is not its data's cannot be written", () => {
+Deno.test("a shape that does not match its data is rejected", () => {
   assert.throws(
     () => encodeSafetensors(new Map([["state", { shape: [7], data: state }]])),
     (error: unknown) => error instanceof InferenceError && error.code === "invalid_value",
@@ -60,17 +60,17 @@ Deno.test("all float dtypes are widened, at odd offsets and in any order", async
   }, data));
   for (const name of ["h", "b", "f"]) assert.deepEqual(await checkpoint.read(name), values, name);
   assert.deepEqual(Uint8Array.from(await checkpoint.readRaw("u", 0, 1)), Uint8Array.of(7));
-  await assert.rejects(checkpoint.read("u"), /tensor "u" has dtype U8/);
+  await assert.rejects(checkpoint.read("u"), /tensor "u" has the unsupported dtype U8/);
 });
 
-Deno.test("a dtype that nobody knows is listed", async () => {
+Deno.test("an unknown dtype is listed", async () => {
   const header = { x: { dtype: "F4_NEW", shape: [3], data_offsets: [0, 2] } };
   const checkpoint = await open(file(header, new Uint8Array(2)));
   assert.equal(checkpoint.tensors.get("x")?.byteLength, 2);
   await assert.rejects(checkpoint.read("x"), /dtype F4_NEW/);
 });
 
-Deno.test("damaged headers are refused", async () => {
+Deno.test("damaged headers are rejected", async () => {
   const tensor = (changes: object) => ({
     x: { dtype: "F32", shape: [2], data_offsets: [0, 8], ...changes },
   });
@@ -100,7 +100,7 @@ Deno.test("damaged headers are refused", async () => {
   await assertRefused(long, /header of \d+ bytes in a file of/);
 });
 
-Deno.test("files of other kinds are refused with a remedy", async () => {
+Deno.test("other file formats are rejected with a remedy", async () => {
   const text = (value: string) => Uint8Array.from(value, (c) => c.charCodeAt(0));
   await assertRefused(new Uint8Array(), /is empty/);
   await assertRefused(text("GGUF\x03\0\0\0 and so on"), /GGUF/);
@@ -109,12 +109,12 @@ Deno.test("files of other kinds are refused with a remedy", async () => {
   await assertRefused(text("\x80\x04\x95\0\0"), /bare pickle/);
   await assertRefused(text("<!doctype html><html>"), /is a web page/);
   await assertRefused(text("lmgg\x01\0\0\0"), /is a ggml file/);
-  await assertRefused(text('{\n "weight_map": {}}'), /is JSON and holds no tensors/);
+  await assertRefused(text('{\n "weight_map": {}}'), /is JSON without tensors/);
   await assertRefused(text("\x28\xb5\x2f\xfd and so on"), /is compressed with zstd/);
   await assertRefused(text("some text"), /neither a \.pth nor a \.safetensors/);
 });
 
-Deno.test("every truncation and random flips give an InferenceError or a result", async () => {
+Deno.test("truncations and bit flips result in an InferenceError or a value", async () => {
   const original = encodeSafetensors(
     new Map([["state", { shape: [2, 3], data: state }], ["b", {
       shape: [1],
@@ -133,7 +133,7 @@ Deno.test("every truncation and random flips give an InferenceError or a result"
   }
 });
 
-Deno.test("a header full of wrong entries is refused in few words", async () => {
+Deno.test("a header with many malformed entries is rejected with a short message", async () => {
   const many = 300_000;
   const of = (shape: unknown) => ({ x: { dtype: "F32", shape, data_offsets: [0, 0] } });
   const headers = [

@@ -9,7 +9,7 @@ import { open, testRandom } from "./hostile.ts";
 const random = testRandom(3);
 const noise = (length: number) => Uint8Array.from({ length }, () => random(256));
 
-/** Of each tensor, the bytes it needs. */
+/** Creates bytes for each tensor. */
 function contents(tensors: readonly NewTensor[]): Map<string, Uint8Array> {
   return new Map(
     tensors.map(({ name, dtype, shape }) => [
@@ -19,7 +19,7 @@ function contents(tensors: readonly NewTensor[]): Map<string, Uint8Array> {
   );
 }
 
-Deno.test("tensors of every dtype, written in any order and part by part, are read back", async () => {
+Deno.test("tensors of every dtype are read back after writes in any order", async () => {
   const tensors: NewTensor[] = [
     ...[...DTYPE_BYTES.keys()].map((dtype) => ({ name: dtype, dtype, shape: [3, 1, 5] })),
     { name: "scalar", dtype: "F64", shape: [] },
@@ -48,7 +48,7 @@ Deno.test("tensors of every dtype, written in any order and part by part, are re
   }
 });
 
-Deno.test("what is written piece by piece is what is encoded in memory", async () => {
+Deno.test("incremental writing and encoding in memory give the same bytes", async () => {
   const values = Float32Array.of(1.5, -0, 1e-42, 3e38, 0.1, -7);
   const metadata = { "ключ": "1" };
   const sink = new MemorySink("test.bin");
@@ -61,13 +61,13 @@ Deno.test("what is written piece by piece is what is encoded in memory", async (
   assert.deepEqual(sink.bytes, encoded);
 });
 
-Deno.test("metadata may turn out shorter than was reserved, and not longer", async () => {
+Deno.test("metadata can be shorter than reserved, but not longer", async () => {
   const tensors = [{ name: "x", dtype: "U8", shape: [3] }];
   for (const length of [0, 1, 7, 8, 9, 100]) {
     const sink = new MemorySink("test.bin", 200);
     const writer = new SafetensorsWriter(sink, tensors, { reserve: { error: "#".repeat(100) } });
     await writer.write("x", 0, Uint8Array.of(1, 2, 3));
-    await assert.rejects(writer.finish({ error: "1".repeat(116) }), /a head of \d+ bytes/);
+    await assert.rejects(writer.finish({ error: "1".repeat(116) }), /the header: it has \d+ bytes/);
     await writer.finish(length === 0 ? {} : { error: "1".repeat(length) });
     assert.equal(new DataView(sink.bytes.buffer).getUint32(0, true) % 8, 0);
     const checkpoint = await open(sink.bytes);
@@ -82,7 +82,7 @@ Deno.test("a file without tensors is read back", async () => {
   assert.equal((await open(sink.bytes)).tensors.size, 0);
 });
 
-Deno.test("bytes outside a tensor, missing or written twice are errors", async () => {
+Deno.test("bytes outside a tensor, missing bytes and bytes written twice are errors", async () => {
   const tensors = [{ name: "x", dtype: "F16", shape: [3] }, {
     name: "y",
     dtype: "U8",
@@ -90,7 +90,7 @@ Deno.test("bytes outside a tensor, missing or written twice are errors", async (
   }];
   const sink = new MemorySink("test.bin");
   const writer = new SafetensorsWriter(sink, tensors);
-  await assert.rejects(writer.write("z", 0, new Uint8Array(1)), /"z": it was not announced/);
+  await assert.rejects(writer.write("z", 0, new Uint8Array(1)), /"z": it is not in the list/);
   for (const [offset, length] of [[0, 7], [6, 1], [-1, 1], [0.5, 1], [NaN, 1]]) {
     await assert.rejects(writer.write("x", offset, new Uint8Array(length)), /of tensor "x" of 6/);
   }
@@ -103,14 +103,14 @@ Deno.test("bytes outside a tensor, missing or written twice are errors", async (
   await assert.rejects(writer.finish(), /3 bytes of tensor "y" of 2/);
 });
 
-Deno.test("tensors that no file can hold are errors", () => {
+Deno.test("invalid tensor descriptions are errors", () => {
   const make = (...tensors: NewTensor[]) => () =>
     new SafetensorsWriter(new MemorySink("test.bin"), tensors);
   const x = { name: "x", dtype: "F32", shape: [2] };
-  assert.throws(make(x, x), /"x" twice/);
+  assert.throws(make(x, x), /"x": the name occurs twice/);
   assert.throws(make({ ...x, name: "__metadata__" }), /__metadata__/);
-  assert.throws(make({ ...x, dtype: "F4" }), /it is F4/);
+  assert.throws(make({ ...x, dtype: "F4" }), /dtype F4 or shape/);
   for (const shape of [[-1, -1], [0.3], [NaN], [2 ** 40, 2 ** 40]]) {
-    assert.throws(make({ ...x, shape }), /it is F32 of shape/);
+    assert.throws(make({ ...x, shape }), /dtype F32 or shape .* is invalid/);
   }
 });

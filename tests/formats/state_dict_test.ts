@@ -10,7 +10,7 @@ const tensors = new Map<string, PthTensor>([
   ["ln_out.bias", { dtype: "F32", shape: [2], data: Float32Array.of(5, 6) }],
 ]);
 
-/** Adds a tensor over the first storage, or another one. */
+/** Adds a tensor that views the first storage or another one. */
 const addTensor = (pickle: PickleWriter, key = "0", elements = 4) =>
   pickleTensor(pickle, {
     storage: { dtype: "F32", key, elements },
@@ -33,7 +33,7 @@ const call = (pickle: PickleWriter, name: string, args: (pickle: PickleWriter) =
   return pickle.op("t").op("R");
 };
 
-Deno.test("a state dict is found under any keys of the first levels", async () => {
+Deno.test("a state dict is found at any key path up to the depth limit", async () => {
   const nests = [
     [],
     ["model_ema"],
@@ -51,11 +51,11 @@ Deno.test("a state dict is found under any keys of the first levels", async () =
   }
   await assertRefused(
     writePth(tensors, { nest: [..."abcde"] }),
-    /it holds no dict of tensors: save model\.state_dict\(\)/,
+    /it contains no dict of tensors: save model\.state_dict\(\)/,
   );
 });
 
-Deno.test("an optimizer's tensors, counters and plain data beside a model are left alone", async () => {
+Deno.test("optimizer tensors, counters and plain data next to a model are ignored", async () => {
   for (const protocol of [2, 4] as const) {
     const beside = (pickle: PickleWriter) => {
       pickle.text("optimizer").op("}").text("state").op("}").text("w.weight");
@@ -87,18 +87,20 @@ Deno.test("an optimizer's tensors, counters and plain data beside a model are le
   }
 });
 
-Deno.test("what could run code is refused beside a model as well", async () => {
+Deno.test("globals that could run code are rejected next to a model too", async () => {
   for (const name of ["os.system", "builtins.eval", "builtins.getattr", "numpy.load", "a.Args"]) {
     const beside = (pickle: PickleWriter) =>
       call(pickle.text("args"), name, (p) => p.text("touch /tmp/x"));
     await assertRefused(
       writePth(tensors, { nest: "model", beside: (pickle) => void beside(pickle) }),
-      new RegExp(`it names "${name.replace(".", "\\.")}", which is no part of a model's weights`),
+      new RegExp(
+        `it references "${name.replace(".", "\\.")}", which is not part of a model's weights`,
+      ),
     );
   }
 });
 
-Deno.test("several models are refused by their keys, and one under two keys is not", async () => {
+Deno.test("several models are rejected with their keys, but one model under two keys is accepted", async () => {
   const other = (key: string, storage: string) => (pickle: PickleWriter) => {
     pickle.text("ema").op("}").text("shadow").op("}").text(key);
     addTensor(pickle, storage, storage === "0" ? 4 : 2);
@@ -110,31 +112,31 @@ Deno.test("several models are refused by their keys, and one under two keys is n
     file(other("emb.weight", "1")),
     /2 dicts of tensors, checkpoint\["model"\] and checkpoint\["ema"\]\["shadow"\]: save one of them alone, as torch\.save\(checkpoint\["ema"\]\["shadow"\], "model\.pth"\)/,
   );
-  // Without weights it is none.
+  // A dict without weights is not a model.
   await assertRead(file(other("decay", "1")));
   const one = new Map([["emb.weight", { ...tensors.get("emb.weight")!, shape: [4] }]]);
   const twice = await open(writePth(one, { nest: "model", beside: other("emb.weight", "0") }));
   assert.deepEqual([...twice.tensors.keys()], ["emb.weight"]);
 });
 
-Deno.test("texts and numbers beside the tensors are the metadata", async () => {
+Deno.test("strings and numbers next to the tensors become metadata", async () => {
   const scalars = { _strategy: "cpu fp32", _version: 0.7, __proto__x: "y" };
   const { metadata } = await open(writePth(tensors, { scalars, nest: "model" }));
   assert.deepEqual(metadata, { _strategy: "cpu fp32", _version: "0.7", __proto__x: "y" });
 });
 
-Deno.test("a dict that holds itself is read once", async () => {
+Deno.test("a dict that contains itself is visited once", async () => {
   const pickle = new PickleWriter().op("}").memo().text("self").raw(0x6a, 0, 0, 0, 0).op("s");
   await assertRefused(writePth(tensors, { pickle: pickle.op(".").bytes() }), /no dict of tensors/);
 });
 
-Deno.test("an archive that is whole and no state dict is not called damaged", async () => {
+Deno.test("an intact archive without a state dict is not reported as damaged", async () => {
   const data = new Uint8Array(4);
   const refused = async (file: Uint8Array, message: RegExp) => {
     await assertRefused(file, message);
     await assert.rejects(open(file), (error: Error) => !/damaged|incomplete/.test(error.message));
   };
-  await refused(writeZip([{ name: "a/model.pth", data }]), /with a\/model\.pth in it: unpack it/);
+  await refused(writeZip([{ name: "a/model.pth", data }]), /contains a\/model\.pth: unpack it/);
   await refused(
     writeZip([{ name: "model.pth", data, stated: { method: 8 } }]),
     /whose entry model\.pth is compressed or encrypted.*unpack it/,

@@ -18,7 +18,7 @@ const tensors: readonly (NewTorchTensor & { data: Float32Array })[] = [
   { name: "four 世界", dtype: "BF16", shape: [1, 2, 3, 2], data: ramp(12) },
 ];
 
-/** A tensor's bytes in pieces, an empty one among them. */
+/** Yields a tensor's bytes in chunks, one of them empty. */
 async function* piecesOf(
   { dtype, data }: (typeof tensors)[number],
   size = 1013,
@@ -39,7 +39,7 @@ async function written(options: { zip64?: boolean } = {}): Promise<Uint8Array<Ar
 
 for (const zip64 of [false, true]) {
   const kind = zip64 ? " with zip64 records" : "";
-  Deno.test(`a .pth${kind} written piece by piece is read back`, async () => {
+  Deno.test(`a .pth${kind} written incrementally is read back`, async () => {
     const checkpoint = await open(await written({ zip64 }));
     assert.equal(checkpoint.format, "pth");
     assert.deepEqual([...checkpoint.tensors.keys()], tensors.map(({ name }) => name));
@@ -51,7 +51,7 @@ for (const zip64 of [false, true]) {
     }
   });
 
-  Deno.test(`its archive${kind} is laid out as torch.save lays it out`, async () => {
+  Deno.test(`the archive${kind} has the layout of torch.save`, async () => {
     const file = await written({ zip64 });
     const view = new DataView(file.buffer);
     const names: string[] = [];
@@ -74,7 +74,7 @@ for (const zip64 of [false, true]) {
   });
 }
 
-Deno.test("equal tensors give equal files, however they come in pieces", async () => {
+Deno.test("equal tensors give equal files, independent of the chunks", async () => {
   const sink = new MemorySink("test.bin");
   const slowly: ByteSink = {
     name: sink.name,
@@ -87,20 +87,20 @@ Deno.test("equal tensors give equal files, however they come in pieces", async (
   assert.deepEqual(sink.bytes, await written());
 });
 
-Deno.test("bytes that are not a tensor's are an error", async () => {
+Deno.test("a wrong number of bytes is an error", async () => {
   const write = (length: number) =>
     writeTorchFile(new MemorySink("test.bin"), [{ name: "x", dtype: "F16", shape: [3] }], {
       bytesOf: () => [new Uint8Array(2), new Uint8Array(length)],
     });
   await write(4);
-  await assert.rejects(write(3), /data\/0: it has 6 bytes, and 5 were given/);
-  await assert.rejects(write(5), /data\/0: it has 6 bytes, and more were given/);
+  await assert.rejects(write(3), /data\/0: its size is 6 bytes, but 5 were provided/);
+  await assert.rejects(write(5), /data\/0: its size is 6 bytes, but more were provided/);
   const x: NewTorchTensor = { name: "x", dtype: "F16", shape: [3] };
   const twice = writeTorchFile(new MemorySink("test.bin"), [x, x], { bytesOf: () => [] });
-  await assert.rejects(twice, /"x" twice/);
+  await assert.rejects(twice, /"x": the name occurs twice/);
 });
 
-Deno.test("errors of the sink and of the tensors' source pass through and end both", async () => {
+Deno.test("errors of the sink and of the source propagate and close both", async () => {
   const full = new InferenceError("file_error", "full");
   for (let writes = 0; writes < 8; writes++) {
     let left = writes;
@@ -129,7 +129,7 @@ Deno.test("errors of the sink and of the tensors' source pass through and end bo
   await assert.rejects(writing, (error) => error === lost);
 });
 
-/** The directory as zip.js reads it. */
+/** Reads the directory with zip.js. */
 async function entriesOf(file: Uint8Array<ArrayBuffer>) {
   class FileReader extends Reader<Uint8Array<ArrayBuffer>> {
     override size = file.length;

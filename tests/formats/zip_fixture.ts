@@ -1,16 +1,16 @@
-/** Writes zip archives of stored entries, and damaged ones, for tests. */
+/** Writes intact and damaged zip archives of uncompressed entries for tests. */
 
 export interface ZipEntry {
   name: string;
   data: Uint8Array;
-  /** What the directory says instead of the truth. */
+  /** Values that the directory states instead of the true ones. */
   stated?: { method?: number; compressedSize?: number; size?: number; offset?: number };
 }
 
 /**
- * An archive of stored entries, aligned to 64 bytes as torch aligns them.
+ * Builds an archive of uncompressed entries, aligned to 64 bytes like those of torch.
  *
- * @param options.zip64 Whether there are zip64 end records, which torch always writes.
+ * @param options.zip64 Writes zip64 end records, as torch always does.
  */
 export function writeZip(
   entries: readonly ZipEntry[],
@@ -59,7 +59,7 @@ export function writeZip(
   return concat([...parts, ...directory, ...(zip64 ? end64(entries, directory, offset) : []), end]);
 }
 
-/** The zip64 end record, and the locator that says where it is. */
+/** Builds the zip64 end record and its locator. */
 function end64(
   { length }: readonly ZipEntry[],
   directory: readonly Uint8Array[],
@@ -89,7 +89,7 @@ export function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** Little-endian fields in a record of zeros. */
+/** Builds a record of zeros with little-endian fields. */
 function record(
   length: number,
   fields: readonly (readonly [offset: number, size: 2 | 4, value: number])[],

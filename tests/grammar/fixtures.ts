@@ -1,4 +1,4 @@
-/** Vocabularies for constraints, and texts that are written by chance within them. */
+/** Vocabularies for constraints, and random texts that satisfy them. */
 
 import assert from "node:assert/strict";
 import { Ajv2020 } from "ajv/dist/2020.js";
@@ -9,15 +9,15 @@ import type {
   CreateTokenConstraint,
   TokenConstraint,
 } from "../../src/core/sampling.ts";
-import { createTokenConstraints } from "../../src/grammar/constrain.ts";
+import { createTokenConstraints } from "../../src/grammar/token_constraints.ts";
 import { tokenTable } from "../../src/tokenizer/token_table.ts";
 
-/** The id that ends a reply. */
+/** End-of-text id. */
 export const END = 0;
 
 const utf8 = new TextEncoder();
 
-/** All bytes, longer tokens that stand across the parts of JSON and of characters, and gaps. */
+/** All bytes, tokens that span JSON delimiters and characters, and gaps. */
 export const TOKENS: readonly (Uint8Array | undefined)[] = [
   undefined,
   ...Array.from({ length: 256 }, (_, byte) => Uint8Array.of(byte)),
@@ -25,7 +25,7 @@ export const TOKENS: readonly (Uint8Array | undefined)[] = [
   ...["\n\n", '"}', '":', '", "', '": "', " {", '{"', "true", "12", "00", "ab", "abc", "acab"]
     .map((text) => utf8.encode(text)),
   ...["é", "🎈", '"\n\n', "]]", "\\n", "\\u00"].map((text) => utf8.encode(text)),
-  // Ends of one character, and beginnings of another.
+  // The end of one character and the start of another.
   Uint8Array.of(0xc3),
   Uint8Array.of(0xa9, 0x22),
   Uint8Array.of(0x61, 0xf0, 0x9f),
@@ -41,7 +41,7 @@ export const TABLE = tokenTable({
 
 export const constrain: CreateTokenConstraint = createTokenConstraints(TABLE, { endToken: END });
 
-/** The token of a byte alone. */
+/** Returns the single-byte token of a byte. */
 export function byteToken(byte: number): number {
   return byte + 1;
 }
@@ -50,13 +50,13 @@ export function isAllowed(allowed: Int32Array, id: number): boolean {
   return (allowed[id >> 5] >>> (id & 31) & 1) === 1;
 }
 
-/** Ids that may come next. */
+/** Returns the ids that may come next. */
 export async function allowedIds(constraint: TokenConstraint): Promise<number[]> {
   const allowed = await constraint.tokenBitmask();
   return [...TOKENS.keys()].filter((id) => isAllowed(allowed, id));
 }
 
-/** Whether a constraint takes `text`, byte by byte, and may end then. */
+/** Returns whether a constraint accepts `text`, byte by byte, and can end after it. */
 export async function takes(of: Constraint, text: string | Uint8Array): Promise<boolean> {
   const constraint = await constrain(of);
   for (const byte of typeof text === "string" ? utf8.encode(text) : text) {
@@ -66,13 +66,13 @@ export async function takes(of: Constraint, text: string | Uint8Array): Promise<
   return isAllowed(await constraint.tokenBitmask(), END);
 }
 
-/** What a text may end with, the best first. */
+/** Possible ends of a text, best first. */
 const ENDS = [END, ...utf8.encode('"]}').map(byteToken)];
 
 /**
- * Writes by chance, after `limit / 2` tokens such as end something.
+ * Generates a random text. After `limit / 2` tokens, prefers tokens that close something.
  *
- * @returns The text as it is shown; `null` if it has not ended.
+ * @returns The text as displayed, or `null` if it has not ended.
  */
 export async function write(
   of: Constraint,
@@ -94,12 +94,12 @@ export async function write(
   return null;
 }
 
-/** As a reply is shown: without the space before it and the empty line that ends it. */
+/** Returns a reply as displayed: without its leading space and final empty line. */
 function shown(bytes: readonly number[]): string {
   return new TextDecoder().decode(Uint8Array.from(bytes)).split("\n\n")[0].trimStart();
 }
 
-/** An independent judge of JSON. */
+/** Creates an independent JSON Schema validator. */
 export function judge(schema: object): (json: string) => boolean {
   const ajv = new Ajv2020({ strict: false, logger: false });
   addFormats.default(ajv);
@@ -111,7 +111,7 @@ export function ofSchema(schema: unknown) {
   return { type: "json_schema", schema: JSON.stringify(schema) } as const satisfies Constraint;
 }
 
-/** Asserts that a constraint is refused, as a request's own fault; returns what is told. */
+/** Asserts that a constraint is rejected with `invalid_value`; returns the message. */
 export async function refused(of: Constraint): Promise<string> {
   const error = await constrain(of).then(() => null, (error: unknown) => error);
   const shown = JSON.stringify(of).slice(0, 200);

@@ -1,4 +1,4 @@
-/** Numbers within bounds, held against plain comparisons. */
+/** Numbers within bounds, compared with plain arithmetic. */
 
 import assert from "node:assert/strict";
 import { seeded } from "../support/random_data.ts";
@@ -23,7 +23,7 @@ const BOUNDS: Record<string, number>[] = [
   { exclusiveMinimum: 9.999999999999998 },
 ];
 
-/** As people write numbers. */
+/** Formats numbers the way people write them. */
 const WRITTEN = [
   ...["0", "1", "5", "6", "7", "-7", "9", "10", "11", "12", "-5", "-6", "-3", "-120", "-121"],
   ...["0.5", "0.25", "0.249", "10.5", "10.51", "-0.1", "-0.09", "0.05", "0.051", "99.5", "99.49"],
@@ -31,7 +31,7 @@ const WRITTEN = [
   ...["100000000000000", "999999999999999", "-2.50"],
 ];
 
-Deno.test("numbers are taken by their bounds, as people write them", async () => {
+Deno.test("numbers are accepted according to their bounds", async () => {
   for (const bounds of BOUNDS) {
     for (const type of ["number", "integer"]) {
       const schema = { type, ...bounds };
@@ -45,7 +45,7 @@ Deno.test("numbers are taken by their bounds, as people write them", async () =>
   }
 });
 
-Deno.test("what is written by chance is within its bounds, and a number", async () => {
+Deno.test("random texts are numbers within the bounds", async () => {
   const random = seeded(5);
   for (const bounds of BOUNDS) {
     for (const type of ["number", "integer"]) {
@@ -59,7 +59,7 @@ Deno.test("what is written by chance is within its bounds, and a number", async 
   }
 });
 
-Deno.test("all small integers are taken by random bounds exactly", async () => {
+Deno.test("small integers are accepted exactly within random bounds", async () => {
   const random = seeded(6);
   for (let i = 0; i < 40; i++) {
     const minimum = Math.floor(300 * random()) - 150;
@@ -74,7 +74,7 @@ Deno.test("all small integers are taken by random bounds exactly", async () => {
   }
 });
 
-Deno.test("numbers have no other forms, and none that would be infinite", async () => {
+Deno.test("other spellings and infinite numbers are rejected", async () => {
   for (const text of ["01", "-", "1.", ".5", "+1", "1e", "1e999", "NaN", "0x1", "-01", "--1"]) {
     assert.ok(!await takes(ofSchema({ type: "number" }), text), text);
   }
@@ -83,7 +83,7 @@ Deno.test("numbers have no other forms, and none that would be infinite", async 
   }
 });
 
-Deno.test("bounds with nothing between them are refused", async () => {
+Deno.test("empty ranges are rejected", async () => {
   for (
     const bounds of [
       { minimum: 2, maximum: 1 },

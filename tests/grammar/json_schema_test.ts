@@ -6,7 +6,7 @@ import { seeded } from "../support/random_data.ts";
 import { judge, ofSchema, takes, write } from "./fixtures.ts";
 import { randomSchema } from "./random_schemas.ts";
 
-Deno.test("texts that are written by chance are valid, by random schemas", async () => {
+Deno.test("random texts are valid for random schemas", async () => {
   const seeds = caseCount(200, 80);
   let ended = 0;
   for (let seed = 1; seed <= seeds; seed++) {
@@ -19,7 +19,7 @@ Deno.test("texts that are written by chance are valid, by random schemas", async
   assert.ok(ended > 0.95 * seeds, `${ended} of ${seeds} ended`);
 });
 
-Deno.test("any object is an object, on one line", async () => {
+Deno.test("json_object produces an object on one line", async () => {
   const random = seeded(9);
   for (let i = 0; i < 40; i++) {
     const text = await write({ type: "json_object" }, random);
@@ -42,7 +42,7 @@ interface Case {
 }
 
 const CASES: Record<string, Case> = {
-  "properties come in the schema's order, optional ones or not": {
+  "properties come in the order of the schema": {
     schema: {
       type: "object",
       properties: { a: { type: "boolean" }, b: { type: "null" }, c: { const: 1 } },
@@ -58,7 +58,7 @@ const CASES: Record<string, Case> = {
       '{"b":null"c":1}',
     ],
   },
-  "other properties come last, and have none of the names": {
+  "additional properties come last, with other names": {
     schema: {
       type: "object",
       properties: { ab: { type: "null" }, "": { type: "null" }, 'q"': { type: "null" } },
@@ -73,22 +73,22 @@ const CASES: Record<string, Case> = {
     ],
     no: ['{"ab":true}', '{"\\u0061b":true}', '{"":true}', '{"x":true,"ab":null}', '{"q\\"":true}'],
   },
-  "required properties that are not described are among the others": {
+  "required properties without a schema are additional": {
     schema: { type: "object", required: ["x"], additionalProperties: { type: "integer" } },
     yes: ['{"x":1}', '{"x":1,"y":2}'],
     no: ["{}", '{"y":1}'],
   },
-  "objects without keywords are free, with some they are not": {
+  "objects are open only without object keywords": {
     schema: { anyOf: [{ type: "array", items: { type: "object" } }, { properties: {} }] },
     yes: ['[{"a":[{}]}]', "{}", "[]"],
     no: ['{"a":1}', "[1]"],
   },
-  "names are written as JSON has them": {
+  "names are escaped as in JSON": {
     schema: { type: "object", properties: { 'a"\\\n': { type: "null" } }, required: ['a"\\\n'] },
     yes: ['{"a\\"\\\\\\n":null}'],
     no: ['{"a"\\\n":null}', "{}"],
   },
-  "arrays by length, by items and by what comes first": {
+  "arrays with lengths, items and prefix items": {
     schema: {
       type: "array",
       prefixItems: [{ type: "integer" }, { type: "boolean" }],
@@ -99,23 +99,23 @@ const CASES: Record<string, Case> = {
     yes: ["[1]", "[1,true]", "[1, false, null]", "[1,true,null,null]"],
     no: ["[]", "[true]", "[1,null]", "[1,true,null,null,null]"],
   },
-  "first items alone are all, and need not be there": {
+  "prefix items alone are optional and exhaustive": {
     schema: { type: "array", prefixItems: [{ type: "integer" }, { type: "boolean" }] },
     yes: ["[]", "[1]", "[1,true]"],
     no: ["[1,true,1]", "[true]"],
   },
-  "more items than are told one by one": {
+  "items after the prefix items": {
     schema: { prefixItems: [{ type: "integer" }], items: true, minItems: 3, maxItems: 3 },
     yes: ['[1,2,"x"]'],
     no: ["[1,2]", "[1,2,3,4]"],
   },
   "no items": { schema: { type: "array", maxItems: 0 }, yes: ["[]"], no: ["[1]"] },
-  "strings by characters, not by bytes or escapes": {
+  "string lengths count characters, not bytes or escapes": {
     schema: { type: "string", minLength: 2, maxLength: 3 },
     yes: ['"aé"', '"🎈🎈🎈"', '"\\n\\u00e9"', '"\\"\\\\\\/"'],
     no: ['"a"', '"abcd"', '"🎈"', '"\\u00"', '"\\ud83c\\udf88"', '"a\nb"', '"\\x"', '"ab'],
   },
-  "values of a list, with a type or not": {
+  "enum values, with and without a type": {
     schema: { type: ["string", "integer"], enum: ['a"', 1, 1.5, null, { k: [1, "é"] }, "a"] },
     yes: ['"a\\""', "1", '"a"'],
     no: ["1.5", "null", '"a', '{"k":[1,"é"]}'],
@@ -125,7 +125,7 @@ const CASES: Record<string, Case> = {
     yes: ['{"k":[1,"é",null]}'],
     no: ['{"k":[1,"é"]}', "{}"],
   },
-  "null beside others": {
+  "nullable types": {
     schema: {
       type: "object",
       properties: {
@@ -138,7 +138,7 @@ const CASES: Record<string, Case> = {
     yes: ['{"a":null,"b":null,"c":null}', '{"a":"x","b":1,"c":true}'],
     no: ['{"a":"y","b":1,"c":true}', '{"a":"x","b":"1","c":true}'],
   },
-  "references, to themselves as well": {
+  "references, including recursive ones": {
     schema: {
       $ref: "#/$defs/t~1r~0e%20e",
       $defs: {
@@ -158,7 +158,7 @@ const CASES: Record<string, Case> = {
     yes: ["[]", "[[],[[]]]"],
     no: ["[1]", "[[]"],
   },
-  "one of options that are told apart": {
+  "oneOf with disjoint options": {
     schema: {
       oneOf: [
         { type: "integer" },
@@ -187,17 +187,17 @@ const CASES: Record<string, Case> = {
     yes: ["true"],
     no: ["1"],
   },
-  "keywords without a type say it": {
+  "keywords imply a type": {
     schema: { anyOf: [{ minLength: 2, maxLength: 2 }, { maximum: 3 }, { maxItems: 1 }] },
     yes: ['"ab"', "3", "-10.5", "[1]", "[]"],
     no: ['"a"', "4", "[1,2]"],
   },
-  "keywords of other types say nothing": {
+  "keywords of other types have no effect": {
     schema: { type: "integer", minLength: 3, uniqueItems: false, multipleOf: 1 },
     yes: ["7"],
     no: ["7.5"],
   },
-  "counts of properties that hold anyway": {
+  "property counts that always hold": {
     schema: {
       type: "object",
       properties: { a: { const: 1 }, b: { const: 2 } },
@@ -210,17 +210,17 @@ const CASES: Record<string, Case> = {
     yes: ['{"a":1}', '{"a":1,"b":2}'],
     no: ["{}", '{"b":2}'],
   },
-  "a length that a pattern has anyway": {
+  "lengths that a pattern implies": {
     schema: { type: "string", pattern: "^[a-z]{2,3}$", minLength: 1, maxLength: 3 },
     yes: ['"ab"'],
     no: ['"a"'],
   },
-  "a length that a format has anyway": {
+  "lengths that a format implies": {
     schema: { type: "string", format: "uri", minLength: 1, maxLength: 2083 },
     yes: ['"https://example.org/a"'],
     no: ['"example"'],
   },
-  "names that objects have anyway": {
+  "names of inherited properties": {
     schema: JSON.parse(
       '{"type":"object","properties":{"__proto__":{"const":1},"constructor":{"const":2}},' +
         '"required":["__proto__","constructor"]}',
@@ -238,7 +238,7 @@ for (const [name, { schema, yes, no }] of Object.entries(CASES)) {
   });
 }
 
-Deno.test("formats are written as they are defined", async () => {
+Deno.test("formats produce valid strings", async () => {
   const random = seeded(3);
   const known: Record<string, string[]> = {
     "date": ["2024-02-28", "1999-12-31"],

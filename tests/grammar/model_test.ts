@@ -1,4 +1,4 @@
-/** The demo model, held to random schemas: what it finishes is valid, what it does not was cut. */
+/** The demo model with random schemas: complete replies are valid, incomplete ones reached the limit. */
 
 import assert from "node:assert/strict";
 import { findModel, openModelTokenizer } from "../../src/model_files/find_model.ts";
@@ -26,7 +26,7 @@ async function textOf(generation: Generation) {
   return { reason, tokens: tokens.length, text: text.split(TURN_END)[0] };
 }
 
-slowTest("replies of the demo model are valid by 300 schemas, or cut", async () => {
+slowTest("replies of the demo model to 300 schemas are valid or reach the limit", async () => {
   const engine = await openEngine({
     source: files.source,
     device: "cpu",

@@ -1,4 +1,4 @@
-/** Random JSON schemas of everything that can be held, the same for the same seed. */
+/** Random JSON schemas of all supported keywords, determined by a seed. */
 
 import { Random } from "../support/random_data.ts";
 
@@ -19,9 +19,9 @@ const VALUES = ["red", "grün", 'say "hi"', "\n", "🎈", 0, -1.5, 1e21, true, n
 }];
 
 /**
- * A schema, most often of an object, with definitions that it refers to.
+ * Creates a schema, usually of an object, with definitions that it references.
  *
- * @param depth How often others may be within it.
+ * @param depth Maximum nesting depth.
  */
 export function randomSchema(seed: number, depth = 3): JsonSchema {
   const random = new Random(seed);

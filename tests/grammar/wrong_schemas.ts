@@ -1,4 +1,4 @@
-/** Schemas of which nobody knows what they mean, the same for the same seed. */
+/** Random malformed schemas, determined by a seed. */
 
 import { seeded } from "../support/random_data.ts";
 import { randomSchema } from "./random_schemas.ts";
@@ -35,7 +35,7 @@ const KEYWORDS = [
   ...["uniqueItems", "multipleOf", "contains", "nullable", "minProperties", "maxProperties"],
 ];
 
-/** A schema in which some values have been replaced, and some keywords added, by chance. */
+/** Creates a schema with some values replaced and some keywords added at random. */
 export function wrongSchema(seed: number): Record<string, unknown> {
   const random = seeded(seed);
   const one = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)];

@@ -34,13 +34,13 @@ async function logits(model: Model, device: "cpu" | "webgpu", quant: Quant) {
   const options = { quant, slots: 1, maxStepTokens: caseCount(16, 8) };
   const engine = device === "cpu"
     ? await CpuEngine.create(model, options)
-    // Parts of a few rows each, so that codes and scales are split as well.
+    // Pieces of a few rows each, so that codes and scales are split too.
     : await GpuEngine.create(await testDevice(), model, { ...options, maxPartBytes: 16000 });
   return await prefill(engine, TOKENS, { slot: 0, logits: "all" });
 }
 
 for (const quant of QUANTS) {
-  Deno.test(`a file converted to ${quant} gives the logits of quantizing at load, to the bit`, async () => {
+  Deno.test(`a file converted to ${quant} gives exactly the logits of quantization at load`, async () => {
     const original = writePth(tinyModel(ODD_SIZES));
     const file = await converted(await open(original), quant);
     for (const device of QUICK && quant !== MIXED ? ["cpu"] as const : DEVICES) {
@@ -50,7 +50,7 @@ for (const quant of QUANTS) {
   });
 }
 
-Deno.test("a converted file has the fingerprint of its original, whatever its form and names", async () => {
+Deno.test("a converted file keeps the fingerprint of its source", async () => {
   const tensors = tinyModel(ODD_SIZES);
   const { fingerprint, dimensions } = await open(writePth(tensors));
   for (const quant of QUANTS) {
@@ -64,7 +64,7 @@ Deno.test("a converted file has the fingerprint of its original, whatever its fo
   assert.notEqual((await open(await converted(other, "nf4"))).fingerprint, fingerprint);
 });
 
-Deno.test("the group norm's epsilon goes along, and a flag still goes before it", async () => {
+Deno.test("the group norm epsilon is stored, and a flag overrides it", async () => {
   const original = writePth(tinyModel(ODD_SIZES));
   const file = await converted(await open(original, 1e-5), "int8");
   assert.equal((await open(file)).dimensions.groupNormEps, 1e-5);
@@ -72,7 +72,7 @@ Deno.test("the group norm's epsilon goes along, and a flag still goes before it"
   assert.equal((await open(file, 64e-5)).fingerprint, (await open(original)).fingerprint);
 });
 
-Deno.test("errors of all matrices are told, and smaller for wider types", async () => {
+Deno.test("errors of all matrices are reported, and are smaller for wider types", async () => {
   const original = await open(writePth(tinyModel(ODD_SIZES)));
   const errors = async (quant: Quant) => {
     const { converted: told } = await open(await converted(original, quant));
@@ -87,27 +87,27 @@ Deno.test("errors of all matrices are told, and smaller for wider types", async 
   });
 });
 
-Deno.test("a converted file converts again where no packed matrix changes its type", async () => {
+Deno.test("a converted file can be converted again if no packed matrix changes its type", async () => {
   const original = await open(writePth(tinyModel(ODD_SIZES)));
   const halves = await open(await converted(original, "none"));
   assert.deepEqual(await converted(halves, "nf4"), await converted(original, "nf4"));
   const packed = await open(await converted(original, "nf4"));
   assert.deepEqual(await converted(packed, "nf4"), await converted(original, "nf4"));
-  await assert.rejects(converted(packed, "int8"), /emb\.weight as int8: the file holds it as nf4/);
+  await assert.rejects(converted(packed, "int8"), /emb\.weight as int8: the file stores it as nf4/);
 });
 
-Deno.test("engines refuse another type than a converted file's", async () => {
+Deno.test("engines reject a type that differs from the converted file", async () => {
   const packed = await open(await converted(await open(writePth(tinyModel(ODD_SIZES))), "nf4"));
   for (const device of DEVICES) {
     await assert.rejects(logits(packed, device, "f16"), {
       code: "invalid_value",
       message:
-        /Cannot hold emb\.weight as f16: the file holds it as nf4; leave --quant \(RWKV_QUANT\) away/,
+        /Cannot load emb\.weight as f16: the file stores it as nf4; omit --quant \(RWKV_QUANT\)/,
     });
   }
 });
 
-Deno.test("a number that float16 can't hold is refused, not made infinite", async () => {
+Deno.test("a weight beyond the range of float16 is rejected", async () => {
   const tensors = tinyModel(ODD_SIZES);
   tensors.get("blocks.1.ffn.key.weight")!.data[77] = 1e5;
   const original = await open(writePth(tensors));

@@ -27,7 +27,7 @@ async function convertedFile(): Promise<Uint8Array<ArrayBuffer>> {
   return sink.bytes.slice();
 }
 
-/** Opens and reads everything, as a command would. */
+/** Opens a file and reads everything, like a command. */
 async function load(file: Uint8Array): Promise<CpuEngine> {
   const model = await openModel(new MemorySource("bad.safetensors", file));
   const { quant } = model.converted!;
@@ -39,7 +39,7 @@ interface Parts {
   tensors: Map<string, { dtype: string; shape: readonly number[]; bytes: Uint8Array }>;
 }
 
-/** The converted file after `change`, as a well-formed safetensors file. */
+/** Applies `change` to a converted file and encodes it as well-formed safetensors. */
 async function changed(change: (parts: Parts) => void): Promise<Uint8Array> {
   const checkpoint = await openCheckpoint(new MemorySource("c", await convertedFile()));
   const parts: Parts = { metadata: { ...checkpoint.metadata }, tensors: new Map() };
@@ -56,8 +56,8 @@ async function changed(change: (parts: Parts) => void): Promise<Uint8Array> {
   return sink.bytes;
 }
 
-/** Changes what the metadata says of one matrix. */
-function told(parts: Parts, matrix: string, change: Record<string, unknown>): void {
+/** Changes the metadata of one matrix. */
+function changeMetadata(parts: Parts, matrix: string, change: Record<string, unknown>): void {
   const matrices = JSON.parse(parts.metadata.matrices);
   matrices[matrix] = { ...matrices[matrix], ...change };
   parts.metadata.matrices = JSON.stringify(matrices);
@@ -69,7 +69,7 @@ function setScale(parts: Parts, index: number, value: number): void {
 }
 
 const CASES: [what: string, change: (parts: Parts) => void, message: RegExp][] = [
-  ["of a newer version", (p) => p.metadata.rwkv_edge_converted = "2", /version 2, and .* reads 1/],
+  ["of a newer version", (p) => p.metadata.rwkv_edge_converted = "2", /version 2, but .* reads 1/],
   ["without a digest", (p) => delete p.metadata.source_digest, /metadata is not that of a conv/],
   ["with a short digest", (p) => p.metadata.source_digest = "ab", /metadata is not that of a conv/],
   ["with an epsilon of NaN", (p) => p.metadata.group_norm_eps = "x", /metadata is not that of/],
@@ -77,31 +77,39 @@ const CASES: [what: string, change: (parts: Parts) => void, message: RegExp][] =
   ["without JSON", (p) => p.metadata.matrices = "{", /metadata is not that of a converted file/],
   [
     "with a type as a number",
-    (p) => told(p, "head.weight", { held: 8 }),
+    (p) => changeMetadata(p, "head.weight", { held: 8 }),
     /metadata is not that of/,
   ],
-  ["of an unknown format", (p) => told(p, "head.weight", { held: "nf3" }), /head\.weight as "nf3"/],
+  [
+    "of an unknown format",
+    (p) => changeMetadata(p, "head.weight", { held: "nf3" }),
+    /head\.weight has .* type "nf3"/,
+  ],
   [
     "of a format other than the tensor's",
-    (p) => told(p, "head.weight", { held: "nf4" }),
+    (p) => changeMetadata(p, "head.weight", { held: "nf4" }),
     /"head\.weight\.nf4" is missing, U8/,
   ],
   [
-    "with more rows than it has",
-    (p) => told(p, "head.weight", { rows: 99 }),
-    /"head\.weight\.int8" is I8 \[3,4,8,4\] and not I8 \[13,4,8,4\]/,
+    "with too many rows",
+    (p) => changeMetadata(p, "head.weight", { rows: 99 }),
+    /"head\.weight\.int8" is I8 \[3,4,8,4\] instead of I8 \[13,4,8,4\]/,
   ],
   [
-    "with rows that padding hides",
-    (p) => told(p, "head.weight", { rows: 24 }),
-    /"head\.weight" has shape \[24,16\] where the other tensors ask for \[23,16\]/,
+    "with padding as rows",
+    (p) => changeMetadata(p, "head.weight", { rows: 24 }),
+    /"head\.weight" has shape \[24,16\], but the other tensors require \[23,16\]/,
   ],
-  ["with no rows", (p) => told(p, "head.weight", { rows: 0 }), /metadata is not that of a conv/],
+  [
+    "with no rows",
+    (p) => changeMetadata(p, "head.weight", { rows: 0 }),
+    /metadata is not that of a conv/,
+  ],
   ["without scales", (p) => p.tensors.delete("head.weight.scales"), /scales" is missing, F16/],
   [
     "with codes of another dtype",
     (p) => p.tensors.get("head.weight.int8")!.dtype = "U8",
-    /int8" is U8 \[3,4,8,4\] and not I8/,
+    /int8" is U8 \[3,4,8,4\] instead of I8/,
   ],
   [
     "with a matrix twice",
@@ -109,24 +117,24 @@ const CASES: [what: string, change: (parts: Parts) => void, message: RegExp][] =
       const shape = [23, 16];
       p.tensors.set("head.weight", { dtype: "F16", shape, bytes: new Uint8Array(23 * 32) });
     },
-    /holds head\.weight twice/,
+    /contains head\.weight twice/,
   ],
   ["with a scale of NaN", (p) => setScale(p, 9, NaN), /head\.weight\.scales" .* row 9 .*infinite/],
   ["with an infinite scale", (p) => setScale(p, 0, -Infinity), /scale for row 0 that is infinite/],
 ];
 
 for (const [what, change, message] of CASES) {
-  Deno.test(`a converted file ${what} is refused`, async () => {
+  Deno.test(`a converted file ${what} is rejected`, async () => {
     const file = await changed(change);
     await assert.rejects(load(file), { code: "invalid_checkpoint", message });
   });
 }
 
-Deno.test("a converted file as it should be is read", async () => {
+Deno.test("an intact converted file is read", async () => {
   await load(await changed(() => {}));
 });
 
-Deno.test("a converted file cut short at any length is refused", async () => {
+Deno.test("a truncated converted file is rejected", async () => {
   const file = await convertedFile();
   const random = seeded(5);
   const lengths = Array.from({ length: 60 }, () => Math.floor(random() * file.length));
@@ -135,7 +143,7 @@ Deno.test("a converted file cut short at any length is refused", async () => {
   }
 });
 
-Deno.test("flipped bits in the head of a converted file are refused or harmless, never a bug", async () => {
+Deno.test("flipped bits in the header are rejected or harmless", async () => {
   const file = await convertedFile();
   const head = 8 + Number(new DataView(file.buffer).getBigUint64(0, true));
   const random = seeded(6);

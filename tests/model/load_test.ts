@@ -19,7 +19,7 @@ const SIZES = {
 const open = (tensors: ReadonlyMap<string, PthTensor>) =>
   openModel(new MemorySource("tiny.pth", writePth(tensors)));
 
-Deno.test("sizes and version come from the tensors", async () => {
+Deno.test("sizes and version are derived from the tensors", async () => {
   const { dimensions, fingerprint, vectors, matrix } = await open(tinyModel(SIZES));
   assert.deepEqual(dimensions, {
     version: "5.2",
@@ -39,7 +39,7 @@ Deno.test("sizes and version come from the tensors", async () => {
   assert.equal((await head.readRows(30, 1)).length, 24);
 });
 
-Deno.test("decays are exponentiated twice, and broadcast where they are per head", async () => {
+Deno.test("decays are exponentiated twice, and broadcast if they are per head", async () => {
   for (const version of ["5.0", "5.1", "5.2"] as const) {
     const tensors = tinyModel({ ...SIZES, version });
     const stored = tensors.get("blocks.0.att.time_decay")!.data;
@@ -50,7 +50,7 @@ Deno.test("decays are exponentiated twice, and broadcast where they are per head
   }
 });
 
-Deno.test("every missing or misshapen tensor is named", async () => {
+Deno.test("missing tensors and wrong shapes are reported by name", async () => {
   for (const name of tinyModel(SIZES).keys()) {
     const missing = tinyModel(SIZES);
     missing.delete(name);
@@ -66,7 +66,7 @@ Deno.test("every missing or misshapen tensor is named", async () => {
   }
 });
 
-Deno.test("other versions and head sizes are refused by name", async () => {
+Deno.test("other versions and head sizes are rejected", async () => {
   const six = tinyModel(SIZES);
   six.set("blocks.0.att.time_maa_x", { dtype: "F32", shape: [1], data: new Float32Array(1) });
   await assert.rejects(open(six), /RWKV-6 or RWKV-7/);
@@ -79,7 +79,7 @@ Deno.test("other versions and head sizes are refused by name", async () => {
   );
 });
 
-Deno.test("config.json gives the group norm's epsilon", () => {
+Deno.test("config.json sets the group norm epsilon", () => {
   assert.equal(configGroupNormEps('{"head_size_divisor": 8}', "config.json"), 64e-5);
   assert.equal(configGroupNormEps('{"head_size_divisor": 1}', "config.json"), 1e-5);
   assert.equal(configGroupNormEps("{}", "config.json"), undefined);

@@ -24,7 +24,7 @@ const renamed = (tensors: Tensors, rename: (name: string) => string) =>
 
 const some: PthTensor = { dtype: "F32", shape: [2], data: new Float32Array(2) };
 
-Deno.test("names of Hugging Face's port lead to the published ones", () => {
+Deno.test("names of Hugging Face's port map to the published ones", () => {
   const tensors = tinyModel(SIZES);
   const names = [...huggingFaceNames(tensors).keys()];
   assert.ok(names.includes("rwkv.blocks.0.pre_ln.weight"));
@@ -32,7 +32,7 @@ Deno.test("names of Hugging Face's port lead to the published ones", () => {
   assert.deepEqual(names.map(publishedName), [...tensors.keys()]);
 });
 
-Deno.test("a prefix of all names is taken off, and the model is the same", async () => {
+Deno.test("a common prefix is removed without changing the model", async () => {
   const plain = tinyModel(SIZES);
   const { fingerprint } = await open(plain);
   const prefixes = [
@@ -64,7 +64,7 @@ Deno.test("a prefix of all names is taken off, and the model is the same", async
   assert.equal((await open(nested)).fingerprint, fingerprint);
 });
 
-Deno.test("names outside the prefix are no part of the model", () => {
+Deno.test("names outside the prefix are not part of the model", () => {
   const names = publishedNames(
     ["model.emb.weight", "model.blocks.0.ln1.weight", "model.head.weight", "loss.head.weight"],
     "f",
@@ -77,7 +77,7 @@ Deno.test("names outside the prefix are no part of the model", () => {
   ]);
 });
 
-Deno.test("several models in one file, and two tensors of one name, are refused by name", async () => {
+Deno.test("several models and duplicate tensors are rejected with their names", async () => {
   const plain = tinyModel(SIZES);
   const ema = new Map([
     ...renamed(plain, (name) => `model.${name}`),
@@ -85,23 +85,23 @@ Deno.test("several models in one file, and two tensors of one name, are refused 
   ]);
   await assert.rejects(
     open(ema),
-    /tiny\.pth: it holds 2 models, .* "model\." and "model_ema\.": save one .*startswith\("model\."\)/,
+    /tiny\.pth: it contains 2 models, .* "model\." and "model_ema\.": save one .*startswith\("model\."\)/,
   );
   const beside = new Map([...plain, ...renamed(plain, (name) => `ema.${name}`)]);
   await assert.rejects(open(beside), /2 models, .* "" and "ema\.": .*startswith\("ema\."\)/);
   const both = new Map([...plain, ["rwkv.blocks.0.attention.key.weight", some] as const]);
   await assert.rejects(
     open(both),
-    /"blocks\.0\.att\.key\.weight" and "rwkv\.blocks\.0\.attention\.key\.weight" are both/,
+    /"blocks\.0\.att\.key\.weight" and "rwkv\.blocks\.0\.attention\.key\.weight" both map to/,
   );
 });
 
-Deno.test("tensors that no model has are listed, and change nothing", async () => {
+Deno.test("unused tensors are listed and have no effect", async () => {
   const plain = tinyModel(SIZES);
   const { dimensions, unusedTensors: unread } = await open(plain);
   assert.deepEqual(unread, []);
   const extra = new Map([...plain, ["blocks.1.att.rotary", some], ["step", some]] as const);
-  // The bias of another head is none of the model's.
+  // The bias of another head is not part of the model.
   const rewarded = new Map([
     ...renamed(plain, (name) => `model.${name}`),
     ...["reward.head.weight", "reward.head.bias"].map((name) => [name, some] as const),
@@ -117,7 +117,7 @@ Deno.test("tensors that no model has are listed, and change nothing", async () =
   assert.deepEqual(prefixed.unusedTensors, ["module.blocks.1.att.rotary", "module.step"]);
 });
 
-Deno.test("tensors that change a model are refused by name, with what to do", async () => {
+Deno.test("adapter tensors are rejected with their name and a remedy", async () => {
   const lora = /that is not merged into the model: merge it .*merge_and_unload\(\)/;
   const cases: [string, RegExp][] = [
     ["blocks.0.att.key.lora_A", lora],
@@ -153,7 +153,7 @@ Deno.test("tensors that change a model are refused by name, with what to do", as
   await assert.rejects(open(new Map([...plain, ...pairs])), /\(and 1 more like it\)/);
 });
 
-Deno.test("a file converted by Python's rwkv package is refused with the file to use", async () => {
+Deno.test("a file converted by Python's rwkv package is rejected with a remedy", async () => {
   const pth = writePth(tinyModel(SIZES), { scalars: { _strategy: "cuda fp16i8", _version: 0.7 } });
   await assert.rejects(
     openModel(new MemorySource("tiny.pth", pth)),

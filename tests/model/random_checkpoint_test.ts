@@ -2,14 +2,14 @@ import assert from "node:assert/strict";
 import { dequantize } from "../../src/quant/mod.ts";
 import { loadModel } from "../../src/model/load.ts";
 import { randomCheckpoint } from "../../src/model/random_checkpoint.ts";
-import { dimensionsOf, SHAPES } from "../../src/model/architectures/registry.ts";
+import { dimensionsOf, MODEL_SIZES } from "../../src/model/architectures/registry.ts";
 
 function deviation(values: Float32Array): number {
   return Math.sqrt(values.reduce((sum, v) => sum + v * v, 0) / values.length);
 }
 
-Deno.test("published sizes open as models of their dimensions", async () => {
-  for (const shape of SHAPES) {
+Deno.test("published sizes load with their dimensions", async () => {
+  for (const shape of MODEL_SIZES) {
     const model = await loadModel(await randomCheckpoint(shape, "nf4"));
     assert.deepEqual(model.dimensions, dimensionsOf(shape));
     assert.equal(model.converted?.quant, "nf4");
@@ -18,7 +18,7 @@ Deno.test("published sizes open as models of their dimensions", async () => {
   assert.deepEqual([layers, width, ffnWidth, vocabulary], [24, 2048, 7168, 65536]);
 });
 
-Deno.test("numbers depend on their place alone, not on how they are read", async () => {
+Deno.test("weights do not depend on how they are read", async () => {
   const checkpoint = await randomCheckpoint("0.1b", "nf4,att=int8,ffn=none");
   const names = [
     "emb.weight.nf4",
@@ -41,14 +41,14 @@ Deno.test("numbers depend on their place alone, not on how they are read", async
   );
 });
 
-Deno.test("weights are of the same scale however they are held", async () => {
+Deno.test("weights have the same scale in every weight type", async () => {
   const wanted = 1 / Math.sqrt(768);
   const floats = await (await randomCheckpoint("0.1b", "none")).readRows("head.weight", 64, 80);
   assert.ok(Math.abs(deviation(floats) / wanted - 1) < 0.03, `${deviation(floats)}`);
   for (const type of ["int8", "nf4"] as const) {
     const { matrix } = await loadModel(await randomCheckpoint("0.1b", type));
     const { codes, scales } = await matrix("head.weight").readPacked(64, 80);
-    // The order of rows and columns does not matter here, but that each code meets some scale.
+    // The order of rows and columns does not matter here, only that codes are scaled.
     const plain = type === "int8"
       ? new Int8Array(codes.buffer)
       : Int8Array.from(codes.toHex(), (digit) => parseInt(digit, 16));
@@ -64,7 +64,7 @@ Deno.test("weights are of the same scale however they are held", async () => {
   }
 });
 
-Deno.test("states of models held in two ways do not belong together: their weights differ", async () => {
+Deno.test("random models of different weight types have different fingerprints", async () => {
   const prints = await Promise.all((["none", "int8", "nf4"] as const).map(async (quant) => {
     return (await loadModel(await randomCheckpoint("0.1b", quant))).fingerprint;
   }));

@@ -10,14 +10,14 @@ const MATRICES = [
   "head.weight",
 ];
 
-Deno.test("a word holds every matrix alike", () => {
+Deno.test("a single type applies to every matrix", () => {
   const words = [["none", "f32"], ["f16", "f16"], ["int8", "int8"], ["nf4", "nf4"]] as const;
   for (const [word, type] of words) {
     assert.deepEqual([...assignTypes(word, MATRICES)], MATRICES.map((name) => [name, type]));
   }
 });
 
-Deno.test("exceptions name whole parts of names, and the last that fits counts", () => {
+Deno.test("exceptions match whole segments, and the last match applies", () => {
   const types = (quant: string) => [...assignTypes(parseQuant(quant), MATRICES).values()];
   assert.deepEqual(types("nf4,head=int8"), ["nf4", "nf4", "nf4", "nf4", "nf4", "int8"]);
   assert.deepEqual(types("nf4,blocks.1=f16"), ["nf4", "nf4", "f16", "nf4", "f16", "nf4"]);
@@ -25,17 +25,17 @@ Deno.test("exceptions name whole parts of names, and the last that fits counts",
   assert.deepEqual(types("int8,emb.weight=nf4"), ["nf4", ...new Array(5).fill("int8")]);
 });
 
-Deno.test("what is no policy is refused by the word that is wrong", () => {
+Deno.test("an invalid policy is rejected with its invalid part", () => {
   const cases: [string, RegExp][] = [
-    ["", /"" is none of none, f16, int8, nf4/],
-    ["nf5", /"nf5" is none of/],
-    ["NF4", /"NF4" is none of/],
-    ["constructor", /"constructor" is none of/],
-    ["nf4,", /"" is no exception like head=int8/],
-    ["nf4,head", /"head" is no exception/],
-    ["nf4,head=int4", /"int4" is none of/],
-    ["nf4,head=int8=f16", /"head=int8=f16" is no exception/],
-    ["nf4,he ad=int8", /"he ad=int8" is no exception/],
+    ["", /"" is not one of none, f16, int8, nf4/],
+    ["nf5", /"nf5" is not one of/],
+    ["NF4", /"NF4" is not one of/],
+    ["constructor", /"constructor" is not one of/],
+    ["nf4,", /"" is not an exception such as head=int8/],
+    ["nf4,head", /"head" is not an exception/],
+    ["nf4,head=int4", /"int4" is not one of/],
+    ["nf4,head=int8=f16", /"head=int8=f16" is not an exception/],
+    ["nf4,he ad=int8", /"he ad=int8" is not an exception/],
   ];
   for (const [text, message] of cases) {
     assert.throws(() => parseQuant(text), { code: "invalid_value", message });
@@ -43,6 +43,6 @@ Deno.test("what is no policy is refused by the word that is wrong", () => {
   for (const part of ["haed", "hea", "blocks.2", "att"]) {
     const quant: Quant = `nf4,${part}=int8`;
     if (part === "att") assert.equal(assignTypes(quant, MATRICES).get(MATRICES[1]), "int8");
-    else assert.throws(() => assignTypes(quant, MATRICES), /is no part of a matrix's name/);
+    else assert.throws(() => assignTypes(quant, MATRICES), /matches no matrix/);
   }
 });

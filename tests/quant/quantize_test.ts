@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { NF4, NF4_ZERO, type QuantizedType, SCALE_BLOCK } from "../../kernels/layouts.ts";
+import { NF4, QUANTIZED_LAYOUTS, type QuantizedType } from "../../kernels/layouts.ts";
 import { dequantize, quantize } from "../../src/quant/quantize.ts";
 import { floats, seeded } from "../support/random_data.ts";
 
 const TYPES: QuantizedType[] = ["int8", "nf4"];
 
-/** About normal: what weights look like. */
+/** Returns approximately normal values, like weights. */
 function normal(length: number, seed: number): Float32Array {
   const random = seeded(seed);
   return Float32Array.from({ length }, () => {
@@ -25,7 +25,7 @@ function relativeError(values: Float32Array, type: QuantizedType, columns: numbe
   return Math.sqrt(error / square);
 }
 
-Deno.test("errors are what the bits allow, for widths that are multiples of nothing too", () => {
+Deno.test("errors match the number of bits, for unaligned widths too", () => {
   for (const columns of [1, 7, 63, 64, 65, 200, 1000]) {
     const values = normal(16 * columns, columns);
     assert.ok(relativeError(values, "int8", columns) < 0.008, `int8 at ${columns}`);
@@ -33,8 +33,8 @@ Deno.test("errors are what the bits allow, for widths that are multiples of noth
   }
 });
 
-Deno.test("a searched scale loses less than the largest magnitude would", () => {
-  const columns = SCALE_BLOCK.nf4;
+Deno.test("the searched scale has a smaller error than the largest magnitude", () => {
+  const columns = QUANTIZED_LAYOUTS.nf4.scaleBlock;
   const values = normal(200 * columns, 1);
   let plain = 0, square = 0;
   for (let row = 0; row < 200; row++) {
@@ -49,7 +49,7 @@ Deno.test("a searched scale loses less than the largest magnitude would", () => 
   assert.ok(relativeError(values, "nf4", columns) < 0.97 * Math.sqrt(plain / square));
 });
 
-Deno.test("scales under both signs are used, and the error told is that of what comes back", () => {
+Deno.test("scales of both signs are used, and the reported error is that of dequantization", () => {
   const columns = 32 * 50 + 7;
   const values = normal(20 * columns, 9);
   for (const type of TYPES) {
@@ -65,7 +65,7 @@ Deno.test("scales under both signs are used, and the error told is that of what 
   }
 });
 
-Deno.test("zeros, single values and extremes come back", () => {
+Deno.test("zeros, single values and extremes survive quantization", () => {
   for (const type of TYPES) {
     const back = (values: number[]) => {
       const columns = values.length;
@@ -84,20 +84,20 @@ Deno.test("zeros, single values and extremes come back", () => {
   }
 });
 
-Deno.test("rows do not depend on each other", () => {
+Deno.test("rows are quantized independently", () => {
   const columns = 70;
   for (const type of TYPES) {
     const values = floats(seeded(3), 5 * columns);
     const whole = quantize(values, { columns, type });
     const third = quantize(values.slice(2 * columns, 3 * columns), { columns, type });
     assert.deepEqual(whole.codes.slice(2 * columns, 3 * columns), third.codes);
-    const blocks = Math.ceil(columns / SCALE_BLOCK[type]);
+    const blocks = Math.ceil(columns / QUANTIZED_LAYOUTS[type].scaleBlock);
     assert.deepEqual(whole.scales.slice(2 * blocks, 3 * blocks), third.scales);
   }
 });
 
-Deno.test("the 4-bit table is ordered, with its zero where padding expects it", () => {
+Deno.test("the nf4 table is sorted, with zero at the padding code", () => {
   assert.equal(NF4.length, 16);
-  assert.equal(NF4[NF4_ZERO], 0);
+  assert.equal(NF4[QUANTIZED_LAYOUTS.nf4.zeroCode], 0);
   assert.ok(NF4.every((value, i) => i === 0 || value > NF4[i - 1]));
 });

@@ -3,7 +3,7 @@ import { TextStream } from "../../src/tokenizer/text_stream.ts";
 
 const whole = new TextDecoder("utf-8", { ignoreBOM: true });
 
-Deno.test("a character is given out once all of its bytes are there", () => {
+Deno.test("a character is emitted once all of its bytes have arrived", () => {
   const stream = new TextStream();
   const bytes = new TextEncoder().encode("é世😀");
   const pieces = Array.from(bytes, (byte) => stream.push(Uint8Array.of(byte)));
@@ -11,7 +11,7 @@ Deno.test("a character is given out once all of its bytes are there", () => {
   assert.equal(stream.flush(), "");
 });
 
-Deno.test("bytes that can begin no character are U+FFFD at once, a cut one when flushed", () => {
+Deno.test("invalid bytes become U+FFFD immediately, and an incomplete character does on flush", () => {
   const stream = new TextStream();
   assert.equal(stream.push(Uint8Array.of(0x61, 0xff, 0x80)), "a\ufffd\ufffd");
   assert.equal(stream.push(Uint8Array.of(0xe4, 0xb8)), "");
@@ -21,13 +21,13 @@ Deno.test("bytes that can begin no character are U+FFFD at once, a cut one when 
   assert.equal(stream.push(Uint8Array.of(0x80)), "\ufffd", "nothing is left from before");
 });
 
-Deno.test("a byte order mark is a character like any other", () => {
+Deno.test("a byte order mark is preserved", () => {
   const stream = new TextStream();
   assert.equal(stream.push(Uint8Array.of(0xef, 0xbb)), "");
   assert.equal(stream.push(Uint8Array.of(0xbf, 0x61)) + stream.flush(), "\ufeffa");
 });
 
-Deno.test("any split gives what one decoder gives", () => {
+Deno.test("every split gives the result of a single decoder", () => {
   let state = 3;
   const random = (below: number) => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;

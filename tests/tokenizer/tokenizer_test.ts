@@ -2,21 +2,25 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { InferenceError } from "../../src/core/errors.ts";
 import { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
-import { BYTES, parseVocabulary, type Vocabulary } from "../../src/tokenizer/vocabulary.ts";
+import {
+  BYTE_VOCABULARY,
+  parseVocabulary,
+  type Vocabulary,
+} from "../../src/tokenizer/vocabulary.ts";
 import golden from "../golden/tokens.json" with { type: "json" };
 
 const at = (path: string) => new URL(`../../${path}`, import.meta.url);
 const WORLD = at("../shared/vocab/rwkv_vocab_v20230424.txt");
 
-/** The World vocabulary where the machine has it, the demo's, and two small ones. */
+/** The World vocabulary if available, the demo's, and two small ones. */
 const vocabularies: Vocabulary[] = [
-  BYTES,
+  BYTE_VOCABULARY,
   parseVocabulary(smallVocabulary(), "small"),
   ...[WORLD, at("models/demo/vocab.txt")].filter((url) => existsSync(url))
     .map((url) => parseVocabulary(Deno.readTextFileSync(url), url.pathname)),
 ];
 
-/** All bytes, and nested, overlapping pieces over a few of them. */
+/** All bytes, and nested and overlapping tokens over a few of them. */
 function smallVocabulary(): string {
   const hex = (byte: number) => `\\x${byte.toString(16).padStart(2, "0")}`;
   const pieces = ["aa", "aaa", "aaaaaaaa", "ab", "abcabcd", "bc", "é", "世界", "\n\n", "😀😀", "  "]
@@ -27,7 +31,7 @@ function smallVocabulary(): string {
     .join("\n");
 }
 
-/** Greedy longest match the slow way: every length, longest first, looked up in a map. */
+/** Reference for greedy longest match: looks up every length in a map, longest first. */
 function slowEncode({ tokens }: Vocabulary, bytes: Uint8Array): number[] {
   const ids = new Map([...tokens].map(([id, token]) => [String.fromCharCode(...token), id]));
   const longest = Math.max(...[...tokens.values()].map(({ length }) => length));
@@ -43,7 +47,7 @@ function slowEncode({ tokens }: Vocabulary, bytes: Uint8Array): number[] {
   return result;
 }
 
-/** Text of many scripts, runs, code, and bytes that are not UTF-8. */
+/** Texts of many scripts, repetitions, code, and bytes that are not UTF-8. */
 function mixedBytes(random: () => number): Uint8Array {
   const pick = <T>(items: readonly T[]) => items[Math.floor(random() * items.length)];
   const pieces = [
@@ -85,7 +89,7 @@ function mixedBytes(random: () => number): Uint8Array {
   return Uint8Array.from(bytes);
 }
 
-/** Numbers in [0, 1) from a seed. */
+/** Returns a seeded generator of numbers in [0, 1). */
 function seeded(seed: number): () => number {
   let state = seed;
   return () => {
@@ -98,17 +102,17 @@ for (const vocabulary of vocabularies) {
   const label = vocabulary.name.split("/").at(-1);
   const tokenizer = new Tokenizer(vocabulary);
 
-  Deno.test(`${label}: matches are the longest, and decode to the same bytes`, () => {
+  Deno.test(`${label}: encoding takes the longest matches and decodes to the same bytes`, () => {
     const random = seeded(vocabulary.tokens.size);
     const samples = Array.from({ length: 60 }, () => mixedBytes(random));
-    // One slow pass over all samples, which each start a fresh match.
+    // One slow pass over all samples, each of which starts a new match.
     const all = samples.map((bytes) => tokenizer.encodeBytes(bytes));
     samples.forEach((bytes, i) => assert.deepEqual(tokenizer.decode(all[i]), bytes));
     const joined = Uint8Array.from(samples.flatMap((bytes) => [...bytes]));
     assert.deepEqual(tokenizer.encodeBytes(joined), slowEncode(vocabulary, joined));
   });
 
-  Deno.test(`${label}: of too many ids the first ones are given`, () => {
+  Deno.test(`${label}: encoding stops after the limit`, () => {
     const text = "The quick brown fox jumps over the lazy dog. ".repeat(20);
     const all = tokenizer.encode(text);
     assert.deepEqual(tokenizer.encode(text, all.length), all);
@@ -117,7 +121,7 @@ for (const vocabulary of vocabularies) {
     }
   });
 
-  Deno.test(`${label}: every token is there, by id and by its bytes`, () => {
+  Deno.test(`${label}: every token is found by id and by bytes`, () => {
     for (const [id, bytes] of vocabulary.tokens) {
       assert.deepEqual(tokenizer.tokenBytes(id), bytes);
       assert.deepEqual(tokenizer.encodeBytes(bytes), [id]);
@@ -146,25 +150,25 @@ if (existsSync(WORLD)) {
   });
 }
 
-Deno.test("a long text takes time in proportion to it", () => {
+Deno.test("encoding takes linear time", () => {
   const tokenizer = new Tokenizer(vocabularies.at(-1)!);
-  // Every position starts a walk along the longest token that fails at its end.
+  // At every position, the longest token matches except for its last byte.
   const text = "aaaaaaab".repeat(2 ** 17);
   const start = performance.now();
   assert(tokenizer.encode(text).length > 0);
   assert(performance.now() - start < 2000);
 });
 
-Deno.test("the end of text has no bytes, and encoding never gives it", () => {
+Deno.test("the end of text has no bytes and is never encoded", () => {
   const tokenizer = new Tokenizer(parseVocabulary(smallVocabulary(), "small"));
   assert.equal(tokenizer.endOfText, 0);
   assert.deepEqual(tokenizer.tokenBytes(0), new Uint8Array());
   assert.deepEqual(tokenizer.decode([0, ...tokenizer.encode("ab"), 0]), Uint8Array.of(97, 98));
   assert(!tokenizer.encode("\0a\0\0").includes(0));
-  assert.deepEqual(new Tokenizer(BYTES).decode([0]), Uint8Array.of(0));
+  assert.deepEqual(new Tokenizer(BYTE_VOCABULARY).decode([0]), Uint8Array.of(0));
 });
 
-Deno.test("an id that is not in the vocabulary is refused by name", () => {
+Deno.test("decoding an unknown id is an error with the id", () => {
   const tokenizer = new Tokenizer(parseVocabulary("3 'a' 1\n", "tiny"));
   for (const id of [-1, 1, 2, 4, 0.5, NaN, 2 ** 40]) {
     assert.equal(tokenizer.tokenBytes(id), undefined);
@@ -176,7 +180,7 @@ Deno.test("an id that is not in the vocabulary is refused by name", () => {
   }
 });
 
-Deno.test("a byte without a token is refused with its place", () => {
+Deno.test("encoding a byte without a token is an error with its offset", () => {
   const tokenizer = new Tokenizer(parseVocabulary("3 'a' 1\n4 'bcd' 3\n", "tiny"));
   assert.deepEqual(tokenizer.encode("abcda"), [3, 4, 3]);
   assert.throws(() => tokenizer.encode("abc"), (error: unknown) => {
@@ -187,8 +191,8 @@ Deno.test("a byte without a token is refused with its place", () => {
   assert.throws(() => tokenizer.encode("a\0"), /byte 0x00 at offset 1/);
 });
 
-Deno.test("lone surrogates are read as U+FFFD, and nothing is nothing", () => {
-  const tokenizer = new Tokenizer(BYTES);
+Deno.test("lone surrogates become U+FFFD, and an empty text has no ids", () => {
+  const tokenizer = new Tokenizer(BYTE_VOCABULARY);
   assert.deepEqual(tokenizer.encode("a\ud800b"), [97, 0xef, 0xbf, 0xbd, 98]);
   assert.deepEqual(tokenizer.encode(""), []);
   assert.deepEqual(tokenizer.decode([]), new Uint8Array());

@@ -2,11 +2,15 @@ import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
 import { tokenTable, vocabularyHash } from "../../src/tokenizer/token_table.ts";
 import { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
-import { BYTES, parseVocabulary, type Vocabulary } from "../../src/tokenizer/vocabulary.ts";
+import {
+  BYTE_VOCABULARY,
+  parseVocabulary,
+  type Vocabulary,
+} from "../../src/tokenizer/vocabulary.ts";
 
 const parse = (text: string) => parseVocabulary(text, "vocab.txt");
 
-/** Bytes of the one token of a line with id 5. */
+/** Returns the bytes of a single token with id 5. */
 function bytesOf(literal: string, length: number): number[] {
   return [...parse(`5 ${literal} ${length}\n`).tokens.get(5)!];
 }
@@ -19,7 +23,7 @@ function assertRefused(text: string, message: RegExp): void {
   });
 }
 
-Deno.test("literals are read as Python writes them", () => {
+Deno.test("Python literals are parsed", () => {
   const utf8 = (text: string) => [...new TextEncoder().encode(text)];
   assert.deepEqual(bytesOf("'Hello'", 5), utf8("Hello"));
   assert.deepEqual(bytesOf(String.raw`'\n\r\t\\\''`, 5), utf8("\n\r\t\\'"));
@@ -36,14 +40,14 @@ Deno.test("literals are read as Python writes them", () => {
   assert.deepEqual(bytesOf("'   1 2'", 6), utf8("   1 2"));
 });
 
-Deno.test("a vocabulary has its lines' tokens, and 0 as the end of text", () => {
+Deno.test("a vocabulary has one token per line, and 0 as end of text", () => {
   const { name, tokens, endOfText } = parse("1 'a' 1\r\n7 'b' 1\n65535 'ab' 2");
   assert.equal(name, "vocab.txt");
   assert.deepEqual([...tokens.keys()], [1, 7, 65535]);
   assert.equal(endOfText, 0);
 });
 
-Deno.test("a vocabulary is read as editors and other tools leave it", () => {
+Deno.test("byte order marks, CRLF and trailing empty lines are accepted", () => {
   const plain = parse("1 'a' 1\n2 'b' 1\n");
   for (
     const text of [
@@ -58,7 +62,7 @@ Deno.test("a vocabulary is read as editors and other tools leave it", () => {
   }
 });
 
-Deno.test("a literal a line and JSON give the same vocabulary as ids, literals and lengths", () => {
+Deno.test("all three formats give the same vocabulary", () => {
   const world = parse("1 '\\x00' 1\n2 b'\\xe4' 1\n3 '\\n\\n' 2\n4 \"it's\" 4\n5 '世' 3\n");
   const literals = "b'\\x00'\nb'\\xe4'\n'\\n\\n'\n\"it's\"\nb'\\xe4\\xb8\\x96'\n";
   const json = '{"1": "\\u0000", "2": [228], "3": "\\n\\n", "4": "it\'s", "5": "世"}';
@@ -76,27 +80,30 @@ Deno.test("a literal a line and JSON give the same vocabulary as ids, literals a
   }
 });
 
-Deno.test("other forms are refused by the line or the entry", () => {
+Deno.test("malformed files of other formats are rejected with the line or the entry", () => {
   assertRefused("'a'\n'b'\n", /vocab\.txt, line 1: no end of text in "'a'": .*first line is '<s>'/);
   assertRefused("'<s>'\n", /vocab\.txt: it has no tokens/);
   assertRefused("'<s>'\n'a'\nb\n", /line 3: no literal in "b": each line is a literal/);
   assertRefused("'<s>'\n'a'\n\n'b'\n", /line 3: no literal in ""/);
   assertRefused("'<s>'\n'a'\nb'a'\n", /line 3: the same bytes as on line 2/);
-  assertRefused("'<s>'\n'a'\n''\n", /line 3: a token that has not 1 to/);
+  assertRefused("'<s>'\n'a'\n''\n", /line 3: a token outside 1 to/);
   assertRefused("{}", /vocab\.txt: it has no tokens/);
-  assertRefused('{"1": "a",', /vocab\.txt: it is no JSON \(.*fetch the vocabulary again/);
-  assertRefused('{"!": 0}', /entry "!": a key that is no id in 0 to 1048575 in "0": .*"33155"/);
-  assertRefused('{"1048576": "a"}', /entry "1048576": a key that is no id/);
-  assertRefused('{"model": {"type": "BPE"}}', /entry "model": a key that is no id/);
+  assertRefused('{"1": "a",', /vocab\.txt: it is not JSON \(.*download the vocabulary again/);
+  assertRefused(
+    '{"!": 0}',
+    /entry "!": a key that is not an id from 0 to 1048575 in "0": .*"33155"/,
+  );
+  assertRefused('{"1048576": "a"}', /entry "1048576": a key that is not an id/);
+  assertRefused('{"model": {"type": "BPE"}}', /entry "model": a key that is not an id/);
   for (const value of ["1", "null", "[256]", "[-1]", "[1.5]", '["a"]', '"\\ud800"']) {
-    assertRefused(`{"1": "a", "2": ${value}}`, /entry "2": no text and no bytes/);
+    assertRefused(`{"1": "a", "2": ${value}}`, /entry "2": neither text nor bytes/);
   }
   assertRefused('{"1": "a", "2": [97]}', /entry "2": the same bytes as in entry "1"/);
-  assertRefused('{"1": ""}', /entry "1": a token that has not 1 to/);
-  assertRefused(`{"1": "${"x".repeat(5000)}"}`, /entry "1": a token that has not 1 to 4096 bytes/);
+  assertRefused('{"1": ""}', /entry "1": a token outside 1 to/);
+  assertRefused(`{"1": "${"x".repeat(5000)}"}`, /entry "1": a token outside 1 to 4096 bytes/);
 });
 
-Deno.test("malformed lines are refused by number", () => {
+Deno.test("malformed lines are rejected with their number", () => {
   const good = "1 'a' 1\n";
   assertRefused("", /vocab\.txt: it has no tokens/);
   assertRefused(good + "\n" + "2 'b' 1\n", /vocab\.txt, line 2: no id/);
@@ -108,8 +115,8 @@ Deno.test("malformed lines are refused by number", () => {
   assertRefused(good + "1 'b' 1\n", /line 2: the id 1 of an earlier line/);
   assertRefused(good + "2 'b' 2\n", /line 2: a literal of 1 bytes/);
   assertRefused(good + "2 'é' 1\n", /line 2: a literal of 2 bytes/);
-  assertRefused(good + "2 '' 0\n", /line 2: a token that has not 1 to/);
-  assertRefused(good + `2 '${"x".repeat(300_000)}' 300000\n`, /line 2: a token that has not 1 to/);
+  assertRefused(good + "2 '' 0\n", /line 2: a token outside 1 to/);
+  assertRefused(good + `2 '${"x".repeat(300_000)}' 300000\n`, /line 2: a token outside 1 to/);
   assertRefused(good + "2 b'a' 1\n", /line 2: the same bytes as on line 1/);
   const literals = [
     "b",
@@ -134,21 +141,23 @@ Deno.test("malformed lines are refused by number", () => {
 });
 
 Deno.test("the built-in vocabulary's ids are bytes", () => {
-  assert.equal(BYTES.tokens.size, 256);
-  for (let byte = 0; byte < 256; byte++) assert.deepEqual([...BYTES.tokens.get(byte)!], [byte]);
-  assert.equal(BYTES.endOfText, null);
+  assert.equal(BYTE_VOCABULARY.tokens.size, 256);
+  for (let byte = 0; byte < 256; byte++) {
+    assert.deepEqual([...BYTE_VOCABULARY.tokens.get(byte)!], [byte]);
+  }
+  assert.equal(BYTE_VOCABULARY.endOfText, null);
 });
 
-Deno.test("a literal is read up to the length that a token can have", () => {
+Deno.test("a literal is parsed up to the maximum token length", () => {
   const long = String.raw`\U00000041`.repeat(4096);
   assert.equal(parseVocabulary(`1 '${long}' 4096\n`, "test.txt").tokens.get(1)!.length, 4096);
   assertRefused(
     `1 '${"a".repeat(2_000_000)}' 2000000\n`,
-    /line 1: a token that has not 1 to 4096 bytes/,
+    /line 1: a token outside 1 to 4096 bytes/,
   );
 });
 
-Deno.test("vocabularies have the same hash if they have the same tokens, however they are written", async () => {
+Deno.test("vocabularies with the same tokens have the same hash in every format", async () => {
   const hash = async (vocabulary: Vocabulary) => {
     const tokenizer = new Tokenizer(vocabulary);
     return await vocabularyHash(tokenTable(tokenizer), tokenizer.endOfText);
@@ -164,6 +173,6 @@ Deno.test("vocabularies have the same hash if they have the same tokens, however
     "1 'a' 1\n7 'ba' 2\n9 'b' 1\n",
     "1 'a' 1\n7 'b' 1\n9 'ab' 2\n10 'c' 1\n",
   ];
-  const hashes = await Promise.all([...others.map(parse), BYTES].map(hash));
+  const hashes = await Promise.all([...others.map(parse), BYTE_VOCABULARY].map(hash));
   assert.equal(new Set([own, ...hashes]).size, others.length + 2);
 });

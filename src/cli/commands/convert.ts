@@ -6,10 +6,10 @@ import { dirname } from "node:path";
 import { InferenceError } from "../../core/errors.ts";
 import { writeTorchFile } from "../../formats/torch_writer.ts";
 import { convertModel } from "../../model/convert.ts";
-import type { Converted } from "../../model/converted_file.ts";
+import type { ConversionInfo } from "../../model/converted_file.ts";
 import { randomCheckpoint } from "../../model/random_checkpoint.ts";
-import type { Shape } from "../../model/architectures/registry.ts";
-import type { Quant } from "../../quant/mod.ts";
+import type { ModelSize } from "../../model/architectures/registry.ts";
+import { type Quant, QUANT_NAMES } from "../../quant/mod.ts";
 import { type Command, JSON_FLAG } from "../args/command.ts";
 import { writeFileAtomic } from "../../model_files/file_sink.ts";
 import { findModel, type ModelSource } from "../../model_files/find_model.ts";
@@ -42,7 +42,7 @@ export const convert: Command = {
   flags: {
     quant: {
       type: "string",
-      placeholder: "none|f16|int8|nf4",
+      placeholder: QUANT_NAMES.join("|"),
       help: "weight type, with exceptions by name such as nf4,head=int8",
       defaultValue: DEFAULT_QUANT,
     },
@@ -132,14 +132,14 @@ export async function writeConverted(
 }
 
 /** `0.076 (blocks.0.att.key.weight)`. */
-function maxError({ matrices }: Converted): string {
+function maxError({ matrices }: ConversionInfo): string {
   const [name, error] = [...matrices].map(([name, { error }]) => [name, error ?? 0] as const)
     .reduce((a, b) => b[1] > a[1] ? b : a);
   return error === 0 ? "0" : `${Number(error.toPrecision(2))} (${name})`;
 }
 
 /** Writes a .pth file with random bfloat16 weights, in the layout of a trained model. */
-async function writeRandom(shape: Shape, target: string, signal: AbortSignal): Promise<void> {
+async function writeRandom(shape: ModelSize, target: string, signal: AbortSignal): Promise<void> {
   const checkpoint = await randomCheckpoint(shape, "none");
   const tensors = [...checkpoint.tensors.values()].map((tensor) => {
     return { ...tensor, dtype: "BF16" as const };

@@ -16,6 +16,7 @@ import { pullModel } from "../../model_files/pull_model.ts";
 import { withInterruptSignal } from "../../server/signals.ts";
 import { formatBytes } from "../../core/units.ts";
 import { printJson } from "../output/print.ts";
+import { QUANT_NAMES } from "../../quant/mod.ts";
 import { type FlagSpec, stringFlag, usageError } from "../../settings/flags.ts";
 import { quantFlag } from "../../settings/model_settings.ts";
 
@@ -32,7 +33,7 @@ export const pull: Command = {
   flags: {
     quant: {
       type: "string",
-      placeholder: "f16|int8|nf4",
+      placeholder: QUANT_NAMES.filter((name) => name !== "none").join("|"),
       help: "also write a quantized copy, named with a suffix such as -int8",
     },
     name: {

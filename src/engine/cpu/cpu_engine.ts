@@ -8,7 +8,7 @@ import { InferenceError } from "../../core/errors.ts";
 import type { Dimensions } from "../../model/dimensions.ts";
 import { stateLength } from "../../model/architectures/registry.ts";
 import type { ActivationName, Linear, Op } from "../../model/graph.ts";
-import { weightTypes } from "../../model/held_types.ts";
+import { weightTypes } from "../../model/weight_types.ts";
 import type { Model } from "../../model/load.ts";
 import { layerGraph, matrixNames } from "../../model/architectures/registry.ts";
 import { assignTypes, type Quant } from "../../quant/mod.ts";

@@ -6,9 +6,9 @@
 import {
   codeBytes,
   NF4,
+  QUANTIZED_LAYOUTS,
   type QuantizedType,
   ROW_BLOCK,
-  SCALE_BLOCK,
   scaleBlocks,
   scaleBytes,
 } from "../../../kernels/layouts.ts";
@@ -17,7 +17,7 @@ import {
   assertFitsFloat16,
   isQuantized,
   type MatrixSource,
-  pieces,
+  packedPieces,
   type WeightType,
 } from "../../quant/mod.ts";
 import { multiply } from "./operations.ts";
@@ -56,7 +56,7 @@ export async function readMatrix(
   if (isQuantized(type)) {
     const codes = new Uint8Array(codeBytes(rows, columns, type));
     const scales = new Float32Array(scaleBytes(rows, columns, type) / 2);
-    for await (const piece of pieces(source, { type })) {
+    for await (const piece of packedPieces(source, { type })) {
       codes.set(piece.codes, codeBytes(piece.firstRow, columns, type));
       const { buffer, byteOffset, byteLength } = piece.scales;
       const halves = new Uint16Array(buffer, byteOffset, byteLength / 2);
@@ -108,6 +108,9 @@ const VALUES: Record<QuantizedType, readonly Float32Array[]> = {
   ],
 };
 
+/** Dot product of each type. */
+const DOT_PRODUCTS: Record<QuantizedType, typeof dotInt8> = { int8: dotInt8, nf4: dotNf4 };
+
 class PackedMatrix implements CpuMatrix {
   readonly rows: number;
   readonly columns: number;
@@ -132,13 +135,13 @@ class PackedMatrix implements CpuMatrix {
     this.#scales = scales;
     const columnsPerWord = 4 * VALUES[type].length;
     this.#words = Math.ceil(columns / columnsPerWord);
-    this.#wordsPerScale = SCALE_BLOCK[type] / columnsPerWord;
+    this.#wordsPerScale = QUANTIZED_LAYOUTS[type].scaleBlock / columnsPerWord;
     this.#x = new Float64Array(this.#words * columnsPerWord);
   }
 
   multiply(x: Float32Array, put: (row: number, sum: number) => void): void {
     const [words, step, scales] = [this.#words, this.#wordsPerScale, this.#scales];
-    const dot = this.#type === "int8" ? dotInt8 : dotNf4;
+    const dot = DOT_PRODUCTS[this.#type];
     this.#x.set(x);
     const operands = { codes: this.#codes, x: this.#x };
     const blocks = scaleBlocks(this.columns, this.#type);

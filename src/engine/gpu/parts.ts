@@ -8,7 +8,7 @@ import {
   Pipelines,
   totalBytes,
 } from "../../gpu/mod.ts";
-import { weightTypes } from "../../model/held_types.ts";
+import { weightTypes } from "../../model/weight_types.ts";
 import type { Model } from "../../model/load.ts";
 import type { DeviceSelection, EngineInfo, LoadTimes, OnProgress } from "../engine.ts";
 import { assertFitsInMemory } from "../memory_check.ts";

@@ -3,7 +3,7 @@
 import { codeBytes, matrixBytes, ROW_BLOCK, scaleBytes } from "../../../kernels/layouts.ts";
 import { upload } from "../../gpu/mod.ts";
 import type { Model } from "../../model/load.ts";
-import { type Piece, pieces } from "../../quant/mod.ts";
+import { type PackedPiece, packedPieces } from "../../quant/mod.ts";
 import type { OnProgress } from "../engine.ts";
 import type { EngineBuffers } from "./buffers.ts";
 
@@ -51,7 +51,7 @@ export async function uploadWeights(
 
 /** Rows of a matrix and their position in a buffer. */
 interface PlacedPiece {
-  piece: Piece;
+  piece: PackedPiece;
   buffer: GPUBuffer;
   codesAt: number;
   scalesAt: number;
@@ -70,7 +70,7 @@ async function* placePieces(
       const codesAt = codeBytes(firstBlock * ROW_BLOCK, columns, type);
       const scalesAt = codeBytes(bufferRows, columns, type) +
         scaleBytes(firstBlock * ROW_BLOCK, columns, type);
-      for await (const piece of pieces(source, { type, first, count: rows })) {
+      for await (const piece of packedPieces(source, { type, first, count: rows })) {
         const row = piece.firstRow - first;
         yield {
           piece,

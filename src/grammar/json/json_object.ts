@@ -1,94 +1,108 @@
-/** Objects: their properties in the order of the schema, then others where it allows some. */
+/** Trees for JSON objects: properties in the order of the schema, then any others it allows. */
 
-import { quoted } from "../refusal.ts";
+import { quoted } from "../grammar_error.ts";
 import { choice, optional, repeat, sequence, text, type Tree } from "../tree.ts";
-import { COLON, COMMA, otherName } from "./json_text.ts";
+import { anyNameExcept, COLON, COMMA } from "./json_text.ts";
 import {
-  count,
-  type Inner,
-  kindsIn,
-  listOf,
-  MAX_PARTS,
-  object,
-  own,
-  refuse,
+  MAX_SUBSCHEMAS,
+  ownKeyword,
+  readCount,
+  readList,
+  readObject,
+  rejectKeyword,
+  rejectSchema,
   type Schema,
-  wrong,
+  type SubschemaTrees,
+  valueTypesIn,
 } from "./schema_reader.ts";
 
-/** Of the names that other properties must not have. */
+/** Limit on the names that additional properties must not have. */
 const MAX_NAME_CHARS = 4000;
 
+/** A property of an object. */
 export interface Property {
   name: string;
   required: boolean;
   value: Tree;
 }
 
-/** @param others What properties hold that have none of these names; `null` if there are none. */
-export function objectOf(properties: readonly Property[], others: Tree | null): Tree {
+/**
+ * Builds the tree of an object.
+ *
+ * @param others Tree of the values of additional properties; `null` if none are allowed.
+ */
+export function objectTree(properties: readonly Property[], others: Tree | null): Tree {
   const other = others &&
-    sequence(otherName(properties.map(({ name }) => name)), COLON, others);
+    sequence(anyNameExcept(properties.map(({ name }) => name)), COLON, others);
   const moreOthers = other ? repeat(sequence(COMMA, other), 0, Infinity) : sequence();
-  /** What may follow a property, and what may come first. */
+  // `after` is the tree after a property, `first` the tree at the start of the object.
   let after = moreOthers;
   let first = other ? optional(sequence(other, moreOthers)) : sequence();
   for (const { name, required, value } of properties.toReversed()) {
     const property = sequence(text(JSON.stringify(name)), COLON, value);
-    const led = sequence(property, after);
-    first = required ? led : choice(led, first);
-    const next = sequence(COMMA, led);
+    const rest = sequence(property, after);
+    first = required ? rest : choice(rest, first);
+    const next = sequence(COMMA, rest);
     after = required ? next : choice(next, after);
   }
   return sequence(text("{"), first, text("}"));
 }
 
-/** @throws Refusal for what can't be held */
-export function objectBy(schema: Schema, inner: Inner): Tree {
-  const properties = object(schema, "properties") ?? {};
-  const required = requiredBy(schema);
+/** @throws GrammarError if the schema is malformed or not supported */
+export function objectFromSchema(schema: Schema, subschemas: SubschemaTrees): Tree {
+  const properties = readObject(schema, "properties") ?? {};
+  const required = requiredNames(schema);
   const names = [...new Set([...Object.keys(properties), ...required])];
-  if (names.length > MAX_PARTS) refuse(schema, `more than ${MAX_PARTS} properties`);
-  const others = othersBy(schema, inner);
+  if (names.length > MAX_SUBSCHEMAS) rejectSchema(schema, `more than ${MAX_SUBSCHEMAS} properties`);
+  const others = additionalProperties(schema, subschemas);
   if (others !== null && names.join("").length > MAX_NAME_CHARS) {
-    refuse(schema, `beside other properties, names have ${MAX_NAME_CHARS} characters at most`);
+    rejectSchema(
+      schema,
+      `with additional properties, names are limited to ${MAX_NAME_CHARS} characters in all`,
+    );
   }
   const parts = names.map((name): Property => {
     if (Object.hasOwn(properties, name)) {
-      const value = inner.of(properties[name], "properties", name);
+      const value = subschemas.of(properties[name], "properties", name);
       return { name, required: required.has(name), value };
     }
     if (others !== null) return { name, required: true, value: others };
-    return refuse(schema, `"required" names ${quoted(name)}, which "properties" does not have`);
+    return rejectSchema(
+      schema,
+      `"required" lists ${quoted(name)}, which is not in "properties"`,
+    );
   });
   assertCounts(schema, { required: required.size, most: others ? Infinity : names.length });
-  return objectOf(parts, others);
+  return objectTree(parts, others);
 }
 
-/** What properties without a description hold; `null` if there may be none. */
-function othersBy(schema: Schema, inner: Inner): Tree | null {
-  const given = own(schema, "additionalProperties");
-  const allowed = given === undefined ? !kindsIn(schema).includes("object") : given;
-  return allowed === false ? null : inner.of(allowed, "additionalProperties");
+/** Returns the tree of additional properties, or `null` if none are allowed. */
+function additionalProperties(schema: Schema, subschemas: SubschemaTrees): Tree | null {
+  const given = ownKeyword(schema, "additionalProperties");
+  const allowed = given === undefined ? !valueTypesIn(schema).includes("object") : given;
+  return allowed === false ? null : subschemas.of(allowed, "additionalProperties");
 }
 
-function requiredBy(schema: Schema): Set<string> {
-  const names = listOf(schema, "required", { empty: true }) ?? [];
+function requiredNames(schema: Schema): Set<string> {
+  const names = readList(schema, "required", { empty: true }) ?? [];
   if (names.every((name) => typeof name === "string")) return new Set(names);
-  return wrong(schema, "required", "a list of names");
+  return rejectKeyword(schema, "required", "a list of names");
 }
 
-/** Takes counts of properties that hold whatever is written. */
+/** Accepts property counts only if every generated object satisfies them. */
 function assertCounts(
   schema: Schema,
   { required, most }: { required: number; most: number },
 ): void {
-  const min = count(schema, "minProperties") ?? 0;
-  const max = count(schema, "maxProperties") ?? Infinity;
+  const min = readCount(schema, "minProperties") ?? 0;
+  const max = readCount(schema, "maxProperties") ?? Infinity;
   if (min > required) {
-    refuse(schema, '"minProperties" above the number of required properties is not supported');
+    rejectSchema(
+      schema,
+      '"minProperties" above the number of required properties is not supported',
+    );
   }
   if (max < most) {
-    refuse(schema, '"maxProperties" below the number of properties is not supported');
+    rejectSchema(schema, '"maxProperties" below the number of properties is not supported');
   }
 }

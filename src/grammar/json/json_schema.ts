@@ -1,37 +1,38 @@
 /**
- * JSON Schema as a grammar. What is written is valid by the schema, whatever else would be: objects
- * have their properties in the schema's order, and others only where it says so.
+ * Compiles JSON Schema to a grammar. Every generated text is valid, but not every valid text can be
+ * generated: properties come in the schema's order, and additional ones only if the schema asks.
  */
 
-import { allParts } from "../analysis.ts";
-import { MAX_PARTS as MAX_GRAMMAR_PARTS } from "../build.ts";
-import { GrammarError, quoted } from "../refusal.ts";
+import { allSubtrees } from "../analysis.ts";
+import { MAX_GRAMMAR_PARTS } from "../build.ts";
+import { GrammarError, quoted } from "../grammar_error.ts";
 import { choice, type Grammar, text, type Tree } from "../tree.ts";
-import { arrayBy, arrayOf } from "./json_array.ts";
-import { numberBy } from "./json_number.ts";
-import { objectBy, objectOf } from "./json_object.ts";
-import { type KnownPatterns, stringBy } from "./json_string.ts";
+import { arrayFromSchema, arrayTree } from "./json_array.ts";
+import { numberFromSchema } from "./json_number.ts";
+import { objectFromSchema, objectTree } from "./json_object.ts";
+import { type PatternCache, stringFromSchema } from "./json_string.ts";
 import { NUMBER, oneOfValues, STRING } from "./json_text.ts";
-import { disjoint, typeName } from "./schema_disjoint.ts";
+import { areDisjoint, typeName } from "./schema_disjoint.ts";
 import {
-  assertionsIn,
+  assertionKeywordsIn,
   assertSupported,
-  type Inner,
+  childPointer,
   isObject,
-  kindsIn,
-  listOf,
-  MAX_PARTS,
-  own,
-  refuse,
+  MAX_SUBSCHEMAS,
+  ownKeyword,
+  readList,
+  readString,
+  rejectKeyword,
+  rejectSchema,
   type Schema,
-  string,
-  within,
-  wrong,
+  type SubschemaTrees,
+  valueTypesIn,
 } from "./schema_reader.ts";
 
+/** A grammar for JSON texts. */
 export interface JsonGrammar extends Grammar {
-  /** Places of the rules. */
-  names: readonly string[];
+  /** JSON pointers of the rules' schemas, by index. */
+  ruleNames: readonly string[];
 }
 
 const TYPES = ["object", "array", "string", "number", "integer", "boolean", "null"];
@@ -41,13 +42,15 @@ const MAX_SCHEMAS = 2000;
 const MAX_DEPTH = 64;
 
 /**
+ * Compiles a schema.
+ *
  * @param json The schema as JSON.
- * @throws Refusal that names the keyword and its place, for what can't be held
+ * @throws GrammarError with the keyword and its place if the schema is malformed or not supported
  */
 export function parseSchema(json: string): JsonGrammar {
   if (json.length > MAX_CHARS) {
     throw new GrammarError(
-      `the schema has ${json.length} characters, at most ${MAX_CHARS} are taken`,
+      `the schema has ${json.length} characters; the maximum is ${MAX_CHARS}`,
     );
   }
   let schema: unknown;
@@ -59,21 +62,21 @@ export function parseSchema(json: string): JsonGrammar {
   return new Builder(schema).grammar();
 }
 
-/** Any object. */
-export function anyObject(): JsonGrammar {
+/** Returns the grammar of any JSON object. */
+export function anyObjectGrammar(): JsonGrammar {
   return parseSchema('{"type":"object"}');
 }
 
 class Builder {
   readonly #whole: unknown;
   readonly #rules: Tree[] = [];
-  /** Rules by the place of their schema. */
-  readonly #named = new Map<string, number>();
-  /** Schemas that are to become rules. */
-  readonly #open: { rule: number; schema: unknown; place: string }[] = [];
-  readonly #patterns: KnownPatterns = new Map();
+  /** Rules by the JSON pointer of their schema. */
+  readonly #ruleOf = new Map<string, number>();
+  /** Schemas whose rules are not built yet. */
+  readonly #pending: { rule: number; schema: unknown; pointer: string }[] = [];
+  readonly #patterns: PatternCache = new Map();
   #schemas = 0;
-  /** Parts of the numbers between bounds, which take hundreds each. */
+  /** Subtrees of bounded numbers, which take hundreds each. */
   #numberParts = 0;
 
   constructor(schema: unknown) {
@@ -82,43 +85,49 @@ class Builder {
 
   grammar(): JsonGrammar {
     const root = this.#rule("#", this.#whole);
-    for (let next = this.#open.pop(); next; next = this.#open.pop()) {
-      this.#rules[next.rule] = this.#tree(next.schema, next.place, 0);
+    for (let next = this.#pending.pop(); next; next = this.#pending.pop()) {
+      this.#rules[next.rule] = this.#tree(next.schema, next.pointer, 0);
     }
-    return { root, rules: this.#rules, names: [...this.#named.keys()] };
+    return { root, rules: this.#rules, ruleNames: [...this.#ruleOf.keys()] };
   }
 
-  #rule(place: string, schema: unknown): Tree {
-    let rule = this.#named.get(place);
+  #rule(pointer: string, schema: unknown): Tree {
+    let rule = this.#ruleOf.get(pointer);
     if (rule === undefined) {
-      rule = this.#named.size;
-      this.#named.set(place, rule);
-      this.#open.push({ rule, schema, place });
+      rule = this.#ruleOf.size;
+      this.#ruleOf.set(pointer, rule);
+      this.#pending.push({ rule, schema, pointer });
     }
     return { type: "rule", rule };
   }
 
-  /** Any value: `true` as a schema. */
+  /** Returns the rule for any value, the schema `true`. */
   #any(): Tree {
     return this.#rule("any value", true);
   }
 
-  #tree(value: unknown, place: string, depth: number): Tree {
-    if (++this.#schemas > MAX_SCHEMAS) refuse({ place }, `more than ${MAX_SCHEMAS} schemas`);
-    if (depth > MAX_DEPTH) refuse({ place }, `schemas are nested more than ${MAX_DEPTH} deep`);
-    if (value === true) return place === "any value" ? this.#anything() : this.#any();
-    if (value === false) refuse({ place }, "false allows nothing");
-    if (!isObject(value)) refuse({ place }, "a schema must be an object, true or false");
-    const schema: Schema = { keywords: value, place };
+  #tree(value: unknown, pointer: string, depth: number): Tree {
+    if (++this.#schemas > MAX_SCHEMAS) {
+      rejectSchema({ pointer }, `more than ${MAX_SCHEMAS} schemas`);
+    }
+    if (depth > MAX_DEPTH) {
+      rejectSchema({ pointer }, `schemas are nested more than ${MAX_DEPTH} deep`);
+    }
+    if (value === true) return pointer === "any value" ? this.#anyValueTree() : this.#any();
+    if (value === false) rejectSchema({ pointer }, "the schema false matches no value");
+    if (!isObject(value)) {
+      rejectSchema({ pointer }, "a schema must be an object, true or false");
+    }
+    const schema: Schema = { keywords: value, pointer };
     assertSupported(schema);
-    return this.#alone(schema, depth) ?? this.#ofTypes(schema, depth);
+    return this.#exclusive(schema, depth) ?? this.#ofTypes(schema, depth);
   }
 
-  #anything(): Tree {
+  #anyValueTree(): Tree {
     const any = this.#any();
     return choice(
-      objectOf([], any),
-      arrayOf({ first: [], others: any, min: 0, max: Infinity }),
+      objectTree([], any),
+      arrayTree({ first: [], others: any, min: 0, max: Infinity }),
       STRING,
       NUMBER,
       text("true"),
@@ -127,9 +136,9 @@ class Builder {
     );
   }
 
-  /** A schema of a keyword that bears no others beside it; `null` if it has none. */
-  #alone(schema: Schema, depth: number): Tree | null {
-    const assertions = assertionsIn(schema);
+  /** Builds a schema with a keyword that excludes all others; returns `null` if it has none. */
+  #exclusive(schema: Schema, depth: number): Tree | null {
+    const assertions = assertionKeywordsIn(schema);
     if (assertions.includes("enum") || assertions.includes("const")) {
       this.#assertOnly(schema, assertions, ["enum", "const", "type"]);
       return this.#ofValues(schema);
@@ -138,113 +147,121 @@ class Builder {
     if (keyword === undefined) return null;
     this.#assertOnly(schema, assertions, [keyword]);
     if (keyword === "$ref") return this.#reference(schema);
-    const options = listOf(schema, keyword)!;
+    const options = readList(schema, keyword)!;
     if (keyword === "allOf" && options.length > 1) {
-      refuse(schema, '"allOf" is supported with one schema only; merge them');
+      rejectSchema(schema, '"allOf" is supported with one schema only; merge the schemas');
     }
     if (keyword === "oneOf") this.#assertDisjoint(schema, options);
     return choice(
       ...options.map((option, i) =>
-        this.#tree(option, within(schema.place, keyword, i), depth + 1)
+        this.#tree(option, childPointer(schema.pointer, keyword, i), depth + 1)
       ),
     );
   }
 
-  #assertOnly(schema: Schema, assertions: readonly string[], taken: readonly string[]): void {
-    const other = assertions.find((keyword) => !taken.includes(keyword));
+  #assertOnly(schema: Schema, assertions: readonly string[], allowed: readonly string[]): void {
+    const other = assertions.find((keyword) => !allowed.includes(keyword));
     if (other === undefined) return;
-    const own = taken.find((keyword) => assertions.includes(keyword));
-    refuse(schema, `"${other}" beside "${own}" is not supported; merge the two`);
+    const exclusive = allowed.find((keyword) => assertions.includes(keyword));
+    rejectSchema(schema, `"${other}" together with "${exclusive}" is not supported; merge the two`);
   }
 
   #assertDisjoint(schema: Schema, options: readonly unknown[]): void {
-    if (options.length > MAX_PARTS) refuse(schema, `"oneOf" has more than ${MAX_PARTS} schemas`);
-    const resolve = (reference: string) => this.#find(reference, schema);
+    if (options.length > MAX_SUBSCHEMAS) {
+      rejectSchema(schema, `"oneOf" has more than ${MAX_SUBSCHEMAS} schemas`);
+    }
+    const resolve = (reference: string) => this.#resolve(reference, schema);
     options.forEach((option, i) => {
       const overlapping = options.findIndex((other, j) =>
-        j < i && !disjoint(other, option, resolve)
+        j < i && !areDisjoint(other, option, resolve)
       );
       if (overlapping < 0) return;
-      refuse(
+      rejectSchema(
         schema,
-        `"oneOf" is supported for options that differ in type, or in a constant property that both ` +
-          `require; ${overlapping} and ${i} may not; use anyOf if any may match`,
+        `"oneOf" is supported only for options that differ in type or in a constant property that ` +
+          `both require; options ${overlapping} and ${i} may overlap; use anyOf instead`,
       );
     });
   }
 
   #reference(schema: Schema): Tree {
-    const reference = string(schema, "$ref")!;
-    return this.#rule(pointerOf(reference), this.#find(reference, schema));
+    const reference = readString(schema, "$ref")!;
+    return this.#rule(pointerOf(reference), this.#resolve(reference, schema));
   }
 
-  #find(reference: string, schema: Schema): unknown {
+  #resolve(reference: string, schema: Schema): unknown {
     const pointer = pointerOf(reference);
     if (pointer !== "#" && !pointer.startsWith("#/")) {
-      refuse(schema, `"$ref" is supported within the schema only, and is ${quoted(reference)}`);
+      rejectSchema(
+        schema,
+        `"$ref" must point into the schema, but is ${quoted(reference)}`,
+      );
     }
     let found: unknown = this.#whole;
     for (const step of pointer.split("/").slice(1)) {
       const key = step.replaceAll("~1", "/").replaceAll("~0", "~");
-      const inside = isObject(found) || Array.isArray(found) ? found : {};
-      if (!Object.hasOwn(inside, key)) refuse(schema, `"$ref" ${quoted(reference)} leads nowhere`);
-      found = (inside as Record<string, unknown>)[key];
+      const container = isObject(found) || Array.isArray(found) ? found : {};
+      if (!Object.hasOwn(container, key)) {
+        rejectSchema(schema, `"$ref" ${quoted(reference)} does not exist in the schema`);
+      }
+      found = (container as Record<string, unknown>)[key];
     }
     return found;
   }
 
   #ofValues(schema: Schema): Tree {
-    const constant = own(schema, "const");
-    const listed = listOf(schema, "enum") ?? [constant];
+    const constant = ownKeyword(schema, "const");
+    const listed = readList(schema, "enum") ?? [constant];
     const types = this.#types(schema);
     const values = listed.filter((value) =>
       (constant === undefined || JSON.stringify(constant) === JSON.stringify(value)) &&
       (types === null || types.some((type) => hasType(value, type)))
     );
-    if (values.length === 0) refuse(schema, "no value of its list is allowed by all it says");
+    if (values.length === 0) rejectSchema(schema, "no listed value matches the other keywords");
     return oneOfValues(values);
   }
 
   #types(schema: Schema): readonly string[] | null {
-    const type = own(schema, "type");
+    const type = ownKeyword(schema, "type");
     if (type === undefined) return null;
     const types: unknown[] = [type].flat();
     const known = types.filter((one): one is string => TYPES.includes(one as string));
     if (types.length === 0 || known.length < types.length) {
-      wrong(schema, "type", `one or a list of ${TYPES.join(", ")}`);
+      rejectKeyword(schema, "type", `one or more of ${TYPES.join(", ")}`);
     }
-    return own(schema, "nullable") === true ? [...known, "null"] : known;
+    return ownKeyword(schema, "nullable") === true ? [...known, "null"] : known;
   }
 
   #ofTypes(schema: Schema, depth: number): Tree {
-    const kinds = kindsIn(schema);
+    const kinds = valueTypesIn(schema);
     const types = this.#types(schema) ?? kinds;
     if (types.length === 0) return this.#any();
     return choice(...[...new Set(types)].map((type) => this.#ofType(type, schema, depth)));
   }
 
-  #counted(tree: Tree): Tree {
-    this.#numberParts += allParts([tree]).size;
+  #limitNumberParts(tree: Tree): Tree {
+    this.#numberParts += allSubtrees([tree]).size;
     if (this.#numberParts <= MAX_GRAMMAR_PARTS) return tree;
-    const most = `at most ${MAX_GRAMMAR_PARTS} are taken`;
-    throw new GrammarError(`its bounds come to ${this.#numberParts} parts, ${most}`);
+    throw new GrammarError(
+      `the numeric bounds take ${this.#numberParts} parts; the maximum is ${MAX_GRAMMAR_PARTS}`,
+    );
   }
 
   #ofType(type: string, schema: Schema, depth: number): Tree {
-    const inner: Inner = {
+    const subschemas: SubschemaTrees = {
       any: () => this.#any(),
-      of: (value, ...steps) => this.#tree(value, within(schema.place, ...steps), depth + 1),
+      of: (value, ...steps) => this.#tree(value, childPointer(schema.pointer, ...steps), depth + 1),
     };
     switch (type) {
       case "object":
-        return objectBy(schema, inner);
+        return objectFromSchema(schema, subschemas);
       case "array":
-        return arrayBy(schema, inner);
+        return arrayFromSchema(schema, subschemas);
       case "string":
-        return stringBy(schema, this.#patterns);
+        return stringFromSchema(schema, this.#patterns);
       case "number":
       case "integer":
-        return this.#counted(numberBy(schema, type === "integer"));
+        return this.#limitNumberParts(numberFromSchema(schema, type === "integer"));
       case "boolean":
         return choice(text("true"), text("false"));
       default:
@@ -253,7 +270,7 @@ class Builder {
   }
 }
 
-/** The fragment of a reference, as a JSON pointer. */
+/** Returns the JSON pointer of a reference, percent-decoded. */
 function pointerOf(reference: string): string {
   try {
     return decodeURIComponent(reference);

@@ -1,14 +1,14 @@
-/** Strings: by pattern, format or length. */
+/** Trees for JSON strings, by pattern, format or length. */
 
-import { foldTree, LENGTHS } from "../analysis.ts";
-import { GrammarError, quoted } from "../refusal.ts";
+import { foldTree, LENGTH_BOUNDS } from "../analysis.ts";
+import { GrammarError, quoted } from "../grammar_error.ts";
 import { parseRegex } from "../regex.ts";
 import { repeat, type Tree } from "../tree.ts";
-import { asString, STRING_CHAR, stringOf } from "./json_text.ts";
-import { count, refuse, type Schema, string } from "./schema_reader.ts";
+import { escapeForJson, quotedString, STRING_CHAR } from "./json_text.ts";
+import { readCount, readString, rejectSchema, type Schema } from "./schema_reader.ts";
 
 const YEAR = "[0-9]{4}";
-/** Days that every year has. */
+/** Month and day; excludes February 29, which not every year has. */
 const DAY =
   "(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)" +
   "|02-(?:0[1-9]|1[0-9]|2[0-8]))";
@@ -18,7 +18,7 @@ const BYTE = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])";
 const LABEL = "[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?";
 const HOST = `${LABEL}(?:\\.${LABEL}){0,3}`;
 
-/** What a string of each format may be: not all that is allowed, and nothing that is not. */
+/** Expressions for the formats. Each matches valid strings only, but not every valid string. */
 const FORMATS: Readonly<Record<string, string>> = {
   "date": `${YEAR}-${DAY}`,
   "time": TIME,
@@ -32,49 +32,54 @@ const FORMATS: Readonly<Record<string, string>> = {
   "uuid": "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
 };
 
-/** Strings by pattern that have been read, so that each is read once. */
-export type KnownPatterns = Map<string, { tree: Tree; lengths: readonly [number, number] }>;
+/** Trees of patterns that have been parsed, so that each pattern is parsed once. */
+export type PatternCache = Map<string, { tree: Tree; lengths: readonly [number, number] }>;
 
-/** @throws Refusal for what can't be held */
-export function stringBy(schema: Schema, known: KnownPatterns): Tree {
-  const min = count(schema, "minLength") ?? 0;
-  const max = count(schema, "maxLength") ?? Infinity;
-  const pattern = string(schema, "pattern");
-  const format = string(schema, "format");
-  if (max < min) refuse(schema, `no string is ${min} long at least and ${max} at most`);
+/** @throws GrammarError if the schema is malformed or not supported */
+export function stringFromSchema(schema: Schema, cache: PatternCache): Tree {
+  const min = readCount(schema, "minLength") ?? 0;
+  const max = readCount(schema, "maxLength") ?? Infinity;
+  const pattern = readString(schema, "pattern");
+  const format = readString(schema, "format");
+  if (max < min) rejectSchema(schema, `"minLength" ${min} exceeds "maxLength" ${max}`);
   if (pattern === undefined && format === undefined) {
-    return stringOf(repeat(STRING_CHAR, min, max));
+    return quotedString(repeat(STRING_CHAR, min, max));
   }
   if (pattern !== undefined && format !== undefined) {
-    refuse(schema, '"pattern" beside "format" is not supported');
+    rejectSchema(schema, '"pattern" together with "format" is not supported');
   }
   const keyword = pattern === undefined ? "format" : "pattern";
-  const source = pattern ?? `^${expressionOf(schema, format!)}$`;
-  const found = known.get(source) ?? ofPattern(schema, source);
-  known.set(source, found);
+  const source = pattern ?? `^${formatExpression(schema, format!)}$`;
+  const found = cache.get(source) ?? parsePattern(schema, source);
+  cache.set(source, found);
   const [shortest, longest] = found.lengths;
   if (shortest < min || longest > max) {
-    refuse(
+    rejectSchema(
       schema,
-      `"${keyword}" beside "${shortest < min ? "minLength" : "maxLength"}" is not supported; ` +
-        "say the length in a pattern, as in ^.{1,9}$",
+      `"${keyword}" together with "${
+        shortest < min ? "minLength" : "maxLength"
+      }" is not supported; ` +
+        "express the length in a pattern such as ^.{1,9}$",
     );
   }
   return found.tree;
 }
 
-function expressionOf(schema: Schema, format: string): string {
+function formatExpression(schema: Schema, format: string): string {
   if (Object.hasOwn(FORMATS, format)) return FORMATS[format];
   const all = Object.keys(FORMATS).join(", ");
-  return refuse(schema, `the format ${quoted(format)} is not supported; these are: ${all}`);
+  return rejectSchema(schema, `the format ${quoted(format)} is not supported; use one of ${all}`);
 }
 
-function ofPattern(schema: Schema, pattern: string) {
+function parsePattern(schema: Schema, pattern: string) {
   try {
     const tree = parseRegex(pattern, { search: true, newlines: true });
-    return { tree: stringOf(asString(tree)), lengths: foldTree({ rules: [] }, LENGTHS)(tree) };
+    return {
+      tree: quotedString(escapeForJson(tree)),
+      lengths: foldTree({ rules: [] }, LENGTH_BOUNDS)(tree),
+    };
   } catch (error) {
-    if (error instanceof GrammarError) refuse(schema, `"pattern": ${error.message}`);
+    if (error instanceof GrammarError) rejectSchema(schema, `"pattern": ${error.message}`);
     throw error;
   }
 }

@@ -1,8 +1,8 @@
-/** JSON as this project lets models write it: on one line, with a space after `:` and `,` or none. */
+/** Trees for generated JSON: on one line, with an optional space after `:` and `,`. */
 
 import {
   ALL_CHARS,
-  type Chars,
+  type CharSet,
   charsIn,
   charsOf,
   countChars,
@@ -12,7 +12,7 @@ import {
 import { chars, choice, oneOf, optional, repeat, sequence, text, type Tree } from "../tree.ts";
 import { groupBy } from "../../core/group_by.ts";
 
-/** Digits before the point, and after it: any decimal of so many is a number of its own in JSON. */
+/** Maximum digits before and after the point; float64 distinguishes all decimals of 15 digits. */
 export const MAX_DIGITS = 15;
 
 const DIGIT = chars(charsOf([[0x30, 0x39]]));
@@ -22,14 +22,14 @@ const ASCII = charsOf([[0, 0x7f]]);
 const NOT_ASCII = subtractChars(ALL_CHARS, ASCII);
 const PLAIN = subtractChars(subtractChars(ALL_CHARS, CONTROLS), MARKS);
 
-/** What must be escaped. */
-const SPECIAL = [...CONTROLS, ...MARKS].flatMap(([low, high]) =>
+/** Code points that must be escaped in a string. */
+const MUST_ESCAPE = [...CONTROLS, ...MARKS].flatMap(([low, high]) =>
   Array.from({ length: high - low + 1 }, (_, i) => low + i)
 );
 
 const HEX = chars(charsIn("0123456789abcdefABCDEF"));
 
-/** Any character but a surrogate's half. */
+/** Any escape sequence, except those of unpaired surrogates. */
 const ESCAPED = choice(
   oneOf([...'"\\/bfnrt'].map((letter) => `\\${letter}`)),
   sequence(
@@ -43,24 +43,24 @@ const ESCAPED = choice(
   ),
 );
 
-/** A character of a string, in any of its ways. */
+/** Any character of a string, plain or escaped. */
 export const STRING_CHAR = choice(chars(PLAIN), ESCAPED);
 
-/** Parts of sets that most have are one tree. */
+/** Trees that most character sets share. */
 const NOT_ASCII_CHAR = chars(NOT_ASCII);
-const SPECIAL_CHAR = escapes(SPECIAL);
+const ESCAPED_CHAR = escapes(MUST_ESCAPE);
 
-const known = new WeakMap<Chars, Tree>();
+const cache = new WeakMap<CharSet, Tree>();
 
-/** A character of a set as a string has it, in one way each. */
-export function stringChars(set: Chars): Tree {
-  const found = known.get(set) ?? makeStringChars(set);
-  known.set(set, found);
+/** Returns the tree of a character set inside a string, with one spelling per character. */
+export function stringChars(set: CharSet): Tree {
+  const found = cache.get(set) ?? buildStringChars(set);
+  cache.set(set, found);
   return found;
 }
 
-function makeStringChars(set: Chars): Tree {
-  const special = SPECIAL.filter((char) => hasChar(set, char));
+function buildStringChars(set: CharSet): Tree {
+  const special = MUST_ESCAPE.filter((char) => hasChar(set, char));
   const ascii = subtractChars(subtractChars(subtractChars(set, CONTROLS), MARKS), NOT_ASCII);
   const others = subtractChars(set, ASCII);
   return choice(
@@ -68,11 +68,11 @@ function makeStringChars(set: Chars): Tree {
     ...others.length > 0 ? [isAll(others) ? NOT_ASCII_CHAR : chars(others)] : [],
     ...special.length === 0
       ? []
-      : [special.length === SPECIAL.length ? SPECIAL_CHAR : escapes(special)],
+      : [special.length === MUST_ESCAPE.length ? ESCAPED_CHAR : escapes(special)],
   );
 }
 
-function isAll(others: Chars): boolean {
+function isAll(others: CharSet): boolean {
   return countChars(others) === countChars(NOT_ASCII);
 }
 
@@ -80,29 +80,31 @@ function escapes(special: readonly number[]): Tree {
   return oneOf(special.map((char) => JSON.stringify(String.fromCodePoint(char)).slice(1, -1)));
 }
 
-/** The same tree, of texts as strings have them. */
-export function asString(tree: Tree): Tree {
+/** Returns the tree of the same texts as they are written inside a string. */
+export function escapeForJson(tree: Tree): Tree {
   switch (tree.type) {
     case "chars":
       return stringChars(tree.chars);
     case "text":
       return text(JSON.stringify(tree.text).slice(1, -1));
     case "sequence":
-      return { type: "sequence", parts: tree.parts.map(asString) };
+      return { type: "sequence", parts: tree.parts.map(escapeForJson) };
     case "choice":
-      return { type: "choice", options: tree.options.map(asString) };
+      return { type: "choice", options: tree.options.map(escapeForJson) };
     case "repeat":
-      return repeat(asString(tree.part), tree.min, tree.max);
+      return repeat(escapeForJson(tree.part), tree.min, tree.max);
     case "rule":
       return tree;
   }
 }
 
-export function stringOf(content: Tree): Tree {
+/** Puts quotation marks around the content of a string. */
+export function quotedString(content: Tree): Tree {
   return sequence(text('"'), content, text('"'));
 }
 
-export const STRING = stringOf(repeat(STRING_CHAR, 0, Infinity));
+/** Any string. */
+export const STRING = quotedString(repeat(STRING_CHAR, 0, Infinity));
 
 const SPACE = optional(text(" "));
 export const COMMA = sequence(text(","), SPACE);
@@ -115,7 +117,7 @@ export const INTEGER = choice(
   sequence(optional(text("-")), chars(charsIn("123456789")), digits(0, MAX_DIGITS - 1)),
 );
 
-/** With an exponent that leaves it finite. */
+/** A number with an exponent of at most two digits, so that it is finite. */
 export const NUMBER = sequence(
   optional(text("-")),
   WHOLE,
@@ -123,36 +125,37 @@ export const NUMBER = sequence(
   optional(sequence(chars(charsIn("eE")), optional(chars(charsIn("+-"))), digits(1, 2))),
 );
 
+/** Returns the tree of `min` to `max` digits. */
 export function digits(min: number, max: number): Tree {
   return repeat(DIGIT, min, max);
 }
 
-/** Several of `item`, with commas between. */
-export function list(item: Tree, min: number, max: number): Tree {
+/** Returns the tree of `min` to `max` items with commas between them. */
+export function commaSeparated(item: Tree, min: number, max: number): Tree {
   if (max === 0) return sequence();
   const more = sequence(item, repeat(sequence(COMMA, item), Math.max(0, min - 1), max - 1));
   return min === 0 ? optional(more) : more;
 }
 
-/** One of these values, as short as it can be written. */
+/** Returns the tree of a choice of JSON values in their shortest form. */
 export function oneOfValues(values: readonly unknown[]): Tree {
   return oneOf(values.map((value) => JSON.stringify(value)));
 }
 
-/** A string that is none of `names`, in one way only, so that no name can be hidden in escapes. */
-export function otherName(names: readonly string[]): Tree {
-  return stringOf(notOneOf(names.map((name) => [...name.toWellFormed()])));
+/** Returns the tree of a string that is none of `names`. Each text has one spelling, so escapes cannot hide a name. */
+export function anyNameExcept(names: readonly string[]): Tree {
+  return quotedString(notOneOf(names.map((name) => [...name.toWellFormed()])));
 }
 
 function notOneOf(names: readonly string[][]): Tree {
   const anything = repeat(stringChars(ALL_CHARS), 0, Infinity);
   if (names.length === 0) return anything;
-  const led = groupBy(names.filter(({ length }) => length > 0), ([first]) => first);
-  const others = subtractChars(ALL_CHARS, charsIn([...led.keys()].join("")));
+  const byFirst = groupBy(names.filter(({ length }) => length > 0), ([first]) => first);
+  const others = subtractChars(ALL_CHARS, charsIn([...byFirst.keys()].join("")));
   const longer = [
     sequence(stringChars(others), anything),
-    ...[...led].map(([first, rest]) =>
-      sequence(asString(text(first)), notOneOf(rest.map((name) => name.slice(1))))
+    ...[...byFirst].map(([first, rest]) =>
+      sequence(escapeForJson(text(first)), notOneOf(rest.map((name) => name.slice(1))))
     ),
   ];
   return names.some(({ length }) => length === 0)

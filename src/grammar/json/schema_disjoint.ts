@@ -1,17 +1,18 @@
-/** Whether two schemas have no value in common, as far as that can be told at a glance. */
+/** A conservative check that two schemas have no value in common. */
 
 import { isObject } from "./schema_reader.ts";
 
-/** Finds the schema that a reference names. */
+/** Resolves a `$ref` to its schema. */
 export type Resolve = (reference: string) => unknown;
 
-/** References that are followed, from one to the next. */
+/** Longest chain of references that is followed. */
 const MAX_REFERENCES = 8;
 
-export function disjoint(a: unknown, b: unknown, resolve: Resolve): boolean {
-  const [one, other] = [a, b].map((schema) => followed(schema, resolve));
+/** Returns `true` only if no value matches both schemas. */
+export function areDisjoint(a: unknown, b: unknown, resolve: Resolve): boolean {
+  const [one, other] = [a, b].map((schema) => resolved(schema, resolve));
   if (one === null || other === null) return false;
-  return differ(one, other) || apartByProperty(one, other, resolve);
+  return differ(one, other) || differByProperty(one, other, resolve);
 }
 
 interface Facts {
@@ -19,34 +20,34 @@ interface Facts {
   types: ReadonlySet<string> | null;
 }
 
-/** What has been told of schemas: each option is held against all others. */
-const known = new WeakMap<object, Facts>();
+/** Facts by schema: each option is compared with all others. */
+const cache = new WeakMap<object, Facts>();
 
 function factsOf(schema: Record<string, unknown>): Facts {
-  const before = known.get(schema);
-  if (before) return before;
+  const cached = cache.get(schema);
+  if (cached) return cached;
   const values = valuesOf(schema);
   const types = typesOf(schema, values);
   const facts = { values: values && new Set(values), types: types && new Set(types) };
-  known.set(schema, facts);
+  cache.set(schema, facts);
   return facts;
 }
 
-/** Whether types or listed values tell two schemas apart. */
+/** Returns whether the types or the listed values of two schemas are disjoint. */
 function differ(one: Record<string, unknown>, other: Record<string, unknown>): boolean {
   const [a, b] = [factsOf(one), factsOf(other)];
-  if (a.values && b.values) return apart(a.values, b.values);
-  return a.types !== null && b.types !== null && apart(a.types, b.types);
+  if (a.values && b.values) return disjointSets(a.values, b.values);
+  return a.types !== null && b.types !== null && disjointSets(a.types, b.types);
 }
 
-/** Sets tell it themselves, but not yet everywhere. */
-function apart(one: ReadonlySet<string>, other: ReadonlySet<string>): boolean {
+/** Replaces `Set.prototype.isDisjointFrom`, which not every runtime has. */
+function disjointSets(one: ReadonlySet<string>, other: ReadonlySet<string>): boolean {
   for (const value of one) if (other.has(value)) return false;
   return true;
 }
 
-/** Whether a property that both must have tells them apart. */
-function apartByProperty(
+/** Returns whether a property that both schemas require has disjoint values. */
+function differByProperty(
   one: Record<string, unknown>,
   other: Record<string, unknown>,
   resolve: Resolve,
@@ -57,14 +58,14 @@ function apartByProperty(
     if (!names[1].includes(name)) return false;
     const [a, b] = [one, other].map(({ properties }) =>
       isObject(properties) && Object.hasOwn(properties, name)
-        ? followed(properties[name], resolve)
+        ? resolved(properties[name], resolve)
         : null
     );
     return a !== null && b !== null && differ(a, b);
   });
 }
 
-function followed(schema: unknown, resolve: Resolve): Record<string, unknown> | null {
+function resolved(schema: unknown, resolve: Resolve): Record<string, unknown> | null {
   let found = schema;
   for (let i = 0; i < MAX_REFERENCES && isObject(found) && typeof found.$ref === "string"; i++) {
     found = resolve(found.$ref);
@@ -72,15 +73,15 @@ function followed(schema: unknown, resolve: Resolve): Record<string, unknown> | 
   return isObject(found) && !("$ref" in found) ? found : null;
 }
 
-/** The values of a schema that lists them, as JSON, which may be compared unless they have parts. */
+/** Returns the listed values as JSON, or `null` if there are none or some are objects or arrays. */
 function valuesOf(schema: Record<string, unknown>): string[] | null {
   const values = Object.hasOwn(schema, "const") ? [schema.const] : schema.enum;
   if (!Array.isArray(values)) return null;
-  const whole = values.every((value) => typeof value !== "object" || value === null);
-  return whole ? values.map((value) => JSON.stringify(value)) : null;
+  const scalar = values.every((value) => typeof value !== "object" || value === null);
+  return scalar ? values.map((value) => JSON.stringify(value)) : null;
 }
 
-/** Types that its values may have; integers are numbers here. */
+/** Returns the types of a schema's values, with integers as numbers; `null` if they are not limited. */
 function typesOf(schema: Record<string, unknown>, values: string[] | null): string[] | null {
   if (values) return values.map((value) => typeName(JSON.parse(value)));
   if (schema.nullable === true || schema.type === undefined) return null;
@@ -88,6 +89,7 @@ function typesOf(schema: Record<string, unknown>, values: string[] | null): stri
   return types.map((type) => type === "integer" ? "number" : String(type));
 }
 
+/** Returns the JSON type of a value. */
 export function typeName(value: unknown): string {
   return value === null ? "null" : Array.isArray(value) ? "array" : typeof value;
 }

@@ -1,26 +1,26 @@
-/** Reads JSON Schema's keywords, and refuses what can't be held, naming where it stands. */
+/** Reads JSON Schema keywords. Unsupported ones are rejected with a JSON pointer to their place. */
 
-import { abbreviated, GrammarError, quoted } from "../refusal.ts";
+import { abbreviated, GrammarError, quoted } from "../grammar_error.ts";
 import type { Tree } from "../tree.ts";
 
-/** A schema that is an object, and its place in the whole as a JSON pointer. */
+/** An object schema, and its JSON pointer within the whole schema. */
 export interface Schema {
   keywords: Readonly<Record<string, unknown>>;
-  place: string;
+  pointer: string;
 }
 
-/** Makes trees of the schemas within one. */
-export interface Inner {
-  /** @param steps From the schema to the one within it. */
+/** Builds the trees of the subschemas of a schema. */
+export interface SubschemaTrees {
+  /** @param steps Path from the schema to the subschema. */
   of(value: unknown, ...steps: readonly (string | number)[]): Tree;
-  /** Of any value. */
+  /** Returns the tree of any JSON value. */
   any(): Tree;
 }
 
-/** Properties, items or options of one schema that are told one by one. */
-export const MAX_PARTS = 400;
+/** Maximum number of properties, prefix items or options of one schema. */
+export const MAX_SUBSCHEMAS = 400;
 
-/** Keywords that say what is valid and that no grammar here can hold. */
+/** Validation keywords that no grammar here can enforce. */
 const UNSUPPORTED = new Set([
   "not",
   "if",
@@ -43,10 +43,15 @@ const UNSUPPORTED = new Set([
   "$anchor",
 ]);
 
-/** Those of them that say nothing where they have no names. */
-const BY_NAME = ["patternProperties", "dependentRequired", "dependentSchemas", "dependencies"];
+/** Unsupported keywords that have no effect when their value is an empty object. */
+const INERT_IF_EMPTY = [
+  "patternProperties",
+  "dependentRequired",
+  "dependentSchemas",
+  "dependencies",
+];
 
-/** Keywords of each kind of values. Those that are unknown say nothing of what is valid. */
+/** Validation keywords by type of value. Unknown keywords are annotations and are ignored. */
 const KEYWORDS_OF: Readonly<Record<string, readonly string[]>> = {
   object: [
     "properties",
@@ -61,36 +66,36 @@ const KEYWORDS_OF: Readonly<Record<string, readonly string[]>> = {
   number: ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"],
 };
 
-const KINDS = Object.keys(KEYWORDS_OF);
+const VALUE_TYPES = Object.keys(KEYWORDS_OF);
 
-const OF_ALL_KINDS = ["type", "enum", "const", "$ref", "anyOf", "oneOf", "allOf"];
+const FOR_ALL_TYPES = ["type", "enum", "const", "$ref", "anyOf", "oneOf", "allOf"];
 
-/** Kinds of values that a schema has keywords for. */
-export function kindsIn({ keywords }: Schema): string[] {
-  return KINDS.filter((kind) =>
-    KEYWORDS_OF[kind].some((keyword) => Object.hasOwn(keywords, keyword))
+/** Returns the types of values for which a schema has keywords. */
+export function valueTypesIn({ keywords }: Schema): string[] {
+  return VALUE_TYPES.filter((type) =>
+    KEYWORDS_OF[type].some((keyword) => Object.hasOwn(keywords, keyword))
   );
 }
 
-/** Keywords of a schema that say what is valid. */
-export function assertionsIn({ keywords }: Schema): string[] {
-  const all = [...OF_ALL_KINDS, ...Object.values(KEYWORDS_OF).flat()];
+/** Returns the validation keywords of a schema. */
+export function assertionKeywordsIn({ keywords }: Schema): string[] {
+  const all = [...FOR_ALL_TYPES, ...Object.values(KEYWORDS_OF).flat()];
   return all.filter((keyword) => Object.hasOwn(keywords, keyword));
 }
 
-/** @throws Refusal for keywords that can't be held */
+/** @throws GrammarError if the schema has keywords that are not supported */
 export function assertSupported(schema: Schema): void {
   for (const [keyword, value] of Object.entries(schema.keywords)) {
-    if (!UNSUPPORTED.has(keyword) || (BY_NAME.includes(keyword) && isEmpty(value))) continue;
-    refuse(schema, `the keyword ${quoted(keyword)} is not supported`);
+    if (!UNSUPPORTED.has(keyword) || (INERT_IF_EMPTY.includes(keyword) && isEmpty(value))) continue;
+    rejectSchema(schema, `the keyword ${quoted(keyword)} is not supported`);
   }
   const { $id, uniqueItems, unevaluatedProperties } = schema.keywords;
-  if ($id !== undefined && schema.place !== "#") {
-    refuse(schema, '"$id" is supported at the root only');
+  if ($id !== undefined && schema.pointer !== "#") {
+    rejectSchema(schema, '"$id" is supported at the root only');
   }
-  if (uniqueItems === true) refuse(schema, 'the keyword "uniqueItems" is not supported');
+  if (uniqueItems === true) rejectSchema(schema, 'the keyword "uniqueItems" is not supported');
   if (unevaluatedProperties !== undefined && unevaluatedProperties !== false) {
-    refuse(schema, 'the keyword "unevaluatedProperties" is supported only as false');
+    rejectSchema(schema, 'the keyword "unevaluatedProperties" is supported only as false');
   }
 }
 
@@ -98,64 +103,72 @@ function isEmpty(value: unknown): boolean {
   return isObject(value) && Object.keys(value).length === 0;
 }
 
+/** Returns whether a JSON value is an object. */
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-export function refuse({ place }: Pick<Schema, "place">, problem: string): never {
-  throw new GrammarError(`at ${quoted(place)}: ${problem}`);
+/** Throws a GrammarError with the JSON pointer of the schema. */
+export function rejectSchema({ pointer }: Pick<Schema, "pointer">, problem: string): never {
+  throw new GrammarError(`at ${quoted(pointer)}: ${problem}`);
 }
 
-/** The value of a keyword that must be a whole number, 0 or more. */
-export function count(schema: Schema, keyword: string): number | undefined {
-  const value = number(schema, keyword);
+/** Reads a keyword that must be a non-negative integer. */
+export function readCount(schema: Schema, keyword: string): number | undefined {
+  const value = readNumber(schema, keyword);
   if (value === undefined || (Number.isInteger(value) && value >= 0)) return value;
-  return wrong(schema, keyword, "a whole number, 0 or more");
+  return rejectKeyword(schema, keyword, "a non-negative integer");
 }
 
-export function number(schema: Schema, keyword: string): number | undefined {
-  const value = own(schema, keyword);
+/** Reads a keyword that must be a number. */
+export function readNumber(schema: Schema, keyword: string): number | undefined {
+  const value = ownKeyword(schema, keyword);
   if (value === undefined || (typeof value === "number" && Number.isFinite(value))) return value;
-  return wrong(schema, keyword, "a number");
+  return rejectKeyword(schema, keyword, "a number");
 }
 
-export function string(schema: Schema, keyword: string): string | undefined {
-  const value = own(schema, keyword);
+/** Reads a keyword that must be a string. */
+export function readString(schema: Schema, keyword: string): string | undefined {
+  const value = ownKeyword(schema, keyword);
   return value === undefined || typeof value === "string"
     ? value
-    : wrong(schema, keyword, "a string");
+    : rejectKeyword(schema, keyword, "a string");
 }
 
-/** The value of a keyword that must be a list, of at least one value unless `empty` is told. */
-export function listOf(
+/** Reads a keyword that must be an array; an empty one is accepted only with `empty`. */
+export function readList(
   schema: Schema,
   keyword: string,
   { empty = false } = {},
 ): readonly unknown[] | undefined {
-  const value = own(schema, keyword);
+  const value = ownKeyword(schema, keyword);
   if (value === undefined || (Array.isArray(value) && (empty || value.length > 0))) return value;
-  return wrong(schema, keyword, empty ? "a list" : "a list that is not empty");
+  return rejectKeyword(schema, keyword, empty ? "an array" : "a non-empty array");
 }
 
-export function object(schema: Schema, keyword: string): Record<string, unknown> | undefined {
-  const value = own(schema, keyword);
-  return value === undefined || isObject(value) ? value : wrong(schema, keyword, "an object");
+/** Reads a keyword that must be an object. */
+export function readObject(schema: Schema, keyword: string): Record<string, unknown> | undefined {
+  const value = ownKeyword(schema, keyword);
+  return value === undefined || isObject(value)
+    ? value
+    : rejectKeyword(schema, keyword, "an object");
 }
 
-export function wrong(schema: Schema, keyword: string, expected: string): never {
-  return refuse(
+/** Throws a GrammarError for a keyword whose value has the wrong type. */
+export function rejectKeyword(schema: Schema, keyword: string, expected: string): never {
+  return rejectSchema(
     schema,
-    `"${keyword}" must be ${expected}, and is ${abbreviated(schema.keywords[keyword])}`,
+    `"${keyword}" must be ${expected}, but is ${abbreviated(schema.keywords[keyword])}`,
   );
 }
 
-/** A keyword's own value: what an object inherits is no keyword. */
-export function own({ keywords }: Schema, keyword: string): unknown {
+/** Returns the value of a keyword. Inherited properties, such as `constructor`, are not keywords. */
+export function ownKeyword({ keywords }: Schema, keyword: string): unknown {
   return Object.hasOwn(keywords, keyword) ? keywords[keyword] : undefined;
 }
 
-/** The place of a part of a schema. */
-export function within(place: string, ...steps: readonly (string | number)[]): string {
+/** Returns the JSON pointer of a subschema. */
+export function childPointer(pointer: string, ...steps: readonly (string | number)[]): string {
   const escaped = steps.map((step) => `${step}`.replaceAll("~", "~0").replaceAll("/", "~1"));
-  return [place, ...escaped].join("/");
+  return [pointer, ...escaped].join("/");
 }

@@ -1,4 +1,4 @@
-/** What a generation of RWKV has to say of itself: one file each implements this interface. */
+/** The interface that each generation of RWKV implements, one file each. */
 
 import { InferenceError } from "../../core/errors.ts";
 import type { Dimensions } from "../dimensions.ts";

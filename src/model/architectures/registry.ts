@@ -1,4 +1,4 @@
-/** The generations of RWKV that this project runs, and what holds for all of them. */
+/** The supported generations of RWKV, and functions that work for all of them. */
 
 import type { Dimensions } from "../dimensions.ts";
 import { matrixGroupsOf, type Op } from "../graph.ts";
@@ -9,15 +9,19 @@ import { rwkv5 } from "./rwkv5.ts";
 export const ARCHITECTURES: readonly Architecture[] = [rwkv5];
 
 /** A size of a published model, such as `0.4b`. */
-export type Shape = string;
+export type ModelSize = string;
 
 /** All published sizes, by generation and then from small to large. */
-export const SHAPES: readonly Shape[] = ARCHITECTURES.flatMap(({ sizes }) => Object.keys(sizes));
+export const MODEL_SIZES: readonly ModelSize[] = ARCHITECTURES.flatMap(({ sizes }) =>
+  Object.keys(sizes)
+);
 
 /** Returns the dimensions of a published model. */
-export function dimensionsOf(shape: Shape): Dimensions {
-  const dimensions = ARCHITECTURES.map(({ sizes }) => sizes[shape]).find(Boolean);
-  if (!dimensions) throw new Error(`there is no published model of size ${shape}`);
+export function dimensionsOf(size: ModelSize): Dimensions {
+  const dimensions = ARCHITECTURES.map(({ sizes }) => sizes[size]).find(Boolean);
+  if (!dimensions) {
+    throw new Error(`Cannot get dimensions: no published model has the size ${size}`);
+  }
   return dimensions;
 }
 
@@ -25,14 +29,14 @@ export function dimensionsOf(shape: Shape): Dimensions {
 export function architectureOf({ version }: Pick<Dimensions, "version">): Architecture {
   const [generation] = version.split(".");
   const found = ARCHITECTURES.find((architecture) => architecture.generation === generation);
-  if (!found) throw new Error(`there is no architecture for version ${version}`);
+  if (!found) throw new Error(`Cannot run version ${version}: no architecture supports it`);
   return found;
 }
 
 /**
  * Reads version and sizes of a checkpoint from the shapes of its tensors.
  *
- * @throws InferenceError `invalid_checkpoint` that says what is missing or not supported.
+ * @throws InferenceError `invalid_checkpoint` if a tensor is missing or the version is not supported.
  */
 export function readDimensions(
   shapes: TensorShapes,
@@ -42,14 +46,16 @@ export function readDimensions(
   if (!embedding) {
     throw cannotLoad(
       file,
-      'it has no tensor "emb.weight"; it is not an RWKV-5 checkpoint, or incomplete',
+      'it has no tensor "emb.weight"; it is incomplete or not an RWKV-5 checkpoint',
     );
   }
   if (embedding.length !== 2 || elementCount(embedding) === 0) {
-    throw cannotLoad(file, `"emb.weight" has shape [${embedding}] and not [vocabulary, width]`);
+    throw cannotLoad(file, `"emb.weight" has shape [${embedding}] instead of [vocabulary, width]`);
   }
   const layers = countLayers(shapes);
-  if (layers === 0) throw cannotLoad(file, `it has no tensor "blocks.0.ln1.weight", so no layer`);
+  if (layers === 0) {
+    throw cannotLoad(file, `it has no tensor "blocks.0.ln1.weight", and therefore no layers`);
+  }
   const architecture = ARCHITECTURES.find((candidate) => candidate.matches(shapes));
   if (!architecture) throw cannotLoad(file, unsupported(shapes));
   return architecture.readDimensions(shapes, { file, groupNormEps, layers });
@@ -57,7 +63,7 @@ export function readDimensions(
 
 function unsupported(shapes: TensorShapes): string {
   if (shapes.has("blocks.0.att.time_maa_x") || shapes.has("blocks.0.att.x_r")) {
-    return "it is an RWKV-6 or RWKV-7 checkpoint, and this worker runs RWKV-5";
+    return "it is an RWKV-6 or RWKV-7 checkpoint; only RWKV-5 is supported";
   }
   return `it has no "blocks.0.att.ln_x.weight"; RWKV-4 and older are not supported`;
 }

@@ -1,10 +1,10 @@
 /**
- * RWKV-5: which tensors a checkpoint has, what they say of version and sizes, how small tensors
- * are prepared for the kernels, and the layer graph. Nothing else knows the version.
+ * RWKV-5: the tensors of a checkpoint, the version and sizes that follow from them, the preparation of
+ * small tensors for the kernels, and the layer graph. No other file depends on the version.
  *
- * 5.2 has a gate and decays per channel, `time_decay [H, N]`. 5.1 has a gate and decays per head,
- * `[H]`. 5.0 has no gate. Values per head are broadcast over the head's channels, after which all
- * three are one graph, but for the gate.
+ * Version 5.2 has a gate and decays per channel, `time_decay [H, N]`. Version 5.1 has a gate and decays
+ * per head, `[H]`. Version 5.0 has no gate. Values per head are broadcast over the head's channels, so
+ * the three graphs differ only in the gate.
  */
 
 import type { Dimensions, Version } from "../dimensions.ts";
@@ -17,7 +17,7 @@ import {
   type TensorShapes,
 } from "./architecture.ts";
 
-/** RWKV-5: the generation that this project began with. */
+/** The RWKV-5 architecture. */
 export const rwkv5: Architecture = {
   generation: "5",
   sizes: {
@@ -66,16 +66,16 @@ function readDimensions(
     if (found) return found;
     throw cannotLoad(
       file,
-      `it has no tensor "${name}"; it is not an RWKV-5 checkpoint, or incomplete`,
+      `it has no tensor "${name}"; it is incomplete or not an RWKV-5 checkpoint`,
     );
   };
-  // Vectors are published as [C], [1, 1, C] and the like: only their length counts.
+  // Vectors are published as [C], [1, 1, C] and similar shapes, so only their length is checked.
   const expect = (name: string, wanted: readonly number[], matrix = false) => {
     const got = shape(name);
     if (elementCount(got) === elementCount(wanted) && (!matrix || `${got}` === `${wanted}`)) return;
     throw cannotLoad(
       file,
-      `"${name}" has shape [${got}] where the other tensors ask for [${wanted}]`,
+      `"${name}" has shape [${got}], but the other tensors require [${wanted}]`,
     );
   };
 
@@ -121,7 +121,7 @@ function readDimensions(
   return dimensions;
 }
 
-/** Every tensor of a checkpoint, by published name, in its published shape. */
+/** Returns every tensor of a checkpoint, by published name, with its published shape. */
 function tensorShapes(dimensions: Dimensions): Map<string, readonly number[]> {
   const { version, layers, width, heads, headSize, ffnWidth, vocabulary } = dimensions;
   const shapes = new Map<string, readonly number[]>([["emb.weight", [vocabulary, width]]]);
@@ -149,7 +149,7 @@ function tensorShapes(dimensions: Dimensions): Map<string, readonly number[]> {
   return shapes.set("head.weight", [vocabulary, width]);
 }
 
-/** Returns the published names of all tensors that a checkpoint's model is made of. */
+/** Returns the published names of all tensors that the model uses. */
 function tensorNames(dimensions: Dimensions, shapes: TensorShapes): Set<string> {
   const names = new Set(tensorShapes(dimensions).keys());
   for (let layer = 0; layer < dimensions.layers; layer++) {
@@ -169,8 +169,8 @@ function bonusName(shapes: TensorShapes, layer: number): string {
 }
 
 /**
- * The small tensors as the kernels want them, by the names that the graph uses: norms
- * `[2, C]` (weight, bias), mixes `[mixes, C]`, decay and bonus `[H, N]`.
+ * Prepares the small tensors for the kernels, by the names that the graph uses: norms `[2, C]` (weight,
+ * bias), mixes `[mixes, C]`, decay and bonus `[H, N]`.
  */
 async function prepareVectors(
   dimensions: Dimensions,
@@ -200,7 +200,7 @@ async function prepareVectors(
     vectors.set(`${block}att.decay`, broadcast(decay.map((d) => Math.exp(-Math.exp(d)))));
     const name = bonusName(shapes, layer);
     const bonus = await read(name);
-    // A 5.2 `time_faaaa` is sometimes merely called `time_first`: its shape tells.
+    // Some 5.2 files call `time_faaaa` `time_first`; the shape distinguishes the two.
     const logarithmic = name.endsWith("time_first") && bonus.length !== width;
     vectors.set(`${block}att.bonus`, broadcast(logarithmic ? bonus.map(Math.exp) : bonus));
   }
@@ -208,7 +208,7 @@ async function prepareVectors(
   return vectors;
 }
 
-/** The layer graph. Up to `ln_out` it runs for all tokens, from there for the chosen ones. */
+/** Returns the layer graph. It runs for all tokens up to `ln_out`, and from there for the selected ones. */
 function layerGraph({ version, layers }: Dimensions): Op[] {
   const gated = version !== "5.0";
   const ops: Op[] = [{ op: "embed", table: "emb.weight", norm: "blocks.0.ln0" }];

@@ -10,7 +10,7 @@ import { DETAILS, STORE } from "../../../routes/fixtures.ts";
 import { harness, tokenizer as toy, VOCABULARY } from "../../../session/fixtures.ts";
 import { Tokenizer } from "../../../../src/tokenizer/tokenizer.ts";
 import { MemoryBackend } from "../../../../src/store/backends/memory.ts";
-import { createTokenConstraints } from "../../../../src/grammar/constrain.ts";
+import { createTokenConstraints } from "../../../../src/grammar/token_constraints.ts";
 import { TABLE } from "../../../grammar/fixtures.ts";
 import {
   type Known,

@@ -4,7 +4,7 @@
 
 import assert from "node:assert/strict";
 import type { Constraint } from "../../../../src/core/sampling.ts";
-import { createTokenConstraints } from "../../../../src/grammar/constrain.ts";
+import { createTokenConstraints } from "../../../../src/grammar/token_constraints.ts";
 import { allowedIds, END, TABLE, TOKENS } from "../../../grammar/fixtures.ts";
 import type { Target } from "../target.ts";
 

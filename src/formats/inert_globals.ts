@@ -1,12 +1,12 @@
 /**
- * Names in a checkpoint's pickle that stand for plain data beside the tensors: a trainer's arguments,
- * paths, dtypes, states of random generators. Each call of one makes an empty value of this reader;
- * nothing of Python's is looked up or run, whatever the arguments say.
+ * Pickle globals that represent plain data next to the tensors, such as a trainer's arguments, paths,
+ * dtypes and random generator states. A call of one creates an empty placeholder. No Python code is
+ * looked up or run, whatever the arguments are.
  */
 
 import { PickleGlobal, PickleInert, type PickleValue } from "./pickle_value.ts";
 
-/** Objects of which nothing is needed, by module. */
+/** Objects whose content is not needed, by module. */
 const OBJECTS: Readonly<Record<string, string>> = {
   "argparse": "Namespace",
   "types": "SimpleNamespace",
@@ -24,7 +24,7 @@ const OBJECTS: Readonly<Record<string, string>> = {
   "__builtin__": "complex bytearray bytes int float str unicode bool object xrange slice",
 };
 
-/** Classes of dicts, whose items are set one by one. */
+/** Dict classes, whose items are set one by one. */
 const DICTS: Readonly<Record<string, string>> = {
   "collections": "defaultdict Counter",
   "builtins": "dict",
@@ -35,7 +35,7 @@ const DICTS: Readonly<Record<string, string>> = {
   "pytorch_lightning.utilities.parsing": "AttributeDict",
 };
 
-/** Classes that are made of one sequence. */
+/** Classes that are constructed from one sequence. */
 const SEQUENCES: Readonly<Record<string, string>> = {
   "torch": "Size",
   "collections": "deque",
@@ -43,13 +43,13 @@ const SEQUENCES: Readonly<Record<string, string>> = {
   "__builtin__": "list tuple set frozenset",
 };
 
-/** Values that are named and never called. */
+/** Values that are referenced and never called. */
 const CONSTANTS: Readonly<Record<string, string>> = {
   "torch": "float64 double float32 float float16 half bfloat16 int64 long int32 int int16 short " +
     "int8 uint8 bool complex64 complex128 float8_e4m3fn float8_e5m2",
 };
 
-/** Returns the inert part of the allow-list, by "module name". */
+/** Returns the inert globals of the allow-list, by "module name". */
 export function inertGlobals(): Map<string, PickleGlobal> {
   const globals = new Map<string, PickleGlobal>();
   const add = (
@@ -58,8 +58,8 @@ export function inertGlobals(): Map<string, PickleGlobal> {
   ) => {
     for (const [module, names] of Object.entries(table)) {
       for (const name of names.split(" ")) {
-        const made = call && ((args: readonly PickleValue[]) => call(name, args));
-        globals.set(`${module} ${name}`, new PickleGlobal(name, made));
+        const construct = call && ((args: readonly PickleValue[]) => call(name, args));
+        globals.set(`${module} ${name}`, new PickleGlobal(name, construct));
       }
     }
   };

@@ -1,7 +1,7 @@
 /**
- * Finds the directory of a zip archive by its end records, the zip64 ones first where their locator
- * is there (APPNOTE.TXT 4.3.14 to 4.3.16). Libraries that look for the directory in other ways take
- * the zip64 end record for a directory header if a name has just so many bytes.
+ * Finds the central directory of a zip archive by its end records, preferring the zip64 record if its
+ * locator exists (APPNOTE.TXT 4.3.14 to 4.3.16). Libraries that search in other ways can mistake the
+ * zip64 end record for a directory header when a name has a particular length.
  */
 
 import type { ByteSource } from "./byte_source.ts";
@@ -14,16 +14,16 @@ const LOCATOR_BYTES = 20;
 const END64_MAGIC = 0x06064b50;
 const END64_BYTES = 56;
 
-/** Where the directory of an archive is. */
+/** The position of an archive's central directory. */
 export interface ZipDirectory {
   /** Offset in the file. */
   offset: number;
-  /** Bytes. */
+  /** Size in bytes. */
   size: number;
   entries: number;
 }
 
-/** @throws Error that says what is wrong if there is no directory, or it is not within the file */
+/** @throws Error if there is no directory, or it is not inside the file */
 export async function findZipDirectory(source: ByteSource): Promise<ZipDirectory> {
   const tailBytes = Math.min(source.size, END_BYTES + MAX_COMMENT_BYTES + LOCATOR_BYTES);
   const start = source.size - tailBytes;
@@ -46,13 +46,16 @@ export async function findZipDirectory(source: ByteSource): Promise<ZipDirectory
 }
 
 /**
- * An archive of nothing but a directory, for readers of directories. Offsets in it stay those of the
- * file.
+ * Builds an archive that consists of a directory only, for a library that reads directories. Its
+ * offsets remain those of the original file.
  *
  * @param directory Bytes of the directory.
  * @param entries Its entries, at most 65,535.
  */
-export function directoryOnly(directory: Uint8Array, entries: number): Uint8Array<ArrayBuffer> {
+export function directoryAsArchive(
+  directory: Uint8Array,
+  entries: number,
+): Uint8Array<ArrayBuffer> {
   const archive = new Uint8Array(directory.length + END_BYTES);
   archive.set(directory);
   const end = new DataView(archive.buffer, directory.length);
@@ -67,24 +70,24 @@ async function readEnd64(
   source: ByteSource,
   { at, limit }: { at: number; limit: number },
 ): Promise<ZipDirectory> {
-  if (at + END64_BYTES > limit) throw new Error(`its zip64 end record at ${at} is not there`);
+  if (at + END64_BYTES > limit) throw new Error(`its zip64 end record at ${at} is missing`);
   const record = viewOf(await source.read(at, END64_BYTES));
   if (record.getUint32(0, true) !== END64_MAGIC) {
-    throw new Error(`its zip64 end record at ${at} is not there`);
+    throw new Error(`its zip64 end record at ${at} is missing`);
   }
   return { entries: uint64(record, 32), size: uint64(record, 40), offset: uint64(record, 48) };
 }
 
-/** The last end record whose comment ends with the file. */
+/** Returns the offset of the last end record whose comment ends with the file. */
 function findEnd(tail: DataView): number {
   for (let at = tail.byteLength - END_BYTES; at >= 0; at--) {
     if (tail.getUint32(at, true) !== END_MAGIC) continue;
     if (at + END_BYTES + tail.getUint16(at + 20, true) === tail.byteLength) return at;
   }
-  throw new Error("it has no end record");
+  throw new Error("the end record is missing");
 }
 
-/** Beyond safe integers it is imprecise, and past the end of any file. */
+/** Reads a 64-bit integer. Values beyond safe integers are imprecise, but exceed the size of any file. */
 function uint64(view: DataView, at: number): number {
   return Number(view.getBigUint64(at, true));
 }

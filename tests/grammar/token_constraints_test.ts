@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
 import type { Constraint, TokenTable } from "../../src/core/sampling.ts";
-import { createTokenConstraints } from "../../src/grammar/constrain.ts";
+import { createTokenConstraints } from "../../src/grammar/token_constraints.ts";
 import { TURN_END } from "../../src/prompt/chat_template.ts";
 import { tokenTable } from "../../src/tokenizer/token_table.ts";
 import { seeded } from "../support/random_data.ts";
@@ -37,7 +37,7 @@ async function slowly(of: Constraint, before: Uint8Array, token: number): Promis
   return true;
 }
 
-Deno.test("tokens may come where each of their bytes may, parts of characters included", async () => {
+Deno.test("a token is allowed if all of its bytes are, including partial characters", async () => {
   const cases: [Constraint, string][] = [
     [ofSchema({ type: "object", properties: { é: { type: "string" } }, required: ["é"] }), ' {"'],
     [ofSchema({ enum: ["ab", "abc🎈", "acab"] }), '"a'],
@@ -58,14 +58,14 @@ Deno.test("tokens may come where each of their bytes may, parts of characters in
   }
 });
 
-Deno.test("a token that is half a character is followed by one that completes it", async () => {
+Deno.test("a token with half a character must be followed by one that completes it", async () => {
   const constraint = await constrain({ type: "choice", choices: ["aé", "a🎈}"] });
   constraint.accept(TOKENS.findIndex((bytes) => bytes?.join() === "97,240,159"));
   const rest = textsOf(await allowedIds(constraint));
   assert.deepEqual(rest, ["\x8e", "\x8e\x88}"]);
 });
 
-Deno.test("what is complete may only end, by the end of text or by the empty line that ends a turn", async () => {
+Deno.test("a complete text can only end, with end of text or an empty line", async () => {
   const constraint = await constrain({ type: "choice", choices: ["ab"] });
   constraint.accept(TOKENS.findIndex((bytes) => bytes?.join() === "97,98"));
   assert.deepEqual(textsOf(await allowedIds(constraint)), ["", "\n", TURN_END]);
@@ -77,12 +77,12 @@ Deno.test("what is complete may only end, by the end of text or by the empty lin
   assert.deepEqual(await allowedIds(constraint), [END]);
 });
 
-Deno.test("a reply may begin with a space, which is the model's to write", async () => {
+Deno.test("a reply can start with a space", async () => {
   const constraint = await constrain({ type: "choice", choices: ["{}"] });
   assert.deepEqual(textsOf(await allowedIds(constraint)), [" ", " {", "{"]);
 });
 
-Deno.test("without an end of text a reply ends with an empty line", async () => {
+Deno.test("a vocabulary without end of text ends a reply with an empty line", async () => {
   const bytes = tokenTable({ size: 256, endOfText: null, tokenBytes: (id) => Uint8Array.of(id) });
   const only = await createTokenConstraints(bytes, { endToken: null })({
     type: "choice",
@@ -95,7 +95,7 @@ Deno.test("without an end of text a reply ends with an empty line", async () => 
   }
 });
 
-Deno.test("banned ids and gaps may never come", async () => {
+Deno.test("banned ids and gaps are never allowed", async () => {
   const banned = TABLE.banned.slice();
   banned[byteToken(0x61)] = 1;
   const own = createTokenConstraints({ ...TABLE, banned }, { endToken: END });
@@ -108,7 +108,7 @@ Deno.test("banned ids and gaps may never come", async () => {
   }
 });
 
-Deno.test("what the vocabulary has no byte for is left out, or refused where nothing is left", async () => {
+Deno.test("characters that the vocabulary lacks are excluded, and a grammar without any other is rejected", async () => {
   const letters = utf8.encode('ab"{}:, \n');
   const own = createTokenConstraints(
     tokenTable({
@@ -134,7 +134,7 @@ Deno.test("what the vocabulary has no byte for is left out, or refused where not
   });
 });
 
-Deno.test("no empty line is written, however much a grammar would allow it", async () => {
+Deno.test("an empty line is never generated, even if the grammar allows it", async () => {
   for (
     const of of [
       { type: "regex", pattern: "[^a]{3,20}" },
@@ -197,7 +197,7 @@ Deno.test("two replies of one grammar do not know of each other", async () => {
   assert.ok(!isAllowed(await other.tokenBitmask(), byteToken(0x62)));
 });
 
-Deno.test("a long reply forgets states and goes on as if it had not", async () => {
+Deno.test("a long reply is unaffected by clearing the state cache", async () => {
   const of = ofSchema({ type: "array", items: { type: "string", maxLength: 100_000 } });
   const constraint = await constrain(of);
   const other = await constrain(of);
@@ -214,7 +214,7 @@ Deno.test("a long reply forgets states and goes on as if it had not", async () =
   );
 });
 
-Deno.test("what is ambiguous without end costs tokens, not time, and still ends", async () => {
+Deno.test("an unboundedly ambiguous grammar has bounded cost and still ends", async () => {
   const ambiguous: Constraint[] = [
     {
       type: "grammar",
@@ -241,7 +241,7 @@ Deno.test("a token that may not come is a bug of whoever sampled it", async () =
   );
 });
 
-Deno.test("choices are bounded, and are those that were given", async () => {
+Deno.test("choices are accepted exactly, and their number is limited", async () => {
   const of: Constraint = { type: "choice", choices: ["yes", "no", "ja", "né", "yesterday"] };
   for (const text of of.choices) assert.ok(await takes(of, text), text);
   for (const text of ["", "y", "yest", "n", "yesno"]) assert.ok(!await takes(of, text), text);
