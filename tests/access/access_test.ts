@@ -1,4 +1,4 @@
-/** When a worker is open, whom it admits, and what it does while nobody can be asked. */
+/** Authentication: keyless access, accepted keys, and behavior while the key store is unavailable. */
 
 import assert from "node:assert/strict";
 import { KeyAuth, type KeylessAccess } from "../../src/access/key_auth.ts";
@@ -11,32 +11,32 @@ import { rejects } from "../session/fixtures.ts";
 
 const SECOND = 1000;
 
-/** A store of keys that can be down, and can hang. */
+/** A key source that can fail or hang, and counts its calls. */
 class FakeSource implements KeySource {
   readonly tenants = new Map<string, string>();
   down = false;
   hangs: Promise<void> | null = null;
-  asked = 0;
+  calls = 0;
 
   async add(text: string, tenant: string): Promise<void> {
     this.tenants.set(await hashKey(text), tenant);
   }
 
   async find(hash: string) {
-    await this.#answer();
+    await this.#respond();
     const tenant = this.tenants.get(hash);
     return tenant === undefined ? null : { tenant };
   }
 
   async any() {
-    await this.#answer();
+    await this.#respond();
     return this.tenants.size > 0;
   }
 
-  async #answer(): Promise<void> {
-    this.asked++;
+  async #respond(): Promise<void> {
+    this.calls++;
     await this.hangs;
-    if (this.down) throw new InferenceError("store_unavailable", "http://secret-place is down");
+    if (this.down) throw new InferenceError("store_unavailable", "http://secret-host is down");
   }
 }
 
@@ -47,60 +47,60 @@ function lookupOf(options: { maxEntries?: number; confirmTimeoutMs?: number } = 
   return { clock, source, lookup };
 }
 
-function accessOf(openness: KeylessAccess, patience = 20) {
+function accessOf(keylessAccess: KeylessAccess, confirmTimeoutMs = 20) {
   const clock = { now: 0 };
   const source = new FakeSource();
   const access = new KeyAuth({
     sources: [source],
-    keylessAccess: openness,
+    keylessAccess,
     now: () => clock.now,
-    confirmTimeoutMs: patience,
+    confirmTimeoutMs,
   });
   return { clock, source, access };
 }
 
-Deno.test("an answer counts for its life, and a revoked key no longer", async () => {
+Deno.test("a lookup is cached for CACHE_MS, after which a revoked key is rejected", async () => {
   const { clock, source, lookup } = lookupOf();
   await source.add("one", "acme");
   assert.deepEqual(await lookup.find("one"), { tenant: "acme" });
   source.tenants.clear();
   clock.now = CACHE_MS - 1;
   assert.deepEqual(await lookup.find("one"), { tenant: "acme" });
-  assert.equal(source.asked, 1);
+  assert.equal(source.calls, 1);
   clock.now = CACHE_MS;
   assert.equal(await lookup.find("one"), null);
   assert.ok(CACHE_MS <= 10 * SECOND);
 });
 
-Deno.test("an unknown key is asked for once in a life, then it may be known", async () => {
+Deno.test("an unknown key is cached as unknown for CACHE_MS, then looked up again", async () => {
   const { clock, source, lookup } = lookupOf();
   for (let i = 0; i < 5; i++) assert.equal(await lookup.find("one"), null);
-  assert.equal(source.asked, 1);
+  assert.equal(source.calls, 1);
   await source.add("one", "acme");
   clock.now = CACHE_MS;
   assert.deepEqual(await lookup.find("one"), { tenant: "acme" });
 });
 
-Deno.test("many requests with one key are one question", async () => {
+Deno.test("concurrent lookups of one key share one call", async () => {
   const { source, lookup } = lookupOf();
   await source.add("one", "acme");
   const found = await Promise.all(Array.from({ length: 20 }, () => lookup.find("one")));
   assert.ok(found.every((caller) => caller?.tenant === "acme"));
-  assert.equal(source.asked, 1);
+  assert.equal(source.calls, 1);
 });
 
-Deno.test("unknown keys fill no memory, and drive no known one out", async () => {
+Deno.test("unknown keys do not grow the cache or evict known keys", async () => {
   const { source, lookup } = lookupOf({ maxEntries: 10 });
   await source.add("one", "acme");
   await lookup.find("one");
   for (let i = 0; i < 100; i++) await lookup.find(`try ${i}`);
   assert.equal(lookup.size, 11);
-  const before = source.asked;
+  const before = source.calls;
   await lookup.find("one");
-  assert.equal(source.asked, before);
+  assert.equal(source.calls, before);
 });
 
-Deno.test("while nobody can be asked known keys go on for a time, unknown ones get 503", async () => {
+Deno.test("during an outage known keys stay valid for OUTAGE_MS and unknown keys get 503", async () => {
   const { clock, source, lookup } = lookupOf();
   await source.add("one", "acme");
   await lookup.find("one");
@@ -111,14 +111,14 @@ Deno.test("while nobody can be asked known keys go on for a time, unknown ones g
     await rejects(lookup.find("other"), "store_unavailable", /^Cannot check the API key/);
   }
   clock.now = OUTAGE_MS;
-  // Nothing of where keys are.
-  await rejects(lookup.find("one"), "store_unavailable", /^Cannot check((?!secret-place).)*$/);
+  // The message does not reveal where keys are stored.
+  await rejects(lookup.find("one"), "store_unavailable", /^Cannot check((?!secret-host).)*$/);
   source.down = false;
   assert.deepEqual(await lookup.find("one"), { tenant: "acme" });
   assert.equal(await lookup.find("other"), null);
 });
 
-Deno.test("a known key does not wait for a place that hangs, nor asks it again and again", async () => {
+Deno.test("a known key does not wait for a source that hangs, and starts one lookup only", async () => {
   const { clock, source, lookup } = lookupOf({ confirmTimeoutMs: 5 });
   await source.add("one", "acme");
   await lookup.find("one");
@@ -126,8 +126,8 @@ Deno.test("a known key does not wait for a place that hangs, nor asks it again a
   source.hangs = promise;
   clock.now = CACHE_MS;
   for (let i = 0; i < 5; i++) assert.deepEqual(await lookup.find("one"), { tenant: "acme" });
-  assert.equal(source.asked, 2);
-  // Its answer counts when it comes.
+  assert.equal(source.calls, 2);
+  // The late result is used when it arrives.
   source.tenants.clear();
   source.hangs = null;
   resolve();
@@ -135,7 +135,7 @@ Deno.test("a known key does not wait for a place that hangs, nor asks it again a
   assert.equal(await lookup.find("one"), null);
 });
 
-Deno.test("a key of one place works while another one is down", async () => {
+Deno.test("a key from one source works while another source is down", async () => {
   const [up, down] = [new FakeSource(), new FakeSource()];
   await up.add("one", "acme");
   down.down = true;
@@ -144,7 +144,7 @@ Deno.test("a key of one place works while another one is down", async () => {
   await rejects(lookup.find("other"), "store_unavailable");
 });
 
-Deno.test("places are asked in their order: the first that knows a key decides, and nobody waits for the rest", async () => {
+Deno.test("the first source that knows a key decides, and later sources are not awaited", async () => {
   const [first, second] = [new FakeSource(), new FakeSource()];
   await first.add("one", "acme");
   await second.add("one", "other");
@@ -158,7 +158,7 @@ Deno.test("places are asked in their order: the first that knows a key decides, 
   assert.equal(await access.keysRequired(), true);
 });
 
-Deno.test("a worker without keys is open until there is one, within the life of an answer", async () => {
+Deno.test("a worker without keys accepts all requests until a key exists, within CACHE_MS", async () => {
   const { clock, source, access } = accessOf("no-keys");
   assert.deepEqual(await access.authenticate(undefined), { tenant: "default" });
   assert.deepEqual(await access.authenticate("Bearer whatever"), { tenant: "default" });
@@ -169,7 +169,7 @@ Deno.test("a worker without keys is open until there is one, within the life of 
   assert.deepEqual(await access.authenticate("Bearer one"), { tenant: "acme" });
 });
 
-Deno.test("a worker that has closed does not open when the last key is revoked", async () => {
+Deno.test("a worker that required keys still requires them after the last key is revoked", async () => {
   const { clock, source, access } = accessOf("no-keys");
   await source.add("one", "acme");
   assert.deepEqual(await access.authenticate("Bearer one"), { tenant: "acme" });
@@ -179,7 +179,7 @@ Deno.test("a worker that has closed does not open when the last key is revoked",
   await rejects(access.authenticate(undefined), "invalid_api_key");
 });
 
-Deno.test("a worker that must not be open is not, keys or none, store up or down", async () => {
+Deno.test('keyless access "never" rejects requests without a key in every store state', async () => {
   const { source, access } = accessOf("never");
   await rejects(access.authenticate(undefined), "invalid_api_key");
   await rejects(access.authenticate("Bearer one"), "invalid_api_key");
@@ -188,27 +188,27 @@ Deno.test("a worker that must not be open is not, keys or none, store up or down
   await rejects(access.authenticate("Bearer two"), "store_unavailable");
 });
 
-Deno.test("while it is not known whether there are keys, only who said so is open", async () => {
-  const unsure = accessOf("no-keys");
-  unsure.source.down = true;
-  await rejects(unsure.access.authenticate(undefined), "store_unavailable", /secret-place/);
-  unsure.source.down = false;
-  assert.deepEqual(await unsure.access.authenticate(undefined), { tenant: "default" });
-  // What was known stays while the store is away.
-  unsure.source.down = true;
-  unsure.clock.now = 10 * CACHE_MS;
-  assert.deepEqual(await unsure.access.authenticate(undefined), { tenant: "default" });
+Deno.test('while it is unknown whether keys exist, only "no-known-keys" accepts keyless requests', async () => {
+  const strict = accessOf("no-keys");
+  strict.source.down = true;
+  await rejects(strict.access.authenticate(undefined), "store_unavailable", /secret-host/);
+  strict.source.down = false;
+  assert.deepEqual(await strict.access.authenticate(undefined), { tenant: "default" });
+  // The last result stays in use while the store is unavailable.
+  strict.source.down = true;
+  strict.clock.now = 10 * CACHE_MS;
+  assert.deepEqual(await strict.access.authenticate(undefined), { tenant: "default" });
 
-  const told = accessOf("no-known-keys");
-  told.source.down = true;
-  assert.deepEqual(await told.access.authenticate(undefined), { tenant: "default" });
-  told.source.down = false;
-  await told.source.add("one", "acme");
-  told.clock.now = CACHE_MS;
-  await rejects(told.access.authenticate(undefined), "invalid_api_key");
+  const lenient = accessOf("no-known-keys");
+  lenient.source.down = true;
+  assert.deepEqual(await lenient.access.authenticate(undefined), { tenant: "default" });
+  lenient.source.down = false;
+  await lenient.source.add("one", "acme");
+  lenient.clock.now = CACHE_MS;
+  await rejects(lenient.access.authenticate(undefined), "invalid_api_key");
 });
 
-Deno.test("an open worker does not wait for a store that hangs", async () => {
+Deno.test("a worker without keys does not wait for a store that hangs", async () => {
   const { clock, source, access } = accessOf("no-keys", 5);
   await access.authenticate(undefined);
   source.hangs = new Promise(() => {});
@@ -216,7 +216,7 @@ Deno.test("an open worker does not wait for a store that hangs", async () => {
   assert.deepEqual(await access.authenticate(undefined), { tenant: "default" });
 });
 
-Deno.test("a key comes as a bearer token, and in no other way", async () => {
+Deno.test("a key is accepted only as a bearer token", async () => {
   const { source, access } = accessOf("no-keys");
   await source.add("one", "acme");
   for (const header of ["Bearer one", "bearer one", "BEARER  one "]) {
@@ -227,22 +227,22 @@ Deno.test("a key comes as a bearer token, and in no other way", async () => {
   }
 });
 
-Deno.test("no key, an unknown and a revoked one are told the same", async () => {
+Deno.test("missing, unknown and revoked keys get the same error", async () => {
   const { clock, source, access } = accessOf("no-keys");
   await source.add("one", "acme");
   await source.add("two", "acme");
   await access.authenticate("Bearer one");
   source.tenants.delete(await hashKey("one"));
   clock.now = CACHE_MS;
-  const told = async (header?: string) => {
+  const errorFor = async (header?: string) => {
     const error = await access.authenticate(header).then(() => null, (error) => error);
     return { ...error, message: error.message };
   };
-  assert.deepEqual(await told("Bearer one"), await told("Bearer never"));
-  assert.deepEqual(await told("Bearer one"), await told());
+  assert.deepEqual(await errorFor("Bearer one"), await errorFor("Bearer never"));
+  assert.deepEqual(await errorFor("Bearer one"), await errorFor());
 });
 
-Deno.test("a token is taken as a whole", async () => {
+Deno.test("a token matches only as a whole", async () => {
   assert.equal(await hasToken("Bearer token", "token"), true);
   for (const header of [undefined, "", "token", "Bearer", "Bearer toke", "Bearer token2"]) {
     assert.equal(await hasToken(header, "token"), false, `${header}`);

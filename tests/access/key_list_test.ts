@@ -1,4 +1,4 @@
-/** Keys as people list them. */
+/** API keys in files and environment variables. */
 
 import assert from "node:assert/strict";
 import { keyFile } from "../../src/access/key_file.ts";
@@ -9,7 +9,7 @@ import { hashKey } from "../../src/store/keys/api_key_text.ts";
 const A = "a".repeat(64);
 const B = "0123456789abcdef".repeat(4);
 
-Deno.test("a file has a key a line, comments and empty lines", () => {
+Deno.test("a key file has one key per line, comments and empty lines", () => {
   const text = `# ours\n\nacme sha256:${A}\n  other\tsha256:${B}  # key_0, since May\r\n`;
   const keys = [{ tenant: "acme", hash: A }, { tenant: "other", hash: B }];
   assert.deepEqual(parseKeyFile(text, "keys.txt"), keys);
@@ -17,7 +17,7 @@ Deno.test("a file has a key a line, comments and empty lines", () => {
   assert.deepEqual(parseKeyFile("", "keys.txt"), []);
 });
 
-Deno.test("a key may have bounds behind it, which go with whoever has it", async () => {
+Deno.test("a key may be followed by limits, which apply to its caller", async () => {
   const text = `acme sha256:${A} requests-per-minute=60  bytes-per-tenant=1000 # ours`;
   const limits = { requestsPerMinute: 60, bytes: 1000 };
   const keys = parseKeyFile(text, "keys.txt");
@@ -26,12 +26,12 @@ Deno.test("a key may have bounds behind it, which go with whoever has it", async
   assert.deepEqual(await fixedKeys(keys).find(A), { tenant: "acme", limits });
 });
 
-Deno.test("of a key that is listed twice the first line counts", async () => {
+Deno.test("the first line applies if a key is listed twice", async () => {
   const source = fixedKeys(parseKeyFile(`one sha256:${A}\ntwo sha256:${A}`, "keys.txt"));
   assert.deepEqual(await source.find(A), { tenant: "one" });
 });
 
-Deno.test("a line that is wrong is told by its number, and not by its text", () => {
+Deno.test("an invalid line is reported by its number without its text", () => {
   const secret = "rwkv-this-is-a-secret";
   const lines = [
     `acme ${secret}`,
@@ -58,7 +58,7 @@ Deno.test("a line that is wrong is told by its number, and not by its text", () 
   }
 });
 
-Deno.test("a variable has tenant:key, with commas between", async () => {
+Deno.test("a variable has tenant:key pairs separated by commas", async () => {
   const keys = ["0123456789abcdef", "sk-with:colons:in:it"];
   const parsed = await parseKeyVariable(`acme:${keys[0]}, other:${keys[1]},`, "KEYS");
   assert.deepEqual(parsed, [
@@ -68,9 +68,14 @@ Deno.test("a variable has tenant:key, with commas between", async () => {
   assert.deepEqual(await parseKeyVariable(" ", "KEYS"), []);
 });
 
-Deno.test("an entry that is wrong is told by its place, and not by its text", async () => {
-  const wrong = ["topsecretkey123456", "acme:short", "Acme:0123456789abcdef", "a:0123456789 bcdef"];
-  for (const entry of wrong) {
+Deno.test("an invalid entry is reported by its position without its text", async () => {
+  const invalid = [
+    "topsecretkey123456",
+    "acme:short",
+    "Acme:0123456789abcdef",
+    "a:0123456789 bcdef",
+  ];
+  for (const entry of invalid) {
     await assert.rejects(
       parseKeyVariable(`acme:0123456789abcdef,${entry}`, "KEYS"),
       ({ message }: Error) =>
@@ -80,7 +85,7 @@ Deno.test("an entry that is wrong is told by its place, and not by its text", as
   }
 });
 
-Deno.test("a file is read again in time, and nothing is known while it can't be", async () => {
+Deno.test("a key file is reloaded, and lookups fail while it cannot be read", async () => {
   let now = 0;
   let text: string | null = `acme sha256:${A}`;
   const read = () => text === null ? Promise.reject(new Error("gone")) : Promise.resolve(text);
@@ -97,6 +102,6 @@ Deno.test("a file is read again in time, and nothing is known while it can't be"
   text = "";
   now += 2_000;
   assert.equal(await source.find(B), null);
-  // Who names a file wants keys.
+  // A key file enables authentication even when it is empty.
   assert.equal(await source.any(), true);
 });

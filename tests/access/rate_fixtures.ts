@@ -1,18 +1,18 @@
-/** A clock that tests move, and workers' limiters that hear of each other through one store. */
+/** A virtual clock, and the rate limiters of several workers that share one store. */
 
 import { RateLimiter } from "../../src/access/rate_limiter.ts";
 import type { Backend } from "../../src/store/backends/backend.ts";
 import { MemoryBackend } from "../../src/store/backends/memory.ts";
 import { RateRows } from "../../src/store/usage/rate_rows.ts";
 
-/** Some epoch time, in the middle of a second. */
-const BEGIN = 1_700_000_000_300;
+/** An arbitrary epoch time within a second. */
+const START_TIME = 1_700_000_000_300;
 
-/** More turns of the microtask queue than anything on a memory backend takes. */
-const TICKS = 100;
+/** More microtasks than any operation of a memory backend needs. */
+const MICROTASKS = 100;
 
 export class VirtualClock {
-  #now = BEGIN;
+  #now = START_TIME;
   #due: { at: number; work: () => void }[] = [];
 
   readonly now = (): number => this.#now;
@@ -21,12 +21,12 @@ export class VirtualClock {
     this.#due.push({ at: this.#now + milliseconds, work });
   };
 
-  /** Lets what is under way come to its end. */
+  /** Waits until running operations end. */
   async settle(): Promise<void> {
-    for (let i = 0; i < TICKS; i++) await Promise.resolve();
+    for (let i = 0; i < MICROTASKS; i++) await Promise.resolve();
   }
 
-  /** Moves on, and does what is due on the way. */
+  /** Advances the time and runs the timers that are due. */
   async pass(milliseconds: number): Promise<void> {
     const end = this.#now + milliseconds;
     await this.settle();
@@ -42,7 +42,7 @@ export class VirtualClock {
   }
 }
 
-/** Limiters of so many workers. */
+/** Creates the limiters of `count` workers that share a backend. */
 export function workersOf(
   count: number,
   clock: VirtualClock,
@@ -54,8 +54,8 @@ export function workersOf(
   });
 }
 
-/** Takes one request, if it may come. */
-export function ask(limiter: RateLimiter, limit: number, tenant = "acme"): boolean {
+/** Adds one request if the limit allows it. */
+export function tryRequest(limiter: RateLimiter, limit: number, tenant = "acme"): boolean {
   if (limiter.wait(tenant, "requests", { limit, amount: 1 }) > 0) return false;
   limiter.add(tenant, "requests", 1);
   return true;

@@ -1,4 +1,4 @@
-/** Shared by the store's tests: models, contents, a backend that dies, a temporary folder. */
+/** Shared fixtures of the store tests: models, state contents, a crashing backend, a temporary folder. */
 
 import type { Backend } from "../../src/store/backends/backend.ts";
 import type { StateContent } from "../../src/store/states/state_store.ts";
@@ -7,26 +7,26 @@ import { BackendWrapper } from "../support/faults/backend_wrapper.ts";
 export const MODEL = { id: "demo", fingerprint: "sha256:aaaa" };
 export const OTHER_MODEL = { id: "other", fingerprint: "sha256:bbbb" };
 
-/** Bytes that tell `seed` at every position. */
+/** Returns bytes that depend on `seed` at every position. */
 export function pattern(length: number, seed: number): Uint8Array {
   const bytes = new Uint8Array(length);
   for (let i = 0; i < length; i++) bytes[i] = (i * 31 + (i >> 8) * 7 + seed) & 255;
   return bytes;
 }
 
-/** A state of `length` bytes, a turn that names it, and `told` bytes of what came before. */
+/** Returns a state of `length` bytes, a turn with its seed, and `historyBytes` bytes of history. */
 export function content(
   seed: number,
-  { length = 200_000, open = false, told = 0 } = {},
+  { length = 200_000, open = false, historyBytes = 0 } = {},
 ): StateContent & { history: Uint8Array | null } {
   const turn = new TextEncoder().encode(JSON.stringify({ seed, length }));
-  const history = told === 0 ? null : pattern(told, seed + 1);
+  const history = historyBytes === 0 ? null : pattern(historyBytes, seed + 1);
   return { state: pattern(length, seed), turn, history, open };
 }
 
 export class ProcessDied extends Error {}
 
-/** Lets `writes` atomics through, then dies in one: before it took place, or just after. */
+/** Performs `writes` writes and crashes in the next one, before or after the write takes effect. */
 export class DyingBackend extends BackendWrapper {
   readonly #after: boolean;
   #left: number;

@@ -1,4 +1,4 @@
-/** Both backends against the conformance tests, and what is special to Deno KV. */
+/** Conformance tests of both backends, and tests specific to Deno KV. */
 
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
@@ -14,7 +14,7 @@ const SMALL = { type: "set", key: ["t", 1], value: new Uint8Array(1) } as const;
 testConformance("memory", () => Promise.resolve(new MemoryBackend()));
 testConformance("deno kv", () => DenoKvBackend.open(":memory:"));
 
-Deno.test("memory: an expired value is gone", async () => {
+Deno.test("memory: an expired value is not returned", async () => {
   let now = 1000;
   const backend = new MemoryBackend({ now: () => now });
   await backend.atomic([], [{ type: "set", key: ["t", 1], value: new Uint8Array(1), expireIn: 5 }]);
@@ -24,12 +24,12 @@ Deno.test("memory: an expired value is gone", async () => {
   assert.equal(await backend.get(["t", 1]), null);
 });
 
-Deno.test("deno kv: one handle a file, closed with its last user", async () => {
+Deno.test("deno kv: users of a file share one handle, which the last one closes", async () => {
   await withTempFolder(async (folder) => {
     const path = `${folder}/kv.sqlite`;
     const one = await DenoKvBackend.open(path);
     const two = await DenoKvBackend.open(path);
-    // Two handles of their own would fail each other with "database is locked".
+    // Two separate handles would make each other fail with "database is locked".
     await Promise.all(Array.from({ length: 40 }, (_, i) =>
       (i % 2 === 0 ? one : two).atomic([], [
         { type: "set", key: ["t", i], value: new Uint8Array(60_000) },
@@ -44,7 +44,7 @@ Deno.test("deno kv: one handle a file, closed with its last user", async () => {
   });
 });
 
-Deno.test("deno kv: a store that cannot be opened says which", async () => {
+Deno.test("deno kv: the error of a store that cannot be opened contains its path", async () => {
   await assert.rejects(
     DenoKvBackend.open("/nowhere/at/all/kv.sqlite"),
     (error) =>
@@ -54,20 +54,20 @@ Deno.test("deno kv: a store that cannot be opened says which", async () => {
 });
 
 slowTest(
-  "deno kv: another process's lock is waited out, longer than the database does",
+  "deno kv: a write waits for another process's lock longer than SQLite does",
   async () => {
     await withTempFolder(async (folder) => {
       const path = `${folder}/kv.sqlite`;
-      const told = Promise.withResolvers<void>();
-      const random = () => (told.resolve(), 0.5);
+      const retried = Promise.withResolvers<void>();
+      const random = () => (retried.resolve(), 0.5);
       const backend = await DenoKvBackend.open(path, { random, timeout: 60_000 });
       const other = new DatabaseSync(path);
       other.exec("BEGIN IMMEDIATE");
       const written = backend.atomic([], [SMALL]);
-      // After some five seconds SQLite says that the database is locked; now and then Deno's client
-      // does not pass that on, and waits by itself.
-      const timer = setTimeout(told.resolve, 10_000);
-      await told.promise;
+      // After about five seconds SQLite reports that the database is locked. Sometimes Deno's client
+      // does not pass this on and waits itself.
+      const timer = setTimeout(retried.resolve, 10_000);
+      await retried.promise;
       clearTimeout(timer);
       other.exec("COMMIT");
       other.close();
@@ -77,7 +77,7 @@ slowTest(
   },
 );
 
-Deno.test("deno kv: a lock that lasts too long is told, and then forgotten", async () => {
+Deno.test("deno kv: a lock that exceeds the timeout fails a write, and later writes succeed", async () => {
   await withTempFolder(async (folder) => {
     const path = `${folder}/kv.sqlite`;
     const backend = await DenoKvBackend.open(path, { timeout: 300 });
@@ -93,9 +93,9 @@ Deno.test("deno kv: a lock that lasts too long is told, and then forgotten", asy
     );
     other.exec("COMMIT");
     other.close();
-    const patient = await DenoKvBackend.open(path);
-    assert.ok(await patient.atomic([], [SMALL]));
-    patient.close();
+    const reopened = await DenoKvBackend.open(path);
+    assert.ok(await reopened.atomic([], [SMALL]));
+    reopened.close();
     backend.close();
   });
 });

@@ -1,4 +1,4 @@
-/** What every backend of the state store must do. A new adapter is done when it passes. */
+/** Conformance tests for backends of the state store. A new adapter must pass all of them. */
 
 import assert from "node:assert/strict";
 import { type Backend, type Entry, type Key, LIMITS } from "../../../src/store/backends/backend.ts";
@@ -14,13 +14,13 @@ async function keys(backend: Backend, prefix: Key, limit?: number): Promise<Key[
 
 export interface ConformanceCase {
   title: string;
-  /** Over an empty backend. */
+  /** Runs the case on an empty backend. */
   run: (backend: Backend) => Promise<void>;
 }
 
 export const CONFORMANCE: ConformanceCase[] = [];
 
-/** Registers the tests, over an empty backend each. */
+/** Registers all tests, each on an empty backend. */
 export function testConformance(name: string, open: () => Promise<Backend>): void {
   for (const { title, run } of CONFORMANCE) {
     Deno.test(`${name}: ${title}`, async () => {
@@ -42,13 +42,13 @@ function set(backend: Backend, key: Key, value: Uint8Array, expireIn?: number) {
   return backend.atomic([], [{ type: "set", key, value, expireIn }]);
 }
 
-test("a value is read as it was written, alone and among many", async (backend) => {
-  const whole = crypto.getRandomValues(new Uint8Array(backend.valueBytes));
-  await set(backend, ["t", "whole"], whole);
+test("a value is read unchanged, alone and in a batch", async (backend) => {
+  const largest = crypto.getRandomValues(new Uint8Array(backend.valueBytes));
+  await set(backend, ["t", "largest"], largest);
   await set(backend, ["t", "empty"], new Uint8Array());
-  await set(backend, ["t", "view"], whole.subarray(100, 105));
-  assert.deepEqual((await backend.get(["t", "whole"]))?.value, whole);
-  assert.deepEqual((await backend.get(["t", "view"]))?.value, whole.slice(100, 105));
+  await set(backend, ["t", "view"], largest.subarray(100, 105));
+  assert.deepEqual((await backend.get(["t", "largest"]))?.value, largest);
+  assert.deepEqual((await backend.get(["t", "view"]))?.value, largest.slice(100, 105));
   assert.equal((await backend.get(["t", "empty"]))?.value.length, 0);
   assert.equal(await backend.get(["t", "none"]), null);
   const many = await backend.getMany([["t", "none"], ["t", "view"], ["t", "empty"]]);
@@ -58,7 +58,7 @@ test("a value is read as it was written, alone and among many", async (backend) 
   assert.deepEqual((await backend.getMany(wide)).map(text), wide.map((key) => String(key[2])));
 });
 
-test("what it returns and was given is not shared", async (backend) => {
+test("values that are passed in or returned are copied", async (backend) => {
   const value = bytes("one");
   await set(backend, ["t", 1], value);
   value[0] = 0;
@@ -66,7 +66,7 @@ test("what it returns and was given is not shared", async (backend) => {
   assert.equal(text(await backend.get(["t", 1])), "one");
 });
 
-test("list is ordered, bounded by its prefix, and limited", async (backend) => {
+test("list is ordered and respects its prefix and limit", async (backend) => {
   for (const i of [10, 2, 1, 300, 0]) await set(backend, ["t", "blob", "a", i], bytes("x"));
   await set(backend, ["t", "blob", "a"], bytes("the prefix itself"));
   await set(backend, ["t", "blob", "ab", 1], bytes("a longer part"));
@@ -78,7 +78,7 @@ test("list is ordered, bounded by its prefix, and limited", async (backend) => {
   assert.deepEqual(await keys(backend, ["t", "none"]), []);
 });
 
-test("list of a range has the numbers from its first to below its second", async (backend) => {
+test("list of a range includes its start and excludes its end", async (backend) => {
   for (const i of [10, 2, 1, 300, 0]) await set(backend, ["t", "a", i], bytes("x"));
   await set(backend, ["t", "a", "2"], bytes("a string"));
   await set(backend, ["t", "a", 2, "more"], bytes("a longer key"));
@@ -93,7 +93,7 @@ test("list of a range has the numbers from its first to below its second", async
   assert.deepEqual(await listed([0, 1]), ["0"]);
 });
 
-test("list runs over more than a batch", async (backend) => {
+test("list spans several batches", async (backend) => {
   for (let i = 0; i < 250; i += 50) {
     await backend.atomic(
       [],
@@ -108,7 +108,7 @@ test("list runs over more than a batch", async (backend) => {
   assert.deepEqual(part.map(({ key }) => key[1]), Array.from({ length: 210 }, (_, i) => 20 + i));
 });
 
-test("an atomic writes all or nothing", async (backend) => {
+test("an atomic operation writes all or nothing", async (backend) => {
   const first = await set(backend, ["t", "a"], bytes("1"));
   assert.ok(first);
   assert.equal((await backend.get(["t", "a"]))?.versionstamp, first);
@@ -143,7 +143,7 @@ test("a key written again has a new versionstamp", async (backend) => {
   assert.equal(await backend.atomic([check], [{ type: "delete", key: ["t", "a"] }]), null);
 });
 
-test("of concurrent checked writes exactly one succeeds", async (backend) => {
+test("exactly one of several concurrent checked writes succeeds", async (backend) => {
   const key = ["t", "counter"];
   await set(backend, key, bytes("0"));
   const { versionstamp } = (await backend.get(key))!;
@@ -157,7 +157,7 @@ test("of concurrent checked writes exactly one succeeds", async (backend) => {
   assert.equal(results.filter((result) => result !== null).length, 1);
 });
 
-test("takes as many checks as the limits say", async (backend) => {
+test("an atomic operation accepts the maximum number of checks", async (backend) => {
   const absent = Array.from({ length: LIMITS.atomicChecks }, (_, i) => (
     { key: ["t", i], versionstamp: null }
   ));
@@ -170,7 +170,7 @@ test("takes as many checks as the limits say", async (backend) => {
   assert.equal(await backend.atomic(absent, [mutation]), null);
 });
 
-test("takes an atomic as large as the limits say", async (backend) => {
+test("an atomic operation accepts the maximum size and number of mutations", async (backend) => {
   const value = new Uint8Array(backend.valueBytes).fill(7);
   const mutations = Array.from({ length: 12 }, (_, i) => (
     { type: "set", key: ["default", "blob", "f".repeat(48), i], value } as const
@@ -183,13 +183,13 @@ test("takes an atomic as large as the limits say", async (backend) => {
   assert.deepEqual(await keys(backend, ["default"]), []);
 });
 
-test("a value with an expiry is there before it", async (backend) => {
+test("a value is readable before it expires", async (backend) => {
   await set(backend, ["t", "a"], bytes("1"), 3_600_000);
   await set(backend, ["t", "b"], bytes("1"), 0.5);
   assert.equal(text(await backend.get(["t", "a"])), "1");
 });
 
-test("delete of what is not there does nothing", async (backend) => {
+test("deletion of a missing key does nothing", async (backend) => {
   await backend.delete(["t", "none"]);
   assert.deepEqual(await keys(backend, ["t"]), []);
 });

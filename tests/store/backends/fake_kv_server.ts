@@ -1,17 +1,17 @@
-/** A KV Connect server that holds nothing, and fails as it is told. */
+/** A fake KV Connect server with an empty database and replaceable behavior. */
 
-/** What a KV Connect server answers to a read of one key that is not there: protobuf. */
-export const NOTHING = new Uint8Array([0x0a, 0, 0x20, 1, 0x40, 1]);
+/** The protobuf response of a KV Connect server to a read of one missing key. */
+export const EMPTY_READ = new Uint8Array([0x0a, 0, 0x20, 1, 0x40, 1]);
 export const TOKEN = "a-token-of-the-tests";
 
 type Handler = (request: Request) => Response | Promise<Response>;
 
-/** The least that Deno takes for a KV Connect server: it holds nothing. */
+/** The minimal KV Connect server that Deno accepts, with an empty database. */
 export const emptyStore: Handler = (request) => {
   if (request.headers.get("authorization") !== `Bearer ${TOKEN}`) {
     return new Response("Invalid access token.", { status: 401 });
   }
-  if (new URL(request.url).pathname !== "/") return new Response(NOTHING);
+  if (new URL(request.url).pathname !== "/") return new Response(EMPTY_READ);
   return Response.json({
     version: 3,
     databaseId: "00000000-0000-0000-0000-000000000000",
@@ -21,7 +21,7 @@ export const emptyStore: Handler = (request) => {
   });
 };
 
-/** A server whose handler can be changed, and that can be taken down and put up again. */
+/** A server with a replaceable handler that can be stopped and started again. */
 export class FakeServer implements AsyncDisposable {
   handler: Handler;
   #server: Deno.HttpServer<Deno.NetAddr>;

@@ -1,12 +1,12 @@
-/** Deno KV by URL, where what answers is no server, one that refuses, or one that comes and goes. */
+/** Deno KV over KV Connect: invalid servers, rejected tokens, outages and timeouts. */
 
 import assert from "node:assert/strict";
 import { InferenceError } from "../../../src/core/errors.ts";
 import { DenoKvBackend } from "../../../src/store/backends/deno_kv.ts";
 import { explainConnectError } from "../../../src/store/backends/kv_connect.ts";
-import { emptyStore, FakeServer, NOTHING, TOKEN } from "./fake_kv_server.ts";
+import { EMPTY_READ, emptyStore, FakeServer, TOKEN } from "./fake_kv_server.ts";
 
-/** Runs `body` with the access token set to `token`, and puts back what was there. */
+/** Runs `body` with the access token set to `token`, and restores the previous token. */
 async function withToken(token: string | undefined, body: () => Promise<void>): Promise<void> {
   const before = Deno.env.get("DENO_KV_ACCESS_TOKEN");
   const set = (value: string | undefined) =>
@@ -30,7 +30,7 @@ function isUnavailable(...texts: string[]): (error: unknown) => boolean {
   };
 }
 
-Deno.test("kv connect: a token that is missing or refused is told at opening", async () => {
+Deno.test("kv connect: a missing or rejected token fails when the store is opened", async () => {
   await using server = new FakeServer(emptyStore);
   await withToken(undefined, async () => {
     await assert.rejects(
@@ -46,7 +46,7 @@ Deno.test("kv connect: a token that is missing or refused is told at opening", a
   });
 });
 
-Deno.test("kv connect: what is no such server is told at opening", async () => {
+Deno.test("kv connect: a URL of another kind of server fails when the store is opened", async () => {
   await withToken(TOKEN, async () => {
     for (
       const handler of [
@@ -66,7 +66,7 @@ Deno.test("kv connect: what is no such server is told at opening", async () => {
   });
 });
 
-Deno.test("kv connect: a server that is down at the start is used when it is up", async () => {
+Deno.test("kv connect: a server that is down at the start is used once it is up", async () => {
   await withToken(TOKEN, async () => {
     await using server = new FakeServer(emptyStore);
     await server.down();
@@ -86,7 +86,7 @@ Deno.test("kv connect: a server that is down at the start is used when it is up"
   });
 });
 
-Deno.test("kv connect: one that hangs fails every operation in time, and works again", async () => {
+Deno.test("kv connect: operations time out while the server hangs, and succeed afterwards", async () => {
   await withToken(TOKEN, async () => {
     await using server = new FakeServer(emptyStore);
     const backend = await DenoKvBackend.open(server.url, { timeout: 200 });
@@ -100,14 +100,14 @@ Deno.test("kv connect: one that hangs fails every operation in time, and works a
     await assert.rejects(backend.atomic([], [set]), late);
     await assert.rejects(backend.delete(["t", 1]), late);
     server.handler = emptyStore;
-    // Or Deno would go on asking for ever.
-    hung.resolve(new Response(NOTHING));
-    await answered(backend);
+    // Deno would otherwise retry forever.
+    hung.resolve(new Response(EMPTY_READ));
+    await waitUntilReachable(backend);
     backend.close();
   });
 });
 
-Deno.test("kv connect: a token that is refused later is told, and taken again when it is right", async () => {
+Deno.test("kv connect: a token rejected later fails operations until it is accepted again", async () => {
   await withToken(TOKEN, async () => {
     await using server = new FakeServer(emptyStore);
     const backend = await DenoKvBackend.open(server.url);
@@ -121,29 +121,29 @@ Deno.test("kv connect: a token that is refused later is told, and taken again wh
   });
 });
 
-Deno.test("kv connect: of a database with copies, the one that knows all is read", async () => {
+Deno.test("kv connect: reads use the endpoint with strong consistency", async () => {
   await withToken(TOKEN, async () => {
-    const asked: string[] = [];
+    const paths: string[] = [];
     await using server = new FakeServer(async (request) => {
       const { pathname } = new URL(request.url);
-      if (pathname !== "/") asked.push(pathname);
-      const answer = await emptyStore(request);
-      if (pathname !== "/") return answer;
-      const { endpoints, ...rest } = await answer.json();
-      const copy = { url: "/copy", consistency: "eventual" };
-      return Response.json({ ...rest, endpoints: [copy, ...endpoints] });
+      if (pathname !== "/") paths.push(pathname);
+      const response = await emptyStore(request);
+      if (pathname !== "/") return response;
+      const { endpoints, ...rest } = await response.json();
+      const replica = { url: "/replica", consistency: "eventual" };
+      return Response.json({ ...rest, endpoints: [replica, ...endpoints] });
     });
     const backend = await DenoKvBackend.open(server.url);
     await backend.get(["t", 1]);
     await backend.getMany([["t", 1]]);
     await Array.fromAsync(backend.list(["t"]));
-    assert.ok(asked.length >= 4, asked.join());
-    assert.deepEqual(asked.filter((path) => !path.startsWith("/v2/")), []);
+    assert.ok(paths.length >= 4, paths.join());
+    assert.deepEqual(paths.filter((path) => !path.startsWith("/v2/")), []);
     backend.close();
   });
 });
 
-Deno.test("kv connect: a port that takes connections and never answers", async () => {
+Deno.test("kv connect: operations time out on a port that accepts connections and never responds", async () => {
   await withToken(TOKEN, async () => {
     using silent = Deno.listen({ port: 0, hostname: "127.0.0.1" });
     const url = `http://127.0.0.1:${(silent.addr as Deno.NetAddr).port}`;
@@ -154,7 +154,7 @@ Deno.test("kv connect: a port that takes connections and never answers", async (
   });
 });
 
-Deno.test("kv connect: a server's trouble passes, and texts that nobody knows are kept", () => {
+Deno.test("kv connect: server errors are temporary, and unknown messages are passed on", () => {
   const failed = "the metadata endpoint at 'http://x/' responded with status 503 Unavailable";
   assert.deepEqual(
     explainConnectError(new TypeError(`Could not open Deno KV database: ${failed}`)),
@@ -166,8 +166,8 @@ Deno.test("kv connect: a server's trouble passes, and texts that nobody knows ar
   assert.deepEqual(explainConnectError("odd"), { text: "odd", permanent: false });
 });
 
-/** Resolves when the backend answers; its server is up, and its client may be waiting to try. */
-async function answered(backend: DenoKvBackend): Promise<void> {
+/** Resolves when the backend responds. The server is up, and the client may be waiting to retry. */
+async function waitUntilReachable(backend: DenoKvBackend): Promise<void> {
   for (let i = 0; i < 100; i++) {
     try {
       assert.equal(await backend.get(["t", 1]), null);
@@ -176,5 +176,5 @@ async function answered(backend: DenoKvBackend): Promise<void> {
       isUnavailable()(error);
     }
   }
-  assert.fail("it does not work again");
+  assert.fail("the backend did not recover");
 }

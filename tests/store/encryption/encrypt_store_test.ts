@@ -1,4 +1,4 @@
-/** Encrypting a store that has plaintext values: what is kept, what goes, and interruptions. */
+/** Encryption of a plaintext store: retained rows, removed rows, and interruptions. */
 
 import assert from "node:assert/strict";
 import { type Backend, deleteKeys, type Key } from "../../../src/store/backends/backend.ts";
@@ -17,23 +17,23 @@ import { Random } from "../../support/random_data.ts";
 import { content, MODEL, pattern } from "../fixtures.ts";
 
 const KEYS = await MasterKeys.parse(btoa("k".repeat(32)));
-const SECRET = "a word that nobody else says";
-/** Three chunks of a database, the first two of them as large as they may be. */
+const SECRET = "plaintext marker of this test";
+/** Three chunks: two of the maximum size and a smaller one. */
 const LENGTH = 150_000;
 
 const random = (length: number) => crypto.getRandomValues(new Uint8Array(length));
 const options = { keys: KEYS, now: Date.now, ttl: 3_600_000 };
 
-/** What a plaintext store holds, to be found again. */
-interface Planted {
+/** The objects that a test stores in plaintext. */
+interface StoredObjects {
   states: { tenant: string; id: string; seed: number }[];
   open: { tenant: string; id: string };
   conversation: string;
   apiKey: string;
 }
 
-async function plant(rows: Backend): Promise<Planted> {
-  const states: Planted["states"] = [];
+async function fill(rows: Backend): Promise<StoredObjects> {
+  const states: StoredObjects["states"] = [];
   for (const tenant of ["default", "acme"]) {
     await recordTenant(rows, tenant);
     const store = new StateStore(rows, { tenant });
@@ -48,7 +48,7 @@ async function plant(rows: Backend): Promise<Planted> {
     }
   }
   const store = new StateStore(rows);
-  // An open turn shares its parent's blob.
+  // An open state shares its parent's blob.
   const parent = (await store.load(states[0].id, { model: MODEL })).info;
   const open = (await store.begin(parent, bytes(SECRET), { id: store.newId(), model: MODEL }))!.id;
   const { id: conversation } = await store.conversations.create({
@@ -62,24 +62,24 @@ async function plant(rows: Backend): Promise<Planted> {
   return { states, open: { tenant: "default", id: open }, conversation, apiKey: hash };
 }
 
-/** Everything that was planted is there, and nothing else can be seen in the rows. */
-async function assertEncrypted(rows: Backend, planted: Planted): Promise<void> {
+/** Asserts that all objects are readable with the key and all rows are encrypted. */
+async function assertEncrypted(rows: Backend, stored: StoredObjects): Promise<void> {
   for await (const { key, value } of rows.list([])) {
     assert.ok(value.length === 0 || isEncrypted(value), JSON.stringify(key));
     assert.notEqual(key[1], "prefix");
   }
   const backend = await EncryptedBackend.over(rows, KEYS);
-  for (const { tenant, id, seed } of planted.states) {
+  for (const { tenant, id, seed } of stored.states) {
     const { state, info } = await load(backend, tenant, id);
     assert.deepEqual(state, pattern(LENGTH, seed));
     assert.equal(info.history?.bytes, SECRET.length);
   }
-  const { state, info } = await load(backend, planted.open.tenant, planted.open.id);
+  const { state, info } = await load(backend, stored.open.tenant, stored.open.id);
   assert.deepEqual([state, info.open], [pattern(LENGTH, 1), true]);
   const store = new StateStore(backend);
-  const { head, metadata } = await store.conversations.get(planted.conversation);
-  assert.deepEqual([head, metadata], [planted.states[0].id, { a: SECRET }]);
-  const found = await new ApiKeys({ backend, now: Date.now, random }).find(planted.apiKey);
+  const { head, metadata } = await store.conversations.get(stored.conversation);
+  assert.deepEqual([head, metadata], [stored.states[0].id, { a: SECRET }]);
+  const found = await new ApiKeys({ backend, now: Date.now, random }).find(stored.apiKey);
   assert.equal(found?.tenant, "acme");
   await assert.rejects(EncryptedBackend.over(rows, MasterKeys.NONE), /set RWKV_MASTER_KEY/);
 }
@@ -102,28 +102,28 @@ for (
     ["deno kv", () => DenoKvBackend.open(":memory:")],
   ] as const
 ) {
-  Deno.test(`${name}: a plaintext store is encrypted, with everything that it holds`, async () => {
+  Deno.test(`${name}: a plaintext store is encrypted completely`, async () => {
     const rows = await open();
-    const planted = await plant(rows);
+    const stored = await fill(rows);
     await assert.rejects(EncryptedBackend.over(rows, KEYS), /run `deno task rwkv state encrypt`/);
     const result = await encryptStore(rows, options);
     assert.deepEqual([result.states, result.unreadable], [7, []]);
-    await assertEncrypted(rows, planted);
-    // Blobs that states shared are shared still.
+    await assertEncrypted(rows, stored);
+    // Shared blobs are still shared.
     assert.equal((await keysOf(rows, ["default", "blob"])).filter((key) => key[3] === 2).length, 3);
 
-    // Once more there is nothing to do.
+    // A second run has nothing to do.
     const again = await encryptStore(rows, options);
     assert.deepEqual(again, { states: 0, values: 0, removed: 0, unreadable: [] });
-    await assertEncrypted(rows, planted);
+    await assertEncrypted(rows, stored);
     rows.close();
   });
 }
 
-Deno.test("encryption that is interrupted anywhere goes on where it was", async () => {
+Deno.test("encryption resumes after an interruption at any point", async () => {
   for (let seed = 1; seed <= 12; seed++) {
     const rows = new MemoryBackend();
-    const planted = await plant(rows);
+    const stored = await fill(rows);
     const faulty = new FaultyBackend(rows, new Random(seed));
     faulty.faults = { delayed: 0, failed: 0.04, lostReply: 0.02, diskFull: false };
     let interruptions = 0;
@@ -133,23 +133,23 @@ Deno.test("encryption that is interrupted anywhere goes on where it was", async 
         break;
       } catch {
         if (++interruptions === 20) faulty.faults = { ...faulty.faults, failed: 0, lostReply: 0 };
-        // In between no worker opens it, with its key or without.
+        // Until encryption is complete, no worker opens the store with or without the key.
         if (await rows.get(["~", "encryption"]) === null) continue;
         await assert.rejects(EncryptedBackend.over(rows, MasterKeys.NONE), /it is encrypted/);
         await assert.rejects(EncryptedBackend.over(rows, KEYS), /encryption is incomplete/);
       }
     }
     assert.ok(interruptions > 0);
-    await assertEncrypted(rows, planted);
+    await assertEncrypted(rows, stored);
   }
 });
 
-Deno.test("plaintext beside encrypted values is taken only if it is trusted", async () => {
+Deno.test("plaintext in an encrypted store is accepted only with `trustPlaintext`", async () => {
   const rows = new MemoryBackend();
-  const planted = await plant(rows);
+  const stored = await fill(rows);
   await encryptStore(rows, options);
   const forged = new MemoryBackend();
-  const { states: [{ id }] } = await plant(forged);
+  const { states: [{ id }] } = await fill(forged);
   for await (const { key, value } of forged.list(["default"])) {
     await rows.atomic([], [{ type: "set", key, value }]);
   }
@@ -159,14 +159,14 @@ Deno.test("plaintext beside encrypted values is taken only if it is trusted", as
   });
   await assert.rejects(load(await EncryptedBackend.over(rows, KEYS), "default", id));
   await encryptStore(rows, { ...options, trustPlaintext: true });
-  await assertEncrypted(rows, planted);
+  await assertEncrypted(rows, stored);
   assert.ok(await load(await EncryptedBackend.over(rows, KEYS), "default", id));
 });
 
-Deno.test("a state that cannot be read is named, and stays until it is removed", async () => {
+Deno.test("an unreadable state is reported, and remains until it is removed explicitly", async () => {
   const rows = new MemoryBackend();
-  const planted = await plant(rows);
-  const { id } = planted.states.pop()!;
+  const stored = await fill(rows);
+  const { id } = stored.states.pop()!;
   const store = new StateStore(rows, { tenant: "acme" });
   const { info } = await store.load(id, { model: MODEL });
   await deleteKeys(rows, [["acme", "blob", info.state!.id, 1]]);
@@ -175,10 +175,10 @@ Deno.test("a state that cannot be read is named, and stays until it is removed",
   await assert.rejects(EncryptedBackend.over(rows, KEYS), /encryption is incomplete/);
   const last = await encryptStore(rows, { ...options, removeUnreadable: true });
   assert.deepEqual(last.unreadable, [id]);
-  await assertEncrypted(rows, planted);
+  await assertEncrypted(rows, stored);
 });
 
-Deno.test("an expired state is told from an unknown one after its store was encrypted", async () => {
+Deno.test("after encryption an expired state still differs from an unknown one", async () => {
   const rows = new MemoryBackend();
   const start = Date.now();
   const store = new StateStore(rows, { ttl: 60_000, now: () => start });

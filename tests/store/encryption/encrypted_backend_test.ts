@@ -1,4 +1,4 @@
-/** A store that is encrypted at rest: what can be read of it, by whom, and what cannot. */
+/** Encryption at rest: confidentiality, integrity, and key rotation. */
 
 import assert from "node:assert/strict";
 import { hashKey } from "../../../src/store/keys/api_key_text.ts";
@@ -17,24 +17,24 @@ import { MODEL } from "../fixtures.ts";
 
 const OLD = btoa("o".repeat(32));
 const NEW = btoa("n".repeat(32));
-const PLANTED = "a word that nobody else says";
+const SECRET = "plaintext marker of this test";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
-async function sealed(backend: Backend, ...keys: string[]): Promise<Backend> {
+async function encrypted(backend: Backend, ...keys: string[]): Promise<Backend> {
   return await EncryptedBackend.over(backend, await MasterKeys.parse(keys.join(",")));
 }
 
-testConformance("sealed memory", () => sealed(new MemoryBackend(), NEW));
+testConformance("encrypted memory", () => encrypted(new MemoryBackend(), NEW));
 testConformance(
-  "sealed deno kv",
-  async () => await sealed(await DenoKvBackend.open(":memory:"), NEW),
+  "encrypted deno kv",
+  async () => await encrypted(await DenoKvBackend.open(":memory:"), NEW),
 );
-testConformance("memory, not sealed", () => {
+testConformance("memory without encryption", () => {
   return EncryptedBackend.over(new MemoryBackend(), MasterKeys.NONE);
 });
 
-/** Everything that a backend holds, keys and values, as one text. */
+/** Returns all keys and values of a backend as text. */
 async function dump(backend: Backend): Promise<string> {
   const found: string[] = [];
   const decoder = new TextDecoder();
@@ -44,23 +44,23 @@ async function dump(backend: Backend): Promise<string> {
   return found.join("\n");
 }
 
-async function planted(backend: Backend): Promise<{ id: string; hash: string }> {
+async function fill(backend: Backend): Promise<{ id: string; hash: string }> {
   const store = new StateStore(backend);
   const state = new Uint8Array(200_000).fill(7);
-  state.set(bytes(PLANTED), 70_000);
+  state.set(bytes(SECRET), 70_000);
   const [hash] = await store.prefixes.prefixHashes({ model: MODEL.fingerprint }, [
-    { role: "user", content: PLANTED },
+    { role: "user", content: SECRET },
   ]);
   const content = {
     state,
-    turn: bytes(`{"said":"${PLANTED}"}`),
-    history: bytes(PLANTED),
-    note: bytes(PLANTED),
+    turn: bytes(`{"said":"${SECRET}"}`),
+    history: bytes(SECRET),
+    note: bytes(SECRET),
     open: false,
   };
   const id = store.newId();
   await store.save(content, { id, model: MODEL, parent: null, prefix: hash });
-  const { id: conversation } = await store.conversations.create({ metadata: { a: PLANTED } });
+  const { id: conversation } = await store.conversations.create({ metadata: { a: SECRET } });
   assert.match(conversation, /^conv_/);
   return { id, hash };
 }
@@ -69,53 +69,53 @@ async function stateOf(backend: Backend, id: string): Promise<Uint8Array> {
   return (await new StateStore(backend).load(id, { model: MODEL })).state!;
 }
 
-Deno.test("nothing that was said, and no state, is in an encrypted store's rows", async () => {
+Deno.test("rows of an encrypted store contain no plaintext of turns or states", async () => {
   const clear = new MemoryBackend();
-  await planted(clear);
-  assert.ok((await dump(clear)).includes(PLANTED));
+  await fill(clear);
+  assert.ok((await dump(clear)).includes(SECRET));
   const rows = new MemoryBackend();
-  const { id } = await planted(await sealed(rows, NEW));
+  const { id } = await fill(await encrypted(rows, NEW));
   const found = await dump(rows);
-  assert.ok(!found.includes(PLANTED));
+  assert.ok(!found.includes(SECRET));
   assert.ok(!found.includes(MODEL.fingerprint));
   assert.ok(!found.includes("\x07".repeat(20)));
-  assert.equal((await stateOf(await sealed(rows, NEW), id))[0], 7);
+  assert.equal((await stateOf(await encrypted(rows, NEW), id))[0], 7);
 });
 
-Deno.test("hashes of transcripts are those of the master key: rows do not tell what was guessed right", async () => {
+Deno.test("hashes of transcripts depend on the master key, so rows do not confirm a guessed text", async () => {
   const hashOf = async (...keys: string[]) => {
     const rows = new MemoryBackend();
-    return (await planted(keys.length === 0 ? rows : await sealed(rows, ...keys))).hash;
+    return (await fill(keys.length === 0 ? rows : await encrypted(rows, ...keys))).hash;
   };
   const [none, old, again] = [await hashOf(), await hashOf(OLD), await hashOf(OLD, NEW)];
   const other = await hashOf(NEW);
   assert.equal(again, old);
   assert.equal(new Set([none, old, other]).size, 3);
   const plain = await EncryptedBackend.over(new MemoryBackend(), MasterKeys.NONE);
-  assert.equal((await planted(plain)).hash, none);
+  assert.equal((await fill(plain)).hash, none);
 });
 
-Deno.test("a new master key is put before the old: both are read, the new one seals", async () => {
+Deno.test("with a new and an old master key both decrypt and the first one encrypts", async () => {
   const rows = new MemoryBackend();
-  const old = await planted(await sealed(rows, OLD));
-  const both = await sealed(rows, NEW, OLD);
-  const fresh = await planted(both);
+  const old = await fill(await encrypted(rows, OLD));
+  const both = await encrypted(rows, NEW, OLD);
+  const fresh = await fill(both);
   for (const { id } of [old, fresh]) assert.equal((await stateOf(both, id))[0], 7);
-  const only = await sealed(rows, NEW);
+  const only = await encrypted(rows, NEW);
   assert.equal((await stateOf(only, fresh.id))[0], 7);
   await assert.rejects(stateOf(only, old.id), {
     code: "state_damaged",
     message: /encrypted with master key [0-9a-f]{16}: add that key to RWKV_MASTER_KEY/,
   });
-  await assert.rejects(sealed(rows, OLD), {
+  await assert.rejects(encrypted(rows, OLD), {
     code: "invalid_value",
     message: /encrypted with master key [0-9a-f]{16}: add that key to RWKV_MASTER_KEY/,
   });
 });
 
-Deno.test("a value is good at its own place only, and as it was written", async () => {
+Deno.test("a value decrypts only unchanged and under its own key", async () => {
   const rows = new MemoryBackend();
-  const backend = await sealed(rows, NEW);
+  const backend = await encrypted(rows, NEW);
   const at: Key = ["t", "state", "one"];
   await backend.atomic([], [{ type: "set", key: at, value: bytes("mine") }]);
   const { value } = (await rows.get(at))!;
@@ -140,9 +140,9 @@ Deno.test("a value is good at its own place only, and as it was written", async 
   assert.deepEqual(texts.map((text) => text === "mine"), [true, false]);
 });
 
-Deno.test("the same value is never sealed to the same bytes", async () => {
+Deno.test("the same value never encrypts to the same bytes", async () => {
   const rows = new MemoryBackend();
-  const backend = await sealed(rows, NEW);
+  const backend = await encrypted(rows, NEW);
   const seen = new Set<string>();
   for (let i = 0; i < 50; i++) {
     await backend.atomic([], [{ type: "set", key: ["t", 1], value: bytes("same") }]);
@@ -151,8 +151,8 @@ Deno.test("the same value is never sealed to the same bytes", async () => {
   assert.equal(seen.size, 50);
 });
 
-Deno.test("a master key is 32 bytes in base64; what is none is refused by its place, and not told", async () => {
-  const refused = async (text: string, message: RegExp) => {
+Deno.test("an invalid master key is reported by its position without its text", async () => {
+  const rejects = async (text: string, message: RegExp) => {
     await assert.rejects(MasterKeys.parse(text), (error: Error & { code: string }) => {
       assert.equal(error.code, "invalid_value");
       assert.match(error.message, message);
@@ -160,19 +160,19 @@ Deno.test("a master key is 32 bytes in base64; what is none is refused by its pl
       return true;
     });
   };
-  await refused("c2VjcmV0", /master key 1: it has 6 bytes/);
-  await refused(`${NEW}, c2VjcmV0`, /master key 2: it has 6 bytes/);
-  await refused("c2VjcmV0!", /master key 1: it is not base64/);
-  await refused("", /master key 1: it has 0 bytes, .* `openssl rand -base64 32`/);
+  await rejects("c2VjcmV0", /master key 1: it has 6 bytes/);
+  await rejects(`${NEW}, c2VjcmV0`, /master key 2: it has 6 bytes/);
+  await rejects("c2VjcmV0!", /master key 1: it is not base64/);
+  await rejects("", /master key 1: it has 0 bytes, .* `openssl rand -base64 32`/);
   assert.match((await MasterKeys.parse(`${NEW} , ${OLD}`)).current!, /^[0-9a-f]{16}$/);
 });
 
-Deno.test("an encrypted store takes no plaintext value, in any row, from anybody", async () => {
+Deno.test("an encrypted store accepts no plaintext value in any row", async () => {
   const rows = new MemoryBackend();
-  const backend = await sealed(rows, NEW);
-  const { id } = await planted(backend);
+  const backend = await encrypted(rows, NEW);
+  const { id } = await fill(backend);
   const clear = new MemoryBackend();
-  const forged = await planted(clear);
+  const forged = await fill(clear);
   const hash = await hashKey("rwkv-" + "A".repeat(43));
   const key = bytes(JSON.stringify({ version: 1, tenant: "default", created: 1 }));
   await rows.atomic([], [{ type: "set", key: ["~", "key", hash], value: key }]);
@@ -194,26 +194,26 @@ Deno.test("an encrypted store takes no plaintext value, in any row, from anybody
   }
 });
 
-Deno.test("without its key an encrypted store does not open, also one from before it was marked", async () => {
-  const refused = { code: "invalid_value", param: "RWKV_MASTER_KEY", message: /it is encrypted/ };
+Deno.test("an encrypted store does not open without its key, even without the encryption marker", async () => {
+  const expected = { code: "invalid_value", param: "RWKV_MASTER_KEY", message: /it is encrypted/ };
   const rows = new MemoryBackend();
   const none = () => EncryptedBackend.over(rows, MasterKeys.NONE);
-  await sealed(rows, NEW);
-  await assert.rejects(none(), refused);
-  await planted(await sealed(rows, NEW));
+  await encrypted(rows, NEW);
+  await assert.rejects(none(), expected);
+  await fill(await encrypted(rows, NEW));
   await rows.delete(["~", "encryption"]);
-  await assert.rejects(none(), refused);
-  // With the key it is marked again.
-  await sealed(rows, NEW);
+  await assert.rejects(none(), expected);
+  // Opening it with the key restores the marker.
+  await encrypted(rows, NEW);
   assert.ok(await rows.get(["~", "encryption"]));
-  // Nobody marks it without the key.
+  // A marker that was written without the key is rejected.
   await rows.atomic([], [{ type: "set", key: ["~", "encryption"], value: bytes("{}") }]);
-  await assert.rejects(sealed(rows, NEW), { code: "invalid_value", message: /another key/ });
+  await assert.rejects(encrypted(rows, NEW), { code: "invalid_value", message: /another key/ });
 });
 
-Deno.test("a store that cannot be reached is verified before it is used", async () => {
+Deno.test("a store that was unreachable at the start is verified before its first use", async () => {
   const rows = new MemoryBackend();
-  await planted(await sealed(rows, NEW));
+  await fill(await encrypted(rows, NEW));
   const faulty = new FaultyBackend(rows, new Random(1));
   faulty.faults = { delayed: 0, failed: 1, lostReply: 0, diskFull: false };
   const backend = await EncryptedBackend.over(faulty, MasterKeys.NONE);
@@ -225,7 +225,7 @@ Deno.test("a store that cannot be reached is verified before it is used", async 
   assert.equal(await rows.get(["default", "x"]), null);
 });
 
-Deno.test("values of the first version are read, and keys differ from day to day", async () => {
+Deno.test("values of version 1 are read, and data keys differ by day", async () => {
   const rows = new MemoryBackend();
   const keys = await MasterKeys.parse(NEW);
   const at: Key = ["t", "state", "one"];

@@ -3,7 +3,7 @@ import { DenoKvBackend } from "../../../src/store/backends/deno_kv.ts";
 import { withTempFolder } from "../fixtures.ts";
 
 Deno.test({
-  name: "a new database, and what SQLite puts beside it, is for its owner alone",
+  name: "a new database and the files that SQLite adds are accessible only to their owner",
   ignore: Deno.build.os === "windows",
   fn: async () => {
     await withTempFolder(async (folder) => {

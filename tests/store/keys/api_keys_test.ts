@@ -1,4 +1,4 @@
-/** API keys in the store, on both backends, and which tenants a store has. */
+/** API keys and the list of tenants, on both backends. */
 
 import assert from "node:assert/strict";
 import { hashKey, isKeyText, keyId, newKeyText } from "../../../src/store/keys/api_key_text.ts";
@@ -19,8 +19,8 @@ const BACKENDS: [string, () => Promise<Backend>][] = [
 ];
 
 for (const [name, open] of BACKENDS) {
-  const test = (what: string, body: (keys: ApiKeys, backend: Backend) => Promise<void>) =>
-    Deno.test(`${name}: ${what}`, async () => {
+  const test = (title: string, body: (keys: ApiKeys, backend: Backend) => Promise<void>) =>
+    Deno.test(`${name}: ${title}`, async () => {
       const backend = await open();
       let now = 1000;
       await body(new ApiKeys({ backend, now: () => now++, random: randomBytes }), backend);
@@ -42,7 +42,7 @@ for (const [name, open] of BACKENDS) {
     await rejects(keys.revoke(record.id), "invalid_value", /no key has this id/);
   });
 
-  test("a tenant has several keys, which are listed by age and revoked alone", async (keys) => {
+  test("a tenant's keys are listed by age and revoked individually", async (keys) => {
     const made = [];
     for (const tenant of ["acme", "other", "acme"]) made.push(await keys.create(tenant));
     const records = made.map(({ record }) => record);
@@ -52,13 +52,13 @@ for (const [name, open] of BACKENDS) {
     assert.deepEqual(await keys.find(records[2].hash), records[2]);
   });
 
-  test("limits come back as they were given", async (keys) => {
+  test("limits are stored with a key", async (keys) => {
     const { record } = await keys.create("acme", { limits: { requestsPerMinute: 3 } });
     assert.deepEqual((await keys.find(record.hash))!.limits, { requestsPerMinute: 3 });
     assert.deepEqual((await keys.list()).map(({ limits }) => limits), [{ requestsPerMinute: 3 }]);
   });
 
-  test("no text of a key is in the store", async (keys, backend) => {
+  test("the store does not contain the text of a key", async (keys, backend) => {
     const { text } = await keys.create("acme");
     for await (const { key, value } of backend.list(["~"])) {
       const row = JSON.stringify(key) + new TextDecoder().decode(value);
@@ -67,12 +67,19 @@ for (const [name, open] of BACKENDS) {
   });
 
   test(
-    "a row that is damaged, of a later version or of no tenant lets nobody in",
+    "a key row that is damaged, of a later version or with an invalid tenant is ignored",
     async (keys, backend) => {
       const rows = ["{", '{"version":2,"tenant":"a"}', '{"version":1,"tenant":"~"}', "null"];
-      const bounds = ["7", '{"states":"7"}', '{"states":0}', '{"bytes":-1}', '{"bytes":0.5}', "[]"]
+      const limitRows = [
+        "7",
+        '{"states":"7"}',
+        '{"states":0}',
+        '{"bytes":-1}',
+        '{"bytes":0.5}',
+        "[]",
+      ]
         .map((limits) => `{"version":1,"tenant":"a","created":1,"limits":${limits}}`);
-      for (const row of [...rows, ...bounds]) {
+      for (const row of [...rows, ...limitRows]) {
         const value = new TextEncoder().encode(row);
         await backend.atomic([], [{ type: "set", key: ["~", "key", "0".repeat(64)], value }]);
         assert.equal(await keys.find("0".repeat(64)), null, row);
@@ -81,7 +88,7 @@ for (const [name, open] of BACKENDS) {
     },
   );
 
-  test("what is no tenant's name has no key, and no states", async (keys, backend) => {
+  test("an invalid tenant name cannot have keys or states", async (keys, backend) => {
     const names = ["", "~", "A", "a/b", "-a", "_a", "a".repeat(64), "a b", "ä", "a\n"];
     for (const tenant of names) {
       await rejects(keys.create(tenant), "invalid_value", /tenant/);
@@ -92,7 +99,7 @@ for (const [name, open] of BACKENDS) {
   });
 
   test(
-    "a store's tenants are those with keys, those that were served, and the default one",
+    "tenants are those with a key, those with a request, and the default one",
     async (keys, backend) => {
       assert.deepEqual(await listTenants(backend), ["default"]);
       const { record } = await keys.create("keyed");
@@ -104,7 +111,7 @@ for (const [name, open] of BACKENDS) {
     },
   );
 
-  test("garbage of every tenant is collected, and summed up", async (_, backend) => {
+  test("garbage of all tenants is collected and summed", async (_, backend) => {
     const clock = { now: Date.now() };
     const now = () => clock.now;
     for (const tenant of ["default", "one", "two"]) {
@@ -121,7 +128,7 @@ for (const [name, open] of BACKENDS) {
   });
 }
 
-Deno.test("a key is rwkv- and 32 bytes as base64url, whatever they are", () => {
+Deno.test("a key is rwkv- followed by 32 bytes in base64url", () => {
   assert.equal(newKeyText((length) => new Uint8Array(length)), `rwkv-${"A".repeat(43)}`);
   assert.equal(newKeyText((length) => new Uint8Array(length).fill(255)), `rwkv-${"_".repeat(42)}8`);
   assert.equal(

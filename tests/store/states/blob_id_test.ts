@@ -1,4 +1,4 @@
-/** Blob ids, and what they tell. */
+/** Blob ids and the times in them. */
 
 import assert from "node:assert/strict";
 import { blobTime, newBlobId } from "../../../src/store/states/blob_id.ts";
@@ -6,7 +6,7 @@ import { randomBytes } from "../../../src/store/states/state_id.ts";
 
 const NOW = 1_800_000_000_123;
 
-Deno.test("a blob id tells when it was made, and is 48 hexadecimal digits", () => {
+Deno.test("a blob id contains its creation time and has 48 hexadecimal digits", () => {
   for (const now of [NOW, NOW + 0.75, Date.now()]) {
     const id = newBlobId(now, randomBytes);
     assert.match(id, /^[0-9a-f]{48}$/);
@@ -16,7 +16,7 @@ Deno.test("a blob id tells when it was made, and is 48 hexadecimal digits", () =
   assert.equal(newBlobId(NOW, (length) => new Uint8Array(length)), `01a3185c507b${"0".repeat(36)}`);
 });
 
-Deno.test("ids of one time after another are in order", () => {
+Deno.test("ids sort by time", () => {
   const ids = [NOW, NOW + 1, NOW + 1e9, NOW + 1e12].map((now) => newBlobId(now, randomBytes));
   assert.deepEqual(ids.toSorted(), ids);
 });

@@ -1,24 +1,24 @@
-/** What may happen to a stored state, done to the rows of Deno KV, and how a worker tells of it. */
+/** Kinds of damage to stored states, applied to the rows of Deno KV, with the expected errors. */
 
 import assert from "node:assert/strict";
 
-/** A state that is harmed, and another one. */
-export interface Harmed {
+/** The ids of the state to damage and of another state. */
+export interface DamageTarget {
   id: string;
   other: string;
 }
 
 export interface Damage {
   name: string;
-  harm: (kv: Deno.Kv, states: Harmed) => Promise<unknown>;
-  /** Of an error `state_damaged`. */
+  apply: (kv: Deno.Kv, states: DamageTarget) => Promise<unknown>;
+  /** Expected message of the error `state_damaged`. */
   message: RegExp;
 }
 
 export const DAMAGES: readonly Damage[] = [
   {
     name: "a flipped bit in a chunk",
-    harm: async (kv, { id }) => {
+    apply: async (kv, { id }) => {
       const chunk = await chunkOf(kv, id, 1);
       chunk.value[77] ^= 1;
       await kv.set(chunk.key, chunk.value);
@@ -27,12 +27,12 @@ export const DAMAGES: readonly Damage[] = [
   },
   {
     name: "a missing chunk",
-    harm: async (kv, { id }) => await kv.delete((await chunkOf(kv, id, 1)).key),
+    apply: async (kv, { id }) => await kv.delete((await chunkOf(kv, id, 1)).key),
     message: /Cannot read the \d+ bytes of blob "\w+": 1 of \d+ chunks are missing/,
   },
   {
     name: "a manifest of a future version",
-    harm: async (kv, { id }) => {
+    apply: async (kv, { id }) => {
       const manifest = { ...await manifestOf(kv, id), version: 2 };
       await kv.set(["default", "state", id], new TextEncoder().encode(JSON.stringify(manifest)));
     },
@@ -40,7 +40,7 @@ export const DAMAGES: readonly Damage[] = [
   },
   {
     name: "a chunk of another state in its place",
-    harm: async (kv, { id, other }) => {
+    apply: async (kv, { id, other }) => {
       const [own, foreign] = [await chunkOf(kv, id, 0), await chunkOf(kv, other, 0)];
       assert.equal(own.value.length, foreign.value.length);
       await kv.set(own.key, foreign.value);

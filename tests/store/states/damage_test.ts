@@ -1,4 +1,4 @@
-/** States of an SQLite file, harmed there. */
+/** Damaged states in an SQLite file. */
 
 import { DenoKvBackend } from "../../../src/store/backends/deno_kv.ts";
 import { StateStore } from "../../../src/store/states/state_store.ts";
@@ -6,9 +6,9 @@ import { rejects } from "../../session/fixtures.ts";
 import { DAMAGES } from "./damage.ts";
 import { content, MODEL, withTempFolder } from "../fixtures.ts";
 
-for (const { name, harm, message } of DAMAGES) {
+for (const { name, apply, message } of DAMAGES) {
   for (const length of [200_000, 3_000_000]) {
-    Deno.test(`${name} of a state of ${length} bytes is told, and the state not served`, async () => {
+    Deno.test(`${name} in a state of ${length} bytes is an error`, async () => {
       await withTempFolder(async (folder) => {
         const path = `${folder}/kv.sqlite`;
         const backend = await DenoKvBackend.open(path);
@@ -18,14 +18,14 @@ for (const { name, harm, message } of DAMAGES) {
           return store.save(content(seed, { length }), options);
         }));
         const kv = await Deno.openKv(path);
-        await harm(kv, { id: state.id, other: other.id });
+        await apply(kv, { id: state.id, other: other.id });
         kv.close();
         await rejects(store.load(state.id, { model: MODEL }), "state_damaged", message);
-        const byParts = async () => {
+        const readParts = async () => {
           const { info } = await store.inspect(state.id);
           return await store.readState(info);
         };
-        await rejects(byParts(), "state_damaged", message);
+        await rejects(readParts(), "state_damaged", message);
         await store.load(other.id, { model: MODEL });
         backend.close();
       });

@@ -1,4 +1,4 @@
-/** Rows that a disk, or another program, has damaged: refused as such, whatever is in them. */
+/** Rows damaged by a disk or another program are rejected whatever they contain. */
 
 import assert from "node:assert/strict";
 import { MemoryBackend } from "../../../src/store/backends/memory.ts";
@@ -7,12 +7,12 @@ import { content, MODEL } from "../fixtures.ts";
 
 const REQUEST = { key: "k", route: "r", body: "b" };
 
-/** A store with a row of each kind, and how each is read. */
-async function stored() {
+/** Creates a store with a row of each kind, and a reader for each. */
+async function createRows() {
   const backend = new MemoryBackend();
   const store = new StateStore(backend);
   const id = store.newId();
-  await store.save(content(1, { length: 100, told: 50 }), {
+  await store.save(content(1, { length: 100, historyBytes: 50 }), {
     id,
     model: MODEL,
     parent: null,
@@ -21,7 +21,7 @@ async function stored() {
   const conversation = await store.conversations.create({ head: id, metadata: { a: "b" } });
   const claim = await store.idempotencyRecords.claim(REQUEST);
   assert.ok("complete" in claim);
-  await claim.complete(new TextEncoder().encode("answer"));
+  await claim.complete(new TextEncoder().encode("response"));
   const readers: Record<string, () => Promise<unknown>> = {
     state: () => store.load(id),
     conversation: () => store.conversations.get(conversation.id),
@@ -30,9 +30,9 @@ async function stored() {
   return { backend, store, readers };
 }
 
-/** What reading comes to when a field of a row, by its path, is another value. */
+/** Replaces a field of a row by its path, and returns the outcome of reading the row. */
 async function readDamaged(area: string, path: string, value: unknown): Promise<unknown> {
-  const { backend, readers } = await stored();
+  const { backend, readers } = await createRows();
   for await (const { key, value: bytes } of backend.list(["default", area])) {
     const row = JSON.parse(new TextDecoder().decode(bytes));
     const steps = path.split(".");
@@ -48,13 +48,13 @@ async function readDamaged(area: string, path: string, value: unknown): Promise<
   return await readers[area]().then(() => "read", ({ code }) => code);
 }
 
-Deno.test("a row that is whole is read", async () => {
+Deno.test("a valid row with an additional field is read", async () => {
   for (const area of ["state", "conversation", "idempotency"]) {
     assert.equal(await readDamaged(area, "more", 1), "read", area);
   }
 });
 
-Deno.test("a field that no worker writes is damage", async () => {
+Deno.test("an invalid field is damage", async () => {
   const reference = [
     ...["huge", -1, 0.5, 2 ** 53, 2 ** 40, "5", null].map((value) => ["bytes", value] as const),
     ...["huge", 9e15, "1", null].map((value) => ["expires", value] as const),
@@ -100,7 +100,7 @@ Deno.test("a field that no worker writes is damage", async () => {
   }
 });
 
-Deno.test("a size that is not the blob's is damage, found before there is room for it", async () => {
+Deno.test("a wrong blob size is damage that is found before memory is allocated", async () => {
   for (const bytes of [0, 1, 65_536, 65_537, 1024 ** 2, 1024 ** 3]) {
     const before = Deno.memoryUsage().external;
     assert.equal(await readDamaged("state", "state.bytes", bytes), "state_damaged");
@@ -108,9 +108,9 @@ Deno.test("a size that is not the blob's is damage, found before there is room f
   }
 });
 
-Deno.test("a row that is no JSON object is damage", async () => {
+Deno.test("a row that is not a JSON object is damage", async () => {
   for (const text of ["", "{", "null", "[]", "1", '"x"', "\ufffe", "[".repeat(30_000)]) {
-    const { backend, store, readers } = await stored();
+    const { backend, store, readers } = await createRows();
     for (const area of ["state", "conversation", "idempotency", "prefix"]) {
       for await (const { key } of backend.list(["default", area])) {
         await backend.atomic([], [

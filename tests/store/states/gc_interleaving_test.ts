@@ -1,4 +1,4 @@
-/** Garbage collection beside writers, in any order of their operations. */
+/** Garbage collection concurrent with writers, in any order of their operations. */
 
 import assert from "node:assert/strict";
 import { InferenceError } from "../../../src/core/errors.ts";
@@ -17,22 +17,22 @@ const HOUR = 3_600_000;
 const LATER = () => NOW + 3 * HOUR;
 const SIZE = { length: 100 };
 
-/** States of three hours ago. */
-interface Past {
-  /** Lives; its blob is shared by `begun`. */
+/** States created three hours ago. */
+interface OldStates {
+  /** A live state that shares its blob with `begun`. */
   parent: StateInfo;
   begun: StateInfo;
-  /** Has expired; nobody else has its blob, which would last. */
+  /** An expired state whose blob has not expired and is not shared. */
   expired: StateInfo;
 }
 
-/** What one of the writers does with a past state; a state that it has made in the end is told. */
-type Deed = (store: StateStore, past: Past) => Promise<StateInfo | null | void>;
+/** An operation of a writer on an old state. Returns the state that it created, if any. */
+type Action = (store: StateStore, old: OldStates) => Promise<StateInfo | null | void>;
 
 const begin = (store: StateStore, from: StateInfo) =>
   store.begin(from, content(7).turn, { id: store.newId(), model: MODEL });
 
-const DEEDS: Record<string, Deed> = {
+const ACTIONS: Record<string, Action> = {
   "begins and commits": async (store, { parent }) => {
     const begun = await begin(store, parent);
     return begun && await store.commit(begun, content(8, SIZE));
@@ -47,7 +47,7 @@ const DEEDS: Record<string, Deed> = {
   "begins from an expired state": (store, { expired }) => begin(store, expired),
   "commits an expired state": (store, { expired }) =>
     store.commit(expired, content(9, SIZE)).catch((error) => {
-      assert.equal(error.code, "state_not_found"); // too late for the grace time
+      assert.equal(error.code, "state_not_found"); // the grace period has ended
     }),
   "deletes an expired state": (store, { expired }) => store.delete(expired.id),
   "deletes a begun state": (store, { begun }) => store.delete(begun.id),
@@ -55,45 +55,47 @@ const DEEDS: Record<string, Deed> = {
     store.save(content(5, SIZE), { id: store.newId(), model: MODEL, parent: null }),
 };
 
-/** Runs deeds beside a collection, and asserts that every state is whole and nothing is left over. */
-async function run(deeds: readonly Deed[], pick: Pick, what: string): Promise<number> {
+/** Runs writers concurrently with a collection. Asserts that every state is readable and no row leaks. */
+async function run(actions: readonly Action[], pick: Pick, label: string): Promise<number> {
   const backend = new MemoryBackend({ now: () => NOW });
-  const past = await makePast(backend);
+  const old = await createOldStates(backend);
   let operations = 0;
-  const made: StateInfo[] = [];
+  const created: StateInfo[] = [];
   const collect: Actor = (backend) => collectGarbage(backend, { now: LATER });
-  const actors = deeds.map((deed): Actor => async (backend) => {
+  const writers = actions.map((action): Actor => async (backend) => {
     try {
-      const info = await deed(new StateStore(backend, { now: LATER }), past);
-      if (info) made.push(info);
+      const info = await action(new StateStore(backend, { now: LATER }), old);
+      if (info) created.push(info);
     } catch (error) {
       // Another writer may have deleted or replaced what this one uses.
       const { code } = error as InferenceError;
-      assert.ok(deeds.length > 1 && code === "state_not_found", `${what}: ${error}`);
+      assert.ok(actions.length > 1 && code === "state_not_found", `${label}: ${error}`);
     }
   });
-  await interleave(backend, [collect, ...actors], (waiting) => {
+  await interleave(backend, [collect, ...writers], (waiting) => {
     operations++;
     return pick(waiting);
   });
 
   const store = new StateStore(backend, { now: LATER });
-  // Nobody else may have deleted them then.
-  const alone = deeds.length === 1 ? made : [];
-  for (const { id } of alone) await assert.doesNotReject(store.load(id, { model: MODEL }), what);
+  // A single writer's states cannot have been deleted by another writer.
+  const expected = actions.length === 1 ? created : [];
+  for (const { id } of expected) {
+    await assert.doesNotReject(store.load(id, { model: MODEL }), label);
+  }
   const ids: string[] = [];
   for await (const { id } of listStates(backend)) ids.push(id);
   for (const id of ids) {
-    const ended = id === past.expired.id && !made.some((info) => info.id === id);
-    if (!ended) await assert.doesNotReject(store.load(id, { model: MODEL }), what);
+    const isExpired = id === old.expired.id && !created.some((info) => info.id === id);
+    if (!isExpired) await assert.doesNotReject(store.load(id, { model: MODEL }), label);
     await store.delete(id);
   }
   await collectGarbage(backend, { now: LATER, olderThan: 0 });
-  assert.equal(backend.size, 0, what);
+  assert.equal(backend.size, 0, label);
   return operations;
 }
 
-async function makePast(backend: Backend): Promise<Past> {
+async function createOldStates(backend: Backend): Promise<OldStates> {
   const store = new StateStore(backend, { now: () => NOW });
   const brief = new StateStore(backend, { now: () => NOW, ttl: HOUR });
   const save = (seed: number) =>
@@ -107,11 +109,11 @@ async function makePast(backend: Backend): Promise<Past> {
   return { parent, begun, expired };
 }
 
-for (const [name, deed] of Object.entries(DEEDS)) {
-  Deno.test(`a collection between any two operations of one who ${name}, and the reverse`, async () => {
+for (const [name, action] of Object.entries(ACTIONS)) {
+  Deno.test(`a collection between any two operations of a writer that ${name}, and the reverse`, async () => {
     for (const [first, second] of [[0, 1], [1, 0]]) {
       let steps = 0;
-      for (; steps < await run([deed], preempt(first, second, steps), `${first} ${steps}`);) {
+      for (; steps < await run([action], preempt(first, second, steps), `${first} ${steps}`);) {
         steps++;
       }
       assert.ok(steps > 10);
@@ -119,12 +121,12 @@ for (const [name, deed] of Object.entries(DEEDS)) {
   });
 }
 
-Deno.test("three writers and a collection, in a thousand orders", async () => {
-  const deeds = Object.values(DEEDS);
+Deno.test("three writers and a collection in random orders", async () => {
+  const actions = Object.values(ACTIONS);
   for (let seed = 0; seed < caseCount(1000, 200); seed++) {
     const random = seeded(seed);
     const below = (n: number) => Math.floor(random() * n);
-    const three = [0, 1, 2].map(() => deeds[below(deeds.length)]);
+    const three = [0, 1, 2].map(() => actions[below(actions.length)]);
     await run(three, (waiting) => waiting[below(waiting.length)], `seed ${seed}`);
   }
 });

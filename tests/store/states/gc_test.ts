@@ -1,4 +1,4 @@
-/** Garbage collection: what goes, what stays, and what it tells. */
+/** Garbage collection: removed rows, retained rows, and the report. */
 
 import assert from "node:assert/strict";
 import { InferenceError } from "../../../src/core/errors.ts";
@@ -15,14 +15,18 @@ const DAY = 24 * HOUR;
 const NOTHING: Garbage = { states: 0, refs: 0, blobs: 0, chunks: 0, bytes: 0, unreadable: 0 };
 const LENGTH = 1_000_000; // 16 chunks, two atomics
 
-/** A store whose time is told, over a database that removes nothing by itself. */
+/** A store with a fake clock over a database that does not expire rows. */
 function storeAt(time: number) {
   const clock = { now: time };
   const now = () => clock.now;
   const backend = new MemoryBackend({ now: () => NOW });
   const store = new StateStore(backend, { now });
-  const save = (seed: number, by = store) =>
-    by.save(content(seed, { length: LENGTH }), { id: by.newId(), model: MODEL, parent: null });
+  const save = (seed: number, target = store) =>
+    target.save(content(seed, { length: LENGTH }), {
+      id: target.newId(),
+      model: MODEL,
+      parent: null,
+    });
   const collect = (options = {}) => collectGarbage(backend, { now, ...options });
   return { clock, now, backend, store, save, collect };
 }
@@ -47,7 +51,7 @@ async function count(backend: Backend, kind: string): Promise<number> {
   return rows;
 }
 
-/** What a writer leaves that dies before its manifest. */
+/** Leaves the chunks of a writer that crashes before it writes its manifest. */
 async function leaveChunks(backend: Backend, now: () => number): Promise<void> {
   const dying = new StateStore(new DyingBackend(backend, { writes: 3, after: false }), { now });
   await assert.rejects(
@@ -56,184 +60,196 @@ async function leaveChunks(backend: Backend, now: () => number): Promise<void> {
   );
 }
 
-/** Asks for a rehearsal first, which must tell the same and remove nothing. */
-async function collectTwice(
+/** Does a dry run first, which must report the same and remove nothing. */
+async function dryRunThenCollect(
   { backend, collect }: ReturnType<typeof storeAt>,
   options = {},
 ): Promise<Garbage> {
   const before = backend.size;
-  const told = await collect({ ...options, dryRun: true });
+  const planned = await collect({ ...options, dryRun: true });
   assert.equal(backend.size, before);
-  const gone = await collect(options);
-  assert.deepEqual(told, gone);
+  const removed = await collect(options);
+  assert.deepEqual(planned, removed);
   assert.equal(backend.size <= before, true);
-  return gone;
+  return removed;
 }
 
-Deno.test("what live states name stays, however old", async () => {
-  const it = storeAt(NOW);
-  const parent = await it.save(1);
-  const begun = await begin(it.store, parent, 2);
-  const closed = await it.save(3);
-  await it.store.delete(parent.id);
-  it.clock.now += 6 * DAY;
-  const before = it.backend.size;
-  assert.deepEqual(await collectTwice(it, { olderThan: 0 }), NOTHING);
-  assert.equal(it.backend.size, before);
-  assert.deepEqual((await it.store.load(begun!.id, { model: MODEL })).state![0], 1);
-  assert.deepEqual((await it.store.load(closed.id, { model: MODEL })).state![0], 3);
+Deno.test("rows of live states are retained at any age", async () => {
+  const world = storeAt(NOW);
+  const parent = await world.save(1);
+  const begun = await begin(world.store, parent, 2);
+  const closed = await world.save(3);
+  await world.store.delete(parent.id);
+  world.clock.now += 6 * DAY;
+  const before = world.backend.size;
+  assert.deepEqual(await dryRunThenCollect(world, { olderThan: 0 }), NOTHING);
+  assert.equal(world.backend.size, before);
+  assert.deepEqual((await world.store.load(begun!.id, { model: MODEL })).state![0], 1);
+  assert.deepEqual((await world.store.load(closed.id, { model: MODEL })).state![0], 3);
 });
 
-Deno.test("chunks of a killed writer go when they are older than the grace time", async () => {
-  const it = storeAt(NOW);
-  await leaveChunks(it.backend, it.now);
-  assert.equal(it.backend.size, 17);
-  it.clock.now += HOUR - 1;
-  assert.deepEqual(await collectTwice(it), NOTHING);
-  assert.deepEqual(await it.collect({ olderThan: 2 * HOUR }), NOTHING);
-  it.clock.now += 1;
+Deno.test("chunks of a killed writer are removed after the grace period", async () => {
+  const world = storeAt(NOW);
+  await leaveChunks(world.backend, world.now);
+  assert.equal(world.backend.size, 17);
+  world.clock.now += HOUR - 1;
+  assert.deepEqual(await dryRunThenCollect(world), NOTHING);
+  assert.deepEqual(await world.collect({ olderThan: 2 * HOUR }), NOTHING);
+  world.clock.now += 1;
   const turn = content(9, { length: LENGTH }).turn.length;
-  assert.deepEqual(await collectTwice(it), {
+  assert.deepEqual(await dryRunThenCollect(world), {
     ...NOTHING,
     blobs: 2,
     chunks: 17,
     bytes: LENGTH + turn,
   });
-  assert.equal(it.backend.size, 0);
-  await leaveChunks(it.backend, it.now);
-  assert.equal((await it.collect({ olderThan: 0 })).blobs, 2);
+  assert.equal(world.backend.size, 0);
+  await leaveChunks(world.backend, world.now);
+  assert.equal((await world.collect({ olderThan: 0 })).blobs, 2);
 });
 
-Deno.test("chunks whose ids tell no time are left to expire", async () => {
-  const it = storeAt(NOW);
+Deno.test("chunks with an id without a time are left to expire", async () => {
+  const world = storeAt(NOW);
   const chunk = (id: string): Mutation => (
     { type: "set", key: ["default", "blob", id, 0], value: new Uint8Array(5) }
   );
-  await it.backend.atomic([], [chunk("c".repeat(48)), chunk("0".repeat(48))]);
-  it.clock.now += 365 * DAY;
-  assert.deepEqual(await collectTwice(it), NOTHING);
-  assert.equal(it.backend.size, 2);
+  await world.backend.atomic([], [chunk("c".repeat(48)), chunk("0".repeat(48))]);
+  world.clock.now += 365 * DAY;
+  assert.deepEqual(await dryRunThenCollect(world), NOTHING);
+  assert.equal(world.backend.size, 2);
 });
 
-Deno.test("an expired state's bytes go after the grace time, and its manifest a day later", async () => {
-  const it = storeAt(NOW);
-  const { id } = await it.save(1);
-  it.clock.now += 7 * DAY;
-  assert.equal(await codeOf(it.store.inspect(id)), "state_expired");
-  it.clock.now += HOUR - 1;
-  assert.deepEqual(await collectTwice(it), NOTHING);
-  it.clock.now += 1;
-  const gone = await collectTwice(it);
-  assert.deepEqual({ ...gone, bytes: 0 }, { ...NOTHING, states: 1, refs: 2, blobs: 2, chunks: 17 });
-  assert.equal(it.backend.size, 1);
-  assert.equal(await codeOf(it.store.inspect(id)), "state_expired");
-  assert.deepEqual(await collectTwice(it), NOTHING);
-  it.clock.now += DAY;
-  assert.deepEqual(await collectTwice(it), { ...NOTHING, states: 1 });
-  assert.equal(it.backend.size, 0);
-  assert.equal(await codeOf(it.store.inspect(id)), "state_not_found");
+Deno.test("an expired state's blobs are removed after the grace period, its manifest a day later", async () => {
+  const world = storeAt(NOW);
+  const { id } = await world.save(1);
+  world.clock.now += 7 * DAY;
+  assert.equal(await codeOf(world.store.inspect(id)), "state_expired");
+  world.clock.now += HOUR - 1;
+  assert.deepEqual(await dryRunThenCollect(world), NOTHING);
+  world.clock.now += 1;
+  const removed = await dryRunThenCollect(world);
+  assert.deepEqual({ ...removed, bytes: 0 }, {
+    ...NOTHING,
+    states: 1,
+    refs: 2,
+    blobs: 2,
+    chunks: 17,
+  });
+  assert.equal(world.backend.size, 1);
+  assert.equal(await codeOf(world.store.inspect(id)), "state_expired");
+  assert.deepEqual(await dryRunThenCollect(world), NOTHING);
+  world.clock.now += DAY;
+  assert.deepEqual(await dryRunThenCollect(world), { ...NOTHING, states: 1 });
+  assert.equal(world.backend.size, 0);
+  assert.equal(await codeOf(world.store.inspect(id)), "state_not_found");
 });
 
-Deno.test("bytes that an expired state shares with a live one stay", async () => {
-  const it = storeAt(NOW);
-  const brief = new StateStore(it.backend, { now: it.now, ttl: HOUR });
-  const parent = await it.save(1);
+Deno.test("a blob that an expired state shares with a live one is retained", async () => {
+  const world = storeAt(NOW);
+  const brief = new StateStore(world.backend, { now: world.now, ttl: HOUR });
+  const parent = await world.save(1);
   const child = (await begin(brief, parent, 2))!;
   assert.equal(child.expires, NOW + HOUR);
-  it.clock.now += 3 * HOUR;
-  const gone = await collectTwice(it);
-  assert.deepEqual({ ...gone, bytes: 0 }, { ...NOTHING, states: 1, refs: 2, blobs: 1, chunks: 1 });
-  assert.equal((await it.store.load(parent.id, { model: MODEL })).state![0], 1);
+  world.clock.now += 3 * HOUR;
+  const removed = await dryRunThenCollect(world);
+  assert.deepEqual({ ...removed, bytes: 0 }, {
+    ...NOTHING,
+    states: 1,
+    refs: 2,
+    blobs: 1,
+    chunks: 1,
+  });
+  assert.equal((await world.store.load(parent.id, { model: MODEL })).state![0], 1);
 });
 
-Deno.test("no turn begins from an expired state whose bytes have gone", async () => {
-  const it = storeAt(NOW);
-  const brief = new StateStore(it.backend, { now: it.now, ttl: HOUR });
-  const parent = await it.save(1);
+Deno.test("no turn begins from an expired state whose blobs were removed", async () => {
+  const world = storeAt(NOW);
+  const brief = new StateStore(world.backend, { now: world.now, ttl: HOUR });
+  const parent = await world.save(1);
   const child = (await begin(brief, parent, 2))!;
-  await it.store.delete(parent.id);
-  it.clock.now += 3 * HOUR;
-  assert.equal((await it.collect()).blobs, 2);
-  // It would last for days, as the bytes would have.
-  assert.equal(await begin(it.store, child, 3), null);
-  assert.equal(await codeOf(it.store.inspect(child.id)), "state_expired");
+  await world.store.delete(parent.id);
+  world.clock.now += 3 * HOUR;
+  assert.equal((await world.collect()).blobs, 2);
+  // Without the check the new state would be valid for days without its blobs.
+  assert.equal(await begin(world.store, child, 3), null);
+  assert.equal(await codeOf(world.store.inspect(child.id)), "state_expired");
 });
 
-Deno.test("a turn that ends after its state has expired is stored within the grace time", async () => {
-  const it = storeAt(NOW);
-  const parent = await it.save(1);
-  it.clock.now = parent.expires - 1;
-  const begun = (await begin(it.store, parent, 2))!;
-  it.clock.now += HOUR;
-  await it.collect();
-  await it.store.commit(begun, content(3, { length: LENGTH }));
-  assert.equal((await it.store.load(begun.id, { model: MODEL })).state![0], 3);
+Deno.test("a turn that ends after its state expired is stored within the grace period", async () => {
+  const world = storeAt(NOW);
+  const parent = await world.save(1);
+  world.clock.now = parent.expires - 1;
+  const begun = (await begin(world.store, parent, 2))!;
+  world.clock.now += HOUR;
+  await world.collect();
+  await world.store.commit(begun, content(3, { length: LENGTH }));
+  assert.equal((await world.store.load(begun.id, { model: MODEL })).state![0], 3);
 });
 
-Deno.test("refs of states that are not there, or name other blobs, go", async () => {
-  const it = storeAt(NOW);
-  const kept = await it.save(1);
-  const lost: StateInfo[] = [];
-  for (let seed = 2; seed < 15; seed++) lost.push(await it.save(seed));
-  for (const { id } of lost) await it.backend.delete(["default", "state", id]);
-  const stray: Key = ["default", "ref", lost[0].state!.id, kept.id];
-  await it.backend.atomic([], [{ type: "set", key: stray, value: new Uint8Array() }]);
-  it.clock.now += 2 * HOUR;
-  const gone = await collectTwice(it);
-  assert.deepEqual({ ...gone, bytes: 0 }, { ...NOTHING, refs: 27, blobs: 26, chunks: 13 * 17 });
-  await it.store.delete(kept.id);
-  assert.equal(it.backend.size, 0);
+Deno.test("references from missing states and to unrelated blobs are removed", async () => {
+  const world = storeAt(NOW);
+  const kept = await world.save(1);
+  const missing: StateInfo[] = [];
+  for (let seed = 2; seed < 15; seed++) missing.push(await world.save(seed));
+  for (const { id } of missing) await world.backend.delete(["default", "state", id]);
+  const stray: Key = ["default", "ref", missing[0].state!.id, kept.id];
+  await world.backend.atomic([], [{ type: "set", key: stray, value: new Uint8Array() }]);
+  world.clock.now += 2 * HOUR;
+  const removed = await dryRunThenCollect(world);
+  assert.deepEqual({ ...removed, bytes: 0 }, { ...NOTHING, refs: 27, blobs: 26, chunks: 13 * 17 });
+  await world.store.delete(kept.id);
+  assert.equal(world.backend.size, 0);
 });
 
-Deno.test("a manifest that cannot be read keeps all that may be its own", async () => {
-  const it = storeAt(NOW);
+Deno.test("an unreadable manifest retains all rows that may belong to it", async () => {
+  const world = storeAt(NOW);
   for (const [seed, manifest] of ["{", '{"version":2}', '{"version":1}'].entries()) {
-    const { id } = await it.save(seed);
+    const { id } = await world.save(seed);
     const value = new TextEncoder().encode(manifest);
-    await it.backend.atomic([], [{ type: "set", key: ["default", "state", id], value }]);
+    await world.backend.atomic([], [{ type: "set", key: ["default", "state", id], value }]);
   }
-  it.clock.now += 365 * DAY;
-  const before = it.backend.size;
-  assert.deepEqual(await collectTwice(it, { olderThan: 0 }), { ...NOTHING, unreadable: 3 });
-  assert.equal(it.backend.size, before);
+  world.clock.now += 365 * DAY;
+  const before = world.backend.size;
+  assert.deepEqual(await dryRunThenCollect(world, { olderThan: 0 }), { ...NOTHING, unreadable: 3 });
+  assert.equal(world.backend.size, before);
 });
 
-Deno.test("other tenants' rows stay", async () => {
-  const it = storeAt(NOW);
-  const other = new StateStore(it.backend, { now: it.now, tenant: "other" });
-  await it.save(1, other);
-  await leaveChunks(it.backend, it.now);
-  it.clock.now += 8 * DAY;
-  assert.equal((await collectTwice(it)).blobs, 2);
-  assert.equal((await collectTwice(it, { tenant: "other" })).states, 1);
+Deno.test("rows of other tenants are retained", async () => {
+  const world = storeAt(NOW);
+  const other = new StateStore(world.backend, { now: world.now, tenant: "other" });
+  await world.save(1, other);
+  await leaveChunks(world.backend, world.now);
+  world.clock.now += 8 * DAY;
+  assert.equal((await dryRunThenCollect(world)).blobs, 2);
+  assert.equal((await dryRunThenCollect(world, { tenant: "other" })).states, 1);
 });
 
-Deno.test("a collection that dies at any write is finished by the next", async () => {
+Deno.test("a collection that crashes at any write is completed by the next one", async () => {
   for (let writes = 0, finished = false; !finished; writes++) {
     assert.ok(writes < 50);
-    const it = storeAt(NOW);
-    const kept = await it.save(1);
-    const dangling = await it.save(2);
-    await it.backend.delete(["default", "state", dangling.id]);
-    await leaveChunks(it.backend, it.now);
-    const brief = new StateStore(it.backend, { now: it.now, ttl: HOUR });
-    await it.save(3, brief);
-    it.clock.now += 3 * HOUR;
-    const dying = new DyingBackend(it.backend, { writes, after: writes % 2 === 0 });
+    const world = storeAt(NOW);
+    const kept = await world.save(1);
+    const dangling = await world.save(2);
+    await world.backend.delete(["default", "state", dangling.id]);
+    await leaveChunks(world.backend, world.now);
+    const brief = new StateStore(world.backend, { now: world.now, ttl: HOUR });
+    await world.save(3, brief);
+    world.clock.now += 3 * HOUR;
+    const dying = new DyingBackend(world.backend, { writes, after: writes % 2 === 0 });
     try {
-      await collectGarbage(dying, { now: it.now });
+      await collectGarbage(dying, { now: world.now });
       finished = true;
     } catch (error) {
       assert.ok(error instanceof ProcessDied);
     }
-    await it.collect();
-    assert.equal((await it.store.load(kept.id, { model: MODEL })).state![0], 1);
-    await it.store.delete(kept.id);
-    assert.equal(it.backend.size, 1, `${writes}: only the expired state's manifest is left`);
+    await world.collect();
+    assert.equal((await world.store.load(kept.id, { model: MODEL })).state![0], 1);
+    await world.store.delete(kept.id);
+    assert.equal(world.backend.size, 1, `${writes}: only the expired state's manifest remains`);
   }
 });
 
-Deno.test("Deno KV is collected from as the map is", async () => {
+Deno.test("garbage collection works with Deno KV", async () => {
   const backend = await DenoKvBackend.open(":memory:");
   const store = new StateStore(backend);
   const kept: string[] = [];
@@ -248,8 +264,8 @@ Deno.test("Deno KV is collected from as the map is", async () => {
   }
   for (let i = 0; i < 5; i++) await leaveChunks(backend, Date.now);
   const chunks = 8 * 5 + 5 * 17;
-  const gone = await collectGarbage(backend, { olderThan: 0 });
-  assert.deepEqual({ ...gone, bytes: 0 }, { ...NOTHING, refs: 16, blobs: 26, chunks });
+  const removed = await collectGarbage(backend, { olderThan: 0 });
+  assert.deepEqual({ ...removed, bytes: 0 }, { ...NOTHING, refs: 16, blobs: 26, chunks });
   for (const [i, id] of kept.entries()) {
     assert.equal((await store.load(id, { model: MODEL })).state![0], 3 * i);
     await store.delete(id);

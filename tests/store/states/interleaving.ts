@@ -1,15 +1,15 @@
-/** Several actors on one backend, their operations one at a time in an order that a test chooses. */
+/** Runs several actors on one backend, one operation at a time, in an order that the test chooses. */
 
 import type { Backend } from "../../../src/store/backends/backend.ts";
 import { BackendWrapper } from "../../support/faults/backend_wrapper.ts";
 
-/** Something that uses a backend as if it were alone. */
+/** A task that uses a backend. */
 export type Actor = (backend: Backend) => Promise<unknown>;
 
-/** Of the actors that wait for their next operation, the one whose turn it is. */
+/** Returns the actor to run next, of those that wait to do an operation. */
 export type Pick = (waiting: readonly number[]) => number;
 
-/** Runs all actors to their ends; throws what one of them throws. */
+/** Runs all actors until they end. Throws the first error of an actor. */
 export async function interleave(
   inner: Backend,
   actors: readonly Actor[],
@@ -24,14 +24,14 @@ export async function interleave(
     }
   };
   await Promise.all(actors.map(async (actor, i) => {
-    const turn = () => {
+    const waitUntilPicked = () => {
       const { promise, resolve } = Promise.withResolvers<void>();
       queues[i].push(resolve);
       next();
       return promise;
     };
     try {
-      await actor(new TurnBackend(inner, { turn, done: next }));
+      await actor(new ScheduledBackend(inner, { waitUntilPicked, onDone: next }));
     } finally {
       running.delete(i);
       next();
@@ -39,30 +39,33 @@ export async function interleave(
   }));
 }
 
-/** `first` does `steps` operations, then `second` all of its own, then `first` the rest. */
-export function preempt(first: number, second: number, steps: number): Pick {
+/** Picks `first` for `operations` operations, then `second` until it ends, then `first` again. */
+export function preempt(first: number, second: number, operations: number): Pick {
   let done = 0;
   return (waiting) => {
-    const wanted = done++ < steps ? first : second;
+    const wanted = done++ < operations ? first : second;
     return waiting.includes(wanted) ? wanted : waiting[0];
   };
 }
 
-/** Waits for its turn before each operation, and says when it is done. */
-class TurnBackend extends BackendWrapper {
-  readonly #options: { turn: () => Promise<void>; done: () => void };
+/** Waits until its actor is picked before each operation, and reports the end of the operation. */
+class ScheduledBackend extends BackendWrapper {
+  readonly #options: { waitUntilPicked: () => Promise<void>; onDone: () => void };
 
-  constructor(inner: Backend, options: { turn: () => Promise<void>; done: () => void }) {
+  constructor(
+    inner: Backend,
+    options: { waitUntilPicked: () => Promise<void>; onDone: () => void },
+  ) {
     super(inner);
     this.#options = options;
   }
 
   protected async intercept<T>(operation: () => Promise<T>): Promise<T> {
-    await this.#options.turn();
+    await this.#options.waitUntilPicked();
     try {
       return await operation();
     } finally {
-      this.#options.done();
+      this.#options.onDone();
     }
   }
 }

@@ -1,4 +1,4 @@
-/** Listing states: what it tells, and what it does not read. */
+/** Listing states and the rows that it reads. */
 
 import assert from "node:assert/strict";
 import type { Backend, Entry, Key, ListOptions } from "../../../src/store/backends/backend.ts";
@@ -9,7 +9,7 @@ import { content, MODEL } from "../fixtures.ts";
 
 const NOW = 1_800_000_000_000;
 
-/** Counts entries that are read, by their kind. */
+/** Counts the entries that are read, by kind. */
 class CountingBackend extends MemoryBackend {
   readonly read: Record<string, number> = {};
 
@@ -41,7 +41,7 @@ async function collect(backend: Backend, tenant?: string) {
   return states;
 }
 
-Deno.test("states are listed by their manifests alone", async () => {
+Deno.test("a list of states reads only manifests", async () => {
   const backend = new CountingBackend();
   const store = new StateStore(backend, { now: () => NOW });
   const ids: string[] = [];
@@ -65,21 +65,21 @@ Deno.test("states are listed by their manifests alone", async () => {
   assert.deepEqual(await collect(backend, "another"), []);
 });
 
-Deno.test("manifests tell how many tokens a state has absorbed, if it is known", async () => {
+Deno.test("a manifest has the number of processed tokens if it is known", async () => {
   const store = new StateStore(new MemoryBackend());
   const options = () => ({ id: store.newId(), model: MODEL });
   const first = await store.begin(null, content(1).turn, options());
   assert.equal(first!.tokens, 0);
   const known = await store.commit(first!, { ...content(2), tokens: 7 });
   assert.equal(known.tokens, 7);
-  // A turn begins with what its parent has absorbed.
+  // A turn begins with the processed tokens of its parent.
   assert.equal((await store.begin(known, content(3).turn, options()))!.tokens, 7);
   const unknown = await store.save(content(4), { ...options(), parent: null });
   const begun = await store.begin(unknown, content(5).turn, options());
   assert.equal("tokens" in (await store.inspect(begun!.id)).info, false);
 });
 
-Deno.test("a state that cannot be read is listed as such", async () => {
+Deno.test("a state with an unreadable manifest is listed without it", async () => {
   const backend = new MemoryBackend();
   const store = new StateStore(backend);
   const { id } = await store.save(content(1), { id: store.newId(), model: MODEL, parent: null });

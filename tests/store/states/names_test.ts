@@ -1,4 +1,4 @@
-/** What leads to states besides their ids: conversations, and hashes of transcripts. */
+/** Conversations, hashes of transcripts, renewal of states, and the blob cache. */
 
 import assert from "node:assert/strict";
 import { BlobCache } from "../../../src/store/states/blob_cache.ts";
@@ -26,7 +26,7 @@ async function found(store: StateStore, hashes: readonly string[]) {
   return states;
 }
 
-Deno.test("a conversation moves with the state that is stored for it", async () => {
+Deno.test("a stored state becomes the head of its conversation", async () => {
   const { store } = open();
   const created = await store.conversations.create({ metadata: { topic: "cats" } });
   assert.match(created.id, /^conv_[0-9a-f]{48}$/);
@@ -52,7 +52,7 @@ Deno.test("a conversation moves with the state that is stored for it", async () 
   await store.inspect(two.id);
 });
 
-Deno.test("of two who answer one head at once, one moves it, and no state is lost", async () => {
+Deno.test("of two concurrent turns on one head one moves the conversation, and both states are stored", async () => {
   const backend = new MemoryBackend();
   const stores = [open({}, backend).store, open({}, backend).store];
   const { id } = await stores[0].conversations.create();
@@ -75,7 +75,7 @@ Deno.test("of two who answer one head at once, one moves it, and no state is los
   assert.equal(backend.size, 1);
 });
 
-Deno.test("metadata that is changed while a turn runs is kept, and the turn as well", async () => {
+Deno.test("metadata changed during a turn is kept, and so is the turn", async () => {
   const { store } = open();
   const conversation = await store.conversations.create({ metadata: { a: "before" } });
   await store.conversations.update(conversation.id, { metadata: { a: "meanwhile" } });
@@ -83,13 +83,13 @@ Deno.test("metadata that is changed while a turn runs is kept, and the turn as w
   assert.ok(stored.moved);
   const { head, metadata } = await store.conversations.get(conversation.id);
   assert.deepEqual([head, metadata], [stored.id, { a: "meanwhile" }]);
-  // One that was moved, or is gone, is not moved on.
+  // A conversation that was moved or deleted in the meantime is not moved.
   assert.equal((await save(store, 2, { conversation })).moved, false);
   await store.conversations.delete(conversation.id);
   assert.equal((await save(store, 3, { conversation })).moved, false);
 });
 
-Deno.test("a change of metadata never shortens a conversation's life", async () => {
+Deno.test("a change of metadata never shortens a conversation's expiry", async () => {
   let now = 1_000_000;
   const backend = new MemoryBackend();
   const expiries: (number | undefined)[] = [];
@@ -112,7 +112,7 @@ Deno.test("a change of metadata never shortens a conversation's life", async () 
   assert.deepEqual(expiries, [HOUR, 10 * HOUR, 8 * HOUR, HOUR]);
 });
 
-Deno.test("killed at any write, a conversation is where it was or where it is to be", async () => {
+Deno.test("after a crash at any write a conversation has its old or its new head", async () => {
   for (const after of [false, true]) {
     for (let writes = 0; writes < 4; writes++) {
       const { store, backend } = open();
@@ -129,7 +129,7 @@ Deno.test("killed at any write, a conversation is where it was or where it is to
   }
 });
 
-Deno.test("hashes are of all messages up to one, of their model and tenant", async () => {
+Deno.test("a prefix hash covers the messages up to its position, the model and the tenant", async () => {
   const { store } = open();
   const messages = ["a", "b", "c"].map((content) => ({ role: "User", content }));
   const hashes = await store.prefixes.prefixHashes({ model: "m" }, messages);
@@ -152,7 +152,7 @@ Deno.test("hashes are of all messages up to one, of their model and tenant", asy
   assert.equal(new Set([...hashes, ...others.flat()]).size, 3 + 3 + 3 + 3 + 2);
 });
 
-Deno.test("a transcript leads to its latest state, until that is deleted", async () => {
+Deno.test("a transcript finds its latest state until that state is deleted", async () => {
   let now = 1_800_000_000_000;
   const { store, backend } = open({ now: () => now++ });
   const [a, b, c] = await store.prefixes.prefixHashes(
@@ -170,11 +170,11 @@ Deno.test("a transcript leads to its latest state, until that is deleted", async
   await store.delete(three.id);
   assert.deepEqual(await found(store, [a]), []);
   await store.delete(two.id);
-  // The age of the row that was replaced is left, and goes with the oldest.
+  // The age row of the replaced prefix remains. It is removed with the oldest rows.
   assert.equal(backend.size, 1);
 });
 
-Deno.test("only so many transcripts lead to states: the oldest go", async () => {
+Deno.test("the oldest prefixes are removed above the limit", async () => {
   let now = 1_800_000_000_000;
   const { store } = open({ now: () => now++, maxPrefixes: 100 });
   const hashes = Array.from({ length: 400 }, (_, i) => `${i}`.padStart(64, "0"));
@@ -186,11 +186,11 @@ Deno.test("only so many transcripts lead to states: the oldest go", async () => 
   await store.prefixes.settled();
   const left = (await found(store, hashes)).map(([at]) => at);
   assert.ok(left.length <= 100 + 64, `${left.length}`);
-  assert.deepEqual(left[0], 0, "what is written anew stays");
+  assert.deepEqual(left[0], 0, "a prefix that is written again stays");
   assert.deepEqual(left.slice(1), hashes.map((_, i) => i).slice(-left.length + 1));
 });
 
-Deno.test("a state that is used lasts on, with what leads to it", async () => {
+Deno.test("a renewed state keeps its prefix and gets a new expiry", async () => {
   let now = 1_800_000_000_000;
   const backend = new MemoryBackend({ now: () => now });
   const { store } = open({ now: () => now, ttl: 10 * HOUR }, backend);
@@ -202,7 +202,7 @@ Deno.test("a state that is used lasts on, with what leads to it", async () => {
   await rejects(store.inspect(short.id), "state_expired");
   now += 2 * HOUR;
   assert.equal(await store.renew(kept), true);
-  assert.equal(await store.renew(kept), false, "it is another one by now");
+  assert.equal(await store.renew(kept), false, "the manifest has been replaced");
   const { info, state } = await store.load(kept.id, { model: MODEL });
   assert.equal(info.expires, now + 10 * HOUR);
   assert.deepEqual(state, content(1, { length: 1000 }).state);
@@ -212,50 +212,53 @@ Deno.test("a state that is used lasts on, with what leads to it", async () => {
   await store.delete(kept.id);
 });
 
-Deno.test("however many turns use an old state at once, it is rewritten once", async () => {
+Deno.test("concurrent renewals of a state rewrite it once", async () => {
   let now = 1_800_000_000_000;
   let blobs = 0;
-  class Counting extends MemoryBackend {
+  class CountingBackend extends MemoryBackend {
     override atomic(checks: readonly Check[], mutations: readonly Mutation[]) {
       blobs += mutations.filter(({ type, key }) => type === "set" && key[1] === "blob").length;
       return super.atomic(checks, mutations);
     }
   }
-  const backend = new Counting({ now: () => now });
+  const backend = new CountingBackend({ now: () => now });
   const { store } = open({ now: () => now, ttl: 10 * HOUR }, backend);
   const other = new StateStore(backend, { now: () => now, ttl: 10 * HOUR });
   const parent = await save(store, 1);
   now += 6 * HOUR;
-  const written = blobs;
+  const saved = blobs;
   const renewed = await Promise.all(Array.from({ length: 20 }, () => store.renew(parent)));
   assert.deepEqual(renewed, Array(20).fill(true));
-  assert.equal(blobs - written, written, "the state's bytes are written once more");
+  assert.equal(blobs - saved, saved, "the state's bytes are written once");
   assert.deepEqual(
     [await store.renew(parent), await other.renew(parent)],
     [false, false],
-    "whoever read it before the renewal finds it renewed",
+    "a renewal from an old manifest finds the state renewed",
   );
-  assert.equal(blobs, 2 * written);
+  assert.equal(blobs, 2 * saved);
 });
 
-Deno.test("who has seen a state before it was renewed reads its bytes where they are now", async () => {
+Deno.test("a manifest from before a renewal still reads the state's bytes", async () => {
   let now = 1_800_000_000_000;
   const { store } = open({ now: () => now, ttl: 10 * HOUR });
   const id = store.newId();
-  const whole = { ...content(1, { length: 90_000, told: 80_000 }), note: content(2).turn };
-  const seen = await store.save(whole, { id, model: MODEL, parent: null });
+  const expected = {
+    ...content(1, { length: 90_000, historyBytes: 80_000 }),
+    note: content(2).turn,
+  };
+  const info = await store.save(expected, { id, model: MODEL, parent: null });
   for (let i = 0; i < 2; i++) {
     now += 6 * HOUR;
     assert.equal(await store.renew((await store.inspect(id)).info), true);
-    assert.deepEqual(await store.readState(seen), whole.state);
-    assert.deepEqual(await store.readHistory(seen), whole.history);
-    assert.deepEqual(await store.readNote(seen), whole.note);
+    assert.deepEqual(await store.readState(info), expected.state);
+    assert.deepEqual(await store.readHistory(info), expected.history);
+    assert.deepEqual(await store.readNote(info), expected.note);
   }
   await store.delete(id);
-  await rejects(store.readState(seen), "state_not_found");
+  await rejects(store.readState(info), "state_not_found");
 });
 
-Deno.test("a renewed state's bytes stay where a child uses them", async () => {
+Deno.test("a renewal keeps the old blob while a child references it", async () => {
   let now = 1_800_000_000_000;
   const { store } = open({ now: () => now, ttl: 10 * HOUR });
   const parent = await save(store, 1);
@@ -266,7 +269,7 @@ Deno.test("a renewed state's bytes stay where a child uses them", async () => {
   assert.deepEqual(state, content(1, { length: 1000 }).state);
 });
 
-Deno.test("blobs in memory are as many as fit, those used last", () => {
+Deno.test("the blob cache evicts the least recently used blobs", () => {
   const cache = new BlobCache(10);
   const blob = (length: number) => new Uint8Array(length);
   cache.set("a", blob(4));
@@ -283,7 +286,7 @@ Deno.test("blobs in memory are as many as fit, those used last", () => {
   assert.equal(cache.bytes, 1);
 });
 
-Deno.test("what is in memory is not fetched, and still needs its manifest", async () => {
+Deno.test("a cached blob is not fetched, and its manifest is still required", async () => {
   const backend = new MemoryBackend();
   const { store } = open({ cacheBytes: 1e6 }, backend);
   const saved = await save(store, 1);

@@ -24,7 +24,7 @@ function lengthOf({ layers, width, headSize }: StateShape): number {
   return layers * width * (headSize + 2);
 }
 
-/** A state of hostile rows, shifts too. */
+/** Returns a state in which all rows and token shifts are hostile. */
 function hostileState(random: () => number, shape: StateShape): Float32Array {
   const state = new Float32Array(lengthOf(shape));
   for (let at = 0; at < state.length; at += shape.headSize) {
@@ -33,13 +33,13 @@ function hostileState(random: () => number, shape: StateShape): Float32Array {
   return state;
 }
 
-function sameBytes(actual: Uint8Array, expected: Uint8Array, what: string) {
-  assert.equal(actual.length, expected.length, what);
+function sameBytes(actual: Uint8Array, expected: Uint8Array, label: string) {
+  assert.equal(actual.length, expected.length, label);
   const at = actual.findIndex((byte, i) => byte !== expected[i]);
-  assert.ok(at < 0, `${what}: ${actual[at]} at ${at}, where ${expected[at]} should be`);
+  assert.ok(at < 0, `${label}: byte ${at} is ${actual[at]} instead of ${expected[at]}`);
 }
 
-function refuses(bytes: Uint8Array, message: RegExp) {
+function rejectsState(bytes: Uint8Array, message: RegExp) {
   for (const read of [decodeState, readStateHeader]) {
     assert.throws(
       () => read(bytes),
@@ -51,13 +51,13 @@ function refuses(bytes: Uint8Array, message: RegExp) {
   }
 }
 
-/** As {@linkcode refuses}, of what the header does not tell. */
-function refusesToDecode(bytes: Uint8Array, message: RegExp) {
+/** Asserts that decoding fails although the header is valid. */
+function rejectsBody(bytes: Uint8Array, message: RegExp) {
   readStateHeader(bytes);
   assert.throws(() => decodeState(bytes), { code: "state_damaged", message });
 }
 
-/** A stored state's header, with anything in it. */
+/** Returns a state header with arbitrary fields. */
 function headerOf(version: number, codec: number, ...words: number[]): Uint8Array {
   const header = new DataView(new ArrayBuffer(8 + 4 * words.length));
   header.setUint32(0, 0x534b5752, true);
@@ -67,7 +67,7 @@ function headerOf(version: number, codec: number, ...words: number[]): Uint8Arra
   return new Uint8Array(header.buffer);
 }
 
-Deno.test("f32 keeps every bit, whatever the numbers are", () => {
+Deno.test("f32 preserves every bit of every number", () => {
   const bits = new Uint32Array([0, 0x80000000, 0x7f800001, 0xffc12345, 0x7f7fffff, 1]);
   const state = new Float32Array(bits.buffer);
   const shape = { layers: 2, width: 1, headSize: 1 };
@@ -76,7 +76,7 @@ Deno.test("f32 keeps every bit, whatever the numbers are", () => {
   assert.deepEqual(new Uint32Array(decodeState(bytes).buffer), bits);
 });
 
-Deno.test("version 1 is read, to the bit", () => {
+Deno.test("version 1 decodes bit for bit", () => {
   const bits = new Uint32Array([0x7f800001, 0x80000000, 5]);
   const bytes = new Uint8Array([...headerOf(1, 0, 3, 0), ...new Uint8Array(bits.buffer)]);
   assert.deepEqual(new Uint32Array(decodeState(bytes).buffer), bits);
@@ -90,7 +90,7 @@ Deno.test("version 1 is read, to the bit", () => {
   assert.deepEqual(decodeState(headerOf(1, 0, 0, 0)), new Float32Array());
 });
 
-Deno.test("a header tells codec, shape and sizes, without what follows", () => {
+Deno.test("a header gives codec, shape and sizes without the body", () => {
   for (const shape of SHAPES) {
     for (const codec of STATE_CODECS) {
       const bytes = encodeState(new Float32Array(lengthOf(shape)), { codec, shape });
@@ -107,7 +107,7 @@ Deno.test("a header tells codec, shape and sizes, without what follows", () => {
   }
 });
 
-Deno.test("codecs take the bytes that they are for", () => {
+Deno.test("encoded states have the documented sizes", () => {
   const shape = { layers: 24, width: 1024, headSize: 64 };
   const state = new Float32Array(lengthOf(shape));
   const bytes = (codec: StateCodec) => encodeState(state, { codec, shape }).length;
@@ -116,7 +116,7 @@ Deno.test("codecs take the bytes that they are for", () => {
   assert.equal(bytes("q8"), 20 + 24 * 1024 * (64 + 6));
 });
 
-Deno.test("views at any offset are coded as well", () => {
+Deno.test("views at any offset are encoded and decoded", () => {
   const random = seeded(7);
   for (const shape of SHAPES) {
     const state = hostileState(random, shape);
@@ -127,7 +127,7 @@ Deno.test("views at any offset are coded as well", () => {
       sameBytes(
         encodeState(offset.subarray(1, 1 + state.length), { codec, shape }),
         bytes,
-        `${codec}, a state among others`,
+        `${codec}, view at an offset`,
       );
       for (const shift of [1, 2, 3]) {
         const shifted = new Uint8Array(bytes.length + 8);
@@ -142,7 +142,7 @@ Deno.test("views at any offset are coded as well", () => {
   }
 });
 
-Deno.test("what was decoded is encoded to the same bytes, with every codec", () => {
+Deno.test("a decoded state encodes to the same bytes with every codec", () => {
   const random = seeded(5);
   for (const shape of SHAPES) {
     for (let i = 0; i < 200; i++) {
@@ -157,7 +157,7 @@ Deno.test("what was decoded is encoded to the same bytes, with every codec", () 
   }
 });
 
-Deno.test("f16 rounds every number, q8 token shifts as f16 does", () => {
+Deno.test("f16 rounds every number, and q8 rounds token shifts like f16", () => {
   const random = seeded(6);
   const shape = { layers: 2, width: 6, headSize: 3 };
   for (let i = 0; i < 200; i++) {
@@ -171,10 +171,10 @@ Deno.test("f16 rounds every number, q8 token shifts as f16 does", () => {
   }
 });
 
-Deno.test("what float16 has no room for makes the whole state f32, and its header says so", () => {
+Deno.test("a number outside the range of float16 makes the whole state f32", () => {
   const shape = { layers: 2, width: 6, headSize: 3 };
   for (const number of [65504.004, -65520, 3e38, Infinity, -Infinity, NaN]) {
-    // In each part of a layer, of the first and the last one.
+    // Positions in each part of the first and the last layer.
     for (const at of [0, 5, 6, 23, 24, 29, 30, 35, 36, 53, 54, 59]) {
       const state = floats(seeded(at), lengthOf(shape));
       state[at] = number;
@@ -188,7 +188,7 @@ Deno.test("what float16 has no room for makes the whole state f32, and its heade
   }
 });
 
-Deno.test("a state that is not of its shape is not encoded", () => {
+Deno.test("a state with the wrong shape is not encoded", () => {
   const shape = { layers: 1, width: 4, headSize: 2 };
   for (const codec of STATE_CODECS) {
     assert.throws(() => encodeState(new Float32Array(15), { codec, shape }), /15 numbers/);
@@ -204,30 +204,30 @@ Deno.test("a state that is not of its shape is not encoded", () => {
   }
 });
 
-Deno.test("headers that cannot be are refused, each by its own message", () => {
-  const most = 2 ** 32 - 1;
-  refuses(new Uint8Array(), /0 bytes are too few for a header/);
-  refuses(headerOf(2, 0).slice(0, 7), /7 bytes are too few for a header/);
-  refuses(new Uint8Array(100), /does not begin with RWKS/);
-  refuses(headerOf(0, 0, 1, 1, 1), /format version is 0 and this worker reads 1 and 2/);
-  refuses(headerOf(3, 0, 1, 1, 1), /format version is 3/);
-  refuses(headerOf(1, 1, 0, 0), /version 1 has no codec 1/);
-  refuses(headerOf(2, 3, 1, 1, 1), /version 2 has no codec 3/);
-  refuses(headerOf(1, 0, 1), /12 bytes are too few for its header of 16/);
-  refuses(headerOf(2, 1, 1, 1), /16 bytes are too few for its header of 20/);
-  refuses(headerOf(2, 1, 0, 1, 1), /layers is 0/);
-  refuses(headerOf(2, 1, 1, 0, 1), /width is 0/);
-  refuses(headerOf(2, 1, 1, 1, 0), /headSize is 0/);
-  refuses(headerOf(2, 1, 1, 6, 4), /width 6 is not a multiple of head size 4/);
-  // Sizes of which a few bytes hold nothing, and which no memory would.
-  refusesToDecode(headerOf(1, 0, most, 0), /4294967295 numbers need .*, but there are 16/);
+Deno.test("each kind of invalid header has its own error", () => {
+  const max = 2 ** 32 - 1;
+  rejectsState(new Uint8Array(), /0 bytes are too few for a header/);
+  rejectsState(headerOf(2, 0).slice(0, 7), /7 bytes are too few for a header/);
+  rejectsState(new Uint8Array(100), /does not begin with RWKS/);
+  rejectsState(headerOf(0, 0, 1, 1, 1), /format version is 0 and this worker reads 1 and 2/);
+  rejectsState(headerOf(3, 0, 1, 1, 1), /format version is 3/);
+  rejectsState(headerOf(1, 1, 0, 0), /version 1 has no codec 1/);
+  rejectsState(headerOf(2, 3, 1, 1, 1), /version 2 has no codec 3/);
+  rejectsState(headerOf(1, 0, 1), /12 bytes are too few for its header of 16/);
+  rejectsState(headerOf(2, 1, 1, 1), /16 bytes are too few for its header of 20/);
+  rejectsState(headerOf(2, 1, 0, 1, 1), /layers is 0/);
+  rejectsState(headerOf(2, 1, 1, 0, 1), /width is 0/);
+  rejectsState(headerOf(2, 1, 1, 1, 0), /headSize is 0/);
+  rejectsState(headerOf(2, 1, 1, 6, 4), /width 6 is not a multiple of head size 4/);
+  // Declared sizes that exceed the input and any memory.
+  rejectsBody(headerOf(1, 0, max, 0), /4294967295 numbers need .*, but there are 16/);
   for (const codec of STATE_CODECS.keys()) {
-    refusesToDecode(headerOf(2, codec, most, most, most), /need .* bytes, but there are 20/);
-    refusesToDecode(headerOf(2, codec, most, 64, 64), /need .* bytes, but there are 20/);
+    rejectsBody(headerOf(2, codec, max, max, max), /need .* bytes, but there are 20/);
+    rejectsBody(headerOf(2, codec, max, 64, 64), /need .* bytes, but there are 20/);
   }
 });
 
-Deno.test("bodies that no encoder writes are refused, each by its own message", () => {
+Deno.test("each kind of invalid body has its own error", () => {
   const shape = { layers: 2, width: 4, headSize: 2 };
   const state = floats(seeded(9), lengthOf(shape));
   const encoded = (codec: StateCodec) => encodeState(state, { codec, shape });
@@ -238,22 +238,24 @@ Deno.test("bodies that no encoder writes are refused, each by its own message", 
   };
   for (const codec of STATE_CODECS) {
     const bytes = encoded(codec);
-    const what = new RegExp(`2 layers of 4 with head size 2 as ${codec} need ${bytes.length} byt`);
-    refusesToDecode(bytes.slice(0, -1), what);
-    refusesToDecode(new Uint8Array([...bytes, 0]), what);
+    const message = new RegExp(
+      `2 layers of 4 with head size 2 as ${codec} need ${bytes.length} byt`,
+    );
+    rejectsBody(bytes.slice(0, -1), message);
+    rejectsBody(new Uint8Array([...bytes, 0]), message);
   }
-  refusesToDecode(withHalf("f16", 17, 0x7c00), /number 17 is not finite/);
-  refusesToDecode(withHalf("f16", 31, 0xfe00), /number 31 is not finite/);
-  refusesToDecode(withHalf("q8", 1, 0x7e00), /token shift 1 of layer 0 is not finite/);
-  refusesToDecode(withHalf("q8", 12 + 8 + 3, 0xfc00), /token shift 3 of layer 1 is not finite/);
-  refusesToDecode(withHalf("q8", 12 + 4 + 2, 0x7c00), /scale of row 2 of layer 1/);
-  refusesToDecode(withHalf("q8", 4, 0xbc00), /scale of row 0 of layer 0/);
+  rejectsBody(withHalf("f16", 17, 0x7c00), /number 17 is not finite/);
+  rejectsBody(withHalf("f16", 31, 0xfe00), /number 31 is not finite/);
+  rejectsBody(withHalf("q8", 1, 0x7e00), /token shift 1 of layer 0 is not finite/);
+  rejectsBody(withHalf("q8", 12 + 8 + 3, 0xfc00), /token shift 3 of layer 1 is not finite/);
+  rejectsBody(withHalf("q8", 12 + 4 + 2, 0x7c00), /scale of row 2 of layer 1/);
+  rejectsBody(withHalf("q8", 4, 0xbc00), /scale of row 0 of layer 0/);
 });
 
-Deno.test("damage is an error or other numbers, never anything else", () => {
+Deno.test("random damage leads to an error or to other numbers", () => {
   const random = seeded(8);
   const below = (limit: number) => Math.floor(random() * limit);
-  let refused = 0, read = 0;
+  let rejected = 0, decoded = 0;
   for (let i = 0; i < 6000; i++) {
     const shape = SHAPES[below(3)];
     const codec = STATE_CODECS[below(3)];
@@ -266,14 +268,14 @@ Deno.test("damage is an error or other numbers, never anything else", () => {
       const state = decodeState(bytes);
       const { numbers, codec } = readStateHeader(bytes);
       assert.equal(state.length, numbers);
-      // A code of one byte becomes a number of four; nothing takes more than that.
+      // A code of one byte becomes a number of four bytes, the largest possible expansion.
       assert.ok(state.byteLength <= 4 * bytes.length);
       if (codec !== "f32") assert.ok(state.every(Number.isFinite));
-      read++;
+      decoded++;
     } catch (error) {
       assert.ok(error instanceof InferenceError && error.code === "state_damaged", `${error}`);
-      refused++;
+      rejected++;
     }
   }
-  assert.ok(refused > 1000 && read > 1000, `${refused} refused, ${read} read`);
+  assert.ok(rejected > 1000 && decoded > 1000, `${rejected} rejected, ${decoded} decoded`);
 });

@@ -1,6 +1,6 @@
-/** State files as tests take them apart. */
+/** Helpers that split and rebuild state files. */
 
-/** Bytes as they come over a line. */
+/** Yields bytes in chunks, as a network stream does. */
 export async function* chunked(bytes: Uint8Array, size = 65_536): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
   await Promise.resolve();
@@ -16,17 +16,22 @@ export function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   return whole;
 }
 
-/** A file's header, as JSON has it, and what follows it. */
+/** Returns the parsed header of a file and its parts. */
 export function partsOf(bytes: Uint8Array) {
   const end = 48 + new DataView(bytes.buffer, bytes.byteOffset).getUint32(12, true);
   const header = JSON.parse(new TextDecoder().decode(bytes.subarray(48, end)));
   const turn = bytes.subarray(end, end + header.turn.bytes);
   const rest = bytes.subarray(end + header.turn.bytes);
-  const told = header.history?.bytes ?? 0;
-  return { header, turn, history: rest.subarray(0, told), state: rest.subarray(told) };
+  const historyBytes = header.history?.bytes ?? 0;
+  return {
+    header,
+    turn,
+    history: rest.subarray(0, historyBytes),
+    state: rest.subarray(historyBytes),
+  };
 }
 
-/** The file with another header, changed in place or given as text, whose own checksum is right. */
+/** Returns the file with a changed header and a valid checksum. `change` edits the header or returns text. */
 export async function reseal(
   bytes: Uint8Array,
   // deno-lint-ignore no-explicit-any
@@ -38,7 +43,7 @@ export async function reseal(
   return await assemble(json, [turn, history, state]);
 }
 
-/** The file with another turn, history or state, all checksums right. */
+/** Returns the file with another turn, history or state and valid checksums. */
 export async function replace(
   bytes: Uint8Array,
   parts: { turn?: Uint8Array; history?: Uint8Array; state?: Uint8Array },

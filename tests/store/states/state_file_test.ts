@@ -1,4 +1,4 @@
-/** State files: written, read, and refused. */
+/** Encoding, decoding and validation of state files. */
 
 import assert from "node:assert/strict";
 import { type ErrorCode, InferenceError } from "../../../src/core/errors.ts";
@@ -18,14 +18,14 @@ const FILE: StateFile = {
   created: 1_800_000_000_000,
   open: true,
   turn: content(1).turn,
-  history: content(1, { told: 5000 }).history,
+  history: content(1, { historyBytes: 5000 }).history,
   state: content(1, { length: 300_000 }).state,
 };
 
-const whole = async (file: StateFile) => concat(await encodeStateFile(file));
+const encode = async (file: StateFile) => concat(await encodeStateFile(file));
 const decode = (bytes: Uint8Array, size = 65_536) => decodeStateFile(chunked(bytes, size));
 
-function refuses(
+function rejectsFile(
   bytes: Uint8Array,
   message: RegExp,
   { code = "invalid_state_file", param }: { code?: ErrorCode; param?: string } = {},
@@ -38,7 +38,7 @@ function refuses(
   });
 }
 
-Deno.test("a file is read as it was written, in pieces of any size", async () => {
+Deno.test("a file decodes to its content in chunks of any size", async () => {
   const plain = { id: "demo", fingerprint: "sha256:aaaa" };
   const files: StateFile[] = [
     FILE,
@@ -50,7 +50,7 @@ Deno.test("a file is read as it was written, in pieces of any size", async () =>
     { ...FILE, model: { ...plain, id: "é".repeat(1000) } },
   ];
   for (const file of files) {
-    const bytes = await whole(file);
+    const bytes = await encode(file);
     for (const size of [1, 7, 48, 65_536, 1_000_000]) {
       if (size === 1 && bytes.length > 10_000) continue;
       const { state, history, ...facts } = await decode(bytes, size);
@@ -61,26 +61,26 @@ Deno.test("a file is read as it was written, in pieces of any size", async () =>
   }
 });
 
-Deno.test("the parts are not copied to be written", async () => {
+Deno.test("encoding does not copy the parts", async () => {
   const [, turn, history, state] = await encodeStateFile(FILE);
   assert.equal(turn, FILE.turn);
   assert.equal(history, FILE.history);
   assert.equal(state, FILE.state);
 });
 
-Deno.test("a file of the first version is what it was", async () => {
+Deno.test("a file of version 1 decodes and encodes unchanged", async () => {
   const bytes = await Deno.readFile(`${GOLDEN}state-file/v1.rwkvstate`);
   const file = await decode(bytes);
   assert.deepEqual(file.model, { id: "toy", fingerprint: "sha256:70f", quant: "int8" });
   assert.deepEqual([file.created, file.open], [1_800_000_000_000, true]);
-  assert.deepEqual(await whole(file), bytes);
-  // As the format's description says, without a word of the reader.
-  const at = new DataView(bytes.buffer);
+  assert.deepEqual(await encode(file), bytes);
+  // Parse the file by the documented format, independently of the decoder.
+  const view = new DataView(bytes.buffer);
   const header = JSON.parse(
-    new TextDecoder().decode(bytes.subarray(48, 48 + at.getUint32(12, true))),
+    new TextDecoder().decode(bytes.subarray(48, 48 + view.getUint32(12, true))),
   );
-  assert.equal(at.getUint16(8, true), 1);
-  let end = 48 + at.getUint32(12, true);
+  assert.equal(view.getUint16(8, true), 1);
+  let end = 48 + view.getUint32(12, true);
   const next = (name: string) => bytes.subarray(end, end += header[name].bytes);
   const turn = next("turn");
   assert.deepEqual(file.turn, turn);
@@ -90,42 +90,42 @@ Deno.test("a file of the first version is what it was", async () => {
   assert.equal(JSON.parse(new TextDecoder().decode(turn)).transcript[1].content, "Hello wörld");
 });
 
-Deno.test("a file with any byte changed, or cut at any byte, is refused", async () => {
-  const history = content(1, { told: 9 }).history;
-  const bytes = await whole({ ...FILE, history, state: content(1, { length: 64 }).state });
+Deno.test("a file with a changed byte or truncated at any byte is rejected", async () => {
+  const history = content(1, { historyBytes: 9 }).history;
+  const bytes = await encode({ ...FILE, history, state: content(1, { length: 64 }).state });
   for (let at = 0; at < bytes.length; at++) {
     const changed = bytes.slice();
     changed[at] ^= 1 << (at % 8);
-    await refuses(changed, /^Cannot read a state file: /);
-    await refuses(bytes.subarray(0, at), /^Cannot read a state file: /);
+    await rejectsFile(changed, /^Cannot read a state file: /);
+    await rejectsFile(bytes.subarray(0, at), /^Cannot read a state file: /);
   }
 });
 
-Deno.test("each refusal says what is wrong", async () => {
-  const bytes = await whole({ ...FILE, history: null });
+Deno.test("each error names the problem", async () => {
+  const bytes = await encode({ ...FILE, history: null });
   const patched = (at: number, ...values: number[]) => {
     const copy = bytes.slice();
     copy.set(values, at);
     return copy;
   };
   const header = bytes.length - FILE.turn.length - FILE.state!.length - 48;
-  await refuses(new Uint8Array(), /has 0 bytes/);
-  await refuses(bytes.subarray(0, 47), /has 47 bytes, fewer than the 48/);
-  await refuses(patched(0, 0x50, 0x4b), /does not begin with RWKVSTAT/);
-  await refuses(patched(8, 2), /version is 2 and this worker reads 1/);
-  await refuses(patched(11, 1), /bytes 10 and 11/);
-  await refuses(patched(14, 1), /header has 6\d{4} bytes; the maximum is 16384/);
-  await refuses(patched(60, 0), /checksum of its header differs/);
-  await refuses(bytes.subarray(0, 100), new RegExp(`ends in its header of ${header} bytes`));
-  await refuses(bytes.subarray(0, 48 + header + 3), /after 3 of the \d+ bytes of its turn/);
-  await refuses(bytes.subarray(0, -1), /after 299999 of the 300000 bytes of its state/);
-  await refuses(patched(48 + header, 0), /checksum of its turn differs/);
-  await refuses(patched(bytes.length - 1, 0), /checksum of its state differs/);
-  await refuses(concat([bytes, new Uint8Array(1)]), /has data after its last part/);
+  await rejectsFile(new Uint8Array(), /has 0 bytes/);
+  await rejectsFile(bytes.subarray(0, 47), /has 47 bytes, fewer than the 48/);
+  await rejectsFile(patched(0, 0x50, 0x4b), /does not begin with RWKVSTAT/);
+  await rejectsFile(patched(8, 2), /version is 2 and this worker reads 1/);
+  await rejectsFile(patched(11, 1), /bytes 10 and 11/);
+  await rejectsFile(patched(14, 1), /header has 6\d{4} bytes; the maximum is 16384/);
+  await rejectsFile(patched(60, 0), /checksum of its header differs/);
+  await rejectsFile(bytes.subarray(0, 100), new RegExp(`ends in its header of ${header} bytes`));
+  await rejectsFile(bytes.subarray(0, 48 + header + 3), /after 3 of the \d+ bytes of its turn/);
+  await rejectsFile(bytes.subarray(0, -1), /after 299999 of the 300000 bytes of its state/);
+  await rejectsFile(patched(48 + header, 0), /checksum of its turn differs/);
+  await rejectsFile(patched(bytes.length - 1, 0), /checksum of its state differs/);
+  await rejectsFile(concat([bytes, new Uint8Array(1)]), /has data after its last part/);
 });
 
-Deno.test("a field of the header that is wrong is named", async () => {
-  const bytes = await whole(FILE);
+Deno.test("an invalid header field is named", async () => {
+  const bytes = await encode(FILE);
   const cases: [field: string, value: unknown, message: RegExp, code?: ErrorCode][] = [
     ["model", null, /header\.model must be an object/],
     ["model.id", 5, /header\.model\.id must be a string/],
@@ -155,31 +155,33 @@ Deno.test("a field of the header that is wrong is named", async () => {
       const last = path.pop()!;
       path.reduce((inside, name) => inside[name], header)[last] = value;
     });
-    await refuses(changed, message, { code, param: `header.${field}` });
+    await rejectsFile(changed, message, { code, param: `header.${field}` });
   }
-  await refuses(await reseal(bytes, () => "[1"), /its header is not JSON/);
-  await refuses(await reseal(bytes, () => "null"), /header must be an object/, { param: "header" });
-  await refuses(await reseal(bytes, (header) => header.state = null), /goes on behind/);
+  await rejectsFile(await reseal(bytes, () => "[1"), /its header is not JSON/);
+  await rejectsFile(await reseal(bytes, () => "null"), /header must be an object/, {
+    param: "header",
+  });
+  await rejectsFile(await reseal(bytes, (header) => header.state = null), /goes on behind/);
 });
 
-Deno.test("what a header promises takes no memory until it comes", async () => {
-  const promised = FILE_LIMITS.stateBytes;
-  const bytes = await reseal(await whole(FILE), (header) => header.state.bytes = promised);
-  let held = 0;
+Deno.test("a declared size allocates no memory before the bytes arrive", async () => {
+  const declared = FILE_LIMITS.stateBytes;
+  const bytes = await reseal(await encode(FILE), (header) => header.state.bytes = declared);
+  let allocated = 0;
   const before = Deno.memoryUsage();
   async function* measured() {
     yield bytes;
     const now = Deno.memoryUsage();
-    held = now.external + now.heapUsed - before.external - before.heapUsed;
+    allocated = now.external + now.heapUsed - before.external - before.heapUsed;
     await Promise.resolve();
   }
   await assert.rejects(decodeStateFile(measured()), /after 300000 of the 1073741824 bytes/);
-  assert.ok(held < 50e6, `${held} bytes`);
+  assert.ok(allocated < 50e6, `${allocated} bytes`);
 });
 
-Deno.test("the header can be refused before more is read, and the sender is told", async () => {
-  const bytes = await whole(FILE);
-  let sent = 0, told = false;
+Deno.test("a rejected header stops reading and closes the stream", async () => {
+  const bytes = await encode(FILE);
+  let sent = 0, closed = false;
   async function* slowly() {
     try {
       for await (const chunk of chunked(bytes, 1000)) {
@@ -187,16 +189,16 @@ Deno.test("the header can be refused before more is read, and the sender is told
         yield chunk;
       }
     } finally {
-      told = true;
+      closed = true;
     }
   }
-  let seen: StateFileFacts | undefined;
+  let received: StateFileFacts | undefined;
   const accept = (facts: StateFileFacts) => {
-    seen = facts;
+    received = facts;
     throw new InferenceError("model_mismatch", "another");
   };
   await assert.rejects(decodeStateFile(slowly(), { accept }), /another/);
-  assert.deepEqual(seen, {
+  assert.deepEqual(received, {
     model: FILE.model,
     created: FILE.created,
     open: true,
@@ -205,13 +207,13 @@ Deno.test("the header can be refused before more is read, and the sender is told
     stateBytes: 300_000,
   });
   assert.equal(sent, 1000);
-  assert.ok(told);
+  assert.ok(closed);
 });
 
-Deno.test("what breaks off the stream is passed on", async () => {
+Deno.test("an error of the stream is passed on", async () => {
   async function* broken() {
     yield new Uint8Array(10);
-    await Promise.reject(new TypeError("the line is dead"));
+    await Promise.reject(new TypeError("the connection is closed"));
   }
-  await assert.rejects(decodeStateFile(broken()), /^TypeError: the line is dead$/);
+  await assert.rejects(decodeStateFile(broken()), /^TypeError: the connection is closed$/);
 });

@@ -1,4 +1,4 @@
-/** States that another program has encoded, in another language: tests/golden/states. */
+/** States encoded by an independent implementation in another language: tests/golden/states. */
 
 import assert from "node:assert/strict";
 import { decodeState, encodeState, STATE_CODECS } from "../../../src/store/states/state_codec.ts";
@@ -11,7 +11,7 @@ const bytesOf = (name: string) => Deno.readFile(`${GOLDEN}states/${name}.bin`);
 
 const numbersOf = async (name: string) => new Float32Array((await bytesOf(name)).buffer);
 
-/** What is read of a file. */
+/** The file with the expected numbers of each encoded state. */
 const DECODED = {
   version1: "numbers",
   f32: "numbers",
@@ -20,13 +20,13 @@ const DECODED = {
 };
 
 for (const [name, numbers] of Object.entries(DECODED)) {
-  Deno.test(`the golden state ${name} is read to the bit`, async () => {
+  Deno.test(`the golden state ${name} decodes bit for bit`, async () => {
     assertSameNumbers(decodeState(await bytesOf(name)), await numbersOf(numbers), name);
   });
 }
 
 for (const codec of STATE_CODECS) {
-  Deno.test(`the golden numbers are written to the golden bytes as ${codec}`, async () => {
+  Deno.test(`the golden numbers encode to the golden bytes as ${codec}`, async () => {
     const expected = await bytesOf(codec);
     for (const numbers of ["numbers", DECODED[codec]]) {
       const bytes = encodeState(await numbersOf(numbers), { codec, shape: SHAPE });

@@ -1,4 +1,4 @@
-/** The state store over the memory backend, and its larger promises over Deno KV. */
+/** The state store over the memory backend, and large or concurrent operations over Deno KV. */
 
 import assert from "node:assert/strict";
 import { type ErrorCode, InferenceError } from "../../../src/core/errors.ts";
@@ -30,13 +30,16 @@ function save(store: StateStore, seed: number, options = {}) {
   return store.save(content(seed, options), { id: store.newId(), model: MODEL, parent: null });
 }
 
-Deno.test("a saved state is loaded as it was", async () => {
+Deno.test("a saved state is loaded unchanged", async () => {
   const backend = new MemoryBackend();
   const store = new StateStore(backend, { now: () => NOW });
   for (const length of [0, 1, 65_536, 65_537, 655_360, 655_361, 2_000_000]) {
-    const { id } = await save(store, 3, { length, told: length });
+    const { id } = await save(store, 3, { length, historyBytes: length });
     const loaded = await store.load(id, { model: MODEL });
-    assert.deepEqual({ ...loaded, info: 0 }, { ...content(3, { length, told: length }), info: 0 });
+    assert.deepEqual({ ...loaded, info: 0 }, {
+      ...content(3, { length, historyBytes: length }),
+      info: 0,
+    });
     assert.equal(loaded.info.created, NOW);
     assert.equal(loaded.info.expires, NOW + 7 * DAY);
     await store.delete(id);
@@ -44,24 +47,24 @@ Deno.test("a saved state is loaded as it was", async () => {
   }
 });
 
-Deno.test("the state before any token needs no bytes", async () => {
+Deno.test("the state before any token has no bytes", async () => {
   const store = new StateStore(new MemoryBackend());
   const id = store.newId();
   await store.save({ ...content(1), state: null }, { id, model: MODEL, parent: null });
   assert.equal((await store.load(id, { model: MODEL })).state, null);
 });
 
-Deno.test("a begun state has its parent's bytes, a committed one its own", async () => {
+Deno.test("a begun state has its parent's bytes, and a committed state has its own", async () => {
   const backend = new MemoryBackend();
   const store = new StateStore(backend);
-  const parent = await save(store, 1, { told: 70_000 });
+  const parent = await save(store, 1, { historyBytes: 70_000 });
   const id = store.newId();
   const begun = await store.begin(parent, content(2).turn, { id, model: MODEL });
   assert.ok(begun);
   const provisional = await store.load(id, { model: MODEL });
   assert.deepEqual(provisional.state, content(1).state);
   assert.deepEqual(provisional.turn, content(2).turn);
-  assert.deepEqual(provisional.history, content(1, { told: 70_000 }).history);
+  assert.deepEqual(provisional.history, content(1, { historyBytes: 70_000 }).history);
   assert.ok(provisional.open);
   assert.equal(provisional.info.parent, parent.id);
   await store.commit(begun, content(3));
@@ -72,20 +75,20 @@ Deno.test("a begun state has its parent's bytes, a committed one its own", async
   assert.equal(backend.size, 0);
 });
 
-Deno.test("a note is read on its own, replaced by a commit, kept by a renewal, and goes with its state", async () => {
+Deno.test("a note is replaced by a commit, copied by a renewal and deleted with its state", async () => {
   let now = NOW;
   const backend = new MemoryBackend();
   const store = new StateStore(backend, { now: () => now });
-  const told = (text: string) => new TextEncoder().encode(text);
+  const encode = (text: string) => new TextEncoder().encode(text);
   const id = store.newId();
-  const begun = await store.begin(null, content(1).turn, { id, model: MODEL, note: told("a") });
-  assert.deepEqual(await store.readNote(begun!), told("a"));
-  const committed = await store.commit(begun!, { ...content(2), note: told("b") });
-  assert.deepEqual(await store.readNote(committed), told("b"));
+  const begun = await store.begin(null, content(1).turn, { id, model: MODEL, note: encode("a") });
+  assert.deepEqual(await store.readNote(begun!), encode("a"));
+  const committed = await store.commit(begun!, { ...content(2), note: encode("b") });
+  assert.deepEqual(await store.readNote(committed), encode("b"));
   now += 6 * DAY;
   assert.equal(await store.renew(committed), true);
   const { info } = await store.inspect(id);
-  assert.deepEqual(await store.readNote(info), told("b"));
+  assert.deepEqual(await store.readNote(info), encode("b"));
   const child = await store.begin(info, content(3).turn, { id: store.newId(), model: MODEL });
   assert.equal(await store.readNote(child!), null);
   await store.delete(child!.id);
@@ -93,7 +96,7 @@ Deno.test("a note is read on its own, replaced by a commit, kept by a renewal, a
   assert.equal(backend.size, 0);
 });
 
-Deno.test("a shared blob goes with its last user, in any order", async () => {
+Deno.test("a shared blob is deleted with its last reference, in any order", async () => {
   for (const order of [["parent", "child", "grandchild"], ["grandchild", "parent", "child"]]) {
     const backend = new MemoryBackend();
     const store = new StateStore(backend);
@@ -116,7 +119,7 @@ Deno.test("a shared blob goes with its last user, in any order", async () => {
   }
 });
 
-Deno.test("begin notices a parent that was replaced or deleted since it was loaded", async () => {
+Deno.test("begin detects that the parent was replaced or deleted after it was loaded", async () => {
   const backend = new MemoryBackend();
   const store = new StateStore(backend);
   const parent = await store.begin(null, content(1).turn, { id: store.newId(), model: MODEL });
@@ -135,7 +138,7 @@ Deno.test("begin notices a parent that was replaced or deleted since it was load
   assert.equal(backend.size, 0);
 });
 
-Deno.test("a state deleted during its turn does not come back", async () => {
+Deno.test("a commit does not recreate a state that was deleted during its turn", async () => {
   const backend = new MemoryBackend();
   const store = new StateStore(backend);
   const begun = await store.begin(null, content(1).turn, { id: store.newId(), model: MODEL });
@@ -144,11 +147,11 @@ Deno.test("a state deleted during its turn does not come back", async () => {
   assert.equal(backend.size, 0);
 });
 
-Deno.test("a turn is stored although its row was renewed while it ran", async () => {
+Deno.test("a turn is stored if its state was renewed while it ran", async () => {
   let now = NOW;
   const backend = new MemoryBackend();
   const store = new StateStore(backend, { now: () => now });
-  const parent = await save(store, 1, { told: 70_000 });
+  const parent = await save(store, 1, { historyBytes: 70_000 });
   now += 4 * DAY;
   const conversation = await store.conversations.create();
   const begun = await store.begin(parent, content(2).turn, { id: store.newId(), model: MODEL });
@@ -159,30 +162,30 @@ Deno.test("a turn is stored although its row was renewed while it ran", async ()
   assert.ok(stored.moved && !stored.open);
   const { info, state } = await store.load(begun!.id, { model: MODEL });
   assert.deepEqual([state, info.expires], [content(3).state, now + 7 * DAY]);
-  // Neither its row from the start nor the renewed one leaves anything.
+  // Neither the original row nor the renewed one leaves rows behind.
   for (const { id } of [parent, stored]) await store.delete(id);
   await store.conversations.delete(conversation.id);
   assert.equal(backend.size, 0);
 });
 
-Deno.test("a renewal that a turn's end overtakes changes nothing", async () => {
+Deno.test("a renewal changes nothing if a commit happens first", async () => {
   let now = NOW;
   const memory = new MemoryBackend();
-  let before = () => Promise.resolve();
-  /** Lets the turn end after the renewal has read its row. */
-  class Between extends BackendWrapper {
+  let beforeWrite = () => Promise.resolve();
+  /** Commits the turn between the read and the write of the renewal. */
+  class CommittingBackend extends BackendWrapper {
     protected async intercept<T>(operation: () => Promise<T>, writes: boolean): Promise<T> {
-      if (writes) await before();
+      if (writes) await beforeWrite();
       return await operation();
     }
   }
-  const [store, other] = [memory, new Between(memory)].map((backend) =>
+  const [store, other] = [memory, new CommittingBackend(memory)].map((backend) =>
     new StateStore(backend, { now: () => now })
   );
   const begun = await store.begin(null, content(1).turn, { id: store.newId(), model: MODEL });
   now += 4 * DAY;
-  before = async () => {
-    before = () => Promise.resolve();
+  beforeWrite = async () => {
+    beforeWrite = () => Promise.resolve();
     await store.commit(begun!, content(2));
   };
   assert.equal(await other.renew(begun!), false);
@@ -191,7 +194,7 @@ Deno.test("a renewal that a turn's end overtakes changes nothing", async () => {
   assert.equal(memory.size, 0);
 });
 
-Deno.test("a state is loaded whole while it is replaced", async () => {
+Deno.test("a load is consistent while the state is replaced", async () => {
   const store = new StateStore(await DenoKvBackend.open(":memory:"));
   for (let round = 0; round < 5; round++) {
     const parent = await save(store, 1, { length: 1_500_000 });
@@ -214,7 +217,7 @@ Deno.test("a state is loaded whole while it is replaced", async () => {
   }
 });
 
-Deno.test("unknown, malformed, expired and foreign states are told apart", async () => {
+Deno.test("unknown, malformed, expired and foreign states have different errors", async () => {
   let now = NOW;
   const backend = new MemoryBackend({ now: () => now });
   const store = new StateStore(backend, { now: () => now, ttl: DAY });
@@ -239,7 +242,7 @@ Deno.test("unknown, malformed, expired and foreign states are told apart", async
   assert.deepEqual(await keysOf(backend, "blob"), []);
 });
 
-Deno.test("a begun state does not outlive the bytes it shares", async () => {
+Deno.test("a begun state expires with the blob that it shares", async () => {
   let now = NOW;
   const store = new StateStore(new MemoryBackend({ now: () => now }), { now: () => now, ttl: DAY });
   const parent = await save(store, 1);
@@ -253,7 +256,7 @@ Deno.test("a begun state does not outlive the bytes it shares", async () => {
   await store.load(begun!.id, { model: MODEL });
 });
 
-Deno.test("damage is an error that says what is wrong", async () => {
+Deno.test("damage is an error that describes the problem", async () => {
   const damage = async (change: (backend: MemoryBackend, chunks: Key[]) => Promise<unknown>) => {
     const backend = new MemoryBackend();
     const store = new StateStore(backend);
@@ -306,7 +309,7 @@ Deno.test("damage is an error that says what is wrong", async () => {
   await rejects(manifest('{"version":1}'), "state_damaged", /lacks fields/);
 });
 
-Deno.test("tenants do not see each other", async () => {
+Deno.test("a tenant cannot load the state of another tenant", async () => {
   const backend = new MemoryBackend();
   const one = new StateStore(backend, { tenant: "one" });
   const two = new StateStore(backend, { tenant: "two" });
@@ -314,7 +317,7 @@ Deno.test("tenants do not see each other", async () => {
   await rejects(two.load(id, { model: MODEL }), "state_not_found");
 });
 
-Deno.test("13 MB states saved at once come back whole from Deno KV", async () => {
+Deno.test("13 MB states saved concurrently are loaded unchanged from Deno KV", async () => {
   const backend = await DenoKvBackend.open(":memory:");
   const store = new StateStore(backend);
   const length = 24 * 2048 * 66 * 4 + 16;

@@ -23,10 +23,10 @@ export async function checkDamages(
   }
   // Restart the workers, so that none has the states in memory.
   await fleet.restart();
-  for (const [i, { name, harm, message }] of DAMAGES.entries()) {
-    await report.try(`${name} is reported`, async () => {
+  for (const [i, { name, apply, message }] of DAMAGES.entries()) {
+    await report.try(`${name} is told`, async () => {
       const { id } = states[i];
-      await harm(kv, states[i]);
+      await apply(kv, states[i]);
       let text = "";
       for (const { url } of fleet.workers) {
         for (const stream of [false, true]) {

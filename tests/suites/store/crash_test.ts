@@ -1,4 +1,4 @@
-/** What a process that dies at any write leaves behind: whole states, or nothing. */
+/** A process that crashes at any write leaves complete states or none. */
 
 import assert from "node:assert/strict";
 import { InferenceError } from "../../../src/core/errors.ts";
@@ -16,7 +16,7 @@ import {
 
 const LENGTH = 1_700_000; // 26 chunks, 3 batches
 
-/** Seed of a loaded state whose state and turn belong together, else it throws. */
+/** Loads a state, verifies that its state and turn match, and returns their seeds. */
 async function seedOf(store: StateStore, id: string): Promise<{ state: number; turn: number }> {
   const { state, turn, open } = await store.load(id, { model: MODEL });
   const { seed } = JSON.parse(new TextDecoder().decode(turn));
@@ -26,15 +26,15 @@ async function seedOf(store: StateStore, id: string): Promise<{ state: number; t
 }
 
 for (const after of [false, true]) {
-  Deno.test(`dying ${after ? "just after" : "in"} any write of begin and commit`, async () => {
+  Deno.test(`crash ${after ? "after" : "before"} any write of begin and commit`, async () => {
     let finished = false;
     for (let writes = 0; !finished; writes++) {
       assert.ok(writes < 50);
       const data = new MemoryBackend();
-      const calm = new StateStore(data);
-      const id = calm.newId();
-      const parent = await calm.save(content(1, { length: LENGTH }), {
-        id: calm.newId(),
+      const reliable = new StateStore(data);
+      const id = reliable.newId();
+      const parent = await reliable.save(content(1, { length: LENGTH }), {
+        id: reliable.newId(),
         model: MODEL,
         parent: null,
       });
@@ -49,8 +49,8 @@ for (const after of [false, true]) {
       } catch (error) {
         assert.ok(error instanceof ProcessDied);
       }
-      assert.deepEqual(await seedOf(calm, parent.id), { state: 1, turn: 1 });
-      const found = await seedOf(calm, id).catch((error) => {
+      assert.deepEqual(await seedOf(reliable, parent.id), { state: 1, turn: 1 });
+      const found = await seedOf(reliable, id).catch((error) => {
         assert.ok(error instanceof InferenceError && error.code === "state_not_found");
         return null;
       });
@@ -61,30 +61,36 @@ for (const after of [false, true]) {
       else assert.ok(found?.turn === 2 || found?.turn === 3);
       if (found !== null) assert.deepEqual(found, found.turn === 2 ? provisional : final);
 
-      // Whatever is left can be carried on and deleted.
+      // The remaining states can be continued and deleted.
       if (found !== null) {
-        const { info } = await calm.load(id, { model: MODEL });
-        const child = await calm.begin(info, content(4).turn, { id: calm.newId(), model: MODEL });
-        await calm.delete(id);
-        assert.equal((await seedOf(calm, child!.id)).turn, 4);
-        await calm.delete(child!.id);
+        const { info } = await reliable.load(id, { model: MODEL });
+        const child = await reliable.begin(info, content(4).turn, {
+          id: reliable.newId(),
+          model: MODEL,
+        });
+        await reliable.delete(id);
+        assert.equal((await seedOf(reliable, child!.id)).turn, 4);
+        await reliable.delete(child!.id);
       }
-      await calm.delete(parent.id);
+      await reliable.delete(parent.id);
       if (finished) assert.equal(data.size, 0);
     }
   });
 
-  Deno.test(`dying ${after ? "just after" : "in"} any write of delete`, async () => {
+  Deno.test(`crash ${after ? "after" : "before"} any write of delete`, async () => {
     let finished = false;
     for (let writes = 0; !finished; writes++) {
       const data = new MemoryBackend();
-      const calm = new StateStore(data);
-      const parent = await calm.save(content(1, { length: LENGTH }), {
-        id: calm.newId(),
+      const reliable = new StateStore(data);
+      const parent = await reliable.save(content(1, { length: LENGTH }), {
+        id: reliable.newId(),
         model: MODEL,
         parent: null,
       });
-      const child = await calm.begin(parent, content(2).turn, { id: calm.newId(), model: MODEL });
+      const child = await reliable.begin(parent, content(2).turn, {
+        id: reliable.newId(),
+        model: MODEL,
+      });
       const store = new StateStore(new DyingBackend(data, { writes, after }));
       try {
         await store.delete(parent.id);
@@ -92,8 +98,8 @@ for (const after of [false, true]) {
       } catch (error) {
         assert.ok(error instanceof ProcessDied);
       }
-      assert.equal((await seedOf(calm, child!.id)).state, 1);
-      await seedOf(calm, parent.id).catch((error) => {
+      assert.equal((await seedOf(reliable, child!.id)).state, 1);
+      await seedOf(reliable, parent.id).catch((error) => {
         assert.ok(error instanceof InferenceError && error.code === "state_not_found");
         assert.ok(after || writes > 0);
       });
@@ -101,7 +107,7 @@ for (const after of [false, true]) {
   });
 }
 
-Deno.test("kill -9 while saving: every id that was printed is whole", async () => {
+Deno.test("kill -9 while saving: every printed id has a complete state", async () => {
   await withTempFolder(async (folder) => {
     const path = `${folder}/kv.sqlite`;
     const script = new URL("./crash_writer.ts", import.meta.url).pathname;
@@ -116,7 +122,7 @@ Deno.test("kill -9 while saving: every id that was printed is whole", async () =
         let killing: ReturnType<typeof setTimeout> | undefined;
         for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
           lines.push(text);
-          // However slow it is, it is to have written a few.
+          // Wait for some writes, which can take longer on a slow machine.
           if (lines.join("").split("begun").length <= 5) continue;
           killing ??= setTimeout(() => child.kill("SIGKILL"), milliseconds);
         }

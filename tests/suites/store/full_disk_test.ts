@@ -1,4 +1,4 @@
-/** A disk without room: what is stored can be read, nothing is stored by half, and there is a remedy. */
+/** A full disk: stored states stay readable, failed writes leave nothing, and the error gives a remedy. */
 
 import assert from "node:assert/strict";
 import { DenoKvBackend } from "../../../src/store/backends/deno_kv.ts";
@@ -8,16 +8,16 @@ import { content, MODEL, pattern, withTempFolder } from "../../store/fixtures.ts
 
 const LENGTH = 300_000;
 
-/** Blocks of 1024 bytes that a file may have. */
+/** Maximum file size in blocks of 1024 bytes. */
 const BLOCKS = 3_000;
 
-interface Told {
-  word: "saved" | "failed" | "loaded";
-  what: { id: string; seed?: number; whole?: boolean; code?: string; message?: string };
+interface WriterEvent {
+  event: "saved" | "failed" | "loaded";
+  state: { id: string; seed?: number; whole?: boolean; code?: string; message?: string };
 }
 
-/** Runs the writer where no file can grow beyond a size, which for SQLite is a disk that fails. */
-async function writeUntilFull(path: string): Promise<Told[]> {
+/** Runs the writer with a file size limit, which SQLite reports as a full or failing disk. */
+async function writeUntilFull(path: string): Promise<WriterEvent[]> {
   const script = new URL("./full_disk_writer.ts", import.meta.url).pathname;
   const { code, stdout, stderr } = await new Deno.Command("bash", {
     args: [
@@ -33,31 +33,31 @@ async function writeUntilFull(path: string): Promise<Told[]> {
   return decoder.decode(stdout).trim().split("\n").map((line) => JSON.parse(line));
 }
 
-Deno.test("a store without room for more keeps what it has, whole, and says what to do", async () => {
+Deno.test("a full store keeps its states and reports a remedy", async () => {
   await withTempFolder(async (folder) => {
     const path = `${folder}/kv.sqlite`;
-    const told = await writeUntilFull(path);
-    const of = (wanted: Told["word"]) =>
-      told.filter(({ word }) => word === wanted).map(({ what }) => what);
-    const saved = of("saved");
+    const events = await writeUntilFull(path);
+    const statesOf = (wanted: WriterEvent["event"]) =>
+      events.filter(({ event }) => event === wanted).map(({ state }) => state);
+    const saved = statesOf("saved");
     assert.ok(saved.length >= 3, `only ${saved.length} were saved`);
-    assert.equal(of("failed").length, 3);
-    for (const { code, message } of of("failed")) {
+    assert.equal(statesOf("failed").length, 3);
+    for (const { code, message } of statesOf("failed")) {
       assert.equal(code, "store_unavailable");
       assert.ok(message!.includes(path), message!);
       assert.match(message!, /(disk is full|disk I\/O error): .*free/);
     }
-    // Reading goes on while nothing can be written.
-    assert.deepEqual(of("loaded"), saved.map(({ id }) => ({ id, whole: true })));
+    // Reads work while writes fail.
+    assert.deepEqual(statesOf("loaded"), saved.map(({ id }) => ({ id, whole: true })));
 
-    // With room again, all is there, nothing else is, and more can be stored.
+    // With free space again, only the saved states exist, and new ones can be stored.
     const backend = await DenoKvBackend.open(path);
     const store = new StateStore(backend);
     for (const { id, seed } of saved) {
       const { state } = await store.load(id, { model: MODEL });
       assert.deepEqual(state, pattern(LENGTH, seed!));
     }
-    for (const { id } of of("failed")) {
+    for (const { id } of statesOf("failed")) {
       await rejects(store.load(id, { model: MODEL }), "state_not_found");
     }
     const id = store.newId();
