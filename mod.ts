@@ -1,11 +1,11 @@
 /**
- * RWKV-5 for TypeScript: all of `lib.ts`, which runs anywhere, and what stands on Deno: the store of
- * recurrent states, conversations, and the HTTP application.
+ * RWKV-5 for TypeScript: everything in `lib.ts`, which runs on every runtime, and the parts that
+ * need Deno: the state store, conversations, and the HTTP application.
  *
  * @module
  */
 
-// One list of the portable parts, which the package for Node is made of.
+// The Node package is built from `lib.ts`, so the portable exports are listed only there.
 export * from "./lib.ts";
 export { StateStore, type StateStoreOptions } from "./src/store/states/state_store.ts";
 export {

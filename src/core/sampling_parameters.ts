@@ -37,7 +37,7 @@ export interface SamplingParameter {
   readonly api?: { readonly min?: number; readonly max?: number };
   /** Another API value that means `defaultValue`. */
   readonly disabledBy?: number;
-  /** Whether the GPU sampler does not implement it: other values than the default sample on the CPU. */
+  /** If true, the GPU sampler does not support it, and values other than the default use the CPU. */
   readonly cpuOnly?: true;
   /** Describes the parameter in the API, without its default. */
   readonly description: string;

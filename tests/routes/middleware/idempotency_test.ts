@@ -85,7 +85,7 @@ Deno.test("of a response that is too large, only the state ids are stored", asyn
     const again = await sendWithKey(it, body, key);
     assert.equal(again.headers.get("x-state-id"), ids[0]);
     const error = await errorOf(again, 410, "answer_gone");
-    assert.match(error.message, new RegExp(`too large to keep.*${ids[0]}.*new key`));
+    assert.match(error.message, new RegExp(`too large to store.*${ids[0]}.*new key`));
     await errorOf(sendWithKey(it, { ...body, seed: 1 }, key), 422, "idempotency_key_reused");
   }
   // An interrupted large response is not stored, like a small one.

@@ -12,7 +12,7 @@ function worker(changes: Partial<WorkerStatus>): WorkerStatus {
 }
 
 Deno.test("while the engine restarts, /ready fails with the reason and /ping returns 204", async () => {
-  const reason = "The GPU was lost: the engine is being opened again";
+  const reason = "The GPU was lost: the engine is restarting";
   const { app } = testApp({ worker: worker({ state: "rebuilding", reason }) });
   const ready = await app.request("/ready");
   assert.equal(ready.status, 503);
@@ -48,7 +48,7 @@ Deno.test("stored states can be retrieved after a permanent engine failure", asy
 Deno.test("a worker with an unreachable store is ready, and reports the start of the outage", async () => {
   const away: StoreStatus = {
     status: "unreachable",
-    problem: "it does not answer in time",
+    problem: "it does not respond in time",
     since: Date.UTC(2026, 0, 1),
   };
   const store = { kind: "server", last: () => away, probe: () => Promise.resolve(away) } as const;
@@ -59,7 +59,7 @@ Deno.test("a worker with an unreachable store is ready, and reports the start of
     assert.deepEqual((await response.json()).store, {
       kind: "server",
       status: "unreachable",
-      problem: "it does not answer in time",
+      problem: "it does not respond in time",
       since: "2026-01-01T00:00:00.000Z",
     });
   }
