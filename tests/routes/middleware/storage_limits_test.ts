@@ -127,7 +127,7 @@ Deno.test("the state limit also limits conversations, whose turns count as state
     ids.push((await made.json()).id);
   }
   const { message } = await errorOf(make(), 403, "storage_limit_exceeded");
-  assert.match(message, /^Cannot store 1 more conversations: .* has 2 of 2 .*DELETE \/v1\/conv/);
+  assert.match(message, /^Cannot store 1 more conversations: .* has 2 of 2; .*DELETE \/v1\/conv/);
   const [conversation] = ids;
   for (let i = 0; i < 2; i++) await stateOf(chat(it, "ada", { conversation }));
   await errorOf(chat(it, "ada", { conversation }), 403, "storage_limit_exceeded");
