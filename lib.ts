@@ -1,6 +1,6 @@
 /**
- * The parts of the library that run anywhere, Node and browsers included: checkpoints, tokenizer,
- * engines on WebGPU or in plain TypeScript, sampler, scheduler, codecs of states, and the client.
+ * The parts of the library that run on every runtime, Node and browsers included: checkpoints,
+ * tokenizer, WebGPU and CPU engines, sampler, scheduler, state codecs, and the API client.
  *
  * @module
  */
@@ -111,3 +111,4 @@ export {
   type StateFileFacts,
 } from "./src/store/states/state_file.ts";
 export * from "./src/client/mod.ts";
+export type { SamplingValues } from "./src/core/sampling_parameters.ts";

@@ -1,11 +1,11 @@
 /**
- * RWKV-5 for TypeScript: all of `lib.ts`, which runs anywhere, and what stands on Deno: the store of
- * recurrent states, conversations, and the HTTP application.
+ * RWKV-5 for TypeScript: everything in `lib.ts`, which runs on every runtime, and the parts that
+ * need Deno: the state store, conversations, and the HTTP application.
  *
  * @module
  */
 
-// One list of the portable parts, which the package for Node is made of.
+// The Node package is built from `lib.ts`, so the portable exports are listed only there.
 export * from "./lib.ts";
 export { StateStore, type StateStoreOptions } from "./src/store/states/state_store.ts";
 export {
@@ -17,7 +17,7 @@ export {
 export { DenoKvBackend } from "./src/store/backends/deno_kv.ts";
 export { Sessions, type SessionsOptions } from "./src/session/sessions.ts";
 export { TenantSessions, type TenantSessionsOptions } from "./src/session/tenant_sessions.ts";
-export type { ActiveTurns, TrackedTurn } from "./src/session/active_turns.ts";
+export type { ActiveTurns, TrackedTurn } from "./src/session/turn_handle.ts";
 export { KeyAuth, type KeyAuthOptions, type KeylessAccess } from "./src/access/key_auth.ts";
 export type { KeySource } from "./src/access/key_source.ts";
 export {
@@ -81,8 +81,7 @@ export type {
   Usage as TurnUsage,
 } from "./src/session/session_types.ts";
 export type { IdempotencyService } from "./src/session/idempotency_service.ts";
-export type { ItemStoreOptions } from "./src/session/conversation_items.ts";
-export type { ConversationService } from "./src/session/conversation_service.ts";
+export type { ConversationService, ItemStoreOptions } from "./src/session/conversation_service.ts";
 export type { TokenService } from "./src/session/token_service.ts";
 export type { StoreMonitor, StoreStatus, WorkerDetails, WorkerStatus } from "./routes/worker.ts";
 export type { Log } from "./routes/middleware/errors.ts";
@@ -101,7 +100,7 @@ export type {
   TurnOutcome,
   TurnPhase,
 } from "./src/core/telemetry.ts";
-export type { MetricsText } from "./routes/system/metrics.ts";
+export type { MetricsSource } from "./routes/system/metrics.ts";
 export type { ObservedRequest } from "./routes/middleware/request_observer.ts";
 export type {
   AddedItems,

@@ -10,7 +10,7 @@
 import { parseArgs } from "node:util";
 import { summarize } from "../src/benchmark/cases.ts";
 import { localWorker } from "./local_worker.ts";
-import { number } from "../src/settings/flags.ts";
+import { numberFlag } from "../src/settings/flags.ts";
 import { MODEL_FLAGS } from "../src/settings/settings.ts";
 
 /** Times as long as alone, at most. */
@@ -26,9 +26,9 @@ const { values: flags } = parseArgs({
     json: { type: "boolean" },
   },
 });
-const requests = number(flags, "requests", { min: 1, max: 1000, integer: true }) ?? 64;
-const choices = number(flags, "choices", { min: 1, max: 16, integer: true }) ?? 16;
-const rounds = number(flags, "rounds", { min: 1, max: 1000, integer: true }) ?? 20;
+const requests = numberFlag(flags, "requests", { min: 1, max: 1000, integer: true }) ?? 64;
+const choices = numberFlag(flags, "choices", { min: 1, max: 16, integer: true }) ?? 16;
+const rounds = numberFlag(flags, "rounds", { min: 1, max: 1000, integer: true }) ?? 20;
 
 const { engine, url, schedulerStats: numbers, exit } = await localWorker(flags, {
   RWKV_API_KEYS: `busy:${KEYS.busy},short:${KEYS.short}`,

@@ -11,12 +11,12 @@ import { parseArgs } from "node:util";
 import { toHex } from "../src/core/hex.ts";
 import { randomBytes } from "../src/store/states/state_id.ts";
 import { localWorker } from "./local_worker.ts";
-import { number } from "../src/settings/flags.ts";
+import { numberFlag } from "../src/settings/flags.ts";
 
 const { values: flags } = parseArgs({
   options: { rounds: { type: "string" }, json: { type: "boolean" } },
 });
-const rounds = number(flags, "rounds", { min: 10, max: 1e6, integer: true }) ?? 1000;
+const rounds = numberFlag(flags, "rounds", { min: 10, max: 1e6, integer: true }) ?? 1000;
 /** What one tenant has, of each kind. */
 const STORED = 50;
 

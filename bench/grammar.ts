@@ -11,14 +11,14 @@
 
 import { parseArgs } from "node:util";
 import { summarize } from "../src/benchmark/cases.ts";
-import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
+import { findModel, openModelTokenizer } from "../src/model_files/find_model.ts";
 import { engineOptions, openEngine } from "../src/server/open_engine.ts";
 import { type Constraint, NEUTRAL_SAMPLING } from "../src/core/sampling.ts";
 import { createTokenConstraints } from "../src/grammar/token_constraints.ts";
 import { randomAt } from "../src/sampler/random.ts";
 import { Scheduler } from "../src/scheduler/scheduler.ts";
 import { tokenTable } from "../src/tokenizer/token_table.ts";
-import { number } from "../src/settings/flags.ts";
+import { numberFlag } from "../src/settings/flags.ts";
 import { MODEL_FLAGS } from "../src/settings/settings.ts";
 
 const { values: flags } = parseArgs({
@@ -29,8 +29,8 @@ const { values: flags } = parseArgs({
     json: { type: "boolean" },
   },
 });
-const count = number(flags, "tokens", { min: 2, max: 1e5, integer: true }) ?? 200;
-const rounds = number(flags, "rounds", { min: 1, max: 1000, integer: true }) ?? 5;
+const count = numberFlag(flags, "tokens", { min: 2, max: 1e5, integer: true }) ?? 200;
+const rounds = numberFlag(flags, "rounds", { min: 1, max: 1000, integer: true }) ?? 5;
 
 const person = {
   name: { type: "string" },
@@ -56,7 +56,7 @@ const FORMS: Record<string, Constraint> = {
 };
 
 const files = await findModel(flags);
-const tokenizer = await modelTokenizer(files);
+const tokenizer = await openModelTokenizer(files);
 const tokens = tokenTable(tokenizer);
 const endOfText = tokenizer.endOfText;
 

@@ -11,10 +11,10 @@
 
 import { parseArgs } from "node:util";
 import { decode, startSlots, summarize } from "../src/benchmark/cases.ts";
-import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
+import { findModel, openModelTokenizer } from "../src/model_files/find_model.ts";
 import { localWorker } from "./local_worker.ts";
 import { ask, endingBans } from "./stream_client.ts";
-import { number } from "../src/settings/flags.ts";
+import { numberFlag } from "../src/settings/flags.ts";
 import { MODEL_FLAGS } from "../src/settings/settings.ts";
 
 const { values: flags } = parseArgs({
@@ -26,11 +26,11 @@ const { values: flags } = parseArgs({
     json: { type: "boolean" },
   },
 });
-const tokens = number(flags, "tokens", { min: 2, max: 1e5, integer: true }) ?? 256;
-const rounds = number(flags, "rounds", { min: 1, max: 1000, integer: true }) ?? 5;
+const tokens = numberFlag(flags, "tokens", { min: 2, max: 1e5, integer: true }) ?? 256;
+const rounds = numberFlag(flags, "rounds", { min: 1, max: 1000, integer: true }) ?? 5;
 
 const { engine, modelId, url, exit } = await localWorker(flags);
-const bans = endingBans(await modelTokenizer(await findModel(flags)));
+const bans = endingBans(await openModelTokenizer(await findModel(flags)));
 
 const rows: Record<string, string | number>[] = [];
 for (const batch of flags.batch.split(",").map(Number)) {

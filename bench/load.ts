@@ -8,10 +8,10 @@
 
 import { parseArgs } from "node:util";
 import { roundToFourDigits } from "../src/benchmark/cases.ts";
-import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
+import { findModel, openModelTokenizer } from "../src/model_files/find_model.ts";
 import { localWorker } from "./local_worker.ts";
 import { type Answer, type Ask, ask, endingBans, words } from "./stream_client.ts";
-import { number } from "../src/settings/flags.ts";
+import { numberFlag } from "../src/settings/flags.ts";
 import { MODEL_FLAGS } from "../src/settings/settings.ts";
 
 /** Tokens of prompts and, at most, of replies: the clients take them in turn. */
@@ -32,10 +32,10 @@ const { values: flags } = parseArgs({
     json: { type: "boolean" },
   },
 });
-const clients = number(flags, "clients", { min: 1, max: 1000, integer: true }) ?? 64;
-const seconds = number(flags, "seconds", { min: 1, max: 3600 }) ?? 60;
+const clients = numberFlag(flags, "clients", { min: 1, max: 1000, integer: true }) ?? 64;
+const seconds = numberFlag(flags, "seconds", { min: 1, max: 3600 }) ?? 60;
 const worker = await localWorker(flags);
-const tokenizer = await modelTokenizer(await findModel(flags));
+const tokenizer = await openModelTokenizer(await findModel(flags));
 const bans = endingBans(tokenizer);
 const checks: { what: string; figure: string; holds: boolean }[] = [];
 

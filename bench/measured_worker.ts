@@ -29,7 +29,7 @@ export async function measuredWorker(args: readonly string[]) {
     let url = "", isReady = false;
     for await (const line of linesOf(child.stderr)) {
       url ||= line.match(/Serving on (http:\/\/localhost:\d+)/)?.[1] ?? "";
-      if (line.includes('"message":"Answered"')) {
+      if (line.includes('"message":"Request completed"')) {
         log.requests++;
         log.bytes += line.length + 1;
       } else if (isReady) {

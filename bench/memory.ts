@@ -10,13 +10,13 @@
 
 import { parseArgs } from "node:util";
 import { roundToFourDigits } from "../src/benchmark/cases.ts";
-import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
+import { findModel, openModelTokenizer } from "../src/model_files/find_model.ts";
 import { measuredWorker } from "./measured_worker.ts";
 import { TALKS } from "./request_mix.ts";
 import { endingBans } from "./stream_client.ts";
 import { CountingClient } from "./counting_client.ts";
 import { differences, ExpectedMetrics } from "./expected_metrics.ts";
-import { number } from "../src/settings/flags.ts";
+import { numberFlag } from "../src/settings/flags.ts";
 import { MODEL_FLAGS } from "../src/settings/settings.ts";
 
 const LOOKS = 10;
@@ -46,8 +46,8 @@ const { values: flags } = parseArgs({
     json: { type: "boolean" },
   },
 });
-const requests = number(flags, "requests", { min: 100, max: 1e7, integer: true }) ?? 10_000;
-const clients = number(flags, "clients", { min: 1, max: 64, integer: true }) ?? 16;
+const requests = numberFlag(flags, "requests", { min: 100, max: 1e7, integer: true }) ?? 10_000;
+const clients = numberFlag(flags, "clients", { min: 1, max: 64, integer: true }) ?? 16;
 const folder = await Deno.makeTempDir();
 const given = Object.entries(flags).flatMap(([name, value]) => {
   return Object.hasOwn(MODEL_FLAGS, name) ? [`--${name}`, String(value)] : [];
@@ -60,7 +60,7 @@ const worker = await measuredWorker([
   String(STATE_CACHE),
 ]);
 const tally = new ExpectedMetrics();
-const bans = endingBans(await modelTokenizer(await findModel(flags)));
+const bans = endingBans(await openModelTokenizer(await findModel(flags)));
 const client = new CountingClient(worker.url, tally, bans);
 const failures: string[] = [];
 const checks: { what: string; figure: string; holds: boolean }[] = [];

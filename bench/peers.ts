@@ -15,7 +15,7 @@ import { parseArgs } from "node:util";
 import { summarize } from "../src/benchmark/cases.ts";
 import type { ModelSize } from "../src/model/architectures/registry.ts";
 import { lines } from "./peers/lines.ts";
-import { number, usageError } from "../src/settings/flags.ts";
+import { numberFlag, usageError } from "../src/settings/flags.ts";
 import { shapeFlag } from "../src/settings/model_settings.ts";
 
 const PEER = new URL("./peers/web-rwkv/Cargo.toml", import.meta.url).pathname;
@@ -100,7 +100,7 @@ const { values: flags } = parseArgs({
   },
 });
 const shape = shapeFlag(flags)!;
-const rounds = number(flags, "rounds", { min: 1, max: 1000, integer: true })!;
+const rounds = numberFlag(flags, "rounds", { min: 1, max: 1000, integer: true })!;
 const cases = flags.cases.split(",").map(parseCase);
 const quants = flags.quant.split(",");
 const unknown = quants.find((quant) => !["f16", "int8", "nf4"].includes(quant));

@@ -4,7 +4,7 @@
  * their own tokens. On the CPU engine, whose weights are those of the GPU engine.
  */
 
-import { DEMO_MODEL, findModel, modelTokenizer } from "../src/model_files/find_model.ts";
+import { DEMO_MODEL, findModel, openModelTokenizer } from "../src/model_files/find_model.ts";
 import { bitsPerWeight } from "../src/model_files/model_report.ts";
 import { openEngine } from "../src/server/open_engine.ts";
 import { openModelSource } from "../src/model_files/open_model_file.ts";
@@ -20,7 +20,9 @@ for (const name of ["demo", "rwkv5-bf16", "rwkv5-f32-n32"]) {
   const files = await findModel({ model: name === "demo" ? DEMO_MODEL : GOLDEN + name });
   const { source } = files;
   const tokens = name === "demo"
-    ? (await modelTokenizer(files)).encode(await Deno.readTextFile(`${DEMO_MODEL}/dialogues.txt`))
+    ? (await openModelTokenizer(files)).encode(
+      await Deno.readTextFile(`${DEMO_MODEL}/dialogues.txt`),
+    )
     : (await readGolden(name)).tokens;
   const open = (quant: Quant) =>
     openEngine({ source, device: "cpu", quant, slots: 1, maxStepTokens: 64 });

@@ -11,16 +11,15 @@
 
 import { parseArgs } from "node:util";
 import { roundToFourDigits, summarize } from "../src/benchmark/cases.ts";
-import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
+import { findModel, openModelTokenizer } from "../src/model_files/find_model.ts";
 import { DEFAULT_ENGINE_SIZES, openEngineWorker } from "../src/server/open_engine.ts";
 import { Scheduler } from "../src/scheduler/scheduler.ts";
-import { appendEntries } from "../src/session/history.ts";
+import { appendEntries, decodeSnapshot, encodeSnapshot } from "../src/session/stored_turn.ts";
 import { Sessions } from "../src/session/sessions.ts";
-import { decodeSnapshot, encodeSnapshot } from "../src/session/turn_snapshot.ts";
 import { DenoKvBackend } from "../src/store/backends/deno_kv.ts";
 import { StateStore } from "../src/store/states/state_store.ts";
 import { tokenTable } from "../src/tokenizer/token_table.ts";
-import { number } from "../src/settings/flags.ts";
+import { numberFlag } from "../src/settings/flags.ts";
 import { engineFlags } from "../src/settings/model_settings.ts";
 import { MODEL_FLAGS } from "../src/settings/settings.ts";
 
@@ -37,9 +36,9 @@ const { values: flags } = parseArgs({
     json: { type: "boolean" },
   },
 });
-const rounds = number(flags, "rounds", { min: 1, max: 1000, integer: true }) ?? 7;
+const rounds = numberFlag(flags, "rounds", { min: 1, max: 1000, integer: true }) ?? 7;
 const files = await findModel(flags);
-const tokenizer = await modelTokenizer(files);
+const tokenizer = await openModelTokenizer(files);
 const engine = await openEngineWorker({
   ...engineFlags(flags),
   source: files.source,
@@ -87,7 +86,7 @@ async function conversation(tokens: number): Promise<string> {
   ]).flat();
   const long = {
     ...record,
-    absorbed: record.processedTokens + turns * TURN_TOKENS,
+    processedTokens: record.processedTokens + turns * TURN_TOKENS,
     earlier: { count: before.length, hash: "0".repeat(64) },
   };
   const id = store.newId();

@@ -12,7 +12,7 @@ import { summarize } from "../src/benchmark/cases.ts";
 import { localWorker } from "./local_worker.ts";
 import type { HoldRequest } from "./slow_connections.ts";
 import { ask } from "./stream_client.ts";
-import { number } from "../src/settings/flags.ts";
+import { numberFlag } from "../src/settings/flags.ts";
 import { MODEL_FLAGS } from "../src/settings/settings.ts";
 
 /** Clients that ask without a pause. */
@@ -29,9 +29,9 @@ const { values: flags } = parseArgs({
     json: { type: "boolean" },
   },
 });
-const connections = number(flags, "connections", { min: 1, max: 1e5, integer: true }) ?? 2000;
-const requests = number(flags, "requests", { min: 100, max: 1e6, integer: true }) ?? 200;
-const rounds = number(flags, "rounds", { min: 1, max: 100, integer: true }) ?? 3;
+const connections = numberFlag(flags, "connections", { min: 1, max: 1e5, integer: true }) ?? 2000;
+const requests = numberFlag(flags, "requests", { min: 100, max: 1e6, integer: true }) ?? 200;
+const rounds = numberFlag(flags, "rounds", { min: 1, max: 100, integer: true }) ?? 3;
 
 const { engine, url, exit } = await localWorker(flags);
 const holder = new Worker(new URL("./slow_connections.ts", import.meta.url), { type: "module" });

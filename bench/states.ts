@@ -11,12 +11,12 @@
 import { parseArgs } from "node:util";
 import type { Spread } from "../src/benchmark/cases.ts";
 import { currentCommit } from "../src/benchmark/commit.ts";
-import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
+import { findModel, openModelTokenizer } from "../src/model_files/find_model.ts";
 import { engineOptions, openEngine } from "../src/server/open_engine.ts";
 import { heldOut } from "../tests/demo/held_out.ts";
 import { CONTINUED, type Cost, OCCASIONS, stateCosts, STORED_EVERY } from "./state_quality.ts";
 import { type Speed, stateSpeeds } from "./state_speed.ts";
-import { number } from "../src/settings/flags.ts";
+import { numberFlag } from "../src/settings/flags.ts";
 import { MODEL_FLAGS } from "../src/settings/settings.ts";
 
 /** A codec is good enough by default if no continuation differs and the mean is below. */
@@ -32,13 +32,13 @@ const { values: flags } = parseArgs({
 });
 const all = await heldOut();
 const most = all.length * CONTINUED;
-const tokens = number(flags, "tokens", { min: 1, max: most, integer: true }) ?? 10_000;
-const rounds = number(flags, "rounds", { min: 1, max: 1000, integer: true }) ?? 9;
+const tokens = numberFlag(flags, "tokens", { min: 1, max: most, integer: true }) ?? 10_000;
+const rounds = numberFlag(flags, "rounds", { min: 1, max: 1000, integer: true }) ?? 9;
 
 const speeds = stateSpeeds(rounds);
 
 const files = await findModel(flags);
-const tokenizer = await modelTokenizer(files);
+const tokenizer = await openModelTokenizer(files);
 const engine = await openEngine(engineOptions(flags, files, { slots: 1, maxStepTokens: 128 }));
 if (engine.info.selection?.warning) console.error(engine.info.selection.warning);
 const count = Math.ceil(tokens / CONTINUED);

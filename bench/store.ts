@@ -14,7 +14,7 @@ import type { Key } from "../src/store/backends/backend.ts";
 import { CHUNK_BYTES } from "../src/store/states/blobs.ts";
 import { DenoKvBackend } from "../src/store/backends/deno_kv.ts";
 import { StateStore } from "../src/store/states/state_store.ts";
-import { number } from "../src/settings/flags.ts";
+import { numberFlag } from "../src/settings/flags.ts";
 
 const MODEL = { id: "bench", fingerprint: "bench" };
 
@@ -26,7 +26,7 @@ const { values: flags } = parseArgs({
     json: { type: "boolean" },
   },
 });
-const rounds = number(flags, "rounds", { min: 1, max: 1000, integer: true }) ?? 9;
+const rounds = numberFlag(flags, "rounds", { min: 1, max: 1000, integer: true }) ?? 9;
 const folder = await Deno.makeTempDir();
 const backend = await DenoKvBackend.open(flags.kv ?? `${folder}/states.sqlite3`);
 const store = new StateStore(backend);

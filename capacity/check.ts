@@ -13,7 +13,7 @@
 import { parseArgs } from "node:util";
 import { roundToFourDigits, summarize } from "../src/benchmark/cases.ts";
 import { currentCommit } from "../src/benchmark/commit.ts";
-import { findModel, modelTokenizer } from "../src/model_files/find_model.ts";
+import { findModel, openModelTokenizer } from "../src/model_files/find_model.ts";
 import { startWorkerProcess } from "../tests/suites/e2e/worker_process.ts";
 import { between, calibrate, type Calibration, turnsPerSecond } from "./calibrate.ts";
 import { parseDistribution } from "./distribution.ts";
@@ -24,7 +24,7 @@ import { rounded } from "./report.ts";
 import { parseProfile, type SpeedProfile } from "./speed_profile.ts";
 import { type Figures, figuresOf } from "./turn_times.ts";
 import { counted, type Counters, readCounters } from "./worker_counters.ts";
-import { choice, number } from "../src/settings/flags.ts";
+import { choiceFlag, numberFlag } from "../src/settings/flags.ts";
 
 /** By how much a figure that is held may be off. */
 const BOUND = 0.25;
@@ -44,16 +44,16 @@ const { values: flags } = parseArgs({
     json: { type: "boolean" },
   },
 });
-const device = choice(flags, "device", { choices: ["cpu", "webgpu"], fallback: "cpu" });
-const count = number(flags, "workers", { min: 2, max: 16, integer: true }) ?? 3;
-const slots = number(flags, "slots", { min: 1, max: 256, integer: true }) ?? 8;
-const rounds = number(flags, "rounds", { min: 1, max: 100, integer: true }) ?? 5;
+const device = choiceFlag(flags, "device", { choices: ["cpu", "webgpu"], fallback: "cpu" });
+const count = numberFlag(flags, "workers", { min: 2, max: 16, integer: true }) ?? 3;
+const slots = numberFlag(flags, "slots", { min: 1, max: 256, integer: true }) ?? 8;
+const rounds = numberFlag(flags, "rounds", { min: 1, max: 100, integer: true }) ?? 5;
 const times = {
   warmup: 5,
-  seconds: number(flags, "seconds", { min: 1, max: 3600 }) ?? 30,
+  seconds: numberFlag(flags, "seconds", { min: 1, max: 3600 }) ?? 30,
 };
-const firstSeed = number(flags, "seed", { min: 0, max: 2 ** 31, integer: true }) ?? 1;
-const part = number(flags, "load", { min: 0.01, max: 2 }) ?? 0.6;
+const firstSeed = numberFlag(flags, "seed", { min: 0, max: 2 ** 31, integer: true }) ?? 1;
+const part = numberFlag(flags, "load", { min: 0.01, max: 2 }) ?? 0.6;
 const prompt = parseDistribution("prompt", "20-140");
 const reply = parseDistribution("reply", "10-70");
 
@@ -70,7 +70,7 @@ for (let i = 0; i < count; i++) {
   });
   urls.push(workers.use(worker).url);
 }
-const client = new RealClient(await modelTokenizer(await findModel({})));
+const client = new RealClient(await openModelTokenizer(await findModel({})));
 console.error(`measuring ${count} workers`);
 const measuring = { urls, rounds: ROUNDS, engine };
 let before = await calibrate(client, measuring);

@@ -1,7 +1,7 @@
 /** What is asked of a fleet, and the least one that gives it. */
 
 import type { Simulated } from "./fleet.ts";
-import { type Flags, number } from "../src/settings/flags.ts";
+import { type Flags, numberFlag } from "../src/settings/flags.ts";
 
 type Measured = Simulated["figures"];
 
@@ -29,7 +29,7 @@ export type Goals = Readonly<Record<string, number>>;
 export function parseGoals(flags: Flags): Goals {
   return Object.fromEntries(
     Object.keys(GOALS).flatMap((name) => {
-      const value = number(flags, name, { min: 0, max: name === "refused" ? 1 : 1e9 });
+      const value = numberFlag(flags, name, { min: 0, max: name === "refused" ? 1 : 1e9 });
       return value === undefined ? [] : [[name, value]];
     }),
   );

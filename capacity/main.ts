@@ -28,7 +28,7 @@ import { GOAL_FLAGS, leastWorkers, missedGoals, parseGoals } from "./goals.ts";
 import { DEFAULTS, OPTION_FLAGS, parseOptions } from "./options.ts";
 import { rounded, type Row, table } from "./report.ts";
 import { readProfile } from "./speed_profile.ts";
-import { type Flags, number, text, usageError } from "../src/settings/flags.ts";
+import { type Flags, numberFlag, stringFlag, usageError } from "../src/settings/flags.ts";
 
 const PROFILE = new URL("../bench/results/demo-webgpu.json", import.meta.url).pathname;
 
@@ -60,7 +60,7 @@ function parse(): Flags {
 }
 
 async function run(flags: Flags): Promise<number> {
-  const profile = await readProfile(text(flags, "profile") ?? PROFILE);
+  const profile = await readProfile(stringFlag(flags, "profile") ?? PROFILE);
   const options = parseOptions(flags, profile);
   const goals = parseGoals(flags);
   const rows: Row[] = [];
@@ -82,10 +82,10 @@ async function run(flags: Flags): Promise<number> {
     }
     found = await leastWorkers(
       tryOut,
-      number(flags, "most", { min: 1, max: 1024, integer: true }) ?? 1024,
+      numberFlag(flags, "most", { min: 1, max: 1024, integer: true }) ?? 1024,
     );
   } else {
-    for (const workers of workerCounts(text(flags, "workers") ?? "1")) await tryOut(workers);
+    for (const workers of workerCounts(stringFlag(flags, "workers") ?? "1")) await tryOut(workers);
   }
   if (flags.json) {
     console.log(JSON.stringify(rounded({

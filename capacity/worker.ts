@@ -106,7 +106,7 @@ export class SimulatedWorker {
     if (state === null) {
       throw new InferenceError(
         "overloaded",
-        "No slot was free in all the time that a turn may take",
+        "Cannot run the turn: no slot was free within its time limit; retry later",
       );
     }
     await this.#clock.wait(kv.save);
@@ -117,7 +117,7 @@ export class SimulatedWorker {
 
   #source(id: string): StateSource {
     return {
-      fairnessKey: id,
+      stateKey: id,
       load: async () => {
         if (this.#cache.get(id) !== undefined) return STATE;
         this.loads++;

@@ -1,7 +1,7 @@
 /**
- * Writes the files that are made from the table of settings (`src/settings/settings.ts`): the page
- * docs/configuration.md, the environment variables in the permissions of deno.json, and the
- * environment of workers in deploy/compose.yaml. Run it as `deno task settings:write`.
+ * Generates files from the settings table (`src/settings/settings.ts`): docs/configuration.md, the
+ * environment variables in the permissions of deno.json, and the environment of the workers in
+ * deploy/compose.yaml. Run it as `deno task settings:write`.
  */
 
 import type { FlagSpec } from "../src/settings/flags.ts";
@@ -19,14 +19,14 @@ const PAGE = "docs/configuration.md";
 const CONFIG = "deno.json";
 const COMPOSE = "deploy/compose.yaml";
 
-/** Variables that compose.yaml sets by hand, since containers need a value of their own. */
+/** Variables that compose.yaml sets explicitly, because containers need other values. */
 const SET_BY_COMPOSE = ["HOST", "PORT", "RWKV_KV", "RWKV_GRACE", "RWKV_KEYS"];
 
-/** Lines of compose.yaml between which the variables stand. */
+/** Lines of compose.yaml around the generated variables. */
 const COMPOSE_START = "      # Settings from deploy/.env, written by `deno task settings:write`:\n";
 const COMPOSE_END = "      # End of settings.\n";
 
-/** Returns the files and the texts that they should have. */
+/** Returns the paths and the contents of the generated files. */
 export async function settingsFiles(): Promise<[path: string, text: string][]> {
   return [
     [PAGE, configurationPage()],
@@ -40,9 +40,9 @@ function configurationPage(): string {
     const rows = Object.entries<FlagSpec & { group: string }>(SETTINGS)
       .filter(([, setting]) => setting.group === group)
       .map(([name, setting]) => [
-        `\`--${name}${setting.value ? ` ${setting.value}` : ""}\``,
+        `\`--${name}${setting.placeholder ? ` ${setting.placeholder}` : ""}\``,
         setting.env ? `\`${setting.env}\`` : "",
-        `${setting.defaultText ?? setting.defaultValue ?? (setting.value ? "" : "off")}`,
+        `${setting.defaultText ?? setting.defaultValue ?? (setting.placeholder ? "" : "off")}`,
         sentence(setting.help),
       ]);
     const head = ["Flag", "Environment variable", "Default", "Description"];

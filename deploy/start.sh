@@ -1,15 +1,16 @@
 #!/bin/sh
-# Starts the worker with the permissions that its settings call for, and no more: it reads the
-# program, the model, a file of keys and ./data, writes ./data, listens on its own address, and connects to the state
-# store. Environment and system are as in deno.json's set `start`. Settings come from the
-# environment; RWKV_ALLOW_NET names further hosts, as `kv.example.com,[2001:db8::1]:443`.
+# Starts the worker with the permissions that its settings need, and no others. It can read the
+# program, the model, the key file and ./data, write ./data, listen on its own address, and connect
+# to the state store. The permission set `start` in deno.json grants access to environment variables
+# and system information. Settings come from the environment. RWKV_ALLOW_NET grants access to
+# additional hosts, for example `kv.example.com,[2001:db8::1]:443`.
 set -eu
 
 app=$(cd "$(dirname "$0")/.." && pwd)
 data=$(pwd -P)
 data=${data%/}/data
 
-# A model's folder is looked through for its vocabulary.
+# The worker searches the folder of the model for its vocabulary.
 read=$app,$data,/models
 for path in "${RWKV_MODEL:-}" "${RWKV_VOCAB:-}"; do
   case $path in
@@ -37,12 +38,12 @@ case ${RWKV_KV:-} in
 esac
 net=$net${RWKV_ALLOW_NET:+,$RWKV_ALLOW_NET}
 
-# Connections are files. One without a request costs 15 kB until it is dropped, which is when there can
-# be no more: some 250 MB.
-# shellcheck disable=SC3045 # Debian's sh has it; without it nothing is lost.
+# Every connection needs a file descriptor. Idle connections take 15 kB each and are closed only when
+# descriptors run out, so this limit bounds them to about 250 MB.
+# shellcheck disable=SC3045 # Debian's sh supports it, and failure is harmless.
 ulimit -n 16384 2> /dev/null || :
 
-# exec: signals are to reach the worker itself.
+# exec: the worker must receive signals itself.
 exec deno run -q -P=start --no-prompt --cached-only --frozen --deny-import \
   "--allow-read=$read" "--allow-write=$data" "--allow-net=$net" \
   "$app/src/cli/main.ts" "$@"

@@ -1,10 +1,10 @@
 /**
- * The worker as a `fetch` handler, for `deno serve` and hosts that want one. Settings come from the
- * environment, as for `serve`; host and port are the server's.
+ * The worker as a `fetch` handler, for `deno serve` and hosts that expect one. Settings come from
+ * the environment, as for `serve`. The server of the host chooses the host name and the port.
  *
- * The model is loaded with the first request: `/ping` answers 204 and `/ready` 503 until it runs,
- * turns wait for it. Where other machines reach it and there are no keys, nor RWKV_OPEN, that first
- * request ends the process instead.
+ * The first request loads the model. Until it has loaded, `/ping` answers 204, `/ready` answers
+ * 503, and turns wait. If other machines can reach the server and neither a key nor RWKV_OPEN is
+ * set, the first request ends the process.
  */
 
 import { parseFlags } from "../src/settings/parse_flags.ts";
@@ -16,12 +16,14 @@ import { type StartedWorker, startWorker } from "../src/server/start_worker.ts";
 import type { RunningSessions } from "../src/server/open_sessions.ts";
 import { numberSetting, SERVE_FLAGS } from "../src/settings/settings.ts";
 
-/** Milliseconds that the last of replies may take on their way. */
+/** Milliseconds reserved for sending the end of the last responses. */
 const SEND_MS = 500;
 
 redactSpanUrls();
 let worker: StartedWorker | undefined;
-/** Where the host's server listens; anywhere, for all that is known, before it says so. */
+/**
+ * Address that the host's server listens on. Assumes all interfaces until `onListen` reports it.
+ */
 let hostname = "0.0.0.0";
 
 function started(): StartedWorker {
@@ -41,7 +43,7 @@ function started(): StartedWorker {
   worker.ready.then((running) => {
     logDevice(log, running.engine.info);
     const undo = onStopSignals(() => {
-      // A second signal ends the process at once.
+      // A second signal ends the process immediately.
       undo();
       log.info("Stopping");
       void end(running, 1000 * grace);
@@ -50,7 +52,7 @@ function started(): StartedWorker {
   return worker;
 }
 
-/** The server is the host's: turns end, new ones are refused, and the process goes with them. */
+/** Ends turns and refuses new ones, then exits, because only the host can stop its server. */
 async function end(running: RunningSessions, grace: number): Promise<void> {
   await running.close(grace);
   setTimeout(() => Deno.exit(0), SEND_MS);

@@ -12,13 +12,14 @@ export interface CommitShiftSizes {
 }
 
 /**
- * Shapes: runs `u32[runs, 4]`: slot, first row, count, 0; after and before
- * `[sites, siteStride / width, width]` by slot. Copies `after` to `before` for the slots of `runs`.
+ * Shapes: runs `u32[runs, 4]`: slot, first row, count, 0; shiftOut and shiftIn
+ * `[sites, siteStride / width, width]` by slot. Copies `shiftOut` to `shiftIn` for the slots of
+ * `runs`.
  */
 export const commitShift: KernelSpec<CommitShiftSizes> = {
   name: "commit_shift",
   source: () => source,
-  bindings: () => ({ runs: "read", after: "read", before: "readWrite" }),
+  bindings: () => ({ runs: "read", shiftOut: "read", shiftIn: "readWrite" }),
   constants: ({ width, siteStride }) => ({
     WIDTH4: width / 4,
     SITE4: siteStride / 4,

@@ -9,9 +9,9 @@ import type { KernelSpec } from "./spec.ts";
  * and the count of the first `gathered` runs.
  */
 export const gatherLastToken: KernelSpec<null> = {
-  name: "feed",
+  name: "gather_last_token",
   source: () => source,
   bindings: () => ({ slots: "read", rows: "readWrite", runs: "readWrite" }),
   constants: slotConstants,
-  grid: (_, { gathered: fed }) => [fed, 1, 1],
+  grid: (_, { gathered }) => [gathered, 1, 1],
 };

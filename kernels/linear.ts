@@ -121,8 +121,8 @@ export const linearShifted: KernelSpec<LinearRowsSizes> = {
     norm: "read",
     mix: "read",
     rows: "read",
-    before: "read",
-    after: "readWrite",
+    shiftIn: "read",
+    shiftOut: "readWrite",
   }),
   constants: (sizes) => ({
     ...linearRows.constants(sizes),

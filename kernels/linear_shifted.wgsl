@@ -4,13 +4,14 @@
 //   norm          : f32[2, WIDTH]       weight, bias
 //   mix           : f32[mixes, WIDTH]
 //   rows          : u32[tokens, 4]      id, slot, first of its run, last of its run
-//   before, after : f32[slots, WIDTH]   token shift read, token shift written
+//   shift_in      : f32[slots, WIDTH]   token shift read
+//   shift_out     : f32[slots, WIDTH]   token shift written
 // Constants: THREADS of norm_shift, EPS, GROUP_THREADS (threads of this workgroup).
 @group(0) @binding(4) var<storage, read> norm: array<vec4f>;
 @group(0) @binding(5) var<storage, read> mix: array<vec4f>;
 @group(0) @binding(6) var<storage, read> rows: array<vec4u>;
-@group(0) @binding(7) var<storage, read> before: array<vec4f>;
-@group(0) @binding(8) var<storage, read_write> after: array<vec4f>;
+@group(0) @binding(7) var<storage, read> shift_in: array<vec4f>;
+@group(0) @binding(8) var<storage, read_write> shift_out: array<vec4f>;
 
 var<workgroup> mixed: array<vec4f, COLUMNS4>;
 
@@ -40,9 +41,9 @@ fn make_mixed(token: u32, first: u32, thread: u32, keep: bool) {
   for (var c = thread; c < COLUMNS4; c += GROUP_THREADS) {
     let xx = (x[at + c] - mean) * scale * norm[c] + norm[COLUMNS4 + c];
     let a = mix[first + c];
-    mixed[c] = xx * a + before[slot + c] * (vec4f(1.0) - a);
+    mixed[c] = xx * a + shift_in[slot + c] * (vec4f(1.0) - a);
     if keep {
-      after[slot + c] = xx;
+      shift_out[slot + c] = xx;
     }
   }
   workgroupBarrier();

@@ -20,11 +20,11 @@ export interface NormShiftSizes {
 }
 
 /**
- * Shapes: x `[tokens, width]`; norm `[2, width]`; mix `[mixes, width]`; rows `u32[tokens, 4]`:
- * id, slot, 1 if first of its run, 1 if last; before and after `[slots, width]`: the shift read by
+ * Shapes: x `[tokens, width]`; norm `[2, width]`; mix `[mixes, width]`; rows `u32[tokens, 4]`: id,
+ * slot, 1 if first of its run, 1 if last; shiftIn and shiftOut `[slots, width]`: the shift read by
  * a run's first token, and the one written by its last; out `[mixes, plane / width, width]`.
  *
- * `before` and `after` are separate buffers because the first and the last token of a run are
+ * `shiftIn` and `shiftOut` are separate buffers because the first and the last token of a run are
  * processed concurrently.
  */
 export const normShift: KernelSpec<NormShiftSizes> = {
@@ -35,8 +35,8 @@ export const normShift: KernelSpec<NormShiftSizes> = {
     norm: "read",
     mix: "read",
     rows: "read",
-    before: "read",
-    after: "readWrite",
+    shiftIn: "read",
+    shiftOut: "readWrite",
     out: "readWrite",
   }),
   constants: ({ width, mixes, plane }) => ({
@@ -68,17 +68,17 @@ export function normShiftReference(
   { width, mixes, plane, runs }: NormShiftSizes & { runs: readonly RunRows[] },
 ): void {
   for (const { slot, first, count } of runs) {
-    let before: Float32Array = data.shift.slice(slot * width, (slot + 1) * width);
+    let previous: Float32Array = data.shift.slice(slot * width, (slot + 1) * width);
     for (let t = first; t < first + count; t++) {
       const xx = layerNormReference(data.x.subarray(t * width, (t + 1) * width), data.norm);
       for (let m = 0; m < mixes; m++) {
         for (let c = 0; c < width; c++) {
           const mix = data.mix[m * width + c];
-          data.out[m * plane + t * width + c] = xx[c] * mix + before[c] * (1 - mix);
+          data.out[m * plane + t * width + c] = xx[c] * mix + previous[c] * (1 - mix);
         }
       }
-      before = xx;
+      previous = xx;
     }
-    data.shift.set(before, slot * width);
+    data.shift.set(previous, slot * width);
   }
 }

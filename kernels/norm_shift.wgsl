@@ -3,7 +3,8 @@
 //   norm          : f32[2, WIDTH]       weight, bias
 //   mix           : f32[MIXES, WIDTH]
 //   rows          : u32[tokens, 4]      id, slot, first of its run, last of its run
-//   before, after : f32[slots, WIDTH]   shift read by a run's first token, written by its last
+//   shift_in      : f32[slots, WIDTH]   shift read by a run's first token
+//   shift_out     : f32[slots, WIDTH]   shift written by a run's last token
 //   out           : f32[MIXES, PLANE]   each plane f32[tokens, WIDTH]
 // Constants: WIDTH4, MIXES, PLANE4, THREADS, EPS. Grid (tokens, 1, 1). Each workgroup normalizes
 // the previous token again, which is cheaper than a separate dispatch.
@@ -11,8 +12,8 @@
 @group(0) @binding(1) var<storage, read> norm: array<vec4f>;
 @group(0) @binding(2) var<storage, read> mix: array<vec4f>;
 @group(0) @binding(3) var<storage, read> rows: array<vec4u>;
-@group(0) @binding(4) var<storage, read> before: array<vec4f>;
-@group(0) @binding(5) var<storage, read_write> after: array<vec4f>;
+@group(0) @binding(4) var<storage, read> shift_in: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> shift_out: array<vec4f>;
 @group(0) @binding(6) var<storage, read_write> out: array<vec4f>;
 
 // Returns the mean and 1 / standard deviation of a row of x. All threads must call it.
@@ -41,12 +42,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     let xx = (x[token * WIDTH4 + c] - here.x) * here.y * norm[c] + norm[WIDTH4 + c];
     var prev: vec4f;
     if first {
-      prev = before[row.y * WIDTH4 + c];
+      prev = shift_in[row.y * WIDTH4 + c];
     } else {
       prev = (x[(token - 1u) * WIDTH4 + c] - there.x) * there.y * norm[c] + norm[WIDTH4 + c];
     }
     if row.w == 1u {
-      after[row.y * WIDTH4 + c] = xx;
+      shift_out[row.y * WIDTH4 + c] = xx;
     }
     for (var m = 0u; m < MIXES; m++) {
       let a = mix[m * WIDTH4 + c];

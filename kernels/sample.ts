@@ -10,7 +10,7 @@
  */
 
 import philox from "./philox.wgsl" with { type: "text" };
-import cut from "./sample_filter.wgsl" with { type: "text" };
+import filter from "./sample_filter.wgsl" with { type: "text" };
 import source from "./sample.wgsl" with { type: "text" };
 import { columnGroups } from "./layouts.ts";
 import { BANNED_BIAS, SAMPLED_HEADER, slotConstants } from "./slot_layout.ts";
@@ -36,7 +36,7 @@ const GROUPS = 16;
  */
 export const sample: KernelSpec<SampleSizes> = {
   name: "sample",
-  source: () => `${philox}\n${cut}\n${source}`,
+  source: () => `${philox}\n${filter}\n${source}`,
   bindings: () => ({
     logits: "readWrite",
     adjustments: "readWrite",
@@ -44,8 +44,8 @@ export const sample: KernelSpec<SampleSizes> = {
     stops: "read",
     vocabulary: "read",
     rows: "read",
-    chosen: "read",
-    written: "readWrite",
+    outputRows: "read",
+    sampled: "readWrite",
   }),
   constants: ({ vocabulary, window, lanes }) => ({
     ...slotConstants(),
@@ -55,7 +55,7 @@ export const sample: KernelSpec<SampleSizes> = {
     THREADS: GROUPS * lanes,
     LEVELS: Math.max(1, Math.ceil(Math.log2(columnGroups(vocabulary)) / Math.log2(GROUPS))),
     BANNED: { f32: BANNED_BIAS / 2 },
-    WRITTEN_STRIDE: SAMPLED_HEADER + window,
+    SAMPLED_STRIDE: SAMPLED_HEADER + window,
   }),
   grid: (_, { outputs }) => [outputs, 1, 1],
   // Logits and bias, once: later passes over the logits hit the cache.

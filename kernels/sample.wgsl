@@ -15,8 +15,8 @@
 @group(0) @binding(3) var<storage, read> stops: array<u32>;
 @group(0) @binding(4) var<storage, read> vocabulary: array<u32>;
 @group(0) @binding(5) var<storage, read> rows: array<vec4u>;
-@group(0) @binding(6) var<storage, read> chosen: array<u32>;
-@group(0) @binding(7) var<storage, read_write> written: array<u32>;
+@group(0) @binding(6) var<storage, read> output_rows: array<u32>;
+@group(0) @binding(7) var<storage, read_write> sampled: array<u32>;
 
 struct Turn {
   at: u32, // first word of the slot
@@ -35,16 +35,16 @@ struct Turn {
 
 var<workgroup> shared_turn: Turn;
 var<workgroup> shared_fault: atomic<u32>;
-var<workgroup> shared_end: u32;
+var<workgroup> shared_finish: u32;
 
-const NUMBERS = vec4u(0u, 1u, 2u, 3u);
+const COMPONENTS = vec4u(0u, 1u, 2u, 3u);
 
-fn number(i: u32) -> f32 {
+fn read_f32(i: u32) -> f32 {
   return bitcast<f32>(slots[i]);
 }
 
 fn read_turn(output: u32) -> Turn {
-  let slot = rows[chosen[output]].y;
+  let slot = rows[output_rows[output]].y;
   let at = slot * SLOT_WORDS;
   return Turn(
     at,
@@ -52,25 +52,25 @@ fn read_turn(output: u32) -> Turn {
     slot * 2u * QUADS,
     slot * 2u * QUADS + QUADS,
     slots[at + SLOT_ACTIVE],
-    slots[at + SLOT_COUNTING],
-    number(at + SLOT_TEMPERATURE),
-    number(at + SLOT_TOP_P),
+    slots[at + SLOT_COUNTS_TOKENS],
+    read_f32(at + SLOT_TEMPERATURE),
+    read_f32(at + SLOT_TOP_P),
     slots[at + SLOT_TOP_K],
-    number(at + SLOT_PRESENCE_PENALTY),
-    number(at + SLOT_FREQUENCY_PENALTY),
-    number(at + SLOT_PENALTY_DECAY),
+    read_f32(at + SLOT_PRESENCE_PENALTY),
+    read_f32(at + SLOT_FREQUENCY_PENALTY),
+    read_f32(at + SLOT_PENALTY_DECAY),
   );
 }
 
 // Applies bias and penalties. Returns the maximum score and its id; on ties, the lowest id.
-fn adjust(turn: Turn, thread: u32) -> Best {
+fn apply_adjustments(turn: Turn, thread: u32) -> Best {
   var best = Best(BANNED, NO_TOKEN);
   var fault = false;
   for (var q = thread; q < QUADS; q += THREADS) {
     var v = logits[turn.output + q];
     let bits = bitcast<vec4u>(v);
-    let no_number = (bits & vec4u(0x7fffffffu)) >= vec4u(0x7f800000u);
-    fault = fault || any(no_number & (bits != vec4u(0xff800000u)));
+    let not_finite = (bits & vec4u(0x7fffffffu)) >= vec4u(0x7f800000u);
+    fault = fault || any(not_finite & (bits != vec4u(0xff800000u)));
     v += adjustments[turn.bias + q];
     if turn.counting == 1u {
       let count = adjustments[turn.counts + q];
@@ -90,34 +90,34 @@ fn adjust(turn: Turn, thread: u32) -> Best {
 }
 
 // Returns the token that the random number selects among the kept tokens, in order of id.
-fn draw(turn: Turn, kept: Kept, thread: u32) -> u32 {
+fn draw_token(turn: Turn, kept: Kept, thread: u32) -> u32 {
   let position = vec2u(slots[turn.at + SLOT_POSITION], slots[turn.at + SLOT_POSITION + 1u]);
   let seed = vec2u(slots[turn.at + SLOT_SEED], slots[turn.at + SLOT_SEED + 1u]);
-  return find(turn, kept, thread, false, random_at(position, seed));
+  return find_by_weight(turn, kept, thread, false, random_at(position, seed));
 }
 
 // Counts a token: all counts decay, then the token's count increases by one.
-fn record(turn: Turn, token: u32, thread: u32) {
+fn count_token(turn: Turn, token: u32, thread: u32) {
   if turn.decay != 1.0 {
     for (var q = thread; q < QUADS; q += THREADS) {
-      let faded = adjustments[turn.counts + q] * turn.decay;
-      adjustments[turn.counts + q] = select(faded, vec4f(0.0), faded < vec4f(0x1p-126));
+      let decayed = adjustments[turn.counts + q] * turn.decay;
+      adjustments[turn.counts + q] = select(decayed, vec4f(0.0), decayed < vec4f(0x1p-126));
     }
     storageBarrier();
   }
   if thread == 0u {
     let q = turn.counts + token / 4u;
-    adjustments[q] += select(vec4f(0.0), vec4f(1.0), NUMBERS == vec4u(token % 4u));
+    adjustments[q] += select(vec4f(0.0), vec4f(1.0), COMPONENTS == vec4u(token % 4u));
   }
 }
 
 // Returns whether a token's bytes complete a stop string: shift-and, see src/core/stop_search.ts.
-fn stops_at(turn: Turn, token: u32) -> bool {
+fn completes_stop(turn: Turn, token: u32) -> bool {
   let slot = turn.at / SLOT_WORDS;
   let words = slots[turn.at + SLOT_STOP_WORDS];
-  let sets = slot * STOPS_STRIDE;
-  let firsts = sets + 256u * words;
-  let lasts = firsts + words;
+  let masks = slot * STOPS_STRIDE;
+  let starts = masks + 256u * words;
+  let ends = starts + words;
   var found = slots[turn.at + SLOT_STOP_FOUND] == 1u;
   if words == 0u {
     return found;
@@ -126,36 +126,37 @@ fn stops_at(turn: Turn, token: u32) -> bool {
     let byte = (vocabulary[IDS + 1u + b / 4u] >> (b % 4u * 8u)) & 0xffu;
     var carry = 0u;
     for (var w = 0u; w < words; w++) {
-      let before = slots[turn.at + SLOT_BITS + w];
-      let after = ((before << 1u) | carry | stops[firsts + w]) & stops[sets + byte * words + w];
-      slots[turn.at + SLOT_BITS + w] = after;
-      carry = before >> 31u;
-      found = found || (after & stops[lasts + w]) != 0u;
+      let previous = slots[turn.at + SLOT_STOP_BITS + w];
+      let next = ((previous << 1u) | carry | stops[starts + w]) & stops[masks + byte * words + w];
+      slots[turn.at + SLOT_STOP_BITS + w] = next;
+      carry = previous >> 31u;
+      found = found || (next & stops[ends + w]) != 0u;
     }
   }
   return found;
 }
 
 // Stores a token for the next step and for readback. Called by one thread.
-fn write(turn: Turn, token: u32) {
-  let left = slots[turn.at + SLOT_LEFT] - 1u;
-  let stopped = stops_at(turn, token) || token == slots[turn.at + SLOT_END_TOKEN];
-  let end = select(select(END_NONE, END_LENGTH, left == 0u), END_STOP, stopped);
+fn store_token(turn: Turn, token: u32) {
+  let remaining = slots[turn.at + SLOT_REMAINING] - 1u;
+  let stopped = completes_stop(turn, token) || token == slots[turn.at + SLOT_END_TOKEN];
+  let finish = select(select(FINISH_NONE, FINISH_LENGTH, remaining == 0u), FINISH_STOP, stopped);
   let position = slots[turn.at + SLOT_POSITION] + 1u;
   slots[turn.at + SLOT_POSITION] = position;
   slots[turn.at + SLOT_POSITION + 1u] += u32(position == 0u);
   slots[turn.at + SLOT_TOKEN] = token;
-  slots[turn.at + SLOT_LEFT] = left;
-  let to = turn.at / SLOT_WORDS * WRITTEN_STRIDE;
-  let count = written[to];
-  written[to + WRITTEN_HEADER + count] = token;
-  written[to] = count + 1u;
-  end_turn(turn, end);
+  slots[turn.at + SLOT_REMAINING] = remaining;
+  let to = turn.at / SLOT_WORDS * SAMPLED_STRIDE;
+  let count = sampled[to];
+  sampled[to + SAMPLED_HEADER + count] = token;
+  sampled[to] = count + 1u;
+  finish_turn(turn, finish);
 }
 
-fn end_turn(turn: Turn, end: u32) {
-  slots[turn.at + SLOT_ACTIVE] = u32(end == END_NONE);
-  written[turn.at / SLOT_WORDS * WRITTEN_STRIDE + 1u] = end;
+// Stores the finish code, and deactivates the slot if the turn has ended.
+fn finish_turn(turn: Turn, finish: u32) {
+  slots[turn.at + SLOT_ACTIVE] = u32(finish == FINISH_NONE);
+  sampled[turn.at / SLOT_WORDS * SAMPLED_STRIDE + 1u] = finish;
 }
 
 @compute @workgroup_size(THREADS)
@@ -167,26 +168,26 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   if turn.running == 0u {
     return;
   }
-  let best = adjust(turn, thread);
+  let best = apply_adjustments(turn, thread);
   storageBarrier();
   if thread == 0u {
-    let faulty = select(END_NONE, END_NOT_FINITE, atomicLoad(&shared_fault) == 1u);
-    shared_end = select(faulty, END_ALL_BANNED, faulty == END_NONE && best.id == NO_TOKEN);
+    let fault = select(FINISH_NONE, FINISH_NOT_FINITE, atomicLoad(&shared_fault) == 1u);
+    shared_finish = select(fault, FINISH_ALL_BANNED, fault == FINISH_NONE && best.id == NO_TOKEN);
   }
-  if workgroupUniformLoad(&shared_end) != END_NONE {
+  if workgroupUniformLoad(&shared_finish) != FINISH_NONE {
     if thread == 0u {
-      end_turn(turn, shared_end);
+      finish_turn(turn, shared_finish);
     }
     return;
   }
   var token = best.id;
   if turn.temperature > 0.0 {
-    token = draw(turn, keep(turn, best.score, thread), thread);
+    token = draw_token(turn, filter_tokens(turn, best.score, thread), thread);
   }
   if turn.counting == 1u {
-    record(turn, token, thread);
+    count_token(turn, token, thread);
   }
   if thread == 0u {
-    write(turn, token);
+    store_token(turn, token);
   }
 }

@@ -21,7 +21,7 @@ struct Search {
   key: u32, // the digits of the key found so far; the remaining ones are 0
   before: u32, // mass of the tokens with smaller keys
   at: u32, // mass of the tokens with this key
-  reached: u32, // 0 if the total mass is less than wanted
+  reached: u32, // 0 if the total mass is less than the target
 }
 
 var<workgroup> thread_best: array<Best, THREADS>;
@@ -83,9 +83,16 @@ fn keys4(v: vec4f, top: f32) -> vec4u {
   return bitcast<vec4u>(top - v);
 }
 
-// Finds the key at which the cumulative mass of the tokens, in order of key, reaches `wanted`. If
-// `counting`, each token has mass 1; otherwise all tokens together have mass 2^31.
-fn search(turn: Turn, top: f32, total: f32, wanted: u32, counting: bool, thread: u32) -> Search {
+// Finds the key at which the cumulative mass of the tokens, in order of key, reaches `target_mass`.
+// If `counting`, each token has mass 1; otherwise all tokens together have mass 2^31.
+fn find_cutoff(
+  turn: Turn,
+  top: f32,
+  total: f32,
+  target_mass: u32,
+  counting: bool,
+  thread: u32,
+) -> Search {
   var state = Search(0u, 0u, 0u, 1u);
   for (var shift = 24i; shift >= 0; shift -= 8) {
     for (var i = thread; i < DIGITS; i += THREADS) {
@@ -120,7 +127,7 @@ fn search(turn: Turn, top: f32, total: f32, wanted: u32, counting: bool, thread:
     }
     workgroupBarrier();
     if thread == 0u {
-      shared_search = next_digit(state, wanted, u32(shift));
+      shared_search = next_digit(state, target_mass, u32(shift));
     }
     state = workgroupUniformLoad(&shared_search);
     if state.reached == 0u {
@@ -130,15 +137,15 @@ fn search(turn: Turn, top: f32, total: f32, wanted: u32, counting: bool, thread:
   return state;
 }
 
-fn next_digit(state: Search, wanted: u32, shift: u32) -> Search {
+fn next_digit(state: Search, target_mass: u32, shift: u32) -> Search {
   var before = state.before;
   for (var g = 0u; g < GROUPS; g++) {
     let sum = group_masses[g];
-    if sum > 0u && before + sum >= wanted {
+    if sum > 0u && before + sum >= target_mass {
       for (var i = 0u; i < DIGITS / GROUPS; i++) {
         let digit = g * (DIGITS / GROUPS) + i;
         let mass = atomicLoad(&histogram[digit]);
-        if mass > 0u && before + mass >= wanted {
+        if mass > 0u && before + mass >= target_mass {
           return Search(state.key | (digit << shift), before, mass, 1u);
         }
         before += mass;
@@ -151,7 +158,7 @@ fn next_digit(state: Search, wanted: u32, shift: u32) -> Search {
 
 // Computes which tokens top-p and top-k keep. The key and the last id must not depend on `top`:
 // barriers depend on them, and compilers cannot prove that `top` is uniform.
-fn keep(turn: Turn, top: f32, thread: u32) -> Kept {
+fn filter_tokens(turn: Turn, top: f32, thread: u32) -> Kept {
   var key = 0xffffffffu;
   var last = NO_TOKEN;
   if turn.top_p < 1.0 {
@@ -164,19 +171,19 @@ fn keep(turn: Turn, top: f32, thread: u32) -> Kept {
     for (var g = 0u; g < GROUPS; g++) {
       total += group_sums[g];
     }
-    let found = search(turn, top, total, u32(turn.top_p * 0x1p31), false, thread);
+    let found = find_cutoff(turn, top, total, u32(turn.top_p * 0x1p31), false, thread);
     if found.reached == 1u {
       key = found.key;
     }
   }
   if turn.top_k > 0u {
-    let found = search(turn, top, 1.0, turn.top_k, true, thread);
+    let found = find_cutoff(turn, top, 1.0, turn.top_k, true, thread);
     if found.reached == 1u && found.key <= key {
       key = found.key;
       // Among tokens with this key, keep the lowest ids up to top_k.
-      let room = turn.top_k - found.before;
-      if room < found.at {
-        last = find(turn, Kept(top, key, NO_TOKEN), thread, true, f32(room) - 0.5);
+      let needed = turn.top_k - found.before;
+      if needed < found.at {
+        last = find_by_weight(turn, Kept(top, key, NO_TOKEN), thread, true, f32(needed) - 0.5);
       }
     }
   }
@@ -193,19 +200,19 @@ fn weights4(turn: Turn, kept: Kept, q: u32, counting: bool) -> vec4f {
   if counting {
     return select(vec4f(0.0), vec4f(1.0), last & allowed);
   }
-  let ids = vec4u(q * 4u) + NUMBERS;
-  let stays = allowed & ((keys < vec4u(kept.key)) | (last & (ids <= vec4u(kept.last))));
-  return select(vec4f(0.0), exp((v - kept.top) / turn.temperature), stays);
+  let ids = vec4u(q * 4u) + COMPONENTS;
+  let kept_mask = allowed & ((keys < vec4u(kept.key)) | (last & (ids <= vec4u(kept.last))));
+  return select(vec4f(0.0), exp((v - kept.top) / turn.temperature), kept_mask);
 }
 
 // Returns the token at which the cumulative weight, in order of id, reaches `place`, or `place`
 // times the total weight unless `counting`. If rounding exceeds the total, returns the last token
 // with a weight.
-fn find(turn: Turn, kept: Kept, thread: u32, counting: bool, place: f32) -> u32 {
+fn find_by_weight(turn: Turn, kept: Kept, thread: u32, counting: bool, place: f32) -> u32 {
   let group = thread / LANES;
   var first = 0u;
   var length = QUADS;
-  var rest = place;
+  var target_weight = place;
   for (var level = 0u; level < LEVELS; level++) {
     let part = (length + GROUPS - 1u) / GROUPS;
     let end = min(first + min((group + 1u) * part, length), QUADS);
@@ -219,31 +226,31 @@ fn find(turn: Turn, kept: Kept, thread: u32, counting: bool, place: f32) -> u32 
       for (var g = 0u; g < GROUPS; g++) {
         total += group_sums[g];
       }
-      rest *= total;
+      target_weight *= total;
     }
     var before = 0.0;
-    var picked = 0u;
-    var left = rest;
+    var selected = 0u;
+    var remainder = target_weight;
     for (var g = 0u; g < GROUPS; g++) {
       let sum = group_sums[g];
-      if sum > 0.0 && before <= rest {
-        picked = g;
-        left = rest - before;
+      if sum > 0.0 && before <= target_weight {
+        selected = g;
+        remainder = target_weight - before;
       }
       before += sum;
     }
-    first += picked * part;
+    first += selected * part;
     length = part;
-    rest = left;
+    target_weight = remainder;
   }
   let weights = weights4(turn, kept, first, counting);
   var before = 0.0;
-  var picked = 0u;
+  var selected = 0u;
   for (var i = 0u; i < 4u; i++) {
-    if weights[i] > 0.0 && before <= rest {
-      picked = i;
+    if weights[i] > 0.0 && before <= target_weight {
+      selected = i;
     }
     before += weights[i];
   }
-  return first * 4u + picked;
+  return first * 4u + selected;
 }

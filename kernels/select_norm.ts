@@ -12,7 +12,7 @@ import type { KernelSpec } from "./spec.ts";
 export const selectNorm: KernelSpec<{ width: number }> = {
   name: "select_norm",
   source: () => `${reduceSource(NORM_THREADS)}\n${source}`,
-  bindings: () => ({ x: "read", norm: "read", chosen: "read", y: "readWrite" }),
+  bindings: () => ({ x: "read", norm: "read", outputRows: "read", y: "readWrite" }),
   constants: ({ width }) => ({
     WIDTH4: width / 4,
     THREADS: NORM_THREADS,

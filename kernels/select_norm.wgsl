@@ -1,17 +1,17 @@
-// select_norm: y[o] = layer_norm(x[chosen[o]])
-//   x      : f32[tokens, WIDTH]
-//   norm   : f32[2, WIDTH]    weight, bias
-//   chosen : u32[outputs]     rows of x
-//   y      : f32[outputs, WIDTH]
+// select_norm: y[o] = layer_norm(x[output_rows[o]])
+//   x           : f32[tokens, WIDTH]
+//   norm        : f32[2, WIDTH]       weight, bias
+//   output_rows : u32[outputs]        rows of x
+//   y           : f32[outputs, WIDTH]
 // Constants: WIDTH4, THREADS, EPS. Grid (outputs, 1, 1).
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read> norm: array<vec4f>;
-@group(0) @binding(2) var<storage, read> chosen: array<u32>;
+@group(0) @binding(2) var<storage, read> output_rows: array<u32>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let base = chosen[group.x] * WIDTH4;
+  let base = output_rows[group.x] * WIDTH4;
   var sum = 0.0;
   for (var c = thread; c < WIDTH4; c += THREADS) {
     sum += dot(x[base + c], vec4f(1.0));

@@ -7,7 +7,7 @@ export const SLOT = {
   /** The last sampled token, which is the next input. */
   token: 1,
   /** Number of tokens that may still be sampled. */
-  left: 2,
+  remaining: 2,
   seed: 4,
   position: 6,
   temperature: 8,
@@ -17,7 +17,7 @@ export const SLOT = {
   frequencyPenalty: 12,
   penaltyDecay: 13,
   /** 1 if tokens are counted for penalties. */
-  counting: 14,
+  countsTokens: 14,
   /** Id that ends the turn, or `NO_TOKEN`. */
   endToken: 15,
   /**
@@ -25,13 +25,13 @@ export const SLOT = {
    */
   stopWords: 16,
   stopFound: 17,
-  bits: 20,
+  stopBits: 20,
 } as const;
 
 /** Maximum words per stop-string mask. */
 export const STOP_WORDS = 64;
 
-export const SLOT_WORDS = SLOT.bits + STOP_WORDS;
+export const SLOT_WORDS = SLOT.stopBits + STOP_WORDS;
 
 /** Words of a slot's stop strings: a mask per byte value, then the start and the end mask. */
 export const STOPS_STRIDE = 258 * STOP_WORDS;
@@ -51,14 +51,16 @@ export const SAMPLED_HEADER = 2;
 /** Returns WGSL constants for all of these. */
 export function slotConstants(): Record<string, number> {
   const words = Object.entries(SLOT).map(([name, word]) => [`SLOT_${constantCase(name)}`, word]);
-  const ends = Object.entries(FINISH).map(([name, value]) => [`END_${constantCase(name)}`, value]);
+  const finishCodes = Object.entries(FINISH).map((
+    [name, value],
+  ) => [`FINISH_${constantCase(name)}`, value]);
   return {
-    ...Object.fromEntries([...words, ...ends]),
+    ...Object.fromEntries([...words, ...finishCodes]),
     SLOT_WORDS,
     STOP_WORDS,
     STOPS_STRIDE,
     NO_TOKEN,
-    WRITTEN_HEADER: SAMPLED_HEADER,
+    SAMPLED_HEADER,
   };
 }
 

@@ -1,21 +1,21 @@
 /**
- * `deno task pack`: the portable library as a tarball for npm, in `dist`. `deno pack` makes it of the
- * staged modules; what it has no setting for is then written into its package.json.
+ * `deno task pack`: packs the portable library as an npm tarball in `dist`. `deno pack` packs the staged
+ * modules; this script then adds the package.json fields for which `deno pack` has no setting.
  */
 
 import { stage } from "./stage.ts";
 
 const DIST = new URL("../dist/", import.meta.url);
 
-/** What package.json says besides what `deno pack` writes. */
+/** The package.json fields that `deno pack` does not write. */
 const MANIFEST = {
   description:
     "RWKV-5 language models in TypeScript: checkpoints, tokenizer, engines on WebGPU or the CPU, " +
-    "sampler, scheduler, and a client for workers that keep conversations by their state.",
+    "sampler, scheduler, and a client for workers that store conversations as states.",
   keywords: ["rwkv", "webgpu", "wgsl", "llm", "inference", "rnn"],
   engines: { node: ">=20" },
   sideEffects: false,
-  // A GPU is passed in; in Node this package makes one.
+  // The application passes a GPU object; in Node, it comes from this package.
   peerDependencies: { webgpu: ">=0.6.0" },
   peerDependenciesMeta: { webgpu: { optional: true } },
 };
@@ -26,7 +26,7 @@ export async function pack(): Promise<string> {
   await stage(staged);
   await Deno.remove(unpacked, { recursive: true }).catch(() => {});
   await Deno.mkdir(unpacked);
-  // Inside of a repository's ignored folder everything counts as not committed.
+  // `deno pack` considers all files in an ignored folder uncommitted.
   await run(Deno.execPath(), ["pack", "--quiet", "--allow-dirty", "-o", "package.tgz"], staged);
   await run("tar", ["-xzf", "../stage/package.tgz"], unpacked);
   const file = new URL("package/package.json", unpacked);

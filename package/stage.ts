@@ -1,29 +1,29 @@
 /**
- * Puts the portable modules into a folder of their own, as a package that `deno pack` makes a tarball
- * of. Node cannot import text, so each shader becomes a module that exports its text.
+ * Copies the portable modules into a staging folder that `deno pack` can pack. Node cannot import text,
+ * so each shader becomes a module that exports its text.
  */
 
 import root from "../deno.json" with { type: "json" };
 
 const ROOT = new URL("..", import.meta.url);
 
-/** What the package lets be imported, by name. */
+/** The package's exports: specifier to module. */
 export const ENTRIES: Record<string, string> = {
   ".": "./lib.ts",
   "./client": "./src/client/mod.ts",
 };
 
-/** What stands in the package besides modules: where it comes from, by what it is called there. */
+/** The package's other files: name in the package to source path. */
 const FILES: Record<string, string> = { "README.md": "package/README.md", "LICENSE": "LICENSE" };
 
-/** Globals that the modules may use: those of Node 20, which are also a browser's. */
+/** The type libraries of globals that exist in Node 20 and in browsers. */
 const LIBRARIES = ["es2023", "es2024.string", "dom", "dom.iterable", "dom.asynciterable"];
 
 interface Module {
   specifier: string;
 }
 
-/** @param folder Where it is to be; what is there is removed. */
+/** @param folder The staging folder; its previous contents are removed. */
 export async function stage(folder: URL): Promise<void> {
   await Deno.remove(folder, { recursive: true }).catch((error) => {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
@@ -37,7 +37,7 @@ export async function stage(folder: URL): Promise<void> {
     await Deno.copyFile(new URL(from, ROOT), new URL(name, folder));
   }
   const { name, version, license, compilerOptions } = root;
-  const imports = Object.entries(root.imports).filter(([own]) => packages.has(own));
+  const imports = Object.entries(root.imports).filter(([specifier]) => packages.has(specifier));
   const config = {
     name,
     version,
@@ -49,7 +49,7 @@ export async function stage(folder: URL): Promise<void> {
   await Deno.writeTextFile(new URL("deno.json", folder), JSON.stringify(config, null, 2));
 }
 
-/** Everything that the entries reach, types included. */
+/** Returns all modules that the entries import, including type imports. */
 async function modules(): Promise<Module[]> {
   const found = new Map<string, Module>();
   for (const entry of Object.values(ENTRIES)) {

@@ -1,9 +1,9 @@
 /**
- * `deno task test:package`: packs the library, installs the tarball in a Node project of its own,
- * type-checks and compiles that against it, and holds what it does under Node against Deno.
+ * `deno task test:package`: packs the library, installs the tarball in a new Node project, type-checks
+ * and compiles the project, and compares its results in Node with those of Deno.
  *
- * `--node VERSION` runs it under another Node, from npm. `--gpu` installs Dawn's `webgpu` as well and
- * computes with it, and ends with status 3 where that finds no adapter. Status 2: there is no npm.
+ * `--node VERSION` uses another version of Node from npm. `--gpu` also installs Dawn's `webgpu` and runs
+ * the GPU engine. Exit status 2: npm is missing. Exit status 3: Dawn finds no adapter.
  */
 
 import assert from "node:assert/strict";
@@ -33,37 +33,37 @@ Deno.exit(status);
 async function main(): Promise<number> {
   const npm = await run("npm", ["--version"]);
   if (npm === null) {
-    console.error("error: this needs Node 20 or later with npm, and there is none: install it");
+    console.error("error: Cannot find npm: install Node 20 or later with npm");
     return 2;
   }
   await installPackage();
-  // All of it with the DOM's types, which have WebGPU's; the client without; the rest, where what
-  // types of WebGPU are missing is not looked at.
+  // The whole project with the DOM's types, which include WebGPU's; the client without them; the rest
+  // with `skipLibCheck`, which ignores the missing WebGPU types.
   for (const config of ["tsconfig.json", "tsconfig.client.json", "tsconfig.node.json"]) {
-    await step(`types hold by ${config}`, () => need("npx", ["tsc", "-p", config]));
+    await step(`type-checks with ${config}`, () => runOrFail("npx", ["tsc", "-p", config]));
   }
-  const version = (await need(...nodeCommand(["--version"]))).trim();
-  const talked = await step(`the client talks to a worker, in Node ${version}`, talk);
-  const file = `${folder}/talk.rwkvstate`;
+  const version = (await runOrFail(...nodeCommand(["--version"]))).trim();
+  const stateId = await step(`the client works in Node ${version}`, testClient);
+  const file = `${folder}/chat.rwkvstate`;
   const exported = await rwkv([
     "state",
     "export",
-    talked,
+    stateId,
     file,
     "--kv",
     `${folder}/states.sqlite3`,
   ]);
   assert.equal(exported.code, 0, exported.stderr);
-  await step("the library does what Deno does", () => library(file, "cpu"));
+  await step("the library gives the same results as Deno", () => testLibrary(file, "cpu"));
   if (!gpu) return 0;
-  const found = await library(file, "webgpu");
-  if (found !== null) {
-    console.log(`and so does its GPU engine, on ${found}`);
+  const adapter = await testLibrary(file, "webgpu");
+  if (adapter !== null) {
+    console.log(`the GPU engine gives the same results on ${adapter}`);
     return 0;
   }
   console.error(
-    `error: ${DAWN} finds no adapter here, so the GPU engine was not run in Node: install a Vulkan ` +
-      "driver that it takes, or name one, such as Chromium's, by VK_ICD_FILENAMES=…_icd.json",
+    `error: Cannot run the GPU engine in Node: ${DAWN} finds no adapter; install a Vulkan driver that ` +
+      "it supports, or set VK_ICD_FILENAMES to a driver's …_icd.json, such as Chromium's",
   );
   return 3;
 }
@@ -74,17 +74,17 @@ async function installPackage(): Promise<void> {
     for await (const { name } of Deno.readDir(new URL("project", import.meta.url))) {
       await Deno.copyFile(new URL(`project/${name}`, import.meta.url), `${folder}/${name}`);
     }
-    const own = gpu ? [tarball, DAWN] : [tarball];
-    await need("npm", ["install", "--no-audit", "--no-fund", "--ignore-scripts", ...own]);
+    const packages = gpu ? [tarball, DAWN] : [tarball];
+    await runOrFail("npm", ["install", "--no-audit", "--no-fund", "--ignore-scripts", ...packages]);
     const installed = [...Deno.readDirSync(`${folder}/node_modules`)].map(({ name }) => name);
     assert.deepEqual(installed.filter((name) => /hono|openai|ajv|progress/.test(name)), []);
   });
 }
 
-/** @returns The id of the state that the talk has come to. */
-async function talk(): Promise<string> {
+/** @returns The id of the conversation's last state. */
+async function testClient(): Promise<string> {
   await using worker = await startWorkerProcess(`${folder}/states.sqlite3`, { device: "cpu" });
-  const got = await inNode(["out/talk.js", worker.url]);
+  const got = await inNode(["out/chat.js", worker.url]);
   assert.equal(got.streamed, got.joined);
   assert.equal(got.streamed, got.whole);
   assert.ok(got.first.length > 0 && got.pieces > 1);
@@ -100,21 +100,21 @@ async function talk(): Promise<string> {
   return got.stateId;
 }
 
-/** @returns The adapter, or `null` where a GPU is wanted and there is none. */
-async function library(file: string, device: "cpu" | "webgpu"): Promise<string | null> {
+/** @returns The adapter, or `null` if the GPU engine finds none. */
+async function testLibrary(file: string, device: "cpu" | "webgpu"): Promise<string | null> {
   const flags = ["--model", MODEL, "--temperature", "0", "--max-tokens", "40", "--device", "cpu"];
-  const plain = await rwkv(["generate", "--prompt", PROMPT, ...flags, "--json"]);
-  assert.equal(plain.code, 0, plain.stderr);
+  const generated = await rwkv(["generate", "--prompt", PROMPT, ...flags, "--json"]);
+  assert.equal(generated.code, 0, generated.stderr);
   const tokenized = await rwkv(["tokenize", "--vocab", `${MODEL}/vocab.txt`, "--json"], PROMPT);
   const copy = `${folder}/copy-${device}.rwkvstate`;
-  const ran = await run(...nodeCommand(["out/library.js", MODEL, PROMPT, file, copy, device]));
-  if (ran?.code === 3 && device === "webgpu") return null;
-  assert.equal(ran?.code, 0, `${ran?.stderr}`);
-  const got = JSON.parse(ran!.stdout);
+  const result = await run(...nodeCommand(["out/library.js", MODEL, PROMPT, file, copy, device]));
+  if (result?.code === 3 && device === "webgpu") return null;
+  assert.equal(result?.code, 0, `${result?.stderr}`);
+  const got = JSON.parse(result!.stdout);
   assert.deepEqual(got.ids, JSON.parse(tokenized.stdout));
   assert.equal(got.decoded, PROMPT);
   assert.ok(got.generated.length > 0);
-  assert.equal(got.generated, JSON.parse(plain.stdout).text);
+  assert.equal(got.generated, JSON.parse(generated.stdout).text);
   assert.ok(device === "cpu" ? got.difference === 0 : got.difference < 1e-3, `${got.difference}`);
   assert.equal(got.state.model, got.state.own);
   assert.deepEqual(await Deno.readFile(copy), await Deno.readFile(file));
@@ -126,24 +126,28 @@ function nodeCommand(args: string[]): [string, string[]] {
 }
 
 async function inNode(args: string[]) {
-  return JSON.parse(await need(...nodeCommand(args)));
+  return JSON.parse(await runOrFail(...nodeCommand(args)));
 }
 
 async function step<T>(name: string, work: () => Promise<T>): Promise<T> {
-  const began = performance.now();
+  const startedAt = performance.now();
   const result = await work();
-  console.log(`${name} (${((performance.now() - began) / 1000).toFixed(1)} s)`);
+  console.log(`${name} (${((performance.now() - startedAt) / 1000).toFixed(1)} s)`);
   return result;
 }
 
-/** What a command in the project prints; throws where it fails. */
-async function need(command: string, args: string[]): Promise<string> {
-  const ran = await run(command, args);
-  assert.equal(ran?.code, 0, `${command} ${args.join(" ")}:\n${ran?.stdout}${ran?.stderr}`);
-  return ran!.stdout;
+/** Runs a command in the project and returns its output; throws if it fails. */
+async function runOrFail(command: string, args: string[]): Promise<string> {
+  const result = await run(command, args);
+  assert.equal(
+    result?.code,
+    0,
+    `${command} ${args.join(" ")}:\n${result?.stdout}${result?.stderr}`,
+  );
+  return result!.stdout;
 }
 
-/** `null` where there is no such command. */
+/** Runs a command in the project; returns `null` if the command does not exist. */
 async function run(command: string, args: string[]) {
   try {
     const child = new Deno.Command(command, {

@@ -1,4 +1,4 @@
-/** The HTTP application: composes resources, and owns what all responses have in common. */
+/** The HTTP application: mounts the middleware and the routes of every resource. */
 
 import type { Hono } from "hono";
 import { requestId } from "hono/request-id";
@@ -9,18 +9,18 @@ import { BODY_LIMITS } from "./middleware/body.ts";
 import { chatRoutes } from "./chat/chat.ts";
 import { completionRoutes } from "./completions/completions.ts";
 import { conversationRoutes } from "./conversations/conversations.ts";
-import { handleError, type Log, methodNotAllowed, notFound } from "./middleware/errors.ts";
-import { KEEP_ALIVE_MS, STALLED_READ_MS } from "./generation/event_stream.ts";
+import { handleError, type Log, notFound, rejectOtherMethods } from "./middleware/errors.ts";
+import { KEEP_ALIVE_MS, STALLED_READ_TIMEOUT_MS } from "./generation/event_stream.ts";
 import { originGuard } from "./middleware/guard.ts";
 import { healthRoutes } from "./system/health.ts";
-import { countRequests, openAccounts, rateLimitHeaders } from "./middleware/rate_limits.ts";
-import { metricsRoutes, type MetricsText } from "./system/metrics.ts";
-import { LargeBodies } from "./middleware/large_bodies.ts";
+import { attachAccounts, countRequests, rateLimitHeaders } from "./middleware/rate_limits.ts";
+import { metricsRoutes, type MetricsSource } from "./system/metrics.ts";
+import { LargeBodyQueue } from "./middleware/large_bodies.ts";
 import { modelRoutes } from "./models/models.ts";
 import { ApiRoutes } from "./openapi/openapi.ts";
-import { documentOf, documentRoutes, type OpenApiDocument } from "./openapi/openapi_document.ts";
+import { buildDocument, documentRoutes, type OpenApiDocument } from "./openapi/openapi_document.ts";
 import { pageRoutes } from "./page/page.ts";
-import { referenceRoutes } from "./openapi/docs_page.ts";
+import { docsPageRoutes } from "./openapi/docs_page.ts";
 import { responseRoutes } from "./responses/responses.ts";
 import { leaseMemory, MemoryBudget } from "./middleware/memory_budget.ts";
 import type { RouteOptions } from "./route_options.ts";
@@ -30,86 +30,93 @@ import { tokenRoutes } from "./models/tokenize.ts";
 import { waitUntilReady, type WorkerStatus } from "./worker.ts";
 import type { AccountApi, AuthPolicy, Caller } from "../src/access/access_api.ts";
 
-/** What the application serves, and within what bounds. */
+/** Dependencies and limits of the application. */
 export interface AppOptions {
-  /** The worker that it speaks for, ready or not. */
+  /** The worker that runs the model, ready or not. */
   worker: WorkerStatus;
-  /** Who may ask, and as whom; everybody, as the default tenant, unless given. */
+  /** Authenticates requests. By default, every request belongs to the default tenant. */
   auth?: AuthPolicy | undefined;
-  /** Opens the account of a caller; no limits apply unless given. */
+  /** Opens the account of a caller. By default, no limits apply. */
   openAccount?: ((caller: Caller) => AccountApi) | undefined;
-  /** Called with what clients are not told. */
+  /** Receives errors whose details are not sent to clients. */
   log?: Log | undefined;
-  /** Bytes of a request body at most. */
-  bodyLimit?: number | undefined;
-  /** Milliseconds between pieces of a request body at most. */
+  /** Maximum size of a request body in bytes. */
+  maxBodyBytes?: number | undefined;
+  /** Maximum time between two chunks of a request body. */
   stalledBodyTimeoutMs?: number | undefined;
-  /** Milliseconds for which a client may read nothing of a stream that has something for it. */
+  /** A stream is closed if its client reads nothing for this time although data is pending. */
   stalledReadTimeoutMs?: number | undefined;
-  /** Milliseconds without an event after which a stream sends a comment. */
-  keepAlive?: number | undefined;
-  /** Origins whose pages may call; none but the worker's own unless given. */
-  origins?: readonly string[] | undefined;
-  /** Whether it is for this machine alone, and asks nobody for a key; not unless given. */
-  local?: (() => boolean | Promise<boolean>) | undefined;
-  /** Milliseconds that a request waits for a worker that starts. */
-  readyTimeout?: number | undefined;
-  /** What `/metrics` tells; there is none unless given. */
-  metrics?: MetricsText | undefined;
-  /** What `/metrics` is told for; without one, it is told only where no keys are needed. */
+  /** A stream sends a comment after this time without an event. */
+  keepAliveMs?: number | undefined;
+  /** Web origins that may call the API. By default, only the worker's own. */
+  allowedOrigins?: readonly string[] | undefined;
+  /** Whether the worker serves only this machine and requires no key. By default, it does not. */
+  localOnly?: (() => boolean | Promise<boolean>) | undefined;
+  /** How long a request waits for a starting worker. */
+  readyTimeoutMs?: number | undefined;
+  /** Source of `/metrics`. By default, the route does not exist. */
+  metrics?: MetricsSource | undefined;
+  /** Bearer token of `/metrics`. Without one, the route works only where no API keys are required. */
   metricsToken?: string | undefined;
-  /** Told of every request that is answered. */
-  onResponse?: ((answered: ObservedRequest) => void) | undefined;
+  /** Called after every response. */
+  onResponse?: ((request: ObservedRequest) => void) | undefined;
 }
 
-/** What requests may hold of memory together, in bodies of the largest size. */
-const BODIES = 32;
+/** Memory for all concurrent requests, as a number of bodies of the maximum size. */
+const MAX_BUFFERED_BODIES = 32;
 
-/** Routes that let the model work; their answers tell what is left of the limits. */
-const GENERATING = ["/v1/chat/completions", "/v1/completions", "/v1/responses"];
+/** Routes that generate text. Their responses carry rate limit headers. */
+const GENERATION_PATHS = ["/v1/chat/completions", "/v1/completions", "/v1/responses"];
 
-/** The whole HTTP API, its document and its pages. Its `fetch` takes requests. */
+/** Creates the whole HTTP API with its OpenAPI document and its pages. */
 export function createApp(options: AppOptions): Hono {
-  const { worker, readyTimeout: timeout = 30_000, auth: gate = NO_AUTH } = options;
+  const { worker, readyTimeoutMs: timeoutMs = 30_000, auth = NO_AUTH } = options;
   const log = options.log ?? console.error;
-  const bytes = options.bodyLimit ?? BODY_LIMITS.bytes;
+  const maxBytes = options.maxBodyBytes ?? BODY_LIMITS.maxBytes;
   const routes: RouteOptions = {
     sessions: async (c) => {
       const { tenant } = callerOf(c);
-      return (await waitUntilReady(worker, { timeout, signal: c.req.raw.signal })).forTenant(
+      return (await waitUntilReady(worker, { timeoutMs, signal: c.req.raw.signal })).forTenant(
         tenant,
       );
     },
     body: {
-      large: new LargeBodies(),
-      bytes,
+      largeBodies: new LargeBodyQueue(),
+      maxBytes,
       stallTimeoutMs: options.stalledBodyTimeoutMs ?? BODY_LIMITS.stallTimeoutMs,
     },
-    stalledReadTimeoutMs: options.stalledReadTimeoutMs ?? STALLED_READ_MS,
-    keepAlive: options.keepAlive ?? KEEP_ALIVE_MS,
+    stalledReadTimeoutMs: options.stalledReadTimeoutMs ?? STALLED_READ_TIMEOUT_MS,
+    keepAliveMs: options.keepAliveMs ?? KEEP_ALIVE_MS,
     log,
   };
   const app = new ApiRoutes();
   let document: OpenApiDocument | undefined;
-  const describe = () => document ??= documentOf(app);
+  const getDocument = () => document ??= buildDocument(app);
   if (options.onResponse) app.use(observeResponses(options.onResponse));
   app.use(requestId({ generator: () => `req_${crypto.randomUUID()}` }));
   app.use(securityHeaders());
   app.use(
-    ...originGuard({ origins: options.origins ?? [], local: options.local ?? (() => false) }),
+    ...originGuard({
+      allowedOrigins: options.allowedOrigins ?? [],
+      localOnly: options.localOnly ?? (() => false),
+    }),
   );
   app.onError(handleError(log));
   app.notFound(notFound);
   app.route("/", pageRoutes());
   app.route("/", healthRoutes(worker));
   const { metrics, metricsToken: token } = options;
-  if (metrics) app.route("/", metricsRoutes(metrics, { gate, token }));
-  app.route("/", documentRoutes(describe));
-  app.route("/", referenceRoutes(describe));
-  app.use("/v1/*", authenticate(gate), leaseMemory(new MemoryBudget(BODIES * bytes)));
+  if (metrics) app.route("/", metricsRoutes(metrics, { auth, token }));
+  app.route("/", documentRoutes(getDocument));
+  app.route("/", docsPageRoutes(getDocument));
+  app.use(
+    "/v1/*",
+    authenticate(auth),
+    leaseMemory(new MemoryBudget(MAX_BUFFERED_BODIES * maxBytes)),
+  );
   if (options.openAccount) {
-    app.use("/v1/*", openAccounts(options.openAccount));
-    app.on("POST", GENERATING, rateLimitHeaders());
+    app.use("/v1/*", attachAccounts(options.openAccount));
+    app.on("POST", GENERATION_PATHS, rateLimitHeaders());
     app.use("/v1/*", countRequests());
   }
   app.route("/v1", chatRoutes(routes));
@@ -119,6 +126,6 @@ export function createApp(options: AppOptions): Hono {
   app.route("/v1", responseRoutes(routes));
   app.route("/v1", stateRoutes(routes));
   app.route("/v1", tokenRoutes(routes));
-  methodNotAllowed(app);
+  rejectOtherMethods(app);
   return app;
 }

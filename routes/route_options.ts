@@ -1,4 +1,4 @@
-/** What `createApp` hands to every resource. */
+/** The options that `createApp` passes to the routes of every resource. */
 
 import type { Context } from "hono";
 import type { SessionApi } from "../src/session/session_api.ts";
@@ -7,16 +7,16 @@ import type { Log } from "./middleware/errors.ts";
 
 export interface RouteOptions {
   /**
-   * The sessions of whoever asks, once the worker is ready.
+   * Returns the caller's sessions, once the worker is ready.
    *
    * @throws InferenceError `not_ready` or `cancelled`
    */
   sessions: (c: Context) => Promise<SessionApi>;
-  /** Bounds of request bodies. */
+  /** Limits of request bodies. */
   body: BodyLimits;
-  /** Milliseconds for which a client may read nothing of a stream. */
+  /** A stream is closed if its client reads nothing for this time. */
   stalledReadTimeoutMs: number;
-  /** Milliseconds without an event after which a stream sends a comment. */
-  keepAlive: number;
+  /** A stream sends a comment after this time without an event. */
+  keepAliveMs: number;
   log: Log;
 }

@@ -1,96 +1,100 @@
-/** What routes know of the worker behind them: a model that loads, then runs, or failed; its store. */
+/** The worker as routes see it: the status of its model and of its store. */
 
 import { InferenceError } from "../src/core/errors.ts";
 import type { SessionsByTenant } from "../src/session/session_api.ts";
 
-/** Where and how the model runs, as far as it is known yet. */
+/** Where and how the model runs. Fields are absent until they are known. */
 export interface WorkerDetails {
-  /** Its id. */
+  /** The model's id. */
   model?: string | undefined;
-  /** What it runs on. */
+  /** The engine that runs it. */
   device?: "webgpu" | "cpu" | undefined;
-  /** As the platform names it. */
+  /** The adapter's name, from the platform. */
   adapter?: string | undefined;
-  /** True where the adapter is a software renderer. */
+  /** Whether the adapter is a software renderer. */
   software?: boolean | undefined;
-  /** Why this device, such as "CPU engine: there is no WebGPU adapter". */
+  /** Why this device was chosen, such as "CPU engine: there is no WebGPU adapter". */
   deviceReason?: string | undefined;
   /** What an operator should know about the device. */
   warning?: string | null | undefined;
-  /** How the weights are held. */
+  /** The format of the weights in memory. */
   quant?: string | undefined;
-  /** Share of the weights that is in its place, 0 to 1. */
+  /** Fraction of the weights that is loaded, 0 to 1. */
   loaded?: number | undefined;
-  /** Bytes that the engine has allocated. */
+  /** Bytes allocated by the engine. */
   memory?: { weights: number; states: number; work: number } | undefined;
 }
 
-/** Whether what holds the states can be reached. */
+/** Whether the store is reachable. */
 export interface StoreStatus {
-  /** Before the first answer nothing is known. */
+  /** `unknown` until the first probe. */
   status: "reachable" | "unreachable" | "unknown";
-  /** What is wrong, without addresses or paths. */
+  /** The cause, without addresses or paths. */
   problem: string | null;
-  /** Since when, in epoch milliseconds. */
+  /** Start of this status, in epoch milliseconds. */
   since: number;
 }
 
-/** The store, as those see it who ask how it is. */
+/** Reports the status of the store. */
 export interface StoreMonitor {
-  /** What it is. */
+  /** Where the store keeps its data. */
   kind: "memory" | "file" | "server";
-  /** As last known. */
+  /** Returns the last known status without a probe. */
   last(): StoreStatus;
-  /** As it is now, or was a few seconds ago. */
+  /** Probes the store, or returns a result that is a few seconds old. */
   probe(): Promise<StoreStatus>;
 }
 
-/** A worker as its routes see it. */
+/** The status of a worker. */
 export interface WorkerStatus {
-  /** Whether its model loads, runs, is loaded again since its device has failed, or runs no more. */
+  /** `rebuilding`: the model is being reloaded after a device failure. */
   readonly state: "starting" | "ready" | "rebuilding" | "failed";
-  /** Why it takes no turns though it did, without addresses or paths. */
+  /** Why a worker that was ready accepts no turns, without addresses or paths. */
   readonly reason: string | null;
-  /** Rejects with what went wrong. */
+  /** Rejects if the model cannot be loaded. */
   readonly ready: Promise<SessionsByTenant>;
-  /** What `/health` tells. */
+  /** Details for `/health`. */
   readonly details: WorkerDetails;
-  /** Once it is open. */
+  /** `null` until the store is open. */
   readonly store: StoreMonitor | null;
 }
 
 export interface ReadyOptions {
-  /** Milliseconds to wait for a worker that starts. */
-  timeout: number;
+  /** How long to wait for a starting worker. */
+  timeoutMs: number;
   signal: AbortSignal;
 }
 
-/** @throws InferenceError `not_ready` or `cancelled` */
+/**
+ * Waits until the worker is ready, and returns its sessions.
+ *
+ * @throws InferenceError `not_ready` or `cancelled`
+ */
 export async function waitUntilReady(
   worker: WorkerStatus,
-  { timeout, signal }: ReadyOptions,
+  { timeoutMs, signal }: ReadyOptions,
 ): Promise<SessionsByTenant> {
   const { promise: interrupted, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
-    const seconds = timeout / 1000;
+    const seconds = timeoutMs / 1000;
     reject(
-      new InferenceError("not_ready", `The model is still loading after ${seconds} s; try again`),
+      new InferenceError("not_ready", `The model is still loading after ${seconds} s; retry later`),
     );
-  }, timeout);
-  const leave = () => reject(new InferenceError("cancelled", "The client has gone"));
-  signal.addEventListener("abort", leave, { once: true });
+  }, timeoutMs);
+  const onAbort = () => reject(new InferenceError("cancelled", "The client closed the request"));
+  signal.addEventListener("abort", onAbort, { once: true });
   try {
     const sessions = worker.ready.catch((error) => {
-      throw failed(error);
+      throw workerFailed(error);
     });
     return await Promise.race([sessions, interrupted]);
   } finally {
     clearTimeout(timer);
-    signal.removeEventListener("abort", leave);
+    signal.removeEventListener("abort", onAbort);
   }
 }
 
-function failed(error: unknown): InferenceError {
+function workerFailed(error: unknown): InferenceError {
   const reason = error instanceof InferenceError ? `: ${error.message}` : "";
   return new InferenceError("not_ready", `The worker has failed${reason}`, { cause: error });
 }

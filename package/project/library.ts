@@ -1,8 +1,8 @@
 /**
- * The package as a Node program uses it: a model from a file, a text tokenized and continued, a
- * stored state read and written again. Prints what it got as JSON.
+ * A Node program that uses the package: loads a model, tokenizes and continues a text, and decodes and
+ * re-encodes a stored state. Prints its results as JSON.
  *
- * Arguments: the model's folder, a prompt, the state's file, where to write it again, a device.
+ * Arguments: the model's folder, a prompt, a state file, the path for its copy, a device.
  */
 
 import { open, readFile, writeFile } from "node:fs/promises";
@@ -30,7 +30,7 @@ import {
 } from "@rwkv-edge/worker";
 
 const [folder, prompt, stateFile, copy, device] = process.argv.slice(2);
-const HELD = { quant: "f16", slots: 2, maxStepTokens: 64 } as const;
+const OPTIONS = { quant: "f16", slots: 2, maxStepTokens: 64 } as const;
 
 const model = await openModel(
   new MemorySource("demo", await readFile(`${folder}/model.safetensors`)),
@@ -39,15 +39,17 @@ const tokenizer = new Tokenizer(
   parseVocabulary(await readFile(`${folder}/vocab.txt`, "utf8"), "vocab.txt"),
 );
 const tokens = tokenTable(tokenizer);
-const reference = await CpuEngine.create(model, HELD);
-const engine = device === "webgpu" ? await onGpu(model) : new CpuSamplingEngine(reference, tokens);
+const reference = await CpuEngine.create(model, OPTIONS);
+const engine = device === "webgpu"
+  ? await createGpuEngine(model)
+  : new CpuSamplingEngine(reference, tokens);
 
 const ids = tokenizer.encode(prompt);
 const options = { slot: 0, logits: "last" } as const;
 const logits = await prefill(engine, ids, options);
-const wanted = await prefill(reference, ids, { ...options, slot: 1 });
+const expected = await prefill(reference, ids, { ...options, slot: 1 });
 let difference = 0;
-logits.forEach((logit, i) => difference = Math.max(difference, Math.abs(logit - wanted[i])));
+logits.forEach((logit, i) => difference = Math.max(difference, Math.abs(logit - expected[i])));
 
 const generated = await generate(engine);
 const state = await copyState();
@@ -61,24 +63,24 @@ console.log(JSON.stringify({
   generated,
   state,
 }));
-// Dawn's threads would keep the process alive.
+// Dawn's threads would otherwise keep the process running.
 process.exit(0);
 
-async function onGpu(model: Model): Promise<SamplingEngine> {
-  // Not imported by name, so that this compiles where the package is not installed.
+async function createGpuEngine(model: Model): Promise<SamplingEngine> {
+  // The cast lets this compile when the package is not installed.
   const { create }: { create(flags: string[]): Parameters<typeof openDevice>[0] } = await import(
     "webgpu" as string
   );
-  const opened = await openDevice(create([]));
-  if (opened === null) {
-    console.error("no adapter");
+  const device = await openDevice(create([]));
+  if (device === null) {
+    console.error("Cannot find a WebGPU adapter");
     process.exit(3);
   }
-  return await GpuEngine.create(opened, model, { ...HELD, tokenTable: tokens });
+  return await GpuEngine.create(device, model, { ...OPTIONS, tokenTable: tokens });
 }
 
 async function generate(engine: SamplingEngine): Promise<string> {
-  const turn = new Scheduler(engine).submit({
+  const generation = new Scheduler(engine).submit({
     state: null,
     tokens: ids,
     sampling: { ...NEUTRAL_SAMPLING, temperature: 0, seed: 0n },
@@ -89,23 +91,23 @@ async function generate(engine: SamplingEngine): Promise<string> {
     stops: null,
   });
   const text = new TextStream();
-  let written = "";
-  for await (const batch of turn) written += text.push(tokenizer.decode(batch.tokens));
-  await turn.finished;
-  return written + text.flush();
+  let generated = "";
+  for await (const batch of generation) generated += text.push(tokenizer.decode(batch.tokens));
+  await generation.finished;
+  return generated + text.flush();
 }
 
-/** Reads the file, its state down to the numbers, and puts all together again. */
+/** Decodes the file and its state, passes the state through the engine, and writes a copy. */
 async function copyState() {
   const handle = await open(stateFile);
   const file = await decodeStateFile(handle.createReadStream());
-  if (file.state === null) throw new Error("the file has no state");
+  if (file.state === null) throw new Error("Cannot copy the state: the file has none");
   const { codec, shape } = readStateHeader(file.state);
-  if (shape === null) throw new Error("the state does not tell its shape");
+  if (shape === null) throw new Error("Cannot copy the state: its header has no shape");
   const numbers = decodeState(file.state);
   await engine.writeState(1, numbers);
-  const held = await engine.readState(1);
-  const pieces = await encodeStateFile({ ...file, state: encodeState(held, { codec, shape }) });
+  const copied = await engine.readState(1);
+  const pieces = await encodeStateFile({ ...file, state: encodeState(copied, { codec, shape }) });
   await writeFile(copy, pieces);
   return { model: file.model.fingerprint, own: model.fingerprint, codec, numbers: numbers.length };
 }

@@ -1,10 +1,10 @@
-/** Answers of `POST /v1/chat/completions`, as the reference shows them. */
+/** Example responses of `POST /v1/chat/completions` for the OpenAPI document. */
 
 import type { Chunk, Completion } from "./chat_response_schema.ts";
 import type { ErrorBody } from "../openapi/error_schema.ts";
 import { EXAMPLE_STATE } from "../openapi/ids_schema.ts";
 
-const HEADING = {
+const COMMON_FIELDS = {
   id: "chatcmpl-0123456789abcdef0123456789abcdef0123456789abcdef",
   created: 1_800_000_000,
   model: "rwkv-5-world-0.4b",
@@ -19,7 +19,7 @@ const USAGE = {
 };
 
 export const COMPLETION_EXAMPLE: Completion = {
-  ...HEADING,
+  ...COMMON_FIELDS,
   object: "chat.completion",
   choices: [{
     index: 0,
@@ -32,7 +32,7 @@ export const COMPLETION_EXAMPLE: Completion = {
   state_id: EXAMPLE_STATE,
 };
 
-/** The events of a stream that asks for the usage, in their order. */
+/** The events of a stream with usage, in order. */
 export const EVENT_EXAMPLES: Record<string, { summary: string; value: Chunk | ErrorBody }> = {
   first: {
     summary: "The first chunk of a choice",
@@ -42,7 +42,7 @@ export const EVENT_EXAMPLES: Record<string, { summary: string; value: Chunk | Er
   last: {
     summary: "The last chunk of a choice",
     value: {
-      ...HEADING,
+      ...COMMON_FIELDS,
       object: "chat.completion.chunk",
       choices: [{
         index: 0,
@@ -58,7 +58,7 @@ export const EVENT_EXAMPLES: Record<string, { summary: string; value: Chunk | Er
   usage: {
     summary: "The chunk with the usage",
     value: {
-      ...HEADING,
+      ...COMMON_FIELDS,
       object: "chat.completion.chunk",
       choices: [],
       usage: USAGE,
@@ -69,7 +69,7 @@ export const EVENT_EXAMPLES: Record<string, { summary: string; value: Chunk | Er
 
 function chunk(delta: Chunk["choices"][number]["delta"]): Chunk {
   return {
-    ...HEADING,
+    ...COMMON_FIELDS,
     object: "chat.completion.chunk",
     choices: [{ index: 0, delta, logprobs: null, finish_reason: null }],
     usage: null,

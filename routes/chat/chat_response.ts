@@ -1,4 +1,4 @@
-/** Turns as OpenAI's chat completion objects. */
+/** Builds OpenAI's chat completion objects from turns. */
 
 import type {
   FinishReason,
@@ -12,28 +12,32 @@ import type { Chunk, Completion, Delta } from "./chat_response_schema.ts";
 import { chatLogprobs } from "../generation/logprobs_schema.ts";
 import type { Turn } from "../../src/session/session_api.ts";
 
-/** What every object of one turn begins with. */
-export type Heading = Pick<Completion, "id" | "created" | "model" | "system_fingerprint">;
+/** Fields that all objects of one response share. */
+export type CommonFields = Pick<Completion, "id" | "created" | "model" | "system_fingerprint">;
 
 export interface ChunkOptions {
-  /** Of the choice. */
+  /** Index of the choice. */
   index: number;
   finishReason?: FinishReason | undefined;
-  /** At its end; `null`: it was not stored, which `warning` explains if that was not asked for. */
+  /** The state after the end of the reply; `null` if it was not stored. */
   stateId?: string | null;
   warning?: string;
-  /** Of the text, where they are asked for. */
+  /** Tokens of the text, if log probabilities were requested. */
   tokens?: readonly TextToken[];
-  /** Whether a chunk with the usage is to come: the others say `null` then. */
+  /** Whether the stream ends with a usage chunk; the other chunks then have `usage: null`. */
   includeUsage?: boolean | undefined;
 }
 
-/** @param kind What ids begin with. */
-export function headingOf(
+/**
+ * Returns the common fields of a response.
+ *
+ * @param kind Prefix of the id.
+ */
+export function commonFieldsOf(
   turn: Turn,
   model: SessionModel,
   kind: "chatcmpl" | "cmpl" = "chatcmpl",
-): Heading {
+): CommonFields {
   return {
     id: `${kind}-${turn.id}`,
     created: Math.floor(turn.created / 1000),
@@ -42,47 +46,48 @@ export function headingOf(
   };
 }
 
-/** @param results The choices, one or more. */
-export function completion(heading: Heading, results: readonly TurnResult[]): Completion {
+/** Returns a chat completion with a choice for each result. */
+export function chatCompletion(common: CommonFields, results: readonly TurnResult[]): Completion {
   return {
-    ...heading,
+    ...common,
     object: "chat.completion",
     choices: results.map((result, index) => ({
       index,
       message: { role: "assistant", content: result.text, refusal: null },
       logprobs: chatLogprobs(result.tokens),
       finish_reason: result.finishReason,
-      ...stateOf(result),
+      ...stateFieldsOf(result),
     })),
     usage: usageOf(results),
-    ...stateOf(results[0]),
+    ...stateFieldsOf(results[0]),
   };
 }
 
-/** The state that a choice leads to. */
-export function stateOf({ stateId, warning }: Pick<ChunkOptions, "stateId" | "warning">) {
+/** Returns the fields about the state of a choice. */
+export function stateFieldsOf({ stateId, warning }: Pick<ChunkOptions, "stateId" | "warning">) {
   return {
     ...(stateId === undefined ? {} : { state_id: stateId }),
     ...(warning === undefined ? {} : { warning }),
   };
 }
 
-/** The prompt is read once for all choices. */
+/** Returns the usage of all choices, which share one prompt. */
 export function usageOf(ends: readonly TurnEnd[]): Usage {
   const [{ usage }] = ends;
-  const written = ends.reduce((sum, { usage }) => sum + usage.completion_tokens, 0);
-  const total = usage.prompt_tokens + written;
-  return { ...usage, completion_tokens: written, total_tokens: total };
+  const completionTokens = ends.reduce((sum, { usage }) => sum + usage.completion_tokens, 0);
+  const total = usage.prompt_tokens + completionTokens;
+  return { ...usage, completion_tokens: completionTokens, total_tokens: total };
 }
 
-export function chunk(
-  heading: Heading,
+/** Returns a chunk of a streamed chat completion. */
+export function chatChunk(
+  common: CommonFields,
   delta: Delta,
   { index, finishReason, tokens, includeUsage = false, ...end }: ChunkOptions,
 ): Chunk {
-  const state = stateOf(end);
+  const state = stateFieldsOf(end);
   return {
-    ...heading,
+    ...common,
     object: "chat.completion.chunk",
     choices: [{
       index,
@@ -96,12 +101,13 @@ export function chunk(
   };
 }
 
-export function usageChunk(heading: Heading, ends: readonly TurnEnd[]): Chunk {
+/** Returns the final chunk with the usage of all choices. */
+export function usageChunk(common: CommonFields, ends: readonly TurnEnd[]): Chunk {
   return {
-    ...heading,
+    ...common,
     object: "chat.completion.chunk",
     choices: [],
     usage: usageOf(ends),
-    ...stateOf(ends[0]),
+    ...stateFieldsOf(ends[0]),
   };
 }

@@ -1,10 +1,10 @@
-/** Messages, as clients send them and as states keep them. */
+/** Messages in requests and in stored transcripts. */
 
 import { z } from "@hono/zod-openapi";
 
 const textPart = z.object({
   type: z.literal("text", { error: "only parts of type text are supported" }).openapi({
-    description: "Only text is read.",
+    description: "Only text is supported.",
     example: "text",
   }),
   text: z.string().openapi({ description: "The text.", example: "Hello" }),
@@ -12,32 +12,38 @@ const textPart = z.object({
 
 const content = z.union([z.string(), z.array(textPart)], {
   error: "expected a string or a list of text parts",
-}).openapi({ description: "A text, or its parts, a line each.", example: "Hello" });
+}).openapi({
+  description: "A text, or text parts, which are joined with newlines.",
+  example: "Hello",
+});
 
-const readMessage = z.object({
+const promptMessage = z.object({
   role: z.enum(["system", "developer", "user"]).openapi({
-    description: "Who speaks; `developer` is the same as `system`.",
+    description: "Role of the author. `developer` is equivalent to `system`.",
     example: "user",
   }),
   content,
 }).openapi("PromptMessage");
 
 const replyMessage = z.object({
-  role: z.literal("assistant").openapi({ description: "A reply.", example: "assistant" }),
+  role: z.literal("assistant").openapi({
+    description: "A reply of the model.",
+    example: "assistant",
+  }),
   content: content.nullish().transform((value) => value ?? ""),
 }).openapi("ReplyMessage");
 
-export const messageSchema = z.discriminatedUnion("role", [readMessage, replyMessage], {
-  // An unknown role is told as such; anything else that is wrong, as it is.
+export const messageSchema = z.discriminatedUnion("role", [promptMessage, replyMessage], {
+  // Only an unknown role gets this message; other issues have their own.
   error: ({ code }) =>
     code === "invalid_union" ? "expected system, developer, user or assistant" : undefined,
 }).openapi("Message", { example: { role: "user", content: "Hello" } });
 
-/** A message as a conversation keeps it. */
+/** A message of a stored transcript. */
 export const transcriptEntrySchema = z.object({
   role: z.enum(["system", "developer", "user", "assistant"]).openapi({
-    description: "Who spoke.",
+    description: "Role of the author.",
     example: "user",
   }),
-  content: z.string().openapi({ description: "What was said.", example: "Hello" }),
+  content: z.string().openapi({ description: "Text of the message.", example: "Hello" }),
 }).openapi("TranscriptEntry");

@@ -1,40 +1,40 @@
-/** What `POST /v1/completions` takes and answers. */
+/** Requests and responses of `POST /v1/completions`. */
 
 import { z } from "@hono/zod-openapi";
 import {
+  commonFields,
   finishReason,
-  headingFields,
   stateFields,
   usageSchema,
 } from "../chat/chat_response_schema.ts";
 import { errorEventSchema } from "../openapi/error_schema.ts";
-import { LOGPROBS_BOUND, textLogprobsSchema } from "../generation/logprobs_schema.ts";
+import { LOGPROBS_LIMIT, textLogprobsSchema } from "../generation/logprobs_schema.ts";
 import {
+  type CompletionParams,
+  completionParams,
   generationFields,
-  type GenerationRequest,
-  generationRequest,
 } from "../generation/generation_schema.ts";
 import {
   assertSupported,
-  documented,
+  documentedFields,
   type UnsupportedFields,
 } from "../generation/unsupported_fields.ts";
 
-const message = "replies are held to a form in chat completions only";
+const message = "structured output is supported only in chat completions";
 
-/** Fields that are understood and cannot be served, with the values that ask for nothing. */
+/** Known fields that are not supported, with the values that have no effect. */
 const UNSUPPORTED = {
-  echo: { takes: z.literal(false), message: "the prompt is not written again" },
-  suffix: { takes: z.literal(""), message: "what comes after a gap cannot be told" },
+  echo: { accepts: z.literal(false), message: "echoing the prompt is not supported" },
+  suffix: { accepts: z.literal(""), message: "infilling is not supported" },
   response_format: {
-    takes: z.looseObject({
+    accepts: z.looseObject({
       type: z.literal("text").meta({ description: "Any text.", example: "text" }),
     }),
     message,
   },
-  guided_regex: { takes: z.literal(""), message },
-  guided_choice: { takes: z.array(z.unknown()).max(0), message },
-  guided_grammar: { takes: z.literal(""), message },
+  guided_regex: { accepts: z.literal(""), message },
+  guided_choice: { accepts: z.array(z.unknown()).max(0), message },
+  guided_grammar: { accepts: z.literal(""), message },
 } satisfies UnsupportedFields;
 
 const prompt = z.union([z.string(), z.tuple([z.string()]).transform(([text]) => text)], {
@@ -44,28 +44,32 @@ const prompt = z.union([z.string(), z.tuple([z.string()]).transform(([text]) => 
 export const completionRequestSchema = z.object({
   ...generationFields,
   prompt: prompt.nullish().openapi({
-    description: "A text, which is written on as it stands: no template, and no end but `stop`, " +
-      "`max_tokens` and the model's own. Left out to let an open reply go on.",
+    description: "The text to continue, without a chat template. The completion ends at `stop`, " +
+      "`max_tokens` or the end-of-text token. Omit it to continue an unfinished completion.",
     example: "Once upon a time",
   }),
   logprobs: z.union([z.int().min(0).max(20), z.literal(false)], {
     error: "expected an integer from 0 to 20, or false",
   }).nullish().openapi({
-    description: "Tells how probable each token was, with so many of the most probable ones; " +
-      "`false` or null: not at all. " + LOGPROBS_BOUND,
+    description: "Number of most probable tokens to return at each position, with the log " +
+      "probability of each generated token; `false` or null for none. " + LOGPROBS_LIMIT,
     example: 2,
   }),
-  ...documented(UNSUPPORTED),
+  ...documentedFields(UNSUPPORTED),
 }, { error: "expected a JSON object" }).openapi("CompletionRequest", {
   example: { model: "default", prompt: "Once upon a time", max_tokens: 64 },
 });
 
-/** @throws InferenceError `unsupported_value`, naming the field */
-export function completionRequest(
+/**
+ * Converts a completion request.
+ *
+ * @throws InferenceError `unsupported_value`, naming the field
+ */
+export function textCompletionParams(
   request: z.infer<typeof completionRequestSchema>,
-): GenerationRequest {
+): CompletionParams {
   assertSupported(request, UNSUPPORTED);
-  return generationRequest(request, {
+  return completionParams(request, {
     messages: [],
     prompt: request.prompt ?? undefined,
     logprobs: request.logprobs === false ? undefined : request.logprobs ?? undefined,
@@ -73,18 +77,18 @@ export function completionRequest(
 }
 
 const choiceFields = {
-  index: z.int().min(0).openapi({ description: "Of the choice.", example: 0 }),
-  text: z.string().openapi({ description: "What was written.", example: " there was a cat." }),
+  index: z.int().min(0).openapi({ description: "Index of the choice.", example: 0 }),
+  text: z.string().openapi({ description: "The generated text.", example: " there was a cat." }),
   logprobs: textLogprobsSchema.nullable().openapi({
-    description: "Of the tokens of the text, where `logprobs` asks for them; else null.",
+    description: "Log probabilities of the text's tokens, if requested with `logprobs`; else null.",
   }),
   ...stateFields,
 };
 
 const objectFields = {
-  ...headingFields,
+  ...commonFields,
   object: z.literal("text_completion").openapi({
-    description: "What this is.",
+    description: "The object type.",
     example: "text_completion",
   }),
   ...stateFields,
@@ -94,7 +98,7 @@ export const textCompletionSchema = z.object({
   ...objectFields,
   choices: z.array(
     z.object({ ...choiceFields, finish_reason: finishReason }).openapi("TextChoice"),
-  ).min(1).openapi({ description: "As many as `n` asks for." }),
+  ).min(1).openapi({ description: "The choices, as many as `n`." }),
   usage: usageSchema,
 }).openapi("TextCompletion");
 
@@ -104,17 +108,17 @@ const textChunkSchema = z.object({
     z.object({
       ...choiceFields,
       finish_reason: finishReason.nullable().openapi({
-        description: "Null but in the last chunk of a choice.",
+        description: "Null except in the last chunk of a choice.",
         example: null,
       }),
     }).openapi("TextChunkChoice"),
-  ).openapi({ description: "One; none in the chunk with the usage." }),
+  ).openapi({ description: "One choice; empty in the usage chunk." }),
   usage: usageSchema.nullable().optional().openapi({
-    description: "Where `stream_options.include_usage` asks for it: null but in the last chunk.",
+    description: "Present with `stream_options.include_usage`; null except in the last chunk.",
   }),
 }).openapi("TextCompletionChunk");
 
-/** The data of a stream's events, but for `[DONE]`. */
+/** The data of a stream's events, except `[DONE]`. */
 export const textEventSchema = z.union([textChunkSchema, errorEventSchema]).openapi(
   "TextCompletionEvent",
   { description: "The data of one event: a chunk, or an error, which ends the stream." },

@@ -1,39 +1,39 @@
-/** What `/v1/conversations` takes and answers. */
+/** Requests and responses of `/v1/conversations`. */
 
 import { z } from "@hono/zod-openapi";
 import { conversationId, epochSeconds, EXAMPLE_STATE, stateId } from "../openapi/ids_schema.ts";
 import { inputItem } from "../responses/input_items.ts";
-import { documented, type UnsupportedFields } from "../generation/unsupported_fields.ts";
+import { documentedFields, type UnsupportedFields } from "../generation/unsupported_fields.ts";
 
-/** OpenAI's bounds. */
+/** OpenAI's limits. */
 export const metadata = z.record(z.string().max(64), z.string().max(512)).refine(
   (value) => Object.keys(value).length <= 16,
   { error: "expected at most 16 entries" },
 ).openapi({
-  description: "Strings of up to 512 characters, by names of up to 64; 16 of them at most.",
+  description: "At most 16 entries, with keys of up to 64 and values of up to 512 characters.",
   example: { topic: "tea" },
   maxProperties: 16,
 });
 
-/** Fields of a change that only a new conversation has. */
-export const UNCHANGEABLE = {
+/** Fields that can be set only when a conversation is created. */
+export const CREATE_ONLY_FIELDS = {
   items: {
-    takes: z.array(z.unknown()).max(0),
-    message: "messages are added by POST /v1/conversations/{id}/items",
+    accepts: z.array(z.unknown()).max(0),
+    message: "add messages with POST /v1/conversations/{id}/items",
   },
 } satisfies UnsupportedFields;
 
 export const conversationChangeSchema = z.object({
   metadata: metadata.nullish(),
   state_id: stateId.nullish().openapi({
-    description: "The state that the conversation is to go on from.",
+    description: "The state from which the conversation continues.",
   }),
-  ...documented(UNCHANGEABLE),
+  ...documentedFields(CREATE_ONLY_FIELDS),
 }, { error: "expected a JSON object" }).openapi("ConversationChange", {
   example: { metadata: { topic: "tea" } },
 });
 
-/** OpenAI's bound. */
+/** OpenAI's limit. */
 const MAX_ITEMS = 20;
 
 const items = z.array(inputItem, { error: "expected a list of messages" }).max(MAX_ITEMS);
@@ -42,8 +42,7 @@ export const newConversationSchema = z.object({
   ...conversationChangeSchema.shape,
   items: items.nullish().openapi({
     description:
-      `Messages that the first turn reads, ${MAX_ITEMS} at most: behind the state, where ` +
-      "one is given.",
+      `At most ${MAX_ITEMS} messages, which the first turn processes after the given state.`,
     example: [{ type: "message", role: "user", content: "Hello" }],
   }),
 }, { error: "expected a JSON object" }).openapi("NewConversation", {
@@ -52,7 +51,7 @@ export const newConversationSchema = z.object({
 
 export const newItemsSchema = z.object({
   items: items.min(1).openapi({
-    description: `Messages that the next turn reads, ${MAX_ITEMS} at most.`,
+    description: `At most ${MAX_ITEMS} messages, which the next turn processes.`,
     example: [{ type: "message", role: "user", content: "Hello" }],
   }),
 }, { error: "expected a JSON object" }).openapi("NewConversationItems", {
@@ -62,16 +61,16 @@ export const newItemsSchema = z.object({
 export const conversationSchema = z.object({
   id: conversationId,
   object: z.literal("conversation").openapi({
-    description: "What this is.",
+    description: "The object type.",
     example: "conversation",
   }),
-  created_at: epochSeconds.openapi({ description: "When it began, in epoch seconds." }),
+  created_at: epochSeconds.openapi({ description: "Creation time in epoch seconds." }),
   metadata: z.record(z.string(), z.string()).readonly().openapi({
-    description: "As it was given.",
+    description: "The metadata set by the client.",
     example: { topic: "tea" },
   }),
   state_id: z.string().nullable().openapi({
-    description: "The state that it has come to; null before the first turn or message.",
+    description: "The current state; null before the first turn or message.",
     example: EXAMPLE_STATE,
   }),
 }).openapi("Conversation");
@@ -79,10 +78,10 @@ export const conversationSchema = z.object({
 export const deletedConversationSchema = z.object({
   id: conversationId,
   object: z.literal("conversation.deleted").openapi({
-    description: "What this is.",
+    description: "The object type.",
     example: "conversation.deleted",
   }),
-  deleted: z.literal(true).openapi({ description: "It is gone.", example: true }),
+  deleted: z.literal(true).openapi({ description: "Always true.", example: true }),
 }).openapi("DeletedConversation");
 
 export type ConversationChange = z.infer<typeof conversationChangeSchema>;

@@ -1,23 +1,23 @@
-/** `/v1/conversations`: names that move from state to state as turns are taken. */
+/** `/v1/conversations`: named references to states, which each turn advances. */
 
 import { z } from "@hono/zod-openapi";
 import { InferenceError } from "../../src/core/errors.ts";
 import type { Conversation } from "../../src/session/session_types.ts";
-import { bodyStateErrors, withBodyStates } from "../middleware/referenced_ids.ts";
+import { bodyStateErrors, withMissingStateAs400 } from "../middleware/referenced_ids.ts";
 import {
   type ConversationChange,
   conversationChangeSchema,
   type ConversationObject,
   conversationSchema,
+  CREATE_ONLY_FIELDS,
   deletedConversationSchema,
   type NewConversationBody,
   newConversationSchema,
   newItemsSchema,
-  UNCHANGEABLE,
 } from "./conversation_schema.ts";
 import { BODY_ERRORS, SESSION_ERRORS, STATE_ERRORS } from "../openapi/error_responses.ts";
 import { conversationId } from "../openapi/ids_schema.ts";
-import { entriesOf } from "../responses/input_items.ts";
+import { transcriptEntriesOf } from "../responses/input_items.ts";
 import {
   EXAMPLE_MESSAGE,
   type Item,
@@ -25,7 +25,13 @@ import {
   itemListSchema,
   itemSchema,
 } from "../responses/item_schema.ts";
-import { itemOf, listOf, noItem, PAGE_ITEMS, pageOf } from "../responses/items.ts";
+import {
+  DEFAULT_PAGE_SIZE,
+  itemList,
+  itemOf,
+  itemPage,
+  unknownAfterItem,
+} from "../responses/items.ts";
 import { accountOf } from "../middleware/rate_limits.ts";
 import { ApiRoutes, defineRoute, jsonBody, jsonResponse } from "../openapi/openapi.ts";
 import { memoryLease } from "../middleware/memory_budget.ts";
@@ -37,10 +43,10 @@ const tags = ["Conversations"];
 const params = z.object({ id: conversationId });
 const itemParams = z.object({
   id: conversationId,
-  item_id: z.string().openapi({ description: "Names the message.", example: EXAMPLE_MESSAGE }),
+  item_id: z.string().openapi({ description: "The message id.", example: EXAMPLE_MESSAGE }),
 });
 
-/** Of a conversation that is looked for. */
+/** Errors of looking up a conversation. */
 const LOOKUP_ERRORS = [
   ...SESSION_ERRORS,
   "conversation_not_found",
@@ -53,11 +59,13 @@ const createConversation = defineRoute({
   path: "/conversations",
   operationId: "createConversation",
   tags,
-  summary: "Begin a conversation",
+  summary: "Create a conversation",
   description:
-    "From nothing, or from a state, with `items` behind it for the first turn to read. Turns that " +
-    "name it go on where it stands, and move it on.",
-  request: { body: jsonBody(newConversationSchema, "What it begins with; `{}` will do.") },
+    "Creates a conversation, empty or from a state, with optional `items` that the first turn " +
+    "processes. Turns in the conversation resume its current state and advance it.",
+  request: {
+    body: jsonBody(newConversationSchema, "The initial state, items and metadata; may be `{}`."),
+  },
   responses: { 200: jsonResponse(conversationSchema, "The conversation.") },
   errors: bodyStateErrors([
     ...SESSION_ERRORS,
@@ -74,8 +82,8 @@ const getConversation = defineRoute({
   path: "/conversations/{id}",
   operationId: "retrieveConversation",
   tags,
-  summary: "Describe a conversation",
-  description: "Where it stands, and its metadata.",
+  summary: "Retrieve a conversation",
+  description: "Retrieves the current state and the metadata.",
   request: { params },
   responses: { 200: jsonResponse(conversationSchema, "The conversation.") },
   errors: LOOKUP_ERRORS,
@@ -86,10 +94,10 @@ const updateConversation = defineRoute({
   path: "/conversations/{id}",
   operationId: "updateConversation",
   tags,
-  summary: "Change a conversation",
-  description: "Replaces its metadata, or moves it to another state; what is left out stays.",
-  request: { params, body: jsonBody(conversationChangeSchema, "What is to change.") },
-  responses: { 200: jsonResponse(conversationSchema, "The conversation as it is now.") },
+  summary: "Update a conversation",
+  description: "Replaces the metadata, the state, or both. Omitted fields are unchanged.",
+  request: { params, body: jsonBody(conversationChangeSchema, "The fields to change.") },
+  responses: { 200: jsonResponse(conversationSchema, "The updated conversation.") },
   errors: bodyStateErrors([
     ...LOOKUP_ERRORS,
     ...BODY_ERRORS,
@@ -105,9 +113,9 @@ const deleteConversation = defineRoute({
   operationId: "deleteConversation",
   tags,
   summary: "Delete a conversation",
-  description: "Its states stay.",
+  description: "Deletes the conversation but not its states.",
   request: { params },
-  responses: { 200: jsonResponse(deletedConversationSchema, "The conversation is gone.") },
+  responses: { 200: jsonResponse(deletedConversationSchema, "The conversation was deleted.") },
   errors: LOOKUP_ERRORS,
 });
 
@@ -116,9 +124,8 @@ const listItems = defineRoute({
   path: "/conversations/{id}/items",
   operationId: "listConversationItems",
   tags,
-  summary: "List a conversation's messages",
-  description:
-    "What was said until where it stands; `instructions` of responses are not part of it.",
+  summary: "List conversation items",
+  description: "Lists the messages of the conversation, without the `instructions` of responses.",
   request: { params, query: itemListQuery },
   responses: { 200: jsonResponse(itemListSchema, "The messages.") },
   errors: [...LOOKUP_ERRORS, ...STATE_ERRORS, "overloaded", "invalid_value"],
@@ -129,12 +136,12 @@ const createItems = defineRoute({
   path: "/conversations/{id}/items",
   operationId: "createConversationItems",
   tags,
-  summary: "Add messages to a conversation",
+  summary: "Create conversation items",
   description:
-    "Puts messages where the conversation stands, and moves it on. Its next turn reads " +
-    "them before its own; where the last one is the user's, a turn without messages replies to it.",
+    "Appends messages to the conversation. The next turn processes them before its own. If the " +
+    "last one is a user message, a turn without messages replies to it.",
   request: { params, body: jsonBody(newItemsSchema, "The messages.") },
-  responses: { 200: jsonResponse(itemListSchema, "The messages that were added.") },
+  responses: { 200: jsonResponse(itemListSchema, "The added messages.") },
   errors: [
     ...LOOKUP_ERRORS,
     ...BODY_ERRORS,
@@ -150,9 +157,10 @@ const getItem = defineRoute({
   path: "/conversations/{id}/items/{item_id}",
   operationId: "retrieveConversationItem",
   tags,
-  summary: "Retrieve a message of a conversation",
-  description: "By the id that the list of its messages tells. A message cannot be deleted: the " +
-    "model's state has absorbed it.",
+  summary: "Retrieve a conversation item",
+  description:
+    "Retrieves a message by its id from the list of items. Messages cannot be deleted, " +
+    "because the model's state has already processed them.",
   request: { params: itemParams },
   responses: { 200: jsonResponse(itemSchema, "The message.") },
   errors: [...LOOKUP_ERRORS, ...STATE_ERRORS, "overloaded", "not_found"],
@@ -164,9 +172,9 @@ export function conversationRoutes({ sessions, body }: RouteOptions): ApiRoutes 
       const { conversations } = await sessions(c);
       const body = c.req.valid("json");
       const account = accountOf(c);
-      const begun = { ...wanted(body), items: entriesOf(body.items ?? [], "items") };
-      const make = () => withBodyStates(conversations.create(begun, account));
-      const created = await account?.createConversation(make) ?? await make();
+      const initial = { ...changesOf(body), items: transcriptEntriesOf(body.items ?? [], "items") };
+      const create = () => withMissingStateAs400(conversations.create(initial, account));
+      const created = await account?.createConversation(create) ?? await create();
       return c.json(conversationObject(created), 200);
     })
     .handle(getConversation, async (c) => {
@@ -177,8 +185,8 @@ export function conversationRoutes({ sessions, body }: RouteOptions): ApiRoutes 
       const { conversations } = await sessions(c);
       const { id } = c.req.valid("param");
       const body = c.req.valid("json");
-      assertSupported(body, UNCHANGEABLE);
-      const changed = await withBodyStates(conversations.update(id, wanted(body)));
+      assertSupported(body, CREATE_ONLY_FIELDS);
+      const changed = await withMissingStateAs400(conversations.update(id, changesOf(body)));
       return c.json(conversationObject(changed), 200);
     })
     .handle(deleteConversation, async (c) => {
@@ -191,24 +199,24 @@ export function conversationRoutes({ sessions, body }: RouteOptions): ApiRoutes 
     .handle(listItems, async (c) => {
       const { conversations } = await sessions(c);
       const { id } = c.req.valid("param");
-      const { after: item, limit = PAGE_ITEMS, order = "desc" } = c.req.valid("query");
+      const { after: item, limit = DEFAULT_PAGE_SIZE, order = "desc" } = c.req.valid("query");
       const after = item === undefined ? undefined : indexOf(item, id) ?? -1;
-      if (after === -1) throw noItem(item!);
-      const page = await conversations.transcript(id, { after, limit, order }, memoryLease(c).grow);
-      if (after !== undefined && after >= page.total) throw noItem(item!);
-      return c.json(listOf(itemsOf(id, page), page), 200);
+      if (after === -1) throw unknownAfterItem(item!);
+      const page = await conversations.transcript(
+        id,
+        { after, limit, order },
+        memoryLease(c).reserve,
+      );
+      if (after !== undefined && after >= page.total) throw unknownAfterItem(item!);
+      return c.json(itemList(itemsOf(id, page), page), 200);
     })
     .handle(createItems, async (c) => {
       const { conversations } = await sessions(c);
       const { id } = c.req.valid("param");
-      const messages = entriesOf(c.req.valid("json").items, "items");
-      const { precedingMessages: before } = await conversations.addItems(
-        id,
-        messages,
-        accountOf(c),
-      );
-      const items = messages.map((entry, i) => itemOf(messageId(id, before + i), entry));
-      return c.json(pageOf(items, { order: "asc", limit: items.length }), 200);
+      const messages = transcriptEntriesOf(c.req.valid("json").items, "items");
+      const { precedingMessages } = await conversations.addItems(id, messages, accountOf(c));
+      const items = messages.map((entry, i) => itemOf(messageId(id, precedingMessages + i), entry));
+      return c.json(itemPage(items, { order: "asc", limit: items.length }), 200);
     })
     .handle(getItem, async (c) => {
       const { conversations } = await sessions(c);
@@ -218,7 +226,7 @@ export function conversationRoutes({ sessions, body }: RouteOptions): ApiRoutes 
       const page = await conversations.transcript(
         id,
         { after: index - 1, limit: 1 },
-        memoryLease(c).grow,
+        memoryLease(c).reserve,
       );
       if (page.messages.length === 0) throw itemNotFound(item_id, id);
       return c.json(itemsOf(id, page)[0], 200);
@@ -230,35 +238,33 @@ function itemsOf(
   { messages, total, open }: TranscriptPage & { open: boolean },
 ): Item[] {
   return messages.map(({ index, ...entry }) => {
-    const cut = open && index === total - 1;
-    return itemOf(messageId(id, index), entry, cut ? "incomplete" : "completed");
+    const incomplete = open && index === total - 1;
+    return itemOf(messageId(id, index), entry, incomplete ? "incomplete" : "completed");
   });
 }
 
 function itemNotFound(item: string, id: string): InferenceError {
   return new InferenceError(
     "not_found",
-    `Cannot find item ${
-      JSON.stringify(item.slice(0, 80))
-    } in conversation "${id}": it has no such ` +
+    `Cannot find item ${JSON.stringify(item.slice(0, 80))} in conversation "${id}": no such ` +
       "message; list them with GET /v1/conversations/{id}/items",
     { param: "item_id" },
   );
 }
 
-/** The same for the same place; it shows a part of the conversation's id only. */
+/** Returns the id of a message: a prefix of the conversation's id, and the message's index. */
 function messageId(conversation: string, index: number): string {
-  const shown = conversation.slice("conv_".length, "conv_".length + 12);
-  return `msg_${shown}${index.toString(16).padStart(8, "0")}`;
+  const prefix = conversation.slice("conv_".length, "conv_".length + 12);
+  return `msg_${prefix}${index.toString(16).padStart(8, "0")}`;
 }
 
-/** The index of a message by its id; `null` for what is no id of one of the conversation's. */
+/** Returns the index of a message id, or `null` if it is not an id of this conversation. */
 function indexOf(item: string, conversation: string): number | null {
   const index = parseInt(item.slice(-8), 16);
   return item === messageId(conversation, index) ? index : null;
 }
 
-function wanted({ metadata, state_id }: ConversationChange | NewConversationBody) {
+function changesOf({ metadata, state_id }: ConversationChange | NewConversationBody) {
   return { metadata: metadata ?? undefined, stateId: state_id ?? undefined };
 }
 

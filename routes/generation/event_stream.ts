@@ -1,64 +1,64 @@
-/** Server-sent events of turns. A client that reads none of them is not written to for ever. */
+/** Server-sent event streams of turns, which are closed if the client stops reading. */
 
 import type { Context } from "hono";
 import { streamSSE } from "hono/streaming";
 import { StallTimer } from "../middleware/stall_timer.ts";
 import type { Turn } from "../../src/session/session_api.ts";
 
-/** Milliseconds for which a client may read nothing of what there is for it, unless told otherwise. */
-export const STALLED_READ_MS = 60_000;
+/** Default of `stalledReadTimeoutMs`. */
+export const STALLED_READ_TIMEOUT_MS = 60_000;
 
 /**
- * Milliseconds without an event after which a comment is sent, unless told otherwise: proxies close
- * connections that are silent for a minute, and a long prompt takes longer.
+ * Default of `keepAliveMs`. Proxies close connections that are idle for a minute, and a long prompt
+ * takes longer.
  */
 export const KEEP_ALIVE_MS = 10_000;
 
-/** An event. */
-export interface Message {
+/** A server-sent event. */
+export interface ServerSentEvent {
   event?: string;
   data: string;
 }
 
 export interface EventStreamOptions {
-  /** Those that are told of: they are cancelled when the client leaves, or stops reading. */
+  /** The streamed turns. They are cancelled when the client disconnects or stops reading. */
   turns: readonly Turn[];
-  /** Milliseconds for which the client may read nothing of what there is for it. */
+  /** The stream is closed if the client reads nothing for this time. */
   stalledReadTimeoutMs: number;
-  /** Milliseconds without an event after which a comment is sent. */
-  keepAlive: number;
+  /** A comment is sent after this time without an event. */
+  keepAliveMs: number;
 }
 
-/** Names the states that turns lead to, where they can be resumed. */
-export function setStateHeaders(c: Context, states: readonly { stateId: string | null }[]): void {
+/** Sets `x-state-id` to the ids of the turns' states that can be resumed. */
+export function setStateIdHeader(c: Context, states: readonly { stateId: string | null }[]): void {
   const ids = states.flatMap(({ stateId }) => stateId ?? []);
   if (ids.length > 0) c.header("x-state-id", ids.join(", "));
 }
 
-/** The answer of what `run` sends. */
+/** Returns a response that streams the events sent by `run`. */
 export function streamEvents(
   c: Context,
-  { turns, stalledReadTimeoutMs: unread, keepAlive }: EventStreamOptions,
-  run: (send: (message: Message) => Promise<void>) => Promise<void>,
+  { turns, stalledReadTimeoutMs, keepAliveMs }: EventStreamOptions,
+  run: (send: (message: ServerSentEvent) => Promise<void>) => Promise<void>,
 ): Response {
-  setStateHeaders(c, turns);
+  setStateIdHeader(c, turns);
   c.header("x-accel-buffering", "no");
   return streamSSE(c, async (sse) => {
     sse.onAbort(() => turns.forEach((turn) => turn.cancel()));
-    using watch = new StallTimer({
-      due: (since) => since + unread,
-      late: () => sse.abort(),
+    using stallTimer = new StallTimer({
+      deadline: (since) => since + stalledReadTimeoutMs,
+      onTimeout: () => sse.abort(),
     });
-    let silent = true;
+    let idle = true;
     const timer = setInterval(() => {
-      // What is on its way already keeps the connection alive.
-      if (silent) void watch.during(sse.write(": keep-alive\n\n")).catch(() => {});
-      silent = true;
-    }, keepAlive);
+      // Pending events already keep the connection alive.
+      if (idle) void stallTimer.watch(sse.write(": keep-alive\n\n")).catch(() => {});
+      idle = true;
+    }, keepAliveMs);
     try {
       await run((message) => {
-        silent = false;
-        return watch.during(sse.writeSSE(message));
+        idle = false;
+        return stallTimer.watch(sse.writeSSE(message));
       });
     } finally {
       clearInterval(timer);

@@ -1,7 +1,7 @@
 /**
- * Fields by which other servers change what is written, and which this one does not have. A value
- * that changes nothing is taken; any other is refused by name, since a reply without it would be
- * a silent wrong answer.
+ * Sampling and prompt fields of other servers that this server does not support. A value without
+ * effect is accepted. Any other value is rejected, because ignoring it would silently change the
+ * reply.
  */
 
 import { z } from "@hono/zod-openapi";
@@ -9,29 +9,29 @@ import { InferenceError } from "../../src/core/errors.ts";
 
 type Body = Record<string, unknown>;
 
-/** Values that change nothing, besides null and what is empty. */
+/** Accepted values besides null and empty ones: a list or a predicate. */
 type Neutral = readonly unknown[] | ((value: unknown, body: Body) => boolean);
 
 interface Group {
   fields: Readonly<Record<string, Neutral>>;
-  /** What to do instead. */
+  /** Advice for the error message. */
   remedy: string;
 }
 
-/** Takes the value of another field, which says the same. */
+/** Accepts the value of an equivalent field. */
 function sameAs(field: string, ...others: unknown[]): Neutral {
   return (value, body) => others.includes(value) || value === body[field];
 }
 
-const notAbove0: Neutral = (value) => typeof value === "number" && value <= 0;
+const notPositive: Neutral = (value) => typeof value === "number" && value <= 0;
 
-/** How far penalties look back matters only where there are some. */
-const window: Neutral = (value, body) =>
+/** Accepts any penalty range if no penalty is set. */
+const penaltyRange: Neutral = (value, body) =>
   value === -1 || value === 0 ||
   [body.repetition_penalty ?? 1, body.presence_penalty ?? 0, body.frequency_penalty ?? 0]
       .join() === "1,0,0";
 
-/** On all routes that write: names of vLLM, llama.cpp, SGLang, TGI and text-generation-webui. */
+/** Fields of all generation routes: from vLLM, llama.cpp, SGLang, TGI and text-generation-webui. */
 const SAMPLING: readonly Group[] = [
   {
     fields: {
@@ -43,9 +43,9 @@ const SAMPLING: readonly Group[] = [
       skew: [0],
       epsilon_cutoff: [0],
       eta_cutoff: [0],
-      nsigma: notAbove0,
-      top_n_sigma: notAbove0,
-      adaptive_target: notAbove0,
+      nsigma: notPositive,
+      top_n_sigma: notPositive,
+      adaptive_target: notPositive,
       xtc_probability: [0],
       min_keep: [0, 1],
       mirostat: [0],
@@ -54,7 +54,7 @@ const SAMPLING: readonly Group[] = [
       sampler_order: [],
       sampler_priority: [],
     },
-    remedy: "choose tokens with top_p, top_k and min_p",
+    remedy: "use top_p, top_k and min_p",
   },
   {
     fields: {
@@ -67,7 +67,7 @@ const SAMPLING: readonly Group[] = [
       watermark: [false],
       watermarking: [false],
     },
-    remedy: "send temperature, which is 0 for the most probable token",
+    remedy: "use temperature; 0 selects the most probable token",
   },
   {
     fields: {
@@ -76,13 +76,13 @@ const SAMPLING: readonly Group[] = [
       encoder_repetition_penalty: [1],
       no_repeat_ngram_size: [0],
       dry_multiplier: [0],
-      rep_pen_range: window,
-      repeat_last_n: window,
-      repetition_penalty_range: window,
+      rep_pen_range: penaltyRange,
+      repeat_last_n: penaltyRange,
+      repetition_penalty_range: penaltyRange,
       repetition_detection: [],
     },
-    remedy: "send repetition_penalty, presence_penalty or frequency_penalty, which look at all " +
-      "tokens that were sampled in the conversation",
+    remedy: "use repetition_penalty, presence_penalty or frequency_penalty, which apply to all " +
+      "tokens sampled in the conversation",
   },
   {
     fields: {
@@ -90,7 +90,7 @@ const SAMPLING: readonly Group[] = [
       num_beams: [1],
       length_penalty: [1],
     },
-    remedy: "there is no beam search; send n for several replies",
+    remedy: "use n for several replies",
   },
   {
     fields: {
@@ -98,7 +98,7 @@ const SAMPLING: readonly Group[] = [
       num_predict: sameAs("max_tokens", -1),
       max_new_tokens: sameAs("max_tokens", -1),
     },
-    remedy: "send max_tokens",
+    remedy: "use max_tokens",
   },
   {
     fields: {
@@ -109,7 +109,7 @@ const SAMPLING: readonly Group[] = [
       min_length: sameAs("min_tokens", 0),
       min_new_tokens: sameAs("min_tokens", 0),
     },
-    remedy: "send stop, ignore_eos or min_tokens; stop strings are not part of a reply",
+    remedy: "use stop, ignore_eos or min_tokens; stop strings are not included in replies",
   },
   {
     fields: {
@@ -121,7 +121,7 @@ const SAMPLING: readonly Group[] = [
       logits_processors: [],
       lora: [],
     },
-    remedy: "send logit_bias, or guided_choice in chat completions",
+    remedy: "use logit_bias, or guided_choice in chat completions",
   },
   {
     fields: {
@@ -133,59 +133,59 @@ const SAMPLING: readonly Group[] = [
       return_prompt_text: [false],
       skip_special_tokens: [true],
     },
-    remedy: "send logprobs for the tokens of the reply; /v1/tokenize tells the ids of a text",
+    remedy: "use logprobs for the tokens of the reply, or /v1/tokenize for the ids of a text",
   },
   {
     fields: { truncate_prompt_tokens: [-1], prompt_embeds: [] },
-    remedy: "send the prompt as the text that is to be read",
+    remedy: "send the prompt as text",
   },
-  { fields: { sampler_seed: sameAs("seed", -1) }, remedy: "send seed" },
-  { fields: { grammar_string: [] }, remedy: "send guided_grammar in chat completions" },
+  { fields: { sampler_seed: sameAs("seed", -1) }, remedy: "use seed" },
+  { fields: { grammar_string: [] }, remedy: "use guided_grammar in chat completions" },
 ];
 
-/** Where several replies may be asked for: as many as are written are returned. */
+/** Field of routes with `n`: all generated replies are returned. */
 const BEST_OF: Group = {
   fields: { best_of: sameAs("n", 1) },
-  remedy: "send n for several replies",
+  remedy: "use n for several replies",
 };
 
 const CHAT: readonly Group[] = [
   BEST_OF,
-  { fields: { echo: [false] }, remedy: "the answer has only what follows the messages" },
-  { fields: { max_output_tokens: sameAs("max_tokens", -1) }, remedy: "send max_tokens" },
+  { fields: { echo: [false] }, remedy: "prepend the messages yourself if needed" },
+  { fields: { max_output_tokens: sameAs("max_tokens", -1) }, remedy: "use max_tokens" },
   {
     fields: { chat_template: [], chat_template_kwargs: withoutThinking, documents: [] },
-    remedy: "send the text as messages, or write the whole prompt for /v1/completions",
+    remedy: "send the text as messages, or send the whole prompt to /v1/completions",
   },
 ];
 
 const TEMPLATE: Group = {
   fields: { continue_final_message: [false], add_generation_prompt: [true] },
-  remedy: "only chat completions have them",
+  remedy: "use chat completions, which support it",
 };
 
-const FORMS: Group = {
+const STRUCTURED_OUTPUT: Group = {
   fields: {
     grammar: [],
     guided_json: [],
     json_schema: [],
     structured_outputs: [],
   },
-  remedy: "replies are held to a form in chat completions, and in responses by text.format",
+  remedy: "use structured output in chat completions, or text.format in responses",
 };
 
-/** Of text completions, which have one name of the limit. */
+/** Fields of text completions, which have only `max_tokens`. */
 const LIMITS: readonly Group[] = [{
   fields: {
     max_completion_tokens: sameAs("max_tokens", -1),
     max_output_tokens: sameAs("max_tokens", -1),
   },
-  remedy: "send max_tokens",
+  remedy: "use max_tokens",
 }];
 
 const RESPONSES: readonly Group[] = [
   TEMPLATE,
-  FORMS,
+  STRUCTURED_OUTPUT,
   {
     fields: {
       guided_regex: [],
@@ -193,41 +193,41 @@ const RESPONSES: readonly Group[] = [
       guided_grammar: [],
       response_format: (value) => (value as { type?: unknown }).type === "text",
     },
-    remedy: FORMS.remedy,
+    remedy: STRUCTURED_OUTPUT.remedy,
   },
   {
-    fields: { n: [1], best_of: [1], echo: [false], ignore_eos: [false], min_tokens: notAbove0 },
-    remedy: "only chat and text completions have it",
+    fields: { n: [1], best_of: [1], echo: [false], ignore_eos: [false], min_tokens: notPositive },
+    remedy: "use chat or text completions, which support it",
   },
   {
     fields: {
       max_tokens: sameAs("max_output_tokens", -1),
       max_completion_tokens: sameAs("max_output_tokens", -1),
     },
-    remedy: "send max_output_tokens",
+    remedy: "use max_output_tokens",
   },
 ];
 
-/** By the kind of request. */
+/** Groups of fields by kind of request. */
 const GROUPS = {
   chat: [...SAMPLING, ...CHAT],
-  completions: [...SAMPLING, BEST_OF, ...LIMITS, TEMPLATE, FORMS],
+  completions: [...SAMPLING, BEST_OF, ...LIMITS, TEMPLATE, STRUCTURED_OUTPUT],
   responses: [...SAMPLING, ...RESPONSES],
 };
 
-/** A schema that refuses, before its own checks, other servers' fields that would change the reply. */
-export function ignoreForeignFields<T extends z.ZodType>(schema: T, kind: keyof typeof GROUPS) {
+/** Returns a schema that first rejects fields of other servers that would change the reply. */
+export function rejectForeignFields<T extends z.ZodType>(schema: T, kind: keyof typeof GROUPS) {
   return z.preprocess((body) => {
     if (typeof body === "object" && body !== null) assertNeutral(body as Body, GROUPS[kind]);
     return body;
   }, schema);
 }
 
-/** What a request's description says of these fields. */
-export function foreignNames(kind: keyof typeof GROUPS): string {
+/** Returns the part of an operation's description about these fields. */
+export function describeForeignFields(kind: keyof typeof GROUPS): string {
   const names = GROUPS[kind].flatMap(({ fields }) => Object.keys(fields)).sort();
-  return "Fields of other servers that would change the reply, and are not among these, are 400 " +
-    `\`unsupported_value\` unless their value changes nothing: \`${names.join("`, `")}\`.`;
+  return "These fields of other servers are not supported. They return 400 `unsupported_value` " +
+    `unless their value has no effect: \`${names.join("`, `")}\`.`;
 }
 
 /** @throws InferenceError `unsupported_value`, naming the field */
@@ -236,8 +236,10 @@ function assertNeutral(body: Body, groups: readonly Group[]): void {
     for (const [param, neutral] of Object.entries(fields)) {
       const value = Object.hasOwn(body, param) ? body[param] : null;
       if (isEmpty(value)) continue;
-      const taken = typeof neutral === "function" ? neutral(value, body) : neutral.includes(value);
-      if (taken) continue;
+      const accepted = typeof neutral === "function"
+        ? neutral(value, body)
+        : neutral.includes(value);
+      if (accepted) continue;
       const shown = JSON.stringify(value).slice(0, 80);
       const message = `${param}: ${shown} is not supported; leave it out, and ${remedy}`;
       throw new InferenceError("unsupported_value", message, { param });
@@ -250,15 +252,15 @@ function isEmpty(value: unknown): boolean {
   return typeof value === "object" && Object.keys(value).length === 0;
 }
 
-/** Takes a list that has the same strings as another field. */
+/** Accepts a list of the same strings as another field. */
 function sameList(field: string): Neutral {
   return (value, body) => JSON.stringify([value].flat()) === JSON.stringify([body[field]].flat());
 }
 
-/** A template's variables say nothing here, but for one that asks for reasoning. */
+/** Accepts template variables that only disable reasoning. */
 function withoutThinking(value: unknown): boolean {
   return typeof value === "object" && value !== null &&
-    Object.entries(value).every(([name, wanted]) =>
-      ["enable_thinking", "thinking"].includes(name) && wanted === false
+    Object.entries(value).every(([name, setting]) =>
+      ["enable_thinking", "thinking"].includes(name) && setting === false
     );
 }

@@ -1,4 +1,4 @@
-/** Where a turn goes on from and how long it is: fields that chat and text completions share. */
+/** Fields that chat and text completions share: the resumed state, limits and streaming. */
 
 import { z } from "@hono/zod-openapi";
 import { InferenceError } from "../../src/core/errors.ts";
@@ -10,14 +10,14 @@ import {
   seedOf,
   stopsOf,
   tokenLimit,
-  tokensOf,
+  tokenLimitOf,
 } from "./sampling_schema.ts";
 import { DEFAULT_LIMITS } from "../../src/session/session_limits.ts";
 
-/** Replies to one prompt at most. */
+/** Maximum of `n`. */
 const MAX_CHOICES = 16;
 
-/** Ten years: a longer time is as good as none. */
+/** Maximum lifetime of a state: ten years. */
 const MAX_TTL_SECONDS = 10 * 366 * 24 * 3600;
 
 const conversation = z.union(
@@ -27,62 +27,65 @@ const conversation = z.union(
 
 export const generationFields = {
   model: modelId.nullish().openapi({
-    description: "The id that `/v1/models` lists, or `default`; anything else is 404 " +
-      "`model_not_found`. The one that runs, unless given or where it is empty.",
+    description: "The model's id from `/v1/models`, or `default`; any other name returns 404 " +
+      "`model_not_found`. Default, also for an empty string: the running model.",
     example: "default",
   }),
   state_id: stateId.nullish().openapi({
-    description: "The state that is resumed; the request then holds only what is new.",
+    description: "The state to resume. The request then contains only new messages.",
   }),
   conversation: conversation.nullish().openapi({
-    description: "An id, or an object with it: resumes the conversation where it stands, and " +
-      "moves it on. Not together with `state_id`.",
+    description: "A conversation id, or an object with one. The turn resumes the conversation's " +
+      "current state and advances it. Mutually exclusive with `state_id`.",
     example: EXAMPLE_CONVERSATION,
   }),
   on_mismatch: z.enum(["error", "reread"]).nullish().openapi({
-    description: "What happens to a state of another model: it is refused (`error`, unless " +
-      "given), or read again from its transcript (`reread`).",
+    description:
+      "Handling of a state of another model: `error` rejects it, `reread` reprocesses its " +
+      "transcript. Default: `error`.",
     example: "reread",
   }),
   state_ttl: z.int().min(60).max(MAX_TTL_SECONDS).nullish().openapi({
-    description: "Seconds that the new state lasts after its last use; the worker's own unless " +
-      "given.",
+    description:
+      "Lifetime of the new state after its last use, in seconds. Default: the worker's " +
+      "setting.",
     example: 86_400,
   }),
   store: z.boolean().nullish().openapi({
-    description: "`false`: nothing of this turn is kept, neither state nor text nor, under an " +
-      "`Idempotency-Key`, its answer; `state_id` is null. Not in a conversation. `true` unless given.",
+    description: "`false`: nothing is stored: neither the state nor the text nor, under an " +
+      "`Idempotency-Key`, the response; `state_id` is null. Not allowed in a conversation. " +
+      "Default: `true`.",
     example: true,
   }),
   stream: z.boolean().nullish().openapi({
-    description: "Whether the reply comes as server-sent events, `[DONE]` at the end.",
+    description: "Whether to stream the reply as server-sent events, terminated by `[DONE]`.",
     example: false,
   }),
   stream_options: z.object({
     include_usage: z.boolean().nullish().openapi({
-      description: "Whether a chunk with the usage comes before `[DONE]`.",
+      description: "Whether to send a chunk with the usage before `[DONE]`.",
       example: true,
     }),
-  }).nullish().openapi({ description: "Of streams." }),
+  }).nullish().openapi({ description: "Options for streaming." }),
   max_tokens: tokenLimit.nullish().openapi({
-    description: "Tokens to write at most; 512 unless given, or where it is -1.",
+    description: "Maximum number of tokens to generate. Default, also for -1: 512.",
     example: 256,
   }),
   ignore_eos: z.boolean().nullish().openapi({
     description:
-      "Whether the reply goes on behind the end of the text and behind empty lines, to " +
-      "`max_tokens` or a stop string. Not with a form. `false` unless given.",
+      "Whether to continue after the end-of-text token and after empty lines, up to `max_tokens` " +
+      "or a stop string. Not supported with structured output. Default: `false`.",
     example: true,
   }),
   min_tokens: z.int().min(0).nullish().openapi({
     description:
-      "Tokens to write at least; above 0 only with `ignore_eos`, without `stop`, and not " +
-      "above `max_tokens`. 0 unless given.",
+      "Minimum number of tokens to generate. Values above 0 require `ignore_eos`, no `stop`, and " +
+      "`max_tokens` of at least this value. Default: 0.",
     example: 0,
   }),
   n: z.int().min(1).max(MAX_CHOICES).nullish().openapi({
-    description: "Choices, each with a `state_id` of its own. The prompt is read once for all. " +
-      "The first one is that which `n` 1 would give, the next ones have the seeds after it.",
+    description: "Number of choices, each with its own `state_id`. The prompt is processed once. " +
+      "The first choice equals that of `n` 1; the others use the consecutive seeds.",
     example: 1,
   }),
   ...samplingFields,
@@ -90,34 +93,36 @@ export const generationFields = {
 
 type TurnBody = z.infer<z.ZodObject<typeof generationFields>>;
 
-/** A request to write, whatever it writes on. */
-export interface GenerationRequest {
-  /** As the client calls it; `undefined` leaves it to the worker. */
+/** A validated completion request, of chat or text. */
+export interface CompletionParams {
+  /** The requested model; `undefined` for the running one. */
   model: string | undefined;
   stream: boolean;
   includeUsage: boolean;
-  /** Replies to write, each with a state of its own. */
-  choices: number;
+  /** Number of replies, each with its own state. */
+  choiceCount: number;
   turn: TurnRequest;
 }
 
 /**
- * @param own What this kind of request says besides.
+ * Converts the shared fields of a request.
+ *
+ * @param own Values specific to this kind of request.
  * @throws InferenceError `invalid_value`
  */
-export function generationRequest(
+export function completionParams(
   request: TurnBody,
   own: Pick<TurnRequest, "messages"> & Partial<TurnRequest>,
-): GenerationRequest {
+): CompletionParams {
   const stream = request.stream ?? false;
-  assertStored(request);
+  assertConversationStored(request);
   const turn: TurnRequest = {
     stateId: request.state_id ?? undefined,
     conversation: request.conversation ?? undefined,
     reprocess: request.on_mismatch === "reread",
     store: request.store ?? true,
     ttl: typeof request.state_ttl === "number" ? 1000 * request.state_ttl : undefined,
-    maxTokens: tokensOf(request.max_tokens),
+    maxTokens: tokenLimitOf(request.max_tokens),
     ignoreEos: request.ignore_eos ?? undefined,
     stop: stopsOf(request),
     sampling: samplingOf(request),
@@ -125,36 +130,35 @@ export function generationRequest(
     stream,
     ...own,
   };
-  assertLength(request.min_tokens ?? 0, turn);
+  assertMinTokens(request.min_tokens ?? 0, turn);
   return {
     model: request.model ?? undefined,
     stream,
-    choices: request.n ?? 1,
+    choiceCount: request.n ?? 1,
     includeUsage: stream && (request.stream_options?.include_usage ?? false),
     turn,
   };
 }
 
-/** @throws InferenceError `unsupported_value` for a length that may not be reached */
-function assertLength(
+/** @throws InferenceError `unsupported_value` if the minimum length is not guaranteed */
+function assertMinTokens(
   min: number,
   { ignoreEos: endless, stop, maxTokens = DEFAULT_LIMITS.defaultMaxTokens }: TurnRequest,
 ): void {
   if (min === 0 || endless && stop === undefined && min <= maxTokens) return;
   throw new InferenceError(
     "unsupported_value",
-    `min_tokens: ${min} tokens at least are supported only with ignore_eos: true, without stop, ` +
-      `and with max_tokens (here ${maxTokens}) as large; send these, or leave it out`,
+    `min_tokens: ${min} is supported only with ignore_eos: true, without stop, and with max_tokens ` +
+      `(${maxTokens}) of at least that value; change these, or omit min_tokens`,
     { param: "min_tokens" },
   );
 }
 
-/** @throws InferenceError `invalid_value` for what is to be in a conversation and not to be stored */
-export function assertStored(
+/** @throws InferenceError `invalid_value` for `store: false` in a conversation */
+export function assertConversationStored(
   { store, conversation }: Pick<TurnBody, "store" | "conversation">,
 ): void {
   if (store !== false || conversation === null || conversation === undefined) return;
-  const message = "store: false is asked for, and a conversation can only be moved on to what is " +
-    "stored";
+  const message = "store: false is not allowed in a conversation, which needs a stored state";
   throw new InferenceError("invalid_value", message, { param: "store" });
 }

@@ -1,60 +1,60 @@
-/** How probable tokens were, as completions and responses tell it. */
+/** Log probabilities of tokens in completions and responses. */
 
 import { z } from "@hono/zod-openapi";
 import type { TextToken, TokenProbability } from "../../src/session/session_types.ts";
 
-const chance = {
+const probabilityFields = {
   token: z.string().openapi({
-    description: "Its text; what is not UTF-8 by itself shows as U+FFFD.",
+    description: "The token's text. Bytes that are not valid UTF-8 are replaced with U+FFFD.",
     example: " Hello",
   }),
   logprob: z.number().openapi({
-    description: "Natural logarithm of its probability by the model alone, before any sampling " +
-      "setting.",
+    description: "Natural logarithm of the model's probability, before sampling parameters are " +
+      "applied.",
     example: -0.31,
   }),
   bytes: z.array(z.int().min(0).max(255)).openapi({
-    description: "Its bytes.",
+    description: "The token's bytes.",
     example: [32, 72, 101, 108, 108, 111],
   }),
 };
 
-const chanceSchema = z.object(chance).openapi("TokenLogprob");
+const tokenLogprobSchema = z.object(probabilityFields).openapi("TokenLogprob");
 
-/** What a description says of how many may be asked for. */
-export const LOGPROBS_BOUND = "Choices times tokens to write at most times probabilities a token " +
-  "(those most probable, and its own) are at most 200,000, unless the reply is streamed. A stream of which as " +
-  "many wait to be read ends with `length`, and its state goes on.";
+/** Description of the limit on log probabilities. */
+export const LOGPROBS_LIMIT = "Without streaming, the number of choices, times the token limit, " +
+  "times the probabilities per token (the top ones and the token's own) is at most 200,000. A " +
+  "stream with as many unread probabilities ends with `length` and can be continued.";
 
-/** How many most probable tokens may be asked for with each one. */
+/** Number of most probable tokens returned with each token. */
 export const topLogprobs = z.int().min(0).max(20);
 
 export const tokenLogprobsSchema = z.array(
   z.object({
-    ...chance,
-    top_logprobs: z.array(chanceSchema).openapi({
-      description: "The most probable tokens in its place, the most probable one first.",
+    ...probabilityFields,
+    top_logprobs: z.array(tokenLogprobSchema).openapi({
+      description: "The most probable tokens at this position, in descending order.",
     }),
   }).openapi("TokenLogprobs"),
 );
 
 export const chatLogprobsSchema = z.object({
-  content: tokenLogprobsSchema.openapi({ description: "The tokens of the text, in order." }),
+  content: tokenLogprobsSchema.openapi({ description: "The tokens of the text in order." }),
   refusal: z.null().openapi({ description: "Always null.", example: null }),
 }).openapi("ChatLogprobs");
 
 export const textLogprobsSchema = z.object({
   tokens: z.array(z.string()).openapi({ description: "The tokens of the text.", example: [" a"] }),
   token_logprobs: z.array(z.number()).openapi({
-    description: "Natural logarithms of their probabilities.",
+    description: "Natural logarithms of the tokens' probabilities.",
     example: [-0.3],
   }),
   top_logprobs: z.array(z.record(z.string(), z.number())).openapi({
-    description: "For each, the most probable tokens in its place.",
+    description: "For each position, the most probable tokens.",
     example: [{ " a": -0.3, " the": -1.4 }],
   }),
   text_offset: z.array(z.int().min(0)).openapi({
-    description: "Where each begins in the text, in characters.",
+    description: "Offset of each token in the text, in characters.",
     example: [0],
   }),
 }).openapi("TextLogprobs");
@@ -63,39 +63,47 @@ export type TokenLogprobs = z.infer<typeof tokenLogprobsSchema>;
 export type ChatLogprobs = z.infer<typeof chatLogprobsSchema>;
 export type TextLogprobs = z.infer<typeof textLogprobsSchema>;
 
+/** Returns the log probabilities of tokens with their alternatives. */
 export function tokenLogprobs(tokens: readonly TextToken[]): TokenLogprobs {
-  return tokens.map(({ top, ...own }) => ({ ...told(own), top_logprobs: top.map(told) }));
+  return tokens.map(({ top, ...own }) => ({
+    ...tokenLogprob(own),
+    top_logprobs: top.map(tokenLogprob),
+  }));
 }
 
-/** `null` where they were not asked for. */
+/** Returns the log probabilities of a chat choice; `null` if they were not requested. */
 export function chatLogprobs(tokens: readonly TextToken[] | undefined): ChatLogprobs | null {
   return tokens === undefined ? null : { content: tokenLogprobs(tokens), refusal: null };
 }
 
-/** @param offset Characters of the text before these tokens. */
+/**
+ * Returns the log probabilities of a text choice; `null` if they were not requested.
+ *
+ * @param offset Characters of the text before these tokens.
+ */
 export function textLogprobs(
   tokens: readonly TextToken[] | undefined,
   offset: number,
 ): TextLogprobs | null {
   if (tokens === undefined) return null;
   const texts = tokens.map(({ bytes }) => textOf(bytes));
-  let at = offset;
+  let position = offset;
   return {
     tokens: texts,
     token_logprobs: tokens.map(({ logprob }) => logprob),
     top_logprobs: tokens.map(({ top }) =>
-      // The most probable one of those with the same text.
+      // Of tokens with the same text, the most probable one is kept.
       Object.fromEntries(top.toReversed().map(({ bytes, logprob }) => [textOf(bytes), logprob]))
     ),
     text_offset: texts.map((text) => {
-      const begin = at;
-      at += text.length;
-      return begin;
+      const start = position;
+      position += text.length;
+      return start;
     }),
   };
 }
 
-function told({ bytes, logprob }: TokenProbability) {
+function tokenLogprob({ bytes, logprob }: TokenProbability) {
   return { token: textOf(bytes), logprob, bytes: [...bytes] };
 }
 

@@ -1,4 +1,4 @@
-/** What a reply must be: OpenAI's `response_format`, and how vLLM and llama.cpp ask for it. */
+/** Structured output: OpenAI's `response_format`, and the fields of vLLM and llama.cpp. */
 
 import { z } from "@hono/zod-openapi";
 import { InferenceError } from "../../src/core/errors.ts";
@@ -6,14 +6,14 @@ import type { Constraint } from "../../src/core/sampling.ts";
 
 const TYPES = "expected text, json_object or json_schema";
 
-/** Not taken apart and put together again, as zod would: its names may be any. */
+/** A custom type, since zod would parse and rebuild an object with arbitrary property names. */
 const jsonSchema = z.custom<object>(
   (value) => typeof value === "object" && value !== null && !Array.isArray(value),
   { error: "expected a JSON schema, as an object" },
 ).openapi({
   type: "object",
-  description: "A JSON schema. What no grammar can hold (`not`, `if`, `uniqueItems`, …) is 400 " +
-    "`invalid_value`, by name and place.",
+  description: "A JSON schema. Keywords that a grammar cannot express (`not`, `if`, " +
+    "`uniqueItems`, …) return 400 `invalid_value` with their name and path.",
   example: { type: "array", items: { type: "integer", minimum: 0 }, maxItems: 3 },
 });
 
@@ -24,34 +24,34 @@ function kind<T extends string>(type: T, description: string) {
 const responseFormat = z.discriminatedUnion("type", [
   z.object({ type: kind("text", "Any text.") }),
   z.object({
-    type: kind("json_object", "Any JSON object, or JSON by a schema."),
+    type: kind("json_object", "Any JSON object, or JSON that matches a schema."),
     schema: jsonSchema.nullish(),
   }),
   z.object({
-    type: kind("json_schema", "JSON by a schema."),
+    type: kind("json_schema", "JSON that matches a schema."),
     json_schema: z.object({
-      name: z.string().nullish().openapi({ description: "Yours.", example: "person" }),
-      description: z.string().nullish().openapi({ description: "Yours.", example: "A person." }),
+      name: z.string().nullish().openapi({ description: "Ignored.", example: "person" }),
+      description: z.string().nullish().openapi({ description: "Ignored.", example: "A person." }),
       schema: jsonSchema,
       strict: z.boolean().nullish().openapi({
-        description: "The schema is held to in any case.",
+        description: "Ignored; the schema is always enforced.",
         example: true,
       }),
-    }).openapi({ description: "The schema, and what it is called." }),
+    }).openapi({ description: "The schema and its name." }),
   }),
 ], { error: TYPES });
 
-/** The same as the Responses API has it. */
+/** The equivalent of the Responses API. */
 export const textFormat = z.discriminatedUnion("type", [
   z.object({ type: kind("text", "Any text.") }),
   z.object({ type: kind("json_object", "Any JSON object.") }),
   z.object({
-    type: kind("json_schema", "JSON by a schema."),
-    name: z.string().nullish().openapi({ description: "Yours.", example: "person" }),
-    description: z.string().nullish().openapi({ description: "Yours.", example: "A person." }),
+    type: kind("json_schema", "JSON that matches a schema."),
+    name: z.string().nullish().openapi({ description: "Ignored.", example: "person" }),
+    description: z.string().nullish().openapi({ description: "Ignored.", example: "A person." }),
     schema: jsonSchema,
     strict: z.boolean().nullish().openapi({
-      description: "The schema is held to in any case.",
+      description: "Ignored; the schema is always enforced.",
       example: true,
     }),
   }),
@@ -60,32 +60,33 @@ export const textFormat = z.discriminatedUnion("type", [
 export type TextFormat = z.infer<typeof textFormat>;
 
 const regex = z.string().nullish().openapi({
-  description: "A regular expression that the whole reply matches.",
+  description: "A regular expression that the whole reply must match.",
   example: "\\d{3}-\\d{4}",
 });
 
 const choices = z.array(z.string()).nullish().openapi({
-  description: "Texts of which the reply is one.",
+  description: "The reply must be one of these texts.",
   example: ["yes", "no"],
 });
 
 const grammar = z.string().nullish().openapi({
-  description: "A grammar in EBNF that makes the reply by its rule `root`.",
+  description: "An EBNF grammar. The reply must match its rule `root`.",
   example: 'root ::= "yes" | "no" [!?]?',
 });
 
-/** As an object, or as its JSON. */
+/** A schema as an object or as JSON text. */
 const schemaOrText = z.union([jsonSchema, z.string()], {
   error: "expected a JSON schema, as an object or as its text",
 }).nullish().openapi({
-  description: "A JSON schema, or its text, that the reply is valid by.",
+  description: "A JSON schema, as an object or as text, that the reply must match.",
   example: { type: "array", items: { type: "integer" }, maxItems: 3 },
 });
 
 export const formatFields = {
   response_format: responseFormat.nullish().openapi({
-    description: "What the reply must be: any text, any JSON object, or JSON that is valid by a " +
-      "schema. A reply that `max_tokens` cuts is a part of it.",
+    description:
+      "Format of the reply: any text, any JSON object, or JSON that matches a schema. A " +
+      "reply that reaches `max_tokens` is incomplete.",
     example: { type: "json_object" },
   }),
   guided_regex: regex,
@@ -99,19 +100,23 @@ export const formatFields = {
     regex,
     choice: choices,
     grammar,
-    json_object: z.boolean().nullish().openapi({ description: "Any object.", example: true }),
+    json_object: z.boolean().nullish().openapi({ description: "Any JSON object.", example: true }),
   }).nullish().openapi({
-    description: "What the reply must be, as vLLM names it: one of its fields.",
+    description: "Format of the reply with vLLM's names. Exactly one of the fields may be set.",
     example: { choice: ["yes", "no"] },
   }),
 };
 
 type FormatRequest = z.infer<z.ZodObject<typeof formatFields>>;
 
-/** @throws InferenceError `invalid_value` where the reply must be several things at once */
+/**
+ * Returns the constraint of a request.
+ *
+ * @throws InferenceError `invalid_value` if the request has several constraints
+ */
 export function constraintOf(request: FormatRequest): Constraint | undefined {
   const { response_format, structured_outputs } = request;
-  const wanted: Record<string, Constraint | null> = {
+  const constraints: Record<string, Constraint | null> = {
     response_format: response_format ? formatOf(response_format) : null,
     guided_regex: regexOf(request.guided_regex),
     guided_choice: choiceOf(request.guided_choice),
@@ -127,12 +132,14 @@ export function constraintOf(request: FormatRequest): Constraint | undefined {
       ? { type: "json_object" }
       : null,
   };
-  const [first, second] = Object.entries(wanted).filter(([, constraint]) => constraint !== null);
+  const [first, second] = Object.entries(constraints).filter(([, constraint]) =>
+    constraint !== null
+  );
   if (second) {
     const [[one], [other]] = [first, second];
     throw new InferenceError(
       "invalid_value",
-      `${other}: ${one} is given as well; a reply is held to one of them`,
+      `${other}: ${one} is also set; send only one of them`,
       { param: other },
     );
   }
@@ -148,7 +155,7 @@ function choiceOf(choices: string[] | null | undefined): Constraint | null {
 }
 
 function grammarOf(ebnf: string | null | undefined): Constraint | null {
-  // An empty one is the default of several clients, and makes no reply.
+  // Several clients send an empty grammar by default.
   return ebnf ? { type: "grammar", ebnf } : null;
 }
 
@@ -167,7 +174,7 @@ function formatOf(format: z.infer<typeof responseFormat>): Constraint | null {
   );
 }
 
-/** `null`: any text will do. */
+/** Returns the constraint of a text format; `null` for any text. */
 export function textConstraint(format: TextFormat): Constraint | null {
   if (format.type === "text") return null;
   if (format.type === "json_object") return { type: "json_object" };

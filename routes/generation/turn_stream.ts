@@ -1,4 +1,4 @@
-/** Turns as server-sent events, several of them in one stream. */
+/** Streams one or several turns as server-sent events of one response. */
 
 import type { Context } from "hono";
 import type { TextEvent, TurnEnd } from "../../src/session/session_types.ts";
@@ -6,16 +6,17 @@ import { errorBody, type Log } from "../middleware/errors.ts";
 import { type EventStreamOptions, streamEvents } from "./event_stream.ts";
 import type { Turn } from "../../src/session/session_api.ts";
 
-/** What is sent of a turn, as objects. `index` is the choice's. */
+/** Builds the JSON objects of a turn's events. `index` is the index of the choice. */
 export interface TurnChunks {
-  /** Before any text; `null`: nothing. */
-  begin(index: number): unknown;
+  /** Object before the text; `null` for none. */
+  start(index: number): unknown;
   text(event: TextEvent, index: number): unknown;
   end(end: TurnEnd, index: number): unknown;
-  /** When all have ended; `null`: nothing. */
+  /** Object after the end of all turns; `null` for none. */
   usage(ends: readonly TurnEnd[]): unknown;
 }
 
+/** Returns a response that streams the turns concurrently. */
 export function streamTurns(
   c: Context,
   turns: readonly Turn[],
@@ -26,7 +27,7 @@ export function streamTurns(
       if (data !== null) await write({ data: JSON.stringify(data) });
     };
     const sendTurn = async (turn: Turn, index: number): Promise<TurnEnd> => {
-      await send(chunks.begin(index));
+      await send(chunks.start(index));
       let end: TurnEnd | undefined;
       for await (const event of turn.events()) {
         if (event.type === "end") end = event;
@@ -34,14 +35,14 @@ export function streamTurns(
       }
       return end!;
     };
-    // A choice that fails does not end the others.
+    // The failure of one choice does not end the others.
     const ended = await Promise.allSettled(turns.map(sendTurn));
-    const at = ended.findIndex(({ status }) => status === "rejected");
-    const failed = ended[at];
+    const failedIndex = ended.findIndex(({ status }) => status === "rejected");
+    const failed = ended[failedIndex];
     if (failed?.status === "rejected") {
-      // Caught here, since streamSSE would send the error's text as an event of its own.
-      log(`The stream of turn ${turns[0].id} broke off`, failed.reason);
-      const { stateId } = turns[at];
+      // Handled here, because streamSSE would send the error's text to the client.
+      log(`The stream of turn ${turns[0].id} failed`, failed.reason);
+      const { stateId } = turns[failedIndex];
       return await send({
         ...errorBody(failed.reason),
         ...(stateId === null ? {} : { state_id: stateId }),

@@ -1,29 +1,34 @@
-/** Fields that are understood and cannot be served: what they may be all the same. */
+/** Known fields that are not supported. They accept only values that have no effect. */
 
 import { z } from "@hono/zod-openapi";
 import { InferenceError } from "../../src/core/errors.ts";
 
-/** By field: `takes` are the values that ask for nothing. */
-export type UnsupportedFields = Record<string, { takes: z.ZodType; message: string }>;
+/** For each field: `accepts`, the schema of values that have no effect, and an error message. */
+export type UnsupportedFields = Record<string, { accepts: z.ZodType; message: string }>;
 
-/** Fields of a schema that documents them; what they hold is `assertSupported`'s to check. */
-export function documented<T extends UnsupportedFields>(
+/** Returns schema fields that document unsupported fields. `assertSupported` checks their values. */
+export function documentedFields<T extends UnsupportedFields>(
   fields: T,
 ): { [Name in keyof T]: z.ZodOptional<z.ZodUnknown> } {
-  const shape = Object.entries(fields).map(([name, { takes, message }]) => {
-    const { $schema: _, ...schema } = z.toJSONSchema(takes.nullable());
-    const description = `Taken only where it asks for nothing, else 400 \`unsupported_value\`: ` +
+  const shape = Object.entries(fields).map(([name, { accepts, message }]) => {
+    const { $schema: _, ...schema } = z.toJSONSchema(accepts.nullable());
+    const description =
+      `Accepted only with a value that has no effect, else 400 \`unsupported_value\`: ` +
       `${message}.`;
-    const told = { ...schema, description, example: null } as object;
-    return [name, z.unknown().optional().openapi(told)];
+    const documentation = { ...schema, description, example: null } as object;
+    return [name, z.unknown().optional().openapi(documentation)];
   });
   return Object.fromEntries(shape);
 }
 
-/** @throws InferenceError `unsupported_value`, naming the field */
+/**
+ * Checks that unsupported fields are absent or have no effect.
+ *
+ * @throws InferenceError `unsupported_value`, naming the field
+ */
 export function assertSupported(body: Record<string, unknown>, fields: UnsupportedFields): void {
-  for (const [param, { takes, message }] of Object.entries(fields)) {
-    if (takes.nullish().safeParse(body[param]).success) continue;
+  for (const [param, { accepts, message }] of Object.entries(fields)) {
+    if (accepts.nullish().safeParse(body[param]).success) continue;
     throw new InferenceError("unsupported_value", `${param}: ${message}`, { param });
   }
 }

@@ -1,22 +1,22 @@
-/** Who asks: requests below `/v1` are admitted by their key, and have its tenant from then on. */
+/** Authentication of requests below `/v1` by API key. The key determines the tenant. */
 
 import type { Context, MiddlewareHandler } from "hono";
 import type { AuthPolicy, Caller } from "../../src/access/access_api.ts";
 
 const CALLER = "caller";
 
-/** Lets through whom `gate` admits; others get what it throws. */
-export function authenticate(gate: AuthPolicy): MiddlewareHandler {
+/** Authenticates every request with `auth`, which throws for an invalid key. */
+export function authenticate(auth: AuthPolicy): MiddlewareHandler {
   return async (c, next) => {
-    c.set(CALLER, await gate.authenticate(c.req.header("authorization")));
+    c.set(CALLER, await auth.authenticate(c.req.header("authorization")));
     await next();
   };
 }
 
-/** Whose request it is that was admitted. */
+/** Returns the authenticated caller of a request. */
 export function callerOf(c: Context): Caller {
   const caller: Caller | undefined = c.get(CALLER);
-  // Never anybody's by default: a route that is not behind the gate is a bug.
-  if (caller === undefined) throw new Error(`${c.req.path} is not behind the gate`);
+  // No default caller: a route without the authentication middleware is a bug.
+  if (caller === undefined) throw new Error(`${c.req.path} has no authentication middleware`);
   return caller;
 }

@@ -1,46 +1,46 @@
-/** Request bodies, bounded in size and time: JSON in UTF-8, or bytes as they come. */
+/** Reads request bodies within limits of size and time: UTF-8 JSON, or raw chunks. */
 
 import { InferenceError } from "../../src/core/errors.ts";
 import { checkJsonComplexity } from "../../src/core/json_complexity.ts";
-import { inBlocks } from "./body_stream.ts";
-import { LargeBodies } from "./large_bodies.ts";
+import { readBlocks } from "./body_stream.ts";
+import { LargeBodyQueue } from "./large_bodies.ts";
 import type { MemoryLease } from "./memory_budget.ts";
 
-/** What a body may be. */
+/** Limits of request bodies. */
 export interface BodyLimits {
-  /** Where large JSON bodies wait for each other. */
-  large: LargeBodies;
-  /** At most. */
-  bytes: number;
+  /** Queue in which large JSON bodies are processed one at a time. */
+  largeBodies: LargeBodyQueue;
+  /** Maximum size in bytes. */
+  maxBytes: number;
   /**
-   * Milliseconds between two pieces of it at most, and, once three times that is over, on average
-   * for every 64 KiB.
+   * Maximum time between two chunks. After three times this time, it also is the maximum average time
+   * per 64 KiB.
    */
   stallTimeoutMs: number;
 }
 
-/** What one body is read within. */
+/** Options for reading one body. */
 export interface BodyReadOptions extends BodyLimits {
-  /** What its request holds. */
+  /** Memory lease of the request. */
   memory: MemoryLease;
 }
 
-/** Unless told otherwise. */
+/** Default limits. */
 export const BODY_LIMITS: BodyLimits = {
-  large: new LargeBodies(),
-  bytes: 8 * 1024 * 1024,
+  largeBodies: new LargeBodyQueue(),
+  maxBytes: 8 * 1024 * 1024,
   stallTimeoutMs: 20_000,
 };
 
-/** What a JSON body may contain: no prompt has more messages, or more tokens as ids. */
+/** Complexity limits of a JSON body: no prompt has more messages, or more token ids. */
 export const JSON_LIMITS = { maxValues: 65_536, maxDepth: 512 } as const;
 
 /**
  * Reads a JSON body.
  *
- * @param check Makes of the parsed JSON what is returned.
+ * @param check Validates the parsed JSON and returns the result.
  * @throws InferenceError `payload_too_large`, `request_timeout`, `overloaded` or `invalid_value`, and
- * what `check` throws
+ * the errors of `check`
  */
 export async function readJson<T>(
   request: Request,
@@ -48,13 +48,13 @@ export async function readJson<T>(
   check: (json: unknown) => T,
 ): Promise<T> {
   const bytes = await readBytes(request, limits);
-  return await limits.large.process(bytes.length, async (step) => {
-    await step(() => {
+  return await limits.largeBodies.process(bytes.length, async (run) => {
+    await run(() => {
       const excess = checkJsonComplexity(bytes, JSON_LIMITS);
       if (excess !== null) throw new InferenceError("invalid_value", `The request body ${excess}`);
     });
-    const json = await step(() => parseJson(bytes));
-    return await step(() => check(json));
+    const json = await run(() => parseJson(bytes));
+    return await run(() => check(json));
   });
 }
 
@@ -77,43 +77,46 @@ function parseJson(bytes: Uint8Array): unknown {
 }
 
 /**
- * A body's bytes as they come, 64 KiB or more at a time, for a reader that has no need of them all at
- * once.
+ * Yields a body in chunks of at least 64 KiB, for readers that do not need all of it in memory.
  *
- * @param remedy Told to a client whose body is too large.
- * @throws InferenceError `unsupported_encoding`, `payload_too_large`, `request_timeout`, `overloaded`, or `cancelled` where
- * the client breaks off
+ * @param remedy Advice in the error for a body that is too large.
+ * @throws InferenceError `unsupported_encoding`, `payload_too_large`, `request_timeout`, `overloaded`,
+ * or `cancelled` if the client disconnects
  */
 export async function* readChunks(
   request: Request,
   limits: BodyReadOptions,
   remedy: string,
 ): AsyncGenerator<Uint8Array> {
-  assertPlain(request);
-  const limit = limits.bytes;
-  const tooLarge = (what: string) =>
+  assertNotCompressed(request);
+  const limit = limits.maxBytes;
+  const tooLarge = (size: string) =>
     new InferenceError(
       "payload_too_large",
-      `The request body has ${what} bytes, at most ${limit} are taken; ${remedy}`,
+      `The request body has ${size} bytes, the limit is ${limit}; ${remedy}`,
     );
   const declared = Number(request.headers.get("content-length") ?? 0);
   if (declared > limit) throw tooLarge(`${declared}`);
   let length = 0;
   try {
-    for await (const chunk of inBlocks(request.body, limits.stallTimeoutMs)) {
+    for await (const chunk of readBlocks(request.body, limits.stallTimeoutMs)) {
       length += chunk.length;
       if (length > limit) throw tooLarge(`more than ${limit}`);
-      limits.memory.grow(chunk.length);
+      limits.memory.reserve(chunk.length);
       yield chunk;
     }
   } catch (cause) {
     if (cause instanceof InferenceError) throw cause;
-    throw new InferenceError("cancelled", "The client broke off the request's body", { cause });
+    throw new InferenceError(
+      "cancelled",
+      "The client disconnected while sending the request body",
+      { cause },
+    );
   }
 }
 
-/** Compressed bodies could become a thousand times as large as their bound. */
-function assertPlain(request: Request): void {
+/** Rejects compressed bodies, which could decompress to a thousand times the size limit. */
+function assertNotCompressed(request: Request): void {
   const encoding = request.headers.get("content-encoding")?.trim() ?? "";
   if (encoding === "" || /^identity$/i.test(encoding)) return;
   throw new InferenceError(
@@ -132,10 +135,10 @@ async function readBytes(request: Request, limits: BodyReadOptions): Promise<Uin
     chunks.push(chunk);
   }
   const bytes = new Uint8Array(length);
-  let at = 0;
+  let offset = 0;
   for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
+    bytes.set(chunk, offset);
+    offset += chunk.length;
   }
   return bytes;
 }

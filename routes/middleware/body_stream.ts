@@ -1,71 +1,71 @@
-/** A request body as it comes: given up where it comes too slowly, or in too many pieces. */
+/** Reads a request body as a stream. Rejects bodies that arrive too slowly or in too many chunks. */
 
 import { InferenceError } from "../../src/core/errors.ts";
 import { TimeSlice } from "../../src/core/time_slice.ts";
 import { StallTimer } from "./stall_timer.ts";
 
-/** Bytes of a block. */
-const BLOCK = 65_536;
+/** Size of a block in bytes. */
+const BLOCK_BYTES = 65_536;
 
-/** Pieces of a body at most: each costs some 40 µs, and 2 kB while it is kept, however small it is. */
+/** Maximum chunks of a body: each costs about 40 µs, and 2 kB of memory, however small it is. */
 export const MAX_CHUNKS = 65_536;
 
 /**
- * A body's bytes in blocks of 64 KiB, the last one shorter; pieces that are larger are passed on as
- * they are.
+ * Yields a body in blocks of 64 KiB, with a shorter last block. Larger chunks are yielded unchanged.
  *
- * @param pause Milliseconds between two pieces at most, and, once three times that is over, on average
- * for every 64 KiB.
- * @throws InferenceError `request_timeout` where pieces are too long in coming, `invalid_value` where
- * there are too many
+ * @param stallTimeoutMs Maximum time between two chunks and, after three times this time, maximum
+ * average time per 64 KiB.
+ * @throws InferenceError `request_timeout` if the body arrives too slowly, `invalid_value` if it has
+ * too many chunks
  */
-export async function* inBlocks(
+export async function* readBlocks(
   body: ReadableStream<Uint8Array> | null,
-  pause: number,
+  stallTimeoutMs: number,
 ): AsyncGenerator<Uint8Array> {
   if (body === null) return;
-  let block = new Uint8Array(BLOCK);
+  let block = new Uint8Array(BLOCK_BYTES);
   let length = 0;
-  for await (const piece of inTime(body, pause)) {
-    if (length > 0 && length + piece.length > BLOCK) {
+  for await (const chunk of readTimed(body, stallTimeoutMs)) {
+    if (length > 0 && length + chunk.length > BLOCK_BYTES) {
       yield block.subarray(0, length);
-      [block, length] = [new Uint8Array(BLOCK), 0];
+      [block, length] = [new Uint8Array(BLOCK_BYTES), 0];
     }
-    if (piece.length > BLOCK) {
-      yield piece;
+    if (chunk.length > BLOCK_BYTES) {
+      yield chunk;
     } else {
-      block.set(piece, length);
-      length += piece.length;
+      block.set(chunk, length);
+      length += chunk.length;
     }
   }
   if (length > 0) yield block.subarray(0, length);
 }
 
-async function* inTime(
+async function* readTimed(
   body: ReadableStream<Uint8Array>,
-  pause: number,
+  stallTimeoutMs: number,
 ): AsyncGenerator<Uint8Array> {
   const reader = body.getReader();
   const start = performance.now();
   const slice = new TimeSlice();
-  let [length, pieces, late] = [0, 0, false];
-  using watch = new StallTimer({
-    due: (since) => Math.min(since + pause, start + pause * (3 + length / BLOCK)),
-    late: () => {
-      late = true;
-      // What is being read ends by this.
+  let [length, chunks, timedOut] = [0, 0, false];
+  using stallTimer = new StallTimer({
+    deadline: (since) =>
+      Math.min(since + stallTimeoutMs, start + stallTimeoutMs * (3 + length / BLOCK_BYTES)),
+    onTimeout: () => {
+      timedOut = true;
+      // Cancelling ends the pending read.
       reader.cancel().catch(() => {});
     },
   });
   try {
     while (true) {
-      const { done, value } = await watch.during(reader.read());
-      if (late) throw tooSlow(length, performance.now() - start);
+      const { done, value } = await stallTimer.watch(reader.read());
+      if (timedOut) throw tooSlow(length, performance.now() - start);
       if (done) return;
       length += value.length;
-      if (++pieces > MAX_CHUNKS) throw tooManyPieces(length);
+      if (++chunks > MAX_CHUNKS) throw tooManyChunks(length);
       yield value;
-      // Reading a body whose bytes are all here never waits for the event loop.
+      // Reading a body that has fully arrived never yields to the event loop.
       if (slice.isOver) await slice.next();
     }
   } finally {
@@ -77,14 +77,13 @@ function tooSlow(length: number, milliseconds: number): InferenceError {
   const seconds = Math.ceil(milliseconds / 1000);
   return new InferenceError(
     "request_timeout",
-    `The request body came too slowly: ${length} bytes in ${seconds} s; send it without a pause`,
+    `The request body arrived too slowly: ${length} bytes in ${seconds} s; send it without pauses`,
   );
 }
 
-function tooManyPieces(length: number): InferenceError {
+function tooManyChunks(length: number): InferenceError {
   return new InferenceError(
     "invalid_value",
-    `The request body has come in ${MAX_CHUNKS} pieces, with ${length} bytes in all; ` +
-      "send it in larger ones",
+    `The request body has more than ${MAX_CHUNKS} chunks for ${length} bytes; send larger chunks`,
   );
 }

@@ -1,4 +1,4 @@
-/** `Idempotency-Key`: a request that is sent again is answered again, and not done again. */
+/** `Idempotency-Key`: a retried request gets the stored response and is not executed again. */
 
 import { z } from "@hono/zod-openapi";
 import type { Context } from "hono";
@@ -8,56 +8,56 @@ import type { SessionApi } from "../../src/session/session_api.ts";
 import { handleError, type Log } from "./errors.ts";
 import type { ResponseClaim, Turn } from "../../src/session/session_api.ts";
 
-/** Bytes of an answer that is kept, at most. */
-export const MAX_STORED_BYTES = 4 * 2 ** 20;
+/** Maximum size of a stored response in bytes. */
+export const MAX_STORED_RESPONSE_BYTES = 4 * 2 ** 20;
 
-/** Bytes of all streams that this process collects to keep them, at most. */
-const COLLECTED_BYTES = 16 * MAX_STORED_BYTES;
+/** Maximum bytes that this process buffers of all streams that it is about to store. */
+const MAX_BUFFERED_BYTES = 16 * MAX_STORED_RESPONSE_BYTES;
 
-/** Of routes that call {@linkcode withIdempotency}. */
+/** Errors of routes that call {@linkcode withIdempotency}. */
 export const IDEMPOTENCY_ERRORS = [
   "idempotency_key_reused",
   "request_in_progress",
   "answer_gone",
 ] as const;
 
-/** The same, for `request.headers`. */
+/** The request header of these routes. */
 export const idempotencyHeaders = z.object({
   "idempotency-key": z.string().min(1).max(255).optional().openapi({
-    description: "Any text of up to 255 characters, a fresh one for each request: sent again " +
-      "within 24 hours, with the same body, the request gets the answer that it got before, on " +
-      "any worker of the store, and `idempotent-replayed: true`. While the first is being " +
-      "answered, it gets 409 `request_in_progress`; with another body 422 " +
-      "`idempotency_key_reused`. A stream that was sent to its end comes again, all its chunks " +
-      "at once. Errors with status 5xx, 429 and 499 are not kept, nor is `storage_limit_exceeded`, " +
-      "nor what was broken off; with `store: false` nothing is, and a request that is sent again " +
-      "is done again. Deleting a state deletes the answer that names it, and an answer of more than " +
-      "4 MiB is not kept: the key then gets 410 `answer_gone` until the 24 hours are over.",
+    description: "A unique text of up to 255 characters per request. A retry with the same key " +
+      "and body within 24 hours returns the stored response, with `idempotent-replayed: true`, on " +
+      "any worker that shares the store. While the first request is running, a retry returns 409 " +
+      "`request_in_progress`. The same key with another body returns 422 " +
+      "`idempotency_key_reused`. A completed stream is replayed with all its chunks " +
+      "immediately. Not stored are errors with status 5xx, 429 or 499, `storage_limit_exceeded`, " +
+      "and interrupted responses; with `store: false`, nothing is stored, and a retry runs " +
+      "again. Deleting a state deletes the responses that contain its id. For these, and for " +
+      "responses above 4 MiB, the key returns 410 `answer_gone` until the 24 hours have passed.",
     example: "5c8f2e1b-7d64-4b1a-9a55-0b9c5e0f3f7a",
   }),
 });
 
-/** Headers that are a request's own. */
-const OWN_HEADERS = ["x-request-id"];
+/** Response headers that are specific to one request and are not replayed. */
+const UNSTORED_HEADERS = ["x-request-id"];
 
 export interface IdempotencyOptions {
   sessions: SessionApi;
   log: Log;
-  /** The body as it was checked; the same one is the same request. */
+  /** The validated body, which a retry must repeat. */
   body: { store?: boolean | null | undefined };
-  /** Whether a stream's text came to its end; `data: [DONE]` ends it unless told. */
-  isWhole?: ((text: string) => boolean) | undefined;
+  /** Whether a stream's text is complete. By default, it must end with `data: [DONE]`. */
+  isComplete?: ((text: string) => boolean) | undefined;
 }
 
-/** Receives the turns that an answer is made of, as soon as they are there. */
+/** Receives the turns of a response when they start. */
 export type OnTurns = (turns: readonly Pick<Turn, "result">[]) => void;
 
 /**
- * Answers by `run`, or as it did before where the request has the key of an earlier one. The key of
- * one that is not to be stored counts for nothing: there is no effect that could happen twice.
+ * Runs `run`, or replays the stored response if the request repeats an earlier key. The key of a
+ * request with `store: false` is ignored, because such a request has no effect to repeat.
  *
  * @throws InferenceError `idempotency_key_reused`, `request_in_progress`, `answer_gone`,
- * `store_unavailable`, and what `run` throws
+ * `store_unavailable`, and the errors of `run`
  */
 export async function withIdempotency<T extends Response>(
   c: Context,
@@ -69,8 +69,8 @@ export async function withIdempotency<T extends Response>(
   if (key === undefined || body.store === false) return await run(() => {});
   const route = `${c.req.method} ${c.req.path}`;
   const begun = await sessions.idempotency.begin({ key, route, body: JSON.stringify(body) });
-  if ("given" in begun) {
-    const { status, headers, body } = begun.given;
+  if ("stored" in begun) {
+    const { status, headers, body } = begun.stored;
     c.header("idempotent-replayed", "true");
     return c.body(
       body as Uint8Array<ArrayBuffer>,
@@ -78,124 +78,125 @@ export async function withIdempotency<T extends Response>(
       headers,
     ) as Response as T;
   }
-  const keeper = new IdempotencyRecorder(c, begun.underway, options);
-  let answer: Response;
+  const recorder = new IdempotencyRecorder(c, begun.claim, options);
+  let response: Response;
   try {
-    answer = await run((turns) => keeper.turns = turns);
+    response = await run((turns) => recorder.turns = turns);
   } catch (error) {
-    if (!(error instanceof InferenceError) || !isLasting(error.status) || passes(error)) {
-      await keeper.drop();
+    if (!(error instanceof InferenceError) || !isFinal(error.status) || isTemporary(error)) {
+      await recorder.release();
       throw error;
     }
-    answer = await handleError(log)(error, c);
+    response = await handleError(log)(error, c);
   }
-  return await keeper.keep(answer) as T;
+  return await recorder.record(response) as T;
 }
 
-/** Whether the same request would come to the same. */
-function isLasting(status: number): boolean {
+/** Whether a retry would get the same status. */
+function isFinal(status: number): boolean {
   return status < 500 && status !== 429 && status !== 499;
 }
 
-/** Whether a refusal may be over as soon as something is deleted. */
-function passes({ code }: InferenceError): boolean {
+/** Whether an error with a final status may disappear, such as when the caller deletes data. */
+function isTemporary({ code }: InferenceError): boolean {
   return code === "storage_limit_exceeded";
 }
 
-/** Hands on an answer, and what it was to the store. */
+/** Stores the response of a request while it is sent. */
 class IdempotencyRecorder {
   readonly #c: Context;
-  readonly #underway: ResponseClaim;
+  readonly #claim: ResponseClaim;
   readonly #options: IdempotencyOptions;
-  /** Those that the answer is made of. */
+  /** The turns of the response. */
   turns: Parameters<OnTurns>[0] = [];
 
-  constructor(c: Context, underway: ResponseClaim, options: IdempotencyOptions) {
+  constructor(c: Context, claim: ResponseClaim, options: IdempotencyOptions) {
     this.#c = c;
-    this.#underway = underway;
+    this.#claim = claim;
     this.#options = options;
   }
 
-  /** Nobody is to suffer of a key that can't be given up: it runs out. */
-  async drop(): Promise<void> {
-    await this.#quietly(() => this.#underway.release());
+  /** Releases the key. A failure is only logged, because the key expires anyway. */
+  async release(): Promise<void> {
+    await this.#logFailure(() => this.#claim.release());
   }
 
-  async keep(answer: Response): Promise<Response> {
-    if (!isLasting(answer.status)) {
-      await this.drop();
-      return answer;
+  /** Returns the response, which is stored when its body ends. */
+  async record(response: Response): Promise<Response> {
+    if (!isFinal(response.status)) {
+      await this.release();
+      return response;
     }
-    if (!isStream(answer)) {
-      const bytes = await answer.bytes();
-      await this.#store(answer, bytes.length > MAX_STORED_BYTES ? null : bytes);
-      return new Response(bytes, answer);
+    if (!isStream(response)) {
+      const bytes = await response.bytes();
+      await this.#store(response, bytes.length > MAX_STORED_RESPONSE_BYTES ? null : bytes);
+      return new Response(bytes, response);
     }
-    return new Response(this.#watched(answer), answer);
+    return new Response(this.#recordStream(response), response);
   }
 
-  /** A stream's body as it is, which ends when it is stored. */
-  #watched(answer: Response): ReadableStream<Uint8Array> {
-    const reader = answer.body!.getReader();
-    const collected = new Collected();
+  /** Returns a stream's body unchanged; it ends once the response is stored. */
+  #recordStream(response: Response): ReadableStream<Uint8Array> {
+    const reader = response.body!.getReader();
+    const buffer = new StreamBuffer();
     return new ReadableStream<Uint8Array>({
       pull: async (controller) => {
         try {
           const { done, value } = await reader.read();
           if (!done) {
-            collected.push(value);
+            buffer.push(value);
             return controller.enqueue(value);
           }
-          await this.#store(answer, collected.take());
+          await this.#store(response, buffer.take());
           controller.close();
         } catch (error) {
-          collected.take();
-          await this.drop();
+          buffer.take();
+          await this.release();
           controller.error(error);
         }
       },
       cancel: async (reason) => {
-        collected.take();
+        buffer.take();
         await reader.cancel(reason);
-        await this.drop();
+        await this.release();
       },
     });
   }
 
-  /** @param body `null` if it is too large to be kept. */
-  async #store(answer: Response, body: Uint8Array | null): Promise<void> {
-    const { status, headers } = answer;
+  /** @param body `null` if it is too large to be stored. */
+  async #store(response: Response, body: Uint8Array | null): Promise<void> {
+    const { status, headers } = response;
     const states = await this.#states();
-    // What is cut short because its reader left is not what it asked for.
-    if (!this.#isWhole(answer, body, states) || this.#c.req.raw.signal.aborted) {
-      return await this.drop();
+    // A reply that was cancelled because its client disconnected is not a complete response.
+    if (!this.#isComplete(response, body, states) || this.#c.req.raw.signal.aborted) {
+      return await this.release();
     }
-    if (body === null) return await this.#quietly(() => this.#underway.storeWithoutBody(states));
-    const kept = Object.fromEntries(
-      [...headers].filter(([name]) => !OWN_HEADERS.includes(name)),
+    if (body === null) return await this.#logFailure(() => this.#claim.storeWithoutBody(states));
+    const stored = Object.fromEntries(
+      [...headers].filter(([name]) => !UNSTORED_HEADERS.includes(name)),
     );
-    await this.#quietly(() => this.#underway.store({ status, headers: kept, body }, states));
+    await this.#logFailure(() => this.#claim.store({ status, headers: stored, body }, states));
   }
 
-  /** Whether an answer came to its end: by its last event, or, where that is not at hand, its turns. */
-  #isWhole(answer: Response, body: Uint8Array | null, states: readonly string[]): boolean {
-    if (!isStream(answer)) return true;
+  /** Whether a response is complete, by its last event or, if its body was not buffered, its turns. */
+  #isComplete(response: Response, body: Uint8Array | null, states: readonly string[]): boolean {
+    if (!isStream(response)) return true;
     if (body === null) return states.length === this.turns.length;
-    const { isWhole = endsWithDone } = this.#options;
-    return isWhole(new TextDecoder().decode(body));
+    const { isComplete = endsWithDone } = this.#options;
+    return isComplete(new TextDecoder().decode(body));
   }
 
-  /** The states that the answer names: all turns have ended. */
+  /** Waits for all turns and returns the ids of their states, which the response contains. */
   async #states(): Promise<string[]> {
-    const ends = await Promise.allSettled(this.turns.map((turn) => turn.result()));
-    return ends.flatMap((end) => end.status === "fulfilled" ? end.value.stateId ?? [] : []);
+    const results = await Promise.allSettled(this.turns.map((turn) => turn.result()));
+    return results.flatMap((turn) => turn.status === "fulfilled" ? turn.value.stateId ?? [] : []);
   }
 
-  async #quietly(work: () => Promise<void>): Promise<void> {
+  async #logFailure(work: () => Promise<void>): Promise<void> {
     try {
       await work();
     } catch (error) {
-      this.#options.log(`The answer to ${this.#c.req.path} could not be kept`, error);
+      this.#options.log(`Cannot store the response to ${this.#c.req.path}`, error);
     }
   }
 }
@@ -208,9 +209,9 @@ function endsWithDone(text: string): boolean {
   return text.endsWith("data: [DONE]\n\n");
 }
 
-/** A stream's bytes as they come, unless they are too many. */
-class Collected {
-  /** Of all streams that this process collects. */
+/** Buffers a stream's bytes up to a limit. */
+class StreamBuffer {
+  /** Bytes buffered by all streams of this process. */
   static #total = 0;
   #chunks: Uint8Array[] | null = [];
   #bytes = 0;
@@ -218,27 +219,30 @@ class Collected {
   push(chunk: Uint8Array): void {
     if (this.#chunks === null) return;
     const { length } = chunk;
-    if (this.#bytes + length > MAX_STORED_BYTES || Collected.#total + length > COLLECTED_BYTES) {
+    if (
+      this.#bytes + length > MAX_STORED_RESPONSE_BYTES ||
+      StreamBuffer.#total + length > MAX_BUFFERED_BYTES
+    ) {
       this.take();
       this.#chunks = null;
       return;
     }
     this.#chunks.push(chunk.slice());
     this.#bytes += length;
-    Collected.#total += length;
+    StreamBuffer.#total += length;
   }
 
-  /** All of them, once; `null` if they were too many. */
+  /** Returns and clears the bytes; `null` if they exceeded the limit. */
   take(): Uint8Array<ArrayBuffer> | null {
     const chunks = this.#chunks;
     if (chunks === null) return null;
     const bytes = new Uint8Array(this.#bytes);
-    let at = 0;
+    let offset = 0;
     for (const chunk of chunks) {
-      bytes.set(chunk, at);
-      at += chunk.length;
+      bytes.set(chunk, offset);
+      offset += chunk.length;
     }
-    Collected.#total -= this.#bytes;
+    StreamBuffer.#total -= this.#bytes;
     this.#chunks = [];
     this.#bytes = 0;
     return bytes;

@@ -1,36 +1,36 @@
 /**
- * Large JSON bodies are processed one at a time, and for a third of the thread's time at most: they
- * cost the same whether they are refused or not, and other requests are to be served in between.
+ * A queue for large JSON bodies. They are processed one at a time and for at most a third of the
+ * thread's time, so that the worker can serve other requests in between.
  */
 
 import { yieldToEventLoop } from "../../src/core/time_slice.ts";
 
-/** Bodies of fewer bytes are processed at once. */
+/** Smaller bodies bypass the queue. */
 const LARGE_BYTES = 256 * 1024;
-/** Times as long as a body took, for which the next one waits. */
+/** The next body waits for the processing time of the previous one, times this factor. */
 const PAUSE_FACTOR = 2;
 
-/** One step of processing a body; steps of large bodies are in different turns of the event loop. */
-export type Step = <T>(work: () => T) => Promise<T>;
+/** Runs one task of processing a body. The tasks of a large body yield to the event loop. */
+export type RunTask = <T>(work: () => T) => Promise<T>;
 
-/** The queue of a worker's large bodies. */
-export class LargeBodies {
+/** The queue of large bodies of one worker. */
+export class LargeBodyQueue {
   #previous: Promise<void> = Promise.resolve();
 
-  /** Processes a body of so many bytes, after those that came before. */
-  async process<T>(bytes: number, work: (step: Step) => Promise<T>): Promise<T> {
-    if (bytes < LARGE_BYTES) return await work((one) => Promise.resolve(one()));
+  /** Processes a body with `bytes` bytes after all bodies queued before. */
+  async process<T>(bytes: number, work: (run: RunTask) => Promise<T>): Promise<T> {
+    if (bytes < LARGE_BYTES) return await work((task) => Promise.resolve(task()));
     const previous = this.#previous;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#previous = promise;
     await previous;
     let busy = 0;
     try {
-      return await work(async (one) => {
+      return await work(async (task) => {
         await yieldToEventLoop();
         const start = performance.now();
         try {
-          return one();
+          return task();
         } finally {
           busy += performance.now() - start;
         }

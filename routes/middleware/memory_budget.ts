@@ -1,56 +1,60 @@
 /**
- * What requests may take of memory together, by what they bring and what they fetch: many large ones
- * whose clients are slow are not to use it up.
+ * The memory budget of all concurrent requests. It bounds request bodies and fetched data, so that
+ * many large requests of slow clients cannot exhaust the memory.
  */
 
 import type { Context, MiddlewareHandler } from "hono";
 import { InferenceError } from "../../src/core/errors.ts";
 import { callerOf } from "./authentication.ts";
 
-/** Of a whole room, the part that one tenant may have. */
-const SHARE = 0.5;
+/** Fraction of the budget that one tenant may use. */
+const TENANT_SHARE = 0.5;
 
-/** What one request holds, until it is disposed of. */
+/** The memory of one request, released on dispose. */
 export interface MemoryLease extends Disposable {
-  /** @throws InferenceError `overloaded` if there is no room for so many bytes more */
-  grow(bytes: number): void;
+  /**
+   * Reserves more bytes for the request.
+   *
+   * @throws InferenceError `overloaded` if the budget is exhausted
+   */
+  reserve(bytes: number): void;
 }
 
 /**
- * Room for the bytes of all requests. One whose tenant has no other is let in however large it is, as
- * long as there is room for all: bodies and states have bounds of their own.
+ * Accounts for the memory of all requests. The share does not apply to a tenant's only request:
+ * bodies and states have limits of their own.
  */
 export class MemoryBudget {
   readonly #bytes: number;
-  #taken = 0;
+  #reserved = 0;
   readonly #byTenant = new Map<string, number>();
 
-  /** @param bytes Of all together. */
+  /** @param bytes The budget of all requests. */
   constructor(bytes: number) {
     this.#bytes = bytes;
   }
 
-  /** Begins a request of a tenant's. */
+  /** Opens the lease of one request. */
   lease(tenant: string): MemoryLease {
     let own = 0;
-    let ended = false;
+    let released = false;
     const add = (bytes: number) => {
       own += bytes;
-      this.#taken += bytes;
-      const left = this.#of(tenant) + bytes;
-      if (left > 0) this.#byTenant.set(tenant, left);
+      this.#reserved += bytes;
+      const total = this.#of(tenant) + bytes;
+      if (total > 0) this.#byTenant.set(tenant, total);
       else this.#byTenant.delete(tenant);
     };
     return {
-      grow: (bytes) => {
-        // A client may have left while something is still done for it.
-        if (ended) return;
-        this.#assertRoom(this.#taken, { own, bytes, most: this.#bytes });
-        this.#assertRoom(this.#of(tenant), { own, bytes, most: SHARE * this.#bytes });
+      reserve: (bytes) => {
+        // Work for a request may continue after its client has disconnected.
+        if (released) return;
+        this.#assertAvailable(this.#reserved, { own, bytes, limit: this.#bytes });
+        this.#assertAvailable(this.#of(tenant), { own, bytes, limit: TENANT_SHARE * this.#bytes });
         add(bytes);
       },
       [Symbol.dispose]: () => {
-        ended = true;
+        released = true;
         add(-own);
       },
     };
@@ -60,44 +64,44 @@ export class MemoryBudget {
     return this.#byTenant.get(tenant) ?? 0;
   }
 
-  #assertRoom(
-    taken: number,
-    { own, bytes, most }: { own: number; bytes: number; most: number },
+  #assertAvailable(
+    reserved: number,
+    { own, bytes, limit }: { own: number; bytes: number; limit: number },
   ): void {
-    if (taken === own || taken + bytes <= most) return;
+    if (reserved === own || reserved + bytes <= limit) return;
     throw new InferenceError(
       "overloaded",
-      `Cannot hold ${bytes} more bytes now: requests under way hold ${taken}, of ${most} that they ` +
-        "may; try again when some have ended",
+      `Request memory exhausted: ${reserved} of ${limit} bytes are in use, ${bytes} more are needed; ` +
+        "retry later",
     );
   }
 }
 
-const HELD = "held";
+const LEASE = "memoryLease";
 
-/** What the server tells of a request, where it does. */
+/** Information about a request that the server may provide. */
 interface ServerInfo {
-  /** Settles when the answer has been sent, or its client has left. */
+  /** Settles when the response was sent or the client disconnected. */
   completed?: Promise<void>;
 }
 
-/** Gives every request what it holds, until its answer has been sent. */
-export function leaseMemory(room: MemoryBudget): MiddlewareHandler {
+/** Gives every request a memory lease, which is released once its response was sent. */
+export function leaseMemory(budget: MemoryBudget): MiddlewareHandler {
   return async (c, next) => {
-    const held = room.lease(callerOf(c).tenant);
-    c.set(HELD, held);
+    const lease = budget.lease(callerOf(c).tenant);
+    c.set(LEASE, lease);
     const { completed } = (c.env ?? {}) as ServerInfo;
     try {
       await next();
     } finally {
-      const end = () => held[Symbol.dispose]();
-      if (completed) completed.then(end, end);
-      else end();
+      const release = () => lease[Symbol.dispose]();
+      if (completed) completed.then(release, release);
+      else release();
     }
   };
 }
 
-/** What a request holds. */
+/** Returns the memory lease of a request. */
 export function memoryLease(c: Context): MemoryLease {
-  return c.get(HELD);
+  return c.get(LEASE);
 }

@@ -1,4 +1,4 @@
-/** What callers may use: requests are counted, and told what is left. */
+/** Rate limits of callers: counts requests and sets the rate limit headers. */
 
 import type { Context, MiddlewareHandler } from "hono";
 import { type ErrorCode, InferenceError } from "../../src/core/errors.ts";
@@ -8,33 +8,33 @@ import type { AccountApi, Caller, RateKind } from "../../src/access/access_api.t
 
 const ACCOUNT = "account";
 
-/** Statuses of answers that tell what is left of the limits. */
-const TOLD = new Set([200, 429]);
+/** Statuses of responses that carry rate limit headers. */
+const STATUSES_WITH_LIMITS = new Set([200, 429]);
 
-/** Requests that a limit refuses do not count: to wait for one is not to use up another one. */
+/** Requests rejected by a limit are not counted: waiting for one limit must not consume another. */
 const UNCOUNTED = new Set<ErrorCode>(["rate_limit_exceeded", "storage_limit_exceeded"]);
 
-/** Headers of answers to requests that are counted, in OpenAI's words. */
-export const RATE_HEADERS = (["limit", "remaining", "reset"] as const).flatMap((what) =>
+/** Rate limit headers, with OpenAI's names. */
+export const RATE_LIMIT_HEADERS = (["limit", "remaining", "reset"] as const).flatMap((what) =>
   (["requests", "tokens"] as const).map((kind): ResponseHeader => `x-ratelimit-${what}-${kind}`)
 );
 
-/** Gives every caller its account. */
-export function openAccounts(open: (caller: Caller) => AccountApi): MiddlewareHandler {
+/** Attaches the caller's account to every request. */
+export function attachAccounts(open: (caller: Caller) => AccountApi): MiddlewareHandler {
   return async (c, next) => {
     c.set(ACCOUNT, open(callerOf(c)));
     await next();
   };
 }
 
-/** What a caller may use; nothing is bounded where there is no account. */
+/** Returns the caller's account, or `undefined` if no limits apply. */
 export function accountOf(c: Context): AccountApi | undefined {
   return c.get(ACCOUNT);
 }
 
 /**
- * Counts requests that have a body, before it is read. A request that is refused counts as well,
- * since it was read; only those that a limit refuses and those that get a kept answer do not.
+ * Counts POST requests before their body is read. A rejected request counts too, because it was
+ * read; requests rejected by a limit and replayed responses do not.
  *
  * @throws InferenceError `rate_limit_exceeded`
  */
@@ -44,27 +44,27 @@ export function countRequests(): MiddlewareHandler {
     const account = accountOf(c);
     const uncount = account?.countRequest();
     await next();
-    const limited = c.error instanceof InferenceError && UNCOUNTED.has(c.error.code);
-    if (limited || c.res.headers.has("idempotent-replayed")) uncount?.();
+    const rejectedByLimit = c.error instanceof InferenceError && UNCOUNTED.has(c.error.code);
+    if (rejectedByLimit || c.res.headers.has("idempotent-replayed")) uncount?.();
   };
 }
 
-/** Tells what is left of the limits by the minute. */
+/** Sets the headers with the caller's remaining requests and tokens. */
 export function rateLimitHeaders(): MiddlewareHandler {
   return async (c, next) => {
     await next();
-    if (!TOLD.has(c.res.status)) return;
+    if (!STATUSES_WITH_LIMITS.has(c.res.status)) return;
     for (const [kind, left] of Object.entries(accountOf(c)?.rateLimits ?? {})) {
       const name = (what: string) => `x-ratelimit-${what}-${kind as RateKind}`;
       c.res.headers.set(name("limit"), String(left.limit));
       c.res.headers.set(name("remaining"), String(left.remaining));
-      c.res.headers.set(name("reset"), durationText(left.reset));
+      c.res.headers.set(name("reset"), formatDuration(left.reset));
     }
   };
 }
 
-/** As OpenAI writes it: `250ms`, `12s`, `6m0s`. */
-export function durationText(milliseconds: number): string {
+/** Formats a duration like OpenAI: `250ms`, `12s`, `6m0s`. */
+export function formatDuration(milliseconds: number): string {
   const whole = Math.ceil(milliseconds);
   if (whole < 1000) return `${whole}ms`;
   const seconds = Math.ceil(whole / 1000);

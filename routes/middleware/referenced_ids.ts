@@ -1,45 +1,50 @@
 /**
- * What a request's body refers to. Gateways take 404 for a backend without the route, and send
- * nobody there for a while; so an id that is unknown is 404 in a path and 400 in a body.
+ * Errors about ids in a request body. Gateways interpret 404 as a backend without the route and stop
+ * sending it requests; so an unknown id is 404 in a path, and 400 in a body.
  */
 
 import { ERROR_STATUS, type ErrorCode, InferenceError } from "../../src/core/errors.ts";
 
-/** Of states that a body names. */
+/** Errors about a state that a body references. */
 const STATE_CODES: readonly ErrorCode[] = ["state_not_found", "state_expired"];
 
-/** Of routes whose bodies may name a conversation as well. */
+/** The same, and errors about a conversation. */
 const ALL_CODES: readonly ErrorCode[] = [...STATE_CODES, "conversation_not_found"];
 
-/** Throws what `work` throws: with status 400 where a state of the request's body is not there. */
-export async function withBodyStates<T>(work: Promise<T>): Promise<T> {
+/** Awaits `work`, and changes the status of an error about a missing state to 400. */
+export async function withMissingStateAs400<T>(work: Promise<T>): Promise<T> {
   return await work.catch((error) => Promise.reject(asBadRequest(error, STATE_CODES)));
 }
 
-/** The same, of states and conversations. */
-export async function withBodyReferences<T>(work: Promise<T>): Promise<T> {
+/** Awaits `work`, and changes the status of an error about a missing state or conversation to 400. */
+export async function withMissingReferenceAs400<T>(work: Promise<T>): Promise<T> {
   return await work.catch((error) => Promise.reject(asBadRequest(error, ALL_CODES)));
 }
 
-/** The errors of a route, of which some are about what its body names. */
-export interface BodyErrors extends ReadonlyArray<ErrorCode> {
-  /** Those that are answered with 400. */
-  readonly inBody: readonly ErrorCode[];
+/** The errors of a route, some of which are about ids in its body. */
+export interface BodyReferenceErrors extends ReadonlyArray<ErrorCode> {
+  /** Codes that have status 400 on this route. */
+  readonly badRequestCodes: readonly ErrorCode[];
 }
 
-/** Errors of a route whose body may name a state. */
-export function bodyStateErrors(codes: readonly ErrorCode[]): BodyErrors {
-  return Object.assign([...codes], { inBody: STATE_CODES });
+/** Marks the errors of a route whose body may reference a state. */
+export function bodyStateErrors(codes: readonly ErrorCode[]): BodyReferenceErrors {
+  return Object.assign([...codes], { badRequestCodes: STATE_CODES });
 }
 
-/** The same, of a state or a conversation. */
-export function bodyReferenceErrors(codes: readonly ErrorCode[]): BodyErrors {
-  return Object.assign([...codes], { inBody: ALL_CODES });
+/** Marks the errors of a route whose body may reference a state or a conversation. */
+export function bodyReferenceErrors(codes: readonly ErrorCode[]): BodyReferenceErrors {
+  return Object.assign([...codes], { badRequestCodes: ALL_CODES });
 }
 
-/** Returns the status that a code has on a route with the errors `codes`. */
-export function statusOn(code: ErrorCode, codes: readonly ErrorCode[] | BodyErrors): number {
-  return "inBody" in codes && codes.inBody.includes(code) ? 400 : ERROR_STATUS[code];
+/** Returns the status of an error code on a route with the errors `codes`. */
+export function statusOnRoute(
+  code: ErrorCode,
+  codes: readonly ErrorCode[] | BodyReferenceErrors,
+): number {
+  return "badRequestCodes" in codes && codes.badRequestCodes.includes(code)
+    ? 400
+    : ERROR_STATUS[code];
 }
 
 function asBadRequest(error: unknown, codes: readonly ErrorCode[]): unknown {

@@ -1,34 +1,37 @@
-/** Tells of every answer, for whoever counts them, and names it where it is traced. */
+/** Reports every response to an observer, and names the request's trace span. */
 
 import { trace } from "@opentelemetry/api";
 import type { Context, MiddlewareHandler } from "hono";
 import { routePath } from "hono/route";
 
-/** A request and what became of it. */
+/** A request and its response. */
 export interface ObservedRequest {
-  /** Or "other". */
+  /** "other" for a method that is not listed in `METHODS`. */
   method: string;
-  /** As the document has it; "other" where there is none. */
+  /** The path template of the OpenAPI document; "other" for an unknown path. */
   route: string;
-  /** Of HTTP. */
+  /** The HTTP status. */
   status: number;
-  /** Until the answer began. */
+  /** Time until the response headers. */
   seconds: number;
-  /** As `x-request-id` has it. */
+  /** The value of `x-request-id`. */
   requestId: string;
 }
 
-/** Others are told as "other": whoever sends requests makes no names here. */
+/** Methods that become label values. Clients must not be able to create new values. */
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
 
-/** The span is Deno's, which knows nothing of routes. */
+/** Names the active span. Deno creates it without knowledge of routes. */
 function nameSpan(c: Context, { method, route }: Pick<ObservedRequest, "method" | "route">): void {
   const span = trace.getActiveSpan();
   span?.setAttributes({ "rwkv.request_id": c.get("requestId"), "http.route": route });
   span?.updateName(`${method === "other" ? "HTTP" : method} ${route}`);
 }
 
-export function observeResponses(onAnswer: (answered: ObservedRequest) => void): MiddlewareHandler {
+/** Calls `onResponse` after every response. */
+export function observeResponses(
+  onResponse: (request: ObservedRequest) => void,
+): MiddlewareHandler {
   return async (c, next) => {
     const start = performance.now();
     await next();
@@ -36,7 +39,7 @@ export function observeResponses(onAnswer: (answered: ObservedRequest) => void):
     const path = routePath(c, -1).replace(/:(\w+)(\{.*?\})?/g, "{$1}");
     const route = path.endsWith("/*") ? "other" : path;
     nameSpan(c, { method, route });
-    onAnswer({
+    onResponse({
       method,
       route,
       status: c.res.status,

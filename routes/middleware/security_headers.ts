@@ -1,4 +1,4 @@
-/** What browsers are told of every answer; pages say more for themselves. */
+/** Security headers of every response. Pages set stricter ones. */
 
 import type { MiddlewareHandler } from "hono";
 
@@ -10,17 +10,17 @@ const HEADERS = {
   "x-frame-options": "DENY",
 };
 
-/** A year, as browsers ask of those who mean it. */
+/** One year, the minimum of the browsers' preload lists. */
 const HSTS = "max-age=31536000";
 
-/** Sets what an answer does not set itself; behind TLS, that it stays so. */
+/** Adds the headers that a response does not set; behind TLS, also HSTS. */
 export function securityHeaders(): MiddlewareHandler {
   return async (c, next) => {
     await next();
     for (const [name, value] of Object.entries(HEADERS)) {
       if (!c.res.headers.has(name)) c.res.headers.set(name, value);
     }
-    // Whoever makes up this header does so for their own answer alone.
+    // A forged header affects only the response to its own sender.
     const scheme = c.req.header("x-forwarded-proto") ?? new URL(c.req.url).protocol;
     if (/^https\b/.test(scheme)) c.res.headers.set("strict-transport-security", HSTS);
   };

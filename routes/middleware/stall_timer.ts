@@ -1,36 +1,36 @@
-/** Waits that may take too long, watched by one timer: one for each costs more than most waits. */
+/** Detects stalled reads and writes with one timer, since a timer for each costs more than the wait. */
 
-/** What is watched for. */
+/** When a wait has stalled, and what happens then. */
 export interface StallTimerOptions {
-  /** When a wait that began at `since` has taken too long, both in milliseconds of `performance`. */
-  due(since: number): number;
-  /** Called when one has; once at most. */
-  late(): void;
+  /** Returns the deadline of a wait that began at `since`, both in `performance.now()` time. */
+  deadline(since: number): number;
+  /** Called at most once, when a wait misses its deadline. */
+  onTimeout(): void;
 }
 
-/** Milliseconds between two looks at least while nothing is waited for. */
+/** Minimum time between two checks while nothing is pending. */
 const IDLE_MS = 100;
 
-/** Watches one wait after another, or several at once. */
+/** Watches consecutive or concurrent waits for a stall. */
 export class StallTimer implements Disposable {
   readonly #options: StallTimerOptions;
-  #waits = 0;
+  #pending = 0;
   #since = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** Watches until it is disposed of. */
+  /** Starts the timer, which runs until `dispose`. */
   constructor(options: StallTimerOptions) {
     this.#options = options;
-    this.#look();
+    this.#check();
   }
 
-  /** Waits for `promise`. Of several waits, one has begun when the last one has ended. */
-  async during<T>(promise: Promise<T>): Promise<T> {
-    if (this.#waits++ === 0) this.#since = performance.now();
+  /** Awaits `promise`. With concurrent waits, each completion restarts the clock. */
+  async watch<T>(promise: Promise<T>): Promise<T> {
+    if (this.#pending++ === 0) this.#since = performance.now();
     try {
       return await promise;
     } finally {
-      this.#waits--;
+      this.#pending--;
       this.#since = performance.now();
     }
   }
@@ -39,11 +39,11 @@ export class StallTimer implements Disposable {
     clearTimeout(this.#timer);
   }
 
-  #look(): void {
+  #check(): void {
     const now = performance.now();
-    const due = this.#options.due(this.#waits === 0 ? now : this.#since);
-    if (this.#waits > 0 && due <= now) return this.#options.late();
-    const least = this.#waits === 0 ? IDLE_MS : 1;
-    this.#timer = setTimeout(() => this.#look(), Math.max(least, due - now));
+    const deadline = this.#options.deadline(this.#pending === 0 ? now : this.#since);
+    if (this.#pending > 0 && deadline <= now) return this.#options.onTimeout();
+    const minDelay = this.#pending === 0 ? IDLE_MS : 1;
+    this.#timer = setTimeout(() => this.#check(), Math.max(minDelay, deadline - now));
   }
 }

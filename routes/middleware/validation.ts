@@ -1,43 +1,47 @@
-/** From zod's issues to one message that names the field: `messages[0].content: expected …`. */
+/** Converts zod's issues to one message that names the fields: `messages[0].content: expected …`. */
 
 import type { z } from "zod";
 import { InferenceError } from "../../src/core/errors.ts";
 
-/** Wrong fields that a message names; of many that are wrong, few tell why. */
-const MOST_NAMED = 8;
+/** Maximum number of invalid fields in a message. */
+const MAX_NAMED_FIELDS = 8;
 
-/** @throws InferenceError `invalid_value` */
+/**
+ * Validates a value by a schema.
+ *
+ * @throws InferenceError `invalid_value`
+ */
 export function parse<T>(schema: z.ZodType<T>, value: unknown): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   throw invalidValue(result.error.issues);
 }
 
-/** What is wrong, the first field as `param`. */
+/** Returns an error about the invalid fields, with the first one as `param`. */
 export function invalidValue(issues: readonly Issue[]): InferenceError {
-  const found = issues.slice(0, MOST_NAMED).map((issue) => deepest(issue, []));
+  const found = issues.slice(0, MAX_NAMED_FIELDS).map((issue) => deepestIssue(issue, []));
   const named = found.map(({ path, message }) => `${fieldName(path)}: ${message}`);
-  if (issues.length > MOST_NAMED) named.push(`and ${issues.length - MOST_NAMED} more`);
+  if (issues.length > MAX_NAMED_FIELDS) named.push(`and ${issues.length - MAX_NAMED_FIELDS} more`);
   const [{ path }] = found;
   return new InferenceError("invalid_value", named.join("; "), {
     param: path.length === 0 ? undefined : fieldName(path),
   });
 }
 
-interface Found {
+interface FieldIssue {
   path: readonly PropertyKey[];
   message: string;
 }
 
 type Issue = z.core.$ZodIssue;
 
-/** Of a union, the alternative that got furthest into the value. */
-function deepest(issue: Issue, prefix: readonly PropertyKey[]): Found {
+/** Returns the issue itself; for a union, the issue of the alternative that matched most. */
+function deepestIssue(issue: Issue, prefix: readonly PropertyKey[]): FieldIssue {
   const path = [...prefix, ...issue.path];
   const own = { path, message: issue.message };
   if (issue.code !== "invalid_union") return own;
-  return issue.errors.flatMap((errors) => errors.slice(0, MOST_NAMED))
-    .map((inner) => deepest(inner, path))
+  return issue.errors.flatMap((errors) => errors.slice(0, MAX_NAMED_FIELDS))
+    .map((inner) => deepestIssue(inner, path))
     .reduce((best, found) => found.path.length > best.path.length ? found : best, own);
 }
 

@@ -1,4 +1,4 @@
-/** What `/v1/models` answers. */
+/** Responses of `/v1/models`. */
 
 import { z } from "@hono/zod-openapi";
 import { epochSeconds, modelId } from "../openapi/ids_schema.ts";
@@ -7,45 +7,49 @@ const size = z.int().min(1);
 
 export const modelSchema = z.object({
   id: modelId,
-  object: z.literal("model").openapi({ description: "What this is.", example: "model" }),
-  created: epochSeconds.openapi({ description: "When its file was written, in epoch seconds." }),
-  owned_by: z.literal("rwkv").openapi({ description: "Always the same.", example: "rwkv" }),
+  object: z.literal("model").openapi({ description: "The object type.", example: "model" }),
+  created: epochSeconds.openapi({
+    description: "Modification time of the model file, in epoch seconds.",
+  }),
+  owned_by: z.literal("rwkv").openapi({ description: "Always `rwkv`.", example: "rwkv" }),
   fingerprint: z.string().openapi({
-    description: "Of the weights: states go on with every model that has the same one.",
+    description:
+      "Hash of the weights. States can be resumed by any model with the same fingerprint.",
     example: "sha256:9f2c5b7e",
   }),
   quantization: z.string().nullable().openapi({
-    description: "How this worker holds the weights.",
+    description: "Format of the weights in this worker's memory.",
     example: "int8",
   }),
   sizes: z.object({
-    layers: size.openapi({ description: "Blocks.", example: 24 }),
-    width: size.openapi({ description: "Channels.", example: 1024 }),
-    head_size: size.openapi({ description: "Channels of a head.", example: 64 }),
+    layers: size.openapi({ description: "Number of layers.", example: 24 }),
+    width: size.openapi({ description: "Embedding size.", example: 1024 }),
+    head_size: size.openapi({ description: "Channels per head.", example: 64 }),
     vocabulary: size.openapi({
-      description: "Rows of the head; ids of tokens are below.",
+      description: "Vocabulary size. Token ids are below it.",
       example: 65_536,
     }),
-  }).openapi({ description: "Of the model." }),
+  }).openapi({ description: "Dimensions of the model." }),
   state_bytes: z.object({
     codec: z.enum(["f32", "f16", "q8"]).openapi({
-      description: "How this worker stores states.",
+      description: "Encoding of stored states.",
       example: "f16",
     }),
     stored: size.openapi({
-      description:
-        "Of a state as it is stored, its header included; the conversation comes on top.",
+      description: "Size of a stored state with its header, without the conversation.",
       example: 3_244_052,
     }),
     float32: size.openapi({
-      description: "Of its numbers as the engine holds them.",
+      description: "Size of a state in the engine's memory.",
       example: 6_488_064,
     }),
-  }).openapi({ description: "Bytes of a state, however long the conversation is." }),
+  }).openapi({
+    description: "Size of a state in bytes, independent of the length of the conversation.",
+  }),
 }).openapi("Model");
 
 export const modelListSchema = z.object({
-  object: z.literal("list").openapi({ description: "What this is.", example: "list" }),
+  object: z.literal("list").openapi({ description: "The object type.", example: "list" }),
   data: z.array(modelSchema).openapi({ description: "The one model that runs." }),
 }).openapi("ModelList");
 

@@ -1,8 +1,8 @@
-/** `/v1/models`: the one model that this worker runs. */
+/** `/v1/models`: the model that this worker runs. */
 
 import { z } from "@hono/zod-openapi";
 import { InferenceError } from "../../src/core/errors.ts";
-import { describeModel } from "../../src/session/model_description.ts";
+import { describeModel } from "../../src/session/stored_turn.ts";
 import type { SessionModel } from "../../src/session/session_types.ts";
 import { SESSION_ERRORS } from "../openapi/error_responses.ts";
 import { modelId } from "../openapi/ids_schema.ts";
@@ -15,9 +15,9 @@ const listModels = defineRoute({
   path: "/models",
   operationId: "listModels",
   tags: ["Models"],
-  summary: "List the model",
-  description: "A worker runs one model; the list has that.",
-  responses: { 200: jsonResponse(modelListSchema, "The model, as a list.") },
+  summary: "List models",
+  description: "Lists the one model that the worker runs.",
+  responses: { 200: jsonResponse(modelListSchema, "A list with one model.") },
   errors: SESSION_ERRORS,
 });
 
@@ -27,8 +27,8 @@ const getModel = defineRoute({
   pattern: "/models/:id{[^]+}",
   operationId: "retrieveModel",
   tags: ["Models"],
-  summary: "Describe the model",
-  description: "By its id, which may have slashes, or as `default`.",
+  summary: "Retrieve a model",
+  description: "Retrieves the model by its id, which may contain slashes, or as `default`.",
   request: { params: z.object({ id: modelId.openapi({ example: "default" }) }) },
   responses: { 200: jsonResponse(modelSchema, "The model.") },
   errors: [...SESSION_ERRORS, "model_not_found"],
@@ -42,18 +42,18 @@ export function modelRoutes({ sessions }: RouteOptions): ApiRoutes {
     })
     .handle(getModel, async (c) => {
       const { model } = await sessions(c);
-      assertModel(model, c.req.valid("param").id);
+      assertModelLoaded(model, c.req.valid("param").id);
       return c.json(modelObject(model), 200);
     });
 }
 
 /**
- * Passes the loaded model's id, `default`, and no name at all, which clients without a choice of
- * models send as an empty one.
+ * Checks that a request names the loaded model. It may use the id, `default`, no name, or an empty
+ * name, which clients without a model setting send.
  *
  * @throws InferenceError `model_not_found`
  */
-export function assertModel({ id }: SessionModel, name: string | undefined): void {
+export function assertModelLoaded({ id }: SessionModel, name: string | undefined): void {
   if ([undefined, "", id, "default"].includes(name)) return;
   throw new InferenceError(
     "model_not_found",

@@ -1,9 +1,9 @@
-/** `POST /v1/tokenize` and `/v1/detokenize`: texts as the ids that the model reads, and back. */
+/** `POST /v1/tokenize` and `POST /v1/detokenize`: conversion between text and token ids. */
 
 import { InferenceError } from "../../src/core/errors.ts";
 import type { TokenApi } from "../../src/session/session_api.ts";
 import { BODY_ERRORS, SESSION_ERRORS } from "../openapi/error_responses.ts";
-import { assertModel } from "./models.ts";
+import { assertModelLoaded } from "./models.ts";
 import { ApiRoutes, defineRoute, jsonBody, jsonResponse } from "../openapi/openapi.ts";
 import type { RouteOptions } from "../route_options.ts";
 import {
@@ -21,11 +21,11 @@ const tokenize = defineRoute({
   path: "/tokenize",
   operationId: "tokenize",
   tags: ["Models"],
-  summary: "Make a text token ids",
-  description: "Of a `prompt` as it stands, or of `messages` with all that a chat request would " +
-    "read of them.",
-  request: { body: jsonBody(tokenizeRequestSchema, "The text.") },
-  responses: { 200: jsonResponse(tokenizedSchema, "The ids.") },
+  summary: "Tokenize text",
+  description:
+    "Returns the token ids of a `prompt`, or of `messages` with the chat template applied.",
+  request: { body: jsonBody(tokenizeRequestSchema, "The text or the messages.") },
+  responses: { 200: jsonResponse(tokenizedSchema, "The token ids.") },
   errors,
 });
 
@@ -34,10 +34,10 @@ const detokenize = defineRoute({
   path: "/detokenize",
   operationId: "detokenize",
   tags: ["Models"],
-  summary: "Make token ids a text",
-  description: "Ids that the vocabulary does not have are refused.",
-  request: { body: jsonBody(detokenizeRequestSchema, "The ids.") },
-  responses: { 200: jsonResponse(detokenizedSchema, "The text.") },
+  summary: "Detokenize token ids",
+  description: "Returns the text of token ids. Ids outside the vocabulary are rejected.",
+  request: { body: jsonBody(detokenizeRequestSchema, "The token ids.") },
+  responses: { 200: jsonResponse(detokenizedSchema, "The text or the messages.") },
   errors,
 });
 
@@ -46,27 +46,27 @@ export function tokenRoutes({ sessions, body }: RouteOptions): ApiRoutes {
     .handle(tokenize, async (c) => {
       const request = c.req.valid("json");
       const ready = await sessions(c);
-      assertModel(ready.model, request.model ?? undefined);
-      const tokens = await tokensOf(request, ready.tokens);
+      assertModelLoaded(ready.model, request.model ?? undefined);
+      const tokens = await tokensOfRequest(request, ready.tokens);
       return c.json({ tokens, count: tokens.length, max_model_len: null }, 200);
     })
     .handle(detokenize, async (c) => {
       const request = c.req.valid("json");
       const ready = await sessions(c);
-      assertModel(ready.model, request.model ?? undefined);
+      assertModelLoaded(ready.model, request.model ?? undefined);
       return c.json({ prompt: await ready.tokens.detokenize(request.tokens) }, 200);
     });
 }
 
-async function tokensOf(request: TokenizeRequest, desk: TokenApi): Promise<number[]> {
+async function tokensOfRequest(request: TokenizeRequest, tokenApi: TokenApi): Promise<number[]> {
   const prompt = request.prompt ?? null;
   const messages = request.messages ?? null;
-  if (prompt !== null && messages === null) return desk.tokenize(prompt);
-  if (messages !== null && prompt === null) return await desk.tokenizeMessages(messages);
-  const what = prompt === null ? "neither is given" : "both are given";
+  if (prompt !== null && messages === null) return tokenApi.tokenize(prompt);
+  if (messages !== null && prompt === null) return await tokenApi.tokenizeMessages(messages);
+  const problem = prompt === null ? "neither is given" : "both are given";
   throw new InferenceError(
     "invalid_value",
-    `prompt: ${what}; send either prompt or messages`,
+    `prompt: ${problem}; send either prompt or messages`,
     { param: "prompt" },
   );
 }

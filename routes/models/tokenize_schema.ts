@@ -1,11 +1,11 @@
-/** What `/v1/tokenize` and `/v1/detokenize` take and answer. */
+/** Requests and responses of `/v1/tokenize` and `/v1/detokenize`. */
 
 import { z } from "@hono/zod-openapi";
 import { modelId } from "../openapi/ids_schema.ts";
 import { messageSchema } from "../chat/message_schema.ts";
 
 const model = modelId.nullish().openapi({
-  description: "The id that `/v1/models` lists, or `default`. The one that runs, unless given.",
+  description: "The model's id from `/v1/models`, or `default`. Default: the running model.",
   example: "default",
 });
 
@@ -14,11 +14,12 @@ const token = z.int().min(0);
 export const tokenizeRequestSchema = z.object({
   model,
   prompt: z.string().nullish().openapi({
-    description: "A text, read as it stands. Not together with `messages`.",
+    description: "A text, tokenized without a template. Mutually exclusive with `messages`.",
     example: "Hello",
   }),
   messages: z.array(messageSchema).nullish().openapi({
-    description: "Messages, read as a new conversation reads them, the reply's start included.",
+    description:
+      "Messages of a new conversation, with the chat template and the generation prompt.",
     example: [{ role: "user", content: "Hello" }],
   }),
 }, { error: "expected a JSON object" }).openapi("TokenizeRequest", {
@@ -26,24 +27,27 @@ export const tokenizeRequestSchema = z.object({
 });
 
 export const tokenizedSchema = z.object({
-  tokens: z.array(token).openapi({ description: "Ids.", example: [33155] }),
-  count: z.int().min(0).openapi({ description: "How many there are.", example: 1 }),
+  tokens: z.array(token).openapi({ description: "The token ids.", example: [33155] }),
+  count: z.int().min(0).openapi({ description: "Number of tokens.", example: 1 }),
   max_model_len: z.null().openapi({
-    description: "Always null: conversations may be of any length.",
+    description: "Always null, since conversations have no maximum length.",
     example: null,
   }),
 }).openapi("Tokenized");
 
 export const detokenizeRequestSchema = z.object({
   model,
-  tokens: z.array(token).openapi({ description: "Ids of the vocabulary.", example: [34] }),
+  tokens: z.array(token).openapi({
+    description: "Token ids of the model's vocabulary.",
+    example: [34],
+  }),
 }, { error: "expected a JSON object" }).openapi("DetokenizeRequest", {
   example: { model: "default", tokens: [34] },
 });
 
 export const detokenizedSchema = z.object({
   prompt: z.string().openapi({
-    description: "The text; U+FFFD stands for bytes that are no UTF-8.",
+    description: "The text. Bytes that are not valid UTF-8 are replaced with U+FFFD.",
     example: "Hello",
   }),
 }).openapi("Detokenized");

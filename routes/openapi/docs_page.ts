@@ -1,17 +1,17 @@
-/** `/docs`: the OpenAPI document for people, a page without scripts, or anything of other hosts. */
+/** `/docs`: the OpenAPI document as a page, without scripts and third-party resources. */
 
 import { Hono } from "hono";
 import type { OpenApiDocument } from "./openapi_document.ts";
 import { PAGE_HEADERS } from "../page/page.ts";
-import { renderReference } from "./docs_page/render.ts";
+import { renderDocsPage } from "./docs_page/render.ts";
 import styles from "./docs_page/docs_page.css" with { type: "text" };
 
-/** @param describe The document of the whole app. */
-export function referenceRoutes(describe: () => OpenApiDocument): Hono {
+/** @param getDocument Returns the document of the whole app. */
+export function docsPageRoutes(getDocument: () => OpenApiDocument): Hono {
   let page: Promise<string> | undefined;
   return new Hono()
     .get("/docs", async (c) => {
-      page ??= renderReference(describe());
+      page ??= renderDocsPage(getDocument());
       return c.body(await page, 200, {
         ...PAGE_HEADERS,
         "content-type": "text/html; charset=utf-8",

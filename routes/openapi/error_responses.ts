@@ -1,4 +1,4 @@
-/** Errors as the OpenAPI document tells of them: for each status the codes that it comes with. */
+/** Error responses of the OpenAPI document: for each status, the possible error codes. */
 
 import type { z } from "zod";
 import {
@@ -7,16 +7,16 @@ import {
   type ErrorCode,
   InferenceError,
 } from "../../src/core/errors.ts";
-import { statusOn } from "../middleware/referenced_ids.ts";
+import { statusOnRoute } from "../middleware/referenced_ids.ts";
 import { type ErrorBody, errorSchema } from "./error_schema.ts";
 import { errorBody, RETRY_AFTER } from "../middleware/errors.ts";
-import { RATE_HEADERS } from "../middleware/rate_limits.ts";
-import { headersOf, type ResponseHeader } from "./response_headers.ts";
+import { RATE_LIMIT_HEADERS } from "../middleware/rate_limits.ts";
+import { headerRefs, type ResponseHeader } from "./response_headers.ts";
 
-/** Of every route: see `guard.ts`. */
+/** Errors of every route, from `guard.ts`. */
 const GUARD_ERRORS = ["host_not_allowed", "origin_not_allowed"] as const;
 
-/** Of every route that asks for sessions, for which keys are checked. */
+/** Errors of every route that uses sessions, which require authentication. */
 export const SESSION_ERRORS = [
   "invalid_api_key",
   "store_unavailable",
@@ -24,7 +24,7 @@ export const SESSION_ERRORS = [
   "cancelled",
 ] as const;
 
-/** Of every route that takes a body. */
+/** Errors of every route with a request body. */
 export const BODY_ERRORS = [
   "invalid_value",
   "payload_too_large",
@@ -34,7 +34,7 @@ export const BODY_ERRORS = [
   "rate_limit_exceeded",
 ] as const;
 
-/** Of every route that looks for a state that the client names. */
+/** Errors of every route that loads a state by its id. */
 export const STATE_ERRORS = [
   "state_not_found",
   "state_expired",
@@ -42,7 +42,7 @@ export const STATE_ERRORS = [
   "store_unavailable",
 ] as const;
 
-/** Of every route that lets the model write. */
+/** Errors of every route that generates text. */
 const TURN_ERRORS = [
   "context_length_exceeded",
   "too_many_turns",
@@ -53,8 +53,8 @@ const TURN_ERRORS = [
   "numeric_fault",
 ] as const;
 
-/** Of chat and text completions. */
-export const WRITE_ERRORS = [
+/** Errors of chat and text completions. */
+export const GENERATION_ERRORS = [
   ...BODY_ERRORS,
   "unsupported_value",
   ...SESSION_ERRORS,
@@ -72,13 +72,13 @@ interface ErrorResponse {
   content: {
     "application/json": {
       schema: z.ZodType<ErrorBody>;
-      /** By code. */
+      /** Examples by error code. */
       examples: Record<string, { summary: string; value: ErrorBody }>;
     };
   };
 }
 
-interface Case {
+interface ErrorCase {
   code: string;
   status: number;
   when: string;
@@ -86,33 +86,33 @@ interface Case {
   value: ErrorBody;
 }
 
-/** By status. Every route is guarded, and may have a bug. */
+/** Returns the error responses of a route by status, with those of the guard and an internal error. */
 export function errorResponses(codes: readonly ErrorCode[]): Record<string, ErrorResponse> {
   const cases = [...new Set([...codes, ...GUARD_ERRORS])]
-    .map((code) => caseOf(code, statusOn(code, codes)));
-  const bug: Case = {
+    .map((code) => errorCase(code, statusOnRoute(code, codes)));
+  const internalError: ErrorCase = {
     code: "internal_error",
     status: 500,
-    when: "a bug; its text is in the log only",
+    when: "an internal error; the details are only in the log",
     headers: [],
     value: errorBody(undefined),
   };
-  // Errors that last are given again as well.
-  const again = codes.includes("idempotency_key_reused");
-  const byStatus = Map.groupBy([...cases, bug], ({ status }) => status);
+  // Permanent errors are replayed too.
+  const isIdempotent = codes.includes("idempotency_key_reused");
+  const byStatus = Map.groupBy([...cases, internalError], ({ status }) => status);
   return Object.fromEntries([...byStatus].map(([status, found]) => [
     status,
-    responseOf(found, again ? ["idempotent-replayed"] : []),
+    responseOf(found, isIdempotent ? ["idempotent-replayed"] : []),
   ]));
 }
 
 function responseOf(
-  cases: readonly Case[],
+  cases: readonly ErrorCase[],
   always: readonly ResponseHeader[],
 ): ErrorResponse {
   return {
     description: cases.map(({ code, when }) => `\`${code}\`: ${when}`).join(".\n\n") + ".",
-    headers: headersOf("x-request-id", ...always, ...cases.flatMap(({ headers }) => headers)),
+    headers: headerRefs("x-request-id", ...always, ...cases.flatMap(({ headers }) => headers)),
     content: {
       "application/json": {
         schema: errorSchema,
@@ -124,11 +124,11 @@ function responseOf(
   };
 }
 
-function caseOf(code: ErrorCode, status: number): Case {
+function errorCase(code: ErrorCode, status: number): ErrorCase {
   const headers: ResponseHeader[] = [];
   if (code in RETRY_AFTER) headers.push("retry-after");
   else if (ERROR_STATUS[code] === 409) headers.push("x-should-retry");
-  if (code === "rate_limit_exceeded") headers.push(...RATE_HEADERS);
+  if (code === "rate_limit_exceeded") headers.push(...RATE_LIMIT_HEADERS);
   if (code === "conversation_conflict" || code === "answer_gone") headers.push("x-state-id");
   if (ERROR_STATUS[code] === 401) headers.push("www-authenticate");
   const when = ERROR_DESCRIPTIONS[code];

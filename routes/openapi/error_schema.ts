@@ -1,4 +1,4 @@
-/** The body of every error. */
+/** The body of error responses. */
 
 import { z } from "@hono/zod-openapi";
 import { ERROR_STATUS, type ErrorCode } from "../../src/core/errors.ts";
@@ -16,34 +16,35 @@ const TYPES = [
 export const errorSchema = z.object({
   error: z.object({
     message: z.string().openapi({
-      description: "What went wrong, with the value and the remedy.",
+      description: "What went wrong, with the invalid value and the remedy.",
       example: 'The model "gpt" is not loaded; this worker runs "demo", also called "default"',
     }),
     type: z.enum(TYPES).openapi({
-      description: "Whose fault it is, in OpenAI's words: of `rate_limit_exceeded` what is used " +
-        "up, `requests` or `tokens`.",
+      description:
+        "OpenAI's error type. For `rate_limit_exceeded`, the exceeded limit: `requests` " +
+        "or `tokens`.",
       example: "invalid_request_error",
     }),
     param: z.string().nullable().openapi({
-      description: "The field that the message is about.",
+      description: "The field with the error.",
       example: "model",
     }),
     code: z.enum(CODES).openapi({
-      description: "The kind of error.",
+      description: "The error code.",
       example: "model_not_found",
     }),
-  }).openapi({ description: "What clients are told." }),
-}).openapi("Error", { description: "All four keys are there always." });
+  }).openapi({ description: "The error." }),
+}).openapi("Error", { description: "An error. All four keys are always present." });
 
-/** The data of an event that ends a stream before its time. */
+/** The data of an error event, which ends a stream. */
 export const errorEventSchema = z.object({
   ...errorSchema.shape,
   state_id: z.string().optional().openapi({
     description:
-      "What resumes the turn that has failed, where that was stored: with no messages, " +
-      "its reply is written from the beginning. The state that it went on from is as it was.",
+      "The state that resumes the failed turn, if it was stored. Without messages, the reply is " +
+      "generated from its beginning. The state that the turn resumed is unchanged.",
     example: `state_${"0123456789abcdef".repeat(3)}`,
   }),
-}).openapi("ErrorEvent", { description: "An error, and what can be gone on from." });
+}).openapi("ErrorEvent", { description: "An error, and the state from which to retry." });
 
 export type ErrorBody = z.infer<typeof errorSchema>;

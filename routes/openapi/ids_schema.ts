@@ -1,4 +1,4 @@
-/** Ids and times, as several resources have them. */
+/** Schemas of ids and times that several resources share. */
 
 import { z } from "@hono/zod-openapi";
 
@@ -8,17 +8,17 @@ export const EXAMPLE_STATE = `state_${HEX}`;
 export const EXAMPLE_CONVERSATION = `conv_${HEX}`;
 
 export const stateId = z.string().openapi({
-  description: "Names a stored state.",
+  description: "Id of a stored state.",
   example: EXAMPLE_STATE,
 });
 
 export const conversationId = z.string().openapi({
-  description: "Names a conversation.",
+  description: "Id of a conversation.",
   example: EXAMPLE_CONVERSATION,
 });
 
 export const modelId = z.string().openapi({
-  description: "The model's name.",
+  description: "Id of the model.",
   example: "rwkv-5-world-0.4b",
 });
 

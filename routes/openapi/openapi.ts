@@ -1,6 +1,6 @@
 /**
- * How a route is declared: its zod schemas check what comes in, type what goes out, and are what
- * the OpenAPI document tells.
+ * Declaration of routes. The zod schemas of a route validate its requests, type its responses, and
+ * generate the OpenAPI document.
  */
 
 import { OpenAPIHono, type RouteConfig, type RouteHandler } from "@hono/zod-openapi";
@@ -10,44 +10,44 @@ import type { z } from "zod";
 import type { ErrorCode } from "../../src/core/errors.ts";
 import { BODY_LIMITS, type BodyLimits, readJson } from "../middleware/body.ts";
 import { errorResponses } from "./error_responses.ts";
-import { headersOf } from "./response_headers.ts";
+import { headerRefs } from "./response_headers.ts";
 import { memoryLease } from "../middleware/memory_budget.ts";
 import { invalidValue, parse } from "../middleware/validation.ts";
 
-/** A route, all that is to be known of it; `responses` are those that its handler returns. */
+/** The declaration of a route. `responses` contains the responses of its handler. */
 export interface ApiRoute extends RouteConfig {
-  /** Its name for generated clients. */
+  /** Method name in generated clients. */
   operationId: string;
-  /** The resource, one of the document's. */
+  /** The resource, one of the document's tags. */
   tags: string[];
   summary: string;
   description: string;
-  /** What it throws, itself or by what it calls; a bug's `internal_error` goes without saying. */
+  /** All errors that the route may throw, except `internal_error`. */
   errors: readonly ErrorCode[];
-  /** The path as Hono takes it, where it differs from `path`, as in `/models/:id{[^]+}`. */
+  /** The path pattern for Hono, if it differs from `path`, as in `/models/:id{[^]+}`. */
   pattern?: string;
 }
 
-/** Keeps a route's types, for its handler. */
+/** Returns the declaration with its literal types, which type the handler. */
 export function defineRoute<const R extends ApiRoute>(route: R): R {
   return route;
 }
 
-/** What a route takes as JSON. */
+/** Declares a JSON request body. */
 export function jsonBody<T extends z.ZodType>(schema: T, description: string) {
   return { required: true, description, content: { "application/json": { schema } } };
 }
 
-/** What a route answers as JSON. */
+/** Declares a JSON response. */
 export function jsonResponse<T extends z.ZodType>(schema: T, description: string) {
   return { description, content: { "application/json": { schema } } };
 }
 
-/** Routes of one resource. */
+/** The routes of one resource. */
 export class ApiRoutes extends OpenAPIHono<BlankEnv> {
   readonly #body: BodyLimits;
 
-  /** @param body Bounds of request bodies, for routes that take one. */
+  /** @param body Limits of request bodies. */
   constructor(body: BodyLimits = BODY_LIMITS) {
     super({
       defaultHook: (result) => {
@@ -58,18 +58,18 @@ export class ApiRoutes extends OpenAPIHono<BlankEnv> {
   }
 
   /**
-   * Documents and serves a route. Its handler finds what was checked by `c.req.valid("json")`, and
-   * `"param"`, `"query"`, `"header"` in the same way; whatever fails is thrown as `invalid_value`.
+   * Registers a route and documents it. The handler gets validated data from `c.req.valid("json")`,
+   * or with `"param"`, `"query"` or `"header"`. Invalid data is rejected with `invalid_value`.
    */
   handle<R extends ApiRoute>(declared: R, handler: RouteHandler<R>): this {
     const { errors, pattern, ...route }: ApiRoute = declared;
     const own = Object.entries(route.responses).map(([status, response]) => [
       status,
-      { ...response, headers: { ...headersOf("x-request-id"), ...headersIn(response) } },
+      { ...response, headers: { ...headerRefs("x-request-id"), ...headersIn(response) } },
     ]);
     const responses = { ...Object.fromEntries(own), ...errorResponses(errors) };
     this.openAPIRegistry.registerPath({ ...route, responses });
-    // Bodies are read here: the library's own reader has no bound, and insists on a content type.
+    // The library's own body reader has no size limit and requires a content type.
     const { body, ...request } = route.request ?? {};
     const json = body?.content["application/json"];
     const schema = json && "schema" in json ? json.schema : undefined;
@@ -79,7 +79,7 @@ export class ApiRoutes extends OpenAPIHono<BlankEnv> {
         path: pattern ?? route.path,
         request,
         responses: {},
-        middleware: isZod(schema) ? [this.#takeJson(schema)] : [],
+        middleware: isZod(schema) ? [this.#validateJson(schema)] : [],
         hide: true,
       },
       handler as unknown as Handler,
@@ -87,10 +87,10 @@ export class ApiRoutes extends OpenAPIHono<BlankEnv> {
     return this;
   }
 
-  #takeJson(schema: z.ZodType<object>): MiddlewareHandler {
+  #validateJson(schema: z.ZodType<object>): MiddlewareHandler {
     return async (c: Context, next) => {
-      const bounds = { ...this.#body, memory: memoryLease(c) };
-      const body = await readJson(c.req.raw, bounds, (json) => parse(schema, json));
+      const options = { ...this.#body, memory: memoryLease(c) };
+      const body = await readJson(c.req.raw, options, (json) => parse(schema, json));
       c.req.addValidatedData("json", body);
       await next();
     };

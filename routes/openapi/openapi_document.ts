@@ -1,4 +1,4 @@
-/** `/openapi.json`: what the routes were declared with, as an OpenAPI 3.1 document. */
+/** `/openapi.json`: the OpenAPI 3.1 document, generated from the declarations of all routes. */
 
 import { z } from "@hono/zod-openapi";
 import config from "../../deno.json" with { type: "json" };
@@ -8,45 +8,47 @@ import { RESPONSE_HEADERS } from "./response_headers.ts";
 export type OpenApiDocument = ReturnType<ApiRoutes["getOpenAPI31Document"]>;
 type Paths = NonNullable<OpenApiDocument["paths"]>;
 
-/** How requests tell who they are of. */
+/** Authentication schemes. */
 const SECURITY_SCHEMES = {
   apiKey: {
     type: "http",
     scheme: "bearer",
-    description: "A key of the worker's, where it has any.",
+    description: "An API key, if the worker has any.",
   },
   metricsToken: {
     type: "http",
     scheme: "bearer",
-    description: "The worker's token for `/metrics`, where it has keys or such a token.",
+    description: "The token for `/metrics`, if the worker has API keys or a metrics token.",
   },
 } as const;
 
-/** Resources, in the order in which the reference tells of them. */
+/** Resources, in the order of the documentation page. */
 const TAGS = [
-  { name: "Chat", description: "Turns, which lead from state to state." },
+  { name: "Chat", description: "Chat and text completions. Each one creates a new state." },
   {
     name: "Responses",
-    description: "Turns by OpenAI's other interface, each after the one before.",
+    description: "OpenAI's Responses API. Each response can continue a previous one.",
   },
-  { name: "Conversations", description: "Names that move from state to state as turns are taken." },
-  { name: "States", description: "What the store knows of the states that turns lead to." },
-  { name: "Models", description: "The one model that this worker runs." },
-  { name: "Worker", description: "How the worker is, for people and for orchestrators." },
+  { name: "Conversations", description: "Named references to states, which each turn advances." },
+  { name: "States", description: "The stored states." },
+  { name: "Models", description: "The model of this worker, and its tokenizer." },
+  { name: "Worker", description: "Health, metrics and documentation of this worker." },
 ];
 
 const INFO = {
   title: "RWKV worker",
   version: config.version,
-  description: "Chat with an RWKV-5 model. The API is OpenAI's, and more: every turn leads to a " +
-    "state of the model, which the worker stores, and any worker goes on from by its id.\n\n" +
-    "Bodies are JSON of at most 8 MiB, whatever their content type says. Fields that are not " +
-    "listed are ignored, but for those that an operation's description names, and null is the " +
-    "same as leaving a field out. A path that is not listed answers 404 " +
-    "`not_found`, a method that is not listed 405 `method_not_allowed`.\n\n" +
-    "A worker that has keys takes requests below `/v1` with one of them alone, as " +
-    "`Authorization: Bearer KEY`. States, conversations, responses and idempotency keys are of the " +
-    "key's tenant: an id of another tenant is answered as one that there is not.",
+  description:
+    "Chat with an RWKV-5 model. The API is compatible with OpenAI's and extends it: each " +
+    "turn creates a state of the model, which the worker stores. Any worker can resume it by its " +
+    "id.\n\n" +
+    "Request bodies are JSON of at most 8 MiB, regardless of their content type. Unlisted fields " +
+    "are ignored, except those named in an operation's description. Null is equivalent to an " +
+    "omitted field. An unlisted path returns 404 `not_found`, an unlisted method 405 " +
+    "`method_not_allowed`.\n\n" +
+    "A worker with API keys requires one of them for requests below `/v1`, as " +
+    "`Authorization: Bearer KEY`. States, conversations, responses and idempotency keys belong to " +
+    "the key's tenant; an id of another tenant returns 404, or 400 if it is in a request body.",
   license: { name: config.license, identifier: config.license },
 };
 
@@ -56,24 +58,27 @@ const jsonObject = z.record(z.string(), z.unknown()).openapi({
 
 type JsonObject = z.infer<typeof jsonObject>;
 
-const getDocument = defineRoute({
+const documentRoute = defineRoute({
   method: "get",
   path: "/openapi.json",
   operationId: "getDocument",
   tags: ["Worker"],
-  summary: "This document",
-  description: "The OpenAPI 3.1 document of this worker. `/docs` shows it to people.",
+  summary: "Get the OpenAPI document",
+  description: "Returns the OpenAPI 3.1 document of this worker. `/docs` renders it as a page.",
   responses: { 200: jsonResponse(jsonObject, "The document.") },
   errors: [],
 });
 
-/** @param describe The document of the whole app. */
-export function documentRoutes(describe: () => OpenApiDocument): ApiRoutes {
-  return new ApiRoutes().handle(getDocument, (c) => c.json({ ...describe() } as JsonObject, 200));
+/** @param getDocument Returns the document of the whole app. */
+export function documentRoutes(getDocument: () => OpenApiDocument): ApiRoutes {
+  return new ApiRoutes().handle(
+    documentRoute,
+    (c) => c.json({ ...getDocument() } as JsonObject, 200),
+  );
 }
 
-/** The document of an app, once all its routes are there. */
-export function documentOf(app: ApiRoutes): OpenApiDocument {
+/** Builds the document of an app after all its routes were registered. */
+export function buildDocument(app: ApiRoutes): OpenApiDocument {
   const document = app.getOpenAPI31Document({
     openapi: "3.1.0",
     info: INFO,
@@ -83,7 +88,7 @@ export function documentOf(app: ApiRoutes): OpenApiDocument {
   const { components } = document;
   return {
     ...document,
-    paths: secured(document.paths ?? {}),
+    paths: withSecurity(document.paths ?? {}),
     components: {
       ...components,
       headers: { ...RESPONSE_HEADERS },
@@ -92,8 +97,8 @@ export function documentOf(app: ApiRoutes): OpenApiDocument {
   };
 }
 
-/** What every operation may want: a key, or nothing from a worker that has none. */
-function secured(paths: Paths): Paths {
+/** Adds the authentication of every operation: a token, or none on a worker without keys. */
+function withSecurity(paths: Paths): Paths {
   const scheme = (path: string) =>
     path.startsWith("/v1/") ? "apiKey" : path === "/metrics" ? "metricsToken" : null;
   return Object.fromEntries(

@@ -1,4 +1,4 @@
-/** Headers of answers, as the OpenAPI document tells of them. */
+/** Response headers of the OpenAPI document. */
 
 type Header = {
   description: string;
@@ -19,82 +19,86 @@ export type ResponseHeader =
 
 export const RESPONSE_HEADERS: Record<ResponseHeader, Header> = {
   "x-request-id": {
-    description: "Names the request, in the worker's log as well: the client's own where it sent " +
-      "one, else one that the worker made.",
+    description:
+      "Id of the request, also used in the worker's log: the client's id if it sent one, " +
+      "else a generated one.",
     schema: { type: "string" },
     example: "req_3f0c8a52-6f0e-4d0b-9d3c-0a1b2c3d4e5f",
   },
   "x-state-id": {
-    description: "The state that the turn leads to; several, of several choices, with `, ` " +
-      "between. In a stream it can be resumed from the first byte on, whatever happens.",
+    description:
+      "Id of the turn's new state; for several choices, several ids separated by `, `. In " +
+      "a stream, it can be resumed from the first byte on, even if the stream is interrupted.",
     schema: { type: "string" },
     example: "state_0123456789abcdef0123456789abcdef0123456789abcdef",
   },
   "retry-after": {
-    description: "Seconds after which it is worth to try again.",
+    description: "Seconds to wait before retrying.",
     schema: { type: "integer", minimum: 0 },
     example: 5,
   },
   "x-should-retry": {
-    description: "`false`: the same request will be answered the same; OpenAI's clients heed it.",
+    description: "`false`: a retry would fail again. OpenAI's clients respect this header.",
     schema: { type: "string", enum: ["false"] },
     example: "false",
   },
   "idempotent-replayed": {
-    description: "`true`: this was answered before, to a request with the same `Idempotency-Key`.",
+    description:
+      "`true`: this is the stored response to an earlier request with the same `Idempotency-Key`.",
     schema: { type: "string", enum: ["true"] },
     example: "true",
   },
   "x-ratelimit-limit-requests": {
-    description: "Requests that a minute may have, where that is bounded; as the next five, it " +
-      "comes with 200 and 429.",
+    description:
+      "Maximum requests per minute, if limited. This and the next five headers are sent " +
+      "with 200 and 429.",
     schema: { type: "integer", minimum: 1 },
     example: 60,
   },
   "x-ratelimit-remaining-requests": {
-    description: "Of these, how many are left.",
+    description: "Remaining requests.",
     schema: { type: "integer", minimum: 0 },
     example: 59,
   },
   "x-ratelimit-reset-requests": {
-    description: "Until all of them are left, if none comes: `250ms`, `12s`, `1m1s`.",
+    description: "Time until the full limit is available again: `250ms`, `12s`, `1m1s`.",
     schema: { type: "string" },
     example: "1m1s",
   },
   "x-ratelimit-limit-tokens": {
-    description: "Tokens, read and written, that a minute may have, where that is bounded.",
+    description: "Maximum prompt and completion tokens per minute, if limited.",
     schema: { type: "integer", minimum: 1 },
     example: 20000,
   },
   "x-ratelimit-remaining-tokens": {
-    description: "Of these, how many are left: of a stream, when it begins.",
+    description: "Remaining tokens; for a stream, at its start.",
     schema: { type: "integer", minimum: 0 },
     example: 19871,
   },
   "x-ratelimit-reset-tokens": {
-    description: "Until all of them are left, if none comes.",
+    description: "Time until the full limit is available again.",
     schema: { type: "string" },
     example: "1m1s",
   },
   "www-authenticate": {
-    description: "How a key is sent.",
+    description: "The authentication scheme.",
     schema: { type: "string", enum: ["Bearer"] },
     example: "Bearer",
   },
   "location": {
-    description: "Where what was made is described.",
+    description: "Path of the created resource.",
     schema: { type: "string" },
     example: "/v1/states/state_0123456789abcdef0123456789abcdef0123456789abcdef",
   },
   "content-disposition": {
-    description: "A name for the file.",
+    description: "Suggested file name.",
     schema: { type: "string" },
     example: 'attachment; filename="state_0123456789ab.rwkvstate"',
   },
 };
 
-/** References to headers, for a response. */
-export function headersOf(...names: ResponseHeader[]): Record<string, { $ref: string }> {
+/** Returns references to headers, for a response. */
+export function headerRefs(...names: ResponseHeader[]): Record<string, { $ref: string }> {
   return Object.fromEntries(
     names.map((name) => [name, { $ref: `#/components/headers/${name}` }]),
   );

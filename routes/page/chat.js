@@ -1,97 +1,102 @@
-// The conversation that is shown: where it stands, and what is done to it. The address names the
-// state to go on from, always, so that a reload or a link goes on there.
+// The displayed conversation and the actions on it. The page's address always names the state that
+// the next message resumes, so that a reload or a shared link resumes there.
 
+import { hideBanner, showBanner } from "./banner.js";
 import { BranchTree } from "./branches.js";
+import {
+  deleteConversation,
+  findConversation,
+  findConversationByState,
+  saveConversation,
+} from "./conversation_store.js";
+import { showConversation } from "./conversation_view.js";
 import { byId } from "./elements.js";
-import { conversationOf, conversationWith, forget, remember } from "./library.js";
-import { hideNotice, showNotice } from "./notice.js";
-import { patiently } from "./patience.js";
-import { showPlace } from "./place_view.js";
+import { withRetries } from "./retry.js";
+import { runTurn } from "./run_turn.js";
 import { follow, goToEnd } from "./scrolling.js";
 import { systemPrompt } from "./settings.js";
-import { takeTurn } from "./take_turn.js";
 import { TranscriptView } from "./transcript_view.js";
-import { asksWith, titleOf, turnsOf } from "./turns.js";
+import { inputsWithQuestion, titleOf, turnsFromTranscript } from "./turns.js";
 import { ApiError, getState } from "./worker_api.js";
 
 /**
  * @typedef {import("./turns.js").Turn} Turn
- * @typedef {import("./turns.js").Entry} Entry
- * @typedef {import("./take_turn.js").Plan} Plan
+ * @typedef {import("./turns.js").Message} Message
+ * @typedef {import("./run_turn.js").TurnPlan} TurnPlan
  */
 
 export class Chat {
-  /** @type {import("./library.js").Conversation | null} */
+  /** @type {import("./conversation_store.js").Conversation | null} */
   conversation = null;
-  /** @type {string | null} The state to go on from. */
-  current = null;
+  /** @type {string | null} The state that the next message resumes. */
+  stateId = null;
   /** @type {Turn[]} */
   turns = [];
-  /** Whether the last reply is unfinished. */
-  open = false;
-  /** @type {AbortController | null} Ends what is under way. */
-  underWay = null;
+  /** Whether the last reply is incomplete and can be continued. */
+  incomplete = false;
+  /** @type {AbortController | null} Cancels the operation in progress. */
+  inFlight = null;
   view;
-  /** @type {string | null} The state that is being looked up. */
-  #opening = null;
+  /** @type {string | null} The state that is being loaded. */
+  #loadingStateId = null;
 
   constructor() {
     this.view = new TranscriptView(byId("log", HTMLOListElement), {
       retry: (turn) => this.retry(turn),
       edit: (turn, question) => this.edit(turn, question),
-      walk: (turn, owner) => this.walk(turn, owner),
-      changed: follow,
+      showVariant: (turn, owner) => this.showVariant(turn, owner),
+      onChange: follow,
     });
   }
 
   newChat() {
-    const { underWay } = this;
+    const { inFlight } = this;
     this.stop();
-    // What was under way is not shown any more, whatever still comes of it.
-    if (underWay) this.end(underWay);
-    hideNotice();
+    // Later results of the cancelled operation must not be displayed.
+    if (inFlight) this.end(inFlight);
+    hideBanner();
     this.conversation = null;
     this.show(null, [], false);
     byId("input", HTMLTextAreaElement).focus();
   }
 
   stop() {
-    this.underWay?.abort();
+    this.inFlight?.abort();
   }
 
   /**
-   * Shows the conversation that leads to a state, as the store has it; tells whether it could.
+   * Loads a state from the worker and shows its conversation; returns whether that succeeded.
    * @param {string} id
    */
   async openState(id) {
     this.stop();
-    hideNotice();
+    hideBanner();
     const controller = this.begin();
-    this.#opening = id;
+    this.#loadingStateId = id;
     const { signal } = controller;
     try {
-      const state = await patiently(() => getState(id, signal), { signal });
-      if (this.underWay !== controller) return false;
-      this.conversation = conversationWith(id);
-      this.show(id, turnsOf(state.transcript), state.open);
-      this.note(id, { parent: null, base: 0, turns: this.turns.length });
+      const state = await withRetries(() => getState(id, signal), { signal });
+      if (this.inFlight !== controller) return false;
+      this.conversation = findConversationByState(id);
+      this.show(id, turnsFromTranscript(state.transcript), state.open);
+      this.recordState(id, { parent: null, base: 0, turns: this.turns.length });
       return true;
     } catch (error) {
-      if (this.underWay === controller) this.#showOpenProblem(id, error);
+      if (this.inFlight === controller) this.#showLoadError(id, error);
       return false;
     } finally {
-      if (this.#opening === id) this.#opening = null;
+      if (this.#loadingStateId === id) this.#loadingStateId = null;
       this.end(controller);
     }
   }
 
   /**
-   * Goes to where the address is.
+   * Shows what an address names: a state, or a new chat if the hash is empty.
    * @param {string} hash
    */
-  goToAddress(hash) {
+  navigate(hash) {
     const id = hash.slice(1);
-    if (id === (this.#opening ?? this.current ?? "")) return;
+    if (id === (this.#loadingStateId ?? this.stateId ?? "")) return;
     if (id === "") this.newChat();
     else void this.openState(id);
   }
@@ -100,38 +105,45 @@ export class Chat {
    * @param {string} id
    * @param {unknown} error
    */
-  #showOpenProblem(id, error) {
+  #showLoadError(id, error) {
     if (!(error instanceof ApiError)) return;
-    showNotice(
+    showBanner(
       error.message,
-      error.stateGone
-        ? { label: "New chat", act: () => this.newChat() }
-        : { label: "Try again", act: () => void this.openState(id) },
+      error.isStateMissing
+        ? { label: "New chat", onAction: () => this.newChat() }
+        : { label: "Try again", onAction: () => void this.openState(id) },
     );
   }
 
   /** @param {string} text */
   send(text) {
-    const asks = [{ role: "user", content: text }];
+    const inputs = [{ role: "user", content: text }];
     const system = systemPrompt();
     if (this.turns.length === 0 && system !== "") {
-      asks.unshift({ role: "system", content: system });
+      inputs.unshift({ role: "system", content: system });
     }
-    const { current, turns, conversation } = this;
-    // Where the last reply could not be stored, what is shown is said again.
-    const stored = current === null || conversation?.nodes[current]?.turns === turns.length;
-    return this.take({ turn: turns.length, asks, from: stored ? current : null, parent: current });
+    const { stateId, turns, conversation } = this;
+    // If the last reply could not be stored, the request sends the displayed messages instead.
+    const stored = stateId === null || conversation?.nodes[stateId]?.turns === turns.length;
+    const resumeFrom = stored ? stateId : null;
+    return this.runTurn({ turn: turns.length, inputs, resumeFrom, parent: stateId });
   }
 
-  /** Writes on a reply that was cut short. */
-  goOn() {
-    const { current: from, turns } = this;
-    return this.take({ turn: turns.length - 1, asks: [], from, parent: from, goesOn: true });
+  /** Continues an incomplete reply. */
+  continueReply() {
+    const { stateId, turns } = this;
+    return this.runTurn({
+      turn: turns.length - 1,
+      inputs: [],
+      resumeFrom: stateId,
+      parent: stateId,
+      continues: true,
+    });
   }
 
   /** @param {number} turn */
   retry(turn) {
-    return this.take({ ...this.#fork(turn, this.turns[turn].asks), again: true });
+    return this.runTurn({ ...this.#planFork(turn, this.turns[turn].inputs), isRetry: true });
   }
 
   /**
@@ -139,60 +151,60 @@ export class Chat {
    * @param {string} question
    */
   edit(turn, question) {
-    return this.take(this.#fork(turn, asksWith(this.turns[turn], question)));
+    return this.runTurn(this.#planFork(turn, inputsWithQuestion(this.turns[turn], question)));
   }
 
   /**
    * @param {number} turn
-   * @param {Entry[]} asks
-   * @returns {Plan}
+   * @param {Message[]} inputs
+   * @returns {TurnPlan}
    */
-  #fork(turn, asks) {
-    if (turn === 0) return { turn, asks, from: null, parent: null };
-    const { tree, current } = this;
-    const from = tree && current ? tree.stateAfter(current, turn) : null;
-    // Of a conversation that came by a link the states in between are not known: what was said is
-    // sent instead, and the worker finds the longest part of it that it knows.
-    return { turn, asks, from, parent: from ?? current };
+  #planFork(turn, inputs) {
+    if (turn === 0) return { turn, inputs, resumeFrom: null, parent: null };
+    const { tree, stateId } = this;
+    const resumeFrom = tree && stateId ? tree.stateAfter(stateId, turn) : null;
+    // The intermediate states of a conversation that was opened by a link are unknown. The request
+    // then sends the messages, and the worker resumes from the longest prefix that it has stored.
+    return { turn, inputs, resumeFrom, parent: resumeFrom ?? stateId };
   }
 
-  /** @param {Plan} plan */
-  async take(plan) {
-    if (this.underWay) return;
-    await takeTurn(this, plan);
+  /** @param {TurnPlan} plan */
+  async runTurn(plan) {
+    if (this.inFlight) return;
+    await runTurn(this, plan);
   }
 
   /**
-   * Goes to another variant of a turn.
+   * Shows another variant of a turn.
    * @param {number} turn
    * @param {string} owner
    */
-  async walk(turn, owner) {
+  async showVariant(turn, owner) {
     const { tree } = this;
     if (tree === null) return;
-    if (await this.openState(tree.newestWith(turn, owner))) this.view.goTo(turn);
+    if (await this.openState(tree.newestWithVariant(turn, owner))) this.view.focusTurn(turn);
   }
 
-  /** Goes to the newest state after the one that is shown. */
-  async toLatest() {
-    if (this.tree && this.current) await this.openState(this.tree.newestAfter(this.current));
+  /** Shows the newest state that continues the displayed one. */
+  async showLatest() {
+    if (this.tree && this.stateId) await this.openState(this.tree.newestAfter(this.stateId));
   }
 
   get tree() {
     return this.conversation && new BranchTree(this.conversation.nodes);
   }
 
-  /** Something is under way from here on, until it ends or is stopped. */
+  /** Marks the chat as busy until `end`, and returns the controller that cancels the operation. */
   begin() {
-    this.underWay = new AbortController();
+    this.inFlight = new AbortController();
     this.#showBusy(true);
-    return this.underWay;
+    return this.inFlight;
   }
 
-  /** @param {AbortController} controller What ends, unless something else is under way already. */
+  /** @param {AbortController} controller Ignored if another operation has started since. */
   end(controller) {
-    if (this.underWay !== controller) return;
-    this.underWay = null;
+    if (this.inFlight !== controller) return;
+    this.inFlight = null;
     this.view.setWriting(null);
     this.#showBusy(false);
     follow();
@@ -203,68 +215,68 @@ export class Chat {
     document.body.classList.toggle("busy", busy);
     byId("send", HTMLButtonElement).hidden = busy;
     byId("stop", HTMLButtonElement).hidden = !busy;
-    showPlace(this);
+    showConversation(this);
   }
 
   /**
    * @param {string | null} id
    * @param {Turn[]} turns
-   * @param {boolean} open
+   * @param {boolean} incomplete
    */
-  show(id, turns, open) {
+  show(id, turns, incomplete) {
     this.turns = turns;
     this.view.truncate(0);
     for (const turn of turns) this.view.add(turn);
-    this.stand(id, open);
-    showPlace(this);
+    this.setState(id, incomplete);
+    showConversation(this);
     goToEnd();
   }
 
   /**
-   * The conversation stands at this state now.
+   * Sets the state that the next message resumes, in the address as well.
    * @param {string | null} id
-   * @param {boolean} open
+   * @param {boolean} incomplete
    */
-  stand(id, open) {
-    this.current = id;
-    this.open = open;
+  setState(id, incomplete) {
+    this.stateId = id;
+    this.incomplete = incomplete;
     const hash = id === null ? "" : `#${id}`;
     if (location.hash !== hash) history.replaceState(null, "", location.pathname + hash);
   }
 
   /**
-   * Keeps a state's place in the tree, and the conversation as used just now.
+   * Makes a state the conversation's current one, and adds it to the tree if it is new.
    * @param {string} id
-   * @param {Omit<import("./branches.js").BranchNode, "at">} node Where it is new.
+   * @param {Omit<import("./branches.js").BranchNode, "at">} node Used if the state is new.
    */
-  note(id, node) {
+  recordState(id, node) {
     const at = Date.now();
     this.conversation ??= { key: id, title: titleOf(this.turns), at, current: id, nodes: {} };
-    // Another tab may have gone on with it as well.
+    // Another tab may have added nodes as well.
     const { key, nodes } = this.conversation;
-    this.conversation.nodes = { ...conversationOf(key)?.nodes, ...nodes };
+    this.conversation.nodes = { ...findConversation(key)?.nodes, ...nodes };
     this.conversation.nodes[id] ??= { ...node, at };
     this.conversation.at = at;
     this.conversation.current = id;
-    remember(this.conversation);
-    showPlace(this);
+    saveConversation(this.conversation);
+    showConversation(this);
   }
 
   /**
-   * A state that could not be stored: the conversation is where it was.
+   * Removes a state that could not be stored, and returns to the previous one.
    * @param {string} id
-   * @param {{ id: string | null, open: boolean }} before
+   * @param {{ id: string | null, incomplete: boolean }} before
    */
-  drop(id, before) {
+  discardState(id, before) {
     const { conversation } = this;
-    this.stand(before.id, before.open);
+    this.setState(before.id, before.incomplete);
     if (conversation === null) return;
     delete conversation.nodes[id];
     if (before.id !== null) {
       conversation.current = before.id;
-      remember(conversation);
+      saveConversation(conversation);
     } else if (Object.keys(conversation.nodes).length === 0) {
-      forget(conversation.key);
+      deleteConversation(conversation.key);
       this.conversation = null;
     }
   }
@@ -273,10 +285,10 @@ export class Chat {
    * @param {string} id
    * @param {import("./branches.js").Stats} stats
    */
-  keepStats(id, stats) {
+  saveStats(id, stats) {
     const node = this.conversation?.nodes[id];
     if (!this.conversation || !node) return;
     node.stats = stats;
-    remember(this.conversation);
+    saveConversation(this.conversation);
   }
 }

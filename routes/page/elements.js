@@ -1,7 +1,8 @@
-// Elements of the page. Text is only ever set as text, never read as HTML.
+// Finds and creates elements of the page. Text is always set as text, never parsed as HTML.
 
 /**
- * The element with this id, of the kind that it has to be.
+ * Returns the element with this id.
+ * @throws If the page has no such element of this class.
  * @template {HTMLElement} T
  * @param {string} id
  * @param {new () => T} kind
@@ -9,12 +10,12 @@
  */
 export function byId(id, kind) {
   const found = document.getElementById(id);
-  if (!(found instanceof kind)) throw new Error(`There is no ${kind.name} #${id}`);
+  if (!(found instanceof kind)) throw new Error(`Cannot find a ${kind.name} with the id ${id}`);
   return found;
 }
 
 /**
- * A new element: attributes, and then what it contains.
+ * Creates an element.
  * @template {keyof HTMLElementTagNameMap} K
  * @param {K} tag
  * @param {Record<string, string>} [attributes]
@@ -22,21 +23,22 @@ export function byId(id, kind) {
  * @returns {HTMLElementTagNameMap[K]}
  */
 export function element(tag, attributes = {}, ...contents) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...contents);
-  return made;
+  const created = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) created.setAttribute(name, value);
+  created.append(...contents);
+  return created;
 }
 
 /**
- * A button with a text, or with a name for those who don't see its sign.
+ * Creates a button.
  * @param {string} text
- * @param {() => void} act
- * @param {{ name?: string, kind?: string }} [options]
+ * @param {() => void} onClick
+ * @param {{ name?: string, kind?: string }} [options] `name`: the accessible name, if it differs from
+ *   the text. `kind`: the CSS class.
  */
-export function button(text, act, { name, kind = "quiet" } = {}) {
-  const made = element("button", { type: "button", class: kind }, text);
-  if (name !== undefined) made.setAttribute("aria-label", name);
-  made.addEventListener("click", act);
-  return made;
+export function button(text, onClick, { name, kind = "quiet" } = {}) {
+  const created = element("button", { type: "button", class: kind }, text);
+  if (name !== undefined) created.setAttribute("aria-label", name);
+  created.addEventListener("click", onClick);
+  return created;
 }

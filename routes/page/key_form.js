@@ -1,4 +1,4 @@
-// The dialog for an API key, which opens only where the worker, or a proxy before it, wants one.
+// The API key dialog. It opens only if the worker, or a proxy in front of it, requires a key.
 
 import { byId } from "./elements.js";
 import { ApiError, apiKey, keyIsRemembered, setApiKey } from "./worker_api.js";
@@ -10,50 +10,49 @@ const remember = byId("remember-key", HTMLInputElement);
 const forget = byId("forget-key", HTMLButtonElement);
 
 /**
- * Opens the dialog, and waits until a key is given.
+ * Opens the dialog and waits until the user submits a key.
  * @param {AbortSignal} signal
- * @returns {Promise<void>} Rejects when the signal aborts, and with an ApiError when nobody gives one.
+ * @returns {Promise<void>} Rejects when the signal aborts, and with an ApiError if the user cancels.
  */
 export function askForKey(signal) {
   signal.throwIfAborted();
   byId("key-reason", HTMLParagraphElement).textContent = apiKey() === ""
-    ? "The worker wants an API key."
-    : "The worker does not take this API key.";
+    ? "The worker requires an API key."
+    : "The worker rejected this API key.";
   field.value = "";
   remember.checked = keyIsRemembered();
-  // Several requests may want one at once.
+  // Several requests may need a key at the same time.
   if (!dialog.open) dialog.showModal();
   field.focus();
   return new Promise((resolve, reject) => {
-    const end = () => {
-      form.removeEventListener("submit", submit);
-      dialog.removeEventListener("close", cancel);
-      signal.removeEventListener("abort", abort);
+    const cleanUp = () => {
+      form.removeEventListener("submit", onSubmit);
+      dialog.removeEventListener("close", onCancel);
+      signal.removeEventListener("abort", onAbort);
       dialog.close();
     };
     /** @param {SubmitEvent} event */
-    const submit = (event) => {
+    const onSubmit = (event) => {
       event.preventDefault();
       if (field.value.trim() === "") return;
       setApiKey(field.value, { remember: remember.checked });
-      end();
+      cleanUp();
       resolve();
     };
-    const cancel = () => {
-      end();
-      reject(new ApiError("No API key was given.", { status: 401, code: "invalid_api_key" }));
+    const onCancel = () => {
+      cleanUp();
+      reject(new ApiError("No API key was entered.", { status: 401, code: "invalid_api_key" }));
     };
-    const abort = () => {
-      end();
+    const onAbort = () => {
+      cleanUp();
       reject(signal.reason);
     };
-    form.addEventListener("submit", submit);
-    dialog.addEventListener("close", cancel);
-    signal.addEventListener("abort", abort);
+    form.addEventListener("submit", onSubmit);
+    dialog.addEventListener("close", onCancel);
+    signal.addEventListener("abort", onAbort);
   });
 }
 
-/** Lets the buttons work that have to do with the key. */
 export function setUpKeyForm() {
   byId("cancel-key", HTMLButtonElement).addEventListener("click", () => dialog.close());
   byId("open-settings", HTMLButtonElement).addEventListener("click", () => {

@@ -1,12 +1,12 @@
-// The chat page: its parts are put together here, and what the user does reaches them.
+// The chat page's entry: connects the modules, and the user's actions to them.
 
+import { showBanner } from "./banner.js";
 import { Chat } from "./chat.js";
+import { watchConversations } from "./conversation_store.js";
 import { byId } from "./elements.js";
 import { setUpKeyForm } from "./key_form.js";
-import { watchLibrary } from "./library.js";
 import { copyText } from "./markdown.js";
-import { showNotice } from "./notice.js";
-import { patiently } from "./patience.js";
+import { withRetries } from "./retry.js";
 import { setUpSettings } from "./settings.js";
 import { closeSidebar, setUpSidebar, showRecent } from "./sidebar.js";
 import { exportState, importState } from "./state_files.js";
@@ -19,25 +19,28 @@ const chat = new Chat();
 /** @param {string} text */
 function send(text) {
   const message = text.trim();
-  if (message === "" || chat.underWay) return;
+  if (message === "" || chat.inFlight) return;
   input.value = "";
   void chat.send(message);
 }
 
-/** Runs what may fail, and shows why; a key is asked for. @param {() => Promise<unknown>} act */
-async function orTell(act) {
+/**
+ * Runs an action with retries, and shows its error in the banner.
+ * @param {() => Promise<unknown>} action
+ */
+async function runOrShowError(action) {
   try {
-    await patiently(act, { signal: new AbortController().signal });
+    await withRetries(action, { signal: new AbortController().signal });
   } catch (error) {
-    showNotice(error instanceof Error ? error.message : String(error));
+    showBanner(error instanceof Error ? error.message : String(error));
   }
 }
 
 function openAddress() {
-  chat.goToAddress(location.hash);
+  chat.navigate(location.hash);
 }
 
-function setUpMessage() {
+function setUpMessageForm() {
   byId("form", HTMLFormElement).addEventListener("submit", (event) => {
     event.preventDefault();
     send(input.value);
@@ -54,10 +57,10 @@ function setUpMessage() {
     chat.stop();
     input.focus();
   });
-  byId("continue", HTMLButtonElement).addEventListener("click", () => void chat.goOn());
-  byId("to-latest", HTMLButtonElement).addEventListener("click", () => void chat.toLatest());
+  byId("continue", HTMLButtonElement).addEventListener("click", () => void chat.continueReply());
+  byId("to-latest", HTMLButtonElement).addEventListener("click", () => void chat.showLatest());
   byId("skip", HTMLAnchorElement).addEventListener("click", (event) => {
-    // The address is the conversation's.
+    // The link must not replace the conversation's state in the address.
     event.preventDefault();
     input.focus();
   });
@@ -76,8 +79,8 @@ function setUpSidebarButtons() {
   });
   byId("export", HTMLButtonElement).addEventListener("click", () => {
     closeSidebar();
-    void orTell(async () => {
-      if (chat.current) await exportState(chat.current);
+    void runOrShowError(async () => {
+      if (chat.stateId) await exportState(chat.stateId);
     });
   });
   byId("import", HTMLButtonElement).addEventListener("click", () => file.click());
@@ -85,7 +88,7 @@ function setUpSidebarButtons() {
     const chosen = file.files?.[0];
     file.value = "";
     closeSidebar();
-    if (chosen) void orTell(async () => location.hash = await importState(chosen));
+    if (chosen) void runOrShowError(async () => location.hash = await importState(chosen));
   });
   const theme = byId("theme", HTMLButtonElement);
   const showTheme = () => theme.textContent = `Theme: ${currentTheme()}`;
@@ -101,10 +104,10 @@ function setUpSidebarButtons() {
 setUpSettings();
 setUpKeyForm();
 setUpSidebar();
-setUpMessage();
+setUpMessageForm();
 setUpSidebarButtons();
 showRecent(null);
-watchLibrary(() => showRecent(chat.current));
+watchConversations(() => showRecent(chat.stateId));
 addEventListener("hashchange", openAddress);
 addEventListener("popstate", openAddress);
 watchWorker(send);

@@ -1,11 +1,11 @@
-// Markdown as nodes of the document. `marked` only tells what is what; every node is made here, and
-// text is set as text: no HTML is ever parsed, so what a model writes can run nothing.
+// Renders Markdown as DOM nodes. `marked` only tokenizes; this module creates every node, and sets
+// text as text. It never parses HTML, so a model's output cannot run scripts.
 
 import { button, element } from "./elements.js";
 import { Lexer } from "./marked.js";
 
 /**
- * A piece of markdown as `marked` tells it; which fields there are depends on the type.
+ * A token of `marked`. Its type determines which fields it has.
  * @typedef {{
  *   type: string, raw: string, text?: string, tokens?: Token[], lang?: string, depth?: number,
  *   ordered?: boolean, start?: number | "", items?: Token[], task?: boolean, checked?: boolean,
@@ -14,14 +14,14 @@ import { Lexer } from "./marked.js";
  * @typedef {{ text: string, tokens: Token[], align: string | null }} Cell
  */
 
-/** A text with more signs than this in one piece is left as it is: finding pairs takes too long. */
-const MAX_SIGNS = 2_000;
+/** Inline text with more delimiters stays plain: matching them takes too long. */
+const MAX_DELIMITERS = 2_000;
 
-/** What is nested deeper is shown as text. */
+/** Tokens nested deeper are shown as plain text. */
 const MAX_DEPTH = 16;
 
 /**
- * The blocks of a text, one behind the other: their `raw` texts are the text.
+ * Splits a text into block tokens. Their `raw` texts join to the text.
  * @param {string} text
  * @returns {Token[]}
  */
@@ -30,23 +30,23 @@ export function blocksOf(text) {
   try {
     lexer.blockTokens(text, lexer.tokens);
     for (const { src, tokens } of lexer.inlineQueue) {
-      if (signsIn(src) <= MAX_SIGNS) lexer.inlineTokens(src, tokens);
+      if (countDelimiters(src) <= MAX_DELIMITERS) lexer.inlineTokens(src, tokens);
       else tokens.push({ type: "text", raw: src, text: src, escaped: false });
     }
     return /** @type {Token[]} */ (lexer.tokens);
   } catch {
-    // Nested deeper than the stack is.
+    // The text is nested too deeply for the call stack.
     return [{ type: "plain", raw: text, text }];
   }
 }
 
 /** @param {string} text */
-function signsIn(text) {
+function countDelimiters(text) {
   return text.match(/[*_~`[\]<!]/g)?.length ?? 0;
 }
 
 /**
- * @param {Token[]} tokens Blocks, or pieces of a line.
+ * @param {Token[]} tokens Block or inline tokens.
  * @returns {Node[]}
  */
 export function nodesOf(tokens, depth = 0) {
@@ -60,19 +60,20 @@ export function nodesOf(tokens, depth = 0) {
  */
 function nodeOf(token, depth) {
   if (depth > MAX_DEPTH) return new Text(token.raw);
-  const inside = () => token.tokens ? nodesOf(token.tokens, depth + 1) : [token.text ?? token.raw];
+  const children = () =>
+    token.tokens ? nodesOf(token.tokens, depth + 1) : [token.text ?? token.raw];
   switch (token.type) {
     case "space":
     case "def":
       return null;
     case "paragraph":
-      return element("p", { dir: "auto" }, ...inside());
+      return element("p", { dir: "auto" }, ...children());
     case "heading":
-      return element(headingTag(token.depth ?? 1), { dir: "auto" }, ...inside());
+      return element(headingTag(token.depth ?? 1), { dir: "auto" }, ...children());
     case "code":
       return codeBlock(token.text ?? "", token.lang ?? "");
     case "blockquote":
-      return element("blockquote", { dir: "auto" }, ...inside());
+      return element("blockquote", { dir: "auto" }, ...children());
     case "list":
       return list(token, depth);
     case "table":
@@ -82,20 +83,20 @@ function nodeOf(token, depth) {
     case "plain":
       return element("p", { dir: "auto", class: "plain" }, token.text ?? "");
     case "html":
-      // HTML is shown as it was written. Of a block it is a paragraph.
+      // HTML is shown as its source; block HTML becomes a paragraph.
       return token.raw.endsWith("\n") || depth === 0
         ? element("p", { dir: "auto", class: "plain" }, token.raw.trimEnd())
         : new Text(token.raw);
     case "text":
-      return token.tokens ? fragment(inside()) : new Text(token.text ?? token.raw);
+      return token.tokens ? fragment(children()) : new Text(token.text ?? token.raw);
     case "escape":
       return new Text(token.text ?? "");
     case "strong":
-      return element("strong", {}, ...inside());
+      return element("strong", {}, ...children());
     case "em":
-      return element("em", {}, ...inside());
+      return element("em", {}, ...children());
     case "del":
-      return element("del", {}, ...inside());
+      return element("del", {}, ...children());
     case "codespan":
       return element("code", {}, token.text ?? "");
     case "br":
@@ -103,9 +104,9 @@ function nodeOf(token, depth) {
     case "checkbox":
       return new Text(token.checked ? "☑ " : "☐ ");
     case "link":
-      return link(token.href ?? "", inside(), token.raw);
+      return link(token.href ?? "", children(), token.raw);
     case "image":
-      // No pictures are fetched: that would tell another host what is read here.
+      // Images become links: fetching one would reveal to another host what the user reads.
       return link(token.href ?? "", [token.text || (token.href ?? "")], token.raw);
     default:
       return new Text(token.raw);
@@ -114,13 +115,13 @@ function nodeOf(token, depth) {
 
 /** @param {(Node | string)[]} contents */
 function fragment(contents) {
-  const made = document.createDocumentFragment();
-  made.append(...contents);
-  return made;
+  const created = document.createDocumentFragment();
+  created.append(...contents);
+  return created;
 }
 
 /**
- * Below the page's own headings.
+ * Returns a level below the page's own headings.
  * @param {number} depth
  * @returns {"h4" | "h5" | "h6"}
  */
@@ -129,7 +130,7 @@ function headingTag(depth) {
 }
 
 /**
- * A link to the web, or its text as it was written.
+ * Creates a link, or plain text if the address is not HTTP or HTTPS.
  * @param {string} href
  * @param {(Node | string)[]} contents
  * @param {string} raw
@@ -166,14 +167,16 @@ function codeBlock(code, language) {
  * @param {number} depth
  */
 function list({ ordered, start, items = [] }, depth) {
-  const made = element(ordered ? "ol" : "ul", { dir: "auto" });
-  if (ordered && typeof start === "number" && start !== 1) made.setAttribute("start", `${start}`);
+  const created = element(ordered ? "ol" : "ul", { dir: "auto" });
+  if (ordered && typeof start === "number" && start !== 1) {
+    created.setAttribute("start", `${start}`);
+  }
   for (const item of items) {
     const line = element("li", { dir: "auto" }, ...nodesOf(item.tokens ?? [], depth + 1));
     if (item.task) line.className = "task";
-    made.append(line);
+    created.append(line);
   }
-  return made;
+  return created;
 }
 
 /**
@@ -183,12 +186,12 @@ function list({ ordered, start, items = [] }, depth) {
 function table({ header = [], rows = [] }, depth) {
   /** @param {"th" | "td"} tag @param {Cell} cell */
   const cell = (tag, { tokens, align }) => {
-    const made = element(tag, { dir: "auto" }, ...nodesOf(tokens, depth + 1));
-    if (align === "center" || align === "right") made.className = align;
-    return made;
+    const created = element(tag, { dir: "auto" }, ...nodesOf(tokens, depth + 1));
+    if (align === "center" || align === "right") created.className = align;
+    return created;
   };
-  const head = element("tr", {}, ...header.map((one) => cell("th", one)));
-  const body = rows.map((row) => element("tr", {}, ...row.map((one) => cell("td", one))));
+  const head = element("tr", {}, ...header.map((content) => cell("th", content)));
+  const body = rows.map((row) => element("tr", {}, ...row.map((content) => cell("td", content))));
   return element(
     "div",
     { class: "table", tabindex: "0", role: "group", "aria-label": "Table" },
@@ -197,7 +200,7 @@ function table({ header = [], rows = [] }, depth) {
 }
 
 /**
- * Copies a text, and says so on the button.
+ * Copies a text, and shows the result on the button.
  * @param {string} text
  * @param {HTMLButtonElement} button
  */
@@ -207,7 +210,7 @@ export async function copyText(text, button) {
     await navigator.clipboard.writeText(text);
     button.textContent = "Copied";
   } catch {
-    // Browsers allow it on secure origins only, which an address in the local network is not.
+    // Browsers allow this only in secure contexts; a LAN address over HTTP is not one.
     button.textContent = "Cannot copy here";
   }
   setTimeout(() => button.textContent = label, 1500);

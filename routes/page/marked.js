@@ -1,3 +1,3 @@
-// Stands for the package `marked`, whose own module is served under this name.
+// For type checking only: the worker serves the module of the package `marked` under this name.
 
 export { Lexer } from "marked";

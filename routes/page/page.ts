@@ -1,4 +1,4 @@
-/** The chat page at `/`: static texts, modules of the page and one of a library; no other host. */
+/** The chat page at `/`. The worker serves all its files, so the page needs no other host. */
 
 import { Hono } from "hono";
 import marked from "marked" with { type: "text" };
@@ -7,26 +7,26 @@ import {
   SAMPLING_PARAMETERS,
   type SamplingParameter,
 } from "../../src/core/sampling_parameters.ts";
+import banner from "./banner.js" with { type: "text" };
 import branches from "./branches.js" with { type: "text" };
 import chat from "./chat.js" with { type: "text" };
+import conversationStore from "./conversation_store.js" with { type: "text" };
+import conversationView from "./conversation_view.js" with { type: "text" };
 import elements from "./elements.js" with { type: "text" };
 import html from "./index.html" with { type: "text" };
 import keyForm from "./key_form.js" with { type: "text" };
 import layout from "./layout.css" with { type: "text" };
-import library from "./library.js" with { type: "text" };
 import main from "./main.js" with { type: "text" };
 import markdown from "./markdown.js" with { type: "text" };
-import notice from "./notice.js" with { type: "text" };
 import panels from "./panels.css" with { type: "text" };
-import patience from "./patience.js" with { type: "text" };
-import placeView from "./place_view.js" with { type: "text" };
 import replyView from "./reply_view.js" with { type: "text" };
+import retry from "./retry.js" with { type: "text" };
 import root from "./root.css" with { type: "text" };
+import runTurn from "./run_turn.js" with { type: "text" };
 import scrolling from "./scrolling.js" with { type: "text" };
 import settings from "./settings.js" with { type: "text" };
 import sidebar from "./sidebar.js" with { type: "text" };
 import stateFiles from "./state_files.js" with { type: "text" };
-import takeTurn from "./take_turn.js" with { type: "text" };
 import theme from "./theme.js" with { type: "text" };
 import transcript from "./transcript.css" with { type: "text" };
 import transcriptView from "./transcript_view.js" with { type: "text" };
@@ -34,31 +34,31 @@ import turns from "./turns.js" with { type: "text" };
 import workerApi from "./worker_api.js" with { type: "text" };
 import workerStatus from "./worker_status.js" with { type: "text" };
 
-/** By their paths below `/page/`. */
+/** The files by their paths under `/page/`. */
 const FILES: Record<string, string> = {
   "root.css": root,
   "layout.css": layout,
   "transcript.css": transcript,
   "panels.css": panels,
+  "banner.js": banner,
   "branches.js": branches,
   "chat.js": chat,
+  "conversation_store.js": conversationStore,
+  "conversation_view.js": conversationView,
   "elements.js": elements,
   "key_form.js": keyForm,
-  "library.js": library,
   "main.js": main,
   "markdown.js": markdown,
-  // The package's own module in place of ours, which stands for it where types are checked.
+  // The module of the npm package. The file of this name here is only for type checking.
   "marked.js": marked,
-  "notice.js": notice,
-  "patience.js": patience,
-  "place_view.js": placeView,
   "reply_view.js": replyView,
+  "retry.js": retry,
+  "run_turn.js": runTurn,
   "sampling_fields.js": samplingFields(),
   "scrolling.js": scrolling,
   "settings.js": settings,
   "sidebar.js": sidebar,
   "state_files.js": stateFiles,
-  "take_turn.js": takeTurn,
   "theme.js": theme,
   "transcript_view.js": transcriptView,
   "turns.js": turns,
@@ -66,19 +66,19 @@ const FILES: Record<string, string> = {
   "worker_status.js": workerStatus,
 };
 
-/** Returns the module of the settings' fields, made from the table of sampling parameters. */
+/** Generates the module `sampling_fields.js` from the table of sampling parameters. */
 function samplingFields(): string {
   const fields = SAMPLING_PARAMETER_NAMES.flatMap((name) => {
     const { page, min, max, integer, defaultValue, api }: SamplingParameter =
       SAMPLING_PARAMETERS[name];
     if (!page) return [];
-    const highest = api?.max ?? max;
+    const maximum = api?.max ?? max;
     return [{
       name,
       label: page.label,
       hint: page.hint,
       min,
-      max: Number.isFinite(highest) ? highest : null,
+      max: Number.isFinite(maximum) ? maximum : null,
       step: integer ? 1 : "any",
       initial: page.initial ?? null,
       placeholder: `${defaultValue}`,

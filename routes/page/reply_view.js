@@ -1,30 +1,30 @@
-// A reply on the page while it grows. Blocks that have ended are left alone; only the last one is
-// made anew, once a frame, and less often the longer that takes: the work stays a small share of
-// the time whatever is written.
+// Renders a reply while it streams. Complete blocks are not touched again. The last block is rendered
+// once a frame, and less often the longer rendering takes, so that it uses a small share of the time
+// for any text.
 
 import { blocksOf, nodesOf } from "./markdown.js";
 
-/** Rendering may take one part in this many of the time. */
-const SHARE = 8;
+/** Pauses after a rendering for this multiple of its duration. */
+const PAUSE_FACTOR = 8;
 
 export class ReplyView {
   /** @type {HTMLElement} */
   #body;
   #source = "";
-  /** Whether what came last was a return, which a new line may follow. */
-  #returned = false;
-  /** Characters of the source in blocks that have ended. */
-  #ended = 0;
-  /** @type {ChildNode[]} Nodes of the last block. */
+  /** Whether the text ends in a carriage return, which a line feed may follow. */
+  #endsInReturn = false;
+  /** Characters of the source in complete blocks. */
+  #completeLength = 0;
+  /** @type {ChildNode[]} The nodes of the last block. */
   #tail = [];
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
-  #notBefore = 0;
+  #nextRenderAt = 0;
   #onRender;
 
   /**
    * @param {HTMLElement} body
-   * @param {() => void} [onRender] Called when the page has changed.
+   * @param {() => void} [onRender] Called after each rendering.
    */
   constructor(body, onRender = () => {}) {
     this.#body = body;
@@ -37,35 +37,35 @@ export class ReplyView {
 
   /** @param {string} text */
   append(text) {
-    const rest = this.#returned && text.startsWith("\n") ? text.slice(1) : text;
-    if (text !== "") this.#returned = text.endsWith("\r");
+    const rest = this.#endsInReturn && text.startsWith("\n") ? text.slice(1) : text;
+    if (text !== "") this.#endsInReturn = text.endsWith("\r");
     this.#source += rest.replaceAll("\r\n", "\n").replaceAll("\r", "\n");
     this.#timer ??= setTimeout(
       () => requestAnimationFrame(() => this.flush()),
-      Math.max(0, this.#notBefore - performance.now()),
+      Math.max(0, this.#nextRenderAt - performance.now()),
     );
   }
 
-  /** Shows what has come so far, now. */
+  /** Renders all text received so far. */
   flush() {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const began = performance.now();
-    const rest = this.#source.slice(this.#ended);
+    const startedAt = performance.now();
+    const rest = this.#source.slice(this.#completeLength);
     const blocks = blocksOf(rest);
     const last = blocks.findLastIndex(({ type }) => type !== "space");
-    const before = blocks.slice(0, Math.max(0, last));
-    const raw = before.map((block) => block.raw).join("");
+    const complete = blocks.slice(0, Math.max(0, last));
+    const raw = complete.map((block) => block.raw).join("");
     for (const node of this.#tail) node.remove();
     if (rest.startsWith(raw)) {
-      this.#body.append(...nodesOf(before));
-      this.#ended += raw.length;
-      this.#tail = this.#append(blocks.slice(before.length));
+      this.#body.append(...nodesOf(complete));
+      this.#completeLength += raw.length;
+      this.#tail = this.#append(blocks.slice(complete.length));
     } else {
       this.#tail = this.#append(blocks);
     }
     const now = performance.now();
-    this.#notBefore = now + SHARE * (now - began);
+    this.#nextRenderAt = now + PAUSE_FACTOR * (now - startedAt);
     this.#onRender();
   }
 

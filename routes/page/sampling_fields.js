@@ -1,5 +1,5 @@
-// The sampling parameters that the settings show. The worker serves a module with the fields of its
-// table (src/core/sampling_parameters.ts) in place of this one, which gives editors the types.
+// The sampling parameters of the settings dialog. This file only declares the types: the worker
+// serves a module that it generates from src/core/sampling_parameters.ts under this name.
 
 /**
  * @typedef {{

@@ -1,26 +1,26 @@
-// Follows the newest text, unless the reader has gone elsewhere; then a button leads back.
+// Scrolls with the newest text until the user scrolls away; then a button leads back.
 
 import { byId } from "./elements.js";
 
-/** Pixels from the end that still count as the end. */
-const NEAR = 96;
+/** Distances from the end, in pixels, that count as being at the end. */
+const NEAR_PX = 96;
 
 const scroller = byId("scroller", HTMLElement);
 const toEnd = byId("to-end", HTMLButtonElement);
 let following = true;
 
 function isNearEnd() {
-  return scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR;
+  return scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_PX;
 }
 
-/** Goes to the newest text, and stays there. */
+/** Scrolls to the end, and follows new text from there. */
 export function goToEnd() {
   following = true;
   scroller.scrollTop = scroller.scrollHeight;
   toEnd.hidden = true;
 }
 
-/** To be called when there is more text. */
+/** Scrolls to new text if the user is at the end. */
 export function follow() {
   if (following) scroller.scrollTop = scroller.scrollHeight;
   toEnd.hidden = isNearEnd();

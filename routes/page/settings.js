@@ -1,17 +1,17 @@
-// What the user sets: the system prompt, and how the model chooses its tokens. Kept in this browser.
+// The settings dialog: the system prompt and the sampling parameters, stored in this browser.
 
 import { byId, element } from "./elements.js";
 import { SAMPLING_FIELDS } from "./sampling_fields.js";
 
 const KEY = "rwkv.settings";
 
-/** @type {readonly import("./sampling_fields.js").Field[]} Named as in the API. */
+/** @type {readonly import("./sampling_fields.js").Field[]} `name` is the API's. */
 const FIELDS = [
   ...SAMPLING_FIELDS,
   {
     name: "max_tokens",
     label: "Max tokens",
-    hint: "of a reply",
+    hint: "per reply",
     min: 1,
     max: null,
     step: 1,
@@ -30,24 +30,22 @@ const FIELDS = [
   },
 ];
 
-/** @returns {Record<string, unknown>} As stored: `null` is for fields left empty. */
+/** @returns {Record<string, unknown>} The stored values; null for a field that the user emptied. */
 function stored() {
   try {
-    const read = JSON.parse(localStorage.getItem(KEY) ?? "{}");
-    return typeof read === "object" && read !== null ? read : {};
+    const parsed = JSON.parse(localStorage.getItem(KEY) ?? "{}");
+    return typeof parsed === "object" && parsed !== null ? parsed : {};
   } catch {
     return {};
   }
 }
 
-/**
- * @param {Record<string, unknown>} values
- */
+/** @param {Record<string, unknown>} values */
 function store(values) {
   try {
     localStorage.setItem(KEY, JSON.stringify(values));
   } catch {
-    // Storage may be forbidden or full: the settings are the dialog's own then.
+    // Storage is forbidden or full: the settings last until the page is closed.
   }
 }
 
@@ -56,7 +54,7 @@ export function systemPrompt() {
   return byId("system", HTMLTextAreaElement).value.trim();
 }
 
-/** Fields of a request: only what is set. */
+/** Returns the request's sampling fields; fields that are empty or invalid are omitted. */
 export function sampling() {
   /** @type {Record<string, number>} */
   const fields = {};
@@ -87,7 +85,6 @@ function save() {
   store(values);
 }
 
-/** Builds the dialog, and lets its buttons work. */
 export function setUpSettings() {
   const dialog = byId("settings", HTMLDialogElement);
   byId("sampling", HTMLDivElement).append(...FIELDS.map(fieldOf));
@@ -98,13 +95,13 @@ export function setUpSettings() {
     store({});
     fill();
   });
-  // A click beside the dialog closes it.
+  // A click on the backdrop closes the dialog.
   dialog.addEventListener("click", ({ target }) => {
     if (target === dialog) dialog.close();
   });
 }
 
-/** @param {Field} field */
+/** @param {import("./sampling_fields.js").Field} field */
 function fieldOf({ name, label, hint, min, max, step, placeholder }) {
   const input = element("input", {
     id: `setting-${name}`,

@@ -1,27 +1,27 @@
-// The list of recent conversations, and on a phone the drawer that it is in.
+// The list of recent conversations. On narrow screens it is a drawer.
 
+import { deleteConversation, listConversations, saveConversation } from "./conversation_store.js";
 import { button, byId, element } from "./elements.js";
-import { conversations, forget, remember } from "./library.js";
 
 const opener = byId("open-sidebar", HTMLButtonElement);
-const shade = byId("shade", HTMLDivElement);
+const backdrop = byId("backdrop", HTMLDivElement);
 const chat = byId("chat", HTMLDivElement);
 const list = byId("recent", HTMLUListElement);
 const removed = byId("removed", HTMLParagraphElement);
-const days = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const dateFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
 /** @param {boolean} open */
 function setOpen(open) {
   document.body.classList.toggle("drawer", open);
-  shade.hidden = !open;
+  backdrop.hidden = !open;
   chat.inert = open;
   opener.setAttribute("aria-expanded", String(open));
   if (open) byId("new-chat", HTMLButtonElement).focus();
 }
 
-/** Closes the drawer, if it is open; tells whether it was. */
+/** Closes the drawer; returns whether it was open. */
 export function closeSidebar() {
-  if (shade.hidden) return false;
+  if (backdrop.hidden) return false;
   setOpen(false);
   opener.focus();
   return true;
@@ -29,25 +29,29 @@ export function closeSidebar() {
 
 export function setUpSidebar() {
   opener.addEventListener("click", () => setOpen(true));
-  shade.addEventListener("click", closeSidebar);
-  // A window that has become wide has the list beside the chat.
+  backdrop.addEventListener("click", closeSidebar);
+  // A wide window shows the list beside the chat.
   matchMedia("(min-width: 56rem)").addEventListener("change", () => setOpen(false));
 }
 
-/** @param {string | null} current The state that is shown. */
+/** @param {string | null} current The displayed state. */
 export function showRecent(current) {
-  const all = conversations();
-  list.replaceChildren(...all.map((one) => itemOf(one, current)));
+  const all = listConversations();
+  list.replaceChildren(...all.map((conversation) => itemOf(conversation, current)));
   byId("recent-none", HTMLParagraphElement).hidden = all.length > 0;
 }
 
 /**
- * @param {import("./library.js").Conversation} conversation
+ * @param {import("./conversation_store.js").Conversation} conversation
  * @param {string | null} current
  */
 function itemOf(conversation, current) {
   const { key, title, at } = conversation;
-  const link = element("a", { href: `#${conversation.current}`, title: days.format(at) }, title);
+  const link = element(
+    "a",
+    { href: `#${conversation.current}`, title: dateFormat.format(at) },
+    title,
+  );
   link.dir = "auto";
   if (current !== null && Object.hasOwn(conversation.nodes, current)) {
     link.setAttribute("aria-current", "page");
@@ -55,7 +59,7 @@ function itemOf(conversation, current) {
   link.addEventListener("click", () => void closeSidebar());
   const remove = button("×", () => {
     const next = item.nextElementSibling ?? item.previousElementSibling;
-    forget(key);
+    deleteConversation(key);
     showRecent(current);
     offerUndo(conversation, current);
     const target = next && list.querySelector(`a[href="${next.querySelector("a")?.hash}"]`);
@@ -66,12 +70,12 @@ function itemOf(conversation, current) {
 }
 
 /**
- * @param {import("./library.js").Conversation} conversation
+ * @param {import("./conversation_store.js").Conversation} conversation
  * @param {string | null} current
  */
 function offerUndo(conversation, current) {
   const undo = button("Undo", () => {
-    remember(conversation);
+    saveConversation(conversation);
     removed.replaceChildren();
     showRecent(current);
   });

@@ -1,10 +1,10 @@
-// Conversations as files: out of the store of this worker, and into it.
+// Exports states of the worker's store as files, and imports such files.
 
-import { call, callJson } from "./worker_api.js";
+import { apiFetch, apiJson } from "./worker_api.js";
 
 /** @param {string} id */
 export async function exportState(id) {
-  const response = await call(`/v1/states/${encodeURIComponent(id)}/content`);
+  const response = await apiFetch(`/v1/states/${encodeURIComponent(id)}/content`);
   const name = response.headers.get("content-disposition")?.match(/filename="([^"]+)"/)?.[1];
   const link = document.createElement("a");
   link.href = URL.createObjectURL(await response.blob());
@@ -18,7 +18,7 @@ export async function exportState(id) {
  * @returns {Promise<string>} The new state's id.
  */
 export async function importState(file) {
-  const state = await callJson("/v1/states", {
+  const state = await apiJson("/v1/states", {
     method: "POST",
     headers: { "content-type": "application/octet-stream" },
     body: file,

@@ -1,4 +1,4 @@
-// Light, dark, or as the system has it. Runs before anything is painted, so that nothing flashes.
+// The theme: light, dark, or the system's. Runs before the first paint to avoid a flash.
 
 const THEMES = ["system", "light", "dark"];
 const KEY = "rwkv.theme";
@@ -14,14 +14,14 @@ function apply(theme) {
   else delete document.documentElement.dataset.theme;
 }
 
-/** Goes on to the next theme, and tells it. */
+/** Applies, stores and returns the next theme. */
 export function nextTheme() {
   const theme = THEMES[(THEMES.indexOf(currentTheme()) + 1) % THEMES.length];
   apply(theme);
   try {
     localStorage.setItem(KEY, theme);
   } catch {
-    // Storage may be forbidden: the theme is this page's then.
+    // Storage is forbidden: the theme lasts until the page is closed.
   }
   return theme;
 }
@@ -29,5 +29,5 @@ export function nextTheme() {
 try {
   apply(localStorage.getItem(KEY));
 } catch {
-  // As the system has it.
+  // Storage is forbidden: the system's theme applies.
 }

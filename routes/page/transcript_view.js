@@ -1,4 +1,4 @@
-// The turns on the page, with what can be done to each: copy, edit, retry, walk to another variant.
+// The list of turns, each with its actions: copy, edit, retry, and switch between variants.
 
 import { button, element } from "./elements.js";
 import { copyText } from "./markdown.js";
@@ -10,16 +10,16 @@ import { questionOf } from "./turns.js";
  * @typedef {{
  *   retry: (turn: number) => void,
  *   edit: (turn: number, question: string) => void,
- *   walk: (turn: number, owner: string) => void,
- *   changed: () => void,
- * }} Actions `changed`: there is more text.
+ *   showVariant: (turn: number, owner: string) => void,
+ *   onChange: () => void,
+ * }} Actions `onChange`: a reply has new text.
  * @typedef {{
- *   root: HTMLLIElement, turn: Turn, bubble: HTMLElement, askTools: HTMLElement,
+ *   root: HTMLLIElement, turn: Turn, bubble: HTMLElement, questionTools: HTMLElement,
  *   tools: HTMLElement, variants: HTMLElement, stats: HTMLElement, reply: ReplyView,
  * }} Item
  */
 
-const numbers = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+const numberFormat = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 
 export class TranscriptView {
   #list;
@@ -36,7 +36,7 @@ export class TranscriptView {
     this.#actions = actions;
   }
 
-  /** @param {number} count Of turns that stay. */
+  /** @param {number} count The number of turns to keep. */
   truncate(count) {
     for (const { root } of this.#items.splice(count)) root.remove();
   }
@@ -55,31 +55,31 @@ export class TranscriptView {
     return this.#items[index].reply;
   }
 
-  /** @param {number} index Of the turn to look at, with the focus on its arrows. */
-  goTo(index) {
+  /** Scrolls to a turn and focuses its variant buttons. @param {number} index */
+  focusTurn(index) {
     const { root, variants } = this.#items[index];
     root.scrollIntoView({ block: "nearest" });
     const arrows = variants.querySelectorAll("button");
     [...arrows].findLast(({ disabled }) => !disabled)?.focus({ preventScroll: true });
   }
 
-  /** @param {number | null} index Of the turn that is being written. */
+  /** @param {number | null} index The turn whose reply is being generated. */
   setWriting(index) {
     this.#list.setAttribute("aria-busy", String(index !== null));
     this.#items.forEach(({ root }, i) => root.classList.toggle("writing", i === index));
     for (const { root } of this.#items) {
-      for (const one of root.querySelectorAll("button")) {
-        if (one.dataset.always === undefined) one.disabled = index !== null;
+      for (const button of root.querySelectorAll("button")) {
+        if (button.dataset.always === undefined) button.disabled = index !== null;
       }
     }
   }
 
   /**
-   * Shows the variants of each turn, and how fast its reply came.
+   * Shows the variants and the statistics of each turn.
    * @param {{ owners: string[], index: number }[]} variants
    * @param {(import("./branches.js").Stats | undefined)[]} stats
    */
-  decorate(variants, stats) {
+  showDetails(variants, stats) {
     this.#items.forEach((item, i) => {
       item.variants.replaceChildren(...this.#variantButtons(i, variants[i]));
       item.stats.textContent = stats[i] ? statsText(stats[i]) : "";
@@ -93,9 +93,9 @@ export class TranscriptView {
    */
   #itemOf(turn, index) {
     const question = questionOf(turn);
-    const others = turn.asks.filter(({ role }) => role !== "user");
+    const others = turn.inputs.filter(({ role }) => role !== "user");
     const bubble = element("div", { class: "bubble", dir: "auto" }, question);
-    const askTools = element("div", { class: "tools" });
+    const questionTools = element("div", { class: "tools" });
     const body = element("div", { class: "prose", dir: "auto" });
     const variants = element("span", { class: "variants" });
     const stats = element("p", { class: "stats" });
@@ -103,19 +103,27 @@ export class TranscriptView {
     copy.dataset.always = "";
     const retry = button("Retry", () => this.#actions.retry(index), { name: "Retry the reply" });
     const tools = element("div", { class: "tools" }, variants, copy, retry, stats);
-    const reply = new ReplyView(body, () => this.#actions.changed());
-    const ask = element("div", { class: "ask" }, hidden("You said"), bubble, askTools);
-    ask.hidden = question === "";
+    const reply = new ReplyView(body, () => this.#actions.onChange());
+    const questionPart = element(
+      "div",
+      { class: "question" },
+      visuallyHidden("You said"),
+      bubble,
+      questionTools,
+    );
+    questionPart.hidden = question === "";
     const root = element(
       "li",
       { class: "turn" },
       ...others.map(({ content }) => instructions(content)),
-      ask,
-      element("div", { class: "answer" }, hidden("The model replied"), body, tools),
+      questionPart,
+      element("div", { class: "answer" }, visuallyHidden("The model replied"), body, tools),
     );
     /** @type {Item} */
-    const item = { root, turn, bubble, askTools, tools, variants, stats, reply };
-    askTools.append(button("Edit", () => this.#startEdit(item, index), { name: "Edit message" }));
+    const item = { root, turn, bubble, questionTools, tools, variants, stats, reply };
+    questionTools.append(
+      button("Edit", () => this.#startEdit(item, index), { name: "Edit message" }),
+    );
     return item;
   }
 
@@ -123,27 +131,27 @@ export class TranscriptView {
    * @param {Item} item
    * @param {number} index
    */
-  #startEdit({ turn, bubble, askTools }, index) {
+  #startEdit({ turn, bubble, questionTools }, index) {
     const label = `edit-${index}`;
     const field = element("textarea", { id: label, dir: "auto", rows: "2" });
     field.value = questionOf(turn);
-    const end = () => {
+    const close = () => {
       form.replaceWith(bubble);
-      askTools.hidden = false;
-      askTools.querySelector("button")?.focus();
+      questionTools.hidden = false;
+      questionTools.querySelector("button")?.focus();
     };
     const send = element("button", { type: "submit", class: "primary" }, "Send");
     const form = element(
       "form",
       { class: "edit" },
-      element("label", { class: "unseen", for: label }, "Edit your message"),
+      element("label", { class: "visually-hidden", for: label }, "Edit your message"),
       field,
-      element("div", { class: "tools" }, button("Cancel", end, { kind: "" }), send),
+      element("div", { class: "tools" }, button("Cancel", close, { kind: "" }), send),
     );
     const submit = () => {
       const question = field.value.trim();
       if (question === "") return;
-      end();
+      close();
       this.#actions.edit(index, question);
     };
     form.addEventListener("submit", (event) => {
@@ -153,7 +161,7 @@ export class TranscriptView {
     form.addEventListener("keydown", (event) => {
       if (event.key === "Escape") {
         event.stopPropagation();
-        end();
+        close();
       } else if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
         if (event.target !== field) return;
         event.preventDefault();
@@ -161,7 +169,7 @@ export class TranscriptView {
       }
     });
     bubble.replaceWith(form);
-    askTools.hidden = true;
+    questionTools.hidden = true;
     field.focus();
     field.setSelectionRange(field.value.length, field.value.length);
   }
@@ -173,32 +181,32 @@ export class TranscriptView {
   #variantButtons(turn, variants) {
     if (variants === undefined || variants.owners.length < 2) return [];
     const { owners, index } = variants;
-    /** @param {string} sign @param {string} name @param {number} to */
-    const arrow = (sign, name, to) => {
-      const made = button(sign, () => this.#actions.walk(turn, owners[to]), {
+    /** @param {string} symbol @param {string} name @param {number} to */
+    const arrow = (symbol, name, to) => {
+      const created = button(symbol, () => this.#actions.showVariant(turn, owners[to]), {
         name,
         kind: "arrow",
       });
-      made.disabled = to < 0 || to >= owners.length;
-      made.dataset.always = "";
-      return made;
+      created.disabled = to < 0 || to >= owners.length;
+      created.dataset.always = "";
+      return created;
     };
-    const place = `${index + 1} / ${owners.length}`;
+    const position = `${index + 1} / ${owners.length}`;
     return [
       arrow("‹", "Earlier variant", index - 1),
-      element("span", { class: "place" }, hidden("Variant ", "span"), place),
+      element("span", { class: "position" }, visuallyHidden("Variant ", "span"), position),
       arrow("›", "Later variant", index + 1),
     ];
   }
 }
 
 /**
- * For screen readers.
+ * Creates text that only screen readers present.
  * @param {string} text
  * @param {"h3" | "span"} [tag]
  */
-function hidden(text, tag = "h3") {
-  return element(tag, { class: "unseen" }, text);
+function visuallyHidden(text, tag = "h3") {
+  return element(tag, { class: "visually-hidden" }, text);
 }
 
 /** @param {string} text */
@@ -214,9 +222,10 @@ function instructions(text) {
 /** @param {import("./branches.js").Stats} stats */
 function statsText({ tokens, perSecond, first, context, cached }) {
   return [
-    tokens === 1 ? "1 token" : `${numbers.format(tokens)} tokens`,
-    perSecond === null ? "" : `${numbers.format(perSecond)} tokens/s`,
-    first === null ? "" : `first after ${numbers.format(first)} ms`,
-    `context ${numbers.format(context)}` + (cached > 0 ? `, ${numbers.format(cached)} cached` : ""),
+    tokens === 1 ? "1 token" : `${numberFormat.format(tokens)} tokens`,
+    perSecond === null ? "" : `${numberFormat.format(perSecond)} tokens/s`,
+    first === null ? "" : `first token after ${numberFormat.format(first)} ms`,
+    `context ${numberFormat.format(context)}` +
+    (cached > 0 ? `, ${numberFormat.format(cached)} cached` : ""),
   ].filter((part) => part !== "").join(" · ");
 }

@@ -1,71 +1,70 @@
-// A transcript as turns: what was said to the model, and what it replied.
+// Converts between a transcript and turns. A turn is the messages to the model and its reply.
 
 /**
- * @typedef {{ role: string, content: string }} Entry
- * @typedef {{ asks: Entry[], reply: string | null }} Turn `reply`: null before it has begun.
+ * @typedef {{ role: string, content: string }} Message
+ * @typedef {{ inputs: Message[], reply: string | null }} Turn `reply`: null before its first text.
  */
 
 /**
- * @param {readonly Entry[]} transcript
+ * @param {readonly Message[]} transcript
  * @returns {Turn[]}
  */
-export function turnsOf(transcript) {
+export function turnsFromTranscript(transcript) {
   /** @type {Turn[]} */
   const turns = [];
-  /** @type {Entry[]} */
-  let asks = [];
-  for (const entry of transcript) {
-    if (entry.role !== "assistant") {
-      asks.push(entry);
+  /** @type {Message[]} */
+  let inputs = [];
+  for (const message of transcript) {
+    if (message.role !== "assistant") {
+      inputs.push(message);
       continue;
     }
-    turns.push({ asks, reply: entry.content });
-    asks = [];
+    turns.push({ inputs, reply: message.content });
+    inputs = [];
   }
-  if (asks.length > 0) turns.push({ asks, reply: null });
+  if (inputs.length > 0) turns.push({ inputs, reply: null });
   return turns;
 }
 
 /**
- * The other way, as messages of a request.
  * @param {readonly Turn[]} turns
- * @returns {Entry[]}
+ * @returns {Message[]}
  */
-export function messagesOf(turns) {
-  return turns.flatMap(({ asks, reply }) => [
-    ...asks,
+export function messagesFromTurns(turns) {
+  return turns.flatMap(({ inputs, reply }) => [
+    ...inputs,
     ...(reply === null ? [] : [{ role: "assistant", content: reply }]),
   ]);
 }
 
 /**
- * What the user said in it.
- * @param {Turn} turn
+ * Returns the text of a turn's user messages.
+ * @param {Pick<Turn, "inputs">} turn
  */
-export function questionOf({ asks }) {
-  return asks.filter(({ role }) => role === "user").map(({ content }) => content).join("\n");
+export function questionOf({ inputs }) {
+  return inputs.filter(({ role }) => role === "user").map(({ content }) => content).join("\n");
 }
 
 /**
- * The same turn with another question, which stands where the last one stood.
+ * Returns a turn's inputs with its user messages replaced.
  * @param {Turn} turn
  * @param {string} question
- * @returns {Entry[]}
+ * @returns {Message[]}
  */
-export function asksWith({ asks }, question) {
-  const others = asks.filter(({ role }) => role !== "user");
+export function inputsWithQuestion({ inputs }, question) {
+  const others = inputs.filter(({ role }) => role !== "user");
   return [...others, { role: "user", content: question }];
 }
 
-/** Characters of a title. */
+/** The longest title, in characters. */
 const TITLE_LENGTH = 60;
 
 /**
- * A line for a list: the first thing that the user said.
+ * Returns a title for the list of conversations: the user's first message.
  * @param {readonly Turn[]} turns
  */
 export function titleOf(turns) {
-  const text = turns.map(questionOf).find((question) => question !== "") ?? "No words yet";
+  const text = turns.map(questionOf).find((question) => question !== "") ?? "Empty conversation";
   const line = text.replaceAll(/\s+/g, " ");
   return line.length > TITLE_LENGTH ? `${line.slice(0, TITLE_LENGTH)}…` : line;
 }

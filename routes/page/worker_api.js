@@ -1,8 +1,8 @@
-// What the page asks of the worker: requests with the key, errors as one class, streams as events.
+// Requests to the worker: adds the API key, converts failures to ApiError, and parses streams.
 
 const KEY = "rwkv.key";
 
-/** A request that failed. `status` is 0 where nothing answered. */
+/** A failed request. `status` is 0 if there was no response. */
 export class ApiError extends Error {
   /**
    * @param {string} message
@@ -15,24 +15,24 @@ export class ApiError extends Error {
     this.retryAfter = retryAfter;
   }
 
-  /** Whether it may be gone in a while by itself. */
-  get passes() {
+  /** Whether a later attempt may succeed. */
+  get isTransient() {
     return [0, 429, 502, 503, 504].includes(this.status) ||
       (this.status === 409 && this.retryAfter !== null);
   }
 
-  /** Whether there is no such state any more. */
-  get stateGone() {
+  /** Whether the state does not exist, has expired or is damaged. */
+  get isStateMissing() {
     return ["state_not_found", "state_expired", "state_damaged"].includes(this.code ?? "");
   }
 }
 
-/** Has an event `trouble` whenever the worker is not there, or not up to it. */
-export const trouble = new EventTarget();
+/** Dispatches `unavailable` when the worker is unreachable or returns 503. */
+export const workerEvents = new EventTarget();
 
 let key = storedKey(() => sessionStorage) || storedKey(() => localStorage);
 
-/** @param {() => Storage} storage Which may be forbidden. */
+/** @param {() => Storage} storage A getter, because access throws where storage is forbidden. */
 function storedKey(storage) {
   try {
     return storage().getItem(KEY) ?? "";
@@ -45,43 +45,45 @@ export function apiKey() {
   return key;
 }
 
-/** Whether the key is there in new tabs as well. */
+/** Returns whether the key is stored for new tabs as well. */
 export function keyIsRemembered() {
   return storedKey(() => localStorage) !== "";
 }
 
 /**
- * @param {string} given Kept until the tab is closed, or, where storage is forbidden, reloaded.
- * @param {{ remember: boolean }} options `remember`: kept in this browser instead.
+ * Stores the key for this tab, or for the whole browser if `remember` is set.
+ * @param {string} newKey Lasts until the next reload if the browser forbids storage.
+ * @param {{ remember: boolean }} options
  */
-export function setApiKey(given, { remember }) {
-  key = given.trim();
+export function setApiKey(newKey, { remember }) {
+  key = newKey.trim();
   try {
     sessionStorage.removeItem(KEY);
     localStorage.removeItem(KEY);
     if (key !== "") (remember ? localStorage : sessionStorage).setItem(KEY, key);
   } catch {
-    // It is this page's then.
+    // Storage is forbidden: the key lasts until the page is closed.
   }
 }
 
 /**
- * A fetch that throws an ApiError unless it succeeded.
+ * Fetches with the API key.
  * @param {string} path
  * @param {RequestInit & { headers?: Record<string, string> }} [options]
+ * @throws {ApiError} Unless the response has a success status.
  */
-export async function call(path, options = {}) {
+export async function apiFetch(path, options = {}) {
   const headers = { ...options.headers, ...(key ? { authorization: `Bearer ${key}` } : {}) };
   const response = await fetch(path, { ...options, headers }).catch((error) => {
     if (error.name === "AbortError") throw error;
-    trouble.dispatchEvent(new Event("trouble"));
+    workerEvents.dispatchEvent(new Event("unavailable"));
     throw new ApiError("The worker cannot be reached.", { code: "unreachable" });
   });
-  if (response.status === 503) trouble.dispatchEvent(new Event("trouble"));
+  if (response.status === 503) workerEvents.dispatchEvent(new Event("unavailable"));
   if (response.ok) return response;
   const error = (await response.json().catch(() => null))?.error;
   const seconds = Number(response.headers.get("retry-after") ?? NaN);
-  throw new ApiError(error?.message ?? `The worker answered ${response.status}.`, {
+  throw new ApiError(error?.message ?? `The worker returned status ${response.status}.`, {
     status: response.status,
     code: error?.code ?? null,
     retryAfter: Number.isFinite(seconds) ? seconds : null,
@@ -92,48 +94,48 @@ export async function call(path, options = {}) {
  * @param {string} path
  * @param {RequestInit & { headers?: Record<string, string> }} [options]
  */
-export async function callJson(path, options) {
-  return await (await call(path, options)).json();
+export async function apiJson(path, options) {
+  return await (await apiFetch(path, options)).json();
 }
 
 /**
- * What is known of a state, with its whole transcript.
+ * Fetches a state with its whole transcript.
  * @param {string} id
  * @param {AbortSignal} [signal]
- * @returns {Promise<{ id: string, model: string, open: boolean, tokens: number, transcript: import("./turns.js").Entry[] }>}
+ * @returns {Promise<{ id: string, model: string, open: boolean, tokens: number, transcript: import("./turns.js").Message[] }>}
  */
 export async function getState(id, signal) {
   const path = `/v1/states/${encodeURIComponent(id)}`;
   const transcript = [];
   while (true) {
-    const state = await callJson(`${path}?after=${transcript.length}`, signal ? { signal } : {});
+    const state = await apiJson(`${path}?after=${transcript.length}`, signal ? { signal } : {});
     transcript.push(...state.transcript);
     if (!state.has_more) return { ...state, transcript };
   }
 }
 
 /**
- * Begins a streamed reply; the state's id is known from the start.
+ * Starts a streamed reply. The response's header has the id of the new state.
  * @param {Record<string, unknown>} body
  * @param {AbortSignal} signal
  */
 export async function startReply(body, signal) {
-  const response = await call("/v1/chat/completions", {
+  const response = await apiFetch("/v1/chat/completions", {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ ...body, stream: true, stream_options: { include_usage: true } }),
     signal,
   });
-  return { stateId: response.headers.get("x-state-id"), events: eventsOf(response) };
+  return { stateId: response.headers.get("x-state-id"), events: readEvents(response) };
 }
 
 /**
- * The data of server-sent events, parsed, until `[DONE]`.
+ * Yields the parsed data of server-sent events until `[DONE]`.
  * @param {Response} response
  */
-async function* eventsOf(response) {
+async function* readEvents(response) {
   let rest = "";
-  for await (const text of piecesOf(response)) {
+  for await (const text of readText(response)) {
     const blocks = (rest + text).split("\n\n");
     rest = blocks.pop() ?? "";
     for (const block of blocks) {
@@ -146,27 +148,27 @@ async function* eventsOf(response) {
       yield event;
     }
   }
-  throw new ApiError("The connection broke off.", { code: "unreachable" });
+  throw new ApiError("The connection was lost.", { code: "unreachable" });
 }
 
-/** @param {{ message: string, code: string | null }} error One that came in mid-stream. */
+/** @param {{ message: string, code: string | null }} error An error event of the stream. */
 function streamError({ message, code }) {
-  const passes = ["device_lost", "shutting_down", "overloaded", "store_unavailable"];
-  return new ApiError(message, { code, status: passes.includes(code ?? "") ? 503 : 500 });
+  const transientCodes = ["device_lost", "shutting_down", "overloaded", "store_unavailable"];
+  return new ApiError(message, { code, status: transientCodes.includes(code ?? "") ? 503 : 500 });
 }
 
 /**
- * Streams cannot be iterated over in every browser.
+ * Yields the body's text. Uses a reader because not every browser can iterate over streams.
  * @param {Response} response
  */
-async function* piecesOf({ body }) {
+async function* readText({ body }) {
   if (body === null) return;
   const reader = body.getReader();
   const decoder = new TextDecoder();
   while (true) {
     const read = await reader.read().catch((error) => {
       if (error.name === "AbortError") throw error;
-      throw new ApiError("The connection broke off.", { code: "unreachable" });
+      throw new ApiError("The connection was lost.", { code: "unreachable" });
     });
     if (read.done) return;
     yield decoder.decode(read.value, { stream: true });

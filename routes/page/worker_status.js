@@ -1,14 +1,14 @@
-// What runs where: the line under the title, and what a new conversation says of the model.
+// The worker's status: the line under the title, and the model's description on the welcome screen.
 
 import { button, byId, element } from "./elements.js";
-import { call, trouble } from "./worker_api.js";
+import { apiFetch, workerEvents } from "./worker_api.js";
 
-/** The id of the model that is built in. */
-const DEMO = "demo";
+/** The id of the built-in model. */
+const DEMO_MODEL = "demo";
 
-/** Milliseconds between questions, while the worker is not ready and while it is. */
-const SOON = 1_000;
-const LATER = 30_000;
+/** Polling intervals in milliseconds. */
+const NOT_READY_INTERVAL = 1_000;
+const READY_INTERVAL = 30_000;
 
 const EXAMPLES = {
   demo: ["Hi! My name is Ada.", "Tell me a story about a fox.", "What can you do?"],
@@ -23,41 +23,42 @@ let shownModel = "";
 let timer;
 
 /**
- * Shows the worker's state, now and from time to time.
+ * Shows the worker's status, and polls it.
  * @param {(prompt: string) => void} tryExample
  */
 export function watchWorker(tryExample) {
   let ready = false;
-  const look = async () => {
+  const poll = async () => {
     clearTimeout(timer);
     ready = await showWorker(tryExample);
     clearTimeout(timer);
-    timer = setTimeout(look, ready ? LATER : SOON);
+    timer = setTimeout(poll, ready ? READY_INTERVAL : NOT_READY_INTERVAL);
   };
-  // Trouble that is met elsewhere is looked into at once; known trouble is looked at anyway.
-  trouble.addEventListener("trouble", () => {
-    if (ready) void look();
+  // A failed request elsewhere on the page triggers an immediate poll. While the worker is not ready,
+  // the short interval is enough.
+  workerEvents.addEventListener("unavailable", () => {
+    if (ready) void poll();
   });
-  void look();
+  void poll();
 }
 
 /** @param {(prompt: string) => void} tryExample */
 async function showWorker(tryExample) {
   try {
-    // A worker that has failed answers 503 with the same fields.
-    const response = await call("/health").catch(() => fetch("/health"));
+    // A failed worker returns 503 with the same fields.
+    const response = await apiFetch("/health").catch(() => fetch("/health"));
     if (response.status === 401) {
-      show(["An API key is wanted here"], false);
+      show(["API key required"], false);
       return false;
     }
     const health = await response.json();
-    if (typeof health.status !== "string") throw new Error("no health");
+    if (typeof health.status !== "string") throw new Error("The response has no status");
     show(describe(health), health.status === "failed" || health.status === "rebuilding");
     if (health.status === "starting") {
       shownModel = "";
       aboutDevice.textContent = "";
-      about.textContent = "The model is being loaded. A message that is sent now " +
-        "is answered as soon as it is there.";
+      about.textContent =
+        "The model is loading. Messages that you send now are answered when it is ready.";
     } else if (health.model !== null) showModel(health, tryExample);
     return health.status === "ok";
   } catch {
@@ -82,12 +83,12 @@ function describe({ status, reason, model, device, adapter, software, quant, loa
   if (status === "starting") {
     return [loaded > 0 ? `Loading the model: ${Math.floor(100 * loaded)} %` : "Starting"];
   }
-  const place = device === "cpu"
+  const engine = device === "cpu"
     ? "CPU engine"
     : software
     ? `software adapter (${adapter})`
     : adapter;
-  return [model, quant, place].filter((part) => part);
+  return [model, quant, engine].filter((part) => part);
 }
 
 /**
@@ -98,11 +99,11 @@ function showModel({ model, device_reason: reason }, tryExample) {
   const shown = `${model} ${reason}`;
   if (shownModel === shown) return;
   shownModel = shown;
-  const demo = model === DEMO;
+  const demo = model === DEMO_MODEL;
   about.textContent = demo
-    ? "This is a demo model, smaller by a thousand times than what you may know. It can greet, " +
-      "remember what you tell it, tell a short story and do small sums, and nothing else."
-    : `You talk to ${model}.`;
+    ? "This is a demo model, about a thousand times smaller than usual chat models. It can greet " +
+      "you, remember what you tell it, tell a short story and do simple sums, and nothing else."
+    : `You are chatting with ${model}.`;
   aboutDevice.textContent = reason === null ? "" : `${reason}.`;
   byId("examples", HTMLUListElement).replaceChildren(
     ...EXAMPLES[demo ? "demo" : "other"].map((prompt) =>

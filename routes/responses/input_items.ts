@@ -1,4 +1,4 @@
-/** Messages as clients of responses and conversations send them. */
+/** Input items: messages in requests of the Responses and Conversations APIs. */
 
 import { z } from "@hono/zod-openapi";
 import { InferenceError } from "../../src/core/errors.ts";
@@ -7,42 +7,51 @@ import { cleanText, type TranscriptEntry } from "../../src/prompt/chat_template.
 const part = z.object({
   type: z.enum(["input_text", "output_text"], {
     error: "only parts of type input_text and output_text are supported",
-  }).openapi({ description: "Only text is read.", example: "input_text" }),
+  }).openapi({ description: "Only text is supported.", example: "input_text" }),
   text: z.string().openapi({ description: "The text.", example: "Hello" }),
 }).openapi("ResponseInputPart");
 
 export const inputItem = z.object({
   type: z.literal("message", { error: "only items of type message are supported" }).nullish()
-    .openapi({ description: "May be left out.", example: "message" }),
+    .openapi({ description: "Optional.", example: "message" }),
   role: z.enum(["system", "developer", "user", "assistant"], {
     error: "expected system, developer, user or assistant",
-  }).openapi({ description: "Who speaks.", example: "user" }),
+  }).openapi({ description: "Role of the author.", example: "user" }),
   content: z.union([z.string(), z.array(part)], {
     error: "expected a string or a list of parts",
-  }).openapi({ description: "A text, or its parts, a line each.", example: "Hello" }),
+  }).openapi({
+    description: "A text, or text parts, which are joined with newlines.",
+    example: "Hello",
+  }),
 }).openapi("ResponseInputItem");
 
 /**
- * @param name Of the field that has them.
- * @throws InferenceError `invalid_value` for a user who says nothing
+ * Converts input items to transcript entries.
+ *
+ * @param name Name of the request field.
+ * @throws InferenceError `invalid_value` for an empty user message
  */
-export function entriesOf(
+export function transcriptEntriesOf(
   items: readonly z.infer<typeof inputItem>[],
   name: string,
 ): TranscriptEntry[] {
   return items.map(({ role, content }, i) => {
     const text = typeof content === "string" ? content : content.map(({ text }) => text).join("\n");
-    return itemText(`${name}[${i}].content`, role, text);
+    return transcriptEntryOf(`${name}[${i}].content`, role, text);
   });
 }
 
-/** @throws InferenceError `invalid_value` for a user who says nothing */
-export function itemText(
+/**
+ * Returns a transcript entry.
+ *
+ * @throws InferenceError `invalid_value` for an empty user message
+ */
+export function transcriptEntryOf(
   param: string,
   role: TranscriptEntry["role"],
   content: string,
 ): TranscriptEntry {
   if (role !== "user" || cleanText(content) !== "") return { role, content };
-  const message = `${param}: it is empty; write something to reply to`;
+  const message = `${param}: the message is empty; send a text to reply to`;
   throw new InferenceError("invalid_value", message, { param });
 }

@@ -1,18 +1,23 @@
-/** Messages as items, and lists of them page by page. */
+/** Builds items from messages, and pages of items. */
 
 import { InferenceError } from "../../src/core/errors.ts";
 import type { TextToken } from "../../src/session/session_types.ts";
 import type { Item, ItemList, ItemListQuery, ItemStatus, OutputMessage } from "./item_schema.ts";
 import { tokenLogprobs } from "../generation/logprobs_schema.ts";
 
-/** Items of a page, unless the request says otherwise. */
-export const PAGE_ITEMS = 20;
+/** Default number of items on a page. */
+export const DEFAULT_PAGE_SIZE = 20;
 
+/** Returns a random message id. */
 export function newMessageId(): string {
   return `msg_${crypto.getRandomValues(new Uint8Array(24)).toHex()}`;
 }
 
-/** @param tokens Of the text, where it is told how probable they were. */
+/**
+ * Builds an assistant message.
+ *
+ * @param tokens Tokens of the text, if log probabilities were requested.
+ */
 export function outputMessage(
   id: string,
   { text, tokens }: { text: string; tokens?: readonly TextToken[] | undefined },
@@ -27,6 +32,7 @@ export function outputMessage(
   };
 }
 
+/** Builds the text part of an assistant message. */
 export function outputText(
   text: string,
   tokens: readonly TextToken[] = [],
@@ -34,6 +40,7 @@ export function outputText(
   return { type: "output_text", text, annotations: [], logprobs: tokenLogprobs(tokens) };
 }
 
+/** Builds an item from a transcript entry. */
 export function itemOf(
   id: string,
   { role, content }: { role: "system" | "developer" | "user" | "assistant"; content: string },
@@ -44,19 +51,22 @@ export function itemOf(
 }
 
 /**
- * @param items In the order in which they were said.
- * @throws InferenceError `invalid_value` if there is no item `after`
+ * Returns a page of items.
+ *
+ * @param items In chronological order.
+ * @throws InferenceError `invalid_value` if the item `after` does not exist
  */
-export function pageOf(items: readonly Item[], query: ItemListQuery): ItemList {
-  const { after, limit = PAGE_ITEMS, order = "desc" } = query;
+export function itemPage(items: readonly Item[], query: ItemListQuery): ItemList {
+  const { after, limit = DEFAULT_PAGE_SIZE, order = "desc" } = query;
   const ordered = order === "asc" ? items : items.toReversed();
-  const before = ordered.findIndex(({ id }) => id === after);
-  if (after !== undefined && before < 0) throw noItem(after);
-  const data = ordered.slice(before + 1, before + 1 + limit);
-  return listOf(data, { hasMore: before + 1 + limit < ordered.length });
+  const afterIndex = ordered.findIndex(({ id }) => id === after);
+  if (after !== undefined && afterIndex < 0) throw unknownAfterItem(after);
+  const data = ordered.slice(afterIndex + 1, afterIndex + 1 + limit);
+  return itemList(data, { hasMore: afterIndex + 1 + limit < ordered.length });
 }
 
-export function listOf(data: Item[], { hasMore }: { hasMore: boolean }): ItemList {
+/** Builds an item list. */
+export function itemList(data: Item[], { hasMore }: { hasMore: boolean }): ItemList {
   return {
     object: "list",
     data,
@@ -66,10 +76,11 @@ export function listOf(data: Item[], { hasMore }: { hasMore: boolean }): ItemLis
   };
 }
 
-export function noItem(id: string): InferenceError {
+/** Returns the error for an unknown item in `after`. */
+export function unknownAfterItem(id: string): InferenceError {
   return new InferenceError(
     "invalid_value",
-    `after: there is no item ${JSON.stringify(id.slice(0, 80))} in this list`,
+    `after: this list has no item ${JSON.stringify(id.slice(0, 80))}`,
     { param: "after" },
   );
 }

@@ -1,17 +1,17 @@
-/** A turn as the events of a response, in OpenAI's order. */
+/** Converts a turn to the events of a streamed response, in OpenAI's order. */
 
 import type { TextToken, TurnEnd } from "../../src/session/session_types.ts";
 import { errorBody, type Log } from "../middleware/errors.ts";
 import { outputMessage, outputText } from "./items.ts";
 import { tokenLogprobs } from "../generation/logprobs_schema.ts";
 import type { ResponseEvent } from "./response_event_schema.ts";
-import { responseObject, type ResponseStart, statusOf } from "./response_object.ts";
+import { responseObject, type ResponseStart, responseStatus } from "./response_object.ts";
 import type { Turn } from "../../src/session/session_api.ts";
 
 type Unnumbered<T> = T extends unknown ? Omit<T, "sequence_number"> : never;
 type NewEvent = Unnumbered<ResponseEvent>;
 
-/** The events with their numbers, from 0. */
+/** Yields the events of a turn with consecutive sequence numbers. */
 export async function* responseEvents(
   turn: Turn,
   start: ResponseStart,
@@ -26,9 +26,9 @@ export async function* responseEvents(
 async function* eventsOf(turn: Turn, start: ResponseStart, log: Log): AsyncGenerator<NewEvent> {
   const id = start.note.message;
   const at = { item_id: id, output_index: 0, content_index: 0 } as const;
-  const begun = responseObject(start, null);
-  yield { type: "response.created", response: begun };
-  yield { type: "response.in_progress", response: begun };
+  const inProgress = responseObject(start, null);
+  yield { type: "response.created", response: inProgress };
+  yield { type: "response.in_progress", response: inProgress };
   const item = outputMessage(id, { text: "" }, "in_progress");
   yield { type: "response.output_item.added", output_index: 0, item };
   yield { type: "response.content_part.added", ...at, part: outputText("") };
@@ -47,19 +47,19 @@ async function* eventsOf(turn: Turn, start: ResponseStart, log: Log): AsyncGener
       yield { type: "response.output_text.delta", ...at, delta: event.text, logprobs };
     }
   } catch (error) {
-    log(`The stream of ${begun.id} broke off`, error);
+    log(`The stream of ${inProgress.id} failed`, error);
     const { code, message, param } = errorBody(error).error;
-    // A turn that has ended is whole: what failed then is to move its conversation.
+    // If the turn has result, the reply is complete, and only the update of the conversation failed.
     if (end !== undefined) return yield { type: "error", code, message, param };
     const failed = { code: "server_error", message } as const;
-    yield { type: "response.failed", response: { ...begun, status: "failed", error: failed } };
+    yield { type: "response.failed", response: { ...inProgress, status: "failed", error: failed } };
     return;
   }
-  const ended = { ...end!, text, tokens };
-  const status = statusOf(ended);
+  const result = { ...end!, text, tokens };
+  const status = responseStatus(result);
   yield { type: "response.output_text.done", ...at, text, logprobs: tokenLogprobs(tokens) };
   yield { type: "response.content_part.done", ...at, part: outputText(text, tokens) };
-  const whole = outputMessage(id, ended, status);
-  yield { type: "response.output_item.done", output_index: 0, item: whole };
-  yield { type: `response.${status}`, response: responseObject(start, ended) };
+  const message = outputMessage(id, result, status);
+  yield { type: "response.output_item.done", output_index: 0, item: message };
+  yield { type: `response.${status}`, response: responseObject(start, result) };
 }

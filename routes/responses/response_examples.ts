@@ -1,4 +1,4 @@
-/** Answers of `/v1/responses`, as the reference shows them. */
+/** Example responses of `/v1/responses` for the OpenAPI document. */
 
 import { EXAMPLE_STATE } from "../openapi/ids_schema.ts";
 import { EXAMPLE_MESSAGE } from "./item_schema.ts";
@@ -6,7 +6,7 @@ import type { ResponseEvent } from "./response_event_schema.ts";
 import { responseObject, type ResponseStart } from "./response_object.ts";
 
 const START: ResponseStart = {
-  leadsTo: EXAMPLE_STATE,
+  finalStateId: EXAMPLE_STATE,
   stateId: EXAMPLE_STATE,
   created: 1_800_000_000_000,
   note: {
@@ -43,14 +43,14 @@ export const RESPONSE_EXAMPLE = responseObject(START, {
   text: "Hi there.",
 });
 
-/** Some events of a stream, in their order. */
+/** Some events of a stream, in order. */
 export const RESPONSE_EVENT_EXAMPLES: Record<string, { summary: string; value: ResponseEvent }> = {
   created: {
     summary: "The first event",
     value: { type: "response.created", sequence_number: 0, response: responseObject(START, null) },
   },
   delta: {
-    summary: "More of the text",
+    summary: "A part of the text",
     value: {
       type: "response.output_text.delta",
       sequence_number: 4,

@@ -1,34 +1,35 @@
-/** Turns as OpenAI's response objects, while they are under way and from what is kept of them. */
+/** Builds OpenAI's response objects from running turns and from stored ones. */
 
 import type { TurnResult } from "../../src/session/session_types.ts";
 import { outputMessage } from "./items.ts";
 import { responseIdOf } from "./response_ids.ts";
-import type { ResponseNote } from "./response_request.ts";
+import type { ResponseRequestRecord } from "./response_request.ts";
 import type { ResponseObject, ResponseUsage } from "./response_schema.ts";
 import type { ReportedResult, TurnReport } from "../../src/session/session_api.ts";
 
-/** A response before its end. */
+/** A response in progress. */
 export interface ResponseStart {
-  /** The state that it leads to, stored or not. */
-  leadsTo: string;
-  /** The same, where it can be resumed. */
+  /** Id of the response's state, which may not be stored. */
+  finalStateId: string;
+  /** The same id if the state can be resumed, else `null`. */
   stateId: string | null;
   /** Epoch milliseconds. */
   created: number;
-  note: ResponseNote;
+  note: ResponseRequestRecord;
 }
 
-/** How a response ended. */
+/** The end of a response. */
 export type ResponseEnd =
   & ReportedResult
   & Partial<Pick<TurnResult, "stateId" | "warning" | "tokens">>;
 
+/** Builds a response object: without `end`, of a response in progress. */
 export function responseObject(start: ResponseStart, end: ResponseEnd | null): ResponseObject {
-  const { leadsTo, created, note: { message, given } } = start;
-  const status = end === null ? "in_progress" : statusOf(end);
+  const { finalStateId, created, note: { message, given } } = start;
+  const status = end === null ? "in_progress" : responseStatus(end);
   const stateId = end?.stateId === undefined ? start.stateId : end.stateId;
   return {
-    id: responseIdOf(leadsTo),
+    id: responseIdOf(finalStateId),
     object: "response",
     created_at: Math.floor(created / 1000),
     status,
@@ -36,7 +37,7 @@ export function responseObject(start: ResponseStart, end: ResponseEnd | null): R
     error: null,
     incomplete_details: status === "incomplete" ? { reason: "max_output_tokens" } : null,
     ...given,
-    output: end === null ? [] : [outputMessage(message, end, statusOf(end))],
+    output: end === null ? [] : [outputMessage(message, end, responseStatus(end))],
     reasoning: { effort: null, summary: null },
     tools: [],
     usage: end && usageOf(end),
@@ -45,16 +46,17 @@ export function responseObject(start: ResponseStart, end: ResponseEnd | null): R
   };
 }
 
-/** A response that is kept. */
+/** Builds the object of a stored response. */
 export function storedResponse(
   stateId: string,
   { note, created, end }: TurnReport,
 ): ResponseObject {
-  const start = { leadsTo: stateId, stateId, created, note: note as ResponseNote };
+  const start = { finalStateId: stateId, stateId, created, note: note as ResponseRequestRecord };
   return responseObject(start, end);
 }
 
-export function statusOf({ finishReason }: ReportedResult): "completed" | "incomplete" {
+/** Returns the status of an ended response. */
+export function responseStatus({ finishReason }: ReportedResult): "completed" | "incomplete" {
   return finishReason === "stop" ? "completed" : "incomplete";
 }
 

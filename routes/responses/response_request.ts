@@ -1,4 +1,4 @@
-/** What `POST /v1/responses` takes, and what it becomes for a session. */
+/** Requests of `POST /v1/responses`, and their conversion to turn requests. */
 
 import { z } from "@hono/zod-openapi";
 import { InferenceError } from "../../src/core/errors.ts";
@@ -6,7 +6,7 @@ import type { TranscriptEntry } from "../../src/prompt/chat_template.ts";
 import type { TurnRequest } from "../../src/session/session_types.ts";
 import { metadata } from "../conversations/conversation_schema.ts";
 import { conversationId, EXAMPLE_CONVERSATION, modelId } from "../openapi/ids_schema.ts";
-import { entriesOf, inputItem, itemText } from "./input_items.ts";
+import { inputItem, transcriptEntriesOf, transcriptEntryOf } from "./input_items.ts";
 import type { Item } from "./item_schema.ts";
 import { itemOf, newMessageId } from "./items.ts";
 import { topLogprobs } from "../generation/logprobs_schema.ts";
@@ -19,27 +19,27 @@ import {
   seedOf,
   stopsOf,
   tokenLimit,
-  tokensOf,
+  tokenLimitOf,
 } from "../generation/sampling_schema.ts";
-import { assertStored } from "../generation/generation_schema.ts";
+import { assertConversationStored } from "../generation/generation_schema.ts";
 import {
   assertSupported,
-  documented,
+  documentedFields,
   type UnsupportedFields,
 } from "../generation/unsupported_fields.ts";
 
 const isEmpty = z.array(z.unknown()).max(0);
 
-/** Fields that are understood and cannot be served, with the values that ask for nothing. */
+/** Known fields that are not supported, with the values that have no effect. */
 const UNSUPPORTED = {
-  tools: { takes: isEmpty, message: "tools are not supported" },
-  tool_choice: { takes: z.enum(["none", "auto"]), message: "tools are not supported" },
-  background: { takes: z.literal(false), message: "responses in the background are not supported" },
-  prompt: { takes: z.null(), message: "stored prompts are not supported" },
+  tools: { accepts: isEmpty, message: "tools are not supported" },
+  tool_choice: { accepts: z.enum(["none", "auto"]), message: "tools are not supported" },
+  background: { accepts: z.literal(false), message: "background responses are not supported" },
+  prompt: { accepts: z.null(), message: "stored prompts are not supported" },
   reasoning: {
-    takes: z.looseObject({
-      effort: z.literal("none").nullish().meta({ description: "None.", example: null }),
-      summary: z.null().optional().meta({ description: "None.", example: null }),
+    accepts: z.looseObject({
+      effort: z.literal("none").nullish().meta({ description: "Not supported.", example: null }),
+      summary: z.null().optional().meta({ description: "Not supported.", example: null }),
     }),
     message: "reasoning is not supported",
   },
@@ -49,45 +49,45 @@ const LOGPROBS = "message.output_text.logprobs";
 
 export const responseRequestSchema = z.object({
   model: modelId.nullish().openapi({
-    description: "The id that `/v1/models` lists, or `default`. The one that runs, unless given " +
-      "or where it is empty.",
+    description: "The model's id from `/v1/models`, or `default`. Default, also for an empty " +
+      "string: the running model.",
     example: "default",
   }),
   input: z.union([z.string(), z.array(inputItem)], {
     error: "expected a string or a list of messages",
   }).nullish().openapi({
     description:
-      "What is new: a text of the user's, or messages. Empty to let a response that is " +
-      "`incomplete` go on.",
+      "The new input: a user message as text, or messages. Empty to continue an `incomplete` " +
+      "response.",
     example: "Hello",
   }),
   instructions: z.string().nullish().openapi({
-    description: "A system message before the input, for this response alone: the next one has " +
-      "only its own.",
+    description: "A system message before the input. It applies only to this response, not to " +
+      "later ones.",
     example: "Answer briefly.",
   }),
   previous_response_id: responseId.nullish().openapi({
-    description: "The response to go on from, on any worker.",
+    description: "The response to continue. It may have been created on any worker.",
   }),
   conversation: z.union(
     [z.string(), z.object({ id: conversationId }).transform(({ id }) => id)],
     { error: "expected an id, or an object with one" },
   ).nullish().openapi({
-    description: "An id, or an object with it: goes on from where the conversation stands, and " +
-      "moves it on. Not together with `previous_response_id`.",
+    description: "A conversation id, or an object with one. The response continues the " +
+      "conversation and advances it. Mutually exclusive with `previous_response_id`.",
     example: EXAMPLE_CONVERSATION,
   }),
   store: z.boolean().nullish().openapi({
-    description: "Whether the response is kept, to be retrieved and gone on from; true unless " +
-      "given.",
+    description: "Whether to store the response, so that it can be retrieved and continued. " +
+      "Default: true.",
     example: true,
   }),
   stream: z.boolean().nullish().openapi({
-    description: "Whether the response comes as server-sent events.",
+    description: "Whether to stream the response as server-sent events.",
     example: false,
   }),
   max_output_tokens: tokenLimit.nullish().openapi({
-    description: "Tokens to write at most; 512 unless given, or where it is -1.",
+    description: "Maximum number of tokens to generate. Default, also for -1: 512.",
     example: 256,
   }),
   include: z.array(
@@ -95,51 +95,53 @@ export const responseRequestSchema = z.object({
       error: `only ${LOGPROBS} can be included`,
     }),
   ).nullish().openapi({
-    description: `\`${LOGPROBS}\`: how probable each token of the reply was. ` +
-      "`reasoning.encrypted_content` is taken, and there is none.",
+    description: `\`${LOGPROBS}\`: log probabilities of the reply's tokens. ` +
+      "`reasoning.encrypted_content` is accepted without effect.",
     example: [LOGPROBS],
   }),
   top_logprobs: topLogprobs.nullish().openapi({
-    description: "How many most probable tokens are told with each one of the reply; above 0 it " +
-      `is as if \`${LOGPROBS}\` were included. Tokens to write at most, times this and one, are at ` +
-      "most 200,000, also in a stream, whose last event has them all.",
+    description: "Number of most probable tokens to return at each position. A value above 0 " +
+      `implies \`${LOGPROBS}\`. The token limit, times this value plus one, is at most 200,000, ` +
+      "also in a stream, because its last event contains all of them.",
     example: 0,
   }),
   truncation: z.enum(["auto", "disabled"]).nullish().openapi({
-    description: "Either: a recurrent state never has to drop anything.",
+    description: "Accepted without effect, because a recurrent state has no context limit.",
     example: "disabled",
   }),
   text: z.object({
     format: textFormat.nullish().openapi({
-      description: "What the reply must be: any text, any JSON object, or JSON that is valid by " +
-        "a schema.",
+      description: "Format of the reply: any text, any JSON object, or JSON that matches a schema.",
       example: { type: "text" },
     }),
-  }).nullish().openapi({ description: "Of the reply." }),
+  }).nullish().openapi({ description: "Options for the text of the reply." }),
   metadata: metadata.nullish(),
-  user: z.string().nullish().openapi({ description: "Told again, no more.", example: "user_1" }),
+  user: z.string().nullish().openapi({
+    description: "Echoed in the response without effect.",
+    example: "user_1",
+  }),
   parallel_tool_calls: z.boolean().nullish().openapi({
-    description: "Told again, no more.",
+    description: "Echoed in the response without effect.",
     example: true,
   }),
   ...samplingFields,
-  ...documented(UNSUPPORTED),
+  ...documentedFields(UNSUPPORTED),
 }, { error: "expected a JSON object" }).openapi("ResponseRequest", {
   example: { model: "default", input: "Hello", max_output_tokens: 64 },
 });
 
 export type ResponseBody = z.infer<typeof responseRequestSchema>;
 
-/** What is kept with a response, to tell of it again. */
-export interface ResponseNote {
-  /** The id of its output message. */
+/** The part of a request that is stored with the response, to rebuild the response object. */
+export interface ResponseRequestRecord {
+  /** Id of the output message. */
   message: string;
   input: readonly Item[];
-  /** Of the response, what the request decides. */
-  given: GivenFields;
+  /** Fields of the response that echo the request. */
+  given: EchoedFields;
 }
 
-export type GivenFields = Pick<
+export type EchoedFields = Pick<
   ResponseObject,
   | "conversation"
   | "instructions"
@@ -159,27 +161,29 @@ export type GivenFields = Pick<
 >;
 
 /**
- * @param model The id of the one that runs.
+ * Converts a request to a turn request.
+ *
+ * @param model Id of the running model.
  * @throws InferenceError `unsupported_value` or `invalid_value`, naming the field
  */
 export function responseRequest(
   body: ResponseBody,
   model: string,
-): { turn: TurnRequest; note: ResponseNote } {
+): { turn: TurnRequest; note: ResponseRequestRecord } {
   assertSupported(body, UNSUPPORTED);
-  assertClear(body);
+  assertConsistent(body);
   const messages = messagesOf(body);
   const { instructions = null, conversation = null, stream, metadata } = body;
   const previous = body.previous_response_id ?? null;
   const store = body.store ?? true;
   const format: TextFormat = body.text?.format ?? { type: "text" };
-  const note: ResponseNote = {
+  const note: ResponseRequestRecord = {
     message: newMessageId(),
     input: messages.map((message) => itemOf(newMessageId(), message)),
     given: {
       conversation: conversation === null ? null : { id: conversation },
       instructions: instructions === "" ? null : instructions,
-      max_output_tokens: tokensOf(body.max_output_tokens) ?? null,
+      max_output_tokens: tokenLimitOf(body.max_output_tokens) ?? null,
       metadata: metadata ?? {},
       model,
       parallel_tool_calls: body.parallel_tool_calls ?? true,
@@ -202,12 +206,12 @@ export function responseRequest(
       conversation: conversation ?? undefined,
       instructions: note.given.instructions,
       constraint: textConstraint(format) ?? undefined,
-      maxTokens: tokensOf(body.max_output_tokens),
+      maxTokens: tokenLimitOf(body.max_output_tokens),
       stop: stopsOf(body),
       sampling: samplingOf(body),
       seed: seedOf(body),
       logprobs: logprobsOf(body),
-      // The last events of a stream have the whole message in them.
+      // The last events of a stream contain the whole message.
       logprobsAtEnd: true,
       stream: stream ?? false,
       store: store,
@@ -221,16 +225,18 @@ function logprobsOf({ include, top_logprobs }: ResponseBody): number | undefined
 }
 
 function messagesOf({ input }: ResponseBody): TranscriptEntry[] {
-  if (typeof input === "string") return input === "" ? [] : [itemText("input", "user", input)];
-  return entriesOf(input ?? [], "input");
+  if (typeof input === "string") {
+    return input === "" ? [] : [transcriptEntryOf("input", "user", input)];
+  }
+  return transcriptEntriesOf(input ?? [], "input");
 }
 
-function assertClear({ conversation, previous_response_id, store }: ResponseBody): void {
-  assertStored({ conversation, store });
+function assertConsistent({ conversation, previous_response_id, store }: ResponseBody): void {
+  assertConversationStored({ conversation, store });
   if ((conversation ?? null) === null) return;
   const param = "conversation";
   if ((previous_response_id ?? null) !== null) {
-    const message = `${param}: previous_response_id is given as well; go on from one of the two`;
+    const message = `${param}: previous_response_id is also set; send only one of them`;
     throw new InferenceError("invalid_value", message, { param });
   }
 }

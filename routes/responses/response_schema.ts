@@ -1,4 +1,4 @@
-/** What `/v1/responses` answers. */
+/** Responses of `/v1/responses`. */
 
 import { z } from "@hono/zod-openapi";
 import { metadata } from "../conversations/conversation_schema.ts";
@@ -17,7 +17,7 @@ const HEX = "0123456789abcdef".repeat(3);
 export const EXAMPLE_RESPONSE = `resp_${HEX}`;
 
 export const responseId = z.string().openapi({
-  description: "Names a response.",
+  description: "Id of a response.",
   example: EXAMPLE_RESPONSE,
 });
 
@@ -25,94 +25,127 @@ const count = (description: string, example: number) =>
   z.int().min(0).openapi({ description, example });
 
 const usageSchema = z.object({
-  input_tokens: count("All that was read, what the state had absorbed before included.", 42),
+  input_tokens: count(
+    "All prompt tokens, including those already processed by the resumed state.",
+    42,
+  ),
   input_tokens_details: z.object({
-    cached_tokens: count("Tokens that did not have to be read again.", 32),
-  }).openapi({ description: "Of the input." }),
-  output_tokens: count("Written.", 7),
+    cached_tokens: count("Prompt tokens that were not reprocessed.", 32),
+  }).openapi({ description: "Details of the input tokens." }),
+  output_tokens: count("Generated tokens.", 7),
   output_tokens_details: z.object({
     reasoning_tokens: z.literal(0).openapi({ description: "Always 0.", example: 0 }),
-  }).openapi({ description: "Of the output." }),
+  }).openapi({ description: "Details of the output tokens." }),
   total_tokens: count("The sum of both.", 49),
-}).openapi("ResponseUsage", { description: "Tokens read and written." });
+}).openapi("ResponseUsage", { description: "Token counts." });
 
 export const responseSchema = z.object({
   id: responseId.openapi({
-    description: "`resp_` and the digits of the state that it leads to.",
+    description: "`resp_` and the digits of the response's state id.",
   }),
-  object: z.literal("response").openapi({ description: "What this is.", example: "response" }),
-  created_at: epochSeconds.openapi({ description: "When it began, in epoch seconds." }),
+  object: z.literal("response").openapi({ description: "The object type.", example: "response" }),
+  created_at: epochSeconds.openapi({ description: "Creation time in epoch seconds." }),
   status: z.enum(["in_progress", "completed", "incomplete", "failed"]).openapi({
-    description: "`incomplete`: the reply was cut short, and goes on in a response after it that " +
-      "has no `input`.",
+    description: "`incomplete`: the reply was truncated. A response with this one as " +
+      "`previous_response_id` and no `input` continues it.",
     example: "completed",
   }),
   background: z.literal(false).openapi({ description: "Always false.", example: false }),
   error: z.object({
     code: z.literal("server_error").openapi({
-      description: "Always the same.",
+      description: "Always `server_error`.",
       example: "server_error",
     }),
-    message: z.string().openapi({ description: "What went wrong.", example: "The GPU is gone" }),
-  }).nullable().openapi({ description: "Why it failed.", example: null }),
+    message: z.string().openapi({ description: "What went wrong.", example: "The GPU was lost" }),
+  }).nullable().openapi({ description: "Why the response failed.", example: null }),
   incomplete_details: z.object({
     reason: z.literal("max_output_tokens").openapi({
-      description: "Whatever cut it short.",
+      description: "Always `max_output_tokens`, whatever the cause.",
       example: "max_output_tokens",
     }),
-  }).nullable().openapi({ description: "Of a reply that was cut short.", example: null }),
+  }).nullable().openapi({ description: "Why the reply was truncated.", example: null }),
   instructions: z.string().nullable().openapi({
-    description: "As they were given.",
+    description: "The instructions of the request.",
     example: "Answer briefly.",
   }),
-  max_output_tokens: z.int().nullable().openapi({ description: "As given.", example: 256 }),
-  model: modelId.openapi({ description: "The model that wrote." }),
-  output: z.array(outputMessageSchema).openapi({ description: "The reply, one message." }),
-  parallel_tool_calls: z.boolean().openapi({ description: "As given.", example: true }),
+  max_output_tokens: z.int().nullable().openapi({
+    description: "The value of the request.",
+    example: 256,
+  }),
+  model: modelId.openapi({ description: "The model that generated the reply." }),
+  output: z.array(outputMessageSchema).openapi({
+    description: "The reply: a list with one message.",
+  }),
+  parallel_tool_calls: z.boolean().openapi({
+    description: "The value of the request.",
+    example: true,
+  }),
   previous_response_id: z.string().nullable().openapi({
-    description: "The response that it goes on from.",
+    description: "The response that this one continues.",
     example: null,
   }),
   conversation: z.object({
-    id: z.string().openapi({ description: "Its id.", example: EXAMPLE_CONVERSATION }),
-  }).nullable().openapi({ description: "The conversation that it moves on.", example: null }),
+    id: z.string().openapi({
+      description: "Id of the conversation.",
+      example: EXAMPLE_CONVERSATION,
+    }),
+  }).nullable().openapi({
+    description: "The conversation that the response belongs to.",
+    example: null,
+  }),
   reasoning: z.object({
     effort: z.null().openapi({ description: "Always null.", example: null }),
     summary: z.null().openapi({ description: "Always null.", example: null }),
-  }).openapi({ description: "There is none." }),
-  store: z.boolean().openapi({ description: "Whether it can be retrieved.", example: true }),
-  temperature: z.number().openapi({ description: "As given, or 1.", example: 1 }),
+  }).openapi({ description: "Reasoning is not supported." }),
+  store: z.boolean().openapi({ description: "Whether the response was stored.", example: true }),
+  temperature: z.number().openapi({
+    description: "The value of the request. Default: 1.",
+    example: 1,
+  }),
   text: z.object({
-    format: textFormat.openapi({ description: "As given.", example: { type: "text" } }),
-  }).openapi({ description: "Of the reply." }),
-  tool_choice: z.enum(["none", "auto"]).openapi({ description: "As given.", example: "auto" }),
+    format: textFormat.openapi({
+      description: "The value of the request.",
+      example: { type: "text" },
+    }),
+  }).openapi({ description: "Options for the text of the reply." }),
+  tool_choice: z.enum(["none", "auto"]).openapi({
+    description: "The value of the request.",
+    example: "auto",
+  }),
   tools: z.array(z.unknown()).max(0).openapi({ description: "Always empty.", example: [] }),
-  top_logprobs: topLogprobs.openapi({ description: "As given, or 0.", example: 0 }),
-  top_p: z.number().openapi({ description: "As given, or 1.", example: 1 }),
+  top_logprobs: topLogprobs.openapi({
+    description: "The value of the request. Default: 0.",
+    example: 0,
+  }),
+  top_p: z.number().openapi({ description: "The value of the request. Default: 1.", example: 1 }),
   truncation: z.enum(["auto", "disabled"]).openapi({
-    description: "As given; a recurrent state never has to drop anything.",
+    description:
+      "The value of the request. It has no effect, because a recurrent state has no context limit.",
     example: "disabled",
   }),
   usage: usageSchema.nullable().openapi({
-    description: "Null until it has ended.",
+    description: "Token counts; null until the response has ended.",
     example: null,
   }),
-  user: z.string().nullable().openapi({ description: "As given.", example: "user_1" }),
+  user: z.string().nullable().openapi({
+    description: "The value of the request.",
+    example: "user_1",
+  }),
   metadata,
   state_id: z.string().nullable().openapi({
-    description: "The state after the reply; null where there is none.",
+    description: "The state after the reply; null if it was not stored.",
     example: EXAMPLE_STATE,
   }),
   warning: z.string().optional().openapi({
-    description: "Why it could not be stored.",
-    example: "The reply is not stored: the store can't be reached",
+    description: "Why the response could not be stored.",
+    example: "Cannot store the reply: the store is unreachable",
   }),
-}).openapi("Response", { description: "A response, as OpenAI has it." });
+}).openapi("Response", { description: "A response in OpenAI's format." });
 
 export const deletedResponseSchema = z.object({
   id: responseId,
-  object: z.literal("response").openapi({ description: "What this is.", example: "response" }),
-  deleted: z.literal(true).openapi({ description: "It is gone.", example: true }),
+  object: z.literal("response").openapi({ description: "The object type.", example: "response" }),
+  deleted: z.literal(true).openapi({ description: "Always true.", example: true }),
 }).openapi("DeletedResponse");
 
 export type ResponseObject = z.infer<typeof responseSchema>;

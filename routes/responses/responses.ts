@@ -1,14 +1,14 @@
-/** `/v1/responses`: turns by OpenAI's other interface, each of which goes on from the one before. */
+/** `/v1/responses`: OpenAI's Responses API, in which each response can continue a previous one. */
 
 import { z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { InferenceError } from "../../src/core/errors.ts";
 import type { SessionApi } from "../../src/session/session_api.ts";
-import { bodyReferenceErrors, withBodyReferences } from "../middleware/referenced_ids.ts";
-import { SESSION_ERRORS, WRITE_ERRORS } from "../openapi/error_responses.ts";
+import { bodyReferenceErrors, withMissingReferenceAs400 } from "../middleware/referenced_ids.ts";
+import { GENERATION_ERRORS, SESSION_ERRORS } from "../openapi/error_responses.ts";
 import {
   type EventStreamOptions,
-  setStateHeaders,
+  setStateIdHeader,
   streamEvents,
 } from "../generation/event_stream.ts";
 import {
@@ -16,19 +16,23 @@ import {
   idempotencyHeaders,
   withIdempotency,
 } from "../middleware/idempotency.ts";
-import { foreignNames, ignoreForeignFields } from "../generation/foreign_fields.ts";
+import { describeForeignFields, rejectForeignFields } from "../generation/foreign_fields.ts";
 import { itemListQuery, itemListSchema } from "./item_schema.ts";
-import { pageOf } from "./items.ts";
-import { accountOf, RATE_HEADERS } from "../middleware/rate_limits.ts";
-import { assertModel } from "../models/models.ts";
+import { itemPage } from "./items.ts";
+import { accountOf, RATE_LIMIT_HEADERS } from "../middleware/rate_limits.ts";
+import { assertModelLoaded } from "../models/models.ts";
 import { ApiRoutes, defineRoute, jsonBody, jsonResponse } from "../openapi/openapi.ts";
 import { type ResponseEvent, responseEventSchema } from "./response_event_schema.ts";
 import { responseEvents } from "./response_events.ts";
 import { RESPONSE_EVENT_EXAMPLES, RESPONSE_EXAMPLE } from "./response_examples.ts";
-import { headersOf } from "../openapi/response_headers.ts";
+import { headerRefs } from "../openapi/response_headers.ts";
 import { asResponseError, responseNotFound, stateIdOf } from "./response_ids.ts";
 import { responseObject, storedResponse } from "./response_object.ts";
-import { type ResponseNote, responseRequest, responseRequestSchema } from "./response_request.ts";
+import {
+  responseRequest,
+  type ResponseRequestRecord,
+  responseRequestSchema,
+} from "./response_request.ts";
 import { deletedResponseSchema, responseId, responseSchema } from "./response_schema.ts";
 import type { RouteOptions } from "../route_options.ts";
 import type { TurnReport } from "../../src/session/session_api.ts";
@@ -36,7 +40,7 @@ import type { TurnReport } from "../../src/session/session_api.ts";
 const tags = ["Responses"];
 const params = z.object({ id: responseId });
 
-/** Of a response that is looked for. */
+/** Errors of looking up a response. */
 const LOOKUP_ERRORS = [
   ...SESSION_ERRORS,
   "response_not_found",
@@ -50,23 +54,28 @@ const createResponse = defineRoute({
   operationId: "createResponse",
   tags,
   summary: "Create a response",
-  description: "Writes a reply, from nothing or from where a response or a conversation stands. " +
-    "The answer is OpenAI's, with the `state_id` that it leads to.\n\n" +
-    "With `stream`, it comes as server-sent events, `event: ` and the type, `data: ` and a JSON " +
-    "object: `response.created`, `response.in_progress`, `response.output_item.added`, " +
-    "`response.content_part.added`, `response.output_text.delta` as often as there is text, " +
-    "`response.output_text.done`, `response.content_part.done`, `response.output_item.done`, and " +
-    "`response.completed` or `response.incomplete`. A turn that fails ends with " +
-    "`response.failed`; one whose conversation has gone on elsewhere meanwhile, with `error`.\n\n" +
-    foreignNames("responses"),
+  description:
+    "Generates a reply. Continues `previous_response_id` or `conversation` when given. " +
+    "The response has OpenAI's format, and the `state_id` of the new state.\n\n" +
+    "With `stream`, the response is a stream of server-sent events, with `event: ` and the type, " +
+    "`data: ` and a JSON object: `response.created`, `response.in_progress`, " +
+    "`response.output_item.added`, `response.content_part.added`, `response.output_text.delta` for " +
+    "each part of the text, `response.output_text.done`, `response.content_part.done`, " +
+    "`response.output_item.done`, and `response.completed` or `response.incomplete`. A failed turn " +
+    "ends with `response.failed`. If the conversation was advanced by another request in the " +
+    "meantime, the stream ends with `error`.\n\n" +
+    describeForeignFields("responses"),
   request: {
     headers: idempotencyHeaders,
-    body: jsonBody(ignoreForeignFields(responseRequestSchema, "responses"), "What to reply to."),
+    body: jsonBody(
+      rejectForeignFields(responseRequestSchema, "responses"),
+      "The response request.",
+    ),
   },
   responses: {
     200: {
-      description: "The response, whole or as a stream.",
-      headers: headersOf("x-state-id", "idempotent-replayed", ...RATE_HEADERS),
+      description: "The response, as JSON or as a stream.",
+      headers: headerRefs("x-state-id", "idempotent-replayed", ...RATE_LIMIT_HEADERS),
       content: {
         "application/json": { schema: responseSchema, example: RESPONSE_EXAMPLE },
         "text/event-stream": { schema: responseEventSchema, examples: RESPONSE_EVENT_EXAMPLES },
@@ -74,7 +83,7 @@ const createResponse = defineRoute({
     },
   },
   errors: bodyReferenceErrors([
-    ...WRITE_ERRORS,
+    ...GENERATION_ERRORS,
     "previous_response_not_found",
     ...IDEMPOTENCY_ERRORS,
   ]),
@@ -86,8 +95,8 @@ const getResponse = defineRoute({
   operationId: "retrieveResponse",
   tags,
   summary: "Retrieve a response",
-  description: "As it was answered, from any worker, until its state expires. One that is under " +
-    "way, or whose worker was killed, is `in_progress`; it can be gone on from all the same.",
+  description: "Retrieves a stored response from any worker until its state expires. A running " +
+    "response, or one whose worker was killed, is `in_progress`; it can be continued.",
   request: { params },
   responses: { 200: jsonResponse(responseSchema, "The response.") },
   errors: LOOKUP_ERRORS,
@@ -100,10 +109,10 @@ const deleteResponse = defineRoute({
   tags,
   summary: "Delete a response",
   description:
-    "With its state, and the answer that an `Idempotency-Key` keeps of it. Responses that " +
-    "went on from it stay.",
+    "Deletes a response with its state and its stored `Idempotency-Key` response. Responses " +
+    "that continued it are not deleted.",
   request: { params },
-  responses: { 200: jsonResponse(deletedResponseSchema, "The response is gone.") },
+  responses: { 200: jsonResponse(deletedResponseSchema, "The response was deleted.") },
   errors: LOOKUP_ERRORS,
 });
 
@@ -114,8 +123,8 @@ const cancelResponse = defineRoute({
   tags,
   summary: "Cancel a response",
   description:
-    "Only responses in the background can be cancelled, and there are none. To cancel a " +
-    "stream, close it.",
+    "Always fails, because background responses are not supported. To cancel a stream, close " +
+    "the connection.",
   request: { params },
   responses: {},
   errors: [...LOOKUP_ERRORS, "invalid_value"],
@@ -126,43 +135,48 @@ const listInputItems = defineRoute({
   path: "/responses/{id}/input_items",
   operationId: "listInputItems",
   tags,
-  summary: "List a response's input",
-  description: "The messages of its own request, without those of the responses before.",
+  summary: "List input items",
+  description:
+    "Lists the messages of the response's own request, without those of previous responses.",
   request: { params, query: itemListQuery },
   responses: { 200: jsonResponse(itemListSchema, "The messages.") },
   errors: [...LOOKUP_ERRORS, "invalid_value"],
 });
 
 export function responseRoutes(
-  { sessions, body, stalledReadTimeoutMs: unread, keepAlive, log }: RouteOptions,
+  { sessions, body, stalledReadTimeoutMs, keepAliveMs, log }: RouteOptions,
 ): ApiRoutes {
   return new ApiRoutes(body)
     .handle(createResponse, async (c) => {
       const { signal } = c.req.raw;
       const body = c.req.valid("json");
       const ready = await sessions(c);
-      assertModel(ready.model, body.model ?? undefined);
-      return await withIdempotency(c, { sessions: ready, log, body, isWhole }, async (onTurns) => {
-        const { turn: request, note } = responseRequest(body, ready.model.id);
-        const previous = body.previous_response_id ?? undefined;
-        const started = ready.start({ ...request, account: accountOf(c) }, signal);
-        const turn = await withBodyReferences(started)
-          .catch((error) => Promise.reject(asResponseError(error, previous)));
-        onTurns([turn]);
-        const { finalStateId: leadsTo, stateId, created } = turn;
-        const start = { leadsTo, stateId, created, note };
-        if (!request.stream) {
-          const end = await turn.result();
-          setStateHeaders(c, [end]);
-          return c.json(responseObject(start, end), 200);
-        }
-        const events = responseEvents(turn, start, log);
-        return streamResponse(c, events, {
-          turns: [turn],
-          stalledReadTimeoutMs: unread,
-          keepAlive,
-        });
-      });
+      assertModelLoaded(ready.model, body.model ?? undefined);
+      return await withIdempotency(
+        c,
+        { sessions: ready, log, body, isComplete },
+        async (onTurns) => {
+          const { turn: request, note } = responseRequest(body, ready.model.id);
+          const previous = body.previous_response_id ?? undefined;
+          const started = ready.start({ ...request, account: accountOf(c) }, signal);
+          const turn = await withMissingReferenceAs400(started)
+            .catch((error) => Promise.reject(asResponseError(error, previous)));
+          onTurns([turn]);
+          const { finalStateId, stateId, created } = turn;
+          const start = { finalStateId, stateId, created, note };
+          if (!request.stream) {
+            const end = await turn.result();
+            setStateIdHeader(c, [end]);
+            return c.json(responseObject(start, end), 200);
+          }
+          const events = responseEvents(turn, start, log);
+          return streamResponse(c, events, {
+            turns: [turn],
+            stalledReadTimeoutMs,
+            keepAliveMs,
+          });
+        },
+      );
     })
     .handle(getResponse, async (c) => {
       const { id } = c.req.valid("param");
@@ -182,7 +196,7 @@ export function responseRoutes(
     })
     .handle(listInputItems, async (c) => {
       const { note } = await reportOf(await sessions(c), c.req.valid("param").id);
-      return c.json(pageOf((note as ResponseNote).input, c.req.valid("query")), 200);
+      return c.json(itemPage((note as ResponseRequestRecord).input, c.req.valid("query")), 200);
     });
 }
 
@@ -198,8 +212,8 @@ function streamResponse(
   });
 }
 
-/** Whether a stream's text came to its end. */
-function isWhole(text: string): boolean {
+/** Whether a stream's text is complete. */
+function isComplete(text: string): boolean {
   return /^\nevent: response\.(completed|incomplete)\n/.test(
     text.slice(text.lastIndexOf("\nevent: ")),
   );
@@ -208,9 +222,9 @@ function isWhole(text: string): boolean {
 /** @throws InferenceError `response_not_found`, `state_damaged` or `store_unavailable` */
 async function reportOf(sessions: SessionApi, id: string): Promise<TurnReport> {
   const report = await sessions.report(stateIdOf(id)).catch((error) => {
-    const gone = error instanceof InferenceError &&
+    const isMissing = error instanceof InferenceError &&
       (error.code === "state_not_found" || error.code === "state_expired");
-    if (gone) return null;
+    if (isMissing) return null;
     throw error;
   });
   if (report === null) throw responseNotFound(id);

@@ -1,4 +1,4 @@
-/** `/v1/states`: what is known of a stored state, its end, and the whole of it as a file. */
+/** `/v1/states`: retrieval, deletion, export and import of stored states. */
 
 import { z } from "@hono/zod-openapi";
 import type { StateDescription } from "../../src/session/session_types.ts";
@@ -7,7 +7,7 @@ import { SESSION_ERRORS, STATE_ERRORS } from "../openapi/error_responses.ts";
 import { stateId } from "../openapi/ids_schema.ts";
 import { accountOf } from "../middleware/rate_limits.ts";
 import { ApiRoutes, defineRoute, jsonResponse } from "../openapi/openapi.ts";
-import { headersOf } from "../openapi/response_headers.ts";
+import { headerRefs } from "../openapi/response_headers.ts";
 import { memoryLease } from "../middleware/memory_budget.ts";
 import type { RouteOptions } from "../route_options.ts";
 import {
@@ -18,8 +18,8 @@ import {
   transcriptQuery,
 } from "./state_schema.ts";
 
-/** Bytes of a file that are sent at once. */
-const PIECE_BYTES = 256 * 1024;
+/** Chunk size of an exported file in bytes. */
+const CHUNK_BYTES = 256 * 1024;
 
 const tags = ["States"];
 const params = z.object({ id: stateId });
@@ -30,19 +30,20 @@ const importState = defineRoute({
   path: "/states",
   operationId: "importState",
   tags,
-  summary: "Make a file a state",
-  description: "Takes a file of `GET /v1/states/{id}/content`, on any worker of the same model. " +
-    "The new state has an id of its own, and lasts as long as a new one.",
+  summary: "Import a state",
+  description: "Imports a file from `GET /v1/states/{id}/content` of any worker with the same " +
+    "model. The state gets a new id and the default lifetime.",
   request: {
     body: {
       required: true,
-      description: "The file. It is checked to the last field, and may be as large as any state " +
-        "of the model with 72 MiB of conversation.",
+      description:
+        "The file. All fields are validated. The size limit is the largest state of the " +
+        "model plus 72 MiB of conversation.",
       content: stateFile,
     },
   },
   responses: {
-    201: { ...jsonResponse(stateSchema, "The new state."), headers: headersOf("location") },
+    201: { ...jsonResponse(stateSchema, "The imported state."), headers: headerRefs("location") },
   },
   errors: [
     ...SESSION_ERRORS,
@@ -63,8 +64,8 @@ const getState = defineRoute({
   path: "/states/{id}",
   operationId: "getState",
   tags,
-  summary: "Describe a state",
-  description: "What is known of a state, and the conversation that led to it, page by page.",
+  summary: "Retrieve a state",
+  description: "Retrieves the metadata of a state and a page of its conversation.",
   request: { params, query: transcriptQuery },
   responses: { 200: jsonResponse(stateSchema, "The state.") },
   errors: [...SESSION_ERRORS, ...STATE_ERRORS, "overloaded", "invalid_value"],
@@ -76,10 +77,10 @@ const deleteState = defineRoute({
   operationId: "deleteState",
   tags,
   summary: "Delete a state",
-  description: "Answers that are kept under an `Idempotency-Key` and name it go with it; states " +
-    "that were resumed from it stay.",
+  description: "Deletes a state, and the responses with its id that are stored under an " +
+    "`Idempotency-Key`. States that were resumed from it are not deleted.",
   request: { params },
-  responses: { 200: jsonResponse(deletedStateSchema, "The state is gone.") },
+  responses: { 200: jsonResponse(deletedStateSchema, "The state was deleted.") },
   errors: [...SESSION_ERRORS, "state_not_found", "store_unavailable"],
 });
 
@@ -88,13 +89,14 @@ const exportState = defineRoute({
   path: "/states/{id}/content",
   operationId: "exportState",
   tags,
-  summary: "Take a state out as a file",
-  description: "All of it, with sizes and checksums. The file has no id in it.",
+  summary: "Export a state",
+  description:
+    "Exports the whole state as a file with sizes and checksums. The file does not contain an id.",
   request: { params },
   responses: {
     200: {
       description: "The file.",
-      headers: headersOf("content-disposition"),
+      headers: headerRefs("content-disposition"),
       content: stateFile,
     },
   },
@@ -105,8 +107,8 @@ export function stateRoutes({ sessions, body }: RouteOptions): ApiRoutes {
   return new ApiRoutes()
     .handle(importState, async (c) => {
       const ready = await sessions(c);
-      const limits = { ...body, bytes: ready.importLimit, memory: memoryLease(c) };
-      const remedy = "more than any state of this model with its conversation";
+      const limits = { ...body, maxBytes: ready.importLimit, memory: memoryLease(c) };
+      const remedy = "no state of this model is that large";
       const state = await ready.importState(readChunks(c.req.raw, limits, remedy), accountOf(c));
       c.header("location", `/v1/states/${state.id}`);
       return c.json(stateObject(state), 201);
@@ -114,7 +116,7 @@ export function stateRoutes({ sessions, body }: RouteOptions): ApiRoutes {
     .handle(getState, async (c) => {
       const ready = await sessions(c);
       const { after: skipped = 0, limit } = c.req.valid("query");
-      const page = { after: skipped - 1, limit, take: memoryLease(c).grow };
+      const page = { after: skipped - 1, limit, reserve: memoryLease(c).reserve };
       return c.json(stateObject(await ready.describe(c.req.valid("param").id, page)), 200);
     })
     .handle(deleteState, async (c) => {
@@ -127,9 +129,9 @@ export function stateRoutes({ sessions, body }: RouteOptions): ApiRoutes {
       const ready = await sessions(c);
       const { name, bytes, parts } = await ready.exportState(
         c.req.valid("param").id,
-        memoryLease(c).grow,
+        memoryLease(c).reserve,
       );
-      return c.body(ReadableStream.from(pieces(parts)), 200, {
+      return c.body(ReadableStream.from(splitChunks(parts)), 200, {
         "content-type": "application/octet-stream",
         "content-length": String(bytes),
         "content-disposition": `attachment; filename="${name}"`,
@@ -137,7 +139,7 @@ export function stateRoutes({ sessions, body }: RouteOptions): ApiRoutes {
     });
 }
 
-/** A state as the API tells of it. */
+/** Returns the API object of a state. */
 function stateObject({ model, ...state }: StateDescription): StateObject {
   return {
     id: state.id,
@@ -157,10 +159,10 @@ function stateObject({ model, ...state }: StateDescription): StateObject {
   };
 }
 
-function* pieces(parts: readonly Uint8Array[]): Generator<Uint8Array> {
+function* splitChunks(parts: readonly Uint8Array[]): Generator<Uint8Array> {
   for (const part of parts) {
-    for (let at = 0; at < part.length; at += PIECE_BYTES) {
-      yield part.subarray(at, at + PIECE_BYTES);
+    for (let start = 0; start < part.length; start += CHUNK_BYTES) {
+      yield part.subarray(start, start + CHUNK_BYTES);
     }
   }
 }

@@ -1,4 +1,4 @@
-/** `/health` for people, `/ready` for orchestrators, `/ping` for RunPod. */
+/** Probes: `/health` for people, `/ready` for orchestrators, `/ping` for RunPod. */
 
 import {
   type Health,
@@ -8,7 +8,7 @@ import {
   statusSchema,
 } from "./health_schema.ts";
 import { ApiRoutes, defineRoute, jsonResponse } from "../openapi/openapi.ts";
-import { headersOf } from "../openapi/response_headers.ts";
+import { headerRefs } from "../openapi/response_headers.ts";
 import type { StoreStatus, WorkerStatus } from "../worker.ts";
 
 const STATUS = {
@@ -25,12 +25,12 @@ const getHealth = defineRoute({
   path: "/health",
   operationId: "getHealth",
   tags,
-  summary: "How the worker is",
-  description: "For people: model, device, memory, store, and how far the model is loaded. The " +
-    "store is asked, every few seconds at most, and for a moment only.",
+  summary: "Get the worker's health",
+  description: "Status of the model, device, memory, store and loading progress, for people. The " +
+    "store is probed at most every few seconds, with a short timeout.",
   responses: {
-    200: jsonResponse(healthSchema, "The model runs, or loads, for the first time or again."),
-    503: jsonResponse(healthSchema, "The model could not be loaded, or runs no more."),
+    200: jsonResponse(healthSchema, "The model is running, loading or reloading."),
+    503: jsonResponse(healthSchema, "The model failed to load or stopped running."),
   },
   errors: [],
 });
@@ -40,17 +40,17 @@ const getReady = defineRoute({
   path: "/ready",
   operationId: "getReady",
   tags,
-  summary: "Whether the worker takes turns",
-  description: "For orchestrators. A worker whose store is unreachable is ready all the same: it " +
-    "answers turns that start anew.",
+  summary: "Check readiness",
+  description: "Readiness probe for orchestrators. A worker with an unreachable store is ready, " +
+    "because it can serve turns that do not resume a state.",
   responses: {
-    200: jsonResponse(readySchema, "The model runs."),
+    200: jsonResponse(readySchema, "The model is running."),
     503: {
       ...jsonResponse(
         readySchema,
-        "The model loads, for the first time or again, could not be loaded, or runs no more.",
+        "The model is loading or reloading, failed to load, or stopped running.",
       ),
-      headers: headersOf("retry-after"),
+      headers: headerRefs("retry-after"),
     },
   },
   errors: [],
@@ -61,13 +61,13 @@ const getPing = defineRoute({
   path: "/ping",
   operationId: "getPing",
   tags,
-  summary: "Whether the worker is well",
-  description: "For RunPod, which takes 204 for a worker that starts, and for whoever restarts " +
-    "workers that have failed.",
+  summary: "Check liveness",
+  description: "Liveness probe for RunPod, which interprets 204 as starting, and for supervisors " +
+    "that restart failed workers.",
   responses: {
-    200: jsonResponse(statusSchema, "The model runs."),
-    204: { description: "The model loads, for the first time or again." },
-    503: jsonResponse(statusSchema, "The model could not be loaded, or runs no more."),
+    200: jsonResponse(statusSchema, "The model is running."),
+    204: { description: "The model is loading or reloading." },
+    503: jsonResponse(statusSchema, "The model failed to load or stopped running."),
   },
   errors: [],
 });
@@ -81,7 +81,7 @@ export function healthRoutes(worker: WorkerStatus): ApiRoutes {
     .handle(getReady, (c) => {
       const ready = worker.state === "ready";
       if (!ready) c.header("retry-after", "5");
-      // Orchestrators wait for a second, and not for the store.
+      // Orchestrators time out after about a second, so this does not wait for the store.
       return c.json(readiness(worker, worker.store?.last()), ready ? 200 : 503);
     })
     .handle(getPing, (c) => {
@@ -92,29 +92,27 @@ export function healthRoutes(worker: WorkerStatus): ApiRoutes {
 }
 
 function statusOf({ state, reason }: WorkerStatus): Pick<Readiness, "status" | "reason"> {
-  const notLoaded = state === "failed"
-    ? "The model could not be loaded: see the worker's log"
-    : null;
-  return { status: STATUS[state], reason: reason ?? notLoaded };
+  const loadFailure = state === "failed" ? "The model failed to load; see the worker's log" : null;
+  return { status: STATUS[state], reason: reason ?? loadFailure };
 }
 
-function readiness(worker: WorkerStatus, condition: StoreStatus | undefined): Readiness {
+function readiness(worker: WorkerStatus, status: StoreStatus | undefined): Readiness {
   const { model, device, adapter } = worker.details;
   return {
     ...statusOf(worker),
     model: model ?? null,
     device: device ?? null,
     adapter: adapter ?? null,
-    store: worker.store && condition
-      ? { kind: worker.store.kind, ...condition, since: new Date(condition.since).toISOString() }
+    store: worker.store && status
+      ? { kind: worker.store.kind, ...status, since: new Date(status.since).toISOString() }
       : null,
   };
 }
 
-function health(worker: WorkerStatus, condition: StoreStatus | undefined): Health {
+function health(worker: WorkerStatus, status: StoreStatus | undefined): Health {
   const { software, deviceReason, quant, loaded, memory, warning } = worker.details;
   return {
-    ...readiness(worker, condition),
+    ...readiness(worker, status),
     device_reason: deviceReason ?? null,
     software: software ?? null,
     quant: quant ?? null,

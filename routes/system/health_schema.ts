@@ -1,16 +1,16 @@
-/** What probes answer. */
+/** Responses of the probes. */
 
 import { z } from "@hono/zod-openapi";
 
 const status = z.enum(["starting", "ok", "rebuilding", "failed"]).openapi({
   description:
-    "Whether the model loads, runs, is loaded again since the GPU has failed, or could " +
-    "not be loaded.",
+    "`starting`: the model is loading. `ok`: it is running. `rebuilding`: it is being reloaded " +
+    "after a GPU failure. `failed`: it failed to load or stopped running.",
   example: "ok",
 });
 
 const reason = z.string().nullable().openapi({
-  description: "Why it is neither starting nor ok.",
+  description: "Why the status is neither `starting` nor `ok`.",
   example: null,
 });
 
@@ -18,39 +18,39 @@ export const statusSchema = z.object({ status, reason }).openapi("Status");
 
 const store = z.object({
   kind: z.enum(["memory", "file", "server"]).openapi({
-    description: "What holds the states.",
+    description: "Where states are stored.",
     example: "server",
   }),
   status: z.enum(["reachable", "unreachable", "unknown"]).openapi({
-    description: "Whether it answers, as it was asked some seconds ago at most, or has just not " +
-      "been asked yet. While it does not, only turns that start anew are answered.",
+    description: "Result of the last probe, at most some seconds old; `unknown` before the first " +
+      "one. While the store is unreachable, only turns that do not resume a state are served.",
     example: "reachable",
   }),
   problem: z.string().nullable().openapi({
-    description: "What is wrong where it is unreachable.",
+    description: "Why the store is unreachable.",
     example: null,
   }),
   since: z.string().openapi({
-    description: "Since when it has been so, as far as this worker knows, by ISO 8601.",
+    description: "Start of this status as observed by this worker, in ISO 8601.",
     example: "2026-01-01T12:00:00.000Z",
   }),
-}).nullable().openapi("StoreHealth", { description: "The store of states, once it is open." });
+}).nullable().openapi("StoreHealth", { description: "The state store; null until it is open." });
 
 const running = {
   model: z.string().nullable().openapi({ description: "The model's id.", example: "rwkv-5-0.4b" }),
   device: z.enum(["webgpu", "cpu"]).nullable().openapi({
-    description: "What it runs on.",
+    description: "The engine that runs the model.",
     example: "webgpu",
   }),
   adapter: z.string().nullable().openapi({
-    description: "The GPU and its driver, as the platform names them.",
+    description: "Names of the GPU and its driver, from the platform.",
     example: "NVIDIA L4",
   }),
   store,
 };
 
 export const readySchema = z.object({ status, reason, ...running }).openapi("Readiness", {
-  description: "What is not known yet is null.",
+  description: "Unknown values are null.",
 });
 
 const bytes = z.int().min(0);
@@ -60,7 +60,7 @@ export const healthSchema = z.object({
   reason,
   ...running,
   device_reason: z.string().nullable().openapi({
-    description: "Which engine runs, and why.",
+    description: "The selected engine, and the reason.",
     example: "WebGPU engine: NVIDIA L4 is a hardware adapter",
   }),
   software: z.boolean().nullable().openapi({
@@ -68,24 +68,24 @@ export const healthSchema = z.object({
     example: false,
   }),
   quant: z.string().nullable().openapi({
-    description: "How the weights are held.",
+    description: "Format of the weights in memory.",
     example: "int8",
   }),
   loaded: z.number().min(0).max(1).nullable().openapi({
-    description: "Share of the weights that is in its place.",
+    description: "Fraction of the weights that is loaded.",
     example: 1,
   }),
   memory: z.object({
-    weights: bytes.openapi({ description: "Of the weights.", example: 482_344_960 }),
-    states: bytes.openapi({ description: "Of the states of all slots.", example: 50_331_648 }),
-    work: bytes.openapi({ description: "Of what steps need.", example: 8_388_608 }),
-    total: bytes.openapi({ description: "Their sum.", example: 541_065_216 }),
-  }).nullable().openapi({ description: "Bytes that the engine has allocated." }),
+    weights: bytes.openapi({ description: "Weights.", example: 482_344_960 }),
+    states: bytes.openapi({ description: "States of all slots.", example: 50_331_648 }),
+    work: bytes.openapi({ description: "Working memory of the steps.", example: 8_388_608 }),
+    total: bytes.openapi({ description: "Sum of the above.", example: 541_065_216 }),
+  }).nullable().openapi({ description: "Bytes allocated by the engine." }),
   warning: z.string().nullable().openapi({
-    description: "Why no GPU is used, unless `--device cpu` asks for that.",
+    description: "Why no GPU is used, unless `--device cpu` was given.",
     example: null,
   }),
-}).openapi("Health", { description: "What is not known yet is null." });
+}).openapi("Health", { description: "Unknown values are null." });
 
 export type Health = z.infer<typeof healthSchema>;
 export type Readiness = z.infer<typeof readySchema>;

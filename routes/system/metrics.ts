@@ -6,11 +6,11 @@ import { hasToken } from "../../src/access/metrics_token.ts";
 import { ApiRoutes, defineRoute } from "../openapi/openapi.ts";
 import type { AuthPolicy } from "../../src/access/access_api.ts";
 
-/** What is told of the worker in numbers. */
-export interface MetricsText {
-  /** Its media type. */
+/** Source of the metrics text. */
+export interface MetricsSource {
+  /** The media type of the text. */
   contentType: string;
-  /** As it stands now. */
+  /** Returns the current metrics. */
   text(): Promise<string>;
 }
 
@@ -19,11 +19,11 @@ const getMetrics = defineRoute({
   path: "/metrics",
   operationId: "getMetrics",
   tags: ["Worker"],
-  summary: "The worker in numbers",
+  summary: "Get the worker's metrics",
   description:
-    "For Prometheus, in its text format: names begin with `rwkv:`, and are vLLM's where " +
-    "there is the same thing to tell. A worker that wants keys, or has a token for this, tells " +
-    "it for that token alone.",
+    "Metrics in the Prometheus text format. Names begin with `rwkv:` and follow vLLM's where an " +
+    "equivalent exists. A worker that requires API keys or has a metrics token requires that " +
+    "token as bearer token.",
   responses: {
     200: {
       description: "Counters, gauges and histograms.",
@@ -39,15 +39,15 @@ const getMetrics = defineRoute({
 });
 
 export function metricsRoutes(
-  metrics: MetricsText,
-  { gate, token }: { gate: AuthPolicy; token: string | undefined },
+  metrics: MetricsSource,
+  { auth, token }: { auth: AuthPolicy; token: string | undefined },
 ): ApiRoutes {
   return new ApiRoutes().handle(getMetrics, async (c) => {
     const authorization = c.req.header("authorization");
-    const may = token === undefined
-      ? !await gate.keysRequired()
+    const isAuthorized = token === undefined
+      ? !await auth.keysRequired()
       : await hasToken(authorization, token);
-    if (!may) throw invalidKey();
+    if (!isAuthorized) throw invalidKey();
     return c.text(await metrics.text(), 200, { "content-type": metrics.contentType });
   });
 }

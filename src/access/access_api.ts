@@ -1,42 +1,42 @@
-/** What the HTTP routes ask of keys and limits. Routes depend on these interfaces, not on the classes. */
+/** Authentication and limits as the HTTP routes use them. */
 
 import type { TokenCharge } from "../core/token_charge.ts";
 import type { KeyLimits } from "../store/keys/key_limits.ts";
 
-/** Whose request it is. */
+/** The authenticated caller of a request. */
 export interface Caller {
-  /** What it sees and makes is this tenant's, and nobody else's. */
+  /** The tenant that owns everything that the caller reads and creates. */
   readonly tenant: string;
-  /** Bounds that came with its key. */
+  /** Limits of the caller's key. */
   readonly limits?: KeyLimits | undefined;
 }
 
-/** What the application asks about its callers. */
+/** Decides which requests are accepted. */
 export interface AuthPolicy {
   /**
-   * Whose a request is, by its header `Authorization`.
+   * Returns the caller of a request by its header `Authorization`.
    *
    * @throws InferenceError `invalid_api_key` or `store_unavailable`
    */
   authenticate(authorization: string | undefined): Promise<Caller>;
-  /** Whether keys are needed. Throws InferenceError `store_unavailable` while that is not known. */
+  /** Returns whether keys are required. Throws InferenceError `store_unavailable` while unknown. */
   keysRequired(): Promise<boolean>;
 }
 
-/** What is counted by the minute. */
+/** A quantity with a limit per minute. */
 export type RateKind = "requests" | "tokens";
 
-/** A bound, and what is left of it. */
+/** A limit and what is left of it. */
 export interface RateLimitStatus {
-  /** The bound. */
+  /** The limit. */
   limit: number;
-  /** What may come yet. */
+  /** What is left. */
   remaining: number;
-  /** Milliseconds until nothing counts any more, if nothing else comes. */
+  /** Milliseconds until the whole limit is available again. */
   reset: number;
 }
 
-/** What one caller may use. */
+/** The account of one caller. */
 export interface AccountApi {
   /** Returns the maximum number of prompt tokens of a request; `fallback` if no limit applies. */
   promptTokenLimit(fallback: number): number;

@@ -1,7 +1,7 @@
 /**
- * What a caller may use: its key's bounds, or else the worker's own, held against all that its tenant
- * uses. A turn's tokens are charged as they are read and written; one that runs is not ended when they
- * are used up.
+ * The account of a caller: the limits of its key, or else the worker's, applied to the usage of the
+ * whole tenant. Tokens are charged as they are processed and generated. A running turn is not ended
+ * when the limit is reached.
  */
 
 import type { TokenCharge } from "../core/token_charge.ts";
@@ -13,104 +13,104 @@ import type { UsageTracker } from "./usage_tracker.ts";
 const FREE: TokenCharge = { generated() {}, refund() {} };
 const NOTHING = () => {};
 
-/** What one caller may use. */
+/** The account of one caller. */
 export class Account implements AccountApi {
-  /** What holds for it. */
+  /** The limits that apply. */
   readonly limits: KeyLimits;
   readonly #tenant: string;
-  readonly #ledger: UsageTracker;
+  readonly #usage: UsageTracker;
 
-  constructor({ tenant, limits }: Caller, ledger: UsageTracker) {
+  constructor({ tenant, limits }: Caller, usage: UsageTracker) {
     this.#tenant = tenant;
-    this.limits = { ...ledger.defaults, ...limits };
-    this.#ledger = ledger;
+    this.limits = { ...usage.defaults, ...limits };
+    this.#usage = usage;
   }
 
-  /** Tokens that one request may give to read: no more than a minute may have. */
+  /** Returns the maximum prompt tokens of a request: never more than the limit of a minute. */
   promptTokenLimit(fallback: number): number {
     const { promptTokens = fallback, tokensPerMinute = Infinity } = this.limits;
     return Math.min(promptTokens, tokensPerMinute);
   }
 
   /**
-   * Counts a request; what is returned makes it not count after all.
+   * Counts a request. The function that is returned takes the count back.
    *
    * @throws InferenceError `rate_limit_exceeded`
    */
   countRequest(): () => void {
     const { requestsPerMinute: limit } = this.limits;
     if (limit === undefined) return NOTHING;
-    const { rates } = this.#ledger;
+    const { rates } = this.#usage;
     const wait = rates.wait(this.#tenant, "requests", { limit, amount: 1 });
     if (wait > 0) {
       const seconds = secondsOf(wait);
-      throw this.#refused("rate_limit_exceeded", "requests", {
-        message: `Cannot take this request: a minute may have ${limit} requests of this key's ` +
-          `tenant, and no more may come now; wait ${seconds} s`,
+      throw this.#limitError("rate_limit_exceeded", "requests", {
+        message: `Rate limit exceeded: ${limit} requests per minute for this key's tenant; ` +
+          `retry in ${seconds} s`,
         retryAfter: seconds,
       });
     }
-    const takeBack = rates.add(this.#tenant, "requests", 1);
-    return () => takeBack(1);
+    const refund = rates.add(this.#tenant, "requests", 1);
+    return () => refund(1);
   }
 
-  /** @throws InferenceError `rate_limit_exceeded` for more tokens than the minute has left */
+  /** @throws InferenceError `rate_limit_exceeded` if fewer tokens are left in this minute */
   assertTokensLeft(tokens: number): void {
     const { tokensPerMinute: limit } = this.limits;
     if (limit === undefined) return;
-    const { rates } = this.#ledger;
+    const { rates } = this.#usage;
     const wait = rates.wait(this.#tenant, "tokens", { limit, amount: tokens });
     if (wait === 0) return;
     const { remaining } = rates.left(this.#tenant, "tokens", limit);
     const seconds = secondsOf(wait);
-    throw this.#refused("rate_limit_exceeded", "tokens", {
+    throw this.#limitError("rate_limit_exceeded", "tokens", {
       message:
-        `Cannot read ${tokens} tokens now: a minute may have ${limit} tokens of this key's ` +
-        `tenant, and ${remaining} are left; wait ${seconds} s`,
+        `Rate limit exceeded: ${limit} tokens per minute for this key's tenant, ${remaining} left, ` +
+        `and the prompt has ${tokens}; retry in ${seconds} s`,
       retryAfter: seconds,
     });
   }
 
-  /** Charges a prompt that is going to be read. */
+  /** Charges a prompt that is going to be processed. */
   charge(tokens: number): TokenCharge {
     if (this.limits.tokensPerMinute === undefined) return FREE;
-    const { rates } = this.#ledger;
-    const takeBack = rates.add(this.#tenant, "tokens", tokens);
+    const { rates } = this.#usage;
+    const refund = rates.add(this.#tenant, "tokens", tokens);
     return {
       generated: (tokens) => void rates.add(this.#tenant, "tokens", tokens),
-      refund: (tokens) => takeBack(tokens),
+      refund,
     };
   }
 
   /**
-   * Holds room for states that are to be stored; what is returned lets go of it.
+   * Reserves storage for new states. The function that is returned releases it.
    *
    * @throws InferenceError `storage_limit_exceeded`
    */
   async reserveStorage(states: number, bytes: number): Promise<() => void> {
-    const { states: mostStates, bytes: mostBytes } = this.limits;
-    if (mostStates === undefined && mostBytes === undefined) return NOTHING;
-    const { stored } = this.#ledger;
+    const { states: maxStates, bytes: maxBytes } = this.limits;
+    if (maxStates === undefined && maxBytes === undefined) return NOTHING;
+    const { stored } = this.#usage;
     await stored.ready(this.#tenant);
-    const there = stored.of(this.#tenant);
-    this.#assertRoom("states", { there: there.states, more: states, most: mostStates });
-    this.#assertRoom("bytes", { there: there.bytes, more: bytes, most: mostBytes });
+    const used = stored.of(this.#tenant);
+    this.#assertBelowLimit("states", { used: used.states, added: states, max: maxStates });
+    this.#assertBelowLimit("bytes", { used: used.bytes, added: bytes, max: maxBytes });
     return stored.reserve(this.#tenant, states, bytes);
   }
 
   /**
-   * Makes a conversation, if there is room for one.
+   * Creates a conversation if the limits allow it.
    *
    * @throws InferenceError `storage_limit_exceeded`, and what `make` throws
    */
   async createConversation<T>(make: () => Promise<T>): Promise<T> {
-    const { states: mostStates, bytes: mostBytes } = this.limits;
-    if (mostStates === undefined && mostBytes === undefined) return await make();
-    const { stored } = this.#ledger;
+    const { states: maxStates, bytes: maxBytes } = this.limits;
+    if (maxStates === undefined && maxBytes === undefined) return await make();
+    const { stored } = this.#usage;
     await stored.ready(this.#tenant);
-    const there = stored.of(this.#tenant);
-    this.#assertRoom("conversations", { there: there.conversations, more: 1, most: mostStates });
-    this.#assertRoom("bytes", { there: there.bytes, more: 1, most: mostBytes });
+    const used = stored.of(this.#tenant);
+    this.#assertBelowLimit("conversations", { used: used.conversations, added: 1, max: maxStates });
+    this.#assertBelowLimit("bytes", { used: used.bytes, added: 1, max: maxBytes });
     stored.conversationChanged(this.#tenant, 1);
     try {
       return await make();
@@ -120,40 +120,40 @@ export class Account implements AccountApi {
     }
   }
 
-  /** Told that a conversation was removed. */
+  /** Records that a conversation was deleted. */
   conversationRemoved(): void {
-    this.#ledger.stored.conversationChanged(this.#tenant, -1);
+    this.#usage.stored.conversationChanged(this.#tenant, -1);
   }
 
-  /** What is left by the minute, of what is bounded. */
+  /** Returns what is left in this minute, for each limit that applies. */
   get rateLimits(): Partial<Record<RateKind, RateLimitStatus>> {
     const { requestsPerMinute, tokensPerMinute } = this.limits;
     const left = (kind: RateKind, limit: number | undefined) =>
-      limit === undefined ? {} : { [kind]: this.#ledger.rates.left(this.#tenant, kind, limit) };
+      limit === undefined ? {} : { [kind]: this.#usage.rates.left(this.#tenant, kind, limit) };
     return { ...left("requests", requestsPerMinute), ...left("tokens", tokensPerMinute) };
   }
 
-  #assertRoom(
+  #assertBelowLimit(
     what: "states" | "conversations" | "bytes",
-    { there, more, most }: { there: number; more: number; most: number | undefined },
+    { used, added, max }: { used: number; added: number; max: number | undefined },
   ): void {
-    if (most === undefined || more === 0 || there + more <= most) return;
+    if (max === undefined || added === 0 || used + added <= max) return;
     const remedy = what === "conversations"
       ? "delete some (DELETE /v1/conversations/{id})"
       : "delete states (DELETE /v1/states/{id}), or send store: false" +
-        (what === "bytes" ? "; answers to an Idempotency-Key go after a day" : "");
-    throw this.#refused("storage_limit_exceeded", what, {
-      message: `Cannot store more ${what}: this key's tenant has ${there} of ${most} that it may ` +
-        `have, and ${more} would come; ${remedy}`,
+        (what === "bytes" ? "; responses to an Idempotency-Key expire after a day" : "");
+    throw this.#limitError("storage_limit_exceeded", what, {
+      message:
+        `Cannot store ${added} more ${what}: this key's tenant has ${used} of ${max}; ${remedy}`,
     });
   }
 
-  #refused(
+  #limitError(
     code: "rate_limit_exceeded" | "storage_limit_exceeded",
     limit: LimitKind,
     { message, retryAfter }: { message: string; retryAfter?: number },
   ): InferenceError {
-    this.#ledger.telemetry.limitExceeded(limit);
+    this.#usage.telemetry.limitExceeded(limit);
     return new InferenceError(code, message, { retryAfter, limit });
   }
 }

@@ -1,7 +1,7 @@
 /**
- * Who may ask. A worker is open while no key is known anywhere, and where it may be: then all that
- * it has is the default tenant's. With the first key it closes, for as long as it runs: from then on
- * every request needs one, and has its tenant by it.
+ * Authentication by API key. While no key exists, requests without a key may be accepted; they
+ * belong to the default tenant. Once a worker has seen a key, it requires keys until it ends, and
+ * the key of a request determines its tenant.
  */
 
 import { InferenceError } from "../core/errors.ts";
@@ -11,49 +11,52 @@ import { CACHE_MS, KeyLookup } from "./key_lookup.ts";
 import { firstResult, type KeySource } from "./key_source.ts";
 import type { AuthPolicy, Caller } from "./access_api.ts";
 
-/** When a worker is open: never, once it is known that there is no key, or until one is known. */
+/**
+ * When requests without a key are accepted: never; while it is certain that no key exists; or until
+ * a key is found.
+ */
 export type KeylessAccess = "never" | "no-keys" | "no-known-keys";
 
-/** What a gate goes by. */
+/** Options of `KeyAuth`. */
 export interface KeyAuthOptions {
-  /** Where keys are known; the first one that knows a key decides. */
+  /** Sources of keys; the first one that knows a key decides. */
   sources: readonly KeySource[];
-  /** When it is open. */
+  /** When requests without a key are accepted. */
   keylessAccess: KeylessAccess;
   /** Milliseconds. */
   now: () => number;
-  /** Milliseconds that a request waits for what is known already to be confirmed. */
+  /** Milliseconds that a request waits until cached information is confirmed. */
   confirmTimeoutMs?: number | undefined;
 }
 
-/** A gate that lets everybody in, as the default tenant. */
+/** A policy that accepts every request as the default tenant. */
 export const NO_AUTH: AuthPolicy = {
   authenticate: () => Promise.resolve({ tenant: DEFAULT_TENANT }),
   keysRequired: () => Promise.resolve(false),
 };
 
-/** The gate of a worker. */
+/** The policy of a worker. */
 export class KeyAuth implements AuthPolicy {
   readonly #sources: readonly KeySource[];
-  readonly #openness: KeylessAccess;
+  readonly #keylessAccess: KeylessAccess;
   readonly #now: () => number;
-  readonly #patience: number;
+  readonly #confirmTimeoutMs: number;
   readonly #lookup: KeyLookup;
-  /** It never opens again: who revokes the last key does not mean to let everybody in. */
-  #closed = false;
-  /** When it was seen last that there are no keys; `null`: never yet. */
-  #seenOpen: number | null = null;
-  #looking: Promise<boolean> | null = null;
+  /** Stays set: revoking the last key must not open the worker to everybody. */
+  #requiresKeys = false;
+  /** Time of the last check that found no key; `null` before the first one. */
+  #noKeysSeenAt: number | null = null;
+  #checking: Promise<boolean> | null = null;
 
-  /** A gate that asks `sources`. */
+  /** Creates a policy that looks keys up in `sources`. */
   constructor(
-    { sources, keylessAccess: openness, now, confirmTimeoutMs: patience = 2_000 }: KeyAuthOptions,
+    { sources, keylessAccess, now, confirmTimeoutMs = 2_000 }: KeyAuthOptions,
   ) {
     this.#sources = sources;
-    this.#openness = openness;
+    this.#keylessAccess = keylessAccess;
     this.#now = now;
-    this.#patience = patience;
-    this.#lookup = new KeyLookup({ sources, now, confirmTimeoutMs: patience });
+    this.#confirmTimeoutMs = confirmTimeoutMs;
+    this.#lookup = new KeyLookup({ sources, now, confirmTimeoutMs });
   }
 
   /** See {@linkcode AuthPolicy}. */
@@ -67,36 +70,36 @@ export class KeyAuth implements AuthPolicy {
 
   /** See {@linkcode AuthPolicy}. */
   async keysRequired(): Promise<boolean> {
-    if (this.#closed || this.#openness === "never") return true;
-    const seen = this.#seenOpen;
+    if (this.#requiresKeys || this.#keylessAccess === "never") return true;
+    const seen = this.#noKeysSeenAt;
     if (seen !== null && this.#now() - seen < CACHE_MS) return false;
-    if (seen === null && this.#openness === "no-keys") return await this.hasKeys();
+    if (seen === null && this.#keylessAccess === "no-keys") return await this.hasKeys();
     try {
-      return await withTimeout(this.hasKeys(), this.#patience);
+      return await withTimeout(this.hasKeys(), this.#confirmTimeoutMs);
     } catch {
-      this.#seenOpen = this.#now();
+      this.#noKeysSeenAt = this.#now();
       return false;
     }
   }
 
-  /** Whether there is a key anywhere. Throws InferenceError `store_unavailable`. */
+  /** Returns whether any source has a key. Throws InferenceError `store_unavailable`. */
   hasKeys(): Promise<boolean> {
-    return this.#looking ??= this.#look().finally(() => this.#looking = null);
+    return this.#checking ??= this.#check().finally(() => this.#checking = null);
   }
 
-  async #look(): Promise<boolean> {
-    const began = this.#now();
+  async #check(): Promise<boolean> {
+    const startedAt = this.#now();
     const any = await firstResult(this.#sources, async (source) => await source.any() || null);
-    if (any) return this.#closed = true;
-    this.#seenOpen = began;
+    if (any) return this.#requiresKeys = true;
+    this.#noKeysSeenAt = startedAt;
     return false;
   }
 }
 
-/** The same for no key, an unknown and a revoked one. */
+/** Returns the same error for a missing, an unknown and a revoked key. */
 export function invalidKey(): InferenceError {
   return new InferenceError(
     "invalid_api_key",
-    "No valid API key was sent: send one that this worker takes, as Authorization: Bearer KEY",
+    "Invalid API key: send a key of this worker as Authorization: Bearer KEY",
   );
 }

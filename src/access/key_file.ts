@@ -1,30 +1,30 @@
 /**
- * A file of keys, read again while the worker runs: a key that is added or taken out counts within
- * the life of what was read. While the file can't be read, or is wrong, nothing is known here.
+ * A key file, which is reloaded while the worker runs: added and removed keys take effect within two
+ * seconds. While the file cannot be read or is invalid, the source fails.
  */
 
 import { fixedKeys, type KeySource } from "./key_source.ts";
 import { parseKeyFile } from "./key_list.ts";
 
-/** Milliseconds that a file is taken to be as it was read. */
-const LIFE_MS = 2_000;
+/** Milliseconds between two reads of the file. */
+const RELOAD_MS = 2_000;
 
 export interface KeyFileOptions {
-  /** What it is called in messages. */
+  /** Name of the file in error messages. */
   name: string;
-  /** Its text, as it is now. */
+  /** Reads the text of the file. */
   read: () => Promise<string>;
   /** Milliseconds. */
   now: () => number;
 }
 
-/** Keys of a file. Whoever names one wants keys, even if it has none yet. */
+/** Returns the source for a key file. A key file requires keys even if it is empty. */
 export function keyFile({ name, read, now }: KeyFileOptions): KeySource {
-  let known: { keys: Promise<KeySource>; since: number } | null = null;
+  let loaded: { keys: Promise<KeySource>; since: number } | null = null;
   const current = (): Promise<KeySource> => {
-    if (known !== null && now() - known.since < LIFE_MS) return known.keys;
+    if (loaded !== null && now() - loaded.since < RELOAD_MS) return loaded.keys;
     const keys = read().then((text) => fixedKeys(parseKeyFile(text, name)));
-    known = { keys, since: now() };
+    loaded = { keys, since: now() };
     return keys;
   };
   return {

@@ -1,7 +1,7 @@
 /**
- * Keys as people list them: a file of lines `tenant sha256:HEX`, perhaps with bounds behind that, in
- * which `#` begins a comment, and a variable of `tenant:key`, with commas between. What is wrong in one is told by its place in it,
- * never by its text.
+ * Lists of keys: a file with lines `tenant sha256:HEX`, optional limits and comments after `#`, and
+ * an environment variable with entries `tenant:key` separated by commas. Error messages give the
+ * position of a wrong entry and never its text.
  */
 
 import { InferenceError } from "../core/errors.ts";
@@ -10,25 +10,25 @@ import { hashKey } from "../store/keys/api_key_text.ts";
 import { formatLimits, LIMIT_FLAG_NAMES, parseLimitWords } from "../store/keys/key_limits.ts";
 import type { ListedKey } from "./key_source.ts";
 
-/** Keys of one's own making are to be no easier to guess than this many characters allow. */
-const LEAST_CHARACTERS = 16;
+/** Minimum length of a key that a user chose, so that it cannot be guessed. */
+const MIN_CHARACTERS = 16;
 
-/** A line for a key. */
+/** Returns the line of a key. */
 export function keyLine({ tenant, hash, limits = {} }: ListedKey): string {
   return [tenant, `sha256:${hash}`, ...formatLimits(limits)].join(" ");
 }
 
 /**
- * The keys of a file's text.
+ * Parses the text of a key file.
  *
- * @param name What it is called in messages.
+ * @param name Name of the source in error messages.
  * @throws InferenceError `usage` naming the line
  */
 export function parseKeyFile(text: string, name: string): ListedKey[] {
   return text.split("\n").flatMap((line, i) => {
-    const told = line.replace(/#.*/, "").trim();
-    if (told === "") return [];
-    const [tenant, digest = "", ...words] = told.split(/\s+/);
+    const content = line.replace(/#.*/, "").trim();
+    if (content === "") return [];
+    const [tenant, digest = "", ...words] = content.split(/\s+/);
     const hash = digest.match(/^sha256:([0-9a-f]{64})$/)?.[1];
     const limits = parseLimitWords(words);
     if (hash !== undefined && limits !== null && isTenantName(tenant)) {
@@ -37,7 +37,7 @@ export function parseKeyFile(text: string, name: string): ListedKey[] {
     throw new InferenceError(
       "usage",
       `Cannot use line ${i + 1} of ${name}: it must be a tenant, a space, "sha256:" and 64 ` +
-        `hexadecimal digits, where a tenant has ${TENANT_NAME_RULE}; bounds may follow, each as ` +
+        `hexadecimal digits, where a tenant has ${TENANT_NAME_RULE}; limits may follow, each as ` +
         `${Object.values(LIMIT_FLAG_NAMES).join(", ")} and =NUMBER`,
       { param: "keys" },
     );
@@ -45,9 +45,9 @@ export function parseKeyFile(text: string, name: string): ListedKey[] {
 }
 
 /**
- * The keys of a variable.
+ * Parses the value of the environment variable.
  *
- * @param name What it is called in messages.
+ * @param name Name of the source in error messages.
  * @throws InferenceError `usage` naming the entry
  */
 export async function parseKeyVariable(text: string, name: string): Promise<ListedKey[]> {
@@ -59,10 +59,12 @@ export async function parseKeyVariable(text: string, name: string): Promise<List
     if (!isTenantName(tenant)) {
       throw wrong(`it must be tenant:key, where a tenant has ${TENANT_NAME_RULE}`);
     }
-    if (!/^[\x21-\x7e]*$/.test(key)) throw wrong("its key has characters that no header takes");
-    if (key.length < LEAST_CHARACTERS) {
+    if (!/^[\x21-\x7e]*$/.test(key)) {
+      throw wrong("its key has characters that are not allowed in a header");
+    }
+    if (key.length < MIN_CHARACTERS) {
       throw wrong(
-        `its key has ${key.length} characters, it must have ${LEAST_CHARACTERS} at least`,
+        `its key has ${key.length} characters and must have at least ${MIN_CHARACTERS}`,
       );
     }
     return { tenant, hash: await hashKey(key) };

@@ -1,12 +1,12 @@
 /**
- * Whose a key is, asked of all places that know keys, and remembered for a while. The policy:
+ * Looks up the tenant of a key in all sources, and caches the result:
  *
- * - An answer counts for 5 seconds. So a revoked key stops within 10 on every worker, and a new one
- *   works, however often it was tried before.
- * - A key that was known goes on for ten minutes while a place can't be asked, or is slow: who talks
- *   is not cut off by trouble of the store. A key that was not known gets 503 then.
- * - Unknown keys are remembered apart from known ones, and only so many: who tries many keys fills
- *   no memory, and drives no known one out.
+ * - A result is valid for 5 seconds. A revoked key therefore stops working within 10 seconds on
+ *   every worker, and a new key works even if it was tried before it existed.
+ * - A cached key keeps working for ten minutes while a source is slow or unreachable, so an outage
+ *   of the store does not interrupt clients. A key that is not cached gets 503 then.
+ * - Unknown keys have a cache of their own with a maximum size. Guessing keys neither fills memory
+ *   nor evicts known keys.
  */
 
 import { InferenceError } from "../core/errors.ts";
@@ -15,59 +15,58 @@ import { TimeoutError, withTimeout } from "../store/backends/reconnecting_client
 import { firstResult, type KeySource } from "./key_source.ts";
 import type { Caller } from "./access_api.ts";
 
-/** Milliseconds that an answer counts. */
+/** Milliseconds for which a result is valid. */
 export const CACHE_MS = 5_000;
-/** Milliseconds that a known key goes on while nobody can be asked. */
+/** Milliseconds for which a cached key keeps working during an outage. */
 export const OUTAGE_MS = 600_000;
-/** Milliseconds that nobody is asked about known keys after nobody has answered. */
-const PAUSE_MS = 1_000;
+/** Milliseconds after a failed lookup without further lookups of cached keys. */
+const RETRY_MS = 1_000;
 
 export interface KeyLookupOptions {
   sources: readonly KeySource[];
   /** Milliseconds. */
   now: () => number;
-  /** Milliseconds that a known key's request waits for an answer. */
+  /** Milliseconds that a request with a cached key waits for a lookup. */
   confirmTimeoutMs?: number | undefined;
-  /** Keys that are remembered, known and unknown ones each. */
+  /** Maximum size of each of the two caches. */
   maxEntries?: number | undefined;
 }
 
-interface Known {
+interface CachedKey {
   caller: Caller;
-  /** When it was asked for. */
-  asked: number;
+  /** Time of the lookup. */
+  lookedUpAt: number;
 }
 
 export class KeyLookup {
   readonly #sources: readonly KeySource[];
   readonly #now: () => number;
-  readonly #patience: number;
-  readonly #most: number;
-  /** By hash, in order of use. */
-  readonly #known = new Map<string, Known>();
-  /** When each was asked for, by hash, the oldest first. */
+  readonly #confirmTimeoutMs: number;
+  readonly #maxEntries: number;
+  /** Known keys by hash, the least recently used first. */
+  readonly #known = new Map<string, CachedKey>();
+  /** Times of lookups of unknown keys by hash, the oldest first. */
   readonly #unknown = new Map<string, number>();
-  /** By hash. */
-  readonly #asking = new Map<string, Promise<Caller | null>>();
-  #failed = -Infinity;
+  /** Running lookups by hash. */
+  readonly #lookups = new Map<string, Promise<Caller | null>>();
+  #failedAt = -Infinity;
 
   constructor(
-    { sources, now, confirmTimeoutMs: patience = 2_000, maxEntries: most = 10_000 }:
-      KeyLookupOptions,
+    { sources, now, confirmTimeoutMs = 2_000, maxEntries = 10_000 }: KeyLookupOptions,
   ) {
     this.#sources = sources;
     this.#now = now;
-    this.#patience = patience;
-    this.#most = most;
+    this.#confirmTimeoutMs = confirmTimeoutMs;
+    this.#maxEntries = maxEntries;
   }
 
-  /** Keys remembered, for tests. */
+  /** Number of cached keys, for tests. */
   get size(): number {
     return this.#known.size + this.#unknown.size;
   }
 
   /**
-   * Whose a key is; `null` for none, or one that was revoked.
+   * Returns the caller of a key, or `null` for an unknown or revoked key.
    *
    * @throws InferenceError `store_unavailable`
    */
@@ -78,61 +77,61 @@ export class KeyLookup {
     if (known !== undefined) {
       this.#known.delete(hash);
       this.#known.set(hash, known);
-      if (now - known.asked < CACHE_MS) return known.caller;
+      if (now - known.lookedUpAt < CACHE_MS) return known.caller;
     }
     if (now - (this.#unknown.get(hash) ?? -Infinity) < CACHE_MS) return null;
-    const lasting = known !== undefined && now - known.asked < OUTAGE_MS;
-    if (lasting && now - this.#failed < PAUSE_MS) return known.caller;
+    const usable = known !== undefined && now - known.lookedUpAt < OUTAGE_MS;
+    if (usable && now - this.#failedAt < RETRY_MS) return known.caller;
     try {
-      const asking = this.#ask(hash);
-      return lasting ? await withTimeout(asking, this.#patience) : await asking;
+      const lookup = this.#lookUpOnce(hash);
+      return usable ? await withTimeout(lookup, this.#confirmTimeoutMs) : await lookup;
     } catch (error) {
-      this.#failed = this.#now();
-      if (lasting) return known.caller;
-      throw unchecked(error);
+      this.#failedAt = this.#now();
+      if (usable) return known.caller;
+      throw lookupError(error);
     }
   }
 
-  /** One question a key at a time, however many requests it comes with. */
-  #ask(hash: string): Promise<Caller | null> {
-    const others = this.#asking.get(hash);
-    if (others !== undefined) return others;
-    const asking = this.#answer(hash).finally(() => this.#asking.delete(hash));
-    this.#asking.set(hash, asking);
-    return asking;
+  /** Runs one lookup of a key at a time, which all its requests share. */
+  #lookUpOnce(hash: string): Promise<Caller | null> {
+    const running = this.#lookups.get(hash);
+    if (running !== undefined) return running;
+    const lookup = this.#lookUp(hash).finally(() => this.#lookups.delete(hash));
+    this.#lookups.set(hash, lookup);
+    return lookup;
   }
 
-  async #answer(hash: string): Promise<Caller | null> {
-    const asked = this.#now();
+  async #lookUp(hash: string): Promise<Caller | null> {
+    const lookedUpAt = this.#now();
     const caller = await firstResult(this.#sources, (source) => source.find(hash));
-    const most = this.#most;
+    const maxEntries = this.#maxEntries;
     if (caller === null) {
       this.#known.delete(hash);
-      remember(this.#unknown, hash, { value: asked, most });
+      cache(this.#unknown, hash, { value: lookedUpAt, maxEntries });
     } else {
       this.#unknown.delete(hash);
-      remember(this.#known, hash, { value: { caller, asked }, most });
+      cache(this.#known, hash, { value: { caller, lookedUpAt }, maxEntries });
     }
     return caller;
   }
 }
 
-function remember<T>(
+function cache<T>(
   map: Map<string, T>,
   hash: string,
-  { value, most }: { value: T; most: number },
+  { value, maxEntries }: { value: T; maxEntries: number },
 ): void {
   map.delete(hash);
   map.set(hash, value);
-  if (map.size > most) map.delete(map.keys().next().value!);
+  if (map.size > maxEntries) map.delete(map.keys().next().value!);
 }
 
-/** Who has shown no key yet is not told where keys are. */
-function unchecked(cause: unknown): unknown {
+/** Hides where keys are stored from clients that are not authenticated. */
+function lookupError(cause: unknown): unknown {
   if (!(cause instanceof InferenceError) && !(cause instanceof TimeoutError)) return cause;
   return new InferenceError(
     "store_unavailable",
-    "Cannot check the API key: what knows keys does not answer; try again",
+    "Cannot check the API key: the key store is unavailable; retry later",
     { cause },
   );
 }

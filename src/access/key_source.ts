@@ -1,21 +1,21 @@
-/** Where keys are known: each place says whose the key with a hash is. */
+/** Sources of API keys: each returns the caller of a key by its hash. */
 
 import type { KeyLimits } from "../store/keys/key_limits.ts";
 import type { Caller } from "./access_api.ts";
 
-/** A place that knows keys. Both may fail while it can't be asked. */
+/** A source of keys. Both methods may fail while it is unreachable. */
 export interface KeySource {
-  /** Whose the key is whose SHA-256 this is; `null` for none. */
+  /** Returns the caller of the key with this SHA-256, or `null` if there is no such key. */
   find(hash: string): Promise<Caller | null>;
-  /** Whether keys are needed, for all that is known here. */
+  /** Returns whether this source requires keys. */
   any(): Promise<boolean>;
 }
 
 /**
- * The first answer that counts, asked of one place after the other: those that come first decide, and
- * the slow ones are to be last. A place that fails is passed over as long as another one knows.
+ * Asks one source after the other and returns the first result that is not `null`. A source that
+ * fails is skipped. Slow sources should come last.
  *
- * @returns `null` if none counts. Throws what a place threw if none counts and one has failed.
+ * @returns `null` if no source has a result. Throws the first failure if a source failed.
  */
 export async function firstResult<T>(
   sources: readonly KeySource[],
@@ -24,8 +24,8 @@ export async function firstResult<T>(
   const failures: unknown[] = [];
   for (const source of sources) {
     try {
-      const answer = await ask(source);
-      if (answer !== null) return answer;
+      const result = await ask(source);
+      if (result !== null) return result;
     } catch (error) {
       failures.push(error);
     }
@@ -34,16 +34,16 @@ export async function firstResult<T>(
   return null;
 }
 
-/** A key as a list has it. */
+/** A key in a list. */
 export interface ListedKey {
   tenant: string;
-  /** Of its text, SHA-256 in lower-case hex. */
+  /** SHA-256 of the key in lower-case hexadecimal. */
   hash: string;
-  /** Its own bounds, if it has any. */
+  /** Limits of the key, if it has any. */
   limits?: KeyLimits | undefined;
 }
 
-/** Keys that never change; of a key that is listed twice, the first line counts. */
+/** Returns a source of keys that never change. The first entry of a duplicate key counts. */
 export function fixedKeys(keys: readonly ListedKey[]): KeySource {
   const callers = new Map(
     keys.toReversed().map(({ hash, tenant, limits }): [string, Caller] => [

@@ -1,64 +1,62 @@
 /**
- * Tenants' rates over all workers of a store, decided from memory: a worker's own counts are exact,
- * the others' as they have told them. About once a second, and only for tenants that come, a worker
- * tells what it has counted and hears of the others, less and less often of one that stays away; no
- * request waits for that.
+ * Rate limits of tenants over all workers of a store. Decisions use memory only: a worker knows its
+ * own counts exactly and those of other workers as they last published them. About once a second,
+ * for tenants that send requests, a worker publishes its counts and reads those of the others; for
+ * an idle tenant it does so less and less often. No request waits for this exchange.
  *
- * Workers that know of each other divide what is left: each takes its part of it, and no more until
- * it has told and heard again. So it hardly matters how many there are: once they know each other,
- * they give half as much again as a bound at worst. Before, each gives what it may alone. A store
- * that can't be reached leaves each worker with what it knows.
+ * Workers that know each other divide what is left of a limit: each uses its share until the next
+ * exchange. Together they exceed a limit by at most half of it, whatever their number. A worker that
+ * has not heard of others yet uses the whole limit. While the store is unreachable, each worker
+ * continues with what it knows.
  */
 
 import { type BySecond, PEER_MS, type RateUsage } from "../store/usage/rate_rows.ts";
 import { addSeconds, RateWindow, untilUnused, untilUsed, usedIn } from "./rate_window.ts";
 import type { RateKind, RateLimitStatus } from "./access_api.ts";
 
-/** Milliseconds between two times that a tenant's use is told. */
-const EVERY_MS = 1_000;
-/** Milliseconds after which a store that does not answer counts as one that can't be reached. */
-const LOST_MS = 5_000;
-/**
- * A tenant that does not come is heard of for so long, in milliseconds, and each time after so great a
- * part of the time that it has not come.
- */
+/** Milliseconds between two exchanges for a tenant. */
+const EXCHANGE_MS = 1_000;
+/** Milliseconds without a response after which the store counts as unreachable. */
+const UNREACHABLE_MS = 5_000;
+/** Milliseconds for which exchanges continue for an idle tenant. */
 const IDLE_MS = PEER_MS;
-const IDLE_PART = 1 / 5;
+/** Time until the next exchange for an idle tenant, as a fraction of its idle time. */
+const IDLE_FRACTION = 1 / 5;
 
-/** How workers hear of each other. */
+/** The exchange of counts between workers. */
 export interface RateExchange {
-  /** Tells the others what this worker has counted. */
+  /** Publishes the counts of this worker. */
   publish(tenant: string, usage: RateUsage): Promise<void>;
-  /** What the others have told, by their names. */
+  /** Returns the counts of other workers by their names. */
   others(tenant: string): Promise<ReadonlyMap<string, RateUsage>>;
 }
 
-/** What a limiter goes by. */
+/** Options of `RateLimiter`. */
 export interface RateLimiterOptions {
-  /** How it hears of other workers. */
+  /** The exchange with other workers. */
   exchange: RateExchange;
   /** Epoch milliseconds. */
   now: () => number;
-  /** Does something after so many milliseconds. */
+  /** Runs `work` after a delay. */
   later: (work: () => void, milliseconds: number) => void;
 }
 
-/** What is known of a tenant. */
+/** The counts of a tenant. */
 class TenantRates {
   readonly own = { requests: new RateWindow(), tokens: new RateWindow() };
-  /** What the others have told, and how many they are. */
+  /** Counts of other workers, and the number of these workers. */
   others: RateUsage & { count: number } = { requests: new Map(), tokens: new Map(), count: 0 };
-  /** Totals as the others were told of them last, and as they were when these were heard. */
-  told = { requests: 0, tokens: 0 };
-  heard = { requests: 0, tokens: 0 };
-  /** When an exchange began last; `ended` once it has, `failed` if it came to nothing. */
-  began = -Infinity;
+  /** Own totals when they were last published, and when the others' counts were last read. */
+  published = { requests: 0, tokens: 0 };
+  atLastRead = { requests: 0, tokens: 0 };
+  /** Start of the last exchange, whether it has ended, and whether it failed. */
+  startedAt = -Infinity;
   ended = true;
   failed = false;
-  /** When the next exchange is due; `Infinity`: none is. */
+  /** Time of the next exchange; `Infinity` if none is scheduled. */
   due = Infinity;
-  /** When the tenant came last. */
-  came = 0;
+  /** Time of the tenant's last request. */
+  lastRequest = 0;
 
   get totals(): { requests: number; tokens: number } {
     return { requests: this.own.requests.total, tokens: this.own.tokens.total };
@@ -69,27 +67,27 @@ class TenantRates {
   }
 }
 
-/** Tenants' rates, as one worker decides by them. */
+/** Decides on the rate limits of tenants for one worker. */
 export class RateLimiter {
   readonly #exchange: RateExchange;
   readonly #now: () => number;
   readonly #later: RateLimiterOptions["later"];
   readonly #tenants = new Map<string, TenantRates>();
-  #swept = -Infinity;
+  #sweptAt = -Infinity;
 
-  /** A limiter that knows of no tenant yet. */
+  /** Creates a limiter without tenants. */
   constructor({ exchange, now, later }: RateLimiterOptions) {
     this.#exchange = exchange;
     this.#now = now;
     this.#later = later;
   }
 
-  /** Tenants that are held, for tests. */
+  /** Number of tenants in memory, for tests. */
   get size(): number {
     return this.#tenants.size;
   }
 
-  /** Milliseconds to wait until there is room for `amount` within `limit`; 0 if there is now. */
+  /** Returns the milliseconds until `amount` fits within `limit`; 0 if it fits now. */
   wait(
     tenant: string,
     kind: RateKind,
@@ -97,22 +95,22 @@ export class RateLimiter {
   ): number {
     const rates = this.#of(tenant);
     const now = this.#now();
-    this.#seen(tenant, rates);
-    // What is beyond the bound itself has room when nothing else counts.
+    this.#requested(tenant, rates);
+    // An amount above the limit itself fits when nothing else counts.
     const wait = untilUsed(Math.max(0, limit - amount), rates.amounts(kind), now);
-    if (wait > 0 || this.#part(rates, kind, limit) > 0) return wait;
-    return Math.min(Math.max(0, rates.began + EVERY_MS - now), EVERY_MS) + EVERY_MS;
+    if (wait > 0 || this.#share(rates, kind, limit) > 0) return wait;
+    return Math.min(Math.max(0, rates.startedAt + EXCHANGE_MS - now), EXCHANGE_MS) + EXCHANGE_MS;
   }
 
-  /** Counts what a tenant uses; what is returned takes some of it back. */
+  /** Counts usage. The function that is returned takes some of it back. */
   add(tenant: string, kind: RateKind, amount: number): (less: number) => void {
     const rates = this.#of(tenant);
-    const takeBack = rates.own[kind].add(amount, this.#now());
-    this.#seen(tenant, rates);
-    return takeBack;
+    const refund = rates.own[kind].add(amount, this.#now());
+    this.#requested(tenant, rates);
+    return refund;
   }
 
-  /** What is left of a tenant's bound. */
+  /** Returns what is left of a tenant's limit. */
   left(tenant: string, kind: RateKind, limit: number): RateLimitStatus {
     const now = this.#now();
     const amounts = this.#tenants.get(tenant)?.amounts(kind) ?? [];
@@ -123,14 +121,14 @@ export class RateLimiter {
     };
   }
 
-  /** What this worker may take of what is left before it has heard again. */
-  #part(rates: TenantRates, kind: RateKind, limit: number): number {
+  /** Returns how much this worker may use until the next exchange. */
+  #share(rates: TenantRates, kind: RateKind, limit: number): number {
     const now = this.#now();
     const left = limit - usedIn(rates.amounts(kind), now);
-    const lost = rates.failed || (!rates.ended && now - rates.began > LOST_MS);
-    if (rates.others.count === 0 || lost) return left;
-    const taken = rates.own[kind].total - rates.heard[kind];
-    return Math.ceil((left + taken) / (1 + rates.others.count)) - taken;
+    const unreachable = rates.failed || (!rates.ended && now - rates.startedAt > UNREACHABLE_MS);
+    if (rates.others.count === 0 || unreachable) return left;
+    const used = rates.own[kind].total - rates.atLastRead[kind];
+    return Math.ceil((left + used) / (1 + rates.others.count)) - used;
   }
 
   #of(tenant: string): TenantRates {
@@ -140,23 +138,23 @@ export class RateLimiter {
       this.#sweep(now);
       this.#tenants.set(tenant, rates = new TenantRates());
     }
-    rates.came = now;
+    rates.lastRequest = now;
     return rates;
   }
 
-  /** Lets go of tenants that do not come any more. */
+  /** Removes idle tenants from memory. */
   #sweep(now: number): void {
-    if (now - this.#swept < IDLE_MS) return;
-    this.#swept = now;
-    for (const [tenant, { came, due }] of this.#tenants) {
-      if (due === Infinity && now - came > IDLE_MS) this.#tenants.delete(tenant);
+    if (now - this.#sweptAt < IDLE_MS) return;
+    this.#sweptAt = now;
+    for (const [tenant, { lastRequest, due }] of this.#tenants) {
+      if (due === Infinity && now - lastRequest > IDLE_MS) this.#tenants.delete(tenant);
     }
   }
 
-  /** A tenant has come: what is known of it is to be new. */
-  #seen(tenant: string, rates: TenantRates): void {
-    // A clock that was set back must not put it off for longer.
-    const wait = Math.min(rates.began + EVERY_MS - this.#now(), EVERY_MS);
+  /** Schedules an exchange for a tenant that sent a request. */
+  #requested(tenant: string, rates: TenantRates): void {
+    // A clock that was set back must not delay the exchange further.
+    const wait = Math.min(rates.startedAt + EXCHANGE_MS - this.#now(), EXCHANGE_MS);
     if (rates.ended) this.#schedule(tenant, rates, Math.max(0, wait));
   }
 
@@ -164,26 +162,26 @@ export class RateLimiter {
     const at = this.#now() + wait;
     if (rates.due <= at) return;
     rates.due = at;
-    if (wait === 0) return void this.#meet(tenant, rates);
+    if (wait === 0) return void this.#exchangeCounts(tenant, rates);
     this.#later(() => {
-      if (rates.due === at) void this.#meet(tenant, rates);
+      if (rates.due === at) void this.#exchangeCounts(tenant, rates);
     }, wait);
   }
 
-  /** Tells what is new, then hears of the others, in this order: of two, one hears of the other. */
-  async #meet(tenant: string, rates: TenantRates): Promise<void> {
+  /** Publishes, then reads. In this order, at least one of two workers learns of the other. */
+  async #exchangeCounts(tenant: string, rates: TenantRates): Promise<void> {
     rates.due = Infinity;
     rates.ended = false;
-    rates.began = this.#now();
+    rates.startedAt = this.#now();
     const { totals } = rates;
     try {
-      if (isUntold(rates)) {
+      if (isUnpublished(rates)) {
         const { requests, tokens } = rates.own;
         await this.#exchange.publish(tenant, {
           requests: requests.bySecond,
           tokens: tokens.bySecond,
         });
-        rates.told = totals;
+        rates.published = totals;
       }
       const others = [...(await this.#exchange.others(tenant)).values()];
       rates.others = {
@@ -191,19 +189,19 @@ export class RateLimiter {
         tokens: addSeconds(others.map(({ tokens }) => tokens)),
         count: others.length,
       };
-      rates.heard = totals;
+      rates.atLastRead = totals;
       rates.failed = false;
     } catch {
-      // Nobody waits for this, and the worker goes on with what it knows.
+      // No request waits for the exchange; the worker continues with what it knows.
       rates.failed = true;
     }
     rates.ended = true;
-    const idle = this.#now() - rates.came;
-    // What nobody was told of in a minute is of no use to anybody any more.
-    const untold = isUntold(rates) && this.#counts(rates);
-    if (untold) this.#schedule(tenant, rates, EVERY_MS);
+    const idle = this.#now() - rates.lastRequest;
+    // Counts older than a minute no longer matter to other workers.
+    const unpublished = isUnpublished(rates) && this.#counts(rates);
+    if (unpublished) this.#schedule(tenant, rates, EXCHANGE_MS);
     else if (idle < IDLE_MS) {
-      this.#schedule(tenant, rates, Math.max(EVERY_MS, Math.ceil(idle * IDLE_PART)));
+      this.#schedule(tenant, rates, Math.max(EXCHANGE_MS, Math.ceil(idle * IDLE_FRACTION)));
     }
   }
 
@@ -212,6 +210,6 @@ export class RateLimiter {
   }
 }
 
-function isUntold({ totals, told }: TenantRates): boolean {
-  return totals.requests !== told.requests || totals.tokens !== told.tokens;
+function isUnpublished({ totals, published }: TenantRates): boolean {
+  return totals.requests !== published.requests || totals.tokens !== published.tokens;
 }

@@ -1,36 +1,36 @@
 /**
- * What was used in the last minute, second by second. An amount counts until a whole minute has
- * passed since the second in which it came, so in no 60 seconds does more than a bound come, wherever
- * they begin; what counts is perhaps a second older than that.
+ * Usage in the last minute, by the second. An amount counts until a whole minute has passed since
+ * the second in which it was added, so no period of 60 seconds exceeds a limit. An amount may count
+ * for up to a second longer than a minute.
  */
 
 import type { BySecond } from "../store/usage/rate_rows.ts";
 
-/** Seconds that a bound is for. */
+/** Length of the window in seconds. */
 const WINDOW = 60;
 
-/** Milliseconds after which nothing that has come counts any more. */
+/** Milliseconds after which an amount no longer counts. */
 export const WINDOW_MS = (WINDOW + 1) * 1000;
 
-/** Amounts of one kind, as they come. */
+/** The amounts of one kind. */
 export class RateWindow {
   readonly #amounts = new Map<number, number>();
   #total = 0;
 
-  /** Amounts by the epoch second in which they came. */
+  /** Amounts by the epoch second in which they were added. */
   get bySecond(): BySecond {
     return this.#amounts;
   }
 
-  /** All that has ever come. */
+  /** Sum of all amounts ever added. */
   get total(): number {
     return this.#total;
   }
 
   /**
-   * Counts an amount.
+   * Adds an amount.
    *
-   * @returns What takes some of it back.
+   * @returns A function that takes some of it back.
    */
   add(amount: number, now: number): (less: number) => void {
     const second = secondOf(now);
@@ -40,14 +40,14 @@ export class RateWindow {
     this.#amounts.set(second, (this.#amounts.get(second) ?? 0) + amount);
     this.#total += amount;
     return (less) => {
-      const there = this.#amounts.get(second);
-      if (there !== undefined) this.#amounts.set(second, Math.max(0, there - less));
+      const amount = this.#amounts.get(second);
+      if (amount !== undefined) this.#amounts.set(second, Math.max(0, amount - less));
       this.#total -= less;
     };
   }
 }
 
-/** What counts of amounts that were counted apart. */
+/** Returns the sum of the amounts that count. */
 export function usedIn(amounts: readonly BySecond[], now: number): number {
   const second = secondOf(now);
   let sum = 0;
@@ -57,9 +57,9 @@ export function usedIn(amounts: readonly BySecond[], now: number): number {
   return sum;
 }
 
-/** Milliseconds until no more than `most` counts, if nothing else comes. */
-export function untilUsed(most: number, amounts: readonly BySecond[], now: number): number {
-  let over = usedIn(amounts, now) - most;
+/** Returns the milliseconds until at most `max` counts, if nothing is added. */
+export function untilUsed(max: number, amounts: readonly BySecond[], now: number): number {
+  let over = usedIn(amounts, now) - max;
   if (over <= 0) return 0;
   const second = secondOf(now);
   const counted = [...addSeconds(amounts)].filter(([then]) => isCounted(then, second));
@@ -70,7 +70,7 @@ export function untilUsed(most: number, amounts: readonly BySecond[], now: numbe
   return 0;
 }
 
-/** Milliseconds until nothing counts, if nothing else comes. */
+/** Returns the milliseconds until nothing counts, if nothing is added. */
 export function untilUnused(amounts: readonly BySecond[], now: number): number {
   const second = secondOf(now);
   let last = -Infinity;
@@ -82,7 +82,7 @@ export function untilUnused(amounts: readonly BySecond[], now: number): number {
   return last === -Infinity ? 0 : last * 1000 + WINDOW_MS - now;
 }
 
-/** Amounts that were counted apart, together. */
+/** Returns the sums of several series of amounts. */
 export function addSeconds(amounts: readonly BySecond[]): BySecond {
   const sums = new Map<number, number>();
   for (const part of amounts) {
@@ -91,7 +91,7 @@ export function addSeconds(amounts: readonly BySecond[]): BySecond {
   return sums;
 }
 
-/** A clock that was set back must not let amounts count for ever. */
+/** Amounts must not count forever after a clock was set back. */
 function isCounted(then: number, second: number): boolean {
   return Math.abs(second - then) <= WINDOW;
 }

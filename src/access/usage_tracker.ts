@@ -1,4 +1,4 @@
-/** Where it is counted what tenants use: by the minute, and of what is kept, over one store. */
+/** Usage of tenants on one store: rates per minute and stored bytes. */
 
 import { toHex } from "../core/hex.ts";
 import { NO_TELEMETRY, type Telemetry } from "../core/telemetry.ts";
@@ -9,38 +9,38 @@ import { type RandomBytes, randomBytes } from "../store/states/state_id.ts";
 import { StoredUsage } from "../store/usage/stored_usage.ts";
 import { RateLimiter } from "./rate_limiter.ts";
 
-/** Where it is counted what tenants use. */
+/** Tracks the usage of tenants. */
 export interface UsageTracker {
-  /** By the minute. */
+  /** Usage per minute. */
   readonly rates: RateLimiter;
-  /** What is kept. */
+  /** Stored states and bytes. */
   readonly stored: StoredUsage;
-  /** Bounds of keys that have none of their own. */
+  /** Limits of keys without limits of their own. */
   readonly defaults: KeyLimits;
-  /** Told of refusals. */
+  /** Receives an event for every rejected request. */
   readonly telemetry: Telemetry;
 }
 
-/** What a ledger goes by. */
+/** Options of `openUsageTracker`. */
 export interface UsageTrackerOptions {
-  /** The store, perhaps still being opened; workers that share it share their counts. */
+  /** The store, which may still be opening. Workers with the same store share their counts. */
   backend: Backend | Promise<Backend>;
-  /** Bounds of keys that have none of their own; none unless given. */
+  /** Limits of keys without limits of their own; none by default. */
   defaults?: KeyLimits | undefined;
   /** Epoch milliseconds. */
   now?: (() => number) | undefined;
-  /** Does something after so many milliseconds. */
+  /** Runs `work` after a delay. */
   later?: ((work: () => void, milliseconds: number) => void) | undefined;
-  /** Where the worker's name comes from. */
+  /** Random bytes for the worker's name. */
   random?: RandomBytes | undefined;
-  /** Told of refusals. */
+  /** Receives an event for every rejected request. */
   telemetry?: Telemetry | undefined;
 }
 
-/** Bytes of a worker's name: enough that no two have the same. */
+/** Bytes of a worker's name: enough to be unique. */
 const NAME_BYTES = 12;
 
-/** A ledger of one worker. Nothing is read or written for tenants without bounds. */
+/** Opens the tracker of one worker. It reads and writes nothing for tenants without limits. */
 export function openUsageTracker(
   { backend, defaults = {}, now = Date.now, random = randomBytes, ...rest }: UsageTrackerOptions,
 ): UsageTracker {

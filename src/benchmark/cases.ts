@@ -1,17 +1,16 @@
 /**
- * What `bench` times of an engine: decoding, reading prompts, moving states. Rounds take all cases
- * in turn, so that what disturbs the machine for a while disturbs all of them alike.
+ * The benchmark cases for an engine: decoding, prefill, and state transfer. Every round runs all
+ * cases, so a temporary disturbance of the machine affects all of them.
  */
 
 import { NEUTRAL_SAMPLING } from "../core/sampling.ts";
 import type { Engine, SamplingEngine } from "../engine/engine.ts";
-import { StepController } from "../scheduler/step_controller.ts";
-import { StepCosts } from "../scheduler/step_costs.ts";
+import { StepController, StepCosts } from "../scheduler/step_controller.ts";
 
-/** Where `--tokens` is not given, a round decodes this many tokens a slot, or for this long. */
+/** Bounds of a decoding round without `--tokens`: whichever of the two is reached first. */
 const DEFAULT_DECODE = { tokens: 64, seconds: 2 };
 
-/** Median, least and most over rounds. */
+/** Median, minimum and maximum over the rounds. */
 export interface Spread {
   median: number;
   min: number;
@@ -19,25 +18,25 @@ export interface Spread {
 }
 
 export interface BenchmarkPlan {
-  /** Slots that decode at once, by case. */
+  /** Batch sizes to decode with, one case each. */
   batches: readonly number[];
-  /** Tokens of a prompt, by case. */
+  /** Prompt lengths in tokens, one case each. */
   prompts: readonly number[];
-  /** Tokens to decode in each slot and round; by count and time if undefined. */
+  /** Tokens to decode per slot and round. `undefined` uses `DEFAULT_DECODE`. */
   tokens: number | undefined;
   rounds: number;
 }
 
 export interface BenchmarkTimings {
-  /** `rate`: tokens per second, over all slots. */
+  /** `rate`: tokens per second over all slots. */
   decode: { batch: number; rate: Spread }[];
-  /** `rate`: tokens per second; `first`: seconds until the first token of a reply is known. */
+  /** `rate`: tokens per second. `first`: seconds to the first token of the reply. */
   prefill: { tokens: number; rate: Spread; first: Spread }[];
-  /** `read`, `write`: milliseconds of one call; a write has then been handed to the device. */
+  /** `read`, `write`: milliseconds per call. A write returns when the device has accepted it. */
   state: { bytes: number; read: Spread; write: Spread };
 }
 
-/** Greedy, without an end. */
+/** Greedy sampling without an end token. */
 const SAMPLING = {
   params: { ...NEUTRAL_SAMPLING, temperature: 0, seed: 0n },
   counts: new Map(),
@@ -47,7 +46,7 @@ const SAMPLING = {
   stops: null,
 };
 
-/** Times every case once in every round, after each was run a little to warm up. */
+/** Runs every case once per round, after a short warm-up run of each. */
 export async function timeEngine(
   engine: SamplingEngine,
   { batches, prompts, tokens, rounds }: BenchmarkPlan,
@@ -55,7 +54,7 @@ export async function timeEngine(
 ): Promise<BenchmarkTimings> {
   const decode = batches.map((batch) => ({ batch, rates: [] as number[] }));
   const prefill = prompts.map((length) => ({
-    prompt: someTokens(engine, length),
+    prompt: sampleTokens(engine, length),
     rates: [] as number[],
     firsts: [] as number[],
   }));
@@ -72,7 +71,7 @@ export async function timeEngine(
     await timeToFirstToken(engine, prompt.slice(0, engine.info.maxStepTokens));
     count();
   }
-  await moveState(engine);
+  await timeStateTransfer(engine);
   count();
   let bytes = 0;
   for (let round = 0; round < rounds; round++) {
@@ -86,10 +85,10 @@ export async function timeEngine(
       firsts.push(first);
       count();
     }
-    const moved = await moveState(engine);
-    reads.push(moved.read);
-    writes.push(moved.write);
-    bytes = moved.bytes;
+    const transfer = await timeStateTransfer(engine);
+    reads.push(transfer.read);
+    writes.push(transfer.write);
+    bytes = transfer.bytes;
     count();
   }
   return {
@@ -103,11 +102,11 @@ export async function timeEngine(
   };
 }
 
-/** Median, least and most of at least one value, to four digits. */
+/** Returns median, minimum and maximum of a non-empty list, rounded to four digits. */
 export function summarize(values: readonly number[]): Spread {
   const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length / 2;
-  const median = (sorted[Math.ceil(middle) - 1] + sorted[Math.floor(middle)]) / 2;
+  const half = sorted.length / 2;
+  const median = (sorted[Math.ceil(half) - 1] + sorted[Math.floor(half)]) / 2;
   return {
     median: roundToFourDigits(median),
     min: roundToFourDigits(sorted[0]),
@@ -115,26 +114,26 @@ export function summarize(values: readonly number[]): Spread {
   };
 }
 
-/** Four digits, which is more than timings are good for. */
+/** Rounds to four significant digits, which exceeds the precision of the timings. */
 export function roundToFourDigits(value: number): number {
   return Number(value.toPrecision(4));
 }
 
-/** Tokens per second of `batch` slots. */
+/** Decodes with `batch` slots and returns tokens per second. */
 async function decodeRate(
   engine: SamplingEngine,
   { batch, tokens }: { batch: number; tokens: number | undefined },
 ): Promise<number> {
-  await startSlots(engine, someTokens(engine, batch).map((token) => [token]));
+  await startSlots(engine, sampleTokens(engine, batch).map((token) => [token]));
   const { seconds, steps } = await decode(engine, {
     batch,
     tokens: tokens ?? DEFAULT_DECODE.tokens,
-    ...(tokens === undefined ? { within: DEFAULT_DECODE.seconds } : {}),
+    ...(tokens === undefined ? { timeoutSeconds: DEFAULT_DECODE.seconds } : {}),
   });
   return steps * batch / seconds;
 }
 
-/** Lets slots sample greedily, each behind a prompt; all prompts fit into one step. */
+/** Starts greedy sampling in one slot per prompt. All prompts must fit into one step. */
 export async function startSlots(
   engine: SamplingEngine,
   prompts: readonly (readonly number[])[],
@@ -147,34 +146,38 @@ export async function startSlots(
 }
 
 /**
- * Goes on with the first `batch` slots for `tokens` tokens each, or for about `within` seconds, as
- * the scheduler does: a window is called for while the one before is read.
+ * Decodes `tokens` tokens in each of the first `batch` slots, or for about `timeoutSeconds`. As in
+ * the scheduler, the next window is submitted before the previous one has completed.
  */
 export async function decode(
   engine: SamplingEngine,
-  { batch, tokens, within = Infinity }: { batch: number; tokens: number; within?: number },
+  { batch, tokens, timeoutSeconds = Infinity }: {
+    batch: number;
+    tokens: number;
+    timeoutSeconds?: number;
+  },
 ): Promise<{ seconds: number; steps: number }> {
   const runs = Array.from({ length: batch }, (_, slot) => ({ slot, tokens: [], sample: true }));
-  const pace = new StepController(engine, new StepCosts());
-  const ahead: { steps: number; landed: Promise<unknown> }[] = [];
+  const controller = new StepController(engine, new StepCosts());
+  const inFlight: { steps: number; completed: Promise<unknown> }[] = [];
   const start = performance.now();
   let steps = 0;
   let last = start;
   while (true) {
-    while (ahead.length < 2 && steps < tokens && since(start) < within) {
-      const count = Math.min(pace.windowSteps(batch), tokens - steps);
-      ahead.push({ steps: count, landed: engine.generate(runs, count) });
+    while (inFlight.length < 2 && steps < tokens && secondsSince(start) < timeoutSeconds) {
+      const count = Math.min(controller.windowSteps(batch), tokens - steps);
+      inFlight.push({ steps: count, completed: engine.generate(runs, count) });
       steps += count;
     }
-    const first = ahead.shift();
-    if (!first) return { seconds: since(start), steps };
-    await first.landed;
-    pace.decodeCompleted(first.steps, batch, performance.now() - last);
+    const first = inFlight.shift();
+    if (!first) return { seconds: secondsSince(start), steps };
+    await first.completed;
+    controller.decodeCompleted(first.steps, batch, performance.now() - last);
     last = performance.now();
   }
 }
 
-/** Seconds until the first token behind a prompt is known. */
+/** Returns the seconds until the first token after a prompt is known. */
 export async function timeToFirstToken(
   engine: SamplingEngine,
   prompt: readonly number[],
@@ -192,25 +195,27 @@ export async function timeToFirstToken(
       engine.generate([{ slot: 0, tokens, sample: i === chunks.length - 1 }], 1)
     ),
   );
-  return since(start);
+  return secondsSince(start);
 }
 
-/** Milliseconds to read the state of a slot, and to write it back. */
-async function moveState(engine: Engine): Promise<{ bytes: number; read: number; write: number }> {
+/** Returns the milliseconds to read a slot's state and to write it back. */
+async function timeStateTransfer(
+  engine: Engine,
+): Promise<{ bytes: number; read: number; write: number }> {
   const start = performance.now();
   const state = await engine.readState(0);
-  const read = since(start) * 1000;
-  const middle = performance.now();
+  const read = secondsSince(start) * 1000;
+  const writeStart = performance.now();
   await engine.writeState(0, state);
-  return { bytes: state.byteLength, read, write: since(middle) * 1000 };
+  return { bytes: state.byteLength, read, write: secondsSince(writeStart) * 1000 };
 }
 
-/** Ids that the model has, the same every time. */
-function someTokens({ info }: Engine, count: number): number[] {
+/** Returns token ids of the model's vocabulary, the same ones on every run. */
+function sampleTokens({ info }: Engine, count: number): number[] {
   const { vocabulary } = info.dimensions;
   return Array.from({ length: count }, (_, i) => (1 + i * 7919) % vocabulary);
 }
 
-function since(start: number): number {
+function secondsSince(start: number): number {
   return (performance.now() - start) / 1000;
 }

@@ -1,6 +1,4 @@
-/**
- * The start of a worker, timed: a process of its own, from its start to the first token of a reply.
- */
+/** Measures the startup of a worker in its own process, from process start to the first token. */
 
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -10,30 +8,30 @@ import { InferenceError } from "../core/errors.ts";
 import type { LoadTimes } from "../engine/engine.ts";
 import { LOAD_PHASES, loadField, READY_MESSAGE, SERVING_PREFIX } from "../server/startup_log.ts";
 
-/** Milliseconds of one start. */
+/** Timings of one worker start. */
 export interface ColdStart {
-  /** From the start of the process until it listens. */
+  /** Milliseconds from process start until the worker listens. */
   listeningMs: number;
-  /** The engine's own parts of what comes then. */
+  /** Loading phases of the engine, which follow. */
   loading: LoadTimes;
-  /** From the start of the process until turns are taken. */
+  /** Milliseconds from process start until the worker is ready for turns. */
   readyMs: number;
-  /** From the start of the process until the first token has arrived. */
+  /** Milliseconds from process start until the first token arrives. */
   firstTokenMs: number;
-  /** What the worker runs. */
+  /** The worker's model and device. */
   worker: WorkerHealth;
 }
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
-/** Below the only folder that a worker may write to. */
+/** The parent folder of the store: the only folder that a worker may write to. */
 const DATA = "data";
 
 /**
- * Starts a worker of `serve`'s arguments on a port and a store of its own, asks it for a token, and
- * ends it.
+ * Starts a worker with the arguments of `serve` on a free port and an empty store, requests a
+ * token, and ends the worker.
  *
- * @throws InferenceError `not_ready` with what the worker says, where it ends before it is ready.
+ * @throws InferenceError `not_ready` with the worker's log if it exits before it is ready.
  */
 export async function measureColdStart(args: readonly string[]): Promise<ColdStart> {
   await mkdir(DATA, { recursive: true });
@@ -51,7 +49,7 @@ export async function measureColdStart(args: readonly string[]): Promise<ColdSta
     stderr: "piped",
   }).spawn();
   try {
-    const { url, listening, ready, loading } = await untilReady(child.stderr);
+    const { url, listening, ready, loading } = await waitUntilReady(child.stderr);
     const client = createClient({ baseURL: `http://127.0.0.1:${new URL(url).port}` });
     const stream = await client.stream({
       messages: [{ role: "user", content: "Hi" }],
@@ -71,23 +69,23 @@ export async function measureColdStart(args: readonly string[]): Promise<ColdSta
     try {
       child.kill("SIGKILL");
     } catch {
-      // It has ended by itself.
+      // The process has already exited.
     }
     await child.status;
     await Deno.remove(folder, { recursive: true });
   }
 }
 
-/** What a worker's log says of its start; times by the clock. */
-async function untilReady(
-  log: ReadableStream<Uint8Array>,
+/** Returns the startup information in a worker's log. Times are epoch milliseconds. */
+async function waitUntilReady(
+  stderr: ReadableStream<Uint8Array>,
 ): Promise<{ url: string; listening: number; ready: number; loading: LoadTimes }> {
-  let said = "";
-  // Whoever cancels a log closes the pipe that the worker writes to.
-  const texts = log.pipeThrough(new TextDecoderStream()).values({ preventCancel: true });
+  let log = "";
+  // Cancelling the stream would close the pipe that the worker writes to.
+  const texts = stderr.pipeThrough(new TextDecoderStream()).values({ preventCancel: true });
   for await (const text of texts) {
-    said += text;
-    const entries = said.split("\n").slice(0, -1).map(parse);
+    log += text;
+    const entries = log.split("\n").slice(0, -1).map(parseLogLine);
     const ready = entries.find(({ message }) => message === READY_MESSAGE);
     if (!ready) continue;
     const serving = entries.find(({ message }) => message?.startsWith(SERVING_PREFIX))!;
@@ -98,11 +96,14 @@ async function untilReady(
       loading: loadTimes(ready),
     };
   }
-  throw new InferenceError("not_ready", `Cannot time a start: the worker ended:\n${said.trim()}`);
+  throw new InferenceError(
+    "not_ready",
+    `Cannot measure startup: the worker exited:\n${log.trim()}`,
+  );
 }
 
-/** A line of the log; what is none has no message. */
-function parse(line: string): { time?: string; message?: string } & Record<string, unknown> {
+/** Parses a log line. A line that is not JSON has no message. */
+function parseLogLine(line: string): { time?: string; message?: string } & Record<string, unknown> {
   try {
     return JSON.parse(line);
   } catch {

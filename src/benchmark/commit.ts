@@ -1,6 +1,6 @@
-/** Which code was measured. */
+/** Identifies the commit that is benchmarked. */
 
-/** The commit that runs, where git is there and may be asked. */
+/** Returns the current commit, or null if git is missing or may not run. */
 export async function currentCommit(): Promise<string | null> {
   const { state } = await Deno.permissions.query({ name: "run", command: "git" });
   if (state !== "granted") return null;

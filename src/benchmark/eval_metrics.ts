@@ -1,6 +1,9 @@
-/** What evaluation counts: likelihood of a text, and how far one model's predictions are from another's. */
+/**
+ * Evaluation metrics: the likelihood of a text, and the divergence between the predictions of two
+ * models.
+ */
 
-/** Log probabilities of logits, in float64. */
+/** Returns the log probabilities of logits in float64. */
 export function logSoftmax(logits: Float32Array): Float64Array {
   let top = -Infinity;
   for (const logit of logits) top = Math.max(top, logit);
@@ -10,7 +13,7 @@ export function logSoftmax(logits: Float32Array): Float64Array {
   return Float64Array.from(logits, (logit) => logit - log);
 }
 
-/** Kullback-Leibler divergence of `q` from `p`, in nats; both log probabilities. */
+/** Returns the Kullback-Leibler divergence of `q` from `p` in nats. Both are log probabilities. */
 export function klDivergence(p: Float64Array, q: Float64Array): number {
   let sum = 0;
   for (let i = 0; i < p.length; i++) sum += Math.exp(p[i]) * (p[i] - q[i]);
@@ -18,18 +21,21 @@ export function klDivergence(p: Float64Array, q: Float64Array): number {
 }
 
 export interface EvalReport {
-  /** Tokens scored: all but the first. */
+  /** Number of scored tokens: all but the first. */
   tokens: number;
-  /** Mean negative log likelihood of a token, in nats. */
+  /** Mean negative log likelihood per token, in nats. */
   nll: number;
   perplexity: number;
-  /** Against other weights: mean and largest divergence, and how often the likeliest token agrees. */
+  /**
+   * Compared with the reference: mean and maximum divergence, and how often the most likely token
+   * is the same.
+   */
   kl_mean?: number;
   kl_max?: number;
   top1?: number;
 }
 
-/** Sums over the tokens of a text. */
+/** Accumulates metrics over the tokens of a text. */
 export class Evaluation {
   #tokens = 0;
   #nll = 0;
@@ -38,7 +44,7 @@ export class Evaluation {
   #agreed = 0;
   #compared = 0;
 
-  /** Scores one position: its logits, the token that follows, and the logits of other weights. */
+  /** Adds one position: its logits, the next token, and the logits of the reference model. */
   add(logits: Float32Array, next: number, reference: Float32Array | null): void {
     const q = logSoftmax(logits);
     this.#tokens++;

@@ -1,6 +1,6 @@
 /**
- * How fast a model's weights get from its file to the device, and what bounds that: how fast the file
- * is read, and how fast bytes reach the device. All in pieces, with nothing else to do.
+ * Measures how fast weights get from a model file to the device, and the two rates that bound it:
+ * reading the file and uploading bytes. All three work in chunks, with no other load.
  */
 
 import { createBuffers } from "../engine/gpu/buffers.ts";
@@ -10,14 +10,14 @@ import { openFile } from "../model_files/file_source.ts";
 import type { EngineOptions } from "../server/open_engine.ts";
 import { openModelSource } from "../model_files/open_model_file.ts";
 
-/** Bytes of a piece, much as of a matrix of a large model. */
+/** Bytes per chunk, about the size of a matrix in a large model. */
 const PIECE_BYTES = 1024 * 1024;
-/** Bytes that are sent before those sent earlier are waited for, as loading does. */
+/** Bytes in flight before the upload waits for earlier ones. Matches model loading. */
 const IN_FLIGHT_BYTES = 16 * PIECE_BYTES;
-/** Bytes that one buffer takes and that are sent: enough to last, few enough for any device. */
+/** Size of the upload target: large enough to measure, small enough for every device. */
 const UPLOAD_BYTES = 128 * PIECE_BYTES;
 
-/** Bytes per second of reading a file from its start to its end; the system may hold it in memory. */
+/** Returns the bytes per second of reading a whole file, possibly from the system's page cache. */
 export async function readRate(path: string): Promise<number> {
   const file = await openFile(path);
   try {
@@ -31,12 +31,12 @@ export async function readRate(path: string): Promise<number> {
   }
 }
 
-/** Bytes per second of weights, from the model's file to the device. */
+/** Returns the bytes per second of loading weights from the model file to the device. */
 export async function loadRate(
   { device }: OpenDevice,
-  { source, quant: wanted, slots, maxStepTokens }: EngineOptions,
+  { source, quant: requestedQuant, slots, maxStepTokens }: EngineOptions,
 ): Promise<number> {
-  const { model, quant } = await openModelSource(source, wanted);
+  const { model, quant } = await openModelSource(source, requestedQuant);
   const made = new DeviceBuffers(device);
   try {
     const buffers = createBuffers(made, model, { quant, slots, maxStepTokens });
@@ -50,7 +50,7 @@ export async function loadRate(
   }
 }
 
-/** Bytes per second to the device. */
+/** Returns the bytes per second of uploads to the device. */
 export async function uploadRate({ device }: OpenDevice): Promise<number> {
   const buffers = new DeviceBuffers(device);
   const bytes = Math.min(UPLOAD_BYTES, buffers.maxStorageBytes);

@@ -1,16 +1,17 @@
-// Two kernels that each press one limit of an adapter, to hold an engine's speed against.
+// Two kernels that measure the roofline of an adapter: read_all is bound by memory, multiply_add by
+// arithmetic.
 //   words   : vec4f[n]       n a multiple of 4 * THREADS; all zero
-//   results : f32[threads]   so that no compiler leaves the work out
+//   results : f32[threads]   prevents the compiler from removing the work
 // Grid (groups, 1, 1), THREADS threads.
 
 const THREADS: u32 = 256u;
-// Turns of multiply_add's loop, each of 8 x 4 fma of vec4f a thread.
-override TURNS: u32 = 64u;
+// Iterations of the loop in multiply_add. Each runs 8 x 4 vec4f multiply-adds per thread.
+override ITERATIONS: u32 = 64u;
 
 @group(0) @binding(0) var<storage, read> words: array<vec4f>;
 @group(0) @binding(1) var<storage, read_write> results: array<f32>;
 
-// Sums all words: neighbouring threads read neighbouring words, four of a thread are under way.
+// Sums all words. Adjacent threads read adjacent words, and each thread has four reads in flight.
 @compute @workgroup_size(THREADS)
 fn read_all(
   @builtin(workgroup_id) group: vec3u,
@@ -32,7 +33,7 @@ fn read_all(
   results[group.x * THREADS + thread] = dot(a + b + c + d, vec4f(1.0));
 }
 
-// Four independent chains x = x * m + k in registers; m and k are not known beforehand.
+// Computes four independent chains x = x * m + k in registers. m and k are unknown to the compiler.
 @compute @workgroup_size(THREADS)
 fn multiply_add(
   @builtin(workgroup_id) group: vec3u,
@@ -44,7 +45,7 @@ fn multiply_add(
   var b = a + 1.0;
   var c = a + 2.0;
   var d = a + 3.0;
-  for (var turn = 0u; turn < TURNS; turn++) {
+  for (var i = 0u; i < ITERATIONS; i++) {
     a = fma(a, m, k); b = fma(b, m, k); c = fma(c, m, k); d = fma(d, m, k);
     a = fma(a, m, k); b = fma(b, m, k); c = fma(c, m, k); d = fma(d, m, k);
     a = fma(a, m, k); b = fma(b, m, k); c = fma(c, m, k); d = fma(d, m, k);

@@ -1,10 +1,10 @@
-/** Runs a text through one engine, or two side by side, and evaluates every prediction. */
+/** Evaluates the predictions of an engine over a text, optionally against a reference engine. */
 
 import { checkLogits } from "../engine/check_runs.ts";
 import type { Engine, OnProgress } from "../engine/engine.ts";
 import { type EvalReport, Evaluation } from "./eval_metrics.ts";
 
-/** Scores every token after the first; with `reference`, how far `engine` is from it. */
+/** Scores every token after the first. With `reference`, also compares `engine` with it. */
 export async function score(
   tokens: readonly number[],
   engine: Engine,

@@ -1,6 +1,6 @@
 /**
- * The commands, in the order in which help lists them. Help, parsing, nearest matches and
- * completions are all made of this table: a new command is a line here.
+ * The commands, in the order of help. Help, parsing, suggestions and completions are built from
+ * this table, so a new command needs only a line here.
  */
 
 import { bench } from "./commands/bench.ts";

@@ -1,4 +1,4 @@
-/** The command line: runs a command, and turns errors into messages and exit statuses. */
+/** The command line: runs a command and maps errors to messages and exit statuses. */
 
 import { ApiError } from "../client/api_error.ts";
 import { InferenceError } from "../core/errors.ts";
@@ -10,10 +10,10 @@ import { CLI_COMMAND } from "../settings/flags.ts";
 
 const isHelp = (arg: string) => arg === "--help" || arg === "-h";
 
-/** What the shell tells of a program that its reader has left: 128 and SIGPIPE. */
+/** Exit status of a program that receives SIGPIPE: 128 + 13. */
 const READER_GONE = 141;
 
-/** Runs one command line; returns the exit status: 0 done, 1 failed, 2 wrong usage. */
+/** Runs a command line. Returns the exit status: 0 success, 1 failure, 2 wrong usage. */
 export async function main(args: readonly string[]): Promise<number> {
   const [first = "help", ...rest] = args;
   const [name, given] = isHelp(first)
@@ -32,7 +32,7 @@ export async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-/** Tells what has gone wrong; returns the exit status. */
+/** Prints an error and returns the exit status. */
 function report(error: unknown, command: string | null): number {
   const fail = (message: string) => {
     console.error(`${painter(Deno.stderr)("red", "error:")} ${message}`);
@@ -41,7 +41,7 @@ function report(error: unknown, command: string | null): number {
   if (error instanceof InferenceError) {
     fail(error.message);
     if (error.code !== "usage") return 1;
-    console.error(`\`${CLI_COMMAND} help${command ? ` ${command}` : ""}\` tells what there is`);
+    console.error(`\`${CLI_COMMAND} help${command ? ` ${command}` : ""}\` shows the usage`);
     return 2;
   }
   if (error instanceof ApiError) {
@@ -49,7 +49,11 @@ function report(error: unknown, command: string | null): number {
     return 1;
   }
   if (error instanceof Deno.errors.NotCapable) {
-    fail(`${error.message.split(",")[0]}, which this task may not; \`${CLI_COMMAND}\` may more`);
+    fail(
+      `${
+        error.message.split(",")[0]
+      }, which this task does not have; \`${CLI_COMMAND}\` has more permissions`,
+    );
     return 1;
   }
   console.error(error);

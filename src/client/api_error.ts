@@ -1,66 +1,69 @@
-/** What a worker answers when it does not do what it is asked. */
+/** The client's error class, and the conversion of error responses to it. */
 
-/** What an answer tells of an error besides its message. */
+/** The details of an error besides its message. */
 export interface ApiErrorDetails {
   /** The HTTP status. */
   status: number;
-  /** The kind of error, as the API documents it; `unknown` for what no worker has sent. */
+  /** The API's error code; `unknown` if the response is not a worker's. */
   code: string;
-  /** The field of the request that is wrong, if one is. */
+  /** The request's invalid field, if any. */
   param?: string | null | undefined;
-  /** Seconds after which it is worth to try again. */
+  /** The seconds to wait before a retry. */
   retryAfter?: number | undefined;
-  /** The state that holds what was done, where something was. */
+  /** The state with the partial result, if there is one. */
   stateId?: string | null | undefined;
-  /** The request, as the worker's log names it. */
+  /** The request's id in the worker's log. */
   requestId?: string | null | undefined;
 }
 
-/** A worker's answer that it does not do what it is asked, or that a stream broke off. */
+/** A request failed, or a stream was interrupted. */
 export class ApiError extends Error {
-  /** Tells it from other errors, also where `instanceof` cannot. */
+  /** Identifies the class where `instanceof` does not work, such as across realms. */
   override readonly name = "ApiError";
   /** The HTTP status. */
   readonly status: number;
-  /** The kind of error, as the API documents it; `unknown` for what no worker has sent. */
+  /** The API's error code; `unknown` if the response is not a worker's. */
   readonly code: string;
-  /** The field of the request that is wrong, if one is. */
+  /** The request's invalid field, if any. */
   readonly param: string | null;
-  /** Seconds after which it is worth to try again. */
+  /** The seconds to wait before a retry. */
   readonly retryAfter: number | undefined;
-  /** The state that holds what was done, where something was. */
+  /** The state with the partial result, if there is one. */
   readonly stateId: string | null;
-  /** The request, as the worker's log names it. */
+  /** The request's id in the worker's log. */
   readonly requestId: string | null;
 
-  /** An error with the worker's own message. */
-  constructor(message: string, facts: ApiErrorDetails) {
+  /** Creates an error with the worker's message. */
+  constructor(message: string, details: ApiErrorDetails) {
     super(message);
-    this.status = facts.status;
-    this.code = facts.code;
-    this.param = facts.param ?? null;
-    this.retryAfter = facts.retryAfter;
-    this.stateId = facts.stateId ?? null;
-    this.requestId = facts.requestId ?? null;
+    this.status = details.status;
+    this.code = details.code;
+    this.param = details.param ?? null;
+    this.retryAfter = details.retryAfter;
+    this.stateId = details.stateId ?? null;
+    this.requestId = details.requestId ?? null;
   }
 }
 
 /**
- * The error that a body tells of, whoever has sent it.
+ * Converts an error body to an ApiError. The body may be any value, for example from a proxy.
  *
- * @param response What it came with.
+ * @param response The response with the body.
  */
-export function apiError(body: unknown, response: Response): ApiError {
+export function toApiError(body: unknown, response: Response): ApiError {
   const { status, headers } = response;
-  const told = typeof body === "object" && body !== null && "error" in body ? body.error : null;
-  const { message, code, param } = (told ?? {}) as Record<string, unknown>;
+  const error = typeof body === "object" && body !== null && "error" in body ? body.error : null;
+  const { message, code, param } = (error ?? {}) as Record<string, unknown>;
   const seconds = headers.get("retry-after");
-  return new ApiError(typeof message === "string" ? message : `The worker answered ${status}`, {
-    status,
-    code: typeof code === "string" ? code : "unknown",
-    param: typeof param === "string" ? param : null,
-    retryAfter: seconds !== null && /^\d+$/.test(seconds) ? Number(seconds) : undefined,
-    stateId: headers.get("x-state-id"),
-    requestId: headers.get("x-request-id"),
-  });
+  return new ApiError(
+    typeof message === "string" ? message : `The worker returned status ${status}`,
+    {
+      status,
+      code: typeof code === "string" ? code : "unknown",
+      param: typeof param === "string" ? param : null,
+      retryAfter: seconds !== null && /^\d+$/.test(seconds) ? Number(seconds) : undefined,
+      stateId: headers.get("x-state-id"),
+      requestId: headers.get("x-request-id"),
+    },
+  );
 }

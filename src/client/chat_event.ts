@@ -1,9 +1,9 @@
-/** Events of a chat's stream, from whoever sends them. */
+/** Parses and validates the events of a chat completion stream. */
 
 import type { ChatCompletionChunk } from "./api_types.ts";
 
-/** What an event tells; `null` for what is none of a worker's. */
-export function chatEvent(data: string): ChatCompletionChunk | { error: unknown } | null {
+/** Parses an event's data; returns `null` if it is not a worker's event. */
+export function parseChatEvent(data: string): ChatCompletionChunk | { error: unknown } | null {
   let event: unknown;
   try {
     event = JSON.parse(data);
@@ -16,7 +16,7 @@ export function chatEvent(data: string): ChatCompletionChunk | { error: unknown 
 }
 
 function isChunk({ choices, usage }: Record<string, unknown>): boolean {
-  if (!Array.isArray(choices) || !isMissingOr(usage, isObject)) return false;
+  if (!Array.isArray(choices) || !isAbsentOr(usage, isObject)) return false;
   return choices.length === 0 || isChoice(choices[0]);
 }
 
@@ -32,8 +32,8 @@ function isText(value: unknown): boolean {
   return value === undefined || typeof value === "string";
 }
 
-function isMissingOr(value: unknown, is: (value: unknown) => boolean): boolean {
-  return value === undefined || value === null || is(value);
+function isAbsentOr(value: unknown, check: (value: unknown) => boolean): boolean {
+  return value === undefined || value === null || check(value);
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -1,74 +1,76 @@
-/** A reply as it is written: its text piece by piece, and where it has led to. */
+/** A streamed reply: yields its text, and has the id of its state. */
 
-import { ApiError, apiError } from "./api_error.ts";
-import { chatEvent } from "./chat_event.ts";
-import { dataOf } from "./event_data.ts";
+import { ApiError, toApiError } from "./api_error.ts";
+import { parseChatEvent } from "./chat_event.ts";
+import { readEventData } from "./event_stream.ts";
 import type { ChatUsage } from "./types.ts";
 
-/** A reply, all of it. */
+/** A complete reply. */
 export interface Reply {
-  /** What this turn added to the reply. */
+  /** The text that this turn generated. */
   text: string;
-  /** The state after it; `null` where it could not be stored, as `warning` tells. */
+  /** The state after the reply; `null` if it could not be stored (see `warning`). */
   stateId: string | null;
-  /** `length`: cut short; the reply goes on when the state is resumed without a message. */
+  /** `length`: the reply is incomplete; resume the state without messages to continue it. */
   finishReason: "stop" | "length";
-  /** Tokens read and written. */
+  /** The numbers of tokens. */
   usage: ChatUsage;
   /** Why the state could not be stored. */
   warning?: string | undefined;
 }
 
-/** Iterates over the text, once. To leave the loop ends the turn, which can be resumed. */
+/**
+ * Iterates over the text once. Leaving the loop early cancels the turn, whose state can be resumed.
+ */
 export class ChatStream implements AsyncIterable<string> {
   readonly #response: Response;
   #stateId: string | null;
   #reply: Reply | undefined;
-  #begun = false;
+  #started = false;
 
-  /** A reply out of an answer with server-sent events; clients make it. */
+  /** Reads a response with server-sent events. `client.stream()` creates it. */
   constructor(response: Response) {
     this.#response = response;
     this.#stateId = response.headers.get("x-state-id");
   }
 
-  /** Resumes from the start on, whatever happens; at the end, the state after the reply. */
+  /** A state that can be resumed at any time; after the last chunk, the state of the complete reply. */
   get stateId(): string | null {
     return this.#stateId;
   }
 
   /**
-   * The reply once it is whole, whether its text was iterated over or is read here.
+   * Returns the complete reply. Reads the stream unless it was iterated over already.
    *
-   * @throws ApiError where it broke off
+   * @throws ApiError if the stream was interrupted
    */
   async reply(): Promise<Reply> {
-    if (!this.#begun) { for await (const _ of this); }
-    if (this.#reply === undefined) throw this.#brokenOff();
+    if (!this.#started) { for await (const _ of this); }
+    if (this.#reply === undefined) throw this.#interrupted();
     return this.#reply;
   }
 
   /**
-   * The text, piece by piece.
+   * Yields the text in chunks.
    *
-   * @throws ApiError where the worker tells of an error, or the stream breaks off
+   * @throws ApiError if the worker reports an error or the stream is interrupted
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<string> {
-    if (this.#begun) throw new Error("A stream's text can be read once");
-    this.#begun = true;
+    if (this.#started) throw new Error("Cannot iterate over the stream: it was read already");
+    this.#started = true;
     let text = "";
     let last: Pick<Reply, "stateId" | "finishReason" | "warning"> | undefined;
     let usage: ChatUsage | undefined;
-    for await (const data of dataOf(this.#response.body)) {
+    for await (const data of readEventData(this.#response.body)) {
       if (data === "[DONE]") {
-        if (last === undefined || usage === undefined) throw this.#brokenOff();
+        if (last === undefined || usage === undefined) throw this.#interrupted();
         this.#stateId = last.stateId;
         this.#reply = { text, usage, ...last };
         return;
       }
-      const event = chatEvent(data);
-      if (event === null) throw this.#notUnderstood();
-      if ("error" in event) throw apiError(event, this.#response);
+      const event = parseChatEvent(data);
+      if (event === null) throw this.#invalidEvent();
+      if ("error" in event) throw toApiError(event, this.#response);
       usage = event.usage ?? usage;
       const choice = event.choices[0];
       if (choice === undefined) continue;
@@ -83,16 +85,16 @@ export class ChatStream implements AsyncIterable<string> {
       text += content;
       if (content !== "") yield content;
     }
-    throw this.#brokenOff();
+    throw this.#interrupted();
   }
 
-  #brokenOff(): ApiError {
-    const message = "The reply broke off; resume its state with an empty list of messages";
+  #interrupted(): ApiError {
+    const message = "The reply was interrupted; resume its state with an empty list of messages";
     return this.#error(message, "broken_off");
   }
 
-  #notUnderstood(): ApiError {
-    return this.#error("What came is no part of a worker's reply", "unknown");
+  #invalidEvent(): ApiError {
+    return this.#error("Cannot parse the stream: an event is not a worker's", "unknown");
   }
 
   #error(message: string, code: string): ApiError {

@@ -1,10 +1,10 @@
 /**
- * A client for the workers' API, without dependencies: it runs wherever there is `fetch`. Its types
- * are written out of the schemas that workers check by (`api_types.ts`).
+ * A client for the workers' API, without dependencies: it needs only `fetch`. Its types in
+ * `api_types.ts` are generated from the schemas with which workers validate requests.
  */
 
 import { ChatStream, type Reply } from "./chat_stream.ts";
-import { Talk, type TalkOptions } from "./talk.ts";
+import { ChatSession, type ChatSessionOptions } from "./chat_session.ts";
 import { type ClientOptions, Transport } from "./transport.ts";
 import type {
   CallOptions,
@@ -22,32 +22,32 @@ import type {
   WorkerHealth,
 } from "./types.ts";
 
-/** Everything throws ApiError where the worker tells of an error. */
+/** A client of one worker. All methods throw ApiError if the worker returns an error. */
 export interface Client {
-  /** One turn, as the API answers it: with several choices where `n` asks for them. */
+  /** Creates a chat completion, with `n` choices. */
   complete(params: ChatParams, options?: CallOptions): Promise<ChatCompletion>;
-  /** One turn, its reply alone. */
+  /** Creates a chat completion and returns only its reply. */
   chat(params: StreamParams, options?: CallOptions): Promise<Reply>;
-  /** One turn, its reply as it is written. */
+  /** Creates a chat completion and streams its reply. */
   stream(params: StreamParams, options?: CallOptions): Promise<ChatStream>;
-  /** A text written on as it stands, without any template. */
+  /** Continues a text without a chat template. */
   completeText(params: TextParams, options?: CallOptions): Promise<TextCompletion>;
-  /** A conversation that keeps the id of its state itself. */
-  conversation(options?: TalkOptions): Talk;
-  /** Stored states, by their ids. */
+  /** Creates a chat session, which tracks the id of its current state. */
+  conversation(options?: ChatSessionOptions): ChatSession;
+  /** Stored states. */
   states: {
-    /** What is known of one, with a page of its transcript. */
+    /** Returns a state's metadata and a page of its transcript. */
     get(id: string, options?: CallOptions & PageParams): Promise<StateObject>;
-    /** All messages of the conversation that led to one. */
+    /** Returns all messages of a state's transcript. */
     transcript(id: string, options?: CallOptions): Promise<StateObject["transcript"]>;
-    /** Removes one for good. */
+    /** Deletes a state. */
     delete(id: string, options?: CallOptions): Promise<void>;
-    /** The whole state as a file. */
+    /** Exports a state as a file. */
     export(id: string, options?: CallOptions): Promise<Uint8Array<ArrayBuffer>>;
-    /** A file made a state, under an id of its own. */
+    /** Imports a file as a new state with a new id. */
     import(file: Uint8Array<ArrayBuffer> | Blob, options?: CallOptions): Promise<StateObject>;
   };
-  /** Names on the worker's side that move from state to state. */
+  /** Named conversations of the worker, each with its current state. */
   conversations: {
     create(begin?: NewConversation, options?: CallOptions): Promise<ConversationObject>;
     get(id: string, options?: CallOptions): Promise<ConversationObject>;
@@ -58,19 +58,19 @@ export interface Client {
     ): Promise<ConversationObject>;
     delete(id: string, options?: CallOptions): Promise<void>;
   };
-  /** What runs on the worker. */
+  /** The worker's models. */
   models: {
     list(options?: CallOptions): Promise<ModelObject[]>;
     get(id: string, options?: CallOptions): Promise<ModelObject>;
   };
-  /** How the worker is, a failed one included. */
+  /** Returns the worker's health, also if the worker has failed. */
   health(options?: CallOptions): Promise<WorkerHealth>;
 }
 
-/** A client of the worker at `baseURL`. Nothing is sent before its first call. */
+/** Creates a client of the worker at `baseURL`. Sends no request until its first call. */
 export function createClient(clientOptions: ClientOptions): Client {
   const transport = new Transport(clientOptions);
-  const at = (resource: string, id: string) => `/v1/${resource}/${encodeURIComponent(id)}`;
+  const pathOf = (resource: string, id: string) => `/v1/${resource}/${encodeURIComponent(id)}`;
   const remove = async (path: string, options?: CallOptions) => {
     await transport.json(path, { ...options, method: "DELETE" });
   };
@@ -84,45 +84,46 @@ export function createClient(clientOptions: ClientOptions): Client {
     },
     completeText: (json, options) =>
       transport.json("/v1/completions", { ...options, json: { ...json, stream: false } }),
-    conversation: (options) => new Talk(client, options),
+    conversation: (options) => new ChatSession(client, options),
     states: {
       get: (id, { after, limit, ...options } = {}) => {
         const query = new URLSearchParams();
         if (after !== undefined) query.set("after", String(after));
         if (limit !== undefined) query.set("limit", String(limit));
-        return transport.json(`${at("states", id)}?${query}`, options);
+        return transport.json(`${pathOf("states", id)}?${query}`, options);
       },
       transcript: async (id, options) => {
         const messages: StateObject["transcript"][number][] = [];
-        for (let more = true; more;) {
+        for (let hasMore = true; hasMore;) {
           const after = messages.length;
           const { transcript, has_more } = await client.states.get(id, { ...options, after });
           messages.push(...transcript);
-          more = has_more;
+          hasMore = has_more;
         }
         return messages;
       },
-      delete: (id, options) => remove(at("states", id), options),
+      delete: (id, options) => remove(pathOf("states", id), options),
       export: async (id, options) => {
-        const response = await transport.send(`${at("states", id)}/content`, options);
+        const response = await transport.send(`${pathOf("states", id)}/content`, options);
         return new Uint8Array(await response.arrayBuffer());
       },
       import: (bytes, options) => transport.json("/v1/states", { ...options, bytes }),
     },
     conversations: {
       create: (json = {}, options) => transport.json("/v1/conversations", { ...options, json }),
-      get: (id, options) => transport.json(at("conversations", id), options),
-      update: (id, json, options) => transport.json(at("conversations", id), { ...options, json }),
-      delete: (id, options) => remove(at("conversations", id), options),
+      get: (id, options) => transport.json(pathOf("conversations", id), options),
+      update: (id, json, options) =>
+        transport.json(pathOf("conversations", id), { ...options, json }),
+      delete: (id, options) => remove(pathOf("conversations", id), options),
     },
     models: {
       list: async (options) => {
         const { data } = await transport.json<{ data: ModelObject[] }>("/v1/models", options);
         return data;
       },
-      get: (id, options) => transport.json(at("models", id), options),
+      get: (id, options) => transport.json(pathOf("models", id), options),
     },
-    health: (options) => transport.json("/health", { ...options, also: 503 }),
+    health: (options) => transport.json("/health", { ...options, alsoAccept: 503 }),
   };
   return client;
 }

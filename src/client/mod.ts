@@ -1,5 +1,5 @@
 /**
- * A client for the workers' API: it runs wherever there is `fetch`, and needs nothing else.
+ * A client for the workers' API. It needs only `fetch`.
  *
  * @module
  */
@@ -8,7 +8,12 @@ export { ApiError, type ApiErrorDetails } from "./api_error.ts";
 export type * from "./api_types.ts";
 export { ChatStream, type Reply } from "./chat_stream.ts";
 export { type Client, createClient } from "./client.ts";
-export { type Said, Talk, type TalkOptions, type TurnTaker } from "./talk.ts";
+export {
+  type ChatApi,
+  ChatSession,
+  type ChatSessionOptions,
+  type MessageInput,
+} from "./chat_session.ts";
 export type { ClientOptions } from "./transport.ts";
 export type {
   CallOptions,

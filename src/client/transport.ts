@@ -1,26 +1,26 @@
-/** Requests to a worker, by whatever `fetch` there is. */
+/** Sends requests to a worker with `fetch`. */
 
-import { ApiError, apiError } from "./api_error.ts";
+import { ApiError, toApiError } from "./api_error.ts";
 import type { CallOptions } from "./types.ts";
 
-/** Which worker is asked, and how. */
+/** How the client reaches its worker. */
 export interface ClientOptions {
-  /** Where the worker is, with or without `/v1`: `http://localhost:8000`. */
+  /** The worker's address, with or without `/v1`, such as `http://localhost:8000`. */
   baseURL: string;
-  /** A key of the worker's, or of what stands in front of it; sent as a bearer token. */
+  /** The API key of the worker or of a proxy in front of it, sent as a bearer token. */
   apiKey?: string | undefined;
-  /** Used in place of the global one. */
+  /** Replaces the global `fetch`. */
   fetch?: typeof fetch | undefined;
 }
 
-export interface Call extends CallOptions {
+export interface TransportRequest extends CallOptions {
   method?: "GET" | "POST" | "DELETE" | undefined;
-  /** Sent as JSON. */
+  /** A body to send as JSON. */
   json?: unknown;
-  /** Sent as it is. */
+  /** A binary body. */
   bytes?: Uint8Array<ArrayBuffer> | Blob | undefined;
-  /** A status besides 200s whose body is an answer all the same. */
-  also?: number | undefined;
+  /** An additional status that counts as success. */
+  alsoAccept?: number | undefined;
 }
 
 export class Transport {
@@ -28,40 +28,45 @@ export class Transport {
   readonly #apiKey: string | undefined;
   readonly #fetch: typeof fetch;
 
-  constructor({ baseURL, apiKey, fetch: own }: ClientOptions) {
+  constructor({ baseURL, apiKey, fetch: customFetch }: ClientOptions) {
     this.#root = baseURL.replace(/\/+$/, "").replace(/\/v1$/, "");
     this.#apiKey = apiKey;
-    // Browsers insist on their own `this`.
-    this.#fetch = own ?? ((input, init) => fetch(input, init));
+    // Browsers require the global object as `this`.
+    this.#fetch = customFetch ?? ((input, init) => fetch(input, init));
   }
 
-  /** @throws ApiError for an answer that tells of an error; what `fetch` throws passes through. */
-  async send(path: string, call: Call = {}): Promise<Response> {
+  /** @throws ApiError for an error response; errors of `fetch` pass through. */
+  async send(path: string, request: TransportRequest = {}): Promise<Response> {
     const headers: Record<string, string> = {};
     if (this.#apiKey !== undefined) headers.authorization = `Bearer ${this.#apiKey}`;
-    if (call.idempotencyKey !== undefined) headers["idempotency-key"] = call.idempotencyKey;
-    if (call.json !== undefined) headers["content-type"] = "application/json";
-    if (call.bytes !== undefined) headers["content-type"] = "application/octet-stream";
+    if (request.idempotencyKey !== undefined) headers["idempotency-key"] = request.idempotencyKey;
+    if (request.json !== undefined) headers["content-type"] = "application/json";
+    if (request.bytes !== undefined) headers["content-type"] = "application/octet-stream";
     const response = await this.#fetch(this.#root + path, {
-      method: call.method ?? (call.json === undefined && call.bytes === undefined ? "GET" : "POST"),
+      method: request.method ??
+        (request.json === undefined && request.bytes === undefined ? "GET" : "POST"),
       headers,
-      body: call.json === undefined ? call.bytes ?? null : JSON.stringify(call.json),
-      signal: call.signal ?? null,
+      body: request.json === undefined ? request.bytes ?? null : JSON.stringify(request.json),
+      signal: request.signal ?? null,
     });
-    if (response.ok || response.status === call.also) return response;
-    throw apiError(await response.json().catch(() => null), response);
+    if (response.ok || response.status === request.alsoAccept) return response;
+    throw toApiError(await response.json().catch(() => null), response);
   }
 
-  /** The body of an answer; throws as `send`. */
-  async json<T>(path: string, call?: Call): Promise<T> {
-    const response = await this.send(path, call);
+  /** Sends a request and parses the JSON response. Throws like `send`. */
+  async json<T>(path: string, request?: TransportRequest): Promise<T> {
+    const response = await this.send(path, request);
     const text = await response.text();
     try {
       return JSON.parse(text);
     } catch {
       const { status, headers } = response;
       const requestId = headers.get("x-request-id");
-      throw new ApiError("The answer is not JSON", { status, code: "unknown", requestId });
+      throw new ApiError("Cannot parse the response: it is not JSON", {
+        status,
+        code: "unknown",
+        requestId,
+      });
     }
   }
 }

@@ -1,4 +1,4 @@
-/** What the client sends and gets, by its own names. */
+/** The client's names for the API's types. */
 
 import type {
   ChatCompletion,
@@ -18,41 +18,41 @@ export type {
   TextCompletion,
 } from "./api_types.ts";
 
-/** A turn to take. Whether it is streamed is told by the method that takes it. */
+/** A chat completion request. The method determines whether it streams. */
 export type ChatParams = Omit<ChatCompletionRequest, "stream" | "stream_options">;
-/** A text to be written on. */
+/** A text completion request. */
 export type TextParams = Omit<CompletionRequest, "stream" | "stream_options">;
-/** Tokens read and written in a turn. */
+/** The numbers of tokens of a turn. */
 export type ChatUsage = ChatCompletion["usage"];
-/** What somebody says. */
+/** A message of a conversation. */
 export type ChatMessage = Message;
-/** A name on the worker's side, and the state that it has come to. */
+/** A named conversation of the worker, with its current state. */
 export type ConversationObject = Conversation;
-/** How a worker is. */
+/** A worker's health. */
 export type WorkerHealth = Health;
-/** The model that a worker runs. */
+/** A model of the worker. */
 export type ModelObject = Model;
-/** What is known of a stored state. */
+/** A stored state's metadata and transcript. */
 export type StateObject = State;
 
-/** The part of a state's transcript that is wanted. */
+/** A page of a state's transcript. */
 export interface PageParams {
-  /** Messages to skip. */
+  /** The number of messages to skip. */
   after?: number | undefined;
-  /** Messages at most. */
+  /** The maximum number of messages. */
   limit?: number | undefined;
 }
 
-/** A turn of one choice. */
+/** A chat completion request with one choice. */
 export type StreamParams = Omit<ChatParams, "n">;
 
-/** How a turn of a talk is taken; where it goes on from is the talk's. */
+/** The parameters of a chat session's turn. The session adds the messages and its state. */
 export type TurnParams = Omit<StreamParams, "messages" | "state_id" | "conversation">;
 
-/** How a call is made, whatever it asks for. */
+/** The options of every call. */
 export interface CallOptions {
-  /** Ends the call; the turn that it has begun ends as it is, and can be resumed. */
+  /** Cancels the call. A cancelled turn stores its partial reply, which can be resumed. */
   signal?: AbortSignal | undefined;
-  /** Lets the call be sent again without being done twice. */
+  /** Makes a retry of the call safe: the worker processes one request per key. */
   idempotencyKey?: string | undefined;
 }

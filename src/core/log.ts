@@ -30,6 +30,6 @@ export function createLogger({ write, format, now }: LoggerOptions): Logger {
     write(`${level === "info" ? "" : `${level}: `}${message}${fieldTexts.join("")}`);
   };
   const info = log("info");
-  const routine = format === "json" ? info : () => {};
-  return { info, warn: log("warn"), error: log("error"), verbose: routine };
+  const verbose = format === "json" ? info : () => {};
+  return { info, warn: log("warn"), error: log("error"), verbose };
 }

@@ -1,44 +1,21 @@
 /** Types for sampling, constraints and stop strings, shared by sessions, schedulers and engines. */
 
-import { SAMPLING_PARAMETERS } from "./sampling_parameters.ts";
+import { DEFAULT_SAMPLING_VALUES, type SamplingValues } from "./sampling_parameters.ts";
 
-/** Parameters for sampling the next token from logits. */
-export interface SamplingParams {
-  /** Divides the logits before softmax; 0 selects the most probable token. */
-  temperature: number;
-  /**
-   * Nucleus sampling: keeps the most probable tokens up to this cumulative probability; 1 keeps
-   * all.
-   */
-  topP: number;
-  /** Keeps this many of the most probable tokens; 0 keeps all. */
-  topK: number;
-  /** Subtracted once from the logit of every token that has occurred. */
-  presencePenalty: number;
-  /** Subtracted from a token's logit once for each occurrence. */
-  frequencyPenalty: number;
-  /** Keeps tokens with at least this fraction of the highest probability; 0 keeps all. */
-  minP?: number;
-  /**
-   * Divides positive and multiplies negative logits of tokens that have occurred; 1 disables it.
-   */
-  repetitionPenalty?: number;
-  /** Factor applied to all counts after each sampled token; 1 gives OpenAI's semantics. */
-  penaltyDecay: number;
+/**
+ * Parameters for sampling the next token from logits: the numeric ones of `SAMPLING_PARAMETERS`,
+ * and those that are not a number.
+ */
+export type SamplingParams = SamplingValues & {
   /** Values added to logits, by token id. */
   logitBias: ReadonlyMap<number, number>;
   /** Unsigned 64-bit seed; together with the position it determines the random number. */
   seed: bigint;
-}
+};
 
 /** Neutral parameters: sample from the model's own distribution. */
 export const NEUTRAL_SAMPLING: Readonly<Omit<SamplingParams, "seed">> = {
-  temperature: SAMPLING_PARAMETERS.temperature.defaultValue,
-  topP: SAMPLING_PARAMETERS.top_p.defaultValue,
-  topK: SAMPLING_PARAMETERS.top_k.defaultValue,
-  presencePenalty: SAMPLING_PARAMETERS.presence_penalty.defaultValue,
-  frequencyPenalty: SAMPLING_PARAMETERS.frequency_penalty.defaultValue,
-  penaltyDecay: SAMPLING_PARAMETERS.penalty_decay.defaultValue,
+  ...DEFAULT_SAMPLING_VALUES,
   logitBias: new Map(),
 };
 

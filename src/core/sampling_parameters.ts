@@ -3,10 +3,30 @@
  * API's schemas, the sampler's checks, the command line's flags and the chat page's settings.
  */
 
+/** The values of the numeric sampling parameters. */
+export interface SamplingValues {
+  /** Divides the logits before softmax; 0 selects the most probable token. */
+  temperature: number;
+  /** Nucleus: keeps the most probable tokens up to this cumulative probability; 1 keeps all. */
+  topP: number;
+  /** Keeps this many of the most probable tokens; 0 keeps all. */
+  topK: number;
+  /** Keeps tokens with at least this fraction of the highest probability; 0 keeps all. */
+  minP?: number;
+  /** Divides positive and multiplies negative logits of tokens that have occurred; 1 for none. */
+  repetitionPenalty?: number;
+  /** Subtracted once from the logit of every token that has occurred. */
+  presencePenalty: number;
+  /** Subtracted from a token's logit once for each occurrence. */
+  frequencyPenalty: number;
+  /** Factor applied to all counts after each sampled token; 1 gives OpenAI's semantics. */
+  penaltyDecay: number;
+}
+
 /** A numeric sampling parameter. */
 export interface SamplingParameter {
   /** The member of `SamplingParams`. */
-  readonly key: string;
+  readonly key: keyof SamplingValues;
   /** The range that the sampler accepts. */
   readonly min: number;
   readonly max: number;
@@ -17,6 +37,8 @@ export interface SamplingParameter {
   readonly api?: { readonly min?: number; readonly max?: number };
   /** Another API value that means `defaultValue`. */
   readonly disabledBy?: number;
+  /** If true, the GPU sampler does not support it, and values other than the default use the CPU. */
+  readonly cpuOnly?: true;
   /** Describes the parameter in the API, without its default. */
   readonly description: string;
   readonly example: number;
@@ -81,6 +103,7 @@ export const SAMPLING_PARAMETERS = {
     min: 0,
     max: 1,
     defaultValue: 0,
+    cpuOnly: true,
     description: "Keeps tokens whose probability is at least this fraction of the highest one.",
     example: 0.05,
   },
@@ -89,6 +112,7 @@ export const SAMPLING_PARAMETERS = {
     min: 0.1,
     max: 10,
     defaultValue: 1,
+    cpuOnly: true,
     api: { min: 0 },
     disabledBy: 0,
     description: "Divides the positive logits, and multiplies the negative logits, of tokens " +
@@ -133,3 +157,16 @@ export type SamplingParameterName = keyof typeof SAMPLING_PARAMETERS;
 export const SAMPLING_PARAMETER_NAMES = Object.keys(
   SAMPLING_PARAMETERS,
 ) as readonly SamplingParameterName[];
+
+/** The default of every numeric parameter. */
+export const DEFAULT_SAMPLING_VALUES = Object.fromEntries(
+  Object.values(SAMPLING_PARAMETERS).map(({ key, defaultValue }) => [key, defaultValue]),
+) as Required<SamplingValues>;
+
+/** Returns whether a parameter has a value that only the CPU sampler implements. */
+export function hasCpuOnlyValue(values: SamplingValues): boolean {
+  return SAMPLING_PARAMETER_NAMES.some((name) => {
+    const { cpuOnly, defaultValue }: SamplingParameter = SAMPLING_PARAMETERS[name];
+    return cpuOnly && (values[SAMPLING_PARAMETERS[name].key] ?? defaultValue) !== defaultValue;
+  });
+}

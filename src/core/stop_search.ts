@@ -9,14 +9,14 @@ import { MAX_STOP_BYTES, type StopSearch, type StopStrings } from "./sampling.ts
  * @throws InferenceError `invalid_value` if the strings exceed `MAX_STOP_BYTES` in total.
  */
 export function createStopSearch(
-  { strings, precedingBytes: before, unsearchedBytes: unsearched }: StopStrings,
+  { strings, precedingBytes, unsearchedBytes }: StopStrings,
 ): StopSearch {
   const length = strings.reduce((sum, string) => sum + string.length, 0);
   if (length > MAX_STOP_BYTES) {
     throw new InferenceError(
       "invalid_value",
-      `Cannot use these stop strings: they have ${length} bytes in total and the limit is ` +
-        `${MAX_STOP_BYTES}; send fewer or shorter ones`,
+      `stop: the strings have ${length} bytes in total and the limit is ${MAX_STOP_BYTES}; send ` +
+        "fewer or shorter ones",
       { param: "stop" },
     );
   }
@@ -35,28 +35,28 @@ export function createStopSearch(
     for (const byte of string) setBit(search.byteMasks.subarray(byte * words), at++);
     setBit(search.endMask, at - 1);
   }
-  const from = before.length - unsearched;
-  advanceStopSearch(search, before.subarray(0, from));
+  const from = precedingBytes.length - unsearchedBytes;
+  advanceStopSearch(search, precedingBytes.subarray(0, from));
   search.found = false;
-  advanceStopSearch(search, before.subarray(from));
+  advanceStopSearch(search, precedingBytes.subarray(from));
   return search;
 }
 
 /** Searches the next `bytes`; returns whether a string has been found so far. */
 export function advanceStopSearch(search: StopSearch, bytes: Uint8Array): boolean {
-  const { words, byteMasks: byByte, startMask: first, endMask: last, prefixBits: bits } = search;
+  const { words, byteMasks, startMask, endMask, prefixBits } = search;
   for (const byte of bytes) {
     let carry = 0;
     for (let w = 0; w < words; w++) {
-      const before = bits[w];
-      bits[w] = ((before << 1) | carry | first[w]) & byByte[byte * words + w];
-      carry = before >>> 31;
-      if ((bits[w] & last[w]) !== 0) search.found = true;
+      const previous = prefixBits[w];
+      prefixBits[w] = ((previous << 1) | carry | startMask[w]) & byteMasks[byte * words + w];
+      carry = previous >>> 31;
+      if ((prefixBits[w] & endMask[w]) !== 0) search.found = true;
     }
   }
   return search.found;
 }
 
-function setBit(bits: Uint32Array, at: number): void {
-  bits[at >> 5] |= 1 << (at & 31);
+function setBit(mask: Uint32Array, at: number): void {
+  mask[at >> 5] |= 1 << (at & 31);
 }

@@ -28,6 +28,7 @@ export interface TurnMetrics {
 
 /** A phase of a turn: work or waiting. */
 export interface TurnPhase {
+  /** The phase. */
   name: "queue" | "state load" | "prefill" | "decode" | "state save";
   /** Epoch milliseconds. */
   startMs: number;

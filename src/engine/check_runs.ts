@@ -66,11 +66,11 @@ function checkToken(id: number, { vocabulary }: Limits["dimensions"]) {
 
 /** @throws InferenceError `invalid_value` naming what is out of range. */
 export function checkSlotSampling(
-  { params, maxTokens: limit, endToken, stops }: SlotSampling,
+  { params, maxTokens, endToken, stops }: SlotSampling,
   { dimensions }: Pick<Limits, "dimensions">,
 ) {
-  if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT) {
-    throw invalid(`Cannot sample ${limit} tokens: the limit must be 1 to ${MAX_LIMIT}`);
+  if (!Number.isInteger(maxTokens) || maxTokens < 1 || maxTokens > MAX_LIMIT) {
+    throw invalid(`Cannot sample ${maxTokens} tokens: the limit must be 1 to ${MAX_LIMIT}`);
   }
   for (const id of params.logitBias.keys()) checkToken(id, dimensions);
   if (endToken !== null) checkToken(endToken, dimensions);

@@ -4,6 +4,7 @@
  * next.
  */
 
+import { hasCpuOnlyValue } from "../core/sampling_parameters.ts";
 import type { InferenceError } from "../core/errors.ts";
 import type { Constraint, SamplingParams, StopSearch, TokenLogprobs } from "../core/sampling.ts";
 import type { MemoryBytes } from "../gpu/mod.ts";
@@ -142,8 +143,7 @@ export interface SlotSampling {
 export function needsCpuSampling(
   { constraint, logprobs, params }: Pick<SlotSampling, "constraint" | "logprobs" | "params">,
 ): boolean {
-  const { minP = 0, repetitionPenalty = 1 } = params;
-  return constraint !== undefined || logprobs !== undefined || minP > 0 || repetitionPenalty !== 1;
+  return constraint !== undefined || logprobs !== undefined || hasCpuOnlyValue(params);
 }
 
 /** A turn's part of a step: processes `tokens` and samples a token from the resulting logits. */
@@ -158,6 +158,7 @@ export interface GenerateRun {
 
 /** Why no token could be sampled: logits are not finite, or every token is banned. */
 export interface SamplingFault {
+  /** The kind of fault. */
   kind: "not_finite" | "all_banned";
   /** Error message. */
   message: string;

@@ -20,30 +20,31 @@ export interface MemoryRequirement {
 
 /** @throws InferenceError `insufficient_memory` with both sizes and a format that would fit. */
 export function assertFitsInMemory(fit: MemoryRequirement): void {
-  const { model, quant, deviceName: place, availableBytes: available, measureMemory: measure } =
-    fit;
-  const needed = totalBytes(measure(quant));
-  if (needed <= available) return;
+  const { model, quant, deviceName, availableBytes, measureMemory } = fit;
+  const needed = totalBytes(measureMemory(quant));
+  if (needed <= availableBytes) return;
   throw new InferenceError(
     "insufficient_memory",
-    `Cannot load ${model.name} as ${quant}: it needs ${sizeText(needed)} of memory and ${place} ` +
-      `has ${sizeText(available)} free; ${remedy(fit, needed)}`,
+    `Cannot load ${model.name} as ${quant}: it needs ${
+      sizeText(needed)
+    } of memory and ${deviceName} ` +
+      `has ${sizeText(availableBytes)} free; ${remedy(fit, needed)}`,
     { param: "quant" },
   );
 }
 
 /** Suggests the largest format below `needed` that fits, if any. */
 function remedy(
-  { model, availableBytes: available, measureMemory: measure }: MemoryRequirement,
+  { model, availableBytes, measureMemory }: MemoryRequirement,
   needed: number,
 ): string {
-  const narrower = QUANT_NAMES.map((name) => ({ name, bytes: totalBytes(measure(name)) }))
+  const narrower = QUANT_NAMES.map((name) => ({ name, bytes: totalBytes(measureMemory(name)) }))
     .filter(({ bytes }) => bytes < needed);
-  const fitting = narrower.find(({ bytes }) => bytes <= available);
+  const fitting = narrower.find(({ bytes }) => bytes <= availableBytes);
   if (!fitting) {
-    const least = narrower.at(-1);
+    const smallest = narrower.at(-1);
     return "no smaller format would fit" +
-      (least ? `: ${least.name} needs ${sizeText(least.bytes)}` : "");
+      (smallest ? `: ${smallest.name} needs ${sizeText(smallest.bytes)}` : "");
   }
   const size = sizeText(fitting.bytes);
   return model.converted

@@ -86,12 +86,14 @@ export async function findAdapter(gpu: GPU | undefined): Promise<FoundAdapter | 
  */
 export async function openAdapter(
   gpu: GPU,
-  { adapter, name, software, insufficientLimits: lacking }: FoundAdapter,
+  { adapter, name, software, insufficientLimits }: FoundAdapter,
 ): Promise<OpenDevice> {
-  if (lacking.length > 0) {
+  if (insufficientLimits.length > 0) {
     throw new InferenceError(
       "no_adapter",
-      `Cannot use ${name}: its limits are too low (${lacking.join(", ")}); update its driver`,
+      `Cannot use ${name}: its limits are too low (${
+        insufficientLimits.join(", ")
+      }); update its driver`,
     );
   }
   const requiredLimits = Object.fromEntries(

@@ -125,7 +125,7 @@ export class DeviceQueue {
     return cause;
   }
 
-  async #run({ encode, write, read, expectMore: more }: QueueWork): Promise<ArrayBuffer | null> {
+  async #run({ encode, write, read, expectMore }: QueueWork): Promise<ArrayBuffer | null> {
     const before = { submitted: this.#submitted, read: this.#read, idle: read?.staging.idle };
     const submitted = deferred<void>();
     const done = deferred<void>();
@@ -144,7 +144,7 @@ export class DeviceQueue {
       write?.();
       if (commands) this.#device.queue.submit([commands]);
       if (!read) return null;
-      if (more) {
+      if (expectMore) {
         await before.read;
         await new Promise((resolve) => setTimeout(resolve));
       }

@@ -1,26 +1,26 @@
 /**
- * A file's bytes, from the hub to their place: what is there is kept and the rest asked for by range,
- * however often the connection is lost, and all of it is held against the file's hash at the end.
+ * Downloads a file from the hub. Resumes from the bytes already on disk with range requests, also
+ * after lost connections, and verifies the hash of the complete file.
  */
 
 import { InferenceError } from "../core/errors.ts";
-import { type HubHttp, HubRefusal } from "./hub_http.ts";
+import { type HubClient, HubStatusError } from "./hub_client.ts";
 import type { FileHash, HubFile } from "./names.ts";
-import { FileChanged, plainTag, type RemoteFile } from "./repository.ts";
-import { checkCancelled, TransientError } from "./retry.ts";
+import { FileChangedError, normalizeEtag, type RemoteFile } from "./repository.ts";
+import { throwIfCancelled, TransientError } from "./retry.ts";
 
-/** A file being filled from its beginning; nobody else writes it. */
-export interface Part {
-  /** Bytes that are in it. */
+/** An incomplete file that only this process appends to. */
+export interface PartialFile {
+  /** The number of bytes written so far. */
   readonly size: number;
-  /** These bytes, in pieces. */
+  /** Yields the bytes written so far, in chunks. */
   read(): AsyncIterable<Uint8Array>;
   append(bytes: Uint8Array): Promise<void>;
-  /** Makes it empty. */
+  /** Removes all bytes. */
   clear(): Promise<void>;
 }
 
-/** A hash of what is put into it. */
+/** An incremental hash. */
 export interface Digest {
   update(bytes: Uint8Array): void;
   hex(): string;
@@ -31,119 +31,128 @@ export interface DownloadOptions {
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-/** What came is not what the hub says the file is: nothing of it can be gone on with. */
-export class DamagedDownload extends InferenceError {
+/** The downloaded bytes do not match the hub's size or hash, so the download cannot be resumed. */
+export class CorruptDownloadError extends InferenceError {
   constructor(file: HubFile, problem: string) {
     super("file_error", `Cannot use ${file.path}: ${problem}`, { param: file.path });
   }
 }
 
-/** Bytes that are written at once; what has come in is lost with the process up to these. */
-const PIECE = 1 << 20;
+/** Bytes per write. If the process is killed, at most this many received bytes are lost. */
+const WRITE_BYTES = 1 << 20;
 
 /**
- * Fills `part` with the file, from where it ends.
+ * Downloads the missing bytes of `file` into `part`.
  *
- * @throws FileChanged; Refusal; DamagedDownload; InferenceError `hub_error`, `cancelled`.
+ * @throws FileChangedError, HubStatusError, CorruptDownloadError; InferenceError `hub_error`,
+ * `cancelled`.
  */
 export async function download(
-  http: HubHttp,
+  client: HubClient,
   file: RemoteFile,
-  part: Part,
+  part: PartialFile,
   { digest, onProgress = () => {} }: DownloadOptions,
 ): Promise<void> {
   if (part.size > file.size) await part.clear();
-  let sum = await hashSoFar(http, file, part, digest);
-  let furthest = part.size;
+  let hash = await hashPartialFile(client, file, part, digest);
+  let largestSize = part.size;
   onProgress(part.size, file.size);
-  await http.retrying(async (progressed) => {
+  await client.withRetries(async (onProgressMade) => {
     if (part.size === file.size) return;
-    const response = await request(http, file, part.size);
+    const response = await requestFrom(client, file, part.size);
     if (part.size > 0 && response.status !== 206) {
-      // A server that knows no ranges: all of it again.
+      // The server ignored the range and sends the whole file.
       await part.clear();
-      sum = startDigest(file.hash, file.size, digest);
+      hash = startDigest(file.hash, file.size, digest);
     }
-    const pieces = new Pieces(async (bytes) => {
+    const writer = new BufferedWriter(async (bytes) => {
       if (part.size + bytes.length > file.size) {
-        throw new DamagedDownload(file, `more than its ${file.size} bytes came`);
+        throw new CorruptDownloadError(file, `the server sent more than its ${file.size} bytes`);
       }
       await part.append(bytes);
-      sum.update(bytes);
-      if (part.size > furthest) {
-        furthest = part.size;
-        progressed();
+      hash.update(bytes);
+      if (part.size > largestSize) {
+        largestSize = part.size;
+        onProgressMade();
       }
       onProgress(part.size, file.size);
     });
     try {
-      for await (const bytes of http.body(response)) await pieces.push(bytes);
+      for await (const bytes of client.body(response)) await writer.push(bytes);
     } finally {
-      // Also what came before a cut.
-      await pieces.flush();
+      // Bytes received before an interruption are written as well.
+      await writer.flush();
     }
-    if (part.size < file.size) throw lost(part.size);
+    if (part.size < file.size) {
+      throw new TransientError(`The connection ended after ${part.size} bytes`);
+    }
   });
-  const hex = sum.hex();
+  const hex = hash.hex();
   if (hex !== file.hash.hex) {
-    throw new DamagedDownload(
+    throw new CorruptDownloadError(
       file,
-      `the ${named(file.hash)} of what came is ${hex} and should be ${file.hash.hex}; it is ` +
-        "removed, and the same command downloads it anew",
+      `its ${algorithmName(file.hash)} is ${hex}, expected ${file.hash.hex}; the download was ` +
+        "removed, run the same command to download it again",
     );
   }
 }
 
-/** The digest of a file that is to hash to `hash`, before its first byte. */
+/** Creates the digest that yields `hash` for the bytes of the file. */
 export function startDigest(
   hash: FileHash,
   size: number,
   digest: DownloadOptions["digest"],
 ): Digest {
-  const sum = digest(hash.algorithm === "sha256" ? "sha256" : "sha1");
-  if (hash.algorithm === "git-sha1") sum.update(new TextEncoder().encode(`blob ${size}\0`));
-  return sum;
+  const created = digest(hash.algorithm === "sha256" ? "sha256" : "sha1");
+  if (hash.algorithm === "git-sha1") created.update(new TextEncoder().encode(`blob ${size}\0`));
+  return created;
 }
 
-async function hashSoFar(
-  { signal }: HubHttp,
+async function hashPartialFile(
+  { signal }: HubClient,
   file: RemoteFile,
-  part: Part,
+  part: PartialFile,
   digest: DownloadOptions["digest"],
 ): Promise<Digest> {
-  const sum = startDigest(file.hash, file.size, digest);
+  const hash = startDigest(file.hash, file.size, digest);
   for await (const bytes of part.read()) {
-    checkCancelled(signal);
-    sum.update(bytes);
+    throwIfCancelled(signal);
+    hash.update(bytes);
   }
-  return sum;
+  return hash;
 }
 
-/** The file from `offset` on; from its beginning where the server knows no ranges. */
-async function request(http: HubHttp, file: RemoteFile, offset: number): Promise<Response> {
+/** Requests the file from `offset`. A server without range support sends the whole file. */
+async function requestFrom(
+  client: HubClient,
+  file: RemoteFile,
+  offset: number,
+): Promise<Response> {
   const headers: HeadersInit = offset > 0 ? { range: `bytes=${offset}-` } : {};
   let response: Response;
   try {
-    response = await http.get(file.url, headers);
+    response = await client.get(file.url, headers);
   } catch (error) {
-    // No such range: the file is shorter than it was.
-    if (error instanceof HubRefusal && error.status === 416) throw new FileChanged(file.path);
+    // The range is not satisfiable because the file is shorter than before.
+    if (error instanceof HubStatusError && error.status === 416) {
+      throw new FileChangedError(file.path);
+    }
     throw error;
   }
-  if (isOther(http, file, response, offset)) {
+  if (differs(client, file, response, offset)) {
     await response.body?.cancel();
-    throw new FileChanged(file.path);
+    throw new FileChangedError(file.path);
   }
   return response;
 }
 
-/** Whether what comes is not the rest of the file that was described. */
-function isOther(http: HubHttp, file: RemoteFile, response: Response, offset: number): boolean {
+/** Returns whether a response is not the requested part of the described file. */
+function differs(client: HubClient, file: RemoteFile, response: Response, offset: number): boolean {
   const { headers, status, url } = response;
-  // A tag of elsewhere is no tag of the hub's.
-  const ofHub = new URL(url).origin === new URL(http.endpoint).origin;
-  const tag = headers.get("x-linked-etag") ?? (ofHub ? headers.get("etag") : null);
-  if (tag !== null && plainTag(tag) !== file.etag) return true;
+  // Only the hub's own entity tags identify the file; those of a CDN have another format.
+  const fromHub = new URL(url).origin === new URL(client.endpoint).origin;
+  const tag = headers.get("x-linked-etag") ?? (fromHub ? headers.get("etag") : null);
+  if (tag !== null && normalizeEtag(tag) !== file.etag) return true;
   if (status !== 206) {
     const length = headers.get("content-length");
     return length !== null && Number(length) !== file.size;
@@ -152,10 +161,10 @@ function isOther(http: HubHttp, file: RemoteFile, response: Response, offset: nu
   return !range || Number(range[1]) !== offset || Number(range[2]) !== file.size;
 }
 
-/** Small chunks made into large pieces. */
-class Pieces {
+/** Combines small chunks into large writes. */
+class BufferedWriter {
   readonly #write: (bytes: Uint8Array) => Promise<void>;
-  readonly #buffer = new Uint8Array(PIECE);
+  readonly #buffer = new Uint8Array(WRITE_BYTES);
   #filled = 0;
 
   constructor(write: (bytes: Uint8Array) => Promise<void>) {
@@ -163,12 +172,12 @@ class Pieces {
   }
 
   async push(bytes: Uint8Array): Promise<void> {
-    for (let at = 0; at < bytes.length;) {
-      const taken = bytes.subarray(at, at + PIECE - this.#filled);
-      this.#buffer.set(taken, this.#filled);
-      this.#filled += taken.length;
-      at += taken.length;
-      if (this.#filled === PIECE) await this.flush();
+    for (let offset = 0; offset < bytes.length;) {
+      const chunk = bytes.subarray(offset, offset + WRITE_BYTES - this.#filled);
+      this.#buffer.set(chunk, this.#filled);
+      this.#filled += chunk.length;
+      offset += chunk.length;
+      if (this.#filled === WRITE_BYTES) await this.flush();
     }
   }
 
@@ -180,10 +189,6 @@ class Pieces {
   }
 }
 
-function lost(at: number): TransientError {
-  return new TransientError(`The connection ended after ${at} bytes`);
-}
-
-function named({ algorithm }: FileHash): string {
+function algorithmName({ algorithm }: FileHash): string {
   return algorithm === "sha256" ? "SHA-256" : "git hash";
 }

@@ -1,29 +1,29 @@
 /**
- * Which files of a hub's repository are models, which one a short name means, and what a file is
- * called here. Names come from outside: what could be more than the name of a file is none.
+ * Selects a repository's model and vocabulary files, resolves short names, and derives local model
+ * names. Names from the hub are untrusted: only plain file names are accepted.
  */
 
 import { isModelName, modelStem } from "./model_names.ts";
 
-/** A file of a repository, as its listing tells. */
+/** A file of a repository's listing. */
 export interface HubFile {
-  /** From the repository's root, parted by `/`. */
+  /** Relative to the repository's root, separated by `/`. */
   path: string;
   size: number;
-  /** What its bytes must hash to; null where the hub does not tell. */
+  /** The expected hash; null if the hub does not provide one. */
   hash: FileHash | null;
 }
 
-/** SHA-256 of the bytes, or SHA-1 of what git makes of a small file: `blob SIZE\0` and the bytes. */
+/** SHA-256 of the bytes, or for small files git's SHA-1 of `blob SIZE\0` and the bytes. */
 export interface FileHash {
   algorithm: "sha256" | "git-sha1";
   hex: string;
 }
 
-/** Where the RWKV-5 World models are, under `RWKV-5-World-1B5-v2-20231025-ctx4096.pth` and alike. */
+/** The repository of the RWKV-5 World models, such as `RWKV-5-World-1B5-v2-20231025-ctx4096.pth`. */
 const WORLD = { repo: "BlinkDL/rwkv-5-world", prefix: /^RWKV-5-World-/i };
 
-/** Short names, and how a file's name writes that size. */
+/** The short names, and the spellings of each size in file names. */
 const SIZES: Readonly<Record<string, readonly string[]>> = {
   "0.1b": ["0.1b", "0b1"],
   "0.4b": ["0.4b", "0b4"],
@@ -36,44 +36,44 @@ const SIZES: Readonly<Record<string, readonly string[]>> = {
 export const SHORT_NAMES: readonly string[] = Object.keys(SIZES);
 
 /**
- * Where the World vocabulary is to be had for models whose repository has none. Vocabularies under
- * these names in other formats exist too: what is fetched must be read before it is believed.
+ * Sources of the World vocabulary for models whose repository has none. Files of these names also
+ * exist in other formats, so a downloaded file must be parsed before use.
  */
 export const WORLD_VOCABULARY: readonly { repo: string; path: string }[] = [
   { repo: "RWKV/rwkv-5-world-1b5", path: "rwkv_vocab_v20230424.txt" },
   { repo: "RWKV/v5-Eagle-7B-HF", path: "rwkv_vocab_v20230424.txt" },
 ];
 
-/** What a person may ask for. */
+/** What `pull` downloads. */
 export interface PullTarget {
   repo: string;
-  /** A file's path, or undefined where one is to be chosen. */
+  /** A file's path; if undefined, the file is chosen from the listing. */
   file?: string | undefined;
-  /** The short name, if it was one. */
+  /** The short name, if the user gave one. */
   short?: string | undefined;
 }
 
-/** `0.4b`, or `OWNER/NAME` with or without a file; null for anything else. */
-export function pullTarget(name: string, file?: string): PullTarget | null {
+/** Parses `0.4b`, or `OWNER/NAME` with an optional file; returns null for anything else. */
+export function parsePullTarget(name: string, file?: string): PullTarget | null {
   const short = name.toLowerCase();
   if (Object.hasOwn(SIZES, short)) return file === undefined ? { repo: WORLD.repo, short } : null;
-  return isRepo(name) ? { repo: name, file } : null;
+  return isRepositoryName(name) ? { repo: name, file } : null;
 }
 
-/** Whether a text is `OWNER/NAME` and cannot be anything else in an address. */
-export function isRepo(name: string): boolean {
+/** Returns whether a text is `OWNER/NAME`, without characters that have a meaning in URLs. */
+export function isRepositoryName(name: string): boolean {
   return /^[A-Za-z0-9][\w.-]{0,95}\/[A-Za-z0-9][\w.-]{0,95}$/.test(name) && !name.includes("..");
 }
 
-/** The newest file of a size: the latest version, then the latest date, then the last by name. */
-export function newestOfSize<T extends HubFile>(short: string, files: readonly T[]): T | null {
+/** Returns the newest file of a size: by version, then by date, then by name. */
+export function newestModelOfSize<T extends HubFile>(short: string, files: readonly T[]): T | null {
   const spellings = SIZES[short] ?? [];
-  const found = files.filter(({ path }) => {
+  const matches = files.filter(({ path }) => {
     const name = path.toLowerCase();
     return isModelFile(path) && WORLD.prefix.test(path) &&
       spellings.some((size) => name.includes(`-${size}-`));
   });
-  return found.sort((a, b) => compareRank(rank(b.path), rank(a.path)))[0] ?? null;
+  return matches.sort((a, b) => compareRank(rank(b.path), rank(a.path)))[0] ?? null;
 }
 
 function rank(path: string): [number, number, string] {
@@ -86,12 +86,12 @@ function compareRank(a: [number, number, string], b: [number, number, string]): 
   return a[0] - b[0] || a[1] - b[1] || (a[2] < b[2] ? -1 : a[2] > b[2] ? 1 : 0);
 }
 
-/** Whether a file can be a whole model, or the index of one; a shard (`-00001-of-00002`) can not. */
+/** Returns whether a path can be a complete model or an index; shards (`-00001-of-00002`) are not. */
 export function isModelFile(path: string): boolean {
   return isSafePath(path) && isModelName(fileName(path));
 }
 
-/** Vocabularies in a repository's root: texts before JSON, the World one's own name first. */
+/** Returns the vocabularies in the repository's root: text before JSON, World names first. */
 export function vocabularyFiles<T extends HubFile>(files: readonly T[]): T[] {
   const isText = ({ path }: T) => path.endsWith(".txt");
   return files
@@ -100,25 +100,25 @@ export function vocabularyFiles<T extends HubFile>(files: readonly T[]): T[] {
 }
 
 /**
- * Whether a path names a file below its root and nothing else: no `..`, no empty or hidden part, no
- * character that an address, a shell, a terminal or a file system takes for more than a letter.
+ * Returns whether a path is safe below its root: no `..`, no empty or hidden component, and no
+ * character with a special meaning in a URL, a shell, a terminal or a file system.
  */
 export function isSafePath(path: string): boolean {
   return path.length <= 500 && path.split("/").every(isSafeName);
 }
 
-/** Whether a text is a plain file's name on any system. */
+/** Returns whether a text is a plain file name on every operating system. */
 export function isSafeName(name: string): boolean {
   return /^[A-Za-z0-9_][\w.+ -]{0,199}$/.test(name) && !/[. ]$/.test(name) &&
     !/^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i.test(name);
 }
 
-/** The last part of a path. */
+/** Returns the last component of a path. */
 export function fileName(path: string): string {
   return path.slice(path.lastIndexOf("/") + 1);
 }
 
-/** What a model is called here: its file's name, or its repository's where the file's says nothing. */
+/** Returns a model's local name: its file's, or the repository's if the file's name is generic. */
 export function modelName({ repo, path }: { repo: string; path: string }): string {
   const stem = modelStem(fileName(path));
   const name = /^(model|pytorch_model|rwkv|checkpoint)$/i.test(stem) ? fileName(repo) : stem;

@@ -1,166 +1,171 @@
-/** A repository on a hub: what files it has, and what one of them is at this moment. */
+/** A repository on a hub: lists its files, and fetches the current metadata of one of them. */
 
 import { InferenceError } from "../core/errors.ts";
-import { type HubHttp, HubRefusal } from "./hub_http.ts";
+import { type HubClient, HubStatusError } from "./hub_client.ts";
 import { type FileHash, type HubFile, isSafePath } from "./names.ts";
 
-/** A file as it is at this moment. */
+/** A file with its current metadata. */
 export interface RemoteFile extends HubFile {
   repo: string;
-  /** Where its bytes are asked for. */
+  /** The address of its bytes. */
   url: string;
-  /** Differs when the bytes do. */
+  /** Changes when the bytes change. */
   etag: string;
   hash: FileHash;
 }
 
-/** The file is another one than it was: what is known of it has to be asked for again. */
-export class FileChanged extends Error {
+/** The file has changed on the hub, so its metadata must be fetched again. */
+export class FileChangedError extends Error {
   constructor(readonly path: string) {
     super(`${path} has changed`);
   }
 }
 
-/** Bytes of a page of a listing at most; a thousand files take a tenth of a megabyte. */
-const LONGEST_LISTING = 64 * 1024 * 1024;
+/** The size limit of a listing page; a page of a thousand files has about 0.1 MB. */
+const MAX_PAGE_BYTES = 64 * 1024 * 1024;
 
-/** Files of a repository, and pages that list them, a thousand each: more than any model's has. */
-const MOST_FILES = 100_000;
-const MOST_PAGES = 200;
+/** Limits of a listing. A page has a thousand files, and real models have far fewer. */
+const MAX_FILES = 100_000;
+const MAX_PAGES = 200;
 
-/** The hub's library is loaded by those who pull, and by nobody else. */
-const library = () => import("@huggingface/hub");
+/** Imports the hub's library on first use, so that only `pull` loads it. */
+const loadLibrary = () => import("@huggingface/hub");
 
-/** The address of the hub that there is unless another one is named. */
+/** Returns the address of the public hub. */
 export async function defaultEndpoint(): Promise<string> {
-  return (await library()).HUB_URL;
+  return (await loadLibrary()).HUB_URL;
 }
 
 export class Repository {
   readonly name: string;
-  readonly #http: HubHttp;
+  readonly #client: HubClient;
   #files: HubFile[] | undefined;
 
-  constructor(http: HubHttp, name: string) {
-    this.#http = http;
+  constructor(client: HubClient, name: string) {
+    this.#client = client;
     this.name = name;
   }
 
   /**
-   * All its files whose paths are nothing but paths; asked for once.
+   * Lists all files with safe paths. Fetches the listing once.
    *
    * @throws InferenceError `hub_error`, `cancelled`.
    */
   async files(): Promise<readonly HubFile[]> {
     if (this.#files) return this.#files;
-    const { listFiles } = await library();
-    const found: HubFile[] = [];
-    await this.#ask(async () => {
-      const entries = listFiles({ repo: this.name, recursive: true, ...this.#access() });
+    const { listFiles } = await loadLibrary();
+    const files: HubFile[] = [];
+    await this.#withHubErrors(async () => {
+      const entries = listFiles({ repo: this.name, recursive: true, ...this.#libraryOptions() });
       for await (const { type, path, size, oid, lfs } of entries) {
         if (type !== "file" || !isSafePath(path)) continue;
         const bytes = lfs?.size ?? size;
         if (!(Number.isSafeInteger(bytes) && bytes >= 0)) {
-          throw new Error(`it lists ${path} with a size of ${bytes}`);
+          throw new Error(`its listing has ${path} with a size of ${bytes}`);
         }
-        if (found.length === MOST_FILES) throw new Error(`it lists more than ${MOST_FILES} files`);
-        found.push({ path, size: bytes, hash: hashOf(lfs?.oid ?? oid) });
+        if (files.length === MAX_FILES) {
+          throw new Error(`its listing has more than ${MAX_FILES} files`);
+        }
+        files.push({ path, size: bytes, hash: hashOf(lfs?.oid ?? oid) });
       }
     });
-    return this.#files = found;
+    return this.#files = files;
   }
 
   /**
-   * Asks for a file that the listing has. What its bytes hash to comes from the hub, never from where
-   * it has the bytes sent from.
+   * Fetches the current metadata of a listed file. The expected hash always comes from the hub, never
+   * from the server that sends the bytes.
    *
-   * @throws FileChanged where it is not the one of the listing any more; InferenceError `hub_error`,
+   * @throws FileChangedError if the file differs from its listing; InferenceError `hub_error`,
    * `cancelled`.
    */
   async describe(file: HubFile): Promise<RemoteFile> {
-    const { fileDownloadInfo } = await library();
+    const { fileDownloadInfo } = await loadLibrary();
     const path = file.path.split("/").map(encodeURIComponent).join("/");
-    const url = `${this.#http.endpoint}/${this.name}/resolve/main/${path}`;
-    const info = await this.#ask(
-      () => fileDownloadInfo({ repo: this.name, path, ...this.#access() }),
+    const url = `${this.#client.endpoint}/${this.name}/resolve/main/${path}`;
+    const info = await this.#withHubErrors(
+      () => fileDownloadInfo({ repo: this.name, path, ...this.#libraryOptions() }),
       file.path,
     );
     if (info === null) throw this.#missing(file.path);
-    const etag = plainTag(info.etag);
+    const etag = normalizeEtag(info.etag);
     const hash = file.hash ?? hashOf(etag);
-    const other = hashOf(etag);
-    const differs = other?.algorithm === hash?.algorithm && other?.hex !== hash?.hex;
-    if (differs || info.size !== file.size) throw new FileChanged(file.path);
+    const current = hashOf(etag);
+    const differs = current?.algorithm === hash?.algorithm && current?.hex !== hash?.hex;
+    if (differs || info.size !== file.size) throw new FileChangedError(file.path);
     if (hash === null) {
       throw new InferenceError(
         "hub_error",
-        `Cannot pull ${file.path}: the hub tells no hash by which to check its bytes`,
+        `Cannot pull ${file.path}: the hub provides no hash to verify its bytes`,
       );
     }
     return { ...file, repo: this.name, size: info.size, etag, url, hash };
   }
 
-  /** No token: the requests are the project's own, and add it where it belongs. */
-  #access() {
-    const http = this.#http;
+  /** The library gets no token: the client adds it, and only for the hub's origin. */
+  #libraryOptions() {
+    const client = this.#client;
     let pages = 0;
     return {
-      hubUrl: http.endpoint,
+      hubUrl: client.endpoint,
       fetch: (input: RequestInfo | URL, init?: RequestInit) => {
         const { pathname, search } = new URL(`${input}`);
         const listing = pathname.includes(`/api/models/${this.name}/`);
-        if (listing && ++pages > MOST_PAGES) throw new Error("its listing has no end");
-        // A mirror may pass on where the hub itself has the next page.
-        const next = `${http.endpoint}${pathname.slice(pathname.indexOf("/api/"))}${search}`;
-        return http.retrying(async () => {
-          const response = await http.get(listing ? next : `${input}`, init?.headers);
-          return await withBody(http, response, listing);
+        if (listing && ++pages > MAX_PAGES) {
+          throw new Error(`its listing has more than ${MAX_PAGES} pages`);
+        }
+        // The link to the next page may point to the hub itself instead of this mirror.
+        const next = `${client.endpoint}${pathname.slice(pathname.indexOf("/api/"))}${search}`;
+        return client.withRetries(async () => {
+          const response = await client.get(listing ? next : `${input}`, init?.headers);
+          return await withBody(client, response, listing);
         });
       },
     };
   }
 
-  async #ask<T>(work: () => Promise<T>, file?: string): Promise<T> {
+  async #withHubErrors<T>(work: () => Promise<T>, file?: string): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      if (error instanceof InferenceError || error instanceof FileChanged) throw error;
-      if (error instanceof HubRefusal) throw this.explain(error, file);
+      if (error instanceof InferenceError || error instanceof FileChangedError) throw error;
+      if (error instanceof HubStatusError) throw this.toInferenceError(error, file);
       throw new InferenceError(
         "hub_error",
-        `Cannot understand ${this.#http.endpoint}: ${(error as Error).message}; ` +
-          "is it a hub (HF_ENDPOINT)?",
+        `Cannot use the hub ${this.#client.endpoint}: ${(error as Error).message}; ` +
+          "check HF_ENDPOINT",
         { cause: error },
       );
     }
   }
 
-  /** A refusal as a person needs it. */
-  explain({ status, code, message }: HubRefusal, file?: string): InferenceError {
-    const { endpoint, hasToken } = this.#http;
+  /** Converts the hub's error status to an error that tells the user what to do. */
+  toInferenceError({ status, code, message }: HubStatusError, file?: string): InferenceError {
+    const { endpoint, hasToken } = this.#client;
     const what = file === undefined ? this.name : `${file} of ${this.name}`;
-    const because = (why: string) =>
-      new InferenceError("hub_error", `Cannot pull ${what}: ${why}`, { param: this.name });
+    const because = (reason: string) =>
+      new InferenceError("hub_error", `Cannot pull ${what}: ${reason}`, { param: this.name });
     if (code === "GatedRepo" || status === 403) {
       return because(
         `it is gated: accept its licence at ${endpoint}/${this.name}` +
           (hasToken
-            ? ", as the one whose token HF_TOKEN is"
-            : ", and set HF_TOKEN to a token of yours"),
+            ? " with the account of the token in HF_TOKEN"
+            : " and set HF_TOKEN to your access token"),
       );
     }
     if (status === 401) {
-      // The hub answers so, too, where nothing is: it does not tell what is private.
+      // The hub also returns 401 for a repository that does not exist, so that private names stay
+      // secret.
       return because(
         hasToken
-          ? "the hub does not take the token in HF_TOKEN, or there is no such repository"
-          : "there is no such repository, or it is private and needs a token in HF_TOKEN",
+          ? "the hub rejects the token in HF_TOKEN, or the repository does not exist"
+          : "the repository does not exist, or it is private and needs a token in HF_TOKEN",
       );
     }
     if (status === 404 && code === "EntryNotFound" && file !== undefined) {
       return this.#missing(file);
     }
-    if (status === 404) return because(`there is no such repository at ${endpoint}`);
+    if (status === 404) return because(`the repository does not exist at ${endpoint}`);
     return because(`${message} (status ${status})`);
   }
 
@@ -174,26 +179,32 @@ export class Repository {
 }
 
 /**
- * The answer with its body whole, so that a cut in it is seen while it can be asked for again; or
- * with none, where only what comes before it is of interest and it may be a file's.
+ * Reads a listing's body completely, so that a lost connection is still retried. Drops the body of
+ * any other response, because only its headers are needed and the body may be a whole file.
  */
-async function withBody(http: HubHttp, response: Response, wanted: boolean): Promise<Response> {
+async function withBody(
+  client: HubClient,
+  response: Response,
+  readBody: boolean,
+): Promise<Response> {
   const { status, headers, url } = response;
   const chunks: Uint8Array<ArrayBuffer>[] = [];
-  if (!wanted) await response.body?.cancel();
+  if (!readBody) await response.body?.cancel();
   else {
     let size = 0;
-    for await (const bytes of http.body(response)) {
+    for await (const bytes of client.body(response)) {
       size += bytes.length;
-      if (size > LONGEST_LISTING) throw new Error("a page of a listing has no end");
+      if (size > MAX_PAGE_BYTES) {
+        throw new Error(`a page of its listing has more than ${MAX_PAGE_BYTES} bytes`);
+      }
       chunks.push(bytes as Uint8Array<ArrayBuffer>);
     }
   }
-  const whole = new Response(wanted ? new Blob(chunks) : null, { status, headers });
+  const whole = new Response(readBody ? new Blob(chunks) : null, { status, headers });
   return Object.defineProperty(whole, "url", { value: url });
 }
 
-/** What a listing's id or an entity tag is the hash of, by its length. */
+/** Parses a listing's object id or an entity tag as a hash. Its length decides the algorithm. */
 function hashOf(id: string | undefined): FileHash | null {
   const hex = id?.toLowerCase() ?? "";
   if (/^[0-9a-f]{64}$/.test(hex)) return { algorithm: "sha256", hex };
@@ -201,7 +212,7 @@ function hashOf(id: string | undefined): FileHash | null {
   return null;
 }
 
-/** An entity tag without its quotation marks and its mark of weakness. */
-export function plainTag(etag: string): string {
+/** Removes the quotation marks and the weakness prefix of an entity tag. */
+export function normalizeEtag(etag: string): string {
   return etag.trim().replace(/^W\//, "").replace(/^"(.*)"$/, "$1");
 }

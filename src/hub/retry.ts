@@ -1,13 +1,10 @@
-/**
- * Trying again: what was interrupted is asked for once more, after a pause that doubles, or as long
- * as the server asks for.
- */
+/** Retries with exponential backoff and jitter, or after the server's `retry-after`. */
 
 import { InferenceError } from "../core/errors.ts";
 
-/** What may go well the next time. */
+/** A failure that a later attempt may not have. */
 export class TransientError extends Error {
-  /** Seconds that the server asks to wait. */
+  /** The server's `retry-after`, in seconds. */
   readonly retryAfter: number | undefined;
 
   constructor(message: string, options: ErrorOptions & { retryAfter?: number | undefined } = {}) {
@@ -18,74 +15,74 @@ export class TransientError extends Error {
 
 export interface RetryOptions {
   signal?: AbortSignal | undefined;
-  /** Told before each pause. */
-  onPause?: ((reason: string, seconds: number) => void) | undefined;
-  /** Tries without progress after which it is given up. */
-  tries: number;
+  /** Called before each delay. */
+  onRetry?: ((reason: string, seconds: number) => void) | undefined;
+  /** The number of consecutive attempts without progress. */
+  maxAttempts: number;
 }
 
-/** Longest pause that doubling comes to, and longest one that a server may ask for, in seconds. */
-const LONGEST_PAUSE = 30;
-const LONGEST_ASKED = 600;
+/** The longest backoff and the longest accepted `retry-after`, in seconds. */
+const MAX_BACKOFF_S = 30;
+const MAX_RETRY_AFTER_S = 600;
 
 /**
- * Calls `work` until it does not throw an `Interruption`.
+ * Calls `work` again while it throws a `TransientError`.
  *
- * @param work Calls `progressed` when something was gained: then the count of tries begins anew.
- * @throws InferenceError `hub_error` after the last try; `cancelled`. What else `work` throws passes
+ * @param work Calls `onProgress` when it makes progress, which resets the count of attempts.
+ * @throws InferenceError `hub_error` after the last attempt; `cancelled`. Other errors of `work` pass
  * through.
  */
 export async function retry<T>(
-  work: (progressed: () => void) => Promise<T>,
-  { signal, onPause, tries }: RetryOptions,
+  work: (onProgress: () => void) => Promise<T>,
+  { signal, onRetry: onPause, maxAttempts: tries }: RetryOptions,
 ): Promise<T> {
   for (let failures = 0;;) {
     try {
       return await work(() => failures = 0);
     } catch (error) {
-      checkCancelled(signal);
+      throwIfCancelled(signal);
       if (!(error instanceof TransientError)) throw error;
       failures++;
-      const tooLong = (error.retryAfter ?? 0) > LONGEST_ASKED;
+      const tooLong = (error.retryAfter ?? 0) > MAX_RETRY_AFTER_S;
       if (failures >= tries || tooLong) {
-        const asked = tooLong ? `; it asks to be left alone for ${error.retryAfter} s` : "";
-        throw new InferenceError("hub_error", `${error.message}${asked}`, {
+        const hint = tooLong ? `; retry in ${error.retryAfter} s` : "";
+        throw new InferenceError("hub_error", `${error.message}${hint}`, {
           cause: error,
           retryAfter: error.retryAfter,
         });
       }
-      const seconds = error.retryAfter ?? pause(failures);
+      const seconds = error.retryAfter ?? retryDelay(failures);
       onPause?.(error.message, seconds);
       await wait(seconds, signal);
     }
   }
 }
 
-/** Seconds before try `failures + 1`, spread so that many who fail at once do not return at once. */
-export function pause(failures: number, random: () => number = Math.random): number {
-  return Math.min(LONGEST_PAUSE, 0.25 * 2 ** (failures - 1)) * (0.75 + random() / 2);
+/** Returns the seconds before attempt `failures + 1`. Jitter spreads clients that failed together. */
+export function retryDelay(failures: number, random: () => number = Math.random): number {
+  return Math.min(MAX_BACKOFF_S, 0.25 * 2 ** (failures - 1)) * (0.75 + random() / 2);
 }
 
-/** Seconds that `retry-after` asks for: a number of them, or a date. */
-export function retryAfterSeconds(header: string | null, now: number): number | undefined {
+/** Parses `retry-after`, a number of seconds or a date, as seconds. */
+export function parseRetryAfter(header: string | null, now: number): number | undefined {
   if (header === null) return undefined;
   if (/^\s*\d+\s*$/.test(header)) return Number(header);
   const date = Date.parse(header);
   return Number.isNaN(date) ? undefined : Math.max(0, Math.ceil((date - now) / 1000));
 }
 
-/** @throws InferenceError `cancelled` after `signal`. */
-export function checkCancelled(signal: AbortSignal | undefined): void {
+/** @throws InferenceError `cancelled` if the signal has aborted. */
+export function throwIfCancelled(signal: AbortSignal | undefined): void {
   if (signal?.aborted) {
     throw new InferenceError(
       "cancelled",
-      "Stopped; what has been downloaded is kept, and the same command goes on from there",
+      "Stopped; run the same command to resume the download",
     );
   }
 }
 
 async function wait(seconds: number, signal: AbortSignal | undefined): Promise<void> {
-  checkCancelled(signal);
+  throwIfCancelled(signal);
   const { promise, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, 1000 * seconds);
   const onAbort = () => resolve();
@@ -96,5 +93,5 @@ async function wait(seconds: number, signal: AbortSignal | undefined): Promise<v
     clearTimeout(timer);
     signal?.removeEventListener("abort", onAbort);
   }
-  checkCancelled(signal);
+  throwIfCancelled(signal);
 }

@@ -1,9 +1,9 @@
-/** Downloads the files of a model: one, or an index and its shards, and the config beside them. */
+/** Downloads the files of a model: a checkpoint or an index with its shards, and the config. */
 
 import { join } from "node:path";
 import { InferenceError } from "../core/errors.ts";
 import { MAX_INDEX_BYTES, parseShardIndex } from "../formats/shards.ts";
-import type { HubHttp } from "../hub/hub_http.ts";
+import type { HubClient } from "../hub/hub_client.ts";
 import { isIndexName, shardOf } from "../hub/model_names.ts";
 import { fileName, type HubFile, isSafeName } from "../hub/names.ts";
 import type { RemoteFile, Repository } from "../hub/repository.ts";
@@ -15,9 +15,9 @@ import { formatBytes } from "../core/units.ts";
 type Parts = PulledRecord["parts"];
 
 /**
- * Returns a text that differs when the bytes of the file or of its shards do.
+ * Returns a key that changes when the content of the file or of a shard changes.
  *
- * @param parts The shards that were downloaded with it.
+ * @param parts The shards that were downloaded with the file.
  */
 export async function contentKey(
   repository: Repository,
@@ -26,34 +26,34 @@ export async function contentKey(
 ): Promise<string> {
   const files = await repository.files();
   const hashes = parts.map(({ file }) => {
-    const path = beside(remote, file);
+    const path = siblingPath(remote, file);
     return files.find((found) => found.path === path)?.hash?.hex ?? "none";
   });
   return [remote.etag, ...hashes].join(" ");
 }
 
 /**
- * Downloads what is not there yet into `folder`.
+ * Downloads the missing files to `folder`.
  *
- * @returns The shards, if `remote` is an index.
+ * @returns The shards if `remote` is an index.
  */
 export async function downloadFiles(
-  http: HubHttp,
+  http: HubClient,
   repository: Repository,
-  { remote, folder, say, withProgress = (_, work) => work(() => {}) }: {
+  { remote, folder, onMessage, withProgress = (_, work) => work(() => {}) }: {
     remote: RemoteFile;
     folder: string;
-    say: (line: string) => void;
+    onMessage: (line: string) => void;
     withProgress?: WithProgress | undefined;
   },
 ): Promise<Parts> {
   const fetchModel = async (file: RemoteFile) => {
     const name = fileName(file.path);
-    // A model whose record was not written any more is as good as one that is downloaded now.
+    // Skips a complete file, which an interrupted pull may have left without a record.
     if (await matchesRemoteFile(join(folder, name), file)) return;
-    say(`Downloading ${file.path} (${formatBytes(file.size)}) of ${repository.name}`);
-    const onResume = (there: number) =>
-      say(`Going on after the ${formatBytes(there)} that are here`);
+    onMessage(`Downloading ${file.path} (${formatBytes(file.size)}) of ${repository.name}`);
+    const onResume = (existingBytes: number) =>
+      onMessage(`Resuming after ${formatBytes(existingBytes)}`);
     await withProgress(
       "Downloading",
       (onProgress) => downloadFile(http, file, { folder, name, onResume, onProgress }),
@@ -68,7 +68,7 @@ export async function downloadFiles(
     }
     await removeOtherShards(folder, parts);
   }
-  const configPath = beside(remote, "config.json");
+  const configPath = siblingPath(remote, "config.json");
   const config = (await repository.files()).find((file) => file.path === configPath);
   if (config) {
     await downloadFile(http, await repository.describe(config), { folder, name: "config.json" });
@@ -76,33 +76,33 @@ export async function downloadFiles(
   return parts;
 }
 
-/** The shards that a downloaded index names, as the repository lists them. */
+/** Returns the shards of a downloaded index, as the repository lists them. */
 async function shardsOf(
   repository: Repository,
   index: RemoteFile,
   folder: string,
 ): Promise<HubFile[]> {
-  const refuse = (problem: string) =>
+  const invalidIndex = (problem: string) =>
     new InferenceError("hub_error", `Cannot pull ${index.path} of ${repository.name}: ${problem}`);
   if (index.size > MAX_INDEX_BYTES) {
-    throw refuse(`it has ${index.size} bytes, and an index ${MAX_INDEX_BYTES} at most`);
+    throw invalidIndex(`it has ${index.size} bytes, and an index has at most ${MAX_INDEX_BYTES}`);
   }
   const text = await Deno.readTextFile(join(folder, fileName(index.path)));
   const listed = await repository.files();
   return parseShardIndex(text, index.path).files.map((file) => {
-    const path = beside(index, file);
+    const path = siblingPath(index, file);
     const shard = isSafeName(file) && listed.find((found) => found.path === path);
     if (!shard) {
-      throw refuse(
+      throw invalidIndex(
         `it names the shard ${JSON.stringify(file.slice(0, 200))}, which the repository does not ` +
-          "have; name another model of it",
+          "have; name another model",
       );
     }
     return shard;
   });
 }
 
-/** Removes the shards of another version, which may have been more. */
+/** Removes shards of another version, which may have had more of them. */
 async function removeOtherShards(folder: string, parts: Parts): Promise<void> {
   for await (const { name } of Deno.readDir(folder)) {
     const other = shardOf(name) !== null && !parts.some(({ file }) => file === name);
@@ -110,7 +110,7 @@ async function removeOtherShards(folder: string, parts: Parts): Promise<void> {
   }
 }
 
-/** The path of a file in the folder of another one. */
-function beside({ path }: HubFile, name: string): string {
+/** Returns the path of `name` in the folder of a file. */
+function siblingPath({ path }: HubFile, name: string): string {
   return path.slice(0, path.lastIndexOf("/") + 1) + name;
 }

@@ -1,10 +1,10 @@
-/** Fetches the vocabulary that belongs to a pulled model, as `vocab.txt` beside it. */
+/** Downloads the vocabulary of a pulled model to `vocab.txt`. */
 
 import { join } from "node:path";
 import { InferenceError } from "../core/errors.ts";
-import { type HubHttp, HubRefusal } from "../hub/hub_http.ts";
+import { type HubClient, HubStatusError } from "../hub/hub_client.ts";
 import { type HubFile, vocabularyFiles, WORLD_VOCABULARY } from "../hub/names.ts";
-import { FileChanged, Repository } from "../hub/repository.ts";
+import { FileChangedError, Repository } from "../hub/repository.ts";
 import { parseVocabulary } from "../tokenizer/vocabulary.ts";
 import type { ModelDetails } from "./inspect_model.ts";
 import { removeIfExists } from "./model_cache.ts";
@@ -12,25 +12,25 @@ import { downloadFile } from "./partial_download.ts";
 
 const NAME = "vocab.txt";
 
-/** Rows of the embedding of every World model. */
+/** Embedding rows of every World model. */
 const WORLD_SIZE = 65_536;
 
-/** No vocabulary is larger than this: what calls itself one is not to fill the disk. */
+/** Maximum size of a vocabulary. Prevents an oversized file from filling the disk. */
 const MAX_BYTES = 64 * 1024 * 1024;
 
 /**
- * Takes the first vocabulary that can be read: the repository's own, else for a World model that of
- * one of the repositories that have it.
+ * Downloads the first valid vocabulary: the repository's own or, for a World model, the one in a
+ * known repository.
  *
- * @returns Whether there is one; where not, it has been told how to go on.
+ * @returns Whether there is a vocabulary. If not, a message says how to provide one.
  */
 export async function downloadVocabulary(
-  http: HubHttp,
+  http: HubClient,
   own: Repository,
-  { folder, facts, say }: {
+  { folder, facts, onMessage }: {
     folder: string;
     facts: ModelDetails | null;
-    say: (line: string) => void;
+    onMessage: (line: string) => void;
   },
 ): Promise<boolean> {
   if (await readable(join(folder, NAME))) return true;
@@ -43,20 +43,20 @@ export async function downloadVocabulary(
       (await repository.files()).find((file) => file.path === path)
     );
     if (file && await fetchFrom(http, repository, { file, folder })) {
-      say(`Its vocabulary is ${path} of ${repo}`);
+      onMessage(`Using the vocabulary ${path} of ${repo}`);
       return true;
     }
   }
-  say(
-    `There is no vocabulary that can be read in ${own.name}` +
-      `${facts?.vocabularySize === WORLD_SIZE ? ", nor where the World one usually is" : ""}: ` +
-      "give one with --vocab FILE",
+  onMessage(
+    `There is no valid vocabulary in ${own.name}` +
+      `${facts?.vocabularySize === WORLD_SIZE ? " or in the known World repositories" : ""}: ` +
+      "name one with --vocab FILE",
   );
   return false;
 }
 
 async function fetchFrom(
-  http: HubHttp,
+  http: HubClient,
   repository: Repository,
   { file, folder }: { file: HubFile; folder: string },
 ): Promise<boolean> {
@@ -71,12 +71,12 @@ async function fetchFrom(
   return false;
 }
 
-/** What the hub refuses here is done without; a stop, or a full disk, ends it. */
+/** Returns `undefined` if the hub refuses a request. Interruptions and file errors are rethrown. */
 async function attempt<T>(work: () => Promise<T>): Promise<T | undefined> {
   try {
     return await work();
   } catch (error) {
-    const refused = error instanceof HubRefusal || error instanceof FileChanged ||
+    const refused = error instanceof HubStatusError || error instanceof FileChangedError ||
       (error instanceof InferenceError && error.code === "hub_error");
     if (refused) return undefined;
     throw error;

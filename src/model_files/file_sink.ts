@@ -1,6 +1,6 @@
 /**
- * Files that appear whole or not at all: written beside their place, under a lock, and renamed. The
- * lock is the system's, so it ends with its process, however that ends.
+ * Atomic file writes: the content goes to a temporary file under a lock, which is then renamed. The
+ * operating system releases the lock when the process ends, also after a crash.
  */
 
 import { dirname } from "node:path";
@@ -8,15 +8,15 @@ import { InferenceError } from "../core/errors.ts";
 import type { ByteSink } from "../formats/byte_sink.ts";
 
 /**
- * Makes the file `path` from what `write` writes, over an older one if there is one. Until all is
- * written and safe on disk, it is in `${path}.part`; where anything fails, that is removed and `path`
- * left as it was.
+ * Writes the file `path` atomically and replaces an existing file. Until the content is complete
+ * and flushed to disk, it is in `${path}.part`. On failure the temporary file is removed and `path`
+ * is unchanged.
  *
- * @param options.mode Permissions of a new file; those of an older one stay.
- * @param options.signal Aborting it makes the sink's next write fail.
- * @returns What `write` returned.
- * @throws InferenceError `file_error` where the file cannot be written, also because another process
- * is writing it; `cancelled` after `signal`. What `write` throws passes through.
+ * @param options.mode Permissions of a new file. An existing file keeps its own.
+ * @param options.signal Aborting it makes the next write to the sink fail.
+ * @returns The result of `write`.
+ * @throws InferenceError `file_error` if the file cannot be written or another process is writing
+ * it; `cancelled` after `signal`. Errors of `write` are rethrown.
  */
 export async function writeFileAtomic<T>(
   path: string,
@@ -24,19 +24,19 @@ export async function writeFileAtomic<T>(
   { signal, mode }: { signal?: AbortSignal; mode?: number } = {},
 ): Promise<T> {
   const part = `${path}.part`;
-  checkSignal(path, signal);
-  const file = await attempt(path, () => openLocked(path, { part, mode }));
+  throwIfCancelled(path, signal);
+  const file = await withFileErrors(path, () => openLocked(path, { part, mode }));
   const sink = new FileSink(path, { file, signal });
   try {
-    await attempt(path, () => file.truncate());
+    await withFileErrors(path, () => file.truncate());
     const result = await write(sink);
-    await attempt(path, () => file.sync());
-    checkSignal(path, signal);
-    await attempt(path, () => Deno.rename(part, path));
+    await withFileErrors(path, () => file.sync());
+    throwIfCancelled(path, signal);
+    await withFileErrors(path, () => Deno.rename(part, path));
     await syncDirectory(path);
     return result;
   } catch (error) {
-    // Still under the lock, so it is not another process's.
+    // The lock is still held, so this is not the file of another process.
     await Deno.remove(part).catch(() => {});
     throw error;
   } finally {
@@ -48,7 +48,7 @@ class FileSink implements ByteSink {
   readonly name: string;
   readonly #file: Deno.FsFile;
   readonly #signal: AbortSignal | undefined;
-  /** The write before the next one: the file has one position, which each write moves. */
+  /** The previous write. Writes run one after another because each one moves the file position. */
   #last: Promise<void> = Promise.resolve();
 
   constructor(
@@ -67,22 +67,22 @@ class FileSink implements ByteSink {
   }
 
   async #writeNow(offset: number, bytes: Uint8Array): Promise<void> {
-    checkSignal(this.name, this.#signal);
-    await attempt(this.name, async () => {
+    throwIfCancelled(this.name, this.#signal);
+    await withFileErrors(this.name, async () => {
       await this.#file.seek(offset, Deno.SeekMode.Start);
       for (let at = 0; at < bytes.length;) at += await this.#file.write(bytes.subarray(at));
     });
   }
 }
 
-/** The `.part` file with its lock; what is in it is still there. */
+/** Opens the `.part` file and locks it, without truncating it. */
 async function openLocked(
   path: string,
   { part, mode }: { part: string; mode: number | undefined },
 ): Promise<Deno.FsFile> {
-  // A rename puts a file over a device or a link to one, and fails over a folder only at the end.
+  // A rename would replace a device or a link to one, and would fail on a folder only at the end.
   const old = await unlessMissing(Deno.stat(path));
-  if (old && !old.isFile) throw new Error("it exists and is no regular file");
+  if (old && !old.isFile) throw new Error("it is not a regular file");
   await removeSymlink(part);
   const permissions = old?.mode ?? mode ?? 0o666;
   const file = await Deno.open(part, {
@@ -92,9 +92,9 @@ async function openLocked(
     mode: permissions & 0o777,
   });
   try {
-    // A process that has just finished may have renamed or removed what was opened here.
-    const mine = await file.tryLock(true) && await isAt(file, part);
-    if (!mine) throw new Error("another process is writing it");
+    // A process that has just finished may have renamed or removed the file that was opened here.
+    const owned = await file.tryLock(true) && await isAt(file, part);
+    if (!owned) throw new Error("another process is writing it");
     return file;
   } catch (error) {
     file.close();
@@ -102,7 +102,7 @@ async function openLocked(
   }
 }
 
-/** Removes a link where a file is to be made: nothing is written to where it leads. */
+/** Removes a symbolic link at the path of a new file, so that nothing is written to its target. */
 export async function removeSymlink(path: string): Promise<void> {
   if ((await unlessMissing(Deno.lstat(path)))?.isSymlink) await Deno.remove(path);
 }
@@ -122,18 +122,21 @@ async function unlessMissing(info: Promise<Deno.FileInfo>): Promise<Deno.FileInf
   }
 }
 
-/** Makes the rename itself last; not every system can, and the file is whole without it. */
+/**
+ * Flushes a rename to disk. Failure is ignored: not every system supports it, and the file is
+ * complete without it.
+ */
 export async function syncDirectory(path: string): Promise<void> {
   try {
     using folder = await Deno.open(dirname(path));
     await folder.sync();
   } catch {
-    // Nothing to be done.
+    // Not supported here.
   }
 }
 
-/** A step on the file; a permission that is not granted is told by the command line. */
-async function attempt<T>(path: string, step: () => Promise<T>): Promise<T> {
+/** Runs a file operation and converts its errors. The command line reports missing permissions. */
+async function withFileErrors<T>(path: string, step: () => Promise<T>): Promise<T> {
   try {
     return await step();
   } catch (cause) {
@@ -145,7 +148,7 @@ async function attempt<T>(path: string, step: () => Promise<T>): Promise<T> {
   }
 }
 
-function checkSignal(path: string, signal: AbortSignal | undefined): void {
+function throwIfCancelled(path: string, signal: AbortSignal | undefined): void {
   if (signal?.aborted) {
     throw new InferenceError("cancelled", `Cannot write ${path}: it was cancelled`);
   }

@@ -1,4 +1,4 @@
-/** Files as byte sources, read at any position. */
+/** Files as byte sources with random access. */
 
 import { type FileHandle, open } from "node:fs/promises";
 import { InferenceError } from "../core/errors.ts";
@@ -25,7 +25,7 @@ class FileSource implements ByteSource {
       if (bytesRead === 0) {
         throw new InferenceError(
           "file_error",
-          `Cannot read ${this.name}: it ended at byte ${offset + at} while it was being read`,
+          `Cannot read ${this.name}: the file shrank to ${offset + at} bytes during the read`,
           { param: this.name },
         );
       }
@@ -40,9 +40,9 @@ class FileSource implements ByteSource {
 }
 
 /**
- * Opens a file to read.
+ * Opens a file for reading.
  *
- * @throws InferenceError `file_error` naming the path, if it is no readable file.
+ * @throws InferenceError `file_error` with the path if it is not a readable file.
  */
 export async function openFile(path: string): Promise<ByteSource> {
   try {
@@ -50,7 +50,7 @@ export async function openFile(path: string): Promise<ByteSource> {
     const info = await file.stat();
     if (!info.isFile()) {
       await file.close();
-      throw new Error("it is no regular file");
+      throw new Error("it is not a regular file");
     }
     return new FileSource(path, { size: info.size, file });
   } catch (cause) {

@@ -1,4 +1,4 @@
-/** What is worth knowing of a pulled model, read from the file itself. */
+/** Reads the details of a pulled model from its files. */
 
 import { InferenceError } from "../core/errors.ts";
 import { findModelFiles } from "./model_folder.ts";
@@ -6,19 +6,21 @@ import { unusedTensorsNotice } from "./model_report.ts";
 import { openModelSource } from "./open_model_file.ts";
 
 export interface ModelDetails {
-  /** Of RWKV. */
+  /** RWKV version. */
   version: string;
   parameters: number;
-  /** Rows of the embedding. */
+  /** Rows of the embedding matrix. */
   vocabularySize: number;
-  /** How a converted file holds its matrices. */
+  /** Quantization of a converted file. */
   quant: string | null;
 }
 
-/** The facts, or null, with a line that says why, where this worker cannot run it. */
+/**
+ * Returns the details of a model. Returns null and reports the reason if this worker cannot run it.
+ */
 export async function inspectModel(
   folder: string,
-  say: (line: string) => void,
+  onMessage: (line: string) => void,
 ): Promise<ModelDetails | null> {
   try {
     const { source } = await findModelFiles(folder);
@@ -27,8 +29,8 @@ export async function inspectModel(
     const sizes = [...checkpoint.tensors.values()].map(({ shape }) =>
       shape.reduce((product, n) => product * n, 1)
     );
-    const ignored = unusedTensorsNotice(model);
-    if (ignored !== null) say(ignored);
+    const notice = unusedTensorsNotice(model);
+    if (notice !== null) onMessage(notice);
     await model.close();
     return {
       version: dimensions.version,
@@ -38,7 +40,7 @@ export async function inspectModel(
     };
   } catch (error) {
     if (!(error instanceof InferenceError)) throw error;
-    say(`This worker cannot run it: ${error.message}`);
+    onMessage(`This worker cannot run the model: ${error.message}`);
     return null;
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Models that were pulled: a folder for each, with the model, its vocabulary and a record of where it
- * comes from, which is written last. What has no record is not whole.
+ * The cache of pulled models. Each model has a folder with its weights, its vocabulary and a record
+ * of its origin. The record is written last: a folder without a record is incomplete.
  */
 
 import { dirname, isAbsolute, join } from "node:path";
@@ -12,57 +12,57 @@ import { usageError } from "../settings/flags.ts";
 
 const RECORD = "pulled.json";
 
-/** Milliseconds between two looks at a lock that another process has. */
+/** Milliseconds between attempts to take a lock. */
 const LOCK_POLL = 250;
 
 const recordSchema = z.object({
-  /** Where it comes from. */
+  /** Origin on the hub. */
   repo: z.string(),
   path: z.string(),
   etag: z.string(),
-  /** The file in this folder, and what else it answers to, as `0.4b`. */
+  /** The model file in this folder, and alternative names of the model, such as `0.4b`. */
   file: z.string().refine(isSafeName),
-  /** The shards beside it, if that file is an index. */
+  /** The shards, if the model file is an index. */
   parts: z.array(z.object({ file: z.string().refine(isSafeName), bytes: z.number() })).default([]),
   names: z.array(z.string()),
   bytes: z.number(),
   pulled: z.iso.datetime(),
-  /** RWKV version and parameters, null where the file is none that this worker reads. */
+  /** RWKV version and parameter count, or null if this worker cannot read the file. */
   version: z.string().nullable(),
   parameters: z.number().nullable(),
-  /** How matrices are held in a converted file. */
+  /** Quantization of a converted file. */
   quant: z.string().nullable(),
   vocabulary: z.boolean(),
 });
 
-/** What is known of a pulled model. */
+/** The record of a pulled model. */
 export type PulledRecord = z.infer<typeof recordSchema>;
 
 export interface CachedModel {
   name: string;
   folder: string;
-  /** Null where it has not been downloaded whole. */
+  /** Null if the download is incomplete. */
   record: PulledRecord | null;
-  /** Of everything in the folder. */
+  /** Size of all files in the folder. */
   bytes: number;
   modified: Date;
 }
 
 /**
- * The folder of everything that is pulled: `RWKV_HOME`, else `rwkv` where this system keeps caches.
+ * Returns the root folder of the cache: `RWKV_HOME`, or `rwkv` in the cache folder of this system.
  *
- * @throws InferenceError `usage` where nothing says where that is.
+ * @throws InferenceError `usage` if the environment names no such folder.
  */
 export function cacheRoot(env: (name: string) => string | undefined = Deno.env.get): string {
-  const own = env("RWKV_HOME");
-  if (own) return own;
+  const configured = env("RWKV_HOME");
+  if (configured) return configured;
   const xdg = env("XDG_CACHE_HOME");
   if (xdg && isAbsolute(xdg)) return join(xdg, "rwkv");
   const local = Deno.build.os === "windows" ? env("LOCALAPPDATA") : undefined;
   if (local) return join(local, "rwkv");
   const home = env("HOME");
   if (home) return join(home, ".cache", "rwkv");
-  throw usageError("Cannot tell where pulled models are: name a folder for them with RWKV_HOME");
+  throw usageError("Cannot find the model cache: HOME is not set; name a folder with RWKV_HOME");
 }
 
 export class ModelCache {
@@ -72,7 +72,7 @@ export class ModelCache {
     this.root = root;
   }
 
-  /** Everything that is there, by name. */
+  /** Returns all models, complete or not, sorted by name. */
   async list(): Promise<CachedModel[]> {
     const models = join(this.root, "models");
     const found: CachedModel[] = [];
@@ -87,42 +87,46 @@ export class ModelCache {
   }
 
   /**
-   * The whole model that a name means: its own, a short one as `0.4b`, its file's, or its
-   * repository's. Of several the one that was pulled last.
+   * Finds a complete model by its name, an alternative name such as `0.4b`, its file name, or its
+   * repository. Prefers the model that was pulled last.
    */
   async find(name: string): Promise<CachedModel | null> {
     const models = (await this.list()).filter(({ record: writeRecord }) => writeRecord !== null);
-    const wanted = name.toLowerCase();
-    const ways: ((model: CachedModel) => boolean)[] = [
+    const lowerCaseName = name.toLowerCase();
+    const criteria: ((model: CachedModel) => boolean)[] = [
       (model) => model.name === name,
-      (model) => model.name.toLowerCase() === wanted,
-      ({ record }) => record!.names.some((name) => name.toLowerCase() === wanted),
-      ({ record }) => record!.file.toLowerCase() === wanted,
-      ({ record }) => record!.repo.toLowerCase() === wanted,
+      (model) => model.name.toLowerCase() === lowerCaseName,
+      ({ record }) => record!.names.some((name) => name.toLowerCase() === lowerCaseName),
+      ({ record }) => record!.file.toLowerCase() === lowerCaseName,
+      ({ record }) => record!.repo.toLowerCase() === lowerCaseName,
     ];
-    for (const way of ways) {
-      const [last] = models.filter(way).sort((a, b) => pulledAt(b) - pulledAt(a));
+    for (const matches of criteria) {
+      const [last] = models.filter(matches).sort((a, b) => pulledAt(b) - pulledAt(a));
       if (last) return last;
     }
     return null;
   }
 
-  /** The folder of a model, which is made if need be. @param name A safe one. */
+  /**
+   * Returns the folder of a model and creates it if it does not exist.
+   *
+   * @param name A safe file name.
+   */
   async createFolder(name: string): Promise<string> {
     const folder = this.#path(name);
     await Deno.mkdir(folder, { recursive: true });
     if ((await Deno.lstat(folder)).isSymlink) {
       throw new InferenceError(
         "file_error",
-        `Cannot write to ${folder}: it is a link, and no model is looked for there; remove it, or ` +
-          "name another disk's folder with RWKV_HOME",
+        `Cannot write to ${folder}: it is a symbolic link, which is not followed; remove it, or ` +
+          "name a folder on another disk with RWKV_HOME",
         { param: folder },
       );
     }
     return folder;
   }
 
-  /** As it is now, or null. */
+  /** Returns the current entry, or null. */
   async get(name: string): Promise<CachedModel | null> {
     const folder = this.#path(name);
     try {
@@ -133,35 +137,36 @@ export class ModelCache {
     }
   }
 
-  /** Says that what is in the folder is whole. */
+  /** Writes the record, which marks the folder as complete. */
   async record(name: string, record: PulledRecord): Promise<void> {
     const bytes = new TextEncoder().encode(`${JSON.stringify(record, null, 2)}\n`);
     await writeFileAtomic(join(this.#path(name), RECORD), (sink) => sink.write(0, bytes));
   }
 
-  /** Says that the folder's content is not whole, before some of its files are replaced. */
+  /** Deletes the record, which marks the folder as incomplete, before its files are replaced. */
   async deleteRecord(name: string): Promise<void> {
     await removeIfExists(join(this.#path(name), RECORD));
   }
 
-  /** Removes a model and all that belongs to it; the caller has its lock. */
+  /** Removes a model and its files. The caller must hold the lock. */
   async remove(name: string): Promise<void> {
-    // Cut short, this leaves something that is not whole and says so.
+    // An interrupted removal leaves a folder that is marked as incomplete.
     await this.deleteRecord(name);
     await Deno.remove(this.#path(name), { recursive: true });
   }
 
-  /** Removes a folder into which nothing has come after all. */
+  /** Removes the folder of a failed download if it is empty. */
   async removeIfEmpty(name: string): Promise<void> {
-    // Of one with anything in it, that fails, as it should.
+    // Fails for a folder with files, which is intended.
     await Deno.remove(this.#path(name)).catch(() => {});
   }
 
   /**
-   * Runs `work` while no other process works on this model. The lock is the system's: it ends with
-   * its process, however that ends.
+   * Runs `work` under the lock of a model, which excludes other processes. The operating system
+   * releases the lock when the process ends, also after a crash.
    *
-   * @param options.onWait Called once if another process has it; throwing there ends the wait.
+   * @param options.onWait Called once if another process has the lock. An error that it throws ends
+   * the wait.
    */
   async withLock<T>(
     name: string,
@@ -172,18 +177,20 @@ export class ModelCache {
     await Deno.mkdir(dirname(path), { recursive: true });
     await removeSymlink(path);
     using file = await Deno.open(path, { read: true, write: true, create: true });
-    let told = false;
+    let notified = false;
     while (!await file.tryLock(true)) {
-      if (!told) onWait();
-      told = true;
+      if (!notified) onWait();
+      notified = true;
       await new Promise((resolve) => setTimeout(resolve, LOCK_POLL));
-      if (signal?.aborted) throw new InferenceError("cancelled", "Stopped waiting");
+      if (signal?.aborted) {
+        throw new InferenceError("cancelled", "Cancelled while waiting for another process");
+      }
     }
     return await work();
   }
 
   #path(name: string): string {
-    if (!isSafeName(name)) throw new Error(`not a name of a model: ${JSON.stringify(name)}`);
+    if (!isSafeName(name)) throw new Error(`not a safe model name: ${JSON.stringify(name)}`);
     return join(this.root, "models", name);
   }
 }
@@ -199,7 +206,7 @@ async function describe(folder: string, name: string): Promise<CachedModel> {
   return { name, folder, record: await readRecord(folder), bytes, modified };
 }
 
-/** Null for one that is missing, damaged, or of a file that is not as it was recorded. */
+/** Returns null if the record is missing or invalid, or if a file's size has changed. */
 async function readRecord(folder: string): Promise<PulledRecord | null> {
   try {
     const record = parseRecord(await Deno.readTextFile(join(folder, RECORD)));
@@ -213,7 +220,7 @@ async function readRecord(folder: string): Promise<PulledRecord | null> {
   }
 }
 
-/** What a record of any text tells; throws for one that is damaged. */
+/** Parses a record. Throws if it is invalid. */
 export function parseRecord(text: string): PulledRecord {
   return recordSchema.parse(JSON.parse(text));
 }
@@ -222,7 +229,7 @@ function pulledAt({ record }: CachedModel): number {
   return Date.parse(record!.pulled);
 }
 
-/** Removes a file; one that is not there is as good as removed. */
+/** Removes a file if it exists. */
 export async function removeIfExists(path: string): Promise<void> {
   try {
     await Deno.remove(path);

@@ -1,4 +1,4 @@
-/** What lies at a path: the checkpoint, its config and its vocabulary. */
+/** Finds the files of a model at a path: the checkpoint, its config and its vocabulary. */
 
 import { basename, dirname, join } from "node:path";
 import { InferenceError } from "../core/errors.ts";
@@ -6,17 +6,19 @@ import { defaultModel, isIndexName, isModelName, modelStem, shardOf } from "../h
 import { configGroupNormEps, type ModelOptions } from "../model/load.ts";
 import type { ModelSize } from "../model/architectures/registry.ts";
 
-/** Where a model comes from: plain data, so that a Worker can be told. */
+/** Origin of a model. Plain data, so that it can be posted to a Web Worker. */
 export interface ModelSource extends ModelOptions {
-  /** Path of a checkpoint or of an index of shards, or the size of one with random weights. */
+  /** Path of a checkpoint or of a shard index, or the size of a model with random weights. */
   from: { file: string } | { shape: ModelSize };
 }
 
 export interface ModelFiles {
-  /** What clients call the model: the folder's name, or the file's without its ending. */
+  /** The model's id in the API: the name of the folder, or of the file without its extension. */
   id: string;
   source: ModelSource;
-  /** A vocabulary file, the word `bytes`, or null where there is none beside the model. */
+  /**
+   * Path of the vocabulary, the word `bytes`, or null if there is no vocabulary beside the model.
+   */
   vocabulary: string | null;
 }
 
@@ -25,19 +27,23 @@ export function fileError(path: string, message: string, cause?: unknown): Infer
 }
 
 export interface FindModelFilesOptions {
-  /** Of the path, where it is known already. */
+  /** File information of the path, if already known. */
   info?: Deno.FileInfo;
   groupNormEps?: number | undefined;
-  /** Instead of the one beside the model. */
+  /** Overrides the vocabulary beside the model. */
   vocabulary?: string | undefined;
 }
 
-/** @throws InferenceError `file_error` naming the path, if there is not exactly one checkpoint. */
+/**
+ * Finds the files of the model at `path`.
+ *
+ * @throws InferenceError `file_error` with the path, unless there is exactly one checkpoint.
+ */
 export async function findModelFiles(
   path: string,
-  { info: known, groupNormEps, vocabulary }: FindModelFilesOptions = {},
+  { info: knownInfo, groupNormEps, vocabulary }: FindModelFilesOptions = {},
 ): Promise<ModelFiles> {
-  const info = known ?? await Deno.stat(path);
+  const info = knownInfo ?? await Deno.stat(path);
   const folder = info.isDirectory ? path : dirname(path);
   const names: string[] = [];
   for await (const entry of Deno.readDir(folder)) names.push(entry.name);
@@ -58,38 +64,40 @@ export async function findModelFiles(
 }
 
 function onlyCheckpoint(folder: string, names: readonly string[]): string {
-  const usual = defaultModel(names);
-  if (usual !== null) return usual;
+  const preferred = defaultModel(names);
+  if (preferred !== null) return preferred;
   const found = names.filter(isModelName).sort();
   if (found.length > 0) {
-    throw fileError(folder, `it holds several models (${found.join(", ")}); name one of them`);
+    throw fileError(folder, `it contains several models (${found.join(", ")}); name one of them`);
   }
   const [shard] = names.filter((name) => shardOf(name) !== null).sort();
   throw fileError(
     folder,
     shard === undefined
-      ? "it holds no model (a .pth, .safetensors, .st, .bin, .pt or .ckpt file); name a folder " +
+      ? "it contains no model (a .pth, .safetensors, .st, .bin, .pt or .ckpt file); name a folder " +
         "with one"
-      : `it holds parts of a model (${shard}) and no index of them; fetch the index as well, ` +
+      : `it contains shards of a model (${shard}) without their index; download the index, ` +
         "model.safetensors.index.json or pytorch_model.bin.index.json",
   );
 }
 
-/** @throws InferenceError `file_error` for one shard of several, which is no model. */
+/**
+ * @throws InferenceError `file_error` if `path` is a single shard, which is not a complete model.
+ */
 function assertWhole(path: string, names: readonly string[]): void {
   const shard = shardOf(basename(path));
   if (shard === null) return;
   const index = names.filter(isIndexName).sort();
   throw fileError(
     path,
-    `it is part ${shard.part} of ${shard.of} of a model; ` +
+    `it is shard ${shard.part} of ${shard.of} of a model; ` +
       (index.length > 0
         ? `name the index, ${index.join(" or ")}`
-        : "fetch all parts and their index, and name the index"),
+        : "download all shards and their index, and name the index"),
   );
 }
 
-/** A text before JSON, which may be another tokenizer's. */
+/** Prefers text over JSON, because a JSON file may belong to another tokenizer. */
 function vocabularyBeside(folder: string, names: readonly string[]): string | null {
   const found = [/^(rwkv_)?vocab.*\.txt$/, /^(rwkv_)?vocab.*\.json$/]
     .flatMap((form) => names.filter((name) => form.test(name)).sort());
@@ -101,7 +109,7 @@ async function configEps(path: string): Promise<number | undefined> {
 }
 
 /**
- * Reads a text file, without the byte order mark that some editors put before it.
+ * Reads a text file without its byte order mark, if any.
  *
  * @throws InferenceError `file_error`
  */

@@ -1,4 +1,4 @@
-/** What can be told of a model's matrices: types, bytes, bits a weight. */
+/** Reports on a model's matrices: types, sizes, bits per weight. */
 
 import type { Model } from "../model/load.ts";
 import { matrixNames } from "../model/architectures/registry.ts";
@@ -17,30 +17,33 @@ export interface MatrixReport {
   /** Element type in the file. */
   stored: string;
   held: QuantName;
-  /** In device memory. */
+  /** Size in device memory. */
   bytes: number;
-  /** Root of the squared error over the squared values, where a converted file tells. */
+  /**
+   * Relative error: the root of the squared error over the squared values. Only from converted
+   * files.
+   */
   error?: number;
 }
 
-/** Names of tensors shown at most. */
-const NAMED = 8;
+/** Maximum number of tensor names to print. */
+const MAX_NAMES = 8;
 
-/** Returns the names of tensors as a person reads them: the first ones, and how many more. */
+/** Formats tensor names for display: the first ones and the number of others. */
 export function formatNames(names: readonly string[]): string {
   if (names.length === 0) return "none";
-  const more = names.length - NAMED;
-  return names.slice(0, NAMED).join(", ") + (more > 0 ? ` and ${more} more` : "");
+  const more = names.length - MAX_NAMES;
+  return names.slice(0, MAX_NAMES).join(", ") + (more > 0 ? ` and ${more} more` : "");
 }
 
-/** Returns a line about tensors that the model does not use, or null if there are none. */
-export function unusedTensorsNotice({ name, unusedTensors: unread }: Model): string | null {
-  if (unread.length === 0) return null;
-  return `Ignoring ${unread.length} tensors of ${name} that no RWKV-5 model has: ` +
-    `${formatNames(unread)}; \`rwkv info --json\` lists them`;
+/** Returns a warning about tensors that the model does not use, or null if there are none. */
+export function unusedTensorsNotice({ name, unusedTensors }: Model): string | null {
+  if (unusedTensors.length === 0) return null;
+  return `Ignoring ${unusedTensors.length} tensors of ${name} that RWKV-5 does not use: ` +
+    `${formatNames(unusedTensors)}; \`rwkv info --json\` lists them`;
 }
 
-/** All matrices, in the order of the layer graph. */
+/** Returns all matrices in the order of the layer graph. */
 export function matrixReports(model: Model, quant: Quant): MatrixReport[] {
   return [...assignTypes(quant, matrixNames(model.dimensions))].map(([name, type]) => {
     const { rows, columns, packed } = model.matrix(name);
@@ -56,7 +59,7 @@ export function matrixReports(model: Model, quant: Quant): MatrixReport[] {
   });
 }
 
-/** Bits of a weight in device memory, its part of the scale included, over all matrices' rows. */
+/** Returns the bits per weight in device memory, scales included, over the rows of all matrices. */
 export function bitsPerWeight(model: Model, quant: Quant): number {
   let bytes = 0, weights = 0;
   for (const [name, type] of assignTypes(quant, matrixNames(model.dimensions))) {
@@ -67,7 +70,7 @@ export function bitsPerWeight(model: Model, quant: Quant): number {
   return bytes * 8 / weights;
 }
 
-/** Matrices that differ but in their layer, as one line each. */
+/** Formats the matrices as lines. Matrices that differ only in their layer share a line. */
 export function matrixTable(reports: readonly MatrixReport[]): string[] {
   const groups = new Map<string, MatrixReport[]>();
   for (const report of reports) {
@@ -77,9 +80,9 @@ export function matrixTable(reports: readonly MatrixReport[]): string[] {
   }
   const rows = [...groups.values()].map((group) => {
     const [{ name, shape, stored, held }] = group;
-    const several = name.replace(/^blocks\.\d+\./, `blocks.{${layersOf(group)}}.`);
+    const pattern = name.replace(/^blocks\.\d+\./, `blocks.{${layersOf(group)}}.`);
     return [
-      group.length > 1 ? several : name,
+      group.length > 1 ? pattern : name,
       shape.join(" x "),
       stored === held ? held : `${stored} -> ${held}`,
       group.reduce((sum, { bytes }) => sum + bytes, 0),
@@ -92,7 +95,7 @@ export function matrixTable(reports: readonly MatrixReport[]): string[] {
   );
 }
 
-/** `0-23`, or `0,2,5`. */
+/** Formats layer numbers as `0-23` or `0,2,5`. */
 function layersOf(group: readonly MatrixReport[]): string {
   const layers = group.map(({ name }) => Number(name.split(".")[1]));
   const [first, last] = [layers[0], layers[layers.length - 1]];

@@ -1,4 +1,4 @@
-/** Opens the files of a model: one checkpoint, or an index and the shards that it names. */
+/** Opens the files of a model: one checkpoint, or an index and its shards. */
 
 import { dirname, join } from "node:path";
 import { InferenceError } from "../core/errors.ts";
@@ -17,9 +17,9 @@ import { openFile } from "./file_source.ts";
 import type { ModelSource } from "./model_folder.ts";
 
 /**
- * Opens a model. The content of the file tells what it is, whatever its name says.
+ * Opens a model. The format is detected from the content, not from the file name.
  *
- * @throws InferenceError `invalid_checkpoint`; `file_error` naming a shard that is missing.
+ * @throws InferenceError `invalid_checkpoint`; `file_error` with the path of a missing shard.
  */
 export async function openModelFile(path: string, options: ModelOptions): Promise<Model> {
   const checkpoint = await openFiles(path);
@@ -52,7 +52,7 @@ async function openFiles(path: string): Promise<Checkpoint> {
   }
 }
 
-/** Returns the paths of all files of a model, the one that it is named by first. */
+/** Returns the paths of all files of a model, starting with `path`. */
 export async function modelPaths(path: string): Promise<string[]> {
   const source = await openFile(path);
   try {
@@ -63,19 +63,20 @@ export async function modelPaths(path: string): Promise<string[]> {
   }
 }
 
-/** The index in a file; null for a file of tensors. */
+/** Returns the shard index in a file, or null if the file contains tensors. */
 async function readIndex(
   source: Awaited<ReturnType<typeof openFile>>,
 ): Promise<ShardIndex | null> {
   const head = await source.read(0, Math.min(8, source.size));
-  // A safetensors file's first eight bytes may begin with a brace, and end with a zero then.
+  // The length field of a safetensors file can start with a brace, but then it ends with a zero
+  // byte.
   const isText = head.length > 0 && !head.includes(0);
   if (!isText || !new TextDecoder().decode(head).trimStart().startsWith("{")) return null;
   if (source.size > MAX_INDEX_BYTES) {
     throw invalidCheckpoint(
       source.name,
-      `it is JSON of ${source.size} bytes, and an index of shards has ${MAX_INDEX_BYTES} at most: ` +
-        "name a model's file or its folder",
+      `it is JSON of ${source.size} bytes, and a shard index has at most ${MAX_INDEX_BYTES}: ` +
+        "name a model file or its folder",
     );
   }
   const bytes = await source.read(0, source.size);
@@ -90,26 +91,26 @@ async function openShard(index: string, file: string): Promise<Checkpoint> {
     if (!(cause instanceof Deno.errors.NotFound)) throw cause;
     throw new InferenceError(
       "file_error",
-      `Cannot open ${path}: it is missing, and ${index} names it as a part of the model; fetch it ` +
-        "from where the index comes from",
+      `Cannot open ${path}: it is missing, and ${index} lists it as a shard; download it ` +
+        "from the source of the index",
       { param: path, cause },
     );
   }
   return await openCheckpoint(await openFile(path));
 }
 
-/** How matrices are held where neither flag nor file says. */
+/** Quantization if neither a flag nor the file selects one. */
 const DEFAULT_QUANT: Quant = "f16";
 
-/** Opens a model, and tells how its matrices are to be held. */
+/** Opens a model and determines the quantization to load it with. */
 export async function openModelSource(
   { from, ...options }: ModelSource,
-  wanted: Quant | undefined,
+  requestedQuant: Quant | undefined,
 ): Promise<{ model: Model; quant: Quant }> {
-  const quant = wanted ?? DEFAULT_QUANT;
+  const quant = requestedQuant ?? DEFAULT_QUANT;
   if ("shape" in from) {
     return { model: await loadModel(await randomCheckpoint(from.shape, quant), options), quant };
   }
   const model = await openModelFile(from.file, options);
-  return { model, quant: wanted ?? model.converted?.quant ?? DEFAULT_QUANT };
+  return { model, quant: requestedQuant ?? model.converted?.quant ?? DEFAULT_QUANT };
 }

@@ -1,39 +1,45 @@
 /**
- * One file of a model, from the hub to its folder: it is `NAME.TAG.part` until it is whole and what
- * the hub says it is, and gets its name only then. The tag is of the file's content, so that what is
- * left of another one is never gone on with.
+ * Downloads a single file of a model. The file is called `NAME.TAG.part` until it is complete and
+ * its hash matches the hub's. The tag identifies the content, so that the partial download of
+ * another version is never resumed.
  */
 
 import { createHash } from "node:crypto";
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { InferenceError } from "../core/errors.ts";
-import { DamagedDownload, type Digest, download, type Part, startDigest } from "../hub/download.ts";
-import type { HubHttp } from "../hub/hub_http.ts";
+import {
+  CorruptDownloadError,
+  type Digest,
+  download,
+  type PartialFile,
+  startDigest,
+} from "../hub/download.ts";
+import type { HubClient } from "../hub/hub_client.ts";
 import type { RemoteFile } from "../hub/repository.ts";
 import { removeSymlink, syncDirectory } from "./file_sink.ts";
 import { removeIfExists } from "./model_cache.ts";
 import { formatBytes } from "../core/units.ts";
 
-/** Bytes that are read at once to hash what is there. */
+/** Bytes per read when an existing file is hashed. */
 const READ_BYTES = 1 << 20;
 
-/** Bytes that a disk is to have left when a download is done. */
-const SPARE_BYTES = 16 * 1024 * 1024;
+/** Bytes of disk space that must remain free after a download. */
+const RESERVED_BYTES = 16 * 1024 * 1024;
 
 /**
- * Downloads `file` as `name` into `folder`, going on with what is there of it; the caller sees to it
- * that nobody else does.
+ * Downloads `file` to `folder` as `name` and resumes a partial download. The caller must exclude
+ * concurrent downloads.
  *
- * @throws What `download` throws; InferenceError `file_error` also where there is no room.
+ * @throws The errors of `download`; InferenceError `file_error` if disk space is insufficient.
  */
 export async function downloadFile(
-  http: HubHttp,
+  http: HubClient,
   file: RemoteFile,
   { folder, name, onResume, onProgress }: {
     folder: string;
     name: string;
-    /** Told how much of it is there already. */
+    /** Receives the size of the partial download before it is resumed. */
     onResume?: ((bytes: number) => void) | undefined;
     onProgress?: ((done: number, total: number) => void) | undefined;
   },
@@ -43,24 +49,24 @@ export async function downloadFile(
   await removeOtherParts(folder, name, partName);
   await removeSymlink(path);
   const part = await PartFile.open(path);
-  let kept = true;
+  let keep = true;
   try {
-    await checkRoom(folder, file, part.size);
+    await checkDiskSpace(folder, file, part.size);
     if (part.size > 0) onResume?.(part.size);
     await download(http, file, part, { digest: createDigest, onProgress });
     await part.sync();
   } catch (error) {
-    kept = !(error instanceof DamagedDownload);
+    keep = !(error instanceof CorruptDownloadError);
     throw error;
   } finally {
     part.close();
-    if (!kept || part.size === 0) await removeIfExists(path);
+    if (!keep || part.size === 0) await removeIfExists(path);
   }
   await Deno.rename(path, join(folder, name));
   await syncDirectory(join(folder, name));
 }
 
-/** Whether a file is there already, whole and as the hub says it is. */
+/** Returns whether a file exists and matches the size and hash on the hub. */
 export async function matchesRemoteFile(
   path: string,
   { size, hash }: RemoteFile,
@@ -82,10 +88,12 @@ export async function matchesRemoteFile(
   }
 }
 
-/** What remains of older tries at another content of the same name. */
-async function removeOtherParts(folder: string, name: string, own: string): Promise<void> {
+/** Removes partial downloads of other versions of the file. */
+async function removeOtherParts(folder: string, name: string, current: string): Promise<void> {
   for await (const entry of Deno.readDir(folder)) {
-    if (entry.name.startsWith(`${name}.`) && entry.name.endsWith(".part") && entry.name !== own) {
+    if (
+      entry.name.startsWith(`${name}.`) && entry.name.endsWith(".part") && entry.name !== current
+    ) {
       await Deno.remove(join(folder, entry.name));
     }
   }
@@ -96,39 +104,43 @@ async function shortDigest(text: string): Promise<string> {
   return new Uint8Array(bytes).toHex().slice(0, 12);
 }
 
-/** A hash of the system's library, which is several times as fast as one in this language. */
+/** Creates a hash with `node:crypto`, which is several times faster than a hash in TypeScript. */
 export function createDigest(algorithm: "sha256" | "sha1"): Digest {
   const hash = createHash(algorithm);
   return { update: (bytes) => void hash.update(bytes), hex: () => hash.digest("hex") };
 }
 
-/** @throws InferenceError `file_error` where the disk is known to have too little room. */
-async function checkRoom(folder: string, file: RemoteFile, there: number): Promise<void> {
+/** @throws InferenceError `file_error` if the free disk space is known and insufficient. */
+async function checkDiskSpace(
+  folder: string,
+  file: RemoteFile,
+  existingBytes: number,
+): Promise<void> {
   let free: number;
   try {
     const { bavail, bsize } = await statfs(folder);
     free = Number(bavail) * Number(bsize);
   } catch {
-    // Not every system tells, nor every permission lets it.
+    // Not every system reports the free space, and the permission may be missing.
     return;
   }
-  const needed = file.size - there;
-  if (free < needed + SPARE_BYTES) {
-    throw noRoom(folder, `${formatBytes(free)} are free and ${formatBytes(needed)} are needed`);
+  const needed = file.size - existingBytes;
+  if (free < needed + RESERVED_BYTES) {
+    throw diskFullError(folder, `${formatBytes(free)} free, ${formatBytes(needed)} needed`);
   }
 }
 
-function noRoom(path: string, why: string, cause?: unknown): InferenceError {
+function diskFullError(path: string, reason: string, cause?: unknown): InferenceError {
   return new InferenceError(
     "file_error",
-    `Cannot write to ${path}: there is no room, ${why}; ` +
-      "remove something (`rwkv rm`), or name another disk's folder with RWKV_HOME",
+    `Cannot write to ${path}: the disk is full (${reason}); ` +
+      "remove a model (`rwkv rm`), or name a folder on another disk with RWKV_HOME",
     { param: path, cause },
   );
 }
 
-/** A part on disk, written at its end. */
-class PartFile implements Part {
+/** A partial download on disk. New bytes are appended. */
+class PartFile implements PartialFile {
   readonly #path: string;
   readonly #file: Deno.FsFile;
   #size: number;
@@ -167,7 +179,7 @@ class PartFile implements Part {
     } catch (cause) {
       const { code, message } = cause as { code?: string; message: string };
       if (code === "ENOSPC" || code === "EDQUOT") {
-        throw noRoom(this.#path, "the disk is full, and what came is kept", cause);
+        throw diskFullError(this.#path, "the partial download is kept", cause);
       }
       throw new InferenceError("file_error", `Cannot write ${this.#path}: ${message}`, { cause });
     }

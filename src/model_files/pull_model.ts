@@ -1,14 +1,19 @@
 /**
  * Pulls a model into the cache: finds its file on the hub, downloads it with its config and its
- * vocabulary, and records it when all is there. Two processes that pull one model share the work: the
- * second waits for the first one, and finds it done.
+ * vocabulary, and then writes its record. If two processes pull the same model, the second one
+ * waits for the first and uses its result.
  */
 
 import { InferenceError } from "../core/errors.ts";
-import { HubHttp, HubRefusal } from "../hub/hub_http.ts";
+import { HubClient, HubStatusError } from "../hub/hub_client.ts";
 import { isIndexName } from "../hub/model_names.ts";
 import { fileName, type HubFile, isSafeName, modelName, type PullTarget } from "../hub/names.ts";
-import { defaultEndpoint, FileChanged, type RemoteFile, Repository } from "../hub/repository.ts";
+import {
+  defaultEndpoint,
+  FileChangedError,
+  type RemoteFile,
+  Repository,
+} from "../hub/repository.ts";
 import { inspectModel } from "./inspect_model.ts";
 import { type CachedModel, ModelCache } from "./model_cache.ts";
 import { chooseFile, type ChooseFileOptions } from "./choose_file.ts";
@@ -18,20 +23,22 @@ import { formatDuration } from "../core/units.ts";
 import { usageError } from "../settings/flags.ts";
 
 export interface PullOptions extends ChooseFileOptions {
-  /** What the model is called here, unless by its file's name. */
+  /** Name of the model in the cache. Defaults to the name of its file. */
   name?: string | undefined;
   signal?: AbortSignal | undefined;
 }
 
-/** Times that a file may change under a download before it is given up. */
-const CHANGES = 3;
+/** Number of times that a file may change during a download before the pull fails. */
+const MAX_CHANGES = 3;
 
-/** Pauses shorter than this, in seconds, are not worth a line. */
-const PAUSE_TOLD = 2;
+/** Minimum duration of a pause, in seconds, to report. */
+const MIN_REPORTED_PAUSE = 2;
 
 /**
- * @returns The model, whole and recorded.
- * @throws InferenceError that says what to do.
+ * Pulls a model.
+ *
+ * @returns The complete model with its record.
+ * @throws InferenceError with a remedy.
  */
 export async function pullModel(target: PullTarget, options: PullOptions): Promise<CachedModel> {
   const cache = new ModelCache();
@@ -42,37 +49,39 @@ export async function pullModel(target: PullTarget, options: PullOptions): Promi
     try {
       return await pullFile(cache, { http, repository, file, target, options });
     } catch (error) {
-      if (error instanceof HubRefusal) throw repository.explain(error, file.path);
-      if (!(error instanceof FileChanged)) throw error;
-      if (changes === CHANGES) {
+      if (error instanceof HubStatusError) throw repository.toInferenceError(error, file.path);
+      if (!(error instanceof FileChangedError)) throw error;
+      if (changes === MAX_CHANGES) {
         throw new InferenceError(
           "hub_error",
-          `Cannot pull ${file.path} of ${target.repo}: it is another one each time it is looked at`,
+          `Cannot pull ${file.path} of ${target.repo}: it changes on every request`,
         );
       }
-      options.onMessage(`${error.path} has changed on the hub: starting afresh`);
+      options.onMessage(`${error.path} has changed on the hub: starting over`);
     }
   }
 }
 
-async function openHub({ onMessage: say, signal }: PullOptions): Promise<HubHttp> {
-  const named = Deno.env.get("HF_ENDPOINT")?.trim();
-  const endpoint = (named || await defaultEndpoint()).replace(/\/+$/, "");
+async function openHub({ onMessage, signal }: PullOptions): Promise<HubClient> {
+  const configured = Deno.env.get("HF_ENDPOINT")?.trim();
+  const endpoint = (configured || await defaultEndpoint()).replace(/\/+$/, "");
   if (!/^https?:$/.test(URL.parse(endpoint)?.protocol ?? "")) {
-    throw usageError(`Cannot use HF_ENDPOINT=${endpoint}: it must be an http or https address`);
+    throw usageError(`Cannot use HF_ENDPOINT=${endpoint}: it must be an http or https URL`);
   }
   const token = Deno.env.get("HF_TOKEN")?.trim() || undefined;
   if (token !== undefined && !/^[\x21-\x7e]+$/.test(token)) {
-    throw usageError("Cannot use HF_TOKEN: a token has no blanks and no letters beyond ASCII");
+    throw usageError("Cannot use HF_TOKEN: it must be printable ASCII without spaces");
   }
-  const onPause = (reason: string, seconds: number) => {
-    if (seconds >= PAUSE_TOLD) say(`${reason}; trying again in ${formatDuration(seconds)}`);
+  const onRetry = (reason: string, seconds: number) => {
+    if (seconds >= MIN_REPORTED_PAUSE) {
+      onMessage(`${reason}; retrying in ${formatDuration(seconds)}`);
+    }
   };
-  return new HubHttp({ endpoint, token, signal, onPause });
+  return new HubClient({ endpoint, token, signal, onRetry });
 }
 
 interface Pull {
-  http: HubHttp;
+  http: HubClient;
   repository: Repository;
   file: HubFile;
   target: PullTarget;
@@ -82,17 +91,17 @@ interface Pull {
 async function pullFile(cache: ModelCache, pull: Pull): Promise<CachedModel> {
   const { repository, file, target, options } = pull;
   const name = options.name ?? modelName({ repo: repository.name, path: file.path });
-  if (!isSafeName(name)) throw usageError(`Cannot call a model "${name}": use letters and digits`);
+  if (!isSafeName(name)) throw usageError(`Cannot name a model "${name}": use letters and digits`);
   const remote = await repository.describe(file);
   const onWait = () => options.onMessage(`Another process is pulling ${name}: waiting for it`);
   return await cache.withLock(name, async () => {
-    const there = await cache.get(name);
-    const record = there?.record;
+    const existing = await cache.get(name);
+    const record = existing?.record;
     if (record && (record.repo !== repository.name || record.path !== file.path)) {
       throw new InferenceError(
         "file_error",
-        `Cannot pull ${file.path} as ${name}: that is the name of ${record.path} of ` +
-          `${record.repo}; give another one with --name`,
+        `Cannot pull ${file.path} as ${name}: that name is taken by ${record.path} of ` +
+          `${record.repo}; choose another one with --name`,
       );
     }
     const names = new Set([...record?.names ?? [], ...target.short ? [target.short] : []]);
@@ -104,8 +113,8 @@ async function pullFile(cache: ModelCache, pull: Pull): Promise<CachedModel> {
         throw error;
       }
     } else {
-      options.onMessage(`${name} is here already: ${there!.folder}`);
-      const vocabulary = record.vocabulary || await vocabularyFor(pull, there!.folder);
+      options.onMessage(`${name} already exists: ${existing!.folder}`);
+      const vocabulary = record.vocabulary || await vocabularyFor(pull, existing!.folder);
       if (names.size > record.names.length || vocabulary !== record.vocabulary) {
         await cache.record(name, { ...record, names: [...names], vocabulary });
       }
@@ -114,10 +123,14 @@ async function pullFile(cache: ModelCache, pull: Pull): Promise<CachedModel> {
   }, { onWait, signal: options.signal });
 }
 
-/** Looks again for a vocabulary that was not to be had before. */
+/** Retries the download of a vocabulary that was missing before. */
 async function vocabularyFor({ http, repository, options }: Pull, folder: string) {
   const facts = await inspectModel(folder, () => {});
-  return await downloadVocabulary(http, repository, { folder, facts, say: options.onMessage });
+  return await downloadVocabulary(http, repository, {
+    folder,
+    facts,
+    onMessage: options.onMessage,
+  });
 }
 
 async function download(
@@ -125,14 +138,14 @@ async function download(
   name: string,
   { http, repository, remote, names, options }: Pull & { remote: RemoteFile; names: string[] },
 ): Promise<void> {
-  const { onMessage: say, withProgress } = options;
+  const { onMessage, withProgress } = options;
   const folder = await cache.createFolder(name);
   const start = performance.now();
-  // Files of two versions are no model, so none is found until all of them are of one.
+  // Mark the model as incomplete, so that shards of two versions are never loaded together.
   if (isIndexName(remote.path)) await cache.deleteRecord(name);
-  const parts = await downloadFiles(http, repository, { remote, folder, say, withProgress });
-  const facts = await inspectModel(folder, say);
-  const vocabulary = await downloadVocabulary(http, repository, { folder, facts, say });
+  const parts = await downloadFiles(http, repository, { remote, folder, onMessage, withProgress });
+  const facts = await inspectModel(folder, onMessage);
+  const vocabulary = await downloadVocabulary(http, repository, { folder, facts, onMessage });
   await cache.record(name, {
     repo: repository.name,
     path: remote.path,
@@ -147,7 +160,7 @@ async function download(
     quant: facts?.quant ?? null,
     vocabulary,
   });
-  say(
+  onMessage(
     `Downloaded ${name} in ${formatDuration((performance.now() - start) / 1000)}` +
       (facts ? `: RWKV ${facts.version}, ${facts.parameters.toLocaleString("en")} parameters` : ""),
   );

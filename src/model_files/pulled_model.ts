@@ -1,51 +1,52 @@
-/** From the name that `--model` gives to the folder of the pulled model that it means. */
+/** Resolves the name in `--model` to the folder of a pulled model. */
 
 import { InferenceError } from "../core/errors.ts";
-import { isModelFile, pullTarget, SHORT_NAMES } from "../hub/names.ts";
+import { isModelFile, parsePullTarget, SHORT_NAMES } from "../hub/names.ts";
 import { cacheRoot, ModelCache } from "./model_cache.ts";
 import type { ChooseFileOptions } from "./choose_file.ts";
 import { nearest } from "../core/nearest.ts";
 import type { Flags } from "../settings/flags.ts";
 
-/** Reports how a download proceeds. */
+/** Receives the messages and the progress of a download. */
 export type DownloadReporter = Pick<ChooseFileOptions, "onMessage" | "withProgress">;
 
 /**
- * The folder of a pulled model, which is downloaded first where `--pull` or `RWKV_PULL` asks for that.
+ * Returns the folder of a pulled model. Downloads the model first if `--pull` or `RWKV_PULL` is
+ * set.
  *
- * @throws InferenceError `file_error` that says how to get it.
+ * @throws InferenceError `file_error` with the command that downloads it.
  */
 export async function resolvePulledModel(
   name: string,
   flags: Flags,
-  { onMessage: say, withProgress }: DownloadReporter,
+  { onMessage, withProgress }: DownloadReporter,
 ): Promise<string> {
-  const root = rootIfAny();
+  const root = cacheRootOrNull();
   const cache = root === null ? null : new ModelCache(root);
   const found = await cache?.find(name);
   if (found) return found.folder;
-  const target = isModelFile(name) ? null : pullTarget(name);
-  if (target && pullAsked(flags)) {
+  const target = isModelFile(name) ? null : parsePullTarget(name);
+  if (target && pullRequested(flags)) {
     const { pullModel } = await import("./pull_model.ts");
-    return (await pullModel(target, { onMessage: say, withProgress })).folder;
+    return (await pullModel(target, { onMessage, withProgress })).folder;
   }
-  const there = await cache?.list() ?? [];
-  const known = [...SHORT_NAMES, ...there.map(({ name }) => name)];
-  const guess = nearest(name, known.filter((word) => word !== name.toLowerCase()));
+  const models = await cache?.list() ?? [];
+  const candidates = [...SHORT_NAMES, ...models.map(({ name }) => name)];
+  const guess = nearest(name, candidates.filter((word) => word !== name.toLowerCase()));
   throw new InferenceError(
     "file_error",
     `Cannot use ${name}: there is no such file or folder, ` +
-      (there.some((model) => model.name === name)
-        ? `and its download is not whole; pulling it again goes on`
+      (models.some((model) => model.name === name)
+        ? `and its download is incomplete; pull it again to resume`
         : target
         ? `and it has not been pulled; \`rwkv pull ${name}\` downloads it`
         : `nor a pulled model of that name${guess ? `; did you mean ${guess}?` : ""}` +
-          `${guess ? "" : "; --model names one"}`),
+          `${guess ? "" : "; name one with --model"}`),
     { param: name },
   );
 }
 
-function rootIfAny(): string | null {
+function cacheRootOrNull(): string | null {
   try {
     return cacheRoot();
   } catch (error) {
@@ -54,7 +55,7 @@ function rootIfAny(): string | null {
   }
 }
 
-/** The flag, or its variable with anything but 0 or false. */
-function pullAsked({ pull }: Flags): boolean {
+/** Returns whether `--pull` is given or its variable is set to anything but a false value. */
+function pullRequested({ pull }: Flags): boolean {
   return pull !== undefined && pull !== false && !/^(0|false|no|off)?$/i.test(`${pull}`);
 }

@@ -1,32 +1,33 @@
 /**
- * A reply as it grows: token ids in, visible text out, whether it is over, and which tokens the
- * state still needs then, so that every closed turn ends with exactly `\n\n`.
+ * A growing reply: takes token ids, returns displayable text, and detects the end. At the end it
+ * returns the tokens that the state must still process, so that every closed turn ends with exactly
+ * `\n\n`.
  */
 
 import type { StopStrings } from "../core/sampling.ts";
 import { TURN_END } from "./chat_template.ts";
 import { StopMatcher } from "./stop_matcher.ts";
 
-/** What a session needs of a tokenizer. */
+/** The tokenizer methods that sessions use. */
 export interface TokenCodec {
-  /** Ids of a text; of more than `most`, only the first ones, one more than that. */
-  encode(text: string, most?: number): number[];
-  /** Bytes of a token; `undefined` where the id is none, or has none. */
+  /** Returns the ids of a text. Stops after `limit` + 1 ids. */
+  encode(text: string, limit?: number): number[];
+  /** Returns the bytes of a token; `undefined` if the id is unknown or has no bytes. */
   tokenBytes(id: number): Uint8Array | undefined;
-  /** Id that ends a text, if there is one. */
+  /** Id of the end-of-text token, if there is one. */
   readonly endOfText: number | null;
 }
 
 export interface ReplyOptions {
   /** Strings that end the reply, besides `\n\n` and the end of text. */
   stop?: readonly string[] | undefined;
-  /** The reply so far, when it is written on. */
+  /** The reply so far, if an unfinished one continues. */
   text?: string | undefined;
-  /** Bytes of the reply that were not shown yet. */
+  /** Bytes of the reply so far that were not displayed. */
   undisplayedBytes?: Uint8Array | undefined;
-  /** Whether it goes on a text as it stands: an empty line does not end it, nor is one added. */
+  /** Whether the reply continues a raw text. An empty line neither ends it nor is added to it. */
   rawText?: boolean | undefined;
-  /** Whether nothing but `stop` ends it: neither an empty line nor the end of text. */
+  /** Whether only `stop` ends the reply, not an empty line or the end of text. */
   ignoreEos?: boolean | undefined;
 }
 
@@ -36,14 +37,14 @@ export class Reply {
   readonly #tokenizer: TokenCodec;
   readonly #matcher: StopMatcher;
   #text: string;
-  /** Newlines that the reply ends with. */
+  /** Number of newlines at the end of the reply. */
   #newlines: number;
   #ended = false;
   #hidesText = false;
   readonly #plain: boolean;
-  /** Id that ends it. */
+  /** Token id that ends the reply. */
   readonly #endOfText: number | null;
-  /** What replaces the last token when the turn is closed; `null` is the token itself. */
+  /** Tokens that replace the last one when the turn is closed; `null` if it stays. */
   #lastToken: readonly number[] | null = null;
 
   constructor(
@@ -52,25 +53,28 @@ export class Reply {
       stop = [],
       text = "",
       undisplayedBytes: undisplayedBytes,
-      rawText: plain = false,
-      ignoreEos: endless = false,
+      rawText = false,
+      ignoreEos = false,
     }: ReplyOptions = {},
   ) {
     this.#tokenizer = tokenizer;
-    this.#plain = plain;
+    this.#plain = rawText;
     this.#text = text;
-    const shown = new TextEncoder().encode(text);
-    this.#endOfText = endless ? null : tokenizer.endOfText;
-    const always = plain || endless ? [] : [TURN_END];
+    const displayed = new TextEncoder().encode(text);
+    this.#endOfText = ignoreEos ? null : tokenizer.endOfText;
+    const always = rawText || ignoreEos ? [] : [TURN_END];
     this.#matcher = new StopMatcher([...always, ...stop], {
-      displayedBytes: shown,
+      displayedBytes: displayed,
       undisplayedBytes: undisplayedBytes,
       alwaysStop: always.length,
     });
-    this.#newlines = trailingNewlines(this.#matcher.held, trailingNewlines(shown, 0));
+    this.#newlines = trailingNewlines(
+      this.#matcher.undisplayedBytes,
+      trailingNewlines(displayed, 0),
+    );
   }
 
-  /** Everything visible, what came before this turn included. */
+  /** All displayed text, including that of earlier turns of the same reply. */
   get text(): string {
     return this.#text;
   }
@@ -80,60 +84,62 @@ export class Reply {
   }
 
   /**
-   * Whether the tokens that a state reads of the closed reply have text that was not shown: a stop
-   * that is no empty line. Who sends the reply in a history does not send that.
+   * Whether the state of the closed reply has processed text that was not displayed: a stop string
+   * other than an empty line. A client that sends the reply in a history does not send that text.
    */
   get hasHiddenText(): boolean {
     return this.#hidesText;
   }
 
-  /** What ends the reply from here on, for whoever samples it. */
+  /** The stop strings for the sampler, with the bytes in which one may have begun. */
   get stops(): StopStrings {
     return this.#matcher.stopStrings;
   }
 
-  /** Bytes that a cut reply has not shown. */
-  get held(): Uint8Array {
-    return this.#matcher.held;
+  /** Bytes of an unfinished reply that were not displayed. */
+  get undisplayedBytes(): Uint8Array {
+    return this.#matcher.undisplayedBytes;
   }
 
-  /** Takes a sampled token; returns the text that becomes visible. */
+  /** Adds a sampled token. Returns the text that can be displayed. */
   push(token: number): string {
     if (this.#ended) throw new Error("The reply has ended");
     if (token === this.#endOfText) {
       this.#ended = true;
       this.#lastToken = [];
-      return this.#show(this.#matcher.flush());
+      return this.#display(this.#matcher.flush());
     }
     const bytes = this.#tokenizer.tokenBytes(token) ?? new Uint8Array();
-    const text = this.#show(this.#matcher.push(bytes));
+    const text = this.#display(this.#matcher.push(bytes));
     if (this.#matcher.stopped) this.#ended = true;
     if (this.#matcher.stopped && !this.#plain) {
-      const kept = bytes.subarray(0, turnEnd(bytes, this.#newlines));
-      if (kept.length < bytes.length) this.#lastToken = this.#encode(kept);
-      this.#newlines = trailingNewlines(kept, this.#newlines);
-      const { discardedBytes: cutOff } = this.#matcher;
-      const unread = this.#lastToken === null ? 0 : bytes.length - kept.length;
-      this.#hidesText = cutOff.subarray(0, cutOff.length - unread).some((byte) => byte !== NEWLINE);
+      const retained = bytes.subarray(0, turnEnd(bytes, this.#newlines));
+      if (retained.length < bytes.length) this.#lastToken = this.#encode(retained);
+      this.#newlines = trailingNewlines(retained, this.#newlines);
+      const { discardedBytes } = this.#matcher;
+      const unprocessed = this.#lastToken === null ? 0 : bytes.length - retained.length;
+      this.#hidesText = discardedBytes.subarray(0, discardedBytes.length - unprocessed).some((
+        byte,
+      ) => byte !== NEWLINE);
     } else {
       this.#newlines = trailingNewlines(bytes, this.#newlines);
     }
     return text;
   }
 
-  /** Bytes that have become visible, those held from before included. */
+  /** Number of bytes displayed, including earlier undisplayed bytes. */
   get displayedByteCount(): number {
     return this.#matcher.displayedByteCount;
   }
 
-  /** The text that becomes visible when the reply is cut short. */
+  /** Returns the rest of the text that can be displayed when the reply ends unfinished. */
   flushDisplayable(): string {
-    return this.#show(this.#matcher.flushDisplayable());
+    return this.#display(this.#matcher.flushDisplayable());
   }
 
   /**
-   * Tokens to feed before anything else follows: those `pending`, then what is missing of `\n\n`.
-   * The end of text is never fed, nor what a last token has after `\n\n`.
+   * Returns the tokens to process before anything else: `pending`, then the missing part of `\n\n`.
+   * The end-of-text token is never processed, nor the bytes of the last token after `\n\n`.
    */
   closingTokens(pending: readonly number[]): number[] {
     const tokens = this.#lastToken === null
@@ -144,14 +150,14 @@ export class Reply {
     return missing === "" ? tokens : [...tokens, ...this.#tokenizer.encode(missing)];
   }
 
-  /** The space after `Assistant:` is the model's to write, and nobody's to read. */
-  #show(text: string): string {
+  /** The model generates a space after `Assistant:`. It is not part of the reply. */
+  #display(text: string): string {
     const visible = this.#text === "" && !this.#plain ? text.trimStart() : text;
     this.#text += visible;
     return visible;
   }
 
-  /** `null` where `bytes` are not a text of their own. */
+  /** Returns `null` if the bytes are not valid UTF-8 on their own. */
   #encode(bytes: Uint8Array): number[] | null {
     try {
       return this.#tokenizer.encode(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
@@ -161,7 +167,9 @@ export class Reply {
   }
 }
 
-/** Index after the first `\n\n` that ends in `bytes`, which follow `before` newlines. */
+/**
+ * Returns the index after the first `\n\n` that ends in `bytes`. `before` newlines precede them.
+ */
 function turnEnd(bytes: Uint8Array, before: number): number {
   const at = bytes.findIndex((byte, i) =>
     byte === NEWLINE && (i === 0 ? before > 0 : bytes[i - 1] === NEWLINE)

@@ -1,16 +1,18 @@
 /**
- * Finds the end of a reply in its bytes, wherever tokens part them, and says which text may be
- * shown already: nothing that might turn out to begin a stop, and no part of a character.
+ * Finds stop strings in the bytes of a reply, across token boundaries. Determines which text can be
+ * displayed: no possible beginning of a stop string and no part of a character.
  */
 
 import type { StopStrings } from "../core/sampling.ts";
 
 export interface StopMatcherOptions {
-  /** Bytes that were shown before: a stop may have begun in them. */
+  /** Bytes that were displayed before. A stop string may have begun in them. */
   displayedBytes?: Uint8Array | undefined;
-  /** Bytes that came before and were not shown. */
+  /** Earlier bytes that were not displayed. */
   undisplayedBytes?: Uint8Array | undefined;
-  /** How many of the stops, from the first one on, end what is written on a cut reply too. */
+  /**
+   * Number of stops, from the first one on, that also apply when an unfinished reply is continued.
+   */
   alwaysStop?: number | undefined;
 }
 
@@ -18,109 +20,112 @@ export class StopMatcher {
   readonly #stops: readonly Uint8Array[];
   readonly #longest: number;
   readonly #always: number;
-  /** The last bytes shown, then those held back. */
+  /** The last displayed bytes, then the undisplayed ones. */
   #bytes: Uint8Array;
-  #shown: number;
+  #displayedEnd: number;
   #stopped = false;
-  /** What came from the stop on. */
-  #rest = new Uint8Array();
-  #seen = 0;
+  /** Bytes from the stop string on. */
+  #discarded = new Uint8Array();
+  #displayedByteCount = 0;
 
   constructor(
     stops: readonly string[],
-    { displayedBytes: shown, undisplayedBytes: undisplayedBytes, alwaysStop: always = 1 }:
-      StopMatcherOptions = {},
+    { displayedBytes, undisplayedBytes: undisplayedBytes, alwaysStop = 1 }: StopMatcherOptions = {},
   ) {
     this.#stops = stops.map((stop) => new TextEncoder().encode(stop));
-    this.#always = always;
+    this.#always = alwaysStop;
     this.#longest = Math.max(1, ...this.#stops.map((stop) => stop.length));
-    const tail = (shown ?? new Uint8Array()).slice(-this.#longest);
+    const tail = (displayedBytes ?? new Uint8Array()).slice(-this.#longest);
     this.#bytes = concat(tail, undisplayedBytes ?? new Uint8Array());
-    this.#shown = tail.length;
+    this.#displayedEnd = tail.length;
   }
 
-  /** Whether a stop has been found. Nothing more is shown then. */
+  /** Whether a stop string was found. Nothing more is displayed then. */
   get stopped(): boolean {
     return this.#stopped;
   }
 
-  /** Bytes that came and are never shown: the stop that was found, and what the last token has after it. */
+  /** Bytes that are never displayed: the stop string and the rest of the last token. */
   get discardedBytes(): Uint8Array {
-    return this.#rest;
+    return this.#discarded;
   }
 
-  /** Bytes that have been shown since the matcher was made. */
+  /** Number of bytes displayed by this matcher. */
   get displayedByteCount(): number {
-    return this.#seen;
+    return this.#displayedByteCount;
   }
 
-  /** Bytes that came and were not shown. */
-  get held(): Uint8Array {
-    return this.#bytes.slice(this.#shown);
+  /** Bytes that were not displayed. */
+  get undisplayedBytes(): Uint8Array {
+    return this.#bytes.slice(this.#displayedEnd);
   }
 
-  /** The same search, to be carried on elsewhere. */
+  /** The stop strings with the current search position, to continue the search elsewhere. */
   get stopStrings(): StopStrings {
     const before = this.#bytes;
     return {
       strings: this.#stops,
       precedingBytes: before,
-      unsearchedBytes: before.length - this.#shown,
+      unsearchedBytes: before.length - this.#displayedEnd,
     };
   }
 
-  /** Takes the bytes of a token; returns the text that may be shown with them. */
+  /** Adds the bytes of a token. Returns the text that can be displayed. */
   push(bytes: Uint8Array): string {
     if (this.#stopped) return "";
     this.#bytes = concat(this.#bytes, bytes);
     const end = this.#firstStop();
     if (end !== null) {
-      const text = this.#show(Math.max(end, this.#shown));
+      const text = this.#display(Math.max(end, this.#displayedEnd));
       this.#stopped = true;
-      this.#rest = this.#bytes.slice(this.#shown);
-      this.#bytes = this.#bytes.slice(0, this.#shown);
+      this.#discarded = this.#bytes.slice(this.#displayedEnd);
+      this.#bytes = this.#bytes.slice(0, this.#displayedEnd);
       return text;
     }
-    return this.#show(this.#safeEnd(this.#stops));
+    return this.#display(this.#safeEnd(this.#stops));
   }
 
   /**
-   * The text to show when a reply is cut short: all but a part of a character, and what might
-   * begin a stop that always holds. These stay in `held`, for whoever writes on.
+   * Returns the text to display when a reply ends unfinished: everything except a part of a
+   * character and a possible beginning of a stop that always applies. Those bytes stay in
+   * `undisplayedBytes` for a continuation.
    */
   flushDisplayable(): string {
-    return this.#stopped ? "" : this.#show(this.#safeEnd(this.#stops.slice(0, this.#always)));
+    return this.#stopped ? "" : this.#display(this.#safeEnd(this.#stops.slice(0, this.#always)));
   }
 
-  /** All the text that is left, for a reply that is over without a stop. */
+  /** Returns all remaining text of a reply that ended without a stop string. */
   flush(): string {
-    return this.#stopped ? "" : this.#show(this.#bytes.length);
+    return this.#stopped ? "" : this.#display(this.#bytes.length);
   }
 
-  #show(end: number): string {
+  #display(end: number): string {
     const text = new TextDecoder("utf-8", { ignoreBOM: true })
-      .decode(this.#bytes.subarray(this.#shown, end));
-    this.#seen += end - this.#shown;
-    const keep = Math.max(0, end - this.#longest);
-    this.#bytes = this.#bytes.slice(keep);
-    this.#shown = end - keep;
+      .decode(this.#bytes.subarray(this.#displayedEnd, end));
+    this.#displayedByteCount += end - this.#displayedEnd;
+    const start = Math.max(0, end - this.#longest);
+    this.#bytes = this.#bytes.slice(start);
+    this.#displayedEnd = end - start;
     return text;
   }
 
-  /** Where the earliest stop begins. */
+  /** Returns the start of the earliest stop string. */
   #firstStop(): number | null {
     let first: number | null = null;
     for (const stop of this.#stops) {
       for (let at = 0; at + stop.length <= this.#bytes.length; at++) {
         if (first !== null && at >= first) break;
-        // What ends in the part shown before would have been found then.
-        if (at + stop.length > this.#shown && startsAt(this.#bytes, stop, at)) first = at;
+        // A stop string that ends in displayed bytes would have been found before.
+        if (at + stop.length > this.#displayedEnd && startsAt(this.#bytes, stop, at)) first = at;
       }
     }
     return first;
   }
 
-  /** Up to where bytes can be shown: before what may begin a stop or is half a character. */
+  /**
+   * Returns the index up to which bytes can be displayed: before a possible beginning of a stop
+   * string or a part of a character.
+   */
   #safeEnd(stops: readonly Uint8Array[]): number {
     const bytes = this.#bytes;
     const mayBegin = (at: number) =>
@@ -131,7 +136,7 @@ export class StopMatcher {
     for (let at = Math.max(0, bytes.length - this.#longest + 1); at < end; at++) {
       if (mayBegin(at)) end = at;
     }
-    return Math.max(end, this.#shown);
+    return Math.max(end, this.#displayedEnd);
   }
 }
 
@@ -139,13 +144,13 @@ function startsAt(bytes: Uint8Array, part: Uint8Array, at: number): boolean {
   return at + part.length <= bytes.length && part.every((byte, i) => bytes[at + i] === byte);
 }
 
-/** Index of a UTF-8 sequence that is cut off by the end of `bytes`, or their length. */
+/** Returns the index of an incomplete UTF-8 sequence at the end of `bytes`, or their length. */
 export function incompleteAt(bytes: Uint8Array): number {
   for (let back = 1; back <= Math.min(3, bytes.length); back++) {
     const byte = bytes[bytes.length - back];
     if (byte >= 0x80 && byte < 0xc0) continue;
-    const wanted = byte >= 0xf0 && byte < 0xf5 ? 4 : byte >= 0xe0 && byte < 0xf0 ? 3 : 2;
-    return byte >= 0xc2 && byte < 0xf5 && back < wanted ? bytes.length - back : bytes.length;
+    const expected = byte >= 0xf0 && byte < 0xf5 ? 4 : byte >= 0xe0 && byte < 0xf0 ? 3 : 2;
+    return byte >= 0xc2 && byte < 0xf5 && back < expected ? bytes.length - back : bytes.length;
   }
   return bytes.length;
 }

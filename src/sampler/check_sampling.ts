@@ -1,4 +1,4 @@
-/** The ranges of sampling parameters, in the API's names for them. */
+/** Validates sampling parameters, under their names in the API. */
 
 import { InferenceError } from "../core/errors.ts";
 import {
@@ -8,14 +8,14 @@ import {
 } from "../core/sampling_parameters.ts";
 import type { SamplingParams } from "../core/sampling.ts";
 
-/** Largest magnitude of a logit bias: beyond any difference between logits. */
+/** Largest magnitude of a logit bias, larger than any difference between logits. */
 const MAX_BIAS = 1000;
 
 /**
- * Refuses parameters that mean nothing.
+ * Validates sampling parameters.
  *
  * @param vocabulary Ids of the logit bias must be below it.
- * @throws InferenceError `invalid_value` that names the parameter, its value and its range.
+ * @throws InferenceError `invalid_value` with the parameter, its value and its range
  */
 export function checkSampling(params: SamplingParams, vocabulary = Infinity): void {
   for (const name of SAMPLING_PARAMETER_NAMES) {

@@ -1,11 +1,16 @@
-/** How probable tokens are by the model alone: before bias, penalties, cuts and temperature. */
+/**
+ * Log probabilities of the model's own distribution, before bias, penalties, filters and
+ * temperature.
+ */
 
 import type { TokenLogprobs } from "../core/sampling.ts";
 
 /**
- * @param logits One for every token of the model's vocabulary.
+ * Returns the log probability of a token and the most probable tokens.
+ *
+ * @param logits `[vocabulary]`.
  * @param banned 1 at the ids that are no tokens.
- * @param count Most probable tokens to tell.
+ * @param count Number of most probable tokens to return.
  */
 export function computeLogprobs(
   token: number,
@@ -28,7 +33,7 @@ export function computeLogprobs(
   };
 }
 
-/** Ids of the largest logits in falling order, lower ids first among equals. */
+/** Returns the ids of the largest logits in descending order, lower ids first among equals. */
 function mostProbable(
   logits: Float32Array,
   { banned, count }: { banned: Uint8Array | null; count: number },

@@ -1,12 +1,12 @@
-/** How often each token was sampled, fading with time: what the penalties count. */
+/** Decayed counts of the sampled tokens, for the penalties. */
 
-/** Counts below this, the least normal float32, are 0. */
+/** Counts below the smallest normal float32 become 0. */
 export const MIN_COUNT = 2 ** -126;
 
 /**
- * Counts a sampled token: all counts times `decay`, then one more for `token`. In place, in float32 as
- * on a GPU, so that a conversation goes on in the same way wherever it is resumed. A count that has
- * become 0 is dropped, which changes nothing.
+ * Counts a sampled token: multiplies all counts by `decay`, then adds 1 for `token`. Modifies
+ * `counts`. Computes in float32 as a GPU does, so that a conversation continues identically on
+ * every device. Removes counts that have become 0, which does not change the result.
  */
 export function recordToken(counts: Map<number, number>, token: number, decay: number): void {
   if (decay !== 1) {

@@ -1,7 +1,7 @@
 /**
- * Random numbers as a function of seed and position, so that a turn can be replayed, moved to another
- * worker and computed on a GPU: Philox4x32-10 of Salmon et al., "Parallel random numbers: as easy as
- * 1, 2, 3" (SC 2011), which needs 32-bit integers only.
+ * Random numbers as a function of seed and position, so that a turn can be replayed, moved to
+ * another worker and computed on a GPU. The generator is Philox4x32-10 of Salmon et al., "Parallel
+ * random numbers: as easy as 1, 2, 3" (SC 2011), which needs only 32-bit integers.
  */
 
 const ROUNDS = 10;
@@ -14,8 +14,9 @@ const WEYL_1 = 0xbb67ae85;
 export type Words4 = readonly [number, number, number, number];
 
 /**
- * A number in [0, 1), a multiple of 2^-53: from the first two words `a`, `b` of Philox4x32-10 with the
- * seed as key and the position as counter, low words first, `((a >> 5) * 2^26 + (b >> 6)) / 2^53`.
+ * Returns a number in [0, 1), a multiple of 2^-53: `((a >> 5) * 2^26 + (b >> 6)) / 2^53` of the
+ * first two words `a`, `b` of Philox4x32-10, with the seed as key and the position as counter, low
+ * words first.
  *
  * @param seed Unsigned, 64 bits; higher bits are ignored.
  * @param position A non-negative safe integer.
@@ -27,7 +28,7 @@ export function randomAt(seed: bigint, position: number): number {
   return ((a >>> 5) * 2 ** 26 + (b >>> 6)) / 2 ** 53;
 }
 
-/** One block of Philox4x32-10. */
+/** Computes one block of Philox4x32-10. */
 export function philox4x32(counter: Words4, key: readonly [number, number]): Words4 {
   let [c0, c1, c2, c3] = counter;
   let [k0, k1] = key;
@@ -46,7 +47,7 @@ export function philox4x32(counter: Words4, key: readonly [number, number]): Wor
   return [c0, c1, c2, c3];
 }
 
-/** The upper 32 bits of a product of two unsigned 32-bit numbers. */
+/** Returns the upper 32 bits of the product of two unsigned 32-bit numbers. */
 function multiplyHigh(a: number, b: number): number {
   const a0 = a & 0xffff;
   const a1 = a >>> 16;

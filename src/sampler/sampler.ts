@@ -1,23 +1,24 @@
-/** The CPU sampler: the published reference's semantics, and the oracle of any faster one. */
+/** The CPU sampler. It defines the sampling semantics and is the reference for other samplers. */
 
 import { InferenceError } from "../core/errors.ts";
 import type { SamplingParams } from "../core/sampling.ts";
 import { filterTokens } from "./filter_tokens.ts";
 
 /**
- * The next token id.
+ * Samples the next token id.
  *
- * Bias and penalties are applied to the logits, the repetition penalty first; then come a softmax at
- * temperature 1, the cuts by top-p (tokens as probable as the last one kept stay), top-k (of equally
- * probable tokens the lower ids stay) and min-p, and only then the temperature. All arithmetic is float64, and the draw runs over the kept
- * tokens in the order of their ids. With `temperature` 0 it is the largest logit, of the lowest id.
+ * Applies the repetition penalty, the bias and the other penalties to the logits, then a softmax at
+ * temperature 1, then top-p (tokens as probable as the last kept one remain), top-k (the lower of
+ * equally probable ids remain) and min-p, and then the temperature. All arithmetic is float64. The
+ * draw visits the remaining tokens in the order of their ids. `temperature` 0 selects the largest
+ * logit, the lowest id among equals.
  *
- * @param logits One for every token of the model's vocabulary; unchanged.
+ * @param logits `[vocabulary]`; not modified.
  * @param counts How often each token was sampled, for the penalties.
- * @param random A number in [0, 1), which alone decides the draw.
+ * @param random A number in [0, 1) that alone determines the draw.
  * @param banned 1 at the ids that must never be sampled.
- * @throws InferenceError `numeric_fault` where a logit is NaN or infinite (-Infinity is a ban), or no
- * token is left.
+ * @throws InferenceError `numeric_fault` if a logit is NaN or +Infinity (-Infinity is a ban), or if
+ * no token remains
  */
 export function sample(
   logits: Float32Array,
@@ -35,20 +36,20 @@ export function sample(
   const total = sum(probabilities);
   for (let id = 0; id < probabilities.length; id++) probabilities[id] /= total;
   const least = (params.minP ?? 0) * probabilities[best];
-  const kept = filterTokens(probabilities, params).filter((id) => probabilities[id] >= least);
+  const remaining = filterTokens(probabilities, params).filter((id) => probabilities[id] >= least);
 
-  // p^(1/T) up to a factor, by the logits: the power of a small probability would underflow.
-  const weights = kept.map((id) => Math.exp((scores[id] - top) / params.temperature));
+  // p^(1/T) up to a factor, computed from the logits: the power of a small probability underflows.
+  const weights = remaining.map((id) => Math.exp((scores[id] - top) / params.temperature));
   const target = random * sum(weights);
   let cumulative = 0;
-  for (let i = 0; i < kept.length; i++) {
+  for (let i = 0; i < remaining.length; i++) {
     cumulative += weights[i];
-    if (target < cumulative) return kept[i];
+    if (target < cumulative) return remaining[i];
   }
   throw new RangeError(`The random number ${random} is not in [0, 1)`);
 }
 
-/** Logits with bias and penalties, in float64; -Infinity where banned. */
+/** Returns the logits with bias and penalties as float64; -Infinity where banned. */
 function adjust(
   logits: Float32Array,
   params: SamplingParams,
@@ -84,7 +85,7 @@ function adjust(
   return scores;
 }
 
-/** Id of the largest score, the lowest of several. */
+/** Returns the id of the largest score, the lowest id among equals. */
 function argmax(scores: Float64Array): number {
   let best = -1;
   let top = -Infinity;

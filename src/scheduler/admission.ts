@@ -1,20 +1,22 @@
-/** Which turns may wait for a slot, which get one, and which give theirs up to others. */
+/**
+ * Admission control: decides which requests may wait for a slot, which turn gets the next free
+ * slot, and which running turns are preempted.
+ */
 
 import { InferenceError } from "../core/errors.ts";
 import type { ScheduledTurn } from "./scheduled_turn.ts";
 import type { SchedulerStats } from "./scheduler_stats.ts";
 import { turnToPreempt } from "./preemption.ts";
 import type { RunningTurns } from "./running_turns.ts";
-import { TurnQueue } from "./turn_queue.ts";
 
 export interface AdmissionOptions {
   running: RunningTurns;
   stats: SchedulerStats;
-  /** Slots of the engine. */
+  /** Number of slots of the engine. */
   slots: number;
-  /** Requests that wait for a slot at most; a key that has fewer than its share may add to them. */
+  /** Maximum number of waiting requests. A key below its share of the queue may exceed it. */
   maxQueue: number;
-  /** Turns of one key that run or wait at most. */
+  /** Maximum number of running and waiting turns of one key. */
   maxPerFairnessKey: number;
 }
 
@@ -26,56 +28,56 @@ export class Admission {
     this.#options = options;
   }
 
-  /** Keys of turns that run or wait. */
+  /** Keys with running or waiting turns. */
   get keys(): Set<string> {
     const keys = this.waiting.keys;
-    for (const { fairnessKey: key } of this.#options.running) keys.add(key);
+    for (const { fairnessKey } of this.#options.running) keys.add(fairnessKey);
     return keys;
   }
 
-  /** Turns that wait for a slot, or for the one whose prompt is theirs. */
+  /** Number of turns that wait for a slot or for the shared prompt of their leader. */
   get waitingTurns(): number {
     return this.waiting.turnCount() + this.#count((turn) => turn.followers.length);
   }
 
   /**
-   * Asserts that a request may wait.
+   * Asserts that a request may enter the queue.
    *
-   * @param count Its turns.
+   * @param count Number of turns of the request.
    * @throws InferenceError `overloaded`, `too_many_turns` or `invalid_value`
    */
   assertCanEnqueue(key: string, count: number): void {
-    const { stats: counts, slots, maxPerFairnessKey: maxPerKey } = this.#options;
-    if (count > maxPerKey) {
+    const { stats, slots, maxPerFairnessKey } = this.#options;
+    if (count > maxPerFairnessKey) {
       throw new InferenceError(
         "invalid_value",
-        `n: ${count} choices are asked for, and a key may have ${maxPerKey} turns under way`,
+        `n: ${count} choices exceed the limit of ${maxPerFairnessKey} concurrent turns per key; request fewer`,
         { param: "n" },
       );
     }
     const waiting = this.waiting.requestCount();
-    const own = this.waiting.turnCount(key) +
+    const keyTurns = this.waiting.turnCount(key) +
       this.#count((turn) => turn.fairnessKey === key ? 1 + turn.followers.length : 0);
-    const crowded = own + count > maxPerKey;
-    if (!crowded && this.#mayWait(key, waiting)) return;
-    counts.total.queueRejections++;
-    const retryAfter = counts.secondsUntilFree(waiting, slots);
-    const again = `try again in ${retryAfter} s`;
-    if (crowded) {
+    const keyLimitReached = keyTurns + count > maxPerFairnessKey;
+    if (!keyLimitReached && this.#mayQueue(key, waiting)) return;
+    stats.total.queueRejections++;
+    const retryAfter = stats.secondsUntilFree(waiting, slots);
+    const retry = `try retry in ${retryAfter} s`;
+    if (keyLimitReached) {
       throw new InferenceError(
         "too_many_turns",
-        `${own} turns of this key are under way, of ${maxPerKey} that may; ${again}`,
+        `Too many turns: this key has ${keyTurns} of ${maxPerFairnessKey} concurrent turns; ${retry}`,
         { retryAfter },
       );
     }
     throw new InferenceError(
       "overloaded",
-      `The queue is full (${waiting} requests waiting); ${again}`,
+      `Queue is full (${waiting} requests waiting); ${retry}`,
       { retryAfter },
     );
   }
 
-  /** Gives free slots to turns that wait. */
+  /** Assigns free slots to waiting turns. */
   admit(): void {
     const { running } = this.#options;
     while (running.freeSlots > 0) {
@@ -85,7 +87,7 @@ export class Admission {
     }
   }
 
-  /** Tells turns to leave their slots to others that wait, where that makes it fair. */
+  /** Marks running turns for preemption where that makes the distribution of slots fair. */
   preempt(now: number): void {
     const { running } = this.#options;
     if (running.freeSlots > 0) return;
@@ -96,28 +98,28 @@ export class Admission {
     for (let turn; (turn = turnToPreempt(running, { key, waiting, now }));) turn.preempted = true;
   }
 
-  /** Takes turns that were told to leave out of their slots, and gives these to others. */
+  /** Suspends the turns that are marked for preemption and assigns their slots to others. */
   suspendPreempted(): void {
     const { running } = this.#options;
-    const leaving = [...running].filter(({ preempted, stepsInFlight: stepsAhead, loading }) => {
-      return preempted && stepsAhead === 0 && !loading;
+    const preemptedTurns = [...running].filter(({ preempted, stepsInFlight, loading }) => {
+      return preempted && stepsInFlight === 0 && !loading;
     });
-    if (leaving.length === 0) return;
-    for (const turn of leaving) running.suspend(turn);
+    if (preemptedTurns.length === 0) return;
+    for (const turn of preemptedTurns) running.suspend(turn);
     this.admit();
-    this.waiting.pushFront(leaving);
+    this.waiting.pushFront(preemptedTurns);
   }
 
-  /** Whether a key that has no slot is about to get one: it is not to wait for further steps. */
+  /** Whether a key without a slot is about to get one. It must not wait for further steps. */
   get isSlotDue(): boolean {
     const turns = [...this.#options.running];
     if (!turns.some(({ preempted }) => preempted)) return false;
-    const served = new Set(turns.map(({ fairnessKey: key }) => key));
-    return [...this.waiting.keys].some((key) => !served.has(key));
+    const keysWithSlot = new Set(turns.map(({ fairnessKey }) => fairnessKey));
+    return [...this.waiting.keys].some((key) => !keysWithSlot.has(key));
   }
 
-  /** Whether a request of `key` may wait: in a full queue those that have less than their share. */
-  #mayWait(key: string, waiting: number): boolean {
+  /** Whether a request of `key` may wait. If the queue is full, only keys below their share may. */
+  #mayQueue(key: string, waiting: number): boolean {
     const { maxQueue } = this.#options;
     if (waiting < maxQueue) return true;
     const keys = this.waiting.keys.add(key).size;
@@ -126,5 +128,79 @@ export class Admission {
 
   #count(of: (running: ScheduledTurn) => number): number {
     return [...this.#options.running].reduce((sum, turn) => sum + of(turn), 0);
+  }
+}
+
+/** The fields of a turn that the queue reads. */
+export interface QueuedTurn {
+  readonly fairnessKey: string;
+  /** Identifies the HTTP request of the turn. */
+  readonly request: object;
+  /** Turns of the same key that wait for this one's prompt. */
+  readonly followers: readonly unknown[];
+}
+
+export class TurnQueue<T extends QueuedTurn> {
+  readonly #turns: T[] = [];
+
+  /** Number of turns that `next` can return. */
+  get length(): number {
+    return this.#turns.length;
+  }
+
+  push(turn: T): void {
+    this.#turns.push(turn);
+  }
+
+  /** Inserts turns at the front of the queue. */
+  pushFront(turns: readonly T[]): void {
+    this.#turns.unshift(...turns);
+  }
+
+  /** Returns the number of waiting turns of one key or of all, followers included. */
+  turnCount(key?: string): number {
+    return this.#turns
+      .filter((turn) => key === undefined || turn.fairnessKey === key)
+      .reduce((sum, { followers }) => sum + 1 + followers.length, 0);
+  }
+
+  /** Keys of the waiting turns. */
+  get keys(): Set<string> {
+    return new Set(this.#turns.map(({ fairnessKey }) => fairnessKey));
+  }
+
+  /** Returns the number of waiting requests of one key or of all. */
+  requestCount(key?: string): number {
+    const turns = this.#turns.filter((turn) => key === undefined || turn.fairnessKey === key);
+    return new Set(turns.map(({ request }) => request)).size;
+  }
+
+  /** Removes and returns the turn that `peek` returns. */
+  next(running: Iterable<Pick<QueuedTurn, "fairnessKey">>): T | undefined {
+    const turn = this.peek(running);
+    if (turn) this.#turns.splice(this.#turns.indexOf(turn), 1);
+    return turn;
+  }
+
+  /** Returns the oldest turn of the key that has the fewest turns in `running`. */
+  peek(running: Iterable<Pick<QueuedTurn, "fairnessKey">>): T | undefined {
+    const counts = new Map<string, number>();
+    for (const { fairnessKey } of running) {
+      counts.set(fairnessKey, (counts.get(fairnessKey) ?? 0) + 1);
+    }
+    let best: T | undefined;
+    for (const turn of this.#turns) {
+      if (!best || (counts.get(turn.fairnessKey) ?? 0) < (counts.get(best.fairnessKey) ?? 0)) {
+        best = turn;
+      }
+    }
+    return best;
+  }
+
+  /** Removes and returns all turns that match `test`. */
+  remove(test: (turn: T) => boolean): T[] {
+    const taken = this.#turns.filter(test);
+    for (const turn of taken) this.#turns.splice(this.#turns.indexOf(turn), 1);
+    return taken;
   }
 }

@@ -1,65 +1,68 @@
 /**
- * Shares an engine's time among keys (tenants), where steps with the turns of all keys would take
- * much longer than those with the turns of one.
+ * Shares an engine's time among keys (tenants) when steps with the turns of all keys would take
+ * much longer than steps with the turns of one key.
  *
  * Each key has a virtual time: the engine time that it has used. If a shared step is too slow for
- * one of them, steps serve one key at a time, the one with the least virtual time, as in the
- * completely fair scheduler of Linux. Alone, a key gets all the time there is.
+ * one of the keys, each step serves only the key with the least virtual time, as Linux's completely
+ * fair scheduler does. A key without competitors gets all of the time.
  */
 
 import { groupBy } from "../core/group_by.ts";
-import type { StepCosts } from "./step_costs.ts";
+import type { StepCosts } from "./step_controller.ts";
 
-/** Milliseconds of engine time that a key may use first when it comes: short turns end within it. */
+/** Milliseconds of engine time that a new key may use first. Short turns end within it. */
 const CREDIT_MS = 150;
 
 export class FairShare {
   readonly #costs: StepCosts;
-  /** Milliseconds by key: of those that are active, and of others that have used more lately. */
-  readonly #used = new Map<string, number>();
+  /** Milliseconds by key, for active keys and for inactive keys that are ahead of them. */
+  readonly #virtualTimes = new Map<string, number>();
   #active: ReadonlySet<string> = new Set();
 
   constructor(costs: StepCosts) {
     this.#costs = costs;
   }
 
-  /** Told which keys have turns now. A key that comes back goes on from the time that it has used. */
+  /** Sets the active keys. A key that returns continues from the time that it had used. */
   update(active: ReadonlySet<string>): void {
-    const stayed = [...active].filter((key) => this.#active.has(key));
-    const start = Math.min(...stayed.map((key) => this.virtualTime(key))) - CREDIT_MS;
+    const remaining = [...active].filter((key) => this.#active.has(key));
+    const start = Math.min(...remaining.map((key) => this.virtualTime(key))) - CREDIT_MS;
     for (const key of active) {
       if (this.#active.has(key)) continue;
-      this.#used.set(key, stayed.length === 0 ? 0 : Math.max(this.virtualTime(key), start));
+      this.#virtualTimes.set(
+        key,
+        remaining.length === 0 ? 0 : Math.max(this.virtualTime(key), start),
+      );
     }
-    for (const key of this.#used.keys()) {
-      if (!active.has(key) && (stayed.length === 0 || this.virtualTime(key) <= start)) {
-        this.#used.delete(key);
+    for (const key of this.#virtualTimes.keys()) {
+      if (!active.has(key) && (remaining.length === 0 || this.virtualTime(key) <= start)) {
+        this.#virtualTimes.delete(key);
       }
     }
     this.#active = active;
   }
 
-  /** The turns that take part in the next step: all, or those of one key. */
+  /** Returns the turns of the next step: all turns, or those of one key. */
   select<T extends { readonly fairnessKey: string }>(turns: readonly T[]): readonly T[] {
     const keys = groupBy(turns, ({ fairnessKey }) => fairnessKey);
     if (keys.size < 2) return turns;
     const fewest = Math.min(...[...keys.values()].map(({ length }) => length));
     const costOf = (count: number) => this.#costs.estimate(count) ?? count;
-    // One at a time, each key gets its part of the time.
+    // A shared step is no slower for any key than serving the keys one at a time.
     if (costOf(turns.length) <= keys.size * costOf(fewest)) return turns;
     const [first] = [...keys.keys()].sort((a, b) => this.virtualTime(a) - this.virtualTime(b));
     return keys.get(first)!;
   }
 
-  /** Charges `ms` milliseconds of the engine to the keys of the turns that it served. */
+  /** Charges `ms` milliseconds of engine time to the keys of the served turns. */
   charge(turns: readonly { readonly fairnessKey: string }[], ms: number): void {
-    for (const { fairnessKey: key } of turns) {
-      this.#used.set(key, this.virtualTime(key) + ms / turns.length);
+    for (const { fairnessKey } of turns) {
+      this.#virtualTimes.set(fairnessKey, this.virtualTime(fairnessKey) + ms / turns.length);
     }
   }
 
-  /** Milliseconds that a key has used, by its virtual time. */
+  /** Returns the virtual time of a key in milliseconds. */
   virtualTime(key: string): number {
-    return this.#used.get(key) ?? 0;
+    return this.#virtualTimes.get(key) ?? 0;
   }
 }

@@ -1,45 +1,49 @@
-/** The time in which there is no engine, since one has failed and the next one is being opened. */
+/** Tracks the time without an engine, between a failure and the next engine. */
 
-/** Milliseconds after which waiting turns are looked at, as some may have been cancelled. */
-const MOMENT_MS = 250;
+/** Milliseconds between checks of the waiting turns, some of which may have been cancelled. */
+const CHECK_INTERVAL_MS = 250;
 
 export class Outage {
-  /** Settles when there is an engine, or none any more. */
-  #renewing: Promise<void> | null = null;
-  #end: { error: unknown } | null = null;
+  /** Settles when an engine is available again or recovery has failed. */
+  #recovery: Promise<void> | null = null;
+  #failure: { error: unknown } | null = null;
 
   /** Whether there is no engine. */
   get isActive(): boolean {
-    return this.#renewing !== null || this.#end !== null;
+    return this.#recovery !== null || this.#failure !== null;
   }
 
-  /** Why there will be none any more; `null` while there is hope. */
+  /** Why recovery has failed; `null` while it may succeed. */
   get fatalError(): unknown {
-    return this.#end === null ? null : this.#end.error;
+    return this.#failure === null ? null : this.#failure.error;
   }
 
-  /** Throws why there will be no engine any more, where that is so. */
+  /** Throws the reason if recovery has failed. */
   throwIfFatal(): void {
-    if (this.#end) throw this.#end.error;
+    if (this.#failure) throw this.#failure.error;
   }
 
-  /** @param renewed Resolves when there is one again; rejects if there will be none. */
-  begin(renewed: Promise<void>): void {
-    const renewing = renewed.catch((error) => {
-      this.#end = { error };
+  /**
+   * Starts an outage.
+   *
+   * @param recovered Resolves when an engine is available again; rejects if recovery has failed.
+   */
+  begin(recovered: Promise<void>): void {
+    const recovery = recovered.catch((error) => {
+      this.#failure = { error };
     }).then(() => {
-      // Another one may have failed since.
-      if (this.#renewing === renewing) this.#renewing = null;
+      // A later engine may have failed meanwhile.
+      if (this.#recovery === recovery) this.#recovery = null;
     });
-    this.#renewing = renewing;
+    this.#recovery = recovery;
   }
 
-  /** Resolves when something has changed, or after a moment. */
+  /** Resolves when the outage has ended or after a short delay. */
   async waitForChange(): Promise<void> {
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const moment = new Promise<void>((resolve) => timer = setTimeout(resolve, MOMENT_MS));
+    const delay = new Promise<void>((resolve) => timer = setTimeout(resolve, CHECK_INTERVAL_MS));
     try {
-      await Promise.race([this.#renewing, moment]);
+      await Promise.race([this.#recovery, delay]);
     } finally {
       clearTimeout(timer);
     }

@@ -1,65 +1,65 @@
-/** Decides what the next step runs: a pure function of what the turns still have to feed. */
+/** Plans the next step: a pure function of the tokens that turns have to process. */
 
 import { groupBy } from "../core/group_by.ts";
 
-/** A turn as planning sees it. */
+/** The fields of a turn that the planner reads. */
 export interface PlannableTurn {
-  /** Whose it is: keys share steps evenly. */
+  /** Groups turns for fairness: keys share steps evenly. */
   readonly fairnessKey: string;
-  /** Tokens that it can feed now; of a turn that writes, one or none. */
+  /** Tokens that the turn can process now; at most one if it is decoding. */
   readonly schedulableTokens: number;
-  /** Whether it goes on from its own token. */
+  /** Whether the turn generates tokens, so that its next input is its own last token. */
   readonly decoding: boolean;
 }
 
-/** How many tokens of which turn a step feeds. */
+/** Number of tokens that a step processes for one turn. */
 export interface PlannedRun<T> {
   turn: T;
   count: number;
 }
 
 export interface StepBudget {
-  /** Tokens of a step, at most. */
+  /** Maximum number of tokens of a step. */
   maxTokens: number;
-  /** Tokens of prompts in a step that somebody's next token waits for, at most. */
+  /** Maximum number of prompt tokens of a step that also decodes. */
   maxPrefillTokens: number;
 }
 
 /**
- * Shares a step: first one token for every turn that writes, then pieces of prompts. Keys with
- * prompts share evenly what is left; within a key, first come first served.
+ * Plans a step: one token for every decoding turn, then prompt chunks. Keys share the remaining
+ * tokens evenly; within a key, the first turn is served first.
  *
- * @param turns In order of arrival. Those that write fit into a step.
+ * @param turns In order of arrival. The decoding turns fit into one step.
  */
 export function planStep<T extends PlannableTurn>(
   turns: readonly T[],
-  { maxTokens: tokens, maxPrefillTokens: besideWriting }: StepBudget,
+  { maxTokens, maxPrefillTokens }: StepBudget,
 ): PlannedRun<T>[] {
-  const able = turns.filter(({ schedulableTokens: feedable }) => feedable > 0);
-  const runs = able.filter(({ decoding: writing }) => writing)
-    .slice(0, tokens)
+  const schedulable = turns.filter(({ schedulableTokens }) => schedulableTokens > 0);
+  const runs = schedulable.filter(({ decoding }) => decoding)
+    .slice(0, maxTokens)
     .map((turn) => ({ turn, count: 1 }));
-  const rest = tokens - runs.length;
-  const budget = runs.length > 0 ? Math.min(rest, besideWriting) : rest;
-  return [...runs, ...sharePrompts(able.filter(({ decoding: writing }) => !writing), budget)];
+  const remaining = maxTokens - runs.length;
+  const budget = runs.length > 0 ? Math.min(remaining, maxPrefillTokens) : remaining;
+  return [...runs, ...sharePrompts(schedulable.filter(({ decoding }) => !decoding), budget)];
 }
 
 function sharePrompts<T extends PlannableTurn>(
   turns: readonly T[],
   budget: number,
 ): PlannedRun<T>[] {
-  const keys = [...groupBy(turns, ({ fairnessKey: key }) => key).values()]
-    .map((own) => ({
-      own,
-      wanted: own.reduce((sum, { schedulableTokens: feedable }) => sum + feedable, 0),
+  const keys = [...groupBy(turns, ({ fairnessKey }) => fairnessKey).values()]
+    .map((keyTurns) => ({
+      keyTurns,
+      demand: keyTurns.reduce((sum, { schedulableTokens }) => sum + schedulableTokens, 0),
     }))
-    // Who wants least is served first, and leaves what it does not need to the others.
-    .sort((a, b) => a.wanted - b.wanted);
+    // The key with the smallest demand goes first and leaves its unused share to the others.
+    .sort((a, b) => a.demand - b.demand);
   const runs: PlannedRun<T>[] = [];
-  for (const [i, { own, wanted }] of keys.entries()) {
-    let share = Math.min(wanted, Math.ceil(budget / (keys.length - i)));
+  for (const [i, { keyTurns, demand }] of keys.entries()) {
+    let share = Math.min(demand, Math.ceil(budget / (keys.length - i)));
     budget -= share;
-    for (const turn of own) {
+    for (const turn of keyTurns) {
       const count = Math.min(share, turn.schedulableTokens);
       if (count === 0) break;
       runs.push({ turn, count });

@@ -1,27 +1,27 @@
-/** Which turn leaves its slot to one that waits: a pure function. */
+/** Selects the turn that gives its slot to a waiting turn: a pure function. */
 
-/** A turn in a slot, as this sees it. */
+/** The fields of a running turn that the selection reads. */
 export interface PreemptableTurn {
   readonly fairnessKey: string;
-  /** Whether it leaves its slot already. */
+  /** Whether the turn is marked for preemption already. */
   readonly preempted: boolean;
-  /** Why it has ended, once it has: it leaves its slot anyway. */
+  /** Set when the turn has ended. Such a turn releases its slot anyway. */
   readonly finishReason: unknown;
-  /** When it got its slot, in milliseconds. */
+  /** Time of the slot assignment in milliseconds. */
   readonly startedAt: number;
-  /** Whether a step has hasStepped it there. */
+  /** Whether a step has processed tokens of the turn in this slot. */
   readonly hasStepped: boolean;
 }
 
-/** Milliseconds for which a turn keeps its slot where there are fewer slots than keys. */
+/** Milliseconds for which a turn keeps its slot when there are fewer slots than keys. */
 const QUANTUM_MS = 1000;
 
 /**
- * The turn that must leave its slot, where all are taken and turns of `key` wait for one. Slots are
- * shared evenly among keys: a key gives one up to another that has at least two fewer; where there are
- * fewer slots than keys, a key that has had its slot for a second gives it up to one that has none.
+ * Returns the turn that must leave its slot when all slots are taken and turns of `key` wait. Slots
+ * are shared evenly: a key gives a slot to another key that has at least two fewer. If there are
+ * fewer slots than keys, a key that has had a slot for one second gives it to a key without one.
  *
- * @param waiting Turns of `key` that wait.
+ * @param waiting Number of waiting turns of `key`.
  */
 export function turnToPreempt<T extends PreemptableTurn>(
   running: Iterable<T>,
@@ -39,16 +39,16 @@ export function turnToPreempt<T extends PreemptableTurn>(
     }
   }
   if (leaving >= waiting) return undefined;
-  const own = (counts.get(key) ?? 0) + leaving;
+  const keySlots = (counts.get(key) ?? 0) + leaving;
   const others = staying.filter((turn) => turn.fairnessKey !== key);
-  const most = Math.max(0, ...others.map((turn) => counts.get(turn.fairnessKey)!));
-  const candidates = others.filter((turn) => counts.get(turn.fairnessKey) === most);
-  // The one that came into its slot last has the least to lose.
-  if (most >= own + 2) return candidates.reduce((a, b) => b.startedAt >= a.startedAt ? b : a);
-  if (own > 0) return undefined;
+  const mostSlots = Math.max(0, ...others.map((turn) => counts.get(turn.fairnessKey)!));
+  const candidates = others.filter((turn) => counts.get(turn.fairnessKey) === mostSlots);
+  // The turn with the latest start loses the least progress.
+  if (mostSlots >= keySlots + 2) {
+    return candidates.reduce((a, b) => b.startedAt >= a.startedAt ? b : a);
+  }
+  if (keySlots > 0) return undefined;
   return candidates
-    .filter(({ startedAt: started, hasStepped: hasStepped }) =>
-      hasStepped && now - started >= QUANTUM_MS
-    )
+    .filter(({ startedAt, hasStepped: hasStepped }) => hasStepped && now - startedAt >= QUANTUM_MS)
     .sort((a, b) => a.startedAt - b.startedAt)[0];
 }

@@ -1,31 +1,30 @@
-/** Turns in slots: how each gets its state there, shares it, and leaves with it. */
+/** Turns in slots: loads their states, forks shared prompts and reads states back at the end. */
 
 import type { SamplingEngine } from "../engine/engine.ts";
 import type { ScheduledTurn } from "./scheduled_turn.ts";
 import type { SchedulerStats } from "./scheduler_stats.ts";
 import type { GenerationResult, StateSource } from "./scheduler_types.ts";
-import { Slots } from "./slots.ts";
 
 export interface RunningTurnsOptions {
   engine: SamplingEngine;
   stats: SchedulerStats;
-  /** Milliseconds. */
+  /** Returns milliseconds. */
   clock: () => number;
 }
 
 /**
- * The set of turns in slots. Calls of the engine are not waited for where nothing depends on what
- * they return: it does things in order.
+ * The set of turns in slots. It does not await engine calls whose results it does not need, because
+ * the engine executes calls in order.
  */
 export class RunningTurns implements Iterable<ScheduledTurn> {
   readonly #options: RunningTurnsOptions;
   readonly #slots: Slots;
   readonly #turns = new Set<ScheduledTurn>();
-  /** States on their way to slots, and from them. */
+  /** Pending transfers of states to slots, and from slots. */
   readonly #loading = new Set<Promise<void>>();
   readonly #ending = new Set<Promise<void>>();
-  /** What slots were given back as. */
-  readonly #leases = new WeakMap<ScheduledTurn, number>();
+  /** The release id of the slot of each ended turn. */
+  readonly #releaseIds = new WeakMap<ScheduledTurn, number>();
 
   constructor(options: RunningTurnsOptions) {
     this.#options = options;
@@ -48,10 +47,10 @@ export class RunningTurns implements Iterable<ScheduledTurn> {
     return this.#slots.freeCount;
   }
 
-  /** Gives a turn a slot, of which one must be free, and its state. */
+  /** Assigns a free slot to a turn and loads its state. At least one slot must be free. */
   add(turn: ScheduledTurn): void {
     const { state } = turn;
-    const { slot, warm } = this.#slots.acquire(state?.fairnessKey ?? null)!;
+    const { slot, warm } = this.#slots.acquire(state?.stateKey ?? null)!;
     this.#place(turn, slot);
     if (warm) {
       this.#options.stats.total.warmSlotHits++;
@@ -64,10 +63,10 @@ export class RunningTurns implements Iterable<ScheduledTurn> {
   }
 
   /**
-   * Gives the followers of turns whose prompt has been read, but for its last token, copies of
-   * their state.
+   * Copies the state of turns whose prompt is processed except for its last token to their
+   * followers.
    *
-   * @returns Those for which there is no slot: they come to it with a copy of their own.
+   * @returns The followers without a free slot. They start later from a copy of the state.
    */
   fork(): ScheduledTurn[] {
     return [...this.#turns].filter((turn) => turn.canFork).flatMap((leader) => {
@@ -81,31 +80,31 @@ export class RunningTurns implements Iterable<ScheduledTurn> {
       const waiting = followers.slice(placed.length);
       if (waiting.length === 0) return [];
       const copy = engine.readState(leader.slot);
-      copy.catch(() => {}); // told when a turn loads it
-      for (const turn of waiting) turn.state = { fairnessKey: null, load: () => copy };
+      copy.catch(() => {}); // The load of the turn reports it
+      for (const turn of waiting) turn.state = { stateKey: null, load: () => copy };
       return waiting;
     });
   }
 
-  /** Takes a turn, of which nothing is under way, out of its slot, to go on in another one. */
+  /** Removes a turn without steps in flight from its slot, to continue in another slot. */
   suspend(turn: ScheduledTurn): void {
-    const { engine, clock, stats: counts } = this.#options;
+    const { engine, clock, stats } = this.#options;
     const state = turn.isUnstarted ? null : engine.readState(turn.slot);
-    state?.catch(() => {}); // told when the turn loads it
+    state?.catch(() => {}); // The load of the turn reports it
     this.#turns.delete(turn);
     this.#slots.release(turn.slot);
     turn.suspend(state, clock());
-    counts.total.preemptions++;
+    stats.total.preemptions++;
   }
 
-  /** Ends a turn with what its slot holds. The slot is free at once. */
+  /** Ends a turn with the state of its slot and frees the slot immediately. */
   finish(turn: ScheduledTurn, reason: GenerationResult["reason"]): void {
-    this.settle(turn, reason, () => this.#options.engine.readState(turn.slot));
+    this.endWith(turn, reason, () => this.#options.engine.readState(turn.slot));
     this.#release(turn);
   }
 
-  /** Ends a turn, in a slot or not, with a state that is only read where the turn has changed it. */
-  settle(
+  /** Ends a turn, in a slot or not. Reads the state only if the turn has changed it. */
+  endWith(
     turn: ScheduledTurn,
     reason: GenerationResult["reason"],
     read: () => Promise<Float32Array>,
@@ -125,38 +124,40 @@ export class RunningTurns implements Iterable<ScheduledTurn> {
     turn.fail(error);
   }
 
-  /** Fails all turns, of whose states nothing is known any more, nor of those that were kept. */
+  /** Fails all turns and forgets the states in all slots, because the states are unknown now. */
   failAll(error: unknown): void {
     for (const turn of [...this.#turns]) this.fail(turn, error);
     this.#slots.clearKeys();
   }
 
-  /** Names the state that a turn has left in its slot, after replacing it where another is given. */
+  /**
+   * Names the state that an ended turn left in its slot. Replaces the state first if one is given.
+   */
   keepWarm(turn: ScheduledTurn, key: string, state?: Float32Array): void {
-    const lease = this.#leases.get(turn);
-    const slot = lease === undefined ? null : this.#slots.keepWarm(lease, key);
+    const releaseId = this.#releaseIds.get(turn);
+    const slot = releaseId === undefined ? null : this.#slots.keepWarm(releaseId, key);
     if (slot === null || state === undefined) return;
     this.#options.engine.writeState(slot, state).catch(() => this.#slots.clearKeys());
   }
 
-  /** Resolves when one of the states that are being loaded is there, at once if none is. */
+  /** Resolves when any pending load has finished, or immediately if there is none. */
   async waitForLoad(): Promise<void> {
     await Promise.race([...this.#loading, ...(this.#loading.size === 0 ? [null] : [])]);
   }
 
-  /** Resolves when all turns that were finished have their states. */
+  /** Resolves when all ended turns have their final states. */
   async drain(): Promise<void> {
     await Promise.all(this.#ending);
   }
 
   #place(turn: ScheduledTurn, slot: number): void {
-    const { clock, stats: counts } = this.#options;
+    const { clock, stats } = this.#options;
     turn.assignSlot(slot, clock());
-    counts.total.queueSeconds += (turn.startedAt - turn.waitingSince) / 1000;
+    stats.total.queueSeconds += (turn.startedAt - turn.waitingSince) / 1000;
     this.#turns.add(turn);
   }
 
-  /** Lets a turn sample from the state that its slot has, or has been told to take. */
+  /** Starts sampling in the slot, after the state that is being written to it. */
   #begin(turn: ScheduledTurn, placed?: Promise<void>): void {
     const { slot, sampling } = turn;
     Promise.all([placed, sampling && this.#options.engine.startSampling(slot, sampling)])
@@ -167,7 +168,7 @@ export class RunningTurns implements Iterable<ScheduledTurn> {
     turn.loading = true;
     const loading = source.load().then((state) => {
       turn.loading = false;
-      // It may have failed with all others, and its slot be another's.
+      // The turn may have failed meanwhile, and the slot may belong to another turn.
       if (!this.#turns.has(turn)) return;
       this.#begin(turn, this.#options.engine.writeState(turn.slot, state));
     }).catch((error) => this.#failPlaced(turn, error))
@@ -181,9 +182,74 @@ export class RunningTurns implements Iterable<ScheduledTurn> {
   }
 
   #release(turn: ScheduledTurn): void {
-    const { clock, stats: counts } = this.#options;
+    const { clock, stats } = this.#options;
     this.#turns.delete(turn);
-    this.#leases.set(turn, this.#slots.release(turn.slot));
-    counts.turnsEnded(clock() - turn.startedAt);
+    this.#releaseIds.set(turn, this.#slots.release(turn.slot));
+    stats.turnEnded(clock() - turn.startedAt);
+  }
+}
+
+/** A slot that was free. */
+export interface AcquiredSlot {
+  slot: number;
+  /** Whether the slot contains the requested state. */
+  warm: boolean;
+}
+
+interface FreeSlot {
+  slot: number;
+  /** Names the state in the slot; `null` if no turn can ask for it. */
+  key: string | null;
+  /** Identifies the release that left the slot in this condition. */
+  releaseId: number;
+}
+
+export class Slots {
+  /** Slots without a named state first, then the least recently used ones. */
+  readonly #free: FreeSlot[];
+  #releaseIds = 0;
+
+  constructor(count: number) {
+    this.#free = Array.from({ length: count }, (_, slot) => ({ slot, key: null, releaseId: 0 }));
+  }
+
+  get freeCount(): number {
+    return this.#free.length;
+  }
+
+  /** Takes the slot with the state `key`, or else the first slot of the list. */
+  acquire(key: string | null): AcquiredSlot | undefined {
+    const index = key === null ? -1 : this.#free.findIndex((free) => free.key === key);
+    if (index >= 0) return { slot: this.#free.splice(index, 1)[0].slot, warm: true };
+    const free = this.#free.shift();
+    return free && { slot: free.slot, warm: false };
+  }
+
+  /** Forgets the names and the releases of all free slots. */
+  clearKeys(): void {
+    for (const free of this.#free) {
+      free.key = null;
+      free.releaseId = 0;
+    }
+  }
+
+  /** Releases a slot. Returns the release id for `keepWarm`. */
+  release(slot: number): number {
+    const releaseId = ++this.#releaseIds;
+    this.#free.unshift({ slot, key: null, releaseId: releaseId });
+    return releaseId;
+  }
+
+  /**
+   * Names the state with which a slot was released.
+   *
+   * @returns The slot, or `null` if it has been taken since.
+   */
+  keepWarm(releaseId: number, key: string): number | null {
+    const index = this.#free.findIndex((free) => free.releaseId === releaseId);
+    if (index < 0) return null;
+    const [free] = this.#free.splice(index, 1);
+    this.#free.push({ ...free, key });
+    return free.slot;
   }
 }

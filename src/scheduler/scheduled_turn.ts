@@ -1,4 +1,6 @@
-/** A turn in a slot, or waiting for one: what is left of it, and what has come of it. */
+/**
+ * A turn of the scheduler, waiting or in a slot: its remaining prompt, its tokens and its result.
+ */
 
 import { deferred } from "../core/deferred.ts";
 import type { StopSearch } from "../core/sampling.ts";
@@ -12,58 +14,67 @@ import type {
   StateSource,
   TokenBatch,
 } from "./scheduler_types.ts";
-import { TokenQueue } from "./token_queue.ts";
 
 export class ScheduledTurn implements PlannableTurn {
   readonly generationRequest: GenerationRequest;
   readonly fairnessKey: string;
-  /** The same object for all turns of a request. */
+  /** The same object for all turns of an HTTP request. */
   readonly request: object;
-  /** By the scheduler's clock: when it came, began to wait for a slot, and got that. */
+  /** Times by the scheduler's clock: arrival, start of the current wait, slot assignment. */
   readonly arrivedAt: number;
   waitingSince: number;
   startedAt = 0;
-  /** -1 before it has one. */
+  /** -1 without a slot. */
   slot = -1;
-  /** Whether its state is on its way to the slot. */
+  /** Whether its state is being loaded into the slot. */
   loading = false;
-  /** Whether a step has served it since it got its slot. */
+  /** Whether a step has processed tokens of it in its current slot. */
   hasStepped = false;
-  /** Whether it is to leave its slot to another turn, as soon as nothing of it is under way. */
+  /** Whether it must leave its slot when it has no more steps in flight. */
   preempted = false;
-  /** Turns that are to go on from this one's state when only the last token is left to be read. */
+  /** Turns with the same prompt that fork from this one before the last prompt token. */
   followers: ScheduledTurn[] = [];
-  /** What it starts from. */
+  /** The state that it starts from. */
   state: StateSource | null;
-  /** Tokens that have not been handed to the engine. */
+  /** Tokens that were not passed to the engine yet. */
   remainingTokens: number[];
-  /** Steps handed to the engine that have not come back. */
+  /** Steps that were passed to the engine and have not completed. */
   stepsInFlight = 0;
-  /** Why it has ended, once it has. */
+  /** Set when the turn has ended. */
   finishReason: "stop" | "length" | null = null;
   readonly #stops: StopSearch | null;
   readonly #tokens = new TokenQueue();
   readonly #finished = deferred<GenerationResult>();
-  /** Tokens sampled so far, in all slots that it has had. */
+  /** Tokens sampled so far, in all of its slots. */
   readonly #sampled: number[] = [];
-  /** How many of its tokens were sampled before it got its slot. */
-  #resumedAt = 0;
-  /** Whether the engine has been handed any of its tokens. */
-  #fed = false;
-  #queued: number | null = null;
+  /** Number of tokens that were sampled before the current slot. */
+  #sampledBefore = 0;
+  /** Whether any of its tokens were passed to the engine. */
+  #hasProcessed = false;
+  #queuedMs: number | null = null;
 
-  /** @throws InferenceError `invalid_value` for too long stop strings. */
-  constructor(work: GenerationRequest, now: number, request: object = work) {
-    if (work.tokens.length === 0) throw new Error("a turn needs at least one token to feed");
-    this.generationRequest = work;
-    this.fairnessKey = work.fairnessKey ?? "";
+  /**
+   * Creates a waiting turn.
+   *
+   * @throws InferenceError `invalid_value` for stop strings that are too long
+   */
+  constructor(
+    generationRequest: GenerationRequest,
+    now: number,
+    request: object = generationRequest,
+  ) {
+    if (generationRequest.tokens.length === 0) {
+      throw new Error("Cannot schedule a turn: it has no tokens to process");
+    }
+    this.generationRequest = generationRequest;
+    this.fairnessKey = generationRequest.fairnessKey ?? "";
     this.request = request;
     this.arrivedAt = now;
     this.waitingSince = now;
-    this.remainingTokens = [...work.tokens];
-    this.state = work.state;
-    this.#stops = work.stops && createStopSearch(work.stops);
-    // Whoever iterates sees the error as well; a caller may do only one of the two.
+    this.remainingTokens = [...generationRequest.tokens];
+    this.state = generationRequest.state;
+    this.#stops = generationRequest.stops && createStopSearch(generationRequest.stops);
+    // A caller may await either this promise or the iteration. Both report the error.
     this.#finished.promise.catch(() => {});
   }
 
@@ -71,58 +82,58 @@ export class ScheduledTurn implements PlannableTurn {
     return this.#finished.promise;
   }
 
-  /** Milliseconds until it had its first slot. */
+  /** Milliseconds until its first slot. */
   get queuedMs(): number | null {
-    return this.#queued;
+    return this.#queuedMs;
   }
 
-  /** Gives it a slot. */
+  /** Moves the turn into a slot. */
   assignSlot(slot: number, now: number): void {
     this.slot = slot;
     this.startedAt = now;
     this.hasStepped = false;
-    this.#queued ??= now - this.arrivedAt;
+    this.#queuedMs ??= now - this.arrivedAt;
   }
 
-  /** Takes its slot away; `state` is what it leaves there, `null` if that is untouched. */
+  /** Removes the turn from its slot. `state` is the slot's state, or `null` if it is unchanged. */
   suspend(state: Promise<Float32Array> | null, now: number): void {
     this.slot = -1;
     this.preempted = false;
     this.waitingSince = now;
-    this.#resumedAt = this.#sampled.length;
+    this.#sampledBefore = this.#sampled.length;
     if (this.decoding) this.remainingTokens = [this.#sampled[this.#sampled.length - 1]];
-    if (state !== null) this.state = { fairnessKey: null, load: () => state };
+    if (state !== null) this.state = { stateKey: null, load: () => state };
   }
 
-  /** Takes the next `count` tokens that it is to be fed. */
+  /** Removes and returns the next `count` tokens for the engine. */
   takeRemaining(count: number): number[] {
-    this.#fed = true;
+    this.#hasProcessed = true;
     return this.remainingTokens.splice(0, count);
   }
 
-  /** Ids as they are sampled. */
+  /** Yields sampled tokens. */
   get tokens(): AsyncIterable<TokenBatch> {
     return this.#tokens;
   }
 
-  /** Whether nothing has been fed since it started. */
+  /** Whether the engine has processed none of its tokens. */
   get isUnstarted(): boolean {
-    return !this.#fed;
+    return !this.#hasProcessed;
   }
 
-  /** Whether its followers can go on from its state. */
+  /** Whether its followers can start from a copy of its state. */
   get canFork(): boolean {
     return this.followers.length > 0 && this.remainingTokens.length === 1 && !this.loading &&
       !this.cancelled;
   }
 
-  /** Its followers, on their own from now on: they have the last token of the prompt to read. */
+  /** Separates its followers. Each has the last token of the prompt left to process. */
   detachFollowers(): ScheduledTurn[] {
     const { followers } = this;
     this.followers = [];
     for (const follower of followers) {
       follower.remainingTokens = [...this.remainingTokens];
-      follower.#fed = this.#fed;
+      follower.#hasProcessed = this.#hasProcessed;
     }
     return followers;
   }
@@ -131,17 +142,17 @@ export class ScheduledTurn implements PlannableTurn {
     return this.generationRequest.signal?.aborted ?? false;
   }
 
-  /** Whether it has taken longer than it may. */
+  /** Whether its timeout has passed. */
   timedOut(now: number): boolean {
     return now - this.arrivedAt > (this.generationRequest.timeoutMs ?? Infinity);
   }
 
-  /** Whether its whole prompt has been handed over, so that it goes on from its own tokens. */
+  /** Whether its whole prompt was passed to the engine. */
   get decoding(): boolean {
     return this.remainingTokens.length === 0;
   }
 
-  /** Tokens that the next step may feed: one if it writes, none if its end is under way. */
+  /** Tokens that the next step may process: 1 when decoding, 0 if the turn is about to end. */
   get schedulableTokens(): number {
     const { maxTokens } = this.generationRequest;
     if (this.finishReason || this.cancelled || this.loading || this.preempted) return 0;
@@ -151,18 +162,18 @@ export class ScheduledTurn implements PlannableTurn {
     return this.#sampled.length + this.stepsInFlight < maxTokens ? 1 : 0;
   }
 
-  /** Whether each of its tokens must come back before the next one. */
+  /** Whether each token must be sampled on the CPU before the next step. */
   get cpuSampled(): boolean {
-    const { constraint, logprobs, sampling: params } = this.generationRequest;
-    return needsCpuSampling({ constraint, logprobs, params });
+    const { constraint, logprobs, sampling } = this.generationRequest;
+    return needsCpuSampling({ constraint, logprobs, params: sampling });
   }
 
-  /** Tokens that may yet be sampled. */
+  /** Number of tokens that may still be sampled. */
   get samplingBudget(): number {
     return this.generationRequest.maxTokens - this.#sampled.length - this.stepsInFlight;
   }
 
-  /** How it samples, from its first token on; `null` if it does not. */
+  /** How the turn samples from its first token on; `null` if it does not sample. */
   get sampling(): SlotSampling | null {
     const { sampling, counts, position, maxTokens, endToken, constraint, logprobs } =
       this.generationRequest;
@@ -170,8 +181,8 @@ export class ScheduledTurn implements PlannableTurn {
     return {
       params: sampling,
       counts,
-      position: position + this.#resumedAt,
-      maxTokens: maxTokens - this.#resumedAt,
+      position: position + this.#sampledBefore,
+      maxTokens: maxTokens - this.#sampledBefore,
       alreadySampled: this.#sampled,
       endToken,
       stops: this.#stops,
@@ -180,8 +191,8 @@ export class ScheduledTurn implements PlannableTurn {
     };
   }
 
-  /** Takes what the engine has sampled in `steps` steps. */
-  completeSteps({ tokens, finishReason: end, logprobs }: GenerateResult, steps: number): void {
+  /** Records the tokens that the engine sampled in `steps` steps. */
+  completeSteps({ tokens, finishReason, logprobs }: GenerateResult, steps: number): void {
     this.stepsInFlight -= steps;
     this.hasStepped = true;
     for (const token of tokens) {
@@ -193,10 +204,14 @@ export class ScheduledTurn implements PlannableTurn {
       this.#sampled.push(token);
     }
     if (tokens.length > 0) this.#tokens.push({ tokens, ...(logprobs ? { logprobs } : {}) });
-    this.finishReason = end;
+    this.finishReason = finishReason;
   }
 
-  /** @param state The slot's state, after everything handed to the engine; `null` if untouched. */
+  /**
+   * Ends the turn.
+   *
+   * @param state The slot's state after all processed tokens; `null` if unchanged.
+   */
   finish(reason: GenerationResult["reason"], state: Float32Array | null): void {
     for (const follower of this.followers) {
       follower.remainingTokens = this.remainingTokens;
@@ -217,5 +232,35 @@ export class ScheduledTurn implements PlannableTurn {
     for (const follower of this.followers) follower.fail(error);
     this.#tokens.end(error);
     this.#finished.reject(error);
+  }
+}
+
+/** An async queue of sampled tokens for one consumer. */
+export class TokenQueue implements AsyncIterable<TokenBatch> {
+  readonly #waiting: TokenBatch[] = [];
+  #ended = false;
+  #failure: unknown;
+  #wake: () => void = () => {};
+
+  /** Adds a batch of tokens. */
+  push(batch: TokenBatch): void {
+    this.#waiting.push(batch);
+    this.#wake();
+  }
+
+  /** Ends the iteration after the queued tokens, with an error if one is given. */
+  end(failure?: unknown): void {
+    this.#ended = true;
+    this.#failure = failure;
+    this.#wake();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<TokenBatch> {
+    while (true) {
+      while (this.#waiting.length > 0) yield this.#waiting.shift()!;
+      if (this.#ended) break;
+      await new Promise<void>((resolve) => this.#wake = resolve);
+    }
+    if (this.#failure !== undefined) throw this.#failure;
   }
 }

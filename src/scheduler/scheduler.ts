@@ -1,9 +1,9 @@
 /**
- * Runs turns on an engine: takes them from a bounded queue into free slots, shares each step among
- * them, and hands tokens up. One loop, which sleeps when there is nothing to do.
+ * Runs turns on an engine. One loop moves turns from a bounded queue into free slots, shares each
+ * step among them and returns their tokens. The loop sleeps when there is nothing to do.
  *
- * The engine samples, so that steps can be called for before the tokens of those before have come
- * back: there is always one call under way while another one's results are read.
+ * Because the engine samples, the loop can launch the next steps before the tokens of the current
+ * ones have arrived: one call runs while the results of another are read.
  */
 
 import { InferenceError } from "../core/errors.ts";
@@ -15,98 +15,97 @@ import { ScheduledTurn } from "./scheduled_turn.ts";
 import { FairShare } from "./fair_share.ts";
 import { type SchedulerSnapshot, SchedulerStats } from "./scheduler_stats.ts";
 import { Outage } from "./outage.ts";
-import { StepController } from "./step_controller.ts";
+import { StepController, StepCosts } from "./step_controller.ts";
 import { planStep } from "./planner.ts";
 import { RunningTurns } from "./running_turns.ts";
 import type { Generation, GenerationRequest, GenerationRunner } from "./scheduler_types.ts";
-import { StepCosts } from "./step_costs.ts";
 
-/** Bounds of a scheduler. */
+/** Options of a scheduler. */
 export interface SchedulerOptions {
-  /** Requests that wait for a slot at most; a key that has fewer than its share may add to them. */
+  /** Maximum number of waiting requests. A key below its share of the queue may exceed it. */
   maxQueue?: number | undefined;
-  /** Turns of one key that run or wait at most. */
+  /** Maximum number of running and waiting turns of one key. */
   maxPerFairnessKey?: number | undefined;
-  /** The time in milliseconds. */
+  /** Returns the time in milliseconds. */
   clock?: (() => number) | undefined;
-  /** Of an engine that is replaced when it fails: turns that wait go on waiting then. */
+  /** Recovery of a supervised engine. Waiting turns keep waiting while the engine restarts. */
   recovery?: EngineRecovery | undefined;
 }
 
-/** A call of the engine that has not come back. */
+/** A call of the engine that has not completed. */
 interface InFlightStep {
   turns: ScheduledTurn[];
   steps: number;
-  /** Tokens of prompts that are read in it, and turns that write. */
-  read: number;
-  writing: number;
+  /** Number of prompt tokens in it, and number of decoding turns. */
+  prefillTokens: number;
+  decoding: number;
   started: number;
   results: Promise<GenerateResult[]>;
 }
 
 /**
- * Shares the steps of an engine among turns: each writes, prompts are read in pieces between, and
- * others wait in a bounded queue.
+ * Shares the steps of an engine among turns. Decoding turns take part in every step, prompts are
+ * processed in chunks, and further requests wait in a bounded queue.
  */
 export class Scheduler implements GenerationRunner {
   readonly #engine: SamplingEngine;
   readonly #clock: () => number;
   readonly #admission: Admission;
   readonly #running: RunningTurns;
-  readonly #pace: StepController;
-  readonly #share: FairShare;
-  readonly #counts = new SchedulerStats();
+  readonly #stepController: StepController;
+  readonly #fairShare: FairShare;
+  readonly #stats = new SchedulerStats();
   readonly #outage = new Outage();
-  /** When a call came back last. */
-  #landed = 0;
-  #looping: Promise<void> | null = null;
+  /** When the last call completed. */
+  #lastCompletedAt = 0;
+  #loopPromise: Promise<void> | null = null;
   #wake: () => void = () => {};
   #closed = false;
 
-  /** A scheduler of an engine, whose only user it must be. */
+  /** Creates a scheduler. It must be the only user of the engine. */
   constructor(
     engine: SamplingEngine,
     {
       maxQueue = 64,
-      maxPerFairnessKey: maxPerKey = Infinity,
+      maxPerFairnessKey = Infinity,
       clock = () => performance.now(),
-      recovery: renewal,
+      recovery,
     }: SchedulerOptions = {},
   ) {
     this.#engine = engine;
     this.#clock = clock;
-    this.#running = new RunningTurns({ engine, stats: this.#counts, clock });
+    this.#running = new RunningTurns({ engine, stats: this.#stats, clock });
     this.#admission = new Admission({
       running: this.#running,
-      stats: this.#counts,
+      stats: this.#stats,
       slots: engine.info.slots,
       maxQueue,
-      maxPerFairnessKey: maxPerKey,
+      maxPerFairnessKey,
     });
     const costs = new StepCosts();
-    this.#pace = new StepController(engine, costs);
-    this.#share = new FairShare(costs);
-    renewal?.onFault((error) => {
+    this.#stepController = new StepController(engine, costs);
+    this.#fairShare = new FairShare(costs);
+    recovery?.onFault((error) => {
       this.#running.failAll(error);
-      this.#outage.begin(renewal.recover());
+      this.#outage.begin(recovery.recover());
       this.#wake();
     });
   }
 
-  /** What it does and has done, for metrics. */
+  /** Current counters, for metrics. */
   get snapshot(): SchedulerSnapshot {
     return {
       slots: this.#engine.info.slots,
       running: this.#running.size,
       waiting: this.#admission.waitingTurns,
-      ...this.#counts.total,
+      ...this.#stats.total,
     };
   }
 
   /**
-   * Makes ready what turns with this constraint need.
+   * Prepares a constraint for the turns that use it.
    *
-   * @throws InferenceError `invalid_value` for one that can't be held
+   * @throws InferenceError `invalid_value` for a constraint that is not supported
    */
   prepareConstraint(constraint: Constraint): Promise<void> {
     return this.#engine.prepareConstraint(constraint);
@@ -115,30 +114,33 @@ export class Scheduler implements GenerationRunner {
   /**
    * Queues one turn.
    *
-   * @throws InferenceError `overloaded`, `too_many_turns`, `shutting_down`, `device_lost` where there
-   * is no engine any more, or `invalid_value` for too long stops.
+   * @throws InferenceError `overloaded`, `too_many_turns`, `shutting_down`, `device_lost` if the
+   * engine could not be restarted, or `invalid_value` for stop strings that are too long
    */
-  submit(work: GenerationRequest): Generation {
-    return this.submitAll([work])[0];
+  submit(request: GenerationRequest): Generation {
+    return this.submitAll([request])[0];
   }
 
   /**
-   * Several turns that start from the same state with the same tokens, which are read once. Until
-   * then the first one's end is that of all. Throws as `submit`.
+   * Queues several turns with the same state and prompt, which is processed once. Until then all of
+   * them end when the first one ends. Throws as `submit`.
    */
-  submitAll(works: readonly GenerationRequest[]): Generation[] {
+  submitAll(requests: readonly GenerationRequest[]): Generation[] {
     if (this.#closed) {
-      throw new InferenceError("shutting_down", "This worker is shutting down; try another one");
+      throw new InferenceError(
+        "shutting_down",
+        "This worker is shutting down; retry on another worker",
+      );
     }
     this.#outage.throwIfFatal();
     const now = this.#clock();
-    const turns = works.map((work) => new ScheduledTurn(work, now, works));
+    const turns = requests.map((request) => new ScheduledTurn(request, now, requests));
     const [leader, ...followers] = turns;
     this.#dropWaiting();
     this.#admission.assertCanEnqueue(leader.fairnessKey, turns.length);
     leader.followers = followers;
     this.#admission.waiting.push(leader);
-    this.#looping ??= this.#loop();
+    this.#loopPromise ??= this.#loop();
     this.#wake();
     return turns.map((turn): Generation => ({
       finished: turn.finished,
@@ -150,20 +152,20 @@ export class Scheduler implements GenerationRunner {
     }));
   }
 
-  /** Takes no more turns, and resolves when those under way have ended. */
+  /** Rejects new turns and resolves when the running ones have ended. */
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#looping;
+    await this.#loopPromise;
     await this.#running.drain();
   }
 
   async #loop(): Promise<void> {
-    const flights: InFlightStep[] = [];
-    while (this.#admission.waiting.length + this.#running.size + flights.length > 0) {
+    const inFlight: InFlightStep[] = [];
+    while (this.#admission.waiting.length + this.#running.size + inFlight.length > 0) {
       this.#dropWaiting();
       if (this.#outage.isActive) {
-        for (const flight of flights.splice(0)) await this.#land(flight);
-        this.#dropHopeless();
+        for (const step of inFlight.splice(0)) await this.#complete(step);
+        this.#failWaiting();
         await Promise.race([this.#outage.waitForChange(), this.#submitted()]);
         continue;
       }
@@ -171,88 +173,101 @@ export class Scheduler implements GenerationRunner {
       this.#finishEnded();
       this.#admission.suspendPreempted();
       this.#admission.preempt(this.#clock());
-      this.#share.update(this.#admission.keys);
-      while (this.#pace.canLaunch(flights) && !this.#admission.isSlotDue) {
+      this.#fairShare.update(this.#admission.keys);
+      while (this.#stepController.canLaunch(inFlight) && !this.#admission.isSlotDue) {
         this.#admission.waiting.pushFront(this.#running.fork());
-        const flight = this.#launch();
-        if (flight === null) break;
-        flights.push(flight);
+        const step = this.#launch();
+        if (step === null) break;
+        inFlight.push(step);
       }
-      const first = flights.shift();
-      if (first) await this.#land(first);
+      const first = inFlight.shift();
+      if (first) await this.#complete(first);
       else await Promise.race([this.#running.waitForLoad(), this.#submitted()]);
     }
-    // Here and not in a `finally`: a turn submitted meanwhile would find a loop that has ended.
-    this.#looping = null;
+    // Not in a `finally` block: a turn that is submitted meanwhile would find an ended loop.
+    this.#loopPromise = null;
   }
 
-  /** Resolves when the next turns have been submitted. */
+  /** Resolves when further turns are submitted. */
   #submitted(): Promise<void> {
     return new Promise((resolve) => this.#wake = resolve);
   }
 
-  /** Ends turns that will not be run. */
+  /** Ends waiting turns that are cancelled or timed out. */
   #dropWaiting(): void {
     const now = this.#clock();
     for (
       const turn of this.#admission.waiting.remove((turn) => turn.cancelled || turn.timedOut(now))
     ) {
-      const reason = turn.cancelled ? "cancelled" : "late";
-      this.#counts.total.turnsEnded++;
-      this.#running.settle(turn, reason, () => turn.state!.load());
+      const reason = turn.cancelled ? "cancelled" : "timeout";
+      this.#stats.total.turnsEnded++;
+      this.#running.endWith(turn, reason, () => turn.state!.load());
     }
   }
 
-  /** Ends the turns that wait for an engine that will not come. */
-  #dropHopeless(): void {
-    const { fatalError: end } = this.#outage;
-    if (end === null) return;
-    for (const turn of this.#admission.waiting.remove(() => true)) this.#running.fail(turn, end);
+  /** Fails the waiting turns when the engine cannot be restarted. */
+  #failWaiting(): void {
+    const { fatalError } = this.#outage;
+    if (fatalError === null) return;
+    for (const turn of this.#admission.waiting.remove(() => true)) {
+      this.#running.fail(turn, fatalError);
+    }
   }
 
-  /** Calls for the next steps, if any turn can take part in one. */
+  /** Starts the next steps, or returns `null` if no turn can take part. */
   #launch(): InFlightStep | null {
     const started = this.#clock();
-    const going = [...this.#running].filter((turn) => {
+    const candidates = [...this.#running].filter((turn) => {
       return (turn.schedulableTokens > 0 || turn.stepsInFlight > 0) && !turn.timedOut(started);
     });
     const plan = planStep(
-      this.#share.select(going),
-      { maxTokens: this.#engine.info.maxStepTokens, maxPrefillTokens: this.#pace.prefillBudget },
+      this.#fairShare.select(candidates),
+      {
+        maxTokens: this.#engine.info.maxStepTokens,
+        maxPrefillTokens: this.#stepController.prefillBudget,
+      },
     );
     if (plan.length === 0) return null;
-    const reading = plan.filter(({ turn }) => !turn.decoding);
-    const room = Math.max(...plan.map(({ turn }) => turn.samplingBudget));
-    const single = reading.length > 0 || plan.some(({ turn }) => turn.cpuSampled);
-    const steps = single ? 1 : Math.min(this.#pace.windowSteps(plan.length), room);
+    const prefilling = plan.filter(({ turn }) => !turn.decoding);
+    const maxSteps = Math.max(...plan.map(({ turn }) => turn.samplingBudget));
+    const single = prefilling.length > 0 || plan.some(({ turn }) => turn.cpuSampled);
+    const steps = single ? 1 : Math.min(this.#stepController.windowSteps(plan.length), maxSteps);
     const runs = plan.map(({ turn, count }): GenerateRun => {
       const tokens = turn.decoding ? [] : turn.takeRemaining(count);
       turn.stepsInFlight += steps;
       return { slot: turn.slot, tokens, sample: turn.decoding };
     });
     const results = this.#engine.generate(runs, steps);
-    results.catch(() => {}); // told when the call lands
+    results.catch(() => {}); // `#complete` reports it
     return {
       turns: plan.map(({ turn }) => turn),
       steps,
-      read: reading.reduce((sum, { count }) => sum + count, 0),
-      writing: plan.length - reading.length,
+      prefillTokens: prefilling.reduce((sum, { count }) => sum + count, 0),
+      decoding: plan.length - prefilling.length,
       started,
       results,
     };
   }
 
-  async #land({ turns, steps, read, writing, started, results }: InFlightStep): Promise<void> {
+  async #complete(
+    { turns, steps, prefillTokens, decoding, started, results }: InFlightStep,
+  ): Promise<void> {
     try {
       const generated = await results;
       const now = this.#clock();
-      const ms = now - Math.max(started, this.#landed);
-      this.#landed = now;
-      this.#share.charge(turns, ms);
-      if (read === 0) this.#pace.decodeCompleted(steps, turns.length, ms);
-      else this.#pace.prefillCompleted(read, ms, { writing });
-      const sampled = generated.reduce((sum, { tokens }) => sum + tokens.length, 0);
-      this.#counts.stepCompleted({ batch: turns.length, steps, read, sampled, ms });
+      const ms = now - Math.max(started, this.#lastCompletedAt);
+      this.#lastCompletedAt = now;
+      this.#fairShare.charge(turns, ms);
+      if (prefillTokens === 0) this.#stepController.decodeCompleted(steps, turns.length, ms);
+      else this.#stepController.prefillCompleted(prefillTokens, ms, { decoding });
+      const sampledTokens = generated.reduce((sum, { tokens }) => sum + tokens.length, 0);
+      this.#stats.stepCompleted({
+        batchSize: turns.length,
+        steps,
+        prefillTokens,
+        sampledTokens,
+        ms,
+      });
       for (const [i, turn] of turns.entries()) {
         if (!this.#running.has(turn)) continue;
         turn.completeSteps(generated[i], steps);
@@ -261,19 +276,19 @@ export class Scheduler implements GenerationRunner {
         this.#running.fail(turn, new InferenceError("numeric_fault", fault.message));
       }
     } catch (error) {
-      // A failed step says nothing of the states it ran on: every turn in a slot ends with it.
+      // After a failed step the states of all slots are unknown, so every running turn fails.
       this.#running.failAll(error);
     }
   }
 
-  /** Ends the turns that are complete, and those cut short of which nothing is under way. */
+  /** Ends turns that are complete, and cancelled or timed-out turns without steps in flight. */
   #finishEnded(): void {
     const now = this.#clock();
     for (const turn of [...this.#running]) {
       if (turn.finishReason) this.#running.finish(turn, turn.finishReason);
       else if (turn.stepsInFlight > 0 || turn.loading) continue;
       else if (turn.cancelled) this.#running.finish(turn, "cancelled");
-      else if (turn.timedOut(now)) this.#running.finish(turn, "late");
+      else if (turn.timedOut(now)) this.#running.finish(turn, "timeout");
       else if (turn.generationRequest.maxTokens === 0 && turn.remainingTokens.length === 1) {
         this.#running.finish(turn, "length");
       }

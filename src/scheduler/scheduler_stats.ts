@@ -1,37 +1,37 @@
-/** What an operator asks of a scheduler. */
+/** Counters of a scheduler, for metrics and for retry estimates. */
 
-/** Counts since the start, but for what is now. */
+/** Totals since the start, and current values. */
 export interface SchedulerSnapshot {
-  /** Turns that may have a slot at once. */
+  /** Number of slots. */
   slots: number;
-  /** Turns that have a slot now. */
+  /** Turns in a slot now. */
   running: number;
-  /** Turns that wait for one now. */
+  /** Turns that wait for a slot now. */
   waiting: number;
-  /** Turns in the last step that has come back. */
+  /** Turns in the last completed step. */
   batchSize: number;
   /** Turns that have ended. */
   turnsEnded: number;
-  /** Turns that were not taken. */
+  /** Requests that were rejected because the queue was full or the key had too many turns. */
   queueRejections: number;
-  /** Steps that the engine was called for. */
+  /** Steps that were executed. */
   steps: number;
-  /** Tokens of prompts. */
+  /** Prompt tokens that were processed. */
   prefillTokens: number;
-  /** Tokens that were written. */
+  /** Tokens that were sampled. */
   sampledTokens: number;
-  /** Tokens sampled per second while there are any: a moving mean. */
+  /** Sampled tokens per second while turns generate, as a moving average. */
   tokensPerSecond: number;
-  /** Times that a turn was suspended, to leave its slot to another tenant's. */
+  /** Preemptions: turns that were suspended for another key's turn. */
   preemptions: number;
-  /** Turns whose slot still held the state that they went on from. */
+  /** Turns whose slot still contained the state to resume. */
   warmSlotHits: number;
-  /** Seconds that turns have waited for a slot, in all. */
+  /** Total seconds that turns have waited for a slot. */
   queueSeconds: number;
 }
 
-/** Seconds over which rates are averaged. */
-const MEMORY_SECONDS = 5;
+/** Time constant of the moving average of rates. */
+const AVERAGING_SECONDS = 5;
 
 export class SchedulerStats {
   readonly total = {
@@ -46,33 +46,34 @@ export class SchedulerStats {
     warmSlotHits: 0,
     queueSeconds: 0,
   };
-  /** Milliseconds that a turn keeps its slot: a moving mean. */
-  #turnMs: number | null = null;
+  /** Moving average of the milliseconds that a turn keeps its slot. */
+  #slotMs: number | null = null;
 
-  stepCompleted({ batch, steps, read, sampled, ms }: {
-    batch: number;
+  stepCompleted({ batchSize, steps, prefillTokens, sampledTokens, ms }: {
+    batchSize: number;
     steps: number;
-    read: number;
-    sampled: number;
+    prefillTokens: number;
+    sampledTokens: number;
     ms: number;
   }): void {
     const { total } = this;
-    total.batchSize = batch;
+    total.batchSize = batchSize;
     total.steps += steps;
-    total.prefillTokens += read;
-    total.sampledTokens += sampled;
-    const weight = 1 - Math.exp(-ms / 1000 / MEMORY_SECONDS);
-    if (ms > 0) total.tokensPerSecond += weight * (sampled / ms * 1000 - total.tokensPerSecond);
+    total.prefillTokens += prefillTokens;
+    total.sampledTokens += sampledTokens;
+    const weight = 1 - Math.exp(-ms / 1000 / AVERAGING_SECONDS);
+    if (ms === 0) return;
+    total.tokensPerSecond += weight * (sampledTokens / ms * 1000 - total.tokensPerSecond);
   }
 
-  /** A turn has given back its slot after `ms` milliseconds. */
-  turnsEnded(ms: number): void {
+  /** Records that a turn has released its slot after `ms` milliseconds. */
+  turnEnded(ms: number): void {
     this.total.turnsEnded++;
-    this.#turnMs = this.#turnMs === null ? ms : 0.8 * this.#turnMs + 0.2 * ms;
+    this.#slotMs = this.#slotMs === null ? ms : 0.8 * this.#slotMs + 0.2 * ms;
   }
 
-  /** Seconds until a slot may be free for one behind `waiting` others. */
+  /** Estimates the seconds until a slot is free for a request behind `waiting` others. */
   secondsUntilFree(waiting: number, slots: number): number {
-    return Math.max(1, Math.ceil((this.#turnMs ?? 0) / 1000 * (waiting + 1) / slots));
+    return Math.max(1, Math.ceil((this.#slotMs ?? 0) / 1000 * (waiting + 1) / slots));
   }
 }

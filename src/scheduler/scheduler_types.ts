@@ -1,100 +1,106 @@
-/** What the session asks of the scheduler, and what it gets back. */
+/** The interface between sessions and the scheduler. */
 
 import type { Constraint, SamplingParams, StopStrings, TokenLogprobs } from "../core/sampling.ts";
 
-/** A recurrent state that is kept somewhere. */
+/** A stored recurrent state. */
 export interface StateSource {
-  /** Names it, and no other state: a slot that still holds it is used as it is. */
-  fairnessKey: string | null;
-  /** Gets it, when there is a slot for it. */
+  /** Identifies the state. A slot that still contains this state is reused without loading. */
+  stateKey: string | null;
+  /** Loads the state. Called when a slot is free. */
   load(): Promise<Float32Array>;
 }
 
-/** One turn's work: feed `tokens` to `state`, then sample until an end. */
+/** Input of one turn: process `tokens` from `state`, then sample until an end. */
 export interface GenerationRequest {
-  /** Whose it is, for fairness; all are one's unless told. */
+  /** Groups turns for fairness; all turns share one key by default. */
   fairnessKey?: string | undefined;
-  /** Recurrent state to start from, `null` for that before any token. */
+  /** Recurrent state to start from; `null` is the state before any token. */
   state: StateSource | null;
-  /** Token ids to feed before the first sample; at least one. */
+  /** Token ids to process before the first sample; at least one. */
   tokens: readonly number[];
-  /** How tokens are chosen. */
+  /** Sampling parameters. */
   sampling: SamplingParams;
-  /** How often each token was sampled so far in this conversation; changed in place. */
+  /** How often each token was sampled in this conversation. Updated in place. */
   counts: Map<number, number>;
-  /** Tokens sampled so far in this conversation: the random number's position. */
+  /** Number of tokens sampled in this conversation: the position in the random sequence. */
   position: number;
-  /** Tokens to sample at most; 0 feeds all but the last token and samples nothing. */
+  /**
+   * Maximum number of tokens to sample. 0 processes all tokens except the last and samples none.
+   */
   maxTokens: number;
-  /** Id with which the turn ends. */
+  /** Token id that ends the turn. */
   endToken: number | null;
-  /** Strings with whose last byte the turn ends. */
+  /** Stop strings. The turn ends with the last byte of one of them. */
   stops: StopStrings | null;
-  /** What the tokens must form; prepared before. */
+  /** Constraint on the generated text. It must be prepared first. */
   constraint?: Constraint | undefined;
-  /** How many most probable tokens are told with each one; nothing unless given. */
+  /**
+   * Number of most probable tokens to return with each token; log probabilities are off by default.
+   */
   logprobs?: number | undefined;
-  /** Milliseconds after which the turn ends as it is, the time in the queue included. */
+  /** Milliseconds after which the turn ends with what it has, queueing included. */
   timeoutMs?: number | undefined;
-  /** Ends the turn, with the tokens that are under way then. */
+  /** Cancels the turn. Tokens of steps in flight are kept. */
   signal?: AbortSignal | undefined;
 }
 
-/** How a turn has ended, and the state that it leads to. */
+/** The result of a turn and its final state. */
 export interface GenerationResult {
-  /** "stop": by the end token or a stop string; "length": `maxTokens` reached; "late": it took
-   * longer than `within`; "cancelled": the signal. */
-  reason: "stop" | "length" | "late" | "cancelled";
-  /** The state after all tokens but `pending`; `null`: the one it started from. */
+  /**
+   * "stop": an end token or a stop string; "length": `maxTokens` reached; "timeout": `timeoutMs`
+   * passed; "cancelled": `signal` aborted.
+   */
+  reason: "stop" | "length" | "timeout" | "cancelled";
+  /** The state after all tokens except `pendingTokens`; `null` if it is the initial state. */
   state: Float32Array | null;
-  /** Tokens not yet fed to `state`: the last one sampled, or what is left of the prompt. */
+  /** Tokens that `state` has not processed: the last sampled one, or the rest of the prompt. */
   pendingTokens: number[];
-  /** Tokens sampled in this turn. */
+  /** Number of tokens sampled in this turn. */
   sampledTokens: number;
 }
 
-/** Tokens that came at once. */
+/** Tokens that were sampled in one call of the engine. */
 export interface TokenBatch {
-  /** Ids, in order. */
+  /** Token ids, in order. */
   tokens: readonly number[];
-  /** Of each of them, where they were asked for. */
+  /** Log probabilities of each token, if requested. */
   logprobs?: readonly TokenLogprobs[];
 }
 
-/** A turn under way. Iterates over what is sampled as it comes. */
+/** A running turn. Iterating yields tokens as they are sampled. */
 export interface Generation extends AsyncIterable<TokenBatch> {
-  /** Resolves once when the turn has ended; rejects with what went wrong. */
+  /** Resolves when the turn has ended; rejects if it has failed. */
   readonly finished: Promise<GenerationResult>;
-  /** Milliseconds until it had a slot; `null` while it has had none of its own. */
+  /** Milliseconds until the turn had a slot; `null` before that. */
   readonly queuedMs: number | null;
   /**
-   * Once it has ended: names its state, for turns to come, as long as its slot holds that.
+   * Names the final state of an ended turn, so that a later turn can find it in the slot.
    *
-   * @param state What turns to come are to find there, where that is another one.
+   * @param state Replaces the state in the slot, if the stored state differs from it.
    */
   keepWarm(key: string, state?: Float32Array): void;
 }
 
-/** What sessions need of a scheduler. */
+/** The scheduler's methods that sessions use. */
 export interface GenerationRunner {
   /**
-   * Makes ready what turns with this constraint need.
+   * Prepares a constraint for the turns that use it.
    *
-   * @throws InferenceError `invalid_value` for one that can't be held
+   * @throws InferenceError `invalid_value` for a constraint that is not supported
    */
   prepareConstraint(constraint: Constraint): Promise<void>;
 
   /**
    * Queues one turn.
    *
-   * @throws InferenceError `overloaded`, `too_many_turns`, `shutting_down`, or `invalid_value` for too
-   * long stops.
+   * @throws InferenceError `overloaded`, `too_many_turns`, `shutting_down`, or `invalid_value` for
+   * stop strings that are too long
    */
-  submit(work: GenerationRequest): Generation;
+  submit(request: GenerationRequest): Generation;
 
   /**
-   * Several turns that start from the same state with the same tokens, which are read once. Until
-   * then the first one's end is that of all. Throws as `submit`.
+   * Queues several turns with the same state and prompt, which is processed once. Until then all of
+   * them end when the first one ends. Throws as `submit`.
    */
-  submitAll(works: readonly GenerationRequest[]): Generation[];
+  submitAll(requests: readonly GenerationRequest[]): Generation[];
 }

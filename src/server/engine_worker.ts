@@ -1,4 +1,4 @@
-/** The Worker in which the engine lives. */
+/** Entry point of the Web Worker that runs the engine. */
 
 import { handleEngineCalls, type WorkerScope } from "../engine/worker_rpc.ts";
 import { type EngineOptions, openEngine } from "./open_engine.ts";

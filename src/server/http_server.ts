@@ -1,41 +1,44 @@
 /**
- * Where requests come in. Deno's server ends once it could not take a connection, as when the process
- * has no file descriptor left. This one goes on.
+ * An HTTP server that survives failures to accept connections. `Deno.serve` ends when it cannot
+ * accept a connection, for example because the process has no file descriptors left.
  */
 
 import type { Logger } from "../core/log.ts";
 
 export interface HttpServerOptions {
   hostname: string;
-  /** 0: any that is free. */
+  /** 0 selects a free port. */
   port: number;
-  /** Answers; `completed` settles when the answer has been sent, or its client has left. */
+  /**
+   * Handles a request. `completed` settles when the response has been sent or the client has
+   * disconnected.
+   */
   fetch(request: Request, info: { completed: Promise<void> }): Response | Promise<Response>;
   log: Logger;
 }
 
-/** Milliseconds until it is tried again to listen. */
-const AGAIN_MS = 250;
+/** Milliseconds between attempts to listen again. */
+const RELISTEN_DELAY_MS = 250;
 
-/** Milliseconds for which it is not told again that connections could not be taken. */
-const TOLD_MS = 60_000;
+/** Minimum milliseconds between two warnings about failed connections. */
+const WARNING_INTERVAL_MS = 60_000;
 
 /**
- * Takes connections until it is shut down. If one cannot be taken, it drops those that have no
- * request, however little their clients have sent, to make room for others.
+ * Accepts connections until it is shut down. If a connection cannot be accepted, it closes all
+ * connections without a request in progress, to free file descriptors.
  */
 export class HttpServer {
-  /** What it listens on. */
+  /** The port that it listens on. */
   readonly port: number;
   readonly #options: HttpServerOptions;
-  /** `null`: it waits to listen again. */
+  /** `null` while it waits to listen again. */
   #listener: Listener | null;
-  /** Listeners that have failed, and still have requests. */
-  readonly #dropped = new Set<Promise<void>>();
-  #again: ReturnType<typeof setTimeout> | undefined;
-  #told = -Infinity;
+  /** Failed listeners that still handle requests. */
+  readonly #drainingListeners = new Set<Promise<void>>();
+  #relistenTimer: ReturnType<typeof setTimeout> | undefined;
+  #lastWarning = -Infinity;
 
-  /** @throws what `Deno.serve` does, for an address that it cannot listen on */
+  /** @throws The error of `Deno.serve` if it cannot listen on the address */
   constructor(options: HttpServerOptions) {
     this.#options = options;
     const listener = this.#listen(options.port);
@@ -43,64 +46,64 @@ export class HttpServer {
     this.port = listener.port;
   }
 
-  /** Takes no more connections; resolves when all answers are sent. */
+  /** Stops accepting connections. Resolves when all responses have been sent. */
   async shutdown(): Promise<void> {
-    clearTimeout(this.#again);
-    await Promise.all([this.#listener?.shutdown(), ...this.#dropped]);
+    clearTimeout(this.#relistenTimer);
+    await Promise.all([this.#listener?.shutdown(), ...this.#drainingListeners]);
   }
 
   #listen(port: number): Listener {
     const listener = new Listener({ ...this.#options, port });
     listener.finished.catch((error: unknown) => {
       this.#listener = null;
-      this.#tell(error);
-      const dropped = listener.drop().finally(() => this.#dropped.delete(dropped));
-      this.#dropped.add(dropped);
-      this.#listenAgain();
+      this.#warn(error);
+      const drained = listener.drain().finally(() => this.#drainingListeners.delete(drained));
+      this.#drainingListeners.add(drained);
+      this.#relistenLater();
     });
     return listener;
   }
 
-  #listenAgain(): void {
-    this.#again = setTimeout(() => {
+  #relistenLater(): void {
+    this.#relistenTimer = setTimeout(() => {
       try {
         this.#listener = this.#listen(this.port);
       } catch (error) {
-        this.#tell(error);
-        this.#listenAgain();
+        this.#warn(error);
+        this.#relistenLater();
       }
-    }, AGAIN_MS);
+    }, RELISTEN_DELAY_MS);
   }
 
-  #tell(error: unknown): void {
+  #warn(error: unknown): void {
     const now = performance.now();
-    if (now - this.#told < TOLD_MS) return;
-    this.#told = now;
-    const message = "Cannot take connections for now: those without a request are dropped";
+    if (now - this.#lastWarning < WARNING_INTERVAL_MS) return;
+    this.#lastWarning = now;
+    const message = "Cannot accept connections: closing those without a request";
     this.#options.log.warn(message, { error: String(error) });
   }
 }
 
-/** One server of Deno's, and the requests that it has. */
+/** A `Deno.serve` server and its requests in progress. */
 class Listener {
   readonly port: number;
-  /** Rejects when no more connections can be taken. */
+  /** Rejects when it can no longer accept connections. */
   readonly finished: Promise<void>;
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
   readonly #abort = new AbortController();
-  readonly #underWay = new Set<Promise<void>>();
-  #dropping = false;
+  readonly #inProgress = new Set<Promise<void>>();
+  #draining = false;
 
   constructor({ hostname, port, fetch }: HttpServerOptions) {
     const options = { hostname, port, signal: this.#abort.signal, onListen: () => {} };
     this.#server = Deno.serve(options, async (request, { completed }) => {
-      // So does one whose client has left.
-      const ended = completed.catch(() => {}).finally(() => this.#underWay.delete(ended));
-      this.#underWay.add(ended);
+      // `completed` rejects if the client disconnects.
+      const ended = completed.catch(() => {}).finally(() => this.#inProgress.delete(ended));
+      this.#inProgress.add(ended);
       const response = await fetch(request, { completed });
-      // What its client asks next is to come over another connection: to the next listener, or, while
-      // this worker shuts down, to another worker.
-      if (this.#dropping) response.headers.set("connection", "close");
+      // The client should send its next request over another connection, to the next listener or,
+      // during a shutdown, to another worker.
+      if (this.#draining) response.headers.set("connection", "close");
       return response;
     });
     this.port = this.#server.addr.port;
@@ -108,14 +111,14 @@ class Listener {
   }
 
   shutdown(): Promise<void> {
-    this.#dropping = true;
+    this.#draining = true;
     return this.#server.shutdown();
   }
 
-  /** Ends all connections, as soon as none of them has a request. */
-  async drop(): Promise<void> {
-    this.#dropping = true;
-    while (this.#underWay.size > 0) await Promise.all(this.#underWay);
+  /** Closes all connections once there is no request in progress. */
+  async drain(): Promise<void> {
+    this.#draining = true;
+    while (this.#inProgress.size > 0) await Promise.all(this.#inProgress);
     this.#abort.abort();
   }
 }

@@ -1,6 +1,6 @@
 /**
- * What a worker counts, for Prometheus: vLLM's names where there is the same thing to tell, with
- * `rwkv:` before them.
+ * Prometheus metrics of a worker. Names follow vLLM where the meaning is the same, with the prefix
+ * `rwkv:`.
  */
 
 import { context } from "@opentelemetry/api";
@@ -12,30 +12,30 @@ import type { EngineInfo } from "../engine/engine.ts";
 import type { SchedulerSnapshot } from "../scheduler/scheduler_stats.ts";
 import { recordTurnSpan } from "./traces.ts";
 
-/** Upper bounds, in seconds. */
-const SHORT = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
-const LONG = [...SHORT, 10, 30, 60, 120, 300, 600];
+/** Upper bounds of the buckets, in seconds. */
+const SHORT_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+const LONG_BUCKETS = [...SHORT_BUCKETS, 10, 30, 60, 120, 300, 600];
 
-/** What has become of all turns that were asked for; those under way have come to nothing yet. */
+/** Number of turns by outcome. Turns in progress count only as received. */
 export interface TurnCounts {
   received: number;
-  /** Those that were told why not. */
+  /** Turns that were rejected before they started. */
   rejected: number;
   stopped: number;
   length: number;
-  /** Their clients left, or the worker was to end. */
+  /** The client disconnected, or the worker shut down. */
   aborted: number;
   failed: number;
 }
 
-/** What is known once the model runs. */
+/** What becomes available once the model is loaded. */
 export interface WorkerMetricsSource {
   engine: { info: EngineInfo };
   modelId: string;
   schedulerStats: () => SchedulerSnapshot;
 }
 
-const COUNTED = {
+const OUTCOME_COUNTS = {
   stop: "stopped",
   length: "length",
   cancelled: "aborted",
@@ -46,86 +46,94 @@ export class Metrics implements Telemetry {
   readonly #registry = new Registry();
   readonly #prompt = this.#counter(
     "prompt_tokens_total",
-    "Tokens of prompts, cached ones included",
+    "Prompt tokens, including cached ones",
   );
   readonly #cached = this.#counter(
     "cached_prompt_tokens_total",
-    "Tokens of prompts that did not have to be read again",
+    "Prompt tokens that were not reprocessed",
   );
-  readonly #written = this.#counter("generation_tokens_total", "Tokens written");
+  readonly #generated = this.#counter("generation_tokens_total", "Generated tokens");
   readonly #received = this.#counter(
     "requests_received_total",
-    "Turns asked for: those not begun, those that have ended, and those under way",
+    "Turns requested: rejected, completed and in progress",
   );
-  readonly #unbegun = this.#counter(
+  readonly #rejected = this.#counter(
     "requests_rejected_total",
-    "Turns that were not begun, by the code of the error that their client got",
+    "Turns rejected before they started, by error code",
     "code",
   );
   readonly #success = this.#counter(
     "request_success_total",
-    "Turns that have ended, by how: stop, length, or abort where they were cut short",
+    "Completed turns by finished_reason: stop, length, or abort if cancelled",
     "finished_reason",
   );
-  readonly #failed = this.#counter("request_failure_total", "Turns that ended with an error");
-  readonly #first = this.#histogram(
+  readonly #failed = this.#counter("request_failure_total", "Turns that failed with an error");
+  readonly #timeToFirstToken = this.#histogram(
     "time_to_first_token_seconds",
-    "From a turn's arrival to its first token",
-    LONG,
+    "Time from the arrival of a turn to its first token",
+    LONG_BUCKETS,
   );
-  readonly #between = this.#histogram(
+  readonly #interTokenLatency = this.#histogram(
     "inter_token_latency_seconds",
-    "Between a token and the one before; those that came together share their time",
-    SHORT,
+    "Time between consecutive tokens; tokens that arrive together share it equally",
+    SHORT_BUCKETS,
   );
-  readonly #whole = this.#histogram(
+  readonly #turnLatency = this.#histogram(
     "e2e_request_latency_seconds",
-    "From a turn's arrival to its end, its state stored",
-    LONG,
+    "Time from the arrival of a turn to its end, including storing its state",
+    LONG_BUCKETS,
   );
-  readonly #queued = this.#histogram("request_queue_time_seconds", "In the queue", LONG);
+  readonly #queueTime = this.#histogram(
+    "request_queue_time_seconds",
+    "Time in the queue",
+    LONG_BUCKETS,
+  );
   readonly #loads = this.#histogram(
     "state_load_seconds",
-    "Reading a state's bytes, from memory or from the store",
-    SHORT,
+    "Time to load a state, from memory or from the store",
+    SHORT_BUCKETS,
     "from",
   );
-  readonly #loadBytes = this.#counter("state_load_bytes_total", "States' bytes read", "from");
-  readonly #saves = this.#histogram("state_save_seconds", "Storing what a turn came to", SHORT);
-  readonly #saveBytes = this.#counter("state_save_bytes_total", "Bytes of what turns came to");
+  readonly #loadBytes = this.#counter("state_load_bytes_total", "Bytes of loaded states", "from");
+  readonly #saves = this.#histogram(
+    "state_save_seconds",
+    "Time to store the result of a turn",
+    SHORT_BUCKETS,
+  );
+  readonly #saveBytes = this.#counter("state_save_bytes_total", "Bytes of stored turn results");
   readonly #saveFailures = this.#counter(
     "state_save_failures_total",
     "Turns whose state could not be stored",
   );
-  readonly #refusals = this.#counter(
+  readonly #limitRejections = this.#counter(
     "limit_rejections_total",
-    "Requests not taken since a key may use no more, by what",
+    "Requests rejected by a usage limit, by limit",
     "limit",
   );
   readonly #retries = this.#counter(
     "kv_retries_total",
-    "Times that a busy database was asked again",
+    "Retries of requests to a busy database",
   );
-  readonly #losses = this.#counter("device_losses_total", "Times that the device was lost");
+  readonly #losses = this.#counter("device_losses_total", "Device losses");
   readonly #faults = this.#counter(
     "engine_faults_total",
-    "Failures of the engine by what failed, and of turns whose states gave no numbers",
+    "Failures of the engine by kind, including turns with NaN or infinite values",
     "kind",
   );
-  readonly #rebuilds = this.#counter(
+  readonly #restarts = this.#counter(
     "engine_restarts_total",
-    "Times that an engine was opened in the place of one that had failed",
+    "Engine restarts after a failure",
   );
-  readonly #answers = this.#histogram(
+  readonly #httpDurations = this.#histogram(
     "http_request_duration_seconds",
-    "From a request to the beginning of its answer",
-    LONG,
+    "Time from a request to the start of its response",
+    LONG_BUCKETS,
     "method",
     "route",
     "status",
   );
 
-  readonly #turns: TurnCounts = {
+  readonly #turnCounts: TurnCounts = {
     received: 0,
     rejected: 0,
     stopped: 0,
@@ -137,13 +145,13 @@ export class Metrics implements Telemetry {
   constructor() {
     this.#gauge(
       "num_requests_in_progress",
-      "Turns asked for that have not come to an end: waiting, running, being read or stored",
+      "Turns in progress: loading, queued, running or being stored",
       () => this.inProgress,
     );
-    this.#gauge("process_resident_memory_bytes", "Memory of the process", () => {
+    this.#gauge("process_resident_memory_bytes", "Resident memory of the process", () => {
       return Deno.memoryUsage().rss;
     }, "");
-    for (const limit of LIMIT_KINDS) this.#refusals.inc({ limit }, 0);
+    for (const limit of LIMIT_KINDS) this.#limitRejections.inc({ limit }, 0);
     for (const kind of FAULT_KINDS) this.#faults.inc({ kind }, 0);
     for (const from of ["memory", "store"]) this.#loadBytes.inc({ from }, 0);
     for (const finished_reason of ["stop", "length", "abort"]) {
@@ -151,48 +159,63 @@ export class Metrics implements Telemetry {
     }
   }
 
-  /** Counts what a running worker knows by itself. */
-  observeWorker({ engine: { info }, modelId, schedulerStats: numbers }: WorkerMetricsSource): void {
-    const now = (name: string, help: string, value: (numbers: SchedulerSnapshot) => number) =>
-      this.#gauge(name, help, () => value(numbers()));
-    const total = (name: string, help: string, value: (numbers: SchedulerSnapshot) => number) =>
-      this.#total(name, help, () => value(numbers()));
-    now("num_requests_running", "Turns that have a slot", ({ running }) => running);
-    now("num_requests_waiting", "Turns that wait for one", ({ waiting }) => waiting);
-    now("slots", "Turns that can run at once", ({ slots }) => slots);
-    now("batch_size", "Turns in the last step", ({ batchSize: batch }) => batch);
-    now(
+  /** Registers the metrics that a loaded worker provides. */
+  observeWorker({ engine: { info }, modelId, schedulerStats }: WorkerMetricsSource): void {
+    const gauge = (name: string, help: string, value: (stats: SchedulerSnapshot) => number) =>
+      this.#gauge(name, help, () => value(schedulerStats()));
+    const counter = (name: string, help: string, value: (stats: SchedulerSnapshot) => number) =>
+      this.#total(name, help, () => value(schedulerStats()));
+    gauge("num_requests_running", "Turns running in a slot", ({ running }) => running);
+    gauge("num_requests_waiting", "Turns waiting for a slot", ({ waiting }) => waiting);
+    gauge("slots", "Maximum turns that can run in parallel", ({ slots }) => slots);
+    gauge("batch_size", "Turns in the last step", ({ batchSize }) => batchSize);
+    gauge(
       "generation_tokens_per_second",
-      "Tokens written per second, of late",
+      "Recent generated tokens per second",
       ({ tokensPerSecond }) => tokensPerSecond,
     );
-    total(
+    counter(
       "queue_rejections_total",
-      "Turns not taken, the queue being full",
-      (n) => n.queueRejections,
+      "Turns rejected because the queue was full",
+      ({ queueRejections }) => queueRejections,
     );
-    total(
+    counter(
       "num_preemptions_total",
-      "Times that a turn was suspended, to leave its slot to another tenant",
-      ({ preemptions: preempted }) => preempted,
+      "Turns suspended to free their slot for another tenant",
+      ({ preemptions }) => preemptions,
     );
-    total("engine_steps_total", "Steps of the model", ({ steps }) => steps);
-    total(
+    counter("engine_steps_total", "Engine steps", ({ steps }) => steps);
+    counter(
       "engine_prefill_tokens_total",
-      "Tokens of prompts read",
-      ({ prefillTokens: tokensRead }) => tokensRead,
+      "Prompt tokens processed in prefill",
+      ({ prefillTokens }) => prefillTokens,
     );
-    total(
+    counter(
       "state_slot_hits_total",
-      "Turns whose slot still held the state that they went on from",
-      ({ warmSlotHits: warm }) => warm,
+      "Turns that resumed from a state still present in a slot",
+      ({ warmSlotHits }) => warmSlotHits,
     );
-    const memory = this.#labelled("device_memory_bytes", "What the engine has allocated", "kind");
+    const memory = this.#labelled(
+      "device_memory_bytes",
+      "Device memory allocated by the engine",
+      "kind",
+    );
     for (const [kind, bytes] of Object.entries(info.memory)) memory.set({ kind }, bytes);
-    const loading = this.#labelled("load_seconds", "What opening the engine took", "part");
+    const loading = this.#labelled(
+      "load_seconds",
+      "Duration of each phase of loading the engine",
+      "part",
+    );
     for (const [part, ms] of Object.entries(info.loading)) loading.set({ part }, ms / 1000);
     const { device, adapter, quant } = info;
-    this.#labelled("worker_info", "What runs here; always 1", "model", "device", "adapter", "quant")
+    this.#labelled(
+      "worker_info",
+      "Model and device of the worker; always 1",
+      "model",
+      "device",
+      "adapter",
+      "quant",
+    )
       .set({ model: modelId, device, adapter, quant: String(quant) }, 1);
   }
 
@@ -200,40 +223,40 @@ export class Metrics implements Telemetry {
     return this.#registry.contentType;
   }
 
-  /** In Prometheus' text format. */
+  /** Returns all metrics in the Prometheus text format. */
   text(): Promise<string> {
     return this.#registry.metrics();
   }
 
   observeResponse({ method, route, status, seconds }: ObservedRequest): void {
-    this.#answers.observe({ method, route, status }, seconds);
+    this.#httpDurations.observe({ method, route, status }, seconds);
   }
 
   timeToFirstToken(seconds: number): void {
-    this.#first.observe(seconds);
+    this.#timeToFirstToken.observe(seconds);
   }
 
   interTokenLatency(count: number, seconds: number): void {
-    for (let i = 0; i < count; i++) this.#between.observe(seconds);
+    for (let i = 0; i < count; i++) this.#interTokenLatency.observe(seconds);
   }
 
-  /** As the counters have it, for who can't ask for them any more. */
+  /** The counters as plain numbers, for the log after metrics can no longer be scraped. */
   get turnCounts(): Readonly<TurnCounts> {
-    return this.#turns;
+    return this.#turnCounts;
   }
 
-  /** Turns that have not come to an end. */
+  /** Number of turns that have not ended. */
   get inProgress(): number {
-    const { received, rejected: unbegun, stopped, length, aborted, failed } = this.#turns;
-    return received - unbegun - stopped - length - aborted - failed;
+    const { received, rejected, stopped, length, aborted, failed } = this.#turnCounts;
+    return received - rejected - stopped - length - aborted - failed;
   }
 
-  turnsRequested(count: number): (why: RejectionReason) => void {
+  turnsRequested(count: number): (reason: RejectionReason) => void {
     this.#received.inc(count);
-    this.#turns.received += count;
+    this.#turnCounts.received += count;
     return (code) => {
-      this.#unbegun.inc({ code }, count);
-      this.#turns.rejected += count;
+      this.#rejected.inc({ code }, count);
+      this.#turnCounts.rejected += count;
     };
   }
 
@@ -248,10 +271,10 @@ export class Metrics implements Telemetry {
   #count(turn: TurnMetrics): void {
     this.#prompt.inc(turn.promptTokens);
     this.#cached.inc(turn.cachedTokens);
-    this.#written.inc(turn.completionTokens);
-    this.#whole.observe(turn.seconds);
-    if (turn.queuedSeconds !== null) this.#queued.observe(turn.queuedSeconds);
-    this.#turns[COUNTED[turn.outcome]]++;
+    this.#generated.inc(turn.completionTokens);
+    this.#turnLatency.observe(turn.seconds);
+    if (turn.queuedSeconds !== null) this.#queueTime.observe(turn.queuedSeconds);
+    this.#turnCounts[OUTCOME_COUNTS[turn.outcome]]++;
     if (turn.outcome === "error") return this.#failed.inc();
     const finished_reason = turn.outcome === "cancelled" ? "abort" : turn.outcome;
     this.#success.inc({ finished_reason });
@@ -269,7 +292,7 @@ export class Metrics implements Telemetry {
   }
 
   limitExceeded(limit: LimitKind): void {
-    this.#refusals.inc({ limit });
+    this.#limitRejections.inc({ limit });
   }
 
   storeRetried(): void {
@@ -282,7 +305,7 @@ export class Metrics implements Telemetry {
   }
 
   engineRebuilt(): void {
-    this.#rebuilds.inc();
+    this.#restarts.inc();
   }
 
   #counter<L extends string>(name: string, help: string, ...labelNames: L[]): Counter<L> {
@@ -314,7 +337,7 @@ export class Metrics implements Telemetry {
     });
   }
 
-  /** A counter that is kept elsewhere. */
+  /** Registers a counter whose value is maintained elsewhere. */
   #total(name: string, help: string, value: () => number): void {
     new Counter({
       name: `rwkv:${name}`,

@@ -1,4 +1,7 @@
-/** Where a worker's keys are, as a command line and the environment say, and who may do without. */
+/**
+ * Configures authentication from flags and the environment: the key sources, and whether requests
+ * without a key are accepted.
+ */
 
 import { isLoopback } from "../../routes/middleware/guard.ts";
 import { KeyAuth, type KeylessAccess } from "../access/key_auth.ts";
@@ -11,91 +14,91 @@ import { ApiKeys } from "../store/keys/api_keys.ts";
 import type { Backend } from "../store/backends/backend.ts";
 import { withTimeout } from "../store/backends/reconnecting_client.ts";
 import { randomBytes } from "../store/states/state_id.ts";
-import { CLI_COMMAND, type Flags, text, usageError } from "../settings/flags.ts";
+import { CLI_COMMAND, type Flags, stringFlag, usageError } from "../settings/flags.ts";
 
-/** Only in the environment: arguments are seen by everybody on a machine. */
+/** Not flags, because every user of a machine can see the arguments of a process. */
 const KEYS_VARIABLE = "RWKV_API_KEYS";
 const METRICS_VARIABLE = "RWKV_METRICS_TOKEN";
 
-/** Milliseconds that a start waits to be told whether the store has keys. */
+/** Milliseconds that startup waits for the store to report whether it has keys. */
 const START_MS = 3_000;
 
-/** What `serve` tells of variables that have no flag. */
+/** Help of `serve` for environment variables without a flag. */
 export const KEY_HELP = [
-  `${KEYS_VARIABLE} holds keys as tenant:key, with commas between; ${METRICS_VARIABLE} is what ` +
-  "/metrics is asked with, which a worker with keys needs for it.",
+  `${KEYS_VARIABLE} is a comma-separated list of keys, each as tenant:key. ${METRICS_VARIABLE} is ` +
+  "the bearer token for /metrics, which a worker with keys requires.",
 ];
 
 export interface OpenAccessOptions {
-  /** The store, once it is open. */
+  /** Resolves when the store is open. */
   backend: Promise<Backend>;
-  /** A variable of the environment. */
+  /** Reads an environment variable. */
   env: (name: string) => string | undefined;
-  /** The address that is listened on. */
+  /** The address that the server listens on. */
   hostname: string;
 }
 
-/** Who may ask a worker. */
+/** Authentication of a worker. */
 export interface OpenedAccess {
   access: KeyAuth;
   metricsToken: string | undefined;
   /**
-   * Resolves when it may serve.
+   * Resolves when the worker may serve.
    *
-   * @throws InferenceError `usage` where keys are wrong, or everybody could reach it and none needs
-   * one; `file_error` for keys that can't be read
+   * @throws InferenceError `usage` if a key is invalid, or if other machines can reach the worker
+   * and no key is required; `file_error` if the key file cannot be read
    */
   validate: (log: Logger) => Promise<void>;
 }
 
-/** Keys of the environment, of a file, and of the store. */
+/** Combines the keys of the environment, of the key file, and of the store. */
 export function openAccess(
   flags: Flags,
   { backend, env, hostname }: OpenAccessOptions,
 ): OpenedAccess {
   const variable = parseKeyVariable(env(KEYS_VARIABLE) ?? "", KEYS_VARIABLE).then(fixedKeys);
-  variable.catch(() => {}); // told by whoever asks
+  variable.catch(() => {}); // `validate` and lookups report this failure.
   const keys = backend.then((backend) =>
     new ApiKeys({ backend, now: Date.now, random: randomBytes })
   );
   keys.catch(() => {});
   const sources: KeySource[] = [
-    sourceOf(variable),
-    ...fileOf(text(flags, "keys")),
-    sourceOf(keys),
+    deferredSource(variable),
+    ...keyFileSources(stringFlag(flags, "keys")),
+    deferredSource(keys),
   ];
-  const openness = opennessOf(flags, hostname);
-  const access = new KeyAuth({ sources, keylessAccess: openness, now: () => performance.now() });
+  const keylessAccess = keylessAccessOf(flags, hostname);
+  const access = new KeyAuth({ sources, keylessAccess, now: () => performance.now() });
   return {
     access,
     metricsToken: env(METRICS_VARIABLE) || undefined,
     validate: async (log) => {
       await variable;
-      const path = text(flags, "keys");
-      // The same faults as later, while somebody is there to see to them.
-      if (path !== undefined) await fileOf(path)[0].find("");
-      if (openness !== "no-keys" && await mayLackKeys(access)) {
-        if (openness === "never") throw unguarded(hostname);
-        log.warn(`There are no keys: whoever reaches ${hostname} may use this worker`);
+      const path = stringFlag(flags, "keys");
+      // Report errors in the key file at startup rather than with the first request.
+      if (path !== undefined) await keyFileSources(path)[0].find("");
+      if (keylessAccess !== "no-keys" && await hasNoKeys(access)) {
+        if (keylessAccess === "never") throw keysRequiredError(hostname);
+        log.warn(`No API key exists: every client that reaches ${hostname} can use this worker`);
       }
     },
   };
 }
 
-function opennessOf(flags: Flags, hostname: string): KeylessAccess {
+function keylessAccessOf(flags: Flags, hostname: string): KeylessAccess {
   if (flags.open) return "no-known-keys";
   return isLoopback(hostname) ? "no-keys" : "never";
 }
 
-function sourceOf(source: Promise<KeySource>): KeySource {
+function deferredSource(source: Promise<KeySource>): KeySource {
   return {
     find: async (hash) => await (await source).find(hash),
     any: async () => await (await source).any(),
   };
 }
 
-/** A source for the file, if there is one. */
-function fileOf(path: string | undefined): KeySource[] {
+/** Returns a source for the key file, if there is one. */
+function keyFileSources(path: string | undefined): KeySource[] {
   if (path === undefined) return [];
   const read = async () => {
     try {
@@ -109,8 +112,8 @@ function fileOf(path: string | undefined): KeySource[] {
   return [keyFile({ name: path, read, now: () => performance.now() })];
 }
 
-/** Whether it is known that there is no key; a store that can't be asked may have some. */
-async function mayLackKeys(access: KeyAuth): Promise<boolean> {
+/** Returns whether no key exists. A store that cannot be read counts as having keys. */
+async function hasNoKeys(access: KeyAuth): Promise<boolean> {
   try {
     return !await withTimeout(access.hasKeys(), START_MS);
   } catch {
@@ -118,9 +121,9 @@ async function mayLackKeys(access: KeyAuth): Promise<boolean> {
   }
 }
 
-function unguarded(hostname: string): InferenceError {
+function keysRequiredError(hostname: string): InferenceError {
   return usageError(
-    `Cannot serve on ${hostname} without keys: other machines could use this worker; make a key ` +
-      `with \`${CLI_COMMAND} keys create\`, or let everybody in with --open (RWKV_OPEN=1)`,
+    `Cannot serve on ${hostname} without keys: other machines could use this worker; create a key ` +
+      `with \`${CLI_COMMAND} keys create\`, or allow access without keys with --open (RWKV_OPEN=1)`,
   );
 }

@@ -1,4 +1,4 @@
-/** Puts an engine together from what a command line or the environment says. */
+/** Opens an engine as configured by flags and the environment. */
 
 import process from "node:process";
 import { InferenceError } from "../core/errors.ts";
@@ -21,31 +21,34 @@ import { TuningCache } from "./tuning_cache.ts";
 import { CLI_COMMAND, type Flags } from "../settings/flags.ts";
 import { type DeviceChoice, engineFlags } from "../settings/model_settings.ts";
 
-/** Sizes of a worker's engine: conversations that are answered at once, tokens of a step over all. */
-export const DEFAULT_ENGINE_SIZES = { slots: 32, leastSlots: 4, maxStepTokens: 256 };
+/** Default sizes of a worker's engine: slots, and tokens per step over all slots. */
+export const DEFAULT_ENGINE_SIZES = { slots: 32, minSlots: 4, maxStepTokens: 256 };
 
-/** Everything that an engine is made of; plain data, so that a Worker can be told. */
+/** Options of an engine. Plain data, so that they can be posted to a Web Worker. */
 export interface EngineOptions {
   source: ModelSource;
   device: DeviceChoice;
   quant: Quant | undefined;
   slots: number;
-  /** Slots to make do with where there is no memory for more; `slots` unless told. */
-  leastSlots?: number | undefined;
+  /** Minimum number of slots to accept if memory is insufficient. Defaults to `slots`. */
+  minSlots?: number | undefined;
   maxStepTokens: number;
-  /** What the ids are, for sampling. */
+  /** The vocabulary, which sampling needs. */
   tokens?: TokenTable | undefined;
-  /** The id that ends a reply, where there is one. */
+  /** Id of the token that ends a reply, if there is one. */
   endOfText?: number | null | undefined;
-  /** Whether to use the tuning cache, and whether to tune while idle if it has nothing; "off" unless given. */
+  /**
+   * Whether to use the tuning cache, and whether to tune while idle if the cache has no entry.
+   * Defaults to "off".
+   */
   tuning?: "off" | "cached" | "idle" | undefined;
 }
 
-/** The options that flags and a model's files make. */
+/** Creates engine options from flags and the files of a model. */
 export function engineOptions(
   flags: Flags,
   { source }: ModelFiles,
-  size: Pick<EngineOptions, "slots" | "leastSlots" | "maxStepTokens">,
+  size: Pick<EngineOptions, "slots" | "minSlots" | "maxStepTokens">,
 ): EngineOptions {
   return { ...engineFlags(flags), source, ...size };
 }
@@ -53,25 +56,25 @@ export function engineOptions(
 export interface OpenEngineOptions {
   onProgress?: OnProgress | undefined;
   onNotice?: OnNotice | undefined;
-  /** The platform's unless given. */
+  /** Defaults to the platform's WebGPU. */
   gpu?: GPU | undefined;
-  /** Milliseconds without a call after which the engine is tuned; 5 s unless given. */
+  /** Idle milliseconds before tuning starts. Defaults to 5 s. */
   idleMs?: number | undefined;
-  /** Of the tuning cache; `data/tuning` unless given. */
+  /** Folder of the tuning cache. Defaults to `data/tuning`. */
   tuningFolder?: string | undefined;
 }
 
 /**
  * Opens the model and an engine for it.
  *
- * @throws InferenceError `no_adapter` if `webgpu` is requested and there is none.
+ * @throws InferenceError `no_adapter` if `webgpu` is requested and there is no adapter.
  */
 export async function openEngine(
   options: EngineOptions,
   { onProgress, onNotice = () => {}, gpu = platformGpu(options.device), idleMs, tuningFolder }:
     OpenEngineOptions = {},
 ): Promise<SamplingEngine> {
-  const times: { -readonly [part in keyof LoadTimes]: number } = {};
+  const times: { -readonly [phase in keyof LoadTimes]: number } = {};
   const timed = async <T>(part: keyof LoadTimes, work: Promise<T>): Promise<T> => {
     const start = performance.now();
     const value = await work;
@@ -79,9 +82,9 @@ export async function openEngine(
     return value;
   };
   const { model, quant } = await timed("model", openModelSource(options.source, options.quant));
-  const ignored = unusedTensorsNotice(model);
-  if (ignored !== null) onNotice("warn", ignored);
-  const { device, maxStepTokens, tokens, tuning = "off", leastSlots = options.slots } = options;
+  const notice = unusedTensorsNotice(model);
+  if (notice !== null) onNotice("warn", notice);
+  const { device, maxStepTokens, tokens, tuning = "off", minSlots = options.slots } = options;
   const constrain = tokens &&
     createTokenConstraints(tokens, { endToken: options.endOfText ?? null });
   try {
@@ -98,13 +101,13 @@ export async function openEngine(
       }),
     );
     const create = async (slots: number): Promise<SamplingEngine> => {
-      // A software adapter's memory is this machine's; a GPU says itself what it has no room for.
-      const available = open === null || open.software ? availableMemory() : undefined;
+      // A software adapter uses system memory, so check it first. A GPU reports exhausted memory.
+      const availableBytes = open === null || open.software ? availableMemory() : undefined;
       const sizes = {
         quant,
         slots,
         maxStepTokens,
-        availableBytes: available,
+        availableBytes,
         earlierLoadTimes: times,
         selection,
         onProgress,
@@ -127,12 +130,12 @@ export async function openEngine(
         ? new CpuSamplingEngine(engine, tokens, { device: engine, createConstraint: constrain })
         : engine;
     };
-    for (let { slots } = options;; slots = Math.max(leastSlots, Math.floor(slots / 2))) {
+    for (let { slots } = options;; slots = Math.max(minSlots, Math.floor(slots / 2))) {
       try {
         return await create(slots);
       } catch (error) {
-        const full = error instanceof InferenceError && error.code === "insufficient_memory";
-        if (!full || slots <= leastSlots) throw error;
+        const outOfMemory = error instanceof InferenceError && error.code === "insufficient_memory";
+        if (!outOfMemory || slots <= minSlots) throw error;
       }
     }
   } finally {
@@ -140,7 +143,10 @@ export async function openEngine(
   }
 }
 
-/** A text with an id that the model has no row for would fail, whenever somebody sends it. */
+/**
+ * Rejects a vocabulary with ids beyond the model's embedding. Any text with such an id would fail
+ * later.
+ */
 function assertVocabularyFits({ banned: { length: ids } }: TokenTable, model: Model): void {
   const { vocabulary } = model.dimensions;
   if (ids <= vocabulary) return;
@@ -148,13 +154,16 @@ function assertVocabularyFits({ banned: { length: ids } }: TokenTable, model: Mo
     "invalid_vocabulary",
     `Cannot run ${model.name} with this vocabulary: it has ids up to ${
       ids - 1
-    }, and the model has ` +
-      `${vocabulary} of them; use the vocabulary that the model was trained with`,
+    }, but the model has ` +
+      `only ${vocabulary}; use the vocabulary that the model was trained with`,
     { param: "vocab" },
   );
 }
 
-/** Tunes `engine` once it is idle and caches the result. A failure is logged and leaves it as it is. */
+/**
+ * Tunes `engine` once it is idle and caches the result. A failure is logged and does not affect the
+ * engine.
+ */
 async function tuneInBackground(
   engine: GpuEngine,
   { cache, gpu, onNotice, idleMs }: {
@@ -172,7 +181,7 @@ async function tuneInBackground(
       idleMs,
     });
     if (!tuning) return;
-    onNotice("info", `Kernels are tuned for ${engine.info.adapter}`);
+    onNotice("info", `Tuned kernels for ${engine.info.adapter}`);
     if (await cache.writable()) await cache.write(tuning);
   } catch (error) {
     if (engine.closed) return;
@@ -180,25 +189,25 @@ async function tuneInBackground(
   }
 }
 
-/** Does not keep the process alive. */
+/** Sleeps without keeping the process alive. */
 function sleep(milliseconds: number): Promise<void> {
   return new Promise((resolve) => Deno.unrefTimer(setTimeout(resolve, milliseconds)));
 }
 
-/** Opens an engine somewhere. */
+/** Opens an engine in this thread or in a Web Worker. */
 export type OpenEngine = (
   options: EngineOptions,
-  told?: OpenWorkerOptions,
+  workerOptions?: OpenWorkerOptions,
 ) => Promise<SamplingEngine>;
 
-/** As `openEngine`, in a Worker of its own. */
-export const openEngineWorker: OpenEngine = (options, told) => {
+/** Opens an engine like `openEngine`, but in a Web Worker. */
+export const openEngineWorker: OpenEngine = (options, workerOptions) => {
   const url = new URL("./engine_worker.ts", import.meta.url);
   const worker = new Worker(url, { type: "module", name: "engine" });
-  return WorkerEngine.open(worker, options, told);
+  return WorkerEngine.open(worker, options, workerOptions);
 };
 
-/** Bytes that this machine can still give, where it may be asked. */
+/** Returns the bytes of available system memory, or `undefined` without the permission to ask. */
 function availableMemory(): number | undefined {
   try {
     return Math.max(0, process.availableMemory() - HOST_OVERHEAD_BYTES);

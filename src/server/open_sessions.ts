@@ -1,4 +1,4 @@
-/** Puts together what is behind a worker: engine, scheduler, store and sessions. */
+/** Opens the parts behind the routes of a worker: engine, scheduler, store and sessions. */
 
 import { NO_TELEMETRY, type Telemetry } from "../core/telemetry.ts";
 import { DEFAULT_TENANT } from "../core/tenant.ts";
@@ -18,7 +18,7 @@ import { StoreProbe } from "../store/backends/store_probe.ts";
 import { recordTenant } from "../store/tenants.ts";
 import { tokenTable, vocabularyHash } from "../tokenizer/token_table.ts";
 import type { WithProgress } from "../model_files/choose_file.ts";
-import { findModel, modelTokenizer } from "../model_files/find_model.ts";
+import { findModel, openModelTokenizer } from "../model_files/find_model.ts";
 import {
   DEFAULT_ENGINE_SIZES,
   type EngineOptions,
@@ -27,56 +27,58 @@ import {
 } from "./open_engine.ts";
 import { kvFlag, openBackend } from "./open_store.ts";
 import { openSupervisedEngine } from "./supervised_engine.ts";
-import { choice, type Flags } from "../settings/flags.ts";
+import { choiceFlag, type Flags } from "../settings/flags.ts";
 import { numberSetting, SETTINGS } from "../settings/settings.ts";
 
-/** Milliseconds for storing turns that are cut short. */
+/** Milliseconds reserved for storing interrupted turns. */
 const STORE_MS = 1500;
 
-/** Everything behind the routes. */
+/** The parts behind the routes. */
 export interface RunningSessions {
-  /** Everybody's. */
+  /** Sessions of all tenants. */
   tenants: TenantSessions;
-  /** The default tenant's. */
+  /** Sessions of the default tenant. */
   sessions: Sessions;
   engine: EngineSupervisor;
   modelId: string;
   kv: string;
-  /** Whether what is stored is encrypted at rest. */
+  /** Whether the store is encrypted at rest. */
   encrypted: boolean;
   store: StoreProbe;
   schedulerStats: () => SchedulerSnapshot;
   /**
-   * Lets turns under way end, for `grace` milliseconds at most; stores those that go on as open
-   * turns, as far as they are; closes the store. The engine ends with the process, which is to
-   * follow: to free a device and exit at once has crashed in software drivers.
+   * Waits up to `grace` milliseconds for turns to end, stores the remaining ones as open turns, and
+   * closes the store. The engine is left to the exit of the process, which must follow: destroying
+   * a device right before the exit has crashed in software drivers.
    */
   close: (grace: number) => Promise<void>;
 }
 
 export interface OpenSessionsOptions {
   telemetry?: Telemetry | undefined;
-  /** A store that is open or being opened, in place of the one that flags name. */
+  /** A store to use instead of the one that flags select. May still be opening. */
   backend?: Promise<Backend> | undefined;
-  /** Told what tenants store and remove. */
+  /** Receives the storage changes of tenants. */
   storedUsage?: StoredUsage | undefined;
-  /** Told what is wrong when the state store begins to fail, and `null` when it answers again. */
+  /**
+   * Called with the problem when the state store starts to fail, and with `null` when it recovers.
+   */
   onStoreChange?: (problem: string | null) => void;
-  /** Called with what an operator should see: how a download goes, how kernels were tuned. */
+  /** Receives messages for the operator, for example about downloads and tuning. */
   onNotice?: OnNotice | undefined;
   /** Shows the progress of a download of the model. */
   withProgress?: WithProgress | undefined;
-  /** Told how the engine fails and comes back. */
+  /** Receives failures and restarts of the engine. */
   engineEvents?: Partial<EngineEvents> | undefined;
-  /** Opens engines; in a Worker unless told. */
+  /** Opens engines. Defaults to `openEngineWorker`. */
   openEngine?: OpenEngine | undefined;
   engineLimits?: Partial<SupervisorLimits> | undefined;
 }
 
 /**
- * Loads the model into a Worker and opens the state store.
+ * Loads the model in a Web Worker and opens the state store.
  *
- * @throws InferenceError naming the file or flag that is at fault.
+ * @throws InferenceError with the file or flag that caused the failure.
  */
 export async function openSessions(
   flags: Flags,
@@ -88,11 +90,11 @@ export async function openSessions(
     onMessage: (line) => onNotice("info", line),
     withProgress: given.withProgress,
   });
-  const tokenizer = await modelTokenizer(files);
+  const tokenizer = await openModelTokenizer(files);
   const tokens = tokenTable(tokenizer);
   const vocabulary = await vocabularyHash(tokens, tokenizer.endOfText);
   const options = {
-    ...engineOptions(flags, files, slotsOf(flags)),
+    ...engineOptions(flags, files, engineSizes(flags)),
     tokens,
     endOfText: tokenizer.endOfText,
     tuning: flags["no-tune"] ? "off" as const : "idle" as const,
@@ -144,7 +146,7 @@ export async function openSessions(
       quant,
       vocabulary: dimensions.vocabulary,
       shape: dimensions,
-      codec: choice(flags, "state-codec", {
+      codec: choiceFlag(flags, "state-codec", {
         choices: STATE_CODECS,
         fallback: SETTINGS["state-codec"].defaultValue,
       }),
@@ -152,13 +154,14 @@ export async function openSessions(
     },
   };
   const tenants = new TenantSessions({
-    open: (tenant, underway) => {
-      // Where it can't be written now, it is when the tenant's sessions are made anew.
-      underway.runInBackground(recordTenant(backend, tenant));
-      const { storedUsage: stored } = given;
-      const onChange = stored && ((change: StateChange) => stored.changed(tenant, change));
+    open: (tenant, activeTurns) => {
+      // If this write fails, it is repeated when the tenant's sessions are opened again.
+      activeTurns.runInBackground(recordTenant(backend, tenant));
+      const { storedUsage } = given;
+      const onChange = storedUsage &&
+        ((change: StateChange) => storedUsage.changed(tenant, change));
       const store = new StateStore(backend, { ...states, tenant, onChange });
-      return new Sessions({ ...shared, store, activeTurns: underway });
+      return new Sessions({ ...shared, store, activeTurns });
     },
   });
   return {
@@ -173,29 +176,29 @@ export async function openSessions(
     store: new StoreProbe(backend),
     schedulerStats: () => scheduler.snapshot,
     close: async (grace) => {
-      const ended = scheduler.close().then(() => tenants.settled());
-      if (!await settlesWithin(ended, grace)) {
+      const settled = scheduler.close().then(() => tenants.settled());
+      if (!await settlesWithin(settled, grace)) {
         tenants.interrupt();
-        await settlesWithin(ended, STORE_MS);
+        await settlesWithin(settled, STORE_MS);
       }
       backend.close();
     },
   };
 }
 
-/** A number of slots that was asked for is had or refused. */
-function slotsOf(flags: Flags): Pick<EngineOptions, "slots" | "leastSlots" | "maxStepTokens"> {
+/** Returns the engine sizes. An explicit number of slots is never reduced. */
+function engineSizes(flags: Flags): Pick<EngineOptions, "slots" | "minSlots" | "maxStepTokens"> {
   if (flags.slots === undefined) return DEFAULT_ENGINE_SIZES;
   const slots = numberSetting(flags, "slots");
   return { slots, maxStepTokens: Math.max(slots, DEFAULT_ENGINE_SIZES.maxStepTokens) };
 }
 
-/** Whether `work` is done before `limit` milliseconds are over. */
+/** Returns whether `work` settles within `limit` milliseconds. */
 export async function settlesWithin(work: Promise<unknown>, limit: number): Promise<boolean> {
-  const { promise: late, resolve } = Promise.withResolvers<false>();
+  const { promise: timedOut, resolve } = Promise.withResolvers<false>();
   const timer = setTimeout(() => resolve(false), limit);
   try {
-    return await Promise.race([work.then(() => true), late]);
+    return await Promise.race([work.then(() => true), timedOut]);
   } finally {
     clearTimeout(timer);
   }

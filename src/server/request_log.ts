@@ -1,15 +1,15 @@
-/** A line of the log for each request: none of its text, and no id that would let others resume. */
+/** Logs one line per request, without message text or ids that could resume a conversation. */
 
 import type { ObservedRequest } from "../../routes/middleware/request_observer.ts";
 import type { Logger } from "../core/log.ts";
 
-/** Asked all the time by machines, and of no interest. */
+/** Frequent requests of monitoring systems. */
 const PROBES = new Set(["/health", "/ready", "/ping", "/metrics"]);
 
-export function logRequest(log: Logger, answered: ObservedRequest): void {
-  const { method, route, status, seconds, requestId } = answered;
+export function logRequest(log: Logger, observed: ObservedRequest): void {
+  const { method, route, status, seconds, requestId } = observed;
   if (PROBES.has(route)) return;
-  log.verbose("Answered", {
+  log.verbose("Request completed", {
     method,
     route,
     status,

@@ -1,11 +1,11 @@
-/** Selects what computes: the fastest engine of this machine, unless `--device` says which. */
+/** Selects the fastest engine of this machine, unless `--device` selects one. */
 
 import { InferenceError } from "../core/errors.ts";
 import type { DeviceSelection } from "../engine/engine.ts";
 import { findAdapter, type FoundAdapter, openAdapter, type OpenDevice } from "../gpu/mod.ts";
 import type { DeviceChoice } from "../settings/model_settings.ts";
 
-/** What was selected: an open device, or null for the CPU engine. */
+/** The selection: an open device, or null for the CPU engine. */
 export interface SelectedDevice {
   open: OpenDevice | null;
   selection: DeviceSelection;
@@ -15,8 +15,8 @@ const INSTALL_DRIVER = "install a Vulkan driver for your GPU";
 const FORCE = "use --device webgpu to force it";
 
 /**
- * Selects a device of `gpu`, the platform's unless given. `auto` takes a hardware adapter that can
- * run the kernels, else the CPU engine: a software renderer is slower than that.
+ * Selects a device of `gpu`, by default the platform's. `auto` selects a hardware adapter that can
+ * run the kernels, otherwise the CPU engine, which is faster than a software renderer.
  *
  * @throws InferenceError `no_adapter` if `webgpu` is requested and no adapter can run the kernels.
  */
@@ -28,10 +28,10 @@ export async function selectDevice(
   const found = await findAdapter(gpu);
   if (choice === "webgpu") return await requested(gpu, found);
   if (!gpu || !found) return cpu(`there is no WebGPU adapter; ${INSTALL_DRIVER} to use it`);
-  const { name, software, insufficientLimits: lacking } = found;
+  const { name, software, insufficientLimits } = found;
   if (software) return cpu(`the only WebGPU adapter is ${name}, a software renderer; ${FORCE}`);
-  if (lacking.length > 0) {
-    return cpu(`the limits of the adapter ${name} are too low (${lacking.join(", ")})`);
+  if (insufficientLimits.length > 0) {
+    return cpu(`the limits of the adapter ${name} are too low (${insufficientLimits.join(", ")})`);
   }
   try {
     const open = await openAdapter(gpu, found);
@@ -67,7 +67,10 @@ function cpu(why: string, { warn = true } = {}): SelectedDevice {
   return { open: null, selection: { reason, warning: warn ? reason : null } };
 }
 
-/** Mesa complains on stderr at every adapter request unless `XDG_RUNTIME_DIR` is set. */
+/**
+ * Returns the platform's WebGPU. Sets `XDG_RUNTIME_DIR`, without which Mesa prints a warning for
+ * every adapter request.
+ */
 export function platformGpu(choice: DeviceChoice = "auto"): GPU | undefined {
   if (choice === "cpu") return undefined;
   if (!Deno.env.get("XDG_RUNTIME_DIR")) Deno.env.set("XDG_RUNTIME_DIR", "/tmp");

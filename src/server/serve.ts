@@ -4,7 +4,7 @@ import type { InferenceError } from "../core/errors.ts";
 import { createLogger, type Logger } from "../core/log.ts";
 import { formatBytes } from "../core/units.ts";
 import { totalBytes } from "../gpu/mod.ts";
-import { type Flags, text, usageError } from "../settings/flags.ts";
+import { type Flags, stringFlag, usageError } from "../settings/flags.ts";
 import { numberSetting, SETTINGS } from "../settings/settings.ts";
 import { HttpServer, type HttpServerOptions } from "./http_server.ts";
 import { type RunningSessions, settlesWithin } from "./open_sessions.ts";
@@ -19,44 +19,45 @@ import {
   STOPPED_MESSAGE,
 } from "./startup_log.ts";
 
-/** The address of this machine. A number, because a minimal system may not resolve a name. */
+/** Listens on this machine only. An address, because a minimal system may not resolve a name. */
 const LOOPBACK = SETTINGS.host.defaultValue;
 
 /**
- * Milliseconds for which a worker without an engine still answers that it has failed. Balancers and
- * clients learn of the failure, and a supervisor does not restart the worker in a tight loop.
+ * Milliseconds for which a worker keeps answering with an error after its engine has failed for
+ * good. Load balancers and clients can notice the failure, and restarts do not loop quickly.
  */
 export const FAILURE_LINGER_MS = 30_000;
 
-/** Milliseconds for sending the last responses. */
+/** Milliseconds reserved for sending the end of the last responses. */
 const SEND_MS = 1000;
 
 export interface ServeOptions
   extends Pick<StartWorkerOptions, "openEngine" | "engineLimits" | "onProgress" | "withProgress"> {
-  /** Replaces `FAILED_MS`. */
+  /** Overrides `FAILURE_LINGER_MS`. */
   failureLingerMs?: number | undefined;
   /** Called when loading has ended, successfully or not. */
   onLoaded?: (() => void) | undefined;
-  /** Called when the worker is ready, in place of the log lines about start and end. */
+  /** Called when the worker is ready, instead of logging the startup and the shutdown. */
   onReady?: ((running: RunningSessions, url: string) => void) | undefined;
 }
 
 /**
  * Serves until a signal stops the worker.
  *
- * @throws InferenceError `device_lost` after the engine is given up, since only a new process helps
+ * @throws InferenceError `device_lost` after the engine has failed for good, which only a new
+ * process can fix
  */
 export async function serveWorker(
   flags: Flags,
-  { failureLingerMs: failedMs = FAILURE_LINGER_MS, onLoaded = () => {}, onReady, ...options }:
-    ServeOptions = {},
+  { failureLingerMs = FAILURE_LINGER_MS, onLoaded = () => {}, onReady, ...options }: ServeOptions =
+    {},
 ): Promise<void> {
   const log = stderrLogger();
-  const hostname = text(flags, "host") ?? LOOPBACK;
+  const hostname = stringFlag(flags, "host") ?? LOOPBACK;
   const port = numberSetting(flags, "port");
   const grace = numberSetting(flags, "grace");
   redactSpanUrls();
-  const { app, accessValidated: allowed, ready, engineFailed: givenUp, metrics } = startWorker(
+  const { app, accessValidated, ready, engineFailed, metrics } = startWorker(
     flags,
     {
       ...options,
@@ -65,7 +66,7 @@ export async function serveWorker(
     },
   );
   ready.then(onLoaded, onLoaded);
-  await allowed;
+  await accessValidated;
   const { server, url } = listen({
     hostname,
     port,
@@ -79,22 +80,24 @@ export async function serveWorker(
   try {
     const running = await Promise.race([ready, stop.promise]);
     if (!running) {
-      // The model is still loading, so no request is running.
+      // Stopped while the model was loading: there are no turns to wait for.
       log.info("Stopping");
       await server.shutdown();
       return;
     }
     if (onReady) onReady(running, url);
     else logReady(log, running);
-    const ended = await Promise.race([stop.promise, givenUp]);
-    if (ended !== undefined && !await settlesWithin(stop.promise, failedMs)) failure = ended;
+    const engineFailure = await Promise.race([stop.promise, engineFailed]);
+    if (engineFailure !== undefined && !await settlesWithin(stop.promise, failureLingerMs)) {
+      failure = engineFailure;
+    }
     log.info("Stopping");
     const sent = server.shutdown();
     await running.close(1000 * grace);
     // A stream ends after its turn, and the client should receive that end.
     await settlesWithin(sent, SEND_MS);
     if (!onReady) {
-      log.info(STOPPED_MESSAGE, { ...metrics.turnCounts, underway: metrics.inProgress });
+      log.info(STOPPED_MESSAGE, { ...metrics.turnCounts, in_progress: metrics.inProgress });
     }
   } catch (error) {
     await server.shutdown();
@@ -112,7 +115,7 @@ function logReady(log: Logger, { engine: { info }, modelId, kv, encrypted }: Run
   log.info(READY_MESSAGE, { model: modelId, device, adapter, ...fields, ...loadFields(info) });
 }
 
-/** Returns a logger on stderr: text on a terminal, JSON elsewhere. */
+/** Creates a logger on stderr: text on a terminal, otherwise JSON. */
 export function stderrLogger(): Logger {
   return createLogger({
     write: (line) => console.error(line),
@@ -132,7 +135,9 @@ function listen(options: HttpServerOptions): { server: HttpServer; url: string }
     const inUse = cause instanceof Deno.errors.AddrInUse;
     throw usageError(
       `Cannot listen on ${hostname}:${port}: ` +
-        (inUse ? "it is in use; --port names another" : `${(cause as Error).message}; see --host`),
+        (inUse
+          ? "it is in use; choose another one with --port"
+          : `${(cause as Error).message}; see --host`),
     );
   }
 }

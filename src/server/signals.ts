@@ -1,8 +1,11 @@
-/** Ctrl-C and SIGTERM: what asks a command to stop. */
+/** Stop signals: SIGINT (Ctrl-C) and SIGTERM. */
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
-/** Calls `stop` at each of them, in place of ending the process; returns what ends that. */
+/**
+ * Calls `stop` on each stop signal instead of ending the process. Returns a function that removes
+ * the listeners.
+ */
 export function onStopSignals(stop: () => void): () => void {
   for (const signal of SIGNALS) Deno.addSignalListener(signal, stop);
   return () => {
@@ -10,7 +13,9 @@ export function onStopSignals(stop: () => void): () => void {
   };
 }
 
-/** Runs `work` with a signal that Ctrl-C and SIGTERM abort, so that it cleans up behind itself. */
+/**
+ * Runs `work` with an abort signal that Ctrl-C and SIGTERM trigger, so that `work` can clean up.
+ */
 export async function withInterruptSignal<T>(
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {

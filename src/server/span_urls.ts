@@ -1,16 +1,16 @@
 /**
- * Keeps URLs out of spans. Deno tells the URL of each request, with ids in it that resume
- * conversations. Nothing configures that, and an attribute that is set can't be taken back, so what
- * sets them is told to leave these out; `http.route` says which request it was.
+ * Removes URLs from spans. Deno adds the URL of each request, and URLs contain ids that can resume
+ * a conversation. Deno has no option for that, and OpenTelemetry cannot unset an attribute, so
+ * `setAttribute` is patched to ignore them. `http.route` still identifies the request.
  */
 
 import { type Span, trace } from "@opentelemetry/api";
 
 const LEFT_OUT: readonly string[] = ["url.full", "url.path", "url.query"];
 
-/** For all spans of this thread, from now on. */
+/** Patches all spans of this thread from now on. */
 export function redactSpanUrls(): void {
-  // Never ended, and so never sent.
+  // This span is never ended, so it is never exported.
   const span = trace.getTracer("rwkv").startSpan("first");
   if (!span.isRecording()) return;
   const prototype: Span = Object.getPrototypeOf(span);

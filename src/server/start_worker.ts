@@ -1,6 +1,6 @@
 /**
- * Starts a worker: the HTTP application, who may ask, and behind it sessions that may come, fail and
- * come back.
+ * Starts a worker: the HTTP application, authentication, and the sessions, whose engine may load
+ * later, fail and restart.
  */
 
 import type { ObservedRequest } from "../../routes/middleware/request_observer.ts";
@@ -25,16 +25,22 @@ import { openSessions, type OpenSessionsOptions, type RunningSessions } from "./
 import { describeFault } from "./supervised_engine.ts";
 import type { Flags } from "../settings/flags.ts";
 
-/** A worker that starts: its application answers at once, turns wait until it is ready. */
+/**
+ * A worker during and after startup. Its application answers immediately; turns wait until it is
+ * ready.
+ */
 export interface StartedWorker {
   app: ReturnType<typeof createApp>;
-  /** Resolves when it may serve; rejects with why it must not, as `ready` does then. */
+  /**
+   * Resolves when the worker may serve. Rejects with the reason if it may not; `ready` then rejects
+   * too.
+   */
   accessValidated: Promise<void>;
-  /** Rejects with what went wrong. */
+  /** Rejects with the startup error. */
   ready: Promise<RunningSessions>;
-  /** Resolves if its engine is given up: no turn is carried out any more. */
+  /** Resolves if the engine fails for good, after which no turn can run. */
   engineFailed: Promise<InferenceError>;
-  /** What it counts. */
+  /** The worker's metrics. */
   metrics: Metrics;
 }
 
@@ -43,17 +49,25 @@ export interface StartWorkerOptions
     Pick<OpenSessionsOptions, "openEngine" | "engineLimits" | "withProgress">,
     Omit<
       AppOptions,
-      "worker" | "log" | "origins" | "local" | "gate" | "metrics" | "metricsToken" | "onAnswer"
+      | "worker"
+      | "log"
+      | "allowedOrigins"
+      | "localOnly"
+      | "auth"
+      | "openAccount"
+      | "metrics"
+      | "metricsToken"
+      | "onResponse"
     > {
   log: Logger;
-  /** The address that is listened on. */
+  /** The address that the server listens on. */
   hostname: string;
   onProgress?: OnProgress;
-  /** A variable of the environment. */
+  /** Reads an environment variable. */
   env?: (name: string) => string | undefined;
 }
 
-/** Starts a worker; other options go to the application. */
+/** Starts a worker. Other options are passed to the application. */
 export function startWorker(
   flags: Flags,
   { log, hostname, onProgress = () => {}, env = (name) => Deno.env.get(name), ...given }:
@@ -71,41 +85,44 @@ export function startWorker(
   };
   const metrics = new Metrics();
   const backend = openBackend(kvFlag(flags), {
-    onChange: (problem) => tellOfStore(log, problem),
+    onChange: (problem) => logStoreChange(log, problem),
     onRetry: () => metrics.storeRetried(),
   });
-  backend.catch(() => {}); // told by whoever needs it
-  const { access, metricsToken, validate: checked } = openAccess(flags, { backend, env, hostname });
-  const ledger = openUsageTracker({ backend, defaults, later: laterUnheld, telemetry: metrics });
-  const allowed = checked(log).catch(async (error) => {
+  backend.catch(() => {}); // Every consumer reports this failure itself.
+  const { access, metricsToken, validate } = openAccess(flags, { backend, env, hostname });
+  const usageTracker = openUsageTracker({ backend, defaults, later: runLater, telemetry: metrics });
+  const accessValidated = validate(log).catch(async (error) => {
     (await backend.catch(() => null))?.close();
     throw error;
   });
-  allowed.catch(() => {});
-  const givenUp = Promise.withResolvers<InferenceError>();
-  const told = {
+  accessValidated.catch(() => {});
+  const engineFailed = Promise.withResolvers<InferenceError>();
+  const sessionOptions = {
     onNotice: ((level, message) => log[level](message)) satisfies OnNotice,
     telemetry: metrics,
     backend,
-    storedUsage: ledger.stored,
-    engineEvents: engineLog(log, givenUp.resolve),
+    storedUsage: usageTracker.stored,
+    engineEvents: engineLog(log, engineFailed.resolve),
     openEngine,
     engineLimits,
     withProgress,
   };
-  const ready = allowed.then(() => openSessions(flags, onLoaded, told)).then((opened) => {
-    metrics.observeWorker(opened);
-    const { device, adapter, software, quant, memory, selection } = opened.engine.info;
-    Object.assign(details, { model: opened.modelId, device, adapter, software, quant, memory });
-    Object.assign(details, { deviceReason: selection?.reason, warning: selection?.warning });
-    running = opened;
-    return opened;
-  }, (error) => {
-    failed = true;
-    throw error;
-  });
+  const ready = accessValidated.then(() => openSessions(flags, onLoaded, sessionOptions)).then(
+    (opened) => {
+      metrics.observeWorker(opened);
+      const { device, adapter, software, quant, memory, selection } = opened.engine.info;
+      Object.assign(details, { model: opened.modelId, device, adapter, software, quant, memory });
+      Object.assign(details, { deviceReason: selection?.reason, warning: selection?.warning });
+      running = opened;
+      return opened;
+    },
+    (error) => {
+      failed = true;
+      throw error;
+    },
+  );
   const tenants = ready.then((running) => running.tenants);
-  // Whoever asks for sessions sees the failure; nobody may have asked yet.
+  // Requests report this failure, but there may not have been one yet.
   tenants.catch(() => {});
   const worker: WorkerStatus = {
     get state() {
@@ -124,50 +141,54 @@ export function startWorker(
       return { kind: storeKind(kv), last: () => store.last(), probe: () => store.probe() };
     },
   };
-  const onAnswer = (answered: ObservedRequest) => {
-    metrics.observeResponse(answered);
-    logRequest(log, answered);
+  const onResponse = (request: ObservedRequest) => {
+    metrics.observeResponse(request);
+    logRequest(log, request);
   };
   const local = async () =>
     !flags.open && isLoopback(hostname) && !await access.keysRequired().catch(() => false);
-  const onBug = (message: string, error: unknown) => logError(log, message, error);
+  const onError = (message: string, error: unknown) => logError(log, message, error);
   const app = createApp({
     ...options,
-    origins,
-    local,
+    allowedOrigins: origins,
+    localOnly: local,
     worker,
     auth: access,
-    openAccount: (caller) => new Account(caller, ledger),
-    log: onBug,
+    openAccount: (caller) => new Account(caller, usageTracker),
+    log: onError,
     metrics,
     metricsToken,
-    onResponse: onAnswer,
+    onResponse,
   });
-  return { app, accessValidated: allowed, ready, engineFailed: givenUp.promise, metrics };
+  return { app, accessValidated, ready, engineFailed: engineFailed.promise, metrics };
 }
 
-/** A process that has ended its work does not wait for this. */
-function laterUnheld(work: () => void, milliseconds: number): void {
+/** Runs `work` later without keeping the process alive. */
+function runLater(work: () => void, milliseconds: number): void {
   Deno.unrefTimer(setTimeout(work, milliseconds));
 }
 
-function tellOfStore(log: Logger, problem: string | null): void {
-  if (problem === null) return log.info("The state store answers again");
-  log.warn("The state store does not answer: nothing is resumed or stored until it does", {
-    problem,
-  });
+function logStoreChange(log: Logger, problem: string | null): void {
+  if (problem === null) return log.info("The state store has recovered");
+  log.warn(
+    "The state store does not respond: states cannot be loaded or stored until it recovers",
+    {
+      problem,
+    },
+  );
 }
 
-function engineLog(log: Logger, onEnd: (error: InferenceError) => void): EngineEvents {
+function engineLog(log: Logger, onFailed: (error: InferenceError) => void): EngineEvents {
   return {
     onFault: (kind, { message: problem }, what) => {
-      if (what === "turn") log.warn("A turn has ended, its state gives no numbers", { problem });
-      else log.error("The engine has failed", { kind, problem });
+      if (what === "turn") {
+        log.warn("A turn has failed: its state contains NaN or infinite values", { problem });
+      } else log.error("The engine has failed", { kind, problem });
     },
-    onRebuilt: (seconds) => log.info("The engine runs again", { seconds: Math.round(seconds) }),
+    onRebuilt: (seconds) => log.info("The engine has restarted", { seconds: Math.round(seconds) }),
     onFailed: (error) => {
-      log.error("The engine is given up", { problem: error.message });
-      onEnd(error);
+      log.error("The engine has failed for good", { problem: error.message });
+      onFailed(error);
     },
   };
 }

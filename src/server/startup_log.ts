@@ -1,18 +1,18 @@
-/** What `serve` logs of its start and its end where no person looks on, for whoever waits for it. */
+/** Log entries of the startup and shutdown of `serve`, which programs that start a worker parse. */
 
 import type { EngineInfo, LoadTimes } from "../engine/engine.ts";
 import type { LogFields, Logger } from "../core/log.ts";
 
-/** Begins the line that tells where the worker listens. */
+/** Prefix of the message with the worker's URL. */
 export const SERVING_PREFIX = "Serving on ";
 
-/** Tells that turns are taken. */
+/** Message when the worker is ready for turns. */
 export const READY_MESSAGE = "Ready";
 
-/** Is the last line, which tells what has become of all turns. */
+/** Message of the last entry, which has the turn counts. */
 export const STOPPED_MESSAGE = "Stopped";
 
-/** The engine's parts of loading, in order. */
+/** Loading phases of the engine, in order. */
 export const LOAD_PHASES: readonly (keyof LoadTimes)[] = [
   "model",
   "device",
@@ -21,19 +21,21 @@ export const LOAD_PHASES: readonly (keyof LoadTimes)[] = [
   "kernels",
 ];
 
-/** The field that tells how long a part took. */
-export function loadField(part: keyof LoadTimes): string {
-  return `${part}_ms`;
+/** Returns the log field with the duration of a phase. */
+export function loadField(phase: keyof LoadTimes): string {
+  return `${phase}_ms`;
 }
 
-/** Logs which engine runs and why. */
+/** Logs the selected engine and the reason. */
 export function logDevice(log: Logger, { selection }: EngineInfo): void {
   if (selection?.warning) log.warn(selection.warning);
   else if (selection) log.info(selection.reason);
 }
 
-/** Whole milliseconds of each part. */
+/** Returns the duration of each phase in whole milliseconds. */
 export function loadFields({ loading }: EngineInfo): LogFields {
-  const told = LOAD_PHASES.filter((part) => loading[part] !== undefined);
-  return Object.fromEntries(told.map((part) => [loadField(part), Math.round(loading[part]!)]));
+  const measured = LOAD_PHASES.filter((phase) => loading[phase] !== undefined);
+  return Object.fromEntries(
+    measured.map((phase) => [loadField(phase), Math.round(loading[phase]!)]),
+  );
 }

@@ -1,4 +1,6 @@
-/** A worker's engine: in a Worker of its own, and opened again, as it was, when it fails. */
+/**
+ * A worker's engine: runs in a Web Worker and restarts with the same configuration after a failure.
+ */
 
 import type { FaultKind } from "../core/errors.ts";
 import type { Telemetry } from "../core/telemetry.ts";
@@ -15,22 +17,25 @@ export interface SupervisedEngineOptions {
   telemetry: Telemetry;
   onProgress?: OnProgress | undefined;
   onNotice?: OnNotice | undefined;
-  /** Told besides `telemetry`. */
+  /** Called in addition to `telemetry`. */
   events?: Partial<EngineEvents> | undefined;
-  /** In a Worker of its own unless told. */
+  /** Defaults to `openEngineWorker`. */
   openEngine?: OpenEngine | undefined;
   limits?: Partial<SupervisorLimits> | undefined;
 }
 
-/** Opens it. Throws as `openEngine` does. */
+/** Opens the engine. Throws like `openEngine`. */
 export function openSupervisedEngine(
   options: EngineOptions,
   { telemetry, onProgress, onNotice, events, openEngine = openEngineWorker, limits }:
     SupervisedEngineOptions,
 ): Promise<EngineSupervisor> {
   return EngineSupervisor.open({
-    open: (before, given) =>
-      openEngine(before === null ? options : like(before, options), { ...given, onNotice }),
+    open: (previous, callbacks) =>
+      openEngine(previous === null ? options : sameConfiguration(previous, options), {
+        ...callbacks,
+        onNotice,
+      }),
     onProgress,
     limits,
     events: {
@@ -47,26 +52,26 @@ export function openSupervisedEngine(
   });
 }
 
-/** With as many slots, and nothing else in the place of a GPU. */
-function like({ slots, device }: EngineInfo, options: EngineOptions): EngineOptions {
-  return { ...options, device, slots, leastSlots: slots };
+/** Keeps the number of slots and the kind of device, so that a GPU is not replaced by the CPU. */
+function sameConfiguration({ slots, device }: EngineInfo, options: EngineOptions): EngineOptions {
+  return { ...options, device, slots, minSlots: slots };
 }
 
-const FAILED: Record<FaultKind, string> = {
+const FAULT_TEXTS: Record<FaultKind, string> = {
   device_lost: "The GPU was lost",
-  out_of_memory: "The GPU has no memory left",
-  shader: "The GPU's driver does not compile a kernel",
-  refused: "The GPU refused work",
-  numeric: "The GPU gave no numbers",
-  hung: "The GPU does not answer",
-  worker: "The engine's Worker has ended",
-  reload: "The model could not be loaded again",
+  out_of_memory: "The GPU is out of memory",
+  shader: "The GPU driver cannot compile a kernel",
+  refused: "The GPU rejected commands",
+  numeric: "The GPU returned NaN or infinite values",
+  hung: "The GPU does not respond",
+  worker: "The engine's Web Worker has exited",
+  reload: "The model could not be reloaded",
 };
 
-/** Why no turns are carried out, for anybody; `null` where they are. */
+/** Returns why no turn can run, or `null` if the engine is running. */
 export function describeFault({ state, fault }: EngineStatus): string | null {
   if (fault === null || state === "running") return null;
   return state === "rebuilding"
-    ? `${FAILED[fault]}: the engine is being opened again`
-    : `${FAILED[fault]}, the last of several failures in a row: this worker takes no more turns`;
+    ? `${FAULT_TEXTS[fault]}: the engine is restarting`
+    : `${FAULT_TEXTS[fault]}, after several failures in a row: this worker accepts no more turns`;
 }

@@ -1,4 +1,4 @@
-/** The tuning cache: files in `data/tuning`, one for each adapter, model size and weight type. */
+/** The tuning cache: files in `data/tuning`, one per adapter, model size and weight type. */
 
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -10,19 +10,24 @@ import type { Model } from "../model/load.ts";
 
 const FOLDER = "data/tuning";
 
-/** Version of the kernels and their candidates; results for other versions are not used. */
+/** Version of the kernels and their candidates. Results of other versions are ignored. */
 const VERSION = 1;
 
 const count = z.int().min(1);
 
-/** Rows and tokens that a thread computes are registers: more than this is never useful. */
-const owned = z.int().min(1).max(64);
+/** Rows and tokens per thread occupy registers, so larger values are never useful. */
+const perThread = z.int().min(1).max(64);
 
-/** Threads of a workgroup that every adapter has, and rows of a block, a thread each. */
+/** Threads per workgroup that every adapter supports, and rows per block, one thread each. */
 const THREADS = 256;
 const BLOCK_ROWS = 8;
 
-const tile = z.object({ rowBlocks: owned, tokens: owned, lanes: count, threadBlocks: count })
+const tile = z.object({
+  rowBlocks: perThread,
+  tokens: perThread,
+  lanes: count,
+  threadBlocks: count,
+})
   .refine(({ lanes, threadBlocks }) => BLOCK_ROWS * lanes * threadBlocks <= THREADS);
 
 const file = z.object({
@@ -40,29 +45,29 @@ export interface TuningCacheOptions {
 
 /** The cached tuning of a model on an adapter. */
 export class TuningCache {
-  /** What there is to tune. */
+  /** The sizes to tune. */
   readonly sizes: TuningSizes;
   /** Path of the file. */
   readonly path: string;
   readonly #adapter: string;
   readonly #folder: string;
 
-  /** @param adapter Name of the adapter, which a cached result must match. */
+  /** @param adapter Name of the adapter. A cached result must have the same name. */
   constructor(
     adapter: string,
     model: Model,
     { quant, maxStepTokens, folder = FOLDER }: TuningCacheOptions,
   ) {
-    this.sizes = tuningSizes(model, { type: usualType(model, quant), maxStepTokens });
+    this.sizes = tuningSizes(model, { type: mostCommonType(model, quant), maxStepTokens });
     this.path = join(folder, fileName(adapter, model, this.sizes));
     this.#adapter = adapter;
     this.#folder = folder;
   }
 
   /**
-   * Reads the cached tuning, or null if there is none.
+   * Reads the cached tuning, or returns null if there is none.
    *
-   * @param onInvalid Called with the reason if a file exists that cannot be used.
+   * @param onInvalid Called with the reason if the file exists but cannot be used.
    */
   async read(onInvalid: (problem: string) => void): Promise<Tuning | null> {
     let text: string;
@@ -83,13 +88,13 @@ export class TuningCache {
     return null;
   }
 
-  /** Whether this process has the permission to write the file. */
+  /** Returns whether this process may write the file. */
   async writable(): Promise<boolean> {
     const { state } = await Deno.permissions.query({ name: "write", path: this.#folder });
     return state === "granted";
   }
 
-  /** Writes the file atomically, in place of any other. Throws what the file system does. */
+  /** Writes the file atomically and replaces an existing one. Throws file system errors. */
   async write({ choices, stepTokens }: Tuning): Promise<void> {
     await mkdir(this.#folder, { recursive: true });
     const content: z.infer<typeof file> = {
@@ -104,7 +109,7 @@ export class TuningCache {
   }
 }
 
-/** Parses a cache file; null unless it is valid and of this version. */
+/** Parses a cache file. Returns null if it is invalid or has another version. */
 export function parseTuning(text: string): Tuning & { adapter: string } | null {
   return file.safeParse(parseJson(text)).data ?? null;
 }
@@ -118,8 +123,8 @@ function fileName(
   return `${name}-rwkv${version}-${width}-${ffnWidth}-${type}-${maxStepTokens}.json`;
 }
 
-/** The type that most matrices are held as. */
-function usualType(model: Model, quant: Quant): TuningSizes["type"] {
+/** Returns the type of most matrices. */
+function mostCommonType(model: Model, quant: Quant): TuningSizes["type"] {
   const groups = Map.groupBy(weightTypes(model, quant).values(), (type) => type);
   return [...groups].sort(([, a], [, b]) => b.length - a.length)[0][0];
 }

@@ -1,4 +1,4 @@
-/** What a turn starts from, worked out of a request and the turn before. */
+/** Builds the initial snapshot of a turn from the request and the previous turn. */
 
 import { InferenceError } from "../core/errors.ts";
 import { TimeSlice } from "../core/time_slice.ts";
@@ -11,40 +11,42 @@ import {
   type TranscriptEntry,
   TURN_END,
 } from "../prompt/chat_template.ts";
-import type { EarlierMessages } from "./history.ts";
+import type { EarlierMessages, Instructions, TurnSnapshot } from "./stored_turn.ts";
 import { Reply, type TokenCodec } from "../prompt/reply.ts";
-import type { Instructions, TurnSnapshot } from "./turn_snapshot.ts";
 
 /** A stored turn that is resumed. */
 export interface PreviousTurn {
   snapshot: TurnSnapshot;
   /** Whether its reply is unfinished. */
   open: boolean;
-  /** Whether no state has absorbed any of it: its transcript, which is whole, is to be read again. */
+  /**
+   * Whether no compatible state has processed it. Its transcript is complete and is processed
+   * again.
+   */
   needsReprocessing?: boolean;
 }
 
 export interface BuildPromptOptions {
   tokenizer: TokenCodec;
-  /** The request's seed, if it has one. */
+  /** Seed of the request, if it has one. */
   seed: bigint | undefined;
-  /** For a turn that has no seed yet. */
+  /** Returns a seed for a turn that has none. */
   freshSeed: () => bigint;
-  /** A text to be written on, instead of messages to be replied to. */
+  /** A raw text to continue instead of messages to answer. */
   prompt?: string | undefined;
-  /** The system message that the turn has for itself. */
+  /** System message of this turn only. */
   instructions?: Instructions | undefined;
   /** Whether the last message is the beginning of the reply. */
   continueFinalMessage?: boolean | undefined;
-  /** Whether an empty line does not end the reply: messages with the same words do not find it. */
+  /** Whether an empty line does not end the reply. Such a reply is excluded from prefix caching. */
   ignoreEos?: boolean | undefined;
 }
 
 /**
- * The record with which a turn starts: `pending` is what the model reads before it writes, and the
- * transcript ends with the reply to write, or to write on.
+ * Builds the initial snapshot of a turn. `pending` is the prompt to process, and the transcript
+ * ends with the reply to generate or to continue.
  *
- * @throws InferenceError `invalid_value` if there is nothing to reply to.
+ * @throws InferenceError `invalid_value` if there is nothing to reply to
  */
 export async function buildPrompt(
   previous: PreviousTurn | null,
@@ -57,93 +59,93 @@ export async function buildPrompt(
     freshSeed,
     prompt,
     instructions,
-    continueFinalMessage: prefill,
-    ignoreEos: endless,
+    continueFinalMessage,
+    ignoreEos,
   } = options;
-  const silent = prompt === undefined && messages.length === 0;
-  if (silent && !isUnanswered(previous)) return await continuation(previous, options);
-  assertSaid(messages);
+  const hasNoInput = prompt === undefined && messages.length === 0;
+  if (hasNoInput && !isUnanswered(previous)) return await continueReply(previous, options);
+  assertUserMessagesNotEmpty(messages);
   if (prompt === "" && previous === null) {
     throw new InferenceError(
       "invalid_value",
-      "prompt: it is empty; write something to go on from, or give a state_id",
+      "prompt: it is empty; send a text to continue, or a state_id",
       { param: "prompt" },
     );
   }
   if (previous?.needsReprocessing) {
     return await buildPrompt(null, [...previous.snapshot.transcript, ...messages], options);
   }
-  const record = previous?.snapshot;
-  const read = leftOver(previous, tokenizer);
-  const complete = prefill ? messages.slice(0, -1) : messages;
-  const opening = prefill ? replyOpening(messages[messages.length - 1]) : "";
+  const snapshot = previous?.snapshot;
+  const leading = leadingTokens(previous, tokenizer);
+  const complete = continueFinalMessage ? messages.slice(0, -1) : messages;
+  const opening = continueFinalMessage ? replyOpening(messages[messages.length - 1]) : "";
   const added = prompt === undefined
     ? complete.map((message) => ({ role: message.role, content: messageText(message) }))
     : [{ role: "user" as const, content: prompt }];
   const tokens = prompt === undefined
     ? [...await encodeMessages(complete, tokenizer), ...encodeReply(opening, tokenizer)]
     : tokenizer.encode(prompt);
-  const earlier = record?.earlier ?? null;
+  const earlier = snapshot?.earlier ?? null;
   return {
-    pending: [...read, ...tokens],
-    processedTokens: record?.processedTokens ?? 0,
-    position: record?.position ?? 0,
+    pending: [...leading, ...tokens],
+    processedTokens: snapshot?.processedTokens ?? 0,
+    position: snapshot?.position ?? 0,
     seed: seed ?? freshSeed(),
-    counts: record?.counts ?? new Map(),
+    counts: snapshot?.counts ?? new Map(),
     undisplayedBytes: new Uint8Array(),
-    earlier: prompt === undefined && !endless ? earlier : isolatedPrefix(earlier, "plain"),
-    transcript: [...record?.transcript ?? [], ...added, { role: "assistant", content: opening }],
+    earlier: prompt === undefined && !ignoreEos ? earlier : isolatedPrefix(earlier, "plain"),
+    transcript: [...snapshot?.transcript ?? [], ...added, { role: "assistant", content: opening }],
     ...(prompt === undefined ? {} : { rawText: true }),
     ...(instructions === undefined ? {} : { instructions }),
   };
 }
 
-/**
- * The record of a state that has messages behind it, and no reply to them: they are read when the
- * next turn begins.
- */
+/** Appends messages without a reply to a snapshot. The next turn processes them. */
 export async function appendMessages(
   previous: PreviousTurn | null,
   messages: readonly TranscriptEntry[],
   tokenizer: TokenCodec,
 ): Promise<TurnSnapshot> {
-  const record = previous?.snapshot;
+  const snapshot = previous?.snapshot;
   return {
-    pending: [...leftOver(previous, tokenizer), ...await encodeMessages(messages, tokenizer)],
-    processedTokens: record?.processedTokens ?? 0,
-    position: record?.position ?? 0,
-    seed: record?.seed ?? 0n,
-    counts: record?.counts ?? new Map(),
+    pending: [...leadingTokens(previous, tokenizer), ...await encodeMessages(messages, tokenizer)],
+    processedTokens: snapshot?.processedTokens ?? 0,
+    position: snapshot?.position ?? 0,
+    seed: snapshot?.seed ?? 0n,
+    counts: snapshot?.counts ?? new Map(),
     undisplayedBytes: new Uint8Array(),
-    earlier: record?.earlier ?? null,
-    transcript: [...record?.transcript ?? [], ...messages],
-    ...(record?.instructions ? { instructions: record.instructions } : {}),
+    earlier: snapshot?.earlier ?? null,
+    transcript: [...snapshot?.transcript ?? [], ...messages],
+    ...(snapshot?.instructions ? { instructions: snapshot.instructions } : {}),
   };
 }
 
-/** Whether a state ends with what its user has said, which is to be replied to. */
+/** Whether a state ends with a user message that has no reply yet. */
 function isUnanswered(previous: PreviousTurn | null): boolean {
   return previous?.snapshot.transcript.at(-1)?.role === "user";
 }
 
-/** Tokens that are to be read before what is new; they end the reply of an open turn. */
-function leftOver(previous: PreviousTurn | null, tokenizer: TokenCodec): readonly number[] {
+/** Returns the tokens to process before new messages. They close the reply of an open turn. */
+function leadingTokens(previous: PreviousTurn | null, tokenizer: TokenCodec): readonly number[] {
   if (previous === null) return [];
-  const { snapshot: record, open } = previous;
-  return open && !record.rawText ? closeOpenTurn(record, tokenizer) : record.pending;
-}
-
-/** What a state that is not found by messages with the same words has before its own, as its children. */
-export function isolatedPrefix(
-  earlier: EarlierMessages | null,
-  why: "plain" | "stop",
-): EarlierMessages {
-  return { count: earlier?.count ?? 0, hash: `${why} ${earlier?.hash ?? ""}` };
+  const { snapshot, open } = previous;
+  return open && !snapshot.rawText ? closeOpenTurn(snapshot, tokenizer) : snapshot.pending;
 }
 
 /**
- * Encodes each message on its own, so that the ids do not depend on which of them were read before;
- * in time slices.
+ * Returns a history hash that no list of messages can have. It excludes a state and the states
+ * after it from prefix caching.
+ */
+export function isolatedPrefix(
+  earlier: EarlierMessages | null,
+  reason: "plain" | "stop",
+): EarlierMessages {
+  return { count: earlier?.count ?? 0, hash: `${reason} ${earlier?.hash ?? ""}` };
+}
+
+/**
+ * Encodes each message separately, so that the ids do not depend on which messages were processed
+ * before. Yields to the event loop between time slices.
  */
 export async function encodeMessages(
   messages: readonly Message[],
@@ -158,20 +160,24 @@ export async function encodeMessages(
   return ids;
 }
 
-/** The beginning of a reply, as the model would have written it. */
+/** Encodes the beginning of a reply as the model would have generated it. */
 function encodeReply(text: string, tokenizer: TokenCodec): number[] {
   const start = tokenizer.encode(REPLY_START);
   return text === "" ? start : [...start, ...tokenizer.encode(` ${text}`)];
 }
 
-/** @throws InferenceError `invalid_value` for a user who says nothing */
-function assertSaid(messages: readonly Message[]): void {
+/**
+ * Asserts that no user message is empty.
+ *
+ * @throws InferenceError `invalid_value`
+ */
+function assertUserMessagesNotEmpty(messages: readonly Message[]): void {
   messages.forEach((message, i) => {
     if (message.role !== "user" || messageText(message).trim() !== "") return;
     const param = `messages[${i}].content`;
     throw new InferenceError(
       "invalid_value",
-      `${param}: it is empty; write something to reply to`,
+      `${param}: it is empty; send a text to reply to`,
       {
         param,
       },
@@ -179,11 +185,11 @@ function assertSaid(messages: readonly Message[]): void {
   });
 }
 
-async function continuation(
+async function continueReply(
   previous: PreviousTurn | null,
   options: BuildPromptOptions,
 ): Promise<TurnSnapshot> {
-  const { tokenizer, seed, ignoreEos: endless } = options;
+  const { tokenizer, seed, ignoreEos } = options;
   if (previous === null) {
     throw new InferenceError(
       "invalid_value",
@@ -194,34 +200,35 @@ async function continuation(
   if (!previous.open) {
     throw new InferenceError(
       "invalid_value",
-      "messages: the last turn of this state is complete, so there must be a new message; " +
-        "only a reply that was cut short goes on without one",
+      "messages: the last turn of this state is complete; send a new message, " +
+        "because only an unfinished reply can be continued without one",
       { param: "messages" },
     );
   }
-  const { snapshot: record } = previous;
+  const { snapshot } = previous;
   if (!previous.needsReprocessing) {
-    const earlier = endless ? isolatedPrefix(record.earlier, "plain") : record.earlier;
-    return { ...record, earlier, seed: seed ?? record.seed };
+    const earlier = ignoreEos ? isolatedPrefix(snapshot.earlier, "plain") : snapshot.earlier;
+    return { ...snapshot, earlier, seed: seed ?? snapshot.seed };
   }
-  const reply = record.transcript[record.transcript.length - 1];
-  const fresh = await buildPrompt(null, record.transcript.slice(0, -1), {
+  const reply = snapshot.transcript[snapshot.transcript.length - 1];
+  const fresh = await buildPrompt(null, snapshot.transcript.slice(0, -1), {
     ...options,
     continueFinalMessage: false,
   });
-  const written = reply.content === "" ? [] : tokenizer.encode(` ${reply.content}`);
+  const replyTokens = reply.content === "" ? [] : tokenizer.encode(` ${reply.content}`);
   return {
     ...fresh,
-    pending: [...fresh.pending, ...written],
-    transcript: record.transcript,
+    pending: [...fresh.pending, ...replyTokens],
+    transcript: snapshot.transcript,
   };
 }
 
 function closeOpenTurn(
-  { pending, undisplayedBytes: held, transcript }: TurnSnapshot,
+  { pending, undisplayedBytes, transcript }: TurnSnapshot,
   tokenizer: TokenCodec,
 ): number[] {
   const end = -TURN_END.length;
   const text = transcript[transcript.length - 1].content.slice(end);
-  return new Reply(tokenizer, { text, undisplayedBytes: held.slice(end) }).closingTokens(pending);
+  return new Reply(tokenizer, { text, undisplayedBytes: undisplayedBytes.slice(end) })
+    .closingTokens(pending);
 }

@@ -1,4 +1,6 @@
-/** Answers as routes give them, kept under a client's key: given once, and again to who asks again. */
+/**
+ * Idempotency: stores the response to a request under the client's key and returns it for retries.
+ */
 
 import {
   type Claim,
@@ -8,32 +10,32 @@ import {
 import type { IdempotencyApi, ResponseClaim, StoredResponse } from "./session_api.ts";
 import type { IdempotentRequest } from "../store/idempotency/idempotent_request.ts";
 
-/** Answers by their idempotency keys, and who waits for them. */
+/** Responses by their idempotency keys. */
 export class IdempotencyService implements IdempotencyApi {
-  readonly #answers: IdempotencyRecords;
+  readonly #records: IdempotencyRecords;
 
-  /** A desk in front of a store's answers. */
-  constructor(answers: IdempotencyRecords) {
-    this.#answers = answers;
+  /** Creates the service for a store's records. */
+  constructor(records: IdempotencyRecords) {
+    this.#records = records;
   }
 
-  /** What was answered before, or what an answer is to be handed to. Throws as `Answers.claim`. */
+  /** Returns the stored response, or claims the key. Throws as `IdempotencyRecords.claim`. */
   async begin(
     request: IdempotentRequest,
-  ): Promise<{ given: StoredResponse } | { underway: ResponseClaim }> {
-    const found = await this.#answers.claim(request);
-    if (found instanceof Uint8Array) return { given: decodeAnswer(found) };
-    return { underway: underway(found) };
+  ): Promise<{ stored: StoredResponse } | { claim: ResponseClaim }> {
+    const found = await this.#records.claim(request);
+    if (found instanceof Uint8Array) return { stored: decodeResponse(found) };
+    return { claim: responseClaim(found) };
   }
 }
 
-function underway(claim: Claim): ResponseClaim {
-  // A store that can't be reached may be reached the next time, while the claim lasts.
+function responseClaim(claim: Claim): ResponseClaim {
+  // If the store is unreachable, a later renewal may succeed before the claim expires.
   const timer = setInterval(() => claim.renew().catch(() => {}), CLAIM_MS / 3);
   return {
-    store: (answer, states) => {
+    store: (response, states) => {
       clearInterval(timer);
-      return claim.complete(encodeAnswer(answer), states);
+      return claim.complete(encodeResponse(response), states);
     },
     storeWithoutBody: (states) => {
       clearInterval(timer);
@@ -46,8 +48,8 @@ function underway(claim: Claim): ResponseClaim {
   };
 }
 
-/** A line of JSON, then the body as it is. */
-function encodeAnswer({ status, headers, body }: StoredResponse): Uint8Array {
+/** The format is one line of JSON, then the body. */
+function encodeResponse({ status, headers, body }: StoredResponse): Uint8Array {
   const head = new TextEncoder().encode(`${JSON.stringify({ status, headers })}\n`);
   const bytes = new Uint8Array(head.length + body.length);
   bytes.set(head);
@@ -55,7 +57,7 @@ function encodeAnswer({ status, headers, body }: StoredResponse): Uint8Array {
   return bytes;
 }
 
-function decodeAnswer(bytes: Uint8Array): StoredResponse {
+function decodeResponse(bytes: Uint8Array): StoredResponse {
   const end = bytes.indexOf(10);
   const { status, headers } = JSON.parse(new TextDecoder().decode(bytes.subarray(0, end)));
   return { status, headers, body: bytes.subarray(end + 1) };

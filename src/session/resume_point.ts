@@ -1,63 +1,66 @@
-/** What a turn goes on from: a state that its request names, one that the store knows, or nothing. */
+/**
+ * Finds the resume point of a turn: the state in the request, a state from the prefix cache, or the
+ * state before any token.
+ */
 
 import { InferenceError } from "../core/errors.ts";
 import type { Conversation } from "../store/states/conversations.ts";
 import type { HashedMessage } from "../store/states/prefix_index.ts";
 import type { StateInfo, StateStore } from "../store/states/state_store.ts";
 import { canonicalMessage, type Message, type TranscriptEntry } from "../prompt/chat_template.ts";
-import { decodeEntries } from "./history.ts";
-import type { SystemPrompts } from "./system_prompts.ts";
-import type { SessionModel, TurnRequest } from "./session_types.ts";
-import type { PromptLimits } from "./turn_limits.ts";
-import type { PreviousTurn } from "./build_prompt.ts";
 import {
+  decodeEntries,
   decodeSnapshot,
   type Instructions,
   type TurnSnapshot,
   visibleTranscript,
-} from "./turn_snapshot.ts";
+} from "./stored_turn.ts";
+import type { SystemPrompts } from "./system_prompts.ts";
+import type { SessionModel, TurnRequest } from "./session_types.ts";
+import type { PromptLimits } from "./generation_request.ts";
+import type { PreviousTurn } from "./build_prompt.ts";
 
 export interface ResumePoint {
-  /** The stored state; `null`: that before any token. */
+  /** The stored state; `null` is the state before any token. */
   info: StateInfo | null;
-  /** Its turn, as far as the next one carries it on. */
+  /** Snapshot of the previous turn. */
   previous: PreviousTurn | null;
-  /** Messages that are to be read: what is new, or everything. */
+  /** Messages to process: the new ones, or all of them. */
   messages: readonly Message[];
-  /** The system message that the turn has for itself. */
+  /** System message of this turn only. */
   instructions?: Instructions | undefined;
-  /** To be moved on when the turn is stored. */
+  /** A conversation to move to the new state. */
   conversation?: Conversation | undefined;
-  /** Tokens that its state has absorbed for this very request. */
-  processedNow: number;
+  /** Tokens that the state has processed during this request. They do not count as cached. */
+  newlyProcessedTokens: number;
 }
 
 export interface ResumePointOptions {
   store: StateStore;
   model: SessionModel;
-  /** `null`: histories are read as they are sent, nothing is looked up. */
+  /** `null` disables prefix caching. */
   systemPrompts: SystemPrompts | null;
 }
 
-/** How what is to be read first is read. */
+/** Context of a prefill that resolving may need. */
 export interface ResolveContext {
-  /** Ends it. */
+  /** Cancels the prefill. */
   signal: AbortSignal | undefined;
-  /** Of the whole request. */
-  bounds: PromptLimits;
+  /** Limits of the whole request. */
+  promptLimits: PromptLimits;
 }
 
-/** Why a state that the index names may be of no use. */
-const USELESS = ["state_not_found", "state_expired", "state_damaged", "model_mismatch"];
+/** Errors for which a state from the prefix cache is skipped. */
+const SKIPPED_ERRORS = ["state_not_found", "state_expired", "state_damaged", "model_mismatch"];
 
-/** Parts of a history that are looked for: so many of the longest ones, and of the shortest. */
+/** Lengths of prefixes to look up: this many of the longest and of the shortest ones. */
 const [LONGEST, SHORTEST] = [500, 10];
 
-/** How many messages a part of a history of `most` may have that is worth looking for, longest first. */
-function likelyCounts(most: number): number[] {
+/** Returns the prefix lengths to look up in a history of `most` messages, longest first. */
+function candidatePrefixLengths(maxCount: number): number[] {
   const counts: number[] = [];
-  for (let count = most; count > 0; count--) {
-    if (count > most - LONGEST || count <= SHORTEST) counts.push(count);
+  for (let count = maxCount; count > 0; count--) {
+    if (count > maxCount - LONGEST || count <= SHORTEST) counts.push(count);
   }
   return counts;
 }
@@ -69,152 +72,162 @@ export class ResumePointResolver {
     this.#options = options;
   }
 
-  /** @throws InferenceError what `StateStore.load` and `Conversations.get` throw */
-  async resolve(request: TurnRequest, reading: ResolveContext): Promise<ResumePoint> {
+  /**
+   * Finds the resume point of a request.
+   *
+   * @throws InferenceError as `StateStore.load` and `Conversations.get`
+   */
+  async resolve(request: TurnRequest, context: ResolveContext): Promise<ResumePoint> {
     const { stateId, conversation: id } = request;
-    if (stateId !== undefined) return await this.#fromState(stateId, request, reading);
-    if (id === undefined) return await this.#fromNothing(request, reading);
+    if (stateId !== undefined) return await this.#fromState(stateId, request, context);
+    if (id === undefined) return await this.#fromInitialState(request, context);
     const conversation = await this.#options.store.conversations.get(id);
     const from = conversation.head === null
-      ? await this.#fromNothing(request, reading)
-      : await this.#fromState(conversation.head, request, reading);
+      ? await this.#fromInitialState(request, context)
+      : await this.#fromState(conversation.head, request, context);
     return { ...from, conversation };
   }
 
-  async #fromNothing(request: TurnRequest, reading: ResolveContext): Promise<ResumePoint> {
-    const { messages, added } = instructed([], request);
-    return { ...await this.#fromHistory(messages, request, reading), instructions: added };
+  async #fromInitialState(request: TurnRequest, context: ResolveContext): Promise<ResumePoint> {
+    const { messages, added } = withInstructions([], request);
+    return { ...await this.#fromHistory(messages, request, context), instructions: added };
   }
 
   async #fromState(
     id: string,
     request: TurnRequest,
-    reading: ResolveContext,
+    context: ResolveContext,
   ): Promise<ResumePoint> {
     const { store, model } = this.#options;
-    const { reprocess: reread } = request;
-    const { info, turn } = await store.inspect(id, reread ? {} : { model });
-    const record = decodeSnapshot(turn);
-    const messages = await this.#unread(request.messages, { info, record });
-    const previous = { snapshot: record, open: info.open };
-    const own = info.model.fingerprint === model.fingerprint;
-    const { instructions } = record;
-    const wanted = request.instructions;
-    if (wanted !== undefined && messages.length > 0 && wanted !== (instructions?.text ?? null)) {
-      if (own && instructions === undefined) {
-        const count = (record.earlier?.count ?? 0) + record.transcript.length;
-        const said = instructed([], { ...request, messages }, count);
+    const { reprocess } = request;
+    const { info, turn } = await store.inspect(id, reprocess ? {} : { model });
+    const snapshot = decodeSnapshot(turn);
+    const messages = await this.#unprocessedMessages(request.messages, { info, snapshot });
+    const previous = { snapshot: snapshot, open: info.open };
+    const sameModel = info.model.fingerprint === model.fingerprint;
+    const { instructions } = snapshot;
+    const requested = request.instructions;
+    if (
+      requested !== undefined && messages.length > 0 && requested !== (instructions?.text ?? null)
+    ) {
+      if (sameModel && instructions === undefined) {
+        const count = (snapshot.earlier?.count ?? 0) + snapshot.transcript.length;
+        const combined = withInstructions([], { ...request, messages }, count);
         return {
           info,
           previous,
-          messages: said.messages,
-          processedNow: 0,
-          instructions: said.added,
+          messages: combined.messages,
+          newlyProcessedTokens: 0,
+          instructions: combined.added,
         };
       }
-      // The state has absorbed what is to be gone: the rest is found by its words, or read again.
-      const before = visibleTranscript(await decodeEntries(await store.readHistory(info)), record);
-      const said = instructed(before, { ...request, messages });
-      const from = await this.#fromHistory(said.messages, request, reading);
-      return { ...from, instructions: said.added };
+      // The state has processed instructions that must not apply any more. Another state may have
+      // the visible transcript as a prefix; otherwise all of it is processed again.
+      const before = visibleTranscript(
+        await decodeEntries(await store.readHistory(info)),
+        snapshot,
+      );
+      const combined = withInstructions(before, { ...request, messages });
+      const from = await this.#fromHistory(combined.messages, request, context);
+      return { ...from, instructions: combined.added };
     }
-    if (own) return { info, previous, messages, processedNow: 0, instructions };
+    if (sameModel) return { info, previous, messages, newlyProcessedTokens: 0, instructions };
     const transcript = [
       ...await decodeEntries(await store.readHistory(info)),
-      ...record.transcript,
+      ...snapshot.transcript,
     ];
-    const unread = { snapshot: { ...record, transcript, earlier: null }, open: info.open };
+    const whole = { snapshot: { ...snapshot, transcript, earlier: null }, open: info.open };
     return {
       info: null,
-      previous: { ...unread, needsReprocessing: true },
+      previous: { ...whole, needsReprocessing: true },
       messages,
-      processedNow: 0,
+      newlyProcessedTokens: 0,
       instructions,
     };
   }
 
   /**
-   * What of `messages` a state has not read: clients send the whole history beside an id, and where
-   * it begins with the state's own transcript, only the rest is new.
+   * Returns the messages that a state has not processed. Clients may send the whole history
+   * together with a state id; if it starts with the transcript of the state, only the rest is new.
    */
-  async #unread(
+  async #unprocessedMessages(
     messages: readonly Message[],
-    { info, record }: { info: StateInfo; record: TurnSnapshot },
+    { info, snapshot }: { info: StateInfo; snapshot: TurnSnapshot },
   ): Promise<readonly Message[]> {
-    const { transcript, earlier, instructions } = record;
+    const { transcript, earlier, instructions } = snapshot;
     const count = (earlier?.count ?? 0) + transcript.length - (instructions ? 1 : 0);
     if (count === 0 || messages.length < count) return messages;
     const sent = messages.slice(0, count).map(canonicalMessage);
-    // The latest messages are at hand, and differ unless the whole history was sent.
+    // The latest messages need no read, and differ unless the client sent the whole history.
     const latest = instructions ? transcript.slice(-1) : transcript;
     if (!isSame(sent.slice(count - latest.length), latest)) return messages;
     if (earlier !== null || instructions) {
       const before = await decodeEntries(await this.#options.store.readHistory(info));
-      if (!isSame(sent, visibleTranscript(before, record))) return messages;
+      if (!isSame(sent, visibleTranscript(before, snapshot))) return messages;
     }
     return messages.slice(count);
   }
 
-  /** The state after the longest part of a history that is known, for whoever sends it whole. */
+  /** Returns the cached state for the longest known prefix of a history. */
   async #fromHistory(
     messages: readonly Message[],
-    { store: keep, account }: TurnRequest,
-    { signal, bounds }: ResolveContext,
+    { store: storeEnabled, account }: TurnRequest,
+    { signal, promptLimits }: ResolveContext,
   ): Promise<ResumePoint> {
     const { store, model, systemPrompts } = this.#options;
-    const nothing: ResumePoint = { info: null, previous: null, messages, processedNow: 0 };
-    if (systemPrompts === null || messages.length < 2) return nothing;
+    const initial: ResumePoint = { info: null, previous: null, messages, newlyProcessedTokens: 0 };
+    if (systemPrompts === null || messages.length < 2) return initial;
     const from = { model: model.fingerprint };
     const hashes = await store.prefixes.prefixHashes(from, messages.map(canonicalMessage));
     try {
-      const counts = likelyCounts(hashes.length - 1);
-      const known = counts.map((count) => hashes[count - 1]);
-      for await (const { at, state } of store.prefixes.find(known)) {
-        const found = await this.#known(state);
+      const counts = candidatePrefixLengths(hashes.length - 1);
+      const candidates = counts.map((count) => hashes[count - 1]);
+      for await (const { at, state } of store.prefixes.find(candidates)) {
+        const found = await this.#cachedState(state);
         const count = counts[at];
         if (found === null) continue;
         const { earlier, transcript } = found.previous.snapshot;
         if ((earlier?.count ?? 0) + transcript.length !== count) continue;
-        return { ...found, messages: messages.slice(count), processedNow: 0 };
+        return { ...found, messages: messages.slice(count), newlyProcessedTokens: 0 };
       }
-      const reader = { signal, account, bounds };
-      const read = keep === false
+      const promptContext = { signal, account, promptLimits };
+      const prompt = storeEnabled === false
         ? null
-        : await systemPrompts.prefillAndStore(messages, hashes, reader);
-      if (read === null) return nothing;
-      const { info, snapshot: record, messageCount: count } = read;
-      const previous = { snapshot: record, open: false };
+        : await systemPrompts.prefillAndStore(messages, hashes, promptContext);
+      if (prompt === null) return initial;
+      const { info, snapshot, messageCount } = prompt;
+      const previous = { snapshot, open: false };
       return {
         info,
         previous,
-        messages: messages.slice(count),
-        processedNow: record.processedTokens,
+        messages: messages.slice(messageCount),
+        newlyProcessedTokens: snapshot.processedTokens,
       };
     } catch (error) {
-      // A store that can't be reached costs what it would have saved.
-      if (error instanceof InferenceError && error.code === "store_unavailable") return nothing;
+      // Without the store there is no cached prefix; the turn still runs.
+      if (error instanceof InferenceError && error.code === "store_unavailable") return initial;
       throw error;
     }
   }
 
   /**
-   * A state that the index names. The reply to a history is as if it had been read anew: what was
-   * sampled in it before counts for nothing.
+   * Returns a state from the prefix cache. The reply must be the same as after a full prefill, so
+   * the counts and the position of earlier sampling are reset.
    */
-  async #known(id: string): Promise<{ info: StateInfo; previous: PreviousTurn } | null> {
+  async #cachedState(id: string): Promise<{ info: StateInfo; previous: PreviousTurn } | null> {
     const { store, model } = this.#options;
     try {
       const { info, turn } = await store.inspect(id, { model });
-      const record = { ...decodeSnapshot(turn), counts: new Map(), position: 0 };
-      return { info, previous: { snapshot: record, open: info.open } };
+      const snapshot = { ...decodeSnapshot(turn), counts: new Map(), position: 0 };
+      return { info, previous: { snapshot: snapshot, open: info.open } };
     } catch (error) {
-      if (error instanceof InferenceError && USELESS.includes(error.code)) return null;
+      if (error instanceof InferenceError && SKIPPED_ERRORS.includes(error.code)) return null;
       throw error;
     }
   }
 }
 
-/** Whether what was sent looks the same to the model as a transcript. */
+/** Whether the sent messages look the same to the model as the transcript. */
 function isSame(sent: readonly HashedMessage[], transcript: readonly TranscriptEntry[]): boolean {
   return transcript.every((entry, i) => {
     const { role, content } = canonicalMessage(entry);
@@ -223,19 +236,19 @@ function isSame(sent: readonly HashedMessage[], transcript: readonly TranscriptE
 }
 
 /**
- * What is to be read where instructions stand before what is new.
+ * Returns the messages to process, with the instructions before the new ones.
  *
- * @param said What was said before and is to be read as well.
- * @param count Messages that are known already.
+ * @param processed Earlier messages that are processed again.
+ * @param count Number of messages that the state has processed.
  */
-function instructed(
-  said: readonly Message[],
-  { messages, instructions: text = null }: TurnRequest,
+function withInstructions(
+  processed: readonly Message[],
+  { messages, instructions = null }: TurnRequest,
   count = 0,
 ): { messages: readonly Message[]; added: Instructions | undefined } {
-  if (text === null) return { messages: [...said, ...messages], added: undefined };
+  if (instructions === null) return { messages: [...processed, ...messages], added: undefined };
   return {
-    messages: [...said, { role: "system", content: text }, ...messages],
-    added: { at: count + said.length, text },
+    messages: [...processed, { role: "system", content: instructions }, ...messages],
+    added: { at: count + processed.length, text: instructions },
   };
 }

@@ -1,4 +1,4 @@
-/** A turn as this process runs it, from its first token to the state that is stored of it. */
+/** Runs one turn, from its first token to its stored state. */
 
 import { deferred } from "../core/deferred.ts";
 import { InferenceError } from "../core/errors.ts";
@@ -10,63 +10,69 @@ import type {
   StoredState,
 } from "../store/states/state_store.ts";
 import { canonicalMessage } from "../prompt/chat_template.ts";
-import { appendEntries } from "./history.ts";
-import { encodeForStorage, type StoredEncoding } from "./stored_encoding.ts";
+import {
+  appendEntries,
+  archiveTurn,
+  encodeForStorage,
+  encodeReport,
+  encodeSnapshot,
+  type StoredEncoding,
+  type TurnSnapshot,
+} from "./stored_turn.ts";
 import type { ResumePoint } from "./resume_point.ts";
 import type { Reply } from "../prompt/reply.ts";
 import type { SessionModel, TextToken, TurnEnd, TurnResult, Usage } from "./session_types.ts";
-import type { TokenLog } from "./token_log.ts";
+import { EventQueue, type TokenLog } from "./turn_handle.ts";
 import type { TurnMeter } from "./turn_meter.ts";
-import { EventQueue } from "./turn_handle.ts";
 import { isolatedPrefix } from "./build_prompt.ts";
-import { archiveTurn, encodeSnapshot, type TurnSnapshot } from "./turn_snapshot.ts";
-import { encodeReport } from "./turn_report.ts";
 import type { ReportedResult } from "./session_api.ts";
 
 export interface RunningTurnOptions {
-  /** Id of the state that it leads to. */
+  /** Id of the final state. */
   stateId: string;
-  /** What it begins with. */
+  /** The initial snapshot. */
   snapshot: TurnSnapshot;
   reply: Reply;
-  /** How often each token was sampled so far; changed as the turn goes on. */
+  /** How often each token was sampled; updated during the turn. */
   counts: Map<number, number>;
   resumePoint: ResumePoint;
-  /** Milliseconds that the state lasts; the store's own unless told. */
+  /** Lifetime of the state in milliseconds; the store's default if not given. */
   ttl?: number | undefined;
   /** Epoch milliseconds. */
   created: number;
-  /** Whether the state is stored. */
+  /** Whether the final state is stored. */
   store: boolean;
-  /** Any JSON that is kept with it. */
+  /** Any JSON to store with the state for the client. */
   note?: unknown;
-  /** Where tokens are to be told. */
+  /** Collects log probabilities if the request asks for them. */
   tokenLog?: TokenLog | undefined;
   /**
-   * Tokens of a stream that may wait for its client to read what is told of them; `null`: it is not
-   * streamed, and they are held for its result.
+   * Maximum number of tokens with log probabilities that may wait for the client of a stream;
+   * `null` if the turn is not streamed and they are collected for its result.
    */
   maxUnreadTokens: number | null;
   meter: TurnMeter;
 }
 
-/** What becomes known when a turn has been taken. */
+/** What a turn needs to run, known after it was submitted. */
 export interface TurnContext {
   generation: Generation;
-  /** The state as it stands in the store meanwhile; `null` for a turn that is not streamed. */
+  /** The state in the store during the turn; `null` if the turn is not streamed. */
   initialState: StateInfo | null;
   store: StateStore;
   model: SessionModel;
 }
 
-/** What the store has of a turn; nothing, for the reason that is told. */
+/** The stored state, or the reason why it was not stored. */
 interface StoredTurn {
   info: (StateInfo & Partial<StoredState>) | null;
   warning?: string;
 }
 
-/** Why a turn is cut short: its client has left or reads too slowly, or this worker is to end. */
-export type CancelReason = "gone" | "unread" | "interrupted";
+/**
+ * Why a turn is cancelled: the client disconnected, it reads too slowly, or the worker shuts down.
+ */
+export type CancelReason = "client_disconnected" | "client_too_slow" | "interrupted";
 
 export class RunningTurn {
   readonly stateId: string;
@@ -78,10 +84,10 @@ export class RunningTurn {
   readonly created: number;
   readonly store: boolean;
   readonly #note: unknown;
-  readonly #log: TokenLog | undefined;
-  readonly #mostUnread: number | null;
+  readonly #tokenLog: TokenLog | undefined;
+  readonly #maxUnreadTokens: number | null;
   readonly meter: TurnMeter;
-  readonly #told: TextToken[] = [];
+  readonly #emittedTokens: TextToken[] = [];
   readonly events: EventQueue = new EventQueue();
   readonly #controller = new AbortController();
   readonly #done = deferred<void>();
@@ -89,12 +95,12 @@ export class RunningTurn {
   constructor(
     {
       stateId,
-      snapshot: snapshot,
+      snapshot,
       reply,
       counts,
-      resumePoint: origin,
+      resumePoint,
       ttl,
-      tokenLog: log,
+      tokenLog,
       ...rest
     }: RunningTurnOptions,
   ) {
@@ -102,27 +108,27 @@ export class RunningTurn {
     this.snapshot = snapshot;
     this.reply = reply;
     this.counts = counts;
-    this.resumePoint = origin;
+    this.resumePoint = resumePoint;
     this.ttl = ttl;
     this.created = rest.created;
     this.store = rest.store;
     this.#note = rest.note;
-    this.#log = log;
-    this.#mostUnread = rest.maxUnreadTokens;
+    this.#tokenLog = tokenLog;
+    this.#maxUnreadTokens = rest.maxUnreadTokens;
     this.meter = rest.meter;
   }
 
-  /** Aborted when the turn is cut short. */
+  /** Aborted when the turn is cancelled. */
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
 
-  /** Resolves when it is over, and stored if it is to be. */
+  /** Resolves when the turn has ended and is stored if it should be. */
   get done(): Promise<void> {
     return this.#done.promise;
   }
 
-  /** What is kept for the client; `null` where it gave nothing for that. */
+  /** Encodes the report for the client; `null` if the request has no note. */
   report(end: ReportedResult | null): Uint8Array | null {
     const { created } = this;
     return this.#note === undefined ? null : encodeReport({ note: this.#note, created, end });
@@ -132,37 +138,44 @@ export class RunningTurn {
     this.#controller.abort(reason);
   }
 
-  /** Ends a turn that is not to be run. */
+  /** Ends a turn that was not started. */
   abandon(): void {
-    this.cancel("gone");
+    this.cancel("client_disconnected");
     this.#done.resolve();
   }
 
-  /** Passes on text until the turn's end, stores what it came to, and says so. */
-  async run({ generation, ...underway }: TurnContext): Promise<TurnResult> {
+  /** Emits text until the turn ends, stores the final state, then emits the end. */
+  async run({ generation, ...context }: TurnContext): Promise<TurnResult> {
     const { events, reply } = this;
     try {
-      const readHistory = () => this.#readHistory(underway.store);
-      // A turn that is streamed holds it, and its first words come first.
-      let history = underway.initialState === null ? readHistory() : undefined;
+      const readHistory = () => this.#readHistory(context.store);
+      // The initial state of a streamed turn refers to the history already. Reading it can wait
+      // until the first text was sent.
+      let history = context.initialState === null ? readHistory() : undefined;
       for await (const { tokens, logprobs } of generation) {
         this.meter.onTokens(tokens.length);
-        logprobs?.forEach((told, i) => this.#log?.push(tokens[i], told));
-        this.#show(tokens.map((token) => reply.push(token)).join(""));
+        logprobs?.forEach((token, i) => this.#tokenLog?.push(tokens[i], token));
+        this.#emit(tokens.map((token) => reply.push(token)).join(""));
         history ??= readHistory();
-        if (events.unreadTokens > (this.#mostUnread ?? Infinity)) this.cancel("unread");
+        if (events.unreadTokens > (this.#maxUnreadTokens ?? Infinity)) {
+          this.cancel("client_too_slow");
+        }
       }
       const finished = await generation.finished;
-      this.#assertWanted(finished, underway.initialState !== null);
-      if (finished.reason !== "stop") this.#show(reply.flushDisplayable());
+      this.#assertHasResult(finished, context.initialState !== null);
+      if (finished.reason !== "stop") this.#emit(reply.flushDisplayable());
       const open = finished.reason !== "stop";
-      const kept = this.store && finished.state
-        ? encodeForStorage(finished.state, { open, model: underway.model })
+      const encoded = this.store && finished.state
+        ? encodeForStorage(finished.state, { open, model: context.model })
         : null;
-      const { info, ...failure }: StoredTurn = kept === null
-        ? { info: underway.initialState }
-        : await this.#store(finished, { ...underway, kept, history: history ?? readHistory() });
-      if (info?.state) generation.keepWarm(info.state.id, kept?.roundedState);
+      const { info, ...failure }: StoredTurn = encoded === null
+        ? { info: context.initialState }
+        : await this.#storeResult(finished, {
+          ...context,
+          encoded,
+          history: history ?? readHistory(),
+        });
+      if (info?.state) generation.keepWarm(info.state.id, encoded?.roundedState);
       const end: TurnEnd = {
         finishReason: finished.reason === "stop" ? "stop" : "length",
         usage: this.#usage(finished.sampledTokens),
@@ -174,8 +187,10 @@ export class RunningTurn {
       events.push({ type: "end", ...end });
       if (info?.moved === false) throw this.#conflict();
       events.end();
-      const told = this.#log && this.#mostUnread === null ? { tokens: this.#told } : {};
-      return { ...end, text: this.#text, ...told };
+      const collected = this.#tokenLog && this.#maxUnreadTokens === null
+        ? { tokens: this.#emittedTokens }
+        : {};
+      return { ...end, text: this.#text, ...collected };
     } catch (error) {
       this.meter.failed(error);
       events.fail(error);
@@ -185,79 +200,91 @@ export class RunningTurn {
     }
   }
 
-  /** Whether the worker has ended the turn, which is shutting down. */
+  /** Whether the worker has cancelled the turn because it shuts down. */
   #isInterrupted({ reason }: GenerationResult): boolean {
-    return reason === "cancelled" && !["gone", "unread"].includes(this.signal.reason);
+    return reason === "cancelled" &&
+      !["client_disconnected", "client_too_slow"].includes(this.signal.reason);
   }
 
-  /** A shutdown is never reported as an answer. */
+  /** A shutdown is an error, so that clients retry elsewhere. */
   #interruption(stateId: string | null): InferenceError {
     return new InferenceError(
       "shutting_down",
       "This worker is shutting down; " +
         (stateId === null
-          ? "try another one"
-          : `the reply so far is kept as state "${stateId}", which state_id resumes on another one`),
+          ? "retry on another worker"
+          : `the reply so far is stored as state "${stateId}"; resume it with state_id on another worker`),
       stateId === null ? {} : { stateId },
     );
   }
 
-  /** What has come to nothing is not stored, unless its id is known already. */
-  #assertWanted(finished: GenerationResult, begun: boolean): void {
-    const { reason, state, sampledTokens: sampled } = finished;
-    if (this.#isInterrupted(finished) && !(begun && sampled > 0)) throw this.#interruption(null);
-    if (begun) return;
+  /** Throws if the turn ended without a result to store, unless the client knows its id already. */
+  #assertHasResult(finished: GenerationResult, hasInitialState: boolean): void {
+    const { reason, state, sampledTokens } = finished;
+    if (this.#isInterrupted(finished) && !(hasInitialState && sampledTokens > 0)) {
+      throw this.#interruption(null);
+    }
+    if (hasInitialState) return;
     if (reason === "cancelled") {
-      const why = this.signal.reason === "unread"
-        ? `The stream was ended: log probabilities of ${this.#mostUnread} tokens waited for its ` +
-          "client; read faster, or ask for fewer top_logprobs"
-        : "The client has gone";
+      const why = this.signal.reason === "client_too_slow"
+        ? `Cannot continue the stream: the log probabilities of ${this.#maxUnreadTokens} tokens are ` +
+          "unread; read faster or request fewer top_logprobs"
+        : "The client disconnected";
       throw new InferenceError("cancelled", why);
     }
-    if (reason !== "late" || state !== null) return;
-    throw new InferenceError("overloaded", "No slot was free in all the time that a turn may take");
+    if (reason !== "timeout" || state !== null) return;
+    throw new InferenceError(
+      "overloaded",
+      "Cannot run the turn: no slot was free within its time limit; retry later",
+    );
   }
 
-  /** A reply is its client's whether or not it can be stored. */
-  async #store(
+  /** Stores the final state. If that fails, the client still gets the reply, with a warning. */
+  async #storeResult(
     finished: GenerationResult,
-    { store, model, initialState: begun, kept, history }: Omit<TurnContext, "generation"> & {
-      kept: StoredEncoding;
+    { store, model, initialState, encoded, history }: Omit<TurnContext, "generation"> & {
+      encoded: StoredEncoding;
       history: Promise<Uint8Array | null>;
     },
   ): Promise<StoredTurn> {
-    const { stateId: id, ttl, resumePoint: { info, conversation } } = this;
+    const { stateId, ttl, resumePoint: { info, conversation } } = this;
     const saved = this.meter.startStateSave();
     try {
-      const record = this.#record(finished);
-      const from = record.earlier ? { after: record.earlier.hash } : { model: model.fingerprint };
+      const snapshot = this.#finalSnapshot(finished);
+      const from = snapshot.earlier
+        ? { after: snapshot.earlier.hash }
+        : { model: model.fingerprint };
       const hashes = await store.prefixes.prefixHashes(
         from,
-        record.transcript.map(canonicalMessage),
+        snapshot.transcript.map(canonicalMessage),
       );
-      const { hasHiddenText: hidesText } = this.reply;
-      const prefix = record.rawText || hidesText ? undefined : hashes.at(-1);
+      const { hasHiddenText } = this.reply;
+      const prefix = snapshot.rawText || hasHiddenText ? undefined : hashes.at(-1);
       const names = { prefix, conversation, imported: info?.imported };
-      const next = archiveTurn(record, this.#sealed, hashes);
+      const next = archiveTurn(snapshot, this.#archivedCount, hashes);
       const content: StateContent = {
-        state: kept.bytes,
-        // What goes on from a text that is not shown is not found by its words either.
+        state: encoded.bytes,
+        // The transcript does not show all text that the state has processed, so prefix caching
+        // must not find this state or a later one.
         turn: encodeSnapshot(
-          hidesText ? { ...next, earlier: isolatedPrefix(next.earlier, "stop") } : next,
+          hasHiddenText ? { ...next, earlier: isolatedPrefix(next.earlier, "stop") } : next,
         ),
-        history: await appendEntries(await history, record.transcript.slice(0, this.#sealed)),
+        history: await appendEntries(
+          await history,
+          snapshot.transcript.slice(0, this.#archivedCount),
+        ),
         note: this.report({
           finishReason: finished.reason === "stop" ? "stop" : "length",
           usage: this.#usage(finished.sampledTokens),
           text: this.#text,
         }),
-        tokens: record.processedTokens,
+        tokens: snapshot.processedTokens,
         open: finished.reason !== "stop",
       };
       const parent = info?.id ?? null;
-      const stored = begun === null
-        ? await store.save(content, { id, model, ttl, parent, ...names })
-        : await store.commit(begun, content, names);
+      const stored = initialState === null
+        ? await store.save(content, { id: stateId, model, ttl, parent, ...names })
+        : await store.commit(initialState, content, names);
       saved(stored);
       return { info: stored };
     } catch (error) {
@@ -271,70 +298,71 @@ export class RunningTurn {
     const id = this.resumePoint.conversation?.id;
     return new InferenceError(
       "conversation_conflict",
-      `Conversation "${id}" has gone on elsewhere since this turn began; the reply is kept as ` +
-        `state "${this.stateId}", which state_id resumes`,
+      `Cannot move conversation "${id}": another request changed it during this turn; resume the ` +
+        `reply with state_id, it is stored as state "${this.stateId}"`,
       { param: "conversation", stateId: this.stateId },
     );
   }
 
-  /** What came before the turn that this one goes on from. */
+  /** Reads the history before the resumed turn. */
   #readHistory(store: StateStore): Promise<Uint8Array | null> {
     const { info } = this.resumePoint;
     const history = info === null ? Promise.resolve(null) : store.readHistory(info);
-    history.catch(() => {}); // told when the turn is stored
+    history.catch(() => {}); // `#storeResult` reports it
     return history;
   }
 
-  /** Messages of the transcript that later turns do not need: those of the turn before. */
-  get #sealed(): number {
+  /** Number of messages to move to the history: those of the resumed turn. */
+  get #archivedCount(): number {
     const { info, previous } = this.resumePoint;
     const before = info === null ? 0 : previous!.snapshot.transcript.length;
     return this.snapshot.transcript.length > before ? before : 0;
   }
 
-  /** The record of a turn that has ended, with all the messages that it began with. */
-  #record(
-    { reason, pendingTokens: pending, sampledTokens: sampled }: GenerationResult,
+  /** Returns the final snapshot, with all messages of the initial one. */
+  #finalSnapshot(
+    { reason, pendingTokens, sampledTokens }: GenerationResult,
   ): TurnSnapshot {
-    const { snapshot: plan, reply, counts } = this;
+    const { snapshot, reply, counts } = this;
     const open = reason !== "stop";
     return {
-      pending: open ? pending : reply.closingTokens(pending),
-      processedTokens: plan.processedTokens + plan.pending.length + sampled - pending.length,
-      position: plan.position + sampled,
-      seed: plan.seed,
+      pending: open ? pendingTokens : reply.closingTokens(pendingTokens),
+      processedTokens: snapshot.processedTokens + snapshot.pending.length + sampledTokens -
+        pendingTokens.length,
+      position: snapshot.position + sampledTokens,
+      seed: snapshot.seed,
       counts,
-      undisplayedBytes: open ? reply.held : new Uint8Array(),
-      earlier: plan.earlier,
-      transcript: [...plan.transcript.slice(0, -1), { role: "assistant", content: reply.text }],
-      ...(plan.rawText ? { rawText: true } : {}),
-      ...(plan.instructions ? { instructions: plan.instructions } : {}),
+      undisplayedBytes: open ? reply.undisplayedBytes : new Uint8Array(),
+      earlier: snapshot.earlier,
+      transcript: [...snapshot.transcript.slice(0, -1), { role: "assistant", content: reply.text }],
+      ...(snapshot.rawText ? { rawText: true } : {}),
+      ...(snapshot.instructions ? { instructions: snapshot.instructions } : {}),
     };
   }
 
-  /** What this turn has added to the reply. */
+  /** The text that this turn has added to the reply. */
   get #text(): string {
     const { transcript } = this.snapshot;
     return this.reply.text.slice(transcript[transcript.length - 1].content.length);
   }
 
   #usage(sampled: number): Usage {
-    const read = this.snapshot.processedTokens + this.snapshot.pending.length;
+    const promptTokens = this.snapshot.processedTokens + this.snapshot.pending.length;
     return {
-      prompt_tokens: read,
+      prompt_tokens: promptTokens,
       completion_tokens: sampled,
-      total_tokens: read + sampled,
+      total_tokens: promptTokens + sampled,
       prompt_tokens_details: {
-        cached_tokens: this.snapshot.processedTokens - this.resumePoint.processedNow,
+        cached_tokens: this.snapshot.processedTokens - this.resumePoint.newlyProcessedTokens,
       },
     };
   }
 
-  #show(text: string): void {
+  #emit(text: string): void {
     if (text === "") return;
-    const tokens = this.#log?.take(this.reply.displayedByteCount);
-    // A stream's are held by its events until they are read.
-    if (this.#mostUnread === null) this.#told.push(...tokens ?? []);
+    const tokens = this.#tokenLog?.take(this.reply.displayedByteCount);
+    // In a stream, the events keep the tokens until they are read.
+    if (this.#maxUnreadTokens === null) this.#emittedTokens.push(...tokens ?? []);
     this.events.push({ type: "text", text, ...(tokens ? { tokens } : {}) });
   }
 }

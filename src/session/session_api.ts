@@ -35,14 +35,14 @@ export interface SessionApi {
   /** Describes a state, with a page of its transcript: the first 1000 messages by default. */
   describe(
     id: string,
-    page?: PageRequest & { take?: ReserveMemory | undefined },
+    page?: PageRequest & { reserve?: ReserveMemory | undefined },
   ): Promise<StateDescription>;
 
   /** Returns the report of the turn that led to a state, or `null` if it has none. */
   report(id: string): Promise<TurnReport | null>;
 
   /** Exports a state as a file. */
-  exportState(id: string, take?: ReserveMemory): Promise<ExportedState>;
+  exportState(id: string, reserve?: ReserveMemory): Promise<ExportedState>;
 
   /** Returns the largest file that `importState` accepts, in bytes. */
   readonly importLimit: number;
@@ -100,7 +100,7 @@ export interface ConversationApi {
   transcript(
     id: string,
     page: PageRequest,
-    take?: ReserveMemory,
+    reserve?: ReserveMemory,
   ): Promise<TranscriptPage & { open: boolean }>;
   /** Changes the state or the metadata of a conversation. */
   update(id: string, change: ConversationChange): Promise<Conversation>;
@@ -178,7 +178,7 @@ export interface IdempotencyApi {
   /** Returns the stored response, or claims the key for a new one. */
   begin(
     request: IdempotentRequest,
-  ): Promise<{ given: StoredResponse } | { underway: ResponseClaim }>;
+  ): Promise<{ stored: StoredResponse } | { claim: ResponseClaim }>;
 }
 
 /** A complete HTTP response. */

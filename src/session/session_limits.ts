@@ -1,19 +1,19 @@
-/** Limits of requests. */
+/** Limits of one request and of its turns. */
 
-/** What a turn may ask for at most. */
+/** Limits of one request and of its turns. */
 export interface SessionLimits {
-  /** Tokens that one request may give to read. */
+  /** Maximum number of prompt tokens of one request. */
   promptTokens: number;
-  /** Tokens that one turn may sample; a larger wish is cut to this. */
+  /** Maximum number of sampled tokens of one turn. Larger values in a request are reduced to it. */
   maxTokens: number;
-  /** Tokens that a turn samples at most where the request does not say. */
+  /** Number of tokens to sample at most if the request does not set it. */
   defaultMaxTokens: number;
   /**
-   * Probabilities that are held for one request: of a reply that is not streamed, all of them; of a
-   * stream, those that its client has not read.
+   * Maximum number of log probabilities to buffer for one request: all of them for a reply that is
+   * not streamed, the unread ones for a stream.
    */
   logprobs: number;
-  /** Seconds after which a turn ends as it is, as if it had reached its limit. */
+  /** Seconds after which a turn ends with what it has, as with `maxTokens`. */
   turnSeconds: number;
 }
 
@@ -21,7 +21,7 @@ export const DEFAULT_LIMITS: SessionLimits = {
   promptTokens: 32_768,
   maxTokens: 32_768,
   defaultMaxTokens: 512,
-  // Some 280 bytes each, with the JSON that they become.
+  // About 280 bytes each, including their JSON.
   logprobs: 200_000,
   turnSeconds: 600,
 };

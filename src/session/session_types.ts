@@ -1,4 +1,4 @@
-/** What sessions take and give: requests, events, results, descriptions. */
+/** Types of sessions: requests, events, results and descriptions. */
 
 import type { Constraint } from "../core/sampling.ts";
 import type { TokenCharge } from "../core/token_charge.ts";
@@ -8,23 +8,26 @@ import type { Message, TranscriptEntry } from "../prompt/chat_template.ts";
 
 export type { Conversation } from "../store/states/conversations.ts";
 
-/** How tokens are sampled; the seed goes with the turn. */
+/** Sampling parameters without the seed, which belongs to the turn. */
 export type Sampling = Omit<GenerationRequest["sampling"], "seed">;
 
-/** Whom turns are charged to, and within what bounds: an account of whoever asks. */
+/** The account that a turn is charged to, with its limits. */
 export interface TurnAccount {
-  /** Tokens that one request may give to read, where nothing else bounds them but `otherwise`. */
+  /**
+   * Returns the maximum number of prompt tokens of one request; `fallback` if the account has no
+   * limit.
+   */
   promptTokenLimit(fallback: number): number;
   /**
-   * Asserts that so many tokens may be read now.
+   * Asserts that the rate limits allow a prompt of `tokens` tokens now.
    *
    * @throws InferenceError `rate_limit_exceeded`
    */
   assertTokensLeft(tokens: number): void;
-  /** Charges a prompt that is going to be read. */
+  /** Charges a prompt before it is processed. */
   charge(tokens: number): TokenCharge;
   /**
-   * Holds room for states that are to be stored; what is returned lets go of it.
+   * Reserves storage for states. Returns a function that releases the reservation.
    *
    * @throws InferenceError `storage_limit_exceeded`
    */
@@ -32,167 +35,180 @@ export interface TurnAccount {
 }
 
 /**
- * Told how many bytes are going to be read for a request, before they are; what it throws is thrown
- * instead of reading them.
+ * Reserves memory for bytes before they are read for a request. Throws if the memory is exhausted;
+ * then nothing is read.
  */
 export type ReserveMemory = (bytes: number) => void;
 
-/** A turn to take: what is said, where it goes on from, how it is answered. */
+/** A request for one or more turns. */
 export interface TurnRequest {
-  /** With `stateId`: only what is new; none to write on a reply that was cut short. */
+  /**
+   * With a state or a conversation, only the new messages. Empty to continue an unfinished reply.
+   */
   messages: readonly Message[];
   /** Whether the last message, of the assistant, is the beginning of the reply. */
   continueFinalMessage?: boolean | undefined;
-  /** Instead of messages: a text that is written on as it stands, without any template. */
+  /** A raw text to continue instead of messages, without a chat template. */
   prompt?: string | undefined;
-  /** The state that it goes on from. */
+  /** The state to resume. */
   stateId?: string | undefined;
   /**
-   * A system message that this turn is to have besides `messages`, and no other such one from before;
-   * `null`: none. Those of the turn before stay unless something is said.
+   * A system message for this turn only, which replaces the one of the previous turn; `null`
+   * removes it. Without this option and without new messages, the previous instructions apply.
    */
   instructions?: string | null | undefined;
-  /** Instead of a state: the conversation that is to go on, and to be moved to the new state. */
+  /** A conversation to resume instead of a state. It moves to the new state. */
   conversation?: string | undefined;
-  /** Whether a state of another model is read again from its transcript, instead of refused. */
+  /** Whether the transcript of a state of another model is processed again instead of rejected. */
   reprocess?: boolean | undefined;
-  /** Milliseconds that the new state lasts; the store's own unless told. */
+  /** Lifetime of the new state in milliseconds; the store's default if not given. */
   ttl?: number | undefined;
-  /** Tokens to sample at most. */
+  /** Maximum number of tokens to sample. */
   maxTokens?: number | undefined;
   /** Strings that end the reply and are not part of it. */
   stop?: readonly string[] | undefined;
-  /** Whether nothing but `stop` and `maxTokens` ends the reply. */
+  /** Whether only `stop` and `maxTokens` end the reply. */
   ignoreEos?: boolean | undefined;
-  /** How tokens are chosen, where not as the sessions do it. */
+  /** Sampling parameters that differ from the defaults. */
   sampling?: Partial<Sampling> | undefined;
-  /** The same one gives the same text; a new one, or that of the turn which goes on, unless given. */
+  /**
+   * The same seed gives the same text. By default a resumed reply keeps its seed and others get a
+   * new one.
+   */
   seed?: bigint | undefined;
-  /** What the reply must be. */
+  /** Constraint on the reply. */
   constraint?: Constraint | undefined;
-  /** How many most probable tokens are told with each one of the reply; nothing unless given. */
+  /**
+   * Number of most probable tokens to return with each token; log probabilities are off by default.
+   */
   logprobs?: number | undefined;
-  /** Whether a stream tells all of these once more at its end; only what is not streamed unless told. */
+  /**
+   * Whether the end of a turn repeats all log probabilities; by default only if it is not streamed.
+   */
   logprobsAtEnd?: boolean | undefined;
-  /** Whether the new state's id can be resumed from the start, not only when the turn has ended. */
+  /** Whether the new state can be resumed from the start of the turn, not only after its end. */
   stream?: boolean | undefined;
-  /** Whether the new state is stored; it is unless told. */
+  /** Whether the new state is stored; it is by default. */
   store?: boolean | undefined;
-  /** Any JSON that is kept with the new state, for `Sessions.report`. */
+  /** Any JSON to store with the new state, for `Sessions.report`. */
   note?: unknown;
-  /** Whom it is charged to; nobody unless given. */
+  /** The account to charge. */
   account?: TurnAccount | undefined;
 }
 
-/** Tokens read and written in a turn. */
+/** Prompt and completion tokens of a turn. */
 export interface Usage {
-  /** Everything the model has read, what its state had absorbed before included. */
+  /**
+   * All tokens that the model has processed before the reply, including those of the resumed state.
+   */
   prompt_tokens: number;
-  /** Written. */
+  /** Tokens of the reply. */
   completion_tokens: number;
   /** The sum of both. */
   total_tokens: number;
-  /** Of what was read. */
+  /** Details of the prompt tokens. */
   prompt_tokens_details: {
-    /** Tokens that did not have to be read again. */
+    /** Tokens that were not reprocessed. */
     cached_tokens: number;
   };
 }
 
-/** "length": cut short, by the limit or by a cancellation; the turn is open. */
+/** "length": ended by a limit or a cancellation; the turn is open. */
 export type FinishReason = "stop" | "length";
 
-/** How a turn has ended. */
+/** The end of a turn. */
 export interface TurnEnd {
-  /** Why. */
+  /** Why the reply ended. */
   finishReason: FinishReason;
-  /** Tokens read and written. */
+  /** Prompt and completion tokens. */
   usage: Usage;
-  /** `null`: the turn was not stored, which `warning` explains unless that was asked for. */
+  /**
+   * `null` if the turn was not stored. `warning` gives the reason unless the request disabled it.
+   */
   stateId: string | null;
-  /** Why it could not be stored. */
+  /** Why the turn could not be stored. */
   warning?: string;
 }
 
-/** A token, and how probable it was by the model alone. */
+/** A token with its log probability in the model's own distribution. */
 export interface TokenProbability {
-  /** Its id. */
+  /** Token id. */
   token: number;
-  /** Its text; perhaps a part of a character. */
+  /** Its bytes, possibly a part of a character. */
   bytes: Uint8Array;
   /** Natural logarithm of its probability. */
   logprob: number;
 }
 
-/** A token of the reply, with those that were most probable in its place. */
+/** A token of the reply with the most probable alternatives. */
 export interface TextToken extends TokenProbability {
-  /** The most probable one first. */
+  /** In descending order of probability. */
   top: readonly TokenProbability[];
 }
 
 /** A piece of a reply. */
 export interface TextEvent {
-  /** What this is. */
+  /** Discriminates the event. */
   type: "text";
-  /** What is new. */
+  /** The new text. */
   text: string;
-  /** The tokens that the text is of, where they are asked for. */
+  /** The tokens of the text, if log probabilities are requested. */
   tokens?: readonly TextToken[];
 }
 
-/** What a turn tells while it is written, its end last. */
+/** An event of a turn. The last one is its end. */
 export type TurnEvent = TextEvent | ({ type: "end" } & TurnEnd);
 
-/** A turn as it ended. */
+/** The result of a turn. */
 export interface TurnResult extends TurnEnd {
-  /** What this turn added to the reply. */
+  /** The text that this turn added to the reply. */
   text: string;
-  /** Its tokens, where they are asked for and the turn is not streamed: a stream's are in its events. */
+  /** Its tokens, if log probabilities are requested and the turn is not streamed. */
   tokens?: readonly TextToken[];
 }
 
 /** The model that a worker runs. */
 export interface SessionModel {
-  /** Its name. */
+  /** Name of the model. */
   id: string;
-  /** Of its weights; states belong to it. */
+  /** Hash of its weights. A state belongs to one fingerprint. */
   fingerprint: string;
-  /** Of its vocabulary; states of another one do not go on. */
+  /** Hash of its vocabulary. States of another vocabulary cannot be resumed. */
   vocabularyHash?: string;
-  /** How its weights are held. */
+  /** Format of its weights. */
   quant?: string;
-  /** Rows of the head. */
+  /** Number of output rows. */
   vocabulary: number;
-  /** Of its states. */
+  /** Shape of its states. */
   shape: StateShape;
-  /** How its states are held where they are stored. */
+  /** How states of finished turns are stored. */
   codec: StateCodec;
   /** Epoch seconds. */
   created: number;
 }
 
-/** What can be told of a state. */
+/** A description of a stored state. */
 export interface StateDescription {
-  /** Its own. */
+  /** Id of the state. */
   id: string;
   /** The model that wrote it. */
   model: { id: string; fingerprint: string; quant?: string };
   /** Epoch milliseconds. */
   created: number;
-  /** Epoch milliseconds, unless it is used before. */
+  /** Epoch milliseconds; every use extends it. */
   expires: number;
-  /** Of the model's state, the turn's record and the history. */
+  /** Stored size of the state, the turn and the history. */
   bytes: number;
   /** Whether the reply is unfinished. */
   open: boolean;
-  /** Absorbed by the state. */
+  /** Number of tokens that the state has processed. */
   tokens: number;
-  /** To be fed first when it is resumed. */
+  /** Number of tokens that the next turn processes first. */
   pendingTokens: number;
-  /** Messages of the conversation that led to it. */
+  /** Number of messages of the whole transcript. */
   messageCount: number;
-  /** Whether the conversation goes on behind `transcript`. */
+  /** Whether messages follow `transcript`. */
   hasMore: boolean;
-  /** The page of the conversation that was asked for. */
+  /** The requested page of the transcript. */
   transcript: readonly TranscriptEntry[];
 }

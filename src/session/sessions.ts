@@ -1,9 +1,9 @@
 /**
- * Conversations: turns that start from a stored state or from none, and lead to a new one.
+ * Sessions: turns that resume a stored state, or start without one, and produce a new one.
  *
- * A streamed turn's state exists from its start, with the prompt still to be read, so that the id
- * in the response's header resumes whatever happens to this process; when the turn ends, the state
- * is replaced by what it came to. A turn that is not streamed is stored when it is complete.
+ * A streamed turn stores a state at its start, with the prompt as pending tokens. The id in the
+ * response's header can therefore be resumed even if this process ends. When the turn ends, its
+ * final state replaces the initial one. A turn that is not streamed is stored when it is complete.
  */
 
 import { InferenceError } from "../core/errors.ts";
@@ -23,67 +23,72 @@ import type {
   TurnAccount,
   TurnRequest,
 } from "./session_types.ts";
-import { describeState } from "./state_description.ts";
+import { describeState } from "./transcript.ts";
 import { exportState, importLimit, importState } from "./state_transfer.ts";
 import { SystemPrompts } from "./system_prompts.ts";
 import { TokenService } from "./token_service.ts";
 import type { ExportedState, PageRequest, SessionApi, Turn, TurnReport } from "./session_api.ts";
-import { decodeReport } from "./turn_report.ts";
+import { decodeReport } from "./stored_turn.ts";
 import { TurnStarter } from "./turn_starter.ts";
 import { DEFAULT_LIMITS, type SessionLimits } from "./session_limits.ts";
-import { ActiveTurns } from "./active_turns.ts";
+import { ActiveTurns } from "./turn_handle.ts";
 
-/** What turns are made of. */
+/** Dependencies and options of sessions. */
 export interface SessionsOptions {
-  /** Carries turns out: a scheduler. */
+  /** Runs generations: a scheduler. */
   runner: GenerationRunner;
-  /** Where states go, and come from. */
+  /** Stores states. */
   store: StateStore;
-  /** The model's own. */
+  /** The tokenizer of the model. */
   tokenizer: TokenCodec;
-  /** What the model is called and is. */
+  /** The model that the worker runs. */
   model: SessionModel;
-  /** Bounds of what a turn may ask for. */
+  /** Limits of requests. */
   limits?: Partial<SessionLimits> | undefined;
-  /** Sampling where the request does not say. */
+  /** Default sampling parameters. */
   sampling?: Partial<Sampling> | undefined;
-  /** Whether a history that is sent whole is looked up; it is unless told. */
+  /** Whether histories are looked up in the prefix cache; they are by default. */
   prefixCaching?: boolean | undefined;
-  /** Told how turns go. */
+  /** Observes turns. */
   telemetry?: Telemetry | undefined;
-  /** Where turns under way are held, with those of other tenants; by themselves unless given. */
+  /** Registry of running turns, shared with other tenants if given. */
   activeTurns?: ActiveTurns | undefined;
-  /** Epoch milliseconds. */
+  /** Returns epoch milliseconds. */
   clock?: (() => number) | undefined;
-  /** Where seeds and ids come from; the platform's secure numbers unless told. */
+  /** Source of seeds and ids; cryptographic by default. */
   random?: RandomBytes | undefined;
 }
 
-/** Conversations: each turn goes on from a state that is stored, and leads to another one. */
+/** The sessions of one tenant. */
 export class Sessions implements SessionApi {
-  /** What the model is called and is. */
+  /** The model that the worker runs. */
   readonly model: SessionModel;
-  /** Answers by their idempotency keys. */
+  /** Responses by their idempotency keys. */
   readonly idempotency: IdempotencyService;
-  /** Names that move from state to state. */
+  /** The conversations of the tenant. */
   readonly conversations: ConversationService;
-  /** Texts to ids and back. */
+  /** Tokenization with the model's vocabulary. */
   readonly tokens: TokenService;
   readonly #store: StateStore;
   readonly #telemetry: Telemetry;
-  readonly #underway: ActiveTurns;
+  readonly #activeTurns: ActiveTurns;
   readonly #starter: TurnStarter;
 
-  /** Sessions of one model on one store. */
+  /** Creates sessions for one model and one store. */
   constructor({ runner, store, tokenizer, model, limits, sampling, ...rest }: SessionsOptions) {
     this.model = model;
     this.idempotency = new IdempotencyService(store.idempotencyRecords);
     const { promptTokens } = { ...DEFAULT_LIMITS, ...limits };
-    this.conversations = new ConversationService({ store, model, tokenizer, promptTokens });
+    this.conversations = new ConversationService({
+      store,
+      model,
+      tokenizer,
+      maxPromptTokens: promptTokens,
+    });
     this.tokens = new TokenService(tokenizer, model);
     this.#store = store;
     this.#telemetry = rest.telemetry ?? NO_TELEMETRY;
-    this.#underway = rest.activeTurns ?? new ActiveTurns();
+    this.#activeTurns = rest.activeTurns ?? new ActiveTurns();
     const systemPrompts = rest.prefixCaching === false
       ? null
       : new SystemPrompts({ store, runner, tokenizer, model });
@@ -92,7 +97,7 @@ export class Sessions implements SessionApi {
       store,
       model,
       resumePoints: new ResumePointResolver({ store, model, systemPrompts }),
-      activeTurns: this.#underway,
+      activeTurns: this.#activeTurns,
       generation: {
         tenant: store.tenant,
         tokenizer,
@@ -107,10 +112,10 @@ export class Sessions implements SessionApi {
   }
 
   /**
-   * Starts a turn. A `signal` cancels it, as `Turn.cancel` does.
+   * Starts a turn. Aborting `signal` cancels it, as `Turn.cancel` does.
    *
-   * @throws InferenceError `invalid_value`, `context_length_exceeded`, what `StateStore.load`
-   * throws, `overloaded`, `shutting_down` or `cancelled`; by its account `rate_limit_exceeded` or
+   * @throws InferenceError `invalid_value`, `context_length_exceeded`, as `StateStore.load`,
+   * `overloaded`, `shutting_down` or `cancelled`; by the account `rate_limit_exceeded` or
    * `storage_limit_exceeded`
    */
   async start(request: TurnRequest, signal?: AbortSignal): Promise<Turn> {
@@ -118,51 +123,57 @@ export class Sessions implements SessionApi {
   }
 
   /**
-   * Starts `choices` turns from one request, whose prompt is read once: each has a seed of its own,
-   * the first one that of the request, and leads to a state of its own. Throws as `start`.
+   * Starts `choices` turns from one request, whose prompt is processed once. Each has its own seed,
+   * the first one that of the request, and its own final state. Throws as `start`.
    */
   async startAll(request: TurnRequest, choices: number, signal?: AbortSignal): Promise<Turn[]> {
-    const unbegun = this.#telemetry.turnsRequested(choices);
+    const onRejected = this.#telemetry.turnsRequested(choices);
     try {
       return await this.#starter.start(request, choices, signal);
     } catch (error) {
-      unbegun(error instanceof InferenceError ? error.code : "internal_error");
+      onRejected(error instanceof InferenceError ? error.code : "internal_error");
       throw error;
     }
   }
 
   /**
-   * What is known of a state, with a page of its transcript: the first 1000 messages unless told.
+   * Describes a state, with a page of its transcript: the first 1000 messages by default.
    *
-   * @throws InferenceError as `StateStore.inspect` does, and what `take` throws
+   * @throws InferenceError as `StateStore.inspect` and as `reserve`
    */
   async describe(
     id: string,
-    page: PageRequest & { take?: ReserveMemory | undefined } = {},
+    page: PageRequest & { reserve?: ReserveMemory | undefined } = {},
   ): Promise<StateDescription> {
-    await this.#cutShort(id);
+    await this.#waitIfCancelled(id);
     return await describeState(this.#store, id, page);
   }
 
-  /** What is kept for the client of a turn, where it gave a note. Throws as `describe` does. */
+  /**
+   * Returns the report of the turn that led to a state; `null` if its request had no note. Throws
+   * as `describe`.
+   */
   async report(id: string): Promise<TurnReport | null> {
-    await this.#cutShort(id);
+    await this.#waitIfCancelled(id);
     const { info } = await this.#store.inspect(id);
     const note = await this.#store.readNote(info);
     return note && decodeReport(note);
   }
 
-  /** A stored state as a file. Throws as `describe` does. */
-  async exportState(id: string, take?: ReserveMemory): Promise<ExportedState> {
-    await this.#cutShort(id);
-    return await exportState(this.#store, id, take);
+  /** Exports a state as a file. Throws as `describe`. */
+  async exportState(id: string, reserve?: ReserveMemory): Promise<ExportedState> {
+    await this.#waitIfCancelled(id);
+    return await exportState(this.#store, id, reserve);
   }
 
   get importLimit(): number {
     return importLimit(this.model);
   }
 
-  /** Stores the state in a file from anybody under a fresh id. Throws as `importState` does. */
+  /**
+   * Stores the state of an untrusted file under a new id. Throws as `importState` of
+   * state_transfer.
+   */
   async importState(
     chunks: AsyncIterable<Uint8Array>,
     account?: TurnAccount,
@@ -172,7 +183,7 @@ export class Sessions implements SessionApi {
   }
 
   /**
-   * Removes a state.
+   * Deletes a state.
    *
    * @throws InferenceError `state_not_found` or `store_unavailable`
    */
@@ -180,19 +191,22 @@ export class Sessions implements SessionApi {
     return this.#store.delete(id);
   }
 
-  /** Resolves when every turn under way has ended and is stored. */
+  /** Resolves when all running turns have ended and are stored. */
   async settled(): Promise<void> {
-    await this.#underway.settled();
+    await this.#activeTurns.settled();
     await this.#store.prefixes.settled();
   }
 
-  /** Ends every turn under way: each is stored as far as it went, and its client told so. */
+  /**
+   * Ends all running turns. Each is stored as far as it was generated, and its client gets an
+   * error.
+   */
   interrupt(): void {
-    this.#underway.interrupt();
+    this.#activeTurns.interrupt();
   }
 
-  /** Waits for the turn that leads to `id`, if it has been cancelled here and is being stored. */
-  #cutShort(id: string): Promise<void> {
-    return this.#underway.waitIfCancelled(this.#store.tenant, id);
+  /** Waits for the turn that leads to `id` if it is cancelled and being stored. */
+  #waitIfCancelled(id: string): Promise<void> {
+    return this.#activeTurns.waitIfCancelled(this.#store.tenant, id);
   }
 }

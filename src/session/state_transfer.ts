@@ -1,4 +1,4 @@
-/** States as files: what leaves a store, and what is let into one. */
+/** Exports states as files and imports untrusted files. */
 
 import { InferenceError } from "../core/errors.ts";
 import { bytesOf, hasOtherVocabulary } from "../store/states/manifest.ts";
@@ -18,79 +18,79 @@ import {
 import type { StateContent, StateStore } from "../store/states/state_store.ts";
 import { canonicalMessage } from "../prompt/chat_template.ts";
 import { checkHistory, checkSnapshot } from "./check_snapshot.ts";
-import { appendEntries } from "./history.ts";
+import { appendEntries, encodeSnapshot } from "./stored_turn.ts";
 import type { ExportedState } from "./session_api.ts";
 import type { ReserveMemory, SessionModel, TurnAccount } from "./session_types.ts";
-import { encodeSnapshot } from "./turn_snapshot.ts";
 
-/** Of a state's id, what its file's name shows: the whole would let whoever sees it resume. */
-const SHOWN_ID = "state_".length + 12;
+/** The file name shows only a part of the state's id, because the whole id permits resuming it. */
+const SHOWN_ID_LENGTH = "state_".length + 12;
 
-/** A state's bytes besides its numbers, at most. */
+/** Maximum size of an encoded state in addition to its numbers. */
 const STATE_OVERHEAD = 1024;
 
-/** Ids are below this where the model is not known. */
-const MOST_VOCABULARY = 2 ** 31;
+/** Upper bound of token ids if the model is unknown. */
+const MAX_VOCABULARY = 2 ** 31;
 
 export interface ImportStateOptions {
   store: StateStore;
-  /** `null` where it is not at hand: then the file is only checked in itself. */
+  /** `null` if the model is unknown. Then only the consistency of the file is checked. */
   model: SessionModel | null;
-  /** In whose bounds it is to be stored; in none unless given. */
+  /** The account whose limits apply. */
   account?: TurnAccount | undefined;
 }
 
 /**
- * A stored state as a file, of whatever model.
+ * Exports a stored state of any model as a file.
  *
- * @throws InferenceError as `StateStore.load` does, and what `take` throws
+ * @throws InferenceError as `StateStore.load` and as `reserve`
  */
 export async function exportState(
   store: StateStore,
   id: string,
-  take?: ReserveMemory,
+  reserve?: ReserveMemory,
 ): Promise<ExportedState> {
-  const stored = take ? bytesOf((await store.inspect(id)).info) : 0;
-  take?.(stored);
+  const stored = reserve ? bytesOf((await store.inspect(id)).info) : 0;
+  reserve?.(stored);
   const { info, turn, history = null, state, open } = await store.load(id);
   const { model, created } = info;
   const parts = await encodeStateFile({ model, created, open, turn, history, state });
   const bytes = parts.reduce((sum, { length }) => sum + length, 0);
-  // Numbers may be stored more densely than they are in a file.
-  take?.(Math.max(0, bytes - stored));
-  return { name: `${id.slice(0, SHOWN_ID)}.rwkvstate`, bytes, parts };
+  // The file may be larger than the stored bytes, because the store may compress numbers.
+  reserve?.(Math.max(0, bytes - stored));
+  return { name: `${id.slice(0, SHOWN_ID_LENGTH)}.rwkvstate`, bytes, parts };
 }
 
-/** Bytes of a file that a worker of this model takes at most. */
+/** Returns the maximum size of a state file for a model in bytes. */
 export function importLimit(model: SessionModel): number {
   return OVERHEAD_BYTES + FILE_LIMITS.turnBytes + FILE_LIMITS.historyBytes + stateLimit(model);
 }
 
 /**
- * Checks a file from anybody and stores its state; returns the fresh id.
+ * Validates an untrusted file and stores its state. Returns the new id.
  *
- * @throws InferenceError `model_mismatch`; `payload_too_large`; `invalid_state_file`, naming the field
- * that is wrong if it is one; `storage_limit_exceeded`; or `store_unavailable`. What `chunks` throws passes through.
+ * @throws InferenceError `model_mismatch`; `payload_too_large`; `invalid_state_file`, with the
+ * invalid field if there is one; `storage_limit_exceeded`; or `store_unavailable`. Errors of
+ * `chunks` propagate.
  */
 export async function importState(
   chunks: AsyncIterable<Uint8Array>,
   { store, model, account }: ImportStateOptions,
 ): Promise<string> {
-  // Nothing is read for whom there is no room.
+  // An account without free storage is rejected before its file is read.
   (await account?.reserveStorage(1, 0))?.();
   const file = await decodeStateFile(chunks, {
     accept: (facts) => model && assertFits(facts, model),
   });
   const { turn, history, state, open, created } = file;
   const record = checkSnapshot(turn, {
-    vocabulary: model?.vocabulary ?? MOST_VOCABULARY,
+    vocabulary: model?.vocabulary ?? MAX_VOCABULARY,
     open,
     isInitialState: state === null,
   });
   const before = await checkHistory(history, record.earlier?.count ?? 0);
   if (state !== null) checkNumbers(state, model);
   const id = store.newId();
-  // The hash that the file tells is not believed, and must be what it is here.
+  // The hash in the file is not trusted. It must equal the computed one.
   const messages = [...before, ...record.transcript].map(canonicalMessage);
   const hashes = await store.prefixes.prefixHashes({ model: file.model.fingerprint }, messages);
   const known = !record.rawText &&
@@ -106,44 +106,46 @@ export async function importState(
   };
   const parts = [content.state, content.turn, content.history];
   const bytes = parts.reduce((sum, part) => sum + (part?.length ?? 0), 0);
-  const free = await account?.reserveStorage(1, bytes);
+  const release = await account?.reserveStorage(1, bytes);
   try {
     await store.save(content, {
       id,
       model: model === null ? file.model : { ...file.model, id: model.id },
       parent: null,
       created,
-      // Whoever wrote the file may have written any transcript: none leads to its state.
+      // The author of the file may have invented the transcript, so prefix caching must not use it.
       imported: true,
     });
   } finally {
-    free?.();
+    release?.();
   }
   return id;
 }
 
-function assertFits({ model: of, stateBytes }: StateFileFacts, model: SessionModel): void {
-  if (of.fingerprint !== model.fingerprint) {
+function assertFits({ model: fileModel, stateBytes }: StateFileFacts, model: SessionModel): void {
+  if (fileModel.fingerprint !== model.fingerprint) {
     throw new InferenceError(
       "model_mismatch",
-      `Cannot use a state file: it belongs to model ${JSON.stringify(of.id)} ` +
-        `(${of.fingerprint}), this worker runs ${JSON.stringify(model.id)} (${model.fingerprint})`,
+      `Cannot use a state file: it belongs to model ${JSON.stringify(fileModel.id)} ` +
+        `(${fileModel.fingerprint}), this worker runs ${
+          JSON.stringify(model.id)
+        } (${model.fingerprint})`,
       { param: "header.model.fingerprint" },
     );
   }
-  if (hasOtherVocabulary(of, model.vocabularyHash)) {
+  if (hasOtherVocabulary(fileModel, model.vocabularyHash)) {
     throw new InferenceError(
       "model_mismatch",
-      `Cannot use a state file: it was written with the vocabulary ${of.vocabularyHash}, this ` +
-        `worker has ${model.vocabularyHash}; start it with the other one (--vocab)`,
+      `Cannot use a state file: its vocabulary is ${fileModel.vocabularyHash}, this worker uses ` +
+        `${model.vocabularyHash}; start the worker with the other vocabulary (--vocab)`,
       { param: "header.model.vocabularyHash" },
     );
   }
-  const most = stateLimit(model);
-  if (stateBytes === null || stateBytes <= most) return;
+  const maxBytes = stateLimit(model);
+  if (stateBytes === null || stateBytes <= maxBytes) return;
   throw invalid(
     "header.state.bytes",
-    `the state has ${stateBytes} bytes, those of this model have at most ${most}`,
+    `the state has ${stateBytes} bytes, the maximum of this model is ${maxBytes}`,
   );
 }
 
@@ -161,14 +163,18 @@ function checkNumbers(bytes: Uint8Array, model: SessionModel | null): void {
   }
 }
 
-/** States of the first version do not tell their shape, but how many numbers they have. */
+/** States of format version 1 contain their length but not their shape. */
 function assertShape(bytes: Uint8Array, shape: StateShape): void {
-  const { shape: own, numbers } = readStateHeader(bytes);
+  const { shape: fileShape, numbers } = readStateHeader(bytes);
   const text = ({ layers, width, headSize }: StateShape) => `${layers} x ${width} x ${headSize}`;
-  if (numbers === stateNumbers(shape) && (own === null || text(own) === text(shape))) return;
+  if (numbers === stateNumbers(shape) && (fileShape === null || text(fileShape) === text(shape))) {
+    return;
+  }
   throw invalid(
     "state",
-    `the state has ${numbers} numbers${own ? ` of shape ${text(own)}` : ""}, those of this model ` +
+    `the state has ${numbers} numbers${
+      fileShape ? ` of shape ${text(fileShape)}` : ""
+    }, states of this model ` +
       `have ${stateNumbers(shape)} of shape ${text(shape)}`,
   );
 }

@@ -1,6 +1,6 @@
 /**
- * System prompts that conversations begin with: each is read once, stored, and found by its hash
- * from then on, by every worker.
+ * Prefills the system prompt of a conversation once and stores the state, so that every worker
+ * finds it in the prefix cache.
  */
 
 import { InferenceError } from "../core/errors.ts";
@@ -8,12 +8,11 @@ import { NEUTRAL_SAMPLING } from "../core/sampling.ts";
 import type { GenerationRunner } from "../scheduler/scheduler_types.ts";
 import type { StateInfo, StateStore } from "../store/states/state_store.ts";
 import { isSystem, type Message, messageText, REPLY_START } from "../prompt/chat_template.ts";
-import { encodeForStorage } from "./stored_encoding.ts";
+import { encodeForStorage, encodeSnapshot, type TurnSnapshot } from "./stored_turn.ts";
 import type { TokenCodec } from "../prompt/reply.ts";
 import type { SessionModel, TurnAccount } from "./session_types.ts";
-import type { PromptLimits } from "./turn_limits.ts";
+import type { PromptLimits } from "./generation_request.ts";
 import { encodeMessages } from "./build_prompt.ts";
-import { encodeSnapshot, type TurnSnapshot } from "./turn_snapshot.ts";
 
 export interface SystemPromptsOptions {
   store: StateStore;
@@ -22,64 +21,66 @@ export interface SystemPromptsOptions {
   model: SessionModel;
 }
 
-/** A system prompt that has been read. */
+/** A prefilled system prompt. */
 export interface ProcessedPrompt {
   info: StateInfo;
   snapshot: TurnSnapshot;
-  /** Messages that it consists of. */
+  /** Number of messages in it. */
   messageCount: number;
 }
 
-/** For whom one is read. */
+/** The request that needs the prompt. */
 export interface PromptContext {
-  /** Ends it. */
+  /** Cancels the prefill. */
   signal: AbortSignal | undefined;
-  /** Whom it is charged to. */
+  /** The account to charge. */
   account: TurnAccount | undefined;
 }
 
-/** Tokens from which on a system prompt is kept: fewer are read sooner than a state is fetched. */
-const LEAST_TOKENS = 32;
+/** Minimum length of a stored prompt. Prefilling a shorter one is faster than loading its state. */
+const MIN_TOKENS = 32;
 
 export class SystemPrompts {
   readonly #options: SystemPromptsOptions;
-  /** Those that are being read, by hash. */
-  readonly #reading = new Map<string, Promise<ProcessedPrompt | null>>();
+  /** Prefills in progress, by hash. */
+  readonly #inProgress = new Map<string, Promise<ProcessedPrompt | null>>();
 
   constructor(options: SystemPromptsOptions) {
     this.#options = options;
   }
 
   /**
-   * Reads and stores the system prompt that `messages` begin with.
+   * Prefills and stores the system prompt at the beginning of `messages`.
    *
-   * @param hashes After each message.
-   * @param options.bounds Of the whole request, this prompt included.
-   * @returns `null` if there is none, or it is too short, or what follows must not wait for it.
+   * @param hashes The hash after each message.
+   * @param options.bounds Limits of the whole request, this prompt included.
+   * @returns `null` if there is no prompt, if it is too short, or if it could not be stored
    */
   async prefillAndStore(
     messages: readonly Message[],
     hashes: readonly string[],
-    { bounds, ...reader }: PromptContext & { bounds: PromptLimits },
+    { promptLimits, ...context }: PromptContext & { promptLimits: PromptLimits },
   ): Promise<ProcessedPrompt | null> {
     const end = messages.findIndex((message) => !isSystem(message));
     if (end <= 0) return null;
     const prompt = messages.slice(0, end);
-    const tokenizer = bounds.limitCodec(this.#options.tokenizer);
+    const tokenizer = promptLimits.limitCodec(this.#options.tokenizer);
     const tokens = await encodeMessages(prompt, tokenizer);
-    if (tokens.length < LEAST_TOKENS) return null;
+    if (tokens.length < MIN_TOKENS) return null;
     const rest = await encodeMessages(messages.slice(end), tokenizer);
-    bounds.assertWithinLimit(tokens.length + rest.length + tokenizer.encode(REPLY_START).length);
+    promptLimits.assertWithinLimit(
+      tokens.length + rest.length + tokenizer.encode(REPLY_START).length,
+    );
     const hash = hashes[end - 1];
-    const others = this.#reading.get(hash);
-    if (others) return await others;
-    const reading = this.#read(prompt, tokens, { ...reader, hash })
-      .finally(() => this.#reading.delete(hash));
-    this.#reading.set(hash, reading);
-    return await reading;
+    const existing = this.#inProgress.get(hash);
+    if (existing) return await existing;
+    const prefilling = this.#prefill(prompt, tokens, { ...context, hash })
+      .finally(() => this.#inProgress.delete(hash));
+    this.#inProgress.set(hash, prefilling);
+    return await prefilling;
   }
 
-  async #read(
+  async #prefill(
     prompt: readonly Message[],
     tokens: readonly number[],
     { hash, signal, account }: PromptContext & { hash: string },
@@ -98,12 +99,12 @@ export class SystemPrompts {
       signal,
     });
     const charge = account?.charge(tokens.length);
-    const { reason, state, pendingTokens: pending } = await generation.finished;
-    charge?.refund(pending.length);
+    const { reason, state, pendingTokens } = await generation.finished;
+    charge?.refund(pendingTokens.length);
     if (reason !== "length" || state === null) return null;
     const record: TurnSnapshot = {
-      pending,
-      processedTokens: tokens.length - pending.length,
+      pending: pendingTokens,
+      processedTokens: tokens.length - pendingTokens.length,
       position: 0,
       seed: 0n,
       counts: new Map(),
@@ -116,7 +117,7 @@ export class SystemPrompts {
     };
     try {
       const open = false;
-      const { bytes, roundedState: rounded } = encodeForStorage(state, { open, model });
+      const { bytes, roundedState } = encodeForStorage(state, { open, model });
       const content = {
         state: bytes,
         turn: encodeSnapshot(record),
@@ -125,7 +126,7 @@ export class SystemPrompts {
       };
       const names = { id: store.newId(), model, parent: null, prefix: hash };
       const info = await store.save(content, names);
-      generation.keepWarm(info.state!.id, rounded);
+      generation.keepWarm(info.state!.id, roundedState);
       return { info, snapshot: record, messageCount: prompt.length };
     } catch (error) {
       if (error instanceof InferenceError && error.code === "store_unavailable") return null;

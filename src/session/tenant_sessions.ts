@@ -1,57 +1,59 @@
 /**
- * Sessions by tenant: each tenant has its own, over states of its own, and all share one model and
- * one scheduler. Those that were used last are held; nothing is lost when others go, since turns
- * under way are held apart from them.
+ * The sessions of all tenants. Each tenant has its own sessions and states; all share one model and
+ * one scheduler. The recently used sessions stay in memory. Evicting others is safe, because
+ * running turns are registered separately.
  */
 
 import type { SessionsByTenant } from "./session_api.ts";
 import type { Sessions } from "./sessions.ts";
-import { ActiveTurns } from "./active_turns.ts";
+import { ActiveTurns } from "./turn_handle.ts";
 
-/** How tenants' sessions are had. */
+/** Options of tenant sessions. */
 export interface TenantSessionsOptions {
-  /** Makes a tenant's sessions, whose turns go to `underway`. */
-  open: (tenant: string, underway: ActiveTurns) => Sessions;
-  /** Tenants whose sessions are held at once. */
+  /** Creates the sessions of a tenant, whose turns are registered in `activeTurns`. */
+  open: (tenant: string, activeTurns: ActiveTurns) => Sessions;
+  /** Maximum number of tenants in memory. */
   maxTenants?: number | undefined;
 }
 
 /** The sessions of all tenants of a worker. */
 export class TenantSessions implements SessionsByTenant {
   readonly #open: TenantSessionsOptions["open"];
-  readonly #most: number;
-  readonly #underway = new ActiveTurns();
+  readonly #maxTenants: number;
+  readonly #activeTurns = new ActiveTurns();
   /** In order of use. */
-  readonly #held = new Map<string, Sessions>();
+  readonly #sessions = new Map<string, Sessions>();
 
-  /** Sessions that are made as tenants come. */
-  constructor({ open, maxTenants: most = 1_000 }: TenantSessionsOptions) {
+  /** Creates a registry that opens sessions on demand. */
+  constructor({ open, maxTenants = 1_000 }: TenantSessionsOptions) {
     this.#open = open;
-    this.#most = most;
+    this.#maxTenants = maxTenants;
   }
 
-  /** Tenants whose sessions are held. */
+  /** Number of tenants in memory. */
   get size(): number {
-    return this.#held.size;
+    return this.#sessions.size;
   }
 
-  /** The sessions of a tenant. */
+  /** Returns the sessions of a tenant. */
   forTenant(tenant: string): Sessions {
-    const sessions = this.#held.get(tenant) ?? this.#open(tenant, this.#underway);
-    this.#held.delete(tenant);
-    this.#held.set(tenant, sessions);
-    if (this.#held.size > this.#most) this.#held.delete(this.#held.keys().next().value!);
+    const sessions = this.#sessions.get(tenant) ?? this.#open(tenant, this.#activeTurns);
+    this.#sessions.delete(tenant);
+    this.#sessions.set(tenant, sessions);
+    if (this.#sessions.size > this.#maxTenants) {
+      this.#sessions.delete(this.#sessions.keys().next().value!);
+    }
     return sessions;
   }
 
-  /** Resolves when every tenant's turns under way have ended and are stored. */
+  /** Resolves when the running turns of all tenants have ended and are stored. */
   async settled(): Promise<void> {
-    await this.#underway.settled();
-    await Promise.all([...this.#held.values()].map((sessions) => sessions.settled()));
+    await this.#activeTurns.settled();
+    await Promise.all([...this.#sessions.values()].map((sessions) => sessions.settled()));
   }
 
-  /** Ends every tenant's turns under way: each is stored as far as it went. */
+  /** Ends the running turns of all tenants. Each is stored as far as it was generated. */
   interrupt(): void {
-    this.#underway.interrupt();
+    this.#activeTurns.interrupt();
   }
 }

@@ -1,4 +1,4 @@
-/** Texts as token ids and back, as the model of this worker reads them. */
+/** Tokenization with the model's vocabulary. */
 
 import { InferenceError } from "../core/errors.ts";
 import { joinInSlices } from "../core/time_slice.ts";
@@ -6,36 +6,37 @@ import type { Message } from "../prompt/chat_template.ts";
 import type { TokenCodec } from "../prompt/reply.ts";
 import { MAX_TOKENIZED, type TokenApi } from "./session_api.ts";
 import type { SessionModel } from "./session_types.ts";
-import { limitedCodec } from "./turn_limits.ts";
+import { limitedCodec } from "./generation_request.ts";
 import { buildPrompt } from "./build_prompt.ts";
 
-/** Texts and messages to ids, and back. */
+/** Tokenizes texts and messages, and detokenizes ids. */
 export class TokenService implements TokenApi {
   readonly #tokenizer: TokenCodec;
   readonly #model: SessionModel;
 
-  /** A desk in front of the model's tokenizer. */
+  /** Creates the service for the model's tokenizer. */
   constructor(tokenizer: TokenCodec, model: SessionModel) {
     this.#tokenizer = tokenizer;
     this.#model = model;
   }
 
   /**
-   * Ids of a text as it stands.
+   * Returns the token ids of a text.
    *
-   * @throws InferenceError `invalid_value` for too many of them
+   * @throws InferenceError `invalid_value` for too many tokens
    */
   tokenize(text: string): number[] {
-    return this.#bounded("prompt").encode(text);
+    return this.#limitedCodec("prompt").encode(text);
   }
 
   /**
-   * Ids that a turn reads of these messages where nothing came before, the reply's start included.
+   * Returns the token ids that a first turn with these messages processes, including the start of
+   * the reply.
    *
-   * @throws InferenceError `invalid_value` where such a turn would, and for too many of them
+   * @throws InferenceError `invalid_value` if such a turn is invalid, or for too many tokens
    */
   async tokenizeMessages(messages: readonly Message[]): Promise<number[]> {
-    const tokenizer = this.#bounded("messages");
+    const tokenizer = this.#limitedCodec("messages");
     const { pending } = await buildPrompt(null, messages, {
       tokenizer,
       seed: 0n,
@@ -45,7 +46,7 @@ export class TokenService implements TokenApi {
   }
 
   /**
-   * The text of ids; bytes that are no UTF-8, as ids may give them, become U+FFFD.
+   * Returns the text of token ids. Bytes that are not UTF-8 become U+FFFD.
    *
    * @throws InferenceError `invalid_value` for an id that the vocabulary does not have
    */
@@ -54,28 +55,28 @@ export class TokenService implements TokenApi {
     for (const [i, id] of ids.entries()) {
       if (id === this.#tokenizer.endOfText) continue;
       const bytes = id < this.#model.vocabulary ? this.#tokenizer.tokenBytes(id) : undefined;
-      if (bytes === undefined) throw this.#unknown(id, i);
+      if (bytes === undefined) throw this.#unknownToken(id, i);
       parts.push(bytes);
     }
     return new TextDecoder("utf-8", { ignoreBOM: true }).decode(await joinInSlices(parts));
   }
 
-  #bounded(param: string): TokenCodec {
+  #limitedCodec(param: string): TokenCodec {
     return limitedCodec(this.#tokenizer, MAX_TOKENIZED, () => {
       return new InferenceError(
         "invalid_value",
-        `${param}: there are more than ${MAX_TOKENIZED} tokens; send it in parts`,
+        `${param}: the input has more than ${MAX_TOKENIZED} tokens; send it in parts`,
         { param },
       );
     });
   }
 
-  #unknown(id: number, at: number): InferenceError {
+  #unknownToken(id: number, at: number): InferenceError {
     const param = `tokens[${at}]`;
     return new InferenceError(
       "invalid_value",
-      `${param}: the vocabulary has no token ${id}; send ids that /v1/tokenize gives, ` +
-        `all below ${this.#model.vocabulary}`,
+      `${param}: the vocabulary has no token ${id}; send ids from /v1/tokenize, ` +
+        `which are below ${this.#model.vocabulary}`,
       { param },
     );
   }

@@ -1,7 +1,12 @@
-/** A turn under way, as a client sees it: text as it comes, and how it ended. */
+/**
+ * A running turn as others see it: the handle and the events for its client, and the registry of
+ * all running turns.
+ */
 
 import type { Turn } from "./session_api.ts";
-import type { TurnEvent, TurnResult } from "./session_types.ts";
+import type { TextToken, TokenProbability, TurnEvent, TurnResult } from "./session_types.ts";
+import type { TokenLogprobs } from "../core/sampling.ts";
+import type { TokenCodec } from "../prompt/reply.ts";
 
 export interface TurnOptions {
   id: string;
@@ -14,19 +19,19 @@ export interface TurnOptions {
   cancel: () => void;
 }
 
-/** A turn under way. */
+/** A running turn, for its client. */
 export class TurnHandle implements Turn {
   /** 48 hexadecimal digits. */
   readonly id: string;
   /** Epoch milliseconds. */
   readonly created: number;
-  /** Id of the state that the turn leads to, if that is stored. */
+  /** Id of the final state, if it is stored. */
   readonly finalStateId: string;
-  /** Id of the state that the turn leads to, where that can be resumed from now on. */
+  /** Id of the final state, if it can be resumed already. */
   readonly stateId: string | null;
   readonly #options: TurnOptions;
 
-  /** A turn that the sessions have begun. */
+  /** Creates the handle of a started turn. */
   constructor(options: TurnOptions) {
     this.id = options.id;
     this.created = options.created;
@@ -35,23 +40,23 @@ export class TurnHandle implements Turn {
     this.#options = options;
   }
 
-  /** Text as it comes, then the end, once the state is stored. For one consumer. */
+  /** Yields text as it is generated, then the end, once the state is stored. For one consumer. */
   events(): AsyncIterable<TurnEvent> {
     return this.#options.events;
   }
 
-  /** The whole turn, once the state is stored. */
+  /** Resolves with the whole turn, once the state is stored. */
   result(): Promise<TurnResult> {
     return this.#options.result;
   }
 
-  /** Ends the turn within one token. A streamed one is stored as far as it went. */
+  /** Cancels the turn within one token. A streamed turn is stored as far as it was generated. */
   cancel(): void {
     this.#options.cancel();
   }
 }
 
-/** Events on their way to the one who iterates over them. */
+/** An async queue of events for one consumer. */
 export class EventQueue implements AsyncIterable<TurnEvent> {
   readonly #waiting: TurnEvent[] = [];
   #unreadTokens = 0;
@@ -59,7 +64,7 @@ export class EventQueue implements AsyncIterable<TurnEvent> {
   #failure: { error: unknown } | null = null;
   #wake: () => void = () => {};
 
-  /** Tokens that are told of in events which nobody has read. */
+  /** Number of tokens in events that were not consumed yet. */
   get unreadTokens(): number {
     return this.#unreadTokens;
   }
@@ -95,4 +100,98 @@ export class EventQueue implements AsyncIterable<TurnEvent> {
 
 function tokensOf(event: TurnEvent): number {
   return event.type === "text" ? event.tokens?.length ?? 0 : 0;
+}
+
+/** The fields of a running turn that the registry needs. */
+export interface TrackedTurn {
+  /** Id of the final state. */
+  readonly stateId: string;
+  /** Resolves when the turn has ended for any reason. */
+  readonly done: Promise<void>;
+  /** Aborted when the turn is cancelled. */
+  readonly signal: AbortSignal;
+  /** Ends the turn with what it has. */
+  cancel(why: "interrupted"): void;
+}
+
+/**
+ * Registry of running turns and background work of all tenants, to wait for them or to cancel them.
+ */
+export class ActiveTurns {
+  readonly #turns = new Map<string, TrackedTurn>();
+  readonly #backgroundWork = new Set<Promise<void>>();
+
+  /** Registers a turn of a tenant until it has ended. */
+  add(tenant: string, turn: TrackedTurn): void {
+    const name = nameOf(tenant, turn.stateId);
+    this.#turns.set(name, turn);
+    turn.done.then(() => this.#turns.delete(name));
+  }
+
+  /** Waits for the turn that leads to a tenant's state if it is cancelled and being stored. */
+  async waitIfCancelled(tenant: string, stateId: string): Promise<void> {
+    const turn = this.#turns.get(nameOf(tenant, stateId));
+    if (turn?.signal.aborted) await turn.done;
+  }
+
+  /** Registers background work. Its errors are ignored here. */
+  runInBackground(work: Promise<unknown>): void {
+    const settled = work.then(() => {}, () => {})
+      .finally(() => this.#backgroundWork.delete(settled));
+    this.#backgroundWork.add(settled);
+  }
+
+  /** Resolves when all turns have ended and are stored, and all background work is done. */
+  async settled(): Promise<void> {
+    await Promise.all([...this.#turns.values()].map(({ done }) => done));
+    await Promise.all(this.#backgroundWork);
+  }
+
+  /** Ends all turns. Each is stored as far as it was generated, and its client gets an error. */
+  interrupt(): void {
+    for (const turn of this.#turns.values()) turn.cancel("interrupted");
+  }
+}
+
+/** Tenant names contain no slash. */
+function nameOf(tenant: string, stateId: string): string {
+  return `${tenant}/${stateId}`;
+}
+
+export class TokenLog {
+  readonly #tokenizer: TokenCodec;
+  /**
+   * Tokens that are not displayed completely, each with the offset of its end in the reply's bytes.
+   */
+  readonly #waiting: { token: TextToken; end: number }[] = [];
+  #bytes: number;
+
+  /**
+   * Creates a log.
+   *
+   * @param before Number of undisplayed bytes of an earlier turn.
+   */
+  constructor(tokenizer: TokenCodec, before: number) {
+    this.#tokenizer = tokenizer;
+    this.#bytes = before;
+  }
+
+  /** Adds a sampled token. */
+  push(token: number, { logprob, top }: TokenLogprobs): void {
+    const sampled = this.#probability(token, logprob);
+    this.#bytes += sampled.bytes.length;
+    const alternatives = top.map(({ token, logprob }) => this.#probability(token, logprob));
+    this.#waiting.push({ token: { ...sampled, top: alternatives }, end: this.#bytes });
+  }
+
+  /** Removes and returns the tokens within the first `displayed` bytes. */
+  take(displayed: number): TextToken[] {
+    const count = this.#waiting.findIndex(({ end }) => end > displayed);
+    return this.#waiting.splice(0, count < 0 ? this.#waiting.length : count)
+      .map(({ token }) => token);
+  }
+
+  #probability(token: number, logprob: number): TokenProbability {
+    return { token, bytes: this.#tokenizer.tokenBytes(token) ?? new Uint8Array(), logprob };
+  }
 }

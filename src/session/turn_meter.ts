@@ -1,4 +1,4 @@
-/** Measures one turn, and tells of it. */
+/** Measures one turn for telemetry and charges its tokens. */
 
 import { InferenceError } from "../core/errors.ts";
 import type { Telemetry, TurnMetrics, TurnOutcome, TurnPhase } from "../core/telemetry.ts";
@@ -9,96 +9,105 @@ import type { Usage } from "./session_types.ts";
 
 export interface TurnMeterOptions {
   telemetry: Telemetry;
-  /** Epoch milliseconds. */
+  /** Returns epoch milliseconds. */
   clock: () => number;
-  /** When the turn came, by that clock. */
+  /** Arrival of the request, by that clock. */
   startedAt: number;
-  /** Whether what it reads is to be counted: the prompt of several choices is, once. */
+  /** Whether prompt tokens count for this turn. Several choices share one prompt. */
   processesPrompt: boolean;
 }
 
 const OUTCOME: Record<GenerationResult["reason"], TurnOutcome> = {
   stop: "stop",
   length: "length",
-  late: "length",
+  timeout: "length",
   cancelled: "cancelled",
 };
 
 export class TurnMeter {
   readonly #options: TurnMeterOptions;
   readonly #parts: TurnPhase[] = [];
-  /** Takes what came of the turn, once. */
-  #tell: ((turn: TurnMetrics) => void) | null;
+  /** Reports the metrics of the turn, once. */
+  #report: ((turn: TurnMetrics) => void) | null;
   #submitted = 0;
   #charge: TokenCharge | null = null;
-  /** When the first tokens came, and the last. */
+  /** Times of the first and the last tokens. */
   #first: number | null = null;
   #last: number | null = null;
 
   constructor(options: TurnMeterOptions) {
     this.#options = options;
-    this.#tell = options.telemetry.turnStarted();
+    this.#report = options.telemetry.turnStarted();
   }
 
-  /** It has begun to wait for a slot. */
+  /** Records that the turn waits for a slot. */
   submitted(): void {
     this.#submitted = this.#options.clock();
   }
 
-  /** Its tokens are charged from now on. */
+  /** Sets the charge for generated tokens. */
   setCharge(charge: TokenCharge): void {
     this.#charge = charge;
   }
 
-  /** `count` tokens have come at once. */
+  /** Records `count` new tokens. */
   onTokens(count: number): void {
     this.#charge?.generated(count);
-    const { telemetry, clock, startedAt: came } = this.#options;
+    const { telemetry, clock, startedAt } = this.#options;
     const now = clock();
-    if (this.#last === null) telemetry.timeToFirstToken((now - came) / 1000);
+    if (this.#last === null) telemetry.timeToFirstToken((now - startedAt) / 1000);
     else telemetry.interTokenLatency(count, (now - this.#last) / 1000 / count);
     this.#first ??= now;
     this.#last = now;
   }
 
-  /** Waits for the state that the turn starts from. */
+  /** Measures loading the initial state. */
   async measureStateLoad<T>(state: Promise<T>): Promise<T> {
     const from = this.#options.clock();
     const loaded = await state;
-    this.#part("state load", from, this.#options.clock());
+    this.#addPhase("state load", from, this.#options.clock());
     return loaded;
   }
 
-  /** The turn's state is being saved: to be told what came of it, `null` if it could not be. */
+  /**
+   * Starts measuring the save of the final state. Call the result with the stored manifest, or with
+   * `null` if saving failed.
+   */
   startStateSave(): (stored: Manifest | null) => void {
     const { telemetry, clock } = this.#options;
     const start = clock();
     return (stored) => {
       const bytes = stored && blobsOf(stored).reduce((sum, { bytes }) => sum + bytes, 0);
       telemetry.stateSaved(bytes, (clock() - start) / 1000);
-      this.#part("state save", start, clock());
+      this.#addPhase("state save", start, clock());
     };
   }
 
-  /** @param queued Milliseconds. */
-  ended(reason: GenerationResult["reason"], queued: number | null, usage: Usage): void {
+  /**
+   * Reports the end of the turn.
+   *
+   * @param queued Milliseconds in the queue.
+   */
+  ended(reason: GenerationResult["reason"], queuedMs: number | null, usage: Usage): void {
     const { prompt_tokens, prompt_tokens_details, completion_tokens } = usage;
-    const read = this.#options.processesPrompt;
-    if (queued !== null) this.#partsOf(this.#submitted + queued);
+    const countsPrompt = this.#options.processesPrompt;
+    if (queuedMs !== null) this.#addPhases(this.#submitted + queuedMs);
     this.#end({
       outcome: OUTCOME[reason],
-      queuedSeconds: queued === null ? null : queued / 1000,
-      promptTokens: read ? prompt_tokens : 0,
-      cachedTokens: read ? prompt_tokens_details.cached_tokens : 0,
+      queuedSeconds: queuedMs === null ? null : queuedMs / 1000,
+      promptTokens: countsPrompt ? prompt_tokens : 0,
+      cachedTokens: countsPrompt ? prompt_tokens_details.cached_tokens : 0,
       completionTokens: completion_tokens,
     });
   }
 
-  /** Tells nothing of a turn that has ended: what failed then is to move its conversation. */
+  /**
+   * Reports a failed turn. Has no effect after `ended`, when only moving the conversation can fail.
+   */
   failed(error: unknown): void {
-    const gone = error instanceof InferenceError && error.code === "cancelled";
+    const cancelled = error instanceof InferenceError && error.code === "cancelled";
     this.#end({
-      outcome: gone ? "cancelled" : "error",
+      outcome: cancelled ? "cancelled" : "error",
       queuedSeconds: null,
       promptTokens: 0,
       cachedTokens: 0,
@@ -106,21 +115,25 @@ export class TurnMeter {
     });
   }
 
-  /** @param placed When it got its slot. */
-  #partsOf(placed: number): void {
-    this.#part("queue", this.#submitted, placed);
+  /**
+   * Adds the phases of the turn.
+   *
+   * @param placed When it got its slot.
+   */
+  #addPhases(slotTime: number): void {
+    this.#addPhase("queue", this.#submitted, slotTime);
     if (this.#first === null || this.#last === null) return;
-    this.#part("prefill", placed, this.#first);
-    this.#part("decode", this.#first, this.#last);
+    this.#addPhase("prefill", slotTime, this.#first);
+    this.#addPhase("decode", this.#first, this.#last);
   }
 
-  #part(name: TurnPhase["name"], from: number, to: number): void {
+  #addPhase(name: TurnPhase["name"], from: number, to: number): void {
     this.#parts.push({ name, startMs: from, endMs: Math.max(from, to) });
   }
 
   #end(turn: Omit<TurnMetrics, "seconds" | "phases">): void {
-    const { clock, startedAt: came } = this.#options;
-    this.#tell?.({ ...turn, seconds: (clock() - came) / 1000, phases: this.#parts });
-    this.#tell = null;
+    const { clock, startedAt } = this.#options;
+    this.#report?.({ ...turn, seconds: (clock() - startedAt) / 1000, phases: this.#parts });
+    this.#report = null;
   }
 }

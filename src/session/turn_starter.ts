@@ -1,6 +1,6 @@
 /**
- * Starts turns: from what is asked to replies that are being written, with states of their own. It
- * starts over when the state that is resumed is replaced meanwhile.
+ * Starts turns: validates the request, finds the resume point, builds the prompt, submits it and
+ * returns handles. Starts over if the resumed state is replaced meanwhile.
  */
 
 import { InferenceError } from "../core/errors.ts";
@@ -14,52 +14,48 @@ import type { ResumePoint, ResumePointResolver } from "./resume_point.ts";
 import { Reply } from "../prompt/reply.ts";
 import { RunningTurn, type TurnContext } from "./running_turn.ts";
 import type { SessionModel, TurnRequest } from "./session_types.ts";
-import { TokenLog } from "./token_log.ts";
+import { type ActiveTurns, TokenLog, TurnHandle } from "./turn_handle.ts";
 import {
+  assertConsistent,
   assertLogprobsFit,
   chargeTurns,
+  type GenerationOptions,
+  generationRequest,
   maxUnreadTokens,
   PromptLimits,
   reserveStorage,
-} from "./turn_limits.ts";
+} from "./generation_request.ts";
 import { TurnMeter } from "./turn_meter.ts";
 import { buildPrompt } from "./build_prompt.ts";
-import { encodeSnapshot, type TurnSnapshot } from "./turn_snapshot.ts";
-import {
-  assertConsistent,
-  type GenerationOptions,
-  generationRequest,
-} from "./generation_request.ts";
-import type { ActiveTurns } from "./active_turns.ts";
+import { encodeSnapshot, type TurnSnapshot } from "./stored_turn.ts";
 import type { Turn } from "./session_api.ts";
-import { TurnHandle } from "./turn_handle.ts";
 
-/** What turns are started with. */
+/** Dependencies of the turn starter. */
 export interface TurnStarterOptions {
-  /** Carries them out. */
+  /** Runs generations. */
   runner: GenerationRunner;
-  /** Where their states go. */
+  /** Stores states. */
   store: StateStore;
-  /** What runs. */
+  /** The model that the worker runs. */
   model: SessionModel;
-  /** Where they go on from. */
+  /** Finds resume points. */
   resumePoints: ResumePointResolver;
-  /** Where they are held until they have ended. */
+  /** Registry of running turns. */
   activeTurns: ActiveTurns;
-  /** What they may ask for. */
+  /** Options and limits of generation requests. */
   generation: GenerationOptions;
-  /** Told how they go. */
+  /** Observes turns. */
   telemetry: Telemetry;
-  /** Epoch milliseconds. */
+  /** Returns epoch milliseconds. */
   clock: () => number;
-  /** Where seeds and ids come from. */
+  /** Source of seeds and ids. */
   random: RandomBytes;
 }
 
-/** How often a turn starts over because the state it resumes was replaced meanwhile. */
+/** Maximum number of attempts while the resumed state is being replaced. */
 const ATTEMPTS = 5;
 
-/** Starts turns of one tenant. */
+/** Starts the turns of one tenant. */
 export class TurnStarter {
   readonly #options: TurnStarterOptions;
 
@@ -67,25 +63,25 @@ export class TurnStarter {
     this.#options = options;
   }
 
-  /** As `Sessions.startAll`. */
+  /** Starts turns, as `Sessions.startAll`. */
   async start(request: TurnRequest, choices: number, signal?: AbortSignal): Promise<Turn[]> {
-    const { runner, model, generation: work } = this.#options;
+    const { runner, model, generation } = this.#options;
     assertConsistent(request, choices);
-    assertLogprobsFit(request, choices, work.limits);
+    assertLogprobsFit(request, choices, generation.limits);
     if (request.constraint !== undefined) await runner.prepareConstraint(request.constraint);
-    const free = await reserveStorage(request, choices, model);
+    const release = await reserveStorage(request, choices, model);
     let turns: Turn[] = [];
     try {
-      return turns = await this.#startAnew(request, choices, signal);
+      return turns = await this.#startWithRetries(request, choices, signal);
     } finally {
-      // A streamed turn's state is stored by now, the others' are when they have ended.
-      if (request.stream) free();
-      else void Promise.allSettled(turns.map((turn) => turn.result())).then(free);
+      // A streamed turn is stored already; others are stored when they end.
+      if (request.stream) release();
+      else void Promise.allSettled(turns.map((turn) => turn.result())).then(release);
     }
   }
 
-  /** Starts over as often as what the turns go on from is replaced meanwhile. */
-  async #startAnew(
+  /** Retries while the resumed state is being replaced. */
+  async #startWithRetries(
     request: TurnRequest,
     choices: number,
     signal: AbortSignal | undefined,
@@ -96,12 +92,16 @@ export class TurnStarter {
     }
     throw new InferenceError(
       "store_unavailable",
-      `Cannot resume state "${request.stateId}": it changed ${ATTEMPTS} times meanwhile`,
+      `Cannot resume state "${request.stateId}": it was replaced ${ATTEMPTS} times meanwhile; retry`,
       { param: "state_id" },
     );
   }
 
-  /** @returns `null` if the state that is resumed was replaced meanwhile. */
+  /**
+   * Starts turns once.
+   *
+   * @returns `null` if the resumed state was replaced meanwhile
+   */
   async #start(
     request: TurnRequest,
     choices: number,
@@ -109,141 +109,152 @@ export class TurnStarter {
   ): Promise<Turn[] | null> {
     const {
       store,
-      activeTurns: underway,
-      resumePoints: origins,
+      activeTurns,
+      resumePoints,
       telemetry,
       clock,
       generation: { limits, tokenizer },
     } = this.#options;
-    const came = clock();
+    const startedAt = clock();
     if (request.stateId !== undefined) {
-      await underway.waitIfCancelled(store.tenant, request.stateId);
+      await activeTurns.waitIfCancelled(store.tenant, request.stateId);
     }
-    const bounds = new PromptLimits(request, { limits, telemetry });
-    const origin = await origins.resolve(request, { signal, bounds });
-    const plan = await buildPrompt(origin.previous, origin.messages, {
-      tokenizer: bounds.limitCodec(tokenizer),
+    const promptLimits = new PromptLimits(request, { limits, telemetry });
+    const resumePoint = await resumePoints.resolve(request, { signal, promptLimits });
+    const snapshot = await buildPrompt(resumePoint.previous, resumePoint.messages, {
+      tokenizer: promptLimits.limitCodec(tokenizer),
       seed: request.seed,
       freshSeed: () => this.#freshSeed(),
       prompt: request.prompt,
-      instructions: origin.instructions,
+      instructions: resumePoint.instructions,
       continueFinalMessage: request.continueFinalMessage,
       ignoreEos: request.ignoreEos,
     });
-    bounds.assertWithinLimit(plan.pending.length);
-    if (signal?.aborted) throw new InferenceError("cancelled", "The client has gone");
+    promptLimits.assertWithinLimit(snapshot.pending.length);
+    if (signal?.aborted) throw new InferenceError("cancelled", "The client disconnected");
 
     const turns = Array.from({ length: choices }, (_, i) => {
-      return this.#prepare(request, { origin, plan, came, choices }, i);
+      return this.#prepare(request, { resumePoint, snapshot, startedAt, choices }, i);
     });
-    for (const turn of turns) this.#watch(turn, signal);
+    for (const turn of turns) this.#register(turn, signal);
     let started: Turn[] | null = null;
     try {
-      started = await this.#submit(request, turns, origin.info);
+      started = await this.#submit(request, turns, resumePoint.info);
     } finally {
       if (started === null) { for (const turn of turns) turn.abandon(); }
     }
     return started;
   }
 
-  /** @returns `null` if the parent was replaced meanwhile. */
+  /**
+   * Submits the turns to the scheduler.
+   *
+   * @returns `null` if the parent was replaced meanwhile
+   */
   async #submit(
     request: TurnRequest,
     turns: readonly RunningTurn[],
     parent: StateInfo | null,
   ): Promise<Turn[] | null> {
-    const { runner, store, model, activeTurns: underway, generation: work } = this.#options;
+    const { runner, store, model, activeTurns, generation } = this.#options;
     const [{ meter }] = turns;
-    const state = parent && this.#sourceOf(parent, meter);
+    const state = parent && this.#stateSource(parent, meter);
     for (const turn of turns) turn.meter.submitted();
     const generations = runner.submitAll(
-      turns.map((turn) => ({ ...generationRequest(request, turn, work), state })),
+      turns.map((turn) => ({ ...generationRequest(request, turn, generation), state })),
     );
     chargeTurns(request, turns, generations);
-    // Whoever awaits them below may not get that far.
+    // An error below may prevent awaiting these promises.
     for (const { finished } of generations) finished.catch(() => {});
-    const begins = request.stream && request.store !== false;
-    const begun = begins ? await this.#begin(turns, parent) : turns.map(() => null);
-    if (begun === null) return null;
-    // Off the path of the turn: what can't be renewed now is renewed when it is used next.
-    if (parent !== null) underway.runInBackground(store.renew(parent));
+    const storesInitialStates = request.stream && request.store !== false;
+    const initialStates = storesInitialStates
+      ? await this.#storeInitialStates(turns, parent)
+      : turns.map(() => null);
+    if (initialStates === null) return null;
+    // Extends the parent's lifetime in the background. If that fails, the next use extends it.
+    if (parent !== null) activeTurns.runInBackground(store.renew(parent));
     return turns.map((turn, i) =>
-      this.#run(turn, { generation: generations[i], initialState: begun[i], store, model })
+      this.#run(turn, { generation: generations[i], initialState: initialStates[i], store, model })
     );
   }
 
   #prepare(
     request: TurnRequest,
-    { origin, plan, came, choices }: {
-      origin: ResumePoint;
-      plan: TurnSnapshot;
-      came: number;
+    { resumePoint, snapshot, startedAt, choices }: {
+      resumePoint: ResumePoint;
+      snapshot: TurnSnapshot;
+      startedAt: number;
       choices: number;
     },
     choice: number,
   ): RunningTurn {
     const { store, telemetry, clock, generation: { tokenizer, limits } } = this.#options;
-    const { transcript, undisplayedBytes: held, counts, rawText: plain } = plan;
+    const { transcript, undisplayedBytes, counts, rawText } = snapshot;
     const text = transcript[transcript.length - 1].content;
     return new RunningTurn({
       stateId: store.newId(),
-      snapshot: { ...plan, seed: BigInt.asUintN(64, plan.seed + BigInt(choice)) },
+      snapshot: { ...snapshot, seed: BigInt.asUintN(64, snapshot.seed + BigInt(choice)) },
       reply: new Reply(tokenizer, {
         stop: request.stop,
         text,
-        undisplayedBytes: held,
-        rawText: plain,
+        undisplayedBytes,
+        rawText,
         ignoreEos: request.ignoreEos,
       }),
       counts: new Map(counts),
-      resumePoint: origin,
+      resumePoint: resumePoint,
       ttl: request.ttl,
       created: clock(),
       store: request.store ?? true,
       note: request.note,
       maxUnreadTokens: request.stream ? maxUnreadTokens(request, choices, limits) : null,
-      tokenLog: request.logprobs === undefined ? undefined : new TokenLog(tokenizer, held.length),
+      tokenLog: request.logprobs === undefined
+        ? undefined
+        : new TokenLog(tokenizer, undisplayedBytes.length),
       meter: new TurnMeter({
         telemetry,
         clock,
-        startedAt: came,
-        // The prompt is read once for all choices.
+        startedAt: startedAt,
+        // All choices share one prompt.
         processesPrompt: choice === 0,
       }),
     });
   }
 
-  /** Lets a turn be cut short from its start to its end. */
-  #watch(turn: RunningTurn, signal: AbortSignal | undefined): void {
-    const { store, activeTurns: underway } = this.#options;
-    const cut = () => turn.cancel("gone");
-    signal?.addEventListener("abort", cut, { once: true });
-    underway.add(store.tenant, turn);
-    turn.done.then(() => signal?.removeEventListener("abort", cut));
+  /** Registers a turn and cancels it when `signal` aborts. */
+  #register(turn: RunningTurn, signal: AbortSignal | undefined): void {
+    const { store, activeTurns } = this.#options;
+    const cancel = () => turn.cancel("client_disconnected");
+    signal?.addEventListener("abort", cancel, { once: true });
+    activeTurns.add(store.tenant, turn);
+    turn.done.then(() => signal?.removeEventListener("abort", cancel));
   }
 
   /**
-   * Lets the states of turns exist: of all or, if one can't, of none; a store that can't be reached
-   * holds up nobody's reply.
+   * Stores the initial states of the turns: of all, or of none if one fails. An unreachable store
+   * does not prevent the reply.
    *
-   * @returns `null` if the parent was replaced meanwhile; else for each turn what it began with.
+   * @returns `null` if the parent was replaced meanwhile; otherwise the initial state of each turn,
+   * which is `null` if the store is unreachable
    */
-  async #begin(
+  async #storeInitialStates(
     turns: readonly RunningTurn[],
     parent: StateInfo | null,
   ): Promise<(StateInfo | null)[] | null> {
     const { store, model } = this.#options;
-    const begun = await Promise.allSettled(
+    const initialStates = await Promise.allSettled(
       turns.map((turn) => {
-        const { snapshot: plan, stateId: id, ttl } = turn;
+        const { snapshot, stateId, ttl } = turn;
         const note = turn.report(null);
-        return store.begin(parent, encodeSnapshot(plan), { id, model, ttl, note });
+        return store.begin(parent, encodeSnapshot(snapshot), { id: stateId, model, ttl, note });
       }),
     );
-    const infos = begun.flatMap((one) => one.status === "fulfilled" ? one.value ?? [] : []);
-    if (infos.length === turns.length) return infos;
-    await Promise.allSettled(infos.map(({ id }) => store.delete(id)));
-    const failed = begun.find(({ status }) => status === "rejected");
+    const stored = initialStates.flatMap((one) =>
+      one.status === "fulfilled" ? one.value ?? [] : []
+    );
+    if (stored.length === turns.length) return stored;
+    await Promise.allSettled(stored.map(({ id }) => store.delete(id)));
+    const failed = initialStates.find(({ status }) => status === "rejected");
     if (failed?.status !== "rejected") return null;
     const { reason } = failed;
     if (reason instanceof InferenceError && reason.code === "store_unavailable") {
@@ -252,11 +263,11 @@ export class TurnStarter {
     throw reason;
   }
 
-  #run(turn: RunningTurn, underway: TurnContext): Turn {
+  #run(turn: RunningTurn, context: TurnContext): Turn {
     const { events } = turn;
-    const stateId = underway.initialState && turn.stateId;
-    const result = turn.run(underway);
-    result.catch(() => {}); // its events tell as well; a caller may do with one of the two
+    const stateId = context.initialState && turn.stateId;
+    const result = turn.run(context);
+    result.catch(() => {}); // the events report it, too; a caller may use only one of the two
     return new TurnHandle({
       id: newId("", this.#options.random),
       created: turn.created,
@@ -264,16 +275,19 @@ export class TurnStarter {
       stateId,
       events,
       result,
-      cancel: () => turn.cancel("gone"),
+      cancel: () => turn.cancel("client_disconnected"),
     });
   }
 
-  /** Where the scheduler gets a state from, and whether it has it still: its bytes never change. */
-  #sourceOf(info: StateInfo, meter: TurnMeter): StateSource | null {
+  /**
+   * Returns the source from which the scheduler loads a state. A state's blob never changes, so its
+   * id identifies a state that is still in a slot.
+   */
+  #stateSource(info: StateInfo, meter: TurnMeter): StateSource | null {
     if (info.state === null) return null;
     const { store } = this.#options;
     const load = async () => decodeState((await meter.measureStateLoad(store.readState(info)))!);
-    return { fairnessKey: info.state.id, load };
+    return { stateKey: info.state.id, load };
   }
 
   #freshSeed(): bigint {

@@ -1,8 +1,8 @@
-/** Flags: how they are declared, and how their values are read. */
+/** Declares command-line flags and reads their values. */
 
 import { InferenceError } from "../core/errors.ts";
 
-/** The command that starts the command line, as messages show it. */
+/** The command line as shown in messages. */
 export const CLI_COMMAND = "deno task rwkv";
 
 /** Values of flags: strings, or `true` for flags that take no value. */
@@ -22,40 +22,40 @@ export interface FlagSpec {
    * Placeholder of the value in help, such as `FILE`. Completions offer the choices of
    * `auto|webgpu|cpu`, and files for `PATH` and `FILE`.
    */
-  readonly value?: string;
+  readonly placeholder?: string;
   readonly help: string;
-  /** The value that applies if the flag is not given. */
+  /** The value if the flag is missing. */
   readonly defaultValue?: string | number;
-  /** Describes the default in help where `defaultValue` alone does not explain it. */
+  /** Text for the default in help, if `defaultValue` is not descriptive or does not exist. */
   readonly defaultText?: string;
-  /** Environment variable that is read if the flag is not given. */
+  /** Environment variable to read if the flag is missing. */
   readonly env?: string;
   /** The range of a numeric value. */
   readonly range?: NumberRange;
 }
 
-/** Returns an error for wrong usage, which the command line answers with exit status 2. */
+/** Creates an error for wrong usage, which exits with status 2. */
 export function usageError(message: string): InferenceError {
   return new InferenceError("usage", message);
 }
 
-/** Returns the text of a flag, or `undefined` if it is not given. */
-export function text(flags: Flags, name: string): string | undefined {
+/** Returns the string of a flag, or `undefined` if it is missing. */
+export function stringFlag(flags: Flags, name: string): string | undefined {
   const value = flags[name];
   return typeof value === "string" ? value : undefined;
 }
 
 /**
- * Returns the number of a flag, or `undefined` if it is not given.
+ * Returns the number of a flag, or `undefined` if it is missing.
  *
- * @throws InferenceError `usage` that names the flag, its value and the range.
+ * @throws InferenceError `usage` with the flag, the value and the valid range.
  */
-export function number(
+export function numberFlag(
   flags: Flags,
   name: string,
   { min, max, integer = false }: NumberRange,
 ): number | undefined {
-  const value = text(flags, name);
+  const value = stringFlag(flags, name);
   if (value === undefined) return undefined;
   const parsed = value.trim() === "" ? NaN : Number(value);
   if (!(parsed >= min && parsed <= max) || (integer && !Number.isInteger(parsed))) {
@@ -70,12 +70,12 @@ export function number(
  *
  * @throws InferenceError `usage` if the value is not one of `choices`.
  */
-export function choice<T extends string>(
+export function choiceFlag<T extends string>(
   flags: Flags,
   name: string,
   { choices, fallback }: { choices: readonly T[]; fallback: T },
 ): T {
-  const value = text(flags, name) ?? fallback;
+  const value = stringFlag(flags, name) ?? fallback;
   if (!(choices as readonly string[]).includes(value)) {
     throw usageError(`Cannot use --${name} ${value}: it must be one of ${choices.join(", ")}`);
   }

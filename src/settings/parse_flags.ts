@@ -1,4 +1,4 @@
-/** Parses the arguments of a command by its table of flags. */
+/** Parses the arguments of a command according to its flag table. */
 
 import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
 import { nearest } from "../core/nearest.ts";
@@ -19,7 +19,7 @@ export interface ParsedArguments {
 }
 
 /**
- * Parses a command's arguments; flags not given are taken from their environment variables.
+ * Parses a command's arguments. Missing flags are read from their environment variables.
  *
  * @throws InferenceError `usage`.
  */
@@ -33,7 +33,7 @@ export function parseFlags(
   const positionals: string[] = [];
   const options: ParseArgsOptionsConfig = {};
   for (const [name, { type }] of Object.entries(specs)) options[name] = { type };
-  // Not strict: its messages name neither the remedy nor what was meant.
+  // The messages of the strict mode suggest neither a remedy nor a similar flag.
   const { tokens } = parseArgs({ args, options, strict: false, tokens: true });
   for (const token of tokens) {
     if (token.kind === "positional") {
@@ -54,7 +54,10 @@ export function parseFlags(
   return { flags, positionals };
 }
 
-/** A variable that is empty is not set; one that says no to a yes-or-no flag neither. */
+/**
+ * Returns the value of a variable. An empty variable counts as unset, and so does a boolean one
+ * that is `0`, `false`, `no` or `off`.
+ */
 function fromEnv({ type }: FlagSpec, value: string | undefined): string | boolean | undefined {
   if (!value) return undefined;
   if (type === "string") return value;
@@ -75,13 +78,13 @@ function valueOf(
   }
   if (value === undefined) {
     throw usageError(
-      `Cannot use ${rawName}: it needs a value, ${rawName} ${spec.value ?? "VALUE"}`,
+      `Cannot use ${rawName}: it needs a value, ${rawName} ${spec.placeholder ?? "VALUE"}`,
     );
   }
-  // `-1` is a number and `-` is stdin, but `--port --host x` lacks a value.
+  // `-1` is a number and `-` is stdin, but in `--port --host x` the value is missing.
   if (!inlineValue && /^-[^\d.]/.test(value)) {
     throw usageError(
-      `Cannot use ${rawName} ${value}: that is a flag; ${rawName}=${value} makes it a value`,
+      `Cannot use ${rawName} ${value}: the value looks like a flag; use ${rawName}=${value}`,
     );
   }
   return value;

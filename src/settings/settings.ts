@@ -1,14 +1,14 @@
 /**
  * The settings of a worker: one table of flags, environment variables, defaults, ranges and help.
- * Parsing, `--help`, docs/configuration.md, the permissions in deno.json and the container's
- * environment are made from it (`deno task settings:write`).
+ * Parsing, `--help`, docs/configuration.md, the permissions in deno.json and the environment in
+ * deploy/compose.yaml are generated from it (`deno task settings:write`).
  */
 
 import { DEFAULT_TENANT } from "../core/tenant.ts";
 import { MODEL_SIZES } from "../model/architectures/registry.ts";
 import { QUANT_NAMES } from "../quant/mod.ts";
 import { STATE_CODECS } from "../store/states/state_codec.ts";
-import { type Flags, type FlagSpec, number } from "./flags.ts";
+import { type Flags, type FlagSpec, numberFlag } from "./flags.ts";
 
 /** Groups of settings, in the order of the configuration page. */
 export const SETTING_GROUPS = [
@@ -25,10 +25,10 @@ export interface Setting extends FlagSpec {
   readonly group: (typeof SETTING_GROUPS)[number];
 }
 
-/** Seconds of 7 days. */
+/** Seconds in a week. */
 const WEEK = 7 * 24 * 3600;
 
-/** A number that counts something, without an upper limit of its own. */
+/** Range of a count without an upper limit. */
 const COUNT = { min: 1, max: Number.MAX_SAFE_INTEGER, integer: true } as const;
 
 /** All settings, by the names of their flags. */
@@ -36,7 +36,7 @@ export const SETTINGS = {
   model: {
     group: "Model and device",
     type: "string",
-    value: "PATH|NAME",
+    placeholder: "PATH|NAME",
     env: "RWKV_MODEL",
     help: "a checkpoint or converted file, an index of shards, a folder, or a pulled model",
     defaultText: "the demo model",
@@ -44,13 +44,13 @@ export const SETTINGS = {
   shape: {
     group: "Model and device",
     type: "string",
-    value: MODEL_SIZES.join("|"),
+    placeholder: MODEL_SIZES.join("|"),
     help: "random weights of a published size instead of a model, for benchmarks",
   },
   vocab: {
     group: "Model and device",
     type: "string",
-    value: "FILE",
+    placeholder: "FILE",
     env: "RWKV_VOCAB",
     help: "vocabulary file, or the word bytes",
     defaultText: "the one beside the model",
@@ -58,7 +58,7 @@ export const SETTINGS = {
   device: {
     group: "Model and device",
     type: "string",
-    value: "auto|webgpu|cpu",
+    placeholder: "auto|webgpu|cpu",
     env: "RWKV_DEVICE",
     help: "the engine; auto is WebGPU on a hardware adapter, else the CPU engine",
     defaultValue: "auto",
@@ -66,15 +66,16 @@ export const SETTINGS = {
   quant: {
     group: "Model and device",
     type: "string",
-    value: QUANT_NAMES.join("|"),
+    placeholder: QUANT_NAMES.join("|"),
     env: "RWKV_QUANT",
-    help: "weight type of matrices: float32, float16, 8 or 4 bits; exceptions as nf4,head=int8",
+    help:
+      "weight type of matrices: float32, float16, 8 or 4 bits; with exceptions such as nf4,head=int8",
     defaultText: "a converted file's own, else f16",
   },
   "group-norm-eps": {
     group: "Model and device",
     type: "string",
-    value: "X",
+    placeholder: "X",
     help: "epsilon of the group norm",
     defaultText: "config.json's, else 64e-5",
     range: { min: 1e-12, max: 1 },
@@ -83,7 +84,7 @@ export const SETTINGS = {
     group: "Model and device",
     type: "boolean",
     env: "RWKV_PULL",
-    help: "download the model that --model names if it has not been pulled",
+    help: "download the model named by --model if it has not been pulled",
   },
   "no-tune": {
     group: "Model and device",
@@ -93,7 +94,7 @@ export const SETTINGS = {
   host: {
     group: "HTTP server",
     type: "string",
-    value: "H",
+    placeholder: "H",
     env: "HOST",
     help: "address to listen on; 0.0.0.0 accepts other machines and requires keys",
     defaultValue: "127.0.0.1",
@@ -102,7 +103,7 @@ export const SETTINGS = {
   port: {
     group: "HTTP server",
     type: "string",
-    value: "N",
+    placeholder: "N",
     env: "PORT",
     help: "port to listen on; 0 for any free port",
     defaultValue: 8000,
@@ -111,15 +112,16 @@ export const SETTINGS = {
   origins: {
     group: "HTTP server",
     type: "string",
-    value: "LIST",
+    placeholder: "LIST",
     env: "RWKV_ORIGINS",
-    help: "web origins allowed by CORS, as https://chat.example.com,app://obsidian.md; * for all",
+    help:
+      "allowed web origins (CORS), such as https://chat.example.com,app://obsidian.md; * for all",
     defaultText: "the worker's own page only",
   },
   grace: {
     group: "HTTP server",
     type: "string",
-    value: "S",
+    placeholder: "S",
     env: "RWKV_GRACE",
     help: "seconds that running requests may take to finish when the worker stops",
     defaultValue: 8,
@@ -128,7 +130,7 @@ export const SETTINGS = {
   kv: {
     group: "Conversations and state store",
     type: "string",
-    value: "PATH|URL",
+    placeholder: "PATH|URL",
     env: "RWKV_KV",
     help: "state store: an SQLite file, or the URL of a denokv server",
     defaultValue: "data/states.sqlite3",
@@ -136,17 +138,17 @@ export const SETTINGS = {
   "state-ttl": {
     group: "Conversations and state store",
     type: "string",
-    value: "S",
+    placeholder: "S",
     env: "RWKV_STATE_TTL",
     help: "seconds until an unused state expires",
     defaultValue: WEEK,
-    defaultText: `${WEEK}, that is, 7 days`,
+    defaultText: `${WEEK} (7 days)`,
     range: { min: 60, max: 1e9 },
   },
   "state-cache": {
     group: "Conversations and state store",
     type: "string",
-    value: "MIB",
+    placeholder: "MIB",
     env: "RWKV_STATE_CACHE",
     help: "memory for recently used states; 0 disables the cache",
     defaultValue: 256,
@@ -155,7 +157,7 @@ export const SETTINGS = {
   "state-codec": {
     group: "Conversations and state store",
     type: "string",
-    value: STATE_CODECS.join("|"),
+    placeholder: STATE_CODECS.join("|"),
     env: "RWKV_STATE_CODEC",
     help: "encoding of new states; every encoding can be read",
     defaultValue: "f16",
@@ -168,7 +170,7 @@ export const SETTINGS = {
   slots: {
     group: "Scheduling",
     type: "string",
-    value: "N",
+    placeholder: "N",
     env: "RWKV_SLOTS",
     help: "replies generated in parallel",
     defaultValue: 32,
@@ -178,7 +180,7 @@ export const SETTINGS = {
   queue: {
     group: "Scheduling",
     type: "string",
-    value: "N",
+    placeholder: "N",
     env: "RWKV_QUEUE",
     help: "maximum number of waiting requests; further requests get 503",
     defaultValue: 64,
@@ -187,7 +189,7 @@ export const SETTINGS = {
   "turn-seconds": {
     group: "Scheduling",
     type: "string",
-    value: "N",
+    placeholder: "N",
     env: "RWKV_TURN_SECONDS",
     help: "seconds until a reply is ended with finish_reason length",
     defaultValue: 600,
@@ -196,9 +198,9 @@ export const SETTINGS = {
   keys: {
     group: "API keys",
     type: "string",
-    value: "FILE",
+    placeholder: "FILE",
     env: "RWKV_KEYS",
-    help: "key file that is read besides the store's keys, as keys create --file writes it",
+    help: "key file in addition to the store's keys, as written by keys create --file",
   },
   open: {
     group: "API keys",
@@ -209,7 +211,7 @@ export const SETTINGS = {
   "turns-per-key": {
     group: "Limits for each tenant",
     type: "string",
-    value: "N",
+    placeholder: "N",
     env: "RWKV_TURNS_PER_KEY",
     help: "maximum number of a tenant's running and waiting requests; further requests get 429",
     defaultText: "limited by slots and queue only",
@@ -218,7 +220,7 @@ export const SETTINGS = {
   "requests-per-minute": {
     group: "Limits for each tenant",
     type: "string",
-    value: "N",
+    placeholder: "N",
     env: "RWKV_REQUESTS_PER_MINUTE",
     help: "requests for replies in a minute, over all workers; further requests get 429",
     defaultText: "unlimited",
@@ -227,7 +229,7 @@ export const SETTINGS = {
   "tokens-per-minute": {
     group: "Limits for each tenant",
     type: "string",
-    value: "N",
+    placeholder: "N",
     env: "RWKV_TOKENS_PER_MINUTE",
     help: "prompt and completion tokens in a minute, over all workers; then requests get 429",
     defaultText: "unlimited",
@@ -236,7 +238,7 @@ export const SETTINGS = {
   "max-prompt-tokens": {
     group: "Limits for each tenant",
     type: "string",
-    value: "N",
+    placeholder: "N",
     env: "RWKV_MAX_PROMPT_TOKENS",
     help: "prompt tokens of one request",
     defaultText: "32768",
@@ -245,7 +247,7 @@ export const SETTINGS = {
   "states-per-tenant": {
     group: "Limits for each tenant",
     type: "string",
-    value: "N",
+    placeholder: "N",
     env: "RWKV_STATES_PER_TENANT",
     help: "stored states, and the same number of conversations; then requests get 403",
     defaultText: "unlimited",
@@ -254,7 +256,7 @@ export const SETTINGS = {
   "bytes-per-tenant": {
     group: "Limits for each tenant",
     type: "string",
-    value: "N",
+    placeholder: "N",
     env: "RWKV_BYTES_PER_TENANT",
     help: "bytes of stored states; then requests get 403",
     defaultText: "unlimited",
@@ -273,16 +275,16 @@ type NumberOf<N extends Numeric> = (typeof SETTINGS)[N] extends { defaultValue: 
   : number | undefined;
 
 /**
- * Environment variables without a flag. Secrets are among them because every user of a machine can
+ * Environment variables without a flag. Secrets have no flags, because every user of a machine can
  * read the arguments of a process.
  */
 export const VARIABLES = {
-  RWKV_API_KEYS: "API keys as tenant:key, separated by commas",
+  RWKV_API_KEYS: "comma-separated list of API keys, each as tenant:key",
   RWKV_METRICS_TOKEN: "bearer token for /metrics; required there if the worker has keys",
   RWKV_MASTER_KEY: "encrypts the state store: 32 bytes in base64; older keys follow after commas",
   DENO_KV_ACCESS_TOKEN: "access token of a denokv server",
   RWKV_HOME: "folder of pulled models; the default is rwkv in the system's cache folder",
-  HF_ENDPOINT: "address of the model hub",
+  HF_ENDPOINT: "URL of the model hub",
   HF_TOKEN: "token for private repositories of the model hub",
 } as const;
 
@@ -313,26 +315,26 @@ export function settings<N extends SettingName>(
 /**
  * Returns the number of a setting, or its default.
  *
- * @throws InferenceError `usage` that names the flag, its value and the range.
+ * @throws InferenceError `usage` with the flag, the value and the valid range.
  */
 export function numberSetting<N extends Numeric>(flags: Flags, name: N): NumberOf<N> {
   const { range, defaultValue: fallback }: FlagSpec = SETTINGS[name];
-  return (number(flags, name, range!) ?? fallback) as NumberOf<N>;
+  return (numberFlag(flags, name, range!) ?? fallback) as NumberOf<N>;
 }
 
 /** Settings of every command that opens a model. */
 export const MODEL_FLAGS = settings("model", "shape", "vocab", "device", "quant", "group-norm-eps");
 
-/** The setting of commands that may download the model that `--model` names. */
+/** Setting of commands that can download the model named by `--model`. */
 export const PULL_FLAG = settings("pull");
 
-/** The setting of commands that use the tuning cache. */
+/** Setting of commands that use the tuning cache. */
 export const TUNE_FLAG = settings("no-tune");
 
-/** The setting of commands that open the state store. */
+/** Setting of commands that open the state store. */
 export const KV_FLAG = settings("kv");
 
-/** Settings of everything that stores conversations. */
+/** Settings of every command that opens sessions. */
 export const WORKER_FLAGS = {
   ...MODEL_FLAGS,
   ...PULL_FLAG,
@@ -349,7 +351,7 @@ export const WORKER_FLAGS = {
   ),
 };
 
-/** Settings of the limits that hold for each tenant. */
+/** Settings of the limits per tenant. */
 export const LIMIT_FLAGS = settings(
   "requests-per-minute",
   "tokens-per-minute",
@@ -365,11 +367,11 @@ export const SERVE_FLAGS = {
   ...LIMIT_FLAGS,
 };
 
-/** The flag of commands that work on the data of one tenant. */
+/** Flag of commands that access the data of one tenant. */
 export const TENANT_FLAG = {
   tenant: {
     type: "string",
-    value: "T",
+    placeholder: "T",
     help: "tenant of the states",
     defaultValue: DEFAULT_TENANT,
   },

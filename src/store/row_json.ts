@@ -1,24 +1,24 @@
 /**
- * Rows that are JSON, as a store gives them back. Whoever else writes to it, or damages it, gets no
- * further than here: a row is one that a worker may have written, or it is refused.
+ * Parsing of JSON rows. Rows are validated completely, because the database may be damaged or
+ * written to by others.
  */
 
 import { InferenceError } from "../core/errors.ts";
 
-/** The largest time of a `Date`. */
+/** The latest time of a `Date`. */
 const LAST_TIME = 8.64e15;
 
 export interface RowOptions {
-  /** What messages say it is: `state "state_…"`. */
+  /** Name of the object in error messages, such as `state "state_…"`. */
   kind: string;
-  /** What messages call the row itself. */
+  /** Name of the row in error messages. */
   row: string;
-  /** The request field that led to it. */
+  /** The request field that named the object. */
   param?: string | undefined;
 }
 
 /**
- * The fields of a row of version 1.
+ * Returns the fields of a row of version 1.
  *
  * @throws InferenceError `state_damaged`
  */
@@ -35,26 +35,26 @@ export function decodeRow(bytes: Uint8Array, options: RowOptions): Record<string
   const known = typeof version === "number";
   throw damagedRow(
     known
-      ? `${options.row} has version ${version}, this worker reads 1; ` +
-        "a worker like the one that wrote it resumes it"
+      ? `${options.row} has version ${version} and this worker reads version 1; ` +
+        "use a worker of the version that wrote it"
       : `${options.row} lacks fields`,
     options,
   );
 }
 
-/** The error of a row that can't be read. */
+/** Returns the error for a row that cannot be read. */
 export function damagedRow(
   problem: string,
-  { kind: what, param, cause }: RowOptions & { cause?: unknown },
+  { kind, param, cause }: RowOptions & { cause?: unknown },
 ): InferenceError {
-  return new InferenceError("state_damaged", `Cannot read ${what}: ${problem}`, { param, cause });
+  return new InferenceError("state_damaged", `Cannot read ${kind}: ${problem}`, { param, cause });
 }
 
 export function isFields(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Whether a value is a time that a `Date` can have, in epoch milliseconds. */
+/** Returns whether a value is a valid time of a `Date`, in epoch milliseconds. */
 export function isTime(value: unknown): value is number {
   return typeof value === "number" && Math.abs(value) <= LAST_TIME;
 }

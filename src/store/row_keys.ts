@@ -1,11 +1,11 @@
-/** Where the store's rows lie. */
+/** Keys of the store's rows. */
 
 import type { Key } from "./backends/backend.ts";
 
-/** Rows that are no tenant's lie under this, which no tenant can be called. */
+/** First part of keys that belong to no tenant. It is not a valid tenant name. */
 export const NO_TENANT = "~";
 
-/** Every state's manifest lies under this. */
+/** Prefix of all manifests. */
 export function statesKey(tenant: string): Key {
   return [tenant, "state"];
 }
@@ -14,47 +14,47 @@ export function stateKey(tenant: string, id: string): Key {
   return [...statesKey(tenant), id];
 }
 
-/** Every conversation lies under this. */
+/** Prefix of all conversations. */
 export function conversationsKey(tenant: string): Key {
   return [tenant, "conversation"];
 }
 
-/** Every key that was sent to be answered once lies under this, by its hash. */
+/** Prefix of all idempotency records, by the hash of route and key. */
 export function idempotencyKey(tenant: string): Key {
   return [tenant, "idempotency"];
 }
 
-/** Every state that a kept answer names lies under this, with the hash of the answer's key. */
+/** Prefix of the links from states to the idempotency records that name them. */
 export function idempotencyOfStateKey(tenant: string): Key {
   return [tenant, "answer-of"];
 }
 
-/** Every ref lies under this, those of one blob together. */
+/** Prefix of all references to blobs, ordered by blob. */
 export function refsKey(tenant: string): Key {
   return [tenant, "ref"];
 }
 
-/** @param state Id of the state that uses the blob. */
+/** @param state Id of the state that references the blob. */
 export function refKey(tenant: string, { blob, state }: { blob: string; state: string }): Key {
   return [...refsKey(tenant), blob, state];
 }
 
-/** Every chunk lies under this, those of one blob together and in order. */
+/** Prefix of all chunks, ordered by blob and position. */
 export function blobsKey(tenant: string): Key {
   return [tenant, "blob"];
 }
 
-/** Every API key lies under this, by its hash. */
+/** Prefix of all API keys, by hash. */
 export const API_KEYS: Key = [NO_TENANT, "key"];
 
-/** The hash of every API key lies under this, by the key's id. */
+/** Prefix of the hashes of API keys, by key id. */
 export const API_KEY_IDS: Key = [NO_TENANT, "key-id"];
 
-/** Whether the store is encrypted. */
+/** The encryption status of the store. */
 export const ENCRYPTION: Key = [NO_TENANT, "encryption"];
 
-/** What workers tell each other of tenants' rates lies under this, by tenant and worker. */
+/** Prefix of the published rates, by tenant and worker. */
 export const RATES: Key = [NO_TENANT, "rate"];
 
-/** Every tenant that has or had something here has a row under this. */
+/** Prefix of the rows that list all tenants. */
 export const TENANTS: Key = [NO_TENANT, "tenant"];

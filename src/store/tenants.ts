@@ -1,7 +1,7 @@
 /**
- * Which tenants a store has: `["~", "tenant", name]`, written when a tenant gets a key there or is
- * served first. Databases cannot list the first parts of their keys, and who collects garbage has to
- * know them all.
+ * The list of a store's tenants: `["~", "tenant", name]`, written when a tenant gets a key or sends
+ * its first request. Garbage collection needs the list, because databases cannot list the first
+ * parts of keys.
  */
 
 import { InferenceError } from "../core/errors.ts";
@@ -9,7 +9,7 @@ import { DEFAULT_TENANT, isTenantName, TENANT_NAME_RULE } from "../core/tenant.t
 import type { Backend, Mutation } from "./backends/backend.ts";
 import { TENANTS } from "./row_keys.ts";
 
-/** @throws InferenceError `invalid_value` for what is no tenant's name */
+/** @throws InferenceError `invalid_value` for an invalid tenant name */
 export function assertTenant(tenant: string): void {
   if (isTenantName(tenant)) return;
   throw new InferenceError(
@@ -19,12 +19,12 @@ export function assertTenant(tenant: string): void {
   );
 }
 
-/** What makes a tenant known; written again it changes nothing. */
+/** Returns the write that adds a tenant to the list. Repeating it changes nothing. */
 export function tenantRow(tenant: string): Mutation {
   return { type: "set", key: [...TENANTS, tenant], value: new Uint8Array() };
 }
 
-/** Makes a tenant known, if it is not yet. Throws InferenceError `store_unavailable`. */
+/** Adds a tenant to the list. Throws InferenceError `store_unavailable`. */
 export async function recordTenant(backend: Backend, tenant: string): Promise<void> {
   if (tenant === DEFAULT_TENANT) return;
   if (await backend.get([...TENANTS, tenant]) === null) {
@@ -32,7 +32,7 @@ export async function recordTenant(backend: Backend, tenant: string): Promise<vo
   }
 }
 
-/** All tenants of a store; the default one is always among them. Throws as `noteTenant`. */
+/** Returns all tenants of a store, including the default tenant. Throws as `recordTenant`. */
 export async function listTenants(backend: Backend): Promise<string[]> {
   const tenants = new Set([DEFAULT_TENANT]);
   for await (const { key } of backend.list(TENANTS)) tenants.add(String(key[key.length - 1]));

@@ -1,4 +1,4 @@
-/** Help, completions and pipes: what a terminal and a shell make of the table of commands. */
+/** Help, completions and pipes. */
 
 import assert from "node:assert/strict";
 import { parseArgs } from "node:util";
@@ -8,7 +8,7 @@ import { rwkv } from "../suites/cli/shared_cli.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 
-Deno.test("help fits 80 columns, names every flag with its variable, and has examples", async () => {
+Deno.test("help fits 80 columns and has every flag, variable and an example", async () => {
   for (const command of COMMANDS) {
     const { code, stdout } = await rwkv(["help", command.name]);
     assert.equal(code, 0);
@@ -22,7 +22,7 @@ Deno.test("help fits 80 columns, names every flag with its variable, and has exa
   }
 });
 
-Deno.test("the flags of examples are there", () => {
+Deno.test("every flag in an example exists", () => {
   for (const command of COMMANDS) {
     for (const example of command.examples) {
       const line = example.replace(/ +# .*/, "");
@@ -35,15 +35,15 @@ Deno.test("the flags of examples are there", () => {
   }
 });
 
-Deno.test("bash completes commands, flags and their values", async () => {
+Deno.test("bash completes commands, flags and values", async () => {
   const { stdout: script } = await rwkv(["completions", "bash"]);
   const complete = async (...words: string[]) => {
-    const asked = `${script}
+    const completion = `${script}
 COMP_WORDS=(${words.map((word) => `'${word}'`).join(" ")})
 COMP_CWORD=${words.length - 1}
 _rwkv
 printf '%s\\n' "\${COMPREPLY[@]}"`;
-    const { code, stdout } = await new Deno.Command("bash", { args: ["-c", asked] }).output();
+    const { code, stdout } = await new Deno.Command("bash", { args: ["-c", completion] }).output();
     assert.equal(code, 0);
     return new TextDecoder().decode(stdout).trim().split("\n");
   };
@@ -58,7 +58,7 @@ printf '%s\\n' "\${COMPREPLY[@]}"`;
   assert.deepEqual(await complete("rwkv", "completions", "f"), ["fish"]);
 });
 
-Deno.test("a reader that has seen enough ends generate quietly", async () => {
+Deno.test("generate exits quietly when the reader of stdout closes it", async () => {
   const line = `"$0" run -q -P=rwkv src/cli/main.ts generate --prompt 'User: Hi' --device cpu ` +
     '--max-tokens 400 --seed 1 | head -c 5; echo " ${PIPESTATUS[0]}"';
   const { stdout, stderr } = await new Deno.Command("bash", {
@@ -70,14 +70,14 @@ Deno.test("a reader that has seen enough ends generate quietly", async () => {
   assert.equal(new TextDecoder().decode(stderr), "");
 });
 
-Deno.test("a flag that is not given has no value, for whoever parses the table with parseArgs", () => {
+Deno.test("parseArgs sets no defaults from the flag table", () => {
   for (const { name, flags } of COMMANDS) {
     const { values } = parseArgs({ args: [], options: flags });
     assert.deepEqual({ ...values }, {}, name);
   }
 });
 
-Deno.test("a variable says yes to a flag, or no, and none says nothing", () => {
+Deno.test("an environment variable sets a boolean flag unless its value is false", () => {
   const serve = COMMANDS.find(({ name }) => name === "serve")!;
   const open = (value?: string) =>
     parseFlags(serve, [], (name) => name === "RWKV_OPEN" ? value : undefined).flags.open;

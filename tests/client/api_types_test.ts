@@ -1,4 +1,4 @@
-/** The client's types are those that the routes' schemas make. */
+/** The client's generated types match the routes' schemas. */
 
 import assert from "node:assert/strict";
 import type { z } from "zod";
@@ -18,27 +18,27 @@ import type { modelSchema } from "../../routes/models/model_schema.ts";
 import type { stateSchema } from "../../routes/states/state_schema.ts";
 import type * as api from "../../src/client/api_types.ts";
 
-/** What a client may send is what the schema takes. */
-type Sent<Own extends z.input<Schema>, Schema extends z.ZodType> = [Own, Schema];
-/** What a worker answers is what the client says it gets. */
-type Answered<Own, Schema extends z.ZodType<Own>> = [Own, Schema];
+/** The schema accepts what a client may send. */
+type RequestType<Own extends z.input<Schema>, Schema extends z.ZodType> = [Own, Schema];
+/** The client's type describes what a worker returns. */
+type ResponseType<Own, Schema extends z.ZodType<Own>> = [Own, Schema];
 
-/** Does not compile where the file and the schemas differ. */
+/** Compiles only if the generated types match the schemas. */
 export type Checked = [
-  Sent<api.ChatCompletionRequest, typeof chatSchema>,
-  Sent<api.CompletionRequest, typeof completionRequestSchema>,
-  Sent<api.ConversationChange, typeof conversationChangeSchema>,
-  Answered<api.ChatCompletion, typeof completionSchema>,
-  Answered<api.ChatCompletionChunk, typeof chunkSchema>,
-  Answered<api.TextCompletion, typeof textCompletionSchema>,
-  Answered<api.Conversation, typeof conversationSchema>,
-  Answered<api.Health, typeof healthSchema>,
-  Answered<api.Model, typeof modelSchema>,
-  // The schema has its list read-only, for the worker.
-  Answered<Omit<api.State, "transcript">, typeof stateSchema>,
+  RequestType<api.ChatCompletionRequest, typeof chatSchema>,
+  RequestType<api.CompletionRequest, typeof completionRequestSchema>,
+  RequestType<api.ConversationChange, typeof conversationChangeSchema>,
+  ResponseType<api.ChatCompletion, typeof completionSchema>,
+  ResponseType<api.ChatCompletionChunk, typeof chunkSchema>,
+  ResponseType<api.TextCompletion, typeof textCompletionSchema>,
+  ResponseType<api.Conversation, typeof conversationSchema>,
+  ResponseType<api.Health, typeof healthSchema>,
+  ResponseType<api.Model, typeof modelSchema>,
+  // The schema's list is read-only for the worker.
+  ResponseType<Omit<api.State, "transcript">, typeof stateSchema>,
 ];
 
-Deno.test("client: its types are as the schemas have them; deno task client:types writes them", async () => {
+Deno.test("client: the generated types are current; deno task client:types updates them", async () => {
   const file = new URL("../../src/client/api_types.ts", import.meta.url);
   assert.equal(await Deno.readTextFile(file), await formattedClientTypes());
 });

@@ -1,4 +1,4 @@
-/** The client against a real server over the toy model. */
+/** Tests the client against a real server with the toy model. */
 
 import assert from "node:assert/strict";
 import { ApiError, type Client, createClient } from "../../mod.ts";
@@ -22,26 +22,26 @@ function isError(code: string, status: number): (error: unknown) => boolean {
   return (error) => error instanceof ApiError && error.code === code && error.status === status;
 }
 
-Deno.test("client: a talk goes on from its state, whole and streamed", async () => {
+Deno.test("client: a chat session resumes from its state, complete and streamed", async () => {
   const it = testApp({ script: ids(" Hello\n\n wörld.\n\n yes\n\n") });
   await withClient(it, async (client) => {
-    const talk = client.conversation({ system: "be brief" });
-    assert.equal(talk.stateId, null);
-    const one = await talk.say("hi");
-    assert.equal(one.text, "Hello");
-    assert.equal(one.finishReason, "stop");
-    assert.equal(talk.stateId, one.stateId);
-    const stream = await talk.stream("and?");
-    assert.equal(talk.stateId, stream.stateId);
+    const session = client.conversation({ system: "be brief" });
+    assert.equal(session.stateId, null);
+    const first = await session.send("hi");
+    assert.equal(first.text, "Hello");
+    assert.equal(first.finishReason, "stop");
+    assert.equal(session.stateId, first.stateId);
+    const stream = await session.stream("and?");
+    assert.equal(session.stateId, stream.stateId);
     const pieces: string[] = [];
     for await (const piece of stream) pieces.push(piece);
-    const two = await stream.reply();
+    const second = await stream.reply();
     assert.equal(pieces.join(""), "wörld.");
-    assert.equal(two.text, "wörld.");
-    assert.ok(two.usage.prompt_tokens_details.cached_tokens > 0);
-    assert.equal(talk.stateId, two.stateId);
-    const later = client.conversation({ stateId: talk.stateId });
-    assert.equal((await later.say("sure?")).text, "yes");
+    assert.equal(second.text, "wörld.");
+    assert.ok(second.usage.prompt_tokens_details.cached_tokens > 0);
+    assert.equal(session.stateId, second.stateId);
+    const later = client.conversation({ stateId: session.stateId });
+    assert.equal((await later.send("sure?")).text, "yes");
     const { transcript } = await client.states.get(later.stateId!);
     assert.deepEqual(transcript.map(({ content }) => content), [
       "be brief",
@@ -55,32 +55,32 @@ Deno.test("client: a talk goes on from its state, whole and streamed", async () 
   });
 });
 
-Deno.test("client: a reply that is left goes on, and a fork leaves the talk as it is", async () => {
+Deno.test("client: an abandoned reply can be continued, and a fork does not change its session", async () => {
   const before = () => new Promise<void>((resolve) => setTimeout(resolve, 2));
   const it = testApp({ script: ids(" abcdefghijklmnopqrstuvwxyz\n\n"), before });
   await withClient(it, async (client) => {
-    const talk = client.conversation({ params: { max_tokens: 50 } });
-    const stream = await talk.stream("hi");
+    const session = client.conversation({ params: { max_tokens: 50 } });
+    const stream = await session.stream("hi");
     let shown = "";
     for await (const piece of stream) {
       shown += piece;
       if (shown.length > 2) break;
     }
     await assert.rejects(stream.reply(), isError("broken_off", 200));
-    const from = talk.stateId;
-    const rest = await talk.fork().goOn();
-    assert.equal(talk.stateId, from);
+    const before = session.stateId;
+    const rest = await session.fork().continueReply();
+    assert.equal(session.stateId, before);
     const { transcript } = await client.states.get(rest.stateId!);
     assert.equal(transcript.at(-1)!.content, "abcdefghijklmnopqrstuvwxyz");
-    const cut = await client.stream({ messages, max_tokens: 3 });
-    assert.equal((await cut.reply()).finishReason, "length");
+    const short = await client.stream({ messages, max_tokens: 3 });
+    assert.equal((await short.reply()).finishReason, "length");
     await assert.rejects(async () => {
-      for await (const _ of cut);
-    }, /once/);
+      for await (const _ of short);
+    }, /it was read already/);
   });
 });
 
-Deno.test("client: states leave, come in and end", async () => {
+Deno.test("client: states can be exported, imported and deleted", async () => {
   await withClient(testApp({ script: ids(" a\n\n b\n\n") }), async (client) => {
     const { stateId } = await client.chat({ messages });
     const file = await client.states.export(stateId!);
@@ -93,7 +93,7 @@ Deno.test("client: states leave, come in and end", async () => {
       assert.match((error as ApiError).requestId!, /^req_/);
       return true;
     });
-    assert.equal((await client.conversation({ stateId: state.id }).say("hi")).text, "b");
+    assert.equal((await client.conversation({ stateId: state.id }).send("hi")).text, "b");
   });
 });
 
@@ -116,7 +116,7 @@ Deno.test("client: conversations, models, health", async () => {
   });
 });
 
-Deno.test("client: a call with a key is done once", async () => {
+Deno.test("client: a call with an idempotency key runs once", async () => {
   const it = testApp();
   await withClient(it, async (client) => {
     const options = { idempotencyKey: crypto.randomUUID() };
@@ -126,7 +126,7 @@ Deno.test("client: a call with a key is done once", async () => {
   });
 });
 
-Deno.test("client: what no worker sends is an error of its own kind", async () => {
+Deno.test("client: responses that no worker sends are ApiErrors with the code unknown", async () => {
   const answering = (body: BodyInit, headers: HeadersInit = {}) =>
     createClient({
       baseURL: "http://proxy.test",
@@ -157,7 +157,7 @@ Deno.test("client: what no worker sends is an error of its own kind", async () =
   );
 });
 
-Deno.test("client: errors in mid-stream, and of what is no worker, are errors", async () => {
+Deno.test("client: errors in a stream and from a proxy are ApiErrors", async () => {
   const before = (sampled: number) => {
     if (sampled === 2) throw new TypeError("secret");
   };
@@ -201,7 +201,7 @@ Deno.test("client: errors in mid-stream, and of what is no worker, are errors", 
   }]]);
 });
 
-Deno.test("client: a key is sent with every call, and a wrong one is an error of its own", async () => {
+Deno.test("client: the API key is sent with every call, and a wrong key is rejected", async () => {
   const { app } = await tenantApp(["ada", "bob"]);
   const clientOf = (apiKey?: string) =>
     createClient({
@@ -210,11 +210,11 @@ Deno.test("client: a key is sent with every call, and a wrong one is an error of
       fetch: async (input, init) => await app.request(`${input}`, init),
     });
   const [ada, bob] = [clientOf("ada-key"), clientOf("bob-key")];
-  const talk = ada.conversation();
-  await talk.say("hi");
-  const stream = await talk.stream("and?");
+  const session = ada.conversation();
+  await session.send("hi");
+  const stream = await session.stream("and?");
   for await (const _ of stream);
-  const id = talk.stateId!;
+  const id = session.stateId!;
   const file = await ada.states.export(id);
   assert.equal((await ada.states.get(id)).id, id);
   await assert.rejects(bob.states.get(id), isError("state_not_found", 404));

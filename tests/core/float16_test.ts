@@ -8,7 +8,7 @@ import {
   tryFloat16Bits,
 } from "../../src/core/float16.ts";
 import { floats, seeded } from "../support/random_data.ts";
-import { sameNumbers } from "../support/same_numbers.ts";
+import { assertSameNumbers } from "../support/same_numbers.ts";
 
 /** Every finite float16. */
 const HALVES = Uint16Array.from({ length: 65536 }, (_, half) => half)
@@ -18,15 +18,15 @@ function expectRounded(numbers: Float32Array, what: string) {
   const halves = new Uint16Array(numbers.length);
   assert.equal(tryFloat16Bits(numbers, halves), true, what);
   const own = new Float16Array(halves.buffer);
-  sameNumbers(Float32Array.from(own), Float32Array.from(Float16Array.from(numbers)), what);
+  assertSameNumbers(Float32Array.from(own), Float32Array.from(Float16Array.from(numbers)), what);
   assert.deepEqual(float16Bits(numbers), halves, what);
-  sameNumbers(numbers.map(roundToFloat16), numbers.map(Math.f16round), what);
+  assertSameNumbers(numbers.map(roundToFloat16), numbers.map(Math.f16round), what);
 }
 
 Deno.test("every float16 converts to float32 exactly and rounds back to itself", () => {
   const numbers = new Float32Array(HALVES.length);
   assert.equal(decodeFloat16(HALVES, numbers), -1);
-  sameNumbers(numbers, Float32Array.from(new Float16Array(HALVES.buffer)));
+  assertSameNumbers(numbers, Float32Array.from(new Float16Array(HALVES.buffer)));
   const again = new Uint16Array(HALVES.length);
   assert.equal(tryFloat16Bits(numbers, again), true);
   assert.ok(again.every((half, i) => half === HALVES[i]));
@@ -36,13 +36,13 @@ Deno.test("numbers round to nearest, ties to even, at and next to every midpoint
   const numbers = new Float32Array(HALVES.length);
   decodeFloat16(HALVES, numbers);
   const sorted = numbers.toSorted();
-  const borders = sorted.slice(1).map((number, i) => (number + sorted[i]) / 2);
-  expectRounded(borders, "midpoints");
-  for (const beside of [-1, 1]) {
-    const words = new Int32Array(borders.slice().buffer);
+  const midpoints = sorted.slice(1).map((number, i) => (number + sorted[i]) / 2);
+  expectRounded(midpoints, "midpoints");
+  for (const offset of [-1, 1]) {
+    const words = new Int32Array(midpoints.slice().buffer);
     // The bit patterns next to zero's are not its numeric neighbors.
-    words.forEach((word, i) => words[i] = word << 1 === 0 ? word : word + beside);
-    expectRounded(new Float32Array(words.buffer), `${beside} from midpoints`);
+    words.forEach((word, i) => words[i] = word << 1 === 0 ? word : word + offset);
+    expectRounded(new Float32Array(words.buffer), `${offset} from midpoints`);
   }
   const random = seeded(1);
   const sizes = floats(random, 20_000, { low: -60, high: 15 });

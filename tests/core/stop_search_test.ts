@@ -59,13 +59,13 @@ Deno.test("the search stops at the same token as the matcher of the reply's text
     Array.from({ length }, () => letters[Math.floor(random() * letters.length)]).join("");
   for (let round = 0; round < 3000; round++) {
     const stops = Array.from({ length: 1 + round % 3 }, () => text(1 + Math.floor(random() * 5)));
-    const shown = bytes(text(Math.floor(random() * 6)));
-    const held = bytes(text(Math.floor(random() * 4)));
-    const matcher = new StopMatcher(stops, { displayedBytes: shown, undisplayedBytes: held });
+    const displayedBytes = bytes(text(Math.floor(random() * 6)));
+    const undisplayedBytes = bytes(text(Math.floor(random() * 4)));
+    const matcher = new StopMatcher(stops, { displayedBytes, undisplayedBytes });
     const search = createStopSearch({
       strings: stops.map(bytes),
-      precedingBytes: Uint8Array.of(...shown, ...held),
-      unsearchedBytes: held.length,
+      precedingBytes: Uint8Array.of(...displayedBytes, ...undisplayedBytes),
+      unsearchedBytes: undisplayedBytes.length,
     });
     for (let i = 0; i < 8 && !matcher.stopped; i++) {
       const piece = bytes(text(Math.floor(random() * 4)));

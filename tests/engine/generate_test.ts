@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { DEMO_MODEL, findModel, modelTokenizer } from "../../src/model_files/find_model.ts";
+import { DEMO_MODEL, findModel, openModelTokenizer } from "../../src/model_files/find_model.ts";
 import { openEngine } from "../../src/server/open_engine.ts";
 import { NEUTRAL_SAMPLING, type SamplingParams } from "../../src/core/sampling.ts";
 import type { SamplingEngine, SlotSampling } from "../../src/engine/engine.ts";
@@ -10,10 +10,10 @@ import { Scheduler } from "../../src/scheduler/scheduler.ts";
 import type { GenerationRequest } from "../../src/scheduler/scheduler_types.ts";
 import { tokenTable } from "../../src/tokenizer/token_table.ts";
 import { caseCount, QUICK } from "../support/quick.ts";
-import { sameNumbers } from "../support/same_numbers.ts";
+import { assertSameNumbers } from "../support/same_numbers.ts";
 
 const files = await findModel({ model: DEMO_MODEL });
-const tokenizer = await modelTokenizer(files);
+const tokenizer = await openModelTokenizer(files);
 const TOKENS = tokenTable(tokenizer);
 
 const PROMPTS = [
@@ -24,7 +24,7 @@ const PROMPTS = [
 const GREEDY: SamplingParams = { ...NEUTRAL_SAMPLING, temperature: 0, seed: 5n };
 
 /** Tokens of a reply that only the limit ends. */
-const LIMIT = caseCount(60, 40);
+const MAX_TOKENS = caseCount(60, 40);
 
 function open(slots: number): Promise<SamplingEngine> {
   return openEngine({
@@ -49,25 +49,25 @@ function sampling(params: Partial<SamplingParams> = {}): SlotSampling {
     params: { ...GREEDY, ...params },
     counts: new Map(),
     position: 0,
-    maxTokens: LIMIT,
+    maxTokens: MAX_TOKENS,
     endToken: null,
     stops: null,
   };
 }
 
-interface Written {
+interface DecodedReply {
   tokens: number[];
   end: string;
   state: Float32Array;
 }
 
-function sameWritten(
-  { state, ...written }: Written,
-  { state: wantedState, ...wanted }: Written,
+function assertSameReply(
+  { state, ...generated }: DecodedReply,
+  { state: expectedState, ...expected }: DecodedReply,
   what: string,
 ) {
-  assert.deepEqual(written, wanted, what);
-  sameNumbers(state, wantedState, what);
+  assert.deepEqual(generated, expected, what);
+  assertSameNumbers(state, expectedState, what);
 }
 
 interface Reply extends SlotSampling {
@@ -75,37 +75,37 @@ interface Reply extends SlotSampling {
 }
 
 /** Returns the reply and the final state of slot 0 for a prompt, in windows of `steps` steps. */
-async function write(
+async function generateReply(
   engine: SamplingEngine,
   { steps, ...reply }: Reply & { steps: number },
-): Promise<Written> {
-  return (await writeTogether(engine, [reply], steps))[0];
+): Promise<DecodedReply> {
+  return (await generateTogether(engine, [reply], steps))[0];
 }
 
 /** Returns the replies and final states of slots 0, 1, … that decode together. */
-async function writeTogether(
+async function generateTogether(
   engine: SamplingEngine,
   replies: readonly Reply[],
   steps = 1,
-): Promise<Written[]> {
-  const written: { slot: number; tokens: number[]; end: string | null }[] = [];
+): Promise<DecodedReply[]> {
+  const generated: { slot: number; tokens: number[]; end: string | null }[] = [];
   for (const [slot, { prompt, ...rest }] of replies.entries()) {
     await engine.writeState(slot, null);
     await engine.startSampling(slot, rest);
     const [first] = await engine.generate([{ slot, tokens: prompt, sample: true }], 1);
-    written.push({ slot, tokens: [...first.tokens], end: first.finishReason });
+    generated.push({ slot, tokens: [...first.tokens], end: first.finishReason });
   }
   while (true) {
-    const going = written.filter(({ end }) => end === null);
-    if (going.length === 0) break;
-    const runs = going.map(({ slot }) => ({ slot, tokens: [], sample: true }));
+    const unfinished = generated.filter(({ end }) => end === null);
+    if (unfinished.length === 0) break;
+    const runs = unfinished.map(({ slot }) => ({ slot, tokens: [], sample: true }));
     for (const [i, next] of (await engine.generate(runs, steps)).entries()) {
-      going[i].tokens.push(...next.tokens);
-      going[i].end = next.finishReason;
+      unfinished[i].tokens.push(...next.tokens);
+      unfinished[i].end = next.finishReason;
     }
   }
   return await Promise.all(
-    written.map(async ({ slot, tokens, end }) => (
+    generated.map(async ({ slot, tokens, end }) => (
       { tokens, end: end!, state: await engine.readState(slot) }
     )),
   );
@@ -123,16 +123,16 @@ Deno.test("tokens and state match the CPU-sampled path, in windows of any length
   ];
   const replies = () =>
     cases.map((params, i): Reply => ({ prompt: PROMPTS[i % 2], ...sampling(params) }));
-  const wanted = await writeTogether(oracle, replies());
-  for (const { tokens } of wanted) assert.equal(tokens.length, LIMIT);
-  for (const [i, written] of (await writeTogether(engine, replies())).entries()) {
-    sameWritten(written, wanted[i], `case ${i}, together`);
+  const expected = await generateTogether(oracle, replies());
+  for (const { tokens } of expected) assert.equal(tokens.length, MAX_TOKENS);
+  for (const [i, generated] of (await generateTogether(engine, replies())).entries()) {
+    assertSameReply(generated, expected[i], `case ${i}, together`);
   }
   for (const [i, reply] of replies().entries()) {
     if (QUICK && i % 2 === 0) continue;
     for (const steps of QUICK ? [7, 64] : [1, 7, 64]) {
-      const written = await write(engine, { ...reply, counts: new Map(), steps });
-      sameWritten(written, wanted[i], `case ${i}, ${steps} steps`);
+      const generated = await generateReply(engine, { ...reply, counts: new Map(), steps });
+      assertSameReply(generated, expected[i], `case ${i}, ${steps} steps`);
     }
   }
 });
@@ -146,7 +146,7 @@ Deno.test("a reply continued in another slot is bit-identical, including stop st
     frequencyPenalty: 0.2,
     penaltyDecay: 0.98,
   });
-  const { tokens } = await write(engine, { ...own, prompt, steps: 8 });
+  const { tokens } = await generateReply(engine, { ...own, prompt, steps: 8 });
   const at = 20;
   // The stop string begins in one slot and ends in the other.
   const stop = tokenizer.decode(tokens.slice(at - 2, at + 3));
@@ -155,14 +155,14 @@ Deno.test("a reply continued in another slot is bit-identical, including stop st
     precedingBytes: new Uint8Array(),
     unsearchedBytes: 0,
   });
-  const wanted = await write(engine, { ...own, stops, prompt, steps: 8 });
-  assert.deepEqual([wanted.end, wanted.tokens.length], ["stop", at + 3]);
-  const first = await write(engine, { ...own, stops, prompt, maxTokens: at, steps: 8 });
+  const expected = await generateReply(engine, { ...own, stops, prompt, steps: 8 });
+  assert.deepEqual([expected.end, expected.tokens.length], ["stop", at + 3]);
+  const first = await generateReply(engine, { ...own, stops, prompt, maxTokens: at, steps: 8 });
   const counts = new Map<number, number>();
   for (const token of first.tokens) recordToken(counts, token, own.params.penaltyDecay);
   const slot = 3;
   await engine.writeState(slot, first.state);
-  const limit = LIMIT - at;
+  const limit = MAX_TOKENS - at;
   const rest = {
     ...own,
     stops,
@@ -171,22 +171,24 @@ Deno.test("a reply continued in another slot is bit-identical, including stop st
     maxTokens: limit,
     alreadySampled: first.tokens,
   };
+  const prefixBits = stops.prefixBits.slice();
   await engine.startSampling(slot, rest);
+  assert.deepEqual(stops.prefixBits, prefixBits, "the search passed in is not modified");
   let [next] = await engine.generate([{ slot, tokens: first.tokens.slice(-1), sample: true }], 1);
-  const written = [...first.tokens, ...next.tokens];
+  const generated = [...first.tokens, ...next.tokens];
   while (next.finishReason === null) {
     [next] = await engine.generate([{ slot, tokens: [], sample: true }], 4);
-    written.push(...next.tokens);
+    generated.push(...next.tokens);
   }
   const state = await engine.readState(slot);
-  sameWritten({ tokens: written, end: next.finishReason, state }, wanted, "in two slots");
+  assertSameReply({ tokens: generated, end: next.finishReason, state }, expected, "in two slots");
 });
 
 Deno.test("a turn that ends within a window leaves the state its last token was sampled from", async () => {
   const engine = await sharedEngine();
   const oracle = new CpuSamplingEngine(engine, TOKENS);
   const [prompt] = PROMPTS;
-  const { tokens } = await write(oracle, { prompt, steps: 1, ...sampling() });
+  const { tokens } = await generateReply(oracle, { prompt, steps: 1, ...sampling() });
   const text = (from: number, to: number) => tokenizer.decode(tokens.slice(from, to));
   const fresh = tokens.findIndex((token, i) => i > 10 && tokens.indexOf(token) === i);
   const ends: [string, () => Partial<SlotSampling>][] = [
@@ -200,16 +202,16 @@ Deno.test("a turn that ends within a window leaves the state its last token was 
       }),
     })],
   ];
-  const wanted = await writeTogether(
+  const expected = await generateTogether(
     oracle,
     ends.map(([, end]) => ({ prompt, ...sampling(), ...end() })),
   );
   for (const [i, [what, end]] of ends.entries()) {
-    const { length } = wanted[i].tokens;
+    const { length } = expected[i].tokens;
     assert.ok(length > 5 && length < 40, `${length}`);
     for (const steps of [4, 64]) {
-      const written = await write(engine, { prompt, steps, ...sampling(), ...end() });
-      sameWritten(written, wanted[i], `${what}, ${steps} steps`);
+      const generated = await generateReply(engine, { prompt, steps, ...sampling(), ...end() });
+      assertSameReply(generated, expected[i], `${what}, ${steps} steps`);
     }
   }
 });
@@ -241,23 +243,23 @@ async function turns(engine: SamplingEngine, numbers: readonly number[]) {
 Deno.test("a reply is the same alone and in a batch of 32 turns that join and leave", async () => {
   const engine = await open(32);
   const numbers = Array.from({ length: 32 }, (_, i) => i);
-  const among = await turns(engine, numbers);
+  const inBatch = await turns(engine, numbers);
   await engine.close();
   const one = await open(1);
   const compared = QUICK ? numbers.filter((i) => i % 5 === 0) : numbers;
   const alone = await turns(one, compared);
   await one.close();
-  for (const [k, { state: wantedState, ...wanted }] of alone.entries()) {
-    const { state, ...turn } = among[compared[k]];
-    assert.deepEqual(turn, wanted, `turn ${compared[k]}`);
-    sameNumbers(state!, wantedState!, `turn ${compared[k]}`);
+  for (const [k, { state: expectedState, ...expected }] of alone.entries()) {
+    const { state, ...turn } = inBatch[compared[k]];
+    assert.deepEqual(turn, expected, `turn ${compared[k]}`);
+    assertSameNumbers(state!, expectedState!, `turn ${compared[k]}`);
   }
 });
 
 Deno.test("a new turn in a slot is unaffected by the previous one", async () => {
   const engine = await sharedEngine();
   const [prompt] = PROMPTS;
-  const fresh = await write(engine, { prompt, steps: 8, ...sampling() });
+  const fresh = await generateReply(engine, { prompt, steps: 8, ...sampling() });
   const { length } = fresh.state;
   const poison: Partial<SlotSampling> = {
     params: {
@@ -277,14 +279,14 @@ Deno.test("a new turn in a slot is unaffected by the previous one", async () => 
     position: 77,
     maxTokens: 5,
   };
-  for (const left of [1, 3]) {
+  for (const previousSteps of [1, 3]) {
     await engine.writeState(0, new Float32Array(length).fill(1e20));
     await engine.startSampling(0, { ...sampling(), ...poison });
-    for (let step = 0; step < left; step++) {
+    for (let step = 0; step < previousSteps; step++) {
       await engine.generate([{ slot: 0, tokens: [5, 6], sample: true }], 1);
     }
-    sameWritten(
-      await write(engine, { prompt, steps: 8, ...sampling() }),
+    assertSameReply(
+      await generateReply(engine, { prompt, steps: 8, ...sampling() }),
       fresh,
       "after another turn",
     );
@@ -294,7 +296,7 @@ Deno.test("a new turn in a slot is unaffected by the previous one", async () => 
 Deno.test("windows requested ahead run in order", async () => {
   const engine = await sharedEngine();
   const [prompt] = PROMPTS;
-  const wanted = await write(engine, { prompt, steps: 5, ...sampling() });
+  const expected = await generateReply(engine, { prompt, steps: 5, ...sampling() });
   await engine.writeState(1, null);
   const calls = [
     engine.startSampling(1, sampling()),
@@ -306,9 +308,9 @@ Deno.test("windows requested ahead run in order", async () => {
     ),
   ];
   const state = engine.readState(1);
-  const written = (await Promise.all(calls)).flatMap((result) => result?.[0].tokens ?? []);
-  assert.deepEqual(written, wanted.tokens);
-  sameNumbers(await state, wanted.state);
+  const generated = (await Promise.all(calls)).flatMap((result) => result?.[0].tokens ?? []);
+  assert.deepEqual(generated, expected.tokens);
+  assertSameNumbers(await state, expected.state);
 });
 
 Deno.test("invalid calls are rejected", async () => {

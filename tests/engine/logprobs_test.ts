@@ -1,7 +1,7 @@
 /** Compares log probabilities of the GPU engine and the CPU engine. */
 
 import assert from "node:assert/strict";
-import { DEMO_MODEL, findModel, modelTokenizer } from "../../src/model_files/find_model.ts";
+import { DEMO_MODEL, findModel, openModelTokenizer } from "../../src/model_files/find_model.ts";
 import { openEngine } from "../../src/server/open_engine.ts";
 import { NEUTRAL_SAMPLING, type TokenLogprobs } from "../../src/core/sampling.ts";
 import { Scheduler } from "../../src/scheduler/scheduler.ts";
@@ -11,8 +11,8 @@ const PROMPT = "User: Tell me a story about a cat.\n\nAssistant:";
 
 Deno.test("both engines return the same log probabilities, next to turns sampled on the device", async () => {
   const files = await findModel({ model: DEMO_MODEL });
-  const tokenizer = await modelTokenizer(files);
-  const told: { tokens: number[]; logprobs: TokenLogprobs[] }[] = [];
+  const tokenizer = await openModelTokenizer(files);
+  const results: { tokens: number[]; logprobs: TokenLogprobs[] }[] = [];
   for (const device of ["webgpu", "cpu"] as const) {
     const engine = await openEngine({
       source: files.source,
@@ -35,19 +35,19 @@ Deno.test("both engines return the same log probabilities, next to turns sampled
         stops: null,
         logprobs,
       });
-    const [explained, plain] = [submit(5), submit(undefined)];
-    const one: (typeof told)[number] = { tokens: [], logprobs: [] };
-    for await (const { tokens, logprobs } of explained) {
-      one.tokens.push(...tokens);
-      one.logprobs.push(...logprobs!);
+    const [withLogprobs, plain] = [submit(5), submit(undefined)];
+    const result: (typeof results)[number] = { tokens: [], logprobs: [] };
+    for await (const { tokens, logprobs } of withLogprobs) {
+      result.tokens.push(...tokens);
+      result.logprobs.push(...logprobs!);
     }
     const others: number[] = [];
     for await (const { tokens } of plain) others.push(...tokens);
-    assert.deepEqual(others, one.tokens);
-    told.push(one);
+    assert.deepEqual(others, result.tokens);
+    results.push(result);
     await engine.close();
   }
-  const [gpu, cpu] = told;
+  const [gpu, cpu] = results;
   assert.deepEqual(gpu.tokens, cpu.tokens);
   for (const [i, { logprob, top }] of gpu.logprobs.entries()) {
     assert.ok(Math.abs(logprob - cpu.logprobs[i].logprob) < 1e-3);

@@ -29,18 +29,18 @@ const SIZES = { slots: 3, maxStepTokens: 5 };
 
 /** A device with `bytes` of memory that counts the bytes still allocated. */
 function smallDevice({ device, ...rest }: OpenDevice, bytes: number) {
-  const held = { bytes: 0 };
+  const allocated = { bytes: 0 };
   const failures: boolean[] = [];
   const wrapped = new Proxy(device, {
     get: (target, key) => {
       if (key === "createBuffer") {
         return (descriptor: GPUBufferDescriptor) => {
           const buffer = target.createBuffer(descriptor);
-          held.bytes += descriptor.size;
-          if (held.bytes > bytes) failures[failures.length - 1] = true;
+          allocated.bytes += descriptor.size;
+          if (allocated.bytes > bytes) failures[failures.length - 1] = true;
           const destroy = buffer.destroy.bind(buffer);
           buffer.destroy = () => {
-            held.bytes -= descriptor.size;
+            allocated.bytes -= descriptor.size;
             destroy();
           };
           return buffer;
@@ -63,14 +63,14 @@ function smallDevice({ device, ...rest }: OpenDevice, bytes: number) {
       return typeof value === "function" ? value.bind(target) : value;
     },
   });
-  return { open: { device: wrapped, ...rest }, held };
+  return { open: { device: wrapped, ...rest }, allocated };
 }
 
 for (const quant of ["none", "f16", "int8", "nf4", "nf4,head=int8"] as const) {
   if (QUICK && (quant === "f16" || quant === "int8")) continue;
   Deno.test(`the measured bytes equal the allocated bytes, as ${quant}`, async () => {
     const device = await testDevice();
-    let made = 0;
+    let allocatedBytes = 0;
     const counting: OpenDevice = {
       ...device,
       device: new Proxy(device.device, {
@@ -80,14 +80,14 @@ for (const quant of ["none", "f16", "int8", "nf4", "nf4,head=int8"] as const) {
             return typeof value === "function" ? value.bind(target) : value;
           }
           return (descriptor: GPUBufferDescriptor) => {
-            made += descriptor.size;
+            allocatedBytes += descriptor.size;
             return target.createBuffer(descriptor);
           };
         },
       }),
     };
     const gpu = await GpuEngine.create(counting, await open(), { quant, ...SIZES });
-    assert.equal(totalBytes(gpu.info.memory), made);
+    assert.equal(totalBytes(gpu.info.memory), allocatedBytes);
     const limits = device.device.limits;
     assert.deepEqual(gpu.info.memory, measureBuffers(limits, await open(), { quant, ...SIZES }));
     let read = 0;
@@ -114,16 +114,20 @@ Deno.test("a model that does not fit is rejected before loading, with a format t
   };
   const needs = async (quant: Quant) =>
     totalBytes(measureBuffers(device.limits, await open(), { quant, ...SIZES }));
-  const room = async (quant: Quant, available: number, message: RegExp) => {
+  const assertRejected = async (quant: Quant, available: number, message: RegExp) => {
     const options = { quant, ...SIZES, availableBytes: available };
-    const wanted = { code: "insufficient_memory", message };
-    await assert.rejects(GpuEngine.create(await testDevice(), await unread(), options), wanted);
+    const expected = { code: "insufficient_memory", message };
+    await assert.rejects(GpuEngine.create(await testDevice(), await unread(), options), expected);
   };
-  await room("none", await needs("f16"), /tiny\.pth as none: it needs .* --quant f16 needs/);
-  await room("none", await needs("int8"), /; --quant int8 needs/);
-  await room("int8", await needs("nf4"), /as int8: .*; --quant nf4 needs/);
-  await room("int8", 1000, /no smaller format would fit: nf4 needs/);
-  await room("nf4", 1000, /no smaller format would fit$/);
+  await assertRejected(
+    "none",
+    await needs("f16"),
+    /tiny\.pth as none: it needs .* --quant f16 needs/,
+  );
+  await assertRejected("none", await needs("int8"), /; --quant int8 needs/);
+  await assertRejected("int8", await needs("nf4"), /as int8: .*; --quant nf4 needs/);
+  await assertRejected("int8", 1000, /no smaller format would fit: nf4 needs/);
+  await assertRejected("nf4", 1000, /no smaller format would fit$/);
   const cpu = { quant: "none", ...SIZES, availableBytes: 50_000 } as const;
   await assert.rejects(CpuEngine.create(await unread(), cpu), {
     code: "insufficient_memory",
@@ -147,13 +151,13 @@ Deno.test("out of memory reports the available bytes and frees all buffers", asy
   const bytes = totalBytes(
     measureBuffers(device.limits, await open(), { quant: "f16", ...SIZES }),
   ) - 1;
-  const { open: small, held } = smallDevice(await testDevice(), bytes);
-  await assert.rejects(GpuEngine.create(small, await open(), { quant: "f16", ...SIZES }), {
+  const { open: smallOpen, allocated } = smallDevice(await testDevice(), bytes);
+  await assert.rejects(GpuEngine.create(smallOpen, await open(), { quant: "f16", ...SIZES }), {
     code: "insufficient_memory",
     message: /as f16: it needs .* has .* free; --quant int8 needs/,
   });
-  assert.equal(held.bytes, 0);
-  await GpuEngine.create(small, await open(), { quant: "int8", ...SIZES });
+  assert.equal(allocated.bytes, 0);
+  await GpuEngine.create(smallOpen, await open(), { quant: "int8", ...SIZES });
 });
 
 Deno.test("a buffer above the device's limits is rejected with both sizes and a remedy", async () => {

@@ -69,9 +69,9 @@ async function assertAgrees(
 ) {
   for (const chunk of [1, 11, 37]) {
     await engine.writeState(2, null);
-    const got = await prefill(engine, tokens, { slot: 2, logits: "all", chunk });
+    const actual = await prefill(engine, tokens, { slot: 2, logits: "all", chunk });
     const what = `${engine.info.device} logits, chunk ${chunk}`;
-    assertClose(got, Float32Array.from(logits.flat()), { atol: 2e-4, what });
+    assertClose(actual, Float32Array.from(logits.flat()), { atol: 2e-4, what });
     assertClose(await engine.readState(2), Float32Array.from(state), { atol: 1e-3, what: "state" });
   }
 }
@@ -82,10 +82,10 @@ for (const sizes of CASES) {
   Deno.test(`engines match the oracle at ${JSON.stringify(sizes)}`, async () => {
     const tensors = tinyModel(sizes);
     const tokens = tokensBelow(sizes.vocabulary, 37);
-    const wanted = { tokens, ...oracle(tensors, tokens) };
+    const expected = { tokens, ...oracle(tensors, tokens) };
     for (const engine of await engines(writePth(tensors), { cpuOnly })) {
       assert.equal(engine.info.dimensions.version, sizes.version);
-      await assertAgrees(engine, wanted);
+      await assertAgrees(engine, expected);
     }
   });
 }
@@ -94,9 +94,9 @@ slowTest("matrices larger than a binding are split by rows", async () => {
   const sizes = { ...CASES[0], ffnWidth: 200, vocabulary: 203 };
   const tensors = tinyModel(sizes);
   const tokens = tokensBelow(sizes.vocabulary, 37);
-  const wanted = { tokens, ...oracle(tensors, tokens) };
+  const expected = { tokens, ...oracle(tensors, tokens) };
   const [engine] = await engines(writePth(tensors), { maxPartBytes: 24 * 40 * 4 });
-  await assertAgrees(engine, wanted);
+  await assertAgrees(engine, expected);
 });
 
 Deno.test("the group norm uses the configured epsilon", async () => {
@@ -118,11 +118,11 @@ Deno.test("the group norm uses the configured epsilon", async () => {
 Deno.test("safetensors and Hugging Face names give the same engine and fingerprint", async () => {
   const tensors = tinyModel(CASES[0]);
   const tokens = tokensBelow(101, 37);
-  const wanted = { tokens, ...oracle(tensors, tokens) };
+  const expected = { tokens, ...oracle(tensors, tokens) };
   const pth = writePth(tensors);
   const safetensors = encodeSafetensors(huggingFaceNames<PthTensor>(tensors));
   for (const engine of await engines(safetensors, { cpuOnly: QUICK })) {
-    await assertAgrees(engine, wanted);
+    await assertAgrees(engine, expected);
   }
   const print = async (file: Uint8Array) =>
     (await openModel(new MemorySource("m", file))).fingerprint;
@@ -133,13 +133,13 @@ Deno.test("safetensors and Hugging Face names give the same engine and fingerpri
 Deno.test("a 5.2 bonus named time_first is used unchanged", async () => {
   const tensors = tinyModel(CASES[0]);
   const tokens = tokensBelow(101, 37);
-  const wanted = { tokens, ...oracle(tensors, tokens) };
+  const expected = { tokens, ...oracle(tensors, tokens) };
   const renamed = new Map(
     [...tensors].map(([name, tensor]) =>
       [name.replace("time_faaaa", "time_first"), tensor] as const
     ),
   );
   for (const engine of await engines(writePth(renamed), { cpuOnly: QUICK })) {
-    await assertAgrees(engine, wanted);
+    await assertAgrees(engine, expected);
   }
 });

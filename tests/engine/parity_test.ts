@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { DEMO_MODEL, findModel, modelTokenizer } from "../../src/model_files/find_model.ts";
+import { DEMO_MODEL, findModel, openModelTokenizer } from "../../src/model_files/find_model.ts";
 import { openEngine } from "../../src/server/open_engine.ts";
 import type { SamplingEngine } from "../../src/engine/engine.ts";
 import { prefill } from "../../src/engine/prefill.ts";
 import { caseCount, QUICK } from "../support/quick.ts";
-import { sameNumbers } from "../support/same_numbers.ts";
+import { assertSameNumbers } from "../support/same_numbers.ts";
 
 const PROMPTS = [
   "User: Tell me a story about a cat.\n\nAssistant:",
@@ -52,15 +52,15 @@ async function greedy(
 }
 
 Deno.test("greedy replies are the same for any chunk size and on both engines", async () => {
-  const tokenizer = await modelTokenizer(files);
+  const tokenizer = await openModelTokenizer(files);
   const prompts = PROMPTS.map((text) => tokenizer.encode(text));
   const [gpu, cpu] = [await gpuEngine(), await open("cpu", prompts.length)];
-  const wanted = await greedy(cpu, prompts, 64);
+  const expected = await greedy(cpu, prompts, 64);
   for (const chunk of QUICK ? [7] : [1, 7]) {
-    assert.deepEqual(await greedy(gpu, prompts, chunk), wanted, `chunk ${chunk}`);
+    assert.deepEqual(await greedy(gpu, prompts, chunk), expected, `chunk ${chunk}`);
   }
   for (const [i, prompt] of prompts.slice(0, caseCount(3, 1)).entries()) {
-    assert.deepEqual(await greedy(gpu, [prompt], 64), [wanted[i]], "alone, chunk 64");
+    assert.deepEqual(await greedy(gpu, [prompt], 64), [expected[i]], "alone, chunk 64");
   }
   await cpu.close();
 });
@@ -77,8 +77,8 @@ Deno.test("a run's results are bit-identical whatever runs share its step", asyn
     logits: "last" as const,
   }));
   await engine.writeState(0, null);
-  const [among] = await engine.step([{ slot: 0, tokens, logits: "all" }, ...others]);
-  assert.deepEqual(among, alone);
+  const [inBatch] = await engine.step([{ slot: 0, tokens, logits: "all" }, ...others]);
+  assert.deepEqual(inBatch, alone);
   assert.deepEqual(await engine.readState(0), state);
 });
 
@@ -92,9 +92,9 @@ Deno.test("a state copied to another slot continues bit-identically", async () =
     const [other] = await engine.step([run(1, [9])]);
     await Promise.all(copies);
     const [own, copied] = await engine.step([run(4, [8]), run(0, [9])]);
-    sameNumbers(copied, other);
+    assertSameNumbers(copied, other);
     assert.notDeepEqual(own.slice(0, 20), other.slice(0, 20));
-    sameNumbers(await engine.readState(0), await engine.readState(1));
+    assertSameNumbers(await engine.readState(0), await engine.readState(1));
     await assert.rejects(engine.copyState(0, engine.info.slots), /slot/);
   }
   await cpu.close();

@@ -47,13 +47,13 @@ for (const [name, { open, maxPartBytes }] of Object.entries(MODELS)) {
       const cpu = await CpuEngine.create(await open(), options);
       const { vocabulary } = cpu.info.dimensions;
       const tokens = Array.from({ length: 41 }, (_, i) => (i * 37 + 1) % vocabulary);
-      const wanted = await prefill(cpu, tokens, { slot: 0, logits: "all" });
-      const largest = wanted.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
+      const expected = await prefill(cpu, tokens, { slot: 0, logits: "all" });
+      const largest = expected.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
       // With larger chunks, too, the last chunk has one token.
       for (const chunk of QUICK ? [maxStepTokens] : [1, maxStepTokens]) {
         await gpu.writeState(0, null);
-        const got = await prefill(gpu, tokens, { slot: 0, logits: "all", chunk });
-        assertClose(got, wanted, { atol: 2e-4 * largest, what: `logits, chunk ${chunk}` });
+        const actual = await prefill(gpu, tokens, { slot: 0, logits: "all", chunk });
+        assertClose(actual, expected, { atol: 2e-4 * largest, what: `logits, chunk ${chunk}` });
       }
     });
   }

@@ -1,7 +1,7 @@
 /** The demo model with random schemas: complete replies are valid, incomplete ones reached the limit. */
 
 import assert from "node:assert/strict";
-import { findModel, modelTokenizer } from "../../src/model_files/find_model.ts";
+import { findModel, openModelTokenizer } from "../../src/model_files/find_model.ts";
 import { openEngine } from "../../src/server/open_engine.ts";
 import { NEUTRAL_SAMPLING } from "../../src/core/sampling.ts";
 import { Scheduler } from "../../src/scheduler/scheduler.ts";
@@ -16,7 +16,7 @@ const SCHEMAS = Array.from({ length: 300 }, (_, i) => randomSchema(1000 + i, 1))
 const MAX_TOKENS = 24;
 
 const files = await findModel({});
-const tokenizer = await modelTokenizer(files);
+const tokenizer = await openModelTokenizer(files);
 
 async function textOf(generation: Generation) {
   const tokens: number[] = [];

@@ -1,12 +1,12 @@
 /**
- * A hub on the loopback that speaks as the real one does where models are downloaded: listings by
- * page, large files by a redirect to another origin with `x-linked-*` headers, small ones from its
- * own, ranges, entity tags, the error codes. Faults are ordered for the next requests of a file.
+ * A fake hub on the loopback interface. It implements what downloads use: paginated listings, ranges,
+ * entity tags and error codes. Large files redirect to a second origin with `x-linked-*` headers.
+ * Tests inject faults into the next requests for a file.
  */
 
 import { createHash } from "node:crypto";
 
-/** A file's bytes, by position. */
+/** A file's bytes, read by offset. */
 export interface Content {
   size: number;
   slice(start: number, end: number): Uint8Array<ArrayBuffer>;
@@ -14,28 +14,28 @@ export interface Content {
 
 export interface FakeFile {
   content: Content;
-  /** Whether its bytes come from elsewhere, as those of large files do; by its name unless said. */
+  /** Whether requests redirect to the CDN origin. The name decides by default. */
   large?: boolean;
-  /** What the hub says the bytes hash to, if that is not the truth. */
+  /** A wrong hash to report. */
   hash?: string;
-  /** A server that knows no ranges. */
+  /** Ignores range requests. */
   noRanges?: boolean;
 }
 
-/** What is to go wrong with a request for a file's bytes. */
+/** A fault of one request for a file's bytes. */
 export interface Fault {
-  /** The connection breaks after so many bytes. */
-  cutAfter?: number;
-  /** Nothing more comes after so many bytes, and the connection stays. */
+  /** Closes the connection after this many bytes. */
+  disconnectAfter?: number;
+  /** Sends nothing more after this many bytes, but keeps the connection open. */
   stallAfter?: number;
-  /** Nothing more comes after so many bytes until then. */
-  holdAfter?: number;
-  until?: Promise<void>;
+  /** Pauses after this many bytes until `resumeWhen`. */
+  pauseAfter?: number;
+  resumeWhen?: Promise<void>;
   status?: number;
   headers?: HeadersInit;
 }
 
-export interface Seen {
+export interface RecordedRequest {
   origin: "hub" | "cdn";
   path: string;
   range: string | null;
@@ -48,16 +48,16 @@ const CHUNK = 64 * 1024;
 
 export class FakeHub {
   readonly repos = new Map<string, Map<string, FakeFile>>();
-  /** Every request. */
-  readonly seen: Seen[] = [];
-  /** Bytes handed out, by path, without those that only ask what a file is. */
-  readonly served = new Map<string, number>();
-  /** Faults by path, at the hub and where bytes come from; each is met once. */
+  /** All requests received so far. */
+  readonly requests: RecordedRequest[] = [];
+  /** Bytes sent by path, without metadata requests. */
+  readonly bytesServed = new Map<string, number>();
+  /** Pending faults by path, of the hub's origin and of file bytes. Each applies once. */
   readonly hubFaults = new Map<string, Fault[]>();
   readonly faults = new Map<string, Fault[]>();
-  /** The token that repositories under `gated/` and `private/` want. */
+  /** The token that repositories under `gated/` and `private/` require. */
   token = "hf_secret";
-  /** Files of a page of a listing. */
+  /** Files per listing page. */
   pageSize = 3;
   readonly #hub: Deno.HttpServer<Deno.NetAddr>;
   readonly #cdn: Deno.HttpServer<Deno.NetAddr>;
@@ -68,8 +68,8 @@ export class FakeHub {
     for (const [name, files] of Object.entries(repos)) this.add(name, files);
     const serve = (handler: (request: Request) => Response) =>
       Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {}, onError }, handler);
-    this.#hub = serve((request) => this.#answer(request));
-    this.#cdn = serve((request) => this.#bytes(request));
+    this.#hub = serve((request) => this.#handleHub(request));
+    this.#cdn = serve((request) => this.#handleCdn(request));
   }
 
   get endpoint(): string {
@@ -84,42 +84,48 @@ export class FakeHub {
     this.repos.set(name, repo);
   }
 
-  /** Resolves when so many bytes of a file have been handed out. */
-  reached(path: string, bytes: number): Promise<void> {
+  /** Resolves when this many bytes of a file have been sent. */
+  waitForBytes(path: string, bytes: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting.push({ path, bytes, resolve });
-    this.#tell();
+    this.#notifyWaiting();
     return promise;
   }
 
-  /** Keeps the next request for a file's bytes waiting after so many, until what is returned is called. */
-  hold(path: string, bytes: number, { cut = false }: { cut?: boolean } = {}): () => void {
+  /** Pauses the next response with a file's bytes after this many; the result resumes it. */
+  pauseNext(
+    path: string,
+    bytes: number,
+    { disconnect = false }: { disconnect?: boolean } = {},
+  ): () => void {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#stalled.push({ resolve });
-    const fault: Fault = { holdAfter: bytes, until: promise };
-    this.faults.set(path, [cut ? { ...fault, cutAfter: bytes } : fault]);
+    const fault: Fault = { pauseAfter: bytes, resumeWhen: promise };
+    this.faults.set(path, [disconnect ? { ...fault, disconnectAfter: bytes } : fault]);
     return resolve;
   }
 
-  /** Requests for a file's bytes where those come from. */
-  fetches(path: string): Seen[] {
-    return this.seen.filter((request) => request.origin === "cdn" && request.path.endsWith(path));
+  /** Returns the CDN's requests for a file. */
+  fetches(path: string): RecordedRequest[] {
+    return this.requests.filter((request) =>
+      request.origin === "cdn" && request.path.endsWith(path)
+    );
   }
 
   async close(): Promise<void> {
-    // Streams that stall would hold a shutdown up.
+    // Stalled streams would block the shutdown.
     for (const { resolve } of this.#stalled) resolve();
     await Promise.all([this.#hub.shutdown(), this.#cdn.shutdown()]);
   }
 
   readonly #stalled: { resolve: () => void }[] = [];
 
-  #answer(request: Request): Response {
+  #handleHub(request: Request): Response {
     const url = new URL(request.url);
     const { headers } = request;
     const path = decodeURIComponent(url.pathname);
     const authorization = headers.get("authorization");
-    this.seen.push({ origin: "hub", path, range: headers.get("range"), authorization });
+    this.requests.push({ origin: "hub", path, range: headers.get("range"), authorization });
     const fault = this.hubFaults.get(path)?.shift();
     if (fault) {
       return new Response("fault", { status: fault.status!, headers: fault.headers ?? {} });
@@ -129,7 +135,7 @@ export class FakeHub {
     if (authorization !== null && authorization !== `Bearer ${this.token}`) {
       return refusal(401, null, "Invalid credentials in Authorization header");
     }
-    // As the real one: what one may not know of is not there, and without a token one is asked for it.
+    // Like the real hub: an inaccessible repository returns 404, or 401 without a token.
     if (!files || (repo.startsWith("private/") && !authorization)) {
       return refusal(authorization ? 404 : 401, "RepoNotFound", "Repository not found");
     }
@@ -137,7 +143,7 @@ export class FakeHub {
     if (repo.startsWith("gated/") && !authorization) {
       return refusal(401, "GatedRepo", "Access to this model is restricted");
     }
-    if (repo.startsWith("gated/unasked")) {
+    if (repo.startsWith("gated/no-access")) {
       return refusal(403, "GatedRepo", "Access to this model is restricted");
     }
     const name = rest.replace(/^resolve\/main\//, "");
@@ -185,10 +191,10 @@ export class FakeHub {
     return new Response(null, { status: 302, headers: { ...linked, location } });
   }
 
-  #bytes(request: Request): Response {
+  #handleCdn(request: Request): Response {
     const { headers } = request;
     const path = decodeURIComponent(new URL(request.url).pathname);
-    this.seen.push({
+    this.requests.push({
       origin: "cdn",
       path,
       range: headers.get("range"),
@@ -233,41 +239,41 @@ export class FakeHub {
       counted: boolean;
     },
   ): ReadableStream<Uint8Array> {
-    let at = start;
-    let holdAt = start + (fault?.holdAfter ?? Infinity);
-    const limit = start + (fault?.cutAfter ?? fault?.stallAfter ?? Infinity);
+    let offset = start;
+    let pauseAt = start + (fault?.pauseAfter ?? Infinity);
+    const limit = start + (fault?.disconnectAfter ?? fault?.stallAfter ?? Infinity);
     return new ReadableStream({
       pull: async (controller) => {
-        if (at >= holdAt) {
-          holdAt = Infinity;
-          await fault!.until;
+        if (offset >= pauseAt) {
+          pauseAt = Infinity;
+          await fault!.resumeWhen;
         }
-        if (at >= limit) {
-          if (fault!.cutAfter !== undefined) return controller.error(new Error("cut"));
+        if (offset >= limit) {
+          if (fault!.disconnectAfter !== undefined) return controller.error(new Error("cut"));
           const stalled = Promise.withResolvers<void>();
           this.#stalled.push(stalled);
           await stalled.promise;
           return controller.error(new Error("closed"));
         }
-        if (at >= end) return controller.close();
-        const next = Math.min(at + CHUNK, end, limit, holdAt);
-        controller.enqueue(content.slice(at, next));
-        if (counted) this.served.set(name, (this.served.get(name) ?? 0) + next - at);
-        at = next;
-        this.#tell();
+        if (offset >= end) return controller.close();
+        const next = Math.min(offset + CHUNK, end, limit, pauseAt);
+        controller.enqueue(content.slice(offset, next));
+        if (counted) this.bytesServed.set(name, (this.bytesServed.get(name) ?? 0) + next - offset);
+        offset = next;
+        this.#notifyWaiting();
       },
     }, { highWaterMark: 0 });
   }
 
-  #tell(): void {
+  #notifyWaiting(): void {
     for (const { path, bytes, resolve } of this.#waiting) {
-      if ((this.served.get(path) ?? 0) >= bytes) resolve();
+      if ((this.bytesServed.get(path) ?? 0) >= bytes) resolve();
     }
   }
 
   #hash(file: FakeFile): { sha256: string; git: string } {
-    let known = this.#hashes.get(file.content);
-    if (!known) {
+    let hashes = this.#hashes.get(file.content);
+    if (!hashes) {
       const { size } = file.content;
       const sha256 = createHash("sha256");
       const git = createHash("sha1").update(`blob ${size}\0`);
@@ -276,14 +282,14 @@ export class FakeHub {
         sha256.update(bytes);
         git.update(bytes);
       }
-      known = { sha256: sha256.digest("hex"), git: git.digest("hex") };
-      this.#hashes.set(file.content, known);
+      hashes = { sha256: sha256.digest("hex"), git: git.digest("hex") };
+      this.#hashes.set(file.content, hashes);
     }
-    return file.hash ? { sha256: file.hash, git: file.hash } : known;
+    return file.hash ? { sha256: file.hash, git: file.hash } : hashes;
   }
 }
 
-/** A request that asks what a file is, and not for it. */
+/** Returns whether a request only fetches a file's metadata. */
 function isProbe(request: Request): boolean {
   return request.headers.get("range") === "bytes=0-0";
 }
@@ -292,7 +298,7 @@ function isLarge(path: string, { large }: FakeFile): boolean {
   return large ?? /\.(pth|bin|safetensors)$/.test(path);
 }
 
-/** A stream that was cut by order is no news. */
+/** Suppresses the log of an injected disconnection. */
 function onError(): Response {
   return new Response(null, { status: 500 });
 }
@@ -308,8 +314,8 @@ export function contentOf(bytes: Uint8Array<ArrayBuffer>): Content {
   return { size: bytes.length, slice: (start, end) => bytes.slice(start, end) };
 }
 
-/** Bytes that are cheap to make and differ from block to block. */
-export function madeUp(size: number, seed = 1): Content {
+/** Generates bytes cheaply; each block differs. */
+export function syntheticContent(size: number, seed = 1): Content {
   const block = new Uint8Array(CHUNK);
   let x = seed;
   for (let i = 0; i < CHUNK; i++) block[i] = (x = Math.imul(x, 48271) % 0x7fffffff) >> 8;
@@ -321,7 +327,7 @@ export function madeUp(size: number, seed = 1): Content {
         const number = Math.floor(at / CHUNK), inside = at % CHUNK;
         const count = Math.min(CHUNK - inside, end - at);
         bytes.set(block.subarray(inside, inside + count), at - start);
-        // Each block has its number in its first bytes.
+        // The first bytes of a block contain its number.
         for (let i = inside; i < Math.min(4, inside + count); i++) {
           bytes[at - start + i - inside] = number >> 8 * i;
         }

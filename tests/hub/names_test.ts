@@ -5,8 +5,8 @@ import {
   isModelFile,
   isSafePath,
   modelName,
-  newestOfSize,
-  pullTarget,
+  newestModelOfSize,
+  parsePullTarget,
   SHORT_NAMES,
   vocabularyFiles,
 } from "../../src/hub/names.ts";
@@ -28,8 +28,8 @@ const WORLD = files(
   "rwkv-5-world-7b-v2-20240128-ctx4096.pth",
 );
 
-Deno.test("a short name is the newest file of its size", () => {
-  const chosen = SHORT_NAMES.map((name) => newestOfSize(name, WORLD)?.path);
+Deno.test("a short name selects the newest file of its size", () => {
+  const chosen = SHORT_NAMES.map((name) => newestModelOfSize(name, WORLD)?.path);
   assert.deepEqual(chosen, [
     "RWKV-5-World-0.1B-v1-20230803-ctx4096.pth",
     "RWKV-5-World-0.4B-v2-20231113-ctx4096.pth",
@@ -37,18 +37,20 @@ Deno.test("a short name is the newest file of its size", () => {
     "RWKV-5-World-3B-v2-20231118-ctx16k.pth",
     "rwkv-5-world-7b-v2-20240128-ctx4096.pth",
   ]);
-  assert.equal(newestOfSize("0.4b", files("RWKV-5-World-10.4B-v2.pth", "x-0.4B-.pth")), null);
+  assert.equal(newestModelOfSize("0.4b", files("RWKV-5-World-10.4B-v2.pth", "x-0.4B-.pth")), null);
 });
 
-Deno.test("what may be asked for", () => {
-  assert.deepEqual(pullTarget("0.4B"), { repo: "BlinkDL/rwkv-5-world", short: "0.4b" });
-  assert.deepEqual(pullTarget("a/b", "c.pth"), { repo: "a/b", file: "c.pth" });
+Deno.test("parsePullTarget accepts short names and repositories only", () => {
+  assert.deepEqual(parsePullTarget("0.4B"), { repo: "BlinkDL/rwkv-5-world", short: "0.4b" });
+  assert.deepEqual(parsePullTarget("a/b", "c.pth"), { repo: "a/b", file: "c.pth" });
   const wrong = ["0.5b", "a", "a/b/c", "../b", "a/..", "a/b?c", "a/b#c", "a b/c", "a\\b", "/b", ""];
-  for (const name of [...wrong, "constructor", "toString"]) assert.equal(pullTarget(name), null);
-  assert.equal(pullTarget("0.4b", "x.pth"), null);
+  for (const name of [...wrong, "constructor", "toString"]) {
+    assert.equal(parsePullTarget(name), null);
+  }
+  assert.equal(parsePullTarget("0.4b", "x.pth"), null);
 });
 
-Deno.test("a name that could be more than a file's is none", () => {
+Deno.test("isSafePath rejects paths with special meanings", () => {
   for (const path of ["a.pth", "sub/folder/RWKV-5 World+v2_x.pth"]) {
     assert.ok(isSafePath(path), path);
   }
@@ -79,7 +81,7 @@ Deno.test("a name that could be more than a file's is none", () => {
   for (const path of hostile) assert.equal(isSafePath(path), false, JSON.stringify(path));
 });
 
-Deno.test("models, vocabularies, and what a model is called", () => {
+Deno.test("model files, vocabulary files and model names are recognized", () => {
   assert.ok(isModelFile("a/model.safetensors"));
   const models = ["pytorch_model.bin", "a.st", "a.pt", "x/model.safetensors.index.json"];
   for (const path of models) assert.ok(isModelFile(path), path);
@@ -109,7 +111,7 @@ Deno.test("models, vocabularies, and what a model is called", () => {
   }
 });
 
-Deno.test("the usual model among several", () => {
+Deno.test("defaultModel selects the preferred file name", () => {
   const cases: [string[], string | null][] = [
     [["a.pth", "config.json"], "a.pth"],
     [["a.pth", "b.pth"], null],

@@ -26,8 +26,8 @@ for (const width of [4, 68, 260]) {
         norm: floats(random, 2 * width),
         mix: floats(random, 2 * width, { low: 0 }),
         rows: tokenRows(RUNS),
-        before: floats(random, SLOTS * width),
-        after: new Float32Array(SLOTS * width),
+        shiftIn: floats(random, SLOTS * width),
+        shiftOut: new Float32Array(SLOTS * width),
       };
       const counts = { tokens, runs: tokens, outputs: 0, gathered: 0 };
       const mixed = await runKernel(normShift, { ...shift, out: new Float32Array(2 * plane) }, {
@@ -62,18 +62,18 @@ for (const width of [4, 68, 260]) {
       } as const;
       const y = new Float32Array(yOffsets[1] + tokens * rows[1]);
       const data = { weights, y, counts: new Uint32Array([tokens, tokens, 0, 0]) };
-      const apart = await runKernel(
+      const separate = await runKernel(
         linearRows,
         { ...data, x: mixed.out as Float32Array<ArrayBuffer> },
         { sizes: { ...sizes, parts: [part(0, 0), part(1, plane)] }, counts },
       );
-      const together = await runKernel(linearShifted, { ...data, ...shift }, {
+      const fused = await runKernel(linearShifted, { ...data, ...shift }, {
         sizes: { ...sizes, parts: [part(0, 0), part(1, width)] },
         counts,
       });
-      assert.ok(apart.y.some((v) => v !== 0));
-      assert.deepEqual(together.y, apart.y);
-      assert.deepEqual(together.after, mixed.after);
+      assert.ok(separate.y.some((v) => v !== 0));
+      assert.deepEqual(fused.y, separate.y);
+      assert.deepEqual(fused.shiftOut, mixed.shiftOut);
     });
   }
 }

@@ -95,13 +95,13 @@ for (const c of QUICK ? QUICK_CASES : CASES) {
   Deno.test(`matrix kernels match plain loops, and each other bit for bit, at ${JSON.stringify(c)}`, async () => {
     const { part, sizes, data, W, x, counts } = prepare(c);
     const tiled = await runKernel(matmul, data, { sizes, counts });
-    const wanted = { W, x, y: data.y.slice(), gate: data.gate };
-    linearReference(wanted, { ...c, part });
+    const expected = { W, x, y: data.y.slice(), gate: data.gate };
+    linearReference(expected, { ...c, part });
     // Padding rows may be written, so compare only the matrix's own rows and those before.
     for (let t = 0; t < c.tokens; t++) {
       const from = t * part.outStride;
       const to = from + part.rowOffset + c.rows;
-      assertClose(tiled.y.subarray(from, to), wanted.y.subarray(from, to), { atol: 2e-5 });
+      assertClose(tiled.y.subarray(from, to), expected.y.subarray(from, to), { atol: 2e-5 });
     }
     for (const tile of TILES) {
       const rows = await runKernel(linearRows, data, { sizes: { ...sizes, tile }, counts });
@@ -137,7 +137,7 @@ Deno.test("matrices in one buffer are multiplied in one dispatch, each with its 
     const data = { weights, x, y: y0, counts: new Uint32Array([tokens, 1, 0, 0]) };
     const sizes: LinearSizes = { parts, columns, type, bufferRows, per: "tokens", write: "store" };
     const counts = { tokens, runs: 1, outputs: 0, gathered: 0 };
-    const wanted = data.y.slice();
+    const expected = data.y.slice();
     for (const part of parts) {
       const size = tokens * part.outStride;
       const rows = {
@@ -146,7 +146,7 @@ Deno.test("matrices in one buffer are multiplied in one dispatch, each with its 
           { length: tokens * columns },
           (_, i) => x[part.xOffset + Math.floor(i / columns) * roundUp(columns, 4) + i % columns],
         ),
-        y: wanted.subarray(part.yOffset, part.yOffset + size),
+        y: expected.subarray(part.yOffset, part.yOffset + size),
       };
       linearReference(rows, { part, columns, tokens, write: "store" });
     }
@@ -154,7 +154,7 @@ Deno.test("matrices in one buffer are multiplied in one dispatch, each with its 
       for (const { yOffset, outStride, rows } of parts) {
         for (let t = 0; t < tokens; t++) {
           const from = yOffset + t * outStride;
-          assertClose(y.subarray(from, from + rows), wanted.subarray(from, from + rows), {
+          assertClose(y.subarray(from, from + rows), expected.subarray(from, from + rows), {
             atol: 2e-4,
             what,
           });

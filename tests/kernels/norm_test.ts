@@ -26,27 +26,29 @@ for (
     const random = seeded(width);
     const slots = 4;
     const plane = 10 * width + 8;
-    const before = floats(random, slots * width);
+    const shiftIn = floats(random, slots * width);
     const data = {
       x: floats(random, 10 * width, { low: -3, high: 5 }),
       norm: floats(random, 2 * width),
       mix: floats(random, mixes * width, { low: 0 }),
       rows: tokenRows(RUNS),
-      before,
-      after: new Float32Array(slots * width),
+      shiftIn,
+      shiftOut: new Float32Array(slots * width),
       out: new Float32Array(mixes * plane),
     };
     const sizes = { width, mixes, plane };
     const counts = { tokens: 10, runs: RUNS.length, outputs: 0, gathered: 0 };
-    const got = await runKernel(normShift, data, { sizes, counts });
-    const wanted = { ...data, shift: before.slice(), out: new Float32Array(mixes * plane) };
-    normShiftReference(wanted, { ...sizes, runs: RUNS });
-    assertClose(got.out, wanted.out, { atol: 2e-5, what: "out" });
+    const actual = await runKernel(normShift, data, { sizes, counts });
+    const expected = { ...data, shift: shiftIn.slice(), out: new Float32Array(mixes * plane) };
+    normShiftReference(expected, { ...sizes, runs: RUNS });
+    assertClose(actual.out, expected.out, { atol: 2e-5, what: "out" });
     for (const { slot } of RUNS) {
       const part = [slot * width, (slot + 1) * width] as const;
-      assertClose(got.after.subarray(...part), wanted.shift.subarray(...part), { atol: 2e-5 });
+      assertClose(actual.shiftOut.subarray(...part), expected.shift.subarray(...part), {
+        atol: 2e-5,
+      });
     }
-    assertClose(got.after.subarray(width, 2 * width), new Float32Array(width), { atol: 0 });
+    assertClose(actual.shiftOut.subarray(width, 2 * width), new Float32Array(width), { atol: 0 });
   });
 }
 
@@ -73,14 +75,14 @@ for (const type of ["f32", "f16", "int8", "nf4"] satisfies WeightType[]) {
       const sizes = { firstId, ids, width, type };
       const counts = { tokens: tokens.length, runs: 1, outputs: 0, gathered: 0 };
       const { x } = await runKernel(embed, data, { sizes, counts });
-      const wanted = untouched.slice();
+      const expected = untouched.slice();
       tokens.forEach((id, t) => {
         if (id < firstId || id >= firstId + ids) return;
         const one = { table, norm, ids: [id - firstId], x: new Float32Array(width) };
         embedReference(one, width);
-        wanted.set(one.x, t * width);
+        expected.set(one.x, t * width);
       });
-      assertClose(x, wanted, { atol: 2e-5 });
+      assertClose(x, expected, { atol: 2e-5 });
     });
   }
 }
@@ -102,13 +104,13 @@ for (
       y: floats(random, tokens * width, { low: -4, high: 6 }),
       gate: floats(random, tokens * width),
     };
-    const got = await runKernel(groupNormGate, data, {
+    const actual = await runKernel(groupNormGate, data, {
       sizes,
       counts: { tokens, runs: 1, outputs: 0, gathered: 0 },
     });
-    const wanted = { norm: data.norm, y: data.y.slice(), ...(gated ? { gate: data.gate } : {}) };
-    groupNormGateReference(wanted, { ...sizes, tokens });
-    assertClose(got.y, wanted.y, { atol: 2e-5 });
+    const expected = { norm: data.norm, y: data.y.slice(), ...(gated ? { gate: data.gate } : {}) };
+    groupNormGateReference(expected, { ...sizes, tokens });
+    assertClose(actual.y, expected.y, { atol: 2e-5 });
   });
 }
 
@@ -117,15 +119,15 @@ Deno.test("select_norm normalizes only the output rows", async () => {
   const width = 36;
   const norm = floats(random, 2 * width);
   const x = floats(random, 9 * width, { low: -2, high: 8 });
-  const chosen = [8, 0, 3, 3];
-  const data = { x, norm, chosen: new Uint32Array(chosen), y: new Float32Array(5 * width) };
-  const counts = { tokens: 9, runs: 1, outputs: chosen.length, gathered: 0 };
+  const outputRows = [8, 0, 3, 3];
+  const data = { x, norm, outputRows: new Uint32Array(outputRows), y: new Float32Array(5 * width) };
+  const counts = { tokens: 9, runs: 1, outputs: outputRows.length, gathered: 0 };
   const { y } = await runKernel(selectNorm, data, { sizes: { width }, counts });
-  const wanted = new Float32Array(5 * width);
-  chosen.forEach((row, o) => {
-    wanted.set(layerNormReference(x.subarray(row * width, (row + 1) * width), norm), o * width);
+  const expected = new Float32Array(5 * width);
+  outputRows.forEach((row, o) => {
+    expected.set(layerNormReference(x.subarray(row * width, (row + 1) * width), norm), o * width);
   });
-  assertClose(y, wanted, { atol: 2e-5 });
+  assertClose(y, expected, { atol: 2e-5 });
 });
 
 Deno.test("commit_shift copies only the slots of the step", async () => {
@@ -134,22 +136,22 @@ Deno.test("commit_shift copies only the slots of the step", async () => {
   const sites = 3;
   const slots = 4;
   const siteStride = slots * width + 16;
-  const before = floats(random, sites * siteStride);
-  const after = floats(random, sites * siteStride);
-  const got = await runKernel(
+  const shiftIn = floats(random, sites * siteStride);
+  const shiftOut = floats(random, sites * siteStride);
+  const actual = await runKernel(
     commitShift,
-    { runs: runRows(RUNS), after, before },
+    { runs: runRows(RUNS), shiftOut, shiftIn },
     {
       sizes: { width, sites, siteStride },
       counts: { tokens: 10, runs: 3, outputs: 0, gathered: 0 },
     },
   );
-  const wanted = before.slice();
+  const expected = shiftIn.slice();
   for (let site = 0; site < sites; site++) {
     for (const { slot } of RUNS) {
       const from = site * siteStride + slot * width;
-      wanted.set(after.subarray(from, from + width), from);
+      expected.set(shiftOut.subarray(from, from + width), from);
     }
   }
-  assertClose(got.before, wanted, { atol: 0 });
+  assertClose(actual.shiftIn, expected, { atol: 0 });
 });

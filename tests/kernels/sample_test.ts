@@ -21,7 +21,7 @@ import { runKernel } from "./run_kernel.ts";
 const PLAIN: SamplingParams = { ...NEUTRAL_SAMPLING, seed: 0n };
 
 const WINDOW = 4;
-const WRITTEN = SAMPLED_HEADER + WINDOW;
+const SAMPLED = SAMPLED_HEADER + WINDOW;
 
 interface Turn {
   logits: Float32Array;
@@ -29,7 +29,7 @@ interface Turn {
   counts?: ReadonlyMap<number, number>;
   position?: number;
   banned?: readonly number[];
-  left?: number;
+  remaining?: number;
   endToken?: number;
   search?: StopSearch;
   active?: boolean;
@@ -73,7 +73,7 @@ async function sampleOnDevice(
       params,
       counts: new Map(),
       position: turn.position ?? 0,
-      maxTokens: turn.left ?? 100,
+      maxTokens: turn.remaining ?? 100,
       endToken: turn.endToken ?? null,
       stops: turn.search ?? null,
     });
@@ -88,17 +88,17 @@ async function sampleOnDevice(
     stops,
     vocabulary: vocabularyWords(vocabulary, tokenBytes),
     rows,
-    chosen: new Uint32Array(n).map((_, i) => i),
-    written: new Uint32Array(n * WRITTEN),
+    outputRows: new Uint32Array(n).map((_, i) => i),
+    sampled: new Uint32Array(n * SAMPLED),
   }, {
     sizes: { vocabulary, window: WINDOW, lanes },
     counts: { tokens: n, runs: n, outputs: n, gathered: 0 },
   });
-  const written = new Uint32Array(result.written.buffer);
+  const sampled = new Uint32Array(result.sampled.buffer);
   const words = new Uint32Array(result.slots.buffer);
   return turns.map((_, i) => {
     const slot = n - 1 - i;
-    const row = written.subarray(slot * WRITTEN, (slot + 1) * WRITTEN);
+    const row = sampled.subarray(slot * SAMPLED, (slot + 1) * SAMPLED);
     return {
       ids: [...row.subarray(SAMPLED_HEADER, SAMPLED_HEADER + row[0])],
       end: row[1],
@@ -133,7 +133,7 @@ const SETTINGS = [1, 0.999, 0.9, 0.5, 0.01, 0].flatMap((topP) =>
 );
 
 /** Returns the CPU sampler's ids for random numbers within the error of float32 sums. */
-function near({ logits, params, counts, position = 0, banned }: Turn): Set<number> {
+function acceptableIds({ logits, params, counts, position = 0, banned }: Turn): Set<number> {
   const all = { ...PLAIN, ...params };
   const random = randomAt(all.seed, position);
   const bans = banned && Uint8Array.from(logits, (_, id) => banned.includes(id) ? 1 : 0);
@@ -163,7 +163,7 @@ for (const [vocabulary, lanes] of [[1, 4], [3, 1], [65, 2], [301, 4], [5000, 16]
     sampled.forEach(({ ids, end }, i) => {
       assert.equal(end, FINISH.none);
       assert.equal(ids.length, 1);
-      const wanted = near(turns[i]);
+      const wanted = acceptableIds(turns[i]);
       assert.ok(wanted.has(ids[0]), `${JSON.stringify(settings[i])}: ${ids[0]}, ${[...wanted]}`);
       if (wanted.size === 1) exact++;
     });
@@ -196,7 +196,7 @@ Deno.test("bias, penalties, bans and decaying counts match the CPU sampler", asy
   const sampled = await sampleOnDevice(turns);
   sampled.forEach(({ ids, counts }, i) => {
     const { params, banned } = turns[i];
-    assert.ok(near(turns[i]).has(ids[0]), `turn ${i}: ${ids[0]}`);
+    assert.ok(acceptableIds(turns[i]).has(ids[0]), `turn ${i}: ${ids[0]}`);
     assert.ok(!banned!.includes(ids[0]));
     const wanted = new Map(turns[i].counts);
     recordToken(wanted, ids[0], params!.penaltyDecay!);
@@ -274,9 +274,9 @@ Deno.test("a turn ends at its end token, its token limit, or a stop string", asy
     [0, {}, FINISH.none],
     [4, { endToken: 4 }, FINISH.stop],
     [4, { endToken: 3 }, FINISH.none],
-    [0, { left: 1 }, FINISH.length],
-    [4, { left: 1, endToken: 4 }, FINISH.stop],
-    [0, { left: 2 }, FINISH.none],
+    [0, { remaining: 1 }, FINISH.length],
+    [4, { remaining: 1, endToken: 4 }, FINISH.stop],
+    [0, { remaining: 2 }, FINISH.none],
     [3, { search: search("") }, FINISH.stop],
     [1, { search: search("") }, FINISH.none],
     [2, { search: search("b\n") }, FINISH.stop],
@@ -291,15 +291,15 @@ Deno.test("a turn ends at its end token, its token limit, or a stop string", asy
   const turns = cases.map(([id, turn]): Turn => ({ logits: logits(id), params, ...turn }));
   const sampled = await sampleOnDevice(turns, { tokenBytes });
   sampled.forEach(({ ids, end, words }, i) => {
-    const [id, { search, left = 100 }, wanted] = cases[i];
+    const [id, { search, remaining = 100 }, wanted] = cases[i];
     assert.deepEqual([ids, end], [[id], wanted], `case ${i}`);
     assert.equal(words[SLOT.active], wanted === FINISH.none ? 1 : 0);
     assert.equal(words[SLOT.token], id);
-    assert.equal(words[SLOT.left], left - 1);
+    assert.equal(words[SLOT.remaining], remaining - 1);
     assert.equal(words[SLOT.position], 1);
     if (!search) return;
     advanceStopSearch(search, tokens[id]);
-    assert.deepEqual(words.slice(SLOT.bits, SLOT.bits + search.words), search.prefixBits);
+    assert.deepEqual(words.slice(SLOT.stopBits, SLOT.stopBits + search.words), search.prefixBits);
   });
 });
 
@@ -308,7 +308,7 @@ Deno.test("a finished turn is skipped; NaN or infinite logits end a turn", async
   const withNaN = (value: number) => logits.map((v, id) => id === 33 ? value : v);
   const all = Array.from(logits, (_, id) => id);
   const turns: Turn[] = [
-    { logits, active: false, left: 5 },
+    { logits, active: false, remaining: 5 },
     { logits: withNaN(NaN) },
     { logits: withNaN(Infinity), params: { temperature: 0 } },
     { logits: withNaN(-Infinity) },
@@ -326,5 +326,5 @@ Deno.test("a finished turn is skipped; NaN or infinite logits end a turn", async
   ]);
   assert.deepEqual(sampled.map(({ ids }) => ids.length), [0, 0, 0, 1, 0, 0]);
   assert.deepEqual(sampled.map(({ words }) => words[SLOT.active]), [0, 0, 0, 1, 0, 0]);
-  assert.equal(sampled[0].words[SLOT.left], 5);
+  assert.equal(sampled[0].words[SLOT.remaining], 5);
 });

@@ -67,11 +67,11 @@ for (const c of [...SINGLE, ...RAGGED]) {
   if (isLeftOut(c)) continue;
   Deno.test(`wkv5_chunk matches plain loops at ${JSON.stringify(c)}`, async () => {
     const { data, sizes, counts } = prepare(c);
-    const got = await runKernel(wkv5Chunk, data, { sizes, counts });
-    const wanted = { ...data, state: data.state.slice(), y: data.y.slice() };
-    wkv5Reference(wanted, { ...sizes, runs: c.runs });
-    assertClose(got.y, wanted.y, { atol: 2e-5, what: "y" });
-    assertClose(got.state, wanted.state, { atol: 2e-5, what: "state" });
+    const actual = await runKernel(wkv5Chunk, data, { sizes, counts });
+    const expected = { ...data, state: data.state.slice(), y: data.y.slice() };
+    wkv5Reference(expected, { ...sizes, runs: c.runs });
+    assertClose(actual.y, expected.y, { atol: 2e-5, what: "y" });
+    assertClose(actual.state, expected.state, { atol: 2e-5, what: "state" });
   });
 }
 
@@ -89,27 +89,27 @@ for (const gated of [true, false]) {
       const projected = new Float32Array(offset(4));
       for (const name of ["r", "k", "v"] as const) projected.set(data[name], offsets[name]);
       projected.set(gate, offsets.g);
-      const got = await runKernel(wkv5Step, { ...data, projected, norm }, {
+      const actual = await runKernel(wkv5Step, { ...data, projected, norm }, {
         sizes: { ...sizes, offsets, eps, gated },
         counts,
       });
 
-      const wanted = { ...data, state: data.state.slice(), y: data.y.slice() };
-      wkv5Reference(wanted, { ...sizes, runs: c.runs });
-      const after = { y: wanted.y, norm, ...(gated ? { gate } : {}) };
+      const expected = { ...data, state: data.state.slice(), y: data.y.slice() };
+      wkv5Reference(expected, { ...sizes, runs: c.runs });
+      const after = { y: expected.y, norm, ...(gated ? { gate } : {}) };
       groupNormGateReference(after, { ...sizes, eps, tokens: counts.tokens });
       // If a head's values are nearly equal, normalization amplifies the error of the sums.
-      assertClose(got.y, wanted.y, { atol: 2e-4, what: "y" });
-      assertClose(got.state, wanted.state, { atol: 2e-5, what: "state" });
+      assertClose(actual.y, expected.y, { atol: 2e-4, what: "y" });
+      assertClose(actual.state, expected.state, { atol: 2e-5, what: "state" });
 
       const chunk = await runKernel(wkv5Chunk, data, { sizes, counts });
-      assert.deepEqual(got.state, chunk.state);
+      assert.deepEqual(actual.state, chunk.state);
       const y = chunk.y as Float32Array<ArrayBuffer>;
       const normed = await runKernel(groupNormGate, { y, norm, gate }, {
         sizes: { ...sizes, eps, gated },
         counts,
       });
-      assert.deepEqual(got.y, normed.y);
+      assert.deepEqual(actual.y, normed.y);
     });
   }
 }

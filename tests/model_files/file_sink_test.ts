@@ -5,7 +5,7 @@ import { InferenceError } from "../../src/core/errors.ts";
 const OLD = Uint8Array.of(1, 2, 3);
 const NEW = Uint8Array.of(4, 5, 6, 7);
 
-/** A path in a new folder, where nothing or an old file is. */
+/** Runs `run` with a path in a new folder that is empty or contains an old file. */
 async function withPath(
   old: Uint8Array | null,
   run: (path: string, files: () => string[]) => Promise<void>,
@@ -30,9 +30,9 @@ function isError(code: string, message: RegExp): (error: unknown) => true {
 }
 
 for (const old of [null, OLD]) {
-  const where = old ? "over an old file" : "where none was";
+  const where = old ? "over an existing file" : "in an empty folder";
 
-  Deno.test(`a file appears whole, ${where}`, async () => {
+  Deno.test(`writeFileAtomic creates a complete file ${where}`, async () => {
     await withPath(old, async (path, files) => {
       const result = await writeFileAtomic(path, async (sink) => {
         assert.equal(sink.name, path);
@@ -50,7 +50,7 @@ for (const old of [null, OLD]) {
     });
   });
 
-  Deno.test(`a write that fails leaves nothing ${where}`, async () => {
+  Deno.test(`a failed write leaves no trace ${where}`, async () => {
     await withPath(old, async (path, files) => {
       const lost = new Error("lost");
       const writing = writeFileAtomic(path, async (sink) => {
@@ -63,7 +63,7 @@ for (const old of [null, OLD]) {
     });
   });
 
-  Deno.test(`aborting leaves nothing ${where}`, async () => {
+  Deno.test(`an aborted write leaves no trace ${where}`, async () => {
     await withPath(old, async (path, files) => {
       const controller = new AbortController();
       const { signal } = controller;
@@ -71,7 +71,7 @@ for (const old of [null, OLD]) {
         await sink.write(0, NEW);
         controller.abort();
         await sink.write(4, NEW);
-        assert.fail("a write went on");
+        assert.fail("a write continued");
       }, { signal });
       await assert.rejects(writing, isError("cancelled", /^Cannot write .*x\.bin: it was canc/));
       const late = new AbortController();
@@ -80,7 +80,7 @@ for (const old of [null, OLD]) {
         isError("cancelled", /x\.bin/),
       );
       await assert.rejects(
-        writeFileAtomic(path, () => assert.fail("it began"), { signal }),
+        writeFileAtomic(path, () => assert.fail("the write started"), { signal }),
         isError("cancelled", /x\.bin/),
       );
       assert.deepEqual(files(), old ? ["x.bin"] : []);
@@ -89,7 +89,7 @@ for (const old of [null, OLD]) {
   });
 }
 
-Deno.test("what is in the way is told, and stays", async () => {
+Deno.test("an obstacle at the path is reported and not removed", async () => {
   await withPath(null, async (path, files) => {
     const write = (to: string) => writeFileAtomic(to, (sink) => sink.write(0, NEW));
     await assert.rejects(
@@ -97,7 +97,7 @@ Deno.test("what is in the way is told, and stays", async () => {
       isError("file_error", /^Cannot write .*\/none\/y\.bin: /),
     );
     await Deno.mkdir(path);
-    await assert.rejects(write(path), isError("file_error", /no regular file/));
+    await assert.rejects(write(path), isError("file_error", /not a regular file/));
     assert.deepEqual(files(), ["x.bin"]);
     await Deno.rename(path, `${path}.part`);
     await assert.rejects(write(path), isError("file_error", /^Cannot write .*x\.bin: /));
@@ -105,12 +105,12 @@ Deno.test("what is in the way is told, and stays", async () => {
   });
 });
 
-Deno.test("a second writer is refused while the first one writes", async () => {
+Deno.test("a second writer is rejected during a write", async () => {
   await withPath(OLD, async (path, files) => {
     await writeFileAtomic(path, async (sink) => {
       await sink.write(0, NEW);
       await assert.rejects(
-        writeFileAtomic(path, () => assert.fail("it began")),
+        writeFileAtomic(path, () => assert.fail("the write started")),
         isError("file_error", /x\.bin: another process is writing it/),
       );
     });
@@ -119,7 +119,7 @@ Deno.test("a second writer is refused while the first one writes", async () => {
   });
 });
 
-Deno.test("many writers at once: one file, whole, and no other trace", async () => {
+Deno.test("concurrent writers create one complete file", async () => {
   await withPath(null, async (path, files) => {
     for (let round = 0; round < 20; round++) {
       const results = await Promise.allSettled(
@@ -142,7 +142,7 @@ Deno.test("many writers at once: one file, whole, and no other trace", async () 
   });
 });
 
-Deno.test("kill -9 in mid-write leaves no file, and the next write goes well", async () => {
+Deno.test("SIGKILL during a write leaves no file, and the next write succeeds", async () => {
   await withPath(null, async (path, files) => {
     const module = new URL("../../src/model_files/file_sink.ts", import.meta.url).href;
     const code = `import { writeFileAtomic } from "${module}";
@@ -160,7 +160,7 @@ Deno.test("kill -9 in mid-write leaves no file, and the next write goes well", a
     const { done } = await lines.read();
     assert(!done, "the child wrote nothing");
     await assert.rejects(
-      writeFileAtomic(path, () => assert.fail("it began")),
+      writeFileAtomic(path, () => assert.fail("the write started")),
       isError("file_error", /another process is writing it/),
     );
     child.kill("SIGKILL");
@@ -173,7 +173,7 @@ Deno.test("kill -9 in mid-write leaves no file, and the next write goes well", a
   });
 });
 
-Deno.test("a permission that was not granted is told as such", async () => {
+Deno.test("a missing permission is reported as NotCapable", async () => {
   const worker = `import { writeFileAtomic } from "${
     new URL("../../src/model_files/file_sink.ts", import.meta.url).href
   }";

@@ -1,4 +1,4 @@
-/** What `--model` and `convert` take: files of any ending, folders, shards with their index. */
+/** Inputs of `--model` and `convert`: any file extension, folders, and shards with their index. */
 
 import assert from "node:assert/strict";
 import { findModel } from "../../src/model_files/find_model.ts";
@@ -52,7 +52,7 @@ Deno.test.beforeAll(async () => {
   });
 });
 
-Deno.test("a file is read by its content, whatever its ending", async () => {
+Deno.test("the format of a file is detected from its content, not its extension", async () => {
   for (const ending of ["pth", "pt", "ckpt", "bin", "safetensors", "st", "model", "json"]) {
     for (const [format, bytes] of [["pth", PTH], ["safetensors", SAFETENSORS]] as const) {
       await inFolder({ [`World 0.1.${ending}`]: bytes }, async (folder) => {
@@ -65,7 +65,7 @@ Deno.test("a file is read by its content, whatever its ending", async () => {
   }
 });
 
-Deno.test("a folder's model is the only one, or the one with the usual name", async () => {
+Deno.test("a folder resolves to its only model or to the one with the usual name", async () => {
   const cases: [Files, string][] = [
     [{ "pytorch_model.bin": writePth(PORT), "config.json": "{}" }, "pytorch_model.bin"],
     [{ "RWKV-5-World.st": SAFETENSORS, "rwkv_vocab.json": "{}" }, "RWKV-5-World.st"],
@@ -87,23 +87,26 @@ Deno.test("a folder's model is the only one, or the one with the usual name", as
     }, "model.safetensors.index.json"],
     [{ "model-00001-of-00001.safetensors": SAFETENSORS }, "model-00001-of-00001.safetensors"],
   ];
-  for (const [files, wanted] of cases) {
+  for (const [files, expected] of cases) {
     await inFolder(files, async (folder) => {
       const { source, fingerprint } = await openAt(folder);
-      assert.deepEqual(source.from, { file: `${folder}/${wanted}` });
+      assert.deepEqual(source.from, { file: `${folder}/${expected}` });
       assert.equal(fingerprint, plain);
     });
   }
 });
 
-Deno.test("a folder without one model is refused by what it holds", async () => {
+Deno.test("a folder without exactly one model is rejected with its contents", async () => {
   const cases: [Files, RegExp][] = [
-    [{ "notes.txt": "" }, /it holds no model \(a \.pth, \.safetensors, .* file\); name a folder/],
-    [{ "a.pth": "", "b.st": "" }, /it holds several models \(a\.pth, b\.st\); name one of them/],
+    [
+      { "notes.txt": "" },
+      /it contains no model \(a \.pth, \.safetensors, .* file\); name a folder/,
+    ],
+    [{ "a.pth": "", "b.st": "" }, /it contains several models \(a\.pth, b\.st\); name one of them/],
     [{ "model.pth": "", "model.bin": "" }, /several models \(model\.bin, model\.pth\)/],
     [
       { "model-00001-of-00002.safetensors": "", "model-00002-of-00002.safetensors": "" },
-      /parts of a model \(model-00001-of-00002\.safetensors\) and no index .*fetch the index/,
+      /shards of a model \(model-00001-of-00002\.safetensors\) without .*download the index/,
     ],
   ];
   for (const [files, message] of cases) {
@@ -113,7 +116,7 @@ Deno.test("a folder without one model is refused by what it holds", async () => 
   }
 });
 
-Deno.test("shards are joined by their index, in both forms and any number", async () => {
+Deno.test("shards are joined by their index, in both formats and any number", async () => {
   for (const base of ["model.safetensors", "pytorch_model.bin"]) {
     for (const count of [1, 2, 5, 13]) {
       await inFolder(shards(count, base, PORT), async (folder) => {
@@ -124,18 +127,21 @@ Deno.test("shards are joined by their index, in both forms and any number", asyn
   }
 });
 
-Deno.test("shards that are missing, damaged or of another model are named", async () => {
+Deno.test("missing, damaged and foreign shards are named", async () => {
   const files = shards(3, "model.safetensors", TENSORS);
   const second = "model-00002-of-00003.safetensors";
   const index = "model.safetensors.index.json";
-  const { [second]: bytes, ...without } = files;
+  const { [second]: bytes, ...incomplete } = files;
   const map = JSON.parse(files[index] as string).weight_map;
   const indexed = (changes: Record<string, string>) => ({
     ...files,
     [index]: JSON.stringify({ weight_map: { ...map, ...changes } }),
   });
   const cases: [Files, RegExp][] = [
-    [without, /00002-of-00003\.safetensors: it is missing, and .*index\.json names it as a part/],
+    [
+      incomplete,
+      /00002-of-00003\.safetensors: it is missing, and .*index\.json lists it as a shard/,
+    ],
     [
       { ...files, [second]: (bytes as Uint8Array<ArrayBuffer>).slice(0, -4) },
       /00002-of-00003\.safetensors: its tensors end at byte \d+ of \d+: .*incomplete or damaged/,
@@ -182,45 +188,45 @@ Deno.test("shards that are missing, damaged or of another model are named", asyn
   await inFolder(files, async (folder) => {
     await assert.rejects(
       openAt(`${folder}/${second}`),
-      /it is part 2 of 3 of a model; name the index, model\.safetensors\.index\.json/,
+      /it is shard 2 of 3 of a model; name the index, model\.safetensors\.index\.json/,
     );
     await Deno.remove(`${folder}/${index}`);
-    await assert.rejects(openAt(`${folder}/${second}`), /fetch all parts and their index/);
+    await assert.rejects(openAt(`${folder}/${second}`), /download all shards and their index/);
   });
 });
 
-Deno.test("a vocabulary beside the model is found in any form, texts before JSON", async () => {
+Deno.test("a vocabulary beside the model is found in every format, text before JSON", async () => {
   const cases: [string[], string | null][] = [
     [["vocab.json", "vocab.txt"], "vocab.txt"],
     [["rwkv_vocab_v20230424.json"], "rwkv_vocab_v20230424.json"],
     [["tokenizer.json", "config.json"], null],
   ];
-  for (const [names, wanted] of cases) {
+  for (const [names, expected] of cases) {
     const files = Object.fromEntries(names.map((name) => [name, "{}"]));
     await inFolder({ "model.st": SAFETENSORS, ...files }, async (folder) => {
-      assert.equal((await openAt(folder)).vocabulary, wanted && `${folder}/${wanted}`);
+      assert.equal((await openAt(folder)).vocabulary, expected && `${folder}/${expected}`);
     });
   }
 });
 
-Deno.test("info and convert take a folder of shards, and tell what was not read", async () => {
+Deno.test("info and convert accept a folder of shards and report unused tensors", async () => {
   const some: PthTensor = { dtype: "F32", shape: [2], data: new Float32Array(2) };
   const tensors = new Map([...TENSORS, ["blocks.0.att.extra", some], ["step", some]] as const);
   const files = shards(2, "pytorch_model.bin", tensors);
   await inFolder(files, async (folder) => {
     const info = await rwkv(["info", "--model", folder, "--device", "cpu", "--json"]);
     assert.equal(info.code, 0, info.stderr);
-    const told = JSON.parse(info.stdout);
-    assert.deepEqual(told.unread.sort(), ["blocks.0.att.extra", "step"]);
-    assert.equal(told.tensors, tensors.size);
+    const report = JSON.parse(info.stdout);
+    assert.deepEqual(report.unread.sort(), ["blocks.0.att.extra", "step"]);
+    assert.equal(report.tensors, tensors.size);
     const weights = [...TENSORS.values()].reduce((sum, { data }) => sum + data.length, 0);
-    assert.equal(told.parameters, weights);
+    assert.equal(report.parameters, weights);
     const sizes = Object.values(files).map((content) => content.length);
-    assert.equal(told.bytes, sizes.reduce((sum, size) => sum + size));
+    assert.equal(report.bytes, sizes.reduce((sum, size) => sum + size));
     const text = await rwkv(["info", "--model", folder, "--device", "cpu"]);
     assert.match(text.stdout, /^unread +(blocks\.0\.att\.extra, step|step, blocks\S+)$/m);
 
-    const warning = /^Ignoring 2 tensors of \S+ that no RWKV-5 model has: .*lists them$/m;
+    const warning = /^Ignoring 2 tensors of \S+ that RWKV-5 does not use: .*lists them$/m;
     const runs: [string[], string][] = [
       [["logits", "--tokens", "5,6"], ""],
       [["generate", "--vocab", "bytes", "--max-tokens", "1", "--prompt", "a"], ""],
@@ -236,8 +242,8 @@ Deno.test("info and convert take a folder of shards, and tell what was not read"
     const run = await rwkv(["convert", folder, target]);
     assert.equal(run.code, 0, run.stderr);
     assert.match(run.stderr, warning);
-    assert.equal((await openAt(target)).fingerprint, told.fingerprint);
-    // None of the files that are read is written over.
+    assert.equal((await openAt(target)).fingerprint, report.fingerprint);
+    // A source file is never overwritten.
     const shard = `${folder}/model-00001-of-00002.safetensors`;
     await Deno.rename(`${folder}/pytorch_model-00001-of-00002.bin`, shard);
     const index = `${folder}/pytorch_model.bin.index.json`;
@@ -246,6 +252,6 @@ Deno.test("info and convert take a folder of shards, and tell what was not read"
     await Deno.writeTextFile(index, moved);
     const over = await rwkv(["convert", index, shard]);
     assert.equal(over.code, 1);
-    assert.match(over.stderr, /it is the model that is to be converted/);
+    assert.match(over.stderr, /it is the model to convert/);
   });
 });

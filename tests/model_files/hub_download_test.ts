@@ -1,56 +1,56 @@
-/** Files from a hub to their folder, whatever happens on the way. */
+/** Downloads from a hub, including failures on the way. */
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { downloadFile } from "../../src/model_files/partial_download.ts";
-import { DamagedDownload } from "../../src/hub/download.ts";
-import { HubHttp, type HubHttpOptions } from "../../src/hub/hub_http.ts";
-import { FileChanged, type RemoteFile, Repository } from "../../src/hub/repository.ts";
-import { type Content, type FakeFile, FakeHub, madeUp } from "../hub/fake_hub.ts";
+import { CorruptDownloadError } from "../../src/hub/download.ts";
+import { HubClient, type HubClientOptions } from "../../src/hub/hub_client.ts";
+import { FileChangedError, type RemoteFile, Repository } from "../../src/hub/repository.ts";
+import { type Content, type FakeFile, FakeHub, syntheticContent } from "../hub/fake_hub.ts";
 import { slowTest } from "../support/quick.ts";
 
 const REPO = "a/b";
 const FILE = "x.pth";
 const MB = 1_000_000;
-/** Bytes that are written at once. */
-const PIECE = 1 << 20;
+/** Bytes per write to disk. */
+const WRITE_BYTES = 1 << 20;
 
-interface Setting {
+interface Fixture {
   hub: FakeHub;
   folder: string;
-  /** Describes the file anew and downloads it. */
-  pull: (options?: Partial<HubHttpOptions>) => Promise<RemoteFile>;
-  /** The same, stopped when so many bytes have come, which is when the hub falls silent. */
-  stop: (bytes: number) => Promise<void>;
+  /** Fetches the description of the file and downloads it. */
+  pull: (options?: Partial<HubClientOptions>) => Promise<RemoteFile>;
+  /** Starts a download and aborts it after `bytes` bytes, at which the hub stalls. */
+  abortAfter: (bytes: number) => Promise<void>;
   names: () => string[];
 }
 
-async function withHub(file: FakeFile, run: (setting: Setting) => Promise<void>): Promise<void> {
+async function withHub(file: FakeFile, run: (setting: Fixture) => Promise<void>): Promise<void> {
   const hub = new FakeHub({ [REPO]: { [FILE]: file } });
   const folder = await Deno.makeTempDir();
   const pull = async (
-    options: Partial<HubHttpOptions> = {},
+    options: Partial<HubClientOptions> = {},
     onProgress: (done: number) => void = () => {},
   ) => {
-    const http = new HubHttp({ endpoint: hub.endpoint, ...options });
+    const http = new HubClient({ endpoint: hub.endpoint, ...options });
     const repository = new Repository(http, REPO);
     const found = (await repository.files()).find(({ path }) => path === FILE)!;
     const remote = await repository.describe(found);
     await downloadFile(http, remote, { folder, name: FILE, onProgress });
     return remote;
   };
-  const stop = async (bytes: number) => {
+  const abortAfter = async (bytes: number) => {
     const controller = new AbortController();
     hub.faults.set(FILE, [{ stallAfter: bytes }]);
-    // What was not enough for a piece is still to be written.
+    // A partial write buffer is flushed after the abort.
     const pulling = pull({ signal: controller.signal }, (done) => {
-      if (done > bytes - PIECE) controller.abort();
+      if (done > bytes - WRITE_BYTES) controller.abort();
     });
     await assert.rejects(pulling, { code: "cancelled" });
   };
   const names = () => [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
   try {
-    await run({ hub, folder, pull, stop, names });
+    await run({ hub, folder, pull, abortAfter, names });
   } finally {
     await hub.close();
     await Deno.remove(folder, { recursive: true });
@@ -73,95 +73,95 @@ async function assertHolds(path: string, content: Content): Promise<void> {
 }
 
 slowTest("200 MB that are cut five times arrive whole, and no byte twice", async () => {
-  const content = madeUp(200 * MB);
+  const content = syntheticContent(200 * MB);
   await withHub({ content }, async ({ hub, folder, pull, names }) => {
     const cuts = [30 * MB, 1, 64 * 1024, 70 * MB + 5, 12_345_678];
-    hub.faults.set(FILE, cuts.map((cutAfter) => ({ cutAfter })));
+    hub.faults.set(FILE, cuts.map((disconnectAfter) => ({ disconnectAfter })));
     await pull();
     await assertHolds(`${folder}/${FILE}`, content);
     assert.deepEqual(names(), [FILE]);
     const offsets = hub.fetches(FILE).map(({ range }) => Number(range?.match(/\d+/)?.[0] ?? 0));
     assert.equal(offsets.length, 1 + cuts.length);
-    const twice = hub.served.get(FILE)! - content.size;
+    const twice = hub.bytesServed.get(FILE)! - content.size;
     assert.ok(twice <= 64 * 1024, `${twice} bytes were fetched twice: ${offsets}`);
   });
 });
 
-Deno.test("bytes of another hash leave nothing behind", async () => {
+Deno.test("a download with the wrong hash leaves no file", async () => {
   for (const size of [3 * MB, 10]) {
-    const wrong = { content: madeUp(size), hash: "0".repeat(64) };
+    const wrong = { content: syntheticContent(size), hash: "0".repeat(64) };
     await withHub(wrong, async ({ hub, pull, names }) => {
       await assert.rejects(pull(), (error) => {
-        assert.ok(error instanceof DamagedDownload);
+        assert.ok(error instanceof CorruptDownloadError);
         assert.match(
           error.message,
-          /^Cannot use x\.pth: the SHA-256 of what came is [0-9a-f]{64} /,
+          /^Cannot use x\.pth: its SHA-256 is [0-9a-f]{64}, expected /,
         );
         return true;
       });
       assert.deepEqual(names(), []);
-      // The same after a resumption.
-      hub.faults.set(FILE, [{ cutAfter: size / 2 }]);
-      await assert.rejects(pull(), DamagedDownload);
+      // The same after a resumed download.
+      hub.faults.set(FILE, [{ disconnectAfter: size / 2 }]);
+      await assert.rejects(pull(), CorruptDownloadError);
       assert.deepEqual(names(), []);
     });
   }
 });
 
-Deno.test("small files are held against git's hash", async () => {
-  const content = madeUp(5000);
+Deno.test("small files are checked against their git hash", async () => {
+  const content = syntheticContent(5000);
   await withHub({ content, large: false }, async ({ folder, pull }) => {
     assert.equal((await pull()).hash.algorithm, "git-sha1");
     await assertHolds(`${folder}/${FILE}`, content);
   });
   const wrong = { content, large: false, hash: "0".repeat(40) };
   await withHub(wrong, async ({ pull, names }) => {
-    await assert.rejects(pull(), /git hash of what came is/);
+    await assert.rejects(pull(), /its git hash is/);
     assert.deepEqual(names(), []);
   });
 });
 
-Deno.test("the token goes to the hub and to nobody else", async () => {
-  await withHub({ content: madeUp(3 * MB) }, async ({ hub, pull }) => {
-    hub.faults.set(FILE, [{ cutAfter: MB }, { status: 403 }]);
+Deno.test("the token is sent to the hub only", async () => {
+  await withHub({ content: syntheticContent(3 * MB) }, async ({ hub, pull }) => {
+    hub.faults.set(FILE, [{ disconnectAfter: MB }, { status: 403 }]);
     await pull({ token: hub.token });
-    const told = (origin: string) =>
-      new Set(hub.seen.filter((seen) => seen.origin === origin).map((s) => s.authorization));
-    assert.deepEqual(told("hub"), new Set([`Bearer ${hub.token}`]));
-    assert.deepEqual(told("cdn"), new Set([null]));
+    const authorizations = (origin: string) =>
+      new Set(hub.requests.filter((seen) => seen.origin === origin).map((s) => s.authorization));
+    assert.deepEqual(authorizations("hub"), new Set([`Bearer ${hub.token}`]));
+    assert.deepEqual(authorizations("cdn"), new Set([null]));
   });
 });
 
-Deno.test("a mirror that passes on the hub's next page is asked for it itself", async () => {
-  const asked: string[] = [];
+Deno.test("a next-page link to the hub is resolved on the mirror", async () => {
+  const requests: string[] = [];
   const mirror = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, (request) => {
     const { pathname, search } = new URL(request.url);
-    asked.push(pathname + search);
+    requests.push(pathname + search);
     assert.equal(request.headers.get("authorization"), "Bearer hf_secret");
-    // Nothing of that name can be asked: the answer would be an error.
+    // This host does not exist, so following the link literally would fail.
     const link = `<https://hub.invalid/api/models/${REPO}/tree/main?cursor=2>; rel="next"`;
     const more: HeadersInit = search.includes("cursor") ? {} : { link };
-    return Response.json([{ type: "file", path: `${asked.length}.pth`, size: 1 }], {
+    return Response.json([{ type: "file", path: `${requests.length}.pth`, size: 1 }], {
       headers: more,
     });
   });
   const endpoint = `http://127.0.0.1:${mirror.addr.port}/hf`;
-  const files = await new Repository(new HubHttp({ endpoint, token: "hf_secret" }), REPO).files();
+  const files = await new Repository(new HubClient({ endpoint, token: "hf_secret" }), REPO).files();
   assert.deepEqual(files.map(({ path }) => path), ["1.pth", "2.pth"]);
   const tree = `/hf/api/models/${REPO}/tree/main`;
-  assert.deepEqual(asked, [`${tree}?recursive=true&expand=false`, `${tree}?cursor=2`]);
+  assert.deepEqual(requests, [`${tree}?recursive=true&expand=false`, `${tree}?cursor=2`]);
   await mirror.shutdown();
 });
 
-Deno.test("a hub that is busy or broken is asked again, when it says", async () => {
-  await withHub({ content: madeUp(MB) }, async ({ hub, folder, pull }) => {
+Deno.test("a busy or failing hub is retried after its retry-after", async () => {
+  await withHub({ content: syntheticContent(MB) }, async ({ hub, folder, pull }) => {
     const listing = `/api/models/${REPO}/tree/main`;
     hub.hubFaults.set(listing, [{ status: 503 }, { status: 429, headers: { "retry-after": "1" } }]);
     hub.hubFaults.set(`/${REPO}/resolve/main/${FILE}`, [{ status: 500 }]);
     hub.faults.set(FILE, [{ status: 502 }, { status: 429, headers: { "retry-after": "0" } }]);
     const pauses: [string, number][] = [];
     const start = performance.now();
-    await pull({ onPause: (reason, seconds) => pauses.push([reason, seconds]) });
+    await pull({ onRetry: (reason, seconds) => pauses.push([reason, seconds]) });
     assert.ok(performance.now() - start > 1000);
     assert.deepEqual(pauses.map(([reason]) => reason.match(/status (\d+)$/)?.[1]), [
       "503",
@@ -171,12 +171,12 @@ Deno.test("a hub that is busy or broken is asked again, when it says", async () 
       "429",
     ]);
     assert.deepEqual([pauses[1][1], pauses[4][1]], [1, 0]);
-    await assertHolds(`${folder}/${FILE}`, madeUp(MB));
+    await assertHolds(`${folder}/${FILE}`, syntheticContent(MB));
   });
 });
 
-Deno.test("a connection on which nothing comes counts as lost", async () => {
-  const content = madeUp(4 * MB);
+Deno.test("a stalled connection times out and resumes", async () => {
+  const content = syntheticContent(4 * MB);
   await withHub({ content }, async ({ hub, folder, pull }) => {
     hub.faults.set(FILE, [{ stallAfter: 3 * MB }]);
     await pull({ idleTimeoutMs: 300 });
@@ -185,21 +185,21 @@ Deno.test("a connection on which nothing comes counts as lost", async () => {
   });
 });
 
-Deno.test("a stopped download goes on where it ended, unless the file is another one by then", async () => {
-  const content = madeUp(6 * MB);
-  await withHub({ content }, async ({ hub, folder, pull, stop, names }) => {
-    await stop(4 * MB);
+Deno.test("an aborted download resumes unless the file has changed", async () => {
+  const content = syntheticContent(6 * MB);
+  await withHub({ content }, async ({ hub, folder, pull, abortAfter, names }) => {
+    await abortAfter(4 * MB);
     const [part] = names();
     assert.match(part, /^x\.pth\.[0-9a-f]{12}\.part$/);
     const { size } = await Deno.stat(`${folder}/${part}`);
-    assert.ok(size > 4 * MB - PIECE, `${size}`);
+    assert.ok(size > 4 * MB - WRITE_BYTES, `${size}`);
     await pull();
     assert.equal(hub.fetches(FILE).at(-1)!.range, `bytes=${size}-`);
     await assertHolds(`${folder}/${FILE}`, content);
 
     await Deno.remove(`${folder}/${FILE}`);
-    await stop(4 * MB);
-    const other = madeUp(6 * MB, 2);
+    await abortAfter(4 * MB);
+    const other = syntheticContent(6 * MB, 2);
     hub.add(REPO, { [FILE]: { content: other } });
     await pull();
     assert.equal(hub.fetches(FILE).at(-1)!.range, null);
@@ -208,54 +208,54 @@ Deno.test("a stopped download goes on where it ended, unless the file is another
   });
 });
 
-Deno.test("a file that changes between two requests is seen", async () => {
-  await withHub({ content: madeUp(3 * MB) }, async ({ hub, pull, names }) => {
+Deno.test("a change of the file between two requests is detected", async () => {
+  await withHub({ content: syntheticContent(3 * MB) }, async ({ hub, pull, names }) => {
     hub.faults.set(FILE, [{ stallAfter: 2 * MB }]);
     const pulling = pull({ idleTimeoutMs: 500 });
-    await hub.reached(FILE, 2 * MB);
-    hub.add(REPO, { [FILE]: { content: madeUp(3 * MB, 2) } });
-    await assert.rejects(pulling, FileChanged);
+    await hub.waitForBytes(FILE, 2 * MB);
+    hub.add(REPO, { [FILE]: { content: syntheticContent(3 * MB, 2) } });
+    await assert.rejects(pulling, FileChangedError);
     assert.ok(names().every((name) => name.endsWith(".part")), `${names()}`);
   });
 });
 
-Deno.test("a server that knows no ranges is asked for all of it", async () => {
-  const content = madeUp(3 * MB);
+Deno.test("a server without range support restarts the download", async () => {
+  const content = syntheticContent(3 * MB);
   await withHub({ content, noRanges: true }, async ({ hub, folder, pull }) => {
-    hub.faults.set(FILE, [{ cutAfter: 2 * MB }]);
+    hub.faults.set(FILE, [{ disconnectAfter: 2 * MB }]);
     await pull();
     await assertHolds(`${folder}/${FILE}`, content);
-    assert.ok(hub.served.get(FILE)! <= 5 * MB);
+    assert.ok(hub.bytesServed.get(FILE)! <= 5 * MB);
   });
 });
 
-Deno.test("a full disk is told", {
-  // Where there is no such device, there is no way to try it.
+Deno.test("a full disk is reported", {
+  // The test needs /dev/full.
   ignore: Deno.build.os !== "linux",
 }, async () => {
-  await withHub({ content: madeUp(3 * MB) }, async ({ pull, stop, names }) => {
-    await stop(2 * MB);
-    const kept = names();
+  await withHub({ content: syntheticContent(3 * MB) }, async ({ pull, abortAfter, names }) => {
+    await abortAfter(2 * MB);
+    const before = names();
     using full = await Deno.open("/dev/full", { write: true });
     const { write } = Deno.FsFile.prototype;
     Deno.FsFile.prototype.write = (bytes) => write.call(full, bytes);
     try {
       await assert.rejects(pull(), {
         code: "file_error",
-        message: /^Cannot write .*there is no room/,
+        message: /^Cannot write .*the disk is full/,
       });
     } finally {
       Deno.FsFile.prototype.write = write;
     }
-    assert.deepEqual(names(), kept);
+    assert.deepEqual(names(), before);
   });
 });
 
-Deno.test("no network is told soon", async () => {
-  const taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = taken.addr;
-  taken.close();
-  const http = new HubHttp({ endpoint: `http://127.0.0.1:${port}` });
+Deno.test("an unreachable hub is reported", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  listener.close();
+  const http = new HubClient({ endpoint: `http://127.0.0.1:${port}` });
   await assert.rejects(new Repository(http, REPO).files(), {
     code: "hub_error",
     message: /^Cannot reach http:\/\/127\.0\.0\.1:\d+: .*refused/,

@@ -1,22 +1,22 @@
-/** A hub, a cache, and processes whose messages can be waited for. */
+/** A fake hub, a model cache, and processes that tests can wait on. */
 
 import { DEMO_MODEL } from "../../src/model_files/find_model.ts";
 import { FakeHub } from "../hub/fake_hub.ts";
 import { type CliResult, startRwkv } from "../suites/cli/run_cli.ts";
 import { rwkv } from "../suites/cli/shared_cli.ts";
 
-/** The repository of the demo model. */
+/** Repository of the demo model. */
 export const DEMO = "a/demo";
 
-export interface Setting {
+export interface HubFixture {
   hub: FakeHub;
-  /** The cache, in a folder where nothing else is. */
+  /** Root of the cache, in a new folder. */
   home: string;
   env: Record<string, string>;
   run: (...args: string[]) => Promise<CliResult>;
 }
 
-/** Files of the demo model. */
+/** Returns files of the demo model. */
 export function demoFiles(...names: string[]): Record<string, Uint8Array<ArrayBuffer>> {
   return Object.fromEntries(
     names.map((name) => [name, Deno.readFileSync(`${DEMO_MODEL}/${name}`)]),
@@ -24,7 +24,7 @@ export function demoFiles(...names: string[]): Record<string, Uint8Array<ArrayBu
 }
 
 /** Runs a test with a hub that has the demo model, and an empty cache. */
-export async function withHub(run: (setting: Setting) => Promise<void>): Promise<void> {
+export async function withHub(run: (setting: HubFixture) => Promise<void>): Promise<void> {
   const hub = new FakeHub({
     [DEMO]: {
       "README.md": new TextEncoder().encode("A model.\n"),
@@ -42,22 +42,22 @@ export async function withHub(run: (setting: Setting) => Promise<void>): Promise
   }
 }
 
-/** Every file below a folder, with its size. */
+/** Returns all files below a folder with their sizes. */
 export async function filesBelow(folder: string): Promise<Map<string, number>> {
-  const found = new Map<string, number>();
+  const files = new Map<string, number>();
   for await (const { name, isDirectory } of Deno.readDir(folder)) {
     const path = `${folder}/${name}`;
-    if (!isDirectory) found.set(path, (await Deno.stat(path)).size);
-    else for (const [inner, size] of await filesBelow(path)) found.set(inner, size);
+    if (!isDirectory) files.set(path, (await Deno.stat(path)).size);
+    else for (const [inner, size] of await filesBelow(path)) files.set(inner, size);
   }
-  return found;
+  return files;
 }
 
-/** A running process whose stderr can be waited for. */
-export class Running {
+/** A running process whose stderr tests can wait on. */
+export class RunningCommand {
   readonly child: Deno.ChildProcess;
   #stderr = "";
-  #waiting: {
+  #waiters: {
     pattern: RegExp;
     resolve: (match: RegExpMatchArray) => void;
     reject: (error: Error) => void;
@@ -67,35 +67,35 @@ export class Running {
 
   constructor(args: string[], env: Record<string, string>) {
     this.child = startRwkv(args, { env });
-    this.#read = this.#follow();
+    this.#read = this.#readStderr();
   }
 
-  async #follow(): Promise<void> {
+  async #readStderr(): Promise<void> {
     for await (const text of this.child.stderr.pipeThrough(new TextDecoderStream())) {
       this.#stderr += text;
-      this.#look();
+      this.#checkWaiters();
     }
     this.#ended = true;
-    this.#look();
+    this.#checkWaiters();
   }
 
-  #look(): void {
-    for (const { pattern, resolve } of this.#waiting) {
+  #checkWaiters(): void {
+    for (const { pattern, resolve } of this.#waiters) {
       const match = this.#stderr.match(pattern);
       if (match) resolve(match);
     }
-    this.#waiting = this.#waiting.filter(({ pattern }) => !pattern.test(this.#stderr));
+    this.#waiters = this.#waiters.filter(({ pattern }) => !pattern.test(this.#stderr));
     if (!this.#ended) return;
-    for (const { pattern, reject } of this.#waiting) {
-      reject(new Error(`it ended before it said ${pattern}: ${this.#stderr}`));
+    for (const { pattern, reject } of this.#waiters) {
+      reject(new Error(`the process exited before a match for ${pattern}: ${this.#stderr}`));
     }
   }
 
-  /** Resolves when stderr has what matches; rejects when it has ended without. */
-  says(pattern: RegExp): Promise<RegExpMatchArray> {
+  /** Resolves when stderr matches. Rejects if the process exits first. */
+  waitForOutput(pattern: RegExp): Promise<RegExpMatchArray> {
     const { promise, resolve, reject } = Promise.withResolvers<RegExpMatchArray>();
-    this.#waiting.push({ pattern, resolve, reject });
-    this.#look();
+    this.#waiters.push({ pattern, resolve, reject });
+    this.#checkWaiters();
     return promise;
   }
 

@@ -1,10 +1,10 @@
-/** A pull writes below its cache, whatever a hub lists and whatever lies there. */
+/** A pull writes only below its cache, regardless of hostile file names and links. */
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { downloadFile } from "../../src/model_files/partial_download.ts";
 import { ModelCache } from "../../src/model_files/model_cache.ts";
-import { HubHttp } from "../../src/hub/hub_http.ts";
+import { HubClient } from "../../src/hub/hub_client.ts";
 import { isModelFile, isSafeName, isSafePath } from "../../src/hub/names.ts";
 import { Repository } from "../../src/hub/repository.ts";
 import { FakeHub } from "../hub/fake_hub.ts";
@@ -34,7 +34,7 @@ const HOSTILE = [
   ...["x".repeat(300) + ".pth", "a/".repeat(300) + "x.pth", "", ".", ".."],
 ];
 
-Deno.test("a name that is more than a name is no file of a hub's, and no model's", async () => {
+Deno.test("an unsafe name is neither a hub file nor a model name", async () => {
   for (const path of HOSTILE) {
     assert.ok(!isSafePath(path) && !isModelFile(path), JSON.stringify(path));
     assert.ok(!isSafeName(path), JSON.stringify(path));
@@ -43,14 +43,14 @@ Deno.test("a name that is more than a name is no file of a hub's, and no model's
     "a/b": Object.fromEntries(HOSTILE.map((path) => [path, new Uint8Array(3)])),
   });
   try {
-    const repository = new Repository(new HubHttp({ endpoint: hub.endpoint }), "a/b");
+    const repository = new Repository(new HubClient({ endpoint: hub.endpoint }), "a/b");
     assert.deepEqual(await repository.files(), []);
   } finally {
     await hub.close();
   }
 });
 
-/** A folder for a cache, and one outside. */
+/** Runs `run` with a folder for a cache and one outside of it. */
 async function withFolders(run: (cache: string, outside: string) => Promise<void>) {
   const folder = await Deno.makeTempDir();
   const [cache, outside] = [`${folder}/cache`, `${folder}/outside`];
@@ -65,30 +65,34 @@ async function withFolders(run: (cache: string, outside: string) => Promise<void
 
 const unix = { ignore: Deno.build.os === "windows" };
 
-Deno.test("a link where a download goes is removed, and not followed", unix, async () => {
-  await withFolders(async (folder, outside) => {
-    const hub = new FakeHub({ "a/b": { "x.pth": new Uint8Array(5000).fill(7) } });
-    try {
-      const http = new HubHttp({ endpoint: hub.endpoint });
-      const repository = new Repository(http, "a/b");
-      const [file] = await repository.files();
-      const remote = await repository.describe(file);
-      const tag = createHash("sha256").update(remote.etag).digest("hex").slice(0, 12);
-      await Deno.writeTextFile(`${outside}/precious`, "mine");
-      await Deno.symlink(`${outside}/precious`, `${folder}/x.pth.${tag}.part`);
-      await Deno.symlink(`${outside}/made`, `${folder}/x.pth`);
-      await downloadFile(http, remote, { folder, name: "x.pth" });
-      assert.equal((await Deno.lstat(`${folder}/x.pth`)).size, 5000);
-      assert.equal(await Deno.readTextFile(`${outside}/precious`), "mine");
-      assert.deepEqual([...Deno.readDirSync(outside)].map(({ name }) => name), ["precious"]);
-    } finally {
-      await hub.close();
-    }
-  });
-});
+Deno.test(
+  "a symbolic link at the path of a download is removed and not followed",
+  unix,
+  async () => {
+    await withFolders(async (folder, outside) => {
+      const hub = new FakeHub({ "a/b": { "x.pth": new Uint8Array(5000).fill(7) } });
+      try {
+        const http = new HubClient({ endpoint: hub.endpoint });
+        const repository = new Repository(http, "a/b");
+        const [file] = await repository.files();
+        const remote = await repository.describe(file);
+        const tag = createHash("sha256").update(remote.etag).digest("hex").slice(0, 12);
+        await Deno.writeTextFile(`${outside}/precious`, "mine");
+        await Deno.symlink(`${outside}/precious`, `${folder}/x.pth.${tag}.part`);
+        await Deno.symlink(`${outside}/made`, `${folder}/x.pth`);
+        await downloadFile(http, remote, { folder, name: "x.pth" });
+        assert.equal((await Deno.lstat(`${folder}/x.pth`)).size, 5000);
+        assert.equal(await Deno.readTextFile(`${outside}/precious`), "mine");
+        assert.deepEqual([...Deno.readDirSync(outside)].map(({ name }) => name), ["precious"]);
+      } finally {
+        await hub.close();
+      }
+    });
+  },
+);
 
 Deno.test(
-  "a model's folder that is a link is refused; links for a lock or a record go",
+  "a linked model folder is rejected, and links at a lock or a record are removed",
   unix,
   async () => {
     await withFolders(async (root, outside) => {
@@ -98,7 +102,7 @@ Deno.test(
       await Deno.symlink(outside, `${root}/models/linked`);
       await assert.rejects(cache.createFolder("linked"), {
         code: "file_error",
-        message: /it is a link/,
+        message: /it is a symbolic link/,
       });
       await Deno.symlink(`${outside}/lock`, `${root}/locks/fine.lock`);
       const folder = await cache.withLock("fine", () => cache.createFolder("fine"), {
@@ -121,7 +125,7 @@ Deno.test(
       });
       assert.deepEqual([...Deno.readDirSync(outside)], []);
       for (const name of HOSTILE) {
-        await assert.rejects(cache.createFolder(name), /not a name/, name);
+        await assert.rejects(cache.createFolder(name), /not a safe model name/, name);
       }
     });
   },

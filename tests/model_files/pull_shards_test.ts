@@ -1,4 +1,6 @@
-/** `pull` of the forms that Hugging Face's libraries save: shards with an index, `.bin` files. */
+/**
+ * `pull` of the formats that Hugging Face libraries save: shards with an index, and `.bin` files.
+ */
 
 import assert from "node:assert/strict";
 import { huggingFaceNames, tinyModel } from "../engine/tiny_model.ts";
@@ -18,13 +20,13 @@ const SIZES = {
 
 const MODEL = huggingFaceNames(tinyModel(SIZES));
 
-/** As Hugging Face's RWKV-5 folders have it. */
+/** The format in Hugging Face's RWKV-5 repositories. */
 const VOCABULARY = [
   "b'<s>'",
   ...Array.from({ length: 256 }, (_, byte) => `b'\\x${byte.toString(16).padStart(2, "0")}'`),
 ].join("\n");
 
-/** All files as bytes. */
+/** Encodes all files as bytes. */
 function repository(files: Files): Record<string, Uint8Array<ArrayBuffer>> {
   const encoder = new TextEncoder();
   return Object.fromEntries(
@@ -36,7 +38,7 @@ function repository(files: Files): Record<string, Uint8Array<ArrayBuffer>> {
 }
 
 for (const base of ["model.safetensors", "pytorch_model.bin"]) {
-  Deno.test(`a model in shards is pulled by its index, ${base}.index.json`, async () => {
+  Deno.test(`a sharded model is pulled by its index, ${base}.index.json`, async () => {
     await withHub(async ({ hub, home, run }) => {
       const files = shards(3, base, MODEL);
       hub.add("a/sharded", repository({ ...files, "vocab.txt": VOCABULARY, "config.json": "{}" }));
@@ -45,21 +47,21 @@ for (const base of ["model.safetensors", "pytorch_model.bin"]) {
       assert.match(pulled.stderr, /^Downloading \S+-00002-of-00003\.\w+ \(.*\) of a\/sharded$/m);
       const folder = `${home}/models/sharded`;
       const names = [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
-      const wanted = [...Object.keys(files), "config.json", "pulled.json", "vocab.txt"];
-      assert.deepEqual(names, wanted.sort());
+      const expected = [...Object.keys(files), "config.json", "pulled.json", "vocab.txt"];
+      assert.deepEqual(names, expected.sort());
       for (const model of ["sharded", "a/sharded", "sharded-int8"]) {
         const logits = await run("logits", "--model", model, "--tokens", "5,6", "--device", "cpu");
         assert.equal(logits.code, 0, logits.stderr);
       }
-      const before = hub.seen.length;
+      const before = hub.requests.length;
       const again = await run("pull", "a/sharded");
-      assert.match(again.stderr, /^sharded is here already/m);
-      assert.deepEqual(hub.seen.slice(before).filter(({ origin }) => origin === "cdn"), []);
+      assert.match(again.stderr, /^sharded already exists/m);
+      assert.deepEqual(hub.requests.slice(before).filter(({ origin }) => origin === "cdn"), []);
     });
   });
 }
 
-Deno.test("shards that change are downloaded anew, and those of another count removed", async () => {
+Deno.test("changed shards are downloaded again, and those of another split are removed", async () => {
   await withHub(async ({ hub, home, run }) => {
     const info = async () => {
       const { stdout, stderr } = await run("info", "--model", "sharded", "--json");
@@ -79,7 +81,7 @@ Deno.test("shards that change are downloaded anew, and those of another count re
     add(3, 1);
     await pull();
     const first = await info();
-    // The index stays as it was.
+    // The index does not change.
     add(3, 2);
     assert.match(await pull(), /^Downloading model-00001-of-00003/m);
     const second = await info();
@@ -89,15 +91,15 @@ Deno.test("shards that change are downloaded anew, and those of another count re
     assert.equal(await info(), second);
     const names = [...await filesBelow(`${home}/models/sharded`)].map(([path]) => path);
     assert.deepEqual(names.filter((path) => path.includes("-of-00003")), []);
-    // What lost a shard is not whole, and pulling it again mends that.
+    // A model without one of its shards is incomplete, and another pull repairs it.
     await Deno.remove(`${home}/models/sharded/model-00002-of-00002.safetensors`);
-    assert.match((await run("info", "--model", "sharded")).stderr, /its download is not whole/);
+    assert.match((await run("info", "--model", "sharded")).stderr, /its download is incomplete/);
     assert.match(await pull(), /^Downloading model-00002-of-00002/m);
     assert.equal(await info(), second);
   });
 });
 
-Deno.test("a repository without a shard, or without an index, is refused by name", async () => {
+Deno.test("a repository without a shard or an index is rejected with its name", async () => {
   await withHub(async ({ hub, home, run }) => {
     const { "model-00002-of-00003.safetensors": _, ...files } = shards(
       3,
@@ -118,27 +120,31 @@ Deno.test("a repository without a shard, or without an index, is refused by name
     );
     const { "model.safetensors.index.json": __, ...parts } = files;
     hub.add("a/parts", repository(parts));
-    assert.match((await run("pull", "a/parts")).stderr, /no model that is whole, only parts/);
+    assert.match((await run("pull", "a/parts")).stderr, /no complete model, only shards/);
     const part = await run("pull", "a/parts", "model-00001-of-00003.safetensors");
-    assert.match(part.stderr, /00001-of-00003\.safetensors: it is a part of a model/);
+    assert.match(part.stderr, /00001-of-00003\.safetensors: it is a single shard of a model/);
     const listed = await run("models", "--json");
     assert.ok(JSON.parse(listed.stdout).every(({ complete }: { complete: boolean }) => !complete));
     assert.deepEqual([...await filesBelow(home)].filter(([path]) => path.includes("b.st")), []);
   });
 });
 
-Deno.test("of several models in a repository's root, the usual one is taken", async () => {
+Deno.test("the usual model in a repository's root is selected", async () => {
   await withHub(async ({ hub, run }) => {
     const bin = writePth(MODEL);
-    const beside = { "training_args.bin": bin, "optimizer.pt": bin, "vocab.json": '{"1": "a"}' };
-    hub.add("a/bin", { "pytorch_model.bin": bin, "x.bin": bin, ...repository(beside) });
+    const otherFiles = {
+      "training_args.bin": bin,
+      "optimizer.pt": bin,
+      "vocab.json": '{"1": "a"}',
+    };
+    hub.add("a/bin", { "pytorch_model.bin": bin, "x.bin": bin, ...repository(otherFiles) });
     const pulled = await run("pull", "a/bin");
     assert.equal(pulled.code, 0, pulled.stderr);
-    assert.match(pulled.stderr, /^Of 2 models in a\/bin, pytorch_model\.bin is taken$/m);
+    assert.match(pulled.stderr, /^Selected pytorch_model\.bin of 2 models in a\/bin$/m);
     const { stdout, stderr } = await run("info", "--model", "bin", "--json");
     assert.notEqual(stdout, "", stderr);
-    const told = JSON.parse(stdout);
-    assert.match(told.file, /\/bin\/pytorch_model\.bin$/);
-    assert.match(told.vocabulary_file, /vocab\.txt$/);
+    const info = JSON.parse(stdout);
+    assert.match(info.file, /\/bin\/pytorch_model\.bin$/);
+    assert.match(info.vocabulary_file, /vocab\.txt$/);
   });
 });

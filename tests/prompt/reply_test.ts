@@ -2,23 +2,33 @@ import assert from "node:assert/strict";
 import { Reply, type ReplyOptions } from "../../src/prompt/reply.ts";
 import { ids, tokenizer } from "../session/fixtures.ts";
 
-/** Feeds tokens until the reply ends; closes it with the last one pending, as a scheduler has it. */
+/**
+ * Adds tokens until the reply ends, then closes it with the last token pending, as a scheduler
+ * does.
+ */
 function run(tokens: number[], options?: ReplyOptions) {
   const reply = new Reply(tokenizer, options);
-  let shown = "";
+  let displayed = "";
   for (const token of tokens) {
-    shown += reply.push(token);
+    displayed += reply.push(token);
     if (reply.ended) break;
   }
   const closing = reply.closingTokens(tokens.slice(-1));
-  const fed = [...tokens.slice(0, -1), ...closing];
-  const { text, ended, hasHiddenText: hidesText } = reply;
-  return { shown, text, ended, hidesText, fed: tokenizer.decode(fed), closing };
+  const pushed = [...tokens.slice(0, -1), ...closing];
+  const { text, ended, hasHiddenText } = reply;
+  return {
+    displayed,
+    text,
+    ended,
+    hidesText: hasHiddenText,
+    pushed: tokenizer.decode(pushed),
+    closing,
+  };
 }
 
 Deno.test("every ended reply leaves exactly two newlines in the state", () => {
   for (
-    const [tokens, stop, shown, fed] of [
+    const [tokens, stop, displayed, pushed] of [
       [ids(" hi\n\n"), [], "hi", " hi\n\n"],
       [ids(" hi", 0), [], "hi", " hi\n\n"],
       [ids(" hi\n", 0), [], "hi\n", " hi\n\n"],
@@ -36,28 +46,28 @@ Deno.test("every ended reply leaves exactly two newlines in the state", () => {
     ] as const
   ) {
     const result = run([...tokens], { stop });
-    assert.deepEqual([result.shown, result.fed, result.ended], [shown, fed, true]);
-    assert.equal(result.text, shown);
-    assert.equal(result.hidesText, shown.trimEnd() !== fed.trim(), fed);
+    assert.deepEqual([result.displayed, result.pushed, result.ended], [displayed, pushed, true]);
+    assert.equal(result.text, displayed);
+    assert.equal(result.hidesText, displayed.trimEnd() !== pushed.trim(), pushed);
     assert.ok(!result.closing.includes(0));
   }
 });
 
-Deno.test("only what comes before the text is trimmed", () => {
-  assert.equal(run(ids("  \n a  b ", 0)).shown, "a  b ");
+Deno.test("trims only leading whitespace", () => {
+  assert.equal(run(ids("  \n a  b ", 0)).displayed, "a  b ");
   assert.equal(run(ids(" b", 0), { text: "a" }).text, "a b");
   assert.equal(run(ids(" b", 0), { text: "" }).text, "b");
 });
 
-Deno.test("held bytes are shown when the reply goes on", () => {
+Deno.test("undisplayed bytes are displayed when the reply continues", () => {
   const first = new Reply(tokenizer);
-  let shown = "";
-  for (const token of ids(" a\n")) shown += first.push(token);
-  shown += first.flushDisplayable();
-  assert.equal(shown, "a");
-  const more = new Reply(tokenizer, { text: shown, undisplayedBytes: first.held });
+  let displayed = "";
+  for (const token of ids(" a\n")) displayed += first.push(token);
+  displayed += first.flushDisplayable();
+  assert.equal(displayed, "a");
+  const more = new Reply(tokenizer, { text: displayed, undisplayedBytes: first.undisplayedBytes });
   assert.equal(more.push(ids("b")[0]), "\nb");
-  const over = new Reply(tokenizer, { text: shown, undisplayedBytes: first.held });
+  const over = new Reply(tokenizer, { text: displayed, undisplayedBytes: first.undisplayedBytes });
   assert.equal(over.push(11), "");
   assert.ok(over.ended);
 });

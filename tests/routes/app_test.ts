@@ -1,4 +1,4 @@
-/** Everything but chat: models, states, health, the page, and what all responses share. */
+/** Models, states, health, the page, and common behaviour of all responses. */
 
 import assert from "node:assert/strict";
 import { createApp } from "../../routes/app.ts";
@@ -8,7 +8,7 @@ import { harness, ids } from "../session/fixtures.ts";
 import { DETAILS, errorOf, HI, post, testApp } from "./fixtures.ts";
 import type { SessionsByTenant } from "../../src/session/session_api.ts";
 
-Deno.test("models: the one there is, by its id and as default", async () => {
+Deno.test("the model is retrieved by its id and as default", async () => {
   const { app } = testApp();
   const model = await (await app.request("/v1/models/toy")).json();
   const list = await (await app.request("/v1/models")).json();
@@ -19,7 +19,7 @@ Deno.test("models: the one there is, by its id and as default", async () => {
   await errorOf(app.request("/v1/models/other/one"), 404, "model_not_found");
 });
 
-Deno.test("states: described, deleted, then gone", async () => {
+Deno.test("a state is retrieved, deleted, and then not found", async () => {
   const { app } = testApp({ script: ids(" Hello", 0) });
   const { state_id } = await (await post(app, HI)).json();
   const state = await (await app.request(`/v1/states/${state_id}`)).json();
@@ -47,7 +47,7 @@ Deno.test("states: described, deleted, then gone", async () => {
   await errorOf(app.request("/v1/states/..%2F..%2Fetc"), 404, "state_not_found");
 });
 
-Deno.test("a transcript comes page by page", async () => {
+Deno.test("a transcript is paginated", async () => {
   const reply = ids(" b", 0);
   const { app } = testApp({ script: [...reply, ...reply, ...reply] });
   let state_id: string | undefined;
@@ -68,13 +68,13 @@ Deno.test("a transcript comes page by page", async () => {
   assert.deepEqual(await page("?after=5"), ["b", false]);
   assert.deepEqual(await page("?after=6"), ["", false]);
   for (const query of ["limit=0", "limit=1001", "after=-1", "after=x", "limit=1.5"]) {
-    const refused = app.request(`/v1/states/${state_id}?${query}`);
-    const { param } = await errorOf(refused, 400, "invalid_value");
+    const rejected = app.request(`/v1/states/${state_id}?${query}`);
+    const { param } = await errorOf(rejected, 400, "invalid_value");
     assert.equal(param, query.split("=")[0]);
   }
 });
 
-Deno.test("unknown routes are 404, known ones with another method 405", async () => {
+Deno.test("an unknown route returns 404, an unknown method 405", async () => {
   const { app } = testApp();
   await errorOf(app.request("/v2/chat"), 404, "not_found");
   await errorOf(app.request("/v1/chat/completions/x", { method: "POST" }), 404, "not_found");
@@ -97,7 +97,7 @@ Deno.test("unknown routes are 404, known ones with another method 405", async ()
   assert.equal((await app.request("/health", { method: "HEAD" })).status, 200);
 });
 
-Deno.test("a request's own id comes back", async () => {
+Deno.test("a client's x-request-id is returned", async () => {
   const { app } = testApp();
   const headers = { "x-request-id": "mine-1" };
   const response = await app.request("/health", { headers });
@@ -127,7 +127,7 @@ function startingWorker(): StatusCase {
   return { worker, resolve, reject };
 }
 
-Deno.test("a worker that starts: probes tell, requests wait", async () => {
+Deno.test("while the worker starts, probes report it and requests wait", async () => {
   const { worker, resolve } = startingWorker();
   const app = createApp({ worker, log: () => {} });
   const status = async (path: string) => (await app.request(path)).status;
@@ -145,16 +145,16 @@ Deno.test("a worker that starts: probes tell, requests wait", async () => {
   assert.equal(await status("/ping"), 200);
 });
 
-Deno.test("requests wait only so long for a worker that starts", async () => {
+Deno.test("a request waits for a starting worker until the ready timeout", async () => {
   const { worker } = startingWorker();
-  const app = createApp({ worker, readyTimeout: 20, log: () => {} });
+  const app = createApp({ worker, readyTimeoutMs: 20, log: () => {} });
   const response = await post(app, HI);
   assert.equal(response.headers.get("retry-after"), "5");
   const error = await errorOf(response, 503, "not_ready");
   assert.match(error.message, /still loading after 0.02 s/);
 });
 
-Deno.test("a worker that failed says why", async () => {
+Deno.test("a failed worker reports the reason", async () => {
   const { worker, reject } = startingWorker();
   const app = createApp({ worker, log: () => {} });
   reject(new InferenceError("invalid_checkpoint", 'Cannot read "x.pth": not a zip file'));
@@ -166,7 +166,7 @@ Deno.test("a worker that failed says why", async () => {
   }
 });
 
-Deno.test("health names the device, and warns of a slow one", async () => {
+Deno.test("/health reports the device and a warning about a slow one", async () => {
   const { app } = testApp();
   const health = await (await app.request("/health")).json();
   const { deviceReason, ...details } = DETAILS;
@@ -177,7 +177,7 @@ Deno.test("health names the device, and warns of a slow one", async () => {
   assert.deepEqual(health, { ...expected, status: "ok", reason: null });
 });
 
-Deno.test("the page is files of our own and one library, all named, and asks for nothing else", async () => {
+Deno.test("the page consists of its own files and one library, and loads nothing else", async () => {
   const { app } = testApp();
   const page = await app.request("/");
   assert.match(page.headers.get("content-type")!, /^text\/html/);

@@ -1,15 +1,15 @@
-/** Whether what an app answers is what its OpenAPI document says. */
+/** Checks responses of an app against its OpenAPI document. */
 
 import assert from "node:assert/strict";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import type { Hono } from "hono";
 
-// deno-lint-ignore no-explicit-any -- a document is JSON, of whatever is asked of it
+// deno-lint-ignore no-explicit-any -- the document is arbitrary JSON
 type Json = any;
 
 export class Documented {
   readonly #document: Json;
-  /** By the pointer of the schema that they are of. */
+  /** Compiled checks by the JSON pointer of their schema. */
   readonly #checks = new Map<string, (value: unknown) => string>();
   readonly #ajv = new Ajv2020({ strict: false });
 
@@ -22,7 +22,7 @@ export class Documented {
     return new Documented(await (await app.request("/openapi.json")).json());
   }
 
-  /** Asserts that a value fits the schema at a JSON pointer, and has no fields besides. */
+  /** Asserts that a value matches the schema at a JSON pointer, without additional fields. */
   assertFits(value: unknown, pointer: string): void {
     let check = this.#checks.get(pointer);
     if (check === undefined) {
@@ -39,7 +39,7 @@ export class Documented {
       .sort((a, b) => segments(b) - segments(a))[0];
     const verb = method === "HEAD" ? "get" : method.toLowerCase();
     const operation = template && this.#document.paths[template][verb];
-    // What browsers ask before a request is no operation.
+    // Preflight requests are not operations.
     if (method === "OPTIONS" && response.status === 204) return;
     if (!template || !operation) {
       const html = /^text\//.test(response.headers.get("content-type") ?? "");
@@ -64,32 +64,32 @@ export class Documented {
       body,
       pointer("paths", template, verb, "responses", status, "content", type, "schema"),
     );
-    // Probes answer in their own words.
+    // Probes have their own response format.
     if (response.ok || !("error" in body)) return;
     const codes = Object.keys(media.examples);
     assert.ok(codes.includes(body.error.code), `${method} ${template}: ${body.error.code}`);
   }
 }
 
-/** All apps have the same routes. */
+/** Shared, because all apps have the same routes. */
 let shared: Promise<Documented> | undefined;
 
-/** An app whose answers, but for what streams hold, are held against its document. */
-export function watched<T extends Hono>(app: T): T {
+/** Checks all responses of an app against its document, except the content of streams. */
+export function withDocumentCheck<T extends Hono>(app: T): T {
   const request = app.request;
   app.request = async (input, init, ...rest) => {
     const response = await request(input, init, ...rest);
-    const asked = input instanceof Request ? input : new Request(
+    const sent = input instanceof Request ? input : new Request(
       new URL(input, "http://localhost"),
       init?.method ? { method: init.method } : {},
     );
-    const { pathname } = new URL(asked.url);
+    const { pathname } = new URL(sent.url);
     if (pathname === "/openapi.json") return response;
     shared ??= Documented.of(app);
     const json = response.headers.get("content-type")?.startsWith("application/json");
-    // A stream stays as it is: it must end where its reader leaves.
+    // Streams are not cloned, because they must end when their reader cancels.
     const seen = json ? response.clone() : response;
-    await (await shared).assertResponse(asked.method, pathname, seen);
+    await (await shared).assertResponse(sent.method, pathname, seen);
     return response;
   };
   return app;
@@ -99,7 +99,7 @@ export function pointer(...parts: string[]): string {
   return parts.map((part) => `/${part.replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
 }
 
-/** The last parameter of a path may have slashes. */
+/** Matches a path. The last parameter may contain slashes. */
 function matches(template: string, path: string): boolean {
   const pattern = template.replaceAll(/\{\w+\}$/g, ".+").replaceAll(/\{\w+\}/g, "[^/]+");
   return new RegExp(`^${pattern}$`).test(path);
@@ -109,7 +109,7 @@ function segments(path: string): number {
   return path.split("/").length;
 }
 
-/** Schemas that refuse what they do not list: an answer's undocumented field is a mistake. */
+/** Returns the schemas with `additionalProperties: false`, to detect undocumented fields. */
 function closed(node: Json): Json {
   if (Array.isArray(node)) return node.map(closed);
   if (typeof node !== "object" || node === null) return node;

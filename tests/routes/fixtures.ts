@@ -1,4 +1,4 @@
-/** An app over the toy model, held against its own document, and how tests talk to it. */
+/** An app with the toy model, whose responses are checked against its document. */
 
 import assert from "node:assert/strict";
 import type { Hono } from "hono";
@@ -6,7 +6,7 @@ import type { ObservedRequest } from "../../routes/middleware/request_observer.t
 import { type AppOptions, createApp } from "../../routes/app.ts";
 import { Metrics } from "../../src/server/metrics.ts";
 import type { StoreMonitor, WorkerStatus } from "../../routes/worker.ts";
-import { watched } from "./documented.ts";
+import { withDocumentCheck } from "./documented.ts";
 import { type Harness, harness } from "../session/fixtures.ts";
 
 export const DETAILS = {
@@ -34,7 +34,7 @@ export interface TestApp extends Harness {
   logged: unknown[];
 }
 
-/** @param options.documented Whether every answer is held against the OpenAPI document; it is. */
+/** @param options.documented Whether to check responses against the OpenAPI document. Default: true. */
 export function testApp(
   options: Parameters<typeof harness>[0] & Partial<AppOptions> & { documented?: boolean } = {},
 ): TestApp {
@@ -50,9 +50,9 @@ export function testApp(
     store: STORE,
   };
   const log = (_message: string, error: unknown) => void logged.push(error);
-  const onAnswer = (answered: ObservedRequest) => metrics.observeResponse(answered);
-  const app = createApp({ worker, log, metrics, onResponse: onAnswer, ...options });
-  return { ...parts, logged, app: options.documented === false ? app : watched(app) };
+  const onResponse = (request: ObservedRequest) => metrics.observeResponse(request);
+  const app = createApp({ worker, log, metrics, onResponse, ...options });
+  return { ...parts, logged, app: options.documented === false ? app : withDocumentCheck(app) };
 }
 
 export function post(
@@ -77,23 +77,23 @@ interface ErrorObject {
   code: string | null;
 }
 
-/** Asserts an error's status, code, and that it has exactly the four keys; returns it. */
+/** Asserts the status, code and keys of an error, and returns it. */
 export async function errorOf(
   response: Response | Promise<Response>,
   status: number,
   code: string,
 ): Promise<ErrorObject> {
-  const answered = await response;
-  const body = await answered.json();
-  assert.equal(answered.status, status, JSON.stringify(body));
+  const received = await response;
+  const body = await received.json();
+  assert.equal(received.status, status, JSON.stringify(body));
   assert.deepEqual(Object.keys(body), ["error"]);
   assert.deepEqual(Object.keys(body.error).sort(), ["code", "message", "param", "type"]);
   assert.equal(body.error.code, code);
-  assert.ok(answered.headers.get("x-request-id"));
+  assert.ok(received.headers.get("x-request-id"));
   return body.error;
 }
 
-/** The data lines of a stream of events, as they stand. */
+/** Returns the data lines of an event stream. */
 export async function dataOf(response: Response): Promise<string[]> {
   const text = await response.text();
   assert.ok(text.endsWith("\n\n"));

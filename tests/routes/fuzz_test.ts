@@ -1,6 +1,6 @@
 /**
- * Whatever is sent, the app answers as its document says (fixtures.ts holds each answer against
- * it), at once, and never with a bug.
+ * The app answers any request quickly, as documented (fixtures.ts checks every response), and never
+ * with an internal error.
  */
 
 import assert from "node:assert/strict";
@@ -16,20 +16,20 @@ import {
 } from "./random_requests.ts";
 
 const SEEDS = QUICK ? [1] : [1, 2, 3, 4];
-/** Of each operation, with each seed. */
+/** Requests per operation and seed. */
 const REQUESTS = 40;
-/** Routes that let the model write are worth more. */
-const WRITING = ["/v1/chat/completions", "/v1/completions", "/v1/responses"];
-/** Longer than any of these requests takes. */
-const SECONDS = 5;
+/** Generation routes get more requests. */
+const GENERATION_PATHS = ["/v1/chat/completions", "/v1/completions", "/v1/responses"];
+/** Timeout of one request. */
+const TIMEOUT_SECONDS = 5;
 
-/** Routes that cannot be answered with success here, and those that cannot fail. */
-const ALWAYS_REFUSED = [
+/** Routes that always fail here, and routes that never fail. */
+const ALWAYS_REJECTED = [
   "POST /v1/responses/{id}/cancel",
-  // Two ids that go together are never made by chance.
+  // Random requests never contain two matching ids.
   "GET /v1/conversations/{id}/items/{item_id}",
 ];
-const NEVER_REFUSED = [
+const NEVER_REJECTED = [
   "GET /health",
   "GET /ready",
   "GET /ping",
@@ -38,8 +38,8 @@ const NEVER_REFUSED = [
   "GET /v1/models",
 ];
 
-Deno.test("any request is answered as documented, never by a bug", async () => {
-  const seen = new Map<string, { fine: number; refused: number; streamed: number }>();
+Deno.test("any request gets a documented response, never an internal error", async () => {
+  const seen = new Map<string, { fine: number; rejected: number; streamed: number }>();
   for (const seed of SEEDS) {
     const it = testApp();
     const document = await (await it.app.request("/openapi.json")).json();
@@ -47,29 +47,32 @@ Deno.test("any request is answered as documented, never by a bug", async () => {
     const maker = new RequestMaker(document, known, seed);
     const operations = operationsOf(document);
     const rounds = operations.flatMap((operation) => {
-      const count = WRITING.includes(operation.path) ? REQUESTS * 4 : REQUESTS;
+      const count = GENERATION_PATHS.includes(operation.path) ? REQUESTS * 4 : REQUESTS;
       return Array.from({ length: count }, (_, i) => ({ operation, at: i / count }));
     }).sort((a, b) => a.at - b.at);
     for (const { operation } of rounds) {
       const request = maker.request(operation);
       const response = await inTime(answer(it, request, known), request);
       const name = `${operation.method} ${operation.path}`;
-      const counts = seen.get(name) ?? { fine: 0, refused: 0, streamed: 0 };
+      const counts = seen.get(name) ?? { fine: 0, rejected: 0, streamed: 0 };
       if (response.ok) counts.fine++;
-      else counts.refused++;
+      else counts.rejected++;
       if (response.streamed) counts.streamed++;
       seen.set(name, counts);
     }
     await it.sessions.settled();
     assert.deepEqual(it.logged, [], `of seed ${seed}`);
   }
-  // Else the requests are of a kind that proves nothing.
+  // Otherwise the requests would prove nothing.
   const share = SEEDS.length / 4;
-  for (const [name, { fine, refused, streamed }] of seen) {
-    const counted = `${name}: ${fine} answered, ${refused} refused, ${streamed} streamed`;
-    assert.ok(ALWAYS_REFUSED.includes(name) ? fine === 0 : fine >= 10 * share, counted);
-    assert.ok(NEVER_REFUSED.includes(name) ? refused === 0 : refused >= 3 * share, counted);
-    assert.ok(!WRITING.some((path) => name === `POST ${path}`) || streamed >= 20 * share, counted);
+  for (const [name, { fine, rejected, streamed }] of seen) {
+    const counted = `${name}: ${fine} answered, ${rejected} rejected, ${streamed} streamed`;
+    assert.ok(ALWAYS_REJECTED.includes(name) ? fine === 0 : fine >= 10 * share, counted);
+    assert.ok(NEVER_REJECTED.includes(name) ? rejected === 0 : rejected >= 3 * share, counted);
+    assert.ok(
+      !GENERATION_PATHS.some((path) => name === `POST ${path}`) || streamed >= 20 * share,
+      counted,
+    );
   }
 });
 
@@ -118,11 +121,14 @@ function assertEvents(text: string): void {
   }
 }
 
-/** Fails, with the request, if it isn't answered, or not as it should be. */
+/** Fails with the request if its response is late or undocumented. */
 async function inTime<T>(answered: Promise<T>, request: MadeRequest): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer in ${SECONDS} s`)), SECONDS * 1000);
+    timer = setTimeout(
+      () => reject(new Error(`no answer in ${TIMEOUT_SECONDS} s`)),
+      TIMEOUT_SECONDS * 1000,
+    );
   });
   try {
     return await Promise.race([answered, late]);
@@ -136,7 +142,7 @@ async function inTime<T>(answered: Promise<T>, request: MadeRequest): Promise<T>
   }
 }
 
-Deno.test("the same seed makes the same requests, of every operation", async () => {
+Deno.test("the same seed generates the same requests of every operation", async () => {
   const document = await (await testApp().app.request("/openapi.json")).json();
   const operations: Operation[] = operationsOf(document);
   assert.ok(operations.length > 20);

@@ -1,18 +1,18 @@
 /**
- * Requests made from the OpenAPI document, the same for the same seed: such as it allows, such as
- * are wrong in one place, and bodies that are no JSON or not what was asked for.
+ * Generates reproducible random requests from the OpenAPI document: valid requests, requests with one
+ * invalid value, and bodies that are not JSON or have the wrong type.
  */
 
 import { Random } from "../support/random_data.ts";
 
-// deno-lint-ignore no-explicit-any -- a document is JSON, of whatever is asked of it
+// deno-lint-ignore no-explicit-any -- the document is arbitrary JSON
 type Json = any;
 
 export interface Operation {
   method: string;
   path: string;
   parameters: Json[];
-  /** Of the body, by its type; `undefined` where there is none. */
+  /** Body schemas by media type; `undefined` without a body. */
   body: { type: string; schema: Json } | undefined;
 }
 
@@ -23,7 +23,7 @@ export interface MadeRequest {
   body: string | Uint8Array<ArrayBuffer> | undefined;
 }
 
-/** Ids that answers have had in them, by what they begin with, and files of states. */
+/** Ids from earlier responses by prefix, and state files. */
 export interface Known {
   ids: Map<string, string[]>;
   files: Uint8Array<ArrayBuffer>[];
@@ -48,8 +48,8 @@ const TEXTS = [
 
 const NUMBERS = [0, -0, 1, -1, 2, 0.5, 1e-320, 1e308, -1e308, 2 ** 31, 2 ** 53, 1 - 2 ** 53];
 
-/** Fields without which a turn is hardly ever taken, or hardly ever as a stream. */
-const OFTEN = ["messages", "prompt", "input", "stream"];
+/** Fields that most requests need to succeed or to stream. */
+const FREQUENT_FIELDS = ["messages", "prompt", "input", "stream"];
 
 const RAW = [
   "",
@@ -97,7 +97,7 @@ export class RequestMaker {
       const text = typeof value === "string" ? value : JSON.stringify(value);
       if (place === "path") url = url.replace(`{${name}}`, this.#segment(text));
       if (place === "query") query.append(name, text);
-      // A key is most often a fresh one: known ones answer other bodies with an error.
+      // Most keys are new: a known key with another body is an error.
       const key = this.#random.chance(0.8) ? `${text}-${this.#random.below(1e9)}` : text;
       if (place === "header" && /^[\x21-\x7e]+$/.test(key)) headers[name] = key;
     }
@@ -108,7 +108,7 @@ export class RequestMaker {
   }
 
   #segment(text: string): string {
-    // `.` and `..` are gone before a server sees them, and nothing is another path.
+    // Clients resolve `.` and `..`, and an empty segment is another path.
     if (/^\.*$/.test(text)) return "x";
     return encodeURIComponent(text.toWellFormed());
   }
@@ -135,7 +135,7 @@ export class RequestMaker {
     return kind === 1 ? file.slice(0, this.#random.below(file.length)) : file;
   }
 
-  /** A value that a schema allows, as far as it tells. */
+  /** Generates a value that the schema allows. */
   #valid(schema: Json, depth: number): Json {
     const { $ref, anyOf, oneOf, allOf, enum: values, type, example } = schema;
     if ($ref !== undefined) return this.#valid(this.#resolved($ref), depth);
@@ -163,13 +163,14 @@ export class RequestMaker {
 
   #object({ properties = {}, required = [], additionalProperties }: Json, depth: number): Json {
     const made: Json = {};
-    // Few at a time: of many fields some are always at odds.
+    // Only a few fields at a time, because many fields always contradict each other.
     const share = Math.min(0.6, 3 / Object.keys(properties).length);
     for (const [name, schema] of Object.entries(properties)) {
-      const wanted = required.includes(name) || OFTEN.includes(name) || this.#random.chance(share);
+      const wanted = required.includes(name) || FREQUENT_FIELDS.includes(name) ||
+        this.#random.chance(share);
       if (wanted) made[name] = this.#valid(schema, depth + 1);
     }
-    // Of three values that a schema allows for it, two ask for no stream.
+    // Two of the three values that the schema allows do not stream.
     if ("stream" in made && this.#random.chance(0.3)) made.stream = true;
     if (typeof additionalProperties === "object") {
       for (let i = this.#random.below(3); i > 0; i--) {
@@ -198,7 +199,7 @@ export class RequestMaker {
     return kind === "integer" ? Math.floor(value) : value;
   }
 
-  /** One that an answer has had, of the kind of the example; now and then another. */
+  /** Returns an id of the example's kind from an earlier response, or sometimes another one. */
   #id(example: string): string {
     const ids = [...this.#known.ids.values()].flat();
     const own = this.#known.ids.get(prefixOf(example)) ?? [];
@@ -206,7 +207,7 @@ export class RequestMaker {
     return this.#random.of([example, ...ids]);
   }
 
-  /** Puts something else in one place of a value. */
+  /** Replaces one part of a value. */
   #damage(value: Json): void {
     const places: [Json, string][] = [];
     const visit = (node: Json) => {
@@ -240,7 +241,7 @@ function isId(example: unknown): example is string {
   return typeof example === "string" && /^[a-z]+_[0-9a-f]{48}$/.test(example);
 }
 
-/** Replies of more than a few tokens tell nothing more. */
+/** Limits replies to a few tokens. */
 function bounded(body: Json): Json {
   if (typeof body !== "object" || body === null || Array.isArray(body)) return body;
   for (const name of ["max_tokens", "max_completion_tokens", "max_output_tokens"]) {

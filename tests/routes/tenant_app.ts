@@ -1,4 +1,4 @@
-/** An app with keys over the toy model, and how tenants talk to it. */
+/** An app with API keys and the toy model, and requests of its tenants. */
 
 import type { Hono } from "hono";
 import { type AppOptions, createApp } from "../../routes/app.ts";
@@ -16,18 +16,18 @@ import type { KeyLimits } from "../../src/store/keys/key_limits.ts";
 import { MemoryBackend } from "../../src/store/backends/memory.ts";
 import { type StateChange, StateStore } from "../../src/store/states/state_store.ts";
 import { MODEL, tokenizer, ToyRunner, type ToyRunnerOptions } from "../session/fixtures.ts";
-import { watched } from "./documented.ts";
+import { withDocumentCheck } from "./documented.ts";
 import { DETAILS, STORE } from "./fixtures.ts";
 
 export interface TenantApp {
   app: Hono;
   tenants: TenantSessions;
-  /** All that was logged. */
+  /** All log entries. */
   logged: string[];
   runner: ToyRunner;
 }
 
-/** A key besides the tenants' own: its text is its name and `-key`. */
+/** An additional key. Its text is its name and `-key`. */
 export interface NamedKey {
   name: string;
   tenant: string;
@@ -36,26 +36,26 @@ export interface NamedKey {
 
 export interface TenantAppOptions extends Partial<AppOptions> {
   keys?: readonly NamedKey[];
-  /** What a ledger goes by; without it, nothing is bounded. */
-  bounds?: Omit<UsageTrackerOptions, "backend">;
+  /** Options of the usage tracker; without them, no limits apply. */
+  limits?: Omit<UsageTrackerOptions, "backend">;
   backend?: Backend;
   model?: ToyRunnerOptions;
 }
 
-/** Each tenant's key is its name and `-key`. */
+/** Creates an app in which each tenant's key is its name and `-key`. */
 export async function tenantApp(
   names: readonly string[],
-  { keys: more = [], bounds, model, backend = new MemoryBackend(), ...options }: TenantAppOptions =
+  { keys: more = [], limits, model, backend = new MemoryBackend(), ...options }: TenantAppOptions =
     {},
 ): Promise<TenantApp> {
   const runner = new ToyRunner(model);
   const cache = new BlobCache(1e6);
   const metrics = new Metrics();
-  const ledger = bounds && openUsageTracker({ backend, telemetry: metrics, ...bounds });
+  const usage = limits && openUsageTracker({ backend, telemetry: metrics, ...limits });
   const tenants = new TenantSessions({
     open: (tenant, underway) => {
-      const onChange = (change: StateChange) => ledger?.stored.changed(tenant, change);
-      const { now } = bounds ?? {};
+      const onChange = (change: StateChange) => usage?.stored.changed(tenant, change);
+      const { now } = limits ?? {};
       const store = new StateStore(backend, { tenant, cache, telemetry: metrics, onChange, now });
       const parts = { runner, store, tokenizer, model: MODEL, underway, telemetry: metrics };
       return new Sessions(parts);
@@ -66,7 +66,7 @@ export async function tenantApp(
       .map(async ({ name, ...key }) => ({ ...key, hash: await hashKey(`${name}-key`) })),
   );
   const sources = [fixedKeys(keys)];
-  const gate = new KeyAuth({ sources, keylessAccess: "no-keys", now: () => performance.now() });
+  const auth = new KeyAuth({ sources, keylessAccess: "no-keys", now: () => performance.now() });
   const logged: string[] = [];
   const app = createApp({
     worker: {
@@ -76,14 +76,14 @@ export async function tenantApp(
       details: DETAILS,
       store: STORE,
     },
-    auth: gate,
-    openAccount: ledger && ((caller) => new Account(caller, ledger)),
+    auth: auth,
+    openAccount: usage && ((caller) => new Account(caller, usage)),
     metrics,
     onResponse: (answered) => metrics.observeResponse(answered),
     log: (message, error) => logged.push(`${message} ${error instanceof Error && error.stack}`),
     ...options,
   });
-  return { app: watched(app), tenants, logged, runner };
+  return { app: withDocumentCheck(app), tenants, logged, runner };
 }
 
 export interface Asked {
@@ -92,7 +92,7 @@ export interface Asked {
   headers?: Record<string, string>;
 }
 
-/** A request of a tenant. */
+/** Sends a request of a tenant. */
 export async function askAs(
   { app }: TenantApp,
   tenant: string | null,

@@ -1,13 +1,13 @@
 /**
- * Two tenants, and every route that takes an id: what is one's is for the other as if it were not
- * there, in status, headers and body, and it stays as it was. Routes and fields are those of
- * `/openapi.json`, so that a new one is missing here until somebody says how it is asked.
+ * Isolation of tenants on every route with an id: another tenant's resources behave as if they did
+ * not exist, in status, headers and body, and are not changed. Routes and fields come from
+ * `/openapi.json`, so the test fails for a new one until it is covered here.
  */
 
 import assert from "node:assert/strict";
 import { askAs, type Asked, type TenantApp, tenantApp } from "./tenant_app.ts";
 
-/** Any object of the document, and of answers. */
+/** Any object of the document or of a response. */
 // deno-lint-ignore no-explicit-any -- JSON
 type Json = any;
 
@@ -18,7 +18,7 @@ interface Operation {
   name: string;
   method: string;
   path: string;
-  /** Names of a body's fields. */
+  /** Names of the body's fields. */
   fields: string[];
   headers: string[];
 }
@@ -44,7 +44,7 @@ function fieldsOf(schema: Json): string[] {
 const IDS = ["state", "conversation", "response"] as const;
 type Kind = typeof IDS[number];
 
-/** What the id in a path names; `null`: what is everybody's. */
+/** The kind of id in a path; `null` for shared resources. */
 const PATHS: Record<string, Kind | null> = {
   "/v1/states/{id}": "state",
   "/v1/states/{id}/content": "state",
@@ -57,7 +57,7 @@ const PATHS: Record<string, Kind | null> = {
   "/v1/models/{id}": null,
 };
 
-/** What a field of a body names. */
+/** The kind of id in a field of a body. */
 const FIELDS: Record<string, Kind> = {
   state_id: "state",
   conversation: "conversation",
@@ -66,7 +66,7 @@ const FIELDS: Record<string, Kind> = {
 
 const HI = [{ role: "user", content: "hi" }];
 
-/** The rest of a body. */
+/** The other fields of a body. */
 const BODIES: Record<string, Json> = {
   createChatCompletion: { messages: HI, max_tokens: 4 },
   createCompletion: { prompt: "hi", max_tokens: 4 },
@@ -78,7 +78,7 @@ const BODIES: Record<string, Json> = {
 
 type Ids = Record<Kind, string>;
 
-/** A state, a conversation that has come to one, and a response. */
+/** Creates a state, a conversation with a state, and a response. */
 async function idsOf(tenant: string): Promise<Ids> {
   const made = async (path: string, body: Json) => {
     const answer = await askAs(it, tenant, [path, { body }]);
@@ -93,7 +93,7 @@ async function idsOf(tenant: string): Promise<Ids> {
   return { state: state_id, conversation, response };
 }
 
-/** Ids that nobody has, as long as those that somebody has. */
+/** Unknown ids with the length of real ones. */
 const UNKNOWN: Ids = {
   state: `state_${"0".repeat(48)}`,
   conversation: `conv_${"0".repeat(48)}`,
@@ -106,13 +106,13 @@ interface Attempt {
   ask: (id: string) => [string, Asked];
 }
 
-/** A path with an id in it, and with the first message of what that names. */
+/** Returns a path with an id, and with the id of its first message. */
 function at(path: string, id: string): string {
   const item = `msg_${id.slice("conv_".length).slice(0, 12)}${"0".repeat(8)}`;
   return path.replace("{id}", id).replace("{item_id}", item);
 }
 
-/** Every way to name an id in a request. */
+/** Returns every way to reference an id in a request. */
 function attempts(): Attempt[] {
   return operations.flatMap(({ name, method, path, fields }): Attempt[] => {
     const inPath = path.includes("{") ? PATHS[path] : null;
@@ -140,14 +140,14 @@ function attempts(): Attempt[] {
   });
 }
 
-/** All that a client sees of an answer, but for the id that it has sent and the request's own. */
+/** Returns the visible response without the sent id and the request id. */
 async function seen(answer: Response, id: string) {
   const headers = Object.fromEntries(answer.headers);
   delete headers["x-request-id"];
   return { status: answer.status, headers, body: (await answer.text()).replaceAll(id, "ID") };
 }
 
-/** All that a tenant can read of what it has. */
+/** Returns all data that a tenant can read. */
 async function all(tenant: string, ids: Ids) {
   const reads = operations.filter(({ method, path }) => method === "GET" && PATHS[path]);
   return await Promise.all(reads.map(async ({ path }) => {
@@ -155,16 +155,16 @@ async function all(tenant: string, ids: Ids) {
     const answer = await askAs(it, tenant, [at(path, id), { method: "GET" }]);
     assert.equal(answer.status, 200, path);
     const text = await answer.text();
-    // A use makes a state last longer, and nothing else.
+    // Using a state only extends its lifetime.
     return text.replace(/"expires_at":\d+/, "");
   }));
 }
 
-Deno.test("every route that takes an id answers another tenant's as one that there is not", async () => {
+Deno.test("every route treats another tenant's id like an unknown id", async () => {
   const ids = await idsOf("ada");
   const before = await all("ada", ids);
   const tried = attempts();
-  // As many as were there when this was written: a mistake here must not make them none.
+  // Guards against a mistake in this test that would skip the attempts.
   assert.ok(tried.length >= 20, tried.map(({ name }) => name).join(", "));
   for (const { name, kind, ask } of tried) {
     const foreign = await seen(await askAs(it, "bob", ask(ids[kind])), ids[kind]);
@@ -174,7 +174,7 @@ Deno.test("every route that takes an id answers another tenant's as one that the
     assert.match(foreign.body, /_not_found/, name);
   }
   assert.deepEqual(await all("ada", ids), before);
-  // They would have found something.
+  // The same requests succeed for the owner.
   for (const { name, kind, ask } of tried.filter(({ name }) => !/^delete/.test(name))) {
     const own = await askAs(it, "ada", ask(ids[kind]));
     await own.text();
@@ -194,7 +194,7 @@ Deno.test("a conversation cannot be moved to another tenant's state", async () =
   assert.deepEqual(await all("bob", bob), before);
 });
 
-Deno.test("without a key every route below /v1 answers 401, whatever it is asked for", async () => {
+Deno.test("without a key, every route below /v1 returns 401", async () => {
   const ids = await idsOf("ada");
   const bodies = new Set<string>();
   const below = operations.filter(({ path }) => path.startsWith("/v1/"));
@@ -223,18 +223,18 @@ async function cached(tenant: string, messages: Json): Promise<number> {
   return usage.prompt_tokens_details.cached_tokens;
 }
 
-Deno.test("a whole history of another tenant's is not found by its words", async () => {
+Deno.test("prefix caching does not match another tenant's history", async () => {
   const ask = { role: "user", content: "what do you know?" };
   const first = await askAs(it, "ada", ["/v1/chat/completions", { body: { messages: [ask] } }]);
   const { choices: [{ message }] } = await first.json();
   const history = [ask, message, { role: "user", content: "and what else?" }];
   assert.equal(await cached("bob", history), 0);
   assert.ok(await cached("ada", history) > 0);
-  // Nor does what bob has read make a difference to ada, or ada's to him.
+  // Neither tenant's prompts affect the other's cached tokens.
   assert.equal(await cached("bob", [...history.slice(0, 2), { role: "user", content: "no" }]), 0);
 });
 
-Deno.test("a system prompt of another tenant's is read anew", async () => {
+Deno.test("another tenant's system prompt is processed again", async () => {
   const system = { role: "system", content: "You are a secret. ".repeat(20) };
   const messages = (content: string) => [system, { role: "user", content }];
   await cached("ada", messages("one"));
@@ -243,7 +243,7 @@ Deno.test("a system prompt of another tenant's is read anew", async () => {
   assert.ok(await cached("bob", messages("three")) > 0);
 });
 
-Deno.test("an idempotency key is a tenant's own, on every route that takes one", async () => {
+Deno.test("idempotency keys are separate per tenant on every route", async () => {
   const taking = operations.filter(({ headers }) => headers.includes("idempotency-key"));
   assert.ok(taking.length >= 3);
   for (const { name, path } of taking) {
@@ -256,7 +256,7 @@ Deno.test("an idempotency key is a tenant's own, on every route that takes one",
     };
     const body = BODIES[name];
     const ada = await ask("ada", body);
-    // The same body would be given again, another one refused.
+    // With a shared key, the same body would be replayed and another one rejected.
     const bob = await ask("bob", body);
     assert.deepEqual([ada.status, bob.status, bob.replayed], [200, 200, null], name);
     assert.notEqual(ada.state_id, bob.state_id);
@@ -267,7 +267,7 @@ Deno.test("an idempotency key is a tenant's own, on every route that takes one",
   }
 });
 
-Deno.test("a file of a state carries it to another tenant, and leads back to nobody", async () => {
+Deno.test("a state file can be imported by another tenant, and does not reveal its owner", async () => {
   const { state } = await idsOf("ada");
   const content = `/v1/states/${state}/content`;
   const file = await (await askAs(it, "ada", [content, { method: "GET" }])).bytes();
@@ -287,7 +287,7 @@ Deno.test("a file of a state carries it to another tenant, and leads back to nob
   assert.deepEqual([await look("bob", id), await look("ada", state)], [404, 200]);
 });
 
-Deno.test("a tenant's turn that runs is nothing that another one could meet", async () => {
+Deno.test("a running turn is not visible to another tenant", async () => {
   const running: TenantApp = await tenantApp(["ada", "bob"]);
   const body = { messages: HI, stream: true, max_tokens: 50 };
   const stream = await askAs(running, "ada", ["/v1/chat/completions", { body }]);

@@ -14,7 +14,7 @@ const valid: SamplingParams = {
   seed: 42n,
 };
 
-Deno.test("parameters at the ends of their ranges are accepted", () => {
+Deno.test("accepts parameters at the limits of their ranges", () => {
   checkSampling(valid, 4);
   for (const temperature of [0, 5]) checkSampling({ ...valid, temperature });
   for (const topP of [0, 1]) checkSampling({ ...valid, topP });
@@ -26,7 +26,7 @@ Deno.test("parameters at the ends of their ranges are accepted", () => {
   for (const seed of [0n, 2n ** 64n - 1n]) checkSampling({ ...valid, seed });
 });
 
-Deno.test("parameters outside are refused by name, value and range", () => {
+Deno.test("rejects parameters out of range with name, value and range", () => {
   const cases: [Partial<SamplingParams>, string, RegExp][] = [
     [{ temperature: -0.1 }, "temperature", /temperature is -0\.1, and must be .* 0 to 5/],
     [{ temperature: NaN }, "temperature", /is NaN/],

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { filterTokens } from "../../src/sampler/filter_tokens.ts";
 import { randomAt } from "../../src/sampler/random.ts";
 
-/** The same by a full sort of ids. */
+/** Reference implementation with a full sort. */
 function slowCut(probabilities: readonly number[], topP: number, topK: number): number[] {
   const order = probabilities.map((_, id) => id)
     .sort((a, b) => probabilities[b] - probabilities[a] || a - b);
@@ -13,7 +13,7 @@ function slowCut(probabilities: readonly number[], topP: number, topK: number): 
     .slice(0, topK === 0 ? undefined : topK).sort((a, b) => a - b);
 }
 
-Deno.test("cuts are those of a full sort, for powers of two with many ties", () => {
+Deno.test("filters like a full sort, for powers of two with many ties", () => {
   for (let round = 0; round < 400; round++) {
     const draw = (i: number) => randomAt(BigInt(round), i);
     const probabilities = Array.from(

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { computeLogprobs } from "../../src/sampler/logprobs.ts";
 
-Deno.test("log probabilities are those of a softmax over what are tokens, the most probable first", () => {
+Deno.test("log probabilities are a softmax over real tokens, the most probable first", () => {
   const logits = Float32Array.of(1, 4, 2, 4, -3, 90);
   const banned = Uint8Array.of(0, 0, 0, 0, 0, 1);
   const sum = [1, 4, 2, 4, -3].reduce((sum, logit) => sum + Math.exp(logit), 0);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { philox4x32, randomAt, type Words4 } from "../../src/sampler/random.ts";
 
-Deno.test("Philox4x32-10 gives its authors' known answers", () => {
+Deno.test("Philox4x32-10 matches its authors' test vectors", () => {
   // kat_vectors of Random123: counter, key, result.
   const ones = 0xffffffff;
   const known: [Words4, [number, number], Words4][] = [
@@ -16,7 +16,7 @@ Deno.test("Philox4x32-10 gives its authors' known answers", () => {
   for (const [counter, key, result] of known) assert.deepEqual(philox4x32(counter, key), result);
 });
 
-Deno.test("a number is the first 53 bits in a fixed order", () => {
+Deno.test("a random number consists of the first 53 bits in a fixed order", () => {
   const bits = 0x6627e8d5n >> 5n << 26n | 0xe169c58dn >> 6n;
   assert.equal(randomAt(0n, 0), Number(bits) / 2 ** 53);
   const [a, b] = philox4x32([7, 3, 0, 0], [0x89abcdef, 0x01234567]);
@@ -33,7 +33,7 @@ Deno.test("all bits of seed and position matter", () => {
   assert.equal(seen.size, 64 + 53);
 });
 
-Deno.test("numbers are spread evenly, over positions and over seeds", () => {
+Deno.test("random numbers are uniform over positions and seeds", () => {
   for (const draw of [(i: number) => randomAt(99n, i), (i: number) => randomAt(BigInt(i), 3)]) {
     const cells = new Array<number>(100).fill(0);
     for (let i = 0; i < 50_000; i++) {

@@ -11,8 +11,8 @@ const plain: SamplingParams = { ...NEUTRAL_SAMPLING, seed: 0n };
 const NO_COUNTS: ReadonlyMap<number, number> = new Map();
 
 /**
- * Probabilities of all tokens, step by step as the published reference takes them with numpy: sort,
- * cumulative sum, cutoff, power, renormalise.
+ * Returns the probabilities of all tokens, computed step by step like the published numpy
+ * reference: sort, cumulative sum, cutoff, power, renormalise.
  */
 function referenceProbabilities(
   logits: readonly number[],
@@ -38,7 +38,7 @@ function referenceProbabilities(
   return probs.map((p) => p / kept);
 }
 
-/** Float32 logits from a seed, roughly normal, with some exact ties. */
+/** Returns roughly normal float32 logits from a seed, with some exact ties. */
 function randomLogits(length: number, seed: bigint): Float32Array {
   return Float32Array.from({ length }, (_, i) => {
     let sum = -6;
@@ -59,7 +59,7 @@ Deno.test("every random number draws the reference's token", () => {
       const what = `${length} logits, ${JSON.stringify(setting)}`;
       let below = 0;
       probabilities.forEach((p, id) => {
-        // Both ends of the token's interval, but for a rounding error's breadth, and its middle.
+        // Both ends of the token's interval, minus a margin for rounding errors, and its middle.
         if (p > 1e-9) {
           for (const part of [1e-3, 0.5, 1 - 1e-3]) {
             const token = sample(logits, { ...plain, ...setting }, NO_COUNTS, below + part * p);
@@ -72,7 +72,7 @@ Deno.test("every random number draws the reference's token", () => {
   }
 });
 
-Deno.test("a whole vocabulary is cut as the reference cuts it", () => {
+Deno.test("filters a whole vocabulary like the reference", () => {
   const logits = randomLogits(65536, 6n);
   const hot = settings.filter(({ temperature }) => temperature === 1.7);
   for (const setting of QUICK ? hot.filter((_, i) => i % 3 === 0) : hot) {
@@ -86,7 +86,7 @@ Deno.test("a whole vocabulary is cut as the reference cuts it", () => {
   }
 });
 
-Deno.test("tokens come as often as they should", () => {
+Deno.test("tokens are drawn with their probabilities", () => {
   const logits = randomLogits(40, 8n);
   const draws = 20_000;
   for (
@@ -114,7 +114,7 @@ Deno.test("tokens come as often as they should", () => {
   }
 });
 
-Deno.test("ties at top-p's cutoff stay, ties at top-k's go by id", () => {
+Deno.test("ties at the top-p cutoff remain, ties at the top-k cutoff are resolved by id", () => {
   const logits = Float32Array.of(0, 1, 0, 1, 1, 0);
   const drawn = (change: Partial<SamplingParams>) => {
     const ids = new Set<number>();
@@ -131,7 +131,7 @@ Deno.test("ties at top-p's cutoff stay, ties at top-k's go by id", () => {
   assert.deepEqual(drawn({ topP: 0.9999 }), [0, 1, 2, 3, 4, 5]);
 });
 
-Deno.test("temperature 0 is the largest logit, the lowest id of several", () => {
+Deno.test("temperature 0 selects the largest logit, the lowest id among equals", () => {
   const params = { ...plain, temperature: 0 };
   assert.equal(sample(Float32Array.of(1, 3, 2, 3), params, NO_COUNTS, 0.99), 1);
   assert.equal(
@@ -141,7 +141,7 @@ Deno.test("temperature 0 is the largest logit, the lowest id of several", () => 
   assert.equal(sample(Float32Array.of(-1e30, -Infinity), params, NO_COUNTS, 0.5), 0);
 });
 
-Deno.test("a tiny temperature is nearly argmax, however large the vocabulary", () => {
+Deno.test("a tiny temperature is nearly argmax for any vocabulary size", () => {
   const logits = randomLogits(65536, 9n);
   const best = sample(logits, { ...plain, temperature: 0 }, NO_COUNTS, 0);
   const ties = logits.filter((logit) => logit === logits[best]).length;
@@ -149,7 +149,7 @@ Deno.test("a tiny temperature is nearly argmax, however large the vocabulary", (
   assert.equal(token, best);
 });
 
-Deno.test("bias and penalties change the logits, and nothing changes the array passed", () => {
+Deno.test("bias and penalties apply to a copy of the logits", () => {
   const logits = Float32Array.of(2, 1.5, 1, 0);
   const before = logits.slice();
   const at = (change: Partial<SamplingParams>, counts: [number, number][] = []) =>
@@ -191,7 +191,7 @@ Deno.test("banned tokens are never drawn, whatever their logits", () => {
   }
 });
 
-Deno.test("logits that are no numbers, and nothing left, are numeric faults", () => {
+Deno.test("NaN logits and an empty choice are numeric faults", () => {
   const faulty = (logits: number[], message: RegExp, banned: Uint8Array | null = null) => {
     for (const temperature of [0, 1]) {
       assert.throws(
@@ -211,7 +211,7 @@ Deno.test("logits that are no numbers, and nothing left, are numeric faults", ()
   faulty([], /all 0 tokens/);
 });
 
-Deno.test("counts fade and grow as float32 numbers do", () => {
+Deno.test("counts decay and grow in float32", () => {
   const { fround } = Math;
   const counts = new Map<number, number>();
   for (const token of [5, 5, 7, 5]) recordToken(counts, token, 0.996);
@@ -231,7 +231,7 @@ Deno.test("counts fade and grow as float32 numbers do", () => {
   assert.deepEqual([...fading], [[2, 1]]);
 });
 
-Deno.test("min-p keeps what is nearly as probable as the best, after the other cuts", () => {
+Deno.test("min-p keeps tokens nearly as probable as the best one, after the other filters", () => {
   const logits = Float32Array.from([0.5, 0.3, 0.15, 0.05], Math.log);
   const drawn = (params: Partial<SamplingParams>) =>
     new Set(
@@ -243,7 +243,7 @@ Deno.test("min-p keeps what is nearly as probable as the best, after the other c
   assert.deepEqual(drawn({ minP: 0.31 }), new Set([0, 1]));
   assert.deepEqual(drawn({ minP: 1 }), new Set([0]));
   assert.deepEqual(drawn({ minP: 0.25, topK: 2 }), new Set([0, 1]));
-  // The shares of those that stay are the same as among all.
+  // The relative probabilities of the remaining tokens do not change.
   const first = Array.from(
     { length: 800 },
     (_, i) => sample(logits, { ...plain, minP: 0.31 }, NO_COUNTS, (i + 0.5) / 800),
@@ -251,7 +251,7 @@ Deno.test("min-p keeps what is nearly as probable as the best, after the other c
   assert.equal(first.length, 500);
 });
 
-Deno.test("the repetition penalty divides what is likely and multiplies what is not", () => {
+Deno.test("the repetition penalty divides positive logits and multiplies negative ones", () => {
   const logits = Float32Array.of(2, 1.5, -1, -1.5);
   const greedy = (params: Partial<SamplingParams>, counts: [number, number][]) =>
     sample(logits, { ...plain, temperature: 0, ...params }, new Map(counts), 0);

@@ -1,4 +1,4 @@
-/** Turns that need the host between tokens: constrained ones, and ones that are explained. */
+/** Turns that need sampling on the CPU: constraints and log probabilities. */
 
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
@@ -8,9 +8,9 @@ import { computeLogprobs } from "../../src/sampler/logprobs.ts";
 import { CpuSamplingEngine } from "../../src/scheduler/cpu_sampling.ts";
 import { Scheduler } from "../../src/scheduler/scheduler.ts";
 import type { GenerationRequest } from "../../src/scheduler/scheduler_types.ts";
-import { cpuEngine, run, TOKENS, work } from "./fixtures.ts";
+import { cpuEngine, run, TOKENS, turnRequest } from "./fixtures.ts";
 
-/** Allows multiples of three, and after `9` only 0. */
+/** Allows multiples of three, and only 0 after `9`. */
 class Threes implements TokenConstraint {
   static open = 0;
   #last = -1;
@@ -41,7 +41,7 @@ function constrain({ type }: Constraint): Promise<TokenConstraint> {
   return Promise.reject(new InferenceError("invalid_value", "no such grammar"));
 }
 
-/** An engine whose device samples what it can, as a GPU does, and one that samples nothing. */
+/** Returns an engine whose device samples like a GPU, and one that does not sample. */
 async function engines(): Promise<SamplingEngine[]> {
   const inner = await cpuEngine(4);
   const device = new CpuSamplingEngine(inner, TOKENS);
@@ -53,19 +53,19 @@ async function engines(): Promise<SamplingEngine[]> {
 
 const THREES: Partial<GenerationRequest> = { constraint: { type: "json_object" }, endToken: 0 };
 
-Deno.test("a constrained turn samples what is allowed only, alone and among others", async () => {
+Deno.test("a constrained turn samples only allowed tokens, alone and in a batch", async () => {
   for (const engine of await engines()) {
     const scheduler = new Scheduler(engine);
-    const free = await run(scheduler, work([1, 2, 3], { maxTokens: 30 }));
+    const free = await run(scheduler, turnRequest([1, 2, 3], { maxTokens: 30 }));
     assert.ok(free.tokens.some((token) => token % 3 !== 0));
-    const alone = await run(scheduler, work([1, 2, 3], { ...THREES, maxTokens: 40 }));
+    const alone = await run(scheduler, turnRequest([1, 2, 3], { ...THREES, maxTokens: 40 }));
     assert.ok(alone.tokens.every((token) => token % 3 === 0));
     assert.equal(alone.reason, alone.tokens.at(-1) === 0 ? "stop" : "length");
     const nine = alone.tokens.indexOf(9);
     if (nine >= 0) assert.equal(alone.tokens[nine + 1], 0);
     const [among, other] = await Promise.all([
-      run(scheduler, work([1, 2, 3], { ...THREES, maxTokens: 40 })),
-      run(scheduler, work([1, 2, 3], { maxTokens: 30 })),
+      run(scheduler, turnRequest([1, 2, 3], { ...THREES, maxTokens: 40 })),
+      run(scheduler, turnRequest([1, 2, 3], { maxTokens: 30 })),
     ]);
     assert.deepEqual(among, alone);
     assert.deepEqual(other, free);
@@ -74,47 +74,49 @@ Deno.test("a constrained turn samples what is allowed only, alone and among othe
   assert.ok(Threes.open <= 4 * 2, "as many as there are slots");
 });
 
-Deno.test("tokens that are explained are those of a turn that is not, and their logits the engine's", async () => {
+Deno.test("log probabilities do not change tokens and match the engine's logits", async () => {
   for (const engine of await engines()) {
     const scheduler = new Scheduler(engine);
-    const plain = await run(scheduler, work([4, 5]));
-    const generation = scheduler.submit(work([4, 5], { logprobs: 3 }));
+    const plain = await run(scheduler, turnRequest([4, 5]));
+    const generation = scheduler.submit(turnRequest([4, 5], { logprobs: 3 }));
     const tokens: number[] = [];
-    const told = [];
+    const logprobsOfTurn = [];
     for await (const batch of generation) {
       tokens.push(...batch.tokens);
-      told.push(...batch.logprobs!);
+      logprobsOfTurn.push(...batch.logprobs!);
     }
     assert.deepEqual(tokens, plain.tokens);
     assert.deepEqual((await generation.finished).state, plain.state);
     const fresh = await cpuEngine(1);
-    let fed = [4, 5];
+    let processedCount = [4, 5];
     for (const [i, token] of tokens.entries()) {
-      const [logits] = await fresh.step([{ slot: 0, tokens: fed, logits: "last" }]);
+      const [logits] = await fresh.step([{ slot: 0, tokens: processedCount, logits: "last" }]);
       assert.deepEqual(
-        told[i],
+        logprobsOfTurn[i],
         computeLogprobs(token, logits, { banned: TOKENS.banned, count: 3 }),
       );
-      fed = [token];
+      processedCount = [token];
     }
   }
 });
 
-Deno.test("what a device does not do is done here: the same text with either engine", async () => {
+Deno.test("CPU sampling complements the device: both engines give the same text", async () => {
   const texts = [];
   for (const engine of await engines()) {
-    const sampling = { ...work([1]).sampling, minP: 0.2, repetitionPenalty: 1.5 };
+    const sampling = { ...turnRequest([1]).sampling, minP: 0.2, repetitionPenalty: 1.5 };
     const scheduler = new Scheduler(engine);
-    texts.push((await run(scheduler, work([4, 5], { sampling, maxTokens: 30 }))).tokens);
-    const free = await run(scheduler, work([4, 5], { maxTokens: 30 }));
+    texts.push((await run(scheduler, turnRequest([4, 5], { sampling, maxTokens: 30 }))).tokens);
+    const free = await run(scheduler, turnRequest([4, 5], { maxTokens: 30 }));
     assert.notDeepEqual(free.tokens, texts[0]);
   }
   assert.deepEqual(texts[0], texts[1]);
 });
 
-Deno.test("log probabilities are the model's own, whatever is allowed", async () => {
+Deno.test("log probabilities ignore constraints", async () => {
   for (const engine of await engines()) {
-    const generation = new Scheduler(engine).submit(work([4, 5], { ...THREES, logprobs: 50 }));
+    const generation = new Scheduler(engine).submit(
+      turnRequest([4, 5], { ...THREES, logprobs: 50 }),
+    );
     for await (const { tokens, logprobs } of generation) {
       for (const [i, { logprob, top }] of logprobs!.entries()) {
         assert.equal(top.find(({ token }) => token === tokens[i])!.logprob, logprob);
@@ -126,13 +128,15 @@ Deno.test("log probabilities are the model's own, whatever is allowed", async ()
   }
 });
 
-Deno.test("a constraint that can't be held is refused beforehand", async () => {
+Deno.test("rejects an unsupported constraint before the turn", async () => {
   for (const engine of await engines()) {
     const scheduler = new Scheduler(engine);
     const bad: Constraint = { type: "regex", pattern: "(" };
     await assert.rejects(scheduler.prepareConstraint(bad), { code: "invalid_value" });
-    await assert.rejects(run(scheduler, work([1], { constraint: bad })), { code: "invalid_value" });
-    assert.equal((await run(scheduler, work([1]))).tokens.length, 12);
+    await assert.rejects(run(scheduler, turnRequest([1], { constraint: bad })), {
+      code: "invalid_value",
+    });
+    assert.equal((await run(scheduler, turnRequest([1]))).tokens.length, 12);
   }
   const none = new Scheduler(new CpuSamplingEngine(await cpuEngine(1), TOKENS));
   await assert.rejects(none.prepareConstraint({ type: "json_object" }), {

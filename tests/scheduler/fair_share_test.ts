@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { FairShare } from "../../src/scheduler/fair_share.ts";
-import { StepCosts } from "../../src/scheduler/step_costs.ts";
+import { StepCosts } from "../../src/scheduler/step_controller.ts";
 
 const turns = (keys: string) => [...keys].map((key) => ({ fairnessKey: key }));
 const selected = (share: FairShare, keys: string) =>
@@ -12,7 +12,7 @@ function costs(ms: Record<number, number>): StepCosts {
   return known;
 }
 
-Deno.test("costs are learned by numbers of turns, and guessed between and beyond them", () => {
+Deno.test("interpolates and extrapolates measured step costs", () => {
   const known = costs({ 4: 20, 8: 28 });
   assert.deepEqual([4, 8, 6, 5].map((count) => known.estimate(count)), [20, 28, 24, 22]);
   assert.deepEqual([1, 16].map((count) => known.estimate(count)), [5, 56]);
@@ -21,14 +21,14 @@ Deno.test("costs are learned by numbers of turns, and guessed between and beyond
   assert.equal(known.estimate(4), 15);
 });
 
-Deno.test("where a step costs much the same for all, all share it", () => {
+Deno.test("all keys share steps whose cost hardly depends on the number of turns", () => {
   const share = new FairShare(costs({ 1: 10, 5: 14 }));
   share.update(new Set("ab"));
   assert.equal(selected(share, "aaaab"), "aaaab");
   assert.equal(selected(share, "aaaa"), "aaaa");
 });
 
-Deno.test("where turns cost the same each, the key that has used least has the next step", () => {
+Deno.test("the key with the least virtual time gets the next step if every turn costs the same", () => {
   const share = new FairShare(costs({ 1: 1, 9: 9 }));
   share.update(new Set("ab"));
   const used = { a: 0, b: 0 };
@@ -41,13 +41,13 @@ Deno.test("where turns cost the same each, the key that has used least has the n
   assert.ok(Math.abs(used.a - used.b) <= 8, JSON.stringify(used));
 });
 
-Deno.test("a key that comes has a credit, not all the time that it was away", () => {
+Deno.test("a new key gets a fixed credit, independent of its absence", () => {
   const share = new FairShare(costs({ 1: 1, 9: 9 }));
   share.update(new Set("a"));
   share.charge(turns("a"), 5000);
   share.update(new Set("ab"));
   assert.equal(share.virtualTime("a") - share.virtualTime("b"), 150);
-  // It has none again when it leaves and comes back at once.
+  // The key gets no new credit when it leaves and returns immediately.
   share.charge(turns("b"), 140);
   share.update(new Set("a"));
   share.update(new Set("ab"));

@@ -1,22 +1,22 @@
-/** Tenants share slots, queue and time; a turn that leaves its slot goes on as if it had stayed. */
+/** Tenants share slots, queue and time; a preempted turn continues as if it had kept its slot. */
 
 import assert from "node:assert/strict";
 import type { TokenConstraint } from "../../src/core/sampling.ts";
 import { CpuSamplingEngine } from "../../src/scheduler/cpu_sampling.ts";
 import { Scheduler } from "../../src/scheduler/scheduler.ts";
 import type { GenerationRequest } from "../../src/scheduler/scheduler_types.ts";
-import { collect, cpuEngine, engine, run, TOKENS, work } from "./fixtures.ts";
+import { collect, cpuEngine, engine, run, TOKENS, turnRequest } from "./fixtures.ts";
 
-/** Long enough to be suspended several times. */
+/** Long enough for several preemptions. */
 const LONG = 400;
 
-/** Runs `turn` alone, then in one slot while other keys ask for it again and again. */
-async function undisturbedAndSuspended(
+/** Runs `turn` alone, then in one slot while other keys submit turns continuously. */
+async function runAloneAndPreempted(
   turn: () => GenerationRequest,
   create = () => engine(1),
 ) {
   const alone = await run(new Scheduler(await create()), turn());
-  // Time passes fast, so that slots change hands often.
+  // The clock runs fast, so that slots change hands often.
   let now = 0;
   const scheduler = new Scheduler(await create(), { clock: () => now += 200 });
   const suspended = run(scheduler, { ...turn(), fairnessKey: "long" });
@@ -25,41 +25,44 @@ async function undisturbedAndSuspended(
   for (let i = 0; !ended; i++) {
     const short = await run(
       scheduler,
-      work([1 + i % 9], { fairnessKey: `short-${i % 3}`, maxTokens: 5 }),
+      turnRequest([1 + i % 9], { fairnessKey: `short-${i % 3}`, maxTokens: 5 }),
     );
     assert.equal(short.tokens.length, 5);
   }
   return { alone, suspended: await suspended, preempted: scheduler.snapshot.preemptions };
 }
 
-Deno.test("a suspended turn gives the tokens and the state of one that is not", async () => {
-  const it = await undisturbedAndSuspended(() => work([3, 1, 4], { maxTokens: LONG }));
+Deno.test("a preempted turn gives the same tokens and state as an undisturbed one", async () => {
+  const it = await runAloneAndPreempted(() => turnRequest([3, 1, 4], { maxTokens: LONG }));
   assert.ok(it.preempted >= 5, `${it.preempted} times`);
   assert.deepEqual(it.suspended, it.alone);
 });
 
-Deno.test("a turn may be suspended while its prompt is read", async () => {
+Deno.test("a turn may be preempted during prefill", async () => {
   const prompt = Array.from({ length: 600 }, (_, i) => (i * 13) % 50);
-  const it = await undisturbedAndSuspended(() => work(prompt, { maxTokens: 20 }));
+  const it = await runAloneAndPreempted(() => turnRequest(prompt, { maxTokens: 20 }));
   assert.ok(it.preempted >= 5, `${it.preempted} times`);
   assert.deepEqual(it.suspended, it.alone);
 });
 
-Deno.test("stop strings are found across a suspension", async () => {
-  const { tokens } = await run(new Scheduler(await engine()), work([4], { maxTokens: LONG }));
-  // Eight tokens together are in the reply once.
+Deno.test("finds stop strings across a preemption", async () => {
+  const { tokens } = await run(
+    new Scheduler(await engine()),
+    turnRequest([4], { maxTokens: LONG }),
+  );
+  // These eight consecutive tokens occur once in the reply.
   for (const at of [100, 101, 102, 103, 200, 300]) {
     const stop = new TextEncoder().encode(tokens.slice(at - 8, at).map((id) => `<${id}>`).join(""));
     const stops = { strings: [stop], precedingBytes: new Uint8Array(), unsearchedBytes: 0 };
-    const it = await undisturbedAndSuspended(() => work([4], { maxTokens: LONG, stops }));
+    const it = await runAloneAndPreempted(() => turnRequest([4], { maxTokens: LONG, stops }));
     assert.ok(it.preempted >= 2);
     assert.deepEqual([it.suspended.reason, it.suspended.tokens.length], ["stop", at]);
     assert.deepEqual(it.suspended, it.alone);
   }
 });
 
-Deno.test("a constraint and log probabilities go on across a suspension", async () => {
-  // Tokens must go up by one, or start over.
+Deno.test("constraints and log probabilities continue across a preemption", async () => {
+  // Tokens must increase by one or start over.
   const constrain = (): Promise<TokenConstraint> => {
     let last = 5;
     return Promise.resolve({
@@ -72,96 +75,99 @@ Deno.test("a constraint and log probabilities go on across a suspension", async 
       close: () => {},
     });
   };
-  const it = await undisturbedAndSuspended(
-    () => work([4], { maxTokens: 100, constraint: { type: "json_object" }, logprobs: 2 }),
+  const it = await runAloneAndPreempted(
+    () => turnRequest([4], { maxTokens: 100, constraint: { type: "json_object" }, logprobs: 2 }),
     async () => new CpuSamplingEngine(await cpuEngine(1), TOKENS, { createConstraint: constrain }),
   );
   assert.ok(it.preempted >= 3, `${it.preempted} times`);
   assert.deepEqual(it.suspended, it.alone);
 });
 
-Deno.test("a key that has every slot gives up half of them to another one, and has them back", async () => {
+Deno.test("a key with every slot gives half of them to another key and gets them back", async () => {
   const scheduler = new Scheduler(await engine(4));
   const busy = scheduler.submitAll(
     Array.from(
       { length: 8 },
-      (_, i) => work([5], { fairnessKey: "busy", maxTokens: LONG, position: i }),
+      (_, i) => turnRequest([5], { fairnessKey: "busy", maxTokens: LONG, position: i }),
     ),
   );
   const iterator = busy[3][Symbol.asyncIterator]();
   await iterator.next();
   const others = scheduler.submitAll(
-    Array.from({ length: 3 }, () => work([6], { fairnessKey: "other", maxTokens: 8 })),
+    Array.from({ length: 3 }, () => turnRequest([6], { fairnessKey: "other", maxTokens: 8 })),
   );
   await Promise.all(others.map(({ finished }) => finished));
-  assert.ok(busy.every(({ queuedMs: queued }, i) => i > 3 || queued !== null));
-  const { preemptions: preempted } = scheduler.snapshot;
-  assert.ok(preempted >= 1 && preempted <= 3, `${preempted} times`);
+  assert.ok(busy.every(({ queuedMs }, i) => i > 3 || queuedMs !== null));
+  const { preemptions } = scheduler.snapshot;
+  assert.ok(preemptions >= 1 && preemptions <= 3, `${preemptions} times`);
   const ends = await Promise.all(busy.map(({ finished }) => finished));
-  assert.deepEqual(new Set(ends.map(({ sampledTokens: sampled }) => sampled)), new Set([LONG]));
+  assert.deepEqual(new Set(ends.map(({ sampledTokens }) => sampledTokens)), new Set([LONG]));
   assert.equal(scheduler.snapshot.turnsEnded, 11);
 });
 
-Deno.test("alone, a key may have every slot and the whole queue", async () => {
+Deno.test("a single key may use every slot and the whole queue", async () => {
   const scheduler = new Scheduler(await engine(2), { maxQueue: 3 });
   const submit = (key: string) =>
-    scheduler.submit(work([5], { fairnessKey: key, maxTokens: LONG }));
+    scheduler.submit(turnRequest([5], { fairnessKey: key, maxTokens: LONG }));
   const busy = [submit("busy"), submit("busy"), submit("busy")];
   await busy[0][Symbol.asyncIterator]().next();
   busy.push(submit("busy"), submit("busy"));
   assert.throws(() => submit("busy"), {
     code: "overloaded",
-    message: /queue is full \(3 requests/,
+    message: /Queue is full \(3 requests/,
   });
   assert.equal(scheduler.snapshot.preemptions, 0);
-  // Another one still has its share, and no more.
+  // Another key still has its share, and no more.
   const other = [submit("other")];
   assert.throws(() => submit("other"), { code: "overloaded" });
   await Promise.all([...busy, ...other].map(({ finished }) => finished));
 });
 
-Deno.test("a request with many choices is one request in the queue", async () => {
+Deno.test("a request with several choices counts once in the queue", async () => {
   const scheduler = new Scheduler(await engine(1), { maxQueue: 2 });
-  const submit = () => scheduler.submitAll(Array.from({ length: 5 }, () => work([5])));
+  const submit = () => scheduler.submitAll(Array.from({ length: 5 }, () => turnRequest([5])));
   const all = [submit()];
   await all[0][0][Symbol.asyncIterator]().next();
-  // Four choices of the first one, and another request.
+  // Four choices of the first request, and another request.
   all.push(submit());
   assert.throws(submit, { code: "overloaded" });
   const ends = await Promise.all(all.flat().map(({ finished }) => finished));
   assert.equal(ends.length, 10);
 });
 
-Deno.test("a turn that is cancelled or too late while it is suspended ends as far as it went", async () => {
-  for (const why of ["cancelled", "late"] as const) {
+Deno.test("a preempted turn that is cancelled or timed out ends with its tokens so far", async () => {
+  for (const why of ["cancelled", "timeout"] as const) {
     let now = 0;
     const scheduler = new Scheduler(await engine(1), { clock: () => now += 200 });
     const controller = new AbortController();
-    const long = scheduler.submit(work([3], {
+    const long = scheduler.submit(turnRequest([3], {
       fairnessKey: "long",
       maxTokens: 10_000,
       signal: controller.signal,
-      timeoutMs: why === "late" ? 20_000 : Infinity,
+      timeoutMs: why === "timeout" ? 20_000 : Infinity,
     }));
     const seen: number[] = [];
     const reading = (async () => {
       for await (const { tokens } of long) seen.push(...tokens);
     })();
-    const other = run(scheduler, work([8], { fairnessKey: "other", maxTokens: 2000 }));
+    const other = run(scheduler, turnRequest([8], { fairnessKey: "other", maxTokens: 2000 }));
     while (scheduler.snapshot.preemptions === 0) await Promise.resolve();
     if (why === "cancelled") controller.abort();
-    const { reason, state, pendingTokens: pending, sampledTokens: sampled } = await long.finished;
+    const { reason, state, pendingTokens, sampledTokens } = await long.finished;
     await reading;
-    assert.deepEqual([reason, sampled], [why, seen.length]);
-    assert.deepEqual(pending, seen.slice(-1));
-    const until = await run(new Scheduler(await engine(1)), work([3], { maxTokens: sampled }));
+    assert.deepEqual([reason, sampledTokens], [why, seen.length]);
+    assert.deepEqual(pendingTokens, seen.slice(-1));
+    const until = await run(
+      new Scheduler(await engine(1)),
+      turnRequest([3], { maxTokens: sampledTokens }),
+    );
     assert.deepEqual([until.tokens, until.state], [seen, state]);
     await other;
   }
 });
 
-Deno.test("a key with one turn writes at its own pace beside one with many, where steps are slow", async () => {
-  // Each token takes a millisecond: the time of a step is that of its turns.
+Deno.test("with slow steps, a key with one turn is not slowed down by a key with many", async () => {
+  // Each token takes a millisecond: the time of a step is proportional to its turns.
   let now = 0;
   const inner = await cpuEngine(9);
   const slow = new CpuSamplingEngine({
@@ -177,22 +183,22 @@ Deno.test("a key with one turn writes at its own pace beside one with many, wher
   }, TOKENS);
   const scheduler = new Scheduler(slow, { clock: () => now });
   const busy = Array.from({ length: 8 }, () => {
-    return scheduler.submit(work([5], { fairnessKey: "busy", maxTokens: 2000 }));
+    return scheduler.submit(turnRequest([5], { fairnessKey: "busy", maxTokens: 2000 }));
   });
   await busy[0][Symbol.asyncIterator]().next();
   for (let i = 0; i < 5; i++) {
     const start = now;
-    const { sampledTokens: sampled } = await scheduler.submit(
-      work([6], { fairnessKey: "other", maxTokens: 40 }),
+    const { sampledTokens } = await scheduler.submit(
+      turnRequest([6], { fairnessKey: "other", maxTokens: 40 }),
     )
       .finished;
-    assert.equal(sampled, 40);
+    assert.equal(sampledTokens, 40);
     assert.ok(now - start <= 2 * 40 + 60, `${now - start} ms for 40 tokens`);
   }
   // Long turns get half of the time each.
   const start = now;
   const long = await collect(
-    scheduler.submit(work([6], { fairnessKey: "other", maxTokens: 1000 })),
+    scheduler.submit(turnRequest([6], { fairnessKey: "other", maxTokens: 1000 })),
   );
   assert.equal(long.sampledTokens, 1000);
   const took = now - start;

@@ -40,7 +40,7 @@ export async function engine(slots = 3): Promise<SamplingEngine> {
   return new CpuSamplingEngine(await cpuEngine(slots), TOKENS);
 }
 
-export function work(
+export function turnRequest(
   tokens: number[],
   overrides: Partial<GenerationRequest> = {},
 ): GenerationRequest {
@@ -66,9 +66,9 @@ export function work(
   };
 }
 
-/** A state that is kept somewhere. */
-export function kept(state: Float32Array | null, key: string | null = null): StateSource {
-  return { fairnessKey: key, load: () => Promise.resolve(state!) };
+/** Returns a source of a stored state. */
+export function storedState(state: Float32Array | null, key: string | null = null): StateSource {
+  return { stateKey: key, load: () => Promise.resolve(state!) };
 }
 
 export function run(scheduler: Scheduler, turn: GenerationRequest) {

@@ -6,13 +6,13 @@ function turn(feedable: number, key = "", writing = false): PlannableTurn {
   return { fairnessKey: key, schedulableTokens: feedable, decoding: writing };
 }
 
-/** What each turn is given. */
+/** Returns the number of tokens of each turn. */
 function counts(turns: PlannableTurn[], tokens: number, prefillTokens = tokens): number[] {
   const plan = planStep(turns, { maxTokens: tokens, maxPrefillTokens: prefillTokens });
   return turns.map((turn) => plan.find((run) => run.turn === turn)?.count ?? 0);
 }
 
-Deno.test("turns that write come first, prompts share what is left in order of arrival", () => {
+Deno.test("decoding turns come first, prompts share the rest in order of arrival", () => {
   const turns = [turn(100), turn(1, "", true), turn(50), turn(1, "", true)];
   assert.deepEqual(counts(turns, 20), [18, 1, 0, 1]);
   assert.deepEqual(counts(turns, 140), [100, 1, 38, 1]);
@@ -26,24 +26,24 @@ Deno.test("turns that write come first, prompts share what is left in order of a
   );
 });
 
-Deno.test("a step that somebody waits for reads less", () => {
+Deno.test("a step that decodes has a smaller prefill budget", () => {
   assert.deepEqual(counts([turn(100), turn(1, "", true)], 64, 16), [16, 1]);
   assert.deepEqual(counts([turn(100)], 64, 16), [64]);
 });
 
-Deno.test("keys share evenly, whatever the number of their turns; nothing is left lying", () => {
+Deno.test("keys share the budget evenly and use all of it, regardless of their number of turns", () => {
   const turns = [turn(500, "a"), turn(500, "a"), turn(500, "a"), turn(500, "b")];
   assert.deepEqual(counts(turns, 100), [50, 0, 0, 50]);
   assert.deepEqual(counts([turn(10, "a"), turn(500, "b"), turn(500, "c")], 100), [10, 45, 45]);
   assert.deepEqual(counts([turn(500, "a"), turn(3, "b")], 100), [97, 3]);
 });
 
-Deno.test("turns with nothing to feed are left out", () => {
+Deno.test("skips turns without schedulable tokens", () => {
   assert.deepEqual(counts([turn(0), turn(3)], 8), [0, 3]);
   assert.deepEqual(counts([], 8), []);
 });
 
-/** Turns as a scheduler has them, that come, read, write and go at random. */
+/** Random turns as a scheduler has them: they arrive, prefill, decode and end. */
 class Traffic {
   readonly #random: () => number;
   readonly turns: { key: string; prompt: number; reply: number; waited: number }[] = [];
@@ -75,7 +75,7 @@ class Traffic {
   }
 }
 
-Deno.test("budgets hold, order within a key is kept, and nobody starves", () => {
+Deno.test("respects budgets and the order within a key, and starves no key", () => {
   for (let seed = 1; seed <= 40; seed++) {
     const traffic = new Traffic(seed);
     const budget = { maxTokens: 64, maxPrefillTokens: 24 };
@@ -100,7 +100,7 @@ Deno.test("budgets hold, order within a key is kept, and nobody starves", () => 
       if (writing > 0) assert.ok(total - writing <= budget.maxPrefillTokens);
       assert.equal(new Set(plan.map(({ turn }) => turn)).size, plan.length);
       for (const { turn, count } of plan) assert.ok(count >= 1 && count <= turn.schedulableTokens);
-      // A step is as full as it may be.
+      // A step is as full as possible.
       const wanted = views.reduce(
         (sum, { decoding, schedulableTokens }) => decoding ? sum : sum + schedulableTokens,
         0,
@@ -109,7 +109,7 @@ Deno.test("budgets hold, order within a key is kept, and nobody starves", () => 
         ? Math.min(budget.maxPrefillTokens, budget.maxTokens - writing)
         : budget.maxTokens;
       assert.equal(total - writing, Math.min(wanted, room));
-      // Of a key's prompts, an earlier one is read to its end before a later one begins.
+      // A key processes an earlier prompt to its end before a later one.
       for (
         const own of Map.groupBy(views.filter(({ decoding }) => !decoding), (v) => v.fairnessKey)
           .values()
@@ -117,7 +117,7 @@ Deno.test("budgets hold, order within a key is kept, and nobody starves", () => 
         const given = own.map((view) => plan.find(({ turn }) => turn === view)?.count ?? 0);
         const short = given.findIndex((count, i) => count < own[i].schedulableTokens);
         if (short >= 0) assert.ok(given.slice(short + 1).every((count) => count === 0));
-        // Every key gets on with each step.
+        // Every key makes progress in each step.
         assert.ok(given[0] > 0, `seed ${seed}, step ${step}`);
       }
       for (const { turn: { turn }, count } of plan) {

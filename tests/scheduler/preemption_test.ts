@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type PreemptableTurn, turnToPreempt } from "../../src/scheduler/preemption.ts";
 
-/** Turns in slots, by key; later ones have come later. */
+/** Running turns by key, in order of arrival. */
 function running(keys: string, over: Partial<PreemptableTurn> = {}): PreemptableTurn[] {
   return [...keys].map((key, i) => ({
     fairnessKey: key,
@@ -18,7 +18,7 @@ function chosen(turns: PreemptableTurn[], key: string, { waiting = 1, now = 500 
   return turn && turns.indexOf(turn);
 }
 
-Deno.test("a key gives up a slot to one that has at least two fewer: the one that it got last", () => {
+Deno.test("a key gives its latest slot to a key that has at least two fewer", () => {
   assert.equal(chosen(running("aaaa"), "b"), 3);
   assert.equal(chosen(running("aaab"), "b"), 2);
   assert.equal(chosen(running("aabb"), "b"), undefined);
@@ -27,7 +27,7 @@ Deno.test("a key gives up a slot to one that has at least two fewer: the one tha
   assert.equal(chosen(running("abbc"), "a"), undefined);
 });
 
-Deno.test("no more turns leave than wait, or than is fair", () => {
+Deno.test("preempts no more turns than wait and than is fair", () => {
   const turns = running("aaaaaaaa");
   let leaving = 0;
   for (let at; (at = chosen(turns, "b", { waiting: 9 })) !== undefined; leaving++) {
@@ -35,18 +35,18 @@ Deno.test("no more turns leave than wait, or than is fair", () => {
   }
   assert.equal(leaving, 4);
   assert.equal(chosen([...running("aaa"), ...running("a", { preempted: true })], "b"), undefined);
-  // One that has ended leaves its slot anyway.
+  // A turn that has ended releases its slot anyway.
   assert.equal(
     chosen([...running("aaa"), ...running("a", { finishReason: "stop" })], "b"),
     undefined,
   );
 });
 
-Deno.test("where there are fewer slots than keys, each has its second", () => {
+Deno.test("with fewer slots than keys, each turn keeps its slot for one second", () => {
   assert.equal(chosen(running("ab"), "c", { now: 900 }), undefined);
   assert.equal(chosen(running("ab"), "c", { now: 1000 }), 0);
   assert.equal(chosen(running("ab"), "c", { now: 5000 }), 0);
   assert.equal(chosen(running("a"), "a", { now: 5000 }), undefined);
-  // One that has had no step yet would never get on.
+  // A turn without a step in its slot would never make progress.
   assert.equal(chosen(running("ab", { hasStepped: false }), "c", { now: 5000 }), undefined);
 });

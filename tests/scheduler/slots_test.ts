@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { Slots } from "../../src/scheduler/slots.ts";
+import { Slots } from "../../src/scheduler/running_turns.ts";
 
-Deno.test("a conversation gets its own slot back, others what is empty, then what was left longest", () => {
+Deno.test("a conversation gets its warm slot; others get an empty one, then the least recently used", () => {
   const slots = new Slots(4);
   const taken = [1, 2, 3].map(() => slots.acquire(null)!.slot);
   assert.equal(new Set(taken).size, 3);
@@ -18,7 +18,7 @@ Deno.test("a conversation gets its own slot back, others what is empty, then wha
   assert.equal(slots.freeCount, 0);
 });
 
-Deno.test("what is named after the slot was taken again is not kept, nor is what may have changed", () => {
+Deno.test("ignores names for slots that were taken again or may have changed", () => {
   const slots = new Slots(1);
   const first = slots.release(slots.acquire(null)!.slot);
   slots.keepWarm(first, "ada");

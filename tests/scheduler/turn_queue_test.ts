@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { TurnQueue } from "../../src/scheduler/turn_queue.ts";
+import { TurnQueue } from "../../src/scheduler/admission.ts";
 
 interface QueuedTurn {
   fairnessKey: string;
@@ -14,7 +14,7 @@ function queue(...keys: string[]) {
   return turns;
 }
 
-Deno.test("first come, first served within a key; the key with the fewest running comes first", () => {
+Deno.test("first come, first served within a key; the key with the fewest running turns comes first", () => {
   const turns = queue("a", "a", "b", "a", "c", "b");
   const running: QueuedTurn[] = [];
   for (let turn = turns.next(running); turn; turn = turns.next(running)) running.push(turn);
@@ -22,7 +22,7 @@ Deno.test("first come, first served within a key; the key with the fewest runnin
   assert.equal(turns.length, 0);
 });
 
-Deno.test("turns are counted by key, and taken out by a test", () => {
+Deno.test("counts turns by key and removes matching turns", () => {
   const turns = queue("a", "b", "a");
   assert.equal(turns.turnCount("a"), 2);
   assert.deepEqual(turns.remove(({ id }) => id !== 1).map(({ id }) => id), [0, 2]);
@@ -31,7 +31,7 @@ Deno.test("turns are counted by key, and taken out by a test", () => {
   assert.equal(turns.next([]), undefined);
 });
 
-Deno.test("turns that wait for another one are counted with it; some come before all others", () => {
+Deno.test("counts followers with their leader and inserts turns at the front", () => {
   const turns = queue("a", "b");
   turns.push({ fairnessKey: "b", id: 2, followers: [3, 4], request: {} });
   assert.deepEqual([turns.length, turns.turnCount(), turns.turnCount("b")], [3, 5, 4]);

@@ -4,7 +4,7 @@ import { createLogger } from "../../src/core/log.ts";
 
 const DIGITS = "0123456789ab".repeat(4);
 
-Deno.test("no line of an error has an id that resumes, and each shows which one it was", () => {
+Deno.test("logError shortens ids that could resume a conversation", () => {
   const lines: string[] = [];
   const log = createLogger({
     write: (line) => lines.push(line),
@@ -15,9 +15,12 @@ Deno.test("no line of an error has an id that resumes, and each shows which one 
     const id = `${kind}_${DIGITS}`;
     logError(log, `GET /v1/things/${id}/content failed`, new Error(`Cannot resume "${id}": it is`));
     logError(log, "POST /v1/things failed", `${id},${id}`);
-    const told = lines.splice(0).map((line) => JSON.parse(line));
-    assert.equal(told[0].message, `GET /v1/things/${kind}_01234567…/content failed`);
-    assert.match(told[0].error, new RegExp(`^Error: Cannot resume "${kind}_01234567…": it is\n`));
-    assert.equal(told[1].error, `${kind}_01234567…,${kind}_01234567…`);
+    const entries = lines.splice(0).map((line) => JSON.parse(line));
+    assert.equal(entries[0].message, `GET /v1/things/${kind}_01234567…/content failed`);
+    assert.match(
+      entries[0].error,
+      new RegExp(`^Error: Cannot resume "${kind}_01234567…": it is\n`),
+    );
+    assert.equal(entries[1].error, `${kind}_01234567…,${kind}_01234567…`);
   }
 });

@@ -4,7 +4,7 @@ import { Tokenizer } from "../../src/tokenizer/tokenizer.ts";
 import { tokenTable } from "../../src/tokenizer/token_table.ts";
 import { GOLDEN } from "../support/golden_data.ts";
 
-Deno.test("a vocabulary with more ids than the model has is refused before weights are read", async () => {
+Deno.test("a vocabulary with more ids than the model is rejected before weights are read", async () => {
   const vocabulary = (size: number) => {
     const tokens = new Map(Array.from({ length: size }, (_, id) => [id, Uint8Array.of(id)]));
     return tokenTable(new Tokenizer({ name: "a vocabulary", tokens, endOfText: null }));
@@ -24,6 +24,6 @@ Deno.test("a vocabulary with more ids than the model has is refused before weigh
   await (await open(ids)).close();
   await assert.rejects(open(ids + 1), {
     code: "invalid_vocabulary",
-    message: new RegExp(`it has ids up to ${ids}, and the model has ${ids} of them`),
+    message: new RegExp(`it has ids up to ${ids}, but the model has only ${ids};`),
   });
 });

@@ -14,7 +14,7 @@ async function selected(choice: "auto" | "webgpu" | "cpu", fake: FakeAdapter | n
   return { device: open ? "webgpu" : "cpu", ...selection };
 }
 
-Deno.test("auto takes the CPU engine rather than a software renderer, by flag or by name", async () => {
+Deno.test("auto prefers the CPU engine to a software renderer, detected by flag or by name", async () => {
   const names = [
     "llvmpipe (LLVM 15.0.6, 256 bits)",
     "SwiftShader Device (Subzero)",
@@ -33,7 +33,7 @@ Deno.test("auto takes the CPU engine rather than a software renderer, by flag or
   }
 });
 
-Deno.test("auto takes the CPU engine if there is no adapter, or none that can run the kernels", async () => {
+Deno.test("auto selects the CPU engine without an adapter that can run the kernels", async () => {
   const { device, reason } = await selected("auto", null);
   assert.equal(device, "cpu");
   assert.match(reason, /^CPU engine: there is no WebGPU adapter; install a Vulkan driver/);
@@ -47,14 +47,14 @@ Deno.test("auto takes the CPU engine if there is no adapter, or none that can ru
     ].join(" "),
   );
 
-  // It is hardware, so it is tried.
+  // A hardware adapter is tried before the fallback.
   assert.match(
     (await selected("auto", HARDWARE)).reason,
     /^CPU engine: Cannot open a device on NVIDIA L4: a fake; use --device webgpu to force it$/,
   );
 });
 
-Deno.test("auto takes a hardware adapter", async () => {
+Deno.test("auto selects a hardware adapter", async () => {
   const { open, selection } = await selectDevice(
     "auto",
     gpuWithFakeAdapter(navigator.gpu, HARDWARE),
@@ -68,7 +68,7 @@ Deno.test("auto takes a hardware adapter", async () => {
   open.device.destroy();
 });
 
-Deno.test("a device that is named is taken, with a warning for a software renderer, or refused", async () => {
+Deno.test("an explicit device is used, with a warning for a software renderer, or rejected", async () => {
   assert.deepEqual(await selected("cpu", HARDWARE), {
     device: "cpu",
     reason: "CPU engine: requested with --device cpu",

@@ -7,7 +7,7 @@ import { rwkv } from "../suites/cli/shared_cli.ts";
 
 const TUNING = { choices: [{ tokens: 1, tile: null }], stepTokens: 48 };
 
-Deno.test("kernels are tuned once for an adapter, and what is found is kept", async () => {
+Deno.test("tune caches its result, and bench uses it", async () => {
   const folder = await Deno.makeTempDir();
   const run = async (...args: string[]) => {
     const { code, stdout, stderr } = await rwkv([...args, "--device", "webgpu"], "", {
@@ -41,13 +41,13 @@ Deno.test("kernels are tuned once for an adapter, and what is found is kept", as
   }
 });
 
-Deno.test("tune needs an adapter, and names the flag that takes a software renderer", async () => {
+Deno.test("tune requires an adapter", async () => {
   const { code, stderr } = await rwkv(["tune", "--device", "cpu"]);
   assert.equal(code, 1);
   assert.match(stderr, /Cannot tune kernels.*WebGPU only.*requested with --device cpu/);
 });
 
-Deno.test("a cache that is damaged, or another adapter's, is told from one that is not there", async () => {
+Deno.test("a damaged or foreign cache is reported, a missing one is not", async () => {
   const folder = await Deno.makeTempDir();
   const { model } = await openModelSource(
     { from: { file: `${DEMO_MODEL}/model.safetensors` } },
@@ -67,7 +67,7 @@ Deno.test("a cache that is damaged, or another adapter's, is told from one that 
     assert.deepEqual((await read()).tuning?.choices, TUNING.choices);
     await Deno.writeTextFile(cache.path, "{");
     assert.match((await read()).problems.join(), /damaged or of another version/);
-    // A folder that was copied from another machine, with names that differ in punctuation only.
+    // A cache that was copied from another machine, where the names differ only in punctuation.
     await new TuningCache("nvidia (L4)", model, options).write(TUNING);
     await Deno.rename(new TuningCache("nvidia (L4)", model, options).path, cache.path);
     assert.match((await read()).problems.join(), /adapter nvidia \(L4\), not NVIDIA L4/);
@@ -79,14 +79,16 @@ Deno.test("a cache that is damaged, or another adapter's, is told from one that 
   }
 });
 
-Deno.test("a tile that no adapter can run is no tuning", () => {
-  const told = (change: Record<string, number>) => {
+Deno.test("a cache with an invalid tile is rejected", () => {
+  const parseTile = (change: Record<string, number>) => {
     const tile = { rowBlocks: 4, tokens: 8, lanes: 8, threadBlocks: 1, ...change };
     const choices = [{ tokens: 1, tile: null }, { tokens: 8, tile }];
     return parseTuning(JSON.stringify({ version: 1, adapter: "a", choices, stepTokens: 64 }));
   };
-  assert.equal(told({})?.choices.length, 2);
+  assert.equal(parseTile({})?.choices.length, 2);
   for (const key of ["rowBlocks", "tokens", "lanes", "threadBlocks"]) {
-    for (const value of [0, -1, 0.5, 2 ** 20, 2 ** 53]) assert.equal(told({ [key]: value }), null);
+    for (const value of [0, -1, 0.5, 2 ** 20, 2 ** 53]) {
+      assert.equal(parseTile({ [key]: value }), null);
+    }
   }
 });

@@ -1,4 +1,6 @@
-/** Workers on adapters of either kind: what runs, what they say about it, and tuning while idle. */
+/**
+ * Workers on software and hardware adapters: the selected engine, its description, and idle tuning.
+ */
 
 import assert from "node:assert/strict";
 import { createLogger } from "../../src/core/log.ts";
@@ -9,13 +11,13 @@ import { slowTest } from "../support/quick.ts";
 
 interface DeviceWorker extends AsyncDisposable {
   health(): Promise<Record<string, unknown>>;
-  /** A greedy reply. */
-  say(message: string): Promise<string>;
-  /** Lines of the log so far. */
+  /** Returns a greedy reply. */
+  sendMessage(message: string): Promise<string>;
+  /** Log lines so far. */
   lines: string[];
 }
 
-/** A worker on the demo model and an adapter that says of itself what `fake` says. */
+/** Starts a worker with the demo model on an adapter with the properties in `fake`. */
 async function deviceWorker(
   fake: FakeAdapter,
   tuningFolder: string,
@@ -37,7 +39,7 @@ async function deviceWorker(
   return {
     lines,
     health: async () => await (await app.request("/health")).json(),
-    say: async (content) => {
+    sendMessage: async (content) => {
       const body = { messages: [{ role: "user", content }], temperature: 0, max_tokens: 12 };
       const response = await app.request("/v1/chat/completions", {
         method: "POST",
@@ -53,14 +55,14 @@ async function deviceWorker(
   };
 }
 
-async function until(condition: () => boolean, what: string): Promise<void> {
-  for (let tries = 0; !condition(); tries++) {
-    assert.ok(tries < 600, `${what}: not within a minute`);
+async function waitFor(condition: () => boolean, what: string): Promise<void> {
+  for (let attempts = 0; !condition(); attempts++) {
+    assert.ok(attempts < 600, `timed out: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
 
-Deno.test("a worker whose only adapter is a software renderer runs the CPU engine, and says why", async () => {
+Deno.test("a worker with only a software renderer runs the CPU engine and reports why", async () => {
   const folder = await Deno.makeTempDir();
   try {
     await using worker = await deviceWorker({ description: "llvmpipe (LLVM 99)" }, folder);
@@ -73,7 +75,7 @@ Deno.test("a worker whose only adapter is a software renderer runs the CPU engin
       device_reason: reason,
       warning: reason,
     });
-    assert.ok((await worker.say("Hi!")).length > 0);
+    assert.ok((await worker.sendMessage("Hi!")).length > 0);
     assert.deepEqual([...Deno.readDirSync(folder)], [], "nothing is tuned");
   } finally {
     await Deno.remove(folder, { recursive: true });
@@ -82,7 +84,7 @@ Deno.test("a worker whose only adapter is a software renderer runs the CPU engin
 
 const HARDWARE = { description: "NVIDIA L4" };
 
-Deno.test("a worker on a hardware adapter runs on it, and is not tuned before it is ready", async () => {
+Deno.test("a worker uses a hardware adapter and does not tune before it is ready", async () => {
   const folder = await Deno.makeTempDir();
   try {
     await using worker = await deviceWorker(HARDWARE, folder, { idleMs: 60_000 });
@@ -94,7 +96,7 @@ Deno.test("a worker on a hardware adapter runs on it, and is not tuned before it
       warning: null,
       software: false,
     });
-    assert.ok((await worker.say("Hi!")).length > 0);
+    assert.ok((await worker.sendMessage("Hi!")).length > 0);
     assert.deepEqual([...Deno.readDirSync(folder)], [], "nothing is tuned yet");
   } finally {
     await Deno.remove(folder, { recursive: true });
@@ -107,27 +109,27 @@ slowTest("a worker on a hardware adapter tunes its kernels once it is idle", asy
   const texts: string[] = [];
   try {
     await using worker = await deviceWorker(HARDWARE, folder);
-    texts.push(await worker.say("My name is Ada."));
-    await until(() => cached().length === 1, "the tuning cache");
-    assert.match(worker.lines.join("\n"), /Kernels are tuned for NVIDIA L4/);
-    // The tuned kernels are in use from now on: the text is the same.
-    texts.push(await worker.say("My name is Ada."));
+    texts.push(await worker.sendMessage("My name is Ada."));
+    await waitFor(() => cached().length === 1, "the tuning cache");
+    assert.match(worker.lines.join("\n"), /Tuned kernels for NVIDIA L4/);
+    // The reply is the same with the tuned kernels.
+    texts.push(await worker.sendMessage("My name is Ada."));
     const [path] = cached();
     assert.match(path, /nvidia-l4-rwkv5\.2-192-\d+-f16-256\.json$/);
     assert.equal(JSON.parse(await Deno.readTextFile(path)).adapter, "NVIDIA L4");
 
-    // What is damaged is ignored with one warning, and replaced.
+    // A damaged cache causes one warning and is replaced.
     await Deno.writeTextFile(path, "{");
     {
       await using next = await deviceWorker(HARDWARE, folder);
-      await until(() => Deno.readTextFileSync(path) !== "{", "the cache written anew");
+      await waitFor(() => Deno.readTextFileSync(path) !== "{", "a new cache");
       const warnings = next.lines.filter((line) => line.includes("Ignoring the tuning cache"));
       assert.equal(warnings.length, 1, next.lines.join("\n"));
     }
 
-    // What is valid is used as it is.
+    // A valid cache is used unchanged.
     await using last = await deviceWorker(HARDWARE, folder);
-    texts.push(await last.say("My name is Ada."));
+    texts.push(await last.sendMessage("My name is Ada."));
     assert.deepEqual(last.lines.filter((line) => /tun/.test(line)), []);
     assert.equal(new Set(texts).size, 1, texts.join("\n"));
   } finally {

@@ -6,7 +6,7 @@ import { slowTest } from "../support/quick.ts";
 import { rwkv } from "../suites/cli/shared_cli.ts";
 
 const GREEDY = { sampling: { temperature: 0 }, maxTokens: 200 };
-/** Ends at its limit alone, so that much is left to write however long a disk takes to begin it. */
+/** Generates up to its token limit, so that enough remains even if the disk is slow at first. */
 const ENDLESS = {
   messages: [],
   prompt: "Once upon a time",
@@ -14,11 +14,11 @@ const ENDLESS = {
   maxTokens: 500,
 };
 
-Deno.test("a worker that stops stores a streamed turn as far as it is, to be carried on", async () => {
+Deno.test("a stopping worker stores a streamed turn so that it can be continued", async () => {
   const folder = await Deno.makeTempDir();
   const flags = { kv: `${folder}/states.sqlite3`, device: "cpu" };
   const first = await openSessions(flags);
-  const whole = await (await first.sessions.start(ENDLESS)).result();
+  const uninterrupted = await (await first.sessions.start(ENDLESS)).result();
   const turn = await first.sessions.start({ ...ENDLESS, stream: true });
   let closed: Promise<void> | null = null;
   let shown = "";
@@ -29,7 +29,7 @@ Deno.test("a worker that stops stores a streamed turn as far as it is, to be car
     }
   }, { code: "shutting_down", stateId: turn.stateId });
   await closed;
-  assert.ok(shown.length > 0 && shown.length < whole.text.length, shown);
+  assert.ok(shown.length > 0 && shown.length < uninterrupted.text.length, shown);
 
   const second = await openSessions(flags);
   const { open, transcript } = await second.sessions.describe(turn.stateId!);
@@ -37,18 +37,18 @@ Deno.test("a worker that stops stores a streamed turn as far as it is, to be car
   const { prompt: _, ...further } = ENDLESS;
   const rest = await second.sessions.start({ ...further, stateId: turn.stateId! });
   const text = shown + (await rest.result()).text;
-  assert.equal(text.slice(0, whole.text.length), whole.text);
+  assert.equal(text.slice(0, uninterrupted.text.length), uninterrupted.text);
   await second.close(1000);
   await Deno.remove(folder, { recursive: true });
 });
 
-Deno.test("a conversation goes from one way of holding the weights to another, not to another model", async () => {
+Deno.test("a conversation can change the quantization but not the model", async () => {
   const folder = await Deno.makeTempDir();
   const file = `${folder}/demo-int8.safetensors`;
   const { code, stderr } = await rwkv(["convert", DEMO_MODEL, file, "--quant", "int8"]);
   assert.equal(code, 0, stderr);
   const vocab = `${DEMO_MODEL}/vocab.txt`;
-  const say = async (flags: Record<string, string>, content: string, stateId?: string) => {
+  const send = async (flags: Record<string, string>, content: string, stateId?: string) => {
     const running = await openSessions({ device: "cpu", kv: `${folder}/states.sqlite3`, ...flags });
     try {
       const turn = await running.sessions.start({
@@ -63,23 +63,23 @@ Deno.test("a conversation goes from one way of holding the weights to another, n
       await running.close(0);
     }
   };
-  const one = await say({}, "Hi, my name is Ada.");
+  const one = await send({}, "Hi, my name is Ada.");
   assert.equal(one.quant, "f16");
-  const two = await say({ model: file, vocab }, "What is my name?", one.stateId);
+  const two = await send({ model: file, vocab }, "What is my name?", one.stateId);
   assert.equal(two.quant, "int8");
   assert.match(two.text, /Ada/);
-  const three = await say({ quant: "nf4" }, "What is my name?", two.stateId);
+  const three = await send({ quant: "nf4" }, "What is my name?", two.stateId);
   assert.equal(three.quant, "nf4");
   assert.match(three.text, /Ada/);
   const other = { model: `${GOLDEN}rwkv5-bf16/model.pth`, vocab: "bytes" };
-  await assert.rejects(say(other, "Hi", three.stateId), { code: "model_mismatch" });
+  await assert.rejects(send(other, "Hi", three.stateId), { code: "model_mismatch" });
   const words = { code: "model_mismatch", message: /vocabulary/ };
-  await assert.rejects(say({ vocab: "bytes" }, "Hi", three.stateId), words);
+  await assert.rejects(send({ vocab: "bytes" }, "Hi", three.stateId), words);
   await Deno.remove(folder, { recursive: true });
 });
 
 slowTest(
-  "a conversation is the same on one worker and from worker to worker, however states are stored",
+  "a conversation is the same on one worker and across workers, with every state codec",
   async () => {
     const folder = await Deno.makeTempDir();
     const turns = ["Hi, my name is Ada.", "Tell me a story about a cat.", "What is my name?"];
@@ -92,7 +92,7 @@ slowTest(
           "state-codec": codec,
           ...flags,
         });
-      const say = async ({ sessions }: RunningSessions, content: string, stateId?: string) => {
+      const send = async ({ sessions }: RunningSessions, content: string, stateId?: string) => {
         const turn = await sessions.start({
           messages: [{ role: "user", content }],
           stateId,
@@ -106,9 +106,9 @@ slowTest(
       const alone: string[] = [];
       let id: string | undefined;
       for (const content of turns) {
-        const said = await say(one, content, id);
-        alone.push(said.text);
-        id = said.id;
+        const reply = await send(one, content, id);
+        alone.push(reply.text);
+        id = reply.id;
       }
       assert.equal(one.schedulerStats().warmSlotHits, turns.length - 1);
       bytes.push((await one.sessions.describe(id!)).bytes);
@@ -117,9 +117,9 @@ slowTest(
       id = undefined;
       for (const content of turns) {
         const other = await open("moving", { "state-cache": "0" });
-        const said = await say(other, content, id);
-        moved.push(said.text);
-        id = said.id;
+        const reply = await send(other, content, id);
+        moved.push(reply.text);
+        id = reply.id;
         assert.equal(other.schedulerStats().warmSlotHits, 0);
         await other.close(0);
       }

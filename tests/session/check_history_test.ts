@@ -1,4 +1,4 @@
-/** Histories and records from anybody: what they cost, and numbers that only look right. */
+/** Untrusted histories and snapshots: their cost, and numbers that only look valid. */
 
 import assert from "node:assert/strict";
 import {
@@ -7,49 +7,48 @@ import {
   MAX_MESSAGES,
   MAX_TURN_MESSAGES,
 } from "../../src/session/check_snapshot.ts";
-import { appendEntries, decodeEntries } from "../../src/session/history.ts";
+import { appendEntries, decodeEntries } from "../../src/session/stored_turn.ts";
 import { longestStall } from "../support/faults/event_loop_watchdog.ts";
 
 const entry = { role: "user", content: "" } as const;
 
-const refused = { code: "invalid_state_file", param: "turn.earlier.count" };
+const rejection = { code: "invalid_state_file", param: "turn.earlier.count" };
 const badHistory = { code: "invalid_state_file", param: "history" };
 const utf8 = new TextEncoder();
 
-Deno.test("the shortest messages are taken, as many as are told", async () => {
+Deno.test("accepts the declared number of minimal messages", async () => {
   const bytes = (await appendEntries(null, Array(1000).fill(entry)))!;
   assert.equal((await checkHistory(bytes, 1000)).length, 1000);
   for (const count of [0, 999, 1001, 2 ** 52]) {
-    await assert.rejects(checkHistory(bytes, count), refused);
+    await assert.rejects(checkHistory(bytes, count), rejection);
   }
   assert.deepEqual(await checkHistory(null, 0), []);
-  await assert.rejects(checkHistory(null, 1), refused);
+  await assert.rejects(checkHistory(null, 1), rejection);
 });
 
-Deno.test("a history has a bounded number of messages", async () => {
+Deno.test("rejects a history with too many messages", async () => {
   const bytes = (await appendEntries(null, Array(MAX_MESSAGES + 1).fill(entry)))!;
   await assert.rejects(checkHistory(bytes, MAX_MESSAGES + 1), {
-    ...refused,
+    ...rejection,
     message:
-      "Cannot use a state file: its turn says that its history has 65537 messages, at most " +
-      "65536 are taken",
+      "Cannot use a state file: its turn declares a history of 65537 messages, the limit is 65536",
   });
   const most = bytes.subarray(0, bytes.length - bytes.length / (MAX_MESSAGES + 1));
   assert.equal((await checkHistory(most, MAX_MESSAGES)).length, MAX_MESSAGES);
 });
 
-Deno.test("lines without messages are refused, at little cost", async () => {
+Deno.test("rejects lines without messages quickly", async () => {
   const empty = new Uint8Array(30_000_000).fill(10);
   const stall = await longestStall(async () => {
     for (const count of [1, 1000, 30_000_000]) {
-      await assert.rejects(checkHistory(empty, count), refused);
+      await assert.rejects(checkHistory(empty, count), rejection);
     }
   });
   assert.ok(stall < 50, `${stall} ms`);
   assert.deepEqual(await checkHistory(empty, 0), []);
 });
 
-Deno.test("a message that is too long, or is no message, is refused before it is parsed", async () => {
+Deno.test("rejects a message that is too long or invalid before parsing it", async () => {
   const cases: [string, RegExp][] = [
     [
       `{"role":"user","content":"${"x".repeat(4 * 1024 * 1024)}"}\n`,
@@ -66,7 +65,7 @@ Deno.test("a message that is too long, or is no message, is refused before it is
   await assert.rejects(checkHistory(notUtf8, 1), badHistory);
 });
 
-Deno.test("a long history is read and written without a stall", async () => {
+Deno.test("reads and writes a long history without blocking the event loop", async () => {
   const messages = Array(40_000).fill({ role: "user", content: "word ".repeat(100) });
   const stall = await longestStall(async () => {
     const bytes = await appendEntries(null, messages);
@@ -84,7 +83,7 @@ const record = ({ pending = "0", count = "1", transcript = '{"role":"assistant",
   );
 const context = { vocabulary: 9, open: false, isInitialState: false };
 
-Deno.test("a record with a zero below zero is none that a worker wrote", () => {
+Deno.test("rejects a snapshot with a negative zero", () => {
   assert.deepEqual(checkSnapshot(record({}), context).pending, [0]);
   const wrong = { code: "invalid_state_file" };
   assert.throws(() => checkSnapshot(record({ pending: "-0" }), context), {
@@ -94,7 +93,7 @@ Deno.test("a record with a zero below zero is none that a worker wrote", () => {
   assert.throws(() => checkSnapshot(record({ count: "-0" }), context), wrong);
 });
 
-Deno.test("a record has a bounded number of messages, and of values", () => {
+Deno.test("limits the messages and the values of a snapshot", () => {
   const messages = (count: number) => Array(count).fill('{"role":"assistant","content":""}').join();
   const most = record({ transcript: messages(MAX_TURN_MESSAGES) });
   assert.equal(checkSnapshot(most, context).transcript.length, MAX_TURN_MESSAGES);

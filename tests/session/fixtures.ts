@@ -10,24 +10,27 @@ import type {
   GenerationRunner,
 } from "../../src/scheduler/scheduler_types.ts";
 import { advanceStopSearch, createStopSearch } from "../../src/core/stop_search.ts";
-import { TokenQueue } from "../../src/scheduler/token_queue.ts";
+import { TokenQueue } from "../../src/scheduler/scheduled_turn.ts";
 import type { TokenCodec } from "../../src/prompt/reply.ts";
 import type { TurnEvent, TurnRequest, TurnResult } from "../../src/session/session_types.ts";
 import { Sessions, type SessionsOptions } from "../../src/session/sessions.ts";
-import { decodeSnapshot } from "../../src/session/turn_snapshot.ts";
+import { decodeSnapshot } from "../../src/session/stored_turn.ts";
 import type { Backend } from "../../src/store/backends/backend.ts";
 import { MemoryBackend } from "../../src/store/backends/memory.ts";
 import { decodeState } from "../../src/store/states/state_codec.ts";
 import { StateStore, type StateStoreOptions } from "../../src/store/states/state_store.ts";
 
-/** Ids 1 to 256 are bytes, then come these; 0 ends a text, and the rest of the head is padding. */
+/**
+ * Ids 1 to 256 are bytes, followed by these words; 0 ends a text, and the remaining rows are
+ * padding.
+ */
 const WORDS = ["\n\n", "\n\n\n", ".\n\n", " Hello", " wörld", "User:", "Assistant:", "stop", "€"];
 export const VOCABULARY = 272;
 
 export class ToyTokenizer implements TokenCodec {
   readonly endOfText = 0;
   readonly #tokens: (Uint8Array | undefined)[] = [undefined];
-  /** Ids by the byte that their tokens begin with. */
+  /** Ids by the first byte of their tokens. */
   readonly #ids = new Map<number, number[]>();
 
   constructor() {
@@ -69,8 +72,8 @@ export const tokenizer = new ToyTokenizer();
 const SHAPE = { layers: 1, width: 1, headSize: 1 };
 const NUMBERS = 3;
 
-/** The toy model's step: every token changes every number, exactly. */
-export function feed(state: Float32Array | null, tokens: readonly number[]): Float32Array {
+/** One step of the toy model: every token changes every number, exactly. */
+export function toyStep(state: Float32Array | null, tokens: readonly number[]): Float32Array {
   const next = state?.slice() ?? new Float32Array(NUMBERS);
   for (const token of tokens) {
     for (let i = 0; i < NUMBERS; i++) next[i] = (next[i] * (31 + i) + token * 17 + i + 1) % 65_521;
@@ -79,19 +82,19 @@ export function feed(state: Float32Array | null, tokens: readonly number[]): Flo
 }
 
 export interface ToyRunnerOptions {
-  /** Tokens to sample, by position in the conversation; else the state and the seed decide. */
+  /** Tokens to sample, by position in the conversation; otherwise the state and the seed decide. */
   script?: readonly number[] | undefined;
-  /** What happens before each token; throws to fail the turn. */
+  /** Called before each token; throws to fail the turn. */
   before?: ((sampled: number) => Promise<void> | void) | undefined;
 }
 
 /** Runs turns as the scheduler does, on the toy model. */
 export class ToyRunner implements GenerationRunner {
   readonly works: GenerationRequest[] = [];
-  /** Names of the states that turns have left, in order. */
-  readonly kept: string[] = [];
-  /** Those that are to be replaced, by name. */
-  readonly rounded = new Map<string, Float32Array>();
+  /** Keys of the final states of turns, in order. */
+  readonly warmStateKeys: string[] = [];
+  /** Replacements of final states, by key. */
+  readonly replacedStates = new Map<string, Float32Array>();
   readonly #options: ToyRunnerOptions;
 
   constructor(options: ToyRunnerOptions = {}) {
@@ -102,35 +105,35 @@ export class ToyRunner implements GenerationRunner {
     return Promise.resolve();
   }
 
-  submitAll(works: readonly GenerationRequest[]): Generation[] {
-    return works.map((work) => this.submit(work));
+  submitAll(requests: readonly GenerationRequest[]): Generation[] {
+    return requests.map((request) => this.submit(request));
   }
 
-  submit(work: GenerationRequest): Generation {
-    this.works.push(work);
+  submit(request: GenerationRequest): Generation {
+    this.works.push(request);
     const tokens = new TokenQueue();
-    const stops = work.stops && createStopSearch(work.stops);
-    const finished = this.#run(work, stops, tokens);
+    const stops = request.stops && createStopSearch(request.stops);
+    const finished = this.#run(request, stops, tokens);
     finished.then(() => tokens.end(), (error) => tokens.end(error));
     return {
       finished,
       queuedMs: 0,
       keepWarm: (key, state) => {
-        this.kept.push(key);
-        if (state) this.rounded.set(key, state);
+        this.warmStateKeys.push(key);
+        if (state) this.replacedStates.set(key, state);
       },
       [Symbol.asyncIterator]: () => tokens[Symbol.asyncIterator](),
     };
   }
 
   async #run(
-    work: GenerationRequest,
+    request: GenerationRequest,
     stops: StopSearch | null,
     tokens: TokenQueue,
   ): Promise<GenerationResult> {
-    const start = await work.state?.load() ?? null;
+    const start = await request.state?.load() ?? null;
     let state = start;
-    let pending = [...work.tokens];
+    let pending = [...request.tokens];
     for (let sampled = 0;;) {
       await this.#options.before?.(sampled);
       const end = (reason: GenerationResult["reason"]) => (
@@ -141,26 +144,26 @@ export class ToyRunner implements GenerationRunner {
           sampledTokens: sampled,
         }
       );
-      if (work.signal?.aborted) return end("cancelled");
-      if (work.maxTokens === 0) {
-        state = feed(state, pending.splice(0, pending.length - 1));
+      if (request.signal?.aborted) return end("cancelled");
+      if (request.maxTokens === 0) {
+        state = toyStep(state, pending.splice(0, pending.length - 1));
         return end("length");
       }
-      if (sampled === work.maxTokens) return end("length");
-      state = feed(state, pending);
-      const token = this.#sample(work, state, sampled);
-      work.counts.set(token, (work.counts.get(token) ?? 0) + 1);
+      if (sampled === request.maxTokens) return end("length");
+      state = toyStep(state, pending);
+      const token = this.#sample(request, state, sampled);
+      request.counts.set(token, (request.counts.get(token) ?? 0) + 1);
       pending = [token];
       sampled++;
-      const told = {
+      const tokenLogprobs = {
         logprob: -token,
         top: [{ token, logprob: -token }, { token: 1, logprob: -999 }],
       };
-      const logprobs = work.logprobs === undefined ? {} : { logprobs: [told] };
+      const logprobs = request.logprobs === undefined ? {} : { logprobs: [tokenLogprobs] };
       tokens.push({ tokens: [token], ...logprobs });
       const stopped = stops &&
         advanceStopSearch(stops, tokenizer.tokenBytes(token) ?? new Uint8Array());
-      if (stopped || token === work.endToken) return end("stop");
+      if (stopped || token === request.endToken) return end("stop");
     }
   }
 
@@ -168,7 +171,7 @@ export class ToyRunner implements GenerationRunner {
     const at = position + sampled;
     const { script } = this.#options;
     if (script !== undefined) return script[at] ?? 0;
-    const [a, b] = feed(state, [at, Number(sampling.seed % 65_521n), counts.size]);
+    const [a, b] = toyStep(state, [at, Number(sampling.seed % 65_521n), counts.size]);
     // One in sixteen tokens ends the turn, one is half a character, the rest are letters.
     const choice = a % 16;
     if (choice === 0) return [0, 257, 258, 259][b % 4];
@@ -195,7 +198,7 @@ export interface Harness {
   backend: Backend;
 }
 
-/** Sessions as a fresh process has them, over given data if there is some. */
+/** Creates sessions as a fresh process does, over existing data if given. */
 export function harness(
   options: ToyRunnerOptions & Partial<SessionsOptions> & {
     backend?: Backend;
@@ -213,12 +216,12 @@ export function user(content: string) {
   return { role: "user" as const, content };
 }
 
-/** Ids of `text`, as the toy tokenizer has them, then `more`. */
+/** Returns the toy tokenizer's ids of `text`, then `more`. */
 export function ids(text: string, ...more: number[]): number[] {
   return [...tokenizer.encode(text), ...more];
 }
 
-/** A turn that is stored. */
+/** Runs a turn and asserts that it is stored. */
 export async function run(
   sessions: Sessions,
   request: TurnRequest,
@@ -237,7 +240,7 @@ export async function collect(events: AsyncIterable<TurnEvent>): Promise<TurnEve
 
 export async function stored({ store }: Harness, id: string | null) {
   const { state, turn, open } = await store.load(id!, { model: MODEL });
-  return { state: state && decodeState(state), record: decodeSnapshot(turn), open };
+  return { state: state && decodeState(state), snapshot: decodeSnapshot(turn), open };
 }
 
 export function rejects(promise: Promise<unknown>, code: ErrorCode, message = /./): Promise<void> {

@@ -1,36 +1,45 @@
-/** Texts that are written on as they stand. */
+/** Raw texts without a chat template. */
 
 import assert from "node:assert/strict";
 import { harness, ids, rejects, run, stored, user } from "./fixtures.ts";
 
-Deno.test("a text goes on as it stands: no template, no end at an empty line", async () => {
+Deno.test("a raw text continues without a template and past empty lines", async () => {
   const it = harness({ script: ids(" a\n\nb\n\n", 0) });
   const { text, stateId } = await run(it.sessions, { messages: [], prompt: "Once" });
   assert.equal(text, " a\n\nb\n\n");
   const [work] = it.runner.works;
   assert.deepEqual(work.tokens, ids("Once"));
   assert.deepEqual(work.stops!.strings, []);
-  const { record, open } = await stored(it, stateId);
+  const { snapshot, open } = await stored(it, stateId);
   assert.ok(!open);
-  // The end of the text is not fed, and nothing is added.
-  assert.deepEqual([record.pending, record.rawText], [[], true]);
+  // The end-of-text token is not processed, and nothing is added.
+  assert.deepEqual([snapshot.pending, snapshot.rawText], [[], true]);
 });
 
-Deno.test("a text in two parts is the text in one, and goes on with more of it", async () => {
+Deno.test("a text in two parts gives the same result as one and can be extended", async () => {
   const script = ids(" abc def ghi", 0);
   const whole = await run(harness({ script }).sessions, { messages: [], prompt: "x" });
   const it = harness({ script });
-  const cut = await run(it.sessions, { messages: [], prompt: "x", maxTokens: 5 });
-  const rest = await run(it.sessions, { messages: [], stateId: cut.stateId });
-  assert.equal(cut.text + rest.text, whole.text);
-  const more = await run(it.sessions, { messages: [], prompt: " and", stateId: cut.stateId });
-  const { pending } = (await stored(it, cut.stateId)).record;
+  const unfinished = await run(it.sessions, { messages: [], prompt: "x", maxTokens: 5 });
+  const rest = await run(it.sessions, { messages: [], stateId: unfinished.stateId });
+  assert.equal(unfinished.text + rest.text, whole.text);
+  const more = await run(it.sessions, {
+    messages: [],
+    prompt: " and",
+    stateId: unfinished.stateId,
+  });
+  const { pending } = (await stored(it, unfinished.stateId)).snapshot;
   assert.deepEqual(it.runner.works.at(-1)!.tokens, [...pending, ...ids(" and")]);
   const { transcript } = await it.sessions.describe(more.stateId);
-  assert.deepEqual(transcript.map(({ content }) => content), ["x", cut.text, " and", more.text]);
+  assert.deepEqual(transcript.map(({ content }) => content), [
+    "x",
+    unfinished.text,
+    " and",
+    more.text,
+  ]);
 });
 
-Deno.test("stops end a text wherever tokens part them, and nothing of them is shown", async () => {
+Deno.test("stop strings end a text across token boundaries and are not displayed", async () => {
   const it = harness({ script: ids(" abcdstopdef", 0) });
   for (const stop of [["stop"], ["x", "dst"], ["\n\n", "op"]]) {
     const { text, finishReason } = await run(it.sessions, { messages: [], prompt: "x", stop });
@@ -39,7 +48,7 @@ Deno.test("stops end a text wherever tokens part them, and nothing of them is sh
   }
 });
 
-Deno.test("a text is not found by a history with the same words, nor what goes on from it", async () => {
+Deno.test("prefix caching does not find a raw text or its continuations", async () => {
   const it = harness({ script: ids(" b", 0) });
   const plain = await run(it.sessions, { messages: [], prompt: "a" });
   const chat = await run(it.sessions, { messages: [user("c")], stateId: plain.stateId });
@@ -50,14 +59,14 @@ Deno.test("a text is not found by a history with the same words, nor what goes o
   assert.equal(asked.usage.prompt_tokens_details.cached_tokens, 0);
   const longer = [...history, { role: "assistant" as const, content: asked.text }, user("d")];
   const again = await run(it.sessions, { messages: longer });
-  // The part that was read as messages is known, by the turn before.
+  // The part that was processed as messages is cached by the turn before.
   assert.equal(
     again.usage.prompt_tokens_details.cached_tokens,
-    (await stored(it, asked.stateId)).record.processedTokens,
+    (await stored(it, asked.stateId)).snapshot.processedTokens,
   );
 });
 
-Deno.test("a text must say something", async () => {
+Deno.test("rejects an empty text", async () => {
   const it = harness();
   await rejects(it.sessions.start({ messages: [], prompt: "" }), "invalid_value", /prompt/);
 });

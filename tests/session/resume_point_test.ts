@@ -1,4 +1,4 @@
-/** What turns go on from: conversations, histories that are sent whole, states of other models. */
+/** Resume points: conversations, full histories, and states of other models. */
 
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
@@ -17,7 +17,7 @@ function assistant(content: string): Message {
   return { role: "assistant", content };
 }
 
-Deno.test("a conversation goes on from where it is, by its name", async () => {
+Deno.test("a turn resumes a conversation by its id", async () => {
   const it = harness();
   const { id } = await it.sessions.conversations.create();
   const one = await run(it.sessions, { messages: [user("hi")], conversation: id, seed: 1n });
@@ -31,7 +31,7 @@ Deno.test("a conversation goes on from where it is, by its name", async () => {
   });
   assert.deepEqual([one.text, two.text], [first.text, second.text]);
   assert.equal((await it.sessions.conversations.get(id)).head, two.stateId);
-  // A fork is a conversation of its own from any state.
+  // A fork from any state is a conversation of its own.
   const fork = await it.sessions.conversations.create({ stateId: one.stateId });
   const other = await run(it.sessions, { messages: [user("on")], conversation: fork.id, seed: 2n });
   assert.equal(other.text, two.text);
@@ -49,7 +49,7 @@ Deno.test("a conversation goes on from where it is, by its name", async () => {
   );
 });
 
-Deno.test("two workers answer one head: one moves it, the other is told, and both replies are kept", async () => {
+Deno.test("of two concurrent turns of a conversation one gets a conflict, and both replies are stored", async () => {
   for (const stream of [false, true]) {
     const gate = Promise.withResolvers<void>();
     const one = harness({ before: () => gate.promise });
@@ -80,12 +80,12 @@ Deno.test("two workers answer one head: one moves it, the other is told, and bot
     assert.equal((await two.sessions.conversations.get(id)).head, fast.stateId);
     const alone = harness();
     const wanted = await run(alone.sessions, { messages: [user("hi")], seed: 1n });
-    const { record } = await stored(two, lost);
-    assert.equal(record.transcript.at(-1)!.content, wanted.text);
+    const { snapshot } = await stored(two, lost);
+    assert.equal(snapshot.transcript.at(-1)!.content, wanted.text);
   }
 });
 
-Deno.test("a history that is sent whole resumes at what is known of it, on any worker", async () => {
+Deno.test("a full history resumes from its longest cached prefix on any worker", async () => {
   const one = harness();
   const messages: Message[] = [];
   let cached = 0;
@@ -103,7 +103,7 @@ Deno.test("a history that is sent whole resumes at what is known of it, on any w
       assert.ok(work.tokens.length < ids(`User: ${text}\n\nAssistant:`).length + 4);
     }
     cached = usage.prompt_tokens_details.cached_tokens;
-    // Nothing that was sampled before counts: the reply is that to a history.
+    // Earlier sampling does not count: the reply is the same as to a full history.
     assert.deepEqual([work.position, [...work.counts].length > 0], [0, true]);
     messages.push(assistant(`${reply}  `));
   }
@@ -115,7 +115,7 @@ Deno.test("a history that is sent whole resumes at what is known of it, on any w
   assert.equal(anew.usage.prompt_tokens_details.cached_tokens, 0);
 });
 
-Deno.test("a state that has read a stop string is not found by its words, nor what goes on from it", async () => {
+Deno.test("prefix caching does not find a state with a hidden stop string or its continuations", async () => {
   const script = ids(" abcEND and");
   const it = harness({ script });
   const cachedOf = async ({ sessions }: Harness, messages: readonly Message[]) => {
@@ -136,13 +136,13 @@ Deno.test("a state that has read a stop string is not found by its words, nor wh
   }
   const { transcript } = await next.sessions.describe(three.stateId);
   assert.deepEqual(transcript, third);
-  // An empty line ends any reply, and a newline begins one.
+  // An empty line ends any reply, and a newline can begin one.
   const line = harness({ script: ids(" abc\n") });
   await run(line.sessions, { messages: [user("hi")], stop: ["\n"] });
   assert.ok(await cachedOf(line, first) > 0);
 });
 
-Deno.test("of a long history the parts that may be known are looked for, and no others", async () => {
+Deno.test("looks up only candidate prefixes of a long history", async () => {
   const it = harness({
     script: ids(" ok\n\n".repeat(1000)),
     limits: { promptTokens: 1_000_000 },
@@ -178,10 +178,10 @@ Deno.test("of a long history the parts that may be known are looked for, and no 
   }
 });
 
-Deno.test("a reply that was cut short is closed where the history goes on after it", async () => {
+Deno.test("an unfinished reply in a history is closed before the next message", async () => {
   const it = harness({ script: ids(" abcdefgh\n\n") });
-  const cut = await run(it.sessions, { messages: [user("hi")], maxTokens: 4 });
-  assert.equal(cut.text, "abc");
+  const unfinished = await run(it.sessions, { messages: [user("hi")], maxTokens: 4 });
+  assert.equal(unfinished.text, "abc");
   const history = [user("hi"), assistant("abc"), user("on")];
   const next = await run(it.sessions, { messages: history });
   assert.ok(next.usage.prompt_tokens_details.cached_tokens > 0);
@@ -189,7 +189,7 @@ Deno.test("a reply that was cut short is closed where the history goes on after 
   assert.deepEqual(transcript.slice(0, 3), history);
 });
 
-Deno.test("states that are gone, or of another model, are read again", async () => {
+Deno.test("skips cached states that are missing or of another model", async () => {
   const it = harness();
   const one = await run(it.sessions, { messages: [user("hi")], seed: 1n });
   const two = await run(it.sessions, {
@@ -208,7 +208,7 @@ Deno.test("states that are gone, or of another model, are read again", async () 
   assert.equal(await cachedBy(harness({ backend: it.backend, model }).sessions), 0);
 });
 
-Deno.test("a system prompt is read once, for all conversations and workers", async () => {
+Deno.test("a system prompt is prefilled once for all conversations and workers", async () => {
   const one = harness();
   const ask = (text: string) => ({ messages: [SYSTEM, user(text)], seed: 1n });
   const begun = await Promise.all(["a", "b", "c"].map((text) => run(one.sessions, ask(text))));
@@ -224,13 +224,13 @@ Deno.test("a system prompt is read once, for all conversations and workers", asy
   const plain = await run(harness({ prefixCaching: false }).sessions, ask("d"));
   assert.equal(later.text, plain.text);
   assert.equal(later.usage.prompt_tokens, plain.usage.prompt_tokens);
-  // A short one is read sooner than it is fetched.
+  // Prefilling a short system prompt is faster than loading its state.
   const short = harness();
   await run(short.sessions, { messages: [{ role: "system", content: "Hi" }, user("a")] });
   assert.equal(short.runner.works.length, 1);
 });
 
-Deno.test("a state of another model is refused, or its transcript read again", async () => {
+Deno.test("a state of another model is rejected, or its transcript is reprocessed", async () => {
   const it = harness();
   const one = await run(it.sessions, { messages: [SYSTEM, user("hi")], seed: 1n });
   const model = { ...MODEL, fingerprint: "sha256:other" };
@@ -249,7 +249,7 @@ Deno.test("a state of another model is refused, or its transcript read again", a
   assert.deepEqual(transcript.slice(0, -1), whole);
 });
 
-Deno.test("a state of another vocabulary is as one of another model, whatever its weights", async () => {
+Deno.test("a state of another vocabulary is treated like a state of another model", async () => {
   const of = (vocabularyHash: string, backend?: Backend) => ({
     ...(backend ? { backend } : {}),
     model: { ...MODEL, vocabularyHash },
@@ -270,7 +270,7 @@ Deno.test("a state of another vocabulary is as one of another model, whatever it
   assert.equal(again.usage.prompt_tokens_details.cached_tokens, 0);
   const kept = await run(own.sessions, { ...request, reprocess: true });
   assert.ok(kept.usage.prompt_tokens_details.cached_tokens > 0);
-  // Nor is it found by its words.
+  // Prefix caching does not find it either.
   const whole = [...history, assistant(one.text), user("more")];
   const found = async ({ sessions }: Harness) => {
     const { usage } = await run(sessions, { messages: whole });
@@ -280,7 +280,7 @@ Deno.test("a state of another vocabulary is as one of another model, whatever it
   assert.ok(await found(own) > 0);
 });
 
-Deno.test("a state that does not tell its vocabulary goes on with the model's", async () => {
+Deno.test("a state without a vocabulary hash is resumed", async () => {
   const it = harness();
   const one = await run(it.sessions, { messages: [user("hi")], seed: 1n });
   const vocabularyHash = "aaaa";
@@ -296,14 +296,18 @@ Deno.test("a state that does not tell its vocabulary goes on with the model's", 
   assert.equal((await it.store.inspect(one.stateId)).info.model.vocabularyHash, undefined);
 });
 
-Deno.test("an unfinished reply of another model goes on where it was", async () => {
+Deno.test("an unfinished reply of another model is continued", async () => {
   const script = ids(" abc def\n\n");
   const it = harness({ script });
-  const cut = await run(it.sessions, { messages: [user("hi")], maxTokens: 4 });
+  const unfinished = await run(it.sessions, { messages: [user("hi")], maxTokens: 4 });
   const model = { ...MODEL, fingerprint: "sha256:other" };
   const other = harness({ backend: it.backend, model, script: ids(" def\n\n") });
-  const rest = await run(other.sessions, { messages: [], stateId: cut.stateId, reprocess: true });
-  assert.equal(cut.text + rest.text, "abc def");
+  const rest = await run(other.sessions, {
+    messages: [],
+    stateId: unfinished.stateId,
+    reprocess: true,
+  });
+  assert.equal(unfinished.text + rest.text, "abc def");
   assert.deepEqual(other.runner.works[0].tokens, [
     ...ids("User: hi\n\n"),
     ...ids("Assistant:"),
@@ -311,8 +315,9 @@ Deno.test("an unfinished reply of another model goes on where it was", async () 
   ]);
 });
 
-Deno.test("a reply reaches its client though it cannot be stored, and the next one is stored again", async () => {
-  // A streamed turn writes its record and its manifest when it begins; each ends with three writes.
+Deno.test("the client gets a reply that cannot be stored, and the next reply is stored", async () => {
+  // A streamed turn writes its snapshot and its manifest when it starts; every turn ends with three
+  // writes.
   for (const [stream, needed] of [[false, 3], [true, 5]] as const) {
     for (let full = 0; full < needed; full++) {
       const backend = new MemoryBackend();
@@ -334,7 +339,7 @@ Deno.test("a reply reaches its client though it cannot be stored, and the next o
   }
 });
 
-Deno.test("a state lasts as long as its request says, and on when it is used", async () => {
+Deno.test("a state lives for its ttl, extended by every use", async () => {
   let now = 1_800_000_000_000;
   const clock = () => now;
   const it = harness({ clock, storeOptions: { now: clock } });
@@ -355,7 +360,7 @@ Deno.test("a state lasts as long as its request says, and on when it is used", a
   await it.sessions.settled();
 });
 
-Deno.test("a history that is sent beside an id is not read twice", async () => {
+Deno.test("a history sent together with an id is not reprocessed", async () => {
   const reply = ids(" b", 0);
   const it = harness({ script: [...reply, ...reply, ...reply, ...reply] });
   const history: Message[] = [];
@@ -372,7 +377,7 @@ Deno.test("a history that is sent beside an id is not read twice", async () => {
     }
     history.push(assistant("b"));
   }
-  // What only looks alike is new.
+  // Messages that only look alike are new.
   for (
     const messages of [
       [user("one"), assistant("b")],
@@ -389,7 +394,7 @@ Deno.test("a history that is sent beside an id is not read twice", async () => {
   await rejects(run(it.sessions, { messages: history, stateId }), "invalid_value", /is complete/);
 });
 
-Deno.test("an imported state is not found by its words, nor is what goes on from it", async () => {
+Deno.test("prefix caching does not find an imported state or its continuations", async () => {
   const it = harness({ script: ids(" b", 0) });
   const { stateId } = await run(it.sessions, { messages: [user("a")] });
   const { parts } = await it.sessions.exportState(stateId);
@@ -413,6 +418,6 @@ Deno.test("an imported state is not found by its words, nor is what goes on from
   await streamed.result();
   const { content } = (await it.sessions.describe(next.stateId)).transcript.at(-1)!;
   assert.equal(await read([...history, assistant(content), user("d")]), null);
-  // It is what it was to whoever names it.
+  // The state is unchanged when it is resumed by its id.
   assert.notEqual(await run(it.sessions, { messages: [user("e")], stateId: next.stateId }), null);
 });

@@ -1,13 +1,13 @@
-/** Turns that are streamed, cut short, or fail: what their events say, and what is left stored. */
+/** Streamed, cancelled and failed turns: their events and what they leave in the store. */
 
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
 import type { Generation, GenerationRequest } from "../../src/scheduler/scheduler_types.ts";
 import { MemoryBackend } from "../../src/store/backends/memory.ts";
 import { decodeState, readStateHeader } from "../../src/store/states/state_codec.ts";
-import { collect, feed, harness, ids, MODEL, rejects, run, stored, user } from "./fixtures.ts";
+import { collect, harness, ids, MODEL, rejects, run, stored, toyStep, user } from "./fixtures.ts";
 
-Deno.test("events are the text and the end, after the state is stored", async () => {
+Deno.test("events are the text, then the end after the state is stored", async () => {
   const it = harness({ script: ids(" a€b", 0) });
   const turn = await it.sessions.start({ messages: [user("hi")], stream: true });
   const events = await collect(turn.events());
@@ -18,15 +18,15 @@ Deno.test("events are the text and the end, after the state is stored", async ()
   assert.equal((await stored(it, turn.stateId)).open, false);
 });
 
-Deno.test("a streamed turn can be resumed before it has written a word", async () => {
+Deno.test("a streamed turn can be resumed before its first text", async () => {
   const gate = Promise.withResolvers<void>();
   const one = harness({ before: () => gate.promise });
   const turn = await one.sessions.start({ messages: [user("hi")], seed: 5n, stream: true });
   const provisional = await stored(one, turn.stateId);
   assert.equal(provisional.state, null);
   assert.ok(provisional.open);
-  assert.deepEqual(provisional.record.transcript[1], { role: "assistant", content: "" });
-  // This process is gone; another one goes on.
+  assert.deepEqual(provisional.snapshot.transcript[1], { role: "assistant", content: "" });
+  // A second process continues after the first one has ended.
   const two = harness({ backend: one.backend });
   const resumed = await run(two.sessions, { messages: [], stateId: turn.stateId! });
   gate.resolve();
@@ -38,7 +38,7 @@ Deno.test("a streamed turn can be resumed before it has written a word", async (
   );
 });
 
-Deno.test("a provisional turn of a resumed conversation starts from its parent", async () => {
+Deno.test("the initial state of a resumed conversation starts from its parent", async () => {
   const it = harness();
   const one = await run(it.sessions, { messages: [user("hi")], seed: 5n });
   const parent = await stored(it, one.stateId);
@@ -46,16 +46,16 @@ Deno.test("a provisional turn of a resumed conversation starts from its parent",
   const slow = harness({ backend: it.backend, before: () => gate.promise });
   const request = { messages: [user("on")], stateId: one.stateId, seed: 6n, stream: true };
   const turn = await slow.sessions.start(request);
-  const { state, record } = await stored(it, turn.stateId);
+  const { state, snapshot } = await stored(it, turn.stateId);
   assert.deepEqual(state, parent.state);
-  assert.deepEqual(record.pending, slow.runner.works[0].tokens);
+  assert.deepEqual(snapshot.pending, slow.runner.works[0].tokens);
   await it.sessions.delete(one.stateId);
   const resumed = await run(it.sessions, { messages: [], stateId: turn.stateId! });
   gate.resolve();
   assert.equal(resumed.text, (await turn.result()).text);
 });
 
-Deno.test("a cancelled stream is stored as far as it went, and goes on from there", async () => {
+Deno.test("a cancelled stream is stored and can be continued", async () => {
   const expected = await run(harness({ script: ids(" abcdefgh", 0) }).sessions, {
     messages: [user("hi")],
   });
@@ -67,31 +67,31 @@ Deno.test("a cancelled stream is stored as far as it went, and goes on from ther
     const it = harness({ script: ids(" abcdefgh", 0), before });
     const request = { messages: [user("hi")], stream: true };
     const turn = await it.sessions.start(request, abort.signal).catch(() => null);
-    if (turn === null) continue; // cancelled before it began
-    const cut = await turn.result();
-    assert.equal(cut.finishReason, "length");
+    if (turn === null) continue; // cancelled before it started
+    const unfinished = await turn.result();
+    assert.equal(unfinished.finishReason, "length");
     assert.ok((await stored(it, turn.stateId)).open);
     const next = harness({ script: ids(" abcdefgh", 0), backend: it.backend });
     const rest = await run(next.sessions, { messages: [], stateId: turn.stateId! });
-    assert.equal(cut.text + rest.text, expected.text);
+    assert.equal(unfinished.text + rest.text, expected.text);
   }
 });
 
-Deno.test("an id is resumed where its turn was stopped, even at once", async () => {
+Deno.test("a cancelled turn can be resumed immediately", async () => {
   const before = () => new Promise<void>((resolve) => setTimeout(resolve, 2));
   const it = harness({ script: ids(" abcdefgh", 0), before });
   const turn = await it.sessions.start({ messages: [user("hi")], stream: true });
-  let shown = "";
+  let displayed = "";
   for await (const event of turn.events()) {
-    if (event.type === "text") shown += event.text;
-    if (shown.length >= 3) break;
+    if (event.type === "text") displayed += event.text;
+    if (displayed.length >= 3) break;
   }
   turn.cancel();
   const rest = await run(it.sessions, { messages: [], stateId: turn.stateId! });
   assert.equal((await turn.result()).text + rest.text, "abcdefgh");
 });
 
-Deno.test("a cancelled turn that is not streamed stores nothing", async () => {
+Deno.test("a cancelled turn without streaming stores nothing", async () => {
   const abort = new AbortController();
   const before = (sampled: number) => void (sampled === 2 && abort.abort());
   const it = harness({ script: ids(" abcdefgh", 0), before });
@@ -101,7 +101,7 @@ Deno.test("a cancelled turn that is not streamed stores nothing", async () => {
   await rejects(it.sessions.start({ messages: [user("hi")] }, abort.signal), "cancelled");
 });
 
-Deno.test("an engine's failure ends the events, and leaves the provisional state", async () => {
+Deno.test("an engine failure ends the events and leaves the initial state", async () => {
   const before = (sampled: number) => {
     if (sampled === 2) throw new InferenceError("device_lost", "The device is gone");
   };
@@ -115,7 +115,7 @@ Deno.test("an engine's failure ends the events, and leaves the provisional state
   assert.equal(resumed.text, expected.text);
 });
 
-Deno.test("a refused turn leaves nothing behind", async () => {
+Deno.test("a rejected turn stores nothing", async () => {
   const it = harness();
   it.runner.submit = () => {
     throw new InferenceError("overloaded", "Too many turns");
@@ -125,10 +125,10 @@ Deno.test("a refused turn leaves nothing behind", async () => {
   for await (const { key } of states) assert.fail(`found ${key}`);
 });
 
-Deno.test("turns that end before anything is read are as they began, if they are known at all", async () => {
+Deno.test("turns that end before any step keep their initial state, if they have one", async () => {
   const it = harness();
   const parent = await run(it.sessions, { messages: [user("hi")], seed: 5n });
-  const ended = (reason: "late" | "cancelled") => (works: readonly GenerationRequest[]) =>
+  const ended = (reason: "timeout" | "cancelled") => (works: readonly GenerationRequest[]) =>
     works.map((work): Generation => ({
       finished: Promise.resolve({
         reason,
@@ -141,12 +141,12 @@ Deno.test("turns that end before anything is read are as they began, if they are
       async *[Symbol.asyncIterator]() {},
     }));
   const request = { messages: [user("on")], stateId: parent.stateId };
-  for (const reason of ["late", "cancelled"] as const) {
+  for (const reason of ["timeout", "cancelled"] as const) {
     const stopped = harness({ backend: it.backend });
     stopped.runner.submitAll = ended(reason);
     const plain = await stopped.sessions.start(request);
     stopped.sessions.interrupt();
-    await rejects(plain.result(), reason === "late" ? "overloaded" : "shutting_down");
+    await rejects(plain.result(), reason === "timeout" ? "overloaded" : "shutting_down");
     const turn = await stopped.sessions.start({ ...request, stream: true });
     stopped.sessions.interrupt();
     if (reason === "cancelled") await rejects(turn.result(), "shutting_down");
@@ -160,7 +160,7 @@ Deno.test("turns that end before anything is read are as they began, if they are
   }
 });
 
-Deno.test("a stream that this worker must end is stored and goes on; a whole reply is refused", async () => {
+Deno.test("on shutdown a stream is stored and can be continued; a turn without streaming fails", async () => {
   const script = ids(" abcdefgh", 0);
   const start = async (stream: boolean) => {
     const before = (sampled: number) => {
@@ -170,7 +170,7 @@ Deno.test("a stream that this worker must end is stored and goes on; a whole rep
     return { it, turn: await it.sessions.start({ messages: [user("hi")], stream }) };
   };
   const { it, turn } = await start(true);
-  // Its client is told, with the state, instead of taking the beginning for the answer.
+  // The client gets an error with the state, so it does not mistake the beginning for the reply.
   let text = "";
   await assert.rejects(async () => {
     for await (const event of turn.events()) if (event.type === "text") text += event.text;
@@ -185,20 +185,20 @@ Deno.test("a stream that this worker must end is stored and goes on; a whole rep
   const rest = await run(resumed, { messages: [], stateId: turn.stateId! });
   assert.equal(rest.text, "cdefgh");
 
-  // Nothing is known of it to its client, who asks another worker.
+  // The client knows nothing of this turn and retries on another worker.
   const whole = await start(false);
   await rejects(whole.turn.result(), "shutting_down");
   for await (const { key } of whole.it.backend.list(["default"])) assert.fail(`found ${key}`);
 });
 
-Deno.test("a state is named to the runner by what it will be asked for with", async () => {
+Deno.test("the runner keeps a state warm under the key of its next use", async () => {
   const it = harness();
   for (const stream of [false, true]) {
     const one = await run(it.sessions, { messages: [user("hi")], stream });
     await run(it.sessions, { messages: [user("on")], stateId: one.stateId });
-    assert.equal(it.runner.works.at(-1)!.state!.fairnessKey, it.runner.kept.at(-2));
+    assert.equal(it.runner.works.at(-1)!.state!.stateKey, it.runner.warmStateKeys.at(-2));
   }
-  // A turn under way has its parent's state, under the parent's name.
+  // A running turn stores its parent's state under the parent's key.
   const gate = Promise.withResolvers<void>();
   const slow = harness({ backend: it.backend, before: () => gate.promise });
   const parent = await run(it.sessions, { messages: [user("hi")] });
@@ -208,30 +208,33 @@ Deno.test("a state is named to the runner by what it will be asked for with", as
     stream: true,
   });
   await run(it.sessions, { messages: [], stateId: turn.stateId! });
-  assert.equal(it.runner.works.at(-1)!.state!.fairnessKey, it.runner.kept.at(-2));
+  assert.equal(it.runner.works.at(-1)!.state!.stateKey, it.runner.warmStateKeys.at(-2));
   gate.resolve();
   await turn.result();
 });
 
-Deno.test("a finished turn goes on from what is stored of it, an unfinished one is stored to the bit", async () => {
+Deno.test("a finished turn continues from its stored encoding; an unfinished one is stored exactly", async () => {
   const script = ids(" abcdefgh", 0);
   for (const codec of ["f32", "f16", "q8"] as const) {
     const it = harness({ script, model: { ...MODEL, codec } });
-    const cut = await run(it.sessions, { messages: [user("hi")], maxTokens: 4 });
-    assert.equal(it.runner.rounded.size, 0);
-    const exact = await stored(harness({ backend: it.backend }), cut.stateId);
-    const prompt = feed(null, ids("User: hi\n\nAssistant:").concat(ids(" abc").slice(0, 3)));
+    const unfinished = await run(it.sessions, { messages: [user("hi")], maxTokens: 4 });
+    assert.equal(it.runner.replacedStates.size, 0);
+    const exact = await stored(harness({ backend: it.backend }), unfinished.stateId);
+    const prompt = toyStep(null, ids("User: hi\n\nAssistant:").concat(ids(" abc").slice(0, 3)));
     assert.deepEqual(exact.state, prompt);
-    const rest = await run(it.sessions, { messages: [], stateId: cut.stateId });
-    assert.equal(cut.text + rest.text, "abcdefgh");
+    const rest = await run(it.sessions, { messages: [], stateId: unfinished.stateId });
+    assert.equal(unfinished.text + rest.text, "abcdefgh");
     const { info, state } = await it.store.load(rest.stateId, { model: MODEL });
     assert.equal(readStateHeader(state!).codec, codec);
     const held = decodeState(state!);
-    assert.deepEqual(it.runner.rounded.get(info.state!.id), codec === "f32" ? undefined : held);
+    assert.deepEqual(
+      it.runner.replacedStates.get(info.state!.id),
+      codec === "f32" ? undefined : held,
+    );
   }
 });
 
-Deno.test("several choices begin together or not at all", async () => {
+Deno.test("several choices start together or not at all", async () => {
   const it = harness();
   const parent = await run(it.sessions, { messages: [user("hi")] });
   const begin = it.store.begin.bind(it.store);

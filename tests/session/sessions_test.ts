@@ -1,10 +1,10 @@
-/** Turns over the toy model: what is fed, shown, stored, and resumed. */
+/** Turns over the toy model: what they process, display, store and resume. */
 
 import assert from "node:assert/strict";
 import type { Message } from "../../src/prompt/chat_template.ts";
-import { feed, harness, ids, MODEL, rejects, run, stored, tokenizer, user } from "./fixtures.ts";
+import { harness, ids, MODEL, rejects, run, stored, tokenizer, toyStep, user } from "./fixtures.ts";
 
-Deno.test("a turn feeds the prompt, shows the reply, and stores the state", async () => {
+Deno.test("a turn processes the prompt, returns the reply and stores the state", async () => {
   const script = ids(" Hello wörld.\n\n");
   const it = harness({ script });
   const { sessions, runner } = it;
@@ -20,20 +20,20 @@ Deno.test("a turn feeds the prompt, shows the reply, and stores the state", asyn
     total_tokens: prompt.length + script.length,
     prompt_tokens_details: { cached_tokens: 0 },
   });
-  const { state, record, open } = await stored(it, result.stateId);
+  const { state, snapshot, open } = await stored(it, result.stateId);
   assert.equal(open, false);
-  assert.deepEqual(state, feed(null, [...prompt, ...script.slice(0, -1)]));
-  assert.deepEqual(record.pending, script.slice(-1));
-  assert.equal(record.processedTokens, prompt.length + script.length - 1);
-  assert.equal(record.position, script.length);
-  assert.equal(record.seed, 7n);
-  assert.deepEqual(record.transcript, [
+  assert.deepEqual(state, toyStep(null, [...prompt, ...script.slice(0, -1)]));
+  assert.deepEqual(snapshot.pending, script.slice(-1));
+  assert.equal(snapshot.processedTokens, prompt.length + script.length - 1);
+  assert.equal(snapshot.position, script.length);
+  assert.equal(snapshot.seed, 7n);
+  assert.deepEqual(snapshot.transcript, [
     { role: "user", content: "hi" },
     { role: "assistant", content: "Hello wörld." },
   ]);
 });
 
-Deno.test("a resumed turn feeds what is pending and the new prompt, and nothing again", async () => {
+Deno.test("a resumed turn processes only pending tokens and the new prompt", async () => {
   const first = ids(" Hello", 0);
   const it = harness({ script: [...first, ...ids(" b", 0)] });
   const one = await run(it.sessions, { messages: [user("hi")], seed: 1n });
@@ -42,24 +42,24 @@ Deno.test("a resumed turn feeds what is pending and the new prompt, and nothing 
   assert.equal(tokenizer.decode(work.tokens as number[]), "\n\nUser: more\n\nAssistant:");
   assert.ok(!work.tokens.includes(0));
   assert.equal(work.position, first.length);
-  const { processedTokens: absorbed } = (await stored(it, one.stateId)).record;
-  assert.equal(two.usage.prompt_tokens_details.cached_tokens, absorbed);
-  assert.equal(two.usage.prompt_tokens, absorbed + work.tokens.length);
-  const { state, record } = await stored(it, two.stateId);
+  const { processedTokens } = (await stored(it, one.stateId)).snapshot;
+  assert.equal(two.usage.prompt_tokens_details.cached_tokens, processedTokens);
+  assert.equal(two.usage.prompt_tokens, processedTokens + work.tokens.length);
+  const { state, snapshot } = await stored(it, two.stateId);
   const all = "User: hi\n\nAssistant: Hello\n\nUser: more\n\nAssistant: b";
-  assert.deepEqual(state, feed(null, tokenizer.encode(all)));
+  assert.deepEqual(state, toyStep(null, tokenizer.encode(all)));
   const { transcript } = await it.sessions.describe(two.stateId);
   assert.deepEqual(transcript.map(({ content }) => content), ["hi", "Hello", "more", "b"]);
-  // What came before the turn lies apart.
-  assert.deepEqual(record.transcript, transcript.slice(2));
-  assert.equal(record.earlier!.count, 2);
-  // The parent is as it was: a fork of the conversation.
+  // Earlier messages are in the history.
+  assert.deepEqual(snapshot.transcript, transcript.slice(2));
+  assert.equal(snapshot.earlier!.count, 2);
+  // The parent is unchanged: a fork of the conversation.
   const fork = await run(it.sessions, { messages: [user("more")], stateId: one.stateId });
   assert.notEqual(fork.stateId, two.stateId);
   assert.deepEqual((await stored(it, fork.stateId)).state, state);
 });
 
-Deno.test("a reply cut anywhere and resumed is the reply that was never cut", async () => {
+Deno.test("a reply that is interrupted anywhere and resumed equals an uninterrupted one", async () => {
   for (let seed = 0n; seed < 25n; seed++) {
     const whole = harness();
     const request = { messages: [user("tell")], seed, maxTokens: 40 };
@@ -78,9 +78,9 @@ Deno.test("a reply cut anywhere and resumed is the reply that was never cut", as
         sampled += maxTokens;
       }
       assert.equal(text, expected.text);
-      const { state, record, open } = await stored(it, result.stateId);
+      const { state, snapshot, open } = await stored(it, result.stateId);
       assert.deepEqual(state, end.state);
-      assert.deepEqual(record, end.record);
+      assert.deepEqual(snapshot, end.snapshot);
       assert.equal(open, end.open);
     }
   }
@@ -102,7 +102,7 @@ Deno.test("an open turn is closed before a new message", async () => {
   }
 });
 
-Deno.test("what there is nothing to reply to is refused", async () => {
+Deno.test("rejects a request without anything to reply to", async () => {
   const it = harness({ script: ids(" b", 0) });
   await rejects(run(it.sessions, { messages: [] }), "invalid_value", /new conversation/);
   const { stateId } = await run(it.sessions, { messages: [user("a")] });
@@ -116,9 +116,9 @@ Deno.test("what there is nothing to reply to is refused", async () => {
   await rejects(run(other.sessions, { messages: [user("a")], stateId }), "model_mismatch");
 });
 
-Deno.test("a prompt too long is refused with both numbers", async () => {
+Deno.test("rejects a prompt that is too long, stating both numbers", async () => {
   const { sessions } = harness({ limits: { promptTokens: 10 } });
-  const message = /the prompt has \d\d tokens, one request may have at most 10/;
+  const message = /the prompt has \d\d tokens, the limit of a request is 10/;
   await rejects(
     run(sessions, { messages: [user("a longer one")] }),
     "context_length_exceeded",
@@ -126,10 +126,10 @@ Deno.test("a prompt too long is refused with both numbers", async () => {
   );
 });
 
-Deno.test("of a prompt that is too long by far only the beginning is looked at", async () => {
+Deno.test("tokenizes only the beginning of a far too long prompt", async () => {
   const it = harness({ limits: { promptTokens: 10 } });
   const message = (param: string) =>
-    new RegExp(`^${param}: the prompt has more than 20 tokens, one request may have at most 10;`);
+    new RegExp(`^${param}: the prompt has more than 20 tokens, the limit of a request is 10;`);
   const far = "x".repeat(1000);
   const system: Message = { role: "system", content: far };
   for (const messages of [[user(far)], [system, user("hi")], Array(20).fill(user("hi"))]) {
@@ -147,7 +147,7 @@ Deno.test("of a prompt that is too long by far only the beginning is looked at",
   assert.deepEqual(it.runner.works, []);
 });
 
-Deno.test("custom stops and limits reach the runner", async () => {
+Deno.test("passes custom stop strings and limits to the runner", async () => {
   const it = harness({
     script: ids(" ab stop c", 0),
     limits: { maxTokens: 30, defaultMaxTokens: 20 },
@@ -184,17 +184,17 @@ Deno.test("custom stops and limits reach the runner", async () => {
   );
 });
 
-Deno.test("penalty counts are carried on", async () => {
+Deno.test("penalty counts continue across turns", async () => {
   const it = harness({ script: ids(" aa", 0, ...ids("b"), 0) });
   const one = await run(it.sessions, { messages: [user("hi")] });
   await run(it.sessions, { messages: [user("more")], stateId: one.stateId });
-  const { counts } = (await stored(it, one.stateId)).record;
+  const { counts } = (await stored(it, one.stateId)).snapshot;
   assert.equal(counts.get(1 + 97), 2);
   assert.equal(it.runner.works[1].counts.get(1 + 97), 2);
   assert.equal(it.runner.works[1].counts.get(0), 2);
 });
 
-Deno.test("seeds: the request's, the open turn's, or a fresh one", async () => {
+Deno.test("the seed comes from the request, the open turn or the random source", async () => {
   const it = harness({ script: ids(" abcdef", 0) });
   const one = await run(it.sessions, { messages: [user("hi")], maxTokens: 1 });
   const seeds = () => it.runner.works.map(({ sampling }) => sampling.seed);
@@ -206,7 +206,7 @@ Deno.test("seeds: the request's, the open turn's, or a fresh one", async () => {
   assert.equal(new Set(seeds()).size, 3);
 });
 
-Deno.test("a state describes itself, and can be deleted", async () => {
+Deno.test("describes and deletes a state", async () => {
   const it = harness({ script: ids(" b", 0) });
   const { stateId } = await run(it.sessions, { messages: [user("a")] });
   const { created, expires, ...rest } = await it.sessions.describe(stateId);
@@ -226,7 +226,7 @@ Deno.test("a state describes itself, and can be deleted", async () => {
   await rejects(it.sessions.describe(stateId), "state_not_found");
 });
 
-Deno.test("settled waits for turns that nobody waits for", async () => {
+Deno.test("settled waits for turns that no caller awaits", async () => {
   const it = harness({ script: ids(" abcdefgh", 0) });
   const turn = await it.sessions.start({ messages: [user("hi")], stream: true });
   await it.sessions.settled();

@@ -1,8 +1,8 @@
-/** States as files: out of one store and into another, and what is let in. */
+/** State files: export from one store, import into another, and validation. */
 
 import assert from "node:assert/strict";
 import { InferenceError } from "../../src/core/errors.ts";
-import { encodeSnapshot } from "../../src/session/turn_snapshot.ts";
+import { encodeSnapshot } from "../../src/session/stored_turn.ts";
 import { exportState, importState } from "../../src/session/state_transfer.ts";
 import { MemoryBackend } from "../../src/store/backends/memory.ts";
 import { encodeState, type StateShape } from "../../src/store/states/state_codec.ts";
@@ -24,7 +24,7 @@ function encode(numbers: Float32Array, shape: Partial<StateShape> = {}): Uint8Ar
 
 const openFile = () => Deno.readFile(`${GOLDEN}state-file/v1.rwkvstate`);
 
-Deno.test("a conversation goes on in another store as it would have in its own", async () => {
+Deno.test("a conversation continues identically in another store", async () => {
   for (const maxTokens of [3, 500]) {
     const it = harness();
     const first = await run(it.sessions, { messages: [user("tell")], seed: 5n, maxTokens });
@@ -52,7 +52,7 @@ Deno.test("a conversation goes on in another store as it would have in its own",
   }
 });
 
-Deno.test("a file takes its vocabulary along: a worker of another one does not take it", async () => {
+Deno.test("a worker rejects a state file of another vocabulary", async () => {
   const of = (vocabularyHash: string) => ({
     model: { ...MODEL, vocabularyHash },
     storeOptions: { vocabularyHash },
@@ -65,7 +65,11 @@ Deno.test("a file takes its vocabulary along: a worker of another one does not t
     for (const there of [own, other, older]) {
       const importing = there.sessions.importState(chunked(file));
       if (there === other) {
-        await rejects(importing, "model_mismatch", /the vocabulary aaaa, .* has bbbb; .*--vocab/);
+        await rejects(
+          importing,
+          "model_mismatch",
+          /its vocabulary is aaaa, .* uses bbbb; .*--vocab/,
+        );
       } else {
         const { id } = await importing;
         await run(there.sessions, { messages: [user("more")], stateId: id });
@@ -74,7 +78,7 @@ Deno.test("a file takes its vocabulary along: a worker of another one does not t
   }
 });
 
-Deno.test("a turn that has only begun is exported with its prompt pending", async () => {
+Deno.test("a turn that has just started is exported with its pending prompt", async () => {
   const gate = Promise.withResolvers<void>();
   const script = ids(" Hello", 0);
   const it = harness({ script, before: () => gate.promise });
@@ -89,14 +93,14 @@ Deno.test("a turn that has only begun is exported with its prompt pending", asyn
   assert.equal((await run(there.sessions, { messages: [], stateId: id })).text, text);
 });
 
-Deno.test("a file of the first version is taken and resumed", async () => {
+Deno.test("imports and resumes a file of format version 1", async () => {
   const it = harness({ script: ids("..!", 0) });
   const { id, transcript } = await it.sessions.importState(chunked(await openFile()));
   assert.equal(transcript[2].content, "Hello wörld");
   assert.equal((await run(it.sessions, { messages: [], stateId: id })).text, "!");
 });
 
-Deno.test("a file's name does not give its state away", async () => {
+Deno.test("a file name does not contain the whole state id", async () => {
   const it = harness({ script: ids(" Hello", 0) });
   const { stateId } = await run(it.sessions, { messages: [user("hi")] });
   const { name, bytes, parts } = await it.sessions.exportState(stateId);
@@ -105,7 +109,7 @@ Deno.test("a file's name does not give its state away", async () => {
   assert.ok(!new TextDecoder().decode(concat(parts)).includes(stateId));
 });
 
-Deno.test("what cannot be exported is told as what cannot be resumed", async () => {
+Deno.test("exporting fails with the same errors as resuming", async () => {
   const it = harness();
   await rejects(it.sessions.exportState(it.store.newId()), "state_not_found");
   await rejects(it.sessions.exportState("../etc"), "state_not_found");
@@ -116,7 +120,7 @@ Deno.test("what cannot be exported is told as what cannot be resumed", async () 
   await rejects(it.sessions.exportState(id), "state_expired");
 });
 
-Deno.test("another model's file is refused before its parts are read", async () => {
+Deno.test("rejects another model's file before reading its parts", async () => {
   const it = harness();
   const file = await reseal(await openFile(), (header) => {
     header.model.fingerprint = "sha256:bbbb";
@@ -127,7 +131,7 @@ Deno.test("another model's file is refused before its parts are read", async () 
     "model_mismatch",
     /"toy" \(sha256:bbbb\), this worker runs "toy" \(sha256:70f\)/,
   );
-  // Without a model at hand there is nothing to compare with.
+  // Without a model there is nothing to compare with.
   const store = new StateStore(new MemoryBackend());
   const own = await reseal(
     await openFile(),
@@ -139,21 +143,21 @@ Deno.test("another model's file is refused before its parts are read", async () 
   const { header: before, ...parts } = partsOf(own);
   assert.deepEqual([history, state], [parts.history, parts.state]);
   assert.deepEqual(header.model, before.model);
-  // A transcript's hash is of its model too.
+  // A transcript's hash depends on its model.
   assert.notDeepEqual(header.turn, before.turn);
 });
 
-Deno.test("the state must be this model's, and finite", async () => {
+Deno.test("the state must match the model and be finite", async () => {
   const it = harness();
   const golden = await openFile();
   const cases: [state: Uint8Array, message: RegExp][] = [
-    [new Uint8Array(), /too few for any header/],
+    [new Uint8Array(), /too few for a header/],
     [encode(new Float32Array(6), { layers: 2 }), /6 numbers of shape 2 x 1 x 1, .* have 3 of/],
     [encode(new Float32Array(8), { width: 2, headSize: 2 }), /8 numbers of shape 1 x 2 x 2/],
     [encode(Float32Array.of(1, 2, NaN)), /number 2 is NaN, and must be finite/],
     [encode(Float32Array.of(1, -Infinity, 3)), /number 1 is -Infinity/],
     [encode(new Float32Array(3)).fill(0, 0, 4), /does not begin with RWKS/],
-    [new Uint8Array(2000), /has 2000 bytes, those of this model have at most 1036/],
+    [new Uint8Array(2000), /has 2000 bytes, the maximum of this model is 1036/],
   ];
   for (const [state, message] of cases) {
     const file = await replace(golden, { state });
@@ -164,14 +168,14 @@ Deno.test("the state must be this model's, and finite", async () => {
   await rejects(importState(chunked(nan), { store, model: null }), "invalid_state_file", /NaN/);
 });
 
-Deno.test("a time in the future is not believed", async () => {
+Deno.test("does not accept a creation time in the future", async () => {
   const it = harness();
   const file = await reseal(await openFile(), (header) => header.created = 8.64e15);
   const { created } = await it.sessions.importState(chunked(file));
   assert.ok(created <= Date.now());
 });
 
-Deno.test("a field of the turn that is wrong is named", async () => {
+Deno.test("names an invalid field of the snapshot", async () => {
   const it = harness();
   const golden = await openFile();
   const valid = JSON.parse(new TextDecoder().decode(partsOf(golden).turn));
@@ -203,7 +207,7 @@ Deno.test("a field of the turn that is wrong is named", async () => {
     [{ counts: { 1: 1 } }, "counts", /must be a list/],
     [{ counts: [[1]] }, "counts[0]", /a pair/],
     [{ counts: [[1, 1], [272, 1]] }, "counts[1][0]", /token id/],
-    [{ counts: [[1, 1], [1, 2]] }, "counts[1][0]", /another id/],
+    [{ counts: [[1, 1], [1, 2]] }, "counts[1][0]", /an id that does not occur before/],
     [{ counts: [[1, -1]] }, "counts[0][1]", /number from 0/],
     [{ counts: [[1, null]] }, "counts[0][1]", /number from 0/],
     [{ counts: [[1, 1e300]] }, "counts[0][1]", /number from 0/],
@@ -216,7 +220,7 @@ Deno.test("a field of the turn that is wrong is named", async () => {
     [{ earlier: { count: -1, hash: "" } }, "earlier.count", /whole number/],
     [{ earlier: { count: 1, hash: 5 } }, "earlier.hash", /must be a string/],
     [{ earlier: { count: 1, hash: "", x: 1 } }, "earlier", /without "x"/],
-    [{ earlier: { count: 2, hash: "" } }, "earlier.count", /has 1 messages, .* there are 2/],
+    [{ earlier: { count: 2, hash: "" } }, "earlier.count", /has 1 messages, .* declares 2/],
     [{ transcript: [] }, "transcript", /ends with the assistant's reply/],
     [{ transcript: "" }, "transcript", /must be a list/],
     [{ transcript: [[], end] }, "transcript[0]", /must be an object/],
@@ -253,7 +257,7 @@ Deno.test("a field of the turn that is wrong is named", async () => {
   }
 });
 
-Deno.test("what a closed turn, and one before any token, may hold", async () => {
+Deno.test("accepts a closed turn and a turn before any token", async () => {
   const it = harness();
   const record = {
     pending: Array(32_769).fill(1),
@@ -278,7 +282,7 @@ Deno.test("what a closed turn, and one before any token, may hold", async () => 
   await run(it.sessions, { messages: [user("hi")], stateId: id, maxTokens: 2 });
 });
 
-Deno.test("every record that a worker writes is taken", async () => {
+Deno.test("accepts every snapshot that a worker writes", async () => {
   for (let seed = 0n; seed < 40n; seed++) {
     const it = harness();
     const maxTokens = 1 + Number(seed) * 3 % 40;

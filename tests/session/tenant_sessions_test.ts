@@ -1,4 +1,4 @@
-/** Tenants' sessions: apart in all that they see, together in what they share. */
+/** Tenants' sessions: isolated data, shared resources. */
 
 import assert from "node:assert/strict";
 import { Sessions } from "../../src/session/sessions.ts";
@@ -24,7 +24,7 @@ function tenantsOf(options: { most?: number; before?: () => Promise<void> } = {}
   return { tenants, runner, cache, opened };
 }
 
-Deno.test("each tenant has sessions of its own, and sees no state of another", async () => {
+Deno.test("each tenant has its own sessions and sees no state of another", async () => {
   const { tenants, runner } = tenantsOf();
   assert.equal(tenants.forTenant("a"), tenants.forTenant("a"));
   assert.notEqual(tenants.forTenant("a"), tenants.forTenant("b"));
@@ -35,10 +35,10 @@ Deno.test("each tenant has sessions of its own, and sees no state of another", a
   await rejects(tenants.forTenant("b").start(more), "state_not_found");
   // The scheduler is fair between tenants.
   await run(tenants.forTenant("b"), { messages: [user("hi")], maxTokens: 3 });
-  assert.deepEqual(runner.works.map(({ fairnessKey: key }) => key), ["a", "b"]);
+  assert.deepEqual(runner.works.map(({ fairnessKey }) => fairnessKey), ["a", "b"]);
 });
 
-Deno.test("only so many tenants' sessions are held: those that were used last", async () => {
+Deno.test("keeps only the recently used tenants' sessions", async () => {
   const { tenants, opened } = tenantsOf({ most: 2 });
   for (const tenant of ["a", "b", "a", "c", "a", "b"]) tenants.forTenant(tenant);
   assert.deepEqual(opened, ["a", "b", "c", "b"]);
@@ -48,7 +48,7 @@ Deno.test("only so many tenants' sessions are held: those that were used last", 
   assert.equal((await tenants.forTenant("a").describe(stateId)).id, stateId);
 });
 
-Deno.test("a turn is cut short and waited for, also when its tenant's sessions have gone", async () => {
+Deno.test("cancels and awaits turns of evicted tenants", async () => {
   const { promise, resolve } = Promise.withResolvers<void>();
   const { tenants } = tenantsOf({ most: 1, before: () => promise });
   const turn = await tenants.forTenant("a").start({
@@ -69,7 +69,7 @@ Deno.test("a turn is cut short and waited for, also when its tenant's sessions h
   assert.equal((await tenants.forTenant("a").describe(turn.finalStateId)).open, true);
 });
 
-Deno.test("tenants share one cache of so many bytes, and nothing in it", async () => {
+Deno.test("tenants share the size of one cache but none of its entries", async () => {
   const cache = new BlobCache(1000);
   const backend = new MemoryBackend();
   const stores = ["a", "b"].map((tenant) => new StateStore(backend, { tenant, cache }));
@@ -83,7 +83,7 @@ Deno.test("tenants share one cache of so many bytes, and nothing in it", async (
   assert.equal(cache.bytes, 610);
   await bytes(stores[1]);
   assert.ok(cache.bytes <= 1000, `${cache.bytes}`);
-  // A name that both might have leads each to its own.
+  // An id that exists for both tenants refers to each tenant's own state.
   const other = { ...first, state: first.state! };
   await rejects(stores[1].readState(other), "state_not_found");
   assert.equal((await stores[0].readState(first))!.length, 600);

@@ -7,8 +7,9 @@ function textOf(tokens: readonly TextToken[]): string {
   return new TextDecoder().decode(Uint8Array.from(bytes)).trimStart();
 }
 
-Deno.test("tokens are told with the text that they are of, and none of a stop", async () => {
-  // An ö in two bytes, text that might begin a stop, and the end of the turn in one token with text.
+Deno.test("tokens come with their text, without the tokens of a stop string", async () => {
+  // An ö in two bytes, text that might begin a stop string, and the end of the turn in one token
+  // with text.
   const script = [...ids(" a"), 1 + 0xc3, 1 + 0xb6, ...ids("stobstoc.\n\n")];
   const request = { messages: [user("hi")], stop: ["stoc"], logprobs: 2 };
   const it = harness({ script });
@@ -25,12 +26,12 @@ Deno.test("tokens are told with the text that they are of, and none of a stop", 
   assert.deepEqual([first.logprob, first.top[0].bytes], [-script[0], first.bytes]);
 });
 
-Deno.test("what was held back when a reply was cut is told with the reply that goes on", async () => {
+Deno.test("undisplayed tokens of an unfinished reply come with its continuation", async () => {
   const script = [...ids(" a"), 1 + 0xc3, 1 + 0xb6, ...ids("b\n\n")];
   const it = harness({ script });
-  const cut = await run(it.sessions, { messages: [user("hi")], maxTokens: 3, logprobs: 0 });
-  assert.deepEqual([cut.text, textOf(cut.tokens!)], ["a", "a"]);
-  const rest = await run(it.sessions, { messages: [], stateId: cut.stateId, logprobs: 0 });
+  const unfinished = await run(it.sessions, { messages: [user("hi")], maxTokens: 3, logprobs: 0 });
+  assert.deepEqual([unfinished.text, textOf(unfinished.tokens!)], ["a", "a"]);
+  const rest = await run(it.sessions, { messages: [], stateId: unfinished.stateId, logprobs: 0 });
   assert.equal(rest.text, "öb");
   // The first half of the ö was sampled before.
   assert.deepEqual(rest.tokens!.map(({ token }) => token), [1 + 0xb6, 1 + 98]);
@@ -38,7 +39,7 @@ Deno.test("what was held back when a reply was cut is told with the reply that g
   assert.equal(plain.tokens, undefined);
 });
 
-Deno.test("probabilities that are held to a reply's end are bounded, those of a stream are not", async () => {
+Deno.test("limits buffered log probabilities of a reply, but not of a stream", async () => {
   const { sessions } = harness({ limits: { logprobs: 240, defaultMaxTokens: 40 } });
   const request = { messages: [user("hi")], logprobs: 2 };
   for (const maxTokens of [40, undefined]) {
@@ -46,9 +47,9 @@ Deno.test("probabilities that are held to a reply's end are bounded, those of a 
       (await sessions.startAll({ ...request, maxTokens }, 2)).map((turn) => turn.result()),
     );
   }
-  const refused =
-    /^logprobs: 2 x 41 tokens with 3 probabilities each are 246, and at most 240 .*stream/;
-  await rejects(sessions.startAll({ ...request, maxTokens: 41 }, 2), "invalid_value", refused);
+  const message =
+    /^logprobs: 2 x 41 tokens with 3 log probabilities each are 246, the limit .* 240; .*stream/;
+  await rejects(sessions.startAll({ ...request, maxTokens: 41 }, 2), "invalid_value", message);
   await rejects(sessions.startAll(request, 3), "invalid_value", /3 x 40 tokens/);
   const streamed = { ...request, maxTokens: 41, stream: true };
   await Promise.all((await sessions.startAll(streamed, 2)).map((turn) => turn.result()));
@@ -56,7 +57,7 @@ Deno.test("probabilities that are held to a reply's end are bounded, those of a 
   await rejects(sessions.startAll(whole, 2), "invalid_value", /fewer .*top_logprobs$/);
 });
 
-Deno.test("a stream holds what is told of its tokens until that is read, and no longer", async () => {
+Deno.test("a stream buffers log probabilities only until they are read", async () => {
   const script = [...ids(" "), ...Array(30).fill(1 + 97), 0];
   const it = harness({ script });
   const request = { messages: [user("hi")], logprobs: 1, stream: true };
@@ -67,7 +68,7 @@ Deno.test("a stream holds what is told of its tokens until that is read, and no 
   assert.equal((await turn.result()).tokens, undefined);
 });
 
-Deno.test("a stream of which too many probabilities wait to be read ends, and goes on when asked", async () => {
+Deno.test("a stream with too many unread log probabilities ends and can be continued", async () => {
   const text = "a".repeat(50);
   const before = () => new Promise<void>((resolve) => setTimeout(resolve));
   const it = harness({ script: [...ids(` ${text}`), 0], before, limits: { logprobs: 40 } });
@@ -81,5 +82,5 @@ Deno.test("a stream of which too many probabilities wait to be read ends, and go
   const rest = await run(it.sessions, { messages: [], stateId: stateId! });
   assert.equal(read + rest.text, text);
   const lost = await it.sessions.start({ ...request, store: false });
-  await rejects(lost.result(), "cancelled", /waited .*read faster/);
+  await rejects(lost.result(), "cancelled", /20 tokens are unread; read faster/);
 });

@@ -4,18 +4,18 @@ import { SETTINGS, SYSTEM_VARIABLES, VARIABLES } from "../../src/settings/settin
 
 const ROOT = new URL("../..", import.meta.url);
 
-Deno.test("files made from the table of settings are up to date", async () => {
+Deno.test("files generated from the settings table are up to date", async () => {
   const command = "`deno task settings:write` writes it";
   for (const [path, text] of await settingsFiles()) {
     const written = await Deno.readTextFile(new URL(path, ROOT));
-    // Formatting may break lines; what counts is the content.
+    // The formatter may break lines, so compare the content only.
     const content = (text: string) =>
       path.endsWith(".json") ? JSON.parse(text) : text.replace(/\s+|-{2,}/g, " ");
     assert.deepEqual(content(written), content(text), `${path} is out of date: ${command}`);
   }
 });
 
-Deno.test("deployment files set variables that exist", async () => {
+Deno.test("deployment files set existing variables only", async () => {
   const known = new Set<string>([
     ...Object.values(SETTINGS).flatMap((setting) => "env" in setting ? [setting.env] : []),
     ...Object.keys(VARIABLES),

@@ -37,7 +37,7 @@ export class DyingBackend extends BackendWrapper {
     this.#after = after;
   }
 
-  protected async around<T>(operation: () => Promise<T>, writes: boolean): Promise<T> {
+  protected async intercept<T>(operation: () => Promise<T>, writes: boolean): Promise<T> {
     if (this.#left < 0) throw new ProcessDied();
     if (!writes || this.#left-- > 0) return await operation();
     if (this.#after) await operation();

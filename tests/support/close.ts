@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 
 /** Returns the largest absolute difference; NaN counts as infinite. */
-export function maxDifference(got: Float32Array, wanted: Float32Array): number {
-  assert.equal(got.length, wanted.length, "lengths differ");
+export function maxDifference(actual: Float32Array, expected: Float32Array): number {
+  assert.equal(actual.length, expected.length, "lengths differ");
   let worst = 0;
-  for (let i = 0; i < got.length; i++) {
-    const difference = Math.abs(got[i] - wanted[i]);
+  for (let i = 0; i < actual.length; i++) {
+    const difference = Math.abs(actual[i] - expected[i]);
     if (!(difference <= worst)) worst = Number.isNaN(difference) ? Infinity : difference;
   }
   return worst;
@@ -15,10 +15,10 @@ export function maxDifference(got: Float32Array, wanted: Float32Array): number {
 
 /** Asserts that all differences are at most `atol`. */
 export function assertClose(
-  got: Float32Array,
-  wanted: Float32Array,
+  actual: Float32Array,
+  expected: Float32Array,
   { atol, what = "values" }: { atol: number; what?: string },
 ) {
-  const difference = maxDifference(got, wanted);
+  const difference = maxDifference(actual, expected);
   assert.ok(difference <= atol, `${what}: off by ${difference}, allowed ${atol}`);
 }

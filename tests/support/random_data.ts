@@ -41,7 +41,10 @@ export class Random {
   }
 
   some<T>(values: readonly T[], count: number): T[] {
-    const left = [...values];
-    return Array.from({ length: count }, () => left.splice(this.below(left.length), 1)[0]);
+    const remaining = [...values];
+    return Array.from(
+      { length: count },
+      () => remaining.splice(this.below(remaining.length), 1)[0],
+    );
   }
 }

@@ -1,4 +1,4 @@
-/** The operations of an OpenAPI document, as the reference goes through them. */
+/** Extracts the operations of an OpenAPI document for the documentation page. */
 
 import type { OpenApiDocument } from "../openapi_document.ts";
 import type { Schema } from "./schema_text.ts";
@@ -12,12 +12,12 @@ export interface Operation {
   description: string;
   parameters: { name: string; in: string; required?: boolean; schema: Schema }[];
   body: { description?: string; content: Record<string, MediaType> } | undefined;
-  /** What it answers when all is well. */
-  answers: Answer[];
+  /** Successful responses. */
+  responses: DocumentedResponse[];
   errors: { status: string; code: string; when: string }[];
 }
 
-export interface Answer {
+export interface DocumentedResponse {
   status: string;
   description: string;
   headers: string[];
@@ -30,55 +30,56 @@ export interface MediaType {
   examples?: Record<string, { summary: string; value: unknown }>;
 }
 
-/** An operation as the document has it. */
-interface Declared {
+/** An operation of the document. */
+interface OperationObject {
   operationId: string;
   tags: string[];
   summary: string;
   description: string;
   parameters?: Operation["parameters"];
   requestBody?: NonNullable<Operation["body"]>;
-  responses: Record<string, DeclaredResponse>;
+  responses: Record<string, ResponseObject>;
 }
 
-interface DeclaredResponse {
+interface ResponseObject {
   description: string;
   headers?: object;
   content?: Record<string, MediaType>;
 }
 
-export function operationsOf({ paths = {} }: OpenApiDocument): Operation[] {
+/** Lists all operations of a document. */
+export function listOperations({ paths = {} }: OpenApiDocument): Operation[] {
   return Object.entries(paths).flatMap(([path, item]) =>
-    Object.entries(item as Record<string, Declared>).map(([method, declared]) => {
-      const responses = Object.entries(declared.responses);
+    Object.entries(item as Record<string, OperationObject>).map(([method, operation]) => {
+      const responses = Object.entries(operation.responses);
       return {
-        id: declared.operationId,
+        id: operation.operationId,
         method: method.toUpperCase(),
         path,
-        tag: declared.tags[0],
-        summary: declared.summary,
-        description: declared.description,
-        parameters: declared.parameters ?? [],
-        body: declared.requestBody,
-        answers: responses.filter(([, response]) => !isError(response)).map(answerOf),
+        tag: operation.tags[0],
+        summary: operation.summary,
+        description: operation.description,
+        parameters: operation.parameters ?? [],
+        body: operation.requestBody,
+        responses: responses.filter(([, response]) => !isError(response)).map(documentedResponse),
         errors: responses.filter(([, response]) => isError(response)).flatMap(errorsOf),
       };
     })
   );
 }
 
-function isError({ content }: DeclaredResponse): boolean {
+function isError({ content }: ResponseObject): boolean {
   return content?.["application/json"]?.schema?.$ref === "#/components/schemas/Error";
 }
 
-function answerOf([status, { description, headers = {}, content = {} }]: [
+function documentedResponse([status, { description, headers = {}, content = {} }]: [
   string,
-  DeclaredResponse,
-]): Answer {
+  ResponseObject,
+]): DocumentedResponse {
   return { status, description, headers: Object.keys(headers), content };
 }
 
-function errorsOf([status, { content }]: [string, DeclaredResponse]): Operation["errors"] {
+function errorsOf([status, { content }]: [string, ResponseObject]): Operation["errors"] {
   const examples = Object.entries(content?.["application/json"]?.examples ?? {});
   return examples.map(([code, { summary }]) => ({ status, code, when: summary }));
 }

@@ -1,21 +1,26 @@
-/** The reference page: an OpenAPI document as HTML that needs no script. */
+/** Renders an OpenAPI document as an HTML page without scripts. */
 
 import { html } from "hono/html";
 import type { OpenApiDocument } from "../openapi_document.ts";
-import { type Answer, type MediaType, type Operation, operationsOf } from "./operations.ts";
-import { boundsOf, type Schema, Schemas } from "./schema_text.ts";
+import {
+  type DocumentedResponse,
+  listOperations,
+  type MediaType,
+  type Operation,
+} from "./operations.ts";
+import { formatBounds, type Schema, Schemas } from "./schema_text.ts";
 
 type Html = ReturnType<typeof html>;
 
-/** Levels of fields in fields that are shown; schemas may contain themselves. */
+/** Maximum depth of nested fields, since schemas may be recursive. */
 const MAX_DEPTH = 6;
 
-/** Where the examples' requests go: where a worker listens unless told otherwise. */
+/** Origin of the example requests: the default address of a worker. */
 const ORIGIN = "http://localhost:8000";
 
-export async function renderReference(document: OpenApiDocument): Promise<string> {
+export async function renderDocsPage(document: OpenApiDocument): Promise<string> {
   const schemas = new Schemas(document);
-  const operations = operationsOf(document);
+  const operations = listOperations(document);
   const { info, tags = [] } = document;
   const page = html`
     <!DOCTYPE html>
@@ -80,7 +85,7 @@ function resource(
 }
 
 function article(operation: Operation, schemas: Schemas): Html {
-  const { id, method, path, summary, description, parameters, body, answers, errors } = operation;
+  const { id, method, path, summary, description, parameters, body, responses, errors } = operation;
   return html`
     <article id="${id}" aria-labelledby="${id}-name">
     <h3 id="${id}-name">${name(method, path)}</h3>
@@ -101,8 +106,8 @@ function article(operation: Operation, schemas: Schemas): Html {
         `
       )}
     `}${example("Example request", curl(operation, schemas))}
-    <h4>Answers</h4>
-    ${answers.map((one) => answer(one, schemas))}
+    <h4>Responses</h4>
+    ${responses.map((one) => response(one, schemas))}
     <h4>Errors</h4>
     ${table(errors)}
     </article>
@@ -110,14 +115,14 @@ function article(operation: Operation, schemas: Schemas): Html {
 }
 
 function name(method: string, path: string): Html {
-  // A path may be broken before each of its parts.
+  // Allows a line break before each segment of the path.
   const parts = path.split(/(?=\/)/).map((part) => html`<wbr>${part}`);
   return html`<span class="method ${method.toLowerCase()}">${method}</span> <code>${parts}</code>`;
 }
 
 interface FieldOptions {
   required: boolean;
-  /** `path` or `query`, of a parameter. */
+  /** Location of a parameter: `path` or `query`. */
   place?: string;
   schemas: Schemas;
   depth: number;
@@ -129,10 +134,10 @@ function field(
   { required, place, schemas, depth }: FieldOptions,
 ): Html {
   const { description = schemas.resolve(schema).description ?? "" } = schema;
-  const bounds = boundsOf(schema);
-  const notes = [schemas.typeOf(schema), bounds, place && `in the ${place}`]
+  const bounds = formatBounds(schema);
+  const notes = [schemas.typeName(schema), bounds, place && `in the ${place}`]
     .filter((text) => text !== "" && text !== undefined).join(", ");
-  const shown = schema.example;
+  const { example } = schema;
   return html`
     <div class="field">
       <dt><code>${name}</code> <span class="type">${notes}</span>${required
@@ -140,10 +145,10 @@ function field(
           <span class="required">required</span>
         `
         : ""}</dt>
-      <dd>${prose(description)}${shown === undefined || shown === null
+      <dd>${prose(description)}${example === undefined || example === null
         ? ""
-        : html`<p class="sample">For example <code>${JSON.stringify(shown)}</code></p>`}${schemas
-        .inside(schema).map(({ label, schema: inner }) =>
+        : html`<p class="sample">For example <code>${JSON.stringify(example)}</code></p>`}${schemas
+        .objectSchemas(schema).map(({ label, schema: inner }) =>
           html`<details><summary>Fields of ${
             label === "" ? html`<code>${name}</code>` : label
           }</summary>
@@ -155,7 +160,7 @@ ${fields(inner, schemas, depth + 1)}</details>`
 
 function fields(schema: Schema, schemas: Schemas, depth: number): Html {
   if (depth > MAX_DEPTH) return html``;
-  const alternatives = schemas.inside(schema);
+  const alternatives = schemas.objectSchemas(schema);
   return html`${
     alternatives.map(({ label, schema: { properties = {}, required = [] } }) =>
       html`${
@@ -169,16 +174,19 @@ function fields(schema: Schema, schemas: Schemas, depth: number): Html {
   }`;
 }
 
-function answer({ status, description, headers, content }: Answer, schemas: Schemas): Html {
+function response(
+  { status, description, headers, content }: DocumentedResponse,
+  schemas: Schemas,
+): Html {
   const names = headers.map((name, i) =>
     html`${i === 0 ? "" : ", "}<a href="#header-${name}"><code>${name}</code></a>`
   );
   return html`
-    <div class="answer">
+    <div class="response">
     <p><strong>${status}</strong> ${text(description)} Headers: ${names}.</p>
     ${Object.entries(content).map(([type, media]) => {
       const { schema = {} } = media;
-      return html`<details><summary><code>${type}</code>: ${schemas.typeOf(schema)}</summary>
+      return html`<details><summary><code>${type}</code>: ${schemas.typeName(schema)}</summary>
 ${prose(schemas.resolve(schema).description ?? "")}
 ${fields(schema, schemas, 0)}</details>
 ${example(`Example, ${type}`, sample(type, media, schemas))}`;
@@ -187,7 +195,7 @@ ${example(`Example, ${type}`, sample(type, media, schemas))}`;
   `;
 }
 
-/** A body, as it comes over the wire; `null` where that is not to be read. */
+/** Returns an example body as text; `null` for a binary one. */
 function sample(
   type: string,
   { schema = {}, example, examples }: MediaType,
@@ -248,7 +256,7 @@ function table(errors: Operation["errors"]): Html {
   `;
 }
 
-/** A code may be broken after each of its words. */
+/** Allows a line break after each word of a code. */
 function errorCode(code: string): Html {
   return html`<code>${code.split(/(?<=_)/).map((part) => html`${part}<wbr>`)}</code>`;
 }
@@ -270,13 +278,13 @@ function headers({ components }: OpenApiDocument): Html {
   `;
 }
 
-/** Paragraphs with an empty line between them. */
+/** Renders paragraphs, which are separated by empty lines. */
 function prose(paragraphs: string): Html {
   if (paragraphs === "") return html``;
   return html`${paragraphs.split("\n\n").map((paragraph) => html`<p>${text(paragraph)}</p>`)}`;
 }
 
-/** Every other piece between backticks is code. */
+/** Renders a line, with code between backticks. */
 function text(line: string): Html {
   return html`${line.split("`").map((part, i) => i % 2 === 0 ? part : html`<code>${part}</code>`)}`;
 }

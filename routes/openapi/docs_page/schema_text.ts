@@ -1,8 +1,8 @@
-/** Schemas of an OpenAPI document in words, and values that fit them. */
+/** Describes schemas of an OpenAPI document, and generates example values. */
 
 import type { OpenApiDocument } from "../openapi_document.ts";
 
-/** What is read of a schema; all of it may be absent. */
+/** The parts of a schema that the page shows. */
 export interface Schema {
   $ref?: string;
   type?: string | string[];
@@ -32,7 +32,7 @@ export class Schemas {
     this.#named = (components?.schemas ?? {}) as Record<string, Schema>;
   }
 
-  /** The schema that a reference leads to. @throws Error where it leads nowhere */
+  /** Resolves a reference. @throws Error if its target does not exist */
   resolve(schema: Schema): Schema {
     if (schema.$ref === undefined) return schema;
     const found = this.#named[nameOf(schema.$ref)];
@@ -40,12 +40,12 @@ export class Schemas {
     return found;
   }
 
-  /** `string or null`, `list of Message`, `one of a, b`. */
-  typeOf(schema: Schema): string {
+  /** Returns the type as text: `string or null`, `list of Message`, `"a" or "b"`. */
+  typeName(schema: Schema): string {
     if (schema.$ref !== undefined) return nameOf(schema.$ref);
     const alternatives = schema.anyOf ?? schema.oneOf;
     if (alternatives !== undefined) {
-      return [...new Set(alternatives.map((one) => this.typeOf(one)))].join(" or ");
+      return [...new Set(alternatives.map((one) => this.typeName(one)))].join(" or ");
     }
     if (schema.const !== undefined) return JSON.stringify(schema.const);
     if (schema.enum !== undefined) {
@@ -55,17 +55,17 @@ export class Schemas {
     return types.map((type) => type === "array" ? this.#listOf(schema) : type).join(" or ");
   }
 
-  /** The object's schema that a field holds, in a list or not, with what is to be said before it. */
-  inside(schema: Schema): { label: string; schema: Schema }[] {
+  /** Returns the object schemas of a field or of its list items, each with a label. */
+  objectSchemas(schema: Schema): { label: string; schema: Schema }[] {
     const found = this.resolve(schema);
     const alternatives = found.anyOf ?? found.oneOf;
-    if (alternatives !== undefined) return alternatives.flatMap((one) => this.inside(one));
-    if (found.items !== undefined) return this.inside(found.items);
+    if (alternatives !== undefined) return alternatives.flatMap((one) => this.objectSchemas(one));
+    if (found.items !== undefined) return this.objectSchemas(found.items);
     if (found.properties === undefined) return [];
     return [{ label: schema.$ref === undefined ? "" : nameOf(schema.$ref), schema: found }];
   }
 
-  /** A value that fits: the schema's own example, or one made of its fields' that are required. */
+  /** Returns the schema's example, or one built from the examples of its required fields. */
   exampleOf(schema: Schema): unknown {
     const found = this.resolve(schema);
     if (found.example !== undefined) return found.example;
@@ -81,21 +81,21 @@ export class Schemas {
   #listOf({ items }: Schema): string {
     return items === undefined || Object.keys(items).length === 0
       ? "list"
-      : `list of ${this.typeOf(items)}`;
+      : `list of ${this.typeName(items)}`;
   }
 }
 
-/** `0 to 2`, `at least 1`, `at most 16 items`; empty where there are no bounds. */
-export function boundsOf(schema: Schema): string {
+/** Returns limits as text: `0 to 2`, `at least 1`, `at most 16 items`; empty if there are none. */
+export function formatBounds(schema: Schema): string {
   return [
-    between(schema.minimum, schema.maximum, ""),
-    between(schema.minLength, schema.maxLength, " characters"),
-    between(schema.minItems, schema.maxItems, " items"),
-    between(undefined, schema.maxProperties, " entries"),
+    rangeText(schema.minimum, schema.maximum, ""),
+    rangeText(schema.minLength, schema.maxLength, " characters"),
+    rangeText(schema.minItems, schema.maxItems, " items"),
+    rangeText(undefined, schema.maxProperties, " entries"),
   ].filter((text) => text !== "").join(", ");
 }
 
-function between(low: number | undefined, high: number | undefined, unit: string): string {
+function rangeText(low: number | undefined, high: number | undefined, unit: string): string {
   const [from, to] = [low, high].map((bound) => bound?.toLocaleString("en"));
   if (from === undefined && to === undefined) return "";
   if (to === undefined) return `at least ${from}${unit}`;

@@ -1,4 +1,4 @@
-/** What a command is, and the flags that several commands share. */
+/** The definition of a command, and the flags that several commands share. */
 
 import type { SamplingParams } from "../../core/sampling.ts";
 import {
@@ -6,23 +6,23 @@ import {
   SAMPLING_PARAMETERS,
   type SamplingParameter,
 } from "../../core/sampling_parameters.ts";
-import { type Flags, type FlagSpec, number } from "../../settings/flags.ts";
+import { type Flags, type FlagSpec, numberFlag } from "../../settings/flags.ts";
 
-/** One entry of the table that help, parsing and completions are made of. */
+/** An entry of the table from which help, parsing and completions are built. */
 export interface Command {
   name: string;
   summary: string;
-  /** More than the summary says, in paragraphs. */
+  /** Paragraphs of help after the summary. */
   details?: readonly string[];
   /**
-   * Example command lines, without `deno task rwkv`; where something comes before it, as
-   * `echo Hi | rwkv generate`, `rwkv` stands for it. What follows a `#` is a comment.
+   * Example command lines without `deno task rwkv`. In an example that starts with another program,
+   * such as `echo Hi | rwkv generate`, `rwkv` stands for it. Text after `#` is a comment.
    */
   examples: readonly string[];
-  /** Positional arguments, in usage form. */
+  /** Usage of the positional arguments. */
   positional?: string;
-  /** What the first positional argument may be, for completions; a file, unless told. */
-  words?: readonly string[];
+  /** Completions of the first positional argument. Defaults to files. */
+  positionalChoices?: readonly string[];
   flags: Readonly<Record<string, FlagSpec>>;
   run: (flags: Flags, positionals: readonly string[]) => Promise<void>;
 }
@@ -31,14 +31,14 @@ export interface Command {
 export const SAMPLING_FLAGS = {
   "max-tokens": {
     type: "string",
-    value: "N",
-    help: "tokens to write at most",
+    placeholder: "N",
+    help: "maximum tokens to generate",
     defaultValue: "256",
   },
   ...parameterFlags(),
   seed: {
     type: "string",
-    value: "S",
+    placeholder: "S",
     help: "the same seed gives the same text",
     defaultText: "random",
   },
@@ -58,16 +58,16 @@ function parameterFlags(): Record<string, FlagSpec> {
 }
 
 /**
- * Returns the sampling parameters that flags give, with the defaults of the command line.
+ * Returns the sampling parameters in flags, with the defaults of the command line.
  *
- * @throws InferenceError `usage` that names the flag, its value and the range.
+ * @throws InferenceError `usage` with the flag, the value and the valid range.
  */
-export function parametersOf(flags: Flags): Partial<SamplingParams> {
+export function samplingParameters(flags: Flags): Partial<SamplingParams> {
   return Object.fromEntries(
     SAMPLING_PARAMETER_NAMES.flatMap((name) => {
       const { key, flag, min, max, integer = false }: SamplingParameter = SAMPLING_PARAMETERS[name];
       if (!flag) return [];
-      return [[key, number(flags, flagOf(name), { min, max, integer }) ?? flag.defaultValue]];
+      return [[key, numberFlag(flags, flagOf(name), { min, max, integer }) ?? flag.defaultValue]];
     }),
   );
 }

@@ -1,17 +1,17 @@
 /**
- * Scripts by which shells complete the word `rwkv`. All that there is stands in them, so that a key
- * does not start a process.
+ * Shell scripts that complete the word `rwkv`. All candidates are part of the script, so that
+ * completion does not start a process.
  */
 
 import type { Command } from "./command.ts";
 import type { FlagSpec } from "../../settings/flags.ts";
 
-/** What may follow a flag: words, a file, or what nobody can guess. */
+/** Candidates for a flag's value: words, files, or none. */
 type Values = readonly string[] | "file" | "unknown";
 
-function valuesOf({ value = "" }: FlagSpec): Values {
-  if (/^[a-z0-9.]+(\|[a-z0-9.]+)+$/.test(value)) return value.split("|");
-  return /\b(FILE|PATH)\b/.test(value) ? "file" : "unknown";
+function valuesOf({ placeholder = "" }: FlagSpec): Values {
+  if (/^[a-z0-9.]+(\|[a-z0-9.]+)+$/.test(placeholder)) return placeholder.split("|");
+  return /\b(FILE|PATH)\b/.test(placeholder) ? "file" : "unknown";
 }
 
 function takesValue([, { type }]: [string, FlagSpec]): boolean {
@@ -32,16 +32,16 @@ export function bashScript(commands: readonly Command[]): string {
       `        --${flag}) ${compgen(valuesOf(spec))}; return ;;`
     );
     const flags = [...Object.keys(command.flags), "help"].map((flag) => `--${flag}`);
-    const first = command.words ? compgen(command.words) : compgen("file");
+    const first = command.positionalChoices ? compgen(command.positionalChoices) : compgen("file");
     return [
       `    ${command.name})`,
       ...values.length > 0 ? ['      case "$prev" in', ...values, "      esac"] : [],
       '      if [[ "$cur" == -* ]]; then',
       `        ${compgen(flags)}`,
       ...command.positional ? [`      elif [[ $word -eq 2 ]]; then ${first}`] : [],
-      ...command.positional && !command.words
+      ...command.positional && !command.positionalChoices
         ? [`      else ${compgen("file")}`]
-        : command.words && /FILE|\.\.\./.test(command.positional ?? "")
+        : command.positionalChoices && /FILE|\.\.\./.test(command.positional ?? "")
         ? [`      else ${compgen("file")}`]
         : [],
       "      fi ;;",
@@ -67,7 +67,7 @@ complete -o filenames -F _rwkv rwkv
 }
 
 export function zshScript(commands: readonly Command[]): string {
-  // In single quotes; brackets and colons mean something to `_arguments` and `_describe`.
+  // Escapes brackets and colons, which `_arguments` and `_describe` interpret, for single quotes.
   const plain = (text: string) => text.replace(/[[\]:\\]/g, "\\$&").replaceAll("'", "'\\''");
   const action = (values: Values) => {
     if (values === "file") return "_files";
@@ -76,17 +76,17 @@ export function zshScript(commands: readonly Command[]): string {
   const ofCommand = (command: Command) => {
     const flags = flagsOf(command).map(([flag, spec]) =>
       takesValue([flag, spec])
-        ? `'--${flag}=[${plain(spec.help)}]:${plain(spec.value ?? "value")}:${
+        ? `'--${flag}=[${plain(spec.help)}]:${plain(spec.placeholder ?? "value")}:${
           action(valuesOf(spec))
         }'`
         : `'--${flag}[${plain(spec.help)}]'`
     );
     const rest = command.positional
-      ? [`'1: :${action(command.words ?? "file")}'`, "'*: :_files'"]
+      ? [`'1: :${action(command.positionalChoices ?? "file")}'`, "'*: :_files'"]
       : [];
     return `    ${command.name})
       _arguments ${
-      ["'--help[tell all of this command]'", ...flags, ...rest].join(" \\\n        ")
+      ["'--help[show the help of this command]'", ...flags, ...rest].join(" \\\n        ")
     } ;;`;
   };
   return `#compdef rwkv
@@ -118,7 +118,7 @@ export function fishScript(commands: readonly Command[]): string {
       if (values === "file") return "-r -F ";
       return values === "unknown" ? "-x " : `-x -a '${values.join(" ")}' `;
     };
-    const { name, words, positional } = command;
+    const { name, positionalChoices: words, positional } = command;
     return [
       ...flagsOf(command).map(([flag, spec]) =>
         `complete -c rwkv ${when(name)} -l ${flag} ` +
@@ -133,7 +133,7 @@ export function fishScript(commands: readonly Command[]): string {
   return [
     "# fish completions of rwkv",
     "complete -c rwkv -f",
-    "complete -c rwkv -l help -d 'tell what there is'",
+    "complete -c rwkv -l help -d 'show help'",
     ...commands.map(({ name, summary }) =>
       `complete -c rwkv -n __fish_use_subcommand -a ${name} -d ${quoted(summary)}`
     ),

@@ -1,4 +1,4 @@
-/** Help: texts made of the table of commands, 80 columns wide, and the command that prints them. */
+/** Help texts, 80 columns wide, built from the command table, and the command that prints them. */
 
 import { type Command } from "./command.ts";
 import { CLI_COMMAND } from "../../settings/flags.ts";
@@ -9,19 +9,19 @@ import { type FlagSpec, usageError } from "../../settings/flags.ts";
 
 const COLUMNS = 80;
 
-/** A space at which no line is broken. */
+/** A space that `wrap` does not break at. */
 const NO_BREAK = "\u00a0";
 
-/** Where the text beside a flag begins. */
+/** Column of a flag's description. */
 const FLAG_COLUMNS = 24;
 
-/** The command that prints help. */
+/** Returns the command that prints help. */
 export function helpCommand(commands: () => readonly Command[]): Command {
   return {
     name: "help",
-    summary: "Tells what there is, or all of one command",
+    summary: "Lists the commands, or shows the help of one",
     positional: "[COMMAND]",
-    get words() {
+    get positionalChoices() {
       return commands().map(({ name }) => name);
     },
     examples: ["help", "help serve"],
@@ -36,7 +36,7 @@ export function helpCommand(commands: () => readonly Command[]): Command {
   };
 }
 
-/** @throws InferenceError `usage` with what may have been meant. */
+/** @throws InferenceError `usage` with a suggestion if the command does not exist. */
 export function findCommand(commands: readonly Command[], name: string): Command {
   const found = commands.find((command) => command.name === name);
   if (found) return found;
@@ -46,11 +46,11 @@ export function findCommand(commands: readonly Command[], name: string): Command
   );
 }
 
-/** What `help` prints. */
+/** Returns the output of `help`. */
 export function mainHelp(commands: readonly Command[], paint: Paint = PLAIN_PAINT): string {
   const width = Math.max(...commands.map(({ name }) => name.length));
   return [
-    "Runs RWKV-5 language models, and keeps conversations by their state id.",
+    "Runs RWKV-5 language models and stores conversations by state id.",
     "",
     `${paint("bold", "Usage:")} ${CLI_COMMAND} COMMAND [FLAGS]`,
     "",
@@ -60,12 +60,12 @@ export function mainHelp(commands: readonly Command[], paint: Paint = PLAIN_PAIN
     paint("bold", "Examples:"),
     ...["serve", "chat", "generate --prompt 'User: Tell me a story.'"].flatMap(exampleLines),
     "",
-    `\`${CLI_COMMAND} help COMMAND\` tells a command's flags.`,
+    `\`${CLI_COMMAND} help COMMAND\` shows the flags of a command.`,
     "Exit status: 0 done, 1 failed, 2 wrong usage.",
   ].join("\n");
 }
 
-/** What `help COMMAND` and `COMMAND --help` print. */
+/** Returns the output of `help COMMAND` and `COMMAND --help`. */
 export function commandHelp(command: Command, paint: Paint = PLAIN_PAINT): string {
   const { name, summary, details = [], examples, positional = "", flags } = command;
   const rows = Object.entries(flags).map(([flag, spec]) => [flagUsage(flag, spec), spec] as const);
@@ -87,8 +87,8 @@ export function commandHelp(command: Command, paint: Paint = PLAIN_PAINT): strin
   ].join("\n");
 }
 
-function flagUsage(flag: string, { value }: FlagSpec): string {
-  return `--${flag}${value ? ` ${value}` : ""}`;
+function flagUsage(flag: string, { placeholder }: FlagSpec): string {
+  return `--${flag}${placeholder ? ` ${placeholder}` : ""}`;
 }
 
 function flagText({ help, defaultValue, defaultText, env }: FlagSpec): string {
@@ -97,7 +97,10 @@ function flagText({ help, defaultValue, defaultText, env }: FlagSpec): string {
     (env ? ` [env:${NO_BREAK}${env}]` : "");
 }
 
-/** A name, and text beside it from a column on; below it where the name is too long. */
+/**
+ * Formats a name with its description in a column. The description starts on the next line if the
+ * name is too long.
+ */
 function row(name: string, text: string, column: number): string[] {
   const lines = wrap(text, COLUMNS - column).map((line) => " ".repeat(column) + line);
   const head = `  ${name}`;
@@ -105,14 +108,14 @@ function row(name: string, text: string, column: number): string[] {
   return [head + lines[0].slice(head.length), ...lines.slice(1)];
 }
 
-/** An example as it can be pasted, on several lines where it is long. */
+/** Formats an example for pasting, over several lines if it is long. */
 function exampleLines(example: string): string[] {
   const [line, comment] = example.split(/ +# /);
   const whole = /\brwkv /.test(line)
     ? line.replace(/\brwkv /, `${CLI_COMMAND} `)
     : `${CLI_COMMAND} ${line}`;
   const lines = [""];
-  // A flag and its value stay together.
+  // Keep a flag and its value on one line.
   for (const part of whole.split(/ (?=--|[|>] )/)) {
     const last = lines.length - 1;
     const joined = lines[last] === "" ? part : `${lines[last]} ${part}`;
@@ -127,7 +130,7 @@ function exampleLines(example: string): string[] {
   ];
 }
 
-/** Lines of whole words, of at most so many columns. */
+/** Wraps text to lines of at most `columns` characters. */
 export function wrap(text: string, columns: number): string[] {
   const lines: string[] = [];
   let line = "";

@@ -1,6 +1,6 @@
 /**
- * `bench --cold`: how long workers take from the start of their process to the first token, part by
- * part, and how near the weights' way to the device comes to what file and device allow.
+ * `bench --cold`: measures how long workers take from process start to the first token, by phase,
+ * and compares the weight upload rate with the limits of the file and the device.
  */
 
 import type { LoadTimes } from "../../engine/engine.ts";
@@ -12,51 +12,51 @@ import { engineOptions } from "../../server/open_engine.ts";
 import { selectDevice } from "../../server/select_device.ts";
 import { LOAD_PHASES } from "../../server/startup_log.ts";
 import { formatBytes } from "../../core/units.ts";
-import { type Flags, text } from "../../settings/flags.ts";
+import { type Flags, stringFlag } from "../../settings/flags.ts";
 import { engineFlags } from "../../settings/model_settings.ts";
 
-/** The document of `--json`. */
+/** The JSON document that `--json` prints. */
 export interface ColdStartReport {
   model: string;
   device: string;
   adapter: string;
   quant: string;
-  /** The code's, where git tells. */
+  /** The commit of this program, if git is available. */
   commit: string | null;
-  /** From the start of the process, in milliseconds. */
+  /** Milliseconds since process start. */
   listening_ms: Spread;
   ready_ms: Spread;
   first_token_ms: Spread;
-  /** Milliseconds of the engine's parts, between listening and ready. */
+  /** Milliseconds of each engine loading phase, between listening and ready. */
   loading_ms: Partial<Record<keyof LoadTimes, Spread>>;
   load?: LoadReport;
 }
 
-/** Of a model from a file, on a device. */
+/** Weight loading rates of a model file on a device. */
 interface LoadReport {
-  /** Of the weights, as they are held. */
+  /** Bytes of the weights in device memory. */
   bytes: number;
-  /** From the file to the device, with no kernels to build meanwhile. */
+  /** From the file to the device, without kernel compilation in parallel. */
   weights_gb_s: Spread;
-  /** Reading the file, and nothing else. */
+  /** Reading the file only. */
   read_gb_s: Spread;
-  /** Sending bytes to the device, and nothing else. */
+  /** Uploading bytes to the device only. */
   upload_gb_s: Spread;
-  /** Of what the slower of both allows. */
+  /** Fraction of the slower of the two rates above. */
   share: Spread;
 }
 
-/** Flags of `bench` that the worker is started with. */
-const PASSED = ["model", "shape", "vocab", "device", "quant", "group-norm-eps"];
+/** Flags of `bench` that are passed to the worker. */
+const PASSED_FLAGS = ["model", "shape", "vocab", "device", "quant", "group-norm-eps"];
 
-/** Bytes per second, of one round. */
+/** Bytes per second in one round. */
 interface Rates {
   weights: number;
   read: number;
   upload: number;
 }
 
-/** Starts as many workers as there are rounds, one after the other. */
+/** Starts one worker per round, one after another. */
 export async function measureColdStarts(
   flags: Flags,
   files: ModelFiles,
@@ -66,14 +66,14 @@ export async function measureColdStarts(
     onProgress: (done: number, total: number) => void;
   },
 ): Promise<ColdStartReport> {
-  const args = PASSED.flatMap((name) => {
-    const value = text(flags, name);
+  const args = PASSED_FLAGS.flatMap((name) => {
+    const value = stringFlag(flags, name);
     return value === undefined ? [] : [`--${name}`, value];
   });
   if (flags["no-tune"]) args.push("--no-tune");
   const starts: ColdStart[] = [];
   const rates: Rates[] = [];
-  // The first one finds files and kernels' choices that later ones have: it is no part of the figures.
+  // The first start fills the file cache and the tuning cache, so it is not measured.
   await measureColdStart(args);
   const { from } = files.source;
   const file = "file" in from ? from.file : null;
@@ -101,9 +101,9 @@ function makeReport(
   commit: string | null,
 ): ColdStartReport {
   const [{ worker: { model, device, adapter, quant, memory } }] = starts;
-  const loading = LOAD_PHASES.flatMap((part) => {
-    const times = starts.map((start) => start.loading[part]);
-    return times.includes(undefined) ? [] : [[part, summarize(times as number[])]];
+  const loading = LOAD_PHASES.flatMap((phase) => {
+    const times = starts.map((start) => start.loading[phase]);
+    return times.includes(undefined) ? [] : [[phase, summarize(times as number[])]];
   });
   return {
     model: model!,
@@ -129,45 +129,45 @@ function makeReport(
   };
 }
 
-/** What a part of the start is, for people. */
-const PARTS: Record<keyof LoadTimes, string> = {
-  model: "opening the model's file",
-  device: "opening the device",
-  tuning: "reading the tuning cache",
-  weights: "sending the weights",
-  kernels: "meanwhile, building kernels",
+/** Labels of the loading phases. */
+const PHASE_LABELS: Record<keyof LoadTimes, string> = {
+  model: "open the model file",
+  device: "open the device",
+  tuning: "read the tuning cache",
+  weights: "upload the weights",
+  kernels: "compile kernels (in parallel)",
 };
 
-/** The report for people. */
+/** Formats the report as text. */
 export function formatColdStartReport(report: ColdStartReport): string[] {
   const { loading_ms, load } = report;
-  const ms = (spread: Spread) => `${shown(spread)} ms`;
+  const ms = (spread: Spread) => `${formatSpread(spread)} ms`;
   const rows: [string, string][] = [
     ["process to listening", ms(report.listening_ms)],
-    ...LOAD_PHASES.flatMap((part): [string, string][] => {
-      const taken = loading_ms[part];
-      return taken ? [[`  ${PARTS[part]}`, ms(taken)]] : [];
+    ...LOAD_PHASES.flatMap((phase): [string, string][] => {
+      const duration = loading_ms[phase];
+      return duration ? [[`  ${PHASE_LABELS[phase]}`, ms(duration)]] : [];
     }),
     ["process to ready", ms(report.ready_ms)],
     ["process to first token", ms(report.first_token_ms)],
   ];
   if (load) {
     rows.push(
-      [`${formatBytes(load.bytes)} of weights`, `${shown(load.weights_gb_s)} GB/s`],
-      ["  reading the file alone", `${shown(load.read_gb_s)} GB/s`],
-      ["  sending bytes alone", `${shown(load.upload_gb_s)} GB/s`],
-      ["  share of the slower", shown(load.share)],
+      [`${formatBytes(load.bytes)} of weights`, `${formatSpread(load.weights_gb_s)} GB/s`],
+      ["  file read only", `${formatSpread(load.read_gb_s)} GB/s`],
+      ["  upload only", `${formatSpread(load.upload_gb_s)} GB/s`],
+      ["  fraction of the slower", formatSpread(load.share)],
     );
   }
   const width = Math.max(...rows.map(([what]) => what.length));
   return [
     `${report.model} as ${report.quant} on ${report.adapter}` +
     `${report.commit ? `, commit ${report.commit}` : ""}`,
-    "median (min to max) of workers started one after the other, after one that is not counted",
+    "median (min to max) of sequential worker starts, after a warm-up start",
     ...rows.map(([what, figures]) => `  ${what.padEnd(width)}  ${figures}`),
   ];
 }
 
-function shown({ median, min, max }: Spread): string {
+function formatSpread({ median, min, max }: Spread): string {
   return `${median} (${min} to ${max})`;
 }

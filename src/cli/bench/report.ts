@@ -1,4 +1,4 @@
-/** What `bench` has measured, as a document and as a table. */
+/** The results of `bench`, as a JSON document and as a table. */
 
 import type { EngineInfo } from "../../engine/engine.ts";
 import type { StepProfile } from "../../engine/gpu/profile.ts";
@@ -11,51 +11,51 @@ import {
 import type { Roofline } from "../../benchmark/roofline.ts";
 import { formatBytes } from "../../core/units.ts";
 
-/** What a token asks of the weights. */
+/** Weight counts that determine the memory traffic and operations per token. */
 export interface WeightCounts {
-  /** Bytes of the embedding matrix, of which a token takes one row only. */
+  /** Bytes of the embedding matrix. A token reads only one row of it. */
   embeddingBytes: number;
-  /** Weights of the layers' matrices, which every token is multiplied with. */
+  /** Weights of the layer matrices, which multiply every token. */
   layers: number;
-  /** Weights of the head, which only tokens whose logits are wanted are multiplied with. */
+  /** Weights of the head, which multiply only tokens whose logits are needed. */
   head: number;
 }
 
-/** Where the time of a step goes when `batch` conversations decode. */
+/** Time per kernel of a decoding step with `batch` slots. */
 interface ProfileReport {
   batch: number;
   dispatches_per_step: number;
-  /** Milliseconds of the CPU. */
+  /** CPU time in milliseconds. */
   encode_ms: Spread;
   kernels: {
     kernel: string;
     dispatches: number;
-    /** All dispatches together, by the device's clock, each in a pass of its own. */
+    /** Sum over all dispatches, from device timestamps, with one pass per dispatch. */
     ms: Spread;
-    /** Of the sum of all kernels. */
+    /** Fraction of the sum over all kernels. */
     share: number;
-    /** Weights, states and logits that must be read or written, per second. */
+    /** Required traffic per second: weights, states and logits that are read or written. */
     gb_s: number;
     share_of_read: number;
   }[];
 }
 
-/** The document of `--json`. */
+/** The JSON document that `--json` prints. */
 export interface BenchmarkReport {
   model: string;
   device: string;
   adapter: string;
   software: boolean;
   quant: string;
-  /** The code's, where git tells. */
+  /** The commit of this program, if git is available. */
   commit: string | null;
-  /** The adapter's; null on the CPU engine. */
+  /** Limits of the adapter, or null on the CPU engine. */
   roofs: Roofline | null;
-  /** Seconds to open the device, read the weights and build the pipelines. */
+  /** Seconds to open the device, load the weights and build the pipelines. */
   load_s: number;
-  /** `share_of_read`: bytes of weights that tokens take, per second, over `read_gb_s`. */
+  /** `share_of_read`: weight bytes read per second, divided by `read_gb_s`. */
   decode: { batch: number; tokens_per_second: Spread; share_of_read?: number }[];
-  /** `share_of_fma`: multiply-adds of the matrices alone, per second, over `fma_gflop_s`. */
+  /** `share_of_fma`: multiply-adds of the matrices per second, divided by `fma_gflop_s`. */
   prefill: {
     tokens: number;
     tokens_per_second: Spread;
@@ -63,11 +63,11 @@ export interface BenchmarkReport {
     share_of_fma?: number;
   }[];
   state: { bytes: number; read_ms: Spread; write_ms: Spread };
-  /** With `--profile`. */
+  /** Only with `--profile`. */
   profile?: ProfileReport[];
 }
 
-/** Puts measurements together. */
+/** Builds the report from the measurements. */
 export function buildReport(
   { device, adapter, software, quant, memory }: EngineInfo,
   { decode, prefill, state }: BenchmarkTimings,
@@ -77,11 +77,11 @@ export function buildReport(
     roofs: Roofline | null;
     loadSeconds: number;
     weights: WeightCounts;
-    /** By batch. */
+    /** By batch size. */
     profiles: ReadonlyMap<number, StepProfile>;
   },
 ): BenchmarkReport {
-  // A token reads every weight once, but of the embedding one row, which is left out here.
+  // A token reads every weight once, except for the embedding: its single row is negligible.
   const tokenBytes = memory.weights - weights.embeddingBytes;
   return {
     model,
@@ -146,33 +146,39 @@ function profileReport(
   };
 }
 
-/** A line of the table. */
+/** One row of the table. */
 interface Row {
   what: string;
   figures: string;
   share?: string;
 }
 
-/** The report for people. */
+/** Formats the report as text. */
 export function formatReport(report: BenchmarkReport): string[] {
   const { roofs, decode, prefill, state } = report;
   const rows: Row[] = [
     ...decode.map(({ batch, tokens_per_second, share_of_read }): Row => ({
-      what: `decode, ${batch} at once`,
-      figures: `${shown(tokens_per_second)} tokens/s`,
+      what: `decode, batch ${batch}`,
+      figures: `${formatSpread(tokens_per_second)} tokens/s`,
       share: percent(share_of_read, "streaming read"),
     })),
     ...prefill.map(({ tokens, tokens_per_second, share_of_fma }): Row => ({
       what: `prompt of ${tokens}`,
-      figures: `${shown(tokens_per_second)} tokens/s`,
+      figures: `${formatSpread(tokens_per_second)} tokens/s`,
       share: percent(share_of_fma, "multiply-add"),
     })),
     ...prefill.map(({ tokens, seconds_to_first_token }): Row => ({
       what: `first token, prompt of ${tokens}`,
-      figures: `${shown(seconds_to_first_token)} s`,
+      figures: `${formatSpread(seconds_to_first_token)} s`,
     })),
-    { what: `state read, ${formatBytes(state.bytes)}`, figures: `${shown(state.read_ms)} ms` },
-    { what: `state write, ${formatBytes(state.bytes)}`, figures: `${shown(state.write_ms)} ms` },
+    {
+      what: `state read, ${formatBytes(state.bytes)}`,
+      figures: `${formatSpread(state.read_ms)} ms`,
+    },
+    {
+      what: `state write, ${formatBytes(state.bytes)}`,
+      figures: `${formatSpread(state.write_ms)} ms`,
+    },
     { what: "load", figures: `${report.load_s} s` },
   ];
   if (roofs) {
@@ -182,13 +188,13 @@ export function formatReport(report: BenchmarkReport): string[] {
     );
   }
   for (const { batch, dispatches_per_step, encode_ms, kernels } of report.profile ?? []) {
-    const step = `step of ${batch}`;
+    const step = `step, batch ${batch}`;
     rows.push(
       { what: `${step}: dispatches`, figures: `${dispatches_per_step}` },
-      { what: `${step}: encode`, figures: `${shown(encode_ms)} ms` },
+      { what: `${step}: encode`, figures: `${formatSpread(encode_ms)} ms` },
       ...kernels.map(({ kernel, dispatches, ms, share, gb_s, share_of_read }): Row => ({
         what: `  ${dispatches} x ${kernel}`,
-        figures: `${shown(ms)} ms`,
+        figures: `${formatSpread(ms)} ms`,
         share: `${percent(share, "the step")}` +
           (gb_s > 0 ? `, ${gb_s} GB/s, ${percent(share_of_read, "streaming read")}` : ""),
       })),
@@ -206,7 +212,7 @@ export function formatReport(report: BenchmarkReport): string[] {
   ];
 }
 
-function shown({ median, min, max }: Spread): string {
+function formatSpread({ median, min, max }: Spread): string {
   return `${median} (${min} to ${max})`;
 }
 

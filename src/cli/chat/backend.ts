@@ -1,4 +1,4 @@
-/** With whom a terminal talks: a worker's sessions in this process, or a worker elsewhere. */
+/** What a terminal chat talks to: sessions in this process, or a remote worker. */
 
 import type { Message, TranscriptEntry } from "../../prompt/chat_template.ts";
 import type { TurnEnd, Usage } from "../../session/session_types.ts";
@@ -6,7 +6,7 @@ import type { SamplingParams } from "../../core/sampling.ts";
 import type { RunningSessions } from "../../server/open_sessions.ts";
 
 export interface ChatTurn {
-  /** What is new; none lets a reply that was cut short go on. */
+  /** The new messages. Without any, a truncated reply is continued. */
   messages: readonly Message[];
   stateId: string | undefined;
   sampling: Omit<SamplingParams, "seed">;
@@ -15,61 +15,63 @@ export interface ChatTurn {
 }
 
 export interface ChatReply extends AsyncIterable<string> {
-  /** Resumes from the start on, whatever happens. */
+  /**
+   * Id that resumes the conversation. Valid from the start of the reply, even if the reply fails.
+   */
   readonly stateId: string | null;
-  /** How it ended, once its text has been read. */
+  /** Set once the text has been read to its end. */
   readonly result: ReplyResult | undefined;
 }
 
 export type ReplyResult = Pick<TurnEnd, "stateId" | "finishReason"> & {
   warning?: string | undefined;
-  /** `null` where a reply was stopped and nobody has counted. */
+  /** `null` if the reply was stopped before usage was reported. */
   usage: Usage | null;
 };
 
 export interface ChatBackend {
-  /** Who it is, for people. */
+  /** A description of the model for the user. */
   readonly description: string;
-  /** The flags that lead to it again. */
+  /** The flags that select this backend on the command line. */
   readonly resumeFlags: readonly (readonly [flag: string, value: string])[];
-  /** A signal ends the reply; its state is kept as far as it went. */
+  /** Starts a reply. Aborting `signal` ends it and stores its state so far. */
   startTurn(turn: ChatTurn, signal: AbortSignal): Promise<ChatReply>;
-  /** What was said; throws where there is no such state. */
+  /** Returns the latest messages. Throws if the state does not exist. */
   recentMessages(
     stateId: string,
     limit: number,
   ): Promise<{ messages: readonly TranscriptEntry[]; total: number }>;
-  /** A state as a file, in pieces. */
+  /** Returns a state as a file, in parts. */
   exportState(stateId: string): Promise<readonly Uint8Array[]>;
-  /** A file made a state; returns its id. */
+  /** Imports a state file and returns its id. */
   importState(file: Uint8Array<ArrayBuffer>): Promise<string>;
   close(): Promise<void>;
 }
 
-/** Sessions of this process. */
+/** Creates a backend over sessions in this process. */
 export function createLocalBackend(
   { sessions, close }: RunningSessions,
-  { description: about, resumeFlags: flags }: Pick<ChatBackend, "description" | "resumeFlags">,
+  { description, resumeFlags }: Pick<ChatBackend, "description" | "resumeFlags">,
 ): ChatBackend {
   return {
-    description: about,
-    resumeFlags: flags,
+    description,
+    resumeFlags,
     startTurn: async ({ seed, ...turn }, signal) => {
       const request = { ...turn, ...(seed === undefined ? {} : { seed }), stream: true };
       const { stateId, ...running } = await sessions.start(request, signal).then((turn) => ({
         stateId: turn.stateId,
         events: turn.events(),
       }));
-      let end: ReplyResult | undefined;
+      let result: ReplyResult | undefined;
       return {
         stateId,
         get result() {
-          return end;
+          return result;
         },
         async *[Symbol.asyncIterator]() {
           for await (const event of running.events) {
             if (event.type === "text") yield event.text;
-            else end = event;
+            else result = event;
           }
         },
       };

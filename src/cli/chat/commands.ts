@@ -1,4 +1,4 @@
-/** The commands of a chat: one table for help, completion and use. */
+/** The commands of a chat. Help, completion and execution share this table. */
 
 import { readFile } from "node:fs/promises";
 import { InferenceError } from "../../core/errors.ts";
@@ -10,42 +10,46 @@ import { usageError } from "../../settings/flags.ts";
 export const CHAT_COMMANDS: readonly ChatCommand[] = [
   {
     name: "help",
-    help: "lists these",
-    run: async (talk) => {
+    help: "lists the commands",
+    run: async (dialogue) => {
       const usages = CHAT_COMMANDS.map(({ name, argument = "" }) => `/${name} ${argument}`);
       const width = Math.max(...usages.map(({ length }) => length));
       const rows = CHAT_COMMANDS.map(({ help }, i) => `${usages[i].padEnd(width)}  ${help}`);
-      await talk.print(rows.join("\n"));
-      talk.notify("Ctrl-C stops a reply. A message that begins with / is written with //.");
+      await dialogue.print(rows.join("\n"));
+      dialogue.notify("Ctrl-C stops a reply. Type // to start a message with /.");
     },
   },
   {
     name: "more",
-    help: "lets a reply that was cut short go on",
-    run: async (talk) => {
-      stateOf(talk, "go on");
-      await talk.send([]);
+    help: "continues a truncated reply",
+    run: async (dialogue) => {
+      requireState(dialogue, "continue");
+      await dialogue.send([]);
     },
   },
   {
     name: "system",
     argument: "TEXT",
-    help: "sets a system message, read before your next one",
-    run: async (talk, text) => {
-      if (text === "") throw usageError("Cannot set a system message: /system TEXT names it");
-      talk.pendingSystemMessage = text;
-      talk.notify("It goes with your next message.");
+    help: "sets a system message, sent before your next message",
+    run: async (dialogue, text) => {
+      if (text === "") {
+        throw usageError("Cannot set a system message: the text is missing; use /system TEXT");
+      }
+      dialogue.pendingSystemMessage = text;
+      dialogue.notify("It will be sent with your next message.");
       await Promise.resolve();
     },
   },
   {
     name: "reset",
     help: "starts a new conversation",
-    run: async (talk) => {
-      const { stateId } = talk;
-      talk.stateId = talk.pendingSystemMessage = talk.stats = undefined;
-      talk.notify(
-        stateId ? `A new conversation. /load ${stateId} goes back.` : "Nothing was said.",
+    run: async (dialogue) => {
+      const { stateId } = dialogue;
+      dialogue.stateId = dialogue.pendingSystemMessage = dialogue.stats = undefined;
+      dialogue.notify(
+        stateId
+          ? `New conversation. /load ${stateId} returns to the last one.`
+          : "New conversation.",
       );
       await Promise.resolve();
     },
@@ -53,11 +57,11 @@ export const CHAT_COMMANDS: readonly ChatCommand[] = [
   {
     name: "save",
     argument: "[FILE]",
-    help: "tells the id of where you are, and writes it as a file",
-    run: async (talk, file) => {
-      const id = stateOf(talk, "save");
+    help: "prints the state id, and writes the state to a file",
+    run: async (dialogue, file) => {
+      const id = requireState(dialogue, "save");
       if (file !== "") {
-        const parts = await talk.backend.exportState(id);
+        const parts = await dialogue.backend.exportState(id);
         await writeFileAtomic(file, async (sink) => {
           let at = 0;
           for (const part of parts) {
@@ -65,56 +69,60 @@ export const CHAT_COMMANDS: readonly ChatCommand[] = [
             at += part.length;
           }
         });
-        talk.notify(`Written to ${file}.`);
+        dialogue.notify(`Written to ${file}.`);
       }
-      await talk.print(id);
+      await dialogue.print(id);
     },
   },
   {
     name: "load",
     argument: "ID|FILE",
-    help: "goes on from there",
-    run: async (talk, from) => {
-      if (from === "") throw usageError("Cannot load nothing: /load ID, or /load FILE");
-      await talk.resume(
-        from.startsWith("state_") ? from : await talk.backend.importState(await fileBytes(from)),
+    help: "resumes a state",
+    run: async (dialogue, from) => {
+      if (from === "") {
+        throw usageError("Cannot load: the state is missing; use /load ID or /load FILE");
+      }
+      await dialogue.resume(
+        from.startsWith("state_")
+          ? from
+          : await dialogue.backend.importState(await readBytes(from)),
       );
-      talk.pendingSystemMessage = talk.stats = undefined;
+      dialogue.pendingSystemMessage = dialogue.stats = undefined;
     },
   },
   {
     name: "fork",
-    help: "tells an id to come back to, and goes on",
-    run: async (talk) => {
-      const id = stateOf(talk, "fork");
-      await talk.print(id);
-      talk.notify(`/load ${id.slice(0, 12)}… comes back to here.`);
+    help: "prints a state id to return to later",
+    run: async (dialogue) => {
+      const id = requireState(dialogue, "fork");
+      await dialogue.print(id);
+      dialogue.notify(`/load ${id.slice(0, 12)}… returns here.`);
     },
   },
   {
     name: "stats",
-    help: "tells how fast the last reply was, and what is known",
-    run: async (talk) => {
-      if (!talk.stats) throw usageError("Cannot tell of a reply: there was none yet");
-      await talk.print(formatStats(talk.stats));
+    help: "prints speed and token counts of the last reply",
+    run: async (dialogue) => {
+      if (!dialogue.stats) throw usageError("Cannot print statistics: there is no reply yet");
+      await dialogue.print(formatStats(dialogue.stats));
     },
   },
   {
     name: "quit",
-    help: "leaves, as Ctrl-D does; the conversation is kept",
-    run: async (talk) => {
-      talk.quit();
+    help: "quits, like Ctrl-D; the conversation stays stored",
+    run: async (dialogue) => {
+      dialogue.quit();
       await Promise.resolve();
     },
   },
 ];
 
-function stateOf({ stateId }: ChatDialogue, what: string): string {
+function requireState({ stateId }: ChatDialogue, action: string): string {
   if (stateId !== undefined) return stateId;
-  throw usageError(`Cannot ${what}: nothing has been said yet`);
+  throw usageError(`Cannot ${action}: the conversation is empty`);
 }
 
-async function fileBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
+async function readBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
   try {
     return new Uint8Array(await readFile(path));
   } catch (cause) {

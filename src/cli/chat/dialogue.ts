@@ -1,4 +1,4 @@
-/** A conversation in a terminal or a pipe: says messages, shows replies, and carries out commands. */
+/** A conversation over a terminal or a pipe: sends messages, prints replies, and runs commands. */
 
 import { ApiError } from "../../client/api_error.ts";
 import { InferenceError } from "../../core/errors.ts";
@@ -11,70 +11,70 @@ import { painter, printable } from "../output/terminal.ts";
 import { printText } from "../output/print.ts";
 import { usageError } from "../../settings/flags.ts";
 
-/** Messages of a conversation that are shown when it is carried on. */
-const SHOWN = 10;
+/** Number of earlier messages to print when a conversation is resumed. */
+const RESUMED_MESSAGES = 10;
 
-/** What a line that begins with a slash does. */
+/** A command that starts with a slash. */
 export interface ChatCommand {
   name: string;
-  /** What comes after the name. */
+  /** Usage of the argument after the name. */
   argument?: string;
   help: string;
-  run(talk: ChatDialogue, argument: string): Promise<void>;
+  run(dialogue: ChatDialogue, argument: string): Promise<void>;
 }
 
 export interface ChatDialogueOptions {
   backend: ChatBackend;
   commands: readonly ChatCommand[];
   input: ChatInput;
-  /** How replies are written. */
+  /** Sampling parameters and limits of replies. */
   params: Pick<ChatTurn, "sampling" | "seed" | "maxTokens">;
-  /** Whether a person types and reads. */
+  /** Whether input and output are a terminal. */
   interactive: boolean;
 }
 
 export class ChatDialogue {
   readonly backend: ChatBackend;
-  /** Where it stands; nothing before the first message. */
+  /** State of the conversation, or `undefined` before the first message. */
   stateId: string | undefined;
-  /** A system message that goes with the next one. */
+  /** System message to send before the next message. */
   pendingSystemMessage: string | undefined;
-  /** Of the last reply. */
+  /** Statistics of the last reply. */
   stats: ReplyStats | undefined;
   readonly #options: ChatDialogueOptions;
   readonly #paint = painter(Deno.stderr);
   readonly #toTerminal = Deno.stdout.isTerminal();
-  #left = false;
+  #quitting = false;
 
   constructor(options: ChatDialogueOptions) {
     this.backend = options.backend;
     this.#options = options;
   }
 
-  /** Until the input ends, or it is left. */
+  /** Runs until the input ends or the user quits. */
   async run(): Promise<void> {
     const { input, interactive } = this.#options;
-    while (!this.#left) {
+    while (!this.#quitting) {
       const line = await input.nextMessage();
       if (line === null) break;
       try {
-        await this.#take(line.trim());
+        await this.#handleLine(line.trim());
       } catch (error) {
-        // Whoever types can do something about it, and a script is told.
-        if (!interactive || !isTold(error)) throw error;
+        // A user can correct the input. A script must see the failure.
+        if (!interactive || !isUserError(error)) throw error;
         console.error(`${this.#paint("red", "error:")} ${error.message}`);
       }
     }
   }
 
-  /** Ends it after what is under way. */
+  /** Quits after the current message or command. */
   quit(): void {
-    this.#left = true;
+    this.#quitting = true;
   }
 
-  /** Goes on from a state, and shows what was said last. */
+  /** Resumes from a state and prints the latest messages. */
   async resume(stateId: string): Promise<void> {
-    const { messages, total } = await this.backend.recentMessages(stateId, SHOWN);
+    const { messages, total } = await this.backend.recentMessages(stateId, RESUMED_MESSAGES);
     this.stateId = stateId;
     if (!this.#options.interactive) return;
     const earlier = total - messages.length;
@@ -82,28 +82,28 @@ export class ChatDialogue {
     for (const entry of messages) await this.print(entryText(entry));
   }
 
-  /** What was asked for, on stdout. */
+  /** Prints requested output to stdout. */
   async print(text: string): Promise<void> {
     await printText(`${this.#toTerminal ? printable(text) : text}\n`);
   }
 
-  /** What is worth knowing, for people alone. */
+  /** Prints a hint to stderr, in interactive chats only. */
   notify(text: string): void {
     if (this.#options.interactive) console.error(this.#paint("dim", text));
   }
 
-  /** Says messages, or lets the last reply go on, and shows what is written. */
+  /** Sends messages, or continues the last reply if there are none, and prints the reply. */
   async send(messages: readonly Message[]): Promise<void> {
-    const { backend: partner, input, params } = this.#options;
+    const { backend, input, params } = this.#options;
     const { stateId } = this;
     const stop = new AbortController();
-    const ended = input.captureInterrupts(() => stop.abort());
+    const releaseInterrupts = input.captureInterrupts(() => stop.abort());
     const start = performance.now();
     let reply: ChatReply | undefined;
     let first: number | null = null;
     let last = start;
     try {
-      reply = await partner.startTurn({ ...params, messages, stateId }, stop.signal);
+      reply = await backend.startTurn({ ...params, messages, stateId }, stop.signal);
       for await (const piece of reply) {
         last = performance.now();
         first ??= last;
@@ -112,7 +112,7 @@ export class ChatDialogue {
     } catch (error) {
       if (!stop.signal.aborted) throw error;
     } finally {
-      ended();
+      releaseInterrupts();
       if (first !== null || reply?.result) await printText("\n");
       this.stateId = reply?.result?.stateId ?? reply?.stateId ?? stateId;
     }
@@ -124,13 +124,14 @@ export class ChatDialogue {
       generationMs: first && last - first,
     };
     if (warning) console.error(warning);
-    if (stop.signal.aborted) this.notify(reply ? "(stopped)" : "(stopped before it began)");
-    else if (finishReason === "length") {
-      this.notify(`(cut after ${usage?.completion_tokens} tokens; /more lets it go on)`);
+    if (stop.signal.aborted) {
+      this.notify(reply ? "(stopped)" : "(stopped before the reply started)");
+    } else if (finishReason === "length") {
+      this.notify(`(truncated after ${usage?.completion_tokens} tokens; /more continues it)`);
     }
   }
 
-  async #take(line: string): Promise<void> {
+  async #handleLine(line: string): Promise<void> {
     if (line === "") return;
     const command = line.match(/^\/([a-z]+)(?:\s+([^]*))?$/i);
     if (command) return await this.#command(command[1].toLowerCase(), (command[2] ?? "").trim());
@@ -146,8 +147,10 @@ export class ChatDialogue {
     if (command) return await command.run(this, argument);
     const guess = nearest(name, commands.map(({ name }) => name));
     throw usageError(
-      `Cannot do "/${name}": no such command` +
-        (guess ? `, did you mean "/${guess}"?` : "; /help lists them, // says a message with /"),
+      `Cannot run "/${name}": no such command` +
+        (guess
+          ? `, did you mean "/${guess}"?`
+          : "; /help lists the commands, // starts a message with /"),
     );
   }
 }
@@ -157,6 +160,6 @@ function entryText({ role, content }: TranscriptEntry): string {
   return role === "user" ? `> ${content}` : `(system) ${content}`;
 }
 
-function isTold(error: unknown): error is Error {
+function isUserError(error: unknown): error is Error {
   return error instanceof InferenceError || error instanceof ApiError;
 }

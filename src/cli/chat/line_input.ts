@@ -1,9 +1,9 @@
 /**
- * What a person types, line by line, with editing and a history; or what comes through a pipe.
+ * Line input for a chat: from a terminal, with editing and history, or from a pipe.
  *
- * Keys go through a stream of ours before `node:readline` gets them. It makes a paste of several
- * lines one message, and while a reply is written it takes Ctrl-C and keeps the rest for later, so
- * that nothing typed ahead is drawn into the reply.
+ * Terminal input passes through a stream before `node:readline` reads it. The stream joins a
+ * multi-line paste into one message. While a reply is generated, it handles Ctrl-C and buffers
+ * other input, so that typed text does not appear inside the reply.
  */
 
 import process from "node:process";
@@ -12,23 +12,23 @@ import { PassThrough } from "node:stream";
 import type { Paint } from "../output/terminal.ts";
 
 export interface ChatInput {
-  /** The next message, or `null` where there are no more. */
+  /** Returns the next message, or `null` at the end of the input. */
   nextMessage(): Promise<string | null>;
-  /** From now on Ctrl-C calls `stop`; until the returned function is called. */
+  /** Makes Ctrl-C call `stop` until the returned function is called. */
   captureInterrupts(stop: () => void): () => void;
-  /** There are no more. */
+  /** Ends the input. */
   close(): void;
 }
 
-/** Stands for the line breaks of a paste while its message is edited in one line. */
-const BREAK = "⏎";
+/** Displayed in place of line breaks while a pasted message is edited in one line. */
+const LINE_BREAK = "⏎";
 
 const CTRL_C = "\x03";
-const PASTE_BEGINS = "\x1b[200~";
-const PASTE_ENDS = "\x1b[201~";
-const PASTES = { on: "\x1b[?2004h", off: "\x1b[?2004l" };
+const PASTE_START = "\x1b[200~";
+const PASTE_END = "\x1b[201~";
+const BRACKETED_PASTE = { on: "\x1b[?2004h", off: "\x1b[?2004l" };
 
-/** Lines of stdin. */
+/** Reads messages from stdin, one per line. */
 export function pipedInput(): ChatInput {
   const lines = createInterface({ input: process.stdin, terminal: false })[Symbol.asyncIterator]();
   const closed = Promise.withResolvers<null>();
@@ -40,7 +40,7 @@ export function pipedInput(): ChatInput {
   };
 }
 
-/** A terminal's keys, with the prompt on stderr. */
+/** Reads messages from a terminal and writes the prompt to stderr. */
 export function terminalInput(
   { paint, words }: { paint: Paint; words: readonly string[] },
 ): ChatInput {
@@ -54,8 +54,8 @@ class TerminalInput implements ChatInput {
   readonly #lines: string[] = [];
   readonly #pastes = new PasteFilter();
   #wake: () => void = () => {};
-  #stop: (() => void) | null = null;
-  #held = "";
+  #onInterrupt: (() => void) | null = null;
+  #buffered = "";
   #warned = false;
   #closed = false;
 
@@ -65,7 +65,7 @@ class TerminalInput implements ChatInput {
     const rawMode = (on: boolean) => process.stdin.setRawMode(on);
     Object.assign(this.#keys, { isTTY: true, setRawMode: rawMode });
     process.stdin.on("data", (bytes: Uint8Array) => {
-      this.#take(decoder.decode(bytes, { stream: true }));
+      this.#receive(decoder.decode(bytes, { stream: true }));
     });
     process.stdin.on("end", () => this.close());
     this.#terminal = createInterface({
@@ -76,18 +76,19 @@ class TerminalInput implements ChatInput {
       historySize: 1000,
       completer: (line: string) => [words.filter((word) => word.startsWith(line)), line],
     });
-    process.stderr.write(PASTES.on);
+    process.stderr.write(BRACKETED_PASTE.on);
     this.#terminal.on("line", (line) => {
       this.#warned = false;
-      this.#lines.push(line.replaceAll(BREAK, "\n"));
+      this.#lines.push(line.replaceAll(LINE_BREAK, "\n"));
       this.#wake();
     });
     this.#terminal.on("SIGINT", () => this.#interrupt());
-    // Without this it would stop the process by a signal, which Deno may not send.
+    // Without this listener readline would stop the process with a signal, which needs a
+    // permission.
     this.#terminal.on("SIGTSTP", () => {});
     this.#terminal.on("close", () => {
       this.#closed = true;
-      process.stderr.write(PASTES.off);
+      process.stderr.write(BRACKETED_PASTE.off);
       this.#wake();
     });
   }
@@ -96,16 +97,16 @@ class TerminalInput implements ChatInput {
     if (this.#lines.length === 0 && !this.#closed) {
       const woken = new Promise<void>((resolve) => this.#wake = resolve);
       this.#terminal.prompt();
-      this.#keys.write(this.#held);
-      this.#held = "";
+      this.#keys.write(this.#buffered);
+      this.#buffered = "";
       await woken;
     }
     return this.#lines.shift() ?? null;
   }
 
   captureInterrupts(stop: () => void): () => void {
-    this.#stop = stop;
-    return () => this.#stop = null;
+    this.#onInterrupt = stop;
+    return () => this.#onInterrupt = null;
   }
 
   close(): void {
@@ -113,19 +114,19 @@ class TerminalInput implements ChatInput {
     process.stdin.pause();
   }
 
-  #take(typed: string): void {
-    if (this.#stop !== null && typed.includes(CTRL_C)) {
-      this.#held = "";
+  #receive(typed: string): void {
+    if (this.#onInterrupt !== null && typed.includes(CTRL_C)) {
+      this.#buffered = "";
       this.#lines.length = 0;
-      this.#stop();
+      this.#onInterrupt();
       return;
     }
     const keys = this.#pastes.push(typed);
-    if (this.#stop === null) this.#keys.write(keys);
-    else this.#held += keys;
+    if (this.#onInterrupt === null) this.#keys.write(keys);
+    else this.#buffered += keys;
   }
 
-  /** Ctrl-C while nobody replies: takes the line back, or leaves the second time. */
+  /** Handles Ctrl-C outside of a reply: clears the line, or quits when pressed a second time. */
   #interrupt(): void {
     if (this.#terminal.line !== "") {
       this.#terminal.write(null, { ctrl: true, name: "e" });
@@ -135,49 +136,52 @@ class TerminalInput implements ChatInput {
       this.close();
     } else {
       this.#warned = true;
-      process.stderr.write(`\n${this.#paint("dim", "Ctrl-C again, or Ctrl-D, leaves.")}\n`);
+      process.stderr.write(`\n${this.#paint("dim", "Press Ctrl-C again or Ctrl-D to quit.")}\n`);
       this.#terminal.prompt();
     }
   }
 }
 
-/** Takes the marks off pastes, and makes each one line. */
+/** Removes the bracketed-paste markers and joins each paste into one line. */
 export class PasteFilter {
   #pasting = false;
-  #kept = "";
+  #partialMarker = "";
 
-  /** What of `typed` readline is to get. */
+  /** Returns the part of `typed` to pass to readline. */
   push(typed: string): string {
-    let rest = this.#kept + typed;
+    let rest = this.#partialMarker + typed;
     let keys = "";
     while (true) {
-      const mark = this.#pasting ? PASTE_ENDS : PASTE_BEGINS;
-      const at = rest.indexOf(mark);
-      const end = at < 0 ? rest.length - begunAtEnd(rest, mark, this.#pasting ? 1 : 2) : at;
+      const marker = this.#pasting ? PASTE_END : PASTE_START;
+      const at = rest.indexOf(marker);
+      const end = at < 0
+        ? rest.length - partialMarkerLength(rest, marker, this.#pasting ? 1 : 2)
+        : at;
       const part = rest.slice(0, end);
       keys += this.#pasting ? oneLine(part) : part;
       if (at < 0) {
-        this.#kept = rest.slice(end);
+        this.#partialMarker = rest.slice(end);
         return keys;
       }
       this.#pasting = !this.#pasting;
-      rest = rest.slice(at + mark.length);
+      rest = rest.slice(at + marker.length);
     }
   }
 }
 
 /**
- * How many of a mark's letters the text ends with, `least` or more: the mark may come in two parts,
- * but outside of a paste a lone escape is a key.
+ * Returns how many letters of a marker the text ends with, if at least `least`. Markers can be
+ * split between reads, but a single escape outside of a paste is a key.
  */
-function begunAtEnd(text: string, mark: string, least: number): number {
-  for (let length = mark.length - 1; length >= least; length--) {
-    if (text.endsWith(mark.slice(0, length))) return length;
+function partialMarkerLength(text: string, marker: string, minLength: number): number {
+  for (let length = marker.length - 1; length >= minLength; length--) {
+    if (text.endsWith(marker.slice(0, length))) return length;
   }
   return 0;
 }
 
 function oneLine(pasted: string): string {
-  // deno-lint-ignore no-control-regex -- what is pasted is text and no keys
-  return pasted.replace(/\r\n?|\n/g, BREAK).replaceAll("\t", " ").replace(/[\x00-\x1f\x7f]/g, "");
+  const line = pasted.replace(/\r\n?|\n/g, LINE_BREAK).replaceAll("\t", " ");
+  // deno-lint-ignore no-control-regex -- control characters in a paste must not act as keys
+  return line.replace(/[\x00-\x1f\x7f]/g, "");
 }

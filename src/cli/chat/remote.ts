@@ -1,18 +1,18 @@
-/** A worker elsewhere as a partner, over the client of its API. */
+/** A chat backend over the API client of a remote worker. */
 
 import { ApiError } from "../../client/api_error.ts";
 import { createClient } from "../../client/client.ts";
 import type { ChatBackend, ReplyResult } from "./backend.ts";
 import { deviceLabel } from "../output/worker_text.ts";
 
-/** @throws ApiError where nothing answers, or a worker that has failed. */
+/** @throws ApiError if the worker cannot be reached or has failed. */
 export async function createRemoteBackend(
   url: string,
   apiKey: string | undefined,
 ): Promise<ChatBackend> {
-  const client = createClient({ baseURL: url, apiKey, fetch: reachable(url) });
+  const client = createClient({ baseURL: url, apiKey, fetch: fetchWithRemedy(url) });
   return {
-    description: await aboutWorker(url, client),
+    description: await describeWorker(url, client),
     resumeFlags: [["url", url]],
     startTurn: async ({ messages, stateId, sampling, seed, maxTokens }, signal) => {
       const stream = await client.stream({
@@ -23,22 +23,22 @@ export async function createRemoteBackend(
         seed: seed === undefined ? undefined : Number(seed),
         max_tokens: maxTokens,
       }, { signal });
-      let end: ReplyResult | undefined;
+      let result: ReplyResult | undefined;
       return {
         get stateId() {
           return stream.stateId;
         },
         get result() {
-          return end;
+          return result;
         },
         async *[Symbol.asyncIterator]() {
           try {
             yield* stream;
-            end = await stream.reply();
+            result = await stream.reply();
           } catch (error) {
             if (signal.aborted) {
-              end = { stateId: stream.stateId, finishReason: "length", usage: null };
-            } else throw error instanceof ApiError ? error : brokenOff(url, error);
+              result = { stateId: stream.stateId, finishReason: "length", usage: null };
+            } else throw error instanceof ApiError ? error : readError(url, error);
           }
         },
       };
@@ -55,7 +55,10 @@ export async function createRemoteBackend(
   };
 }
 
-async function aboutWorker(url: string, client: ReturnType<typeof createClient>): Promise<string> {
+async function describeWorker(
+  url: string,
+  client: ReturnType<typeof createClient>,
+): Promise<string> {
   try {
     const { status, model, device, adapter, software } = await client.health();
     if (status === "failed") {
@@ -64,10 +67,10 @@ async function aboutWorker(url: string, client: ReturnType<typeof createClient>)
         code: "not_ready",
       });
     }
-    if (model === null || device === null) return `the worker at ${url}, which is starting`;
+    if (model === null || device === null) return `the worker at ${url}, which is still starting`;
     return `${model} at ${url}, on ${deviceLabel({ device, adapter, software: !!software })}`;
   } catch (error) {
-    // What stands in front of a worker may let nothing through but `/v1`.
+    // A reverse proxy may forward only `/v1`.
     if (error instanceof ApiError && [401, 403, 404].includes(error.status)) {
       return `the worker at ${url}`;
     }
@@ -75,32 +78,38 @@ async function aboutWorker(url: string, client: ReturnType<typeof createClient>)
   }
 }
 
-/** `fetch`, with what a person can do about a failure. */
-function reachable(url: string): typeof fetch {
+/** Returns `fetch` with connection errors that suggest a remedy. */
+function fetchWithRemedy(url: string): typeof fetch {
   return async (input, init) => {
     try {
       return await fetch(input, init);
     } catch (error) {
       if (init?.signal?.aborted || error instanceof Deno.errors.NotCapable) throw error;
-      throw new ApiError(`Cannot reach ${url}: ${reason(error)}; is a worker running there?`, {
-        status: 0,
-        code: "unreachable",
-      });
+      throw new ApiError(
+        `Cannot reach ${url}: ${innermostMessage(error)}; is a worker running there?`,
+        {
+          status: 0,
+          code: "unreachable",
+        },
+      );
     }
   };
 }
 
-function brokenOff(url: string, error: unknown): ApiError {
-  return new ApiError(`The reply from ${url} broke off: ${reason(error)}; /more lets it go on`, {
-    status: 0,
-    code: "broken_off",
-  });
+function readError(url: string, error: unknown): ApiError {
+  return new ApiError(
+    `Cannot read the reply from ${url}: ${innermostMessage(error)}; /more continues it`,
+    {
+      status: 0,
+      code: "broken_off",
+    },
+  );
 }
 
-/** The end of a chain of causes in one line, which names the cause. */
-function reason(error: unknown): string {
+/** Returns the innermost cause of an error in one line. */
+function innermostMessage(error: unknown): string {
   let { message, cause } = error as Error;
-  // The innermost tells what is wrong, the others where.
+  // The innermost cause says what failed. The outer ones say where.
   while (cause instanceof Error) ({ message, cause } = cause);
   return message.match(/([^:]+) \(os error \d+\)/)?.[1].trim().toLowerCase() ?? message;
 }

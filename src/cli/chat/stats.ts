@@ -1,28 +1,30 @@
-/** How fast a reply came, and what the model knows after it. */
+/** Timing and token counts of a reply. */
 
 import type { Usage } from "../../session/session_types.ts";
 
 export interface ReplyStats {
-  /** `null` where a reply was stopped and nobody has counted. */
+  /** `null` if the reply was stopped before usage was reported. */
   usage: Usage | null;
-  /** Until its first text; `null` where there was none. */
+  /** Milliseconds until the first text, or `null` if there was none. */
   timeToFirstTextMs: number | null;
-  /** From its first text to its last. */
+  /** Milliseconds from the first text to the last. */
   generationMs: number | null;
 }
 
 export function formatStats(
-  { usage, timeToFirstTextMs: firstMs, generationMs: writeMs }: ReplyStats,
+  { usage, timeToFirstTextMs, generationMs }: ReplyStats,
 ): string {
-  const first = firstMs === null ? "no text came" : `the first after ${Math.round(firstMs)} ms`;
+  const first = timeToFirstTextMs === null
+    ? "no text"
+    : `first text after ${Math.round(timeToFirstTextMs)} ms`;
   if (usage === null) return `reply    stopped, ${first}`;
   const { completion_tokens: written, total_tokens, prompt_tokens_details: { cached_tokens } } =
     usage;
-  const rate = writeMs
-    ? `, ${Number(((written - 1) / writeMs * 1000).toPrecision(3))} a second`
+  const rate = generationMs
+    ? `, ${Number(((written - 1) / generationMs * 1000).toPrecision(3))} tokens/s`
     : "";
   return [
     `reply    ${written} tokens${rate}, ${first}`,
-    `context  ${total_tokens} tokens, ${cached_tokens} of them cached, that is, not read again`,
+    `context  ${total_tokens} tokens, ${cached_tokens} of them cached`,
   ].join("\n");
 }

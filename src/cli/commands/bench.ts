@@ -1,4 +1,4 @@
-/** `bench`: how fast a model runs on this machine, and how near to what its adapter can do. */
+/** `bench`: measures a model's speed on this machine and compares it with the adapter's limits. */
 
 import type { SamplingEngine } from "../../engine/engine.ts";
 import { GpuEngine } from "../../engine/gpu/gpu_engine.ts";
@@ -23,12 +23,12 @@ import { withProgress } from "../output/progress.ts";
 import { selectDevice } from "../../server/select_device.ts";
 import { printDeviceWarning } from "../output/worker_text.ts";
 import { printJson, printText } from "../output/print.ts";
-import { type Flags, number, text, usageError } from "../../settings/flags.ts";
+import { type Flags, numberFlag, stringFlag, usageError } from "../../settings/flags.ts";
 import { MODEL_FLAGS, TUNE_FLAG } from "../../settings/settings.ts";
 
 export const bench: Command = {
   name: "bench",
-  summary: "Measures a model's speed here, beside what the adapter can do",
+  summary: "Measures a model's speed and compares it with the adapter's limits",
   examples: [
     "bench",
     "bench --model RWKV-5-World-0.4B.pth --quant int8 --json",
@@ -40,33 +40,36 @@ export const bench: Command = {
     ...MODEL_FLAGS,
     batch: {
       type: "string",
-      value: "1,8",
-      help: "conversations to decode at once",
+      placeholder: "1,8",
+      help: "batch sizes to decode with",
       defaultValue: "1,8,32",
     },
     prompt: {
       type: "string",
-      value: "32,512",
-      help: "tokens of prompts to read",
+      placeholder: "32,512",
+      help: "prompt lengths in tokens",
       defaultValue: "32,512,2048",
     },
     tokens: {
       type: "string",
-      value: "N",
-      help: "tokens to decode in each conversation and round",
-      defaultText: "64, or what 2 s are enough for",
+      placeholder: "N",
+      help: "tokens to decode per slot and round",
+      defaultText: "64, or as many as fit into 2 s",
     },
     rounds: {
       type: "string",
-      value: "N",
-      help: "rounds, of which the medians are told",
+      placeholder: "N",
+      help: "number of rounds, for medians",
       defaultValue: "3",
     },
     ...TUNE_FLAG,
-    profile: { type: "boolean", help: "also time each kernel of a decoding step, and encoding" },
+    profile: {
+      type: "boolean",
+      help: "also time command encoding and each kernel of a decoding step",
+    },
     cold: {
       type: "boolean",
-      help: "instead: start workers, and time them from their process to the first token",
+      help: "measure worker startup instead, from process start to the first token",
     },
     ...JSON_FLAG,
   },
@@ -74,8 +77,8 @@ export const bench: Command = {
     const plan: BenchmarkPlan = {
       batches: numbers(flags, "batch", { max: 1024, fallback: [1, 8, 32] }),
       prompts: numbers(flags, "prompt", { max: 1e6, fallback: [32, 512, 2048] }),
-      tokens: number(flags, "tokens", { min: 1, max: 1e6, integer: true }),
-      rounds: number(flags, "rounds", { min: 1, max: 1000, integer: true }) ?? 3,
+      tokens: numberFlag(flags, "tokens", { min: 1, max: 1e6, integer: true }),
+      rounds: numberFlag(flags, "rounds", { min: 1, max: 1000, integer: true }) ?? 3,
     };
     const files = await findModel(flags);
     if (flags.cold) return await benchCold(flags, files, plan);
@@ -122,7 +125,7 @@ export const bench: Command = {
   },
 };
 
-/** Times starts instead of steps. */
+/** Measures worker startup instead of engine steps. */
 async function benchCold(
   flags: Flags,
   files: ModelFiles,
@@ -130,7 +133,9 @@ async function benchCold(
 ): Promise<void> {
   const { state } = await Deno.permissions.query({ name: "run", command: Deno.execPath() });
   if (state !== "granted") {
-    throw usageError("Cannot use --cold here: it starts processes; use deno task bench --cold");
+    throw usageError(
+      "Cannot use --cold: this task may not start processes; use deno task bench --cold",
+    );
   }
   const report = await withProgress(
     "Starting",
@@ -142,15 +147,15 @@ async function benchCold(
   await printText(`${formatColdStartReport(report).join("\n")}\n`);
 }
 
-/** Where a decoding step's time goes, by batch. */
+/** Returns the time of each kernel in a decoding step, by batch size. */
 async function profileEngine(
   engine: SamplingEngine,
   { batches, rounds }: BenchmarkPlan,
 ): Promise<Map<number, StepProfile>> {
   if (!(engine instanceof GpuEngine)) {
     throw usageError(
-      "Cannot use --profile here: it times kernels, and needs a WebGPU adapter; --device webgpu " +
-        "also takes a software one",
+      "Cannot use --profile: it requires a WebGPU adapter; --device webgpu also accepts a " +
+        "software adapter",
     );
   }
   const profiles = new Map<number, StepProfile>();
@@ -171,13 +176,13 @@ function weightsOf(matrices: ReturnType<typeof matrixReports>): WeightCounts {
   return weights;
 }
 
-/** A flag's list of whole numbers from 1 to `max`, each once. */
+/** Parses a flag as a list of whole numbers from 1 to `max` and drops duplicates. */
 function numbers(
   flags: Flags,
   name: string,
   { max, fallback }: { max: number; fallback: readonly number[] },
 ): number[] {
-  const list = text(flags, name);
+  const list = stringFlag(flags, name);
   if (list === undefined) return [...fallback];
   return [
     ...new Set(
@@ -185,7 +190,7 @@ function numbers(
         const value = /^\s*\d+\s*$/.test(part) ? Number(part) : NaN;
         if (value >= 1 && value <= max) return value;
         throw usageError(
-          `Cannot use --${name} ${list}: "${part.trim()}" is no whole number from 1 to ${max}`,
+          `Cannot use --${name} ${list}: "${part.trim()}" is not a whole number from 1 to ${max}`,
         );
       }),
     ),

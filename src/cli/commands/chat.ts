@@ -1,4 +1,4 @@
-/** `chat`: a conversation in the terminal, with a model of its own or with a worker elsewhere. */
+/** `chat`: a conversation in the terminal, with a local model or with a running worker. */
 
 import type { OnNotice } from "../../engine/engine.ts";
 import { CHAT_COMMANDS } from "../chat/commands.ts";
@@ -17,38 +17,42 @@ import {
   CLI_COMMAND,
   type Flags,
   type FlagSpec,
-  number,
-  text,
+  numberFlag,
+  stringFlag,
   usageError,
 } from "../../settings/flags.ts";
 import { WORKER_FLAGS } from "../../settings/settings.ts";
 
-/** Flags without which a conversation is not found again, or not by the same model. */
-const RESUMING = ["model", "shape", "vocab", "kv"] as const;
+/** Flags that are needed to find the conversation and the same model again. */
+const RESUME_FLAGS = ["model", "shape", "vocab", "kv"] as const;
 
-const WORKER: Readonly<Record<string, FlagSpec>> = WORKER_FLAGS;
+const LOCAL_FLAGS: Readonly<Record<string, FlagSpec>> = WORKER_FLAGS;
 
 export const chat: Command = {
   name: "chat",
-  summary: "Chats in the terminal, the conversation kept by its state id",
+  summary: "Chats in the terminal and stores the conversation by state id",
   details: [
-    "/help lists what else can be done there. Ctrl-C stops a reply; Ctrl-D, or Ctrl-C twice, " +
-    "leaves. What is piped in is taken as one message a line, and only replies go to stdout.",
+    "/help lists the commands of a chat. Ctrl-C stops a reply; Ctrl-D, or Ctrl-C twice, quits. " +
+    "Piped input is read as one message per line, and only replies go to stdout.",
   ],
   examples: [
     "chat",
     "chat --state state_0123 --temperature 0",
-    "chat --url http://localhost:8000   # with a worker that runs",
+    "chat --url http://localhost:8000   # with a running worker",
     "echo 'What is 2 + 3?' | rwkv chat",
   ],
   flags: {
-    state: { type: "string", value: "ID", help: "the conversation to carry on" },
-    url: { type: "string", value: "URL", help: "a worker to talk to, instead of a model here" },
+    state: { type: "string", placeholder: "ID", help: "state id of the conversation to resume" },
+    url: {
+      type: "string",
+      placeholder: "URL",
+      help: "chat with the worker at this URL instead of a local model",
+    },
     key: {
       type: "string",
-      value: "KEY",
+      placeholder: "KEY",
       env: "RWKV_API_KEY",
-      help: "a key of that worker's; set the variable instead, for arguments are seen by others",
+      help: "API key of that worker; prefer the variable, because other users can see arguments",
     },
     ...SAMPLING_FLAGS,
     ...WORKER_FLAGS,
@@ -57,49 +61,49 @@ export const chat: Command = {
     const { seed, ...sampling } = samplingFlags(flags);
     const params = {
       sampling,
-      seed: text(flags, "seed") === undefined ? undefined : seed,
-      maxTokens: number(flags, "max-tokens", { min: 1, max: 1e6, integer: true }),
+      seed: stringFlag(flags, "seed") === undefined ? undefined : seed,
+      maxTokens: numberFlag(flags, "max-tokens", { min: 1, max: 1e6, integer: true }),
     };
     const interactive = Deno.stdin.isTerminal() && Deno.stderr.isTerminal();
-    const partner = await openPartner(flags, interactive);
+    const backend = await openChatBackend(flags, interactive);
     const paint = painter(Deno.stderr);
     const input = interactive
       ? terminalInput({ paint, words: CHAT_COMMANDS.map(({ name }) => `/${name}`) })
       : pipedInput();
-    const talk = new ChatDialogue({
-      backend: partner,
+    const dialogue = new ChatDialogue({
+      backend,
       commands: CHAT_COMMANDS,
       input,
       params,
       interactive,
     });
     const signalsDone = onStopSignals(() => {
-      talk.quit();
+      dialogue.quit();
       input.close();
     });
     try {
-      talk.notify(`You talk to ${partner.description}.`);
-      talk.notify("/help lists commands, Ctrl-C stops a reply, Ctrl-D leaves.");
-      const from = text(flags, "state");
-      if (from) await talk.resume(from);
-      await talk.run();
+      dialogue.notify(`Chatting with ${backend.description}.`);
+      dialogue.notify("/help lists commands, Ctrl-C stops a reply, Ctrl-D quits.");
+      const from = stringFlag(flags, "state");
+      if (from) await dialogue.resume(from);
+      await dialogue.run();
     } finally {
       input.close();
       signalsDone();
-      await partner.close();
+      await backend.close();
     }
-    if (talk.stateId) {
-      console.error(`${paint("dim", "Carry on with:")} ${resumeLine(talk.stateId, partner)}`);
+    if (dialogue.stateId) {
+      console.error(`${paint("dim", "Resume with:")} ${resumeLine(dialogue.stateId, backend)}`);
     }
   },
 };
 
-async function openPartner(flags: Flags, interactive: boolean): Promise<ChatBackend> {
-  const url = text(flags, "url");
+async function openChatBackend(flags: Flags, interactive: boolean): Promise<ChatBackend> {
+  const url = stringFlag(flags, "url");
   if (url !== undefined) {
-    return await createRemoteBackend(checkedUrl(url, flags), text(flags, "key"));
+    return await createRemoteBackend(parseUrl(url, flags), stringFlag(flags, "key"));
   }
-  // Later lines would come between a person's and the model's.
+  // Later notices would interrupt the conversation.
   let opening = true;
   const onNotice: OnNotice = (level, line) => {
     if (opening && level === "warn") console.error(line);
@@ -110,39 +114,48 @@ async function openPartner(flags: Flags, interactive: boolean): Promise<ChatBack
   );
   opening = false;
   if (interactive) printDeviceWarning(running.engine.info);
-  const about = `${modelLabel(running.modelId, flags)}, on ${deviceLabel(running.engine.info)}`;
-  const resuming = RESUMING.flatMap((flag) => {
-    const value = text(flags, flag);
+  const description = `${modelLabel(running.modelId, flags)}, on ${
+    deviceLabel(running.engine.info)
+  }`;
+  const resumeFlags = RESUME_FLAGS.flatMap((flag) => {
+    const value = stringFlag(flags, flag);
     return value === undefined ? [] : [[flag, value] as const];
   });
-  return createLocalBackend(running, { description: about, resumeFlags: resuming });
+  return createLocalBackend(running, { description, resumeFlags });
 }
 
-/** @throws InferenceError `usage` for what is no address, or goes with a model here alone. */
-function checkedUrl(url: string, flags: Flags): string {
+/**
+ * @throws InferenceError `usage` if `url` is not an HTTP URL, or a flag applies to local models
+ * only.
+ */
+function parseUrl(url: string, flags: Flags): string {
   if (!/^https?:\/\//.test(url) || !URL.canParse(url)) {
-    throw usageError(`Cannot use --url ${url}: it must be an address, as http://localhost:8000`);
+    throw usageError(
+      `Cannot use --url ${url}: it must be an HTTP URL such as http://localhost:8000`,
+    );
   }
-  const other = Object.keys(WORKER).find((name) => {
-    const { env } = WORKER[name];
+  const localFlag = Object.keys(LOCAL_FLAGS).find((name) => {
+    const { env } = LOCAL_FLAGS[name];
     return flags[name] !== undefined && flags[name] !== (env && Deno.env.get(env));
   });
-  if (other) throw usageError(`Cannot use --${other} with --url: that is the worker's own to say`);
+  if (localFlag) {
+    throw usageError(`Cannot use --${localFlag} with --url: it applies to local models only`);
+  }
   return url.replace(/\/+$/, "");
 }
 
 function onStoreChange(problem: string | null): void {
-  console.error(problem === null ? "The state store answers again" : `The state store: ${problem}`);
+  console.error(problem === null ? "The state store has recovered" : `The state store: ${problem}`);
 }
 
-function resumeLine(stateId: string, { resumeFlags: flags }: ChatBackend): string {
-  const all = [["state", stateId] as const, ...flags];
+function resumeLine(stateId: string, { resumeFlags }: ChatBackend): string {
+  const all = [["state", stateId] as const, ...resumeFlags];
   return `${CLI_COMMAND} chat ${
     all.map(([flag, value]) => `--${flag} ${quoted(value)}`).join(" ")
   }`;
 }
 
-/** As a shell takes it for one word. */
+/** Quotes a value as one shell word. */
 function quoted(value: string): string {
   return /^[\w./:@%+,=-]+$/.test(value) ? value : `'${value.replaceAll("'", "'\\''")}'`;
 }

@@ -1,4 +1,4 @@
-/** `completions`: what makes a shell complete commands, flags and their values. */
+/** `completions`: prints a script that completes commands, flags and values in a shell. */
 
 import { type Command } from "../args/command.ts";
 import { bashScript, fishScript, zshScript } from "../args/completion_scripts.ts";
@@ -13,11 +13,11 @@ export function completionsCommand(commands: () => readonly Command[]): Command 
     name: "completions",
     summary: "Prints a script that completes commands and flags in a shell",
     details: [
-      "What is completed is the word rwkv, so give the command that name first: for bash and zsh " +
-      `rwkv() { deno task -q rwkv "$@"; }, and a like function for fish.`,
+      "The script completes the word rwkv, so define a function of that name first: for bash and " +
+      `zsh rwkv() { deno task -q rwkv "$@"; }, and a similar one for fish.`,
     ],
     positional: shells.join("|"),
-    words: shells,
+    positionalChoices: shells,
     examples: [
       "completions bash > ~/.local/share/bash-completion/completions/rwkv",
       "completions zsh > ~/.zfunc/_rwkv   # a folder of $fpath",
@@ -28,7 +28,7 @@ export function completionsCommand(commands: () => readonly Command[]): Command 
       const [shell] = positionals;
       if (positionals.length !== 1 || !Object.hasOwn(SCRIPTS, shell)) {
         const what = positionals.length === 0 ? "no shell" : `"${positionals.join(" ")}"`;
-        throw usageError(`Cannot complete for ${what}: name one of ${shells.join(", ")}`);
+        throw usageError(`Cannot print completions for ${what}: name one of ${shells.join(", ")}`);
       }
       await printText(SCRIPTS[shell as keyof typeof SCRIPTS](commands()));
     },

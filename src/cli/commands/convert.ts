@@ -1,4 +1,6 @@
-/** `convert`: a model's file with its matrices packed for the device, or a random one to try with. */
+/**
+ * `convert`: writes a model with its matrices packed for the device, or a random model for tests.
+ */
 
 import { dirname } from "node:path";
 import { InferenceError } from "../../core/errors.ts";
@@ -22,15 +24,15 @@ import { usageError } from "../../settings/flags.ts";
 import { quantFlag, shapeFlag } from "../../settings/model_settings.ts";
 import { MODEL_FLAGS } from "../../settings/settings.ts";
 
-/** Half of float16, at a loss that is hard to measure. */
+/** Half the size of float16, with a barely measurable loss. */
 const DEFAULT_QUANT: Quant = "int8";
 
-/** Bytes of a random tensor that are made at once. */
+/** Bytes of a random tensor that are generated per write. */
 const PIECE_BYTES = 4 * 1024 * 1024;
 
 export const convert: Command = {
   name: "convert",
-  summary: "Writes a model with its matrices quantized, to load at once",
+  summary: "Writes a model with quantized matrices, which loads fast",
   positional: "SRC DST.safetensors | --shape S DST.safetensors | --shape S DST.pth",
   examples: [
     "convert RWKV-5-World-1B5.pth world-1b5-int8.safetensors",
@@ -40,13 +42,14 @@ export const convert: Command = {
   flags: {
     quant: {
       type: "string",
-      value: QUANT_NAMES.join("|"),
-      help: "how matrices are held, with exceptions by parts of names, nf4,head=int8",
+      placeholder: QUANT_NAMES.join("|"),
+      help: "weight type, with exceptions by name such as nf4,head=int8",
       defaultValue: DEFAULT_QUANT,
     },
     shape: {
       ...MODEL_FLAGS.shape,
-      help: "random weights of a published size instead of SRC; a .pth holds them as bfloat16",
+      help:
+        "random weights of a published size instead of SRC; a .pth file stores them as bfloat16",
     },
     "group-norm-eps": MODEL_FLAGS["group-norm-eps"],
     ...JSON_FLAG,
@@ -57,34 +60,40 @@ export const convert: Command = {
     if (positionals.length !== (shape ? 1 : 2)) {
       throw usageError(
         shape
-          ? "Cannot convert: with --shape, name one file, the one to write"
-          : "Cannot convert: name two files, the model's and the one to write",
+          ? "Cannot convert: with --shape, name one file, the target"
+          : "Cannot convert: name two files, the model and the target",
       );
     }
     const target = positionals.at(-1)!;
     if (shape && target.endsWith(".pth")) {
-      if (quant) throw usageError("Cannot use --quant: a .pth holds bfloat16; name a .safetensors");
+      if (quant) {
+        throw usageError(
+          "Cannot use --quant: a .pth file stores bfloat16; name a .safetensors file",
+        );
+      }
       return await withInterruptSignal((signal) => writeRandom(shape, target, signal));
     }
     if (!target.endsWith(".safetensors")) {
-      throw usageError(`Cannot write ${target}: a converted file's name ends in .safetensors`);
+      throw usageError(`Cannot write ${target}: a converted file must end in .safetensors`);
     }
     const { source, vocabulary } = await findModel(
       shape ? flags : { ...flags, model: positionals[0] },
     );
-    await assertOther(source, target);
+    await assertNotSource(source, target);
     const report = await withInterruptSignal((signal) =>
       writeConverted(source, target, { quant: quant ?? DEFAULT_QUANT, signal })
     );
-    const elsewhere = vocabulary && dirname(vocabulary) !== dirname(target);
+    const vocabularyElsewhere = vocabulary && dirname(vocabulary) !== dirname(target);
     console.error(
-      `Try it: deno task rwkv chat --model ${target}${elsewhere ? ` --vocab ${vocabulary}` : ""}`,
+      `Try it: deno task rwkv chat --model ${target}${
+        vocabularyElsewhere ? ` --vocab ${vocabulary}` : ""
+      }`,
     );
     if (flags.json) return await printJson(report);
   },
 };
 
-/** Writes a model quantized, telling on stderr how that goes. */
+/** Writes a quantized model and reports progress on stderr. */
 export async function writeConverted(
   source: ModelSource,
   target: string,
@@ -92,8 +101,8 @@ export async function writeConverted(
 ) {
   const start = performance.now();
   const { model } = await openModelSource(source, quant);
-  const ignored = unusedTensorsNotice(model);
-  if (ignored !== null) console.error(ignored);
+  const notice = unusedTensorsNotice(model);
+  if (notice !== null) console.error(notice);
   try {
     const converted = await withProgress(
       "Converting",
@@ -113,8 +122,8 @@ export async function writeConverted(
     };
     console.error(
       `Wrote ${target}: ${formatBytes(report.bytes)}, ` +
-        `${Number(report.bits_per_weight.toFixed(2))} bits a weight, relative error ` +
-        `${worst(converted)} at worst, in ${formatDuration(report.seconds)}`,
+        `${Number(report.bits_per_weight.toFixed(2))} bits per weight, relative error ` +
+        `up to ${maxError(converted)}, in ${formatDuration(report.seconds)}`,
     );
     return report;
   } finally {
@@ -123,13 +132,13 @@ export async function writeConverted(
 }
 
 /** `0.076 (blocks.0.att.key.weight)`. */
-function worst({ matrices }: ConversionInfo): string {
+function maxError({ matrices }: ConversionInfo): string {
   const [name, error] = [...matrices].map(([name, { error }]) => [name, error ?? 0] as const)
     .reduce((a, b) => b[1] > a[1] ? b : a);
   return error === 0 ? "0" : `${Number(error.toPrecision(2))} (${name})`;
 }
 
-/** A .pth of random bfloat16 weights, as it might have been trained. */
+/** Writes a .pth file with random bfloat16 weights, in the layout of a trained model. */
 async function writeRandom(shape: ModelSize, target: string, signal: AbortSignal): Promise<void> {
   const checkpoint = await randomCheckpoint(shape, "none");
   const tensors = [...checkpoint.tensors.values()].map((tensor) => {
@@ -152,22 +161,22 @@ async function writeRandom(shape: ModelSize, target: string, signal: AbortSignal
   console.error(`Wrote ${target}: ${formatBytes((await Deno.stat(target)).size)} of bfloat16`);
 }
 
-/** @throws InferenceError `file_error` where the file to write is one of those to read. */
-async function assertOther({ from }: ModelSource, target: string): Promise<void> {
+/** @throws InferenceError `file_error` if the target is one of the source files. */
+async function assertNotSource({ from }: ModelSource, target: string): Promise<void> {
   if (!("file" in from)) return;
   try {
-    const written = await Deno.realPath(target);
-    const read = await Promise.all(
+    const targetPath = await Deno.realPath(target);
+    const sourcePaths = await Promise.all(
       (await modelPaths(from.file)).map((path) => Deno.realPath(path)),
     );
-    if (!read.includes(written)) return;
+    if (!sourcePaths.includes(targetPath)) return;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return;
     throw error;
   }
   throw new InferenceError(
     "file_error",
-    `Cannot write ${target}: it is the model that is to be converted; name another file`,
+    `Cannot write ${target}: it is the model to convert; name another file`,
     { param: target },
   );
 }

@@ -1,4 +1,4 @@
-/** Writes a pulled model quantized, as a pulled model of its own beside the first. */
+/** Writes a quantized copy of a pulled model as another pulled model. */
 
 import { join } from "node:path";
 import type { Quant } from "../../quant/mod.ts";
@@ -6,23 +6,29 @@ import { writeConverted } from "./convert.ts";
 import { type CachedModel, ModelCache } from "../../model_files/model_cache.ts";
 import { findModel } from "../../model_files/find_model.ts";
 
-/** What the quantized copy needs beside its weights; all else a converted file holds itself. */
+/** The only file that the copy needs besides the weights. A converted file contains the rest. */
 const VOCABULARY = "vocab.txt";
 
-/** @returns The quantized model; it answers to the names of the first with `-int8` or so behind. */
+/**
+ * @returns The quantized model. Its names are those of the original with a suffix such as `-int8`.
+ */
 export async function convertPulled(
-  { name: original, folder: from, record }: CachedModel,
-  { quant, say, signal }: { quant: Quant; say: (line: string) => void; signal: AbortSignal },
+  { name: originalName, folder: from, record }: CachedModel,
+  { quant, onMessage, signal }: {
+    quant: Quant;
+    onMessage: (line: string) => void;
+    signal: AbortSignal;
+  },
 ): Promise<CachedModel> {
   const cache = new ModelCache();
-  const ending = `-${quant.replaceAll(/[^\w.]+/g, "-")}`;
-  const name = original + ending;
-  const onWait = () => say(`Another process is writing ${name}: waiting for it`);
+  const suffix = `-${quant.replaceAll(/[^\w.]+/g, "-")}`;
+  const name = originalName + suffix;
+  const onWait = () => onMessage(`Another process is writing ${name}: waiting for it`);
   return await cache.withLock(name, async () => {
-    const there = await cache.get(name);
-    if (there?.record?.etag === record!.etag && there.record.quant === quant) {
-      say(`${name} is here already: ${there.folder}`);
-      return there;
+    const existing = await cache.get(name);
+    if (existing?.record?.etag === record!.etag && existing.record.quant === quant) {
+      onMessage(`${name} already exists: ${existing.folder}`);
+      return existing;
     }
     const folder = await cache.createFolder(name);
     const { source } = await findModel({ model: from });
@@ -35,12 +41,12 @@ export async function convertPulled(
       ...record!,
       file,
       parts: [],
-      names: record!.names.map((name) => name + ending),
+      names: record!.names.map((name) => name + suffix),
       bytes,
       pulled: new Date().toISOString(),
       quant,
     });
-    say(`The original remains; \`deno task rwkv rm ${original}\` removes it`);
+    onMessage(`The original model remains; \`deno task rwkv rm ${originalName}\` removes it`);
     return (await cache.get(name))!;
   }, { onWait, signal });
 }

@@ -1,44 +1,48 @@
-/** `eval`: how well a model predicts a text, and what quantization costs. */
+/** `eval`: measures how well a model predicts a text, and the loss from quantization. */
 
 import { InferenceError } from "../../core/errors.ts";
 import { type Command, JSON_FLAG } from "../args/command.ts";
-import { findModel, modelTokenizer } from "../../model_files/find_model.ts";
+import { findModel, openModelTokenizer } from "../../model_files/find_model.ts";
 import { type EngineOptions, engineOptions, openEngine } from "../../server/open_engine.ts";
 import { withProgress } from "../output/progress.ts";
 import { score } from "../../benchmark/score.ts";
 import { printJson, printText } from "../output/print.ts";
-import { number, text, usageError } from "../../settings/flags.ts";
+import { numberFlag, stringFlag, usageError } from "../../settings/flags.ts";
 import { quantFlag } from "../../settings/model_settings.ts";
 import { MODEL_FLAGS } from "../../settings/settings.ts";
 
 export const evaluate: Command = {
   name: "eval",
-  summary: "Scores a text, and with --against tells what quantizing costs",
+  summary: "Scores a text, and with --against measures quantization loss",
   examples: [
     "eval --file story.txt --json",
     "eval --file story.txt --quant nf4 --against none",
   ],
   flags: {
     ...MODEL_FLAGS,
-    file: { type: "string", value: "FILE", help: "file with the text" },
+    file: { type: "string", placeholder: "FILE", help: "file with the text" },
     against: {
       type: "string",
-      value: MODEL_FLAGS.quant.value,
-      help: "compare with the same model held like this",
+      placeholder: MODEL_FLAGS.quant.placeholder,
+      help: "compare with the same model in this quantization",
     },
-    chunk: { type: "string", value: "N", help: "tokens a step", defaultValue: "64" },
+    chunk: { type: "string", placeholder: "N", help: "tokens per step", defaultValue: "64" },
     ...JSON_FLAG,
   },
   run: async (flags) => {
-    const maxStepTokens = number(flags, "chunk", { min: 1, max: 1024, integer: true }) ?? 64;
-    const path = text(flags, "file");
-    if (!path) throw usageError("Cannot score nothing: name a text with --file");
+    const maxStepTokens = numberFlag(flags, "chunk", { min: 1, max: 1024, integer: true }) ?? 64;
+    const path = stringFlag(flags, "file");
+    if (!path) throw usageError("Cannot score: the text is missing; name a file with --file");
     const files = await findModel(flags);
-    const tokens = (await modelTokenizer(files)).encode(await readText(path));
+    const tokens = (await openModelTokenizer(files)).encode(await readText(path));
     if (tokens.length < 2) {
-      throw new InferenceError("invalid_value", `Cannot score ${path}: it has less than 2 tokens`, {
-        param: "file",
-      });
+      throw new InferenceError(
+        "invalid_value",
+        `Cannot score ${path}: it has fewer than 2 tokens`,
+        {
+          param: "file",
+        },
+      );
     }
     const against = quantFlag(flags, "against");
     const options = engineOptions(flags, files, { slots: 1, maxStepTokens });

@@ -1,4 +1,4 @@
-/** `info`: what a checkpoint holds, and what an engine will take for it. */
+/** `info`: prints the contents of a checkpoint and the memory that an engine needs for it. */
 
 import { measureCpuMemory } from "../../engine/cpu/cpu_engine.ts";
 import { measureBuffers } from "../../engine/gpu/buffers.ts";
@@ -24,13 +24,13 @@ import { MODEL_FLAGS } from "../../settings/settings.ts";
 
 export const info: Command = {
   name: "info",
-  summary: "Shows a model's sizes, types and fingerprint, and its memory",
+  summary: "Shows a model's sizes, types, fingerprint and memory use",
   examples: ["info", "info --model RWKV-5-World-0.4B.pth --quant nf4", "info --shape 3b --json"],
   flags: { ...MODEL_FLAGS, ...JSON_FLAG },
   run: async (flags) => {
     const files = await findModel(flags);
-    const { device: choice, quant: wanted } = engineFlags(flags);
-    const { model, quant } = await openModelSource(files.source, wanted);
+    const { device: choice, quant: requestedQuant } = engineFlags(flags);
+    const { model, quant } = await openModelSource(files.source, requestedQuant);
     const { dimensions, checkpoint, converted } = model;
     const dtypes: Record<string, number> = {};
     for (const { dtype } of checkpoint.tensors.values()) {
@@ -80,7 +80,7 @@ export const info: Command = {
     };
     if (flags.json) return await printJson({ ...facts, matrices });
     const lines = Object.entries(facts).map(([name, value]) =>
-      `${name.replaceAll("_", " ").padEnd(16)} ${shown(name, value)}`
+      `${name.replaceAll("_", " ").padEnd(16)} ${formatValue(name, value)}`
     );
     lines.push(
       `${
@@ -98,7 +98,7 @@ async function bytesOf(paths: readonly string[]): Promise<number> {
   return files.reduce((sum, { size }) => sum + size, 0);
 }
 
-function shown(name: string, value: unknown): string {
+function formatValue(name: string, value: unknown): string {
   if (value === null) return "none";
   if (name === "bits_per_weight") return `${Number((value as number).toFixed(3))}`;
   if (name === "bytes" || name === "state_bytes") {

@@ -1,4 +1,4 @@
-/** `keys`: makes, lists and revokes API keys, in a store or in a file of their hashes. */
+/** `keys`: creates, lists and revokes API keys, in the store or in a file of hashed keys. */
 
 import { InferenceError } from "../../core/errors.ts";
 import { DEFAULT_TENANT } from "../../core/tenant.ts";
@@ -14,57 +14,57 @@ import { KEY_LIMIT_FLAGS, limitFlags } from "../../server/limit_settings.ts";
 import { kvFlag, openBackend, openExistingBackend, tenantFlag } from "../../server/open_store.ts";
 import { formatTable } from "../output/table_text.ts";
 import { printJson, printText } from "../output/print.ts";
-import { type Flags, text, usageError } from "../../settings/flags.ts";
+import { type Flags, stringFlag, usageError } from "../../settings/flags.ts";
 import { KV_FLAG, TENANT_FLAG } from "../../settings/settings.ts";
 
-/** A key as it is listed. */
+/** An entry of `keys ls`. */
 interface ListedKey {
   id: string;
   tenant: string;
-  /** Epoch milliseconds; `null` where it is not known. */
+  /** Epoch milliseconds, or `null` if unknown. */
   created: number | null;
-  /** Its own bounds. */
+  /** Limits of this key only. */
   limits: KeyLimits;
 }
 
-/** Where keys are kept. */
-interface KeyPlace {
+/** Storage of keys. */
+interface KeyStorage {
   create(tenant: string, limits: KeyLimits): Promise<{ text: string; key: ListedKey }>;
   list(): Promise<ListedKey[]>;
   revoke(id: string): Promise<ListedKey>;
   close(): void;
 }
 
-interface Asked {
+interface KeyOptions {
   tenant: string;
   limits: KeyLimits;
-  /** Whether a program reads what comes out. */
+  /** Whether to print JSON. */
   json: boolean;
 }
 
 interface Action {
   usage: string;
   positionals: number;
-  /** Whether there may be no keys yet, nor a place for them. */
-  begins: boolean;
-  run(place: KeyPlace, args: readonly string[], asked: Asked): Promise<void>;
+  /** Whether the action may create the storage. */
+  createsStorage: boolean;
+  run(storage: KeyStorage, args: readonly string[], options: KeyOptions): Promise<void>;
 }
 
 const ACTIONS: Record<string, Action> = {
-  create: { usage: "create", positionals: 0, begins: true, run: create },
-  ls: { usage: "ls", positionals: 0, begins: false, run: list },
-  revoke: { usage: "revoke ID", positionals: 1, begins: false, run: revoke },
+  create: { usage: "create", positionals: 0, createsStorage: true, run: create },
+  ls: { usage: "ls", positionals: 0, createsStorage: false, run: list },
+  revoke: { usage: "revoke ID", positionals: 1, createsStorage: false, run: revoke },
 };
 
 export const keys: Command = {
   name: "keys",
-  summary: "Makes, lists and revokes API keys, each of a tenant",
+  summary: "Creates, lists and revokes the API keys of tenants",
   details: [
-    "create prints a new key, once: only its hash is kept. A tenant may have several keys, and sees " +
-    "no other tenant's conversations. Workers that run take a new key, and stop taking a revoked " +
-    "one, within 10 seconds; with the first key, every request needs one.",
-    "A key may have bounds of its own, in place of those that serve has for all. What is counted by " +
-    "the minute, and what is stored, is all that its tenant uses, with whichever key.",
+    "create prints a new key only once, because only its hash is stored. A tenant can have several " +
+    "keys, and cannot access the conversations of other tenants. Running workers accept a new key " +
+    "and reject a revoked one within 10 seconds. Once a key exists, every request needs one.",
+    "A key can have its own limits, which replace those of serve. Requests and tokens per minute " +
+    "and stored bytes are counted per tenant, over all of its keys.",
   ],
   examples: [
     "keys create --tenant acme",
@@ -74,11 +74,11 @@ export const keys: Command = {
     "keys create --tenant acme --file keys.txt   # for serve --keys keys.txt",
   ],
   positional: Object.values(ACTIONS).map(({ usage }) => usage).join(" | "),
-  words: Object.keys(ACTIONS),
+  positionalChoices: Object.keys(ACTIONS),
   flags: {
     ...KV_FLAG,
-    file: { type: "string", value: "FILE", help: "a file of keys, in place of the store" },
-    tenant: { ...TENANT_FLAG.tenant, help: "create: whose the key is" },
+    file: { type: "string", placeholder: "FILE", help: "key file to use instead of the store" },
+    tenant: { ...TENANT_FLAG.tenant, help: "create: tenant of the key" },
     ...KEY_LIMIT_FLAGS,
     ...JSON_FLAG,
   },
@@ -95,29 +95,35 @@ export const keys: Command = {
     }
     const tenant = tenantFlag(flags) ?? DEFAULT_TENANT;
     const limits = limitFlags(flags);
-    const file = text(flags, "file");
-    const place = file === undefined ? await storePlace(flags, action) : filePlace(file, action);
+    const file = stringFlag(flags, "file");
+    const storage = file === undefined
+      ? await openKeyStore(flags, action)
+      : openKeyFile(file, action);
     try {
-      await action.run(place, args, { tenant, limits, json: flags.json === true });
+      await action.run(storage, args, { tenant, limits, json: flags.json === true });
     } finally {
-      place.close();
+      storage.close();
     }
   },
 };
 
 async function create(
-  place: KeyPlace,
+  storage: KeyStorage,
   _: readonly string[],
-  { tenant, limits, json }: Asked,
+  { tenant, limits, json }: KeyOptions,
 ): Promise<void> {
-  const { text: made, key } = await place.create(tenant, limits);
-  if (json) return await printJson({ ...key, key: made });
-  console.error(`Key ${key.id} of tenant ${tenant}. It is not shown again.`);
-  await printText(`${made}\n`);
+  const { text, key } = await storage.create(tenant, limits);
+  if (json) return await printJson({ ...key, key: text });
+  console.error(`Created key ${key.id} of tenant ${tenant}. It will not be shown again.`);
+  await printText(`${text}\n`);
 }
 
-async function list(place: KeyPlace, _: readonly string[], { json }: Asked): Promise<void> {
-  const listed = await place.list();
+async function list(
+  storage: KeyStorage,
+  _: readonly string[],
+  { json }: KeyOptions,
+): Promise<void> {
+  const listed = await storage.list();
   if (json) return await printJson({ keys: listed });
   if (listed.length === 0) return await printText("There are no keys.\n");
   const rows = listed.map(({ id, tenant, created, limits }) => [
@@ -129,14 +135,18 @@ async function list(place: KeyPlace, _: readonly string[], { json }: Asked): Pro
   await printText(formatTable([["ID", "TENANT", "CREATED", "LIMITS"], ...rows]));
 }
 
-async function revoke(place: KeyPlace, [id]: readonly string[], { json }: Asked): Promise<void> {
-  const gone = await place.revoke(id);
-  if (json) return await printJson({ revoked: gone });
-  await printText(`${gone.id} of tenant ${gone.tenant} is revoked\n`);
+async function revoke(
+  storage: KeyStorage,
+  [id]: readonly string[],
+  { json }: KeyOptions,
+): Promise<void> {
+  const revoked = await storage.revoke(id);
+  if (json) return await printJson({ revoked });
+  await printText(`Revoked ${revoked.id} of tenant ${revoked.tenant}\n`);
 }
 
-async function storePlace(flags: Flags, { begins }: Action): Promise<KeyPlace> {
-  const open = begins ? openBackend : openExistingBackend;
+async function openKeyStore(flags: Flags, { createsStorage }: Action): Promise<KeyStorage> {
+  const open = createsStorage ? openBackend : openExistingBackend;
   const backend = await open(kvFlag(flags));
   const stored = new ApiKeys({ backend, now: Date.now, random: randomBytes });
   const listed = ({ id, tenant, created, limits = {} }: ApiKeyRecord): ListedKey => (
@@ -144,8 +154,8 @@ async function storePlace(flags: Flags, { begins }: Action): Promise<KeyPlace> {
   );
   return {
     create: async (tenant, limits) => {
-      const own = formatLimits(limits).length === 0 ? {} : { limits };
-      const { text, record } = await stored.create(tenant, own);
+      const ownLimits = formatLimits(limits).length === 0 ? {} : { limits };
+      const { text, record } = await stored.create(tenant, ownLimits);
       return { text, key: listed(record) };
     },
     list: async () => (await stored.list()).map(listed),
@@ -154,18 +164,18 @@ async function storePlace(flags: Flags, { begins }: Action): Promise<KeyPlace> {
   };
 }
 
-/** A file is replaced as a whole, so that a worker never reads half of it. */
-function filePlace(path: string, { begins }: Action): KeyPlace {
+/** Replaces the file atomically, so that a worker never reads a partial file. */
+function openKeyFile(path: string, { createsStorage }: Action): KeyStorage {
   const read = async () => {
     try {
       return await Deno.readTextFile(path);
     } catch (cause) {
-      if (begins && cause instanceof Deno.errors.NotFound) return "";
+      if (createsStorage && cause instanceof Deno.errors.NotFound) return "";
       const message = `Cannot read the keys in ${path}: ${(cause as Error).message}`;
       throw new InferenceError("file_error", message, { cause, param: "file" });
     }
   };
-  // Read under the lock of the one who writes, so that of two nobody's key is lost.
+  // Read under the write lock, so that concurrent changes do not overwrite each other.
   const change = <T>(to: (before: string) => Promise<[after: string, T]>) =>
     writeFileAtomic(path, async (sink) => {
       const [after, result] = await to(await read());
@@ -185,20 +195,20 @@ function filePlace(path: string, { begins }: Action): KeyPlace {
         parseKeyFile(before, path);
         const text = newKeyText(randomBytes);
         const hash = await hashKey(text);
-        const begun = before === "" || before.endsWith("\n") ? before : `${before}\n`;
+        const prefix = before === "" || before.endsWith("\n") ? before : `${before}\n`;
         const created = Date.now();
         const comment = `${keyId(hash)}, ${new Date(created).toISOString()}`;
         const line = `${keyLine({ tenant, hash, limits })}  # ${comment}\n`;
-        return [begun + line, { text, key: { id: keyId(hash), tenant, created, limits } }];
+        return [prefix + line, { text, key: { id: keyId(hash), tenant, created, limits } }];
       }),
     list: async () => parseKeyFile(await read(), path).map(listed),
     revoke: (id) =>
       change(async (before) => {
         await Promise.resolve();
         const lines = before.split("\n");
-        const gone = lines.map(idOf).find((key) => key?.id === id);
-        if (!gone) throw noSuchKey(id);
-        return [lines.filter((line) => idOf(line)?.id !== id).join("\n"), gone];
+        const revoked = lines.map(idOf).find((key) => key?.id === id);
+        if (!revoked) throw noSuchKey(id);
+        return [lines.filter((line) => idOf(line)?.id !== id).join("\n"), revoked];
       }),
     close: () => {},
   };

@@ -1,4 +1,4 @@
-/** `logits`: feeds tokens and prints what the model gives for the next one. */
+/** `logits`: runs tokens through a model and prints the logits of the next token. */
 
 import { readFile } from "node:fs/promises";
 import { InferenceError } from "../../core/errors.ts";
@@ -9,42 +9,46 @@ import { openCheckpoint } from "../../formats/checkpoint.ts";
 import { encodeSafetensors } from "../../formats/safetensors.ts";
 import { type Command, JSON_FLAG } from "../args/command.ts";
 import { writeFileAtomic } from "../../model_files/file_sink.ts";
-import { findModel, type ModelFiles, modelTokenizer } from "../../model_files/find_model.ts";
+import { findModel, type ModelFiles, openModelTokenizer } from "../../model_files/find_model.ts";
 import { engineOptions, openEngine } from "../../server/open_engine.ts";
 import { withProgress } from "../output/progress.ts";
 import { printJson } from "../output/print.ts";
-import { type Flags, number, text, usageError } from "../../settings/flags.ts";
+import { type Flags, numberFlag, stringFlag, usageError } from "../../settings/flags.ts";
 import { MODEL_FLAGS } from "../../settings/settings.ts";
 
-/** Tokens of one step at most. */
+/** Maximum tokens per step. */
 const MAX_CHUNK = 1024;
 
 export const logits: Command = {
   name: "logits",
-  summary: "Feeds tokens to a model and prints the next logits as JSON",
+  summary: "Runs tokens through a model and prints the logits as JSON",
   examples: [
     "logits --tokens 1,2,3 --all --json",
     "logits --prompt 'User: hi' --state-out hi.safetensors --json",
   ],
   flags: {
     ...MODEL_FLAGS,
-    tokens: { type: "string", value: "1,2,3", help: "token ids to feed" },
-    prompt: { type: "string", value: "TEXT", help: "text to feed" },
+    tokens: { type: "string", placeholder: "1,2,3", help: "token ids to process" },
+    prompt: { type: "string", placeholder: "TEXT", help: "text to process" },
     all: { type: "boolean", help: "a row of logits for every token, not only for the last" },
-    chunk: { type: "string", value: "N", help: "tokens a step", defaultValue: "256" },
+    chunk: { type: "string", placeholder: "N", help: "tokens per step", defaultValue: "256" },
     "state-in": {
       type: "string",
-      value: "FILE",
+      placeholder: "FILE",
       help: "safetensors file with the state to start from",
     },
-    "state-out": { type: "string", value: "FILE", help: "where to write the state afterwards" },
+    "state-out": {
+      type: "string",
+      placeholder: "FILE",
+      help: "safetensors file to write the final state to",
+    },
     ...JSON_FLAG,
   },
   run: async (flags) => {
-    const chunk = number(flags, "chunk", { min: 1, max: 1e9, integer: true }) ?? 256;
+    const chunk = numberFlag(flags, "chunk", { min: 1, max: 1e9, integer: true }) ?? 256;
     const files = await findModel(flags);
     const tokens = await tokensToFeed(flags, files);
-    const stateIn = text(flags, "state-in");
+    const stateIn = stringFlag(flags, "state-in");
     const state = stateIn ? await readStateFile(stateIn) : null;
     const maxStepTokens = Math.min(chunk, MAX_CHUNK, tokens.length);
     const options = engineOptions(flags, files, { slots: 1, maxStepTokens });
@@ -57,7 +61,7 @@ export const logits: Command = {
       await engine.writeState(0, state);
       const values = await prefill(engine, tokens, { slot: 0, logits: flags.all ? "all" : "last" });
       checkLogits(values, "these tokens");
-      const stateOut = text(flags, "state-out");
+      const stateOut = stringFlag(flags, "state-out");
       if (stateOut) await writeStateFile(stateOut, await engine.readState(0));
       const { vocabulary } = engine.info.dimensions;
       const rows: number[][] = [];
@@ -72,21 +76,21 @@ export const logits: Command = {
 };
 
 async function tokensToFeed(flags: Flags, files: ModelFiles): Promise<number[]> {
-  const list = text(flags, "tokens");
-  const prompt = text(flags, "prompt");
+  const list = stringFlag(flags, "tokens");
+  const prompt = stringFlag(flags, "prompt");
   if ((list === undefined) === (prompt === undefined)) {
-    throw usageError("Cannot tell what to feed: give either --tokens 1,2,3 or --prompt TEXT");
+    throw usageError("Cannot compute logits: give either --tokens 1,2,3 or --prompt TEXT");
   }
   if (list !== undefined) {
     return list.split(",").map((part) => {
       if (!/^\s*\d+\s*$/.test(part)) {
-        throw usageError(`Cannot use --tokens: "${part.trim()}" is no token id`);
+        throw usageError(`Cannot use --tokens: "${part.trim()}" is not a token id`);
       }
       return Number(part);
     });
   }
-  const tokens = (await modelTokenizer(files)).encode(prompt!);
-  if (tokens.length === 0) throw usageError("Cannot feed an empty --prompt: give it some text");
+  const tokens = (await openModelTokenizer(files)).encode(prompt!);
+  if (tokens.length === 0) throw usageError("Cannot use --prompt: it is empty");
   return tokens;
 }
 

@@ -1,4 +1,4 @@
-/** `models`: what has been pulled. */
+/** `models`: lists the pulled models. */
 
 import { type Command, JSON_FLAG } from "../args/command.ts";
 import { type CachedModel, ModelCache } from "../../model_files/model_cache.ts";
@@ -7,7 +7,7 @@ import { printJson, printText } from "../output/print.ts";
 
 export const models: Command = {
   name: "models",
-  summary: "Lists the models that were pulled",
+  summary: "Lists the pulled models",
   examples: ["models", "models --json"],
   flags: JSON_FLAG,
   run: async (flags) => {
@@ -15,16 +15,16 @@ export const models: Command = {
     const found = await cache.list();
     if (flags.json) return await printJson(found.map(modelToJson));
     if (found.length === 0) {
-      console.error(`No models in ${cache.root}; \`deno task rwkv pull 0.4b\` gets one`);
+      console.error(`No models in ${cache.root}; \`deno task rwkv pull 0.4b\` downloads one`);
       return;
     }
-    await printText(`${table(found)}\n`);
+    await printText(`${formatModels(found)}\n`);
     const bytes = found.reduce((sum, model) => sum + model.bytes, 0);
     console.error(`${formatBytes(bytes)} in ${cache.root}`);
   },
 };
 
-/** A model as `--json` tells it. */
+/** Returns a model as `--json` prints it. */
 export function modelToJson({ name, folder, record, bytes, modified }: CachedModel) {
   return {
     name,
@@ -42,7 +42,7 @@ export function modelToJson({ name, folder, record, bytes, modified }: CachedMod
   };
 }
 
-function table(models: readonly CachedModel[]): string {
+function formatModels(models: readonly CachedModel[]): string {
   const rows = [["NAME", "ALSO", "FILE", "BYTES", "QUANT", "RWKV", "SIZE", "PULLED (UTC)"]];
   for (const { name, record, bytes, modified } of models) {
     rows.push([
@@ -53,7 +53,7 @@ function table(models: readonly CachedModel[]): string {
       record?.quant ?? "-",
       record?.version ?? "-",
       record?.parameters ? parametersText(record.parameters) : "-",
-      record ? record.pulled.slice(0, 16).replace("T", " ") : `not whole (${day(modified)})`,
+      record ? record.pulled.slice(0, 16).replace("T", " ") : `incomplete (${day(modified)})`,
     ]);
   }
   const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
@@ -61,7 +61,7 @@ function table(models: readonly CachedModel[]): string {
     .join("\n");
 }
 
-/** The file's ending, where all before that is the model's name. */
+/** Returns only the extension if the rest of the file name is the model's name. */
 function fileText(name: string, file: string): string {
   return file.startsWith(`${name}.`) ? file.slice(name.length) : file;
 }
@@ -70,7 +70,7 @@ function day(date: Date): string {
   return date.toISOString().slice(0, 10);
 }
 
-/** `462M`, `1.58B`. */
+/** Formats a parameter count as `462M` or `1.58B`. */
 function parametersText(count: number): string {
   const [value, unit] = count >= 999.5e6 ? [count / 1e9, "B"] : [count / 1e6, "M"];
   return `${Number(value.toPrecision(3))}${unit}`;

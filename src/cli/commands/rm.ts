@@ -1,4 +1,4 @@
-/** `rm`: removes pulled models, also what is left of downloads that were never finished. */
+/** `rm`: removes pulled models and incomplete downloads. */
 
 import { InferenceError } from "../../core/errors.ts";
 import { type Command, JSON_FLAG } from "../args/command.ts";
@@ -15,21 +15,23 @@ export const rm: Command = {
   examples: ["rm 0.4b", "rm RWKV-5-World-0.4B-v2-20231113-ctx4096-int8"],
   flags: JSON_FLAG,
   run: async (flags, positionals) => {
-    if (positionals.length === 0) throw usageError("Cannot remove: name a model, as `models` does");
+    if (positionals.length === 0) {
+      throw usageError("Cannot remove: name a model; `rwkv models` lists them");
+    }
     const cache = new ModelCache();
     const removed = [];
-    for (const wanted of positionals) {
+    for (const requested of positionals) {
       const all = await cache.list();
-      // By its own name also what is not whole.
-      const model = all.find(({ name }) => name === wanted) ?? await cache.find(wanted);
+      // An incomplete download can be removed by its full name.
+      const model = all.find(({ name }) => name === requested) ?? await cache.find(requested);
       if (!model) {
         const known = all.flatMap(({ name, record }) => [name, ...record?.names ?? []]);
-        const guess = nearest(wanted, known);
+        const guess = nearest(requested, known);
         throw new InferenceError(
           "file_error",
-          `Cannot remove ${wanted}: there is no pulled model of that name` +
+          `Cannot remove ${requested}: there is no pulled model of that name` +
             (guess ? `; did you mean ${guess}?` : "; `rwkv models` lists them"),
-          { param: wanted },
+          { param: requested },
         );
       }
       const { name, bytes } = model;

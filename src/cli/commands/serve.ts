@@ -1,4 +1,4 @@
-/** `serve`: the worker. */
+/** `serve`: runs the worker. */
 
 import { KEY_HELP } from "../../server/open_access.ts";
 import { serveWorker } from "../../server/serve.ts";
@@ -10,14 +10,14 @@ import { painter } from "../output/terminal.ts";
 
 export const serve: Command = {
   name: "serve",
-  summary: "Serves chat over HTTP, each conversation kept by its state id",
+  summary: "Serves chat over HTTP and stores conversations by state id",
   details: KEY_HELP,
   examples: [
     "serve",
     "serve --model RWKV-5-World-1B5.pth --vocab rwkv_vocab_v20230424.txt --port 9000",
     "serve --model 0.4b --pull",
     "serve --kv http://denokv:4512   # with DENO_KV_ACCESS_TOKEN set",
-    "serve --host 0.0.0.0 --keys keys.txt   # for others, each with a key",
+    "serve --host 0.0.0.0 --keys keys.txt   # for other machines, with keys",
   ],
   flags: SERVE_FLAGS,
   run: async (flags) => {

@@ -1,7 +1,7 @@
-/** `state`: what a store holds, as a table, as files, and without what nobody needs. */
+/** `state`: lists, shows, exports, imports and removes the states of a store. */
 
 import { readFile } from "node:fs/promises";
-import { describeState } from "../../session/state_description.ts";
+import { describeState } from "../../session/transcript.ts";
 import { exportState, importState } from "../../session/state_transfer.ts";
 import type { Backend } from "../../store/backends/backend.ts";
 import { collectAllGarbage, collectGarbage, GRACE_MS } from "../../store/states/gc.ts";
@@ -14,37 +14,37 @@ import { listNewestStates } from "./state_list.ts";
 import { formatGarbage, formatState, formatStateTable } from "./state_text.ts";
 import { kvFlag, openExistingBackend, tenantFlag } from "../../server/open_store.ts";
 import { printJson, printText } from "../output/print.ts";
-import { type Flags, number, usageError } from "../../settings/flags.ts";
+import { type Flags, numberFlag, usageError } from "../../settings/flags.ts";
 import { KV_FLAG, TENANT_FLAG } from "../../settings/settings.ts";
 
-/** What `state` is told to do: with how many arguments, and how. */
+/** An action of `state`. */
 interface Action {
   usage: string;
-  least: number;
-  most: number;
-  /** Needs an open store, as all but one do. */
+  minArguments: number;
+  maxArguments: number;
+  /** Runs with an open store. */
   run?(backend: Backend, args: readonly string[], flags: Flags): Promise<void>;
-  /** Opens the store itself. */
+  /** Runs without an open store and opens it differently. */
   runClosed?(flags: Flags): Promise<void>;
 }
 
 const ACTIONS: Record<string, Action> = {
-  ls: { usage: "ls", least: 0, most: 0, run: list },
-  show: { usage: "show ID", least: 1, most: 1, run: show },
-  export: { usage: "export ID [FILE]", least: 1, most: 2, run: exportFile },
-  import: { usage: "import FILE", least: 1, most: 1, run: importFile },
-  rm: { usage: "rm ID...", least: 1, most: Infinity, run: remove },
-  gc: { usage: "gc", least: 0, most: 0, run: collect },
-  encrypt: { usage: "encrypt", least: 0, most: 0, runClosed: encryptCommand },
+  ls: { usage: "ls", minArguments: 0, maxArguments: 0, run: list },
+  show: { usage: "show ID", minArguments: 1, maxArguments: 1, run: show },
+  export: { usage: "export ID [FILE]", minArguments: 1, maxArguments: 2, run: exportFile },
+  import: { usage: "import FILE", minArguments: 1, maxArguments: 1, run: importFile },
+  rm: { usage: "rm ID...", minArguments: 1, maxArguments: Infinity, run: remove },
+  gc: { usage: "gc", minArguments: 0, maxArguments: 0, run: collect },
+  encrypt: { usage: "encrypt", minArguments: 0, maxArguments: 0, runClosed: encryptCommand },
 };
 
 export const state: Command = {
   name: "state",
   summary: "Lists, shows, exports, imports and removes stored states",
   details: [
-    "An action comes first: ls lists the newest states, show tells of one and what was said, " +
-    "export writes one as a file (- is stdout), import takes such a file in under an id of its " +
-    "own, rm removes states, gc collects what no state needs, of all tenants unless told.",
+    "Actions: ls lists the newest states, show prints a state with its transcript, export writes " +
+    "a state to a file (- is stdout), import reads such a file and assigns a new id, rm removes " +
+    "states, gc removes data that no state references, of all tenants by default.",
     "encrypt encrypts a store that has plaintext values with RWKV_MASTER_KEY. Stop its workers " +
     "first; if it is interrupted, run it again.",
   ],
@@ -59,28 +59,33 @@ export const state: Command = {
     "state encrypt   # with RWKV_MASTER_KEY set",
   ],
   positional: Object.values(ACTIONS).map(({ usage }) => usage).join(" | "),
-  words: Object.keys(ACTIONS),
+  positionalChoices: Object.keys(ACTIONS),
   flags: {
     ...KV_FLAG,
     tenant: {
       ...TENANT_FLAG.tenant,
       defaultText: `${TENANT_FLAG.tenant.defaultValue}; for gc, all`,
     },
-    limit: { type: "string", value: "N", help: "ls: the newest N states", defaultValue: "100" },
+    limit: {
+      type: "string",
+      placeholder: "N",
+      help: "ls: maximum number of states, newest first",
+      defaultValue: "100",
+    },
     "older-than": {
       type: "string",
-      value: "S",
-      help: "gc: leave what was begun or has expired in the last S seconds",
+      placeholder: "S",
+      help: "gc: keep data that was created or has expired in the last S seconds",
       defaultValue: `${GRACE_MS / 1000}`,
     },
-    "dry-run": { type: "boolean", help: "gc: tell what would go, and remove nothing" },
+    "dry-run": { type: "boolean", help: "gc: print what would be removed, and remove nothing" },
     "trust-plaintext": {
       type: "boolean",
-      help: "encrypt: also take plaintext values of a store that is encrypted in part",
+      help: "encrypt: accept plaintext values in a partly encrypted store",
     },
     "remove-unreadable": {
       type: "boolean",
-      help: "encrypt: remove states that cannot be read, instead of stopping at them",
+      help: "encrypt: remove states that cannot be read instead of failing",
     },
     ...JSON_FLAG,
   },
@@ -90,7 +95,7 @@ export const state: Command = {
       const what = name === "" ? "no action is given" : `there is no action "${name}"`;
       throw usageError(`Cannot run state: ${what}; the usage is state ${state.positional}`);
     }
-    if (args.length < action.least || args.length > action.most) {
+    if (args.length < action.minArguments || args.length > action.maxArguments) {
       throw usageError(
         `Cannot use ${args.length} arguments after ${name}: the usage is state ${action.usage}`,
       );
@@ -106,19 +111,19 @@ export const state: Command = {
 };
 
 async function list(backend: Backend, _: readonly string[], flags: Flags): Promise<void> {
-  const limit = number(flags, "limit", { min: 1, max: 1e6, integer: true }) ?? 100;
+  const limit = numberFlag(flags, "limit", { min: 1, max: 1e6, integer: true }) ?? 100;
   const { states, total } = await listNewestStates(backend, { limit, tenant: tenantFlag(flags) });
   if (flags.json) return await printJson({ states, total });
   await printText(formatStateTable(states, { total, now: Date.now() }));
 }
 
-/** The page that is a whole transcript. */
+/** Page that contains a whole transcript. */
 const WHOLE = { limit: Infinity, bytes: Infinity } as const;
 
 async function show(backend: Backend, [id]: readonly string[], flags: Flags): Promise<void> {
-  const told = await describeState(storeOf(backend, flags), id, WHOLE);
-  if (flags.json) return await printJson(told);
-  await printText(formatState(told, Date.now()));
+  const description = await describeState(storeOf(backend, flags), id, WHOLE);
+  if (flags.json) return await printJson(description);
+  await printText(formatState(description, Date.now()));
 }
 
 async function exportFile(
@@ -128,7 +133,7 @@ async function exportFile(
 ): Promise<void> {
   const { name, bytes, parts } = await exportState(storeOf(backend, flags), id);
   if (path === "-") {
-    if (flags.json) throw usageError("Cannot use --json with -: stdout takes the file");
+    if (flags.json) throw usageError("Cannot use --json with -: stdout is used for the file");
     for (const part of parts) await writeAll(part);
     return;
   }
@@ -162,15 +167,15 @@ async function remove(backend: Backend, ids: readonly string[], flags: Flags): P
 }
 
 async function collect(backend: Backend, _: readonly string[], flags: Flags): Promise<void> {
-  const seconds = number(flags, "older-than", { min: 0, max: 1e9 });
+  const seconds = numberFlag(flags, "older-than", { min: 0, max: 1e9 });
   const dryRun = flags["dry-run"] === true;
   const olderThan = seconds === undefined ? undefined : 1000 * seconds;
   const tenant = tenantFlag(flags);
-  const gone = tenant === undefined
+  const garbage = tenant === undefined
     ? await collectAllGarbage(backend, { olderThan, dryRun })
     : await collectGarbage(backend, { olderThan, dryRun, tenant });
-  if (flags.json) return await printJson({ dry_run: dryRun, ...gone });
-  await printText(formatGarbage(gone, dryRun));
+  if (flags.json) return await printJson({ dry_run: dryRun, ...garbage });
+  await printText(formatGarbage(garbage, dryRun));
 }
 
 function storeOf(backend: Backend, flags: Flags): StateStore {

@@ -8,7 +8,7 @@ import { SETTINGS } from "../../settings/settings.ts";
 import { printJson, printText } from "../output/print.ts";
 import type { Flags } from "../../settings/flags.ts";
 
-/** @throws InferenceError `state_damaged` if states are left that cannot be read */
+/** @throws InferenceError `state_damaged` if states remain that cannot be read */
 export async function encryptCommand(flags: Flags): Promise<void> {
   const kv = kvFlag(flags);
   const remove = flags["remove-unreadable"] === true;
@@ -31,13 +31,13 @@ export async function encryptCommand(flags: Flags): Promise<void> {
     else {
       await printText(
         `Encrypted ${states} states and ${values} other values; removed ${removed} entries of the ` +
-          "prefix index and kept answers.\n",
+          "prefix index and idempotency records.\n",
       );
     }
     if (unreadable.length === 0 || remove) return;
     throw new InferenceError(
       "state_damaged",
-      `Cannot encrypt ${unreadable.length} states that are damaged or of a later version, such as ` +
+      `Cannot encrypt ${unreadable.length} states: they are damaged or of a later version, such as ` +
         `${unreadable[0]}; --remove-unreadable removes them`,
     );
   } finally {

@@ -1,4 +1,4 @@
-/** The newest states of a store, by their manifests alone. */
+/** Lists the newest states of a store from their manifests. */
 
 import type { Backend } from "../../store/backends/backend.ts";
 import { listStates } from "../../store/states/list_states.ts";
@@ -11,13 +11,13 @@ export interface ListedState {
   created: number;
   expires: number;
   open: boolean;
-  /** Tokens that it has absorbed; `null` where the manifest does not tell. */
+  /** Number of tokens in the state, or `null` if the manifest does not have it. */
   tokens: number | null;
   bytes: number;
 }
 
 /**
- * The newest `limit` states and how many there are; memory grows with `limit` only.
+ * Returns the newest `limit` states and the total number. Memory use depends on `limit` only.
  *
  * @throws InferenceError `store_unavailable`
  */

@@ -1,4 +1,4 @@
-/** States and garbage as people read them. */
+/** Formats states and garbage collection results as text. */
 
 import type { StateDescription } from "../../session/session_types.ts";
 import type { Garbage } from "../../store/states/gc.ts";
@@ -21,7 +21,7 @@ export function formatStateTable(
     `${formatDuration((now - created) / 1000)} ago`,
     untilText(expires, now),
   ]);
-  const head = ["ID", "MODEL", "TURN", "TOKENS", "SIZE", "BEGUN", "EXPIRES"];
+  const head = ["ID", "MODEL", "TURN", "TOKENS", "SIZE", "CREATED", "EXPIRES"];
   const rest = total - states.length;
   return formatTable([head, ...rows]) + (rest > 0 ? `and ${rest} older; --limit shows more\n` : "");
 }
@@ -31,20 +31,20 @@ export function formatState(state: StateDescription, now: number): string {
   const facts = [
     ["id", state.id],
     ["model", `${state.model.id} (${state.model.fingerprint})`],
-    ["turn", state.open ? "open: the reply goes on without a message" : "closed"],
-    ["tokens", `${state.tokens} absorbed, ${state.pendingTokens} to be read first`],
+    ["turn", state.open ? "open: the reply continues without a message" : "closed"],
+    ["tokens", `${state.tokens} processed, ${state.pendingTokens} pending`],
     ["size", formatBytes(state.bytes)],
-    ["begun", new Date(state.created).toISOString()],
+    ["created", new Date(state.created).toISOString()],
     ["expires", `${new Date(state.expires).toISOString()}, ${untilText(state.expires, now)}`],
   ].map(([name, value]) => `${name.padEnd(9)}${value}`);
   const said = state.transcript.map(({ role, content }) => `${role}: ${content}`);
   return [...facts, "", ...said, ""].join("\n");
 }
 
-export function formatGarbage(gone: Garbage, dryRun: boolean): string {
-  const { states, refs, blobs, chunks, bytes, unreadable } = gone;
+export function formatGarbage(garbage: Garbage, dryRun: boolean): string {
+  const { states, refs, blobs, chunks, bytes, unreadable } = garbage;
   const verb = dryRun ? "Would remove" : "Removed";
-  const left = unreadable === 0 ? "" : `Left ${unreadable} states that this version cannot read.\n`;
+  const left = unreadable === 0 ? "" : `Kept ${unreadable} states that this version cannot read.\n`;
   return `${verb} ${formatBytes(bytes)}: ${blobs} blobs in ${chunks} chunks, ${refs} references, ` +
     `${states} expired states.\n${left}`;
 }

@@ -1,26 +1,30 @@
-/** `tokenize`: text on stdin to ids, or back. */
+/** `tokenize`: converts text on stdin to token ids, or back. */
 
 import { InferenceError } from "../../core/errors.ts";
 import { type Command, JSON_FLAG } from "../args/command.ts";
 import { openTokenizer } from "../../model_files/find_model.ts";
 import { printJson, readStdin } from "../output/print.ts";
-import { text, usageError } from "../../settings/flags.ts";
+import { stringFlag, usageError } from "../../settings/flags.ts";
 
 export const tokenize: Command = {
   name: "tokenize",
-  summary: "Turns text on stdin into a JSON array of token ids, or back",
+  summary: "Converts text on stdin to a JSON array of token ids, or back",
   examples: [
     "tokenize --vocab models/demo/vocab.txt --json < story.txt",
     "tokenize --vocab bytes --decode < ids.json",
   ],
   flags: {
-    vocab: { type: "string", value: "FILE", help: "vocabulary file, or the word bytes" },
+    vocab: { type: "string", placeholder: "FILE", help: "vocabulary file, or the word bytes" },
     decode: { type: "boolean", help: "read a JSON array of ids and write their text" },
     ...JSON_FLAG,
   },
   run: async (flags) => {
-    const vocabulary = text(flags, "vocab");
-    if (!vocabulary) throw usageError("Cannot tokenize without --vocab FILE (or --vocab bytes)");
+    const vocabulary = stringFlag(flags, "vocab");
+    if (!vocabulary) {
+      throw usageError(
+        "Cannot tokenize: the vocabulary is missing; use --vocab FILE or --vocab bytes",
+      );
+    }
     const tokenizer = await openTokenizer(vocabulary);
     const input = await readStdin();
     if (!flags.decode) return await printJson(tokenizer.encodeBytes(input));
@@ -30,7 +34,7 @@ export const tokenize: Command = {
 };
 
 function parseIds(json: string): number[] {
-  const problem = "stdin must hold a JSON array of token ids, like [72, 105]";
+  const problem = "stdin must contain a JSON array of token ids, like [72, 105]";
   let ids: unknown;
   try {
     ids = JSON.parse(json);

@@ -17,15 +17,15 @@ export const tuneCommand: Command = {
   name: "tune",
   summary: "Times kernel sizes on this machine's adapter and caches the fastest",
   details: [
-    "A worker on a hardware adapter does the same by itself, once it has been idle for 5 s. Run " +
-    "this to have a tuned worker from the first request, for example when an image is built. The " +
-    "cache is in data/tuning, a file for each adapter, model size and weight type. Results are " +
-    "the same with any sizes; only the speed differs.",
+    "A worker on a hardware adapter tunes its kernels after 5 s without requests. Run this " +
+    "command to have tuned kernels from the first request, for example while an image is built. " +
+    "The cache is in data/tuning, with a file per adapter, model size and weight type. Tuning " +
+    "changes only the speed, not the results.",
   ],
   examples: ["tune", "tune --model 1.5b --quant int8", "tune --device webgpu --json"],
   flags: { ...MODEL_FLAGS, ...JSON_FLAG },
   run: async (flags) => {
-    const { device, quant: wanted } = engineFlags(flags);
+    const { device, quant: requestedQuant } = engineFlags(flags);
     const files = await findModel(flags);
     const { open, selection } = await selectDevice(device);
     if (!open) {
@@ -35,7 +35,7 @@ export const tuneCommand: Command = {
         { param: "device" },
       );
     }
-    const { model, quant } = await openModelSource(files.source, wanted);
+    const { model, quant } = await openModelSource(files.source, requestedQuant);
     const cache = new TuningCache(open.adapter, model, { quant, ...DEFAULT_ENGINE_SIZES });
     await model.close();
     const start = performance.now();
@@ -70,9 +70,9 @@ function report(
   });
   return [
     `${adapter}, tuned in ${seconds.toFixed(1)} s`,
-    "tokens of a step, and the kernel that multiplies them",
+    "tokens per step, and the kernel for matrix products",
     ...lines,
-    `prompts are read ${stepTokens} tokens at a time`,
+    `prefill in steps of ${stepTokens} tokens`,
     `cached in ${path}`,
   ].join("\n");
 }
@@ -81,6 +81,6 @@ function tileText(tile: LinearChoice["tile"]): string {
   if (!tile) return "matmul, shared-memory tiles";
   const { rowBlocks, tokens, lanes, threadBlocks } = tile;
   const threads = 8 * lanes * threadBlocks;
-  return `linear_rows, ${rowBlocks} x ${tokens} (rows x tokens) a thread, ` +
-    `${lanes} ${lanes === 1 ? "thread" : "threads"} a row, ${threads} threads a workgroup`;
+  return `linear_rows, ${rowBlocks} x ${tokens} (rows x tokens) per thread, ` +
+    `${lanes} ${lanes === 1 ? "thread" : "threads"} per row, ${threads} threads per workgroup`;
 }

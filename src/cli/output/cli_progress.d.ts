@@ -1,4 +1,7 @@
-/** The part of `cli-progress` that is used. Its own types would bring Node's into every download. */
+/**
+ * The part of `cli-progress` that is used. The package's own types would add Node's types to every
+ * installation.
+ */
 
 export interface Options {
   format: string;

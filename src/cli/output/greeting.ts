@@ -1,4 +1,4 @@
-/** What a worker tells the person who has started it in a terminal, once it is ready. */
+/** The message that `serve` prints on a terminal once the worker is ready. */
 
 import type { EngineInfo } from "../../engine/engine.ts";
 import { totalBytes } from "../../gpu/mod.ts";
@@ -8,12 +8,12 @@ import { formatBytes } from "../../core/units.ts";
 import { deviceLabel, modelLabel } from "./worker_text.ts";
 import { CLI_COMMAND, type Flags } from "../../settings/flags.ts";
 
-/** Columns before a value, and of a line. */
+/** Column of the values, and maximum width of a line. */
 const INDENT = 10;
 const COLUMNS = 80;
 
 export interface GreetingDetails {
-  /** Where it listens. */
+  /** URL of the worker. */
   url: string;
   modelId: string;
   flags: Flags;
@@ -21,18 +21,18 @@ export interface GreetingDetails {
     EngineInfo,
     "device" | "adapter" | "software" | "quant" | "memory" | "selection"
   >;
-  /** Where states are kept. */
+  /** Location of the state store. */
   kv: string;
 }
 
-/** Lines, the last one with its newline. */
+/** Returns the message, with a final newline. */
 export function greeting(
   { url, modelId, flags, engine, kv }: GreetingDetails,
   paint: Paint,
 ): string {
   const rows = [
     ["Chat", paint("bold", url)],
-    ["API", `${url}/v1, described at ${url}/docs`],
+    ["API", `${url}/v1, documented at ${url}/docs`],
     ["Model", `${modelLabel(modelId, flags)}, as ${engine.quant}`],
     ...deviceRows(engine),
     ["Memory", formatBytes(totalBytes(engine.memory))],
@@ -40,10 +40,10 @@ export function greeting(
     ["Next", `${CLI_COMMAND} chat --url ${url}`],
   ];
   const lines = rows.map(([name, value]) => `  ${paint("dim", name.padEnd(INDENT - 2))}${value}`);
-  return `\n${lines.join("\n")}\n\n  ${paint("dim", "Ctrl-C stops it")}\n`;
+  return `\n${lines.join("\n")}\n\n  ${paint("dim", "Press Ctrl-C to stop")}\n`;
 }
 
-/** Which engine runs, and why, in lines that fit a terminal. */
+/** Returns the selected engine and the reason, wrapped to the width of a terminal. */
 function deviceRows(engine: GreetingDetails["engine"]): [name: string, value: string][] {
   const reason = engine.selection?.reason ?? deviceLabel(engine);
   return wrap(reason, COLUMNS - INDENT).map((line, i) => [i === 0 ? "Device" : "", line]);

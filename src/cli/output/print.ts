@@ -1,17 +1,17 @@
 /** Reads stdin and writes stdout. */
 
-/** Prints the one JSON document of a command. */
+/** Prints the JSON document of a command with `--json`. */
 export async function printJson(value: unknown): Promise<void> {
   await printText(`${JSON.stringify(value)}\n`);
 }
 
-/** Writes to stdout, all of it. */
+/** Writes a string to stdout completely. */
 export async function printText(value: string): Promise<void> {
   const bytes = new TextEncoder().encode(value);
   for (let at = 0; at < bytes.length;) at += await Deno.stdout.write(bytes.subarray(at));
 }
 
-/** All of stdin. */
+/** Reads stdin to its end. */
 export async function readStdin(): Promise<Uint8Array> {
   return await new Response(Deno.stdin.readable).bytes();
 }

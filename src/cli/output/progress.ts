@@ -1,19 +1,23 @@
-/** A progress bar on stderr, with rate and time left; on a terminal only. */
+/** A progress bar on stderr with rate and remaining time. Shown on terminals only. */
 
 // @ts-types="./cli_progress.d.ts"
 import { SingleBar } from "cli-progress";
 import { formatBytes, formatDuration } from "../../core/units.ts";
 
-/** What takes less than this is done before a bar could be read. */
+/** Work that takes less time is done before a bar could be read. */
 const DELAY_MS = 700;
 
 export interface Progress {
   update(done: number, total: number): void;
-  /** Removes the bar; further updates do nothing. */
+  /** Removes the bar. Later updates are ignored. */
   end(): void;
 }
 
-/** @param amount How a number of what is counted reads. */
+/**
+ * Creates a progress bar.
+ *
+ * @param amount Formats a number of units.
+ */
 export function progressBar(
   label: string,
   amount: (count: number) => string = formatBytes,
@@ -28,7 +32,7 @@ export function progressBar(
     hideCursor: true,
     linewrap: false,
   });
-  // The work may begin late, and with a part of it done before.
+  // Measures the rate from the first update, because work may start late or be partly done already.
   let start: { at: number; done: number } | undefined;
   let shown = false, ended = false;
   return {
@@ -53,7 +57,7 @@ export function progressBar(
   };
 }
 
-/** Runs `work` under a bar, which is gone when it is done or has failed. */
+/** Runs `work` with a progress bar and removes the bar at the end. */
 export async function withProgress<T>(
   label: string,
   work: (onProgress: Progress["update"]) => Promise<T>,

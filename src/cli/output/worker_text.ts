@@ -1,15 +1,16 @@
-/** A worker's model and device as people read them. */
+/** Formats a worker's model and device for display. */
 
 import type { EngineInfo } from "../../engine/engine.ts";
-import { type Flags, text } from "../../settings/flags.ts";
+import { type Flags, stringFlag } from "../../settings/flags.ts";
 
-/** @param id The model's. */
+/** @param id Id of the model. */
 export function modelLabel(id: string, flags: Flags): string {
-  const own = text(flags, "model") !== undefined || text(flags, "shape") !== undefined;
-  return own ? id : `${id}, a tiny model to try things with`;
+  const explicit = stringFlag(flags, "model") !== undefined ||
+    stringFlag(flags, "shape") !== undefined;
+  return explicit ? id : `${id}, a tiny demo model`;
 }
 
-/** Prints what a person should know about the selected device. */
+/** Prints the warning about the selected device, if there is one. */
 export function printDeviceWarning({ selection }: EngineInfo): void {
   if (selection?.warning) console.error(selection.warning);
 }

@@ -118,25 +118,25 @@ export class CpuEngine implements Engine {
       quant,
       slots,
       maxStepTokens,
-      availableBytes: available,
-      earlierLoadTimes: opening,
+      availableBytes,
+      earlierLoadTimes,
       selection,
       onProgress = () => {},
     }: CpuEngineOptions,
   ): Promise<CpuEngine> {
     const { dimensions } = model;
     const types = weightTypes(model, quant);
-    const measure = (quant: Quant) => measureCpuMemory(model, { quant, slots });
-    if (available !== undefined) {
+    const measureMemory = (quant: Quant) => measureCpuMemory(model, { quant, slots });
+    if (availableBytes !== undefined) {
       assertFitsInMemory({
         model,
         quant,
         deviceName: "this machine",
-        availableBytes: available,
-        measureMemory: measure,
+        availableBytes,
+        measureMemory,
       });
     }
-    const memory = measure(quant);
+    const memory = measureMemory(quant);
     const start = performance.now();
     const matrices = new Map<string, CpuMatrix>();
     let done = 0;
@@ -154,7 +154,7 @@ export class CpuEngine implements Engine {
       slots,
       maxStepTokens,
       memory,
-      loading: { ...opening, weights: performance.now() - start },
+      loading: { ...earlierLoadTimes, weights: performance.now() - start },
       selection,
     };
     return new CpuEngine(info, model, matrices);

@@ -112,32 +112,32 @@ export interface EngineBuffers {
 export function createBuffers(
   buffers: DeviceBuffers,
   model: Model,
-  { quant, slots, maxStepTokens, tokenTable: tokens, maxPartBytes = Infinity }: BufferOptions,
+  { quant, slots, maxStepTokens, tokenTable, maxPartBytes = Infinity }: BufferOptions,
 ): EngineBuffers {
   const { dimensions } = model;
   const work = (label: string, bytes: number) => buffers.storage("work", label, bytes);
   const fittingRows = Math.floor(LOGITS_BYTES / (logitsStride(dimensions) * 4));
   // All slots may sample in the same step.
   const maxOutputs = Math.min(maxStepTokens, Math.max(slots, fittingRows));
-  const plane = maxStepTokens * dimensions.width;
-  const sizes = activationLengths(dimensions, { tokens: maxStepTokens, plane, maxOutputs });
+  const planeStride = maxStepTokens * dimensions.width;
+  const sizes = activationLengths(dimensions, { tokens: maxStepTokens, planeStride, maxOutputs });
   return {
     inputs: {
       rows: work("rows", maxStepTokens * 16),
       runs: work("runs", slots * 16),
-      outputRows: work("chosen", maxStepTokens * 4),
+      outputRows: work("output rows", maxStepTokens * 4),
       counts: buffers.uniform("counts", 16),
     },
     state: makeStates(buffers, { dimensions, slots }),
     activations: makeActivations(sizes, work),
-    planeStride: plane,
+    planeStride,
     maxStepTokens,
     maxOutputs,
     logitsStaging: new StagingBuffer(buffers.staging("work", "logits", sizes.logits * 4)),
     sampling: createSamplingBuffers(buffers, {
       slots,
       vocabulary: dimensions.vocabulary,
-      tokenTable: tokens,
+      tokenTable,
     }),
     vectors: new Map(
       [...model.vectors].map(([name, { byteLength }]) => {
@@ -148,7 +148,7 @@ export function createBuffers(
   };
 }
 
-/** What `makeBuffers` would take of a device with such limits. */
+/** What `createBuffers` would take of a device with such limits. */
 export function measureBuffers(
   limits: BufferDevice["limits"],
   model: Model,
@@ -171,12 +171,12 @@ export function hiddenStride({ ffnWidth }: Dimensions): number {
 
 function activationLengths(
   dimensions: Dimensions,
-  { tokens, plane, maxOutputs }: { tokens: number; plane: number; maxOutputs: number },
+  { tokens, planeStride, maxOutputs }: { tokens: number; planeStride: number; maxOutputs: number },
 ): Record<ActivationName, number> {
   const { width } = dimensions;
   return {
     x: tokens * width,
-    mixed: 4 * plane,
+    mixed: 4 * planeStride,
     r: tokens * width,
     k: tokens * width,
     v: tokens * width,
@@ -223,8 +223,8 @@ function makeStates(
   const shiftBytes = shiftSites(dimensions) * siteStride * 4;
   return {
     siteStride,
-    shiftIn: buffers.storage("states", "shifts before", shiftBytes),
-    shiftOut: buffers.storage("states", "shifts after", shiftBytes),
+    shiftIn: buffers.storage("states", "shift in", shiftBytes),
+    shiftOut: buffers.storage("states", "shift out", shiftBytes),
     wkv: Array.from(
       { length: layers },
       (_, layer) => buffers.storage("states", `wkv ${layer}`, slots * width * headSize * 4),

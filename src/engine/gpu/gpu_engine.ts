@@ -107,15 +107,15 @@ export class GpuEngine implements SamplingEngine {
     const input = buildStepInput(runs.map(({ slot, tokens, logits }) => ({
       slot,
       tokens,
-      wanted: (i) => logits === "all" || (logits === "last" && i === tokens.length - 1),
+      needsLogits: (i) => logits === "all" || (logits === "last" && i === tokens.length - 1),
     })));
     const { maxOutputs } = this.#buffers;
     const rounds: Promise<Float32Array[]>[] = [];
     let first = 0;
     do {
       // Logits that exceed the buffer take further rounds, which run only the head.
-      const chosen = input.outputRows.slice(first, first + maxOutputs);
-      rounds.push(this.#logits({ ...input, outputRows: chosen }, first === 0));
+      const outputRows = input.outputRows.slice(first, first + maxOutputs);
+      rounds.push(this.#logits({ ...input, outputRows }, first === 0));
       first += maxOutputs;
     } while (first < input.outputRows.length);
     return this.#groupByRun(runs, (await Promise.all(rounds)).flat());
@@ -139,11 +139,11 @@ export class GpuEngine implements SamplingEngine {
     const ordered = [...runs].sort((a, b) => a.tokens.length - b.tokens.length);
     const input = buildStepInput(ordered.map(({ slot, tokens: inputs, sample }) => {
       const tokens = inputs.length === 0 ? [GATHERED] : inputs;
-      return { slot, tokens, wanted: (i) => sample && i === tokens.length - 1 };
+      return { slot, tokens, needsLogits: (i) => sample && i === tokens.length - 1 };
     }));
     const counts = stepCounts(input, runs.filter(({ tokens }) => tokens.length === 0).length);
     const read = this.#sampling.nextStaging();
-    const written = await this.#queue.run({
+    const sampled = await this.#queue.run({
       encode: (encoder) => {
         this.#sampling.encodeClear(encoder);
         const dispatches = this.#stepDispatches(counts);
@@ -158,7 +158,7 @@ export class GpuEngine implements SamplingEngine {
     });
     return runs.map(({ slot, sample }) =>
       sample
-        ? this.#sampling.decodeResult(written!, slot)
+        ? this.#sampling.decodeResult(sampled!, slot)
         : { tokens: [], finishReason: null, fault: null }
     );
   }
@@ -171,7 +171,7 @@ export class GpuEngine implements SamplingEngine {
   async profile(batch: number, rounds: number): Promise<StepProfile> {
     const slots = Array.from({ length: batch }, (_, slot) => slot);
     const input = buildStepInput(
-      slots.map((slot) => ({ slot, tokens: [GATHERED], wanted: () => true })),
+      slots.map((slot) => ({ slot, tokens: [GATHERED], needsLogits: () => true })),
     );
     const dispatches = this.#stepDispatches(stepCounts(input, batch));
     await this.#queue.run({ write: () => this.#writeInput(input) });
@@ -210,16 +210,16 @@ export class GpuEngine implements SamplingEngine {
 
   /** Runs the layers, if requested, and the head in one submit; returns one row per output. */
   async #logits(input: StepInput, layers: boolean): Promise<Float32Array[]> {
-    const { outputRows: chosen } = input;
+    const { outputRows } = input;
     const counts = stepCounts(input);
     const stride = logitsStride(this.info.dimensions);
     const { activations: { logits }, logitsStaging: staging } = this.#buffers;
-    const bytes = chosen.length * stride * 4;
+    const bytes = outputRows.length * stride * 4;
     const read = await this.#queue.run({
       encode: (encoder) => {
         const pass = encoder.beginComputePass({ label: "step" });
         if (layers) encodeDispatches(pass, sizeDispatches(this.#plan.layers(counts), counts));
-        if (chosen.length > 0) {
+        if (outputRows.length > 0) {
           encodeDispatches(pass, sizeDispatches(this.#plan.head(counts), counts));
         }
         pass.end();
@@ -229,7 +229,7 @@ export class GpuEngine implements SamplingEngine {
       ...(bytes > 0 ? { read: { staging, bytes } } : {}),
     });
     const { vocabulary } = this.info.dimensions;
-    return chosen.map((_, o) => new Float32Array(read!, o * stride * 4, vocabulary));
+    return outputRows.map((_, o) => new Float32Array(read!, o * stride * 4, vocabulary));
   }
 
   #stepDispatches(counts: StepCounts): SizedDispatch[] {
@@ -241,10 +241,10 @@ export class GpuEngine implements SamplingEngine {
   }
 
   #writeInput(input: StepInput): void {
-    const { rows, runs, outputRows: chosen, counts } = this.#buffers.inputs;
+    const { rows, runs, outputRows, counts } = this.#buffers.inputs;
     upload(this.#device, rows, new Uint32Array(input.rows));
     upload(this.#device, runs, new Uint32Array(input.runs));
-    upload(this.#device, chosen, new Uint32Array(input.outputRows));
+    upload(this.#device, outputRows, new Uint32Array(input.outputRows));
     const { tokens, runs: count, outputs } = stepCounts(input);
     upload(this.#device, counts, new Uint32Array([tokens, count, outputs, 0]));
   }

@@ -50,9 +50,9 @@ export async function createParts(
   { device, adapter, software }: OpenDevice,
   model: Model,
   {
-    availableBytes: available,
+    availableBytes,
     tuned,
-    earlierLoadTimes: opening,
+    earlierLoadTimes,
     selection,
     onProgress,
     ...options
@@ -68,10 +68,10 @@ export async function createParts(
     );
   }
   weightTypes(model, options.quant);
-  const measure = (quant: BufferOptions["quant"]): MemoryBytes =>
+  const measureMemory = (quant: BufferOptions["quant"]): MemoryBytes =>
     measureBuffers(device.limits, model, { ...options, quant });
-  const requirement = { model, quant: options.quant, deviceName: adapter, measureMemory: measure };
-  if (available !== undefined) assertFitsInMemory({ ...requirement, availableBytes: available });
+  const requirement = { model, quant: options.quant, deviceName: adapter, measureMemory };
+  if (availableBytes !== undefined) assertFitsInMemory({ ...requirement, availableBytes });
   device.pushErrorScope("validation");
   const deviceBuffers = new DeviceBuffers(device);
   const buffers = createBuffers(deviceBuffers, model, options);
@@ -91,13 +91,13 @@ export async function createParts(
   uploaded.catch(() => {}); // awaited below
   const pipelines = new Pipelines(device);
   const plan = await GpuPlan.build({ device, software, pipelines, tuned }, model, buffers);
-  const { quant, slots, maxStepTokens, tokenTable: tokens } = options;
+  const { quant, slots, maxStepTokens, tokenTable } = options;
   const sampling = await GpuSampling.build({ device, software }, pipelines, {
     buffers,
-    sizes: { slots, vocabulary: dimensions.vocabulary, tokenTable: tokens },
+    sizes: { slots, vocabulary: dimensions.vocabulary, tokenTable },
   });
   const kernels = elapsed();
-  const loading = { ...opening, weights: await uploaded, kernels };
+  const loading = { ...earlierLoadTimes, weights: await uploaded, kernels };
   const error = await device.popErrorScope();
   if (error) {
     throw new InferenceError(

@@ -71,9 +71,9 @@ export class GpuPlan {
         continue;
       }
       const planned = await plan.#prepare(op);
-      const chosenOnly = op.op === "selectNorm" ||
+      const inHead = op.op === "selectNorm" ||
         (op.op === "linears" && op.linears[0].to === "logits");
-      (chosenOnly ? plan.#head : plan.#layers).push(planned);
+      (inHead ? plan.#head : plan.#layers).push(planned);
     }
     plan.#layers.push(await plan.#commit());
     return plan;
@@ -97,7 +97,7 @@ export class GpuPlan {
   async #prepare(op: Op): Promise<PlannedOp> {
     const { width } = this.#model.dimensions;
     const { x, mixed, selected } = this.#buffers.activations;
-    const { rows, outputRows: chosen } = this.#buffers.inputs;
+    const { rows, outputRows } = this.#buffers.inputs;
     switch (op.op) {
       case "embed": {
         const norm = this.#vector(op.norm);
@@ -129,7 +129,7 @@ export class GpuPlan {
           await this.#pipelines.prepare(selectNorm, { width }, {
             x,
             norm: this.#vector(op.norm),
-            chosen: { buffer: chosen },
+            outputRows: { buffer: outputRows },
             y: selected,
           }),
         ]);
@@ -181,8 +181,8 @@ export class GpuPlan {
       norm: this.#vector(norm),
       mix: this.#vector(mix),
       rows: { buffer: inputs.rows },
-      before: shiftSiteBinding(state.shiftIn, site, state),
-      after: shiftSiteBinding(state.shiftOut, site, state),
+      shiftIn: shiftSiteBinding(state.shiftIn, site, state),
+      shiftOut: shiftSiteBinding(state.shiftOut, site, state),
     };
   }
 
@@ -282,7 +282,7 @@ export class GpuPlan {
   }
 
   async #commit(): Promise<PlannedOp> {
-    const { inputs, state: { shiftIn: before, shiftOut: after, siteStride } } = this.#buffers;
+    const { inputs, state: { shiftIn, shiftOut, siteStride } } = this.#buffers;
     const { dimensions } = this.#model;
     return constant([
       await this.#pipelines.prepare(
@@ -290,8 +290,8 @@ export class GpuPlan {
         { width: dimensions.width, sites: shiftSites(dimensions), siteStride },
         {
           runs: { buffer: inputs.runs },
-          after: { buffer: after },
-          before: { buffer: before },
+          shiftOut: { buffer: shiftOut },
+          shiftIn: { buffer: shiftIn },
         },
       ),
     ]);

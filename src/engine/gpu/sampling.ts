@@ -42,15 +42,15 @@ export class GpuSampling {
   /** Slots whose bias on the device differs from the default. */
   readonly #biased = new Set<number>();
   readonly #tokens: TokenTable | undefined;
-  readonly #feed: Dispatch;
+  readonly #gather: Dispatch;
   readonly #sample: Dispatch;
 
   private constructor(
     device: GPUDevice,
-    { buffers, sizes, feed, sample }: {
+    { buffers, sizes, gather, sample }: {
       buffers: SamplingBuffers;
       sizes: SamplingSizes;
-      feed: Dispatch;
+      gather: Dispatch;
       sample: Dispatch;
     },
   ) {
@@ -58,7 +58,7 @@ export class GpuSampling {
     this.#buffers = buffers;
     this.#vocabulary = sizes.vocabulary;
     this.#tokens = sizes.tokenTable;
-    this.#feed = feed;
+    this.#gather = gather;
     this.#sample = sample;
     this.#bans = new Float32Array(logitsStride(sizes)).fill(BANNED_BIAS, sizes.vocabulary);
     for (let id = 0; sizes.tokenTable && id < sizes.vocabulary; id++) {
@@ -79,7 +79,7 @@ export class GpuSampling {
     return new GpuSampling(device, {
       buffers: sampling,
       sizes,
-      feed: await pipelines.prepare(gatherLastToken, null, {
+      gather: await pipelines.prepare(gatherLastToken, null, {
         slots,
         rows,
         runs: { buffer: inputs.runs },
@@ -98,8 +98,8 @@ export class GpuSampling {
           stops: { buffer: sampling.stops },
           vocabulary: { buffer: sampling.vocabulary },
           rows,
-          chosen: { buffer: inputs.outputRows },
-          written: { buffer: sampling.sampled },
+          outputRows: { buffer: inputs.outputRows },
+          sampled: { buffer: sampling.sampled },
         },
       ),
     });
@@ -107,7 +107,7 @@ export class GpuSampling {
 
   /** The dispatch before the layers, and the one after the head. */
   get dispatches(): { before: Dispatch; after: Dispatch } {
-    return { before: this.#feed, after: this.#sample };
+    return { before: this.#gather, after: this.#sample };
   }
 
   /** Uploads a slot's sampling settings, effective from its next token. */
@@ -137,7 +137,7 @@ export class GpuSampling {
 
   /** Returns a copy of a search, advanced over the bytes of the tokens sampled so far. */
   #advancedSearch(stops: StopSearch, sampled: readonly number[]): StopSearch {
-    const search = { ...stops, bits: stops.prefixBits.slice() };
+    const search = { ...stops, prefixBits: stops.prefixBits.slice() };
     if (this.#tokens) {
       const { bytes, offsets } = this.#tokens;
       for (const id of sampled) {
@@ -149,8 +149,8 @@ export class GpuSampling {
 
   /** Returns the next staging buffer and the bytes that a window writes to it. */
   nextStaging(): { staging: StagingBuffer; bytes: number } {
-    const { staging, sampled: written } = this.#buffers;
-    return { staging: staging.next(), bytes: written.size };
+    const { staging, sampled } = this.#buffers;
+    return { staging: staging.next(), bytes: sampled.size };
   }
 
   encodeClear(encoder: GPUCommandEncoder): void {
@@ -158,29 +158,29 @@ export class GpuSampling {
   }
 
   encodeCopy(encoder: GPUCommandEncoder, { buffer }: StagingBuffer): void {
-    const { sampled: written } = this.#buffers;
-    encoder.copyBufferToBuffer(written, 0, buffer, 0, written.size);
+    const { sampled } = this.#buffers;
+    encoder.copyBufferToBuffer(sampled, 0, buffer, 0, sampled.size);
   }
 
   /** Decodes a slot's sampled tokens. */
   decodeResult(read: ArrayBuffer, slot: number): GenerateResult {
     const row = new Uint32Array(read, slot * SAMPLED_STRIDE * 4, SAMPLED_STRIDE);
-    const [count, end] = row;
+    const [count, finish] = row;
     return {
       tokens: [...row.subarray(SAMPLED_HEADER, SAMPLED_HEADER + count)],
-      finishReason: end === FINISH.stop ? "stop" : end === FINISH.length ? "length" : null,
-      fault: this.#faultOf(end),
+      finishReason: finish === FINISH.stop ? "stop" : finish === FINISH.length ? "length" : null,
+      fault: this.#faultOf(finish),
     };
   }
 
-  #faultOf(end: number): SamplingFault | null {
-    if (end === FINISH.notFinite) {
+  #faultOf(finish: number): SamplingFault | null {
+    if (finish === FINISH.notFinite) {
       const message =
         "Cannot sample: a logit is not finite, so the model's weights or its state are " +
         "damaged; start from another state";
       return { kind: "not_finite", message };
     }
-    if (end !== FINISH.allBanned) return null;
+    if (finish !== FINISH.allBanned) return null;
     const message =
       `Cannot sample: all ${this.#vocabulary} tokens are banned or have the logit -Infinity`;
     return { kind: "all_banned", message };
@@ -198,12 +198,12 @@ export class GpuSampling {
 
 /** Encodes the words of a slot that starts to sample. */
 export function encodeSlot(
-  { params, position, maxTokens: limit, endToken, stops }: SlotSampling,
+  { params, position, maxTokens, endToken, stops }: SlotSampling,
 ): Uint32Array<ArrayBuffer> {
   const words = new Uint32Array(SLOT_WORDS);
   const numbers = new Float32Array(words.buffer);
   words[SLOT.active] = 1;
-  words[SLOT.left] = limit;
+  words[SLOT.remaining] = maxTokens;
   words[SLOT.seed] = Number(params.seed & 0xffffffffn);
   words[SLOT.seed + 1] = Number(params.seed >> 32n & 0xffffffffn);
   words[SLOT.position] = position;
@@ -214,7 +214,7 @@ export function encodeSlot(
   numbers[SLOT.presencePenalty] = params.presencePenalty;
   numbers[SLOT.frequencyPenalty] = params.frequencyPenalty;
   numbers[SLOT.penaltyDecay] = params.penaltyDecay;
-  words[SLOT.counting] = isCounting(params) ? 1 : 0;
+  words[SLOT.countsTokens] = isCounting(params) ? 1 : 0;
   words[SLOT.endToken] = endToken ?? NO_TOKEN;
   if (stops) setStops(words, stops);
   return words;
@@ -222,9 +222,9 @@ export function encodeSlot(
 
 /** Encodes the masks of a slot's stop strings. */
 export function encodeStopMasks(
-  { byteMasks: byByte, startMask: first, endMask: last }: StopSearch,
+  { byteMasks, startMask, endMask }: StopSearch,
 ): Uint32Array<ArrayBuffer> {
-  return Uint32Array.of(...byByte, ...first, ...last);
+  return Uint32Array.of(...byteMasks, ...startMask, ...endMask);
 }
 
 /** Returns whether the penalties need token counts. */
@@ -232,8 +232,8 @@ function isCounting({ presencePenalty, frequencyPenalty }: SlotSampling["params"
   return presencePenalty !== 0 || frequencyPenalty !== 0;
 }
 
-function setStops(words: Uint32Array, { words: count, found, prefixBits: bits }: StopSearch): void {
+function setStops(words: Uint32Array, { words: count, found, prefixBits }: StopSearch): void {
   words[SLOT.stopWords] = count;
   words[SLOT.stopFound] = found ? 1 : 0;
-  words.set(bits, SLOT.bits);
+  words.set(prefixBits, SLOT.stopBits);
 }

@@ -31,18 +31,18 @@ export interface SamplingSizes {
 /** Creates the buffers, without contents. */
 export function createSamplingBuffers(
   buffers: DeviceBuffers,
-  { slots, vocabulary, tokenTable: tokens }: SamplingSizes,
+  { slots, vocabulary, tokenTable }: SamplingSizes,
 ): SamplingBuffers {
   const work = (label: string, bytes: number) => buffers.storage("work", label, bytes);
-  const written = slots * SAMPLED_STRIDE * 4;
+  const sampledBytes = slots * SAMPLED_STRIDE * 4;
   return {
     adjustments: work("adjustments", slots * logitsStride({ vocabulary }) * 2 * 4),
     slots: work("slots", slots * SLOT_WORDS * 4),
     stops: work("stops", slots * STOPS_STRIDE * 4),
-    vocabulary: work("vocabulary", (vocabulary + 1) * 4 + (tokens?.bytes.length ?? 0)),
-    sampled: work("written", written),
+    vocabulary: work("vocabulary", (vocabulary + 1) * 4 + (tokenTable?.bytes.length ?? 0)),
+    sampled: work("sampled", sampledBytes),
     // Two, so that one is read while the other is written.
-    staging: new StagingRing([0, 1].map(() => buffers.staging("work", "written", written))),
+    staging: new StagingRing([0, 1].map(() => buffers.staging("work", "sampled", sampledBytes))),
   };
 }
 

@@ -34,11 +34,11 @@ export class GpuState {
 
   /** Encodes a copy between slots, via scratch space: WebGPU forbids copies within a buffer. */
   copySlot(encoder: GPUCommandEncoder, from: number, to: number): void {
-    const { copyScratch: forking } = this.#buffers;
-    this.#gather(encoder, from, forking);
+    const { copyScratch } = this.#buffers;
+    this.#gather(encoder, from, copyScratch);
     let at = 0;
     for (const { buffer, offset, bytes } of this.#parts(to)) {
-      encoder.copyBufferToBuffer(forking, at, buffer, offset, bytes);
+      encoder.copyBufferToBuffer(copyScratch, at, buffer, offset, bytes);
       at += bytes;
     }
   }
@@ -65,9 +65,9 @@ export class GpuState {
   /** Yields the ranges of a slot's state, in the state's order. */
   *#parts(slot: number): Generator<{ buffer: GPUBuffer; offset: number; bytes: number }> {
     const { layers, width, headSize } = this.#dimensions;
-    const { shiftIn: before, siteStride, wkv } = this.#buffers;
+    const { shiftIn, siteStride, wkv } = this.#buffers;
     const shift = (site: number) => ({
-      buffer: before,
+      buffer: shiftIn,
       offset: (site * siteStride + slot * width) * 4,
       bytes: width * 4,
     });

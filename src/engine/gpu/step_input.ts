@@ -10,23 +10,23 @@ export interface StepInput {
   outputRows: number[];
 }
 
-/** Concatenates runs; `wanted` returns whether the run's i-th token needs logits. */
+/** Concatenates runs; `needsLogits` returns whether the run's i-th token needs logits. */
 export function buildStepInput(
-  runs: readonly { slot: number; tokens: readonly number[]; wanted: (i: number) => boolean }[],
+  runs: readonly { slot: number; tokens: readonly number[]; needsLogits: (i: number) => boolean }[],
 ): StepInput {
   const input: StepInput = { rows: [], runs: [], outputRows: [] };
-  for (const { slot, tokens, wanted } of runs) {
+  for (const { slot, tokens, needsLogits } of runs) {
     const first = input.rows.length / 4;
     input.runs.push(slot, first, tokens.length, 0);
     tokens.forEach((id, i) => {
       input.rows.push(id, slot, i === 0 ? 1 : 0, i === tokens.length - 1 ? 1 : 0);
-      if (wanted(i)) input.outputRows.push(first + i);
+      if (needsLogits(i)) input.outputRows.push(first + i);
     });
   }
   return input;
 }
 
 /** @param gathered Number of first runs whose token is gathered on the device. */
-export function stepCounts({ rows, runs, outputRows: chosen }: StepInput, fed = 0): StepCounts {
-  return { tokens: rows.length / 4, runs: runs.length / 4, outputs: chosen.length, gathered: fed };
+export function stepCounts({ rows, runs, outputRows }: StepInput, gathered = 0): StepCounts {
+  return { tokens: rows.length / 4, runs: runs.length / 4, outputs: outputRows.length, gathered };
 }

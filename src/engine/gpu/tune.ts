@@ -168,9 +168,9 @@ class LinearBench {
       { ...matrix, rows: Math.min(matrix.rows, mostRows(matrix)) }
     ));
     const bytes = (size: (matrix: MatrixSize) => number) => Math.max(...matrices.map(size));
-    const whole = (buffer: GPUBuffer) => ({ buffer, offset: 0, size: buffer.size });
+    const wholeBuffer = (buffer: GPUBuffer) => ({ buffer, offset: 0, size: buffer.size });
     const storage = (label: string, size: number) =>
-      whole(deviceBuffers.storage("work", label, size));
+      wholeBuffer(deviceBuffers.storage("work", label, size));
     this.#device = device;
     this.#queue = new DeviceQueue(device);
     this.#pipelines = new Pipelines(device);
@@ -183,7 +183,7 @@ class LinearBench {
       ),
       x: storage("x", bytes(({ columns }) => maxStepTokens * columns * 4)),
       y: storage("y", bytes(({ rows }) => maxStepTokens * rows * 4)),
-      counts: whole(deviceBuffers.uniform("counts", 16)),
+      counts: wholeBuffer(deviceBuffers.uniform("counts", 16)),
     };
     this.#fill();
   }

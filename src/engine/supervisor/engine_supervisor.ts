@@ -153,12 +153,12 @@ export class EngineSupervisor implements SamplingEngine, EngineRecovery {
 
   #activate(engine: SamplingEngine): ActiveEngine {
     const { device, software } = engine.info;
-    const { callTimeout: silence, softwareCallTimeout: softwareSilence } = this.#limits;
+    const { callTimeout, softwareCallTimeout } = this.#limits;
     const calls = new CallWatchdog({
       timers: this.#timers,
       limits: device === "cpu"
         ? null
-        : { minMs: silence, unmeasuredMs: software ? softwareSilence : silence },
+        : { minMs: callTimeout, unmeasuredMs: software ? softwareCallTimeout : callTimeout },
       onTimeout: (error) => this.#fail(active, error),
     });
     const active = { engine, calls };
@@ -166,7 +166,7 @@ export class EngineSupervisor implements SamplingEngine, EngineRecovery {
     return active;
   }
 
-  /** @param work Number of tokens that the call computes. */
+  /** @param tokenCount Number of tokens that the call computes. */
   #call<T>(tokenCount: number, call: (engine: SamplingEngine) => Promise<T>): Promise<T> {
     if (this.#fault) return Promise.reject(this.#fault);
     const active = this.#active;

@@ -1,50 +1,50 @@
 /**
- * What the state store asks of a database: ordered keys, byte values, and one conditional atomic
- * write. Any database that can do this can hold states; `tests/store/backends/conformance.ts` says whether
- * it does. Values are bytes and nothing else, so that an adapter has no encoding to choose.
+ * What the state store requires of a database: ordered keys, byte values and a conditional atomic
+ * write. `tests/store/backends/conformance.ts` tests a backend. Values are bytes, so a backend does
+ * not choose an encoding.
  */
 
-/** Parts compare one by one; every key of the store begins with its tenant. */
+/** A key. Parts are compared in order; every key of the store starts with its tenant. */
 export type Key = readonly (string | number)[];
 
-/** What is at a key. */
+/** A key with its value. */
 export interface Entry {
-  /** Where it is. */
+  /** The key. */
   key: Key;
   /** At most the backend's `valueBytes`. */
   value: Uint8Array;
-  /** Changes with every write of this key, and is never used again. */
+  /** Changes with every write of this key and is never reused. */
   versionstamp: string;
 }
 
-/** Holds if the key has this versionstamp; `null`: if there is no such key. */
+/** A condition: the key has this versionstamp, or does not exist for `null`. */
 export interface Check {
-  /** The key that is looked at. */
+  /** The key to check. */
   key: Key;
-  /** As an entry had it. */
+  /** The versionstamp of an entry that was read. */
   versionstamp: string | null;
 }
 
-/** What an atomic write does to one key. */
+/** A change of one key in an atomic write. */
 export type Mutation =
   | {
     type: "set";
     key: Key;
     value: Uint8Array;
-    /** Milliseconds after which the key may vanish. Never earlier, perhaps much later. */
+    /** Milliseconds after which the key may expire. Never earlier, perhaps much later. */
     expireIn?: number | undefined;
   }
   | { type: "delete"; key: Key };
 
-/** Which entries are listed. */
+/** Options of `list`. */
 export interface ListOptions {
-  /** Entries at most; all of them by default. */
+  /** Maximum number of entries; all by default. */
   limit?: number | undefined;
-  /** Only keys whose part after the prefix is a number from the first to below the second. */
+  /** Lists only keys whose part after the prefix is a number in [from, to). */
   range?: readonly [from: number, to: number] | undefined;
 }
 
-/** The smallest limits among the databases at hand; the store stays within them everywhere. */
+/** The smallest limits of the supported databases. The store respects them on all backends. */
 export const LIMITS = {
   keyBytes: 2_048,
   valueBytes: 65_536,
@@ -54,48 +54,48 @@ export const LIMITS = {
 } as const;
 
 /**
- * An ordered key-value database. Reads see every write that was acknowledged before.
+ * An ordered key-value database. Reads see every write that was acknowledged earlier.
  *
- * Every method throws InferenceError `store_unavailable` when the database cannot be reached or
- * stays busy; a write may have happened then, or not.
+ * Every method throws InferenceError `store_unavailable` if the database cannot be reached or stays
+ * busy. A write may have been applied in this case.
  */
 export interface Backend {
-  /** What holds the data, for people: a path, a URL, "memory". */
+  /** Location of the data for messages: a path, a URL or "memory". */
   readonly name: string;
 
-  /** Bytes of a value at most; `LIMITS.valueBytes`, or a few less where it is wrapped. */
+  /** Maximum bytes of a value: `LIMITS.valueBytes`, or less if values are wrapped. */
   readonly valueBytes: number;
 
   /**
-   * Goes into what is hashed to be a key, where values are encrypted: else whoever sees keys could
-   * try what they are of.
+   * Secret that is included in hashes that become keys, if values are encrypted. Without it, the
+   * content behind a hash could be guessed by trying candidates.
    */
   readonly secret?: string | undefined;
 
-  /** The entry at a key, or `null`. */
+  /** Returns the entry of a key, or `null`. */
   get(key: Key): Promise<Entry | null>;
 
-  /** One entry a key, in the order of the keys. */
+  /** Returns the entries of several keys, in their order. */
   getMany(keys: readonly Key[]): Promise<(Entry | null)[]>;
 
-  /** Entries whose key begins with `prefix` and is longer, in key order. */
+  /** Yields entries whose keys extend `prefix`, in key order. */
   list(prefix: Key, options?: ListOptions): AsyncIterable<Entry>;
 
   /**
-   * All mutations if all checks hold, else none.
+   * Applies all mutations if all checks hold, and none otherwise.
    *
-   * @returns the versionstamp of what was written, or `null` if a check failed.
+   * @returns The versionstamp of the write, or `null` if a check failed.
    */
   atomic(checks: readonly Check[], mutations: readonly Mutation[]): Promise<string | null>;
 
-  /** Removes what is at a key, if something is. */
+  /** Deletes a key. */
   delete(key: Key): Promise<void>;
 
-  /** Frees what it holds; nothing may follow. */
+  /** Releases all resources. The backend must not be used afterwards. */
   close(): void;
 }
 
-/** Deletes any number of keys, in as few atomics as may be. */
+/** Deletes any number of keys in few atomic writes. */
 export async function deleteKeys(backend: Backend, keys: readonly Key[]): Promise<void> {
   for (let first = 0; first < keys.length; first += LIMITS.atomicMutations) {
     const batch = keys.slice(first, first + LIMITS.atomicMutations);

@@ -1,9 +1,8 @@
 /**
  * Deno KV as a backend: an SQLite file, a `denokv` server or the hosted database, by path or URL.
- * The only file of the store that touches `Deno.*`.
  *
- * A process holds one handle a path or URL, shared by all who open it. Other processes' locks on a
- * file are waited out; a server may go away and come back, see `link.ts`.
+ * A process has one handle for each path or URL, which all users share. Operations wait for locks of
+ * other processes on a file. A server may restart, see `reconnecting_client.ts`.
  */
 
 import { InferenceError } from "../../core/errors.ts";
@@ -21,30 +20,30 @@ import { ReconnectingClient, TimeoutError, withTimeout } from "./reconnecting_cl
 
 /** Keys in one `getMany` of Deno KV. */
 const GET_MANY_KEYS = 10;
-/** Entries fetched at once by `list`: 6.4 MB of chunks. */
+/** Entries that `list` fetches in one batch: 6.4 MB of chunks. */
 const LIST_BATCH = 100;
-/** Milliseconds of an operation at most. */
+/** Timeout of an operation in milliseconds. */
 const TIMEOUT_MS = 10_000;
 const MEMORY = ":memory:";
 
 export interface DenoKvOptions {
-  /** Milliseconds after which an operation fails, waiting for others' locks included. */
+  /** Milliseconds after which an operation fails, including the wait for locks. */
   timeout?: number | undefined;
-  /** In [0, 1), for the length of the pauses before a locked database is tried again. */
+  /** Returns numbers in [0, 1) for the jitter between retries of a locked database. */
   random?: (() => number) | undefined;
   /**
-   * Told what is wrong when a server begins to fail, and `null` when it answers again; of those who
-   * open the same URL in a process, the first one.
+   * Called with the problem when a server starts to fail, and with `null` when it recovers. If a
+   * process opens a URL several times, only the callback of the first one is used.
    */
   onChange?: ((problem: string | null) => void) | undefined;
-  /** Called before a locked database is tried again. */
+  /** Called before each retry of a locked database. */
   onRetry?: (() => void) | undefined;
 }
 
-/** What is open: the handle of a file, or a link to a server. */
+/** An open file or a connection to a server. */
 interface Opened {
   use<T>(operation: (kv: Deno.Kv) => Promise<T>, milliseconds: number): Promise<T>;
-  /** Gives the handle back; nothing may follow. */
+  /** Releases the handle. It must not be used afterwards. */
   close(): void;
 }
 
@@ -53,10 +52,10 @@ interface Shared {
   users: number;
 }
 
-/** What is open in this process, by absolute path or URL. */
+/** Open stores of this process, by absolute path or URL. */
 const shared = new Map<string, Shared>();
 
-/** Deno KV under the store: an SQLite file, or a server by its URL. All that use one share a handle. */
+/** Deno KV as a backend of the store. All users of a path or URL share a handle. */
 export class DenoKvBackend implements Backend {
   readonly name: string;
   readonly valueBytes: number = LIMITS.valueBytes;
@@ -76,36 +75,36 @@ export class DenoKvBackend implements Backend {
   }
 
   /**
-   * Opens an SQLite file (`:memory:` for none), or connects to a URL. A server that does not answer
-   * is no error: operations fail until it does.
+   * Opens an SQLite file, a database in memory for `:memory:`, or a server by its URL. A server that
+   * does not respond is not an error here; operations fail until it does.
    *
-   * @throws InferenceError `store_unavailable` for a file that cannot be opened, a URL that is no
-   * KV Connect server's, or an access token that is missing or refused.
+   * @throws InferenceError `store_unavailable` if a file cannot be opened, a URL does not belong to
+   * a KV Connect server, or an access token is missing or rejected.
    */
   static async open(path: string, options: DenoKvOptions = {}): Promise<DenoKvBackend> {
     const name = isUrl(path) || path === MEMORY ? path : absolute(path);
     const timeout = options.timeout ?? TIMEOUT_MS;
-    const known = path === MEMORY ? undefined : shared.get(name);
-    const mine = known ?? {
+    const existing = path === MEMORY ? undefined : shared.get(name);
+    const entry = existing ?? {
       opened: isUrl(name) ? openUrl(name, { ...options, timeout }) : openFile(name, timeout),
       users: 0,
     };
-    mine.users++;
-    if (path !== MEMORY) shared.set(name, mine);
+    entry.users++;
+    if (path !== MEMORY) shared.set(name, entry);
     const release = () => {
-      if (--mine.users > 0) return;
-      if (shared.get(name) === mine) shared.delete(name);
-      mine.opened.then((opened) => opened.close(), () => {});
+      if (--entry.users > 0) return;
+      if (shared.get(name) === entry) shared.delete(name);
+      entry.opened.then((opened) => opened.close(), () => {});
     };
     try {
-      return new DenoKvBackend(name, await mine.opened, { ...options, release });
+      return new DenoKvBackend(name, await entry.opened, { ...options, release });
     } catch (cause) {
       release();
       throw unavailable("open", cause, { name, timeout });
     }
   }
 
-  /** The entry at a key, or `null`. */
+  /** Returns the entry of a key, or `null`. */
   async get(key: Key): Promise<Entry | null> {
     return toEntry(await this.#try("read from", (kv) => kv.get<Uint8Array>(key)));
   }
@@ -127,7 +126,7 @@ export class DenoKvBackend implements Backend {
     let from: { cursor?: string } = {};
     for (let listed = 0; listed < limit;) {
       const size = Math.min(limit - listed, LIST_BATCH);
-      // An iterator of its own for every batch: none lives on when its handle has failed.
+      // Each batch has its own iterator, so none outlives a handle that failed.
       const { entries, cursor } = await this.#try("read from", async (kv) => {
         const options = { ...from, limit: size, batchSize: size };
         const iterator = kv.list<Uint8Array>(selector, options);
@@ -154,12 +153,12 @@ export class DenoKvBackend implements Backend {
     return result.ok ? result.versionstamp : null;
   }
 
-  /** Removes what is at a key, if something is. */
+  /** Deletes a key. */
   async delete(key: Key): Promise<void> {
     await this.#try("write to", (kv) => kv.delete(key));
   }
 
-  /** Gives the handle back; nothing may follow. */
+  /** Releases the handle. It must not be used afterwards. */
   close(): void {
     this.#release?.();
     this.#release = null;
@@ -169,7 +168,7 @@ export class DenoKvBackend implements Backend {
     const timeout = this.#timeout;
     const run = (left: number) => this.#opened.use(operation, left);
     try {
-      return await untilFree(run, { timeout, random: this.#random, onRetry: this.#onRetry });
+      return await retryWhileLocked(run, { timeout, random: this.#random, onRetry: this.#onRetry });
     } catch (cause) {
       throw unavailable(verb, cause, { name: this.name, timeout });
     }
@@ -179,7 +178,7 @@ export class DenoKvBackend implements Backend {
 async function openFile(path: string, timeout: number): Promise<Opened> {
   await createPrivate(path);
   const open = (left: number) => withTimeout(Deno.openKv(path), left);
-  const kv = await untilFree(open, { timeout, random: Math.random });
+  const kv = await retryWhileLocked(open, { timeout, random: Math.random });
   return {
     use: (operation, milliseconds) => withTimeout(operation(kv), milliseconds),
     close: () => kv.close(),
@@ -187,15 +186,15 @@ async function openFile(path: string, timeout: number): Promise<Opened> {
 }
 
 /**
- * Creates a missing file that only its owner may read. SQLite gives the files beside it the same
- * permissions. What cannot be created is for opening the database to report.
+ * Creates a missing file with permissions for its owner only. SQLite gives its other files the same
+ * permissions. Opening the database reports a file that cannot be created.
  */
 async function createPrivate(path: string): Promise<void> {
   if (path === MEMORY) return;
   try {
     (await Deno.open(path, { write: true, createNew: true, mode: 0o600 })).close();
   } catch {
-    // It exists, or its folder does not, or it may not be written.
+    // The file exists, its folder is missing, or it is not writable.
   }
 }
 
@@ -203,10 +202,10 @@ async function openUrl(
   url: string,
   { timeout, onChange }: DenoKvOptions & { timeout: number },
 ): Promise<Opened> {
-  const tell = (error: unknown) =>
+  const notify = (error: unknown) =>
     onChange?.(error === null ? null : reasonOf(error, { name: url, timeout }));
   let started = false;
-  const link = new ReconnectingClient<Deno.Kv>({
+  const client = new ReconnectingClient<Deno.Kv>({
     open: async () => {
       const kv = await Deno.openKv(url);
       try {
@@ -218,23 +217,23 @@ async function openUrl(
       return kv;
     },
     close: (kv) => kv.close(),
-    onChange: (error) => started && tell(error),
+    onChange: (error) => started && notify(error),
   });
   try {
-    await link.use(() => Promise.resolve(), timeout);
+    await client.use(() => Promise.resolve(), timeout);
   } catch (error) {
     if (explainConnectError(error).permanent) {
-      link.close();
+      client.close();
       throw error;
     }
-    tell(error);
+    notify(error);
   }
   started = true;
-  return link;
+  return client;
 }
 
-/** Runs `operation` again while the database is locked, with growing pauses. */
-async function untilFree<T>(
+/** Retries `operation` with growing pauses while the database is locked. */
+async function retryWhileLocked<T>(
   operation: (left: number) => Promise<T>,
   { timeout, random, onRetry }: Pick<DenoKvOptions, "onRetry"> & {
     timeout: number;
@@ -263,7 +262,7 @@ function isUrl(path: string): boolean {
   return /^https?:\/\//.test(path);
 }
 
-/** The path that a handle is shared by; as it stands where the working folder may not be read. */
+/** Returns the path under which a handle is shared; unchanged if the working folder is not readable. */
 function absolute(path: string): string {
   if (path.startsWith("/") || /^[A-Za-z]:[\\/]/.test(path)) return path;
   try {
@@ -277,29 +276,29 @@ function isLocked(cause: unknown): boolean {
   return cause instanceof Error && /database (table )?is (locked|busy)/.test(cause.message);
 }
 
-/** A store, and the milliseconds that it had. */
-interface Asked {
+/** A store and its timeout in milliseconds. */
+interface StoreAddress {
   name: string;
   timeout: number;
 }
 
-function unavailable(verb: string, cause: unknown, asked: Asked): InferenceError {
-  const message = `Cannot ${verb} the state store "${asked.name}": ${reasonOf(cause, asked)}`;
+function unavailable(verb: string, cause: unknown, address: StoreAddress): InferenceError {
+  const message = `Cannot ${verb} the state store "${address.name}": ${reasonOf(cause, address)}`;
   return new InferenceError("store_unavailable", message, { cause });
 }
 
-/** What is wrong, and the remedy. */
-function reasonOf(cause: unknown, { name, timeout }: Asked): string {
+/** Returns the problem and its remedy. */
+function reasonOf(cause: unknown, { name, timeout }: StoreAddress): string {
   const isFile = !isUrl(name);
   if (cause instanceof TimeoutError || isLocked(cause)) {
     const remedy = isFile
-      ? "what else writes to that file"
-      : "that the server there runs, and its log";
-    return `it has not answered for ${timeout / 1000} s; see ${remedy}`;
+      ? "check which other process writes to the file"
+      : "check that the server is running, and its log";
+    return `it has not responded for ${timeout / 1000} s; ${remedy}`;
   }
   if (!isFile) return explainConnectError(cause).text;
   const text = cause instanceof Error ? cause.message : String(cause);
   return /disk (is full|I\/O error)/.test(text)
-    ? `${text}: free some room on its disk, and see that the disk works`
+    ? `${text}; free disk space and check the disk`
     : text;
 }

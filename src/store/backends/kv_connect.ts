@@ -1,9 +1,9 @@
-/** What the failures of Deno's KV Connect client mean. They have texts and no codes. */
+/** Explains failures of Deno's KV Connect client, which have messages but no codes. */
 
 export interface Explanation {
-  /** What is wrong, and the remedy. */
+  /** The problem and its remedy. */
   text: string;
-  /** Whether it stays so until somebody changes a setting. */
+  /** Whether it persists until a setting is changed. */
   permanent: boolean;
 }
 
@@ -15,27 +15,28 @@ const MEANINGS: readonly { failure: RegExp; text: string; permanent: boolean }[]
   },
   {
     failure: /status[ =]40[13]\b|access token/i,
-    text: "it refuses the access token; set DENO_KV_ACCESS_TOKEN to the one it was started with",
+    text:
+      "the server rejects the access token; set DENO_KV_ACCESS_TOKEN to the token of the server",
     permanent: true,
   },
   {
     failure: /KV Connect (endpoint|metadata version)|status[ =][1-4]\d\d\b|parse metadata/,
-    text: "what answers there is no KV Connect server; give the URL of a denokv server",
+    text: "the server does not speak KV Connect; use the URL of a denokv server",
     permanent: true,
   },
   {
     failure: /invalid (database )?url/i,
-    text: "it is no URL; give one such as http://127.0.0.1:4512",
+    text: "the URL is invalid; use a URL such as http://127.0.0.1:4512",
     permanent: true,
   },
   {
     failure: /failed to connect|timed out|sending request|status[ =]5\d\d\b/,
-    text: "no answer; see that a denokv server runs there",
+    text: "no response; check that a denokv server is running there",
     permanent: false,
   },
 ];
 
-/** @param failure what `Deno.openKv(url)` or an operation rejected with */
+/** @param failure The rejection of `Deno.openKv(url)` or of an operation. */
 export function explainConnectError(failure: unknown): Explanation {
   const message = failure instanceof Error ? failure.message : String(failure);
   const reason = message.replace(/^Could not open Deno KV database: /, "");

@@ -1,4 +1,4 @@
-/** The backend for tests and throw-away workers: a map, with the limits of a real database. */
+/** A backend in memory for tests, with the limits of a real database. */
 
 import {
   type Backend,
@@ -34,7 +34,7 @@ export class MemoryBackend implements Backend {
     this.#now = now;
   }
 
-  /** Rows held, for tests that look for leftovers. */
+  /** Number of rows, for tests that check for leftovers. */
   get size(): number {
     return this.#rows.size;
   }
@@ -113,18 +113,18 @@ function compareKeys(a: Key, b: Key): number {
 }
 
 function assertWithinLimits(checks: readonly Check[], mutations: readonly Mutation[]): void {
-  const most = (what: string, is: number, limit: number) => {
-    if (is > limit) throw new TypeError(`Too many ${what}: ${is}, at most ${limit}`);
+  const assertAtMost = (what: string, count: number, limit: number) => {
+    if (count > limit) throw new TypeError(`Too many ${what}: ${count}, at most ${limit}`);
   };
-  most("checks", checks.length, LIMITS.atomicChecks);
-  most("mutations", mutations.length, LIMITS.atomicMutations);
+  assertAtMost("checks", checks.length, LIMITS.atomicChecks);
+  assertAtMost("mutations", mutations.length, LIMITS.atomicMutations);
   let total = 0;
   for (const mutation of mutations) {
     const keyBytes = JSON.stringify(mutation.key).length;
     const valueBytes = mutation.type === "set" ? mutation.value.length : 0;
-    most("bytes in a key", keyBytes, LIMITS.keyBytes);
-    most("bytes in a value", valueBytes, LIMITS.valueBytes);
+    assertAtMost("bytes in a key", keyBytes, LIMITS.keyBytes);
+    assertAtMost("bytes in a value", valueBytes, LIMITS.valueBytes);
     total += keyBytes + valueBytes;
   }
-  most("bytes in an atomic write", total, LIMITS.atomicBytes);
+  assertAtMost("bytes in an atomic write", total, LIMITS.atomicBytes);
 }

@@ -1,49 +1,48 @@
 /**
- * A link to a server that may be down, hang and come back: every use ends in bounded time, and the
- * next one after a failure opens a new handle.
+ * A client of a server that may be down, hang or restart. Every operation has a timeout, and the
+ * next operation after a failure opens a new handle.
  *
- * Clients try again by themselves, some of them for ever and after their handle was closed as well.
- * So what is under way on a failed handle is left to itself, and few uses run at once on each, that
- * few are left.
+ * Handles retry internally, some of them forever and even after they were closed. Operations on a
+ * failed handle are therefore abandoned, and their number on each handle is limited.
  */
 
 import { deferred } from "../../core/deferred.ts";
 
-/** Uses that run at once on a handle. */
-const AT_ONCE = 16;
-/** Milliseconds after which a handle that is still being opened is given up for another one. */
-const OPENING_MS = 60_000;
+/** Maximum concurrent operations on a handle. */
+const MAX_CONCURRENT = 16;
+/** Milliseconds after which a handle that is still opening is abandoned. */
+const OPEN_TIMEOUT_MS = 60_000;
 
 export interface ReconnectingClientOptions<H> {
-  /** Opens a handle, and rejects unless it works. */
+  /** Opens a handle and rejects unless it works. */
   open: () => Promise<H>;
   close: (handle: H) => void;
-  /** Told what is wrong when uses begin to fail, and `null` when they succeed again. */
+  /** Called with the error when operations start to fail, and with `null` when they recover. */
   onChange?: ((error: unknown) => void) | undefined;
 }
 
-/** There was no answer in time. What was asked for may happen still. */
+/** There was no response in time. The operation may still be applied. */
 export class TimeoutError extends Error {
-  override readonly name = "NoAnswer";
+  override readonly name = "TimeoutError";
 
   constructor() {
-    super("there was no answer in time");
+    super("there was no response in time");
   }
 }
 
-/** A handle, open or being opened. */
+/** A handle that is open or opening. */
 interface Connection<H> {
   handle: Promise<H>;
   /** Milliseconds of `performance.now()`. */
   since: number;
   open: boolean;
-  turns: Semaphore;
+  semaphore: Semaphore;
 }
 
 export class ReconnectingClient<H> {
   readonly #options: ReconnectingClientOptions<H>;
-  #line: Connection<H> | null = null;
-  #fails = false;
+  #connection: Connection<H> | null = null;
+  #failing = false;
   #closed = false;
 
   constructor(options: ReconnectingClientOptions<H>) {
@@ -51,78 +50,80 @@ export class ReconnectingClient<H> {
   }
 
   /**
-   * Runs `operation` on a handle that works. Rejects as it does, as opening does, or with NoAnswer
-   * when `milliseconds` are over.
+   * Runs `operation` on a working handle. Rejects as the operation or opening rejects, or with
+   * `TimeoutError` after `milliseconds`.
    */
   async use<T>(operation: (handle: H) => Promise<T>, milliseconds: number): Promise<T> {
     const until = performance.now() + milliseconds;
     const left = () => until - performance.now();
     try {
       while (true) {
-        const line = this.#current();
-        const handle = await withTimeout(line.handle, left());
-        await line.turns.take(left());
-        // The others may have found that it fails.
-        if (line !== this.#line) continue;
-        const result = await this.#run(line, () => withTimeout(operation(handle), left()));
-        if (line === this.#line) this.#tell(null);
+        const connection = this.#current();
+        const handle = await withTimeout(connection.handle, left());
+        await connection.semaphore.acquire(left());
+        // Another operation may have found that the handle failed.
+        if (connection !== this.#connection) continue;
+        const result = await this.#run(connection, () => withTimeout(operation(handle), left()));
+        if (connection === this.#connection) this.#notify(null);
         return result;
       }
     } catch (error) {
-      this.#tell(error);
+      this.#notify(error);
       throw error;
     }
   }
 
   close(): void {
     this.#closed = true;
-    if (this.#line !== null) this.#giveUp(this.#line);
+    if (this.#connection !== null) this.#abandon(this.#connection);
   }
 
-  async #run<T>(line: Connection<H>, operation: () => Promise<T>): Promise<T> {
+  async #run<T>(connection: Connection<H>, operation: () => Promise<T>): Promise<T> {
     try {
       return await operation();
     } catch (error) {
-      this.#giveUp(line);
+      this.#abandon(connection);
       throw error;
     } finally {
-      line.turns.give();
+      connection.semaphore.release();
     }
   }
 
   #current(): Connection<H> {
     if (this.#closed) throw new Error("it is closed");
-    const line = this.#line;
-    if (line !== null) {
-      if (line.open || performance.now() - line.since < OPENING_MS) return line;
-      this.#giveUp(line);
+    const connection = this.#connection;
+    if (connection !== null) {
+      const { open, since } = connection;
+      if (open || performance.now() - since < OPEN_TIMEOUT_MS) return connection;
+      this.#abandon(connection);
     }
-    return this.#line = this.#open();
+    return this.#connection = this.#open();
   }
 
   #open(): Connection<H> {
     const handle = this.#options.open();
-    const line = { handle, since: performance.now(), open: false, turns: new Semaphore(AT_ONCE) };
-    handle.then(() => line.open = true, () => this.#giveUp(line));
-    return line;
+    const semaphore = new Semaphore(MAX_CONCURRENT);
+    const connection = { handle, since: performance.now(), open: false, semaphore };
+    handle.then(() => connection.open = true, () => this.#abandon(connection));
+    return connection;
   }
 
-  #giveUp(line: Connection<H>): void {
-    if (line !== this.#line) return;
-    this.#line = null;
-    line.turns.dismiss();
-    line.handle.then(this.#options.close, () => {});
+  #abandon(connection: Connection<H>): void {
+    if (connection !== this.#connection) return;
+    this.#connection = null;
+    connection.semaphore.releaseAll();
+    connection.handle.then(this.#options.close, () => {});
   }
 
-  #tell(error: unknown): void {
-    const fails = error !== null;
-    if (this.#closed || fails === this.#fails) return;
-    this.#fails = fails;
+  #notify(error: unknown): void {
+    const failing = error !== null;
+    if (this.#closed || failing === this.#failing) return;
+    this.#failing = failing;
     this.#options.onChange?.(error);
   }
 }
 
-/** Lets so many run at once, in the order in which they came. */
+/** A counting semaphore that serves waiters in order. */
 class Semaphore {
   readonly #waiting = new Set<() => void>();
   #free: number;
@@ -131,7 +132,7 @@ class Semaphore {
     this.#free = free;
   }
 
-  async take(milliseconds: number): Promise<void> {
+  async acquire(milliseconds: number): Promise<void> {
     if (this.#free > 0) {
       this.#free--;
       return;
@@ -150,18 +151,18 @@ class Semaphore {
     });
   }
 
-  give(): void {
+  release(): void {
     for (const wake of this.#waiting) return wake();
     this.#free++;
   }
 
-  /** Ends all waiting. */
-  dismiss(): void {
+  /** Wakes all waiters. */
+  releaseAll(): void {
     for (const wake of this.#waiting) wake();
   }
 }
 
-/** What `promise` comes to, unless that takes longer: then NoAnswer. */
+/** Returns the result of `promise`, or throws `TimeoutError` if it takes longer. */
 export async function withTimeout<T>(promise: Promise<T>, milliseconds: number): Promise<T> {
   const { promise: late, reject } = deferred<never>();
   const timer = setTimeout(() => reject(new TimeoutError()), Math.max(0, milliseconds));

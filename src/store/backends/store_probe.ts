@@ -1,96 +1,96 @@
 /**
- * Whether a store can be reached, for those who ask often: it is asked itself every few seconds at
- * most, and an answer that takes long is not waited for.
+ * Probes whether a store is reachable. The result is cached for a few seconds, and slow probes are
+ * not awaited.
  */
 
 import type { Backend } from "./backend.ts";
 import { DEFAULT_TENANT } from "../../core/tenant.ts";
 import { TimeoutError, withTimeout } from "./reconnecting_client.ts";
 
-/** What was found last. */
+/** The result of the last probe. */
 export interface StoreCondition {
-  /** Before the first answer nothing is known. */
+  /** "unknown" before the first result. */
   status: "reachable" | "unreachable" | "unknown";
-  /** What is wrong, without addresses or paths. */
+  /** The problem, without addresses or paths. */
   problem: string | null;
-  /** Since when it is so, as far as it was looked at, in epoch milliseconds. */
+  /** First probe with this status, in epoch milliseconds. */
   since: number;
 }
 
 export interface StoreProbeOptions {
-  /** Milliseconds for which an answer is good. */
-  every?: number | undefined;
-  /** Milliseconds that an answer may take. */
-  limit?: number | undefined;
+  /** Milliseconds for which a result is cached. */
+  cacheMs?: number | undefined;
+  /** Timeout of a probe in milliseconds. */
+  timeoutMs?: number | undefined;
   /** Epoch milliseconds. */
   clock?: (() => number) | undefined;
-  /** Told why it can't be reached when that begins, and `null` when it ends. */
+  /** Called with the error when the store becomes unreachable, and with `null` when it recovers. */
   onChange?: ((error: unknown) => void) | undefined;
 }
 
-const EVERY_MS = 3000;
-const LIMIT_MS = 1500;
+const CACHE_MS = 3000;
+const TIMEOUT_MS = 1500;
 
-/** What is asked for; nothing is there. */
+/** The key that is read. It does not exist. */
 const KEY = [DEFAULT_TENANT, "probe"] as const;
 
 export class StoreProbe {
   readonly #backend: Pick<Backend, "get">;
-  readonly #every: number;
-  readonly #limit: number;
+  readonly #cacheMs: number;
+  readonly #timeoutMs: number;
   readonly #clock: () => number;
   readonly #onChange: (error: unknown) => void;
-  #found: StoreCondition;
-  #looked = -Infinity;
-  #looking: Promise<void> | null = null;
-  /** Whether a question has no answer yet, waited for or not. */
-  #asked = false;
+  #status: StoreCondition;
+  #probedAt = -Infinity;
+  #probing: Promise<void> | null = null;
+  /** Whether a read is pending, even after its timeout. */
+  #pending = false;
 
   constructor(backend: Pick<Backend, "get">, options: StoreProbeOptions = {}) {
     this.#backend = backend;
-    this.#every = options.every ?? EVERY_MS;
-    this.#limit = options.limit ?? LIMIT_MS;
+    this.#cacheMs = options.cacheMs ?? CACHE_MS;
+    this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
     this.#clock = options.clock ?? Date.now;
     this.#onChange = options.onChange ?? (() => {});
-    this.#found = { status: "unknown", problem: null, since: this.#clock() };
+    this.#status = { status: "unknown", problem: null, since: this.#clock() };
   }
 
-  /** What is known; if it is old, the store is asked anew, for whoever wants to know later. */
+  /** Returns the cached result, and starts a probe if it is old. */
   last(): StoreCondition {
     void this.probe();
-    return this.#found;
+    return this.#status;
   }
 
-  /** What is known, after asking the store if that is old. */
+  /** Returns the result of a probe, or the cached one if it is recent. */
   async probe(): Promise<StoreCondition> {
-    const old = this.#clock() - this.#looked >= this.#every;
-    if (old && !this.#asked) {
-      this.#looking ??= this.#ask().finally(() => this.#looking = null);
+    const old = this.#clock() - this.#probedAt >= this.#cacheMs;
+    if (old && !this.#pending) {
+      this.#probing ??= this.#read().finally(() => this.#probing = null);
     }
-    await this.#looking;
-    return this.#found;
+    await this.#probing;
+    return this.#status;
   }
 
-  async #ask(): Promise<void> {
+  async #read(): Promise<void> {
     try {
-      const answer = this.#backend.get(KEY);
-      this.#asked = true;
-      const answered = () => this.#asked = false;
-      answer.then(answered, answered);
-      await withTimeout(answer, this.#limit);
-      this.#tell("reachable", null, null);
+      const response = this.#backend.get(KEY);
+      this.#pending = true;
+      const done = () => this.#pending = false;
+      response.then(done, done);
+      await withTimeout(response, this.#timeoutMs);
+      this.#update("reachable", null, null);
     } catch (error) {
-      const problem = error instanceof TimeoutError ? "it does not answer in time" : "it fails";
-      this.#tell("unreachable", problem, error);
+      const problem = error instanceof TimeoutError ? "it does not respond in time" : "it fails";
+      this.#update("unreachable", problem, error);
     }
-    this.#looked = this.#clock();
+    this.#probedAt = this.#clock();
   }
 
-  #tell(status: StoreCondition["status"], problem: string | null, error: unknown): void {
-    const before = this.#found;
+  #update(status: StoreCondition["status"], problem: string | null, error: unknown): void {
+    const before = this.#status;
     const changed = before.status !== status;
     const since = changed ? this.#clock() : before.since;
-    this.#found = { status, problem, since };
+    this.#status = { status, problem, since };
     if (changed && !(before.status === "unknown" && error === null)) this.#onChange(error);
   }
 }

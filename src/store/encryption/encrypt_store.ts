@@ -1,11 +1,11 @@
 /**
- * Encrypts a store that has plaintext values, while no worker uses it. It can be interrupted and run
- * again: the store's status says `migrating` until no plaintext value is left.
+ * Encrypts a store that has plaintext values, while no worker uses it. It can be interrupted and
+ * repeated: the status of the store is `migrating` until no plaintext value is left.
  *
- * Blobs are written anew, since their chunks would exceed the database's limit once encrypted, and
- * their manifests then name the copies. Hashes of transcripts and idempotency keys depend on the
- * master key, so rows under the old hashes are removed: such histories are read anew once, and such
- * requests are answered anew.
+ * Blobs are copied, because encrypted chunks would exceed the size limit of the database; manifests
+ * then name the copies. Hashes of transcripts and idempotency keys depend on the master key, so rows
+ * with the old hashes are removed. Such histories are processed once more, and such requests run
+ * again.
  */
 
 import { InferenceError } from "../../core/errors.ts";
@@ -27,25 +27,25 @@ export interface EncryptStoreOptions {
   keys: MasterKeys;
   /** Epoch milliseconds. */
   now: () => number;
-  /** Milliseconds that a conversation without a state lasts. */
+  /** Lifetime of a conversation without a state, in milliseconds. */
   ttl: number;
-  /** Whether plaintext values beside encrypted ones are trusted: someone without the key may have written them. */
+  /** Whether to trust plaintext values in a partly encrypted store. They may be forged. */
   trustPlaintext?: boolean | undefined;
-  /** Whether states that cannot be read are removed. */
+  /** Whether to remove states that cannot be read. */
   removeUnreadable?: boolean | undefined;
   /** Called after each state. */
   onState?: ((states: number) => void) | undefined;
 }
 
-/** What was done, and what could not be. */
+/** The result of the encryption. */
 export interface EncryptedStore {
-  /** States that were written anew. */
+  /** Number of states that were rewritten. */
   states: number;
-  /** Other values that were encrypted where they are. */
+  /** Number of other values that were encrypted in place. */
   values: number;
-  /** Rows of the prefix index and of kept answers that were removed. */
+  /** Number of rows of the prefix index and of idempotency records that were removed. */
   removed: number;
-  /** Ids of states that cannot be read. Unless they are removed they stay plaintext, and the store does not open. */
+  /** Ids of states that cannot be read. Unless removed, they stay plaintext and the store does not open. */
   unreadable: string[];
 }
 
@@ -55,9 +55,9 @@ const HASHED_AREAS = ["idempotency", "answer", "answer-of"];
 /**
  * Encrypts every value of a store.
  *
- * @param rows The store itself, without encryption.
- * @throws InferenceError `invalid_value` if the store is encrypted with another key, or has values of
- * both kinds that are not trusted; as the backend
+ * @param rows The store without encryption.
+ * @throws InferenceError `invalid_value` if the store is encrypted with another key, or has untrusted
+ * plaintext values beside encrypted ones; or as the backend
  */
 export async function encryptStore(
   rows: Backend,
@@ -67,12 +67,12 @@ export async function encryptStore(
   const status = await readEncryptionStatus(rows, keys);
   if (status !== "migrating") {
     const counts = await countValues(rows);
-    if (counts.plaintext > 0 && counts.sealed > 0 && !trustPlaintext) {
+    if (counts.plaintext > 0 && counts.encrypted > 0 && !trustPlaintext) {
       throw new InferenceError(
         "invalid_value",
-        `Cannot encrypt the state store ${rows.name}: beside ${counts.sealed} encrypted values it ` +
-          `has ${counts.plaintext} plaintext ones, which anyone who can write to the database may ` +
-          "have written; --trust-plaintext encrypts them as they are",
+        `Cannot encrypt the state store ${rows.name}: it has ${counts.encrypted} encrypted and ` +
+          `${counts.plaintext} plaintext values, and anyone with access to the database may have ` +
+          "written the latter; --trust-plaintext encrypts them unchanged",
         { param: "trust-plaintext" },
       );
     }
@@ -80,18 +80,18 @@ export async function encryptStore(
   await writeEncryptionStatus(rows, keys, { status: "migrating", now: now() });
   const backend = await EncryptedBackend.over(rows, keys, { now, plaintext: true });
   const result: EncryptedStore = { states: 0, values: 0, removed: 0, unreadable: [] };
-  // No worker runs, so nothing is too young to be collected.
+  // No worker is running, so there is no minimum age.
   await collectAllGarbage(backend, { olderThan: 0, now });
   for (const tenant of await listTenants(backend)) {
     await new TenantMigration({ ...options, rows, backend, tenant, result }).run();
   }
   for await (const entry of rows.list([NO_TENANT])) {
     if (!isPlaintext(entry)) continue;
-    // What workers tell each other of rates is good for seconds.
+    // Published rates are valid for seconds only.
     if (entry.key[1] === RATES[1]) await deleteKeys(rows, [entry.key]);
-    else await sealInPlace(entry, { rows, backend, result });
+    else await encryptInPlace(entry, { rows, backend, result });
   }
-  // Originals of blobs that were copied, and blobs of states that were removed.
+  // Removes the originals of copied blobs and the blobs of removed states.
   await collectAllGarbage(backend, { olderThan: 0, now });
   const left = await countValues(rows);
   if (left.plaintext === 0) {
@@ -102,7 +102,7 @@ export async function encryptStore(
 
 interface MigrationOptions extends EncryptStoreOptions {
   rows: Backend;
-  /** The same, encrypting what is written and reading values of both kinds. */
+  /** The store with encryption, which also reads plaintext values. */
   backend: Backend;
   tenant: string;
   result: EncryptedStore;
@@ -113,7 +113,7 @@ class TenantMigration {
   readonly #options: MigrationOptions;
   readonly #blobs: Blobs;
   readonly #states: StateRows;
-  /** Copies of blobs, by the id of the original: states may share one. */
+  /** Copies of blobs by the id of the original, which states may share. */
   readonly #copies = new Map<string, BlobReference>();
 
   constructor(options: MigrationOptions) {
@@ -142,15 +142,15 @@ class TenantMigration {
       if (area === statesKey(tenant)[1] || area === blobsKey(tenant)[1] || !isPlaintext(entry)) {
         continue;
       }
-      if (area === "prefix") await this.#forget(entry);
+      if (area === "prefix") await this.#removePrefix(entry);
       else if (HASHED_AREAS.includes(area)) {
         await deleteKeys(rows, [entry.key]);
         result.removed++;
-      } else {await sealInPlace(entry, {
+      } else {await encryptInPlace(entry, {
           rows,
           backend,
           result,
-          expireIn: await this.#lasts(entry),
+          expireIn: await this.#lifetime(entry),
         });}
     }
   }
@@ -160,13 +160,13 @@ class TenantMigration {
     const { id, versionstamp: _, prefix: __, ...manifest } = info;
     const entry = await rows.get(this.#states.stateKey(id));
     const plaintext = entry !== null && isPlaintext(entry);
-    // Garbage collection has left a manifest without blobs, which tells that the state has expired.
+    // The manifest of an expired state remains without blobs.
     if (info.expires <= now()) {
       const expireIn = Math.max(1, info.expires + TOMBSTONE_MS - now());
-      if (plaintext) await sealInPlace(entry, { ...this.#options, expireIn });
+      if (plaintext) await encryptInPlace(entry, { ...this.#options, expireIn });
       return;
     }
-    const copied = await this.#copied(manifest);
+    const copied = await this.#withCopies(manifest);
     if (copied === null && !plaintext) return;
     const encrypted = copied ?? manifest;
     const stored = await this.#states.put(id, encrypted, { replaces: info });
@@ -176,8 +176,8 @@ class TenantMigration {
     result.states++;
   }
 
-  /** The manifest with encrypted copies of its blobs; null if it and they are encrypted already. */
-  async #copied(manifest: Manifest): Promise<Manifest | null> {
+  /** Returns the manifest with encrypted copies of its blobs, or null if all are encrypted. */
+  async #withCopies(manifest: Manifest): Promise<Manifest | null> {
     const { state, turn, history, note } = manifest;
     const copies = {
       state: state && await this.#copy(state),
@@ -200,7 +200,7 @@ class TenantMigration {
     return copy;
   }
 
-  async #forget({ key, value }: Entry): Promise<void> {
+  async #removePrefix({ key, value }: Entry): Promise<void> {
     const { backend, rows, tenant, now, result } = this.#options;
     const hash = String(key[key.length - 1]);
     const { state } = JSON.parse(new TextDecoder().decode(value)) as { state: string };
@@ -209,8 +209,8 @@ class TenantMigration {
     result.removed++;
   }
 
-  /** Milliseconds that a conversation lasts: as long as its state; undefined for other rows. */
-  async #lasts({ key, value }: Entry): Promise<number | undefined> {
+  /** Returns the lifetime of a conversation, which is that of its state; undefined for other rows. */
+  async #lifetime({ key, value }: Entry): Promise<number | undefined> {
     const { tenant, ttl, now } = this.#options;
     if (key[1] !== conversationsKey(tenant)[1]) return undefined;
     const { head } = JSON.parse(new TextDecoder().decode(value)) as { head: string | null };
@@ -223,8 +223,8 @@ class TenantMigration {
   }
 }
 
-/** Encrypts a value under its own key, unless it has changed. */
-async function sealInPlace(
+/** Encrypts the value of a row, unless it has changed. */
+async function encryptInPlace(
   { key, value, versionstamp }: Entry,
   { rows, backend, result, expireIn }: {
     rows: Backend;
@@ -238,11 +238,11 @@ async function sealInPlace(
   result.values++;
 }
 
-async function countValues(rows: Backend): Promise<{ sealed: number; plaintext: number }> {
-  const counts = { sealed: 0, plaintext: 0 };
+async function countValues(rows: Backend): Promise<{ encrypted: number; plaintext: number }> {
+  const counts = { encrypted: 0, plaintext: 0 };
   for await (const entry of rows.list([])) {
     if (isPlaintext(entry)) counts.plaintext++;
-    else if (entry.value.length > 0) counts.sealed++;
+    else if (entry.value.length > 0) counts.encrypted++;
   }
   return counts;
 }
@@ -254,6 +254,6 @@ function isPlaintext({ value }: Pick<Entry, "value">): boolean {
 function busy({ name }: Backend): InferenceError {
   return new InferenceError(
     "store_unavailable",
-    `Cannot encrypt the state store ${name}: a worker writes to it; stop all workers and try again`,
+    `Cannot encrypt the state store ${name}: a worker is writing to it; stop all workers and retry`,
   );
 }

@@ -1,9 +1,9 @@
 /**
- * A backend whose values are encrypted (`sealing.ts`). Keys of rows stay as they are: ids, random or
- * hashed, times and the tenant's name. Lengths can be seen.
+ * A backend with encrypted values (`row_encryption.ts`). Keys of rows stay readable: random or
+ * hashed ids, times and tenant names. Lengths of values are visible.
  *
- * With master keys, every value that is not empty must be encrypted: one that is not was written by
- * someone without the key. Without them, a store that was ever encrypted does not open.
+ * With master keys, every value that is not empty must be encrypted; a plaintext value may be
+ * forged. Without master keys, a store that was ever encrypted does not open.
  */
 
 import { InferenceError } from "../../core/errors.ts";
@@ -21,11 +21,11 @@ import {
 export interface EncryptedBackendOptions {
   /** Epoch milliseconds. */
   now?: (() => number) | undefined;
-  /** Whether plaintext values are read as well, which only a migration may do. */
+  /** Whether plaintext values are accepted, which is for migrations only. */
   plaintext?: boolean | undefined;
 }
 
-/** Any backend, with its values encrypted. */
+/** Encrypts the values of any backend. */
 export class EncryptedBackend implements Backend {
   readonly name: string;
   readonly valueBytes: number;
@@ -34,7 +34,7 @@ export class EncryptedBackend implements Backend {
   readonly #keys: MasterKeys;
   readonly #now: () => number;
   readonly #plaintext: boolean;
-  /** Resolves once the store is known to be encrypted as `keys` are meant; null before it is asked. */
+  /** The verification that store and keys match; null before it has started. */
   #verified: Promise<void> | null = null;
 
   private constructor(
@@ -55,10 +55,10 @@ export class EncryptedBackend implements Backend {
   }
 
   /**
-   * Verifies that the store is encrypted with `keys`, or, without keys, that it is not. If the store
-   * cannot be reached, that is done before the first operation that reaches it.
+   * Verifies that the store is encrypted with `keys`, or is not encrypted if there are no keys. If
+   * the store is unreachable, the first operation that reaches it verifies this.
    *
-   * @throws InferenceError `invalid_value` that says what to set if the store and `keys` do not match
+   * @throws InferenceError `invalid_value` with the remedy if the store and `keys` do not match
    */
   static async over(
     backend: Backend,
@@ -75,17 +75,17 @@ export class EncryptedBackend implements Backend {
     return encrypted;
   }
 
-  /** @throws InferenceError `state_damaged` for a value that cannot be read; and as the backend */
+  /** @throws InferenceError `state_damaged` for a value that cannot be read; or as the backend */
   async get(key: Key): Promise<Entry | null> {
     await this.#ready();
-    return await this.#open(await this.#backend.get(key));
+    return await this.#decrypt(await this.#backend.get(key));
   }
 
   /** Throws as `get`. */
   async getMany(keys: readonly Key[]): Promise<(Entry | null)[]> {
     await this.#ready();
     const entries = await this.#backend.getMany(keys);
-    return await Promise.all(entries.map((entry) => this.#open(entry)));
+    return await Promise.all(entries.map((entry) => this.#decrypt(entry)));
   }
 
   /** Values that cannot be read are listed as empty, so that the others can be. */
@@ -93,7 +93,7 @@ export class EncryptedBackend implements Backend {
     await this.#ready();
     for await (const entry of this.#backend.list(prefix, options)) {
       try {
-        yield (await this.#open(entry))!;
+        yield (await this.#decrypt(entry))!;
       } catch (error) {
         if (!(error instanceof InferenceError)) throw error;
         yield { ...entry, value: new Uint8Array() };
@@ -104,17 +104,17 @@ export class EncryptedBackend implements Backend {
   async atomic(checks: readonly Check[], mutations: readonly Mutation[]): Promise<string | null> {
     await this.#ready();
     const now = this.#now();
-    const sealed = await Promise.all(
+    const encrypted = await Promise.all(
       mutations.map(async (mutation): Promise<Mutation> => {
         if (mutation.type === "delete") return mutation;
         const { key: at, value } = mutation;
         return { ...mutation, value: await encryptRow(this.#keys, { at, value, now }) };
       }),
     );
-    return await this.#backend.atomic(checks, sealed);
+    return await this.#backend.atomic(checks, encrypted);
   }
 
-  /** Removes what is at a key, if something is. */
+  /** Deletes a key. */
   async delete(key: Key): Promise<void> {
     await this.#ready();
     await this.#backend.delete(key);
@@ -142,7 +142,7 @@ export class EncryptedBackend implements Backend {
       });
   }
 
-  async #open(entry: Entry | null): Promise<Entry | null> {
+  async #decrypt(entry: Entry | null): Promise<Entry | null> {
     if (entry === null || entry.value.length === 0) return entry;
     if (isEncrypted(entry.value)) return await decryptRow(this.#keys, entry);
     if (this.#keys.current === null || this.#plaintext) return entry;

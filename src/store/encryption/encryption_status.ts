@@ -1,7 +1,6 @@
 /**
- * Whether a store is encrypted: `["~", "encryption"]`, a row that is encrypted itself, so that nobody
- * without the master key can write one. Stores from before this row existed are told by a sample of
- * their values.
+ * The encryption status of a store: `["~", "encryption"]`. The row is encrypted, so it cannot be
+ * forged without the master key. For older stores without this row, a sample of values decides.
  */
 
 import { InferenceError } from "../../core/errors.ts";
@@ -14,14 +13,14 @@ import { decryptRow, encryptionKeyName, encryptRow, isEncrypted } from "./row_en
 /** `migrating`: some values may still be plaintext. */
 export type EncryptionStatus = "encrypted" | "migrating";
 
-/** Values that are looked at in a store without that row. */
+/** Values that are examined in a store without this row. */
 const SAMPLE = 8;
 
 /**
- * Verifies that a store is encrypted with `keys`, or, without keys, that it is not encrypted. A store
- * that is empty, or whose values all seem to be encrypted, is marked as encrypted if there are keys.
+ * Verifies that a store is encrypted with `keys`, or is not encrypted if there are no keys. With
+ * keys, a store that is empty or whose values all look encrypted is marked as encrypted.
  *
- * @param rows The store itself, without encryption.
+ * @param rows The store without encryption.
  * @param now Epoch milliseconds.
  * @throws InferenceError `invalid_value` if store and keys do not match; as the backend
  */
@@ -43,17 +42,17 @@ export async function verifyEncryption(
   if (status === "migrating") {
     throw mismatch(
       rows,
-      "its encryption was not finished: run `deno task rwkv state encrypt` again",
+      "its encryption is incomplete: run `deno task rwkv state encrypt` again",
     );
   }
-  // The newest key of a list takes over from those before.
+  // The newest key of the list replaces older ones.
   if (encryptionKeyName(entry.value) !== keys.current) {
     await writeEncryptionStatus(rows, keys, { status: "encrypted", now });
   }
 }
 
 /**
- * Returns what a store's row says, or null if there is none.
+ * Returns the status in the store's row, or null if there is no row.
  *
  * @throws InferenceError `invalid_value` if it is not encrypted with one of `keys`; as the backend
  */
@@ -74,7 +73,7 @@ export async function readEncryptionStatus(
     const named = isEncrypted(entry.value)
       ? `master key ${encryptionKeyName(entry.value)}`
       : "another key";
-    throw mismatch(rows, `it is encrypted with ${named}: add that to RWKV_MASTER_KEY`, cause);
+    throw mismatch(rows, `it is encrypted with ${named}: add that key to RWKV_MASTER_KEY`, cause);
   }
 }
 
@@ -90,18 +89,18 @@ export async function writeEncryptionStatus(
 }
 
 /** Counts encrypted and plaintext values among the first of a store. */
-async function sampleOf(rows: Backend): Promise<{ sealed: number; plaintext: number }> {
-  const counts = { sealed: 0, plaintext: 0 };
+async function sampleOf(rows: Backend): Promise<{ encrypted: number; plaintext: number }> {
+  const counts = { encrypted: 0, plaintext: 0 };
   for await (const { value } of rows.list([], { limit: SAMPLE })) {
     if (value.length === 0) continue;
-    if (isEncrypted(value)) counts.sealed++;
+    if (isEncrypted(value)) counts.encrypted++;
     else counts.plaintext++;
   }
   return counts;
 }
 
 async function isMarked(rows: Backend): Promise<boolean> {
-  return (await sampleOf(rows)).sealed > 0;
+  return (await sampleOf(rows)).encrypted > 0;
 }
 
 function plaintextStore(rows: Backend): InferenceError {

@@ -1,6 +1,6 @@
 /**
- * Master keys, with which a store is encrypted at rest: the first one of a list seals what is
- * written, each opens what it has sealed, so that a new one can be put before the old.
+ * Master keys for encryption at rest. The first key of the list encrypts new values, and every key
+ * decrypts its own values, so keys are rotated by prepending a new one.
  */
 
 import { InferenceError } from "../../core/errors.ts";
@@ -8,9 +8,9 @@ import { toHex } from "../../core/hex.ts";
 import { sha256 } from "../../core/sha256.ts";
 
 const KEY_BYTES = 32;
-/** Bytes of a key's name, which tells nothing of the key. */
+/** Bytes of a key's name, which reveals nothing about the key. */
 export const NAME_BYTES = 8;
-/** Derived keys that are kept at hand. */
+/** Maximum number of cached derived keys. */
 const MAX_DERIVED = 1_000;
 
 interface MasterKey {
@@ -19,37 +19,37 @@ interface MasterKey {
   material: CryptoKey;
 }
 
-/** Master keys, and what is derived from them: HKDF-SHA-256 (RFC 5869), a key for each tenant and day. */
+/** Master keys, and the keys derived from them by HKDF-SHA-256 (RFC 5869) for each tenant and day. */
 export class MasterKeys {
   readonly #keys: readonly MasterKey[];
-  /** By name of the master key and what it is for; the latest used are last. */
+  /** Derived keys by master key and purpose, the least recently used first. */
   readonly #derived = new Map<string, Promise<CryptoKey>>();
 
   private constructor(keys: readonly MasterKey[]) {
     this.#keys = keys;
   }
 
-  /** Without any: nothing is sealed, and nothing sealed can be read. */
+  /** No keys: values are not encrypted, and encrypted values cannot be read. */
   static readonly NONE: MasterKeys = new MasterKeys([]);
 
   /**
-   * @param text Keys of 32 bytes in base64, the newest first, with commas between.
-   * @throws InferenceError `invalid_value`, which does not tell the text
+   * @param text Keys of 32 bytes in base64, separated by commas, the newest first.
+   * @throws InferenceError `invalid_value`, without the text
    */
   static async parse(text: string): Promise<MasterKeys> {
     const parts = text.split(",").map((part) => part.trim());
     return new MasterKeys(await Promise.all(parts.map((part, i) => parseKey(part, i + 1))));
   }
 
-  /** Name of the key that seals; `null` without any. */
+  /** Name of the key that encrypts new values; `null` if there are no keys. */
   get current(): string | null {
     return this.#keys[0]?.name ?? null;
   }
 
   /**
-   * A tenant's AES-256-GCM key for a day; `null` where there is no master key of that name.
+   * Returns a tenant's AES-256-GCM key for a day, or `null` if the master key is unknown.
    *
-   * @param day Days since 1970; without one, the key of stores from before keys had days.
+   * @param day Days since 1970; undefined for values of the old format without days.
    */
   async keyOf(
     tenant: string,
@@ -69,7 +69,7 @@ export class MasterKeys {
     return await known;
   }
 
-  /** 256 bits in hexadecimal digits that only the newest key tells, for `purpose`. */
+  /** Derives 256 secret bits for `purpose` from the newest key, in hexadecimal. */
   async secret(purpose: string): Promise<string> {
     const [newest] = this.#keys;
     const bits = await crypto.subtle.deriveBits(hkdf(`secret ${purpose}`), newest.material, 256);

@@ -22,15 +22,15 @@ const DAY_MS = 24 * 3_600_000;
 const MAGIC = new TextEncoder().encode("RWS2");
 const OLD_MAGIC = new TextEncoder().encode("RWS1");
 
-/** How many bytes longer an encrypted value is. */
+/** Bytes that encryption adds to a value. */
 export const ENCRYPTION_BYTES = MAGIC_BYTES + NAME_BYTES + DAY_BYTES + NONCE_BYTES + TAG_BYTES;
 
-/** The fewest bytes of an encrypted value of either version. */
-const LEAST_BYTES = ENCRYPTION_BYTES - DAY_BYTES;
+/** Minimum bytes of an encrypted value of either version. */
+const MIN_BYTES = ENCRYPTION_BYTES - DAY_BYTES;
 
-/** Whether a value has the form of an encrypted one. */
+/** Returns whether a value has the format of an encrypted one. */
 export function isEncrypted(value: Uint8Array): boolean {
-  return value.length >= LEAST_BYTES && (hasMagic(value, MAGIC) || hasMagic(value, OLD_MAGIC));
+  return value.length >= MIN_BYTES && (hasMagic(value, MAGIC) || hasMagic(value, OLD_MAGIC));
 }
 
 /**
@@ -42,24 +42,24 @@ export async function encryptRow(
   keys: MasterKeys,
   { at, value, now }: { at: Key; value: Uint8Array; now: number },
 ): Promise<Uint8Array> {
-  const { current: sealing } = keys;
-  if (sealing === null || value.length === 0) return value;
+  const { current } = keys;
+  if (current === null || value.length === 0) return value;
   const day = Math.floor(now / DAY_MS);
-  const key = (await keys.keyOf(tenantOf(at), { name: sealing, day }))!;
+  const key = (await keys.keyOf(tenantOf(at), { name: current, day }))!;
   const headBytes = ENCRYPTION_BYTES - TAG_BYTES;
-  const sealed = new Uint8Array(value.length + ENCRYPTION_BYTES);
-  sealed.set(MAGIC);
-  sealed.set(Uint8Array.fromHex(sealing), MAGIC_BYTES);
-  new DataView(sealed.buffer).setUint32(MAGIC_BYTES + NAME_BYTES, day);
-  const nonce = crypto.getRandomValues(sealed.subarray(headBytes - NONCE_BYTES, headBytes));
+  const output = new Uint8Array(value.length + ENCRYPTION_BYTES);
+  output.set(MAGIC);
+  output.set(Uint8Array.fromHex(current), MAGIC_BYTES);
+  new DataView(output.buffer).setUint32(MAGIC_BYTES + NAME_BYTES, day);
+  const nonce = crypto.getRandomValues(output.subarray(headBytes - NONCE_BYTES, headBytes));
   const content = value as Uint8Array<ArrayBuffer>;
   const encrypted = await crypto.subtle.encrypt(parameters(at, nonce), key, content);
-  sealed.set(new Uint8Array(encrypted), headBytes);
-  return sealed;
+  output.set(new Uint8Array(encrypted), headBytes);
+  return output;
 }
 
 /**
- * Decrypts the value of an entry that `isSealed`.
+ * Decrypts the value of an entry for which `isEncrypted` is true.
  *
  * @throws InferenceError `state_damaged` if it cannot be decrypted
  */
@@ -72,24 +72,31 @@ export async function decryptRow(keys: MasterKeys, entry: Entry): Promise<Entry>
   );
   const key = await keys.keyOf(tenantOf(at), { name, day });
   if (key === null) {
-    throw damagedValue(at, `it is encrypted with master key ${name}: add that to RWKV_MASTER_KEY`);
+    throw damagedValue(
+      at,
+      `it is encrypted with master key ${name}: add that key to RWKV_MASTER_KEY`,
+    );
   }
   const headBytes = ENCRYPTION_BYTES - TAG_BYTES - (isOld ? DAY_BYTES : 0);
   const nonce = value.slice(headBytes - NONCE_BYTES, headBytes);
   try {
-    const opened = await crypto.subtle.decrypt(parameters(at, nonce), key, value.slice(headBytes));
-    return { ...entry, value: new Uint8Array(opened) };
+    const decrypted = await crypto.subtle.decrypt(
+      parameters(at, nonce),
+      key,
+      value.slice(headBytes),
+    );
+    return { ...entry, value: new Uint8Array(decrypted) };
   } catch (cause) {
-    throw damagedValue(at, "it is not what was encrypted there", cause);
+    throw damagedValue(at, "its content or location was changed", cause);
   }
 }
 
-/** Name of the master key that a value is encrypted with. */
+/** Returns the name of the master key that encrypted a value. */
 export function encryptionKeyName(value: Uint8Array): string {
   return toHex(value.subarray(MAGIC_BYTES, MAGIC_BYTES + NAME_BYTES));
 }
 
-/** The error of a value that cannot be read. */
+/** Returns the error for a value that cannot be read. */
 export function damagedValue(at: Key, problem: string, cause?: unknown): InferenceError {
   const message = `Cannot read a ${at[1]} of the store: ${problem}`;
   return new InferenceError("state_damaged", message, { cause, param: "state_id" });

@@ -1,14 +1,13 @@
 /**
- * Answers that are given once: a request that is sent again under the same key gets what the first
- * one got. `[tenant, "idempotency", hash of route and key]` is claimed before the work is done, by
- * an atomic that only one wins, and holds where the answer lies once it is complete. A claim that
- * is not renewed may be taken over, so that a worker that is killed blocks nobody for long: by a
- * worker that has seen the same version of the row for 30 seconds of its own time, since clocks of
- * two machines may differ by any amount.
+ * Idempotency records: a request that is retried with the same key gets the response of the first
+ * request. `[tenant, "idempotency", hash of route and key]` is claimed by an atomic write before the
+ * work starts, and names the response when it is complete. If a claim is not renewed, another worker
+ * may take it over, so a killed worker does not block a key for long. That worker must have seen the
+ * same version of the row for 30 seconds of its own time, because clocks of machines may differ.
  *
- * The answer lies in chunks `[tenant, "answer", id, i]`, apart from the blobs of states: it is one
- * row's, and expires with it. `[tenant, "answer-of", state, hash]` leads from a state that an answer
- * names to the answer's row, so that deleting the state deletes its text there as well.
+ * The response is stored in chunks `[tenant, "answer", id, i]`, apart from the blobs of states: it
+ * belongs to one row and expires with it. `[tenant, "answer-of", state, hash]` links a state that a
+ * response names to the record, so that deleting the state also deletes its text there.
  */
 
 import { toHex } from "../../core/hex.ts";
@@ -27,58 +26,58 @@ import { idempotencyKey, idempotencyOfStateKey, stateKey } from "../row_keys.ts"
 import type { IdempotentRequest } from "./idempotent_request.ts";
 import { newId, type RandomBytes } from "../states/state_id.ts";
 
-/** Milliseconds that an answer is given again. */
+/** Milliseconds for which a response is repeated. */
 export const RECORD_TTL_MS = 24 * 3_600_000;
 /** Milliseconds for which a worker must see a claim unchanged before it may take it over. */
 export const CLAIM_MS = 30_000;
-/** Claims of others whose age is remembered at most. */
-const MOST_SEEN = 10_000;
-/** How often a claim is tried while the key changes hands. */
+/** Maximum number of other workers' claims whose age is tracked. */
+const MAX_SEEN = 10_000;
+/** Attempts to claim a key while other workers change it. */
 const ATTEMPTS = 8;
 
 export interface IdempotencyRecordsOptions {
   backend: Backend;
   tenant: string;
   now: () => number;
-  /** Milliseconds that only ever grow, from any beginning. */
+  /** Milliseconds of a monotonic clock. */
   monotonic: () => number;
   random: RandomBytes;
 }
 
-/** The right to answer, until it runs out. */
+/** The exclusive right to respond to a request, until it expires. */
 export interface Claim {
-  /** Shows others that its worker lives; tells whether it is still held. */
+  /** Extends the claim. Returns whether it is still valid. */
   renew(): Promise<boolean>;
   /**
-   * Lets the key lead to an answer; nobody may change `bytes` any more. It goes with the first of
+   * Stores the response; `bytes` must not change afterwards. It is deleted with the first of
    * `states` that is deleted.
    */
   complete(bytes: Uint8Array, states?: readonly string[]): Promise<void>;
-  /** Keeps nothing of an answer but that it was given, and the state that has its text. */
+  /** Records that there was a response, and the state with its text, but not the response. */
   completeWithout(states?: readonly string[]): Promise<void>;
-  /** Lets the next request have the key. */
+  /** Releases the key for the next request. */
   release(): Promise<void>;
 }
 
-/** Requests with a key, each answered once. */
+/** The idempotency records of one tenant. */
 export class IdempotencyRecords {
   readonly #options: IdempotencyRecordsOptions;
   readonly #blobs: Blobs;
-  /** Claims of other requests, by hash: which version was seen, and since when. */
+  /** Claims of other workers by hash: the version that was seen, and since when. */
   readonly #seen = new Map<string, { versionstamp: string; since: number }>();
 
-  /** Answers of one tenant in a backend. */
+  /** Creates the records of one tenant in a backend. */
   constructor(options: IdempotencyRecordsOptions) {
     this.#options = options;
     this.#blobs = new Blobs(options.backend, { ...options, area: "answer" });
   }
 
   /**
-   * The answer that was given before, or the right to give one.
+   * Returns the stored response, or claims the key for a new one.
    *
-   * @throws InferenceError `idempotency_key_reused` for another body under a known key,
-   * `request_in_progress` while the first request is being answered, `answer_gone` if its answer was
-   * deleted or too large to be kept, or `store_unavailable`
+   * @throws InferenceError `idempotency_key_reused` for a known key with another body,
+   * `request_in_progress` while the first request is running, `answer_gone` if the response was
+   * deleted or too large to store, or `store_unavailable`
    */
   async claim(request: IdempotentRequest): Promise<Uint8Array | Claim> {
     const { backend, tenant, now, random } = this.#options;
@@ -90,8 +89,8 @@ export class IdempotencyRecords {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const entry = await backend.get(key);
       const row = entry && decodeIdempotencyRow(entry.value);
-      if (entry && row && this.#isHeld(row, entry)) {
-        // Won by a write that was tried again after its answer was lost.
+      if (entry && row && this.#isTaken(row, entry)) {
+        // A write of this request was applied although its response was lost.
         if (row.owner === owner) return this.#claim(key, row, entry.versionstamp);
         if (row.gone === "deleted") throw responseMissing(request.key, row);
         if (row.body !== body) throw keyReused(request.key);
@@ -112,8 +111,8 @@ export class IdempotencyRecords {
     throw inProgress(request.key);
   }
 
-  /** Whether a key is taken: by an answer, or by a claim that may still be renewed. */
-  #isHeld({ answer, gone, expires }: IdempotencyRow, { key, versionstamp }: Entry): boolean {
+  /** Returns whether a key has a response, or a claim that may still be renewed. */
+  #isTaken({ answer, gone, expires }: IdempotencyRow, { key, versionstamp }: Entry): boolean {
     const { now, monotonic } = this.#options;
     if (answer !== null || gone !== undefined) return expires > now();
     const hash = String(key[2]);
@@ -121,77 +120,78 @@ export class IdempotencyRecords {
     if (seen?.versionstamp === versionstamp) return monotonic() - seen.since < CLAIM_MS;
     this.#seen.delete(hash);
     this.#seen.set(hash, { versionstamp, since: monotonic() });
-    if (this.#seen.size > MOST_SEEN) this.#seen.delete(this.#seen.keys().next().value!);
+    if (this.#seen.size > MAX_SEEN) this.#seen.delete(this.#seen.keys().next().value!);
     return true;
   }
 
   #claim(key: Key, claimed: IdempotencyRow, since: string): Claim {
     const { backend, tenant, now } = this.#options;
     this.#seen.delete(String(key[2]));
-    let held: string | null = since;
-    /** Writes come one after the other: each checks what the one before has written. */
+    /** Versionstamp of the claim; `null` after it was lost. */
+    let current: string | null = since;
+    /** Writes are sequential, because each checks the result of the previous one. */
     let last: Promise<unknown> = Promise.resolve();
-    const inTurn = <T>(write: () => Promise<T>): Promise<T> => {
+    const sequentially = <T>(write: () => Promise<T>): Promise<T> => {
       const next = last.then(write);
       last = next.catch(() => {});
       return next;
     };
     const put = async (row: IdempotencyRow, also: readonly Mutation[] = []): Promise<boolean> => {
-      if (held === null) return false;
-      held = await this.#put(key, row, held, also) ?? await this.#written(key, row);
-      return held !== null;
+      if (current === null) return false;
+      current = await this.#put(key, row, current, also) ?? await this.#appliedVersion(key, row);
+      return current !== null;
     };
     return {
-      renew: () => inTurn(() => put({ ...claimed, expires: now() + CLAIM_MS })),
+      renew: () => sequentially(() => put({ ...claimed, expires: now() + CLAIM_MS })),
       complete: (bytes, states = []) =>
-        inTurn(async () => {
+        sequentially(async () => {
           const expires = now() + RECORD_TTL_MS;
           const answer = await this.#blobs.write(bytes, expires);
           const links = states.map((state) => this.#link(state, key));
           if (!await put({ ...claimed, expires, answer }, links)) {
             return await this.#blobs.delete(answer);
           }
-          // Whoever has deleted a state before the link was there has not found the answer.
+          // A deletion of a state before the link existed did not find the response.
           const found = await backend.getMany(states.map((id) => stateKey(tenant, id)));
           for (const [i, id] of states.entries()) if (found[i] === null) await this.forget(id);
         }),
       completeWithout: ([state] = []) =>
-        inTurn(async () => {
+        sequentially(async () => {
           const gone = { gone: "too_large", ...(state === undefined ? {} : { state }) } as const;
           await put({ ...claimed, expires: now() + RECORD_TTL_MS, ...gone });
         }),
       release: () =>
-        inTurn(async () => {
-          if (held === null) return;
-          await backend.atomic([{ key, versionstamp: held }], [{ type: "delete", key }]);
-          held = null;
+        sequentially(async () => {
+          if (current === null) return;
+          await backend.atomic([{ key, versionstamp: current }], [{ type: "delete", key }]);
+          current = null;
         }),
     };
   }
 
   /**
-   * Deletes the answers that name a state which has been deleted. Their keys stay, and lead to
-   * `answer_gone` as long as they would have led to the answer.
+   * Deletes the responses that name a deleted state. Their keys remain and return `answer_gone` for
+   * as long as the response would have been stored.
    *
    * @throws InferenceError `store_unavailable`
    */
   async forget(state: string): Promise<void> {
     const { backend, tenant } = this.#options;
     for await (const { key: link } of backend.list([...idempotencyOfStateKey(tenant), state])) {
-      await this.#empty([...idempotencyKey(tenant), link[3]]);
+      await this.#deleteResponse([...idempotencyKey(tenant), link[3]]);
       await backend.delete(link);
     }
   }
 
-  /** Deletes the answer at a key, whatever else happens to it meanwhile. */
-  async #empty(key: Key): Promise<void> {
+  /** Deletes the response of a record, retrying if the record changes. */
+  async #deleteResponse(key: Key): Promise<void> {
     const { backend } = this.#options;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const entry = await backend.get(key);
       if (entry === null) return;
-      const row = readable(entry.value);
+      const row = decodeIfValid(entry.value);
       if (row === null) return await backend.delete(key);
-      // A claim that took the key since will keep another answer.
+      // A newer claim will store another response.
       if (row.answer === null) return;
       const emptied: IdempotencyRow = { ...row, body: "", answer: null, gone: "deleted" };
       if (await this.#put(key, emptied, entry.versionstamp) === null) continue;
@@ -207,31 +207,31 @@ export class IdempotencyRecords {
   ): Promise<string | null> {
     const { backend, now } = this.#options;
     const value = encodeIdempotencyRow(row);
-    // The database's clock may differ as well, so it keeps a claim for long.
+    // The clock of the database may differ as well, so claims get a long expiry.
     const isClaim = row.answer === null && row.gone === undefined;
     const expireIn = isClaim ? RECORD_TTL_MS : Math.max(1, row.expires - now());
     const set: Mutation = { type: "set", key, value, expireIn };
     return backend.atomic([{ key, versionstamp }], [set, ...also]);
   }
 
-  /** What leads from a state to the answer at `key`. */
+  /** Returns the write of the link from a state to the record at `key`. */
   #link(state: string, key: Key): Mutation {
     const link = [...idempotencyOfStateKey(this.#options.tenant), state, key[2]];
     return { type: "set", key: link, value: new Uint8Array(), expireIn: RECORD_TTL_MS };
   }
 
-  /** The versionstamp of a row that was written though its writer was told otherwise. */
-  async #written(key: Key, row: IdempotencyRow): Promise<string | null> {
+  /** Returns the versionstamp if a write was applied although it was reported as failed. */
+  async #appliedVersion(key: Key, row: IdempotencyRow): Promise<string | null> {
     const entry = await this.#options.backend.get(key);
     const found = entry && decodeIdempotencyRow(entry.value);
-    const own = found?.owner === row.owner && found.expires === row.expires &&
+    const applied = found?.owner === row.owner && found.expires === row.expires &&
       found.answer?.id === row.answer?.id;
-    return own ? entry!.versionstamp : null;
+    return applied ? entry!.versionstamp : null;
   }
 }
 
-/** `null` for a row that is damaged: its answer can't be given either. */
-function readable(value: Uint8Array): IdempotencyRow | null {
+/** Returns `null` for a damaged row, whose response cannot be read either. */
+function decodeIfValid(value: Uint8Array): IdempotencyRow | null {
   try {
     return decodeIdempotencyRow(value);
   } catch {

@@ -1,26 +1,26 @@
-/** The rows under which kept answers are found, and what requests with a key are refused for. */
+/** Rows of idempotency records, and the errors of requests with a key. */
 
 import { InferenceError } from "../../core/errors.ts";
 import { type BlobReference, isBlobReference } from "../states/blobs.ts";
 import { damagedRow, decodeRow, isTime } from "../row_json.ts";
 
-/** Why an answer that was given is not stored. */
+/** Why a response is not stored. */
 export type MissingResponse = "deleted" | "too_large";
 
 const GONE: readonly unknown[] = ["deleted", "too_large"] satisfies MissingResponse[];
 
-/** What is stored under a key: a claim, then an answer, or why there is none. */
+/** A record: first a claim, then a response, or the reason why there is none. */
 export interface IdempotencyRow {
   version: 1;
-  /** Hash of the request's body; empty where the answer is gone. */
+  /** Hash of the request body; empty if the response was deleted. */
   body: string;
-  /** Whose claim it is, or was. */
+  /** Id of the claim. */
   owner: string;
-  /** Epoch milliseconds: of the answer. That of a claim is for older workers and not looked at. */
+  /** Expiry of the response in epoch milliseconds. For claims, only older workers read it. */
   expires: number;
   answer: BlobReference | null;
   gone?: MissingResponse;
-  /** A state that has the text of an answer which was too large. */
+  /** A state with the text of a response that was too large to store. */
   state?: string;
 }
 
@@ -30,7 +30,7 @@ export function encodeIdempotencyRow(row: IdempotencyRow): Uint8Array {
 
 /** @throws InferenceError `state_damaged` */
 export function decodeIdempotencyRow(bytes: Uint8Array): IdempotencyRow {
-  const options = { kind: "an answer that was given before", row: "it" };
+  const options = { kind: "a stored response", row: "it" };
   const { body, owner, expires, answer, gone, state } = decodeRow(bytes, options);
   const fine = typeof body === "string" && typeof owner === "string" && isTime(expires) &&
     (answer === null || isBlobReference(answer)) && (gone === undefined || GONE.includes(gone)) &&
@@ -47,13 +47,13 @@ export function decodeIdempotencyRow(bytes: Uint8Array): IdempotencyRow {
   };
 }
 
-/** Bytes of a row and of the answer that it leads to, unless that has run out. */
+/** Returns the bytes of a row and its response, or 0 if they have expired. */
 export function responseBytes(row: Uint8Array, now: number): number {
   try {
     const { expires, answer } = decodeIdempotencyRow(row);
     return expires > now ? row.length + (answer?.bytes ?? 0) : 0;
   } catch {
-    // Whoever asks for it is told that it is damaged.
+    // A request for it reports that it is damaged.
     return row.length;
   }
 }
@@ -62,7 +62,7 @@ export function keyReused(key: string): InferenceError {
   return refusal(
     "idempotency_key_reused",
     key,
-    "was sent with another body before; send a new key with a new request",
+    "was used with another request body; use a new key for a new request",
   );
 }
 
@@ -70,17 +70,17 @@ export function inProgress(key: string): InferenceError {
   return refusal(
     "request_in_progress",
     key,
-    "belongs to a request that is still in progress; try again in a moment",
+    "belongs to a request that is still running; retry later",
   );
 }
 
 export function responseMissing(key: string, { gone, state }: IdempotencyRow): InferenceError {
   const where = state === undefined ? "" : `; the reply is in state "${state}"`;
-  const what = gone === "deleted" ? "was deleted with its state" : `was too large to keep${where}`;
+  const what = gone === "deleted" ? "was deleted with its state" : `was too large to store${where}`;
   return refusal(
     "answer_gone",
     key,
-    `belongs to an answer that ${what}; send a new key to run the request again`,
+    `belongs to a response that ${what}; use a new key to run the request again`,
     state,
   );
 }

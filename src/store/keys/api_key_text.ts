@@ -1,6 +1,6 @@
 /**
- * API keys as texts: 256 random bits, of which only the SHA-256 is kept. A hash without salt is
- * enough for what nobody can guess, and lets a key be looked up by it.
+ * The text of API keys: 256 random bits, of which only the SHA-256 is stored. A salt is unnecessary
+ * for values that cannot be guessed, and without it a key can be looked up by its hash.
  */
 
 import { toHex } from "../../core/hex.ts";
@@ -11,23 +11,23 @@ const PREFIX = "rwkv-";
 const BYTES = 32;
 const KEY = /^rwkv-[A-Za-z0-9_-]{43}$/;
 
-/** A fresh key. */
+/** Returns a new key. */
 export function newKeyText(random: RandomBytes): string {
   const base64 = btoa(String.fromCharCode(...random(BYTES)));
   return PREFIX + base64.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
 }
 
-/** Whether a text looks like a key that `newKeyText` has made. */
+/** Returns whether a text has the format of `newKeyText`. */
 export function isKeyText(text: string): boolean {
   return KEY.test(text);
 }
 
-/** What is kept of a key: SHA-256, in lower-case hex. */
+/** Returns the SHA-256 of a key in lower-case hexadecimal. */
 export async function hashKey(text: string): Promise<string> {
   return toHex(await sha256(new TextEncoder().encode(text)));
 }
 
-/** What a key is called where it is listed. It is of the hash, so that it is the same everywhere. */
+/** Returns the public id of a key, which is derived from its hash. */
 export function keyId(hash: string): string {
   return `key_${hash.slice(0, 16)}`;
 }

@@ -1,6 +1,6 @@
 /**
- * API keys in the store: `["~", "key", hash]` says whose a key is, `["~", "key-id", id]` which hash
- * an id stands for. The text of a key is nowhere: who has lost it makes another one.
+ * API keys in the store: `["~", "key", hash]` contains the tenant of a key, and `["~", "key-id", id]`
+ * the hash of an id. The key itself is not stored, so a lost key must be replaced.
  */
 
 import { InferenceError } from "../../core/errors.ts";
@@ -12,27 +12,27 @@ import { API_KEY_IDS, API_KEYS } from "../row_keys.ts";
 import type { RandomBytes } from "../states/state_id.ts";
 import { assertTenant, tenantRow } from "../tenants.ts";
 
-/** What is known of a key. */
+/** The stored facts about a key. */
 export interface ApiKeyRecord {
-  /** What it is called where it is listed; no secret. */
+  /** Public id of the key. */
   readonly id: string;
-  /** Whose it is. */
+  /** Tenant of the key. */
   readonly tenant: string;
   /** Epoch milliseconds. */
   readonly created: number;
-  /** Of its text, SHA-256 in lower-case hex. */
+  /** SHA-256 of the key in lower-case hexadecimal. */
   readonly hash: string;
-  /** Bounds of what it may do. */
+  /** Limits of the key. */
   readonly limits?: KeyLimits | undefined;
 }
 
-/** Where keys are kept, and what they are made of. */
+/** Options of `ApiKeys`. */
 export interface ApiKeysOptions {
-  /** The store's. */
+  /** Backend of the store. */
   backend: Backend;
   /** Epoch milliseconds. */
   now: () => number;
-  /** Of cryptographic quality: keys are made of it. */
+  /** Cryptographically secure random bytes for new keys. */
   random: RandomBytes;
 }
 
@@ -49,15 +49,15 @@ const KEY_ID = /^key_[0-9a-f]{16}$/;
 export class ApiKeys {
   readonly #options: ApiKeysOptions;
 
-  /** Those in a backend; all tenants' are together. */
+  /** Creates access to the keys of all tenants in a backend. */
   constructor(options: ApiKeysOptions) {
     this.#options = options;
   }
 
   /**
-   * Makes a key. Its text is told here and never again.
+   * Creates a key. Its text is returned here and never again.
    *
-   * @throws InferenceError `invalid_value` for what is no tenant's name, or `store_unavailable`
+   * @throws InferenceError `invalid_value` for an invalid tenant name, or `store_unavailable`
    */
   async create(
     tenant: string,
@@ -79,12 +79,12 @@ export class ApiKeys {
       { type: "set", key: [...API_KEY_IDS, id], value: encode({ version: 1, hash }) },
       tenantRow(tenant),
     ]);
-    if (written === null) throw new Error("a write without a check has failed its check");
+    if (written === null) throw new Error("a write without checks failed a check");
     return { text, record: recordOf(row, hash) };
   }
 
   /**
-   * What is known of the key with a hash; `null` for none, and for one that is not readable here.
+   * Returns the key with a hash, or `null` if there is none or it cannot be read.
    *
    * @throws InferenceError `store_unavailable`
    */
@@ -94,19 +94,19 @@ export class ApiKeys {
       const row = entry && decodeRow(entry.value);
       return row && recordOf(row, hash);
     } catch (error) {
-      // Plaintext in an encrypted store, or what is not encrypted by a key that is known here.
+      // Plaintext in an encrypted store, or encrypted with an unknown master key.
       if (error instanceof InferenceError && error.code === "state_damaged") return null;
       throw error;
     }
   }
 
-  /** Whether there is any key. Throws as `find`. */
+  /** Returns whether any key exists. Throws as `find`. */
   async any(): Promise<boolean> {
     for await (const _ of this.#options.backend.list(API_KEYS, { limit: 1 })) return true;
     return false;
   }
 
-  /** All keys, the oldest first. Throws as `find`. */
+  /** Returns all keys, the oldest first. Throws as `find`. */
   async list(): Promise<ApiKeyRecord[]> {
     const records: ApiKeyRecord[] = [];
     for await (const { key, value } of this.#options.backend.list(API_KEYS)) {
@@ -117,10 +117,10 @@ export class ApiKeys {
   }
 
   /**
-   * Removes the key with an id.
+   * Revokes the key with an id.
    *
-   * @returns What was known of it.
-   * @throws InferenceError `invalid_value` where there is no such key, or `store_unavailable`
+   * @returns The revoked key.
+   * @throws InferenceError `invalid_value` if there is no such key, or `store_unavailable`
    */
   async revoke(id: string): Promise<ApiKeyRecord> {
     const { backend } = this.#options;
@@ -136,11 +136,11 @@ export class ApiKeys {
   }
 }
 
-/** Of what is no key here. */
+/** Returns the error for an unknown key id. */
 export function noSuchKey(id: string): InferenceError {
   return new InferenceError(
     "invalid_value",
-    `Cannot revoke key ${JSON.stringify(id.slice(0, 80))}: there is none with this id; ` +
+    `Cannot revoke key ${JSON.stringify(id.slice(0, 80))}: no key has this id; ` +
       "`rwkv keys ls` lists them",
     { param: "id" },
   );
@@ -158,7 +158,7 @@ function encode(value: unknown): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(value));
 }
 
-/** A row that is damaged or of a later version lets nobody in. */
+/** Returns `null` for a row that is damaged or of a later version: such a key is not accepted. */
 function decodeRow(value: Uint8Array): KeyRow | null {
   const row = parsed(value) as Partial<KeyRow> | null;
   if (row?.version !== 1 || typeof row.tenant !== "string" || !isTenantName(row.tenant)) {

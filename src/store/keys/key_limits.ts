@@ -1,25 +1,25 @@
-/** Bounds that come with a key: of a tenant's use by the minute, of one turn, and of what is kept. */
+/** Limits of a key: usage per minute, prompt length and storage. */
 
 import { isFields } from "../row_json.ts";
 
 /**
- * What a key may use; whatever is left out, the worker's own bounds hold. Those by the minute and of
- * what is stored are held against all that the key's tenant uses, whichever of its keys it comes with.
+ * Limits of a key. The worker's limits apply to everything that is left out. Limits per minute and
+ * of storage apply to the usage of the whole tenant, whichever of its keys is used.
  */
 export interface KeyLimits {
-  /** Turns that are asked for in a minute. */
+  /** Requests for replies in a minute. */
   readonly requestsPerMinute?: number | undefined;
-  /** Tokens that the model reads and writes in a minute. */
+  /** Prompt and completion tokens in a minute. */
   readonly tokensPerMinute?: number | undefined;
-  /** Tokens that one request may give to read. */
+  /** Prompt tokens of one request. */
   readonly promptTokens?: number | undefined;
-  /** States that are kept, and conversations as many. */
+  /** Stored states, and the same number of conversations. */
   readonly states?: number | undefined;
-  /** Bytes of all that is kept. */
+  /** Stored bytes. */
   readonly bytes?: number | undefined;
 }
 
-/** All bounds, and what flags and lists of keys call them. */
+/** Names of the limits in flags and key files. */
 export const LIMIT_FLAG_NAMES = {
   requestsPerMinute: "requests-per-minute",
   tokensPerMinute: "tokens-per-minute",
@@ -28,15 +28,15 @@ export const LIMIT_FLAG_NAMES = {
   bytes: "bytes-per-tenant",
 } as const satisfies Record<keyof KeyLimits, string>;
 
-/** Names of all bounds. */
+/** Names of all limits. */
 export const LIMIT_NAMES = Object.keys(LIMIT_FLAG_NAMES) as (keyof KeyLimits)[];
 
-/** Whether a number can be a bound. */
+/** Returns whether a value is a valid limit. */
 export function isLimit(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) > 0;
 }
 
-/** The bounds in a row, those of other names left out; `null` where one is no bound. */
+/** Parses the limits in a row and ignores unknown names. Returns `null` if a limit is invalid. */
 export function parseLimits(value: unknown): KeyLimits | null {
   if (value === undefined) return {};
   if (!isFields(value)) return null;
@@ -45,18 +45,18 @@ export function parseLimits(value: unknown): KeyLimits | null {
   return Object.fromEntries(given.map((name) => [name, value[name]]));
 }
 
-/** Bounds as words, `requests-per-minute=60` and the like. */
+/** Formats limits as words such as `requests-per-minute=60`. */
 export function formatLimits(limits: KeyLimits): string[] {
   return LIMIT_NAMES.filter((name) => limits[name] !== undefined)
     .map((name) => `${LIMIT_FLAG_NAMES[name]}=${limits[name]}`);
 }
 
-/** The bounds that words say; `null` where one says none, or they say one twice. */
+/** Parses words such as `requests-per-minute=60`. Returns `null` for invalid or repeated words. */
 export function parseLimitWords(words: readonly string[]): KeyLimits | null {
   const limits: { -readonly [name in keyof KeyLimits]: number } = {};
   for (const word of words) {
-    const [, said, digits] = word.match(/^([a-z-]+)=(\d{1,16})$/) ?? [];
-    const name = LIMIT_NAMES.find((name) => LIMIT_FLAG_NAMES[name] === said);
+    const [, flag, digits] = word.match(/^([a-z-]+)=(\d{1,16})$/) ?? [];
+    const name = LIMIT_NAMES.find((name) => LIMIT_FLAG_NAMES[name] === flag);
     if (name === undefined || limits[name] !== undefined || !isLimit(Number(digits))) return null;
     limits[name] = Number(digits);
   }

@@ -1,28 +1,28 @@
-/** Blobs that this process has written or read and verified, as many as fit: the latest used stay. */
+/** A least-recently-used cache of blobs that this process has written or verified. */
 
-/** Bytes in memory, under names of their users' own; several stores may share them. */
+/** Caches blobs by name. Several stores may share a cache. */
 export class BlobCache {
   readonly #maxBytes: number;
-  /** In order of use. Blobs never change, and no name is used twice. */
+  /** Blobs in order of use. Blobs never change, and names are unique. */
   readonly #blobs = new Map<string, Uint8Array>();
   #bytes = 0;
 
-  /** A cache of so many bytes. */
+  /** Creates a cache with a maximum size in bytes. */
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
   }
 
-  /** Bytes held. */
+  /** Bytes in the cache. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Whether it holds a blob. */
+  /** Returns whether a blob is cached. */
   has(id: string): boolean {
     return this.#blobs.has(id);
   }
 
-  /** A blob that it holds, which is the one used last from then on. */
+  /** Returns a cached blob and marks it as used. */
   get(id: string): Uint8Array | undefined {
     const blob = this.#blobs.get(id);
     if (blob) {
@@ -32,7 +32,7 @@ export class BlobCache {
     return blob;
   }
 
-  /** Holds a blob, in place of those that were used longest ago. */
+  /** Caches a blob and evicts the least recently used ones. */
   set(id: string, blob: Uint8Array): void {
     this.delete(id);
     if (blob.length > this.#maxBytes) return;
@@ -44,7 +44,7 @@ export class BlobCache {
     }
   }
 
-  /** Holds a blob no longer. */
+  /** Removes a blob. */
   delete(id: string): void {
     this.#bytes -= this.#blobs.get(id)?.length ?? 0;
     this.#blobs.delete(id);

@@ -1,7 +1,6 @@
 /**
- * Blob ids: 12 hexadecimal digits of epoch milliseconds, then 36 random ones. Garbage collection
- * tells by the time which chunks may be those of a write that is under way. Unlike a state's id, a
- * blob's is no secret.
+ * Blob ids: 12 hexadecimal digits of epoch milliseconds and 36 random digits. By the time, garbage
+ * collection recognizes chunks of a running write. Unlike a state id, a blob id is not secret.
  */
 
 import { toHex } from "../../core/hex.ts";
@@ -10,21 +9,20 @@ import type { RandomBytes } from "./state_id.ts";
 const TIME_DIGITS = 12;
 const RANDOM_BYTES = 18;
 
-/** No id had a time before. */
+/** Ids with a time were introduced then. */
 const FIRST_TIME = Date.UTC(2026, 10, 1);
 
-/** @param now Epoch milliseconds, when the blob's first chunk is about to be written. */
+/** @param now Epoch milliseconds, before the first chunk is written. */
 export function newBlobId(now: number, random: RandomBytes): string {
   const time = Math.floor(now).toString(16).padStart(TIME_DIGITS, "0");
   return time + toHex(random(RANDOM_BYTES));
 }
 
 /**
- * When a blob's first chunk was written, epoch milliseconds.
+ * Returns when the first chunk of a blob was written, in epoch milliseconds.
  *
- * Ids were wholly random once. Most of those read as a time in the far future, and the few that read
- * as one before there were any count as infinite: such blobs are never old, and are left to expire
- * by themselves.
+ * Old ids were entirely random. Most of them look like a time in the far future, and those that look
+ * older than the format return `Infinity`: such blobs are never old, and the database expires them.
  */
 export function blobTime(id: string): number {
   const time = parseInt(id.slice(0, TIME_DIGITS), 16);

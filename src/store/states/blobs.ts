@@ -1,7 +1,6 @@
 /**
- * Blobs: immutable bytes cut into chunks that a database takes, `[tenant, "blob", id, i]`. A blob
- * is written before anything points at it, and carries no mark of its own that it is complete:
- * length and checksum are in the reference.
+ * Blobs: immutable bytes in chunks that fit the database, `[tenant, "blob", id, i]`. A blob is written
+ * before anything references it. The reference contains length and checksum.
  */
 
 import { InferenceError } from "../../core/errors.ts";
@@ -14,55 +13,55 @@ import { newBlobId } from "./blob_id.ts";
 import { isFields, isTime } from "../row_json.ts";
 import type { RandomBytes } from "./state_id.ts";
 
-/** Bytes of a chunk where its reference tells no other number. */
+/** Bytes of a chunk, unless the reference gives another size. */
 export const CHUNK_BYTES = LIMITS.valueBytes;
-/** 786,432 bytes at most, which leaves 32 KiB of the limit for keys. */
+/** At most 786,432 bytes, which leaves 32 KiB of the limit for keys. */
 const CHUNKS_PER_ATOMIC = 12;
-/** Chunks outlive their state by this, so that a read begun in time can end. */
+/** Chunks outlive their state by this time, so that running reads can finish. */
 const GRACE_MS = 10 * 60_000;
-/** Up to this many chunks are fetched by key, more by range. */
+/** Maximum number of chunks to fetch by key; more are fetched by range. */
 const FEW_CHUNKS = 10;
 /** Chunks in a range: 2 MiB. */
 const CHUNKS_PER_RANGE = 32;
-/** Atomics, or ranges, under way at once: a server far away answers each a while later. */
-const AT_ONCE = 8;
+/** Concurrent writes or range reads, which hide the latency of a distant server. */
+const CONCURRENCY = 8;
 
-/** What a manifest knows about a blob. */
+/** A reference to a blob. */
 export interface BlobReference {
-  /** Names it, and no other one. */
+  /** Unique id. */
   id: string;
-  /** Its size. */
+  /** Size in bytes. */
   bytes: number;
-  /** Lower-case hex. */
+  /** Lower-case hexadecimal. */
   sha256: string;
-  /** Epoch milliseconds until which the chunks are there. */
+  /** Expiry of the chunks in epoch milliseconds. */
   expires: number;
-  /** Bytes of each chunk but the last, where that is not 65,536. */
+  /** Bytes of each chunk except the last; 65,536 by default. */
   chunk?: number;
 }
 
-/** Bytes of the largest blob: more than any state has, and no more than one buffer may. */
-const MOST_BYTES = 1024 ** 3;
+/** Maximum bytes of a blob: larger than any state, and small enough for one buffer. */
+const MAX_BYTES = 1024 ** 3;
 
-/** Whether a value that was read from somewhere is a reference whose blob can be asked for. */
+/** Returns whether a value is a valid reference. */
 export function isBlobReference(value: unknown): value is BlobReference {
   if (!isFields(value)) return false;
   const { id, bytes, sha256, expires, chunk = CHUNK_BYTES } = value;
   return typeof id === "string" && typeof sha256 === "string" && isTime(expires) &&
-    isWithin(bytes, 0, MOST_BYTES) && isWithin(chunk, CHUNK_BYTES / 2, CHUNK_BYTES);
+    isWithin(bytes, 0, MAX_BYTES) && isWithin(chunk, CHUNK_BYTES / 2, CHUNK_BYTES);
 }
 
-function isWithin(value: unknown, least: number, most: number): boolean {
-  return Number.isSafeInteger(value) && least <= (value as number) && (value as number) <= most;
+function isWithin(value: unknown, min: number, max: number): boolean {
+  return Number.isSafeInteger(value) && min <= (value as number) && (value as number) <= max;
 }
 
 export interface BlobsOptions {
   tenant: string;
   now: () => number;
   random: RandomBytes;
-  /** Where blobs are held in memory as well; none are unless given. */
+  /** Cache of blobs; none by default. */
   cache?: BlobCache | undefined;
-  /** What stands in keys for "blob": those of another name need no ref, and are no garbage. */
+  /** Replaces "blob" in keys. Blobs in other areas need no refs and are not garbage collected. */
   area?: string | undefined;
 }
 
@@ -77,7 +76,7 @@ export class Blobs {
     this.#cache = options.cache ?? new BlobCache(0);
   }
 
-  /** Writes a new blob that lasts until `expires`; nobody may change `bytes` any more. */
+  /** Writes a new blob that expires at `expires`. `bytes` must not change afterwards. */
   async write(bytes: Uint8Array, expires: number): Promise<BlobReference> {
     const id = newBlobId(this.#options.now(), this.#options.random);
     const expireIn = Math.max(1, expires - this.#options.now() + GRACE_MS);
@@ -90,7 +89,7 @@ export class Blobs {
       ...(chunk === CHUNK_BYTES ? {} : { chunk }),
     };
     const keys = this.#keys(reference);
-    await mapConcurrent(every(CHUNKS_PER_ATOMIC, keys.length), AT_ONCE, async (first) => {
+    await mapConcurrent(multiples(CHUNKS_PER_ATOMIC, keys.length), CONCURRENCY, async (first) => {
       const batch = keys.slice(first, first + CHUNKS_PER_ATOMIC).map((key, i): Mutation => {
         const start = (first + i) * chunk;
         return { type: "set", key, value: bytes.subarray(start, start + chunk), expireIn };
@@ -101,12 +100,12 @@ export class Blobs {
     return reference;
   }
 
-  /** Whether a blob is in memory. */
-  holds(reference: BlobReference): boolean {
+  /** Returns whether a blob is cached. */
+  isCached(reference: BlobReference): boolean {
     return this.#cache.has(this.#name(reference));
   }
 
-  /** @throws InferenceError `state_damaged` unless every byte is as it was written. */
+  /** @throws InferenceError `state_damaged` unless every byte is intact. */
   async read(reference: BlobReference): Promise<Uint8Array> {
     const cached = this.#cache.get(this.#name(reference));
     if (cached) return cached;
@@ -123,7 +122,7 @@ export class Blobs {
   async #fetch(reference: BlobReference): Promise<Uint8Array> {
     const keys = this.#keys(reference);
     const { chunk = CHUNK_BYTES } = reference;
-    /** Made when a chunk has come that it may be of: a damaged reference may tell any size. */
+    /** Allocated after the first valid chunk, because a damaged reference may have any size. */
     let bytes: Uint8Array | undefined;
     let chunks = 0;
     const place = (value: Uint8Array, index: number) => {
@@ -140,7 +139,7 @@ export class Blobs {
       entries.forEach((entry, i) => entry && place(entry.value, i));
     } else {
       const prefix = this.#prefix(reference);
-      await mapConcurrent(every(CHUNKS_PER_RANGE, keys.length), AT_ONCE, async (from) => {
+      await mapConcurrent(multiples(CHUNKS_PER_RANGE, keys.length), CONCURRENCY, async (from) => {
         const to = from + CHUNKS_PER_RANGE;
         const range = [from, to < keys.length ? to : Infinity] as const;
         for await (const { key, value } of this.#backend.list(prefix, { range })) {
@@ -156,7 +155,7 @@ export class Blobs {
     return bytes;
   }
 
-  /** By what a blob goes in the cache, which tenants may share: no tenant's name has a slash. */
+  /** Returns the name in the cache, which tenants may share. Tenant names have no slash. */
   #name({ id }: BlobReference): string {
     return `${this.#options.tenant}/${id}`;
   }
@@ -172,8 +171,8 @@ export class Blobs {
   }
 }
 
-/** 0, `step`, 2 x `step` and so on, below `end`. */
-function every(step: number, end: number): number[] {
+/** Returns 0, `step`, 2 x `step` and so on, below `end`. */
+function multiples(step: number, end: number): number[] {
   return Array.from({ length: Math.ceil(end / step) }, (_, i) => i * step);
 }
 

@@ -1,8 +1,7 @@
 /**
- * Conversations: names that may be moved, over states that never change. `[tenant, "conversation",
- * id]` says which state a conversation has come to. It is moved in the same atomic that stores the
- * next state, and only if it is where it was when the turn began: of two workers that answer the
- * same head at once, one wins.
+ * Conversations: mutable pointers to immutable states. `[tenant, "conversation", id]` contains the
+ * current state, the head. The atomic write that stores the next state also moves the head, but only
+ * if it is unchanged since the turn started. If two workers continue the same head, one of them wins.
  */
 
 import { InferenceError } from "../../core/errors.ts";
@@ -11,28 +10,28 @@ import { conversationsKey } from "../row_keys.ts";
 import { damagedRow, decodeRow, isFields, isStringOrNull, isTime } from "../row_json.ts";
 import { newId, type RandomBytes } from "./state_id.ts";
 
-/** Strings by name, as clients give them. */
+/** Metadata of clients: strings by name. */
 export type Metadata = Readonly<Record<string, string>>;
 
-/** What is stored of a conversation. */
+/** The row of a conversation. */
 export interface ConversationRow {
-  /** Of the format. */
+  /** Format version. */
   version: 1;
-  /** The state that it has come to; `null` before its first turn. */
+  /** The current state; `null` before the first turn. */
   head: string | null;
   /** Epoch milliseconds. */
   created: number;
-  /** As clients gave it. */
+  /** Metadata of the client. */
   metadata: Metadata;
-  /** Epoch milliseconds; older rows do not say. */
+  /** Epoch milliseconds; missing in older rows. */
   expires?: number | undefined;
 }
 
-/** A conversation as it stood when it was read or written. */
+/** A conversation at the time of a read or write. */
 export interface Conversation extends Readonly<ConversationRow> {
-  /** Its name. */
+  /** Id of the conversation. */
   readonly id: string;
-  /** Of its row: whoever moves it says which one was read. */
+  /** Version of the row, which is checked when the head moves. */
   readonly versionstamp: string;
 }
 
@@ -41,25 +40,25 @@ export interface ConversationsOptions {
   tenant: string;
   now: () => number;
   random: RandomBytes;
-  /** Milliseconds that a conversation lasts after it was moved or changed last. */
+  /** Lifetime after the last change, in milliseconds. */
   ttl: number;
 }
 
-/** How often a change starts over when the conversation is moved under it. */
+/** Attempts of a change while the conversation is moved concurrently. */
 const ATTEMPTS = 8;
 
 const CONVERSATION_ID = /^conv_[0-9a-f]{48}$/;
 
-/** Names that move from state to state, by compare-and-set. */
+/** Conversations of one tenant, changed by compare-and-set. */
 export class Conversations {
   readonly #options: ConversationsOptions;
 
-  /** Conversations of one tenant in a backend. */
+  /** Creates the conversations of one tenant in a backend. */
   constructor(options: ConversationsOptions) {
     this.#options = options;
   }
 
-  /** Makes a name, which leads to a state or to none yet. */
+  /** Creates a conversation, with or without a state. */
   async create(
     { head = null, metadata = {} }: { head?: string | null; metadata?: Metadata } = {},
   ): Promise<Conversation> {
@@ -70,12 +69,15 @@ export class Conversations {
       [{ key: this.#key(id), versionstamp: null }],
       [this.#set(id, row)],
     );
-    // An id of 192 random bits is only taken by this write, tried again after its answer was lost.
+    // A random id of 192 bits exists only if this write was applied and its response was lost.
     return versionstamp === null ? await this.get(id) : { ...row, id, versionstamp };
   }
 
-  /** @throws InferenceError `conversation_not_found` or `store_unavailable` */
-  /** What a name leads to. */
+  /**
+   * Returns a conversation.
+   *
+   * @throws InferenceError `conversation_not_found` or `store_unavailable`
+   */
   async get(id: string): Promise<Conversation> {
     const entry = CONVERSATION_ID.test(id) && await this.#options.backend.get(this.#key(id));
     if (!entry) {
@@ -86,10 +88,10 @@ export class Conversations {
         { param: "conversation" },
       );
     }
-    return { ...conversationIn(entry.value, id), id, versionstamp: entry.versionstamp };
+    return { ...decodeConversation(entry.value, id), id, versionstamp: entry.versionstamp };
   }
 
-  /** Changes what is given, whatever else happens to it meanwhile. Throws as `get`. */
+  /** Changes head or metadata, retrying after concurrent changes. Throws as `get`. */
   async update(
     id: string,
     change: { head?: string; metadata?: Metadata },
@@ -99,7 +101,7 @@ export class Conversations {
       const { head, created, metadata, expires = 0 } = before;
       const row: ConversationRow = { version: 1, head, created, metadata, ...change };
       const check = { key: this.#key(id), versionstamp: before.versionstamp };
-      // A change lengthens the conversation's life, and never shortens it.
+      // A change never shortens the lifetime.
       const expireIn = Math.max(this.#options.ttl, expires - this.#options.now());
       const mutation = this.#set(id, row, expireIn);
       const versionstamp = await this.#options.backend.atomic([check], [mutation]);
@@ -107,20 +109,20 @@ export class Conversations {
     }
     throw new InferenceError(
       "store_unavailable",
-      `Cannot change conversation "${id}": it was moved ${ATTEMPTS} times meanwhile; try again`,
+      `Cannot change conversation "${id}": it was changed ${ATTEMPTS} times concurrently; retry later`,
       { param: "conversation" },
     );
   }
 
-  /** Its states stay. Throws as `get`. */
+  /** Deletes a conversation but not its states. Throws as `get`. */
   async delete(id: string): Promise<void> {
     await this.get(id);
     await this.#options.backend.delete(this.#key(id));
   }
 
   /**
-   * What moves a conversation to the state `head`, which lasts for `expireIn` milliseconds, and the
-   * check that nobody else has moved it.
+   * Returns the write that moves a conversation to the state `head`, which expires in `expireIn`
+   * milliseconds, and the check that it is unchanged.
    */
   move(
     { id, versionstamp, created, metadata }: Conversation,
@@ -134,13 +136,14 @@ export class Conversations {
   }
 
   /**
-   * The conversation as it is now, if something other than its head has changed since `seen`; null if
-   * it has moved, or is gone, or nothing has changed. Throws InferenceError `store_unavailable`.
+   * Returns the current conversation if it changed since `seen` but its head did not, and null
+   * otherwise. Throws InferenceError `store_unavailable`.
    */
-  async unmoved(seen: Conversation): Promise<Conversation | null> {
+  async rereadIfUnmoved(seen: Conversation): Promise<Conversation | null> {
     try {
-      const now = await this.get(seen.id);
-      return now.head === seen.head && now.versionstamp !== seen.versionstamp ? now : null;
+      const current = await this.get(seen.id);
+      const changed = current.versionstamp !== seen.versionstamp;
+      return changed && current.head === seen.head ? current : null;
     } catch (error) {
       if (error instanceof InferenceError && error.code === "conversation_not_found") return null;
       throw error;
@@ -158,7 +161,7 @@ export class Conversations {
   }
 }
 
-function conversationIn(bytes: Uint8Array, id: string): ConversationRow {
+function decodeConversation(bytes: Uint8Array, id: string): ConversationRow {
   const options = { kind: `conversation "${id}"`, row: "it", param: "conversation" };
   const { head, created, metadata, expires } = decodeRow(bytes, options);
   if (isStringOrNull(head) && isTime(created) && isMetadata(metadata)) {

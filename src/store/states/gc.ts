@@ -1,107 +1,108 @@
 /**
- * Garbage collection: removes what no manifest names, and the bytes of states that have expired.
- * The database does most of this by itself, in time; this does it now, and tells what it came to.
+ * Garbage collection: deletes blobs that no manifest references, and the bytes of expired states. The
+ * database expires most of them eventually; a collection deletes them immediately and reports what
+ * it deleted.
  *
- * It is safe beside any number of workers and other collections, since it rests on the store's
- * protocol (`state_rows.ts`):
+ * It is safe while workers and other collections are running, because of the protocol of
+ * `state_rows.ts`:
  *
- * - **A blob goes when it has no ref and is old.** A ref comes into being in two ways. Whoever wrote
- *   the blob names it in the first manifest; no blob is touched that was begun within the grace
- *   time, which is far longer than a write takes. Or a turn begins from a state that holds it, and
- *   that state's manifest is checked in the same atomic to be unchanged; as a manifest that holds a
- *   blob always has its ref beside it, there is no such manifest when there is no ref, and none can
- *   come, because the first one to come would need one before it. So once old and without a ref, a
- *   blob stays so, however much later its chunks are deleted.
- * - **An expired state keeps its manifest for a day**, and loses its refs in one atomic that writes
- *   the manifest anew. The exception to "a manifest has its refs" is so one that nobody can build
- *   on: the check of a turn that began from it fails, and it is found to have expired. A turn that
- *   still runs towards it is safe for the grace time.
- * - **A ref whose state is not there, or names other blobs, goes.** It was written together with a
- *   manifest that named its blob, under an id that is never used again, and that manifest has gone.
+ * - **A blob is deleted if it is old and has no ref.** A ref is created in two ways. The writer of a
+ *   blob references it in the first manifest; blobs younger than the grace period, which is far
+ *   longer than a write, are never deleted. Or a turn starts from a state that references the blob,
+ *   and the same atomic write checks that the manifest of this state is unchanged. A manifest that
+ *   references a blob always has a ref. Without a ref there is no such manifest, and none can be
+ *   created, because the first one would need an earlier one. An old blob without a ref therefore
+ *   stays without one, however much later its chunks are deleted.
+ * - **An expired state keeps its manifest for a day** and loses its refs in one atomic write that also
+ *   rewrites the manifest. This exception to "a manifest has its refs" is safe: the check of a turn
+ *   that started from the state fails, and the state has expired. A turn that still runs towards the
+ *   state is protected by the grace period.
+ * - **A ref is deleted if its state does not exist or references other blobs.** It was written with a
+ *   manifest under an id that is never reused, and this manifest is gone.
  *
- * What a collection that is killed leaves is garbage again, or still.
+ * What an interrupted collection leaves behind is deleted by the next one.
  */
 
 import { DEFAULT_TENANT } from "../../core/tenant.ts";
 import { type Backend, deleteKeys, type Entry, type Key } from "../backends/backend.ts";
 import { blobTime } from "./blob_id.ts";
 import { blobsKey, refKey, refsKey, stateKey } from "../row_keys.ts";
-import { type ListedState, listStates, readable } from "./list_states.ts";
+import { type ListedState, listStates, readManifest } from "./list_states.ts";
 import { blobsOf, type Manifest } from "./manifest.ts";
 import { TOMBSTONE_MS } from "./state_rows.ts";
 import { listTenants } from "../tenants.ts";
 
-/** How long writes and reads under way are waited for, unless told. */
+/** Default grace period for running writes and reads, in milliseconds. */
 export const GRACE_MS = 3_600_000;
 
-/** Refs that are looked at together. */
+/** Refs that are checked in one batch. */
 const BATCH = 100;
 
-/** What is garbage, and whose. */
+/** Options of a collection. */
 export interface GarbageOptions {
-  /** Whose; the default tenant's unless told. */
+  /** The tenant; the default tenant by default. */
   tenant?: string | undefined;
   /** Epoch milliseconds. */
   now?: (() => number) | undefined;
   /**
-   * Milliseconds since a blob was begun, or a state expired, before it may go: more than any write
-   * or turn takes, and more than the workers' clocks differ.
+   * Minimum age of blobs, and of expirations, in milliseconds: more than any write or turn takes, and
+   * more than the clocks of workers differ.
    */
   olderThan?: number | undefined;
-  /** Tells what would go, and removes nothing. */
+  /** Reports what would be deleted, without deleting anything. */
   dryRun?: boolean | undefined;
 }
 
-/** What has gone. */
+/** The result of a collection: what was deleted. */
 export interface Garbage {
-  /** Expired ones. */
+  /** Expired states. */
   states: number;
-  /** Uses of blobs by states that are not there. */
+  /** References to blobs by states that do not exist. */
   refs: number;
-  /** Stored byte sequences that no state uses. */
+  /** Blobs that no state references. */
   blobs: number;
-  /** Pieces of blobs. */
+  /** Chunks of blobs. */
   chunks: number;
-  /** Of the chunks. */
+  /** Bytes of the chunks. */
   bytes: number;
-  /** States that are left as they are, with all that may be theirs: this worker can't read them. */
+  /** States that this worker cannot read. They and their blobs are kept. */
   unreadable: number;
 }
 
 /**
- * Collects garbage, a state, ref or blob at a time: memory does not grow with what there is.
+ * Collects the garbage of one tenant. Memory use does not depend on the size of the store.
  *
- * @throws InferenceError `store_unavailable`; what has gone until then has gone.
+ * @throws InferenceError `store_unavailable`; earlier deletions remain.
  */
 export async function collectGarbage(
   backend: Backend,
   options: GarbageOptions = {},
 ): Promise<Garbage> {
   const collector = new Collector(backend, options);
-  await collector.endStates();
-  await collector.dropRefs();
-  await collector.dropBlobs();
-  return collector.gone;
+  await collector.expireStates();
+  await collector.deleteRefs();
+  await collector.deleteBlobs();
+  return collector.deleted;
 }
 
-/** The same for every tenant of a store, one after the other. */
+/** Collects the garbage of every tenant, one after the other. */
 export async function collectAllGarbage(
   backend: Backend,
   options: Omit<GarbageOptions, "tenant"> = {},
 ): Promise<Garbage> {
-  const sum = nothing();
+  const sum = noGarbage();
   for (const tenant of await listTenants(backend)) {
-    const gone = await collectGarbage(backend, { ...options, tenant });
-    for (const kind of Object.keys(sum) as (keyof Garbage)[]) sum[kind] += gone[kind];
+    const deleted = await collectGarbage(backend, { ...options, tenant });
+    for (const kind of Object.keys(sum) as (keyof Garbage)[]) sum[kind] += deleted[kind];
   }
   return sum;
 }
 
-function nothing(): Garbage {
+function noGarbage(): Garbage {
   return { states: 0, refs: 0, blobs: 0, chunks: 0, bytes: 0, unreadable: 0 };
 }
 
-/** A blob as its chunks are listed. */
+/** A blob and its listed chunks. */
 interface ListedBlob {
   id: string;
   chunks: Key[];
@@ -109,7 +110,7 @@ interface ListedBlob {
 }
 
 class Collector {
-  readonly gone = nothing();
+  readonly deleted = noGarbage();
   readonly #backend: Backend;
   readonly #tenant: string;
   readonly #now: () => number;
@@ -124,55 +125,55 @@ class Collector {
     this.#dryRun = options.dryRun ?? false;
   }
 
-  /** Takes expired states' refs, and those manifests that have told long enough. */
-  async endStates(): Promise<void> {
+  /** Deletes the refs of expired states, and manifests that expired more than a day ago. */
+  async expireStates(): Promise<void> {
     for await (const state of listStates(this.#backend, { tenant: this.#tenant })) {
-      if (state.manifest === null) this.gone.unreadable++;
-      else if (this.#isOver(state.manifest)) await this.#endState(state, state.manifest);
+      if (state.manifest === null) this.deleted.unreadable++;
+      else if (this.#isExpired(state.manifest)) await this.#expireState(state, state.manifest);
     }
   }
 
-  async #endState({ id, entry }: ListedState, manifest: Manifest): Promise<void> {
+  async #expireState({ id, entry }: ListedState, manifest: Manifest): Promise<void> {
     const { key, value, versionstamp } = entry;
-    const refs = await this.#present(
+    const refs = await this.#existing(
       blobsOf(manifest).map((blob) => refKey(this.#tenant, { blob: blob.id, state: id })),
     );
     const expireIn = manifest.expires + TOMBSTONE_MS - this.#now();
-    if (refs.length === 0 && expireIn > 0) return; // done by a collection before
+    if (refs.length === 0 && expireIn > 0) return; // done by an earlier collection
     if (!this.#dryRun) {
-      const ended = await this.#backend.atomic([{ key, versionstamp }], [
+      const expired = await this.#backend.atomic([{ key, versionstamp }], [
         expireIn > 0 ? { type: "set", key, value, expireIn } : { type: "delete", key },
         ...refs.map((key) => ({ type: "delete", key } as const)),
       ]);
-      if (ended === null) return; // replaced or deleted meanwhile
+      if (expired === null) return; // replaced or deleted concurrently
     }
-    this.gone.states++;
-    this.gone.refs += refs.length;
+    this.deleted.states++;
+    this.deleted.refs += refs.length;
   }
 
-  /** Drops refs of states that are not there, or name other blobs. */
-  async dropRefs(): Promise<void> {
+  /** Deletes refs of states that do not exist or reference other blobs. */
+  async deleteRefs(): Promise<void> {
     let refs: Key[] = [];
     for await (const { key } of this.#backend.list(refsKey(this.#tenant))) {
       if (refs.push(key) < BATCH) continue;
-      await this.#dropDangling(refs);
+      await this.#deleteDangling(refs);
       refs = [];
     }
-    await this.#dropDangling(refs);
+    await this.#deleteDangling(refs);
   }
 
-  async #dropDangling(refs: readonly Key[]): Promise<void> {
+  async #deleteDangling(refs: readonly Key[]): Promise<void> {
     const states = await this.#backend.getMany(refs.map((ref) => this.#stateOf(ref)));
-    const dangling = refs.filter((ref, i) => !isNamed(ref, states[i]));
+    const dangling = refs.filter((ref, i) => !isReferenced(ref, states[i]));
     await this.#delete(dangling);
-    this.gone.refs += dangling.length;
+    this.deleted.refs += dangling.length;
   }
 
   /** Deletes old blobs without refs. */
-  async dropBlobs(): Promise<void> {
+  async deleteBlobs(): Promise<void> {
     for await (const blob of this.#blobs()) {
       const old = blobTime(blob.id) + this.#olderThan <= this.#now();
-      if (old && !await this.#isUsed(blob.id)) await this.#dropBlob(blob);
+      if (old && !await this.#isUsed(blob.id)) await this.#deleteBlob(blob);
     }
   }
 
@@ -191,11 +192,11 @@ class Collector {
     if (blob) yield blob;
   }
 
-  async #dropBlob({ chunks, bytes }: ListedBlob): Promise<void> {
+  async #deleteBlob({ chunks, bytes }: ListedBlob): Promise<void> {
     await this.#delete(chunks);
-    this.gone.blobs++;
-    this.gone.chunks += chunks.length;
-    this.gone.bytes += bytes;
+    this.deleted.blobs++;
+    this.deleted.chunks += chunks.length;
+    this.deleted.bytes += bytes;
   }
 
   async #isUsed(blob: string): Promise<boolean> {
@@ -203,10 +204,10 @@ class Collector {
     const refs = this.#backend.list([...refsKey(this.#tenant), blob], { limit });
     for await (const { key } of refs) {
       if (!this.#dryRun) return true;
-      // In earnest the refs that are dropped are gone by now.
+      // Without dryRun, dangling refs have been deleted before.
       const state = await this.#backend.get(this.#stateOf(key));
-      const manifest = state && readable(state, String(key[3]));
-      if (isNamed(key, state) && !(manifest && this.#isOver(manifest))) return true;
+      const manifest = state && readManifest(state, String(key[3]));
+      if (isReferenced(key, state) && !(manifest && this.#isExpired(manifest))) return true;
     }
     return false;
   }
@@ -215,11 +216,11 @@ class Collector {
     if (!this.#dryRun) await deleteKeys(this.#backend, keys);
   }
 
-  #isOver({ expires }: Manifest): boolean {
+  #isExpired({ expires }: Manifest): boolean {
     return expires + this.#olderThan <= this.#now();
   }
 
-  async #present(keys: readonly Key[]): Promise<Key[]> {
+  async #existing(keys: readonly Key[]): Promise<Key[]> {
     const entries = await this.#backend.getMany(keys);
     return keys.filter((_, i) => entries[i] !== null);
   }
@@ -229,9 +230,9 @@ class Collector {
   }
 }
 
-/** Whether a ref's state, if there is one, names its blob, as far as can be told. */
-function isNamed(ref: Key, state: Entry | null): boolean {
+/** Returns whether the state of a ref references its blob, or cannot be read. */
+function isReferenced(ref: Key, state: Entry | null): boolean {
   if (state === null) return false;
-  const manifest = readable(state, String(ref[3]));
+  const manifest = readManifest(state, String(ref[3]));
   return manifest === null || blobsOf(manifest).some(({ id }) => id === ref[2]);
 }

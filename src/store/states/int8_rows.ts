@@ -1,31 +1,31 @@
 /**
- * Rows of numbers as 8-bit codes, each row with one float16 scale: a number is code times scale.
+ * Rows of numbers as 8-bit codes with one float16 scale for each row: a number is code times scale.
  *
- * Codes go from -127 to 127. What was decoded is encoded to the same bytes: a row's largest code
- * times its scale leads to the same scale again.
+ * Codes range from -127 to 127. Encoding decoded numbers gives the same bytes, because the largest
+ * code of a row times its scale leads to the same scale.
  */
 
 import { decodeFloat16, MAX_FLOAT16_AS_FLOAT32_BITS, tryFloat16Bits } from "../../core/float16.ts";
 
-const LARGEST_CODE = 127;
+const MAX_CODE = 127;
 
-/** The largest float16 of which 127 times are still within float16's range. */
-const LARGEST_STEP = 515.5;
+/** The largest float16 whose multiple by 127 is within the float16 range. */
+const MAX_STEP = 515.5;
 
-/** Below, float16 loses digits. */
+/** Smaller float16 numbers are subnormal and have fewer digits. */
 const SMALLEST_NORMAL = 2 ** -14;
 const SMALLEST = 2 ** -24;
 
-/** Added to a float64 and taken away again, it rounds to whole numbers, ties to even. */
+/** Adding and subtracting this rounds a float64 to an integer, ties to even. */
 const ROUNDING = 1.5 * 2 ** 52;
 
 /**
  * Encodes `scales.length` rows of equal length.
  *
  * @param numbers `[rows, length]`.
- * @param scales Float16 bits, one a row, to be filled.
- * @param codes `[rows, length]`, to be filled.
- * @returns False, with both unfinished, where a number is beyond 65504, infinite or NaN.
+ * @param scales Output: float16 bits, one for each row.
+ * @param codes Output: `[rows, length]`.
+ * @returns False, with incomplete output, if a number is beyond 65504, infinite or NaN.
  */
 export function encodeRows(
   numbers: Float32Array,
@@ -37,7 +37,7 @@ export function encodeRows(
   const sizes = new Int32Array(steps.buffer);
   const words = new Int32Array(numbers.buffer, numbers.byteOffset, numbers.length);
   for (let row = 0, at = 0; row < rows; row++) {
-    // Magnitudes are ordered as their bits are, NaN last.
+    // The bits of magnitudes have the order of the numbers, with NaN last.
     let largest = 0;
     for (const end = at + length; at < end; at++) {
       const size = words[at] & 0x7fffffff;
@@ -59,10 +59,10 @@ export function encodeRows(
 }
 
 /**
- * Decodes what {@linkcode encodeRows} makes.
+ * Decodes the output of {@linkcode encodeRows}.
  *
- * @param out `[rows, length]`, to be filled.
- * @returns The first row whose scale is negative, infinite or NaN, where it has stopped; else -1.
+ * @param out Output: `[rows, length]`.
+ * @returns The first row with a negative, infinite or NaN scale, where decoding stops, or -1.
  */
 export function decodeRows(
   { scales, codes }: { scales: Uint16Array; codes: Int8Array },
@@ -82,18 +82,18 @@ export function decodeRows(
 }
 
 /**
- * The step between codes for a row whose largest magnitude this is, still to be rounded to float16.
+ * Returns the step between codes for a row with this largest magnitude, before rounding to float16.
  *
- * Rounding may make it smaller by 2^-11 at most, so that the largest number is 127.07 steps and
- * nothing is clamped. Where float16 has fewer digits than that, steps are powers of two, which need
- * none: the smallest that leaves the largest number below 127.5 steps. That one has 64 steps or
- * more then, or the step is float16's smallest, so that it asks for the same step when decoded.
+ * Rounding decreases the step by at most 2^-11, so the largest number is at most 127.07 steps and no
+ * clamping is needed. For subnormal float16 numbers the step is a power of two, which is exact: the
+ * smallest one with the largest number below 127.5 steps. The largest number then has at least 64
+ * steps, or the step is the smallest float16, so decoded rows get the same step again.
  */
 function stepOf(largest: number): number {
-  const step = largest / LARGEST_CODE;
-  if (step > SMALLEST_NORMAL) return Math.min(step, LARGEST_STEP);
+  const step = largest / MAX_CODE;
+  if (step > SMALLEST_NORMAL) return Math.min(step, MAX_STEP);
   if (largest <= SMALLEST / 2) return 0;
   let power = SMALLEST;
-  while (largest >= (LARGEST_CODE + 0.5) * power) power *= 2;
+  while (largest >= (MAX_CODE + 0.5) * power) power *= 2;
   return power;
 }

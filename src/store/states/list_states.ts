@@ -1,4 +1,4 @@
-/** All states that a backend holds, by their manifests alone. */
+/** Lists all states of a tenant by their manifests. */
 
 import { DEFAULT_TENANT } from "../../core/tenant.ts";
 import type { Backend, Entry } from "../backends/backend.ts";
@@ -7,14 +7,14 @@ import { decodeManifest, type Manifest } from "./manifest.ts";
 
 export interface ListedState {
   id: string;
-  /** `null` where the manifest is damaged, or of a version that this worker does not read. */
+  /** `null` if the manifest is damaged or of an unknown version. */
   manifest: Manifest | null;
-  /** The row as it stands. */
+  /** The row. */
   entry: Entry;
 }
 
 /**
- * Lists states in the order of their ids, which is none; expired ones too, as long as they are there.
+ * Lists states in the order of their random ids, including expired ones that still exist.
  *
  * @throws InferenceError `store_unavailable`
  */
@@ -24,12 +24,12 @@ export async function* listStates(
 ): AsyncGenerator<ListedState> {
   for await (const entry of backend.list(statesKey(tenant))) {
     const id = String(entry.key[entry.key.length - 1]);
-    yield { id, manifest: readable(entry, id), entry };
+    yield { id, manifest: readManifest(entry, id), entry };
   }
 }
 
-/** The manifest in a row, or `null` if it cannot be read. */
-export function readable({ value }: Entry, id: string): Manifest | null {
+/** Returns the manifest in a row, or `null` if it cannot be read. */
+export function readManifest({ value }: Entry, id: string): Manifest | null {
   try {
     return decodeManifest(value, id);
   } catch {

@@ -1,55 +1,55 @@
 /**
- * Manifests: the one row that makes a state exist. It names the blobs that hold the state's bytes
- * and its turn, and is written last, in one atomic with the rows that say who uses which blob.
+ * Manifests: the row that makes a state exist. It references the blobs with the state's bytes and its
+ * turn, and is written last, in one atomic write with the refs of the blobs.
  */
 
 import { type BlobReference, isBlobReference } from "./blobs.ts";
 import { damagedRow, decodeRow, isFields, isStringOrNull, isTime } from "../row_json.ts";
 
-/** Which model a state belongs to. Fingerprint and vocabulary decide, the rest is for people. */
+/** The model of a state. Fingerprint and vocabulary decide; the other fields are informative. */
 export interface ModelIdentity {
-  /** Its name. */
+  /** Name of the model. */
   id: string;
-  /** Of its weights; the same however they are held. */
+  /** Fingerprint of the weights, independent of their quantization. */
   fingerprint: string;
   /**
-   * Hash of the vocabulary that text was tokenized with: the model's weights do not tell. Older
-   * manifests do not have it, and belong to any vocabulary.
+   * Hash of the vocabulary that tokenized the text, which the weights do not determine. Older
+   * manifests lack it and match any vocabulary.
    */
   vocabularyHash?: string;
-  /** How the worker that wrote the state held the model's weights; older manifests do not tell. */
+  /** Quantization of the worker that wrote the state; missing in older manifests. */
   quant?: string;
 }
 
-/** What makes a state exist: its facts, and where its bytes are. */
+/** The facts of a state and the references to its bytes. */
 export interface Manifest {
-  /** Of the format. */
+  /** Format version. */
   version: 1;
   /** The model that wrote it. */
   model: ModelIdentity;
   /** Epoch milliseconds. */
   created: number;
-  /** Epoch milliseconds; never later than either blob's. */
+  /** Epoch milliseconds; never later than the expiry of a blob. */
   expires: number;
-  /** Milliseconds that it is to last from its last use; older manifests do not tell. */
+  /** Lifetime after the last use in milliseconds; missing in older manifests. */
   ttl?: number;
-  /** Hash of its transcript, where that leads to it. */
+  /** Hash of the transcript, if the prefix index contains it. */
   prefix?: string;
-  /** Whether it came from a file, or goes on from one that did: its transcript is its author's word. */
+  /** Whether the state, or one before it, was imported: the transcript is unverified. */
   imported?: boolean;
   /** The state that this one was resumed from. */
   parent: string | null;
   /** Whether the reply is unfinished. */
   open: boolean;
-  /** Tokens that the state has absorbed, for people; older manifests do not tell. */
+  /** Number of processed tokens, for display; missing in older manifests. */
   tokens?: number;
   /** Bytes of the model's state; `null` is the state before any token. */
   state: BlobReference | null;
-  /** What the session needs to carry on, in its own encoding. */
+  /** The session's record that is needed to resume. */
   turn: BlobReference;
-  /** What it only needs to tell what has been; absent where there is nothing. */
+  /** The earlier transcript, which is not needed to resume; absent if empty. */
   history?: BlobReference;
-  /** What its client may ask for again, in the session's encoding; absent where there is nothing. */
+  /** Data that the client may request later; absent if empty. */
   note?: BlobReference;
 }
 
@@ -65,7 +65,7 @@ export function decodeManifest(bytes: Uint8Array, id: string): Manifest {
   return manifest;
 }
 
-/** Nothing but what a manifest holds. */
+/** Returns only the fields that a manifest stores. */
 export function identityOf(
   { id, fingerprint, vocabularyHash, quant }: ModelIdentity,
 ): ModelIdentity {
@@ -77,22 +77,22 @@ export function identityOf(
   };
 }
 
-/** Whether a model's vocabulary differs from one of this hash, as far as both are known. */
+/** Returns whether the vocabulary of a model is known to differ from one with this hash. */
 export function hasOtherVocabulary({ vocabularyHash }: ModelIdentity, hash?: string): boolean {
   return vocabularyHash !== undefined && hash !== undefined && vocabularyHash !== hash;
 }
 
-/** The blobs that a manifest keeps alive. */
+/** Returns the blobs that a manifest references. */
 export function blobsOf({ state, turn, history, note }: Manifest): BlobReference[] {
   return [state ?? [], turn, history ?? [], note ?? []].flat();
 }
 
-/** Bytes that these have. */
+/** Returns the total bytes of the blobs. */
 export function bytesOf(manifest: Manifest): number {
   return blobsOf(manifest).reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
-/** Bytes of those in which a conversation's text is. */
+/** Returns the bytes of the blobs with the text of the conversation. */
 export function textBytesOf({ turn, history }: Manifest): number {
   return turn.bytes + (history?.bytes ?? 0);
 }

@@ -1,10 +1,10 @@
 /**
- * Runs `job` for every item, `lanes` of them at once, in their order. The first failure ends it;
- * what was under way then goes on by itself.
+ * Runs `job` for every item in order, with at most `concurrency` at a time. The first failure stops
+ * it; jobs that are already running are not awaited.
  */
 export async function mapConcurrent<T>(
   items: readonly T[],
-  lanes: number,
+  concurrency: number,
   job: (item: T) => Promise<void>,
 ): Promise<void> {
   let next = 0;
@@ -18,5 +18,5 @@ export async function mapConcurrent<T>(
       }
     }
   };
-  await Promise.all(Array.from({ length: Math.min(lanes, items.length) }, run));
+  await Promise.all(Array.from({ length: Math.min(concurrency, items.length) }, run));
 }

@@ -1,10 +1,10 @@
 /**
- * The prefix index: which state a transcript leads to, for clients that send a conversation whole
- * each time. A row `[tenant, "prefix", hash]` names the state after the messages that the hash
- * stands for; `[tenant, "prefix-age", created, hash]` orders rows by age, so that the oldest can go
- * when there are too many.
+ * The prefix index: finds the state of a transcript, for clients that send the whole conversation
+ * with each request. A row `[tenant, "prefix", hash]` contains the state after the messages that the
+ * hash identifies. `[tenant, "prefix-age", created, hash]` orders rows by age, so that the oldest are
+ * deleted when there are too many.
  *
- * Hashes are SHA-256, chained message by message: a longer history's hash holds the shorter one's.
+ * Hashes are SHA-256, chained message by message: the hash of a history includes those before it.
  */
 
 import { createHash } from "node:crypto";
@@ -12,11 +12,11 @@ import { TimeSlice } from "../../core/time_slice.ts";
 import type { Backend, Key, Mutation } from "../backends/backend.ts";
 import { isFields, isTime } from "../row_json.ts";
 
-/** A message as it is hashed: what looks the same to the model is the same. */
+/** A message in canonical form: messages that the model sees alike have the same hash. */
 export interface HashedMessage {
-  /** Who speaks. */
+  /** Role of the author. */
   role: string;
-  /** What is said. */
+  /** Text of the message. */
   content: string;
 }
 
@@ -24,7 +24,7 @@ export interface PrefixIndexOptions {
   backend: Backend;
   tenant: string;
   now: () => number;
-  /** Rows at most, about: the oldest go. */
+  /** Approximate maximum number of rows; the oldest are deleted. */
   maxRows: number;
 }
 
@@ -34,27 +34,26 @@ interface PrefixRow {
   created: number;
 }
 
-/** Rows written by this process between two looks at how many there are. */
+/** Writes of this process between two checks of the number of rows. */
 const TRIM_EVERY = 64;
-/** Rows looked up at once. */
+/** Rows in one lookup. */
 const BATCH = 10;
 
-/** States by the hash of the transcript that leads to them. */
+/** States by the hashes of their transcripts. */
 export class PrefixIndex {
   readonly #options: PrefixIndexOptions;
   #written = 0;
   #trimming: Promise<void> | null = null;
 
-  /** The index of one tenant in a backend. */
+  /** Creates the index of one tenant in a backend. */
   constructor(options: PrefixIndexOptions) {
     this.#options = options;
   }
 
   /**
-   * The hash after each message.
+   * Returns the hash after each message.
    *
-   * @param from What comes before them: a hash, or what states belong to; other models have other
-   * hashes.
+   * @param from The hash before the messages, or the model whose states are looked up.
    */
   async prefixHashes(
     from: { after: string } | { model: string },
@@ -69,7 +68,7 @@ export class PrefixIndex {
       }`;
     for (const { role, content } of messages) {
       const text = JSON.stringify([hash, role, content]);
-      // Web Crypto takes 30 times as long for each short text.
+      // For short texts, Web Crypto takes 30 times as long.
       hash = createHash("sha256").update(text).digest("hex");
       hashes.push(hash);
       if (slice.isOver) await slice.next();
@@ -77,7 +76,7 @@ export class PrefixIndex {
     return hashes;
   }
 
-  /** States that the index names for `hashes`, in their order; those it has none for are left out. */
+  /** Yields the states of `hashes` in their order; unknown hashes are skipped. */
   async *find(hashes: readonly string[]): AsyncIterable<{ at: number; state: string }> {
     for (let first = 0; first < hashes.length; first += BATCH) {
       const keys = hashes.slice(first, first + BATCH).map((hash) => this.#key(hash));
@@ -89,7 +88,7 @@ export class PrefixIndex {
     }
   }
 
-  /** What lets `hash` lead to `state` for `expireIn` milliseconds, to be written with the state. */
+  /** Returns the writes that add `state` to the index for `expireIn` milliseconds. */
   rows(hash: string, state: string, expireIn: number): Mutation[] {
     const row: PrefixRow = { state, created: this.#options.now() };
     const value = new TextEncoder().encode(JSON.stringify(row));
@@ -100,19 +99,19 @@ export class PrefixIndex {
     ];
   }
 
-  /** Lets `hash` lead nowhere, if it still leads to `state`. */
+  /** Removes `hash` from the index if it still leads to `state`. */
   async forget(hash: string, state: string): Promise<void> {
     const entry = await this.#options.backend.get(this.#key(hash));
     const row = entry && decodeRow(entry.value);
     if (row?.state === state) await this.#remove({ ...row, hash });
   }
 
-  /** Resolves when nothing is being removed. */
+  /** Resolves when no removal is running. */
   async settled(): Promise<void> {
     await this.#trimming;
   }
 
-  /** Removes the oldest rows that are too many. What fails here is done the next time. */
+  /** Deletes the oldest rows above the maximum. Failures are retried the next time. */
   async #trim(): Promise<void> {
     const { backend, tenant, maxRows } = this.#options;
     try {
@@ -123,13 +122,13 @@ export class PrefixIndex {
       }
       for (const age of ages.slice(0, Math.max(0, ages.length - maxRows))) await this.#remove(age);
     } catch {
-      // The store tells of its faults where somebody waits for it.
+      // Operations that a request waits for report the problem.
     } finally {
       this.#trimming = null;
     }
   }
 
-  /** A row that was written anew since has another age, and stays. */
+  /** Deletes a row, unless it was rewritten and has another age. */
   async #remove(age: { created: number; hash: string }): Promise<void> {
     const { backend } = this.#options;
     const entry = await backend.get(this.#key(age.hash));
@@ -152,7 +151,7 @@ export class PrefixIndex {
   }
 }
 
-/** `null` for a row that can't be read: it leads nowhere, and goes with its age. */
+/** Returns `null` for a row that cannot be read, which is treated as missing. */
 function decodeRow(bytes: Uint8Array): PrefixRow | null {
   try {
     const row: unknown = JSON.parse(new TextDecoder().decode(bytes));

@@ -1,7 +1,7 @@
 /**
- * A whole stored state as one file, to take it out of one store and into another.
+ * A stored state as one file, for moving it between stores.
  *
- * | bytes         | holds                                          |
+ * | bytes         | content                                        |
  * |---------------|------------------------------------------------|
  * | 0 to 8        | `RWKVSTAT`                                     |
  * | 8 to 10       | format version, u16, 1                         |
@@ -10,8 +10,8 @@
  * | 16 to 48      | SHA-256 of the header                          |
  * | 48 on         | the header, JSON; the bytes of turn, history and state |
  *
- * Integers are little-endian. The header has the facts of a manifest, and size and SHA-256 of each
- * part. It has no state's id: whoever has an id may carry on the conversation.
+ * Integers are little-endian. The header contains the facts of a manifest, and size and SHA-256 of
+ * each part. It contains no state id, because an id grants access to the conversation.
  */
 
 import { InferenceError } from "../../core/errors.ts";
@@ -25,7 +25,7 @@ const MAGIC = "RWKVSTAT";
 const VERSION = 1;
 const PREFIX_BYTES = 48;
 
-/** The longest of each that a reader takes. */
+/** Maximum sizes that a reader accepts. */
 export const FILE_LIMITS = {
   headerBytes: 16_384,
   turnBytes: 8 * 1024 * 1024,
@@ -33,15 +33,15 @@ export const FILE_LIMITS = {
   stateBytes: 1024 ** 3,
 } as const;
 
-/** Bytes of a file besides its parts, at most. */
+/** Maximum bytes of a file besides its parts. */
 export const OVERHEAD_BYTES = PREFIX_BYTES + FILE_LIMITS.headerBytes;
 
-/** Characters of a name in the header at most. */
+/** Maximum characters of a name in the header. */
 const NAME_LENGTH = 1024;
-/** The largest time of a `Date`. */
+/** The latest time of a `Date`. */
 const LAST_TIME = 8.64e15;
 
-/** A stored state with all that belongs to it. */
+/** A stored state with its turn and transcript. */
 export interface StateFile {
   /** The model that wrote it. */
   model: ModelIdentity;
@@ -51,13 +51,13 @@ export interface StateFile {
   open: boolean;
   /** The turn, as JSON. */
   turn: Uint8Array;
-  /** The transcript before this turn; `null` in the first one. */
+  /** The transcript before this turn; `null` for the first turn. */
   history: Uint8Array | null;
-  /** As `encodeState` gives it; `null` for the state before any token. */
+  /** The output of `encodeState`; `null` for the state before any token. */
   state: Uint8Array | null;
 }
 
-/** What the header tells before the parts are read. */
+/** The facts in the header. */
 export interface StateFileFacts extends Pick<StateFile, "model" | "created" | "open"> {
   /** Bytes of the turn. */
   turnBytes: number;
@@ -69,7 +69,7 @@ export interface StateFileFacts extends Pick<StateFile, "model" | "created" | "o
 
 interface Part {
   bytes: number;
-  /** Lower-case hex. */
+  /** Lower-case hexadecimal. */
   sha256: string;
 }
 
@@ -79,7 +79,7 @@ interface Header extends Pick<StateFile, "model" | "created" | "open"> {
   state: Part | null;
 }
 
-/** The pieces of a file, in order; its parts are not copied. */
+/** Returns the pieces of a file in order. The parts are not copied. */
 export async function encodeStateFile(
   { model, created, open, turn, history, state }: StateFile,
 ): Promise<Uint8Array[]> {
@@ -103,11 +103,11 @@ export async function encodeStateFile(
 }
 
 /**
- * Reads a file from anybody: within limits, never more than comes, and to its end.
+ * Reads an untrusted file within limits and to its end.
  *
- * @param options.accept Called with what the header tells, before more is read; throws to refuse it.
- * @throws InferenceError `invalid_state_file`, naming the header's field if it is one, or
- * `payload_too_large`. What `chunks` and `accept` throw passes through.
+ * @param options.accept Called with the facts in the header before the parts are read; may throw.
+ * @throws InferenceError `invalid_state_file`, with the header field if there is one, or
+ * `payload_too_large`. Errors of `chunks` and `accept` pass through.
  */
 export async function decodeStateFile(
   chunks: AsyncIterable<Uint8Array>,
@@ -132,7 +132,7 @@ export async function decodeStateFile(
       history: history && await readPart(reader, history, "history"),
       state: state && await readPart(reader, state, "state"),
     };
-    if ((await reader.read(1)).length > 0) throw invalid("it goes on behind its last part");
+    if ((await reader.read(1)).length > 0) throw invalid("it has data after its last part");
     return file;
   } finally {
     await reader.close();
@@ -143,7 +143,7 @@ async function readStateHeader(reader: PieceReader): Promise<Header> {
   const bytes = await reader.read(PREFIX_BYTES);
   if (bytes.length < PREFIX_BYTES) {
     throw invalid(
-      `it has ${bytes.length} bytes, and begins with ${PREFIX_BYTES} before its header`,
+      `it has ${bytes.length} bytes, fewer than the ${PREFIX_BYTES} before the header`,
     );
   }
   const prefix = new DataView(bytes.buffer, bytes.byteOffset);
@@ -151,12 +151,12 @@ async function readStateHeader(reader: PieceReader): Promise<Header> {
   if (magic !== MAGIC) throw invalid(`it does not begin with ${MAGIC}`);
   const version = prefix.getUint16(8, true);
   if (version !== VERSION) {
-    throw invalid(`its format has version ${version}, and ${VERSION} can be read`);
+    throw invalid(`its format version is ${version} and this worker reads ${VERSION}`);
   }
   if (prefix.getUint16(10, true) !== 0) throw invalid("bytes 10 and 11 are not zero");
   const length = prefix.getUint32(12, true);
   if (length > FILE_LIMITS.headerBytes) {
-    throw invalid(`its header has ${length} bytes, at most ${FILE_LIMITS.headerBytes} can be read`);
+    throw invalid(`its header has ${length} bytes; the maximum is ${FILE_LIMITS.headerBytes}`);
   }
   const json = await reader.read(length);
   if (json.length < length) throw invalid(`it ends in its header of ${length} bytes`);
@@ -195,11 +195,11 @@ function parseHeader(json: Uint8Array): Header {
 function partIn(value: unknown, name: "turn" | "history" | "state"): Part {
   const { bytes, sha256 } = fields(value, `header.${name}`);
   const length = wholeIn(bytes, `header.${name}.bytes`, Number.MAX_SAFE_INTEGER);
-  const most = FILE_LIMITS[`${name}Bytes`];
-  if (length > most) {
+  const max = FILE_LIMITS[`${name}Bytes`];
+  if (length > max) {
     throw new InferenceError(
       "payload_too_large",
-      `Cannot read a state file: its ${name} has ${length} bytes, at most ${most} are taken`,
+      `Cannot read a state file: its ${name} has ${length} bytes; the maximum is ${max}`,
       { param: `header.${name}.bytes` },
     );
   }
@@ -219,11 +219,11 @@ function nameIn(value: unknown, name: string): string {
   return wrong(name, `must be a string of at most ${NAME_LENGTH} characters`);
 }
 
-function wholeIn(value: unknown, name: string, most: number): number {
-  if (Number.isSafeInteger(value) && value as number >= 0 && value as number <= most) {
+function wholeIn(value: unknown, name: string, max: number): number {
+  if (Number.isSafeInteger(value) && value as number >= 0 && value as number <= max) {
     return value as number;
   }
-  return wrong(name, `must be a whole number from 0 to ${most}`);
+  return wrong(name, `must be a whole number from 0 to ${max}`);
 }
 
 async function readPart(
@@ -240,11 +240,11 @@ async function readPart(
   return part;
 }
 
-/** Cuts a stream into pieces of wanted lengths. */
+/** Reads pieces of given lengths from a stream. */
 class PieceReader {
   readonly #chunks: AsyncIterator<Uint8Array>;
-  /** Of the last chunk, what has not been read. */
-  #left = new Uint8Array();
+  /** Unread part of the last chunk. */
+  #rest = new Uint8Array();
   #ended = false;
 
   constructor(chunks: AsyncIterable<Uint8Array>) {
@@ -252,9 +252,9 @@ class PieceReader {
   }
 
   /**
-   * Reads `length` bytes, fewer at the end; memory for them is allocated when they have come.
+   * Reads `length` bytes, or fewer at the end. Memory is allocated only for bytes that arrived.
    *
-   * @param onPiece Called with each piece of them as it comes.
+   * @param onPiece Called with each piece as it arrives.
    */
   async read(
     length: number,
@@ -263,30 +263,30 @@ class PieceReader {
     const pieces: Uint8Array[] = [];
     let filled = 0;
     while (filled < length && await this.#fill()) {
-      const piece = this.#left.subarray(0, length - filled);
+      const piece = this.#rest.subarray(0, length - filled);
       onPiece(piece);
       pieces.push(piece);
       filled += piece.length;
-      this.#left = this.#left.subarray(piece.length);
+      this.#rest = this.#rest.subarray(piece.length);
     }
     return await joinInSlices(pieces);
   }
 
-  /** Tells whoever sends that no more is read. */
+  /** Closes the stream, so that its source stops sending. */
   async close(): Promise<void> {
     if (!this.#ended) await this.#chunks.return?.();
   }
 
-  /** Whether there is a byte to read. */
+  /** Reads the next chunk if necessary. Returns whether there is a byte to read. */
   async #fill(): Promise<boolean> {
-    while (this.#left.length === 0 && !this.#ended) {
+    while (this.#rest.length === 0 && !this.#ended) {
       this.#ended = true; // also when this throws
       const next = await this.#chunks.next();
       if (next.done) break;
       this.#ended = false;
-      this.#left = next.value as Uint8Array<ArrayBuffer>;
+      this.#rest = next.value as Uint8Array<ArrayBuffer>;
     }
-    return this.#left.length > 0;
+    return this.#rest.length > 0;
   }
 }
 

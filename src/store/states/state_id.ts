@@ -1,21 +1,21 @@
-/** State ids: unguessable, since whoever has one may carry on the conversation. */
+/** State ids, which cannot be guessed, because an id grants access to the conversation. */
 
 import { InferenceError } from "../../core/errors.ts";
 import { toHex } from "../../core/hex.ts";
 
-/** `length` bytes of cryptographic quality. */
+/** Returns `length` cryptographically secure random bytes. */
 export type RandomBytes = (length: number) => Uint8Array;
 
 export const randomBytes: RandomBytes = (length) => crypto.getRandomValues(new Uint8Array(length));
 
-/** `prefix` and 192 random bits in lower-case hex. */
+/** Returns `prefix` followed by 192 random bits in lower-case hexadecimal. */
 export function newId(prefix: string, random: RandomBytes): string {
   return prefix + toHex(random(24));
 }
 
 const STATE_ID = /^state_[0-9a-f]{48}$/;
 
-/** @throws InferenceError `state_not_found` for what cannot be the id of a state. */
+/** @throws InferenceError `state_not_found` if this cannot be a state id */
 export function assertStateId(id: string): void {
   if (STATE_ID.test(id)) return;
   const shown = id.length > 80 ? `${id.slice(0, 80)}…` : id;

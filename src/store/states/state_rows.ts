@@ -1,15 +1,15 @@
 /**
- * The rows of states: `[tenant, "state", id]` the manifest, and `[tenant, "ref", blob, id]` for every
- * blob that a manifest names. Manifest and refs change in one atomic, after the blobs are there and
- * before any are deleted. So
+ * The rows of states: the manifest `[tenant, "state", id]`, and a ref `[tenant, "ref", blob, id]` for
+ * every blob that it references. Manifest and refs change in one atomic write, after the blobs have
+ * been written and before any are deleted. Therefore:
  *
- * - whoever finds a manifest finds everything it names, whenever a writer was killed;
- * - a blob may be shared, and goes with its last ref: a new ref is only ever written while a
- *   manifest that holds the blob is checked to be unchanged, so none can come after the last;
- * - what a killed writer leaves behind is never visible, and expires.
+ * - A reader that finds a manifest finds all its blobs, whenever a writer was killed.
+ * - A blob may be shared and is deleted with its last ref. A new ref requires the check that a
+ *   manifest with the blob is unchanged, so no ref can follow the last one.
+ * - What a killed writer leaves behind is never visible and expires.
  *
- * Garbage collection (`gc.ts`) relies on this too. It takes the refs of an expired state, and writes
- * its manifest anew in the same atomic, so that no check of it holds any more.
+ * Garbage collection (`gc.ts`) relies on this as well. It deletes the refs of an expired state and
+ * rewrites its manifest in the same atomic write, so that checks of the manifest fail.
  */
 
 import { InferenceError } from "../../core/errors.ts";
@@ -19,14 +19,14 @@ import { blobsOf, decodeManifest, encodeManifest, type Manifest } from "./manife
 import { refKey, refsKey, stateKey } from "../row_keys.ts";
 import { assertStateId } from "./state_id.ts";
 
-/** An expired state's manifest stays this long, so that it can be told from an unknown one. */
+/** Time for which the manifest of an expired state remains, to distinguish it from an unknown id. */
 export const TOMBSTONE_MS = 24 * 3_600_000;
 
-/** A manifest as it stood when it was read or written. */
+/** A manifest at the time of a read or write. */
 export interface StateInfo extends Readonly<Manifest> {
   /** The state's id. */
   readonly id: string;
-  /** Of the row. */
+  /** Version of the row. */
   readonly versionstamp: string;
 }
 
@@ -35,27 +35,27 @@ export interface StateRowsOptions {
   blobs: Blobs;
   tenant: string;
   now: () => number;
-  /** Told what has become of a state's row. */
+  /** Called after a change of a state's row. */
   onChange?: ((change: StateChange) => void) | undefined;
 }
 
-/** A state's manifest as it was and as it is now; `null`: it was not there, or has gone. */
+/** A change of a state's manifest; `null` means that it did not or does not exist. */
 export interface StateChange {
-  /** The state's. */
+  /** Id of the state. */
   readonly id: string;
-  /** As it was. */
+  /** The previous manifest. */
   readonly before: Manifest | null;
-  /** As it is now. */
+  /** The new manifest. */
   readonly after: Manifest | null;
 }
 
 export interface PutOptions {
-  /** What else must hold. */
+  /** Further checks. */
   checks?: readonly Check[] | undefined;
-  /** The manifest that this one takes the place of; a new one unless given. */
+  /** The manifest to replace; by default the state must not exist. */
   replaces?: StateInfo | null | undefined;
-  /** What else is to be written. */
-  also?: readonly Mutation[] | undefined;
+  /** Further writes. */
+  mutations?: readonly Mutation[] | undefined;
 }
 
 export class StateRows {
@@ -84,81 +84,81 @@ export class StateRows {
   }
 
   /**
-   * Writes a manifest and its refs in one atomic: the commit of everything before.
+   * Writes a manifest and its refs in one atomic write, which commits everything before.
    *
    * @returns `null` if a check failed.
    */
   async put(
     id: string,
     manifest: Manifest,
-    { checks = [], replaces = null, also = [] }: PutOptions = {},
+    { checks = [], replaces = null, mutations: further = [] }: PutOptions = {},
   ): Promise<StateInfo | null> {
     assertStateId(id);
     const { backend, now } = this.#options;
     const key = this.stateKey(id);
-    const lasts = manifest.expires - now();
+    const lifetime = manifest.expires - now();
     const kept = new Set(blobsOf(manifest).map((blob) => blob.id));
     const mutations: Mutation[] = [
       {
         type: "set",
         key,
         value: encodeManifest(manifest),
-        expireIn: Math.max(1, lasts + TOMBSTONE_MS),
+        expireIn: Math.max(1, lifetime + TOMBSTONE_MS),
       },
       ...blobsOf(manifest).map((blob): Mutation => ({
         type: "set",
         key: this.#refKey(blob, id),
         value: new Uint8Array(),
-        // Longer than the manifest: a blob without refs is one that nothing names.
-        expireIn: Math.max(1, lasts + 2 * TOMBSTONE_MS),
+        // Longer than the manifest: a blob without refs must not be referenced.
+        expireIn: Math.max(1, lifetime + 2 * TOMBSTONE_MS),
       })),
       ...(replaces === null ? [] : blobsOf(replaces))
         .filter((blob) => !kept.has(blob.id))
         .map((blob): Mutation => ({ type: "delete", key: this.#refKey(blob, id) })),
-      ...also,
+      ...further,
     ];
     const own: Check = { key, versionstamp: replaces?.versionstamp ?? null };
     const versionstamp = await backend.atomic([own, ...checks], mutations);
     if (versionstamp !== null) {
-      this.#tell({ id, before: replaces, after: manifest });
+      this.#notify({ id, before: replaces, after: manifest });
       return { ...manifest, id, versionstamp };
     }
-    // A write whose answer was lost and that was tried again fails its own check.
+    // If the response of an applied write was lost, its retry fails the check.
     const entry = await backend.get(key);
     if (entry !== null && decodeManifest(entry.value, id).turn.id === manifest.turn.id) {
-      this.#tell({ id, before: replaces, after: manifest });
+      this.#notify({ id, before: replaces, after: manifest });
       return { ...manifest, id, versionstamp: entry.versionstamp };
     }
     return null;
   }
 
-  /** @returns Whether the manifest was still the one given. */
+  /** @returns Whether the manifest was unchanged and has been deleted. */
   async delete(info: StateInfo): Promise<boolean> {
     const keys = [this.stateKey(info.id), ...blobsOf(info).map((b) => this.#refKey(b, info.id))];
     const deleted = await this.#options.backend.atomic(
       [{ key: this.stateKey(info.id), versionstamp: info.versionstamp }],
       keys.map((key) => ({ type: "delete", key })),
     );
-    if (deleted !== null) this.#tell({ id: info.id, before: info, after: null });
+    if (deleted !== null) this.#notify({ id: info.id, before: info, after: null });
     return deleted !== null;
   }
 
-  #tell(change: StateChange): void {
+  #notify(change: StateChange): void {
     this.#options.onChange?.(change);
   }
 
-  /** Deletes those of `blobs` that nobody refers to. What fails here expires later. */
+  /** Deletes the `blobs` without refs. If this fails, they expire later. */
   async collect(blobs: readonly BlobReference[]): Promise<void> {
     await Promise.all(blobs.map(async (blob) => {
       try {
-        if (!await this.#isReferred(blob)) await this.#options.blobs.delete(blob);
+        if (!await this.#hasRef(blob)) await this.#options.blobs.delete(blob);
       } catch (error) {
         if (!(error instanceof InferenceError)) throw error;
       }
     }));
   }
 
-  async #isReferred(blob: BlobReference): Promise<boolean> {
+  async #hasRef(blob: BlobReference): Promise<boolean> {
     const { backend, tenant } = this.#options;
     for await (const _ of backend.list([...refsKey(tenant), blob.id], { limit: 1 })) return true;
     return false;

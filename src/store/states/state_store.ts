@@ -1,6 +1,6 @@
 /**
- * The state store: immutable states under unguessable ids, in any backend, and the names that lead
- * to them: conversations, and hashes of transcripts.
+ * The state store: immutable states under unguessable ids in any backend, and the pointers to them:
+ * conversations and hashes of transcripts.
  */
 
 import { NO_TELEMETRY, type Telemetry } from "../../core/telemetry.ts";
@@ -31,8 +31,8 @@ import {
   busy,
   changed,
   expired,
-  forTenant,
   isCode,
+  withVocabulary,
 } from "./store_errors.ts";
 
 export type { StateChange, StateInfo } from "./state_rows.ts";
@@ -46,15 +46,15 @@ export type {
 
 const DAY_MS = 24 * 3_600_000;
 
-/** Recurrent states in a key-value store, under unguessable ids: each is written once, and whole. */
+/** Stores the recurrent states of one tenant in a key-value store. */
 export class StateStore {
-  /** Whose states these are. */
+  /** Tenant of the states. */
   readonly tenant: string;
-  /** Answers by their idempotency keys. */
+  /** Responses by their idempotency keys. */
   readonly idempotencyRecords: IdempotencyRecords;
-  /** Names that move from state to state. */
+  /** Conversations of the tenant. */
   readonly conversations: Conversations;
-  /** States by the transcripts that lead to them. */
+  /** States by the hashes of their transcripts. */
   readonly prefixes: PrefixIndex;
   readonly #blobs: Blobs;
   readonly #rows: StateRows;
@@ -64,10 +64,10 @@ export class StateStore {
   readonly #ttl: number;
   readonly #vocabularyHash: string | undefined;
   readonly #telemetry: Telemetry;
-  /** Renewals in progress, by state. */
+  /** Running renewals by state. */
   readonly #renewals = new Map<string, Promise<boolean>>();
 
-  /** A store in `backend`; several workers may share one. */
+  /** Creates a store in `backend`, which several workers may share. */
   constructor(backend: Backend, options: StateStoreOptions = {}) {
     const { now = Date.now, random = randomBytes, tenant = DEFAULT_TENANT } = options;
     const cache = options.cache ?? new BlobCache(options.cacheBytes ?? 0);
@@ -96,52 +96,52 @@ export class StateStore {
     });
   }
 
-  /** A fresh id, for `begin` or `save`. */
+  /** Returns a new id for `begin` or `save`. */
   newId(): string {
     return newId("state_", this.#random);
   }
 
   /**
-   * Everything about a state, verified; of whatever model unless told.
+   * Loads and verifies a state, of any model unless one is given.
    *
    * @throws InferenceError `state_not_found`, `state_expired`, `model_mismatch`, `state_damaged`
    * or `store_unavailable`
    */
   load(id: string, { model }: { model?: ModelIdentity } = {}): Promise<LoadedState> {
-    return this.#steady(id, async (info) => {
+    return this.#retryIfReplaced(id, async (info) => {
       if (model) assertSameModel(info, model);
       return { info, ...await this.#readAll(info) };
     });
   }
 
   /**
-   * A state without its bytes, of whatever model unless told. One of another vocabulary has another
-   * fingerprint then. Throws as `load` does.
+   * Loads a state without its bytes, of any model unless one is given. A state with another
+   * vocabulary is returned with a changed fingerprint. Throws as `load`.
    */
   inspect(id: string, { model }: { model?: ModelIdentity } = {}): Promise<InspectedState> {
-    return this.#steady(id, async (info) => {
+    return this.#retryIfReplaced(id, async (info) => {
       if (model) assertSameModel(info, model);
       const turn = await this.#blobs.read(info.turn);
-      return { info: forTenant(info, this.#vocabularyHash), turn };
+      return { info: withVocabulary(info, this.#vocabularyHash), turn };
     });
   }
 
-  /** The bytes of a state that was inspected; `null`: before any token. Throws as `load` does. */
+  /** Reads the bytes of an inspected state; `null` before any token. Throws as `load`. */
   async readState(info: StateInfo): Promise<Uint8Array | null> {
     return info.state && await this.#readPart(info, info.state, (blob) => this.#readBytes(blob));
   }
 
-  /** What came before the turn of a state that was inspected. Throws as `load` does. */
+  /** Reads the transcript before the turn of an inspected state. Throws as `load`. */
   async readHistory(info: StateInfo): Promise<Uint8Array | null> {
     return info.history ? await this.#readPart(info, info.history) : null;
   }
 
-  /** What is kept for the client of a state that was inspected. Throws as `load` does. */
+  /** Reads the note of an inspected state. Throws as `load`. */
   async readNote(info: StateInfo): Promise<Uint8Array | null> {
     return info.note ? await this.#readPart(info, info.note) : null;
   }
 
-  /** A blob of a state that was inspected, wherever its bytes are since the state was renewed. */
+  /** Reads a blob of an inspected state, even if the state was renewed since. */
   async #readPart(
     seen: StateInfo,
     blob: BlobReference,
@@ -164,10 +164,10 @@ export class StateStore {
   }
 
   /**
-   * Makes `id` exist before its turn is done: with the parent's state and history, and a turn that
-   * says what is still to be fed. It expires no later than the parent's bytes do.
+   * Creates `id` before its turn has finished, with the state and history of the parent and a turn
+   * with the pending tokens. It expires no later than the bytes of the parent.
    *
-   * @returns `null` if the parent has been replaced since it was loaded: load it again.
+   * @returns `null` if the parent was replaced since it was loaded, and must be loaded again.
    * @throws InferenceError `state_not_found` if it has been deleted, or `store_unavailable`
    */
   begin(
@@ -179,18 +179,18 @@ export class StateStore {
   }
 
   /**
-   * Replaces what `begin` wrote by what the turn came to, in one atomic.
+   * Replaces the result of `begin` with the result of the turn in one atomic write.
    *
-   * @throws InferenceError `state_not_found` if the state was deleted meanwhile
+   * @throws InferenceError `state_not_found` if the state was deleted
    */
   commit(begun: StateInfo, content: StateContent, names?: StateNames): Promise<StoredState> {
     return this.#writer.commit(begun, content, names);
   }
 
   /**
-   * Stores a whole new state under `id`: a fresh one, or one whose `begin` failed.
+   * Stores a complete new state under `id`: a new id, or one whose `begin` failed.
    *
-   * @param options.created Epoch milliseconds; now, unless it was made before.
+   * @param options.created Epoch milliseconds; now by default.
    */
   save(
     content: StateContent,
@@ -200,10 +200,10 @@ export class StateStore {
   }
 
   /**
-   * Lets a state that is in use last for its time from now on, once half of that is over. Calls for
-   * one state at once rewrite it once; a renewal by another worker counts as well.
+   * Extends the lifetime of a used state if less than half of it is left. Concurrent calls for one
+   * state rewrite it once; a renewal by another worker counts as well.
    *
-   * @returns Whether it had to be written anew.
+   * @returns Whether the state was rewritten.
    */
   async renew(info: StateInfo): Promise<boolean> {
     if (this.#isFresh(info)) return false;
@@ -217,19 +217,19 @@ export class StateStore {
   }
 
   async #renew(id: string): Promise<boolean> {
-    return await this.#steady(id, async (info) => {
+    return await this.#retryIfReplaced(id, async (info) => {
       if (this.#isFresh(info)) return false;
       return await this.#writer.rewrite(info, await this.#readAll(info));
     });
   }
 
-  /** Whether more than half of a state's time is left. */
+  /** Returns whether more than half of a state's lifetime is left. */
   #isFresh({ expires, ttl = this.#ttl }: StateInfo): boolean {
     return expires - this.#now() > ttl / 2;
   }
 
   /**
-   * Removes a state and what only it uses, kept answers that name it included.
+   * Deletes a state, blobs that only it references, and responses that name it.
    *
    * @throws InferenceError `state_not_found` or `store_unavailable`
    */
@@ -238,9 +238,9 @@ export class StateStore {
     let seen: StateInfo | null = null;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const info: StateInfo | null = await this.#rows.read(id).catch(async (error) => {
-        // Gone since the attempt before: by us, and the answer was lost, or by somebody else.
+        // Deleted since the previous attempt: by this write whose response was lost, or by another.
         if (seen !== null && isCode(error, "state_not_found")) return null;
-        // A deletion that broke off may have left them.
+        // An interrupted deletion may have left responses behind.
         if (isCode(error, "state_not_found")) await this.idempotencyRecords.forget(id);
         throw error;
       });
@@ -255,7 +255,7 @@ export class StateStore {
   }
 
   async #readBytes(state: BlobReference): Promise<Uint8Array> {
-    const from = this.#blobs.holds(state) ? "memory" : "store";
+    const from = this.#blobs.isCached(state) ? "memory" : "store";
     const start = performance.now();
     const bytes = await this.#blobs.read(state);
     this.#telemetry.stateLoaded(from, bytes.length, (performance.now() - start) / 1000);
@@ -279,8 +279,8 @@ export class StateStore {
     };
   }
 
-  /** Runs `use` on a live manifest; again, if what it names went because it was replaced. */
-  async #steady<T>(id: string, use: (info: StateInfo) => Promise<T>): Promise<T> {
+  /** Runs `use` on a manifest, and again if its blobs are missing because it was replaced. */
+  async #retryIfReplaced<T>(id: string, use: (info: StateInfo) => Promise<T>): Promise<T> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const info = await this.#rows.read(id);
       if (info.expires <= this.#now()) throw expired(info);

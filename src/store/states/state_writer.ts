@@ -1,6 +1,6 @@
 /**
- * Writes states: blobs first, then the manifest that names them, with what leads to it, in one
- * atomic. A writer that dies in between leaves nothing that looks like a state.
+ * Writes states: first the blobs, then the manifest and the pointers to it in one atomic write. A
+ * writer that is killed in between leaves nothing that looks like a state.
  */
 
 import { InferenceError } from "../../core/errors.ts";
@@ -13,7 +13,7 @@ import type { StateInfo, StateRows } from "./state_rows.ts";
 import { isCode } from "./store_errors.ts";
 import type { NewState, StateContent, StateNames, StoredState } from "./store_types.ts";
 
-/** How often a state is stored anew because its row was renewed, or its conversation was changed. */
+/** Attempts to store a state whose row was renewed or whose conversation was changed. */
 const PUT_ATTEMPTS = 8;
 
 export interface StateWriterOptions {
@@ -23,7 +23,7 @@ export interface StateWriterOptions {
   prefixes: PrefixIndex;
   /** Epoch milliseconds. */
   now: () => number;
-  /** Milliseconds that a state lasts where it does not say. */
+  /** Default lifetime of a state in milliseconds. */
   ttl: number;
 }
 
@@ -43,7 +43,7 @@ export class StateWriter {
     this.#ttl = options.ttl;
   }
 
-  /** As `StateStore.begin`. */
+  /** See `StateStore.begin`. */
   async begin(
     parent: StateInfo | null,
     turn: Uint8Array,
@@ -80,7 +80,7 @@ export class StateWriter {
     return null;
   }
 
-  /** As `StateStore.commit`. */
+  /** See `StateStore.commit`. */
   async commit(begun: StateInfo, content: StateContent, names?: StateNames): Promise<StoredState> {
     const manifest = await this.#write(content, begun);
     const stored = await this.#put(begun.id, manifest, {
@@ -98,7 +98,7 @@ export class StateWriter {
     return stored;
   }
 
-  /** As `StateStore.save`. */
+  /** See `StateStore.save`. */
   async save(
     content: StateContent,
     { id, model, parent, created = Infinity, ttl = this.#ttl, ...names }:
@@ -109,11 +109,11 @@ export class StateWriter {
     const made = Math.min(created, this.#now());
     const manifest = await this.#write(content, { model, parent, created: made, ttl });
     const stored = await this.#put(id, manifest, { replaces: null, names });
-    // It may have begun all the same: the answer was lost.
+    // `begin` may have been applied although its response was lost.
     return stored ?? await this.commit(await this.#rows.read(id), content, names);
   }
 
-  /** Writes a state anew, to last for its time from now on; tells whether it was still there. */
+  /** Rewrites a state with a new lifetime. Returns whether it still existed. */
   async rewrite(info: StateInfo, content: StateContent): Promise<boolean> {
     const manifest = await this.#write(content, info);
     const { prefix, imported } = info;
@@ -121,7 +121,7 @@ export class StateWriter {
     return await this.#put(info.id, manifest, { replaces: info, names }) !== null;
   }
 
-  /** Writes the blobs of a state, and the manifest that is to name them. */
+  /** Writes the blobs of a state and returns its manifest. */
   async #write(
     { state, turn, history, note, open, tokens }: StateContent,
     { model, parent, created, ttl = this.#ttl }: Pick<
@@ -153,12 +153,11 @@ export class StateWriter {
   }
 
   /**
-   * Writes a manifest with what leads to it. If its conversation has moved meanwhile, it stays there.
-   * The blobs of the manifest that it replaces are deleted, unless another state uses them.
+   * Writes a manifest and the pointers to it. A conversation that was moved concurrently is not
+   * changed. Blobs of the replaced manifest are deleted unless another state references them.
    *
-   * @param options.orRenewed Whether a manifest that differs from `replaces` by a renewal alone is
-   * replaced as well.
-   * @returns `null` if the manifest to replace was not there; the blobs of the new one are gone then.
+   * @param options.orRenewed Whether to also replace a manifest that was only renewed since `replaces`.
+   * @returns `null` if the manifest to replace did not exist; the new blobs are deleted then.
    */
   async #put(
     id: string,
@@ -176,15 +175,15 @@ export class StateWriter {
       ...(prefix === undefined ? {} : { prefix }),
       ...(imported ? { imported } : {}),
     };
-    const lasts = Math.max(1, manifest.expires - this.#now());
-    const rows = prefix === undefined ? [] : this.#options.prefixes.rows(prefix, id, lasts);
+    const lifetime = Math.max(1, manifest.expires - this.#now());
+    const rows = prefix === undefined ? [] : this.#options.prefixes.rows(prefix, id, lifetime);
     let current = conversation ?? null;
     for (let attempt = 0;; attempt++) {
-      const move = current && this.#options.conversations.move(current, id, lasts);
+      const move = current && this.#options.conversations.move(current, id, lifetime);
       const info = await this.#rows.put(id, named, {
         replaces,
         checks: move ? [move.check] : [],
-        also: move ? [...rows, move.mutation] : rows,
+        mutations: move ? [...rows, move.mutation] : rows,
       });
       if (info !== null) {
         if (replaces !== null) await this.#rows.collect(blobsOf(replaces));
@@ -199,14 +198,14 @@ export class StateWriter {
         continue;
       }
       if (current === null) break;
-      // Its metadata may have changed while the turn ran.
-      current = last ? null : await this.#options.conversations.unmoved(current);
+      // The metadata may have changed during the turn.
+      current = last ? null : await this.#options.conversations.rereadIfUnmoved(current);
     }
     await this.#rows.collect(blobsOf(manifest));
     return null;
   }
 
-  /** The manifest that took the place of `seen`, if it differs by its life and its blobs' names alone. */
+  /** Returns the current manifest if it differs from `seen` only by a renewal, or null. */
   async #renewed(seen: StateInfo): Promise<StateInfo | null> {
     try {
       const info = await this.#rows.read(seen.id);
@@ -228,7 +227,7 @@ function sameBytes(one: Manifest, other: Manifest): boolean {
   return sums(one) === sums(other);
 }
 
-/** As manifests have them. */
+/** Returns the token count as a manifest stores it. */
 export function tokensOf({ tokens }: Pick<StateContent, "tokens">): Pick<Manifest, "tokens"> {
   return tokens === undefined ? {} : { tokens };
 }

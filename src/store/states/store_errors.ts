@@ -1,10 +1,10 @@
-/** What the store answers when a state can't be had. */
+/** Errors of the state store. */
 
 import { type ErrorCode, InferenceError } from "../../core/errors.ts";
 import { hasOtherVocabulary, type ModelIdentity } from "./manifest.ts";
 import type { StateInfo } from "./state_rows.ts";
 
-/** How often a read or delete starts over when the state is replaced under it. */
+/** Attempts of a read or delete while the state is replaced concurrently. */
 export const ATTEMPTS = 5;
 
 /** @throws InferenceError `model_mismatch` */
@@ -13,17 +13,15 @@ export function assertSameModel(info: StateInfo, model: ModelIdentity): void {
   if (info.model.fingerprint !== model.fingerprint) {
     throw mismatch(
       info,
-      `it belongs to model ${name(info.model)}, this worker runs ${name(model)}`,
+      `it belongs to model ${name(info.model)} and this worker runs ${name(model)}`,
     );
   }
   if (!hasOtherVocabulary(info.model, model.vocabularyHash)) return;
   throw mismatch(
     info,
-    `it was written with the vocabulary ${info.model.vocabularyHash} of model ${
-      name(model)
-    }, this ` +
-      `worker has the vocabulary ${model.vocabularyHash}; start it with the other one (--vocab), or ` +
-      "have the transcript read again (on_mismatch: reread)",
+    `it was written with the vocabulary ${info.model.vocabularyHash} of model ${name(model)} and ` +
+      `this worker has the vocabulary ${model.vocabularyHash}; start it with the other one ` +
+      "(--vocab), or process the transcript again (on_mismatch: reread)",
   );
 }
 
@@ -33,8 +31,8 @@ function mismatch({ id }: StateInfo, what: string): InferenceError {
   });
 }
 
-/** A state as a worker of another vocabulary sees it: its fingerprint is not that of the worker's model. */
-export function forTenant(info: StateInfo, vocabularyHash?: string): StateInfo {
+/** Changes the fingerprint of a state with another vocabulary, so that it does not match the model. */
+export function withVocabulary(info: StateInfo, vocabularyHash?: string): StateInfo {
   if (!hasOtherVocabulary(info.model, vocabularyHash)) return info;
   const { fingerprint, vocabularyHash: own } = info.model;
   return { ...info, model: { ...info.model, fingerprint: `${fingerprint}+${own}` } };
@@ -54,7 +52,7 @@ export function isCode(error: unknown, code: ErrorCode): boolean {
 export function changed(id: string): InferenceError {
   return new InferenceError(
     "store_unavailable",
-    `Cannot read state "${id}": it was replaced before it could be read; try again`,
+    `Cannot read state "${id}": it was replaced before it could be read; retry later`,
     { param: "state_id" },
   );
 }
@@ -62,7 +60,7 @@ export function changed(id: string): InferenceError {
 export function busy(id: string): InferenceError {
   return new InferenceError(
     "store_unavailable",
-    `Cannot read state "${id}": it changed ${ATTEMPTS} times while it was read`,
+    `Cannot read state "${id}": it changed ${ATTEMPTS} times while it was read; retry later`,
     { param: "state_id" },
   );
 }

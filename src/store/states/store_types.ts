@@ -1,4 +1,4 @@
-/** What a state store takes and gives. */
+/** Types of the state store. */
 
 import type { Telemetry } from "../../core/telemetry.ts";
 import type { BlobCache } from "./blob_cache.ts";
@@ -7,77 +7,77 @@ import type { ModelIdentity } from "./manifest.ts";
 import type { RandomBytes } from "./state_id.ts";
 import type { StateChange, StateInfo } from "./state_rows.ts";
 
-/** How states are kept. */
+/** Options of `StateStore`. */
 export interface StateStoreOptions {
   /** Epoch milliseconds. */
   now?: (() => number) | undefined;
-  /** Milliseconds that only ever grow, from any beginning; `performance.now` unless told. */
+  /** Milliseconds of a monotonic clock; `performance.now` by default. */
   monotonic?: (() => number) | undefined;
-  /** Where ids come from; the platform's secure numbers unless told. */
+  /** Random bytes for ids; the platform's secure generator by default. */
   random?: RandomBytes | undefined;
-  /** Milliseconds that a state lasts where nothing else is said. */
+  /** Default lifetime of a state in milliseconds. */
   ttl?: number | undefined;
-  /** Hash of the vocabulary that is used here: `inspect` shows others in a state's fingerprint. */
+  /** Hash of the worker's vocabulary; `inspect` marks states with another one. */
   vocabularyHash?: string | undefined;
-  /** Whose states these are: those of others are never seen. */
+  /** Tenant of the states; other tenants' states are not accessible. */
   tenant?: string | undefined;
-  /** Bytes of states that are held in memory as well; none unless told. */
+  /** Size of the cache in bytes; 0 by default. */
   cacheBytes?: number | undefined;
-  /** In place of `cacheBytes`: a cache that several tenants' stores share. */
+  /** Replaces `cacheBytes`: a cache that the stores of several tenants share. */
   cache?: BlobCache | undefined;
-  /** Transcripts that lead to their states at most. */
+  /** Maximum number of rows in the prefix index. */
   maxPrefixes?: number | undefined;
-  /** Told what is read and written. */
+  /** Receives events of reads and writes. */
   telemetry?: Telemetry | undefined;
-  /** Told of every state that is stored, replaced or removed here. */
+  /** Called for every state that is stored, replaced or deleted. */
   onChange?: ((change: StateChange) => void) | undefined;
 }
 
-/** What a state consists of. */
+/** The content of a state. */
 export interface StateContent {
   /** `null` is the state before any token. */
   state: Uint8Array | null;
   /** The record of the turn that led to it. */
   turn: Uint8Array;
-  /** What came before that and is not needed to carry on. */
+  /** The transcript before this turn, which is not needed to resume. */
   history?: Uint8Array | null | undefined;
-  /** What its client may ask for again; no turn needs it. */
+  /** Data that the client may request later; no turn needs it. */
   note?: Uint8Array | null | undefined;
   /** Whether the reply is unfinished. */
   open: boolean;
-  /** Tokens that the state has absorbed, to be listed. */
+  /** Number of processed tokens, for display. */
   tokens?: number | undefined;
 }
 
-/** What a state is known by besides its id, from the moment it is stored. */
+/** Pointers to a state besides its id. */
 export interface StateNames {
-  /** Hash of its transcript. */
+  /** Hash of the transcript. */
   prefix?: string | undefined;
-  /** Whether it, or what it goes on from, came from a file; then its transcript does not lead to it. */
+  /** Whether the state, or one before it, was imported; it is not added to the prefix index. */
   imported?: boolean | undefined;
-  /** The conversation that goes on with it, if it is still where it was when it was read. */
+  /** The conversation to move to this state, if it is unchanged. */
   conversation?: Conversation | undefined;
 }
 
-/** What a state is to be. */
+/** Facts of a new state. */
 export interface NewState {
-  /** A fresh one. */
+  /** A new id. */
   id: string;
   /** The model that writes it. */
   model: ModelIdentity;
-  /** Milliseconds that it lasts; the store's own unless told. */
+  /** Lifetime in milliseconds; the store's default if undefined. */
   ttl?: number | undefined;
 }
 
-/** A state as it was stored. */
+/** A state after it was stored. */
 export interface StoredState extends StateInfo {
-  /** Whether the conversation has moved on to it; true where there is none. */
+  /** Whether the conversation moved to the state; true if there is no conversation. */
   moved: boolean;
 }
 
-/** A state but for its bytes. */
+/** A state without its bytes. */
 export interface InspectedState {
-  /** Its facts. */
+  /** The manifest. */
   info: StateInfo;
   /** The record of the turn that led to it. */
   turn: Uint8Array;
@@ -85,6 +85,6 @@ export interface InspectedState {
 
 /** A state with its bytes. */
 export interface LoadedState extends StateContent {
-  /** Its facts. */
+  /** The manifest. */
   info: StateInfo;
 }

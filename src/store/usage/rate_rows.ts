@@ -1,39 +1,39 @@
 /**
- * What tenants use by the minute, told between workers: `["~", "rate", tenant, worker]` holds what one
- * worker has counted, second by second. Each worker writes its own row alone, so none contends.
+ * Usage per minute, exchanged between workers: `["~", "rate", tenant, worker]` contains the counts of
+ * one worker by the second. Each worker writes only its own row, so there is no contention.
  */
 
 import type { Backend } from "../backends/backend.ts";
 import { RATES } from "../row_keys.ts";
 import { isFields } from "../row_json.ts";
 
-/** Amounts by the epoch second in which they came. */
+/** Amounts by the epoch second in which they were added. */
 export type BySecond = ReadonlyMap<number, number>;
 
-/** What a worker has counted of a tenant. */
+/** The counts of one worker for a tenant. */
 export interface RateUsage {
-  /** Turns that were asked for. */
+  /** Requests for replies. */
   readonly requests: BySecond;
-  /** Tokens read and written. */
+  /** Prompt and completion tokens. */
   readonly tokens: BySecond;
 }
 
-/** Milliseconds that a worker is taken to serve a tenant after it told of it last. */
+/** Milliseconds after its last publication for which a worker counts as a peer. */
 export const PEER_MS = 120_000;
 
-/** Seconds of a row that are read at most; a worker writes fewer. */
-const MOST_SECONDS = 200;
+/** Maximum number of seconds in a row; a worker writes fewer. */
+const MAX_SECONDS = 200;
 
 export interface RateRowsOptions {
-  /** The store, perhaps still being opened. */
+  /** The store, which may still be opening. */
   backend: Backend | Promise<Backend>;
-  /** This worker's own name. */
+  /** Name of this worker. */
   worker: string;
   /** Epoch milliseconds. */
   now: () => number;
 }
 
-/** Rows of rates, as one worker writes its own and reads the others'. */
+/** Writes the row of one worker and reads those of the others. */
 export class RateRows {
   readonly #options: RateRowsOptions;
 
@@ -41,7 +41,7 @@ export class RateRows {
     this.#options = options;
   }
 
-  /** Tells the others. Throws InferenceError `store_unavailable`. */
+  /** Publishes the counts. Throws InferenceError `store_unavailable`. */
   async publish(tenant: string, { requests, tokens }: RateUsage): Promise<void> {
     const { backend, worker, now } = this.#options;
     const row = { version: 1, at: now(), requests: [...requests], tokens: [...tokens] };
@@ -51,21 +51,21 @@ export class RateRows {
     ]);
   }
 
-  /** What others have told, by their names. Throws InferenceError `store_unavailable`. */
+  /** Returns the counts of other workers by name. Throws InferenceError `store_unavailable`. */
   async others(tenant: string): Promise<Map<string, RateUsage>> {
     const { backend, worker, now } = this.#options;
-    const told = new Map<string, RateUsage>();
+    const others = new Map<string, RateUsage>();
     for await (const { key, value } of (await backend).list([...RATES, tenant])) {
       const name = String(key[key.length - 1]);
-      const usage = name === worker ? null : usageIn(value, now());
-      if (usage !== null) told.set(name, usage);
+      const usage = name === worker ? null : parseUsage(value, now());
+      if (usage !== null) others.set(name, usage);
     }
-    return told;
+    return others;
   }
 }
 
-/** A row that is damaged, old or of a later version tells nothing. */
-function usageIn(value: Uint8Array, now: number): RateUsage | null {
+/** Returns `null` for a row that is damaged, old or of a later version. */
+function parseUsage(value: Uint8Array, now: number): RateUsage | null {
   let row: unknown;
   try {
     row = JSON.parse(new TextDecoder().decode(value));
@@ -80,7 +80,7 @@ function usageIn(value: Uint8Array, now: number): RateUsage | null {
 }
 
 function bySecond(value: unknown): BySecond | null {
-  if (!Array.isArray(value) || value.length > MOST_SECONDS) return null;
+  if (!Array.isArray(value) || value.length > MAX_SECONDS) return null;
   return value.every(isAmount) ? new Map(value) : null;
 }
 

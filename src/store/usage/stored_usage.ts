@@ -1,11 +1,11 @@
 /**
- * How many states and bytes tenants keep. They are counted by listing a tenant's manifests, so that
- * nothing drifts when states expire, are collected or are written by others. A count takes time:
- * it is held, renewed at a pace that follows what it costs, and what this worker stores and removes
- * meanwhile is added to it.
+ * The number of states and bytes that tenants store. They are counted by listing a tenant's
+ * manifests, so the count does not drift when states expire, are collected, or are written by other
+ * workers. A count takes time: it is cached, repeated at an interval that depends on its cost, and
+ * adjusted by the writes and deletions of this worker in between.
  *
- * Bytes are those that each state is told to have. What states share, as a turn under way and the
- * state that it goes on from do, counts for each. Answers are found by counting alone.
+ * Bytes are those in the manifests. Blobs that several states share count for each of them.
+ * Responses of idempotency records are only found by counting.
  */
 
 import { responseBytes } from "../idempotency/idempotency_rows.ts";
@@ -16,141 +16,141 @@ import { listStates } from "../states/list_states.ts";
 import { bytesOf, type Manifest } from "../states/manifest.ts";
 import type { StateChange } from "../states/state_rows.ts";
 
-/** Milliseconds that a count is held at least. */
-const LEAST_MS = 5_000;
-/** A count is held so many times as long as it took. */
-const COST = 20;
-/** Milliseconds that are waited for a tenant's first count. */
-const FIRST_MS = 250;
-/** Tenants whose counts are held. */
-const MOST = 1_000;
+/** Minimum milliseconds between two counts. */
+const MIN_INTERVAL_MS = 5_000;
+/** Interval between two counts as a multiple of the duration of a count. */
+const INTERVAL_FACTOR = 20;
+/** Milliseconds to wait for a tenant's first count. */
+const FIRST_COUNT_MS = 250;
+/** Maximum number of cached tenants. */
+const MAX_TENANTS = 1_000;
 
-/** What a tenant keeps. */
+/** The storage of a tenant. */
 export interface StoredAmount {
-  /** How many states. */
+  /** Number of states. */
   states: number;
-  /** Of states and conversations, and of answers that are kept to be given again. */
+  /** Bytes of states, conversations and stored responses. */
   bytes: number;
-  /** How many names that lead to states. */
+  /** Number of conversations. */
   conversations: number;
 }
 
-/** What is counted, and by which clock. */
+/** Options of `StoredUsage`. */
 export interface StoredUsageOptions {
-  /** The store, perhaps still being opened. */
+  /** The store, which may still be opening. */
   backend: Backend | Promise<Backend>;
   /** Epoch milliseconds. */
   now: () => number;
-  /** Milliseconds that are waited for a tenant's first count. */
+  /** Milliseconds to wait for a tenant's first count. */
   countTimeoutMs?: number | undefined;
 }
 
-/** A tenant's count, and what has changed since. */
+/** The count of a tenant and the changes since. */
 interface Counted extends StoredAmount {
-  /** What is to come: turns under way. */
-  held: { states: number; bytes: number };
-  /** When it was tried last to count. */
-  tried: number;
-  /** Milliseconds until that is tried again. */
-  lasts: number;
+  /** Reserved by running turns. */
+  reserved: { states: number; bytes: number };
+  /** Start of the last count. */
+  countedAt: number;
+  /** Milliseconds until the next count. */
+  intervalMs: number;
   counting: Promise<void> | null;
-  /** Resolves when the first count is there, or has been waited for. */
+  /** Resolves when the first count has ended or timed out. */
   first: Promise<void> | null;
-  /** States that have changed since the count under way began, as they are now. */
+  /** States that changed during the running count. */
   changed: Map<string, Manifest | null>;
 }
 
-/** What tenants keep, for those that are bounded; nothing is read for others. */
+/** Tracks the storage of tenants with limits. It reads nothing for other tenants. */
 export class StoredUsage {
   readonly #options: StoredUsageOptions;
-  /** In order of use. */
+  /** Counts by tenant, the least recently used first. */
   readonly #tenants = new Map<string, Counted>();
 
-  /** Counts in a store. */
+  /** Creates a tracker for a store. */
   constructor(options: StoredUsageOptions) {
     this.#options = options;
   }
 
-  /** Sees to it that it is known what a tenant keeps, as far as that can be. */
+  /** Updates the count of a tenant if it is old, and waits for the first one. */
   async ready(tenant: string): Promise<void> {
-    const counted = this.#held(tenant);
-    const { now, countTimeoutMs: patience = FIRST_MS } = this.#options;
-    if (now() - counted.tried >= counted.lasts) {
+    const counted = this.#entry(tenant);
+    const { now, countTimeoutMs = FIRST_COUNT_MS } = this.#options;
+    if (now() - counted.countedAt >= counted.intervalMs) {
       counted.counting ??= this.#count(tenant, counted);
     }
-    // Only a tenant's first turns wait, and not for long: later ones go by what is known.
-    await (counted.first ??= withTimeout(counted.counting!, patience).catch(() => {}));
+    // Only a tenant's first requests wait, and only briefly; later ones use the cached count.
+    await (counted.first ??= withTimeout(counted.counting!, countTimeoutMs).catch(() => {}));
   }
 
-  /** What a tenant keeps, with what is held for turns under way, by what is known now. */
+  /** Returns the cached storage of a tenant, including reservations of running turns. */
   of(tenant: string): StoredAmount {
-    const { states, bytes, conversations, held } = this.#held(tenant);
-    return { states: states + held.states, bytes: bytes + held.bytes, conversations };
+    const { states, bytes, conversations, reserved } = this.#entry(tenant);
+    return { states: states + reserved.states, bytes: bytes + reserved.bytes, conversations };
   }
 
-  /** Holds room for what is to be stored; what is returned lets go of it. */
+  /** Reserves storage. The function that is returned releases it. */
   reserve(tenant: string, states: number, bytes: number): () => void {
-    const { held } = this.#held(tenant);
-    held.states += states;
-    held.bytes += bytes;
-    let there = true;
+    const { reserved } = this.#entry(tenant);
+    reserved.states += states;
+    reserved.bytes += bytes;
+    let active = true;
     return () => {
-      if (!there) return;
-      there = false;
-      held.states -= states;
-      held.bytes -= bytes;
+      if (!active) return;
+      active = false;
+      reserved.states -= states;
+      reserved.bytes -= bytes;
     };
   }
 
-  /** Told by whoever writes states. */
+  /** Records a change of a state. */
   changed(tenant: string, { id, before, after }: StateChange): void {
     const counted = this.#tenants.get(tenant);
     if (counted === undefined) return;
-    // One that has expired is not counted, even if its row is there still.
-    const gone = before !== null && before.expires <= this.#options.now() ? null : before;
-    counted.states += Number(after !== null) - Number(gone !== null);
-    counted.bytes += sizeOf(after) - sizeOf(gone);
+    // An expired state is not counted, even if its row still exists.
+    const previous = before !== null && before.expires <= this.#options.now() ? null : before;
+    counted.states += Number(after !== null) - Number(previous !== null);
+    counted.bytes += sizeOf(after) - sizeOf(previous);
     if (counted.counting !== null) counted.changed.set(id, after);
   }
 
-  /** Told by whoever makes and removes conversations. */
+  /** Records the creation or deletion of a conversation. */
   conversationChanged(tenant: string, by: 1 | -1): void {
     const counted = this.#tenants.get(tenant);
     if (counted !== undefined) counted.conversations += by;
   }
 
-  #held(tenant: string): Counted {
-    const known = this.#tenants.get(tenant);
-    const counted = known ?? {
+  #entry(tenant: string): Counted {
+    const existing = this.#tenants.get(tenant);
+    const counted = existing ?? {
       states: 0,
       bytes: 0,
       conversations: 0,
-      held: { states: 0, bytes: 0 },
-      tried: -Infinity,
-      lasts: LEAST_MS,
+      reserved: { states: 0, bytes: 0 },
+      countedAt: -Infinity,
+      intervalMs: MIN_INTERVAL_MS,
       counting: null,
       first: null,
       changed: new Map(),
     };
     this.#tenants.delete(tenant);
     this.#tenants.set(tenant, counted);
-    if (this.#tenants.size > MOST) this.#tenants.delete(this.#tenants.keys().next().value!);
+    if (this.#tenants.size > MAX_TENANTS) this.#tenants.delete(this.#tenants.keys().next().value!);
     return counted;
   }
 
-  /** Fails quietly: what was known before holds on, until the store is asked again. */
+  /** Counts. On failure the previous count stays in use until the next attempt. */
   async #count(tenant: string, counted: Counted): Promise<void> {
     const { now } = this.#options;
-    const began = now();
-    counted.tried = began;
+    const startedAt = now();
+    counted.countedAt = startedAt;
     counted.changed.clear();
     try {
       const backend = await this.#options.backend;
       let [bytes, conversations] = [0, 0];
       const sizes = new Map<string, number>();
       for await (const { id, manifest } of listStates(backend, { tenant })) {
-        const over = manifest !== null && manifest.expires <= now();
-        if (!over) sizes.set(id, sizeOf(manifest));
+        const isExpired = manifest !== null && manifest.expires <= now();
+        if (!isExpired) sizes.set(id, sizeOf(manifest));
       }
       for await (const { value } of backend.list(conversationsKey(tenant))) {
         conversations++;
@@ -159,7 +159,7 @@ export class StoredUsage {
       for await (const { value } of backend.list(idempotencyKey(tenant))) {
         bytes += responseBytes(value, now());
       }
-      // What was told meanwhile may have been listed as it was before, or as it is now.
+      // A state that changed during the count may have been listed before or after the change.
       for (const [id, manifest] of counted.changed) {
         if (manifest === null) sizes.delete(id);
         else sizes.set(id, sizeOf(manifest));
@@ -167,9 +167,9 @@ export class StoredUsage {
       for (const size of sizes.values()) bytes += size;
       Object.assign(counted, { states: sizes.size, bytes, conversations });
     } catch {
-      // Whoever stores something is told what is wrong.
+      // Writes to the store report the problem.
     }
-    counted.lasts = Math.max(LEAST_MS, COST * (now() - began));
+    counted.intervalMs = Math.max(MIN_INTERVAL_MS, INTERVAL_FACTOR * (now() - startedAt));
     counted.counting = null;
   }
 }

@@ -37,20 +37,20 @@ function start(scheduler: Scheduler, maxTokens: number) {
     endToken: null,
     stops: null,
   });
-  const begun = Promise.withResolvers<void>();
+  const started = Promise.withResolvers<void>();
   const ended = (async () => {
-    for await (const _ of generation) begun.resolve();
+    for await (const _ of generation) started.resolve();
     return await generation.finished;
   })();
   ended.catch(() => {});
-  return { begun: begun.promise, ended };
+  return { started: started.promise, ended };
 }
 
 Deno.test("a device lost during windows ends all turns, and later ones, with device_lost", async () => {
   const { engine, device } = await open();
   const scheduler = new Scheduler(engine);
   const turns = Array.from({ length: 6 }, () => start(scheduler, 1e6));
-  await Promise.all(turns.slice(0, 4).map(({ begun }) => begun));
+  await Promise.all(turns.slice(0, 4).map(({ started }) => started));
   device.destroy();
   for (const { ended } of turns) await assert.rejects(ended, isLost);
   await assert.rejects(start(scheduler, 5).ended, isLost);
@@ -61,9 +61,9 @@ Deno.test("a device lost during windows ends all turns, and later ones, with dev
 
 Deno.test("a closed engine rejects calls, but completes earlier ones", async () => {
   const { engine } = await open();
-  const made = engine.step([{ slot: 0, tokens: [1, 2], logits: "last" }]);
+  const pending = engine.step([{ slot: 0, tokens: [1, 2], logits: "last" }]);
   const closing = engine.close();
-  assert.equal((await made)[0].length, ODD_SIZES.vocabulary);
+  assert.equal((await pending)[0].length, ODD_SIZES.vocabulary);
   await closing;
   await assert.rejects(engine.step([{ slot: 0, tokens: [1], logits: "last" }]), isLost);
   await assert.rejects(engine.readState(0), isLost);

@@ -12,7 +12,7 @@ import { openModel } from "../../../src/model/load.ts";
 import { testDevice } from "../../support/adapter.ts";
 import { writePth } from "../../formats/pth_fixture.ts";
 import { caseCount, QUICK, slowTest } from "../../support/quick.ts";
-import { sameNumbers } from "../../support/same_numbers.ts";
+import { assertSameNumbers } from "../../support/same_numbers.ts";
 import { tinyModel } from "../tiny_model.ts";
 
 const SOFTWARE = { software: true, sharedBytes: 16384 };
@@ -37,13 +37,13 @@ Deno.test("tuning finds a tile for every number of tokens, and a step length", a
 });
 
 Deno.test("tuned tiles are chosen if they fit into workgroup memory", () => {
-  const found = tileCandidates(1024, GPU)[0].tiles.at(-1)!;
-  const tuned: LinearChoice[] = [{ tokens: 1, tile: found }, { tokens: 1e9, tile: null }];
+  const tunedTile = tileCandidates(1024, GPU)[0].tiles.at(-1)!;
+  const tuned: LinearChoice[] = [{ tokens: 1, tile: tunedTile }, { tokens: 1e9, tile: null }];
   assert.deepEqual(linearChoices({ columns: 1024, maxTokens: 1 }, GPU, tuned), [
-    { tokens: 1, tile: found },
+    { tokens: 1, tile: tunedTile },
   ]);
   const [wide] = linearChoices({ columns: 65536, maxTokens: 1 }, GPU, tuned);
-  assert.notDeepEqual(wide.tile, found);
+  assert.notDeepEqual(wide.tile, tunedTile);
   for (const device of [GPU, SOFTWARE]) {
     const fixed = linearChoices({ columns: 1024, maxTokens: 512 }, device);
     assert.deepEqual(fixed, linearChoices({ columns: 1024, maxTokens: 512 }, device, fixed));
@@ -82,5 +82,5 @@ slowTest("tuned engines return bit-identical logits", async () => {
     tokens,
     tile: tiles.at(-1)!,
   }));
-  for (const tuned of [last, onGpu]) sameNumbers(await logits(tuned), fixed);
+  for (const tuned of [last, onGpu]) assertSameNumbers(await logits(tuned), fixed);
 });

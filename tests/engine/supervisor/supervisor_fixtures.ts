@@ -27,9 +27,9 @@ export interface SupervisorCase extends AsyncDisposable {
   faults: GpuFaults;
   timers: FakeTimers;
   /** Events in order: engine failures, failures of single turns, restarts and the final failure. */
-  seen: (FaultKind | "rebuilt" | "end" | `turn ${FaultKind}`)[];
+  events: (FaultKind | "rebuilt" | "end" | `turn ${FaultKind}`)[];
   /** Selects the model of the next engine. */
-  file: { index: number };
+  nextModel: { index: number };
 }
 
 export async function supervisorCase(
@@ -37,8 +37,8 @@ export async function supervisorCase(
 ): Promise<SupervisorCase> {
   const faults = new GpuFaults();
   const timers = new FakeTimers();
-  const seen: SupervisorCase["seen"] = [];
-  const file = { index: 0 };
+  const events: SupervisorCase["events"] = [];
+  const nextModel = { index: 0 };
   const gpu = faultyGpu(navigator.gpu, faults);
   const engine = await EngineSupervisor.open({
     timers,
@@ -46,14 +46,14 @@ export async function supervisorCase(
     open: async () =>
       await GpuEngine.create(
         (await openDevice(gpu))!,
-        await openModel(new MemorySource("tiny", FILES[file.index])),
+        await openModel(new MemorySource("tiny", FILES[nextModel.index])),
         // Few tokens per step, so that few kernels are built for each device.
         { quant: "none", slots: SLOTS, maxStepTokens: SLOTS },
       ),
     events: {
-      onFault: (kind, _error, what) => seen.push(what === "engine" ? kind : `turn ${kind}`),
-      onRebuilt: () => seen.push("rebuilt"),
-      onFailed: () => seen.push("end"),
+      onFault: (kind, _error, what) => events.push(what === "engine" ? kind : `turn ${kind}`),
+      onRebuilt: () => events.push("rebuilt"),
+      onFailed: () => events.push("end"),
     },
   });
   const scheduler = new Scheduler(engine, { recovery: engine });
@@ -62,8 +62,8 @@ export async function supervisorCase(
     scheduler,
     faults,
     timers,
-    seen,
-    file,
+    events,
+    nextModel,
     [Symbol.asyncDispose]: async () => {
       faults.hang = false;
       await scheduler.close();
@@ -72,7 +72,10 @@ export async function supervisorCase(
   };
 }
 
-export function turn(seed: number, overrides: Partial<GenerationRequest> = {}): GenerationRequest {
+export function turnRequest(
+  seed: number,
+  overrides: Partial<GenerationRequest> = {},
+): GenerationRequest {
   return {
     state: null,
     tokens: [1, 2, 3],
@@ -87,28 +90,28 @@ export function turn(seed: number, overrides: Partial<GenerationRequest> = {}): 
 }
 
 /** For turns that run until a failure ends them. */
-export const ENDLESS = { maxTokens: 20_000 };
+export const UNTIL_FAILURE = { maxTokens: 20_000 };
 
 /** Starts a turn. `begun` resolves with the first tokens, `ended` with all of them. */
-export function start(scheduler: Scheduler, work: GenerationRequest) {
+export function startTurn(scheduler: Scheduler, work: GenerationRequest) {
   const generation = scheduler.submit(work);
-  const begun = Promise.withResolvers<void>();
+  const started = Promise.withResolvers<void>();
   const ended = (async () => {
     const tokens: number[] = [];
     for await (const batch of generation) {
       tokens.push(...batch.tokens);
-      begun.resolve();
+      started.resolve();
     }
     return { tokens, state: (await generation.finished).state };
   })();
   ended.catch(() => {});
-  return { generation, begun: begun.promise, ended };
+  return { generation, started: started.promise, ended };
 }
 
-let sound: Promise<SupervisorCase> | undefined;
+let faultless: Promise<SupervisorCase> | undefined;
 
 /** Returns the result of a turn on an engine without faults. */
 export async function runWithoutFaults(work: GenerationRequest) {
-  sound ??= supervisorCase();
-  return await start((await sound).scheduler, work).ended;
+  faultless ??= supervisorCase();
+  return await startTurn((await faultless).scheduler, work).ended;
 }

@@ -1,4 +1,4 @@
-/** Streams of `POST /v1/chat/completions`. */
+/** Streaming of `POST /v1/chat/completions`. */
 
 import assert from "node:assert/strict";
 import { InferenceError } from "../../../src/core/errors.ts";
@@ -7,7 +7,7 @@ import { dataOf, HI, post, testApp } from "../fixtures.ts";
 
 const REPLY = ids(" Hello wörld.\n\n");
 
-Deno.test("a stream: role, text, end with the state, done", async () => {
+Deno.test("a stream has chunks with role, text and state, then [DONE]", async () => {
   const { app } = testApp({ script: REPLY });
   const response = await post(app, { ...HI, stream: true });
   assert.equal(response.status, 200);
@@ -31,9 +31,9 @@ Deno.test("a stream: role, text, end with the state, done", async () => {
   assert.equal(last.state_id, response.headers.get("x-state-id"));
 });
 
-Deno.test("a stream is kept alive by comments while there is nothing to send", async () => {
+Deno.test("a stream sends comments while it has no events", async () => {
   const gate = Promise.withResolvers<void>();
-  const { app } = testApp({ script: REPLY, before: () => gate.promise, keepAlive: 20 });
+  const { app } = testApp({ script: REPLY, before: () => gate.promise, keepAliveMs: 20 });
   const response = await post(app, { ...HI, stream: true });
   const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
@@ -48,7 +48,7 @@ Deno.test("a stream is kept alive by comments while there is nothing to send", a
   assert.equal(contents.join(""), "Hello wörld.");
 });
 
-Deno.test("a stream with usage has it in a chunk of its own", async () => {
+Deno.test("include_usage adds a chunk with the usage", async () => {
   const { app } = testApp({ script: REPLY });
   const options = { stream: true, stream_options: { include_usage: true } };
   const data = await dataOf(await post(app, { ...HI, ...options }));
@@ -59,7 +59,7 @@ Deno.test("a stream with usage has it in a chunk of its own", async () => {
   for (const line of data) assert.equal(JSON.parse(line).usage, null);
 });
 
-Deno.test("a choice that fails does not end the others, and the stream says what went wrong", async () => {
+Deno.test("a failed choice does not end the others, and the stream ends with its error", async () => {
   const { app, runner } = testApp({ script: REPLY });
   const submit = runner.submit.bind(runner);
   runner.submit = (work) => {
@@ -91,14 +91,14 @@ Deno.test("a failure during a stream ends it with an error object", async () => 
     const response = await post(app, { ...HI, stream: true });
     assert.equal(response.status, 200);
     const data = await dataOf(response);
-    const { error, state_id: told } = JSON.parse(data.pop()!);
+    const { error, state_id: stateId } = JSON.parse(data.pop()!);
     assert.equal(error.code, code);
-    assert.equal(told, response.headers.get("x-state-id"));
+    assert.equal(stateId, response.headers.get("x-state-id"));
     assert.doesNotMatch(JSON.stringify(error), /secret/);
     assert.deepEqual(Object.keys(error).sort(), ["code", "message", "param", "type"]);
     assert.ok(!data.includes("[DONE]"));
     assert.deepEqual(logged, [failure]);
-    // The id from the header resumes all the same.
+    // The id from the header can be resumed.
     const state_id = response.headers.get("x-state-id");
     const well = testApp({ script: REPLY, backend });
     const resumed = await (await post(well.app, { messages: [], state_id })).json();
@@ -106,7 +106,7 @@ Deno.test("a failure during a stream ends it with an error object", async () => 
   }
 });
 
-Deno.test("a client that leaves a stream stops its turn, whose state goes on", async () => {
+Deno.test("a disconnected client cancels its turn, whose state can be resumed", async () => {
   const before = () => new Promise<void>((resolve) => setTimeout(resolve, 2));
   const { app, runner } = testApp({ before, script: ids(` ${"a".repeat(200)}`, 0) });
   const response = await post(app, { ...HI, stream: true });
@@ -122,7 +122,7 @@ Deno.test("a client that leaves a stream stops its turn, whose state goes on", a
   assert.equal(transcript[1].content, "a".repeat(200));
 });
 
-Deno.test("a client that stops reading stops its turn; one that reads slowly does not", async () => {
+Deno.test("a client that stops reading cancels its turn; one that reads slowly does not", async () => {
   await Promise.all(["/v1/chat/completions", "/v1/responses"].map(async (path) => {
     let written = 0;
     const before = async () => {

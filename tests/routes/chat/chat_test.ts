@@ -7,7 +7,7 @@ import { dataOf, errorOf, HI, post, testApp } from "../fixtures.ts";
 
 const REPLY = ids(" Hello wörld.\n\n");
 
-Deno.test("a plain answer", async () => {
+Deno.test("a chat completion has OpenAI's format", async () => {
   const { app } = testApp({ script: REPLY, clock: () => 1_800_000_000_500 });
   const response = await post(app, HI);
   assert.equal(response.status, 200);
@@ -40,7 +40,7 @@ Deno.test("a plain answer", async () => {
   });
 });
 
-Deno.test("state_id resumes, and a reply that was cut goes on", async () => {
+Deno.test("state_id resumes a state and continues a truncated reply", async () => {
   const { app, runner } = testApp({ script: ids(" abcdef\n\n g\n\n") });
   const one = await (await post(app, { ...HI, max_tokens: 4 })).json();
   assert.equal(one.choices[0].message.content, "abc");
@@ -57,7 +57,7 @@ Deno.test("state_id resumes, and a reply that was cut goes on", async () => {
   assert.ok(runner.works[2].state);
 });
 
-Deno.test("each of several choices leads to a state of its own, known from the start", async () => {
+Deno.test("each choice has its own state, whose id is known from the start", async () => {
   for (const stream of [false, true]) {
     const { app } = testApp();
     const request = { ...HI, n: 3, seed: 1, max_tokens: 9, stream };
@@ -84,7 +84,7 @@ Deno.test("each of several choices leads to a state of its own, known from the s
   }
 });
 
-Deno.test("everything a client may send reaches the runner", async () => {
+Deno.test("all request fields reach the runner", async () => {
   const { app, runner } = testApp({ script: REPLY });
   const response = await post(app, {
     model: "default",
@@ -139,10 +139,10 @@ Deno.test("everything a client may send reaches the runner", async () => {
   });
 });
 
-/** More than may be. */
+/** One entry more than the limit. */
 const BIASES = Object.fromEntries(Array.from({ length: 4097 }, (_, id) => [id, 1]));
 
-Deno.test("wrong values are refused, naming the field", async () => {
+Deno.test("invalid values are rejected with the field's name", async () => {
   const { app } = testApp();
   for (
     const [change, param, message] of [
@@ -172,8 +172,8 @@ Deno.test("wrong values are refused, naming the field", async () => {
       [{ seed: 2 ** 64 + 4096 }, "seed", /<=18446744073709552000/],
       [{ top_k: -2 }, "top_k", />=-1/],
       [{ repetition_penalty: 0.05 }, "repetition_penalty", />=0.1, or 0/],
-      [{ logit_bias: [[1, 2]] }, "logit_bias", /an object that has token ids as names/],
-      [{ logit_bias: BIASES }, "logit_bias", /4097 tokens are given; at most 4096 can be biased/],
+      [{ logit_bias: [[1, 2]] }, "logit_bias", /an object with token ids as keys/],
+      [{ logit_bias: BIASES }, "logit_bias", /at most 4096 entries, got 4097/],
       [{ logit_bias: { "1": 200 } }, "logit_bias.1", /<=100/],
       [{ state_id: 7 }, "state_id", /expected string/],
     ] as const
@@ -182,11 +182,11 @@ Deno.test("wrong values are refused, naming the field", async () => {
     assert.equal(error.param, param, error.message);
     assert.equal(error.type, "invalid_request_error");
     assert.match(error.message, message);
-    assert.ok(error.message.startsWith(param));
+    assert.ok(error.message.startsWith(param), error.message);
   }
 });
 
-Deno.test("what cannot be served is said so", async () => {
+Deno.test("unsupported fields are rejected", async () => {
   const { app } = testApp();
   const tool = { type: "function", function: { name: "f" } };
   for (
@@ -203,7 +203,7 @@ Deno.test("what cannot be served is said so", async () => {
 });
 
 Deno.test("bodies that are not JSON, not UTF-8, or too large", async () => {
-  const { app } = testApp({ bodyLimit: 100 });
+  const { app } = testApp({ maxBodyBytes: 100 });
   for (const body of ["", "{", "not json", '{"a":1}x']) {
     await errorOf(post(app, body), 400, "invalid_value");
   }
@@ -216,7 +216,7 @@ Deno.test("bodies that are not JSON, not UTF-8, or too large", async () => {
   assert.match(coded.message, /not UTF-8/);
   const long = JSON.stringify({ ...HI, user: "x".repeat(200) });
   const large = await errorOf(post(app, long), 413, "payload_too_large");
-  assert.match(large.message, /at most 100 .* state_id/);
+  assert.match(large.message, /more than 100 bytes, the limit is 100; .* state_id/);
   const stream = new Response(long).body!;
   const streamed = new Request("http://localhost/v1/chat/completions", {
     method: "POST",
@@ -225,7 +225,7 @@ Deno.test("bodies that are not JSON, not UTF-8, or too large", async () => {
   await errorOf(app.request(streamed), 413, "payload_too_large");
 });
 
-Deno.test("unknown models and states", async () => {
+Deno.test("unknown models and states are rejected", async () => {
   const { app, store } = testApp();
   const model = await errorOf(post(app, { ...HI, model: "gpt-4o" }), 404, "model_not_found");
   assert.equal(model.param, "model");
@@ -236,7 +236,7 @@ Deno.test("unknown models and states", async () => {
   }
 });
 
-Deno.test("another model's state is refused, and not to be tried again", async () => {
+Deno.test("a state of another model is rejected with x-should-retry: false", async () => {
   const one = testApp({ script: REPLY });
   const { state_id } = await (await post(one.app, HI)).json();
   const model = { ...one.sessions.model, fingerprint: "sha256:other" };
@@ -246,7 +246,7 @@ Deno.test("another model's state is refused, and not to be tried again", async (
   await errorOf(response, 409, "model_mismatch");
 });
 
-Deno.test("an overloaded worker says when to come back", async () => {
+Deno.test("an overloaded worker sends retry-after", async () => {
   const { app, runner } = testApp();
   runner.submit = () => {
     throw new InferenceError("overloaded", "Too many turns are waiting");
@@ -258,7 +258,7 @@ Deno.test("an overloaded worker says when to come back", async () => {
   }
 });
 
-Deno.test("a bug answers 500 without its text, and is logged", async () => {
+Deno.test("an internal error returns 500 without details, and is logged", async () => {
   const { app, runner, logged } = testApp();
   const bug = new TypeError("secret is undefined");
   runner.submit = () => {

@@ -1,4 +1,4 @@
-/** `POST /v1/completions`, and log probabilities of both kinds of completions. */
+/** `POST /v1/completions`, and log probabilities of text and chat completions. */
 
 import assert from "node:assert/strict";
 import { ids } from "../../session/fixtures.ts";
@@ -8,7 +8,7 @@ function write({ app }: Pick<TestApp, "app">, body: object) {
   return app.request("/v1/completions", { method: "POST", body: JSON.stringify(body) });
 }
 
-Deno.test("a text is written on, resumed, and streamed", async () => {
+Deno.test("a text is continued, resumed and streamed", async () => {
   const script = ids(" a\n\nb c", 0);
   const it = testApp({ script });
   const response = await write(it, { prompt: "Once" });
@@ -40,7 +40,7 @@ Deno.test("a text is written on, resumed, and streamed", async () => {
   assert.deepEqual(ends.map(({ state_id }) => state_id).sort(), named.toSorted());
 });
 
-Deno.test("what a text completion can't do is said so", async () => {
+Deno.test("unsupported fields of text completions are rejected", async () => {
   const it = testApp();
   for (
     const [field, value] of Object.entries({
@@ -65,7 +65,7 @@ Deno.test("what a text completion can't do is said so", async () => {
   await errorOf(it.app.request("/v1/completions"), 405, "method_not_allowed");
 });
 
-Deno.test("log probabilities are told in OpenAI's two ways, the same streamed and whole", async () => {
+Deno.test("log probabilities have OpenAI's two formats, equal with and without streaming", async () => {
   const script = [...ids(" a"), 1 + 0xc3, 1 + 0xb6, ...ids("b\n\n", 0)];
   const it = testApp({ script });
   const plain = await (await write(it, { prompt: "x", logprobs: 2 })).json();
@@ -75,14 +75,14 @@ Deno.test("log probabilities are told in OpenAI's two ways, the same streamed an
   assert.deepEqual(top_logprobs[1], { a: -script[1], "\u0000": -999 });
   assert.deepEqual(text_offset, [0, 1, 2, 3, 4, 5]);
 
-  const asked = { ...HI, logprobs: true, top_logprobs: 2 };
-  const chat = await (await post(it.app, asked)).json();
+  const requestBody = { ...HI, logprobs: true, top_logprobs: 2 };
+  const chat = await (await post(it.app, requestBody)).json();
   const { content, refusal } = chat.choices[0].logprobs;
   assert.equal(refusal, null);
   const bytes = Uint8Array.from(content.flatMap(({ bytes }: { bytes: number[] }) => bytes));
   assert.equal(new TextDecoder().decode(bytes).trimStart(), chat.choices[0].message.content);
   assert.deepEqual(content[1].top_logprobs[0], { token: "a", logprob: -script[1], bytes: [97] });
-  const data = await dataOf(await post(it.app, { ...asked, stream: true }));
+  const data = await dataOf(await post(it.app, { ...requestBody, stream: true }));
   const streamed = data.slice(0, -1).flatMap((line) => {
     return JSON.parse(line).choices[0].logprobs?.content ?? [];
   });

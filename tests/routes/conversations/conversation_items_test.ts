@@ -1,4 +1,4 @@
-/** Messages that a conversation begins with, and messages that are added to it. */
+/** Initial items of a conversation, and items added later. */
 
 import assert from "node:assert/strict";
 import { ids } from "../../session/fixtures.ts";
@@ -6,7 +6,7 @@ import { errorOf, testApp } from "../fixtures.ts";
 
 type App = ReturnType<typeof testApp>["app"];
 
-// deno-lint-ignore no-explicit-any -- an answer is JSON, of whatever is asked for
+// deno-lint-ignore no-explicit-any -- responses have various JSON types
 type Json = any;
 
 const ITEMS = [
@@ -34,7 +34,7 @@ function texts({ data }: Json): string[] {
 
 const SAID = ["developer: Be brief.", "user: hi", "assistant: Yes?"];
 
-Deno.test("a conversation begins with items, which its first turn reads", async () => {
+Deno.test("the first turn processes the initial items", async () => {
   const { app, runner } = testApp({ script: ids(" a\n\n b\n\n") });
   const { id, state_id } = await sent(app, "/conversations", { items: ITEMS });
   assert.match(state_id, /^state_/);
@@ -49,7 +49,7 @@ Deno.test("a conversation begins with items, which its first turn reads", async 
   const after = await sent(app, `/conversations/${id}/items?order=asc`);
   assert.deepEqual(texts(after), [...SAID, "user: on", "assistant: a"]);
   assert.deepEqual(after.data.slice(0, 3), listed.data);
-  // The next turn reads what is new alone.
+  // The next turn processes only new messages.
   const two = await sent(app, "/chat/completions", {
     conversation: id,
     messages: [{ role: "user", content: "more" }],
@@ -58,11 +58,11 @@ Deno.test("a conversation begins with items, which its first turn reads", async 
   assert.ok(runner.works[1].tokens.length < runner.works[0].tokens.length);
 });
 
-Deno.test("items are added where a conversation stands, and found by their ids", async () => {
+Deno.test("items are appended to a conversation and retrieved by id", async () => {
   const { app, runner } = testApp({ script: ids(" ab\n\n c\n\n") });
   const { id } = await sent(app, "/conversations", {});
   const messages = [{ role: "user", content: "one" }];
-  // The reply is cut short, and ends where items follow it.
+  // The reply is truncated, and ends when items are added after it.
   await sent(app, "/chat/completions", { conversation: id, messages, max_tokens: 2 });
   const added = await sent(app, `/conversations/${id}/items`, {
     items: [{ role: "user", content: "x" }, { role: "assistant", content: "y" }],
@@ -86,15 +86,15 @@ Deno.test("items are added where a conversation stands, and found by their ids",
   }
   const unknown = `/conversations/${id}/items/msg_${"0".repeat(20)}`;
   const error = await errorOf(send(app, unknown), 404, "not_found");
-  assert.match(error.message, /has no such message; list them/);
+  assert.match(error.message, /no such message; list them/);
   await errorOf(app.request(`/v1${unknown}`, { method: "DELETE" }), 405, "method_not_allowed");
-  // A turn without messages replies to what the user has said.
+  // A turn without messages replies to the user message.
   await sent(app, "/chat/completions", { conversation: id, messages: [] });
   const read = "a\n\nUser: x\n\nAssistant: y\n\nUser: z\n\nAssistant:";
   assert.deepEqual(runner.works[1].tokens, ids(read));
 });
 
-Deno.test("items behind a state: the state itself stays as it is", async () => {
+Deno.test("items after a state do not change the state", async () => {
   const { app } = testApp({ script: ids(" a\n\n") });
   const { state_id } = await sent(app, "/chat/completions", {
     messages: [{ role: "user", content: "one" }],
@@ -111,7 +111,7 @@ Deno.test("items behind a state: the state itself stays as it is", async () => {
   assert.ok(own.tokens > 0 && own.pending_tokens > 0);
 });
 
-Deno.test("instructions go on counting as none of a conversation's messages", async () => {
+Deno.test("instructions are not messages of a conversation", async () => {
   const { app } = testApp({ script: ids(" a\n\n b\n\n") });
   const { id } = await sent(app, "/conversations", {});
   const ask = { conversation: id, instructions: "Be brief." };
@@ -127,7 +127,7 @@ Deno.test("instructions go on counting as none of a conversation's messages", as
   assert.deepEqual(texts(after), [...texts(all), "user: two", "assistant: b"]);
 });
 
-Deno.test("wrong items are refused, naming the field", async () => {
+Deno.test("invalid items are rejected with the field's name", async () => {
   const { app } = testApp({ limits: { promptTokens: 100 } });
   const { id } = await sent(app, "/conversations", {});
   const user = { role: "user", content: "hi" };
@@ -159,13 +159,13 @@ Deno.test("wrong items are refused, naming the field", async () => {
       400,
       "context_length_exceeded",
     );
-    assert.match(long.message, /^items: .* at most 50 may/);
+    assert.match(long.message, /^items: .* the limit is 50;/);
   }
   const missing = `/conversations/conv_${"0".repeat(48)}/items`;
   await errorOf(send(app, missing, { items: [user] }), 404, "conversation_not_found");
 });
 
-Deno.test("items cannot be put behind a state that is gone, which the path has led to", async () => {
+Deno.test("items cannot be added to a conversation whose state is missing", async () => {
   const { app } = testApp();
   const { id, state_id } = await sent(app, "/conversations", { items: ITEMS });
   await app.request(`/v1/states/${state_id}`, { method: "DELETE" });
@@ -173,7 +173,7 @@ Deno.test("items cannot be put behind a state that is gone, which the path has l
   await errorOf(send(app, `/conversations/${id}/items`), 404, "state_not_found");
 });
 
-Deno.test("items that are added at once are all kept", async () => {
+Deno.test("concurrently added items are all stored", async () => {
   const { app } = testApp();
   const { id } = await sent(app, "/conversations", {});
   const names = ["a", "b", "c"];

@@ -1,4 +1,4 @@
-/** `/v1/conversations`, and turns that move them. */
+/** `/v1/conversations`, and turns in conversations. */
 
 import assert from "node:assert/strict";
 import { ids, MODEL } from "../../session/fixtures.ts";
@@ -10,7 +10,7 @@ function send(app: App, path: string, body: unknown, method = "POST") {
   return app.request(`/v1/conversations${path}`, { method, body: JSON.stringify(body) });
 }
 
-Deno.test("a conversation: created, moved by turns, changed, deleted", async () => {
+Deno.test("a conversation is created, advanced by turns, updated and deleted", async () => {
   const { app } = testApp({ clock: () => 1_800_000_000_500, script: ids(" a\n\n b\n\n c\n\n") });
   const created = await (await send(app, "", { metadata: { topic: "x" } })).json();
   const { id } = created;
@@ -38,7 +38,7 @@ Deno.test("a conversation: created, moved by turns, changed, deleted", async () 
   await errorOf(post(app, { ...HI, conversation: id }), 400, "conversation_not_found");
 });
 
-Deno.test("who comes second to a conversation is told so, with the state of the reply", async () => {
+Deno.test("the second of two concurrent turns gets conversation_conflict with the state of its reply", async () => {
   for (const stream of [false, true]) {
     const gate = Promise.withResolvers<void>();
     const before = () => gate.promise;
@@ -67,7 +67,7 @@ Deno.test("who comes second to a conversation is told so, with the state of the 
   }
 });
 
-Deno.test("what is wrong with a conversation is named", async () => {
+Deno.test("invalid conversations are rejected with the field's name", async () => {
   const { app } = testApp();
   const { id } = await (await send(app, "", {})).json();
   const bad: [unknown, string][] = [
@@ -90,7 +90,7 @@ Deno.test("what is wrong with a conversation is named", async () => {
   }
 });
 
-Deno.test("a state of another model is read again where the request says so", async () => {
+Deno.test("on_mismatch: reread reprocesses a state of another model", async () => {
   const { app, backend } = testApp({ script: ids(" a\n\n") });
   const one = await (await post(app, HI)).json();
   const model = { ...MODEL, fingerprint: "sha256:other" };

@@ -1,4 +1,4 @@
-/** Fields of other servers: taken where they change nothing, else honoured or refused by name. */
+/** Fields of other servers: accepted without effect, supported, or rejected by name. */
 
 import assert from "node:assert/strict";
 import { ids } from "../../session/fixtures.ts";
@@ -11,8 +11,8 @@ const ROUTES = {
 };
 const [CHAT, TEXT, RESPONSES] = Object.keys(ROUTES);
 
-/** Such as would change the reply, on every route. */
-const REFUSED: Record<string, unknown> = {
+/** Values that would change the reply, on every route. */
+const REJECTED: Record<string, unknown> = {
   stop_token_ids: [261],
   prompt_logprobs: 1,
   use_beam_search: true,
@@ -51,8 +51,8 @@ const REFUSED: Record<string, unknown> = {
   sampler_seed: 5,
 };
 
-/** Of single routes. */
-const REFUSED_ON: Record<string, Record<string, unknown>> = {
+/** Values that are rejected on single routes. */
+const REJECTED_ON: Record<string, Record<string, unknown>> = {
   [CHAT]: {
     echo: true,
     chat_template: "{{ x }}",
@@ -87,7 +87,7 @@ const REFUSED_ON: Record<string, Record<string, unknown>> = {
   },
 };
 
-/** Such as clients send though they want nothing of it. */
+/** Values without effect that clients send by default. */
 const NEUTRAL = {
   stop_token_ids: [],
   prompt_logprobs: null,
@@ -149,12 +149,12 @@ async function ask({ app }: App, path: string, body: object): Promise<Response> 
 }
 
 for (const [path, plain] of Object.entries(ROUTES)) {
-  Deno.test(`${path}: what would change the reply is refused by name`, async () => {
+  Deno.test(`${path}: fields that would change the reply are rejected by name`, async () => {
     const it = testApp();
-    for (const [param, value] of Object.entries({ ...REFUSED, ...REFUSED_ON[path] })) {
+    for (const [param, value] of Object.entries({ ...REJECTED, ...REJECTED_ON[path] })) {
       for (const stream of [false, true]) {
-        const asked = ask(it, path, { ...plain, stream, [param]: value });
-        const error = await errorOf(asked, 400, "unsupported_value");
+        const pending = ask(it, path, { ...plain, stream, [param]: value });
+        const error = await errorOf(pending, 400, "unsupported_value");
         assert.equal(error.param, param);
         assert.ok(error.message.startsWith(`${param}: `), error.message);
       }
@@ -162,7 +162,7 @@ for (const [path, plain] of Object.entries(ROUTES)) {
     assert.equal(it.runner.works.length, 0);
   });
 
-  Deno.test(`${path}: values that change nothing are taken`, async () => {
+  Deno.test(`${path}: values without effect are accepted`, async () => {
     const it = testApp();
     await (await ask(it, path, { ...plain, seed: 1 })).text();
     const response = await ask(it, path, { ...NEUTRAL, ...plain, seed: 1 });
@@ -171,18 +171,18 @@ for (const [path, plain] of Object.entries(ROUTES)) {
     assert.deepEqual(two, one);
   });
 
-  Deno.test(`${path}: the reference names what is refused`, async () => {
+  Deno.test(`${path}: the document lists the rejected fields`, async () => {
     const document = await (await testApp().app.request("/openapi.json")).json();
     const { description, requestBody } = document.paths[path].post;
     const { $ref } = requestBody.content["application/json"].schema;
     const { properties } = document.components.schemas[$ref.split("/").at(-1)];
-    for (const param of Object.keys({ ...REFUSED, ...REFUSED_ON[path] })) {
+    for (const param of Object.keys({ ...REJECTED, ...REJECTED_ON[path] })) {
       assert.ok(param in properties || description.includes(`\`${param}\``), param);
     }
   });
 }
 
-Deno.test("names of the same wish are taken beside the one that this server has", async () => {
+Deno.test("equivalent fields of other servers are accepted with the same value", async () => {
   const it = testApp();
   const response = await ask(it, TEXT, {
     prompt: "hi",
@@ -214,7 +214,7 @@ Deno.test("names of the same wish are taken beside the one that this server has"
   );
 });
 
-Deno.test("ignore_eos writes as many tokens as are asked for", async () => {
+Deno.test("ignore_eos generates max_tokens tokens", async () => {
   const script = ids(" a\n\nb", 0, ...ids("c"));
   for (const path of [CHAT, TEXT]) {
     const it = testApp({ script });
@@ -233,7 +233,7 @@ Deno.test("ignore_eos writes as many tokens as are asked for", async () => {
   }
 });
 
-Deno.test("a last message of the assistant is continued, and the answer has what follows", async () => {
+Deno.test("a final assistant message is continued, and the response has the continuation", async () => {
   const begun = [{ role: "user", content: "hi" }, { role: "assistant", content: "It is" }];
   const read = ids("User: hi\n\nAssistant: It is");
   for (
@@ -270,7 +270,7 @@ Deno.test("a last message of the assistant is continued, and the answer has what
   ) assert.equal((await errorOf(ask(it, CHAT, body), 400, "invalid_value")).param, param);
 });
 
-Deno.test("a state whose reply was begun by its client can be exported and imported", async () => {
+Deno.test("a state with a client-started reply can be exported and imported", async () => {
   const it = testApp({ script: ids(" so\n\n") });
   const messages = [{ role: "user", content: "hi" }, { role: "assistant", content: "It is\n" }];
   const answer = await (await ask(it, CHAT, { messages, max_tokens: 1 })).json();

@@ -1,4 +1,4 @@
-/** The app behind a real server, spoken to by OpenAI's own client. */
+/** OpenAI's client against the app on a real server. */
 
 import assert from "node:assert/strict";
 import OpenAI from "openai";
@@ -58,7 +58,7 @@ Deno.test("openai: completions, streams, resuming, errors", async () => {
   });
 });
 
-Deno.test("openai: several choices, at once and streamed", async () => {
+Deno.test("openai: several choices, with and without streaming", async () => {
   await withClient(testApp(), async (client) => {
     const request = { model: "toy", messages: HI, n: 3, seed: 5 } as const;
     const { choices, usage } = await client.chat.completions.create(request);
@@ -87,7 +87,7 @@ Deno.test("openai: several choices, at once and streamed", async () => {
   });
 });
 
-Deno.test("openai: a stream that is aborted leaves a state to go on from", async () => {
+Deno.test("openai: an aborted stream leaves a resumable state", async () => {
   const before = () => new Promise<void>((resolve) => setTimeout(resolve, 2));
   const it = testApp({ before, script: ids(` ${"a".repeat(300)}`, 0) });
   await withClient(it, async (client) => {
@@ -124,16 +124,16 @@ Deno.test("openai: a failure in a stream is thrown", async () => {
   });
 });
 
-Deno.test("a request whose client has gone stops its turn and stores nothing", async () => {
+Deno.test("a disconnected client cancels its turn, which stores nothing", async () => {
   const before = () => new Promise<void>((resolve) => setTimeout(resolve, 2));
   const it = testApp({ before, script: ids(` ${"a".repeat(300)}`, 0) });
   await withClient(it, async (client) => {
     const leaving = new AbortController();
     const { signal } = leaving;
-    const asked = client.chat.completions.create({ model: "toy", messages: HI }, { signal });
+    const pending = client.chat.completions.create({ model: "toy", messages: HI }, { signal });
     while (it.runner.works.length === 0) await before();
     leaving.abort();
-    await assert.rejects(asked);
+    await assert.rejects(pending);
     while (!it.runner.works[0].signal!.aborted) await before();
     await it.sessions.settled();
     for await (const { key } of it.backend.list(["default"])) assert.fail(`found ${key}`);

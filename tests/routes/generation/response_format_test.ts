@@ -1,4 +1,4 @@
-/** What a reply must be, as clients say it. */
+/** Structured output in requests. */
 
 import assert from "node:assert/strict";
 import type { Constraint } from "../../../src/core/sampling.ts";
@@ -8,7 +8,7 @@ import { errorOf, HI, post, testApp } from "../fixtures.ts";
 
 const SCHEMA = JSON.parse('{"type":"object","properties":{"__proto__":{"const":1},"b":{}}}');
 
-const ASKED: [fields: Record<string, unknown>, constraint: Constraint | undefined][] = [
+const FORMATS: [fields: Record<string, unknown>, constraint: Constraint | undefined][] = [
   [{}, undefined],
   [{ response_format: null, guided_regex: null, guided_choice: null }, undefined],
   [{ response_format: { type: "text" } }, undefined],
@@ -45,8 +45,8 @@ const ASKED: [fields: Record<string, unknown>, constraint: Constraint | undefine
   [{ response_format: { type: "text" }, guided_regex: "" }, { type: "regex", pattern: "" }],
 ];
 
-Deno.test("what a reply must be is prepared, and then reaches every choice", async () => {
-  for (const [fields, constraint] of ASKED) {
+Deno.test("a constraint is compiled and applied to every choice", async () => {
+  for (const [fields, constraint] of FORMATS) {
     const { app, runner } = testApp({ script: ids(" a\n\n") });
     const prepared: Constraint[] = [];
     runner.prepareConstraint = (of) => {
@@ -61,19 +61,19 @@ Deno.test("what a reply must be is prepared, and then reaches every choice", asy
   }
 });
 
-Deno.test("what can't be held is refused before anything begins, whole or as a stream", async () => {
+Deno.test("an unsupported constraint is rejected before the turn starts, with and without streaming", async () => {
   for (const stream of [false, true]) {
     const { app, runner } = testApp();
     const param = "response_format";
     runner.prepareConstraint = () =>
       Promise.reject(new InferenceError("invalid_value", `${param}: no`, { param }));
-    const asked = { ...HI, stream, response_format: { type: "json_object" } };
-    const error = await errorOf(post(app, asked), 400, "invalid_value");
+    const body = { ...HI, stream, response_format: { type: "json_object" } };
+    const error = await errorOf(post(app, body), 400, "invalid_value");
     assert.deepEqual([error.param, runner.works.length], [param, 0]);
   }
 });
 
-Deno.test("a reply that was cut can't be held to anything from its midst on", async () => {
+Deno.test("continuing a truncated reply cannot be constrained", async () => {
   const { app } = testApp({ script: ids(" abc\n\n") });
   const cut = await (await post(app, { ...HI, max_tokens: 2 })).json();
   const on = { messages: [], state_id: cut.state_id };
@@ -86,7 +86,7 @@ Deno.test("a reply that was cut can't be held to anything from its midst on", as
   assert.equal((await post(app, text)).status, 200);
 });
 
-Deno.test("wrong and contradictory formats are refused, naming the field", async () => {
+Deno.test("invalid and contradictory formats are rejected with the field's name", async () => {
   const { app } = testApp();
   const schema = (json_schema: unknown) => ({
     response_format: { type: "json_schema", json_schema },
@@ -110,10 +110,14 @@ Deno.test("wrong and contradictory formats are refused, naming the field", async
       [
         { structured_outputs: { regex: "a", choice: ["a"] } },
         "structured_outputs.choice",
-        /structured_outputs\.regex is given/,
+        /structured_outputs\.regex is also set/,
       ],
-      [{ guided_regex: "a", guided_choice: ["a"] }, "guided_choice", /guided_regex is given/],
-      [{ guided_regex: "a", response_format: { type: "json_object" } }, "guided_regex", /given/],
+      [{ guided_regex: "a", guided_choice: ["a"] }, "guided_choice", /guided_regex is also set/],
+      [
+        { guided_regex: "a", response_format: { type: "json_object" } },
+        "guided_regex",
+        /is also set/,
+      ],
     ] as const
   ) {
     const error = await errorOf(post(app, { ...HI, ...fields }), 400, "invalid_value");

@@ -1,13 +1,13 @@
-/** Which paths need a key, how a refusal looks, and what `/metrics` is told for. */
+/** API keys: protected paths, error responses, and the token of `/metrics`. */
 
 import assert from "node:assert/strict";
 import OpenAI from "openai";
 import { errorOf, HI, post, testApp } from "../fixtures.ts";
 import { askAs, tenantApp } from "../tenant_app.ts";
 
-const OPEN = ["/", "/health", "/ready", "/ping", "/docs", "/openapi.json", "/page/main.js"];
+const PUBLIC_PATHS = ["/", "/health", "/ready", "/ping", "/docs", "/openapi.json", "/page/main.js"];
 
-Deno.test("a refusal has OpenAI's shape, the same for no key and for a wrong one", async () => {
+Deno.test("a missing and an invalid key get the same error in OpenAI's format", async () => {
   const it = await tenantApp(["ada"]);
   const ask = (tenant: string | null) => askAs(it, tenant, ["/v1/chat/completions", { body: HI }]);
   const refused = await ask(null);
@@ -22,7 +22,7 @@ Deno.test("a refusal has OpenAI's shape, the same for no key and for a wrong one
   await answer.body?.cancel();
 });
 
-Deno.test("OpenAI's client takes a refusal for what it is, and goes through with a key", async () => {
+Deno.test("OpenAI's client throws AuthenticationError without a key, and works with one", async () => {
   const { app } = await tenantApp(["ada"]);
   const clientOf = (apiKey: string) =>
     new OpenAI({
@@ -39,7 +39,7 @@ Deno.test("OpenAI's client takes a refusal for what it is, and goes through with
   assert.equal((await clientOf("ada-key").models.list()).data.length, 1);
 });
 
-Deno.test("whoever has no key is refused before anything is read, or waited for", async () => {
+Deno.test("a request without a key is rejected before its body is read and before the worker is ready", async () => {
   const never = new Promise<never>(() => {});
   const worker = {
     state: "starting",
@@ -59,37 +59,41 @@ Deno.test("whoever has no key is refused before anything is read, or waited for"
   }
 });
 
-Deno.test("pages, probes and the document need no key", async () => {
+Deno.test("pages, probes and the document require no key", async () => {
   const it = await tenantApp(["ada"]);
-  for (const path of OPEN) {
+  for (const path of PUBLIC_PATHS) {
     const answer = await it.app.request(path);
     await answer.body?.cancel();
     assert.equal(answer.status, 200, path);
   }
 });
 
-Deno.test("/metrics needs its token, where there are keys or there is a token", async () => {
+Deno.test("/metrics requires its token if API keys or a token exist", async () => {
   const status = async (app: { request: typeof fetch }, authorization?: string) => {
     const headers = authorization === undefined ? {} : { authorization };
     const answer = await app.request("/metrics", { headers });
     await answer.body?.cancel();
     return answer.status;
   };
-  const asked = async (app: unknown) => {
+  const statuses = async (app: unknown) => {
     const of = app as { request: typeof fetch };
     return [await status(of), await status(of, "Bearer ada-key"), await status(of, "Bearer token")];
   };
   const metricsToken = "token";
-  assert.deepEqual(await asked((await tenantApp(["ada"], { metricsToken })).app), [401, 401, 200]);
-  assert.deepEqual(await asked((await tenantApp(["ada"])).app), [401, 401, 401]);
-  assert.deepEqual(await asked((await tenantApp([], { metricsToken })).app), [401, 401, 200]);
-  assert.deepEqual(await asked((await tenantApp([])).app), [200, 200, 200]);
+  assert.deepEqual(await statuses((await tenantApp(["ada"], { metricsToken })).app), [
+    401,
+    401,
+    200,
+  ]);
+  assert.deepEqual(await statuses((await tenantApp(["ada"])).app), [401, 401, 401]);
+  assert.deepEqual(await statuses((await tenantApp([], { metricsToken })).app), [401, 401, 200]);
+  assert.deepEqual(await statuses((await tenantApp([])).app), [200, 200, 200]);
   const refused = await (await tenantApp(["ada"])).app.request("/metrics");
   assert.equal(refused.headers.get("www-authenticate"), "Bearer");
   await errorOf(refused, 401, "invalid_api_key");
 });
 
-Deno.test("the document tells what each operation wants", async () => {
+Deno.test("the document declares the authentication of each operation", async () => {
   const { app } = testApp();
   const document = await (await app.request("/openapi.json")).json();
   const { apiKey, metricsToken } = document.components.securitySchemes;
@@ -109,7 +113,7 @@ Deno.test("the document tells what each operation wants", async () => {
   }
 });
 
-Deno.test("an app without a gate takes whatever key is sent", async () => {
+Deno.test("an app without authentication ignores keys", async () => {
   const { app } = testApp();
   const headers = { authorization: "Bearer anything" };
   const answer = await post(app, HI, { headers });

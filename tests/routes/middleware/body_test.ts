@@ -1,4 +1,4 @@
-/** Bodies that do not come, come drop by drop, or are too many. */
+/** Slow bodies, bodies in small chunks, and many large bodies. */
 
 import assert from "node:assert/strict";
 import {
@@ -31,7 +31,7 @@ function request(body: ReadableStream<Uint8Array>): Request {
 
 const unchecked = (json: unknown) => json;
 
-Deno.test("a body that stops coming is given up, and the client told", async () => {
+Deno.test("a stalled body returns 408", async () => {
   const { app } = testApp({ stalledBodyTimeoutMs: 30 });
   let cancelled = false;
   const never = new ReadableStream<Uint8Array>({ cancel: () => void (cancelled = true) });
@@ -43,29 +43,29 @@ Deno.test("a body that stops coming is given up, and the client told", async () 
   );
   assert.match(
     message,
-    /^The request body came too slowly: 0 bytes in 1 s; send it without a pause$/,
+    /^The request body arrived too slowly: 0 bytes in 1 s; send it without pauses$/,
   );
   assert.ok(cancelled);
   const after = await app.request(url, { method: "POST", body: JSON.stringify(HI) });
   assert.equal(after.status, 200);
 });
 
-Deno.test("a body that drips without a pause is given up as well", async () => {
+Deno.test("a body that arrives too slowly returns 408", async () => {
   const drips = Array.from({ length: 1000 }, () => " ");
   await assert.rejects(readJson(request(slow(drips, 5)), bounds(40), unchecked), {
     code: "request_timeout",
-    message: /^The request body came too slowly: \d+ bytes/,
+    message: /^The request body arrived too slowly: \d+ bytes/,
   });
 });
 
-Deno.test("a body in pieces that come in time is whole", async () => {
+Deno.test("a chunked body that arrives in time is read completely", async () => {
   const pieces = [...JSON.stringify({ a: "b".repeat(20) })];
   assert.deepEqual(await readJson(request(slow(pieces, 1)), bounds(5_000), unchecked), {
     a: "b".repeat(20),
   });
 });
 
-/** Pieces at once. */
+/** A body whose chunks are available immediately. */
 function pieces(count: number, bytes: number): ReadableStream<Uint8Array> {
   let left = count;
   return new ReadableStream({
@@ -76,7 +76,7 @@ function pieces(count: number, bytes: number): ReadableStream<Uint8Array> {
   });
 }
 
-Deno.test("pieces are put together to blocks, and are all there", async () => {
+Deno.test("chunks are combined to blocks without loss", async () => {
   for (
     const [count, bytes] of [[0, 1], [1, 1], [65_536, 1], [3, 65_535], [5, 65_536], [4, 65_537]]
   ) {
@@ -90,7 +90,7 @@ Deno.test("pieces are put together to blocks, and are all there", async () => {
   }
 });
 
-Deno.test("a body in too many pieces is refused, with what to do", async () => {
+Deno.test("a body in too many chunks is rejected", async () => {
   const { app } = testApp();
   const body = pieces(MAX_CHUNKS + 1, 1);
   const url = "http://localhost/v1/chat/completions";
@@ -101,11 +101,11 @@ Deno.test("a body in too many pieces is refused, with what to do", async () => {
   );
   assert.match(
     message,
-    /has come in 65536 pieces, with 65537 bytes in all; send it in larger ones$/,
+    /has more than 65536 chunks for 65537 bytes; send larger chunks$/,
   );
 });
 
-Deno.test("a reader that takes its time is not taken for a slow client", async () => {
+Deno.test("a slow reader is not mistaken for a slow client", async () => {
   let length = 0;
   for await (const block of readChunks(request(pieces(3, 65_536)), bounds(30), "")) {
     await new Promise((resolve) => setTimeout(resolve, 50));
@@ -114,9 +114,12 @@ Deno.test("a reader that takes its time is not taken for a slow client", async (
   assert.equal(length, 3 * 65_536);
 });
 
-Deno.test("large bodies that do not end are bounded together; others come through, and all do later", async () => {
+Deno.test("unfinished large bodies share a memory budget; small bodies pass, and large ones do later", async () => {
   const bodyLimit = 100_000;
-  const it = await tenantApp(["ada", "bob"], { bodyLimit, stalledBodyTimeoutMs: 30_000 });
+  const it = await tenantApp(["ada", "bob"], {
+    maxBodyBytes: bodyLimit,
+    stalledBodyTimeoutMs: 30_000,
+  });
   const request = (key: string, body: BodyInit) => {
     const init = { method: "POST", headers: { authorization: `Bearer ${key}-key` }, body };
     return Promise.resolve(it.app.request("http://localhost/v1/chat/completions", init));
@@ -131,7 +134,7 @@ Deno.test("large bodies that do not end are bounded together; others come throug
       },
     }, { highWaterMark: 0 });
   };
-  // Half of the room for 32 of the largest ones.
+  // Half of the budget, which is 32 bodies of the maximum size.
   const waiting = Array.from({ length: 17 }, () => request("ada", large()));
   await new Promise((resolve) => setTimeout(resolve, 50));
   const refused = await request(
@@ -142,7 +145,7 @@ Deno.test("large bodies that do not end are bounded together; others come throug
   const { message } = await errorOf(refused, 503, "overloaded");
   assert.match(
     message,
-    /^Cannot hold 90\d+ more bytes now: requests under way hold 1530000, of 1600000 that they may;/,
+    /^Request memory exhausted: 1530000 of 1600000 bytes are in use, 90\d+ more are needed;/,
   );
   assert.equal((await askAs(it, "ada", ["/v1/chat/completions", { body: HI }])).status, 200);
   assert.equal((await askAs(it, "bob", ["/v1/chat/completions", { body: HI }])).status, 200);
@@ -153,7 +156,7 @@ Deno.test("large bodies that do not end are bounded together; others come throug
   await again.body?.cancel();
 });
 
-Deno.test("a compressed body is 415, told with what is supported", async () => {
+Deno.test("a compressed body returns 415 with the supported encoding", async () => {
   const { app } = testApp();
   const gzip = new Response(JSON.stringify(HI)).body!.pipeThrough(new CompressionStream("gzip"));
   const body = await new Response(gzip).bytes();

@@ -1,4 +1,4 @@
-/** During the worst requests that a client may send, the event loop serves others. */
+/** The event loop stays responsive during the most expensive requests. */
 
 import assert from "node:assert/strict";
 import { type WorstRequest, worstRequests } from "../../../bench/worst_requests.ts";
@@ -7,11 +7,11 @@ import { longestStall } from "../../support/faults/event_loop_watchdog.ts";
 import { QUICK } from "../../support/quick.ts";
 import { testApp } from "../fixtures.ts";
 
-/** Milliseconds, with room for a machine that runs other tests as well. */
-const BOUND_MS = 200;
+/** Maximum delay in milliseconds, with a margin for other tests on the same machine. */
+const MAX_DELAY_MS = 200;
 
-Deno.test("no request keeps the event loop for long", async (t) => {
-  // A store whose answers come by the event loop, as those of a worker do.
+Deno.test("no request blocks the event loop for long", async (t) => {
+  // A store that answers through the event loop, like that of a real worker.
   const backend = await DenoKvBackend.open(":memory:");
   const { app, sessions } = testApp({ backend, documented: false });
   const measure = async ({ name, path, method = "POST", body, next }: WorstRequest) => {
@@ -20,11 +20,11 @@ Deno.test("no request keeps the event loop for long", async (t) => {
       const stall = await longestStall(async () => {
         const response = await app.request(path, { method, ...(body ? { body } : {}) });
         assert.ok(response.status < 500);
-        // Files of states come in a stream, which this process would have to read.
+        // State files are streams that this process would have to read.
         if (path.endsWith("/content")) return await response.body!.cancel();
         answer = await response.json();
-      }, { runs: 5, enough: BOUND_MS });
-      assert.ok(stall < BOUND_MS, `${stall} ms`);
+      }, { runs: 5, enough: MAX_DELAY_MS });
+      assert.ok(stall < MAX_DELAY_MS, `${stall} ms`);
     });
     // deno-lint-ignore no-explicit-any
     if ((answer as any)?.id) {

@@ -1,4 +1,4 @@
-/** Whose pages may call, and by what names. */
+/** CORS, origins and host names. */
 
 import assert from "node:assert/strict";
 import { originsFlag } from "../../../src/server/origins.ts";
@@ -6,7 +6,7 @@ import { errorOf, HI, testApp } from "../fixtures.ts";
 
 const PAGE = "https://chat.example.com";
 
-/** A turn as a page of `origin` asks for it. */
+/** Sends a chat request as a page of `origin`. */
 function turn({ app }: ReturnType<typeof testApp>, origin?: string, url = "http://localhost:8000") {
   return app.request(`${url}/v1/chat/completions`, {
     method: "POST",
@@ -15,7 +15,7 @@ function turn({ app }: ReturnType<typeof testApp>, origin?: string, url = "http:
   });
 }
 
-Deno.test("pages of other origins may not call; the worker's own page and programs may", async () => {
+Deno.test("pages of other origins are rejected; the worker's own page and other clients are not", async () => {
   const it = testApp();
   for (const origin of [undefined, "http://localhost:8000", "https://localhost:8000"]) {
     assert.equal((await turn(it, origin)).status, 200, String(origin));
@@ -24,15 +24,15 @@ Deno.test("pages of other origins may not call; the worker's own page and progra
     const { message } = await errorOf(turn(it, origin), 403, "origin_not_allowed");
     assert.match(message, new RegExp(`"${origin}": allow it with --origins`));
   }
-  // What changes nothing is answered, but no page gets to read it.
+  // Safe requests are answered, but the page cannot read the response.
   const read = await it.app.request("/v1/models", { headers: { origin: PAGE } });
   assert.equal(read.status, 200);
   assert.equal(read.headers.get("access-control-allow-origin"), null);
 });
 
-Deno.test("an origin that is allowed may call, and read what clients need", async () => {
-  const it = testApp({ origins: [PAGE, "https://b.example"] });
-  const asked = await it.app.request("/v1/chat/completions", {
+Deno.test("an allowed origin may call and read the headers that clients need", async () => {
+  const it = testApp({ allowedOrigins: [PAGE, "https://b.example"] });
+  const preflight = await it.app.request("/v1/chat/completions", {
     method: "OPTIONS",
     headers: {
       origin: PAGE,
@@ -40,52 +40,55 @@ Deno.test("an origin that is allowed may call, and read what clients need", asyn
       "access-control-request-headers": "authorization,content-type,x-stainless-lang",
     },
   });
-  assert.equal(asked.status, 204);
-  assert.equal(asked.headers.get("access-control-allow-origin"), PAGE);
-  assert.match(asked.headers.get("access-control-allow-methods")!, /POST/);
-  assert.match(asked.headers.get("access-control-allow-headers")!, /authorization.*x-stainless/);
+  assert.equal(preflight.status, 204);
+  assert.equal(preflight.headers.get("access-control-allow-origin"), PAGE);
+  assert.match(preflight.headers.get("access-control-allow-methods")!, /POST/);
+  assert.match(
+    preflight.headers.get("access-control-allow-headers")!,
+    /authorization.*x-stainless/,
+  );
   const answered = await turn(it, PAGE);
   assert.equal(answered.status, 200);
   assert.equal(answered.headers.get("access-control-allow-origin"), PAGE);
   assert.match(answered.headers.get("access-control-expose-headers")!, /x-state-id/);
   assert.equal(answered.headers.get("access-control-allow-credentials"), null);
   await errorOf(turn(it, "https://c.example"), 403, "origin_not_allowed");
-  assert.equal((await turn(testApp({ origins: ["*"] }), "https://c.example")).status, 200);
+  assert.equal((await turn(testApp({ allowedOrigins: ["*"] }), "https://c.example")).status, 200);
 });
 
-Deno.test("pages of applications and extensions may call where their origins are allowed", async () => {
+Deno.test("origins of applications and extensions can be allowed", async () => {
   const apps = ["app://obsidian.md", "tauri://localhost", "moz-extension://*", "file://", "null"];
-  const it = testApp({ origins: originsFlag({ origins: apps.join(",") }) });
+  const it = testApp({ allowedOrigins: originsFlag({ origins: apps.join(",") }) });
   for (const origin of [...apps.filter((app) => !app.endsWith("*")), "moz-extension://0f-1a"]) {
     const answered = await turn(it, origin);
     assert.equal(answered.status, 200, origin);
     assert.equal(answered.headers.get("access-control-allow-origin"), origin);
-    const asked = await it.app.request("/v1/chat/completions", {
+    const preflight = await it.app.request("/v1/chat/completions", {
       method: "OPTIONS",
       headers: { origin, "access-control-request-method": "POST" },
     });
-    assert.equal(asked.headers.get("access-control-allow-origin"), origin);
+    assert.equal(preflight.headers.get("access-control-allow-origin"), origin);
   }
   for (const origin of ["app://other", "chrome-extension://a", "https://obsidian.md", "app://*x"]) {
     await errorOf(turn(it, origin), 403, "origin_not_allowed");
   }
-  // A page of the same host in another scheme is not the worker's own.
+  // The same host with another scheme is another origin.
   await errorOf(turn(testApp(), "tauri://localhost:8000"), 403, "origin_not_allowed");
 });
 
-Deno.test("the host of an application's origin is no name of the worker", async () => {
-  const it = testApp({ origins: ["app://obsidian.md"], local: () => true });
+Deno.test("the host of an application's origin is not a host name of the worker", async () => {
+  const it = testApp({ allowedOrigins: ["app://obsidian.md"], localOnly: () => true });
   await errorOf(turn(it, undefined, "http://obsidian.md"), 403, "host_not_allowed");
   assert.equal((await turn(it, "app://obsidian.md")).status, 200);
 });
 
-Deno.test("a worker for its own machine answers to that machine's names only", async () => {
+Deno.test("a local-only worker accepts only loopback host names", async () => {
   let local = true;
-  const it = testApp({ origins: [PAGE], local: () => local });
+  const it = testApp({ allowedOrigins: [PAGE], localOnly: () => local });
   for (const host of ["localhost:8000", "127.0.0.1", "127.8.8.8:1", "[::1]:8000", "a.localhost"]) {
     assert.equal((await turn(it, undefined, `http://${host}`)).status, 200, host);
   }
-  // A name of somebody's, made to lead here: the page is of the same origin then.
+  // DNS rebinding: the attacker's page has the same origin as the worker.
   const rebound = turn(it, "http://evil.example:8000", "http://evil.example:8000");
   const { message } = await errorOf(rebound, 403, "host_not_allowed");
   assert.match(message, /"evil.example".*--origins/);
@@ -97,7 +100,7 @@ Deno.test("a worker for its own machine answers to that machine's names only", a
   assert.equal((await turn(it, undefined, "http://10.0.0.7")).status, 200);
 });
 
-Deno.test("browsers are told not to guess, frame or leak; and to stay with TLS", async () => {
+Deno.test("responses have security headers, and HSTS behind TLS", async () => {
   const { app } = testApp();
   for (const path of ["/", "/docs", "/health", "/v1/models", "/nowhere", "/openapi.json"]) {
     const { headers } = await app.request(path);
@@ -117,7 +120,7 @@ Deno.test("browsers are told not to guess, frame or leak; and to stay with TLS",
   );
 });
 
-Deno.test("--origins takes origins, and nothing that a browser would never send", () => {
+Deno.test("--origins accepts only origins that a browser may send", () => {
   const origins = (list: string) => originsFlag({ origins: list });
   assert.deepEqual(origins("https://a.example, http://B.example:81,*"), [
     "https://a.example",

@@ -1,20 +1,20 @@
-/** Bodies that are made to cost much: they are refused at little cost, and told of in few words. */
+/** Bodies designed to be expensive are rejected cheaply with short messages. */
 
 import assert from "node:assert/strict";
 import { JSON_LIMITS } from "../../../routes/middleware/body.ts";
 import { errorOf, HI, post, testApp } from "../fixtures.ts";
 
-/** As `HI`, with a field that is given as text. */
+/** Returns `HI` as text with an additional field. */
 function withField(name: string, json: string): string {
   return JSON.stringify({ ...HI, max_tokens: 1, seed: 1 }).slice(0, -1) + `,"${name}":${json}}`;
 }
 
-/** What is nested so deeply. */
+/** Returns a nested list. */
 function nested(depth: number): string {
   return "[".repeat(depth) + "]".repeat(depth);
 }
 
-Deno.test("a body of millions of values is refused before they are made", async () => {
+Deno.test("a body with millions of values is rejected before it is parsed", async () => {
   const { app } = testApp();
   for (const item of ["1", "{}", "[1]", '""']) {
     const list = `[${Array(Math.floor(7_900_000 / (item.length + 1))).fill(item).join(",")}]`;
@@ -33,9 +33,9 @@ Deno.test("a body of millions of values is refused before they are made", async 
   }
 });
 
-Deno.test("as many values as may be are taken, whatever their strings hold", async () => {
+Deno.test("the maximum number of values is accepted, whatever the strings contain", async () => {
   const { app } = testApp();
-  // The object, its fields, and the list.
+  // Counts the object, its fields, and the list.
   const own = 6 + 1 + 3;
   const fields = (count: number) => withField("unknown", `[${Array(count).fill(1).join()}]`);
   const fine = JSON_LIMITS.maxValues - own;
@@ -45,7 +45,7 @@ Deno.test("as many values as may be are taken, whatever their strings hold", asy
   assert.equal((await post(app, withField("unknown", marks))).status, 200);
 });
 
-Deno.test("a body may be nested, but not without end", async () => {
+Deno.test("the nesting depth of a body is limited", async () => {
   const { app } = testApp();
   assert.equal(
     (await post(app, withField("unknown", nested(JSON_LIMITS.maxDepth - 1)))).status,
@@ -66,7 +66,7 @@ Deno.test("a body may be nested, but not without end", async () => {
   assert.match(open.message, /nested more than/);
 });
 
-Deno.test("of many wrong fields a few are named", async () => {
+Deno.test("an error names only the first invalid fields", async () => {
   const { app } = testApp();
   const list = `[${Array(50_000).fill(1).join()}]`;
   const error = await errorOf(post(app, `{"messages":${list}}`), 400, "invalid_value");
@@ -74,7 +74,7 @@ Deno.test("of many wrong fields a few are named", async () => {
   assert.equal(error.param, "messages[0]");
 });
 
-Deno.test("what is sent comes back shortened", async () => {
+Deno.test("request data in error messages is truncated", async () => {
   const { app } = testApp();
   const long = "x".repeat(5_000_000);
   const bodies = [

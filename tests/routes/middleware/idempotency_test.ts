@@ -1,7 +1,7 @@
-/** `Idempotency-Key` on chat completions and responses, over workers of one store. */
+/** `Idempotency-Key` of chat completions and responses, on workers that share a store. */
 
 import assert from "node:assert/strict";
-import { MAX_STORED_BYTES } from "../../../routes/middleware/idempotency.ts";
+import { MAX_STORED_RESPONSE_BYTES } from "../../../routes/middleware/idempotency.ts";
 import { CLAIM_MS } from "../../../src/store/idempotency/idempotency_records.ts";
 import { MemoryBackend } from "../../../src/store/backends/memory.ts";
 import { ids } from "../../session/fixtures.ts";
@@ -10,28 +10,28 @@ import { dataOf, errorOf, HI, post, type TestApp, testApp } from "../fixtures.ts
 const SCRIPT = ids(" Hello wörld.\n\n");
 const STREAM = { ...HI, stream: true, stream_options: { include_usage: true } };
 
-function once(it: TestApp, body: unknown, key = "key-1") {
+function sendWithKey(it: TestApp, body: unknown, key = "key-1") {
   return post(it.app, body, { headers: { "idempotency-key": key } });
 }
 
-/** Bytes of an area's values. */
+/** Returns the total size of the values of a store area. */
 async function sizeOf(backend: MemoryBackend, area: string): Promise<number> {
   const rows = await Array.fromAsync(backend.list(["default", area]));
   return rows.reduce((sum, { value }) => sum + value.length, 0);
 }
 
-Deno.test("a request that is sent again gets its answer again, on any worker", async () => {
+Deno.test("a retry gets the stored response on any worker", async () => {
   const backend = new MemoryBackend();
   const workers = [
     testApp({ backend, script: SCRIPT }),
     testApp({ backend, script: ids(" no\n\n") }),
   ];
-  const first = await once(workers[0], HI);
+  const first = await sendWithKey(workers[0], HI);
   assert.equal(first.headers.get("idempotent-replayed"), null);
   const text = await first.text();
   assert.match(text, /Hello wörld/);
   for (const it of workers) {
-    const again = await once(it, { messages: HI.messages, model: HI.model, unknown: 1 });
+    const again = await sendWithKey(it, { messages: HI.messages, model: HI.model, unknown: 1 });
     assert.equal(again.status, 200);
     assert.equal(await again.text(), text);
     assert.equal(again.headers.get("idempotent-replayed"), "true");
@@ -40,107 +40,107 @@ Deno.test("a request that is sent again gets its answer again, on any worker", a
     assert.notEqual(again.headers.get("x-request-id"), first.headers.get("x-request-id"));
   }
   assert.deepEqual(workers.map(({ runner }) => runner.works.length), [1, 0]);
-  await once(workers[0], HI, "key-2");
+  await sendWithKey(workers[0], HI, "key-2");
   await post(workers[0].app, HI);
   assert.equal(workers[0].runner.works.length, 3);
 });
 
-Deno.test("a stream comes again, chunk by chunk", async () => {
+Deno.test("a stream is replayed chunk by chunk", async () => {
   const backend = new MemoryBackend();
   const one = testApp({ backend, script: SCRIPT });
   const two = testApp({ backend });
-  const first = await once(one, STREAM);
+  const first = await sendWithKey(one, STREAM);
   const data = await dataOf(first);
   assert.equal(data.at(-1), "[DONE]");
-  const again = await once(two, STREAM);
+  const again = await sendWithKey(two, STREAM);
   assert.match(again.headers.get("content-type")!, /^text\/event-stream/);
   assert.equal(again.headers.get("x-state-id"), first.headers.get("x-state-id"));
   assert.deepEqual(await dataOf(again), data);
   assert.equal(two.runner.works.length, 0);
-  await errorOf(once(two, HI), 422, "idempotency_key_reused");
+  await errorOf(sendWithKey(two, HI), 422, "idempotency_key_reused");
 });
 
-Deno.test("an answer that is larger than a value of the database comes again", async () => {
+Deno.test("a response larger than a database value is replayed", async () => {
   const it = testApp({ script: [...ids(" "), ...Array(2_000).fill(1 + 97), 0] });
   const body = { ...STREAM, max_tokens: 4_000 };
-  const first = await (await once(it, body)).text();
+  const first = await (await sendWithKey(it, body)).text();
   assert.ok(first.length > 200_000);
-  assert.ok(await (await once(it, body)).text() === first);
+  assert.ok(await (await sendWithKey(it, body)).text() === first);
   assert.equal(it.runner.works.length, 1);
 });
 
-Deno.test("of an answer that is too large it is kept where its text is, and nothing else", async () => {
+Deno.test("of a response that is too large, only the state ids are stored", async () => {
   const backend = new MemoryBackend();
   const script = [...ids(" "), ...Array(4_000).fill(1 + 97), 0];
   const it = testApp({ backend, script });
   const large = { logprobs: true, top_logprobs: 2, max_tokens: 4_000, n: 8 };
   for (const body of [{ ...HI, ...large }, { ...STREAM, ...large }]) {
     const key = `key-${"stream" in body}`;
-    const first = await once(it, body, key);
+    const first = await sendWithKey(it, body, key);
     assert.equal(first.status, 200);
     const ids = first.headers.get("x-state-id")!.split(", ");
     const text = await first.text();
-    assert.ok(text.length > MAX_STORED_BYTES, `${text.length}`);
+    assert.ok(text.length > MAX_STORED_RESPONSE_BYTES, `${text.length}`);
     assert.equal(await sizeOf(backend, "answer"), 0);
-    const again = await once(it, body, key);
+    const again = await sendWithKey(it, body, key);
     assert.equal(again.headers.get("x-state-id"), ids[0]);
     const error = await errorOf(again, 410, "answer_gone");
-    assert.match(error.message, new RegExp(`too large to keep.*${ids[0]}.*new key`));
-    await errorOf(once(it, { ...body, seed: 1 }, key), 422, "idempotency_key_reused");
+    assert.match(error.message, new RegExp(`too large to store.*${ids[0]}.*new key`));
+    await errorOf(sendWithKey(it, { ...body, seed: 1 }, key), 422, "idempotency_key_reused");
   }
-  // One that is large and breaks off is done again, as one that is small.
+  // An interrupted large response is not stored, like a small one.
   let left = 24_000;
   const before = () => {
     if (left-- === 0) throw new TypeError("secret");
   };
   const faulty = testApp({ backend, script, before });
   const body = { ...STREAM, ...large };
-  assert.match(await (await once(faulty, body, "key-3")).text(), /internal_error/);
-  const second = await once(faulty, body, "key-3");
+  assert.match(await (await sendWithKey(faulty, body, "key-3")).text(), /internal_error/);
+  const second = await sendWithKey(faulty, body, "key-3");
   assert.equal((await dataOf(second)).at(-1), "[DONE]");
 });
 
-Deno.test("while the first is being answered a second one waits its turn", async () => {
+Deno.test("while the first request runs, a second one gets request_in_progress", async () => {
   const gate = Promise.withResolvers<void>();
   const backend = new MemoryBackend();
   const one = testApp({ backend, script: SCRIPT, before: () => gate.promise });
   const two = testApp({ backend, script: SCRIPT });
-  const first = once(one, HI);
+  const first = sendWithKey(one, HI);
   while (one.runner.works.length === 0) await new Promise((resolve) => setTimeout(resolve));
   for (const it of [one, two]) {
-    const second = await once(it, HI);
+    const second = await sendWithKey(it, HI);
     assert.equal(second.headers.get("retry-after"), "1");
     assert.equal(second.headers.get("x-should-retry"), null);
     await errorOf(second, 409, "request_in_progress");
-    await errorOf(once(it, { ...HI, seed: 1 }), 422, "idempotency_key_reused");
+    await errorOf(sendWithKey(it, { ...HI, seed: 1 }), 422, "idempotency_key_reused");
   }
   gate.resolve();
   const text = await (await first).text();
-  assert.equal(await (await once(two, HI)).text(), text);
+  assert.equal(await (await sendWithKey(two, HI)).text(), text);
   assert.equal(two.runner.works.length, 0);
 });
 
-Deno.test("a worker that is killed blocks its key until it was seen unchanged for half a minute", async () => {
+Deno.test("the key of a killed worker expires after 30 seconds without renewal", async () => {
   let time = 1_800_000_000_000;
   const now = () => time;
   const backend = new MemoryBackend({ now });
   const it = testApp({ backend, storeOptions: { now, monotonic: now }, script: SCRIPT });
-  // What a killed worker leaves: a claim that nobody renews.
+  // A killed worker leaves a claim that is not renewed.
   const path = "POST /v1/chat/completions";
   await it.store.idempotencyRecords.claim({ key: "key-1", route: path, body: JSON.stringify(HI) });
-  await errorOf(once(it, HI), 409, "request_in_progress");
+  await errorOf(sendWithKey(it, HI), 409, "request_in_progress");
   time += CLAIM_MS;
-  const text = await (await once(it, HI)).text();
+  const text = await (await sendWithKey(it, HI)).text();
   assert.match(text, /Hello/);
-  assert.equal(await (await once(it, HI)).text(), text);
+  assert.equal(await (await sendWithKey(it, HI)).text(), text);
 });
 
-Deno.test("errors that last are given again, those that pass are not", async () => {
+Deno.test("permanent errors are replayed, temporary ones are not", async () => {
   const backend = new MemoryBackend();
   const it = testApp({ backend, script: SCRIPT });
   const missing = { ...HI, state_id: `state_${"0".repeat(48)}` };
-  await errorOf(once(it, missing), 400, "state_not_found");
-  const again = await once(it, missing);
+  await errorOf(sendWithKey(it, missing), 400, "state_not_found");
+  const again = await sendWithKey(it, missing);
   assert.equal(again.headers.get("idempotent-replayed"), "true");
   await errorOf(again, 400, "state_not_found");
 
@@ -149,31 +149,31 @@ Deno.test("errors that last are given again, those that pass are not", async () 
     if (broken) throw new TypeError("secret");
   };
   const faulty = testApp({ backend, script: SCRIPT, before });
-  await errorOf(once(faulty, HI, "key-2"), 500, "internal_error");
-  const cut = await (await once(faulty, STREAM, "key-3")).text();
+  await errorOf(sendWithKey(faulty, HI, "key-2"), 500, "internal_error");
+  const cut = await (await sendWithKey(faulty, STREAM, "key-3")).text();
   assert.match(cut, /internal_error/);
   broken = false;
   for (const [key, body] of [["key-2", HI], ["key-3", STREAM]] as const) {
-    const response = await once(faulty, body, key);
+    const response = await sendWithKey(faulty, body, key);
     assert.equal(response.headers.get("idempotent-replayed"), null);
     assert.match(await response.text(), /Hello|wörld/);
   }
 });
 
-Deno.test("a stream whose reader leaves gives its key up", async () => {
+Deno.test("a cancelled stream releases its key", async () => {
   const before = () => new Promise<void>((resolve) => setTimeout(resolve, 1));
   const it = testApp({ script: SCRIPT, before });
-  const first = await once(it, STREAM);
+  const first = await sendWithKey(it, STREAM);
   const reader = first.body!.getReader();
   await reader.read();
   await reader.cancel();
   await it.sessions.settled();
-  const second = await once(it, STREAM);
+  const second = await sendWithKey(it, STREAM);
   assert.equal(second.headers.get("idempotent-replayed"), null);
   assert.equal((await dataOf(second)).at(-1), "[DONE]");
 });
 
-Deno.test("an answer goes with the state that it names, whatever route it is of", async () => {
+Deno.test("deleting a state deletes the stored responses with its id, on every route", async () => {
   const routes = [
     ["/v1/chat/completions", HI],
     ["/v1/chat/completions", { ...STREAM, n: 2 }],
@@ -210,7 +210,7 @@ Deno.test("an answer goes with the state that it names, whatever route it is of"
   }
 });
 
-Deno.test("a response that is asked for again is the same one, whole or as a stream", async () => {
+Deno.test("a retried response is identical, with and without streaming", async () => {
   const backend = new MemoryBackend();
   let broken = false;
   const before = () => {
@@ -242,17 +242,17 @@ Deno.test("a response that is asked for again is the same one, whole or as a str
   assert.equal(other.runner.works.length, 0);
 });
 
-Deno.test("a key that is too long is refused", async () => {
-  await errorOf(once(testApp(), HI, "k".repeat(256)), 400, "invalid_value");
+Deno.test("a key that is too long is rejected", async () => {
+  await errorOf(sendWithKey(testApp(), HI, "k".repeat(256)), 400, "invalid_value");
 });
 
-Deno.test("what is not to be stored leaves nothing, whatever key it has", async () => {
+Deno.test("store: false stores nothing, even with a key", async () => {
   for (const body of [HI, STREAM]) {
     const backend = new MemoryBackend();
     const it = testApp({ backend, script: [...SCRIPT, ...SCRIPT] });
     const texts: string[] = [];
     for (let i = 0; i < 2; i++) {
-      const answer = await once(it, { ...body, store: false });
+      const answer = await sendWithKey(it, { ...body, store: false });
       assert.equal(answer.status, 200);
       assert.equal(answer.headers.get("x-state-id"), null);
       assert.equal(answer.headers.get("idempotent-replayed"), null);
@@ -267,9 +267,9 @@ Deno.test("what is not to be stored leaves nothing, whatever key it has", async 
   }
 });
 
-Deno.test("a turn that is not to be stored can't move a conversation on", async () => {
+Deno.test("store: false is rejected in a conversation", async () => {
   const it = testApp();
   const body = { ...HI, conversation: `conv_${"0".repeat(48)}`, store: false };
-  const error = await errorOf(once(it, body), 400, "invalid_value");
+  const error = await errorOf(sendWithKey(it, body), 400, "invalid_value");
   assert.equal(error.param, "store");
 });

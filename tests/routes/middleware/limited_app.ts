@@ -1,4 +1,4 @@
-/** An app whose keys have bounds, on a clock that tests move, and what its answers tell of them. */
+/** An app with limited keys and a virtual clock, and the limits that its responses report. */
 
 import assert from "node:assert/strict";
 import type { KeyLimits } from "../../../src/store/keys/key_limits.ts";
@@ -13,16 +13,16 @@ export interface LimitedApp extends TenantApp {
   clock: VirtualClock;
 }
 
-/** An app for ada, bob, and ada's second key, which has bounds of its own if told. */
+/** Creates an app with keys of ada and bob, and a second key of ada with optional own limits. */
 export async function limitedApp(
   defaults: KeyLimits,
   { second, ...options }: TenantAppOptions & { second?: KeyLimits } = {},
 ): Promise<LimitedApp> {
   const clock = new VirtualClock();
   const { now, later } = clock;
-  const bounds = { defaults, now, later };
+  const limits = { defaults, now, later };
   const keys = [{ name: "second", tenant: "ada", ...(second ? { limits: second } : {}) }];
-  return { ...await tenantApp(["ada", "bob"], { keys, bounds, ...options }), clock };
+  return { ...await tenantApp(["ada", "bob"], { keys, limits, ...options }), clock };
 }
 
 export function chat(
@@ -34,7 +34,7 @@ export function chat(
   return askAs(it, key, [CHAT, { body: { ...HI, ...body }, headers }]);
 }
 
-export interface Answered {
+export interface ChatAnswer {
   state_id: string;
   usage: {
     prompt_tokens: number;
@@ -43,9 +43,9 @@ export interface Answered {
   };
 }
 
-export async function answered(
+export async function chatAnswer(
   response: Promise<Response>,
-): Promise<Answered & { headers: Headers }> {
+): Promise<ChatAnswer & { headers: Headers }> {
   const { status, headers, ...answer } = await response.then(async (response) => ({
     status: response.status,
     headers: response.headers,
@@ -55,20 +55,20 @@ export async function answered(
   return { ...answer, headers };
 }
 
-export function costOf({ usage }: Answered): number {
+export function costOf({ usage }: ChatAnswer): number {
   const { prompt_tokens, completion_tokens, prompt_tokens_details: { cached_tokens } } = usage;
   return prompt_tokens - cached_tokens + completion_tokens;
 }
 
-/** What is told of a kind: limit, remaining, reset. */
-export function told(
+/** Returns the rate limit headers of a kind: limit, remaining, reset. */
+export function rateHeaders(
   { headers }: { headers: Headers },
   kind: "requests" | "tokens",
 ): (string | null)[] {
   return ["limit", "remaining", "reset"].map((what) => headers.get(`x-ratelimit-${what}-${kind}`));
 }
 
-export async function refusals(it: TenantApp, limit: string): Promise<number> {
+export async function rejections(it: TenantApp, limit: string): Promise<number> {
   const text = await (await it.app.request("/metrics", {
     headers: { authorization: "Bearer token" },
   })).text();

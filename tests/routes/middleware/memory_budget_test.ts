@@ -1,4 +1,4 @@
-/** What requests hold of memory together. */
+/** The memory budget of all requests. */
 
 import assert from "node:assert/strict";
 import { MemoryBudget } from "../../../routes/middleware/memory_budget.ts";
@@ -7,67 +7,67 @@ import { HI } from "../fixtures.ts";
 
 const FULL = { code: "overloaded" };
 
-Deno.test("requests fill the room, a tenant's no more than half of it, and leave it when they end", () => {
-  const room = new MemoryBudget(100);
-  const ada = room.lease("ada");
-  ada.grow(30);
-  const second = room.lease("ada");
-  second.grow(20);
-  assert.throws(() => second.grow(1), FULL);
-  assert.throws(() => room.lease("ada").grow(1), FULL);
-  const bob = room.lease("bob");
-  bob.grow(50);
-  assert.throws(() => room.lease("eve").grow(1), {
+Deno.test("requests share the budget, a tenant gets at most half of it, and leases are released", () => {
+  const budget = new MemoryBudget(100);
+  const ada = budget.lease("ada");
+  ada.reserve(30);
+  const second = budget.lease("ada");
+  second.reserve(20);
+  assert.throws(() => second.reserve(1), FULL);
+  assert.throws(() => budget.lease("ada").reserve(1), FULL);
+  const bob = budget.lease("bob");
+  bob.reserve(50);
+  assert.throws(() => budget.lease("eve").reserve(1), {
     ...FULL,
-    message: /^Cannot hold 1 more bytes now: requests under way hold 100, of 100 that they may;/,
+    message: /^Request memory exhausted: 100 of 100 bytes are in use, 1 more are needed;/,
   });
   ada[Symbol.dispose]();
-  second.grow(30);
+  second.reserve(30);
   second[Symbol.dispose]();
   bob[Symbol.dispose]();
-  room.lease("eve").grow(50);
+  budget.lease("eve").reserve(50);
 });
 
-Deno.test("a request that is alone may be larger than the room", () => {
-  const room = new MemoryBudget(100);
-  const ada = room.lease("ada");
-  ada.grow(90);
-  ada.grow(90);
-  const bob = room.lease("bob");
-  assert.throws(() => bob.grow(1), FULL);
+Deno.test("a single request may exceed the budget", () => {
+  const budget = new MemoryBudget(100);
+  const ada = budget.lease("ada");
+  ada.reserve(90);
+  ada.reserve(90);
+  const bob = budget.lease("bob");
+  assert.throws(() => bob.reserve(1), FULL);
   ada[Symbol.dispose]();
-  bob.grow(1);
-  assert.throws(() => room.lease("ada").grow(100), FULL);
+  bob.reserve(1);
+  assert.throws(() => budget.lease("ada").reserve(100), FULL);
 });
 
-Deno.test("what is refused holds nothing", () => {
-  const room = new MemoryBudget(100);
-  const first = room.lease("ada");
-  first.grow(40);
+Deno.test("a rejected reservation reserves nothing", () => {
+  const budget = new MemoryBudget(100);
+  const first = budget.lease("ada");
+  first.reserve(40);
   for (let i = 0; i < 10; i++) {
-    using other = room.lease("ada");
-    assert.throws(() => other.grow(11), FULL);
+    using other = budget.lease("ada");
+    assert.throws(() => other.reserve(11), FULL);
   }
-  using other = room.lease("ada");
-  other.grow(10);
+  using other = budget.lease("ada");
+  other.reserve(10);
 });
 
-Deno.test("what is taken for a client that has left holds nothing", () => {
-  const room = new MemoryBudget(100);
-  const gone = room.lease("ada");
-  gone.grow(40);
+Deno.test("a reservation after the release reserves nothing", () => {
+  const budget = new MemoryBudget(100);
+  const gone = budget.lease("ada");
+  gone.reserve(40);
   gone[Symbol.dispose]();
-  gone.grow(40);
+  gone.reserve(40);
   gone[Symbol.dispose]();
-  const [first, second] = [room.lease("ada"), room.lease("ada")];
-  first.grow(25);
-  second.grow(25);
-  assert.throws(() => second.grow(1), FULL);
+  const [first, second] = [budget.lease("ada"), budget.lease("ada")];
+  first.reserve(25);
+  second.reserve(25);
+  assert.throws(() => second.reserve(1), FULL);
 });
 
-Deno.test("files and transcripts count until they are sent, and one that is left leaves nothing", async () => {
-  // Room for 32 of the largest bodies: half of it, a tenant's, for fewer than 16 states.
-  const it = await tenantApp(["ada", "bob"], { bodyLimit: 700 });
+Deno.test("files and transcripts count until they are sent or cancelled", async () => {
+  // The budget is 32 bodies of the maximum size; a tenant's half fits fewer than 16 states.
+  const it = await tenantApp(["ada", "bob"], { maxBodyBytes: 700 });
   const ask = (
     key: string,
     path: string,

@@ -1,4 +1,4 @@
-/** Requests as bytes on a connection, such as no client's library would send. */
+/** Raw requests that no client library would send. */
 
 import assert from "node:assert/strict";
 import { HI, type TestApp, testApp } from "../fixtures.ts";
@@ -6,7 +6,7 @@ import { ids } from "../../session/fixtures.ts";
 
 const utf8 = new TextEncoder();
 
-/** Serves an app, and ends when nothing is left open. */
+/** Serves an app during `run`. */
 async function withServer(it: TestApp, run: (port: number) => Promise<void>): Promise<void> {
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, it.app.fetch);
   try {
@@ -22,7 +22,7 @@ async function withServer(it: TestApp, run: (port: number) => Promise<void>): Pr
   assert.deepEqual(it.logged, []);
 }
 
-/** Sends pieces until all are sent or nobody reads them; returns what comes back. */
+/** Sends pieces until all are sent or the server stops reading, and returns the response. */
 async function sent(port: number, pieces: Iterable<Uint8Array | string>): Promise<string> {
   using connection = await Deno.connect({ hostname: "127.0.0.1", port });
   const sending = (async () => {
@@ -32,7 +32,7 @@ async function sent(port: number, pieces: Iterable<Uint8Array | string>): Promis
         while (rest.length > 0) rest = rest.subarray(await connection.write(rest));
       }
     } catch {
-      // The server has said what it had to say.
+      // The server has sent its response.
     }
   })();
   let text = "";
@@ -41,16 +41,16 @@ async function sent(port: number, pieces: Iterable<Uint8Array | string>): Promis
   try {
     for (let count; (count = await connection.read(buffer)) !== null;) {
       text += decoder.decode(buffer.subarray(0, count), { stream: true });
-      // Answers are short, and come in one piece.
+      // Responses are short and arrive in one read.
       if (/\r\n\r\n[^]*\}$|\r\n\r\n$|\r\n0\r\n\r\n$/.test(text)) break;
     }
   } catch {
-    // Reset: what came before counts.
+    // After a reset, the data received before counts.
   }
   try {
     connection.close();
   } catch {
-    // Closed already.
+    // Already closed.
   }
   await sending;
   return text;
@@ -64,7 +64,7 @@ const CHAT = "POST /v1/chat/completions HTTP/1.1";
 
 const worker = () => testApp({ script: [...ids(" fine", 0)] });
 
-Deno.test("a body in more pieces than anybody needs is refused before it has all come", async () => {
+Deno.test("a body with too many chunks is rejected before it has fully arrived", async () => {
   await withServer(worker(), async (port) => {
     const pieces = "1\r\n \r\n".repeat(200_000);
     const answer = await sent(port, [
@@ -72,7 +72,7 @@ Deno.test("a body in more pieces than anybody needs is refused before it has all
       pieces,
       "0\r\n\r\n",
     ]);
-    assert.match(answer, /^HTTP\/1.1 400 [^]*in 65536 pieces, with 65537 bytes in all/);
+    assert.match(answer, /^HTTP\/1.1 400 [^]*more than 65536 chunks for 65537 bytes/);
   });
 });
 
@@ -89,7 +89,7 @@ Deno.test("a compressed body is not decompressed", async () => {
   });
 });
 
-Deno.test("a body without end is refused where its bound is", async () => {
+Deno.test("an endless body is rejected at the size limit", async () => {
   await withServer(worker(), async (port) => {
     const chunk = `10000\r\n${"[".repeat(65_536)}\r\n`;
     const file = `10000\r\nRWKVSTAT${"x".repeat(65_528)}\r\n`;
@@ -106,7 +106,7 @@ Deno.test("a body without end is refused where its bound is", async () => {
   });
 });
 
-Deno.test("a path leads nowhere else, however it is written", async () => {
+Deno.test("path traversal is not possible", async () => {
   await withServer(worker(), async (port) => {
     const paths = [
       ...[
@@ -127,7 +127,7 @@ Deno.test("a path leads nowhere else, however it is written", async () => {
   });
 });
 
-Deno.test("what is no HTTP, or far too much of it, is cut off", async () => {
+Deno.test("malformed and oversized requests are rejected", async () => {
   await withServer(worker(), async (port) => {
     const odd = [
       "\0\0\0\0\r\n\r\n",
@@ -146,7 +146,7 @@ Deno.test("what is no HTTP, or far too much of it, is cut off", async () => {
   });
 });
 
-Deno.test("a Host header cannot move the path of a request", async () => {
+Deno.test("a Host header cannot change the path of a request", async () => {
   const it = worker();
   await withServer(it, async (port) => {
     for (const host of ["localhost/metrics?", "localhost/metrics#", "a@b", "localhost\\metrics?"]) {

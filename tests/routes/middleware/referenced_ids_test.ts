@@ -1,4 +1,4 @@
-/** Ids that are not there: 404 in a path, 400 in a body, with the same code. */
+/** Unknown ids: 404 in a path, 400 in a body, with the same code. */
 
 import assert from "node:assert/strict";
 import { errorOf, HI, testApp } from "../fixtures.ts";
@@ -6,7 +6,7 @@ import { errorOf, HI, testApp } from "../fixtures.ts";
 const STATE = `state_${"0".repeat(48)}`;
 const CONVERSATION = `conv_${"0".repeat(48)}`;
 
-/** Where a body may name what is not there. */
+/** Bodies with unknown ids. */
 const BODIES: readonly [path: string, body: object, code: string, param: string][] = [
   ["/chat/completions", { ...HI, state_id: STATE }, "state_not_found", "state_id"],
   ["/chat/completions", { ...HI, state_id: "" }, "state_not_found", "state_id"],
@@ -38,15 +38,15 @@ const BODIES: readonly [path: string, body: object, code: string, param: string]
   ["/conversations", { state_id: STATE }, "state_not_found", "state_id"],
 ];
 
-Deno.test("an id in a body that is not there is a bad request, whole or as a stream", async () => {
+Deno.test("an unknown id in a body returns 400, with and without streaming", async () => {
   const { app, logged } = testApp();
   for (const [path, body, code, param] of BODIES) {
     for (const stream of [false, true]) {
-      const asked = app.request(`/v1${path}`, {
+      const pending = app.request(`/v1${path}`, {
         method: "POST",
         body: JSON.stringify({ ...body, stream }),
       });
-      const error = await errorOf(asked, 400, code);
+      const error = await errorOf(pending, 400, code);
       assert.equal(error.param, param);
       assert.equal(error.type, "invalid_request_error");
     }
@@ -54,7 +54,7 @@ Deno.test("an id in a body that is not there is a bad request, whole or as a str
   assert.deepEqual(logged, []);
 });
 
-Deno.test("a state that has expired is a bad request in a body, and gone in a path", async () => {
+Deno.test("an expired state returns 400 in a body and 410 in a path", async () => {
   let now = 1_800_000_000_000;
   const it = testApp({ storeOptions: { now: () => now } });
   const { state_id } = await (await ask(it, "/v1/chat/completions", HI)).json();
@@ -66,7 +66,7 @@ Deno.test("a state that has expired is a bad request in a body, and gone in a pa
   assert.equal(made.state_id, state_id);
 });
 
-Deno.test("an id in a path and an unknown model stay 404", async () => {
+Deno.test("an unknown id in a path and an unknown model return 404", async () => {
   const it = testApp();
   await errorOf(it.app.request(`/v1/states/${STATE}`), 404, "state_not_found");
   const moved = ask(it, `/v1/conversations/${CONVERSATION}`, { state_id: STATE });
@@ -74,7 +74,7 @@ Deno.test("an id in a path and an unknown model stay 404", async () => {
     status: answer.status,
     code: (await answer.json()).error.code,
   }));
-  // Either is unknown, and the state is looked at first.
+  // Both are unknown; the state is checked first.
   assert.deepEqual([status, code], [400, "state_not_found"]);
   await errorOf(ask(it, `/v1/conversations/${CONVERSATION}`, {}), 404, "conversation_not_found");
   await errorOf(ask(it, "/v1/chat/completions", { ...HI, model: "x" }), 404, "model_not_found");

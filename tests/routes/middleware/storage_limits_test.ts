@@ -1,4 +1,4 @@
-/** Bounds of what a tenant has stored, as clients meet them. */
+/** Storage limits of a tenant. */
 
 import assert from "node:assert/strict";
 import type { KeyLimits } from "../../../src/store/keys/key_limits.ts";
@@ -7,9 +7,9 @@ import { askAs, type TenantApp, tenantApp } from "../tenant_app.ts";
 
 const CHAT = "/v1/chat/completions";
 
-function boundedApp(defaults: KeyLimits): Promise<TenantApp> {
+function limitedApp(defaults: KeyLimits): Promise<TenantApp> {
   const keys = [{ name: "large", tenant: "ada", limits: { states: 4 } }];
-  return tenantApp(["ada", "bob"], { keys, bounds: { defaults }, metricsToken: "token" });
+  return tenantApp(["ada", "bob"], { keys, limits: { defaults }, metricsToken: "token" });
 }
 
 function chat(it: TenantApp, key: string, body: object = {}, headers = {}): Promise<Response> {
@@ -28,13 +28,13 @@ async function remove(it: TenantApp, path: string): Promise<void> {
   await answer.body?.cancel();
 }
 
-Deno.test("a turn whose state would be one too many is refused before it runs, by any way", async () => {
-  const it = await boundedApp({ states: 2 });
+Deno.test("a turn above the state limit is rejected before it runs, on every route", async () => {
+  const it = await limitedApp({ states: 2 });
   const first = await stateOf(chat(it, "ada"));
   const fork = await errorOf(chat(it, "ada", { n: 2 }), 403, "storage_limit_exceeded");
   assert.equal(
     fork.message,
-    "Cannot store more states: this key's tenant has 1 of 2 that it may have, and 2 would come; " +
+    "Cannot store 2 more states: this key's tenant has 1 of 2; " +
       "delete states (DELETE /v1/states/{id}), or send store: false",
   );
   assert.equal(fork.type, "invalid_request_error");
@@ -57,14 +57,14 @@ Deno.test("a turn whose state would be one too many is refused before it runs, b
     await errorOf(askAs(it, "ada", [path, { body }]), 403, "storage_limit_exceeded");
   }
   assert.equal(it.runner.works.length, length);
-  // Nothing is stored of these, and others are not touched.
+  // These store nothing, and other tenants are not affected.
   for (const [path, body] of refused.slice(0, -1)) {
     const unstored = await askAs(it, "ada", [path, { body: { ...body, store: false } }]);
     assert.equal(unstored.status, 200, path);
     await unstored.text();
   }
   await stateOf(chat(it, "bob"));
-  // A key with more room has it, and a state that goes leaves room for one.
+  // A key with a higher limit can store more, and a deleted state frees one.
   await stateOf(chat(it, "large"));
   await errorOf(chat(it, "ada"), 403, "storage_limit_exceeded");
   await remove(it, `/v1/states/${first}`);
@@ -75,8 +75,8 @@ Deno.test("a turn whose state would be one too many is refused before it runs, b
   await imported.text();
 });
 
-Deno.test("turns that run at once have room held for each", async () => {
-  const it = await boundedApp({ states: 3 });
+Deno.test("concurrent turns each reserve storage", async () => {
+  const it = await limitedApp({ states: 3 });
   for (const stream of [false, true]) {
     const answers = await Promise.all(
       Array.from({ length: 6 }, async () => {
@@ -91,15 +91,15 @@ Deno.test("turns that run at once have room held for each", async () => {
   }
 });
 
-Deno.test("a turn that is refused otherwise holds no room", async () => {
-  const it = await boundedApp({ states: 1 });
+Deno.test("a turn rejected for another reason reserves no storage", async () => {
+  const it = await limitedApp({ states: 1 });
   const gone = { state_id: `state_${"0".repeat(48)}` };
   for (let i = 0; i < 3; i++) await errorOf(chat(it, "ada", gone), 400, "state_not_found");
   await stateOf(chat(it, "ada"));
 });
 
-Deno.test("items of conversations are stored as states, within their bounds", async () => {
-  const it = await boundedApp({ states: 2 });
+Deno.test("conversation items count as states", async () => {
+  const it = await limitedApp({ states: 2 });
   const items = [{ role: "user", content: "hi" }];
   const make = () => askAs(it, "ada", ["/v1/conversations", { body: { items } }]);
   const made = await make();
@@ -111,14 +111,14 @@ Deno.test("items of conversations are stored as states, within their bounds", as
   await added.text();
   await errorOf(add(), 403, "storage_limit_exceeded");
   await errorOf(make(), 403, "storage_limit_exceeded");
-  // A conversation that could not be made counts for none.
+  // A conversation that could not be created is not counted.
   const plain = await askAs(it, "ada", ["/v1/conversations", { body: {} }]);
   assert.equal(plain.status, 200);
   await plain.text();
 });
 
-Deno.test("conversations are as many as states may be, and each one's turns count as such", async () => {
-  const it = await boundedApp({ states: 2 });
+Deno.test("the state limit also limits conversations, whose turns count as states", async () => {
+  const it = await limitedApp({ states: 2 });
   const make = () => askAs(it, "ada", ["/v1/conversations", { body: {} }]);
   const ids = [];
   for (let i = 0; i < 2; i++) {
@@ -127,7 +127,7 @@ Deno.test("conversations are as many as states may be, and each one's turns coun
     ids.push((await made.json()).id);
   }
   const { message } = await errorOf(make(), 403, "storage_limit_exceeded");
-  assert.match(message, /^Cannot store more conversations: .* has 2 of 2 .*DELETE \/v1\/conv/);
+  assert.match(message, /^Cannot store 1 more conversations: .* has 2 of 2 .*DELETE \/v1\/conv/);
   const [conversation] = ids;
   for (let i = 0; i < 2; i++) await stateOf(chat(it, "ada", { conversation }));
   await errorOf(chat(it, "ada", { conversation }), 403, "storage_limit_exceeded");
@@ -137,22 +137,22 @@ Deno.test("conversations are as many as states may be, and each one's turns coun
   await again.text();
 });
 
-Deno.test("bytes are those that states are told to have, and a new one takes the model's at least", async () => {
+Deno.test("stored bytes are the sum of the states' bytes, and a new state reserves the model's state size", async () => {
   const turn = { seed: 1, max_tokens: 3 };
-  const open = await boundedApp({ bytes: 100_000 });
+  const open = await limitedApp({ bytes: 100_000 });
   const get = async (path: string) =>
     await (await askAs(open, "ada", [path, { method: "GET" }])).json();
   const { bytes } = await get(`/v1/states/${await stateOf(chat(open, "ada", turn))}`);
   const { stored } = (await get("/v1/models/toy")).state_bytes;
-  const enough = await boundedApp({ bytes: bytes + stored });
+  const enough = await limitedApp({ bytes: bytes + stored });
   for (let i = 0; i < 2; i++) await stateOf(chat(enough, "ada", turn));
-  const it = await boundedApp({ bytes: bytes + stored - 1 });
+  const it = await limitedApp({ bytes: bytes + stored - 1 });
   const first = await stateOf(chat(it, "ada", turn));
   const { message } = await errorOf(chat(it, "ada"), 403, "storage_limit_exceeded");
   assert.ok(
     message.startsWith(
-      `Cannot store more bytes: this key's tenant has ${bytes} of ${bytes + stored - 1} that it ` +
-        `may have, and ${stored} would come; delete states`,
+      `Cannot store ${stored} more bytes: this key's tenant has ${bytes} of ` +
+        `${bytes + stored - 1}; delete states`,
     ),
     message,
   );
@@ -162,8 +162,8 @@ Deno.test("bytes are those that states are told to have, and a new one takes the
   await stateOf(chat(it, "ada"));
 });
 
-Deno.test("a refusal for room is not kept for an Idempotency-Key, and counts as no request", async () => {
-  const it = await boundedApp({ states: 1, requestsPerMinute: 3 });
+Deno.test("storage_limit_exceeded is not stored for an Idempotency-Key, and does not count as a request", async () => {
+  const it = await limitedApp({ states: 1, requestsPerMinute: 3 });
   const id = await stateOf(chat(it, "ada"));
   const once = { "idempotency-key": "one" };
   for (let i = 0; i < 5; i++) {

@@ -1,12 +1,21 @@
-/** Tokens by the minute and by the prompt, as clients see them. */
+/** Limits of tokens per minute and per prompt. */
 
 import assert from "node:assert/strict";
 import { ids, tokenizer } from "../../session/fixtures.ts";
 import { errorOf, HI } from "../fixtures.ts";
-import { answered, CHAT, chat, costOf, limitedApp, LONG, refusals, told } from "./limited_app.ts";
+import {
+  CHAT,
+  chat,
+  chatAnswer,
+  costOf,
+  limitedApp,
+  LONG,
+  rateHeaders,
+  rejections,
+} from "./limited_app.ts";
 import { askAs } from "../tenant_app.ts";
 
-Deno.test("tokens are charged as usage tells of them, but for those that were not read again", async () => {
+Deno.test("tokens are charged by usage, except cached prompt tokens", async () => {
   const it = await limitedApp({ tokensPerMinute: 10_000 }, {
     model: { script: ids(" Hello\n\n") },
   });
@@ -23,28 +32,28 @@ Deno.test("tokens are charged as usage tells of them, but for those that were no
   ];
   for (const body of bodies) {
     const resumed = "state_id" in body ? { state_id } : {};
-    const answer = await answered(chat(it, "ada", { ...body, ...resumed }));
+    const answer = await chatAnswer(chat(it, "ada", { ...body, ...resumed }));
     state_id = answer.state_id;
     left -= costOf(answer);
-    const shown = Number(told(answer, "tokens")[1]);
+    const shown = Number(rateHeaders(answer, "tokens")[1]);
     assert.equal(shown, left, JSON.stringify(body));
   }
   const stream = { stream: true, stream_options: { include_usage: true } };
   const streamed = await chat(it, "ada", stream);
-  // The prompt is charged when the stream begins, and the reply as it is written.
+  // The prompt is charged when the stream starts, the reply as it is generated.
   const prompt = [...tokenizer.encode("User: hi\n\n"), ...tokenizer.encode("Assistant:")].length;
   const chunks = (await streamed.text()).trim().split("\n\n").slice(0, -1);
   const { usage } = JSON.parse(chunks.at(-1)!.slice("data: ".length));
-  assert.ok(Number(told(streamed, "tokens")[1]) <= left - prompt);
+  assert.ok(Number(rateHeaders(streamed, "tokens")[1]) <= left - prompt);
   left -= usage.total_tokens;
-  const next = await answered(chat(it, "ada"));
-  assert.equal(Number(told(next, "tokens")[1]), left - costOf(next));
+  const next = await chatAnswer(chat(it, "ada"));
+  assert.equal(Number(rateHeaders(next, "tokens")[1]), left - costOf(next));
 });
 
-Deno.test("a prompt that the minute has no room for is refused before anything is read", async () => {
+Deno.test("a prompt above the remaining tokens is rejected before it is processed", async () => {
   const it = await limitedApp({ tokensPerMinute: 60 }, { metricsToken: "token" });
   const messages = [{ role: "user", content: LONG }];
-  const first = await answered(chat(it, "ada", { messages, max_tokens: 1 }));
+  const first = await chatAnswer(chat(it, "ada", { messages, max_tokens: 1 }));
   const { length } = it.runner.works;
   await it.clock.pass(3_000);
   const refused = await chat(it, "ada", { messages, max_tokens: 1 });
@@ -55,37 +64,37 @@ Deno.test("a prompt that the minute has no room for is refused before anything i
   assert.match(
     message,
     new RegExp(
-      `^Cannot read \\d+ tokens now: a minute may have 60 tokens of this key's tenant, and ` +
-        `${left} are left; wait ${retryAfter} s$`,
+      `^Rate limit exceeded: 60 tokens per minute for this key's tenant, ${left} left, and the ` +
+        `prompt has \\d+; retry in ${retryAfter} s$`,
     ),
   );
-  assert.deepEqual(told(refused, "tokens").slice(0, 2), ["60", String(left)]);
+  assert.deepEqual(rateHeaders(refused, "tokens").slice(0, 2), ["60", String(left)]);
   assert.equal(it.runner.works.length, length);
   await it.clock.pass(1000 * retryAfter);
-  await answered(chat(it, "ada", { messages, max_tokens: 1 }));
-  assert.equal(await refusals(it, "tokens"), 1);
+  await chatAnswer(chat(it, "ada", { messages, max_tokens: 1 }));
+  assert.equal(await rejections(it, "tokens"), 1);
 });
 
-Deno.test("a turn that runs goes on when the tokens are used up, and is charged for it all", async () => {
+Deno.test("a running turn continues above the limit, and is charged for all tokens", async () => {
   const it = await limitedApp({ tokensPerMinute: 30 }, { model: { script: Array(200).fill(98) } });
-  const answer = await answered(chat(it, "ada", { max_tokens: 100 }));
+  const answer = await chatAnswer(chat(it, "ada", { max_tokens: 100 }));
   assert.equal(answer.usage.completion_tokens, 100);
-  assert.equal(told(answer, "tokens")[1], "0");
+  assert.equal(rateHeaders(answer, "tokens")[1], "0");
   await errorOf(chat(it, "ada"), 429, "rate_limit_exceeded");
   await it.clock.pass(61_000);
-  await answered(chat(it, "ada", { max_tokens: 1 }));
+  await chatAnswer(chat(it, "ada", { max_tokens: 1 }));
 });
 
-Deno.test("a turn that is left or fails is charged for what was done, and no more", async () => {
+Deno.test("a cancelled or failed turn is charged only for processed tokens", async () => {
   const gate: { before: (sampled: number) => Promise<void> | void } = { before: () => {} };
   const model = { script: Array(500).fill(98), before: (sampled: number) => gate.before(sampled) };
   const it = await limitedApp({ tokensPerMinute: 1_000 }, { model });
   const left = async () => {
     gate.before = () => {};
-    const answer = await answered(chat(it, "ada", { max_tokens: 1 }));
-    return Number(told(answer, "tokens")[1]) + costOf(answer);
+    const answer = await chatAnswer(chat(it, "ada", { max_tokens: 1 }));
+    return Number(rateHeaders(answer, "tokens")[1]) + costOf(answer);
   };
-  const prompt = costOf(await answered(chat(it, "ada", { max_tokens: 1 }))) - 1;
+  const prompt = costOf(await chatAnswer(chat(it, "ada", { max_tokens: 1 }))) - 1;
   const before = await left();
   const spent = async () => {
     const now = await left();
@@ -99,7 +108,7 @@ Deno.test("a turn that is left or fails is charged for what was done, and no mor
   await errorOf(chat(it, "ada", { max_tokens: 100 }), 500, "internal_error");
   assert.equal(await spent(), prompt + 5);
   spent.last -= 2 * prompt + 6;
-  // Left after seven.
+  // Cancelled after seven.
   const controller = new AbortController();
   gate.before = (sampled) => {
     if (sampled === 7) controller.abort();
@@ -110,14 +119,14 @@ Deno.test("a turn that is left or fails is charged for what was done, and no mor
   await (await it.app.request(CHAT, { ...init, body })).text();
   assert.equal(await spent(), prompt + 7);
   spent.last -= 2 * prompt + 8;
-  // Left before anything was read.
+  // Cancelled before the prompt was processed.
   const early = new AbortController();
   gate.before = () => early.abort();
   await (await it.app.request(CHAT, { ...init, signal: early.signal, body })).text();
   assert.equal(await spent(), 0);
 });
 
-Deno.test("a prompt with more tokens than a request may have is told at once, with its field", async () => {
+Deno.test("a prompt above the per-request limit is rejected immediately with its field", async () => {
   const it = await limitedApp({ promptTokens: 20 }, { second: { promptTokens: 2_000 } });
   const cases: [string, object, string][] = [
     [CHAT, { messages: [{ role: "user", content: LONG }] }, "messages"],
@@ -133,7 +142,7 @@ Deno.test("a prompt with more tokens than a request may have is told at once, wi
     assert.match(
       error.message,
       new RegExp(
-        `^${param}: the prompt has (more than )?\\d+ tokens, one request may have at most 20; send it `,
+        `^${param}: the prompt has (more than )?\\d+ tokens, the limit of a request is 20; send it `,
       ),
     );
   }
@@ -145,10 +154,10 @@ Deno.test("a prompt with more tokens than a request may have is told at once, wi
   }
 });
 
-Deno.test("a prompt with more tokens than any minute may have is told as one that is too long", async () => {
+Deno.test("a prompt above the per-minute limit returns context_length_exceeded", async () => {
   const it = await limitedApp({ tokensPerMinute: 20 });
   const refused = chat(it, "ada", { messages: [{ role: "user", content: LONG }] });
   const { message } = await errorOf(refused, 400, "context_length_exceeded");
-  assert.match(message, /one request may have at most 20/);
+  assert.match(message, /the limit of a request is 20/);
   assert.equal(it.runner.works.length, 0);
 });

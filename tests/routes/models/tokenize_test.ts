@@ -1,4 +1,4 @@
-/** `/v1/tokenize`, `/v1/detokenize`, and what `/v1/models` tells of the model. */
+/** `/v1/tokenize`, `/v1/detokenize`, and the details of `/v1/models`. */
 
 import assert from "node:assert/strict";
 import { encodeState } from "../../../src/store/states/state_codec.ts";
@@ -9,19 +9,23 @@ function send(app: ReturnType<typeof testApp>["app"], path: string, body: unknow
   return app.request(`/v1/${path}`, { method: "POST", body: JSON.stringify(body) });
 }
 
-Deno.test("a prompt's ids are the tokenizer's, and lead back to it", async () => {
+Deno.test("a prompt is tokenized and detokenized", async () => {
   const { app } = testApp();
   const prompt = "User: € wörld\n\n";
   const response = await send(app, "tokenize", { prompt, model: "default" });
-  const told = await response.json();
+  const tokenized = await response.json();
   assert.equal(response.status, 200);
-  assert.deepEqual(told, { tokens: ids(prompt), count: ids(prompt).length, max_model_len: null });
-  const back = await send(app, "detokenize", { tokens: [...told.tokens, 0] });
+  assert.deepEqual(tokenized, {
+    tokens: ids(prompt),
+    count: ids(prompt).length,
+    max_model_len: null,
+  });
+  const back = await send(app, "detokenize", { tokens: [...tokenized.tokens, 0] });
   assert.deepEqual(await back.json(), { prompt });
   assert.equal((await (await send(app, "tokenize", { prompt: "" })).json()).count, 0);
 });
 
-Deno.test("the ids of messages are what a chat request reads", async () => {
+Deno.test("messages are tokenized like in a chat request", async () => {
   const { app, runner } = testApp({ script: [0] });
   const messages = [{ role: "system", content: " be\n\nbrief " }, ...HI.messages];
   const { tokens, count } = await (await send(app, "tokenize", { messages })).json();
@@ -30,7 +34,7 @@ Deno.test("the ids of messages are what a chat request reads", async () => {
   assert.equal(count, usage.prompt_tokens);
 });
 
-Deno.test("more ids than are told in one piece are refused", async () => {
+Deno.test("too many token ids are rejected", async () => {
   const { app } = testApp();
   for (
     const [body, param] of [
@@ -39,18 +43,18 @@ Deno.test("more ids than are told in one piece are refused", async () => {
     ] as const
   ) {
     const { message } = await errorOf(send(app, "tokenize", body), 400, "invalid_value");
-    assert.equal(message, `${param}: there are more than 65536 tokens; send it in parts`);
+    assert.equal(message, `${param}: the input has more than 65536 tokens; send it in parts`);
   }
 });
 
-Deno.test("half a character becomes U+FFFD, in its place", async () => {
+Deno.test("an incomplete character becomes U+FFFD", async () => {
   const { app } = testApp();
   const tokens = [1 + 0xe2, 1 + 0x82, ...ids("a")];
   const { prompt } = await (await send(app, "detokenize", { tokens })).json();
   assert.equal(prompt, "\ufffda");
 });
 
-Deno.test("ids and bodies that can't be are refused by name", async () => {
+Deno.test("invalid ids and bodies are rejected with the field's name", async () => {
   const { app } = testApp();
   for (const id of [VOCABULARY - 1, VOCABULARY, 2 ** 40]) {
     const { param, message } = await errorOf(
@@ -71,7 +75,7 @@ Deno.test("ids and bodies that can't be are refused by name", async () => {
   await errorOf(send(app, "detokenize", { tokens: [1], model: "gpt" }), 404, "model_not_found");
 });
 
-Deno.test("the model is told with its sizes and what a state takes", async () => {
+Deno.test("/v1/models reports the dimensions and state sizes", async () => {
   const shape = { layers: 2, width: 8, headSize: 4 };
   for (const codec of ["f32", "f16", "q8"] as const) {
     const { app } = testApp({ model: { ...MODEL, shape, codec } });

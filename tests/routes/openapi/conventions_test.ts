@@ -1,4 +1,4 @@
-/** Values by which clients of other servers leave a choice to the server, on all routes that write. */
+/** Values that clients of other servers send for a default, on all generation routes. */
 
 import assert from "node:assert/strict";
 import { testApp } from "../fixtures.ts";
@@ -21,7 +21,7 @@ async function peek(response: Response): Promise<string> {
   return await response.clone().text();
 }
 
-/** What the runner was asked for, of a request and of one that leaves the same to the worker. */
+/** Returns the runner's requests of a plain request and of one with default values. */
 async function worksOf(path: string, plain: object, more: object) {
   const it = testApp();
   await ask(it, path, { ...plain, seed: 1 });
@@ -31,7 +31,7 @@ async function worksOf(path: string, plain: object, more: object) {
 }
 
 for (const [path, plain] of ROUTES) {
-  Deno.test(`${path}: conventional values leave the choice to the worker`, async () => {
+  Deno.test(`${path}: conventional default values have no effect`, async () => {
     const tokens = path === "/v1/responses" ? "max_output_tokens" : "max_tokens";
     for (
       const more of [
@@ -58,7 +58,7 @@ for (const [path, plain] of ROUTES) {
     }
   });
 
-  Deno.test(`${path}: empty stop strings are dropped, many others taken`, async () => {
+  Deno.test(`${path}: empty stop strings are ignored, and many stop strings accepted`, async () => {
     const it = testApp();
     const names = Array.from({ length: 40 }, (_, i) => `\nName ${i}:`);
     await ask(it, path, { ...plain, stop: ["", "User:"] });
@@ -86,7 +86,7 @@ for (const [path, plain] of ROUTES) {
   });
 }
 
-Deno.test("chat: a limit of -1 leaves it to the other name of the limit", async () => {
+Deno.test("chat: a limit of -1 is overridden by the other limit field", async () => {
   const [path, plain] = ROUTES[0];
   const it = testApp();
   await ask(it, path, { ...plain, max_completion_tokens: -1, max_tokens: 7 });
@@ -94,7 +94,7 @@ Deno.test("chat: a limit of -1 leaves it to the other name of the limit", async 
   assert.deepEqual(it.runner.works.map(({ maxTokens }) => maxTokens), [7, 5]);
 });
 
-Deno.test("chat: empty forms ask for none", async () => {
+Deno.test("chat: empty structured output fields have no effect", async () => {
   const [path, plain] = ROUTES[0];
   for (
     const form of [

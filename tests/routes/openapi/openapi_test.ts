@@ -1,4 +1,4 @@
-/** The OpenAPI document and the reference: whole, valid, and what the app does. */
+/** The OpenAPI document and its page are complete, valid and consistent with the app. */
 
 import assert from "node:assert/strict";
 import { Validator } from "@seriousme/openapi-schema-validator";
@@ -11,11 +11,11 @@ const { app } = testApp();
 const document = await (await app.request("/openapi.json")).json();
 const documented = new Documented(document);
 
-/** Paths of pages, which are for browsers. */
+/** Paths of pages. */
 const PAGES = /^\/(docs|docs\.css|page\/.+)?$/;
 
-/** Codes that no documented route answers: of the command line, and of paths that there are not. */
-const NEVER_ANSWERED = [
+/** Codes that no documented route returns: of the command line, and of unknown paths. */
+const UNDOCUMENTED_CODES = [
   "method_not_allowed",
   "insufficient_memory",
   "invalid_checkpoint",
@@ -58,14 +58,14 @@ Deno.test("the document is valid OpenAPI 3.1", async () => {
   assert.equal(new Set(named).size, named.length);
 });
 
-Deno.test("the document has every route that the app serves, and no other", () => {
+Deno.test("the document has exactly the routes of the app", () => {
   const served = app.routes.filter(({ method, path }) => method !== "ALL" && !PAGES.test(path))
     .map(({ method, path }) => `${method} ${path.replaceAll(/:(\w+)(\{[^}]*\})?/g, "{$1}")}`);
-  const told = operations.map(({ method, path }) => `${method.toUpperCase()} ${path}`);
-  assert.deepEqual([...new Set(served)].sort(), told.sort());
+  const documentedRoutes = operations.map(({ method, path }) => `${method.toUpperCase()} ${path}`);
+  assert.deepEqual([...new Set(served)].sort(), documentedRoutes.sort());
 });
 
-Deno.test("every reference of the document leads somewhere", () => {
+Deno.test("every reference of the document resolves", () => {
   const refs = new Set<string>();
   visit(document, (node) => {
     if (typeof node.$ref === "string") refs.add(node.$ref);
@@ -77,24 +77,24 @@ Deno.test("every reference of the document leads somewhere", () => {
   }
 });
 
-Deno.test("every error that there is is documented, with its status", () => {
+Deno.test("every error code is documented with its status", () => {
   const codes = new Set<string>();
   for (const { responses } of operations) {
     for (const [status, { content = {} }] of Object.entries(responses)) {
       for (const code of Object.keys(content["application/json"]?.examples ?? {})) {
-        const wanted = code === "internal_error" ? 500 : ERROR_STATUS[code as "usage"];
-        // What a body names and is not there is a bad request; what a path names is not found.
+        const expected = code === "internal_error" ? 500 : ERROR_STATUS[code as "usage"];
+        // An unknown id is a bad request in a body, and not found in a path.
         const named = /^(state|conversation)_(not_found|expired)$/.test(code);
-        assert.ok(Number(status) === wanted || named && status === "400", `${code} ${status}`);
+        assert.ok(Number(status) === expected || named && status === "400", `${code} ${status}`);
         codes.add(code);
       }
     }
   }
-  const wanted = Object.keys(ERROR_STATUS).filter((code) => !NEVER_ANSWERED.includes(code));
-  assert.deepEqual([...codes].sort(), [...wanted, "internal_error"].sort());
+  const expected = Object.keys(ERROR_STATUS).filter((code) => !UNDOCUMENTED_CODES.includes(code));
+  assert.deepEqual([...codes].sort(), [...expected, "internal_error"].sort());
 });
 
-Deno.test("every field has a description, and an example where it is no object", () => {
+Deno.test("every field has a description and, unless it is an object, an example", () => {
   let fields = 0;
   visit(document.components.schemas, (node) => {
     for (const [name, field] of Object.entries(node.properties ?? {})) {
@@ -111,7 +111,7 @@ Deno.test("every field has a description, and an example where it is no object",
   assert.ok(fields > 50);
 });
 
-Deno.test("examples fit their schemas", () => {
+Deno.test("examples match their schemas", () => {
   let examples = 0;
   const walk = (node: Node, path: string[]) => {
     if ("example" in node && !path.includes("headers")) {
@@ -137,7 +137,7 @@ Deno.test("examples fit their schemas", () => {
   assert.ok(examples > 100, `${examples}`);
 });
 
-Deno.test("the examples of bodies are taken", async () => {
+Deno.test("the example bodies are accepted", async () => {
   const bodies = operations
     .filter(({ requestBody }) => requestBody && "application/json" in requestBody.content);
   assert.ok(bodies.length >= 3);
@@ -146,12 +146,12 @@ Deno.test("the examples of bodies are taken", async () => {
     const { example } = document.components.schemas[name];
     const response = await testApp({ script: ids(" a\n\n") }).app
       .request(path, { method: method.toUpperCase(), body: JSON.stringify(example) });
-    const refused = await response.json();
-    assert.notEqual(response.status, 400, `${path}: ${JSON.stringify(refused)}`);
+    const rejected = await response.json();
+    assert.notEqual(response.status, 400, `${path}: ${JSON.stringify(rejected)}`);
   }
 });
 
-Deno.test("chunks, the usage and errors of streams are as documented", async () => {
+Deno.test("chunks, usage and errors of streams match the document", async () => {
   const stream = {
     ...HI,
     n: 2,
@@ -178,7 +178,7 @@ Deno.test("chunks, the usage and errors of streams are as documented", async () 
   fits(error, "ChatCompletionEvent");
 });
 
-Deno.test("an answer that is not as documented is noticed", async () => {
+Deno.test("the check detects undocumented responses", async () => {
   const model = await (await app.request("/v1/models/toy")).json();
   const schema = pointer("components", "schemas", "Model");
   documented.assertFits(model, schema);
@@ -193,7 +193,7 @@ Deno.test("an answer that is not as documented is noticed", async () => {
   await said({ error: { ...error, code: "not_ready" } }, 503);
 });
 
-Deno.test("a body is taken whatever its content type says", async () => {
+Deno.test("a body is accepted with any content type", async () => {
   for (
     const type of ["application/x-www-form-urlencoded", "text/plain", "application/json", null]
   ) {
@@ -206,7 +206,7 @@ Deno.test("a body is taken whatever its content type says", async () => {
   }
 });
 
-Deno.test("the reference tells of every route, field and error, with nothing of another host", async () => {
+Deno.test("the documentation page has every route, field and error, without third-party resources", async () => {
   const response = await app.request("/docs");
   assert.match(response.headers.get("content-type")!, /^text\/html/);
   assert.match(response.headers.get("content-security-policy")!, /default-src 'none'/);

@@ -1,4 +1,4 @@
-/** Calls of `/v1/responses` on an app in memory, and what is looked at in their answers. */
+/** Calls `/v1/responses` of an in-memory app, and extracts parts of its responses. */
 
 import assert from "node:assert/strict";
 import type { ResponseEvent } from "../../../routes/responses/response_event_schema.ts";
@@ -47,12 +47,12 @@ export function textOf(response: { output: { content: { text: string }[] }[] }):
   return response.output[0].content[0].text;
 }
 
-/** What the model was given to read, turn by turn. */
-export function readBy({ runner }: TestApp): string[] {
+/** Returns the texts that the model processed, by turn. */
+export function promptsOf({ runner }: TestApp): string[] {
   return runner.works.map(({ tokens }) => tokenizer.decode(tokens));
 }
 
-/** All that there is in the store. */
+/** Returns all keys of the store. */
 export async function keys({ backend }: TestApp): Promise<string[]> {
   const found: string[] = [];
   for await (const { key } of backend.list(["default"])) found.push(key.join("/"));

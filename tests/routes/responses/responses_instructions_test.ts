@@ -1,11 +1,11 @@
-/** `instructions` of `/v1/responses`, which the next response does not have. */
+/** `instructions` of `/v1/responses` apply to one response. */
 
 import assert from "node:assert/strict";
 import { ids } from "../../session/fixtures.ts";
 import { testApp } from "../fixtures.ts";
-import { type Json, read, readBy, respond, textOf } from "./responses_client.ts";
+import { type Json, promptsOf, read, respond, textOf } from "./responses_client.ts";
 
-Deno.test("instructions are of one response: the next one's state has none of them", async () => {
+Deno.test("instructions are not part of the next response's state", async () => {
   const it = testApp({ script: ids(" a\n\n b\n\n c\n\n d\n\n e\n\n") });
   const one = await respond(it, { input: "one" });
   const two = await respond(it, {
@@ -24,7 +24,7 @@ Deno.test("instructions are of one response: the next one's state has none of th
   assert.ok(cached(kept) > cached(two));
   const without = await respond(it, { input: "three", previous_response_id: two.id });
   assert.equal(cached(without), cached(two));
-  const texts = readBy(it);
+  const texts = promptsOf(it);
   assert.match(texts[1], /System: Be brief\n\nUser: two\n\nAssistant:$/);
   assert.match(texts[2], /^(?!.*System)[^]*User: three\n\nAssistant:$/);
   assert.match(texts[3], /User: two\n\nAssistant: b\n\nUser: three\n\nAssistant:$/);
@@ -54,7 +54,7 @@ Deno.test("instructions are of one response: the next one's state has none of th
   assert.equal(changed.instructions, "Be long");
 });
 
-Deno.test("a response without the instructions before is that of a worker that never read them", async () => {
+Deno.test("a response without the earlier instructions equals that of a worker that never processed them", async () => {
   const it = testApp();
   const one = await respond(it, { input: "one", seed: 1, instructions: "Be brief" });
   const two = await respond(it, { input: "two", seed: 2, previous_response_id: one.id });

@@ -1,4 +1,4 @@
-/** `/v1/responses` behind a real server, spoken to by OpenAI's own client. */
+/** OpenAI's client against `/v1/responses` on a real server. */
 
 import assert from "node:assert/strict";
 import OpenAI from "openai";
@@ -24,7 +24,7 @@ interface Said {
   cached: number;
 }
 
-/** One turn on a worker of its own, which knows nothing but the store. */
+/** Runs one turn on a new worker that shares only the store. */
 function say(backend: Backend, turn: number, previous: string | null, stream: boolean) {
   return withClient(testApp({ backend }), async (client): Promise<Said> => {
     const request = { input: `turn ${turn}`, previous_response_id: previous, seed: turn };
@@ -39,7 +39,7 @@ function say(backend: Backend, turn: number, previous: string | null, stream: bo
   });
 }
 
-Deno.test("openai: twelve turns by previous_response_id, each on a new worker, are one conversation", async () => {
+Deno.test("openai: twelve turns with previous_response_id, each on a new worker, form one conversation", async () => {
   const { sessions } = testApp();
   const texts: string[] = [];
   let stateId: string | undefined;
@@ -61,7 +61,7 @@ Deno.test("openai: twelve turns by previous_response_id, each on a new worker, a
   }
 });
 
-Deno.test("openai: responses are retrieved, listed, deleted, and not cancelled", async () => {
+Deno.test("openai: responses are retrieved, listed and deleted; cancelling fails", async () => {
   await withClient(testApp({ script: ids(" Hello\n\n") }), async (client) => {
     const { responses, conversations } = client;
     const conversation = await conversations.create();
@@ -100,7 +100,7 @@ Deno.test("openai: responses are retrieved, listed, deleted, and not cancelled",
   });
 });
 
-Deno.test("openai: conversations begin with items, and items are added and retrieved", async () => {
+Deno.test("openai: conversations have initial items, and items are added and retrieved", async () => {
   await withClient(testApp({ script: ids(" Hello\n\n") }), async (client) => {
     const { responses, conversations } = client;
     const item = (content: string) => ({ type: "message", role: "user", content }) as const;

@@ -1,4 +1,4 @@
-/** The events of `/v1/responses`. */
+/** Streaming of `/v1/responses`. */
 
 import assert from "node:assert/strict";
 import { ids } from "../../session/fixtures.ts";
@@ -6,7 +6,7 @@ import { Documented, pointer } from "../documented.ts";
 import { testApp } from "../fixtures.ts";
 import { eventsOf, type Json, read, respond, send, textOf } from "./responses_client.ts";
 
-Deno.test("a stream has all events in OpenAI's order, numbered, and as documented", async () => {
+Deno.test("a stream has all documented events in OpenAI's order with sequence numbers", async () => {
   const it = testApp({ script: ids(" Hello wörld\n\n") });
   const documented = await Documented.of(it.app);
   const events = await eventsOf(it, { input: "hi" });
@@ -38,7 +38,7 @@ Deno.test("a stream has all events in OpenAI's order, numbered, and as documente
   assert.deepEqual(await read(it, `/responses/${last.response.id}`), last.response);
 });
 
-Deno.test("log probabilities are told where they are asked for, the same streamed and whole", async () => {
+Deno.test("log probabilities are returned on request, equal with and without streaming", async () => {
   const script = [...ids(" a"), 1 + 0xc3, 1 + 0xb6, ...ids("\n\n")];
   const it = testApp({ script });
   const include = ["message.output_text.logprobs"];
@@ -72,7 +72,7 @@ Deno.test("log probabilities are told where they are asked for, the same streame
   assert.deepEqual((await read(it, `/responses/${answered.id}`)).output[0].content[0].logprobs, []);
 });
 
-Deno.test("a stream is in progress until it ends, and one that fails says so", async () => {
+Deno.test("a streamed response is in_progress until it ends, and failed after an error", async () => {
   const gate = Promise.withResolvers<void>();
   const before = async (sampled: number) => {
     if (sampled < 2) return;
@@ -100,7 +100,7 @@ Deno.test("a stream is in progress until it ends, and one that fails says so", a
   assert.equal(textOf(next), "b");
 });
 
-Deno.test("a stream whose conversation has gone on elsewhere ends with an error", async () => {
+Deno.test("a stream ends with an error if its conversation was advanced elsewhere", async () => {
   const gate = Promise.withResolvers<void>();
   const slow = testApp({ before: () => gate.promise, script: ids(" a\n\n") });
   const fast = testApp({ backend: slow.backend, script: ids(" b\n\n") });

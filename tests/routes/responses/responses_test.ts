@@ -1,4 +1,4 @@
-/** `/v1/responses`, and the items of conversations. */
+/** `/v1/responses`, and items of conversations. */
 
 import assert from "node:assert/strict";
 import { InferenceError } from "../../../src/core/errors.ts";
@@ -16,7 +16,7 @@ import {
   UNKNOWN,
 } from "./responses_client.ts";
 
-Deno.test("a response is complete, and any worker tells of it again", async () => {
+Deno.test("a response has OpenAI's format and can be retrieved from any worker", async () => {
   const it = testApp({ clock: () => 1_800_000_000_500, script: ids(" Hello\n\n") });
   const answered = await send(it, "/responses", {
     model: "toy",
@@ -79,7 +79,7 @@ Deno.test("a response is complete, and any worker tells of it again", async () =
   assert.deepEqual(await read(other, `/responses/${response.id}`), response);
 });
 
-Deno.test("a conversation on a new worker for each turn is the same as on one", async () => {
+Deno.test("a conversation across workers equals one on a single worker", async () => {
   const chain = async (fresh: boolean, stream: boolean) => {
     const backend = new MemoryBackend();
     let it = testApp({ backend });
@@ -109,7 +109,7 @@ Deno.test("a conversation on a new worker for each turn is the same as on one", 
   assert.deepEqual(await chain(true, true), once);
 });
 
-Deno.test("a response that was cut goes on without input", async () => {
+Deno.test("a truncated response is continued without input", async () => {
   const it = testApp({ script: ids(" abcdef\n\n") });
   const one = await respond(it, { input: "hi", max_output_tokens: 3, instructions: "x" });
   assert.equal(one.status, "incomplete");
@@ -125,7 +125,7 @@ Deno.test("a response that was cut goes on without input", async () => {
   assert.equal(error.param, "input");
 });
 
-Deno.test("what is not to be stored leaves nothing", async () => {
+Deno.test("store: false stores nothing", async () => {
   const long = "You are a helpful assistant who answers briefly, and never at length.";
   for (const stream of [false, true]) {
     const it = testApp({ script: ids(" a\n\n") });
@@ -144,7 +144,7 @@ Deno.test("what is not to be stored leaves nothing", async () => {
   }
 });
 
-Deno.test("a deleted response is gone with all that it left", async () => {
+Deno.test("deleting a response deletes all its data", async () => {
   const it = testApp({ script: ids(" a\n\n b\n\n") });
   const one = await respond(it, { input: "hi" });
   const two = await respond(it, { input: "on", previous_response_id: one.id });
@@ -161,7 +161,7 @@ Deno.test("a deleted response is gone with all that it left", async () => {
   assert.deepEqual(await keys(it), []);
 });
 
-Deno.test("the input of a response, page by page", async () => {
+Deno.test("the input items of a response are paginated", async () => {
   const it = testApp({ script: ids(" a\n\n b\n\n") });
   const one = await respond(it, { input: "hi", instructions: "Be brief" });
   const input = [1, 2, 3].map((i) => ({ role: "user", content: `message ${i}` }));
@@ -187,7 +187,7 @@ Deno.test("the input of a response, page by page", async () => {
   await errorOf(it.app.request(`/v1/responses/${UNKNOWN}/input_items`), 404, "response_not_found");
 });
 
-Deno.test("a conversation goes on by responses, and lists its messages without instructions", async () => {
+Deno.test("responses advance a conversation, which lists its messages without instructions", async () => {
   const it = testApp({ script: ids(" a\n\n") });
   const { id } = await (await send(it, "/conversations", {})).json();
   assert.deepEqual((await read(it, `/conversations/${id}/items`)).data, []);
@@ -207,7 +207,7 @@ Deno.test("a conversation goes on by responses, and lists its messages without i
       ["user", "completed", "hi"],
       ["assistant", "completed", "a"],
       ["user", "completed", "on"],
-      // Read again without the instructions, the conversation begins its script anew.
+      // Reprocessing without the instructions restarts the script.
       ["assistant", "incomplete", "a"],
     ],
   );
@@ -225,7 +225,7 @@ Deno.test("a conversation goes on by responses, and lists its messages without i
   );
 });
 
-Deno.test("what is wrong with a response is named", async () => {
+Deno.test("invalid requests are rejected with the field's name", async () => {
   const it = testApp({ script: ids(" a\n\n") });
   const refused: [Json, string][] = [
     [{ tools: [{ type: "function" }] }, "tools"],
@@ -275,7 +275,7 @@ Deno.test("what is wrong with a response is named", async () => {
   assert.match(cancelled.message, /synchronous/);
 });
 
-Deno.test("a response is held to a form, and tells which", async () => {
+Deno.test("text.format constrains a response and is echoed", async () => {
   const it = testApp({ script: ids(" a\n\n b\n\n") });
   const schema = { type: "object", properties: { b: { type: "string" } } };
   const format = { type: "json_schema", name: "x", schema, strict: true };
@@ -303,7 +303,7 @@ Deno.test("a response is held to a form, and tells which", async () => {
   assert.match(error.message, /^text\.format/);
 });
 
-Deno.test("a state of chat is gone on from as a response, and is none itself", async () => {
+Deno.test("a response can continue a state of chat, which is not a response itself", async () => {
   const it = testApp({ script: ids(" a\n\n b\n\n") });
   const chat = await send(it, "/chat/completions", { messages: [{ role: "user", content: "hi" }] });
   const id = (await chat.json()).state_id.replace("state_", "resp_");

@@ -1,8 +1,8 @@
-/** States as files over HTTP. */
+/** Export and import of states over HTTP. */
 
 import assert from "node:assert/strict";
 import type { Hono } from "hono";
-import { encodeSnapshot } from "../../../src/session/turn_snapshot.ts";
+import { encodeSnapshot } from "../../../src/session/stored_turn.ts";
 import { encodeState } from "../../../src/store/states/state_codec.ts";
 import { encodeStateFile } from "../../../src/store/states/state_file.ts";
 import { GOLDEN } from "../../support/golden_data.ts";
@@ -24,7 +24,7 @@ async function content(app: Hono, id: string) {
   return await response.bytes();
 }
 
-Deno.test("a state is downloaded, uploaded elsewhere, described and resumed", async () => {
+Deno.test("a state is exported, imported elsewhere, retrieved and resumed", async () => {
   const here = testApp({ script: [...ids(" Hello", 0), ...ids(" again", 0)] });
   const { state_id } = await (await post(here.app, HI)).json();
   const response = await here.app.request(`/v1/states/${state_id}/content`);
@@ -51,7 +51,7 @@ Deno.test("a state is downloaded, uploaded elsewhere, described and resumed", as
   assert.equal((await (await post(there.app, more)).json()).choices[0].message.content, "again");
 });
 
-Deno.test("what cannot be had or taken is told, by field", async () => {
+Deno.test("failed exports and imports name the field", async () => {
   const { app } = testApp();
   await errorOf(app.request(`/v1/states/state_${"0".repeat(48)}/content`), 404, "state_not_found");
   await errorOf(app.request("/v1/states/x/content"), 404, "state_not_found");
@@ -81,8 +81,8 @@ Deno.test("what cannot be had or taken is told, by field", async () => {
   }
 });
 
-Deno.test("a body has bounds of its own, whatever its client says of its length", async () => {
-  const { app } = testApp({ bodyLimit: 10 });
+Deno.test("the size limit applies regardless of content-length", async () => {
+  const { app } = testApp({ maxBodyBytes: 10 });
   assert.equal((await upload(app, GOLDEN_FILE)).status, 201);
   assert.equal((await upload(app, GOLDEN_FILE, { "content-length": "5" })).status, 201);
   const limit = 48 + 16_384 + (8 + 64) * 1024 ** 2 + 3 * 4 + 1024;
@@ -91,7 +91,7 @@ Deno.test("a body has bounds of its own, whatever its client says of its length"
     413,
     "payload_too_large",
   );
-  assert.match(message, new RegExp(`has ${limit + 1} bytes, at most ${limit} are taken`));
+  assert.match(message, new RegExp(`has ${limit + 1} bytes, the limit is ${limit}`));
   let sent = 0;
   const endless = new ReadableStream({
     pull(controller) {
@@ -105,7 +105,7 @@ Deno.test("a body has bounds of its own, whatever its client says of its length"
   await errorOf(upload(app, large), 413, "payload_too_large");
 });
 
-Deno.test("a client that breaks off an upload is no fault of ours", async () => {
+Deno.test("an aborted upload is not an internal error", async () => {
   const { app, logged, backend } = testApp();
   const broken = new ReadableStream({
     pull(controller) {
@@ -118,7 +118,7 @@ Deno.test("a client that breaks off an upload is no fault of ours", async () => 
   for await (const _ of backend.list(["default"])) assert.fail("nothing is stored");
 });
 
-slowTest("a state of 40 MB goes over a real connection and back", async () => {
+slowTest("a state of 40 MB is exported and imported over a real connection", async () => {
   const shape = { layers: 10, width: 100_000, headSize: 8 };
   const stateLength = 10_000_000;
   const { app } = testApp({ model: { ...MODEL, shape }, script: ids(" Hello", 0) });
@@ -160,15 +160,15 @@ slowTest("a state of 40 MB goes over a real connection and back", async () => {
       (await fetch(`${url}/chat/completions`, { method: "POST", body: body2 })).status,
       200,
     );
-    // Refused long before its end: the client gets to read why.
+    // Rejected early, and the client can still read the error.
     file[100] ^= 1;
-    const refused = await fetch(`${url}/states`, { method: "POST", body: file });
-    await errorOf(refused, 400, "invalid_state_file");
+    const rejected = await fetch(`${url}/states`, { method: "POST", body: file });
+    await errorOf(rejected, 400, "invalid_state_file");
     file[100] ^= 1;
   }
 });
 
-/** Values that a field may hold in a file from somebody who means harm. */
+/** Values of fields in malicious files. */
 const HOSTILE = [
   null,
   true,
@@ -218,7 +218,7 @@ interface Fuzz {
   below: (n: number) => number;
 }
 
-/** Replaces, removes or adds a value somewhere in JSON, in place. */
+/** Replaces, removes or adds a random value in JSON, in place. */
 function mutateJson(root: unknown, { below }: Fuzz): unknown {
   const spots: { inside: Record<string, unknown>; key: string }[] = [];
   const visit = (value: unknown) => {
@@ -240,7 +240,7 @@ function mutateJson(root: unknown, { below }: Fuzz): unknown {
   return root;
 }
 
-/** Changes bytes here and there, or cuts, repeats or moves some. */
+/** Changes random bytes, or truncates, repeats or moves some. */
 function mutateBytes(bytes: Uint8Array, { below }: Fuzz): Uint8Array<ArrayBuffer> {
   const copy = Uint8Array.from(bytes);
   const [from, to] = [below(bytes.length + 1), below(bytes.length + 1)].sort((a, b) => a - b);
@@ -260,7 +260,7 @@ function mutateBytes(bytes: Uint8Array, { below }: Fuzz): Uint8Array<ArrayBuffer
   }
 }
 
-/** A file with something wrong at a level that its checksums may or may not tell. */
+/** Returns a corrupted file, with or without valid checksums. */
 async function mutate(file: Uint8Array, fuzz: Fuzz): Promise<Uint8Array<ArrayBuffer>> {
   const { below } = fuzz;
   const { turn, history, state } = partsOf(file);
@@ -284,11 +284,11 @@ async function mutate(file: Uint8Array, fuzz: Fuzz): Promise<Uint8Array<ArrayBuf
   }
 }
 
-Deno.test("of thousands of damaged and hostile files none is a fault, and what is taken resumes", async () => {
-  const counts = { taken: 0, refused: 0 };
+Deno.test("thousands of corrupted and malicious files cause no internal error, and accepted ones can be resumed", async () => {
+  const counts = { taken: 0, rejected: 0 };
   const closed = await reseal(GOLDEN_FILE, (header) => void (header.open = false));
   const files = caseCount(6000, 600);
-  // One app for what is refused, of which nothing is left, and a new one after what is taken.
+  // Rejected files leave nothing and share one app; an accepted one is followed by a new app.
   let it = testApp();
   for (let seed = 0; seed < files; seed++) {
     const random = seeded(seed);
@@ -302,7 +302,7 @@ Deno.test("of thousands of damaged and hostile files none is a fault, and what i
     if (response.status !== 201) {
       assert.ok(body.error.message.length < 500, what);
       for await (const _ of backend.list(["default"])) assert.fail(what);
-      counts.refused++;
+      counts.rejected++;
       continue;
     }
     counts.taken++;
@@ -318,6 +318,6 @@ Deno.test("of thousands of damaged and hostile files none is a fault, and what i
     }
     assert.deepEqual(logged, []);
   }
-  const enough = counts.taken > files / 20 && counts.refused > files / 2;
+  const enough = counts.taken > files / 20 && counts.rejected > files / 2;
   assert.ok(enough, JSON.stringify(counts));
 });

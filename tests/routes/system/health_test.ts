@@ -1,4 +1,4 @@
-/** What probes answer of a worker whose engine or store has failed. */
+/** Probes of a worker whose engine or store has failed. */
 
 import assert from "node:assert/strict";
 import type { StoreStatus, WorkerStatus } from "../../../routes/worker.ts";
@@ -11,8 +11,8 @@ function worker(changes: Partial<WorkerStatus>): WorkerStatus {
   return { state: "ready", reason: null, ready, details: DETAILS, store: STORE, ...changes };
 }
 
-Deno.test("a worker whose engine is opened again is not ready and says why, and starts as RunPod sees it", async () => {
-  const reason = "The GPU was lost: the engine is being opened again";
+Deno.test("while the engine restarts, /ready fails with the reason and /ping returns 204", async () => {
+  const reason = "The GPU was lost: the engine is restarting";
   const { app } = testApp({ worker: worker({ state: "rebuilding", reason }) });
   const ready = await app.request("/ready");
   assert.equal(ready.status, 503);
@@ -25,7 +25,7 @@ Deno.test("a worker whose engine is opened again is not ready and says why, and 
   assert.equal((await app.request("/ping")).status, 204);
 });
 
-Deno.test("a worker whose engine is given up fails all three probes, and says why", async () => {
+Deno.test("a permanently failed engine fails all three probes with the reason", async () => {
   const reason = "The GPU was lost, the last of several failures in a row";
   const { app } = testApp({ worker: worker({ state: "failed", reason }) });
   for (const path of ["/ready", "/health", "/ping"]) {
@@ -36,7 +36,7 @@ Deno.test("a worker whose engine is given up fails all three probes, and says wh
   }
 });
 
-Deno.test("what is stored can be asked for though the engine is given up", async () => {
+Deno.test("stored states can be retrieved after a permanent engine failure", async () => {
   const parts = harness();
   const ready = Promise.resolve({ forTenant: () => parts.sessions });
   const { app } = testApp({ worker: worker({ ready }) });
@@ -45,10 +45,10 @@ Deno.test("what is stored can be asked for though the engine is given up", async
   assert.equal((await failed.request(`/v1/states/${state_id}`)).status, 200);
 });
 
-Deno.test("a worker is ready while its store is unreachable, and tells since when it is", async () => {
+Deno.test("a worker with an unreachable store is ready, and reports the start of the outage", async () => {
   const away: StoreStatus = {
     status: "unreachable",
-    problem: "it does not answer in time",
+    problem: "it does not respond in time",
     since: Date.UTC(2026, 0, 1),
   };
   const store = { kind: "server", last: () => away, probe: () => Promise.resolve(away) } as const;
@@ -59,13 +59,13 @@ Deno.test("a worker is ready while its store is unreachable, and tells since whe
     assert.deepEqual((await response.json()).store, {
       kind: "server",
       status: "unreachable",
-      problem: "it does not answer in time",
+      problem: "it does not respond in time",
       since: "2026-01-01T00:00:00.000Z",
     });
   }
 });
 
-Deno.test("ready does not wait for the store, and tells model and device", async () => {
+Deno.test("/ready does not wait for the store, and reports model and device", async () => {
   const store = { ...STORE, probe: () => new Promise<never>(() => {}) };
   const { app } = testApp({ worker: worker({ store }) });
   const { model, device, adapter } = await (await app.request("/ready")).json();

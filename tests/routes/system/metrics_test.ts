@@ -1,10 +1,10 @@
-/** `/metrics` after turns whose numbers are known. */
+/** `/metrics` after turns with known token counts. */
 
 import assert from "node:assert/strict";
 import { ids } from "../../session/fixtures.ts";
 import { errorOf, HI, post, type TestApp, testApp } from "../fixtures.ts";
 
-/** Lines of the text format, by name and labels. */
+/** Returns the metric values by name and labels. */
 async function metricsOf({ app }: TestApp): Promise<Record<string, number>> {
   const response = await app.request("/metrics");
   assert.equal(response.status, 200);
@@ -25,7 +25,7 @@ interface Usage {
   prompt_tokens_details: { cached_tokens: number };
 }
 
-Deno.test("tokens and turns are counted as clients are told of them", async () => {
+Deno.test("tokens and turns in metrics equal the usage in responses", async () => {
   const it = testApp({ script: ids(" Hello wörld.\n\n") });
   const usages: Usage[] = [];
   const turn = async (body: object) => {
@@ -82,7 +82,7 @@ Deno.test("tokens and turns are counted as clients are told of them", async () =
   assert.equal((await metricsOf(it))["rwkv:request_failure_total"], 0);
 });
 
-Deno.test("failed, left and unstored turns are counted as such, and strangers make no names", async () => {
+Deno.test("failed, cancelled and unstored turns are counted, and clients cannot create label values", async () => {
   let fails = true;
   const before = () => {
     if (fails) throw new TypeError("secret");
@@ -110,7 +110,7 @@ Deno.test("failed, left and unstored turns are counted as such, and strangers ma
   );
 });
 
-Deno.test("turns received are those not begun, those that ended and those under way", async () => {
+Deno.test("received turns equal rejected plus finished plus running turns", async () => {
   const held = Promise.withResolvers<void>();
   let fails = false;
   const it = testApp({
@@ -146,7 +146,7 @@ Deno.test("turns received are those not begun, those that ended and those under 
   await Promise.all(running.map(async (answer) => (await answer).body?.cancel()));
   fails = true;
   await errorOf(post(it.app, HI), 500, "internal_error");
-  // What is no request for a turn is none that was received.
+  // Requests that are not turns are not counted as received.
   await errorOf(post(it.app, { messages: 5 }), 400, "invalid_value");
   assert.deepEqual(await turns(), {
     received: 6,

@@ -87,7 +87,9 @@ Deno.test("deno kv: a lock that lasts too long is told, and then forgotten", asy
       backend.atomic([], [SMALL]),
       (error) =>
         error instanceof InferenceError && error.code === "store_unavailable" &&
-        error.message.endsWith("has not answered for 0.3 s; see what else writes to that file"),
+        error.message.endsWith(
+          "has not responded for 0.3 s; check which other process writes to the file",
+        ),
     );
     other.exec("COMMIT");
     other.close();

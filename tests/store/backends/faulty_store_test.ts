@@ -141,10 +141,10 @@ async function stateOf(store: StateStore, id: string): Promise<Uint8Array | null
 }
 
 const KINDS: Record<string, BackendFaults> = {
-  "is slow and fails": { slow: 0.5, fails: 0.08, lost: 0, full: false },
-  "does what it does not answer": { slow: 0.5, fails: 0, lost: 0.08, full: false },
-  "does everything wrong": { slow: 0.5, fails: 0.06, lost: 0.06, full: false },
-  "is full now and then": { slow: 0.2, fails: 0, lost: 0.02, full: true },
+  "is slow and fails": { delayed: 0.5, failed: 0.08, lostReply: 0, diskFull: false },
+  "does what it does not answer": { delayed: 0.5, failed: 0, lostReply: 0.08, diskFull: false },
+  "does everything wrong": { delayed: 0.5, failed: 0.06, lostReply: 0.06, diskFull: false },
+  "is full now and then": { delayed: 0.2, failed: 0, lostReply: 0.02, diskFull: true },
 };
 
 for (const [kind, faults] of Object.entries(KINDS)) {

@@ -41,7 +41,7 @@ Deno.test("kv connect: a token that is missing or refused is told at opening", a
   await withToken("wrong", async () => {
     await assert.rejects(
       DenoKvBackend.open(server.url),
-      isUnavailable(server.url, "refuses the access token; set DENO_KV_ACCESS_TOKEN"),
+      isUnavailable(server.url, "rejects the access token; set DENO_KV_ACCESS_TOKEN"),
     );
   });
 });
@@ -59,10 +59,10 @@ Deno.test("kv connect: what is no such server is told at opening", async () => {
       await using server = new FakeServer(handler);
       await assert.rejects(
         DenoKvBackend.open(server.url),
-        isUnavailable(server.url, "no KV Connect server"),
+        isUnavailable(server.url, "does not speak KV Connect"),
       );
     }
-    await assert.rejects(DenoKvBackend.open("http://"), isUnavailable("it is no URL"));
+    await assert.rejects(DenoKvBackend.open("http://"), isUnavailable("the URL is invalid"));
   });
 });
 
@@ -73,11 +73,14 @@ Deno.test("kv connect: a server that is down at the start is used when it is up"
     const changes: (string | null)[] = [];
     const onChange = (problem: string | null) => changes.push(problem);
     const backend = await DenoKvBackend.open(server.url, { onChange });
-    const refused = isUnavailable(server.url, "no answer; see that a denokv server runs there");
+    const refused = isUnavailable(
+      server.url,
+      "no response; check that a denokv server is running there",
+    );
     await assert.rejects(backend.get(["t", 1]), refused);
     server.up();
     assert.equal(await backend.get(["t", 1]), null);
-    assert.match(changes[0] ?? "", /no answer/);
+    assert.match(changes[0] ?? "", /no response/);
     assert.deepEqual(changes.slice(1), [null]);
     backend.close();
   });
@@ -89,7 +92,7 @@ Deno.test("kv connect: one that hangs fails every operation in time, and works a
     const backend = await DenoKvBackend.open(server.url, { timeout: 200 });
     const hung = Promise.withResolvers<Response>();
     server.handler = () => hung.promise.then((response) => response.clone());
-    const late = isUnavailable(server.url, "it has not answered for 0.2 s");
+    const late = isUnavailable(server.url, "it has not responded for 0.2 s");
     const set = { type: "set", key: ["t", 1], value: new Uint8Array(1) } as const;
     await assert.rejects(backend.get(["t", 1]), late);
     await assert.rejects(backend.getMany([["t", 1]]), late);
@@ -109,7 +112,7 @@ Deno.test("kv connect: a token that is refused later is told, and taken again wh
     await using server = new FakeServer(emptyStore);
     const backend = await DenoKvBackend.open(server.url);
     server.handler = () => new Response("Invalid access token.", { status: 401 });
-    const refused = isUnavailable("refuses the access token; set DENO_KV_ACCESS_TOKEN");
+    const refused = isUnavailable("rejects the access token; set DENO_KV_ACCESS_TOKEN");
     await assert.rejects(backend.get(["t", 1]), refused);
     await assert.rejects(backend.get(["t", 1]), refused);
     server.handler = emptyStore;
@@ -145,8 +148,8 @@ Deno.test("kv connect: a port that takes connections and never answers", async (
     using silent = Deno.listen({ port: 0, hostname: "127.0.0.1" });
     const url = `http://127.0.0.1:${(silent.addr as Deno.NetAddr).port}`;
     const backend = await DenoKvBackend.open(url, { timeout: 100 });
-    await assert.rejects(backend.get(["t", 1]), isUnavailable(url, "has not answered for 0.1 s"));
-    await assert.rejects(backend.get(["t", 1]), isUnavailable(url, "has not answered for 0.1 s"));
+    await assert.rejects(backend.get(["t", 1]), isUnavailable(url, "has not responded for 0.1 s"));
+    await assert.rejects(backend.get(["t", 1]), isUnavailable(url, "has not responded for 0.1 s"));
     backend.close();
   });
 });
@@ -156,7 +159,7 @@ Deno.test("kv connect: a server's trouble passes, and texts that nobody knows ar
   assert.deepEqual(
     explainConnectError(new TypeError(`Could not open Deno KV database: ${failed}`)),
     {
-      text: `no answer; see that a denokv server runs there (${failed})`,
+      text: `no response; check that a denokv server is running there (${failed})`,
       permanent: false,
     },
   );

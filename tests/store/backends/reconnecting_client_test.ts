@@ -38,7 +38,7 @@ Deno.test("link: what is not answered ends in time, and the next use has a new h
   await assert.rejects(link.use(() => never(), 5), TimeoutError);
   assert.deepEqual(closed, [1]);
   assert.equal(await link.use(echo, PATIENT), 2);
-  assert.deepEqual(changes, ["there was no answer in time", null]);
+  assert.deepEqual(changes, ["there was no response in time", null]);
 });
 
 Deno.test("link: an operation that fails late or after its handle was given up is nobody's", async () => {

@@ -17,8 +17,8 @@ function fakeStore() {
   };
   const changes: unknown[] = [];
   const probe = new StoreProbe(fake, {
-    every: 3000,
-    limit: 5,
+    cacheMs: 3000,
+    timeoutMs: 5,
     clock: () => fake.now,
     onChange: (error) => changes.push(error),
   });
@@ -63,7 +63,7 @@ Deno.test("a store that hangs is not waited for, nor asked again while it has no
   const { fake, probe } = fakeStore();
   fake.mode = "silent";
   const { status, problem } = await probe.probe();
-  assert.deepEqual([status, problem], ["unreachable", "it does not answer in time"]);
+  assert.deepEqual([status, problem], ["unreachable", "it does not respond in time"]);
   fake.now += 60_000;
   await probe.probe();
   assert.equal(fake.asked, 1);

@@ -125,18 +125,18 @@ Deno.test("encryption that is interrupted anywhere goes on where it was", async 
     const rows = new MemoryBackend();
     const planted = await plant(rows);
     const faulty = new FaultyBackend(rows, new Random(seed));
-    faulty.faults = { slow: 0, fails: 0.04, lost: 0.02, full: false };
+    faulty.faults = { delayed: 0, failed: 0.04, lostReply: 0.02, diskFull: false };
     let interruptions = 0;
     while (true) {
       try {
         await encryptStore(faulty, options);
         break;
       } catch {
-        if (++interruptions === 20) faulty.faults = { ...faulty.faults, fails: 0, lost: 0 };
+        if (++interruptions === 20) faulty.faults = { ...faulty.faults, failed: 0, lostReply: 0 };
         // In between no worker opens it, with its key or without.
         if (await rows.get(["~", "encryption"]) === null) continue;
         await assert.rejects(EncryptedBackend.over(rows, MasterKeys.NONE), /it is encrypted/);
-        await assert.rejects(EncryptedBackend.over(rows, KEYS), /was not finished/);
+        await assert.rejects(EncryptedBackend.over(rows, KEYS), /encryption is incomplete/);
       }
     }
     assert.ok(interruptions > 0);
@@ -155,7 +155,7 @@ Deno.test("plaintext beside encrypted values is taken only if it is trusted", as
   }
   await assert.rejects(encryptStore(rows, options), {
     code: "invalid_value",
-    message: /beside \d+ encrypted values it has \d+ plaintext ones, .*--trust-plaintext/,
+    message: /it has \d+ encrypted and \d+ plaintext values, .*--trust-plaintext/,
   });
   await assert.rejects(load(await EncryptedBackend.over(rows, KEYS), "default", id));
   await encryptStore(rows, { ...options, trustPlaintext: true });
@@ -172,7 +172,7 @@ Deno.test("a state that cannot be read is named, and stays until it is removed",
   await deleteKeys(rows, [["acme", "blob", info.state!.id, 1]]);
   const { unreadable } = await encryptStore(rows, options);
   assert.deepEqual(unreadable, [id]);
-  await assert.rejects(EncryptedBackend.over(rows, KEYS), /was not finished/);
+  await assert.rejects(EncryptedBackend.over(rows, KEYS), /encryption is incomplete/);
   const last = await encryptStore(rows, { ...options, removeUnreadable: true });
   assert.deepEqual(last.unreadable, [id]);
   await assertEncrypted(rows, planted);

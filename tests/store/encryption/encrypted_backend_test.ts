@@ -105,11 +105,11 @@ Deno.test("a new master key is put before the old: both are read, the new one se
   assert.equal((await stateOf(only, fresh.id))[0], 7);
   await assert.rejects(stateOf(only, old.id), {
     code: "state_damaged",
-    message: /encrypted with master key [0-9a-f]{16}: add that to RWKV_MASTER_KEY/,
+    message: /encrypted with master key [0-9a-f]{16}: add that key to RWKV_MASTER_KEY/,
   });
   await assert.rejects(sealed(rows, OLD), {
     code: "invalid_value",
-    message: /encrypted with master key [0-9a-f]{16}: add that to RWKV_MASTER_KEY/,
+    message: /encrypted with master key [0-9a-f]{16}: add that key to RWKV_MASTER_KEY/,
   });
 });
 
@@ -125,7 +125,7 @@ Deno.test("a value is good at its own place only, and as it was written", async 
     await put(elsewhere, value);
     await assert.rejects(backend.get(elsewhere), {
       code: "state_damaged",
-      message: /it is not what was encrypted there/,
+      message: /its content or location was changed/,
     });
   }
   for (let i = 12; i < value.length; i++) {
@@ -215,7 +215,7 @@ Deno.test("a store that cannot be reached is verified before it is used", async 
   const rows = new MemoryBackend();
   await planted(await sealed(rows, NEW));
   const faulty = new FaultyBackend(rows, new Random(1));
-  faulty.faults = { slow: 0, fails: 1, lost: 0, full: false };
+  faulty.faults = { delayed: 0, failed: 1, lostReply: 0, diskFull: false };
   const backend = await EncryptedBackend.over(faulty, MasterKeys.NONE);
   const write = () =>
     backend.atomic([], [{ type: "set", key: ["default", "x"], value: bytes("plain") }]);

@@ -158,7 +158,7 @@ Deno.test("deleting a state deletes the answers that name it, and their keys say
     assert.match(await dump(backend), /secret/);
     await store.delete(states[deleted]);
     assert.doesNotMatch(await dump(backend), /secret/);
-    await rejects(open().claim(ASKED), "answer_gone", /"k" .*send a new key/);
+    await rejects(open().claim(ASKED), "answer_gone", /"k" .*use a new key/);
     await rejects(open().claim({ ...ASKED, body: "[]" }), "answer_gone");
     assert.deepEqual(await open().claim({ ...ASKED, key: "l" }), pattern(9, 1));
     await store.delete(states[1 - deleted]);

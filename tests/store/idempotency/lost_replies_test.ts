@@ -38,7 +38,7 @@ class LosingBackend extends BackendWrapper {
     this.#fate = fate;
   }
 
-  protected async around<T>(operation: () => Promise<T>, writes: boolean): Promise<T> {
+  protected async intercept<T>(operation: () => Promise<T>, writes: boolean): Promise<T> {
     if (!writes || this.#left-- !== 0) return await operation();
     this.lost = true;
     if (this.#fate === "late") this.#late = operation;

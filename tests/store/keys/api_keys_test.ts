@@ -39,7 +39,7 @@ for (const [name, open] of BACKENDS) {
     assert.deepEqual(await keys.revoke(record.id), record);
     assert.equal(await keys.find(hash), null);
     assert.equal(await keys.any(), false);
-    await rejects(keys.revoke(record.id), "invalid_value", /none with this id/);
+    await rejects(keys.revoke(record.id), "invalid_value", /no key has this id/);
   });
 
   test("a tenant has several keys, which are listed by age and revoked alone", async (keys) => {

@@ -36,7 +36,7 @@ export const DAMAGES: readonly Damage[] = [
       const manifest = { ...await manifestOf(kv, id), version: 2 };
       await kv.set(["default", "state", id], new TextEncoder().encode(JSON.stringify(manifest)));
     },
-    message: /Cannot read state "\w+": its manifest has version 2, this worker reads 1/,
+    message: /Cannot read state "\w+": its manifest has version 2 and this worker reads version 1/,
   },
   {
     name: "a chunk of another state in its place",

@@ -57,7 +57,7 @@ class TurnBackend extends BackendWrapper {
     this.#options = options;
   }
 
-  protected async around<T>(operation: () => Promise<T>): Promise<T> {
+  protected async intercept<T>(operation: () => Promise<T>): Promise<T> {
     await this.#options.turn();
     try {
       return await operation();

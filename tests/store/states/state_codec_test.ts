@@ -10,7 +10,7 @@ import {
   type StateShape,
 } from "../../../src/store/states/state_codec.ts";
 import { floats, seeded } from "../../support/random_data.ts";
-import { sameNumbers } from "../../support/same_numbers.ts";
+import { assertSameNumbers } from "../../support/same_numbers.ts";
 import { hostileRow } from "./hostile_rows.ts";
 
 const SHAPES: readonly StateShape[] = [
@@ -132,7 +132,7 @@ Deno.test("views at any offset are coded as well", () => {
       for (const shift of [1, 2, 3]) {
         const shifted = new Uint8Array(bytes.length + 8);
         shifted.set(bytes, shift);
-        sameNumbers(
+        assertSameNumbers(
           decodeState(shifted.subarray(shift, shift + bytes.length)),
           decodeState(bytes),
           `${codec} at ${shift}`,
@@ -163,10 +163,10 @@ Deno.test("f16 rounds every number, q8 token shifts as f16 does", () => {
   for (let i = 0; i < 200; i++) {
     const state = hostileState(random, shape);
     const halves = decodeState(encodeState(state, { codec: "f16", shape }));
-    sameNumbers(halves, Float32Array.from(Float16Array.from(state)), "f16");
+    assertSameNumbers(halves, Float32Array.from(Float16Array.from(state)), "f16");
     const codes = decodeState(encodeState(state, { codec: "q8", shape }));
     for (const at of [0, 6 * 4, 6 * 5, 6 * 9]) {
-      sameNumbers(codes.slice(at, at + 6), halves.slice(at, at + 6), `q8, shift at ${at}`);
+      assertSameNumbers(codes.slice(at, at + 6), halves.slice(at, at + 6), `q8, shift at ${at}`);
     }
   }
 });
@@ -194,7 +194,7 @@ Deno.test("a state that is not of its shape is not encoded", () => {
     assert.throws(() => encodeState(new Float32Array(15), { codec, shape }), /15 numbers/);
     for (
       const [wrong, message] of [
-        [{ ...shape, headSize: 3 }, /width 4 is no multiple of head size 3/],
+        [{ ...shape, headSize: 3 }, /width 4 is not a multiple of head size 3/],
         [{ ...shape, layers: 0 }, /layers is 0/],
         [{ ...shape, width: 1.5 }, /width is 1.5/],
       ] as const
@@ -206,10 +206,10 @@ Deno.test("a state that is not of its shape is not encoded", () => {
 
 Deno.test("headers that cannot be are refused, each by its own message", () => {
   const most = 2 ** 32 - 1;
-  refuses(new Uint8Array(), /0 bytes are too few for any header/);
-  refuses(headerOf(2, 0).slice(0, 7), /7 bytes are too few for any header/);
+  refuses(new Uint8Array(), /0 bytes are too few for a header/);
+  refuses(headerOf(2, 0).slice(0, 7), /7 bytes are too few for a header/);
   refuses(new Uint8Array(100), /does not begin with RWKS/);
-  refuses(headerOf(0, 0, 1, 1, 1), /format version is 0, this worker reads 1 and 2/);
+  refuses(headerOf(0, 0, 1, 1, 1), /format version is 0 and this worker reads 1 and 2/);
   refuses(headerOf(3, 0, 1, 1, 1), /format version is 3/);
   refuses(headerOf(1, 1, 0, 0), /version 1 has no codec 1/);
   refuses(headerOf(2, 3, 1, 1, 1), /version 2 has no codec 3/);
@@ -218,12 +218,12 @@ Deno.test("headers that cannot be are refused, each by its own message", () => {
   refuses(headerOf(2, 1, 0, 1, 1), /layers is 0/);
   refuses(headerOf(2, 1, 1, 0, 1), /width is 0/);
   refuses(headerOf(2, 1, 1, 1, 0), /headSize is 0/);
-  refuses(headerOf(2, 1, 1, 6, 4), /width 6 is no multiple of head size 4/);
+  refuses(headerOf(2, 1, 1, 6, 4), /width 6 is not a multiple of head size 4/);
   // Sizes of which a few bytes hold nothing, and which no memory would.
-  refusesToDecode(headerOf(1, 0, most, 0), /4294967295 numbers take .*, and there are 16/);
+  refusesToDecode(headerOf(1, 0, most, 0), /4294967295 numbers need .*, but there are 16/);
   for (const codec of STATE_CODECS.keys()) {
-    refusesToDecode(headerOf(2, codec, most, most, most), /take .* bytes, and there are 20/);
-    refusesToDecode(headerOf(2, codec, most, 64, 64), /take .* bytes, and there are 20/);
+    refusesToDecode(headerOf(2, codec, most, most, most), /need .* bytes, but there are 20/);
+    refusesToDecode(headerOf(2, codec, most, 64, 64), /need .* bytes, but there are 20/);
   }
 });
 
@@ -238,7 +238,7 @@ Deno.test("bodies that no encoder writes are refused, each by its own message", 
   };
   for (const codec of STATE_CODECS) {
     const bytes = encoded(codec);
-    const what = new RegExp(`2 layers of 4 with head size 2 as ${codec} take ${bytes.length} byt`);
+    const what = new RegExp(`2 layers of 4 with head size 2 as ${codec} need ${bytes.length} byt`);
     refusesToDecode(bytes.slice(0, -1), what);
     refusesToDecode(new Uint8Array([...bytes, 0]), what);
   }

@@ -110,18 +110,18 @@ Deno.test("each refusal says what is wrong", async () => {
   };
   const header = bytes.length - FILE.turn.length - FILE.state!.length - 48;
   await refuses(new Uint8Array(), /has 0 bytes/);
-  await refuses(bytes.subarray(0, 47), /has 47 bytes, and begins with 48/);
+  await refuses(bytes.subarray(0, 47), /has 47 bytes, fewer than the 48/);
   await refuses(patched(0, 0x50, 0x4b), /does not begin with RWKVSTAT/);
-  await refuses(patched(8, 2), /version 2, and 1 can be read/);
+  await refuses(patched(8, 2), /version is 2 and this worker reads 1/);
   await refuses(patched(11, 1), /bytes 10 and 11/);
-  await refuses(patched(14, 1), /header has 6\d{4} bytes, at most 16384/);
+  await refuses(patched(14, 1), /header has 6\d{4} bytes; the maximum is 16384/);
   await refuses(patched(60, 0), /checksum of its header differs/);
   await refuses(bytes.subarray(0, 100), new RegExp(`ends in its header of ${header} bytes`));
   await refuses(bytes.subarray(0, 48 + header + 3), /after 3 of the \d+ bytes of its turn/);
   await refuses(bytes.subarray(0, -1), /after 299999 of the 300000 bytes of its state/);
   await refuses(patched(48 + header, 0), /checksum of its turn differs/);
   await refuses(patched(bytes.length - 1, 0), /checksum of its state differs/);
-  await refuses(concat([bytes, new Uint8Array(1)]), /goes on behind its last part/);
+  await refuses(concat([bytes, new Uint8Array(1)]), /has data after its last part/);
 });
 
 Deno.test("a field of the header that is wrong is named", async () => {
@@ -138,10 +138,15 @@ Deno.test("a field of the header that is wrong is named", async () => {
     ["open", 1, /header\.open must be true or false/],
     ["turn", null, /header\.turn must be an object/],
     ["turn.bytes", 1.5, /header\.turn\.bytes must be a whole number/],
-    ["turn.bytes", 8_388_609, /turn has 8388609 bytes, at most 8388608/, "payload_too_large"],
+    [
+      "turn.bytes",
+      8_388_609,
+      /turn has 8388609 bytes; the maximum is 8388608/,
+      "payload_too_large",
+    ],
     ["turn.sha256", "A".repeat(64), /header\.turn\.sha256 must be 64 hexadecimal digits/],
     ["state", undefined, /header\.state must be an object/],
-    ["state.bytes", 2 ** 30 + 1, /at most 1073741824 are taken/, "payload_too_large"],
+    ["state.bytes", 2 ** 30 + 1, /the maximum is 1073741824/, "payload_too_large"],
     ["state.sha256", [], /header\.state\.sha256/],
   ];
   for (const [field, value, message, code = "invalid_state_file"] of cases) {

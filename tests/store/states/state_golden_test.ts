@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { decodeState, encodeState, STATE_CODECS } from "../../../src/store/states/state_codec.ts";
 import { GOLDEN } from "../../support/golden_data.ts";
-import { sameNumbers } from "../../support/same_numbers.ts";
+import { assertSameNumbers } from "../../support/same_numbers.ts";
 
 const SHAPE = { layers: 2, width: 16, headSize: 8 };
 
@@ -21,7 +21,7 @@ const DECODED = {
 
 for (const [name, numbers] of Object.entries(DECODED)) {
   Deno.test(`the golden state ${name} is read to the bit`, async () => {
-    sameNumbers(decodeState(await bytesOf(name)), await numbersOf(numbers), name);
+    assertSameNumbers(decodeState(await bytesOf(name)), await numbersOf(numbers), name);
   });
 }
 

@@ -171,7 +171,7 @@ Deno.test("a renewal that a turn's end overtakes changes nothing", async () => {
   let before = () => Promise.resolve();
   /** Lets the turn end after the renewal has read its row. */
   class Between extends BackendWrapper {
-    protected async around<T>(operation: () => Promise<T>, writes: boolean): Promise<T> {
+    protected async intercept<T>(operation: () => Promise<T>, writes: boolean): Promise<T> {
       if (writes) await before();
       return await operation();
     }
@@ -298,7 +298,11 @@ Deno.test("damage is an error that says what is wrong", async () => {
     return store.load(id, { model: MODEL });
   };
   await rejects(manifest("{"), "state_damaged", /not JSON/);
-  await rejects(manifest('{"version":2}'), "state_damaged", /version 2, this worker reads 1/);
+  await rejects(
+    manifest('{"version":2}'),
+    "state_damaged",
+    /version 2 and this worker reads version 1/,
+  );
   await rejects(manifest('{"version":1}'), "state_damaged", /lacks fields/);
 });
 

@@ -1,14 +1,14 @@
-/** The page's first minute: a message, its reply as it comes, stopping it, and coming back. */
+/** Basic use: sending messages, streaming replies, stopping, reloading, settings, the recent list. */
 
 import assert from "node:assert/strict";
-import { Stage } from "./stage.ts";
+import { BrowserFixture } from "./fixture.ts";
 
-const stage = Stage.forTests();
+const fixture = BrowserFixture.forTests();
 
 const STATE = /^state_[0-9a-f]{48}$/;
 
-Deno.test("an example is sent, answered, and named by the address", async () => {
-  await using visit = await stage.visit({ byChance: true });
+Deno.test("clicking an example sends it, and the address then names the state", async () => {
+  await using visit = await fixture.visit({ randomSampling: true });
   const { page } = visit;
   await page.getByText("demo · f16 · CPU engine").waitFor();
   await page.getByText(/This is a demo model/).waitFor();
@@ -16,20 +16,23 @@ Deno.test("an example is sent, answered, and named by the address", async () => 
   await visit.screenshot("empty-light");
   assert.equal(visit.state, "");
   await page.getByRole("button", { name: "Hi! My name is Ada." }).click();
-  await visit.turnsAre(1);
+  await visit.waitForTurns(1);
   assert.notEqual(await visit.reply(), "");
   assert.match(visit.state, STATE);
   assert.match(await page.title(), /^Hi! My name is Ada\./);
   const stats = await page.locator(".stats").innerText();
-  assert.match(stats, /^\d+ tokens · [\d.,]+ tokens\/s · first after [\d.,]+ ms · context \d+$/);
-  await visit.ask("What is my name?");
+  assert.match(
+    stats,
+    /^\d+ tokens · [\d.,]+ tokens\/s · first token after [\d.,]+ ms · context \d+$/,
+  );
+  await visit.sendAndWait("What is my name?");
   const second = await page.locator(".stats").nth(1).innerText();
   assert.match(second, /context \d+, \d+ cached$/);
   await visit.screenshot("conversation-light");
 });
 
-Deno.test("the page comes with its policy, which nothing on it breaks", async () => {
-  const { headers } = await fetch(`${stage.worker.url}/`).then(async (response) => {
+Deno.test("the page sends a content security policy and complies with it", async () => {
+  const { headers } = await fetch(`${fixture.worker.url}/`).then(async (response) => {
     await response.body?.cancel();
     return response;
   });
@@ -38,7 +41,7 @@ Deno.test("the page comes with its policy, which nothing on it breaks", async ()
     assert.ok(policy.includes(part), part);
   }
   assert.doesNotMatch(policy, /unsafe|\*/);
-  await using visit = await stage.visit();
+  await using visit = await fixture.visit();
   const ran = await visit.page.evaluate(async () => {
     const script = document.createElement("script");
     try {
@@ -51,89 +54,89 @@ Deno.test("the page comes with its policy, which nothing on it breaks", async ()
     return "ran" in globalThis;
   });
   assert.equal(ran, "refused");
-  // What was tried here is told of on the console, once.
+  // The browser reports this test's own violation on the console, once.
   assert.equal(visit.problems.length, 1);
   assert.match(visit.problems.pop()!, /requires .TrustedScript. assignment/);
 });
 
-Deno.test("a reply grows as it comes, stops when told, goes on, and is what the store has", async () => {
-  await using visit = await stage.visit();
+Deno.test("a reply streams, stops, continues, and equals the stored transcript", async () => {
+  await using visit = await fixture.visit();
   const { page } = visit;
-  await visit.setEndless();
-  await visit.say("Tell me a story.");
+  await visit.setEndlessReplies();
+  await visit.send("Tell me a story.");
   const stop = page.getByRole("button", { name: "Stop" });
   await stop.waitFor();
-  await visit.grows();
-  await visit.grows();
-  assert.match(visit.state, STATE, "the id is known before the reply has ended");
+  await visit.waitForGrowth();
+  await visit.waitForGrowth();
+  assert.match(visit.state, STATE, "the address has the id before the reply is complete");
   await stop.click();
-  await visit.turnsAre(1);
+  await visit.waitForTurns(1);
   const stopped = await visit.reply();
   assert.equal(stopped, (await storedReply(visit.state)).trim());
   await page.getByRole("button", { name: "Continue the reply" }).click();
-  await visit.grows();
+  await visit.waitForGrowth();
   assert.equal(await page.evaluate(() => document.activeElement?.id), "input");
   await page.keyboard.press("Escape");
-  await visit.turnsAre(1);
+  await visit.waitForTurns(1);
   const longer = await visit.reply();
   assert.ok(longer.startsWith(stopped) && longer.length > stopped.length);
   assert.equal(longer, (await storedReply(visit.state)).trim());
 });
 
 Deno.test("a new message follows a stopped reply", async () => {
-  await using visit = await stage.visit();
-  await visit.setEndless();
-  await visit.say("My name is Bo.");
-  await visit.grows();
+  await using visit = await fixture.visit();
+  await visit.setEndlessReplies();
+  await visit.send("My name is Bo.");
+  await visit.waitForGrowth();
   await visit.page.keyboard.press("Escape");
-  await visit.turnsAre(1);
+  await visit.waitForTurns(1);
   await visit.page.getByRole("button", { name: "Settings" }).click();
   await visit.page.getByRole("button", { name: "Reset" }).click();
   await visit.page.getByRole("button", { name: "Done" }).click();
-  await visit.ask("What is two plus two?");
+  await visit.sendAndWait("What is two plus two?");
   assert.equal(await visit.page.getByRole("button", { name: "Continue the reply" }).count(), 0);
 });
 
-Deno.test("a new chat leaves a reply that is being written, which is found again", async () => {
-  await using visit = await stage.visit();
+Deno.test("a new chat stops the current reply, which can be opened and continued later", async () => {
+  await using visit = await fixture.visit();
   const { page } = visit;
-  await visit.setEndless();
-  await visit.say("Tell me a story.");
-  await visit.grows();
-  const left = visit.state;
+  await visit.setEndlessReplies();
+  await visit.send("Tell me a story.");
+  await visit.waitForGrowth();
+  const stopped = visit.state;
   await page.getByRole("button", { name: "New chat" }).click();
-  await visit.turnsAre(0);
+  await visit.waitForTurns(0);
   assert.equal(visit.state, "");
-  await visit.set({ "Repetition penalty": "", "Frequency penalty": "" });
-  await visit.ask("Hi! My name is Ada.");
+  await visit.fillSettings({ "Repetition penalty": "", "Frequency penalty": "" });
+  await visit.sendAndWait("Hi! My name is Ada.");
   assert.deepEqual(await visit.questions(), ["Hi! My name is Ada."]);
   await page.getByRole("link", { name: "Tell me a story." }).click();
   await page.getByRole("button", { name: "Continue the reply" }).waitFor();
-  assert.equal(visit.state, left);
+  assert.equal(visit.state, stopped);
   assert.notEqual(await visit.reply(), "");
 });
 
-Deno.test("a reload, and the address in another browser, carry on", async () => {
+Deno.test("a reload and a link in another browser resume the conversation", async () => {
   let path: string;
   {
-    await using visit = await stage.visit();
-    await visit.ask("Hi! My name is Ada.");
+    await using visit = await fixture.visit();
+    await visit.sendAndWait("Hi! My name is Ada.");
     path = `/#${visit.state}`;
     await visit.page.reload();
-    await visit.turnsAre(1);
+    await visit.waitForTurns(1);
     assert.equal(`/#${visit.state}`, path);
     assert.match(await visit.reply(), /Ada/);
     assert.match(await visit.page.locator(".stats").innerText(), /tokens\/s/);
   }
-  await using other = await stage.visit({ path });
-  await other.turnsAre(1);
+  await using other = await fixture.visit({ path });
+  await other.waitForTurns(1);
   assert.deepEqual(await other.questions(), ["Hi! My name is Ada."]);
-  assert.match(await other.ask("What is my name?"), /Ada/);
+  assert.match(await other.sendAndWait("What is my name?"), /Ada/);
   assert.match(await other.page.locator(".stats").last().innerText(), /[1-9]\d* cached$/);
 });
 
-Deno.test("an address that names nothing says so, and leads to a new chat", async () => {
-  await using visit = await stage.visit({
+Deno.test("an address with an unknown state shows an error and offers a new chat", async () => {
+  await using visit = await fixture.visit({
     path: `/#state_${"0".repeat(48)}`,
     expected: /status of 404/,
   });
@@ -141,17 +144,17 @@ Deno.test("an address that names nothing says so, and leads to a new chat", asyn
   await page.getByRole("alert").getByText(/no such id|Cannot/).waitFor();
   await visit.screenshot("unknown-state");
   await visit.assertAccessible();
-  await page.locator("#notice").getByRole("button", { name: "New chat" }).click();
+  await page.locator("#banner").getByRole("button", { name: "New chat" }).click();
   assert.equal(visit.state, "");
-  await visit.ask("Hello");
+  await visit.sendAndWait("Hello");
 });
 
-Deno.test("the system prompt is read once, by the next conversation, and settings are kept", async () => {
-  await using visit = await stage.visit();
+Deno.test("the system prompt is sent once per conversation, and settings are stored", async () => {
+  await using visit = await fixture.visit();
   const { page } = visit;
-  await visit.set({ "System prompt": "Be kind.", Temperature: "0.4", Seed: "7" });
+  await visit.fillSettings({ "System prompt": "Be kind.", Temperature: "0.4", Seed: "7" });
   const sent = page.waitForRequest(/chat\/completions/);
-  await visit.ask("Hello");
+  await visit.sendAndWait("Hello");
   const body = (await sent).postDataJSON();
   assert.deepEqual(body.messages, [
     { role: "system", content: "Be kind." },
@@ -159,32 +162,32 @@ Deno.test("the system prompt is read once, by the next conversation, and setting
   ]);
   assert.deepEqual([body.temperature, body.seed, body.top_p], [0.4, 7, 0.5]);
   await page.reload();
-  await visit.turnsAre(1);
+  await visit.waitForTurns(1);
   await page.getByText("System prompt", { exact: true }).first().click();
   await page.locator(".instructions").getByText("Be kind.").waitFor();
   const next = page.waitForRequest(/chat\/completions/);
-  await visit.ask("Hello again");
+  await visit.sendAndWait("Hello again");
   const { messages, seed } = (await next).postDataJSON();
   assert.deepEqual(messages, [{ role: "user", content: "Hello again" }]);
   assert.equal(seed, 7);
 });
 
-Deno.test("conversations are listed, opened, removed, and brought back", async () => {
-  await using visit = await stage.visit();
+Deno.test("conversations are listed, opened, removed and restored", async () => {
+  await using visit = await fixture.visit();
   const { page } = visit;
-  await visit.ask("Hi! My name is Ada.");
+  await visit.sendAndWait("Hi! My name is Ada.");
   const first = visit.state;
   await page.getByRole("button", { name: "New chat" }).click();
   assert.equal(visit.state, "");
-  await visit.turnsAre(0);
-  await visit.ask("Tell me a story about a fox.");
+  await visit.waitForTurns(0);
+  await visit.sendAndWait("Tell me a story about a fox.");
   const list = page.getByRole("list", { name: "Recent" });
   assert.deepEqual(await list.getByRole("link").allInnerTexts(), [
     "Tell me a story about a fox.",
     "Hi! My name is Ada.",
   ]);
   await list.getByRole("link", { name: "Hi! My name is Ada." }).click();
-  await visit.turnsAre(1);
+  await visit.waitForTurns(1);
   assert.equal(visit.state, first);
   assert.deepEqual(await visit.questions(), ["Hi! My name is Ada."]);
   await page.goBack();
@@ -195,8 +198,8 @@ Deno.test("conversations are listed, opened, removed, and brought back", async (
   assert.equal(await list.getByRole("link").count(), 2);
 });
 
-/** The reply that a state's transcript ends with. */
+/** Returns the last reply of a state's transcript. */
 async function storedReply(id: string): Promise<string> {
-  const state = await (await fetch(`${stage.worker.url}/v1/states/${id}`)).json();
+  const state = await (await fetch(`${fixture.worker.url}/v1/states/${id}`)).json();
   return state.transcript.at(-1).content;
 }

@@ -1,37 +1,37 @@
-/** Where Chromium is; Debian's package is installed where there is none. */
+/** Finds Chromium, or installs Debian's package. */
 
-/** Names that Chromium goes by. */
+/** The executable names of Chromium and Chrome. */
 const NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
-/** The fonts are for what pages are looked at by people: letters, and signs that are pictures. */
+/** The fonts are for the screenshots: letters and emoji. */
 const PACKAGES = ["chromium", "fonts-dejavu-core", "fonts-noto-color-emoji"];
 
 /**
- * The browser's path: what `CHROMIUM` names, else what is found; `null`, with a message, where
- * there is none.
+ * Returns the browser's path: `CHROMIUM` if set, else the first executable in `PATH`. Prints an error
+ * and returns `null` if there is none.
  */
 export async function findChromium(
   { install = false }: { install?: boolean } = {},
 ): Promise<string | null> {
-  const named = Deno.env.get("CHROMIUM");
-  if (named) return named;
-  const found = await lookFor();
+  const configured = Deno.env.get("CHROMIUM");
+  if (configured) return configured;
+  const found = await findInPath();
   if (found !== null || !install) return found;
-  const remedy = `install Chromium, on Debian the package ${PACKAGES[0]}, or name it in CHROMIUM`;
+  const remedy = `install Chromium (Debian package ${PACKAGES[0]}) or set CHROMIUM to its path`;
   if (Deno.uid() !== 0 || !await succeeds("apt-get", ["--version"])) {
-    console.error(`error: these tests need Chromium and there is none: ${remedy}`);
+    console.error(`error: Cannot find Chromium: ${remedy}`);
     return null;
   }
-  console.error(`There is no Chromium: installing ${PACKAGES.join(", ")}`);
+  console.error(`Chromium is not installed; installing ${PACKAGES.join(", ")}`);
   const options = ["install", "-y", "-qq", "--no-install-recommends"];
   await succeeds("apt-get", ["update", "-qq"]);
   await succeeds("apt-get", [...options, ...PACKAGES]);
-  const installed = await lookFor();
-  if (installed === null) console.error(`error: installing it gave no Chromium: ${remedy}`);
+  const installed = await findInPath();
+  if (installed === null) console.error(`error: Cannot install Chromium: ${remedy}`);
   return installed;
 }
 
-async function lookFor(): Promise<string | null> {
+async function findInPath(): Promise<string | null> {
   for (const folder of (Deno.env.get("PATH") ?? "").split(":")) {
     for (const name of NAMES) {
       const path = `${folder}/${name}`;

@@ -1,11 +1,11 @@
-/** Replies that want to run something, or to be too much: they are text, and stay text. */
+/** Hostile replies: scripts and markup stay text, and expensive Markdown renders in bounded time. */
 
 import assert from "node:assert/strict";
-import { Stage } from "./stage.ts";
+import { BrowserFixture } from "./fixture.ts";
 import { MARKDOWN, stateWithReply } from "./transcripts.ts";
 import type { Visit } from "./visit.ts";
 
-const stage = Stage.forTests();
+const fixture = BrowserFixture.forTests();
 
 const RUN = "globalThis.ran=1";
 
@@ -27,8 +27,8 @@ const HOSTILE = [
   `&lt;script&gt; "quotes" 'and' \`<code>\``,
 ];
 
-/** Texts that are hard to take apart. */
-const HARD: Record<string, string> = {
+/** Texts that are expensive to parse. */
+const EXPENSIVE: Record<string, string> = {
   "100 KB of prose": "Some words that go on and on. ".repeat(3_500),
   "100 KB in paragraphs": "A paragraph with **bold** and `code`.\n\n".repeat(2_600),
   "a table of 5,000 rows": "|a|b|c|\n|-|-|-|\n" + "|1|**2**|three|\n".repeat(5_000),
@@ -41,10 +41,10 @@ const HARD: Record<string, string> = {
   "control characters": Array.from({ length: 160 }, (_, i) => String.fromCharCode(i)).join(""),
 };
 
-Deno.test("a hostile reply in a state runs nothing, and is shown as text", async () => {
-  const id = await stateWithReply(stage.worker.url, HOSTILE.join("\n\n"));
-  await using visit = await stage.visit({ path: `/#${id}` });
-  await visit.turnsAre(2);
+Deno.test("a hostile reply runs no script and is shown as text", async () => {
+  const id = await stateWithReply(fixture.worker.url, HOSTILE.join("\n\n"));
+  await using visit = await fixture.visit({ path: `/#${id}` });
+  await visit.waitForTurns(2);
   await visit.page.evaluate(() => document.querySelector("main")!.scrollTo(0, 0));
   await visit.screenshot("hostile");
   await assertHarmless(visit);
@@ -53,19 +53,19 @@ Deno.test("a hostile reply in a state runs nothing, and is shown as text", async
   assert.ok(text.includes(`<img src=x onerror="${RUN}">`));
 });
 
-Deno.test("a hostile message of the user's own is text as well, in the list and the title too", async () => {
-  await using visit = await stage.visit();
+Deno.test("a hostile user message is shown as text in the turn, the list and the title", async () => {
+  await using visit = await fixture.visit();
   const message = `<img src=x onerror="${RUN}"><script>${RUN}</script>`;
-  await visit.ask(message);
+  await visit.sendAndWait(message);
   await assertHarmless(visit);
   assert.deepEqual(await visit.questions(), [message]);
   await visit.page.reload();
-  await visit.turnsAre(1);
+  await visit.waitForTurns(1);
   await assertHarmless(visit);
 });
 
-Deno.test("the renderer makes no element that runs, loads or submits, however its text is cut", async () => {
-  await using visit = await stage.visit();
+Deno.test("the renderer creates no active elements for any chunking of the text", async () => {
+  await using visit = await fixture.visit();
   const bad = await visit.page.evaluate(async ({ texts, module }) => {
     const { ReplyView } = await import(module);
     const bad: string[] = [];
@@ -78,16 +78,15 @@ Deno.test("the renderer makes no element that runs, loads or submits, however it
           view.append(text.slice(at, at + size));
           view.flush();
         }
-        const made = [...body.querySelectorAll("*")];
-        for (const one of made) {
+        for (const element of body.querySelectorAll("*")) {
           const tags =
             /^(script|img|iframe|object|embed|style|svg|form|input|link|base|meta|video)$/;
-          if (tags.test(one.localName)) bad.push(one.outerHTML);
-          for (const { name, value } of one.attributes) {
+          if (tags.test(element.localName)) bad.push(element.outerHTML);
+          for (const { name, value } of element.attributes) {
             if (name.startsWith("on") || name === "style" || name.startsWith("src")) {
-              bad.push(one.outerHTML);
+              bad.push(element.outerHTML);
             }
-            if (name === "href" && !/^https?:/.test(value)) bad.push(one.outerHTML);
+            if (name === "href" && !/^https?:/.test(value)) bad.push(element.outerHTML);
           }
         }
         body.remove();
@@ -99,8 +98,8 @@ Deno.test("the renderer makes no element that runs, loads or submits, however it
   await assertHarmless(visit);
 });
 
-Deno.test("what is rendered while it grows is what it is rendered to as a whole", async () => {
-  await using visit = await stage.visit();
+Deno.test("incremental rendering gives the same result as rendering the whole text", async () => {
+  await using visit = await fixture.visit();
   const texts = [
     MARKDOWN,
     ...HOSTILE,
@@ -126,10 +125,10 @@ Deno.test("what is rendered while it grows is what it is rendered to as a whole"
   assert.deepEqual(different, []);
 });
 
-Deno.test("markdown becomes the elements that it means", async () => {
-  const id = await stateWithReply(stage.worker.url, MARKDOWN);
-  await using visit = await stage.visit({ path: `/#${id}` });
-  await visit.turnsAre(2);
+Deno.test("Markdown renders as the matching elements", async () => {
+  const id = await stateWithReply(fixture.worker.url, MARKDOWN);
+  await using visit = await fixture.visit({ path: `/#${id}` });
+  await visit.waitForTurns(2);
   const prose = visit.page.locator(".prose").first();
   const counts: Record<string, number> = {
     "h4 em": 1,
@@ -151,38 +150,38 @@ Deno.test("markdown becomes the elements that it means", async () => {
   assert.match(await prose.locator("pre").innerText(), /beds\.set\(plant, weeks\);/);
 });
 
-for (const [name, text] of Object.entries(HARD)) {
-  Deno.test(`${name}: shown as it grows, in time that does not grow with its square`, async () => {
-    await using visit = await stage.visit();
-    const { took, length, frames } = await visit.page.evaluate(async ({ text, module }) => {
+for (const [name, text] of Object.entries(EXPENSIVE)) {
+  Deno.test(`${name}: streams in bounded time, without quadratic cost`, async () => {
+    await using visit = await fixture.visit();
+    const { elapsedMs, length, frames } = await visit.page.evaluate(async ({ text, module }) => {
       const { ReplyView } = await import(module);
       const body = document.createElement("div");
       document.querySelector("main")!.append(body);
       const view = new ReplyView(body);
-      const began = performance.now();
+      const startedAt = performance.now();
       let frames = 0;
-      // As fast as a stream could be: a piece, and a frame.
+      // The fastest possible stream: one chunk per frame.
       for (let at = 0; at < text.length; at += 2_000) {
         view.append(text.slice(at, at + 2_000));
         await new Promise((resolve) => requestAnimationFrame(resolve));
         frames++;
       }
       view.flush();
-      return { took: performance.now() - began, length: body.textContent!.length, frames };
+      return { elapsedMs: performance.now() - startedAt, length: body.textContent!.length, frames };
     }, { text, module: "/page/reply_view.js" });
     assert.ok(length > 0);
-    assert.ok(took < 6_000, `${frames} frames took ${Math.round(took)} ms`);
+    assert.ok(elapsedMs < 6_000, `${frames} frames took ${Math.round(elapsedMs)} ms`);
   });
 }
 
 async function assertHarmless({ page }: Visit): Promise<void> {
   const found = await page.evaluate(() => ({
     ran: "ran" in globalThis,
-    made: document.querySelectorAll(
+    elements: document.querySelectorAll(
       ".turn :is(script, img, iframe, svg, style, object, embed, input, form)",
     ).length,
     links: [...document.querySelectorAll<HTMLAnchorElement>(".turn a")]
       .filter(({ protocol }) => !protocol.startsWith("http")).length,
   }));
-  assert.deepEqual(found, { ran: false, made: 0, links: 0 });
+  assert.deepEqual(found, { ran: false, elements: 0, links: 0 });
 }

@@ -1,21 +1,21 @@
-/** A worker with keys: the page asks for one, keeps it as long as it is told to, and no longer. */
+/** API keys: the page asks for a key, and stores it for the tab or for the browser. */
 
 import assert from "node:assert/strict";
-import { Stage } from "./stage.ts";
+import { BrowserFixture } from "./fixture.ts";
 import type { Visit } from "./visit.ts";
 
 const KEY = "a-key-for-the-page";
 const OTHER = "another-tenants-key";
 
-const stage = Stage.forTests({ env: { RWKV_API_KEYS: `ada:${KEY},bob:${OTHER}` } });
+const fixture = BrowserFixture.forTests({ env: { RWKV_API_KEYS: `ada:${KEY},bob:${OTHER}` } });
 
 const expected = /status of (401|404)/;
 
 function dialogOf({ page }: Visit) {
-  return page.getByRole("dialog", { name: "A key is needed" });
+  return page.getByRole("dialog", { name: "API key required" });
 }
 
-async function giveKey(visit: Visit, key: string, { remember = false } = {}): Promise<void> {
+async function submitKey(visit: Visit, key: string, { remember = false } = {}): Promise<void> {
   const dialog = dialogOf(visit);
   const field = dialog.getByLabel("API key", { exact: true });
   if (remember) await dialog.getByLabel("Remember it in this browser").check();
@@ -23,26 +23,26 @@ async function giveKey(visit: Visit, key: string, { remember = false } = {}): Pr
   await dialog.getByRole("button", { name: "Use this key" }).click();
 }
 
-/** Where the browser has the key. */
-function kept({ page }: Visit, key: string): Promise<string[]> {
+/** Returns where the browser has stored the key. */
+function storageOf({ page }: Visit, key: string): Promise<string[]> {
   return page.evaluate((key) => {
-    const holds = (storage: Storage) => Object.values({ ...storage }).includes(key);
-    return [holds(sessionStorage) ? "tab" : [], holds(localStorage) ? "browser" : []].flat();
+    const contains = (storage: Storage) => Object.values({ ...storage }).includes(key);
+    return [contains(sessionStorage) ? "tab" : [], contains(localStorage) ? "browser" : []].flat();
   }, key);
 }
 
 for (const colorScheme of ["light", "dark"] as const) {
-  Deno.test(`a key is asked for in a dialog that everybody can use, ${colorScheme}`, async () => {
-    await using visit = await stage.visit({ expected, colorScheme });
+  Deno.test(`the key dialog is accessible, ${colorScheme}`, async () => {
+    await using visit = await fixture.visit({ expected, colorScheme });
     const { page } = visit;
     const dialog = dialogOf(visit);
     await page.locator(".example").first().waitFor();
     assert.equal(await dialog.isVisible(), false);
-    await visit.say("Hi! My name is Ada.");
-    await dialog.getByText("The worker wants an API key.").waitFor();
+    await visit.send("Hi! My name is Ada.");
+    await dialog.getByText("The worker requires an API key.").waitFor();
     await visit.screenshot(`key-dialog-${colorScheme}`);
     await visit.assertAccessible();
-    // By keyboard alone: the field has the focus, and Enter gives what is in it.
+    // With the keyboard only: the field has the focus, and Enter submits it.
     const focused = () => page.evaluate(() => document.activeElement?.id);
     assert.equal(await focused(), "key");
     await page.keyboard.press("Tab");
@@ -50,71 +50,71 @@ for (const colorScheme of ["light", "dark"] as const) {
     await page.keyboard.press("Shift+Tab");
     await page.keyboard.type("a wrong key");
     await page.keyboard.press("Enter");
-    await dialog.getByText("The worker does not take this API key.").waitFor();
+    await dialog.getByText("The worker rejected this API key.").waitFor();
     await visit.assertAccessible();
     await page.keyboard.type(KEY);
     await page.keyboard.press("Enter");
-    await visit.turnsAre(1);
+    await visit.waitForTurns(1);
     assert.match(await visit.reply(), /Ada/);
     assert.equal(await dialog.isVisible(), false);
   });
 }
 
-Deno.test("a key is the tab's unless it is to be remembered, and can be forgotten", async () => {
-  await using visit = await stage.visit({ expected });
+Deno.test("a key is stored for the tab, or on request for the browser, and can be deleted", async () => {
+  await using visit = await fixture.visit({ expected });
   const { page } = visit;
-  await visit.say("Hi! My name is Ada.");
-  await giveKey(visit, KEY);
-  await visit.turnsAre(1);
-  assert.deepEqual(await kept(visit, KEY), ["tab"]);
+  await visit.send("Hi! My name is Ada.");
+  await submitKey(visit, KEY);
+  await visit.waitForTurns(1);
+  assert.deepEqual(await storageOf(visit, KEY), ["tab"]);
   await page.reload();
-  await visit.turnsAre(1);
-  // Another tab has none, and opens the conversation when it is given.
+  await visit.waitForTurns(1);
+  // Another tab has no key, and opens the conversation once it gets one.
   const tab = await page.context().newPage();
   await tab.goto(page.url());
-  const asked = tab.getByRole("dialog", { name: "A key is needed" });
+  const asked = tab.getByRole("dialog", { name: "API key required" });
   await asked.getByLabel("API key", { exact: true }).fill(KEY);
   await asked.getByLabel("Remember it in this browser").check();
   await asked.getByRole("button", { name: "Use this key" }).click();
   await tab.locator(".turn").waitFor();
   await tab.close();
-  assert.deepEqual(await kept(visit, KEY), ["tab", "browser"]);
+  assert.deepEqual(await storageOf(visit, KEY), ["tab", "browser"]);
   await page.getByRole("button", { name: "Settings" }).click();
   await page.getByRole("button", { name: "Forget the API key" }).click();
   await page.getByRole("button", { name: "Done" }).click();
-  assert.deepEqual(await kept(visit, KEY), []);
+  assert.deepEqual(await storageOf(visit, KEY), []);
   await page.reload();
   await dialogOf(visit).waitFor();
-  await giveKey(visit, KEY, { remember: true });
-  await visit.turnsAre(1);
-  assert.deepEqual(await kept(visit, KEY), ["browser"]);
+  await submitKey(visit, KEY, { remember: true });
+  await visit.waitForTurns(1);
+  assert.deepEqual(await storageOf(visit, KEY), ["browser"]);
   await page.reload();
-  await visit.turnsAre(1);
+  await visit.waitForTurns(1);
 });
 
-Deno.test("who gives no key is told so, and may go on later", async () => {
-  await using visit = await stage.visit({ expected });
+Deno.test("cancelling the key dialog shows an error, and a retry asks again", async () => {
+  await using visit = await fixture.visit({ expected });
   const { page } = visit;
-  await visit.say("Hi! My name is Ada.");
+  await visit.send("Hi! My name is Ada.");
   await dialogOf(visit).waitFor();
   await page.keyboard.press("Escape");
-  await page.getByRole("alert").getByText("No API key was given.").waitFor();
+  await page.getByRole("alert").getByText("No API key was entered.").waitFor();
   assert.equal(await dialogOf(visit).isVisible(), false);
-  await page.locator("#notice-action").click();
-  await giveKey(visit, KEY);
-  await visit.turnsAre(1);
+  await page.locator("#banner-action").click();
+  await submitKey(visit, KEY);
+  await visit.waitForTurns(1);
   assert.match(await visit.reply(), /Ada/);
 });
 
-Deno.test("a link to a conversation leads another tenant to nothing", async () => {
-  await using ada = await stage.visit({ expected });
-  await ada.say("Hi! My name is Zorvin.");
-  await giveKey(ada, KEY);
-  await ada.turnsAre(1);
+Deno.test("another tenant cannot open a conversation by its link", async () => {
+  await using ada = await fixture.visit({ expected });
+  await ada.send("Hi! My name is Zorvin.");
+  await submitKey(ada, KEY);
+  await ada.waitForTurns(1);
   assert.ok((await ada.page.locator("body").innerText()).includes("Zorvin"));
-  await using bob = await stage.visit({ expected, path: `/#${ada.state}` });
+  await using bob = await fixture.visit({ expected, path: `/#${ada.state}` });
   await dialogOf(bob).waitFor();
-  await giveKey(bob, OTHER);
+  await submitKey(bob, OTHER);
   await bob.page.getByRole("alert").waitFor();
   assert.equal(await bob.page.locator(".turn").count(), 0);
   assert.ok(!(await bob.page.locator("body").innerText()).includes("Zorvin"));

@@ -1,7 +1,7 @@
 /**
- * `deno task test:e2e`: the chat page in a real browser, with a real worker. Sees to it that there
- * is Chromium, checks the types of the page's own modules, and runs the tests of this folder.
- * Arguments are passed on to Deno's test runner.
+ * `deno task test:e2e`: tests the chat page in a real browser with a real worker. Installs Chromium if
+ * it is missing, type-checks the page's modules, and runs the tests of this folder. Passes its
+ * arguments to Deno's test runner.
  */
 
 import { findChromium } from "./chromium.ts";

@@ -1,8 +1,8 @@
-/** States whose transcripts hold what the demo model would never write. */
+/** Creates states with transcripts that the demo model would not write. */
 
 import assert from "node:assert/strict";
 
-/** A conversation whose first reply is this text, and which has one more, short, turn. */
+/** Creates a conversation with this text as its first reply, and a short second turn. */
 export async function stateWithReply(url: string, reply: string): Promise<string> {
   return await stateWith(url, [
     { role: "user", content: "Show me what you can." },
@@ -24,7 +24,7 @@ export async function stateWith(
   return body.state_id;
 }
 
-/** Every kind of block that there is. */
+/** Contains every kind of Markdown block. */
 export const MARKDOWN = `## A plan for the *garden*
 
 Here is what I would do, **in this order**, with \`compost\` and [some reading](https://example.org/a?b=1).

@@ -1,4 +1,4 @@
-/** A visitor of the page: a browser of their own, and eyes for what must not happen there. */
+/** One visit of the page, in its own browser context. Records console errors and foreign requests. */
 
 import assert from "node:assert/strict";
 import axe from "axe-core";
@@ -7,32 +7,32 @@ import { findChromium } from "./chromium.ts";
 
 const SCREENSHOTS = new URL("../../../data/screenshots/", import.meta.url).pathname;
 
-/** Milliseconds within which what is waited for has to happen. */
-const PATIENCE = 15_000;
+/** The timeout of every wait. */
+const TIMEOUT_MS = 15_000;
 
 export async function launch(): Promise<Browser> {
   const executablePath = await findChromium();
-  assert.ok(executablePath, "there is Chromium: see deno task test:e2e");
-  // A sandbox cannot be had as root.
+  assert.ok(executablePath, "Cannot find Chromium: run deno task test:e2e, which installs it");
+  // Chromium cannot use its sandbox as root.
   const args = Deno.uid() === 0 ? ["--no-sandbox"] : [];
   return await chromium.launch({ executablePath, args });
 }
 
 export interface VisitOptions extends BrowserContextOptions {
-  /** What the browser may complain of, such as a worker that is not there. */
+  /** Console messages to ignore, such as those about an unreachable worker. */
   expected?: RegExp;
-  /** Whether replies are as the page would have them, by chance, or always the same. */
-  byChance?: boolean;
+  /** Uses the page's default sampling; otherwise the temperature is 0 and replies are deterministic. */
+  randomSampling?: boolean;
 }
 
 export class Visit implements AsyncDisposable {
   readonly page: Page;
-  /** What went wrong on the page. */
+  /** Console errors, exceptions and requests to other hosts. A visit fails if there are any. */
   readonly problems: string[] = [];
 
   private constructor(page: Page, expected: RegExp | undefined) {
     this.page = page;
-    page.setDefaultTimeout(PATIENCE);
+    page.setDefaultTimeout(TIMEOUT_MS);
     const origins = new Set<string>();
     page.on("framenavigated", (frame) => origins.add(new URL(frame.url()).origin));
     page.on("console", (message) => {
@@ -51,13 +51,13 @@ export class Visit implements AsyncDisposable {
   static async begin(
     browser: Browser,
     url: string,
-    { expected, byChance = false, ...options }: VisitOptions = {},
+    { expected, randomSampling = false, ...options }: VisitOptions = {},
   ): Promise<Visit> {
     const context = await browser.newContext({
       viewport: { width: 1280, height: 800 },
       ...options,
     });
-    if (!byChance) {
+    if (!randomSampling) {
       await context.addInitScript(() => {
         localStorage["rwkv.settings"] ??= JSON.stringify({ temperature: 0 });
       });
@@ -67,27 +67,27 @@ export class Visit implements AsyncDisposable {
     return visit;
   }
 
-  /** The state that the address names. */
+  /** The id of the state in the address. */
   get state(): string {
     return new URL(this.page.url()).hash.slice(1);
   }
 
-  /** Sends a message, as somebody who types it. */
-  async say(text: string): Promise<void> {
+  /** Sends a message with the keyboard. */
+  async send(text: string): Promise<void> {
     await this.page.getByLabel("Message", { exact: true }).fill(text);
     await this.page.keyboard.press("Enter");
   }
 
-  /** Sends a message, and waits for the whole reply. */
-  async ask(text: string): Promise<string> {
+  /** Sends a message, and waits for the complete reply. */
+  async sendAndWait(text: string): Promise<string> {
     const turn = await this.page.locator(".turn").count();
-    await this.say(text);
-    await this.turnsAre(turn + 1);
+    await this.send(text);
+    await this.waitForTurns(turn + 1);
     return await this.reply();
   }
 
-  /** Waits until there are this many turns, and nothing is being written. */
-  async turnsAre(count: number): Promise<void> {
+  /** Waits until there are this many turns and no reply is being generated. */
+  async waitForTurns(count: number): Promise<void> {
     await this.page.waitForFunction(
       (count) =>
         document.querySelectorAll(".turn").length === count &&
@@ -96,18 +96,18 @@ export class Visit implements AsyncDisposable {
     );
   }
 
-  /** The text of a turn's reply, of the last one unless told. */
+  /** Returns the text of a turn's reply, by default the last turn's. */
   async reply(turn = -1): Promise<string> {
     return (await this.page.locator(".turn .prose").nth(turn).innerText()).trim();
   }
 
-  /** What the user said in each turn. */
+  /** Returns the user's message of each turn. */
   async questions(): Promise<string[]> {
     return await this.page.locator(".bubble").allInnerTexts();
   }
 
-  /** Fields of the settings, by their labels. */
-  async set(values: Record<string, string>): Promise<void> {
+  /** Fills fields of the settings dialog, by their labels. */
+  async fillSettings(values: Record<string, string>): Promise<void> {
     await this.page.getByRole("button", { name: "Settings" }).click();
     for (const [label, value] of Object.entries(values)) {
       await this.page.getByLabel(label, { exact: true }).fill(value);
@@ -115,14 +115,14 @@ export class Visit implements AsyncDisposable {
     await this.page.getByRole("button", { name: "Done" }).click();
   }
 
-  /** From here on the model repeats itself without an end. */
-  async setEndless(): Promise<void> {
+  /** Sets sampling parameters with which the model repeats itself endlessly. */
+  async setEndlessReplies(): Promise<void> {
     const penalties = { "Repetition penalty": "0.1", "Frequency penalty": "-2" };
-    await this.set({ ...penalties, "Top p": "0.5", "Max tokens": "20000" });
+    await this.fillSettings({ ...penalties, "Top p": "0.5", "Max tokens": "20000" });
   }
 
-  /** Waits for a text of the reply that is being written to grow. */
-  async grows(): Promise<void> {
+  /** Waits until the current reply has more text. */
+  async waitForGrowth(): Promise<void> {
     const length = (await this.reply()).length;
     await this.page.waitForFunction(
       (length) => [...document.querySelectorAll(".prose")].at(-1)!.textContent!.length > length,
@@ -130,16 +130,16 @@ export class Visit implements AsyncDisposable {
     );
   }
 
-  /** Nothing that axe knows of hinders anybody here. */
+  /** Asserts that axe finds no violations on the page. */
   async assertAccessible(): Promise<void> {
     await this.page.evaluate(axe.source);
-    const found = await this.page.evaluate(async () => {
+    const reported = await this.page.evaluate(async () => {
       const { violations } = await (globalThis as unknown as { axe: typeof axe }).axe.run(document);
       return violations.map(({ id, nodes }) =>
         `${id}: ${nodes.map(({ html }) => html).join("; ")}`
       );
     });
-    assert.deepEqual(found, []);
+    assert.deepEqual(reported, []);
   }
 
   async screenshot(name: string): Promise<void> {

@@ -16,7 +16,7 @@ async function benchCold(...args: string[]): Promise<{ code: number; out: string
 
 for (const device of ["cpu", "webgpu"]) {
   (device === "cpu" ? Deno.test : slowTest)(
-    `bench --cold tells the parts of a worker's start on ${device}, in their order`,
+    `bench --cold reports the startup phases on ${device} in order`,
     async () => {
       const { code, out, err } = await benchCold("--device", device, "--no-tune", "--json");
       assert.equal(code, 0, err);
@@ -38,18 +38,18 @@ for (const device of ["cpu", "webgpu"]) {
   );
 }
 
-Deno.test("bench --cold says what the worker says that does not start, and leaves nothing behind", async () => {
+Deno.test("bench --cold prints the log of a worker that fails to start, and leaves no files", async () => {
   const before = leftovers();
   const { code, err } = await benchCold("--model", "models/demo", "--vocab", "README.md");
   assert.equal(code, 1);
-  assert.match(err, /^error: Cannot time a start: the worker ended:\n[^]*README\.md/);
+  assert.match(err, /^error: Cannot measure startup: the worker exited:\n[^]*README\.md/);
   assert.deepEqual(leftovers(), before);
 });
 
-Deno.test("bench --cold needs to start processes, and says where it may", async () => {
+Deno.test("bench --cold requires permission to start processes and names the task that has it", async () => {
   const { code, stderr } = await rwkv(["bench", "--cold"]);
   assert.equal(code, 2);
-  assert.match(stderr, /--cold here: it starts processes; use deno task bench --cold/);
+  assert.match(stderr, /--cold: this task may not start processes; use deno task bench --cold/);
 });
 
 function leftovers(): string[] {

@@ -31,7 +31,7 @@ for (const device of ["cpu", "webgpu"]) {
         "state",
       ]);
       assert.deepEqual([report.model, report.device, report.quant], ["demo", device, "f16"]);
-      // The command line may not run git unless it is `deno task bench`.
+      // Only `deno task bench` has the permission to run git.
       assert.equal(report.commit, null);
       assert.ok(report.load_s > 0);
       assert.deepEqual(report.decode.map(({ batch }: { batch: number }) => batch), [1, 3]);
@@ -59,26 +59,26 @@ for (const device of ["cpu", "webgpu"]) {
       const { read_gb_s, fma_gflop_s } = report.roofs;
       assert.ok(read_gb_s > 0 && fma_gflop_s > 0, stdout);
       for (const share of shares) assert.ok(share > 0);
-      // All weights but the embedding, once a token.
+      // A token reads all weights except the embedding.
       const embedding = info.matrices.find(({ name }: { name: string }) => name === "emb.weight");
       const bytes = info.memory.weights - embedding.bytes;
-      const wanted = bytes * report.decode[0].tokens_per_second.median / 1e9 / read_gb_s;
-      assert.ok(Math.abs(share_of_read / wanted - 1) < 0.01, `${share_of_read}, not ${wanted}`);
+      const expected = bytes * report.decode[0].tokens_per_second.median / 1e9 / read_gb_s;
+      assert.ok(Math.abs(share_of_read / expected - 1) < 0.01, `${share_of_read}, not ${expected}`);
     },
   );
 }
 
-Deno.test("bench prints a table unless told otherwise", async () => {
+Deno.test("bench prints a table by default", async () => {
   const args = ["--device", "cpu", "--batch", "1", "--prompt", "4", "--tokens", "1"];
   const { code, stdout, stderr } = await rwkv(["bench", "--rounds", "1", ...args]);
   assert.equal(code, 0, stderr);
   assert.match(stdout, /^demo as f16 on plain TypeScript\n/);
-  assert.match(stdout, /^ {2}decode, 1 at once +[\d.]+ \([\d.]+ to [\d.]+\) tokens\/s$/m);
+  assert.match(stdout, /^ {2}decode, batch 1 +[\d.]+ \([\d.]+ to [\d.]+\) tokens\/s$/m);
   assert.match(stdout, /^ {2}prompt of 4 +[\d.]+ \([\d.]+ to [\d.]+\) tokens\/s$/m);
   assert.doesNotMatch(stdout, /adapter:|undefined|NaN/);
 });
 
-slowTest("bench --profile times the kernels of a step, and needs an adapter", async () => {
+slowTest("bench --profile times the kernels of a step and requires an adapter", async () => {
   const args = ["--batch", "2", "--prompt", "4", "--tokens", "1", "--rounds", "1", "--no-tune"];
   const onGpu = ["--device", "webgpu"];
   const { code, stdout, stderr } = await rwkv(["bench", "--profile", "--json", ...onGpu, ...args]);
@@ -93,7 +93,7 @@ slowTest("bench --profile times the kernels of a step, and needs an adapter", as
   assert.equal(sum("dispatches"), dispatches_per_step);
   assert.ok(Math.abs(sum("share") - 1) < 0.01, stdout);
   for (const { ms } of kernels) assertSpread(ms);
-  // Every weight is read once, but for the embedding.
+  // Every weight except the embedding is read once.
   const moved = kernels
     .filter(({ kernel }: { kernel: string }) => kernel.startsWith("linear"))
     .reduce(
@@ -109,9 +109,9 @@ slowTest("bench --profile times the kernels of a step, and needs an adapter", as
   assert.match(onCpu.stderr, /--profile.*WebGPU adapter/);
 });
 
-Deno.test("bench refuses wrong flags with 2 and names the value", async () => {
+Deno.test("bench rejects invalid flags with status 2 and names the value", async () => {
   const cases: [string[], RegExp][] = [
-    [["--batch", "1,x"], /--batch 1,x: "x" is no whole number from 1 to 1024/],
+    [["--batch", "1,x"], /--batch 1,x: "x" is not a whole number from 1 to 1024/],
     [["--batch", "0"], /--batch 0/],
     [["--batch", ""], /--batch/],
     [["--prompt", "32,"], /--prompt 32,: ""/],
@@ -129,7 +129,7 @@ Deno.test("bench refuses wrong flags with 2 and names the value", async () => {
   }
 });
 
-Deno.test("a spread is the median between the least and the most", () => {
+Deno.test("summarize returns median, minimum and maximum", () => {
   assert.deepEqual(summarize([3, 1, 2]), { median: 2, min: 1, max: 3 });
   assert.deepEqual(summarize([4, 1, 3, 2]), { median: 2.5, min: 1, max: 4 });
   assert.deepEqual(summarize([12345.678]), { median: 12350, min: 12350, max: 12350 });

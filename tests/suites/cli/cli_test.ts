@@ -18,7 +18,7 @@ function flat(stdout: string): Float32Array {
 }
 
 for (const device of ["webgpu", "cpu"]) {
-  Deno.test(`logits in two calls through a state file agree with the goldens on ${device}`, async () => {
+  Deno.test(`logits in two calls with a state file match the golden data on ${device}`, async () => {
     const folder = await Deno.makeTempDir();
     const { tokens, logits, state } = await readGolden("rwkv5-f32-n32");
     const common = ["--model", MODEL, "--quant", "none", "--device", device, "--all", "--json"];
@@ -42,7 +42,7 @@ for (const device of ["webgpu", "cpu"]) {
   });
 }
 
-Deno.test("tokenize turns text to ids and back", async () => {
+Deno.test("tokenize converts text to ids and back", async () => {
   const text = "Hi, señor 🙂\n";
   const { stdout } = await rwkvProcess(["tokenize", "--vocab", "bytes", "--json"], text);
   assert.deepEqual(JSON.parse(stdout), [...new TextEncoder().encode(text)]);
@@ -65,7 +65,7 @@ Deno.test("info and generate print one JSON document", async () => {
   assert.equal(two.stdout, one.stdout);
 });
 
-Deno.test("chat keeps the conversation under the id that it names at its end", async () => {
+Deno.test("chat prints the state id that resumes the conversation", async () => {
   const folder = await Deno.makeTempDir();
   const args = ["chat", "--kv", `${folder}/states`, "--device", "cpu", "--temperature", "0"];
   const first = await rwkvProcess(args, "Hi, I am Zorvin.\n/quit\n");
@@ -81,13 +81,13 @@ Deno.test("chat keeps the conversation under the id that it names at its end", a
   await Deno.remove(folder, { recursive: true });
 });
 
-Deno.test("eval scores a text, and tells what quantization costs", async () => {
+Deno.test("eval scores a text and measures quantization loss", async () => {
   const file = await Deno.makeTempFile();
-  const told = [["My name is Ada.", "Nice to meet you, Ada!"], [
+  const dialogue = [["My name is Ada.", "Nice to meet you, Ada!"], [
     "What is 2 + 3?",
     "2 plus 3 is 5.",
   ]];
-  const text = told.map(([user, reply]) => `User: ${user}\n\nAssistant: ${reply}\n\n`).join("");
+  const text = dialogue.map(([user, reply]) => `User: ${user}\n\nAssistant: ${reply}\n\n`).join("");
   await Deno.writeTextFile(file, text.repeat(3));
   const run = async (...args: string[]) => {
     const { code, stdout, stderr } = await rwkv(["eval", "--file", file, "--json", ...args]);
@@ -108,7 +108,7 @@ Deno.test("eval scores a text, and tells what quantization costs", async () => {
   await Deno.remove(file);
 });
 
-Deno.test("help is printed for all commands and for each", async () => {
+Deno.test("help lists all commands and describes each one", async () => {
   const { code, stdout } = await rwkv(["help"]);
   assert.equal(code, 0);
   for (const name of ["serve", "chat", "generate", "logits", "tokenize", "info", "eval"]) {
@@ -120,12 +120,12 @@ Deno.test("help is printed for all commands and for each", async () => {
   assert.equal(nearest("logit", ["serve", "logits"]), "logits");
 });
 
-Deno.test("wrong usage exits with 2 and names the remedy", async () => {
+Deno.test("wrong usage exits with status 2 and a remedy", async () => {
   const cases: [string[], RegExp][] = [
     [["serv"], /did you mean "serve"/],
     [["logits", "--modle", "x"], /--modle/],
     [["logits", "--model", MODEL], /--tokens 1,2,3 or --prompt/],
-    [["logits", "--model", MODEL, "--tokens", "1,x"], /"x" is no token id/],
+    [["logits", "--model", MODEL, "--tokens", "1,x"], /"x" is not a token id/],
     [["logits", "--model", MODEL, "--tokens", "1", "--chunk", "0"], /--chunk 0/],
     [["logits", "--model", MODEL, "--tokens", "1", "--device", "tpu"], /auto, webgpu, cpu/],
     [["generate", "--prompt", "x", "--temperature", "-1"], /--temperature -1: .*0 to 5/],
@@ -133,7 +133,7 @@ Deno.test("wrong usage exits with 2 and names the remedy", async () => {
     [["tokenize"], /--vocab/],
   ];
   for (const [i, [args, message]] of cases.entries()) {
-    // One of them by a process, whose exit status it is.
+    // Run one case in a separate process to check its real exit status.
     const { code, stdout, stderr } = await (i === 0 ? rwkvProcess : rwkv)(args);
     assert.equal(code, 2, `${args}: ${stderr}`);
     assert.match(stderr, message);
@@ -141,7 +141,7 @@ Deno.test("wrong usage exits with 2 and names the remedy", async () => {
   }
 });
 
-Deno.test("what cannot be done exits with 1 and names file, value and remedy", async () => {
+Deno.test("a failure exits with status 1 and names file, value and remedy", async () => {
   const folder = await Deno.makeTempDir();
   const sizes = {
     version: "5.2",
@@ -153,11 +153,11 @@ Deno.test("what cannot be done exits with 1 and names file, value and remedy", a
     dtype: "F32",
   } as const;
   const tensors = tinyModel(sizes);
-  const whole = writePth(tensors);
-  await Deno.writeFile(`${folder}/cut.pth`, whole.subarray(0, whole.length / 2));
+  const complete = writePth(tensors);
+  await Deno.writeFile(`${folder}/cut.pth`, complete.subarray(0, complete.length / 2));
   await Deno.writeTextFile(`${folder}/renamed.pth`, "not a model");
-  const without = new Map([...tensors].filter(([name]) => name !== "blocks.0.ffn.value.weight"));
-  await Deno.writeFile(`${folder}/missing.pth`, writePth(without));
+  const incomplete = new Map([...tensors].filter(([name]) => name !== "blocks.0.ffn.value.weight"));
+  await Deno.writeFile(`${folder}/missing.pth`, writePth(incomplete));
   tensors.get("head.weight")!.data[5] = NaN;
   await Deno.writeFile(`${folder}/nan.pth`, writePth(tensors));
   await Deno.writeTextFile(`${folder}/vocab.txt`, "1 'a' 1\n2 oops 4\n");

@@ -17,7 +17,7 @@ async function names(folder: string): Promise<string[]> {
   return (await Array.fromAsync(Deno.readDir(folder), ({ name }) => name)).sort();
 }
 
-Deno.test("convert writes a file that loads as it is, and info tells what is in it", async () => {
+Deno.test("convert writes a loadable file, and info describes it", async () => {
   await inFolder(async (folder) => {
     const file = `${folder}/demo-nf4.safetensors`;
     const run = await rwkv(["convert", DEMO_MODEL, file, "--quant", "nf4,head=int8", "--json"]);
@@ -27,16 +27,16 @@ Deno.test("convert writes a file that loads as it is, and info tells what is in 
     assert.deepEqual(await names(folder), ["demo-nf4.safetensors"]);
 
     const { stdout } = await rwkv(["info", "--model", file, "--json"]);
-    const told = JSON.parse(stdout);
+    const info = JSON.parse(stdout);
     const original = JSON.parse((await rwkv(["info", "--json"])).stdout);
-    assert.equal(told.quant, "nf4,head=int8");
-    assert.equal(told.converted_from, "model.safetensors");
-    assert.equal(told.bits_per_weight, report.bits_per_weight);
-    assert.equal(told.parameters, original.parameters);
-    assert.equal(told.fingerprint, original.fingerprint);
-    assert.ok(told.memory.weights < original.memory.weights / 2);
-    assert.equal(told.memory.states, original.memory.states);
-    const head = told.matrices.at(-1);
+    assert.equal(info.quant, "nf4,head=int8");
+    assert.equal(info.converted_from, "model.safetensors");
+    assert.equal(info.bits_per_weight, report.bits_per_weight);
+    assert.equal(info.parameters, original.parameters);
+    assert.equal(info.fingerprint, original.fingerprint);
+    assert.ok(info.memory.weights < original.memory.weights / 2);
+    assert.equal(info.memory.states, original.memory.states);
+    const head = info.matrices.at(-1);
     assert.deepEqual([head.name, head.stored, head.held], ["head.weight", "int8", "int8"]);
     assert.equal(head.error, report.matrices["head.weight"].error);
 
@@ -53,7 +53,7 @@ Deno.test("convert writes a file that loads as it is, and info tells what is in 
   });
 });
 
-Deno.test("4-bit weights take 4.5 bits, and text tables tell so", async () => {
+Deno.test("info reports 4.5 bits per weight for nf4", async () => {
   const { stdout } = await rwkv(["info", "--quant", "nf4", "--device", "cpu"]);
   assert.match(stdout, /^bits per weight {2}4\.5$/m);
   assert.match(
@@ -63,7 +63,7 @@ Deno.test("4-bit weights take 4.5 bits, and text tables tell so", async () => {
 });
 
 slowTest(
-  "a random model of a published size is written as a .pth and as a converted file",
+  "convert --shape writes a random model as a .pth file and as a converted file",
   async () => {
     await inFolder(async (folder) => {
       const file = `${folder}/r.safetensors`;
@@ -86,14 +86,14 @@ slowTest(
       const pth = `${folder}/r.pth`;
       assert.equal((await rwkv(["convert", "--shape", "0.1b", pth])).code, 0);
       const { stdout } = await rwkv(["info", "--model", pth, "--json"]);
-      const told = JSON.parse(stdout);
-      assert.deepEqual([told.layers, told.width, told.vocabulary], [12, 768, 65536]);
-      assert.deepEqual(Object.keys(told.dtypes), ["BF16"]);
+      const info = JSON.parse(stdout);
+      assert.deepEqual([info.layers, info.width, info.vocabulary], [12, 768, 65536]);
+      assert.deepEqual(Object.keys(info.dtypes), ["BF16"]);
     });
   },
 );
 
-Deno.test("an interrupted conversion leaves nothing, a killed one nothing that looks finished", async () => {
+Deno.test("an interrupted conversion leaves no file, a killed one only a .part file", async () => {
   for (const signal of ["SIGINT", "SIGTERM", "SIGKILL"] as const) {
     await inFolder(async (folder) => {
       const child = new Deno.Command(Deno.execPath(), {
@@ -119,7 +119,7 @@ Deno.test("an interrupted conversion leaves nothing, a killed one nothing that l
   }
 });
 
-Deno.test("what cannot be converted is told with file and remedy", async () => {
+Deno.test("a failed conversion names the file and a remedy", async () => {
   await inFolder(async (folder) => {
     const model = `${folder}/demo.safetensors`;
     await Deno.copyFile(`${DEMO_MODEL}/model.safetensors`, model);
@@ -130,12 +130,12 @@ Deno.test("what cannot be converted is told with file and remedy", async () => {
       [2, [model], /name two files/],
       [2, ["--shape", "3b"], /name one file/],
       [2, ["--shape", "2b", target], /--shape 2b: it must be one of 0\.1b, 0\.4b, 1\.5b, 3b, 7b/],
-      [2, ["--shape", "0.1b", `${folder}/r.pth`, "--quant", "nf4"], /a \.pth holds bfloat16/],
-      [2, [model, `${folder}/out.pth`], /name ends in \.safetensors/],
+      [2, ["--shape", "0.1b", `${folder}/r.pth`, "--quant", "nf4"], /a \.pth file stores bfloat16/],
+      [2, [model, `${folder}/out.pth`], /must end in \.safetensors/],
       [2, [model, target, "--quant", "q4"], /"q4" is none of none, f16, int8, nf4/],
       [1, [model, target, "--quant", "nf4,haed=int8"], /"haed" is no part of a matrix's name/],
       [1, [`${folder}/none.pth`, target], /none\.pth: there is no such file/],
-      [1, [model, model], /it is the model that is to be converted/],
+      [1, [model, model], /it is the model to convert/],
       [1, [model, `${folder}/no/out.safetensors`], /Cannot write .*no\/out\.safetensors/],
       [1, [packed, target, "--quant", "nf4"], /as nf4: the file holds it as int8/],
     ];

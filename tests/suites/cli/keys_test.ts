@@ -1,4 +1,4 @@
-/** `keys`, and `state --tenant`. */
+/** `keys` and `state --tenant`. */
 
 import assert from "node:assert/strict";
 import { openSessions } from "../../../src/server/open_sessions.ts";
@@ -20,16 +20,16 @@ async function json(args: string[]) {
   return JSON.parse(stdout);
 }
 
-Deno.test("keys in a store: made, listed, revoked, and told once", async () => {
+Deno.test("keys in a store are created, listed and revoked, and printed only once", async () => {
   await withFolder(async (folder) => {
     const at = ["--kv", `${folder}/states.sqlite3`];
-    const made = await rwkv(["keys", "create", "--tenant", "acme", ...at]);
-    assert.equal(made.code, 0, made.stderr);
-    const text = made.stdout.trimEnd();
-    assert.equal(made.stdout, `${text}\n`);
+    const created = await rwkv(["keys", "create", "--tenant", "acme", ...at]);
+    assert.equal(created.code, 0, created.stderr);
+    const text = created.stdout.trimEnd();
+    assert.equal(created.stdout, `${text}\n`);
     assert.ok(isKeyText(text));
     const id = keyId(await hashKey(text));
-    assert.ok(made.stderr.includes(id) && made.stderr.includes("acme"), made.stderr);
+    assert.ok(created.stderr.includes(id) && created.stderr.includes("acme"), created.stderr);
     const other = await json(["keys", "create", ...at]);
     assert.deepEqual([other.tenant, other.id], ["default", keyId(await hashKey(other.key))]);
     const { keys } = await json(["keys", "ls", ...at]);
@@ -42,11 +42,11 @@ Deno.test("keys in a store: made, listed, revoked, and told once", async () => {
     assert.equal((await json(["keys", "ls", ...at])).keys.length, 1);
     const again = await rwkv(["keys", "revoke", id, ...at]);
     assert.equal(again.code, 1);
-    assert.match(again.stderr, /Cannot revoke key "key_[0-9a-f]{16}": there is none with this id/);
+    assert.match(again.stderr, /Cannot revoke key "key_[0-9a-f]{16}": no key has this id/);
   });
 });
 
-Deno.test("keys in a file: added and taken out, and the rest of it stays as it was", async () => {
+Deno.test("keys in a file are added and removed without changing other lines", async () => {
   await withFolder(async (folder) => {
     const file = `${folder}/keys.txt`;
     const at = ["--file", file];
@@ -65,7 +65,7 @@ Deno.test("keys in a file: added and taken out, and the rest of it stays as it w
     assert.equal(await Deno.readTextFile(file), [...lines.slice(1)].join("\n"));
     assert.equal((await rwkv(["keys", "revoke", first.id, ...at])).code, 1);
     assert.equal(await Deno.readTextFile(file), [...lines.slice(1)].join("\n"));
-    // A file that is wrong is told, and left alone.
+    // An invalid file is an error and stays unchanged.
     await Deno.writeTextFile(file, "acme secret\n");
     const wrong = await rwkv(["keys", "create", ...at]);
     assert.equal(wrong.code, 2);
@@ -75,7 +75,7 @@ Deno.test("keys in a file: added and taken out, and the rest of it stays as it w
   });
 });
 
-Deno.test("bounds of a key are kept and listed, in a store and in a file, and the environment's are not", async () => {
+Deno.test("limits of a key are stored and listed, and those of the environment are not", async () => {
   await withFolder(async (folder) => {
     const flags = ["--requests-per-minute", "60", "--bytes-per-tenant", "1e9"];
     const limits = { requestsPerMinute: 60, bytes: 1e9 };
@@ -101,21 +101,21 @@ Deno.test("bounds of a key are kept and listed, in a store and in a file, and th
   });
 });
 
-Deno.test("keys: wrong usage is told", async () => {
+Deno.test("keys reports wrong usage", async () => {
   await withFolder(async (folder) => {
-    const told = async (...args: string[]) => {
+    const output = async (...args: string[]) => {
       const { code, stderr } = await rwkv(["keys", ...args, "--kv", `${folder}/none.sqlite3`]);
       return `${code} ${stderr}`;
     };
-    assert.match(await told(), /^2 .*no action is given.*create \| ls \| revoke ID/);
-    assert.match(await told("make"), /^2 .*no action "make"/);
-    assert.match(await told("revoke"), /^2 .*the usage is keys revoke ID/);
-    assert.match(await told("create", "--tenant", "No Name"), /^2 .*Cannot use --tenant No Name/);
-    assert.match(await told("ls"), /^1 .*there is no such file/);
+    assert.match(await output(), /^2 .*no action is given.*create \| ls \| revoke ID/);
+    assert.match(await output("make"), /^2 .*no action "make"/);
+    assert.match(await output("revoke"), /^2 .*the usage is keys revoke ID/);
+    assert.match(await output("create", "--tenant", "No Name"), /^2 .*Cannot use --tenant No Name/);
+    assert.match(await output("ls"), /^1 .*there is no such file/);
   });
 });
 
-Deno.test("states of a tenant are listed, shown and imported by --tenant, and all collected", async () => {
+Deno.test("--tenant selects the states to list, show and import, and gc covers all tenants", async () => {
   await withFolder(async (folder) => {
     const kv = `${folder}/states.sqlite3`;
     const running = await openSessions({ device: "cpu", kv });
@@ -134,7 +134,7 @@ Deno.test("states of a tenant are listed, shown and imported by --tenant, and al
     await state("export", stateId!, file, "--tenant", "acme");
     const { id } = await state("import", file, "--tenant", "other");
     assert.equal((await state("ls", "--tenant", "other")).states[0].id, id);
-    // Of no tenant's store a blob goes that is in use, and what is there is looked through.
+    // Garbage collection covers every tenant and keeps blobs that are in use.
     const blob = Date.UTC(2026, 10, 2).toString(16).padStart(12, "0").padEnd(48, "0");
     const store = await Deno.openKv(kv);
     for (const tenant of ["acme", "other"]) {

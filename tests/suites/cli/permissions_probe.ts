@@ -1,9 +1,10 @@
 /**
- * Tries what the first argument lists, `[["read", "/etc/passwd"], …]`, and prints what came of each
- * as JSON: `done`, or the error's name. Runs in the worker's place, with the worker's permissions.
+ * Runs the operations in the first argument, such as `[["read", "/etc/passwd"], …]`, and prints the
+ * results as JSON: `done` or the name of the error. Tests start it instead of the worker, with the
+ * worker's permissions.
  */
 
-const TRIES: Record<string, (...args: string[]) => unknown> = {
+const OPERATIONS: Record<string, (...args: string[]) => unknown> = {
   read: (path) => Deno.stat(path),
   write: async (path) => {
     await Deno.writeTextFile(path, "");
@@ -11,13 +12,13 @@ const TRIES: Record<string, (...args: string[]) => unknown> = {
   },
   listen: (hostname, port) => Deno.listen({ hostname, port: Number(port) }).close(),
   connect: async (hostname, port) => {
-    // Nobody need be there.
+    // A refused connection proves that the permission was granted.
     const refused = (error: unknown) => {
       if (!(error instanceof Deno.errors.ConnectionRefused)) throw error;
     };
     await Deno.connect({ hostname, port: Number(port) }).then((peer) => peer.close(), refused);
   },
-  // Hosts that code is loaded from are a permission of their own.
+  // Importing remote code needs its own permission.
   import: async (host) => {
     const { state } = await Deno.permissions.query({ name: "import", host });
     if (state !== "granted") throw new Deno.errors.NotCapable();
@@ -29,13 +30,13 @@ const TRIES: Record<string, (...args: string[]) => unknown> = {
   memory: () => Deno.systemMemoryInfo(),
 };
 
-const found: string[] = [];
+const results: string[] = [];
 for (const [name, ...args] of JSON.parse(Deno.args[0]) as string[][]) {
   try {
-    await TRIES[name](...args);
-    found.push("done");
+    await OPERATIONS[name](...args);
+    results.push("done");
   } catch (error) {
-    found.push((error as Error).name);
+    results.push((error as Error).name);
   }
 }
-console.log(JSON.stringify(found));
+console.log(JSON.stringify(results));

@@ -1,7 +1,10 @@
-/** The worker may do what it needs and nothing else: as `deno task start`, and by `deploy/start.sh`. */
+/**
+ * Permissions of the worker with `deno task start` and with `deploy/start.sh`: everything it needs
+ * and nothing else.
+ */
 
 import assert from "node:assert/strict";
-import { ask } from "../e2e/worker_process.ts";
+import { sendMessage } from "../e2e/worker_process.ts";
 
 const ROOT = new URL("../../..", import.meta.url).pathname;
 const PROBE = `${ROOT}tests/suites/cli/permissions_probe.ts`;
@@ -36,14 +39,14 @@ async function output(
   return new TextDecoder().decode(stdout);
 }
 
-/** Whether each is done, by the probe's answer. */
-async function tried(tries: string[][], run: (tries: string) => Promise<string>) {
-  const results: string[] = JSON.parse(await run(JSON.stringify(tries)));
-  return tries.map((one, i) => [...one, results[i]].join(" "));
+/** Returns the attempts with the result that the probe reports for each. */
+async function attempt(attempts: string[][], run: (attempts: string) => Promise<string>) {
+  const results: string[] = JSON.parse(await run(JSON.stringify(attempts)));
+  return attempts.map((one, i) => [...one, results[i]].join(" "));
 }
 
-function each(tries: string[][], result: string): string[] {
-  return tries.map((one) => [...one, result].join(" "));
+function withResult(attempts: string[][], result: string): string[] {
+  return attempts.map((one) => [...one, result].join(" "));
 }
 
 async function startWorker(
@@ -65,7 +68,7 @@ async function startWorker(
       const port = log.match(/Serving on http:\/\/localhost:(\d+)/)?.[1];
       if (port && log.includes('"Ready"')) listening.resolve(`http://127.0.0.1:${port}`);
     }
-    listening.reject(new Error(`the worker ended before it was ready:\n${log}`));
+    listening.reject(new Error(`the worker exited before it was ready:\n${log}`));
   })();
   return {
     url: await listening.promise,
@@ -78,17 +81,17 @@ async function startWorker(
   };
 }
 
-/** A turn, and after another start one that goes on from it. */
-async function talk(start: () => Promise<Started>): Promise<string> {
+/** Runs a turn, restarts the worker, and runs a turn that resumes the first one. */
+async function runTwoTurns(start: () => Promise<Started>): Promise<string> {
   const first = await start();
-  const { stateId } = await ask(first.url, "Hi! My name is Zorvin.", { maxTokens: 8 });
+  const { stateId } = await sendMessage(first.url, "Hi! My name is Zorvin.", { maxTokens: 8 });
   await first.stop();
   const second = await start();
-  await ask(second.url, "What is my name?", { stateId, maxTokens: 8 });
+  await sendMessage(second.url, "What is my name?", { stateId, maxTokens: 8 });
   return await second.stop();
 }
 
-Deno.test("deno task start may read, listen and write below ./data, and nothing else", async () => {
+Deno.test("deno task start may read, listen and write to ./data, and nothing else", async () => {
   const allowed = [
     ["read", `${ROOT}README.md`],
     ["write", `${ROOT}data/permissions-probe`],
@@ -98,19 +101,19 @@ Deno.test("deno task start may read, listen and write below ./data, and nothing 
     ["memory"],
   ];
   await Deno.mkdir(`${ROOT}data`, { recursive: true });
-  const run = (tries: string) =>
-    output(Deno.execPath(), ["run", "-P=start", "--no-prompt", PROBE, tries], { cwd: ROOT });
-  assert.deepEqual(await tried(allowed, run), each(allowed, "done"));
-  assert.deepEqual(await tried(FORBIDDEN, run), each(FORBIDDEN, "NotCapable"));
+  const run = (attempts: string) =>
+    output(Deno.execPath(), ["run", "-P=start", "--no-prompt", PROBE, attempts], { cwd: ROOT });
+  assert.deepEqual(await attempt(allowed, run), withResult(allowed, "done"));
+  assert.deepEqual(await attempt(FORBIDDEN, run), withResult(FORBIDDEN, "NotCapable"));
 });
 
-Deno.test("deno task start needs no more than it may", async () => {
+Deno.test("deno task start has all permissions that it needs", async () => {
   const { tasks } = JSON.parse(await Deno.readTextFile(`${ROOT}deno.json`));
   const [program, ...args] = tasks.start.command.split(" ");
   assert.equal(program, "deno");
   const kv = `data/permissions-${crypto.randomUUID()}.sqlite3`;
   try {
-    await talk(() =>
+    await runTwoTurns(() =>
       startWorker(Deno.execPath(), [...args, "--port", "0", "--kv", kv], { cwd: ROOT })
     );
   } finally {
@@ -118,7 +121,7 @@ Deno.test("deno task start needs no more than it may", async () => {
   }
 });
 
-/** Runs `deploy/start.sh` in a folder of its own, with `deno` on its PATH being `program`. */
+/** Runs `deploy/start.sh` in a new folder with `program` as the `deno` on its PATH. */
 async function withStartScript(
   program: string,
   body: (folder: string, options: Deno.CommandOptions) => Promise<void>,
@@ -136,64 +139,72 @@ async function withStartScript(
 
 const unix = { ignore: Deno.build.os === "windows" };
 
-Deno.test("deploy/start.sh allows what the settings call for, and nothing else", unix, async () => {
-  // As the script would start the worker, but for what is started.
-  const program = `#!/bin/sh
+Deno.test(
+  "deploy/start.sh grants the permissions that the settings need, and nothing else",
+  unix,
+  async () => {
+    // Runs the probe with the permissions that the script gives the worker.
+    const program = `#!/bin/sh
     for arg; do
       shift
       case $arg in */src/cli/main.ts) arg=${PROBE} ;; esac
       set -- "$@" "$arg"
     done
     exec ${Deno.execPath()} "$@"`;
-  await withStartScript(program, async (folder, { env, ...options }) => {
-    await Deno.mkdir(`${folder}/weights`);
-    await Deno.writeTextFile(`${folder}/weights/model.pth`, "");
-    await Deno.mkdir(`${folder}/keys`);
-    const settings = {
-      ...env,
-      HOST: "127.0.0.1",
-      PORT: "18431",
-      RWKV_MODEL: `${folder}/weights/model.pth`,
-      RWKV_KEYS: `${folder}/keys/keys.txt`,
-      RWKV_KV: "http://user@127.0.0.1:18432/kv?x",
-      RWKV_ALLOW_NET: "127.0.0.1:18433",
-    };
-    const run = (tries: string) =>
-      output(`${ROOT}deploy/start.sh`, [tries], { ...options, env: settings });
-    const allowed = [
-      ["read", `${ROOT}models/demo/vocab.txt`],
-      ["read", `${folder}/data`],
-      ["read", `${folder}/weights`],
-      ["read", `${folder}/keys`],
-      ["write", `${folder}/data/states.sqlite3`],
-      ["listen", "127.0.0.1", "18431"],
-      ["connect", "127.0.0.1", "18432"],
-      ["connect", "127.0.0.1", "18433"],
-      ["env", "RWKV_MODEL"],
-      ["env", "DENO_KV_ACCESS_TOKEN"],
-      ["memory"],
-    ];
-    const forbidden = [
-      ...FORBIDDEN,
-      ["read", "/etc/passwd"],
-      ["read", folder],
-      ["write", `${ROOT}data/permissions-probe`],
-      ["write", `${folder}/weights/model.pth`],
-      ["write", `${folder}/keys/keys.txt`],
-      ["listen", "127.0.0.1", "18434"],
-      ["listen", "0.0.0.0", "18431"],
-      ["connect", "127.0.0.1", "18434"],
-      ["connect", "192.0.2.1", "80"],
-    ];
-    assert.deepEqual(await tried(allowed, run), each(allowed, "done"));
-    assert.deepEqual(await tried(forbidden, run), each(forbidden, "NotCapable"));
-  });
-});
+    await withStartScript(program, async (folder, { env, ...options }) => {
+      await Deno.mkdir(`${folder}/weights`);
+      await Deno.writeTextFile(`${folder}/weights/model.pth`, "");
+      await Deno.mkdir(`${folder}/keys`);
+      const settings = {
+        ...env,
+        HOST: "127.0.0.1",
+        PORT: "18431",
+        RWKV_MODEL: `${folder}/weights/model.pth`,
+        RWKV_KEYS: `${folder}/keys/keys.txt`,
+        RWKV_KV: "http://user@127.0.0.1:18432/kv?x",
+        RWKV_ALLOW_NET: "127.0.0.1:18433",
+      };
+      const run = (attempts: string) =>
+        output(`${ROOT}deploy/start.sh`, [attempts], { ...options, env: settings });
+      const allowed = [
+        ["read", `${ROOT}models/demo/vocab.txt`],
+        ["read", `${folder}/data`],
+        ["read", `${folder}/weights`],
+        ["read", `${folder}/keys`],
+        ["write", `${folder}/data/states.sqlite3`],
+        ["listen", "127.0.0.1", "18431"],
+        ["connect", "127.0.0.1", "18432"],
+        ["connect", "127.0.0.1", "18433"],
+        ["env", "RWKV_MODEL"],
+        ["env", "DENO_KV_ACCESS_TOKEN"],
+        ["memory"],
+      ];
+      const forbidden = [
+        ...FORBIDDEN,
+        ["read", "/etc/passwd"],
+        ["read", folder],
+        ["write", `${ROOT}data/permissions-probe`],
+        ["write", `${folder}/weights/model.pth`],
+        ["write", `${folder}/keys/keys.txt`],
+        ["listen", "127.0.0.1", "18434"],
+        ["listen", "0.0.0.0", "18431"],
+        ["connect", "127.0.0.1", "18434"],
+        ["connect", "192.0.2.1", "80"],
+      ];
+      assert.deepEqual(await attempt(allowed, run), withResult(allowed, "done"));
+      assert.deepEqual(await attempt(forbidden, run), withResult(forbidden, "NotCapable"));
+    });
+  },
+);
 
-Deno.test("a worker by deploy/start.sh needs no more than it may", unix, async () => {
-  const program = `#!/bin/sh\nexec ${Deno.execPath()} "$@"`;
-  await withStartScript(program, async (folder, options) => {
-    await talk(() => startWorker(`${ROOT}deploy/start.sh`, ["serve"], options));
-    assert.ok((await Deno.stat(`${folder}/data/states.sqlite3`)).isFile);
-  });
-});
+Deno.test(
+  "a worker started by deploy/start.sh has all permissions that it needs",
+  unix,
+  async () => {
+    const program = `#!/bin/sh\nexec ${Deno.execPath()} "$@"`;
+    await withStartScript(program, async (folder, options) => {
+      await runTwoTurns(() => startWorker(`${ROOT}deploy/start.sh`, ["serve"], options));
+      assert.ok((await Deno.stat(`${folder}/data/states.sqlite3`)).isFile);
+    });
+  },
+);

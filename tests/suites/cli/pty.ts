@@ -1,9 +1,11 @@
-/** A program in a real terminal of 80 columns and 24 lines, whose keys a test presses. */
+/**
+ * A program in a pseudo-terminal of 80 columns and 24 lines that receives key presses from a test.
+ */
 
 import assert from "node:assert/strict";
 import { CLI, ROOT } from "./run_cli.ts";
 
-/** What is waited for comes within this, or the test fails. */
+/** Milliseconds after which waiting for output fails. */
 const LIMIT_MS = 60_000;
 
 export class Pty implements AsyncDisposable {
@@ -15,11 +17,11 @@ export class Pty implements AsyncDisposable {
   #wake: () => void = () => {};
   #ended = false;
 
-  /** `deno task rwkv ARGS` there. */
+  /** Runs `deno task rwkv ARGS` in the terminal. */
   constructor(args: readonly string[], env: Record<string, string> = {}) {
     const quoted = [Deno.execPath(), ...CLI, ...args]
       .map((arg) => `'${arg.replaceAll("'", "'\\''")}'`).join(" ");
-    // The terminal's own echo is on until the program turns it off.
+    // The terminal echoes input until the program disables that.
     this.#child = new Deno.Command("script", {
       args: ["-qfec", `stty rows 24 cols 80; ${quoted}`, "/dev/null"],
       cwd: ROOT,
@@ -41,7 +43,7 @@ export class Pty implements AsyncDisposable {
     this.#wake();
   }
 
-  /** All that was written, as it was. */
+  /** The raw output so far. */
   get output(): string {
     return this.#output;
   }
@@ -50,8 +52,8 @@ export class Pty implements AsyncDisposable {
     await this.#keys.write(new TextEncoder().encode(keys));
   }
 
-  /** Waits for what comes after all that was waited for before; returns it. */
-  async see(pattern: RegExp): Promise<RegExpMatchArray> {
+  /** Waits for a match in the output after the previous match, and returns it. */
+  async waitFor(pattern: RegExp): Promise<RegExpMatchArray> {
     const limit = AbortSignal.timeout(LIMIT_MS);
     limit.addEventListener("abort", () => this.#wake());
     while (true) {
@@ -61,13 +63,13 @@ export class Pty implements AsyncDisposable {
         return found;
       }
       const rest = plain(this.#output).slice(this.#seen);
-      assert.ok(!this.#ended && !limit.aborted, `${pattern} does not come:\n${rest}`);
+      assert.ok(!this.#ended && !limit.aborted, `no match for ${pattern}:\n${rest}`);
       await new Promise<void>((resolve) => this.#wake = resolve);
     }
   }
 
-  /** Waits for its end; returns its exit status. */
-  async end(): Promise<number> {
+  /** Waits until the program exits and returns its exit status. */
+  async waitForExit(): Promise<number> {
     const { code } = await this.#child.status;
     await this.#reading;
     return code;
@@ -75,13 +77,13 @@ export class Pty implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#ended) this.#child.kill("SIGKILL");
-    await this.end();
+    await this.waitForExit();
     await this.#keys.close().catch(() => {});
   }
 }
 
-/** Text without colours and movements of the cursor. */
+/** Removes colours and cursor movements. */
 export function plain(output: string): string {
-  // deno-lint-ignore no-control-regex -- these are what a terminal is told
+  // deno-lint-ignore no-control-regex -- terminal control sequences
   return output.replace(/\x1b\[[\d;?]*[A-Za-z]|\x1b[78]|\r/g, "");
 }

@@ -1,8 +1,8 @@
-/** Runs the command line as a user would, in a process of its own. */
+/** Runs the command line in a separate process, as a user would. */
 
 export const ROOT = new URL("../../..", import.meta.url).pathname;
 
-/** What comes before a command's name and flags; run it in `ROOT`. */
+/** Arguments of deno before the name of a command. Relative to `ROOT`. */
 export const CLI = ["run", "-q", "-P=rwkv", "--no-prompt", "src/cli/main.ts"];
 
 export interface CliResult {
@@ -16,7 +16,7 @@ export interface CliOptions {
   env?: Record<string, string>;
 }
 
-/** `deno task rwkv ARGS`, with text on stdin; in another folder if told. */
+/** Runs `deno task rwkv ARGS` with `stdin`, in `ROOT` by default, and waits for its exit. */
 export async function rwkv(
   args: string[],
   stdin: string | Uint8Array = "",
@@ -30,7 +30,7 @@ export async function rwkv(
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
 
-/** The same, still running, with its streams to write and to read. */
+/** Starts `deno task rwkv ARGS` with piped streams. */
 export function startRwkv(
   args: string[],
   { cwd = ROOT, env = {} }: CliOptions = {},

@@ -1,12 +1,12 @@
-/** Models in several files, as Hugging Face's libraries save them. */
+/** Models in several files, as Hugging Face libraries save them. */
 
 import { encodeSafetensors } from "../../../src/formats/safetensors.ts";
 import { type PthTensor, writePth } from "../../formats/pth_fixture.ts";
 
-/** Contents by name. */
+/** File contents by name. */
 export type Files = Record<string, string | Uint8Array<ArrayBuffer>>;
 
-/** The tensors in `count` files and the index of them, as `save_pretrained` writes them. */
+/** Splits tensors into `count` files with an index, like `save_pretrained`. */
 export function shards(
   count: number,
   base: string,

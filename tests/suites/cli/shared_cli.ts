@@ -1,7 +1,7 @@
 /**
- * Runs the command line in one process for a whole test file, which saves starting one for each
- * call. What is about the process itself (signals, terminals, pipes, the exit status that a shell
- * sees) needs `run_cli.ts`. A command that reads lines from stdin, as chat does, needs it too.
+ * Runs all command lines of a test file in one process, which saves the startup of a process per
+ * call. Tests of the process itself (signals, terminals, pipes, exit statuses) need `run_cli.ts`,
+ * and so do commands that read lines from stdin, such as chat.
  */
 
 import { type CliOptions, type CliResult, ROOT } from "./run_cli.ts";
@@ -9,13 +9,13 @@ import type { CliCall, CliOutcome } from "./shared_cli_main.ts";
 
 const MAIN = "tests/suites/cli/shared_cli_main.ts";
 
-/** The process of this test file. */
+/** The shared process of this test file. */
 class SharedCli {
   readonly #child: Deno.ChildProcess;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #reader: ReadableStreamDefaultReader<string>;
   #read = "";
-  /** Ends with the call before. */
+  /** Resolves when the previous call has ended. */
   #idle: Promise<unknown> = Promise.resolve();
 
   constructor() {
@@ -30,7 +30,7 @@ class SharedCli {
     this.#reader = this.#child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   }
 
-  /** Runs a command line once those before it have ended. */
+  /** Runs a command line after all previous calls. */
   call(call: CliCall): Promise<CliOutcome> {
     const outcome = this.#idle.then(() => this.#call(call));
     this.#idle = outcome.catch(() => {});
@@ -41,7 +41,7 @@ class SharedCli {
     await this.#writer.write(new TextEncoder().encode(`${JSON.stringify(call)}\n`));
     while (!this.#read.includes("\n")) {
       const { done, value } = await this.#reader.read();
-      if (done) throw new Error(`the process of the command line has ended: ${call.args}`);
+      if (done) throw new Error(`the shared process has exited: ${call.args}`);
       this.#read += value;
     }
     const [line] = this.#read.split("\n", 1);
@@ -61,7 +61,7 @@ let shared: SharedCli;
 Deno.test.beforeAll(() => void (shared = new SharedCli()));
 Deno.test.afterAll(() => shared.end());
 
-/** Returns what `deno task rwkv ARGS` does, as the function of `run_cli.ts` does. */
+/** Runs `deno task rwkv ARGS` like `rwkv` in `run_cli.ts`. */
 export async function rwkv(
   args: string[],
   stdin: string | Uint8Array<ArrayBuffer> = "",

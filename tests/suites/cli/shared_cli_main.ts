@@ -1,6 +1,7 @@
 /**
- * Runs one command line after another: each is a line of JSON on stdin, its outcome one on stdout.
- * `shared_cli.ts` starts it, with the permissions of `deno task rwkv`.
+ * Runs command lines one after another. Reads each call as a line of JSON from stdin and writes its
+ * outcome as a line of JSON to stdout. `shared_cli.ts` starts it with the permissions of `deno task
+ * rwkv`.
  */
 
 import { format } from "node:util";
@@ -8,7 +9,7 @@ import { main } from "../../../src/cli/main.ts";
 
 export interface CliCall {
   args: string[];
-  /** As base64. */
+  /** Encoded as base64. */
   stdin: string;
   cwd: string;
   env: Record<string, string>;
@@ -16,7 +17,7 @@ export interface CliCall {
 
 export interface CliOutcome {
   code: number;
-  /** As base64. */
+  /** Encoded as base64. */
   stdout: string;
   stderr: string;
 }
@@ -34,11 +35,11 @@ if (import.meta.main) {
       for (let at = 0; at < bytes.length;) at += await answer(bytes.subarray(at));
     }
   }
-  // A command may leave behind what ends with its process, such as the thread of an engine.
+  // Commands may leave resources to the exit of the process, such as an engine thread.
   Deno.exit();
 }
 
-/** Runs a command with streams, a folder and an environment of its own. */
+/** Runs a command with its own streams, working directory and environment. */
 async function run({ args, stdin, cwd, env }: CliCall): Promise<CliOutcome> {
   const stdout: Uint8Array[] = [];
   let stderr = "";

@@ -1,4 +1,4 @@
-/** `state`: what is stored, listed, moved and removed. */
+/** The `state` command. */
 
 import assert from "node:assert/strict";
 import { openSessions } from "../../../src/server/open_sessions.ts";
@@ -34,7 +34,7 @@ function parsed({ code, stdout, stderr }: CliResult) {
   return JSON.parse(stdout);
 }
 
-Deno.test("state: listed, shown, exported, imported, removed, collected", async () => {
+Deno.test("state lists, shows, exports, imports, removes and collects states", async () => {
   await withStates(async ({ kv, ids, folder }) => {
     const state = (...args: string[]) => rwkv(["state", ...args, "--kv", kv]);
     const { states, total } = await json(["state", "ls", "--kv", kv]);
@@ -42,7 +42,7 @@ Deno.test("state: listed, shown, exported, imported, removed, collected", async 
     assert.deepEqual([total, states[0].open, states[1].open], [2, true, false]);
     assert.ok(states.every(({ tokens }: { tokens: number }) => tokens > 3));
     const table = (await state("ls", "--limit", "1")).stdout.split("\n");
-    assert.match(table[0], /^ID +MODEL +TURN +TOKENS +SIZE +BEGUN +EXPIRES$/);
+    assert.match(table[0], /^ID +MODEL +TURN +TOKENS +SIZE +CREATED +EXPIRES$/);
     assert.match(
       table[1],
       new RegExp(`^${ids[1]}  demo   open  .* kB  .*s ago +in (6 d 23|7 d 0) h$`),
@@ -52,18 +52,22 @@ Deno.test("state: listed, shown, exported, imported, removed, collected", async 
     const shown = await state("show", ids[0]);
     assert.match(shown.stdout, /^id {7}state_/);
     assert.match(shown.stdout, /\nuser: Hi, I am Ada\.\nassistant: .+\n$/);
-    const told = await json(["state", "show", ids[0], "--kv", kv]);
-    assert.deepEqual([told.id, told.open, told.transcript.length], [ids[0], false, 2]);
+    const shownJson = await json(["state", "show", ids[0], "--kv", kv]);
+    assert.deepEqual([shownJson.id, shownJson.open, shownJson.transcript.length], [
+      ids[0],
+      false,
+      2,
+    ]);
 
     const file = `${folder}/talk.rwkvstate`;
     assert.equal((await state("export", ids[0], file)).stdout, `${file}\n`);
-    const there = `${folder}/other.sqlite3`;
-    await Deno.writeFile(there, new Uint8Array());
-    const { id } = await json(["state", "import", file, "--kv", there]);
+    const otherStore = `${folder}/other.sqlite3`;
+    await Deno.writeFile(otherStore, new Uint8Array());
+    const { id } = await json(["state", "import", file, "--kv", otherStore]);
     assert.notEqual(id, ids[0]);
-    const moved = await json(["state", "show", id, "--kv", there]);
-    assert.deepEqual(moved.transcript, told.transcript);
-    const { sessions, close } = await openSessions({ device: "cpu", kv: there });
+    const moved = await json(["state", "show", id, "--kv", otherStore]);
+    assert.deepEqual(moved.transcript, shownJson.transcript);
+    const { sessions, close } = await openSessions({ device: "cpu", kv: otherStore });
     const messages = [{ role: "user" as const, content: "What is my name?" }];
     const turn = await sessions.start({ messages, stateId: id, sampling: { temperature: 0 } });
     assert.match((await turn.result()).text, /Ada/);
@@ -77,7 +81,7 @@ Deno.test("state: listed, shown, exported, imported, removed, collected", async 
   });
 });
 
-Deno.test("state: a file through pipes is the file, and leaves no trace where it is refused", async () => {
+Deno.test("state import reads stdin, and a rejected file leaves no state", async () => {
   await withStates(async ({ kv, ids, folder }) => {
     const file = `${folder}/talk.rwkvstate`;
     await json(["state", "export", ids[0], file, "--kv", kv]);
@@ -94,7 +98,7 @@ Deno.test("state: a file through pipes is the file, and leaves no trace where it
   });
 });
 
-Deno.test("state: what is asked for wrongly is told", async () => {
+Deno.test("state reports wrong usage", async () => {
   const unknown = `state_${"0".repeat(48)}`;
   const cases: [args: string[], code: number, message: RegExp][] = [
     [[], 2, /no action is given; the usage is state ls \| show ID/],

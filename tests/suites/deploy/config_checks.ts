@@ -1,4 +1,4 @@
-/** `deno task test:deploy`: what `deploy/` holds, by the programs that it is written for. */
+/** `deno task test:deploy`: checks the files in `deploy/` with the programs that read them. */
 
 import assert from "node:assert/strict";
 import { parseKeyVariable } from "../../../src/access/key_list.ts";
@@ -51,13 +51,13 @@ async function withWorker(body: (worker: WorkerProcess) => Promise<void>): Promi
   await body(worker);
 }
 
-Deno.test("hadolint and shellcheck have nothing to say", async () => {
+Deno.test("hadolint and shellcheck report nothing", async () => {
   await mustRun(await python("hadolint"), ["deploy/Dockerfile"]);
   await mustRun(await debian("shellcheck"), ["deploy/start.sh", ".ci/run"]);
 });
 
 for (const gpu of [null, "nvidia", "dri"]) {
-  Deno.test(`compose reads its files, ${gpu ? `with ${gpu}` : "without a GPU"}`, async () => {
+  Deno.test(`docker compose accepts its files, ${gpu ? `with ${gpu}` : "without a GPU"}`, async () => {
     const files = ["compose.yaml", ...(gpu ? [`compose.${gpu}.yaml`] : [])];
     const args = files.flatMap((file) => ["-f", `deploy/${file}`]);
     const { services, secrets } = JSON.parse(
@@ -71,17 +71,17 @@ for (const gpu of [null, "nvidia", "dri"]) {
     assert.equal(worker.deploy.replicas, 3);
     assert.equal(worker.environment.RWKV_KV, "http://denokv:4512");
     assert.equal(worker.environment.DENO_KV_ACCESS_TOKEN, denokv.environment.DENO_KV_ACCESS_TOKEN);
-    // A worker has keys, and Prometheus what it is asked with.
+    // Workers have API keys, and Prometheus has the metrics token.
     assert.match(worker.environment.RWKV_API_KEYS, /^\w+:.{16,}$/);
     assert.deepEqual(prometheus.secrets.map(({ source }: { source: string }) => source), [
       "metrics_token",
     ]);
     assert.equal(secrets.metrics_token.environment, "RWKV_METRICS_TOKEN");
     assert.ok(worker.environment.RWKV_METRICS_TOKEN);
-    // What is left after the grace is for storing and sending.
+    // The time after the grace period is for storing states and sending responses.
     assert.equal(worker.stop_grace_period, "30s");
     assert.ok(30 >= Number(worker.environment.RWKV_GRACE) + 5);
-    // Whatever is mounted from here is here.
+    // Every bind mount has an existing source.
     const bound = [worker, balancer, prometheus, grafana].flatMap(({ volumes }) => volumes)
       .filter(({ type }) => type === "bind");
     assert.ok(bound.length >= 5);
@@ -92,17 +92,17 @@ for (const gpu of [null, "nvidia", "dri"]) {
   });
 }
 
-Deno.test("compose asks for a token where there is none", async () => {
+Deno.test("docker compose requires a token", async () => {
   const { stdout, text } = await run(
     await python("docker-compose"),
     ["--env-file", "/dev/null", "-f", "deploy/compose.yaml", "config"],
   );
-  // This compose's status is always 0.
+  // This implementation of compose always exits with status 0.
   assert.equal(stdout, "");
   assert.match(text, /copy deploy\/example\.env to deploy\/\.env/);
 });
 
-Deno.test("Kubernetes' own schemas hold, and nothing is left out", async () => {
+Deno.test("all manifests match the Kubernetes schemas", async () => {
   const files = [...Deno.readDirSync(`${ROOT}${KUBERNETES}`)].map(({ name }) => name)
     .filter((name) => name !== "kustomization.yaml").sort();
   const [{ resources }] = await yaml(`${KUBERNETES}/kustomization.yaml`) as [
@@ -112,14 +112,14 @@ Deno.test("Kubernetes' own schemas hold, and nothing is left out", async () => {
   const validate = await python("kubernetes-validate");
   const paths = files.map((file) => `${KUBERNETES}/${file}`);
   await mustRun(validate, ["--strict", ...paths]);
-  // It would tell.
+  // The validator does report an unknown field.
   const input = (await Deno.readTextFile(`${ROOT}${KUBERNETES}/deployment.yaml`))
     .replace("terminationGracePeriodSeconds", "terminationGraceSeconds");
   await Deno.writeTextFile(`${WORK}/wrong.yaml`, input);
   assert.notEqual((await run(validate, ["--strict", `${WORK}/wrong.yaml`])).code, 0);
 });
 
-Deno.test("the Deployment fits the worker: probes, grace, labels, user", async () => {
+Deno.test("the Deployment matches the worker: probes, grace period, labels, user", async () => {
   const all = await manifests();
   const { spec } = all.find(({ kind }) => kind === "Deployment")!;
   const { metadata: { labels }, spec: pod } = spec.template;
@@ -131,7 +131,7 @@ Deno.test("the Deployment fits the worker: probes, grace, labels, user", async (
       assert.equal(response.status, 200);
     }
   });
-  // What is taken from a Secret is in one; the example's own keys are keys.
+  // Every referenced Secret exists, and the example API keys are valid.
   const secrets = new Map(
     all.filter(({ kind }) => kind === "Secret")
       .map(({ metadata, stringData }) => [metadata.name, stringData]),
@@ -173,10 +173,10 @@ Deno.test("the Deployment fits the worker: probes, grace, labels, user", async (
   }
 });
 
-Deno.test("systemd takes the unit, and finds little exposed", async () => {
+Deno.test("systemd accepts the unit and rates its exposure as low", async () => {
   const unit = await Deno.readTextFile(`${ROOT}deploy/rwkv-edge.service`);
   const path = `${WORK}/rwkv-edge.service`;
-  // The program is where these checks run.
+  // Use the start script of this checkout.
   await Deno.writeTextFile(path, unit.replaceAll("=/opt/rwkv-edge/", `=${ROOT}`));
   const analyze = await debian("systemd-analyze");
   const { code, text } = await run(analyze, ["verify", path]);
@@ -186,35 +186,35 @@ Deno.test("systemd takes the unit, and finds little exposed", async () => {
   assert.ok(Number(unit.match(/^TimeoutStopSec=(\d+)/m)?.[1]) >= grace + 5);
 });
 
-/** Every name of a metric that rules and dashboard ask for. */
-async function metricsAsked(): Promise<string[]> {
+/** Returns every metric name in the rules and the dashboard. */
+async function queriedMetrics(): Promise<string[]> {
   const files = ["prometheus/rules.yml", "grafana/dashboards/rwkv-edge.json"];
   const texts = await Promise.all(files.map((file) => Deno.readTextFile(`${ROOT}deploy/${file}`)));
   const names = texts.join("\n").matchAll(/\b(?:rwkv:|process_)[a-z0-9_]+/g);
   return [...new Set([...names].map(([name]) => name))];
 }
 
-Deno.test("promtool takes /metrics, which has all that rules and dashboard ask for", async () => {
+Deno.test("promtool accepts /metrics, which has every metric in the rules and the dashboard", async () => {
   await withWorker(async ({ url }) => {
     const body = JSON.stringify(chatBody("Hi!", { maxTokens: 4 }));
     await (await fetch(`${url}/v1/chat/completions`, { method: "POST", body })).text();
     const metrics = await (await fetch(`${url}/metrics`)).text();
     const { text } = await run(await debian("promtool"), ["check", "metrics"], { input: metrics });
-    // A colon, as vLLM's names have, is all that it may find.
+    // promtool only reports the colon in the names, which vLLM uses too.
     const found = text.split("\n").filter((line) => line !== "" && !/contain ':'$/.test(line));
     assert.deepEqual(found, []);
-    const there = new Set([...metrics.matchAll(/^[a-z][a-z0-9_:]+/gm)].map(([name]) => name));
-    const asked = await metricsAsked();
-    assert.ok(asked.length > 20);
-    // Labelled ones come with their first event.
+    const exposed = new Set([...metrics.matchAll(/^[a-z][a-z0-9_:]+/gm)].map(([name]) => name));
+    const queried = await queriedMetrics();
+    assert.ok(queried.length > 20);
+    // Labelled metrics appear with their first event.
     const late = ["rwkv:state_load_seconds_bucket"];
-    assert.deepEqual(asked.filter((name) => !there.has(name) && !late.includes(name)), []);
+    assert.deepEqual(queried.filter((name) => !exposed.has(name) && !late.includes(name)), []);
   });
 });
 
-Deno.test("promtool takes configuration and rules, and each alert is raised in time", async () => {
+Deno.test("promtool accepts the configuration and the rules, and each alert fires in time", async () => {
   const promtool = await debian("promtool");
-  // The token is where compose mounts it, and the rules beside the configuration.
+  // Use local paths for the token that compose mounts and for the rules.
   const text = await Deno.readTextFile(`${ROOT}deploy/prometheus/prometheus.yml`);
   const config = text.replace("/run/secrets/metrics_token", "token");
   assert.notEqual(config, text);
@@ -233,7 +233,7 @@ Deno.test("promtool takes configuration and rules, and each alert is raised in t
   );
 });
 
-Deno.test("the dashboard's queries are PromQL, and its panels lie side by side", async () => {
+Deno.test("the dashboard has valid queries and no overlapping panels", async () => {
   interface Panel {
     id: number;
     title: string;
@@ -262,13 +262,13 @@ Deno.test("the dashboard's queries are PromQL, and its panels lie side by side",
     assert.ok(x + w <= 24, title);
     for (let i = 0; i < w * h; i++) {
       const cell = `${x + i % w},${y + Math.floor(i / w)}`;
-      assert.ok(!cells.has(cell), `${title} lies on another panel`);
+      assert.ok(!cells.has(cell), `${title} overlaps another panel`);
       cells.add(cell);
     }
   }
 });
 
-/** nginx with the balancer's configuration, but for where it listens and where workers are. */
+/** Runs nginx with the balancer's configuration, adapted to a local port and a local worker. */
 async function withBalancer(
   workers: string,
   body: (url: string) => Promise<void>,
@@ -301,7 +301,7 @@ async function withBalancer(
   }
 }
 
-Deno.test("nginx takes the configuration, passes streams on as they come, keeps /metrics in", async () => {
+Deno.test("nginx accepts the configuration, does not buffer streams, and hides /metrics", async () => {
   await mustRun(await debian("nginx"), ["-t", "-c", `${ROOT}deploy/nginx.conf`]);
   await withWorker((worker) =>
     withBalancer(worker.url, async (url) => {
@@ -319,7 +319,7 @@ Deno.test("nginx takes the configuration, passes streams on as they come, keeps 
         pieces++;
         text += piece;
         if (pieces > 1) continue;
-        // The turn is still running when its first words are here.
+        // The first text arrives while the turn is still running.
         const metrics = await (await fetch(`${worker.url}/metrics`)).text();
         assert.match(metrics, /^rwkv:num_requests_running 1$/m);
       }
@@ -329,7 +329,7 @@ Deno.test("nginx takes the configuration, passes streams on as they come, keeps 
   );
 });
 
-Deno.test("everything is of one version, and the image has the Deno that tests ran on", async () => {
+Deno.test("all versions match, and the image has the Deno version of the tests", async () => {
   const { version } = JSON.parse(await Deno.readTextFile(`${ROOT}deno.json`));
   const compose = await Deno.readTextFile(`${ROOT}deploy/compose.yaml`);
   assert.equal(compose.match(/image: rwkv-edge:(\S+)/)?.[1], version);
@@ -342,7 +342,7 @@ Deno.test("everything is of one version, and the image has the Deno that tests r
   assert.deepEqual(deno.slice(1), Deno.version.deno.split(".").slice(0, 2));
 });
 
-Deno.test("contributors' CI runs the same gate", async () => {
+Deno.test("the GitHub workflow runs .ci/run", async () => {
   const [{ jobs }] = await yaml(".github/workflows/ci.yml") as [
     { jobs: Record<string, { steps: { run?: string }[] }> },
   ];

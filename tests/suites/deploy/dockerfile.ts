@@ -1,17 +1,17 @@
-/** `deploy/Dockerfile`, as Docker's own parser reads it. */
+/** Parses `deploy/Dockerfile` with Docker's own parser. */
 
 import { mustRun, python } from "./tools.ts";
 
 export interface Instruction {
   cmd: string;
-  /** Whether its arguments are a JSON list. */
+  /** Whether the arguments are a JSON list (exec form). */
   json: boolean;
   flags: string[];
   value: string[];
 }
 
 export interface Stage {
-  /** What it is built on, arguments filled in. */
+  /** The base image, with build arguments substituted. */
   from: string;
   name: string | null;
   instructions: Instruction[];
@@ -45,7 +45,7 @@ export async function parseDockerfile(path: string): Promise<Stage[]> {
   return stages;
 }
 
-/** Names and values of an ENV, which come in turn. */
+/** Returns the names and values of an ENV instruction, which the parser lists alternately. */
 export function pairs({ value }: Instruction): [string, string][] {
   const found: [string, string][] = [];
   for (let i = 0; i < value.length; i += 2) found.push([value[i], value[i + 1]]);

@@ -1,6 +1,6 @@
 /**
- * `deno task test:image`: carries out `deploy/Dockerfile` in a folder, with debootstrap in Docker's
- * place, and puts the worker through its life there. As root, on Linux; some three minutes.
+ * `deno task test:image`: executes `deploy/Dockerfile` in a folder, with debootstrap instead of
+ * Docker, and tests the worker there. Needs root on Linux and takes about three minutes.
  */
 
 import { buildRoot, type Image } from "./image_root.ts";
@@ -21,15 +21,15 @@ Deno.exit(await main());
 async function main(): Promise<number> {
   const root = await run("id", ["-u"]);
   if (Deno.build.os !== "linux" || root.stdout.trim() !== "0") {
-    console.error("error: this needs root on Linux, for chroot and namespaces");
+    console.error("error: root on Linux is required for chroot and namespaces");
     return 2;
   }
   for (const program of ["debootstrap", "unshare", "ip"]) await debian(program);
   const image: Image = await buildRoot(log);
   const [all, base] = await Promise.all([image.root, image.base].map(megabytes));
-  log(`the image's files take ${all} MB, of which the base ${base}`);
+  log(`the image takes ${all} MB, including ${base} MB of the base image`);
   await Deno.writeTextFile(`${WORK}/image.json`, JSON.stringify(image));
-  // Its own network, with nothing in it: what the image lacks can't be fetched.
+  // An empty network namespace, so that files missing from the image cannot be downloaded.
   const child = new Deno.Command("unshare", {
     args: ["--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"].concat(
       ...[Deno.execPath(), "test", "--no-check", "-A", "tests/suites/deploy/image_checks.ts"],

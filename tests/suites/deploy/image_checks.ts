@@ -1,8 +1,10 @@
-/** The worker in the image that `image.ts` has made: its life, and what it may not do. */
+/**
+ * Tests the worker in the image that `image.ts` has built: startup, restart, shutdown, permissions.
+ */
 
 import assert from "node:assert/strict";
-import { carryOn, type CutStreams, cutStreams } from "../e2e/cut_streams.ts";
-import { ask } from "../e2e/worker_process.ts";
+import { continueStreams, type InterruptedStreams, interruptStreams } from "../e2e/cut_streams.ts";
+import { sendMessage } from "../e2e/worker_process.ts";
 import { type Image, isolated } from "./image_root.ts";
 import { mustRun, ROOT, run, WORK } from "./tools.ts";
 
@@ -10,18 +12,18 @@ const image: Image = JSON.parse(await Deno.readTextFile(`${WORK}/image.json`));
 const VOLUME = `${WORK}/volume`;
 const URL_WITHIN = `http://127.0.0.1:${image.env.PORT}`;
 
-/** As a cluster mounts them: the image read-only, a volume, and an empty /tmp. */
+/** The mounts of a cluster: a read-only image, a volume, and an empty /tmp. */
 const MOUNTS = `mount -o remount,bind,ro ${image.root}
   mount --bind ${VOLUME} ${image.root}/data
   mount -t tmpfs tmpfs ${image.root}/tmp`;
 
 interface Container extends AsyncDisposable {
-  /** Sends a signal to the worker, process 1 there; returns the exit status. */
+  /** Sends a signal to the worker, which is process 1, and returns the exit status. */
   end(signal: Deno.Signal): Promise<number>;
   log(): string;
 }
 
-/** A volume as Docker makes one: owned as the image's folder is. */
+/** Creates a volume like Docker: with the ownership of the image's folder. */
 async function newVolume(): Promise<void> {
   await mustRun("rm", ["-rf", VOLUME]);
   await mustRun("cp", ["-a", `${image.root}/data`, VOLUME]);
@@ -29,7 +31,7 @@ async function newVolume(): Promise<void> {
 
 function start(env: Record<string, string> = {}): Container {
   const [program, args] = isolated(
-    // It listens on all addresses, and would not without a key.
+    // The worker listens on all addresses, which requires a key or RWKV_OPEN.
     { ...image, env: { ...image.env, RWKV_OPEN: "1", ...env } },
     [...image.entrypoint, ...image.command],
     MOUNTS,
@@ -50,14 +52,14 @@ function start(env: Record<string, string> = {}): Container {
   return { end, log: () => log, [Symbol.asyncDispose]: async () => void await end("SIGKILL") };
 }
 
-/** Status of a path, or 0 where nobody answers. */
+/** Returns the status of a path, or 0 without a response. */
 async function status(path: string): Promise<number> {
   const response = await fetch(URL_WITHIN + path).catch(() => null);
   await response?.body?.cancel();
   return response?.status ?? 0;
 }
 
-/** Everything that `/ready` and `/ping` have answered, until the worker is ready. */
+/** Waits until the worker is ready and returns all answers of `/ready` and `/ping`. */
 async function untilReady(container: Container): Promise<string[]> {
   const seen = new Set<string>();
   for (const end = Date.now() + 120_000; Date.now() < end;) {
@@ -66,14 +68,14 @@ async function untilReady(container: Container): Promise<string[]> {
     if (ready === 200) return [...seen];
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  throw new Error(`the worker is not ready after two minutes:\n${container.log()}`);
+  throw new Error(`the worker was not ready after two minutes:\n${container.log()}`);
 }
 
 async function healthcheck(): Promise<number> {
   return (await run(...isolated(image, image.healthcheck, MOUNTS))).code;
 }
 
-Deno.test("it starts without a network, on a root that is read-only, and tells how it is", async () => {
+Deno.test("the worker starts without a network on a read-only root and reports its health", async () => {
   await newVolume();
   await using container = start();
   assert.equal(await healthcheck(), 1);
@@ -86,50 +88,50 @@ Deno.test("it starts without a network, on a root that is read-only, and tells h
   assert.match(device_reason, /llvmpipe/, "the image's software adapter was not found");
   assert.deepEqual([store.kind, store.status], ["file", "reachable"]);
   assert.equal(await container.end(image.stopSignal), 0, container.log());
-  // Nothing but the log's own lines.
+  // Every line is a JSON log entry.
   assert.deepEqual(container.log().trim().split("\n").filter((line) => !line.startsWith("{")), []);
 });
 
-Deno.test("a conversation goes on after a kill, by its id, as if there had been none", async () => {
+Deno.test("a conversation continues unchanged after SIGKILL", async () => {
   await newVolume();
   const questions = ["Hi! My name is Zorvin.", "What is my name?"];
-  let undisturbed: string;
+  let uninterrupted: string;
   let stateId: string;
   {
     await using container = start({ RWKV_KV: "/data/states.sqlite3" });
     await untilReady(container);
-    const first = await ask(URL_WITHIN, questions[0]);
+    const first = await sendMessage(URL_WITHIN, questions[0]);
     stateId = first.stateId;
-    undisturbed = (await ask(URL_WITHIN, questions[1], { stateId })).text;
-    assert.match(undisturbed, /Zorvin/);
+    uninterrupted = (await sendMessage(URL_WITHIN, questions[1], { stateId })).text;
+    assert.match(uninterrupted, /Zorvin/);
     await container.end("SIGKILL");
   }
   await using container = start({ RWKV_KV: "/data/states.sqlite3" });
   await untilReady(container);
-  assert.equal((await ask(URL_WITHIN, questions[1], { stateId })).text, undisturbed);
+  assert.equal((await sendMessage(URL_WITHIN, questions[1], { stateId })).text, uninterrupted);
 });
 
-Deno.test("told to stop, it ends its streams, which the next one carries on", async () => {
+Deno.test("on SIGTERM the worker ends its streams, and the next worker continues them", async () => {
   await newVolume();
-  let cut: CutStreams;
+  let interrupted: InterruptedStreams;
   {
     await using container = start({ RWKV_GRACE: "0.1" });
     await untilReady(container);
-    cut = await cutStreams(URL_WITHIN, () => container.end(image.stopSignal));
-    assert.equal(cut.code, 0, container.log());
+    interrupted = await interruptStreams(URL_WITHIN, () => container.end(image.stopSignal));
+    assert.equal(interrupted.code, 0, container.log());
   }
   await using container = start();
   await untilReady(container);
-  await carryOn(URL_WITHIN, cut);
+  await continueStreams(URL_WITHIN, interrupted);
 });
 
-Deno.test("it may do what its settings call for, and nothing else", async () => {
+Deno.test("the worker has the permissions that its settings need, and nothing else", async () => {
   await newVolume();
   const probe = `${image.root}/app/src/cli/permissions_probe.ts`;
   const shim = `${image.root}/app/shim`;
   await Deno.copyFile(`${ROOT}tests/suites/cli/permissions_probe.ts`, probe);
   await Deno.mkdir(shim, { recursive: true });
-  // The entry point as it is, but for what it starts in the end.
+  // The real entry point, but it starts the probe instead of the worker.
   const program = `#!/bin/sh
     for arg; do
       shift
@@ -143,8 +145,8 @@ Deno.test("it may do what its settings call for, and nothing else", async () => 
     PATH: `/app/shim:${image.env.PATH}`,
     RWKV_KV: "http://127.0.0.1:4512",
   };
-  const tried = async (tries: string[][]) => {
-    const command = [...image.entrypoint, JSON.stringify(tries)];
+  const attempt = async (attempts: string[][]) => {
+    const command = [...image.entrypoint, JSON.stringify(attempts)];
     return JSON.parse(await mustRun(...isolated({ ...image, env }, command, MOUNTS)));
   };
   const allowed = [
@@ -171,13 +173,13 @@ Deno.test("it may do what its settings call for, and nothing else", async () => 
     ["ffi", "libc.so.6"],
     ["hostname"],
   ];
-  assert.deepEqual(await tried(allowed), allowed.map(() => "done"));
-  assert.deepEqual(await tried(forbidden), forbidden.map(() => "NotCapable"));
+  assert.deepEqual(await attempt(allowed), allowed.map(() => "done"));
+  assert.deepEqual(await attempt(forbidden), forbidden.map(() => "NotCapable"));
   await Deno.remove(probe);
   await Deno.remove(shim, { recursive: true });
 });
 
-Deno.test("whoever it is, the system lets it write its volume and /tmp alone", async () => {
+Deno.test("the file system lets the user write only to the volume and /tmp", async () => {
   const script = "id -u; for path in /app /opt/deno /models /etc /data /tmp; do " +
     "touch $path/x 2>/dev/null && echo $path; done; rm /data/x; test ! -e /usr/bin/npm && echo small";
   const { stdout } = await run(...isolated(image, ["sh", "-c", script]));

@@ -1,6 +1,6 @@
 /**
- * The image as a folder: `deploy/Dockerfile`'s own instructions, carried out with debootstrap in
- * Docker's place. What Docker adds (layers, an image's metadata) is not there.
+ * Builds the image as a folder by executing `deploy/Dockerfile` with debootstrap instead of Docker.
+ * Layers and image metadata are missing.
  */
 
 import assert from "node:assert/strict";
@@ -8,10 +8,10 @@ import { dirname } from "node:path";
 import { type Instruction, pairs, parseDockerfile, type Stage } from "./dockerfile.ts";
 import { debian, mustRun, ROOT, WORK } from "./tools.ts";
 
-/** What the image says of how it is run. */
+/** The image and its run configuration. */
 export interface Image {
   root: string;
-  /** What it began as. */
+  /** Root folder of the base image. */
   base: string;
   env: Record<string, string>;
   folder: string;
@@ -22,10 +22,10 @@ export interface Image {
   stopSignal: Deno.Signal;
 }
 
-/** Debian's names of its releases, by the number that a tag begins with. */
+/** Debian release names by the version in a tag. */
 const SUITES: Record<string, string> = { 12: "bookworm", 13: "trixie" };
 
-/** Certificates of this machine, for registries that it reaches through a proxy. */
+/** Certificates of this machine, which proxied registries may need. */
 const CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt";
 const SHOWN = "/run/certificates.crt";
 
@@ -75,21 +75,21 @@ async function buildStage(
     else if (cmd === "CMD") image.command = execForm(instruction, value);
     else if (cmd === "HEALTHCHECK") image.healthcheck = execForm(instruction, value.slice(1));
     else if (cmd === "STOPSIGNAL") image.stopSignal = value[0] as Deno.Signal;
-    else assert.ok(["VOLUME", "EXPOSE"].includes(cmd), `this check does not know ${cmd}`);
+    else assert.ok(["VOLUME", "EXPOSE"].includes(cmd), `unknown instruction ${cmd}`);
   }
   return image;
 }
 
-/** A shell in between would keep signals to itself. */
+/** Rejects the shell form, in which a shell would not forward signals. */
 function execForm({ cmd, json }: Instruction, value: string[]): string[] {
   assert.ok(json, `${cmd} is not in exec form`);
   return value;
 }
 
-/** A Debian of the release that a tag names, as bare as the images are; made once. */
+/** Returns a minimal Debian of the release in a tag. Built once and cached. */
 async function base(from: string, log: (line: string) => void): Promise<string> {
   const suite = SUITES[from.match(/^debian:(\d+)/)?.[1] ?? ""];
-  assert.ok(suite, `this check can make a Debian alone, not ${from}`);
+  assert.ok(suite, `only Debian base images are supported, not ${from}`);
   const folder = `${WORK}/base-${suite}`;
   if (await Deno.stat(folder).then(() => true, () => false)) return folder;
   log(`debootstrap ${suite}, in place of ${from}`);
@@ -102,7 +102,7 @@ async function base(from: string, log: (line: string) => void): Promise<string> 
   return folder;
 }
 
-/** As Docker's slim images are: packages are not kept, nor their documentation. */
+/** Removes package archives and documentation, like Docker's slim images. */
 async function slim(root: string): Promise<void> {
   const folders = ["doc", "info", "locale", "man"].map((name) => `/usr/share/${name}`);
   await Deno.writeTextFile(
@@ -122,7 +122,7 @@ async function slim(root: string): Promise<void> {
   await mustRun("chroot", [root, "sh", "-c", script]);
 }
 
-/** The command that runs a shell's line in the image, with this machine's network. */
+/** Returns the command that runs a shell line in the image with this machine's network. */
 function inRoot(image: Image, [line]: string[]): Parameters<typeof mustRun> {
   const { root } = image;
   const certificates = root + SHOWN;
@@ -132,7 +132,10 @@ function inRoot(image: Image, [line]: string[]): Parameters<typeof mustRun> {
   return isolated({ ...image, env }, ["/bin/sh", "-c", line], setUp);
 }
 
-/** The command that runs a program in the image, as process 1, with the image's user and environment. */
+/**
+ * Returns the command that runs a program in the image as process 1, with the image's user and
+ * environment.
+ */
 export function isolated(
   { root, env, folder, user }: Pick<Image, "root" | "env" | "folder" | "user">,
   command: readonly string[],
@@ -166,7 +169,7 @@ async function copy(
   const allowed = await dockerContext();
   for (const source of sources) {
     const from = stage ? built.get(stage)!.root + source : ROOT + source;
-    if (!stage) assert.ok(allowed.includes(source), `.dockerignore keeps ${source} out`);
+    if (!stage) assert.ok(allowed.includes(source), `.dockerignore excludes ${source}`);
     const isFolder = (await Deno.stat(from)).isDirectory;
     const into = isFolder || !target.endsWith("/") ? to : to + source.replace(/^.*\//, "");
     await mustRun("mkdir", ["-p", isFolder ? into : dirname(into)]);
@@ -174,11 +177,11 @@ async function copy(
   }
 }
 
-/** What `.dockerignore` lets in: all is left out but what it names. */
+/** Returns the paths in `.dockerignore`, which excludes everything else. */
 async function dockerContext(): Promise<string[]> {
   const lines = (await Deno.readTextFile(`${ROOT}.dockerignore`)).split("\n")
     .filter((line) => line !== "" && !line.startsWith("#"));
   assert.equal(lines[0], "*");
-  assert.ok(lines.slice(1).every((line) => /^![\w./]+$/.test(line)), "a line is no plain name");
+  assert.ok(lines.slice(1).every((line) => /^![\w./]+$/.test(line)), "a line is not a plain path");
   return lines.slice(1).map((line) => line.slice(1));
 }

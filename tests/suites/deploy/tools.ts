@@ -1,6 +1,6 @@
 /**
- * The programs that check what `deploy/` holds: linters from PyPI, in a virtual environment under
- * `data/`, and Debian's own programs, which are to be installed by whoever runs the checks.
+ * The programs that check `deploy/`: linters from PyPI, in a virtual environment under `data/`, and
+ * Debian packages, which must be installed.
  */
 
 import assert from "node:assert/strict";
@@ -15,7 +15,7 @@ const PACKAGES = [
   "kubernetes-validate==1.37.0",
 ];
 
-/** Programs by the Debian package that has them. */
+/** Debian package of each program. */
 const DEBIAN: Record<string, string> = {
   shellcheck: "shellcheck",
   nginx: "nginx-light",
@@ -26,9 +26,9 @@ const DEBIAN: Record<string, string> = {
   ip: "iproute2",
 };
 
-export interface Ran {
+export interface CommandOutput {
   code: number;
-  /** Of both streams, trimmed. */
+  /** Both streams, trimmed. */
   text: string;
   stdout: string;
 }
@@ -37,7 +37,7 @@ export async function run(
   program: string,
   args: readonly string[],
   options: Pick<Deno.CommandOptions, "cwd" | "env"> & { input?: string } = {},
-): Promise<Ran> {
+): Promise<CommandOutput> {
   const { input, ...rest } = options;
   const child = new Deno.Command(program, {
     args: [...args],
@@ -55,47 +55,50 @@ export async function run(
   return { code, stdout: out, text: `${out}${err}`.trim() };
 }
 
-/** Runs a program that is to end well; returns what it wrote on stdout. */
+/** Runs a program that must succeed and returns its stdout. */
 export async function mustRun(...call: Parameters<typeof run>): Promise<string> {
   const { code, text, stdout } = await run(...call);
   assert.equal(code, 0, `${call[0]} ${call[1].join(" ")}:\n${text}`);
   return stdout;
 }
 
-/** Path of one of Debian's programs; a system's own are not on everybody's PATH. */
+/**
+ * Returns the path of a Debian program. Also searches the system folders, which may be missing on
+ * PATH.
+ */
 export async function debian(program: string): Promise<string> {
   for (const folder of [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin", "/sbin"]) {
     const path = `${folder}/${program}`;
     if (folder && await Deno.stat(path).then(() => true, () => false)) return path;
   }
   throw new Error(
-    `There is no ${program}: install Debian's ${DEBIAN[program]}, or all that these checks need: ` +
+    `Cannot find ${program}: install the Debian package ${DEBIAN[program]}; all checks need: ` +
       [...new Set(Object.values(DEBIAN))].join(" "),
   );
 }
 
-let made: Promise<string> | undefined;
+let installed: Promise<string> | undefined;
 
-/** Path of a program of the virtual environment, which is made when it is asked for first. */
+/** Returns the path of a program in the virtual environment, which the first call creates. */
 export async function python(program = "python"): Promise<string> {
-  made ??= environment();
-  return `${await made}/${program}`;
+  installed ??= environment();
+  return `${await installed}/${program}`;
 }
 
 async function environment(): Promise<string> {
   const folder = `${WORK}/python`;
   const bin = `${folder}/bin`;
-  const wanted = PACKAGES.join("\n");
+  const required = PACKAGES.join("\n");
   const mark = `${folder}/installed`;
-  if (await Deno.readTextFile(mark).catch(() => null) === wanted) return bin;
+  if (await Deno.readTextFile(mark).catch(() => null) === required) return bin;
   await Deno.mkdir(WORK, { recursive: true });
   await mustRun("python3", ["-m", "venv", "--clear", folder]);
   await mustRun(`${bin}/python`, ["-m", "pip", "install", "--quiet", ...PACKAGES]);
-  await Deno.writeTextFile(mark, wanted);
+  await Deno.writeTextFile(mark, required);
   return bin;
 }
 
-/** The documents of a YAML file. */
+/** Parses the documents of a YAML file. */
 export async function yaml(path: string): Promise<unknown[]> {
   const code = "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(sys.stdin))))";
   const input = await Deno.readTextFile(`${ROOT}${path}`);

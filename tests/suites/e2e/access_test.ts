@@ -1,15 +1,18 @@
-/** Keys and real workers: when one refuses to start, when it closes, and what it never tells. */
+/**
+ * API keys with real workers: when a worker refuses to start, when it requires keys, and what it
+ * never reveals.
+ */
 
 import assert from "node:assert/strict";
 import { rwkv } from "../cli/shared_cli.ts";
 import { slowTest } from "../../support/quick.ts";
 import { startWorkerProcess, type WorkerProcess } from "./worker_process.ts";
 
-/** What no key and no prompt is ever to be found in. */
+/** Part of every key and prompt. Must not appear in any output. */
 const MARK = "xylophon";
 
-/** Milliseconds within which what is waited for has to happen, on the busiest machine. */
-const PATIENCE = 60_000;
+/** Milliseconds to wait for a status, enough for a busy machine. */
+const TIMEOUT_MS = 60_000;
 
 async function withStore(use: (kv: string, folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();
@@ -27,7 +30,11 @@ async function newKey(kv: string, tenant: string): Promise<{ id: string; key: st
   return JSON.parse(stdout);
 }
 
-function ask({ url }: WorkerProcess, key: string | null, body: object = {}): Promise<Response> {
+function sendChat(
+  { url }: WorkerProcess,
+  key: string | null,
+  body: object = {},
+): Promise<Response> {
   return fetch(`${url}/v1/chat/completions`, {
     method: "POST",
     headers: key === null ? {} : { authorization: `Bearer ${key}` },
@@ -45,25 +52,29 @@ async function status(answer: Promise<Response>): Promise<number> {
   return status;
 }
 
-/** Asks until the answer is as wanted; how long that may take, tests with a clock of their own say. */
-async function until(wanted: number, asked: () => Promise<Response>): Promise<void> {
-  const end = performance.now() + PATIENCE;
-  for (let last = 0; last !== wanted;) {
-    assert.ok(performance.now() < end, `it is still ${last} after ${PATIENCE} ms`);
-    last = await status(asked());
-    if (last !== wanted) await new Promise((resolve) => setTimeout(resolve, 200));
+/**
+ * Repeats a request until it has the expected status. Tests with a fake clock cover the exact
+ * timing.
+ */
+async function until(expected: number, send: () => Promise<Response>): Promise<void> {
+  const end = performance.now() + TIMEOUT_MS;
+  for (let last = 0; last !== expected;) {
+    assert.ok(performance.now() < end, `status ${last} after ${TIMEOUT_MS} ms`);
+    last = await status(send());
+    if (last !== expected) await new Promise((resolve) => setTimeout(resolve, 200));
   }
 }
 
-Deno.test("a worker that others could reach without keys does not start, and says what to do", async () => {
+Deno.test("a worker refuses to start without keys on a public address and names a remedy", async () => {
   await withStore(async (kv) => {
     const start = (env: Record<string, string> = {}, host = "0.0.0.0") =>
       rwkv(["serve", "--host", host, "--port", "0", "--device", "cpu", "--kv", kv], "", { env });
     for (const host of ["0.0.0.0", "::"]) {
       const { code, stderr } = await start({}, host);
       assert.equal(code, 2, stderr);
-      const said = `Cannot serve on ${host} without keys: other machines could use this worker; `;
-      assert.ok(stderr.includes(said), stderr);
+      const message =
+        `Cannot serve on ${host} without keys: other machines could use this worker; `;
+      assert.ok(stderr.includes(message), stderr);
       assert.match(stderr, /`deno task rwkv keys create`, or .*--open \(RWKV_OPEN=1\)/);
     }
     assert.equal((await start({ RWKV_OPEN: "0" })).code, 2);
@@ -78,12 +89,12 @@ Deno.test("a worker that others could reach without keys does not start, and say
 });
 
 slowTest(
-  "a worker for others starts with --open, and says so, or with a key of any place",
+  "a worker starts on a public address with --open or with a key from any source",
   async () => {
     await withStore(async (kv, folder) => {
       const file = `${folder}/keys.txt`;
-      const made = await rwkv(["keys", "create", "--tenant", "filed", "--file", file]);
-      const listed = made.stdout.trim();
+      const created = await rwkv(["keys", "create", "--tenant", "filed", "--file", file]);
+      const listed = created.stdout.trim();
       const key = `0123456789${MARK}`;
       const cases = [
         [{ RWKV_OPEN: "1" }, null],
@@ -91,82 +102,82 @@ slowTest(
         [{ RWKV_KEYS: file }, listed],
         [{}, (await newKey(kv, "ada")).key],
       ] as const;
-      // With a key in the store nobody is let in without; so that comes last, in a store of its own.
+      // A key in the store disables access without a key, so the last case has its own store.
       await Promise.all(cases.map(async ([env, key], i) => {
         const at = i === cases.length - 1 ? kv : `${folder}/${i}.sqlite3`;
         const options = { device: "cpu", flags: ["--host", "0.0.0.0"], env } as const;
         await using worker = await startWorkerProcess(at, options);
         assert.equal(
-          /There are no keys: whoever reaches 0\.0\.0\.0/.test(worker.log()),
+          /No API key exists: every client that reaches 0\.0\.0\.0/.test(worker.log()),
           key === null,
         );
-        assert.equal(await status(ask(worker, null)), key === null ? 200 : 401);
-        assert.equal(await status(ask(worker, key)), 200);
+        assert.equal(await status(sendChat(worker, null)), key === null ? 200 : 401);
+        assert.equal(await status(sendChat(worker, key)), 200);
       }));
     });
   },
 );
 
 slowTest(
-  "an open worker closes with the first key, and a revoked key stops, while it runs",
+  "a running worker requires a key once one exists and rejects a revoked key",
   async () => {
     await withStore(async (kv) => {
       const env = { RWKV_METRICS_TOKEN: `token-${MARK}` };
       await using worker = await startWorkerProcess(kv, { device: "cpu", env });
-      const before = await ask(worker, null);
+      const before = await sendChat(worker, null);
       const { state_id: openState } = await before.json();
       assert.equal(before.status, 200);
       const [ada, bob] = [await newKey(kv, "ada"), await newKey(kv, "bob")];
-      await until(401, () => ask(worker, null));
-      const { state_id } = await (await ask(worker, ada.key)).json();
-      assert.equal(await status(ask(worker, ada.key, { state_id })), 200);
-      assert.equal(await status(ask(worker, bob.key, { state_id })), 400);
-      assert.equal(await status(ask(worker, ada.key, { state_id: openState })), 400);
-      // Another key of the tenant's goes on with what the first one has begun.
+      await until(401, () => sendChat(worker, null));
+      const { state_id } = await (await sendChat(worker, ada.key)).json();
+      assert.equal(await status(sendChat(worker, ada.key, { state_id })), 200);
+      assert.equal(await status(sendChat(worker, bob.key, { state_id })), 400);
+      assert.equal(await status(sendChat(worker, ada.key, { state_id: openState })), 400);
+      // Another key of the same tenant can resume the state.
       const second = await newKey(kv, "ada");
-      assert.equal(await status(ask(worker, second.key, { state_id })), 200);
+      assert.equal(await status(sendChat(worker, second.key, { state_id })), 200);
       const { code } = await rwkv(["keys", "revoke", ada.id, "--kv", kv]);
       assert.equal(code, 0);
-      await until(401, () => ask(worker, ada.key));
-      assert.equal(await status(ask(worker, second.key, { state_id })), 200);
+      await until(401, () => sendChat(worker, ada.key));
+      assert.equal(await status(sendChat(worker, second.key, { state_id })), 200);
       assert.equal(await status(fetch(`${worker.url}/metrics`)), 401);
       await worker.stop();
     });
   },
 );
 
-Deno.test("a tenant has no more turns than it may, and others are served meanwhile", async () => {
+Deno.test("a tenant at its turn limit does not block other tenants", async () => {
   await withStore(async (kv) => {
     const env = { RWKV_API_KEYS: "ada:0123456789abcdef,bob:fedcba9876543210" };
     const flags = ["--turns-per-key", "2"];
     await using worker = await startWorkerProcess(kv, { device: "cpu", env, flags });
     const [ada, bob] = ["0123456789abcdef", "fedcba9876543210"];
     const endless = { stream: true, max_tokens: 20_000, logit_bias: { 0: -100 }, stop: [] };
-    const gone = new AbortController();
+    const disconnect = new AbortController();
     const streams = await Promise.all([1, 2].map(() =>
       fetch(`${worker.url}/v1/completions`, {
         method: "POST",
         headers: { authorization: `Bearer ${ada}` },
         body: JSON.stringify({ prompt: "Once", ...endless }),
-        signal: gone.signal,
+        signal: disconnect.signal,
       })
     ));
     assert.deepEqual(streams.map(({ status }) => status), [200, 200]);
-    const refused = await ask(worker, ada);
+    const refused = await sendChat(worker, ada);
     assert.equal(refused.status, 429);
     assert.ok(Number(refused.headers.get("retry-after")) >= 1);
     assert.equal((await refused.json()).error.code, "too_many_turns");
-    assert.equal(await status(ask(worker, bob)), 200);
-    const many = await ask(worker, bob, { n: 3 });
+    assert.equal(await status(sendChat(worker, bob)), 200);
+    const many = await sendChat(worker, bob, { n: 3 });
     assert.equal(many.status, 400);
     assert.match((await many.json()).error.message, /^n: 3 choices/);
-    gone.abort();
+    disconnect.abort();
     await Promise.allSettled(streams.map(({ body }) => body?.cancel()));
-    await until(200, () => ask(worker, ada));
+    await until(200, () => sendChat(worker, ada));
   });
 });
 
-Deno.test("no key and no prompt is in the log, in errors or in metrics", async () => {
+Deno.test("logs, errors and metrics contain no key and no prompt", async () => {
   await withStore(async (kv) => {
     const keys = { ada: `ada-key-${MARK}`, bob: `bob-key-${MARK}` };
     const env = {
@@ -176,9 +187,9 @@ Deno.test("no key and no prompt is in the log, in errors or in metrics", async (
     await using worker = await startWorkerProcess(kv, { device: "cpu", env });
     const stored = await newKey(kv, "ada");
     const wrong = `wrong-key-${MARK}`;
-    const told: string[] = [];
-    const tell = async (answer: Response) => {
-      told.push(JSON.stringify([...answer.headers]), await answer.text());
+    const outputs: string[] = [];
+    const record = async (answer: Response) => {
+      outputs.push(JSON.stringify([...answer.headers]), await answer.text());
       return answer.status;
     };
     const statuses: number[] = [];
@@ -187,29 +198,31 @@ Deno.test("no key and no prompt is in the log, in errors or in metrics", async (
         ? []
         : [["authorization", `Bearer ${key}`]] as [string, string][];
       const get = (path: string, also: [string, string][] = []) =>
-        fetch(worker.url + path, { headers: [...headers, ...also] }).then(tell);
+        fetch(worker.url + path, { headers: [...headers, ...also] }).then(record);
       statuses.push(
-        await ask(worker, key).then(({ status, body }) => {
+        await sendChat(worker, key).then(({ status, body }) => {
           void body?.cancel();
           return status;
         }),
       );
-      // Requests that fail, in every way there is without a fault of the worker's own.
-      statuses.push(await tell(await ask(worker, key, { max_tokens: -2 })));
-      statuses.push(await tell(await ask(worker, key, { state_id: `state_${"0".repeat(48)}` })));
-      statuses.push(await tell(await ask(worker, key, { model: "other" })));
+      // Requests with client errors of every kind.
+      statuses.push(await record(await sendChat(worker, key, { max_tokens: -2 })));
+      statuses.push(
+        await record(await sendChat(worker, key, { state_id: `state_${"0".repeat(48)}` })),
+      );
+      statuses.push(await record(await sendChat(worker, key, { model: "other" })));
       statuses.push(await get("/v1/nothing"), await get("/nothing"), await get("/metrics"));
       const big = { messages: [{ role: "user", content: `${MARK} `.repeat(40_000) }] };
-      statuses.push(await tell(await ask(worker, key, big)));
+      statuses.push(await record(await sendChat(worker, key, big)));
     }
     const refused = [401, 401, 401, 401, 401, 404, 401, 401];
     const served = [200, 400, 400, 404, 404, 404, 401, 400];
     assert.deepEqual(statuses, [...served, ...served, ...refused, ...refused]);
     const authorization = `Bearer token-${MARK}`;
     const metrics = await fetch(`${worker.url}/metrics`, { headers: { authorization } });
-    assert.equal(await tell(metrics), 200);
+    assert.equal(await record(metrics), 200);
     assert.equal(await worker.stop(), 0);
-    const texts = [...told, worker.log()];
+    const texts = [...outputs, worker.log()];
     assert.ok(worker.log().includes('"route":"/v1/chat/completions"'));
     for (const secret of [MARK, stored.key, stored.key.slice(5)]) {
       for (const text of texts) {

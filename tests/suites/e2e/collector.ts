@@ -1,4 +1,4 @@
-/** A collector on the loopback address, as OpenTelemetry's exporters speak to one. */
+/** An OpenTelemetry collector on the loopback interface. */
 
 export interface Span {
   name: string;
@@ -10,29 +10,29 @@ export interface Span {
   attributes: { key: string; value: { stringValue?: string } }[];
 }
 
-/** Takes what OTLP sends in JSON. */
+/** Receives OTLP over HTTP with JSON. */
 export function collector() {
   const spans: Span[] = [];
-  let told = "";
-  let arrived = Promise.withResolvers<void>();
+  let received = "";
+  let nextArrival = Promise.withResolvers<void>();
   const server = Deno.serve(
     { port: 0, hostname: "127.0.0.1", onListen: () => {} },
     async (request) => {
       const text = await request.text();
-      told += text;
+      received += text;
       const { resourceSpans = [] } = JSON.parse(text);
       for (const { scopeSpans } of resourceSpans) {
         for (const scope of scopeSpans) spans.push(...scope.spans);
       }
-      arrived.resolve();
-      arrived = Promise.withResolvers();
+      nextArrival.resolve();
+      nextArrival = Promise.withResolvers();
       return Response.json({});
     },
   );
   const url = `http://127.0.0.1:${server.addr.port}`;
   return {
     url,
-    /** What makes a worker tell this collector, and soon. */
+    /** Environment that makes a worker export to this collector with little delay. */
     env: {
       OTEL_DENO: "true",
       OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
@@ -42,16 +42,16 @@ export function collector() {
       OTEL_LOGS_EXPORTER: "none",
       OTEL_DENO_CONSOLE: "ignore",
     },
-    /** The spans of a trace, once those called so are among them. */
+    /** Returns the spans of a trace once it has spans with all of these names. */
     async of(traceId: string, names: readonly string[]): Promise<Span[]> {
       while (true) {
         const found = spans.filter((span) => span.traceId === traceId);
         if (names.every((name) => found.some((span) => span.name === name))) return found;
-        await arrived.promise;
+        await nextArrival.promise;
       }
     },
-    /** Everything that was sent. */
-    told: () => told,
+    /** All received bodies. */
+    received: () => received,
     close: () => server.shutdown(),
   };
 }

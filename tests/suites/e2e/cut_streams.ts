@@ -1,24 +1,27 @@
-/** Streams that are cut by a worker's end, and carried on by the next one. */
+/** Streams that are interrupted by the shutdown of a worker and continued by the next one. */
 
 import assert from "node:assert/strict";
-import { ask, askStreaming } from "./worker_process.ts";
+import { sendMessage, streamMessage } from "./worker_process.ts";
 
-export interface CutStreams {
-  /** Replies that nobody disturbed. */
-  whole: string[];
+export interface InterruptedStreams {
+  /** Replies without an interruption. */
+  uninterrupted: string[];
   turns: { stateId: string; text: string }[];
   /** Exit status of the worker. */
   code: number;
 }
 
-/** Has the worker stopped amid several streams; fails where one does not end with `[DONE]`. */
-export async function cutStreams(url: string, stop: () => Promise<number>): Promise<CutStreams> {
+/** Stops a worker during several streams. Fails unless every stream ends properly. */
+export async function interruptStreams(
+  url: string,
+  stop: () => Promise<number>,
+): Promise<InterruptedStreams> {
   const questions = Array.from({ length: 12 }, (_, i) => {
     return `Tell me a story about a dragon. It is ${i + 3} years old.`;
   });
-  const replies = await Promise.all(questions.map((question) => ask(url, question)));
-  const whole = replies.map(({ text }) => text);
-  const streams = await Promise.all(questions.map((question) => askStreaming(url, question)));
+  const replies = await Promise.all(questions.map((question) => sendMessage(url, question)));
+  const uninterrupted = replies.map(({ text }) => text);
+  const streams = await Promise.all(questions.map((question) => streamMessage(url, question)));
   let stopped: Promise<number> | undefined;
   const turns = await Promise.all(streams.map(async ({ stateId, deltas }) => {
     let text = "";
@@ -29,18 +32,21 @@ export async function cutStreams(url: string, stop: () => Promise<number>): Prom
     return { stateId, text };
   }));
   assert.ok(stopped);
-  return { whole, turns, code: await stopped };
+  return { uninterrupted, turns, code: await stopped };
 }
 
-/** Carries on what was cut; together it is what it would have been. */
-export async function carryOn(url: string, { whole, turns }: CutStreams): Promise<void> {
+/** Continues the interrupted replies and checks that they equal the uninterrupted ones. */
+export async function continueStreams(
+  url: string,
+  { uninterrupted, turns }: InterruptedStreams,
+): Promise<void> {
   let open = 0;
   await Promise.all(turns.map(async ({ stateId, text }) => {
     const state = await (await fetch(`${url}/v1/states/${stateId}`)).json();
     assert.equal(state.transcript.at(-1).content, text);
     if (state.open) open++;
-    const rest = state.open ? (await ask(url, null, { stateId, maxTokens: 512 })).text : "";
-    assert.ok(whole.includes(text + rest), text + rest);
+    const rest = state.open ? (await sendMessage(url, null, { stateId, maxTokens: 512 })).text : "";
+    assert.ok(uninterrupted.includes(text + rest), text + rest);
   }));
-  assert.ok(open > 0, "some were cut");
+  assert.ok(open > 0, "some replies were interrupted");
 }

@@ -1,21 +1,21 @@
-/** A worker whose descriptors are all taken by connections that do nothing. */
+/** A worker whose file descriptors are exhausted by idle connections. */
 
 import assert from "node:assert/strict";
 import { slowTest } from "../../support/quick.ts";
 import { setTimeout as delay } from "node:timers/promises";
-import { ask, startWorkerProcess } from "./worker_process.ts";
+import { sendMessage, startWorkerProcess } from "./worker_process.ts";
 
 const DESCRIPTORS = 128;
 const TOKENS = 1000;
 
-/** What becomes of a connection over which only part of a head was sent. */
-interface Idler {
+/** A connection that has sent only part of a request head. */
+interface IdleConnection {
   connection: Deno.Conn;
-  /** Resolves when the worker has ended it. */
+  /** Resolves when the worker has closed the connection. */
   ended: Promise<void>;
 }
 
-async function idler(url: string): Promise<Idler | null> {
+async function openIdleConnection(url: string): Promise<IdleConnection | null> {
   const { hostname, port } = new URL(url);
   const connection = await Deno.connect({ hostname, port: Number(port) }).catch(() => null);
   if (connection === null) return null;
@@ -26,29 +26,29 @@ async function idler(url: string): Promise<Idler | null> {
 }
 
 /** Resolves when the worker answers. */
-async function answered(url: string): Promise<void> {
+async function waitUntilAnswered(url: string): Promise<void> {
   const end = performance.now() + 10_000;
   while (true) {
     const signal = AbortSignal.timeout(1000);
     const response = await fetch(`${url}/health`, { signal }).catch(() => null);
     await response?.body?.cancel();
     if (response?.status === 200) return;
-    assert.ok(performance.now() < end, "it does not answer");
+    assert.ok(performance.now() < end, "the worker does not answer");
     await delay(50);
   }
 }
 
 slowTest(
-  "a worker without descriptors ends its turns, drops idle connections and goes on",
+  "a worker without file descriptors finishes its turns, closes idle connections and recovers",
   async () => {
     const folder = await Deno.makeTempDir();
-    const idlers: Idler[] = [];
+    const idlers: IdleConnection[] = [];
     try {
       const options = { device: "cpu", descriptors: DESCRIPTORS } as const;
       await using worker = await startWorkerProcess(`${folder}/states.sqlite3`, options);
-      const { stateId } = await ask(worker.url, "Hi! My name is Ada.");
-      const told = await ask(worker.url, "What is my name?", { stateId });
-      // A turn that lasts until there are none left, and longer.
+      const { stateId } = await sendMessage(worker.url, "Hi! My name is Ada.");
+      const expected = await sendMessage(worker.url, "What is my name?", { stateId });
+      // A turn that is still running when the descriptors are exhausted.
       const long = { logit_bias: { 0: -100 }, stop: [], max_tokens: TOKENS, stream: true };
       const turn = await fetch(`${worker.url}/v1/completions`, {
         method: "POST",
@@ -56,9 +56,9 @@ slowTest(
       });
       let done = false;
       const reading = turn.text().finally(() => done = true);
-      const full = () => worker.log().includes("Cannot take connections");
+      const full = () => worker.log().includes("Cannot accept connections");
       while (!full() && !done) {
-        const one = await idler(worker.url);
+        const one = await openIdleConnection(worker.url);
         if (one === null) break;
         idlers.push(one);
       }
@@ -69,13 +69,16 @@ slowTest(
       const text = await reading;
       assert.match(text, /"finish_reason":"length"/);
       assert.ok(text.trimEnd().endsWith("[DONE]"), text.slice(-300));
-      await answered(worker.url);
-      assert.equal((await ask(worker.url, "What is my name?", { stateId })).text, told.text);
+      await waitUntilAnswered(worker.url);
+      assert.equal(
+        (await sendMessage(worker.url, "What is my name?", { stateId })).text,
+        expected.text,
+      );
       await Promise.race([
         Promise.all(idlers.slice(0, DESCRIPTORS / 2).map(({ ended }) => ended)),
-        delay(10_000).then(() => assert.fail("idle connections are still there")),
+        delay(10_000).then(() => assert.fail("idle connections are still open")),
       ]);
-      const warnings = worker.log().split("\n").filter((line) => line.includes("Cannot take"));
+      const warnings = worker.log().split("\n").filter((line) => line.includes("Cannot accept"));
       assert.equal(warnings.length, 1, worker.log());
       assert.equal(await worker.stop(), 0, worker.log());
     } finally {

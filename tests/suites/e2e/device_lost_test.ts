@@ -1,8 +1,8 @@
-/** A worker process whose GPU is lost while it writes. */
+/** A worker process that loses its GPU during generation. */
 
 import assert from "node:assert/strict";
 import { slowTest } from "../../support/quick.ts";
-import { ask, chatBody, startWorkerProcess } from "./worker_process.ts";
+import { chatBody, sendMessage, startWorkerProcess } from "./worker_process.ts";
 
 const CLIENTS = 8;
 
@@ -10,11 +10,11 @@ interface BrokenStream {
   status: number;
   stateId: string;
   text: string;
-  /** The last event's data. */
+  /** Data of the last event. */
   last: string;
 }
 
-/** Streams a reply to its end, whatever that is. */
+/** Reads a streamed reply to its end, whether it succeeds or not. */
 async function stream(
   url: string,
   message: string,
@@ -48,7 +48,7 @@ async function metric(url: string, name: string): Promise<number> {
 }
 
 slowTest(
-  "a GPU that is lost amid eight streams: all end, and all go on when the worker is ready again",
+  "after the GPU is lost during eight streams, all end and can be resumed once the worker is ready",
   async () => {
     const folder = await Deno.makeTempDir();
     await using worker = await startWorkerProcess(`${folder}/states.sqlite3`, {
@@ -59,10 +59,12 @@ slowTest(
     const questions = Array.from({ length: CLIENTS }, (_, i) => {
       return `Tell me a story about a dragon. It is ${i + 3} years old.`;
     });
-    const before = await Promise.all(questions.map(() => ask(url, "Hi! My name is Zorvin.")));
-    const whole = await Promise.all(
+    const before = await Promise.all(
+      questions.map(() => sendMessage(url, "Hi! My name is Zorvin.")),
+    );
+    const uninterrupted = await Promise.all(
       questions.map((question, i) =>
-        ask(url, question, { stateId: before[i].stateId, maxTokens: 500 })
+        sendMessage(url, question, { stateId: before[i].stateId, maxTokens: 500 })
       ),
     );
 
@@ -79,7 +81,7 @@ slowTest(
         },
       })
     ));
-    assert.ok(lost, "all were writing at once");
+    assert.ok(lost, "all streams were generating");
     for (const { status, stateId, last } of streams) {
       assert.equal(status, 200);
       const { error, state_id } = JSON.parse(last);
@@ -96,13 +98,16 @@ slowTest(
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
     await Promise.all(streams.map(async ({ stateId, text }, i) => {
-      // What was broken off, from the id in its header; and the turn anew, from the state before it.
-      const again = await ask(url, null, { stateId, maxTokens: 500 });
-      assert.equal(again.text, whole[i].text);
-      assert.ok(again.text.startsWith(text), `${text} | ${again.text}`);
-      const anew = await ask(url, questions[i], { stateId: before[i].stateId, maxTokens: 500 });
-      assert.equal(anew.text, whole[i].text);
-      const name = await ask(url, "What is my name?", { stateId: again.stateId });
+      // Continue the interrupted reply from its state, and repeat the turn from the previous state.
+      const continued = await sendMessage(url, null, { stateId, maxTokens: 500 });
+      assert.equal(continued.text, uninterrupted[i].text);
+      assert.ok(continued.text.startsWith(text), `${text} | ${continued.text}`);
+      const repeated = await sendMessage(url, questions[i], {
+        stateId: before[i].stateId,
+        maxTokens: 500,
+      });
+      assert.equal(repeated.text, uninterrupted[i].text);
+      const name = await sendMessage(url, "What is my name?", { stateId: continued.stateId });
       assert.match(name.text, /Zorvin/);
     }));
     assert.equal(await metric(url, "device_losses_total"), 1);

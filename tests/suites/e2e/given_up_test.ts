@@ -1,21 +1,21 @@
-/** A worker process whose engine is given up for good. */
+/** A worker process whose engine fails for good. */
 
 import assert from "node:assert/strict";
 import { slowTest } from "../../support/quick.ts";
-import { askStreaming, startWorkerProcess, type WorkerProcess } from "./worker_process.ts";
+import { startWorkerProcess, streamMessage, type WorkerProcess } from "./worker_process.ts";
 
 async function start(folder: string, failedMs: number): Promise<WorkerProcess> {
   return await startWorkerProcess(`${folder}/states.sqlite3`, {
     device: "cpu",
     main: "tests/support/faults/given_up_worker.ts",
-    // Any variable of the environment may be read.
+    // The test worker reads its own environment variable.
     options: ["--allow-env"],
     env: { RWKV_TEST_FAILED_MS: `${failedMs}` },
   });
 }
 
-/** Waits until the worker says that it has failed. */
-async function failed({ url }: WorkerProcess): Promise<void> {
+/** Waits until the worker reports that it has failed. */
+async function waitUntilFailed({ url }: WorkerProcess): Promise<void> {
   const end = performance.now() + 10_000;
   for (;;) {
     const response = await fetch(`${url}/ready`);
@@ -27,15 +27,15 @@ async function failed({ url }: WorkerProcess): Promise<void> {
 }
 
 slowTest(
-  "a worker whose engine is given up says so for a while, and ends with status 1",
+  "a worker whose engine has failed for good reports it for a while and exits with status 1",
   async () => {
     const folder = await Deno.makeTempDir();
     await using worker = await start(folder, 1500);
-    const { stateId, deltas } = await askStreaming(worker.url, "Tell me a story.");
+    const { stateId, deltas } = await streamMessage(worker.url, "Tell me a story.");
     const reading = Array.fromAsync(deltas).catch(() => {});
     worker.send("SIGUSR1");
     await reading;
-    await failed(worker);
+    await waitUntilFailed(worker);
     const since = performance.now();
     const refused = await fetch(`${worker.url}/v1/chat/completions`, {
       method: "POST",
@@ -47,16 +47,16 @@ slowTest(
     const { code } = await worker.ended as Deno.CommandStatus;
     assert.equal(code, 1, worker.log());
     assert.ok(performance.now() - since > 1000);
-    assert.match(worker.log(), /"The engine is given up"[^]*"Stopping"[^]*"Stopped"/);
+    assert.match(worker.log(), /"The engine has failed for good"[^]*"Stopping"[^]*"Stopped"/);
     await Deno.remove(folder, { recursive: true });
   },
 );
 
-slowTest("a worker whose engine is given up stops at once when it is told to", async () => {
+slowTest("a worker whose engine has failed for good stops immediately on SIGTERM", async () => {
   const folder = await Deno.makeTempDir();
   await using worker = await start(folder, 600_000);
   worker.send("SIGUSR1");
-  await failed(worker);
+  await waitUntilFailed(worker);
   assert.equal(await worker.stop(), 0, worker.log());
   await Deno.remove(folder, { recursive: true });
 });

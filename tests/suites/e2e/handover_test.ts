@@ -1,14 +1,22 @@
-/** Several workers on one SQLite file, whose conversations go from each to the next. */
+/** Several workers on one SQLite file with conversations that change workers after each turn. */
 
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { slowTest } from "../../support/quick.ts";
-import { ask, askStreaming, startWorkerProcess, type WorkerProcess } from "./worker_process.ts";
+import {
+  sendMessage,
+  startWorkerProcess,
+  streamMessage,
+  type WorkerProcess,
+} from "./worker_process.ts";
 
 const TURNS = ["Hi! My name is Zorvin.", "What is 3 + 4?", "Tell me a story.", "What is my name?"];
 const CONVERSATIONS = 8;
 
-/** Text of every turn; `workerOf` says who takes a turn. Every other one is streamed. */
+/**
+ * Runs a conversation and returns the replies. `workerOf` selects the worker of a turn. Every other
+ * turn is streamed.
+ */
 async function converse(i: number, workerOf: (turn: number) => WorkerProcess): Promise<string[]> {
   const texts: string[] = [];
   let stateId: string | undefined;
@@ -17,11 +25,11 @@ async function converse(i: number, workerOf: (turn: number) => WorkerProcess): P
     const message = `${question} It is the ${i + 3}rd day.`;
     const { url } = workerOf(turn);
     if ((i + turn) % 2 === 0) {
-      const reply = await ask(url, message, from);
+      const reply = await sendMessage(url, message, from);
       texts.push(reply.text);
       stateId = reply.stateId;
     } else {
-      const stream = await askStreaming(url, message, from);
+      const stream = await streamMessage(url, message, from);
       texts.push((await Array.fromAsync(stream.deltas)).join(""));
       stateId = stream.stateId;
     }
@@ -29,7 +37,7 @@ async function converse(i: number, workerOf: (turn: number) => WorkerProcess): P
   return texts;
 }
 
-slowTest("three workers on one file hand conversations on, whoever else locks it", async () => {
+slowTest("three workers share conversations in one file that another process locks", async () => {
   const folder = await Deno.makeTempDir();
   const kv = `${folder}/states.sqlite3`;
   const options = { device: "cpu", flags: ["--state-cache", "0"] } as const;

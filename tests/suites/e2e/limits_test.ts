@@ -1,4 +1,4 @@
-/** A key's bound by the minute, held over two real workers on one store. */
+/** A key's rate limit over two workers that share a store. */
 
 import assert from "node:assert/strict";
 import { rwkv } from "../cli/shared_cli.ts";
@@ -7,16 +7,16 @@ import { chatBody, startWorkerProcess, type WorkerProcess } from "./worker_proce
 
 const LIMIT = 10;
 
-/** Milliseconds that two workers take at most to hear of each other, and some more. */
-const HEARD = 3_000;
+/** Milliseconds after which workers have exchanged their usage, with a margin. */
+const EXCHANGE_MS = 3_000;
 
-interface Asked {
+interface RateLimitReply {
   status: number;
   remaining: number;
   retryAfter: number;
 }
 
-async function ask({ url }: WorkerProcess, key: string): Promise<Asked> {
+async function send({ url }: WorkerProcess, key: string): Promise<RateLimitReply> {
   const { status, headers, body } = await fetch(`${url}/v1/chat/completions`, {
     method: "POST",
     headers: { authorization: `Bearer ${key}` },
@@ -31,46 +31,55 @@ async function ask({ url }: WorkerProcess, key: string): Promise<Asked> {
   };
 }
 
-function pass(milliseconds: number): Promise<void> {
+function delay(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
-/** Asks until the bound is used up; how often it was answered. */
-async function useUp(worker: WorkerProcess, key: string): Promise<number> {
-  for (let taken = 0;;) {
-    const { status, retryAfter } = await ask(worker, key);
-    if (status === 200) taken++;
-    else if (retryAfter > 2) return taken;
-    // Only its part is used up: it has to hear again.
-    else await pass(1000 * retryAfter);
+/** Sends requests until the limit is reached and returns the number of successful ones. */
+async function exhaust(worker: WorkerProcess, key: string): Promise<number> {
+  for (let accepted = 0;;) {
+    const { status, retryAfter } = await send(worker, key);
+    if (status === 200) accepted++;
+    else if (retryAfter > 2) return accepted;
+    // Only this worker's share is used up: it must exchange usage again.
+    else await delay(1000 * retryAfter);
   }
 }
 
-slowTest("what a key has used up on one worker, another one does not give", async () => {
+slowTest("a rate limit applies to the sum over all workers", async () => {
   const folder = await Deno.makeTempDir();
   try {
     const kv = `${folder}/states.sqlite3`;
     const flags = ["--requests-per-minute", String(LIMIT)];
-    const made = await rwkv(["keys", "create", "--tenant", "ada", ...flags, "--kv", kv, "--json"]);
-    assert.equal(made.code, 0, made.stderr);
-    const { key } = JSON.parse(made.stdout);
+    const created = await rwkv([
+      "keys",
+      "create",
+      "--tenant",
+      "ada",
+      ...flags,
+      "--kv",
+      kv,
+      "--json",
+    ]);
+    assert.equal(created.code, 0, created.stderr);
+    const { key } = JSON.parse(created.stdout);
     const env = { RWKV_API_KEYS: "bob:0123456789abcdef" };
     await using one = await startWorkerProcess(kv, { device: "cpu" });
     await using two = await startWorkerProcess(kv, { device: "cpu", env });
     for (let i = 1; i <= 5; i++) {
-      const { status, remaining } = await ask(one, key);
+      const { status, remaining } = await send(one, key);
       assert.deepEqual([status, remaining], [200, LIMIT - i]);
     }
-    await pass(HEARD);
-    // The first one is taken by what the second worker knows then: nothing.
-    const taken = 5 + await useUp(two, key);
-    assert.ok(taken >= LIMIT && taken <= LIMIT + 3, `${taken} were taken`);
-    // The first one too hears of what came meanwhile when it is asked again.
-    await ask(one, key);
-    await pass(HEARD);
-    const refused = await ask(one, key);
+    await delay(EXCHANGE_MS);
+    // The second worker accepts its first request before it knows the usage of the first one.
+    const accepted = 5 + await exhaust(two, key);
+    assert.ok(accepted >= LIMIT && accepted <= LIMIT + 3, `${accepted} requests were accepted`);
+    // The first worker also learns the new usage with its next request.
+    await send(one, key);
+    await delay(EXCHANGE_MS);
+    const refused = await send(one, key);
     assert.deepEqual([refused.status, refused.remaining], [429, 0]);
-    // A key without a bound is asked for none.
+    // A key without a limit is not limited.
     const free = await fetch(`${two.url}/v1/chat/completions`, {
       method: "POST",
       headers: { authorization: "Bearer 0123456789abcdef" },

@@ -1,4 +1,4 @@
-/** Replies that are held to a form, by a worker over HTTP. */
+/** Structured output of a worker over HTTP. */
 
 import assert from "node:assert/strict";
 import { judge } from "../../grammar/fixtures.ts";
@@ -28,53 +28,61 @@ function post(worker: WorkerProcess, fields: Record<string, unknown>): Promise<R
   });
 }
 
-async function ask(worker: WorkerProcess, fields: Record<string, unknown>) {
+async function complete(worker: WorkerProcess, fields: Record<string, unknown>) {
   const response = await post(worker, fields);
   const body = await response.json();
   assert.equal(response.status, 200, JSON.stringify(body));
   return body;
 }
 
-Deno.test("a worker holds replies to schemas, streamed or not, and to expressions and grammars", async () => {
+Deno.test("replies follow schemas, streamed or not, and regular expressions and grammars", async () => {
   await using worker = await startWorkerProcess(":memory:", { device: "cpu" });
   const valid = judge(PERSON);
   for (const temperature of [0, 1]) {
-    const asked = { ...formatOf(PERSON), temperature, seed: 3 };
-    const { choices } = await ask(worker, { ...asked, n: 3 });
+    const request = { ...formatOf(PERSON), temperature, seed: 3 };
+    const { choices } = await complete(worker, { ...request, n: 3 });
     for (const { message, finish_reason } of choices) {
       assert.equal(finish_reason, "stop");
       assert.ok(valid(message.content), message.content);
     }
     let streamed = "";
-    for await (const delta of deltas((await post(worker, { ...asked, stream: true })).body!)) {
+    for await (const delta of deltas((await post(worker, { ...request, stream: true })).body!)) {
       streamed += delta;
     }
     assert.equal(streamed, choices[0].message.content);
   }
-  const forms: [Record<string, unknown>, RegExp][] = [
+  const formats: [Record<string, unknown>, RegExp][] = [
     [{ response_format: { type: "json_object" }, seed: 4, temperature: 1 }, /^\{/],
     [{ guided_regex: "\\d{3}-[a-f]{4}" }, /^\d{3}-[a-f]{4}$/],
     [{ guided_choice: ["Grüße", "Tschüß"] }, /^(Grüße|Tschüß)$/],
     [{ guided_grammar: 'root ::= "I am " ("Ada" | "Bob") "."' }, /^I am (Ada|Bob)\.$/],
   ];
-  for (const [fields, form] of forms) {
-    assert.match((await ask(worker, fields)).choices[0].message.content, form);
+  for (const [fields, pattern] of formats) {
+    assert.match((await complete(worker, fields)).choices[0].message.content, pattern);
   }
 
-  const cut = await ask(worker, { ...formatOf(PERSON), max_tokens: 3 });
-  assert.equal(cut.choices[0].finish_reason, "length");
-  assert.ok(cut.choices[0].message.content.startsWith("{"));
-  const on = await post(worker, { ...formatOf(PERSON), messages: [], state_id: cut.state_id });
+  const truncated = await complete(worker, { ...formatOf(PERSON), max_tokens: 3 });
+  assert.equal(truncated.choices[0].finish_reason, "length");
+  assert.ok(truncated.choices[0].message.content.startsWith("{"));
+  const on = await post(worker, {
+    ...formatOf(PERSON),
+    messages: [],
+    state_id: truncated.state_id,
+  });
   const { error } = await on.json();
   assert.deepEqual([on.status, error.code, error.param], [400, "invalid_value", "response_format"]);
-  const free = await ask(worker, { messages: [], state_id: cut.state_id, max_tokens: 3 });
+  const free = await complete(worker, {
+    messages: [],
+    state_id: truncated.state_id,
+    max_tokens: 3,
+  });
   assert.equal(free.usage.completion_tokens, 3);
 
-  const next = await ask(worker, { state_id: free.state_id, ...formatOf(PERSON) });
+  const next = await complete(worker, { state_id: free.state_id, ...formatOf(PERSON) });
   assert.ok(valid(next.choices[0].message.content));
 });
 
-Deno.test("whatever schema is sent, it is refused or held, and the worker goes on", async () => {
+Deno.test("an arbitrary schema is rejected or followed, and the worker keeps serving", async () => {
   await using worker = await startWorkerProcess(":memory:", { device: "cpu" });
   const counts: Record<string, number> = {};
   const requests = caseCount(400, 80);
@@ -100,7 +108,7 @@ Deno.test("whatever schema is sent, it is refused or held, and the worker goes o
     { guided_grammar: `root ::= ${"a? ".repeat(1000)}\na ::= "x"` },
     { guided_regex: "(.*a){200}((b?c){9}d?){900}" },
   ];
-  for (const form of large) await ask(worker, { ...form, max_tokens: 2 });
-  const { choices } = await ask(worker, formatOf(PERSON));
+  for (const pattern of large) await complete(worker, { ...pattern, max_tokens: 2 });
+  const { choices } = await complete(worker, formatOf(PERSON));
   assert.ok(judge(PERSON)(choices[0].message.content));
 });

@@ -1,20 +1,20 @@
-/** What a worker tells its log, its metrics and a collector, when everything that it is sent is a secret. */
+/** Log, metrics and traces of a worker that receives secrets in every field. */
 
 import assert from "node:assert/strict";
 import { collector } from "./collector.ts";
 import { startWorkerProcess, type WorkerProcess } from "./worker_process.ts";
 
-/** What is in every text that a client sends, or a key. */
+/** Part of every text and key that the client sends. */
 const MARK = "xylophon";
 
 const KEY = `${MARK}-key-${"k".repeat(32)}`;
 const METRICS_TOKEN = `${MARK}-metrics-${"m".repeat(32)}`;
-/** 32 bytes in base64, which tells of nobody. */
+/** 32 bytes in base64. */
 const MASTER_KEY = btoa(MARK.padEnd(32, "s"));
 
 const UNKNOWN = "0123456789abcdef".repeat(3);
 
-interface Ask {
+interface ClientRequest {
   method?: string;
   path: string;
   key?: string | null;
@@ -22,7 +22,10 @@ interface Ask {
   headers?: Record<string, string>;
 }
 
-async function send({ url }: WorkerProcess, { method, path, key = KEY, body, headers }: Ask) {
+async function send(
+  { url }: WorkerProcess,
+  { method, path, key = KEY, body, headers }: ClientRequest,
+) {
   const response = await fetch(`${url}${path}`, {
     method: method ?? (body === undefined ? "GET" : "POST"),
     headers: {
@@ -41,7 +44,7 @@ const messages = [
   { role: "user", content: `Hi, I am ${MARK}!` },
 ];
 
-Deno.test("no secret, prompt, reply or id is in a log, a metric, a trace or another's error", async () => {
+Deno.test("logs, metrics, traces and foreign errors contain no secret, prompt, reply or id", async () => {
   const folder = await Deno.makeTempDir();
   const { env, ...telemetry } = collector();
   const kv = `${folder}/states.sqlite3`;
@@ -62,11 +65,11 @@ Deno.test("no secret, prompt, reply or id is in a log, a metric, a trace or anot
     const first = await send(worker, { path: "/v1/chat/completions", body: chat });
     assert.equal(first.status, 200, first.text);
     const { state_id } = JSON.parse(first.text);
-    const made = await send(worker, {
+    const created = await send(worker, {
       path: "/v1/conversations",
       body: { state_id, metadata: { of: MARK } },
     });
-    const conversation = JSON.parse(made.text).id;
+    const conversation = JSON.parse(created.text).id;
     const response = await send(worker, {
       path: "/v1/responses",
       body: {
@@ -78,7 +81,7 @@ Deno.test("no secret, prompt, reply or id is in a log, a metric, a trace or anot
     });
     const responseId = JSON.parse(response.text).id;
     ids.push(state_id, conversation, responseId);
-    const fine: Ask[] = [
+    const fine: ClientRequest[] = [
       { path: "/v1/chat/completions", body: { ...chat, stream: true, stop: MARK } },
       { path: "/v1/chat/completions", body: { ...chat, guided_regex: `${MARK}!` } },
       { path: "/v1/chat/completions", body: { ...chat, messages: messages.slice(1), state_id } },
@@ -91,11 +94,11 @@ Deno.test("no secret, prompt, reply or id is in a log, a metric, a trace or anot
       { path: `/v1/responses/${responseId}` },
       { path: `/v1/responses/${responseId}/input_items` },
     ];
-    for (const ask of fine) {
-      const { status, text } = await send(worker, ask);
-      assert.equal(status, 200, `${ask.path}: ${text}`);
+    for (const request of fine) {
+      const { status, text } = await send(worker, request);
+      assert.equal(status, 200, `${request.path}: ${text}`);
     }
-    const refused: Ask[] = [
+    const refused: ClientRequest[] = [
       { path: "/v1/models", key: null },
       { path: "/v1/models", key: `${KEY}wrong` },
       { path: `/v1/models?api_key=${KEY}`, key: null },
@@ -110,37 +113,39 @@ Deno.test("no secret, prompt, reply or id is in a log, a metric, a trace or anot
       { path: "/v1/states/import", body: MARK },
       { path: `/v1/conversations/conv_${UNKNOWN}`, body: { metadata: { of: 1 } } },
     ];
-    for (const ask of refused) {
-      const { status, text } = await send(worker, ask);
-      assert.ok(status >= 400 && status < 500, `${ask.path}: ${status}`);
-      assert.ok(!text.includes(MARK), `${ask.path} answers ${text}`);
+    for (const request of refused) {
+      const { status, text } = await send(worker, request);
+      assert.ok(status >= 400 && status < 500, `${request.path}: ${status}`);
+      assert.ok(!text.includes(MARK), `${request.path} answers ${text}`);
     }
-    // Names that a client gives to things are told to it alone.
-    const named: Ask[] = [
+    // Errors may repeat names that the client has chosen, but only to that client.
+    const named: ClientRequest[] = [
       { path: `/v1/models/${MARK}` },
       { path: "/v1/chat/completions", body: chat, headers: { origin: `https://${MARK}.example` } },
       { path: `/${MARK}/../v1/${MARK}` },
     ];
-    for (const ask of named) assert.ok((await send(worker, ask)).status >= 400, ask.path);
-    const left = new AbortController();
+    for (const request of named) {
+      assert.ok((await send(worker, request)).status >= 400, request.path);
+    }
+    const disconnect = new AbortController();
     const streamed = await fetch(`${worker.url}/v1/chat/completions`, {
       method: "POST",
       headers: { authorization: `Bearer ${KEY}` },
       body: JSON.stringify({ ...chat, stream: true, max_tokens: 4000 }),
-      signal: left.signal,
+      signal: disconnect.signal,
     });
     ids.push(streamed.headers.get("x-state-id")!);
-    left.abort();
+    disconnect.abort();
     await streamed.body?.cancel().catch(() => {});
     const { text: metrics } = await send(worker, { path: "/metrics", key: METRICS_TOKEN });
     assert.match(metrics, /rwkv:request_success_total/);
     assert.equal(await worker.stop(), 0);
 
-    assert.match(telemetry.told(), /resourceSpans/);
-    assert.match(telemetry.told(), /resourceMetrics/);
-    assert.match(worker.log(), /"Answered"/);
-    const told = { log: worker.log(), metrics, telemetry: telemetry.told() };
-    for (const [where, text] of Object.entries(told)) {
+    assert.match(telemetry.received(), /resourceSpans/);
+    assert.match(telemetry.received(), /resourceMetrics/);
+    assert.match(worker.log(), /"Request completed"/);
+    const outputs = { log: worker.log(), metrics, telemetry: telemetry.received() };
+    for (const [where, text] of Object.entries(outputs)) {
       for (const secret of [MARK, MASTER_KEY, UNKNOWN, ...ids]) {
         const at = text.indexOf(secret);
         const around = text.slice(Math.max(0, at - 300), at + 200);

@@ -1,13 +1,13 @@
-/** `deploy/worker.ts` under `deno serve`, as a host with its own server runs it. */
+/** `deploy/worker.ts` under `deno serve`, as on a host with its own server. */
 
 import assert from "node:assert/strict";
-import { carryOn, type CutStreams, cutStreams } from "./cut_streams.ts";
+import { continueStreams, type InterruptedStreams, interruptStreams } from "./cut_streams.ts";
 import { slowTest } from "../../support/quick.ts";
-import { ask } from "./worker_process.ts";
+import { sendMessage } from "./worker_process.ts";
 
 const ROOT = new URL("../../..", import.meta.url).pathname;
 
-/** Starts it; `body` gets its address before the model is loaded. */
+/** Starts the server and calls `body` with its URL before the model is loaded. */
 async function withServed(
   env: Record<string, string>,
   body: (url: string, stop: () => Promise<number>) => Promise<void>,
@@ -27,7 +27,7 @@ async function withServed(
       const url = log.match(/Listening on (http:\/\/[\d.]+:\d+)/)?.[1];
       if (url) listening.resolve(url);
     }
-    listening.reject(new Error(`it ended before it listened:\n${log}`));
+    listening.reject(new Error(`the server exited before it listened:\n${log}`));
   })();
   const stop = async () => {
     child.kill("SIGTERM");
@@ -37,7 +37,7 @@ async function withServed(
   try {
     await body(await listening.promise, stop);
   } finally {
-    // It may have been stopped already.
+    // The process may have exited already.
     try {
       child.kill("SIGKILL");
     } catch (error) {
@@ -54,32 +54,32 @@ async function status(url: string): Promise<number> {
   return response.status;
 }
 
-Deno.test("a fetch handler loads with the first request: 204 and 503, then 200", async () => {
+Deno.test("a fetch handler loads the model with the first request: 204 and 503, then 200", async () => {
   await withServed({ RWKV_KV: ":memory:" }, async (url) => {
     assert.equal(await status(`${url}/ping`), 204);
     assert.equal(await status(`${url}/ready`), 503);
     // A turn waits for the model.
-    await ask(url, "Hello!", { maxTokens: 4 });
+    await sendMessage(url, "Hello!", { maxTokens: 4 });
     assert.equal(await status(`${url}/ready`), 200);
     assert.equal(await status(`${url}/ping`), 200);
   });
 });
 
-slowTest("a fetch handler that is stopped ends its streams, and another goes on", async () => {
+slowTest("a stopped fetch handler ends its streams, and another one continues them", async () => {
   const kv = `data/serverless-${crypto.randomUUID()}.sqlite3`;
   try {
-    let cut: CutStreams | undefined;
+    let interrupted: InterruptedStreams | undefined;
     await withServed({ RWKV_KV: kv, RWKV_GRACE: "0.1" }, async (url, stop) => {
-      cut = await cutStreams(url, stop);
-      assert.equal(cut.code, 0);
+      interrupted = await interruptStreams(url, stop);
+      assert.equal(interrupted.code, 0);
     });
-    await withServed({ RWKV_KV: kv }, (url) => carryOn(url, cut!));
+    await withServed({ RWKV_KV: kv }, (url) => continueStreams(url, interrupted!));
   } finally {
     for (const end of ["", "-shm", "-wal"]) await Deno.remove(ROOT + kv + end).catch(() => {});
   }
 });
 
-Deno.test("a fetch handler that others reach without keys ends, and says what to do", async () => {
+Deno.test("a fetch handler exits without keys on a public address and names a remedy", async () => {
   const start = (env: Record<string, string>) =>
     new Deno.Command(Deno.execPath(), {
       args: ["serve", "-P=start", "--host", "0.0.0.0", "--port", "0", "deploy/worker.ts"],

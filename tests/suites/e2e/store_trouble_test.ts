@@ -1,4 +1,4 @@
-/** Workers whose state store is a server that is down, or that refuses them. */
+/** Workers whose state store server is down or rejects them. */
 
 import assert from "node:assert/strict";
 import { emptyStore, FakeServer, TOKEN } from "../../store/backends/fake_kv_server.ts";
@@ -6,7 +6,7 @@ import { chatBody, startWorkerProcess } from "./worker_process.ts";
 
 const UNKNOWN = `state_${"0".repeat(48)}`;
 
-Deno.test("a worker starts while its store is down, says so, and serves when it is up", async () => {
+Deno.test("a worker starts while its store is down, reports it, and recovers", async () => {
   await using store = new FakeServer(emptyStore);
   await store.down();
   await using worker = await startWorkerProcess(store.url, {
@@ -28,13 +28,13 @@ Deno.test("a worker starts while its store is down, says so, and serves when it 
     "1",
   ]);
   assert.ok(down.error.message.includes(store.url), down.error.message);
-  assert.match(worker.log(), /"warn".*state store does not answer.*denokv server/);
+  assert.match(worker.log(), /"warn".*state store does not respond.*denokv server/);
   store.up();
   assert.equal((await resume()).error.code, "state_not_found");
-  assert.match(worker.log(), /state store answers again/);
+  assert.match(worker.log(), /state store has recovered/);
 });
 
-Deno.test("a worker that its store refuses ends and names the variable to set", async () => {
+Deno.test("a worker without access to its store exits and names the variable to set", async () => {
   await using store = new FakeServer(emptyStore);
   await assert.rejects(
     startWorkerProcess(store.url, { device: "cpu", env: { DENO_KV_ACCESS_TOKEN: "wrong" } }),

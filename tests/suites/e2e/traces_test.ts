@@ -1,10 +1,10 @@
-/** What a worker tells a collector and its log: a real worker, a collector on the loopback address. */
+/** Traces and log of a real worker, with a collector on the loopback interface. */
 
 import assert from "node:assert/strict";
 import { collector } from "./collector.ts";
 import { chatBody, startWorkerProcess } from "./worker_process.ts";
 
-/** What is told last of a turn and its request. */
+/** The spans of a turn that are exported last. */
 const WHOLE = ["turn", "POST /v1/chat/completions"];
 
 async function turn(url: string, trace: string, body: object) {
@@ -17,7 +17,7 @@ async function turn(url: string, trace: string, body: object) {
   return await response.json();
 }
 
-Deno.test("a turn's spans nest in its request's, in the trace of its client", async () => {
+Deno.test("the spans of a turn are nested in its request within the client's trace", async () => {
   const folder = await Deno.makeTempDir();
   const kv = `${folder}/states.sqlite3`;
   const { env, ...spans } = collector();
@@ -25,30 +25,30 @@ Deno.test("a turn's spans nest in its request's, in the trace of its client", as
   try {
     const first = await startWorkerProcess(kv, { device: "cpu", env });
     const { state_id } = await turn(first.url, traces[0], chatBody("Hi! My name is Ada."));
-    const begun = await spans.of(traces[0], WHOLE);
+    const firstSpans = await spans.of(traces[0], WHOLE);
     await first.kill();
     await using second = await startWorkerProcess(kv, { device: "cpu", env });
     await turn(second.url, traces[1], { ...chatBody("What is my name?"), state_id });
     const resumed = await spans.of(traces[1], WHOLE);
-    for (const [i, found] of [begun, resumed].entries()) {
-      const [whole] = found.filter(({ name }) => name === "turn");
-      const [request] = found.filter(({ spanId }) => spanId === whole.parentSpanId);
+    for (const [i, found] of [firstSpans, resumed].entries()) {
+      const [turnSpan] = found.filter(({ name }) => name === "turn");
+      const [request] = found.filter(({ spanId }) => spanId === turnSpan.parentSpanId);
       assert.equal(request.parentSpanId, "b7ad6b7169203331");
       const named = request.attributes.find(({ key }) => key === "rwkv.request_id");
       assert.equal(named?.value.stringValue, `req-${traces[i]}`);
-      const parts = found.filter(({ parentSpanId }) => parentSpanId === whole.spanId);
+      const parts = found.filter(({ parentSpanId }) => parentSpanId === turnSpan.spanId);
       const names = ["queue", ...i === 0 ? [] : ["state load"], "prefill", "decode", "state save"];
       assert.deepEqual(parts.map(({ name }) => name).sort(), names.sort());
       for (const part of parts) {
-        assert.ok(BigInt(part.startTimeUnixNano) >= BigInt(whole.startTimeUnixNano), part.name);
-        assert.ok(BigInt(part.endTimeUnixNano) <= BigInt(whole.endTimeUnixNano), part.name);
+        assert.ok(BigInt(part.startTimeUnixNano) >= BigInt(turnSpan.startTimeUnixNano), part.name);
+        assert.ok(BigInt(part.endTimeUnixNano) <= BigInt(turnSpan.endTimeUnixNano), part.name);
       }
     }
-    // The log tells of both workers' requests, and nothing by which others could go on.
+    // The logs contain the requests of both workers, but nothing that could resume a conversation.
     for (const worker of [first, second]) {
       const lines = worker.log().trim().split("\n").filter((line) => line.startsWith("{"));
       const [answered] = lines.map((line) => JSON.parse(line))
-        .filter(({ message }) => message === "Answered");
+        .filter(({ message }) => message === "Request completed");
       assert.equal(answered.route, "/v1/chat/completions");
       assert.equal(answered.status, 200);
       assert.match(answered.request, /^req-/);

@@ -1,46 +1,51 @@
-/** What docs/operations.md says of backups and upgrades, done to workers that serve meanwhile. */
+/** The backup and upgrade procedures of docs/operations.md, on workers under load. */
 
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { slowTest } from "../../support/quick.ts";
-import { ask, askStreaming, startWorkerProcess, type WorkerProcess } from "./worker_process.ts";
+import {
+  sendMessage,
+  startWorkerProcess,
+  streamMessage,
+  type WorkerProcess,
+} from "./worker_process.ts";
 
 const CLIENTS = 4;
 const QUESTION = "What is my name?";
 
-/** A turn that a client has been answered. */
-interface Taken {
+/** A completed turn. */
+interface CompletedTurn {
   stateId: string;
-  /** By performance.now(). */
+  /** Completion time from `performance.now()`. */
   at: number;
 }
 
-/** Takes one turn, streamed or not. */
+/** Runs a turn, streamed or not. */
 async function turn(url: string, message: string, from: { stateId?: string }, streamed: boolean) {
-  if (!streamed) return await ask(url, message, from);
-  const { stateId, deltas } = await askStreaming(url, message, from);
+  if (!streamed) return await sendMessage(url, message, from);
+  const { stateId, deltas } = await streamMessage(url, message, from);
   return { stateId, text: (await Array.fromAsync(deltas)).join("") };
 }
 
-/** Clients that go on with conversations until `done`; `take` takes a turn, and may not fail. */
+/** Runs clients with conversations until `done`. `take` runs a turn and must not fail. */
 async function converse(
   done: () => boolean,
-  take: (message: string, from: { stateId?: string }, streamed: boolean) => Promise<string>,
-): Promise<Taken[]> {
-  const taken: Taken[] = [];
+  runTurn: (message: string, from: { stateId?: string }, streamed: boolean) => Promise<string>,
+): Promise<CompletedTurn[]> {
+  const completed: CompletedTurn[] = [];
   await Promise.all(Array.from({ length: CLIENTS }, async (_, client) => {
     let from: { stateId?: string } = {};
     for (let i = 0; !done(); i++) {
       const message = i % 4 === 0 ? `Hi! My name is Zorvin${client}.` : QUESTION;
-      const stateId = await take(message, i % 4 === 0 ? {} : from, (client + i) % 2 === 0);
+      const stateId = await runTurn(message, i % 4 === 0 ? {} : from, (client + i) % 2 === 0);
       from = { stateId };
-      taken.push({ stateId, at: performance.now() });
+      completed.push({ stateId, at: performance.now() });
     }
   }));
-  return taken;
+  return completed;
 }
 
-slowTest("a copy made while a worker serves has every state from before it", async () => {
+slowTest("a backup of a running worker contains every earlier state", async () => {
   const folder = await Deno.makeTempDir();
   await using stack = new AsyncDisposableStack();
   stack.defer(() => Deno.remove(folder, { recursive: true }));
@@ -58,26 +63,29 @@ slowTest("a copy made while a worker serves has every state from before it", asy
     const until = async (count: number) => {
       while (!done && turns < count) await new Promise((resolve) => setTimeout(resolve, 10));
     };
-    // Each client has begun a conversation and gone on with it.
+    // By then, each client has started a conversation and continued it.
     await Promise.race([talking, until(4 * CLIENTS)]);
     began = performance.now();
     vacuumInto(kv, copy);
     await Promise.race([talking, until(turns + CLIENTS)]);
     done = true;
-    const taken = await talking;
-    const before = taken.filter(({ at }) => at < began);
-    assert.ok(before.length >= CLIENTS && before.length < taken.length, `${before.length}`);
+    const completed = await talking;
+    const before = completed.filter(({ at }) => at < began);
+    assert.ok(before.length >= CLIENTS && before.length < completed.length, `${before.length}`);
     await Promise.all(before.map(async ({ stateId }) => {
-      expected.set(stateId, (await ask(worker.url, QUESTION, { stateId, maxTokens: 8 })).text);
+      expected.set(
+        stateId,
+        (await sendMessage(worker.url, QUESTION, { stateId, maxTokens: 8 })).text,
+      );
     }));
   }
   await using restored = await startWorkerProcess(copy, { device: "cpu" });
   for (const [stateId, text] of expected) {
-    assert.equal((await ask(restored.url, QUESTION, { stateId, maxTokens: 8 })).text, text);
+    assert.equal((await sendMessage(restored.url, QUESTION, { stateId, maxTokens: 8 })).text, text);
   }
 });
 
-slowTest("workers that are restarted one after the other fail no turn", async () => {
+slowTest("a rolling restart fails no turn", async () => {
   const folder = await Deno.makeTempDir();
   await using stack = new AsyncDisposableStack();
   stack.defer(() => Deno.remove(folder, { recursive: true }));
@@ -90,7 +98,7 @@ slowTest("workers that are restarted one after the other fail no turn", async ()
   stack.defer(() => Promise.all(workers.map((worker) => worker.kill())).then(() => {}));
   const urls = workers.map(({ url }) => url);
   let next = 0, done = false;
-  // As a balancer: whoever does not take the connection has not got the request.
+  // Like a load balancer: retries only if the connection was refused, so no request is sent twice.
   const talking = converse(() => done, async (...args) => {
     const first = next++;
     const ask = (i: number) => turn(urls[(first + i) % urls.length], ...args);
@@ -100,22 +108,22 @@ slowTest("workers that are restarted one after the other fail no turn", async ()
     });
     return stateId;
   }).finally(() => done = true);
-  talking.catch(() => {}); // told below
+  talking.catch(() => {}); // `await talking` reports a failure.
   for (const [i, url] of urls.entries()) {
     await new Promise((resolve) => setTimeout(resolve, 1000));
     assert.equal(await workers[i].stop(), 0, workers[i].log());
     workers[i] = await start(Number(new URL(url).port));
   }
   done = true;
-  const taken = await talking;
-  assert.ok(taken.length > 2 * CLIENTS, `${taken.length} turns`);
-  for (const { stateId } of taken) {
+  const completed = await talking;
+  assert.ok(completed.length > 2 * CLIENTS, `${completed.length} turns`);
+  for (const { stateId } of completed) {
     const { open } = await (await fetch(`${urls[0]}/v1/states/${stateId}`)).json();
-    assert.equal(open, false, "no reply was cut short");
+    assert.equal(open, false, "no reply was truncated");
   }
 });
 
-/** As `sqlite3 FROM "VACUUM INTO 'TO'"`. */
+/** Same as `sqlite3 FROM "VACUUM INTO 'TO'"`. */
 function vacuumInto(from: string, to: string): void {
   const database = new DatabaseSync(from);
   database.exec("PRAGMA busy_timeout = 10000");

@@ -1,4 +1,4 @@
-/** The worker as a process of its own, started by the task's own command, and killed at will. */
+/** A worker in a separate process, started like `deno task rwkv serve`, that tests can kill. */
 
 import assert from "node:assert/strict";
 
@@ -6,17 +6,17 @@ const ROOT = new URL("../../..", import.meta.url).pathname;
 
 export interface WorkerProcess extends AsyncDisposable {
   url: string;
-  /** Of the process. */
+  /** Process id. */
   pid: number;
-  /** Kills it at once, as `kill -9` does. */
+  /** Kills the process with SIGKILL. */
   kill(): Promise<void>;
-  /** Asks it to stop, as a platform does; returns its exit status. */
+  /** Stops the process with SIGTERM and returns its exit status. */
   stop(): Promise<number>;
-  /** Sends it a signal that it lives on with. */
+  /** Sends a signal that does not end the process. */
   send(signal: Deno.Signal): void;
-  /** Everything it has written on stderr so far. */
+  /** Returns the stderr output so far. */
   log(): string;
-  /** Resolves when it has ended, by itself or not. */
+  /** Resolves when the process has exited. */
   ended: Promise<unknown>;
 }
 
@@ -24,13 +24,13 @@ export interface WorkerProcessOptions {
   device?: "auto" | "webgpu" | "cpu";
   flags?: readonly string[];
   env?: Record<string, string>;
-  /** What is run; the command line unless told. */
+  /** The main module. Defaults to the command line. */
   main?: string;
-  /** Of `deno run`. */
+  /** Options of `deno run`. */
   options?: readonly string[];
-  /** Files and sockets that it may have open; as many as this process unless told. */
+  /** Limit of open files and sockets. Defaults to that of this process. */
   descriptors?: number;
-  /** Kills it, even before it is ready. */
+  /** Kills the process, even before it is ready. */
   signal?: AbortSignal;
 }
 
@@ -61,14 +61,14 @@ export async function startWorkerProcess(
     const decoder = new TextDecoder();
     for await (const bytes of child.stderr) {
       log += decoder.decode(bytes, { stream: true });
-      // Long logs are not to be looked through again and again.
+      // Avoids searching a long log again for every chunk.
       if (started) continue;
       const port = log.match(/Serving on http:\/\/[\w.]+:(\d+)/)?.[1];
       if (port) listening.resolve(`http://127.0.0.1:${port}`);
       started = log.includes('"Ready"');
       if (started) ready.resolve();
     }
-    const early = new Error(`the worker ended before it was ready:\n${log}`);
+    const early = new Error(`the worker exited before it was ready:\n${log}`);
     listening.reject(early);
     ready.reject(early);
   })();
@@ -80,7 +80,7 @@ export async function startWorkerProcess(
     try {
       child.kill(signal);
     } catch (error) {
-      // It may have ended by itself.
+      // The process may have exited already.
       assert.ok(error instanceof TypeError, String(error));
     }
     const { code } = await child.status;
@@ -99,7 +99,7 @@ export async function startWorkerProcess(
   };
 }
 
-/** What tests read of an answer. */
+/** The parts of a response that tests use. */
 export interface Reply {
   status: number;
   text: string;
@@ -108,8 +108,8 @@ export interface Reply {
   completionTokens: number;
 }
 
-/** One user message, or none, answered greedily. */
-export async function ask(
+/** Sends one user message, or none, and returns the greedy reply. */
+export async function sendMessage(
   url: string,
   message: string | null,
   { stateId, maxTokens }: { stateId?: string; maxTokens?: number } = {},
@@ -142,8 +142,8 @@ export function chatBody(
   };
 }
 
-/** Starts a streamed reply; the body is left to the caller. */
-export async function askStreaming(
+/** Starts a streamed reply. The caller reads the stream. */
+export async function streamMessage(
   url: string,
   message: string | null,
   { stateId, signal }: { stateId?: string; signal?: AbortSignal } = {},
@@ -155,13 +155,13 @@ export async function askStreaming(
   });
   assert.equal(response.status, 200);
   const id = response.headers.get("x-state-id");
-  assert.ok(id, "the header has the state's id");
+  assert.ok(id, "x-state-id is missing");
   return { stateId: id, deltas: deltas(response.body!) };
 }
 
 /**
- * Text of every chunk; ends at `[DONE]`, or where the worker says that it shuts down, and throws if
- * the stream ends otherwise.
+ * Yields the text of every chunk. Returns after `[DONE]` or when the worker reports its shutdown,
+ * and throws if the stream ends otherwise.
  */
 export async function* deltas(
   body: ReadableStream<Uint8Array<ArrayBuffer>>,

@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import { QUICK, slowTest } from "../../support/quick.ts";
 import {
-  ask,
-  askStreaming,
   chatBody,
+  sendMessage,
   startWorkerProcess,
+  streamMessage,
   type WorkerProcess,
 } from "./worker_process.ts";
 
 const STORY = "Tell me a story about a dragon.";
 
-/** Runs `body` with a fresh database file. */
+/** Defines a test with a new database file. */
 function withDatabase(
   name: string,
   body: (kv: string) => Promise<void>,
@@ -37,17 +37,17 @@ async function transcript(worker: WorkerProcess, id: string) {
   return { status: response.status, body: await response.json() };
 }
 
-withDatabase("a conversation goes on after a restart as if there had been none", async (kv) => {
+withDatabase("a conversation continues unchanged after a restart", async (kv) => {
   const questions = ["Hi! My name is Zorvin.", "What is 3 + 4?", "What is my name?"];
   const device = QUICK ? "auto" : "webgpu";
-  const without: string[] = [];
-  const within: string[] = [];
+  const uninterrupted: string[] = [];
+  const restarted: string[] = [];
   {
     await using worker = await startWorkerProcess(kv, { device });
     let id: string | undefined;
     for (const question of questions) {
-      const reply = await ask(worker.url, question, id ? { stateId: id } : {});
-      without.push(reply.text);
+      const reply = await sendMessage(worker.url, question, id ? { stateId: id } : {});
+      uninterrupted.push(reply.text);
       id = reply.stateId;
     }
     assert.equal(await worker.stop(), 0, worker.log());
@@ -55,43 +55,46 @@ withDatabase("a conversation goes on after a restart as if there had been none",
   let id: string | undefined;
   for (const question of questions) {
     await using worker = await startWorkerProcess(kv, { device });
-    const reply = await ask(worker.url, question, id ? { stateId: id } : {});
-    within.push(reply.text);
+    const reply = await sendMessage(worker.url, question, id ? { stateId: id } : {});
+    restarted.push(reply.text);
     id = reply.stateId;
     await worker.kill();
   }
-  assert.deepEqual(within, without);
+  assert.deepEqual(restarted, uninterrupted);
 });
 
-withDatabase("streamed, whole, in pieces, by one worker or another: the same reply", async (kv) => {
-  await using gpu = await startWorkerProcess(kv, { device: "webgpu" });
-  await using cpu = await startWorkerProcess(`${kv}-cpu`, { device: "cpu" });
-  const whole = await ask(gpu.url, STORY);
-  assert.equal(whole.finishReason, "stop");
-  assert.ok(whole.completionTokens >= 24, `a story of ${whole.completionTokens} tokens`);
-  const streamed = await askStreaming(gpu.url, STORY);
-  assert.equal(await join(streamed.deltas), whole.text);
-  assert.equal((await ask(cpu.url, STORY)).text, whole.text);
+withDatabase(
+  "the reply is the same streamed, whole, in pieces, and on another engine",
+  async (kv) => {
+    await using gpu = await startWorkerProcess(kv, { device: "webgpu" });
+    await using cpu = await startWorkerProcess(`${kv}-cpu`, { device: "cpu" });
+    const whole = await sendMessage(gpu.url, STORY);
+    assert.equal(whole.finishReason, "stop");
+    assert.ok(whole.completionTokens >= 24, `a story of ${whole.completionTokens} tokens`);
+    const streamed = await streamMessage(gpu.url, STORY);
+    assert.equal(await join(streamed.deltas), whole.text);
+    assert.equal((await sendMessage(cpu.url, STORY)).text, whole.text);
 
-  let piece = await ask(gpu.url, STORY, { maxTokens: 5 });
-  let text = piece.text;
-  for (let i = 0; piece.finishReason === "length"; i++) {
-    assert.ok(i < 100, "it never ends");
-    piece = await ask(gpu.url, null, { stateId: piece.stateId, maxTokens: 1 + i % 4 });
-    text += piece.text;
-  }
-  assert.equal(text, whole.text);
-});
+    let piece = await sendMessage(gpu.url, STORY, { maxTokens: 5 });
+    let text = piece.text;
+    for (let i = 0; piece.finishReason === "length"; i++) {
+      assert.ok(i < 100, "the reply never ends");
+      piece = await sendMessage(gpu.url, null, { stateId: piece.stateId, maxTokens: 1 + i % 4 });
+      text += piece.text;
+    }
+    assert.equal(text, whole.text);
+  },
+);
 
-withDatabase("kill -9 at any moment: every id that a client was given resumes", async (kv) => {
+withDatabase("after SIGKILL at any time, every id that a client received resumes", async (kv) => {
   const given: { id: string; reply: string | null }[] = [];
   let whole = "";
   for (const delay of QUICK ? [60, 450] : [0, 15, 60, 200, 450, 900]) {
     await using worker = await startWorkerProcess(kv);
-    whole ||= (await ask(worker.url, STORY)).text;
-    const told = await ask(worker.url, "My lucky number is 4711.");
-    given.push({ id: told.stateId, reply: told.text });
-    const turn = await askStreaming(worker.url, STORY);
+    whole ||= (await sendMessage(worker.url, STORY)).text;
+    const lucky = await sendMessage(worker.url, "My lucky number is 4711.");
+    given.push({ id: lucky.stateId, reply: lucky.text });
+    const turn = await streamMessage(worker.url, STORY);
     given.push({ id: turn.stateId, reply: null });
     const reading = join(turn.deltas).catch(() => {});
     await new Promise((resolve) => setTimeout(resolve, delay));
@@ -110,60 +113,67 @@ withDatabase("kill -9 at any moment: every id that a client was given resumes", 
 });
 
 async function continued(worker: WorkerProcess, id: string, before: string): Promise<string> {
-  return before + (await ask(worker.url, null, { stateId: id, maxTokens: 512 })).text;
+  return before + (await sendMessage(worker.url, null, { stateId: id, maxTokens: 512 })).text;
 }
 
-withDatabase("SIGTERM amid 16 streams: each ends properly, and goes on elsewhere", async (kv) => {
-  const questions = Array.from({ length: 16 }, (_, i) => `${STORY} It is ${i + 3} years old.`);
-  const whole: string[] = [];
-  const cut: { id: string; text: string }[] = [];
-  {
-    await using worker = await startWorkerProcess(kv, { flags: ["--grace", "0.1"] });
-    const replies = await Promise.all(questions.map((question) => ask(worker.url, question)));
-    for (const { text } of replies) whole.push(text);
-    const turns = await Promise.all(
-      questions.map((question) => askStreaming(worker.url, question)),
-    );
-    const begun = Promise.withResolvers<void>();
-    const reading = turns.map(async ({ stateId, deltas }) => {
-      let text = "";
-      for await (const delta of deltas) {
-        text += delta;
-        if (text.length > 5) begun.resolve();
-      }
-      cut.push({ id: stateId, text });
-    });
-    await begun.promise;
-    assert.equal(await worker.stop(), 0, worker.log());
-    await Promise.all(reading);
-  }
-  await using worker = await startWorkerProcess(kv);
-  let open = 0;
-  await Promise.all(cut.map(async ({ id, text }) => {
-    const { body } = await transcript(worker, id);
-    assert.equal(body.transcript.at(-1).content, text);
-    if (body.open) open++;
-    const joined = body.open ? await continued(worker, id, text) : text;
-    assert.ok(whole.includes(joined), joined);
-  }));
-  assert.ok(open > 0, "some were cut");
-}, { slow: true });
+withDatabase(
+  "on SIGTERM during 16 streams, each ends properly and continues on another worker",
+  async (kv) => {
+    const questions = Array.from({ length: 16 }, (_, i) => `${STORY} It is ${i + 3} years old.`);
+    const whole: string[] = [];
+    const interrupted: { id: string; text: string }[] = [];
+    {
+      await using worker = await startWorkerProcess(kv, { flags: ["--grace", "0.1"] });
+      const replies = await Promise.all(
+        questions.map((question) => sendMessage(worker.url, question)),
+      );
+      for (const { text } of replies) whole.push(text);
+      const turns = await Promise.all(
+        questions.map((question) => streamMessage(worker.url, question)),
+      );
+      const started = Promise.withResolvers<void>();
+      const reading = turns.map(async ({ stateId, deltas }) => {
+        let text = "";
+        for await (const delta of deltas) {
+          text += delta;
+          if (text.length > 5) started.resolve();
+        }
+        interrupted.push({ id: stateId, text });
+      });
+      await started.promise;
+      assert.equal(await worker.stop(), 0, worker.log());
+      await Promise.all(reading);
+    }
+    await using worker = await startWorkerProcess(kv);
+    let open = 0;
+    await Promise.all(interrupted.map(async ({ id, text }) => {
+      const { body } = await transcript(worker, id);
+      assert.equal(body.transcript.at(-1).content, text);
+      if (body.open) open++;
+      const joined = body.open ? await continued(worker, id, text) : text;
+      assert.ok(whole.includes(joined), joined);
+    }));
+    assert.ok(open > 0, "some replies were interrupted");
+  },
+  { slow: true },
+);
 
-withDatabase("a client that leaves stops the turn, which can be carried on", async (kv) => {
+withDatabase("a disconnect cancels the turn, which can be continued", async (kv) => {
   await using worker = await startWorkerProcess(kv);
-  const whole = await ask(worker.url, STORY);
+  const whole = await sendMessage(worker.url, STORY);
   let [content, stateId] = ["", ""];
-  // A fast worker may have written all before it hears that the client is gone: then once more.
+  // A fast worker may finish before it notices the disconnect: then try again.
   for (let attempt = 0; content === "" && attempt < 5; attempt++) {
     const controller = new AbortController();
-    const turn = await askStreaming(worker.url, STORY, { signal: controller.signal });
+    const turn = await streamMessage(worker.url, STORY, { signal: controller.signal });
     stateId = turn.stateId;
     try {
       for await (const part of turn.deltas) if (part) controller.abort();
     } catch (error) {
       assert.equal((error as Error).name, "AbortError");
     }
-    // The worker hears of it a moment later; until then the state is that of the turn's start.
+    // The worker notices the disconnect a moment later. Until then the state is that of the turn's
+    // start.
     for (let i = 0; content === "" && i < 100; i++) {
       await new Promise((resolve) => setTimeout(resolve, 50));
       const { body } = await transcript(worker, stateId);
@@ -172,11 +182,11 @@ withDatabase("a client that leaves stops the turn, which can be carried on", asy
     }
   }
   assert.ok(content.length > 0, "the partial reply was stored");
-  assert.ok(content.length < whole.text.length, "the reply was cut");
+  assert.ok(content.length < whole.text.length, "the reply was interrupted");
   assert.equal(await continued(worker, stateId, content), whole.text);
 });
 
-withDatabase("bad requests are told what is wrong, and the worker goes on serving", async (kv) => {
+withDatabase("invalid requests get an error, and the worker keeps serving", async (kv) => {
   await using worker = await startWorkerProcess(kv, { device: "cpu" });
   const post = async (body: BodyInit) => {
     const response = await fetch(`${worker.url}/v1/chat/completions`, { method: "POST", body });
@@ -208,10 +218,10 @@ withDatabase("bad requests are told what is wrong, and the worker goes on servin
     /^400 context_length_exceeded .*32,?768/,
   );
   assert.equal((await fetch(`${worker.url}/health`)).status, 200);
-  assert.equal((await ask(worker.url, "Hello!")).finishReason, "stop");
+  assert.equal((await sendMessage(worker.url, "Hello!")).finishReason, "stop");
 });
 
-withDatabase("a worker told to stop ends with status 0; a port in use is told", async (kv) => {
+withDatabase("a stopped worker exits with status 0, and a port in use is reported", async (kv) => {
   await using worker = await startWorkerProcess(kv, { device: "cpu" });
   const port = new URL(worker.url).port;
   const { code, stderr } = await new Deno.Command(Deno.execPath(), {
@@ -236,8 +246,8 @@ Deno.test("deno serve runs the worker from main.ts, with settings from the envir
     log += text;
     const url = log.match(/Listening on (http:\/\/[\d.]+:\d+)/)?.[1];
     if (!url) continue;
-    const first = await ask(url, "Hello!");
-    assert.equal((await ask(url, "And now?", { stateId: first.stateId })).status, 200);
+    const first = await sendMessage(url, "Hello!");
+    assert.equal((await sendMessage(url, "And now?", { stateId: first.stateId })).status, 200);
     assert.equal((await (await fetch(`${url}/health`)).json()).device, "cpu");
     child.kill("SIGKILL");
     break;

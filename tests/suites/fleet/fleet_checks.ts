@@ -1,6 +1,6 @@
 /** Whether a fleet whose workers and store are killed is, to its clients, one uninterrupted worker. */
 
-import { findModel, modelTokenizer } from "../../../src/model_files/find_model.ts";
+import { findModel, openModelTokenizer } from "../../../src/model_files/find_model.ts";
 import { renderMessage, REPLY_START } from "../../../src/prompt/chat_template.ts";
 import { mapConcurrent } from "../../../src/store/states/map_concurrent.ts";
 import { persist, persistGet, type StateBody } from "./client.ts";
@@ -114,7 +114,7 @@ async function checkTokens(
   states: ReadonlyMap<string, StateBody>,
   report: Report,
 ): Promise<void> {
-  const tokenizer = await modelTokenizer(await findModel({}));
+  const tokenizer = await openModelTokenizer(await findModel({}));
   let right = 0;
   let read = 0;
   let cached = 0;

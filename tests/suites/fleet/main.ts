@@ -19,7 +19,7 @@ import { checkNames } from "./name_checks.ts";
 import { Report } from "./report.ts";
 import { checkConformance, checkTroubles } from "./store_checks.ts";
 import { FleetWorker } from "./workers.ts";
-import { choice, number } from "../../../src/settings/flags.ts";
+import { choiceFlag, numberFlag } from "../../../src/settings/flags.ts";
 
 const { values: flags } = parseArgs({
   options: {
@@ -32,11 +32,11 @@ const { values: flags } = parseArgs({
     json: { type: "boolean" },
   },
 });
-const conversations = number(flags, "conversations", { min: 1, max: 1e5, integer: true }) ?? 60;
-const clients = number(flags, "clients", { min: 1, max: 1000, integer: true }) ?? 12;
-const every = 1000 * (number(flags, "kill-seconds", { min: 0.1, max: 3600 }) ?? 4);
-const limit = number(flags, "seconds", { min: 1, max: 1e6 }) ?? 900;
-const device = choice(flags, "device", {
+const conversations = numberFlag(flags, "conversations", { min: 1, max: 1e5, integer: true }) ?? 60;
+const clients = numberFlag(flags, "clients", { min: 1, max: 1000, integer: true }) ?? 12;
+const every = 1000 * (numberFlag(flags, "kill-seconds", { min: 0.1, max: 3600 }) ?? 4);
+const limit = numberFlag(flags, "seconds", { min: 1, max: 1e6 }) ?? 900;
+const device = choiceFlag(flags, "device", {
   choices: ["auto", "webgpu", "cpu"],
   fallback: "auto",
 });

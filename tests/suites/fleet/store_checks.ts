@@ -80,9 +80,9 @@ export async function checkTroubles(server: KvServer, report: Report): Promise<v
     server.pause();
     const write = { type: "set", key: ["t"], value: new Uint8Array(1) } as const;
     const failed = [
-      await fails(backend.get(["t"]), "has not answered for 1 s"),
-      await fails(backend.atomic([], [write]), "has not answered for 1 s"),
-      await fails(Array.fromAsync(backend.list(["t"])), "has not answered for 1 s"),
+      await fails(backend.get(["t"]), "has not responded for 1 s"),
+      await fails(backend.atomic([], [write]), "has not responded for 1 s"),
+      await fails(Array.fromAsync(backend.list(["t"])), "has not responded for 1 s"),
     ];
     server.resume();
     return `get, write and list fail in ${failed.join(", ")} ms; ` +

@@ -125,7 +125,7 @@ function miscount(
   troubled: boolean,
 ): string | null {
   if (code !== 0 || counts === null) return `it ended with ${code}, and told ${counts}`;
-  const { received, rejected: unbegun, stopped, length, aborted, failed, underway } = counts;
+  const { received, rejected, stopped, length, aborted, failed, in_progress: inProgress } = counts;
   const requests = [...answered.keys()].filter((id) => outcomes.has(id));
   const of = (...kinds: Outcome[]) =>
     requests.filter((id) => kinds.includes(outcomes.get(id)!)).length;
@@ -141,8 +141,8 @@ function miscount(
   const own = answered.size - requests.length;
   const sums: [string, number, number, number][] = [
     ["received", received, plain - storeless + keyedTurns + own, plain + keyed + own],
-    ["sum", unbegun + stopped + length + aborted + failed + underway, received, received],
-    ["underway", underway, 0, troubled ? received : 0],
+    ["sum", rejected + stopped + length + aborted + failed + inProgress, received, received],
+    ["in progress", inProgress, 0, troubled ? received : 0],
     [
       "whole",
       stopped + length,
@@ -173,17 +173,17 @@ export async function checkQuietTime(
   const outcomes = [...clients.outcomes].filter(([id]) => !known.has(id)).map(([, one]) => one);
   const of = (outcome: Outcome) => outcomes.filter((one) => one === outcome).length;
   const [finished, refused] = [of("finished"), of("refused") + of("storeless")];
-  const told = { received: finished + refused, finished, unbegun: refused, other: 0 };
+  const expected = { received: finished + refused, finished, rejected: refused, other: 0 };
   const counted = {
     received: after.received - before.received,
     finished: after.finished - before.finished,
-    unbegun: after.unbegun - before.unbegun,
+    rejected: after.rejected - before.rejected,
     other: after.other - before.other,
   };
   report.add(
     "turns of a quiet time, as clients and as workers count them",
-    `${JSON.stringify(told)} ${JSON.stringify(counted)}`,
-    JSON.stringify(told) === JSON.stringify(counted) && outcomes.length === told.received,
+    `${JSON.stringify(expected)} ${JSON.stringify(counted)}`,
+    JSON.stringify(expected) === JSON.stringify(counted) && outcomes.length === expected.received,
   );
 }
 
@@ -192,10 +192,10 @@ export async function settled(workers: readonly SoakWorker[], report: Report): P
   const since = performance.now();
   for (const worker of workers) {
     while (true) {
-      const underway = (await worker.metrics())("num_requests_in_progress");
-      if (underway === 0) break;
+      const inProgress = (await worker.metrics())("num_requests_in_progress");
+      if (inProgress === 0) break;
       if (performance.now() - since > SETTLED_MS) {
-        report.add(`turns that ${worker.name} never ends`, String(underway), false);
+        report.add(`turns that ${worker.name} never ends`, String(inProgress), false);
         break;
       }
       await delay(100);
@@ -204,14 +204,14 @@ export async function settled(workers: readonly SoakWorker[], report: Report): P
 }
 
 async function sums(workers: readonly SoakWorker[]) {
-  const all = { received: 0, finished: 0, unbegun: 0, other: 0 };
+  const all = { received: 0, finished: 0, rejected: 0, other: 0 };
   for (const worker of workers) {
     const of = await worker.metrics();
     const success = of("request_success_total");
     const stop = of("request_success_total", 'finished_reason="stop"');
     all.received += of("requests_received_total");
     all.finished += stop;
-    all.unbegun += of("requests_rejected_total");
+    all.rejected += of("requests_rejected_total");
     all.other += success - stop + of("request_failure_total");
   }
   return all;

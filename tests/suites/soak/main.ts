@@ -22,7 +22,7 @@ import { checkGrowth, heldIdle } from "./growth.ts";
 import { KvProxy } from "./kv_proxy.ts";
 import { writeScripts } from "./scripts.ts";
 import { type Held, SoakWorker } from "./worker.ts";
-import { number } from "../../../src/settings/flags.ts";
+import { numberFlag } from "../../../src/settings/flags.ts";
 
 /** Of the time, when workers begin their last processes; these are looked at so often until the end. */
 const [LAST_PROCESS, LOOKS] = [0.4, 6];
@@ -36,9 +36,9 @@ const { values: flags } = parseArgs({
     json: { type: "boolean" },
   },
 });
-const seconds = number(flags, "seconds", { min: 10, max: 1e6 }) ?? 900;
-const count = number(flags, "clients", { min: 1, max: 1000, integer: true }) ?? 32;
-const seed = number(flags, "seed", { min: 0, max: 2 ** 31, integer: true }) ?? 1;
+const seconds = numberFlag(flags, "seconds", { min: 10, max: 1e6 }) ?? 900;
+const count = numberFlag(flags, "clients", { min: 1, max: 1000, integer: true }) ?? 32;
+const seed = numberFlag(flags, "seed", { min: 0, max: 2 ** 31, integer: true }) ?? 1;
 
 const say = (line: string) => flags.json ? console.error(line) : console.log(line);
 const ending = new AbortController();

@@ -1,7 +1,7 @@
 /** What clients say, and what they must be answered: greedy replies of workers that nobody disturbs. */
 
 import assert from "node:assert/strict";
-import { ask } from "../e2e/worker_process.ts";
+import { sendMessage } from "../e2e/worker_process.ts";
 import { messages } from "../fleet/dialogue.ts";
 
 /** A conversation that clients have, each turn with the one right reply. */
@@ -38,7 +38,9 @@ async function haveTalk(urls: readonly string[], said: readonly string[]): Promi
   let stateId: string | undefined;
   for (const [turn, message] of said.entries()) {
     const url = urls[turn % urls.length];
-    const reply = await ask(url, message, { ...(stateId === undefined ? {} : { stateId }) });
+    const reply = await sendMessage(url, message, {
+      ...(stateId === undefined ? {} : { stateId }),
+    });
     assert.equal(reply.finishReason, "stop", "a reply of a script ends by itself");
     replies.push(reply.text);
     stateId = reply.stateId;

@@ -22,7 +22,7 @@ export interface Ended {
   how: "killed" | "stopped" | "by itself";
   code: number | null;
   /** What it said last, if it was stopped. */
-  counts: (TurnCounts & { underway: number }) | null;
+  counts: (TurnCounts & { in_progress: number }) | null;
   /** How long that took, in milliseconds of `performance`. */
   from: number;
   to: number;

@@ -21,31 +21,31 @@ export abstract class BackendWrapper implements Backend {
   }
 
   /** Performs an operation or fails. A listing is one operation per entry and one for its end. */
-  protected abstract around<T>(operation: () => Promise<T>, writes: boolean): Promise<T>;
+  protected abstract intercept<T>(operation: () => Promise<T>, writes: boolean): Promise<T>;
 
   get(key: Key): Promise<Entry | null> {
-    return this.around(() => this.#inner.get(key), false);
+    return this.intercept(() => this.#inner.get(key), false);
   }
 
   getMany(keys: readonly Key[]): Promise<(Entry | null)[]> {
-    return this.around(() => this.#inner.getMany(keys), false);
+    return this.intercept(() => this.#inner.getMany(keys), false);
   }
 
   async *list(prefix: Key, options?: ListOptions): AsyncGenerator<Entry> {
     const entries = this.#inner.list(prefix, options)[Symbol.asyncIterator]();
     while (true) {
-      const { done, value } = await this.around(() => entries.next(), false);
+      const { done, value } = await this.intercept(() => entries.next(), false);
       if (done) return;
       yield value;
     }
   }
 
   atomic(checks: readonly Check[], mutations: readonly Mutation[]): Promise<string | null> {
-    return this.around(() => this.#inner.atomic(checks, mutations), true);
+    return this.intercept(() => this.#inner.atomic(checks, mutations), true);
   }
 
   delete(key: Key): Promise<void> {
-    return this.around(() => this.#inner.delete(key), true);
+    return this.intercept(() => this.#inner.delete(key), true);
   }
 
   close(): void {}

@@ -36,11 +36,11 @@ export async function longestStall(
   work: () => Promise<unknown>,
   { runs = 5, enough = 50 } = {},
 ): Promise<number> {
-  let least = Infinity;
-  for (let run = 0; run < runs && least >= enough; run++) {
+  let shortest = Infinity;
+  for (let run = 0; run < runs && shortest >= enough; run++) {
     using watchdog = new EventLoopWatchdog();
     await work();
-    least = Math.min(least, watchdog.longestStall);
+    shortest = Math.min(shortest, watchdog.longestStall);
   }
-  return least;
+  return shortest;
 }

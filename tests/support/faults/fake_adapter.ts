@@ -10,12 +10,12 @@ export interface FakeAdapter {
   /** Limits that replace the adapter's own. */
   limits?: Partial<Record<keyof GPUSupportedLimits, number>>;
   /** Error message of `requestDevice`, which then always fails. */
-  refuses?: string;
+  deviceError?: string;
 }
 
 /** Returns a `GPU` with one adapter described by `fake` that opens no device; none for null. */
 export function gpuWithAdapterInfo(fake: FakeAdapter | null): GPU {
-  const requestAdapter = () => Promise.resolve(fake && adapter({ ...fake, refuses: "a fake" }));
+  const requestAdapter = () => Promise.resolve(fake && adapter({ ...fake, deviceError: "a fake" }));
   return { requestAdapter } as unknown as GPU;
 }
 
@@ -37,7 +37,7 @@ const LIMITS = {
 };
 
 function adapter(
-  { description, isFallbackAdapter = false, limits, refuses }: FakeAdapter,
+  { description, isFallbackAdapter = false, limits, deviceError }: FakeAdapter,
   real?: GPUAdapter,
 ): GPUAdapter {
   return {
@@ -45,8 +45,8 @@ function adapter(
     features: real?.features ?? new Set(),
     limits: real && !limits ? real.limits : { ...LIMITS, ...limits },
     requestDevice: (descriptor?: GPUDeviceDescriptor) =>
-      real && refuses === undefined
+      real && deviceError === undefined
         ? real.requestDevice(descriptor)
-        : Promise.reject(new Error(refuses)),
+        : Promise.reject(new Error(deviceError)),
   } as unknown as GPUAdapter;
 }

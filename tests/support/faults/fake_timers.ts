@@ -2,30 +2,30 @@
 
 import type { Timers } from "../../../src/engine/supervisor/call_watchdog.ts";
 
-interface Waiting {
+interface PendingTimer {
   at: number;
   then: () => void;
 }
 
 export class FakeTimers implements Timers {
   #now = 0;
-  readonly #waiting = new Set<Waiting>();
+  readonly #pending = new Set<PendingTimer>();
 
   now = (): number => this.#now;
 
   after = (milliseconds: number, then: () => void): () => void => {
-    const waiting = { at: this.#now + milliseconds, then };
-    this.#waiting.add(waiting);
-    return () => this.#waiting.delete(waiting);
+    const timer = { at: this.#now + milliseconds, then };
+    this.#pending.add(timer);
+    return () => this.#pending.delete(timer);
   };
 
   /** Advances the time and runs due timers in order. */
-  pass(milliseconds: number): void {
+  advance(milliseconds: number): void {
     const until = this.#now + milliseconds;
     while (true) {
-      const [next] = [...this.#waiting].sort((a, b) => a.at - b.at);
+      const [next] = [...this.#pending].sort((a, b) => a.at - b.at);
       if (!next || next.at > until) break;
-      this.#waiting.delete(next);
+      this.#pending.delete(next);
       this.#now = next.at;
       next.then();
     }
@@ -33,13 +33,13 @@ export class FakeTimers implements Timers {
   }
 
   /** Advances the time repeatedly until `done` settles. */
-  async until<T>(done: Promise<T>, milliseconds: number): Promise<T> {
+  async advanceUntil<T>(done: Promise<T>, milliseconds: number): Promise<T> {
     let settled = false;
     const settle = () => settled = true;
     done.then(settle, settle);
     while (!settled) {
       await new Promise((resolve) => setTimeout(resolve, 1));
-      this.pass(milliseconds);
+      this.advance(milliseconds);
     }
     return await done;
   }

@@ -9,16 +9,21 @@ import { BackendWrapper } from "./backend_wrapper.ts";
 /** Probability of each fault, per operation. */
 export interface BackendFaults {
   /** The operation takes some iterations of the event loop. */
-  slow: number;
+  delayed: number;
   /** The operation fails without effect. */
-  fails: number;
+  failed: number;
   /** The operation takes effect, but reports a failure. */
-  lost: number;
+  lostReply: number;
   /** All writes and deletions fail. */
-  full: boolean;
+  diskFull: boolean;
 }
 
-export const NO_BACKEND_FAULTS: BackendFaults = { slow: 0, fails: 0, lost: 0, full: false };
+export const NO_BACKEND_FAULTS: BackendFaults = {
+  delayed: 0,
+  failed: 0,
+  lostReply: 0,
+  diskFull: false,
+};
 
 /** Injects faults into the operations of a working backend. */
 export class FaultyBackend extends BackendWrapper {
@@ -33,17 +38,17 @@ export class FaultyBackend extends BackendWrapper {
     this.#random = random;
   }
 
-  protected async around<T>(operation: () => Promise<T>, writes: boolean): Promise<T> {
-    const { slow, fails, lost, full } = this.faults;
-    if (this.#random.chance(slow)) {
+  protected async intercept<T>(operation: () => Promise<T>, writes: boolean): Promise<T> {
+    const { delayed, failed, lostReply, diskFull } = this.faults;
+    if (this.#random.chance(delayed)) {
       for (let i = this.#random.below(4); i >= 0; i--) {
         await setImmediate();
       }
     }
-    if (this.#random.chance(fails) || full && writes) throw this.#failure();
-    const done = await operation();
-    if (this.#random.chance(lost)) throw this.#failure();
-    return done;
+    if (this.#random.chance(failed) || diskFull && writes) throw this.#failure();
+    const result = await operation();
+    if (this.#random.chance(lostReply)) throw this.#failure();
+    return result;
   }
 
   #failure(): InferenceError {

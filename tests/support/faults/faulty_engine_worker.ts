@@ -13,7 +13,7 @@ const faults = new GpuFaults();
 // Added before the engine's own listener, which does not know these messages.
 addEventListener("message", (event) => {
   const { data } = event as MessageEvent;
-  if (data === "lose") faults.lose();
+  if (data === "lose") faults.loseDevice();
   else if (!answersCollected(event as MessageEvent)) return;
   event.stopImmediatePropagation();
 });

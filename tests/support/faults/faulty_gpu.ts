@@ -3,9 +3,9 @@
 /** The faults to inject into all devices of one `GPU`. */
 export class GpuFaults {
   /** Whether creating buffers fails with out of memory. */
-  full = false;
+  outOfMemory = false;
   /** Whether creating pipelines fails. */
-  noPipelines = false;
+  failPipelines = false;
   /** Whether mapping buffers never completes. */
   hang = false;
   /** All devices opened, in order. */
@@ -23,21 +23,21 @@ export class GpuFaults {
   }
 
   /** Loses the device. */
-  lose(): void {
+  loseDevice(): void {
     this.device.destroy();
   }
 
   /** Makes the device report out of memory outside of any call. */
-  exhaust(): void {
-    const error = new GPUOutOfMemoryError("none is left");
+  reportOutOfMemory(): void {
+    const error = new GPUOutOfMemoryError("injected fault");
     this.device.dispatchEvent(Object.assign(new Event("uncapturederror"), { error }));
   }
 
   /** Overwrites the head's weights with NaN, in float32 and float16. */
-  spoilWeights(): void {
+  corruptWeights(): void {
     const { device } = this;
-    const heads = this.#buffers.filter((made) =>
-      made.device === device && made.label.includes("head")
+    const heads = this.#buffers.filter((entry) =>
+      entry.device === device && entry.label.includes("head")
     );
     if (heads.length === 0) {
       throw new Error("Cannot corrupt the head's weights: there is no such buffer");
@@ -50,15 +50,15 @@ export class GpuFaults {
   /** Returns the device with these faults injected. */
   wrap(device: GPUDevice): GPUDevice {
     this.devices.push(device);
-    let denied = 0;
+    let pendingErrors = 0;
     return overrideMethods(device, {
       createBuffer: (descriptor: GPUBufferDescriptor) => {
-        if (this.full) denied++;
+        if (this.outOfMemory) pendingErrors++;
         const buffer = device.createBuffer(descriptor);
         this.#buffers.push({ device, buffer, label: descriptor.label ?? "" });
         const mapAsync = buffer.mapAsync.bind(buffer);
-        buffer.mapAsync = (...given) => {
-          if (!this.hang) return mapAsync(...given);
+        buffer.mapAsync = (...args) => {
+          if (!this.hang) return mapAsync(...args);
           this.#hung.resolve();
           return new Promise(() => {});
         };
@@ -66,13 +66,13 @@ export class GpuFaults {
       },
       popErrorScope: async () => {
         const error = await device.popErrorScope();
-        if (denied === 0) return error;
-        denied--;
-        return new GPUOutOfMemoryError("none is left");
+        if (pendingErrors === 0) return error;
+        pendingErrors--;
+        return new GPUOutOfMemoryError("injected fault");
       },
       createComputePipelineAsync: (descriptor: GPUComputePipelineDescriptor) => {
-        if (!this.noPipelines) return device.createComputePipelineAsync(descriptor);
-        return Promise.reject(new GPUPipelineError("no", { reason: "internal" }));
+        if (!this.failPipelines) return device.createComputePipelineAsync(descriptor);
+        return Promise.reject(new GPUPipelineError("injected fault", { reason: "internal" }));
       },
     });
   }

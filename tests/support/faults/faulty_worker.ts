@@ -15,10 +15,10 @@ import { LIVE_MEMORY_LABEL, type LiveMemoryLine } from "./live_memory.ts";
 
 let worker: Worker | undefined;
 
-const openEngine: OpenEngine = (options, told) => {
+const openEngine: OpenEngine = (options, callbacks) => {
   const url = new URL("./faulty_engine_worker.ts", import.meta.url);
   worker = new Worker(url, { type: "module" });
-  return WorkerEngine.open(worker, options, told);
+  return WorkerEngine.open(worker, options, callbacks);
 };
 
 Deno.addSignalListener("SIGUSR1", () => worker?.postMessage("lose"));

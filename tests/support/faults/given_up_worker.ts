@@ -17,12 +17,12 @@ const { flags } = parseFlags(
 );
 try {
   await serveWorker(flags, {
-    openEngine: async (options, told) => {
+    openEngine: async (options, callbacks) => {
       const state = await Promise.race([lost.promise, null]);
       if (state !== null) {
         throw new InferenceError("file_error", "Cannot open the model: it was removed");
       }
-      const engine = await openEngineWorker(options, told);
+      const engine = await openEngineWorker(options, callbacks);
       return Object.defineProperty(engine, "failed", { value: lost.promise });
     },
     engineLimits: { retryDelay: 1 },

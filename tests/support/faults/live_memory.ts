@@ -3,7 +3,7 @@
 import type { ThreadMemory } from "../../../bench/collected.ts";
 
 /** The `message` of the report. */
-export const LIVE_MEMORY_LABEL = "Held";
+export const LIVE_MEMORY_LABEL = "Live memory";
 
 /** The report, a line of JSON on stderr. */
 export interface LiveMemoryLine {

@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { InferenceError } from "../../../../src/core/errors.ts";
-import { DamagedDownload, download, type Part } from "../../../../src/hub/download.ts";
-import { HubHttp, HubRefusal } from "../../../../src/hub/hub_http.ts";
+import { CorruptDownloadError, download, type PartialFile } from "../../../../src/hub/download.ts";
+import { HubClient, HubStatusError } from "../../../../src/hub/hub_client.ts";
 import { isSafePath } from "../../../../src/hub/names.ts";
-import { FileChanged, type RemoteFile, Repository } from "../../../../src/hub/repository.ts";
+import { FileChangedError, type RemoteFile, Repository } from "../../../../src/hub/repository.ts";
 import type { Target } from "../target.ts";
 import { reply, responseOf } from "./http_replies.ts";
 
@@ -41,18 +41,18 @@ async function answeredBy<T>(response: () => Response, read: () => Promise<T>): 
 }
 
 /** A hub that is not asked again after a pause: those take seconds. */
-function impatientHub(): HubHttp {
-  return new HubHttp({
+function impatientHub(): HubClient {
+  return new HubClient({
     endpoint: HUB,
     idleTimeoutMs: 500,
-    onPause: (reason) => {
+    onRetry: (reason) => {
       throw new InferenceError("hub_error", reason);
     },
   });
 }
 
 function refusedBy(error: unknown): "refused" {
-  const known = error instanceof HubRefusal || error instanceof FileChanged;
+  const known = error instanceof HubStatusError || error instanceof FileChangedError;
   if (known || error instanceof InferenceError) return "refused";
   throw error;
 }
@@ -162,7 +162,10 @@ function downloadTarget(): Target {
           () => download(impatientHub(), file, part, { digest }),
         );
       } catch (error) {
-        assert.ok(part.size <= length || error instanceof DamagedDownload, `${part.size} bytes`);
+        assert.ok(
+          part.size <= length || error instanceof CorruptDownloadError,
+          `${part.size} bytes`,
+        );
         return refusedBy(error);
       }
       assert.deepEqual(part.bytes, CONTENT);
@@ -171,7 +174,7 @@ function downloadTarget(): Target {
   };
 }
 
-class MemoryPart implements Part {
+class MemoryPart implements PartialFile {
   bytes: Uint8Array;
 
   constructor(bytes: Uint8Array) {

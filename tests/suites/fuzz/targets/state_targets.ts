@@ -2,9 +2,8 @@
 
 import assert from "node:assert/strict";
 import { InferenceError } from "../../../../src/core/errors.ts";
-import { appendEntries } from "../../../../src/session/history.ts";
+import { appendEntries, encodeSnapshot } from "../../../../src/session/stored_turn.ts";
 import { checkHistory, checkSnapshot } from "../../../../src/session/check_snapshot.ts";
-import { encodeSnapshot } from "../../../../src/session/turn_snapshot.ts";
 import { ApiKeys } from "../../../../src/store/keys/api_keys.ts";
 import { MemoryBackend } from "../../../../src/store/backends/memory.ts";
 import { RateRows } from "../../../../src/store/usage/rate_rows.ts";

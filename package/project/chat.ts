@@ -1,5 +1,5 @@
 /**
- * The package's client as a Node program uses it, against a worker. Prints what it got as JSON.
+ * A Node program that uses the package's client with a worker. Prints its results as JSON.
  *
  * Argument: the worker's URL.
  */
@@ -9,10 +9,10 @@ import { ApiError, type ChatCompletion, createClient } from "@rwkv-edge/worker/c
 const client = createClient({ baseURL: process.argv[2] });
 const params = { temperature: 0, max_tokens: 24 };
 
-const talk = client.conversation({ params });
-const first = await talk.say("Hi! My name is Ada.");
-const before = talk.stateId;
-const stream = await talk.stream("What is my name?");
+const session = client.conversation({ params });
+const first = await session.send("Hi! My name is Ada.");
+const before = session.stateId;
+const stream = await session.stream("What is my name?");
 const pieces: string[] = [];
 for await (const piece of stream) pieces.push(piece);
 const streamed = await stream.reply();
@@ -21,7 +21,7 @@ const whole: ChatCompletion = await client.complete({
   messages: [{ role: "user", content: "What is my name?" }],
   state_id: before,
 });
-const file = await client.states.export(talk.stateId!);
+const file = await client.states.export(session.stateId!);
 const copy = await client.states.import(file);
 const [model] = await client.models.list();
 const missing = await client.states.get("state_none").catch((error: unknown) => error);
@@ -34,5 +34,5 @@ console.log(JSON.stringify({
   transcript: copy.transcript.map(({ role, content }) => `${role}: ${content}`),
   model: model.id,
   missing: missing instanceof ApiError ? [missing.status, missing.code] : String(missing),
-  stateId: talk.stateId,
+  stateId: session.stateId,
 }));

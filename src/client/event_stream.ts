@@ -1,24 +1,24 @@
-/** Server-sent events, of which a worker sends only data, a line each. */
+/** Reads server-sent events. A worker sends only `data` fields of one line each. */
 
 import { ApiError } from "./api_error.ts";
 
-/** Characters of a line at most: far more than a chunk with all that can be asked for has. */
-const MOST_CHARS = 4 * 1024 * 1024;
+/** The longest accepted line in characters, far above the largest chunk of a worker. */
+const MAX_LINE_CHARS = 4 * 1024 * 1024;
 
 /**
- * The data of events as they come. Whoever stops reading closes the body.
+ * Yields the data of each event. Ending the iteration cancels the body.
  *
- * @throws ApiError for a line that has no end
+ * @throws ApiError if a line is too long
  */
-export async function* dataOf(
+export async function* readEventData(
   body: ReadableStream<Uint8Array> | null,
 ): AsyncGenerator<string> {
   if (body === null) return;
-  // Not all browsers iterate over streams.
+  // Not every browser can iterate over streams.
   const reader = body.getReader();
   const decoder = new TextDecoder();
-  /** Of the line that has not ended, looked through for its end already. */
-  let begun: string[] = [];
+  /** The parts of the incomplete line. They contain no line feed. */
+  let partial: string[] = [];
   let length = 0;
   try {
     while (true) {
@@ -27,16 +27,16 @@ export async function* dataOf(
       const lines = decoder.decode(value, { stream: true }).split("\n");
       const rest = lines.pop()!;
       if (lines.length > 0) {
-        lines[0] = begun.join("") + lines[0];
-        begun = [];
+        lines[0] = partial.join("") + lines[0];
+        partial = [];
         length = 0;
       }
-      begun.push(rest);
+      partial.push(rest);
       length += rest.length;
       for (const line of lines) if (line.startsWith("data: ")) yield line.slice("data: ".length);
-      if (length > MOST_CHARS) {
+      if (length > MAX_LINE_CHARS) {
         throw new ApiError(
-          `The worker sent more than ${MOST_CHARS} characters without a line's end`,
+          `Cannot read the stream: a line has more than ${MAX_LINE_CHARS} characters`,
           {
             status: 200,
             code: "unknown",

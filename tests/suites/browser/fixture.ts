@@ -1,26 +1,26 @@
-/** What the tests of a file share: one worker with the demo model on the CPU, and one browser. */
+/** The fixture of a test file: one worker with the demo model on the CPU, and one browser. */
 
 import type { Browser } from "playwright-core";
 import { startWorkerProcess, type WorkerProcess } from "../e2e/worker_process.ts";
 import { launch, Visit, type VisitOptions } from "./visit.ts";
 
-export class Stage {
+export class BrowserFixture {
   worker!: WorkerProcess;
   browser!: Browser;
   #kv = "";
   #flags: readonly string[] = [];
   #env: Record<string, string> = {};
 
-  /** A stage for the tests of a file: set up before the first and taken down after the last. */
+  /** Creates a fixture that is set up before the first test of the file and closed after the last. */
   static forTests(
     { flags = [], env = {} }: { flags?: readonly string[]; env?: Record<string, string> } = {},
-  ): Stage {
-    const stage = new Stage();
-    stage.#flags = flags;
-    stage.#env = env;
-    Deno.test.beforeAll(() => stage.#setUp());
-    Deno.test.afterAll(() => stage.#takeDown());
-    return stage;
+  ): BrowserFixture {
+    const fixture = new BrowserFixture();
+    fixture.#flags = flags;
+    fixture.#env = env;
+    Deno.test.beforeAll(() => fixture.#setUp());
+    Deno.test.afterAll(() => fixture.#tearDown());
+    return fixture;
   }
 
   async #setUp(): Promise<void> {
@@ -28,7 +28,7 @@ export class Stage {
     [this.worker, this.browser] = await Promise.all([this.startWorker(), launch()]);
   }
 
-  /** Another worker on the same store; the first one has to be gone. */
+  /** Starts another worker on the same store. The first one must have ended. */
   startWorker(flags: readonly string[] = []): Promise<WorkerProcess> {
     const all = [...this.#flags, ...flags];
     return startWorkerProcess(this.#kv, { device: "cpu", flags: all, env: this.#env });
@@ -38,7 +38,7 @@ export class Stage {
     return Visit.begin(this.browser, `${this.worker.url}${options.path ?? "/"}`, options);
   }
 
-  async #takeDown(): Promise<void> {
+  async #tearDown(): Promise<void> {
     await this.browser.close();
     await this.worker.kill();
     for (const suffix of ["", "-shm", "-wal"]) await Deno.remove(this.#kv + suffix).catch(() => {});
