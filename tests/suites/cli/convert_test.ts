@@ -48,7 +48,7 @@ Deno.test("convert writes a loadable file, and info describes it", async () => {
     assert.equal(wrong.code, 1);
     assert.match(
       wrong.stderr,
-      /emb\.weight as f16: the file holds it as nf4; leave --quant \(RWKV_QUANT\) away/,
+      /emb\.weight as f16: the file stores it as nf4; omit --quant \(RWKV_QUANT\)/,
     );
   });
 });
@@ -132,7 +132,7 @@ Deno.test("a failed conversion names the file and a remedy", async () => {
       [2, ["--shape", "2b", target], /--shape 2b: it must be one of 0\.1b, 0\.4b, 1\.5b, 3b, 7b/],
       [2, ["--shape", "0.1b", `${folder}/r.pth`, "--quant", "nf4"], /a \.pth file stores bfloat16/],
       [2, [model, `${folder}/out.pth`], /must end in \.safetensors/],
-      [2, [model, target, "--quant", "q4"], /"q4" is none of none, f16, int8, nf4/],
+      [2, [model, target, "--quant", "q4"], /"q4" is not one of none, f16, int8, nf4/],
       [1, [model, target, "--quant", "nf4,haed=int8"], /"haed" is no part of a matrix's name/],
       [1, [`${folder}/none.pth`, target], /none\.pth: there is no such file/],
       [1, [model, model], /it is the model to convert/],

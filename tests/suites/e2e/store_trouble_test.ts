@@ -38,6 +38,6 @@ Deno.test("a worker without access to its store exits and names the variable to 
   await using store = new FakeServer(emptyStore);
   await assert.rejects(
     startWorkerProcess(store.url, { device: "cpu", env: { DENO_KV_ACCESS_TOKEN: "wrong" } }),
-    /error: Cannot open the state store "http.*refuses the access token; set DENO_KV_ACCESS_TOKEN/,
+    /error: Cannot open the state store "http.*rejects the access token; set DENO_KV_ACCESS_TOKEN/,
   );
 });

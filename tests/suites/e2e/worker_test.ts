@@ -210,7 +210,7 @@ withDatabase("invalid requests get an error, and the worker keeps serving", asyn
   const big = "all work and no play ".repeat(500_000);
   assert.match(
     await chat({ messages: [{ role: "user", content: big }] }),
-    /^413 payload_too_large .*at most 8388608/,
+    /^413 payload_too_large .*the limit is 8388608/,
   );
   const long = "word ".repeat(100_000);
   assert.match(

@@ -45,7 +45,7 @@ Deno.test("a full store keeps its states and reports a remedy", async () => {
     for (const { code, message } of statesOf("failed")) {
       assert.equal(code, "store_unavailable");
       assert.ok(message!.includes(path), message!);
-      assert.match(message!, /(disk is full|disk I\/O error): .*free/);
+      assert.match(message!, /(disk is full|disk I\/O error); .*free/);
     }
     // Reads work while writes fail.
     assert.deepEqual(statesOf("loaded"), saved.map(({ id }) => ({ id, whole: true })));
