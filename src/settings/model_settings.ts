@@ -22,7 +22,7 @@ export function quantFlag(flags: Flags, name: string): Quant | undefined {
   try {
     return parseQuant(value);
   } catch (error) {
-    throw usageError(`Cannot use --${name}: ${(error as Error).message}`);
+    throw usageError(`${(error as Error).message} (--${name})`);
   }
 }
 

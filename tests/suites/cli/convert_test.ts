@@ -133,7 +133,7 @@ Deno.test("a failed conversion names the file and a remedy", async () => {
       [2, ["--shape", "0.1b", `${folder}/r.pth`, "--quant", "nf4"], /a \.pth file stores bfloat16/],
       [2, [model, `${folder}/out.pth`], /must end in \.safetensors/],
       [2, [model, target, "--quant", "q4"], /"q4" is not one of none, f16, int8, nf4/],
-      [1, [model, target, "--quant", "nf4,haed=int8"], /"haed" is no part of a matrix's name/],
+      [1, [model, target, "--quant", "nf4,haed=int8"], /"haed" matches no matrix/],
       [1, [`${folder}/none.pth`, target], /none\.pth: there is no such file/],
       [1, [model, model], /it is the model to convert/],
       [1, [model, `${folder}/no/out.safetensors`], /Cannot write .*no\/out\.safetensors/],
