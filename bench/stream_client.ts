@@ -71,7 +71,10 @@ export async function streamChat(
   for await (const bytes of response.body!) {
     const events = (partial + decoder.decode(bytes, { stream: true })).split("\n\n");
     partial = events.pop()!;
-    for (const event of events) addEvent(reply, event.replace(/^data: /, ""));
+    for (const event of events) {
+      // The others are comments, which keep the connection alive.
+      if (event.startsWith("data: ")) addEvent(reply, event.slice("data: ".length));
+    }
   }
   reply.endedAt = performance.now();
   return reply;

@@ -92,7 +92,7 @@ Deno.test("empty ranges are rejected", async () => {
       { minimum: 0.4, maximum: 0.6 },
     ]
   ) {
-    const told = await refused(ofSchema({ type: "integer", ...bounds }));
-    assert.match(told, /^response_format: at "#": no number/);
+    const message = await refused(ofSchema({ type: "integer", ...bounds }));
+    assert.match(message, /^response_format: at "#": no number/);
   }
 });

@@ -1,4 +1,4 @@
-/** Regular expressions, held against JavaScript's own. */
+/** Regular expressions, compared with JavaScript's own. */
 
 import assert from "node:assert/strict";
 import { seeded } from "../support/random_data.ts";

@@ -75,8 +75,8 @@ Deno.test("the group norm epsilon is stored, and a flag overrides it", async () 
 Deno.test("errors of all matrices are reported, and are smaller for wider types", async () => {
   const original = await open(writePth(tinyModel(ODD_SIZES)));
   const errors = async (quant: Quant) => {
-    const { converted: told } = await open(await converted(original, quant));
-    return [...told!.matrices.values()].map(({ error }) => error);
+    const { converted: report } = await open(await converted(original, quant));
+    return [...report!.matrices.values()].map(({ error }) => error);
   };
   assert.ok((await errors("none")).every((error) => error === null));
   const [f16, int8, nf4] = [await errors("f16"), await errors("int8"), await errors("nf4")];

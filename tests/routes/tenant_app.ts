@@ -53,11 +53,11 @@ export async function tenantApp(
   const metrics = new Metrics();
   const usage = limits && openUsageTracker({ backend, telemetry: metrics, ...limits });
   const tenants = new TenantSessions({
-    open: (tenant, underway) => {
+    open: (tenant, activeTurns) => {
       const onChange = (change: StateChange) => usage?.stored.changed(tenant, change);
       const { now } = limits ?? {};
       const store = new StateStore(backend, { tenant, cache, telemetry: metrics, onChange, now });
-      const parts = { runner, store, tokenizer, model: MODEL, underway, telemetry: metrics };
+      const parts = { runner, store, tokenizer, model: MODEL, activeTurns, telemetry: metrics };
       return new Sessions(parts);
     },
   });

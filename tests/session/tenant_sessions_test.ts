@@ -15,10 +15,10 @@ function tenantsOf(options: { most?: number; before?: () => Promise<void> } = {}
   const opened: string[] = [];
   const tenants = new TenantSessions({
     maxTenants: options.most,
-    open: (tenant, underway) => {
+    open: (tenant, activeTurns) => {
       opened.push(tenant);
       const store = new StateStore(backend, { tenant, cache });
-      return new Sessions({ runner, store, tokenizer, model: MODEL, activeTurns: underway });
+      return new Sessions({ runner, store, tokenizer, model: MODEL, activeTurns });
     },
   });
   return { tenants, runner, cache, opened };

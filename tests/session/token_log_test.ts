@@ -63,8 +63,8 @@ Deno.test("a stream buffers log probabilities only until they are read", async (
   const request = { messages: [user("hi")], logprobs: 1, stream: true };
   const turn = await it.sessions.start(request);
   const events = await collect(turn.events());
-  const told = events.flatMap((event) => event.type === "text" ? event.tokens! : []);
-  assert.equal(told.length, 31);
+  const tokens = events.flatMap((event) => event.type === "text" ? event.tokens! : []);
+  assert.equal(tokens.length, 31);
   assert.equal((await turn.result()).tokens, undefined);
 });
 

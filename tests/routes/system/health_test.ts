@@ -17,8 +17,8 @@ Deno.test("while the engine restarts, /ready fails with the reason and /ping ret
   const ready = await app.request("/ready");
   assert.equal(ready.status, 503);
   assert.equal(ready.headers.get("retry-after"), "5");
-  const told = await ready.json();
-  assert.deepEqual([told.status, told.reason], ["rebuilding", reason]);
+  const body = await ready.json();
+  assert.deepEqual([body.status, body.reason], ["rebuilding", reason]);
   const health = await app.request("/health");
   assert.equal(health.status, 200);
   assert.equal((await health.json()).reason, reason);
@@ -31,8 +31,8 @@ Deno.test("a permanently failed engine fails all three probes with the reason", 
   for (const path of ["/ready", "/health", "/ping"]) {
     const response = await app.request(path);
     assert.equal(response.status, 503);
-    const told = await response.json();
-    assert.deepEqual([told.status, told.reason], ["failed", reason]);
+    const body = await response.json();
+    assert.deepEqual([body.status, body.reason], ["failed", reason]);
   }
 });
 

@@ -128,19 +128,19 @@ Deno.test("received turns equal rejected plus finished plus running turns", asyn
       unknown: of('requests_rejected_total{code="state_not_found"}'),
       finished: of('request_success_total{finished_reason="stop"}'),
       failed: of("request_failure_total"),
-      underway: of("num_requests_in_progress"),
+      inProgress: of("num_requests_in_progress"),
     };
   };
   const unknown = { ...HI, state_id: `state_${"0".repeat(48)}` };
   await errorOf(post(it.app, { ...unknown, n: 2 }), 400, "state_not_found");
   const running = [post(it.app, { ...HI, n: 2 }), post(it.app, HI)];
-  while ((await turns()).underway < 3) await new Promise((resolve) => setTimeout(resolve, 1));
+  while ((await turns()).inProgress < 3) await new Promise((resolve) => setTimeout(resolve, 1));
   assert.deepEqual(await turns(), {
     received: 5,
     unknown: 2,
     finished: 0,
     failed: 0,
-    underway: 3,
+    inProgress: 3,
   });
   held.resolve();
   await Promise.all(running.map(async (answer) => (await answer).body?.cancel()));
@@ -153,6 +153,6 @@ Deno.test("received turns equal rejected plus finished plus running turns", asyn
     unknown: 2,
     finished: 3,
     failed: 1,
-    underway: 0,
+    inProgress: 0,
   });
 });

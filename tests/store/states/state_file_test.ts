@@ -161,7 +161,10 @@ Deno.test("an invalid header field is named", async () => {
   await rejectsFile(await reseal(bytes, () => "null"), /header must be an object/, {
     param: "header",
   });
-  await rejectsFile(await reseal(bytes, (header) => header.state = null), /has data after its last part/);
+  await rejectsFile(
+    await reseal(bytes, (header) => header.state = null),
+    /has data after its last part/,
+  );
 });
 
 Deno.test("a declared size allocates no memory before the bytes arrive", async () => {

@@ -137,7 +137,7 @@ Deno.test("a failed conversion names the file and a remedy", async () => {
       [1, [`${folder}/none.pth`, target], /none\.pth: there is no such file/],
       [1, [model, model], /it is the model to convert/],
       [1, [model, `${folder}/no/out.safetensors`], /Cannot write .*no\/out\.safetensors/],
-      [1, [packed, target, "--quant", "nf4"], /as nf4: the file holds it as int8/],
+      [1, [packed, target, "--quant", "nf4"], /as nf4: the file stores it as int8/],
     ];
     for (const [status, args, message] of cases) {
       const { code, stdout, stderr } = await rwkv(["convert", ...args]);

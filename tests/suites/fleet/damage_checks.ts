@@ -24,7 +24,7 @@ export async function checkDamages(
   // Restart the workers, so that none has the states in memory.
   await fleet.restart();
   for (const [i, { name, apply, message }] of DAMAGES.entries()) {
-    await report.try(`${name} is told`, async () => {
+    await report.try(`${name} is reported`, async () => {
       const { id } = states[i];
       await apply(kv, states[i]);
       let text = "";

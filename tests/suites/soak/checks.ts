@@ -135,7 +135,7 @@ function miscount(
   outage: boolean,
 ): string | null {
   if (code !== 0 || counts === null) return `it exited with ${code} and logged ${counts}`;
-  const { received, rejected, stopped, length, aborted, failed, underway } = counts;
+  const { received, rejected, stopped, length, aborted, failed, in_progress } = counts;
   const requests = [...statuses.keys()].filter((id) => outcomes.has(id));
   const of = (...kinds: Outcome[]) =>
     requests.filter((id) => kinds.includes(outcomes.get(id)!)).length;
@@ -156,8 +156,8 @@ function miscount(
       plain - withoutStore + keyedTurns + harnessTurns,
       plain + keyed + harnessTurns,
     ],
-    ["sum", rejected + stopped + length + aborted + failed + underway, received, received],
-    ["underway", underway, 0, outage ? received : 0],
+    ["sum", rejected + stopped + length + aborted + failed + in_progress, received, received],
+    ["in_progress", in_progress, 0, outage ? received : 0],
     [
       "complete",
       stopped + length,
@@ -208,10 +208,10 @@ export async function settled(workers: readonly SoakWorker[], report: Report): P
   const since = performance.now();
   for (const worker of workers) {
     while (true) {
-      const underway = (await worker.metrics())("num_requests_in_progress");
-      if (underway === 0) break;
+      const inProgress = (await worker.metrics())("num_requests_in_progress");
+      if (inProgress === 0) break;
       if (performance.now() - since > STUCK_AFTER_MS) {
-        report.add(`turns that are stuck on ${worker.name}`, String(underway), false);
+        report.add(`stuck turns on ${worker.name}`, String(inProgress), false);
         break;
       }
       await delay(100);

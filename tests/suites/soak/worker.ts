@@ -22,7 +22,7 @@ export interface ProcessEnd {
   reason: "killed" | "stopped" | "exited";
   code: number | null;
   /** The counters that it logged last, if it was stopped. */
-  counts: (TurnCounts & { underway: number }) | null;
+  counts: (TurnCounts & { in_progress: number }) | null;
   /** Start and end of the shutdown, in milliseconds of `performance.now()`. */
   from: number;
   to: number;
