@@ -14,8 +14,10 @@ Deno.test("help fits 80 columns and has every flag, variable and an example", as
     assert.equal(code, 0);
     const wide = stdout.split("\n").filter((line) => line.length > 80);
     assert.deepEqual(wide, [], command.name);
-    for (const [name, { env }] of Object.entries(command.flags)) {
-      assert.ok(stdout.includes(`--${name}`), `${command.name} --${name}`);
+    for (const [name, { type, placeholder, env }] of Object.entries(command.flags)) {
+      assert.equal(placeholder !== undefined, type === "string", `${command.name} --${name}`);
+      const flag = placeholder ? `--${name} ${placeholder}` : `--${name}`;
+      assert.ok(stdout.includes(flag), `${command.name} ${flag}`);
       assert.ok(!env || stdout.includes(env), `${command.name} ${env}`);
     }
     assert.ok(command.examples.length > 0, command.name);

@@ -50,9 +50,8 @@ function parameterFlags(): Record<string, FlagSpec> {
     SAMPLING_PARAMETER_NAMES.flatMap((name) => {
       const { flag, min, max, integer = false }: SamplingParameter = SAMPLING_PARAMETERS[name];
       if (!flag) return [];
-      const { placeholder, help, defaultValue } = flag;
-      const range = { min, max, integer };
-      return [[flagOf(name), { type: "string", value: placeholder, help, defaultValue, range }]];
+      const spec: FlagSpec = { ...flag, type: "string", range: { min, max, integer } };
+      return [[flagOf(name), spec]];
     }),
   );
 }

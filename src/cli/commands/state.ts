@@ -117,11 +117,11 @@ async function list(backend: Backend, _: readonly string[], flags: Flags): Promi
   await printText(formatStateTable(states, { total, now: Date.now() }));
 }
 
-/** Page that contains a whole transcript. */
-const WHOLE = { limit: Infinity, bytes: Infinity } as const;
-
 async function show(backend: Backend, [id]: readonly string[], flags: Flags): Promise<void> {
-  const description = await describeState(storeOf(backend, flags), id, WHOLE);
+  const description = await describeState(storeOf(backend, flags), id, {
+    limit: Infinity,
+    maxBytes: Infinity,
+  });
   if (flags.json) return await printJson(description);
   await printText(formatState(description, Date.now()));
 }
