@@ -163,10 +163,16 @@ export const DEFAULT_SAMPLING_VALUES = Object.fromEntries(
   Object.values(SAMPLING_PARAMETERS).map(({ key, defaultValue }) => [key, defaultValue]),
 ) as Required<SamplingValues>;
 
+/** The parameters that the GPU sampler does not support. */
+export const CPU_ONLY_PARAMETERS = SAMPLING_PARAMETER_NAMES.filter((name) => {
+  const { cpuOnly }: SamplingParameter = SAMPLING_PARAMETERS[name];
+  return cpuOnly;
+});
+
 /** Returns whether a parameter has a value that only the CPU sampler implements. */
 export function hasCpuOnlyValue(values: SamplingValues): boolean {
-  return SAMPLING_PARAMETER_NAMES.some((name) => {
-    const { cpuOnly, defaultValue }: SamplingParameter = SAMPLING_PARAMETERS[name];
-    return cpuOnly && (values[SAMPLING_PARAMETERS[name].key] ?? defaultValue) !== defaultValue;
+  return CPU_ONLY_PARAMETERS.some((name) => {
+    const { key, defaultValue } = SAMPLING_PARAMETERS[name];
+    return (values[key] ?? defaultValue) !== defaultValue;
   });
 }

@@ -2,7 +2,13 @@
 
 import { ApiError } from "../../client/api_error.ts";
 import { createClient } from "../../client/client.ts";
-import type { ChatBackend, ReplyResult } from "./backend.ts";
+import {
+  SAMPLING_PARAMETER_NAMES,
+  SAMPLING_PARAMETERS,
+  type SamplingParameter,
+  type SamplingParameterName,
+} from "../../core/sampling_parameters.ts";
+import type { ChatBackend, ChatTurn, ReplyResult } from "./backend.ts";
 import { deviceLabel } from "../output/worker_text.ts";
 
 /** @throws ApiError if the worker cannot be reached or has failed. */
@@ -18,8 +24,7 @@ export async function createRemoteBackend(
       const stream = await client.stream({
         messages: messages.map(({ role, content }) => ({ role, content: content as string })),
         state_id: stateId,
-        temperature: sampling.temperature,
-        top_p: sampling.topP,
+        ...samplingFields(sampling),
         seed: seed === undefined ? undefined : Number(seed),
         max_tokens: maxTokens,
       }, { signal });
@@ -53,6 +58,18 @@ export async function createRemoteBackend(
     importState: async (file) => (await client.states.import(file)).id,
     close: () => Promise.resolve(),
   };
+}
+
+/** Returns the sampling parameters that have a flag, by their names in the API. */
+function samplingFields(
+  sampling: ChatTurn["sampling"],
+): Partial<Record<SamplingParameterName, number>> {
+  return Object.fromEntries(
+    SAMPLING_PARAMETER_NAMES.flatMap((name) => {
+      const { key, flag }: SamplingParameter = SAMPLING_PARAMETERS[name];
+      return flag ? [[name, sampling[key]]] : [];
+    }),
+  );
 }
 
 async function describeWorker(

@@ -3,6 +3,7 @@
 import type { StepCounts } from "../../../kernels/spec.ts";
 import { InferenceError } from "../../core/errors.ts";
 import type { Constraint } from "../../core/sampling.ts";
+import { CPU_ONLY_PARAMETERS } from "../../core/sampling_parameters.ts";
 import {
   DeviceQueue,
   encodeDispatches,
@@ -264,7 +265,7 @@ export class GpuEngine implements SamplingEngine {
 function unsupportedOnDevice(): InferenceError {
   return new InferenceError(
     "unsupported_value",
-    "Cannot sample on the device: constraints, log probabilities, min_p and repetition penalties " +
-      "are unsupported there; use CpuSampling",
+    "Cannot sample on the device: constraints, log probabilities, " +
+      `${CPU_ONLY_PARAMETERS.join(" and ")} are unsupported there; use CpuSampling`,
   );
 }

@@ -1,6 +1,8 @@
 /** Fields of other servers: accepted without effect, supported, or rejected by name. */
 
 import assert from "node:assert/strict";
+import { describeForeignFields } from "../../../routes/generation/foreign_fields.ts";
+import { SAMPLING_PARAMETER_NAMES } from "../../../src/core/sampling_parameters.ts";
 import { ids } from "../../session/fixtures.ts";
 import { errorOf, testApp } from "../fixtures.ts";
 
@@ -277,4 +279,11 @@ Deno.test("a state with a client-started reply can be exported and imported", as
   const file = await (await it.app.request(`/v1/states/${answer.state_id}/content`)).arrayBuffer();
   const imported = await it.app.request("/v1/states", { method: "POST", body: file });
   assert.equal(imported.status, 201, await imported.text());
+});
+
+Deno.test("no sampling parameter of this server is a foreign field", () => {
+  for (const kind of ["chat", "completions", "responses"] as const) {
+    const names = new Set(describeForeignFields(kind).match(/(?<=`)\w+(?=`)/g));
+    assert.deepEqual(SAMPLING_PARAMETER_NAMES.filter((name) => names.has(name)), []);
+  }
 });
