@@ -30,7 +30,7 @@ const ADAPTERS: readonly Adapter[] = [
   {
     pattern:
       /^(emb|head)\.bias$|^blocks\.\d+\.(att|ffn)\.(receptance|key|value|output|gate)\.bias$/,
-    problem: "a bias of a matrix, which no RWKV-5 model has: use a checkpoint without biases",
+    problem: "a bias of a matrix, which RWKV models do not have: use a checkpoint without biases",
   },
 ];
 

@@ -5,6 +5,8 @@
  * A step has T tokens, O of them selected for logits. C is the width, F the width of the channel mix.
  */
 
+import type { Dimensions } from "./dimensions.ts";
+
 /**
  * Activations: x `[T, C]` (the residual stream); mixed `[mixes, T, C]`; r, k, v, g, y `[T, C]`;
  * hidden `[T, F]`; receptance `[T, C]`; selected `[O, C]`; logits `[O, vocabulary]`.
@@ -21,6 +23,27 @@ export type ActivationName =
   | "receptance"
   | "selected"
   | "logits";
+
+/** Returns the length of each activation in a graph, in elements for one token. */
+export function activationLengths(
+  ops: readonly Op[],
+  { width, ffnWidth, vocabulary }: Dimensions,
+): Record<ActivationName, number> {
+  const mixes = Math.max(...ops.map((op) => op.op === "normShift" ? op.mixes : 0));
+  return {
+    x: width,
+    mixed: mixes * width,
+    r: width,
+    k: width,
+    v: width,
+    g: width,
+    y: width,
+    hidden: ffnWidth,
+    receptance: width,
+    selected: width,
+    logits: vocabulary,
+  };
+}
 
 /** `y = activation(W x)`, stored, added to y, or multiplied by a gate and added to y. */
 export interface Linear {

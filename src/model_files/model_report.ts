@@ -1,7 +1,7 @@
 /** Reports on a model's matrices: types, sizes, bits per weight. */
 
 import type { Model } from "../model/load.ts";
-import { matrixNames } from "../model/architectures/registry.ts";
+import { architectureOf, matrixNames } from "../model/architectures/registry.ts";
 import {
   assignTypes,
   matrixBytes,
@@ -37,9 +37,10 @@ export function formatNames(names: readonly string[]): string {
 }
 
 /** Returns a warning about tensors that the model does not use, or null if there are none. */
-export function unusedTensorsNotice({ name, unusedTensors }: Model): string | null {
+export function unusedTensorsNotice({ name, dimensions, unusedTensors }: Model): string | null {
   if (unusedTensors.length === 0) return null;
-  return `Ignoring ${unusedTensors.length} tensors of ${name} that RWKV-5 does not use: ` +
+  const { generation } = architectureOf(dimensions);
+  return `Ignoring ${unusedTensors.length} tensors of ${name} that RWKV-${generation} does not use: ` +
     `${formatNames(unusedTensors)}; \`rwkv info --json\` lists them`;
 }
 

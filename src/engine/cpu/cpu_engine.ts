@@ -6,11 +6,10 @@
 
 import { InferenceError } from "../../core/errors.ts";
 import type { Dimensions } from "../../model/dimensions.ts";
-import { stateLength } from "../../model/architectures/registry.ts";
-import type { ActivationName, Linear, Op } from "../../model/graph.ts";
+import { activationLengths, type ActivationName, type Linear, type Op } from "../../model/graph.ts";
 import { weightTypes } from "../../model/weight_types.ts";
 import type { Model } from "../../model/load.ts";
-import { layerGraph, matrixNames } from "../../model/architectures/registry.ts";
+import { layerGraph, matrixNames, stateLength } from "../../model/architectures/registry.ts";
 import { assignTypes, type Quant } from "../../quant/mod.ts";
 import { checkRuns, checkSlot, checkState } from "../check_runs.ts";
 import { type CpuMatrix, cpuMatrixBytes, readMatrix } from "./matrix.ts";
@@ -46,25 +45,6 @@ export interface CpuEngineOptions {
 
 type Activations = Record<ActivationName, Float32Array>;
 
-/** Returns the length of each activation, for one token. */
-function activationLengths(
-  { width, ffnWidth, vocabulary }: Dimensions,
-): Record<ActivationName, number> {
-  return {
-    x: width,
-    mixed: 4 * width,
-    r: width,
-    k: width,
-    v: width,
-    g: width,
-    y: width,
-    hidden: ffnWidth,
-    receptance: width,
-    selected: width,
-    logits: vocabulary,
-  };
-}
-
 /** Returns the bytes that an engine would allocate. */
 export function measureCpuMemory(
   model: Model,
@@ -76,7 +56,10 @@ export function measureCpuMemory(
     weights += cpuMatrixBytes(model.matrix(name), type);
   }
   for (const { byteLength } of model.vectors.values()) weights += byteLength;
-  const work = Object.values(activationLengths(dimensions)).reduce((sum, n) => sum + n * 4, 0);
+  const work = Object.values(activationLengths(layerGraph(dimensions), dimensions)).reduce(
+    (sum, n) => sum + n * 4,
+    0,
+  );
   return { weights, states: slots * stateLength(dimensions) * 4, work };
 }
 
@@ -98,7 +81,8 @@ export class CpuEngine implements Engine {
     this.#matrices = matrices;
     const numbers = (length: number) => new Float32Array(length);
     this.#activations = Object.fromEntries(
-      Object.entries(activationLengths(info.dimensions)).map(([name, n]) => [name, numbers(n)]),
+      Object.entries(activationLengths(this.#graph, info.dimensions))
+        .map(([name, n]) => [name, numbers(n)]),
     ) as Activations;
     this.#states = Array.from(
       { length: info.slots },
@@ -254,6 +238,8 @@ export class CpuEngine implements Engine {
         case "selectNorm":
           if (logits) layerNorm(a.x, vector(op.norm), a.selected);
           break;
+        default:
+          op satisfies never;
       }
     }
   }

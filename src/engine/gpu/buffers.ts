@@ -16,10 +16,15 @@ import {
 } from "../../gpu/mod.ts";
 import type { TokenTable } from "../../core/sampling.ts";
 import type { Dimensions } from "../../model/dimensions.ts";
-import { stateLength } from "../../model/architectures/registry.ts";
-import type { ActivationName } from "../../model/graph.ts";
+import { activationLengths, type ActivationName } from "../../model/graph.ts";
 import type { Model } from "../../model/load.ts";
-import { matrixGroups, matrixNames, shiftSites } from "../../model/architectures/registry.ts";
+import {
+  layerGraph,
+  matrixGroups,
+  matrixNames,
+  shiftSites,
+  stateLength,
+} from "../../model/architectures/registry.ts";
 import { assignTypes, type MatrixSource, type Quant, type WeightType } from "../../quant/mod.ts";
 import { createSamplingBuffers, logitsStride, type SamplingBuffers } from "./sampling_buffers.ts";
 
@@ -120,7 +125,7 @@ export function createBuffers(
   // All slots may sample in the same step.
   const maxOutputs = Math.min(maxStepTokens, Math.max(slots, fittingRows));
   const planeStride = maxStepTokens * dimensions.width;
-  const sizes = activationLengths(dimensions, { tokens: maxStepTokens, planeStride, maxOutputs });
+  const sizes = activationSizes(dimensions, { tokens: maxStepTokens, maxOutputs });
   return {
     inputs: {
       rows: work("rows", maxStepTokens * 16),
@@ -169,22 +174,17 @@ export function hiddenStride({ ffnWidth }: Dimensions): number {
   return columnGroups(ffnWidth) * 4;
 }
 
-function activationLengths(
+/** Returns the elements of each activation in a step. */
+function activationSizes(
   dimensions: Dimensions,
-  { tokens, planeStride, maxOutputs }: { tokens: number; planeStride: number; maxOutputs: number },
+  { tokens, maxOutputs }: { tokens: number; maxOutputs: number },
 ): Record<ActivationName, number> {
-  const { width } = dimensions;
+  const lengths = activationLengths(layerGraph(dimensions), dimensions);
+  const sizes = Object.entries(lengths).map(([name, length]) => [name, tokens * length]);
   return {
-    x: tokens * width,
-    mixed: 4 * planeStride,
-    r: tokens * width,
-    k: tokens * width,
-    v: tokens * width,
-    g: tokens * width,
-    y: tokens * width,
+    ...Object.fromEntries(sizes),
     hidden: tokens * hiddenStride(dimensions),
-    receptance: tokens * width,
-    selected: maxOutputs * width,
+    selected: maxOutputs * lengths.selected,
     logits: maxOutputs * logitsStride(dimensions),
   };
 }

@@ -46,7 +46,7 @@ export function readDimensions(
   if (!embedding) {
     throw cannotLoad(
       file,
-      'it has no tensor "emb.weight"; it is incomplete or not an RWKV-5 checkpoint',
+      'it has no tensor "emb.weight"; it is incomplete or not an RWKV checkpoint',
     );
   }
   if (embedding.length !== 2 || elementCount(embedding) === 0) {
