@@ -62,7 +62,7 @@ Deno.test("the page shows that the model is loading, and that the worker is unre
   const kv = await Deno.makeTempFile({ suffix: ".sqlite3" });
   const flags = ["--port", `${port}`, "--shape", "0.1b"];
   const worker = startWorkerProcess(kv, { device: "cpu", flags, signal: shutdown.signal });
-  const killed = assert.rejects(worker, /ended before it was ready/);
+  const killed = assert.rejects(worker, /exited before it was ready/);
   const address = `http://127.0.0.1:${port}/`;
   try {
     while (!await isReachable(address)) {
