@@ -58,7 +58,7 @@ function configurationPage(): string {
     "",
     "`deno task start` reads the environment variables. `deno task rwkv serve` reads them as well, " +
     "and a flag takes precedence over its variable. An empty variable counts as not set. For flags " +
-    "without a value, the variable is `1` to set the flag, and `0`, `false`, `no` or `off` not to.",
+    "without a value, `1` sets the flag, and `0`, `false`, `no` or `off` leaves it unset.",
     "",
     ...groups,
     "## Environment variables without a flag",

@@ -57,6 +57,6 @@ Deno.test("the documentation describes exactly the existing alerts", async () =>
   const rules = await Deno.readTextFile(new URL("deploy/prometheus/rules.yml", ROOT));
   const alerts = [...rules.matchAll(/- alert: (\w+)/g)].map(([, name]) => name);
   const text = await Deno.readTextFile(new URL("docs/operations.md", ROOT));
-  const [, section] = text.match(/## What each alert means\n(.*?)\n## /s)!;
+  const [, section] = text.match(/## Alerts\n(.*?)\n## /s)!;
   assert.deepEqual([...section.matchAll(/^\*\*(\w+)\*\*/gm)].map(([, name]) => name), alerts);
 });
