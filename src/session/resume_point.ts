@@ -103,7 +103,7 @@ export class ResumePointResolver {
     const { info, turn } = await store.inspect(id, reprocess ? {} : { model });
     const snapshot = decodeSnapshot(turn);
     const messages = await this.#unprocessedMessages(request.messages, { info, snapshot });
-    const previous = { snapshot: snapshot, open: info.open };
+    const previous = { snapshot, open: info.open };
     const sameModel = info.model.fingerprint === model.fingerprint;
     const { instructions } = snapshot;
     const requested = request.instructions;
@@ -219,7 +219,7 @@ export class ResumePointResolver {
     try {
       const { info, turn } = await store.inspect(id, { model });
       const snapshot = { ...decodeSnapshot(turn), counts: new Map(), position: 0 };
-      return { info, previous: { snapshot: snapshot, open: info.open } };
+      return { info, previous: { snapshot, open: info.open } };
     } catch (error) {
       if (error instanceof InferenceError && SKIPPED_ERRORS.includes(error.code)) return null;
       throw error;

@@ -217,7 +217,7 @@ export interface TurnReport {
   note: unknown;
   /** Epoch milliseconds. */
   created: number;
-  /** `null` while the turn is running, and if its worker ended before the turn did. */
+  /** `null` while the turn is running, or if its worker ended before the turn did. */
   end: ReportedResult | null;
 }
 

@@ -82,7 +82,7 @@ export function decodeSnapshot(bytes: Uint8Array): TurnSnapshot {
   return parseSnapshot(JSON.parse(new TextDecoder().decode(bytes)));
 }
 
-/** Decodes a snapshot from parsed JSON, as {@linkcode decodeSnapshot}. */
+/** Decodes a snapshot from parsed JSON. Throws the errors of {@linkcode decodeSnapshot}. */
 // deno-lint-ignore no-explicit-any
 export function parseSnapshot(json: any): TurnSnapshot {
   if (json?.version !== 1) {

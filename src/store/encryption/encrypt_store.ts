@@ -146,12 +146,10 @@ class TenantMigration {
       else if (HASHED_AREAS.includes(area)) {
         await deleteKeys(rows, [entry.key]);
         result.removed++;
-      } else {await encryptInPlace(entry, {
-          rows,
-          backend,
-          result,
-          expireIn: await this.#lifetime(entry),
-        });}
+      } else {
+        const expireIn = await this.#lifetime(entry);
+        await encryptInPlace(entry, { rows, backend, result, expireIn });
+      }
     }
   }
 

@@ -53,7 +53,7 @@ export interface Claim {
    * `states` that is deleted.
    */
   complete(bytes: Uint8Array, states?: readonly string[]): Promise<void>;
-  /** Records the states with the text of a response that is too large to store. */
+  /** Records that the response is too large to store, and the first state with its text. */
   completeWithout(states?: readonly string[]): Promise<void>;
   /** Releases the key for the next request. */
   release(): Promise<void>;

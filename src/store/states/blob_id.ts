@@ -1,6 +1,6 @@
 /**
- * Blob ids: 12 hexadecimal digits of epoch milliseconds and 36 random digits. The time lets
- * garbage collection recognize chunks of a running write. Unlike a state id, a blob id is not secret.
+ * Blob ids: 12 hexadecimal digits of epoch milliseconds and 36 random digits. Garbage
+ * collection recognizes chunks of a running write by the time. Unlike a state id, a blob id is not secret.
  */
 
 import { toHex } from "../../core/hex.ts";
