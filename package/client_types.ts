@@ -1,12 +1,12 @@
 /**
  * Generates `src/client/api_types.ts`, the API's objects as TypeScript types, from the OpenAPI document
- * of the routes. So the client's types need neither zod nor the worker's code, and editors show the
- * same texts as `/docs`. Run it with `deno task client:types`; a test checks that the file is current.
+ * of the routes. The client's types therefore need neither zod nor the worker's code, and editors show
+ * the same texts as `/docs`. Run it with `deno task client:types`; a test checks that the file is current.
  */
 
 import { createApp } from "../routes/app.ts";
 
-/** The schemas that the client uses. The schemas that they refer to are added. */
+/** The schemas that the client uses. Schemas that they refer to are added. */
 const ROOT_SCHEMAS = [
   "ChatCompletionRequest",
   "ChatCompletion",

@@ -14,7 +14,7 @@ export interface Caller {
 /** Decides which requests are accepted. */
 export interface AuthPolicy {
   /**
-   * Returns the caller of a request by its header `Authorization`.
+   * Returns the caller of a request by its `Authorization` header.
    *
    * @throws InferenceError `invalid_api_key` or `store_unavailable`
    */
@@ -26,11 +26,11 @@ export interface AuthPolicy {
 /** A quantity with a limit per minute. */
 export type RateKind = "requests" | "tokens";
 
-/** A limit and what is left of it. */
+/** A limit and its remaining amount. */
 export interface RateLimitStatus {
   /** The limit. */
   limit: number;
-  /** What is left. */
+  /** The remaining amount. */
   remaining: number;
   /** Milliseconds until the whole limit is available again. */
   reset: number;
@@ -42,7 +42,7 @@ export interface AccountApi {
   promptTokenLimit(fallback: number): number;
 
   /**
-   * Counts a request. The function that is returned takes the count back.
+   * Counts a request. Returns a function that undoes this.
    *
    * @throws InferenceError `rate_limit_exceeded`
    */
@@ -59,7 +59,7 @@ export interface AccountApi {
   charge(tokens: number): TokenCharge;
 
   /**
-   * Reserves storage for new states. The function that is returned releases it.
+   * Reserves storage for new states. Returns a function that releases the reservation.
    *
    * @throws InferenceError `storage_limit_exceeded`
    */
@@ -68,13 +68,13 @@ export interface AccountApi {
   /**
    * Creates a conversation if the limits allow it.
    *
-   * @throws InferenceError `storage_limit_exceeded`, and what `make` throws
+   * @throws InferenceError `storage_limit_exceeded`, or the error of `make`
    */
   createConversation<T>(make: () => Promise<T>): Promise<T>;
 
   /** Records that a conversation was deleted. */
   conversationRemoved(): void;
 
-  /** What is left in this minute, for each limit that applies. */
+  /** The remaining amounts of this minute, for each limit that applies. */
   readonly rateLimits: Partial<Record<RateKind, RateLimitStatus>>;
 }

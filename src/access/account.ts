@@ -1,7 +1,7 @@
 /**
  * The account of a caller: the limits of its key, or else the worker's, applied to the usage of the
- * whole tenant. Tokens are charged as they are processed and generated. A running turn is not ended
- * when the limit is reached.
+ * whole tenant. Tokens are charged as they are processed and generated. Reaching the
+ * limit does not end a running turn.
  */
 
 import type { TokenCharge } from "../core/token_charge.ts";
@@ -33,7 +33,7 @@ export class Account implements AccountApi {
   }
 
   /**
-   * Counts a request. The function that is returned takes the count back.
+   * Counts a request. Returns a function that undoes this.
    *
    * @throws InferenceError `rate_limit_exceeded`
    */
@@ -83,7 +83,7 @@ export class Account implements AccountApi {
   }
 
   /**
-   * Reserves storage for new states. The function that is returned releases it.
+   * Reserves storage for new states. Returns a function that releases the reservation.
    *
    * @throws InferenceError `storage_limit_exceeded`
    */
@@ -101,7 +101,7 @@ export class Account implements AccountApi {
   /**
    * Creates a conversation if the limits allow it.
    *
-   * @throws InferenceError `storage_limit_exceeded`, and what `make` throws
+   * @throws InferenceError `storage_limit_exceeded`, or the error of `make`
    */
   async createConversation<T>(make: () => Promise<T>): Promise<T> {
     const { states: maxStates, bytes: maxBytes } = this.limits;
@@ -125,7 +125,7 @@ export class Account implements AccountApi {
     this.#usage.stored.conversationChanged(this.#tenant, -1);
   }
 
-  /** Returns what is left in this minute, for each limit that applies. */
+  /** Returns the remaining amounts of this minute, for each limit that applies. */
   get rateLimits(): Partial<Record<RateKind, RateLimitStatus>> {
     const { requestsPerMinute, tokensPerMinute } = this.limits;
     const left = (kind: RateKind, limit: number | undefined) =>

@@ -4,8 +4,8 @@
  * - A result is valid for 5 seconds. A revoked key therefore stops working within 10 seconds on
  *   every worker, and a new key works even if it was tried before it existed.
  * - A cached key keeps working for ten minutes while a source is slow or unreachable, so an outage
- *   of the store does not interrupt clients. A key that is not cached gets 503 then.
- * - Unknown keys have a cache of their own with a maximum size. Guessing keys neither fills memory
+ *   of the store does not interrupt clients. A key that is not cached gets a 503 response.
+ * - Unknown keys have a separate cache with a maximum size. Guessing keys neither fills memory
  *   nor evicts known keys.
  */
 
@@ -19,7 +19,7 @@ import type { Caller } from "./access_api.ts";
 export const CACHE_MS = 5_000;
 /** Milliseconds for which a cached key keeps working during an outage. */
 export const OUTAGE_MS = 600_000;
-/** Milliseconds after a failed lookup without further lookups of cached keys. */
+/** Milliseconds after a failed lookup during which cached keys are not looked up again. */
 const RETRY_MS = 1_000;
 
 export interface KeyLookupOptions {
@@ -92,7 +92,7 @@ export class KeyLookup {
     }
   }
 
-  /** Runs one lookup of a key at a time, which all its requests share. */
+  /** Runs at most one lookup of a key at a time. Concurrent requests share its result. */
   #lookUpOnce(hash: string): Promise<Caller | null> {
     const running = this.#lookups.get(hash);
     if (running !== undefined) return running;

@@ -12,7 +12,7 @@ export interface KeySource {
 }
 
 /**
- * Asks one source after the other and returns the first result that is not `null`. A source that
+ * Queries the sources in order and returns the first result that is not `null`. A source that
  * fails is skipped. Slow sources should come last.
  *
  * @returns `null` if no source has a result. Throws the first failure if a source failed.

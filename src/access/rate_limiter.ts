@@ -2,12 +2,12 @@
  * Rate limits of tenants over all workers of a store. Decisions use memory only: a worker knows its
  * own counts exactly and those of other workers as they last published them. About once a second,
  * for tenants that send requests, a worker publishes its counts and reads those of the others; for
- * an idle tenant it does so less and less often. No request waits for this exchange.
+ * an idle tenant it does so at growing intervals. No request waits for this exchange.
  *
- * Workers that know each other divide what is left of a limit: each uses its share until the next
- * exchange. Together they exceed a limit by at most half of it, whatever their number. A worker that
- * has not heard of others yet uses the whole limit. While the store is unreachable, each worker
- * continues with what it knows.
+ * Workers that know each other divide the rest of a limit: each uses its share until the next
+ * exchange. Together they exceed a limit by at most half of it, regardless of their number. A
+ * worker that does not know any others yet uses the whole limit. While the store is unreachable,
+ * each worker continues with the counts that it knows.
  */
 
 import { type BySecond, PEER_MS, type RateUsage } from "../store/usage/rate_rows.ts";
@@ -96,13 +96,13 @@ export class RateLimiter {
     const rates = this.#of(tenant);
     const now = this.#now();
     this.#requested(tenant, rates);
-    // An amount above the limit itself fits when nothing else counts.
+    // An amount above the limit is accepted when nothing else counts.
     const wait = untilUsed(Math.max(0, limit - amount), rates.amounts(kind), now);
     if (wait > 0 || this.#share(rates, kind, limit) > 0) return wait;
     return Math.min(Math.max(0, rates.startedAt + EXCHANGE_MS - now), EXCHANGE_MS) + EXCHANGE_MS;
   }
 
-  /** Counts usage. The function that is returned takes some of it back. */
+  /** Counts usage. Returns a function that takes some of it back. */
   add(tenant: string, kind: RateKind, amount: number): (less: number) => void {
     const rates = this.#of(tenant);
     const refund = rates.own[kind].add(amount, this.#now());
@@ -110,7 +110,7 @@ export class RateLimiter {
     return refund;
   }
 
-  /** Returns what is left of a tenant's limit. */
+  /** Returns a tenant's limit and its remaining amount. */
   left(tenant: string, kind: RateKind, limit: number): RateLimitStatus {
     const now = this.#now();
     const amounts = this.#tenants.get(tenant)?.amounts(kind) ?? [];
@@ -192,7 +192,7 @@ export class RateLimiter {
       rates.atLastRead = totals;
       rates.failed = false;
     } catch {
-      // No request waits for the exchange; the worker continues with what it knows.
+      // No request waits for the exchange; the worker continues with the counts that it knows.
       rates.failed = true;
     }
     rates.ended = true;

@@ -52,7 +52,7 @@ export class Reply {
     {
       stop = [],
       text = "",
-      undisplayedBytes: undisplayedBytes,
+      undisplayedBytes,
       rawText = false,
       ignoreEos = false,
     }: ReplyOptions = {},
@@ -65,7 +65,7 @@ export class Reply {
     const always = rawText || ignoreEos ? [] : [TURN_END];
     this.#matcher = new StopMatcher([...always, ...stop], {
       displayedBytes: displayed,
-      undisplayedBytes: undisplayedBytes,
+      undisplayedBytes,
       alwaysStop: always.length,
     });
     this.#newlines = trailingNewlines(

@@ -30,7 +30,7 @@ export class StopMatcher {
 
   constructor(
     stops: readonly string[],
-    { displayedBytes, undisplayedBytes: undisplayedBytes, alwaysStop = 1 }: StopMatcherOptions = {},
+    { displayedBytes, undisplayedBytes, alwaysStop = 1 }: StopMatcherOptions = {},
   ) {
     this.#stops = stops.map((stop) => new TextEncoder().encode(stop));
     this.#always = alwaysStop;

@@ -46,8 +46,8 @@ export class ConversationService implements ConversationApi {
   }
 
   /**
-   * Creates a conversation, optionally from a state and with messages. Throws as
-   * `StateStore.inspect` and as `addItems`.
+   * Creates a conversation, optionally from a state and with messages. Throws the errors of
+   * `StateStore.inspect` and `addItems`.
    */
   async create(
     { stateId, metadata = {}, items = [] }: NewConversation = {},
@@ -65,8 +65,8 @@ export class ConversationService implements ConversationApi {
   /**
    * Adds messages to a conversation for its next turn to process.
    *
-   * @throws InferenceError as `get` and `StateStore.inspect`; `context_length_exceeded` for more
-   * tokens than a turn can process, or `storage_limit_exceeded` by the account
+   * @throws InferenceError from `get` or `StateStore.inspect`; `context_length_exceeded` for more
+   * tokens than a turn can process; or `storage_limit_exceeded` from the account
    */
   async addItems(
     id: string,
@@ -97,8 +97,8 @@ export class ConversationService implements ConversationApi {
   }
 
   /**
-   * Returns a page of the transcript, without the instructions of the latest turn. Throws as `get`,
-   * as `StateStore.inspect` and as `reserve`.
+   * Returns a page of the transcript, without the instructions of the latest turn. Throws the
+   * errors of `get`, `StateStore.inspect` and `reserve`.
    */
   async transcript(
     id: string,
@@ -112,7 +112,7 @@ export class ConversationService implements ConversationApi {
     return { ...read, open: stored.info.open };
   }
 
-  /** Updates the state or the metadata. Throws as `get` and as `create`. */
+  /** Updates the state or the metadata. Throws the errors of `get` and `create`. */
   async update(id: string, { stateId, metadata }: ConversationChange): Promise<Conversation> {
     if (stateId !== undefined) await this.#assertState(stateId);
     return await this.#store.conversations.update(id, {
@@ -121,7 +121,7 @@ export class ConversationService implements ConversationApi {
     });
   }
 
-  /** Deletes the conversation but not its states. Throws as `get`. */
+  /** Deletes the conversation but not its states. Throws the errors of `get`. */
   delete(id: string): Promise<void> {
     return this.#store.conversations.delete(id);
   }
@@ -159,14 +159,14 @@ export interface StoredItems {
   precedingMessages: number;
 }
 
-/** Fraction of the prompt limit that may wait, so that the message of the next turn still fits. */
+/** Fraction of the prompt limit for pending tokens, so that the next message still fits. */
 const PENDING_FRACTION = 1 / 2;
 
 /**
  * Stores messages after a state, as a new state.
  *
- * @throws InferenceError `context_length_exceeded` for more tokens than a turn can process; as
- * `StateStore.inspect`; `storage_limit_exceeded` by the account
+ * @throws InferenceError `context_length_exceeded` for more tokens than a turn can process;
+ * from `StateStore.inspect`; or `storage_limit_exceeded` from the account
  */
 export async function storeItems(
   messages: readonly TranscriptEntry[],

@@ -146,7 +146,7 @@ function mergeSampling(
  */
 const COUNTING_FACTOR = 2;
 
-/** Wraps a codec that throws after `most` tokens in total. */
+/** Wraps a codec that throws after `maxTokens` tokens in total. */
 export function limitedCodec(
   codec: TokenCodec,
   maxTokens: number,
@@ -191,7 +191,7 @@ export class PromptLimits {
    * Asserts that the prompt is within its limits.
    *
    * @param tokens Number of tokens that the model processes for the request.
-   * @throws InferenceError `context_length_exceeded`, or `rate_limit_exceeded` by the account
+   * @throws InferenceError `context_length_exceeded`, or `rate_limit_exceeded` from the account
    */
   assertWithinLimit(tokens: number): void {
     if (tokens > this.#maxTokens) throw this.#tooLong(`${tokens}`);
@@ -219,7 +219,7 @@ export class PromptLimits {
 }
 
 /**
- * Asserts that the log probabilities that are buffered until the end of a reply are not too many.
+ * Asserts that the log probabilities to buffer until the end of a reply are within the limit.
  *
  * @throws InferenceError `invalid_value`
  */
@@ -259,7 +259,7 @@ export function maxUnreadTokens(
 /**
  * Reserves storage for the states of turns. Returns a function that releases the reservation.
  *
- * @throws InferenceError `storage_limit_exceeded` by the account
+ * @throws InferenceError `storage_limit_exceeded` from the account
  */
 export async function reserveStorage(
   { account, store = true }: TurnRequest,

@@ -19,7 +19,10 @@ export class IdempotencyService implements IdempotencyApi {
     this.#records = records;
   }
 
-  /** Returns the stored response, or claims the key. Throws as `IdempotencyRecords.claim`. */
+  /**
+   * Returns the stored response, or claims the key. Throws the errors of
+   * `IdempotencyRecords.claim`.
+   */
   async begin(
     request: IdempotentRequest,
   ): Promise<{ stored: StoredResponse } | { claim: ResponseClaim }> {

@@ -53,10 +53,10 @@ export interface ResolveContext {
 /** Errors for which a state from the prefix cache is skipped. */
 const SKIPPED_ERRORS = ["state_not_found", "state_expired", "state_damaged", "model_mismatch"];
 
-/** Lengths of prefixes to look up: this many of the longest and of the shortest ones. */
+/** Number of the longest and of the shortest prefixes to look up. */
 const [LONGEST, SHORTEST] = [500, 10];
 
-/** Returns the prefix lengths to look up in a history of `most` messages, longest first. */
+/** Returns the prefix lengths to look up in a history of `maxCount` messages, longest first. */
 function candidatePrefixLengths(maxCount: number): number[] {
   const counts: number[] = [];
   for (let count = maxCount; count > 0; count--) {
@@ -75,7 +75,7 @@ export class ResumePointResolver {
   /**
    * Finds the resume point of a request.
    *
-   * @throws InferenceError as `StateStore.load` and `Conversations.get`
+   * @throws InferenceError from `StateStore.load` or `Conversations.get`
    */
   async resolve(request: TurnRequest, context: ResolveContext): Promise<ResumePoint> {
     const { stateId, conversation: id } = request;
@@ -103,7 +103,7 @@ export class ResumePointResolver {
     const { info, turn } = await store.inspect(id, reprocess ? {} : { model });
     const snapshot = decodeSnapshot(turn);
     const messages = await this.#unprocessedMessages(request.messages, { info, snapshot });
-    const previous = { snapshot: snapshot, open: info.open };
+    const previous = { snapshot, open: info.open };
     const sameModel = info.model.fingerprint === model.fingerprint;
     const { instructions } = snapshot;
     const requested = request.instructions;
@@ -219,7 +219,7 @@ export class ResumePointResolver {
     try {
       const { info, turn } = await store.inspect(id, { model });
       const snapshot = { ...decodeSnapshot(turn), counts: new Map(), position: 0 };
-      return { info, previous: { snapshot: snapshot, open: info.open } };
+      return { info, previous: { snapshot, open: info.open } };
     } catch (error) {
       if (error instanceof InferenceError && SKIPPED_ERRORS.includes(error.code)) return null;
       throw error;

@@ -217,7 +217,7 @@ export interface TurnReport {
   note: unknown;
   /** Epoch milliseconds. */
   created: number;
-  /** `null` if the turn is running, or was when its worker ended. */
+  /** `null` while the turn is running, or if its worker ended before the turn did. */
   end: ReportedResult | null;
 }
 

@@ -6,14 +6,14 @@ export interface SessionLimits {
   promptTokens: number;
   /** Maximum number of sampled tokens of one turn. Larger values in a request are reduced to it. */
   maxTokens: number;
-  /** Number of tokens to sample at most if the request does not set it. */
+  /** Maximum number of sampled tokens if the request does not set one. */
   defaultMaxTokens: number;
   /**
    * Maximum number of log probabilities to buffer for one request: all of them for a reply that is
    * not streamed, the unread ones for a stream.
    */
   logprobs: number;
-  /** Seconds after which a turn ends with what it has, as with `maxTokens`. */
+  /** Seconds after which a turn ends with the reply so far, as with `maxTokens`. */
   turnSeconds: number;
 }
 

@@ -72,8 +72,8 @@ export interface TurnRequest {
   /** Sampling parameters that differ from the defaults. */
   sampling?: Partial<Sampling> | undefined;
   /**
-   * The same seed gives the same text. By default a resumed reply keeps its seed and others get a
-   * new one.
+   * The same seed gives the same text. By default, an unfinished reply that is continued keeps its
+   * seed, and other replies get a new one.
    */
   seed?: bigint | undefined;
   /** Constraint on the reply. */

@@ -114,17 +114,18 @@ export class Sessions implements SessionApi {
   /**
    * Starts a turn. Aborting `signal` cancels it, as `Turn.cancel` does.
    *
-   * @throws InferenceError `invalid_value`, `context_length_exceeded`, as `StateStore.load`,
-   * `overloaded`, `shutting_down` or `cancelled`; by the account `rate_limit_exceeded` or
-   * `storage_limit_exceeded`
+   * @throws InferenceError `invalid_value`, `context_length_exceeded`, `overloaded`,
+   * `shutting_down` or `cancelled`; from `StateStore.load`; or `rate_limit_exceeded` or
+   * `storage_limit_exceeded` from the account
    */
   async start(request: TurnRequest, signal?: AbortSignal): Promise<Turn> {
     return (await this.startAll(request, 1, signal))[0];
   }
 
   /**
-   * Starts `choices` turns from one request, whose prompt is processed once. Each has its own seed,
-   * the first one that of the request, and its own final state. Throws as `start`.
+   * Starts `choices` turns from one request, whose prompt is processed once. Each has its own seed
+   * and its own final state; the first one uses the seed of the request. Throws the errors of
+   * `start`.
    */
   async startAll(request: TurnRequest, choices: number, signal?: AbortSignal): Promise<Turn[]> {
     const onRejected = this.#telemetry.turnsRequested(choices);
@@ -139,7 +140,7 @@ export class Sessions implements SessionApi {
   /**
    * Describes a state, with a page of its transcript: the first 1000 messages by default.
    *
-   * @throws InferenceError as `StateStore.inspect` and as `reserve`
+   * @throws InferenceError from `StateStore.inspect` or `reserve`
    */
   async describe(
     id: string,
@@ -151,7 +152,7 @@ export class Sessions implements SessionApi {
 
   /**
    * Returns the report of the turn that led to a state; `null` if its request had no note. Throws
-   * as `describe`.
+   * the errors of `describe`.
    */
   async report(id: string): Promise<TurnReport | null> {
     await this.#waitIfCancelled(id);
@@ -160,7 +161,7 @@ export class Sessions implements SessionApi {
     return note && decodeReport(note);
   }
 
-  /** Exports a state as a file. Throws as `describe`. */
+  /** Exports a state as a file. Throws the errors of `describe`. */
   async exportState(id: string, reserve?: ReserveMemory): Promise<ExportedState> {
     await this.#waitIfCancelled(id);
     return await exportState(this.#store, id, reserve);
@@ -171,8 +172,8 @@ export class Sessions implements SessionApi {
   }
 
   /**
-   * Stores the state of an untrusted file under a new id. Throws as `importState` of
-   * state_transfer.
+   * Stores the state of an untrusted file under a new id. Throws the errors of `importState` in
+   * `state_transfer.ts`.
    */
   async importState(
     chunks: AsyncIterable<Uint8Array>,

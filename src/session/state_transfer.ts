@@ -42,7 +42,7 @@ export interface ImportStateOptions {
 /**
  * Exports a stored state of any model as a file.
  *
- * @throws InferenceError as `StateStore.load` and as `reserve`
+ * @throws InferenceError from `StateStore.load` or `reserve`
  */
 export async function exportState(
   store: StateStore,

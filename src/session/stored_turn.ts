@@ -1,9 +1,9 @@
 /**
- * What is stored about a turn, besides the manifest: its snapshot, the history before it, its
- * state's encoding and the report for its client.
+ * The stored parts of a turn besides the manifest: its snapshot, the history before it, the
+ * encoding of its state, and the report for its client.
  *
- * The snapshot contains everything except the model's state that continuing the conversation
- * exactly requires. It is JSON in the store's `turn` blob.
+ * Together with the model's state, the snapshot contains everything that is needed to continue the
+ * conversation exactly. It is JSON in the store's `turn` blob.
  */
 
 import { InferenceError } from "../core/errors.ts";
@@ -82,7 +82,7 @@ export function decodeSnapshot(bytes: Uint8Array): TurnSnapshot {
   return parseSnapshot(JSON.parse(new TextDecoder().decode(bytes)));
 }
 
-/** Decodes a snapshot from parsed JSON, as {@linkcode decodeSnapshot}. */
+/** Decodes a snapshot from parsed JSON. Throws the errors of {@linkcode decodeSnapshot}. */
 // deno-lint-ignore no-explicit-any
 export function parseSnapshot(json: any): TurnSnapshot {
   if (json?.version !== 1) {

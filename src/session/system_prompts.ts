@@ -53,7 +53,7 @@ export class SystemPrompts {
    * Prefills and stores the system prompt at the beginning of `messages`.
    *
    * @param hashes The hash after each message.
-   * @param options.bounds Limits of the whole request, this prompt included.
+   * @param options.promptLimits Limits of the whole request, this prompt included.
    * @returns `null` if there is no prompt, if it is too short, or if it could not be stored
    */
   async prefillAndStore(

@@ -20,7 +20,7 @@ export interface StoredTranscript {
 /**
  * Reads the snapshot of a state.
  *
- * @throws InferenceError as `StateStore.inspect` and as `reserve`
+ * @throws InferenceError from `StateStore.inspect` or `reserve`
  */
 export async function openTranscript(
   store: StateStore,
@@ -35,7 +35,7 @@ export async function openTranscript(
 /**
  * Reads a page of a transcript. Parses only the messages of the page.
  *
- * @throws InferenceError as `StateStore.readHistory`
+ * @throws InferenceError from `StateStore.readHistory`
  */
 export async function readPage(
   store: StateStore,
@@ -71,7 +71,7 @@ export async function readPage(
 /**
  * Describes a state, with a page of its transcript.
  *
- * @throws InferenceError as `StateStore.inspect` and as `reserve`
+ * @throws InferenceError from `StateStore.inspect` or `reserve`
  */
 export async function describeState(
   store: StateStore,

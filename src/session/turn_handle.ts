@@ -1,6 +1,6 @@
 /**
- * A running turn as others see it: the handle and the events for its client, and the registry of
- * all running turns.
+ * The handle and the events of a running turn for its client, and the registry of all running
+ * turns.
  */
 
 import type { Turn } from "./session_api.ts";
@@ -110,7 +110,7 @@ export interface TrackedTurn {
   readonly done: Promise<void>;
   /** Aborted when the turn is cancelled. */
   readonly signal: AbortSignal;
-  /** Ends the turn with what it has. */
+  /** Ends the turn with the reply so far. */
   cancel(why: "interrupted"): void;
 }
 

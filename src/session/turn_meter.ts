@@ -86,7 +86,7 @@ export class TurnMeter {
   /**
    * Reports the end of the turn.
    *
-   * @param queued Milliseconds in the queue.
+   * @param queuedMs Milliseconds in the queue; `null` if the turn got no slot.
    */
   ended(reason: GenerationResult["reason"], queuedMs: number | null, usage: Usage): void {
     const { prompt_tokens, prompt_tokens_details, completion_tokens } = usage;
@@ -118,7 +118,7 @@ export class TurnMeter {
   /**
    * Adds the phases of the turn.
    *
-   * @param placed When it got its slot.
+   * @param slotTime When the turn got its slot.
    */
   #addPhases(slotTime: number): void {
     this.#addPhase("queue", this.#submitted, slotTime);

@@ -63,7 +63,7 @@ export class TurnStarter {
     this.#options = options;
   }
 
-  /** Starts turns, as `Sessions.startAll`. */
+  /** Starts turns; see `Sessions.startAll`. */
   async start(request: TurnRequest, choices: number, signal?: AbortSignal): Promise<Turn[]> {
     const { runner, model, generation } = this.#options;
     assertConsistent(request, choices);
@@ -90,9 +90,11 @@ export class TurnStarter {
       const turns = await this.#start(request, choices, signal);
       if (turns !== null) return turns;
     }
+    const { stateId } = request;
+    const subject = stateId === undefined ? "the previous state" : `state "${stateId}"`;
     throw new InferenceError(
       "store_unavailable",
-      `Cannot resume state "${request.stateId}": it was replaced ${ATTEMPTS} times meanwhile; retry`,
+      `Cannot resume ${subject}: it was replaced ${ATTEMPTS} times meanwhile; retry`,
       { param: "state_id" },
     );
   }
@@ -202,7 +204,7 @@ export class TurnStarter {
         ignoreEos: request.ignoreEos,
       }),
       counts: new Map(counts),
-      resumePoint: resumePoint,
+      resumePoint,
       ttl: request.ttl,
       created: clock(),
       store: request.store ?? true,
@@ -214,7 +216,7 @@ export class TurnStarter {
       meter: new TurnMeter({
         telemetry,
         clock,
-        startedAt: startedAt,
+        startedAt,
         // All choices share one prompt.
         processesPrompt: choice === 0,
       }),

@@ -32,7 +32,8 @@ export async function recordTenant(backend: Backend, tenant: string): Promise<vo
   }
 }
 
-/** Returns all tenants of a store, including the default tenant. Throws as `recordTenant`. */
+/** Returns all tenants of a store, including the default tenant. Throws the errors of
+ * `recordTenant`. */
 export async function listTenants(backend: Backend): Promise<string[]> {
   const tenants = new Set([DEFAULT_TENANT]);
   for await (const { key } of backend.list(TENANTS)) tenants.add(String(key[key.length - 1]));

@@ -102,7 +102,7 @@ Deno.test("an amount above the limit is accepted when nothing else counts", asyn
   assert.ok(!tryTokens(limiter, 10, 1));
 });
 
-/** Sends requests to each worker until it refuses, and returns how many were accepted. */
+/** Sends requests to each worker until it rejects one, and returns the number of accepted ones. */
 function burstOf(workers: readonly RateLimiter[], limit: number): number {
   return workers.reduce((sum, limiter) => {
     let accepted = 0;
@@ -129,7 +129,7 @@ for (const [count, amount] of [[2, 1], [3, 1], [10, 1], [3, 30], [10, 30]]) {
     const clock = new VirtualClock();
     const workers = workersOf(count, clock);
     const limit = 100;
-    // For six minutes, each worker accepts all that it can every 200 ms.
+    // For six minutes, each worker accepts as many requests as possible every 200 ms.
     const accepted: { at: number; amount: number }[] = [];
     for (let step = 0; step < 6 * 300; step++) {
       for (const worker of workers) {
@@ -207,7 +207,7 @@ Deno.test("workers behind a round-robin load balancer apply a limit nearly as on
   }
 });
 
-Deno.test("a worker that knows of another one offers its share first and the rest after an exchange", async () => {
+Deno.test("a worker that knows of another one uses its share first and the rest after an exchange", async () => {
   const clock = new VirtualClock();
   const [one, two] = workersOf(2, clock);
   tryRequest(one, 60);

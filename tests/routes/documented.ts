@@ -48,16 +48,19 @@ export class Documented {
     }
     const status = String(response.status);
     const declared = operation.responses[status];
-    assert.ok(declared, `${method} ${template} may not answer ${status}`);
+    assert.ok(declared, `${method} ${template} documents no status ${status}`);
     for (const name of Object.keys(this.#document.components.headers)) {
       if (!response.headers.has(name)) continue;
-      assert.ok(name in declared.headers, `${method} ${template} ${status} has no header ${name}`);
+      assert.ok(
+        name in declared.headers,
+        `${method} ${template} ${status} documents no header ${name}`,
+      );
     }
     const type = response.headers.get("content-type")?.replace(/;.*/, "");
     assert.equal(type !== undefined, declared.content !== undefined);
     if (type === undefined) return;
     const media = declared.content[type];
-    assert.ok(media, `${method} ${template} ${status} may not be ${type}`);
+    assert.ok(media, `${method} ${template} ${status} documents no type ${type}`);
     if (type !== "application/json" || method === "HEAD") return;
     const body = await response.json();
     this.assertFits(

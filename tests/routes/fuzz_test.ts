@@ -63,7 +63,7 @@ Deno.test("any request gets a documented response, never an internal error", asy
     await it.sessions.settled();
     assert.deepEqual(it.logged, [], `of seed ${seed}`);
   }
-  // Otherwise the requests would prove nothing.
+  // Otherwise the requests would not test the successful paths.
   const share = SEEDS.length / 4;
   for (const [name, { fine, rejected, streamed }] of seen) {
     const counted = `${name}: ${fine} answered, ${rejected} rejected, ${streamed} streamed`;
@@ -126,7 +126,7 @@ async function inTime<T>(answered: Promise<T>, request: MadeRequest): Promise<T>
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(
-      () => reject(new Error(`no answer in ${TIMEOUT_SECONDS} s`)),
+      () => reject(new Error(`no response in ${TIMEOUT_SECONDS} s`)),
       TIMEOUT_SECONDS * 1000,
     );
   });

@@ -116,7 +116,7 @@ function at(path: string, id: string): string {
 function attempts(): Attempt[] {
   return operations.flatMap(({ name, method, path, fields }): Attempt[] => {
     const inPath = path.includes("{") ? PATHS[path] : null;
-    assert.notEqual(inPath, undefined, `nothing says what the id in ${path} names`);
+    assert.notEqual(inPath, undefined, `PATHS has no entry for ${path}`);
     const named = fields.filter((field) => /(^|_)id$|^conversation$/.test(field));
     const body = BODIES[name];
     const withBody = method === "POST" && body !== undefined ? { body } : {};
@@ -128,8 +128,8 @@ function attempts(): Attempt[] {
       }]
       : [];
     const byField = named.flatMap((field): Attempt[] => {
-      assert.ok(field in FIELDS, `nothing says what ${field} of ${name} names`);
-      assert.ok(body, `nothing says what else a body of ${name} has`);
+      assert.ok(field in FIELDS, `FIELDS has no entry for ${field} of ${name}`);
+      assert.ok(body, `BODIES has no entry for ${name}`);
       return [false, true].map((stream) => ({
         name: `${name} with ${field}${stream ? ", streamed" : ""}`,
         kind: FIELDS[field],
@@ -247,7 +247,7 @@ Deno.test("idempotency keys are separate per tenant on every route", async () =>
   const taking = operations.filter(({ headers }) => headers.includes("idempotency-key"));
   assert.ok(taking.length >= 3);
   for (const { name, path } of taking) {
-    assert.ok(BODIES[name], `nothing says what a body of ${name} has`);
+    assert.ok(BODIES[name], `BODIES has no entry for ${name}`);
     const headers = { "idempotency-key": `the same for ${name}` };
     const ask = async (tenant: string, body: Json) => {
       const answer = await askAs(it, tenant, [path, { body, headers }]);

@@ -84,7 +84,7 @@ export function toyStep(state: Float32Array | null, tokens: readonly number[]): 
 export interface ToyRunnerOptions {
   /** Tokens to sample, by position in the conversation; otherwise the state and the seed decide. */
   script?: readonly number[] | undefined;
-  /** Called before each token; throws to fail the turn. */
+  /** Called before each token. If it throws, the turn fails. */
   before?: ((sampled: number) => Promise<void> | void) | undefined;
 }
 

@@ -31,7 +31,7 @@ Deno.test("a turn resumes a conversation by its id", async () => {
   });
   assert.deepEqual([one.text, two.text], [first.text, second.text]);
   assert.equal((await it.sessions.conversations.get(id)).head, two.stateId);
-  // A fork from any state is a conversation of its own.
+  // A fork from any state is a separate conversation.
   const fork = await it.sessions.conversations.create({ stateId: one.stateId });
   const other = await run(it.sessions, { messages: [user("on")], conversation: fork.id, seed: 2n });
   assert.equal(other.text, two.text);

@@ -185,7 +185,7 @@ Deno.test("on shutdown a stream is stored and can be continued; a turn without s
   const rest = await run(resumed, { messages: [], stateId: turn.stateId! });
   assert.equal(rest.text, "cdefgh");
 
-  // The client knows nothing of this turn and retries on another worker.
+  // The client has received no id of this turn and retries on another worker.
   const whole = await start(false);
   await rejects(whole.turn.result(), "shutting_down");
   for await (const { key } of whole.it.backend.list(["default"])) assert.fail(`found ${key}`);

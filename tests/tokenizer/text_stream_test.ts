@@ -18,7 +18,11 @@ Deno.test("invalid bytes become U+FFFD immediately, and an incomplete character 
   assert.equal(stream.push(Uint8Array.of(0x41)), "\ufffdA");
   assert.equal(stream.push(Uint8Array.of(0xf0, 0x9f, 0x98)), "");
   assert.equal(stream.flush(), "\ufffd");
-  assert.equal(stream.push(Uint8Array.of(0x80)), "\ufffd", "nothing is left from before");
+  assert.equal(
+    stream.push(Uint8Array.of(0x80)),
+    "\ufffd",
+    "no bytes remain from the previous text",
+  );
 });
 
 Deno.test("a byte order mark is preserved", () => {

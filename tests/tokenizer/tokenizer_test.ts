@@ -131,7 +131,7 @@ for (const vocabulary of vocabularies) {
   });
 }
 
-// That vocabulary is not part of the project; the tests above hold for the demo model's as well.
+// The World vocabulary is not part of the project. The tests above also use the demo model's.
 if (existsSync(WORLD)) {
   Deno.test("the published World vocabulary gives the golden ids", () => {
     const tokenizer = new Tokenizer(parseVocabulary(Deno.readTextFileSync(WORLD), "world"));

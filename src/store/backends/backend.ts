@@ -31,7 +31,7 @@ export type Mutation =
     type: "set";
     key: Key;
     value: Uint8Array;
-    /** Milliseconds after which the key may expire. Never earlier, perhaps much later. */
+    /** Milliseconds after which the key expires: never earlier, possibly much later. */
     expireIn?: number | undefined;
   }
   | { type: "delete"; key: Key };

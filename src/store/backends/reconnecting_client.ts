@@ -50,8 +50,8 @@ export class ReconnectingClient<H> {
   }
 
   /**
-   * Runs `operation` on a working handle. Rejects as the operation or opening rejects, or with
-   * `TimeoutError` after `milliseconds`.
+   * Runs `operation` on a working handle. Rejects with the error of the operation or of opening
+   * the handle, or with `TimeoutError` after `milliseconds`.
    */
   async use<T>(operation: (handle: H) => Promise<T>, milliseconds: number): Promise<T> {
     const until = performance.now() + milliseconds;

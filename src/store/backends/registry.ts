@@ -1,4 +1,4 @@
-/** The backends of the state store, by the address that `--kv` gives. */
+/** The backends of the state store, by the address in `--kv`. */
 
 import { mkdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -45,7 +45,7 @@ export function storeKind(address: string): StoreKind {
 /**
  * Opens the store at an address, and creates it if it does not exist.
  *
- * @throws InferenceError `file_error`, or as the backend throws
+ * @throws InferenceError `file_error`, or an error of the backend
  */
 export function openStore(address: string, options: BackendOptions = {}): Promise<Backend> {
   return backendFor(address).open(address, options);
@@ -54,7 +54,7 @@ export function openStore(address: string, options: BackendOptions = {}): Promis
 /**
  * Opens the store at an address that must exist already.
  *
- * @throws InferenceError `file_error` if it does not exist, or as the backend throws
+ * @throws InferenceError `file_error` if it does not exist, or an error of the backend
  */
 export async function openExistingStore(address: string): Promise<Backend> {
   await backendFor(address).assertExists?.(address);
@@ -72,7 +72,7 @@ async function openFile(path: string, options: BackendOptions): Promise<Backend>
     if (cause instanceof Deno.errors.NotCapable) throw cause;
     throw new InferenceError(
       "file_error",
-      `Cannot keep states in ${path}: ${(cause as Error).message}; --kv names another place`,
+      `Cannot keep states in ${path}: ${(cause as Error).message}; set another path with --kv`,
       { cause, param: "kv" },
     );
   }
@@ -81,7 +81,8 @@ async function openFile(path: string, options: BackendOptions): Promise<Backend>
 
 async function assertFileExists(path: string): Promise<void> {
   await stat(path).catch((cause) => {
-    const message = `Cannot find states in ${path}: there is no such file; --kv names the store`;
+    const message =
+      `Cannot find states in ${path}: there is no such file; set the path of the store with --kv`;
     throw new InferenceError("file_error", message, { cause, param: "kv" });
   });
 }

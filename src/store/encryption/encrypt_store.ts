@@ -4,8 +4,8 @@
  *
  * Blobs are copied, because encrypted chunks would exceed the size limit of the database; manifests
  * then name the copies. Hashes of transcripts and idempotency keys depend on the master key, so rows
- * with the old hashes are removed. Such histories are processed once more, and such requests run
- * again.
+ * with the old hashes are removed. Such histories are then processed once more, and such requests
+ * run again.
  */
 
 import { InferenceError } from "../../core/errors.ts";
@@ -57,7 +57,7 @@ const HASHED_AREAS = ["idempotency", "answer", "answer-of"];
  *
  * @param rows The store without encryption.
  * @throws InferenceError `invalid_value` if the store is encrypted with another key, or has untrusted
- * plaintext values beside encrypted ones; or as the backend
+ * plaintext values beside encrypted ones; or an error of the backend
  */
 export async function encryptStore(
   rows: Backend,
@@ -72,7 +72,7 @@ export async function encryptStore(
         "invalid_value",
         `Cannot encrypt the state store ${rows.name}: it has ${counts.encrypted} encrypted and ` +
           `${counts.plaintext} plaintext values, and anyone with access to the database may have ` +
-          "written the latter; --trust-plaintext encrypts them unchanged",
+          "written the latter; use --trust-plaintext to encrypt them unchanged",
         { param: "trust-plaintext" },
       );
     }
@@ -146,12 +146,10 @@ class TenantMigration {
       else if (HASHED_AREAS.includes(area)) {
         await deleteKeys(rows, [entry.key]);
         result.removed++;
-      } else {await encryptInPlace(entry, {
-          rows,
-          backend,
-          result,
-          expireIn: await this.#lifetime(entry),
-        });}
+      } else {
+        const expireIn = await this.#lifetime(entry);
+        await encryptInPlace(entry, { rows, backend, result, expireIn });
+      }
     }
   }
 

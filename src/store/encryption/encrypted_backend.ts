@@ -75,13 +75,13 @@ export class EncryptedBackend implements Backend {
     return encrypted;
   }
 
-  /** @throws InferenceError `state_damaged` for a value that cannot be read; or as the backend */
+  /** @throws InferenceError `state_damaged` for a value that cannot be read; or an error of the backend */
   async get(key: Key): Promise<Entry | null> {
     await this.#ready();
     return await this.#decrypt(await this.#backend.get(key));
   }
 
-  /** Throws as `get`. */
+  /** Throws the errors of `get`. */
   async getMany(keys: readonly Key[]): Promise<(Entry | null)[]> {
     await this.#ready();
     const entries = await this.#backend.getMany(keys);

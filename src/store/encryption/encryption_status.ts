@@ -22,7 +22,7 @@ const SAMPLE = 8;
  *
  * @param rows The store without encryption.
  * @param now Epoch milliseconds.
- * @throws InferenceError `invalid_value` if store and keys do not match; as the backend
+ * @throws InferenceError `invalid_value` if store and keys do not match; or an error of the backend
  */
 export async function verifyEncryption(
   rows: Backend,
@@ -54,7 +54,8 @@ export async function verifyEncryption(
 /**
  * Returns the status in the store's row, or null if there is no row.
  *
- * @throws InferenceError `invalid_value` if it is not encrypted with one of `keys`; as the backend
+ * @throws InferenceError `invalid_value` if it is not encrypted with one of `keys`; or an error of
+ * the backend
  */
 export async function readEncryptionStatus(
   rows: Backend,
@@ -77,7 +78,7 @@ export async function readEncryptionStatus(
   }
 }
 
-/** Writes the row. Throws as the backend. */
+/** Writes the row. Throws the errors of the backend. */
 export async function writeEncryptionStatus(
   rows: Backend,
   keys: MasterKeys,

@@ -26,7 +26,7 @@ import { idempotencyKey, idempotencyOfStateKey, stateKey } from "../row_keys.ts"
 import type { IdempotentRequest } from "./idempotent_request.ts";
 import { newId, type RandomBytes } from "../states/state_id.ts";
 
-/** Milliseconds for which a response is repeated. */
+/** Milliseconds for which a response is stored. */
 export const RECORD_TTL_MS = 24 * 3_600_000;
 /** Milliseconds for which a worker must see a claim unchanged before it may take it over. */
 export const CLAIM_MS = 30_000;
@@ -53,7 +53,7 @@ export interface Claim {
    * `states` that is deleted.
    */
   complete(bytes: Uint8Array, states?: readonly string[]): Promise<void>;
-  /** Records that there was a response, and the state with its text, but not the response. */
+  /** Records that the response is too large to store, and the first state with its text. */
   completeWithout(states?: readonly string[]): Promise<void>;
   /** Releases the key for the next request. */
   release(): Promise<void>;

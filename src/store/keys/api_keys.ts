@@ -100,13 +100,13 @@ export class ApiKeys {
     }
   }
 
-  /** Returns whether any key exists. Throws as `find`. */
+  /** Returns whether any key exists. Throws the errors of `find`. */
   async any(): Promise<boolean> {
     for await (const _ of this.#options.backend.list(API_KEYS, { limit: 1 })) return true;
     return false;
   }
 
-  /** Returns all keys, the oldest first. Throws as `find`. */
+  /** Returns all keys, the oldest first. Throws the errors of `find`. */
   async list(): Promise<ApiKeyRecord[]> {
     const records: ApiKeyRecord[] = [];
     for await (const { key, value } of this.#options.backend.list(API_KEYS)) {

@@ -3,7 +3,7 @@
 import { isFields } from "../row_json.ts";
 
 /**
- * Limits of a key. The worker's limits apply to everything that is left out. Limits per minute and
+ * Limits of a key. The worker's limits replace missing ones. Limits per minute and
  * of storage apply to the usage of the whole tenant, whichever of its keys is used.
  */
 export interface KeyLimits {

@@ -1,6 +1,6 @@
 /**
- * Blob ids: 12 hexadecimal digits of epoch milliseconds and 36 random digits. By the time, garbage
- * collection recognizes chunks of a running write. Unlike a state id, a blob id is not secret.
+ * Blob ids: 12 hexadecimal digits of epoch milliseconds and 36 random digits. Garbage
+ * collection recognizes chunks of a running write by the time. Unlike a state id, a blob id is not secret.
  */
 
 import { toHex } from "../../core/hex.ts";
@@ -9,7 +9,7 @@ import type { RandomBytes } from "./state_id.ts";
 const TIME_DIGITS = 12;
 const RANDOM_BYTES = 18;
 
-/** Ids with a time were introduced then. */
+/** When ids with a time were introduced. */
 const FIRST_TIME = Date.UTC(2026, 10, 1);
 
 /** @param now Epoch milliseconds, before the first chunk is written. */

@@ -91,7 +91,7 @@ export class Conversations {
     return { ...decodeConversation(entry.value, id), id, versionstamp: entry.versionstamp };
   }
 
-  /** Changes head or metadata, retrying after concurrent changes. Throws as `get`. */
+  /** Changes head or metadata, retrying after concurrent changes. Throws the errors of `get`. */
   async update(
     id: string,
     change: { head?: string; metadata?: Metadata },
@@ -114,7 +114,7 @@ export class Conversations {
     );
   }
 
-  /** Deletes a conversation but not its states. Throws as `get`. */
+  /** Deletes a conversation but not its states. Throws the errors of `get`. */
   async delete(id: string): Promise<void> {
     await this.get(id);
     await this.#options.backend.delete(this.#key(id));

@@ -20,7 +20,7 @@
  * - **A ref is deleted if its state does not exist or references other blobs.** It was written with a
  *   manifest under an id that is never reused, and this manifest is gone.
  *
- * What an interrupted collection leaves behind is deleted by the next one.
+ * The next collection deletes the leftovers of an interrupted one.
  */
 
 import { DEFAULT_TENANT } from "../../core/tenant.ts";

@@ -6,7 +6,7 @@
  * - A reader that finds a manifest finds all its blobs, whenever a writer was killed.
  * - A blob may be shared and is deleted with its last ref. A new ref requires the check that a
  *   manifest with the blob is unchanged, so no ref can follow the last one.
- * - What a killed writer leaves behind is never visible and expires.
+ * - Leftovers of a killed writer are never visible and expire.
  *
  * Garbage collection (`gc.ts`) relies on this as well. It deletes the refs of an expired state and
  * rewrites its manifest in the same atomic write, so that checks of the manifest fail.
@@ -84,7 +84,7 @@ export class StateRows {
   }
 
   /**
-   * Writes a manifest and its refs in one atomic write, which commits everything before.
+   * Writes a manifest and its refs in one atomic write, which makes the blobs visible.
    *
    * @returns `null` if a check failed.
    */

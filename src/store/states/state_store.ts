@@ -116,7 +116,7 @@ export class StateStore {
 
   /**
    * Loads a state without its bytes, of any model unless one is given. A state with another
-   * vocabulary is returned with a changed fingerprint. Throws as `load`.
+   * vocabulary is returned with a changed fingerprint. Throws the errors of `load`.
    */
   inspect(id: string, { model }: { model?: ModelIdentity } = {}): Promise<InspectedState> {
     return this.#retryIfReplaced(id, async (info) => {
@@ -126,17 +126,17 @@ export class StateStore {
     });
   }
 
-  /** Reads the bytes of an inspected state; `null` before any token. Throws as `load`. */
+  /** Reads the bytes of an inspected state; `null` before any token. Throws the errors of `load`. */
   async readState(info: StateInfo): Promise<Uint8Array | null> {
     return info.state && await this.#readPart(info, info.state, (blob) => this.#readBytes(blob));
   }
 
-  /** Reads the transcript before the turn of an inspected state. Throws as `load`. */
+  /** Reads the transcript before the turn of an inspected state. Throws the errors of `load`. */
   async readHistory(info: StateInfo): Promise<Uint8Array | null> {
     return info.history ? await this.#readPart(info, info.history) : null;
   }
 
-  /** Reads the note of an inspected state. Throws as `load`. */
+  /** Reads the note of an inspected state. Throws the errors of `load`. */
   async readNote(info: StateInfo): Promise<Uint8Array | null> {
     return info.note ? await this.#readPart(info, info.note) : null;
   }

@@ -5,7 +5,7 @@
  * adjusted by the writes and deletions of this worker in between.
  *
  * Bytes are those in the manifests. Blobs that several states share count for each of them.
- * Responses of idempotency records are only found by counting.
+ * Only a count finds the responses of idempotency records.
  */
 
 import { responseBytes } from "../idempotency/idempotency_rows.ts";
@@ -88,7 +88,7 @@ export class StoredUsage {
     return { states: states + reserved.states, bytes: bytes + reserved.bytes, conversations };
   }
 
-  /** Reserves storage. The function that is returned releases it. */
+  /** Reserves storage. Returns a function that releases the reservation. */
   reserve(tenant: string, states: number, bytes: number): () => void {
     const { reserved } = this.#entry(tenant);
     reserved.states += states;

@@ -117,7 +117,7 @@ Deno.test("a disconnected client cancels its turn, whose state can be resumed", 
   const rest = await (await post(app, { messages: [], state_id })).json();
   assert.ok(runner.works[0].signal!.aborted);
   const { length } = rest.choices[0].message.content;
-  assert.ok(length > 100 && length < 200, `${length} letters were left`);
+  assert.ok(length > 100 && length < 200, `the continuation has ${length} letters`);
   const { transcript } = await (await app.request(`/v1/states/${rest.state_id}`)).json();
   assert.equal(transcript[1].content, "a".repeat(200));
 });

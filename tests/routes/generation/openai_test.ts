@@ -103,7 +103,7 @@ Deno.test("openai: an aborted stream leaves a resumable state", async () => {
     const request: Extended = { model: "toy", messages: [], state_id };
     const rest = await client.chat.completions.create({ ...request, stream: false });
     const { length } = rest.choices[0].message.content!;
-    assert.ok(length > 100 && length < 300, `${length} letters were left`);
+    assert.ok(length > 100 && length < 300, `the continuation has ${length} letters`);
   });
 });
 

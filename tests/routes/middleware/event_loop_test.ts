@@ -11,7 +11,7 @@ import { testApp } from "../fixtures.ts";
 const MAX_DELAY_MS = 200;
 
 Deno.test("no request blocks the event loop for long", async (t) => {
-  // A store that answers through the event loop, like that of a real worker.
+  // A store that responds through the event loop, like the store of a real worker.
   const backend = await DenoKvBackend.open(":memory:");
   const { app, sessions } = testApp({ backend, documented: false });
   const measure = async ({ name, path, method = "POST", body, followUps: next }: WorstRequest) => {

@@ -144,7 +144,7 @@ Deno.test("without limits, no header is sent and no usage is read or written", a
   };
   const [, rows] = await used({});
   assert.deepEqual(await used({}), [0, rows, false]);
-  // Proves that the test would notice a list.
+  // Verifies that this test detects a list operation.
   assert.deepEqual(await used({ requestsPerMinute: 9 }), [3, rows as number + 1, true]);
   const backend = new WatchedBackend();
   await chatAnswer(chat(await limitedApp({}, { backend }), "ada"));

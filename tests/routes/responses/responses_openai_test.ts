@@ -55,7 +55,7 @@ Deno.test("openai: twelve turns with previous_response_id, each on a new worker,
     for (let turn = 0; turn < 12; turn++) {
       const said = await say(backend, turn, previous.id || null, stream);
       assert.equal(said.text, texts[turn], `turn ${turn}`);
-      assert.ok(said.cached > previous.cached, `turn ${turn} was read again`);
+      assert.ok(said.cached > previous.cached, `turn ${turn} reprocessed earlier tokens`);
       previous = said;
     }
   }

@@ -110,7 +110,7 @@ Deno.test("an aborted upload is not an internal error", async () => {
   const broken = new ReadableStream({
     pull(controller) {
       controller.enqueue(GOLDEN_FILE.subarray(0, 400));
-      controller.error(new TypeError("the line is dead"));
+      controller.error(new TypeError("the connection is closed"));
     },
   });
   await errorOf(upload(app, broken), 499, "cancelled");

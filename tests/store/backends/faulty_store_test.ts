@@ -151,7 +151,7 @@ const KINDS: Record<string, BackendFaults> = {
 };
 
 for (const [kind, faults] of Object.entries(KINDS)) {
-  Deno.test(`a store that ${kind} keeps every returned id and invents none`, async () => {
+  Deno.test(`a store that ${kind} keeps every returned id and adds no unknown id`, async () => {
     const seeds = caseCount(4, 1);
     for (let seed = 1; seed <= seeds; seed++) await run(new MemoryBackend(), seed, faults);
   });

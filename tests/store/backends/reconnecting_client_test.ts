@@ -95,7 +95,7 @@ Deno.test("reconnecting client: concurrency per handle is limited, and waiting u
   }
 });
 
-Deno.test("reconnecting client: a use that times out while queued does not take a place of a later one", async () => {
+Deno.test("reconnecting client: a use that times out while queued does not take the place of a later one", async () => {
   const { client, closed } = createClient();
   const blocker = Promise.withResolvers<number>();
   const running = Array.from({ length: 16 }, () => client.use(() => blocker.promise, LONG_TIMEOUT));

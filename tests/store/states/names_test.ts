@@ -75,7 +75,7 @@ Deno.test("of two concurrent turns on one head one moves the conversation, and b
   assert.equal(backend.size, 1);
 });
 
-Deno.test("metadata changed during a turn is kept, and so is the turn", async () => {
+Deno.test("metadata that is changed during a turn is preserved, and the turn is stored", async () => {
   const { store } = open();
   const conversation = await store.conversations.create({ metadata: { a: "before" } });
   await store.conversations.update(conversation.id, { metadata: { a: "meanwhile" } });

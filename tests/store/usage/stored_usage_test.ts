@@ -72,7 +72,7 @@ async function recount({ backend, clock }: ReturnType<typeof createUsage>) {
   return await currentUsage({ usage });
 }
 
-Deno.test("idempotency records count until they expire, and damaged ones count as well", async () => {
+Deno.test("idempotency records count until they expire, including damaged ones", async () => {
   const world = createUsage();
   const { idempotencyRecords } = world.openStore();
   const claim = await idempotencyRecords.claim({ key: "k", route: "POST /x", body: "{}" });

@@ -78,7 +78,7 @@ testWithWorker(
     for (const [i, { cached }] of turns.entries()) {
       if (i === 0) continue;
       const before = turns[i - 1];
-      // All tokens except the last generated one, which is processed with the next message.
+      // All tokens except the last generated one. The next turn processes it.
       assert.ok(cached >= before.input + before.written - 1, `turn ${i}: ${cached} were cached`);
     }
     assert.deepEqual(await streamTurns(baseURL), turns);

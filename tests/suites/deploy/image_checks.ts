@@ -59,7 +59,7 @@ async function status(path: string): Promise<number> {
   return response?.status ?? 0;
 }
 
-/** Waits until the worker is ready and returns all answers of `/ready` and `/ping`. */
+/** Waits until the worker is ready and returns all responses of `/ready` and `/ping`. */
 async function untilReady(container: Container): Promise<string[]> {
   const seen = new Set<string>();
   for (const end = Date.now() + 120_000; Date.now() < end;) {

@@ -1,6 +1,6 @@
 /**
- * API keys with real workers: when a worker refuses to start, when it requires keys, and what it
- * never reveals.
+ * API keys with real workers: when a worker refuses to start, when it requires keys, and which data
+ * it never reveals.
  */
 
 import assert from "node:assert/strict";

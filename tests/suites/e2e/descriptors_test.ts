@@ -25,7 +25,7 @@ async function openIdleConnection(url: string): Promise<IdleConnection | null> {
   return { connection, ended };
 }
 
-/** Resolves when the worker answers. */
+/** Resolves when the worker responds. */
 async function waitUntilAnswered(url: string): Promise<void> {
   const end = performance.now() + 10_000;
   while (true) {
@@ -33,7 +33,7 @@ async function waitUntilAnswered(url: string): Promise<void> {
     const response = await fetch(`${url}/health`, { signal }).catch(() => null);
     await response?.body?.cancel();
     if (response?.status === 200) return;
-    assert.ok(performance.now() < end, "the worker does not answer");
+    assert.ok(performance.now() < end, "the worker does not respond");
     await delay(50);
   }
 }

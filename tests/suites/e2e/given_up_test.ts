@@ -1,4 +1,4 @@
-/** A worker process whose engine fails for good. */
+/** A worker process whose engine fails permanently. */
 
 import assert from "node:assert/strict";
 import { slowTest } from "../../support/quick.ts";

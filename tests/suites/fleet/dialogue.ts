@@ -1,4 +1,7 @@
-/** The user messages of the fleet's clients. Conversations differ, and ask for earlier facts. */
+/**
+ * The user messages of the fleet's clients. The conversations differ, and later messages ask for
+ * earlier facts.
+ */
 
 const NAMES = ["Zorvin", "Ada", "Bilmo", "Wanda", "Krista", "Leon", "Ottoka", "Mirela", "Juna"];
 const COLOURS = ["sirin", "chestnut", "green", "teal", "ivory", "purple", "amber"];

@@ -32,19 +32,22 @@ export async function checkOutages(server: KvServer, report: Report): Promise<vo
     Deno.env.delete("DENO_KV_ACCESS_TOKEN");
     await failureMs(open(server), "DENO_KV_ACCESS_TOKEN is not set");
     Deno.env.set("DENO_KV_ACCESS_TOKEN", `not-${TOKEN}`);
-    await failureMs(open(server), "refuses the access token; set DENO_KV_ACCESS_TOKEN");
+    await failureMs(open(server), "rejects the access token; set DENO_KV_ACCESS_TOKEN");
     Deno.env.set("DENO_KV_ACCESS_TOKEN", TOKEN);
     return "the error names DENO_KV_ACCESS_TOKEN";
   });
   await report.try("a URL without a KV Connect server is reported at start", async () => {
     const elsewhere = DenoKvBackend.open(`${server.url}/elsewhere`, { timeout: TIMEOUT_MS });
-    await failureMs(elsewhere, "no KV Connect server");
+    await failureMs(elsewhere, "does not speak KV Connect");
     return "reported";
   });
   await report.try("a server that is down at the start", async () => {
     await server.kill();
     const backend = await open(server);
-    const failed = await failureMs(backend.get(["t"]), "see that a denokv server runs there");
+    const failed = await failureMs(
+      backend.get(["t"]),
+      "check that a denokv server is running there",
+    );
     await server.start();
     return `fails in ${failed} ms, recovers ${await recoveryMs(backend)} ms after the restart`;
   });
@@ -65,12 +68,12 @@ export async function checkOutages(server: KvServer, report: Report): Promise<vo
     backend.close();
     return `${entries.length} of 200 writes are stored`;
   });
-  await report.try("a server that goes away", async () => {
+  await report.try("a server that is killed", async () => {
     const backend = await open(server);
     await server.kill();
     const many = Array.from({ length: 50 }, () => failureMs(backend.get(["t"]), server.url));
     const failed = Math.max(...await Promise.all(many));
-    const next = await failureMs(backend.get(["t"]), "see that a denokv server runs there");
+    const next = await failureMs(backend.get(["t"]), "check that a denokv server is running there");
     await server.start();
     return `50 reads fail within ${failed} ms, the next in ${next} ms; ` +
       `recovers ${await recoveryMs(backend)} ms after the restart`;
@@ -80,9 +83,9 @@ export async function checkOutages(server: KvServer, report: Report): Promise<vo
     server.pause();
     const write = { type: "set", key: ["t"], value: new Uint8Array(1) } as const;
     const failed = [
-      await failureMs(backend.get(["t"]), "has not answered for 1 s"),
-      await failureMs(backend.atomic([], [write]), "has not answered for 1 s"),
-      await failureMs(Array.fromAsync(backend.list(["t"])), "has not answered for 1 s"),
+      await failureMs(backend.get(["t"]), "has not responded for 1 s"),
+      await failureMs(backend.atomic([], [write]), "has not responded for 1 s"),
+      await failureMs(Array.fromAsync(backend.list(["t"])), "has not responded for 1 s"),
     ];
     server.resume();
     return `get, write and list fail in ${failed.join(", ")} ms; ` +

@@ -75,7 +75,7 @@ export async function checkIds(
   for (const fault of faults.slice(0, 10)) console.error(fault);
 }
 
-/** Returns what is wrong with a state, or `null`. */
+/** Returns the fault of a state, or `null`. */
 async function stateFault(url: string, one: KnownState, complete: boolean): Promise<string | null> {
   const { id, script, turns } = one;
   const response = await fetch(`${url}/v1/states/${id}`);
@@ -125,9 +125,9 @@ export function checkCounts(
 }
 
 /**
- * Returns inconsistent counters, or `null`. A rejected request with a key, or one that found no
- * store, may not count as a turn. The outcome of a turn whose client got no response is complete to
- * the worker only. No turn is in progress at the end, unless the store had an outage then.
+ * Returns inconsistent counters, or `null`. A request that is rejected may not count as a turn if it
+ * had a key or the store was unreachable. A turn whose client got no response may be complete for
+ * the worker. No turn is in progress at the end, unless the store had an outage then.
  */
 function miscount(
   { code, counts, statuses }: ProcessEnd,
@@ -196,7 +196,7 @@ export async function checkWithoutFaults(
     other: after.other - before.other,
   };
   report.add(
-    "turns of a time without faults, as counted by clients and by workers",
+    "turns in a period without faults, as counted by clients and by workers",
     `${JSON.stringify(clientCounts)} ${JSON.stringify(workerCounts)}`,
     JSON.stringify(clientCounts) === JSON.stringify(workerCounts) &&
       outcomes.length === clientCounts.received,

@@ -18,8 +18,7 @@ export interface ClientRequest {
 export interface CompleteResult {
   text: string;
   /**
-   * Whether the reply finished; a worker that is stopped interrupts it, so that it can be
-   * continued.
+   * Whether the reply finished. A stopping worker interrupts it, so that it can be continued.
    */
   finished: boolean;
   /** `null` if it was not stored. */
@@ -31,7 +30,7 @@ export interface CompleteResult {
 }
 
 export type RequestResult =
-  /** A complete response, which may hold an interrupted reply. */
+  /** A complete response, which may contain an interrupted reply. */
   | ({ kind: "complete" } & CompleteResult)
   /** The worker rejected the request. */
   | { kind: "rejected"; status: number; code: string; message: string; retryAfter: string | null }

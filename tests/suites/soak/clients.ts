@@ -156,7 +156,7 @@ export class Clients {
     if ("code" in result) this.codes.set(result.code, (this.codes.get(result.code) ?? 0) + 1);
   }
 
-  /** Returns what is invalid in a response, or `null`. */
+  /** Returns the fault of a response, or `null`. */
   #responseFault(
     result: RequestResult,
     { message }: Pick<ClientRequest, "message">,
@@ -164,7 +164,7 @@ export class Clients {
     if (result.kind === "failed") return ALLOWED_CODES.includes(result.code) ? null : result.code;
     if (result.kind !== "rejected") return null;
     const { status, code, retryAfter } = result;
-    // An open turn may be complete without its client's knowledge.
+    // The turn may be complete although its client got no response.
     if (message === null && code === "invalid_value") return null;
     const isAllowed = ALLOWED_CODES.includes(code) && [409, 429, 503].includes(status) &&
       retryAfter !== null;

@@ -20,7 +20,7 @@ const LONG_OUTAGE_MS = 13_000;
 /** Milliseconds after which a worker that is not ready is replaced, as a platform does. */
 const REPLACE_AFTER_MS = 20_000;
 
-/** Injects faults until it is asked to end; faults in progress run to completion. */
+/** Injects faults until it is stopped; faults in progress run to completion. */
 export class Faults {
   /** Number of faults of each kind. */
   readonly counts = new Map<string, number>();
