@@ -13,8 +13,8 @@ export interface BodyLimits {
   /** Maximum size in bytes. */
   maxBytes: number;
   /**
-   * Maximum time between two chunks. After three times this time, it also is the maximum average time
-   * per 64 KiB.
+   * Maximum time between two chunks. Once three times this time has passed, it also limits the average
+   * time per 64 KiB.
    */
   stallTimeoutMs: number;
 }
