@@ -92,7 +92,7 @@ export class TurnStarter {
     }
     throw new InferenceError(
       "store_unavailable",
-      `Cannot resume state "${request.stateId}": it was replaced ${ATTEMPTS} times meanwhile; retry`,
+      `Cannot resume state "${request.stateId}": it was replaced ${ATTEMPTS} times concurrently; retry later`,
       { param: "state_id" },
     );
   }

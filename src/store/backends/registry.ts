@@ -72,7 +72,7 @@ async function openFile(path: string, options: BackendOptions): Promise<Backend>
     if (cause instanceof Deno.errors.NotCapable) throw cause;
     throw new InferenceError(
       "file_error",
-      `Cannot keep states in ${path}: ${(cause as Error).message}; --kv names another place`,
+      `Cannot store states in ${path}: ${(cause as Error).message}; name another file with --kv`,
       { cause, param: "kv" },
     );
   }
@@ -81,7 +81,8 @@ async function openFile(path: string, options: BackendOptions): Promise<Backend>
 
 async function assertFileExists(path: string): Promise<void> {
   await stat(path).catch((cause) => {
-    const message = `Cannot find states in ${path}: there is no such file; --kv names the store`;
+    const message =
+      `Cannot find states in ${path}: there is no such file; name the store with --kv`;
     throw new InferenceError("file_error", message, { cause, param: "kv" });
   });
 }

@@ -107,7 +107,7 @@ Deno.test("state reports wrong usage", async () => {
     [["show"], 2, /0 arguments after show: the usage is state show ID/],
     [["ls", "x"], 2, /1 arguments after ls/],
     [["ls", "--limit", "0", "--kv", ":memory:"], 2, /--limit 0/],
-    [["ls", "--kv", "/no/such/file"], 1, /no such file; --kv names the store/],
+    [["ls", "--kv", "/no/such/file"], 1, /no such file; name the store with --kv/],
     [["show", unknown, "--kv", ":memory:"], 1, /Cannot find state/],
     [["rm", unknown, "--kv", ":memory:"], 1, /Cannot find state/],
     [["export", unknown, "-", "--json", "--kv", ":memory:"], 1, /Cannot find state/],
