@@ -73,7 +73,7 @@ function hasHiddenCause(error: Error): boolean {
 
 /** Responds to an unknown path. */
 export function notFound(c: Context): Response {
-  const message = `Unknown route: ${c.req.method} ${c.req.path}`;
+  const message = `Unknown route: ${c.req.method} ${c.req.path}; /docs lists all routes`;
   return c.json(errorBody(new InferenceError("not_found", message)), 404);
 }
 

@@ -281,7 +281,7 @@ type NumberOf<N extends Numeric> = (typeof SETTINGS)[N] extends { defaultValue: 
 export const VARIABLES = {
   RWKV_API_KEYS: "comma-separated list of API keys, each as tenant:key",
   RWKV_METRICS_TOKEN: "bearer token for /metrics; required there if the worker has keys",
-  RWKV_MASTER_KEY: "encrypts the state store: 32 bytes in base64; older keys follow after commas",
+  RWKV_MASTER_KEY: "encrypts the state store: 32 bytes in base64; append older keys after commas",
   DENO_KV_ACCESS_TOKEN: "access token of a denokv server",
   RWKV_HOME: "folder of pulled models; the default is rwkv in the system's cache folder",
   HF_ENDPOINT: "URL of the model hub",
